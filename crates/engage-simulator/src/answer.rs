@@ -1,0 +1,109 @@
+//! What Engage answers: a status, a content type and a body, and its errors in their usual shape.
+
+use crate::json::Json;
+
+pub(crate) const JSON: &str = "application/json; charset=utf-8";
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
+pub(crate) const HTML: &str = "text/html";
+
+/// One complete answer.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content_type: &'static str,
+    pub(crate) retry_after: Option<String>,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn new(status: u16, content_type: &'static str, body: impl Into<String>) -> Self {
+        Self {
+            status,
+            content_type,
+            retry_after: None,
+            body: body.into(),
+        }
+    }
+
+    pub(crate) fn ok(body: &Json) -> Self {
+        Self::new(200, JSON, body.to_string())
+    }
+}
+
+/// Why Engage refuses a call, by the codes that it documents.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Refusal {
+    InvalidEmailAddress,
+    InvalidPhoneNumber,
+    InvalidSocialSecurityNumber,
+    InvalidContactType,
+    InvalidSearchQuery,
+    InvalidContactId,
+    ContactNotFound,
+    /// With the ids of everybody who matched.
+    MultipleMatches(Vec<String>),
+    InvalidSystemConfiguration,
+    Unauthorized,
+    Forbidden,
+    /// A call without `Content-Type: application/json`, even a GET.
+    MissingContentType,
+    /// Not Engage's: the caller asked for something that the simulator does not know.
+    Unknown(String),
+}
+
+impl Refusal {
+    pub(crate) fn answer(&self, request_id: &str) -> Answer {
+        let coded = |status: u16, code: &str, message: &str| {
+            let mut body = Json::object([("errorCode", code.into()), ("message", message.into())]);
+            if let Self::MultipleMatches(ids) = self {
+                let found = Json::object([("multipleMatchesFound", ids.clone().into())]);
+                body.set("messageDetails", found);
+            }
+            body.set("requestId", request_id.into());
+            Answer::new(status, JSON, body.to_string())
+        };
+        let bare = |status: u16, message: &str| {
+            let body = Json::object([("message", message.into())]);
+            Answer::new(status, JSON, body.to_string())
+        };
+        match self {
+            Self::InvalidEmailAddress => coded(
+                400,
+                "InvalidEmailAddress",
+                "The email address is not valid.",
+            ),
+            Self::InvalidPhoneNumber => {
+                coded(400, "InvalidPhoneNumber", "The phone number is not valid.")
+            }
+            Self::InvalidSocialSecurityNumber => coded(
+                400,
+                "InvalidSocialSecurityNumber",
+                "The social security number is not valid.",
+            ),
+            Self::InvalidContactType => coded(
+                400,
+                "InvalidContactType",
+                "The contact type does not exist.",
+            ),
+            Self::InvalidSearchQuery => {
+                coded(400, "InvalidSearchQuery", "The search query is not valid.")
+            }
+            Self::InvalidContactId => {
+                coded(400, "InvalidContactId", "The contact id is not valid.")
+            }
+            Self::ContactNotFound => coded(404, "ContactNotFound", "Contact not found."),
+            Self::MultipleMatches(_) => {
+                coded(409, "MultipleMatches", "More than one contact matched.")
+            }
+            Self::InvalidSystemConfiguration => coded(
+                500,
+                "InvalidSystemConfiguration",
+                "The system is not configured for this request.",
+            ),
+            Self::Unauthorized => bare(401, "Authorization has been denied for this request."),
+            Self::Forbidden => bare(403, "Forbidden"),
+            Self::MissingContentType => bare(500, "An error has occurred."),
+            Self::Unknown(what) => bare(404, &format!("engage-simulator: {what}")),
+        }
+    }
+}

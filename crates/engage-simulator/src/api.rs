@@ -1,0 +1,178 @@
+//! The pretend API itself: from a path and its query to an answer, out of the world as it stands.
+//!
+//! Pure reading: nothing here waits, records or changes anything.
+
+mod entities;
+mod lookup;
+mod render;
+
+pub(crate) use render::truth;
+
+use jiff::Timestamp;
+
+use crate::{
+    answer::{Answer, Refusal},
+    contact::Contact,
+    endpoint::Endpoint,
+    identifier,
+    world::World,
+};
+
+/// The version that a call's path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    V2,
+    V3,
+}
+
+/// Which of a contact's vouchers are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum VoucherScope {
+    All,
+    Available,
+    Redeemed,
+}
+
+/// What a path asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Operation {
+    Overview,
+    ContactIdLookup,
+    Contact(String),
+    Promotions(String),
+    /// The contact is part of the path in v2 and a parameter in v3.
+    Vouchers(VoucherScope, Option<String>),
+    PointAccounts,
+    Changes,
+    TargetAudiences,
+}
+
+impl Operation {
+    /// Reads a path; `None` for what the simulator does not know.
+    pub(crate) fn parse(path: &str) -> Option<(Version, Self)> {
+        let (version, rest) = if let Some(rest) = path.strip_prefix("/api/v3/") {
+            (Version::V3, rest)
+        } else {
+            (Version::V2, path.strip_prefix("/api/v2/")?)
+        };
+        let segments: Vec<&str> = rest.split('/').collect();
+        let operation = match (version, segments.as_slice()) {
+            // Engage tolerates the slash here, and a known client sends it.
+            (_, ["contactoverview"] | ["contactoverview", ""]) => Self::Overview,
+            (_, ["contacts", "id"]) => Self::ContactIdLookup,
+            (_, ["contacts", "changes"]) => Self::Changes,
+            (_, ["contacts", id]) if !id.is_empty() => Self::Contact((*id).to_owned()),
+            (_, ["contacts", id, "promotions"]) => Self::Promotions((*id).to_owned()),
+            (_, ["point-accounts"]) => Self::PointAccounts,
+            (_, ["target-audiences"]) => Self::TargetAudiences,
+            (Version::V3, ["reward-vouchers", scope @ ..]) => {
+                Self::Vouchers(VoucherScope::parse(scope)?, None)
+            }
+            (Version::V2, ["contacts", id, "bonuschecks", scope @ ..]) => {
+                Self::Vouchers(VoucherScope::parse(scope)?, Some((*id).to_owned()))
+            }
+            _ => return None,
+        };
+        Some((version, operation))
+    }
+
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        match self {
+            Self::Overview => Endpoint::Overview,
+            Self::ContactIdLookup => Endpoint::ContactIdLookup,
+            Self::Contact(_) => Endpoint::Contact,
+            Self::Promotions(_) => Endpoint::Promotions,
+            Self::Vouchers(..) => Endpoint::Vouchers,
+            Self::PointAccounts => Endpoint::PointAccounts,
+            Self::Changes => Endpoint::Changes,
+            Self::TargetAudiences => Endpoint::TargetAudiences,
+        }
+    }
+
+    /// The query parameters that Engage knows here.
+    pub(crate) fn parameters(&self) -> &'static [&'static str] {
+        match self {
+            Self::Overview => &[
+                "contactId",
+                "email",
+                "socialSecurityNumber",
+                "mobilePhone",
+                "customKey",
+                "any",
+                "contactType",
+            ],
+            Self::ContactIdLookup => &[
+                "email",
+                "socialSecurityNumber",
+                "mobilePhone",
+                "customKey",
+                "any",
+                "contactType",
+            ],
+            Self::Promotions(_) => &["redemptionChannelType"],
+            Self::Vouchers(_, Some(_)) => &["offset", "count"],
+            Self::Vouchers(_, None) | Self::PointAccounts => &["contactId", "offset", "count"],
+            Self::Changes => &["changeType", "fromDate", "toDate"],
+            Self::Contact(_) | Self::TargetAudiences => &[],
+        }
+    }
+}
+
+impl VoucherScope {
+    fn parse(segments: &[&str]) -> Option<Self> {
+        match segments {
+            [] => Some(Self::All),
+            ["available"] => Some(Self::Available),
+            ["redeemed"] => Some(Self::Redeemed),
+            _ => None,
+        }
+    }
+}
+
+/// One question to the world.
+pub(crate) struct Question<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) now: Timestamp,
+    pub(crate) version: Version,
+    pub(crate) query: &'a [(String, String)],
+    /// Answer about this contact instead of the one that was asked for.
+    pub(crate) impostor: Option<&'a str>,
+}
+
+impl Question<'_> {
+    /// Answers as Engage would.
+    pub(crate) fn answer(&self, operation: &Operation) -> Result<Answer, Refusal> {
+        match operation {
+            Operation::Overview => self.overview(),
+            Operation::ContactIdLookup => self.contact_id(),
+            Operation::Contact(id) => self.contact(id),
+            Operation::Promotions(id) => self.promotions(id),
+            Operation::Vouchers(scope, id) => self.vouchers(*scope, id.as_deref()),
+            Operation::PointAccounts => self.point_accounts(),
+            Operation::Changes => self.changes(),
+            Operation::TargetAudiences => Ok(render::target_audiences()),
+        }
+    }
+
+    /// The value of a query parameter.
+    fn parameter(&self, name: &str) -> Option<&str> {
+        let mut pairs = self.query.iter();
+        pairs
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The contact with this id as it is now, or whoever stands in for it.
+    fn current(&self, id: Option<&str>) -> Result<&Contact, Refusal> {
+        let id = id
+            .and_then(identifier::guid)
+            .ok_or(Refusal::InvalidContactId)?;
+        let found = self.world.current(&id).ok_or(Refusal::ContactNotFound)?;
+        Ok(self.or_impostor(found))
+    }
+
+    fn or_impostor<'b>(&'b self, asked: &'b Contact) -> &'b Contact {
+        let impostor = self.impostor.and_then(|id| self.world.current(id));
+        impostor.map_or(asked, |impostor| impostor)
+    }
+}

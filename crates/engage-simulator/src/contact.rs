@@ -1,0 +1,81 @@
+//! A contact as the simulated tenant knows it: everything Engage can tell about one person.
+
+use jiff::Timestamp;
+
+use crate::{clock::parse_instant, json::Json};
+
+/// One version of a contact. Edits make a new version; see the world's history.
+#[derive(Debug, Clone)]
+pub(crate) struct Contact {
+    pub(crate) id: String,
+    pub(crate) attributes: Json,
+    pub(crate) meta: Json,
+    pub(crate) preferences: Json,
+    pub(crate) consents: Json,
+    pub(crate) warnings: Json,
+    pub(crate) audiences: Json,
+    pub(crate) vouchers: Vec<Voucher>,
+    /// As Engage writes them; nothing in here is read but `id`, `redeemed`, `expiresOn` and the channels.
+    pub(crate) promotions: Vec<Json>,
+    pub(crate) accounts: Vec<PointAccount>,
+    /// Fields that a later Engage added to the overview and to the contact.
+    pub(crate) extra: Vec<(String, Json)>,
+}
+
+/// A reward voucher (v3) or bonus check (v2).
+#[derive(Debug, Clone)]
+pub(crate) struct Voucher {
+    pub(crate) id: String,
+    pub(crate) number: String,
+    pub(crate) name: String,
+    pub(crate) expires_on: String,
+    pub(crate) redeemed_on: Option<String>,
+    pub(crate) amount: String,
+    pub(crate) currency: String,
+    pub(crate) local_values: Vec<(String, String)>,
+    pub(crate) points: String,
+}
+
+impl Voucher {
+    pub(crate) fn is_available(&self, now: Timestamp) -> bool {
+        self.redeemed_on.is_none() && !is_past(Some(&self.expires_on), now)
+    }
+}
+
+/// One balance of a contact, of one point definition.
+#[derive(Debug, Clone)]
+pub(crate) struct PointAccount {
+    /// The id in v3.
+    pub(crate) guid: String,
+    /// The id in v2 and in webhooks.
+    pub(crate) number: u64,
+    pub(crate) definition: u32,
+    pub(crate) balance: String,
+    pub(crate) pending: String,
+    pub(crate) expires: Option<String>,
+}
+
+impl Contact {
+    pub(crate) fn contact_type(&self) -> &str {
+        self.meta.text("contactType").unwrap_or_default()
+    }
+
+    /// The promotions that the overview shows: neither redeemed nor expired.
+    pub(crate) fn live_promotions(&self, now: Timestamp) -> Vec<Json> {
+        let is_live = |promotion: &&Json| {
+            !promotion.is_true("redeemed") && !is_past(promotion.text("expiresOn"), now)
+        };
+        self.promotions.iter().filter(is_live).cloned().collect()
+    }
+
+    pub(crate) fn balance(&self, definition: u32) -> Option<&str> {
+        let mut accounts = self.accounts.iter();
+        accounts
+            .find(|account| account.definition == definition)
+            .map(|account| account.balance.as_str())
+    }
+}
+
+fn is_past(date: Option<&str>, now: Timestamp) -> bool {
+    date.and_then(parse_instant).is_some_and(|at| at <= now)
+}

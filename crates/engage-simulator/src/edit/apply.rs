@@ -1,0 +1,279 @@
+//! What an edit does to a contact, and which events Engage would tell of it.
+
+use fastrand::Rng;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Edit, VoucherSeed};
+use crate::{
+    clock::Spelling,
+    contact::{Contact, PointAccount, Voucher},
+    json::Json,
+    seed::guid,
+    webhook::Event,
+};
+
+/// What came of an edit.
+#[derive(Debug, Default)]
+pub(crate) struct Change {
+    pub(crate) events: Vec<Event>,
+    /// Whether `/contacts/changes` lists the contact as updated.
+    pub(crate) is_update: bool,
+}
+
+impl Change {
+    fn silent() -> Self {
+        Self::default()
+    }
+
+    fn told(event: Event) -> Self {
+        Self {
+            events: vec![event],
+            is_update: false,
+        }
+    }
+
+    fn update(events: Vec<Event>) -> Self {
+        Self {
+            events,
+            is_update: true,
+        }
+    }
+}
+
+/// Applies an edit; says in words why it can't be done.
+///
+/// Deleting is not among them: it concerns the world, not the contact.
+pub(crate) fn apply(
+    edit: Edit,
+    contact: &mut Contact,
+    rng: &mut Rng,
+    now: Timestamp,
+) -> Result<Change, String> {
+    let change = match edit {
+        Edit::Points(balance) => set_points(contact, rng, 1, balance)?,
+        Edit::PointsOf(definition, balance) => set_points(contact, rng, definition, balance)?,
+        Edit::Attribute(key, value) => {
+            contact.attributes.set(&key, value);
+            updated(contact)
+        }
+        Edit::ContactType(name) => {
+            contact.meta.set("contactType", name.into());
+            updated(contact)
+        }
+        Edit::AddVoucher(seed) => add_voucher(contact, rng, now, seed)?,
+        Edit::RemoveVoucher(id) => {
+            voucher(contact, &id)?;
+            contact.vouchers.retain(|voucher| voucher.id != id);
+            Change::silent()
+        }
+        Edit::RedeemVoucher(id) => {
+            voucher(contact, &id)?.redeemed_on = Some(Spelling::Zulu.write(now));
+            Change::silent()
+        }
+        Edit::AddPromotion(given) => {
+            let promotion = complete_promotion(given, rng)?;
+            let event = Event::promotion_assigned(&contact.id, &promotion);
+            contact.promotions.push(promotion);
+            Change::told(event)
+        }
+        Edit::RemovePromotion(id) => {
+            promotion(contact, &id)?;
+            let is_other = |promotion: &Json| promotion.text("id") != Some(&id);
+            contact.promotions.retain(is_other);
+            Change::silent()
+        }
+        Edit::RedeemPromotion(id) => {
+            let promotion = promotion(contact, &id)?;
+            promotion.set("redeemed", true.into());
+            promotion.set("redeemedOn", Spelling::Offset.write(now).into());
+            Change::silent()
+        }
+        Edit::Audiences(audiences) => {
+            contact.audiences = audiences;
+            Change::silent()
+        }
+        Edit::Warnings(warnings) => {
+            contact.warnings = warnings;
+            Change::silent()
+        }
+        Edit::Preferences(given) => set_preferences(contact, &given),
+        Edit::Consents(consents) => set_consents(contact, consents),
+        Edit::Delete => return Err("a contact is deleted through the world".to_owned()),
+    };
+    if change.is_update {
+        let modified = Spelling::OffsetSevenDigits.write(now);
+        contact.meta.set("modifiedOn", modified.into());
+    }
+    Ok(change)
+}
+
+fn updated(contact: &Contact) -> Change {
+    Change::update(vec![Event::new("contact.updated", &contact.id, &[])])
+}
+
+fn set_points(
+    contact: &mut Contact,
+    rng: &mut Rng,
+    definition: u32,
+    balance: String,
+) -> Result<Change, String> {
+    check_number(&balance)?;
+    let known = |account: &PointAccount| account.definition == definition;
+    let index = contact.accounts.iter().position(known).unwrap_or_else(|| {
+        contact.accounts.push(PointAccount {
+            guid: guid(rng),
+            number: rng.u64(1_000_000..9_999_999),
+            definition,
+            balance: "0".to_owned(),
+            pending: "0".to_owned(),
+            expires: None,
+        });
+        contact.accounts.len() - 1
+    });
+    let account = &mut contact.accounts[index];
+    let before = std::mem::replace(&mut account.balance, balance);
+    let mut change = Change::told(Event::balance_updated(&contact.id, account));
+    if let Some(amount) = raise(&before, &account.balance) {
+        let added = Event::points_added(&contact.id, definition, &amount);
+        change.events.push(added);
+    }
+    Ok(change)
+}
+
+fn add_voucher(
+    contact: &mut Contact,
+    rng: &mut Rng,
+    now: Timestamp,
+    seed: VoucherSeed,
+) -> Result<Change, String> {
+    let numbers = seed.local_values.iter().map(|(_, amount)| amount);
+    for number in numbers.chain([&seed.amount, &seed.points]) {
+        check_number(number)?;
+    }
+    let in_a_month = now + SignedDuration::from_hours(24 * 30);
+    let voucher = Voucher {
+        id: seed.id.unwrap_or_else(|| guid(rng)),
+        number: seed
+            .number
+            .unwrap_or_else(|| format!("{:013}", rng.u64(0..9_999_999_999))),
+        name: seed.name,
+        expires_on: seed
+            .expires_on
+            .unwrap_or_else(|| Spelling::Zulu.write(in_a_month)),
+        redeemed_on: None,
+        amount: seed.amount,
+        currency: seed.currency,
+        local_values: seed.local_values,
+        points: seed.points,
+    };
+    let event = Event::voucher_created(&contact.id, &voucher, &Spelling::Offset.write(now));
+    contact.vouchers.push(voucher);
+    Ok(Change::told(event))
+}
+
+fn voucher<'a>(contact: &'a mut Contact, id: &str) -> Result<&'a mut Voucher, String> {
+    let mut vouchers = contact.vouchers.iter_mut();
+    vouchers
+        .find(|voucher| voucher.id == id)
+        .ok_or_else(|| format!("the contact has no voucher {id}"))
+}
+
+fn promotion<'a>(contact: &'a mut Contact, id: &str) -> Result<&'a mut Json, String> {
+    let mut promotions = contact.promotions.iter_mut();
+    promotions
+        .find(|promotion| promotion.text("id") == Some(id))
+        .ok_or_else(|| format!("the contact has no promotion {id}"))
+}
+
+/// Fills in what Engage always tells of a promotion.
+fn complete_promotion(given: Json, rng: &mut Rng) -> Result<Json, String> {
+    let Json::Object(fields) = given else {
+        return Err("a promotion is a JSON object".to_owned());
+    };
+    let mut promotion = Json::object([
+        ("id", guid(rng).into()),
+        ("promotionId", guid(rng).into()),
+        ("externalId", Json::Null),
+        ("type", "Multichannel".into()),
+        ("name", "Promotion".into()),
+        ("expiresOn", Json::Null),
+        ("heading", Json::Null),
+        ("description", Json::Null),
+        ("redeemed", false.into()),
+        ("redeemedOn", Json::Null),
+        ("imageUrl", Json::Null),
+        ("link", Json::Null),
+        ("redemptionChannels", Json::Array(Vec::new())),
+    ]);
+    for (key, value) in fields {
+        promotion.set(&key, value);
+    }
+    Ok(promotion)
+}
+
+fn set_preferences(contact: &mut Contact, given: &Json) -> Change {
+    let mut events = Vec::new();
+    for (name, value) in given.fields() {
+        if contact.preferences.get(name) != Some(value) {
+            events.push(Event::preference_changed(&contact.id, name, value));
+        }
+        contact.preferences.set(name, value.clone());
+    }
+    Change::update(events)
+}
+
+fn set_consents(contact: &mut Contact, consents: Json) -> Change {
+    let before = std::mem::replace(&mut contact.consents, consents);
+    let is_new = |consent: &&Json| !before.items().contains(consent);
+    let events = contact
+        .consents
+        .items()
+        .iter()
+        .filter(is_new)
+        .map(|consent| Event::consent_changed(&contact.id, consent))
+        .collect();
+    Change::update(events)
+}
+
+fn check_number(text: &str) -> Result<(), String> {
+    match Json::parse(text) {
+        Ok(Json::Number(_)) => Ok(()),
+        _ => Err(format!("`{text}` is not the text of a JSON number")),
+    }
+}
+
+/// By how much a balance has risen, exactly; `None` when it has not.
+fn raise(before: &str, after: &str) -> Option<String> {
+    let fraction = |text: &str| text.split_once('.').map_or(0, |(_, digits)| digits.len());
+    let scale = fraction(before).max(fraction(after));
+    let scaled = |text: &str| -> Option<i128> {
+        let padding = "0".repeat(scale - fraction(text));
+        // An exponent does not parse: such a raise is not told, which Engage may do as well.
+        format!("{}{padding}", text.replace('.', "")).parse().ok()
+    };
+    let risen = scaled(after)?.checked_sub(scaled(before)?)?;
+    if risen <= 0 {
+        return None;
+    }
+    let digits = format!("{risen:0>width$}", width = scale + 1);
+    let (whole, rest) = digits.split_at(digits.len() - scale);
+    Some(if rest.is_empty() {
+        whole.to_owned()
+    } else {
+        format!("{whole}.{rest}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::raise;
+
+    #[test]
+    fn a_raise_is_exact_and_only_a_raise() {
+        assert_eq!(raise("317.5", "343"), Some("25.5".to_owned()));
+        assert_eq!(raise("0", "0.0001"), Some("0.0001".to_owned()));
+        assert_eq!(raise("-25", "250.0000"), Some("275.0000".to_owned()));
+        assert_eq!(raise("10", "9.5"), None);
+        assert_eq!(raise("10", "10.0"), None);
+    }
+}

@@ -1,0 +1,137 @@
+//! The chainable way to edit one contact from Rust.
+
+use serde_json::Value;
+
+use super::{Edit, VoucherSeed};
+use crate::Simulator;
+
+/// Edits one contact; every call applies at once.
+///
+/// Panics when the contact, or the thing to be edited, is not there: then the test is wrong.
+#[derive(Debug, Clone)]
+pub struct ContactEditor {
+    engage: Simulator,
+    id: String,
+}
+
+#[expect(
+    clippy::return_self_not_must_use,
+    reason = "each edit has been applied when it returns; the chain is a convenience"
+)]
+impl ContactEditor {
+    pub(crate) fn new(engage: Simulator, id: &str) -> Self {
+        Self {
+            engage,
+            id: id.to_ascii_lowercase(),
+        }
+    }
+
+    /// The contact's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Sets the balance of definition 1; written to the wire as given.
+    #[track_caller]
+    pub fn points(self, balance: &str) -> Self {
+        self.apply(Edit::Points(balance.to_owned()))
+    }
+
+    /// Sets the balance of a definition.
+    #[track_caller]
+    pub fn points_of(self, definition: u32, balance: &str) -> Self {
+        self.apply(Edit::PointsOf(definition, balance.to_owned()))
+    }
+
+    /// Sets any attribute.
+    #[track_caller]
+    pub fn attribute(self, key: &str, value: Value) -> Self {
+        self.apply(Edit::Attribute(key.to_owned(), value.into()))
+    }
+
+    /// Sets the e-mail address.
+    #[track_caller]
+    pub fn email(self, email: &str) -> Self {
+        self.attribute("email", email.into())
+    }
+
+    /// Gives a voucher.
+    #[track_caller]
+    pub fn add_voucher(self, voucher: VoucherSeed) -> Self {
+        self.apply(Edit::AddVoucher(voucher))
+    }
+
+    /// Takes a voucher away, as if it had never been.
+    #[track_caller]
+    pub fn remove_voucher(self, id: &str) -> Self {
+        self.apply(Edit::RemoveVoucher(id.to_owned()))
+    }
+
+    /// Redeems a voucher.
+    #[track_caller]
+    pub fn redeem_voucher(self, id: &str) -> Self {
+        self.apply(Edit::RedeemVoucher(id.to_owned()))
+    }
+
+    /// Assigns a promotion; the fields that are left out are filled in.
+    #[track_caller]
+    pub fn add_promotion(self, promotion: Value) -> Self {
+        self.apply(Edit::AddPromotion(promotion.into()))
+    }
+
+    /// Takes a promotion away.
+    #[track_caller]
+    pub fn remove_promotion(self, id: &str) -> Self {
+        self.apply(Edit::RemovePromotion(id.to_owned()))
+    }
+
+    /// Redeems a promotion; the entity list still shows it.
+    #[track_caller]
+    pub fn redeem_promotion(self, id: &str) -> Self {
+        self.apply(Edit::RedeemPromotion(id.to_owned()))
+    }
+
+    /// Replaces the audiences, `[{"id":…,"name":…}]`; Engage tells no event of it.
+    #[track_caller]
+    pub fn audiences(self, audiences: Value) -> Self {
+        self.apply(Edit::Audiences(audiences.into()))
+    }
+
+    /// Replaces the warnings, `[{"id":…,"message":…}]`; Engage tells no event of it.
+    #[track_caller]
+    pub fn warnings(self, warnings: Value) -> Self {
+        self.apply(Edit::Warnings(warnings.into()))
+    }
+
+    /// Sets the preferences that are named, `{"acceptsEmail":false}`.
+    #[track_caller]
+    pub fn preferences(self, preferences: Value) -> Self {
+        self.apply(Edit::Preferences(preferences.into()))
+    }
+
+    /// Replaces the consents, `[{"id":…,"value":…,"date":…}]`.
+    #[track_caller]
+    pub fn consents(self, consents: Value) -> Self {
+        self.apply(Edit::Consents(consents.into()))
+    }
+
+    /// Sets `meta.contactType`; a new type is known from then on.
+    #[track_caller]
+    pub fn contact_type(self, contact_type: &str) -> Self {
+        self.apply(Edit::ContactType(contact_type.to_owned()))
+    }
+
+    /// Deletes the contact.
+    #[track_caller]
+    pub fn delete(self) -> Self {
+        self.apply(Edit::Delete)
+    }
+
+    #[track_caller]
+    fn apply(self, edit: Edit) -> Self {
+        if let Err(reason) = self.engage.edit(&self.id, edit) {
+            panic!("can't edit contact {}: {reason}", self.id);
+        }
+        self
+    }
+}

@@ -1,0 +1,46 @@
+//! The endpoints of Engage that are simulated, as tests name them.
+
+use serde::{Deserialize, Serialize};
+
+/// One simulated endpoint, in either API version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Endpoint {
+    /// Every endpoint; for calls themselves it never occurs.
+    All,
+    /// `GET /contactoverview`
+    Overview,
+    /// `GET /contacts/id`
+    ContactIdLookup,
+    /// `GET /contacts/{id}`
+    Contact,
+    /// `GET /contacts/{id}/promotions`
+    Promotions,
+    /// `GET /reward-vouchers...` (v3) or `GET /contacts/{id}/bonuschecks...` (v2)
+    Vouchers,
+    /// `GET /point-accounts`
+    PointAccounts,
+    /// `GET /contacts/changes`
+    Changes,
+    /// `GET /target-audiences`
+    TargetAudiences,
+}
+
+impl Endpoint {
+    /// Each endpoint once, without `All`.
+    pub const EACH: [Self; 8] = [
+        Self::Overview,
+        Self::ContactIdLookup,
+        Self::Contact,
+        Self::Promotions,
+        Self::Vouchers,
+        Self::PointAccounts,
+        Self::Changes,
+        Self::TargetAudiences,
+    ];
+
+    /// Whether a rule for `self` concerns a call to `called`.
+    pub fn covers(self, called: Self) -> bool {
+        self == Self::All || self == called
+    }
+}

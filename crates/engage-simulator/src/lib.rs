@@ -1,0 +1,118 @@
+//! A stateful pretend Voyado Engage for tests, demo and load runs.
+//!
+//! It holds a world of invented contacts, answers the calls of Engage's API v2 and v3 that a customer
+//! page needs, remembers what it was asked, and fails in every way that a network can. It shares no
+//! type with the service on purpose: sharing them would make it agree with the service's mistakes.
+//!
+//! ```no_run
+//! # async fn example() -> std::io::Result<()> {
+//! use engage_simulator::{Endpoint, Fault, Simulator, people};
+//!
+//! let engage = Simulator::builder().seed(7).contacts(200).start().await?;
+//! engage.contact(people::ALVA.id).points("120.5");
+//! engage.fault_times(Endpoint::PointAccounts, Fault::ResetMidBody, 1);
+//! println!("{}", engage.base_url());
+//! engage.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Engage's side
+//!
+//! Under `/api/v3` and `/api/v2`: `contactoverview`, `contacts/id`, `contacts/{id}`,
+//! `contacts/{id}/promotions`, `point-accounts`, `contacts/changes`, `target-audiences`; v3 also has
+//! `reward-vouchers[/available|/redeemed]`, v2 `contacts/{id}/bonuschecks[/available|/redeemed]`.
+//! Anything else, and any query parameter that Engage does not know, is a loud 404 and is listed by
+//! [`Simulator::unexpected`].
+//!
+//! - The overview shows the world as it was one overview lag ago, identifiers included; everything
+//!   else is current. Contacts of the seed have always existed.
+//! - Answers are made when a call arrives; latency is the way back. A hold made by
+//!   [`Simulator::hold_before`] makes the answer when it is released.
+//! - The rate limit and latencies run in real time, whatever the clock; only calls with the right key
+//!   count against the limit.
+//! - Times without a zone are Swedish.
+//!
+//! # The control API
+//!
+//! Everything but a manual clock can be steered over HTTP, on the same listener, without a key.
+//! Bodies are JSON. Endpoints are named `all`, `overview`, `contactIdLookup`, `contact`, `promotions`,
+//! `vouchers`, `pointAccounts`, `changes`, `targetAudiences`; durations are milliseconds.
+//!
+//! | route | does |
+//! | --- | --- |
+//! | `GET /control/contacts?offset=&count=` | ids of the contacts |
+//! | `POST /control/contacts` `{"contactType":"Member","attributes":{}}` | creates one: `{"id"}` |
+//! | `GET /control/contacts/{id}` | everything that is true of a contact |
+//! | `POST /control/contacts/{id}` `[edit, …]` | edits one, in order, see below |
+//! | `DELETE /control/contacts/{id}` | deletes one |
+//! | `POST /control/move-email` `{"from":"id","to":"id"}` | moves an e-mail address |
+//! | `GET /control/settings` | the base facts: time, number of contacts, calls |
+//! | `POST /control/settings` | any of `customKey` (`off`, `memberNumber`, `externalId`), `voucherKey` (`rewardVouchers`, `bonusChecks`), `wrapPointAccounts`, `pageCap` (0: none), `forbid`, `rateLimit` (0: none), `overviewLagMs` |
+//! | `POST /control/faults` `{"endpoint":"all","fault":"hang","times":3}` | adds a fault; without `times` until cleared |
+//! | `DELETE /control/faults` | clears them |
+//! | `POST /control/latency` `{"endpoint":"all","fixedMs":20}` or `{"endpoint":"all","medianMs":40,"sigma":0.8}` | sets a latency; with neither, none |
+//! | `POST /control/holds` `{"endpoint":"overview","before":false}` | makes a hold: `{"hold":1}` |
+//! | `POST /control/holds/{hold}/release-one` | lets one call go |
+//! | `DELETE /control/holds/{hold}` | lets all go |
+//! | `GET /control/calls` | counts, in flight, unexpected |
+//! | `GET /control/calls/log?count=` | the latest calls |
+//! | `DELETE /control/calls` | forgets them |
+//! | `POST /control/clock` `{"advanceMs":60000}` | lets time pass |
+//! | `POST /control/webhooks` `{"url":"http://…","secret":"whsec_…"}` | edits send webhooks from now on |
+//! | `DELETE /control/webhooks` | no more |
+//! | `POST /control/webhooks/send` `{"event":"contact.updated","contactId":"…"}` | sends one |
+//! | `GET /control/webhooks/deliveries` | what became of them |
+//!
+//! Edits: `{"points":"120.5"}`, `{"pointsOf":[2,"3"]}`, `{"attribute":["shoeSize",41]}`,
+//! `{"addVoucher":{"amount":"100"}}`, `{"removeVoucher":"id"}`, `{"redeemVoucher":"id"}`,
+//! `{"addPromotion":{}}`, `{"removePromotion":"id"}`, `{"redeemPromotion":"id"}`, `{"audiences":[]}`,
+//! `{"warnings":[]}`, `{"preferences":{}}`, `{"consents":[]}`, `{"contactType":"Contact"}`, `"delete"`.
+//!
+//! Faults: `"hang"`, `"resetBeforeBody"`, `"resetMidBody"`, `"truncatedJson"`, `"html502"`,
+//! `"htmlOk200"`, `"wrongContentType"`, `"empty200"`, `{"tooMany":{"retryAfter":"5"}}`,
+//! `{"status":[503,"busy"]}`, `{"delay":250}`, `{"body":"{}"}`, `{"wrongContact":"id"}`.
+
+// The map, in reading order. First what a test holds in its hand.
+mod simulator;
+
+mod edit;
+pub mod people;
+
+// Then the way of a call: from the socket, through its life, to the answer.
+mod server;
+
+mod service;
+
+mod api;
+
+mod answer;
+
+mod control;
+
+// Then what is true, and who is in it.
+mod world;
+
+mod contact;
+mod identifier;
+mod json;
+mod seed;
+mod settings;
+
+// Last, what surrounds a call: records, time, faults, barriers, and webhooks the other way.
+mod calls;
+mod clock;
+mod endpoint;
+mod fault;
+mod hold;
+mod webhook;
+
+pub use calls::{Call, HeadersSeen};
+pub use clock::SimulatorClock;
+pub use edit::{ContactEditor, VoucherSeed};
+pub use endpoint::Endpoint;
+pub use fault::{Fault, Latency};
+pub use hold::Hold;
+pub use settings::{CustomKey, VoucherKey};
+pub use simulator::{Simulator, SimulatorBuilder};
+pub use webhook::{DEFAULT_WEBHOOK_SECRET, Delivery, WebhookTarget, sign};

@@ -1,0 +1,82 @@
+//! The people that every simulated tenant knows, whatever its seed; all of them are invented.
+
+mod content;
+
+pub(crate) use content::everyone;
+
+/// What tests need to know about one of the people; a text is empty when the person has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Person {
+    /// The contact id.
+    pub id: &'static str,
+    /// The e-mail address.
+    pub email: &'static str,
+    /// The mobile phone, with country code.
+    pub phone: &'static str,
+    /// The national id, in twelve digits.
+    pub national_id: &'static str,
+    /// The member number.
+    pub member_number: &'static str,
+    /// The shop's own customer id.
+    pub external_id: &'static str,
+    /// `Member` or `Contact`.
+    pub contact_type: &'static str,
+}
+
+/// Has everything: profile, consents, audiences, vouchers, promotions, two point accounts.
+pub const ALVA: Person = Person {
+    id: "6f1d2c3a-4b5e-4f60-8a71-b2c300d41e01",
+    email: "alva.testsson@example.com",
+    phone: "+46701740605",
+    national_id: "198507099805",
+    member_number: "100001",
+    external_id: "SHOP-55501",
+    contact_type: "Member",
+};
+
+/// Has hardly anything: a `Contact` with an e-mail address, many nulls and no lists.
+pub const BO: Person = Person {
+    id: "0b8e7a55-93c1-4d2f-9e10-b2c300d41e02",
+    email: "bo.minimal@example.com",
+    phone: "",
+    national_id: "",
+    member_number: "",
+    external_id: "",
+    contact_type: "Contact",
+};
+
+/// Is unapproved, has a protected identity and a bounced e-mail address.
+pub const CIM: Person = Person {
+    id: "a4c0de11-2f6b-4b7a-b3d5-b2c300d41e03",
+    email: "cim.ovan@example.com",
+    phone: "+46701740606",
+    national_id: "",
+    member_number: "",
+    external_id: "",
+    contact_type: "Member",
+};
+
+/// Shares her e-mail address with Dina.
+pub const DORA: Person = Person {
+    id: "d9e8f7a6-1b2c-4d3e-8f90-b2c300d41e04",
+    email: "shared@example.com",
+    phone: "+46701740607",
+    national_id: "199002149806",
+    member_number: "100004",
+    external_id: "SHOP-55504",
+    contact_type: "Member",
+};
+
+/// Shares her e-mail address with Dora.
+pub const DINA: Person = Person {
+    id: "e1a2b3c4-5d6e-4f70-9a81-b2c300d41e05",
+    email: "shared@example.com",
+    phone: "+46701740608",
+    national_id: "199105239801",
+    member_number: "100005",
+    external_id: "SHOP-55505",
+    contact_type: "Member",
+};
+
+/// All of them.
+pub const EVERYONE: [Person; 5] = [ALVA, BO, CIM, DORA, DINA];

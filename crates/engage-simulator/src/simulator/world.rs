@@ -1,0 +1,150 @@
+//! The handle's view of the world: who is in it, and changing them.
+
+use serde_json::Value;
+
+use super::Simulator;
+use crate::{
+    api,
+    clock::Spelling,
+    contact::Contact,
+    edit::{Change, ContactEditor, Edit, apply},
+    json::Json,
+    seed::guid,
+    webhook::Event,
+    world::ChangeType,
+};
+
+impl Simulator {
+    /// Edits a contact.
+    pub fn contact(&self, id: &str) -> ContactEditor {
+        ContactEditor::new(self.clone(), id)
+    }
+
+    /// Creates a contact with these attributes and answers with its id.
+    pub fn create(&self, attributes: Value, contact_type: &str) -> String {
+        self.create_from(attributes.into(), contact_type)
+    }
+
+    pub(crate) fn create_from(&self, attributes: Json, contact_type: &str) -> String {
+        let now = self.clock().now();
+        let mut world = self.world();
+        let id = guid(&mut world.rng);
+        let created = Spelling::Offset.write(now);
+        let accepts = ["acceptsEmail", "acceptsPostal", "acceptsSms"].map(|p| (p, false.into()));
+        let contact = Contact {
+            id: id.clone(),
+            attributes,
+            meta: Json::object([
+                ("createdOn", created.as_str().into()),
+                ("modifiedOn", created.as_str().into()),
+                ("sourceType", "API".into()),
+                ("approved", true.into()),
+                ("contactType", contact_type.into()),
+                ("recruitedByStore", Json::Null),
+            ]),
+            preferences: Json::object(accepts),
+            consents: Json::Array(Vec::new()),
+            warnings: Json::Array(Vec::new()),
+            audiences: Json::Array(Vec::new()),
+            vouchers: Vec::new(),
+            promotions: Vec::new(),
+            accounts: Vec::new(),
+            extra: Vec::new(),
+        };
+        world.store(now, contact);
+        world.note(now, ChangeType::Created, &id);
+        drop(world);
+        self.tell(vec![Event::new("contact.created", &id, &[])]);
+        id
+    }
+
+    /// Gives one contact's e-mail address to another; the first is left without.
+    ///
+    /// Both change at the same moment. Panics when one of them does not exist.
+    #[track_caller]
+    pub fn move_email(&self, from_id: &str, to_id: &str) {
+        if let Err(reason) = self.try_move_email(from_id, to_id) {
+            panic!("can't move the e-mail address: {reason}");
+        }
+    }
+
+    pub(crate) fn try_move_email(&self, from_id: &str, to_id: &str) -> Result<(), String> {
+        let now = self.clock().now();
+        let mut world = self.world();
+        let version = |id: &str| {
+            let contact = world.current(&id.to_ascii_lowercase());
+            contact.map(|contact| contact.as_ref().clone())
+        };
+        let mut from = version(from_id).ok_or_else(|| absent(from_id))?;
+        let mut to = version(to_id).ok_or_else(|| absent(to_id))?;
+        let email = from.attributes.get("email").cloned();
+        let email = email.unwrap_or(Json::Null);
+        let mut events = Vec::new();
+        for (contact, email) in [(&mut from, Json::Null), (&mut to, email)] {
+            let edit = Edit::Attribute("email".to_owned(), email);
+            let change = apply(edit, contact, &mut world.rng, now)?;
+            events.extend(change.events);
+        }
+        for contact in [from, to] {
+            world.note(now, ChangeType::Updated, &contact.id);
+            world.store(now, contact);
+        }
+        drop(world);
+        self.tell(events);
+        Ok(())
+    }
+
+    /// The ids of all contacts that exist now, the well-known people first.
+    pub fn contact_ids(&self) -> Vec<String> {
+        self.world().ids()
+    }
+
+    /// Everything that is true of a contact now.
+    ///
+    /// An object with `id`, `attributes`, `meta`, `preferences`, `consents`, `warnings`,
+    /// `audiences`, `vouchers`, `promotions` and `pointAccounts`, in v3's words; redeemed and expired
+    /// things are in it.
+    pub fn snapshot(&self, id: &str) -> Option<Value> {
+        self.truth(id).map(|truth| truth.to_value())
+    }
+
+    pub(crate) fn truth(&self, id: &str) -> Option<Json> {
+        let world = self.world();
+        let contact = world.current(&id.to_ascii_lowercase())?;
+        Some(api::truth(contact))
+    }
+
+    /// Applies an edit and tells its events; says in words why it can't.
+    pub(crate) fn edit(&self, id: &str, edit: Edit) -> Result<(), String> {
+        let now = self.clock().now();
+        let mut world = self.world();
+        let current = world.current(id).ok_or_else(|| absent(id))?;
+        let events = if matches!(edit, Edit::Delete) {
+            world.remove(now, id);
+            world.note(now, ChangeType::Deleted, id);
+            vec![Event::new("contact.deleted", id, &[])]
+        } else {
+            let mut contact = current.as_ref().clone();
+            let Change { events, is_update } = apply(edit, &mut contact, &mut world.rng, now)?;
+            world.store(now, contact);
+            if is_update {
+                world.note(now, ChangeType::Updated, id);
+            }
+            events
+        };
+        drop(world);
+        self.tell(events);
+        Ok(())
+    }
+
+    pub(crate) fn event_about(&self, event: &str, id: &str) -> Event {
+        let now = Spelling::Offset.write(self.clock().now());
+        let world = self.world();
+        let contact = world.current(id).map(AsRef::as_ref);
+        Event::about(event, id, contact, &now)
+    }
+}
+
+fn absent(id: &str) -> String {
+    format!("there is no contact {id}")
+}

@@ -1,0 +1,145 @@
+//! The worker that posts webhooks, and the record of what became of them.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, watch};
+
+use super::{DEFAULT_WEBHOOK_SECRET, Signed};
+
+/// Svix gives a receiver this long to answer.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Where webhooks go and what signs them.
+#[derive(Debug, Clone, Deserialize)]
+pub struct WebhookTarget {
+    /// The receiver's address.
+    pub url: String,
+    /// The secret, `whsec_` and base64.
+    pub secret: String,
+}
+
+/// What became of one webhook.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Delivery {
+    /// The event's name.
+    pub event: String,
+    /// The `svix-id`.
+    pub id: String,
+    /// The receiver's status; `None` when nothing came back.
+    pub status: Option<u16>,
+}
+
+/// The outgoing side of the webhooks.
+#[derive(Debug)]
+pub(crate) struct Webhooks {
+    target: Mutex<Option<WebhookTarget>>,
+    secret: Mutex<String>,
+    queue: mpsc::UnboundedSender<Outgoing>,
+    deliveries: Arc<Mutex<Vec<Delivery>>>,
+    /// How many have been queued, and how many have been dealt with.
+    queued: Mutex<u64>,
+    settled: watch::Receiver<u64>,
+}
+
+struct Outgoing {
+    url: String,
+    event: String,
+    signed: Signed,
+}
+
+impl Webhooks {
+    /// Starts the worker on the current runtime; it ends with the last handle.
+    pub(crate) fn start() -> Self {
+        let (queue, outgoing) = mpsc::unbounded_channel();
+        let (report, settled) = watch::channel(0);
+        let deliveries: Arc<Mutex<Vec<Delivery>>> = Arc::default();
+        tokio::spawn(work(outgoing, deliveries.clone(), report));
+        Self {
+            target: Mutex::default(),
+            secret: Mutex::new(DEFAULT_WEBHOOK_SECRET.to_owned()),
+            queue,
+            deliveries,
+            queued: Mutex::default(),
+            settled,
+        }
+    }
+
+    pub(crate) fn aim(&self, target: Option<WebhookTarget>) {
+        if let Some(target) = &target {
+            lock(&self.secret).clone_from(&target.secret);
+        }
+        *lock(&self.target) = target;
+    }
+
+    pub(crate) fn is_aimed(&self) -> bool {
+        lock(&self.target).is_some()
+    }
+
+    pub(crate) fn secret(&self) -> String {
+        lock(&self.secret).clone()
+    }
+
+    /// Queues a delivery; without a target it does nothing.
+    pub(crate) fn send(&self, event: &str, signed: Signed) {
+        let Some(target) = lock(&self.target).clone() else {
+            return;
+        };
+        let outgoing = Outgoing {
+            url: target.url,
+            event: event.to_owned(),
+            signed,
+        };
+        let mut queued = lock(&self.queued);
+        if self.queue.send(outgoing).is_ok() {
+            *queued += 1;
+        }
+    }
+
+    pub(crate) fn deliveries(&self) -> Vec<Delivery> {
+        lock(&self.deliveries).clone()
+    }
+
+    /// Waits until everything queued so far has been answered or has failed.
+    pub(crate) async fn settled(&self) {
+        let queued = *lock(&self.queued);
+        let mut settled = self.settled.clone();
+        // An error means that the worker is gone, and the queue with it.
+        let _ = settled.wait_for(|settled| *settled >= queued).await;
+    }
+}
+
+async fn work(
+    mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
+    deliveries: Arc<Mutex<Vec<Delivery>>>,
+    report: watch::Sender<u64>,
+) {
+    // Connecting to the simulator's own machine needs no proxy from the environment.
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(PATIENCE)
+        .build()
+        .expect("a client without options of its own can be built");
+    while let Some(next) = outgoing.recv().await {
+        let id = next.signed.headers.get("svix-id");
+        let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
+        let id = id.to_owned();
+        let request = client.post(&next.url).headers(next.signed.headers);
+        let answered = request.body(next.signed.body).send().await;
+        lock(&deliveries).push(Delivery {
+            event: next.event,
+            id,
+            status: answered.ok().map(|response| response.status().as_u16()),
+        });
+        report.send_modify(|settled| *settled += 1);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,168 @@
+//! The world of one tenant: every contact with its history, findable as it is and as it was.
+//!
+//! Contacts that were there from the start count as having always existed.
+
+mod history;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use fastrand::Rng;
+use jiff::{SignedDuration, Timestamp};
+
+use self::history::History;
+use crate::{
+    contact::Contact,
+    identifier::{self, Identifier},
+    people, seed,
+    settings::Settings,
+};
+
+/// What happened to a contact, as `/contacts/changes` asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ChangeType {
+    Created,
+    Updated,
+    Deleted,
+}
+
+/// The state of the simulated tenant.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) settings: Settings,
+    pub(crate) rng: Rng,
+    histories: HashMap<String, History>,
+    /// Ids in the order of creation; deleted ones stay.
+    order: Vec<String>,
+    /// Who has ever borne an identifier; whether they do at some time is asked of their history.
+    bearers: HashMap<Identifier, Vec<String>>,
+    contact_types: HashSet<String>,
+    changes: Vec<(Timestamp, ChangeType, String)>,
+}
+
+impl World {
+    /// A world of the well-known people and `count` others.
+    pub(crate) fn new(seed: u64, count: usize, now: Timestamp) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let mass = seed::contacts(&mut rng, now, count);
+        let mut world = Self {
+            settings: Settings::default(),
+            rng,
+            histories: HashMap::new(),
+            order: Vec::new(),
+            bearers: HashMap::new(),
+            contact_types: ["member", "contact"].map(str::to_owned).into(),
+            changes: Vec::new(),
+        };
+        for contact in people::everyone(now).into_iter().chain(mass) {
+            world.store(Timestamp::MIN, contact);
+        }
+        world
+    }
+
+    /// The ids of the contacts that exist now.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        let exists = |id: &&String| self.current(id).is_some();
+        self.order.iter().filter(exists).cloned().collect()
+    }
+
+    pub(crate) fn current(&self, id: &str) -> Option<&Arc<Contact>> {
+        self.histories.get(id)?.current()
+    }
+
+    /// The contact as it was at `time`.
+    pub(crate) fn as_of(&self, id: &str, time: Timestamp) -> Option<&Arc<Contact>> {
+        self.histories.get(id)?.as_of(time)
+    }
+
+    /// The moment that the overview shows.
+    pub(crate) fn overview_time(&self, now: Timestamp) -> Timestamp {
+        SignedDuration::try_from(self.settings.overview_lag)
+            .ok()
+            .and_then(|lag| now.checked_sub(lag).ok())
+            .unwrap_or(Timestamp::MIN)
+    }
+
+    /// Whoever bears the identifier now, or at `time`.
+    pub(crate) fn bearers(
+        &self,
+        identifier: &Identifier,
+        time: Option<Timestamp>,
+    ) -> Vec<&Arc<Contact>> {
+        let ids = self.bearers.get(identifier).map_or(&[][..], Vec::as_slice);
+        ids.iter()
+            .filter_map(|id| match time {
+                Some(time) => self.as_of(id, time),
+                None => self.current(id),
+            })
+            .filter(|contact| borne_by(contact).contains(identifier))
+            .collect()
+    }
+
+    pub(crate) fn knows_type(&self, contact_type: &str) -> bool {
+        self.contact_types.contains(&contact_type.to_lowercase())
+    }
+
+    /// Ids of the contacts that were changed so between the two moments, each once.
+    pub(crate) fn changed(
+        &self,
+        change: ChangeType,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Vec<String> {
+        let mut seen = HashSet::new();
+        self.changes
+            .iter()
+            .filter(|(at, kind, _)| *kind == change && from <= *at && *at <= to)
+            .filter(|(_, _, id)| seen.insert(id.as_str()))
+            .map(|(_, _, id)| id.clone())
+            .collect()
+    }
+
+    /// Puts a new contact, or a new version of a known one, in the world.
+    pub(crate) fn store(&mut self, at: Timestamp, contact: Contact) {
+        for identifier in borne_by(&contact) {
+            let ids = self.bearers.entry(identifier).or_default();
+            if !ids.contains(&contact.id) {
+                ids.push(contact.id.clone());
+            }
+        }
+        self.contact_types
+            .insert(contact.contact_type().to_lowercase());
+        let id = contact.id.clone();
+        if !self.histories.contains_key(&id) {
+            self.order.push(id.clone());
+        }
+        let keep_from = self.overview_time(at);
+        let history = self.histories.entry(id).or_default();
+        history.push(at, Some(Arc::new(contact)), keep_from);
+    }
+
+    /// Takes a contact out of the world; its past stays visible to a lagging overview.
+    pub(crate) fn remove(&mut self, at: Timestamp, id: &str) {
+        let keep_from = self.overview_time(at);
+        if let Some(history) = self.histories.get_mut(id) {
+            history.push(at, None, keep_from);
+        }
+    }
+
+    /// Notes a change for `/contacts/changes`.
+    pub(crate) fn note(&mut self, at: Timestamp, change: ChangeType, id: &str) {
+        self.changes.push((at, change, id.to_owned()));
+    }
+}
+
+/// The identifiers of a contact, in canonical form.
+fn borne_by(contact: &Contact) -> Vec<Identifier> {
+    let text = |key| contact.attributes.text(key);
+    // What does not pass a format check can't be asked for, so it identifies nobody.
+    let mut found = Vec::with_capacity(5);
+    found.extend(text("email").and_then(identifier::email));
+    found.extend(text("mobilePhone").and_then(identifier::phone));
+    found.extend(text("socialSecurityNumber").and_then(identifier::national_id));
+    found.extend(text("memberNumber").map(|key| Identifier::MemberNumber(key.to_owned())));
+    found.extend(text("externalId").map(|key| Identifier::ExternalId(key.to_owned())));
+    found
+}

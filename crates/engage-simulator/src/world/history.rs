@@ -1,0 +1,39 @@
+//! The versions of one contact, each with the moment from which it holds.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::contact::Contact;
+
+/// Old versions are kept this long, so that a lag set later still has something to show.
+const KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// Versions in the order in which they came; a deleted contact ends with `None`.
+#[derive(Debug, Default)]
+pub(super) struct History(Vec<(Timestamp, Option<Arc<Contact>>)>);
+
+impl History {
+    pub(super) fn current(&self) -> Option<&Arc<Contact>> {
+        self.0.last()?.1.as_ref()
+    }
+
+    pub(super) fn as_of(&self, time: Timestamp) -> Option<&Arc<Contact>> {
+        let version = self.0.iter().rev().find(|(since, _)| *since <= time)?;
+        version.1.as_ref()
+    }
+
+    /// Adds a version; drops those that neither `keep_from` nor the last day can ask for.
+    pub(super) fn push(
+        &mut self,
+        at: Timestamp,
+        version: Option<Arc<Contact>>,
+        keep_from: Timestamp,
+    ) {
+        self.0.push((at, version));
+        let day_ago = at.checked_sub(KEPT).unwrap_or(Timestamp::MIN);
+        let horizon = keep_from.min(day_ago);
+        let first_needed = self.0.iter().rposition(|(since, _)| *since <= horizon);
+        self.0.drain(..first_needed.unwrap_or(0));
+    }
+}

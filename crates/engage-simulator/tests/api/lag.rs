@@ -1,0 +1,95 @@
+//! The overview shows the world as it was; everything else shows it as it is.
+
+use std::time::Duration;
+
+use engage_simulator::people::{ALVA, BO};
+use serde_json::json;
+
+use crate::harness::Engage;
+
+const LAG: Duration = Duration::from_mins(10);
+
+#[tokio::test]
+async fn an_edit_reaches_the_overview_after_the_lag_and_the_entities_at_once() {
+    let engage = Engage::with(|builder| builder.overview_lag(LAG)).await;
+    let promotion = json!({"id": "11110000-0000-4000-8000-000000000001"});
+    engage
+        .simulator
+        .contact(ALVA.id)
+        .attribute("shoeSize", json!(42))
+        .add_promotion(promotion);
+    let old = engage.overview_of(ALVA.id).await.ok();
+    assert_eq!(old["attributes"]["shoeSize"], 39);
+    assert_eq!(old["promotions"].as_array().map(Vec::len), Some(3));
+    let path = format!("/api/v3/contacts/{}", ALVA.id);
+    assert_eq!(
+        engage.get(&path, &[]).await.ok()["attributes"]["shoeSize"],
+        42
+    );
+    engage.simulator.clock().advance(LAG);
+    let new = engage.overview_of(ALVA.id).await.ok();
+    assert_eq!(new["attributes"]["shoeSize"], 42);
+    assert_eq!(new["promotions"].as_array().map(Vec::len), Some(4));
+}
+
+#[tokio::test]
+async fn a_moved_address_still_answers_for_its_old_bearer_during_the_lag() {
+    let engage = Engage::with(|builder| builder.overview_lag(LAG)).await;
+    engage.simulator.contact(BO.id).contact_type("Member");
+    engage.simulator.clock().advance(LAG);
+    engage.simulator.move_email(ALVA.id, BO.id);
+    let query = [("email", ALVA.email), ("contactType", "Member")];
+    assert_eq!(engage.overview(&query).await.ok()["id"], ALVA.id);
+    let id = engage.get("/api/v3/contacts/id", &query).await.ok();
+    assert_eq!(id, BO.id);
+    engage.simulator.clock().advance(LAG);
+    assert_eq!(engage.overview(&query).await.ok()["id"], BO.id);
+}
+
+#[tokio::test]
+async fn creation_and_deletion_lag_likewise() {
+    let engage = Engage::with(|builder| builder.overview_lag(LAG)).await;
+    let id = engage
+        .simulator
+        .create(json!({"email": "new@example.com"}), "Member");
+    engage.simulator.contact(ALVA.id).delete();
+    engage
+        .overview_of(&id)
+        .await
+        .refuses_with(404, "ContactNotFound");
+    engage.overview_of(ALVA.id).await.ok();
+    let path = |id: &str| format!("/api/v3/contacts/{id}");
+    engage.get(&path(&id), &[]).await.ok();
+    let gone = engage.get(&path(ALVA.id), &[]).await;
+    gone.refuses_with(404, "ContactNotFound");
+    engage.simulator.clock().advance(LAG);
+    engage.overview_of(&id).await.ok();
+    let gone = engage.overview_of(ALVA.id).await;
+    gone.refuses_with(404, "ContactNotFound");
+    assert_eq!(engage.simulator.snapshot(ALVA.id), None);
+}
+
+#[tokio::test]
+async fn without_a_lag_the_latest_of_several_edits_at_one_moment_counts() {
+    let engage = Engage::start().await;
+    engage
+        .simulator
+        .contact(ALVA.id)
+        .email("one@example.com")
+        .email("two@example.com");
+    let body = engage.overview_of(ALVA.id).await.ok();
+    assert_eq!(body["attributes"]["email"], "two@example.com");
+    let query = [("email", "one@example.com"), ("contactType", "Member")];
+    let gone = engage.overview(&query).await;
+    gone.refuses_with(404, "ContactNotFound");
+}
+
+#[tokio::test]
+async fn a_lag_can_be_set_after_the_edit() {
+    let engage = Engage::start().await;
+    engage.simulator.clock().advance(Duration::from_secs(1));
+    engage.simulator.contact(ALVA.id).email("new@example.com");
+    engage.simulator.set_overview_lag(LAG);
+    let body = engage.overview_of(ALVA.id).await.ok();
+    assert_eq!(body["attributes"]["email"], ALVA.email);
+}

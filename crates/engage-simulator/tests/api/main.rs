@@ -1,0 +1,13 @@
+//! The simulator, asked over real HTTP.
+
+mod control;
+mod faults;
+mod harness;
+mod holds;
+mod identifiers;
+mod lag;
+mod parts;
+mod records;
+mod refusals;
+mod seeding;
+mod webhooks;

@@ -1,0 +1,92 @@
+//! The same seed gives the same people, and every one of them can be found.
+
+use std::collections::HashSet;
+
+use engage_simulator::{Simulator, SimulatorClock, people::EVERYONE};
+use serde_json::Value;
+
+use crate::harness::{Engage, NOW};
+
+async fn world(seed: u64, contacts: usize) -> Vec<Value> {
+    let clock = SimulatorClock::manual(NOW.parse().expect("a timestamp"));
+    let builder = Simulator::builder().seed(seed).contacts(contacts);
+    let engage = builder.clock(clock).start().await.expect("a free port");
+    let ids = engage.contact_ids();
+    ids.iter()
+        .map(|id| engage.snapshot(id).expect("it exists"))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_seed_determines_the_world() {
+    let one = world(7, 50).await;
+    assert_eq!(one, world(7, 50).await);
+    let other = world(8, 50).await;
+    let known = EVERYONE.len();
+    assert_eq!(one[..known], other[..known]);
+    assert_ne!(one[known..], other[known..]);
+}
+
+#[tokio::test]
+async fn thousands_of_contacts_share_no_identifier() {
+    let contacts = world(1, 5000).await;
+    assert_eq!(contacts.len(), 5005);
+    for key in [
+        "email",
+        "mobilePhone",
+        "socialSecurityNumber",
+        "memberNumber",
+        "externalId",
+    ] {
+        let values: Vec<String> = contacts
+            .iter()
+            .filter_map(|contact| contact["attributes"][key].as_str())
+            .filter(|value| *value != "shared@example.com")
+            .map(str::to_lowercase)
+            .collect();
+        let different: HashSet<&String> = values.iter().collect();
+        assert_eq!(different.len(), values.len(), "{key}");
+        assert!(values.len() > 3000, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn the_mass_is_varied() {
+    let contacts = world(1, 1000).await;
+    let text: String = contacts.iter().map(Value::to_string).collect();
+    for sign in [
+        "\"secrecyMarked\":true",
+        "\"approved\":false",
+        "invalidEmail",
+        "PERCENT",
+        "MONEY",
+        "EXTERNALOFFER",
+        "MANUAL",
+        "SWIPE",
+        "\"FI\"",
+        "someFieldAddedLater",
+        "\"Contact\"",
+    ] {
+        assert!(text.contains(sign), "{sign}");
+    }
+}
+
+#[tokio::test]
+async fn every_contact_of_the_seed_is_found_by_its_identifiers() {
+    let engage = Engage::with(|builder| builder.contacts(60).rate_limit(None)).await;
+    for id in &engage.simulator.contact_ids()[EVERYONE.len()..] {
+        let truth = engage.simulator.snapshot(id).expect("it exists");
+        for (parameter, key) in [
+            ("email", "email"),
+            ("mobilePhone", "mobilePhone"),
+            ("customKey", "memberNumber"),
+            ("socialSecurityNumber", "socialSecurityNumber"),
+        ] {
+            if let Some(value) = truth["attributes"][key].as_str() {
+                let query = [(parameter, value)];
+                let found = engage.get("/api/v3/contacts/id", &query).await.ok();
+                assert_eq!(found, id.as_str(), "{parameter}={value}");
+            }
+        }
+    }
+}

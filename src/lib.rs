@@ -1,0 +1,2 @@
+//! engage-bff: a caching backend-for-frontend for Voyado Engage.
+

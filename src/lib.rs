@@ -1,2 +1,4 @@
 //! engage-bff: a caching backend-for-frontend for Voyado Engage.
 
+pub mod clock;
+pub mod domain;

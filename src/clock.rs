@@ -1,0 +1,188 @@
+//! The one source of time. Every room that needs a moment asks the injected [`Clock`]; tests move a
+//! manual one by hand, so nothing sleeps to make time pass.
+//!
+//! Freshness is reckoned in [`Tick`]s of a monotonic clock, which no operator and no NTP daemon sets
+//! back. Wall time is for what people and other systems wrote down as dates.
+
+use std::{
+    ops::{Add, Sub},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+/// A moment of the monotonic clock: the time since the clock was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tick(Duration);
+
+impl Tick {
+    /// The time from `earlier` until this moment, zero if `earlier` is later.
+    pub fn since(self, earlier: Tick) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Add<Duration> for Tick {
+    type Output = Tick;
+
+    fn add(self, wait: Duration) -> Tick {
+        Tick(self.0.saturating_add(wait))
+    }
+}
+
+impl Sub<Duration> for Tick {
+    type Output = Tick;
+
+    fn sub(self, wait: Duration) -> Tick {
+        Tick(self.0.saturating_sub(wait))
+    }
+}
+
+/// One moment on both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// The monotonic moment: for ages and deadlines.
+    pub tick: Tick,
+    /// The wall clock: for dates.
+    pub wall: Timestamp,
+}
+
+/// Tells the time and waits for it.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    System { origin: std::time::Instant },
+    Manual(ManualClock),
+}
+
+impl Clock {
+    /// The machine's own clocks.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the machine's clock"
+    )]
+    pub fn system() -> Self {
+        Self(Source::System {
+            origin: std::time::Instant::now(),
+        })
+    }
+
+    /// This moment.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the machine's clock"
+    )]
+    pub fn now(&self) -> Now {
+        match &self.0 {
+            Source::System { origin } => Now {
+                tick: Tick(origin.elapsed()),
+                wall: Timestamp::now(),
+            },
+            Source::Manual(clock) => clock.now(),
+        }
+    }
+
+    /// Returns once the monotonic clock has reached `deadline`.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that waits for the machine's clock"
+    )]
+    pub async fn sleep_until(&self, deadline: Tick) {
+        match &self.0 {
+            Source::System { .. } => {
+                tokio::time::sleep(deadline.since(self.now().tick)).await;
+            }
+            Source::Manual(clock) => clock.reached(deadline).await,
+        }
+    }
+}
+
+impl From<ManualClock> for Clock {
+    fn from(clock: ManualClock) -> Self {
+        Self(Source::Manual(clock))
+    }
+}
+
+/// A clock that stands still until it is moved. Clones show the same time.
+#[derive(Clone, Debug)]
+pub struct ManualClock {
+    origin: Arc<Mutex<Timestamp>>,
+    elapsed: watch::Sender<Duration>,
+}
+
+impl ManualClock {
+    /// A clock that shows `start` until it is moved.
+    pub fn new(start: Timestamp) -> Self {
+        Self {
+            origin: Arc::new(Mutex::new(start)),
+            elapsed: watch::Sender::new(Duration::ZERO),
+        }
+    }
+
+    /// Moves both clocks forward and wakes everybody whose deadline has come.
+    pub fn advance(&self, step: Duration) {
+        self.elapsed.send_modify(|elapsed| *elapsed += step);
+    }
+
+    /// Sets the wall clock alone, as an operator or NTP would.
+    pub fn jump_wall(&self, to: Timestamp) {
+        let elapsed = *self.elapsed.borrow();
+        *self.origin.lock().unwrap_or_else(PoisonError::into_inner) = to - elapsed_span(elapsed);
+    }
+
+    fn now(&self) -> Now {
+        let elapsed = *self.elapsed.borrow();
+        let origin = *self.origin.lock().unwrap_or_else(PoisonError::into_inner);
+        Now {
+            tick: Tick(elapsed),
+            wall: origin + elapsed_span(elapsed),
+        }
+    }
+
+    async fn reached(&self, deadline: Tick) {
+        let mut elapsed = self.elapsed.subscribe();
+        // The sender lives in `self`, so the channel can't close while this waits.
+        let _ = elapsed.wait_for(|elapsed| Tick(*elapsed) >= deadline).await;
+    }
+}
+
+fn elapsed_span(elapsed: Duration) -> jiff::SignedDuration {
+    jiff::SignedDuration::try_from(elapsed).unwrap_or(jiff::SignedDuration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sleeper_wakes_when_the_manual_clock_reaches_its_deadline() {
+        let manual = ManualClock::new(Timestamp::UNIX_EPOCH);
+        let clock = Clock::from(manual.clone());
+        let deadline = clock.now().tick + Duration::from_secs(5);
+        let sleeper = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep_until(deadline).await }
+        });
+        manual.advance(Duration::from_secs(4));
+        tokio::task::yield_now().await;
+        assert!(!sleeper.is_finished());
+        manual.advance(Duration::from_secs(1));
+        sleeper.await.expect("the sleeper ends");
+    }
+
+    #[test]
+    fn a_jump_of_the_wall_clock_leaves_the_monotonic_clock_alone() {
+        let manual = ManualClock::new(Timestamp::UNIX_EPOCH);
+        let clock = Clock::from(manual.clone());
+        manual.advance(Duration::from_secs(3));
+        let before = clock.now();
+        let to = Timestamp::from_second(1_000_000).expect("in range");
+        manual.jump_wall(to);
+        assert_eq!(clock.now().tick, before.tick);
+        assert_eq!(clock.now().wall, to);
+    }
+}

@@ -1,0 +1,28 @@
+//! The words of the house: identifiers, the customer's five parts and what they hold. A leaf that
+//! imports no other room and knows neither HTTP nor Engage's spelling.
+
+pub mod contact_id;
+pub mod contact_type;
+pub mod custom_key;
+pub mod customer;
+pub mod digest;
+pub mod email;
+pub mod identifier;
+pub mod lookup;
+pub mod names;
+pub mod national_id;
+pub mod part;
+pub mod phone;
+
+pub use contact_id::ContactId;
+pub use contact_type::ContactType;
+pub use customer::{
+    Address, Audience, Audiences, Channel, Consent, Decimal, Level, Money, Offer, OfferKind,
+    OfferValue, Overview, PointAccount, Points, Preferences, Profile, Promotion, Promotions, Store,
+    Voucher, Vouchers, Warning,
+};
+pub use digest::{Digester, KeyedDigest};
+pub use identifier::{Identifier, IdentifierError, IdentifierKind, IdentifierRules};
+pub use lookup::{Lookup, LookupKey};
+pub use names::{Bears, Names};
+pub use part::{Part, PartSet};

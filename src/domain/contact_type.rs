@@ -1,0 +1,141 @@
+//! The contact type: which of a tenant's kinds of contact is meant, such as `Member` or `Contact`.
+//!
+//! It belongs to every look-up by anything but the contact id, and so to the cache's key. Which types exist is
+//! the tenant's own affair and not known here.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+/// The greatest length that is passed on; the types seen are far shorter.
+const MAX_LENGTH: usize = 64;
+
+/// Names a kind of contact; equal to another whatever the ASCII case.
+///
+/// Voyado's pages write `member` where the type's own handle is `Member` (Voyado: get enriched profile page),
+/// so case is taken to mean nothing; the spelling that came in is nevertheless the one that is sent upstream.
+#[derive(Clone)]
+pub struct ContactType {
+    original: Box<str>,
+    folded: Box<str>,
+}
+
+impl ContactType {
+    /// Reads 1 to 64 ASCII letters, digits, `-`, `_` or `.`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if text.is_empty() || text.len() > MAX_LENGTH || !text.bytes().all(is_allowed) {
+            return None;
+        }
+        Some(Self {
+            original: text.into(),
+            folded: text.to_ascii_lowercase().into(),
+        })
+    }
+
+    /// Returns the spelling that came in, for sending it upstream.
+    pub fn as_str(&self) -> &str {
+        &self.original
+    }
+
+    /// Returns the lower-case form that equality and hash go by, for keys.
+    pub fn folded(&self) -> &str {
+        &self.folded
+    }
+}
+
+impl PartialEq for ContactType {
+    fn eq(&self, other: &Self) -> bool {
+        self.folded == other.folded
+    }
+}
+
+impl Eq for ContactType {}
+
+impl Hash for ContactType {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.folded.hash(state);
+    }
+}
+
+impl fmt::Debug for ContactType {
+    /// Redacted too: what callers send as a type may be a national id in the wrong field.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ContactType(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::ContactType;
+
+    #[test]
+    fn the_types_seen_in_the_field_are_read_and_keep_their_spelling() {
+        let longest = "x".repeat(64);
+        for (text, folded) in [
+            ("Member", "member"),
+            ("member", "member"),
+            ("Contact", "contact"),
+            ("transactContact", "transactcontact"),
+            ("B2B.se-store_1", "b2b.se-store_1"),
+            (longest.as_str(), longest.as_str()),
+        ] {
+            let parsed = ContactType::parse(text).expect(text);
+            assert_eq!(parsed.as_str(), text);
+            assert_eq!(parsed.folded(), folded);
+        }
+    }
+
+    #[test]
+    fn blanks_delimiters_and_foreign_letters_are_refused() {
+        let too_long = "x".repeat(65);
+        for text in [
+            "",
+            " ",
+            "Member ",
+            "Mem ber",
+            "Member&any=1",
+            "a/b",
+            "a:b",
+            "a@b",
+            "Medlem\u{e5}",
+            "\u{212a}und",
+            "a\0",
+            too_long.as_str(),
+        ] {
+            assert_eq!(ContactType::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn debug_is_redacted() {
+        let parsed = ContactType::parse("19850709-9805").expect("letters, digits, hyphens");
+        assert_eq!(format!("{parsed:?}"), "ContactType(…)");
+    }
+
+    proptest! {
+        #[test]
+        fn case_makes_no_difference(text in "[A-Za-z0-9._-]{1,64}") {
+            let parsed = ContactType::parse(&text).expect("allowed characters");
+            let upper = ContactType::parse(&text.to_ascii_uppercase()).expect("allowed characters");
+            let again = ContactType::parse(parsed.folded()).expect("allowed characters");
+            prop_assert_eq!(again.folded(), parsed.folded());
+            prop_assert_eq!(HashSet::from([parsed, upper, again]).len(), 1);
+        }
+
+        #[test]
+        fn different_types_stay_different(left in "[a-z0-9._-]{1,4}", right in "[a-z0-9._-]{1,4}") {
+            prop_assert_eq!(ContactType::parse(&left) == ContactType::parse(&right), left == right);
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in any::<String>()) {
+            if let Some(parsed) = ContactType::parse(&text) {
+                prop_assert_eq!(parsed.as_str(), text.as_str());
+            }
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! What the five parts hold. Immutable once read; everything a tenant may leave out is optional.
+//! Neither [`Debug`] output nor errors of these types show personal values.
+
+use std::fmt;
+
+use jiff::Timestamp;
+pub use rust_decimal::Decimal;
+use serde_json::value::RawValue;
+
+use super::{ContactId, ContactType, Names};
+
+/// One answer of Engage's overview, part by part. A part that it did not tell is `None`.
+#[derive(Debug)]
+pub struct Overview {
+    /// The contact that the overview speaks of.
+    pub id: ContactId,
+    /// The profile.
+    pub profile: Profile,
+    /// Audiences and warnings.
+    pub audiences: Option<Audiences>,
+    /// Promotions.
+    pub promotions: Option<Promotions>,
+    /// Vouchers.
+    pub vouchers: Option<Vouchers>,
+    /// Points: told by API v2 only.
+    pub points: Option<Points>,
+}
+
+/// Attributes, meta, preferences and consents.
+#[derive(Default)]
+pub struct Profile {
+    /// The contact's type, such as `Member`.
+    pub contact_type: Option<ContactType>,
+    /// The identifiers that the contact bears, in canonical form.
+    pub names: Names,
+    /// First name.
+    pub first_name: Option<Box<str>>,
+    /// Last name.
+    pub last_name: Option<Box<str>>,
+    /// E-mail address as Engage holds it, malformed ones too; blank is `None`.
+    pub email: Option<Box<str>>,
+    /// Mobile number as Engage holds it, malformed ones too; blank is `None`.
+    pub mobile_phone: Option<Box<str>>,
+    /// Postal address.
+    pub address: Address,
+    /// Day of birth, `YYYY-MM-DD`.
+    pub birth_day: Option<Box<str>>,
+    /// Language, such as `sv`.
+    pub language: Option<Box<str>>,
+    /// Membership number: digits, yet text.
+    pub member_number: Option<Box<str>>,
+    /// Loyalty level.
+    pub level: Option<Level>,
+    /// Home store.
+    pub home_store: Option<Store>,
+    /// When the contact registered.
+    pub member_since: Option<Timestamp>,
+    /// Protected identity: address and numbers must not be shown by default.
+    pub secrecy_marked: bool,
+    /// What Engage tells beyond the fields above, under Engage's keys, as it was written.
+    pub attributes: Vec<(Box<str>, Box<RawValue>)>,
+    /// Which channels the contact accepts.
+    pub preferences: Preferences,
+    /// The consents that were given or withdrawn.
+    pub consents: Vec<Consent>,
+}
+
+impl Profile {
+    /// Whether the contact is of the type asked for; one that shows no type can't contradict.
+    pub fn is_of(&self, asked: Option<&ContactType>) -> bool {
+        match (asked, &self.contact_type) {
+            (Some(asked), Some(own)) => asked == own,
+            _ => true,
+        }
+    }
+}
+
+/// A postal address.
+#[derive(Default)]
+pub struct Address {
+    /// Street and number.
+    pub street: Option<Box<str>>,
+    /// Care of.
+    pub care_of: Option<Box<str>>,
+    /// Postal code.
+    pub zip_code: Option<Box<str>>,
+    /// City.
+    pub city: Option<Box<str>>,
+    /// ISO 3166-1 alpha-2 country code.
+    pub country_code: Option<Box<str>>,
+}
+
+/// A loyalty level.
+pub struct Level {
+    /// Its name, such as `Gold`.
+    pub name: Box<str>,
+    /// When it lapses.
+    pub expires_on: Option<Timestamp>,
+    /// Points missing to the next level.
+    pub points_to_next: Option<Decimal>,
+}
+
+/// A store.
+pub struct Store {
+    /// Engage's id.
+    pub id: Option<Box<str>>,
+    /// Its name.
+    pub name: Option<Box<str>>,
+    /// The retailer's own id.
+    pub external_id: Option<Box<str>>,
+}
+
+/// Which channels the contact accepts; `None` where Engage does not say.
+#[derive(Clone, Copy, Default)]
+pub struct Preferences {
+    /// E-mail.
+    pub accepts_email: Option<bool>,
+    /// Text messages.
+    pub accepts_sms: Option<bool>,
+    /// Post.
+    pub accepts_postal: Option<bool>,
+}
+
+/// A consent.
+pub struct Consent {
+    /// The consent's key, such as `memberTerms`.
+    pub id: Box<str>,
+    /// Whether it is given.
+    pub given: Option<bool>,
+    /// When it was given or withdrawn.
+    pub date: Option<Timestamp>,
+}
+
+/// Audiences and warnings.
+#[derive(Default)]
+pub struct Audiences {
+    /// The target audiences that the contact belongs to.
+    pub audiences: Vec<Audience>,
+    /// What Engage warns of, such as an address that bounces.
+    pub warnings: Vec<Warning>,
+}
+
+/// A target audience.
+pub struct Audience {
+    /// Its id.
+    pub id: Box<str>,
+    /// Its name.
+    pub name: Option<Box<str>>,
+}
+
+/// A warning about the contact.
+pub struct Warning {
+    /// The warning's key.
+    pub id: Option<Box<str>>,
+    /// Its text.
+    pub message: Option<Box<str>>,
+}
+
+/// A contact's promotions.
+pub type Promotions = Vec<Promotion>;
+
+/// A promotion assigned to a contact.
+pub struct Promotion {
+    /// The assignment: unique to this contact, the one to redeem.
+    pub id: Box<str>,
+    /// The template, shared by many contacts.
+    pub promotion_id: Option<Box<str>>,
+    /// Internal name.
+    pub name: Option<Box<str>>,
+    /// Heading.
+    pub heading: Option<Box<str>>,
+    /// Description.
+    pub description: Option<Box<str>>,
+    /// Image.
+    pub image_url: Option<Box<str>>,
+    /// Link.
+    pub link: Option<Box<str>>,
+    /// When it lapses; `None` = never.
+    pub expires_on: Option<Timestamp>,
+    /// Whether it was used.
+    pub redeemed: bool,
+    /// What it gives, channel by channel.
+    pub offers: Vec<Offer>,
+}
+
+/// What a promotion gives in one channel.
+pub struct Offer {
+    /// Where it can be redeemed; `None` for a channel this service does not know.
+    pub channel: Option<Channel>,
+    /// What kind of offer it is.
+    pub kind: OfferKind,
+    /// What it is worth.
+    pub value: OfferValue,
+    /// The same amount in other currencies.
+    pub local_values: Vec<Money>,
+    /// What staff are to do.
+    pub instruction: Option<Box<str>>,
+}
+
+/// A redemption channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// The web shop.
+    Ecom,
+    /// The till.
+    Pos,
+    /// Anything else.
+    Other,
+}
+
+impl Channel {
+    /// The name in parameters and answers, which is Engage's too.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Channel::Ecom => "ECOM",
+            Channel::Pos => "POS",
+            Channel::Other => "OTHER",
+        }
+    }
+
+    /// The channel of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Channel::Ecom, Channel::Pos, Channel::Other]
+            .into_iter()
+            .find(|channel| channel.as_str() == name)
+    }
+}
+
+/// The kind of an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfferKind {
+    /// A rebate in per cent.
+    Percent,
+    /// A rebate in money.
+    Money,
+    /// A code for the shop platform.
+    External,
+    /// A text for staff.
+    Manual,
+    /// Swiped by the customer, or a kind this service does not know.
+    Other,
+}
+
+/// What an offer is worth.
+pub enum OfferValue {
+    /// Nothing was said.
+    None,
+    /// A number: per cent.
+    Number(Decimal),
+    /// A code or text.
+    Text(Box<str>),
+    /// Money.
+    Money(Money),
+}
+
+/// An exact amount of money.
+pub struct Money {
+    /// The amount, with the decimals that Engage wrote.
+    pub amount: Decimal,
+    /// ISO 4217 currency code.
+    pub currency: Box<str>,
+}
+
+/// A contact's vouchers.
+pub type Vouchers = Vec<Voucher>;
+
+/// A reward voucher.
+pub struct Voucher {
+    /// Redeem by this.
+    pub id: Box<str>,
+    /// The code on the voucher: bearer money.
+    pub code: Option<Box<str>>,
+    /// Its name.
+    pub name: Option<Box<str>>,
+    /// What it is worth in the group's currency.
+    pub value: Option<Money>,
+    /// The same amount in other currencies.
+    pub local_values: Vec<Money>,
+    /// When it lapses; `None` = never.
+    pub expires_on: Option<Timestamp>,
+    /// Whether it was used.
+    pub redeemed: bool,
+}
+
+/// A contact's points.
+#[derive(Default)]
+pub struct Points {
+    /// One account for each point definition.
+    pub accounts: Vec<PointAccount>,
+}
+
+/// A point account.
+pub struct PointAccount {
+    /// Which kind of points; `None` in API v2's overview, which tells one balance only.
+    pub definition_id: Option<Box<str>>,
+    /// Points that can be used now.
+    pub balance: Decimal,
+    /// Points that become usable later; `None` where Engage does not say.
+    pub pending: Option<Decimal>,
+    /// When the balance lapses.
+    pub expires_on: Option<Timestamp>,
+}
+
+macro_rules! redacted_debug {
+    ($($type:ident),+ $(,)?) => {$(
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($type), "(…)"))
+            }
+        }
+    )+};
+}
+
+redacted_debug!(
+    Profile,
+    Address,
+    Level,
+    Store,
+    Consent,
+    Audiences,
+    Audience,
+    Warning,
+    Promotion,
+    Offer,
+    OfferValue,
+    Money,
+    Voucher,
+    Points,
+    PointAccount,
+    Preferences,
+);

@@ -1,0 +1,399 @@
+//! What a customer can be asked for by: one value of one kind, parsed once and canonical from then on.
+//!
+//! The front door parses; the cache keys by the result, and the way out compares it with what Engage says.
+//! Two spellings of one value are equal here, and no two values that Engage may tell apart are.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use jiff::civil::Date;
+use phonenumber::country;
+use serde::{Deserialize, Serialize};
+
+use super::contact_id::ContactId;
+use super::custom_key::CustomKey;
+use super::email::{Email, EmailError};
+use super::national_id::NationalId;
+use super::phone::{self, Phone};
+
+/// The longest value of any kind, in bytes: an e-mail address is the longest of them.
+const MAX_LENGTH: usize = 254;
+
+/// Says which of a contact's names is meant; spelled as in Engage's and our own query parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum IdentifierKind {
+    /// The contact's GUID.
+    ContactId,
+    /// The e-mail address.
+    Email,
+    /// The mobile phone number.
+    MobilePhone,
+    /// The national id.
+    SocialSecurityNumber,
+    /// The member number or external id, as the tenant has set up.
+    CustomKey,
+    /// Whichever of the others but the contact id the value looks like.
+    Any,
+}
+
+impl IdentifierKind {
+    /// Every kind, in the order of the contract.
+    pub const ALL: [Self; 6] = [
+        Self::ContactId,
+        Self::Email,
+        Self::MobilePhone,
+        Self::SocialSecurityNumber,
+        Self::CustomKey,
+        Self::Any,
+    ];
+
+    /// Returns the name of the query parameter.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ContactId => "contactId",
+            Self::Email => "email",
+            Self::MobilePhone => "mobilePhone",
+            Self::SocialSecurityNumber => "socialSecurityNumber",
+            Self::CustomKey => "customKey",
+            Self::Any => "any",
+        }
+    }
+
+    /// Finds the kind by the exact name of its query parameter.
+    pub fn from_param(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// Returns what a value of this kind is called when it is refused.
+    fn refusal(self) -> IdentifierError {
+        match self {
+            Self::ContactId => IdentifierError::InvalidContactId,
+            Self::Email => IdentifierError::InvalidEmailAddress,
+            Self::MobilePhone => IdentifierError::InvalidPhoneNumber,
+            Self::SocialSecurityNumber => IdentifierError::InvalidSocialSecurityNumber,
+            Self::CustomKey | Self::Any => IdentifierError::InvalidSearchQuery,
+        }
+    }
+}
+
+/// How values are read where their text alone does not say.
+#[derive(Clone, Debug)]
+pub struct IdentifierRules {
+    /// The region whose national phone numbers are understood.
+    pub phone_region: country::Id,
+    /// Whether a national id with a wrong check digit is refused.
+    pub check_digits: bool,
+}
+
+/// Why a value is refused, named as Engage names it; the value itself is never part of the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdentifierError {
+    /// Not a GUID in its hyphenated form.
+    #[error("not a contact id")]
+    InvalidContactId,
+    /// Not the form of an e-mail address.
+    #[error("not an e-mail address")]
+    InvalidEmailAddress,
+    /// An e-mail address with characters outside ASCII.
+    #[error("an e-mail address is taken in ASCII only")]
+    EmailNotAscii,
+    /// Not a phone number, or a national one that is not valid in the region.
+    #[error("not a phone number")]
+    InvalidPhoneNumber,
+    /// Not a Swedish or Finnish national id.
+    #[error("not a national id")]
+    InvalidSocialSecurityNumber,
+    /// Nothing that could be searched for.
+    #[error("not a value to search for")]
+    InvalidSearchQuery,
+}
+
+/// One value to find a contact by; equal and hashed by kind and canonical value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Identifier {
+    /// A contact id.
+    ContactId(ContactId),
+    /// An e-mail address.
+    Email(Email),
+    /// A mobile phone number.
+    MobilePhone(Phone),
+    /// A national id.
+    SocialSecurityNumber(NationalId),
+    /// A member number or external id.
+    CustomKey(CustomKey),
+    /// A value whose form says what it is.
+    Any(AnyIdentifier),
+}
+
+impl Identifier {
+    /// Reads the value of the given kind; says which kind of value it is not, where it is none.
+    pub fn parse(
+        kind: IdentifierKind,
+        text: &str,
+        rules: &IdentifierRules,
+        today: Date,
+    ) -> Result<Self, IdentifierError> {
+        if text.len() > MAX_LENGTH {
+            return Err(kind.refusal());
+        }
+        let parsed = match kind {
+            IdentifierKind::ContactId => ContactId::parse(text).map(Self::ContactId),
+            IdentifierKind::Email => match Email::parse(text) {
+                Err(EmailError::NotAscii) => return Err(IdentifierError::EmailNotAscii),
+                other => other.ok().map(Self::Email),
+            },
+            IdentifierKind::MobilePhone => {
+                Phone::parse(text, rules.phone_region).map(Self::MobilePhone)
+            }
+            IdentifierKind::SocialSecurityNumber => {
+                NationalId::parse(text, rules.check_digits, today).map(Self::SocialSecurityNumber)
+            }
+            IdentifierKind::CustomKey => CustomKey::parse(text).map(Self::CustomKey),
+            IdentifierKind::Any => return AnyIdentifier::parse(text, rules, today).map(Self::Any),
+        };
+        parsed.ok_or_else(|| kind.refusal())
+    }
+
+    /// Returns the kind that was asked by.
+    pub fn kind(&self) -> IdentifierKind {
+        match self {
+            Self::ContactId(_) => IdentifierKind::ContactId,
+            Self::Email(_) => IdentifierKind::Email,
+            Self::MobilePhone(_) => IdentifierKind::MobilePhone,
+            Self::SocialSecurityNumber(_) => IdentifierKind::SocialSecurityNumber,
+            Self::CustomKey(_) => IdentifierKind::CustomKey,
+            Self::Any(_) => IdentifierKind::Any,
+        }
+    }
+
+    /// Returns the canonical value, as it is sent to Engage and compared; never for a log.
+    pub fn expose(&self) -> Cow<'_, str> {
+        match self {
+            Self::ContactId(id) => Cow::Owned(id.to_string()),
+            Self::Email(email) => Cow::Borrowed(email.as_str()),
+            Self::MobilePhone(phone) => Cow::Borrowed(phone.as_str()),
+            Self::SocialSecurityNumber(id) => Cow::Borrowed(id.expose()),
+            Self::CustomKey(key) => Cow::Borrowed(key.as_str()),
+            Self::Any(value) => Cow::Borrowed(value.expose()),
+        }
+    }
+}
+
+/// A value that was sent as `any`, read as what Engage will read it as.
+///
+/// Engage tries e-mail address, national id, phone number and custom key in this order, and stops at the first
+/// whose format check the value passes, even if nobody bears it (Voyado: find contact page).
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum AnyIdentifier {
+    /// It has the form of an e-mail address.
+    Email(Email),
+    /// It has the form of a national id.
+    NationalId(NationalId),
+    /// It is written as a phone number.
+    Phone(Phone),
+    /// It is none of these, and goes to Engage as it came.
+    CustomKey(CustomKey),
+}
+
+impl AnyIdentifier {
+    /// Reads the value in Engage's order.
+    ///
+    /// National phone numbers are known as such only by 07 and eight digits; other bare digits are more likely
+    /// a member number, and are left as they are. An e-mail address outside ASCII is refused.
+    fn parse(text: &str, rules: &IdentifierRules, today: Date) -> Result<Self, IdentifierError> {
+        match Email::parse(text) {
+            Ok(email) => return Ok(Self::Email(email)),
+            Err(EmailError::NotAscii) if text.contains('@') => {
+                return Err(IdentifierError::EmailNotAscii);
+            }
+            Err(_) => {}
+        }
+        if !phone::is_swedish_mobile(text.trim_ascii())
+            && let Some(id) = NationalId::parse(text, rules.check_digits, today)
+        {
+            return Ok(Self::NationalId(id));
+        }
+        if is_written_as_phone(text)
+            && let Some(phone) = Phone::parse(text, rules.phone_region)
+        {
+            return Ok(Self::Phone(phone));
+        }
+        CustomKey::parse(text)
+            .map(Self::CustomKey)
+            .ok_or(IdentifierError::InvalidSearchQuery)
+    }
+
+    /// Returns the canonical value, as it is sent to Engage and compared; never for a log.
+    pub fn expose(&self) -> &str {
+        match self {
+            Self::Email(email) => email.as_str(),
+            Self::NationalId(id) => id.expose(),
+            Self::Phone(phone) => phone.as_str(),
+            Self::CustomKey(key) => key.as_str(),
+        }
+    }
+}
+
+/// Says whether the value begins as an international number does, or is a Swedish mobile number.
+fn is_written_as_phone(text: &str) -> bool {
+    phone::dialled(text).is_some_and(|dialled| {
+        dialled.starts_with('+') || dialled.starts_with("00") || phone::is_swedish_mobile(&dialled)
+    })
+}
+
+impl fmt::Debug for AnyIdentifier {
+    /// Says what the value was read as, and nothing of the value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Email(email) => email.fmt(f),
+            Self::NationalId(id) => id.fmt(f),
+            Self::Phone(phone) => phone.fmt(f),
+            Self::CustomKey(key) => key.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use jiff::civil::date;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TODAY: Date = date(2026, 3, 1);
+    const RULES: IdentifierRules = IdentifierRules {
+        phone_region: country::SE,
+        check_digits: true,
+    };
+    const UNCHECKED: IdentifierRules = IdentifierRules {
+        check_digits: false,
+        ..RULES
+    };
+
+    fn parse(kind: IdentifierKind, text: &str) -> Result<Identifier, IdentifierError> {
+        Identifier::parse(kind, text, &RULES, TODAY)
+    }
+
+    #[test]
+    fn kinds_are_spelled_as_the_query_parameters() {
+        for kind in IdentifierKind::ALL {
+            let json = serde_json::to_value(kind).expect("a name");
+            assert_eq!(json, kind.as_str());
+            let read: Result<IdentifierKind, _> = serde_json::from_value(json);
+            assert_eq!(read.ok(), Some(kind));
+            assert_eq!(IdentifierKind::from_param(kind.as_str()), Some(kind));
+        }
+        for name in ["", "Email", "contactid", "contactType", "any "] {
+            assert_eq!(IdentifierKind::from_param(name), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn values_are_read_into_what_is_sent_and_keep_their_kind() {
+        use IdentifierKind::{Any, ContactId, CustomKey, Email, MobilePhone, SocialSecurityNumber};
+        let guid = "6f1d2c3a-4b5e-4f60-8a71-b2c300d41e01";
+        for (kind, text, sent) in [
+            (ContactId, "6F1D2C3A-4B5E-4F60-8A71-B2C300D41E01", guid),
+            (Email, " Alva@Example.com", "alva@example.com"),
+            (MobilePhone, "070-174 06 05", "+46701740605"),
+            (SocialSecurityNumber, "850709-9805", "198507099805"),
+            (SocialSecurityNumber, "131052-308t", "131052-308T"),
+            (CustomKey, " SHOP-55501", " SHOP-55501"),
+            (Any, "ALVA@example.com", "alva@example.com"),
+        ] {
+            let identifier = parse(kind, text).expect(text);
+            assert_eq!(identifier.expose(), sent);
+            assert_eq!(identifier.kind(), kind);
+        }
+    }
+
+    #[test]
+    fn refusals_carry_engages_names() {
+        use IdentifierError as Error;
+        use IdentifierKind as Kind;
+        let ssn = Kind::SocialSecurityNumber;
+        let too_long = "9".repeat(255);
+        for (kind, text, error) in [
+            (Kind::ContactId, "not-a-guid", Error::InvalidContactId),
+            (Kind::Email, "plain", Error::InvalidEmailAddress),
+            (Kind::Email, "alva@exämpel.example", Error::EmailNotAscii),
+            (Kind::MobilePhone, "phone", Error::InvalidPhoneNumber),
+            (ssn, "198507099806", Error::InvalidSocialSecurityNumber),
+            (Kind::CustomKey, " ", Error::InvalidSearchQuery),
+            (Kind::Any, "", Error::InvalidSearchQuery),
+            (Kind::Any, "älva@example.com", Error::EmailNotAscii),
+        ] {
+            assert_eq!(parse(kind, text), Err(error), "{kind:?} {text:?}");
+        }
+        for kind in IdentifierKind::ALL {
+            assert_eq!(parse(kind, &too_long), Err(kind.refusal()));
+        }
+    }
+
+    #[test]
+    fn any_is_read_in_engages_order() {
+        for (text, read_as, sent) in [
+            ("+46701740605", "Phone(…)", "+46701740605"),
+            ("Alva@example.com", "Email(…)", "alva@example.com"),
+            ("198507099805", "NationalId(…)", "198507099805"),
+            ("8507099805", "NationalId(…)", "198507099805"),
+            ("131052-308t", "NationalId(…)", "131052-308T"),
+            ("0701740605", "Phone(…)", "+46701740605"),
+            ("070-174 06 05", "Phone(…)", "+46701740605"),
+            ("0046701740605", "Phone(…)", "+46701740605"),
+            ("0701010004", "Phone(…)", "+46701010004"),
+            ("198507099806", "CustomKey(…)", "198507099806"),
+            ("46701740605", "CustomKey(…)", "46701740605"),
+            ("0846500404", "CustomKey(…)", "0846500404"),
+            ("+12", "CustomKey(…)", "+12"),
+            ("999888777", "CustomKey(…)", "999888777"),
+            ("SHOP-55501", "CustomKey(…)", "SHOP-55501"),
+            ("a@b", "CustomKey(…)", "a@b"),
+            ("Räksmörgås", "CustomKey(…)", "Räksmörgås"),
+            (" 12 ", "CustomKey(…)", " 12 "),
+        ] {
+            let read = AnyIdentifier::parse(text, &RULES, TODAY).expect(text);
+            assert_eq!(format!("{read:?}"), read_as, "{text:?}");
+            assert_eq!(read.expose(), sent);
+            let looks_like = NationalId::looks_like(text, TODAY); // what a URL may not hold
+            assert_eq!(looks_like, read_as == "NationalId(…)", "{text:?}");
+        }
+        let unchecked = AnyIdentifier::parse("198507099806", &UNCHECKED, TODAY);
+        assert_eq!(format!("{unchecked:?}"), "Ok(NationalId(…))");
+    }
+
+    #[test]
+    fn kinds_tell_equal_values_apart_and_debug_is_redacted() {
+        let by_phone = parse(IdentifierKind::MobilePhone, "+46701740605");
+        let by_any = parse(IdentifierKind::Any, "+46701740605");
+        assert_ne!(by_phone, by_any);
+        assert_eq!(format!("{by_phone:?}"), "Ok(MobilePhone(Phone(…)))");
+        assert_eq!(format!("{by_any:?}"), "Ok(Any(Phone(…)))");
+    }
+
+    #[test]
+    fn spellings_of_one_value_are_one_key() {
+        let spellings = ["0701740605", "+46 70 174 06 05", "0046-701740605"];
+        let keys = spellings.map(|text| parse(IdentifierKind::Any, text).ok());
+        assert_eq!(HashSet::from(keys).len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn reading_what_is_sent_changes_nothing(
+            text in "\\PC{0,30}|[+]?[0-9 -]{6,14}|[a-z]{1,5}@[a-z.]{1,9}",
+            other in any::<String>(),
+            kind in proptest::sample::select(IdentifierKind::ALL.to_vec()),
+        ) {
+            for text in [text, other] {
+                if let Ok(identifier) = Identifier::parse(kind, &text, &UNCHECKED, TODAY) {
+                    let again = Identifier::parse(kind, &identifier.expose(), &UNCHECKED, TODAY);
+                    prop_assert_eq!(again, Ok(identifier.clone()));
+                }
+            }
+        }
+    }
+}

@@ -1,4 +1,5 @@
 //! engage-bff: a caching backend-for-frontend for Voyado Engage.
 
+pub mod cache;
 pub mod clock;
 pub mod domain;

@@ -1,0 +1,444 @@
+//! The pantry: records by contact, the index of names that lead to them, negative answers, and the
+//! fences that keep what was fetched before an invalidation out. Knows contacts and parts, neither
+//! HTTP nor Engage.
+//!
+//! moka is the store and nothing else: its `get_with` family puts old values back after an
+//! invalidation, joins late callers to old fetches and starts over when the first caller leaves, so
+//! flights and fences are our own ([`flight`], [`fence`]). Freshness is our own arithmetic over the
+//! injected clock; moka bounds memory and evicts.
+
+pub mod fence;
+pub mod flight;
+pub mod freshness;
+pub mod record;
+mod weight;
+
+use std::{sync::Arc, time::Duration};
+
+use moka::ops::compute::Op;
+
+use self::{
+    fence::{Fences, Stamp},
+    freshness::{Policy, Provenance, Source},
+    record::{Entry, Parts, Record},
+};
+use crate::{
+    clock::{Clock, Now, Tick},
+    domain::{ContactId, LookupKey, Overview, Part, PartSet},
+};
+
+/// Something that can say how many bytes it occupies.
+pub trait Weigh {
+    /// The bytes, estimated.
+    fn bytes(&self) -> usize;
+}
+
+/// What a name led to when it was last asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Name {
+    /// The contact.
+    pub id: ContactId,
+    /// Who told it, and when.
+    pub provenance: Provenance,
+    /// Whether the contact is known to bear the name.
+    pub assured: bool,
+}
+
+/// A remembered answer of which nothing can be shown: `E` says why.
+#[derive(Clone, Debug)]
+struct Negative<E> {
+    why: E,
+    stamp: Stamp,
+    until: Tick,
+}
+
+/// The beginning of an upstream request.
+#[derive(Clone, Copy, Debug)]
+pub struct Begun {
+    /// Its place in the order of events.
+    pub stamp: Stamp,
+    /// Its moment.
+    pub now: Now,
+}
+
+/// How much the cache may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Bytes of records and names together.
+    pub max_bytes: u64,
+    /// The longest time that an upstream call may be in the air.
+    pub longest_flight: Duration,
+}
+
+/// Of the bytes that the cache may hold, one in so many is for negative answers.
+const NEGATIVE_SHARE: u64 = 32;
+/// Of the bytes that the cache may hold, one in so many is for names.
+const NAME_SHARE: u64 = 8;
+/// What an entry of moka costs besides its key and value: measured with tiny values.
+const ENTRY_OVERHEAD: usize = 300;
+/// Fences that are kept before one around everything takes the place of all.
+const MAX_FENCES: usize = 1_000_000;
+
+/// Records with rendered answers of type `R`, names, and negative answers of type `E`.
+pub struct Cache<R, E> {
+    records: moka::sync::Cache<ContactId, Arc<Record<R>>>,
+    names: moka::sync::Cache<LookupKey, Name>,
+    negatives: moka::sync::Cache<LookupKey, Negative<E>>,
+    /// What must not be stored or served any more.
+    pub fences: Fences,
+    /// Lifetimes and windows.
+    pub policy: Policy,
+    clock: Clock,
+}
+
+impl<R, E> Cache<R, E>
+where
+    R: Weigh + Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
+{
+    /// An empty cache.
+    pub fn new(policy: Policy, bounds: Bounds, clock: Clock) -> Self {
+        let names_bytes = bounds.max_bytes / NAME_SHARE;
+        let negatives_bytes = bounds.max_bytes / NEGATIVE_SHARE;
+        // moka's own clock can't be replaced, so its time to live is only an outer bound in real time.
+        let longest = policy.lifetimes.into_iter().max().unwrap_or_default()
+            + policy.stale_if_error.max(policy.stale_while_revalidate);
+        Self {
+            records: moka::sync::Cache::builder()
+                .max_capacity(bounds.max_bytes - names_bytes - negatives_bytes)
+                .weigher(|_, record: &Arc<Record<R>>| saturating(weight(record)))
+                .time_to_live(longest)
+                .build(),
+            names: moka::sync::Cache::builder()
+                .max_capacity(names_bytes)
+                .weigher(|key: &LookupKey, _| {
+                    saturating(ENTRY_OVERHEAD + size_of::<Name>() + key.heap_bytes())
+                })
+                .time_to_live(longest)
+                .build(),
+            negatives: moka::sync::Cache::builder()
+                .max_capacity(negatives_bytes)
+                .weigher(|key: &LookupKey, _| {
+                    saturating(ENTRY_OVERHEAD + size_of::<Negative<E>>() + key.heap_bytes())
+                })
+                .time_to_live(policy.negative_lifetime)
+                .build(),
+            fences: Fences::new(policy.overview_lag, bounds.longest_flight, MAX_FENCES),
+            policy,
+            clock,
+        }
+    }
+
+    /// Marks the beginning of an upstream request.
+    pub fn begin(&self) -> Begun {
+        Begun {
+            stamp: self.fences.stamp(),
+            now: self.clock.now(),
+        }
+    }
+
+    /// The record of a contact, without the parts that a fence forbids.
+    pub fn record(&self, id: ContactId) -> Option<Arc<Record<R>>> {
+        let record = self.records.get(&id)?;
+        // The record's own fences were heeded when it was stored; only the one around everything may
+        // have been raised without touching it.
+        let everything = self.fences.everything();
+        let fenced = |part| record.parts.stamp(part) <= everything;
+        (!record.parts.held().iter().any(fenced)).then_some(record)
+    }
+
+    /// What the name led to, unless a fence forbids it. A bare contact id leads to itself.
+    pub fn name(&self, key: &LookupKey) -> Option<Name> {
+        let name = self.names.get(key)?;
+        (name.provenance.stamp > self.fences.everything()).then_some(name)
+    }
+
+    /// Why there is nothing to show for the name, if that is remembered.
+    pub fn negative(&self, key: &LookupKey, now: Tick) -> Option<E> {
+        let negative = self.negatives.get(key)?;
+        let holds = negative.stamp > self.fences.negatives_not_before(key) && now < negative.until;
+        holds.then_some(negative.why)
+    }
+
+    /// Takes over what an overview tells, except the parts that only their entity endpoints may fill
+    /// now and those whose held data is newer. Returns what was taken.
+    pub fn store_overview(&self, begun: Begun, overview: Overview) -> Parts {
+        let provenance = |part| provenance(begun, self.policy.lifetime(part), Source::Overview);
+        let parts = Parts {
+            profile: Some(entry(overview.profile, provenance(Part::Profile))),
+            audiences: overview
+                .audiences
+                .map(|data| entry(data, provenance(Part::Audiences))),
+            promotions: overview
+                .promotions
+                .map(|data| entry(data, provenance(Part::Promotions))),
+            vouchers: overview
+                .vouchers
+                .map(|data| entry(data, provenance(Part::Vouchers))),
+            points: overview
+                .points
+                .map(|data| entry(data, provenance(Part::Points))),
+        };
+        self.store(overview.id, parts)
+    }
+
+    /// Takes over what an entity endpoint tells, unless the held data is newer. Returns what was taken.
+    pub fn store_part(&self, id: ContactId, begun: Begun, data: PartData) -> Parts {
+        let part = data.part();
+        let provenance = provenance(begun, self.policy.lifetime(part), Source::Entity);
+        let mut parts = Parts::default();
+        match data {
+            PartData::Profile(data) => parts.profile = Some(entry(*data, provenance)),
+            PartData::Promotions(data) => parts.promotions = Some(entry(data, provenance)),
+            PartData::Vouchers(data) => parts.vouchers = Some(entry(data, provenance)),
+            PartData::Points(data) => parts.points = Some(entry(data, provenance)),
+        }
+        self.fences.entity_read(id, part, self.clock.now().tick);
+        self.store(id, parts)
+    }
+
+    /// Within the record's own lock, so that no invalidation can come between question and answer.
+    fn store(&self, id: ContactId, mut parts: Parts) -> Parts {
+        self.records.entry(id).and_compute_with(|held| {
+            let entity_only = self.fences.entity_only(id, self.clock.now().tick);
+            parts.retain(|part, provenance| {
+                let lags = provenance.source == Source::Overview && entity_only.contains(part);
+                !lags && self.fences.allows(id, part, provenance.stamp)
+            });
+            if parts.held().is_empty() {
+                return Op::Nop;
+            }
+            let mut merged =
+                held.map_or_else(Parts::default, |held| held.into_value().parts.clone());
+            merged.retain(|part, provenance| self.fences.allows(id, part, provenance.stamp));
+            merged.merge(&parts);
+            Op::Put(Arc::new(Record::new(id, merged)))
+        });
+        parts
+    }
+
+    /// Remembers what a name leads to. A name that the contact was not seen to bear lives no longer
+    /// than a negative answer.
+    pub fn store_name(
+        &self,
+        key: &LookupKey,
+        id: ContactId,
+        begun: Begun,
+        source: Source,
+        assured: bool,
+    ) {
+        let mut lifetime = self.policy.lifetime(Part::Profile);
+        if !assured {
+            lifetime = lifetime.min(self.policy.negative_lifetime);
+        }
+        let name = Name {
+            id,
+            provenance: provenance(begun, lifetime, source),
+            assured,
+        };
+        self.names.entry(key.clone()).and_compute_with(|held| {
+            let newer = held.is_some_and(|held| held.value().provenance.stamp > begun.stamp);
+            let lags = source == Source::Overview
+                && self.fences.name_is_entity_only(key, self.clock.now().tick);
+            if newer || lags || begun.stamp <= self.fences.name_not_before(key) {
+                Op::Nop
+            } else {
+                Op::Put(name)
+            }
+        });
+        self.negatives.invalidate(key);
+    }
+
+    /// Notes that the contact was, or was not, seen to bear the name that led to it.
+    pub fn assure_name(&self, key: &LookupKey, name: &Name, assured: bool) {
+        if name.assured == assured {
+            return;
+        }
+        let begun = Begun {
+            stamp: name.provenance.stamp,
+            now: Now {
+                tick: name.provenance.requested_at,
+                wall: name.provenance.as_of,
+            },
+        };
+        self.store_name(key, name.id, begun, name.provenance.source, assured);
+    }
+
+    /// Forgets a name that turned out to be wrong. For the overview's lag the overview can't bring it
+    /// back.
+    pub fn drop_name(&self, key: &LookupKey) {
+        self.fences.raise_name(key, self.clock.now().tick);
+        remove(&self.names, key);
+    }
+
+    /// Forgets a name; the overview may bring it back.
+    pub fn forget_name(&self, key: &LookupKey) {
+        remove(&self.names, key);
+    }
+
+    /// Remembers that there is nothing to show for the name, and forgets what it led to.
+    pub fn store_negative(&self, key: &LookupKey, begun: Begun, why: E) {
+        self.names.entry(key.clone()).and_compute_with(|held| {
+            let newer = held.is_some_and(|held| held.value().provenance.stamp > begun.stamp);
+            if newer { Op::Nop } else { Op::Remove }
+        });
+        let until = begun.now.tick + self.policy.negative_lifetime;
+        let negative = Negative {
+            why,
+            stamp: begun.stamp,
+            until,
+        };
+        self.negatives.entry(key.clone()).and_compute_with(|_| {
+            if begun.stamp > self.fences.negatives_not_before(key) {
+                Op::Put(negative)
+            } else {
+                Op::Nop
+            }
+        });
+    }
+
+    /// Keeps an answer that was rendered from `record`, if that is still the record held.
+    pub fn keep_rendered(
+        &self,
+        record: &Arc<Record<R>>,
+        answer: Arc<R>,
+        replaces: impl Fn(&R) -> bool,
+    ) {
+        self.records.entry(record.id).and_compute_with(|held| {
+            match held.map(moka::Entry::into_value) {
+                Some(held) if held.parts.same(&record.parts, PartSet::ALL) => {
+                    Op::Put(Arc::new(held.with_rendered(answer, replaces)))
+                }
+                _ => Op::Nop,
+            }
+        });
+    }
+
+    /// What was fetched of the parts until now is never served again.
+    pub fn invalidate(&self, id: ContactId, parts: PartSet) {
+        self.fences.raise(id, parts, self.clock.now().tick);
+        self.records.entry(id).and_compute_with(|held| {
+            let Some(held) = held.map(moka::Entry::into_value) else {
+                return Op::Nop;
+            };
+            let mut kept = held.parts.clone();
+            kept.retain(|part, provenance| self.fences.allows(id, part, provenance.stamp));
+            Op::Put(Arc::new(Record::new(id, kept)))
+        });
+    }
+
+    /// The contact is gone: nothing fetched of it until now is ever served again, audiences included.
+    pub fn purge(&self, id: ContactId) {
+        self.fences.raise(id, PartSet::ALL, self.clock.now().tick);
+        remove(&self.records, &id);
+    }
+
+    /// Drops the record of a contact that Engage no longer knows, as told by a request of that stamp.
+    pub fn drop_record(&self, id: ContactId, begun: Stamp) {
+        self.records.entry(id).and_compute_with(|held| {
+            let newer = held.is_some_and(|held| held.value().parts.stamp(Part::Profile) > begun);
+            if newer { Op::Nop } else { Op::Remove }
+        });
+    }
+
+    /// Nothing fetched until now is ever served again, whoever it is about.
+    pub fn purge_everything(&self) {
+        self.fences.raise_everything();
+        self.records.invalidate_all();
+        self.names.invalidate_all();
+        self.negatives.invalidate_all();
+    }
+
+    /// Somebody was created, changed or deleted: no negative answer holds any more.
+    pub fn end_negatives(&self) {
+        self.fences.raise_negatives();
+        self.negatives.invalidate_all();
+    }
+
+    /// How many records and names are held, after pending evictions.
+    pub fn counts(&self) -> Counts {
+        self.records.run_pending_tasks();
+        self.names.run_pending_tasks();
+        self.negatives.run_pending_tasks();
+        Counts {
+            records: self.records.entry_count(),
+            record_bytes: self.records.weighted_size(),
+            names: self.names.entry_count(),
+            negatives: self.negatives.entry_count(),
+        }
+    }
+}
+
+fn provenance(begun: Begun, lifetime: Duration, source: Source) -> Provenance {
+    Provenance {
+        stamp: begun.stamp,
+        requested_at: begun.now.tick,
+        as_of: begun.now.wall,
+        lifetime: Policy::jittered(lifetime),
+        source,
+    }
+}
+
+/// What the cache holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Contacts.
+    pub records: u64,
+    /// Their estimated bytes.
+    pub record_bytes: u64,
+    /// Names.
+    pub names: u64,
+    /// Negative answers.
+    pub negatives: u64,
+}
+
+/// What an entity endpoint told.
+#[derive(Debug)]
+pub enum PartData {
+    /// From `/contacts/{id}`.
+    Profile(Box<crate::domain::Profile>),
+    /// The contact's promotions.
+    Promotions(crate::domain::Promotions),
+    /// The contact's vouchers.
+    Vouchers(crate::domain::Vouchers),
+    /// The contact's point accounts.
+    Points(crate::domain::Points),
+}
+
+impl PartData {
+    fn part(&self) -> Part {
+        match self {
+            PartData::Profile(_) => Part::Profile,
+            PartData::Promotions(_) => Part::Promotions,
+            PartData::Vouchers(_) => Part::Vouchers,
+            PartData::Points(_) => Part::Points,
+        }
+    }
+}
+
+/// Removes under the key's lock: a store that is under way is either seen and removed, or comes later
+/// and sees the fence.
+fn remove<K, V>(cache: &moka::sync::Cache<K, V>, key: &K)
+where
+    K: std::hash::Hash + Eq + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    cache.entry_by_ref(key).and_compute_with(|_| Op::Remove);
+}
+
+fn entry<T: Weigh>(data: T, provenance: Provenance) -> Entry<T> {
+    Entry {
+        bytes: saturating(data.bytes()),
+        data: Arc::new(data),
+        provenance,
+    }
+}
+
+fn weight<R: Weigh>(record: &Record<R>) -> usize {
+    let rendered: usize = record.rendered().map(|answer| answer.bytes()).sum();
+    ENTRY_OVERHEAD + size_of::<Record<R>>() + record.parts.bytes() + rendered
+}
+
+fn saturating(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}

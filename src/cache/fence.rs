@@ -1,0 +1,285 @@
+//! The fence: what was fetched before an invalidation is never stored or served after it.
+//!
+//! Every upstream request and every invalidation takes a [`Stamp`] from one sequence, so "began
+//! before" is a comparison of two numbers whatever the clocks do. A fence is kept for contacts that
+//! are not held too, as long as a flight may be in the air and Engage's overview may lag: within that
+//! time the part is filled from its entity endpoint only, and the overview's copy of it is discarded.
+//!
+//! The table is bounded: when it is full, one fence around everything takes the place of all. That
+//! costs a cold cache, never a promise.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, Hash, RandomState},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::{
+    clock::Tick,
+    domain::{ContactId, LookupKey, Part, PartSet},
+};
+
+/// A place in the order of events: later events have greater stamps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stamp(u64);
+
+/// What holds for one contact or one name.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fence {
+    /// For each part: data must come from a request that began after this.
+    begun_after: [Stamp; 5],
+    /// For each part: until when its entity endpoint alone may fill it.
+    entity_only_until: [Option<Tick>; 5],
+    /// When the whole fence is of no use any more.
+    kept_until: Tick,
+}
+
+/// All fences.
+#[derive(Debug)]
+pub struct Fences {
+    sequence: AtomicU64,
+    everything: AtomicU64,
+    negatives: AtomicU64,
+    contacts: Table<ContactId>,
+    names: Table<LookupKey>,
+    lag: Duration,
+    keep: Duration,
+}
+
+impl Fences {
+    /// Fences that stand for `overview_lag` or for `longest_flight`, whichever is longer.
+    pub fn new(overview_lag: Duration, longest_flight: Duration, max_fences: usize) -> Self {
+        Self {
+            // Stamp 0 is "never": the first event is 1.
+            sequence: AtomicU64::new(1),
+            everything: AtomicU64::new(0),
+            negatives: AtomicU64::new(0),
+            contacts: Table::new(max_fences),
+            names: Table::new(max_fences),
+            lag: overview_lag,
+            keep: overview_lag.max(longest_flight),
+        }
+    }
+
+    /// The next place in the order of events.
+    pub fn stamp(&self) -> Stamp {
+        Stamp(self.sequence.fetch_add(1, Ordering::SeqCst))
+    }
+
+    /// Forbids the parts' data of every request begun until now, and for the overview's lag the
+    /// overview's copy of them.
+    pub fn raise(&self, id: ContactId, parts: PartSet, now: Tick) {
+        let stamp = self.stamp();
+        let until = now + self.lag;
+        let raised = self.contacts.change(id, now, now + self.keep, |fence| {
+            for part in parts.iter() {
+                let slot = part as usize;
+                fence.begun_after[slot] = fence.begun_after[slot].max(stamp);
+                if part != Part::Audiences {
+                    fence.entity_only_until[slot] = fence.entity_only_until[slot].max(Some(until));
+                }
+            }
+        });
+        self.or_everything(raised);
+    }
+
+    /// Remembers that the entity endpoint told a part: for the overview's lag the overview's copy
+    /// could take it back in time.
+    pub fn entity_read(&self, id: ContactId, part: Part, now: Tick) {
+        let until = now + self.lag;
+        let noted = self.contacts.change(id, now, now + self.keep, |fence| {
+            let slot = part as usize;
+            fence.entity_only_until[slot] = fence.entity_only_until[slot].max(Some(until));
+        });
+        self.or_everything(noted);
+    }
+
+    /// Forbids what a name led to until now, and for the overview's lag its resolution by the overview.
+    pub fn raise_name(&self, key: &LookupKey, now: Tick) {
+        let stamp = self.stamp();
+        let until = now + self.lag;
+        let raised = self
+            .names
+            .change(key.clone(), now, now + self.keep, |fence| {
+                fence.begun_after[0] = fence.begun_after[0].max(stamp);
+                fence.entity_only_until[0] = fence.entity_only_until[0].max(Some(until));
+            });
+        self.or_everything(raised);
+    }
+
+    /// Ends every negative answer of a request begun until now.
+    pub fn raise_negatives(&self) {
+        self.negatives.fetch_max(self.stamp().0, Ordering::SeqCst);
+    }
+
+    /// Forbids the data of every request begun until now, whoever it is about.
+    pub fn raise_everything(&self) {
+        self.everything.fetch_max(self.stamp().0, Ordering::SeqCst);
+    }
+
+    /// Whether the part's data may be stored or served, if its request began at `begun`.
+    pub fn allows(&self, id: ContactId, part: Part, begun: Stamp) -> bool {
+        begun > self.not_before(id, PartSet::from(part))
+    }
+
+    /// Requests for the parts must have begun after this.
+    pub fn not_before(&self, id: ContactId, parts: PartSet) -> Stamp {
+        let fence = self.contacts.get(&id);
+        parts
+            .iter()
+            .map(|part| fence.begun_after[part as usize])
+            .fold(self.everything(), Stamp::max)
+    }
+
+    /// The parts that only their entity endpoints may fill at `now`.
+    pub fn entity_only(&self, id: ContactId, now: Tick) -> PartSet {
+        let fence = self.contacts.get(&id);
+        Part::ALL
+            .into_iter()
+            .filter(|part| fence.entity_only_until[*part as usize].is_some_and(|until| now < until))
+            .collect()
+    }
+
+    /// A request that resolves the name must have begun after this.
+    pub fn name_not_before(&self, key: &LookupKey) -> Stamp {
+        self.names.get(key).begun_after[0].max(self.everything())
+    }
+
+    /// Whether the name may not be resolved by the overview at `now`.
+    pub fn name_is_entity_only(&self, key: &LookupKey, now: Tick) -> bool {
+        self.names.get(key).entity_only_until[0].is_some_and(|until| now < until)
+    }
+
+    /// A negative answer must come from a request that began after this.
+    pub fn negatives_not_before(&self, key: &LookupKey) -> Stamp {
+        Stamp(self.negatives.load(Ordering::SeqCst)).max(self.name_not_before(key))
+    }
+
+    /// Data of whomever must come from a request that began after this.
+    pub fn everything(&self) -> Stamp {
+        Stamp(self.everything.load(Ordering::SeqCst))
+    }
+
+    fn or_everything(&self, kept: bool) {
+        if !kept {
+            self.raise_everything();
+        }
+    }
+}
+
+/// Fences by key, in shards so that a writer holds up few readers.
+#[derive(Debug)]
+struct Table<K> {
+    shards: Vec<Mutex<HashMap<K, Fence>>>,
+    hasher: RandomState,
+    max_per_shard: usize,
+}
+
+const SHARDS: usize = 16;
+
+impl<K: Hash + Eq> Table<K> {
+    fn new(max: usize) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            max_per_shard: max.div_ceil(SHARDS),
+        }
+    }
+
+    fn shard(&self, key: &K) -> MutexGuard<'_, HashMap<K, Fence>> {
+        let hash = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0);
+        self.shards[hash]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, key: &K) -> Fence {
+        self.shard(key).get(key).copied().unwrap_or_default()
+    }
+
+    /// Changes a fence; `false` where the table holds as many as it may.
+    fn change(&self, key: K, now: Tick, kept_until: Tick, change: impl FnOnce(&mut Fence)) -> bool {
+        let mut shard = self.shard(&key);
+        if shard.len() >= self.max_per_shard && !shard.contains_key(&key) {
+            shard.retain(|_, fence| fence.kept_until > now);
+            if shard.len() >= self.max_per_shard {
+                return false;
+            }
+        }
+        let fence = shard.entry(key).or_default();
+        change(fence);
+        fence.kept_until = fence.kept_until.max(kept_until);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAG: Duration = Duration::from_secs(600);
+
+    fn contact(last: char) -> ContactId {
+        ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c300d41e0{last}")).expect("an id")
+    }
+
+    #[test]
+    fn data_begun_before_an_invalidation_is_refused_and_data_begun_after_is_allowed() {
+        let fences = Fences::new(LAG, Duration::from_secs(10), 1000);
+        let before = fences.stamp();
+        fences.raise(contact('1'), Part::Points.into(), Tick::default());
+        let after = fences.stamp();
+        assert!(!fences.allows(contact('1'), Part::Points, before));
+        assert!(fences.allows(contact('1'), Part::Points, after));
+        assert!(fences.allows(contact('1'), Part::Vouchers, before));
+        assert!(fences.allows(contact('2'), Part::Points, before));
+    }
+
+    #[test]
+    fn for_the_overviews_lag_only_the_entity_endpoint_fills_an_invalidated_part() {
+        let fences = Fences::new(LAG, Duration::from_secs(10), 1000);
+        let now = Tick::default();
+        fences.raise(contact('1'), PartSet::ALL, now);
+        let expected = PartSet::ALL.without(Part::Audiences.into());
+        assert_eq!(fences.entity_only(contact('1'), now), expected);
+        assert_eq!(fences.entity_only(contact('1'), now + LAG), PartSet::EMPTY);
+    }
+
+    #[test]
+    fn a_full_table_raises_one_fence_around_everything() {
+        let fences = Fences::new(LAG, Duration::from_secs(10), 16);
+        let before = fences.stamp();
+        for number in 0..64u8 {
+            let id = ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c300d4{number:04x}"));
+            fences.raise(id.expect("an id"), PartSet::ALL, Tick::default());
+        }
+        assert!(!fences.allows(contact('1'), Part::Profile, before));
+        let held: usize = fences
+            .contacts
+            .shards
+            .iter()
+            .map(|shard| shard.lock().expect("whole").len())
+            .sum();
+        assert!(held <= 16);
+    }
+
+    #[test]
+    fn room_is_made_by_dropping_fences_that_are_of_no_use_any_more() {
+        let fences = Fences::new(LAG, Duration::from_secs(10), 16);
+        for number in 0..16u8 {
+            let id = ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c300d4{number:04x}"));
+            fences.raise(id.expect("an id"), PartSet::ALL, Tick::default());
+        }
+        let before = Stamp(fences.everything.load(Ordering::SeqCst));
+        let later = Tick::default() + LAG;
+        for number in 100..101u8 {
+            let id = ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c300d4{number:04x}"));
+            fences.raise(id.expect("an id"), PartSet::ALL, later);
+        }
+        assert_eq!(Stamp(fences.everything.load(Ordering::SeqCst)), before);
+    }
+}

@@ -1,0 +1,296 @@
+//! Shared upstream calls. Each runs in a task of its own, so a caller who leaves neither cancels nor
+//! repeats it, and everybody who asks for the same thing waits for the same flight.
+//!
+//! Callers say how new the data must be: a [`Stamp`] after which its upstream request must begin.
+//! Someone who wants data as it is now (or who comes after an invalidation) can't join a flight that
+//! has already begun; such callers share one flight that waits for the running one to end. So there
+//! is at most one running and one waiting call for each key, however many ask. A call that has run
+//! longer than a caller would ever wait no longer holds the next one up, but of such there are at
+//! most [`MAX_OVERDUE`].
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    hash::{BuildHasher, Hash, RandomState},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use super::fence::Stamp;
+use crate::clock::{Clock, Tick};
+
+/// How many calls for one key may run on after every caller's patience has ended.
+pub const MAX_OVERDUE: usize = 2;
+
+const SHARDS: usize = 16;
+
+/// The flights of one kind of upstream call.
+pub struct Flights<K, V> {
+    lanes: Arc<Lanes<K, V>>,
+}
+
+struct Lanes<K, V> {
+    shards: Vec<Mutex<HashMap<K, Lane<V>>>>,
+    hasher: RandomState,
+    clock: Clock,
+    /// How long a call holds the next one of its key up.
+    patience: Duration,
+    in_the_air: AtomicUsize,
+    max_in_the_air: usize,
+}
+
+struct Lane<V> {
+    running: Vec<Arc<Flight<V>>>,
+    waiting: Option<Arc<Flight<V>>>,
+}
+
+struct Flight<V> {
+    /// When and in which place the upstream request began; empty until it did.
+    begun: OnceLock<(Stamp, Tick)>,
+    /// When the flight's task was let go.
+    started: OnceLock<Tick>,
+    outcome: watch::Sender<Option<Outcome<V>>>,
+}
+
+type Outcome<V> = Result<V, NoFlight>;
+
+/// How a caller came to its flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Boarding {
+    /// It started the call.
+    Started,
+    /// It joined a call that somebody else had started.
+    Collapsed,
+}
+
+/// Why there is no outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoFlight {
+    /// Too many calls are in the air.
+    Full,
+    /// The call's task ended without an outcome: it panicked.
+    Lost,
+}
+
+/// Tells a flight that its upstream request begins.
+pub struct Departure<V> {
+    flight: Arc<Flight<V>>,
+}
+
+impl<V> Departure<V> {
+    /// Notes the beginning. Only the first counts: what a later request of the same flight brings is
+    /// at least as new.
+    pub fn begin(&self, stamp: Stamp, at: Tick) {
+        let _ = self.flight.begun.set((stamp, at));
+    }
+}
+
+/// A seat in a flight. Dropping it harms nobody.
+pub struct Seat<V> {
+    outcome: watch::Receiver<Option<Outcome<V>>>,
+    /// How the seat was come by.
+    pub boarding: Boarding,
+}
+
+impl<V: Clone> Seat<V> {
+    /// Waits for the flight to end.
+    pub async fn outcome(mut self) -> Result<V, NoFlight> {
+        match self.outcome.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone().unwrap_or(Err(NoFlight::Lost)),
+            Err(_) => Err(NoFlight::Lost),
+        }
+    }
+}
+
+impl<K, V> Flights<K, V>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// No flights yet. A call older than `patience` no longer holds the next of its key up.
+    pub fn new(clock: Clock, patience: Duration, max_in_the_air: usize) -> Self {
+        Self {
+            lanes: Arc::new(Lanes {
+                shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+                hasher: RandomState::new(),
+                clock,
+                patience,
+                in_the_air: AtomicUsize::new(0),
+                max_in_the_air,
+            }),
+        }
+    }
+
+    /// A seat in a flight for `key` whose upstream request begins after `not_before`: in the running
+    /// one if it began late enough or not yet, else in the waiting one, else in a new one that makes
+    /// `call`.
+    pub fn board<F, C>(&self, key: K, not_before: Stamp, call: C) -> Result<Seat<V>, NoFlight>
+    where
+        C: FnOnce(Departure<V>) -> F + Send + 'static,
+        F: Future<Output = V> + Send + 'static,
+    {
+        let mut shard = self.lanes.shard(&key);
+        let lane = shard.entry(key.clone()).or_insert_with(|| Lane {
+            running: Vec::new(),
+            waiting: None,
+        });
+        let joinable = |flight: &&Arc<Flight<V>>| {
+            flight
+                .begun
+                .get()
+                .is_none_or(|(begun, _)| *begun > not_before)
+        };
+        let found = lane.running.iter().rev().find(joinable);
+        if let Some(flight) = found.or(lane.waiting.as_ref()) {
+            return Ok(flight.seat(Boarding::Collapsed));
+        }
+        if self.lanes.in_the_air.load(Ordering::Relaxed) >= self.lanes.max_in_the_air {
+            if lane.running.is_empty() {
+                shard.remove(&key);
+            }
+            return Err(NoFlight::Full);
+        }
+        let flight = Arc::new(Flight {
+            begun: OnceLock::new(),
+            started: OnceLock::new(),
+            outcome: watch::Sender::new(None),
+        });
+        let seat = flight.seat(Boarding::Started);
+        let at_once = lane.running.is_empty();
+        if at_once {
+            let _ = flight.started.set(self.lanes.clock.now().tick);
+            lane.running.push(Arc::clone(&flight));
+        } else {
+            lane.waiting = Some(Arc::clone(&flight));
+        }
+        drop(shard);
+        let landing = Landing::new(Arc::clone(&self.lanes), key, Arc::clone(&flight));
+        tokio::spawn(async move {
+            if !at_once {
+                landing.wait_for_turn().await;
+            }
+            let value = call(Departure {
+                flight: Arc::clone(&flight),
+            })
+            .await;
+            landing.land(value);
+        });
+        Ok(seat)
+    }
+
+    /// How many calls are running or waiting.
+    pub fn in_the_air(&self) -> usize {
+        self.lanes.in_the_air.load(Ordering::Relaxed)
+    }
+}
+
+impl<V> Flight<V> {
+    fn seat(&self, boarding: Boarding) -> Seat<V> {
+        Seat {
+            outcome: self.outcome.subscribe(),
+            boarding,
+        }
+    }
+}
+
+impl<K: Hash + Eq, V> Lanes<K, V> {
+    fn shard(&self, key: &K) -> MutexGuard<'_, HashMap<K, Lane<V>>> {
+        let hash = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0);
+        self.shards[hash]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes the flight off its lane when its task ends, however it ends.
+struct Landing<K: Hash + Eq, V> {
+    lanes: Arc<Lanes<K, V>>,
+    key: K,
+    flight: Arc<Flight<V>>,
+}
+
+impl<K: Hash + Eq, V> Landing<K, V> {
+    fn new(lanes: Arc<Lanes<K, V>>, key: K, flight: Arc<Flight<V>>) -> Self {
+        lanes.in_the_air.fetch_add(1, Ordering::Relaxed);
+        Self { lanes, key, flight }
+    }
+
+    fn land(self, value: V) {
+        self.leave(Ok(value));
+    }
+
+    /// First off the lane, then the outcome: who is woken by it finds the lane free.
+    fn leave(&self, outcome: Outcome<V>) {
+        self.leave_lane();
+        self.flight.outcome.send_if_modified(|slot| {
+            let open = slot.is_none();
+            if open {
+                *slot = Some(outcome);
+            }
+            open
+        });
+    }
+
+    fn leave_lane(&self) {
+        let mut shard = self.lanes.shard(&self.key);
+        let Some(lane) = shard.get_mut(&self.key) else {
+            return;
+        };
+        lane.running
+            .retain(|flight| !Arc::ptr_eq(flight, &self.flight));
+        let waits = |waiting: &Arc<Flight<V>>| Arc::ptr_eq(waiting, &self.flight);
+        if lane.waiting.as_ref().is_some_and(waits) {
+            lane.waiting = None;
+        }
+        if lane.running.is_empty() && lane.waiting.is_none() {
+            shard.remove(&self.key);
+        }
+    }
+
+    /// Waits until no running call holds this one up, then moves it among the running.
+    async fn wait_for_turn(&self) {
+        while let Some((ahead, overdue_at)) = self.try_start() {
+            let mut ended = ahead.outcome.subscribe();
+            let ended = ended.wait_for(Option::is_some);
+            match overdue_at {
+                Some(overdue_at) => tokio::select! {
+                    _ = ended => {}
+                    () = self.lanes.clock.sleep_until(overdue_at) => {}
+                },
+                None => drop(ended.await),
+            }
+        }
+    }
+
+    /// Starts the flight, or says which one it must wait for and when that one no longer counts.
+    fn try_start(&self) -> Option<(Arc<Flight<V>>, Option<Tick>)> {
+        let now = self.lanes.clock.now().tick;
+        let mut shard = self.lanes.shard(&self.key);
+        let lane = shard.get_mut(&self.key)?;
+        let overdue_at =
+            |flight: &Flight<V>| flight.started.get().copied().unwrap_or(now) + self.lanes.patience;
+        if let Some(ahead) = lane.running.iter().find(|flight| overdue_at(flight) > now) {
+            return Some((Arc::clone(ahead), Some(overdue_at(ahead))));
+        }
+        if lane.running.len() > MAX_OVERDUE {
+            return Some((Arc::clone(&lane.running[0]), None));
+        }
+        lane.waiting = None;
+        let _ = self.flight.started.set(now);
+        lane.running.push(Arc::clone(&self.flight));
+        None
+    }
+}
+
+impl<K: Hash + Eq, V> Drop for Landing<K, V> {
+    fn drop(&mut self) {
+        self.lanes.in_the_air.fetch_sub(1, Ordering::Relaxed);
+        // Where the call has landed, this changes nothing.
+        self.leave(Err(NoFlight::Lost));
+    }
+}

@@ -1,0 +1,169 @@
+//! How long data serves: lifetimes, the two stale windows and the arithmetic on them, as pure
+//! functions of the moment.
+//!
+//! The windows begin where the lifetime ends (RFC 5861): without faults nothing older than
+//! lifetime + `stale_while_revalidate` is served, with faults nothing older than lifetime +
+//! `stale_if_error`.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::fence::Stamp;
+use crate::{clock::Tick, domain::Part};
+
+/// The lifetimes and windows of everything that is cached.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// How long each part is fresh, by [`Part`].
+    pub lifetimes: [Duration; 5],
+    /// How long after its lifetime data is still served while one refresh runs.
+    pub stale_while_revalidate: Duration,
+    /// How long after its lifetime data is still served while Engage fails.
+    pub stale_if_error: Duration,
+    /// How long a negative answer, or a name that could not be checked, is remembered.
+    pub negative_lifetime: Duration,
+    /// How long Engage's overview may lag behind its entity endpoints.
+    pub overview_lag: Duration,
+}
+
+impl Policy {
+    /// The lifetime of a part; names live as long as the profile.
+    pub fn lifetime(&self, part: Part) -> Duration {
+        self.lifetimes[part as usize]
+    }
+
+    /// A lifetime shortened at random by up to a tenth, so that what was filled together does not
+    /// expire together.
+    pub fn jittered(lifetime: Duration) -> Duration {
+        lifetime.mul_f64(1.0 - 0.1 * fastrand::f64())
+    }
+}
+
+/// Where and when data was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Provenance {
+    /// The place of our upstream request's start in the order of events.
+    pub stamp: Stamp,
+    /// The moment of our upstream request's start: ages count from here.
+    pub requested_at: Tick,
+    /// The same moment by the wall clock.
+    pub as_of: Timestamp,
+    /// How long the data is fresh.
+    pub lifetime: Duration,
+    /// Who told it.
+    pub source: Source,
+}
+
+/// Which kind of endpoint told something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `/contactoverview`, which may itself be a cached copy.
+    Overview,
+    /// An entity endpoint, which tells what is so now.
+    Entity,
+}
+
+/// How old data is, in the words of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Freshness {
+    /// Within its lifetime.
+    Fresh,
+    /// Within the stale-while-revalidate window: served while it is refreshed.
+    Stale,
+    /// Within the stale-if-error window only: served if Engage fails.
+    Expired,
+    /// Too old for anything.
+    Dead,
+}
+
+impl Provenance {
+    /// The time since our upstream request began.
+    pub fn age(&self, now: Tick) -> Duration {
+        now.since(self.requested_at)
+    }
+
+    /// How old the data is at `now`.
+    pub fn freshness(&self, now: Tick, policy: &Policy) -> Freshness {
+        let age = self.age(now);
+        if age < self.lifetime {
+            Freshness::Fresh
+        } else if age < self.lifetime + policy.stale_while_revalidate {
+            Freshness::Stale
+        } else if age < self.lifetime + policy.stale_if_error {
+            Freshness::Expired
+        } else {
+            Freshness::Dead
+        }
+    }
+
+    /// Seconds until the lifetime ends; negative afterwards.
+    pub fn ttl_seconds(&self, now: Tick) -> i64 {
+        let age = self.age(now);
+        let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        if age <= self.lifetime {
+            seconds(self.lifetime.saturating_sub(age))
+        } else {
+            -seconds(age.saturating_sub(self.lifetime) + Duration::from_millis(999))
+        }
+    }
+
+    /// The moment after which the data counts as degraded.
+    pub fn degrades_at(&self, policy: &Policy) -> Tick {
+        self.requested_at + self.lifetime + policy.stale_while_revalidate
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+
+    fn policy() -> Policy {
+        Policy {
+            lifetimes: [Duration::from_secs(60); 5],
+            stale_while_revalidate: Duration::from_secs(30),
+            stale_if_error: Duration::from_secs(3600),
+            negative_lifetime: Duration::from_secs(30),
+            overview_lag: Duration::from_secs(600),
+        }
+    }
+
+    #[test]
+    fn data_passes_through_its_windows_in_order() {
+        let manual = ManualClock::new(Timestamp::UNIX_EPOCH);
+        let clock = Clock::from(manual.clone());
+        let provenance = Provenance {
+            stamp: Stamp::default(),
+            requested_at: clock.now().tick,
+            as_of: clock.now().wall,
+            lifetime: Duration::from_secs(60),
+            source: Source::Overview,
+        };
+        let mut at = 0;
+        for (second, expected, ttl) in [
+            (0, Freshness::Fresh, 60),
+            (59, Freshness::Fresh, 1),
+            (60, Freshness::Stale, 0),
+            (89, Freshness::Stale, -29),
+            (90, Freshness::Expired, -30),
+            (3659, Freshness::Expired, -3599),
+            (3660, Freshness::Dead, -3600),
+        ] {
+            manual.advance(Duration::from_secs(second - at));
+            at = second;
+            let now = clock.now().tick;
+            assert_eq!(provenance.freshness(now, &policy()), expected, "{second} s");
+            assert_eq!(provenance.ttl_seconds(now), ttl, "{second} s");
+        }
+    }
+
+    #[test]
+    fn jitter_only_shortens_and_by_a_tenth_at_most() {
+        let whole = Duration::from_secs(100);
+        for _ in 0..1000 {
+            let lifetime = Policy::jittered(whole);
+            assert!(lifetime <= whole && lifetime >= whole.mul_f64(0.9));
+        }
+    }
+}

@@ -2,4 +2,5 @@
 
 pub mod cache;
 pub mod clock;
+pub mod config;
 pub mod domain;

@@ -1,0 +1,323 @@
+//! The configuration: plain data, one struct per section, and how it is read and checked. A leaf that
+//! any room may take its own section from.
+//!
+//! Layers: the built-in `config/default.toml` < the given file < the environment
+//! (`BFF_<SECTION>__<KEY>`). Unknown keys are errors in the file and in the environment. A secret may
+//! be given as a file's path under its own name with `_file` behind it.
+
+pub mod check;
+pub mod duration;
+pub mod layers;
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+use bytesize::ByteSize;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::IdentifierKind;
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The data listener.
+    pub server: Server,
+    /// Voyado Engage.
+    pub engage: Engage,
+    /// The cache.
+    pub cache: Cache,
+    /// Who may ask.
+    pub auth: Auth,
+    /// What leaves.
+    pub views: Views,
+    /// How identifiers are read.
+    pub identifiers: Identifiers,
+    /// What is told to operators.
+    pub telemetry: Telemetry,
+}
+
+/// The data listener.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// A caller's longest wait.
+    #[serde(with = "duration")]
+    pub request_timeout: Duration,
+    /// The longest time that a request's head may take to arrive.
+    #[serde(with = "duration")]
+    pub header_timeout: Duration,
+    /// The longest time that a request's body may take to arrive.
+    #[serde(with = "duration")]
+    pub body_timeout: Duration,
+    /// How long a connection may stay open between requests.
+    #[serde(with = "duration")]
+    pub idle_timeout: Duration,
+    /// The longest time that a client may take to accept a piece of the answer.
+    #[serde(with = "duration")]
+    pub write_timeout: Duration,
+    /// The largest body that is read.
+    pub max_body: ByteSize,
+    /// Connections beyond this are not accepted until others end.
+    pub max_connections: usize,
+    /// How long a shutdown waits for answers under way.
+    #[serde(with = "duration")]
+    pub shutdown_grace: Duration,
+    /// Whether a national id may be given in a URL.
+    pub allow_national_id_in_url: bool,
+}
+
+/// Voyado Engage.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Engage {
+    /// Where Engage is: `https://{client}.voyado.com`; plain http on loopback only.
+    pub base_url: String,
+    /// The API key.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "check::masked"
+    )]
+    pub api_key: Option<SecretString>,
+    /// A file that holds the API key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key_file: Option<PathBuf>,
+    /// Which version of Engage's API to ask.
+    pub api_version: ApiVersion,
+    /// Engage requires one, of the form `Product/Version`.
+    pub user_agent: String,
+    /// The contact type of look-ups that name none; not applied to contact ids.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_contact_type: Option<String>,
+    /// Whose balance is `points.balance`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_point_definition: Option<String>,
+    /// What `customKey` searches in this tenant, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom_key: Option<CustomKey>,
+    /// The longest time of one upstream call.
+    #[serde(with = "duration")]
+    pub timeout: Duration,
+    /// The longest time to a connection.
+    #[serde(with = "duration")]
+    pub connect_timeout: Duration,
+    /// Calls a second.
+    pub requests_per_second: f64,
+    /// Calls beyond that rate at once.
+    pub burst: u32,
+    /// Calls at the same time.
+    pub max_concurrency: usize,
+    /// How long Engage's overview may lag behind its entity endpoints.
+    #[serde(with = "duration")]
+    pub overview_lag: Duration,
+    /// The zone of Engage's times that name none.
+    pub time_zone: String,
+}
+
+/// A version of Engage's API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ApiVersion {
+    /// The current one.
+    V3,
+    /// In long-term support; its overview holds the points.
+    V2,
+}
+
+/// What Engage's `customKey` searches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CustomKey {
+    /// The member number.
+    MemberNumber,
+    /// The shop's own customer id.
+    ExternalId,
+}
+
+/// The cache.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    /// How many bytes it may hold.
+    pub max_size: ByteSize,
+    /// How long a profile, and a name that leads to it, is fresh.
+    #[serde(with = "duration")]
+    pub profile_lifetime: Duration,
+    /// How long audiences and warnings are fresh.
+    #[serde(with = "duration")]
+    pub audiences_lifetime: Duration,
+    /// How long promotions are fresh.
+    #[serde(with = "duration")]
+    pub promotions_lifetime: Duration,
+    /// How long vouchers are fresh.
+    #[serde(with = "duration")]
+    pub vouchers_lifetime: Duration,
+    /// How long points are fresh.
+    #[serde(with = "duration")]
+    pub points_lifetime: Duration,
+    /// How long after its lifetime data is served while it is refreshed.
+    #[serde(with = "duration")]
+    pub stale_while_revalidate: Duration,
+    /// How long after its lifetime data is served while Engage fails.
+    #[serde(with = "duration")]
+    pub stale_if_error: Duration,
+    /// How long "nobody", "several" and "malformed" are remembered.
+    #[serde(with = "duration")]
+    pub negative_lifetime: Duration,
+}
+
+/// Who may ask.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// Whether callers without a credential are served; on loopback only.
+    pub allow_anonymous: bool,
+    /// Servers and tills that hold a key.
+    pub clients: Vec<Client>,
+}
+
+/// A server or till that holds a key.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Client {
+    /// Its name, in logs.
+    pub id: String,
+    /// The SHA-256 digests of its keys, lower-case hex of the whole `X-Api-Key` header value.
+    pub key_sha256: Vec<String>,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// By which identifiers it may ask.
+    #[serde(default = "default_identifiers")]
+    pub identifiers: Vec<IdentifierKind>,
+    /// The view it gets when it names none.
+    #[serde(default)]
+    pub view: View,
+    /// Whose promotions it gets when it names no channel; unset = every channel's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<Channel>,
+    /// Requests a second; unset = no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<u32>,
+}
+
+fn default_identifiers() -> Vec<IdentifierKind> {
+    vec![
+        IdentifierKind::ContactId,
+        IdentifierKind::Email,
+        IdentifierKind::MobilePhone,
+        IdentifierKind::CustomKey,
+    ]
+}
+
+/// What a caller may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+pub enum Scope {
+    /// Ask for customers.
+    #[serde(rename = "customer:read")]
+    Read,
+    /// Get the full view.
+    #[serde(rename = "customer:read:full")]
+    ReadFull,
+    /// Ask for parts as they are now.
+    #[serde(rename = "customer:fresh")]
+    Fresh,
+}
+
+/// Which fields leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum View {
+    /// What a shopper may see of themselves.
+    #[default]
+    Storefront,
+    /// What staff may see.
+    Full,
+}
+
+/// A redemption channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Channel {
+    /// The web shop.
+    Ecom,
+    /// The till.
+    Pos,
+    /// Anything else.
+    Other,
+}
+
+/// What leaves.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Views {
+    /// What a shopper may see of themselves.
+    pub storefront: ViewRules,
+    /// What staff may see.
+    pub full: ViewRules,
+    /// How soon something must lapse to be listed in `expiringSoon`, where the caller does not say.
+    #[serde(with = "duration::days")]
+    pub expiring_within: Duration,
+}
+
+/// What leaves in one view.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ViewRules {
+    /// Engage's attributes that leave beyond the answer's own fields; `"*"` = all but the national id
+    /// and the discovery key.
+    pub attributes: Vec<String>,
+}
+
+/// How identifiers are read.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identifiers {
+    /// The country whose national phone numbers are understood, ISO 3166-1 alpha-2.
+    pub phone_region: String,
+    /// Whether national ids with a wrong check digit are refused here.
+    pub check_digits: bool,
+}
+
+/// What is told to operators.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Telemetry {
+    /// Which events are logged, in `tracing`'s filter syntax.
+    pub log: String,
+    /// How they are written.
+    pub log_format: LogFormat,
+    /// The key of the digests that stand for contact ids in logs; unset = a random one per process.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "check::masked"
+    )]
+    pub digest_key: Option<SecretString>,
+    /// A file that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest_key_file: Option<PathBuf>,
+}
+
+/// How log events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Pretty,
+}
+
+impl Config {
+    /// Reads the layers and checks the result. `environment` holds the process's variables.
+    pub fn load(
+        file: Option<&std::path::Path>,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Self, check::Mistakes> {
+        let mut config = layers::read(file, environment)?;
+        layers::read_secret_files(&mut config)?;
+        config.validate()?;
+        Ok(config)
+    }
+}

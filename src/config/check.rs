@@ -1,0 +1,319 @@
+//! What a configuration must keep to, checked at the start and never at the first request: every
+//! mistake is told at once, with its key and its remedy.
+
+use std::{collections::HashSet, fmt, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serializer;
+
+use super::{Client, Config};
+use crate::domain::ContactType;
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    key: String,
+    what: String,
+    remedy: String,
+}
+
+impl Mistake {
+    /// The key, what is wrong with it, and what to do.
+    pub fn new(key: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            what: what.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+/// Everything that is wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mistakes(Vec<Mistake>);
+
+impl Mistakes {
+    /// Adds one.
+    pub fn add(
+        &mut self,
+        key: impl Into<String>,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.0.push(Mistake::new(key, what, remedy));
+    }
+
+    /// Nothing was wrong, or all that was.
+    pub fn or_ok(self) -> Result<(), Mistakes> {
+        if self.0.is_empty() { Ok(()) } else { Err(self) }
+    }
+}
+
+impl From<Mistake> for Mistakes {
+    fn from(mistake: Mistake) -> Self {
+        Self(vec![mistake])
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Mistake { key, what, remedy }) in self.0.iter().enumerate() {
+            let end = if index + 1 == self.0.len() { "" } else { "\n" };
+            write!(f, "{key}: {what}; {remedy}{end}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// Writes that a secret is set, never the secret.
+pub fn masked<S: Serializer>(
+    secret: &Option<SecretString>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match secret {
+        Some(_) => serializer.serialize_str("********"),
+        None => serializer.serialize_none(),
+    }
+}
+
+impl Config {
+    /// Checks what the types can't say.
+    pub fn validate(&self) -> Result<(), Mistakes> {
+        let mut mistakes = Mistakes::default();
+        self.check_server(&mut mistakes);
+        self.check_engage(&mut mistakes);
+        self.check_budget(&mut mistakes);
+        self.check_cache(&mut mistakes);
+        self.check_auth(&mut mistakes);
+        if self.phone_region().is_none() {
+            mistakes.add(
+                "identifiers.phone_region",
+                "is not a country",
+                "give an ISO 3166-1 alpha-2 code such as \"SE\"",
+            );
+        }
+        mistakes.or_ok()
+    }
+
+    /// The country whose national phone numbers are understood.
+    pub fn phone_region(&self) -> Option<phonenumber::country::Id> {
+        self.identifiers.phone_region.parse().ok()
+    }
+
+    fn check_server(&self, mistakes: &mut Mistakes) {
+        let server = &self.server;
+        for (key, value) in [
+            ("server.request_timeout", server.request_timeout),
+            ("server.header_timeout", server.header_timeout),
+            ("server.body_timeout", server.body_timeout),
+            ("server.idle_timeout", server.idle_timeout),
+            ("server.write_timeout", server.write_timeout),
+            ("engage.timeout", self.engage.timeout),
+            ("engage.connect_timeout", self.engage.connect_timeout),
+        ] {
+            if value.is_zero() {
+                mistakes.add(key, "is zero", "give a duration such as \"5s\"");
+            }
+        }
+        if server.max_connections == 0 {
+            mistakes.add("server.max_connections", "is zero", "give at least 1");
+        }
+        if server.max_body.as_u64() < 256 {
+            mistakes.add(
+                "server.max_body",
+                "is too small for a look-up",
+                "give at least \"256B\"",
+            );
+        }
+    }
+
+    fn check_engage(&self, mistakes: &mut Mistakes) {
+        let engage = &self.engage;
+        if let Err(what) = base_url(&engage.base_url) {
+            mistakes.add(
+                "engage.base_url",
+                what,
+                "give https://{client}.voyado.com without a path (plain http on loopback only)",
+            );
+        }
+        let api_key = engage
+            .api_key
+            .as_ref()
+            .map_or("", |key| key.expose_secret());
+        if api_key.is_empty() || api_key.bytes().any(|byte| !byte.is_ascii_graphic()) {
+            mistakes.add(
+                "engage.api_key",
+                "is missing or holds blanks",
+                "give BFF_ENGAGE__API_KEY or BFF_ENGAGE__API_KEY_FILE",
+            );
+        }
+        let printable = |byte: u8| (0x20..0x7f).contains(&byte);
+        if engage.user_agent.is_empty() || !engage.user_agent.bytes().all(printable) {
+            mistakes.add("engage.user_agent", "can't be sent", "give Product/Version");
+        }
+        if let Some(contact_type) = &engage.default_contact_type
+            && ContactType::parse(contact_type).is_none()
+        {
+            mistakes.add(
+                "engage.default_contact_type",
+                "is not a contact type",
+                "give one of the tenant's, such as \"Member\"",
+            );
+        }
+        if jiff::tz::TimeZone::get(&engage.time_zone).is_err() {
+            mistakes.add(
+                "engage.time_zone",
+                "is not a time zone",
+                "give an IANA name such as \"Europe/Stockholm\"",
+            );
+        }
+    }
+
+    fn check_budget(&self, mistakes: &mut Mistakes) {
+        let engage = &self.engage;
+        let rate = engage.requests_per_second;
+        if !rate.is_finite() || rate <= 0.0 {
+            mistakes.add(
+                "engage.requests_per_second",
+                "is not a rate",
+                "give a number above 0; Engage asks for at most 50",
+            );
+        }
+        if engage.burst == 0 {
+            mistakes.add("engage.burst", "is zero", "give at least 1");
+        }
+        if engage.max_concurrency == 0 {
+            mistakes.add("engage.max_concurrency", "is zero", "give at least 1");
+        }
+    }
+
+    fn check_cache(&self, mistakes: &mut Mistakes) {
+        let cache = &self.cache;
+        if cache.max_size.as_u64() < 1 << 20 {
+            mistakes.add(
+                "cache.max_size",
+                "is below one MiB",
+                "give at least \"1MiB\"",
+            );
+        }
+        if cache.stale_if_error < cache.stale_while_revalidate {
+            mistakes.add(
+                "cache.stale_if_error",
+                "is shorter than cache.stale_while_revalidate",
+                "both windows begin where the lifetime ends: make it at least as long",
+            );
+        }
+        let day = Duration::from_secs(24 * 60 * 60);
+        for (key, value) in [
+            ("cache.profile_lifetime", cache.profile_lifetime),
+            ("cache.audiences_lifetime", cache.audiences_lifetime),
+            ("cache.promotions_lifetime", cache.promotions_lifetime),
+            ("cache.vouchers_lifetime", cache.vouchers_lifetime),
+            ("cache.points_lifetime", cache.points_lifetime),
+            ("cache.stale_if_error", cache.stale_if_error),
+        ] {
+            if value > day {
+                mistakes.add(
+                    key,
+                    "is longer than a day",
+                    "personal data is cached for a day at most",
+                );
+            }
+        }
+    }
+
+    fn check_auth(&self, mistakes: &mut Mistakes) {
+        let auth = &self.auth;
+        if auth.allow_anonymous && !self.server.listen.ip().is_loopback() {
+            mistakes.add(
+                "auth.allow_anonymous",
+                "is on while server.listen is reachable from other machines",
+                "switch it off and configure auth.clients, or listen on loopback",
+            );
+        }
+        if auth.clients.is_empty() && !auth.allow_anonymous {
+            mistakes.add(
+                "auth.clients",
+                "is empty, so nobody could ask",
+                "configure a client, or auth.allow_anonymous = true on loopback",
+            );
+        }
+        let mut ids = HashSet::new();
+        let mut digests = HashSet::new();
+        for (index, client) in auth.clients.iter().enumerate() {
+            let key = format!("auth.clients[{index}]");
+            if client.id.is_empty() || !ids.insert(client.id.as_str()) {
+                mistakes.add(
+                    format!("{key}.id"),
+                    "is empty or taken",
+                    "give each client a name of its own",
+                );
+            }
+            check_digests(client, &key, &mut digests, mistakes);
+            if client.scopes.is_empty() {
+                mistakes.add(
+                    format!("{key}.scopes"),
+                    "is empty",
+                    "give at least \"customer:read\"",
+                );
+            }
+            if client.requests_per_second == Some(0) {
+                mistakes.add(
+                    format!("{key}.requests_per_second"),
+                    "is zero",
+                    "leave it out for no limit",
+                );
+            }
+        }
+    }
+}
+
+fn check_digests<'a>(
+    client: &'a Client,
+    key: &str,
+    digests: &mut HashSet<&'a str>,
+    mistakes: &mut Mistakes,
+) {
+    let key = format!("{key}.key_sha256");
+    if client.key_sha256.is_empty() {
+        mistakes.add(&key, "is empty", "give the SHA-256 of the client's key");
+    }
+    for digest in &client.key_sha256 {
+        let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if digest.len() != 64 || !digest.bytes().all(is_hex) {
+            mistakes.add(
+                &key,
+                "is not a digest",
+                "give 64 lower-case hex digits: printf %s KEY | sha256sum",
+            );
+        } else if !digests.insert(digest) {
+            mistakes.add(
+                &key,
+                "is another client's too",
+                "give each client keys of its own",
+            );
+        }
+    }
+}
+
+/// Whether Engage may be asked there.
+fn base_url(text: &str) -> Result<(), &'static str> {
+    let url = reqwest::Url::parse(text).map_err(|_| "is not a URL")?;
+    let host = url.host_str().unwrap_or_default();
+    let address: Option<std::net::IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+    let loopback = host == "localhost" || address.is_some_and(|ip| ip.is_loopback());
+    match url.scheme() {
+        "https" => {}
+        "http" if loopback => {}
+        _ => return Err("is not https"),
+    }
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        return Err("has more than a host");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("holds a credential");
+    }
+    Ok(())
+}

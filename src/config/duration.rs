@@ -1,0 +1,93 @@
+//! Durations as people write them: `"800ms"`, `"60s"`, `"10m"`, `"14d"`.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+/// Reads `"800ms"`, `"60s"`, `"10m"`, `"1h"`.
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse(&text)
+        .ok_or_else(|| D::Error::custom("not a duration such as \"800ms\", \"60s\" or \"10m\""))
+}
+
+/// Writes what [`deserialize`] reads.
+pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    let millis = duration.as_millis();
+    let text = match millis {
+        0 => "0s".to_owned(),
+        _ if millis.is_multiple_of(3_600_000) => format!("{}h", millis / 3_600_000),
+        _ if millis.is_multiple_of(60_000) => format!("{}m", millis / 60_000),
+        _ if millis.is_multiple_of(1000) => format!("{}s", millis / 1000),
+        _ => format!("{millis}ms"),
+    };
+    serializer.serialize_str(&text)
+}
+
+fn parse(text: &str) -> Option<Duration> {
+    let signed: SignedDuration = text.parse().ok()?;
+    Duration::try_from(signed).ok()
+}
+
+/// Whole days: `"14d"`, 1 to 365.
+pub mod days {
+    use super::{Deserialize, Deserializer, Duration, Error, Serializer};
+
+    const DAY: u64 = 24 * 60 * 60;
+
+    /// Reads `"14d"`.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse(&text).ok_or_else(|| D::Error::custom("not whole days such as \"14d\", 1 to 365"))
+    }
+
+    /// Writes what [`deserialize`] reads.
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format!("{}d", duration.as_secs() / DAY))
+    }
+
+    /// The duration of `14d`; `None` unless it is whole days from 1 to 365.
+    pub fn parse(text: &str) -> Option<Duration> {
+        let digits = text.strip_suffix('d')?;
+        if digits.is_empty()
+            || digits.len() > 3
+            || !digits.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            return None;
+        }
+        let days: u64 = digits.parse().ok()?;
+        (1..=365)
+            .contains(&days)
+            .then(|| Duration::from_secs(days * DAY))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        for (text, millis) in [
+            ("800ms", 800),
+            ("60s", 60_000),
+            ("10m", 600_000),
+            ("1h", 3_600_000),
+            ("0s", 0),
+        ] {
+            assert_eq!(parse(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "60", "-5s", "soon"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn days_are_whole_and_at_most_a_year() {
+        assert_eq!(days::parse("14d"), Some(Duration::from_secs(14 * 86_400)));
+        for text in ["0d", "366d", "1.5d", "14", "d", "+1d", "2w", "014 d"] {
+            assert_eq!(days::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! How the layers are laid over one another.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use config::{Environment, File, FileFormat};
+use secrecy::SecretString;
+
+use super::{
+    Config,
+    check::{Mistake, Mistakes},
+};
+
+/// Every key with its default; compiled into the binary.
+pub const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+/// The configuration of the layers, unchecked.
+pub fn read(
+    file: Option<&Path>,
+    environment: &BTreeMap<String, String>,
+) -> Result<Config, Mistakes> {
+    let mut builder =
+        config::Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+    if let Some(file) = file {
+        let text = fs::read_to_string(file).map_err(|error| {
+            Mistake::new(
+                file.display().to_string(),
+                format!("can't be read: {}", error.kind()),
+                "give the path of a readable TOML file",
+            )
+        })?;
+        builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
+    }
+    builder
+        .add_source(ours(environment))
+        .build()
+        .and_then(config::Config::try_deserialize)
+        .map_err(|error| {
+            Mistake::new(
+                "configuration",
+                scrubbed(&error),
+                "config/default.toml lists every key and its form",
+            )
+            .into()
+        })
+}
+
+/// Only names of the form `BFF_<SECTION>__<KEY>` are ours: Kubernetes puts `BFF_SERVICE_HOST` beside a
+/// Service that is named bff.
+fn ours(environment: &BTreeMap<String, String>) -> Environment {
+    let ours = environment
+        .iter()
+        .filter(|(name, _)| name.starts_with("BFF_") && name.contains("__"))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    Environment::with_prefix("BFF")
+        .prefix_separator("_")
+        .separator("__")
+        .source(Some(ours))
+        .try_parsing(true)
+        .list_separator(",")
+        .with_list_parse_key("views.storefront.attributes")
+        .with_list_parse_key("views.full.attributes")
+}
+
+/// The library's message without the value that it quotes: it might be a secret in the wrong place.
+fn scrubbed(error: &config::ConfigError) -> String {
+    match error {
+        config::ConfigError::Type { expected, key, .. } => {
+            format!("{}: expected {expected}", key.as_deref().unwrap_or("a key"))
+        }
+        config::ConfigError::At { error, key, .. } => {
+            format!("{}: {}", key.as_deref().unwrap_or("a key"), scrubbed(error))
+        }
+        config::ConfigError::FileParse { cause, .. } => {
+            // TOML's own message quotes the line; its first line says where.
+            let text = cause.to_string();
+            text.lines().next().unwrap_or("not TOML").to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Puts what the secrets' files hold in the secrets' places.
+pub fn read_secret_files(config: &mut Config) -> Result<(), Mistakes> {
+    let mut mistakes = Mistakes::default();
+    let mut fill = |key: &str, secret: &mut Option<SecretString>, path: Option<&Path>| {
+        let Some(path) = path else { return };
+        if secret.is_some() {
+            mistakes.add(
+                key,
+                format!("is given together with {key}_file"),
+                "give one of the two",
+            );
+            return;
+        }
+        match fs::read_to_string(path) {
+            Ok(text) => *secret = Some(text.trim_end_matches(['\r', '\n']).into()),
+            Err(error) => mistakes.add(
+                format!("{key}_file"),
+                format!("can't be read: {}", error.kind()),
+                "give the path of a readable file",
+            ),
+        }
+    };
+    let engage = &mut config.engage;
+    fill(
+        "engage.api_key",
+        &mut engage.api_key,
+        engage.api_key_file.as_deref(),
+    );
+    let telemetry = &mut config.telemetry;
+    fill(
+        "telemetry.digest_key",
+        &mut telemetry.digest_key,
+        telemetry.digest_key_file.as_deref(),
+    );
+    mistakes.or_ok()
+}

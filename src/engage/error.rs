@@ -1,0 +1,103 @@
+//! What can go wrong upstream. Every status is read once, here. No message holds a URL, a body or a
+//! value: they would carry somebody's name into the logs.
+
+use std::time::Duration;
+
+/// Why Engage gave no usable answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// 400 with a code of Engage's.
+    #[error("engage refused the request: {code}")]
+    Rejected {
+        /// Engage's code.
+        code: Box<str>,
+    },
+    /// 404 `ContactNotFound`.
+    #[error("engage knows no such contact")]
+    NotFound,
+    /// 409: several contacts share the identifier. Engage lists their ids; they are not kept.
+    #[error("several contacts match")]
+    MultipleMatches,
+    /// The answer is about somebody else.
+    #[error("engage answered about another contact than the one asked for")]
+    IdentityMismatch,
+    /// 401: our API key is not accepted.
+    #[error("engage does not accept the API key")]
+    Unauthorized,
+    /// 403: our API key lacks a right, or our address is not on its list.
+    #[error("engage forbids the request")]
+    Forbidden,
+    /// 500 `InvalidSystemConfiguration`: for instance, the tenant has no `customKey`.
+    #[error("engage is not configured for the request")]
+    InvalidSystemConfiguration,
+    /// Any other failing status.
+    #[error("engage failed with status {status}")]
+    Failed {
+        /// The status.
+        status: u16,
+    },
+    /// The answer can't be read.
+    #[error("engage's answer is invalid at {path}")]
+    Invalid {
+        /// Where, as a path of keys without values.
+        path: Box<str>,
+    },
+    /// 429: the key's calls are paused.
+    #[error("engage limits the API key's calls")]
+    RateLimited {
+        /// When they may be tried again.
+        retry_after: Duration,
+    },
+    /// Our own budget of calls is spent.
+    #[error("the budget of upstream calls is spent")]
+    OverBudget {
+        /// When there will be room.
+        retry_after: Duration,
+    },
+    /// Too many upstream calls are under way or waiting.
+    #[error("too many upstream calls are under way")]
+    Overloaded,
+    /// No connection, or it broke.
+    #[error("engage can't be reached: {what}")]
+    Unreachable {
+        /// At which step.
+        what: &'static str,
+    },
+    /// The call took too long.
+    #[error("engage took too long")]
+    Timeout,
+    /// The task that made the call ended without an answer: a defect of this service.
+    #[error("the upstream call was lost")]
+    Lost,
+}
+
+impl Error {
+    /// Whether Engage has spoken about the identifier itself: nobody, several, malformed. Then there
+    /// is nothing to show, however much is held.
+    pub fn is_about_the_identifier(&self) -> bool {
+        match self {
+            Error::NotFound | Error::MultipleMatches => true,
+            Error::Rejected { code } => IDENTIFIER_CODES.contains(&&**code),
+            _ => false,
+        }
+    }
+
+    /// Whether what is held may stand in for the answer.
+    pub fn allows_stale(&self) -> bool {
+        !self.is_about_the_identifier() && *self != Error::IdentityMismatch
+    }
+
+    pub(super) fn invalid(path: &str) -> Self {
+        Error::Invalid { path: path.into() }
+    }
+}
+
+/// The 400s that speak of the identifier's value [Voyado: find contact].
+const IDENTIFIER_CODES: [&str; 6] = [
+    "InvalidEmailAddress",
+    "InvalidPhoneNumber",
+    "InvalidSocialSecurityNumber",
+    "InvalidContactType",
+    "InvalidContactId",
+    "InvalidSearchQuery",
+];

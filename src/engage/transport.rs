@@ -1,0 +1,215 @@
+//! One GET to Engage: the headers it asks for, the bounds we keep to, and every status read once.
+//!
+//! Nothing of a caller's request goes up but the identifier in the query, and nothing of Engage's
+//! answer comes down but a body that was read to its end, is JSON and is not too large.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::{
+    Client, Response, StatusCode, Url,
+    header::{self, HeaderMap, HeaderValue},
+    redirect::Policy,
+};
+use secrecy::ExposeSecret;
+
+use super::{Error, budget::Budget};
+use crate::{clock::Clock, config};
+
+/// The largest answer that is read. Real overviews are some 5 KB.
+const MAX_ANSWER: usize = 1 << 20;
+/// How long calls pause after a 429 that does not say.
+const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Asks Engage.
+pub(super) struct Transport {
+    client: Client,
+    base: Url,
+    timeout: Duration,
+    clock: Clock,
+    budget: Arc<Budget>,
+}
+
+impl Transport {
+    /// A transport for the configured Engage.
+    pub(super) fn new(
+        config: &config::Engage,
+        clock: Clock,
+        budget: Arc<Budget>,
+    ) -> Result<Self, anyhow::Error> {
+        let mut headers = HeaderMap::new();
+        let key = config
+            .api_key
+            .as_ref()
+            .map_or("", |key| key.expose_secret());
+        let mut key = HeaderValue::from_str(key)?;
+        key.set_sensitive(true);
+        headers.insert("apikey", key);
+        // Engage requires it on every request; without it even a GET may be answered with a 500
+        // [Voyado: the Engage API].
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
+            .iter()
+            .map(|certificate| reqwest::Certificate::from_der(certificate))
+            .collect::<Result<Vec<_>, _>>()?;
+        let client = Client::builder()
+            .default_headers(headers)
+            .user_agent(&config.user_agent)
+            .connect_timeout(config.connect_timeout)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_max_idle_per_host(config.max_concurrency)
+            .tcp_nodelay(true)
+            // The key would go along to wherever a redirect or a proxy points.
+            .redirect(Policy::none())
+            .no_proxy()
+            .referer(false)
+            .tls_certs_only(roots)
+            .build()?;
+        let version = match config.api_version {
+            config::ApiVersion::V3 => "v3",
+            config::ApiVersion::V2 => "v2",
+        };
+        let mut base = Url::parse(&config.base_url)?;
+        base.set_path(&format!("/api/{version}/"));
+        Ok(Self {
+            client,
+            base,
+            timeout: config.timeout,
+            clock,
+            budget,
+        })
+    }
+
+    /// The body of the answer to `GET path?query`.
+    pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Bytes, Error> {
+        let deadline = self.clock.now().tick + self.timeout;
+        tokio::select! {
+            biased;
+            answer = self.ask(path, query) => answer,
+            () = self.clock.sleep_until(deadline) => Err(Error::Timeout),
+        }
+    }
+
+    async fn ask(&self, path: &str, query: &[(&str, &str)]) -> Result<Bytes, Error> {
+        let mut url = self.base.join(path).map_err(|_| Error::invalid("path"))?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let response = self
+            .client
+            .get(url)
+            .send()
+            .await
+            .map_err(|error| unreachable(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            let is_json = is_json(response.headers());
+            let body = read(response).await?;
+            if !is_json {
+                return Err(Error::invalid("content-type"));
+            }
+            return Ok(body);
+        }
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            let pause = self
+                .retry_after(response.headers())
+                .unwrap_or(DEFAULT_PAUSE);
+            let retry_after = self.budget.pause(pause);
+            return Err(Error::RateLimited { retry_after });
+        }
+        let code = error_code(response).await;
+        Err(failure(status, code))
+    }
+
+    /// Seconds or a date (RFC 9110, 10.2.3).
+    fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {
+        let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+        if let Ok(seconds) = text.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+        Duration::try_from(date.duration_since(self.clock.now().wall)).ok()
+    }
+}
+
+/// reqwest's errors print the whole URL, and with it the identifier: only the step is kept.
+fn unreachable(error: &reqwest::Error) -> Error {
+    if error.is_timeout() {
+        return Error::Timeout;
+    }
+    let what = if error.is_connect() {
+        "connecting"
+    } else if error.is_body() || error.is_decode() {
+        "reading the answer"
+    } else {
+        "asking"
+    };
+    Error::Unreachable { what }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+        || essence.eq_ignore_ascii_case("text/json")
+        || (essence.len() > 17
+            && essence.is_char_boundary(12)
+            && essence[..12].eq_ignore_ascii_case("application/")
+            && essence.to_ascii_lowercase().ends_with("+json"))
+}
+
+async fn read(mut response: Response) -> Result<Bytes, Error> {
+    let too_large = || Error::invalid("size");
+    if response
+        .content_length()
+        .is_some_and(|length| length > MAX_ANSWER as u64)
+    {
+        return Err(too_large());
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| unreachable(&error))?
+    {
+        if body.len() + chunk.len() > MAX_ANSWER {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// The `errorCode` of a failure's body, where it has one that looks like a code.
+async fn error_code(response: Response) -> Option<Box<str>> {
+    let body = read(response).await.ok()?;
+    let body: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&body).ok()?;
+    let code = body
+        .get("errorCode")
+        .or_else(|| body.get("ErrorCode"))?
+        .as_str()?;
+    let is_code =
+        (1..=64).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_code.then(|| code.into())
+}
+
+fn failure(status: StatusCode, code: Option<Box<str>>) -> Error {
+    match (status.as_u16(), code) {
+        (400, Some(code)) => Error::Rejected { code },
+        (401, _) => Error::Unauthorized,
+        (403, _) => Error::Forbidden,
+        (404, Some(code)) if &*code == "ContactNotFound" => Error::NotFound,
+        (409, _) => Error::MultipleMatches,
+        (500, Some(code)) if &*code == "InvalidSystemConfiguration" => {
+            Error::InvalidSystemConfiguration
+        }
+        (status, _) => Error::Failed { status },
+    }
+}

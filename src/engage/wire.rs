@@ -1,0 +1,165 @@
+//! Engage's JSON read into the domain's types: strict about ids, money and points, lenient about
+//! everything that the tenant's configuration or Engage's next release may change.
+//!
+//! No complete v3 overview is documented, so the keys follow what real clients read, and each part
+//! takes the first of the spellings that is present. A part whose key is missing was not told. What
+//! can't be read is named by its path, never by its value.
+
+mod items;
+mod object;
+mod profile;
+
+use jiff::{Timestamp, civil, tz::TimeZone};
+use serde_json::value::RawValue;
+
+pub(super) use self::object::Object;
+use super::Error;
+use crate::{
+    clock::Clock,
+    domain::{ContactId, Overview, Points, Profile, Promotions, Vouchers, names::NameReader},
+};
+
+/// Reads Engage's answers.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    /// Brings identifiers into canonical form.
+    pub names: NameReader,
+    /// The zone of times that name none.
+    pub time_zone: TimeZone,
+    /// Whether a view lists the national id: else only its digest is kept.
+    pub keeps_national_id: bool,
+    /// Whether the overview holds the points, as in API v2.
+    pub points_in_overview: bool,
+    /// Tells today's date, which decides the century of ten-digit national ids.
+    pub clock: Clock,
+}
+
+/// One page of a list.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// What it holds.
+    pub items: T,
+    /// How many items the page had, readable or not.
+    pub count: usize,
+    /// How many there are on all pages, where Engage says so.
+    pub total: Option<usize>,
+}
+
+impl Reader {
+    /// The answer of `/contactoverview`. A part that can't be read is left out, and named in a log
+    /// event: the others are whole.
+    pub fn overview(&self, body: &[u8]) -> Result<Overview, Error> {
+        let answer = Object::parse(body).ok_or_else(|| Error::invalid("$"))?;
+        let id = contact_id(&answer)?;
+        let profile = self.profile_of(&answer)?;
+        let points = self
+            .points_in_overview
+            .then(|| items::overview_points(&answer));
+        Ok(Overview {
+            id,
+            profile,
+            audiences: told("audiences", items::audiences(&answer)),
+            promotions: told(
+                "promotions",
+                answer
+                    .first(&["promotions", "availablePromotions"])
+                    .map(|list| items::promotions(self, list))
+                    .transpose(),
+            )
+            .flatten(),
+            vouchers: told(
+                "vouchers",
+                answer
+                    .first(&[
+                        "bonusChecks",
+                        "rewardVouchers",
+                        "availableRewardVouchers",
+                        "availableBonusChecks",
+                    ])
+                    .map(|list| items::vouchers(self, list))
+                    .transpose(),
+            )
+            .flatten(),
+            points: points.and_then(|points| told("points", points).flatten()),
+        })
+    }
+
+    /// The answer of `/contacts/id`: one JSON string.
+    pub fn contact_id(body: &[u8]) -> Result<ContactId, Error> {
+        let text: std::borrow::Cow<'_, str> =
+            serde_json::from_slice(body).map_err(|_| Error::invalid("$"))?;
+        ContactId::parse(&text).ok_or_else(|| Error::invalid("$"))
+    }
+
+    /// The answer of `/contacts/{id}`: whose it is, and the profile.
+    pub fn contact(&self, body: &[u8]) -> Result<(ContactId, Profile), Error> {
+        let answer = Object::parse(body).ok_or_else(|| Error::invalid("$"))?;
+        Ok((contact_id(&answer)?, self.profile_of(&answer)?))
+    }
+
+    /// The answer of `/contacts/{id}/promotions`: a bare array.
+    pub fn promotions(&self, body: &[u8]) -> Result<Promotions, Error> {
+        items::promotions(self, raw(body)?)
+    }
+
+    /// A page of vouchers.
+    pub fn vouchers(&self, body: &[u8]) -> Result<Page<Vouchers>, Error> {
+        let (list, count, total) = items::page(raw(body)?)?;
+        let items = items::vouchers(self, list)?;
+        Ok(Page {
+            items,
+            count,
+            total,
+        })
+    }
+
+    /// The point accounts of a contact: a bare array in v3, a page in v2 and in one v3 variant.
+    pub fn points(&self, id: ContactId, body: &[u8]) -> Result<Page<Points>, Error> {
+        let (list, count, total) = items::page(raw(body)?)?;
+        let items = items::points(self, id, list)?;
+        Ok(Page {
+            items,
+            count,
+            total,
+        })
+    }
+
+    /// A moment as Engage writes it: with an offset, with `Z`, with three to seven fraction digits,
+    /// or without a zone.
+    fn time(&self, text: &str) -> Option<Timestamp> {
+        let text = text.trim();
+        if let Ok(time) = text.parse::<Timestamp>() {
+            return Some(time);
+        }
+        let civil: civil::DateTime = text
+            .parse()
+            .or_else(|_| text.parse::<civil::Date>().map(|date| date.at(0, 0, 0, 0)))
+            .ok()?;
+        let zoned = civil.to_zoned(self.time_zone.clone()).ok()?;
+        Some(zoned.timestamp())
+    }
+
+    fn today(&self) -> civil::Date {
+        self.clock
+            .now()
+            .wall
+            .to_zoned(self.time_zone.clone())
+            .date()
+    }
+}
+
+fn contact_id(answer: &Object<'_>) -> Result<ContactId, Error> {
+    answer
+        .text("id")
+        .and_then(|text| ContactId::parse(&text))
+        .ok_or_else(|| Error::invalid("id"))
+}
+
+fn raw(body: &[u8]) -> Result<&RawValue, Error> {
+    serde_json::from_slice(body).map_err(|_| Error::invalid("$"))
+}
+
+fn told<T>(part: &'static str, read: Result<T, Error>) -> Option<T> {
+    read.inspect_err(|error| tracing::warn!(part, %error, "a part of the overview can't be read"))
+        .ok()
+}

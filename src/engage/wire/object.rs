@@ -1,0 +1,146 @@
+//! A JSON object read leniently: its keys in order, its values untouched until somebody asks.
+
+use std::{borrow::Cow, fmt};
+
+use rust_decimal::Decimal;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+/// An object of Engage's. Of a repeated key the first counts.
+pub(crate) struct Object<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Object<'a> {
+    /// The object in a body.
+    pub(crate) fn parse(body: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok()
+    }
+
+    /// The object in a value; `None` for anything else.
+    pub(crate) fn of(value: &'a RawValue) -> Option<Self> {
+        serde_json::from_str(value.get()).ok()
+    }
+
+    /// The value under a key; `None` where it is missing or null.
+    pub(crate) fn get(&self, key: &str) -> Option<&'a RawValue> {
+        let (_, value) = self.0.iter().find(|(name, _)| name == key)?;
+        (value.get() != "null").then_some(value)
+    }
+
+    /// The value under the first of the keys that is present.
+    pub(crate) fn first(&self, keys: &[&str]) -> Option<&'a RawValue> {
+        keys.iter().find_map(|key| self.get(key))
+    }
+
+    /// The object under a key.
+    pub(crate) fn object(&self, key: &str) -> Option<Object<'a>> {
+        Object::of(self.get(key)?)
+    }
+
+    /// Text; numbers and booleans as they are written, since digits may come either way.
+    pub(crate) fn text(&self, key: &str) -> Option<Cow<'a, str>> {
+        text(self.get(key)?)
+    }
+
+    /// Text that says something: neither missing nor blank.
+    pub(crate) fn filled(&self, key: &str) -> Option<Box<str>> {
+        let text = self.text(key)?;
+        (!text.trim().is_empty()).then(|| text.into())
+    }
+
+    /// A boolean, also one written as text.
+    pub(crate) fn flag(&self, key: &str) -> Option<bool> {
+        match &*self.text(key)?.to_ascii_lowercase() {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// An exact number, also one written as text.
+    pub(crate) fn decimal(&self, key: &str) -> Option<Decimal> {
+        decimal(&self.text(key)?)
+    }
+}
+
+/// Text; numbers and booleans as they are written.
+pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+    match value.get().as_bytes().first()? {
+        b'"' => {
+            // A borrowed text where nothing is escaped.
+            let borrowed: Option<&str> = serde_json::from_str(value.get()).ok();
+            match borrowed {
+                Some(text) => Some(Cow::Borrowed(text)),
+                None => serde_json::from_str(value.get()).ok().map(Cow::Owned),
+            }
+        }
+        b'{' | b'[' | b'n' => None,
+        _ => Some(Cow::Borrowed(value.get())),
+    }
+}
+
+/// An exact number: the decimals that were written stay.
+pub(super) fn decimal(text: &str) -> Option<Decimal> {
+    let text = text.trim();
+    Decimal::from_str_exact(text)
+        .or_else(|_| Decimal::from_scientific(text))
+        .ok()
+}
+
+/// The values of an array; `None` for anything else.
+pub(super) fn list(value: &RawValue) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(value.get()).ok()
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Object<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::with_capacity(map.size_hint().unwrap_or(16));
+                while let Some(Key(key)) = map.next_key()? {
+                    entries.push((key, map.next_value()?));
+                }
+                Ok(Object(entries))
+            }
+        }
+
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+/// A key, borrowed where nothing in it is escaped.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl<'de> Visitor<'de> for Text {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(Text)
+    }
+}

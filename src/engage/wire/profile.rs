@@ -1,0 +1,176 @@
+//! `attributes`, `meta`, `preferences` and `consents`: alike in `/contactoverview` and
+//! `/contacts/{id}` [seen in clients of both].
+
+use std::borrow::Cow;
+
+use super::{Object, Reader, object};
+use crate::{
+    domain::{Address, Consent, ContactType, Level, Preferences, Profile, Store},
+    engage::Error,
+};
+
+/// The attributes that have a field of their own in the answer, or that never leave.
+const LIFTED: [&str; 21] = [
+    "firstName",
+    "lastName",
+    "street",
+    "careOf",
+    "zipCode",
+    "city",
+    "countryCode",
+    "email",
+    "mobilePhone",
+    "birthDay",
+    "language",
+    "lang",
+    "memberNumber",
+    "currentStore",
+    "registrationDate",
+    "bonusBasedLevel",
+    "bonusBasedLevelExpires",
+    "bonusBasedLevelLeftForUpgrade",
+    "bonusPoints",
+    "socialSecurityNumber",
+    // Links that carry it identify a visitor softly: to whoever holds it, it is a password.
+    "discoveryKey",
+];
+
+impl Reader {
+    pub(super) fn profile_of(&self, answer: &Object<'_>) -> Result<Profile, Error> {
+        let attributes = answer
+            .object("attributes")
+            .ok_or_else(|| Error::invalid("attributes"))?;
+        let meta = answer.object("meta");
+        let contact_type = meta.as_ref().and_then(|meta| meta.text("contactType"));
+        let national_id = attributes.filled("socialSecurityNumber");
+        let email = attributes.filled("email");
+        let mobile_phone = attributes.filled("mobilePhone");
+        let member_number = attributes.filled("memberNumber");
+        let names = self.names.read(
+            email.as_deref(),
+            mobile_phone.as_deref(),
+            national_id.as_deref(),
+            member_number.as_deref(),
+            attributes.filled("externalId").as_deref(),
+            self.today(),
+        );
+        Ok(Profile {
+            contact_type: contact_type.and_then(|text| ContactType::parse(&text)),
+            names,
+            first_name: attributes.filled("firstName"),
+            last_name: attributes.filled("lastName"),
+            email,
+            mobile_phone,
+            address: address(&attributes),
+            birth_day: attributes.filled("birthDay").map(birth_day),
+            language: attributes
+                .filled("language")
+                .or_else(|| attributes.filled("lang")),
+            member_number,
+            level: self.level(&attributes),
+            home_store: attributes.object("currentStore").as_ref().and_then(store),
+            member_since: attributes
+                .text("registrationDate")
+                .and_then(|text| self.time(&text)),
+            secrecy_marked: attributes.flag("secrecyMarked").unwrap_or(false),
+            attributes: self.others(&attributes),
+            preferences: preferences(answer.object("preferences").as_ref()),
+            consents: self.consents(answer)?,
+        })
+    }
+
+    fn level(&self, attributes: &Object<'_>) -> Option<Level> {
+        Some(Level {
+            name: attributes.filled("bonusBasedLevel")?,
+            expires_on: attributes
+                .text("bonusBasedLevelExpires")
+                .and_then(|text| self.time(&text)),
+            points_to_next: attributes.decimal("bonusBasedLevelLeftForUpgrade"),
+        })
+    }
+
+    /// What is not lifted, as Engage wrote it.
+    fn others(&self, attributes: &Object<'_>) -> Vec<(Box<str>, Box<serde_json::value::RawValue>)> {
+        let is_other = |key: &Cow<'_, str>| {
+            let lifted = LIFTED.iter().any(|lifted| lifted.eq_ignore_ascii_case(key));
+            !lifted || (self.keeps_national_id && key == "socialSecurityNumber")
+        };
+        let mut others: Vec<(Box<str>, Box<serde_json::value::RawValue>)> = attributes
+            .0
+            .iter()
+            .filter(|(key, _)| is_other(key))
+            .map(|(key, value)| (key.as_ref().into(), (*value).to_owned()))
+            .collect();
+        // A repeated key would be repeated in our answer.
+        let mut seen = std::collections::HashSet::new();
+        let firsts: Vec<bool> = others
+            .iter()
+            .map(|(key, _)| seen.insert(key.clone()))
+            .collect();
+        let mut firsts = firsts.into_iter();
+        others.retain(|_| firsts.next().unwrap_or(true));
+        others
+    }
+
+    fn consents(&self, answer: &Object<'_>) -> Result<Vec<Consent>, Error> {
+        let Some(consents) = answer.get("consents") else {
+            return Ok(Vec::new());
+        };
+        let consents = object::list(consents).ok_or_else(|| Error::invalid("consents"))?;
+        let consent = |value| {
+            let consent = Object::of(value)?;
+            Some(Consent {
+                id: consent.filled("id")?,
+                given: consent.flag("value"),
+                date: consent.text("date").and_then(|text| self.time(&text)),
+            })
+        };
+        Ok(consents.into_iter().filter_map(consent).collect())
+    }
+}
+
+fn address(attributes: &Object<'_>) -> Address {
+    Address {
+        street: attributes.filled("street"),
+        care_of: attributes.filled("careOf"),
+        zip_code: attributes.filled("zipCode"),
+        city: attributes.filled("city"),
+        country_code: attributes.filled("countryCode"),
+    }
+}
+
+fn store(store: &Object<'_>) -> Option<Store> {
+    let store = Store {
+        id: store.filled("id"),
+        name: store.filled("name"),
+        external_id: store.filled("externalId"),
+    };
+    (store.id.is_some() || store.name.is_some() || store.external_id.is_some()).then_some(store)
+}
+
+/// `YYYY-MM-DD`; an older page of Voyado's prints `DD/MM/YYYY`.
+fn birth_day(text: Box<str>) -> Box<str> {
+    let bytes = text.as_bytes();
+    let slashed = bytes.len() == 10 && text.is_ascii() && bytes[2] == b'/' && bytes[5] == b'/';
+    if slashed {
+        return format!("{}-{}-{}", &text[6..], &text[3..5], &text[..2]).into();
+    }
+    text
+}
+
+/// One client types the keys as `AcceptsEmails`, `AcceptsPostals`: case and a trailing "s" don't count.
+fn preferences(preferences: Option<&Object<'_>>) -> Preferences {
+    let accepts = |channel: &str| {
+        let object = preferences?;
+        let (key, _) = object.0.iter().find(|(key, _)| {
+            let key = key.to_ascii_lowercase();
+            key.trim_end_matches('s') == channel
+        })?;
+        object.flag(key)
+    };
+    Preferences {
+        accepts_email: accepts("acceptsemail"),
+        accepts_sms: accepts("acceptssm"),
+        accepts_postal: accepts("acceptspostal"),
+    }
+}

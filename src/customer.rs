@@ -1,0 +1,143 @@
+//! The hall: one question about one customer, answered from what is held, from Engage, or from both.
+//! The only room with an opinion on freshness. Knows neither HTTP nor Engage's spelling.
+//!
+//! [`CustomerService::find`] is the way in; [`search`] follows one question through its rounds,
+//! [`plan`] decides what is missing, [`fetch`] makes the shared upstream calls and stores what they
+//! bring, [`answer`] renders.
+
+pub mod answer;
+pub mod contactability;
+mod fetch;
+pub mod plan;
+pub mod render;
+mod search;
+
+use std::{sync::Arc, time::Duration};
+
+pub use self::{
+    answer::{Rendered, Shape},
+    plan::Question,
+    search::{Found, Status, Verdict},
+};
+use self::{fetch::Arrivals, search::Search};
+use crate::{
+    cache::{Bounds, Cache, Counts, fence::Stamp, flight::Flights, freshness::Policy},
+    clock::Clock,
+    domain::{ContactId, LookupKey, Part, PartSet, names::NameReader},
+    engage::{self, EngageClient},
+};
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Engage gave none, and nothing that is held may stand in.
+    #[error(transparent)]
+    Upstream(#[from] engage::Error),
+    /// The caller's patience ended first; the upstream call runs on.
+    #[error("engage did not answer within the caller's time")]
+    TooLate,
+    /// The caller wants what is held only, and nothing is.
+    #[error("the answer is not held")]
+    NotCached,
+}
+
+/// Answers questions about customers. Cheap to clone.
+#[derive(Clone)]
+pub struct CustomerService {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    cache: Cache<Rendered, engage::Error>,
+    engage: EngageClient,
+    overviews: Flights<LookupKey, Arrivals>,
+    resolutions: Flights<LookupKey, Arrivals>,
+    parts: Flights<(ContactId, Part), Arrivals>,
+    names: NameReader,
+    rules: answer::Rules,
+    clock: Clock,
+}
+
+/// How many shared upstream calls of one kind may run or wait at once; beyond that callers are told
+/// that we are overloaded.
+const MAX_FLIGHTS: usize = 1000;
+
+impl CustomerService {
+    /// A service with an empty cache. A caller waits `patience` at most, which is also how long one
+    /// upstream call holds up the next for the same thing.
+    pub fn new(
+        engage: EngageClient,
+        names: NameReader,
+        rules: answer::Rules,
+        policy: Policy,
+        bounds: Bounds,
+        patience: Duration,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                cache: Cache::new(policy, bounds, clock.clone()),
+                engage,
+                overviews: Flights::new(clock.clone(), patience, MAX_FLIGHTS),
+                resolutions: Flights::new(clock.clone(), patience, MAX_FLIGHTS),
+                parts: Flights::new(clock.clone(), patience, MAX_FLIGHTS),
+                names,
+                rules,
+                clock,
+            }),
+        }
+    }
+
+    /// Marks a caller's arrival: what it asks for fresh must come from a request that begins later.
+    pub fn arrival(&self) -> Stamp {
+        self.inner.cache.fences.stamp()
+    }
+
+    /// Answers with the customer: from memory where that is fresh enough, else from Engage.
+    pub async fn find(&self, question: &Question) -> Result<Found, Error> {
+        Search::new(&self.inner, question).run().await
+    }
+
+    /// The answer in the shape that the caller wants: the one already rendered where it still holds.
+    pub fn render(&self, found: &Found, shape: &Shape) -> Arc<Rendered> {
+        answer::rendered(
+            &self.inner.cache,
+            &self.inner.rules,
+            found,
+            shape,
+            self.inner.clock.now(),
+        )
+    }
+
+    /// What was fetched of the parts until now is never served again.
+    pub fn invalidate(&self, id: ContactId, parts: PartSet) {
+        self.inner
+            .cache
+            .invalidate(id, parts.intersection(PartSet::INVALIDATABLE));
+    }
+
+    /// The contact is gone: nothing fetched of it until now is ever served again.
+    pub fn purge(&self, id: ContactId) {
+        self.inner.cache.purge(id);
+    }
+
+    /// Nothing fetched until now is ever served again.
+    pub fn purge_everything(&self) {
+        self.inner.cache.purge_everything();
+    }
+
+    /// Somebody was created, changed or deleted: no remembered "nobody" or "several" holds any more.
+    pub fn end_negatives(&self) {
+        self.inner.cache.end_negatives();
+    }
+
+    /// What the cache holds.
+    pub fn counts(&self) -> Counts {
+        self.inner.cache.counts()
+    }
+
+    /// The clock that everything here goes by.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+}

@@ -1,0 +1,298 @@
+//! The shared upstream calls: each asks Engage once for everybody who waits for it, checks that the
+//! answer is about whom it was asked for, and stores it. What it brought is handed to the waiters
+//! directly, so that an eviction in between costs nobody an answer.
+
+use std::sync::Arc;
+
+use super::Inner;
+use crate::{
+    cache::{
+        Begun, Name, PartData,
+        fence::Stamp,
+        flight::{Departure, NoFlight, Seat},
+        freshness::{Provenance, Source},
+        record::Parts,
+    },
+    domain::{Bears, ContactId, Lookup, LookupKey, Part, Profile},
+    engage::Error,
+};
+
+/// What a call brought.
+#[derive(Clone, Debug)]
+pub(super) struct Arrivals {
+    /// When its upstream request began; `None` where it never did.
+    pub begun: Option<Begun>,
+    /// What it brought.
+    pub outcome: Result<Gain, Error>,
+}
+
+/// What a call that succeeded brought.
+#[derive(Clone, Debug)]
+pub(super) struct Gain {
+    /// About whom.
+    pub id: ContactId,
+    /// The name that was asked for, where it led there.
+    pub name: Option<Name>,
+    /// The parts that may be served.
+    pub parts: Arc<Parts>,
+}
+
+impl From<NoFlight> for Error {
+    fn from(no_flight: NoFlight) -> Self {
+        match no_flight {
+            NoFlight::Full => Error::Overloaded,
+            NoFlight::Lost => Error::Lost,
+        }
+    }
+}
+
+impl Inner {
+    /// A seat in a call of the overview.
+    pub(super) fn board_overview(
+        self: &Arc<Self>,
+        lookup: &Lookup,
+        not_before: Stamp,
+    ) -> Result<Seat<Arrivals>, NoFlight> {
+        let (inner, asked) = (Arc::clone(self), lookup.clone());
+        self.overviews.board(
+            lookup.key().clone(),
+            not_before,
+            move |departure| async move { inner.fetch_overview(&asked, &departure).await },
+        )
+    }
+
+    /// A seat in a call of a part's entity endpoint.
+    pub(super) fn board_part(
+        self: &Arc<Self>,
+        id: ContactId,
+        part: Part,
+        not_before: Stamp,
+    ) -> Result<Seat<Arrivals>, NoFlight> {
+        let inner = Arc::clone(self);
+        self.parts
+            .board((id, part), not_before, move |departure| async move {
+                inner.fetch_part(id, part, &departure).await
+            })
+    }
+
+    /// A seat in a call that resolves a name without the overview.
+    pub(super) fn board_resolution(
+        self: &Arc<Self>,
+        lookup: &Lookup,
+        not_before: Stamp,
+    ) -> Result<Seat<Arrivals>, NoFlight> {
+        let (inner, asked) = (Arc::clone(self), lookup.clone());
+        self.resolutions.board(
+            lookup.key().clone(),
+            not_before,
+            move |departure| async move { inner.fetch_resolution(&asked, &departure).await },
+        )
+    }
+
+    async fn fetch_overview(&self, asked: &Lookup, departure: &Departure<Arrivals>) -> Arrivals {
+        let permit = match self.engage.admit().await {
+            Ok(permit) => permit,
+            Err(error) => return Arrivals::refused(error),
+        };
+        let begun = self.depart(departure);
+        let overview = self.engage.overview(permit, asked).await;
+        let outcome = overview.and_then(|overview| {
+            self.check_identity(asked, overview.id, &overview.profile)?;
+            let bears = self.names.bears(&overview.profile.names, &asked.identifier);
+            let id = overview.id;
+            let parts = self.cache.store_overview(begun, overview);
+            // Whether the contact bears the name is proven by a profile that may be served.
+            let assured = bears == Bears::Yes && parts.profile.is_some();
+            let name = self.learn_name(asked, id, begun, Source::Overview, assured);
+            Ok(Gain {
+                id,
+                name,
+                parts: Arc::new(parts),
+            })
+        });
+        self.landed(asked.key(), begun, outcome)
+    }
+
+    async fn fetch_part(
+        &self,
+        id: ContactId,
+        part: Part,
+        departure: &Departure<Arrivals>,
+    ) -> Arrivals {
+        let permit = match self.engage.admit().await {
+            Ok(permit) => permit,
+            Err(error) => return Arrivals::refused(error),
+        };
+        let begun = self.depart(departure);
+        let data = match part {
+            Part::Profile => self
+                .engage
+                .contact(permit, id)
+                .await
+                .map(|profile| PartData::Profile(Box::new(profile))),
+            Part::Promotions => self
+                .engage
+                .promotions(permit, id)
+                .await
+                .map(PartData::Promotions),
+            Part::Vouchers => self
+                .engage
+                .vouchers(permit, id)
+                .await
+                .map(PartData::Vouchers),
+            Part::Points => self.engage.points(permit, id).await.map(PartData::Points),
+            Part::Audiences => unreachable!("Engage tells audiences in the overview alone"),
+        };
+        let outcome = data.map(|data| Gain {
+            id,
+            name: None,
+            parts: Arc::new(self.cache.store_part(id, begun, data)),
+        });
+        if part == Part::Profile {
+            if outcome
+                .as_ref()
+                .is_err_and(|error| *error == Error::NotFound)
+            {
+                // For the overview's lag its copy could bring the person back.
+                self.cache.purge(id);
+            }
+            return self.landed(&LookupKey::by_id(id), begun, outcome);
+        }
+        if let Err(error) = &outcome {
+            alarm(error);
+        }
+        Arrivals {
+            begun: Some(begun),
+            outcome,
+        }
+    }
+
+    async fn fetch_resolution(&self, asked: &Lookup, departure: &Departure<Arrivals>) -> Arrivals {
+        let permit = match self.engage.admit().await {
+            Ok(permit) => permit,
+            Err(error) => return Arrivals::refused(error),
+        };
+        let begun = self.depart(departure);
+        let outcome = self.engage.contact_id(permit, asked).await.map(|id| Gain {
+            id,
+            name: self.learn_name(asked, id, begun, Source::Entity, false),
+            parts: Arc::default(),
+        });
+        self.landed(asked.key(), begun, outcome)
+    }
+
+    fn depart(&self, departure: &Departure<Arrivals>) -> Begun {
+        let begun = self.cache.begin();
+        departure.begin(begun.stamp, begun.now.tick);
+        begun
+    }
+
+    /// What Engage's overview says of itself against what was asked.
+    fn check_identity(
+        &self,
+        asked: &Lookup,
+        id: ContactId,
+        profile: &Profile,
+    ) -> Result<(), Error> {
+        if let crate::domain::Identifier::ContactId(asked_id) = asked.identifier
+            && asked_id != id
+        {
+            return Err(Error::IdentityMismatch);
+        }
+        // A profile that only its entity endpoint may fill proves nothing here: it may be an old copy.
+        // The search asks the entity's.
+        let now = self.clock.now().tick;
+        if self
+            .cache
+            .fences
+            .entity_only(id, now)
+            .contains(Part::Profile)
+        {
+            return Ok(());
+        }
+        if self.names.bears(&profile.names, &asked.identifier) == Bears::No {
+            return Err(Error::IdentityMismatch);
+        }
+        if !profile.is_of(asked.contact_type.as_ref()) {
+            return Err(Error::NotFound);
+        }
+        Ok(())
+    }
+
+    fn learn_name(
+        &self,
+        asked: &Lookup,
+        id: ContactId,
+        begun: Begun,
+        source: Source,
+        assured: bool,
+    ) -> Option<Name> {
+        if asked.key().bare_id().is_some() {
+            return None;
+        }
+        self.cache
+            .store_name(asked.key(), id, begun, source, assured);
+        let lifetime = self.cache.policy.lifetime(Part::Profile);
+        Some(Name {
+            id,
+            provenance: Provenance {
+                stamp: begun.stamp,
+                requested_at: begun.now.tick,
+                as_of: begun.now.wall,
+                lifetime,
+                source,
+            },
+            assured,
+        })
+    }
+
+    /// Remembers what Engage said about the identifier itself, and raises the alarms.
+    fn landed(&self, key: &LookupKey, begun: Begun, outcome: Result<Gain, Error>) -> Arrivals {
+        if let Err(error) = &outcome {
+            if error.is_about_the_identifier() {
+                self.cache.store_negative(key, begun, error.clone());
+                if let Some(id) = key.bare_id() {
+                    self.cache.drop_record(id, begun.stamp);
+                }
+            }
+            alarm(error);
+        }
+        Arrivals {
+            begun: Some(begun),
+            outcome,
+        }
+    }
+}
+
+impl Arrivals {
+    fn refused(error: Error) -> Self {
+        Self {
+            begun: None,
+            outcome: Err(error),
+        }
+    }
+}
+
+/// What an operator must know of, once per upstream call: our key, the tenant's set-up, and answers
+/// about somebody else are mended by people.
+fn alarm(error: &Error) {
+    match error {
+        Error::IdentityMismatch
+        | Error::Unauthorized
+        | Error::Forbidden
+        | Error::InvalidSystemConfiguration => {
+            tracing::error!(alarm = true, %error, "engage needs an operator");
+        }
+        Error::Failed { .. }
+        | Error::Invalid { .. }
+        | Error::Unreachable { .. }
+        | Error::RateLimited { .. }
+        | Error::Timeout => tracing::warn!(%error, "an upstream call failed"),
+        Error::Rejected { .. }
+        | Error::NotFound
+        | Error::MultipleMatches
+        | Error::OverBudget { .. }
+        | Error::Overloaded
+        | Error::Lost => {}
+    }
+}

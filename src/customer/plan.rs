@@ -1,0 +1,77 @@
+//! What a caller wants and what is missing for it: pure functions of the moment.
+
+use std::time::Duration;
+
+use crate::{
+    cache::{
+        fence::Stamp,
+        freshness::{Freshness, Policy, Provenance, Source},
+        record::Parts,
+    },
+    clock::Tick,
+    domain::{Lookup, PartSet},
+};
+
+/// A question about one customer.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Who is asked for.
+    pub lookup: Lookup,
+    /// The parts that the caller needs.
+    pub asked: PartSet,
+    /// Those of them that it needs as they are now.
+    pub fresh: PartSet,
+    /// Its arrival: what is fresh began later.
+    pub arrival: Stamp,
+    /// The greatest age that it accepts.
+    pub max_age: Option<Duration>,
+    /// Whether it wants what is held only.
+    pub only_if_cached: bool,
+    /// Whether it accepts stale data where Engage fails.
+    pub stale_if_error: bool,
+    /// When its patience ends.
+    pub deadline: Tick,
+}
+
+/// What is to be done for a question before it can be answered, and beside it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Parts without which there is no answer yet.
+    pub missing: PartSet,
+    /// Parts that are served stale while they are fetched anew.
+    pub refresh: PartSet,
+}
+
+impl Question {
+    /// What is missing of `parts` at `now`.
+    pub fn plan(&self, parts: &Parts, now: Tick, policy: &Policy) -> Plan {
+        let mut plan = Plan::default();
+        for part in self.asked.iter() {
+            let Some(provenance) = parts.provenance(part) else {
+                plan.missing.insert(part);
+                continue;
+            };
+            let unfresh = self.fresh.contains(part) && !self.is_fresh_enough(provenance);
+            if unfresh || self.is_too_old(provenance, now) {
+                plan.missing.insert(part);
+                continue;
+            }
+            match provenance.freshness(now, policy) {
+                Freshness::Fresh => {}
+                Freshness::Stale => plan.refresh.insert(part),
+                Freshness::Expired | Freshness::Dead => plan.missing.insert(part),
+            }
+        }
+        plan
+    }
+
+    /// Whether the data was asked for, at its entity endpoint, after the caller arrived.
+    fn is_fresh_enough(&self, provenance: &Provenance) -> bool {
+        provenance.stamp > self.arrival && provenance.source == Source::Entity
+    }
+
+    fn is_too_old(&self, provenance: &Provenance, now: Tick) -> bool {
+        self.max_age
+            .is_some_and(|max_age| provenance.age(now) > max_age)
+    }
+}

@@ -1,3 +1,131 @@
-//! The command line.
+//! The command line: read the configuration, start the log, build the service, run until a signal.
 
-fn main() {}
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use engage_bff::{app::App, clock::Clock, config::Config, telemetry};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// A caching backend-for-frontend for Voyado Engage.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or SIGINT.
+    Serve {
+        /// A TOML file laid over the defaults; the environment is laid over both.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Print the effective configuration, secrets masked, or every mistake with its remedy.
+    CheckConfig {
+        /// A TOML file laid over the defaults; the environment is laid over both.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Ask the service on this machine whether it is alive: for container health checks.
+    Healthcheck {
+        /// A TOML file laid over the defaults; the environment is laid over both.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Serve { config } => load(config.as_deref()).and_then(|config| serve(&config)),
+        Command::CheckConfig { config } => {
+            load(config.as_deref()).and_then(|config| print(&config))
+        }
+        Command::Healthcheck { config } => healthcheck(config.as_deref()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell where even this can't be written.
+            let _ = writeln!(std::io::stderr(), "{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+fn load(file: Option<&Path>) -> Result<Config, anyhow::Error> {
+    Ok(Config::load(file, &environment())?)
+}
+
+#[tokio::main]
+async fn serve(config: &Config) -> Result<(), anyhow::Error> {
+    telemetry::install(&config.telemetry, std::io::stdout)?;
+    telemetry::quiet_panics();
+    let app = App::build(config, Clock::system()).await?;
+    let shutdown = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = shutdown.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    });
+    Ok(app.run(shutdown).await?)
+}
+
+fn print(config: &Config) -> Result<(), anyhow::Error> {
+    let text = toml::to_string_pretty(config).context("the configuration can't be printed")?;
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// Needs no more of the configuration than where the service listens.
+#[tokio::main(flavor = "current_thread")]
+async fn healthcheck(file: Option<&Path>) -> Result<(), anyhow::Error> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let config = engage_bff::config::layers::read(file, &environment())?;
+    let mut address: SocketAddr = config.server.listen;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    let ask = async {
+        let mut stream = tokio::net::TcpStream::connect(address).await?;
+        let request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await?;
+        let mut answer = Vec::new();
+        stream.take(4096).read_to_end(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(2), ask)
+        .await
+        .context("no answer in time")?
+        .with_context(|| format!("{address} can't be asked"))?;
+    anyhow::ensure!(
+        answer.starts_with(b"HTTP/1.1 200 "),
+        "the service is not alive"
+    );
+    Ok(())
+}

@@ -1,0 +1,197 @@
+//! The only place where a failure becomes a status and a body: `application/problem+json`
+//! (RFC 9457) with a stable `code`. Texts are fixed; nothing that a caller or Engage sent is echoed
+//! but a parameter's name, where that is a harmless word, and Engage's own code.
+
+mod code;
+
+use std::{borrow::Cow, time::Duration};
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, Uri, header};
+use serde::Serialize;
+
+pub use self::code::Code;
+use super::{RequestId, allowed_methods, auth::Caller};
+use crate::{customer, domain::IdentifierError, engage};
+
+/// A failure, as its caller may know it.
+#[derive(Clone, Debug)]
+pub struct ApiError {
+    code: Code,
+    detail: Cow<'static, str>,
+    retry_after: Option<Duration>,
+    allow: Option<&'static str>,
+}
+
+impl ApiError {
+    /// A failure with its code's own text.
+    pub fn new(code: Code) -> Self {
+        let detail = Cow::Borrowed(code.detail());
+        Self {
+            code,
+            detail,
+            retry_after: None,
+            allow: None,
+        }
+    }
+
+    /// A failure with a text of its own.
+    pub(super) fn because(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            detail: detail.into(),
+            ..Self::new(code)
+        }
+    }
+
+    /// A failure of the parameter of that name, which is told where it is a harmless word.
+    pub(super) fn of_parameter(name: &str, what: &str) -> Self {
+        let is_word = (1..=32).contains(&name.len())
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        let name = if is_word { name } else { "a parameter" };
+        Self::because(Code::InvalidParameter, format!("{name}: {what}"))
+    }
+
+    /// Of the identifier in the parameter of that name.
+    pub(super) fn of_identifier(error: IdentifierError, parameter: &'static str) -> Self {
+        match error {
+            IdentifierError::InvalidContactId => Self::new(Code::InvalidContactId),
+            IdentifierError::InvalidEmailAddress => Self::new(Code::InvalidEmailAddress),
+            IdentifierError::EmailNotAscii => Self::because(
+                Code::InvalidEmailAddress,
+                format!(
+                    "{parameter}: an e-mail address is ASCII; write the domain in its xn-- form."
+                ),
+            ),
+            IdentifierError::InvalidPhoneNumber => Self::new(Code::InvalidPhoneNumber),
+            IdentifierError::InvalidSocialSecurityNumber => {
+                Self::new(Code::InvalidSocialSecurityNumber)
+            }
+            IdentifierError::InvalidSearchQuery => Self::because(
+                Code::InvalidSearchQuery,
+                format!("{parameter}: empty, too long or not text."),
+            ),
+        }
+    }
+
+    pub(super) fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+}
+
+impl From<customer::Error> for ApiError {
+    fn from(error: customer::Error) -> Self {
+        use engage::Error as E;
+        let upstream = match error {
+            customer::Error::TooLate => return Self::new(Code::UpstreamTimeout),
+            customer::Error::NotCached => return Self::new(Code::NotCached),
+            customer::Error::Upstream(upstream) => upstream,
+        };
+        match upstream {
+            E::Rejected { code } => Self::new(match &*code {
+                "InvalidEmailAddress" => Code::InvalidEmailAddress,
+                "InvalidPhoneNumber" => Code::InvalidPhoneNumber,
+                "InvalidSocialSecurityNumber" => Code::InvalidSocialSecurityNumber,
+                "InvalidContactType" => Code::InvalidContactType,
+                "InvalidContactId" => Code::InvalidContactId,
+                "InvalidSearchQuery" => Code::InvalidSearchQuery,
+                _ => Code::Rejected(code),
+            }),
+            E::NotFound => Self::new(Code::ContactNotFound),
+            E::MultipleMatches => Self::new(Code::MultipleMatches),
+            E::IdentityMismatch => Self::new(Code::IdentityMismatch),
+            E::Unauthorized => Self::new(Code::UpstreamUnauthorized),
+            E::Forbidden => Self::new(Code::UpstreamForbidden),
+            E::InvalidSystemConfiguration => Self::new(Code::InvalidSystemConfiguration),
+            E::Failed { .. } | E::Unreachable { .. } => Self::new(Code::UpstreamFailed),
+            E::Invalid { .. } => Self::new(Code::UpstreamInvalid),
+            E::RateLimited { retry_after } | E::OverBudget { retry_after } => {
+                Self::new(Code::UpstreamUnavailable).retry_after(retry_after)
+            }
+            E::Overloaded => Self::new(Code::Overloaded).retry_after(Duration::from_secs(1)),
+            E::Timeout => Self::new(Code::UpstreamTimeout),
+            E::Lost => Self::new(Code::Internal),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    /// Status and headers; [`write_problem`] adds the body, which holds the request id.
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.code.status();
+        let headers = response.headers_mut();
+        if let Some(wait) = self.retry_after {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        if self.code == Code::Unauthorized {
+            let challenge =
+                HeaderValue::from_static("ApiKey realm=\"engage-bff\", header=\"X-Api-Key\"");
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response.extensions_mut().insert(self.code.clone());
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    request_id: &'a str,
+}
+
+/// Writes the problem body of a response that an [`ApiError`] made.
+pub(super) fn write_problem(response: &mut Response, request_id: &RequestId) {
+    let Some(error) = response.extensions_mut().remove::<ApiError>() else {
+        return;
+    };
+    let status = response.status();
+    let problem = Problem {
+        kind: "about:blank",
+        title: status.canonical_reason().unwrap_or("Error"),
+        status: status.as_u16(),
+        detail: &error.detail,
+        code: error.code.as_str(),
+        request_id: request_id.as_str(),
+    };
+    let body = serde_json::to_vec(&problem).expect("the problem's types have a JSON form");
+    *response.body_mut() = Body::from(body);
+    // The router announced the empty body that was there before.
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
+}
+
+/// Whoever shows no credential learns nothing about paths.
+pub(super) async fn path_not_found(_caller: Caller) -> ApiError {
+    ApiError::new(Code::NotFound)
+}
+
+pub(super) async fn method_not_allowed(_caller: Caller, uri: Uri) -> ApiError {
+    ApiError {
+        allow: methods_of(&uri),
+        ..ApiError::new(Code::MethodNotAllowed)
+    }
+}
+
+fn methods_of(uri: &Uri) -> Option<&'static str> {
+    allowed_methods(uri.path())
+}

@@ -1,0 +1,50 @@
+//! Requests that proxies and servers might read differently are refused before anything else looks at
+//! them: no host or several, a body announced twice, single headers repeated.
+
+use http::{HeaderMap, HeaderName, Request, Uri, header};
+
+use super::error::{ApiError, Code};
+
+/// Headers that a request may bear once.
+const SINGLE: [HeaderName; 7] = [
+    header::HOST,
+    header::AUTHORIZATION,
+    HeaderName::from_static("x-api-key"),
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    HeaderName::from_static("x-request-id"),
+];
+
+/// Refuses what is ambiguous.
+pub(super) fn check<B>(request: &Request<B>) -> Result<(), ApiError> {
+    let headers = request.headers();
+    if !headers.contains_key(header::HOST) {
+        return Err(refused("Host: missing"));
+    }
+    for name in &SINGLE {
+        if is_repeated(headers, name) {
+            return Err(refused("a header that may be given once is repeated"));
+        }
+    }
+    let has_length = headers.contains_key(header::CONTENT_LENGTH);
+    if has_length && headers.contains_key(header::TRANSFER_ENCODING) {
+        return Err(refused("the body's length is given twice"));
+    }
+    if !is_origin_form(request.uri()) {
+        return Err(refused("the request's target is not a path"));
+    }
+    Ok(())
+}
+
+fn is_repeated(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.get_all(name).iter().nth(1).is_some()
+}
+
+fn is_origin_form(uri: &Uri) -> bool {
+    uri.scheme().is_none() && uri.authority().is_none() && uri.path().starts_with('/')
+}
+
+fn refused(detail: &'static str) -> ApiError {
+    ApiError::because(Code::InvalidParameter, detail)
+}

@@ -1,0 +1,278 @@
+//! Parameters read into a question and a shape. What cannot be valid is refused here, before it costs
+//! an upstream call.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::{
+    auth::Caller,
+    directives::Directives,
+    error::{ApiError, Code},
+    params::{Params, Value},
+};
+use crate::{
+    clock::Now,
+    config::{Scope, duration::days},
+    customer::answer::{Shape, View},
+    domain::{
+        Channel, ContactType, Digester, Identifier, IdentifierKind, IdentifierRules, Lookup, Part,
+        PartSet, identifier::AnyIdentifier, national_id::NationalId,
+    },
+};
+
+/// How look-ups are read.
+pub struct LookupRules {
+    /// How identifiers are read.
+    pub identifiers: IdentifierRules,
+    /// The contact type of look-ups that name none; not applied to contact ids.
+    pub default_contact_type: Option<ContactType>,
+    /// The window of `expiringSoon` where the caller names none.
+    pub expiring_within: Duration,
+    /// Whether a national id may be given in a URL.
+    pub allow_national_id_in_url: bool,
+    /// Stands in for national ids.
+    pub digester: Digester,
+    /// Where "today" is decided, for the century of ten-digit national ids.
+    pub time_zone: TimeZone,
+    /// A caller's longest wait.
+    pub patience: Duration,
+    /// The largest body that is read.
+    pub max_body: usize,
+    /// The longest time that a body may take to arrive.
+    pub body_timeout: Duration,
+}
+
+/// How the parameters came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Carrier {
+    /// In the URL, which ends up in logs.
+    Url,
+    /// In the body.
+    Body,
+}
+
+/// What a caller wants to know, and how it wants it told.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) lookup: Lookup,
+    pub(super) fresh: PartSet,
+    pub(super) shape: Shape,
+}
+
+/// The parameters, each at most once.
+#[derive(Default)]
+struct Given {
+    identifier: Option<(IdentifierKind, String)>,
+    contact_type: Option<String>,
+    view: Option<View>,
+    parts: Option<PartSet>,
+    fresh: Option<Fresh>,
+    channel: Option<Channel>,
+    expiring_within: Option<Duration>,
+}
+
+/// What is asked fresh.
+enum Fresh {
+    /// `all`: of the parts asked for.
+    All,
+    These(PartSet),
+}
+
+impl LookupRules {
+    /// What the caller asks, as far as it may.
+    pub(super) fn read(
+        &self,
+        params: Params,
+        carrier: Carrier,
+        caller: &Caller,
+        directives: &Directives,
+        now: Now,
+    ) -> Result<Ask, ApiError> {
+        caller.require(Scope::Read)?;
+        let given = Given::read(params)?;
+        let Some((kind, text)) = given.identifier else {
+            return Err(ApiError::new(Code::MissingIdentifier));
+        };
+        let contact_type = self.contact_type(kind, given.contact_type.as_deref())?;
+        let today = now.wall.to_zoned(self.time_zone.clone()).date();
+        if carrier == Carrier::Url && !self.allow_national_id_in_url {
+            refuse_national_id(kind, &text, today)?;
+        }
+        caller.require_identifier(kind)?;
+        let identifier = Identifier::parse(kind, &text, &self.identifiers, today)
+            .map_err(|error| ApiError::of_identifier(error, kind.as_str()))?;
+        if carrier == Carrier::Url
+            && !self.allow_national_id_in_url
+            && matches!(identifier, Identifier::Any(AnyIdentifier::NationalId(_)))
+        {
+            return Err(ApiError::new(Code::NationalIdInUrl));
+        }
+        let view = given.view.unwrap_or_else(|| caller.view());
+        if view == View::Full {
+            caller.require(Scope::ReadFull)?;
+        }
+        let asked = given.parts.unwrap_or(PartSet::ALL).union(PartSet::ALWAYS);
+        let mut fresh = fresh_parts(given.fresh.as_ref(), asked)?;
+        if !fresh.is_empty() {
+            caller.require(Scope::Fresh)?;
+        }
+        if directives.no_cache {
+            fresh = asked.intersection(PartSet::INVALIDATABLE);
+        }
+        Ok(Ask {
+            lookup: Lookup::new(identifier, contact_type, &self.digester),
+            fresh,
+            shape: Shape {
+                view,
+                channel: given.channel.or_else(|| caller.channel()),
+                asked,
+                expiring_within: given.expiring_within.unwrap_or(self.expiring_within),
+            },
+        })
+    }
+
+    fn contact_type(
+        &self,
+        kind: IdentifierKind,
+        given: Option<&str>,
+    ) -> Result<Option<ContactType>, ApiError> {
+        match given {
+            Some(text) => ContactType::parse(text)
+                .map(Some)
+                .ok_or_else(|| ApiError::new(Code::InvalidContactType)),
+            None if kind == IdentifierKind::ContactId => Ok(None),
+            None => match &self.default_contact_type {
+                Some(contact_type) => Ok(Some(contact_type.clone())),
+                None => Err(ApiError::new(Code::MissingContactType)),
+            },
+        }
+    }
+}
+
+/// URLs end up in logs.
+fn refuse_national_id(
+    kind: IdentifierKind,
+    text: &str,
+    today: jiff::civil::Date,
+) -> Result<(), ApiError> {
+    let is_one = match kind {
+        IdentifierKind::SocialSecurityNumber => true,
+        IdentifierKind::Any => NationalId::looks_like(text, today),
+        _ => false,
+    };
+    if is_one {
+        return Err(ApiError::new(Code::NationalIdInUrl));
+    }
+    Ok(())
+}
+
+fn fresh_parts(fresh: Option<&Fresh>, asked: PartSet) -> Result<PartSet, ApiError> {
+    match fresh {
+        None => Ok(PartSet::EMPTY),
+        Some(Fresh::All) => Ok(asked.intersection(PartSet::INVALIDATABLE)),
+        Some(Fresh::These(parts)) if parts.is_subset(asked) => Ok(*parts),
+        Some(Fresh::These(_)) => Err(ApiError::of_parameter(
+            "fresh",
+            "names a part that parts does not ask for",
+        )),
+    }
+}
+
+impl Given {
+    fn read(params: Params) -> Result<Self, ApiError> {
+        let mut given = Self::default();
+        for (name, value) in params.0 {
+            if let Some(kind) = IdentifierKind::from_param(&name) {
+                let text = text(&name, value)?;
+                if given.identifier.is_some() {
+                    return Err(ApiError::new(Code::AmbiguousIdentifier));
+                }
+                given.identifier = Some((kind, text));
+                continue;
+            }
+            match &*name {
+                "contactType" => given.contact_type = Some(text(&name, value)?),
+                "view" => given.view = Some(view(&text(&name, value)?)?),
+                "channel" => given.channel = Some(channel(&text(&name, value)?)?),
+                "expiringWithin" => {
+                    let window = days::parse(&text(&name, value)?);
+                    given.expiring_within =
+                        Some(window.ok_or_else(|| {
+                            ApiError::of_parameter(&name, "whole days, 1d to 365d")
+                        })?);
+                }
+                "parts" => given.parts = Some(parts(value)?),
+                "fresh" => given.fresh = Some(fresh(value)?),
+                _ => return Err(ApiError::of_parameter(&name, "no such parameter")),
+            }
+        }
+        Ok(given)
+    }
+}
+
+fn text(name: &str, value: Value) -> Result<String, ApiError> {
+    match value {
+        Value::Text(text) if !text.is_empty() => Ok(text),
+        Value::Text(_) => Err(ApiError::of_parameter(name, "empty")),
+        Value::List(_) | Value::Other => Err(ApiError::of_parameter(name, "not a text")),
+    }
+}
+
+fn view(text: &str) -> Result<View, ApiError> {
+    match text {
+        "storefront" => Ok(View::Storefront),
+        "full" => Ok(View::Full),
+        _ => Err(ApiError::of_parameter("view", "storefront or full")),
+    }
+}
+
+fn channel(text: &str) -> Result<Channel, ApiError> {
+    Channel::from_name(text).ok_or_else(|| ApiError::of_parameter("channel", "ECOM, POS or OTHER"))
+}
+
+fn parts(value: Value) -> Result<PartSet, ApiError> {
+    const FORM: &str = "points, promotions, vouchers (in a URL also none)";
+    let names = match value {
+        Value::Text(text) if text == "none" => return Ok(PartSet::EMPTY),
+        value => list("parts", value, FORM)?,
+    };
+    named(&names, "parts", FORM, |part| {
+        matches!(part, Part::Points | Part::Promotions | Part::Vouchers)
+    })
+}
+
+fn fresh(value: Value) -> Result<Fresh, ApiError> {
+    const FORM: &str = "points, promotions, vouchers, profile, or all";
+    let names = list("fresh", value, FORM)?;
+    if names == ["all"] {
+        return Ok(Fresh::All);
+    }
+    named(&names, "fresh", FORM, |part| part != Part::Audiences).map(Fresh::These)
+}
+
+/// The items of a list: in a URL separated by commas, in a body an array, which [`Params`] tells apart.
+fn list(name: &str, value: Value, form: &str) -> Result<Vec<String>, ApiError> {
+    match value {
+        Value::List(items) => Ok(items),
+        Value::Text(text) if !text.is_empty() => Ok(text.split(',').map(str::to_owned).collect()),
+        Value::Text(_) => Err(ApiError::of_parameter(name, "empty")),
+        Value::Other => Err(ApiError::of_parameter(name, form)),
+    }
+}
+
+fn named(
+    names: &[String],
+    parameter: &str,
+    form: &str,
+    allowed: impl Fn(Part) -> bool,
+) -> Result<PartSet, ApiError> {
+    let mut parts = PartSet::EMPTY;
+    for name in names {
+        match Part::from_name(name) {
+            Some(part) if allowed(part) && !parts.contains(part) => parts.insert(part),
+            _ => return Err(ApiError::of_parameter(parameter, form)),
+        }
+    }
+    Ok(parts)
+}

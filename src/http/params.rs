@@ -1,0 +1,215 @@
+//! Parameters out of a query or a JSON body: strictly read, each name once, nothing guessed.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, SeqAccess, Visitor},
+};
+
+use super::error::{ApiError, Code};
+
+/// A value longer than this is refused before it is looked at.
+const MAX_VALUE: usize = 1024;
+/// More parameters than there are names are refused before they are looked at.
+const MAX_PARAMETERS: usize = 32;
+
+/// What a caller gave, in its order.
+#[derive(Debug, Default)]
+pub(super) struct Params(pub(super) Vec<(String, Value)>);
+
+/// The value of a parameter.
+#[derive(Debug)]
+pub(super) enum Value {
+    /// Text.
+    Text(String),
+    /// A list, in a body.
+    List(Vec<String>),
+    /// Something that no parameter is.
+    Other,
+}
+
+impl Params {
+    /// The parameters of a query.
+    pub(super) fn from_query(query: &str) -> Result<Self, ApiError> {
+        let mut params = Self::default();
+        if query.is_empty() {
+            return Ok(params);
+        }
+        for pair in query.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = decode(name).map_err(|_| not_decoded("a parameter"))?;
+            if value.len() > MAX_VALUE {
+                return Err(ApiError::of_parameter(&name, "too long"));
+            }
+            let value = decode(value).map_err(|undecoded| match undecoded {
+                Undecoded::Plus => {
+                    ApiError::of_parameter(&name, "an unescaped + stands for a blank: write %2B")
+                }
+                Undecoded::Broken => not_decoded(&name),
+            })?;
+            params.add(name.into_owned(), Value::Text(value.into_owned()))?;
+        }
+        Ok(params)
+    }
+
+    /// The parameters of a JSON body.
+    pub(super) fn from_json(body: &[u8]) -> Result<Self, ApiError> {
+        // serde's message would quote the value.
+        let Entries(entries) = serde_json::from_slice(body).map_err(|_| {
+            ApiError::because(Code::InvalidParameter, "the body is not a JSON object")
+        })?;
+        let mut params = Self::default();
+        for (name, value) in entries {
+            if let Value::Text(text) = &value
+                && text.len() > MAX_VALUE
+            {
+                return Err(ApiError::of_parameter(&name, "too long"));
+            }
+            params.add(name, value)?;
+        }
+        Ok(params)
+    }
+
+    fn add(&mut self, name: String, value: Value) -> Result<(), ApiError> {
+        if self.0.iter().any(|(given, _)| *given == name) {
+            return Err(ApiError::of_parameter(&name, "given twice"));
+        }
+        if self.0.len() == MAX_PARAMETERS {
+            return Err(ApiError::of_parameter(&name, "one parameter too many"));
+        }
+        self.0.push((name, value));
+        Ok(())
+    }
+}
+
+fn not_decoded(name: &str) -> ApiError {
+    ApiError::of_parameter(name, "not percent-encoded UTF-8")
+}
+
+/// Why a piece of a query can't be decoded.
+enum Undecoded {
+    /// A plus: in forms it is a blank, in addresses and phone numbers it is meant.
+    Plus,
+    /// A broken escape, a byte beyond ASCII, or no UTF-8.
+    Broken,
+}
+
+/// The text of a piece of a query. Every byte must be well-formed: a library that lets a broken escape
+/// pass as it is would let two readers see two values.
+fn decode(piece: &str) -> Result<Cow<'_, str>, Undecoded> {
+    if piece.contains('+') {
+        return Err(Undecoded::Plus);
+    }
+    if !piece.is_ascii() {
+        return Err(Undecoded::Broken);
+    }
+    if !piece.contains('%') {
+        return Ok(Cow::Borrowed(piece));
+    }
+    let mut decoded = Vec::with_capacity(piece.len());
+    let mut bytes = piece.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let mut digit = || {
+            let byte = bytes.next()?;
+            char::from(byte).to_digit(16)
+        };
+        let (Some(high), Some(low)) = (digit(), digit()) else {
+            return Err(Undecoded::Broken);
+        };
+        decoded.push(u8::try_from(high * 16 + low).map_err(|_| Undecoded::Broken)?);
+    }
+    String::from_utf8(decoded)
+        .map(Cow::Owned)
+        .map_err(|_| Undecoded::Broken)
+}
+
+/// The entries of a JSON object, repeated names included.
+struct Entries(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+                Ok(Value::Text(text.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+                let mut list = Some(Vec::new());
+                while let Some(item) = items.next_element::<Value>()? {
+                    match (&mut list, item) {
+                        (Some(list), Value::Text(text)) => list.push(text),
+                        (list, _) => *list = None,
+                    }
+                }
+                Ok(list.map_or(Value::Other, Value::List))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+                while map
+                    .next_entry::<serde::de::IgnoredAny, serde::de::IgnoredAny>()?
+                    .is_some()
+                {}
+                Ok(Value::Other)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_unit<E>(self) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+        }
+
+        deserializer.deserialize_any(Any)
+    }
+}

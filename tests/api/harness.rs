@@ -1,0 +1,352 @@
+//! Starts the service and its own simulator on free ports, asks over real HTTP, and moves the clock.
+//!
+//! ```ignore
+//! let app = TestApp::spawn().await;
+//! let answer = app.get("email=alva.testsson@example.com").await;
+//! answer.assert_ok().assert_cache_status("engage-bff; fwd=miss; stored");
+//! app.advance(Duration::from_secs(120));
+//! ```
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    net::SocketAddr,
+    sync::{Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use engage_bff::{
+    app::App,
+    clock::{Clock, ManualClock},
+    config::{self, Config, Scope},
+    customer::CustomerService,
+    domain::IdentifierKind,
+    telemetry,
+};
+use engage_simulator::{Endpoint, Simulator, SimulatorClock};
+use jiff::Timestamp;
+use reqwest::{Client, RequestBuilder, header::HeaderMap};
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The key of the client that may do everything and ask by everything; its view is `full`.
+pub(crate) const TILL: &str = "test-till-key";
+/// The key of a shop's backend: `customer:read` and `customer:fresh`, the default identifiers, view
+/// `storefront`, channel ECOM.
+pub(crate) const SHOP: &str = "test-shop-key";
+/// The key of a client with `customer:read` alone.
+pub(crate) const READER: &str = "test-reader-key";
+/// When every test begins.
+pub(crate) const START: &str = "2026-11-23T12:00:00Z";
+
+const DIGESTS: [(&str, &str); 3] = [
+    (
+        "till",
+        "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11",
+    ),
+    (
+        "shop",
+        "e5249de586268b731d323d859d06ff8f401cefe0e350238514840edfd8c6995f",
+    ),
+    (
+        "reader",
+        "c84e0916ac2bc43a1821afb14a4daac8ecc1d16aa4f6bbb47e998f557074058b",
+    ),
+];
+
+/// The service, its simulator and its clock.
+pub(crate) struct TestApp {
+    pub(crate) engage: Simulator,
+    pub(crate) address: SocketAddr,
+    pub(crate) customers: CustomerService,
+    clock: ManualClock,
+    client: Client,
+    shutdown: CancellationToken,
+    running: JoinHandle<Result<(), io::Error>>,
+}
+
+impl TestApp {
+    /// With the built-in defaults, a budget that no test spends, and three clients.
+    pub(crate) async fn spawn() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// The same, with a changed configuration.
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let start: Timestamp = START.parse().expect("a time");
+        let engage = Simulator::builder()
+            .seed(7)
+            .contacts(50)
+            .api_key("test-engage-key")
+            .clock(SimulatorClock::manual(start))
+            .rate_limit(None)
+            .start()
+            .await
+            .expect("the simulator starts");
+        let mut config = config();
+        config.engage.base_url = engage.base_url();
+        change(&mut config);
+        config.validate().expect("a valid configuration");
+        capture_logs(&config.telemetry);
+        let clock = ManualClock::new(start);
+        let app = App::build(&config, Clock::from(clock.clone()))
+            .await
+            .expect("the service starts");
+        let shutdown = CancellationToken::new();
+        Self {
+            engage,
+            address: app.local_addr(),
+            customers: app.customers(),
+            clock,
+            client: Client::builder()
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none())
+                .build()
+                .expect("a client"),
+            running: tokio::spawn(app.run(shutdown.clone())),
+            shutdown,
+        }
+    }
+
+    /// Moves the service's clock and the simulator's.
+    pub(crate) fn advance(&self, step: Duration) {
+        self.engage.clock().advance(step);
+        self.clock.advance(step);
+    }
+
+    /// A `GET` of a path and query as given, without a credential.
+    pub(crate) fn request(&self, target: &str) -> RequestBuilder {
+        self.client.get(format!("http://{}{target}", self.address))
+    }
+
+    /// A `GET /customer` by the till.
+    pub(crate) async fn get(&self, query: &str) -> Answer {
+        self.get_as(TILL, query).await
+    }
+
+    /// A `GET /customer` by the client with that key.
+    pub(crate) async fn get_as(&self, key: &str, query: &str) -> Answer {
+        Answer::of(self.customer(key, query)).await
+    }
+
+    /// The request of a `GET /customer` by the client with that key.
+    pub(crate) fn customer(&self, key: &str, query: &str) -> RequestBuilder {
+        self.request(&format!("/customer?{query}"))
+            .header("x-api-key", key)
+    }
+
+    /// A `POST /customer/lookup` by the till.
+    pub(crate) async fn lookup(&self, body: Value) -> Answer {
+        self.lookup_as(TILL, body).await
+    }
+
+    /// A `POST /customer/lookup` by the client with that key.
+    pub(crate) async fn lookup_as(&self, key: &str, body: Value) -> Answer {
+        Answer::of(self.post(key).body(body.to_string())).await
+    }
+
+    /// The request of a `POST /customer/lookup`, without its body.
+    pub(crate) fn post(&self, key: &str) -> RequestBuilder {
+        self.client
+            .post(format!("http://{}/customer/lookup", self.address))
+            .header("x-api-key", key)
+            .header("content-type", "application/json")
+    }
+
+    /// How often Engage's overview was asked.
+    pub(crate) fn overviews(&self) -> usize {
+        self.engage.calls(Endpoint::Overview)
+    }
+
+    /// Ends the service as SIGTERM would, and says whether everything under way was finished.
+    pub(crate) async fn stop(mut self) -> Result<(), io::Error> {
+        self.shutdown.cancel();
+        (&mut self.running)
+            .await
+            .expect("the service does not panic")
+    }
+
+    /// Asks the service to end, and goes on.
+    pub(crate) fn begin_stop(&self) {
+        self.shutdown.cancel();
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        if !std::thread::panicking() {
+            let unexpected = self.engage.unexpected();
+            assert!(unexpected.is_empty(), "Engage was asked for {unexpected:?}");
+        }
+    }
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.expect("an answer");
+        Self {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: response.bytes().await.expect("a whole body").to_vec(),
+        }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("text")
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error} in {}", self.text()))
+    }
+
+    /// The value at a JSON pointer, such as `/points/balance`.
+    #[track_caller]
+    pub(crate) fn at(&self, pointer: &str) -> Value {
+        let json = self.json();
+        json.pointer(pointer)
+            .unwrap_or_else(|| panic!("no {pointer} in {json}"))
+            .clone()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("a readable header"))
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_ok(&self) -> &Self {
+        assert_eq!(self.status, 200, "{}", self.text());
+        self
+    }
+
+    /// Status and code of a problem, and that it is one (RFC 9457).
+    #[track_caller]
+    pub(crate) fn assert_problem(&self, status: u16, code: &str) -> &Self {
+        assert_eq!(self.status, status, "{}", self.text());
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let json = self.json();
+        assert_eq!(json["code"], code, "{json}");
+        assert_eq!(json["status"], status);
+        for key in ["type", "title", "detail", "requestId"] {
+            assert!(json[key].is_string(), "{key} in {json}");
+        }
+        assert_eq!(json["requestId"], self.header("x-request-id"));
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_cache_status(&self, expected: &str) -> &Self {
+        assert_eq!(self.header("cache-status"), expected, "{}", self.text());
+        self
+    }
+
+    /// That it was answered from memory.
+    #[track_caller]
+    pub(crate) fn assert_hit(&self) -> &Self {
+        let status = self.header("cache-status");
+        assert!(status.starts_with("engage-bff; hit; ttl="), "{status}");
+        self
+    }
+}
+
+/// The built-in defaults for a test.
+fn config() -> Config {
+    let mut config =
+        config::layers::read(None, &BTreeMap::new()).expect("the defaults can be read");
+    config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    config.engage.api_key = Some("test-engage-key".into());
+    config.engage.default_contact_type = Some("Member".to_owned());
+    config.engage.default_point_definition = Some("1".to_owned());
+    config.engage.requests_per_second = 1_000_000.0;
+    config.engage.burst = 1_000_000;
+    config.engage.max_concurrency = 1000;
+    config.telemetry.log = "trace".to_owned();
+    let digest = |client: &str| {
+        let (_, digest) = DIGESTS
+            .iter()
+            .find(|(id, _)| *id == client)
+            .expect("a known client");
+        vec![(*digest).to_owned()]
+    };
+    let client = |id: &str, scopes: &[Scope], identifiers: &[IdentifierKind]| config::Client {
+        id: id.to_owned(),
+        key_sha256: digest(id),
+        scopes: scopes.to_vec(),
+        identifiers: identifiers.to_vec(),
+        view: config::View::Storefront,
+        channel: None,
+        requests_per_second: None,
+    };
+    let usual = [
+        IdentifierKind::ContactId,
+        IdentifierKind::Email,
+        IdentifierKind::MobilePhone,
+        IdentifierKind::CustomKey,
+    ];
+    let all = [Scope::Read, Scope::ReadFull, Scope::Fresh];
+    let mut till = client("till", &all, &IdentifierKind::ALL);
+    till.view = config::View::Full;
+    let mut shop = client("shop", &[Scope::Read, Scope::Fresh], &usual);
+    shop.channel = Some(config::Channel::Ecom);
+    let reader = client("reader", &[Scope::Read], &usual);
+    config.auth.clients = vec![till, shop, reader];
+    config
+}
+
+/// Everything that was logged in this process, whatever the level.
+pub(crate) fn logs() -> String {
+    let bytes = LOGS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    String::from_utf8(bytes).expect("text")
+}
+
+static LOGS: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+struct LogWriter;
+
+impl Write for LogWriter {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        LOGS.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(event);
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Once per process: with one process for each test the log is the test's own.
+fn capture_logs(config: &config::Telemetry) {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    ONCE.get_or_init(|| telemetry::install(config, || LogWriter).expect("the log starts"));
+}
+
+/// Waits until the condition holds: for what goes on in the background. Fails after ten seconds.
+#[track_caller]
+pub(crate) fn until(mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let mut ticks = tokio::time::interval(Duration::from_millis(2));
+        for _ in 0..5000 {
+            if condition() {
+                return;
+            }
+            ticks.tick().await;
+        }
+        panic!("it never came to pass: {caller}");
+    }
+}

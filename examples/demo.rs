@@ -128,13 +128,13 @@ fn tour(bff: &str, engage: &str) -> String {
             ),
         ),
     ];
-    let mut tour = format!(
-        "engage-bff      {bff}\npretend Engage  {engage}   ({CONTACTS} invented contacts; its overview lags {} s)\n",
-        OVERVIEW_LAG.as_secs()
-    );
-    for (what, line) in steps {
-        tour.push_str(&format!("\n# {what}\n{line}\n"));
-    }
-    tour.push_str("\nCtrl-C ends both.");
-    tour
+    let steps = steps.map(|(what, line)| format!("# {what}\n{line}\n"));
+    let lag = OVERVIEW_LAG.as_secs();
+    format!(
+        "engage-bff      {bff}\n\
+         pretend Engage  {engage}   ({CONTACTS} invented contacts; its overview lags {lag} s)\n\
+         \n{}\n\
+         Ctrl-C ends both.",
+        steps.join("\n")
+    )
 }

@@ -162,7 +162,7 @@ where
 
     /// Takes over what an overview tells, except the parts that only their entity endpoints may fill
     /// now and those whose held data is newer. Returns what was taken.
-    pub fn store_overview(&self, begun: Begun, overview: Overview) -> Parts {
+    pub fn store_overview(&self, key: &LookupKey, begun: Begun, overview: Overview) -> Parts {
         let provenance = |part| provenance(begun, self.policy.lifetime(part), Source::Overview);
         let parts = Parts {
             profile: Some(entry(overview.profile, provenance(Part::Profile))),
@@ -179,7 +179,9 @@ where
                 .points
                 .map(|data| entry(data, provenance(Part::Points))),
         };
-        self.store(overview.id, parts)
+        self.store(overview.id, parts, || {
+            begun.stamp > self.fences.name_not_before(key)
+        })
     }
 
     /// Takes over what an entity endpoint tells, unless the held data is newer. Returns what was taken.
@@ -194,16 +196,17 @@ where
             PartData::Points(data) => parts.points = Some(entry(data, provenance)),
         }
         self.fences.entity_read(id, part, self.clock.now().tick);
-        self.store(id, parts)
+        self.store(id, parts, || true)
     }
 
     /// Within the record's own lock, so that no invalidation can come between question and answer.
-    fn store(&self, id: ContactId, mut parts: Parts) -> Parts {
+    fn store(&self, id: ContactId, mut parts: Parts, allowed: impl FnOnce() -> bool) -> Parts {
         self.records.entry(id).and_compute_with(|held| {
             let entity_only = self.fences.entity_only(id, self.clock.now().tick);
+            let allowed = allowed();
             parts.retain(|part, provenance| {
                 let lags = provenance.source == Source::Overview && entity_only.contains(part);
-                !lags && self.fences.allows(id, part, provenance.stamp)
+                allowed && !lags && self.fences.allows(id, part, provenance.stamp)
             });
             if parts.held().is_empty() {
                 return Op::Nop;
@@ -211,14 +214,14 @@ where
             let mut merged =
                 held.map_or_else(Parts::default, |held| held.into_value().parts.clone());
             merged.retain(|part, provenance| self.fences.allows(id, part, provenance.stamp));
-            merged.merge(&parts);
+            merged.merge(&parts, self.policy.overview_lag);
             Op::Put(Arc::new(Record::new(id, merged)))
         });
         parts
     }
 
-    /// Remembers what a name leads to. A name that the contact was not seen to bear lives no longer
-    /// than a negative answer.
+    /// Remembers what a name leads to, unless the name was dropped meanwhile; then `false`. A name that
+    /// the contact was not seen to bear lives no longer than a negative answer.
     pub fn store_name(
         &self,
         key: &LookupKey,
@@ -226,7 +229,7 @@ where
         begun: Begun,
         source: Source,
         assured: bool,
-    ) {
+    ) -> bool {
         let mut lifetime = self.policy.lifetime(Part::Profile);
         if !assured {
             lifetime = lifetime.min(self.policy.negative_lifetime);
@@ -236,17 +239,22 @@ where
             provenance: provenance(begun, lifetime, source),
             assured,
         };
+        let mut overtaken = false;
         self.names.entry(key.clone()).and_compute_with(|held| {
             let newer = held.is_some_and(|held| held.value().provenance.stamp > begun.stamp);
             let lags = source == Source::Overview
                 && self.fences.name_is_entity_only(key, self.clock.now().tick);
-            if newer || lags || begun.stamp <= self.fences.name_not_before(key) {
+            overtaken = lags || begun.stamp <= self.fences.name_not_before(key);
+            if newer || overtaken {
                 Op::Nop
             } else {
                 Op::Put(name)
             }
         });
-        self.negatives.invalidate(key);
+        if !overtaken {
+            self.negatives.invalidate(key);
+        }
+        !overtaken
     }
 
     /// Notes that the contact was, or was not, seen to bear the name that led to it.
@@ -306,7 +314,7 @@ where
     ) {
         self.records.entry(record.id).and_compute_with(|held| {
             match held.map(moka::Entry::into_value) {
-                Some(held) if held.parts.same(&record.parts, PartSet::ALL) => {
+                Some(held) if held.parts.same(&record.parts) => {
                     Op::Put(Arc::new(held.with_rendered(answer, replaces)))
                 }
                 _ => Op::Nop,
@@ -331,6 +339,21 @@ where
     pub fn purge(&self, id: ContactId) {
         self.fences.raise(id, PartSet::ALL, self.clock.now().tick);
         remove(&self.records, &id);
+    }
+
+    /// Whoever bears the name is gone: nothing fetched by it, or of the contact that it leads to, until
+    /// now is ever served again.
+    pub fn purge_name(&self, key: &LookupKey) {
+        self.fences.raise_name(key, self.clock.now().tick);
+        let mut led_to = None;
+        self.names.entry_by_ref(key).and_compute_with(|held| {
+            led_to = held.map(|held| held.value().id);
+            Op::Remove
+        });
+        self.negatives.invalidate(key);
+        if let Some(id) = key.bare_id().or(led_to) {
+            self.purge(id);
+        }
     }
 
     /// Drops the record of a contact that Engage no longer knows, as told by a request of that stamp.

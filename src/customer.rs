@@ -23,7 +23,7 @@ use self::{fetch::Arrivals, search::Search};
 use crate::{
     cache::{Bounds, Cache, Counts, fence::Stamp, flight::Flights, freshness::Policy},
     clock::Clock,
-    domain::{ContactId, LookupKey, Part, PartSet, names::NameReader},
+    domain::{ContactId, Lookup, LookupKey, Part, PartSet, names::NameReader},
     engage::{self, EngageClient},
 };
 
@@ -119,6 +119,11 @@ impl CustomerService {
     /// The contact is gone: nothing fetched of it until now is ever served again.
     pub fn purge(&self, id: ContactId) {
         self.inner.cache.purge(id);
+    }
+
+    /// The same for whomever an identifier names.
+    pub fn purge_by(&self, lookup: &Lookup) {
+        self.inner.cache.purge_name(lookup.key());
     }
 
     /// Nothing fetched until now is ever served again.

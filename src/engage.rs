@@ -3,6 +3,7 @@
 
 mod budget;
 mod error;
+mod exchange;
 mod transport;
 mod wire;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 pub use self::{
     budget::{Bucket, Budget, Permit},
     error::Error,
+    exchange::{Answering, Exchange},
     wire::Reader,
 };
 use self::{transport::Transport, wire::Page};
@@ -30,7 +32,7 @@ const MAX_PAGES: usize = 10;
 
 /// Asks Engage.
 pub struct EngageClient {
-    transport: Transport,
+    exchange: Box<dyn Exchange>,
     budget: Arc<Budget>,
     reader: Reader,
     version: ApiVersion,
@@ -49,12 +51,28 @@ impl EngageClient {
             config.burst,
             config.max_concurrency,
         ));
-        Ok(Self {
-            transport: Transport::new(config, clock, Arc::clone(&budget))?,
+        let transport = Transport::new(config, clock, Arc::clone(&budget))?;
+        Ok(Self::over(
+            Box::new(transport),
             budget,
             reader,
-            version: config.api_version,
-        })
+            config.api_version,
+        ))
+    }
+
+    /// A client whose questions are carried by `exchange`, within `budget`.
+    pub fn over(
+        exchange: Box<dyn Exchange>,
+        budget: Arc<Budget>,
+        reader: Reader,
+        version: ApiVersion,
+    ) -> Self {
+        Self {
+            exchange,
+            budget,
+            reader,
+            version,
+        }
     }
 
     /// The parts that the overview can tell: points only in API v2.
@@ -63,6 +81,11 @@ impl EngageClient {
             ApiVersion::V2 => PartSet::ALL,
             ApiVersion::V3 => PartSet::ALL.without(Part::Points.into()),
         }
+    }
+
+    /// Whether a call that nobody waits for may be made.
+    pub fn has_room_to_spare(&self) -> bool {
+        self.budget.has_room_to_spare()
     }
 
     /// Waits for the right to make a call.
@@ -86,7 +109,7 @@ impl EngageClient {
 
     /// `/contacts/{id}`: the profile as it is now.
     pub async fn contact(&self, permit: Permit, id: ContactId) -> Result<Profile, Error> {
-        let body = self.transport.get(&format!("contacts/{id}"), &[]).await?;
+        let body = self.exchange.get(&format!("contacts/{id}"), &[]).await?;
         drop(permit);
         let (told, profile) = self.reader.contact(&body)?;
         if told == id {
@@ -99,7 +122,7 @@ impl EngageClient {
     /// `/contacts/{id}/promotions`: the promotions as they are now, redeemed ones among them.
     pub async fn promotions(&self, permit: Permit, id: ContactId) -> Result<Promotions, Error> {
         let path = format!("contacts/{id}/promotions");
-        let body = self.transport.get(&path, &[]).await?;
+        let body = self.exchange.get(&path, &[]).await?;
         drop(permit);
         self.reader.promotions(&body)
     }
@@ -134,7 +157,7 @@ impl EngageClient {
         debug_assert!(
             path != "contacts/id" || lookup.identifier.kind() != IdentifierKind::ContactId
         );
-        self.transport.get(path, &query).await
+        self.exchange.get(path, &query).await
     }
 
     async fn all_pages<T: Default>(
@@ -156,7 +179,7 @@ impl EngageClient {
             let mut query: Vec<(&str, &str)> = Vec::new();
             query.extend(contact.map(|id| ("contactId", id)));
             query.extend([("offset", &*offset_text), ("count", &*count_text)]);
-            let page = read(&self.transport.get(path, &query).await?)?;
+            let page = read(&self.exchange.get(path, &query).await?)?;
             offset += page.count;
             append(&mut all, page.items);
             let total = page.total.unwrap_or(offset);

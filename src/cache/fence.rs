@@ -106,7 +106,10 @@ impl Fences {
             .names
             .change(key.clone(), now, now + self.keep, |fence| {
                 fence.begun_after[0] = fence.begun_after[0].max(stamp);
-                fence.entity_only_until[0] = fence.entity_only_until[0].max(Some(until));
+                // Engage resolves a contact id with a type in the overview alone.
+                if !key.is_contact_id() {
+                    fence.entity_only_until[0] = fence.entity_only_until[0].max(Some(until));
+                }
             });
         self.or_everything(raised);
     }

@@ -97,6 +97,27 @@ impl Provenance {
         }
     }
 
+    /// Whether the last tenth of the lifetime has begun: who asks now shows that the data is still in
+    /// demand, and a refresh in time spares the next caller a stale answer.
+    pub fn expires_soon(&self, now: Tick) -> bool {
+        self.age(now) >= self.lifetime.mul_f64(0.9)
+    }
+
+    /// Whether this data takes the place of `held`: data of the same kind of endpoint where it was asked
+    /// for later. An overview may lag, so it takes the place of what an entity endpoint told only where
+    /// it was asked for later by more than that.
+    pub fn supersedes(&self, held: &Provenance, overview_lag: Duration) -> bool {
+        let catches_up = |overview: &Provenance, entity: &Provenance| {
+            overview.stamp > entity.stamp
+                && overview.requested_at >= entity.requested_at + overview_lag
+        };
+        match (self.source, held.source) {
+            (Source::Overview, Source::Entity) => catches_up(self, held),
+            (Source::Entity, Source::Overview) => !catches_up(held, self),
+            _ => self.stamp > held.stamp,
+        }
+    }
+
     /// Seconds until the lifetime ends; negative afterwards.
     pub fn ttl_seconds(&self, now: Tick) -> i64 {
         let age = self.age(now);

@@ -1,12 +1,9 @@
 //! One record per contact: an immutable snapshot of its parts and of the answers already rendered
 //! from them. Replacing a part makes a new snapshot, which starts without rendered answers.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use super::{
-    fence::Stamp,
-    freshness::{Provenance, Source},
-};
+use super::{fence::Stamp, freshness::Provenance};
 use crate::domain::{Audiences, ContactId, Part, PartSet, Points, Profile, Promotions, Vouchers};
 
 /// What is known of one contact.
@@ -123,25 +120,25 @@ impl Parts {
         retain(&mut self.points, Part::Points, &mut keep);
     }
 
-    /// Takes over each part of `other` whose request began later than that of the one held.
-    pub fn merge(&mut self, other: &Parts) {
-        newer(&mut self.profile, other.profile.as_ref());
-        newer(&mut self.audiences, other.audiences.as_ref());
-        newer(&mut self.promotions, other.promotions.as_ref());
-        newer(&mut self.vouchers, other.vouchers.as_ref());
-        newer(&mut self.points, other.points.as_ref());
+    /// Takes over each part of `other` that supersedes the one held.
+    pub fn merge(&mut self, other: &Parts, overview_lag: Duration) {
+        newer(&mut self.profile, other.profile.as_ref(), overview_lag);
+        newer(&mut self.audiences, other.audiences.as_ref(), overview_lag);
+        newer(
+            &mut self.promotions,
+            other.promotions.as_ref(),
+            overview_lag,
+        );
+        newer(&mut self.vouchers, other.vouchers.as_ref(), overview_lag);
+        newer(&mut self.points, other.points.as_ref(), overview_lag);
     }
 
-    /// Whether both hold the very same data in `parts`.
-    pub fn same(&self, other: &Parts, parts: PartSet) -> bool {
-        parts.iter().all(|part| {
-            let stamp = |parts: &Parts| {
-                parts
-                    .provenance(part)
-                    .map(|provenance| (provenance.stamp, provenance.source))
-            };
-            stamp(self) == stamp(other)
-        })
+    /// Whether both hold the very same data.
+    pub fn same(&self, other: &Parts) -> bool {
+        let source = |provenance: &Provenance| (provenance.stamp, provenance.source);
+        Part::ALL
+            .into_iter()
+            .all(|part| self.provenance(part).map(source) == other.provenance(part).map(source))
     }
 
     /// The estimated bytes of everything held.
@@ -159,12 +156,6 @@ impl Parts {
         self.provenance(part)
             .map_or(Stamp::default(), |provenance| provenance.stamp)
     }
-
-    /// Whether the part was told by its entity endpoint.
-    pub fn is_from_entity(&self, part: Part) -> bool {
-        self.provenance(part)
-            .is_some_and(|provenance| provenance.source == Source::Entity)
-    }
 }
 
 fn retain<T>(
@@ -180,10 +171,10 @@ fn retain<T>(
     }
 }
 
-fn newer<T>(slot: &mut Option<Entry<T>>, other: Option<&Entry<T>>) {
+fn newer<T>(slot: &mut Option<Entry<T>>, other: Option<&Entry<T>>, overview_lag: Duration) {
     let Some(other) = other else { return };
-    let held = slot.as_ref().map(|entry| entry.provenance.stamp);
-    if held.is_none_or(|held| held < other.provenance.stamp) {
+    let held = slot.as_ref().map(|entry| &entry.provenance);
+    if held.is_none_or(|held| other.provenance.supersedes(held, overview_lag)) {
         *slot = Some(other.clone());
     }
 }

@@ -98,12 +98,12 @@ impl Inner {
         let overview = self.engage.overview(permit, asked).await;
         let outcome = overview.and_then(|overview| {
             self.check_identity(asked, overview.id, &overview.profile)?;
-            let bears = self.names.bears(&overview.profile.names, &asked.identifier);
             let id = overview.id;
-            let parts = self.cache.store_overview(begun, overview);
-            // Whether the contact bears the name is proven by a profile that may be served.
-            let assured = bears == Bears::Yes && parts.profile.is_some();
-            let name = self.learn_name(asked, id, begun, Source::Overview, assured);
+            let bears = self.names.bears(&overview.profile.names, &asked.identifier);
+            // The name first: a purge by that name finds it and fences the contact, or comes first and
+            // fences the name, and then nothing is stored.
+            let name = self.learn_name(asked, id, begun, Source::Overview, bears == Bears::Yes)?;
+            let parts = self.cache.store_overview(asked.key(), begun, overview);
             Ok(Gain {
                 id,
                 name,
@@ -173,10 +173,13 @@ impl Inner {
             Err(error) => return Arrivals::refused(error),
         };
         let begun = self.depart(departure);
-        let outcome = self.engage.contact_id(permit, asked).await.map(|id| Gain {
-            id,
-            name: self.learn_name(asked, id, begun, Source::Entity, false),
-            parts: Arc::default(),
+        let outcome = self.engage.contact_id(permit, asked).await;
+        let outcome = outcome.and_then(|id| {
+            Ok(Gain {
+                id,
+                name: self.learn_name(asked, id, begun, Source::Entity, false)?,
+                parts: Arc::default(),
+            })
         });
         self.landed(asked.key(), begun, outcome)
     }
@@ -226,14 +229,19 @@ impl Inner {
         begun: Begun,
         source: Source,
         assured: bool,
-    ) -> Option<Name> {
+    ) -> Result<Option<Name>, Error> {
         if asked.key().bare_id().is_some() {
-            return None;
+            return Ok(None);
         }
-        self.cache
-            .store_name(asked.key(), id, begun, source, assured);
+        let assured = assured || asked.key().is_contact_id();
+        if !self
+            .cache
+            .store_name(asked.key(), id, begun, source, assured)
+        {
+            return Err(Error::Overtaken);
+        }
         let lifetime = self.cache.policy.lifetime(Part::Profile);
-        Some(Name {
+        Ok(Some(Name {
             id,
             provenance: Provenance {
                 stamp: begun.stamp,
@@ -243,7 +251,7 @@ impl Inner {
                 source,
             },
             assured,
-        })
+        }))
     }
 
     /// Remembers what Engage said about the identifier itself, and raises the alarms.
@@ -293,6 +301,7 @@ fn alarm(error: &Error) {
         | Error::MultipleMatches
         | Error::OverBudget { .. }
         | Error::Overloaded
+        | Error::Overtaken
         | Error::Lost => {}
     }
 }

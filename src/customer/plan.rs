@@ -40,6 +40,8 @@ pub struct Plan {
     pub missing: PartSet,
     /// Parts that are served stale while they are fetched anew.
     pub refresh: PartSet,
+    /// Parts that are fresh and about to expire while somebody still wants them.
+    pub ahead: PartSet,
 }
 
 impl Question {
@@ -57,6 +59,7 @@ impl Question {
                 continue;
             }
             match provenance.freshness(now, policy) {
+                Freshness::Fresh if provenance.expires_soon(now) => plan.ahead.insert(part),
                 Freshness::Fresh => {}
                 Freshness::Stale => plan.refresh.insert(part),
                 Freshness::Expired | Freshness::Dead => plan.missing.insert(part),

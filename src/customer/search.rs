@@ -2,72 +2,36 @@
 //! which calls bring it. Every round looks at the cache anew, so that an invalidation in between is
 //! heeded however long the calls took.
 
-use std::{sync::Arc, time::Duration};
+mod calls;
+mod verdict;
 
+use std::sync::Arc;
+
+use self::calls::Calls;
+pub use self::verdict::{Found, Status, Verdict};
 use super::{
     Error, Inner, Rendered,
     fetch::{Arrivals, Gain},
-    plan::{Plan, Question},
+    plan::Question,
 };
 use crate::{
     cache::{
         Name,
-        fence::Stamp,
-        flight::{Boarding, Seat},
+        flight::{Boarding, NoFlight, Seat},
         freshness::{Freshness, Source},
         record::{Parts, Record},
     },
     clock::Tick,
-    domain::{Bears, ContactId, Lookup, Part, PartSet},
+    domain::{Bears, ContactId, Part, PartSet},
     engage,
 };
+
+/// What is held of a contact.
+type Held = Record<Rendered>;
 
 /// More rounds than any honest course of events needs: name, contact, parts, and each once more after
 /// an invalidation.
 const MAX_ROUNDS: usize = 8;
-
-/// A customer, found.
-#[derive(Debug)]
-pub struct Found {
-    /// What is known; not all of it may be shown.
-    pub record: Arc<Record<Rendered>>,
-    /// The parts that may be shown.
-    pub shown: PartSet,
-    /// The parts that are older than they should be or could not be had.
-    pub degraded: PartSet,
-    /// What the cache did.
-    pub verdict: Verdict,
-}
-
-/// What the cache did for a request, in the words of RFC 9211.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// The worst of the parts.
-    pub status: Status,
-    /// Seconds until the first part's lifetime ends; negative afterwards.
-    pub ttl: i64,
-    /// The age of the oldest part.
-    pub age: Duration,
-    /// Whether an answer of Engage was stored.
-    pub stored: bool,
-    /// Whether the request waited for another's call.
-    pub collapsed: bool,
-    /// Whether stale data stands in for an answer that Engage failed to give.
-    pub stale_if_error: bool,
-}
-
-/// What became of a part, worst last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Status {
-    /// Answered from memory.
-    Hit,
-    /// Held, but too old: Engage was asked.
-    Stale,
-    /// Not held: Engage was asked.
-    Miss,
-    /// Held, but the caller wanted it anew: Engage was asked.
-    Request,
-}
 
 /// The course of one question.
 pub(super) struct Search<'a> {
@@ -84,33 +48,53 @@ pub(super) struct Search<'a> {
     name_failed: bool,
     /// The parts that the overview did not tell or was not allowed to.
     untold: PartSet,
-    /// What was held when the question came.
-    first_seen: Option<Parts>,
+    first_seen: FirstSight,
     stored: bool,
     collapsed: bool,
+}
+
+/// What was held when the question came.
+enum FirstSight {
+    NotYet,
+    Nothing,
+    Record(Arc<Held>),
+}
+
+impl FirstSight {
+    fn note(&mut self, held: Option<&Arc<Held>>) {
+        if matches!(self, FirstSight::NotYet) {
+            *self = held.map_or(FirstSight::Nothing, |held| {
+                FirstSight::Record(Arc::clone(held))
+            });
+        }
+    }
+
+    fn record(&self) -> Option<&Held> {
+        match self {
+            FirstSight::Record(held) => Some(held),
+            FirstSight::NotYet | FirstSight::Nothing => None,
+        }
+    }
 }
 
 /// What the next round is for.
 enum Step {
     /// Everything that can be had is there.
-    Done {
-        parts: Box<Parts>,
-        name: Option<Name>,
-    },
+    Done(Arc<Held>, Option<Name>),
     /// Calls to wait for.
     Wait(Calls),
     /// Look again: something was dropped.
     Again,
 }
 
-/// The calls of one round.
-#[derive(Default)]
-struct Calls {
-    overview: Option<(Lookup, Stamp)>,
-    resolution: Option<Stamp>,
-    /// What the overview is asked for.
-    from_overview: PartSet,
-    entities: Vec<(ContactId, Part, Stamp)>,
+/// What the held profile says of the name.
+enum Proof {
+    /// It does not contradict.
+    Holds,
+    /// It contradicts, but it is older than the name: the contact must be asked.
+    Wanted,
+    /// It contradicts: the name was dropped.
+    Dropped,
 }
 
 impl<'a> Search<'a> {
@@ -124,7 +108,7 @@ impl<'a> Search<'a> {
             failure: None,
             name_failed: false,
             untold: PartSet::EMPTY,
-            first_seen: None,
+            first_seen: FirstSight::NotYet,
             stored: false,
             collapsed: false,
         }
@@ -133,7 +117,7 @@ impl<'a> Search<'a> {
     pub(super) async fn run(mut self) -> Result<Found, Error> {
         for _ in 0..MAX_ROUNDS {
             match self.look()? {
-                Step::Done { parts, name } => return self.conclude(*parts, name),
+                Step::Done(held, name) => return self.conclude(held, name.as_ref()),
                 Step::Wait(_) if self.question.only_if_cached => return Err(Error::NotCached),
                 Step::Wait(calls) => self.wait_for(&calls).await?,
                 Step::Again => {}
@@ -154,182 +138,74 @@ impl<'a> Search<'a> {
         }
         let name = self.name();
         let Some(id) = key.bare_id().or(name.map(|name| name.id)) else {
-            self.first_seen.get_or_insert_default();
+            self.first_seen.note(None);
             return self.resolve(None, now);
         };
-        let parts = self.parts(id);
-        self.first_seen.get_or_insert_with(|| parts.clone());
+        let held = self.held(id);
         if let Some(name) = name {
-            match self.check_name(&name, &parts)? {
+            match self.check_name(&name, &held)? {
                 Proof::Holds => {}
                 Proof::Dropped => return Ok(Step::Again),
-                Proof::Wanted => return self.prove(&name),
+                Proof::Wanted if self.failed.contains(Part::Profile) => return Err(self.give_up()),
+                Proof::Wanted => return Ok(Step::Wait(self.calls_for_proof(&name))),
             }
-            if self.inner.is_too_old(&name, now) && !self.name_failed {
+            let freshness = name.provenance.freshness(now, &cache.policy);
+            if freshness >= Freshness::Expired && !self.name_failed {
                 return self.resolve(Some(id), now);
             }
         }
-        let plan = self.question.plan(&parts, now, &cache.policy);
-        let calls = self.calls(id, &parts, plan.missing.without(self.failed), now);
-        if calls.is_empty() {
-            self.refresh(id, name.as_ref(), plan, now);
-            return Ok(Step::Done {
-                parts: Box::new(parts),
-                name,
-            });
+        let plan = self.question.plan(&held.parts, now, &cache.policy);
+        let missing = plan.missing.without(self.failed);
+        if !missing.is_empty() {
+            let calls = self.calls_for_parts(&held, missing, now);
+            if !calls.is_empty() {
+                return Ok(Step::Wait(calls));
+            }
         }
-        Ok(Step::Wait(calls))
+        self.refresh(&held, name.as_ref(), plan, now);
+        Ok(Step::Done(held, name))
+    }
+
+    fn resolve(&self, id: Option<ContactId>, now: Tick) -> Result<Step, Error> {
+        if self.name_failed {
+            return Err(self.give_up());
+        }
+        Ok(Step::Wait(self.calls_for_name(id, now)))
+    }
+
+    fn give_up(&self) -> Error {
+        self.failure.clone().unwrap_or(Error::TooLate)
     }
 
     /// What the name leads to, as far as it is known: the newer of what is held and what was found.
     fn name(&self) -> Option<Name> {
         let key = self.question.lookup.key();
-        let not_before = self.inner.cache.fences.name_not_before(key);
-        let found = self.named.filter(|name| name.provenance.stamp > not_before);
-        match (self.inner.cache.name(key), found) {
-            (Some(held), Some(found)) => {
-                let held_is_newer = held.provenance.stamp >= found.provenance.stamp;
-                Some(if held_is_newer { held } else { found })
-            }
-            (held, found) => held.or(found),
+        let held = self.inner.cache.name(key);
+        let Some(found) = self.named else { return held };
+        if found.provenance.stamp <= self.inner.cache.fences.name_not_before(key) {
+            return held;
         }
+        held.filter(|held| held.provenance.stamp >= found.provenance.stamp)
+            .or(Some(found))
     }
 
     /// What is held and was gained of the contact, without what a fence forbids.
-    fn parts(&self, id: ContactId) -> Parts {
-        let held = self.inner.cache.record(id);
-        let mut parts = held.map_or_else(Parts::default, |record| record.parts.clone());
-        if let Some((gained_id, gained)) = &self.gained
-            && *gained_id == id
-        {
-            let mut gained = gained.clone();
-            let fences = &self.inner.cache.fences;
-            gained.retain(|part, provenance| fences.allows(id, part, provenance.stamp));
-            parts.merge(&gained);
-        }
-        parts
-    }
-
-    /// The calls that resolve the name: the overview, which brings the parts too, unless its lag could
-    /// bring a wrong name back.
-    fn resolve(&mut self, id: Option<ContactId>, now: Tick) -> Result<Step, Error> {
-        if self.name_failed {
-            return Err(self.failure.clone().unwrap_or(Error::TooLate));
-        }
-        let fences = &self.inner.cache.fences;
-        let lookup = &self.question.lookup;
-        let not_before = fences.negatives_not_before(lookup.key());
-        let mut calls = Calls::default();
-        if fences.name_is_entity_only(lookup.key(), now) {
-            calls.resolution = Some(not_before);
-        } else {
-            let tellable = self.inner.engage.overview_parts();
-            let not_before = id.map_or(not_before, |id| {
-                not_before.max(fences.not_before(id, tellable.without(fences.entity_only(id, now))))
-            });
-            calls.overview = Some((lookup.clone(), not_before));
-            calls.from_overview = self.question.asked.intersection(tellable);
-        }
-        Ok(Step::Wait(calls))
-    }
-
-    /// The calls that bring the missing parts of a known contact: what expired from the overview, one
-    /// call for all of it; what was invalidated, or is asked for fresh, from its entity endpoint.
-    fn calls(&self, id: ContactId, parts: &Parts, missing: PartSet, now: Tick) -> Calls {
-        let fences = &self.inner.cache.fences;
-        let tellable = self.inner.engage.overview_parts();
-        let from_entity = missing
-            .intersection(
-                fences
-                    .entity_only(id, now)
-                    .union(self.question.fresh)
-                    .union(self.untold)
-                    .union(PartSet::ALL.without(tellable)),
-            )
-            .without(Part::Audiences.into());
-        let from_overview = missing.without(from_entity);
-        let mut calls = Calls {
-            from_overview,
-            ..Calls::default()
+    fn held(&mut self, id: ContactId) -> Arc<Held> {
+        let cache = &self.inner.cache;
+        let held = cache.record(id);
+        self.first_seen.note(held.as_ref());
+        let gained = self.gained.as_ref().filter(|(gained, _)| *gained == id);
+        let Some((_, gained)) = gained else {
+            return held.unwrap_or_else(|| Arc::new(Held::new(id, Parts::default())));
         };
-        if !from_overview.is_empty() {
-            let lookup = self.overview_lookup(id, now);
-            let not_before = fences
-                .not_before(id, from_overview)
-                .max(fences.negatives_not_before(lookup.key()));
-            calls.overview = Some((lookup, not_before));
+        let mut parts = gained.clone();
+        parts.retain(|part, provenance| cache.fences.allows(id, part, provenance.stamp));
+        if let Some(held) = &held {
+            parts.merge(&held.parts, cache.policy.overview_lag);
         }
-        // Cold and fresh at once: the overview first, which says whether there is such a contact.
-        let is_cold = parts.profile.is_none() && from_overview.contains(Part::Profile);
-        let at_once = if is_cold {
-            from_entity.without(tellable)
-        } else {
-            from_entity
-        };
-        calls.entities = at_once
-            .iter()
-            .map(|part| (id, part, self.part_not_before(id, part)))
-            .collect();
-        calls
-    }
-
-    fn part_not_before(&self, id: ContactId, part: Part) -> Stamp {
-        let fence = self.inner.cache.fences.not_before(id, part.into());
-        if self.question.fresh.contains(part) {
-            fence.max(self.question.arrival)
-        } else {
-            fence
-        }
-    }
-
-    /// The overview is asked by the name that was asked for, which renews the name too, unless its lag
-    /// could bring a wrong one back.
-    fn overview_lookup(&self, id: ContactId, now: Tick) -> Lookup {
-        let lookup = &self.question.lookup;
-        if self
-            .inner
-            .cache
-            .fences
-            .name_is_entity_only(lookup.key(), now)
-        {
-            Lookup::by_id(id)
-        } else {
-            lookup.clone()
-        }
-    }
-
-    /// Starts the calls that renew what is stale, and waits for none of them.
-    fn refresh(&self, id: ContactId, name: Option<&Name>, plan: Plan, now: Tick) {
-        let policy = &self.inner.cache.policy;
-        let stale_name =
-            name.is_some_and(|name| name.provenance.freshness(now, policy) == Freshness::Stale);
-        let wanted = plan.refresh.without(self.failed);
-        if self.question.only_if_cached || (wanted.is_empty() && !stale_name) {
-            return;
-        }
-        let fences = &self.inner.cache.fences;
-        let from_overview = wanted
-            .intersection(self.inner.engage.overview_parts())
-            .without(fences.entity_only(id, now));
-        if !from_overview.is_empty() || stale_name {
-            let lookup = self.overview_lookup(id, now);
-            let not_before = fences
-                .not_before(id, from_overview)
-                .max(fences.negatives_not_before(lookup.key()));
-            drop(self.inner.board_overview(&lookup, not_before));
-            if stale_name && lookup.key() != self.question.lookup.key() {
-                drop(
-                    self.inner
-                        .board_resolution(&self.question.lookup, not_before),
-                );
-            }
-        }
-        let entities = wanted
-            .without(from_overview)
-            .without(Part::Audiences.into());
-        for part in entities.iter() {
-            let not_before = fences.not_before(id, part.into());
-            drop(self.inner.board_part(id, part, not_before));
+        match held {
+            Some(held) if held.parts.same(&parts) => held,
+            _ => Arc::new(Held::new(id, parts)),
         }
     }
 
@@ -364,10 +240,7 @@ impl<'a> Search<'a> {
     }
 
     /// Waits for a call until it ends or the caller's patience does.
-    async fn ride(
-        &mut self,
-        seat: Result<Seat<Arrivals>, crate::cache::flight::NoFlight>,
-    ) -> Result<Arrivals, Error> {
+    async fn ride(&mut self, seat: Result<Seat<Arrivals>, NoFlight>) -> Result<Arrivals, Error> {
         let seat = seat.map_err(engage::Error::from)?;
         self.collapsed |= seat.boarding == Boarding::Collapsed;
         tokio::select! {
@@ -396,8 +269,7 @@ impl<'a> Search<'a> {
     ) -> Result<(), Error> {
         match arrivals.and_then(|arrivals| self.weigh(arrivals)) {
             Ok(Some(gain)) => {
-                let told = gain.parts.held();
-                let untold = calls.from_overview.without(told);
+                let untold = calls.from_overview.without(gain.parts.held());
                 self.untold = self.untold.union(untold);
                 if untold.contains(Part::Audiences) {
                     self.failed.insert(Part::Audiences);
@@ -420,10 +292,8 @@ impl<'a> Search<'a> {
             // The contact itself is gone or another's: that concerns the whole answer.
             Err(error) if part == Part::Profile => {
                 let gone = error == Error::Upstream(engage::Error::NotFound);
-                let name = self.name();
-                let old_name =
-                    name.is_some_and(|name| name.provenance.stamp < self.question.arrival);
-                if gone && old_name {
+                let is_old = |name: Name| name.provenance.stamp < self.question.arrival;
+                if gone && self.name().is_some_and(is_old) {
                     // The name may have found a new owner.
                     self.disown();
                     return Ok(());
@@ -444,15 +314,19 @@ impl<'a> Search<'a> {
             self.named = gain.name;
         }
         match &mut self.gained {
-            Some((id, parts)) if *id == gain.id => parts.merge(&gain.parts),
+            Some((id, parts)) if *id == gain.id => {
+                parts.merge(&gain.parts, self.inner.cache.policy.overview_lag);
+            }
             gained => *gained = Some((gain.id, gain.parts.as_ref().clone())),
         }
     }
 
-    /// A "nobody" or "several" that is older than the last word about contacts counts as not said.
+    /// What a fence has overtaken counts as not said: a "nobody" or "several" that is older than the
+    /// last word about contacts, and what a name led to before it was dropped.
     fn weigh(&self, arrivals: Arrivals) -> Result<Option<Gain>, Error> {
         match arrivals.outcome {
             Ok(gain) => Ok(Some(gain)),
+            Err(engage::Error::Overtaken) => Ok(None),
             Err(error) => {
                 let key = self.question.lookup.key();
                 let not_before = self.inner.cache.fences.negatives_not_before(key);
@@ -479,23 +353,9 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Asks the contact named, at its entity endpoint, whether it bears the name.
-    fn prove(&self, name: &Name) -> Result<Step, Error> {
-        if self.failed.contains(Part::Profile) {
-            return Err(self.failure.clone().unwrap_or(Error::TooLate));
-        }
-        let not_before = self
-            .part_not_before(name.id, Part::Profile)
-            .max(name.provenance.stamp);
-        Ok(Step::Wait(Calls {
-            entities: vec![(name.id, Part::Profile, not_before)],
-            ..Calls::default()
-        }))
-    }
-
     /// Asks what is held whether the contact bears the name that led to it.
-    fn check_name(&self, name: &Name, parts: &Parts) -> Result<Proof, Error> {
-        let Some(profile) = &parts.profile else {
+    fn check_name(&self, name: &Name, held: &Held) -> Result<Proof, Error> {
+        let Some(profile) = &held.parts.profile else {
             return Ok(Proof::Holds);
         };
         let lookup = &self.question.lookup;
@@ -506,7 +366,8 @@ impl<'a> Search<'a> {
             .bears(&profile.data.names, &lookup.identifier);
         let of_type = profile.data.is_of(lookup.contact_type.as_ref());
         if bears != Bears::No && of_type {
-            self.inner.cache.assure_name(key, name, bears == Bears::Yes);
+            let assured = bears == Bears::Yes || key.is_contact_id();
+            self.inner.cache.assure_name(key, name, assured);
             return Ok(Proof::Holds);
         }
         if profile.provenance.stamp < name.provenance.stamp {
@@ -536,117 +397,5 @@ impl<'a> Search<'a> {
         } else {
             self.inner.cache.drop_name(key);
         }
-    }
-
-    /// Decides what may be shown of the parts that are there.
-    fn conclude(self, parts: Parts, name: Option<Name>) -> Result<Found, Error> {
-        let now = self.inner.clock.now().tick;
-        let policy = &self.inner.cache.policy;
-        let missing = self.question.plan(&parts, now, policy).missing;
-        let mut shown = PartSet::EMPTY;
-        let mut degraded = PartSet::EMPTY;
-        let mut stale_if_error = self.name_failed;
-        for part in self.question.asked.iter() {
-            let may_stand_in = self.question.stale_if_error && !self.question.fresh.contains(part);
-            let usable = parts.provenance(part).filter(|provenance| {
-                !missing.contains(part)
-                    || (may_stand_in && provenance.freshness(now, policy) != Freshness::Dead)
-            });
-            let Some(provenance) = usable else {
-                degraded.insert(part);
-                continue;
-            };
-            shown.insert(part);
-            stale_if_error |= missing.contains(part);
-            if provenance.degrades_at(policy) <= now {
-                degraded.insert(part);
-            }
-        }
-        let name_is_dead = name.is_some_and(|name| {
-            let too_old = self.inner.is_too_old(&name, now);
-            let dead = name.provenance.freshness(now, policy) == Freshness::Dead;
-            too_old && (dead || !self.question.stale_if_error)
-        });
-        if !shown.contains(Part::Profile) || name_is_dead {
-            return Err(self.failure.unwrap_or(Error::TooLate));
-        }
-        let verdict = self.verdict(&parts, shown, stale_if_error, now);
-        let id = self
-            .question
-            .lookup
-            .key()
-            .bare_id()
-            .or(name.map(|name| name.id));
-        let record = id
-            .and_then(|id| self.inner.cache.record(id))
-            .filter(|record| record.parts.same(&parts, shown))
-            .or_else(|| id.map(|id| Arc::new(Record::new(id, parts))));
-        Ok(Found {
-            record: record.ok_or(Error::TooLate)?,
-            shown,
-            degraded,
-            verdict,
-        })
-    }
-
-    fn verdict(&self, parts: &Parts, shown: PartSet, stale_if_error: bool, now: Tick) -> Verdict {
-        let first_seen = self.first_seen.clone().unwrap_or_default();
-        let policy = &self.inner.cache.policy;
-        let status = |part: Part| match first_seen.provenance(part) {
-            _ if self.question.fresh.contains(part) => Status::Request,
-            None => Status::Miss,
-            Some(seen) if seen.stamp == parts.stamp(part) => Status::Hit,
-            Some(seen) => match seen.freshness(now, policy) {
-                Freshness::Fresh | Freshness::Stale if self.question.max_age.is_some() => {
-                    Status::Request
-                }
-                Freshness::Fresh | Freshness::Stale => Status::Hit,
-                Freshness::Expired | Freshness::Dead => Status::Stale,
-            },
-        };
-        let shown_provenance = || shown.iter().filter_map(|part| parts.provenance(part));
-        Verdict {
-            status: self
-                .question
-                .asked
-                .iter()
-                .map(status)
-                .max()
-                .unwrap_or(Status::Hit),
-            ttl: shown_provenance()
-                .map(|provenance| provenance.ttl_seconds(now))
-                .min()
-                .unwrap_or(0),
-            age: shown_provenance()
-                .map(|provenance| provenance.age(now))
-                .max()
-                .unwrap_or_default(),
-            stored: self.stored,
-            collapsed: self.collapsed,
-            stale_if_error,
-        }
-    }
-}
-
-/// What the held profile says of the name.
-enum Proof {
-    /// It does not contradict.
-    Holds,
-    /// It contradicts, but it is older than the name: the contact must be asked.
-    Wanted,
-    /// It contradicts: the name was dropped.
-    Dropped,
-}
-
-impl Calls {
-    fn is_empty(&self) -> bool {
-        self.overview.is_none() && self.resolution.is_none() && self.entities.is_empty()
-    }
-}
-
-impl Inner {
-    /// Whether the name must be resolved anew before it may be followed.
-    fn is_too_old(&self, name: &Name, now: Tick) -> bool {
-        name.provenance.freshness(now, &self.cache.policy) >= Freshness::Expired
     }
 }

@@ -21,6 +21,7 @@ pub struct Budget {
     clock: Clock,
     bucket: Mutex<Bucket>,
     slots: Arc<Semaphore>,
+    max_concurrency: usize,
 }
 
 /// The right to make one upstream call; given back when dropped.
@@ -36,6 +37,7 @@ impl Budget {
             clock,
             bucket: Mutex::new(Bucket::new(rate, burst, now)),
             slots: Arc::new(Semaphore::new(max_concurrency)),
+            max_concurrency,
         }
     }
 
@@ -49,6 +51,15 @@ impl Budget {
         };
         self.take_token().await?;
         Ok(Permit { _slot: slot })
+    }
+
+    /// Whether at least half of the burst and half of the slots are free.
+    pub fn has_room_to_spare(&self) -> bool {
+        let now = self.clock.now().tick;
+        let bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        bucket.paused_until <= now
+            && bucket.next.since(now) <= bucket.tolerance / 2
+            && self.slots.available_permits() * 2 >= self.max_concurrency
     }
 
     /// Waits for a token alone: for the further pages of a call that holds its slot.

@@ -66,6 +66,10 @@ pub enum Error {
     /// The call took too long.
     #[error("engage took too long")]
     Timeout,
+    /// The answer came too late: what it was asked for was dropped meanwhile. Never told to anybody; who
+    /// waits asks again.
+    #[error("the answer was overtaken by an invalidation")]
+    Overtaken,
     /// The task that made the call ended without an answer: a defect of this service.
     #[error("the upstream call was lost")]
     Lost,

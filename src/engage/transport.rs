@@ -1,4 +1,5 @@
-//! One GET to Engage: the headers it asks for, the bounds we keep to, and every status read once.
+//! One GET to Engage over HTTP: the headers it asks for, the bounds we keep to, and every status read
+//! once.
 //!
 //! Nothing of a caller's request goes up but the identifier in the query, and nothing of Engage's
 //! answer comes down but a body that was read to its end, is JSON and is not too large.
@@ -13,7 +14,11 @@ use reqwest::{
 };
 use secrecy::ExposeSecret;
 
-use super::{Error, budget::Budget};
+use super::{
+    Error,
+    budget::Budget,
+    exchange::{Answering, Exchange},
+};
 use crate::{clock::Clock, config};
 
 /// The largest answer that is read. Real overviews are some 5 KB.
@@ -84,16 +89,6 @@ impl Transport {
         })
     }
 
-    /// The body of the answer to `GET path?query`.
-    pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Bytes, Error> {
-        let deadline = self.clock.now().tick + self.timeout;
-        tokio::select! {
-            biased;
-            answer = self.ask(path, query) => answer,
-            () = self.clock.sleep_until(deadline) => Err(Error::Timeout),
-        }
-    }
-
     async fn ask(&self, path: &str, query: &[(&str, &str)]) -> Result<Bytes, Error> {
         let mut url = self.base.join(path).map_err(|_| Error::invalid("path"))?;
         if !query.is_empty() {
@@ -133,6 +128,19 @@ impl Transport {
         }
         let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
         Duration::try_from(date.duration_since(self.clock.now().wall)).ok()
+    }
+}
+
+impl Exchange for Transport {
+    fn get<'a>(&'a self, path: &'a str, query: &'a [(&'a str, &'a str)]) -> Answering<'a> {
+        let deadline = self.clock.now().tick + self.timeout;
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                answer = self.ask(path, query) => answer,
+                () = self.clock.sleep_until(deadline) => Err(Error::Timeout),
+            }
+        })
     }
 }
 

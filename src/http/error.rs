@@ -115,7 +115,7 @@ impl From<customer::Error> for ApiError {
             }
             E::Overloaded => Self::new(Code::Overloaded).retry_after(Duration::from_secs(1)),
             E::Timeout => Self::new(Code::UpstreamTimeout),
-            E::Lost => Self::new(Code::Internal),
+            E::Lost | E::Overtaken => Self::new(Code::Internal),
         }
     }
 }

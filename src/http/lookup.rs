@@ -90,7 +90,7 @@ impl LookupRules {
         now: Now,
     ) -> Result<Ask, ApiError> {
         caller.require(Scope::Read)?;
-        let given = Given::read(params)?;
+        let given = Given::read(params, carrier)?;
         let Some((kind, text)) = given.identifier else {
             return Err(ApiError::new(Code::MissingIdentifier));
         };
@@ -180,9 +180,12 @@ fn fresh_parts(fresh: Option<&Fresh>, asked: PartSet) -> Result<PartSet, ApiErro
 }
 
 impl Given {
-    fn read(params: Params) -> Result<Self, ApiError> {
+    fn read(params: Params, carrier: Carrier) -> Result<Self, ApiError> {
         let mut given = Self::default();
         for (name, value) in params.0 {
+            if matches!(value, Value::Repeated) {
+                return Err(ApiError::of_parameter(&name, "given twice"));
+            }
             if let Some(kind) = IdentifierKind::from_param(&name) {
                 let text = text(&name, value)?;
                 if given.identifier.is_some() {
@@ -202,8 +205,8 @@ impl Given {
                             ApiError::of_parameter(&name, "whole days, 1d to 365d")
                         })?);
                 }
-                "parts" => given.parts = Some(parts(value)?),
-                "fresh" => given.fresh = Some(fresh(value)?),
+                "parts" => given.parts = Some(parts(value, carrier)?),
+                "fresh" => given.fresh = Some(fresh(value, carrier)?),
                 _ => return Err(ApiError::of_parameter(&name, "no such parameter")),
             }
         }
@@ -215,7 +218,9 @@ fn text(name: &str, value: Value) -> Result<String, ApiError> {
     match value {
         Value::Text(text) if !text.is_empty() => Ok(text),
         Value::Text(_) => Err(ApiError::of_parameter(name, "empty")),
-        Value::List(_) | Value::Other => Err(ApiError::of_parameter(name, "not a text")),
+        Value::List(_) | Value::Other | Value::Repeated => {
+            Err(ApiError::of_parameter(name, "not a text"))
+        }
     }
 }
 
@@ -231,33 +236,36 @@ fn channel(text: &str) -> Result<Channel, ApiError> {
     Channel::from_name(text).ok_or_else(|| ApiError::of_parameter("channel", "ECOM, POS or OTHER"))
 }
 
-fn parts(value: Value) -> Result<PartSet, ApiError> {
-    const FORM: &str = "points, promotions, vouchers (in a URL also none)";
-    let names = match value {
-        Value::Text(text) if text == "none" => return Ok(PartSet::EMPTY),
-        value => list("parts", value, FORM)?,
-    };
+fn parts(value: Value, carrier: Carrier) -> Result<PartSet, ApiError> {
+    const FORM: &str =
+        "points, promotions, vouchers; in a URL also none, in a body an array, [] for none";
+    let names = list("parts", value, FORM, carrier)?;
+    if carrier == Carrier::Url && names == ["none"] {
+        return Ok(PartSet::EMPTY);
+    }
     named(&names, "parts", FORM, |part| {
         matches!(part, Part::Points | Part::Promotions | Part::Vouchers)
     })
 }
 
-fn fresh(value: Value) -> Result<Fresh, ApiError> {
-    const FORM: &str = "points, promotions, vouchers, profile, or all";
-    let names = list("fresh", value, FORM)?;
+fn fresh(value: Value, carrier: Carrier) -> Result<Fresh, ApiError> {
+    const FORM: &str = "points, promotions, vouchers, profile, or all; in a body an array";
+    let names = list("fresh", value, FORM, carrier)?;
     if names == ["all"] {
         return Ok(Fresh::All);
     }
     named(&names, "fresh", FORM, |part| part != Part::Audiences).map(Fresh::These)
 }
 
-/// The items of a list: in a URL separated by commas, in a body an array, which [`Params`] tells apart.
-fn list(name: &str, value: Value, form: &str) -> Result<Vec<String>, ApiError> {
+/// The items of a list: in a URL separated by commas, in a body an array.
+fn list(name: &str, value: Value, form: &str, carrier: Carrier) -> Result<Vec<String>, ApiError> {
     match value {
         Value::List(items) => Ok(items),
-        Value::Text(text) if !text.is_empty() => Ok(text.split(',').map(str::to_owned).collect()),
-        Value::Text(_) => Err(ApiError::of_parameter(name, "empty")),
-        Value::Other => Err(ApiError::of_parameter(name, form)),
+        Value::Text(text) if text.is_empty() => Err(ApiError::of_parameter(name, "empty")),
+        Value::Text(text) if carrier == Carrier::Url => {
+            Ok(text.split(',').map(str::to_owned).collect())
+        }
+        Value::Text(_) | Value::Other | Value::Repeated => Err(ApiError::of_parameter(name, form)),
     }
 }
 

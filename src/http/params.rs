@@ -11,7 +11,8 @@ use super::error::{ApiError, Code};
 
 /// A value longer than this is refused before it is looked at.
 const MAX_VALUE: usize = 1024;
-/// More parameters than there are names are refused before they are looked at.
+/// There are fewer names than this, so among so many parameters one is unknown or repeated, and the first
+/// of those is found without the rest.
 const MAX_PARAMETERS: usize = 32;
 
 /// What a caller gave, in its order.
@@ -27,6 +28,8 @@ pub(super) enum Value {
     List(Vec<String>),
     /// Something that no parameter is.
     Other,
+    /// Whatever came with a name that was given before.
+    Repeated,
 }
 
 impl Params {
@@ -36,19 +39,14 @@ impl Params {
         if query.is_empty() {
             return Ok(params);
         }
-        for pair in query.split('&') {
+        for pair in query.split('&').take(MAX_PARAMETERS) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = decode(name).map_err(|_| not_decoded("a parameter"))?;
+            let name = decode(name).map_err(|undecoded| undecoded.of("a parameter"))?;
             if value.len() > MAX_VALUE {
                 return Err(ApiError::of_parameter(&name, "too long"));
             }
-            let value = decode(value).map_err(|undecoded| match undecoded {
-                Undecoded::Plus => {
-                    ApiError::of_parameter(&name, "an unescaped + stands for a blank: write %2B")
-                }
-                Undecoded::Broken => not_decoded(&name),
-            })?;
-            params.add(name.into_owned(), Value::Text(value.into_owned()))?;
+            let value = decode(value).map_err(|undecoded| undecoded.of(&name))?;
+            params.add(name.into_owned(), Value::Text(value.into_owned()));
         }
         Ok(params)
     }
@@ -60,31 +58,22 @@ impl Params {
             ApiError::because(Code::InvalidParameter, "the body is not a JSON object")
         })?;
         let mut params = Self::default();
-        for (name, value) in entries {
+        for (name, value) in entries.into_iter().take(MAX_PARAMETERS) {
             if let Value::Text(text) = &value
                 && text.len() > MAX_VALUE
             {
                 return Err(ApiError::of_parameter(&name, "too long"));
             }
-            params.add(name, value)?;
+            params.add(name, value);
         }
         Ok(params)
     }
 
-    fn add(&mut self, name: String, value: Value) -> Result<(), ApiError> {
-        if self.0.iter().any(|(given, _)| *given == name) {
-            return Err(ApiError::of_parameter(&name, "given twice"));
-        }
-        if self.0.len() == MAX_PARAMETERS {
-            return Err(ApiError::of_parameter(&name, "one parameter too many"));
-        }
+    fn add(&mut self, name: String, value: Value) {
+        let is_repeated = self.0.iter().any(|(given, _)| *given == name);
+        let value = if is_repeated { Value::Repeated } else { value };
         self.0.push((name, value));
-        Ok(())
     }
-}
-
-fn not_decoded(name: &str) -> ApiError {
-    ApiError::of_parameter(name, "not percent-encoded UTF-8")
 }
 
 /// Why a piece of a query can't be decoded.
@@ -93,6 +82,16 @@ enum Undecoded {
     Plus,
     /// A broken escape, a byte beyond ASCII, or no UTF-8.
     Broken,
+}
+
+impl Undecoded {
+    fn of(self, name: &str) -> ApiError {
+        let what = match self {
+            Self::Plus => "an unescaped + stands for a blank: write %2B",
+            Self::Broken => "not percent-encoded UTF-8",
+        };
+        ApiError::of_parameter(name, what)
+    }
 }
 
 /// The text of a piece of a query. Every byte must be well-formed: a library that lets a broken escape

@@ -1,0 +1,165 @@
+//! Which calls bring what is missing: what expired from the overview, one call for all of it; what was
+//! invalidated, or is asked for fresh, from its entity endpoint.
+
+use super::{Held, Search};
+use crate::{
+    cache::{Name, fence::Stamp, freshness::Freshness},
+    clock::Tick,
+    customer::plan::Plan,
+    domain::{ContactId, Lookup, Part, PartSet},
+};
+
+/// The calls of one round.
+#[derive(Default)]
+pub(super) struct Calls {
+    /// The overview, by what it is asked, and after which stamp it must begin.
+    pub(super) overview: Option<(Lookup, Stamp)>,
+    /// The parts that the overview is asked for.
+    pub(super) from_overview: PartSet,
+    /// The resolution of the name, and after which stamp it must begin.
+    pub(super) resolution: Option<Stamp>,
+    /// Entity endpoints, and after which stamps they must begin.
+    pub(super) entities: Vec<(ContactId, Part, Stamp)>,
+}
+
+impl Calls {
+    pub(super) fn is_empty(&self) -> bool {
+        self.overview.is_none() && self.resolution.is_none() && self.entities.is_empty()
+    }
+}
+
+impl Search<'_> {
+    /// The calls that resolve the name: the overview, which brings the parts too, unless its lag could
+    /// bring a wrong name back.
+    pub(super) fn calls_for_name(&self, id: Option<ContactId>, now: Tick) -> Calls {
+        let fences = &self.inner.cache.fences;
+        let lookup = &self.question.lookup;
+        let not_before = fences.negatives_not_before(lookup.key());
+        if fences.name_is_entity_only(lookup.key(), now) {
+            return Calls {
+                resolution: Some(not_before),
+                ..Calls::default()
+            };
+        }
+        let tellable = self.inner.engage.overview_parts();
+        let fence = id.map(|id| {
+            let parts = tellable.without(fences.entity_only(id, now));
+            fences.not_before(id, parts)
+        });
+        Calls {
+            overview: Some((lookup.clone(), not_before.max(fence.unwrap_or_default()))),
+            from_overview: self.question.asked.intersection(tellable),
+            ..Calls::default()
+        }
+    }
+
+    /// The call that asks the contact named, at its entity endpoint, whether it bears the name.
+    pub(super) fn calls_for_proof(&self, name: &Name) -> Calls {
+        let not_before = self
+            .part_not_before(name.id, Part::Profile)
+            .max(name.provenance.stamp);
+        Calls {
+            entities: vec![(name.id, Part::Profile, not_before)],
+            ..Calls::default()
+        }
+    }
+
+    /// The calls that bring the missing parts of a known contact.
+    pub(super) fn calls_for_parts(&self, held: &Held, missing: PartSet, now: Tick) -> Calls {
+        let id = held.id;
+        let fences = &self.inner.cache.fences;
+        let tellable = self.inner.engage.overview_parts();
+        let from_entity = missing
+            .intersection(
+                fences
+                    .entity_only(id, now)
+                    .union(self.question.fresh)
+                    .union(self.untold)
+                    .union(PartSet::ALL.without(tellable)),
+            )
+            .without(Part::Audiences.into());
+        let from_overview = missing.without(from_entity);
+        let mut calls = Calls {
+            from_overview,
+            ..Calls::default()
+        };
+        if !from_overview.is_empty() {
+            calls.overview = Some(self.overview_of(id, from_overview, now));
+        }
+        // Cold and fresh at once: the overview first, which says whether there is such a contact.
+        let is_cold = held.parts.profile.is_none() && from_overview.contains(Part::Profile);
+        let at_once = if is_cold {
+            from_entity.without(tellable)
+        } else {
+            from_entity
+        };
+        calls.entities = at_once
+            .iter()
+            .map(|part| (id, part, self.part_not_before(id, part)))
+            .collect();
+        calls
+    }
+
+    fn part_not_before(&self, id: ContactId, part: Part) -> Stamp {
+        let fence = self.inner.cache.fences.not_before(id, part.into());
+        if self.question.fresh.contains(part) {
+            fence.max(self.question.arrival)
+        } else {
+            fence
+        }
+    }
+
+    /// The overview is asked by the name that was asked for, which renews the name too, unless its lag
+    /// could bring a wrong one back.
+    fn overview_of(&self, id: ContactId, parts: PartSet, now: Tick) -> (Lookup, Stamp) {
+        let fences = &self.inner.cache.fences;
+        let lookup = &self.question.lookup;
+        let lookup = if fences.name_is_entity_only(lookup.key(), now) {
+            Lookup::by_id(id)
+        } else {
+            lookup.clone()
+        };
+        let not_before = fences
+            .not_before(id, parts)
+            .max(fences.negatives_not_before(lookup.key()));
+        (lookup, not_before)
+    }
+
+    /// Starts the calls that renew what is stale, or will be soon, and waits for none of them.
+    pub(super) fn refresh(&self, held: &Held, name: Option<&Name>, plan: Plan, now: Tick) {
+        let policy = &self.inner.cache.policy;
+        let name_is_stale =
+            name.is_some_and(|name| name.provenance.freshness(now, policy) == Freshness::Stale);
+        let mut parts = plan.refresh.without(self.failed);
+        if parts.is_empty() && !name_is_stale && !plan.ahead.is_empty() {
+            // Nobody waits for it and nothing is stale yet: only where the budget has room to spare.
+            if !self.inner.engage.has_room_to_spare() {
+                return;
+            }
+            parts = plan.ahead;
+        }
+        if self.question.only_if_cached || (parts.is_empty() && !name_is_stale) {
+            return;
+        }
+        let id = held.id;
+        let fences = &self.inner.cache.fences;
+        let from_overview = parts
+            .intersection(self.inner.engage.overview_parts())
+            .without(fences.entity_only(id, now));
+        if !from_overview.is_empty() || name_is_stale {
+            let (lookup, not_before) = self.overview_of(id, from_overview, now);
+            drop(self.inner.board_overview(&lookup, not_before));
+            if name_is_stale && lookup.key() != self.question.lookup.key() {
+                let seat = self
+                    .inner
+                    .board_resolution(&self.question.lookup, not_before);
+                drop(seat);
+            }
+        }
+        let entities = parts.without(from_overview).without(Part::Audiences.into());
+        for part in entities.iter() {
+            let not_before = fences.not_before(id, part.into());
+            drop(self.inner.board_part(id, part, not_before));
+        }
+    }
+}

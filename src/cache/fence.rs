@@ -5,8 +5,9 @@
 //! are not held too, as long as a flight may be in the air and Engage's overview may lag: within that
 //! time the part is filled from its entity endpoint only, and the overview's copy of it is discarded.
 //!
-//! The table is bounded: when it is full, one fence around everything takes the place of all. That
-//! costs a cold cache, never a promise.
+//! The table is bounded: when it is full, one fence around everything takes the place of all, and for
+//! the overview's lag everything is filled from entity endpoints. That costs a cold cache and a share
+//! of the budget, never a promise.
 
 use std::{
     collections::HashMap,
@@ -43,6 +44,8 @@ struct Fence {
 pub struct Fences {
     sequence: AtomicU64,
     everything: AtomicU64,
+    /// Until when, for want of room, entity endpoints alone may fill anything.
+    crowded_until: Mutex<Option<Tick>>,
     negatives: AtomicU64,
     contacts: Table<ContactId>,
     names: Table<LookupKey>,
@@ -57,6 +60,7 @@ impl Fences {
             // Stamp 0 is "never": the first event is 1.
             sequence: AtomicU64::new(1),
             everything: AtomicU64::new(0),
+            crowded_until: Mutex::new(None),
             negatives: AtomicU64::new(0),
             contacts: Table::new(max_fences),
             names: Table::new(max_fences),
@@ -84,7 +88,7 @@ impl Fences {
                 }
             }
         });
-        self.or_everything(raised);
+        self.or_everything(raised, now);
     }
 
     /// Remembers that the entity endpoint told a part: for the overview's lag the overview's copy
@@ -95,7 +99,7 @@ impl Fences {
             let slot = part as usize;
             fence.entity_only_until[slot] = fence.entity_only_until[slot].max(Some(until));
         });
-        self.or_everything(noted);
+        self.or_everything(noted, now);
     }
 
     /// Forbids what a name led to until now, and for the overview's lag its resolution by the overview.
@@ -111,7 +115,7 @@ impl Fences {
                     fence.entity_only_until[0] = fence.entity_only_until[0].max(Some(until));
                 }
             });
-        self.or_everything(raised);
+        self.or_everything(raised, now);
     }
 
     /// Ends every negative answer of a request begun until now.
@@ -140,6 +144,9 @@ impl Fences {
 
     /// The parts that only their entity endpoints may fill at `now`.
     pub fn entity_only(&self, id: ContactId, now: Tick) -> PartSet {
+        if self.is_crowded(now) {
+            return PartSet::INVALIDATABLE;
+        }
         let fence = self.contacts.get(&id);
         Part::ALL
             .into_iter()
@@ -154,6 +161,9 @@ impl Fences {
 
     /// Whether the name may not be resolved by the overview at `now`.
     pub fn name_is_entity_only(&self, key: &LookupKey, now: Tick) -> bool {
+        if self.is_crowded(now) {
+            return !key.is_contact_id();
+        }
         self.names.get(key).entity_only_until[0].is_some_and(|until| now < until)
     }
 
@@ -167,33 +177,61 @@ impl Fences {
         Stamp(self.everything.load(Ordering::SeqCst))
     }
 
-    fn or_everything(&self, kept: bool) {
+    /// Without room for one fence more, everybody is treated as if it were theirs.
+    fn or_everything(&self, kept: bool, now: Tick) {
         if !kept {
+            *self.crowded() = Some(now + self.lag);
             self.raise_everything();
         }
+    }
+
+    fn crowded(&self) -> MutexGuard<'_, Option<Tick>> {
+        self.crowded_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_crowded(&self, now: Tick) -> bool {
+        self.crowded().is_some_and(|until| now < until)
     }
 }
 
 /// Fences by key, in shards so that a writer holds up few readers.
 #[derive(Debug)]
 struct Table<K> {
-    shards: Vec<Mutex<HashMap<K, Fence>>>,
+    shards: Vec<Mutex<Shard<K>>>,
     hasher: RandomState,
     max_per_shard: usize,
 }
 
+#[derive(Debug)]
+struct Shard<K> {
+    fences: HashMap<K, Fence>,
+    /// No fence is of no use before this, so looking for one is in vain.
+    next_sweep: Tick,
+    /// So many fences are worth a look: twice as many as were of use at the last one.
+    sweep_at: usize,
+}
+
 const SHARDS: usize = 16;
+/// Fewer fences in a shard are not worth a sweep.
+const LEAST_SWEPT: usize = 1024;
 
 impl<K: Hash + Eq> Table<K> {
     fn new(max: usize) -> Self {
+        let shard = || Shard {
+            fences: HashMap::new(),
+            next_sweep: Tick::default(),
+            sweep_at: LEAST_SWEPT,
+        };
         Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            shards: (0..SHARDS).map(|_| Mutex::new(shard())).collect(),
             hasher: RandomState::new(),
             max_per_shard: max.div_ceil(SHARDS),
         }
     }
 
-    fn shard(&self, key: &K) -> MutexGuard<'_, HashMap<K, Fence>> {
+    fn shard(&self, key: &K) -> MutexGuard<'_, Shard<K>> {
         let hash = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0);
         self.shards[hash]
             .lock()
@@ -201,22 +239,37 @@ impl<K: Hash + Eq> Table<K> {
     }
 
     fn get(&self, key: &K) -> Fence {
-        self.shard(key).get(key).copied().unwrap_or_default()
+        self.shard(key).fences.get(key).copied().unwrap_or_default()
     }
 
     /// Changes a fence; `false` where the table holds as many as it may.
     fn change(&self, key: K, now: Tick, kept_until: Tick, change: impl FnOnce(&mut Fence)) -> bool {
         let mut shard = self.shard(&key);
-        if shard.len() >= self.max_per_shard && !shard.contains_key(&key) {
-            shard.retain(|_, fence| fence.kept_until > now);
-            if shard.len() >= self.max_per_shard {
+        if shard.fences.len() >= shard.sweep_at.min(self.max_per_shard)
+            && !shard.fences.contains_key(&key)
+        {
+            shard.sweep(now);
+            if shard.fences.len() >= self.max_per_shard {
                 return false;
             }
         }
-        let fence = shard.entry(key).or_default();
+        let fence = shard.fences.entry(key).or_default();
         change(fence);
         fence.kept_until = fence.kept_until.max(kept_until);
         true
+    }
+}
+
+impl<K: Hash + Eq> Shard<K> {
+    /// Drops the fences that are of no use any more.
+    fn sweep(&mut self, now: Tick) {
+        if now < self.next_sweep {
+            return;
+        }
+        self.fences.retain(|_, fence| fence.kept_until > now);
+        let ends = self.fences.values().map(|fence| fence.kept_until);
+        self.next_sweep = ends.min().unwrap_or(now);
+        self.sweep_at = LEAST_SWEPT.max(2 * self.fences.len());
     }
 }
 
@@ -265,7 +318,7 @@ mod tests {
             .contacts
             .shards
             .iter()
-            .map(|shard| shard.lock().expect("whole").len())
+            .map(|shard| shard.lock().expect("whole").fences.len())
             .sum();
         assert!(held <= 16);
     }

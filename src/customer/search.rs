@@ -131,17 +131,23 @@ impl<'a> Search<'a> {
         let now = self.inner.clock.now().tick;
         let key = self.question.lookup.key();
         let cache = &self.inner.cache;
-        if self.question.fresh.is_empty()
+        let name = self.name();
+        let id = key.bare_id().or(name.map(|name| name.id));
+        let held = id.map(|id| self.held(id));
+        // Whoever is held is not nobody: storing a negative answer drops what the key led to.
+        let is_held = held
+            .as_ref()
+            .is_some_and(|held| held.parts.profile.is_some());
+        if !is_held
+            && self.question.fresh.is_empty()
             && let Some(refusal) = cache.negative(key, now)
         {
             return Err(refusal.into());
         }
-        let name = self.name();
-        let Some(id) = key.bare_id().or(name.map(|name| name.id)) else {
+        let (Some(id), Some(held)) = (id, held) else {
             self.first_seen.note(None);
             return self.resolve(None, now);
         };
-        let held = self.held(id);
         if let Some(name) = name {
             match self.check_name(&name, &held)? {
                 Proof::Holds => {}

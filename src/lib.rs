@@ -9,7 +9,7 @@
 //! - [`cache`], the pantry: records, names, negative answers; fences and flights.
 //! - [`engage`], the back door: the only room that speaks Engage's language.
 //! - [`domain`], the words that all of them share; [`config`] and [`clock`], leaves that anybody may
-//!   use; [`telemetry`], what operators are told; [`app`], where the rooms are put together.
+//!   use, as is [`threads`]; [`telemetry`], what operators are told; [`app`], where the rooms are put together.
 
 pub mod app;
 pub mod cache;
@@ -20,3 +20,4 @@ pub mod domain;
 pub mod engage;
 pub mod http;
 pub mod telemetry;
+pub mod threads;

@@ -12,16 +12,14 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, Hash, RandomState},
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::PoisonError,
     time::Duration,
 };
 
 use crate::{
     clock::Tick,
     domain::{ContactId, LookupKey, Part, PartSet},
+    threads::{AtomicU64, Mutex, MutexGuard, Ordering},
 };
 
 /// A place in the order of events: later events have greater stamps.
@@ -77,9 +75,10 @@ impl Fences {
     /// Forbids the parts' data of every request begun until now, and for the overview's lag the
     /// overview's copy of them.
     pub fn raise(&self, id: ContactId, parts: PartSet, now: Tick) {
-        let stamp = self.stamp();
         let until = now + self.lag;
         let raised = self.contacts.change(id, now, now + self.keep, |fence| {
+            // Under the fence's lock: whoever takes a later stamp finds the fence standing.
+            let stamp = self.stamp();
             for part in parts.iter() {
                 let slot = part as usize;
                 fence.begun_after[slot] = fence.begun_after[slot].max(stamp);
@@ -104,11 +103,11 @@ impl Fences {
 
     /// Forbids what a name led to until now, and for the overview's lag its resolution by the overview.
     pub fn raise_name(&self, key: &LookupKey, now: Tick) {
-        let stamp = self.stamp();
         let until = now + self.lag;
         let raised = self
             .names
             .change(key.clone(), now, now + self.keep, |fence| {
+                let stamp = self.stamp();
                 fence.begun_after[0] = fence.begun_after[0].max(stamp);
                 // Engage resolves a contact id with a type in the overview alone.
                 if !key.is_contact_id() {

@@ -12,17 +12,17 @@ use std::{
     collections::HashMap,
     future::Future,
     hash::{BuildHasher, Hash, RandomState},
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, OnceLock, PoisonError},
     time::Duration,
 };
 
 use tokio::sync::watch;
 
 use super::fence::Stamp;
-use crate::clock::{Clock, Tick};
+use crate::{
+    clock::{Clock, Tick},
+    threads::{AtomicUsize, Mutex, MutexGuard, Ordering, spawn},
+};
 
 /// How many calls for one key may run on after every caller's patience has ended.
 pub const MAX_OVERDUE: usize = 2;
@@ -170,7 +170,7 @@ where
         }
         drop(shard);
         let landing = Landing::new(Arc::clone(&self.lanes), key, Arc::clone(&flight));
-        tokio::spawn(async move {
+        spawn(async move {
             if !at_once {
                 landing.wait_for_turn().await;
             }
@@ -212,28 +212,30 @@ struct Landing<K: Hash + Eq, V> {
     lanes: Arc<Lanes<K, V>>,
     key: K,
     flight: Arc<Flight<V>>,
+    has_left: bool,
 }
 
 impl<K: Hash + Eq, V> Landing<K, V> {
     fn new(lanes: Arc<Lanes<K, V>>, key: K, flight: Arc<Flight<V>>) -> Self {
         lanes.in_the_air.fetch_add(1, Ordering::Relaxed);
-        Self { lanes, key, flight }
+        Self {
+            lanes,
+            key,
+            flight,
+            has_left: false,
+        }
     }
 
-    fn land(self, value: V) {
+    fn land(mut self, value: V) {
         self.leave(Ok(value));
     }
 
     /// First off the lane, then the outcome: who is woken by it finds the lane free.
-    fn leave(&self, outcome: Outcome<V>) {
+    fn leave(&mut self, outcome: Outcome<V>) {
+        self.has_left = true;
         self.leave_lane();
-        self.flight.outcome.send_if_modified(|slot| {
-            let open = slot.is_none();
-            if open {
-                *slot = Some(outcome);
-            }
-            open
-        });
+        self.lanes.in_the_air.fetch_sub(1, Ordering::Relaxed);
+        self.flight.outcome.send_replace(Some(outcome));
     }
 
     fn leave_lane(&self) {
@@ -289,8 +291,8 @@ impl<K: Hash + Eq, V> Landing<K, V> {
 
 impl<K: Hash + Eq, V> Drop for Landing<K, V> {
     fn drop(&mut self) {
-        self.lanes.in_the_air.fetch_sub(1, Ordering::Relaxed);
-        // Where the call has landed, this changes nothing.
-        self.leave(Err(NoFlight::Lost));
+        if !self.has_left {
+            self.leave(Err(NoFlight::Lost));
+        }
     }
 }

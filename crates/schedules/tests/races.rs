@@ -1,0 +1,395 @@
+//! The races that the cache was designed against, each under many orders of its threads: what was
+//! fetched before an invalidation, a purge or a dropped name is never seen after it, and flights share
+//! what they may share and nothing else.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use engage_bff::{
+    clock::{Clock, ManualClock},
+    domain::{
+        ContactId, Decimal, Digester, Identifier, IdentifierKind, IdentifierRules, Lookup,
+        Overview, Part, PartSet, PointAccount, Points, Profile,
+    },
+};
+use jiff::{Timestamp, civil::date};
+use schedules::cache::{
+    Begun, Bounds, Cache, PartData, Weigh,
+    fence::Fences,
+    flight::{Boarding, Flights},
+    freshness::{Policy, Source},
+};
+use shuttle::{future, thread};
+
+/// How many orders each race is tried under.
+const SCHEDULES: usize = 10_000;
+
+struct NothingRendered;
+
+impl Weigh for NothingRendered {
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+type Pantry = Cache<NothingRendered, &'static str>;
+
+fn clock() -> Clock {
+    Clock::from(ManualClock::new(Timestamp::UNIX_EPOCH))
+}
+
+fn pantry() -> Arc<Pantry> {
+    let minute = Duration::from_secs(60);
+    let policy = Policy {
+        lifetimes: [minute; 5],
+        stale_while_revalidate: minute,
+        stale_if_error: minute,
+        negative_lifetime: minute,
+        overview_lag: minute,
+    };
+    let bounds = Bounds {
+        max_bytes: 1 << 20,
+        longest_flight: minute,
+    };
+    Arc::new(Cache::new(policy, bounds, clock()))
+}
+
+fn alva() -> ContactId {
+    ContactId::parse("6f1d2c3a-4b5e-4f60-8a71-b2c300d41e01").expect("an id")
+}
+
+fn by_email() -> Lookup {
+    let rules = IdentifierRules {
+        phone_region: "SE".parse().expect("a country"),
+        check_digits: true,
+    };
+    let today = date(2026, 11, 23);
+    let email = Identifier::parse(
+        IdentifierKind::Email,
+        "alva.testsson@example.com",
+        &rules,
+        today,
+    );
+    Lookup::new(
+        email.expect("an address"),
+        None,
+        &Digester::with_key(b"test"),
+    )
+}
+
+/// What Engage would tell, `balance` at the time of asking.
+fn points(balance: usize) -> Points {
+    Points {
+        accounts: vec![PointAccount {
+            definition_id: None,
+            balance: Decimal::from(balance),
+            pending: None,
+            expires_on: None,
+        }],
+    }
+}
+
+fn overview(balance: usize) -> Overview {
+    Overview {
+        id: alva(),
+        profile: Profile::default(),
+        audiences: None,
+        promotions: None,
+        vouchers: None,
+        points: Some(points(balance)),
+    }
+}
+
+fn held_balance(pantry: &Pantry) -> Option<Decimal> {
+    let record = pantry.record(alva())?;
+    Some(record.parts.points.as_ref()?.data.accounts[0].balance)
+}
+
+/// Asks the world for the balance as a flight does: the request begins, then Engage looks.
+fn ask(pantry: &Pantry, world: &shuttle::sync::atomic::AtomicUsize) -> (Begun, usize) {
+    let begun = pantry.begin();
+    (begun, world.load(Ordering::SeqCst))
+}
+
+fn explore(race: impl Fn() + Send + Sync + 'static) {
+    shuttle::check_random(race, SCHEDULES);
+}
+
+#[test]
+fn an_entity_answer_asked_for_before_an_invalidation_is_never_seen_after_it() {
+    explore(|| {
+        let pantry = pantry();
+        let world = Arc::new(shuttle::sync::atomic::AtomicUsize::new(1));
+        let flights: Vec<_> = (0..2)
+            .map(|_| {
+                let (pantry, world) = (Arc::clone(&pantry), Arc::clone(&world));
+                thread::spawn(move || {
+                    let (begun, balance) = ask(&pantry, &world);
+                    pantry.store_part(alva(), begun, PartData::Points(points(balance)));
+                })
+            })
+            .collect();
+        world.store(2, Ordering::SeqCst);
+        pantry.invalidate(alva(), Part::Points.into());
+        // Acknowledged: from here on nobody sees 1, whatever is in the air.
+        for _ in 0..3 {
+            assert_ne!(held_balance(&pantry), Some(Decimal::ONE));
+            thread::yield_now();
+        }
+        for flight in flights {
+            flight.join().expect("the flight ends");
+        }
+        assert_ne!(held_balance(&pantry), Some(Decimal::ONE));
+    });
+}
+
+#[test]
+fn an_overview_is_never_seen_after_an_invalidation_though_asked_for_later() {
+    explore(|| {
+        let pantry = pantry();
+        let flight = {
+            let pantry = Arc::clone(&pantry);
+            thread::spawn(move || {
+                let begun = pantry.begin();
+                // Engage's own cached copy: old whenever it is asked.
+                pantry.store_overview(Lookup::by_id(alva()).key(), begun, overview(1));
+            })
+        };
+        pantry.invalidate(alva(), Part::Points.into());
+        assert_ne!(held_balance(&pantry), Some(Decimal::ONE));
+        flight.join().expect("the flight ends");
+        assert_ne!(held_balance(&pantry), Some(Decimal::ONE));
+    });
+}
+
+#[test]
+fn an_overview_never_stands_over_what_the_entity_endpoint_told() {
+    explore(|| {
+        let pantry = pantry();
+        let lagging = {
+            let pantry = Arc::clone(&pantry);
+            thread::spawn(move || {
+                let begun = pantry.begin();
+                pantry.store_overview(Lookup::by_id(alva()).key(), begun, overview(1));
+            })
+        };
+        let begun = pantry.begin();
+        pantry.store_part(alva(), begun, PartData::Points(points(2)));
+        assert_eq!(held_balance(&pantry), Some(Decimal::TWO));
+        lagging.join().expect("the flight ends");
+        assert_eq!(held_balance(&pantry), Some(Decimal::TWO));
+    });
+}
+
+#[test]
+fn a_purge_by_a_name_reaches_the_contact_that_a_flight_is_only_just_learning() {
+    explore(|| {
+        let pantry = pantry();
+        let asked = by_email();
+        let flight = {
+            let (pantry, asked) = (Arc::clone(&pantry), asked.clone());
+            thread::spawn(move || {
+                let begun = pantry.begin();
+                let key = asked.key();
+                if pantry.store_name(key, alva(), begun, Source::Overview, true) {
+                    pantry.store_overview(key, begun, overview(1));
+                }
+            })
+        };
+        let before = pantry.begin();
+        pantry.purge_name(asked.key());
+        let seen = |pantry: &Pantry| {
+            let record = pantry.record(alva());
+            record.is_some_and(|record| record.parts.stamp(Part::Profile) < before.stamp)
+        };
+        assert!(!seen(&pantry));
+        flight.join().expect("the flight ends");
+        assert!(!seen(&pantry));
+        let name = pantry.name(asked.key());
+        assert!(name.is_none_or(|name| name.provenance.stamp > before.stamp));
+    });
+}
+
+#[test]
+fn nothing_asked_for_before_everything_was_purged_is_seen_after_it() {
+    explore(|| {
+        let pantry = pantry();
+        let asked = by_email();
+        let flight = {
+            let (pantry, asked) = (Arc::clone(&pantry), asked.clone());
+            thread::spawn(move || {
+                let begun = pantry.begin();
+                pantry.store_name(asked.key(), alva(), begun, Source::Overview, true);
+                pantry.store_overview(asked.key(), begun, overview(1));
+                pantry.store_negative(Lookup::by_id(alva()).key(), begun, "nobody");
+            })
+        };
+        let before = pantry.begin();
+        pantry.purge_everything();
+        let old = |stamp| stamp < before.stamp;
+        let clean = |pantry: &Pantry| {
+            let record = pantry.record(alva());
+            let name = pantry.name(asked.key());
+            !record.is_some_and(|record| old(record.parts.stamp(Part::Profile)))
+                && !name.is_some_and(|name| old(name.provenance.stamp))
+        };
+        assert!(clean(&pantry));
+        flight.join().expect("the flight ends");
+        assert!(clean(&pantry));
+    });
+}
+
+#[test]
+fn a_nobody_asked_for_before_somebody_was_created_is_never_told_after_it() {
+    explore(|| {
+        let pantry = pantry();
+        let asked = by_email();
+        let exists = Arc::new(shuttle::sync::atomic::AtomicUsize::new(0));
+        let flight = {
+            let (pantry, asked, exists) = (Arc::clone(&pantry), asked.clone(), Arc::clone(&exists));
+            thread::spawn(move || {
+                let (begun, exists) = ask(&pantry, &exists);
+                if exists == 0 {
+                    pantry.store_negative(asked.key(), begun, "nobody");
+                }
+            })
+        };
+        exists.store(1, Ordering::SeqCst);
+        pantry.end_negatives();
+        let told = |pantry: &Pantry| pantry.negative(asked.key(), clock().now().tick);
+        assert_eq!(told(&pantry), None);
+        flight.join().expect("the flight ends");
+        assert_eq!(told(&pantry), None);
+    });
+}
+
+#[test]
+fn a_dropped_name_is_not_brought_back_by_a_flight_that_was_in_the_air() {
+    explore(|| {
+        let pantry = pantry();
+        let asked = by_email();
+        let flight = {
+            let (pantry, asked) = (Arc::clone(&pantry), asked.clone());
+            thread::spawn(move || {
+                let begun = pantry.begin();
+                pantry.store_name(asked.key(), alva(), begun, Source::Overview, true);
+            })
+        };
+        pantry.drop_name(asked.key());
+        assert!(pantry.name(asked.key()).is_none());
+        flight.join().expect("the flight ends");
+        assert!(pantry.name(asked.key()).is_none());
+    });
+}
+
+/// A flight that notes how many fly at once.
+fn counted(
+    flights: &Flights<u8, usize>,
+    fences: &Arc<Fences>,
+    not_before: schedules::cache::fence::Stamp,
+    begun_count: &Arc<AtomicUsize>,
+    running: &Arc<AtomicUsize>,
+) -> schedules::cache::flight::Seat<usize> {
+    let (fences, begun_count, running) = (
+        Arc::clone(fences),
+        Arc::clone(begun_count),
+        Arc::clone(running),
+    );
+    flights
+        .board(7, not_before, move |departure| async move {
+            assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0, "two at once");
+            departure.begin(fences.stamp(), clock().now().tick);
+            let number = begun_count.fetch_add(1, Ordering::SeqCst) + 1;
+            future::yield_now().await;
+            running.fetch_sub(1, Ordering::SeqCst);
+            number
+        })
+        .expect("room for a flight")
+}
+
+#[test]
+fn fresh_callers_share_one_waiting_flight_and_never_one_that_had_begun_before_they_came() {
+    explore(|| {
+        let fences = Arc::new(Fences::new(Duration::ZERO, Duration::ZERO, 16));
+        let flights = Arc::new(Flights::new(clock(), Duration::from_secs(2), 100));
+        let (begun, running) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let callers: Vec<_> = (0..3)
+            .map(|_| {
+                let (flights, fences) = (Arc::clone(&flights), Arc::clone(&fences));
+                let (begun, running) = (Arc::clone(&begun), Arc::clone(&running));
+                future::spawn(async move {
+                    let came_after = begun.load(Ordering::SeqCst);
+                    let arrival = fences.stamp();
+                    let seat = counted(&flights, &fences, arrival, &begun, &running);
+                    let number = seat.outcome().await.expect("the flight lands");
+                    assert!(number > came_after, "flight {number} had begun before");
+                })
+            })
+            .collect();
+        future::block_on(async {
+            for caller in callers {
+                caller.await.expect("the caller is answered");
+            }
+        });
+        assert!(begun.load(Ordering::SeqCst) <= 3);
+        assert_eq!(flights.in_the_air(), 0);
+    });
+}
+
+#[test]
+fn callers_of_no_great_demands_share_one_flight_and_one_who_leaves_harms_nobody() {
+    explore(|| {
+        let fences = Arc::new(Fences::new(Duration::ZERO, Duration::ZERO, 16));
+        let flights = Arc::new(Flights::new(clock(), Duration::from_secs(2), 100));
+        let begun = Arc::new(AtomicUsize::new(0));
+        let anything = schedules::cache::fence::Stamp::default();
+        let all_aboard = Arc::new(AtomicUsize::new(0));
+        let board = || {
+            let (fences, begun) = (Arc::clone(&fences), Arc::clone(&begun));
+            let all_aboard = Arc::clone(&all_aboard);
+            let call = move |departure: schedules::cache::flight::Departure<usize>| async move {
+                departure.begin(fences.stamp(), clock().now().tick);
+                let number = begun.fetch_add(1, Ordering::SeqCst) + 1;
+                while all_aboard.load(Ordering::SeqCst) == 0 {
+                    future::yield_now().await;
+                }
+                number
+            };
+            flights.board(7, anything, call).expect("room for a flight")
+        };
+        let first = board();
+        assert_eq!(first.boarding, Boarding::Started);
+        let others = [board(), board()];
+        drop(first);
+        all_aboard.store(1, Ordering::SeqCst);
+        future::block_on(async {
+            for seat in others {
+                assert_eq!(seat.boarding, Boarding::Collapsed);
+                assert_eq!(seat.outcome().await, Ok(1));
+            }
+        });
+        assert_eq!(begun.load(Ordering::SeqCst), 1);
+    });
+}
+
+#[test]
+fn parts_beside_the_invalidated_one_stay() {
+    explore(|| {
+        let pantry = pantry();
+        let begun = pantry.begin();
+        pantry.store_overview(Lookup::by_id(alva()).key(), begun, overview(1));
+        let racing = {
+            let pantry = Arc::clone(&pantry);
+            thread::spawn(move || pantry.invalidate(alva(), Part::Points.into()))
+        };
+        pantry.invalidate(alva(), Part::Vouchers.into());
+        racing.join().expect("the invalidation ends");
+        let record = pantry.record(alva()).expect("the record stays");
+        assert_eq!(record.parts.held(), PartSet::from(Part::Profile));
+    });
+}

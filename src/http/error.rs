@@ -172,9 +172,14 @@ pub(super) fn write_problem(response: &mut Response, request_id: &RequestId) {
     };
     let body = serde_json::to_vec(&problem).expect("the problem's types have a JSON form");
     *response.body_mut() = Body::from(body);
+    let headers = response.headers_mut();
     // The router announced the empty body that was there before.
-    response.headers_mut().remove(header::CONTENT_LENGTH);
-    response.headers_mut().insert(
+    headers.remove(header::CONTENT_LENGTH);
+    // And it tells a path's methods to whoever uses another, also without a credential.
+    if error.allow.is_none() {
+        headers.remove(header::ALLOW);
+    }
+    headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/problem+json"),
     );

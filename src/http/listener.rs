@@ -137,9 +137,9 @@ async fn serve_connection(
     let service = service_fn(move |request| {
         let (door, watch) = (door.clone(), watch.clone());
         async move {
-            watch.answering(true);
+            watch.turn();
             let response = door.answer(request).await;
-            watch.answering(false);
+            watch.turn();
             Ok::<_, Infallible>(response)
         }
     });
@@ -148,7 +148,6 @@ async fn serve_connection(
         .header_read_timeout(limits.idle_timeout)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_FIELDS)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(io), service);
     tokio::pin!(connection);
     let ended = tokio::select! {

@@ -10,7 +10,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -24,13 +24,19 @@ use tokio::{
 /// Says whether the peer owes us the rest of a head.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HeadWatch {
-    /// Whether a request is being answered: until then, what the peer sends is a head.
-    answering: Arc<AtomicBool>,
+    /// Odd while a request is being answered, even while what the peer sends is a head. It counts, so
+    /// that an answer too quick for a read to come in between is not overlooked.
+    turns: Arc<AtomicUsize>,
 }
 
 impl HeadWatch {
-    pub(super) fn answering(&self, answering: bool) {
-        self.answering.store(answering, Ordering::Relaxed);
+    /// A head has come whole, or its answer is ready.
+    pub(super) fn turn(&self) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn turns(&self) -> usize {
+        self.turns.load(Ordering::Relaxed)
     }
 }
 
@@ -38,6 +44,8 @@ impl HeadWatch {
 pub(super) struct TimedIo<S> {
     inner: S,
     watch: HeadWatch,
+    /// The turn of the last read: a new one ends the wait for a head.
+    turn: usize,
     head_timeout: Duration,
     write_timeout: Duration,
     head: Option<Pin<Box<Sleep>>>,
@@ -54,6 +62,7 @@ impl<S> TimedIo<S> {
         Self {
             inner,
             watch,
+            turn: 0,
             head_timeout,
             write_timeout,
             head: None,
@@ -72,13 +81,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedIo<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.watch.answering.load(Ordering::Relaxed) {
+        let turn = self.watch.turns();
+        if turn != self.turn {
+            self.turn = turn;
             self.head = None;
         }
         let before = buf.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(cx, buf);
         let got_some = buf.filled().len() > before;
-        if got_some && self.head.is_none() && !self.watch.answering.load(Ordering::Relaxed) {
+        if got_some && self.head.is_none() && turn.is_multiple_of(2) {
             self.head = Some(start(self.head_timeout));
         }
         if read.is_pending()

@@ -182,7 +182,7 @@ pub struct Auth {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Client {
-    /// Its name, in logs.
+    /// Its name.
     pub id: String,
     /// The SHA-256 digests of its keys, lower-case hex of the whole `X-Api-Key` header value.
     pub key_sha256: Vec<String>,
@@ -288,7 +288,7 @@ pub struct Telemetry {
     pub log: String,
     /// How they are written.
     pub log_format: LogFormat,
-    /// The key of the digests that stand for contact ids in logs; unset = a random one per process.
+    /// The key of the digests that stand for national ids; unset = a random one per process.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "check::masked"

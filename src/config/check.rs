@@ -5,6 +5,7 @@ use std::{collections::HashSet, fmt, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serializer;
+use tracing_subscriber::EnvFilter;
 
 use super::{Client, Config};
 use crate::domain::ContactType;
@@ -78,6 +79,12 @@ pub fn masked<S: Serializer>(
     }
 }
 
+/// One call in a quarter of an hour: below, the time between two calls soon can't be told.
+const MIN_RATE: f64 = 0.001;
+
+/// What the storefront view never holds.
+const NATIONAL_ID: &str = "socialSecurityNumber";
+
 impl Config {
     /// Checks what the types can't say.
     pub fn validate(&self) -> Result<(), Mistakes> {
@@ -87,6 +94,14 @@ impl Config {
         self.check_budget(&mut mistakes);
         self.check_cache(&mut mistakes);
         self.check_auth(&mut mistakes);
+        self.check_views(&mut mistakes);
+        if EnvFilter::try_new(&self.telemetry.log).is_err() {
+            mistakes.add(
+                "telemetry.log",
+                "is not a filter",
+                "give a level such as \"info\", or pairs such as \"info,engage_bff=debug\"",
+            );
+        }
         if self.phone_region().is_none() {
             mistakes.add(
                 "identifiers.phone_region",
@@ -174,11 +189,11 @@ impl Config {
     fn check_budget(&self, mistakes: &mut Mistakes) {
         let engage = &self.engage;
         let rate = engage.requests_per_second;
-        if !rate.is_finite() || rate <= 0.0 {
+        if !rate.is_finite() || rate < MIN_RATE {
             mistakes.add(
                 "engage.requests_per_second",
                 "is not a rate",
-                "give a number above 0; Engage asks for at most 50",
+                "give at least 0.001; Engage asks for at most 50",
             );
         }
         if engage.burst == 0 {
@@ -221,6 +236,25 @@ impl Config {
                     "personal data is cached for a day at most",
                 );
             }
+        }
+    }
+
+    fn check_views(&self, mistakes: &mut Mistakes) {
+        let key = "views.storefront.attributes";
+        let storefront = &self.views.storefront.attributes;
+        if storefront.iter().any(|name| name == NATIONAL_ID) {
+            mistakes.add(
+                key,
+                "lists the national id",
+                "it never leaves in this view: list it in views.full.attributes",
+            );
+        }
+        if storefront.iter().any(|name| name == "*") {
+            mistakes.add(
+                key,
+                "opens every attribute to shoppers",
+                "list those that may leave by name",
+            );
         }
     }
 

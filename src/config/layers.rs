@@ -30,6 +30,18 @@ pub fn read(
         })?;
         builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
     }
+    for (name, key) in LISTS {
+        if let Some(text) = environment.get(name) {
+            let items = text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty());
+            let items: Vec<&str> = items.collect();
+            builder = builder
+                .set_override(key, items)
+                .expect("the key is well-formed");
+        }
+    }
     builder
         .add_source(ours(environment))
         .build()
@@ -44,22 +56,29 @@ pub fn read(
         })
 }
 
+/// The lists among the keys: in the environment their items are separated by commas.
+const LISTS: [(&str, &str); 2] = [
+    (
+        "BFF_VIEWS__STOREFRONT__ATTRIBUTES",
+        "views.storefront.attributes",
+    ),
+    ("BFF_VIEWS__FULL__ATTRIBUTES", "views.full.attributes"),
+];
+
 /// Only names of the form `BFF_<SECTION>__<KEY>` are ours: Kubernetes puts `BFF_SERVICE_HOST` beside a
-/// Service that is named bff.
+/// Service that is named bff. Values stay texts until a key's type is known: a secret of digits would
+/// lose its zeros.
 fn ours(environment: &BTreeMap<String, String>) -> Environment {
+    let is_list = |name: &str| LISTS.iter().any(|(list, _)| *list == name);
     let ours = environment
         .iter()
-        .filter(|(name, _)| name.starts_with("BFF_") && name.contains("__"))
+        .filter(|(name, _)| name.starts_with("BFF_") && name.contains("__") && !is_list(name))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     Environment::with_prefix("BFF")
         .prefix_separator("_")
         .separator("__")
         .source(Some(ours))
-        .try_parsing(true)
-        .list_separator(",")
-        .with_list_parse_key("views.storefront.attributes")
-        .with_list_parse_key("views.full.attributes")
 }
 
 /// The library's message without the value that it quotes: it might be a secret in the wrong place.
@@ -76,7 +95,19 @@ fn scrubbed(error: &config::ConfigError) -> String {
             let text = cause.to_string();
             text.lines().next().unwrap_or("not TOML").to_owned()
         }
-        other => other.to_string(),
+        other => without_value(&other.to_string()),
+    }
+}
+
+/// serde quotes the value before it says what was expected; only of an unknown key the name is wanted.
+fn without_value(message: &str) -> String {
+    if message.starts_with("unknown field") {
+        return message.to_owned();
+    }
+    match message.split_once("expected ") {
+        Some((_, expected)) => format!("expected {expected}"),
+        None if message.starts_with("enum ") => "not one of its values".to_owned(),
+        None => message.to_owned(),
     }
 }
 

@@ -2,7 +2,7 @@
 //! that a 429 asks for. In any T seconds at most rate x T + burst calls leave.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -56,7 +56,7 @@ impl Budget {
     /// Whether at least half of the burst and half of the slots are free.
     pub fn has_room_to_spare(&self) -> bool {
         let now = self.clock.now().tick;
-        let bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        let bucket = self.bucket();
         bucket.paused_until <= now
             && bucket.next.since(now) <= bucket.tolerance / 2
             && self.slots.available_permits() * 2 >= self.max_concurrency
@@ -66,27 +66,26 @@ impl Budget {
     pub async fn take_token(&self) -> Result<(), Error> {
         let now = self.clock.now().tick;
         let turn = {
-            let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-            if bucket.paused_until > now {
-                let retry_after = bucket.paused_until.since(now);
-                return Err(Error::RateLimited { retry_after });
-            }
+            let mut bucket = self.bucket();
+            bucket.check_pause(now)?;
             bucket.reserve(now, MAX_WAIT)
         };
-        match turn {
-            Ok(turn) => {
-                self.clock.sleep_until(turn).await;
-                Ok(())
-            }
-            Err(retry_after) => Err(Error::OverBudget { retry_after }),
-        }
+        let turn = turn.map_err(|retry_after| Error::OverBudget { retry_after })?;
+        self.clock.sleep_until(turn).await;
+        // Engage may have asked for a pause meanwhile.
+        let now = self.clock.now().tick;
+        self.bucket().check_pause(now)
+    }
+
+    fn bucket(&self) -> MutexGuard<'_, Bucket> {
+        self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets no call through for `pause`, a minute at most.
     pub fn pause(&self, pause: Duration) -> Duration {
         let pause = pause.min(MAX_PAUSE);
         let until = self.clock.now().tick + pause;
-        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bucket = self.bucket();
         bucket.paused_until = bucket.paused_until.max(until);
         pause
     }
@@ -111,6 +110,14 @@ impl Bucket {
             next: now,
             paused_until: now,
         }
+    }
+
+    fn check_pause(&self, now: Tick) -> Result<(), Error> {
+        if self.paused_until > now {
+            let retry_after = self.paused_until.since(now);
+            return Err(Error::RateLimited { retry_after });
+        }
+        Ok(())
     }
 
     /// The moment at which the reserved token is there, or how long to wait where that is beyond

@@ -19,7 +19,7 @@ use moka::ops::compute::Op;
 
 use self::{
     fence::{Fences, Stamp},
-    freshness::{Policy, Provenance, Source},
+    freshness::{Freshness, Policy, Provenance, Source},
     record::{Entry, Parts, Record},
 };
 use crate::{
@@ -42,6 +42,19 @@ pub struct Name {
     pub provenance: Provenance,
     /// Whether the contact is known to bear the name.
     pub assured: bool,
+}
+
+impl Name {
+    /// How old the name is. One that could not be checked has no stale windows: it serves no longer
+    /// than a negative answer.
+    pub fn freshness(&self, now: Tick, policy: &Policy) -> Freshness {
+        let freshness = self.provenance.freshness(now, policy);
+        if self.assured || freshness == Freshness::Fresh {
+            freshness
+        } else {
+            Freshness::Dead
+        }
+    }
 }
 
 /// A remembered answer of which nothing can be shown: `E` says why.
@@ -115,6 +128,7 @@ where
                     saturating(ENTRY_OVERHEAD + size_of::<Name>() + key.heap_bytes())
                 })
                 .time_to_live(longest)
+                .support_invalidation_closures()
                 .build(),
             negatives: moka::sync::Cache::builder()
                 .max_capacity(negatives_bytes)
@@ -348,6 +362,10 @@ where
     pub fn purge(&self, id: ContactId) {
         self.fences.raise(id, PartSet::ALL, self.clock.now().tick);
         remove(&self.records, &id);
+        // They lead to nobody any more; but they are names.
+        self.names
+            .invalidate_entries_if(move |_, name| name.id == id)
+            .expect("the builder supports invalidation closures");
     }
 
     /// Whoever bears the name is gone: nothing fetched by it, or of the contact that it leads to, until

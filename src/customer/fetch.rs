@@ -283,7 +283,7 @@ impl Arrivals {
 
 /// What an operator must know of, once per upstream call: our key, the tenant's set-up, and answers
 /// about somebody else are mended by people.
-fn alarm(error: &Error) {
+pub(super) fn alarm(error: &Error) {
     match error {
         Error::IdentityMismatch
         | Error::Unauthorized

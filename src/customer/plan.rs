@@ -73,8 +73,11 @@ impl Question {
         provenance.stamp > self.arrival && provenance.source == Source::Entity
     }
 
+    /// What was asked for after the caller arrived is as new as can be had, however long it took.
     fn is_too_old(&self, provenance: &Provenance, now: Tick) -> bool {
-        self.max_age
-            .is_some_and(|max_age| provenance.age(now) > max_age)
+        provenance.stamp <= self.arrival
+            && self
+                .max_age
+                .is_some_and(|max_age| provenance.age(now) > max_age)
     }
 }

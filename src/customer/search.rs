@@ -11,7 +11,7 @@ use self::calls::Calls;
 pub use self::verdict::{Found, Status, Verdict};
 use super::{
     Error, Inner, Rendered,
-    fetch::{Arrivals, Gain},
+    fetch::{Arrivals, Gain, alarm},
     plan::Question,
 };
 use crate::{
@@ -46,6 +46,9 @@ pub(super) struct Search<'a> {
     failure: Option<Error>,
     /// Whether the name could not be resolved anew.
     name_failed: bool,
+    /// The parts of which Engage said that there are none, or told somebody else's: nothing held may
+    /// stand in for them.
+    denied: PartSet,
     /// The parts that the overview did not tell or was not allowed to.
     untold: PartSet,
     first_seen: FirstSight,
@@ -107,6 +110,7 @@ impl<'a> Search<'a> {
             failed: PartSet::EMPTY,
             failure: None,
             name_failed: false,
+            denied: PartSet::EMPTY,
             untold: PartSet::EMPTY,
             first_seen: FirstSight::NotYet,
             stored: false,
@@ -155,7 +159,7 @@ impl<'a> Search<'a> {
                 Proof::Wanted if self.failed.contains(Part::Profile) => return Err(self.give_up()),
                 Proof::Wanted => return Ok(Step::Wait(self.calls_for_proof(&name))),
             }
-            let freshness = name.provenance.freshness(now, &cache.policy);
+            let freshness = name.freshness(now, &cache.policy);
             if freshness >= Freshness::Expired && !self.name_failed {
                 return self.resolve(Some(id), now);
             }
@@ -307,6 +311,11 @@ impl<'a> Search<'a> {
                 self.settle(part.into(), error)?;
             }
             Err(error) => {
+                if let Error::Upstream(upstream) = &error
+                    && !upstream.allows_stale()
+                {
+                    self.denied.insert(part);
+                }
                 self.failed.insert(part);
                 self.failure.get_or_insert(error);
             }
@@ -370,24 +379,31 @@ impl<'a> Search<'a> {
             .inner
             .names
             .bears(&profile.data.names, &lookup.identifier);
+        let is_newer = profile.provenance.stamp > name.provenance.stamp;
+        // Of a name that it bore before, a newer profile's silence says enough.
+        let fell_silent = bears == Bears::Unknown && name.assured && is_newer;
+        let bears_no_more = bears == Bears::No || (fell_silent && !key.is_contact_id());
         let of_type = profile.data.is_of(lookup.contact_type.as_ref());
-        if bears != Bears::No && of_type {
+        if !bears_no_more && of_type {
             let assured = bears == Bears::Yes || key.is_contact_id();
             self.inner.cache.assure_name(key, name, assured);
             return Ok(Proof::Holds);
         }
-        if profile.provenance.stamp < name.provenance.stamp {
-            // The profile is older than the name: it may have changed in between.
+        // What may be an older copy than the name proves nothing: the contact must be asked.
+        let lags = profile.provenance.source == Source::Overview
+            && name.provenance.source == Source::Entity;
+        if lags || profile.provenance.stamp < name.provenance.stamp {
             return Ok(Proof::Wanted);
         }
         let learnt_now = name.provenance.stamp > self.question.arrival;
         let by_entity = name.provenance.source == Source::Entity || key.is_contact_id();
         if learnt_now && by_entity {
-            let error = if bears == Bears::No {
+            let error = if bears_no_more {
                 engage::Error::IdentityMismatch
             } else {
                 engage::Error::NotFound
             };
+            alarm(&error);
             return Err(error.into());
         }
         self.disown();

@@ -54,6 +54,10 @@ pub(crate) mod sync {
             self
         }
 
+        pub(crate) fn support_invalidation_closures(self) -> Self {
+            self
+        }
+
         #[expect(clippy::unused_self, reason = "moka's signature")]
         pub(crate) fn build(self) -> Cache<K, V> {
             Cache {
@@ -87,6 +91,14 @@ pub(crate) mod sync {
 
         pub(crate) fn invalidate_all(&self) {
             lock(&self.held).clear();
+        }
+
+        pub(crate) fn invalidate_entries_if(
+            &self,
+            predicate: impl Fn(&K, &V) -> bool,
+        ) -> Result<(), ()> {
+            lock(&self.held).retain(|key, value| !predicate(key, value));
+            Ok(())
         }
 
         pub(crate) fn entry(&self, key: K) -> Selected<'_, K, V> {

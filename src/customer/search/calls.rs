@@ -87,9 +87,9 @@ impl Search<'_> {
             calls.overview = Some(self.overview_of(id, from_overview, now));
         }
         // Cold and fresh at once: the overview first, which says whether there is such a contact.
-        let is_cold = held.parts.profile.is_none() && from_overview.contains(Part::Profile);
+        let is_cold = held.parts.held().is_empty() && !from_overview.is_empty();
         let at_once = if is_cold {
-            from_entity.without(tellable)
+            from_entity.without(tellable).without(self.question.fresh)
         } else {
             from_entity
         };
@@ -129,7 +129,7 @@ impl Search<'_> {
     pub(super) fn refresh(&self, held: &Held, name: Option<&Name>, plan: Plan, now: Tick) {
         let policy = &self.inner.cache.policy;
         let name_is_stale =
-            name.is_some_and(|name| name.provenance.freshness(now, policy) == Freshness::Stale);
+            name.is_some_and(|name| name.freshness(now, policy) == Freshness::Stale);
         let mut parts = plan.refresh.without(self.failed);
         if parts.is_empty() && !name_is_stale && !plan.ahead.is_empty() {
             // Nobody waits for it and nothing is stale yet: only where the budget has room to spare.

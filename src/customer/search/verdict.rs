@@ -63,7 +63,8 @@ impl Search<'_> {
         let mut degraded = PartSet::EMPTY;
         let mut stale_if_error = self.name_failed;
         for part in self.question.asked.iter() {
-            let may_stand_in = self.question.stale_if_error && !self.question.fresh.contains(part);
+            let may_stand_in = self.question.stale_if_error
+                && !self.question.fresh.union(self.denied).contains(part);
             let usable = held.parts.provenance(part).filter(|provenance| {
                 !missing.contains(part)
                     || (may_stand_in && provenance.freshness(now, policy) != Freshness::Dead)
@@ -93,7 +94,7 @@ impl Search<'_> {
     /// Whether the name could not be resolved anew and is too old to be followed all the same.
     fn is_name_too_old(&self, name: Option<&Name>, now: Tick) -> bool {
         let policy = &self.inner.cache.policy;
-        name.is_some_and(|name| match name.provenance.freshness(now, policy) {
+        name.is_some_and(|name| match name.freshness(now, policy) {
             Freshness::Fresh | Freshness::Stale => false,
             Freshness::Expired => !self.question.stale_if_error,
             Freshness::Dead => true,

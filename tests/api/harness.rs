@@ -20,7 +20,7 @@ use engage_bff::{
     clock::{Clock, ManualClock},
     config::{self, Config, Scope},
     customer::CustomerService,
-    domain::IdentifierKind,
+    domain::{ContactId, IdentifierKind},
     telemetry,
 };
 use engage_simulator::{Endpoint, Simulator, SimulatorClock};
@@ -130,6 +130,38 @@ impl TestApp {
         Answer::of(self.customer(key, query)).await
     }
 
+    /// A `GET /customer` by the till with a request `Cache-Control`.
+    pub(crate) async fn get_with(&self, query: &str, cache_control: &str) -> Answer {
+        let request = self.customer(TILL, query);
+        Answer::of(request.header("cache-control", cache_control)).await
+    }
+
+    /// A `GET /customer` by the till, under way in a task of its own: aborting it hangs up.
+    pub(crate) fn ask(&self, query: &str) -> JoinHandle<Answer> {
+        tokio::spawn(Answer::of(self.customer(TILL, query)))
+    }
+
+    /// Asks until the answer is as wanted: for what comes in the background. Fails after ten seconds.
+    #[track_caller]
+    pub(crate) fn get_until(
+        &self,
+        query: &str,
+        wanted: impl Fn(&Answer) -> bool,
+    ) -> impl Future<Output = Answer> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let mut ticks = tokio::time::interval(Duration::from_millis(2));
+            for _ in 0..5000 {
+                let answer = self.get(query).await;
+                if wanted(&answer) {
+                    return answer;
+                }
+                ticks.tick().await;
+            }
+            panic!("it never came to pass: {caller}");
+        }
+    }
+
     /// The request of a `GET /customer` by the client with that key.
     pub(crate) fn customer(&self, key: &str, query: &str) -> RequestBuilder {
         self.request(&format!("/customer?{query}"))
@@ -152,6 +184,17 @@ impl TestApp {
             .post(format!("http://{}/customer/lookup", self.address))
             .header("x-api-key", key)
             .header("content-type", "application/json")
+    }
+
+    /// A `HEAD /customer` by the till.
+    pub(crate) async fn head(&self, query: &str) -> Answer {
+        let url = format!("http://{}/customer?{query}", self.address);
+        Answer::of(self.client.head(url).header("x-api-key", TILL)).await
+    }
+
+    /// The answer to a request that was built by hand.
+    pub(crate) async fn execute(&self, request: reqwest::Request) -> Answer {
+        Answer::of(RequestBuilder::from_parts(self.client.clone(), request)).await
     }
 
     /// How often Engage's overview was asked.
@@ -253,6 +296,27 @@ impl Answer {
         self
     }
 
+    /// That stale data stands in for what Engage failed to tell.
+    #[track_caller]
+    pub(crate) fn assert_stale_if_error(&self) -> &Self {
+        self.assert_ok().assert_hit();
+        let status = self.header("cache-status");
+        assert!(status.ends_with("; detail=stale-if-error"), "{status}");
+        self
+    }
+
+    /// The `ttl` of `Cache-Status`.
+    #[track_caller]
+    pub(crate) fn ttl(&self) -> i64 {
+        let status = self.header("cache-status");
+        let ttl = status
+            .split("; ")
+            .find_map(|part| part.strip_prefix("ttl="));
+        ttl.unwrap_or_else(|| panic!("no ttl in {status}"))
+            .parse()
+            .expect("a number")
+    }
+
     /// That it was answered from memory.
     #[track_caller]
     pub(crate) fn assert_hit(&self) -> &Self {
@@ -273,7 +337,7 @@ fn config() -> Config {
     config.engage.requests_per_second = 1_000_000.0;
     config.engage.burst = 1_000_000;
     config.engage.max_concurrency = 1000;
-    config.telemetry.log = "trace".to_owned();
+    "trace".clone_into(&mut config.telemetry.log);
     let digest = |client: &str| {
         let (_, digest) = DIGESTS
             .iter()
@@ -348,5 +412,36 @@ pub(crate) fn until(mut condition: impl FnMut() -> bool) -> impl Future<Output =
             ticks.tick().await;
         }
         panic!("it never came to pass: {caller}");
+    }
+}
+
+/// A value as it is written into a query: every byte but letters and digits escaped.
+pub(crate) fn escaped(value: &str) -> String {
+    use std::fmt::Write as _;
+
+    let mut text = String::new();
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            text.push(char::from(byte));
+        } else {
+            write!(text, "%{byte:02X}").expect("writing to a String does not fail");
+        }
+    }
+    text
+}
+
+/// The contact id of that text.
+#[track_caller]
+pub(crate) fn id(text: &str) -> ContactId {
+    ContactId::parse(text).expect("a contact id")
+}
+
+/// Lets requests that were sent arrive: nothing outside tells that they did. Everything runs on the
+/// test's one thread, so a number of turns is enough however slow the machine is.
+pub(crate) async fn arrive() {
+    let mut ticks = tokio::time::interval(Duration::from_millis(1));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    for _ in 0..50 {
+        ticks.tick().await;
     }
 }

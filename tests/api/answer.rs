@@ -1,0 +1,217 @@
+//! What the customer answer tells: names and numbers exact, times in UTC, contactability as far as it is
+//! known.
+
+use engage_simulator::{
+    Endpoint, VoucherSeed,
+    people::{ALVA, BO, CIM},
+};
+use serde_json::{Value, json};
+
+use crate::harness::TestApp;
+
+const VOUCHER: &str = "8d31c000-2009-4c22-b002-b2d200c00009";
+
+#[tokio::test]
+async fn alva_is_told_whole() {
+    let app = TestApp::spawn().await;
+    let answer = app.get(&format!("email={}", ALVA.email)).await.json();
+    let expected = json!({
+        "contactId": ALVA.id,
+        "contactType": "Member",
+        "preferences": {"acceptsEmail": true, "acceptsSms": true, "acceptsPostal": false},
+        "consents": [
+            {"id": "memberTerms", "given": true, "date": "2024-04-09T12:00:00.000Z"},
+            {"id": "profiling", "given": false, "date": "2025-01-16T12:00:00.000Z"},
+        ],
+        "audiences": [
+            {"id": "a11d0000-0000-4000-8000-ffff006a0001", "name": "Svenska medlemmar"},
+            {"id": "a11d0001-0000-4000-8000-aaaa006c0002", "name": "Gold"},
+        ],
+        "contactability": {
+            "email": {"address": ALVA.email, "status": "ok", "accepted": true, "warnings": []},
+            "sms": {"number": ALVA.phone, "status": "ok", "accepted": true, "warnings": []},
+            "postal": {"status": "ok", "accepted": false, "warnings": []},
+        },
+        "points": {"balance": 317.5, "accounts": [
+            {"definitionId": "1", "balance": 317.5, "pending": 40, "expiresOn": "2026-12-31T12:00:00.000Z"},
+            {"definitionId": "2", "balance": 0, "pending": 0, "expiresOn": null},
+        ]},
+        "degraded": [],
+    });
+    for (key, expected) in expected.as_object().expect("an object") {
+        assert_eq!(&answer[key], expected, "{key}");
+    }
+    let profile = json!({
+        "firstName": "Alva", "lastName": "Testsson", "email": ALVA.email, "mobilePhone": ALVA.phone,
+        "address": {"street": "Provgatan 12", "careOf": null, "zipCode": "123 45", "city": "Exempelstad", "countryCode": "SE"},
+        "birthDay": "1985-07-09", "language": "sv", "memberNumber": ALVA.member_number,
+        "level": {"name": "Gold", "expiresOn": "2027-02-28T12:00:00.000Z", "pointsToNext": 1250.5},
+        "homeStore": {"id": "11c0a1b2-7d3e-4a5f-9b60-b1aa00000101", "name": "Exempelstad City", "externalId": "1001"},
+        "memberSince": "2024-04-09T12:00:00.000Z",
+    });
+    for (key, expected) in profile.as_object().expect("an object") {
+        assert_eq!(&answer["profile"][key], expected, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn numbers_leave_exactly_as_engage_wrote_them() {
+    let app = TestApp::spawn().await;
+    app.engage
+        .contact(ALVA.id)
+        .points("0.1")
+        .points_of(2, "12345678901234567890.12345")
+        .add_voucher(VoucherSeed::worth("250.0000", "SEK").id(VOUCHER));
+    let query = format!("email={}", ALVA.email);
+    for query in [query.clone(), format!("{query}&fresh=all")] {
+        let answer = app.get(&query).await;
+        let text = answer.assert_ok().text();
+        for exact in [
+            r#""points":{"balance":0.1,"#,
+            r#""balance":12345678901234567890.12345,"#,
+            r#"{"amount":250.0000,"currency":"SEK"}"#,
+            r#"{"amount":148.5,"currency":"NOK"}"#,
+            r#"{"amount":95.5,"currency":"NOK"}"#,
+            r#""pointsToNext":1250.5"#,
+        ] {
+            assert!(text.contains(exact), "{exact} in {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn times_leave_in_utc_with_milliseconds_and_times_without_a_zone_are_swedish() {
+    let app = TestApp::spawn().await;
+    for (written, told) in [
+        ("2026-12-31T07:12:44+01:00", "2026-12-31T06:12:44.000Z"),
+        (
+            "2026-12-31T07:12:44.1234567+01:00",
+            "2026-12-31T06:12:44.123Z",
+        ),
+        ("2026-12-31T06:12:44.123Z", "2026-12-31T06:12:44.123Z"),
+        ("2026-12-31T06:12:44Z", "2026-12-31T06:12:44.000Z"),
+        ("2026-12-31T07:12:44", "2026-12-31T06:12:44.000Z"),
+        ("2026-12-31T07:12:44.12345", "2026-12-31T06:12:44.123Z"),
+        ("2027-07-01T00:00:00", "2027-06-30T22:00:00.000Z"),
+    ] {
+        let voucher = VoucherSeed::worth("1", "SEK")
+            .id(VOUCHER)
+            .expires_on(written);
+        app.engage.contact(BO.id).add_voucher(voucher);
+        let answer = app
+            .get(&format!(
+                "contactId={}&fresh=vouchers&parts=vouchers",
+                BO.id
+            ))
+            .await;
+        assert_eq!(answer.at("/vouchers/0/expiresOn"), told, "{written}");
+        app.engage.contact(BO.id).remove_voucher(VOUCHER);
+    }
+}
+
+#[tokio::test]
+async fn another_zone_may_be_configured_for_times_without_one() {
+    let app = TestApp::with(|config| config.engage.time_zone = "Europe/Helsinki".to_owned()).await;
+    let voucher = VoucherSeed::worth("1", "SEK").expires_on("2026-12-31T07:12:44");
+    app.engage.contact(BO.id).add_voucher(voucher);
+    let answer = app
+        .get(&format!(
+            "contactId={}&fresh=vouchers&parts=vouchers",
+            BO.id
+        ))
+        .await;
+    let expected = "2026-12-31T05:12:44.000Z";
+    assert_eq!(answer.at("/vouchers/0/expiresOn"), expected);
+}
+
+#[tokio::test]
+async fn balances_of_different_definitions_are_never_summed() {
+    let app = TestApp::spawn().await;
+    let query = |id: &str| format!("contactId={id}&parts=points&fresh=points");
+    // The default definition's, though there are two.
+    app.engage.contact(ALVA.id).points_of(2, "1000");
+    let answer = app.get(&query(ALVA.id)).await;
+    assert_eq!(answer.at("/points/balance"), json!(317.5));
+    // The only account's, whichever it is.
+    app.engage.contact(BO.id).points_of(7, "70");
+    let answer = app.get(&query(BO.id)).await;
+    assert_eq!(answer.at("/points/balance"), json!(70));
+    // Two, and neither is the default.
+    app.engage.contact(BO.id).points_of(8, "80");
+    let answer = app.get(&query(BO.id)).await;
+    assert_eq!(answer.at("/points/balance"), Value::Null);
+    assert_eq!(
+        answer.at("/points/accounts").as_array().map(Vec::len),
+        Some(2)
+    );
+}
+
+#[tokio::test]
+async fn an_address_is_missing_malformed_warned_about_or_ok() {
+    let app = TestApp::spawn().await;
+    let query = format!("contactId={}&parts=none", CIM.id);
+    let cim = app.get(&query).await;
+    assert_eq!(
+        cim.at("/contactability/email"),
+        json!({"address": CIM.email, "status": "warned", "accepted": false, "warnings":
+               [{"id": "invalidEmail", "message": "The e-mail address has bounced"}]})
+    );
+    assert_eq!(cim.at("/contactability/sms/status"), "ok");
+    assert_eq!(cim.at("/contactability/sms/warnings"), json!([]));
+    assert_eq!(cim.at("/contactability/postal/status"), "missing");
+    for (email, status) in [
+        (json!(null), "missing"),
+        (json!("  "), "missing"),
+        (json!("cim.ovan(at)example.com"), "malformed"),
+        (json!("cim@example.com"), "warned"),
+    ] {
+        app.engage.contact(CIM.id).attribute("email", email.clone());
+        let answer = app.get(&format!("{query}&fresh=profile")).await;
+        assert_eq!(answer.at("/contactability/email/status"), status, "{email}");
+    }
+    let warnings =
+        json!([{"id": "phoneInvalid", "message": null}, {"id": null, "message": "E-mail?"}]);
+    app.engage
+        .contact(CIM.id)
+        .attribute("mobilePhone", json!("12"))
+        .warnings(warnings)
+        .preferences(json!({"acceptsSms": true}));
+    app.customers.purge_everything();
+    let answer = app.get(&query).await;
+    assert_eq!(
+        answer.at("/contactability/sms"),
+        json!({"number": "12", "status": "malformed", "accepted": true,
+               "warnings": [{"id": "phoneInvalid", "message": null}]})
+    );
+    assert_eq!(answer.at("/contactability/email/status"), "warned");
+    app.engage
+        .contact(CIM.id)
+        .attribute("mobilePhone", json!(CIM.phone))
+        .attribute("city", json!("Testås"))
+        .warnings(json!([]));
+    app.customers.purge_everything();
+    let answer = app.get(&query).await;
+    for (way, status) in [("email", "ok"), ("sms", "ok"), ("postal", "ok")] {
+        assert_eq!(answer.at(&format!("/contactability/{way}/status")), status);
+    }
+}
+
+#[tokio::test]
+async fn by_post_the_answer_is_the_same_as_by_get() {
+    let app = TestApp::spawn().await;
+    let got = app.get(&format!("email={}", ALVA.email)).await;
+    let posted = app
+        .lookup(json!({"email": ALVA.email, "contactType": "Member"}))
+        .await;
+    posted.assert_ok().assert_hit();
+    assert_eq!(posted.json(), got.json());
+    let some = app
+        .lookup(json!({"contactId": ALVA.id, "parts": ["points"], "fresh": ["points"]}))
+        .await;
+    assert_eq!(some.assert_ok().at("/vouchers"), Value::Null);
+    assert_eq!(app.engage.calls(Endpoint::PointAccounts), 2);
+    let none = app
+        .lookup(json!({"contactId": ALVA.id, "parts": [], "fresh": []}))
+        .await;
+    assert_eq!(none.assert_ok().at("/points"), Value::Null);
+}

@@ -1,0 +1,198 @@
+//! What callers with the `fresh` scope may ask of the cache: `no-cache`, `max-age`, `only-if-cached`,
+//! `stale-if-error=0`. From others it is ignored.
+
+use std::time::Duration;
+
+use engage_simulator::{Endpoint, Fault, people::ALVA};
+use serde_json::json;
+
+use crate::harness::{Answer, READER, TILL, TestApp};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn alva() -> String {
+    format!("email={}", ALVA.email)
+}
+
+fn busy() -> Fault {
+    Fault::Status(500, json!({"message": "busy"}))
+}
+
+async fn as_reader(app: &TestApp, query: &str, cache_control: &str) -> Answer {
+    let request = app.customer(READER, query);
+    Answer::of(request.header("cache-control", cache_control)).await
+}
+
+#[tokio::test]
+async fn no_cache_means_fresh_all() {
+    let app = TestApp::spawn().await;
+    app.engage.set_overview_lag(Duration::from_secs(600));
+    app.get(&alva()).await.assert_ok();
+    app.engage.contact(ALVA.id).points("1.25");
+    app.engage.reset_log();
+    let fresh = app.get_with(&alva(), "no-cache").await;
+    fresh
+        .assert_ok()
+        .assert_cache_status("engage-bff; fwd=request; stored");
+    assert_eq!(fresh.at("/points/balance"), json!(1.25));
+    assert_eq!(app.engage.total_calls(), 4);
+    assert_eq!(app.overviews(), 0);
+}
+
+#[tokio::test]
+async fn no_cache_reaches_only_the_parts_asked_for() {
+    let app = TestApp::spawn().await;
+    let query = format!("{}&parts=none", alva());
+    app.get(&query).await.assert_ok();
+    app.engage.reset_log();
+    app.get_with(&query, "no-cache").await.assert_ok();
+    assert_eq!(app.engage.calls(Endpoint::Contact), 1);
+    assert_eq!(app.engage.total_calls(), 1);
+}
+
+#[tokio::test]
+async fn max_age_sets_how_old_an_answer_may_be() {
+    let app = TestApp::spawn().await;
+    app.get(&alva()).await.assert_ok();
+    app.advance(20 * SECOND);
+    app.get_with(&alva(), "max-age=20")
+        .await
+        .assert_ok()
+        .assert_hit();
+    app.engage.reset_log();
+    let newer = app.get_with(&alva(), "max-age=19").await;
+    newer
+        .assert_ok()
+        .assert_cache_status("engage-bff; fwd=request; stored");
+    assert_eq!(newer.header("age"), "0");
+    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.engage.total_calls(), 2);
+    app.get_with(&alva(), "max-age=0")
+        .await
+        .assert_ok()
+        .assert_hit();
+}
+
+#[tokio::test]
+async fn what_engage_was_asked_for_the_request_satisfies_any_max_age() {
+    let app = TestApp::spawn().await;
+    let query = format!("{}&parts=none", alva());
+    let hold = app.engage.hold(Endpoint::Overview);
+    let request = app.customer(TILL, &query);
+    let asked = tokio::spawn(Answer::of(request.header("cache-control", "max-age=1")));
+    app.engage.wait_for_calls(Endpoint::Overview, 1).await;
+    app.advance(2 * SECOND);
+    hold.release();
+    let answer = asked.await.expect("an answer");
+    answer
+        .assert_ok()
+        .assert_cache_status("engage-bff; fwd=miss; stored");
+    assert_eq!(app.overviews(), 1);
+}
+
+#[tokio::test]
+async fn where_engage_fails_max_age_yields_to_what_is_held() {
+    let app = TestApp::spawn().await;
+    app.get(&alva()).await.assert_ok();
+    app.advance(20 * SECOND);
+    app.engage.fault(Endpoint::All, busy());
+    let held = app.get_with(&alva(), "max-age=10").await;
+    held.assert_stale_if_error();
+    assert_eq!(held.at("/degraded"), json!([]));
+    app.get_with(&alva(), "max-age=10, stale-if-error=0")
+        .await
+        .assert_problem(502, "UpstreamFailed");
+}
+
+#[tokio::test]
+async fn stale_if_error_0_wants_the_error() {
+    let app = TestApp::spawn().await;
+    let query = format!("{}&parts=none", alva());
+    app.get(&query).await.assert_ok();
+    app.advance(90 * SECOND);
+    app.engage.fault(Endpoint::All, busy());
+    app.get_with(&query, "stale-if-error=0")
+        .await
+        .assert_problem(502, "UpstreamFailed");
+    app.get(&query).await.assert_stale_if_error();
+    app.engage.clear_faults();
+    app.get_with(&query, "stale-if-error=0").await.assert_ok();
+}
+
+#[tokio::test]
+async fn stale_if_error_0_leaves_a_part_that_fails_empty() {
+    let app = TestApp::spawn().await;
+    app.get(&alva()).await.assert_ok();
+    app.advance(90 * SECOND);
+    app.engage.fault(Endpoint::PointAccounts, busy());
+    let answer = app.get_with(&alva(), "stale-if-error=0").await;
+    assert_eq!(answer.assert_ok().at("/points"), json!(null));
+    assert_eq!(answer.at("/degraded"), json!(["points"]));
+}
+
+#[tokio::test]
+async fn only_if_cached_never_asks_engage() {
+    let app = TestApp::spawn().await;
+    app.get_with(&alva(), "only-if-cached")
+        .await
+        .assert_problem(504, "NotCached");
+    assert_eq!(app.engage.total_calls(), 0);
+    app.get(&alva()).await.assert_ok();
+    let calls = app.engage.total_calls();
+    app.get_with(&alva(), "only-if-cached")
+        .await
+        .assert_ok()
+        .assert_hit();
+    app.advance(30 * SECOND);
+    app.get_with(&alva(), "only-if-cached, max-age=10")
+        .await
+        .assert_problem(504, "NotCached");
+    // Stale, yet within its window: served, and not even refreshed.
+    app.get_with(&alva(), "only-if-cached")
+        .await
+        .assert_ok()
+        .assert_hit();
+    app.advance(60 * SECOND);
+    app.get_with(&alva(), "only-if-cached")
+        .await
+        .assert_problem(504, "NotCached");
+    crate::harness::arrive().await;
+    assert_eq!(app.engage.total_calls(), calls);
+}
+
+#[tokio::test]
+async fn only_if_cached_and_a_part_that_is_not_held_is_not_cached() {
+    let app = TestApp::spawn().await;
+    app.get(&format!("{}&parts=none", alva())).await.assert_ok();
+    app.get_with(&format!("{}&parts=points", alva()), "only-if-cached")
+        .await
+        .assert_problem(504, "NotCached");
+    app.get_with(&format!("{}&parts=vouchers", alva()), "only-if-cached")
+        .await
+        .assert_ok()
+        .assert_hit();
+    assert_eq!(app.engage.total_calls(), 1);
+}
+
+#[tokio::test]
+async fn without_the_scope_request_directives_are_ignored() {
+    let app = TestApp::spawn().await;
+    as_reader(&app, &alva(), "only-if-cached")
+        .await
+        .assert_ok()
+        .assert_cache_status("engage-bff; fwd=miss; stored");
+    app.advance(20 * SECOND);
+    let calls = app.engage.total_calls();
+    for directive in ["no-cache", "max-age=0", "no-cache, max-age=0"] {
+        as_reader(&app, &alva(), directive)
+            .await
+            .assert_ok()
+            .assert_hit();
+    }
+    assert_eq!(app.engage.total_calls(), calls);
+    app.advance(70 * SECOND);
+    app.engage.fault(Endpoint::All, busy());
+    as_reader(&app, &alva(), "stale-if-error=0")
+        .await
+        .assert_stale_if_error();
+}

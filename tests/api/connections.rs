@@ -1,0 +1,174 @@
+//! Connections that are slow, idle, too many or read nothing, and the shutdown. Raw sockets; the only
+//! waits are the configured time-outs.
+
+use std::{io, time::Duration};
+
+use engage_bff::config::Config;
+use engage_simulator::{Endpoint, people::ALVA};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::{
+    harness::TestApp,
+    wire::{LIVEZ, PATIENCE, answer, answers, connect, customer, rest},
+};
+
+/// A time-out that is short enough to be waited for.
+const SHORT: Duration = Duration::from_millis(200);
+
+/// Little time for a head, much for idling.
+pub(crate) fn with_short_head(config: &mut Config) {
+    config.server.header_timeout = SHORT;
+    config.server.idle_timeout = PATIENCE * 10;
+}
+
+#[tokio::test]
+async fn half_a_head_ends_the_connection_when_its_time_is_up() {
+    let app = TestApp::with(with_short_head).await;
+    let mut stream = connect(&app).await;
+    stream.write_all(b"GET /livez HT").await.expect("sent");
+    assert_eq!(answers(&rest(&mut stream).await), 0);
+    // The same after an answer.
+    let mut stream = connect(&app).await;
+    stream.write_all(LIVEZ.as_bytes()).await.expect("sent");
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200 "));
+    stream.write_all(b"G").await.expect("sent");
+    assert_eq!(answers(&rest(&mut stream).await), 0);
+}
+
+#[tokio::test]
+async fn a_head_that_dribbles_gains_no_time_by_it() {
+    let app = TestApp::with(with_short_head).await;
+    let mut stream = connect(&app).await;
+    stream
+        .write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\nX-Long: ")
+        .await
+        .expect("sent");
+    let (mut reading, mut writing) = stream.split();
+    let mut ticks = tokio::time::interval(SHORT / 10);
+    let dribble = async {
+        loop {
+            ticks.tick().await;
+            if writing.write_all(b"a").await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    let mut end = Vec::new();
+    let ended = timeout(PATIENCE, async {
+        tokio::select! {
+            end = reading.read_to_end(&mut end) => { let _ = end; },
+            () = dribble => {},
+        }
+    });
+    ended.await.expect("the service hangs up");
+    assert_eq!(end, b"");
+}
+
+#[tokio::test]
+async fn an_idle_connection_outlives_the_time_for_a_head_and_ends_with_its_own() {
+    let app = TestApp::with(with_short_head).await;
+    let mut stream = connect(&app).await;
+    for request in [LIVEZ.to_owned(), customer(""), LIVEZ.to_owned()] {
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200 "));
+        let hung_up = timeout(SHORT * 3, stream.read_u8()).await;
+        assert!(hung_up.is_err(), "hung up after {hung_up:?}");
+    }
+    let app = TestApp::with(|config| config.server.idle_timeout = SHORT).await;
+    let mut stream = connect(&app).await;
+    stream.write_all(LIVEZ.as_bytes()).await.expect("sent");
+    assert_eq!(answers(&rest(&mut stream).await), 1);
+    let mut silent = connect(&app).await;
+    assert_eq!(rest(&mut silent).await, "");
+}
+
+#[tokio::test]
+async fn a_slow_answer_of_engage_is_nothing_that_the_client_pays_for() {
+    let app = TestApp::with(|config| {
+        config.server.header_timeout = SHORT;
+        config.server.idle_timeout = SHORT;
+        config.server.write_timeout = SHORT;
+    })
+    .await;
+    let hold = app.engage.hold(Endpoint::Overview);
+    let mut stream = connect(&app).await;
+    stream
+        .write_all(customer("").as_bytes())
+        .await
+        .expect("sent");
+    app.engage.wait_for_calls(Endpoint::Overview, 1).await;
+    let early = timeout(SHORT * 3, stream.read_u8()).await;
+    assert!(early.is_err(), "{early:?}");
+    hold.release();
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn whoever_takes_no_answer_loses_the_connection() {
+    let app = TestApp::with(|config| config.server.write_timeout = SHORT).await;
+    app.get(&format!("contactId={}", ALVA.id)).await.assert_ok();
+    let mut stream = connect(&app).await;
+    let request = customer("").repeat(100);
+    let flood = async {
+        loop {
+            // Nothing is read, so at last nothing more is taken either.
+            if let Err(error) = stream.write_all(request.as_bytes()).await {
+                return error.kind();
+            }
+        }
+    };
+    let end = timeout(PATIENCE, flood)
+        .await
+        .expect("the service hangs up");
+    let expected = [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe];
+    assert!(expected.contains(&end), "{end:?}");
+}
+
+#[tokio::test]
+async fn beyond_the_connections_at_once_others_wait_for_one_to_end() {
+    let app = TestApp::with(|config| config.server.max_connections = 1).await;
+    let mut first = connect(&app).await;
+    first.write_all(LIVEZ.as_bytes()).await.expect("sent");
+    answer(&mut first).await;
+    let mut second = connect(&app).await;
+    second.write_all(LIVEZ.as_bytes()).await.expect("sent");
+    let early = timeout(SHORT, second.read_u8()).await;
+    assert!(early.is_err(), "{early:?}");
+    drop(first);
+    assert!(answer(&mut second).await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn a_shutdown_finishes_what_is_under_way_and_takes_nothing_new() {
+    let app = TestApp::spawn().await;
+    let hold = app.engage.hold(Endpoint::Overview);
+    let mut idle = connect(&app).await;
+    idle.write_all(LIVEZ.as_bytes()).await.expect("sent");
+    answer(&mut idle).await;
+    let mut busy = connect(&app).await;
+    busy.write_all(customer("").as_bytes()).await.expect("sent");
+    app.engage.wait_for_calls(Endpoint::Overview, 1).await;
+    app.begin_stop();
+    assert_eq!(rest(&mut idle).await, "");
+    assert!(TcpStream::connect(app.address).await.is_err());
+    hold.release();
+    let text = rest(&mut busy).await;
+    assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+    assert!(text.to_lowercase().contains("connection: close"), "{text}");
+    app.stop().await.expect("everything was finished");
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_no_longer_than_its_grace() {
+    let app = TestApp::with(|config| config.server.shutdown_grace = SHORT).await;
+    let _hold = app.engage.hold(Endpoint::Overview);
+    let mut busy = connect(&app).await;
+    busy.write_all(customer("").as_bytes()).await.expect("sent");
+    app.engage.wait_for_calls(Endpoint::Overview, 1).await;
+    let stopped = timeout(PATIENCE, app.stop()).await;
+    assert!(stopped.expect("it stops").is_err());
+}

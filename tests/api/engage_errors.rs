@@ -1,0 +1,323 @@
+//! What Engage's refusals, faults and delays become: each with its code, nothing of Engage's words, and
+//! nothing remembered that is not about the identifier.
+
+use std::time::Duration;
+
+use engage_simulator::{
+    CustomKey, Endpoint, Fault,
+    people::{ALVA, BO, CIM, DINA, DORA},
+};
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, SHOP, TestApp, until};
+
+fn alva() -> String {
+    format!("contactId={}", ALVA.id)
+}
+
+/// An overview as Engage would answer it, with these values.
+fn overview(id: &Value, email: &str, contact_type: &str) -> String {
+    let answer = json!({
+        "id": id, "attributes": {"email": email}, "meta": {"contactType": contact_type},
+        "audiences": [], "promotions": [], "rewardVouchers": [],
+    });
+    answer.to_string()
+}
+
+#[tokio::test]
+async fn engages_400s_are_passed_on_with_their_code_and_without_their_words() {
+    let app = TestApp::spawn().await;
+    for code in [
+        "InvalidEmailAddress",
+        "InvalidPhoneNumber",
+        "InvalidSocialSecurityNumber",
+        "InvalidContactType",
+        "InvalidContactId",
+        "InvalidSearchQuery",
+        "SomethingThatEngageAddedLater",
+    ] {
+        let refusal = json!({"errorCode": code, "message": format!("no {}", ALVA.email)});
+        app.engage
+            .fault_times(Endpoint::Overview, Fault::Status(400, refusal), 1);
+        let answer = app.get(&alva()).await;
+        answer.assert_problem(400, code);
+        assert!(!answer.text().contains("alva"), "{}", answer.text());
+        app.customers.purge_everything();
+        app.customers.end_negatives();
+    }
+    for body in [
+        json!("Bad Request"),
+        json!({"message": "no code"}),
+        json!({"errorCode": ALVA.email}),
+        json!({"errorCode": "x".repeat(65)}),
+        json!({"errorCode": 7}),
+        json!({"errorCode": ""}),
+        json!([]),
+    ] {
+        app.engage
+            .fault_times(Endpoint::Overview, Fault::Status(400, body), 1);
+        let answer = app.get(&alva()).await;
+        answer.assert_problem(502, "UpstreamFailed");
+        assert!(!answer.text().contains("alva"), "{}", answer.text());
+    }
+    app.get(&alva()).await.assert_ok();
+}
+
+#[tokio::test]
+async fn nobody_is_a_404_and_several_are_a_409_that_does_not_say_who() {
+    let app = TestApp::spawn().await;
+    app.get("email=nobody%40example.com")
+        .await
+        .assert_problem(404, "ContactNotFound");
+    let several = app.get(&format!("email={}", DORA.email)).await;
+    several.assert_problem(409, "MultipleMatches");
+    let told = format!("{}{:?}", several.text(), several.headers);
+    for secret in [DORA.id, DINA.id, DORA.email, DORA.phone, "Delad"] {
+        assert!(!told.contains(secret), "{told}");
+    }
+    assert_eq!(app.engage.total_calls(), 2);
+}
+
+#[tokio::test]
+async fn faults_of_engage_are_a_502_that_is_not_remembered() {
+    let text = |status: u16, text: &str| Fault::Status(status, json!(text));
+    let body = |body: &str| Fault::Body(body.to_owned());
+    let without_id = json!({"attributes": {}, "meta": {}}).to_string();
+    let half_id = overview(&json!(&ALVA.id[..35]), ALVA.email, "Member");
+    let failed = "UpstreamFailed";
+    let invalid = "UpstreamInvalid";
+    let known = json!({"errorCode": "InvalidEmailAddress"});
+    let app = TestApp::spawn().await;
+    for (fault, code) in [
+        (text(401, "Unauthorized"), "UpstreamUnauthorized"),
+        (Fault::Status(401, known.clone()), "UpstreamUnauthorized"),
+        (text(403, "Forbidden"), "UpstreamForbidden"),
+        (text(500, "An error has occurred."), failed),
+        (Fault::Status(500, known.clone()), failed),
+        (text(503, "busy"), failed),
+        (Fault::Status(422, known), failed),
+        (text(405, "no"), failed),
+        (text(302, "elsewhere"), failed),
+        (Fault::Html502, failed),
+        (Fault::ResetBeforeBody, failed),
+        (Fault::ResetMidBody, failed),
+        (text(404, "Not Found"), failed),
+        (
+            Fault::Status(404, json!({"message": "no such route"})),
+            failed,
+        ),
+        (Fault::Status(404, json!({"errorCode": "NotFound"})), failed),
+        (Fault::HtmlOk200, invalid),
+        (Fault::WrongContentType, invalid),
+        (Fault::TruncatedJson, invalid),
+        (Fault::Empty200, invalid),
+        (text(204, ""), invalid),
+        (body("[]"), invalid),
+        (body("null"), invalid),
+        (body("\"text\""), invalid),
+        (body("{\"id\": NaN}"), invalid),
+        (body(&" ".repeat(2 << 20)), invalid),
+        (body(&"[".repeat(100_000)), invalid),
+        (body(&without_id), invalid),
+        (body(&overview(&Value::Null, ALVA.email, "Member")), invalid),
+        (body(&overview(&json!(7), ALVA.email, "Member")), invalid),
+        (body(&half_id), invalid),
+        (body(&json!({"id": ALVA.id}).to_string()), invalid),
+    ] {
+        let what = format!("{fault:?}").chars().take(80).collect::<String>();
+        app.engage.fault(Endpoint::Overview, fault);
+        let answer = app.get(&alva()).await;
+        assert_eq!(answer.status, 502, "{what}: {}", answer.text());
+        answer.assert_problem(502, code);
+        app.engage.clear_faults();
+        app.advance(Duration::from_secs(60));
+        let healed = app.get(&alva()).await;
+        assert_eq!(healed.status, 200, "{what}: {}", healed.text());
+        app.customers.purge_everything();
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_without_a_custom_key_is_a_502_that_keeps_engages_code() {
+    let app = TestApp::spawn().await;
+    app.engage.custom_key(CustomKey::Off);
+    app.get("customKey=100001")
+        .await
+        .assert_problem(502, "InvalidSystemConfiguration");
+}
+
+#[tokio::test]
+async fn a_key_that_engage_refuses_or_restricts_is_told_as_engages_fault() {
+    let app = TestApp::with(|config| config.engage.api_key = Some("old-key".into())).await;
+    app.get(&alva())
+        .await
+        .assert_problem(502, "UpstreamUnauthorized");
+    let app = TestApp::spawn().await;
+    app.engage.forbid(true);
+    app.get(&alva())
+        .await
+        .assert_problem(502, "UpstreamForbidden");
+}
+
+#[tokio::test]
+async fn an_answer_about_somebody_else_is_a_502_and_nothing_of_it_is_kept_or_told() {
+    let wrong = |id: &str| Fault::WrongContact(id.to_owned());
+    let alva_id = json!(ALVA.id);
+    for (ask, fault) in [
+        (json!({"contactId": ALVA.id}), wrong(BO.id)),
+        (json!({"email": ALVA.email}), wrong(CIM.id)),
+        (json!({"mobilePhone": ALVA.phone}), wrong(CIM.id)),
+        (json!({"customKey": ALVA.member_number}), wrong(DORA.id)),
+        (
+            json!({"socialSecurityNumber": ALVA.national_id}),
+            wrong(DORA.id),
+        ),
+        (json!({"any": ALVA.email}), wrong(CIM.id)),
+        (
+            json!({"email": ALVA.email}),
+            Fault::Body(overview(&alva_id, CIM.email, "Member")),
+        ),
+    ] {
+        let app = TestApp::spawn().await;
+        app.engage.fault_times(Endpoint::Overview, fault, 1);
+        let mut ask = ask;
+        ask["parts"] = json!([]);
+        let answer = app.lookup(ask.clone()).await;
+        answer.assert_problem(502, "IdentityMismatch");
+        for secret in [BO.id, BO.email, CIM.id, CIM.email, DORA.id, "Cim", "Dora"] {
+            assert!(!answer.text().contains(secret), "{}", answer.text());
+        }
+        assert_eq!(app.customers.counts().records, 0, "{ask}");
+        let right = app.lookup(ask).await;
+        assert_eq!(right.assert_ok().at("/contactId"), ALVA.id);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_another_contact_type_is_nobody() {
+    let app = TestApp::spawn().await;
+    let other = overview(&json!(ALVA.id), ALVA.email, "Contact");
+    app.engage.fault(Endpoint::Overview, Fault::Body(other));
+    for query in [
+        format!("email={}", ALVA.email),
+        format!("{}&contactType=Member", alva()),
+    ] {
+        app.get(&query).await.assert_problem(404, "ContactNotFound");
+    }
+}
+
+#[tokio::test]
+async fn points_of_somebody_else_are_not_shown() {
+    let app = TestApp::spawn().await;
+    let account = json!([{"contactId": BO.id, "definitionId": 1, "balance": 99}]).to_string();
+    app.engage
+        .fault(Endpoint::PointAccounts, Fault::Body(account));
+    let answer = app.get(&alva()).await;
+    assert_eq!(answer.assert_ok().at("/points"), Value::Null);
+    assert_eq!(answer.at("/degraded"), json!(["points"]));
+}
+
+#[tokio::test]
+async fn a_429_of_engage_pauses_all_calls_as_long_as_it_says() {
+    for (retry_after, told) in [
+        (Some("7"), 7..=7),
+        (Some("Mon, 23 Nov 2026 12:00:30 GMT"), 30..=30),
+        (Some("3600"), 60..=60),
+        (Some("18446744073709551615"), 60..=60),
+        (Some("Mon, 23 Nov 2026 11:00:00 GMT"), 1..=30),
+        (Some("soon"), 1..=30),
+        (Some("-5"), 1..=30),
+        (None, 1..=30),
+    ] {
+        let app = TestApp::spawn().await;
+        let asked = format!("{}&parts=none", alva());
+        let fault = Fault::TooMany {
+            retry_after: retry_after.map(str::to_owned),
+        };
+        app.engage.fault_times(Endpoint::Overview, fault, 1);
+        let mut wait = 0;
+        for query in [&asked, &asked, &format!("contactId={}", BO.id)] {
+            let answer = app.get(query).await;
+            answer.assert_problem(503, "UpstreamUnavailable");
+            wait = answer.header("retry-after").parse().expect("seconds");
+            assert!(told.contains(&wait), "{retry_after:?} became {wait}");
+        }
+        assert_eq!(app.engage.total_calls(), 1);
+        app.advance(Duration::from_secs(wait));
+        app.get(&alva()).await.assert_ok();
+    }
+}
+
+#[tokio::test]
+async fn a_spent_budget_is_told_with_when_to_come_back() {
+    let app = TestApp::with(|config| {
+        config.engage.requests_per_second = 0.1;
+        config.engage.burst = 1;
+    })
+    .await;
+    app.get(&format!("{}&parts=none", alva())).await.assert_ok();
+    let other = format!("contactId={}&parts=none", BO.id);
+    let refused = app.get(&other).await;
+    refused.assert_problem(503, "UpstreamUnavailable");
+    assert_eq!(refused.header("retry-after"), "10");
+    assert_eq!(app.engage.total_calls(), 1);
+    app.advance(Duration::from_secs(10));
+    app.get(&other).await.assert_ok();
+}
+
+#[tokio::test]
+async fn beyond_the_calls_at_once_callers_wait_a_second_and_are_told_of_the_overload() {
+    let app = TestApp::with(|config| {
+        config.engage.max_concurrency = 1;
+        config.engage.timeout = Duration::from_secs(3600);
+        config.server.request_timeout = Duration::from_secs(3600);
+    })
+    .await;
+    let hold = app.engage.hold(Endpoint::Overview);
+    let first = app.ask(&alva());
+    app.engage.wait_for_calls(Endpoint::Overview, 1).await;
+    let second = app.ask(&format!("contactId={}", BO.id));
+    until(|| {
+        app.advance(Duration::from_millis(100));
+        second.is_finished()
+    })
+    .await;
+    let refused = second.await.expect("an answer");
+    refused.assert_problem(503, "Overloaded");
+    assert!(!refused.header("retry-after").is_empty());
+    assert_eq!(app.overviews(), 1);
+    hold.release();
+    first.await.expect("an answer").assert_ok();
+}
+
+#[tokio::test]
+async fn a_caller_waits_for_a_hanging_engage_only_so_long() {
+    // The caller's own patience, and the call's.
+    for (patience, timeout) in [(2500, 10_000), (10_000, 2500)] {
+        let app = TestApp::with(|config| {
+            config.server.request_timeout = Duration::from_millis(patience);
+            config.engage.timeout = Duration::from_millis(timeout);
+        })
+        .await;
+        app.engage.fault(Endpoint::Overview, Fault::Hang);
+        let asked = app.ask(&alva());
+        app.engage.wait_for_calls(Endpoint::Overview, 1).await;
+        app.advance(Duration::from_millis(2499));
+        assert!(!asked.is_finished());
+        app.advance(Duration::from_millis(1));
+        let answer = asked.await.expect("an answer");
+        answer.assert_problem(504, "UpstreamTimeout");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_held_is_a_504_for_whoever_wants_it_only_so() {
+    let app = TestApp::spawn().await;
+    for query in [alva(), format!("email={}", ALVA.email)] {
+        let request = app.customer(SHOP, &query);
+        Answer::of(request.header("cache-control", "only-if-cached"))
+            .await
+            .assert_problem(504, "NotCached");
+    }
+    assert_eq!(app.engage.total_calls(), 0);
+}

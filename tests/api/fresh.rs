@@ -1,0 +1,274 @@
+//! `fresh=`: parts as they are now, from their entity endpoints, and what follows for later callers
+//! (P4, the rule of refill).
+
+use std::time::Duration;
+
+use engage_simulator::{
+    Endpoint, Fault, VoucherSeed,
+    people::{ALVA, BO},
+};
+use serde_json::json;
+
+use crate::harness::{Answer, READER, SHOP, TestApp, arrive};
+
+const NEW_VOUCHER: &str = "8d31c000-2009-4c22-b002-b2d200c00009";
+const NEW_PROMOTION: &str = "7c20b000-1009-4b11-a001-b2d100b00009";
+
+fn alva() -> String {
+    format!("contactId={}", ALVA.id)
+}
+
+/// Changes every part of Alva that can be read fresh.
+fn change_everything(app: &TestApp) {
+    app.engage
+        .contact(ALVA.id)
+        .points("742.25")
+        .add_voucher(VoucherSeed::worth("75", "SEK").id(NEW_VOUCHER))
+        .add_promotion(json!({"id": NEW_PROMOTION, "name": "New"}))
+        .attribute("firstName", json!("Alvina"));
+}
+
+fn holds(answer: &Answer, list: &str, id: &str) -> bool {
+    let list = answer.at(list);
+    let list = list.as_array().expect("a list");
+    list.iter().any(|item| item["id"] == id)
+}
+
+fn shows_new(answer: &Answer) -> [bool; 4] {
+    [
+        answer.at("/points/balance") == json!(742.25),
+        holds(answer, "/vouchers", NEW_VOUCHER),
+        holds(answer, "/promotions", NEW_PROMOTION),
+        answer.at("/profile/firstName") == "Alvina",
+    ]
+}
+
+#[tokio::test]
+async fn each_part_is_old_until_it_is_asked_fresh_and_new_for_everybody_afterwards() {
+    for (part, index) in [
+        ("points", 0),
+        ("vouchers", 1),
+        ("promotions", 2),
+        ("profile", 3),
+    ] {
+        let app = TestApp::spawn().await;
+        app.engage.set_overview_lag(Duration::from_secs(600));
+        app.get(&alva()).await.assert_ok();
+        change_everything(&app);
+        let before = app.get(&alva()).await;
+        before.assert_hit();
+        assert_eq!(shows_new(&before), [false; 4]);
+        let calls = app.engage.total_calls();
+
+        let fresh = app.get(&format!("{}&fresh={part}", alva())).await;
+        fresh
+            .assert_ok()
+            .assert_cache_status("engage-bff; fwd=request; stored");
+        assert_eq!(fresh.header("age"), "0");
+        let mut expected = [false; 4];
+        expected[index] = true;
+        assert_eq!(shows_new(&fresh), expected, "{part}");
+        assert_eq!(app.engage.total_calls(), calls + 1, "{part}");
+        assert_eq!(app.overviews(), 1);
+
+        let plain = app.get(&alva()).await;
+        plain.assert_hit();
+        assert_eq!(shows_new(&plain), expected, "{part}");
+        assert_eq!(app.engage.total_calls(), calls + 1, "{part}");
+    }
+}
+
+#[tokio::test]
+async fn fresh_all_asks_the_four_entity_endpoints_side_by_side_and_no_overview() {
+    let app = TestApp::spawn().await;
+    app.engage.set_overview_lag(Duration::from_secs(600));
+    app.get(&alva()).await.assert_ok();
+    change_everything(&app);
+    app.engage.reset_log();
+    let hold = app.engage.hold(Endpoint::All);
+    let fresh = app.ask(&format!("{}&fresh=all", alva()));
+    app.engage.wait_for_calls(Endpoint::All, 4).await;
+    assert_eq!(app.engage.in_flight(), 4);
+    hold.release();
+    let fresh = fresh.await.expect("an answer");
+    assert_eq!(shows_new(fresh.assert_ok()), [true; 4]);
+    for endpoint in [
+        Endpoint::Contact,
+        Endpoint::Promotions,
+        Endpoint::Vouchers,
+        Endpoint::PointAccounts,
+    ] {
+        assert_eq!(app.engage.calls(endpoint), 1, "{endpoint:?}");
+    }
+    assert_eq!(app.overviews(), 0);
+}
+
+#[tokio::test]
+async fn fresh_all_means_of_the_parts_asked_for() {
+    let app = TestApp::spawn().await;
+    let query = format!("{}&parts=vouchers", alva());
+    app.get(&query).await.assert_ok();
+    app.engage.reset_log();
+    app.get(&format!("{query}&fresh=all")).await.assert_ok();
+    assert_eq!(app.engage.calls(Endpoint::Vouchers), 1);
+    assert_eq!(app.engage.calls(Endpoint::Contact), 1);
+    assert_eq!(app.engage.total_calls(), 2);
+    app.get(&format!("{query}&fresh=points"))
+        .await
+        .assert_problem(400, "InvalidParameter");
+}
+
+/// By whatever the customer is asked, the overview comes first and nothing beside it.
+async fn cold_and_fresh(query: &str) {
+    let app = TestApp::spawn().await;
+    let overview = app.engage.hold(Endpoint::Overview);
+    let asked = app.ask(&format!("{query}&fresh=all"));
+    app.engage.wait_for_calls(Endpoint::Overview, 1).await;
+    arrive().await;
+    assert_eq!(app.engage.total_calls(), 1, "the overview is asked first");
+    let entities = app.engage.hold(Endpoint::All);
+    overview.release();
+    app.engage.wait_for_calls(Endpoint::All, 5).await;
+    assert_eq!(app.engage.in_flight(), 4);
+    entities.release();
+    let answer = asked.await.expect("an answer");
+    answer
+        .assert_ok()
+        .assert_cache_status("engage-bff; fwd=request; stored");
+    assert_eq!(answer.at("/contactId"), ALVA.id);
+    assert_eq!(answer.at("/degraded"), json!([]));
+    assert_eq!(app.engage.total_calls(), 5);
+    assert_eq!(app.overviews(), 1);
+}
+
+#[tokio::test]
+async fn cold_and_fresh_by_email_asks_the_overview_first_then_the_entities_side_by_side() {
+    cold_and_fresh(&format!("email={}", ALVA.email)).await;
+}
+
+#[tokio::test]
+async fn cold_and_fresh_by_contact_id_asks_the_overview_first_then_the_entities_side_by_side() {
+    cold_and_fresh(&alva()).await;
+}
+
+#[tokio::test]
+async fn cold_and_fresh_for_nobody_costs_the_overview_alone() {
+    let app = TestApp::spawn().await;
+    app.get("email=nobody@example.com&fresh=all")
+        .await
+        .assert_problem(404, "ContactNotFound");
+    assert_eq!(app.engage.total_calls(), 1);
+}
+
+#[tokio::test]
+async fn a_fresh_part_that_fails_is_null_and_degraded_and_never_old() {
+    for (part, endpoint) in [
+        ("points", Endpoint::PointAccounts),
+        ("vouchers", Endpoint::Vouchers),
+        ("promotions", Endpoint::Promotions),
+    ] {
+        let app = TestApp::spawn().await;
+        let before = app.get(&alva()).await;
+        app.engage
+            .fault(endpoint, Fault::Status(500, json!({"message": "busy"})));
+        let fresh = app.get(&format!("{}&fresh={part}", alva())).await;
+        fresh.assert_ok();
+        assert_eq!(fresh.at(&format!("/{part}")), json!(null));
+        assert_eq!(fresh.at(&format!("/freshness/{part}")), json!(null));
+        assert_eq!(fresh.at("/degraded"), json!([part]));
+        assert_eq!(fresh.at("/profile"), before.at("/profile"));
+        assert!(
+            fresh
+                .header("cache-status")
+                .starts_with("engage-bff; fwd=request")
+        );
+        // A caller who does not insist gets what is held, whole.
+        let plain = app.get(&alva()).await;
+        plain.assert_ok().assert_hit();
+        assert_eq!(plain.json(), before.json());
+    }
+}
+
+#[tokio::test]
+async fn a_fresh_part_that_hangs_is_null_at_the_callers_deadline() {
+    let app = TestApp::spawn().await;
+    app.get(&alva()).await.assert_ok();
+    app.engage.fault(Endpoint::Vouchers, Fault::Hang);
+    app.engage.contact(ALVA.id).points("742.25");
+    let fresh = app.ask(&format!("{}&fresh=points,vouchers", alva()));
+    app.engage.wait_for_calls(Endpoint::Vouchers, 1).await;
+    app.engage.wait_for_calls(Endpoint::PointAccounts, 2).await;
+    arrive().await;
+    app.advance(Duration::from_millis(2500));
+    let fresh = fresh.await.expect("an answer");
+    assert_eq!(fresh.assert_ok().at("/vouchers"), json!(null));
+    assert_eq!(fresh.at("/points/balance"), json!(742.25));
+    assert_eq!(fresh.at("/degraded"), json!(["vouchers"]));
+}
+
+#[tokio::test]
+async fn a_fresh_profile_that_fails_fails_the_request_as_on_an_empty_cache() {
+    let app = TestApp::spawn().await;
+    app.get(&alva()).await.assert_ok();
+    for (fault, status, code) in [
+        (Fault::Status(500, json!("busy")), 502, "UpstreamFailed"),
+        (Fault::ResetBeforeBody, 502, "UpstreamFailed"),
+        (Fault::TruncatedJson, 502, "UpstreamInvalid"),
+        (
+            Fault::Status(401, json!({"message": "no"})),
+            502,
+            "UpstreamUnauthorized",
+        ),
+        (
+            Fault::WrongContact(BO.id.to_owned()),
+            502,
+            "IdentityMismatch",
+        ),
+    ] {
+        app.engage.fault(Endpoint::Contact, fault);
+        app.get(&format!("{}&fresh=profile", alva()))
+            .await
+            .assert_problem(status, code);
+    }
+    app.get(&alva()).await.assert_ok().assert_hit();
+}
+
+#[tokio::test]
+async fn a_fresh_profile_that_hangs_is_a_504_at_the_callers_deadline() {
+    let app = TestApp::spawn().await;
+    app.get(&alva()).await.assert_ok();
+    app.engage.fault(Endpoint::Contact, Fault::Hang);
+    let fresh = app.ask(&format!("{}&fresh=profile", alva()));
+    app.engage.wait_for_calls(Endpoint::Contact, 1).await;
+    app.advance(Duration::from_millis(2500));
+    let fresh = fresh.await.expect("an answer");
+    fresh.assert_problem(504, "UpstreamTimeout");
+}
+
+#[tokio::test]
+async fn fresh_without_the_scope_is_a_403_and_with_it_a_shop_may() {
+    let app = TestApp::spawn().await;
+    let query = format!("{}&fresh=points", alva());
+    app.get_as(READER, &query)
+        .await
+        .assert_problem(403, "Forbidden");
+    assert_eq!(app.engage.total_calls(), 0);
+    app.get_as(SHOP, &query).await.assert_ok();
+}
+
+#[tokio::test]
+async fn a_fresh_call_whose_caller_left_still_fills_the_cache() {
+    let app = TestApp::spawn().await;
+    let query = format!("{}&parts=points", alva());
+    app.get(&query).await.assert_ok();
+    app.engage.contact(ALVA.id).points("742.25");
+    let hold = app.engage.hold(Endpoint::PointAccounts);
+    let caller = app.ask(&format!("{query}&fresh=points"));
+    app.engage.wait_for_calls(Endpoint::PointAccounts, 2).await;
+    caller.abort();
+    arrive().await;
+    hold.release();
+    let is_new = |answer: &Answer| answer.at("/points/balance") == json!(742.25);
+    app.get_until(&query, is_new).await.assert_hit();
+    assert_eq!(app.engage.calls(Endpoint::PointAccounts), 2);
+}

@@ -1,0 +1,317 @@
+//! How long an answer serves: lifetimes, the window in which a stale one is served while it is
+//! refreshed, and what `Cache-Status`, `Age` and `freshness` say of it (P2).
+
+use std::time::Duration;
+
+use engage_simulator::{
+    Endpoint,
+    people::{ALVA, DORA},
+};
+use serde_json::json;
+
+use crate::harness::{Answer, TestApp, arrive};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn profile() -> String {
+    format!("contactId={}&parts=none", ALVA.id)
+}
+
+fn points() -> String {
+    format!("contactId={}&parts=points", ALVA.id)
+}
+
+fn as_of(answer: &Answer, part: &str) -> String {
+    let as_of = answer.at(&format!("/freshness/{part}/asOf"));
+    as_of.as_str().expect("a time").to_owned()
+}
+
+#[tokio::test]
+async fn every_part_is_fresh_for_its_lifetime_and_stale_when_that_has_passed() {
+    for (part, parts, lifetime) in [
+        ("profile", "none", 60),
+        ("promotions", "promotions", 60),
+        ("vouchers", "vouchers", 60),
+        ("points", "points", 30),
+    ] {
+        let app = TestApp::spawn().await;
+        let query = format!("contactId={}&parts={parts}", ALVA.id);
+        let lifetime = Duration::from_secs(lifetime);
+        app.get(&query).await.assert_ok();
+        let calls = app.engage.total_calls();
+        // What is asked for in the last tenth of its lifetime is refreshed in time: not yet.
+        app.advance(lifetime.mul_f64(0.8));
+        app.get(&query).await.assert_ok().assert_hit();
+        arrive().await;
+        assert_eq!(app.engage.total_calls(), calls, "{part}");
+        let hold = app.engage.hold(Endpoint::All);
+        app.advance(lifetime.mul_f64(0.09));
+        let fresh = app.get(&query).await;
+        fresh.assert_ok().assert_hit();
+        assert!((0..=7).contains(&fresh.ttl()), "{part}: {}", fresh.ttl());
+        app.advance(lifetime.mul_f64(0.11));
+        let stale = app.get(&query).await;
+        stale.assert_ok().assert_hit();
+        assert!((-7..=0).contains(&stale.ttl()), "{part}: {}", stale.ttl());
+        assert_eq!(as_of(&stale, part), "2026-11-23T12:00:00.000Z");
+        app.engage.wait_for_calls(Endpoint::All, calls + 1).await;
+        arrive().await;
+        assert_eq!(app.engage.total_calls(), calls + 1, "{part}");
+        hold.release();
+    }
+}
+
+#[tokio::test]
+async fn audiences_have_a_lifetime_of_their_own() {
+    let app = TestApp::with(|config| {
+        config.cache.audiences_lifetime = Duration::from_secs(20);
+    })
+    .await;
+    app.get(&profile()).await.assert_ok();
+    app.advance(16 * SECOND);
+    assert!(app.get(&profile()).await.assert_hit().ttl() >= 2);
+    arrive().await;
+    assert_eq!(app.overviews(), 1);
+    app.advance(4 * SECOND);
+    assert!(app.get(&profile()).await.assert_hit().ttl() <= 0);
+    app.engage.wait_for_calls(Endpoint::Overview, 2).await;
+}
+
+#[tokio::test]
+async fn a_stale_entry_is_served_at_once_while_one_refresh_runs() {
+    let app = TestApp::spawn().await;
+    app.get(&profile()).await.assert_ok();
+    app.advance(66 * SECOND);
+    app.engage
+        .contact(ALVA.id)
+        .attribute("firstName", json!("Alvina"));
+    let hold = app.engage.hold(Endpoint::Overview);
+    for _ in 0..10 {
+        let stale = app.get(&profile()).await;
+        stale.assert_ok().assert_hit();
+        assert!((-13..=-6).contains(&stale.ttl()), "{}", stale.ttl());
+        assert_eq!(stale.at("/profile/firstName"), "Alva");
+        assert_eq!(stale.header("age"), "66");
+        assert_eq!(stale.at("/degraded"), json!([]));
+        assert!(!stale.header("cache-status").contains("detail"));
+    }
+    arrive().await;
+    assert_eq!(app.overviews(), 2);
+    hold.release();
+    let renewed = app
+        .get_until(&profile(), |answer| answer.header("age") == "0")
+        .await;
+    renewed.assert_ok().assert_hit();
+    assert_eq!(renewed.at("/profile/firstName"), "Alvina");
+    assert_eq!(as_of(&renewed, "profile"), "2026-11-23T12:01:06.000Z");
+    assert_eq!(app.overviews(), 2);
+}
+
+#[tokio::test]
+async fn what_is_asked_for_just_before_it_expires_is_refreshed_once_and_in_time() {
+    let mut in_time = 0;
+    for _ in 0..5 {
+        let app = TestApp::spawn().await;
+        app.get(&profile()).await.assert_ok();
+        app.engage.reset_log();
+        let hold = app.engage.hold(Endpoint::Overview);
+        // The lifetime is 54 to 60 seconds; the last tenth of nearly all of them has begun.
+        app.advance(Duration::from_millis(53_900));
+        for _ in 0..5 {
+            let fresh = app.get(&profile()).await;
+            fresh.assert_ok().assert_hit();
+            assert!(fresh.ttl() >= 0);
+        }
+        arrive().await;
+        assert!(app.overviews() <= 1);
+        in_time += app.overviews();
+        hold.release();
+    }
+    assert!(in_time >= 1);
+}
+
+#[tokio::test]
+async fn stale_points_are_refreshed_by_their_own_call_alone() {
+    let app = TestApp::spawn().await;
+    let query = format!("email={}", ALVA.email);
+    app.get(&query).await.assert_ok();
+    app.engage.contact(ALVA.id).points("1.5");
+    app.advance(30 * SECOND);
+    let stale = app.get(&query).await;
+    stale.assert_ok().assert_hit();
+    assert_eq!(stale.at("/points/balance"), json!(317.5));
+    let renewed = app
+        .get_until(&query, |answer| answer.at("/points/balance") == json!(1.5))
+        .await;
+    assert_eq!(as_of(&renewed, "points"), "2026-11-23T12:00:30.000Z");
+    assert_eq!(as_of(&renewed, "profile"), "2026-11-23T12:00:00.000Z");
+    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.engage.calls(Endpoint::PointAccounts), 2);
+}
+
+#[tokio::test]
+async fn beyond_the_window_callers_wait_for_one_new_answer() {
+    let app = TestApp::spawn().await;
+    app.get(&profile()).await.assert_ok();
+    app.engage
+        .contact(ALVA.id)
+        .attribute("firstName", json!("Alvina"));
+    app.advance(90 * SECOND);
+    let hold = app.engage.hold(Endpoint::Overview);
+    let waiting = [(); 3].map(|()| app.ask(&profile()));
+    app.engage.wait_for_calls(Endpoint::Overview, 2).await;
+    arrive().await;
+    assert!(waiting.iter().all(|waiting| !waiting.is_finished()));
+    hold.release();
+    for waiting in waiting {
+        let answer = waiting.await.expect("an answer");
+        answer.assert_ok();
+        let status = answer.header("cache-status");
+        assert!(
+            status.starts_with("engage-bff; fwd=stale; stored"),
+            "{status}"
+        );
+        assert_eq!(answer.at("/profile/firstName"), "Alvina");
+        assert_eq!(answer.header("age"), "0");
+        assert_eq!(answer.at("/degraded"), json!([]));
+    }
+    assert_eq!(app.overviews(), 2);
+}
+
+#[tokio::test]
+async fn without_a_window_an_expired_answer_is_asked_anew_at_its_lifetime() {
+    let app = TestApp::with(|config| {
+        config.cache.stale_while_revalidate = Duration::ZERO;
+    })
+    .await;
+    app.get(&points()).await.assert_ok();
+    app.advance(30 * SECOND);
+    app.get(&points())
+        .await
+        .assert_ok()
+        .assert_cache_status("engage-bff; fwd=stale; stored");
+    assert_eq!(app.engage.calls(Endpoint::PointAccounts), 2);
+    assert_eq!(app.overviews(), 1);
+}
+
+#[tokio::test]
+async fn what_expired_is_refilled_by_one_overview_and_points_by_their_own_call() {
+    let app = TestApp::spawn().await;
+    let query = format!("email={}", ALVA.email);
+    app.get(&query).await.assert_ok();
+    app.advance(90 * SECOND);
+    app.engage.reset_log();
+    let answer = app.get(&query).await;
+    answer
+        .assert_ok()
+        .assert_cache_status("engage-bff; fwd=stale; stored");
+    assert_eq!(answer.header("age"), "0");
+    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.engage.calls(Endpoint::PointAccounts), 1);
+    assert_eq!(app.engage.total_calls(), 2);
+}
+
+#[tokio::test]
+async fn a_moved_email_nobody_told_of_leads_to_its_new_owner_within_the_windows() {
+    let app = TestApp::spawn().await;
+    let query = format!("email={}&parts=none", ALVA.email);
+    app.get(&query).await.assert_ok();
+    app.engage.move_email(ALVA.id, DORA.id);
+    app.advance(48 * SECOND);
+    assert_eq!(app.get(&query).await.assert_hit().at("/contactId"), ALVA.id);
+    app.advance(42 * SECOND);
+    let moved = app.get(&query).await;
+    assert_eq!(moved.assert_ok().at("/contactId"), DORA.id);
+    assert_eq!(moved.at("/profile/email"), ALVA.email);
+}
+
+#[tokio::test]
+async fn a_stale_name_is_renewed_in_the_background() {
+    let app = TestApp::spawn().await;
+    let query = format!("email={}&parts=none", ALVA.email);
+    app.get(&query).await.assert_ok();
+    app.engage.move_email(ALVA.id, DORA.id);
+    app.advance(60 * SECOND);
+    assert_eq!(app.get(&query).await.assert_hit().at("/contactId"), ALVA.id);
+    let moved = app
+        .get_until(&query, |answer| answer.at("/contactId") == DORA.id)
+        .await;
+    moved.assert_ok();
+}
+
+#[tokio::test]
+async fn age_is_the_oldest_parts_and_ttl_the_shortest() {
+    let app = TestApp::spawn().await;
+    app.get(&points()).await.assert_ok();
+    app.advance(20 * SECOND);
+    let fresh = app.get(&format!("{}&fresh=points", points())).await;
+    assert_eq!(fresh.assert_ok().header("age"), "20");
+    assert_eq!(as_of(&fresh, "profile"), "2026-11-23T12:00:00.000Z");
+    assert_eq!(as_of(&fresh, "points"), "2026-11-23T12:00:20.000Z");
+    let hit = app.get(&points()).await;
+    hit.assert_hit();
+    assert_eq!(hit.header("age"), "20");
+    // The points' 27 to 30 seconds end before the profile's 34 to 40.
+    assert!((26..=30).contains(&hit.ttl()), "{}", hit.ttl());
+}
+
+#[tokio::test]
+async fn data_is_as_old_as_the_start_of_the_upstream_request() {
+    let app = TestApp::spawn().await;
+    let hold = app.engage.hold(Endpoint::Overview);
+    let asked = app.ask(&profile());
+    app.engage.wait_for_calls(Endpoint::Overview, 1).await;
+    app.advance(2 * SECOND);
+    hold.release();
+    let answer = asked.await.expect("an answer");
+    assert_eq!(answer.assert_ok().header("age"), "2");
+    assert_eq!(as_of(&answer, "profile"), "2026-11-23T12:00:00.000Z");
+}
+
+#[tokio::test]
+async fn cache_status_speaks_for_the_worst_part() {
+    let app = TestApp::spawn().await;
+    app.get(&profile())
+        .await
+        .assert_cache_status("engage-bff; fwd=miss; stored");
+    app.get(&points())
+        .await
+        .assert_cache_status("engage-bff; fwd=miss; stored");
+    app.get(&points()).await.assert_hit();
+
+    // Expired points beside a fresh profile.
+    app.advance(60 * SECOND);
+    app.get(&profile()).await;
+    app.get_until(&profile(), |answer| answer.header("age") == "0")
+        .await;
+    app.get(&points())
+        .await
+        .assert_cache_status("engage-bff; fwd=stale; stored");
+
+    // A stale profile beside missing points, and beside fresh ones.
+    let app = TestApp::spawn().await;
+    app.get(&profile()).await.assert_ok();
+    app.advance(90 * SECOND);
+    app.get(&points())
+        .await
+        .assert_cache_status("engage-bff; fwd=miss; stored");
+    app.advance(90 * SECOND);
+    app.get(&format!("{}&fresh=points", points()))
+        .await
+        .assert_cache_status("engage-bff; fwd=request; stored");
+}
+
+#[tokio::test]
+async fn who_waited_for_anothers_call_is_told_so() {
+    let app = TestApp::spawn().await;
+    let hold = app.engage.hold(Endpoint::Overview);
+    let first = app.ask(&profile());
+    app.engage.wait_for_calls(Endpoint::Overview, 1).await;
+    let second = app.ask(&profile());
+    arrive().await;
+    hold.release();
+    let first = first.await.expect("an answer");
+    first.assert_cache_status("engage-bff; fwd=miss; stored");
+    let second = second.await.expect("an answer");
+    second.assert_cache_status("engage-bff; fwd=miss; stored; collapsed");
+}

@@ -1,0 +1,262 @@
+//! One customer however asked for: spellings share an entry, kinds share a record, and Engage gets one
+//! canonical form.
+
+use engage_simulator::{
+    CustomKey,
+    people::{ALVA, BO, DORA},
+};
+use serde_json::json;
+
+use crate::harness::{TestApp, escaped};
+
+/// The first spelling costs calls, every other one is a hit that costs none and answers alike.
+async fn assert_one_entry(kind: &str, spellings: &[&str]) {
+    let app = TestApp::spawn().await;
+    let mut bodies = Vec::new();
+    for (index, spelling) in spellings.iter().enumerate() {
+        let calls = app.engage.total_calls();
+        let answer = app.lookup(json!({ kind: spelling })).await;
+        answer.assert_ok();
+        assert_eq!(answer.at("/contactId"), ALVA.id, "{spelling:?}");
+        if index == 0 {
+            answer.assert_cache_status("engage-bff; fwd=miss; stored");
+        } else {
+            answer.assert_hit();
+            assert_eq!(app.engage.total_calls(), calls, "{spelling:?}");
+        }
+        bodies.push(answer.body);
+    }
+    bodies.dedup();
+    assert_eq!(bodies.len(), 1);
+    assert_eq!(app.customers.counts().records, 1);
+}
+
+#[tokio::test]
+async fn every_spelling_of_a_phone_number_is_one_entry() {
+    let spellings = [
+        "070-174 06 05",
+        "+46701740605",
+        "0046701740605",
+        "0701740605",
+        "+46 (0)70-174 06 05",
+        "(+46)\u{a0}70 174 06 05",
+        "070/174.06.05",
+    ];
+    assert_one_entry("mobilePhone", &spellings).await;
+}
+
+#[tokio::test]
+async fn every_spelling_of_an_email_address_is_one_entry() {
+    let spellings = [
+        "Alva.Testsson@Example.COM",
+        "alva.testsson@example.com",
+        "ALVA.TESTSSON@EXAMPLE.COM",
+        "  alva.testsson@example.com ",
+    ];
+    assert_one_entry("email", &spellings).await;
+}
+
+#[tokio::test]
+async fn every_spelling_of_a_personnummer_is_one_entry() {
+    let spellings = [
+        "850709-9805",
+        "198507099805",
+        "19850709-9805",
+        "8507099805",
+        " 850709-9805 ",
+    ];
+    assert_one_entry("socialSecurityNumber", &spellings).await;
+    assert_one_entry("any", &spellings).await;
+}
+
+#[tokio::test]
+async fn every_spelling_of_a_guid_is_one_entry() {
+    let upper = ALVA.id.to_uppercase();
+    let mut mixed = ALVA.id.to_owned();
+    mixed.replace_range(..1, &ALVA.id[..1].to_uppercase());
+    mixed.replace_range(2..4, &ALVA.id[2..4].to_uppercase());
+    assert_one_entry("contactId", &[&upper, ALVA.id, &mixed]).await;
+}
+
+#[tokio::test]
+async fn every_spelling_of_any_that_reads_alike_is_one_entry() {
+    assert_one_entry("any", &["070-174 06 05", "+46701740605", "0701740605"]).await;
+    assert_one_entry("any", &["ALVA.testsson@example.com", ALVA.email]).await;
+}
+
+#[tokio::test]
+async fn the_case_of_a_contact_type_makes_no_other_entry() {
+    let app = TestApp::spawn().await;
+    let ask = |contact_type: &str| format!("email={}&contactType={contact_type}", ALVA.email);
+    app.get(&ask("member")).await.assert_ok();
+    let calls = app.engage.total_calls();
+    for contact_type in ["Member", "MEMBER", "mEmBeR"] {
+        app.get(&ask(contact_type)).await.assert_ok().assert_hit();
+    }
+    // The default contact type is Member.
+    app.get(&format!("email={}", ALVA.email)).await.assert_hit();
+    assert_eq!(app.engage.total_calls(), calls);
+    assert_eq!(app.engage.log()[0].parameter("contactType"), Some("member"));
+}
+
+#[tokio::test]
+async fn one_contact_asked_for_by_six_identifiers_is_one_record() {
+    let app = TestApp::spawn().await;
+    let lookups = [
+        json!({"contactId": ALVA.id}),
+        json!({"email": ALVA.email}),
+        json!({"mobilePhone": ALVA.phone}),
+        json!({"socialSecurityNumber": ALVA.national_id}),
+        json!({"customKey": ALVA.member_number}),
+        json!({"any": ALVA.email}),
+    ];
+    for lookup in &lookups {
+        let answer = app.lookup(lookup.clone()).await;
+        assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id, "{lookup}");
+    }
+    assert_eq!(app.customers.counts().records, 1);
+    // A contactId alone is not a name; points are the record's, so they were asked for once.
+    assert_eq!(app.customers.counts().names, 5);
+    let calls = app.engage.total_calls();
+    for lookup in lookups {
+        app.lookup(lookup).await.assert_ok().assert_hit();
+    }
+    assert_eq!(app.engage.total_calls(), calls);
+}
+
+#[tokio::test]
+async fn a_value_of_another_kind_is_not_the_same_thing() {
+    let app = TestApp::spawn().await;
+    app.get(&format!("email={}", ALVA.email)).await.assert_ok();
+    app.get(&format!("any={}", ALVA.email)).await.assert_ok();
+    assert_eq!(app.overviews(), 2);
+    app.get(&format!("any={}", ALVA.member_number))
+        .await
+        .assert_ok();
+    app.get(&format!("customKey={}", ALVA.member_number))
+        .await
+        .assert_ok();
+    assert_eq!(app.overviews(), 4);
+    assert_eq!(app.customers.counts().records, 1);
+}
+
+#[tokio::test]
+async fn a_custom_key_is_taken_as_it_is() {
+    let app = TestApp::spawn().await;
+    app.engage.custom_key(CustomKey::ExternalId);
+    let key = ALVA.external_id;
+    let answer = app.lookup(json!({"customKey": key})).await;
+    assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id);
+    for other in [key.to_lowercase(), format!(" {key}"), format!("{key} ")] {
+        app.lookup(json!({"customKey": other}))
+            .await
+            .assert_problem(404, "ContactNotFound");
+        let log = app.engage.log();
+        let call = log.last().expect("a call");
+        assert_eq!(call.parameter("customKey"), Some(other.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn engage_is_asked_in_the_canonical_form_with_the_contact_type_and_its_headers() {
+    for (kind, value, sent) in [
+        ("email", " Alva.Testsson@EXAMPLE.com", ALVA.email),
+        ("mobilePhone", "070-174 06 05", ALVA.phone),
+        ("socialSecurityNumber", "850709-9805", ALVA.national_id),
+        ("customKey", "100001", ALVA.member_number),
+        ("any", "0701740605", ALVA.phone),
+    ] {
+        let app = TestApp::spawn().await;
+        app.lookup(json!({kind: value, "parts": []}))
+            .await
+            .assert_ok();
+        let log = app.engage.log();
+        assert_eq!(log.len(), 1, "{kind}");
+        assert_eq!(log[0].path, "/api/v3/contactoverview");
+        let query = [(kind, sent), ("contactType", "Member")];
+        let query = query.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(log[0].query, query);
+        let headers = log[0].headers;
+        assert!(headers.api_key && headers.user_agent && headers.content_type && headers.accept);
+    }
+}
+
+#[tokio::test]
+async fn the_default_contact_type_is_not_applied_to_a_contact_id() {
+    let app = TestApp::spawn().await;
+    let bo = app.get(&format!("contactId={}", BO.id)).await;
+    assert_eq!(bo.assert_ok().at("/contactType"), "Contact");
+    assert_eq!(app.engage.log()[0].parameter("contactType"), None);
+    let typed = format!("contactId={}&contactType=Contact", BO.id);
+    app.get(&typed).await.assert_ok();
+    app.get(&format!("contactId={}&contactType=Member", BO.id))
+        .await
+        .assert_problem(404, "ContactNotFound");
+}
+
+#[tokio::test]
+async fn a_name_is_found_under_its_own_contact_type_only() {
+    let app = TestApp::spawn().await;
+    let ask = |contact_type: &str| format!("email={}&contactType={contact_type}", BO.email);
+    app.get(&ask("Contact")).await.assert_ok();
+    app.get(&ask("Member"))
+        .await
+        .assert_problem(404, "ContactNotFound");
+    app.get(&ask("Contact")).await.assert_ok().assert_hit();
+}
+
+#[tokio::test]
+async fn ten_digits_that_begin_with_07_are_a_phone_number_in_any() {
+    let app = TestApp::spawn().await;
+    // Also the personnummer of somebody born on 1 January 2007.
+    app.get("any=0701010001")
+        .await
+        .assert_problem(404, "ContactNotFound");
+    assert_eq!(
+        app.engage.log()[0].parameter("any"),
+        Some("+46701010001"),
+        "Engage would read the bare digits as a national id first"
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_check_digit_is_refused_here_unless_engage_is_to_judge_it() {
+    let wrong = json!({"socialSecurityNumber": "198507099806"});
+    let app = TestApp::spawn().await;
+    app.lookup(wrong.clone())
+        .await
+        .assert_problem(400, "InvalidSocialSecurityNumber");
+    assert_eq!(app.engage.total_calls(), 0);
+    let lenient = TestApp::with(|config| config.identifiers.check_digits = false).await;
+    lenient
+        .lookup(wrong)
+        .await
+        .assert_problem(400, "InvalidSocialSecurityNumber");
+    assert_eq!(lenient.engage.total_calls(), 1);
+}
+
+#[tokio::test]
+async fn national_numbers_are_those_of_the_configured_region() {
+    let app = TestApp::with(|config| config.identifiers.phone_region = "FI".to_owned()).await;
+    app.engage
+        .contact(DORA.id)
+        .attribute("mobilePhone", json!("+358401234567"));
+    let answer = app
+        .get(&format!("mobilePhone={}", escaped("040 1234567")))
+        .await;
+    assert_eq!(answer.assert_ok().at("/contactId"), DORA.id);
+}
+
+#[tokio::test]
+async fn a_finnish_identity_code_keeps_its_sign() {
+    let app = TestApp::spawn().await;
+    let attributes = json!({"socialSecurityNumber": "150390Y901C", "email": "f@example.com"});
+    let id = app.engage.create(attributes, "Member");
+    let lower = app
+        .lookup(json!({"socialSecurityNumber": "150390y901c"}))
+        .await;
+    assert_eq!(lower.assert_ok().at("/contactId"), id);
+    app.lookup(json!({"socialSecurityNumber": "150390-901C"}))
+        .await
+        .assert_problem(404, "ContactNotFound");
+}

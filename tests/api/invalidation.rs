@@ -1,0 +1,264 @@
+//! An invalidation is final: whatever was in flight, nothing whose upstream request began before it is
+//! served or stored after it (P3).
+
+use std::time::Duration;
+
+use engage_bff::domain::{Part, PartSet};
+use engage_simulator::{Endpoint, Fault, people::ALVA};
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, TestApp, arrive, id};
+
+const LAG: Duration = Duration::from_secs(600);
+
+fn by_email() -> String {
+    format!("email={}", ALVA.email)
+}
+
+fn by_id() -> String {
+    format!("contactId={}", ALVA.id)
+}
+
+/// Changes all of Alva's parts that can be invalidated.
+fn change(app: &TestApp) {
+    app.engage
+        .contact(ALVA.id)
+        .points("742.25")
+        .attribute("firstName", json!("Alvina"))
+        .redeem_voucher("8d31c000-2001-4c22-b002-b2d200c00001")
+        .redeem_promotion("7c20b000-1001-4b11-a001-b2d100b00001");
+}
+
+#[track_caller]
+fn assert_new(answer: &Answer) {
+    answer.assert_ok();
+    assert_eq!(answer.at("/profile/firstName"), "Alvina");
+    assert_eq!(answer.at("/points/balance"), json!(742.25));
+    assert_eq!(answer.at("/vouchers").as_array().map(Vec::len), Some(1));
+    assert_eq!(answer.at("/promotions").as_array().map(Vec::len), Some(2));
+    assert_eq!(answer.at("/degraded"), json!([]));
+}
+
+#[tokio::test]
+async fn an_overview_in_the_air_is_neither_served_nor_stored_after_an_invalidation() {
+    for query in [by_email(), by_id()] {
+        let app = TestApp::spawn().await;
+        app.engage.set_overview_lag(LAG);
+        let hold = app.engage.hold(Endpoint::All);
+        let waiting = app.ask(&query);
+        app.engage.wait_for_calls(Endpoint::Overview, 1).await;
+        change(&app);
+        app.customers.invalidate(id(ALVA.id), PartSet::ALL);
+        let later = app.ask(&query);
+        arrive().await;
+        hold.release();
+        assert_new(&waiting.await.expect("an answer"));
+        assert_new(&later.await.expect("an answer"));
+        let kept = app.get(&query).await;
+        kept.assert_hit();
+        assert_new(&kept);
+    }
+}
+
+#[tokio::test]
+async fn an_entity_answer_in_the_air_is_neither_served_nor_stored_after_an_invalidation() {
+    for (part, endpoint) in [
+        (Part::Profile, Endpoint::Contact),
+        (Part::Promotions, Endpoint::Promotions),
+        (Part::Vouchers, Endpoint::Vouchers),
+        (Part::Points, Endpoint::PointAccounts),
+    ] {
+        for fresh in ["", "&fresh=all"] {
+            let app = TestApp::spawn().await;
+            app.engage.set_overview_lag(LAG);
+            app.get(&by_email()).await.assert_ok();
+            app.customers.invalidate(id(ALVA.id), PartSet::ALL);
+            let calls = app.engage.calls(endpoint);
+            let hold = app.engage.hold(endpoint);
+            let waiting = app.ask(&format!("{}{fresh}", by_email()));
+            app.engage.wait_for_calls(endpoint, calls + 1).await;
+            change(&app);
+            app.customers.invalidate(id(ALVA.id), PartSet::ALL);
+            let later = app.ask(&by_email());
+            arrive().await;
+            hold.release();
+            let waiting = waiting.await.expect("an answer");
+            assert_new(&waiting);
+            assert_new(&later.await.expect("an answer"));
+            let kept = app.get(&by_email()).await;
+            kept.assert_hit();
+            assert_new(&kept);
+            // The fenced call and one more, shared by everybody who came later.
+            assert_eq!(app.engage.calls(endpoint), calls + 2, "{part:?} {fresh}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn callers_after_an_invalidation_share_one_call_that_waits_for_the_one_cut_off() {
+    let app = TestApp::spawn().await;
+    let query = format!("{}&parts=points", by_id());
+    app.get(&format!("{}&parts=none", by_id())).await;
+    let hold = app.engage.hold(Endpoint::PointAccounts);
+    let before = app.ask(&query);
+    app.engage.wait_for_calls(Endpoint::PointAccounts, 1).await;
+    app.engage.contact(ALVA.id).points("8");
+    app.customers.invalidate(id(ALVA.id), Part::Points.into());
+    let after: Vec<_> = (0..10).map(|_| app.ask(&query)).collect();
+    arrive().await;
+    assert_eq!(app.engage.calls(Endpoint::PointAccounts), 1);
+    hold.release_one();
+    app.engage.wait_for_calls(Endpoint::PointAccounts, 2).await;
+    hold.release();
+    for asked in after.into_iter().chain([before]) {
+        let answer = asked.await.expect("an answer");
+        assert_eq!(answer.assert_ok().at("/points/balance"), json!(8));
+    }
+    assert_eq!(app.engage.calls(Endpoint::PointAccounts), 2);
+}
+
+#[tokio::test]
+async fn a_refresh_in_the_air_is_not_stored_after_an_invalidation() {
+    let app = TestApp::with(|config| {
+        config.cache.points_lifetime = Duration::from_secs(60);
+    })
+    .await;
+    app.engage.set_overview_lag(LAG);
+    app.get(&by_id()).await.assert_ok();
+    app.advance(Duration::from_secs(60));
+    let hold = app.engage.hold(Endpoint::All);
+    app.engage.reset_log();
+    app.get(&by_id()).await.assert_ok();
+    app.engage.wait_for_calls(Endpoint::All, 2).await;
+    change(&app);
+    app.customers.invalidate(id(ALVA.id), PartSet::ALL);
+    let waiting = app.ask(&by_id());
+    arrive().await;
+    hold.release();
+    assert_new(&waiting.await.expect("an answer"));
+    arrive().await;
+    assert_new(&app.get(&by_id()).await);
+}
+
+#[tokio::test]
+async fn a_person_deleted_while_an_overview_is_in_the_air_is_not_brought_back() {
+    let app = TestApp::spawn().await;
+    app.engage.set_overview_lag(LAG);
+    let hold = app.engage.hold(Endpoint::All);
+    let waiting = [by_email(), by_id()].map(|query| app.ask(&query));
+    app.engage.wait_for_calls(Endpoint::Overview, 2).await;
+    app.engage.contact(ALVA.id).delete();
+    app.customers.purge(id(ALVA.id));
+    app.customers.end_negatives();
+    hold.release();
+    for waiting in waiting {
+        let answer = waiting.await.expect("an answer");
+        answer.assert_problem(404, "ContactNotFound");
+    }
+}
+
+#[tokio::test]
+async fn a_lagging_overview_does_not_bring_a_purged_person_back() {
+    let phone = format!("mobilePhone={}", ALVA.phone.replace('+', "%2B"));
+    let typed = format!("{}&contactType=Member", by_id());
+    let unseen = format!("customKey={}", ALVA.member_number);
+    let app = TestApp::spawn().await;
+    app.engage.set_overview_lag(LAG);
+    for query in [&by_email(), &by_id(), &phone, &typed] {
+        app.get(query).await.assert_ok();
+    }
+    app.engage.contact(ALVA.id).delete();
+    app.customers.purge(id(ALVA.id));
+    app.customers.end_negatives();
+    for _ in 0..8 {
+        for query in [&by_email(), &by_id(), &phone, &typed, &unseen] {
+            app.get(query).await.assert_problem(404, "ContactNotFound");
+            app.get(&format!("{query}&fresh=all"))
+                .await
+                .assert_problem(404, "ContactNotFound");
+        }
+        app.advance(Duration::from_secs(95));
+    }
+}
+
+#[tokio::test]
+async fn a_purge_drops_everything_audiences_too() {
+    let app = TestApp::spawn().await;
+    app.get(&by_email()).await.assert_ok();
+    change(&app);
+    app.engage
+        .contact(ALVA.id)
+        .audiences(json!([{"id": "a11d0009-0000-4000-8000-000000000009", "name": "New"}]));
+    app.customers.purge(id(ALVA.id));
+    let answer = app.get(&by_email()).await;
+    assert_new(&answer);
+    answer.assert_cache_status("engage-bff; fwd=miss; stored");
+    assert_eq!(answer.at("/audiences/0/name"), "New");
+}
+
+#[tokio::test]
+async fn what_is_in_the_air_is_not_stored_after_everything_was_purged() {
+    let app = TestApp::spawn().await;
+    let hold = app.engage.hold(Endpoint::All);
+    let waiting = app.ask(&by_email());
+    app.engage.wait_for_calls(Endpoint::Overview, 1).await;
+    change(&app);
+    app.customers.purge_everything();
+    let later = app.ask(&by_email());
+    arrive().await;
+    hold.release();
+    assert_new(&waiting.await.expect("an answer"));
+    assert_new(&later.await.expect("an answer"));
+    let kept = app.get(&by_email()).await;
+    kept.assert_hit();
+    assert_new(&kept);
+}
+
+#[tokio::test]
+async fn an_invalidated_part_that_engage_fails_to_tell_is_null_and_never_old() {
+    let app = TestApp::spawn().await;
+    app.get(&by_email()).await.assert_ok();
+    let parts: PartSet = [Part::Points, Part::Vouchers].into_iter().collect();
+    app.customers.invalidate(id(ALVA.id), parts);
+    app.engage
+        .fault(Endpoint::All, Fault::Status(500, json!("busy")));
+    let answer = app.get(&by_email()).await;
+    assert_eq!(answer.assert_ok().at("/points"), Value::Null);
+    assert_eq!(answer.at("/vouchers"), Value::Null);
+    assert_eq!(answer.at("/degraded"), json!(["vouchers", "points"]));
+    assert!(answer.at("/promotions").is_array());
+    app.customers.invalidate(id(ALVA.id), Part::Profile.into());
+    app.get(&by_email())
+        .await
+        .assert_problem(502, "UpstreamFailed");
+}
+
+#[tokio::test]
+async fn no_answer_after_an_acknowledged_change_is_older_than_it() {
+    let app = TestApp::spawn().await;
+    let query = format!("{}&parts=points", by_email());
+    app.engage.set_overview_lag(LAG);
+    app.get(&query).await.assert_ok();
+    let balance = |answer: &Answer| answer.at("/points/balance").as_u64().expect("a number");
+    app.engage.contact(ALVA.id).points("0");
+    app.customers.invalidate(id(ALVA.id), Part::Points.into());
+    for change in 1..=300_u64 {
+        let around = [(); 3].map(|()| app.ask(&query));
+        if change % 3 == 0 {
+            app.get(&query).await.assert_ok();
+        } else {
+            tokio::task::yield_now().await;
+        }
+        app.engage.contact(ALVA.id).points(&change.to_string());
+        app.customers.invalidate(id(ALVA.id), Part::Points.into());
+        let after = [(); 2].map(|()| app.ask(&query));
+        for asked in after {
+            let answer = asked.await.expect("an answer");
+            assert_eq!(balance(answer.assert_ok()), change);
+        }
+        for asked in around {
+            let answer = asked.await.expect("an answer");
+            assert!(balance(answer.assert_ok()) >= change - 1);
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Validators and codings: `ETag`, 304, gzip, `HEAD`, and that no cache in front of us may keep any
+//! answer.
+
+use std::{io::Read, time::Duration};
+
+use engage_simulator::people::{ALVA, BO};
+use flate2::read::GzDecoder;
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, TILL, TestApp};
+
+fn alva() -> String {
+    format!("email={}", ALVA.email)
+}
+
+async fn ask(app: &TestApp, query: &str, headers: &[(&'static str, &str)]) -> Answer {
+    let mut request = app.customer(TILL, query);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    Answer::of(request).await
+}
+
+fn unzipped(answer: &Answer) -> Value {
+    let mut text = String::new();
+    GzDecoder::new(&answer.body[..])
+        .read_to_string(&mut text)
+        .expect("gzip");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+#[track_caller]
+fn assert_not_modified(answer: &Answer, etag: &str) {
+    assert_eq!(answer.status, 304);
+    assert!(answer.body.is_empty());
+    assert_eq!(answer.header("etag"), etag);
+    assert!(!answer.headers.contains_key("content-type"));
+    assert!(!answer.headers.contains_key("content-encoding"));
+    assert_no_store(answer);
+    assert!(answer.header("cache-status").starts_with("engage-bff; "));
+    assert!(answer.headers.contains_key("age"));
+}
+
+#[track_caller]
+fn assert_no_store(answer: &Answer) {
+    for (name, value) in [
+        ("cache-control", "private, no-store"),
+        ("cdn-cache-control", "no-store"),
+        ("vary", "Accept-Encoding, Authorization, X-Api-Key"),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+    ] {
+        assert_eq!(answer.header(name), value, "{}", answer.status);
+    }
+    assert!(!answer.headers.contains_key("set-cookie"));
+    assert!(!answer.header("x-request-id").is_empty());
+}
+
+#[tokio::test]
+async fn whoever_has_the_answer_already_gets_a_304_in_either_coding() {
+    let app = TestApp::spawn().await;
+    let plain = app.get(&alva()).await;
+    let etag = plain.assert_ok().header("etag");
+    assert!(
+        etag.starts_with('"') && etag.ends_with('"'),
+        "strong: {etag}"
+    );
+    let etag_gzip = format!("{}-gzip\"", etag.trim_end_matches('"'));
+    for held in [
+        etag.to_owned(),
+        etag_gzip.clone(),
+        format!("W/{etag}"),
+        format!("\"other\", {etag}"),
+        format!("\"other\",{etag_gzip} , \"third\""),
+        "*".to_owned(),
+    ] {
+        let answer = ask(&app, &alva(), &[("if-none-match", &held)]).await;
+        assert_not_modified(&answer, etag);
+        let headers = [("if-none-match", &*held), ("accept-encoding", "gzip")];
+        let answer = ask(&app, &alva(), &headers).await;
+        assert_not_modified(&answer, &etag_gzip);
+    }
+    for other in ["\"other\"", "", &etag[1..etag.len() - 1]] {
+        let answer = ask(&app, &alva(), &[("if-none-match", other)]).await;
+        answer.assert_ok();
+        assert_eq!(answer.header("etag"), etag);
+    }
+}
+
+#[tokio::test]
+async fn a_304_for_what_has_to_be_asked_for_first_is_possible_too() {
+    let app = TestApp::spawn().await;
+    let query = format!("{}&parts=none", alva());
+    let etag = app.get(&query).await.header("etag").to_owned();
+    app.customers.purge_everything();
+    // The clock stands still, so that even the age of the parts is the same.
+    let answer = ask(&app, &query, &[("if-none-match", &etag)]).await;
+    assert_not_modified(&answer, &etag);
+    answer.assert_cache_status("engage-bff; fwd=miss; stored");
+    assert_eq!(app.overviews(), 2);
+}
+
+#[tokio::test]
+async fn a_refresh_changes_the_etag() {
+    let app = TestApp::spawn().await;
+    let first = app.get(&alva()).await;
+    app.advance(Duration::from_secs(10));
+    let hit = app.get(&alva()).await;
+    assert_eq!(hit.header("etag"), first.header("etag"));
+    let fresh = app.get(&format!("{}&fresh=points", alva())).await;
+    assert_ne!(fresh.header("etag"), first.header("etag"));
+    assert_eq!(fresh.at("/points"), first.at("/points"));
+    let held = [("if-none-match", first.header("etag"))];
+    let answer = ask(&app, &alva(), &held).await;
+    answer.assert_ok();
+    assert_eq!(answer.header("etag"), fresh.header("etag"));
+}
+
+#[tokio::test]
+async fn every_shape_of_an_answer_has_an_etag_of_its_own() {
+    let app = TestApp::spawn().await;
+    let mut etags = std::collections::HashSet::new();
+    for shape in [
+        "",
+        "&view=storefront",
+        "&parts=none",
+        "&channel=POS",
+        "&channel=ECOM",
+        "&expiringWithin=365d",
+    ] {
+        let answer = app.get(&format!("{}{shape}", alva())).await;
+        etags.insert(answer.assert_ok().header("etag").to_owned());
+    }
+    let bo = app.get(&format!("contactId={}", BO.id)).await;
+    etags.insert(bo.assert_ok().header("etag").to_owned());
+    assert_eq!(etags.len(), 7);
+    // Whichever way it was looked up, it is the same answer.
+    let by_id = app.get(&format!("contactId={}", ALVA.id)).await;
+    assert!(etags.contains(by_id.header("etag")));
+}
+
+#[tokio::test]
+async fn an_answer_is_compressed_for_those_who_accept_it() {
+    let app = TestApp::spawn().await;
+    let plain = app.get(&alva()).await;
+    assert!(!plain.headers.contains_key("content-encoding"));
+    for accepted in [
+        "gzip",
+        "gzip, deflate, br",
+        "br;q=1.0, gzip;q=0.5",
+        "*",
+        "GZIP",
+    ] {
+        let answer = ask(&app, &alva(), &[("accept-encoding", accepted)]).await;
+        answer.assert_ok();
+        assert_eq!(answer.header("content-encoding"), "gzip", "{accepted}");
+        assert_eq!(answer.header("content-type"), "application/json");
+        assert_eq!(unzipped(&answer), plain.json());
+        assert!(answer.body.len() < plain.body.len());
+        assert_ne!(answer.header("etag"), plain.header("etag"));
+        assert_eq!(
+            answer.header("etag"),
+            format!("{}-gzip\"", plain.header("etag").trim_end_matches('"'))
+        );
+        assert_eq!(
+            answer.header("content-length"),
+            answer.body.len().to_string()
+        );
+    }
+    for refused in [
+        "",
+        "identity",
+        "br",
+        "gzip;q=0",
+        "*;q=0",
+        "gzip;q=0.0, *",
+        "deflate",
+    ] {
+        let answer = ask(&app, &alva(), &[("accept-encoding", refused)]).await;
+        assert!(
+            !answer.headers.contains_key("content-encoding"),
+            "{refused}"
+        );
+        assert_eq!(answer.json(), plain.json());
+        assert_eq!(answer.header("etag"), plain.header("etag"));
+    }
+}
+
+#[tokio::test]
+async fn head_tells_what_get_would_without_the_body() {
+    let app = TestApp::spawn().await;
+    let cold = app.head(&alva()).await;
+    cold.assert_ok()
+        .assert_cache_status("engage-bff; fwd=miss; stored");
+    let got = app.get(&alva()).await;
+    let head = app.head(&alva()).await;
+    head.assert_ok().assert_hit();
+    assert!(head.body.is_empty());
+    for name in ["etag", "content-type", "content-length", "age", "vary"] {
+        assert_eq!(head.header(name), got.header(name), "{name}");
+    }
+    assert_no_store(&head);
+    let nobody = app.head("email=nobody@example.com").await;
+    assert_eq!(nobody.status, 404);
+    assert!(nobody.body.is_empty());
+    assert_no_store(&nobody);
+}
+
+#[tokio::test]
+async fn no_answer_may_be_kept_by_a_cache_in_front_of_us() {
+    let app = TestApp::spawn().await;
+    let ok = app.get(&alva()).await;
+    assert_no_store(ok.assert_ok());
+    assert_no_store(app.get(&alva()).await.assert_hit());
+    assert_no_store(&app.lookup(json!({"contactId": ALVA.id})).await);
+    for (query, status) in [
+        ("email=nobody@example.com", 404),
+        ("email=shared@example.com", 409),
+        ("email=nonsense", 400),
+        ("", 400),
+        ("email=a@example.com&nonsense=1", 400),
+    ] {
+        let answer = app.get(query).await;
+        assert_eq!(answer.status, status, "{query}");
+        assert_no_store(&answer);
+        assert!(!answer.headers.contains_key("etag"));
+    }
+    app.engage.fault(
+        engage_simulator::Endpoint::All,
+        engage_simulator::Fault::Status(500, json!("busy")),
+    );
+    let failed = app.get(&format!("contactId={}", BO.id)).await;
+    assert_no_store(failed.assert_problem(502, "UpstreamFailed"));
+    for (target, key, status) in [
+        ("/customer", None, 401),
+        ("/customer/", Some(TILL), 404),
+        ("/nowhere", None, 401),
+        ("/nowhere", Some(TILL), 404),
+        ("/livez", None, 200),
+        ("/readyz", None, 200),
+    ] {
+        let mut request = app.request(target);
+        if let Some(key) = key {
+            request = request.header("x-api-key", key);
+        }
+        let answer = Answer::of(request).await;
+        assert_eq!(answer.status, status, "{target}");
+        assert_no_store(&answer);
+    }
+}

@@ -57,7 +57,7 @@ impl App {
         let reader = Reader {
             names: names.clone(),
             time_zone: time_zone.clone(),
-            keeps_national_id: rules.storefront.list_national_id() || rules.full.list_national_id(),
+            keeps_national_id: rules.full.list_national_id(),
             points_in_overview: config.engage.api_version == crate::config::ApiVersion::V2,
             clock: clock.clone(),
         };

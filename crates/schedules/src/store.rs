@@ -93,6 +93,7 @@ pub(crate) mod sync {
             lock(&self.held).clear();
         }
 
+        #[expect(clippy::unnecessary_wraps, reason = "moka's signature")]
         pub(crate) fn invalidate_entries_if(
             &self,
             predicate: impl Fn(&K, &V) -> bool,

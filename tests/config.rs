@@ -1,0 +1,347 @@
+//! The configuration as operators meet it: defaults, layers, secrets, refusals, and the commands of the
+//! real binary.
+
+#[path = "config/binary.rs"]
+mod binary;
+#[path = "config/refusals.rs"]
+mod refusals;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    time::Duration,
+};
+
+use engage_bff::config::{Config, check::Mistakes, layers};
+use secrecy::ExposeSecret;
+
+/// The least that can be started.
+const LEAST: &str = r#"
+    [engage]
+    base_url = "https://shop.example.com"
+    api_key = "a-key"
+    [[auth.clients]]
+    id = "till"
+    key_sha256 = ["cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11"]
+    scopes = ["customer:read"]
+"#;
+
+/// A file that is gone with its test.
+struct TempFile(PathBuf);
+
+impl TempFile {
+    /// One of each name.
+    fn new(name: &str, text: &str) -> Self {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::write(&path, text).expect("a writable directory");
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("a readable path")
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        // Nothing is lost where it stays.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    pairs.iter().map(owned).collect()
+}
+
+/// The configuration of that file, under that environment.
+fn load(name: &str, file: &str, pairs: &[(&str, &str)]) -> Result<Config, Mistakes> {
+    let file = TempFile::new(&format!("{name}.toml"), file);
+    Config::load(Some(&file.0), &environment(pairs))
+}
+
+#[track_caller]
+fn refusal(name: &str, file: &str, pairs: &[(&str, &str)]) -> String {
+    match load(name, file, pairs) {
+        Ok(_) => panic!("accepted: {file} {pairs:?}"),
+        Err(mistakes) => mistakes.to_string(),
+    }
+}
+
+#[test]
+fn the_defaults_are_those_of_the_contract() {
+    let config = load("defaults", LEAST, &[]).expect("valid");
+    let seconds = Duration::from_secs;
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.server.request_timeout, Duration::from_millis(2500));
+    assert!(!config.server.allow_national_id_in_url);
+    let engage = &config.engage;
+    assert_eq!(engage.requests_per_second.to_string(), "50");
+    assert_eq!((engage.burst, engage.max_concurrency), (10, 32));
+    assert_eq!(engage.overview_lag, seconds(600));
+    assert_eq!(engage.time_zone, "Europe/Stockholm");
+    assert_eq!(format!("{:?}", engage.api_version), "V3");
+    assert!(engage.default_contact_type.is_none() && engage.custom_key.is_none());
+    let cache = &config.cache;
+    assert_eq!(cache.max_size.as_u64(), 512 << 20);
+    assert_eq!(cache.profile_lifetime, seconds(60));
+    assert_eq!(cache.audiences_lifetime, seconds(3600));
+    assert_eq!(cache.promotions_lifetime, seconds(60));
+    assert_eq!(cache.vouchers_lifetime, seconds(60));
+    assert_eq!(cache.points_lifetime, seconds(30));
+    assert_eq!(cache.stale_while_revalidate, seconds(30));
+    assert_eq!(cache.stale_if_error, seconds(3600));
+    assert_eq!(cache.negative_lifetime, seconds(30));
+    assert!(!config.auth.allow_anonymous);
+    assert!(config.views.storefront.attributes.is_empty());
+    assert_eq!(config.views.full.attributes, ["*"]);
+    assert_eq!(config.views.expiring_within, seconds(14 * 24 * 3600));
+    assert_eq!(config.identifiers.phone_region, "SE");
+    assert!(config.identifiers.check_digits);
+    let client = &config.auth.clients[0];
+    let kinds: Vec<_> = client
+        .identifiers
+        .iter()
+        .map(|kind| kind.as_str())
+        .collect();
+    assert_eq!(kinds, ["contactId", "email", "mobilePhone", "customKey"]);
+    assert_eq!(format!("{:?}", client.view), "Storefront");
+    assert!(client.channel.is_none() && client.requests_per_second.is_none());
+}
+
+#[test]
+fn the_demo_configuration_is_valid() {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("config/demo.toml");
+    Config::load(Some(&file), &BTreeMap::new()).expect("valid");
+}
+
+/// The fields of a section, as serde names them to whoever gets one wrong.
+fn fields(section: &str) -> Vec<String> {
+    let text = match section {
+        "" => "zzz = 1".to_owned(),
+        "auth.clients" => "[[auth.clients]]\nzzz = 1".to_owned(),
+        _ => format!("[{section}]\nzzz = 1"),
+    };
+    let parsed: Result<Config, toml::de::Error> = toml::from_str(&text);
+    let error = parsed.expect_err("no such key");
+    let (_, known) = error.message().split_once("expected ").expect("a list");
+    let names = known.split('`').skip(1).step_by(2);
+    names.map(str::to_owned).collect()
+}
+
+/// Every key that the program reads, such as `engage.burst`.
+fn known_keys(section: &str) -> BTreeSet<String> {
+    let tables = ["views.storefront", "views.full", "auth.clients"];
+    let mut keys = BTreeSet::new();
+    for field in fields(section) {
+        let key = if section.is_empty() {
+            field
+        } else {
+            format!("{section}.{field}")
+        };
+        if section.is_empty() || tables.contains(&key.as_str()) {
+            keys.extend(known_keys(&key));
+        }
+        if !section.is_empty() && !key.starts_with("views.s") | key.contains("attributes") {
+            keys.insert(key);
+        }
+    }
+    keys.remove("views.full");
+    keys
+}
+
+/// A key line of the defaults, commented out or not.
+fn key_of(line: &str) -> Option<&str> {
+    let (key, _) = line.strip_prefix("# ").unwrap_or(line).split_once(" = ")?;
+    let is_key = key
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    is_key.then_some(key)
+}
+
+#[test]
+fn the_default_file_shows_every_key_and_explains_it() {
+    let mut shown = BTreeSet::new();
+    let mut section = String::new();
+    let mut example = None;
+    let mut is_explained = false;
+    for line in layers::DEFAULTS.lines() {
+        if line == "# [[auth.clients]]" {
+            example = Some("auth.clients".to_owned());
+        } else if let Some(name) = line.strip_prefix('[') {
+            name.trim_end_matches(']').clone_into(&mut section);
+            is_explained = false;
+        } else if let Some(key) = key_of(line) {
+            if !line.starts_with('#') {
+                example = None;
+            }
+            assert!(is_explained, "{key} of [{section}] has no comment");
+            shown.insert(format!("{}.{key}", example.as_deref().unwrap_or(&section)));
+        } else if line.starts_with("# ") {
+            is_explained = true;
+        } else if line.is_empty() {
+            is_explained = false;
+        }
+    }
+    assert_eq!(shown, known_keys(""));
+}
+
+#[test]
+fn the_keys_that_are_commented_out_can_be_switched_on() {
+    let text = layers::DEFAULTS.replace("# [[auth.clients]]", "\n# no example");
+    for (section, line) in [
+        ("engage", "default_contact_type"),
+        ("engage", "default_point_definition"),
+        ("engage", "custom_key"),
+    ] {
+        let commented = text
+            .lines()
+            .find_map(|shown| shown.strip_prefix(&format!("# {line}")))
+            .expect("a line of the defaults");
+        let file = format!("[{section}]\n{line}{commented}\n");
+        load(
+            line,
+            &format!("{file}{}", LEAST.replace("[engage]", "")),
+            &[],
+        )
+        .expect("valid");
+    }
+}
+
+#[test]
+fn the_file_is_laid_over_the_defaults_and_the_environment_over_both() {
+    let file = format!(
+        "{LEAST}[cache]\npoints_lifetime = \"5s\"\nvouchers_lifetime = \"800ms\"\n\
+         [server]\nmax_body = \"65536B\"\n"
+    );
+    let pairs = [
+        ("BFF_CACHE__POINTS_LIFETIME", "7s"),
+        ("BFF_ENGAGE__BURST", "3"),
+        ("BFF_ENGAGE__REQUESTS_PER_SECOND", "12.5"),
+        ("BFF_IDENTIFIERS__CHECK_DIGITS", "false"),
+        ("BFF_ENGAGE__API_VERSION", "v2"),
+        ("BFF_SERVER__LISTEN", "[::1]:8081"),
+        ("BFF_CACHE__MAX_SIZE", "64MiB"),
+        ("BFF_VIEWS__EXPIRING_WITHIN", "30d"),
+        ("BFF_TELEMETRY__LOG", "info,engage_bff=debug"),
+    ];
+    let config = load("layers", &file, &pairs).expect("valid");
+    assert_eq!(config.cache.points_lifetime, Duration::from_secs(7));
+    assert_eq!(config.cache.vouchers_lifetime, Duration::from_millis(800));
+    assert_eq!(config.cache.profile_lifetime, Duration::from_secs(60));
+    assert_eq!(config.server.max_body.as_u64(), 65_536);
+    assert_eq!(config.engage.burst, 3);
+    assert_eq!(config.engage.requests_per_second.to_string(), "12.5");
+    assert!(!config.identifiers.check_digits);
+    assert_eq!(format!("{:?}", config.engage.api_version), "V2");
+    assert_eq!(config.server.listen.to_string(), "[::1]:8081");
+    assert_eq!(config.cache.max_size.as_u64(), 64 << 20);
+    assert_eq!(
+        config.views.expiring_within,
+        Duration::from_secs(30 * 24 * 3600)
+    );
+    assert_eq!(config.telemetry.log, "info,engage_bff=debug");
+}
+
+#[test]
+fn lists_of_attributes_can_come_from_the_environment() {
+    let pairs = [
+        (
+            "BFF_VIEWS__STOREFRONT__ATTRIBUTES",
+            "shoeSize,favouriteSports",
+        ),
+        ("BFF_VIEWS__FULL__ATTRIBUTES", "rfm"),
+    ];
+    let config = load("lists", LEAST, &pairs).expect("valid");
+    assert_eq!(
+        config.views.storefront.attributes,
+        ["shoeSize", "favouriteSports"]
+    );
+    assert_eq!(config.views.full.attributes, ["rfm"]);
+}
+
+#[test]
+fn a_text_that_looks_like_a_number_stays_as_it_is() {
+    for value in [
+        "0123456789",
+        "1e5",
+        "00",
+        "12.50",
+        "true",
+        "+1",
+        "18446744073709551616",
+        "1_000",
+    ] {
+        let pairs = [
+            ("BFF_ENGAGE__API_KEY", value),
+            ("BFF_TELEMETRY__DIGEST_KEY", value),
+            ("BFF_ENGAGE__DEFAULT_POINT_DEFINITION", value),
+        ];
+        let config = load(&format!("number-{value}"), LEAST, &pairs).expect("valid");
+        let key = config.engage.api_key.as_ref().expect("a key");
+        assert_eq!(key.expose_secret(), value);
+        let key = config.telemetry.digest_key.as_ref().expect("a key");
+        assert_eq!(key.expose_secret(), value);
+        assert_eq!(
+            config.engage.default_point_definition.as_deref(),
+            Some(value)
+        );
+    }
+}
+
+#[test]
+fn only_names_with_two_underscores_behind_the_prefix_are_ours() {
+    let pairs = [
+        ("BFF_SERVICE_HOST", "10.0.0.1"),
+        ("BFF_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("BFF_ENGAGE_API_KEY", "ignored"),
+        ("MY_BFF_ENGAGE__BURST", "7"),
+        ("bff_engage__burst", "7"),
+        ("PATH", "/bin"),
+    ];
+    let config = load("foreign", LEAST, &pairs).expect("valid");
+    assert_eq!(config.engage.burst, 10);
+    let key = config.engage.api_key.expect("a key");
+    assert_eq!(key.expose_secret(), "a-key");
+}
+
+#[test]
+fn a_secret_can_be_given_as_the_path_of_a_file() {
+    let keyless = LEAST.replace("api_key = \"a-key\"", "");
+    for (index, (text, key)) in [
+        ("from-a-file", "from-a-file"),
+        ("line\n", "line"),
+        ("windows\r\n", "windows"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let secret = TempFile::new(&format!("secret-{index}"), text);
+        let pairs = [
+            ("BFF_ENGAGE__API_KEY_FILE", secret.path()),
+            ("BFF_TELEMETRY__DIGEST_KEY_FILE", secret.path()),
+        ];
+        let config = load(&format!("by-file-{index}"), &keyless, &pairs).expect("valid");
+        for found in [config.engage.api_key, config.telemetry.digest_key] {
+            assert_eq!(found.expect("a secret").expose_secret(), key);
+        }
+    }
+    let secret = TempFile::new("secret-twice", "other");
+    let pairs = [("BFF_ENGAGE__API_KEY_FILE", secret.path())];
+    let twice = refusal("twice", LEAST, &pairs);
+    assert!(
+        twice.starts_with("engage.api_key: is given together with"),
+        "{twice}"
+    );
+    let pairs = [("BFF_ENGAGE__API_KEY_FILE", "/nowhere/at-all")];
+    let missing = refusal("missing", &keyless, &pairs);
+    assert!(
+        missing.starts_with("engage.api_key_file: can't be read"),
+        "{missing}"
+    );
+    let empty = TempFile::new("secret-empty", "\n");
+    let pairs = [("BFF_ENGAGE__API_KEY_FILE", empty.path())];
+    let empty = refusal("empty", &keyless, &pairs);
+    assert!(empty.starts_with("engage.api_key: is missing"), "{empty}");
+}

@@ -1,0 +1,253 @@
+//! What the service refuses to start with: every mistake at once, with its key and its remedy, and never a
+//! secret that stands in the wrong place.
+
+use crate::{LEAST, refusal};
+
+/// `LEAST` with a change.
+fn changed(from: &str, to: &str) -> String {
+    assert!(LEAST.contains(from), "{from}");
+    LEAST.replace(from, to)
+}
+
+#[test]
+fn an_open_configuration_is_refused() {
+    let (without_clients, _) = LEAST.split_once("[[auth.clients]]").expect("clients");
+    let nobody = refusal("nobody", without_clients, &[]);
+    assert!(nobody.starts_with("auth.clients: is empty"), "{nobody}");
+    for listen in [
+        "0.0.0.0:8080",
+        "[::]:8080",
+        "192.168.1.2:8080",
+        "203.0.113.9:80",
+    ] {
+        for (index, file) in [without_clients, LEAST].into_iter().enumerate() {
+            let pairs = [
+                ("BFF_AUTH__ALLOW_ANONYMOUS", "true"),
+                ("BFF_SERVER__LISTEN", listen),
+            ];
+            let name = format!("open-{index}-{}", listen.len());
+            let open = refusal(&name, file, &pairs);
+            assert!(
+                open.starts_with("auth.allow_anonymous: is on while"),
+                "{open}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_cannot_work_is_refused_with_its_key() {
+    let key = "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11";
+    let second =
+        format!("{LEAST}[[auth.clients]]\nid = \"till\"\nkey_sha256 = [\"{key}\"]\nscopes = []\n");
+    for (index, (file, expected)) in [
+        (changed("\"till\"", "\"\""), "auth.clients[0].id:"),
+        (
+            changed(key, &key.to_uppercase()),
+            "auth.clients[0].key_sha256:",
+        ),
+        (changed(key, &key[1..]), "auth.clients[0].key_sha256:"),
+        (
+            changed(&format!("[\"{key}\"]"), "[]"),
+            "auth.clients[0].key_sha256:",
+        ),
+        (
+            changed("[\"customer:read\"]", "[]"),
+            "auth.clients[0].scopes:",
+        ),
+        (
+            format!("{LEAST}requests_per_second = 0\n"),
+            "auth.clients[0].requests_per_second:",
+        ),
+        (second, "auth.clients[1].id:"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let told = refusal(&format!("clients-{index}"), &file, &[]);
+        assert!(told.starts_with(expected), "{expected} {told}");
+    }
+    for (name, value) in [
+        ("ENGAGE__BASE_URL", ""),
+        ("ENGAGE__BASE_URL", "shop.example.com"),
+        ("ENGAGE__BASE_URL", "http://shop.example.com"),
+        ("ENGAGE__BASE_URL", "ftp://127.0.0.1"),
+        ("ENGAGE__BASE_URL", "https://shop.example.com/api"),
+        ("ENGAGE__BASE_URL", "https://shop.example.com?a=b"),
+        ("ENGAGE__BASE_URL", "https://user:password@shop.example.com"),
+        ("ENGAGE__BASE_URL", "http://127.0.0.1.example.com"),
+        ("ENGAGE__API_KEY", ""),
+        ("ENGAGE__API_KEY", "two words"),
+        ("ENGAGE__API_KEY", "line\nbreak"),
+        ("ENGAGE__USER_AGENT", ""),
+        ("ENGAGE__USER_AGENT", "a\nb"),
+        ("ENGAGE__DEFAULT_CONTACT_TYPE", "two words"),
+        ("ENGAGE__TIME_ZONE", "Sweden/Stockholm"),
+        ("ENGAGE__REQUESTS_PER_SECOND", "0"),
+        ("ENGAGE__REQUESTS_PER_SECOND", "-1"),
+        ("ENGAGE__REQUESTS_PER_SECOND", "nan"),
+        ("ENGAGE__REQUESTS_PER_SECOND", "inf"),
+        ("ENGAGE__REQUESTS_PER_SECOND", "1e-30"),
+        ("ENGAGE__BURST", "0"),
+        ("ENGAGE__MAX_CONCURRENCY", "0"),
+        ("ENGAGE__TIMEOUT", "0s"),
+        ("ENGAGE__CONNECT_TIMEOUT", "0s"),
+        ("SERVER__REQUEST_TIMEOUT", "0s"),
+        ("SERVER__HEADER_TIMEOUT", "0s"),
+        ("SERVER__BODY_TIMEOUT", "0s"),
+        ("SERVER__IDLE_TIMEOUT", "0s"),
+        ("SERVER__WRITE_TIMEOUT", "0s"),
+        ("SERVER__MAX_CONNECTIONS", "0"),
+        ("SERVER__MAX_BODY", "10B"),
+        ("CACHE__MAX_SIZE", "1KiB"),
+        ("CACHE__STALE_IF_ERROR", "29s"),
+        ("CACHE__POINTS_LIFETIME", "25h"),
+        ("CACHE__AUDIENCES_LIFETIME", "25h"),
+        ("CACHE__STALE_IF_ERROR", "25h"),
+        ("IDENTIFIERS__PHONE_REGION", "Sweden"),
+        ("TELEMETRY__LOG", "info,=,["),
+        (
+            "VIEWS__STOREFRONT__ATTRIBUTES",
+            "shoeSize,socialSecurityNumber",
+        ),
+        ("VIEWS__STOREFRONT__ATTRIBUTES", "shoeSize,*"),
+    ] {
+        let key = name.to_lowercase().replace("__", ".");
+        let told = refusal("values", LEAST, &[(&format!("BFF_{name}"), value)]);
+        assert!(
+            told.starts_with(&format!("{key}: ")),
+            "{name}={value}: {told}"
+        );
+        let (_, remedy) = told.split_once("; ").unwrap_or_default();
+        assert!(!remedy.is_empty(), "{told}");
+    }
+}
+
+#[test]
+fn loopback_and_https_are_where_engage_may_be() {
+    for url in [
+        "https://shop.voyado.com",
+        "https://shop.voyado.com/",
+        "https://shop.voyado.com:8443",
+        "http://127.0.0.1:8090",
+        "http://localhost:8090",
+        "http://[::1]:8090",
+    ] {
+        let pairs = [("BFF_ENGAGE__BASE_URL", url)];
+        crate::load("urls", LEAST, &pairs).unwrap_or_else(|mistakes| panic!("{url}: {mistakes}"));
+    }
+}
+
+#[test]
+fn unknown_keys_are_refused_wherever_they_stand() {
+    for (index, file) in [
+        format!("{LEAST}[caches]\nmax_size = \"1GiB\"\n"),
+        format!("{LEAST}[cache]\nmax_bytes = \"1GiB\"\n"),
+        format!("{LEAST}colour = \"red\"\n"),
+        format!("{LEAST}[views.storefront]\nattribute = []\n"),
+        format!("{LEAST}[server.limits]\nbody = 1\n"),
+        format!("colour = \"red\"\n{LEAST}"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let told = refusal(&format!("unknown-{index}"), &file, &[]);
+        assert!(told.contains("unknown field"), "{told}");
+    }
+    for name in [
+        "BFF_CACHES__MAX_SIZE",
+        "BFF_CACHE__MAX_BYTES",
+        "BFF_ENGAGE__API__KEY",
+        "BFF_A__B",
+    ] {
+        let told = refusal("unknown", LEAST, &[(name, "1")]);
+        assert!(!told.is_empty(), "{told}");
+    }
+}
+
+#[test]
+fn every_mistake_is_told_at_once() {
+    let told = refusal(
+        "empty-file",
+        "",
+        &[("BFF_ENGAGE__BURST", "0"), ("BFF_CACHE__MAX_SIZE", "1B")],
+    );
+    let keys: Vec<&str> = told
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(key, _)| key)
+        .collect();
+    let expected = [
+        "engage.base_url",
+        "engage.api_key",
+        "engage.burst",
+        "cache.max_size",
+        "auth.clients",
+    ];
+    assert_eq!(keys, expected, "{told}");
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_repeated() {
+    const SECRET: &str = "sesame-open-4711";
+    for key in [
+        "SERVER__LISTEN",
+        "SERVER__REQUEST_TIMEOUT",
+        "SERVER__MAX_BODY",
+        "SERVER__MAX_CONNECTIONS",
+        "SERVER__ALLOW_NATIONAL_ID_IN_URL",
+        "ENGAGE__BASE_URL",
+        "ENGAGE__API_VERSION",
+        "ENGAGE__CUSTOM_KEY",
+        "ENGAGE__TIMEOUT",
+        "ENGAGE__REQUESTS_PER_SECOND",
+        "ENGAGE__BURST",
+        "ENGAGE__TIME_ZONE",
+        "CACHE__MAX_SIZE",
+        "CACHE__POINTS_LIFETIME",
+        "AUTH__ALLOW_ANONYMOUS",
+        "AUTH__CLIENTS",
+        "VIEWS__EXPIRING_WITHIN",
+        "IDENTIFIERS__PHONE_REGION",
+        "TELEMETRY__LOG_FORMAT",
+        "ENGAGE",
+    ] {
+        // Without a second underscore it is a section's, which only the file can get wrong.
+        let told = if key == "ENGAGE" {
+            refusal("misplaced", &format!("engage = \"{SECRET}\""), &[])
+        } else {
+            refusal("misplaced", LEAST, &[(&format!("BFF_{key}"), SECRET)])
+        };
+        assert!(
+            !told.contains(SECRET) && !told.contains("4711"),
+            "{key}: {told}"
+        );
+        let last = key.rsplit("__").next().unwrap_or_default().to_lowercase();
+        assert!(told.contains(&last), "{key}: {told}");
+    }
+    for (index, file) in [
+        format!("[engage]\napi_key = \"{SECRET}"),
+        format!("[engage]\napi_key = {SECRET}\n"),
+        format!("[engage]\napi_key = [\"{SECRET}\"]\n"),
+        format!("[engage\napi_key = \"{SECRET}\"\n"),
+        format!("[engage]\napi_key = \"{SECRET}\"\napi_key = \"{SECRET}\"\n"),
+        format!("{SECRET}\n"),
+        changed("[\"customer:read\"]", &format!("[\"{SECRET}\"]")),
+        format!("{LEAST}identifiers = [\"{SECRET}\"]\n"),
+        format!("{LEAST}view = \"{SECRET}\"\n"),
+        format!("{LEAST}channel = \"{SECRET}\"\n"),
+        changed(
+            "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11",
+            SECRET,
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let told = refusal(&format!("misplaced-{index}"), &file, &[]);
+        assert!(
+            !told.contains(SECRET) && !told.contains("4711"),
+            "{file}: {told}"
+        );
+    }
+}

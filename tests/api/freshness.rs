@@ -302,7 +302,7 @@ async fn cache_status_speaks_for_the_worst_part() {
 }
 
 #[tokio::test]
-async fn who_waited_for_anothers_call_is_told_so() {
+async fn who_waited_for_a_call_of_another_is_told_so() {
     let app = TestApp::spawn().await;
     let hold = app.engage.hold(Endpoint::Overview);
     let first = app.ask(&profile());

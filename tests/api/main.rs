@@ -1,6 +1,7 @@
 //! The service through its front door: real HTTP, a stateful pretend Engage, a clock that tests move.
 
 mod answer;
+mod bounds;
 mod cache_control;
 mod callers;
 mod coalescing;

@@ -225,10 +225,14 @@ where
     /// Within the record's own lock, so that no invalidation can come between question and answer.
     fn store(&self, id: ContactId, mut parts: Parts, allowed: impl FnOnce() -> bool) -> Parts {
         self.records.entry(id).and_compute_with(|held| {
-            let entity_only = self.fences.entity_only(id, self.clock.now().tick);
             let allowed = allowed();
             parts.retain(|part, provenance| {
-                let lags = provenance.source == Source::Overview && entity_only.contains(part);
+                // What counts is when Engage was asked, not when it answered.
+                let lags = provenance.source == Source::Overview
+                    && self
+                        .fences
+                        .entity_only(id, provenance.requested_at)
+                        .contains(part);
                 allowed && !lags && self.fences.allows(id, part, provenance.stamp)
             });
             if parts.held().is_empty() {
@@ -265,8 +269,8 @@ where
         let mut overtaken = false;
         self.names.entry(key.clone()).and_compute_with(|held| {
             let newer = held.is_some_and(|held| held.value().provenance.stamp > begun.stamp);
-            let lags = source == Source::Overview
-                && self.fences.name_is_entity_only(key, self.clock.now().tick);
+            let lags =
+                source == Source::Overview && self.fences.name_is_entity_only(key, begun.now.tick);
             overtaken = lags || begun.stamp <= self.fences.name_not_before(key);
             if newer || overtaken {
                 Op::Nop
@@ -381,6 +385,15 @@ where
         if let Some(id) = key.bare_id().or(led_to) {
             self.purge(id);
         }
+    }
+
+    /// The contacts held of which `is_meant` holds. Looks at every record: for what operators do by hand.
+    pub fn contacts_where(&self, is_meant: impl Fn(&Record<R>) -> bool) -> Vec<ContactId> {
+        self.records
+            .iter()
+            .filter(|(_, record)| is_meant(record))
+            .map(|(id, _)| *id)
+            .collect()
     }
 
     /// Drops the record of a contact that Engage no longer knows, as told by a request of that stamp.

@@ -23,7 +23,7 @@ use self::{fetch::Arrivals, search::Search};
 use crate::{
     cache::{Bounds, Cache, Counts, fence::Stamp, flight::Flights, freshness::Policy},
     clock::Clock,
-    domain::{ContactId, Lookup, LookupKey, Part, PartSet, names::NameReader},
+    domain::{Bears, ContactId, Lookup, LookupKey, Part, PartSet, names::NameReader},
     engage::{self, EngageClient},
 };
 
@@ -121,9 +121,22 @@ impl CustomerService {
         self.inner.cache.purge(id);
     }
 
-    /// The same for whomever an identifier names.
+    /// The same for whomever an identifier names. Looks at every record that is held.
     pub fn purge_by(&self, lookup: &Lookup) {
-        self.inner.cache.purge_name(lookup.key());
+        let cache = &self.inner.cache;
+        cache.purge_name(lookup.key());
+        // They may be held under other names, and the index may have lost this one.
+        let bearers = cache.contacts_where(|record| {
+            record.parts.profile.as_ref().is_some_and(|profile| {
+                self.inner
+                    .names
+                    .bears(&profile.data.names, &lookup.identifier)
+                    == Bears::Yes
+            })
+        });
+        for id in bearers {
+            cache.purge(id);
+        }
     }
 
     /// Nothing fetched until now is ever served again.

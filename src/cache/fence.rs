@@ -52,7 +52,7 @@ pub struct Fences {
 }
 
 impl Fences {
-    /// Fences that stand for `overview_lag` or for `longest_flight`, whichever is longer.
+    /// Fences that stand for `overview_lag`, and as long as a call begun within it may be in the air.
     pub fn new(overview_lag: Duration, longest_flight: Duration, max_fences: usize) -> Self {
         Self {
             // Stamp 0 is "never": the first event is 1.
@@ -63,7 +63,8 @@ impl Fences {
             contacts: Table::new(max_fences),
             names: Table::new(max_fences),
             lag: overview_lag,
-            keep: overview_lag.max(longest_flight),
+            // A call begun in the last moment of the lag may land so much later.
+            keep: overview_lag + longest_flight,
         }
     }
 
@@ -141,7 +142,7 @@ impl Fences {
             .fold(self.everything(), Stamp::max)
     }
 
-    /// The parts that only their entity endpoints may fill at `now`.
+    /// The parts that only their entity endpoints may fill by a call that begins at `now`.
     pub fn entity_only(&self, id: ContactId, now: Tick) -> PartSet {
         if self.is_crowded(now) {
             return PartSet::INVALIDATABLE;
@@ -158,7 +159,7 @@ impl Fences {
         self.names.get(key).begun_after[0].max(self.everything())
     }
 
-    /// Whether the name may not be resolved by the overview at `now`.
+    /// Whether the name may not be resolved by a call of the overview that begins at `now`.
     pub fn name_is_entity_only(&self, key: &LookupKey, now: Tick) -> bool {
         if self.is_crowded(now) {
             return !key.is_contact_id();
@@ -330,7 +331,7 @@ mod tests {
             fences.raise(id.expect("an id"), PartSet::ALL, Tick::default());
         }
         let before = Stamp(fences.everything.load(Ordering::SeqCst));
-        let later = Tick::default() + LAG;
+        let later = Tick::default() + LAG + Duration::from_secs(10);
         for number in 100..101u8 {
             let id = ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c300d4{number:04x}"));
             fences.raise(id.expect("an id"), PartSet::ALL, later);

@@ -97,7 +97,7 @@ impl Inner {
         let begun = self.depart(departure);
         let overview = self.engage.overview(permit, asked).await;
         let outcome = overview.and_then(|overview| {
-            self.check_identity(asked, overview.id, &overview.profile)?;
+            self.check_identity(asked, begun, overview.id, &overview.profile)?;
             let id = overview.id;
             let bears = self.names.bears(&overview.profile.names, &asked.identifier);
             // The name first: a purge by that name finds it and fences the contact, or comes first and
@@ -194,6 +194,7 @@ impl Inner {
     fn check_identity(
         &self,
         asked: &Lookup,
+        begun: Begun,
         id: ContactId,
         profile: &Profile,
     ) -> Result<(), Error> {
@@ -204,11 +205,10 @@ impl Inner {
         }
         // A profile that only its entity endpoint may fill proves nothing here: it may be an old copy.
         // The search asks the entity's.
-        let now = self.clock.now().tick;
         if self
             .cache
             .fences
-            .entity_only(id, now)
+            .entity_only(id, begun.now.tick)
             .contains(Part::Profile)
         {
             return Ok(());

@@ -41,7 +41,7 @@ pub(super) struct Search<'a> {
     gained: Option<(ContactId, Parts)>,
     /// Whom this question's calls found the name to lead to.
     named: Option<Name>,
-    /// The parts whose calls failed, and the first failure.
+    /// The parts whose calls failed, and the first failure that left the whole answer wanting.
     failed: PartSet,
     failure: Option<Error>,
     /// Whether the name could not be resolved anew.
@@ -296,20 +296,13 @@ impl<'a> Search<'a> {
     }
 
     fn take_in_part(&mut self, part: Part, arrivals: Result<Arrivals, Error>) -> Result<(), Error> {
-        match arrivals.and_then(|arrivals| self.weigh(arrivals)) {
-            Ok(Some(gain)) => self.take_in(&gain),
-            Ok(None) => {}
-            // The contact itself is gone or another's: that concerns the whole answer.
-            Err(error) if part == Part::Profile => {
-                let gone = error == Error::Upstream(engage::Error::NotFound);
-                let is_old = |name: Name| name.provenance.stamp < self.question.arrival;
-                if gone && self.name().is_some_and(is_old) {
-                    // The name may have found a new owner.
-                    self.disown();
-                    return Ok(());
-                }
-                self.settle(part.into(), error)?;
-            }
+        if part == Part::Profile {
+            return self.take_in_profile(arrivals);
+        }
+        let outcome = arrivals.and_then(|arrivals| Ok(arrivals.outcome?));
+        match outcome {
+            Ok(gain) => self.take_in(&gain),
+            // It speaks for this part alone: of a missing profile another call is the cause.
             Err(error) => {
                 if let Error::Upstream(upstream) = &error
                     && !upstream.allows_stale()
@@ -317,7 +310,25 @@ impl<'a> Search<'a> {
                     self.denied.insert(part);
                 }
                 self.failed.insert(part);
-                self.failure.get_or_insert(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_in_profile(&mut self, arrivals: Result<Arrivals, Error>) -> Result<(), Error> {
+        match arrivals.and_then(|arrivals| self.weigh(arrivals)) {
+            Ok(Some(gain)) => self.take_in(&gain),
+            Ok(None) => {}
+            // The contact itself is gone or another's: that concerns the whole answer.
+            Err(error) => {
+                let gone = error == Error::Upstream(engage::Error::NotFound);
+                let is_old = |name: Name| name.provenance.stamp < self.question.arrival;
+                if gone && self.name().is_some_and(is_old) {
+                    // The name may have found a new owner.
+                    self.disown();
+                    return Ok(());
+                }
+                self.settle(Part::Profile.into(), error)?;
             }
         }
         Ok(())

@@ -110,6 +110,14 @@ pub(crate) mod sync {
             self.entry(key.clone())
         }
 
+        pub(crate) fn iter(&self) -> impl Iterator<Item = (Arc<K>, V)> {
+            let held = lock(&self.held);
+            let entries = held
+                .iter()
+                .map(|(key, value)| (Arc::new(key.clone()), value.clone()));
+            entries.collect::<Vec<_>>().into_iter()
+        }
+
         #[expect(clippy::unused_self, reason = "moka's signature")]
         pub(crate) fn run_pending_tasks(&self) {}
 

@@ -1,8 +1,8 @@
 //! The hall: one question about one customer, answered from what is held, from Engage, or from both.
 //! The only room with an opinion on freshness. Knows neither HTTP nor Engage's spelling.
 //!
-//! [`CustomerService::find`] is the way in; [`search`] follows one question through its rounds,
-//! [`plan`] decides what is missing, [`fetch`] makes the shared upstream calls and stores what they
+//! [`CustomerService::find`] is the way in; `search` follows one question through its rounds,
+//! [`plan`] decides what is missing, `fetch` makes the shared upstream calls and stores what they
 //! bring, [`answer`] renders.
 
 pub mod answer;

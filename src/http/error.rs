@@ -121,7 +121,7 @@ impl From<customer::Error> for ApiError {
 }
 
 impl IntoResponse for ApiError {
-    /// Status and headers; [`write_problem`] adds the body, which holds the request id.
+    /// Status and headers; `write_problem` adds the body, which holds the request id.
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = self.code.status();

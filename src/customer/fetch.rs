@@ -203,18 +203,19 @@ impl Inner {
         {
             return Err(Error::IdentityMismatch);
         }
-        // A profile that only its entity endpoint may fill proves nothing here: it may be an old copy.
-        // The search asks the entity's.
-        if self
-            .cache
-            .fences
-            .entity_only(id, begun.now.tick)
-            .contains(Part::Profile)
-        {
-            return Ok(());
-        }
+        let entity_only = self.cache.fences.entity_only(id, begun.now.tick);
+        let may_be_old = entity_only.contains(Part::Profile);
         if self.names.bears(&profile.names, &asked.identifier) == Bears::No {
-            return Err(Error::IdentityMismatch);
+            if !may_be_old {
+                return Err(Error::IdentityMismatch);
+            }
+            // An old copy of the contact, or another's: who bears the name is asked elsewhere.
+            self.cache.drop_name(asked.key());
+            return Err(Error::Overtaken);
+        }
+        // Of an old copy the search asks the entity endpoint for proof.
+        if may_be_old {
+            return Ok(());
         }
         if !profile.is_of(asked.contact_type.as_ref()) {
             return Err(Error::NotFound);

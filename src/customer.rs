@@ -23,7 +23,7 @@ use self::{fetch::Arrivals, search::Search};
 use crate::{
     cache::{Bounds, Cache, Counts, fence::Stamp, flight::Flights, freshness::Policy},
     clock::Clock,
-    domain::{Bears, ContactId, Lookup, LookupKey, Part, PartSet, names::NameReader},
+    domain::{Bears, ContactId, Identifier, Lookup, LookupKey, Part, PartSet, names::NameReader},
     engage::{self, EngageClient},
 };
 
@@ -125,6 +125,9 @@ impl CustomerService {
     pub fn purge_by(&self, lookup: &Lookup) {
         let cache = &self.inner.cache;
         cache.purge_name(lookup.key());
+        if let Identifier::ContactId(id) = lookup.identifier {
+            cache.purge(id);
+        }
         // They may be held under other names, and the index may have lost this one.
         let bearers = cache.contacts_where(|record| {
             record.parts.profile.as_ref().is_some_and(|profile| {

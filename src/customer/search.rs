@@ -5,7 +5,7 @@
 mod calls;
 mod verdict;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use self::calls::Calls;
 pub use self::verdict::{Found, Status, Verdict};
@@ -211,7 +211,9 @@ impl<'a> Search<'a> {
         let mut parts = gained.clone();
         parts.retain(|part, provenance| cache.fences.allows(id, part, provenance.stamp));
         if let Some(held) = &held {
-            parts.merge(&held.parts, cache.policy.overview_lag);
+            // What an entity endpoint told this question stays its answer, whatever an overview has told
+            // the store since.
+            parts.merge(&held.parts, Duration::MAX);
         }
         match held {
             Some(held) if held.parts.same(&parts) => held,
@@ -341,7 +343,7 @@ impl<'a> Search<'a> {
         }
         match &mut self.gained {
             Some((id, parts)) if *id == gain.id => {
-                parts.merge(&gain.parts, self.inner.cache.policy.overview_lag);
+                parts.merge(&gain.parts, Duration::MAX);
             }
             gained => *gained = Some((gain.id, gain.parts.as_ref().clone())),
         }
@@ -390,9 +392,10 @@ impl<'a> Search<'a> {
             .inner
             .names
             .bears(&profile.data.names, &lookup.identifier);
-        let is_newer = profile.provenance.stamp > name.provenance.stamp;
-        // Of a name that it bore before, a newer profile's silence says enough.
-        let fell_silent = bears == Bears::Unknown && name.assured && is_newer;
+        let proves = profile.provenance.stamp > name.provenance.stamp
+            || profile.provenance.source == Source::Entity;
+        // Of a name that it was seen to bear, a profile's silence says enough.
+        let fell_silent = bears == Bears::Unknown && name.assured && proves;
         let bears_no_more = bears == Bears::No || (fell_silent && !key.is_contact_id());
         let of_type = profile.data.is_of(lookup.contact_type.as_ref());
         if !bears_no_more && of_type {

@@ -1,0 +1,264 @@
+//! The promises as a model: what the service was told and when, and whether an answer may be given.
+
+mod answers;
+
+use std::{collections::HashMap, time::Duration};
+
+use engage_bff::{
+    cache::fence::Stamp,
+    clock::Tick,
+    customer::Question,
+    domain::{Part, PartSet},
+};
+use proptest::test_runner::TestCaseError;
+
+use crate::{
+    exchange::{Mark, Wire},
+    ops::Case,
+    setup,
+    world::{Change, Name, PEOPLE, Who, World},
+};
+
+/// Whether a promise holds; if not, which one and how.
+pub(crate) type Verdict = Result<(), TestCaseError>;
+
+/// Ends the case with the name of the promise that was broken, unless the condition holds.
+macro_rules! demand {
+    ($condition:expr, $promise:literal, $($text:tt)*) => {
+        if !$condition {
+            let text = format!($($text)*);
+            return Err(proptest::test_runner::TestCaseError::fail(
+                format!(concat!("broken promise ", $promise, ": {}"), text),
+            ));
+        }
+    };
+}
+pub(crate) use demand;
+
+/// The lifetime of each part, by [`Part`]; names live as long as the profile.
+pub(crate) const LIFETIMES: [Duration; 5] = [
+    Duration::from_secs(60),
+    Duration::from_secs(120),
+    Duration::from_secs(60),
+    Duration::from_secs(60),
+    Duration::from_secs(30),
+];
+/// `cache.stale_while_revalidate`.
+pub(crate) const STALE_WHILE_REVALIDATE: Duration = Duration::from_secs(30);
+/// `cache.stale_if_error`.
+pub(crate) const STALE_IF_ERROR: Duration = Duration::from_secs(300);
+/// `cache.negative_lifetime`.
+pub(crate) const NEGATIVE_LIFETIME: Duration = Duration::from_secs(30);
+/// `server.request_timeout`.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(2500);
+/// `engage.timeout`.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Who asked what, and when.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) who: Who,
+    pub(crate) question: Question,
+    pub(crate) arrival: Mark,
+    /// The last change before it came.
+    pub(crate) change: Change,
+}
+
+/// What may be shown of a contact's part.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bound {
+    /// Only what was asked for later.
+    asked_after: Mark,
+    stamped_after: Stamp,
+    /// Only what is not older than this: it was invalidated.
+    floor: Change,
+    /// Only what is not older than this: an entity endpoint told it.
+    read: Change,
+    /// When that was read. Of two calls at the same time neither need be the newer.
+    read_at: Mark,
+    /// When something of that was last said.
+    since: Tick,
+}
+
+/// What the service was told, and what follows from it.
+#[derive(Debug)]
+pub(crate) struct Model {
+    /// How far the world's overview lags at most.
+    lag: Duration,
+    /// How far the service believes that it may lag.
+    overview_lag: Duration,
+    /// Whether what was read is never forgotten, for want of room.
+    remembers: bool,
+    /// Whether the budget may be spent, which is a fault too.
+    frugal: bool,
+    bounds: [[Bound; 5]; PEOPLE],
+    /// The last change that the service knows of, concerning whether a contact bears a name.
+    learnt: [Change; PEOPLE],
+    /// Names that were purged: the last change that the service knows of.
+    purged: HashMap<Who, Change>,
+    /// Whom a name was last seen to lead to.
+    known: HashMap<Who, usize>,
+    /// The profile that was last shown of each, as long as it is surely held.
+    shown: [Option<Change>; PEOPLE],
+    /// When the last negative answers were ended.
+    pub(crate) negatives_ended: Mark,
+    /// When the service was last told of something.
+    pub(crate) last_news: Mark,
+    /// When the last caller came.
+    pub(crate) last_arrival: Mark,
+    /// When the world last changed.
+    pub(crate) last_change: Mark,
+    /// Up to which telling entity reads have been taken in.
+    taken_in: usize,
+}
+
+impl Model {
+    pub(crate) fn new(case: &Case) -> Self {
+        Self {
+            lag: setup::lag(case),
+            overview_lag: Duration::from_secs(case.overview_lag),
+            remembers: case.max_bytes >= 1 << 20,
+            frugal: case.frugal,
+            bounds: [[Bound::default(); 5]; PEOPLE],
+            learnt: [0; PEOPLE],
+            purged: HashMap::new(),
+            known: HashMap::new(),
+            shown: [None; PEOPLE],
+            negatives_ended: Mark::default(),
+            last_news: Mark::default(),
+            last_arrival: Mark::default(),
+            last_change: Mark::default(),
+            taken_in: 0,
+        }
+    }
+
+    /// An invalidation or a purge was acknowledged; `stamp` was taken just before.
+    pub(crate) fn invalidated(
+        &mut self,
+        world: &World,
+        contact: usize,
+        parts: PartSet,
+        stamp: Stamp,
+        mark: Mark,
+    ) {
+        let lagging = world.as_of(mark.tick - self.lag);
+        for part in parts.iter() {
+            let change = if part == Part::Audiences {
+                lagging
+            } else {
+                world.change()
+            };
+            self.raise(world, contact, part, change, stamp, mark);
+        }
+        if parts == PartSet::ALL {
+            // Its names are gone too.
+            self.known.retain(|_, known| *known != contact);
+        }
+        if parts.contains(Part::Profile) {
+            self.learnt[contact] = world.change();
+            self.shown[contact] = None;
+        }
+        self.last_news = mark;
+    }
+
+    /// A purge of everything was acknowledged: the overview may still lag.
+    pub(crate) fn everything_purged(&mut self, world: &World, stamp: Stamp, mark: Mark) {
+        let lagging = world.as_of(mark.tick - self.lag);
+        for contact in 0..PEOPLE {
+            for part in Part::ALL {
+                self.raise(world, contact, part, lagging, stamp, mark);
+            }
+        }
+        self.known.clear();
+        self.shown = [None; PEOPLE];
+        self.last_news = mark;
+    }
+
+    /// A purge by name was acknowledged: it reaches whom the service knows the name to lead to.
+    pub(crate) fn purged_by(&mut self, world: &World, who: Who, stamp: Stamp, mark: Mark) {
+        self.last_news = mark;
+        let known = match who {
+            Who {
+                name: Name::Id(contact),
+                kind: None,
+            } => Some(contact),
+            _ => self.known.remove(&who),
+        };
+        let held = (0..PEOPLE).filter(|contact| {
+            let shown = self.shown[*contact];
+            let still_bears = |shown| world.has_borne_since(*contact, who, shown);
+            shown.is_some_and(still_bears)
+        });
+        let reached: Vec<usize> = known.into_iter().chain(held).collect();
+        for contact in reached {
+            self.invalidated(world, contact, PartSet::ALL, stamp, mark);
+        }
+        // Engage resolves an id with a type in the overview alone, which may lag.
+        if !matches!(who.name, Name::Id(_)) {
+            self.purged.insert(who, world.change());
+        }
+    }
+
+    /// An answer was given: the service knows now whom the name leads to, and holds the profile.
+    pub(crate) fn answered(&mut self, who: Who, contact: usize, profile: Change) {
+        if self.remembers {
+            self.known.insert(who, contact);
+            self.shown[contact] = Some(profile);
+        }
+    }
+
+    /// No answer was given: what the name leads to, and who that is, may be forgotten.
+    pub(crate) fn refused(&mut self, who: Who) {
+        if let Some(contact) = self.known.remove(&who) {
+            self.shown[contact] = None;
+        }
+        if let Name::Id(contact) = who.name {
+            self.shown[contact] = None;
+        }
+    }
+
+    fn raise(
+        &mut self,
+        world: &World,
+        contact: usize,
+        part: Part,
+        change: Change,
+        stamp: Stamp,
+        mark: Mark,
+    ) {
+        let bound = &mut self.bounds[contact][part as usize];
+        let version = world.at(change).people[contact].versions[part as usize];
+        *bound = Bound {
+            asked_after: mark,
+            stamped_after: stamp,
+            floor: bound.floor.max(version),
+            since: mark.tick,
+            ..*bound
+        };
+    }
+
+    /// What entity endpoints told, once the service has taken it in: from then on it must not go back
+    /// in time.
+    pub(crate) fn take_in(&mut self, wire: &Wire, whole_pages: bool) {
+        for telling in &wire.told[self.taken_in..] {
+            let in_pages = telling.part == Part::Vouchers && !whole_pages;
+            if !telling.by_entity || telling.faulty || !self.remembers || in_pages {
+                continue;
+            }
+            let bound = &mut self.bounds[telling.contact][telling.part as usize];
+            if telling.flight < bound.asked_after {
+                continue;
+            }
+            if telling.version >= bound.read {
+                bound.read = telling.version;
+                bound.read_at = telling.at;
+            }
+            bound.since = telling.at.tick;
+            if telling.part == Part::Profile {
+                let learnt = &mut self.learnt[telling.contact];
+                *learnt = telling.version.max(*learnt);
+            }
+        }
+        self.taken_in = wire.told.len();
+    }
+}

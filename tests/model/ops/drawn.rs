@@ -1,0 +1,238 @@
+//! How events are drawn, and shrunk.
+
+use engage_bff::{
+    config::ApiVersion,
+    domain::{Part, PartSet},
+};
+use proptest::{collection::vec, prelude::*, sample::select, strategy::Union};
+
+use super::{Ask, Case, Focus, Move, Op, Story, Stretch};
+use crate::{
+    paper::Fault,
+    world::{Kind, Name, Who},
+};
+
+impl Focus {
+    pub(crate) fn stories(self) -> impl Strategy<Value = Story> {
+        let moves = vec(self.movement(), 1..48);
+        (self.case(), moves).prop_map(|(case, moves)| Story { case, moves })
+    }
+
+    fn case(self) -> impl Strategy<Value = Case> {
+        let max_bytes = if self.evictions > 0 {
+            vec![1 << 20, 2_500, 5_000, 12_000]
+        } else {
+            vec![1 << 20]
+        };
+        (
+            select(vec![ApiVersion::V3, ApiVersion::V2]),
+            select(vec![600, 90, 20, 0]),
+            0..=4u32,
+            select(max_bytes),
+            select(vec![100, 100, 1]),
+            Just(self.small_budget),
+            any::<bool>(),
+            any::<u64>(),
+        )
+            .prop_map(
+                |(
+                    version,
+                    overview_lag,
+                    lag_quarters,
+                    max_bytes,
+                    page,
+                    frugal,
+                    knows_custom_key,
+                    seed,
+                )| Case {
+                    version,
+                    overview_lag,
+                    lag_quarters,
+                    max_bytes,
+                    page,
+                    frugal,
+                    knows_custom_key,
+                    seed,
+                },
+            )
+    }
+
+    fn movement(self) -> impl Strategy<Value = Move> {
+        let polls = select(vec![0, 0, 0, 0, 0, 0, 1, 2, 3, 5]);
+        (self.op(), polls).prop_map(|(op, polls)| Move { op, polls })
+    }
+
+    fn op(self) -> impl Strategy<Value = Op> {
+        let all: Vec<(u32, BoxedStrategy<Op>)> = vec![
+            (1, Just(Op::Nothing).boxed()),
+            (self.asks, self.ask().prop_map(Op::Ask).boxed()),
+            (
+                self.asks,
+                (any_call(), 0..=4u32)
+                    .prop_map(|(call, quarters)| Op::Read(call, quarters))
+                    .boxed(),
+            ),
+            (self.asks, any_call().prop_map(Op::Deliver).boxed()),
+            (self.asks / 8, Just(Op::AnswerAll).boxed()),
+            (self.cancels, any_call().prop_map(Op::Cancel).boxed()),
+            (1, any_call().prop_map(Op::RenderAgain).boxed()),
+            (
+                self.edits,
+                (contact(), part())
+                    .prop_map(|(contact, part)| Op::Edit(contact, part))
+                    .boxed(),
+            ),
+            (self.moves, movement_of_names().boxed()),
+            (self.lives, life().boxed()),
+            (
+                self.invalidations,
+                (contact(), parts(PartSet::INVALIDATABLE))
+                    .prop_map(|(contact, parts)| Op::Invalidate(contact, parts))
+                    .boxed(),
+            ),
+            (
+                self.invalidations / 2,
+                contact().prop_map(Op::Updated).boxed(),
+            ),
+            (self.purges, purge().boxed()),
+            (
+                self.faults,
+                (any_call(), fault())
+                    .prop_map(|(call, fault)| Op::Fail(call, fault))
+                    .boxed(),
+            ),
+            (self.time, short_time().prop_map(Op::Advance).boxed()),
+            (self.long_time, long_time().prop_map(Op::Advance).boxed()),
+            (self.evictions, Just(Op::Evict).boxed()),
+        ];
+        let some = all.into_iter().filter(|(weight, _)| *weight > 0);
+        Union::new_weighted(some.collect())
+    }
+
+    fn ask(self) -> impl Strategy<Value = Ask> {
+        let asked = PartSet::of(&[Part::Promotions, Part::Vouchers, Part::Points]);
+        let fresh = prop_oneof![
+            100 - self.fresh => Just(PartSet::EMPTY),
+            self.fresh.max(1) => parts(PartSet::INVALIDATABLE),
+        ];
+        let directives = prop_oneof![
+            100 - self.directives => Just((None, false, true)),
+            self.directives.max(1) => (
+                select(vec![None, Some(20), Some(1), Some(0)]),
+                select(vec![false, false, true]),
+                any::<bool>(),
+            ),
+        ];
+        (who(), any::<bool>(), parts(asked), fresh, directives).prop_map(
+            |(who, shouted, asked, fresh, directives)| {
+                let (max_age, only_if_cached, stale_if_error) = directives;
+                let asked = asked.union(PartSet::ALWAYS);
+                Ask {
+                    who,
+                    shouted,
+                    asked,
+                    fresh: fresh.intersection(asked),
+                    max_age,
+                    only_if_cached,
+                    stale_if_error,
+                }
+            },
+        )
+    }
+}
+
+fn any_call() -> impl Strategy<Value = usize> {
+    0..6usize
+}
+
+fn contact() -> impl Strategy<Value = usize> {
+    select(vec![0, 0, 0, 0, 0, 0, 1, 1, 1, 2])
+}
+
+fn part() -> impl Strategy<Value = Part> {
+    select(Part::ALL.to_vec())
+}
+
+/// A set of some of the parts, rather a small or a whole one.
+fn parts(of: PartSet) -> impl Strategy<Value = PartSet> {
+    let some = vec(select(of.iter().collect::<Vec<_>>()), 1..3);
+    prop_oneof![
+        2 => some.prop_map(PartSet::from_iter),
+        1 => Just(of),
+    ]
+}
+
+fn who() -> impl Strategy<Value = Who> {
+    let number = || select(vec![0, 0, 0, 0, 1, 1, 2]);
+    let kind = || select(vec![Kind::Member, Kind::Member, Kind::Contact]).prop_map(Some);
+    let name = prop_oneof![
+        3 => number().prop_map(Name::Email),
+        2 => select(vec![0, 0, 1]).prop_map(Name::Key),
+        1 => number().prop_map(Name::AnyEmail),
+        1 => select(vec![0, 0, 1]).prop_map(Name::AnyKey),
+        1 => number().prop_map(Name::Id),
+    ];
+    prop_oneof![
+        1 => number().prop_map(|contact| Who { name: Name::Id(contact), kind: None }),
+        2 => (name, kind()).prop_map(|(name, kind)| Who { name, kind }),
+    ]
+}
+
+fn movement_of_names() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        3 => (0..2usize, contact(), any::<bool>()).prop_map(|(email, to, swap)| Op::MoveEmail { email, to, swap }),
+        2 => (0..2usize, contact(), any::<bool>()).prop_map(|(key, to, swap)| Op::MoveKey { key, to, swap }),
+        1 => (0..2usize, contact()).prop_map(|(email, with)| Op::ShareEmail { email, with }),
+        2 => contact().prop_map(Op::Retype),
+    ]
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    select(vec![
+        Fault::Failed,
+        Fault::Timeout,
+        Fault::Unreachable,
+        Fault::RateLimited,
+        Fault::Forbidden,
+        Fault::Invalid,
+        Fault::Truncated,
+        Fault::Garbled,
+        Fault::Misdirected,
+        Fault::Misdirected,
+    ])
+}
+
+fn life() -> impl Strategy<Value = Op> {
+    select(vec![
+        Op::EndNegatives,
+        Op::Delete(0),
+        Op::Recreate(0),
+        Op::Deleted(0),
+        Op::Delete(1),
+        Op::Recreate(1),
+        Op::Deleted(1),
+    ])
+}
+
+fn purge() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        4 => contact().prop_map(Op::Purge),
+        4 => who().prop_map(Op::PurgeBy),
+        1 => Just(Op::PurgeEverything),
+    ]
+}
+
+fn short_time() -> impl Strategy<Value = Stretch> {
+    select(vec![Stretch::Moment, Stretch::Second, Stretch::Patience])
+}
+
+fn long_time() -> impl Strategy<Value = Stretch> {
+    select(vec![
+        Stretch::HalfALifetime,
+        Stretch::Lifetime,
+        Stretch::StaleWhileRevalidate,
+        Stretch::NearlyOverviewLag,
+        Stretch::OverviewLag,
+        Stretch::StaleIfError,
+    ])
+}

@@ -1,0 +1,115 @@
+//! The real service, put together as in `app`, over the scripted exchange.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use engage_bff::{
+    cache::{Bounds, freshness::Policy},
+    clock::{Clock, ManualClock},
+    config::ApiVersion,
+    customer::{
+        CustomerService, Shape,
+        answer::{Attributes, Rules, View},
+    },
+    domain::{
+        Digester, PartSet,
+        names::{CustomKeyAttribute, NameReader},
+    },
+    engage::{Budget, EngageClient, Reader},
+};
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::{
+    exchange::{Scripted, Wire},
+    model::{
+        LIFETIMES, NEGATIVE_LIFETIME, PATIENCE, STALE_IF_ERROR, STALE_WHILE_REVALIDATE, TIMEOUT,
+    },
+    ops::Case,
+    world::RULES,
+};
+
+/// The rate, the burst and the greatest number of calls at once of a small budget.
+pub(crate) const FRUGAL: (u32, u32, usize) = (4, 3, 4);
+/// Those of one that is never spent.
+const AMPLE: (u32, u32, usize) = (1_000_000, 1_000_000, 10_000);
+
+/// The service and the hands that it is held by.
+pub(crate) struct Setup {
+    pub(crate) customers: CustomerService,
+    pub(crate) wire: Arc<Mutex<Wire>>,
+    pub(crate) clock: ManualClock,
+    pub(crate) digester: Digester,
+}
+
+/// The service of a case.
+pub(crate) fn service(case: &Case) -> Setup {
+    let start: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
+    let manual = ManualClock::new(start);
+    // The clock's zero is also the beginning of the world: its first answers may lag.
+    let clock = Clock::from(manual.clone());
+    let digester = Digester::with_key(b"a key of tests");
+    let names = NameReader {
+        rules: RULES,
+        custom_key: case
+            .knows_custom_key
+            .then_some(CustomKeyAttribute::MemberNumber),
+        digester: digester.clone(),
+    };
+    let reader = Reader {
+        names: names.clone(),
+        time_zone: TimeZone::UTC,
+        keeps_national_id: false,
+        points_in_overview: case.version == ApiVersion::V2,
+        clock: clock.clone(),
+    };
+    let wire: Arc<Mutex<Wire>> = Arc::default();
+    let (rate, burst, slots) = if case.frugal { FRUGAL } else { AMPLE };
+    let budget = Budget::new(clock.clone(), f64::from(rate), burst, slots);
+    let exchange = Scripted::new(Arc::clone(&wire), clock.clone(), TIMEOUT);
+    let engage = EngageClient::over(Box::new(exchange), Arc::new(budget), reader, case.version);
+    let policy = Policy {
+        lifetimes: LIFETIMES,
+        stale_while_revalidate: STALE_WHILE_REVALIDATE,
+        stale_if_error: STALE_IF_ERROR,
+        negative_lifetime: NEGATIVE_LIFETIME,
+        overview_lag: Duration::from_secs(case.overview_lag),
+    };
+    let bounds = Bounds {
+        max_bytes: case.max_bytes,
+        longest_flight: TIMEOUT * 10 + Duration::from_secs(20),
+    };
+    let customers = CustomerService::new(engage, names, rules(), policy, bounds, PATIENCE, clock);
+    Setup {
+        customers,
+        wire,
+        clock: manual,
+        digester,
+    }
+}
+
+/// How far the world's overview lags at most.
+pub(crate) fn lag(case: &Case) -> Duration {
+    Duration::from_secs(case.overview_lag) * case.lag_quarters / 4
+}
+
+/// What callers want to see: the full view of what they asked for.
+pub(crate) fn shape(asked: PartSet) -> Shape {
+    Shape {
+        view: View::Full,
+        channel: None,
+        asked,
+        expiring_within: rules().expiring_within,
+    }
+}
+
+fn rules() -> Rules {
+    Rules {
+        storefront: Attributes::new(&[]),
+        full: Attributes::new(&["*".to_owned()]),
+        expiring_within: Duration::from_secs(14 * 86_400),
+        default_point_definition: None,
+        phone_region: RULES.phone_region,
+    }
+}

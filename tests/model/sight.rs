@@ -1,0 +1,164 @@
+//! What an answer shows: which version of whom, in the record and in the rendered bytes.
+
+use engage_bff::{
+    cache::{
+        fence::Stamp,
+        freshness::Source,
+        record::{Entry, Parts},
+    },
+    clock::Tick,
+    customer::Found,
+    domain::Part,
+};
+use proptest::test_runner::TestCaseError;
+use serde_json::Value;
+
+use crate::{
+    model::{Verdict, demand},
+    paper::{VOUCHERS, read_balance, read_label},
+    world::{Change, contact},
+};
+
+/// A part that is shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) contact: usize,
+    pub(crate) part: Part,
+    /// Several where pages were written at different times.
+    pub(crate) versions: Vec<Change>,
+    pub(crate) requested_at: Tick,
+    pub(crate) stamp: Stamp,
+    pub(crate) source: Source,
+}
+
+/// Everything that is shown, the profile first.
+pub(crate) fn see(found: &Found) -> Result<Vec<Seen>, TestCaseError> {
+    let parts = &found.record.parts;
+    let mut all = Vec::new();
+    for part in found.shown.iter() {
+        let Some(provenance) = parts.provenance(part) else {
+            continue;
+        };
+        let labels = labels(parts, part);
+        let whole = match part {
+            Part::Vouchers => VOUCHERS,
+            _ => 1,
+        };
+        demand!(
+            labels.len() == whole,
+            "P1",
+            "of {part:?} there is {labels:?}"
+        );
+        demand!(
+            labels.iter().all(|(contact, _)| *contact == labels[0].0),
+            "P1",
+            "{part:?} of several people: {labels:?}"
+        );
+        all.push(Seen {
+            contact: labels[0].0,
+            part,
+            versions: labels.iter().map(|(_, version)| *version).collect(),
+            requested_at: provenance.requested_at,
+            stamp: provenance.stamp,
+            source: provenance.source,
+        });
+    }
+    demand!(!all.is_empty(), "P1", "nothing is shown");
+    demand!(
+        contact(&found.record.id.to_string()) == Some(all[0].contact),
+        "P1",
+        "the record is not of contact {}",
+        all[0].contact
+    );
+    Ok(all)
+}
+
+fn labels(parts: &Parts, part: Part) -> Vec<(usize, Change)> {
+    fn of<T>(entry: Option<&Entry<T>>, texts: impl Fn(&T) -> Vec<String>) -> Vec<String> {
+        entry.map_or(Vec::new(), |entry| texts(&entry.data))
+    }
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    let texts = match part {
+        Part::Profile => of(parts.profile.as_ref(), |profile| {
+            vec![text(profile.first_name.as_deref())]
+        }),
+        Part::Audiences => of(parts.audiences.as_ref(), |known| {
+            let names = known.audiences.iter();
+            names.map(|one| text(one.name.as_deref())).collect()
+        }),
+        Part::Promotions => of(parts.promotions.as_ref(), |promotions| {
+            promotions.iter().map(|one| one.id.to_string()).collect()
+        }),
+        Part::Vouchers => of(parts.vouchers.as_ref(), |vouchers| {
+            vouchers.iter().map(|one| one.id.to_string()).collect()
+        }),
+        Part::Points => of(parts.points.as_ref(), |points| {
+            let accounts = points.accounts.iter();
+            accounts.map(|one| one.balance.to_string()).collect()
+        }),
+    };
+    texts.iter().filter_map(|text| read(part, text)).collect()
+}
+
+fn read(part: Part, text: &str) -> Option<(usize, Change)> {
+    match part {
+        Part::Points => read_balance(text),
+        _ => read_label(text),
+    }
+}
+
+/// P3 and P8 in the bytes: they show what the record shows, of the same person.
+pub(crate) fn check_rendered(found: &Found, seen: &[Seen], body: &[u8]) -> Verdict {
+    let body: Value = serde_json::from_slice(body)
+        .map_err(|error| TestCaseError::fail(format!("broken promise P1: no JSON: {error}")))?;
+    let id = body["contactId"].as_str().and_then(contact);
+    demand!(id == Some(seen[0].contact), "P1", "rendered {id:?}");
+    for part in Part::ALL {
+        let shown: Vec<_> = texts(&body, part)
+            .iter()
+            .filter_map(|text| read(part, text))
+            .collect();
+        let held = seen.iter().find(|seen| seen.part == part);
+        let expected: Vec<_> = held
+            .iter()
+            .flat_map(|seen| seen.versions.iter().map(|version| (seen.contact, *version)))
+            .collect();
+        demand!(
+            shown == expected,
+            "P3",
+            "{part:?} is rendered as {shown:?} and held as {expected:?}"
+        );
+    }
+    let degraded: Vec<_> = found.degraded.iter().map(Part::as_str).collect();
+    demand!(
+        body["degraded"] == serde_json::json!(degraded),
+        "P2",
+        "degraded is rendered as {}",
+        body["degraded"]
+    );
+    Ok(())
+}
+
+fn texts(body: &Value, part: Part) -> Vec<String> {
+    let all = |list: &Value, key: &str| -> Vec<String> {
+        let items = list.as_array().into_iter().flatten();
+        items
+            .map(|item| match &item[key] {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            })
+            .collect()
+    };
+    match part {
+        Part::Profile => vec![
+            body["profile"]["firstName"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+        ],
+        Part::Audiences => all(&body["audiences"], "name"),
+        Part::Promotions => all(&body["promotions"], "id"),
+        Part::Vouchers => all(&body["vouchers"], "id"),
+        Part::Points => all(&body["points"]["accounts"], "balance"),
+    }
+}

@@ -10,6 +10,7 @@
 pub mod fence;
 pub mod flight;
 pub mod freshness;
+mod index;
 pub mod record;
 mod weight;
 
@@ -17,13 +18,15 @@ use std::{sync::Arc, time::Duration};
 
 use moka::ops::compute::Op;
 
+pub use self::index::Name;
 use self::{
     fence::{Fences, Stamp},
-    freshness::{Freshness, Policy, Provenance, Source},
+    freshness::{Policy, Provenance, Source},
+    index::Negative,
     record::{Entry, Parts, Record},
 };
 use crate::{
-    clock::{Clock, Now, Tick},
+    clock::{Clock, Now},
     domain::{ContactId, LookupKey, Overview, Part, PartSet},
 };
 
@@ -31,38 +34,6 @@ use crate::{
 pub trait Weigh {
     /// The bytes, estimated.
     fn bytes(&self) -> usize;
-}
-
-/// What a name led to when it was last asked for.
-#[derive(Clone, Copy, Debug)]
-pub struct Name {
-    /// The contact.
-    pub id: ContactId,
-    /// Who told it, and when.
-    pub provenance: Provenance,
-    /// Whether the contact is known to bear the name.
-    pub assured: bool,
-}
-
-impl Name {
-    /// How old the name is. One that could not be checked has no stale windows: it serves no longer
-    /// than a negative answer.
-    pub fn freshness(&self, now: Tick, policy: &Policy) -> Freshness {
-        let freshness = self.provenance.freshness(now, policy);
-        if self.assured || freshness == Freshness::Fresh {
-            freshness
-        } else {
-            Freshness::Dead
-        }
-    }
-}
-
-/// A remembered answer of which nothing can be shown: `E` says why.
-#[derive(Clone, Debug)]
-struct Negative<E> {
-    why: E,
-    stamp: Stamp,
-    until: Tick,
 }
 
 /// The beginning of an upstream request.
@@ -170,19 +141,6 @@ where
         (!record.parts.held().iter().any(fenced)).then_some(record)
     }
 
-    /// What the name led to, unless a fence forbids it. A bare contact id leads to itself.
-    pub fn name(&self, key: &LookupKey) -> Option<Name> {
-        let name = self.names.get(key)?;
-        (name.provenance.stamp > self.fences.everything()).then_some(name)
-    }
-
-    /// Why there is nothing to show for the name, if that is remembered.
-    pub fn negative(&self, key: &LookupKey, now: Tick) -> Option<E> {
-        let negative = self.negatives.get(key)?;
-        let holds = negative.stamp > self.fences.negatives_not_before(key) && now < negative.until;
-        holds.then_some(negative.why)
-    }
-
     /// Takes over what an overview tells, except the parts that only their entity endpoints may fill
     /// now and those whose held data is newer. Returns what was taken.
     pub fn store_overview(&self, key: &LookupKey, begun: Begun, overview: Overview) -> Parts {
@@ -245,91 +203,6 @@ where
             Op::Put(Arc::new(Record::new(id, merged)))
         });
         parts
-    }
-
-    /// Remembers what a name leads to, unless the name was dropped meanwhile; then `false`. A name that
-    /// the contact was not seen to bear lives no longer than a negative answer.
-    pub fn store_name(
-        &self,
-        key: &LookupKey,
-        id: ContactId,
-        begun: Begun,
-        source: Source,
-        assured: bool,
-    ) -> bool {
-        let mut lifetime = self.policy.lifetime(Part::Profile);
-        if !assured {
-            lifetime = lifetime.min(self.policy.negative_lifetime);
-        }
-        let name = Name {
-            id,
-            provenance: provenance(begun, lifetime, source),
-            assured,
-        };
-        let mut overtaken = false;
-        self.names.entry(key.clone()).and_compute_with(|held| {
-            let newer = held.is_some_and(|held| held.value().provenance.stamp > begun.stamp);
-            let lags =
-                source == Source::Overview && self.fences.name_is_entity_only(key, begun.now.tick);
-            overtaken = lags || begun.stamp <= self.fences.name_not_before(key);
-            if newer || overtaken {
-                Op::Nop
-            } else {
-                Op::Put(name)
-            }
-        });
-        if !overtaken {
-            self.negatives.invalidate(key);
-        }
-        !overtaken
-    }
-
-    /// Notes that the contact was, or was not, seen to bear the name that led to it.
-    pub fn assure_name(&self, key: &LookupKey, name: &Name, assured: bool) {
-        if name.assured == assured {
-            return;
-        }
-        let begun = Begun {
-            stamp: name.provenance.stamp,
-            now: Now {
-                tick: name.provenance.requested_at,
-                wall: name.provenance.as_of,
-            },
-        };
-        self.store_name(key, name.id, begun, name.provenance.source, assured);
-    }
-
-    /// Forgets a name that turned out to be wrong. For the overview's lag the overview can't bring it
-    /// back.
-    pub fn drop_name(&self, key: &LookupKey) {
-        self.fences.raise_name(key, self.clock.now().tick);
-        remove(&self.names, key);
-    }
-
-    /// Forgets a name; the overview may bring it back.
-    pub fn forget_name(&self, key: &LookupKey) {
-        remove(&self.names, key);
-    }
-
-    /// Remembers that there is nothing to show for the name, and forgets what it led to.
-    pub fn store_negative(&self, key: &LookupKey, begun: Begun, why: E) {
-        self.names.entry(key.clone()).and_compute_with(|held| {
-            let newer = held.is_some_and(|held| held.value().provenance.stamp > begun.stamp);
-            if newer { Op::Nop } else { Op::Remove }
-        });
-        let until = begun.now.tick + self.policy.negative_lifetime;
-        let negative = Negative {
-            why,
-            stamp: begun.stamp,
-            until,
-        };
-        self.negatives.entry(key.clone()).and_compute_with(|_| {
-            if begun.stamp > self.fences.negatives_not_before(key) {
-                Op::Put(negative)
-            } else {
-                Op::Nop
-            }
-        });
     }
 
     /// Keeps an answer that was rendered from `record`, if that is still the record held.
@@ -409,12 +282,6 @@ where
         self.fences.raise_everything();
         self.records.invalidate_all();
         self.names.invalidate_all();
-        self.negatives.invalidate_all();
-    }
-
-    /// Somebody was created, changed or deleted: no negative answer holds any more.
-    pub fn end_negatives(&self) {
-        self.fences.raise_negatives();
         self.negatives.invalidate_all();
     }
 

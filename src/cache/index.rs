@@ -1,0 +1,157 @@
+//! The index: what names lead to, and the names that lead to nobody. Both are remembered apart from the
+//! records, and bounded apart, so that a flood of names takes no room from customers.
+
+use moka::ops::compute::Op;
+
+use super::{
+    Begun, Cache, Weigh,
+    fence::Stamp,
+    freshness::{Freshness, Policy, Provenance, Source},
+    provenance, remove,
+};
+use crate::{
+    clock::{Now, Tick},
+    domain::{ContactId, LookupKey, Part},
+};
+
+/// What a name led to when it was last asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Name {
+    /// The contact.
+    pub id: ContactId,
+    /// Who told it, and when.
+    pub provenance: Provenance,
+    /// Whether the contact is known to bear the name.
+    pub assured: bool,
+}
+
+impl Name {
+    /// How old the name is. One that could not be checked has no stale windows: it serves no longer
+    /// than a negative answer.
+    pub fn freshness(&self, now: Tick, policy: &Policy) -> Freshness {
+        let freshness = self.provenance.freshness(now, policy);
+        if self.assured || freshness == Freshness::Fresh {
+            freshness
+        } else {
+            Freshness::Dead
+        }
+    }
+}
+
+/// A remembered answer of which nothing can be shown: `E` says why.
+#[derive(Clone, Debug)]
+pub(super) struct Negative<E> {
+    why: E,
+    stamp: Stamp,
+    until: Tick,
+}
+
+impl<R, E> Cache<R, E>
+where
+    R: Weigh + Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
+{
+    /// What the name led to, unless a fence forbids it. A bare contact id leads to itself.
+    pub fn name(&self, key: &LookupKey) -> Option<Name> {
+        let name = self.names.get(key)?;
+        (name.provenance.stamp > self.fences.everything()).then_some(name)
+    }
+
+    /// Why there is nothing to show for the name, if that is remembered.
+    pub fn negative(&self, key: &LookupKey, now: Tick) -> Option<E> {
+        let negative = self.negatives.get(key)?;
+        let holds = negative.stamp > self.fences.negatives_not_before(key) && now < negative.until;
+        holds.then_some(negative.why)
+    }
+
+    /// Remembers what a name leads to, unless the name was dropped meanwhile; then `false`. A name that
+    /// the contact was not seen to bear lives no longer than a negative answer.
+    pub fn store_name(
+        &self,
+        key: &LookupKey,
+        id: ContactId,
+        begun: Begun,
+        source: Source,
+        assured: bool,
+    ) -> bool {
+        let mut lifetime = self.policy.lifetime(Part::Profile);
+        if !assured {
+            lifetime = lifetime.min(self.policy.negative_lifetime);
+        }
+        let name = Name {
+            id,
+            provenance: provenance(begun, lifetime, source),
+            assured,
+        };
+        let mut overtaken = false;
+        self.names.entry(key.clone()).and_compute_with(|held| {
+            let newer = held.is_some_and(|held| held.value().provenance.stamp > begun.stamp);
+            let lags =
+                source == Source::Overview && self.fences.name_is_entity_only(key, begun.now.tick);
+            overtaken = lags || begun.stamp <= self.fences.name_not_before(key);
+            if newer || overtaken {
+                Op::Nop
+            } else {
+                Op::Put(name)
+            }
+        });
+        if !overtaken {
+            self.negatives.invalidate(key);
+        }
+        !overtaken
+    }
+
+    /// Notes that the contact was, or was not, seen to bear the name that led to it.
+    pub fn assure_name(&self, key: &LookupKey, name: &Name, assured: bool) {
+        if name.assured == assured {
+            return;
+        }
+        let begun = Begun {
+            stamp: name.provenance.stamp,
+            now: Now {
+                tick: name.provenance.requested_at,
+                wall: name.provenance.as_of,
+            },
+        };
+        self.store_name(key, name.id, begun, name.provenance.source, assured);
+    }
+
+    /// Forgets a name that turned out to be wrong. For the overview's lag the overview can't bring it
+    /// back.
+    pub fn drop_name(&self, key: &LookupKey) {
+        self.fences.raise_name(key, self.clock.now().tick);
+        remove(&self.names, key);
+    }
+
+    /// Forgets a name; the overview may bring it back.
+    pub fn forget_name(&self, key: &LookupKey) {
+        remove(&self.names, key);
+    }
+
+    /// Remembers that there is nothing to show for the name, and forgets what it led to.
+    pub fn store_negative(&self, key: &LookupKey, begun: Begun, why: E) {
+        self.names.entry(key.clone()).and_compute_with(|held| {
+            let newer = held.is_some_and(|held| held.value().provenance.stamp > begun.stamp);
+            if newer { Op::Nop } else { Op::Remove }
+        });
+        let until = begun.now.tick + self.policy.negative_lifetime;
+        let negative = Negative {
+            why,
+            stamp: begun.stamp,
+            until,
+        };
+        self.negatives.entry(key.clone()).and_compute_with(|_| {
+            if begun.stamp > self.fences.negatives_not_before(key) {
+                Op::Put(negative)
+            } else {
+                Op::Nop
+            }
+        });
+    }
+
+    /// Somebody was created, changed or deleted: no negative answer holds any more.
+    pub fn end_negatives(&self) {
+        self.fences.raise_negatives();
+        self.negatives.invalidate_all();
+    }
+}

@@ -382,7 +382,7 @@ impl<'a> Search<'a> {
     }
 
     /// Asks what is held whether the contact bears the name that led to it.
-    fn check_name(&self, name: &Name, held: &Held) -> Result<Proof, Error> {
+    fn check_name(&mut self, name: &Name, held: &Held) -> Result<Proof, Error> {
         let Some(profile) = &held.parts.profile else {
             return Ok(Proof::Holds);
         };
@@ -426,7 +426,8 @@ impl<'a> Search<'a> {
 
     /// Drops the name that led to the wrong contact. Engage resolves a contact id with a type in the
     /// overview alone, so such a name is only forgotten.
-    fn disown(&self) {
+    fn disown(&mut self) {
+        self.named = None;
         let key = self.question.lookup.key();
         if key.is_contact_id() {
             self.inner.cache.forget_name(key);

@@ -143,7 +143,10 @@ impl Wire {
         let of = |name| query.iter().find(|(param, _)| *param == name);
         let offset = of("offset").map_or(0, |(_, text)| text.parse().expect("a number"));
         let before = self.calls.iter_mut().find(|call| {
-            let page_before = call.state == State::Answered && call.offset < offset;
+            let is_whole = |content: &Content| content.answer.is_ok();
+            let page_before = call.state == State::Answered
+                && call.offset < offset
+                && call.content.as_ref().is_some_and(is_whole);
             call.target == target && page_before && !call.continued
         });
         let flight = before.map_or(begun, |before| {

@@ -332,6 +332,7 @@ impl Machine {
             Stretch::Moment if self.case.frugal => SMALL_STEP,
             Stretch::Moment => Duration::from_millis(1),
             Stretch::Second => Duration::from_secs(1),
+            Stretch::HalfOfPatience => PATIENCE / 2,
             Stretch::Patience => PATIENCE,
             Stretch::HalfALifetime => LIFETIMES[0] / 2,
             Stretch::Lifetime => LIFETIMES[0],

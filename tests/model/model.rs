@@ -89,6 +89,7 @@ pub(crate) struct Model {
     overview_lag: Duration,
     /// Whether what was read is never forgotten, for want of room.
     remembers: bool,
+    knows_custom_key: bool,
     /// Whether the budget may be spent, which is a fault too.
     frugal: bool,
     bounds: [[Bound; 5]; PEOPLE],
@@ -118,6 +119,7 @@ impl Model {
             lag: setup::lag(case),
             overview_lag: Duration::from_secs(case.overview_lag),
             remembers: case.max_bytes >= 1 << 20,
+            knows_custom_key: case.knows_custom_key,
             frugal: case.frugal,
             bounds: [[Bound::default(); 5]; PEOPLE],
             learnt: [0; PEOPLE],
@@ -192,6 +194,12 @@ impl Model {
         let reached: Vec<usize> = known.into_iter().chain(held).collect();
         for contact in reached {
             self.invalidated(world, contact, PartSet::ALL, stamp, mark);
+        }
+        // Whoever bears the name and is of another type may be gone as well.
+        let whoever = Who { kind: None, ..who };
+        for contact in world.now().bearers(whoever) {
+            self.shown[contact] = None;
+            self.known.retain(|_, known| *known != contact);
         }
         // Engage resolves an id with a type in the overview alone, which may lag.
         if !matches!(who.name, Name::Id(_)) {

@@ -50,6 +50,7 @@ pub(crate) struct Ask {
 pub(crate) enum Stretch {
     Moment,
     Second,
+    HalfOfPatience,
     Patience,
     HalfALifetime,
     Lifetime,

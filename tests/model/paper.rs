@@ -21,6 +21,8 @@ pub(crate) struct Content {
     pub(crate) answer: Result<Bytes, Error>,
     /// Which versions it tells.
     pub(crate) tells: Vec<(usize, Part, Change)>,
+    /// Whom it names, of a name that was to be resolved.
+    pub(crate) names: Option<usize>,
     /// Whether Engage failed.
     pub(crate) faulty: bool,
 }
@@ -73,9 +75,14 @@ impl Ways {
                 }
             }
         };
+        let names = match (target, &answer) {
+            (Target::Resolution(who), Ok(_)) => world.bearers(who).first().copied(),
+            _ => None,
+        };
         Content {
             answer,
             tells,
+            names,
             faulty: false,
         }
     }
@@ -194,7 +201,7 @@ impl Ways {
         };
         let other = (meant + 1) % PEOPLE;
         let person = &world.people[other];
-        if is_meant || !tells_on(person) {
+        if is_meant || !person.alive || !tells_on(person) {
             return None;
         }
         Some(match target {
@@ -211,6 +218,7 @@ fn faulty(answer: Result<Bytes, Error>, tells: Vec<(usize, Part, Change)>) -> Co
     Content {
         answer,
         tells,
+        names: None,
         faulty: true,
     }
 }

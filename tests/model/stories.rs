@@ -237,3 +237,47 @@ fn a_caller_who_wants_nothing_old_asks_once() {
     let ops = vec![impatient, Op::Advance(Stretch::Second), Op::AnswerAll];
     tell(case(), ops);
 }
+
+#[test]
+fn a_call_that_hangs_holds_up_nobody_beyond_a_callers_patience() {
+    let ops = vec![
+        ask_fresh(Name::Id(0), VOUCHERS),
+        Op::AnswerAll,
+        Op::Advance(Stretch::HalfOfPatience),
+        ask_fresh(Name::Id(0), VOUCHERS),
+        Op::Advance(Stretch::HalfOfPatience),
+    ];
+    tell(case(), ops);
+}
+
+#[test]
+fn who_asks_by_id_and_a_type_that_it_is_no_more_is_told_so_at_once() {
+    let who = Who {
+        name: Name::Id(1),
+        kind: Some(Kind::Member),
+    };
+    let ask_typed = || {
+        let Op::Ask(question) = ask(Name::Id(1)) else {
+            unreachable!("a question is one");
+        };
+        Op::Ask(Ask { who, ..question })
+    };
+    let ops = vec![
+        Op::Invalidate(1, PartSet::INVALIDATABLE),
+        ask_typed(),
+        Op::Read(0, 0),
+        ask(Name::Email(1)),
+        Op::Deliver(1),
+        Op::Retype(1),
+        ask_typed(),
+        Op::AnswerAll,
+        Op::AnswerAll,
+    ];
+    tell(
+        Case {
+            lag_quarters: 0,
+            ..case()
+        },
+        ops,
+    );
+}

@@ -243,6 +243,20 @@ impl World {
             .all(|snapshot| snapshot.people[contact].bears(contact, who))
     }
 
+    /// Whether, after that change, the contact at some time showed nothing against the name: none of its
+    /// kind, or one where it is not known which attribute the name is.
+    pub(crate) fn hides(&self, contact: usize, who: Who, floor: Change, knows_key: bool) -> bool {
+        self.history[floor..].iter().any(|snapshot| {
+            let person = &snapshot.people[contact];
+            let shown = match who.name {
+                Name::Id(_) | Name::AnyKey(_) => false,
+                Name::Email(_) | Name::AnyEmail(_) => person.email.is_some(),
+                Name::Key(_) => knows_key && person.key.is_some(),
+            };
+            person.alive && !shown && who.kind.is_none_or(|kind| kind == person.kind)
+        })
+    }
+
     /// Changes somebody's part.
     pub(crate) fn edit(&mut self, now: Tick, contact: usize, part: Part) {
         self.alter(now, |people, change| {

@@ -17,7 +17,7 @@ use tokio::task::yield_now;
 
 use super::{Got, Machine, SMALL_STEP};
 use crate::{
-    exchange::{Call, State, lock},
+    exchange::{Call, State, Target, lock},
     model::{Caller, LIFETIMES, NEGATIVE_LIFETIME, PATIENCE, STALE_IF_ERROR, Verdict, demand},
     ops::Ask,
     refusal::{Circumstances, check_refusal},
@@ -179,6 +179,42 @@ impl Machine {
                 under_way > 0 || self.case.frugal,
                 "P10",
                 "who asked for {:?} waits for nothing",
+                caller.who
+            );
+            if !self.case.frugal {
+                self.check_hold_ups(caller)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// P5: a call that is older than anybody's patience holds up nobody who needs a later one.
+    fn check_hold_ups(&self, caller: &Caller) -> Verdict {
+        let Who {
+            name: Name::Id(contact),
+            kind: None,
+        } = caller.who
+        else {
+            return Ok(());
+        };
+        let now = self.now();
+        let wire = lock(&self.wire);
+        let pending: Vec<&Call> = wire.pending().map(|number| &wire.calls[number]).collect();
+        let is_entity = |call: &&Call| matches!(call.target, Target::Entity(..));
+        // Whether there is such a contact is asked first.
+        if !pending.iter().all(is_entity) || wire.last_fault.is_some() {
+            return Ok(());
+        }
+        for part in caller.question.fresh.iter() {
+            let target = Target::Entity(contact, part);
+            let later = |call: &Call| call.target == target && call.flight > caller.arrival;
+            let alike = || pending.iter().filter(|call| call.target == target);
+            let all_old = alike().all(|call| now.since(call.flight.tick) >= PATIENCE);
+            let held_up = alike().count() > 0 && all_old && alike().count() <= 2;
+            demand!(
+                !held_up || wire.calls.iter().any(later),
+                "P5",
+                "who asked for {:?} is held up by an old call of {target:?}",
                 caller.who
             );
         }

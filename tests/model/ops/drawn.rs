@@ -223,7 +223,12 @@ fn purge() -> impl Strategy<Value = Op> {
 }
 
 fn short_time() -> impl Strategy<Value = Stretch> {
-    select(vec![Stretch::Moment, Stretch::Second, Stretch::Patience])
+    select(vec![
+        Stretch::Moment,
+        Stretch::Second,
+        Stretch::HalfOfPatience,
+        Stretch::Patience,
+    ])
 }
 
 fn long_time() -> impl Strategy<Value = Stretch> {

@@ -1,6 +1,8 @@
 //! The composition root: configuration and clock in, a bound and running service out. The same path
 //! for `main`, the demo and the tests.
 
+mod metrics;
+
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
@@ -21,14 +23,17 @@ use crate::{
         names::{CustomKeyAttribute, NameReader},
         phone::Phone,
     },
-    engage::{EngageClient, Reader},
-    http::{AppState, Authenticator, FrontDoor, Limits, Listener, LookupRules, Readiness},
+    engage::{Admission, EngageClient, Limits, Reader, Traffic},
+    http::{
+        self, AppState, Authenticator, FrontDoor, Listener, LookupRules, OperationsState, Readiness,
+    },
 };
 
 /// A service that is bound and not yet running.
 pub struct App {
     listener: Listener,
     door: FrontDoor,
+    operations: (Listener, FrontDoor),
     readiness: Readiness,
     customers: CustomerService,
 }
@@ -61,7 +66,10 @@ impl App {
             points_in_overview: config.engage.api_version == crate::config::ApiVersion::V2,
             clock: clock.clone(),
         };
-        let engage = EngageClient::new(&config.engage, reader, clock.clone())?;
+        let traffic = Arc::new(Traffic::default());
+        let admission =
+            Admission::new(upstream_limits(config), Arc::clone(&traffic), clock.clone());
+        let engage = EngageClient::new(&config.engage, reader, admission.clone(), clock.clone())?;
         let customers = CustomerService::new(
             engage,
             names,
@@ -78,12 +86,26 @@ impl App {
             rules: Arc::new(lookup_rules(config, identifiers, digester, time_zone)),
             readiness: readiness.clone(),
         };
-        let listener = Listener::bind(config.server.listen, limits(config))
-            .await
-            .with_context(|| format!("server.listen: {} can't be bound", config.server.listen))?;
+        let registry = metrics::registry(&traffic, admission.clone(), customers.clone());
+        let operations = OperationsState {
+            readiness: readiness.clone(),
+            admission,
+            customers: customers.clone(),
+            registry: Arc::new(registry),
+            token: config.operations.token.clone(),
+        };
         Ok(Self {
-            listener,
-            door: FrontDoor::new(state, clock),
+            listener: bind("server.listen", config.server.listen, limits(config)).await?,
+            door: FrontDoor::new(state, clock.clone()),
+            operations: (
+                bind(
+                    "operations.listen",
+                    config.operations.listen,
+                    limits(config),
+                )
+                .await?,
+                FrontDoor::for_operations(operations, clock),
+            ),
             readiness,
             customers,
         })
@@ -94,6 +116,11 @@ impl App {
         self.listener.local_addr()
     }
 
+    /// Where the operations listener is.
+    pub fn operations_addr(&self) -> SocketAddr {
+        self.operations.0.local_addr()
+    }
+
     /// The hall, for whoever tells it of changes.
     pub fn customers(&self) -> CustomerService {
         self.customers.clone()
@@ -102,10 +129,16 @@ impl App {
     /// Serves until `shutdown`, then finishes what is under way.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), io::Error> {
         tracing::info!(listen = %self.local_addr(), "serving");
+        // Operators may look on until the last answer is finished.
+        let last = CancellationToken::new();
+        let (listener, door) = self.operations;
+        let operations = tokio::spawn(listener.serve(door, self.readiness.clone(), last.clone()));
         let finished = self
             .listener
             .serve(self.door, self.readiness, shutdown)
             .await;
+        last.cancel();
+        drop(operations.await);
         if finished {
             tracing::info!("stopped");
             Ok(())
@@ -114,6 +147,27 @@ impl App {
                 "answers were still under way when the grace ended",
             ))
         }
+    }
+}
+
+async fn bind(
+    key: &str,
+    address: SocketAddr,
+    limits: http::Limits,
+) -> Result<Listener, anyhow::Error> {
+    Listener::bind(address, limits)
+        .await
+        .with_context(|| format!("{key}: {address} can't be bound"))
+}
+
+/// This replica's part of the API key's budget.
+fn upstream_limits(config: &Config) -> Limits {
+    let engage = &config.engage;
+    Limits {
+        requests_per_second: engage.requests_per_second / f64::from(engage.replicas),
+        burst: engage.burst / engage.replicas,
+        max_concurrency: engage.max_concurrency,
+        slow_after: engage.timeout / 2,
     }
 }
 
@@ -144,9 +198,9 @@ fn policy(config: &Config) -> Policy {
 fn bounds(config: &Config) -> Bounds {
     Bounds {
         max_bytes: config.cache.max_size.as_u64(),
-        // Pages of a list follow one another, each with a time-out of its own; and a call may wait
-        // for its turn first.
-        longest_flight: config.engage.timeout * 10 + Duration::from_secs(20),
+        // Pages of a list follow one another, each tried twice with a time-out of its own; and each
+        // may wait for its turn.
+        longest_flight: (config.engage.timeout + Duration::from_secs(2)) * 20,
     }
 }
 
@@ -187,9 +241,9 @@ fn lookup_rules(
     }
 }
 
-fn limits(config: &Config) -> Limits {
+fn limits(config: &Config) -> http::Limits {
     let server = &config.server;
-    Limits {
+    http::Limits {
         header_timeout: server.header_timeout,
         idle_timeout: server.idle_timeout,
         write_timeout: server.write_timeout,

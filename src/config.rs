@@ -23,6 +23,8 @@ use crate::domain::IdentifierKind;
 pub struct Config {
     /// The data listener.
     pub server: Server,
+    /// The operations listener.
+    pub operations: Operations,
     /// Voyado Engage.
     pub engage: Engage,
     /// The cache.
@@ -69,12 +71,34 @@ pub struct Server {
     pub allow_national_id_in_url: bool,
 }
 
+/// The operations listener: for the people and machines that run the service, never for its callers.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operations {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// What everything but the probes and the metrics asks for as `Authorization: Bearer`.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "check::masked"
+    )]
+    pub token: Option<SecretString>,
+    /// A file that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
+}
+
 /// Voyado Engage.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Engage {
     /// Where Engage is: `https://{client}.voyado.com`; plain http on loopback only.
     pub base_url: String,
+    /// Whether plain http may leave this machine, the API key and personal data with it.
+    pub allow_plain_http: bool,
+    /// A file of certificates (PEM) that alone may vouch for Engage, instead of the usual authorities.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
     /// The API key.
     #[serde(
         skip_serializing_if = "Option::is_none",
@@ -103,10 +127,12 @@ pub struct Engage {
     /// The longest time to a connection.
     #[serde(with = "duration")]
     pub connect_timeout: Duration,
-    /// Calls a second.
+    /// Calls a second, all replicas together.
     pub requests_per_second: f64,
-    /// Calls beyond that rate at once.
+    /// Calls beyond that rate at once, all replicas together.
     pub burst: u32,
+    /// Among how many replicas rate and burst are divided.
+    pub replicas: u32,
     /// Calls at the same time.
     pub max_concurrency: usize,
     /// How long Engage's overview may lag behind its entity endpoints.

@@ -5,6 +5,7 @@ pub mod contact_id;
 pub mod contact_type;
 pub mod custom_key;
 pub mod customer;
+pub mod demand;
 pub mod digest;
 pub mod email;
 pub mod identifier;
@@ -21,6 +22,7 @@ pub use customer::{
     OfferValue, Overview, PointAccount, Points, Preferences, Profile, Promotion, Promotions, Store,
     Voucher, Vouchers, Warning,
 };
+pub use demand::{ClientName, Urgency};
 pub use digest::{Digester, KeyedDigest};
 pub use identifier::{Identifier, IdentifierError, IdentifierKind, IdentifierRules};
 pub use lookup::{Lookup, LookupKey};

@@ -1,18 +1,19 @@
 //! The back door: one method for each of Engage's operations that we use. The only room that knows
 //! Engage's paths, spellings and statuses.
 
-mod budget;
+mod admission;
 mod error;
 mod exchange;
+mod resolver;
+mod traffic;
 mod transport;
 mod wire;
 
-use std::sync::Arc;
-
 pub use self::{
-    budget::{Bucket, Budget, Permit},
+    admission::{Admission, BreakerState, Demand, Limits, Permit, Snapshot},
     error::Error,
     exchange::{Answering, Exchange},
+    traffic::Traffic,
     wire::Reader,
 };
 use self::{transport::Transport, wire::Page};
@@ -30,48 +31,86 @@ const PAGE: usize = 100;
 /// How many pages are read at most: a thousand vouchers are a defect, not a customer.
 const MAX_PAGES: usize = 10;
 
+/// Endpoints that fail together: each group has a breaker of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Group {
+    /// `/contactoverview`.
+    Overview = 0,
+    /// `/contacts/id` and `/contacts/{id}`.
+    Contacts = 1,
+    /// `/contacts/{id}/promotions`.
+    Promotions = 2,
+    /// `/reward-vouchers/available`; in v2 `/contacts/{id}/bonuschecks/available`.
+    Vouchers = 3,
+    /// `/point-accounts`.
+    Points = 4,
+}
+
+impl Group {
+    /// Every group.
+    pub const ALL: [Group; 5] = [
+        Group::Overview,
+        Group::Contacts,
+        Group::Promotions,
+        Group::Vouchers,
+        Group::Points,
+    ];
+
+    /// The name in metrics and in the readiness detail.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Group::Overview => "overview",
+            Group::Contacts => "contacts",
+            Group::Promotions => "promotions",
+            Group::Vouchers => "vouchers",
+            Group::Points => "points",
+        }
+    }
+}
+
 /// Asks Engage.
 pub struct EngageClient {
     exchange: Box<dyn Exchange>,
-    budget: Arc<Budget>,
+    admission: Admission,
     reader: Reader,
     version: ApiVersion,
+    clock: Clock,
 }
 
 impl EngageClient {
-    /// A client for the configured Engage.
+    /// A client for the configured Engage, whose calls are let through by `admission`.
     pub fn new(
         config: &config::Engage,
         reader: Reader,
+        admission: Admission,
         clock: Clock,
     ) -> Result<Self, anyhow::Error> {
-        let budget = Arc::new(Budget::new(
-            clock.clone(),
-            config.requests_per_second,
-            config.burst,
-            config.max_concurrency,
-        ));
-        let transport = Transport::new(config, clock, Arc::clone(&budget))?;
+        let transport = Transport::new(config, clock.clone())?;
+        let version = config.api_version;
         Ok(Self::over(
             Box::new(transport),
-            budget,
+            admission,
             reader,
-            config.api_version,
+            version,
+            clock,
         ))
     }
 
-    /// A client whose questions are carried by `exchange`, within `budget`.
+    /// A client whose questions are carried by `exchange`.
     pub fn over(
         exchange: Box<dyn Exchange>,
-        budget: Arc<Budget>,
+        admission: Admission,
         reader: Reader,
         version: ApiVersion,
+        clock: Clock,
     ) -> Self {
         Self {
             exchange,
-            budget,
+            admission,
             reader,
             version,
+            clock,
         }
     }
 
@@ -85,33 +124,33 @@ impl EngageClient {
 
     /// Whether a call that nobody waits for may be made.
     pub fn has_room_to_spare(&self) -> bool {
-        self.budget.has_room_to_spare()
+        self.admission.has_room_to_spare()
     }
 
-    /// Waits for the right to make a call.
-    pub async fn admit(&self) -> Result<Permit, Error> {
-        self.budget.admit().await
+    /// Waits for the right to call.
+    pub async fn admit(&self, group: Group, demand: Demand) -> Result<Permit, Error> {
+        self.admission.admit(group, demand).await
     }
 
     /// `/contactoverview`. May be a cached copy of Engage's own [Voyado: enriched profile].
     pub async fn overview(&self, permit: Permit, lookup: &Lookup) -> Result<Overview, Error> {
-        let body = self.by_identifier("contactoverview", lookup).await?;
-        drop(permit);
-        self.reader.overview(&body)
+        let read = |body: &[u8]| self.reader.overview(body);
+        self.by_identifier(&permit, "contactoverview", lookup, read)
+            .await
     }
 
     /// `/contacts/id`: whom an identifier names now. A contact id names itself.
     pub async fn contact_id(&self, permit: Permit, lookup: &Lookup) -> Result<ContactId, Error> {
-        let body = self.by_identifier("contacts/id", lookup).await?;
-        drop(permit);
-        Reader::contact_id(&body)
+        debug_assert!(lookup.identifier.kind() != IdentifierKind::ContactId);
+        self.by_identifier(&permit, "contacts/id", lookup, Reader::contact_id)
+            .await
     }
 
     /// `/contacts/{id}`: the profile as it is now.
     pub async fn contact(&self, permit: Permit, id: ContactId) -> Result<Profile, Error> {
-        let body = self.exchange.get(&format!("contacts/{id}"), &[]).await?;
-        drop(permit);
-        let (told, profile) = self.reader.contact(&body)?;
+        let path = format!("contacts/{id}");
+        let read = |body: &[u8]| self.reader.contact(body);
+        let (told, profile) = self.call(&permit, &path, &[], read).await?;
         if told == id {
             Ok(profile)
         } else {
@@ -122,9 +161,8 @@ impl EngageClient {
     /// `/contacts/{id}/promotions`: the promotions as they are now, redeemed ones among them.
     pub async fn promotions(&self, permit: Permit, id: ContactId) -> Result<Promotions, Error> {
         let path = format!("contacts/{id}/promotions");
-        let body = self.exchange.get(&path, &[]).await?;
-        drop(permit);
-        self.reader.promotions(&body)
+        let read = |body: &[u8]| self.reader.promotions(body);
+        self.call(&permit, &path, &[], read).await
     }
 
     /// All pages of the vouchers that can be used now.
@@ -148,16 +186,19 @@ impl EngageClient {
             .await
     }
 
-    async fn by_identifier(&self, path: &str, lookup: &Lookup) -> Result<bytes::Bytes, Error> {
+    async fn by_identifier<T>(
+        &self,
+        permit: &Permit,
+        path: &str,
+        lookup: &Lookup,
+        read: impl Fn(&[u8]) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let value = lookup.identifier.expose();
         let mut query = vec![(lookup.identifier.kind().as_str(), &*value)];
         if let Some(contact_type) = &lookup.contact_type {
             query.push(("contactType", contact_type.as_str()));
         }
-        debug_assert!(
-            path != "contacts/id" || lookup.identifier.kind() != IdentifierKind::ContactId
-        );
-        self.exchange.get(path, &query).await
+        self.call(permit, path, &query, read).await
     }
 
     async fn all_pages<T: Default>(
@@ -172,24 +213,61 @@ impl EngageClient {
         let mut offset = 0;
         for page_number in 0..MAX_PAGES {
             if page_number > 0 {
-                self.budget.take_token().await?;
+                permit.another().await?;
             }
             let offset_text = offset.to_string();
             let count_text = PAGE.to_string();
             let mut query: Vec<(&str, &str)> = Vec::new();
             query.extend(contact.map(|id| ("contactId", id)));
             query.extend([("offset", &*offset_text), ("count", &*count_text)]);
-            let page = read(&self.exchange.get(path, &query).await?)?;
+            let page = self.call(&permit, path, &query, &read).await?;
             offset += page.count;
             append(&mut all, page.items);
             let total = page.total.unwrap_or(offset);
             if page.count == 0 || offset >= total {
-                drop(permit);
                 return Ok(all);
             }
         }
-        Err(Error::Invalid {
-            path: "totalCount".into(),
-        })
+        Err(Error::invalid("totalCount"))
+    }
+
+    /// One question, asked once more where that may help and is not too often.
+    async fn call<T>(
+        &self,
+        permit: &Permit,
+        path: &str,
+        query: &[(&str, &str)],
+        read: impl Fn(&[u8]) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let first = self.attempt(permit, path, query, &read).await;
+        let may_pass = first.as_ref().is_err_and(Error::may_pass);
+        let Some(wait) = may_pass.then(|| permit.retry_after()).flatten() else {
+            return first;
+        };
+        self.clock.sleep_until(self.clock.now().tick + wait).await;
+        if permit.another().await.is_err() {
+            return first;
+        }
+        self.attempt(permit, path, query, &read).await
+    }
+
+    async fn attempt<T>(
+        &self,
+        permit: &Permit,
+        path: &str,
+        query: &[(&str, &str)],
+        read: impl Fn(&[u8]) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut attempt = permit.begin();
+        let mut answering = self.exchange.get(path, query);
+        let body = tokio::select! {
+            biased;
+            body = &mut answering => body,
+            () = self.clock.sleep_until(attempt.slow_at()) => {
+                attempt.is_slow();
+                answering.await
+            }
+        };
+        attempt.ended(body.and_then(|body| read(&body)))
     }
 }

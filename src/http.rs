@@ -11,6 +11,7 @@ mod error;
 mod framing;
 mod listener;
 mod lookup;
+mod operations;
 mod params;
 mod probe;
 mod reply;
@@ -29,6 +30,7 @@ pub use self::{
     error::{ApiError, Code},
     listener::{Limits, Listener},
     lookup::LookupRules,
+    operations::OperationsState,
     probe::Readiness,
 };
 use crate::{clock::Clock, customer::CustomerService};
@@ -66,9 +68,12 @@ fn router(state: AppState) -> Router {
         .with_state(state)
 }
 
+/// Paths and their methods.
+type Routes = [(&'static str, &'static str)];
+
 /// The methods of a path.
-fn allowed_methods(path: &str) -> Option<&'static str> {
-    let (_, methods) = ROUTES.iter().find(|(known, _)| *known == path)?;
+fn allowed_methods(routes: &Routes, path: &str) -> Option<&'static str> {
+    let (_, methods) = routes.iter().find(|(known, _)| *known == path)?;
     Some(methods)
 }
 
@@ -76,6 +81,7 @@ fn allowed_methods(path: &str) -> Option<&'static str> {
 #[derive(Clone)]
 pub struct FrontDoor {
     router: Router,
+    routes: &'static Routes,
     clock: Clock,
 }
 
@@ -131,10 +137,20 @@ const ALWAYS: [(HeaderName, HeaderValue); 5] = [
 ];
 
 impl FrontDoor {
-    /// The door to the given rooms.
+    /// The door for callers.
     pub fn new(state: AppState, clock: Clock) -> Self {
         Self {
             router: router(state),
+            routes: &ROUTES,
+            clock,
+        }
+    }
+
+    /// The side door for operators.
+    pub fn for_operations(state: OperationsState, clock: Clock) -> Self {
+        Self {
+            router: operations::router(state),
+            routes: &operations::ROUTES,
             clock,
         }
     }
@@ -144,7 +160,8 @@ impl FrontDoor {
         let began = self.clock.now().tick;
         let request_id = RequestId::of(request.headers());
         let method = request.method().clone();
-        let route = ROUTES
+        let route = self
+            .routes
             .iter()
             .map(|(path, _)| *path)
             .find(|path| *path == request.uri().path());
@@ -206,7 +223,7 @@ fn log(
         known @ ("GET" | "HEAD" | "POST") => known,
         _ => "(other)",
     };
-    if is_hit || matches!(route, "/livez" | "/readyz") {
+    if is_hit || matches!(route, "/livez" | "/readyz" | "/metrics") {
         tracing::debug!(request_id, method, route, status, duration_ms, "answered");
     } else if status >= 500 {
         tracing::warn!(

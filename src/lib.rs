@@ -8,8 +8,8 @@
 //!   or from both.
 //! - [`cache`], the pantry: records, names, negative answers; fences and flights.
 //! - [`engage`], the back door: the only room that speaks Engage's language.
-//! - [`domain`], the words that all of them share; [`config`] and [`clock`], leaves that anybody may
-//!   use, as is [`threads`]; [`telemetry`], what operators are told; [`app`], where the rooms are put together.
+//! - [`domain`], the words that all of them share; [`config`], [`clock`] and [`rate`], leaves that
+//!   anybody may use, as is [`threads`]; [`telemetry`], what operators are told; [`app`], where the rooms are put together.
 
 pub mod app;
 pub mod cache;
@@ -19,5 +19,6 @@ pub mod customer;
 pub mod domain;
 pub mod engage;
 pub mod http;
+pub mod rate;
 pub mod telemetry;
 pub mod threads;

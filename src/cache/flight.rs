@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use super::fence::Stamp;
 use crate::{
     clock::{Clock, Tick},
+    domain::Urgency,
     threads::{AtomicUsize, Mutex, MutexGuard, Ordering, spawn},
 };
 
@@ -54,6 +55,8 @@ struct Flight<V> {
     begun: OnceLock<(Stamp, Tick)>,
     /// When the flight's task was let go.
     started: OnceLock<Tick>,
+    /// That of its most urgent passenger.
+    urgency: watch::Sender<Urgency>,
     outcome: watch::Sender<Option<Outcome<V>>>,
 }
 
@@ -77,7 +80,7 @@ pub enum NoFlight {
     Lost,
 }
 
-/// Tells a flight that its upstream request begins.
+/// Tells a flight that its upstream request begins, and how urgent it is until then.
 pub struct Departure<V> {
     flight: Arc<Flight<V>>,
 }
@@ -87,6 +90,11 @@ impl<V> Departure<V> {
     /// at least as new.
     pub fn begin(&self, stamp: Stamp, at: Tick) {
         let _ = self.flight.begun.set((stamp, at));
+    }
+
+    /// How urgent the flight is, and becomes when somebody more urgent boards it.
+    pub fn urgency(&self) -> watch::Receiver<Urgency> {
+        self.flight.urgency.subscribe()
     }
 }
 
@@ -128,8 +136,14 @@ where
 
     /// A seat in a flight for `key` whose upstream request begins after `not_before`: in the running
     /// one if it began late enough or not yet, else in the waiting one, else in a new one that makes
-    /// `call`.
-    pub fn board<F, C>(&self, key: K, not_before: Stamp, call: C) -> Result<Seat<V>, NoFlight>
+    /// `call`. Whichever it is, it is from now on at least that urgent.
+    pub fn board<F, C>(
+        &self,
+        key: K,
+        not_before: Stamp,
+        urgency: Urgency,
+        call: C,
+    ) -> Result<Seat<V>, NoFlight>
     where
         C: FnOnce(Departure<V>) -> F + Send + 'static,
         F: Future<Output = V> + Send + 'static,
@@ -147,6 +161,7 @@ where
         };
         let found = lane.running.iter().rev().find(joinable);
         if let Some(flight) = found.or(lane.waiting.as_ref()) {
+            flight.hurry(urgency);
             return Ok(flight.seat(Boarding::Collapsed));
         }
         if self.lanes.in_the_air.load(Ordering::Relaxed) >= self.lanes.max_in_the_air {
@@ -158,6 +173,7 @@ where
         let flight = Arc::new(Flight {
             begun: OnceLock::new(),
             started: OnceLock::new(),
+            urgency: watch::Sender::new(urgency),
             outcome: watch::Sender::new(None),
         });
         let seat = flight.seat(Boarding::Started);
@@ -190,6 +206,14 @@ where
 }
 
 impl<V> Flight<V> {
+    fn hurry(&self, urgency: Urgency) {
+        self.urgency.send_if_modified(|held| {
+            let is_more = urgency > *held;
+            *held = urgency.max(*held);
+            is_more
+        });
+    }
+
     fn seat(&self, boarding: Boarding) -> Seat<V> {
         Seat {
             outcome: self.outcome.subscribe(),

@@ -90,6 +90,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), Mistakes> {
         let mut mistakes = Mistakes::default();
         self.check_server(&mut mistakes);
+        self.check_operations(&mut mistakes);
         self.check_engage(&mut mistakes);
         self.check_budget(&mut mistakes);
         self.check_cache(&mut mistakes);
@@ -144,9 +145,30 @@ impl Config {
         }
     }
 
+    fn check_operations(&self, mistakes: &mut Mistakes) {
+        let operations = &self.operations;
+        let token = operations.token.as_ref().map(ExposeSecret::expose_secret);
+        let can_be_sent =
+            |token: &str| !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic());
+        if token.is_some_and(|token| !can_be_sent(token)) {
+            mistakes.add(
+                "operations.token",
+                "is empty or holds blanks",
+                "give printable ASCII without blanks",
+            );
+        }
+        if token.is_none() && !operations.listen.ip().is_loopback() {
+            mistakes.add(
+                "operations.token",
+                "is missing while operations.listen is reachable from other machines",
+                "give BFF_OPERATIONS__TOKEN_FILE, or listen on loopback",
+            );
+        }
+    }
+
     fn check_engage(&self, mistakes: &mut Mistakes) {
         let engage = &self.engage;
-        if let Err(what) = base_url(&engage.base_url) {
+        if let Err(what) = base_url(&engage.base_url, engage.allow_plain_http) {
             mistakes.add(
                 "engage.base_url",
                 what,
@@ -198,6 +220,15 @@ impl Config {
         }
         if engage.burst == 0 {
             mistakes.add("engage.burst", "is zero", "give at least 1");
+        }
+        if engage.replicas == 0 {
+            mistakes.add("engage.replicas", "is zero", "give at least 1");
+        } else if !engage.burst.is_multiple_of(engage.replicas) {
+            mistakes.add(
+                "engage.burst",
+                "can't be shared out evenly among engage.replicas",
+                "give a multiple of their number",
+            );
         }
         if engage.max_concurrency == 0 {
             mistakes.add("engage.max_concurrency", "is zero", "give at least 1");
@@ -333,14 +364,14 @@ fn check_digests<'a>(
 }
 
 /// Whether Engage may be asked there.
-fn base_url(text: &str) -> Result<(), &'static str> {
+fn base_url(text: &str, allow_plain_http: bool) -> Result<(), &'static str> {
     let url = reqwest::Url::parse(text).map_err(|_| "is not a URL")?;
     let host = url.host_str().unwrap_or_default();
     let address: Option<std::net::IpAddr> = host.trim_matches(['[', ']']).parse().ok();
     let loopback = host == "localhost" || address.is_some_and(|ip| ip.is_loopback());
     match url.scheme() {
         "https" => {}
-        "http" if loopback => {}
+        "http" if loopback || allow_plain_http => {}
         _ => return Err("is not https"),
     }
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {

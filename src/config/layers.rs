@@ -133,6 +133,12 @@ pub fn read_secret_files(config: &mut Config) -> Result<(), Mistakes> {
             ),
         }
     };
+    let operations = &mut config.operations;
+    fill(
+        "operations.token",
+        &mut operations.token,
+        operations.token_file.as_deref(),
+    );
     let engage = &mut config.engage;
     fill(
         "engage.api_key",

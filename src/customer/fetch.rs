@@ -13,8 +13,8 @@ use crate::{
         freshness::{Provenance, Source},
         record::Parts,
     },
-    domain::{Bears, ContactId, Lookup, LookupKey, Part, Profile},
-    engage::Error,
+    domain::{Bears, ClientName, ContactId, Lookup, LookupKey, Part, Profile, Urgency},
+    engage::{Demand, Error, Group, Permit},
 };
 
 /// What a call brought.
@@ -24,6 +24,17 @@ pub(super) struct Arrivals {
     pub begun: Option<Begun>,
     /// What it brought.
     pub outcome: Result<Gain, Error>,
+}
+
+/// For whom a call is made, and how new what it brings must be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish<'a> {
+    /// The client that asked.
+    pub client: &'a ClientName,
+    /// How urgently.
+    pub urgency: Urgency,
+    /// Its upstream request must begin after this.
+    pub not_before: Stamp,
 }
 
 /// What a call that succeeded brought.
@@ -51,13 +62,14 @@ impl Inner {
     pub(super) fn board_overview(
         self: &Arc<Self>,
         lookup: &Lookup,
-        not_before: Stamp,
+        wish: Wish<'_>,
     ) -> Result<Seat<Arrivals>, NoFlight> {
-        let (inner, asked) = (Arc::clone(self), lookup.clone());
+        let (inner, asked, client) = (Arc::clone(self), lookup.clone(), wish.client.clone());
         self.overviews.board(
             lookup.key().clone(),
-            not_before,
-            move |departure| async move { inner.fetch_overview(&asked, &departure).await },
+            wish.not_before,
+            wish.urgency,
+            move |departure| async move { inner.fetch_overview(&asked, client, &departure).await },
         )
     }
 
@@ -66,31 +78,39 @@ impl Inner {
         self: &Arc<Self>,
         id: ContactId,
         part: Part,
-        not_before: Stamp,
+        wish: Wish<'_>,
     ) -> Result<Seat<Arrivals>, NoFlight> {
-        let inner = Arc::clone(self);
-        self.parts
-            .board((id, part), not_before, move |departure| async move {
-                inner.fetch_part(id, part, &departure).await
-            })
+        let (inner, client) = (Arc::clone(self), wish.client.clone());
+        self.parts.board(
+            (id, part),
+            wish.not_before,
+            wish.urgency,
+            move |departure| async move { inner.fetch_part(id, part, client, &departure).await },
+        )
     }
 
     /// A seat in a call that resolves a name without the overview.
     pub(super) fn board_resolution(
         self: &Arc<Self>,
         lookup: &Lookup,
-        not_before: Stamp,
+        wish: Wish<'_>,
     ) -> Result<Seat<Arrivals>, NoFlight> {
-        let (inner, asked) = (Arc::clone(self), lookup.clone());
+        let (inner, asked, client) = (Arc::clone(self), lookup.clone(), wish.client.clone());
         self.resolutions.board(
             lookup.key().clone(),
-            not_before,
-            move |departure| async move { inner.fetch_resolution(&asked, &departure).await },
+            wish.not_before,
+            wish.urgency,
+            move |departure| async move { inner.fetch_resolution(&asked, client, &departure).await },
         )
     }
 
-    async fn fetch_overview(&self, asked: &Lookup, departure: &Departure<Arrivals>) -> Arrivals {
-        let permit = match self.engage.admit().await {
+    async fn fetch_overview(
+        &self,
+        asked: &Lookup,
+        client: ClientName,
+        departure: &Departure<Arrivals>,
+    ) -> Arrivals {
+        let permit = match self.admit(Group::Overview, client, departure).await {
             Ok(permit) => permit,
             Err(error) => return Arrivals::refused(error),
         };
@@ -117,9 +137,17 @@ impl Inner {
         &self,
         id: ContactId,
         part: Part,
+        client: ClientName,
         departure: &Departure<Arrivals>,
     ) -> Arrivals {
-        let permit = match self.engage.admit().await {
+        let group = match part {
+            Part::Profile => Group::Contacts,
+            Part::Promotions => Group::Promotions,
+            Part::Vouchers => Group::Vouchers,
+            Part::Points => Group::Points,
+            Part::Audiences => unreachable!("Engage tells audiences in the overview alone"),
+        };
+        let permit = match self.admit(group, client, departure).await {
             Ok(permit) => permit,
             Err(error) => return Arrivals::refused(error),
         };
@@ -167,8 +195,13 @@ impl Inner {
         }
     }
 
-    async fn fetch_resolution(&self, asked: &Lookup, departure: &Departure<Arrivals>) -> Arrivals {
-        let permit = match self.engage.admit().await {
+    async fn fetch_resolution(
+        &self,
+        asked: &Lookup,
+        client: ClientName,
+        departure: &Departure<Arrivals>,
+    ) -> Arrivals {
+        let permit = match self.admit(Group::Contacts, client, departure).await {
             Ok(permit) => permit,
             Err(error) => return Arrivals::refused(error),
         };
@@ -182,6 +215,16 @@ impl Inner {
             })
         });
         self.landed(asked.key(), begun, outcome)
+    }
+
+    async fn admit(
+        &self,
+        group: Group,
+        client: ClientName,
+        departure: &Departure<Arrivals>,
+    ) -> Result<Permit, Error> {
+        let urgency = departure.urgency();
+        self.engage.admit(group, Demand { client, urgency }).await
     }
 
     fn depart(&self, departure: &Departure<Arrivals>) -> Begun {
@@ -282,27 +325,16 @@ impl Arrivals {
     }
 }
 
-/// What an operator must know of, once per upstream call: our key, the tenant's set-up, and answers
-/// about somebody else are mended by people.
+/// What an operator must know of, once per upstream call, and what they may want to.
 pub(super) fn alarm(error: &Error) {
     match error {
-        Error::IdentityMismatch
-        | Error::Unauthorized
-        | Error::Forbidden
-        | Error::InvalidSystemConfiguration => {
+        error if error.needs_an_operator() => {
             tracing::error!(alarm = true, %error, "engage needs an operator");
         }
         Error::Failed { .. }
-        | Error::Invalid { .. }
         | Error::Unreachable { .. }
         | Error::RateLimited { .. }
         | Error::Timeout => tracing::warn!(%error, "an upstream call failed"),
-        Error::Rejected { .. }
-        | Error::NotFound
-        | Error::MultipleMatches
-        | Error::OverBudget { .. }
-        | Error::Overloaded
-        | Error::Overtaken
-        | Error::Lost => {}
+        _ => {}
     }
 }

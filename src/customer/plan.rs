@@ -9,12 +9,14 @@ use crate::{
         record::Parts,
     },
     clock::Tick,
-    domain::{Lookup, PartSet},
+    domain::{ClientName, Lookup, PartSet},
 };
 
 /// A question about one customer.
 #[derive(Clone, Debug)]
 pub struct Question {
+    /// Which client asks.
+    pub client: ClientName,
     /// Who is asked for.
     pub lookup: Lookup,
     /// The parts that the caller needs.

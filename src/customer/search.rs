@@ -11,18 +11,19 @@ use self::calls::Calls;
 pub use self::verdict::{Found, Status, Verdict};
 use super::{
     Error, Inner, Rendered,
-    fetch::{Arrivals, Gain, alarm},
+    fetch::{Arrivals, Gain, Wish, alarm},
     plan::Question,
 };
 use crate::{
     cache::{
         Name,
+        fence::Stamp,
         flight::{Boarding, NoFlight, Seat},
         freshness::{Freshness, Source},
         record::{Parts, Record},
     },
     clock::Tick,
-    domain::{Bears, ContactId, Part, PartSet},
+    domain::{Bears, ContactId, Part, PartSet, Urgency},
     engage,
 };
 
@@ -226,15 +227,18 @@ impl<'a> Search<'a> {
         let overview = calls
             .overview
             .as_ref()
-            .map(|(lookup, not_before)| self.inner.board_overview(lookup, *not_before));
+            .map(|(lookup, not_before)| self.inner.board_overview(lookup, self.wish(*not_before)));
         let resolution = calls.resolution.map(|not_before| {
             self.inner
-                .board_resolution(&self.question.lookup, not_before)
+                .board_resolution(&self.question.lookup, self.wish(not_before))
         });
         let entities: Vec<_> = calls
             .entities
             .iter()
-            .map(|(id, part, not_before)| (*part, self.inner.board_part(*id, *part, *not_before)))
+            .map(|(id, part, not_before)| {
+                let seat = self.inner.board_part(*id, *part, self.wish(*not_before));
+                (*part, seat)
+            })
             .collect();
         if let Some(seat) = resolution {
             let arrivals = self.ride(seat).await;
@@ -249,6 +253,20 @@ impl<'a> Search<'a> {
             self.take_in_part(part, arrivals)?;
         }
         Ok(())
+    }
+
+    /// What the caller waits for.
+    fn wish(&self, not_before: Stamp) -> Wish<'a> {
+        let urgency = if self.question.fresh.is_empty() {
+            Urgency::Miss
+        } else {
+            Urgency::Fresh
+        };
+        Wish {
+            client: &self.question.client,
+            urgency,
+            not_before,
+        }
     }
 
     /// Waits for a call until it ends or the caller's patience does.

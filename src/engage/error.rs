@@ -35,6 +35,8 @@ pub enum Error {
     Failed {
         /// The status.
         status: u16,
+        /// When Engage wants to be asked again, where it says so.
+        retry_after: Option<Duration>,
     },
     /// The answer can't be read.
     #[error("engage's answer is invalid at {path}")]
@@ -45,7 +47,13 @@ pub enum Error {
     /// 429: the key's calls are paused.
     #[error("engage limits the API key's calls")]
     RateLimited {
-        /// When they may be tried again.
+        /// When they may be tried again, where that is known.
+        retry_after: Option<Duration>,
+    },
+    /// Calls of these endpoints mostly failed lately: for a while none is made.
+    #[error("engage mostly fails, and is left alone")]
+    BreakerOpen {
+        /// When the next will be tried.
         retry_after: Duration,
     },
     /// Our own budget of calls is spent.
@@ -91,10 +99,66 @@ impl Error {
         !self.is_about_the_identifier() && *self != Error::IdentityMismatch
     }
 
+    /// Whether another try may help: not one byte of an answer came, or a proxy in between had none.
+    /// Of a time-out it would only add to the load [Voyado: client time-outs].
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Error::Unreachable { what } => !matches!(*what, READING | SECURING),
+            Error::Failed {
+                status,
+                retry_after,
+            } => matches!(status, 502..=504) && retry_after.is_none(),
+            _ => false,
+        }
+    }
+
+    /// Whether an operator must know: our key, the tenant's set-up, answers about somebody else, of
+    /// another shape, or from somebody else, are mended by people.
+    pub fn needs_an_operator(&self) -> bool {
+        match self {
+            Error::IdentityMismatch
+            | Error::Unauthorized
+            | Error::Forbidden
+            | Error::InvalidSystemConfiguration
+            | Error::Invalid { .. } => true,
+            Error::Unreachable { what } => *what == SECURING,
+            _ => false,
+        }
+    }
+
+    /// What kind of failure it is, as metrics name it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Error::Rejected { .. } => "rejected",
+            Error::NotFound => "not_found",
+            Error::MultipleMatches => "multiple_matches",
+            Error::IdentityMismatch => "identity_mismatch",
+            Error::Unauthorized => "unauthorized",
+            Error::Forbidden => "forbidden",
+            Error::InvalidSystemConfiguration => "invalid_system_configuration",
+            Error::Failed { .. } => "failed",
+            Error::Invalid { .. } => "invalid",
+            Error::RateLimited { .. } => "rate_limited",
+            Error::BreakerOpen { .. } => "breaker_open",
+            Error::OverBudget { .. } => "over_budget",
+            Error::Overloaded => "overloaded",
+            Error::Unreachable { .. } => "unreachable",
+            Error::Timeout => "timeout",
+            Error::Overtaken => "overtaken",
+            Error::Lost => "lost",
+        }
+    }
+
     pub(super) fn invalid(path: &str) -> Self {
         Error::Invalid { path: path.into() }
     }
 }
+
+/// The step at which an answer had begun to come.
+pub(super) const READING: &str = "reading the answer";
+
+/// The step at which the other side has to prove that it is Engage: mended by people.
+pub(super) const SECURING: &str = "securing the connection";
 
 /// The 400s that speak of the identifier's value [Voyado: find contact].
 const IDENTIFIER_CODES: [&str; 6] = [

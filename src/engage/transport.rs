@@ -4,8 +4,14 @@
 //! Nothing of a caller's request goes up but the identifier in the query, and nothing of Engage's
 //! answer comes down but a body that was read to its end, is JSON and is not too large.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    io,
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
+use anyhow::Context;
 use bytes::{Bytes, BytesMut};
 use reqwest::{
     Client, Response, StatusCode, Url,
@@ -16,32 +22,42 @@ use secrecy::ExposeSecret;
 
 use super::{
     Error,
-    budget::Budget,
+    error::{READING, SECURING},
     exchange::{Answering, Exchange},
+    resolver::Resolver,
 };
-use crate::{clock::Clock, config};
+use crate::{
+    clock::{Clock, Tick},
+    config,
+};
 
 /// The largest answer that is read. Real overviews are some 5 KB.
 const MAX_ANSWER: usize = 1 << 20;
-/// How long calls pause after a 429 that does not say.
-const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
+/// How long a pool of connections is used. A busy connection never ends by itself, and would stay
+/// where the name led when it was made.
+const POOL_LIFETIME: Duration = Duration::from_secs(300);
 
 /// Asks Engage.
 pub(super) struct Transport {
-    client: Client,
+    pools: Pools,
+    pool: Mutex<(Client, Tick)>,
     base: Url,
     timeout: Duration,
     clock: Clock,
-    budget: Arc<Budget>,
 }
 
-impl Transport {
-    /// A transport for the configured Engage.
-    pub(super) fn new(
-        config: &config::Engage,
-        clock: Clock,
-        budget: Arc<Budget>,
-    ) -> Result<Self, anyhow::Error> {
+/// How pools of connections are made.
+struct Pools {
+    headers: HeaderMap,
+    user_agent: String,
+    roots: Vec<reqwest::Certificate>,
+    connect_timeout: Duration,
+    max_idle: usize,
+    resolver: Resolver,
+}
+
+impl Pools {
+    fn new(config: &config::Engage) -> Result<Self, anyhow::Error> {
         let mut headers = HeaderMap::new();
         let key = config
             .api_key
@@ -57,36 +73,80 @@ impl Transport {
             HeaderValue::from_static("application/json"),
         );
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
-            .iter()
-            .map(|certificate| reqwest::Certificate::from_der(certificate))
-            .collect::<Result<Vec<_>, _>>()?;
-        let client = Client::builder()
-            .default_headers(headers)
-            .user_agent(&config.user_agent)
-            .connect_timeout(config.connect_timeout)
+        Ok(Self {
+            headers,
+            user_agent: config.user_agent.clone(),
+            roots: roots(config.ca_file.as_deref())?,
+            connect_timeout: config.connect_timeout,
+            max_idle: config.max_concurrency,
+            resolver: Resolver::default(),
+        })
+    }
+
+    fn make(&self) -> reqwest::Result<Client> {
+        Client::builder()
+            .default_headers(self.headers.clone())
+            .user_agent(&self.user_agent)
+            .connect_timeout(self.connect_timeout)
             .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(config.max_concurrency)
+            .pool_max_idle_per_host(self.max_idle)
             .tcp_nodelay(true)
+            // A connection that died unnoticed is found out between calls, not by one.
+            .http2_keep_alive_interval(Duration::from_secs(15))
+            .http2_keep_alive_timeout(Duration::from_secs(5))
+            .http2_keep_alive_while_idle(true)
+            .dns_resolver(self.resolver.clone())
             // The key would go along to wherever a redirect or a proxy points.
             .redirect(Policy::none())
             .no_proxy()
             .referer(false)
-            .tls_certs_only(roots)
-            .build()?;
+            .tls_certs_only(self.roots.clone())
+            .build()
+    }
+}
+
+/// The certificates of the authorities that may vouch for Engage: those of a file, else the usual ones.
+fn roots(file: Option<&Path>) -> Result<Vec<reqwest::Certificate>, anyhow::Error> {
+    if let Some(file) = file {
+        let bundle = std::fs::read(file).context("engage.ca_file can't be read")?;
+        return reqwest::Certificate::from_pem_bundle(&bundle)
+            .context("engage.ca_file holds no certificates");
+    }
+    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+    Ok(roots
+        .map(|certificate| reqwest::Certificate::from_der(certificate))
+        .collect::<Result<_, _>>()?)
+}
+
+impl Transport {
+    /// A transport for the configured Engage.
+    pub(super) fn new(config: &config::Engage, clock: Clock) -> Result<Self, anyhow::Error> {
         let version = match config.api_version {
             config::ApiVersion::V3 => "v3",
             config::ApiVersion::V2 => "v2",
         };
         let mut base = Url::parse(&config.base_url)?;
         base.set_path(&format!("/api/{version}/"));
+        let pools = Pools::new(config)?;
         Ok(Self {
-            client,
+            pool: Mutex::new((pools.make()?, clock.now().tick)),
+            pools,
             base,
             timeout: config.timeout,
             clock,
-            budget,
         })
+    }
+
+    /// The pool of connections, a new one where it is too old. Calls under way keep theirs.
+    fn client(&self) -> Client {
+        let now = self.clock.now().tick;
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.since(pool.1) >= POOL_LIFETIME
+            && let Ok(client) = self.pools.make()
+        {
+            *pool = (client, now);
+        }
+        pool.0.clone()
     }
 
     async fn ask(&self, path: &str, query: &[(&str, &str)]) -> Result<Bytes, Error> {
@@ -95,7 +155,7 @@ impl Transport {
             url.query_pairs_mut().extend_pairs(query);
         }
         let response = self
-            .client
+            .client()
             .get(url)
             .send()
             .await
@@ -103,21 +163,23 @@ impl Transport {
         let status = response.status();
         if status.is_success() {
             let is_json = is_json(response.headers());
+            // None was asked for, so nothing here can grow beyond what is read.
+            let is_plain = !response.headers().contains_key(header::CONTENT_ENCODING);
             let body = read(response).await?;
             if !is_json {
                 return Err(Error::invalid("content-type"));
             }
+            if !is_plain {
+                return Err(Error::invalid("content-encoding"));
+            }
             return Ok(body);
         }
+        let retry_after = self.retry_after(response.headers());
         if status == StatusCode::TOO_MANY_REQUESTS {
-            let pause = self
-                .retry_after(response.headers())
-                .unwrap_or(DEFAULT_PAUSE);
-            let retry_after = self.budget.pause(pause);
             return Err(Error::RateLimited { retry_after });
         }
         let code = error_code(response).await;
-        Err(failure(status, code))
+        Err(failure(status, code, retry_after))
     }
 
     /// Seconds or a date (RFC 9110, 10.2.3).
@@ -149,14 +211,29 @@ fn unreachable(error: &reqwest::Error) -> Error {
     if error.is_timeout() {
         return Error::Timeout;
     }
-    let what = if error.is_connect() {
+    let what = if error.is_connect() && is_about_tls(error) {
+        SECURING
+    } else if error.is_connect() {
         "connecting"
     } else if error.is_body() || error.is_decode() {
-        "reading the answer"
+        READING
     } else {
         "asking"
     };
     Error::Unreachable { what }
+}
+
+/// rustls tells its failures as invalid data.
+fn is_about_tls(error: &reqwest::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if kind == Some(io::ErrorKind::InvalidData) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -208,7 +285,7 @@ async fn error_code(response: Response) -> Option<Box<str>> {
     is_code.then(|| code.into())
 }
 
-fn failure(status: StatusCode, code: Option<Box<str>>) -> Error {
+fn failure(status: StatusCode, code: Option<Box<str>>, retry_after: Option<Duration>) -> Error {
     match (status.as_u16(), code) {
         (400, Some(code)) => Error::Rejected { code },
         (401, _) => Error::Unauthorized,
@@ -218,6 +295,9 @@ fn failure(status: StatusCode, code: Option<Box<str>>) -> Error {
         (500, Some(code)) if &*code == "InvalidSystemConfiguration" => {
             Error::InvalidSystemConfiguration
         }
-        (status, _) => Error::Failed { status },
+        (status, _) => Error::Failed {
+            status,
+            retry_after: retry_after.filter(|_| status >= 500),
+        },
     }
 }

@@ -12,8 +12,8 @@ use crate::{
     clock::Clock,
     config::{self, Scope},
     customer::answer::View,
-    domain::{Channel, IdentifierKind},
-    engage::Bucket,
+    domain::{Channel, ClientName, IdentifierKind},
+    rate::Bucket,
 };
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -48,6 +48,11 @@ impl Caller {
         }
     }
 
+    /// Which of the configured clients it is.
+    pub(super) fn client(&self) -> &ClientName {
+        &self.client.name
+    }
+
     /// The view of callers that name none.
     pub(super) fn view(&self) -> View {
         self.client.view
@@ -60,6 +65,7 @@ impl Caller {
 }
 
 struct Client {
+    name: ClientName,
     digests: Vec<[u8; 32]>,
     scopes: Vec<Scope>,
     identifiers: Vec<IdentifierKind>,
@@ -85,6 +91,7 @@ impl Authenticator {
             .collect();
         let anonymous = config.allow_anonymous.then(|| {
             Arc::new(Client {
+                name: ClientName::from("anonymous"),
                 digests: Vec::new(),
                 scopes: vec![Scope::Read, Scope::ReadFull, Scope::Fresh],
                 identifiers: IdentifierKind::ALL.to_vec(),
@@ -116,7 +123,7 @@ impl Authenticator {
             bucket
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .reserve(now, std::time::Duration::ZERO)
+                .take(now)
                 .map_err(|wait| ApiError::new(Code::RateLimited).retry_after(wait))?;
         }
         Ok(Caller { client })
@@ -140,6 +147,7 @@ impl Authenticator {
 impl Client {
     fn new(client: &config::Client, clock: &Clock) -> Self {
         Self {
+            name: ClientName::from(&*client.id),
             digests: client
                 .key_sha256
                 .iter()

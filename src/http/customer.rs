@@ -69,6 +69,7 @@ async fn answer(
         shape,
     } = rules.read(params, carrier, caller, &directives, now)?;
     let question = Question {
+        client: caller.client().clone(),
         lookup,
         asked: shape.asked,
         fresh,

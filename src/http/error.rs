@@ -17,6 +17,8 @@ pub use self::code::Code;
 use super::{RequestId, allowed_methods, auth::Caller};
 use crate::{customer, domain::IdentifierError, engage};
 
+const API_KEY_CHALLENGE: &str = "ApiKey realm=\"engage-bff\", header=\"X-Api-Key\"";
+
 /// A failure, as its caller may know it.
 #[derive(Clone, Debug)]
 pub struct ApiError {
@@ -24,6 +26,7 @@ pub struct ApiError {
     detail: Cow<'static, str>,
     retry_after: Option<Duration>,
     allow: Option<&'static str>,
+    challenge: &'static str,
 }
 
 impl ApiError {
@@ -35,6 +38,7 @@ impl ApiError {
             detail,
             retry_after: None,
             allow: None,
+            challenge: API_KEY_CHALLENGE,
         }
     }
 
@@ -78,6 +82,18 @@ impl ApiError {
         }
     }
 
+    /// Tells the methods that the path has.
+    pub(super) fn allow(mut self, methods: Option<&'static str>) -> Self {
+        self.allow = methods;
+        self
+    }
+
+    /// Tells how to show a credential, where it is not an API key.
+    pub(super) fn challenge(mut self, challenge: &'static str) -> Self {
+        self.challenge = challenge;
+        self
+    }
+
     pub(super) fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
@@ -110,7 +126,9 @@ impl From<customer::Error> for ApiError {
             E::InvalidSystemConfiguration => Self::new(Code::InvalidSystemConfiguration),
             E::Failed { .. } | E::Unreachable { .. } => Self::new(Code::UpstreamFailed),
             E::Invalid { .. } => Self::new(Code::UpstreamInvalid),
-            E::RateLimited { retry_after } | E::OverBudget { retry_after } => {
+            E::RateLimited { retry_after } => Self::new(Code::UpstreamUnavailable)
+                .retry_after(retry_after.unwrap_or(Duration::from_secs(1))),
+            E::OverBudget { retry_after } | E::BreakerOpen { retry_after } => {
                 Self::new(Code::UpstreamUnavailable).retry_after(retry_after)
             }
             E::Overloaded => Self::new(Code::Overloaded).retry_after(Duration::from_secs(1)),
@@ -134,8 +152,7 @@ impl IntoResponse for ApiError {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
         if self.code == Code::Unauthorized {
-            let challenge =
-                HeaderValue::from_static("ApiKey realm=\"engage-bff\", header=\"X-Api-Key\"");
+            let challenge = HeaderValue::from_static(self.challenge);
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         response.extensions_mut().insert(self.code.clone());
@@ -191,12 +208,5 @@ pub(super) async fn path_not_found(_caller: Caller) -> ApiError {
 }
 
 pub(super) async fn method_not_allowed(_caller: Caller, uri: Uri) -> ApiError {
-    ApiError {
-        allow: methods_of(&uri),
-        ..ApiError::new(Code::MethodNotAllowed)
-    }
-}
-
-fn methods_of(uri: &Uri) -> Option<&'static str> {
-    allowed_methods(uri.path())
+    ApiError::new(Code::MethodNotAllowed).allow(allowed_methods(&super::ROUTES, uri.path()))
 }

@@ -24,6 +24,11 @@ impl Readiness {
     pub fn withdraw(&self) {
         self.0.store(false, Ordering::Relaxed);
     }
+
+    /// Whether more may be sent.
+    pub fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 pub(super) async fn live() -> StatusCode {
@@ -32,7 +37,7 @@ pub(super) async fn live() -> StatusCode {
 
 pub(super) async fn ready(State(readiness): State<Readiness>) -> Response {
     let mut response = Response::default();
-    if !readiness.0.load(Ordering::Relaxed) {
+    if !readiness.is_ready() {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     response

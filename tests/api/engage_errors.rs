@@ -88,6 +88,7 @@ async fn faults_of_engage_are_a_502_that_is_not_remembered() {
     let invalid = "UpstreamInvalid";
     let known = json!({"errorCode": "InvalidEmailAddress"});
     let app = TestApp::spawn().await;
+    let _passing = app.let_time_pass();
     for (fault, code) in [
         (text(401, "Unauthorized"), "UpstreamUnauthorized"),
         (Fault::Status(401, known.clone()), "UpstreamUnauthorized"),
@@ -244,6 +245,7 @@ async fn a_429_of_engage_pauses_all_calls_as_long_as_it_says() {
         }
         assert_eq!(app.engage.total_calls(), 1);
         app.advance(Duration::from_secs(wait));
+        let _passing = app.let_time_pass();
         app.get(&alva()).await.assert_ok();
     }
 }

@@ -59,6 +59,7 @@ const DIGESTS: [(&str, &str); 3] = [
 pub(crate) struct TestApp {
     pub(crate) engage: Simulator,
     pub(crate) address: SocketAddr,
+    operations: SocketAddr,
     pub(crate) customers: CustomerService,
     clock: ManualClock,
     client: Client,
@@ -97,6 +98,7 @@ impl TestApp {
         Self {
             engage,
             address: app.local_addr(),
+            operations: app.operations_addr(),
             customers: app.customers(),
             clock,
             client: Client::builder()
@@ -115,9 +117,34 @@ impl TestApp {
         self.clock.advance(step);
     }
 
+    /// Lets time go on by itself until the guard is dropped: for what waits for its turn, or before it
+    /// tries again.
+    pub(crate) fn let_time_pass(&self) -> Passing {
+        let (engage, clock) = (self.engage.clone(), self.clock.clone());
+        Passing(tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(Duration::from_millis(1));
+            loop {
+                ticks.tick().await;
+                engage.clock().advance(Duration::from_millis(5));
+                clock.advance(Duration::from_millis(5));
+            }
+        }))
+    }
+
     /// A `GET` of a path and query as given, without a credential.
     pub(crate) fn request(&self, target: &str) -> RequestBuilder {
         self.client.get(format!("http://{}{target}", self.address))
+    }
+
+    /// The request of a `GET` of the operations listener's.
+    pub(crate) fn operations_request(&self, target: &str) -> RequestBuilder {
+        self.client
+            .get(format!("http://{}{target}", self.operations))
+    }
+
+    /// A `GET` of the operations listener's, without a token.
+    pub(crate) async fn operations(&self, target: &str) -> Answer {
+        Answer::of(self.operations_request(target)).await
     }
 
     /// A `GET /customer` by the till.
@@ -226,6 +253,15 @@ impl Drop for TestApp {
     }
 }
 
+/// Lets time pass until it is dropped.
+pub(crate) struct Passing(JoinHandle<()>);
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// An answer, read to its end.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -331,6 +367,7 @@ fn config() -> Config {
     let mut config =
         config::layers::read(None, &BTreeMap::new()).expect("the defaults can be read");
     config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    config.operations.listen = config.server.listen;
     config.engage.api_key = Some("test-engage-key".into());
     config.engage.default_contact_type = Some("Member".to_owned());
     config.engage.default_point_definition = Some("1".to_owned());

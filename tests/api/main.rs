@@ -16,6 +16,7 @@ mod invalidation;
 mod names;
 mod negatives;
 mod offers;
+mod operations;
 mod parameters;
 mod privacy;
 mod refill;

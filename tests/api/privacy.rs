@@ -174,6 +174,7 @@ async fn babble(app: &TestApp) {
 #[tokio::test]
 async fn logs_and_errors_hold_nothing_personal_whatever_happens() {
     let app = TestApp::with(|config| config.engage.timeout = Duration::from_secs(2)).await;
+    let passing = app.let_time_pass();
     let id = create(&app);
     let secrets = secrets(&id);
     let mut errors = Vec::new();
@@ -216,6 +217,7 @@ async fn logs_and_errors_hold_nothing_personal_whatever_happens() {
         app.engage.clear_faults();
         app.advance(Duration::from_secs(120));
     }
+    drop(passing);
     app.engage.fault(Endpoint::All, Fault::Hang);
     let asked = app.ask(&format!("email={}", escaped(EMAIL)));
     let overviews = app.overviews();
@@ -229,6 +231,7 @@ async fn logs_and_errors_hold_nothing_personal_whatever_happens() {
     collect(vec![asked.await.expect("an answer")]);
     app.engage.clear_faults();
     app.engage.shutdown().await;
+    let passing = app.let_time_pass();
     collect(ask_in_every_way(&app, &id).await);
 
     assert!(errors.len() > 100, "{}", errors.len());
@@ -236,6 +239,7 @@ async fn logs_and_errors_hold_nothing_personal_whatever_happens() {
         let text = format!("{} {:?}", error.text(), error.headers);
         assert_holds_none("an error", &text, &secrets);
     }
+    drop(passing);
     app.stop().await.expect("a clean end");
     let logs = logs();
     assert!(

@@ -88,6 +88,8 @@ pub(crate) struct Wire {
     pub(crate) told: Vec<Telling>,
     /// When the last call failed.
     pub(crate) last_fault: Option<Mark>,
+    /// When Engage last said that there were too many.
+    pub(crate) last_limit: Option<Tick>,
 }
 
 impl Wire {
@@ -112,6 +114,9 @@ impl Wire {
         let content = call.content.as_ref().expect("it was read");
         if content.faulty {
             self.last_fault = Some(mark);
+        }
+        if let Err(Error::RateLimited { .. }) = content.answer {
+            self.last_limit = Some(now);
         }
         for (contact, part, version) in &content.tells {
             self.told.push(Telling {

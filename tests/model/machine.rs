@@ -20,7 +20,8 @@ use tokio::task::AbortHandle;
 use crate::{
     exchange::{Target, Wire, lock},
     model::{
-        Caller, LIFETIMES, Model, PATIENCE, STALE_IF_ERROR, STALE_WHILE_REVALIDATE, Verdict, demand,
+        Caller, LIFETIMES, Model, PATIENCE, PAUSE, REOPENING, STALE_IF_ERROR,
+        STALE_WHILE_REVALIDATE, Verdict, demand,
     },
     ops::{Ask, Case, Move, Op, Stretch},
     paper::{Content, Ways},
@@ -136,7 +137,8 @@ impl Machine {
     async fn pass(&mut self, stretch: Duration) -> Verdict {
         let mut left = stretch;
         self.settle(0).await?;
-        if self.case.frugal {
+        let is_scarce = self.is_scarce(&lock(&self.wire));
+        if is_scarce {
             for _ in 0..SMALL_STEPS {
                 let step = left.min(SMALL_STEP);
                 left -= step;
@@ -228,6 +230,7 @@ impl Machine {
         let arrival = lock(&self.wire).mark(now);
         self.model.last_arrival = arrival;
         let question = Question {
+            client: "shop".into(),
             lookup: ask
                 .who
                 .lookup(ask.shouted && ask.who.kind.is_some(), &self.digester),
@@ -324,6 +327,14 @@ impl Machine {
         for call in pending {
             self.answer(call);
         }
+    }
+
+    /// Whether calls may have to wait for their turn: the budget is small, or Engage lately said that
+    /// there were too many.
+    fn is_scarce(&self, wire: &Wire) -> bool {
+        let now = self.now();
+        let limited = wire.last_limit;
+        self.case.frugal || limited.is_some_and(|at| now.since(at) < PAUSE + REOPENING)
     }
 
     fn length(&self, stretch: Stretch) -> Duration {

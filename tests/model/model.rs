@@ -50,6 +50,9 @@ pub(crate) const STALE_IF_ERROR: Duration = Duration::from_secs(300);
 /// `cache.negative_lifetime`.
 pub(crate) const NEGATIVE_LIFETIME: Duration = Duration::from_secs(30);
 /// `server.request_timeout`.
+/// How long a 429 pauses calls, and how long they come slowly afterwards.
+pub(crate) const PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const REOPENING: Duration = Duration::from_secs(10);
 pub(crate) const PATIENCE: Duration = Duration::from_millis(2500);
 /// `engage.timeout`.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,14 +1,13 @@
 //! What Engage writes: the world, read at some moment, in the shapes of its endpoints; and the ways in
 //! which it may fail.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use engage_bff::{config::ApiVersion, domain::Part, engage::Error};
 use serde_json::{Value, json};
 
 use crate::{
     exchange::Target,
+    model::PAUSE,
     world::{Change, Name, PEOPLE, Person, Snapshot, address, guid, member_number},
 };
 
@@ -143,11 +142,17 @@ impl Ways {
     ) -> Content {
         let whole = self.read(target, offset, world);
         let error = match fault {
-            Fault::Failed => Error::Failed { status: 503 },
+            Fault::Failed => Error::Failed {
+                status: 500,
+                retry_after: None,
+            },
             Fault::Timeout => Error::Timeout,
-            Fault::Unreachable => Error::Unreachable { what: "connection" },
+            // Faults after which nothing is tried once more: a retry waits for the clock.
+            Fault::Unreachable => Error::Unreachable {
+                what: "reading the answer",
+            },
             Fault::RateLimited => Error::RateLimited {
-                retry_after: Duration::from_secs(1),
+                retry_after: Some(PAUSE),
             },
             Fault::Forbidden => Error::Forbidden,
             Fault::Invalid => Error::Invalid { path: "$".into() },
@@ -159,7 +164,15 @@ impl Ways {
     }
 
     fn spoil(self, fault: Fault, whole: Content, target: Target, world: &Snapshot) -> Content {
-        let failed = || faulty(Err(Error::Failed { status: 500 }), Vec::new());
+        let failed = || {
+            faulty(
+                Err(Error::Failed {
+                    status: 500,
+                    retry_after: None,
+                }),
+                Vec::new(),
+            )
+        };
         let Ok(body) = whole.answer else {
             return failed();
         };

@@ -12,6 +12,7 @@ use crate::{
 /// What else is known when no answer is given.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Circumstances {
+    /// Whether calls may have to wait, or are not made.
     pub(crate) frugal: bool,
     pub(crate) now: Tick,
 }
@@ -62,6 +63,8 @@ pub(crate) fn check_refusal(
             engage::Error::Overtaken | engage::Error::Lost | engage::Error::Rejected { .. } => {
                 demand!(false, "P6", "a caller was told that {error}");
             }
+            // Nobody asks Engage before the time that it named.
+            engage::Error::RateLimited { .. } if circumstances.frugal => {}
             _ => {
                 let faulty = wire.last_fault.is_some_and(|fault| fault > caller.arrival);
                 demand!(faulty, "P10", "Engage did not fail since, and yet {error}");

@@ -17,7 +17,7 @@ use engage_bff::{
         Digester, PartSet,
         names::{CustomKeyAttribute, NameReader},
     },
-    engage::{Budget, EngageClient, Reader},
+    engage::{Admission, EngageClient, Limits, Reader},
 };
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -66,9 +66,21 @@ pub(crate) fn service(case: &Case) -> Setup {
     };
     let wire: Arc<Mutex<Wire>> = Arc::default();
     let (rate, burst, slots) = if case.frugal { FRUGAL } else { AMPLE };
-    let budget = Budget::new(clock.clone(), f64::from(rate), burst, slots);
+    let limits = Limits {
+        requests_per_second: f64::from(rate),
+        burst,
+        max_concurrency: slots,
+        slow_after: TIMEOUT,
+    };
+    let admission = Admission::new(limits, Arc::default(), clock.clone());
     let exchange = Scripted::new(Arc::clone(&wire), clock.clone(), TIMEOUT);
-    let engage = EngageClient::over(Box::new(exchange), Arc::new(budget), reader, case.version);
+    let engage = EngageClient::over(
+        Box::new(exchange),
+        admission,
+        reader,
+        case.version,
+        clock.clone(),
+    );
     let policy = Policy {
         lifetimes: LIFETIMES,
         stale_while_revalidate: STALE_WHILE_REVALIDATE,

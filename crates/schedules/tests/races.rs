@@ -14,7 +14,7 @@ use engage_bff::{
     clock::{Clock, ManualClock},
     domain::{
         ContactId, Decimal, Digester, Identifier, IdentifierKind, IdentifierRules, Lookup,
-        Overview, Part, PartSet, PointAccount, Points, Profile,
+        Overview, Part, PartSet, PointAccount, Points, Profile, Urgency,
     },
 };
 use jiff::{Timestamp, civil::date};
@@ -301,7 +301,7 @@ fn counted(
         Arc::clone(running),
     );
     flights
-        .board(7, not_before, move |departure| async move {
+        .board(7, not_before, Urgency::Miss, move |departure| async move {
             assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0, "two at once");
             departure.begin(fences.stamp(), clock().now().tick);
             let number = begun_count.fetch_add(1, Ordering::SeqCst) + 1;
@@ -360,7 +360,9 @@ fn callers_of_no_great_demands_share_one_flight_and_one_who_leaves_harms_nobody(
                 }
                 number
             };
-            flights.board(7, anything, call).expect("room for a flight")
+            flights
+                .board(7, anything, Urgency::Miss, call)
+                .expect("room for a flight")
         };
         let first = board();
         assert_eq!(first.boarding, Boarding::Started);

@@ -5,8 +5,8 @@ use super::{Held, Search};
 use crate::{
     cache::{Name, fence::Stamp, freshness::Freshness},
     clock::Tick,
-    customer::plan::Plan,
-    domain::{ContactId, Lookup, Part, PartSet},
+    customer::{fetch::Wish, plan::Plan},
+    domain::{ContactId, Lookup, Part, PartSet, Urgency},
 };
 
 /// The calls of one round.
@@ -131,35 +131,42 @@ impl Search<'_> {
         let name_is_stale =
             name.is_some_and(|name| name.freshness(now, policy) == Freshness::Stale);
         let mut parts = plan.refresh.without(self.failed);
+        let mut urgency = Urgency::Refresh;
         if parts.is_empty() && !name_is_stale && !plan.ahead.is_empty() {
             // Nobody waits for it and nothing is stale yet: only where the budget has room to spare.
             if !self.inner.engage.has_room_to_spare() {
                 return;
             }
             parts = plan.ahead;
+            urgency = Urgency::Ahead;
         }
         if self.question.only_if_cached || (parts.is_empty() && !name_is_stale) {
             return;
         }
         let id = held.id;
         let fences = &self.inner.cache.fences;
+        let wish = |not_before| Wish {
+            client: &self.question.client,
+            urgency,
+            not_before,
+        };
         let from_overview = parts
             .intersection(self.inner.engage.overview_parts())
             .without(fences.entity_only(id, now));
         if !from_overview.is_empty() || name_is_stale {
             let (lookup, not_before) = self.overview_of(id, from_overview, now);
-            drop(self.inner.board_overview(&lookup, not_before));
+            drop(self.inner.board_overview(&lookup, wish(not_before)));
             if name_is_stale && lookup.key() != self.question.lookup.key() {
                 let seat = self
                     .inner
-                    .board_resolution(&self.question.lookup, not_before);
+                    .board_resolution(&self.question.lookup, wish(not_before));
                 drop(seat);
             }
         }
         let entities = parts.without(from_overview).without(Part::Audiences.into());
         for part in entities.iter() {
             let not_before = fences.not_before(id, part.into());
-            drop(self.inner.board_part(id, part, not_before));
+            drop(self.inner.board_part(id, part, wish(not_before)));
         }
     }
 }

@@ -68,7 +68,7 @@ impl Machine {
             );
         }
         // A call may have waited for its turn: its patience began to run before it did.
-        let patience = if self.case.frugal {
+        let patience = if self.is_scarce(&wire) {
             PATIENCE.saturating_sub(LONGEST_TURN)
         } else {
             PATIENCE
@@ -149,7 +149,7 @@ impl Machine {
             }
             Err(error) => {
                 let circumstances = Circumstances {
-                    frugal: self.case.frugal,
+                    frugal: self.is_scarce(&wire),
                     now,
                 };
                 check_refusal(
@@ -167,7 +167,10 @@ impl Machine {
     /// P10: nobody waits for nothing, or beyond its time.
     fn check_rest(&self) -> Verdict {
         let now = self.now();
-        let under_way = lock(&self.wire).pending().count();
+        let (under_way, is_scarce) = {
+            let wire = lock(&self.wire);
+            (wire.pending().count(), self.is_scarce(&wire))
+        };
         for (caller, _) in self.waiting.values() {
             demand!(
                 now < caller.question.deadline,
@@ -176,12 +179,12 @@ impl Machine {
                 caller.who
             );
             demand!(
-                under_way > 0 || self.case.frugal,
+                under_way > 0 || is_scarce,
                 "P10",
                 "who asked for {:?} waits for nothing",
                 caller.who
             );
-            if !self.case.frugal {
+            if !is_scarce {
                 self.check_hold_ups(caller)?;
             }
         }
@@ -305,7 +308,8 @@ impl Machine {
             }
             self.answer_all();
             self.settle(0).await?;
-            if self.case.frugal {
+            let is_scarce = self.is_scarce(&lock(&self.wire));
+            if is_scarce {
                 self.clock.advance(SMALL_STEP);
                 self.settle(0).await?;
             }

@@ -1,0 +1,107 @@
+//! What `/metrics` tells: what the rooms have counted, and how they stand at that moment.
+
+use std::fmt;
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, gauge::ConstGauge},
+    registry::Registry,
+};
+
+use crate::{
+    customer::CustomerService,
+    engage::{Admission, BreakerState, Traffic},
+};
+
+/// Everything that is told, under names that begin with the service's.
+pub(super) fn registry(
+    traffic: &Traffic,
+    admission: Admission,
+    customers: CustomerService,
+) -> Registry {
+    let mut registry = Registry::with_prefix("engage_bff");
+    traffic.register(&mut registry);
+    registry.register_collector(Box::new(Gauges {
+        admission,
+        customers,
+    }));
+    registry
+}
+
+struct Gauges {
+    admission: Admission,
+    customers: CustomerService,
+}
+
+impl fmt::Debug for Gauges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gauges")
+    }
+}
+
+impl Collector for Gauges {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let stand = self.admission.snapshot();
+        let counts = self.customers.counts();
+        let paused_for = stand.paused_for.unwrap_or_default().as_secs_f64();
+        for (name, help, value) in [
+            (
+                "engage_in_flight",
+                "Calls to Engage under way",
+                count(stand.in_flight),
+            ),
+            (
+                "engage_queued",
+                "Calls to Engage that wait for their turn",
+                count(stand.queued),
+            ),
+            (
+                "engage_paused_seconds",
+                "How long a 429 still pauses all calls to Engage",
+                paused_for,
+            ),
+            ("cache_records", "Contacts held", count(counts.records)),
+            (
+                "cache_record_bytes",
+                "Estimated bytes of the contacts held",
+                count(counts.record_bytes),
+            ),
+            (
+                "cache_names",
+                "Identifiers held that lead to a contact",
+                count(counts.names),
+            ),
+            (
+                "cache_negatives",
+                "Identifiers held that lead to none",
+                count(counts.negatives),
+            ),
+        ] {
+            let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(value).encode(gauge)?;
+        }
+        let mut breakers = encoder.encode_descriptor(
+            "engage_breaker_state",
+            "How the breaker of a group of endpoints stands: 0 closed, 1 half open, 2 open",
+            None,
+            MetricType::Gauge,
+        )?;
+        for (group, state, _) in stand.breakers {
+            let value: i64 = match state {
+                BreakerState::Closed => 0,
+                BreakerState::HalfOpen => 1,
+                BreakerState::Open => 2,
+            };
+            let labels = [("group", group.as_str())];
+            ConstGauge::new(value).encode(breakers.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Exact far beyond anything that is counted here.
+#[expect(clippy::cast_precision_loss, reason = "no count here comes near 2^53")]
+fn count(value: impl TryInto<u64>) -> f64 {
+    value.try_into().unwrap_or(u64::MAX) as f64
+}

@@ -1,0 +1,261 @@
+//! Admission: which upstream call may be made, and when. Everything that decides it stands under one
+//! lock: the tap (rate, burst, 429), the slots (calls at the same time), the queue (who is next), a
+//! breaker for each group of endpoints, and the credit of retries.
+//!
+//! Nothing runs in the background: whoever waits wakes when the next call may leave, or when a slot
+//! is given back, and lets everybody through whose turn has come.
+
+mod breaker;
+mod gate;
+mod queue;
+mod tap;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+pub use self::breaker::BreakerState;
+use self::{breaker::Mark, gate::Shared, queue::Grant};
+use super::{Error, Group, traffic::Traffic};
+use crate::{
+    clock::{Clock, Tick},
+    domain::{ClientName, Urgency},
+};
+
+/// A retry for so many calls: a tenth of them, at most [`MAX_RETRIES`] in a row.
+const CALLS_PER_RETRY: u32 = 10;
+const MAX_RETRIES: u32 = 10;
+/// The range of the time before a retry.
+const RETRY_AFTER: std::ops::Range<u64> = 50..200;
+
+/// What upstream calls may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Calls a second.
+    pub requests_per_second: f64,
+    /// Calls beyond that at once.
+    pub burst: u32,
+    /// Calls at the same time.
+    pub max_concurrency: usize,
+    /// A call that takes longer counts as failed, whatever it brings.
+    pub slow_after: Duration,
+}
+
+/// Who wants a call.
+#[derive(Clone, Debug)]
+pub struct Demand {
+    /// For which client.
+    pub client: ClientName,
+    /// How urgently; it may become more urgent while it waits.
+    pub urgency: watch::Receiver<Urgency>,
+}
+
+/// Lets calls through. Cheap to clone.
+#[derive(Clone)]
+pub struct Admission {
+    shared: Arc<Shared>,
+}
+
+/// How admission stands: for operators.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Calls under way.
+    pub in_flight: usize,
+    /// Calls that wait for their turn.
+    pub queued: usize,
+    /// How long a 429 still pauses all calls.
+    pub paused_for: Option<Duration>,
+    /// The breaker of each group, and how long it still refuses.
+    pub breakers: Vec<(Group, BreakerState, Option<Duration>)>,
+}
+
+/// The right to make calls one after the other; given back when dropped.
+pub struct Permit {
+    shared: Arc<Shared>,
+    group: Group,
+    demand: Demand,
+    /// Whether the call is to see if Engage is back, and has not said so yet.
+    probes: Mutex<bool>,
+}
+
+impl Admission {
+    /// Admission within these limits.
+    pub fn new(limits: Limits, traffic: Arc<Traffic>, clock: Clock) -> Self {
+        Self {
+            shared: Arc::new(Shared::new(limits, traffic, clock)),
+        }
+    }
+
+    /// Waits for the right to call.
+    pub async fn admit(&self, group: Group, demand: Demand) -> Result<Permit, Error> {
+        let grant = self.shared.wait(group, &demand, true).await?;
+        Ok(Permit {
+            shared: Arc::clone(&self.shared),
+            group,
+            demand,
+            probes: Mutex::new(grant.is_probe),
+        })
+    }
+
+    /// Whether a call that nobody waits for may be made: half of the burst and half of the slots are
+    /// free, and nobody waits.
+    pub fn has_room_to_spare(&self) -> bool {
+        let now = self.shared.clock.now().tick;
+        let state = self.shared.state();
+        state.queue.len() == 0
+            && state.tap.has_room_to_spare(now)
+            && state.in_flight * 2 <= state.max_concurrency
+    }
+
+    /// How it stands.
+    pub fn snapshot(&self) -> Snapshot {
+        let now = self.shared.clock.now().tick;
+        let state = self.shared.state();
+        let stand = |group: Group| {
+            let breaker = &state.breakers[group as usize];
+            (group, breaker.state(), breaker.refuses_for(now))
+        };
+        Snapshot {
+            in_flight: state.in_flight,
+            queued: state.queue.len(),
+            paused_for: state.tap.pause(now),
+            breakers: Group::ALL.into_iter().map(stand).collect(),
+        }
+    }
+}
+
+impl Permit {
+    /// Waits for the right to one more call: a further page, or a retry.
+    pub(super) async fn another(&self) -> Result<(), Error> {
+        self.shared.wait(self.group, &self.demand, false).await?;
+        Ok(())
+    }
+
+    /// Notes that a call begins.
+    pub(super) fn begin(&self) -> Attempt<'_> {
+        let begun = self.shared.clock.now().tick;
+        let mut state = self.shared.state();
+        state.retry_credit = (state.retry_credit + 1).min(CALLS_PER_RETRY * MAX_RETRIES);
+        Attempt {
+            permit: self,
+            begun,
+            is_slow: false,
+        }
+    }
+
+    /// How long to wait before the call may be tried once more; `None` where it may not.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        let mut state = self.shared.state();
+        let is_closed = state.breakers[self.group as usize].state() == BreakerState::Closed;
+        if !is_closed || state.retry_credit < CALLS_PER_RETRY {
+            return None;
+        }
+        state.retry_credit -= CALLS_PER_RETRY;
+        self.shared.traffic.retried(self.group);
+        Some(Duration::from_millis(fastrand::u64(RETRY_AFTER)))
+    }
+
+    fn probes(&self) -> MutexGuard<'_, bool> {
+        self.probes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let grant = Grant {
+            is_probe: *self.probes(),
+        };
+        self.shared.give_back(self.group, grant);
+    }
+}
+
+/// A call under way.
+pub(super) struct Attempt<'a> {
+    permit: &'a Permit,
+    begun: Tick,
+    is_slow: bool,
+}
+
+impl Attempt<'_> {
+    /// When it counts as too slow.
+    pub(super) fn slow_at(&self) -> Tick {
+        self.begun + self.permit.shared.limits.slow_after
+    }
+
+    /// It takes too long: that counts now, not only when it ends.
+    pub(super) fn is_slow(&mut self) {
+        self.is_slow = true;
+        self.record(Mark::Bad);
+    }
+
+    /// It ended. Returns what to tell: of a 429, how long calls pause.
+    pub(super) fn ended<T>(self, outcome: Result<T, Error>) -> Result<T, Error> {
+        let shared = &self.permit.shared;
+        let now = shared.clock.now().tick;
+        let error = outcome.as_ref().err();
+        shared
+            .traffic
+            .ended(self.permit.group, error, now.since(self.begun));
+        if let Some(Error::RateLimited { retry_after }) = error {
+            let pause = shared.close_tap(*retry_after, self.begun);
+            return Err(Error::RateLimited {
+                retry_after: Some(pause),
+            });
+        }
+        if let Some(mark) = mark(error)
+            && !self.is_slow
+        {
+            self.record(mark);
+        }
+        if let Some(Error::Failed {
+            retry_after: Some(wait),
+            ..
+        }) = error
+        {
+            self.trip(*wait);
+        }
+        outcome
+    }
+
+    fn record(&self, mark: Mark) {
+        let is_probe = std::mem::take(&mut *self.permit.probes());
+        let group = self.permit.group;
+        let shared = &self.permit.shared;
+        let now = shared.clock.now().tick;
+        let mut state = shared.state();
+        if state.breakers[group as usize].record(mark, is_probe, now) {
+            shared.opened(&mut state, group, mark, now);
+        }
+    }
+
+    /// Engage said itself when to come back.
+    fn trip(&self, wait: Duration) {
+        let group = self.permit.group;
+        let shared = &self.permit.shared;
+        let now = shared.clock.now().tick;
+        let mut state = shared.state();
+        state.breakers[group as usize].trip(now, wait);
+        shared.opened(&mut state, group, Mark::Bad, now);
+    }
+}
+
+/// What an outcome says about the health of Engage; nothing where it is about the question or a 429.
+fn mark(error: Option<&Error>) -> Option<Mark> {
+    match error {
+        None | Some(Error::NotFound | Error::MultipleMatches | Error::Rejected { .. }) => {
+            Some(Mark::Good)
+        }
+        Some(Error::Unauthorized | Error::Forbidden) => Some(Mark::Refused),
+        Some(Error::Failed { status, .. }) if *status < 500 => Some(Mark::Good),
+        Some(
+            Error::Failed { .. }
+            | Error::Unreachable { .. }
+            | Error::Timeout
+            | Error::Invalid { .. },
+        ) => Some(Mark::Bad),
+        Some(_) => None,
+    }
+}

@@ -1,0 +1,112 @@
+//! What is counted of the calls to Engage: for `/metrics` on the operations listener. Labels are names
+//! of ours; no identifier and no value of Engage's is ever one.
+
+use std::time::Duration;
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    registry::Registry,
+};
+
+use super::{Error, Group};
+
+/// The bounds of the duration buckets, in seconds: around what Engage is said to take, the callers'
+/// patience and the time-out.
+const SECONDS: [f64; 10] = [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.5, 5.0, 10.0];
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfGroup {
+    group: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfOutcome {
+    group: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfReason {
+    reason: &'static str,
+}
+
+/// Counts calls.
+#[derive(Debug)]
+pub struct Traffic {
+    calls: Family<OfOutcome, Counter>,
+    durations: Family<OfGroup, Histogram, fn() -> Histogram>,
+    retries: Family<OfGroup, Counter>,
+    opened: Family<OfGroup, Counter>,
+    refused: Family<OfReason, Counter>,
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        let durations: fn() -> Histogram = || Histogram::new(SECONDS);
+        Self {
+            calls: Family::default(),
+            durations: Family::new_with_constructor(durations),
+            retries: Family::default(),
+            opened: Family::default(),
+            refused: Family::default(),
+        }
+    }
+}
+
+impl Traffic {
+    /// Makes the counts known to `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "engage_calls",
+            "Calls to Engage that ended, by outcome",
+            self.calls.clone(),
+        );
+        registry.register(
+            "engage_call_duration_seconds",
+            "How long calls to Engage took",
+            self.durations.clone(),
+        );
+        registry.register(
+            "engage_retries",
+            "Calls to Engage that were tried once more",
+            self.retries.clone(),
+        );
+        registry.register(
+            "engage_breaker_openings",
+            "How often a breaker opened",
+            self.opened.clone(),
+        );
+        registry.register(
+            "engage_refused",
+            "Calls that were wanted and not made, by reason",
+            self.refused.clone(),
+        );
+    }
+
+    pub(super) fn ended(&self, group: Group, error: Option<&Error>, took: Duration) {
+        let group = group.as_str();
+        let outcome = error.map_or("ok", Error::kind);
+        self.calls
+            .get_or_create(&OfOutcome { group, outcome })
+            .inc();
+        self.durations
+            .get_or_create(&OfGroup { group })
+            .observe(took.as_secs_f64());
+    }
+
+    pub(super) fn retried(&self, group: Group) {
+        let group = group.as_str();
+        self.retries.get_or_create(&OfGroup { group }).inc();
+    }
+
+    pub(super) fn opened(&self, group: Group) {
+        let group = group.as_str();
+        self.opened.get_or_create(&OfGroup { group }).inc();
+    }
+
+    pub(super) fn refused(&self, error: &Error) {
+        let reason = error.kind();
+        self.refused.get_or_create(&OfReason { reason }).inc();
+    }
+}

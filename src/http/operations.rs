@@ -1,0 +1,181 @@
+//! The operations listener: probes with details, and metrics. For the people and machines that run the
+//! service; never behind the public load balancer.
+
+use std::sync::Arc;
+
+use aws_lc_rs::constant_time;
+use axum::{
+    Json, Router,
+    extract::{FromRef, FromRequestParts, State},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{HeaderValue, StatusCode, Uri, header, request::Parts};
+use prometheus_client::registry::Registry;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+
+use super::{
+    allowed_methods,
+    error::{ApiError, Code},
+    probe::{self, Readiness},
+};
+use crate::{customer::CustomerService, engage::Admission};
+
+/// How metrics are written.
+const OPENMETRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+const CHALLENGE: &str = "Bearer realm=\"engage-bff operations\"";
+
+/// What the operations listener needs; cheap to clone.
+#[derive(Clone)]
+pub struct OperationsState {
+    /// Whether this replica wants traffic.
+    pub readiness: Readiness,
+    /// How calls to Engage stand.
+    pub admission: Admission,
+    /// What is held.
+    pub customers: CustomerService,
+    /// What is counted.
+    pub registry: Arc<Registry>,
+    /// What everything but the probes and the metrics asks for, where it is set.
+    pub token: Option<SecretString>,
+}
+
+impl FromRef<OperationsState> for Readiness {
+    fn from_ref(state: &OperationsState) -> Self {
+        state.readiness.clone()
+    }
+}
+
+pub(super) const ROUTES: [(&str, &str); 3] = [
+    ("/livez", "GET, HEAD"),
+    ("/metrics", "GET, HEAD"),
+    ("/readyz", "GET, HEAD"),
+];
+
+pub(super) fn router(state: OperationsState) -> Router {
+    Router::new()
+        .route("/livez", get(probe::live))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(path_not_found)
+        .with_state(state)
+}
+
+/// An operator: somebody who shows the token, or anybody where none is set.
+struct Operator;
+
+impl FromRequestParts<OperationsState> for Operator {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &OperationsState,
+    ) -> Result<Self, ApiError> {
+        let Some(token) = &state.token else {
+            return Ok(Operator);
+        };
+        let shown = parts
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        let is_it = shown.is_some_and(|shown| {
+            let token = token.expose_secret().as_bytes();
+            constant_time::verify_slices_are_equal(shown, token).is_ok()
+        });
+        if is_it {
+            Ok(Operator)
+        } else {
+            Err(ApiError::new(Code::Unauthorized).challenge(CHALLENGE))
+        }
+    }
+}
+
+async fn path_not_found(_operator: Operator) -> ApiError {
+    ApiError::new(Code::NotFound)
+}
+
+async fn method_not_allowed(uri: Uri) -> ApiError {
+    ApiError::new(Code::MethodNotAllowed).allow(allowed_methods(&ROUTES, uri.path()))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Readyz {
+    ready: bool,
+    engage: Engage,
+    cache: Held,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Engage {
+    in_flight: usize,
+    queued: usize,
+    paused_for_seconds: Option<f64>,
+    breakers: Vec<Breaker>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Breaker {
+    group: &'static str,
+    state: &'static str,
+    refuses_for_seconds: Option<f64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Held {
+    records: u64,
+    record_bytes: u64,
+    names: u64,
+    negatives: u64,
+}
+
+/// Readiness and what an operator wants to know beside it. Never false because Engage is down: held
+/// answers can be served.
+async fn ready(State(state): State<OperationsState>) -> Response {
+    let ready = state.readiness.is_ready();
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let stand = state.admission.snapshot();
+    let breakers = stand
+        .breakers
+        .iter()
+        .map(|(group, position, refuses_for)| Breaker {
+            group: group.as_str(),
+            state: position.as_str(),
+            refuses_for_seconds: refuses_for.map(|wait| wait.as_secs_f64()),
+        });
+    let counts = state.customers.counts();
+    let detail = Readyz {
+        ready,
+        engage: Engage {
+            in_flight: stand.in_flight,
+            queued: stand.queued,
+            paused_for_seconds: stand.paused_for.map(|wait| wait.as_secs_f64()),
+            breakers: breakers.collect(),
+        },
+        cache: Held {
+            records: counts.records,
+            record_bytes: counts.record_bytes,
+            names: counts.names,
+            negatives: counts.negatives,
+        },
+    };
+    (status, Json(detail)).into_response()
+}
+
+async fn metrics(State(state): State<OperationsState>) -> Response {
+    let mut text = String::new();
+    match prometheus_client::encoding::text::encode(&mut text, &state.registry) {
+        Ok(()) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        Err(_) => ApiError::new(Code::Internal).into_response(),
+    }
+}

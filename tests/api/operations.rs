@@ -1,0 +1,162 @@
+//! The operations listener: probes with details, metrics, and nothing for whoever lacks the token.
+
+use std::time::Duration;
+
+use engage_simulator::{Endpoint, Fault, people::ALVA};
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, TILL, TestApp};
+
+async fn with_token(token: &str) -> TestApp {
+    TestApp::with(|config| config.operations.token = Some(token.into())).await
+}
+
+#[tokio::test]
+async fn readiness_tells_operators_how_engage_and_the_cache_stand() {
+    let app = TestApp::spawn().await;
+    let idle = app.operations("/readyz").await;
+    idle.assert_ok();
+    assert_eq!(idle.at("/ready"), true);
+    assert_eq!(idle.at("/cache/records"), 0);
+    assert_eq!(idle.at("/engage/pausedForSeconds"), Value::Null);
+    app.get(&format!("contactId={}", ALVA.id)).await.assert_ok();
+    let fault = Fault::TooMany {
+        retry_after: Some("7".to_owned()),
+    };
+    app.engage.fault(Endpoint::Overview, fault);
+    app.get("email=bo.testsson%40example.com").await;
+    let paused = app.operations("/readyz").await;
+    paused.assert_ok();
+    assert_eq!(paused.at("/cache/records"), 1);
+    assert_eq!(paused.at("/engage/pausedForSeconds"), 7.0);
+    let groups: Vec<_> = paused
+        .at("/engage/breakers")
+        .as_array()
+        .expect("a list")
+        .clone();
+    let closed =
+        |group: &str| json!({"group": group, "state": "closed", "refusesForSeconds": null});
+    let all = ["overview", "contacts", "promotions", "vouchers", "points"];
+    assert_eq!(groups, all.map(closed));
+    for secret in [ALVA.id, ALVA.email, "Alva"] {
+        assert!(!paused.text().contains(secret), "{}", paused.text());
+    }
+}
+
+#[tokio::test]
+async fn metrics_count_calls_by_group_and_outcome() {
+    let app = TestApp::spawn().await;
+    app.get(&format!("contactId={}", ALVA.id)).await.assert_ok();
+    app.engage
+        .fault_times(Endpoint::Overview, Fault::Status(500, json!("no")), 1);
+    app.get("email=bo.testsson%40example.com").await;
+    let metrics = app.operations("/metrics").await;
+    metrics.assert_ok();
+    assert!(
+        metrics
+            .header("content-type")
+            .starts_with("application/openmetrics-text")
+    );
+    for line in [
+        "engage_bff_engage_calls_total{group=\"overview\",outcome=\"ok\"} 1",
+        "engage_bff_engage_calls_total{group=\"overview\",outcome=\"failed\"} 1",
+        "engage_bff_engage_calls_total{group=\"points\",outcome=\"ok\"} 1",
+        "engage_bff_engage_call_duration_seconds_count{group=\"overview\"} 2",
+        "engage_bff_engage_breaker_state{group=\"overview\"} 0",
+        "engage_bff_engage_in_flight 0.0",
+        "engage_bff_cache_records 1.0",
+    ] {
+        let is_there = metrics.text().lines().any(|told| told == line);
+        assert!(is_there, "no {line} in {}", metrics.text());
+    }
+}
+
+#[tokio::test]
+async fn every_answer_of_the_operations_listener_forbids_caches_too() {
+    let app = with_token("an-operators-token").await;
+    for target in ["/livez", "/readyz", "/metrics", "/nowhere"] {
+        let answer = app.operations(target).await;
+        assert_eq!(
+            answer.header("cache-control"),
+            "private, no-store",
+            "{target}"
+        );
+        assert_eq!(
+            answer.header("x-content-type-options"),
+            "nosniff",
+            "{target}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn with_a_token_only_probes_and_metrics_are_open() {
+    let app = with_token("an-operators-token").await;
+    for target in ["/livez", "/readyz", "/metrics"] {
+        app.operations(target).await.assert_ok();
+    }
+    let refused = app.operations("/nowhere").await;
+    refused.assert_problem(401, "Unauthorized");
+    assert!(refused.header("www-authenticate").starts_with("Bearer "));
+    for shown in [
+        "Bearer wrong",
+        "Bearer ",
+        "an-operators-token",
+        "Basic an-operators-token",
+    ] {
+        let request = app
+            .operations_request("/nowhere")
+            .header("authorization", shown);
+        Answer::of(request)
+            .await
+            .assert_problem(401, "Unauthorized");
+    }
+    let request = app
+        .operations_request("/nowhere")
+        .header("authorization", "Bearer an-operators-token");
+    Answer::of(request).await.assert_problem(404, "NotFound");
+}
+
+#[tokio::test]
+async fn customers_are_not_asked_for_at_the_operations_listener_nor_metrics_at_the_front_door() {
+    let app = TestApp::spawn().await;
+    let target = format!("/customer?contactId={}", ALVA.id);
+    let request = app.operations_request(&target).header("x-api-key", TILL);
+    Answer::of(request).await.assert_problem(404, "NotFound");
+    let request = app.request("/metrics").header("x-api-key", TILL);
+    Answer::of(request).await.assert_problem(404, "NotFound");
+    assert_eq!(app.engage.total_calls(), 0);
+}
+
+#[tokio::test]
+async fn a_method_that_a_path_lacks_is_told_with_those_that_it_has() {
+    let app = TestApp::spawn().await;
+    let request = app
+        .operations_request("/metrics")
+        .build()
+        .expect("a request");
+    let mut request = request;
+    *request.method_mut() = reqwest::Method::DELETE;
+    let answer = app.execute(request).await;
+    answer.assert_problem(405, "MethodNotAllowed");
+    assert_eq!(answer.header("allow"), "GET, HEAD");
+}
+
+#[tokio::test]
+async fn while_the_last_answers_are_finished_operators_see_that_no_more_is_wanted() {
+    let app = TestApp::spawn().await;
+    let hold = app.engage.hold(Endpoint::Overview);
+    let asked = app.ask(&format!("contactId={}", ALVA.id));
+    app.engage.wait_for_calls(Endpoint::Overview, 1).await;
+    app.begin_stop();
+    let mut ticks = tokio::time::interval(Duration::from_millis(2));
+    let mut last = app.operations("/readyz").await;
+    while last.status == 200 {
+        ticks.tick().await;
+        last = app.operations("/readyz").await;
+    }
+    assert_eq!(last.status, 503);
+    assert_eq!(last.at("/ready"), false);
+    hold.release();
+    asked.await.expect("an answer").assert_ok();
+}

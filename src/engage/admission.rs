@@ -215,30 +215,14 @@ impl Attempt<'_> {
             ..
         }) = error
         {
-            self.trip(*wait);
+            shared.trip(self.permit.group, *wait);
         }
         outcome
     }
 
     fn record(&self, mark: Mark) {
         let is_probe = std::mem::take(&mut *self.permit.probes());
-        let group = self.permit.group;
-        let shared = &self.permit.shared;
-        let now = shared.clock.now().tick;
-        let mut state = shared.state();
-        if state.breakers[group as usize].record(mark, is_probe, now) {
-            shared.opened(&mut state, group, mark, now);
-        }
-    }
-
-    /// Engage said itself when to come back.
-    fn trip(&self, wait: Duration) {
-        let group = self.permit.group;
-        let shared = &self.permit.shared;
-        let now = shared.clock.now().tick;
-        let mut state = shared.state();
-        state.breakers[group as usize].trip(now, wait);
-        shared.opened(&mut state, group, Mark::Bad, now);
+        self.permit.shared.record(self.permit.group, mark, is_probe);
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
 const MAX_WAIT: Duration = Duration::from_secs(1);
 /// How many calls wait at most, however high the rate.
 const MAX_QUEUE: usize = 1000;
+
 /// What all permits and waiters share.
 pub(super) struct Shared {
     pub(super) clock: Clock,
@@ -101,6 +102,8 @@ impl Shared {
                 turn,
             };
             let ticket = waiter.ticket;
+            // Those whose turn has come leave their places first.
+            state.dispatch(now);
             state.enqueue(waiter, now);
             state.dispatch(now);
             ticket
@@ -131,36 +134,67 @@ impl Shared {
 
     pub(super) fn close_tap(&self, said: Option<Duration>, begun: Tick) -> Duration {
         let now = self.clock.now().tick;
-        let mut state = self.state();
-        let pause = state.tap.close(said, begun, now);
+        let (pause, waiting) = {
+            let mut state = self.state();
+            let pause = state.tap.close(said, begun, now);
+            (pause, state.queue.remove_all(|_| true))
+        };
+        let pause_seconds = pause.as_secs_f64();
         tracing::warn!(
-            pause_seconds = pause.as_secs_f64(),
+            pause_seconds,
             "engage limits the API key's calls: all of them pause"
         );
-        for waiter in state.queue.remove_all(|_| true) {
+        for waiter in waiting {
             let retry_after = Some(pause);
             waiter.tell(Err(Error::RateLimited { retry_after }));
         }
         pause
     }
 
-    /// Whoever waits for a group that just opened is told at once.
-    pub(super) fn opened(&self, state: &mut State, group: Group, mark: Mark, now: Tick) {
+    /// Notes how a call of the group went.
+    pub(super) fn record(&self, group: Group, mark: Mark, is_probe: bool) {
         let cause = match mark {
             Mark::Refused => "engage does not accept the API key",
             Mark::Good | Mark::Bad => "engage fails, or is too slow",
         };
+        self.upset(group, cause, |breaker, now| {
+            breaker.record(mark, is_probe, now)
+        });
+    }
+
+    /// Engage said itself when the group may be asked again.
+    pub(super) fn trip(&self, group: Group, wait: Duration) {
+        self.upset(group, "engage said when to come back", |breaker, now| {
+            breaker.trip(now, wait)
+        });
+    }
+
+    /// Does what may open the group's breaker; if it does, whoever waits for the group is told at once.
+    fn upset(
+        &self,
+        group: Group,
+        cause: &'static str,
+        may_open: impl FnOnce(&mut Breaker, Tick) -> bool,
+    ) {
+        let now = self.clock.now().tick;
+        let (retry_after, waiting) = {
+            let mut state = self.state();
+            let breaker = &mut state.breakers[group as usize];
+            if !may_open(breaker, now) {
+                return;
+            }
+            let retry_after = breaker.refuses_for(now).unwrap_or_default();
+            let is_meant = |waiter: &Waiter| waiter.group == group && waiter.needs_slot;
+            (retry_after, state.queue.remove_all(is_meant))
+        };
+        let group_name = group.as_str();
         tracing::warn!(
-            group = group.as_str(),
+            group = group_name,
             cause,
             "a breaker opened: calls of the group pause"
         );
         self.traffic.opened(group);
-        let retry_after = state.breakers[group as usize]
-            .refuses_for(now)
-            .unwrap_or_default();
-        let is_meant = |waiter: &Waiter| waiter.group == group && waiter.needs_slot;
-        for waiter in state.queue.remove_all(is_meant) {
+        for waiter in waiting {
             waiter.tell(Err(Error::BreakerOpen { retry_after }));
         }
     }

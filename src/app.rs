@@ -36,6 +36,7 @@ pub struct App {
     operations: (Listener, FrontDoor),
     readiness: Readiness,
     customers: CustomerService,
+    authenticator: Arc<Authenticator>,
 }
 
 impl App {
@@ -80,9 +81,10 @@ impl App {
             clock.clone(),
         );
         let readiness = Readiness::default();
+        let authenticator = Arc::new(Authenticator::new(&config.auth, &clock).context("auth.jwt")?);
         let state = AppState {
             customers: customers.clone(),
-            authenticator: Arc::new(Authenticator::new(&config.auth, clock.clone())),
+            authenticator: Arc::clone(&authenticator),
             rules: Arc::new(lookup_rules(config, identifiers, digester, time_zone)),
             readiness: readiness.clone(),
         };
@@ -108,6 +110,7 @@ impl App {
             ),
             readiness,
             customers,
+            authenticator,
         })
     }
 
@@ -133,10 +136,13 @@ impl App {
         let last = CancellationToken::new();
         let (listener, door) = self.operations;
         let operations = tokio::spawn(listener.serve(door, self.readiness.clone(), last.clone()));
+        let authenticator = self.authenticator;
+        let keys = tokio::spawn(async move { authenticator.keep_up().await });
         let finished = self
             .listener
             .serve(self.door, self.readiness, shutdown)
             .await;
+        keys.abort();
         last.cancel();
         drop(operations.await);
         if finished {

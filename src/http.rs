@@ -50,9 +50,10 @@ pub struct AppState {
 
 /// Every path that is served, and its methods. Anything else is a 401 without a credential and a 404
 /// with one.
-const ROUTES: [(&str, &str); 4] = [
+const ROUTES: [(&str, &str); 5] = [
     ("/customer", "GET, HEAD"),
     ("/customer/lookup", "POST"),
+    ("/customer/me", "GET, HEAD"),
     ("/livez", "GET, HEAD"),
     ("/readyz", "GET, HEAD"),
 ];
@@ -61,6 +62,7 @@ fn router(state: AppState) -> Router {
     Router::new()
         .route("/customer", get(customer::by_query))
         .route("/customer/lookup", post(customer::by_body))
+        .route("/customer/me", get(customer::own))
         .route("/livez", get(probe::live))
         .route("/readyz", get(probe::ready))
         .method_not_allowed_fallback(error::method_not_allowed)
@@ -165,6 +167,8 @@ impl FrontDoor {
             .iter()
             .map(|(path, _)| *path)
             .find(|path| *path == request.uri().path());
+        // What the cache did and how long it took could tell a shopper of others.
+        let is_shopper = request.headers().contains_key(header::AUTHORIZATION);
         let mut response = match framing::check(&request) {
             Ok(()) => catch_panic(self.route(request)).await,
             Err(error) => axum::response::IntoResponse::into_response(error),
@@ -177,7 +181,11 @@ impl FrontDoor {
         }
         headers.insert(REQUEST_ID, request_id.0.clone());
         let took = self.clock.now().tick.since(began);
-        reply::write_server_timing(&mut response, took);
+        if is_shopper {
+            response.headers_mut().remove(reply::CACHE_STATUS);
+        } else {
+            reply::write_server_timing(&mut response, took);
+        }
         log(&response, &method, route, &request_id, took);
         response
     }

@@ -132,7 +132,7 @@ fn fields(section: &str) -> Vec<String> {
 
 /// Every key that the program reads, such as `engage.burst`.
 fn known_keys(section: &str) -> BTreeSet<String> {
-    let tables = ["views.storefront", "views.full", "auth.clients"];
+    let tables = ["views.storefront", "views.full", "auth.clients", "auth.jwt"];
     let mut keys = BTreeSet::new();
     for field in fields(section) {
         let key = if section.is_empty() {
@@ -148,6 +148,7 @@ fn known_keys(section: &str) -> BTreeSet<String> {
         }
     }
     keys.remove("views.full");
+    keys.remove("auth.jwt");
     keys
 }
 
@@ -169,6 +170,8 @@ fn the_default_file_shows_every_key_and_explains_it() {
     for line in layers::DEFAULTS.lines() {
         if line == "# [[auth.clients]]" {
             example = Some("auth.clients".to_owned());
+        } else if line == "# [auth.jwt]" {
+            example = Some("auth.jwt".to_owned());
         } else if let Some(name) = line.strip_prefix('[') {
             name.trim_end_matches(']').clone_into(&mut section);
             is_explained = false;

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use engage_bff::config::{Client, layers::DEFAULTS};
+use engage_bff::config::{Client, Jwt, layers::DEFAULTS};
 use toml::{Table, Value};
 
 /// What stands in the default's cell of a key that has none.
@@ -15,6 +15,8 @@ const UNSET: &str = "unset";
 const REQUIRED: &str = "required";
 /// The keys of one client, of which `config/default.toml` shows an example.
 const CLIENT: &str = "auth.clients[]";
+/// The keys of the issuer of tokens, likewise.
+const JWT: &str = "auth.jwt.";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -97,6 +99,10 @@ fn commented_out() -> Vec<String> {
             };
             if shown.starts_with("[[") {
                 shown_section = format!("{}[]", shown.trim_matches(['[', ']']));
+            } else if shown.starts_with('[') && shown.ends_with(']') {
+                shown
+                    .trim_matches(['[', ']'])
+                    .clone_into(&mut shown_section);
             } else if shown.contains(" = ") && is_key(key) {
                 keys.push(format!("{shown_section}.{key}"));
             }
@@ -122,21 +128,23 @@ fn the_readme_tells_every_key_with_its_default() {
             "{key}: README.md says {cell}"
         );
     }
-    let (of_clients, unset): (Vec<_>, Vec<_>) = commented_out()
-        .into_iter()
-        .partition(|key| key.starts_with(CLIENT));
-    assert!(of_clients.len() > 3 && unset.len() > 3, "nothing was found");
+    let is_optional = |key: &String| key.starts_with(CLIENT) || key.starts_with(JWT);
+    let (optional, unset): (Vec<_>, Vec<_>) = commented_out().into_iter().partition(is_optional);
+    assert!(optional.len() > 12 && unset.len() > 3, "nothing was found");
     for key in unset {
         let cell = told.remove(&key);
         assert_eq!(cell.as_deref(), Some(UNSET), "{key} in README.md");
     }
-    let defaults = client_defaults();
-    for key in of_clients {
+    let (of_client, of_jwt) = (client_defaults(), jwt_defaults());
+    for key in optional {
         let cell = told.remove(&key);
         let cell = cell.unwrap_or_else(|| panic!("README.md does not tell {key}"));
-        let name = key.trim_start_matches(CLIENT).trim_start_matches('.');
-        let default = match name {
-            "id" | "key_sha256" | "scopes" => None,
+        let (name, defaults) = match key.strip_prefix(JWT) {
+            Some(name) => (name, &of_jwt),
+            None => (key.trim_start_matches(CLIENT), &of_client),
+        };
+        let default = match name.trim_start_matches('.') {
+            "id" | "key_sha256" | "scopes" | "issuer" | "audience" | "algorithms" => None,
             name => Some(defaults.get(name)),
         };
         match default {
@@ -157,6 +165,13 @@ fn client_defaults() -> Table {
     let least = "id = \"shop\"\nkey_sha256 = []\nscopes = []";
     let client: Client = toml::from_str(least).expect("these three are enough");
     Table::try_from(client).expect("a client has a TOML form")
+}
+
+/// What an issuer of tokens has that names only what it must.
+fn jwt_defaults() -> Table {
+    let least = "issuer = \"i\"\naudience = \"a\"\nalgorithms = []";
+    let jwt: Jwt = toml::from_str(least).expect("these three are enough");
+    Table::try_from(jwt).expect("an issuer has a TOML form")
 }
 
 /// The codes of `src/http/error/code.rs` with their statuses.

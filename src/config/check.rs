@@ -1,13 +1,15 @@
 //! What a configuration must keep to, checked at the start and never at the first request: every
 //! mistake is told at once, with its key and its remedy.
 
-use std::{collections::HashSet, fmt, time::Duration};
+mod auth;
+
+use std::{fmt, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serializer;
 use tracing_subscriber::EnvFilter;
 
-use super::{Client, Config};
+use super::Config;
 use crate::domain::ContactType;
 
 /// One thing that is wrong.
@@ -288,90 +290,21 @@ impl Config {
             );
         }
     }
-
-    fn check_auth(&self, mistakes: &mut Mistakes) {
-        let auth = &self.auth;
-        if auth.allow_anonymous && !self.server.listen.ip().is_loopback() {
-            mistakes.add(
-                "auth.allow_anonymous",
-                "is on while server.listen is reachable from other machines",
-                "switch it off and configure auth.clients, or listen on loopback",
-            );
-        }
-        if auth.clients.is_empty() && !auth.allow_anonymous {
-            mistakes.add(
-                "auth.clients",
-                "is empty, so nobody could ask",
-                "configure a client, or auth.allow_anonymous = true on loopback",
-            );
-        }
-        let mut ids = HashSet::new();
-        let mut digests = HashSet::new();
-        for (index, client) in auth.clients.iter().enumerate() {
-            let key = format!("auth.clients[{index}]");
-            if client.id.is_empty() || !ids.insert(client.id.as_str()) {
-                mistakes.add(
-                    format!("{key}.id"),
-                    "is empty or taken",
-                    "give each client a name of its own",
-                );
-            }
-            check_digests(client, &key, &mut digests, mistakes);
-            if client.scopes.is_empty() {
-                mistakes.add(
-                    format!("{key}.scopes"),
-                    "is empty",
-                    "give at least \"customer:read\"",
-                );
-            }
-            if client.requests_per_second == Some(0) {
-                mistakes.add(
-                    format!("{key}.requests_per_second"),
-                    "is zero",
-                    "leave it out for no limit",
-                );
-            }
-        }
-    }
 }
 
-fn check_digests<'a>(
-    client: &'a Client,
-    key: &str,
-    digests: &mut HashSet<&'a str>,
-    mistakes: &mut Mistakes,
-) {
-    let key = format!("{key}.key_sha256");
-    if client.key_sha256.is_empty() {
-        mistakes.add(&key, "is empty", "give the SHA-256 of the client's key");
-    }
-    for digest in &client.key_sha256 {
-        let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        if digest.len() != 64 || !digest.bytes().all(is_hex) {
-            mistakes.add(
-                &key,
-                "is not a digest",
-                "give 64 lower-case hex digits: printf %s KEY | sha256sum",
-            );
-        } else if !digests.insert(digest) {
-            mistakes.add(
-                &key,
-                "is another client's too",
-                "give each client keys of its own",
-            );
-        }
-    }
+/// Whether the URL leads to this machine.
+fn is_loopback(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address: Option<std::net::IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+    host == "localhost" || address.is_some_and(|ip| ip.is_loopback())
 }
 
 /// Whether Engage may be asked there.
 fn base_url(text: &str, allow_plain_http: bool) -> Result<(), &'static str> {
     let url = reqwest::Url::parse(text).map_err(|_| "is not a URL")?;
-    let host = url.host_str().unwrap_or_default();
-    let address: Option<std::net::IpAddr> = host.trim_matches(['[', ']']).parse().ok();
-    let loopback = host == "localhost" || address.is_some_and(|ip| ip.is_loopback());
     match url.scheme() {
         "https" => {}
-        "http" if loopback || allow_plain_http => {}
+        "http" if is_loopback(&url) || allow_plain_http => {}
         _ => return Err("is not https"),
     }
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {

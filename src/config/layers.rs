@@ -57,7 +57,8 @@ pub fn read(
 }
 
 /// The lists among the keys: in the environment their items are separated by commas.
-const LISTS: [(&str, &str); 2] = [
+const LISTS: [(&str, &str); 3] = [
+    ("BFF_AUTH__JWT__ALGORITHMS", "auth.jwt.algorithms"),
     (
         "BFF_VIEWS__STOREFRONT__ATTRIBUTES",
         "views.storefront.attributes",

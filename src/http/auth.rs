@@ -1,27 +1,39 @@
 //! Who is asking. A handler that needs a caller names [`Caller`] in its signature; one that does not
-//! cannot have one by accident.
+//! cannot have one by accident. What a caller may do is decided here and nowhere else.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod client;
+mod jwks;
+mod token;
+
+use std::sync::Arc;
 
 use aws_lc_rs::{constant_time, digest};
 use axum::extract::{FromRef, FromRequestParts};
 use http::{HeaderMap, HeaderName, header, request::Parts};
 
+use self::{
+    client::{Client, Place},
+    token::{Shopper, Tokens},
+};
 use super::error::{ApiError, Code};
 use crate::{
     clock::Clock,
     config::{self, Scope},
     customer::answer::View,
-    domain::{Channel, ClientName, IdentifierKind},
-    rate::Bucket,
+    domain::{Channel, ClientName, ContactId, Identifier, IdentifierKind, Lookup},
 };
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// How a token that is not good enough is answered (RFC 6750, 3).
+const INVALID_TOKEN: &str = "Bearer realm=\"engage-bff\", error=\"invalid_token\"";
 
-/// Somebody who may ask.
-#[derive(Clone)]
+/// Somebody who may ask: a client with a key, a shopper with a token, or a client on behalf of a
+/// shopper, who then may do what both may.
 pub(super) struct Caller {
-    client: Arc<Client>,
+    client: Option<Arc<Client>>,
+    shopper: Option<Shopper>,
+    /// The client's place among its requests under way.
+    _place: Option<Place>,
 }
 
 impl Caller {
@@ -36,151 +48,180 @@ impl Caller {
 
     /// Whether the caller has the right.
     pub(super) fn has(&self, scope: Scope) -> bool {
-        self.client.scopes.contains(&scope)
+        let client_may = |scope| self.client.as_ref().is_none_or(|client| client.has(scope));
+        match &self.shopper {
+            None => client_may(scope),
+            // Of a customer's own data shoppers never see more than the storefront shows.
+            Some(_) if scope == Scope::ReadFull => false,
+            Some(shopper) if scope == Scope::Read => {
+                client_may(Scope::Read) && shopper.has(Scope::ReadSelf)
+            }
+            Some(shopper) => client_may(scope) && shopper.has(scope),
+        }
     }
 
     /// Refuses an identifier that the caller may not ask by.
     pub(super) fn require_identifier(&self, kind: IdentifierKind) -> Result<(), ApiError> {
-        if self.client.identifiers.contains(&kind) {
+        let may = |client: &Arc<Client>| client.may_ask_by(kind);
+        if self.client.as_ref().is_none_or(may) {
             Ok(())
         } else {
             Err(ApiError::new(Code::Forbidden))
         }
     }
 
-    /// Which of the configured clients it is.
-    pub(super) fn client(&self) -> &ClientName {
-        &self.client.name
+    /// To a shopper everybody else is nobody, and Engage need not be asked for nobody.
+    pub(super) fn require_lookup(&self, lookup: &Lookup) -> Result<(), ApiError> {
+        let is_own = |shopper: &Shopper| shopper.is_named_by(lookup);
+        if self.shopper.as_ref().is_none_or(is_own) {
+            Ok(())
+        } else {
+            Err(ApiError::new(Code::ContactNotFound))
+        }
+    }
+
+    /// The last look at an answer: it must be about the contact that the token names.
+    pub(super) fn require_contact(&self, id: ContactId) -> Result<(), ApiError> {
+        let may_be = |shopper: &Shopper| shopper.may_be(id);
+        if self.shopper.as_ref().is_none_or(may_be) {
+            Ok(())
+        } else {
+            Err(ApiError::new(Code::ContactNotFound))
+        }
+    }
+
+    /// Whom a shopper's own token names.
+    pub(super) fn own_identifier(&self) -> Result<Identifier, ApiError> {
+        let Some(shopper) = &self.shopper else {
+            return Err(ApiError::because(
+                Code::Forbidden,
+                "This path is for a shopper's own token.",
+            ));
+        };
+        let identifier = shopper.identifier();
+        identifier.ok_or_else(|| ApiError::new(Code::ContactNotFound))
+    }
+
+    /// In whose turn calls to Engage are made: shoppers without a client share one.
+    pub(super) fn client_name(&self) -> ClientName {
+        let name = self.client.as_ref().map(|client| client.name().clone());
+        name.unwrap_or_else(|| ClientName::from("shoppers"))
+    }
+
+    /// Whether it has asked for so many unknown people that nobody is looked up for it any more.
+    pub(super) fn is_held_back(&self) -> bool {
+        let holds_back = |client: &Arc<Client>| client.guard().holds_back();
+        self.client.as_ref().is_some_and(holds_back)
+    }
+
+    /// Notes that nobody was found.
+    pub(super) fn found_nobody(&self, lookup: &Lookup) {
+        if let Some(client) = &self.client {
+            client.guard().found_nobody(client.name(), lookup.key());
+        }
     }
 
     /// The view of callers that name none.
     pub(super) fn view(&self) -> View {
-        self.client.view
+        match (&self.shopper, &self.client) {
+            (None, Some(client)) => client.view(),
+            _ => View::Storefront,
+        }
     }
 
     /// The channel of callers that name none.
     pub(super) fn channel(&self) -> Option<Channel> {
-        self.client.channel
+        self.client.as_ref().and_then(|client| client.channel())
     }
 }
 
-struct Client {
-    name: ClientName,
-    digests: Vec<[u8; 32]>,
-    scopes: Vec<Scope>,
-    identifiers: Vec<IdentifierKind>,
-    view: View,
-    channel: Option<Channel>,
-    bucket: Option<Mutex<Bucket>>,
-}
-
-/// Knows the clients.
+/// Knows the callers.
 pub struct Authenticator {
     clients: Vec<Arc<Client>>,
     anonymous: Option<Arc<Client>>,
-    clock: Clock,
+    tokens: Option<Tokens>,
 }
 
 impl Authenticator {
-    /// The configured clients.
-    pub fn new(config: &config::Auth, clock: Clock) -> Self {
-        let clients = config
-            .clients
-            .iter()
-            .map(|client| Arc::new(Client::new(client, &clock)))
-            .collect();
-        let anonymous = config.allow_anonymous.then(|| {
-            Arc::new(Client {
-                name: ClientName::from("anonymous"),
-                digests: Vec::new(),
-                scopes: vec![Scope::Read, Scope::ReadFull, Scope::Fresh],
-                identifiers: IdentifierKind::ALL.to_vec(),
-                view: View::Storefront,
-                channel: None,
-                bucket: None,
-            })
-        });
-        Self {
-            clients,
-            anonymous,
-            clock,
+    /// The configured clients, and the issuer of shoppers' tokens.
+    pub fn new(config: &config::Auth, clock: &Clock) -> Result<Self, anyhow::Error> {
+        let client = |client| Arc::new(Client::new(client, clock));
+        let tokens = config
+            .jwt
+            .as_ref()
+            .map(|jwt| Tokens::new(jwt, clock.clone()))
+            .transpose()?;
+        Ok(Self {
+            clients: config.clients.iter().map(client).collect(),
+            anonymous: config
+                .allow_anonymous
+                .then(|| Arc::new(Client::anonymous(clock))),
+            tokens,
+        })
+    }
+
+    /// Reads the issuer's keys for as long as the service runs.
+    pub async fn keep_up(&self) {
+        match &self.tokens {
+            Some(tokens) => tokens.keep_up().await,
+            None => std::future::pending().await,
         }
     }
 
-    fn identify(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
-        let unauthorized = || ApiError::new(Code::Unauthorized);
-        // A token that nobody here can check is no credential, whatever stands beside it.
-        if headers.contains_key(header::AUTHORIZATION) {
-            return Err(unauthorized());
-        }
-        let client = match headers.get(&API_KEY) {
-            Some(key) => self.client(key.as_bytes()),
-            None => self.anonymous.clone(),
+    async fn identify(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
+        let shopper = match headers.get(&header::AUTHORIZATION) {
+            Some(_) => Some(self.shopper(headers).await?),
+            None => None,
         };
-        let client = client.ok_or_else(unauthorized)?;
-        if let Some(bucket) = &client.bucket {
-            let now = self.clock.now().tick;
-            bucket
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(now)
-                .map_err(|wait| ApiError::new(Code::RateLimited).retry_after(wait))?;
+        let client = match headers.get(&API_KEY) {
+            Some(key) => Some(self.client(key.as_bytes())?),
+            None if shopper.is_some() => None,
+            None => Some(
+                self.anonymous
+                    .clone()
+                    .ok_or_else(|| ApiError::new(Code::Unauthorized))?,
+            ),
+        };
+        let place = client.as_ref().map(Client::admit).transpose()?.flatten();
+        Ok(Caller {
+            client,
+            shopper,
+            _place: place,
+        })
+    }
+
+    /// A token that nobody here can check is no credential, whatever stands beside it.
+    async fn shopper(&self, headers: &HeaderMap) -> Result<Shopper, ApiError> {
+        let mut shown = headers.get_all(header::AUTHORIZATION).iter();
+        let token = match (shown.next(), shown.next(), &self.tokens) {
+            (Some(only), None, Some(tokens)) => bearer(only).map(|token| (token, tokens)),
+            _ => None,
+        };
+        match token {
+            Some((token, tokens)) => tokens.shopper(token).await,
+            None => Err(ApiError::new(Code::Unauthorized).challenge(INVALID_TOKEN)),
         }
-        Ok(Caller { client })
     }
 
     /// The client that holds the key. Every digest is compared, each in constant time.
-    fn client(&self, key: &[u8]) -> Option<Arc<Client>> {
+    fn client(&self, key: &[u8]) -> Result<Arc<Client>, ApiError> {
         let shown = digest::digest(&digest::SHA256, key);
         let mut found = None;
         for client in &self.clients {
-            for digest in &client.digests {
+            for digest in client.digests() {
                 if constant_time::verify_slices_are_equal(digest, shown.as_ref()).is_ok() {
                     found = Some(Arc::clone(client));
                 }
             }
         }
-        found
+        found.ok_or_else(|| ApiError::new(Code::Unauthorized))
     }
 }
 
-impl Client {
-    fn new(client: &config::Client, clock: &Clock) -> Self {
-        Self {
-            name: ClientName::from(&*client.id),
-            digests: client
-                .key_sha256
-                .iter()
-                .filter_map(|hex| from_hex(hex))
-                .collect(),
-            scopes: client.scopes.clone(),
-            identifiers: client.identifiers.clone(),
-            view: View::from(client.view),
-            channel: client.channel.map(Channel::from),
-            bucket: client
-                .requests_per_second
-                .map(|rate| Mutex::new(Bucket::new(f64::from(rate), rate, clock.now().tick))),
-        }
-    }
-}
-
-impl From<config::View> for View {
-    fn from(view: config::View) -> Self {
-        match view {
-            config::View::Storefront => View::Storefront,
-            config::View::Full => View::Full,
-        }
-    }
-}
-
-impl From<config::Channel> for Channel {
-    fn from(channel: config::Channel) -> Self {
-        match channel {
-            config::Channel::Ecom => Channel::Ecom,
-            config::Channel::Pos => Channel::Pos,
-            config::Channel::Other => Channel::Other,
-        }
-    }
+/// The token of `Bearer token`; the scheme in any case (RFC 9110, 11.1).
+fn bearer(value: &http::HeaderValue) -> Option<&str> {
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then_some(token)
 }
 
 impl<S> FromRequestParts<S> for Caller
@@ -191,18 +232,8 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        <Arc<Authenticator>>::from_ref(state).identify(&parts.headers)
+        <Arc<Authenticator>>::from_ref(state)
+            .identify(&parts.headers)
+            .await
     }
-}
-
-/// The 32 bytes of 64 hex digits.
-fn from_hex(hex: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if hex.len() != 64 || !hex.is_ascii() {
-        return None;
-    }
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&hex[2 * index..2 * index + 2], 16).ok()?;
-    }
-    Some(bytes)
 }

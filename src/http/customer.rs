@@ -1,6 +1,6 @@
 //! `GET /customer` and `POST /customer/lookup`: read the question, ask the hall, tell the answer.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -19,9 +19,10 @@ use super::{
     reply,
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, Now},
     config::Scope,
-    customer::{CustomerService, Question},
+    customer::{self, CustomerService, Question},
+    engage,
 };
 
 /// `GET /customer`.
@@ -33,7 +34,22 @@ pub(super) async fn by_query(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let params = Params::from_query(query.as_deref().unwrap_or_default())?;
-    answer(&caller, &customers, &rules, params, Carrier::Url, &headers).await
+    let read =
+        |directives: &Directives, now| rules.read(params, Carrier::Url, &caller, directives, now);
+    answer(&caller, &customers, &rules, &headers, read).await
+}
+
+/// `GET /customer/me`.
+pub(super) async fn own(
+    caller: Caller,
+    State(customers): State<CustomerService>,
+    State(rules): State<Arc<LookupRules>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let params = Params::from_query(query.as_deref().unwrap_or_default())?;
+    let read = |directives: &Directives, _| rules.read_own(params, &caller, directives);
+    answer(&caller, &customers, &rules, &headers, read).await
 }
 
 /// `POST /customer/lookup`.
@@ -46,16 +62,17 @@ pub(super) async fn by_body(
 ) -> Result<Response, ApiError> {
     let body = read_body(&rules, customers.clock(), &headers, body).await?;
     let params = Params::from_json(&body)?;
-    answer(&caller, &customers, &rules, params, Carrier::Body, &headers).await
+    let read =
+        |directives: &Directives, now| rules.read(params, Carrier::Body, &caller, directives, now);
+    answer(&caller, &customers, &rules, &headers, read).await
 }
 
 async fn answer(
     caller: &Caller,
     customers: &CustomerService,
     rules: &LookupRules,
-    params: Params,
-    carrier: Carrier,
     headers: &HeaderMap,
+    read: impl FnOnce(&Directives, Now) -> Result<Ask, ApiError>,
 ) -> Result<Response, ApiError> {
     let now = customers.clock().now();
     let directives = if caller.has(Scope::Fresh) {
@@ -67,21 +84,41 @@ async fn answer(
         lookup,
         fresh,
         shape,
-    } = rules.read(params, carrier, caller, &directives, now)?;
+    } = read(&directives, now)?;
+    let is_held_back = caller.is_held_back();
     let question = Question {
-        client: caller.client().clone(),
+        client: caller.client_name(),
         lookup,
         asked: shape.asked,
         fresh,
         arrival: customers.arrival(),
         max_age: directives.max_age,
-        only_if_cached: directives.only_if_cached,
+        only_if_cached: directives.only_if_cached || is_held_back,
         stale_if_error: !directives.no_stale_if_error,
         deadline: now.tick + rules.patience,
     };
-    let found = customers.find(&question).await?;
+    let found = customers.find(&question).await.map_err(|error| {
+        match error {
+            customer::Error::Upstream(engage::Error::NotFound) => {
+                caller.found_nobody(&question.lookup);
+            }
+            customer::Error::NotCached if !directives.only_if_cached => return held_back(),
+            _ => {}
+        }
+        ApiError::from(error)
+    })?;
+    caller.require_contact(found.record.id)?;
     let rendered = customers.render(&found, &shape);
     Ok(reply::customer(&rendered, &found.verdict, headers))
+}
+
+/// To a client that asked for too many unknown people: what is held is told, nobody else is looked up.
+fn held_back() -> ApiError {
+    ApiError::because(
+        Code::RateLimited,
+        "Too many of those asked for within a minute are unknown.",
+    )
+    .retry_after(Duration::from_secs(60))
 }
 
 /// The body of a look-up: JSON, plain, not too large and not too slow. The announced length is judged

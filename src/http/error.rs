@@ -10,12 +10,15 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use serde::Serialize;
 
 pub use self::code::Code;
 use super::{RequestId, allowed_methods, auth::Caller};
 use crate::{customer, domain::IdentifierError, engage};
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 const API_KEY_CHALLENGE: &str = "ApiKey realm=\"engage-bff\", header=\"X-Api-Key\"";
 
@@ -27,6 +30,7 @@ pub struct ApiError {
     retry_after: Option<Duration>,
     allow: Option<&'static str>,
     challenge: &'static str,
+    rate: Option<u32>,
 }
 
 impl ApiError {
@@ -39,6 +43,7 @@ impl ApiError {
             retry_after: None,
             allow: None,
             challenge: API_KEY_CHALLENGE,
+            rate: None,
         }
     }
 
@@ -94,6 +99,12 @@ impl ApiError {
         self
     }
 
+    /// A client or shopper that asked more often than `rate` times a second.
+    pub(super) fn limited(mut self, rate: u32, wait: Duration) -> Self {
+        self.rate = Some(rate);
+        self.retry_after(wait)
+    }
+
     pub(super) fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
@@ -146,7 +157,11 @@ impl IntoResponse for ApiError {
         let headers = response.headers_mut();
         if let Some(wait) = self.retry_after {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            let seconds = seconds.max(1);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            if let Some(rate) = self.rate {
+                write_rate(headers, rate, seconds);
+            }
         }
         if let Some(allow) = self.allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
@@ -159,6 +174,16 @@ impl IntoResponse for ApiError {
         response.extensions_mut().insert(self);
         response
     }
+}
+
+/// The limit and when it is lifted, in the fields of draft-ietf-httpapi-ratelimit-headers-10.
+fn write_rate(headers: &mut HeaderMap, rate: u32, seconds: u64) {
+    let text = |text: String| HeaderValue::try_from(text).expect("digits make a header value");
+    headers.insert(RATE_LIMIT, text(format!("\"requests\";r=0;t={seconds}")));
+    headers.insert(
+        RATE_LIMIT_POLICY,
+        text(format!("\"requests\";q={rate};w=1")),
+    );
 }
 
 #[derive(Serialize)]

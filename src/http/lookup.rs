@@ -91,16 +91,50 @@ impl LookupRules {
     ) -> Result<Ask, ApiError> {
         caller.require(Scope::Read)?;
         let given = Given::read(params, carrier)?;
-        let Some((kind, text)) = given.identifier else {
+        let lookup = self.lookup(&given, carrier, caller, now)?;
+        caller.require_lookup(&lookup)?;
+        self.ask(lookup, &given, caller, directives)
+    }
+
+    /// What a shopper asks about itself.
+    pub(super) fn read_own(
+        &self,
+        params: Params,
+        caller: &Caller,
+        directives: &Directives,
+    ) -> Result<Ask, ApiError> {
+        caller.require(Scope::Read)?;
+        let given = Given::read(params, Carrier::Url)?;
+        if let Some((kind, _)) = given.identifier {
+            return Err(ApiError::of_parameter(
+                kind.as_str(),
+                "not here: the token says who is asked for",
+            ));
+        }
+        let identifier = caller.own_identifier()?;
+        let contact_type = self.contact_type(identifier.kind(), given.contact_type.as_deref())?;
+        let lookup = Lookup::new(identifier, contact_type, &self.digester);
+        self.ask(lookup, &given, caller, directives)
+    }
+
+    fn lookup(
+        &self,
+        given: &Given,
+        carrier: Carrier,
+        caller: &Caller,
+        now: Now,
+    ) -> Result<Lookup, ApiError> {
+        let Some((kind, text)) = &given.identifier else {
             return Err(ApiError::new(Code::MissingIdentifier));
         };
+        let kind = *kind;
         let contact_type = self.contact_type(kind, given.contact_type.as_deref())?;
         let today = now.wall.to_zoned(self.time_zone.clone()).date();
         if carrier == Carrier::Url && !self.allow_national_id_in_url {
-            refuse_national_id(kind, &text, today)?;
+            refuse_national_id(kind, text, today)?;
         }
         caller.require_identifier(kind)?;
-        let identifier = Identifier::parse(kind, &text, &self.identifiers, today)
+        let identifier = Identifier::parse(kind, text, &self.identifiers, today)
             .map_err(|error| ApiError::of_identifier(error, kind.as_str()))?;
         if carrier == Carrier::Url
             && !self.allow_national_id_in_url
@@ -108,6 +142,16 @@ impl LookupRules {
         {
             return Err(ApiError::new(Code::NationalIdInUrl));
         }
+        Ok(Lookup::new(identifier, contact_type, &self.digester))
+    }
+
+    fn ask(
+        &self,
+        lookup: Lookup,
+        given: &Given,
+        caller: &Caller,
+        directives: &Directives,
+    ) -> Result<Ask, ApiError> {
         let view = given.view.unwrap_or_else(|| caller.view());
         if view == View::Full {
             caller.require(Scope::ReadFull)?;
@@ -121,7 +165,7 @@ impl LookupRules {
             fresh = asked.intersection(PartSet::INVALIDATABLE);
         }
         Ok(Ask {
-            lookup: Lookup::new(identifier, contact_type, &self.digester),
+            lookup,
             fresh,
             shape: Shape {
                 view,

@@ -6,10 +6,13 @@ use engage_bff::{
     config::{self, Config, Scope},
     domain::IdentifierKind,
 };
-use engage_simulator::{Endpoint, people::ALVA};
+use engage_simulator::{
+    Endpoint,
+    people::{ALVA, BO},
+};
 use serde_json::json;
 
-use crate::harness::{Answer, READER, SHOP, TILL, TestApp};
+use crate::harness::{Answer, READER, SHOP, TILL, TestApp, logs};
 
 fn ask() -> String {
     format!("email={}", ALVA.email)
@@ -311,4 +314,60 @@ async fn promotions_are_those_of_the_clients_channel_unless_it_names_one() {
     assert_eq!(count(SHOP, "").await, Some(2));
     assert_eq!(count(SHOP, "&channel=POS").await, Some(1));
     assert_eq!(count(READER, "&channel=OTHER").await, Some(1));
+}
+
+#[tokio::test]
+async fn a_client_that_tries_out_who_is_a_customer_is_answered_from_memory_alone() {
+    let app = TestApp::with(|config| client(config, "shop").unknown_per_minute = Some(3)).await;
+    let known = format!("contactId={}&parts=none", ALVA.id);
+    app.get_as(SHOP, &known).await.assert_ok();
+    let unknown = |number: usize| format!("email=nobody{number}%40example.com&parts=none");
+    for number in [0, 1, 0, 1, 2] {
+        let answer = app.get_as(SHOP, &unknown(number)).await;
+        answer.assert_problem(404, "ContactNotFound");
+    }
+    let calls = app.engage.total_calls();
+    for query in [unknown(3), format!("contactId={}", BO.id)] {
+        let refused = app.get_as(SHOP, &query).await;
+        refused.assert_problem(429, "RateLimited");
+        assert_eq!(refused.header("retry-after"), "60");
+    }
+    // What is held is told, to others everything.
+    app.get_as(SHOP, &known).await.assert_ok();
+    app.get_as(SHOP, &unknown(2))
+        .await
+        .assert_problem(404, "ContactNotFound");
+    assert_eq!(app.engage.total_calls(), calls);
+    app.get_as(READER, &unknown(3))
+        .await
+        .assert_problem(404, "ContactNotFound");
+    assert_eq!(logs().matches("whom nobody knows").count(), 1);
+    assert!(!logs().contains("nobody3"), "{}", logs());
+    app.advance(Duration::from_secs(60));
+    app.get_as(SHOP, &format!("contactId={}", BO.id))
+        .await
+        .assert_ok();
+}
+
+#[tokio::test]
+async fn a_client_may_have_so_many_requests_under_way_and_others_are_not_hindered() {
+    let app = TestApp::with(|config| client(config, "till").max_concurrency = Some(2)).await;
+    let hold = app.engage.hold(Endpoint::Overview);
+    let first = app.ask(&format!("contactId={}", ALVA.id));
+    let second = app.ask(&format!("contactId={}", BO.id));
+    app.engage.wait_for_calls(Endpoint::Overview, 2).await;
+    let refused = app.get("email=cim.testsson%40example.com").await;
+    refused.assert_problem(429, "RateLimited");
+    assert_eq!(refused.header("retry-after"), "1");
+    let other = app
+        .get_as(
+            SHOP,
+            "contactId=00000000-0000-4000-8000-000000000009&parts=x",
+        )
+        .await;
+    other.assert_problem(400, "InvalidParameter");
+    hold.release();
+    first.await.expect("an answer").assert_ok();
+    second.await.expect("an answer").assert_ok();
+    app.get(&format!("contactId={}", ALVA.id)).await.assert_ok();
 }

@@ -390,6 +390,8 @@ fn config() -> Config {
         view: config::View::Storefront,
         channel: None,
         requests_per_second: None,
+        max_concurrency: None,
+        unknown_per_minute: None,
     };
     let usual = [
         IdentifierKind::ContactId,

@@ -89,7 +89,10 @@ fn what_cannot_work_is_refused_with_its_key() {
         ("ENGAGE__REQUESTS_PER_SECOND", "inf"),
         ("ENGAGE__REQUESTS_PER_SECOND", "1e-30"),
         ("ENGAGE__BURST", "0"),
+        ("ENGAGE__REPLICAS", "0"),
         ("ENGAGE__MAX_CONCURRENCY", "0"),
+        ("OPERATIONS__TOKEN", ""),
+        ("OPERATIONS__TOKEN", "two words"),
         ("ENGAGE__TIMEOUT", "0s"),
         ("ENGAGE__CONNECT_TIMEOUT", "0s"),
         ("SERVER__REQUEST_TIMEOUT", "0s"),
@@ -249,5 +252,89 @@ fn a_secret_in_the_wrong_place_is_not_repeated() {
             !told.contains(SECRET) && !told.contains("4711"),
             "{file}: {told}"
         );
+    }
+}
+
+#[test]
+fn an_operations_listener_that_others_reach_needs_a_token() {
+    for listen in ["0.0.0.0:9090", "[::]:9090", "192.168.1.2:9090"] {
+        let open = [("BFF_OPERATIONS__LISTEN", listen)];
+        let told = refusal("operations", LEAST, &open);
+        assert!(
+            told.starts_with("operations.token: is missing while"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn a_burst_that_replicas_can_not_share_is_refused() {
+    let told = refusal("replicas", LEAST, &[("BFF_ENGAGE__REPLICAS", "3")]);
+    assert!(told.starts_with("engage.burst: can't be shared"), "{told}");
+}
+
+#[test]
+fn an_issuer_of_tokens_that_lets_too_much_through_is_refused() {
+    const JWT: &str = "[auth.jwt]\nissuer = \"https://login.example.com/\"\naudience = \"bff\"\n\
+        algorithms = [\"ES256\"]\njwks_url = \"https://login.example.com/jwks\"\n\
+        contact_id_claim = \"contactId\"\n";
+    for (index, (from, to, expected)) in [
+        (
+            "https://login.example.com/\"\naud",
+            "\"\naud",
+            "auth.jwt.issuer: is empty",
+        ),
+        (
+            "audience = \"bff\"",
+            "audience = \"\"",
+            "auth.jwt.audience: is empty",
+        ),
+        ("[\"ES256\"]", "[]", "auth.jwt.algorithms: is empty"),
+        ("[\"ES256\"]", "[\"HS256\"]", "auth.jwt.algorithms"),
+        ("[\"ES256\"]", "[\"none\"]", "auth.jwt.algorithms"),
+        (
+            "https://login.example.com/jwks",
+            "http://login.example.com/jwks",
+            "auth.jwt.jwks_url: is not",
+        ),
+        (
+            "https://login.example.com/jwks",
+            "login",
+            "auth.jwt.jwks_url: is not",
+        ),
+        (
+            "jwks_url",
+            "jwks_file = \"x\"\njwks_url",
+            "auth.jwt.jwks_url: stands neither",
+        ),
+        (
+            "jwks_url = \"https://login.example.com/jwks\"",
+            "",
+            "auth.jwt.jwks_url: stands neither",
+        ),
+        (
+            "contact_id_claim = \"contactId\"",
+            "",
+            "auth.jwt.contact_id_claim: is missing",
+        ),
+        (
+            "audience",
+            "leeway = \"61s\"\naudience",
+            "auth.jwt.leeway: is longer",
+        ),
+        (
+            "audience",
+            "requests_per_second = 0\naudience",
+            "auth.jwt.requests_per_second: is zero",
+        ),
+        ("audience", "secret = \"x\"\naudience", "unknown field"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(JWT.contains(from), "{from}");
+        let file = format!("{LEAST}{}", JWT.replacen(from, to, 1));
+        let told = refusal(&format!("jwt-{index}"), &file, &[]);
+        assert!(told.contains(expected), "{expected}: {told}");
     }
 }

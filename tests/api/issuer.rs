@@ -1,0 +1,158 @@
+//! An issuer of tokens, with a key of its own.
+
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
+};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+pub(crate) const ISSUER: &str = "https://login.example.com/";
+pub(crate) const AUDIENCE: &str = "engage-bff";
+
+pub(crate) struct Issuer {
+    key: EncodingKey,
+    id: String,
+    jwks_file: PathBuf,
+}
+
+impl Issuer {
+    /// With a new key, whose public half stands in a file.
+    pub(crate) fn new() -> Self {
+        let name = format!("engage-bff-test-{}.jwks", uuid::Uuid::new_v4());
+        let issuer = Self::with("one", std::env::temp_dir().join(name));
+        issuer.publish();
+        issuer
+    }
+
+    fn with(id: &str, jwks_file: PathBuf) -> Self {
+        let random = SystemRandom::new();
+        let pair = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random);
+        Self {
+            key: EncodingKey::from_ec_der(pair.expect("a key").as_ref()),
+            id: id.to_owned(),
+            jwks_file,
+        }
+    }
+
+    /// The same issuer with another key in the other's place.
+    pub(crate) fn rotate(&self) -> Self {
+        let rotated = Self::with("two", self.jwks_file.clone());
+        rotated.publish();
+        rotated
+    }
+
+    fn publish(&self) {
+        fs::write(&self.jwks_file, self.jwks()).expect("a temporary file");
+    }
+
+    /// What the file holds is no key any more.
+    pub(crate) fn break_jwks(&self) {
+        fs::write(&self.jwks_file, "{\"keys\": []}").expect("a temporary file");
+    }
+
+    pub(crate) fn jwks_file(&self) -> PathBuf {
+        self.jwks_file.clone()
+    }
+
+    fn jwks(&self) -> String {
+        let mut jwk = Jwk::from_encoding_key(&self.key, Algorithm::ES256).expect("a public key");
+        jwk.common.key_id = Some(self.id.clone());
+        let unknown = json!({"kty": "AKP", "kid": self.id, "alg": "ML-DSA-44", "pub": "AA"});
+        let symmetric = json!({"kty": "oct", "kid": "shared", "k": "c2VjcmV0"});
+        json!({"keys": [unknown, symmetric, jwk]}).to_string()
+    }
+
+    /// A token with these claims.
+    pub(crate) fn sign(&self, claims: &Value) -> String {
+        self.sign_with(claims, |_| {})
+    }
+
+    /// A token with a changed header.
+    pub(crate) fn sign_with(&self, claims: &Value, change: impl FnOnce(&mut Header)) -> String {
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some(self.id.clone());
+        change(&mut header);
+        jsonwebtoken::encode(&header, claims, &self.key).expect("a token")
+    }
+
+    /// What a confused verifier would take: signed by HMAC with what everybody may know.
+    pub(crate) fn sign_with_public_key_as_secret(&self, claims: &Value) -> String {
+        let mut header = Header::new(Algorithm::HS256);
+        header.kid = Some(self.id.clone());
+        let key = EncodingKey::from_secret(self.jwks().as_bytes());
+        jsonwebtoken::encode(&header, claims, &key).expect("a token")
+    }
+
+    /// JSON as a part of a token.
+    pub(crate) fn header(value: &Value) -> String {
+        const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let mut text = String::new();
+        for bytes in value.to_string().as_bytes().chunks(3) {
+            let bits = bytes
+                .iter()
+                .fold(0u32, |bits, byte| bits << 8 | u32::from(*byte));
+            let bits = bits << (8 * (3 - bytes.len()));
+            for digit in 0..=bytes.len() {
+                let index = bits >> (18 - 6 * digit) & 63;
+                text.push(char::from(DIGITS[index as usize]));
+            }
+        }
+        text
+    }
+
+    /// Publishes the key over HTTP.
+    pub(crate) async fn serve(&self) -> JwksServer {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let requests = Arc::new(AtomicUsize::new(0));
+        let (body, counted) = (self.jwks(), Arc::clone(&requests));
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::Relaxed);
+                let mut head = [0; 4096];
+                let _ = stream.read(&mut head).await;
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+                     connection: close\r\n\r\n{body}",
+                    body.len()
+                );
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        JwksServer {
+            url: format!("http://{address}/jwks"),
+            requests,
+        }
+    }
+}
+
+/// The issuer's keys over HTTP.
+pub(crate) struct JwksServer {
+    url: String,
+    requests: Arc<AtomicUsize>,
+}
+
+impl JwksServer {
+    pub(crate) fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// How often they were asked for.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,484 @@
+//! Shoppers with a token of their own: one customer, and nobody else by any way.
+
+use std::time::Duration;
+
+use engage_bff::config::{Jwt, JwtAlgorithm};
+use engage_simulator::{
+    Endpoint,
+    people::{ALVA, BO},
+};
+use http::header::AUTHORIZATION;
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{Answer, READER, SHOP, START, TILL, TestApp, escaped},
+    issuer::{AUDIENCE, ISSUER, Issuer},
+};
+
+/// A service that takes the issuer's tokens.
+async fn with(issuer: &Issuer, change: impl FnOnce(&mut Jwt)) -> TestApp {
+    let mut jwt = Jwt {
+        issuer: ISSUER.to_owned(),
+        audience: AUDIENCE.to_owned(),
+        algorithms: vec![JwtAlgorithm::Es256],
+        jwks_url: None,
+        jwks_file: Some(issuer.jwks_file()),
+        contact_id_claim: Some("contactId".to_owned()),
+        email_claim: Some("email".to_owned()),
+        email_verified_claim: "email_verified".to_owned(),
+        scope_claim: Some("scope".to_owned()),
+        leeway: Duration::from_secs(30),
+        requests_per_second: None,
+    };
+    change(&mut jwt);
+    TestApp::with(|config| config.auth.jwt = Some(jwt)).await
+}
+
+async fn spawn(issuer: &Issuer) -> TestApp {
+    with(issuer, |_| {}).await
+}
+
+fn now() -> i64 {
+    let start: jiff::Timestamp = START.parse().expect("a time");
+    start.as_second()
+}
+
+/// What every good token claims, and these claims.
+fn claims(own: Value) -> Value {
+    let mut claims = json!({
+        "iss": ISSUER, "aud": AUDIENCE, "exp": now() + 600, "scope": "openid customer:read:self",
+    });
+    let (Value::Object(claims_of_all), Value::Object(own)) = (&mut claims, own) else {
+        unreachable!("both are objects");
+    };
+    claims_of_all.extend(own);
+    claims
+}
+
+fn of_alva() -> Value {
+    claims(json!({"contactId": ALVA.id}))
+}
+
+async fn get(app: &TestApp, token: &str, target: &str) -> Answer {
+    Answer::of(
+        app.request(target)
+            .header(AUTHORIZATION, format!("Bearer {token}")),
+    )
+    .await
+}
+
+/// Everything of an answer that may not differ from another's.
+fn face(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
+    let mut headers: Vec<_> = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| !matches!(name.as_str(), "date" | "x-request-id" | "content-length"))
+        .map(|(name, value)| (name.to_string(), format!("{value:?}")))
+        .collect();
+    headers.sort();
+    let mut body = answer.json();
+    body["requestId"] = Value::Null;
+    (answer.status, headers, body)
+}
+
+#[tokio::test]
+async fn a_shopper_sees_itself_and_nothing_that_tells_of_the_cache() {
+    let issuer = Issuer::new();
+    let app = spawn(&issuer).await;
+    let token = issuer.sign(&of_alva());
+    for target in [
+        "/customer/me".to_owned(),
+        "/customer/me?parts=none&channel=POS".to_owned(),
+        format!("/customer?contactId={}", ALVA.id),
+    ] {
+        let answer = get(&app, &token, &target).await;
+        answer.assert_ok();
+        assert_eq!(answer.at("/contactId"), ALVA.id, "{target}");
+        for absent in ["cache-status", "server-timing"] {
+            assert_eq!(answer.header(absent), "", "{target}");
+        }
+    }
+    assert_eq!(app.overviews(), 1);
+}
+
+#[tokio::test]
+async fn to_a_shopper_everybody_else_is_nobody_to_the_byte_and_costs_no_call() {
+    let issuer = Issuer::new();
+    let app = spawn(&issuer).await;
+    // Bo is held, and still nobody.
+    let bo = app.get(&format!("contactId={}", BO.id)).await;
+    bo.assert_ok();
+    let etag = bo.header("etag").to_owned();
+    let token = issuer.sign(&claims(
+        json!({"contactId": "00000000-0000-4000-8000-000000000001"}),
+    ));
+    let nobody = get(&app, &token, "/customer/me").await;
+    nobody.assert_problem(404, "ContactNotFound");
+    let calls = app.engage.total_calls();
+    let token = issuer.sign(&of_alva());
+    for target in [
+        format!("/customer?contactId={}", BO.id),
+        format!("/customer?email={}", escaped(ALVA.email)),
+        format!("/customer?email={}", escaped(BO.email)),
+        format!("/customer?mobilePhone={}", escaped(ALVA.phone)),
+        "/customer?customKey=100001".to_owned(),
+        format!("/customer?any={}", escaped(BO.email)),
+        "/customer?contactId=00000000-0000-4000-8000-000000000002".to_owned(),
+    ] {
+        let answer = get(&app, &token, &target).await;
+        assert_eq!(face(&answer), face(&nobody), "{target}");
+        let request = app
+            .request(&target)
+            .header(AUTHORIZATION, format!("Bearer {token}"))
+            .header("if-none-match", &etag);
+        assert_eq!(face(&Answer::of(request).await), face(&nobody), "{target}");
+    }
+    for body in [
+        json!({"contactId": BO.id}),
+        json!({"socialSecurityNumber": "198507099805"}),
+    ] {
+        let request = app
+            .post("")
+            .header(AUTHORIZATION, format!("Bearer {token}"))
+            .body(body.to_string());
+        let mut request = request.build().expect("a request");
+        request.headers_mut().remove("x-api-key");
+        assert_eq!(face(&app.execute(request).await), face(&nobody), "{body}");
+    }
+    assert_eq!(app.engage.total_calls(), calls);
+}
+
+#[tokio::test]
+async fn an_e_mail_claim_counts_only_where_it_is_verified() {
+    let issuer = Issuer::new();
+    let app = spawn(&issuer).await;
+    let email = |verified: Value| {
+        let claims =
+            claims(json!({"email": ALVA.email.to_uppercase(), "email_verified": verified}));
+        issuer.sign(&claims)
+    };
+    let target = format!("/customer?email={}", escaped(ALVA.email));
+    for verified in [json!(false), json!("true"), json!(1), Value::Null] {
+        let token = email(verified.clone());
+        for target in ["/customer/me", &target] {
+            let answer = get(&app, &token, target).await;
+            answer.assert_problem(404, "ContactNotFound");
+        }
+    }
+    assert_eq!(app.engage.total_calls(), 0);
+    let token = email(json!(true));
+    for target in ["/customer/me", &target] {
+        let answer = get(&app, &token, target).await;
+        answer.assert_ok();
+        assert_eq!(answer.at("/contactId"), ALVA.id);
+    }
+}
+
+#[tokio::test]
+async fn where_both_are_claimed_the_customer_found_by_e_mail_must_be_the_one_of_the_id() {
+    let issuer = Issuer::new();
+    let app = spawn(&issuer).await;
+    let both = |id: &str| {
+        let claims = json!({"contactId": id, "email": ALVA.email, "email_verified": true});
+        issuer.sign(&self::claims(claims))
+    };
+    let target = format!("/customer?email={}", escaped(ALVA.email));
+    let answer = get(&app, &both(ALVA.id), &target).await;
+    answer.assert_ok();
+    let answer = get(&app, &both(BO.id), &target).await;
+    answer.assert_problem(404, "ContactNotFound");
+    assert!(!answer.text().contains(ALVA.id));
+}
+
+/// Tokens that are signed well and claim too little, or for another.
+fn claiming_wrongly(issuer: &Issuer) -> Vec<(&'static str, String)> {
+    let id = ALVA.id;
+    let signed = |changed: Value| issuer.sign(&claims(changed));
+    let without = |claim: &str| {
+        let mut claims = of_alva();
+        claims.as_object_mut().expect("an object").remove(claim);
+        issuer.sign(&claims)
+    };
+    vec![
+        (
+            "expired",
+            signed(json!({"contactId": id, "exp": now() - 31})),
+        ),
+        (
+            "not yet",
+            signed(json!({"contactId": id, "nbf": now() + 31})),
+        ),
+        (
+            "odd end",
+            signed(json!({"contactId": id, "exp": "tomorrow"})),
+        ),
+        (
+            "odd begin",
+            signed(json!({"contactId": id, "nbf": "today"})),
+        ),
+        (
+            "another issuer",
+            signed(json!({"contactId": id, "iss": "https://evil.example"})),
+        ),
+        (
+            "another audience",
+            signed(json!({"contactId": id, "aud": "another"})),
+        ),
+        ("no end", without("exp")),
+        ("no issuer", without("iss")),
+        ("no audience", without("aud")),
+        ("no contact id", signed(json!({"contactId": "alva"}))),
+        ("an odd contact id", signed(json!({"contactId": 7}))),
+        (
+            "an odd e-mail",
+            signed(json!({"email": "alva", "email_verified": true})),
+        ),
+    ]
+}
+
+/// Tokens that nobody signed as they must be.
+fn signed_wrongly(issuer: &Issuer) -> Vec<(&'static str, String)> {
+    let good = issuer.sign(&of_alva());
+    let (head, rest) = good.split_once('.').expect("three parts");
+    let (body, signature) = rest.split_once('.').expect("three parts");
+    let stranger = Issuer::new();
+    vec![
+        ("a stranger's key", stranger.sign(&of_alva())),
+        (
+            "an unknown key id",
+            issuer.sign_with(&of_alva(), |header| header.kid = Some("x".to_owned())),
+        ),
+        (
+            "critical",
+            issuer.sign_with(&of_alva(), |header| {
+                header.crit = Some(vec!["exp".to_owned()]);
+            }),
+        ),
+        ("no signature", format!("{head}.{body}.")),
+        (
+            "none",
+            format!("{}.{body}.", Issuer::header(&json!({"alg": "none"}))),
+        ),
+        (
+            "None",
+            format!(
+                "{}.{body}.{signature}",
+                Issuer::header(&json!({"alg": "None"}))
+            ),
+        ),
+        (
+            "the public key as a secret",
+            issuer.sign_with_public_key_as_secret(&of_alva()),
+        ),
+        (
+            "another algorithm",
+            format!(
+                "{}.{body}.{signature}",
+                Issuer::header(&json!({"alg": "ES384", "kid": "one"}))
+            ),
+        ),
+        (
+            "changed",
+            format!(
+                "{head}.{}.{signature}",
+                Issuer::header(&claims(json!({"contactId": BO.id})))
+            ),
+        ),
+        ("two parts", format!("{head}.{body}")),
+        ("no token", String::new()),
+        ("nonsense", "abc".to_owned()),
+        ("too long", format!("{good}{}", "A".repeat(8 * 1024))),
+    ]
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_perfect_is_a_401_without_a_word_of_why() {
+    let issuer = Issuer::new();
+    let app = spawn(&issuer).await;
+    let good = issuer.sign(&of_alva());
+    let mut bad = claiming_wrongly(&issuer);
+    bad.extend(signed_wrongly(&issuer));
+    for (what, token) in bad {
+        let answer = get(&app, &token, "/customer/me").await;
+        assert_eq!(answer.status, 401, "{what}: {}", answer.text());
+        answer.assert_problem(401, "Unauthorized");
+        assert!(
+            answer.header("www-authenticate").starts_with("Bearer "),
+            "{what}"
+        );
+    }
+    for value in [format!("Basic {good}"), good.clone(), "Bearer".to_owned()] {
+        let request = app.request("/customer/me").header(AUTHORIZATION, value);
+        Answer::of(request)
+            .await
+            .assert_problem(401, "Unauthorized");
+    }
+    assert_eq!(app.engage.total_calls(), 0);
+    get(&app, &good, "/customer/me").await.assert_ok();
+}
+
+#[tokio::test]
+async fn clocks_may_differ_by_the_leeway_and_an_audience_may_stand_among_others() {
+    let issuer = Issuer::new();
+    let app = spawn(&issuer).await;
+    for own in [
+        json!({"exp": now() - 29}),
+        json!({"nbf": now() + 29}),
+        json!({"aud": ["another", AUDIENCE]}),
+        json!({"exp": 1_795_435_200.5}),
+        json!({"scope": ["customer:read:self"]}),
+    ] {
+        let mut all = claims(own.clone());
+        all["contactId"] = json!(ALVA.id);
+        let answer = get(&app, &issuer.sign(&all), "/customer/me").await;
+        assert_eq!(answer.status, 200, "{own}");
+    }
+    let token = issuer.sign(&of_alva());
+    app.advance(Duration::from_secs(640));
+    let answer = get(&app, &token, "/customer/me").await;
+    answer.assert_problem(401, "Unauthorized");
+}
+
+#[tokio::test]
+async fn scopes_of_the_token_decide_and_no_token_sees_the_full_view() {
+    let issuer = Issuer::new();
+    let app = spawn(&issuer).await;
+    let with = |scope: &str| issuer.sign(&claims(json!({"contactId": ALVA.id, "scope": scope})));
+    for scope in ["", "openid", "customer:read", "customer:read:selfish"] {
+        let answer = get(&app, &with(scope), "/customer/me").await;
+        answer.assert_problem(403, "Forbidden");
+    }
+    let plain = with("customer:read:self");
+    for query in ["view=full", "fresh=points", "fresh=all"] {
+        let answer = get(&app, &plain, &format!("/customer/me?{query}")).await;
+        answer.assert_problem(403, "Forbidden");
+    }
+    let everything = with("customer:read:self customer:fresh customer:read:full customer:read");
+    let answer = get(&app, &everything, "/customer/me?view=full").await;
+    answer.assert_problem(403, "Forbidden");
+    let answer = get(&app, &everything, "/customer/me?fresh=points").await;
+    answer.assert_ok();
+    assert_eq!(app.engage.calls(Endpoint::PointAccounts), 1);
+}
+
+#[tokio::test]
+async fn a_key_beside_a_token_takes_nothing_from_either_ones_limits() {
+    let issuer = Issuer::new();
+    let app = spawn(&issuer).await;
+    let fresh = claims(json!({
+        "contactId": ALVA.id, "scope": "customer:read:self customer:fresh",
+    }));
+    let token = issuer.sign(&fresh);
+    let ask = |key: &'static str, target: String| {
+        let request = app
+            .request(&target)
+            .header(AUTHORIZATION, format!("Bearer {token}"))
+            .header("x-api-key", key);
+        Answer::of(request)
+    };
+    let own = format!("/customer?contactId={}", ALVA.id);
+    let other = format!("/customer?contactId={}", BO.id);
+    // The till may do everything, but not on this shopper's behalf.
+    ask(TILL, own.clone()).await.assert_ok();
+    ask(TILL, other)
+        .await
+        .assert_problem(404, "ContactNotFound");
+    ask(TILL, format!("{own}&view=full"))
+        .await
+        .assert_problem(403, "Forbidden");
+    ask(SHOP, format!("{own}&fresh=points")).await.assert_ok();
+    // The reader may not ask fresh, whatever the shopper may.
+    ask(READER, format!("{own}&fresh=points"))
+        .await
+        .assert_problem(403, "Forbidden");
+    ask("wrong", own).await.assert_problem(401, "Unauthorized");
+}
+
+#[tokio::test]
+async fn the_path_for_shoppers_needs_a_token_and_takes_no_identifier() {
+    let issuer = Issuer::new();
+    let app = spawn(&issuer).await;
+    let request = app.request("/customer/me").header("x-api-key", TILL);
+    Answer::of(request).await.assert_problem(403, "Forbidden");
+    Answer::of(app.request("/customer/me"))
+        .await
+        .assert_problem(401, "Unauthorized");
+    let token = issuer.sign(&of_alva());
+    let target = format!("/customer/me?contactId={}", ALVA.id);
+    let answer = get(&app, &token, &target).await;
+    answer.assert_problem(400, "InvalidParameter");
+    assert_eq!(app.engage.total_calls(), 0);
+}
+
+#[tokio::test]
+async fn each_shopper_has_a_rate_of_its_own() {
+    let issuer = Issuer::new();
+    let app = with(&issuer, |jwt| jwt.requests_per_second = Some(2)).await;
+    let alva = issuer.sign(&of_alva());
+    let bo = issuer.sign(&claims(json!({"contactId": BO.id})));
+    for _ in 0..2 {
+        get(&app, &alva, "/customer/me").await.assert_ok();
+    }
+    let refused = get(&app, &alva, "/customer/me").await;
+    refused.assert_problem(429, "RateLimited");
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(refused.header("ratelimit"), "\"requests\";r=0;t=1");
+    assert_eq!(refused.header("ratelimit-policy"), "\"requests\";q=2;w=1");
+    // Another token of the same shopper does not help; another shopper is not hindered.
+    let another = issuer.sign(&claims(json!({"contactId": ALVA.id, "jti": "another"})));
+    get(&app, &another, "/customer/me")
+        .await
+        .assert_problem(429, "RateLimited");
+    get(&app, &bo, "/customer/me").await.assert_ok();
+    app.advance(Duration::from_secs(1));
+    get(&app, &alva, "/customer/me").await.assert_ok();
+}
+
+#[tokio::test]
+async fn new_keys_of_the_issuer_are_found_and_old_ones_end() {
+    let issuer = Issuer::new();
+    let app = spawn(&issuer).await;
+    let old = issuer.sign(&of_alva());
+    get(&app, &old, "/customer/me").await.assert_ok();
+    let rotated = issuer.rotate();
+    let new = rotated.sign(&of_alva());
+    // The source is asked at most once a minute.
+    get(&app, &new, "/customer/me")
+        .await
+        .assert_problem(401, "Unauthorized");
+    app.advance(Duration::from_secs(60));
+    get(&app, &new, "/customer/me").await.assert_ok();
+    get(&app, &old, "/customer/me")
+        .await
+        .assert_problem(401, "Unauthorized");
+    // Keys outlive a source that fails.
+    rotated.break_jwks();
+    app.advance(Duration::from_secs(120));
+    get(&app, &old, "/customer/me")
+        .await
+        .assert_problem(401, "Unauthorized");
+    get(&app, &new, "/customer/me").await.assert_ok();
+}
+
+#[tokio::test]
+async fn keys_come_from_a_url_which_is_asked_once_however_many_ask() {
+    let issuer = Issuer::new();
+    let server = issuer.serve().await;
+    let url = server.url();
+    let app = with(&issuer, |jwt| {
+        jwt.jwks_file = None;
+        jwt.jwks_url = Some(url);
+    })
+    .await;
+    let token = issuer.sign(&of_alva());
+    let unknown = issuer.sign_with(&of_alva(), |header| header.kid = Some("x".to_owned()));
+    for _ in 0..20 {
+        let (good, bad) = tokio::join!(
+            get(&app, &token, "/customer/me"),
+            get(&app, &unknown, "/customer/me")
+        );
+        good.assert_ok();
+        bad.assert_problem(401, "Unauthorized");
+    }
+    assert_eq!(server.requests(), 1);
+}

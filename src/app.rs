@@ -5,6 +5,7 @@ mod metrics;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use ::http::HeaderValue;
 use anyhow::Context;
 use jiff::tz::TimeZone;
 use secrecy::ExposeSecret;
@@ -98,7 +99,7 @@ impl App {
         };
         Ok(Self {
             listener: bind("server.listen", config.server.listen, limits(config)).await?,
-            door: FrontDoor::new(state, clock.clone()),
+            door: FrontDoor::new(state, &cors_origins(config)?, clock.clone()),
             operations: (
                 bind(
                     "operations.listen",
@@ -208,6 +209,13 @@ fn bounds(config: &Config) -> Bounds {
         // may wait for its turn.
         longest_flight: (config.engage.timeout + Duration::from_secs(2)) * 20,
     }
+}
+
+fn cors_origins(config: &Config) -> Result<Vec<HeaderValue>, anyhow::Error> {
+    let origins = config.server.cors_origins.iter();
+    origins
+        .map(|origin| HeaderValue::from_str(origin).context("server.cors_origins"))
+        .collect()
 }
 
 fn view_rules(config: &Config, phone_region: phonenumber::country::Id) -> Rules {

@@ -69,6 +69,8 @@ pub struct Server {
     pub shutdown_grace: Duration,
     /// Whether a national id may be given in a URL.
     pub allow_national_id_in_url: bool,
+    /// The pages (scheme, host, port) whose scripts may ask with a shopper's token.
+    pub cors_origins: Vec<String>,
 }
 
 /// The operations listener: for the people and machines that run the service, never for its callers.

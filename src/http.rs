@@ -1,6 +1,6 @@
 //! The front door: the whole route table, and what every request gets whatever its route.
 //!
-//! There is no stack of layers. What each request needs is done in one pass by [`FrontDoor::answer`]:
+//! There is no stack of layers, but one for scripts of other pages, where such are configured. What each request needs is done in one pass by [`FrontDoor::answer`]:
 //! framing checked, request id found, panics caught, and the headers that no answer may lack set with
 //! values prepared beforehand.
 
@@ -23,6 +23,7 @@ use axum::{Router, body::Body, extract::FromRef, routing::get, routing::post};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
+use tower_http::cors::CorsLayer;
 use tower_service::Service;
 
 pub use self::{
@@ -58,8 +59,8 @@ const ROUTES: [(&str, &str); 5] = [
     ("/readyz", "GET, HEAD"),
 ];
 
-fn router(state: AppState) -> Router {
-    Router::new()
+fn router(state: AppState, cors_origins: &[HeaderValue]) -> Router {
+    let router = Router::new()
         .route("/customer", get(customer::by_query))
         .route("/customer/lookup", post(customer::by_body))
         .route("/customer/me", get(customer::own))
@@ -67,7 +68,29 @@ fn router(state: AppState) -> Router {
         .route("/readyz", get(probe::ready))
         .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(error::path_not_found)
-        .with_state(state)
+        .with_state(state);
+    if cors_origins.is_empty() {
+        router
+    } else {
+        router.layer(cors(cors_origins))
+    }
+}
+
+/// What scripts of those pages may send and read: a shopper's token, never a client's key, and no
+/// credential that the browser adds by itself.
+fn cors(origins: &[HeaderValue]) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(origins.to_vec())
+        .allow_methods([Method::GET, Method::HEAD, Method::POST])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CACHE_CONTROL,
+            header::CONTENT_TYPE,
+            header::IF_NONE_MATCH,
+            REQUEST_ID,
+        ])
+        .expose_headers([header::AGE, header::ETAG, header::RETRY_AFTER, REQUEST_ID])
+        .max_age(PREFLIGHT_LIFETIME)
 }
 
 /// Paths and their methods.
@@ -84,6 +107,7 @@ fn allowed_methods(routes: &Routes, path: &str) -> Option<&'static str> {
 pub struct FrontDoor {
     router: Router,
     routes: &'static Routes,
+    varies_by_origin: bool,
     clock: Clock,
 }
 
@@ -114,6 +138,13 @@ impl RequestId {
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// How long a browser may remember what a page may send.
+const PREFLIGHT_LIFETIME: Duration = Duration::from_secs(600);
+
+/// Where answers differ by the page that asks.
+const VARY_BY_ORIGIN: HeaderValue =
+    HeaderValue::from_static("Accept-Encoding, Authorization, X-Api-Key, Origin");
+
 /// On every answer, errors too: no cache in front of us may ever keep a customer.
 const ALWAYS: [(HeaderName, HeaderValue); 5] = [
     (
@@ -139,11 +170,12 @@ const ALWAYS: [(HeaderName, HeaderValue); 5] = [
 ];
 
 impl FrontDoor {
-    /// The door for callers.
-    pub fn new(state: AppState, clock: Clock) -> Self {
+    /// The door for callers, and for scripts of the pages of these origins.
+    pub fn new(state: AppState, cors_origins: &[HeaderValue], clock: Clock) -> Self {
         Self {
-            router: router(state),
+            router: router(state, cors_origins),
             routes: &ROUTES,
+            varies_by_origin: !cors_origins.is_empty(),
             clock,
         }
     }
@@ -153,6 +185,7 @@ impl FrontDoor {
         Self {
             router: operations::router(state),
             routes: &operations::ROUTES,
+            varies_by_origin: false,
             clock,
         }
     }
@@ -178,6 +211,9 @@ impl FrontDoor {
         headers.reserve(8);
         for (name, value) in ALWAYS {
             headers.insert(name, value);
+        }
+        if self.varies_by_origin {
+            headers.insert(header::VARY, VARY_BY_ORIGIN);
         }
         headers.insert(REQUEST_ID, request_id.0.clone());
         let took = self.clock.now().tick.since(began);

@@ -57,7 +57,8 @@ pub fn read(
 }
 
 /// The lists among the keys: in the environment their items are separated by commas.
-const LISTS: [(&str, &str); 3] = [
+const LISTS: [(&str, &str); 4] = [
+    ("BFF_SERVER__CORS_ORIGINS", "server.cors_origins"),
     ("BFF_AUTH__JWT__ALGORITHMS", "auth.jwt.algorithms"),
     (
         "BFF_VIEWS__STOREFRONT__ATTRIBUTES",

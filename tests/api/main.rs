@@ -6,6 +6,7 @@ mod cache_control;
 mod callers;
 mod coalescing;
 mod connections;
+mod cors;
 mod engage_errors;
 mod errors;
 mod fresh;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engage_bff::config::{Jwt, JwtAlgorithm};
+use engage_bff::config::{Config, Jwt, JwtAlgorithm};
 use engage_simulator::{
     Endpoint,
     people::{ALVA, BO},
@@ -15,9 +15,9 @@ use crate::{
     issuer::{AUDIENCE, ISSUER, Issuer},
 };
 
-/// A service that takes the issuer's tokens.
-async fn with(issuer: &Issuer, change: impl FnOnce(&mut Jwt)) -> TestApp {
-    let mut jwt = Jwt {
+/// What takes the issuer's tokens.
+fn jwt(issuer: &Issuer) -> Jwt {
+    Jwt {
         issuer: ISSUER.to_owned(),
         audience: AUDIENCE.to_owned(),
         algorithms: vec![JwtAlgorithm::Es256],
@@ -29,9 +29,23 @@ async fn with(issuer: &Issuer, change: impl FnOnce(&mut Jwt)) -> TestApp {
         scope_claim: Some("scope".to_owned()),
         leeway: Duration::from_secs(30),
         requests_per_second: None,
-    };
-    change(&mut jwt);
-    TestApp::with(|config| config.auth.jwt = Some(jwt)).await
+    }
+}
+
+/// A service that takes the issuer's tokens, with a changed configuration.
+pub(crate) async fn with_config(issuer: &Issuer, change: impl FnOnce(&mut Config)) -> TestApp {
+    TestApp::with(|config| {
+        config.auth.jwt = Some(jwt(issuer));
+        change(config);
+    })
+    .await
+}
+
+async fn with(issuer: &Issuer, change: impl FnOnce(&mut Jwt)) -> TestApp {
+    with_config(issuer, |config| {
+        change(config.auth.jwt.as_mut().expect("it was set"));
+    })
+    .await
 }
 
 async fn spawn(issuer: &Issuer) -> TestApp {
@@ -55,7 +69,7 @@ fn claims(own: Value) -> Value {
     claims
 }
 
-fn of_alva() -> Value {
+pub(crate) fn of_alva() -> Value {
     claims(json!({"contactId": ALVA.id}))
 }
 

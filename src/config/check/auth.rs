@@ -61,7 +61,37 @@ impl Config {
         if let Some(jwt) = &auth.jwt {
             check_jwt(jwt, mistakes);
         }
+        self.check_origins(mistakes);
     }
+}
+
+impl Config {
+    fn check_origins(&self, mistakes: &mut Mistakes) {
+        let key = "server.cors_origins";
+        let origins = &self.server.cors_origins;
+        if origins.iter().any(|origin| !is_origin(origin)) {
+            mistakes.add(
+                key,
+                "holds what is not an origin",
+                "give scheme and host of each page, such as \"https://shop.example.com\"; \"*\" is none",
+            );
+        }
+        if !origins.is_empty() && (self.auth.jwt.is_none() || self.auth.allow_anonymous) {
+            mistakes.add(
+                key,
+                "lets pages ask without a shopper's token",
+                "configure auth.jwt and switch auth.allow_anonymous off",
+            );
+        }
+    }
+}
+
+/// An origin as browsers write it (RFC 6454): scheme, host and perhaps a port, no more.
+fn is_origin(text: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(text) else {
+        return false;
+    };
+    is_https_or_loopback(text) && url.origin().ascii_serialization() == text
 }
 
 fn check_jwt(jwt: &Jwt, mistakes: &mut Mistakes) {

@@ -1,0 +1,97 @@
+//! Scripts of other pages: none may read anything, unless the page is listed; and then only with a
+//! shopper's token.
+
+use http::header::AUTHORIZATION;
+use reqwest::Method;
+
+use crate::{
+    harness::{Answer, TILL, TestApp},
+    issuer::Issuer,
+    tokens::{of_alva, with_config},
+};
+
+const PAGE: &str = "https://shop.example.com";
+
+async fn preflight(app: &TestApp, origin: &str, headers: &str) -> Answer {
+    let request = app
+        .request("/customer/me")
+        .header("origin", origin)
+        .header("access-control-request-method", "GET")
+        .header("access-control-request-headers", headers);
+    let mut request = request.build().expect("a request");
+    *request.method_mut() = Method::OPTIONS;
+    app.execute(request).await
+}
+
+#[tokio::test]
+async fn by_default_no_page_is_told_anything() {
+    let app = TestApp::spawn().await;
+    let request = app
+        .customer(TILL, "email=alva.testsson%40example.com")
+        .header("origin", PAGE);
+    let answer = Answer::of(request).await;
+    answer.assert_ok();
+    let preflight = preflight(&app, PAGE, "authorization").await;
+    for answer in [answer, preflight] {
+        let of_cors = |name: &&reqwest::header::HeaderName| name.as_str().starts_with("access-");
+        assert_eq!(answer.headers.keys().find(of_cors), None);
+    }
+}
+
+#[tokio::test]
+async fn a_listed_page_may_ask_with_a_token_and_no_other_page_may() {
+    let issuer = Issuer::new();
+    let app = with_config(&issuer, |config| {
+        config.server.cors_origins = vec![PAGE.to_owned()];
+    })
+    .await;
+    let token = issuer.sign(&of_alva());
+    let ask = |origin: &'static str| {
+        let request = app
+            .request("/customer/me")
+            .header("origin", origin)
+            .header(AUTHORIZATION, format!("Bearer {token}"));
+        Answer::of(request)
+    };
+    let answer = ask(PAGE).await;
+    answer.assert_ok();
+    assert_eq!(answer.header("access-control-allow-origin"), PAGE);
+    assert_eq!(answer.header("access-control-allow-credentials"), "");
+    assert!(answer.header("vary").ends_with(", Origin"));
+    for other in [
+        "https://evil.example",
+        "https://shop.example.com.evil.example",
+        "http://shop.example.com",
+        "https://shop.example.com:8443",
+        "null",
+    ] {
+        let answer = ask(other).await;
+        assert_eq!(answer.header("access-control-allow-origin"), "", "{other}");
+        let preflight = preflight(&app, other, "authorization").await;
+        assert_eq!(
+            preflight.header("access-control-allow-origin"),
+            "",
+            "{other}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_listed_page_may_never_send_a_clients_key() {
+    let issuer = Issuer::new();
+    let app = with_config(&issuer, |config| {
+        config.server.cors_origins = vec![PAGE.to_owned()];
+    })
+    .await;
+    let preflight = preflight(&app, PAGE, "authorization,x-api-key").await;
+    assert_eq!(preflight.header("access-control-allow-origin"), PAGE);
+    let allowed = preflight
+        .header("access-control-allow-headers")
+        .to_lowercase();
+    assert!(
+        allowed.contains("authorization") && !allowed.contains("x-api-key"),
+        "{allowed}"
+    );
+    assert_eq!(preflight.header("cache-control"), "private, no-store");
+    assert_eq!(app.engage.total_calls(), 0);
+}

@@ -140,6 +140,12 @@ impl Issuer {
     }
 }
 
+impl Drop for Issuer {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.jwks_file);
+    }
+}
+
 /// The issuer's keys over HTTP.
 pub(crate) struct JwksServer {
     url: String,

@@ -295,3 +295,30 @@ fn every_relative_link_of_every_document_leads_somewhere() {
     assert!(followed > 10, "no links were found");
     assert!(broken.is_empty(), "{broken:#?}");
 }
+
+/// The Rust files of a folder and of those in it.
+fn sources(folder: PathBuf, found: &mut String) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push_str(&read(&path));
+        }
+    }
+}
+
+#[test]
+fn every_test_that_the_security_page_names_is_there() {
+    let mut code = String::new();
+    for folder in ["tests", "src"] {
+        sources(root().join(folder), &mut code);
+    }
+    let page = read(&root().join("docs/SECURITY.md"));
+    let is_test = |word: &&str| word.matches('_').count() >= 4 && !word.contains([' ', '.', '/']);
+    let named: Vec<_> = page.split('`').skip(1).step_by(2).filter(is_test).collect();
+    assert!(named.len() > 10, "{named:?}");
+    for name in named {
+        assert!(code.contains(&format!("fn {name}(")), "no test {name}");
+    }
+}

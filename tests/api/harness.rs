@@ -30,6 +30,8 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::marks::assert_holds_none;
+
 /// The key of the client that may do everything and ask by everything; its view is `full`.
 pub(crate) const TILL: &str = "test-till-key";
 /// The key of a shop's backend: `customer:read` and `customer:fresh`, the default identifiers, view
@@ -249,6 +251,7 @@ impl Drop for TestApp {
         if !std::thread::panicking() {
             let unexpected = self.engage.unexpected();
             assert!(unexpected.is_empty(), "Engage was asked for {unexpected:?}");
+            assert_holds_none("the log", &logs());
         }
     }
 }
@@ -273,11 +276,20 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) async fn of(request: RequestBuilder) -> Self {
         let response = request.send().await.expect("an answer");
-        Self {
+        let answer = Self {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
             body: response.bytes().await.expect("a whole body").to_vec(),
+        };
+        if answer.status >= 400 {
+            let told = format!(
+                "{} {:?}",
+                String::from_utf8_lossy(&answer.body),
+                answer.headers
+            );
+            assert_holds_none("a refusal", &told);
         }
+        answer
     }
 
     pub(crate) fn text(&self) -> &str {

@@ -15,6 +15,7 @@ mod harness;
 mod identifiers;
 mod invalidation;
 mod issuer;
+mod marks;
 mod names;
 mod negatives;
 mod offers;

@@ -239,16 +239,13 @@ impl EngageClient {
         query: &[(&str, &str)],
         read: impl Fn(&[u8]) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        permit.earn_credit();
         let first = self.attempt(permit, path, query, &read).await;
         let may_pass = first.as_ref().is_err_and(Error::may_pass);
-        let Some(wait) = may_pass.then(|| permit.retry_after()).flatten() else {
-            return first;
-        };
-        self.clock.sleep_until(self.clock.now().tick + wait).await;
-        if permit.another().await.is_err() {
-            return first;
+        if may_pass && permit.may_retry().await {
+            return self.attempt(permit, path, query, &read).await;
         }
-        self.attempt(permit, path, query, &read).await
+        first
     }
 
     async fn attempt<T>(

@@ -136,26 +136,45 @@ impl Permit {
 
     /// Notes that a call begins.
     pub(super) fn begin(&self) -> Attempt<'_> {
-        let begun = self.shared.clock.now().tick;
-        let mut state = self.shared.state();
-        state.retry_credit = (state.retry_credit + 1).min(CALLS_PER_RETRY * MAX_RETRIES);
         Attempt {
             permit: self,
-            begun,
+            begun: self.shared.clock.now().tick,
             is_slow: false,
         }
     }
 
-    /// How long to wait before the call may be tried once more; `None` where it may not.
-    pub(super) fn retry_after(&self) -> Option<Duration> {
+    /// Notes a call that is no retry: some of them pay for one.
+    pub(super) fn earn_credit(&self) {
         let mut state = self.shared.state();
-        let is_closed = state.breakers[self.group as usize].state() == BreakerState::Closed;
-        if !is_closed || state.retry_credit < CALLS_PER_RETRY {
-            return None;
+        state.retry_credit = (state.retry_credit + 1).min(CALLS_PER_RETRY * MAX_RETRIES);
+    }
+
+    /// Waits until the call may be tried once more, and says whether it may.
+    pub(super) async fn may_retry(&self) -> bool {
+        if !self.is_closed() || !self.spend_credit() {
+            return false;
         }
-        state.retry_credit -= CALLS_PER_RETRY;
-        self.shared.traffic.retried(self.group);
-        Some(Duration::from_millis(fastrand::u64(RETRY_AFTER)))
+        let clock = &self.shared.clock;
+        let wait = Duration::from_millis(fastrand::u64(RETRY_AFTER));
+        clock.sleep_until(clock.now().tick + wait).await;
+        // The breaker may have opened while this waited.
+        let may = self.is_closed() && self.another().await.is_ok() && self.is_closed();
+        if may {
+            self.shared.traffic.retried(self.group);
+        }
+        may
+    }
+
+    fn is_closed(&self) -> bool {
+        let state = self.shared.state();
+        state.breakers[self.group as usize].state() == BreakerState::Closed
+    }
+
+    fn spend_credit(&self) -> bool {
+        let mut state = self.shared.state();
+        let left = state.retry_credit.checked_sub(CALLS_PER_RETRY);
+        state.retry_credit = left.unwrap_or(state.retry_credit);
+        left.is_some()
     }
 
     fn probes(&self) -> MutexGuard<'_, bool> {
@@ -205,17 +224,22 @@ impl Attempt<'_> {
                 retry_after: Some(pause),
             });
         }
+        if let Some(Error::Failed {
+            status,
+            retry_after: Some(wait),
+        }) = error
+        {
+            *self.permit.probes() = false;
+            let pause = shared.pause(self.permit.group, *wait);
+            return Err(Error::Failed {
+                status: *status,
+                retry_after: Some(pause),
+            });
+        }
         if let Some(mark) = mark(error)
             && !self.is_slow
         {
             self.record(mark);
-        }
-        if let Some(Error::Failed {
-            retry_after: Some(wait),
-            ..
-        }) = error
-        {
-            shared.trip(self.permit.group, *wait);
         }
         outcome
     }

@@ -98,6 +98,8 @@ impl Pools {
             .dns_resolver(self.resolver.clone())
             // The key would go along to wherever a redirect or a proxy points.
             .redirect(Policy::none())
+            // What is tried again is decided and counted by admission.
+            .retry(reqwest::retry::never())
             .no_proxy()
             .referer(false)
             .tls_certs_only(self.roots.clone())
@@ -182,14 +184,16 @@ impl Transport {
         Err(failure(status, code, retry_after))
     }
 
-    /// Seconds or a date (RFC 9110, 10.2.3).
+    /// Seconds or a date (RFC 9110, 10.2.3); "now" says nothing.
     fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {
         let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-        if let Ok(seconds) = text.parse() {
-            return Some(Duration::from_secs(seconds));
-        }
-        let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-        Duration::try_from(date.duration_since(self.clock.now().wall)).ok()
+        let wait = if let Ok(seconds) = text.parse() {
+            Duration::from_secs(seconds)
+        } else {
+            let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+            Duration::try_from(date.duration_since(self.clock.now().wall)).ok()?
+        };
+        (!wait.is_zero()).then_some(wait)
     }
 }
 
@@ -211,6 +215,9 @@ fn unreachable(error: &reqwest::Error) -> Error {
     if error.is_timeout() {
         return Error::Timeout;
     }
+    if is_about_http(error) {
+        return Error::invalid("head");
+    }
     let what = if error.is_connect() && is_about_tls(error) {
         SECURING
     } else if error.is_connect() {
@@ -225,15 +232,29 @@ fn unreachable(error: &reqwest::Error) -> Error {
 
 /// rustls tells its failures as invalid data.
 fn is_about_tls(error: &reqwest::Error) -> bool {
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-        if kind == Some(io::ErrorKind::InvalidData) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    causes(error).any(|cause| {
+        let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        kind == Some(io::ErrorKind::InvalidData)
+    })
+}
+
+/// An answer came whose head is no HTTP: asking once more would not make it any.
+fn is_about_http(error: &reqwest::Error) -> bool {
+    error.is_request()
+        && causes(error).any(|cause| {
+            let error = cause.downcast_ref::<hyper::Error>();
+            error.is_some_and(hyper::Error::is_parse)
+        })
+}
+
+/// What led to the error. An I/O error that wraps another names the other's cause as its own, and so
+/// leaves the other out: it is looked into instead.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    let first = std::error::Error::source(error);
+    std::iter::successors(first, |error| match error.downcast_ref::<io::Error>() {
+        Some(error) => Some(error.get_ref()? as _),
+        None => error.source(),
+    })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -135,6 +135,10 @@ impl From<customer::Error> for ApiError {
             E::Unauthorized => Self::new(Code::UpstreamUnauthorized),
             E::Forbidden => Self::new(Code::UpstreamForbidden),
             E::InvalidSystemConfiguration => Self::new(Code::InvalidSystemConfiguration),
+            E::Failed {
+                retry_after: Some(retry_after),
+                ..
+            } => Self::new(Code::UpstreamUnavailable).retry_after(retry_after),
             E::Failed { .. } | E::Unreachable { .. } => Self::new(Code::UpstreamFailed),
             E::Invalid { .. } => Self::new(Code::UpstreamInvalid),
             E::RateLimited { retry_after } => Self::new(Code::UpstreamUnavailable)

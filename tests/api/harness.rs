@@ -167,7 +167,12 @@ impl TestApp {
 
     /// A `GET /customer` by the till, under way in a task of its own: aborting it hangs up.
     pub(crate) fn ask(&self, query: &str) -> JoinHandle<Answer> {
-        tokio::spawn(Answer::of(self.customer(TILL, query)))
+        self.ask_as(TILL, query)
+    }
+
+    /// The same by the client with that key.
+    pub(crate) fn ask_as(&self, key: &str, query: &str) -> JoinHandle<Answer> {
+        tokio::spawn(Answer::of(self.customer(key, query)))
     }
 
     /// Asks until the answer is as wanted: for what comes in the background. Fails after ten seconds.

@@ -1,5 +1,6 @@
 //! The service through its front door: real HTTP, a stateful pretend Engage, a clock that tests move.
 
+mod admission;
 mod answer;
 mod bounds;
 mod cache_control;
@@ -9,6 +10,7 @@ mod connections;
 mod cors;
 mod engage_errors;
 mod errors;
+mod faults;
 mod fresh;
 mod freshness;
 mod harness;
@@ -26,6 +28,7 @@ mod refill;
 mod shape;
 mod smoke;
 mod stale_if_error;
+mod tls;
 mod tokens;
 mod validators;
 mod versions;

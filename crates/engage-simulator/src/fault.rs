@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use bytes::Bytes;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -44,6 +45,10 @@ pub enum Fault {
     Body(String),
     /// The right kind of answer, but about the contact with this id.
     WrongContact(String),
+    /// These bytes on the wire, head and all, then the end of the connection: for answers that no
+    /// honest server gives. In JSON a text.
+    #[serde(deserialize_with = "text")]
+    Raw(Bytes),
 }
 
 /// How a call ends on the wire.
@@ -54,6 +59,8 @@ pub(crate) enum Ending {
     Half(Answer),
     /// A reset without a byte.
     Nothing,
+    /// These bytes, then the end of the connection.
+    Raw(Bytes),
     /// Neither answer nor end.
     Never,
 }
@@ -65,6 +72,7 @@ impl Fault {
             Self::Hang => return Ending::Never,
             Self::ResetBeforeBody => return Ending::Nothing,
             Self::ResetMidBody => return Ending::Half(answer),
+            Self::Raw(bytes) => return Ending::Raw(bytes.clone()),
             Self::TruncatedJson => {
                 let half = answer.body.floor_char_boundary(answer.body.len() / 2);
                 answer.body.truncate(half);
@@ -204,6 +212,10 @@ impl Weather {
         let latency = own.or_else(|| self.latencies.get(&Endpoint::All));
         latency.copied().unwrap_or(Latency::None).draw()
     }
+}
+
+fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+    String::deserialize(from).map(Bytes::from)
 }
 
 fn milliseconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {

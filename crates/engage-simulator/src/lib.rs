@@ -71,7 +71,8 @@
 //!
 //! Faults: `"hang"`, `"resetBeforeBody"`, `"resetMidBody"`, `"truncatedJson"`, `"html502"`,
 //! `"htmlOk200"`, `"wrongContentType"`, `"empty200"`, `{"tooMany":{"retryAfter":"5"}}`,
-//! `{"status":[503,"busy"]}`, `{"delay":250}`, `{"body":"{}"}`, `{"wrongContact":"id"}`.
+//! `{"status":[503,"busy"]}`, `{"delay":250}`, `{"body":"{}"}`, `{"wrongContact":"id"}`,
+//! `{"raw":"HTTP/1.1 503 Busy\r\nretry-after: 3\r\ncontent-length: 0\r\n\r\n"}`.
 
 // The map, in reading order. First what a test holds in its hand.
 mod simulator;

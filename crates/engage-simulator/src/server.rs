@@ -5,13 +5,14 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use axum::{Extension, Router};
+use bytes::{Buf, Bytes};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -74,16 +75,35 @@ async fn connection(stream: TcpStream, router: Router) {
 
 /// Cuts the connection that it belongs to.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Scissors(Arc<AtomicBool>);
+pub(crate) struct Scissors(Arc<Cut>);
+
+#[derive(Debug, Default)]
+struct Cut {
+    is_cut: AtomicBool,
+    /// What is still to be sent in place of the answer, before the connection ends.
+    instead: Mutex<Option<Bytes>>,
+}
 
 impl Scissors {
     /// From now on nothing is sent any more; the peer sees a reset.
     pub(crate) fn cut(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.0.is_cut.store(true, Ordering::SeqCst);
+    }
+
+    /// The answer that is about to be sent is replaced by these bytes; then the connection ends.
+    pub(crate) fn send_instead(&self, bytes: Bytes) {
+        *self.instead() = Some(bytes);
+    }
+
+    fn instead(&self) -> MutexGuard<'_, Option<Bytes>> {
+        self.0
+            .instead
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_cut(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.is_cut.load(Ordering::SeqCst)
     }
 
     fn check(&self) -> io::Result<()> {
@@ -127,7 +147,16 @@ impl AsyncWrite for Line {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.scissors.check()?;
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let Line { stream, scissors } = &mut *self;
+        let mut instead = scissors.instead();
+        let Some(instead) = &mut *instead else {
+            return Pin::new(stream).poll_write(context, bytes);
+        };
+        while !instead.is_empty() {
+            let sent = ready!(Pin::new(&mut *stream).poll_write(context, instead))?;
+            instead.advance(sent);
+        }
+        Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

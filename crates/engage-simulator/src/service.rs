@@ -99,6 +99,11 @@ async fn send(ending: Ending, running: RunningCall, scissors: Scissors) -> Respo
             // Never sent: the line is cut.
             Response::default()
         }
+        Ending::Raw(bytes) => {
+            scissors.send_instead(bytes);
+            // Never sent: the bytes are.
+            Response::default()
+        }
         Ending::Never => std::future::pending().await,
     }
 }

@@ -114,10 +114,10 @@ impl Breaker {
                 self.position = Position::Closed;
                 false
             }
-            (Position::Probing(_), _) if is_probe => self.trip(now, MAX_PAUSE),
+            (Position::Probing(_), _) if is_probe => self.trip(now),
             (Position::Closed, _) => {
                 self.ended.push_back((now, mark));
-                self.is_mostly_failing(now) && self.trip(now, MAX_PAUSE)
+                self.is_mostly_failing(now) && self.trip(now)
             }
             // Calls from before it opened say nothing new.
             (Position::Open(_) | Position::Probing(_), _) => false,
@@ -131,10 +131,22 @@ impl Breaker {
         }
     }
 
-    /// Refuses calls for as long as that, five seconds at most.
-    pub(super) fn trip(&mut self, now: Tick, pause: Duration) -> bool {
+    /// Refuses calls for as long as Engage said itself, five seconds at most, and never for less than
+    /// it did anyway; whether that opened it.
+    pub(super) fn pause(&mut self, now: Tick, said: Duration) -> bool {
+        let until = now + said.min(MAX_PAUSE);
+        let (until, opens) = match self.position {
+            Position::Open(held) if held > now => (until.max(held), false),
+            _ => (until, true),
+        };
+        self.ended.clear();
+        self.position = Position::Open(until);
+        opens
+    }
+
+    fn trip(&mut self, now: Tick) -> bool {
         // A little shorter, so that replicas do not try together.
-        let pause = pause.min(MAX_PAUSE).mul_f64(1.0 - fastrand::f64() / 5.0);
+        let pause = MAX_PAUSE.mul_f64(1.0 - fastrand::f64() / 5.0);
         self.ended.clear();
         self.position = Position::Open(now + pause);
         true
@@ -226,6 +238,20 @@ mod tests {
         assert!(matches!(breaker.gate(later), Gate::Refuse(_)));
         assert_eq!(breaker.gate(later + MAX_PAUSE), Gate::Probe);
         assert_eq!(breaker.gate(later + 2 * MAX_PAUSE), Gate::Probe);
+    }
+
+    #[test]
+    fn a_pause_is_as_long_as_engage_said_and_never_shortens_another() {
+        let (mut breaker, now) = (Breaker::default(), Tick::default());
+        assert!(breaker.pause(now, 3 * SECOND));
+        assert_eq!(breaker.gate(now), Gate::Refuse(3 * SECOND));
+        assert!(!breaker.pause(now, SECOND));
+        assert_eq!(breaker.gate(now), Gate::Refuse(3 * SECOND));
+        assert!(!breaker.pause(now, 3600 * SECOND));
+        assert_eq!(breaker.gate(now), Gate::Refuse(MAX_PAUSE));
+        assert_eq!(breaker.gate(now + MAX_PAUSE), Gate::Probe);
+        assert!(breaker.pause(now + MAX_PAUSE, SECOND));
+        assert_eq!(breaker.gate(now + MAX_PAUSE), Gate::Refuse(SECOND));
     }
 
     #[test]

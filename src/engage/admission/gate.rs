@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::{
     Demand, Limits,
@@ -30,6 +30,8 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) traffic: Arc<Traffic>,
     state: Mutex<State>,
+    /// Tells those who wait that a slot was given back.
+    freed: Notify,
 }
 
 /// What decides, under one lock.
@@ -69,6 +71,7 @@ impl Shared {
                 tickets: 0,
                 retry_credit: 0,
             }),
+            freed: Notify::new(),
             clock,
             limits,
             traffic,
@@ -130,6 +133,10 @@ impl Shared {
         }
         state.in_flight -= 1;
         state.dispatch(now);
+        if state.queue.len() > 0 {
+            // Who waited for a slot waits for the tap from now on.
+            self.freed.notify_waiters();
+        }
     }
 
     pub(super) fn close_tap(&self, said: Option<Duration>, begun: Tick) -> Duration {
@@ -162,11 +169,15 @@ impl Shared {
         });
     }
 
-    /// Engage said itself when the group may be asked again.
-    pub(super) fn trip(&self, group: Group, wait: Duration) {
+    /// Engage said itself when the group may be asked again. Returns how long it is not.
+    pub(super) fn pause(&self, group: Group, wait: Duration) -> Duration {
         self.upset(group, "engage said when to come back", |breaker, now| {
-            breaker.trip(now, wait)
+            breaker.pause(now, wait)
         });
+        let now = self.clock.now().tick;
+        self.state().breakers[group as usize]
+            .refuses_for(now)
+            .unwrap_or_default()
     }
 
     /// Does what may open the group's breaker; if it does, whoever waits for the group is told at once.
@@ -232,9 +243,13 @@ impl State {
 
     /// Lets everybody through whose turn has come.
     fn dispatch(&mut self, now: Tick) {
+        self.serve(now);
         for waiter in self.queue.remove_all(|waiter| waiter.deadline <= now) {
             waiter.tell(Err(self.refusal(now)));
         }
+    }
+
+    fn serve(&mut self, now: Tick) {
         while let Some(ticket) = self.next() {
             if self.tap.next(now) > now {
                 return;
@@ -303,12 +318,15 @@ struct Place<'a> {
 
 impl Place<'_> {
     async fn turn(&mut self, urgency: &mut watch::Receiver<Urgency>, deadline: Tick) -> Turn {
-        let clock = &self.shared.clock;
+        let shared = self.shared;
+        let clock = &shared.clock;
         let mut may_hurry = true;
         loop {
+            // From here on nothing that is told is missed.
+            let freed = shared.freed.notified();
             let now = clock.now().tick;
             let wake = {
-                let mut state = self.shared.state();
+                let mut state = shared.state();
                 state.dispatch(now);
                 state.wakes_at(now).map_or(deadline, |at| at.min(deadline))
             };
@@ -318,8 +336,9 @@ impl Place<'_> {
                 changed = urgency.changed(), if may_hurry => {
                     may_hurry = changed.is_ok();
                     let urgency = *urgency.borrow_and_update();
-                    self.shared.state().queue.hurry(self.ticket, urgency);
+                    shared.state().queue.hurry(self.ticket, urgency);
                 }
+                () = freed => {}
                 () = clock.sleep_until(wake) => {}
             }
         }

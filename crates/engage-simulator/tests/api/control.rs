@@ -61,6 +61,7 @@ async fn settings_faults_latency_and_time_are_steered() {
         r#"{"status":[503,"busy"]}"#,
         r#"{"delay":1}"#,
         r#"{"body":"{}"}"#,
+        r#"{"raw":"HTTP/1.1 204 No Content\r\n\r\n"}"#,
     ] {
         let body = format!(r#"{{"endpoint":"all","fault":{fault}}}"#);
         engage.control("POST", "/faults", &body).await.ok();

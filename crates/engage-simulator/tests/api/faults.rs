@@ -162,3 +162,26 @@ async fn a_shutdown_cuts_running_calls_and_closes_the_listener() {
         .await
         .expect_err("nobody listens");
 }
+
+#[tokio::test]
+async fn raw_bytes_are_sent_as_they_are_and_then_the_connection_ends() {
+    let engage = Engage::start().await;
+    let raw = |bytes: &'static str| {
+        let fault = Fault::Raw(bytes.into());
+        engage.simulator.fault_times(Endpoint::Overview, fault, 1);
+        engage
+            .request("/api/v3/contactoverview", &[("contactId", ALVA.id)])
+            .send()
+    };
+    let busy = raw("HTTP/1.1 503 Busy\r\nretry-after: 3\r\ncontent-length: 4\r\n\r\nbusy").await;
+    let busy = busy.expect("an answer");
+    assert_eq!(busy.status(), 503);
+    assert_eq!(busy.headers()["retry-after"], "3");
+    assert_eq!(busy.text().await.expect("a body"), "busy");
+    let short = raw("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfour").await;
+    let short = short.expect("a head").bytes().await;
+    short.expect_err("short of its length");
+    raw("no HTTP at all\r\n\r\n").await.expect_err("no head");
+    raw("").await.expect_err("nothing");
+    engage.overview_of(ALVA.id).await.ok();
+}

@@ -1,0 +1,276 @@
+//! A group of endpoints that mostly fails is left alone for a few seconds, then tried by one call.
+
+use std::time::Duration;
+
+use engage_simulator::{Endpoint, Fault, people::ALVA};
+use serde_json::json;
+
+use super::{breaker, broken, fail, ids, metric, of, state};
+use crate::{
+    faults::busy,
+    harness::{TestApp, arrive, logs},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// The longest pause.
+const PAUSE: Duration = Duration::from_secs(5);
+const OPENINGS: &str = "engage_bff_engage_breaker_openings_total{group=\"overview\"}";
+const REFUSED: &str = "engage_bff_engage_refused_total{reason=\"breaker_open\"}";
+
+/// With a breaker that twenty failures have opened, the last of them just now.
+async fn open() -> TestApp {
+    let app = TestApp::spawn().await;
+    fail(&app, broken(), 20).await;
+    assert_eq!(state(&app).await, "open");
+    app.engage.reset_log();
+    app
+}
+
+#[tokio::test]
+async fn twenty_calls_of_which_half_failed_open_it_and_then_nobody_waits() {
+    let app = TestApp::spawn().await;
+    let ids = ids(&app);
+    app.get(&format!("contactId={}&parts=none", ALVA.id))
+        .await
+        .assert_ok();
+    app.advance(90 * SECOND);
+    for id in &ids[..10] {
+        app.get(&of(id)).await.assert_ok();
+    }
+    fail(&app, broken(), 9).await;
+    assert_eq!(state(&app).await, "closed");
+    fail(&app, broken(), 1).await;
+    let (position, refuses_for) = breaker(&app, "overview").await;
+    assert_eq!(position, "open");
+    let refuses_for = refuses_for.expect("a time");
+    assert!((4.0..=5.0).contains(&refuses_for), "{refuses_for}");
+
+    let calls = app.engage.total_calls();
+    for id in &ids[10..20] {
+        let refused = app.get(&of(id)).await;
+        refused.assert_problem(503, "UpstreamUnavailable");
+        let wait: u64 = refused.header("retry-after").parse().expect("seconds");
+        assert!((4..=5).contains(&wait), "{wait}");
+    }
+    let stale = app.get(&of(ALVA.id)).await;
+    stale.assert_stale_if_error();
+    assert_eq!(stale.at("/degraded"), json!(["profile"]));
+    assert_eq!(app.engage.total_calls(), calls);
+    assert!((metric(&app, OPENINGS).await - 1.0).abs() < 0.1);
+    assert!((metric(&app, REFUSED).await - 11.0).abs() < 0.1);
+    let line = "engage_bff_engage_breaker_state{group=\"overview\"}";
+    assert!((metric(&app, line).await - 2.0).abs() < 0.1);
+    assert_eq!(logs().matches("a breaker opened").count(), 1);
+}
+
+#[tokio::test]
+async fn failures_of_more_than_ten_seconds_ago_do_not_count() {
+    let app = TestApp::spawn().await;
+    fail(&app, broken(), 19).await;
+    app.advance(10 * SECOND);
+    fail(&app, broken(), 19).await;
+    assert_eq!(state(&app).await, "closed");
+    fail(&app, broken(), 1).await;
+    assert_eq!(state(&app).await, "open");
+}
+
+#[tokio::test]
+async fn after_the_pause_one_call_tries_and_its_success_lets_all_through() {
+    let app = open().await;
+    let ids = ids(&app);
+    app.advance(PAUSE);
+    let hold = app.engage.hold(Endpoint::All);
+    let asked: Vec<_> = ids[..10].iter().map(|id| app.ask(&of(id))).collect();
+    app.engage.wait_for_calls(Endpoint::All, 1).await;
+    arrive().await;
+    assert_eq!(app.engage.total_calls(), 1);
+    assert_eq!(state(&app).await, "half_open");
+    hold.release();
+    let mut told = Vec::new();
+    for asked in asked {
+        let answer = asked.await.expect("an answer");
+        if answer.status == 503 {
+            answer.assert_problem(503, "UpstreamUnavailable");
+            let wait: u64 = answer.header("retry-after").parse().expect("seconds");
+            assert!((1..=5).contains(&wait), "{wait}");
+        }
+        told.push(answer.status);
+    }
+    told.sort_unstable();
+    assert_eq!(told, [[200].as_slice(), &[503; 9]].concat());
+    assert_eq!(state(&app).await, "closed");
+    for id in &ids[..10] {
+        app.get(&of(id)).await.assert_ok();
+    }
+    assert_eq!(app.engage.total_calls(), 10);
+}
+
+#[tokio::test]
+async fn a_try_that_fails_opens_it_for_another_pause() {
+    let app = open().await;
+    let ids = ids(&app);
+    app.engage.fault(Endpoint::All, broken());
+    for calls in 1..=12 {
+        app.advance(PAUSE);
+        app.get(&of(&ids[0]))
+            .await
+            .assert_problem(502, "UpstreamFailed");
+        for id in &ids[1..10] {
+            app.get(&of(id))
+                .await
+                .assert_problem(503, "UpstreamUnavailable");
+        }
+        assert_eq!(app.engage.total_calls(), calls);
+    }
+    // A minute, 120 look-ups, 12 calls; and it ends with the pause in which Engage came back.
+    app.engage.clear_faults();
+    app.advance(PAUSE);
+    app.get(&of(&ids[0])).await.assert_ok();
+    app.get(&of(&ids[1])).await.assert_ok();
+}
+
+#[tokio::test]
+async fn a_try_that_is_limited_or_about_nobody_leaves_it_to_the_next_or_closes_it() {
+    let app = open().await;
+    let ids = ids(&app);
+    app.advance(PAUSE);
+    let fault = Fault::TooMany {
+        retry_after: Some("1".to_owned()),
+    };
+    app.engage.fault_times(Endpoint::All, fault, 1);
+    app.get(&of(&ids[0]))
+        .await
+        .assert_problem(503, "UpstreamUnavailable");
+    app.advance(SECOND);
+    // Engage speaks: that is all a try wants to know.
+    app.get("email=nobody%40example.com&parts=none")
+        .await
+        .assert_problem(404, "ContactNotFound");
+    assert_eq!(state(&app).await, "closed");
+    app.advance(SECOND);
+    app.get(&of(&ids[0])).await.assert_ok();
+}
+
+#[tokio::test]
+async fn an_engage_that_hangs_is_left_alone_at_half_of_the_time_out() {
+    let app = TestApp::spawn().await;
+    let ids = ids(&app);
+    app.engage.fault(Endpoint::All, Fault::Hang);
+    let asked: Vec<_> = ids[..20].iter().map(|id| app.ask(&of(id))).collect();
+    app.engage.wait_for_calls(Endpoint::All, 20).await;
+    app.advance(Duration::from_millis(4999));
+    for asked in asked {
+        asked
+            .await
+            .expect("an answer")
+            .assert_problem(504, "UpstreamTimeout");
+    }
+    assert_eq!(state(&app).await, "closed");
+    app.advance(Duration::from_millis(1));
+    while state(&app).await != "open" {
+        tokio::task::yield_now().await;
+    }
+    app.get(&of(&ids[20]))
+        .await
+        .assert_problem(503, "UpstreamUnavailable");
+    assert_eq!(app.engage.total_calls(), 20);
+    // Five seconds later the calls are given up, one tries, and Engage is back.
+    app.engage.clear_faults();
+    app.advance(PAUSE);
+    app.get_until(&of(&ids[20]), |answer| answer.status == 200)
+        .await;
+    assert_eq!(state(&app).await, "closed");
+}
+
+#[tokio::test]
+async fn a_key_that_is_refused_is_counted_apart_from_failures() {
+    let refusal = Fault::Status(401, json!("Authorization has been denied."));
+    let app = TestApp::spawn().await;
+    for _ in 0..8 {
+        fail(&app, broken(), 1).await;
+        fail(&app, refusal.clone(), 1).await;
+        app.get_with(&of(ALVA.id), "no-cache").await.assert_ok();
+    }
+    // Of 24 overviews and profiles two thirds did not work out, but for two reasons.
+    assert_eq!(state(&app).await, "closed");
+    for fault in [refusal, Fault::Status(403, json!("Forbidden"))] {
+        let app = TestApp::spawn().await;
+        fail(&app, fault, 20).await;
+        assert_eq!(state(&app).await, "open");
+        app.get(&of(ALVA.id))
+            .await
+            .assert_problem(503, "UpstreamUnavailable");
+        let cause = "engage does not accept the API key";
+        assert!(logs().contains(cause), "{}", logs());
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_fails_does_not_take_the_others_with_it() {
+    let app = TestApp::spawn().await;
+    let ids = ids(&app);
+    app.engage.fault(Endpoint::PointAccounts, broken());
+    for id in &ids[..30] {
+        let answer = app.get(&format!("contactId={id}")).await;
+        answer.assert_ok();
+        assert_eq!(answer.at("/degraded"), json!(["points"]));
+        assert!(answer.at("/vouchers").is_array());
+    }
+    assert_eq!(breaker(&app, "points").await.0, "open");
+    assert_eq!(app.engage.calls(Endpoint::PointAccounts), 20);
+    assert_eq!(app.overviews(), 30);
+    for group in ["overview", "contacts", "promotions", "vouchers"] {
+        assert_eq!(breaker(&app, group).await, ("closed".to_owned(), None));
+    }
+    app.engage.clear_faults();
+    app.advance(PAUSE);
+    let answer = app.get(&format!("contactId={}", ids[0])).await;
+    assert_eq!(answer.assert_ok().at("/degraded"), json!([]));
+}
+
+#[tokio::test]
+async fn a_503_that_says_when_to_come_back_pauses_the_group_as_long_and_five_seconds_at_most() {
+    for (said, pause) in [("1", 1), ("3", 3), ("5", 5), ("120", 5_u32)] {
+        let app = TestApp::spawn().await;
+        let ids = ids(&app);
+        let fault = Fault::Raw(busy(said).into());
+        app.engage.fault_times(Endpoint::Overview, fault, 1);
+        for id in &ids[..3] {
+            let told = app.get(&of(id)).await;
+            told.assert_problem(503, "UpstreamUnavailable");
+            assert_eq!(told.header("retry-after"), pause.to_string(), "{said}");
+        }
+        assert_eq!(app.engage.total_calls(), 1, "{said}");
+        assert_eq!(state(&app).await, "open");
+        app.advance((pause - 1) * SECOND + Duration::from_millis(999));
+        app.get(&of(&ids[0]))
+            .await
+            .assert_problem(503, "UpstreamUnavailable");
+        app.advance(Duration::from_millis(1));
+        app.get(&of(&ids[0])).await.assert_ok();
+        assert_eq!(state(&app).await, "closed");
+        assert!((metric(&app, OPENINGS).await - 1.0).abs() < 0.1, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn many_503s_at_once_open_it_once_and_for_the_longest_that_they_say() {
+    let app = TestApp::spawn().await;
+    let ids = ids(&app);
+    let hold = app.engage.hold(Endpoint::All);
+    for said in ["4", "1"] {
+        let fault = Fault::Raw(busy(said).into());
+        app.engage.fault_times(Endpoint::Overview, fault, 5);
+    }
+    let asked: Vec<_> = ids[..10].iter().map(|id| app.ask(&of(id))).collect();
+    app.engage.wait_for_calls(Endpoint::All, 10).await;
+    hold.release();
+    for asked in asked {
+        let told = asked.await.expect("an answer");
+        told.assert_problem(503, "UpstreamUnavailable");
+    }
+    let open = ("open".to_owned(), Some(4.0));
+    assert_eq!(breaker(&app, "overview").await, open);
+    assert!((metric(&app, OPENINGS).await - 1.0).abs() < 0.1);
+    assert_eq!(logs().matches("a breaker opened").count(), 1);
+}

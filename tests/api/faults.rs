@@ -1,0 +1,327 @@
+//! The fault matrix: whatever Engage does, what callers get who hold nothing, something fresh or
+//! something old, how many calls it costs, that nothing half is kept, and that it ends with the fault.
+
+mod rows;
+mod time;
+
+use std::time::Duration;
+
+use engage_simulator::{
+    Endpoint, Fault,
+    people::{ALVA, BO, CIM},
+};
+use serde_json::{Value, json};
+
+pub(crate) use self::rows::busy;
+use self::rows::{Row, raw};
+use crate::harness::{Answer, TestApp, logs};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// How long a caller waits by default.
+const PATIENCE: Duration = Duration::from_millis(2500);
+/// Beyond every lifetime and its stale-while-revalidate window.
+const EXPIRED: Duration = Duration::from_secs(90);
+const ALARM: &str = "engage needs an operator";
+
+fn by_email() -> String {
+    format!("email={}&parts=none", ALVA.email)
+}
+
+/// Asks, and ends the caller's patience where the fault is that no answer comes.
+async fn ask(app: &TestApp, row: &Row, endpoint: Endpoint, query: &str) -> Answer {
+    let calls = app.engage.calls(endpoint);
+    let asked = app.ask(query);
+    if row.hangs {
+        app.engage.wait_for_calls(endpoint, calls + 1).await;
+        app.advance(PATIENCE);
+    }
+    asked.await.expect("an answer")
+}
+
+/// Ends the fault, and lets as much time pass as it may need to be forgotten.
+fn heal(app: &TestApp, row: &Row) {
+    app.engage.clear_faults();
+    app.advance(row.recovers_within);
+}
+
+async fn calls_under_way(app: &TestApp) -> Value {
+    app.operations("/readyz").await.at("/engage/inFlight")
+}
+
+#[track_caller]
+fn assert_told(row: &Row, answer: &Answer) {
+    let what = row.what;
+    assert_eq!(answer.status, row.status, "{what}: {}", answer.text());
+    answer.assert_problem(row.status, row.code);
+    for secret in ["alva", "Alva", "cim", ALVA.id] {
+        assert!(!answer.text().contains(secret), "{what}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn who_asks_for_what_is_not_held_is_told_once_and_nothing_is_kept() {
+    for row in rows::all() {
+        let what = row.what;
+        let app = TestApp::spawn().await;
+        let alarms = logs().matches(ALARM).count();
+        app.engage.fault(Endpoint::Overview, row.fault.clone());
+        let told = ask(&app, &row, Endpoint::Overview, &by_email()).await;
+        assert_told(&row, &told);
+        let wait = told.header("retry-after");
+        match &row.retry_after {
+            Some(seconds) => {
+                let wait: u64 = wait.parse().expect("seconds");
+                assert!(seconds.contains(&wait), "{what}: {wait}");
+            }
+            None => assert_eq!(wait, "", "{what}"),
+        }
+        assert_eq!(app.engage.total_calls(), 1, "{what}");
+        assert_eq!(
+            logs().matches(ALARM).count() - alarms,
+            usize::from(row.is_alarm),
+            "{what}"
+        );
+        let counts = app.customers.counts();
+        assert_eq!((counts.records, counts.names), (0, 0), "{what}");
+        assert_eq!(counts.negatives, u64::from(row.is_remembered), "{what}");
+
+        heal(&app, &row);
+        // What hung is given up in the background.
+        let healed = app
+            .get_until(&by_email(), |answer| answer.status == 200)
+            .await;
+        assert_eq!(healed.at("/profile/email"), ALVA.email, "{what}");
+        assert_eq!(healed.at("/degraded"), json!([]), "{what}");
+        let status = healed.header("cache-status");
+        assert!(status.starts_with("engage-bff; "), "{what}: {status}");
+        assert_eq!(app.overviews(), 2, "{what}");
+        assert_eq!(calls_under_way(&app).await, 0, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn who_asks_for_what_is_fresh_notices_nothing() {
+    let app = TestApp::spawn().await;
+    let before = app.get(&by_email()).await;
+    before.assert_ok();
+    for row in rows::all() {
+        app.engage.fault(Endpoint::All, row.fault);
+        let hit = app.get(&by_email()).await;
+        hit.assert_ok().assert_hit();
+        assert!(hit.ttl() > 0, "{}", row.what);
+        assert_eq!(hit.body, before.body, "{}", row.what);
+        assert_eq!(hit.header("etag"), before.header("etag"), "{}", row.what);
+    }
+    assert_eq!(app.engage.total_calls(), 1);
+}
+
+#[tokio::test]
+async fn who_asks_for_what_is_held_and_too_old_gets_it_within_its_window_and_marked() {
+    for row in rows::all() {
+        let what = row.what;
+        let app = TestApp::spawn().await;
+        let before = app.get(&by_email()).await;
+        app.advance(EXPIRED);
+        app.engage.fault(Endpoint::All, row.fault.clone());
+        let stale = ask(&app, &row, Endpoint::Overview, &by_email()).await;
+        if row.is_final {
+            assert_told(&row, &stale);
+        } else {
+            assert_eq!(stale.status, 200, "{what}: {}", stale.text());
+            stale.assert_stale_if_error();
+            assert_eq!(stale.at("/degraded"), json!(["profile"]), "{what}");
+            assert_eq!(stale.at("/profile"), before.at("/profile"), "{what}");
+            assert_eq!(stale.at("/freshness"), before.at("/freshness"), "{what}");
+            let age: u64 = stale.header("age").parse().expect("seconds");
+            assert!((90..=93).contains(&age), "{what}: {age}");
+        }
+        assert_eq!(app.overviews(), 2, "{what}");
+
+        if !row.is_final {
+            // Older than lifetime and window together it is not shown to anybody.
+            app.advance(3600 * SECOND);
+            let told = app.ask(&by_email());
+            if row.hangs {
+                app.engage.wait_for_calls(Endpoint::Overview, 3).await;
+                app.advance(PATIENCE);
+            }
+            let told = told.await.expect("an answer");
+            assert_eq!(
+                (told.status, &told.at("/code")),
+                (row.status, &json!(row.code)),
+                "{what}"
+            );
+        }
+        heal(&app, &row);
+        app.advance(30 * SECOND);
+        let healed = app
+            .get_until(&by_email(), |answer| answer.status == 200)
+            .await;
+        assert_eq!(healed.at("/degraded"), json!([]), "{what}");
+        let age: u64 = healed.header("age").parse().expect("seconds");
+        assert!(age < 60, "{what}: {age}");
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_fails_is_null_and_named_and_the_others_are_whole() {
+    for row in rows::all() {
+        let what = row.what;
+        let app = TestApp::spawn().await;
+        // Of nobody's empty list it can't be seen whose it is.
+        app.engage.contact(CIM.id).points("5");
+        let query = format!("contactId={}", ALVA.id);
+        app.get(&query).await.assert_ok();
+        app.engage.fault(Endpoint::PointAccounts, row.fault.clone());
+        let fresh = format!("{query}&fresh=points");
+        let answer = ask(&app, &row, Endpoint::PointAccounts, &fresh).await;
+        assert_eq!(answer.status, 200, "{what}: {}", answer.text());
+        // Never the older ones: they were asked for as they are now.
+        assert_eq!(answer.at("/points"), Value::Null, "{what}");
+        assert_eq!(answer.at("/freshness/points"), Value::Null, "{what}");
+        assert_eq!(answer.at("/degraded"), json!(["points"]), "{what}");
+        assert_eq!(answer.at("/profile/firstName"), "Alva", "{what}");
+        assert_eq!(
+            answer.at("/vouchers").as_array().map(Vec::len),
+            Some(2),
+            "{what}"
+        );
+        assert_eq!(app.engage.calls(Endpoint::PointAccounts), 2, "{what}");
+        assert_eq!(app.overviews(), 1, "{what}");
+
+        heal(&app, &row);
+        let healed = app
+            .get_until(&fresh, |answer| answer.at("/degraded") == json!([]))
+            .await;
+        assert_eq!(healed.at("/points/balance"), json!(317.5), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn points_of_somebody_else_are_dropped_however_they_come() {
+    let accounts = |contact: Value| {
+        let accounts = json!([
+            {"contactId": ALVA.id, "definitionId": 1, "balance": 1},
+            {"contactId": contact, "definitionId": 2, "balance": 99},
+        ]);
+        Fault::Body(accounts.to_string())
+    };
+    for fault in [
+        Fault::WrongContact(BO.id.to_owned()),
+        accounts(json!(BO.id)),
+        accounts(json!("")),
+        accounts(json!(7)),
+    ] {
+        let what = format!("{fault:?}");
+        let app = TestApp::spawn().await;
+        app.engage.contact(BO.id).points("99");
+        let query = format!("contactId={}", ALVA.id);
+        app.get(&query).await.assert_ok();
+        app.engage.fault(Endpoint::PointAccounts, fault);
+        for asked in [format!("{query}&fresh=points"), query] {
+            app.advance(EXPIRED);
+            let answer = app.get(&asked).await;
+            assert_eq!(answer.assert_ok().at("/points"), Value::Null, "{what}");
+            assert_eq!(answer.at("/degraded"), json!(["points"]), "{what}");
+            assert!(!answer.text().contains("99"), "{what}: {}", answer.text());
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_fault_costs_one_call_or_two_and_the_second_only_where_it_may_help() {
+    for row in rows::all() {
+        let what = row.what;
+        let app = TestApp::spawn().await;
+        for id in app.engage.contact_ids().iter().rev().take(10) {
+            app.get(&format!("contactId={id}&parts=none"))
+                .await
+                .assert_ok();
+        }
+        let _passing = app.let_time_pass();
+        app.engage.fault(Endpoint::Overview, row.fault.clone());
+        assert_told(&row, &app.get(&by_email()).await);
+        let cost = app.overviews() - 10;
+        assert_eq!(cost, 1 + usize::from(row.is_retried), "{what}");
+        app.engage.clear_faults();
+        app.advance(row.recovers_within);
+        app.get_until(&by_email(), |answer| answer.status == 200)
+            .await;
+        // It would have been as well had the fault been over in time.
+        app.customers.purge_everything();
+        if row.is_retried {
+            for id in app.engage.contact_ids().iter().take(10) {
+                app.get(&format!("contactId={id}")).await;
+            }
+            app.engage
+                .fault_times(Endpoint::Overview, row.fault.clone(), 1);
+            assert_eq!(app.get(&by_email()).await.status, 200, "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_and_the_key_goes_nowhere() {
+    let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    elsewhere.set_nonblocking(true).expect("a socket");
+    let there = elsewhere.local_addr().expect("an address");
+    for status in [301, 302, 303, 307, 308] {
+        for target in [
+            format!("http://{there}/api/v3/contactoverview"),
+            format!("//{there}/"),
+        ] {
+            let app = TestApp::spawn().await;
+            let answer = format!(
+                "HTTP/1.1 {status} Elsewhere\r\nlocation: {target}\r\ncontent-length: 0\r\n\r\n"
+            );
+            app.engage.fault(Endpoint::All, raw(answer));
+            let told = app.get(&by_email()).await;
+            told.assert_problem(502, "UpstreamFailed");
+            assert!(!told.text().contains(&there.to_string()), "{}", told.text());
+            assert_eq!(app.engage.total_calls(), 1, "{status} to {target}");
+        }
+    }
+    let nobody_came = elsewhere.accept().expect_err("nobody came");
+    assert_eq!(nobody_came.kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[tokio::test]
+async fn answers_that_are_too_large_or_blow_up_take_no_room() {
+    let app = TestApp::spawn().await;
+    app.get(&by_email()).await.assert_ok();
+    let bomb = rows::gzip_bomb();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\n\
+         content-length: {}\r\n\r\n",
+        bomb.len()
+    );
+    let bomb = Fault::Raw([head.as_bytes(), &bomb].concat().into());
+    // Of 64 MiB a twentieth is never more than on its way.
+    let large = Fault::Raw(
+        [
+            &b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n"[..],
+            &vec![b' '; 64 << 20],
+        ]
+        .concat()
+        .into(),
+    );
+    for fault in [bomb, large] {
+        app.engage.fault(Endpoint::Overview, fault);
+        let before = peak_memory();
+        for id in app.engage.contact_ids().iter().skip(1).take(5) {
+            app.get(&format!("contactId={id}&parts=none"))
+                .await
+                .assert_problem(502, "UpstreamInvalid");
+        }
+        let grown = peak_memory() - before;
+        assert!(grown < 32 << 10, "{grown} KiB");
+    }
+}
+
+/// In KiB, of the service and the simulator together.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+    peak.expect("a line").trim().parse().expect("a number")
+}

@@ -1,0 +1,300 @@
+//! The table: every fault of Engage's that a look-up can meet, and what becomes of it.
+
+use std::{io::Write, ops::RangeInclusive, time::Duration};
+
+use engage_simulator::{
+    Fault,
+    people::{ALVA, CIM},
+};
+use flate2::{Compression, write::GzEncoder};
+use serde_json::{Value, json};
+
+/// One fault, and the promise about it.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a plain column of the table"
+)]
+pub(super) struct Row {
+    pub(super) what: &'static str,
+    pub(super) fault: Fault,
+    /// What whoever has nothing to fall back on is told.
+    pub(super) status: u16,
+    pub(super) code: &'static str,
+    pub(super) retry_after: Option<RangeInclusive<u64>>,
+    /// Whether it is told although something is held.
+    pub(super) is_final: bool,
+    /// Whether it is remembered: Engage spoke of the identifier.
+    pub(super) is_remembered: bool,
+    /// Whether people must mend it.
+    pub(super) is_alarm: bool,
+    /// Whether the call is tried once more where there is credit.
+    pub(super) is_retried: bool,
+    /// Whether the caller's patience has to end.
+    pub(super) hangs: bool,
+    /// How long after its end all is well again, at the latest.
+    pub(super) recovers_within: Duration,
+}
+
+impl Row {
+    fn new(what: &'static str, fault: Fault, status: u16, code: &'static str) -> Self {
+        Self {
+            what,
+            fault,
+            status,
+            code,
+            retry_after: None,
+            is_final: false,
+            is_remembered: false,
+            is_alarm: false,
+            is_retried: false,
+            hangs: false,
+            recovers_within: Duration::ZERO,
+        }
+    }
+
+    /// It is called for, or broke on the way.
+    fn failed(what: &'static str, fault: Fault) -> Self {
+        Self::new(what, fault, 502, "UpstreamFailed")
+    }
+
+    /// It can't be read.
+    fn invalid(what: &'static str, fault: Fault) -> Self {
+        Self::new(what, fault, 502, "UpstreamInvalid").alarm()
+    }
+
+    /// Engage asks to wait.
+    fn wait(what: &'static str, fault: Fault, seconds: RangeInclusive<u64>) -> Self {
+        Self {
+            recovers_within: Duration::from_secs(*seconds.end()),
+            retry_after: Some(seconds),
+            ..Self::new(what, fault, 503, "UpstreamUnavailable")
+        }
+    }
+
+    fn alarm(self) -> Self {
+        Self {
+            is_alarm: true,
+            ..self
+        }
+    }
+
+    fn retried(self) -> Self {
+        Self {
+            is_retried: true,
+            ..self
+        }
+    }
+
+    fn remembered(self) -> Self {
+        Self {
+            is_final: true,
+            is_remembered: true,
+            recovers_within: Duration::from_secs(30),
+            ..self
+        }
+    }
+}
+
+/// Every row.
+pub(super) fn all() -> Vec<Row> {
+    let mut rows = broken_connections();
+    rows.extend(unreadable_answers());
+    rows.extend(unreadable_transfers());
+    rows.extend(statuses());
+    rows.extend(waits());
+    rows.extend(words_about_the_identifier());
+    rows
+}
+
+fn broken_connections() -> Vec<Row> {
+    let hang = Row {
+        hangs: true,
+        // The call is given up then; until then callers for the same thing share it.
+        recovers_within: Duration::from_secs(10),
+        ..Row::new("it hangs", Fault::Hang, 504, "UpstreamTimeout")
+    };
+    let whole = overview_of_alva();
+    let longer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{whole}",
+        whole.len() + 1
+    );
+    vec![
+        hang,
+        Row::failed("a reset before the answer", Fault::ResetBeforeBody).retried(),
+        Row::failed("an end before the answer", raw("")).retried(),
+        Row::failed("a reset inside the body", Fault::ResetMidBody),
+        Row::failed("whole JSON, but short of its length", raw(longer)),
+        Row::failed("a chunk of no size", raw(chunked("ZZ\r\n{}\r\n0\r\n\r\n"))),
+        Row::failed(
+            "whole JSON, but no last chunk",
+            raw(chunked(&format!("{:x}\r\n{whole}\r\n", whole.len()))),
+        ),
+        Row::failed(
+            "an end inside a chunk",
+            raw(chunked(&format!("{:x}\r\n{whole}", whole.len() + 9))),
+        ),
+    ]
+}
+
+fn unreadable_answers() -> Vec<Row> {
+    let body = |body: &str| Fault::Body(body.to_owned());
+    let deep = format!(
+        r#"{{"id":"{}","new":{}{}}}"#,
+        ALVA.id,
+        "[".repeat(200),
+        "]".repeat(200)
+    );
+    vec![
+        Row::invalid("half of the JSON", Fault::TruncatedJson),
+        Row::invalid("garbage", body("\u{1}\u{2}}{")),
+        Row::invalid("nothing with 200", Fault::Empty200),
+        Row::invalid("204", raw("HTTP/1.1 204 No Content\r\n\r\n")),
+        Row::invalid("a page with 200", Fault::HtmlOk200),
+        Row::invalid("JSON that is called text", Fault::WrongContentType),
+        Row::invalid("NaN", body(r#"{"id": NaN}"#)),
+        Row::invalid("an array of numbers", body("[7]")),
+        Row::invalid("null", body("null")),
+        Row::invalid("an object of another shape", body("{}")),
+        Row::invalid("many open brackets", body(&"[".repeat(100_000))),
+        Row::invalid("an unknown field without a bottom", body(&deep)),
+    ]
+}
+
+fn unreadable_transfers() -> Vec<Row> {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
+    let fields = "x-field: 1\r\n".repeat(1000);
+    let chunk = format!("{:x}\r\n{}\r\n", 64 * 1024, " ".repeat(64 * 1024));
+    let endless = chunked(&(chunk.repeat(32) + "0\r\n\r\n"));
+    let coded = |coding: &str, body: &[u8]| {
+        let head = format!(
+            "{head}content-encoding: {coding}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        Fault::Raw([head.as_bytes(), body].concat().into())
+    };
+    vec![
+        Row::invalid("more than a MiB", Fault::Body(" ".repeat(2 << 20))),
+        Row::invalid("more than a MiB, unannounced", raw(endless)),
+        Row::invalid("a gzip bomb", coded("gzip", &gzip_bomb())),
+        Row::invalid(
+            "whole JSON that is called gzip",
+            coded("gzip", overview_of_alva().as_bytes()),
+        ),
+        Row::invalid("not HTTP", raw("SSH-2.0-OpenSSH_9.2\r\n")),
+        Row::invalid("a thousand fields", raw(format!("{head}{fields}\r\n"))),
+        Row::invalid(
+            "two lengths",
+            raw(format!(
+                "{head}content-length: 1\r\ncontent-length: 2\r\n\r\n{{}}"
+            )),
+        ),
+    ]
+}
+
+fn statuses() -> Vec<Row> {
+    let text = |status: u16| Fault::Status(status, json!("no"));
+    let elsewhere = |status: u16| {
+        raw(format!(
+            "HTTP/1.1 {status} Elsewhere\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n"
+        ))
+    };
+    let refused = |status, code| Row::new("refused", text(status), 502, code).alarm();
+    vec![
+        refused(401, "UpstreamUnauthorized"),
+        refused(403, "UpstreamForbidden"),
+        Row::failed("500", text(500)),
+        Row::failed("502 of a proxy", Fault::Html502).retried(),
+        Row::failed("502", text(502)).retried(),
+        Row::failed("503", text(503)).retried(),
+        Row::failed("504", text(504)).retried(),
+        Row::failed("501", text(501)),
+        Row::failed("404 of no such route", text(404)),
+        Row::failed("302", elsewhere(302)),
+        Row::failed("307", elsewhere(307)),
+        Row::failed("308", elsewhere(308)),
+    ]
+}
+
+fn waits() -> Vec<Row> {
+    let too_many = |retry_after: Option<&str>| Fault::TooMany {
+        retry_after: retry_after.map(str::to_owned),
+    };
+    vec![
+        Row::wait("429 with seconds", too_many(Some("7")), 7..=7),
+        Row::wait(
+            "429 with a date",
+            too_many(Some("Mon, 23 Nov 2026 12:00:30 GMT")),
+            30..=30,
+        ),
+        Row::wait("429 with an hour", too_many(Some("3600")), 60..=60),
+        Row::wait("429 without", too_many(None), 1..=2),
+        Row::wait("503 with seconds", raw(busy("3")), 3..=3),
+        Row::wait("503 with an hour", raw(busy("3600")), 5..=5),
+        Row::failed("503 with no seconds", raw(busy("0"))).retried(),
+    ]
+}
+
+fn words_about_the_identifier() -> Vec<Row> {
+    let several = json!({
+        "errorCode": "MultipleMatches",
+        "messageDetails": {"multipleMatchesFound": [ALVA.id, CIM.id]},
+    });
+    let nobody = json!({"errorCode": "ContactNotFound"});
+    let malformed = json!({"errorCode": "InvalidEmailAddress"});
+    let mismatch = |what, fault| Row {
+        is_final: true,
+        ..Row::new(what, fault, 502, "IdentityMismatch").alarm()
+    };
+    let said = |what, status, body, code| {
+        Row::new(what, Fault::Status(status, body), status, code).remembered()
+    };
+    let impostor = overview(ALVA.id, CIM.email);
+    vec![
+        mismatch(
+            "another person's overview",
+            Fault::WrongContact(CIM.id.to_owned()),
+        ),
+        mismatch("another person under the right id", Fault::Body(impostor)),
+        said("several", 409, several, "MultipleMatches"),
+        said("nobody", 404, nobody, "ContactNotFound"),
+        said("malformed", 400, malformed, "InvalidEmailAddress"),
+    ]
+}
+
+/// Those bytes on the wire, then the end of the connection.
+pub(super) fn raw(bytes: impl Into<String>) -> Fault {
+    Fault::Raw(bytes.into().into())
+}
+
+/// A 503 that says when to come back.
+pub(crate) fn busy(retry_after: &str) -> String {
+    format!("HTTP/1.1 503 Busy\r\nretry-after: {retry_after}\r\ncontent-length: 0\r\n\r\n")
+}
+
+fn chunked(body: &str) -> String {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked";
+    format!("{head}\r\n\r\n{body}")
+}
+
+fn overview_of_alva() -> String {
+    overview(ALVA.id, ALVA.email)
+}
+
+/// An overview that the service would keep, were it not for how it comes.
+fn overview(id: &str, email: &str) -> String {
+    let overview: Value = json!({
+        "id": id, "attributes": {"email": email}, "meta": {"contactType": "Member"},
+        "audiences": [], "promotions": [], "rewardVouchers": [],
+    });
+    overview.to_string()
+}
+
+/// 200 MiB of blanks in a fifth of a MiB: gzip may consist of many members.
+pub(super) fn gzip_bomb() -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder
+        .write_all(&vec![b' '; 1 << 20])
+        .expect("writing to memory does not fail");
+    let member = encoder.finish().expect("writing to memory does not fail");
+    member.repeat(200)
+}

@@ -9,6 +9,8 @@ mod traffic;
 mod transport;
 mod wire;
 
+use std::collections::HashSet;
+
 pub use self::{
     admission::{Admission, BreakerState, Demand, Limits, Permit, Snapshot},
     error::Error,
@@ -165,7 +167,7 @@ impl EngageClient {
         self.call(&permit, &path, &[], read).await
     }
 
-    /// All pages of the vouchers that can be used now.
+    /// All pages of the vouchers that can be used now; none where there are more pages than are read.
     pub async fn vouchers(&self, permit: Permit, id: ContactId) -> Result<Vouchers, Error> {
         let id = id.to_string();
         let (path, contact) = match self.version {
@@ -174,10 +176,14 @@ impl EngageClient {
         };
         let read = |body: &[u8]| self.reader.vouchers(body);
         let append = |all: &mut Vouchers, mut page: Vouchers| all.append(&mut page);
-        self.all_pages(permit, &path, contact, read, append).await
+        let mut all = self.all_pages(permit, &path, contact, read, append).await?;
+        // A voucher that is created meanwhile moves others on to the next page.
+        let mut seen = HashSet::new();
+        all.retain(|voucher| seen.insert(voucher.id.clone()));
+        Ok(all)
     }
 
-    /// All point accounts.
+    /// All point accounts; none where there are more pages than are read.
     pub async fn points(&self, permit: Permit, id: ContactId) -> Result<Points, Error> {
         let read = |body: &[u8]| self.reader.points(id, body);
         let append = |all: &mut Points, mut page: Points| all.accounts.append(&mut page.accounts);
@@ -221,11 +227,21 @@ impl EngageClient {
             query.extend(contact.map(|id| ("contactId", id)));
             query.extend([("offset", &*offset_text), ("count", &*count_text)]);
             let page = self.call(&permit, path, &query, &read).await?;
+            // A page of somewhere else would leave a gap.
+            if page.offset.is_some_and(|told| told != offset) {
+                return Err(Error::invalid("offset"));
+            }
             offset += page.count;
             append(&mut all, page.items);
-            let total = page.total.unwrap_or(offset);
-            if page.count == 0 || offset >= total {
+            let is_last = match page.total {
+                Some(total) => offset >= total,
+                None => page.count < PAGE,
+            };
+            if is_last {
                 return Ok(all);
+            }
+            if page.count == 0 {
+                break;
             }
         }
         Err(Error::invalid("totalCount"))

@@ -39,10 +39,23 @@ pub struct Reader {
 pub struct Page<T> {
     /// What it holds.
     pub items: T,
+    /// How many items are before it, where Engage says so.
+    pub offset: Option<usize>,
     /// How many items the page had, readable or not.
     pub count: usize,
     /// How many there are on all pages, where Engage says so.
     pub total: Option<usize>,
+}
+
+impl Page<&RawValue> {
+    fn read<T>(self, read: impl FnOnce(&RawValue) -> Result<T, Error>) -> Result<Page<T>, Error> {
+        Ok(Page {
+            items: read(self.items)?,
+            offset: self.offset,
+            count: self.count,
+            total: self.total,
+        })
+    }
 }
 
 impl Reader {
@@ -104,24 +117,12 @@ impl Reader {
 
     /// A page of vouchers.
     pub fn vouchers(&self, body: &[u8]) -> Result<Page<Vouchers>, Error> {
-        let (list, count, total) = items::page(raw(body)?)?;
-        let items = items::vouchers(self, list)?;
-        Ok(Page {
-            items,
-            count,
-            total,
-        })
+        items::page(raw(body)?)?.read(|list| items::vouchers(self, list))
     }
 
     /// The point accounts of a contact: a bare array in v3, a page in v2 and in one v3 variant.
     pub fn points(&self, id: ContactId, body: &[u8]) -> Result<Page<Points>, Error> {
-        let (list, count, total) = items::page(raw(body)?)?;
-        let items = items::points(self, id, list)?;
-        Ok(Page {
-            items,
-            count,
-            total,
-        })
+        items::page(raw(body)?)?.read(|list| items::points(self, id, list))
     }
 
     /// A moment as Engage writes it: with an offset, with `Z`, with three to seven fraction digits,

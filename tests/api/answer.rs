@@ -7,7 +7,7 @@ use engage_simulator::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::TestApp;
+use crate::harness::{POINTS_CALLS, TestApp};
 
 const VOUCHER: &str = "8d31c000-2009-4c22-b002-b2d200c00009";
 
@@ -32,10 +32,6 @@ async fn alva_is_told_whole() {
             "sms": {"number": ALVA.phone, "status": "ok", "accepted": true, "warnings": []},
             "postal": {"status": "ok", "accepted": false, "warnings": []},
         },
-        "points": {"balance": 317.5, "accounts": [
-            {"definitionId": "1", "balance": 317.5, "pending": 40, "expiresOn": "2026-12-31T12:00:00.000Z"},
-            {"definitionId": "2", "balance": 0, "pending": 0, "expiresOn": null},
-        ]},
         "degraded": [],
     });
     for (key, expected) in expected.as_object().expect("an object") {
@@ -55,8 +51,23 @@ async fn alva_is_told_whole() {
 }
 
 #[tokio::test]
+async fn points_are_told_with_all_that_their_endpoint_knows_of_them() {
+    let app = TestApp::spawn().await;
+    app.points_alone(ALVA.id);
+    let answer = app.get(&format!("email={}", ALVA.email)).await;
+    assert_eq!(
+        answer.assert_ok().at("/points"),
+        json!({"balance": 317.5, "accounts": [
+            {"definitionId": "1", "balance": 317.5, "pending": 40, "expiresOn": "2026-12-31T12:00:00.000Z"},
+            {"definitionId": "2", "balance": 0, "pending": 0, "expiresOn": null},
+        ]})
+    );
+}
+
+#[tokio::test]
 async fn numbers_leave_exactly_as_engage_wrote_them() {
     let app = TestApp::spawn().await;
+    app.points_alone(ALVA.id);
     app.engage
         .contact(ALVA.id)
         .points("0.1")
@@ -209,7 +220,7 @@ async fn by_post_the_answer_is_the_same_as_by_get() {
         .lookup(json!({"contactId": ALVA.id, "parts": ["points"], "fresh": ["points"]}))
         .await;
     assert_eq!(some.assert_ok().at("/vouchers"), Value::Null);
-    assert_eq!(app.engage.calls(Endpoint::PointAccounts), 2);
+    assert_eq!(app.engage.calls(Endpoint::PointAccounts), POINTS_CALLS + 1);
     let none = app
         .lookup(json!({"contactId": ALVA.id, "parts": [], "fresh": []}))
         .await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use engage_simulator::{Endpoint, Fault, people::ALVA};
 use serde_json::json;
 
-use crate::harness::{Answer, READER, TILL, TestApp};
+use crate::harness::{Answer, COLD_CALLS, READER, TILL, TestApp};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -66,7 +66,7 @@ async fn max_age_sets_how_old_an_answer_may_be() {
         .assert_cache_status("engage-bff; fwd=request; stored");
     assert_eq!(newer.header("age"), "0");
     assert_eq!(app.overviews(), 1);
-    assert_eq!(app.engage.total_calls(), 2);
+    assert_eq!(app.engage.total_calls(), COLD_CALLS);
     app.get_with(&alva(), "max-age=0")
         .await
         .assert_ok()
@@ -122,6 +122,7 @@ async fn stale_if_error_0_wants_the_error() {
 #[tokio::test]
 async fn stale_if_error_0_leaves_a_part_that_fails_empty() {
     let app = TestApp::spawn().await;
+    app.points_alone(ALVA.id);
     app.get(&alva()).await.assert_ok();
     app.advance(90 * SECOND);
     app.engage.fault(Endpoint::PointAccounts, busy());
@@ -163,6 +164,7 @@ async fn only_if_cached_never_asks_engage() {
 #[tokio::test]
 async fn only_if_cached_and_a_part_that_is_not_held_is_not_cached() {
     let app = TestApp::spawn().await;
+    app.points_alone(ALVA.id);
     app.get(&format!("{}&parts=none", alva())).await.assert_ok();
     app.get_with(&format!("{}&parts=points", alva()), "only-if-cached")
         .await

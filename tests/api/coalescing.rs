@@ -8,7 +8,7 @@ use engage_simulator::{
 };
 use serde_json::json;
 
-use crate::harness::{TestApp, arrive};
+use crate::harness::{COLD_CALLS, POINTS_CALLS, TestApp, arrive};
 
 fn by_email() -> String {
     format!("email={}", ALVA.email)
@@ -36,8 +36,8 @@ async fn two_hundred_cold_requests_for_one_email_cost_one_call_of_each_kind() {
     }
     assert!(collapsed > 100, "{collapsed} waited for another's call");
     assert_eq!(app.overviews(), 1);
-    assert_eq!(app.engage.calls(Endpoint::PointAccounts), 1);
-    assert_eq!(app.engage.total_calls(), 2);
+    assert_eq!(app.engage.calls(Endpoint::PointAccounts), POINTS_CALLS);
+    assert_eq!(app.engage.total_calls(), COLD_CALLS);
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn the_first_of_fifty_callers_leaves_and_all_others_are_answered_by_its_ca
         assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id);
     }
     assert_eq!(app.overviews(), 1);
-    assert_eq!(app.engage.calls(Endpoint::PointAccounts), 1);
+    assert_eq!(app.engage.calls(Endpoint::PointAccounts), POINTS_CALLS);
     app.get(&by_email()).await.assert_ok().assert_hit();
 }
 
@@ -158,6 +158,7 @@ async fn ten_impatient_callers_in_turn_cost_one_call_and_the_cache_is_filled() {
 #[tokio::test]
 async fn fresh_callers_share_one_waiting_call_that_begins_after_they_came() {
     let app = TestApp::spawn().await;
+    app.points_alone(ALVA.id);
     let fresh = format!("{}&fresh=points", points());
     app.get(&points()).await.assert_ok();
     let hold = app.engage.hold(Endpoint::PointAccounts);
@@ -185,6 +186,7 @@ async fn fresh_callers_share_one_waiting_call_that_begins_after_they_came() {
 #[tokio::test]
 async fn a_plain_caller_joins_the_running_call_that_a_fresh_one_started() {
     let app = TestApp::spawn().await;
+    app.points_alone(ALVA.id);
     app.get(&format!("contactId={}&parts=none", ALVA.id)).await;
     let hold = app.engage.hold(Endpoint::PointAccounts);
     let fresh = app.ask(&format!("{}&fresh=points", points()));
@@ -202,6 +204,7 @@ async fn a_plain_caller_joins_the_running_call_that_a_fresh_one_started() {
 #[tokio::test]
 async fn a_fresh_caller_does_not_join_a_plain_call_that_has_begun() {
     let app = TestApp::spawn().await;
+    app.points_alone(ALVA.id);
     app.get(&format!("contactId={}&parts=none", ALVA.id)).await;
     let hold = app.engage.hold(Endpoint::PointAccounts);
     let plain = app.ask(&points());
@@ -220,6 +223,7 @@ async fn a_fresh_caller_does_not_join_a_plain_call_that_has_begun() {
 #[tokio::test]
 async fn a_call_older_than_a_callers_longest_wait_no_longer_holds_the_next_up() {
     let app = TestApp::spawn().await;
+    app.points_alone(ALVA.id);
     let fresh = format!("{}&fresh=points", points());
     app.get(&points()).await.assert_ok();
     app.engage

@@ -210,6 +210,7 @@ async fn an_answer_of_another_contact_type_is_nobody() {
 #[tokio::test]
 async fn points_of_somebody_else_are_not_shown() {
     let app = TestApp::spawn().await;
+    app.points_alone(ALVA.id);
     let account = json!([{"contactId": BO.id, "definitionId": 1, "balance": 99}]).to_string();
     app.engage
         .fault(Endpoint::PointAccounts, Fault::Body(account));

@@ -9,7 +9,7 @@ use engage_simulator::{
 };
 use serde_json::json;
 
-use crate::harness::{Answer, TestApp, arrive};
+use crate::harness::{Answer, COLD_CALLS, POINTS_CALLS, TELLS_POINTS, TestApp, arrive};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -131,7 +131,7 @@ async fn what_is_asked_for_just_before_it_expires_is_refreshed_once_and_in_time(
 }
 
 #[tokio::test]
-async fn stale_points_are_refreshed_by_their_own_call_alone() {
+async fn stale_points_are_refreshed_by_the_one_call_that_tells_them() {
     let app = TestApp::spawn().await;
     let query = format!("email={}", ALVA.email);
     app.get(&query).await.assert_ok();
@@ -144,9 +144,14 @@ async fn stale_points_are_refreshed_by_their_own_call_alone() {
         .get_until(&query, |answer| answer.at("/points/balance") == json!(1.5))
         .await;
     assert_eq!(as_of(&renewed, "points"), "2026-11-23T12:00:30.000Z");
-    assert_eq!(as_of(&renewed, "profile"), "2026-11-23T12:00:00.000Z");
-    assert_eq!(app.overviews(), 1);
-    assert_eq!(app.engage.calls(Endpoint::PointAccounts), 2);
+    let (profile, overviews) = if TELLS_POINTS {
+        ("2026-11-23T12:00:30.000Z", 2)
+    } else {
+        ("2026-11-23T12:00:00.000Z", 1)
+    };
+    assert_eq!(as_of(&renewed, "profile"), profile);
+    assert_eq!(app.overviews(), overviews);
+    assert_eq!(app.engage.total_calls(), COLD_CALLS + 1);
 }
 
 #[tokio::test]
@@ -190,12 +195,12 @@ async fn without_a_window_an_expired_answer_is_asked_anew_at_its_lifetime() {
         .await
         .assert_ok()
         .assert_cache_status("engage-bff; fwd=stale; stored");
-    assert_eq!(app.engage.calls(Endpoint::PointAccounts), 2);
-    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.engage.calls(Endpoint::PointAccounts), 2 * POINTS_CALLS);
+    assert_eq!(app.engage.total_calls(), COLD_CALLS + 1);
 }
 
 #[tokio::test]
-async fn what_expired_is_refilled_by_one_overview_and_points_by_their_own_call() {
+async fn what_expired_is_refilled_by_one_overview_and_a_call_for_what_that_does_not_tell() {
     let app = TestApp::spawn().await;
     let query = format!("email={}", ALVA.email);
     app.get(&query).await.assert_ok();
@@ -207,8 +212,8 @@ async fn what_expired_is_refilled_by_one_overview_and_points_by_their_own_call()
         .assert_cache_status("engage-bff; fwd=stale; stored");
     assert_eq!(answer.header("age"), "0");
     assert_eq!(app.overviews(), 1);
-    assert_eq!(app.engage.calls(Endpoint::PointAccounts), 1);
-    assert_eq!(app.engage.total_calls(), 2);
+    assert_eq!(app.engage.calls(Endpoint::PointAccounts), POINTS_CALLS);
+    assert_eq!(app.engage.total_calls(), COLD_CALLS);
 }
 
 #[tokio::test]
@@ -271,6 +276,7 @@ async fn data_is_as_old_as_the_start_of_the_upstream_request() {
 #[tokio::test]
 async fn cache_status_speaks_for_the_worst_part() {
     let app = TestApp::spawn().await;
+    app.points_alone(ALVA.id);
     app.get(&profile())
         .await
         .assert_cache_status("engage-bff; fwd=miss; stored");
@@ -290,6 +296,7 @@ async fn cache_status_speaks_for_the_worst_part() {
 
     // A stale profile beside missing points, and beside fresh ones.
     let app = TestApp::spawn().await;
+    app.points_alone(ALVA.id);
     app.get(&profile()).await.assert_ok();
     app.advance(90 * SECOND);
     app.get(&points())

@@ -7,6 +7,9 @@
 //! app.advance(Duration::from_secs(120));
 //! ```
 
+mod answer;
+mod version;
+
 use std::{
     collections::BTreeMap,
     io::{self, Write},
@@ -18,19 +21,24 @@ use std::{
 use engage_bff::{
     app::App,
     clock::{Clock, ManualClock},
-    config::{self, Config, Scope},
+    config::{self, ApiVersion, Config, Scope},
     customer::CustomerService,
-    domain::{ContactId, IdentifierKind},
+    domain::{ContactId, IdentifierKind, Part},
     telemetry,
 };
 use engage_simulator::{Endpoint, Simulator, SimulatorClock};
 use jiff::Timestamp;
-use reqwest::{Client, RequestBuilder, header::HeaderMap};
+use reqwest::{Client, RequestBuilder};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::marks::assert_holds_none;
+
+pub(crate) use self::{
+    answer::Answer,
+    version::{API, COLD_CALLS, POINTS_CALLS, TELLS_POINTS, has_no_meaning_in},
+};
 
 /// The key of the client that may do everything and ask by everything; its view is `full`.
 pub(crate) const TILL: &str = "test-till-key";
@@ -117,6 +125,14 @@ impl TestApp {
     pub(crate) fn advance(&self, step: Duration) {
         self.engage.clock().advance(step);
         self.clock.advance(step);
+    }
+
+    /// From now on, and as long as the overview may lag, the contact's points come from their own endpoint.
+    /// In v3 they always do; in v2 after news of them.
+    pub(crate) fn points_alone(&self, contact: &str) {
+        if TELLS_POINTS {
+            self.customers.invalidate(id(contact), Part::Points.into());
+        }
     }
 
     /// Lets time go on by itself until the guard is dropped: for what waits for its turn, or before it
@@ -257,6 +273,13 @@ impl Drop for TestApp {
             let unexpected = self.engage.unexpected();
             assert!(unexpected.is_empty(), "Engage was asked for {unexpected:?}");
             assert_holds_none("the log", &logs());
+            let version = match API {
+                ApiVersion::V2 => "/api/v2/",
+                ApiVersion::V3 => "/api/v3/",
+            };
+            let log = self.engage.log();
+            let other = log.iter().find(|call| !call.path.starts_with(version));
+            assert!(other.is_none(), "another version was asked: {other:?}");
         }
     }
 }
@@ -270,121 +293,13 @@ impl Drop for Passing {
     }
 }
 
-/// An answer, read to its end.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Vec<u8>,
-}
-
-impl Answer {
-    pub(crate) async fn of(request: RequestBuilder) -> Self {
-        let response = request.send().await.expect("an answer");
-        let answer = Self {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            body: response.bytes().await.expect("a whole body").to_vec(),
-        };
-        if answer.status >= 400 {
-            let told = format!(
-                "{} {:?}",
-                String::from_utf8_lossy(&answer.body),
-                answer.headers
-            );
-            assert_holds_none("a refusal", &told);
-        }
-        answer
-    }
-
-    pub(crate) fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).expect("text")
-    }
-
-    #[track_caller]
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|error| panic!("{error} in {}", self.text()))
-    }
-
-    /// The value at a JSON pointer, such as `/points/balance`.
-    #[track_caller]
-    pub(crate) fn at(&self, pointer: &str) -> Value {
-        let json = self.json();
-        json.pointer(pointer)
-            .unwrap_or_else(|| panic!("no {pointer} in {json}"))
-            .clone()
-    }
-
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().expect("a readable header"))
-    }
-
-    #[track_caller]
-    pub(crate) fn assert_ok(&self) -> &Self {
-        assert_eq!(self.status, 200, "{}", self.text());
-        self
-    }
-
-    /// Status and code of a problem, and that it is one (RFC 9457).
-    #[track_caller]
-    pub(crate) fn assert_problem(&self, status: u16, code: &str) -> &Self {
-        assert_eq!(self.status, status, "{}", self.text());
-        assert_eq!(self.header("content-type"), "application/problem+json");
-        let json = self.json();
-        assert_eq!(json["code"], code, "{json}");
-        assert_eq!(json["status"], status);
-        for key in ["type", "title", "detail", "requestId"] {
-            assert!(json[key].is_string(), "{key} in {json}");
-        }
-        assert_eq!(json["requestId"], self.header("x-request-id"));
-        self
-    }
-
-    #[track_caller]
-    pub(crate) fn assert_cache_status(&self, expected: &str) -> &Self {
-        assert_eq!(self.header("cache-status"), expected, "{}", self.text());
-        self
-    }
-
-    /// That stale data stands in for what Engage failed to tell.
-    #[track_caller]
-    pub(crate) fn assert_stale_if_error(&self) -> &Self {
-        self.assert_ok().assert_hit();
-        let status = self.header("cache-status");
-        assert!(status.ends_with("; detail=stale-if-error"), "{status}");
-        self
-    }
-
-    /// The `ttl` of `Cache-Status`.
-    #[track_caller]
-    pub(crate) fn ttl(&self) -> i64 {
-        let status = self.header("cache-status");
-        let ttl = status
-            .split("; ")
-            .find_map(|part| part.strip_prefix("ttl="));
-        ttl.unwrap_or_else(|| panic!("no ttl in {status}"))
-            .parse()
-            .expect("a number")
-    }
-
-    /// That it was answered from memory.
-    #[track_caller]
-    pub(crate) fn assert_hit(&self) -> &Self {
-        let status = self.header("cache-status");
-        assert!(status.starts_with("engage-bff; hit; ttl="), "{status}");
-        self
-    }
-}
-
 /// The built-in defaults for a test.
 fn config() -> Config {
     let mut config =
         config::layers::read(None, &BTreeMap::new()).expect("the defaults can be read");
     config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     config.operations.listen = config.server.listen;
+    config.engage.api_version = API;
     config.engage.api_key = Some("test-engage-key".into());
     config.engage.default_contact_type = Some("Member".to_owned());
     config.engage.default_point_definition = Some("1".to_owned());

@@ -172,7 +172,7 @@ async fn engage_is_asked_in_the_canonical_form_with_the_contact_type_and_its_hea
             .assert_ok();
         let log = app.engage.log();
         assert_eq!(log.len(), 1, "{kind}");
-        assert_eq!(log[0].path, "/api/v3/contactoverview");
+        assert!(log[0].path.ends_with("/contactoverview"));
         let query = [(kind, sent), ("contactType", "Member")];
         let query = query.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(log[0].query, query);

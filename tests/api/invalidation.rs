@@ -7,7 +7,7 @@ use engage_bff::domain::{Part, PartSet};
 use engage_simulator::{Endpoint, Fault, people::ALVA};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, TestApp, arrive, id};
+use crate::harness::{Answer, COLD_CALLS, TestApp, arrive, id};
 
 const LAG: Duration = Duration::from_secs(600);
 
@@ -97,6 +97,7 @@ async fn an_entity_answer_in_the_air_is_neither_served_nor_stored_after_an_inval
 #[tokio::test]
 async fn callers_after_an_invalidation_share_one_call_that_waits_for_the_one_cut_off() {
     let app = TestApp::spawn().await;
+    app.points_alone(ALVA.id);
     let query = format!("{}&parts=points", by_id());
     app.get(&format!("{}&parts=none", by_id())).await;
     let hold = app.engage.hold(Endpoint::PointAccounts);
@@ -129,7 +130,7 @@ async fn a_refresh_in_the_air_is_not_stored_after_an_invalidation() {
     let hold = app.engage.hold(Endpoint::All);
     app.engage.reset_log();
     app.get(&by_id()).await.assert_ok();
-    app.engage.wait_for_calls(Endpoint::All, 2).await;
+    app.engage.wait_for_calls(Endpoint::All, COLD_CALLS).await;
     change(&app);
     app.customers.invalidate(id(ALVA.id), PartSet::ALL);
     let waiting = app.ask(&by_id());

@@ -3,7 +3,7 @@
 use engage_simulator::people::BO;
 use serde_json::{Map, Value, json};
 
-use crate::harness::{Answer, TestApp};
+use crate::harness::{Answer, TELLS_POINTS, TestApp};
 
 #[track_caller]
 fn object(value: &Value, keys: &[&str], what: &str) -> Map<String, Value> {
@@ -259,7 +259,6 @@ async fn who_has_hardly_anything_has_nulls_and_empty_lists() {
         "/vouchers",
         "/promotions",
         "/expiringSoon",
-        "/points/accounts",
     ] {
         assert_eq!(bo.at(list), json!([]), "{list}");
     }
@@ -268,9 +267,17 @@ async fn who_has_hardly_anything_has_nulls_and_empty_lists() {
         "/profile/level",
         "/profile/homeStore",
         "/profile/memberSince",
-        "/points/balance",
     ] {
         assert_eq!(bo.at(null), Value::Null, "{null}");
     }
+    // The overview of v2 tells a balance of whoever has no account.
+    let (balance, accounts) = if TELLS_POINTS {
+        (json!(0), 1)
+    } else {
+        (Value::Null, 0)
+    };
+    assert_eq!(bo.at("/points/balance"), balance);
+    let told = bo.at("/points/accounts");
+    assert_eq!(told.as_array().map(Vec::len), Some(accounts));
     assert_eq!(bo.at("/profile/attributes"), json!({}));
 }

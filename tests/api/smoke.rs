@@ -5,7 +5,7 @@ use std::time::Duration;
 use engage_simulator::{Endpoint, people::ALVA};
 use serde_json::json;
 
-use crate::harness::TestApp;
+use crate::harness::{POINTS_CALLS, TestApp};
 
 #[tokio::test]
 async fn the_second_identical_request_is_a_hit_and_costs_no_upstream_call() {
@@ -17,7 +17,7 @@ async fn the_second_identical_request_is_a_hit_and_costs_no_upstream_call() {
         .assert_cache_status("engage-bff; fwd=miss; stored");
     let calls = app.engage.total_calls();
     assert_eq!(app.overviews(), 1);
-    assert_eq!(app.engage.calls(Endpoint::PointAccounts), 1);
+    assert_eq!(app.engage.calls(Endpoint::PointAccounts), POINTS_CALLS);
     let second = app.get(&query).await;
     second.assert_ok().assert_hit();
     assert_eq!(app.engage.total_calls(), calls);

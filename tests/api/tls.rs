@@ -11,7 +11,7 @@ use http::Version;
 use serde_json::json;
 
 use self::front::{Authority, Front, Proof};
-use crate::harness::{TestApp, logs};
+use crate::harness::{COLD_CALLS, TestApp, logs};
 
 /// After that long connections are made anew, and everything that is held is too old.
 const NEW_POOL: Duration = Duration::from_secs(301);
@@ -56,7 +56,7 @@ async fn http_2_is_spoken_where_it_is_offered_and_http_1_else() {
         let answer = app.get(&format!("contactId={}", ALVA.id)).await;
         answer.assert_ok();
         assert_eq!(answer.at("/points/balance"), json!(317.5));
-        assert_eq!(front.versions(), [version; 2], "{offers:?}");
+        assert_eq!(front.versions(), [version; COLD_CALLS], "{offers:?}");
         for call in app.engage.log() {
             assert!(
                 call.headers.api_key && call.headers.content_type,

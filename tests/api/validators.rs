@@ -103,6 +103,7 @@ async fn a_304_for_what_has_to_be_asked_for_first_is_possible_too() {
 #[tokio::test]
 async fn a_refresh_changes_the_etag() {
     let app = TestApp::spawn().await;
+    app.points_alone(ALVA.id);
     let first = app.get(&alva()).await;
     app.advance(Duration::from_secs(10));
     let hit = app.get(&alva()).await;

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::{
-    Object, Reader,
+    Object, Page, Reader,
     object::{decimal, list, text},
 };
 use crate::{
@@ -14,26 +14,36 @@ use crate::{
     engage::Error,
 };
 
-/// The list in an answer that is a bare array or a page, how many items it has, and how many there
-/// are in all. One page of Voyado's prints `Items` with a capital.
-pub(super) fn page(value: &RawValue) -> Result<(&RawValue, usize, Option<usize>), Error> {
+/// The list in an answer that is a bare array, and then whole, or a page. One page of Voyado's prints
+/// `Items` with a capital.
+pub(super) fn page(value: &RawValue) -> Result<Page<&RawValue>, Error> {
     if let Some(items) = list(value) {
-        return Ok((value, items.len(), Some(items.len())));
+        return Ok(Page {
+            items: value,
+            offset: None,
+            count: items.len(),
+            total: Some(items.len()),
+        });
     }
     let page = Object::of(value).ok_or_else(|| Error::invalid("$"))?;
     let items = page
         .first(&["items", "Items"])
         .ok_or_else(|| Error::invalid("items"))?;
     let count = list(items).ok_or_else(|| Error::invalid("items"))?.len();
-    let total = page.text("totalCount").and_then(|text| text.parse().ok());
-    Ok((items, count, total))
+    let number = |key| page.text(key).and_then(|text| text.parse().ok());
+    Ok(Page {
+        items,
+        offset: number("offset"),
+        count,
+        total: number("totalCount"),
+    })
 }
 
 pub(super) fn audiences(answer: &Object<'_>) -> Result<Audiences, Error> {
     let audience = |value| {
         let audience = Object::of(value)?;
         Some(Audience {
-            id: audience.filled("id")?,
+            id: audience.id("id")?,
             name: audience.filled("name"),
         })
     };
@@ -49,12 +59,13 @@ pub(super) fn audiences(answer: &Object<'_>) -> Result<Audiences, Error> {
         }),
     };
     Ok(Audiences {
+        // One that can't be read fails them all: left out, it would be told that there is none.
         audiences: match answer.first(&["audiences", "targetAudiences", "profiles"]) {
             Some(values) => list(values)
                 .ok_or_else(|| Error::invalid("audiences"))?
                 .into_iter()
-                .filter_map(audience)
-                .collect(),
+                .map(|value| audience(value).ok_or_else(|| Error::invalid("audiences[].id")))
+                .collect::<Result<_, _>>()?,
             None => Vec::new(),
         },
         warnings: match answer.get("warnings") {
@@ -88,7 +99,7 @@ fn promotion(reader: &Reader, value: &RawValue) -> Result<Promotion, Error> {
     };
     Ok(Promotion {
         id: item
-            .filled("id")
+            .id("id")
             .ok_or_else(|| Error::invalid("promotions[].id"))?,
         promotion_id: item.filled("promotionId"),
         name: item.filled("name"),
@@ -97,7 +108,7 @@ fn promotion(reader: &Reader, value: &RawValue) -> Result<Promotion, Error> {
         image_url: item.filled("imageUrl"),
         link: item.filled("link"),
         expires_on: item.text("expiresOn").and_then(|text| reader.time(&text)),
-        redeemed: item.flag("redeemed").unwrap_or(false),
+        redeemed: is_redeemed(&item),
         offers,
     })
 }
@@ -158,7 +169,7 @@ fn voucher(reader: &Reader, value: &RawValue) -> Result<Voucher, Error> {
     let item = Object::of(value).ok_or_else(|| Error::invalid("vouchers[]"))?;
     Ok(Voucher {
         id: item
-            .filled("id")
+            .id("id")
             .ok_or_else(|| Error::invalid("vouchers[].id"))?,
         code: item
             .filled("voucherNumber")
@@ -170,8 +181,14 @@ fn voucher(reader: &Reader, value: &RawValue) -> Result<Voucher, Error> {
             .transpose()?,
         local_values: local_values(&item, "vouchers[].localValues")?,
         expires_on: item.text("expiresOn").and_then(|text| reader.time(&text)),
-        redeemed: item.flag("redeemed").unwrap_or(false),
+        redeemed: is_redeemed(&item),
     })
+}
+
+/// Either of two keys says so, and not every model of Engage's has both.
+fn is_redeemed(item: &Object<'_>) -> bool {
+    let flag = item.flag("redeemed");
+    flag.unwrap_or_else(|| item.filled("redeemedOn").is_some())
 }
 
 fn local_values(item: &Object<'_>, path: &str) -> Result<Vec<Money>, Error> {
@@ -209,10 +226,11 @@ pub(super) fn points(reader: &Reader, id: ContactId, value: &RawValue) -> Result
 fn account(reader: &Reader, id: ContactId, value: &RawValue) -> Result<PointAccount, Error> {
     let item = Object::of(value).ok_or_else(|| Error::invalid("accounts[]"))?;
     // Whose points they are can be seen here, and only here.
-    if let Some(owner) = item.text("contactId")
-        && ContactId::parse(&owner) != Some(id)
-    {
-        return Err(Error::IdentityMismatch);
+    if let Some(owner) = item.get("contactId") {
+        let owner = text(owner).and_then(|owner| ContactId::parse(&owner));
+        if owner != Some(id) {
+            return Err(Error::IdentityMismatch);
+        }
     }
     Ok(PointAccount {
         definition_id: item.filled("definitionId"),

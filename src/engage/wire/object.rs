@@ -50,6 +50,12 @@ impl<'a> Object<'a> {
         (!text.trim().is_empty()).then(|| text.into())
     }
 
+    /// An id: text or digits that say something. A boolean is none.
+    pub(crate) fn id(&self, key: &str) -> Option<Box<str>> {
+        let is_boolean = matches!(self.get(key)?.get(), "true" | "false");
+        if is_boolean { None } else { self.filled(key) }
+    }
+
     /// A boolean, also one written as text.
     pub(crate) fn flag(&self, key: &str) -> Option<bool> {
         match &*self.text(key)?.to_ascii_lowercase() {
@@ -81,12 +87,20 @@ pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     }
 }
 
-/// An exact number: the decimals that were written stay.
+/// An exact number: the decimals that were written stay. One with more digits than can be kept is not
+/// rounded but none.
 pub(super) fn decimal(text: &str) -> Option<Decimal> {
     let text = text.trim();
-    Decimal::from_str_exact(text)
-        .or_else(|_| Decimal::from_scientific(text))
-        .ok()
+    // Digits that the library lets be grouped.
+    if text.contains('_') {
+        return None;
+    }
+    let Some((base, _)) = text.split_once(['e', 'E']) else {
+        return Decimal::from_str_exact(text).ok();
+    };
+    // Alone, `from_scientific` rounds a base that is too long.
+    Decimal::from_str_exact(base).ok()?;
+    Decimal::from_scientific(text).ok()
 }
 
 /// The values of an array; `None` for anything else.

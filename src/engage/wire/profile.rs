@@ -72,7 +72,7 @@ impl Reader {
             member_since: attributes
                 .text("registrationDate")
                 .and_then(|text| self.time(&text)),
-            secrecy_marked: attributes.flag("secrecyMarked").unwrap_or(false),
+            secrecy_marked: is_marked(&attributes),
             attributes: self.others(&attributes),
             preferences: preferences(answer.object("preferences").as_ref()),
             consents: self.consents(answer)?,
@@ -127,6 +127,17 @@ impl Reader {
         };
         Ok(consents.into_iter().filter_map(consent).collect())
     }
+}
+
+/// Whether the contact's identity is protected. A mark that can't be read protects.
+fn is_marked(attributes: &Object<'_>) -> bool {
+    let says_nothing = || {
+        let text = attributes.text("secrecyMarked");
+        text.is_some_and(|text| text.trim().is_empty())
+    };
+    attributes.get("secrecyMarked").is_some()
+        && attributes.flag("secrecyMarked") != Some(false)
+        && !says_nothing()
 }
 
 fn address(attributes: &Object<'_>) -> Address {

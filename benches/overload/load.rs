@@ -1,0 +1,176 @@
+//! The callers: requests leave when they are due, whatever became of those before, and each is timed
+//! from the moment it was due. So no answer that is late hides those that waited behind it.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use engage_bff::clock::{Clock, Tick};
+use fastrand::Rng;
+use reqwest::Client;
+
+use crate::{
+    Failure,
+    child::KEYS,
+    settings::{KNOWN, Settings},
+};
+
+/// How much longer than the service's own wait a caller waits.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// One request and what became of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    /// Whether nobody had asked for the contact before.
+    pub(crate) is_new: bool,
+    /// When it was due.
+    pub(crate) due: Tick,
+    /// How long the answer took from then.
+    pub(crate) latency: Duration,
+    /// The status; 0 where no answer came.
+    pub(crate) status: u16,
+    /// Whether it came from memory.
+    pub(crate) is_hit: bool,
+    /// Whether it stood in for an Engage that fails.
+    pub(crate) is_stand_in: bool,
+}
+
+/// Sends the requests and gathers the samples.
+pub(crate) struct Load {
+    rate: u64,
+    new_percent: u64,
+    url: String,
+    client: Client,
+    contacts: Vec<String>,
+    /// How likely each of the known contacts is, added up.
+    weights: Vec<f64>,
+    next_new: usize,
+    rng: Rng,
+    sent: usize,
+    clock: Clock,
+    samples: Arc<Mutex<Vec<Sample>>>,
+}
+
+impl Load {
+    pub(crate) fn new(
+        settings: &Settings,
+        address: SocketAddr,
+        contacts: Vec<String>,
+        clock: Clock,
+    ) -> Result<Self, Failure> {
+        let mut sum = 0.0;
+        let weights = (1..=KNOWN)
+            .map(|rank| {
+                sum += 1.0 / f64::from(u32::try_from(rank).unwrap_or(u32::MAX));
+                sum
+            })
+            .collect();
+        Ok(Self {
+            rate: settings.rate,
+            new_percent: settings.new_percent,
+            url: format!("http://{address}/customer?contactId="),
+            client: Client::builder().no_proxy().timeout(PATIENCE).build()?,
+            contacts,
+            weights,
+            next_new: KNOWN,
+            rng: Rng::with_seed(7),
+            sent: 0,
+            clock,
+            samples: Arc::default(),
+        })
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Looks at everything that was answered so far.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&[Sample]) -> T) -> T {
+        look(&self.samples.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Lets the known contacts become known, well within the budget.
+    pub(crate) async fn warm_up(&mut self) -> Result<(), Failure> {
+        for index in 0..KNOWN {
+            let due = self.clock.now().tick;
+            let sample = self.ask(index, due).await;
+            if sample.status != 200 {
+                return Err(format!("a known contact was answered {}", sample.status).into());
+            }
+            self.clock
+                .sleep_until(due + Duration::from_millis(60))
+                .await;
+        }
+        Ok(())
+    }
+
+    /// Sends for so many seconds. The answers may come later.
+    pub(crate) async fn send(&mut self, seconds: u64) -> Result<(), Failure> {
+        let start = self.clock.now().tick;
+        for index in 0..seconds * self.rate {
+            let due = start + Duration::from_nanos(index * 1_000_000_000 / self.rate);
+            self.clock.sleep_until(due).await;
+            let contact = self.choose()?;
+            let asked = self.ask(contact, due);
+            let samples = Arc::clone(&self.samples);
+            tokio::spawn(async move {
+                let sample = asked.await;
+                samples
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(sample);
+            });
+        }
+        let end = start + Duration::from_secs(seconds);
+        self.clock.sleep_until(end).await;
+        Ok(())
+    }
+
+    fn choose(&mut self) -> Result<usize, Failure> {
+        if self.rng.u64(..100) < self.new_percent {
+            self.next_new += 1;
+            if self.next_new > self.contacts.len() {
+                return Err("there are no new contacts left".into());
+            }
+            return Ok(self.next_new - 1);
+        }
+        let all = self.weights.last().copied().unwrap_or_default();
+        let drawn = self.rng.f64() * all;
+        let index = self.weights.partition_point(|weight| *weight <= drawn);
+        Ok(index.min(KNOWN - 1))
+    }
+
+    fn ask(&mut self, contact: usize, due: Tick) -> impl Future<Output = Sample> + use<> {
+        self.sent += 1;
+        let request = self
+            .client
+            .get(format!("{}{}", self.url, self.contacts[contact]))
+            .header("x-api-key", KEYS[self.sent % KEYS.len()]);
+        let clock = self.clock.clone();
+        async move {
+            let mut sample = Sample {
+                is_new: contact >= KNOWN,
+                due,
+                latency: Duration::ZERO,
+                status: 0,
+                is_hit: false,
+                is_stand_in: false,
+            };
+            if let Ok(response) = request.send().await {
+                let status = response.headers().get("cache-status");
+                let cache = status.and_then(|status| status.to_str().ok());
+                let says = |word: &str| cache.is_some_and(|cache| cache.contains(word));
+                sample.is_hit = says("; hit");
+                sample.is_stand_in = says("stale-if-error");
+                let status = response.status().as_u16();
+                if response.bytes().await.is_ok() {
+                    sample.status = status;
+                }
+            }
+            sample.latency = clock.now().tick.since(due);
+            sample
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What becomes of callers when Engage slows down, hangs and heals: the real binary on loopback before a
+//! pretend Engage, under an open load of known contacts and new ones. Prints a table, and fails only
+//! where a promise is broken that the machine's speed has no part in.
+//!
+//! ```sh
+//! cargo bench --bench overload
+//! OVERLOAD_RATE=200 OVERLOAD_NEW_PERCENT=2 cargo bench --bench overload
+//! ```
+
+mod budget;
+mod child;
+mod load;
+mod phase;
+mod report;
+mod settings;
+
+use std::{io::Write, process::ExitCode, time::Duration};
+
+use engage_bff::clock::Clock;
+use engage_simulator::{Endpoint, Fault, Latency, Simulator};
+
+use self::{
+    child::Child,
+    load::Load,
+    phase::{AFTERWARDS, HEALING, Stage, share_of_new},
+    report::Report,
+    settings::Settings,
+};
+
+/// How long Engage takes on a good day, and on a bad one.
+const GOOD: Duration = Duration::from_millis(40);
+const BAD: Duration = Duration::from_secs(2);
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let outcome = runtime
+        .map_err(Failure::from)
+        .and_then(|runtime| runtime.block_on(run()));
+    let (text, is_good) = match outcome {
+        Ok(report) => (report.to_string(), report.broken().is_empty()),
+        Err(error) => (format!("the run failed: {error}\n"), false),
+    };
+    // Whoever closed the output does not want it.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    if is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+async fn run() -> Result<Report, Failure> {
+    let settings = Settings::read()?;
+    let clock = Clock::system();
+    let engage = Simulator::builder()
+        .contacts(settings.contacts(HEALING + AFTERWARDS))
+        .start()
+        .await?;
+    engage.latency(Endpoint::All, Latency::Fixed(GOOD));
+    let child = Child::serve(&engage.base_url())?;
+    let mut load = Load::new(&settings, child.address(), engage.contact_ids(), clock)?;
+    load.warm_up().await?;
+    engage.reset_log();
+    let resident_at_first = child.resident()?;
+    let mut stage = Stage::new(&engage, &child, load).await?;
+
+    let quiet = stage.play("quiet", settings.quiet).await?;
+    engage.latency(Endpoint::All, Latency::Fixed(BAD));
+    let slow = stage.play("slow", settings.slow).await?;
+    engage.fault(Endpoint::All, Fault::Hang);
+    let hang = stage.play("hang", settings.hang).await?;
+    let usual = stage
+        .load
+        .look(|samples| share_of_new(samples, |sample| quiet.holds(sample)));
+    let usual = usual.unwrap_or_default();
+    engage.clear_faults();
+    engage.latency(Endpoint::All, Latency::Fixed(GOOD));
+    let healed = stage.play_until_recovered("healed", usual).await?;
+
+    Ok(Report {
+        settings,
+        phases: vec![quiet, slow, hang, healed],
+        samples: stage.load.look(<[_]>::to_vec),
+        calls: Report::times(&engage.log()),
+        resident_at_first,
+        late: stage.late(),
+        usual,
+    })
+}

@@ -1,0 +1,176 @@
+//! The phases of a run: Engage's state changes, the load goes on.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use engage_bff::clock::{Clock, Tick};
+use engage_simulator::Simulator;
+use jiff::Timestamp;
+use tokio::task::JoinHandle;
+
+use crate::{
+    Failure,
+    child::Child,
+    load::{Load, Sample},
+};
+
+/// Every answer has come by then: the service lets nobody wait for longer than 2.5 s.
+const SETTLED: u64 = 4;
+/// How long is waited for recovery, and how long the load goes on after it.
+pub(crate) const HEALING: u64 = 60;
+pub(crate) const AFTERWARDS: u64 = 15;
+/// New contacts are answered again when as many are as before, but for this part.
+const RECOVERED: f64 = 0.95;
+
+/// One phase, when it is over.
+pub(crate) struct Phase {
+    pub(crate) name: &'static str,
+    /// When it began and ended, by the load's clock and by the pretend Engage's.
+    pub(crate) ticks: [Tick; 2],
+    pub(crate) times: [Timestamp; 2],
+    /// Resident memory at its end, in bytes.
+    pub(crate) resident: u64,
+    /// How often a breaker opened in it.
+    pub(crate) openings: u64,
+}
+
+impl Phase {
+    /// Whether a request was due in it.
+    pub(crate) fn holds(&self, sample: &Sample) -> bool {
+        self.ticks[0] <= sample.due && sample.due < self.ticks[1]
+    }
+}
+
+/// Which part of the requests for new contacts was answered 200; `None` where there was none.
+pub(crate) fn share_of_new(samples: &[Sample], holds: impl Fn(&Sample) -> bool) -> Option<f64> {
+    let (mut all, mut good) = (0_u32, 0_u32);
+    let new = samples.iter().filter(|sample| sample.is_new);
+    for sample in new.filter(|sample| holds(sample)) {
+        all += 1;
+        good += u32::from(sample.status == 200);
+    }
+    (all > 0).then(|| f64::from(good) / f64::from(all))
+}
+
+/// The first second from `start` on in which new contacts were answered as often as `usual`: when it
+/// was over.
+pub(crate) fn recovered(samples: &[Sample], start: Tick, usual: f64, seconds: u64) -> Option<u64> {
+    (1..=seconds).find(|second| {
+        let until = start + Duration::from_secs(*second);
+        let from = start + Duration::from_secs(second - 1);
+        let share = share_of_new(samples, |sample| from <= sample.due && sample.due < until);
+        share.is_some_and(|share| share >= RECOVERED * usual)
+    })
+}
+
+/// Where the phases are played.
+pub(crate) struct Stage<'a> {
+    engage: &'a Simulator,
+    child: &'a Child,
+    pub(crate) load: Load,
+    openings: u64,
+    late: Arc<AtomicU64>,
+    watch: JoinHandle<()>,
+}
+
+impl<'a> Stage<'a> {
+    pub(crate) async fn new(
+        engage: &'a Simulator,
+        child: &'a Child,
+        load: Load,
+    ) -> Result<Self, Failure> {
+        let late = Arc::new(AtomicU64::new(0));
+        let watch = tokio::spawn(watch(load.clock().clone(), Arc::clone(&late)));
+        Ok(Self {
+            engage,
+            child,
+            openings: child.openings().await?,
+            load,
+            late,
+            watch,
+        })
+    }
+
+    /// By how much this process was held up at worst.
+    pub(crate) fn late(&self) -> Duration {
+        Duration::from_nanos(self.late.load(Ordering::Relaxed))
+    }
+
+    /// The load for so many seconds.
+    pub(crate) async fn play(
+        &mut self,
+        name: &'static str,
+        seconds: u64,
+    ) -> Result<Phase, Failure> {
+        let began = self.now();
+        self.load.send(seconds).await?;
+        self.end(name, began).await
+    }
+
+    /// The load until new contacts are answered as often as `usual`, and on for some time.
+    pub(crate) async fn play_until_recovered(
+        &mut self,
+        name: &'static str,
+        usual: f64,
+    ) -> Result<Phase, Failure> {
+        let began = self.now();
+        let mut afterwards = 0;
+        for second in 1..=HEALING + AFTERWARDS {
+            self.load.send(1).await?;
+            let settled = second.saturating_sub(SETTLED);
+            let has_recovered = self
+                .load
+                .look(|samples| recovered(samples, began.0, usual, settled).is_some());
+            afterwards += u64::from(has_recovered);
+            if afterwards + SETTLED > AFTERWARDS {
+                break;
+            }
+        }
+        let phase = self.end(name, began).await?;
+        let settled = self.now().0 + Duration::from_secs(SETTLED);
+        self.load.clock().sleep_until(settled).await;
+        Ok(phase)
+    }
+
+    fn now(&self) -> (Tick, Timestamp) {
+        (self.load.clock().now().tick, self.engage.clock().now())
+    }
+
+    async fn end(
+        &mut self,
+        name: &'static str,
+        began: (Tick, Timestamp),
+    ) -> Result<Phase, Failure> {
+        let ended = self.now();
+        let before = self.openings;
+        self.openings = self.child.openings().await?;
+        Ok(Phase {
+            name,
+            ticks: [began.0, ended.0],
+            times: [began.1, ended.1],
+            resident: self.child.resident()?,
+            openings: self.openings - before,
+        })
+    }
+}
+
+impl Drop for Stage<'_> {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}
+
+/// Wakes often and notes by how much too late: what is held up here, is measured too late there.
+async fn watch(clock: Clock, late: Arc<AtomicU64>) {
+    loop {
+        let due = clock.now().tick + Duration::from_millis(5);
+        clock.sleep_until(due).await;
+        let by = clock.now().tick.since(due).as_nanos();
+        late.fetch_max(u64::try_from(by).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}

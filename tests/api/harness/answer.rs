@@ -1,0 +1,115 @@
+//! An answer of the service, and what a test may assert of it.
+
+use reqwest::{RequestBuilder, header::HeaderMap};
+use serde_json::Value;
+
+use crate::marks::assert_holds_none;
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.expect("an answer");
+        let answer = Self {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: response.bytes().await.expect("a whole body").to_vec(),
+        };
+        if answer.status >= 400 {
+            let told = format!(
+                "{} {:?}",
+                String::from_utf8_lossy(&answer.body),
+                answer.headers
+            );
+            assert_holds_none("a refusal", &told);
+        }
+        answer
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("text")
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error} in {}", self.text()))
+    }
+
+    /// The value at a JSON pointer, such as `/points/balance`.
+    #[track_caller]
+    pub(crate) fn at(&self, pointer: &str) -> Value {
+        let json = self.json();
+        json.pointer(pointer)
+            .unwrap_or_else(|| panic!("no {pointer} in {json}"))
+            .clone()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("a readable header"))
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_ok(&self) -> &Self {
+        assert_eq!(self.status, 200, "{}", self.text());
+        self
+    }
+
+    /// Status and code of a problem, and that it is one (RFC 9457).
+    #[track_caller]
+    pub(crate) fn assert_problem(&self, status: u16, code: &str) -> &Self {
+        assert_eq!(self.status, status, "{}", self.text());
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let json = self.json();
+        assert_eq!(json["code"], code, "{json}");
+        assert_eq!(json["status"], status);
+        for key in ["type", "title", "detail", "requestId"] {
+            assert!(json[key].is_string(), "{key} in {json}");
+        }
+        assert_eq!(json["requestId"], self.header("x-request-id"));
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_cache_status(&self, expected: &str) -> &Self {
+        assert_eq!(self.header("cache-status"), expected, "{}", self.text());
+        self
+    }
+
+    /// That stale data stands in for what Engage failed to tell.
+    #[track_caller]
+    pub(crate) fn assert_stale_if_error(&self) -> &Self {
+        self.assert_ok().assert_hit();
+        let status = self.header("cache-status");
+        assert!(status.ends_with("; detail=stale-if-error"), "{status}");
+        self
+    }
+
+    /// The `ttl` of `Cache-Status`.
+    #[track_caller]
+    pub(crate) fn ttl(&self) -> i64 {
+        let status = self.header("cache-status");
+        let ttl = status
+            .split("; ")
+            .find_map(|part| part.strip_prefix("ttl="));
+        ttl.unwrap_or_else(|| panic!("no ttl in {status}"))
+            .parse()
+            .expect("a number")
+    }
+
+    /// That it was answered from memory.
+    #[track_caller]
+    pub(crate) fn assert_hit(&self) -> &Self {
+        let status = self.header("cache-status");
+        assert!(status.starts_with("engage-bff; hit; ttl="), "{status}");
+        self
+    }
+}

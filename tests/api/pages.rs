@@ -1,0 +1,236 @@
+//! All pages of a list or none: what is told is whole, and what can't be had whole is told to be
+//! missing, never cut silently.
+
+use engage_bff::config::ApiVersion;
+use engage_simulator::{
+    Endpoint, Fault, VoucherSeed,
+    people::{ALVA, BO},
+};
+use serde_json::{Value, json};
+
+use crate::harness::{API, Answer, TestApp, logs};
+
+/// As many pages as are read of one list.
+const PAGES: usize = 10;
+
+fn fresh(part: &str) -> String {
+    format!("contactId={}&parts={part}&fresh={part}", BO.id)
+}
+
+fn voucher(number: usize) -> Value {
+    let id = format!("8d31c000-2009-4c22-b002-b2d2{number:08x}");
+    json!({"id": id, "voucherNumber": number.to_string(), "value": {"amount": 1, "currency": "SEK"}})
+}
+
+fn account(number: usize) -> Value {
+    json!({"id": number, "contactId": BO.id, "definitionId": number, "balance": number})
+}
+
+/// Answers of an endpoint, one after the other.
+fn answers(app: &TestApp, endpoint: Endpoint, bodies: &[Value]) {
+    for body in bodies {
+        let body = Fault::Body(body.to_string());
+        app.engage.fault_times(endpoint, body, 1);
+    }
+}
+
+/// With the overview known, so that the next calls are the part's alone.
+async fn app() -> TestApp {
+    let app = TestApp::spawn().await;
+    app.get(&format!("contactId={}&parts=none", BO.id))
+        .await
+        .assert_ok();
+    app.engage.reset_log();
+    app
+}
+
+#[track_caller]
+fn codes(answer: &Answer) -> Vec<String> {
+    let vouchers = answer.assert_ok().at("/vouchers");
+    let vouchers = vouchers
+        .as_array()
+        .unwrap_or_else(|| panic!("{}", answer.text()));
+    vouchers
+        .iter()
+        .map(|voucher| voucher["code"].as_str().expect("a code").to_owned())
+        .collect()
+}
+
+fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|number| number.to_string()).collect()
+}
+
+#[track_caller]
+fn assert_missing(answer: &Answer, part: &str) {
+    assert_eq!(answer.assert_ok().at(&format!("/{part}")), Value::Null);
+    assert_eq!(answer.at("/degraded"), json!([part]));
+}
+
+#[tokio::test]
+async fn ten_pages_of_vouchers_are_read_and_an_eleventh_makes_all_of_them_missing() {
+    let app = app().await;
+    app.engage.page_cap(Some(1));
+    let add = |number: usize| {
+        let voucher = VoucherSeed::worth("10", "SEK").number(&number.to_string());
+        app.engage.contact(BO.id).add_voucher(voucher);
+    };
+    (0..PAGES).for_each(add);
+    let all = app.get(&fresh("vouchers")).await;
+    assert_eq!(codes(&all), numbers(0..PAGES));
+    assert_eq!(all.at("/degraded"), json!([]));
+    assert_eq!(app.engage.calls(Endpoint::Vouchers), PAGES);
+    add(PAGES);
+    app.engage.reset_log();
+    assert_missing(&app.get(&fresh("vouchers")).await, "vouchers");
+    assert_eq!(app.engage.calls(Endpoint::Vouchers), PAGES);
+    let told = "engage's answer is invalid at totalCount";
+    assert!(logs().contains(told));
+}
+
+#[tokio::test]
+async fn ten_pages_of_point_accounts_are_read_and_an_eleventh_makes_all_of_them_missing() {
+    let app = app().await;
+    app.engage.wrap_point_accounts(true);
+    app.engage.page_cap(Some(1));
+    for number in 1..=PAGES {
+        let definition = u32::try_from(number).expect("a small number");
+        app.engage.contact(BO.id).points_of(definition, "1");
+    }
+    let all = app.get(&fresh("points")).await;
+    let accounts = all.assert_ok().at("/points/accounts");
+    assert_eq!(accounts.as_array().map(Vec::len), Some(PAGES));
+    assert_eq!(app.engage.calls(Endpoint::PointAccounts), PAGES);
+    app.engage.contact(BO.id).points_of(11, "1");
+    app.engage.reset_log();
+    assert_missing(&app.get(&fresh("points")).await, "points");
+    assert_eq!(app.engage.calls(Endpoint::PointAccounts), PAGES);
+}
+
+#[tokio::test]
+async fn a_full_page_that_does_not_say_how_many_there_are_is_not_the_last() {
+    let app = app().await;
+    let full: Vec<Value> = (0..100).map(voucher).collect();
+    let rest: Vec<Value> = (100..105).map(voucher).collect();
+    for total in [json!({}), json!({"totalCount": null})] {
+        let page = |items: &[Value]| {
+            let mut page = total.clone();
+            page["items"] = json!(items);
+            page
+        };
+        app.engage.reset_log();
+        answers(&app, Endpoint::Vouchers, &[page(&full), page(&rest)]);
+        let answer = app.get(&fresh("vouchers")).await;
+        assert_eq!(codes(&answer), numbers(0..105), "{total}");
+        let log = app.engage.log();
+        assert_eq!(log[1].parameter("offset"), Some("100"));
+    }
+    // One that is not full is.
+    app.engage.reset_log();
+    answers(&app, Endpoint::Vouchers, &[json!({"items": rest})]);
+    let answer = app.get(&fresh("vouchers")).await;
+    assert_eq!(codes(&answer), numbers(100..105));
+    assert_eq!(app.engage.calls(Endpoint::Vouchers), 1);
+}
+
+#[tokio::test]
+async fn fewer_items_than_engage_counts_make_the_part_missing() {
+    let app = app().await;
+    let first = json!({"items": [voucher(0), voucher(1)], "totalCount": 3, "offset": 0});
+    let empty = json!({"items": [], "totalCount": 3, "offset": 2});
+    answers(&app, Endpoint::Vouchers, &[first.clone(), empty.clone()]);
+    assert_missing(&app.get(&fresh("vouchers")).await, "vouchers");
+    // One was used between the two pages: then the second says so.
+    let fewer = json!({"items": [], "totalCount": 2, "offset": 2});
+    answers(&app, Endpoint::Vouchers, &[first, fewer]);
+    let answer = app.get(&fresh("vouchers")).await;
+    assert_eq!(codes(&answer), ["0", "1"]);
+    let empty_points = json!({"items": [], "totalCount": 3});
+    answers(&app, Endpoint::PointAccounts, &[empty_points]);
+    assert_missing(&app.get(&fresh("points")).await, "points");
+}
+
+#[tokio::test]
+async fn another_page_than_the_one_asked_for_makes_the_part_missing() {
+    let app = app().await;
+    let first = json!({"items": [voucher(0), voucher(1)], "totalCount": 4, "offset": 0});
+    answers(&app, Endpoint::Vouchers, &[first.clone(), first]);
+    assert_missing(&app.get(&fresh("vouchers")).await, "vouchers");
+    let first = json!({"items": [account(1)], "totalCount": 2, "offset": 0});
+    answers(&app, Endpoint::PointAccounts, &[first.clone(), first]);
+    assert_missing(&app.get(&fresh("points")).await, "points");
+}
+
+#[tokio::test]
+async fn a_voucher_that_two_pages_hold_is_told_once() {
+    let app = app().await;
+    // Another was created between the two pages and moved all by one.
+    let first = json!({"items": [voucher(0), voucher(1)], "totalCount": 3, "offset": 0});
+    let second = json!({"items": [voucher(1), voucher(2)], "totalCount": 4, "offset": 2});
+    answers(&app, Endpoint::Vouchers, &[first, second]);
+    let answer = app.get(&fresh("vouchers")).await;
+    assert_eq!(codes(&answer), ["0", "1", "2"]);
+}
+
+#[tokio::test]
+async fn a_bare_array_is_whole_however_long_it_is() {
+    let app = app().await;
+    let accounts: Vec<Value> = (1..=250).map(account).collect();
+    answers(&app, Endpoint::PointAccounts, &[json!(accounts)]);
+    let answer = app.get(&fresh("points")).await;
+    let told = answer.assert_ok().at("/points/accounts");
+    assert_eq!(told.as_array().map(Vec::len), Some(250));
+    assert_eq!(app.engage.calls(Endpoint::PointAccounts), 1);
+}
+
+#[tokio::test]
+async fn a_page_is_read_with_items_and_counts_in_each_spelling() {
+    let app = app().await;
+    for page in [
+        json!({"items": [account(7)], "totalCount": 1, "offset": 0, "count": 100, "links": []}),
+        json!({"Items": [account(7)], "totalCount": 1, "offset": 0, "count": 1}),
+        json!({"items": [account(7)], "totalCount": "1", "offset": "0"}),
+        json!({"items": [account(7)], "totalCount": 0}),
+        json!({"items": [account(7)]}),
+        json!([account(7)]),
+    ] {
+        answers(&app, Endpoint::PointAccounts, std::slice::from_ref(&page));
+        let answer = app.get(&fresh("points")).await;
+        assert_eq!(answer.assert_ok().at("/points/balance"), json!(7), "{page}");
+    }
+    for body in [
+        json!({"items": null}),
+        json!({"items": "many"}),
+        json!({"items": {}}),
+        json!({}),
+        json!("none"),
+        json!(null),
+        json!(7),
+    ] {
+        answers(&app, Endpoint::PointAccounts, std::slice::from_ref(&body));
+        assert_missing(&app.get(&fresh("points")).await, "points");
+    }
+}
+
+#[tokio::test]
+async fn every_page_is_asked_for_by_offset_and_count_at_the_path_of_the_version() {
+    let app = TestApp::spawn().await;
+    app.get(&format!("contactId={}&fresh=vouchers,points", ALVA.id))
+        .await
+        .assert_ok();
+    let log = app.engage.log();
+    let vouchers = match API {
+        ApiVersion::V2 => format!("/api/v2/contacts/{}/bonuschecks/available", ALVA.id),
+        ApiVersion::V3 => "/api/v3/reward-vouchers/available".to_owned(),
+    };
+    for endpoint in [Endpoint::Vouchers, Endpoint::PointAccounts] {
+        let call = log.iter().find(|call| call.endpoint == endpoint);
+        let call = call.expect("a call");
+        assert_eq!(call.parameter("offset"), Some("0"));
+        assert_eq!(call.parameter("count"), Some("100"));
+        let in_path = call.path.contains(ALVA.id);
+        assert_eq!(call.parameter("contactId").is_none(), in_path);
+        if endpoint == Endpoint::Vouchers {
+            assert_eq!(call.path, vouchers);
+        }
+    }
+}

@@ -372,3 +372,6 @@ fn weight<R: Weigh>(record: &Record<R>) -> usize {
 fn saturating(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,7 +138,10 @@ impl Provenance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::{Clock, ManualClock};
+    use crate::{
+        cache::fence::Fences,
+        clock::{Clock, ManualClock},
+    };
 
     fn policy() -> Policy {
         Policy {
@@ -177,6 +180,37 @@ mod tests {
             assert_eq!(provenance.freshness(now, &policy()), expected, "{second} s");
             assert_eq!(provenance.ttl_seconds(now), ttl, "{second} s");
         }
+    }
+
+    #[test]
+    fn what_was_asked_for_later_takes_its_place_and_an_overview_only_after_its_lag() {
+        let fences = Fences::new(Duration::ZERO, Duration::ZERO, 16);
+        let asked = |second: u64, source| Provenance {
+            stamp: fences.stamp(),
+            requested_at: Tick::default() + Duration::from_secs(second),
+            as_of: Timestamp::UNIX_EPOCH,
+            lifetime: Duration::from_secs(60),
+            source,
+        };
+        let lag = Duration::from_secs(600);
+        let early = asked(0, Source::Overview);
+        let entity = asked(0, Source::Entity);
+        let within = asked(599, Source::Overview);
+        let after = asked(600, Source::Overview);
+        for (newer, older) in [
+            (&entity, &early),
+            (&within, &early),
+            (&entity, &within),
+            (&after, &entity),
+            (&after, &within),
+        ] {
+            assert!(newer.supersedes(older, lag), "{newer:?} {older:?}");
+            assert!(!older.supersedes(newer, lag), "{older:?} {newer:?}");
+        }
+        assert!(!entity.supersedes(&entity, lag));
+        // Without a lag the order of asking decides.
+        assert!(within.supersedes(&entity, Duration::ZERO));
+        assert!(!early.supersedes(&entity, Duration::ZERO));
     }
 
     #[test]

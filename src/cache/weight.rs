@@ -152,3 +152,177 @@ impl Weigh for Points {
         size_of::<Self>() + ALLOCATION + accounts
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::domain::{
+        Address, Audience, Consent, Decimal, Level, OfferKind, PointAccount, Promotion, Voucher,
+        Warning,
+    };
+
+    /// What texts of these lengths weigh together.
+    fn texts(lengths: &[usize]) -> usize {
+        lengths.iter().map(|length| length + 16).sum()
+    }
+
+    fn sek() -> Money {
+        Money {
+            amount: Decimal::ONE,
+            currency: "SEK".into(),
+        }
+    }
+
+    #[test]
+    fn an_empty_part_weighs_what_its_fields_do() {
+        let names = 2 * (24 + 16);
+        assert_eq!(
+            Profile::default().bytes(),
+            size_of::<Profile>() + 16 + names
+        );
+        assert_eq!(Audiences::default().bytes(), size_of::<Audiences>() + 16);
+        assert_eq!(Promotions::default().bytes(), size_of::<Promotions>() + 16);
+        assert_eq!(Vouchers::default().bytes(), size_of::<Vouchers>() + 16);
+        assert_eq!(Points::default().bytes(), size_of::<Points>() + 16);
+    }
+
+    #[test]
+    fn a_profile_weighs_every_text_that_it_owns() {
+        let mut profile = Profile {
+            first_name: Some("1".into()),
+            last_name: Some("22".into()),
+            email: Some("333".into()),
+            mobile_phone: Some("4444".into()),
+            birth_day: Some("55555".into()),
+            language: Some("666666".into()),
+            member_number: Some("7777777".into()),
+            address: Address {
+                street: Some("88888888".into()),
+                care_of: Some("999999999".into()),
+                zip_code: Some("1234567890".into()),
+                city: Some("12345678901".into()),
+                country_code: Some("123456789012".into()),
+            },
+            ..Profile::default()
+        };
+        profile.names.custom_keys = [Some("1234567890123".into()), Some("12345678901234".into())];
+        let mut expected =
+            Profile::default().bytes() + texts(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
+        assert_eq!(profile.bytes(), expected);
+
+        profile.home_store = Some(Store {
+            id: Some("1".into()),
+            name: Some("22".into()),
+            external_id: Some("4444".into()),
+        });
+        expected += texts(&[1, 2, 4]);
+        assert_eq!(profile.bytes(), expected);
+
+        profile.level = Some(Level {
+            name: "Gold".into(),
+            expires_on: None,
+            points_to_next: None,
+        });
+        expected += texts(&[4]);
+        assert_eq!(profile.bytes(), expected);
+
+        let value = RawValue::from_string("\"abc\"".to_owned()).expect("a value");
+        profile.attributes = vec![("key".into(), value)];
+        expected += 32 + texts(&[3, 5]);
+        assert_eq!(profile.bytes(), expected);
+
+        let consent = |id: &str| Consent {
+            id: id.into(),
+            given: None,
+            date: None,
+        };
+        profile.consents = vec![consent("terms"), consent("news")];
+        expected += 2 * 48 + texts(&[5, 4]);
+        assert_eq!(profile.bytes(), expected);
+    }
+
+    #[test]
+    fn audiences_and_warnings_weigh_their_texts() {
+        let audiences = Audiences {
+            audiences: vec![Audience {
+                id: "1".into(),
+                name: Some("22".into()),
+            }],
+            warnings: vec![Warning {
+                id: Some("4444".into()),
+                message: Some("88888888".into()),
+            }],
+        };
+        let expected = Audiences::default().bytes() + 2 * 32 + texts(&[1, 2, 4, 8]);
+        assert_eq!(audiences.bytes(), expected);
+    }
+
+    #[test]
+    fn promotions_weigh_their_texts_and_their_offers() {
+        let offer = |value| Offer {
+            channel: None,
+            kind: OfferKind::Other,
+            value,
+            local_values: vec![sek()],
+            instruction: Some("22".into()),
+        };
+        let promotions = vec![Promotion {
+            id: "1".into(),
+            promotion_id: Some("22".into()),
+            name: Some("333".into()),
+            heading: Some("4444".into()),
+            description: Some("55555".into()),
+            image_url: Some("666666".into()),
+            link: Some("7777777".into()),
+            expires_on: None,
+            redeemed: false,
+            offers: vec![
+                offer(OfferValue::None),
+                offer(OfferValue::Text("12345".into())),
+                offer(OfferValue::Money(sek())),
+            ],
+        }];
+        let each = size_of::<Offer>() + size_of::<Money>() + texts(&[3, 2]);
+        let expected = Promotions::default().bytes()
+            + size_of::<Promotion>()
+            + texts(&[1, 2, 3, 4, 5, 6, 7])
+            + 3 * each
+            + texts(&[5, 3]);
+        assert_eq!(promotions.bytes(), expected);
+    }
+
+    #[test]
+    fn vouchers_weigh_their_texts_and_their_money() {
+        let vouchers = vec![Voucher {
+            id: "1".into(),
+            code: Some("22".into()),
+            name: Some("4444".into()),
+            value: Some(sek()),
+            local_values: vec![sek(), sek()],
+            expires_on: None,
+            redeemed: false,
+        }];
+        let expected = Vouchers::default().bytes()
+            + size_of::<Voucher>()
+            + 2 * size_of::<Money>()
+            + texts(&[1, 2, 4, 3, 3, 3]);
+        assert_eq!(vouchers.bytes(), expected);
+    }
+
+    #[test]
+    fn points_weigh_their_accounts() {
+        let account = |definition: &str| PointAccount {
+            definition_id: Some(definition.into()),
+            balance: Decimal::ONE,
+            pending: None,
+            expires_on: None,
+        };
+        let points = Points {
+            accounts: vec![account("1"), account("22")],
+        };
+        let expected = Points::default().bytes() + 2 * size_of::<PointAccount>() + texts(&[1, 2]);
+        assert_eq!(points.bytes(), expected);
+    }
+}

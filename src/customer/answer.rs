@@ -201,3 +201,6 @@ pub(super) fn before(moment: Timestamp, window: Duration) -> Timestamp {
     let window = SignedDuration::try_from(window).unwrap_or(SignedDuration::MAX);
     moment.saturating_sub(window).unwrap_or(Timestamp::MIN)
 }
+
+#[cfg(test)]
+mod tests;

@@ -343,8 +343,9 @@ impl<'a> Search<'a> {
             Err(error) => {
                 let gone = error == Error::Upstream(engage::Error::NotFound);
                 let is_old = |name: Name| name.provenance.stamp < self.question.arrival;
-                if gone && self.name().is_some_and(is_old) {
-                    // The name may have found a new owner.
+                let may_move = !self.question.lookup.key().is_contact_id();
+                // The contact's end took its old names along, and they may have found a new owner.
+                if gone && may_move && self.name().is_none_or(is_old) {
                     self.disown();
                     return Ok(());
                 }

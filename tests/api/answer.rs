@@ -226,3 +226,27 @@ async fn by_post_the_answer_is_the_same_as_by_get() {
         .await;
     assert_eq!(none.assert_ok().at("/points"), Value::Null);
 }
+
+#[tokio::test]
+async fn only_the_whereabouts_of_somebody_with_protected_identity_are_left_out() {
+    let app = TestApp::with(|config| {
+        let listed = ["country", "shoeSize"];
+        config.views.storefront.attributes = listed.map(str::to_owned).to_vec();
+    })
+    .await;
+    for id in [ALVA.id, CIM.id] {
+        app.engage
+            .contact(id)
+            .attribute("country", json!("Sverige"))
+            .attribute("shoeSize", json!(38));
+    }
+    let attributes = async |id: &str| {
+        let answer = app.get(&format!("contactId={id}&view=storefront")).await;
+        answer.assert_ok().at("/profile/attributes")
+    };
+    assert_eq!(
+        attributes(ALVA.id).await,
+        json!({"country": "Sverige", "shoeSize": 38})
+    );
+    assert_eq!(attributes(CIM.id).await, json!({"shoeSize": 38}));
+}

@@ -19,6 +19,7 @@ mod identifiers;
 mod invalidation;
 pub(crate) mod issuer;
 pub(crate) mod marks;
+mod name_faults;
 mod names;
 mod negatives;
 mod numbers;

@@ -368,6 +368,7 @@ fn callers_of_no_great_demands_share_one_flight_and_one_who_leaves_harms_nobody(
         assert_eq!(first.boarding, Boarding::Started);
         let others = [board(), board()];
         drop(first);
+        assert_eq!(flights.in_the_air(), 1);
         all_aboard.store(1, Ordering::SeqCst);
         future::block_on(async {
             for seat in others {

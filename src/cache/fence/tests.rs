@@ -1,0 +1,160 @@
+use jiff::civil::date;
+
+use super::*;
+use crate::domain::{Digester, Identifier, IdentifierKind, IdentifierRules, Lookup};
+
+const LAG: Duration = Duration::from_secs(600);
+const FLIGHT: Duration = Duration::from_secs(10);
+
+fn contact(last: char) -> ContactId {
+    ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c300d41e0{last}")).expect("an id")
+}
+
+fn numbered(number: u16) -> ContactId {
+    ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c300d4{number:04x}")).expect("an id")
+}
+
+fn lookup(kind: IdentifierKind, text: &str) -> Lookup {
+    let rules = IdentifierRules {
+        phone_region: "SE".parse().expect("a country"),
+        check_digits: true,
+    };
+    let identifier = Identifier::parse(kind, text, &rules, date(2026, 11, 23));
+    Lookup::new(
+        identifier.expect("an identifier"),
+        None,
+        &Digester::with_key(b"test"),
+    )
+}
+
+fn email(number: u16) -> Lookup {
+    lookup(IdentifierKind::Email, &format!("e{number}@example.com"))
+}
+
+#[test]
+fn data_begun_before_an_invalidation_is_refused_and_data_begun_after_is_allowed() {
+    let fences = Fences::new(LAG, FLIGHT, 1000);
+    let before = fences.stamp();
+    fences.raise(contact('1'), Part::Points.into(), Tick::default());
+    let after = fences.stamp();
+    assert!(!fences.allows(contact('1'), Part::Points, before));
+    assert!(fences.allows(contact('1'), Part::Points, after));
+    let standing = fences.not_before(contact('1'), Part::Points.into());
+    assert!(!fences.allows(contact('1'), Part::Points, standing));
+    assert!(fences.allows(contact('1'), Part::Vouchers, before));
+    assert!(fences.allows(contact('2'), Part::Points, before));
+}
+
+#[test]
+fn for_the_overviews_lag_only_the_entity_endpoint_fills_an_invalidated_part() {
+    let fences = Fences::new(LAG, FLIGHT, 1000);
+    let now = Tick::default();
+    fences.raise(contact('1'), PartSet::ALL, now);
+    let expected = PartSet::ALL.without(Part::Audiences.into());
+    assert_eq!(fences.entity_only(contact('1'), now), expected);
+    assert_eq!(fences.entity_only(contact('1'), now + LAG), PartSet::EMPTY);
+}
+
+#[test]
+fn a_full_table_raises_one_fence_around_everything() {
+    let fences = Fences::new(LAG, FLIGHT, 16);
+    let before = fences.stamp();
+    for number in 0..64 {
+        fences.raise(numbered(number), PartSet::ALL, Tick::default());
+    }
+    assert!(!fences.allows(contact('1'), Part::Profile, before));
+    let held: usize = fences
+        .contacts
+        .shards
+        .iter()
+        .map(|shard| shard.lock().expect("whole").fences.len())
+        .sum();
+    assert!(held <= 16);
+}
+
+#[test]
+fn room_is_made_by_dropping_fences_that_are_of_no_use_any_more() {
+    let fences = Fences::new(LAG, FLIGHT, 16);
+    for number in 0..16 {
+        fences.raise(numbered(number), PartSet::ALL, Tick::default());
+    }
+    let before = Stamp(fences.everything.load(Ordering::SeqCst));
+    let later = Tick::default() + LAG + FLIGHT;
+    fences.raise(numbered(100), PartSet::ALL, later);
+    assert_eq!(Stamp(fences.everything.load(Ordering::SeqCst)), before);
+}
+#[test]
+fn a_table_full_of_entity_reads_or_of_names_raises_the_fence_around_everything_too() {
+    let now = Tick::default();
+    let by_reads = Fences::new(LAG, FLIGHT, 16);
+    let by_names = Fences::new(LAG, FLIGHT, 16);
+    let before = (by_reads.stamp(), by_names.stamp());
+    for number in 0..64 {
+        by_reads.entity_read(numbered(number), Part::Points, now);
+        by_names.raise_name(email(number).key(), now);
+    }
+    assert!(by_reads.everything() > before.0);
+    assert!(by_names.everything() > before.1);
+}
+
+#[test]
+fn for_want_of_room_entity_endpoints_alone_fill_anything_until_the_lag_has_passed() {
+    let fences = Fences::new(LAG, FLIGHT, 16);
+    let now = Tick::default() + LAG;
+    for number in 0..64 {
+        fences.raise(numbered(number), PartSet::ALL, now);
+    }
+    let (name, id) = (email(1), Lookup::by_id(contact('1')));
+    let nearly = now + LAG.saturating_sub(Duration::from_millis(1));
+    for at in [now, nearly] {
+        assert_eq!(fences.entity_only(contact('1'), at), PartSet::INVALIDATABLE);
+        assert!(fences.name_is_entity_only(name.key(), at));
+        assert!(!fences.name_is_entity_only(id.key(), at));
+    }
+    assert_eq!(fences.entity_only(contact('1'), now + LAG), PartSet::EMPTY);
+    assert!(!fences.name_is_entity_only(name.key(), now + LAG));
+}
+
+#[test]
+fn the_overview_resolves_a_dropped_name_again_once_its_lag_has_passed() {
+    let fences = Fences::new(LAG, FLIGHT, 1000);
+    let now = Tick::default() + LAG;
+    let name = email(1);
+    fences.raise_name(name.key(), now);
+    let nearly = now + LAG.saturating_sub(Duration::from_millis(1));
+    assert!(fences.name_is_entity_only(name.key(), nearly));
+    assert!(!fences.name_is_entity_only(name.key(), now + LAG));
+    assert!(!fences.name_is_entity_only(email(2).key(), now));
+}
+
+#[test]
+fn a_fence_that_stands_is_raised_again_however_full_the_table_is() {
+    let fences = Fences::new(LAG, FLIGHT, 16);
+    fences.raise(numbered(0), Part::Points.into(), Tick::default());
+    let between = fences.stamp();
+    fences.raise(numbered(0), Part::Points.into(), Tick::default());
+    assert!(!fences.allows(numbered(0), Part::Points, between));
+    assert_eq!(fences.everything(), Stamp::default());
+}
+
+#[test]
+fn the_outlived_are_swept_once_the_first_may_be_and_a_shard_has_doubled() {
+    let end = Tick::default() + LAG + FLIGHT;
+    for later in [end, end + FLIGHT] {
+        let fences = Fences::new(LAG, FLIGHT, 1_000_000);
+        for number in 0..40_000 {
+            fences.raise(numbered(number), PartSet::ALL, Tick::default());
+        }
+        let shards = || {
+            let shards = fences.contacts.shards.iter();
+            shards.map(|shard| shard.lock().expect("whole"))
+        };
+        assert!(shards().all(|shard| shard.sweep_at == 2 * LEAST_SWEPT));
+        for number in 40_000..40_500 {
+            fences.raise(numbered(number), PartSet::ALL, later);
+        }
+        let held: usize = shards().map(|shard| shard.fences.len()).sum();
+        assert_eq!(held, 500);
+        assert!(shards().all(|shard| shard.sweep_at == LEAST_SWEPT));
+    }
+}

@@ -1,0 +1,244 @@
+//! What the cache keeps and drops, without anybody asking over HTTP.
+
+use jiff::{Timestamp, civil::date};
+
+use super::{
+    flight::{Boarding, Flights, NoFlight},
+    freshness::Freshness,
+    *,
+};
+use crate::{
+    clock::{ManualClock, Tick},
+    domain::{
+        Audiences, Digester, Identifier, IdentifierKind, IdentifierRules, Lookup, Points, Profile,
+        Promotions, Urgency, Vouchers,
+    },
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A rendered answer of so many bytes.
+struct Rendered(usize);
+
+impl Weigh for Rendered {
+    fn bytes(&self) -> usize {
+        self.0
+    }
+}
+
+type Pantry = Cache<Rendered, &'static str>;
+
+fn pantry() -> (Pantry, ManualClock) {
+    let policy = Policy {
+        lifetimes: [MINUTE; 5],
+        stale_while_revalidate: MINUTE,
+        stale_if_error: MINUTE,
+        negative_lifetime: MINUTE / 2,
+        overview_lag: MINUTE,
+    };
+    let bounds = Bounds {
+        max_bytes: 1 << 20,
+        longest_flight: MINUTE,
+    };
+    let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
+    (
+        Cache::new(policy, bounds, Clock::from(clock.clone())),
+        clock,
+    )
+}
+
+fn contact(last: char) -> ContactId {
+    ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c300d41e0{last}")).expect("an id")
+}
+
+fn email(text: &str) -> Lookup {
+    let rules = IdentifierRules {
+        phone_region: "SE".parse().expect("a country"),
+        check_digits: true,
+    };
+    let email = Identifier::parse(IdentifierKind::Email, text, &rules, date(2026, 11, 23));
+    Lookup::new(
+        email.expect("an address"),
+        None,
+        &Digester::with_key(b"test"),
+    )
+}
+
+/// Stores a profile that was asked for now.
+fn store_profile(pantry: &Pantry, id: ContactId) -> Begun {
+    let begun = pantry.begin();
+    pantry.store_part(id, begun, PartData::Profile(Box::default()));
+    begun
+}
+
+fn learn(pantry: &Pantry, name: &Lookup, id: ContactId) {
+    let begun = pantry.begin();
+    assert!(pantry.store_name(name.key(), id, begun, Source::Overview, true));
+}
+
+fn rendered(pantry: &Pantry, id: ContactId) -> Vec<usize> {
+    let record = pantry.record(id).expect("a record");
+    record.rendered().map(|answer| answer.0).collect()
+}
+
+#[test]
+fn a_rendered_answer_is_kept_with_the_record_that_it_was_rendered_from_and_with_no_other() {
+    let (pantry, _) = pantry();
+    let id = contact('1');
+    store_profile(&pantry, id);
+    let old = pantry.record(id).expect("a record");
+    pantry.keep_rendered(&old, Arc::new(Rendered(1)), |_| false);
+    assert_eq!(rendered(&pantry, id), [1]);
+    store_profile(&pantry, id);
+    assert!(rendered(&pantry, id).is_empty());
+    pantry.keep_rendered(&old, Arc::new(Rendered(2)), |_| false);
+    assert!(rendered(&pantry, id).is_empty());
+}
+
+#[test]
+fn a_rendered_answer_takes_the_place_of_its_like_or_of_the_oldest() {
+    let (pantry, _) = pantry();
+    let id = contact('1');
+    store_profile(&pantry, id);
+    let keep = |size, replaced| {
+        let record = pantry.record(id).expect("a record");
+        pantry.keep_rendered(&record, Arc::new(Rendered(size)), |kept| kept.0 == replaced);
+    };
+    for size in 1..=8 {
+        keep(size, 0);
+    }
+    assert_eq!(rendered(&pantry, id), [1, 2, 3, 4, 5, 6, 7, 8]);
+    keep(9, 4);
+    assert_eq!(rendered(&pantry, id), [1, 2, 3, 5, 6, 7, 8, 9]);
+    keep(10, 0);
+    assert_eq!(rendered(&pantry, id), [2, 3, 5, 6, 7, 8, 9, 10]);
+}
+
+#[test]
+fn a_record_weighs_its_parts_and_its_rendered_answers() {
+    let (pantry, _) = pantry();
+    let id = contact('1');
+    let overview = Overview {
+        id,
+        profile: Profile::default(),
+        audiences: Some(Audiences::default()),
+        promotions: Some(Promotions::default()),
+        vouchers: Some(Vouchers::default()),
+        points: Some(Points::default()),
+    };
+    let lookup = Lookup::by_id(id);
+    pantry.store_overview(lookup.key(), pantry.begin(), overview);
+    let parts = Profile::default().bytes()
+        + Audiences::default().bytes()
+        + Promotions::default().bytes()
+        + Vouchers::default().bytes()
+        + Points::default().bytes();
+    let expected = (ENTRY_OVERHEAD + size_of::<Record<Rendered>>() + parts) as u64;
+    assert_eq!(pantry.counts().record_bytes, expected);
+    let record = pantry.record(id).expect("a record");
+    pantry.keep_rendered(&record, Arc::new(Rendered(1000)), |_| false);
+    assert_eq!(pantry.counts().record_bytes, expected + 1000);
+}
+
+#[test]
+fn a_purge_drops_the_names_that_led_to_the_contact_and_no_others() {
+    let (pantry, _) = pantry();
+    let (alva, dora) = (email("alva@example.com"), email("dora@example.com"));
+    learn(&pantry, &alva, contact('1'));
+    learn(&pantry, &dora, contact('2'));
+    pantry.purge(contact('1'));
+    assert!(pantry.name(alva.key()).is_none());
+    assert_eq!(
+        pantry.name(dora.key()).map(|name| name.id),
+        Some(contact('2'))
+    );
+}
+
+#[test]
+fn what_a_later_call_said_of_a_name_stands_against_an_earlier_one() {
+    let (pantry, _) = pantry();
+    let name = email("alva@example.com");
+    let leads_to = || pantry.name(name.key()).map(|name| name.id);
+    let early = pantry.begin();
+    learn(&pantry, &name, contact('2'));
+    assert!(pantry.store_name(name.key(), contact('1'), early, Source::Overview, true));
+    assert_eq!(leads_to(), Some(contact('2')));
+    pantry.store_negative(name.key(), early, "nobody");
+    assert_eq!(leads_to(), Some(contact('2')));
+    pantry.store_negative(name.key(), pantry.begin(), "nobody");
+    assert_eq!(leads_to(), None);
+}
+
+#[test]
+fn a_name_that_was_learnt_ends_its_negative_answer_and_one_overtaken_does_not() {
+    let (pantry, clock) = pantry();
+    let name = email("alva@example.com");
+    let refusal = || pantry.negative(name.key(), Clock::from(clock.clone()).now().tick);
+    let early = pantry.begin();
+    pantry.drop_name(name.key());
+    pantry.store_negative(name.key(), pantry.begin(), "nobody");
+    assert!(!pantry.store_name(name.key(), contact('1'), early, Source::Entity, true));
+    assert_eq!(refusal(), Some("nobody"));
+    let begun = pantry.begin();
+    assert!(pantry.store_name(name.key(), contact('1'), begun, Source::Entity, true));
+    assert_eq!(refusal(), None);
+}
+
+#[test]
+fn a_name_serves_longer_once_the_contact_is_seen_to_bear_it_and_no_longer_otherwise() {
+    let (pantry, _) = pantry();
+    let name = email("alva@example.com");
+    let held = || pantry.name(name.key()).expect("a name");
+    let freshness_at = |age: Duration| held().freshness(Tick::default() + age, &pantry.policy);
+    let begun = pantry.begin();
+    assert!(pantry.store_name(name.key(), contact('1'), begun, Source::Overview, false));
+    assert_eq!(freshness_at(MINUTE / 4), Freshness::Fresh);
+    assert_eq!(freshness_at(MINUTE / 2), Freshness::Dead);
+    pantry.assure_name(name.key(), &held(), true);
+    assert_eq!(freshness_at(MINUTE / 2), Freshness::Fresh);
+    assert_eq!(freshness_at(MINUTE), Freshness::Stale);
+    pantry.assure_name(name.key(), &held(), false);
+    assert_eq!(freshness_at(MINUTE / 2), Freshness::Dead);
+}
+
+#[test]
+fn who_is_told_to_be_gone_is_dropped_unless_a_later_call_told_them() {
+    let (pantry, _) = pantry();
+    let id = contact('1');
+    let before = pantry.begin();
+    store_profile(&pantry, id);
+    pantry.drop_record(id, before.stamp);
+    assert!(pantry.record(id).is_some());
+    let after = pantry.begin();
+    pantry.drop_record(id, after.stamp);
+    assert!(pantry.record(id).is_none());
+}
+
+#[test]
+fn counts_tell_what_is_held() {
+    let (pantry, _) = pantry();
+    store_profile(&pantry, contact('1'));
+    store_profile(&pantry, contact('2'));
+    learn(&pantry, &email("alva@example.com"), contact('1'));
+    let nobody = email("nobody@example.com");
+    pantry.store_negative(nobody.key(), pantry.begin(), "nobody");
+    let counts = pantry.counts();
+    assert_eq!((counts.records, counts.names, counts.negatives), (2, 1, 1));
+}
+
+#[tokio::test]
+async fn a_call_that_panics_is_lost_to_who_waits_and_makes_room_for_the_next() {
+    let clock = Clock::from(ManualClock::new(Timestamp::UNIX_EPOCH));
+    let flights: Flights<u8, u8> = Flights::new(clock, MINUTE, 1);
+    let lost = flights.board(7, Stamp::default(), Urgency::Miss, |_| async {
+        panic!("on purpose")
+    });
+    let outcome = lost.expect("a seat").outcome().await;
+    assert_eq!(outcome, Err(NoFlight::Lost));
+    let next = flights
+        .board(7, Stamp::default(), Urgency::Miss, |_| async { 1 })
+        .expect("a seat");
+    assert_eq!(next.boarding, Boarding::Started);
+    assert_eq!(next.outcome().await, Ok(1));
+    assert_eq!(flights.in_the_air(), 0);
+}

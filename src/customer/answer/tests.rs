@@ -1,0 +1,223 @@
+//! How long a rendered answer is kept, and in which form it leaves.
+
+use engage::Error;
+
+use super::*;
+use crate::{
+    cache::{Begun, Bounds, PartData},
+    clock::{Clock, ManualClock},
+    customer::{Status, Verdict},
+    domain::{ContactId, Part, Voucher},
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+const SHAPE: Shape = Shape {
+    view: View::Full,
+    channel: None,
+    asked: PartSet::of(&[Part::Profile, Part::Vouchers]),
+    expiring_within: DAY,
+};
+
+/// A cache that holds one customer, and the hands to ask it.
+struct Kept {
+    cache: Cache<Rendered, Error>,
+    clock: ManualClock,
+    rules: Rules,
+    id: ContactId,
+}
+
+impl Kept {
+    /// Somebody with a voucher that lapses so much later.
+    fn with_voucher(lapses_after: Duration) -> Self {
+        let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
+        let policy = Policy {
+            lifetimes: [MINUTE; 5],
+            stale_while_revalidate: MINUTE,
+            stale_if_error: DAY,
+            negative_lifetime: MINUTE,
+            overview_lag: MINUTE,
+        };
+        let bounds = Bounds {
+            max_bytes: 1 << 20,
+            longest_flight: MINUTE,
+        };
+        let id = ContactId::parse("6f1d2c3a-4b5e-4f60-8a71-b2c300d41e01").expect("an id");
+        let kept = Self {
+            cache: Cache::new(policy, bounds, Clock::from(clock.clone())),
+            clock,
+            rules: Rules {
+                storefront: Attributes::new(&[]),
+                full: Attributes::new(&["*".to_owned()]),
+                expiring_within: DAY,
+                default_point_definition: None,
+                phone_region: phonenumber::country::SE,
+            },
+            id,
+        };
+        let voucher = Voucher {
+            id: "1".into(),
+            code: None,
+            name: None,
+            value: None,
+            local_values: Vec::new(),
+            expires_on: Some(Timestamp::UNIX_EPOCH + lapses_after),
+            redeemed: false,
+        };
+        let begun: Begun = kept.cache.begin();
+        for data in [
+            PartData::Profile(Box::default()),
+            PartData::Vouchers(vec![voucher]),
+        ] {
+            kept.cache.store_part(id, begun, data);
+        }
+        kept
+    }
+
+    fn found(&self) -> Found {
+        Found {
+            record: self.cache.record(self.id).expect("a record"),
+            shown: SHAPE.asked,
+            degraded: PartSet::EMPTY,
+            verdict: Verdict {
+                status: Status::Hit,
+                ttl: 0,
+                age: Duration::ZERO,
+                stored: false,
+                collapsed: false,
+                stale_if_error: false,
+            },
+        }
+    }
+
+    fn now(&self) -> Now {
+        Clock::from(self.clock.clone()).now()
+    }
+
+    fn render(&self, found: &Found, shape: &Shape) -> Arc<Rendered> {
+        rendered(&self.cache, &self.rules, found, shape, self.now())
+    }
+
+    fn ask(&self) -> Arc<Rendered> {
+        self.render(&self.found(), &SHAPE)
+    }
+}
+
+#[test]
+fn an_answer_is_rendered_once_and_kept() {
+    let kept = Kept::with_voucher(30 * DAY);
+    let first = kept.ask();
+    assert!(Arc::ptr_eq(&first, &kept.ask()));
+    assert_eq!(kept.found().record.rendered().count(), 1);
+    let storefront = Shape {
+        view: View::Storefront,
+        ..SHAPE
+    };
+    let other = kept.render(&kept.found(), &storefront);
+    assert!(!Arc::ptr_eq(&first, &other));
+    assert!(Arc::ptr_eq(
+        &other,
+        &kept.render(&kept.found(), &storefront)
+    ));
+    assert!(Arc::ptr_eq(&first, &kept.ask()));
+    assert_eq!(kept.found().record.rendered().count(), 2);
+}
+
+#[test]
+fn only_complete_answers_with_the_default_window_are_kept() {
+    let kept = Kept::with_voucher(30 * DAY);
+    let wide = Shape {
+        expiring_within: 2 * DAY,
+        ..SHAPE
+    };
+    kept.render(&kept.found(), &wide);
+    let degraded = Found {
+        degraded: Part::Vouchers.into(),
+        ..kept.found()
+    };
+    kept.render(&degraded, &SHAPE);
+    let partial = Found {
+        shown: Part::Profile.into(),
+        ..kept.found()
+    };
+    kept.render(&partial, &SHAPE);
+    assert_eq!(kept.found().record.rendered().count(), 0);
+    // Neither are they answered with what is kept of complete ones.
+    let whole = kept.ask();
+    for found in [degraded, partial] {
+        assert!(!Arc::ptr_eq(&whole, &kept.render(&found, &SHAPE)));
+    }
+}
+
+#[test]
+fn an_answer_holds_until_a_date_passes_that_it_tells() {
+    let kept = Kept::with_voucher(MINUTE);
+    let first = kept.ask();
+    kept.clock
+        .advance(MINUTE.saturating_sub(Duration::from_millis(1)));
+    assert!(Arc::ptr_eq(&first, &kept.ask()));
+    kept.clock.advance(Duration::from_millis(1));
+    let later = kept.ask();
+    assert_ne!(first.body, later.body);
+    assert_eq!(kept.found().record.rendered().count(), 1);
+}
+
+#[test]
+fn an_answer_holds_until_a_part_is_older_than_it_should_be() {
+    let kept = Kept::with_voucher(30 * DAY);
+    let first = kept.ask();
+    let record = kept.found().record;
+    let parts = [Part::Profile, Part::Vouchers].map(|part| {
+        let provenance = record.parts.provenance(part).expect("held");
+        provenance.degrades_at(&kept.cache.policy)
+    });
+    let first_to_degrade = parts.into_iter().min().unwrap_or_default();
+    kept.clock
+        .advance((first_to_degrade - Duration::from_nanos(1)).since(Tick::default()));
+    assert!(Arc::ptr_eq(&first, &kept.ask()));
+    kept.clock.advance(Duration::from_nanos(1));
+    assert!(!Arc::ptr_eq(&first, &kept.ask()));
+}
+
+#[test]
+fn an_answer_does_not_hold_for_a_wall_clock_that_was_set_back() {
+    let kept = Kept::with_voucher(30 * DAY);
+    let first = kept.ask();
+    kept.clock.jump_wall(Timestamp::UNIX_EPOCH - MINUTE);
+    assert!(!Arc::ptr_eq(&first, &kept.ask()));
+}
+
+fn of_body(length: usize) -> Rendered {
+    Rendered {
+        shape: SHAPE,
+        body: Bytes::from("x".repeat(length)),
+        etag: HeaderValue::from_static("\"tag\""),
+        etag_gzip: HeaderValue::from_static("\"tag-gzip\""),
+        gzip: OnceLock::new(),
+        made_at: Timestamp::UNIX_EPOCH,
+        changes_at: Timestamp::MAX,
+        degrades_at: Tick::default(),
+    }
+}
+
+#[test]
+fn answers_of_one_kibibyte_and_more_are_compressed() {
+    assert!(of_body(10).gzip().is_none());
+    assert!(of_body(1023).gzip().is_none());
+    assert!(of_body(1024).gzip().is_some());
+    assert!(of_body(5000).gzip().is_some_and(|gzip| gzip.len() < 1000));
+}
+
+#[test]
+fn an_answer_weighs_both_its_forms_and_its_validators() {
+    let expected = size_of::<Rendered>() + 3000 + 1000 + 2 * 5;
+    assert_eq!(of_body(3000).bytes(), expected);
+}
+
+#[test]
+fn the_national_id_is_listed_by_name_alone() {
+    let lists = |name: &str| Attributes::new(&[name.to_owned()]).list_national_id();
+    assert!(lists("socialSecurityNumber"));
+    assert!(!lists("*"));
+    assert!(!lists("firstName"));
+}

@@ -9,6 +9,8 @@ mod customer;
 mod directives;
 mod error;
 mod framing;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod listener;
 mod lookup;
 mod operations;
@@ -204,7 +206,13 @@ impl FrontDoor {
         let is_shopper = request.headers().contains_key(header::AUTHORIZATION);
         let mut response = match framing::check(&request) {
             Ok(()) => catch_panic(self.route(request)).await,
-            Err(error) => axum::response::IntoResponse::into_response(error),
+            Err(error) => {
+                let mut refusal = axum::response::IntoResponse::into_response(error);
+                // Where one request ends and the next begins is in doubt.
+                let close = HeaderValue::from_static("close");
+                refusal.headers_mut().insert(header::CONNECTION, close);
+                refusal
+            }
         };
         error::write_problem(&mut response, &request_id);
         let headers = response.headers_mut();

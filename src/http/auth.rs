@@ -135,6 +135,37 @@ impl Caller {
     }
 }
 
+/// Shoppers' tokens, without the keys that it would take to believe one.
+#[cfg(fuzzing)]
+pub(super) struct FuzzedTokens(Tokens);
+
+#[cfg(fuzzing)]
+impl FuzzedTokens {
+    pub(super) fn new(config: &config::Jwt, clock: &Clock) -> Result<Self, anyhow::Error> {
+        Tokens::new(config, clock.clone()).map(Self)
+    }
+
+    pub(super) fn header(&self, token: &str) {
+        self.0.fuzz_header(token);
+    }
+
+    pub(super) fn claims(&self, claims: &serde_json::Map<String, serde_json::Value>) {
+        self.0.fuzz_claims(claims);
+    }
+}
+
+#[cfg(fuzzing)]
+impl Caller {
+    /// Somebody who may ask for everything by everything.
+    pub(super) fn anybody(clock: &Clock) -> Self {
+        Self {
+            client: Some(Arc::new(Client::anonymous(clock))),
+            shopper: None,
+            _place: None,
+        }
+    }
+}
+
 /// Knows the callers.
 pub struct Authenticator {
     clients: Vec<Arc<Client>>,

@@ -111,6 +111,17 @@ impl ApiError {
     }
 }
 
+#[cfg(fuzzing)]
+impl ApiError {
+    pub(super) fn code(&self) -> &Code {
+        &self.code
+    }
+
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
 impl From<customer::Error> for ApiError {
     fn from(error: customer::Error) -> Self {
         use engage::Error as E;

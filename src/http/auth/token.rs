@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
+use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header};
 use serde_json::{Map, Value};
 
 use super::{
@@ -108,21 +108,30 @@ impl Tokens {
     }
 
     async fn verify(&self, token: &str) -> Option<Shopper> {
-        if token.len() > MAX_TOKEN {
-            return None;
-        }
-        let header = decode_header(token).ok()?;
-        // Whatever it says is critical, nobody here knows it.
-        if header.crit.is_some() || !self.validation.algorithms.contains(&header.alg) {
-            return None;
-        }
+        let header = self.header(token)?;
         let key = self.ring.key(&header).await?;
         let mut validation = self.validation.clone();
         // One algorithm at a time: the library wants all of a validation to suit the key.
         validation.algorithms = vec![header.alg];
         let claims: Map<String, Value> = decode(token, &key, &validation).ok()?.claims;
-        self.is_timely(&claims, self.clock.now())
-            .then(|| self.claims.shopper(&claims))
+        self.shopper_of(&claims)
+    }
+
+    /// The header of a token that may be looked at further.
+    fn header(&self, token: &str) -> Option<Header> {
+        if token.len() > MAX_TOKEN {
+            return None;
+        }
+        let header = decode_header(token).ok()?;
+        // Whatever it says is critical, nobody here knows it.
+        let may_be_ours = header.crit.is_none() && self.validation.algorithms.contains(&header.alg);
+        may_be_ours.then_some(header)
+    }
+
+    /// Whom the claims of a token with a good signature name.
+    fn shopper_of(&self, claims: &Map<String, Value>) -> Option<Shopper> {
+        self.is_timely(claims, self.clock.now())
+            .then(|| self.claims.shopper(claims))
             .flatten()
     }
 
@@ -245,6 +254,45 @@ impl From<config::JwtAlgorithm> for Algorithm {
             Configured::Ps256 => Algorithm::PS256,
             Configured::Ps384 => Algorithm::PS384,
             Configured::Ps512 => Algorithm::PS512,
+        }
+    }
+}
+
+#[cfg(fuzzing)]
+impl Tokens {
+    /// What is done before the signature is checked: only our algorithms go on, and nothing critical.
+    pub(super) fn fuzz_header(&self, token: &str) {
+        if let Some(header) = self.header(token) {
+            assert!(token.len() <= MAX_TOKEN);
+            assert!(header.crit.is_none());
+            assert!(self.validation.algorithms.contains(&header.alg));
+            assert_eq!(token.matches('.').count(), 2);
+        }
+    }
+
+    /// What is done after it: a shopper is who its claims name, for as long as they say, and no more.
+    pub(super) fn fuzz_claims(&self, claims: &Map<String, Value>) {
+        let Some(shopper) = self.shopper_of(claims) else {
+            return;
+        };
+        let now = self.clock.now().wall.as_second();
+        let end = claims["exp"].as_f64().expect("a number");
+        #[expect(clippy::cast_precision_loss, reason = "seconds of this age are exact")]
+        let begin = (now - i64::try_from(self.leeway.as_secs()).expect("seconds")) as f64;
+        assert!(end > begin);
+        if let Some(id) = shopper.contact_id {
+            let told = claims["contactId"].as_str().expect("text");
+            assert_eq!(id.to_string(), told.to_ascii_lowercase());
+        }
+        if let Some(email) = &shopper.email {
+            assert_eq!(claims["email_verified"], Value::Bool(true));
+            let told = claims["email"].as_str().expect("text");
+            assert_eq!(email.as_str(), told.trim_ascii().to_ascii_lowercase());
+            assert_eq!(Email::parse(email.as_str()).as_ref(), Ok(email));
+        }
+        for scope in &shopper.scopes {
+            assert!(matches!(scope, Scope::ReadSelf | Scope::Fresh));
+            assert!(claims["scope"].to_string().contains(scope.as_str()));
         }
     }
 }

@@ -1,0 +1,162 @@
+//! Engage's answers: the first byte says whose, the rest is the body.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use engage_bff::{
+    clock::{Clock, ManualClock},
+    domain::{
+        ContactId, ContactType, Digester, IdentifierRules, Profile, email::Email,
+        names::NameReader, phone::Phone,
+    },
+    engage::{Error, Reader},
+};
+use jiff::{Timestamp, tz::TimeZone};
+use libfuzzer_sys::fuzz_target;
+use phonenumber::country;
+use serde_json::Value;
+
+const ALVA: &str = "6f1d2c3a-4b5e-4f60-8a71-b2c300d41e01";
+
+static READERS: LazyLock<[Reader; 2]> = LazyLock::new(|| [reader(false), reader(true)]);
+
+fn reader(is_v2: bool) -> Reader {
+    let start: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
+    Reader {
+        names: NameReader {
+            rules: IdentifierRules {
+                phone_region: country::SE,
+                check_digits: true,
+            },
+            custom_key: None,
+            digester: Digester::with_key(b"a key of fuzz targets"),
+        },
+        time_zone: TimeZone::UTC,
+        keeps_national_id: false,
+        points_in_overview: is_v2,
+        clock: Clock::from(ManualClock::new(start)),
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some((first, body)) = data.split_first() else {
+        return;
+    };
+    let reader = &READERS[usize::from(first / 8 % 2)];
+    match first % 6 {
+        0 => {
+            if let Some(overview) = read(reader.overview(body)) {
+                is_told(overview.id, body);
+                profile(&overview.profile);
+                assert!(reader.points_in_overview || overview.points.is_none());
+            }
+        }
+        1 => {
+            if let Some((id, told)) = read(reader.contact(body)) {
+                is_told(id, body);
+                profile(&told);
+            }
+        }
+        2 => {
+            if let Some(page) = read(reader.vouchers(body)) {
+                assert_eq!(page.items.len(), page.count);
+                assert!(page.items.iter().all(|voucher| !voucher.id.is_empty()));
+            }
+        }
+        3 => {
+            let alva = ContactId::parse(ALVA).expect("a contact id");
+            match reader.points(alva, body) {
+                // An account tells somebody else's id.
+                Err(Error::IdentityMismatch) => {}
+                told => {
+                    if let Some(page) = read(told) {
+                        assert_eq!(page.items.accounts.len(), page.count);
+                    }
+                }
+            }
+        }
+        4 => {
+            if let Some(promotions) = read(reader.promotions(body)) {
+                assert!(promotions.iter().all(|promotion| !promotion.id.is_empty()));
+            }
+        }
+        _ => {
+            if let Some(id) = read(Reader::contact_id(body)) {
+                let told: String = serde_json::from_slice(body).expect("a text");
+                assert_eq!(id.to_string(), told.to_ascii_lowercase());
+            }
+        }
+    }
+});
+
+/// An error names a place by keys of the contract, and no other error comes of reading.
+fn read<T>(result: Result<T, Error>) -> Option<T> {
+    match result {
+        Ok(told) => Some(told),
+        Err(Error::Invalid { path }) => {
+            let path = path.replace("[]", "");
+            let mut keys = path.split('.');
+            assert!(keys.all(|key| KEYS.contains(&key)), "{path:?}");
+            None
+        }
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+const KEYS: [&str; 14] = [
+    "$",
+    "id",
+    "items",
+    "attributes",
+    "bonusPoints",
+    "consents",
+    "audiences",
+    "promotions",
+    "redemptionChannels",
+    "value",
+    "localValues",
+    "vouchers",
+    "accounts",
+    "balance",
+];
+
+/// The id is the one that the body tells, and a GUID.
+fn is_told(id: ContactId, body: &[u8]) {
+    assert_eq!(ContactId::parse(&id.to_string()), Some(id));
+    let text = std::str::from_utf8(body).expect("JSON");
+    // An escaped digit is told too.
+    assert!(text.to_ascii_lowercase().contains(&id.to_string()) || text.contains("\\u"));
+}
+
+/// Names are canonical, and what never leaves is not among the attributes.
+fn profile(profile: &Profile) {
+    let names = &profile.names;
+    if let Some(email) = &names.email {
+        assert_eq!(Email::parse(email.as_str()).as_ref(), Ok(email));
+    }
+    if let Some(phone) = &names.phone {
+        assert_eq!(
+            Phone::parse(phone.as_str(), country::SE).as_ref(),
+            Some(phone)
+        );
+    }
+    if let Some(contact_type) = &profile.contact_type {
+        assert!(ContactType::parse(contact_type.as_str()).is_some());
+    }
+    let mut keys: Vec<&str> = profile.attributes.iter().map(|(key, _)| &**key).collect();
+    for key in &keys {
+        assert!(!key.eq_ignore_ascii_case("discoveryKey"));
+        assert!(!key.eq_ignore_ascii_case("socialSecurityNumber"));
+    }
+    keys.sort_unstable();
+    assert!(keys.windows(2).all(|pair| pair[0] != pair[1]));
+    for (_, value) in &profile.attributes {
+        // It is JSON, though perhaps deeper, or with a greater number, than this reader takes.
+        if let Err(error) = serde_json::from_str::<Value>(value.get()) {
+            let told = error.to_string();
+            assert!(told.contains("limit") || told.contains("range"), "{told}");
+        }
+    }
+    assert_eq!(format!("{profile:?}"), "Profile(…)");
+}

@@ -1,0 +1,214 @@
+//! What fuzz targets reach of the front door's private rooms, with what must hold of it. There in builds
+//! of cargo-fuzz only: see `fuzz/`.
+
+use std::{fmt::Write, sync::LazyLock, time::Duration};
+
+use jiff::{Timestamp, tz::TimeZone};
+use phonenumber::country;
+use serde_json::{Map, Value as Json};
+
+use super::{
+    auth::{Caller, FuzzedTokens},
+    directives::Directives,
+    error::ApiError,
+    lookup::{Carrier, LookupRules},
+    params::{Params, Value},
+};
+use crate::{
+    clock::{Clock, ManualClock},
+    config::{self, JwtAlgorithm},
+    domain::{
+        ContactType, Digester, Identifier, IdentifierRules, PartSet, identifier::AnyIdentifier,
+    },
+};
+
+/// When everything happens.
+const NOW: i64 = 1_795_435_200;
+
+static CLOCK: LazyLock<Clock> = LazyLock::new(|| {
+    let now = Timestamp::from_second(NOW).expect("a time");
+    Clock::from(ManualClock::new(now))
+});
+
+static RULES: LazyLock<LookupRules> = LazyLock::new(|| LookupRules {
+    identifiers: IdentifierRules {
+        phone_region: country::SE,
+        check_digits: true,
+    },
+    default_contact_type: ContactType::parse("Member"),
+    expiring_within: Duration::from_secs(14 * 24 * 60 * 60),
+    allow_national_id_in_url: false,
+    digester: Digester::with_key(b"a key of fuzz targets"),
+    time_zone: TimeZone::UTC,
+    patience: Duration::from_secs(1),
+    max_body: 16 * 1024,
+    body_timeout: Duration::from_secs(1),
+});
+
+static TOKENS: LazyLock<FuzzedTokens> = LazyLock::new(|| {
+    let jwt = config::Jwt {
+        issuer: "https://login.example.com/".to_owned(),
+        audience: "engage-bff".to_owned(),
+        algorithms: vec![JwtAlgorithm::Es256, JwtAlgorithm::Rs256],
+        jwks_url: None,
+        jwks_file: Some("keys-that-are-never-read".into()),
+        contact_id_claim: Some("contactId".to_owned()),
+        email_claim: Some("email".to_owned()),
+        email_verified_claim: "email_verified".to_owned(),
+        scope_claim: Some("scope".to_owned()),
+        leeway: Duration::from_secs(30),
+        requests_per_second: None,
+    };
+    FuzzedTokens::new(&jwt, &CLOCK).expect("tokens")
+});
+
+/// Reads a query. What was read says the same when it is written down again.
+pub fn query(query: &str) {
+    let params = match Params::from_query(query) {
+        Ok(params) => params,
+        Err(error) => return says_nothing_of_the_input(&error),
+    };
+    let mut again = String::new();
+    let mut is_too_long = false;
+    for (name, value) in &params.0 {
+        // A repeated name stays repeated whatever its value.
+        let text = match value {
+            Value::Text(text) => text,
+            Value::Repeated => "",
+            Value::List(_) | Value::Other => unreachable!("a query has texts alone"),
+        };
+        if !again.is_empty() {
+            again.push('&');
+        }
+        escape(&mut again, name);
+        again.push('=');
+        escape(&mut again, text);
+        // Escapes count, so that what is written longer may be too long.
+        is_too_long |= text.len() * 3 > 1024;
+    }
+    if !is_too_long && !query.is_empty() {
+        let read = Params::from_query(&again).expect("what was written can be read");
+        assert_eq!(format!("{:?}", read.0), format!("{:?}", params.0));
+    }
+    question(params, Carrier::Url);
+}
+
+/// Reads the body of a look-up.
+pub fn body(body: &[u8]) {
+    match Params::from_json(body) {
+        Ok(params) => {
+            // A second reader must see no other object, where it goes as deep.
+            let seen: Map<String, Json> = serde_json::from_slice(body).unwrap_or_default();
+            for (name, value) in &params.0 {
+                if let Value::Text(text) = value
+                    && let Some(other) = seen.get(name)
+                    && !is_repeated(&params, name)
+                {
+                    assert_eq!(other.as_str(), Some(&**text));
+                }
+            }
+            question(params, Carrier::Body);
+        }
+        Err(error) => says_nothing_of_the_input(&error),
+    }
+}
+
+fn is_repeated(params: &Params, name: &str) -> bool {
+    params.0.iter().filter(|(given, _)| given == name).count() > 1
+}
+
+/// What a caller asks is within what it may ask, and an identifier in its one form.
+fn question(params: Params, carrier: Carrier) {
+    let caller = Caller::anybody(&CLOCK);
+    let has_repeated = params.0.iter().any(|(_, v)| matches!(v, Value::Repeated));
+    let now = CLOCK.now();
+    let ask = match RULES.read(params, carrier, &caller, &Directives::default(), now) {
+        Ok(ask) => ask,
+        Err(error) => return says_nothing_of_the_input(&error),
+    };
+    assert!(!has_repeated);
+    assert!(ask.fresh.is_subset(ask.shape.asked));
+    assert!(PartSet::ALWAYS.is_subset(ask.shape.asked));
+    let days = ask.shape.expiring_within.as_secs() / (24 * 60 * 60);
+    assert!((1..=365).contains(&days));
+    let identifier = &ask.lookup.identifier;
+    let is_national_id = matches!(
+        identifier,
+        Identifier::SocialSecurityNumber(_) | Identifier::Any(AnyIdentifier::NationalId(_))
+    );
+    assert!(carrier == Carrier::Body || !is_national_id);
+    let today = now.wall.to_zoned(TimeZone::UTC).date();
+    let again = Identifier::parse(
+        identifier.kind(),
+        &identifier.expose(),
+        &RULES.identifiers,
+        today,
+    );
+    assert_eq!(again.as_ref(), Ok(identifier));
+}
+
+/// Reads the text as a token, and as the header of one.
+pub fn token(text: &str) {
+    TOKENS.header(text);
+    TOKENS.header(&format!("{}.e30.AA", base64url(text.as_bytes())));
+    if let Ok(claims) = serde_json::from_str(text) {
+        TOKENS.claims(&claims);
+    }
+}
+
+/// Beside a harmless word an error says only what stands in our own source.
+fn says_nothing_of_the_input(error: &ApiError) {
+    let said = error.detail();
+    if said == ApiError::new(error.code().clone()).detail() {
+        return;
+    }
+    let (name, what) = said.split_once(": ").unwrap_or(("a parameter", said));
+    let is_word = (1..=32).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    assert!(is_word || name == "a parameter", "{name:?}");
+    assert!(OUR_WORDS.contains(&what), "{what:?}");
+}
+
+/// What errors say, beside the texts of their codes.
+const OUR_WORDS: [&str; 16] = [
+    "the body is not a JSON object",
+    "too long",
+    "an unescaped + stands for a blank: write %2B",
+    "not percent-encoded UTF-8",
+    "given twice",
+    "no such parameter",
+    "empty",
+    "not a text",
+    "storefront or full",
+    "ECOM, POS or OTHER",
+    "whole days, 1d to 365d",
+    "points, promotions, vouchers; in a URL also none, in a body an array, [] for none",
+    "points, promotions, vouchers, profile, or all; in a body an array",
+    "names a part that parts does not ask for",
+    "an e-mail address is ASCII; write the domain in its xn-- form.",
+    "empty, too long or not text.",
+];
+
+fn escape(into: &mut String, text: &str) {
+    for byte in text.bytes() {
+        write!(into, "%{byte:02x}").expect("writing to a String does not fail");
+    }
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let bits = chunk
+            .iter()
+            .fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
+        let bits = bits << (8 * (3 - chunk.len()));
+        for digit in 0..=chunk.len() {
+            let index = bits >> (18 - 6 * digit) & 63;
+            text.push(char::from(DIGITS[index as usize]));
+        }
+    }
+    text
+}

@@ -1,0 +1,146 @@
+//! A thousand connections at once whose peers do not go on: they hinder nobody, and end when their time
+//! is up. The only waits are the configured time-outs, and nothing is said about how long hits take.
+//!
+//! Both ends of each connection are in this process, so these tests need some 2,100 descriptors: more
+//! than the soft limit of many shells, `ulimit -n 4096` does.
+
+use std::{io, time::Duration};
+
+use futures_util::future::join_all;
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+
+use crate::{
+    harness::{TILL, TestApp, until},
+    wire::{LIVEZ, PATIENCE, answer, answers, connect, customer, rest},
+};
+
+/// So many peers are slow at once.
+const MANY: usize = 1000;
+/// So many read nothing: each fills megabytes of the machine's buffers before the service can notice.
+const DEAF: usize = 10;
+/// How often the customer is asked for meanwhile.
+const HITS: usize = 50;
+/// Time enough to open all, hold them and ask meanwhile; short enough to be waited for.
+const HELD_FOR: Duration = Duration::from_secs(3);
+
+/// Connects once more, and sends what is only the beginning of something.
+async fn begin(app: &TestApp, start: &[u8]) -> TcpStream {
+    let mut stream = connect(app).await;
+    stream.write_all(start).await.expect("sent");
+    stream
+}
+
+async fn begin_many(app: &TestApp, start: &[u8]) -> Vec<TcpStream> {
+    let mut held = Vec::with_capacity(MANY);
+    for _ in 0..MANY {
+        held.push(begin(app, start).await);
+    }
+    held
+}
+
+/// Whoever asks in the meantime is answered from memory, on one connection and on new ones.
+async fn others_are_answered(app: &TestApp) {
+    let mut stream = connect(app).await;
+    for _ in 0..HITS {
+        let request = customer("");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let text = answer(&mut stream).await;
+        assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+        assert!(text.contains("cache-status: engage-bff; hit"), "{text}");
+        let mut another = begin(app, LIVEZ.as_bytes()).await;
+        assert!(answer(&mut another).await.starts_with("HTTP/1.1 200 "));
+    }
+}
+
+/// Whether the service has not hung up yet.
+fn is_open(stream: &TcpStream) -> bool {
+    let ended = stream.try_read(&mut [0]);
+    ended.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// What came on each until the service hung up.
+async fn ends(held: Vec<TcpStream>) -> Vec<String> {
+    join_all(
+        held.into_iter()
+            .map(|mut stream| async move { rest(&mut stream).await }),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_thousand_half_heads_hinder_nobody_and_end_when_their_time_is_up() {
+    let app = TestApp::with(|config| {
+        config.server.header_timeout = HELD_FOR;
+        config.server.idle_timeout = PATIENCE * 10;
+    })
+    .await;
+    app.get(&held()).await.assert_ok();
+    let calls = app.engage.total_calls();
+    let held = begin_many(&app, b"GET /customer HTTP/1.1\r\nHost: bff\r\nX-Api-").await;
+    others_are_answered(&app).await;
+    for end in ends(held).await {
+        assert_eq!(answers(&end), 0, "{end}");
+    }
+    others_are_answered(&app).await;
+    assert_eq!(app.engage.total_calls(), calls);
+}
+
+#[tokio::test]
+async fn a_thousand_half_bodies_hinder_nobody_and_end_when_their_time_is_up() {
+    let app = TestApp::spawn().await;
+    app.get(&held()).await.assert_ok();
+    let calls = app.engage.total_calls();
+    let start = format!(
+        "POST /customer/lookup HTTP/1.1\r\nHost: bff\r\nX-Api-Key: {TILL}\r\n\
+         Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{\"contactId\":"
+    );
+    let held = begin_many(&app, start.as_bytes()).await;
+    others_are_answered(&app).await;
+    // The time of a body is the injected clock's: it stands still until it is moved.
+    assert!(held.iter().all(is_open));
+    let ended = tokio::spawn(ends(held));
+    until(|| {
+        app.advance(Duration::from_millis(250));
+        ended.is_finished()
+    })
+    .await;
+    for end in ended.await.expect("the answers") {
+        assert!(end.starts_with("HTTP/1.1 400 "), "{end}");
+        assert!(end.contains("did not arrive in time"), "{end}");
+        assert_eq!(answers(&end), 1, "{end}");
+    }
+    assert_eq!(app.engage.total_calls(), calls);
+}
+
+#[tokio::test]
+async fn peers_that_read_nothing_hinder_nobody_and_lose_their_connections() {
+    let app = TestApp::with(|config| config.server.write_timeout = HELD_FOR).await;
+    app.get(&held()).await.assert_ok();
+    let calls = app.engage.total_calls();
+    let requests = customer("").repeat(20);
+    let mut held = Vec::with_capacity(DEAF);
+    for _ in 0..DEAF {
+        held.push(begin(&app, requests.as_bytes()).await);
+    }
+    // Nothing is read, so at last nothing more is taken either.
+    let floods = held.iter_mut().map(|stream| async {
+        loop {
+            if let Err(error) = stream.write_all(requests.as_bytes()).await {
+                return error.kind();
+            }
+        }
+    });
+    let floods = timeout(PATIENCE * 4, join_all(floods));
+    let (ended, ()) = tokio::join!(floods, others_are_answered(&app));
+    let expected = [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe];
+    for end in ended.expect("the service hangs up") {
+        assert!(expected.contains(&end), "{end:?}");
+    }
+    others_are_answered(&app).await;
+    assert_eq!(app.engage.total_calls(), calls);
+}
+
+/// The customer whom the service holds, as a query.
+fn held() -> String {
+    format!("contactId={}", engage_simulator::people::ALVA.id)
+}

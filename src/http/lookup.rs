@@ -1,9 +1,9 @@
 //! Parameters read into a question and a shape. What cannot be valid is refused here, before it costs
 //! an upstream call.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
-use jiff::tz::TimeZone;
+use jiff::{civil::Date, tz::TimeZone};
 
 use super::{
     auth::Caller,
@@ -62,9 +62,9 @@ pub(super) struct Ask {
 
 /// The parameters, each at most once.
 #[derive(Default)]
-struct Given {
-    identifier: Option<(IdentifierKind, String)>,
-    contact_type: Option<String>,
+struct Given<'a> {
+    identifier: Option<(IdentifierKind, Cow<'a, str>)>,
+    contact_type: Option<Cow<'a, str>>,
     view: Option<View>,
     parts: Option<PartSet>,
     fresh: Option<Fresh>,
@@ -83,7 +83,7 @@ impl LookupRules {
     /// What the caller asks, as far as it may.
     pub(super) fn read(
         &self,
-        params: Params,
+        params: Params<'_>,
         carrier: Carrier,
         caller: &Caller,
         directives: &Directives,
@@ -99,7 +99,7 @@ impl LookupRules {
     /// What a shopper asks about itself.
     pub(super) fn read_own(
         &self,
-        params: Params,
+        params: Params<'_>,
         caller: &Caller,
         directives: &Directives,
     ) -> Result<Ask, ApiError> {
@@ -119,7 +119,7 @@ impl LookupRules {
 
     fn lookup(
         &self,
-        given: &Given,
+        given: &Given<'_>,
         carrier: Carrier,
         caller: &Caller,
         now: Now,
@@ -129,7 +129,7 @@ impl LookupRules {
         };
         let kind = *kind;
         let contact_type = self.contact_type(kind, given.contact_type.as_deref())?;
-        let today = now.wall.to_zoned(self.time_zone.clone()).date();
+        let today = self.today(kind, now);
         if carrier == Carrier::Url && !self.allow_national_id_in_url {
             refuse_national_id(kind, text, today)?;
         }
@@ -145,10 +145,20 @@ impl LookupRules {
         Ok(Lookup::new(identifier, contact_type, &self.digester))
     }
 
+    /// Today's date, where the kind's values are read by it; any date elsewhere.
+    fn today(&self, kind: IdentifierKind, now: Now) -> Date {
+        match kind {
+            IdentifierKind::SocialSecurityNumber | IdentifierKind::Any => {
+                now.wall.to_zoned(self.time_zone.clone()).date()
+            }
+            _ => Date::ZERO,
+        }
+    }
+
     fn ask(
         &self,
         lookup: Lookup,
-        given: &Given,
+        given: &Given<'_>,
         caller: &Caller,
         directives: &Directives,
     ) -> Result<Ask, ApiError> {
@@ -195,11 +205,7 @@ impl LookupRules {
 }
 
 /// URLs end up in logs.
-fn refuse_national_id(
-    kind: IdentifierKind,
-    text: &str,
-    today: jiff::civil::Date,
-) -> Result<(), ApiError> {
+fn refuse_national_id(kind: IdentifierKind, text: &str, today: Date) -> Result<(), ApiError> {
     let is_one = match kind {
         IdentifierKind::SocialSecurityNumber => true,
         IdentifierKind::Any => NationalId::looks_like(text, today),
@@ -223,8 +229,8 @@ fn fresh_parts(fresh: Option<&Fresh>, asked: PartSet) -> Result<PartSet, ApiErro
     }
 }
 
-impl Given {
-    fn read(params: Params, carrier: Carrier) -> Result<Self, ApiError> {
+impl<'a> Given<'a> {
+    fn read(params: Params<'a>, carrier: Carrier) -> Result<Self, ApiError> {
         let mut given = Self::default();
         for (name, value) in params.0 {
             if matches!(value, Value::Repeated) {
@@ -258,7 +264,7 @@ impl Given {
     }
 }
 
-fn text(name: &str, value: Value) -> Result<String, ApiError> {
+fn text<'a>(name: &str, value: Value<'a>) -> Result<Cow<'a, str>, ApiError> {
     match value {
         Value::Text(text) if !text.is_empty() => Ok(text),
         Value::Text(_) => Err(ApiError::of_parameter(name, "empty")),
@@ -280,7 +286,7 @@ fn channel(text: &str) -> Result<Channel, ApiError> {
     Channel::from_name(text).ok_or_else(|| ApiError::of_parameter("channel", "ECOM, POS or OTHER"))
 }
 
-fn parts(value: Value, carrier: Carrier) -> Result<PartSet, ApiError> {
+fn parts(value: Value<'_>, carrier: Carrier) -> Result<PartSet, ApiError> {
     const FORM: &str =
         "points, promotions, vouchers; in a URL also none, in a body an array, [] for none";
     let names = list("parts", value, FORM, carrier)?;
@@ -292,7 +298,7 @@ fn parts(value: Value, carrier: Carrier) -> Result<PartSet, ApiError> {
     })
 }
 
-fn fresh(value: Value, carrier: Carrier) -> Result<Fresh, ApiError> {
+fn fresh(value: Value<'_>, carrier: Carrier) -> Result<Fresh, ApiError> {
     const FORM: &str = "points, promotions, vouchers, profile, or all; in a body an array";
     let names = list("fresh", value, FORM, carrier)?;
     if names == ["all"] {
@@ -302,7 +308,12 @@ fn fresh(value: Value, carrier: Carrier) -> Result<Fresh, ApiError> {
 }
 
 /// The items of a list: in a URL separated by commas, in a body an array.
-fn list(name: &str, value: Value, form: &str, carrier: Carrier) -> Result<Vec<String>, ApiError> {
+fn list(
+    name: &str,
+    value: Value<'_>,
+    form: &str,
+    carrier: Carrier,
+) -> Result<Vec<String>, ApiError> {
     match value {
         Value::List(items) => Ok(items),
         Value::Text(text) if text.is_empty() => Err(ApiError::of_parameter(name, "empty")),

@@ -17,13 +17,13 @@ const MAX_PARAMETERS: usize = 32;
 
 /// What a caller gave, in its order.
 #[derive(Debug, Default)]
-pub(super) struct Params(pub(super) Vec<(String, Value)>);
+pub(super) struct Params<'a>(pub(super) Vec<(Cow<'a, str>, Value<'a>)>);
 
 /// The value of a parameter.
 #[derive(Debug)]
-pub(super) enum Value {
+pub(super) enum Value<'a> {
     /// Text.
-    Text(String),
+    Text(Cow<'a, str>),
     /// A list, in a body.
     List(Vec<String>),
     /// Something that no parameter is.
@@ -32,9 +32,9 @@ pub(super) enum Value {
     Repeated,
 }
 
-impl Params {
+impl<'a> Params<'a> {
     /// The parameters of a query.
-    pub(super) fn from_query(query: &str) -> Result<Self, ApiError> {
+    pub(super) fn from_query(query: &'a str) -> Result<Self, ApiError> {
         let mut params = Self::default();
         if query.is_empty() {
             return Ok(params);
@@ -46,7 +46,7 @@ impl Params {
                 return Err(ApiError::of_parameter(&name, "too long"));
             }
             let value = decode(value).map_err(|undecoded| undecoded.of(&name))?;
-            params.add(name.into_owned(), Value::Text(value.into_owned()));
+            params.add(name, Value::Text(value));
         }
         Ok(params)
     }
@@ -64,12 +64,12 @@ impl Params {
             {
                 return Err(ApiError::of_parameter(&name, "too long"));
             }
-            params.add(name, value);
+            params.add(Cow::Owned(name), value);
         }
         Ok(params)
     }
 
-    fn add(&mut self, name: String, value: Value) {
+    fn add(&mut self, name: Cow<'a, str>, value: Value<'a>) {
         let is_repeated = self.0.iter().any(|(given, _)| *given == name);
         let value = if is_repeated { Value::Repeated } else { value };
         self.0.push((name, value));
@@ -128,7 +128,7 @@ fn decode(piece: &str) -> Result<Cow<'_, str>, Undecoded> {
 }
 
 /// The entries of a JSON object, repeated names included.
-struct Entries(Vec<(String, Value)>);
+struct Entries(Vec<(String, Value<'static>)>);
 
 impl<'de> Deserialize<'de> for Entries {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -154,33 +154,33 @@ impl<'de> Deserialize<'de> for Entries {
     }
 }
 
-impl<'de> Deserialize<'de> for Value {
+impl<'de> Deserialize<'de> for Value<'static> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Any;
 
         impl<'de> Visitor<'de> for Any {
-            type Value = Value;
+            type Value = Value<'static>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a value")
             }
 
-            fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-                Ok(Value::Text(text.to_owned()))
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Value::Text(Cow::Owned(text.to_owned())))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
                 let mut list = Some(Vec::new());
-                while let Some(item) = items.next_element::<Value>()? {
+                while let Some(item) = items.next_element::<Value<'static>>()? {
                     match (&mut list, item) {
-                        (Some(list), Value::Text(text)) => list.push(text),
+                        (Some(list), Value::Text(text)) => list.push(text.into_owned()),
                         (list, _) => *list = None,
                     }
                 }
                 Ok(list.map_or(Value::Other, Value::List))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 while map
                     .next_entry::<serde::de::IgnoredAny, serde::de::IgnoredAny>()?
                     .is_some()
@@ -188,23 +188,23 @@ impl<'de> Deserialize<'de> for Value {
                 Ok(Value::Other)
             }
 
-            fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
+            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
                 Ok(Value::Other)
             }
 
-            fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
+            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
                 Ok(Value::Other)
             }
 
-            fn visit_u64<E>(self, _: u64) -> Result<Value, E> {
+            fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
                 Ok(Value::Other)
             }
 
-            fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
+            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
                 Ok(Value::Other)
             }
 
-            fn visit_unit<E>(self) -> Result<Value, E> {
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
                 Ok(Value::Other)
             }
         }

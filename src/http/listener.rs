@@ -1,11 +1,12 @@
 //! The accept loop. `axum::serve` has no time-out for heads and no bound on connections, so the loop is
 //! ours: hyper's HTTP/1.1 over each connection, timed, counted, and drained at shutdown.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error as _, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
@@ -13,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     FrontDoor, Readiness,
-    timed_io::{HeadWatch, TimedIo},
+    timed_io::{HeadWatch, Patience, TimedIo},
 };
 
 /// The largest head of a request.
@@ -80,6 +81,8 @@ impl Listener {
             let Some((stream, slot)) = accepted else {
                 continue;
             };
+            // Best effort: without it an answer may wait for an acknowledgement.
+            let _ = stream.set_nodelay(true);
             let (door, shutdown, limits) = (door.clone(), shutdown.clone(), self.limits);
             connections.spawn(async move {
                 serve_connection(stream, door, limits, shutdown).await;
@@ -119,33 +122,48 @@ async fn pause_accepting() {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
-async fn serve_connection(
-    stream: TcpStream,
+/// A connection: who answers on it, and what its peer owes.
+struct Connection {
+    door: FrontDoor,
+    watch: HeadWatch,
+}
+
+/// The connection's watch, as its stream holds it.
+struct Watch(Arc<Connection>);
+
+impl AsRef<HeadWatch> for Watch {
+    fn as_ref(&self) -> &HeadWatch {
+        &self.0.watch
+    }
+}
+
+/// Answers the requests of one peer until it hangs up, keeps us waiting too long, or `shutdown` comes.
+pub(super) async fn serve_connection<S>(
+    stream: S,
     door: FrontDoor,
     limits: Limits,
     shutdown: CancellationToken,
-) {
-    // Best effort: without it an answer may wait for an acknowledgement.
-    let _ = stream.set_nodelay(true);
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin,
+{
     let watch = HeadWatch::default();
-    let io = TimedIo::new(
-        stream,
-        watch.clone(),
-        limits.header_timeout,
-        limits.write_timeout,
-    );
+    let peer = Arc::new(Connection { door, watch });
+    let patience = Patience {
+        idle: limits.idle_timeout,
+        head: limits.header_timeout,
+        write: limits.write_timeout,
+    };
+    let io = TimedIo::new(stream, Watch(Arc::clone(&peer)), patience);
     let service = service_fn(move |request| {
-        let (door, watch) = (door.clone(), watch.clone());
+        let peer = Arc::clone(&peer);
         async move {
-            watch.turn();
-            let response = door.answer(request).await;
-            watch.turn();
+            peer.watch.turn();
+            let response = peer.door.answer(request).await;
+            peer.watch.turn();
             Ok::<_, Infallible>(response)
         }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.idle_timeout)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_FIELDS)
         .serve_connection(TokioIo::new(io), service);
@@ -159,7 +177,11 @@ async fn serve_connection(
     };
     if let Err(error) = ended {
         // hyper's message may quote what the peer sent; what kind of failure it was says enough.
-        let (timeout, parse) = (error.is_timeout(), error.is_parse());
+        let cause = error
+            .source()
+            .and_then(|cause| cause.downcast_ref::<io::Error>());
+        let timeout = cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut);
+        let parse = error.is_parse();
         tracing::debug!(timeout, parse, "a connection ended early");
     }
 }

@@ -1,6 +1,9 @@
-//! A connection whose peer must keep moving. hyper's one timer counts a request's head from the end of
-//! the answer before it, so it can bound idling or slow heads, not both: it bounds idling, and this
-//! bounds the head from its first byte, and each wait for the peer to take what we write.
+//! A connection whose peer must keep moving: it may idle only so long between requests, take only so long for a head
+//! from its first byte, and only so long to take what we write. hyper's one timer counts a head from the end of the
+//! answer before it, so it can bound idling or slow heads, not both, and it is set anew for every request.
+//!
+//! Here a request that comes in one piece sets no timer at all: idling is counted by one that ticks along, four times in
+//! its longest time, and the others are made when the peer is first waited for.
 //!
 //! These waits are the network's, so they are the machine's time and not the injected clock's.
 
@@ -8,11 +11,8 @@ use std::{
     future::Future,
     io,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task::{Context, Poll},
+    sync::atomic::{AtomicUsize, Ordering},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -22,11 +22,11 @@ use tokio::{
 };
 
 /// Says whether the peer owes us the rest of a head.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct HeadWatch {
     /// Odd while a request is being answered, even while what the peer sends is a head. It counts, so
     /// that an answer too quick for a read to come in between is not overlooked.
-    turns: Arc<AtomicUsize>,
+    turns: AtomicUsize,
 }
 
 impl HeadWatch {
@@ -40,34 +40,70 @@ impl HeadWatch {
     }
 }
 
+/// How long a peer may keep us waiting.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// Between requests.
+    pub(super) idle: Duration,
+    /// For the rest of a head that has begun.
+    pub(super) head: Duration,
+    /// For taking a piece of what we write.
+    pub(super) write: Duration,
+}
+
 /// The stream, timed.
-pub(super) struct TimedIo<S> {
+pub(super) struct TimedIo<S, W> {
     inner: S,
-    watch: HeadWatch,
+    watch: W,
+    patience: Patience,
     /// The turn of the last read: a new one ends the wait for a head.
     turn: usize,
-    head_timeout: Duration,
-    write_timeout: Duration,
+    /// Whether a byte of the next head has come.
+    head_has_begun: bool,
     head: Option<Pin<Box<Sleep>>>,
+    idle: Option<Pin<Box<Sleep>>>,
+    /// How often `idle` has ticked since the last turn.
+    quiet_ticks: u32,
     write: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> TimedIo<S> {
-    pub(super) fn new(
-        inner: S,
-        watch: HeadWatch,
-        head_timeout: Duration,
-        write_timeout: Duration,
-    ) -> Self {
+/// So many ticks without a byte are the longest time that a peer may idle.
+const TICKS: u32 = 4;
+
+impl<S, W> TimedIo<S, W> {
+    pub(super) fn new(inner: S, watch: W, patience: Patience) -> Self {
         Self {
             inner,
             watch,
+            patience,
             turn: 0,
-            head_timeout,
-            write_timeout,
+            head_has_begun: false,
             head: None,
+            idle: None,
+            quiet_ticks: 0,
             write: None,
         }
+    }
+
+    /// Ready when the peer has idled too long.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let tick = self.patience.idle / TICKS;
+        let idle = self.idle.get_or_insert_with(|| start(tick));
+        loop {
+            ready!(idle.as_mut().poll(cx));
+            self.quiet_ticks += 1;
+            if self.quiet_ticks > TICKS {
+                return Poll::Ready(());
+            }
+            idle.as_mut().reset(Instant::now() + tick);
+        }
+    }
+
+    /// Ready when the rest of a head is too long in coming.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let patience = self.patience.head;
+        let head = self.head.get_or_insert_with(|| start(patience));
+        head.as_mut().poll(cx)
     }
 }
 
@@ -75,34 +111,41 @@ fn start(timeout: Duration) -> Pin<Box<Sleep>> {
     Box::pin(sleep_until(Instant::now() + timeout))
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for TimedIo<S> {
+impl<S, W> AsyncRead for TimedIo<S, W>
+where
+    S: AsyncRead + Unpin,
+    W: AsRef<HeadWatch> + Unpin,
+{
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let turn = self.watch.turns();
+        let turn = self.watch.as_ref().turns();
         if turn != self.turn {
             self.turn = turn;
+            self.head_has_begun = false;
             self.head = None;
+            self.quiet_ticks = 0;
         }
+        let is_for_head = turn.is_multiple_of(2);
         let before = buf.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(cx, buf);
-        let got_some = buf.filled().len() > before;
-        if got_some && self.head.is_none() && turn.is_multiple_of(2) {
-            self.head = Some(start(self.head_timeout));
+        self.head_has_begun |= is_for_head && buf.filled().len() > before;
+        if read.is_ready() || !is_for_head {
+            return read;
         }
-        if read.is_pending()
-            && let Some(head) = &mut self.head
-            && head.as_mut().poll(cx).is_ready()
-        {
+        if self.head_has_begun {
+            ready!(self.poll_head(cx));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        read
+        // As if the peer had hung up: between requests that is no fault.
+        ready!(self.poll_idle(cx));
+        Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> TimedIo<S> {
+impl<S: AsyncWrite + Unpin, W> TimedIo<S, W> {
     /// Lets a write wait for the peer only so long.
     fn timed<T>(
         &mut self,
@@ -113,7 +156,7 @@ impl<S: AsyncWrite + Unpin> TimedIo<S> {
             self.write = None;
             return written;
         }
-        let timeout = self.write_timeout;
+        let timeout = self.patience.write;
         let waiting = self.write.get_or_insert_with(|| start(timeout));
         if waiting.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -122,7 +165,11 @@ impl<S: AsyncWrite + Unpin> TimedIo<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for TimedIo<S> {
+impl<S, W> AsyncWrite for TimedIo<S, W>
+where
+    S: AsyncWrite + Unpin,
+    W: Unpin,
+{
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

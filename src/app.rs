@@ -26,7 +26,8 @@ use crate::{
     },
     engage::{Admission, EngageClient, Limits, Reader, Traffic},
     http::{
-        self, AppState, Authenticator, FrontDoor, Listener, LookupRules, OperationsState, Readiness,
+        self, AppState, Authenticator, FrontDoor, Listener, LookupRules, OperationsState,
+        Readiness, Requests,
     },
 };
 
@@ -89,7 +90,8 @@ impl App {
             rules: Arc::new(lookup_rules(config, identifiers, digester, time_zone)),
             readiness: readiness.clone(),
         };
-        let registry = metrics::registry(&traffic, admission.clone(), customers.clone());
+        let requests = Arc::new(Requests::default());
+        let registry = metrics::registry(&traffic, &requests, admission.clone(), customers.clone());
         let operations = OperationsState {
             readiness: readiness.clone(),
             admission,
@@ -99,7 +101,12 @@ impl App {
         };
         Ok(Self {
             listener: bind("server.listen", config.server.listen, limits(config)).await?,
-            door: FrontDoor::new(state, &cors_origins(config)?, clock.clone()),
+            door: FrontDoor::new(
+                state,
+                &cors_origins(config)?,
+                Arc::clone(&requests),
+                clock.clone(),
+            ),
             operations: (
                 bind(
                     "operations.listen",
@@ -107,7 +114,7 @@ impl App {
                     limits(config),
                 )
                 .await?,
-                FrontDoor::for_operations(operations, clock),
+                FrontDoor::for_operations(operations, requests, clock),
             ),
             readiness,
             customers,

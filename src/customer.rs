@@ -90,7 +90,7 @@ impl CustomerService {
 
     /// Marks a caller's arrival: what it asks for fresh must come from a request that begins later.
     pub fn arrival(&self) -> Stamp {
-        self.inner.cache.fences.stamp()
+        self.inner.cache.fences.latest()
     }
 
     /// Answers with the customer: from memory where that is fresh enough, else from Engage.

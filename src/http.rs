@@ -1,8 +1,9 @@
 //! The front door: the whole route table, and what every request gets whatever its route.
 //!
-//! There is no stack of layers, but one for scripts of other pages, where such are configured. What each request needs is done in one pass by [`FrontDoor::answer`]:
-//! framing checked, request id found, panics caught, and the headers that no answer may lack set with
-//! values prepared beforehand.
+//! There is no stack of layers, but one for scripts of other pages, where such are configured. What each request needs
+//! is done in one pass by [`FrontDoor::answer`]: framing checked, request id found, panics caught, and the headers that
+//! no answer may lack set with values prepared beforehand. Questions about customers, which is what callers ask all day,
+//! go straight to their handler; the router has the other routes, and all of them where a layer stands before it.
 
 mod auth;
 mod customer;
@@ -17,13 +18,21 @@ mod operations;
 mod params;
 mod probe;
 mod reply;
+mod request_id;
+mod requests;
 mod timed_io;
 
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, extract::FromRef, routing::get, routing::post};
+use axum::{
+    Router,
+    body::Body,
+    extract::{FromRef, State},
+    response::IntoResponse,
+    routing::{get, post},
+};
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, header, request::Parts};
 use hyper::body::Incoming;
 use tower_http::cors::CorsLayer;
 use tower_service::Service;
@@ -35,8 +44,18 @@ pub use self::{
     lookup::LookupRules,
     operations::OperationsState,
     probe::Readiness,
+    requests::Requests,
 };
-use crate::{clock::Clock, customer::CustomerService};
+use self::{
+    customer::Asked,
+    reply::{Note, Reply},
+    request_id::{REQUEST_ID, RequestId},
+    requests::Route,
+};
+use crate::{
+    clock::{Clock, Now},
+    customer::CustomerService,
+};
 
 /// What the handlers need; cheap to clone.
 #[derive(Clone, FromRef)]
@@ -63,9 +82,9 @@ const ROUTES: [(&str, &str); 5] = [
 
 fn router(state: AppState, cors_origins: &[HeaderValue]) -> Router {
     let router = Router::new()
-        .route("/customer", get(customer::by_query))
-        .route("/customer/lookup", post(customer::by_body))
-        .route("/customer/me", get(customer::own))
+        .route("/customer", get(about_customer))
+        .route("/customer/lookup", post(about_customer))
+        .route("/customer/me", get(about_customer))
         .route("/livez", get(probe::live))
         .route("/readyz", get(probe::ready))
         .method_not_allowed_fallback(error::method_not_allowed)
@@ -76,6 +95,19 @@ fn router(state: AppState, cors_origins: &[HeaderValue]) -> Router {
     } else {
         router.layer(cors(cors_origins))
     }
+}
+
+/// A question about a customer that came through a layer.
+async fn about_customer(
+    State(state): State<AppState>,
+    request: Request<Body>,
+) -> Result<Reply, ApiError> {
+    let (parts, body) = request.into_parts();
+    let Some(asked) = Asked::of(&parts) else {
+        return Err(ApiError::new(Code::NotFound));
+    };
+    let now = state.customers.clock().now();
+    customer::answer(&state, asked, &parts, body, now).await
 }
 
 /// What scripts of those pages may send and read: a shopper's token, never a client's key, and no
@@ -108,37 +140,13 @@ fn allowed_methods(routes: &Routes, path: &str) -> Option<&'static str> {
 #[derive(Clone)]
 pub struct FrontDoor {
     router: Router,
+    /// What questions about customers need, where they need not go through the router.
+    direct: Option<AppState>,
     routes: &'static Routes,
     varies_by_origin: bool,
+    requests: Arc<Requests>,
     clock: Clock,
 }
-
-/// The id of a request, in its answer, its problem body and its log events.
-#[derive(Clone, Debug)]
-pub struct RequestId(HeaderValue);
-
-impl RequestId {
-    /// The caller's own where it is well-formed, else a new one.
-    fn of(headers: &HeaderMap) -> Self {
-        let well_formed = |value: &&HeaderValue| {
-            let is_allowed =
-                |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-            (1..=64).contains(&value.len()) && value.as_bytes().iter().all(is_allowed)
-        };
-        let own = headers.get(&REQUEST_ID).filter(well_formed);
-        Self(own.cloned().unwrap_or_else(|| {
-            // Only to tell requests apart, so no secure source of randomness is needed.
-            let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_le_bytes()).into_uuid();
-            HeaderValue::try_from(id.to_string()).expect("a UUID makes a header value")
-        }))
-    }
-
-    fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
-    }
-}
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// How long a browser may remember what a page may send.
 const PREFLIGHT_LIFETIME: Duration = Duration::from_secs(600);
@@ -173,45 +181,50 @@ const ALWAYS: [(HeaderName, HeaderValue); 5] = [
 
 impl FrontDoor {
     /// The door for callers, and for scripts of the pages of these origins.
-    pub fn new(state: AppState, cors_origins: &[HeaderValue], clock: Clock) -> Self {
+    pub fn new(
+        state: AppState,
+        cors_origins: &[HeaderValue],
+        requests: Arc<Requests>,
+        clock: Clock,
+    ) -> Self {
+        let varies_by_origin = !cors_origins.is_empty();
         Self {
+            direct: (!varies_by_origin).then(|| state.clone()),
             router: router(state, cors_origins),
             routes: &ROUTES,
-            varies_by_origin: !cors_origins.is_empty(),
+            varies_by_origin,
+            requests,
             clock,
         }
     }
 
     /// The side door for operators.
-    pub fn for_operations(state: OperationsState, clock: Clock) -> Self {
+    pub fn for_operations(state: OperationsState, requests: Arc<Requests>, clock: Clock) -> Self {
         Self {
+            direct: None,
             router: operations::router(state),
             routes: &operations::ROUTES,
             varies_by_origin: false,
+            requests,
             clock,
         }
     }
 
     /// One request, one answer.
     pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let began = self.clock.now().tick;
+        let arrived = self.clock.now();
         let request_id = RequestId::of(request.headers());
-        let method = request.method().clone();
-        let route = self
-            .routes
-            .iter()
-            .map(|(path, _)| *path)
-            .find(|path| *path == request.uri().path());
+        let route = Route::of(self.routes, request.uri().path(), request.method());
         // What the cache did and how long it took could tell a shopper of others.
         let is_shopper = request.headers().contains_key(header::AUTHORIZATION);
-        let mut response = match framing::check(&request) {
-            Ok(()) => catch_panic(self.route(request)).await,
+        let (mut response, note) = match framing::check(&request) {
+            Ok(()) => catch_panic(self.route(request, arrived)).await,
             Err(error) => {
-                let mut refusal = axum::response::IntoResponse::into_response(error);
+                let mut refusal = error.into_response();
                 // Where one request ends and the next begins is in doubt.
                 let close = HeaderValue::from_static("close");
                 refusal.headers_mut().insert(header::CONNECTION, close);
-                refusal
+                (refusal, None)
             }
         };
         error::write_problem(&mut response, &request_id);
@@ -223,21 +236,49 @@ impl FrontDoor {
         if self.varies_by_origin {
             headers.insert(header::VARY, VARY_BY_ORIGIN);
         }
-        headers.insert(REQUEST_ID, request_id.0.clone());
-        let took = self.clock.now().tick.since(began);
+        let took = self.clock.now().tick.since(arrived.tick);
         if is_shopper {
-            response.headers_mut().remove(reply::CACHE_STATUS);
+            headers.remove(reply::CACHE_STATUS);
         } else {
-            reply::write_server_timing(&mut response, took);
+            reply::write_server_timing(headers, note, took);
         }
-        log(&response, &method, route, &request_id, took);
+        self.requests
+            .ended(route, &response, note, &request_id, took);
+        response
+            .headers_mut()
+            .insert(REQUEST_ID, request_id.into_value());
         response
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn route(
+        &self,
+        request: Request<Incoming>,
+        arrived: Now,
+    ) -> (Response<Body>, Option<Note>) {
+        let (parts, body) = request.into_parts();
+        if let Some(state) = &self.direct
+            && let Some(asked) = Asked::of(&parts)
+        {
+            return match customer::answer(state, asked, &parts, body, arrived).await {
+                Ok(reply) => (reply.response, Some(reply.note)),
+                Err(error) => (error.into_response(), None),
+            };
+        }
+        Box::pin(self.route_by_router(parts, body)).await
+    }
+
+    async fn route_by_router(
+        &self,
+        parts: Parts,
+        body: Incoming,
+    ) -> (Response<Body>, Option<Note>) {
+        let request = Request::from_parts(parts, Body::new(body));
         let mut router = self.router.clone();
-        match Service::call(&mut router, request.map(Body::new)).await {
-            Ok(response) => response,
+        match Service::call(&mut router, request).await {
+            Ok(mut response) => {
+                let note = response.extensions_mut().remove();
+                (response, note)
+            }
             Err(never) => {
                 let never: Infallible = never;
                 match never {}
@@ -247,57 +288,13 @@ impl FrontDoor {
 }
 
 /// A defect of ours must not take the connection down, nor say more than that it is one.
-async fn catch_panic(answer: impl Future<Output = Response<Body>>) -> Response<Body> {
+async fn catch_panic(
+    answer: impl Future<Output = (Response<Body>, Option<Note>)>,
+) -> (Response<Body>, Option<Note>) {
     AssertUnwindSafe(answer)
         .catch_unwind()
         .await
-        .unwrap_or_else(|_| {
-            axum::response::IntoResponse::into_response(ApiError::new(Code::Internal))
-        })
-}
-
-/// One event for each request that was more than a hit. No URL, no body, no header of the caller's but
-/// its well-formed request id.
-fn log(
-    response: &Response<Body>,
-    method: &Method,
-    route: Option<&'static str>,
-    request_id: &RequestId,
-    took: Duration,
-) {
-    let is_hit = response.extensions().get::<reply::WasHit>().is_some();
-    let status = response.status().as_u16();
-    let code = response.extensions().get::<Code>().map(Code::as_str);
-    let duration_ms = took.as_secs_f64() * 1000.0;
-    let route = route.unwrap_or("(unknown)");
-    let request_id = request_id.as_str();
-    let method = match method.as_str() {
-        known @ ("GET" | "HEAD" | "POST") => known,
-        _ => "(other)",
-    };
-    if is_hit || matches!(route, "/livez" | "/readyz" | "/metrics") {
-        tracing::debug!(request_id, method, route, status, duration_ms, "answered");
-    } else if status >= 500 {
-        tracing::warn!(
-            request_id,
-            method,
-            route,
-            status,
-            code,
-            duration_ms,
-            "answered"
-        );
-    } else {
-        tracing::info!(
-            request_id,
-            method,
-            route,
-            status,
-            code,
-            duration_ms,
-            "answered"
-        );
-    }
+        .unwrap_or_else(|_| (ApiError::new(Code::Internal).into_response(), None))
 }
 
 #[cfg(test)]
@@ -306,8 +303,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_becomes_a_500_that_says_no_more_than_that() {
-        let mut response = catch_panic(async { panic!("alva.testsson@example.com") }).await;
-        let id = RequestId(HeaderValue::from_static("abc"));
+        let (mut response, _) = catch_panic(async { panic!("alva.testsson@example.com") }).await;
+        let id = RequestId::of(&http::HeaderMap::new());
         error::write_problem(&mut response, &id);
         assert_eq!(response.status(), 500);
         let body = axum::body::to_bytes(response.into_body(), 10_000)

@@ -12,16 +12,19 @@ use prometheus_client::{
 use crate::{
     customer::CustomerService,
     engage::{Admission, BreakerState, Traffic},
+    http::Requests,
 };
 
 /// Everything that is told, under names that begin with the service's.
 pub(super) fn registry(
     traffic: &Traffic,
+    requests: &Requests,
     admission: Admission,
     customers: CustomerService,
 ) -> Registry {
     let mut registry = Registry::with_prefix("engage_bff");
     traffic.register(&mut registry);
+    requests.register(&mut registry);
     registry.register_collector(Box::new(Gauges {
         admission,
         customers,

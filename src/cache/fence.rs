@@ -73,6 +73,11 @@ impl Fences {
         Stamp(self.sequence.fetch_add(1, Ordering::SeqCst))
     }
 
+    /// The latest place that was taken: whatever begins from now on takes a later one.
+    pub fn latest(&self) -> Stamp {
+        Stamp(self.sequence.load(Ordering::SeqCst).saturating_sub(1))
+    }
+
     /// Forbids the parts' data of every request begun until now, and for the overview's lag the
     /// overview's copy of them.
     pub fn raise(&self, id: ContactId, parts: PartSet, now: Tick) {

@@ -8,7 +8,7 @@ use crate::{
         freshness::{Freshness, Policy, Provenance, Source},
         record::Parts,
     },
-    clock::Tick,
+    clock::{Now, Tick},
     domain::{ClientName, Lookup, PartSet},
 };
 
@@ -23,6 +23,8 @@ pub struct Question {
     pub asked: PartSet,
     /// Those of them that it needs as they are now.
     pub fresh: PartSet,
+    /// When it was asked.
+    pub now: Now,
     /// Its arrival: what is fresh began later.
     pub arrival: Stamp,
     /// The greatest age that it accepts.

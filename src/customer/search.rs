@@ -119,21 +119,33 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// The first look is all that a hit needs; the rest, which waits for calls, is kept apart from it.
     pub(super) async fn run(mut self) -> Result<Found, Error> {
+        let now = self.question.now.tick;
+        match self.look(now)? {
+            Step::Done(held, name) => self.conclude(held, name.as_ref(), now),
+            step => Box::pin(self.follow(step)).await,
+        }
+    }
+
+    async fn follow(mut self, mut step: Step) -> Result<Found, Error> {
         for _ in 0..MAX_ROUNDS {
-            match self.look()? {
-                Step::Done(held, name) => return self.conclude(held, name.as_ref()),
+            match step {
+                Step::Done(held, name) => {
+                    let now = self.inner.clock.now().tick;
+                    return self.conclude(held, name.as_ref(), now);
+                }
                 Step::Wait(_) if self.question.only_if_cached => return Err(Error::NotCached),
                 Step::Wait(calls) => self.wait_for(&calls).await?,
                 Step::Again => {}
             }
+            step = self.look(self.inner.clock.now().tick)?;
         }
         Err(self.failure.unwrap_or(Error::TooLate))
     }
 
     /// Looks at what is held now.
-    fn look(&mut self) -> Result<Step, Error> {
-        let now = self.inner.clock.now().tick;
+    fn look(&mut self, now: Tick) -> Result<Step, Error> {
         let key = self.question.lookup.key();
         let cache = &self.inner.cache;
         let name = self.name();

@@ -199,9 +199,10 @@ impl Authenticator {
         }
     }
 
-    async fn identify(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    /// Who asks, by the credentials among the headers.
+    pub(super) async fn identify(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
         let shopper = match headers.get(&header::AUTHORIZATION) {
-            Some(_) => Some(self.shopper(headers).await?),
+            Some(_) => Some(Box::pin(self.shopper(headers)).await?),
             None => None,
         };
         let client = match headers.get(&API_KEY) {

@@ -1,96 +1,113 @@
-//! `GET /customer` and `POST /customer/lookup`: read the question, ask the hall, tell the answer.
+//! Questions about customers: `GET /customer`, `GET /customer/me` and `POST /customer/lookup`. Reads the question, asks
+//! the hall, tells the answer.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use axum::{
-    body::Body,
-    extract::{RawQuery, State},
-    response::Response,
-};
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
+use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::{
+    AppState,
     auth::Caller,
     directives::Directives,
     error::{ApiError, Code},
     lookup::{Ask, Carrier, LookupRules},
     params::Params,
-    reply,
+    reply::{self, Reply},
 };
 use crate::{
     clock::{Clock, Now},
     config::Scope,
-    customer::{self, CustomerService, Question},
+    customer::{self, Question},
     engage,
 };
 
-/// `GET /customer`.
-pub(super) async fn by_query(
-    caller: Caller,
-    State(customers): State<CustomerService>,
-    State(rules): State<Arc<LookupRules>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    let params = Params::from_query(query.as_deref().unwrap_or_default())?;
-    let read =
-        |directives: &Directives, now| rules.read(params, Carrier::Url, &caller, directives, now);
-    answer(&caller, &customers, &rules, &headers, read).await
+/// In which way a customer is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// `GET /customer`.
+    ByQuery,
+    /// `POST /customer/lookup`.
+    ByBody,
+    /// `GET /customer/me`.
+    Own,
 }
 
-/// `GET /customer/me`.
-pub(super) async fn own(
-    caller: Caller,
-    State(customers): State<CustomerService>,
-    State(rules): State<Arc<LookupRules>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    let params = Params::from_query(query.as_deref().unwrap_or_default())?;
-    let read = |directives: &Directives, _| rules.read_own(params, &caller, directives);
-    answer(&caller, &customers, &rules, &headers, read).await
+impl Asked {
+    /// How the request asks, if it is one for a customer.
+    pub(super) fn of(request: &Parts) -> Option<Self> {
+        let asks = matches!(request.method, Method::GET | Method::HEAD);
+        match request.uri.path() {
+            "/customer" if asks => Some(Self::ByQuery),
+            "/customer/me" if asks => Some(Self::Own),
+            "/customer/lookup" if request.method == Method::POST => Some(Self::ByBody),
+            _ => None,
+        }
+    }
 }
 
-/// `POST /customer/lookup`.
-pub(super) async fn by_body(
-    caller: Caller,
-    State(customers): State<CustomerService>,
-    State(rules): State<Arc<LookupRules>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, ApiError> {
-    let body = read_body(&rules, customers.clock(), &headers, body).await?;
-    let params = Params::from_json(&body)?;
-    let read =
-        |directives: &Directives, now| rules.read(params, Carrier::Body, &caller, directives, now);
-    answer(&caller, &customers, &rules, &headers, read).await
-}
-
-async fn answer(
-    caller: &Caller,
-    customers: &CustomerService,
-    rules: &LookupRules,
-    headers: &HeaderMap,
-    read: impl FnOnce(&Directives, Now) -> Result<Ask, ApiError>,
-) -> Result<Response, ApiError> {
-    let now = customers.clock().now();
+/// One question, one answer. What a hit does not need is boxed, so that hits stay small.
+pub(super) async fn answer<B>(
+    state: &AppState,
+    asked: Asked,
+    request: &Parts,
+    body: B,
+    arrived: Now,
+) -> Result<Reply, ApiError>
+where
+    B: Body,
+    B::Error: Into<axum::BoxError>,
+{
+    let caller = state.authenticator.identify(&request.headers).await?;
+    let query = || Params::from_query(request.uri.query().unwrap_or_default());
     let directives = if caller.has(Scope::Fresh) {
-        Directives::of(headers)
+        Directives::of(&request.headers)
     } else {
         Directives::default()
     };
+    let rules = &state.rules;
+    let (ask, now) = match asked {
+        Asked::ByQuery => {
+            let ask = rules.read(query()?, Carrier::Url, &caller, &directives, arrived)?;
+            (ask, arrived)
+        }
+        Asked::Own => (rules.read_own(query()?, &caller, &directives)?, arrived),
+        Asked::ByBody => {
+            let clock = state.customers.clock();
+            let body = Box::pin(read_body(rules, clock, &request.headers, body)).await?;
+            let now = clock.now();
+            let params = Params::from_json(&body)?;
+            let ask = rules.read(params, Carrier::Body, &caller, &directives, now)?;
+            (ask, now)
+        }
+    };
+    find(state, &caller, ask, &directives, &request.headers, now).await
+}
+
+async fn find(
+    state: &AppState,
+    caller: &Caller,
+    ask: Ask,
+    directives: &Directives,
+    headers: &HeaderMap,
+    now: Now,
+) -> Result<Reply, ApiError> {
+    let AppState {
+        customers, rules, ..
+    } = state;
     let Ask {
         lookup,
         fresh,
         shape,
-    } = read(&directives, now)?;
+    } = ask;
     let is_held_back = caller.is_held_back();
     let question = Question {
         client: caller.client_name(),
         lookup,
         asked: shape.asked,
         fresh,
+        now,
         arrival: customers.arrival(),
         max_age: directives.max_age,
         only_if_cached: directives.only_if_cached || is_held_back,
@@ -123,12 +140,16 @@ fn held_back() -> ApiError {
 
 /// The body of a look-up: JSON, plain, not too large and not too slow. The announced length is judged
 /// before a byte is awaited.
-async fn read_body(
+async fn read_body<B>(
     rules: &LookupRules,
     clock: &Clock,
     headers: &HeaderMap,
-    body: Body,
-) -> Result<bytes::Bytes, ApiError> {
+    body: B,
+) -> Result<bytes::Bytes, ApiError>
+where
+    B: Body,
+    B::Error: Into<axum::BoxError>,
+{
     let is_json = headers.get(header::CONTENT_TYPE).is_some_and(is_json);
     if !is_json || headers.contains_key(header::CONTENT_ENCODING) {
         return Err(ApiError::new(Code::UnsupportedMediaType));

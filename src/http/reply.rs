@@ -2,7 +2,10 @@
 
 use std::{fmt::Write, time::Duration};
 
-use axum::{body::Body, response::Response};
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::customer::{Rendered, Status, Verdict};
@@ -10,16 +13,70 @@ use crate::customer::{Rendered, Status, Verdict};
 pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// Marks a response that cost nothing worth a log event.
-#[derive(Clone, Copy)]
-pub(super) struct WasHit;
+/// An answer about a customer, and what the cache did for it.
+pub(super) struct Reply {
+    pub(super) response: Response,
+    pub(super) note: Note,
+}
 
-/// What the cache did, for `Server-Timing`.
-#[derive(Clone, Copy)]
-struct CacheNote(&'static str);
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        let mut response = self.response;
+        response.extensions_mut().insert(self.note);
+        response
+    }
+}
+
+/// What the cache did, for `Server-Timing`, metrics and the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Note {
+    /// Answered from memory.
+    Hit = 0,
+    /// Answered from memory, because Engage fails.
+    StaleIfError = 1,
+    /// Held, but too old.
+    Stale = 2,
+    /// Not held.
+    Miss = 3,
+    /// Wanted anew.
+    Request = 4,
+}
+
+impl Note {
+    /// Every note.
+    pub(super) const ALL: [Note; 5] = [
+        Note::Hit,
+        Note::StaleIfError,
+        Note::Stale,
+        Note::Miss,
+        Note::Request,
+    ];
+
+    fn of(verdict: &Verdict) -> Self {
+        match verdict.status {
+            Status::Hit if verdict.stale_if_error => Note::StaleIfError,
+            Status::Hit => Note::Hit,
+            Status::Stale => Note::Stale,
+            Status::Miss => Note::Miss,
+            Status::Request => Note::Request,
+        }
+    }
+
+    /// The name in metrics and `Server-Timing`.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Note::Hit => "hit",
+            Note::StaleIfError => "stale-if-error",
+            Note::Stale => "stale",
+            Note::Miss => "miss",
+            Note::Request => "request",
+        }
+    }
+}
 
 /// The answer, or that the caller has it already.
-pub(super) fn customer(rendered: &Rendered, verdict: &Verdict, request: &HeaderMap) -> Response {
+pub(super) fn customer(rendered: &Rendered, verdict: &Verdict, request: &HeaderMap) -> Reply {
     let gzip = accepts_gzip(request).then(|| rendered.gzip()).flatten();
     let etag = if gzip.is_some() {
         &rendered.etag_gzip
@@ -52,17 +109,10 @@ pub(super) fn customer(rendered: &Rendered, verdict: &Verdict, request: &HeaderM
     headers.insert(header::ETAG, etag.clone());
     headers.insert(header::AGE, HeaderValue::from(verdict.age.as_secs()));
     headers.insert(CACHE_STATUS, cache_status(verdict));
-    let note = match verdict.status {
-        Status::Hit => "hit",
-        Status::Stale => "stale",
-        Status::Miss => "miss",
-        Status::Request => "request",
-    };
-    response.extensions_mut().insert(CacheNote(note));
-    if verdict.status == Status::Hit && !verdict.stale_if_error {
-        response.extensions_mut().insert(WasHit);
+    Reply {
+        response,
+        note: Note::of(verdict),
     }
-    response
 }
 
 /// What the cache did, as RFC 9211 writes it.
@@ -124,13 +174,14 @@ fn accepts_gzip(request: &HeaderMap) -> bool {
 }
 
 /// How long the answer took, and what the cache did.
-pub(super) fn write_server_timing(response: &mut Response, took: Duration) {
-    let mut text = String::with_capacity(48);
-    if let Some(CacheNote(note)) = response.extensions().get() {
-        let _ = write!(text, "cache;desc={note}, ");
+pub(super) fn write_server_timing(headers: &mut HeaderMap, note: Option<Note>, took: Duration) {
+    let mut text = String::with_capacity(64);
+    if let Some(note) = note {
+        let _ = write!(text, "cache;desc={}, ", note.as_str());
     }
-    let _ = write!(text, "total;dur={:.3}", took.as_secs_f64() * 1000.0);
+    let micros = took.as_micros();
+    let _ = write!(text, "total;dur={}.{:03}", micros / 1000, micros % 1000);
     if let Ok(value) = HeaderValue::try_from(text) {
-        response.headers_mut().insert(SERVER_TIMING, value);
+        headers.insert(SERVER_TIMING, value);
     }
 }

@@ -236,6 +236,7 @@ impl Machine {
                 .lookup(ask.shouted && ask.who.kind.is_some(), &self.digester),
             asked: ask.asked,
             fresh: ask.fresh,
+            now: self.time.now(),
             arrival: self.customers.arrival(),
             max_age: ask.max_age.map(Duration::from_secs),
             only_if_cached: ask.only_if_cached,

@@ -55,8 +55,12 @@ pub enum Status {
 
 impl Search<'_> {
     /// Decides what may be shown of what is there.
-    pub(super) fn conclude(self, held: Arc<Held>, name: Option<&Name>) -> Result<Found, Error> {
-        let now = self.inner.clock.now().tick;
+    pub(super) fn conclude(
+        self,
+        held: Arc<Held>,
+        name: Option<&Name>,
+        now: Tick,
+    ) -> Result<Found, Error> {
         let policy = &self.inner.cache.policy;
         let missing = self.question.plan(&held.parts, now, policy).missing;
         let mut shown = PartSet::EMPTY;

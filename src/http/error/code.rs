@@ -21,6 +21,14 @@ macro_rules! codes {
                 }
             }
 
+            /// The code in metrics, where Engage's own have one name together.
+            pub(in super::super) fn label(&self) -> &'static str {
+                match self {
+                    $(Code::$code => stringify!($code),)+
+                    Code::Rejected(_) => "(engage's)",
+                }
+            }
+
             pub(super) fn status(&self) -> StatusCode {
                 match self {
                     $(Code::$code => StatusCode::$status,)+

@@ -1,0 +1,177 @@
+//! What is told of each request when it has been answered: counts for `/metrics`, and one log event. No URL, no body,
+//! no header of the caller's but its well-formed request id.
+//!
+//! Hits are many, so each count stands ready: nothing is looked up by a label while a caller waits.
+
+use std::time::Duration;
+
+use axum::{body::Body, response::Response};
+use http::Method;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    registry::Registry,
+};
+
+use super::{Routes, error::Code, reply::Note, request_id::RequestId};
+
+/// The bounds of the duration buckets, in seconds: a hit, a call to Engage, a caller's patience.
+const SECONDS: [f64; 12] = [
+    0.000_1, 0.000_25, 0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// Of which route and method a request was; what is not served has no name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Route {
+    path: Option<&'static str>,
+    method: &'static str,
+}
+
+impl Route {
+    pub(super) fn of(routes: &'static Routes, path: &str, method: &Method) -> Self {
+        let mut paths = routes.iter().map(|(path, _)| *path);
+        Self {
+            path: paths.find(|known| *known == path),
+            method: match *method {
+                Method::GET => "GET",
+                Method::HEAD => "HEAD",
+                Method::POST => "POST",
+                _ => "(other)",
+            },
+        }
+    }
+
+    fn is_for_machines(self) -> bool {
+        matches!(self.path, Some("/livez" | "/readyz" | "/metrics"))
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfCache {
+    cache: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfCode {
+    code: &'static str,
+    status: u16,
+}
+
+/// Counts answers, and writes the log of them.
+#[derive(Debug)]
+pub struct Requests {
+    by_note: [Histogram; Note::ALL.len()],
+    durations: Family<OfCache, Histogram, fn() -> Histogram>,
+    not_modified: Counter,
+    refusals: Family<OfCode, Counter>,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        let histogram: fn() -> Histogram = || Histogram::new(SECONDS);
+        let durations = Family::new_with_constructor(histogram);
+        let of = |note: Note| {
+            let labels = OfCache {
+                cache: note.as_str(),
+            };
+            durations.get_or_create(&labels).clone()
+        };
+        Self {
+            by_note: Note::ALL.map(of),
+            durations: durations.clone(),
+            not_modified: Counter::default(),
+            refusals: Family::default(),
+        }
+    }
+}
+
+impl Requests {
+    /// Makes the counts known to `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "customer_request_duration_seconds",
+            "How long answers about customers took, by what the cache did",
+            self.durations.clone(),
+        );
+        registry.register(
+            "customer_not_modified",
+            "Answers about customers that the caller had already",
+            self.not_modified.clone(),
+        );
+        registry.register(
+            "refusals",
+            "Requests that were answered with a problem, by its code",
+            self.refusals.clone(),
+        );
+    }
+
+    /// A request was answered.
+    pub(super) fn ended(
+        &self,
+        route: Route,
+        response: &Response<Body>,
+        note: Option<Note>,
+        request_id: &RequestId,
+        took: Duration,
+    ) {
+        let status = response.status().as_u16();
+        if let Some(note) = note {
+            self.by_note[note as usize].observe(took.as_secs_f64());
+            if status == 304 {
+                self.not_modified.inc();
+            }
+        }
+        let code = response.extensions().get::<Code>();
+        if let Some(code) = code {
+            let code = code.label();
+            self.refusals.get_or_create(&OfCode { code, status }).inc();
+        }
+        log(
+            route,
+            status,
+            code.map(Code::as_str),
+            note,
+            request_id,
+            took,
+        );
+    }
+}
+
+/// One event for each request that was more than a hit.
+fn log(
+    route: Route,
+    status: u16,
+    code: Option<&str>,
+    note: Option<Note>,
+    request_id: &RequestId,
+    took: Duration,
+) {
+    let is_quiet = note == Some(Note::Hit) || route.is_for_machines();
+    let duration_ms = took.as_secs_f64() * 1000.0;
+    let method = route.method;
+    let route = route.path.unwrap_or("(unknown)");
+    let request_id = request_id.as_str();
+    if is_quiet {
+        tracing::debug!(request_id, method, route, status, duration_ms, "answered");
+    } else if status >= 500 {
+        tracing::warn!(
+            request_id,
+            method,
+            route,
+            status,
+            code,
+            duration_ms,
+            "answered"
+        );
+    } else {
+        tracing::info!(
+            request_id,
+            method,
+            route,
+            status,
+            code,
+            duration_ms,
+            "answered"
+        );
+    }
+}

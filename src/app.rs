@@ -9,6 +9,7 @@ use ::http::HeaderValue;
 use anyhow::Context;
 use jiff::tz::TimeZone;
 use secrecy::ExposeSecret;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -135,6 +136,19 @@ impl App {
     /// The hall, for whoever tells it of changes.
     pub fn customers(&self) -> CustomerService {
         self.customers.clone()
+    }
+
+    /// Answers one caller whose bytes come another way than through the data listener, as from the same process.
+    pub fn serve_peer<S>(
+        &self,
+        stream: S,
+        shutdown: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + use<S>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin,
+    {
+        self.listener
+            .serve_peer(stream, self.door.clone(), shutdown)
     }
 
     /// Serves until `shutdown`, then finishes what is under way.

@@ -97,6 +97,19 @@ impl Listener {
             .is_ok()
     }
 
+    /// Answers one peer whose bytes come another way than through the socket, until it hangs up or `shutdown` comes.
+    pub fn serve_peer<S>(
+        &self,
+        stream: S,
+        door: FrontDoor,
+        shutdown: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + use<S>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin,
+    {
+        serve_connection(stream, door, self.limits, shutdown)
+    }
+
     /// The next connection, once there is room for one.
     async fn accept(
         &self,

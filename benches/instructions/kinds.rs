@@ -1,0 +1,106 @@
+//! What is asked: the requests that callers make all day, each answered from memory.
+
+use engage_simulator::people::ALVA;
+
+use crate::{
+    Failure,
+    peer::Peer,
+    service::{SHOP, Service, TILL},
+};
+
+/// A warm caller and the name of what it asks.
+pub(crate) type Kind = (&'static str, Peer);
+
+/// One caller of each kind, everything it asks for in memory.
+pub(crate) async fn all(service: &Service) -> Result<Vec<Kind>, Failure> {
+    let ask = async |request: Vec<u8>, status, mark| {
+        Peer::warm(service.connect(), request, status, mark).await
+    };
+    let by = |name: &str, value: &str| get(TILL, &format!("{name}={}", escaped(value)), "");
+    let by_email = format!("email={}", escaped(ALVA.email));
+    let hit = "cache-status: engage-bff; hit";
+
+    let email = ask(get(TILL, &by_email, ""), "200", hit).await?;
+    let etag = email.first.field("etag").ok_or("no ETag")?.to_owned();
+    let known = format!("If-None-Match: {etag}\r\n");
+    let gzip = "Accept-Encoding: gzip, deflate, br\r\n";
+    // The problem's body repeats the request's id, and all answers are to be alike.
+    let nobody = get(
+        TILL,
+        "email=nobody%40example.com",
+        "X-Request-Id: bench\r\n",
+    );
+    Ok(vec![
+        ("hit by e-mail", email),
+        (
+            "the same, 304",
+            ask(get(TILL, &by_email, &known), "304", hit).await?,
+        ),
+        (
+            "the same, gzip",
+            ask(get(TILL, &by_email, gzip), "200", "content-encoding: gzip").await?,
+        ),
+        (
+            "the same, storefront",
+            ask(get(SHOP, &by_email, ""), "200", hit).await?,
+        ),
+        (
+            "the same, parts=none",
+            ask(get(TILL, &format!("{by_email}&parts=none"), ""), "200", hit).await?,
+        ),
+        (
+            "hit by contact id",
+            ask(by("contactId", ALVA.id), "200", hit).await?,
+        ),
+        (
+            "hit by phone",
+            ask(by("mobilePhone", ALVA.phone), "200", hit).await?,
+        ),
+        (
+            "hit by member number",
+            ask(by("customKey", ALVA.member_number), "200", hit).await?,
+        ),
+        (
+            "hit by POST",
+            ask(
+                lookup(&format!(r#"{{"email":"{}"}}"#, ALVA.email)),
+                "200",
+                hit,
+            )
+            .await?,
+        ),
+        ("nobody, known", ask(nobody, "404", "").await?),
+        (
+            "no such key",
+            ask(
+                get("no-such-key", &by_email, "X-Request-Id: bench\r\n"),
+                "401",
+                "",
+            )
+            .await?,
+        ),
+    ])
+}
+
+/// What an HTTP client of a shop's backend sends.
+fn get(key: &str, query: &str, more: &str) -> Vec<u8> {
+    format!(
+        "GET /customer?{query} HTTP/1.1\r\nHost: customers.example.com\r\nUser-Agent: shop/1.0\r\n\
+         Accept: application/json\r\nX-Api-Key: {key}\r\n{more}\r\n"
+    )
+    .into_bytes()
+}
+
+fn lookup(body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "POST /customer/lookup HTTP/1.1\r\nHost: customers.example.com\r\nUser-Agent: shop/1.0\r\n\
+         Accept: application/json\r\nX-Api-Key: {TILL}\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+fn escaped(value: &str) -> String {
+    value.replace('+', "%2B").replace('@', "%40")
+}

@@ -1,0 +1,67 @@
+//! How many instructions an answer from memory takes: each kind of request, N times and then 2 N times, through the real
+//! front door over a connection in memory, on one thread. Run under callgrind by `scripts/instructions`, which takes the
+//! difference; run alone it only shows that every kind is answered as it should be.
+//!
+//! ```sh
+//! cargo bench --bench instructions -- 500
+//! ```
+
+mod kinds;
+#[path = "../shared/peer.rs"]
+mod peer;
+mod references;
+#[path = "../shared/service.rs"]
+mod service;
+
+use std::{io::Write, process::ExitCode};
+
+use tokio::runtime::{Builder, Runtime};
+
+use self::{kinds::Kind, peer::Peer, service::Service};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let given = std::env::args().find_map(|argument| argument.parse().ok());
+    match run(given.unwrap_or(500)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell where even this can't be written.
+            let _ = writeln!(std::io::stderr(), "{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(requests: usize) -> Result<(), Failure> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let kinds = runtime.block_on(warm())?;
+    for (name, mut peer) in kinds {
+        measured_requests(&runtime, &mut peer, requests)?;
+        measured_requests(&runtime, &mut peer, 2 * requests)?;
+        writeln!(std::io::stdout(), "{name}")?;
+    }
+    Ok(())
+}
+
+async fn warm() -> Result<Vec<Kind>, Failure> {
+    let service = Service::start().await?;
+    // Somebody asked for by another name is fetched once more, so the second round's answers are those that last.
+    kinds::all(&service).await?;
+    let mut kinds = kinds::all(&service).await?;
+    let (_, email) = &kinds[0];
+    let (answer, request) = (&email.first, email.request());
+    let body = answer.bytes[answer.head.len() + 4..].to_vec();
+    let canned = references::canned(answer.bytes.clone());
+    let canned = Peer::warm(canned, request.to_vec(), "200", "").await?;
+    let hyper = Peer::warm(references::hyper(body), request.to_vec(), "200", "").await?;
+    kinds.push(("(bare hyper)", hyper));
+    kinds.push(("(the caller itself)", canned));
+    Ok(kinds)
+}
+
+/// callgrind counts while this runs and writes down what it counted at its end: see `scripts/instructions`.
+#[inline(never)]
+fn measured_requests(runtime: &Runtime, peer: &mut Peer, times: usize) -> Result<(), Failure> {
+    runtime.block_on(peer.ask(times))
+}

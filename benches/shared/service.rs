@@ -1,0 +1,113 @@
+//! The service in the instruments' own process, with what production has: three clients with rates, an index of names,
+//! metrics, and a log of warnings. Before it stands a pretend Engage.
+
+use std::{collections::BTreeMap, io, net::SocketAddr, time::Duration};
+
+use engage_bff::{
+    app::App,
+    clock::Clock,
+    config::{self, Config, Scope},
+    domain::IdentifierKind,
+    telemetry,
+};
+use engage_simulator::Simulator;
+use tokio::io::DuplexStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::Failure;
+
+/// The key of a client that sees everything and may ask by everything.
+pub(crate) const TILL: &str = "test-till-key";
+/// The key of a shop's backend.
+pub(crate) const SHOP: &str = "test-shop-key";
+
+const DIGESTS: [(&str, &str); 3] = [
+    (
+        "till",
+        "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11",
+    ),
+    (
+        "shop",
+        "e5249de586268b731d323d859d06ff8f401cefe0e350238514840edfd8c6995f",
+    ),
+    (
+        "reader",
+        "c84e0916ac2bc43a1821afb14a4daac8ecc1d16aa4f6bbb47e998f557074058b",
+    ),
+];
+/// Nothing expires while it is looked at, however slow the machine is.
+const LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
+/// What a connection in memory holds: more than any answer.
+const PIPE: usize = 256 * 1024;
+
+/// The service and its Engage.
+pub(crate) struct Service {
+    app: App,
+    _engage: Simulator,
+}
+
+impl Service {
+    /// Starts both. Once per process, for the log.
+    pub(crate) async fn start() -> Result<Self, Failure> {
+        let engage = Simulator::builder()
+            .seed(7)
+            .contacts(200)
+            .api_key("test-engage-key")
+            .rate_limit(None)
+            .start()
+            .await?;
+        let config = configuration(&engage)?;
+        telemetry::install(&config.telemetry, io::sink)?;
+        Ok(Self {
+            app: App::build(&config, Clock::system()).await?,
+            _engage: engage,
+        })
+    }
+
+    /// A connection of a caller's, through memory.
+    pub(crate) fn connect(&self) -> DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(PIPE);
+        tokio::spawn(self.app.serve_peer(theirs, CancellationToken::new()));
+        ours
+    }
+}
+
+fn configuration(engage: &Simulator) -> Result<Config, Failure> {
+    let mut config = config::layers::read(None, &BTreeMap::new())?;
+    config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    config.operations.listen = config.server.listen;
+    config.engage.base_url = engage.base_url();
+    config.engage.api_key = Some(engage.api_key().into());
+    config.engage.default_contact_type = Some("Member".to_owned());
+    config.engage.default_point_definition = Some("1".to_owned());
+    config.cache.profile_lifetime = LIFETIME;
+    config.cache.audiences_lifetime = LIFETIME;
+    config.cache.promotions_lifetime = LIFETIME;
+    config.cache.vouchers_lifetime = LIFETIME;
+    config.cache.points_lifetime = LIFETIME;
+    config.cache.negative_lifetime = LIFETIME;
+    config.auth.clients = clients();
+    config.validate()?;
+    Ok(config)
+}
+
+fn clients() -> Vec<config::Client> {
+    DIGESTS
+        .iter()
+        .map(|(id, digest)| config::Client {
+            id: (*id).to_owned(),
+            key_sha256: vec![(*digest).to_owned()],
+            scopes: vec![Scope::Read, Scope::ReadFull, Scope::Fresh],
+            identifiers: IdentifierKind::ALL.to_vec(),
+            view: if *id == "till" {
+                config::View::Full
+            } else {
+                config::View::Storefront
+            },
+            channel: (*id == "shop").then_some(config::Channel::Ecom),
+            requests_per_second: Some(1_000_000),
+            max_concurrency: Some(1000),
+            unknown_per_minute: Some(1000),
+        })
+        .collect()
+}

@@ -85,10 +85,11 @@ impl App {
         );
         let readiness = Readiness::default();
         let authenticator = Arc::new(Authenticator::new(&config.auth, &clock).context("auth.jwt")?);
+        let lookups = Arc::new(lookup_rules(config, identifiers, digester, time_zone));
         let state = AppState {
             customers: customers.clone(),
             authenticator: Arc::clone(&authenticator),
-            rules: Arc::new(lookup_rules(config, identifiers, digester, time_zone)),
+            rules: Arc::clone(&lookups),
             readiness: readiness.clone(),
         };
         let requests = Arc::new(Requests::default());
@@ -98,6 +99,7 @@ impl App {
             admission,
             customers: customers.clone(),
             registry: Arc::new(registry),
+            rules: lookups,
             token: config.operations.token.clone(),
         };
         Ok(Self {

@@ -28,6 +28,7 @@ use self::{
 use crate::{
     clock::{Clock, Now},
     domain::{ContactId, LookupKey, Overview, Part, PartSet},
+    threads::{AtomicBool, Ordering},
 };
 
 /// Something that can say how many bytes it occupies.
@@ -72,6 +73,8 @@ pub struct Cache<R, E> {
     pub fences: Fences,
     /// Lifetimes and windows.
     pub policy: Policy,
+    /// Whether nothing is read or stored.
+    is_off: AtomicBool,
     clock: Clock,
 }
 
@@ -110,7 +113,25 @@ where
                 .build(),
             fences: Fences::new(policy.overview_lag, bounds.longest_flight, MAX_FENCES),
             policy,
+            is_off: AtomicBool::new(false),
             clock,
+        }
+    }
+
+    /// Whether anything is read and stored.
+    pub fn is_on(&self) -> bool {
+        !self.is_off.load(Ordering::SeqCst)
+    }
+
+    /// Switches the cache off, or on again. Off, nothing is read from it and nothing stored in it; fences go on being
+    /// raised and heeded. What was held or in the air before it went off is never served again.
+    pub fn switch(&self, on: bool) {
+        self.is_off.store(!on, Ordering::SeqCst);
+        if !on {
+            // After the switch: a store that still saw the cache on is fenced out, wherever it ends up.
+            self.purge_everything();
+            // Nobody's reads will sweep any more.
+            self.counts();
         }
     }
 
@@ -124,6 +145,9 @@ where
 
     /// The record of a contact, without the parts that a fence forbids.
     pub fn record(&self, id: ContactId) -> Option<Arc<Record<R>>> {
+        if !self.is_on() {
+            return None;
+        }
         let record = self.records.get(&id)?;
         if record.id != id {
             // The last check stands between us and any library: nobody is shown somebody else.
@@ -193,7 +217,7 @@ where
                         .contains(part);
                 allowed && !lags && self.fences.allows(id, part, provenance.stamp)
             });
-            if parts.held().is_empty() {
+            if parts.held().is_empty() || !self.is_on() {
                 return Op::Nop;
             }
             let mut merged =
@@ -214,7 +238,7 @@ where
     ) {
         self.records.entry(record.id).and_compute_with(|held| {
             match held.map(moka::Entry::into_value) {
-                Some(held) if held.parts.same(&record.parts) => {
+                Some(held) if self.is_on() && held.parts.same(&record.parts) => {
                     Op::Put(Arc::new(held.with_rendered(answer, replaces)))
                 }
                 _ => Op::Nop,

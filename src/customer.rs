@@ -152,6 +152,16 @@ impl CustomerService {
         self.inner.cache.end_negatives();
     }
 
+    /// Switches the cache off, which purges everything, or on again. Off, every question is Engage's to answer.
+    pub fn switch_cache(&self, on: bool) {
+        self.inner.cache.switch(on);
+    }
+
+    /// Whether anything is held and served from memory.
+    pub fn cache_is_on(&self) -> bool {
+        self.inner.cache.is_on()
+    }
+
     /// What the cache holds.
     pub fn counts(&self) -> Counts {
         self.inner.cache.counts()

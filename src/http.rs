@@ -132,8 +132,20 @@ type Routes = [(&'static str, &'static str)];
 
 /// The methods of a path.
 fn allowed_methods(routes: &Routes, path: &str) -> Option<&'static str> {
-    let (_, methods) = routes.iter().find(|(known, _)| *known == path)?;
+    let (_, methods) = routes.iter().find(|(known, _)| is_of_route(known, path))?;
     Some(methods)
+}
+
+/// Whether the path is the route's, whose last piece may stand for any one piece.
+fn is_of_route(route: &str, path: &str) -> bool {
+    let is_any_piece = |stem: &str| {
+        path.strip_prefix(stem)
+            .is_some_and(|piece| !piece.is_empty() && !piece.contains('/'))
+    };
+    route == path
+        || route
+            .split_once('{')
+            .is_some_and(|(stem, _)| is_any_piece(stem))
 }
 
 /// Answers requests.

@@ -64,6 +64,11 @@ impl Collector for Gauges {
                 "How long a 429 still pauses all calls to Engage",
                 paused_for,
             ),
+            (
+                "cache_enabled",
+                "Whether the cache is in use: 0 where an operator switched it off",
+                count(u64::from(self.customers.cache_is_on())),
+            ),
             ("cache_records", "Contacts held", count(counts.records)),
             (
                 "cache_record_bytes",

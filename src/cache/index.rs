@@ -53,13 +53,13 @@ where
 {
     /// What the name led to, unless a fence forbids it. A bare contact id leads to itself.
     pub fn name(&self, key: &LookupKey) -> Option<Name> {
-        let name = self.names.get(key)?;
+        let name = self.names.get(key).filter(|_| self.is_on())?;
         (name.provenance.stamp > self.fences.everything()).then_some(name)
     }
 
     /// Why there is nothing to show for the name, if that is remembered.
     pub fn negative(&self, key: &LookupKey, now: Tick) -> Option<E> {
-        let negative = self.negatives.get(key)?;
+        let negative = self.negatives.get(key).filter(|_| self.is_on())?;
         let holds = negative.stamp > self.fences.negatives_not_before(key) && now < negative.until;
         holds.then_some(negative.why)
     }
@@ -89,7 +89,7 @@ where
             let lags =
                 source == Source::Overview && self.fences.name_is_entity_only(key, begun.now.tick);
             overtaken = lags || begun.stamp <= self.fences.name_not_before(key);
-            if newer || overtaken {
+            if newer || overtaken || !self.is_on() {
                 Op::Nop
             } else {
                 Op::Put(name)
@@ -141,7 +141,7 @@ where
             until,
         };
         self.negatives.entry(key.clone()).and_compute_with(|_| {
-            if begun.stamp > self.fences.negatives_not_before(key) {
+            if begun.stamp > self.fences.negatives_not_before(key) && self.is_on() {
                 Op::Put(negative)
             } else {
                 Op::Nop

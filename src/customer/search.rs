@@ -185,7 +185,9 @@ impl<'a> Search<'a> {
                 return Ok(Step::Wait(calls));
             }
         }
-        self.refresh(&held, name.as_ref(), plan, now);
+        if cache.is_on() {
+            self.refresh(&held, name.as_ref(), plan, now);
+        }
         Ok(Step::Done(held, name))
     }
 

@@ -140,7 +140,7 @@ fn held_back() -> ApiError {
 
 /// The body of a look-up: JSON, plain, not too large and not too slow. The announced length is judged
 /// before a byte is awaited.
-async fn read_body<B>(
+pub(super) async fn read_body<B>(
     rules: &LookupRules,
     clock: &Clock,
     headers: &HeaderMap,
@@ -154,6 +154,20 @@ where
     if !is_json || headers.contains_key(header::CONTENT_ENCODING) {
         return Err(ApiError::new(Code::UnsupportedMediaType));
     }
+    read_any_body(rules, clock, headers, body).await
+}
+
+/// A body of whatever type, not too large and not too slow.
+pub(super) async fn read_any_body<B>(
+    rules: &LookupRules,
+    clock: &Clock,
+    headers: &HeaderMap,
+    body: B,
+) -> Result<bytes::Bytes, ApiError>
+where
+    B: Body,
+    B::Error: Into<axum::BoxError>,
+{
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());

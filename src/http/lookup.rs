@@ -91,7 +91,8 @@ impl LookupRules {
     ) -> Result<Ask, ApiError> {
         caller.require(Scope::Read)?;
         let given = Given::read(params, carrier)?;
-        let lookup = self.lookup(&given, carrier, caller, now)?;
+        let may_ask_by = |kind| caller.require_identifier(kind);
+        let lookup = self.lookup(&given, carrier, may_ask_by, now)?;
         caller.require_lookup(&lookup)?;
         self.ask(lookup, &given, caller, directives)
     }
@@ -117,11 +118,22 @@ impl LookupRules {
         self.ask(lookup, &given, caller, directives)
     }
 
+    /// Whom an operator names: one identifier, perhaps with a contact type, and nothing else.
+    pub(super) fn read_named(&self, params: Params<'_>, now: Now) -> Result<Lookup, ApiError> {
+        let is_name =
+            |name: &str| name == "contactType" || IdentifierKind::from_param(name).is_some();
+        if let Some((other, _)) = params.0.iter().find(|(name, _)| !is_name(name)) {
+            return Err(ApiError::of_parameter(other, "no such parameter"));
+        }
+        let given = Given::read(params, Carrier::Body)?;
+        self.lookup(&given, Carrier::Body, |_| Ok(()), now)
+    }
+
     fn lookup(
         &self,
         given: &Given<'_>,
         carrier: Carrier,
-        caller: &Caller,
+        may_ask_by: impl FnOnce(IdentifierKind) -> Result<(), ApiError>,
         now: Now,
     ) -> Result<Lookup, ApiError> {
         let Some((kind, text)) = &given.identifier else {
@@ -133,7 +145,7 @@ impl LookupRules {
         if carrier == Carrier::Url && !self.allow_national_id_in_url {
             refuse_national_id(kind, text, today)?;
         }
-        caller.require_identifier(kind)?;
+        may_ask_by(kind)?;
         let identifier = Identifier::parse(kind, text, &self.identifiers, today)
             .map_err(|error| ApiError::of_identifier(error, kind.as_str()))?;
         if carrier == Carrier::Url

@@ -1,5 +1,7 @@
-//! The operations listener: probes with details, and metrics. For the people and machines that run the
-//! service; never behind the public load balancer.
+//! The operations listener: probes with details, metrics, purges, and the switch that takes the cache out of use. For
+//! the people and machines that run the service; never behind the public load balancer.
+
+mod cache;
 
 use std::sync::Arc;
 
@@ -8,7 +10,7 @@ use axum::{
     Json, Router,
     extract::{FromRef, FromRequestParts, State},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{delete, get, post, put},
 };
 use http::{HeaderValue, StatusCode, Uri, header, request::Parts};
 use prometheus_client::registry::Registry;
@@ -18,6 +20,7 @@ use serde::Serialize;
 use super::{
     allowed_methods,
     error::{ApiError, Code},
+    lookup::LookupRules,
     probe::{self, Readiness},
 };
 use crate::{customer::CustomerService, engage::Admission};
@@ -38,6 +41,8 @@ pub struct OperationsState {
     pub customers: CustomerService,
     /// What is counted.
     pub registry: Arc<Registry>,
+    /// How identifiers are read.
+    pub rules: Arc<LookupRules>,
     /// What everything but the probes and the metrics asks for, where it is set.
     pub token: Option<SecretString>,
 }
@@ -48,7 +53,10 @@ impl FromRef<OperationsState> for Readiness {
     }
 }
 
-pub(super) const ROUTES: [(&str, &str); 3] = [
+pub(super) const ROUTES: [(&str, &str); 6] = [
+    ("/cache/contacts/{contactId}", "DELETE"),
+    ("/cache/enabled", "GET, HEAD, PUT"),
+    ("/cache/purge", "POST"),
     ("/livez", "GET, HEAD"),
     ("/metrics", "GET, HEAD"),
     ("/readyz", "GET, HEAD"),
@@ -56,6 +64,9 @@ pub(super) const ROUTES: [(&str, &str); 3] = [
 
 pub(super) fn router(state: OperationsState) -> Router {
     Router::new()
+        .route("/cache/contacts/{contactId}", delete(cache::purge_contact))
+        .route("/cache/enabled", put(cache::switch).get(cache::is_on))
+        .route("/cache/purge", post(cache::purge))
         .route("/livez", get(probe::live))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -129,6 +140,7 @@ struct Breaker {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Held {
+    enabled: bool,
     records: u64,
     record_bytes: u64,
     names: u64,
@@ -163,6 +175,7 @@ async fn ready(State(state): State<OperationsState>) -> Response {
             breakers: breakers.collect(),
         },
         cache: Held {
+            enabled: state.customers.cache_is_on(),
             records: counts.records,
             record_bytes: counts.record_bytes,
             names: counts.names,

@@ -41,16 +41,19 @@ pub(super) enum Note {
     Miss = 3,
     /// Wanted anew.
     Request = 4,
+    /// The cache is off.
+    Bypass = 5,
 }
 
 impl Note {
     /// Every note.
-    pub(super) const ALL: [Note; 5] = [
+    pub(super) const ALL: [Note; 6] = [
         Note::Hit,
         Note::StaleIfError,
         Note::Stale,
         Note::Miss,
         Note::Request,
+        Note::Bypass,
     ];
 
     fn of(verdict: &Verdict) -> Self {
@@ -60,6 +63,7 @@ impl Note {
             Status::Stale => Note::Stale,
             Status::Miss => Note::Miss,
             Status::Request => Note::Request,
+            Status::Bypass => Note::Bypass,
         }
     }
 
@@ -71,6 +75,7 @@ impl Note {
             Note::Stale => "stale",
             Note::Miss => "miss",
             Note::Request => "request",
+            Note::Bypass => "bypass",
         }
     }
 }
@@ -126,6 +131,7 @@ fn cache_status(verdict: &Verdict) -> HeaderValue {
         Status::Stale => text.push_str("; fwd=stale"),
         Status::Miss => text.push_str("; fwd=miss"),
         Status::Request => text.push_str("; fwd=request"),
+        Status::Bypass => text.push_str("; fwd=bypass"),
     }
     if verdict.status != Status::Hit && verdict.stored {
         text.push_str("; stored");

@@ -13,7 +13,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{Routes, error::Code, reply::Note, request_id::RequestId};
+use super::{Routes, error::Code, is_of_route, reply::Note, request_id::RequestId};
 
 /// The bounds of the duration buckets, in seconds: a hit, a call to Engage, a caller's patience.
 const SECONDS: [f64; 12] = [
@@ -31,11 +31,13 @@ impl Route {
     pub(super) fn of(routes: &'static Routes, path: &str, method: &Method) -> Self {
         let mut paths = routes.iter().map(|(path, _)| *path);
         Self {
-            path: paths.find(|known| *known == path),
+            path: paths.find(|known| is_of_route(known, path)),
             method: match *method {
                 Method::GET => "GET",
                 Method::HEAD => "HEAD",
                 Method::POST => "POST",
+                Method::PUT => "PUT",
+                Method::DELETE => "DELETE",
                 _ => "(other)",
             },
         }

@@ -26,6 +26,7 @@ mod negatives;
 mod numbers;
 mod offers;
 mod operations;
+mod operators;
 mod pages;
 mod parameters;
 mod privacy;

@@ -26,7 +26,7 @@ pub mod clock {
 pub mod threads {
     pub use shuttle::sync::{
         Mutex, MutexGuard,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     };
 
     /// Runs a task beside the caller's.

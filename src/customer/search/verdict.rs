@@ -51,6 +51,8 @@ pub enum Status {
     Miss,
     /// Held, but the caller wanted it anew: Engage was asked.
     Request,
+    /// The cache is off: Engage was asked.
+    Bypass,
 }
 
 impl Search<'_> {
@@ -108,7 +110,11 @@ impl Search<'_> {
     fn verdict(&self, held: &Held, shown: PartSet, stale_if_error: bool, now: Tick) -> Verdict {
         let policy = &self.inner.cache.policy;
         let first_seen = self.first_seen.record();
+        let bypass = !self.inner.cache.is_on();
         let status = |part: Part| {
+            if bypass {
+                return Status::Bypass;
+            }
             let seen = first_seen.and_then(|record| record.parts.provenance(part));
             match seen {
                 _ if self.question.fresh.contains(part) => Status::Request,
@@ -140,7 +146,7 @@ impl Search<'_> {
                 .map(|provenance| provenance.age(now))
                 .max()
                 .unwrap_or_default(),
-            stored: self.stored,
+            stored: self.stored && !bypass,
             collapsed: self.collapsed,
             stale_if_error,
         }

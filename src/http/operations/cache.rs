@@ -1,0 +1,83 @@
+//! What operators do to the cache by hand: purge one contact, whoever bears an identifier, or everything; and switch the
+//! cache off for the minutes after something terrible is found. This replica's alone.
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Path, State},
+};
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+
+use super::{OperationsState, Operator};
+use crate::{
+    domain::ContactId,
+    http::{
+        customer::{read_any_body, read_body},
+        error::{ApiError, Code},
+        params::Params,
+    },
+};
+
+/// `DELETE /cache/contacts/{contactId}`: nothing fetched of the contact until now is served again.
+pub(super) async fn purge_contact(
+    _operator: Operator,
+    State(state): State<OperationsState>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let id = ContactId::parse(&id).ok_or_else(|| ApiError::new(Code::InvalidContactId))?;
+    state.customers.purge(id);
+    tracing::warn!(what = "a contact", "an operator purged the cache");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Everything {
+    all: bool,
+}
+
+/// `POST /cache/purge`: `{"all": true}`, or one identifier.
+pub(super) async fn purge(
+    _operator: Operator,
+    State(state): State<OperationsState>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, ApiError> {
+    let customers = &state.customers;
+    let body = read_body(&state.rules, customers.clock(), &headers, body).await?;
+    let everything = serde_json::from_slice::<Everything>(&body);
+    if everything.is_ok_and(|everything| everything.all) {
+        customers.purge_everything();
+        tracing::warn!(what = "everything", "an operator purged the cache");
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    let params = Params::from_json(&body)?;
+    let lookup = state.rules.read_named(params, customers.clock().now())?;
+    customers.purge_by(&lookup);
+    let what = lookup.identifier.kind().as_str();
+    tracing::warn!(what, "an operator purged the cache");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /cache/enabled`: `true` or `false`.
+pub(super) async fn is_on(_operator: Operator, State(state): State<OperationsState>) -> Json<bool> {
+    Json(state.customers.cache_is_on())
+}
+
+/// `PUT /cache/enabled`: `false` purges everything, and from then on nothing is read from or stored in the cache;
+/// `true` lets it fill again.
+pub(super) async fn switch(
+    _operator: Operator,
+    State(state): State<OperationsState>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, ApiError> {
+    let clock = state.customers.clock();
+    let body = read_any_body(&state.rules, clock, &headers, body).await?;
+    let enabled = serde_json::from_slice::<bool>(&body)
+        .map_err(|_| ApiError::because(Code::InvalidParameter, "the body is true or false"))?;
+    state.customers.switch_cache(enabled);
+    tracing::warn!(enabled, "an operator switched the cache");
+    Ok(StatusCode::NO_CONTENT)
+}

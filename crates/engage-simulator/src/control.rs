@@ -53,6 +53,7 @@ pub(crate) fn router(engage: Simulator) -> Router {
             post(traffic::webhooks_to).delete(traffic::webhooks_off),
         )
         .route("/control/webhooks/send", post(traffic::send_webhook))
+        .route("/control/webhooks/resend", post(traffic::resend_webhooks))
         .route("/control/webhooks/deliveries", get(traffic::deliveries))
         .with_state(engage.clone())
         .merge(

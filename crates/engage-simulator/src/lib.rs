@@ -60,8 +60,10 @@
 //! | `DELETE /control/calls` | forgets them |
 //! | `POST /control/clock` `{"advanceMs":60000}` | lets time pass |
 //! | `POST /control/webhooks` `{"url":"http://…","secret":"whsec_…"}` | edits send webhooks from now on |
+//! | the same with `"encryptionKey":"…32 characters…"` | with encrypted payloads |
 //! | `DELETE /control/webhooks` | no more |
 //! | `POST /control/webhooks/send` `{"event":"contact.updated","contactId":"…"}` | sends one |
+//! | `POST /control/webhooks/resend` `{"backwards":true}` | sends all of them again, under their ids |
 //! | `GET /control/webhooks/deliveries` | what became of them |
 //!
 //! Edits: `{"points":"120.5"}`, `{"pointsOf":[2,"3"]}`, `{"attribute":["shoeSize",41]}`,

@@ -210,6 +210,26 @@ impl Simulator {
         self.tell(vec![self.event_about(event, contact_id)]);
     }
 
+    /// From now on payloads of webhooks are encrypted under that key of 32 characters; `None` ends it.
+    pub fn encrypt_webhooks(&self, key: Option<&str>) {
+        self.0.webhooks.encrypt(key);
+    }
+
+    /// Sends all webhooks again, each under its id and signed now, as after a failure; in the order in which they were
+    /// sent, or the other way round.
+    pub fn resend_webhooks(&self, backwards: bool) {
+        let mut sent = self.0.webhooks.sent();
+        if backwards {
+            sent.reverse();
+        }
+        let secret = self.0.webhooks.secret();
+        for (event, signed) in sent {
+            let again = signed.again(&secret, self.clock().now());
+            let again = again.expect("what was signed once can be signed again");
+            self.0.webhooks.send(&event, again);
+        }
+    }
+
     /// What became of the webhooks that were sent.
     pub fn deliveries(&self) -> Vec<Delivery> {
         self.0.webhooks.deliveries()
@@ -249,14 +269,16 @@ impl Simulator {
         }
         for event in events {
             let signed = self.sign(&event);
-            self.0.webhooks.send(&event.name, signed);
+            self.0.webhooks.send_new(&event.name, signed);
         }
     }
 
     fn sign(&self, event: &Event) -> Signed {
         let secret = self.0.webhooks.secret();
-        Signed::new(event, &self.request_id(), &secret, self.clock().now())
-            .expect("the webhook secret is `whsec_` and base64")
+        let key = self.0.webhooks.encryption_key();
+        let now = self.clock().now();
+        Signed::new(event, &self.request_id(), &secret, key.as_deref(), now)
+            .expect("the secret is `whsec_` and base64, the key has 32 characters")
     }
 }
 

@@ -1,7 +1,8 @@
 //! Engage's webhooks: their envelopes, their signatures (Svix), and sending them.
 //!
-//! One worker sends in order, each once; nothing is sent again.
+//! One worker sends in order, each once; nothing is sent again unless somebody wants it.
 
+mod cipher;
 pub(crate) mod event;
 mod sender;
 
@@ -36,20 +37,40 @@ pub fn sign(secret: &str, id: &str, timestamp: i64, body: &str) -> Option<String
 }
 
 impl Signed {
-    /// Signs an event; fails like `sign`.
-    pub(crate) fn new(event: &Event, event_id: &str, secret: &str, now: Timestamp) -> Option<Self> {
-        let body = event.envelope(event_id).to_string();
+    /// Signs an event, encrypted if there is a key for that; fails like `sign`, and for a key that is none.
+    pub(crate) fn new(
+        event: &Event,
+        event_id: &str,
+        secret: &str,
+        key: Option<&str>,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let body = match key {
+            None => event.envelope(event_id),
+            Some(key) => event.sealed_envelope(event_id, &cipher::seal(key, &event.payload())?),
+        };
         let id = format!("msg_{}", event_id.replace('-', ""));
+        Self::message(&id, body.to_string(), secret, now)
+    }
+
+    /// Signs a message under its id.
+    fn message(id: &str, body: String, secret: &str, now: Timestamp) -> Option<Self> {
         let timestamp = now.as_second();
-        let signature = sign(secret, &id, timestamp, &body)?;
+        let signature = sign(secret, id, timestamp, &body)?;
         let text = |text: &str| HeaderValue::from_str(text).expect("these are plain ASCII");
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, text("application/json"));
         headers.insert(header::USER_AGENT, text("Svix-Webhooks/1.0 (simulator)"));
-        headers.insert("svix-id", text(&id));
+        headers.insert("svix-id", text(id));
         headers.insert("svix-timestamp", text(&timestamp.to_string()));
         headers.insert("svix-signature", text(&signature));
         Some(Self { headers, body })
+    }
+
+    /// The same message, signed anew.
+    pub(crate) fn again(&self, secret: &str, now: Timestamp) -> Option<Self> {
+        let id = self.headers.get("svix-id")?.to_str().ok()?;
+        Self::message(id, self.body.clone(), secret, now)
     }
 }
 

@@ -175,6 +175,10 @@ pub(super) async fn webhooks_to(
     Body(target): Body<WebhookTarget>,
 ) -> Result<Json<Value>, Refused> {
     sign(&target.secret, "", 0, "").ok_or_else(|| bad("`secret` is `whsec_` and base64"))?;
+    let is_key = |key: &String| key.len() == 32;
+    if !target.encryption_key.as_ref().is_none_or(is_key) {
+        return Err(bad("`encryptionKey` has 32 characters"));
+    }
     engage.webhooks_to(Some(target));
     Ok(done())
 }
@@ -189,6 +193,21 @@ pub(super) async fn send_webhook(
     Body(new): Body<NewWebhook>,
 ) -> Json<Value> {
     engage.send_webhook(&new.event, &new.contact_id);
+    done()
+}
+
+/// In which order to send again.
+#[derive(Deserialize)]
+pub(super) struct Resend {
+    #[serde(default)]
+    backwards: bool,
+}
+
+pub(super) async fn resend_webhooks(
+    State(engage): State<Simulator>,
+    Body(resend): Body<Resend>,
+) -> Json<Value> {
+    engage.resend_webhooks(resend.backwards);
     done()
 }
 

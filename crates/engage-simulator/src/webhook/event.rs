@@ -117,6 +117,19 @@ impl Event {
         })
     }
 
+    /// What is told of the contact.
+    pub(super) fn payload(&self) -> String {
+        self.payload.to_string()
+    }
+
+    /// The body of the delivery with its payload encrypted.
+    pub(crate) fn sealed_envelope(&self, event_id: &str, sealed: &str) -> Json {
+        let mut envelope = self.envelope(event_id);
+        envelope.set("isEncrypted", true.into());
+        envelope.set("payload", sealed.into());
+        envelope
+    }
+
     /// The body of the delivery. Which key holds the event's id differs between events.
     pub(crate) fn envelope(&self, event_id: &str) -> Json {
         let id_key = match self.name.as_str() {

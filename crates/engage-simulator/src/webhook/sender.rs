@@ -15,11 +15,15 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Where webhooks go and what signs them.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct WebhookTarget {
     /// The receiver's address.
     pub url: String,
     /// The secret, `whsec_` and base64.
     pub secret: String,
+    /// The key of 32 characters under which payloads are encrypted, if they are.
+    #[serde(default)]
+    pub encryption_key: Option<String>,
 }
 
 /// What became of one webhook.
@@ -39,6 +43,9 @@ pub struct Delivery {
 pub(crate) struct Webhooks {
     target: Mutex<Option<WebhookTarget>>,
     secret: Mutex<String>,
+    encryption_key: Mutex<Option<String>>,
+    /// What was sent, to be sent again.
+    sent: Mutex<Vec<(String, Signed)>>,
     queue: mpsc::UnboundedSender<Outgoing>,
     deliveries: Arc<Mutex<Vec<Delivery>>>,
     /// How many have been queued, and how many have been dealt with.
@@ -62,6 +69,8 @@ impl Webhooks {
         Self {
             target: Mutex::default(),
             secret: Mutex::new(DEFAULT_WEBHOOK_SECRET.to_owned()),
+            encryption_key: Mutex::default(),
+            sent: Mutex::default(),
             queue,
             deliveries,
             queued: Mutex::default(),
@@ -72,6 +81,7 @@ impl Webhooks {
     pub(crate) fn aim(&self, target: Option<WebhookTarget>) {
         if let Some(target) = &target {
             lock(&self.secret).clone_from(&target.secret);
+            lock(&self.encryption_key).clone_from(&target.encryption_key);
         }
         *lock(&self.target) = target;
     }
@@ -82,6 +92,25 @@ impl Webhooks {
 
     pub(crate) fn secret(&self) -> String {
         lock(&self.secret).clone()
+    }
+
+    pub(crate) fn encryption_key(&self) -> Option<String> {
+        lock(&self.encryption_key).clone()
+    }
+
+    pub(crate) fn encrypt(&self, key: Option<&str>) {
+        *lock(&self.encryption_key) = key.map(str::to_owned);
+    }
+
+    /// Everything that was sent so far, in order.
+    pub(crate) fn sent(&self) -> Vec<(String, Signed)> {
+        lock(&self.sent).clone()
+    }
+
+    /// Queues a message for the first time.
+    pub(crate) fn send_new(&self, event: &str, signed: Signed) {
+        lock(&self.sent).push((event.to_owned(), signed.clone()));
+        self.send(event, signed);
     }
 
     /// Queues a delivery; without a target it does nothing.

@@ -136,10 +136,18 @@ async fn webhooks_are_steered() {
         (&sent[0]["event"], &sent[0]["status"]),
         (&json!("contact.updated"), &json!(404))
     );
+    let backwards = r#"{"backwards":true}"#;
+    engage
+        .control("POST", "/webhooks/resend", backwards)
+        .await
+        .ok();
+    engage.simulator.webhooks_settled().await;
     engage.control("DELETE", "/webhooks", "").await.ok();
     engage.simulator.contact(ALVA.id).points("1");
     engage.simulator.webhooks_settled().await;
-    assert_eq!(engage.simulator.deliveries().len(), 1);
+    let deliveries = engage.simulator.deliveries();
+    assert_eq!(deliveries.len(), 2);
+    assert_eq!(deliveries[0].id, deliveries[1].id);
 }
 
 #[tokio::test]
@@ -157,6 +165,10 @@ async fn nonsense_is_refused_in_words() {
         (
             "/webhooks",
             r#"{"url":"http://127.0.0.1:1","secret":"whsec_"}"#,
+        ),
+        (
+            "/webhooks",
+            r#"{"url":"http://127.0.0.1:1","secret":"whsec_c2VjcmV0","encryptionKey":"short"}"#,
         ),
         ("/move-email", r#"{"from":"a","to":"b"}"#),
     ] {

@@ -1,5 +1,7 @@
 //! Webhooks: edits tell of themselves, signed so that a receiver can believe them.
 
+use std::time::Duration;
+
 use engage_simulator::{DEFAULT_WEBHOOK_SECRET, VoucherSeed, WebhookTarget, people::ALVA, sign};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
@@ -10,6 +12,11 @@ use tokio::{
 };
 
 use crate::harness::Engage;
+
+const SEALED: &str = concat!(
+    "AAECAwQFBgcICQoLDA0OD0VyZc3pJqo8mHX505JeZobvBTRJiw1mBJTuoZBACvWa",
+    "N5bPG_1i8dXwx_zFO_788JMU0RtDe_MfqMm31OlKKHc="
+);
 
 const SECRET: &str = "whsec_oYn8D9SpnpQQHZtlAPhb518LJCuSK89X";
 
@@ -44,11 +51,8 @@ async fn a_webhook_can_be_built_without_being_sent() {
 async fn edits_send_the_events_that_engage_would() {
     let engage = Engage::start().await;
     let (url, mut received) = receiver().await;
-    let secret = SECRET.to_owned();
     engage.simulator.contact(ALVA.id).points("1");
-    engage
-        .simulator
-        .webhooks_to(Some(WebhookTarget { url, secret }));
+    engage.simulator.webhooks_to(Some(target(url)));
     engage
         .simulator
         .contact(ALVA.id)
@@ -110,13 +114,59 @@ async fn a_receiver_that_is_gone_is_noted_and_harms_nobody() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = nobody.local_addr().expect("an address");
     drop(nobody);
-    engage.simulator.webhooks_to(Some(WebhookTarget {
-        url: format!("http://{address}/hooks"),
-        secret: SECRET.to_owned(),
-    }));
+    let url = format!("http://{address}/hooks");
+    engage.simulator.webhooks_to(Some(target(url)));
     engage.simulator.contact(ALVA.id).email("new@example.com");
     engage.simulator.webhooks_settled().await;
     assert_eq!(engage.simulator.deliveries()[0].status, None);
+}
+
+fn target(url: String) -> WebhookTarget {
+    WebhookTarget {
+        url,
+        secret: SECRET.to_owned(),
+        encryption_key: None,
+    }
+}
+
+#[tokio::test]
+async fn webhooks_are_sent_again_under_their_ids_and_signed_anew_in_either_order() {
+    let engage = Engage::start().await;
+    let (url, mut received) = receiver().await;
+    engage.simulator.webhooks_to(Some(target(url)));
+    engage.simulator.send_webhook("contact.updated", ALVA.id);
+    engage.simulator.send_webhook("contact.deleted", ALVA.id);
+    engage.simulator.clock().advance(Duration::from_secs(60));
+    engage.simulator.resend_webhooks(true);
+    engage.simulator.webhooks_settled().await;
+    let mut ids = Vec::new();
+    let mut times = Vec::new();
+    while let Ok((head, body)) = received.try_recv() {
+        let headers = headers(&head);
+        assert_signed(&headers, &body, SECRET);
+        ids.push(headers["svix-id"].clone());
+        times.push(headers["svix-timestamp"].clone());
+    }
+    assert_eq!(ids.len(), 4);
+    assert_eq!((&ids[0], &ids[1]), (&ids[3], &ids[2]));
+    assert_eq!(
+        times,
+        ["1795435200", "1795435200", "1795435260", "1795435260"]
+    );
+}
+
+#[tokio::test]
+async fn payloads_are_encrypted_where_there_is_a_key() {
+    let engage = Engage::start().await;
+    engage
+        .simulator
+        .encrypt_webhooks(Some("0123456789abcdef0123456789abcdef"));
+    let (headers, body) = engage.simulator.webhook("contact.updated", ALVA.id);
+    assert_signed(&headers, &body, DEFAULT_WEBHOOK_SECRET);
+    let event: Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!(event["isEncrypted"], true);
+    // Made with `openssl enc -aes-256-cbc` from the same key, vector and text.
+    assert_eq!(event["payload"], SEALED);
 }
 
 /// Takes posts, one per connection, and answers 204.

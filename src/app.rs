@@ -13,9 +13,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cache::{Bounds, freshness::Policy},
+    cache::{Bounds, feed::Feed, freshness::Policy},
     clock::Clock,
-    config::{Config, CustomKey},
+    config::{self, Config, CustomKey},
     customer::{
         CustomerService,
         answer::{Attributes, Rules},
@@ -25,10 +25,10 @@ use crate::{
         names::{CustomKeyAttribute, NameReader},
         phone::Phone,
     },
-    engage::{Admission, EngageClient, Limits, Reader, Traffic},
+    engage::{Admission, EngageClient, Limits, Reader, Traffic, webhook::WebhookReader},
     http::{
         self, AppState, Authenticator, FrontDoor, Listener, LookupRules, OperationsState,
-        Readiness, Requests,
+        Readiness, Requests, Webhooks,
     },
 };
 
@@ -39,6 +39,7 @@ pub struct App {
     operations: (Listener, FrontDoor),
     readiness: Readiness,
     customers: CustomerService,
+    changes_poll: Option<Duration>,
     authenticator: Arc<Authenticator>,
 }
 
@@ -86,14 +87,22 @@ impl App {
         let readiness = Readiness::default();
         let authenticator = Arc::new(Authenticator::new(&config.auth, &clock).context("auth.jwt")?);
         let lookups = Arc::new(lookup_rules(config, identifiers, digester, time_zone));
+        let webhooks = webhooks(config)?;
+        let requests = Arc::new(Requests::default());
+        let registry = metrics::registry(
+            &traffic,
+            &requests,
+            webhooks.as_deref(),
+            admission.clone(),
+            customers.clone(),
+        );
         let state = AppState {
             customers: customers.clone(),
             authenticator: Arc::clone(&authenticator),
             rules: Arc::clone(&lookups),
+            webhooks,
             readiness: readiness.clone(),
         };
-        let requests = Arc::new(Requests::default());
-        let registry = metrics::registry(&traffic, &requests, admission.clone(), customers.clone());
         let operations = OperationsState {
             readiness: readiness.clone(),
             admission,
@@ -121,6 +130,7 @@ impl App {
             ),
             readiness,
             customers,
+            changes_poll: config.webhooks.changes_poll,
             authenticator,
         })
     }
@@ -162,11 +172,14 @@ impl App {
         let operations = tokio::spawn(listener.serve(door, self.readiness.clone(), last.clone()));
         let authenticator = self.authenticator;
         let keys = tokio::spawn(async move { authenticator.keep_up().await });
+        let customers = self.customers;
+        let news = tokio::spawn(async move { customers.keep_up(self.changes_poll).await });
         let finished = self
             .listener
             .serve(self.door, self.readiness, shutdown)
             .await;
         keys.abort();
+        news.abort();
         last.cancel();
         drop(operations.await);
         if finished {
@@ -208,6 +221,27 @@ fn digester(config: &Config) -> Digester {
     }
 }
 
+fn webhooks(config: &Config) -> Result<Option<Arc<Webhooks>>, anyhow::Error> {
+    let reader = WebhookReader::new(&config.webhooks)
+        .map_err(anyhow::Error::msg)
+        .context("webhooks")?;
+    if reader.is_some() && config.engage.replicas > 1 {
+        tracing::warn!(
+            replicas = config.engage.replicas,
+            "a webhook reaches one replica alone: give each replica an endpoint of its own"
+        );
+    }
+    let max_body = usize::try_from(config.webhooks.max_body.as_u64()).unwrap_or(usize::MAX);
+    let timeout = config.server.body_timeout;
+    Ok(reader.map(|reader| Arc::new(Webhooks::new(reader, max_body, timeout))))
+}
+
+/// Without a secret nobody tells of changes.
+fn feed(config: &config::Webhooks) -> Option<Arc<Feed>> {
+    (!config.secrets.is_empty())
+        .then(|| Arc::new(Feed::new(config.silence, config.fallback_lifetime)))
+}
+
 fn policy(config: &Config) -> Policy {
     let cache = &config.cache;
     Policy {
@@ -222,6 +256,7 @@ fn policy(config: &Config) -> Policy {
         stale_if_error: cache.stale_if_error,
         negative_lifetime: cache.negative_lifetime,
         overview_lag: config.engage.overview_lag,
+        feed: feed(&config.webhooks),
     }
 }
 

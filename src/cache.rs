@@ -7,6 +7,7 @@
 //! flights and fences are our own ([`flight`], [`fence`]). Freshness is our own arithmetic over the
 //! injected clock; moka bounds memory and evicts.
 
+pub mod feed;
 pub mod fence;
 pub mod flight;
 pub mod freshness;

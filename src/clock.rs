@@ -13,14 +13,33 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-/// A moment of the monotonic clock: the time since the clock was made.
+/// A moment of the monotonic clock: the nanoseconds since the clock was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Tick(Duration);
+pub struct Tick(u64);
 
 impl Tick {
+    /// The last moment there is, some five hundred years from the first.
+    pub const END: Tick = Tick(u64::MAX);
+
     /// The time from `earlier` until this moment, zero if `earlier` is later.
     pub fn since(self, earlier: Tick) -> Duration {
-        self.0.saturating_sub(earlier.0)
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The moment so many nanoseconds after the clock was made.
+    pub fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// The nanoseconds since the clock was made.
+    pub fn nanos(self) -> u64 {
+        self.0
+    }
+}
+
+impl From<Duration> for Tick {
+    fn from(since_the_first: Duration) -> Self {
+        Self(u64::try_from(since_the_first.as_nanos()).unwrap_or(u64::MAX))
     }
 }
 
@@ -28,7 +47,7 @@ impl Add<Duration> for Tick {
     type Output = Tick;
 
     fn add(self, wait: Duration) -> Tick {
-        Tick(self.0.saturating_add(wait))
+        Tick(self.0.saturating_add(Tick::from(wait).0))
     }
 }
 
@@ -36,7 +55,7 @@ impl Sub<Duration> for Tick {
     type Output = Tick;
 
     fn sub(self, wait: Duration) -> Tick {
-        Tick(self.0.saturating_sub(wait))
+        Tick(self.0.saturating_sub(Tick::from(wait).0))
     }
 }
 
@@ -79,7 +98,7 @@ impl Clock {
     pub fn now(&self) -> Now {
         match &self.0 {
             Source::System { origin } => Now {
-                tick: Tick(origin.elapsed()),
+                tick: origin.elapsed().into(),
                 wall: Timestamp::now(),
             },
             Source::Manual(clock) => clock.now(),
@@ -138,7 +157,7 @@ impl ManualClock {
         let elapsed = *self.elapsed.borrow();
         let origin = *self.origin.lock().unwrap_or_else(PoisonError::into_inner);
         Now {
-            tick: Tick(elapsed),
+            tick: elapsed.into(),
             wall: origin + elapsed_span(elapsed),
         }
     }
@@ -146,7 +165,9 @@ impl ManualClock {
     async fn reached(&self, deadline: Tick) {
         let mut elapsed = self.elapsed.subscribe();
         // The sender lives in `self`, so the channel can't close while this waits.
-        let _ = elapsed.wait_for(|elapsed| Tick(*elapsed) >= deadline).await;
+        let _ = elapsed
+            .wait_for(|elapsed| Tick::from(*elapsed) >= deadline)
+            .await;
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Config {
     pub views: Views,
     /// How identifiers are read.
     pub identifiers: Identifiers,
+    /// Engage's webhooks.
+    pub webhooks: Webhooks,
     /// What is told to operators.
     pub telemetry: Telemetry,
 }
@@ -400,6 +402,45 @@ pub struct Identifiers {
     pub phone_region: String,
     /// Whether national ids with a wrong check digit are refused here.
     pub check_digits: bool,
+}
+
+/// Engage's webhooks.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhooks {
+    /// The secrets that may sign them; none: there are no webhooks.
+    #[serde(serialize_with = "check::masked_list")]
+    pub secrets: Vec<SecretString>,
+    /// A file that holds them, one a line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secrets_file: Option<PathBuf>,
+    /// How far a delivery's time may be from ours.
+    #[serde(with = "duration")]
+    pub tolerance: Duration,
+    /// The largest delivery that is read.
+    pub max_body: ByteSize,
+    /// What opens encrypted payloads.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "check::masked"
+    )]
+    pub encryption_key: Option<SecretString>,
+    /// A file that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encryption_key_file: Option<PathBuf>,
+    /// After how long without any the feed counts as silent.
+    #[serde(with = "duration")]
+    pub silence: Duration,
+    /// How long data is fresh at most while changes may go untold.
+    #[serde(with = "duration")]
+    pub fallback_lifetime: Duration,
+    /// How often Engage is asked what changed while they are not told; unset = never.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "duration::optional"
+    )]
+    pub changes_poll: Option<Duration>,
 }
 
 /// What is told to operators.

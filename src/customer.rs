@@ -10,6 +10,7 @@ pub mod contactability;
 mod fetch;
 pub mod plan;
 pub mod render;
+mod repair;
 mod search;
 
 use std::{sync::Arc, time::Duration};
@@ -21,9 +22,12 @@ pub use self::{
 };
 use self::{fetch::Arrivals, search::Search};
 use crate::{
-    cache::{Bounds, Cache, Counts, fence::Stamp, flight::Flights, freshness::Policy},
+    cache::{Bounds, Cache, Counts, feed::Feed, fence::Stamp, flight::Flights, freshness::Policy},
     clock::Clock,
-    domain::{Bears, ContactId, Identifier, Lookup, LookupKey, Part, PartSet, names::NameReader},
+    domain::{
+        Bears, Change, ChangeKind, ContactId, Identifier, Lookup, LookupKey, Part, PartSet,
+        names::NameReader,
+    },
     engage::{self, EngageClient},
 };
 
@@ -109,11 +113,20 @@ impl CustomerService {
         )
     }
 
+    /// Takes note of a change that Engage tells of: what it touched is never served again. However late, repeated or
+    /// out of order it comes, it costs a refill at most.
+    pub fn apply(&self, change: Change) {
+        self.inner.apply(change);
+    }
+
+    /// How the news of changes stands; `None` where there is none.
+    pub fn feed(&self) -> Option<&Feed> {
+        self.inner.cache.policy.feed.as_deref()
+    }
+
     /// What was fetched of the parts until now is never served again.
     pub fn invalidate(&self, id: ContactId, parts: PartSet) {
-        self.inner
-            .cache
-            .invalidate(id, parts.intersection(PartSet::INVALIDATABLE));
+        self.inner.invalidate(id, parts);
     }
 
     /// The contact is gone: nothing fetched of it until now is ever served again.
@@ -170,5 +183,23 @@ impl CustomerService {
     /// The clock that everything here goes by.
     pub fn clock(&self) -> &Clock {
         &self.inner.clock
+    }
+}
+
+impl Inner {
+    fn apply(&self, change: Change) {
+        match (change.kind, change.contact) {
+            (ChangeKind::Changed(parts), Some(id)) => self.invalidate(id, parts),
+            (ChangeKind::Deleted, Some(id)) => self.cache.purge(id),
+            (ChangeKind::Created, _) | (_, None) => {}
+        }
+        if change.concerns_names() {
+            self.cache.end_negatives();
+        }
+    }
+
+    fn invalidate(&self, id: ContactId, parts: PartSet) {
+        let parts = parts.intersection(PartSet::INVALIDATABLE);
+        self.cache.invalidate(id, parts);
     }
 }

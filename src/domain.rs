@@ -1,6 +1,7 @@
 //! The words of the house: identifiers, the customer's five parts and what they hold. A leaf that
 //! imports no other room and knows neither HTTP nor Engage's spelling.
 
+pub mod change;
 pub mod contact_id;
 pub mod contact_type;
 pub mod custom_key;
@@ -15,6 +16,7 @@ pub mod national_id;
 pub mod part;
 pub mod phone;
 
+pub use change::{Change, ChangeKind};
 pub use contact_id::ContactId;
 pub use contact_type::ContactType;
 pub use customer::{

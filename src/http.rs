@@ -21,6 +21,7 @@ mod reply;
 mod request_id;
 mod requests;
 mod timed_io;
+mod webhook;
 
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -45,6 +46,7 @@ pub use self::{
     operations::OperationsState,
     probe::Readiness,
     requests::Requests,
+    webhook::Webhooks,
 };
 use self::{
     customer::Asked,
@@ -66,19 +68,25 @@ pub struct AppState {
     pub authenticator: Arc<Authenticator>,
     /// How look-ups are read.
     pub rules: Arc<LookupRules>,
+    /// Receives Engage's webhooks, where they have a secret.
+    pub webhooks: Option<Arc<Webhooks>>,
     /// Whether this replica wants traffic.
     pub readiness: Readiness,
 }
 
 /// Every path that is served, and its methods. Anything else is a 401 without a credential and a 404
 /// with one.
-const ROUTES: [(&str, &str); 5] = [
+const ROUTES: [(&str, &str); 6] = [
     ("/customer", "GET, HEAD"),
     ("/customer/lookup", "POST"),
     ("/customer/me", "GET, HEAD"),
     ("/livez", "GET, HEAD"),
     ("/readyz", "GET, HEAD"),
+    (WEBHOOKS, "POST"),
 ];
+
+/// Where Engage's webhooks come in.
+const WEBHOOKS: &str = "/webhooks/engage";
 
 fn router(state: AppState, cors_origins: &[HeaderValue]) -> Router {
     let router = Router::new()
@@ -87,6 +95,7 @@ fn router(state: AppState, cors_origins: &[HeaderValue]) -> Router {
         .route("/customer/me", get(about_customer))
         .route("/livez", get(probe::live))
         .route("/readyz", get(probe::ready))
+        .route(WEBHOOKS, post(webhook::receive))
         .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(error::path_not_found)
         .with_state(state);

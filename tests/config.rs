@@ -93,6 +93,11 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(cache.stale_while_revalidate, seconds(30));
     assert_eq!(cache.stale_if_error, seconds(3600));
     assert_eq!(cache.negative_lifetime, seconds(30));
+    let webhooks = &config.webhooks;
+    assert!(webhooks.secrets.is_empty() && webhooks.encryption_key.is_none());
+    assert_eq!(webhooks.tolerance, seconds(300));
+    assert_eq!(webhooks.max_body.as_u64(), 256 << 10);
+    assert!(webhooks.changes_poll.is_none());
     assert!(!config.auth.allow_anonymous);
     assert!(config.views.storefront.attributes.is_empty());
     assert_eq!(config.views.full.attributes, ["*"]);
@@ -330,6 +335,18 @@ fn a_secret_can_be_given_as_the_path_of_a_file() {
             assert_eq!(found.expect("a secret").expose_secret(), key);
         }
     }
+    let secrets = TempFile::new("secrets", "whsec_Zmlyc3Q=\n\nwhsec_c2Vjb25k\r\n");
+    let pairs = [("BFF_WEBHOOKS__SECRETS_FILE", secrets.path())];
+    let config = load("secrets-by-file", LEAST, &pairs).expect("valid");
+    let found = config.webhooks.secrets.iter();
+    let found: Vec<&str> = found.map(ExposeSecret::expose_secret).collect();
+    assert_eq!(found, ["whsec_Zmlyc3Q=", "whsec_c2Vjb25k"]);
+    let both = [pairs[0], ("BFF_WEBHOOKS__SECRETS", "whsec_Zmlyc3Q=")];
+    let twice = refusal("secrets-twice", LEAST, &both);
+    assert!(
+        twice.starts_with("webhooks.secrets: is given together with"),
+        "{twice}"
+    );
     let secret = TempFile::new("secret-twice", "other");
     let pairs = [("BFF_ENGAGE__API_KEY_FILE", secret.path())];
     let twice = refusal("twice", LEAST, &pairs);

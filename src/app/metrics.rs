@@ -10,21 +10,26 @@ use prometheus_client::{
 };
 
 use crate::{
+    cache::feed::Standing,
     customer::CustomerService,
     engage::{Admission, BreakerState, Traffic},
-    http::Requests,
+    http::{Requests, Webhooks},
 };
 
 /// Everything that is told, under names that begin with the service's.
 pub(super) fn registry(
     traffic: &Traffic,
     requests: &Requests,
+    webhooks: Option<&Webhooks>,
     admission: Admission,
     customers: CustomerService,
 ) -> Registry {
     let mut registry = Registry::with_prefix("engage_bff");
     traffic.register(&mut registry);
     requests.register(&mut registry);
+    if let Some(webhooks) = webhooks {
+        webhooks.register(&mut registry);
+    }
     registry.register_collector(Box::new(Gauges {
         admission,
         customers,
@@ -35,6 +40,39 @@ pub(super) fn registry(
 struct Gauges {
     admission: Admission,
     customers: CustomerService,
+}
+
+impl Gauges {
+    /// How the feed stands, where there is one.
+    fn encode_feed(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Some(feed) = self.customers.feed() else {
+            return Ok(());
+        };
+        let now = self.customers.clock().now().tick;
+        let standing = feed.standing(now);
+        let mut states = encoder.encode_descriptor(
+            "webhook_feed_state",
+            "How the feed of webhooks stands: 1 for its state, 0 for the others",
+            None,
+            MetricType::Gauge,
+        )?;
+        for state in Standing::ALL {
+            let labels = [("state", state.as_str())];
+            let value = i64::from(state == standing);
+            ConstGauge::new(value).encode(states.encode_family(&labels)?)?;
+        }
+        if let Some(last) = feed.last_heard() {
+            let age = now.since(last).as_secs_f64();
+            let gauge = encoder.encode_descriptor(
+                "webhook_last_taken_seconds",
+                "How long ago the last webhook was taken",
+                None,
+                MetricType::Gauge,
+            )?;
+            ConstGauge::new(age).encode(gauge)?;
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Debug for Gauges {
@@ -89,6 +127,7 @@ impl Collector for Gauges {
             let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(value).encode(gauge)?;
         }
+        self.encode_feed(&mut encoder)?;
         let mut breakers = encoder.encode_descriptor(
             "engage_breaker_state",
             "How the breaker of a group of endpoints stands: 0 closed, 1 half open, 2 open",

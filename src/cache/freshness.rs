@@ -5,11 +5,11 @@
 //! lifetime + `stale_while_revalidate` is served, with faults nothing older than lifetime +
 //! `stale_if_error`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::fence::Stamp;
+use super::{feed::Feed, fence::Stamp};
 use crate::{clock::Tick, domain::Part};
 
 /// The lifetimes and windows of everything that is cached.
@@ -25,6 +25,9 @@ pub struct Policy {
     pub negative_lifetime: Duration,
     /// How long Engage's overview may lag behind its entity endpoints.
     pub overview_lag: Duration,
+    /// What shortens lifetimes where changes may go untold; `None` where nobody tells of changes, and the lifetimes are
+    /// made for that.
+    pub feed: Option<Arc<Feed>>,
 }
 
 impl Policy {
@@ -83,12 +86,22 @@ impl Provenance {
         now.since(self.requested_at)
     }
 
-    /// How old the data is at `now`.
+    /// How long the data is fresh, as the feed stands at `now`.
+    fn lifetime_at(&self, now: Tick, policy: &Policy) -> Duration {
+        policy.feed.as_ref().map_or(self.lifetime, |feed| {
+            let longest = feed.longest_lifetime(self.requested_at, now);
+            self.lifetime.min(longest)
+        })
+    }
+
+    /// How old the data is at `now`. Where changes may go untold it expires sooner; but while Engage fails, and so may
+    /// tell of no change, it serves as long as ever.
     pub fn freshness(&self, now: Tick, policy: &Policy) -> Freshness {
         let age = self.age(now);
-        if age < self.lifetime {
+        let lifetime = self.lifetime_at(now, policy);
+        if age < lifetime {
             Freshness::Fresh
-        } else if age < self.lifetime + policy.stale_while_revalidate {
+        } else if age < lifetime + policy.stale_while_revalidate {
             Freshness::Stale
         } else if age < self.lifetime + policy.stale_if_error {
             Freshness::Expired
@@ -99,8 +112,8 @@ impl Provenance {
 
     /// Whether the last tenth of the lifetime has begun: who asks now shows that the data is still in
     /// demand, and a refresh in time spares the next caller a stale answer.
-    pub fn expires_soon(&self, now: Tick) -> bool {
-        self.age(now) >= self.lifetime.mul_f64(0.9)
+    pub fn expires_soon(&self, now: Tick, policy: &Policy) -> bool {
+        self.age(now) >= self.lifetime_at(now, policy).mul_f64(0.9)
     }
 
     /// Whether this data takes the place of `held`: data of the same kind of endpoint where it was asked
@@ -119,19 +132,20 @@ impl Provenance {
     }
 
     /// Seconds until the lifetime ends; negative afterwards.
-    pub fn ttl_seconds(&self, now: Tick) -> i64 {
+    pub fn ttl_seconds(&self, now: Tick, policy: &Policy) -> i64 {
         let age = self.age(now);
+        let lifetime = self.lifetime_at(now, policy);
         let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-        if age <= self.lifetime {
-            seconds(self.lifetime.saturating_sub(age))
+        if age <= lifetime {
+            seconds(lifetime.saturating_sub(age))
         } else {
-            -seconds(age.saturating_sub(self.lifetime) + Duration::from_millis(999))
+            -seconds(age.saturating_sub(lifetime) + Duration::from_millis(999))
         }
     }
 
-    /// The moment after which the data counts as degraded.
-    pub fn degrades_at(&self, policy: &Policy) -> Tick {
-        self.requested_at + self.lifetime + policy.stale_while_revalidate
+    /// Whether the data is older than it should be.
+    pub fn is_degraded(&self, now: Tick, policy: &Policy) -> bool {
+        self.freshness(now, policy) >= Freshness::Expired
     }
 }
 
@@ -150,6 +164,7 @@ mod tests {
             stale_if_error: Duration::from_secs(3600),
             negative_lifetime: Duration::from_secs(30),
             overview_lag: Duration::from_secs(600),
+            feed: None,
         }
     }
 
@@ -178,7 +193,7 @@ mod tests {
             at = second;
             let now = clock.now().tick;
             assert_eq!(provenance.freshness(now, &policy()), expected, "{second} s");
-            assert_eq!(provenance.ttl_seconds(now), ttl, "{second} s");
+            assert_eq!(provenance.ttl_seconds(now, &policy()), ttl, "{second} s");
         }
     }
 

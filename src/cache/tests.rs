@@ -35,6 +35,7 @@ fn pantry() -> (Pantry, ManualClock) {
         stale_if_error: MINUTE,
         negative_lifetime: MINUTE / 2,
         overview_lag: MINUTE,
+        feed: None,
     };
     let bounds = Bounds {
         max_bytes: 1 << 20,

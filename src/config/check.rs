@@ -2,6 +2,7 @@
 //! mistake is told at once, with its key and its remedy.
 
 mod auth;
+mod webhooks;
 
 use std::{fmt, time::Duration};
 
@@ -81,6 +82,14 @@ pub fn masked<S: Serializer>(
     }
 }
 
+/// Writes how many secrets there are, never one of them.
+pub fn masked_list<S: Serializer>(
+    secrets: &[SecretString],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(secrets.iter().map(|_| "********"))
+}
+
 /// One call in a quarter of an hour: below, the time between two calls soon can't be told.
 const MIN_RATE: f64 = 0.001;
 
@@ -98,6 +107,7 @@ impl Config {
         self.check_cache(&mut mistakes);
         self.check_auth(&mut mistakes);
         self.check_views(&mut mistakes);
+        self.check_webhooks(&mut mistakes);
         if EnvFilter::try_new(&self.telemetry.log).is_err() {
             mistakes.add(
                 "telemetry.log",

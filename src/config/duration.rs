@@ -30,6 +30,29 @@ fn parse(text: &str) -> Option<Duration> {
     Duration::try_from(signed).ok()
 }
 
+/// The same for a key that may be unset.
+pub mod optional {
+    use super::{Deserializer, Duration, Serializer};
+
+    /// Reads what [`super::deserialize`] does.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        super::deserialize(deserializer).map(Some)
+    }
+
+    /// Writes what [`deserialize`] reads.
+    pub fn serialize<S: Serializer>(
+        duration: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match duration {
+            Some(duration) => super::serialize(duration, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+}
+
 /// Whole days: `"14d"`, 1 to 365.
 pub mod days {
     use super::{Deserialize, Deserializer, Duration, Error, Serializer};

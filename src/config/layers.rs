@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use config::{Environment, File, FileFormat};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     Config,
@@ -57,7 +57,7 @@ pub fn read(
 }
 
 /// The lists among the keys: in the environment their items are separated by commas.
-const LISTS: [(&str, &str); 4] = [
+const LISTS: [(&str, &str); 5] = [
     ("BFF_SERVER__CORS_ORIGINS", "server.cors_origins"),
     ("BFF_AUTH__JWT__ALGORITHMS", "auth.jwt.algorithms"),
     (
@@ -65,6 +65,7 @@ const LISTS: [(&str, &str); 4] = [
         "views.storefront.attributes",
     ),
     ("BFF_VIEWS__FULL__ATTRIBUTES", "views.full.attributes"),
+    ("BFF_WEBHOOKS__SECRETS", "webhooks.secrets"),
 ];
 
 /// Only names of the form `BFF_<SECTION>__<KEY>` are ours: Kubernetes puts `BFF_SERVICE_HOST` beside a
@@ -147,11 +148,36 @@ pub fn read_secret_files(config: &mut Config) -> Result<(), Mistakes> {
         &mut engage.api_key,
         engage.api_key_file.as_deref(),
     );
+    let webhooks = &mut config.webhooks;
+    fill(
+        "webhooks.encryption_key",
+        &mut webhooks.encryption_key,
+        webhooks.encryption_key_file.as_deref(),
+    );
+    let mut secrets = None;
+    fill(
+        "webhooks.secrets",
+        &mut secrets,
+        webhooks.secrets_file.as_deref(),
+    );
     let telemetry = &mut config.telemetry;
     fill(
         "telemetry.digest_key",
         &mut telemetry.digest_key,
         telemetry.digest_key_file.as_deref(),
     );
+    if let Some(secrets) = secrets {
+        let lines = secrets.expose_secret().lines().map(str::trim);
+        let lines = lines.filter(|line| !line.is_empty());
+        if webhooks.secrets.is_empty() {
+            webhooks.secrets = lines.map(SecretString::from).collect();
+        } else {
+            mistakes.add(
+                "webhooks.secrets",
+                "is given together with webhooks.secrets_file",
+                "give one of the two",
+            );
+        }
+    }
     mistakes.or_ok()
 }

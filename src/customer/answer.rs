@@ -15,8 +15,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Found, render};
 use crate::{
-    cache::{Cache, Weigh, freshness::Policy},
-    clock::{Now, Tick},
+    cache::{Cache, Weigh},
+    clock::Now,
     domain::{Channel, PartSet},
     engage,
 };
@@ -106,8 +106,6 @@ pub struct Rendered {
     made_at: Timestamp,
     /// When a date passes that changes the bytes.
     changes_at: Timestamp,
-    /// When a part becomes older than it should be, which the bytes tell.
-    degrades_at: Tick,
 }
 
 impl Rendered {
@@ -129,10 +127,7 @@ impl Rendered {
     }
 
     fn holds(&self, shape: &Shape, now: Now) -> bool {
-        self.shape == *shape
-            && self.made_at <= now.wall
-            && now.wall < self.changes_at
-            && now.tick < self.degrades_at
+        self.shape == *shape && self.made_at <= now.wall && now.wall < self.changes_at
     }
 }
 
@@ -158,7 +153,7 @@ pub(super) fn rendered(
     if is_kept && let Some(kept) = found.record.rendered().find(|kept| kept.holds(shape, now)) {
         return Arc::clone(kept);
     }
-    let answer = Arc::new(render(rules, &cache.policy, found, shape, now));
+    let answer = Arc::new(render(rules, found, shape, now));
     if is_kept {
         cache.keep_rendered(&found.record, Arc::clone(&answer), |kept| {
             kept.shape == *shape
@@ -167,7 +162,7 @@ pub(super) fn rendered(
     answer
 }
 
-fn render(rules: &Rules, policy: &Policy, found: &Found, shape: &Shape, now: Now) -> Rendered {
+fn render(rules: &Rules, found: &Found, shape: &Shape, now: Now) -> Rendered {
     let (body, changes_at) = render::render(rules, found, shape, now.wall);
     let digest = digest::digest(&digest::SHA256, &body);
     let mut tag = String::with_capacity(32);
@@ -178,12 +173,6 @@ fn render(rules: &Rules, policy: &Policy, found: &Found, shape: &Shape, now: Now
     let etag = |suffix: &str| {
         HeaderValue::try_from(format!("\"{tag}{suffix}\"")).expect("hex digits make a header value")
     };
-    let degrades_at = found
-        .shown
-        .iter()
-        .filter_map(|part| found.record.parts.provenance(part))
-        .map(|provenance| provenance.degrades_at(policy))
-        .min();
     Rendered {
         shape: *shape,
         etag: etag(""),
@@ -192,7 +181,6 @@ fn render(rules: &Rules, policy: &Policy, found: &Found, shape: &Shape, now: Now
         gzip: OnceLock::new(),
         made_at: now.wall,
         changes_at,
-        degrades_at: degrades_at.unwrap_or_default(),
     }
 }
 

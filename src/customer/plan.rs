@@ -63,7 +63,7 @@ impl Question {
                 continue;
             }
             match provenance.freshness(now, policy) {
-                Freshness::Fresh if provenance.expires_soon(now) => plan.ahead.insert(part),
+                Freshness::Fresh if provenance.expires_soon(now, policy) => plan.ahead.insert(part),
                 Freshness::Fresh => {}
                 Freshness::Stale => plan.refresh.insert(part),
                 Freshness::Expired | Freshness::Dead => plan.missing.insert(part),

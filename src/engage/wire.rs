@@ -9,10 +9,10 @@ mod items;
 mod object;
 mod profile;
 
-use jiff::{Timestamp, civil, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 use serde_json::value::RawValue;
 
-pub(super) use self::object::Object;
+pub(in crate::engage) use self::object::Object;
 use super::Error;
 use crate::{
     clock::Clock,
@@ -104,6 +104,14 @@ impl Reader {
         ContactId::parse(&text).ok_or_else(|| Error::invalid("$"))
     }
 
+    /// The answer of `/contacts/changes`: a bare array of ids. One that is none is left out.
+    pub fn contact_ids(body: &[u8]) -> Result<Vec<ContactId>, Error> {
+        let texts: Vec<std::borrow::Cow<'_, str>> =
+            serde_json::from_slice(body).map_err(|_| Error::invalid("$"))?;
+        let ids = texts.iter().filter_map(|text| ContactId::parse(text));
+        Ok(ids.collect())
+    }
+
     /// The answer of `/contacts/{id}`: whose it is, and the profile.
     pub fn contact(&self, body: &[u8]) -> Result<(ContactId, Profile), Error> {
         let answer = Object::parse(body).ok_or_else(|| Error::invalid("$"))?;
@@ -138,6 +146,16 @@ impl Reader {
             .ok()?;
         let zoned = civil.to_zoned(self.time_zone.clone()).ok()?;
         Some(zoned.timestamp())
+    }
+
+    /// A moment as Engage reads it: without a zone [Voyado: the example of `/contacts/changes`]. Where daylight saving
+    /// ends, an hour comes twice and may be read as either: then the moment is moved by `hour`.
+    pub(super) fn local(&self, moment: Timestamp, hour: SignedDuration) -> String {
+        let mut civil = self.time_zone.to_datetime(moment);
+        if self.time_zone.to_ambiguous_timestamp(civil).is_ambiguous() {
+            civil = civil.saturating_add(hour);
+        }
+        civil.strftime("%Y-%m-%dT%H:%M:%S").to_string()
     }
 
     fn today(&self) -> civil::Date {

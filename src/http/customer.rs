@@ -17,7 +17,7 @@ use super::{
     reply::{self, Reply},
 };
 use crate::{
-    clock::{Clock, Now},
+    clock::{Clock, Now, Tick},
     config::Scope,
     customer::{self, Question},
     engage,
@@ -168,16 +168,31 @@ where
     B: Body,
     B::Error: Into<axum::BoxError>,
 {
+    let deadline = clock.now().tick + rules.body_timeout;
+    read_at_most(rules.max_body, deadline, clock, headers, body).await
+}
+
+/// A body of so many bytes at most, if it is there by then.
+pub(super) async fn read_at_most<B>(
+    max_body: usize,
+    deadline: Tick,
+    clock: &Clock,
+    headers: &HeaderMap,
+    body: B,
+) -> Result<bytes::Bytes, ApiError>
+where
+    B: Body,
+    B::Error: Into<axum::BoxError>,
+{
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > rules.max_body as u64) {
+    if announced.is_some_and(|length| length > max_body as u64) {
         return Err(ApiError::new(Code::PayloadTooLarge));
     }
-    let deadline = clock.now().tick + rules.body_timeout;
     let read = tokio::select! {
         biased;
-        read = Limited::new(body, rules.max_body).collect() => read,
+        read = Limited::new(body, max_body).collect() => read,
         () = clock.sleep_until(deadline) => {
             return Err(ApiError::because(Code::InvalidParameter, "the body did not arrive in time"));
         }

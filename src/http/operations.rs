@@ -23,7 +23,7 @@ use super::{
     lookup::LookupRules,
     probe::{self, Readiness},
 };
-use crate::{customer::CustomerService, engage::Admission};
+use crate::{cache::feed::Feed, customer::CustomerService, engage::Admission};
 
 /// How metrics are written.
 const OPENMETRICS: HeaderValue =
@@ -118,6 +118,27 @@ struct Readyz {
     ready: bool,
     engage: Engage,
     cache: Held,
+    webhooks: Webhooks,
+}
+
+/// The feed of webhooks.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Webhooks {
+    state: &'static str,
+    last_taken_seconds_ago: Option<f64>,
+}
+
+impl Webhooks {
+    fn of(customers: &CustomerService) -> Self {
+        let now = customers.clock().now().tick;
+        let feed = customers.feed();
+        let last = feed.and_then(Feed::last_heard);
+        Self {
+            state: feed.map_or("off", |feed| feed.standing(now).as_str()),
+            last_taken_seconds_ago: last.map(|last| now.since(last).as_secs_f64()),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -181,6 +202,7 @@ async fn ready(State(state): State<OperationsState>) -> Response {
             names: counts.names,
             negatives: counts.negatives,
         },
+        webhooks: Webhooks::of(&state.customers),
     };
     (status, Json(detail)).into_response()
 }

@@ -148,7 +148,9 @@ fn log(
     request_id: &RequestId,
     took: Duration,
 ) {
-    let is_quiet = note == Some(Note::Hit) || route.is_for_machines();
+    // Webhooks may come by the thousand, and are counted.
+    let is_news = route.path == Some(super::WEBHOOKS) && status < 300;
+    let is_quiet = note == Some(Note::Hit) || is_news || route.is_for_machines();
     let duration_ms = took.as_secs_f64() * 1000.0;
     let method = route.method;
     let route = route.path.unwrap_or("(unknown)");

@@ -26,9 +26,11 @@ use engage_bff::{
     domain::{ContactId, IdentifierKind, Part},
     telemetry,
 };
-use engage_simulator::{Endpoint, Simulator, SimulatorClock};
+use engage_simulator::{
+    DEFAULT_WEBHOOK_SECRET, Endpoint, Simulator, SimulatorClock, WebhookTarget,
+};
 use jiff::Timestamp;
-use reqwest::{Client, RequestBuilder};
+use reqwest::{Body, Client, RequestBuilder, header::HeaderMap};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -125,6 +127,26 @@ impl TestApp {
     pub(crate) fn advance(&self, step: Duration) {
         self.engage.clock().advance(step);
         self.clock.advance(step);
+    }
+
+    /// Sets the service's wall clock alone.
+    pub(crate) fn jump_wall(&self, to: Timestamp) {
+        self.clock.jump_wall(to);
+    }
+
+    /// A delivery of a webhook, with these headers and this body.
+    pub(crate) async fn deliver(&self, headers: HeaderMap, body: impl Into<Body>) -> Answer {
+        let url = format!("http://{}/webhooks/engage", self.address);
+        Answer::of(self.client.post(url).headers(headers).body(body)).await
+    }
+
+    /// From now on the simulator tells the service of every change, by webhooks.
+    pub(crate) fn tell_of_changes(&self) {
+        self.engage.webhooks_to(Some(WebhookTarget {
+            url: format!("http://{}/webhooks/engage", self.address),
+            secret: DEFAULT_WEBHOOK_SECRET.to_owned(),
+            encryption_key: None,
+        }));
     }
 
     /// From now on, and as long as the overview may lag, the contact's points come from their own endpoint.

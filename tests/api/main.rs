@@ -39,4 +39,5 @@ pub(crate) mod tls;
 pub(crate) mod tokens;
 mod validators;
 mod versions;
+mod webhooks;
 pub(crate) mod wire;

@@ -121,14 +121,42 @@ fn what_cannot_work_is_refused_with_its_key() {
         ),
         ("VIEWS__STOREFRONT__ATTRIBUTES", "shoeSize,*"),
     ] {
-        let key = name.to_lowercase().replace("__", ".");
-        let told = refusal("values", LEAST, &[(&format!("BFF_{name}"), value)]);
-        assert!(
-            told.starts_with(&format!("{key}: ")),
-            "{name}={value}: {told}"
-        );
-        let (_, remedy) = told.split_once("; ").unwrap_or_default();
-        assert!(!remedy.is_empty(), "{told}");
+        assert_refused(name, value);
+    }
+}
+
+/// A value from the environment is refused with its key and a remedy.
+#[track_caller]
+fn assert_refused(name: &str, value: &str) {
+    let key = name.to_lowercase().replace("__", ".");
+    let told = refusal("values", LEAST, &[(&format!("BFF_{name}"), value)]);
+    assert!(
+        told.starts_with(&format!("{key}: ")),
+        "{name}={value}: {told}"
+    );
+    let (_, remedy) = told.split_once("; ").unwrap_or_default();
+    assert!(!remedy.is_empty(), "{told}");
+}
+
+#[test]
+fn webhooks_that_could_not_be_checked_or_read_are_refused() {
+    for (name, value) in [
+        ("WEBHOOKS__SECRETS", "whsec_"),
+        ("WEBHOOKS__SECRETS", "whsec_c2VjcmV0,c2VjcmV0"),
+        ("WEBHOOKS__SECRETS", "whsec_no base64"),
+        ("WEBHOOKS__ENCRYPTION_KEY", "too-short"),
+        (
+            "WEBHOOKS__ENCRYPTION_KEY",
+            "thirty-two-bytes-but-not-asci\u{e5}!",
+        ),
+        ("WEBHOOKS__TOLERANCE", "0s"),
+        ("WEBHOOKS__TOLERANCE", "2h"),
+        ("WEBHOOKS__SILENCE", "0s"),
+        ("WEBHOOKS__FALLBACK_LIFETIME", "0s"),
+        ("WEBHOOKS__MAX_BODY", "1023B"),
+        ("WEBHOOKS__CHANGES_POLL", "60s"),
+    ] {
+        assert_refused(name, value);
     }
 }
 
@@ -219,6 +247,10 @@ fn a_secret_in_the_wrong_place_is_not_repeated() {
         "VIEWS__EXPIRING_WITHIN",
         "IDENTIFIERS__PHONE_REGION",
         "TELEMETRY__LOG_FORMAT",
+        "WEBHOOKS__SECRETS",
+        "WEBHOOKS__TOLERANCE",
+        "WEBHOOKS__CHANGES_POLL",
+        "WEBHOOKS__ENCRYPTION_KEY",
         "ENGAGE",
     ] {
         // Without a second underscore it is a section's, which only the file can get wrong.

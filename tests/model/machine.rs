@@ -13,7 +13,7 @@ use bytes::Bytes;
 use engage_bff::{
     clock::{Clock, ManualClock, Tick},
     customer::{CustomerService, Error, Found, Question},
-    domain::{Digester, Part, PartSet},
+    domain::{self, ChangeKind, Digester, Part, PartSet},
 };
 use tokio::task::AbortHandle;
 
@@ -175,13 +175,11 @@ impl Machine {
             Op::Recreate(contact) => self.world.set_alive(now, *contact, true),
             Op::Invalidate(contact, parts) => self.invalidate(*contact, *parts),
             Op::Updated(contact) => {
-                self.invalidate(*contact, Part::Profile.into());
-                self.end_negatives();
+                self.tell(*contact, ChangeKind::Changed(Part::Profile.into()));
             }
             Op::Deleted(contact) => {
                 self.world.set_alive(now, *contact, false);
-                self.purge(*contact);
-                self.end_negatives();
+                self.tell(*contact, ChangeKind::Deleted);
             }
             Op::Purge(contact) => self.purge(*contact),
             Op::PurgeBy(who) => {
@@ -270,6 +268,25 @@ impl Machine {
         let mark = lock(&self.wire).mark(self.now());
         self.model
             .invalidated(&self.world, contact, parts, stamp, mark);
+    }
+
+    /// A webhook.
+    fn tell(&mut self, contact: usize, kind: ChangeKind) {
+        let stamp = self.customers.arrival();
+        self.customers.apply(domain::Change {
+            kind,
+            contact: Some(id(contact)),
+        });
+        let mark = lock(&self.wire).mark(self.now());
+        let parts = match kind {
+            ChangeKind::Created => PartSet::EMPTY,
+            ChangeKind::Changed(parts) => parts,
+            ChangeKind::Deleted => PartSet::ALL,
+        };
+        self.model
+            .invalidated(&self.world, contact, parts, stamp, mark);
+        self.model.negatives_ended = mark;
+        self.model.last_news = mark;
     }
 
     fn purge(&mut self, contact: usize) {

@@ -87,6 +87,7 @@ pub(crate) fn service(case: &Case) -> Setup {
         stale_if_error: STALE_IF_ERROR,
         negative_lifetime: NEGATIVE_LIFETIME,
         overview_lag: Duration::from_secs(case.overview_lag),
+        feed: None,
     };
     let bounds = Bounds {
         max_bytes: case.max_bytes,

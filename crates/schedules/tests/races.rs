@@ -51,6 +51,7 @@ fn pantry() -> Arc<Pantry> {
         stale_if_error: minute,
         negative_lifetime: minute,
         overview_lag: minute,
+        feed: None,
     };
     let bounds = Bounds {
         max_bytes: 1 << 20,

@@ -4,7 +4,7 @@ use engage::Error;
 
 use super::*;
 use crate::{
-    cache::{Begun, Bounds, PartData},
+    cache::{Begun, Bounds, PartData, freshness::Policy},
     clock::{Clock, ManualClock},
     customer::{Status, Verdict},
     domain::{ContactId, Part, Voucher},
@@ -37,6 +37,7 @@ impl Kept {
             stale_if_error: DAY,
             negative_lifetime: MINUTE,
             overview_lag: MINUTE,
+            feed: None,
         };
         let bounds = Bounds {
             max_bytes: 1 << 20,
@@ -163,23 +164,6 @@ fn an_answer_holds_until_a_date_passes_that_it_tells() {
 }
 
 #[test]
-fn an_answer_holds_until_a_part_is_older_than_it_should_be() {
-    let kept = Kept::with_voucher(30 * DAY);
-    let first = kept.ask();
-    let record = kept.found().record;
-    let parts = [Part::Profile, Part::Vouchers].map(|part| {
-        let provenance = record.parts.provenance(part).expect("held");
-        provenance.degrades_at(&kept.cache.policy)
-    });
-    let first_to_degrade = parts.into_iter().min().unwrap_or_default();
-    kept.clock
-        .advance((first_to_degrade - Duration::from_nanos(1)).since(Tick::default()));
-    assert!(Arc::ptr_eq(&first, &kept.ask()));
-    kept.clock.advance(Duration::from_nanos(1));
-    assert!(!Arc::ptr_eq(&first, &kept.ask()));
-}
-
-#[test]
 fn an_answer_does_not_hold_for_a_wall_clock_that_was_set_back() {
     let kept = Kept::with_voucher(30 * DAY);
     let first = kept.ask();
@@ -196,7 +180,6 @@ fn of_body(length: usize) -> Rendered {
         gzip: OnceLock::new(),
         made_at: Timestamp::UNIX_EPOCH,
         changes_at: Timestamp::MAX,
-        degrades_at: Tick::default(),
     }
 }
 

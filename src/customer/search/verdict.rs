@@ -81,7 +81,7 @@ impl Search<'_> {
             };
             shown.insert(part);
             stale_if_error |= missing.contains(part);
-            if provenance.degrades_at(policy) <= now {
+            if provenance.is_degraded(now, policy) {
                 degraded.insert(part);
             }
         }
@@ -139,7 +139,7 @@ impl Search<'_> {
                 .max()
                 .unwrap_or(Status::Hit),
             ttl: shown()
-                .map(|provenance| provenance.ttl_seconds(now))
+                .map(|provenance| provenance.ttl_seconds(now, policy))
                 .min()
                 .unwrap_or(0),
             age: shown()

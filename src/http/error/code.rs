@@ -105,6 +105,8 @@ codes! {
         "Engage can't be asked now."
     Overloaded SERVICE_UNAVAILABLE
         "Too much is under way."
+    WebhookUnreadable SERVICE_UNAVAILABLE
+        "The payload is encrypted, and no key here opens it."
     UpstreamTimeout GATEWAY_TIMEOUT
         "Engage took too long."
     NotCached GATEWAY_TIMEOUT

@@ -1,0 +1,148 @@
+//! Repair of the feed's gaps: while webhooks don't come, Engage is asked which contacts changed.
+//!
+//! It asks from the start on, until the first delivery says that webhooks work, and again whenever they fell silent or
+//! could not be read; and once more when they work again. What it learns is a change like any other. What it can't
+//! learn (of points, vouchers and promotions Engage keeps no such list) is bounded by the feed's fallback lifetime.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::{CustomerService, Inner};
+use crate::{
+    cache::feed::{Feed, Standing},
+    clock::{Now, Tick},
+    domain::{Change, ChangeKind, ClientName, PartSet, Urgency},
+    engage::{ContactChanges, Demand, Error, Group},
+};
+
+/// How often the feed is looked at where nothing is asked.
+const GLANCE: Duration = Duration::from_secs(15);
+/// What is asked again of the time before: clocks differ, and a change may be listed late.
+const OVERLAP: Duration = Duration::from_secs(120);
+
+const KINDS: [ContactChanges; 3] = [
+    ContactChanges::Created,
+    ContactChanges::Updated,
+    ContactChanges::Deleted,
+];
+
+/// What is known of the changes that may have been missed.
+struct Watch<'a> {
+    inner: &'a Inner,
+    feed: &'a Feed,
+    standing: Standing,
+    /// Until when all changes are known.
+    known_until: Timestamp,
+    /// The working stretch whose gap before it has been repaired.
+    repaired: Option<Tick>,
+    /// Whether the last poll failed.
+    is_failing: bool,
+}
+
+impl CustomerService {
+    /// Watches the feed, and asks Engage each `poll` for what it may have missed; never returns. Does nothing where
+    /// there is no feed.
+    pub async fn keep_up(&self, poll: Option<Duration>) {
+        let inner = &*self.inner;
+        let Some(feed) = inner.cache.policy.feed.as_deref() else {
+            return std::future::pending().await;
+        };
+        let now = inner.clock.now();
+        let mut watch = Watch {
+            inner,
+            feed,
+            standing: feed.standing(now.tick),
+            // The first overviews may be as old as that.
+            known_until: earlier(now.wall, inner.cache.policy.overview_lag),
+            repaired: None,
+            is_failing: false,
+        };
+        loop {
+            let now = inner.clock.now();
+            watch.note(now);
+            if poll.is_some() && watch.is_owed(now) {
+                watch.poll(now).await;
+            }
+            let next = now.tick + poll.unwrap_or(GLANCE);
+            inner.clock.sleep_until(next).await;
+        }
+    }
+}
+
+impl Watch<'_> {
+    /// Tells how the feed stands where that has changed, and notes what it has told.
+    fn note(&mut self, now: Now) {
+        let before = std::mem::replace(&mut self.standing, self.feed.standing(now.tick));
+        let (from, to) = (before.as_str(), self.standing.as_str());
+        match self.standing {
+            standing if standing == before => {}
+            Standing::Working => tracing::info!(from, to, "webhooks come"),
+            _ => tracing::warn!(from, to, "webhooks don't come: lifetimes are shortened"),
+        }
+        let is_repaired = self.repaired.is_some() && !self.is_owed(now);
+        if let Some(last) = self.feed.last_heard().filter(|_| is_repaired) {
+            let told_until = earlier(now.wall, now.tick.since(last));
+            self.known_until = self.known_until.max(told_until);
+        }
+    }
+
+    /// Whether changes may have been missed that were not asked for.
+    fn is_owed(&self, now: Now) -> bool {
+        let since = self.feed.working_since(now.tick);
+        since.is_none() || since != self.repaired
+    }
+
+    async fn poll(&mut self, now: Now) {
+        // If it works now, this poll reaches into the stretch in which it does.
+        let since = self.feed.working_since(now.tick);
+        let from = earlier(self.known_until, OVERLAP);
+        match self.inner.take_in_changes(from, now.wall).await {
+            Ok(count) => {
+                tracing::debug!(count, "asked engage for changes");
+                self.known_until = now.wall;
+                self.repaired = since;
+                self.is_failing = false;
+            }
+            Err(error) if !self.is_failing => {
+                tracing::warn!(%error, "engage can't be asked for changes");
+                self.is_failing = true;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+impl Inner {
+    /// Takes note of what changed between the two moments. Returns how many contacts did.
+    async fn take_in_changes(&self, from: Timestamp, to: Timestamp) -> Result<usize, Error> {
+        let demand = Demand {
+            client: ClientName::from("(changes)"),
+            urgency: watch::channel(Urgency::Refresh).1,
+        };
+        let mut count = 0;
+        for kind in KINDS {
+            let permit = self.engage.admit(Group::Changes, demand.clone()).await?;
+            let ids = self.engage.changes(&permit, kind, from, to).await?;
+            count += ids.len();
+            let kind = match kind {
+                ContactChanges::Created => ChangeKind::Created,
+                ContactChanges::Updated => ChangeKind::Changed(PartSet::INVALIDATABLE),
+                ContactChanges::Deleted => ChangeKind::Deleted,
+            };
+            for id in ids {
+                self.apply(Change {
+                    kind,
+                    contact: Some(id),
+                });
+            }
+        }
+        Ok(count)
+    }
+}
+
+fn earlier(moment: Timestamp, by: Duration) -> Timestamp {
+    let by = jiff::SignedDuration::try_from(by).unwrap_or(jiff::SignedDuration::MAX);
+    moment.saturating_sub(by).unwrap_or(Timestamp::MIN)
+}

@@ -1,0 +1,88 @@
+//! Svix's signatures: HMAC-SHA-256 over id, time and the raw body
+//! [Svix: Verifying payloads manually; Standard Webhooks].
+
+use std::time::Duration;
+
+use aws_lc_rs::{constant_time, hmac};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::HeaderMap;
+use jiff::{SignedDuration, Timestamp};
+
+/// More signatures than any rotation of secrets needs.
+const MAX_SIGNATURES: usize = 16;
+/// Longer than any message's id.
+const MAX_ID: usize = 256;
+
+/// What a delivery's headers claim.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// The message's id: the same each time it is sent.
+    pub id: &'a str,
+    /// When it was signed, in seconds of the Unix epoch.
+    timestamp: i64,
+    signatures: &'a str,
+}
+
+impl<'a> Claim<'a> {
+    /// The claim of either family of headers; each must be there once.
+    pub(super) fn of(headers: &'a HeaderMap) -> Option<Self> {
+        let family = |id: &str, timestamp: &str, signatures: &str| {
+            let id = only(headers, id)?;
+            let is_id =
+                (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
+            Some(Self {
+                id: is_id.then_some(id)?,
+                timestamp: only(headers, timestamp)?.parse().ok()?,
+                signatures: only(headers, signatures)?,
+            })
+        };
+        family("svix-id", "svix-timestamp", "svix-signature")
+            .or_else(|| family("webhook-id", "webhook-timestamp", "webhook-signature"))
+    }
+
+    pub(super) fn is_within(&self, tolerance: Duration, now: Timestamp) -> bool {
+        let tolerance = SignedDuration::try_from(tolerance).unwrap_or(SignedDuration::MAX);
+        Timestamp::from_second(self.timestamp)
+            .is_ok_and(|signed_at| signed_at.duration_since(now).abs() <= tolerance)
+    }
+
+    /// The signatures of the version that is known.
+    fn known(&self) -> impl Iterator<Item = &'a str> {
+        let signatures = self.signatures.split(' ').take(MAX_SIGNATURES);
+        signatures.filter_map(|signature| signature.strip_prefix("v1,"))
+    }
+}
+
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+/// One secret.
+pub(super) struct Signer(hmac::Key);
+
+impl Signer {
+    /// The signer of a secret as the portal shows it: `whsec_` and base64, not empty.
+    pub(super) fn new(secret: &str) -> Option<Self> {
+        let encoded = secret.strip_prefix("whsec_")?;
+        let key = STANDARD.decode(encoded).ok()?;
+        (!key.is_empty()).then(|| Self(hmac::Key::new(hmac::HMAC_SHA256, &key)))
+    }
+
+    /// Whether one of the claimed signatures is this secret's, over exactly these bytes.
+    pub(super) fn signed(&self, claim: &Claim<'_>, body: &[u8]) -> bool {
+        let mut context = hmac::Context::with_key(&self.0);
+        context.update(claim.id.as_bytes());
+        context.update(b".");
+        context.update(claim.timestamp.to_string().as_bytes());
+        context.update(b".");
+        context.update(body);
+        let tag = context.sign();
+        claim.known().any(|signature| {
+            STANDARD.decode(signature).is_ok_and(|given| {
+                constant_time::verify_slices_are_equal(&given, tag.as_ref()).is_ok()
+            })
+        })
+    }
+}

@@ -1,0 +1,31 @@
+//! What is counted of deliveries. Labels are names of ours and the events that are known.
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfOutcome {
+    event: &'static str,
+    outcome: &'static str,
+}
+
+/// Counts deliveries.
+#[derive(Debug, Default)]
+pub(super) struct Counts(Family<OfOutcome, Counter>);
+
+impl Counts {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "webhooks",
+            "Deliveries of Engage's webhooks, by event and by what became of them",
+            self.0.clone(),
+        );
+    }
+
+    pub(super) fn ended(&self, event: &'static str, outcome: &'static str) {
+        self.0.get_or_create(&OfOutcome { event, outcome }).inc();
+    }
+}

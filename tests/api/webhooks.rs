@@ -1,0 +1,399 @@
+//! Engage's webhooks: whose they are, what each of them does, and what it never does.
+
+mod feed;
+mod gaps;
+mod interleavings;
+mod refusals;
+
+use std::time::Duration;
+
+use engage_bff::config::Config;
+use engage_simulator::{DEFAULT_WEBHOOK_SECRET, Endpoint, people::ALVA, sign};
+use jiff::Timestamp;
+use reqwest::header::{HeaderMap, HeaderName};
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, START, TELLS_POINTS, TestApp};
+
+const LAG: Duration = Duration::from_secs(600);
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+/// Nobody has it at first.
+const NOBODY: &str = "email=nobody@example.com";
+
+fn by_email() -> String {
+    format!("email={}", ALVA.email)
+}
+
+/// Webhooks signed with the simulator's secret are taken.
+fn with_secret(config: &mut Config) {
+    config.webhooks.secrets = vec![DEFAULT_WEBHOOK_SECRET.into()];
+}
+
+/// A body signed at some second after the start.
+fn signed(secret: &str, id: &str, second: i64, body: &str) -> HeaderMap {
+    let start: Timestamp = START.parse().expect("a time");
+    let at = start.as_second() + second;
+    let signature = sign(secret, id, at, body).expect("a secret");
+    headers([
+        ("svix-id", id),
+        ("svix-timestamp", &at.to_string()),
+        ("svix-signature", &signature),
+    ])
+}
+
+fn headers<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> HeaderMap {
+    let pairs = pairs.into_iter().map(|(name, value)| {
+        let name: HeaderName = name.parse().expect("a header's name");
+        (name, value.parse().expect("a header's value"))
+    });
+    pairs.collect()
+}
+
+/// The simulator's webhook of the event, delivered.
+async fn deliver(app: &TestApp, event: &str, contact: &str) -> Answer {
+    let (headers, body) = app.engage.webhook(event, contact);
+    app.deliver(headers, body).await
+}
+
+#[track_caller]
+fn assert_taken(answer: &Answer) {
+    assert_eq!((answer.status, answer.text()), (204, ""));
+}
+
+/// What the metrics say of deliveries.
+async fn count(app: &TestApp, event: &str, outcome: &str) -> Option<u64> {
+    let metrics = app.operations("/metrics").await;
+    let name = format!("engage_bff_webhooks_total{{event=\"{event}\",outcome=\"{outcome}\"}} ");
+    let line = metrics
+        .text()
+        .lines()
+        .find_map(|line| line.strip_prefix(&name));
+    line.map(|count| count.parse().expect("a number"))
+}
+
+/// What is asked of Engage after an event, where all was held before.
+fn refills(event: &str) -> Vec<Endpoint> {
+    let mut refills = match event {
+        "contact.created" => vec![],
+        "contact.updated"
+        | "contact.acceptsEmail.changed"
+        | "contact.acceptsSms.changed"
+        | "contact.acceptsPostal.changed"
+        | "contact.consent.changed" => vec![Endpoint::Contact],
+        "point.balance.updated" | "loyalty.addPoints" => vec![Endpoint::PointAccounts],
+        "reward.voucher.created" => vec![Endpoint::Vouchers, Endpoint::PointAccounts],
+        "promotion.multichannel.assigned" => vec![Endpoint::Promotions],
+        _ => vec![
+            Endpoint::Contact,
+            Endpoint::Promotions,
+            Endpoint::Vouchers,
+            Endpoint::PointAccounts,
+        ],
+    };
+    refills.sort_by_key(|endpoint| format!("{endpoint:?}"));
+    refills
+}
+
+const EVENTS: [&str; 11] = [
+    "contact.created",
+    "contact.updated",
+    "contact.acceptsEmail.changed",
+    "contact.acceptsSms.changed",
+    "contact.acceptsPostal.changed",
+    "contact.consent.changed",
+    "point.balance.updated",
+    "loyalty.addPoints",
+    "reward.voucher.created",
+    "promotion.multichannel.assigned",
+    "something.new.happened",
+];
+
+#[tokio::test]
+async fn each_event_makes_its_parts_and_no_others_be_asked_for_again() {
+    for event in EVENTS {
+        let app = TestApp::with(with_secret).await;
+        app.get(&by_email()).await.assert_ok();
+        app.get(&by_email()).await.assert_hit();
+        app.engage.reset_log();
+        assert_taken(&deliver(&app, event, ALVA.id).await);
+        // It is not for a webhook to cost calls: most contacts are not looked at again.
+        assert_eq!(app.engage.total_calls(), 0, "{event}");
+        app.get(&by_email()).await.assert_ok();
+        let mut asked: Vec<Endpoint> = app.engage.log().iter().map(|call| call.endpoint).collect();
+        asked.sort_by_key(|endpoint| format!("{endpoint:?}"));
+        assert_eq!(asked, refills(event), "{event}");
+        app.get(&by_email()).await.assert_hit();
+        let label = if event.starts_with("something") {
+            "(other)"
+        } else {
+            event
+        };
+        assert_eq!(count(&app, label, "taken").await, Some(1), "{event}");
+    }
+}
+
+#[tokio::test]
+async fn names_that_led_nowhere_are_asked_for_again_once_contacts_change() {
+    for (event, ends) in [
+        ("contact.created", true),
+        ("contact.updated", true),
+        ("contact.acceptsEmail.changed", true),
+        ("contact.consent.changed", true),
+        ("contact.deleted", true),
+        ("point.balance.updated", false),
+        ("loyalty.addPoints", false),
+        ("reward.voucher.created", false),
+        ("promotion.multichannel.assigned", false),
+    ] {
+        let app = TestApp::with(with_secret).await;
+        app.get(NOBODY).await.assert_problem(404, "ContactNotFound");
+        let body = json!({"email": "nobody@example.com"});
+        let id = app.engage.create(body, "Member");
+        app.get(NOBODY).await.assert_problem(404, "ContactNotFound");
+        // About anybody: of a new contact Engage tells the id alone.
+        let contact = if event == "contact.created" {
+            &id
+        } else {
+            ALVA.id
+        };
+        assert_taken(&deliver(&app, event, contact).await);
+        let answer = app.get(NOBODY).await;
+        assert_eq!(answer.status == 200, ends, "{event}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_was_deleted_is_gone_at_once_although_the_overview_lags() {
+    let app = TestApp::with(with_secret).await;
+    app.engage.set_overview_lag(LAG);
+    let by_id = format!("contactId={}", ALVA.id);
+    app.get(&by_email()).await.assert_ok();
+    app.get(&by_id).await.assert_ok();
+    app.advance(Duration::from_secs(1));
+    app.engage.contact(ALVA.id).delete();
+    app.get(&by_email()).await.assert_hit();
+    assert_taken(&deliver(&app, "contact.deleted", ALVA.id).await);
+    for _ in 0..3 {
+        for query in [&by_id, &by_email()] {
+            app.get(query).await.assert_problem(404, "ContactNotFound");
+        }
+        app.advance(Duration::from_secs(100));
+    }
+}
+
+#[tokio::test]
+async fn a_value_in_a_payload_is_never_believed() {
+    let app = TestApp::with(with_secret).await;
+    app.get(&by_email()).await.assert_ok();
+    let body = json!({
+        "eventId": "1", "eventType": "point.balance.updated", "isEncrypted": false, "tenant": "t",
+        "payload": {
+            "contactId": ALVA.id, "balance": 999_999.5, "accountId": 123, "definitionId": 1,
+        },
+    });
+    let body = body.to_string();
+    let headers = signed(DEFAULT_WEBHOOK_SECRET, "msg_1", 0, &body);
+    assert_taken(&app.deliver(headers, body).await);
+    let answer = app.get(&by_email()).await;
+    assert_eq!(answer.assert_ok().at("/points/balance"), json!(317.5));
+}
+
+#[tokio::test]
+async fn the_contact_is_found_however_its_key_is_spelled_and_its_id_is_written() {
+    for (index, payload) in [
+        json!({"contactId": ALVA.id}),
+        json!({"ContactId": ALVA.id}),
+        json!({"CONTACTID": ALVA.id.to_uppercase()}),
+        json!({"contactid": ALVA.id}),
+        json!({"contactId": null, "ContactId": ALVA.id}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let app = TestApp::with(with_secret).await;
+        app.get(&by_email()).await.assert_ok();
+        let body =
+            json!({"id": "1", "eventType": "promotion.multichannel.assigned", "payload": payload});
+        let body = body.to_string();
+        let headers = signed(DEFAULT_WEBHOOK_SECRET, "msg_1", 0, &body);
+        assert_taken(&app.deliver(headers, body).await);
+        app.engage.reset_log();
+        app.get(&by_email()).await.assert_ok();
+        assert_eq!(app.engage.calls(Endpoint::Promotions), 1, "{index}");
+    }
+}
+
+#[tokio::test]
+async fn what_names_no_contact_is_taken_and_counted_and_changes_nothing() {
+    let app = TestApp::with(with_secret).await;
+    app.get(&by_email()).await.assert_ok();
+    for (index, body) in [
+        json!({"eventType": "loyalty.addPoints", "payload": {"amount": 1}}),
+        json!({"eventType": "something.new", "payload": {"contactId": 12}}),
+        json!({"eventType": "something.new", "payload": {"contactId": "nobody"}}),
+        json!({"eventType": "something.new", "payload": "text"}),
+        json!({"eventType": ["?"], "payload": [ALVA.id]}),
+        json!({}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let body = body.to_string();
+        let id = format!("msg_{index}");
+        let headers = signed(DEFAULT_WEBHOOK_SECRET, &id, 0, &body);
+        assert_taken(&app.deliver(headers, body).await);
+    }
+    app.get(&by_email()).await.assert_hit();
+    assert_eq!(
+        count(&app, "loyalty.addPoints", "unaddressed").await,
+        Some(1)
+    );
+    assert_eq!(count(&app, "(other)", "unaddressed").await, Some(5));
+}
+
+/// The bodies and headers that were recorded: exact bytes, signed at one moment.
+#[tokio::test]
+async fn recorded_deliveries_are_taken_as_they_are() {
+    let signing: Value =
+        serde_json::from_str(include_str!("../fixtures/webhooks/signing.json")).expect("JSON");
+    let secret = signing["secret"].as_str().expect("text");
+    let at = signing["svixTimestamp"].as_i64().expect("a number");
+    let app = TestApp::with(|config| config.webhooks.secrets = vec![secret.into()]).await;
+    app.jump_wall(Timestamp::from_second(at).expect("a time"));
+    let deliveries = signing["deliveries"].as_array().expect("a list");
+    assert_eq!(deliveries.len(), 16);
+    for delivery in deliveries {
+        let name = delivery["name"].as_str().expect("text");
+        let file = |kind: &str| {
+            let path = format!(
+                "{}/tests/fixtures/webhooks/{name}.{kind}.json",
+                env!("CARGO_MANIFEST_DIR")
+            );
+            std::fs::read_to_string(path)
+        };
+        let recorded: Value =
+            serde_json::from_str(&file("headers").expect("a file")).expect("JSON");
+        let pairs = recorded.as_object().expect("an object").iter();
+        let headers =
+            headers(pairs.map(|(name, value)| (name.as_str(), value.as_str().expect("text"))));
+        let answer = app.deliver(headers, file("body").expect("a file")).await;
+        match name {
+            "tampered" => {
+                answer.assert_problem(401, "Unauthorized");
+            }
+            "point.balance.updated-encrypted" => {
+                answer.assert_problem(503, "WebhookUnreadable");
+            }
+            _ => assert_taken(&answer),
+        }
+    }
+}
+
+#[tokio::test]
+async fn while_one_secret_replaces_another_either_signs() {
+    const NEW: &str = "whsec_bmV3LXNlY3JldC1vZi10ZXN0cw==";
+    let app = TestApp::with(|config| {
+        config.webhooks.secrets = vec![NEW.into(), DEFAULT_WEBHOOK_SECRET.into()];
+    })
+    .await;
+    let body =
+        json!({"eventType": "contact.updated", "payload": {"contactId": ALVA.id}}).to_string();
+    for (id, secret) in [("msg_1", NEW), ("msg_2", DEFAULT_WEBHOOK_SECRET)] {
+        let headers = signed(secret, id, 0, &body);
+        assert_taken(&app.deliver(headers, body.clone()).await);
+    }
+    // Svix signs with both, and a version that is not known may stand beside them.
+    let mut both = signed("whsec_b3RoZXI=", "msg_3", 0, &body);
+    let other = both["svix-signature"].to_str().expect("text").to_owned();
+    let right = signed(NEW, "msg_3", 0, &body);
+    let right = right["svix-signature"].to_str().expect("text");
+    let all = format!("v1a,AAAA {other} {right}");
+    both.insert("svix-signature", all.parse().expect("a value"));
+    assert_taken(&app.deliver(both, body).await);
+}
+
+#[tokio::test]
+async fn the_standard_names_of_the_headers_do_as_well() {
+    let app = TestApp::with(with_secret).await;
+    let body =
+        json!({"eventType": "contact.updated", "payload": {"contactId": ALVA.id}}).to_string();
+    let svix = signed(DEFAULT_WEBHOOK_SECRET, "msg_1", 0, &body);
+    let text = |name: &str| svix[name].to_str().expect("text");
+    let standard = headers([
+        ("webhook-id", text("svix-id")),
+        ("webhook-timestamp", text("svix-timestamp")),
+        ("webhook-signature", text("svix-signature")),
+    ]);
+    assert_taken(&app.deliver(standard, body).await);
+}
+
+#[tokio::test]
+async fn late_repeated_and_reordered_deliveries_leave_what_is_true() {
+    let app = TestApp::with(with_secret).await;
+    app.engage.set_overview_lag(LAG);
+    app.tell_of_changes();
+    app.get(&by_email()).await.assert_ok();
+    for balance in ["1", "22.5", "333"] {
+        app.advance(Duration::from_secs(1));
+        let alva = app.engage.contact(ALVA.id).points(balance);
+        drop(alva.attribute("firstName", json!(format!("Alva {balance}"))));
+        app.engage.webhooks_settled().await;
+    }
+    let is_true = |answer: &Answer| {
+        answer.assert_ok();
+        assert_eq!(answer.at("/points/balance"), json!(333));
+        assert_eq!(answer.at("/profile/firstName"), "Alva 333");
+        assert_eq!(answer.at("/degraded"), json!([]));
+    };
+    is_true(&app.get(&by_email()).await);
+    for hours in [0, 1, 10, 17] {
+        app.advance(Duration::from_secs(hours * 3600));
+        app.engage.resend_webhooks(hours % 2 == 1);
+        app.engage.webhooks_settled().await;
+        is_true(&app.get(&by_email()).await);
+    }
+    let deliveries = app.engage.deliveries();
+    assert!(
+        deliveries
+            .iter()
+            .all(|delivery| delivery.status == Some(204))
+    );
+}
+
+#[tokio::test]
+async fn the_same_message_does_nothing_the_second_time_and_is_answered_alike() {
+    let app = TestApp::with(with_secret).await;
+    let (headers, body) = app.engage.webhook("point.balance.updated", ALVA.id);
+    assert_taken(&app.deliver(headers.clone(), body.clone()).await);
+    app.get(&by_email()).await.assert_ok();
+    app.get(&by_email()).await.assert_hit();
+    assert_taken(&app.deliver(headers, body).await);
+    app.get(&by_email()).await.assert_hit();
+    assert_eq!(count(&app, "point.balance.updated", "taken").await, Some(1));
+    assert_eq!(
+        count(&app, "point.balance.updated", "repeated").await,
+        Some(1)
+    );
+}
+
+#[tokio::test]
+async fn encrypted_payloads_are_read_with_the_key() {
+    let app = TestApp::with(|config| {
+        with_secret(config);
+        config.webhooks.encryption_key = Some(KEY.into());
+    })
+    .await;
+    app.get(&by_email()).await.assert_ok();
+    app.engage.encrypt_webhooks(Some(KEY));
+    app.engage.reset_log();
+    assert_taken(&deliver(&app, "promotion.multichannel.assigned", ALVA.id).await);
+    app.get(&by_email()).await.assert_ok();
+    assert_eq!(app.engage.calls(Endpoint::Promotions), 1);
+    assert_eq!(app.engage.total_calls(), 1);
+    // One that is not encrypted is still read.
+    app.engage.encrypt_webhooks(None);
+    assert_taken(&deliver(&app, "point.balance.updated", ALVA.id).await);
+    app.get(&by_email()).await.assert_ok();
+    assert_eq!(app.engage.calls(Endpoint::PointAccounts), 1);
+    assert!(!TELLS_POINTS || app.overviews() == 0);
+}

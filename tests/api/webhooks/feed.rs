@@ -1,0 +1,144 @@
+//! How long data serves, as the feed of webhooks stands.
+
+use engage_bff::config::Config;
+
+use super::{ALVA, Duration, KEY, TestApp, assert_taken, by_email, deliver, with_secret};
+use crate::harness::{Answer, arrive, logs};
+
+const HOUR: Duration = Duration::from_secs(3600);
+/// The fallback lifetime and the stale-while-revalidate window, and a second more.
+const FALLEN_BACK: Duration = Duration::from_secs(60 + 30 + 1);
+
+/// Lifetimes of hours, which only news of changes make safe.
+fn long_lived(config: &mut Config) {
+    with_secret(config);
+    let cache = &mut config.cache;
+    cache.profile_lifetime = 4 * HOUR;
+    cache.audiences_lifetime = 4 * HOUR;
+    cache.promotions_lifetime = 4 * HOUR;
+    cache.vouchers_lifetime = 4 * HOUR;
+    cache.points_lifetime = 4 * HOUR;
+}
+
+async fn state(app: &TestApp) -> String {
+    let readyz = app.operations("/readyz").await;
+    let state = readyz.at("/webhooks/state");
+    let state = state.as_str().expect("text").to_owned();
+    let metrics = app.operations("/metrics").await;
+    for known in ["unknown", "working", "silent", "failing"] {
+        let value = u8::from(known == state);
+        let line = format!("engage_bff_webhook_feed_state{{state=\"{known}\"}} {value}\n");
+        assert!(metrics.text().contains(&line), "{line}");
+    }
+    state
+}
+
+#[track_caller]
+fn assert_asked_again(answer: &Answer) {
+    answer
+        .assert_ok()
+        .assert_cache_status("engage-bff; fwd=stale; stored");
+}
+
+#[tokio::test]
+async fn lifetimes_are_short_until_the_first_delivery_and_again_when_none_come() {
+    let app = TestApp::with(long_lived).await;
+    assert_eq!(state(&app).await, "unknown");
+    app.get(&by_email()).await.assert_ok();
+    assert_eq!(app.get(&by_email()).await.assert_hit().ttl(), 60);
+    app.advance(FALLEN_BACK);
+    assert_asked_again(&app.get(&by_email()).await);
+
+    assert_taken(
+        &deliver(
+            &app,
+            "contact.updated",
+            "0b8e7a55-93c1-4d2f-9e10-b2c300d41e02",
+        )
+        .await,
+    );
+    assert_eq!(state(&app).await, "working");
+    // What was asked for before may have changed untold.
+    app.advance(FALLEN_BACK);
+    assert_asked_again(&app.get(&by_email()).await);
+    app.advance(Duration::from_secs(3600 - 91 - 1));
+    let answer = app.get(&by_email()).await;
+    answer.assert_hit();
+    assert!(answer.ttl() > 2 * 3600, "{}", answer.ttl());
+
+    app.advance(Duration::from_secs(1));
+    assert_eq!(state(&app).await, "silent");
+    assert_asked_again(&app.get(&by_email()).await);
+    app.advance(FALLEN_BACK);
+    assert_asked_again(&app.get(&by_email()).await);
+}
+
+#[tokio::test]
+async fn news_that_come_in_time_keep_lifetimes_long() {
+    let app = TestApp::with(long_lived).await;
+    assert_taken(&deliver(&app, "contact.created", "no-contact").await);
+    app.advance(Duration::from_secs(1));
+    app.get(&by_email()).await.assert_ok();
+    for _ in 0..6 {
+        app.advance(HOUR / 2);
+        let answer = app.get(&by_email()).await;
+        answer.assert_hit();
+        assert!(answer.ttl() > 0);
+        assert_taken(&deliver(&app, "contact.created", "no-contact").await);
+    }
+    assert_eq!(state(&app).await, "working");
+    let readyz = app.operations("/readyz").await;
+    assert_eq!(readyz.at("/webhooks/lastTakenSecondsAgo"), 0.0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_shortens_lifetimes_at_once_and_forgeries_do_not() {
+    let app = TestApp::with(long_lived).await;
+    assert_taken(&deliver(&app, "contact.created", "no-contact").await);
+    app.advance(Duration::from_secs(1));
+    app.get(&by_email()).await.assert_ok();
+    app.advance(HOUR / 2);
+    let (headers, body) = app.engage.webhook("contact.updated", ALVA.id);
+    let forged = app.deliver(headers, format!("{body} ")).await;
+    forged.assert_problem(401, "Unauthorized");
+    assert_eq!(state(&app).await, "working");
+    app.get(&by_email()).await.assert_hit();
+
+    app.engage.encrypt_webhooks(Some(KEY));
+    let sealed = deliver(&app, "contact.updated", ALVA.id).await;
+    sealed.assert_problem(503, "WebhookUnreadable");
+    assert_eq!(state(&app).await, "failing");
+    assert_asked_again(&app.get(&by_email()).await);
+}
+
+#[tokio::test]
+async fn while_engage_is_down_and_tells_nothing_held_answers_serve_as_long_as_ever() {
+    use engage_simulator::{Endpoint, Fault};
+
+    let app = TestApp::with(long_lived).await;
+    assert_taken(&deliver(&app, "contact.created", "no-contact").await);
+    app.advance(Duration::from_secs(1));
+    app.get(&by_email()).await.assert_ok();
+    app.engage.fault(Endpoint::All, Fault::ResetBeforeBody);
+    app.advance(4 * HOUR);
+    assert_eq!(state(&app).await, "silent");
+    let answer = app.get(&by_email()).await;
+    answer.assert_ok().assert_stale_if_error();
+    assert_ne!(answer.at("/degraded"), serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn the_log_tells_once_when_webhooks_begin_to_come_and_when_they_stop() {
+    let app = TestApp::with(long_lived).await;
+    assert_taken(&deliver(&app, "contact.created", "no-contact").await);
+    for _ in 0..3 {
+        app.advance(Duration::from_secs(15));
+        arrive().await;
+    }
+    assert_eq!(logs().matches("\"webhooks come\"").count(), 1);
+    for _ in 0..3 {
+        app.advance(HOUR);
+        arrive().await;
+    }
+    assert_eq!(logs().matches("lifetimes are shortened").count(), 1);
+}

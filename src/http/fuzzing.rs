@@ -22,6 +22,7 @@ use crate::{
         ContactId, ContactType, Digester, Identifier, IdentifierRules, PartSet,
         identifier::AnyIdentifier,
     },
+    engage::webhook::WebhookReader,
 };
 
 /// When everything happens.
@@ -115,12 +116,12 @@ pub fn body(body: &[u8]) {
     }
 }
 
-fn is_repeated(params: &Params, name: &str) -> bool {
+fn is_repeated(params: &Params<'_>, name: &str) -> bool {
     params.0.iter().filter(|(given, _)| given == name).count() > 1
 }
 
 /// What a caller asks is within what it may ask, and an identifier in its one form.
-fn question(params: Params, carrier: Carrier) {
+fn question(params: Params<'_>, carrier: Carrier) {
     let caller = Caller::anybody(&CLOCK);
     let has_repeated = params.0.iter().any(|(_, v)| matches!(v, Value::Repeated));
     let now = CLOCK.now();

@@ -204,7 +204,7 @@ async fn bind(
 }
 
 /// This replica's part of the API key's budget.
-fn upstream_limits(config: &Config) -> Limits {
+pub fn upstream_limits(config: &Config) -> Limits {
     let engage = &config.engage;
     Limits {
         requests_per_second: engage.requests_per_second / f64::from(engage.replicas),
@@ -242,7 +242,8 @@ fn feed(config: &config::Webhooks) -> Option<Arc<Feed>> {
         .then(|| Arc::new(Feed::new(config.silence, config.fallback_lifetime)))
 }
 
-fn policy(config: &Config) -> Policy {
+/// The cache's lifetimes and windows.
+pub fn policy(config: &Config) -> Policy {
     let cache = &config.cache;
     Policy {
         lifetimes: [
@@ -260,7 +261,8 @@ fn policy(config: &Config) -> Policy {
     }
 }
 
-fn bounds(config: &Config) -> Bounds {
+/// How much the cache may hold.
+pub fn bounds(config: &Config) -> Bounds {
     Bounds {
         max_bytes: config.cache.max_size.as_u64(),
         // Pages of a list follow one another, each tried twice with a time-out of its own; and each

@@ -121,6 +121,33 @@ fn the_demo_configuration_is_valid() {
     Config::load(Some(&file), &BTreeMap::new()).expect("valid");
 }
 
+#[test]
+fn the_profile_with_webhooks_is_valid_and_holds_for_longer_than_the_defaults() {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("config/with-webhooks.toml");
+    let pairs = [
+        ("BFF_ENGAGE__BASE_URL", "https://shop.example.com"),
+        ("BFF_ENGAGE__API_KEY", "a-key"),
+        ("BFF_AUTH__ALLOW_ANONYMOUS", "true"),
+    ];
+    let held = |file| {
+        let cache = Config::load(file, &environment(&pairs))
+            .expect("valid")
+            .cache;
+        [
+            cache.profile_lifetime,
+            cache.audiences_lifetime,
+            cache.promotions_lifetime,
+            cache.vouchers_lifetime,
+            cache.points_lifetime,
+            cache.stale_while_revalidate,
+        ]
+    };
+    let pairs = held(Some(&*file)).into_iter().zip(held(None));
+    for (with_webhooks, default) in pairs {
+        assert!(with_webhooks > default, "{with_webhooks:?} {default:?}");
+    }
+}
+
 /// The fields of a section, as serde names them to whoever gets one wrong.
 fn fields(section: &str) -> Vec<String> {
     let text = match section {

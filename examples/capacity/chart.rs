@@ -1,0 +1,152 @@
+//! The plot: for each setting the sessions a second that one key carries, and beside it where a
+//! session's calls go.
+
+use std::fmt::Write;
+
+use engage_bff::engage::Group;
+
+use crate::report::Report;
+
+const WIDTH: f64 = 960.0;
+const ROW: f64 = 36.0;
+const BAR: f64 = 20.0;
+/// Where the rows begin.
+const TOP: f64 = 84.0;
+/// Of the two panels: where they begin, and how wide they are.
+const SESSIONS: Panel = Panel {
+    left: 300.0,
+    width: 280.0,
+};
+const CALLS: Panel = Panel {
+    left: 640.0,
+    width: 280.0,
+};
+/// Told apart by whoever sees no red or no green (Okabe and Ito), in the order of [`Group`].
+const COLOURS: [&str; Group::ALL.len()] = ["#0072b2", "#999999", "#e69f00", "#009e73", "#cc79a7"];
+const BLUE: &str = "#0072b2";
+
+#[derive(Clone, Copy)]
+struct Panel {
+    left: f64,
+    width: f64,
+}
+
+/// A drawing in the making.
+struct Drawing {
+    svg: String,
+    bottom: f64,
+}
+
+/// The plot of a report, as SVG.
+pub(crate) fn draw(report: &Report) -> String {
+    let rows: Vec<_> = report
+        .settings
+        .iter()
+        .map(|(name, finding, _)| (*name, finding))
+        .collect();
+    let bottom = rows.iter().fold(TOP, |bottom, _| bottom + ROW);
+    let mut drawing = Drawing::new(bottom);
+    let greatest = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
+    let most = greatest(&mut rows.iter().map(|(_, finding)| finding.carried));
+    let dearest = greatest(
+        &mut rows
+            .iter()
+            .map(|(_, finding)| finding.wanted.calls_per_session()),
+    );
+    let sessions = drawing.axis(SESSIONS, "sessions a second that one key carries", most);
+    let calls = drawing.axis(CALLS, "calls to Engage a session", dearest);
+    let mut y = TOP;
+    for (name, finding) in &rows {
+        let middle = y + ROW / 2.0;
+        drawing.text(SESSIONS.left - 10.0, middle, "end", name);
+        let length = finding.carried * sessions;
+        drawing.bar(SESSIONS.left, middle, length, BLUE);
+        let label = format!("{:.1}", finding.carried);
+        drawing.text(SESSIONS.left + length + 5.0, middle, "start", &label);
+        let mut left = CALLS.left;
+        for (part, colour) in finding.wanted.calls_by_group().iter().zip(COLOURS) {
+            drawing.bar(left, middle, part * calls, colour);
+            left += part * calls;
+        }
+        let label = format!("{:.1}", finding.wanted.calls_per_session());
+        drawing.text(left + 5.0, middle, "start", &label);
+        y += ROW;
+    }
+    drawing.legend();
+    drawing.svg + "</svg>\n"
+}
+
+impl Drawing {
+    fn new(bottom: f64) -> Self {
+        let height = bottom + 70.0;
+        let mut svg = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" font-size=\"13\">\n"
+        );
+        svg += "<title>Shop sessions a second that one Engage API key carries</title>\n";
+        svg += "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n";
+        let mut drawing = Self { svg, bottom };
+        let title =
+            "What one Engage API key (50 calls a second) carries, by the setting of the cache";
+        drawing.write(&format!(
+            "<text x=\"20\" y=\"28\" font-size=\"16\" font-weight=\"bold\" fill=\"#222222\">{title}</text>"
+        ));
+        drawing
+    }
+
+    /// Draws heading, grid and figures of a panel; returns how many pixels one unit is.
+    fn axis(&mut self, panel: Panel, heading: &str, most: f64) -> f64 {
+        let step = step(most);
+        let steps = (most / step).ceil();
+        let scale = panel.width / (steps * step);
+        self.text(panel.left, TOP - 26.0, "start", heading);
+        let mut value = 0.0;
+        while value <= steps * step {
+            let x = panel.left + value * scale;
+            let bottom = self.bottom;
+            self.write(&format!(
+                "<line x1=\"{x:.1}\" y1=\"{TOP}\" x2=\"{x:.1}\" y2=\"{bottom}\" stroke=\"#d0d0d0\"/>"
+            ));
+            self.text(x, bottom + 14.0, "middle", &format!("{value}"));
+            value += step;
+        }
+        scale
+    }
+
+    fn bar(&mut self, left: f64, middle: f64, length: f64, colour: &str) {
+        let top = middle - BAR / 2.0;
+        self.write(&format!(
+            "<rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{length:.1}\" height=\"{BAR}\" fill=\"{colour}\"/>"
+        ));
+    }
+
+    fn text(&mut self, x: f64, middle: f64, anchor: &str, text: &str) {
+        self.write(&format!(
+            "<text x=\"{x:.1}\" y=\"{middle:.1}\" text-anchor=\"{anchor}\" dy=\"0.35em\" fill=\"#222222\">{text}</text>"
+        ));
+    }
+
+    fn legend(&mut self) {
+        let middle = self.bottom + 46.0;
+        let mut left = SESSIONS.left + 60.0;
+        self.text(left - 10.0, middle, "end", "calls by endpoint:");
+        for (group, colour) in Group::ALL.into_iter().zip(COLOURS) {
+            let top = middle - 6.0;
+            self.write(&format!(
+                "<rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"12\" height=\"12\" fill=\"{colour}\"/>"
+            ));
+            self.text(left + 18.0, middle, "start", group.as_str());
+            left += 110.0;
+        }
+    }
+
+    fn write(&mut self, line: &str) {
+        writeln!(self.svg, "{line}").expect("writing to memory does not fail");
+    }
+}
+
+/// A round distance between two lines of the grid, so that there are about five.
+fn step(most: f64) -> f64 {
+    let rounds = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0];
+    let is_few = |step: &f64| most / step <= 7.0;
+    rounds.into_iter().find(is_few).unwrap_or(100.0)
+}

@@ -1,0 +1,102 @@
+//! One replica of the real service, put together as in `app`, over Engage in memory.
+
+use std::sync::Arc;
+
+use engage_bff::{
+    app::{bounds, policy, upstream_limits},
+    clock::Clock,
+    config::Config,
+    customer::{
+        CustomerService,
+        answer::{Attributes, Rules},
+    },
+    domain::{
+        Digester, IdentifierRules,
+        names::{CustomKeyAttribute, NameReader},
+    },
+    engage::{Admission, EngageClient, Limits, Reader},
+};
+use jiff::tz::TimeZone;
+
+use crate::engage::{Desk, Wire};
+
+/// How identifiers are read.
+pub(crate) const RULES: IdentifierRules = IdentifierRules {
+    phone_region: phonenumber::country::SE,
+    check_digits: true,
+};
+
+/// How many calls may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Budget {
+    /// As many as are wanted: to see how many those are.
+    Ample,
+    /// This replica's part of one API key's.
+    OneKey,
+}
+
+/// The service, and how its calls stand.
+pub(crate) struct Replica {
+    pub(crate) customers: CustomerService,
+    pub(crate) admission: Admission,
+}
+
+impl Replica {
+    pub(crate) fn new(config: &Config, budget: Budget, desk: &Desk, clock: &Clock) -> Self {
+        let names = NameReader {
+            rules: RULES,
+            custom_key: Some(CustomKeyAttribute::MemberNumber),
+            digester: digester(),
+        };
+        let reader = Reader {
+            names: names.clone(),
+            time_zone: TimeZone::UTC,
+            keeps_national_id: false,
+            points_in_overview: false,
+            clock: clock.clone(),
+        };
+        let limits = match budget {
+            Budget::OneKey => upstream_limits(config),
+            Budget::Ample => Limits {
+                requests_per_second: 1e6,
+                burst: 1_000_000,
+                max_concurrency: 1_000_000,
+                ..upstream_limits(config)
+            },
+        };
+        let admission = Admission::new(limits, Arc::default(), clock.clone());
+        let wire = Wire::new(desk.clone(), clock.clone());
+        let engage = EngageClient::over(
+            Box::new(wire),
+            admission.clone(),
+            reader,
+            config.engage.api_version,
+            clock.clone(),
+        );
+        let rules = Rules {
+            storefront: Attributes::new(&[]),
+            full: Attributes::new(&[]),
+            expiring_within: config.views.expiring_within,
+            default_point_definition: None,
+            phone_region: RULES.phone_region,
+        };
+        let customers = CustomerService::new(
+            engage,
+            names,
+            rules,
+            policy(config),
+            bounds(config),
+            config.server.request_timeout,
+            clock.clone(),
+        );
+        Self {
+            customers,
+            admission,
+        }
+    }
+}
+
+/// No national id is asked for, so nothing is digested.
+pub(crate) fn digester() -> Digester {
+    Digester::with_key(b"a key of no importance")
+}

@@ -1,0 +1,118 @@
+//! A small shop with a tenth of a key, which is the same every time and whose figures make sense.
+
+use std::time::Duration;
+
+use engage_bff::config::check::Mistakes;
+
+use super::*;
+use crate::{settings::Spread, tally::Stretch};
+
+/// Enough to tell apart what is compared, and no more: without optimisation a run is slow.
+const SMALL: Scale = Scale {
+    sessions: 60,
+    settling: Duration::from_secs(120),
+    filling: Duration::from_secs(60),
+    seed: 7,
+};
+
+fn people() -> People {
+    People::new(20_000, model::SKEW)
+}
+
+fn small(setting: Result<Setting, Mistakes>) -> Setting {
+    let mut setting = setting.expect("its configuration is valid");
+    setting.config.engage.requests_per_second = 2.0;
+    setting
+}
+
+fn found(setting: &Setting) -> Finding {
+    measure::find(setting, &people(), SMALL)
+}
+
+fn cost(setting: &Setting) -> f64 {
+    found(setting).wanted.calls_per_session()
+}
+
+#[test]
+fn a_run_repeats_to_the_letter() {
+    let setting = small(Setting::with_webhooks());
+    assert_eq!(found(&setting), found(&setting));
+    let prove = || measure::prove(&setting, 0.5, &people(), SMALL);
+    assert_eq!(prove(), prove());
+}
+
+#[test]
+fn the_longer_the_lifetimes_the_fewer_the_calls() {
+    let off = found(&small(Setting::off()));
+    let seconds = found(&small(Setting::without_webhooks()));
+    let minutes = found(&small(Setting::with_webhooks()));
+    assert_eq!(off.wanted.hits, 0);
+    let calls = |finding: &Finding| finding.wanted.calls_per_session();
+    assert!((6.0..16.0).contains(&calls(&off)), "{}", calls(&off));
+    assert!(calls(&seconds) < calls(&off) * 0.85, "{}", calls(&seconds));
+    assert!(
+        calls(&minutes) < calls(&seconds) * 0.75,
+        "{}",
+        calls(&minutes)
+    );
+    assert!(minutes.carried > seconds.carried && seconds.carried > off.carried);
+}
+
+#[test]
+fn asking_for_everything_costs_more_and_so_do_replicas_that_share_no_memory() {
+    let one = small(Setting::with_webhooks());
+    let alone = cost(&one);
+    let everything = cost(&one.clone().asking_all("all"));
+    assert!(everything > alone, "{everything} {alone}");
+    let in_turn = cost(&one.among(4, Spread::Requests));
+    assert!(in_turn > alone * 1.3, "{in_turn} {alone}");
+}
+
+#[test]
+fn callers_are_all_answered_below_the_budget_and_not_all_beyond_it() {
+    let setting = small(Setting::without_webhooks());
+    // Three times as many as the key carries: few sessions are enough to see it.
+    let carried = found(&setting).carried * 2.0;
+    let beyond = measure::prove(&setting, carried, &people(), SMALL).too_much;
+    let below = measure::prove(&setting, carried * 0.3, &people(), SMALL).well;
+    assert_eq!(below.refused + below.degraded + below.stand_ins, 0);
+    assert!(beyond.calls_per_second() < 2.2, "{beyond:?}");
+    let failed = beyond.refused + beyond.degraded + beyond.stand_ins;
+    assert!(failed > beyond.questions / 20, "{beyond:?}");
+}
+
+#[test]
+fn the_tables_and_the_plot_show_every_setting() {
+    let setting = Setting::off().expect("its configuration is valid");
+    let stretch = Stretch {
+        time: Duration::from_secs(10),
+        sessions: 10,
+        questions: 80,
+        hits: 20,
+        calls: [40, 0, 5, 5, 10],
+        ..Stretch::default()
+    };
+    let proof = Proof {
+        well: stretch.clone(),
+        too_much: stretch.clone(),
+    };
+    let finding = Finding {
+        wanted: stretch,
+        carried: 8.3,
+        bytes: 1_000_000,
+    };
+    let mut report = Report::default();
+    report.add(&setting, finding.clone(), Some(proof));
+    report.add(&setting.among(2, Spread::Sticky), finding, None);
+    let tables = report.to_string();
+    for row in [
+        "| no cache | 4.00 | 0.00 | 0.50 | 0.50 | 1.00 | 6.00 | 25.0 % | **8.3** | 1 |",
+        "| no cache | 90 % | 7.5 | 6.0 | 25.0 % | 0 | 0 | 0 | 0.0 s |",
+        "| no cache | 2 | stay with one | 6.00 | 25.0 % | 8.3 |",
+    ] {
+        assert!(tables.contains(row), "{row}\n{tables}");
+    }
+    let svg = chart::draw(&report);
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
+    assert!(svg.contains(">no cache<") && svg.contains(">8.3<") && svg.contains(">6.0<"));
+}

@@ -92,6 +92,7 @@ impl App {
         let registry = metrics::registry(
             &traffic,
             &requests,
+            &authenticator,
             webhooks.as_deref(),
             admission.clone(),
             customers.clone(),

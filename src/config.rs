@@ -309,6 +309,9 @@ pub struct Client {
     /// limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown_per_minute: Option<u32>,
+    /// Different people an hour, beyond which the log and the metrics raise an alarm; unset = none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people_per_hour: Option<u32>,
 }
 
 fn default_identifiers() -> Vec<IdentifierKind> {
@@ -451,7 +454,8 @@ pub struct Telemetry {
     pub log: String,
     /// How they are written.
     pub log_format: LogFormat,
-    /// The key of the digests that stand for national ids; unset = a random one per process.
+    /// The key of the digests that stand for national ids, and in the log for contacts; unset = a random one per
+    /// process.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "check::masked"

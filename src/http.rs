@@ -5,6 +5,7 @@
 //! no answer may lack set with values prepared beforehand. Questions about customers, which is what callers ask all day,
 //! go straight to their handler; the router has the other routes, and all of them where a layer stands before it.
 
+mod audit;
 mod auth;
 mod customer;
 mod directives;
@@ -115,8 +116,9 @@ async fn about_customer(
     let Some(asked) = Asked::of(&parts) else {
         return Err(ApiError::new(Code::NotFound));
     };
+    let request_id = RequestId::among(&parts.extensions);
     let now = state.customers.clock().now();
-    customer::answer(&state, asked, &parts, body, now).await
+    customer::answer(&state, asked, &parts, body, &request_id, now).await
 }
 
 /// What scripts of those pages may send and read: a shopper's token, never a client's key, and no
@@ -239,7 +241,7 @@ impl FrontDoor {
         // What the cache did and how long it took could tell a shopper of others.
         let is_shopper = request.headers().contains_key(header::AUTHORIZATION);
         let (mut response, note) = match framing::check(&request) {
-            Ok(()) => catch_panic(self.route(request, arrived)).await,
+            Ok(()) => catch_panic(self.route(request, &request_id, arrived)).await,
             Err(error) => {
                 let mut refusal = error.into_response();
                 // Where one request ends and the next begins is in doubt.
@@ -274,25 +276,28 @@ impl FrontDoor {
     async fn route(
         &self,
         request: Request<Incoming>,
+        request_id: &RequestId,
         arrived: Now,
     ) -> (Response<Body>, Option<Note>) {
         let (parts, body) = request.into_parts();
         if let Some(state) = &self.direct
             && let Some(asked) = Asked::of(&parts)
         {
-            return match customer::answer(state, asked, &parts, body, arrived).await {
+            return match customer::answer(state, asked, &parts, body, request_id, arrived).await {
                 Ok(reply) => (reply.response, Some(reply.note)),
                 Err(error) => (error.into_response(), None),
             };
         }
-        Box::pin(self.route_by_router(parts, body)).await
+        Box::pin(self.route_by_router(parts, body, request_id)).await
     }
 
     async fn route_by_router(
         &self,
-        parts: Parts,
+        mut parts: Parts,
         body: Incoming,
+        request_id: &RequestId,
     ) -> (Response<Body>, Option<Note>) {
+        parts.extensions.insert(request_id.clone());
         let request = Request::from_parts(parts, Body::new(body));
         let mut router = self.router.clone();
         match Service::call(&mut router, request).await {

@@ -108,6 +108,7 @@ fn clients() -> Vec<config::Client> {
             requests_per_second: Some(1_000_000),
             max_concurrency: Some(1000),
             unknown_per_minute: Some(1000),
+            people_per_hour: None,
         })
         .collect()
 }

@@ -13,13 +13,14 @@ use crate::{
     cache::feed::Standing,
     customer::CustomerService,
     engage::{Admission, BreakerState, Traffic},
-    http::{Requests, Webhooks},
+    http::{Authenticator, Requests, Webhooks},
 };
 
 /// Everything that is told, under names that begin with the service's.
 pub(super) fn registry(
     traffic: &Traffic,
     requests: &Requests,
+    authenticator: &Authenticator,
     webhooks: Option<&Webhooks>,
     admission: Admission,
     customers: CustomerService,
@@ -30,6 +31,7 @@ pub(super) fn registry(
     if let Some(webhooks) = webhooks {
         webhooks.register(&mut registry);
     }
+    authenticator.register(&mut registry);
     registry.register_collector(Box::new(Gauges {
         admission,
         customers,

@@ -7,6 +7,8 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
+use super::{Digester, KeyedDigest};
+
 /// The length of the only accepted spelling, 8-4-4-4-12.
 const HYPHENATED_LENGTH: usize = 36;
 
@@ -32,6 +34,11 @@ impl ContactId {
     /// Returns the GUID itself, for storing it in sixteen bytes.
     pub fn as_uuid(&self) -> Uuid {
         self.0
+    }
+
+    /// Stands for the contact in logs.
+    pub fn digest(&self, digester: &Digester) -> KeyedDigest {
+        digester.digest("contact id", self.0.as_bytes())
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod client;
 mod jwks;
+mod people;
 mod token;
 
 use std::sync::Arc;
@@ -10,6 +11,11 @@ use std::sync::Arc;
 use aws_lc_rs::{constant_time, digest};
 use axum::extract::{FromRef, FromRequestParts};
 use http::{HeaderMap, HeaderName, header, request::Parts};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
 
 use self::{
     client::{Client, Place},
@@ -121,6 +127,13 @@ impl Caller {
         }
     }
 
+    /// Notes that it was shown the contact.
+    pub(super) fn saw(&self, id: ContactId) {
+        if let Some(client) = &self.client {
+            client.saw(id);
+        }
+    }
+
     /// The view of callers that name none.
     pub(super) fn view(&self) -> View {
         match (&self.shopper, &self.client) {
@@ -171,12 +184,25 @@ pub struct Authenticator {
     clients: Vec<Arc<Client>>,
     anonymous: Option<Arc<Client>>,
     tokens: Option<Tokens>,
+    people_alarms: Family<OfClient, Counter>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfClient {
+    client: String,
 }
 
 impl Authenticator {
     /// The configured clients, and the issuer of shoppers' tokens.
     pub fn new(config: &config::Auth, clock: &Clock) -> Result<Self, anyhow::Error> {
-        let client = |client| Arc::new(Client::new(client, clock));
+        let people_alarms = Family::<OfClient, Counter>::default();
+        let client = |client: &config::Client| {
+            let alarms = || {
+                let client = client.id.clone();
+                people_alarms.get_or_create(&OfClient { client }).clone()
+            };
+            Arc::new(Client::new(client, alarms, clock))
+        };
         let tokens = config
             .jwt
             .as_ref()
@@ -188,7 +214,17 @@ impl Authenticator {
                 .allow_anonymous
                 .then(|| Arc::new(Client::anonymous(clock))),
             tokens,
+            people_alarms,
         })
+    }
+
+    /// Makes the counts known to `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "client_people_alarms",
+            "Hours in which a client was shown more people than its people_per_hour",
+            self.people_alarms.clone(),
+        );
     }
 
     /// Reads the issuer's keys for as long as the service runs.

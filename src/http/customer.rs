@@ -8,18 +8,19 @@ use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::{
-    AppState,
+    AppState, audit,
     auth::Caller,
     directives::Directives,
     error::{ApiError, Code},
     lookup::{Ask, Carrier, LookupRules},
     params::Params,
     reply::{self, Reply},
+    request_id::RequestId,
 };
 use crate::{
     clock::{Clock, Now, Tick},
     config::Scope,
-    customer::{self, Question},
+    customer::{self, Found, Question, answer::View},
     engage,
 };
 
@@ -53,6 +54,7 @@ pub(super) async fn answer<B>(
     asked: Asked,
     request: &Parts,
     body: B,
+    request_id: &RequestId,
     arrived: Now,
 ) -> Result<Reply, ApiError>
 where
@@ -82,7 +84,7 @@ where
             (ask, now)
         }
     };
-    find(state, &caller, ask, &directives, &request.headers, now).await
+    find(state, &caller, ask, &directives, request, request_id, now).await
 }
 
 async fn find(
@@ -90,7 +92,8 @@ async fn find(
     caller: &Caller,
     ask: Ask,
     directives: &Directives,
-    headers: &HeaderMap,
+    request: &Parts,
+    request_id: &RequestId,
     now: Now,
 ) -> Result<Reply, ApiError> {
     let AppState {
@@ -114,7 +117,27 @@ async fn find(
         stale_if_error: !directives.no_stale_if_error,
         deadline: now.tick + rules.patience,
     };
-    let found = customers.find(&question).await.map_err(|error| {
+    let found = ask_hall(state, caller, &question, directives).await;
+    let contact = found.as_ref().ok().map(|found| found.record.id);
+    let outcome = found.map(|found| {
+        caller.saw(found.record.id);
+        let rendered = customers.render(&found, &shape);
+        reply::customer(&rendered, &found.verdict, &request.headers)
+    });
+    if shape.view == View::Full {
+        let digester = &rules.digester;
+        audit::looked(request_id, &question, contact, outcome.as_ref(), digester);
+    }
+    outcome
+}
+
+async fn ask_hall(
+    state: &AppState,
+    caller: &Caller,
+    question: &Question,
+    directives: &Directives,
+) -> Result<Found, ApiError> {
+    let found = state.customers.find(question).await.map_err(|error| {
         match error {
             customer::Error::Upstream(engage::Error::NotFound) => {
                 caller.found_nobody(&question.lookup);
@@ -125,8 +148,7 @@ async fn find(
         ApiError::from(error)
     })?;
     caller.require_contact(found.record.id)?;
-    let rendered = customers.render(&found, &shape);
-    Ok(reply::customer(&rendered, &found.verdict, headers))
+    Ok(found)
 }
 
 /// To a client that asked for too many unknown people: what is held is told, nobody else is looked up.

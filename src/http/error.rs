@@ -99,6 +99,10 @@ impl ApiError {
         self
     }
 
+    pub(super) fn code(&self) -> &Code {
+        &self.code
+    }
+
     /// A client or shopper that asked more often than `rate` times a second.
     pub(super) fn limited(mut self, rate: u32, wait: Duration) -> Self {
         self.rate = Some(rate);
@@ -113,10 +117,6 @@ impl ApiError {
 
 #[cfg(fuzzing)]
 impl ApiError {
-    pub(super) fn code(&self) -> &Code {
-        &self.code
-    }
-
     pub(super) fn detail(&self) -> &str {
         &self.detail
     }

@@ -22,6 +22,7 @@ use super::{
     error::{ApiError, Code},
     lookup::LookupRules,
     probe::{self, Readiness},
+    request_id::RequestId,
 };
 use crate::{cache::feed::Feed, customer::CustomerService, engage::Admission};
 
@@ -76,7 +77,9 @@ pub(super) fn router(state: OperationsState) -> Router {
 }
 
 /// An operator: somebody who shows the token, or anybody where none is set.
-struct Operator;
+struct Operator {
+    request_id: RequestId,
+}
 
 impl FromRequestParts<OperationsState> for Operator {
     type Rejection = ApiError;
@@ -85,8 +88,11 @@ impl FromRequestParts<OperationsState> for Operator {
         parts: &mut Parts,
         state: &OperationsState,
     ) -> Result<Self, ApiError> {
+        let operator = Operator {
+            request_id: RequestId::among(&parts.extensions),
+        };
         let Some(token) = &state.token else {
-            return Ok(Operator);
+            return Ok(operator);
         };
         let shown = parts
             .headers
@@ -97,7 +103,7 @@ impl FromRequestParts<OperationsState> for Operator {
             constant_time::verify_slices_are_equal(shown, token).is_ok()
         });
         if is_it {
-            Ok(Operator)
+            Ok(operator)
         } else {
             Err(ApiError::new(Code::Unauthorized).challenge(CHALLENGE))
         }

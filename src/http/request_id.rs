@@ -1,6 +1,6 @@
 //! The id of a request: the caller's own where it is well-formed, else a new one.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use uuid::fmt::Hyphenated;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -25,6 +25,12 @@ impl RequestId {
             let text = id.hyphenated().encode_lower(&mut text);
             HeaderValue::from_str(text).expect("a UUID makes a header value")
         }))
+    }
+
+    /// The one that the front door found.
+    pub(super) fn among(extensions: &Extensions) -> Self {
+        let found = extensions.get().cloned();
+        found.unwrap_or_else(|| Self::of(&HeaderMap::new()))
     }
 
     pub(super) fn as_str(&self) -> &str {

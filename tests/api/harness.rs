@@ -346,6 +346,7 @@ fn config() -> Config {
         requests_per_second: None,
         max_concurrency: None,
         unknown_per_minute: None,
+        people_per_hour: None,
     };
     let usual = [
         IdentifierKind::ContactId,

@@ -2,6 +2,7 @@
 
 pub(crate) mod admission;
 mod answer;
+mod audit;
 mod bounds;
 mod cache_control;
 mod callers;

@@ -36,7 +36,7 @@ fn an_open_configuration_is_refused() {
 }
 
 #[test]
-fn what_cannot_work_is_refused_with_its_key() {
+fn a_client_that_can_not_work_is_refused_with_its_key() {
     let key = "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11";
     let second =
         format!("{LEAST}[[auth.clients]]\nid = \"till\"\nkey_sha256 = [\"{key}\"]\nscopes = []\n");
@@ -59,6 +59,14 @@ fn what_cannot_work_is_refused_with_its_key() {
             format!("{LEAST}requests_per_second = 0\n"),
             "auth.clients[0].requests_per_second:",
         ),
+        (
+            format!("{LEAST}people_per_hour = 0\n"),
+            "auth.clients[0].people_per_hour:",
+        ),
+        (
+            format!("{LEAST}people_per_hour = 1000001\n"),
+            "auth.clients[0].people_per_hour:",
+        ),
         (second, "auth.clients[1].id:"),
     ]
     .into_iter()
@@ -67,6 +75,10 @@ fn what_cannot_work_is_refused_with_its_key() {
         let told = refusal(&format!("clients-{index}"), &file, &[]);
         assert!(told.starts_with(expected), "{expected} {told}");
     }
+}
+
+#[test]
+fn what_cannot_work_is_refused_with_its_key() {
     for (name, value) in [
         ("ENGAGE__BASE_URL", ""),
         ("ENGAGE__BASE_URL", "shop.example.com"),

@@ -8,6 +8,9 @@ use crate::config::{Client, Config, Jwt, Scope};
 /// The longest time by which clocks may be taken to differ.
 const MAX_LEEWAY: Duration = Duration::from_secs(60);
 
+/// The most people whom one client may be shown in an hour and who are still told apart.
+const MAX_PEOPLE: u32 = 1_000_000;
+
 impl Config {
     pub(super) fn check_auth(&self, mistakes: &mut Mistakes) {
         let auth = &self.auth;
@@ -44,19 +47,7 @@ impl Config {
                     "give at least \"customer:read\"",
                 );
             }
-            for (name, is_zero) in [
-                ("requests_per_second", client.requests_per_second == Some(0)),
-                ("max_concurrency", client.max_concurrency == Some(0)),
-                ("unknown_per_minute", client.unknown_per_minute == Some(0)),
-            ] {
-                if is_zero {
-                    mistakes.add(
-                        format!("{key}.{name}"),
-                        "is zero",
-                        "leave it out for no limit",
-                    );
-                }
-            }
+            check_limits(client, &key, mistakes);
         }
         if let Some(jwt) = &auth.jwt {
             check_jwt(jwt, mistakes);
@@ -159,6 +150,30 @@ fn is_https_or_loopback(text: &str) -> bool {
         return false;
     };
     url.scheme() == "https" || (url.scheme() == "http" && super::is_loopback(&url))
+}
+
+fn check_limits(client: &Client, key: &str, mistakes: &mut Mistakes) {
+    if client.people_per_hour > Some(MAX_PEOPLE) {
+        mistakes.add(
+            format!("{key}.people_per_hour"),
+            "is more than can be counted",
+            "give at most 1000000, or leave it out for no alarm",
+        );
+    }
+    for (name, is_zero) in [
+        ("requests_per_second", client.requests_per_second == Some(0)),
+        ("max_concurrency", client.max_concurrency == Some(0)),
+        ("unknown_per_minute", client.unknown_per_minute == Some(0)),
+        ("people_per_hour", client.people_per_hour == Some(0)),
+    ] {
+        if is_zero {
+            mistakes.add(
+                format!("{key}.{name}"),
+                "is zero",
+                "leave it out for no limit",
+            );
+        }
+    }
 }
 
 fn check_digests<'a>(

@@ -8,14 +8,18 @@ use std::{
     time::Duration,
 };
 
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::super::error::{ApiError, Code};
+use super::{
+    super::error::{ApiError, Code},
+    people::People,
+};
 use crate::{
     clock::{Clock, Tick},
     config::{self, Scope},
     customer::answer::View,
-    domain::{Channel, ClientName, IdentifierKind, LookupKey},
+    domain::{Channel, ClientName, ContactId, IdentifierKind, LookupKey},
     rate::Bucket,
 };
 
@@ -32,6 +36,7 @@ pub(super) struct Client {
     rate: Option<(u32, Mutex<Bucket>)>,
     places: Option<Arc<Semaphore>>,
     guard: Guard,
+    people: Option<People>,
     clock: Clock,
 }
 
@@ -39,7 +44,12 @@ pub(super) struct Client {
 pub(super) type Place = OwnedSemaphorePermit;
 
 impl Client {
-    pub(super) fn new(client: &config::Client, clock: &Clock) -> Self {
+    /// `alarms` is asked for where the people whom the client is shown are counted.
+    pub(super) fn new(
+        client: &config::Client,
+        alarms: impl FnOnce() -> Counter,
+        clock: &Clock,
+    ) -> Self {
         let now = clock.now().tick;
         let bucket = |rate| (rate, Mutex::new(Bucket::new(f64::from(rate), rate, now)));
         Self {
@@ -58,6 +68,9 @@ impl Client {
                 .max_concurrency
                 .map(|places| Arc::new(Semaphore::new(places))),
             guard: Guard::new(client.unknown_per_minute, clock.clone()),
+            people: client
+                .people_per_hour
+                .map(|limit| People::new(limit, alarms(), clock.clone())),
             clock: clock.clone(),
         }
     }
@@ -74,6 +87,7 @@ impl Client {
             rate: None,
             places: None,
             guard: Guard::new(None, clock.clone()),
+            people: None,
             clock: clock.clone(),
         }
     }
@@ -122,6 +136,13 @@ impl Client {
 
     pub(super) fn channel(&self) -> Option<Channel> {
         self.channel
+    }
+
+    /// Notes that it was shown the contact.
+    pub(super) fn saw(&self, id: ContactId) {
+        if let Some(people) = &self.people {
+            people.saw(&self.name, id);
+        }
     }
 
     pub(super) fn guard(&self) -> &Guard {

@@ -29,7 +29,7 @@ macro_rules! codes {
                 }
             }
 
-            pub(super) fn status(&self) -> StatusCode {
+            pub(in crate::http) fn status(&self) -> StatusCode {
                 match self {
                     $(Code::$code => StatusCode::$status,)+
                     Code::Rejected(_) => StatusCode::BAD_REQUEST,

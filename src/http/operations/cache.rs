@@ -13,6 +13,7 @@ use super::{OperationsState, Operator};
 use crate::{
     domain::ContactId,
     http::{
+        audit,
         customer::{read_any_body, read_body},
         error::{ApiError, Code},
         params::Params,
@@ -21,13 +22,19 @@ use crate::{
 
 /// `DELETE /cache/contacts/{contactId}`: nothing fetched of the contact until now is served again.
 pub(super) async fn purge_contact(
-    _operator: Operator,
+    operator: Operator,
     State(state): State<OperationsState>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let id = ContactId::parse(&id).ok_or_else(|| ApiError::new(Code::InvalidContactId))?;
     state.customers.purge(id);
-    tracing::warn!(what = "a contact", "an operator purged the cache");
+    tracing::warn!(
+        target: audit::TARGET,
+        request_id = operator.request_id.as_str(),
+        what = "a contact",
+        contact = %id.digest(&state.rules.digester),
+        "an operator purged the cache"
+    );
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -39,24 +46,30 @@ struct Everything {
 
 /// `POST /cache/purge`: `{"all": true}`, or one identifier.
 pub(super) async fn purge(
-    _operator: Operator,
+    operator: Operator,
     State(state): State<OperationsState>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     let customers = &state.customers;
+    let request_id = operator.request_id.as_str();
     let body = read_body(&state.rules, customers.clock(), &headers, body).await?;
     let everything = serde_json::from_slice::<Everything>(&body);
     if everything.is_ok_and(|everything| everything.all) {
         customers.purge_everything();
-        tracing::warn!(what = "everything", "an operator purged the cache");
+        tracing::warn!(
+            target: audit::TARGET,
+            request_id,
+            what = "everything",
+            "an operator purged the cache"
+        );
         return Ok(StatusCode::NO_CONTENT);
     }
     let params = Params::from_json(&body)?;
     let lookup = state.rules.read_named(params, customers.clock().now())?;
     customers.purge_by(&lookup);
     let what = lookup.identifier.kind().as_str();
-    tracing::warn!(what, "an operator purged the cache");
+    tracing::warn!(target: audit::TARGET, request_id, what, "an operator purged the cache");
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -68,7 +81,7 @@ pub(super) async fn is_on(_operator: Operator, State(state): State<OperationsSta
 /// `PUT /cache/enabled`: `false` purges everything, and from then on nothing is read from or stored in the cache;
 /// `true` lets it fill again.
 pub(super) async fn switch(
-    _operator: Operator,
+    operator: Operator,
     State(state): State<OperationsState>,
     headers: HeaderMap,
     body: Body,
@@ -78,6 +91,7 @@ pub(super) async fn switch(
     let enabled = serde_json::from_slice::<bool>(&body)
         .map_err(|_| ApiError::because(Code::InvalidParameter, "the body is true or false"))?;
     state.customers.switch_cache(enabled);
-    tracing::warn!(enabled, "an operator switched the cache");
+    let request_id = operator.request_id.as_str();
+    tracing::warn!(target: audit::TARGET, request_id, enabled, "an operator switched the cache");
     Ok(StatusCode::NO_CONTENT)
 }

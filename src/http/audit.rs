@@ -1,0 +1,46 @@
+//! Who looked at whom: one event for each question in the full view, in which a contact is a keyed digest. Acts of
+//! operators go to the same target, which has a name of its own so that these events can be kept apart from the rest of
+//! the log, and longer.
+
+use tracing::Level;
+
+use super::{
+    error::{ApiError, Code},
+    reply::Reply,
+    request_id::RequestId,
+};
+use crate::{
+    customer::Question,
+    domain::{ContactId, Digester},
+};
+
+/// Where events of the audit go.
+pub(super) const TARGET: &str = "engage_bff::audit";
+
+/// How a question in the full view was answered, and about whom.
+pub(super) fn looked(
+    request_id: &RequestId,
+    question: &Question,
+    contact: Option<ContactId>,
+    outcome: Result<&Reply, &ApiError>,
+    digester: &Digester,
+) {
+    if !tracing::enabled!(target: TARGET, Level::INFO) {
+        return;
+    }
+    let status = match outcome {
+        Ok(reply) => reply.response.status(),
+        Err(error) => error.code().status(),
+    };
+    tracing::info!(
+        target: TARGET,
+        request_id = request_id.as_str(),
+        client = question.client.as_str(),
+        by = question.lookup.identifier.kind().as_str(),
+        contact = contact.map(|id| tracing::field::display(id.digest(digester))),
+        status = status.as_u16(),
+        cache = outcome.ok().map(|reply| reply.note.as_str()),
+        code = outcome.err().map(ApiError::code).map(Code::as_str),
+        "asked for the full view"
+    );
+}

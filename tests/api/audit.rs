@@ -1,0 +1,225 @@
+//! Who looked at whom: what is told of questions in the full view and of operators' acts, and the alarm for a client that
+//! looks at too many people.
+
+use std::time::Duration;
+
+use engage_bff::domain::Digester;
+use engage_simulator::{
+    Endpoint, Fault,
+    people::{ALVA, BO, CIM, DORA},
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{Answer, SHOP, TILL, TestApp, id, logs},
+    issuer::Issuer,
+    tokens::with_config,
+};
+
+const DIGEST_KEY: &str = "a key of digests for the tests";
+
+async fn spawn() -> TestApp {
+    TestApp::with(|config| config.telemetry.digest_key = Some(DIGEST_KEY.into())).await
+}
+
+/// What stands in the audit for the contact.
+fn digest(contact: &str) -> String {
+    let digester = Digester::with_key(DIGEST_KEY.as_bytes());
+    id(contact).digest(&digester).to_string()
+}
+
+/// The events of the audit, without the fields that every event has.
+fn audit() -> Vec<Value> {
+    let mut events: Vec<Value> = logs()
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .filter(|event: &Value| event["target"] == "engage_bff::audit")
+        .collect();
+    for event in &mut events {
+        let fields = event.as_object_mut().expect("an object");
+        fields.remove("timestamp").expect("a time");
+        fields.remove("target");
+    }
+    events
+}
+
+async fn ask(app: &TestApp, request_id: &str, key: &str, query: &str) -> Answer {
+    let request = app.customer(key, query);
+    Answer::of(request.header("x-request-id", request_id)).await
+}
+
+#[tokio::test]
+async fn each_question_in_the_full_view_is_told_with_its_asker_and_outcome() {
+    let app = spawn().await;
+    let by_email = format!("email={}", ALVA.email);
+    ask(&app, "a-1", TILL, &by_email).await.assert_ok();
+    let held = ask(&app, "a-2", TILL, &by_email).await;
+    held.assert_hit();
+    let known = app
+        .customer(TILL, &by_email)
+        .header("x-request-id", "a-3")
+        .header("if-none-match", held.header("etag"));
+    assert_eq!(Answer::of(known).await.status, 304);
+    ask(&app, "a-4", TILL, "email=nobody@example.com")
+        .await
+        .assert_problem(404, "ContactNotFound");
+    let body = json!({"socialSecurityNumber": ALVA.national_id}).to_string();
+    let posted = app.post(TILL).header("x-request-id", "a-5").body(body);
+    Answer::of(posted).await.assert_ok();
+    let event = |request_id: &str, by: &str| {
+        json!({"level": "INFO", "message": "asked for the full view", "client": "till",
+            "request_id": request_id, "by": by, "contact": digest(ALVA.id), "status": 200})
+    };
+    let mut expected = ["a-1", "a-2", "a-3", "a-4"].map(|id| event(id, "email"));
+    expected[0]["cache"] = json!("miss");
+    expected[1]["cache"] = json!("hit");
+    expected[2]["cache"] = json!("hit");
+    expected[2]["status"] = json!(304);
+    expected[3]["status"] = json!(404);
+    expected[3]["code"] = json!("ContactNotFound");
+    expected[3]
+        .as_object_mut()
+        .expect("an object")
+        .remove("contact");
+    let mut last = event("a-5", "socialSecurityNumber");
+    last["cache"] = json!("miss");
+    let told = audit();
+    assert_eq!(told[..4], expected);
+    assert_eq!(told[4..], [last]);
+}
+
+#[tokio::test]
+async fn what_only_the_storefront_shows_is_not_in_the_audit() {
+    let app = spawn().await;
+    let query = format!("contactId={}", ALVA.id);
+    app.get_as(SHOP, &query).await.assert_ok();
+    app.get(&format!("{query}&view=storefront"))
+        .await
+        .assert_hit();
+    app.get_as(SHOP, &format!("{query}&view=full"))
+        .await
+        .assert_problem(403, "Forbidden");
+    assert_eq!(audit(), [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn a_question_that_came_through_a_layer_keeps_its_request_id() {
+    let app = with_config(&Issuer::new(), |config| {
+        config.server.cors_origins = vec!["https://shop.example.com".to_owned()];
+    })
+    .await;
+    app.engage
+        .fault(Endpoint::Overview, Fault::Status(500, json!("no")));
+    ask(&app, "layered", TILL, &format!("contactId={}", ALVA.id))
+        .await
+        .assert_problem(502, "UpstreamFailed");
+    let told = audit();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["request_id"], "layered");
+    assert_eq!(told[0]["code"], "UpstreamFailed");
+}
+
+#[tokio::test]
+async fn what_operators_do_is_told_with_the_request_and_without_a_name() {
+    let app = spawn().await;
+    let by_phone = json!({"mobilePhone": ALVA.phone}).to_string();
+    let contact = format!("/cache/contacts/{}", ALVA.id);
+    for (request_id, method, target, body) in [
+        ("o-1", Method::DELETE, &*contact, ""),
+        ("o-2", Method::POST, "/cache/purge", &*by_phone),
+        ("o-3", Method::POST, "/cache/purge", "{\"all\": true}"),
+        ("o-4", Method::PUT, "/cache/enabled", "false"),
+        ("o-5", Method::PUT, "/cache/enabled", "true"),
+    ] {
+        let request = app
+            .operations_request(target)
+            .header("content-type", "application/json")
+            .header("x-request-id", request_id)
+            .body(body.to_owned());
+        let mut request = request.build().expect("a request");
+        *request.method_mut() = method;
+        assert_eq!(app.execute(request).await.status, 204, "{request_id}");
+    }
+    let purge = |request_id: &str, what: &str| {
+        json!({"level": "WARN", "message": "an operator purged the cache",
+            "request_id": request_id, "what": what})
+    };
+    let switch = |request_id: &str, enabled: bool| {
+        json!({"level": "WARN", "message": "an operator switched the cache",
+            "request_id": request_id, "enabled": enabled})
+    };
+    let mut of_contact = purge("o-1", "a contact");
+    of_contact["contact"] = json!(digest(ALVA.id));
+    let expected = [
+        of_contact,
+        purge("o-2", "mobilePhone"),
+        purge("o-3", "everything"),
+        switch("o-4", false),
+        switch("o-5", true),
+    ];
+    assert_eq!(audit(), expected);
+}
+
+/// How often the alarm was raised, by the log and by the metrics.
+async fn alarms(app: &TestApp) -> (usize, usize) {
+    let metrics = app.operations("/metrics").await;
+    let line = "engage_bff_client_people_alarms_total{client=\"shop\"} ";
+    let counted = metrics
+        .text()
+        .lines()
+        .find_map(|told| told.strip_prefix(line));
+    let counted = counted.map_or(0, |number| number.parse().expect("a number"));
+    let logs = logs();
+    let told = logs
+        .lines()
+        .filter(|line| line.contains("a client looks at many people"))
+        .inspect(|line| {
+            let event: Value = serde_json::from_str(line).expect("JSON");
+            assert_eq!(event["alarm"], true);
+            assert_eq!(event["client"], "shop");
+            assert_eq!(event["limit"], 2);
+            assert_eq!(event["level"], "WARN");
+        });
+    (told.count(), counted)
+}
+
+#[tokio::test]
+async fn a_client_that_looks_at_more_people_than_it_should_raises_one_alarm_an_hour_and_is_served()
+{
+    let app = TestApp::with(|config| {
+        let clients = &mut config.auth.clients;
+        let shop = clients.iter_mut().find(|client| client.id == "shop");
+        shop.expect("a client of the harness").people_per_hour = Some(2);
+    })
+    .await;
+    let ask = async |key: &str, contact: &str| {
+        let query = format!("contactId={contact}&parts=none");
+        app.get_as(key, &query).await.assert_ok();
+    };
+    // The same two however often, and by whichever name, are two; nobody is none.
+    for _ in 0..3 {
+        ask(SHOP, ALVA.id).await;
+        ask(SHOP, BO.id).await;
+    }
+    let by_email = format!("email={}&parts=none", ALVA.email);
+    app.get_as(SHOP, &by_email).await.assert_ok();
+    app.get_as(SHOP, "email=nobody@example.com")
+        .await
+        .assert_problem(404, "ContactNotFound");
+    assert_eq!(alarms(&app).await, (0, 0));
+    // Another's are not counted.
+    for contact in [ALVA, BO, CIM, DORA] {
+        ask(TILL, contact.id).await;
+    }
+    assert_eq!(alarms(&app).await, (0, 0));
+    for contact in [CIM, DORA, ALVA, CIM] {
+        ask(SHOP, contact.id).await;
+        assert_eq!(alarms(&app).await, (1, 1));
+    }
+    app.advance(Duration::from_secs(60 * 60));
+    for (contact, expected) in [(ALVA, 1), (DORA, 1), (CIM, 2), (BO, 2)] {
+        ask(SHOP, contact.id).await;
+        assert_eq!(alarms(&app).await, (expected, expected));
+    }
+}

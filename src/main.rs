@@ -12,6 +12,12 @@ use std::{
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use engage_bff::{app::App, clock::Clock, config::Config, telemetry};
+#[cfg(target_os = "linux")]
+use rustix::process::DumpableBehavior;
+use rustix::{
+    io::Errno,
+    process::{Resource, Rlimit},
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -47,7 +53,11 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Serve { config } => load(config.as_deref()).and_then(|config| serve(&config)),
+        Command::Serve { config } => {
+            // Before a secret is read.
+            let shut = shut_memory();
+            load(config.as_deref()).and_then(|config| serve(&config, shut))
+        }
         Command::CheckConfig { config } => {
             load(config.as_deref()).and_then(|config| print(&config))
         }
@@ -63,6 +73,18 @@ fn main() -> ExitCode {
     }
 }
 
+/// Keeps secrets and personal data out of core dumps, and other processes of the same user out of the memory.
+fn shut_memory() -> Result<(), Errno> {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    rustix::process::setrlimit(Resource::Core, none)?;
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(())
+}
+
 fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -74,9 +96,12 @@ fn load(file: Option<&Path>) -> Result<Config, anyhow::Error> {
 }
 
 #[tokio::main]
-async fn serve(config: &Config) -> Result<(), anyhow::Error> {
+async fn serve(config: &Config, shut: Result<(), Errno>) -> Result<(), anyhow::Error> {
     telemetry::install(&config.telemetry, std::io::stdout)?;
     telemetry::quiet_panics();
+    if let Err(error) = shut {
+        tracing::warn!(%error, "the memory can be dumped or read by other processes");
+    }
     let app = App::build(config, Clock::system()).await?;
     let shutdown = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;

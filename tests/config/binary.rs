@@ -1,17 +1,18 @@
 //! The commands of the real binary, as an operator or an orchestrator runs them.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    fs,
+    io::{BufRead, BufReader, Lines, Read, Write},
     net::TcpListener,
-    process::{Child, Command, Output, Stdio},
+    os::unix::fs::MetadataExt,
+    process::{Child, ChildStdout, Command, Output, Stdio},
     thread,
 };
 
 use crate::{LEAST, TempFile};
 
-/// The binary with nothing of the test's own environment.
-fn engage_bff(arguments: &[&str], pairs: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_engage-bff"));
+/// The command with nothing of the test's own environment.
+fn with(mut command: Command, arguments: &[&str], pairs: &[(&str, &str)]) -> Command {
     command
         .env_clear()
         .envs(pairs.iter().copied())
@@ -20,9 +21,13 @@ fn engage_bff(arguments: &[&str], pairs: &[(&str, &str)]) -> Command {
 }
 
 fn run(arguments: &[&str], pairs: &[(&str, &str)]) -> Output {
-    engage_bff(arguments, pairs)
-        .output()
-        .expect("the binary runs")
+    with(
+        Command::new(env!("CARGO_BIN_EXE_engage-bff")),
+        arguments,
+        pairs,
+    )
+    .output()
+    .expect("the binary runs")
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -93,22 +98,67 @@ impl Drop for Serving {
     }
 }
 
-#[test]
-fn a_serving_process_is_alive_and_ends_cleanly_on_sigterm() {
-    let file = TempFile::new("serve.toml", LEAST);
-    let pairs = [("BFF_SERVER__LISTEN", "127.0.0.1:0")];
-    let mut command = engage_bff(&["serve", "--config", file.path()], &pairs);
+/// A service with free ports, the lines of its log, and where it listens.
+fn serve(binary: Command, name: &str) -> (Serving, Lines<BufReader<ChildStdout>>, String) {
+    let file = TempFile::new(name, LEAST);
+    let pairs = [
+        ("BFF_SERVER__LISTEN", "127.0.0.1:0"),
+        ("BFF_OPERATIONS__LISTEN", "127.0.0.1:0"),
+    ];
+    let mut command = with(binary, &["serve", "--config", file.path()], &pairs);
     let child = command.stdout(Stdio::piped()).spawn().expect("it starts");
     let mut serving = Serving(child);
     let stdout = serving.0.stdout.take().expect("a pipe");
     let mut lines = BufReader::new(stdout).lines();
-    let address = loop {
+    loop {
         let line = lines.next().expect("a line").expect("text");
         let event: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(event["level"], "INFO", "{line}");
         if event["message"] == "serving" {
-            break event["listen"].as_str().expect("an address").to_owned();
+            let address = event["listen"].as_str().expect("an address").to_owned();
+            return (serving, lines, address);
         }
-    };
+    }
+}
+
+/// The program without rights over others' processes, which root would have.
+fn without_rights(program: &str) -> Command {
+    let is_root = fs::metadata("/proc/self").expect("Linux").uid() == 0;
+    if !is_root {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set", "-all", "--", program]);
+    command
+}
+
+/// Whether another process of the same user may look into the process.
+fn may_look_into(process: &Child) -> bool {
+    let mut look = without_rights("cat");
+    look.arg(format!("/proc/{}/environ", process.id()));
+    look.output().expect("it runs").status.success()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_serving_process_leaves_no_core_dump_and_lets_no_other_process_look_into_it() {
+    let sleeper = without_rights("sleep").arg("60").spawn();
+    let sleeper = Serving(sleeper.expect("it starts"));
+    assert!(may_look_into(&sleeper.0), "nobody may look into anything");
+    let binary = without_rights(env!("CARGO_BIN_EXE_engage-bff"));
+    let (serving, _lines, _) = serve(binary, "shut.toml");
+    assert!(!may_look_into(&serving.0));
+    let limits = fs::read_to_string(format!("/proc/{}/limits", serving.0.id()));
+    let limits = limits.expect("a process's limits");
+    let core = limits.lines().find(|line| line.starts_with("Max core"));
+    let core: Vec<_> = core.expect("a limit").split_whitespace().collect();
+    assert_eq!(core[4..6], ["0", "0"], "{core:?}");
+}
+
+#[test]
+fn a_serving_process_is_alive_and_ends_cleanly_on_sigterm() {
+    let binary = Command::new(env!("CARGO_BIN_EXE_engage-bff"));
+    let (mut serving, lines, address) = serve(binary, "serve.toml");
     let check = || run(&["healthcheck"], &[("BFF_SERVER__LISTEN", &address)]);
     let output = check();
     assert!(output.status.success(), "{}", text(&output.stderr));

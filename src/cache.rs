@@ -7,6 +7,7 @@
 //! flights and fences are our own ([`flight`], [`fence`]). Freshness is our own arithmetic over the
 //! injected clock; moka bounds memory and evicts.
 
+pub mod explain;
 pub mod feed;
 pub mod fence;
 pub mod flight;
@@ -76,6 +77,7 @@ pub struct Cache<R, E> {
     pub policy: Policy,
     /// Whether nothing is read or stored.
     is_off: AtomicBool,
+    max_bytes: u64,
     clock: Clock,
 }
 
@@ -115,6 +117,7 @@ where
             fences: Fences::new(policy.overview_lag, bounds.longest_flight, MAX_FENCES),
             policy,
             is_off: AtomicBool::new(false),
+            max_bytes: bounds.max_bytes,
             clock,
         }
     }
@@ -308,6 +311,11 @@ where
         self.records.invalidate_all();
         self.names.invalidate_all();
         self.negatives.invalidate_all();
+    }
+
+    /// How many bytes it may hold.
+    pub fn max_bytes(&self) -> u64 {
+        self.max_bytes
     }
 
     /// How many records and names are held, after pending evictions.

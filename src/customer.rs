@@ -22,7 +22,14 @@ pub use self::{
 };
 use self::{fetch::Arrivals, search::Search};
 use crate::{
-    cache::{Bounds, Cache, Counts, feed::Feed, fence::Stamp, flight::Flights, freshness::Policy},
+    cache::{
+        Bounds, Cache, Counts,
+        explain::{ContactHeld, NameHeld, NegativeHeld},
+        feed::Feed,
+        fence::Stamp,
+        flight::Flights,
+        freshness::Policy,
+    },
     clock::Clock,
     domain::{
         Bears, Change, ChangeKind, ContactId, Identifier, Lookup, LookupKey, Part, PartSet,
@@ -65,6 +72,36 @@ struct Inner {
 /// How many shared upstream calls of one kind may run or wait at once; beyond that callers are told
 /// that we are overloaded.
 const MAX_FLIGHTS: usize = 1000;
+
+/// What is held for an identifier.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// What it leads to, where it is held as a name.
+    pub name: Option<(ContactId, NameHeld)>,
+    /// Why it leads to nobody, where that is remembered.
+    pub negative: Option<NegativeHeld<engage::Error>>,
+    /// What is held of the contact that it is or leads to, and of those that are seen to bear it.
+    pub contacts: Vec<ContactHeld>,
+}
+
+/// How much there is of everything that is bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// What is held.
+    pub counts: Counts,
+    /// How many bytes may be.
+    pub max_bytes: u64,
+    /// Contacts with a fence.
+    pub fenced_contacts: usize,
+    /// Names with a fence.
+    pub fenced_names: usize,
+    /// Shared calls of the overview, running or waiting.
+    pub overviews: usize,
+    /// Shared calls that resolve a name.
+    pub resolutions: usize,
+    /// Shared calls of entity endpoints.
+    pub parts: usize,
+}
 
 impl CustomerService {
     /// A service with an empty cache. A caller waits `patience` at most, which is also how long one
@@ -142,16 +179,36 @@ impl CustomerService {
             cache.purge(id);
         }
         // They may be held under other names, and the index may have lost this one.
-        let bearers = cache.contacts_where(|record| {
-            record.parts.profile.as_ref().is_some_and(|profile| {
-                self.inner
-                    .names
-                    .bears(&profile.data.names, &lookup.identifier)
-                    == Bears::Yes
-            })
-        });
-        for id in bearers {
+        for id in self.bearers(&lookup.identifier) {
             cache.purge(id);
+        }
+    }
+
+    /// The contacts held that bear the identifier.
+    fn bearers(&self, identifier: &Identifier) -> Vec<ContactId> {
+        self.inner.cache.contacts_where(|record| {
+            let profile = record.parts.profile.as_ref();
+            profile.is_some_and(|profile| {
+                self.inner.names.bears(&profile.data.names, identifier) == Bears::Yes
+            })
+        })
+    }
+
+    /// What is held for an identifier. Looks at every record and every name.
+    pub fn explain(&self, lookup: &Lookup) -> Explanation {
+        let cache = &self.inner.cache;
+        let name = cache.explain_name(lookup.key());
+        let mut ids = self.bearers(&lookup.identifier);
+        if let Identifier::ContactId(id) = lookup.identifier {
+            ids.push(id);
+        }
+        ids.extend(name.iter().map(|(id, _)| *id));
+        ids.sort_unstable();
+        ids.dedup();
+        Explanation {
+            name,
+            negative: cache.explain_negative(lookup.key()),
+            contacts: ids.into_iter().map(|id| cache.explain(id)).collect(),
         }
     }
 
@@ -178,6 +235,21 @@ impl CustomerService {
     /// What the cache holds.
     pub fn counts(&self) -> Counts {
         self.inner.cache.counts()
+    }
+
+    /// How much there is of everything that is bounded.
+    pub fn stats(&self) -> Stats {
+        let inner = &self.inner;
+        let (fenced_contacts, fenced_names) = inner.cache.fences.counts();
+        Stats {
+            counts: inner.cache.counts(),
+            max_bytes: inner.cache.max_bytes(),
+            fenced_contacts,
+            fenced_names,
+            overviews: inner.overviews.in_the_air(),
+            resolutions: inner.resolutions.in_the_air(),
+            parts: inner.parts.in_the_air(),
+        }
     }
 
     /// The clock that everything here goes by.

@@ -37,6 +37,17 @@ struct Fence {
     kept_until: Tick,
 }
 
+/// How a fence stands around a part of a contact, for operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The part.
+    pub part: Part,
+    /// Whether what was fetched before some moment is kept out.
+    pub is_raised: bool,
+    /// For how long its entity endpoint alone may fill it.
+    pub entity_only_for: Option<Duration>,
+}
+
 /// All fences.
 #[derive(Debug)]
 pub struct Fences {
@@ -182,6 +193,31 @@ impl Fences {
         Stamp(self.everything.load(Ordering::SeqCst))
     }
 
+    /// The fences around the contact that still serve at `now`.
+    pub fn standing(&self, id: ContactId, now: Tick) -> Vec<Standing> {
+        let fence = self.contacts.get(&id);
+        let crowded_until = *self.crowded();
+        let standing = |part: Part| {
+            let slot = part as usize;
+            let everybodys = crowded_until.filter(|_| PartSet::INVALIDATABLE.contains(part));
+            let until = fence.entity_only_until[slot].max(everybodys);
+            Standing {
+                part,
+                is_raised: now < fence.kept_until && fence.begun_after[slot] > Stamp::default(),
+                entity_only_for: until
+                    .filter(|until| now < *until)
+                    .map(|until| until.since(now)),
+            }
+        };
+        let serves = |fence: &Standing| fence.is_raised || fence.entity_only_for.is_some();
+        Part::ALL.into_iter().map(standing).filter(serves).collect()
+    }
+
+    /// How many contacts and names have a fence.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.contacts.len(), self.names.len())
+    }
+
     /// Without room for one fence more, everybody is treated as if it were theirs.
     fn or_everything(&self, kept: bool, now: Tick) {
         if !kept {
@@ -245,6 +281,14 @@ impl<K: Hash + Eq> Table<K> {
 
     fn get(&self, key: &K) -> Fence {
         self.shard(key).fences.get(key).copied().unwrap_or_default()
+    }
+
+    fn len(&self) -> usize {
+        let fences = |shard: &Mutex<Shard<K>>| {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.fences.len()
+        };
+        self.shards.iter().map(fences).sum()
     }
 
     /// Changes a fence; `false` where the table holds as many as it may.

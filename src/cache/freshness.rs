@@ -80,6 +80,28 @@ pub enum Freshness {
     Dead,
 }
 
+impl Source {
+    /// The name for operators.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Source::Overview => "overview",
+            Source::Entity => "entity",
+        }
+    }
+}
+
+impl Freshness {
+    /// The name for operators.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Freshness::Fresh => "fresh",
+            Freshness::Stale => "stale",
+            Freshness::Expired => "expired",
+            Freshness::Dead => "dead",
+        }
+    }
+}
+
 impl Provenance {
     /// The time since our upstream request began.
     pub fn age(&self, now: Tick) -> Duration {

@@ -59,9 +59,14 @@ where
 
     /// Why there is nothing to show for the name, if that is remembered.
     pub fn negative(&self, key: &LookupKey, now: Tick) -> Option<E> {
+        self.negative_until(key, now).map(|(why, _)| why)
+    }
+
+    /// The same, and until when.
+    pub(super) fn negative_until(&self, key: &LookupKey, now: Tick) -> Option<(E, Tick)> {
         let negative = self.negatives.get(key).filter(|_| self.is_on())?;
         let holds = negative.stamp > self.fences.negatives_not_before(key) && now < negative.until;
-        holds.then_some(negative.why)
+        holds.then_some((negative.why, negative.until))
     }
 
     /// Remembers what a name leads to, unless the name was dropped meanwhile; then `false`. A name that

@@ -100,6 +100,11 @@ impl LookupKey {
         self.kind
     }
 
+    /// The contact type that narrows it, case folded.
+    pub fn contact_type(&self) -> Option<&str> {
+        self.contact_type.as_deref()
+    }
+
     /// The bytes that the key occupies on the heap.
     pub fn heap_bytes(&self) -> usize {
         let text = match &self.value {

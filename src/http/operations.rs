@@ -1,7 +1,8 @@
-//! The operations listener: probes with details, metrics, purges, and the switch that takes the cache out of use. For
-//! the people and machines that run the service; never behind the public load balancer.
+//! The operations listener: probes with details, metrics, what the cache holds, purges, and the switch that takes the
+//! cache out of use. For the people and machines that run the service; never behind the public load balancer.
 
 mod cache;
+mod held;
 
 use std::sync::Arc;
 
@@ -54,10 +55,12 @@ impl FromRef<OperationsState> for Readiness {
     }
 }
 
-pub(super) const ROUTES: [(&str, &str); 6] = [
+pub(super) const ROUTES: [(&str, &str); 8] = [
     ("/cache/contacts/{contactId}", "DELETE"),
     ("/cache/enabled", "GET, HEAD, PUT"),
+    ("/cache/explain", "POST"),
     ("/cache/purge", "POST"),
+    ("/cache/stats", "GET, HEAD"),
     ("/livez", "GET, HEAD"),
     ("/metrics", "GET, HEAD"),
     ("/readyz", "GET, HEAD"),
@@ -67,7 +70,9 @@ pub(super) fn router(state: OperationsState) -> Router {
     Router::new()
         .route("/cache/contacts/{contactId}", delete(cache::purge_contact))
         .route("/cache/enabled", put(cache::switch).get(cache::is_on))
+        .route("/cache/explain", post(held::explain))
         .route("/cache/purge", post(cache::purge))
+        .route("/cache/stats", get(held::stats))
         .route("/livez", get(probe::live))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))

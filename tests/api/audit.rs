@@ -161,6 +161,31 @@ async fn what_operators_do_is_told_with_the_request_and_without_a_name() {
     assert_eq!(audit(), expected);
 }
 
+#[tokio::test]
+async fn what_operators_look_at_is_told_too() {
+    let app = spawn().await;
+    app.get_as(SHOP, &format!("contactId={}", ALVA.id))
+        .await
+        .assert_ok();
+    let by_email = json!({"email": ALVA.email}).to_string();
+    let nobody = json!({"email": "nobody@example.com"}).to_string();
+    for (request_id, body) in [("l-1", by_email), ("l-2", nobody)] {
+        let request = app
+            .operations_request("/cache/explain")
+            .header("content-type", "application/json")
+            .header("x-request-id", request_id)
+            .body(body);
+        let mut request = request.build().expect("a request");
+        *request.method_mut() = Method::POST;
+        app.execute(request).await.assert_ok();
+    }
+    let look = |request_id: &str, contact: &str| {
+        json!({"level": "INFO", "message": "an operator asked what is held",
+            "request_id": request_id, "what": "email", "contact": contact})
+    };
+    assert_eq!(audit(), [look("l-1", &digest(ALVA.id)), look("l-2", "")]);
+}
+
 /// How often the alarm was raised, by the log and by the metrics.
 async fn alarms(app: &TestApp) -> (usize, usize) {
     let metrics = app.operations("/metrics").await;

@@ -18,7 +18,7 @@ fn by_email() -> String {
 }
 
 /// Does something at the operations listener.
-async fn operate(app: &TestApp, method: Method, target: &str, body: &str) -> Answer {
+pub(crate) async fn operate(app: &TestApp, method: Method, target: &str, body: &str) -> Answer {
     let request = app
         .operations_request(target)
         .header("content-type", "application/json")
@@ -223,22 +223,25 @@ async fn the_switch_takes_true_and_false_alone() {
 }
 
 #[tokio::test]
-async fn nobody_purges_or_switches_without_the_token_or_at_the_front_door() {
+async fn nobody_purges_switches_or_looks_without_the_token_or_at_the_front_door() {
     let app =
         TestApp::with(|config| config.operations.token = Some("an-operators-token".into())).await;
     app.get(&by_email()).await.assert_ok();
     let contact = format!("/cache/contacts/{}", ALVA.id);
+    let by_id = json!({"contactId": ALVA.id}).to_string();
     for (method, target, body) in [
         (Method::DELETE, &*contact, ""),
         (Method::POST, "/cache/purge", "{\"all\": true}"),
         (Method::PUT, "/cache/enabled", "false"),
         (Method::GET, "/cache/enabled", ""),
+        (Method::GET, "/cache/stats", ""),
+        (Method::POST, "/cache/explain", &*by_id),
     ] {
         let answer = operate(&app, method.clone(), target, body).await;
         answer.assert_problem(401, "Unauthorized");
         let mut request = app
             .customer(crate::harness::TILL, "")
-            .body(body)
+            .body(body.to_owned())
             .build()
             .expect("a request");
         request.url_mut().set_path(target);

@@ -6,4 +6,6 @@ mod api;
 mod points;
 
 // What the tests call by `crate::…`.
-pub(crate) use api::{admission, connections, faults, forms, harness, issuer, marks, tokens, wire};
+pub(crate) use api::{
+    admission, connections, faults, forms, harness, issuer, marks, operators, tokens, wire,
+};

@@ -1,0 +1,305 @@
+//! What operators are told of what is held: parts, ages, names and fences of a contact, and how much there is of
+//! everything; never a value of anybody's.
+
+use std::time::Duration;
+
+use engage_bff::domain::{Digester, Part};
+use engage_simulator::{
+    Endpoint,
+    people::{ALVA, BO, EVERYONE},
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{Answer, SHOP, TELLS_POINTS, TestApp, arrive, id},
+    marks::assert_holds_none,
+    operators::operate,
+};
+
+const DIGEST_KEY: &str = "a key of digests for the tests";
+
+async fn spawn() -> TestApp {
+    TestApp::with(|config| config.telemetry.digest_key = Some(DIGEST_KEY.into())).await
+}
+
+/// What stands for the contact.
+fn digest(contact: &str) -> String {
+    let digester = Digester::with_key(DIGEST_KEY.as_bytes());
+    id(contact).digest(&digester).to_string()
+}
+
+/// What is told of an identifier, searched for what may not be in it.
+async fn explain(app: &TestApp, identifier: Value) -> Answer {
+    let body = identifier.to_string();
+    let answer = operate(app, Method::POST, "/cache/explain", &body).await;
+    answer.assert_ok();
+    assert_holds_none("an explanation", answer.text());
+    answer
+}
+
+async fn stats(app: &TestApp) -> Answer {
+    let answer = app.operations("/cache/stats").await;
+    answer.assert_ok();
+    answer
+}
+
+/// How many there are in a list.
+#[track_caller]
+fn count(told: &Answer, list: &str) -> usize {
+    told.at(list).as_array().expect("a list").len()
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// The lifetime is shortened at random by up to a tenth.
+#[track_caller]
+fn assert_ttl(told: &Value, lifetime: i64, age: i64) {
+    let ttl = told["ttlSeconds"].as_i64().expect("seconds");
+    let expected = lifetime * 9 / 10 - age - 1..=lifetime - age;
+    assert!(expected.contains(&ttl), "{ttl} not in {expected:?}");
+    assert_eq!(
+        told["ageSeconds"],
+        json!(f64::from(u16::try_from(age).expect("small")))
+    );
+}
+
+#[tokio::test]
+async fn what_is_held_is_told_with_its_source_its_age_its_names_and_its_fences() {
+    let app = spawn().await;
+    let by_email = format!("email={}", ALVA.email);
+    app.get(&by_email).await.assert_ok();
+    app.advance(seconds(3));
+    let fresh = format!(
+        "mobilePhone={}&fresh=points",
+        ALVA.phone.replace('+', "%2B")
+    );
+    app.get_as(SHOP, &fresh).await.assert_ok();
+    app.get(&by_email).await.assert_hit();
+    app.advance(seconds(4));
+    let told = explain(&app, json!({"email": ALVA.email})).await;
+    assert_eq!(told.at("/enabled"), true);
+    assert_eq!(told.at("/negative"), Value::Null);
+    assert_eq!(told.at("/name/contact"), digest(ALVA.id));
+    assert_eq!(count(&told, "/contacts"), 1);
+    assert_eq!(told.at("/contacts/0/contact"), digest(ALVA.id));
+    // The full view and the storefront.
+    assert_eq!(told.at("/contacts/0/rendered"), 2);
+    for part in ["audiences", "promotions", "vouchers"] {
+        let part = told.at(&format!("/contacts/0/parts/{part}"));
+        assert_eq!(part["source"], "overview");
+        assert_eq!(part["freshness"], "fresh");
+    }
+    let points = told.at("/contacts/0/parts/points");
+    assert_eq!(points["source"], "entity");
+    assert_eq!(points["asOf"], "2026-11-23T12:00:03.000Z");
+    assert_ttl(&points, 30, 4);
+    assert_ttl(&told.at("/contacts/0/parts/audiences"), 3600, 4);
+    let fences = json!([{"part": "points", "raised": false, "entityOnlySeconds": 596.0}]);
+    assert_eq!(told.at("/contacts/0/fences"), fences);
+    for (index, (kind, age)) in [("email", 7), ("mobilePhone", 4)].into_iter().enumerate() {
+        let name = told.at(&format!("/contacts/0/names/{index}"));
+        assert_eq!(name["kind"], kind);
+        assert_eq!(name["contactType"], "member");
+        assert_eq!(name["assured"], true);
+        assert_eq!(name["source"], "overview");
+        assert_ttl(&name, 60, age);
+    }
+    assert_eq!(count(&told, "/contacts/0/names"), 2);
+    let mut name = told.at("/contacts/0/names/0");
+    name["contact"] = json!(digest(ALVA.id));
+    assert_eq!(told.at("/name"), name);
+}
+
+#[tokio::test]
+async fn a_contact_is_found_by_whatever_it_bears_and_nobody_else_is_told_of() {
+    let app = spawn().await;
+    app.get(&format!("contactId={}", ALVA.id)).await.assert_ok();
+    app.get(&format!("contactId={}", BO.id)).await.assert_ok();
+    for identifier in [
+        json!({"contactId": ALVA.id}),
+        json!({"email": ALVA.email, "contactType": "Member"}),
+        json!({"mobilePhone": "070-174 06 05"}),
+        json!({"socialSecurityNumber": ALVA.national_id}),
+        json!({"customKey": ALVA.member_number}),
+        json!({"any": ALVA.email}),
+    ] {
+        let told = explain(&app, identifier.clone()).await;
+        assert_eq!(told.at("/name"), Value::Null, "{identifier}");
+        assert_eq!(told.at("/contacts/0/contact"), digest(ALVA.id));
+        assert_eq!(told.at("/contacts/0/parts/profile/freshness"), "fresh");
+        assert_eq!(told.at("/contacts/0/names"), json!([]));
+        assert_eq!(count(&told, "/contacts"), 1, "{identifier}");
+    }
+    let told = explain(&app, json!({"email": "nobody@example.com"})).await;
+    let nothing = json!({"enabled": true, "name": null, "negative": null, "contacts": []});
+    assert_eq!(told.at(""), nothing);
+    assert_eq!(app.overviews(), 2);
+}
+
+#[tokio::test]
+async fn the_words_for_ages_are_those_of_the_windows() {
+    let app = spawn().await;
+    app.get(&format!("contactId={}&parts=none", ALVA.id))
+        .await
+        .assert_ok();
+    let mut age = 0;
+    for (at, expected) in [
+        (53, "fresh"),
+        (61, "stale"),
+        (91, "expired"),
+        (3661, "dead"),
+    ] {
+        app.advance(seconds(at - age));
+        age = at;
+        let told = explain(&app, json!({"contactId": ALVA.id})).await;
+        assert_eq!(told.at("/contacts/0/parts/profile/freshness"), expected);
+    }
+}
+
+#[tokio::test]
+async fn fences_are_told_after_an_invalidation_and_a_purge_while_they_serve() {
+    let app = spawn().await;
+    app.get(&format!("contactId={}", ALVA.id)).await.assert_ok();
+    app.customers.invalidate(id(ALVA.id), Part::Vouchers.into());
+    app.advance(seconds(100));
+    let told = explain(&app, json!({"contactId": ALVA.id})).await;
+    let fence =
+        |part: &str, left: f64| json!({"part": part, "raised": true, "entityOnlySeconds": left});
+    let fences = told
+        .at("/contacts/0/fences")
+        .as_array()
+        .expect("a list")
+        .clone();
+    assert!(fences.contains(&fence("vouchers", 500.0)), "{fences:?}");
+    assert_eq!(told.at("/contacts/0/parts/vouchers"), Value::Null);
+    assert_eq!(told.at("/contacts/0/parts/promotions/source"), "overview");
+    app.customers.purge(id(ALVA.id));
+    let told = explain(&app, json!({"contactId": ALVA.id})).await;
+    let mut audiences = fence("audiences", 0.0);
+    audiences["entityOnlySeconds"] = Value::Null;
+    let mut expected = vec![fence("profile", 600.0), audiences];
+    expected.extend(["promotions", "vouchers", "points"].map(|part| fence(part, 600.0)));
+    assert_eq!(told.at("/contacts/0/fences"), json!(expected));
+    let none = json!({"profile": null, "audiences": null, "promotions": null, "vouchers": null, "points": null});
+    assert_eq!(told.at("/contacts/0/parts"), none);
+    app.advance(seconds(3600));
+    let told = explain(&app, json!({"contactId": ALVA.id})).await;
+    assert_eq!(told.at("/contacts/0/fences"), json!([]));
+}
+
+#[tokio::test]
+async fn a_remembered_nobody_is_told_with_its_age() {
+    let app = spawn().await;
+    app.get("email=nobody@example.com")
+        .await
+        .assert_problem(404, "ContactNotFound");
+    app.advance(seconds(10));
+    let told = explain(&app, json!({"email": "nobody@example.com"})).await;
+    let negative = json!({"code": "ContactNotFound", "ageSeconds": 10.0, "ttlSeconds": 20.0});
+    assert_eq!(told.at("/negative"), negative);
+    app.advance(seconds(20));
+    let told = explain(&app, json!({"email": "nobody@example.com"})).await;
+    assert_eq!(told.at("/negative"), Value::Null);
+}
+
+#[tokio::test]
+async fn nothing_that_is_told_is_anybodys_value() {
+    let app = spawn().await;
+    let kinds = |person: &engage_simulator::people::Person| {
+        [
+            ("contactId", person.id),
+            ("email", person.email),
+            ("mobilePhone", person.phone),
+            ("socialSecurityNumber", person.national_id),
+            ("customKey", person.member_number),
+        ]
+    };
+    let mut asked = 0;
+    for _ in 0..2 {
+        for person in EVERYONE {
+            for (kind, value) in kinds(&person) {
+                if value.is_empty() {
+                    continue;
+                }
+                let contact_type = person.contact_type;
+                let identifier = json!({kind: value, "contactType": contact_type});
+                let told = explain(&app, identifier.clone()).await;
+                for word in ["Alva", "Testgatan", "VIP", "Exempel", "@"] {
+                    assert!(!told.text().contains(word), "{}", told.text());
+                }
+                app.lookup(identifier).await;
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked > 20, "{asked}");
+    assert_holds_none("the statistics", stats(&app).await.text());
+}
+
+#[tokio::test]
+async fn what_is_not_one_identifier_is_refused() {
+    let app = spawn().await;
+    for (body, code) in [
+        ("", "InvalidParameter"),
+        ("{}", "MissingIdentifier"),
+        ("{\"all\": true}", "InvalidParameter"),
+        ("{\"email\": \"nonsense\"}", "InvalidEmailAddress"),
+        (
+            "{\"email\": \"a@example.com\", \"fresh\": [\"all\"]}",
+            "InvalidParameter",
+        ),
+    ] {
+        let answer = operate(&app, Method::POST, "/cache/explain", body).await;
+        answer.assert_problem(400, code);
+    }
+    let answer = operate(&app, Method::GET, "/cache/explain", "").await;
+    answer.assert_problem(405, "MethodNotAllowed");
+}
+
+#[tokio::test]
+async fn the_statistics_count_what_is_held_fenced_and_in_the_air() {
+    let app = TestApp::with(|config| {
+        config.cache.max_size = "64MiB".parse().expect("a size");
+    })
+    .await;
+    let empty = stats(&app).await;
+    let nothing = json!({
+        "enabled": true, "maxBytes": 64 << 20, "records": 0, "recordBytes": 0, "names": 0, "negatives": 0,
+        "fences": {"contacts": 0, "names": 0}, "flights": {"overviews": 0, "resolutions": 0, "parts": 0},
+    });
+    assert_eq!(empty.at(""), nothing);
+    app.get(&format!("email={}", ALVA.email)).await.assert_ok();
+    app.get("email=nobody@example.com").await;
+    let filled = stats(&app).await;
+    let counts = ["records", "names", "negatives"].map(|name| filled.at(&format!("/{name}")));
+    assert_eq!(counts, [json!(1), json!(1), json!(1)]);
+    assert!(filled.at("/recordBytes").as_u64() > Some(1000));
+    // Points that came from their own endpoint are fenced against the overview's.
+    let fenced = u8::from(!TELLS_POINTS);
+    assert_eq!(
+        filled.at("/fences"),
+        json!({"contacts": fenced, "names": 0})
+    );
+    app.customers.invalidate(id(ALVA.id), Part::Vouchers.into());
+    let held_up = app.engage.hold(Endpoint::All);
+    let waiting = app.ask(&format!("email={}", ALVA.email));
+    app.engage.wait_for_calls(Endpoint::Vouchers, 1).await;
+    let other = app.ask(&format!("contactId={}&parts=none", BO.id));
+    app.engage.wait_for_calls(Endpoint::Overview, 3).await;
+    arrive().await;
+    let busy = stats(&app).await;
+    assert_eq!(busy.at("/fences/contacts"), 1);
+    let flights = json!({"overviews": 1, "resolutions": 0, "parts": 1});
+    assert_eq!(busy.at("/flights"), flights);
+    held_up.release();
+    waiting.await.expect("an answer").assert_ok();
+    other.await.expect("an answer").assert_ok();
+    assert_eq!(stats(&app).await.at("/flights"), empty.at("/flights"));
+    operate(&app, Method::PUT, "/cache/enabled", "false").await;
+    let off = stats(&app).await;
+    assert_eq!(off.at("/enabled"), false);
+    assert_eq!(off.at("/records"), 0);
+}

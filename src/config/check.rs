@@ -2,6 +2,7 @@
 //! mistake is told at once, with its key and its remedy.
 
 mod auth;
+mod secrets;
 mod webhooks;
 
 use std::{fmt, time::Duration};
@@ -106,6 +107,7 @@ impl Config {
         self.check_budget(&mut mistakes);
         self.check_cache(&mut mistakes);
         self.check_auth(&mut mistakes);
+        self.check_secrets(&mut mistakes);
         self.check_views(&mut mistakes);
         self.check_webhooks(&mut mistakes);
         if EnvFilter::try_new(&self.telemetry.log).is_err() {

@@ -39,7 +39,7 @@ fn check_config_prints_what_counts_with_the_secrets_masked() {
     let file = TempFile::new("check.toml", LEAST);
     let pairs = [
         ("BFF_ENGAGE__API_KEY", "sesame-open"),
-        ("BFF_TELEMETRY__DIGEST_KEY", "sesame-shut"),
+        ("BFF_TELEMETRY__DIGEST_KEY", "sesame-shut-at-night"),
         ("BFF_CACHE__POINTS_LIFETIME", "7s"),
     ];
     let output = run(&["check-config", "--config", file.path()], &pairs);

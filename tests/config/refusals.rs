@@ -4,7 +4,7 @@
 use crate::{LEAST, refusal};
 
 /// `LEAST` with a change.
-fn changed(from: &str, to: &str) -> String {
+pub(crate) fn changed(from: &str, to: &str) -> String {
     assert!(LEAST.contains(from), "{from}");
     LEAST.replace(from, to)
 }

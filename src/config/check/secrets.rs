@@ -1,0 +1,148 @@
+//! Secrets that are none: too short, known to everybody, or the same in two places, so that who holds one holds both.
+
+use std::fmt::Write;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Mistakes;
+use crate::config::Config;
+
+/// Shorter ones that we choose ourselves can be guessed.
+const MIN_LENGTH: usize = 16;
+
+/// What stands in examples until somebody chooses a secret: letters and digits in lower case, without trailing digits.
+const PLACEHOLDERS: [&str; 19] = [
+    "admin",
+    "apikey",
+    "changeit",
+    "changeme",
+    "default",
+    "demo",
+    "dummy",
+    "example",
+    "letmein",
+    "passwd",
+    "password",
+    "placeholder",
+    "qwerty",
+    "replaceme",
+    "secret",
+    "test",
+    "todo",
+    "token",
+    "yourapikey",
+];
+
+impl Config {
+    pub(super) fn check_secrets(&self, mistakes: &mut Mistakes) {
+        let secrets = self.secrets();
+        for (index, (key, secret)) in secrets.iter().enumerate() {
+            if is_placeholder(secret) {
+                mistakes.add(
+                    *key,
+                    "is a placeholder, which everybody knows",
+                    "give a secret: head -c 32 /dev/urandom | sha256sum",
+                );
+            }
+            let is_same = |(_, other): &&(&str, &str)| other == secret;
+            if let Some((other, _)) = secrets[..index].iter().find(is_same) {
+                mistakes.add(
+                    *key,
+                    format!("is the same as {other}"),
+                    "who holds one would hold both: give each a value of its own",
+                );
+            }
+        }
+        for (key, secret) in secrets.iter().filter(|(key, _)| *key != ENGAGES) {
+            // One that is empty is told as missing.
+            if (1..MIN_LENGTH).contains(&secret.len()) {
+                mistakes.add(
+                    *key,
+                    "is shorter than 16 characters",
+                    "a random one can't be guessed: head -c 32 /dev/urandom | sha256sum",
+                );
+            }
+        }
+        self.check_client_keys(&secrets, mistakes);
+    }
+
+    /// The secrets given in the clear, each with its key.
+    fn secrets(&self) -> Vec<(&'static str, &str)> {
+        let secrets = [
+            (ENGAGES, given(self.engage.api_key.as_ref())),
+            ("operations.token", given(self.operations.token.as_ref())),
+            (
+                "telemetry.digest_key",
+                given(self.telemetry.digest_key.as_ref()),
+            ),
+            (
+                "webhooks.encryption_key",
+                given(self.webhooks.encryption_key.as_ref()),
+            ),
+        ];
+        let is_given = |(_, secret): &(&str, &str)| !secret.is_empty();
+        secrets.into_iter().filter(is_given).collect()
+    }
+
+    /// Of clients' keys the digests are known, and with them whether they are one of those.
+    fn check_client_keys(&self, secrets: &[(&'static str, &str)], mistakes: &mut Mistakes) {
+        for (index, client) in self.auth.clients.iter().enumerate() {
+            let key = format!("auth.clients[{index}].key_sha256");
+            let is_listed = |secret: &str| client.key_sha256.contains(&hex_digest(secret));
+            if is_listed("") || PLACEHOLDERS.into_iter().any(is_listed) {
+                mistakes.add(
+                    &key,
+                    "is the digest of no key or of a placeholder",
+                    "was KEY set? printf %s \"$KEY\" | sha256sum",
+                );
+            }
+            for (other, _) in secrets.iter().filter(|(_, secret)| is_listed(secret)) {
+                mistakes.add(
+                    &key,
+                    format!("is the digest of {other}"),
+                    "the client would hold that secret: give it a key of its own",
+                );
+            }
+        }
+    }
+}
+
+fn given(secret: Option<&SecretString>) -> &str {
+    secret.map_or("", ExposeSecret::expose_secret)
+}
+
+/// Whose length is Engage's to choose.
+const ENGAGES: &str = "engage.api_key";
+
+/// Whether it is a placeholder or one character, perhaps over and over.
+fn is_placeholder(secret: &str) -> bool {
+    let letters: String = secret
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|letter| letter.to_ascii_lowercase())
+        .collect();
+    let mut characters = secret.chars();
+    let first = characters.next();
+    let is_one_character = characters.all(|character| Some(character) == first);
+    let word = repeated(letters.trim_end_matches(|letter: char| letter.is_ascii_digit()));
+    is_one_character || PLACEHOLDERS.contains(&word)
+}
+
+/// The shortest text that, over and over, is this one.
+fn repeated(text: &str) -> &str {
+    let makes_it = |length: &usize| {
+        let (unit, _) = text.split_at(*length);
+        text.len().is_multiple_of(*length) && unit.repeat(text.len() / length) == text
+    };
+    let length = (1..text.len()).find(makes_it);
+    length.map_or(text, |length| text.split_at(length).0)
+}
+
+fn hex_digest(secret: &str) -> String {
+    let mut hex = String::with_capacity(64);
+    for byte in digest(&SHA256, secret.as_bytes()).as_ref() {
+        write!(hex, "{byte:02x}").expect("writing to a String does not fail");
+    }
+    hex
+}

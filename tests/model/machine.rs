@@ -195,6 +195,7 @@ impl Machine {
                 let mark = lock(&self.wire).mark(now);
                 self.model.everything_purged(&self.world, stamp, mark);
             }
+            Op::Switch(on) => self.switch(*on),
             Op::EndNegatives => self.end_negatives(),
             Op::Read(call, quarters) => {
                 let call = nth(lock(&self.wire).pending(), *call);
@@ -246,6 +247,7 @@ impl Machine {
             question: question.clone(),
             arrival,
             change: self.world.change(),
+            finds_it_off: self.model.is_off(),
         };
         let (customers, done) = (self.customers.clone(), Arc::clone(&self.done));
         let number = self.arrived;
@@ -295,6 +297,17 @@ impl Machine {
         let mark = lock(&self.wire).mark(self.now());
         self.model
             .invalidated(&self.world, contact, PartSet::ALL, stamp, mark);
+    }
+
+    fn switch(&mut self, on: bool) {
+        let stamp = self.customers.arrival();
+        self.customers.switch_cache(on);
+        let mark = lock(&self.wire).mark(self.now());
+        if !on {
+            self.model.everything_purged(&self.world, stamp, mark);
+            self.model.negatives_ended = mark;
+        }
+        self.model.switched(on, mark);
     }
 
     fn end_negatives(&mut self) {

@@ -33,7 +33,11 @@ const SEED: u64 = 2026;
 
 #[test]
 fn a_little_of_everything_keeps_every_promise() {
-    run(BALANCED, "tests/model/regressions/balanced.txt");
+    let focus = Focus {
+        switches: 2,
+        ..BALANCED
+    };
+    run(focus, "tests/model/regressions/balanced.txt");
 }
 
 #[test]
@@ -114,6 +118,18 @@ fn a_lagging_overview_brings_nothing_back() {
         ..BALANCED
     };
     run(focus, "tests/model/regressions/lag.txt");
+}
+
+#[test]
+fn a_cache_that_is_off_is_none_and_on_again_holds_nothing_from_before() {
+    let focus = Focus {
+        name: "switch",
+        switches: 14,
+        edits: 20,
+        directives: 30,
+        ..BALANCED
+    };
+    run(focus, "tests/model/regressions/switch.txt");
 }
 
 #[test]

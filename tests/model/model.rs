@@ -65,6 +65,8 @@ pub(crate) struct Caller {
     pub(crate) arrival: Mark,
     /// The last change before it came.
     pub(crate) change: Change,
+    /// Whether the cache was off when it came.
+    pub(crate) finds_it_off: bool,
 }
 
 /// What may be shown of a contact's part.
@@ -106,6 +108,10 @@ pub(crate) struct Model {
     shown: [Option<Change>; PEOPLE],
     /// When the last negative answers were ended.
     pub(crate) negatives_ended: Mark,
+    /// Since when the cache is off.
+    off_since: Option<Mark>,
+    /// When it last went off or on.
+    last_switch: Mark,
     /// When the service was last told of something.
     pub(crate) last_news: Mark,
     /// When the last caller came.
@@ -130,6 +136,8 @@ impl Model {
             known: HashMap::new(),
             shown: [None; PEOPLE],
             negatives_ended: Mark::default(),
+            off_since: None,
+            last_switch: Mark::default(),
             last_news: Mark::default(),
             last_arrival: Mark::default(),
             last_change: Mark::default(),
@@ -211,11 +219,25 @@ impl Model {
     }
 
     /// An answer was given: the service knows now whom the name leads to, and holds the profile.
-    pub(crate) fn answered(&mut self, who: Who, contact: usize, profile: Change) {
-        if self.remembers {
-            self.known.insert(who, contact);
+    pub(crate) fn answered(&mut self, caller: &Caller, contact: usize, profile: Change) {
+        // Of what was told while the cache was off nothing was kept.
+        let is_kept = !self.is_off() && self.last_switch < caller.arrival;
+        if self.remembers && is_kept {
+            self.known.insert(caller.who, contact);
             self.shown[contact] = Some(profile);
         }
+    }
+
+    /// Whether the cache is off.
+    pub(crate) fn is_off(&self) -> bool {
+        self.off_since.is_some()
+    }
+
+    /// The cache went off, or on again.
+    pub(crate) fn switched(&mut self, on: bool, mark: Mark) {
+        self.off_since = (!on).then_some(mark);
+        self.last_switch = mark;
+        self.last_news = mark;
     }
 
     /// No answer was given: what the name leads to, and who that is, may be forgotten.

@@ -95,6 +95,8 @@ pub(crate) enum Op {
     Purge(usize),
     PurgeBy(Who),
     PurgeEverything,
+    /// The cache goes off, or on again.
+    Switch(bool),
     EndNegatives,
     /// The content of a call's answer is read, with so many quarters of the world's lag.
     Read(usize, u32),
@@ -155,6 +157,7 @@ pub(crate) struct Focus {
     pub(crate) lives: u32,
     pub(crate) invalidations: u32,
     pub(crate) purges: u32,
+    pub(crate) switches: u32,
     pub(crate) faults: u32,
     pub(crate) time: u32,
     pub(crate) long_time: u32,
@@ -174,6 +177,7 @@ pub(crate) const BALANCED: Focus = Focus {
     lives: 3,
     invalidations: 9,
     purges: 4,
+    switches: 0,
     faults: 3,
     time: 7,
     long_time: 4,

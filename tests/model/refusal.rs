@@ -100,7 +100,7 @@ fn check_negative(
         let heard = call
             .answered
             .is_some_and(|answered| answered > caller.arrival);
-        let lately = remembered || heard;
+        let lately = heard || (remembered && !caller.finds_it_off);
         about && said && lately && call.begun > model.negatives_ended
     });
     let another_type = who

@@ -281,3 +281,36 @@ fn who_asks_by_id_and_a_type_that_it_is_no_more_is_told_so_at_once() {
         ops,
     );
 }
+
+#[test]
+fn what_was_in_the_air_when_the_cache_went_off_is_not_there_when_it_is_on_again() {
+    let ops = vec![
+        ask(Name::Email(0)),
+        Op::Read(0, 0),
+        Op::Edit(0, Part::Vouchers),
+        Op::Switch(false),
+        Op::Switch(true),
+        Op::Deliver(0),
+        ask(Name::Email(0)),
+        Op::AnswerAll,
+        ask(Name::Id(0)),
+    ];
+    tell(case(), ops);
+}
+
+#[test]
+fn a_cache_that_is_off_answers_nobody() {
+    let ops = vec![
+        ask(Name::Email(0)),
+        Op::AnswerAll,
+        Op::Switch(false),
+        ask(Name::Email(0)),
+        Op::AnswerAll,
+        ask(Name::Email(0)),
+        Op::AnswerAll,
+        Op::Switch(true),
+        ask(Name::Email(0)),
+        Op::AnswerAll,
+    ];
+    tell(case(), ops);
+}

@@ -124,7 +124,7 @@ impl Machine {
                     Ok((found, _)) => {
                         let profile = &see(found)?[0];
                         let version = profile.versions[0];
-                        self.model.answered(caller.who, profile.contact, version);
+                        self.model.answered(&caller, profile.contact, version);
                         self.given.push((Arc::clone(found), caller.question.asked));
                     }
                     Err(_) => self.model.refused(caller.who),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use engage_bff::{
     cache::freshness::Source,
     clock::Tick,
-    customer::Found,
+    customer::{Found, Status},
     domain::{Part, PartSet},
 };
 use proptest::test_runner::TestCaseError;
@@ -53,6 +53,13 @@ impl Model {
             found.shown,
             found.degraded
         );
+        let is_bypass = found.verdict.status == Status::Bypass && !found.verdict.stored;
+        demand!(
+            is_bypass || !caller.finds_it_off || self.last_switch > caller.arrival,
+            "P3",
+            "the cache was off, and did {:?}",
+            found.verdict
+        );
         let faults = self.frugal || wire.last_fault.is_some() || now >= question.deadline;
         for seen in &seen {
             demand!(
@@ -63,6 +70,12 @@ impl Model {
                 seen.contact
             );
             let told = self.check_finality(wire, seen)?;
+            let is_new = |told: &Telling| told.at > caller.arrival;
+            demand!(
+                !caller.finds_it_off || told.iter().any(is_new),
+                "P3",
+                "{seen:?} was told before the caller came, and the cache was off"
+            );
             check_age(caller, found, seen, faults, now)?;
             self.check_freshness(world, wire, caller, seen, &told)?;
             if seen.part == Part::Profile {
@@ -84,7 +97,11 @@ impl Model {
                 .is_some_and(|content| !content.faulty && content.answer.is_ok())
         };
         let calm = wire.last_fault.is_none_or(|fault| fault < settled);
-        if !calm || !self.remembers || (self.lag > Duration::ZERO && self.last_change.place > 0) {
+        if self.is_off()
+            || !calm
+            || !self.remembers
+            || (self.lag > Duration::ZERO && self.last_change.place > 0)
+        {
             return Ok(());
         }
         // Where nothing lags, an overview takes the place of an entity read that somebody waits for.

@@ -95,6 +95,7 @@ impl Focus {
                 contact().prop_map(Op::Updated).boxed(),
             ),
             (self.purges, purge().boxed()),
+            (self.switches, any::<bool>().prop_map(Op::Switch).boxed()),
             (
                 self.faults,
                 (any_call(), fault())

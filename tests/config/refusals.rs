@@ -388,3 +388,18 @@ fn an_issuer_of_tokens_that_lets_too_much_through_is_refused() {
         assert!(told.contains(expected), "{expected}: {told}");
     }
 }
+
+#[test]
+fn one_process_has_room_for_one_tenant() {
+    let one = "base_url = \"https://shop.example.com\"";
+    let two = "[\"https://shop.example.com\", \"https://other.example.com\"]";
+    let list = changed(one, &format!("base_url = {two}"));
+    let keys = changed("api_key = \"a-key\"", "api_key = [\"a-key\", \"b-key\"]");
+    let twice = format!("{LEAST}[engage]\nbase_url = \"https://other.example.com\"\n");
+    let tables = changed("[engage]", "[[engage]]");
+    let named = format!("{LEAST}[engage.other]\nbase_url = \"https://other.example.com\"\n");
+    for (index, file) in [list, keys, twice, tables, named].into_iter().enumerate() {
+        let told = refusal(&format!("tenants-{index}"), &file, &[]);
+        assert!(!told.is_empty() && !told.contains("-key"), "{told}");
+    }
+}

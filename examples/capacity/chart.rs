@@ -3,9 +3,7 @@
 
 use std::fmt::Write;
 
-use engage_bff::engage::Group;
-
-use crate::report::Report;
+use crate::{engage::GROUPS, report::Report};
 
 const WIDTH: f64 = 960.0;
 const ROW: f64 = 36.0;
@@ -21,8 +19,8 @@ const CALLS: Panel = Panel {
     left: 640.0,
     width: 280.0,
 };
-/// Told apart by whoever sees no red or no green (Okabe and Ito), in the order of [`Group`].
-const COLOURS: [&str; Group::ALL.len()] = ["#0072b2", "#999999", "#e69f00", "#009e73", "#cc79a7"];
+/// Told apart by whoever sees no red or no green (Okabe and Ito), in the order of [`GROUPS`].
+const COLOURS: [&str; GROUPS.len()] = ["#0072b2", "#999999", "#e69f00", "#009e73", "#cc79a7"];
 const BLUE: &str = "#0072b2";
 
 #[derive(Clone, Copy)]
@@ -129,7 +127,7 @@ impl Drawing {
         let middle = self.bottom + 46.0;
         let mut left = SESSIONS.left + 60.0;
         self.text(left - 10.0, middle, "end", "calls by endpoint:");
-        for (group, colour) in Group::ALL.into_iter().zip(COLOURS) {
+        for (group, colour) in GROUPS.into_iter().zip(COLOURS) {
             let top = middle - 6.0;
             self.write(&format!(
                 "<rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"12\" height=\"12\" fill=\"{colour}\"/>"

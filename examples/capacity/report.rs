@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use engage_bff::engage::Group;
-
 use crate::{
+    engage::GROUPS,
     measure::{Finding, Proof},
     settings::{Setting, Spread},
     tally::Stretch,
@@ -34,7 +33,7 @@ impl Report {
 
     fn costs(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "| setting |")?;
-        for group in Group::ALL {
+        for group in GROUPS {
             write!(f, " {} |", group.as_str())?;
         }
         writeln!(

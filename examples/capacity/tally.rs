@@ -7,7 +7,7 @@ use std::{
 
 use engage_bff::customer::{Error, Found, Status};
 
-use crate::engage::Calls;
+use crate::engage::{Calls, GROUPS};
 
 /// A stretch of time.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,7 +39,7 @@ impl Stretch {
     }
 
     /// Of the calls a session those of each group.
-    pub(crate) fn calls_by_group(&self) -> [f64; 5] {
+    pub(crate) fn calls_by_group(&self) -> [f64; GROUPS.len()] {
         self.calls.map(per(self.sessions))
     }
 

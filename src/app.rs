@@ -166,7 +166,7 @@ impl App {
 
     /// Serves until `shutdown`, then finishes what is under way.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), io::Error> {
-        tracing::info!(listen = %self.local_addr(), "serving");
+        tracing::info!(listen = %self.local_addr(), operations = %self.operations_addr(), "serving");
         // Operators may look on until the last answer is finished.
         let last = CancellationToken::new();
         let (listener, door) = self.operations;

@@ -36,7 +36,14 @@ async fn readiness_tells_operators_how_engage_and_the_cache_stand() {
         .clone();
     let closed =
         |group: &str| json!({"group": group, "state": "closed", "refusesForSeconds": null});
-    let all = ["overview", "contacts", "promotions", "vouchers", "points"];
+    let all = [
+        "overview",
+        "contacts",
+        "promotions",
+        "vouchers",
+        "points",
+        "changes",
+    ];
     assert_eq!(groups, all.map(closed));
     for secret in [ALVA.id, ALVA.email, "Alva"] {
         assert!(!paused.text().contains(secret), "{}", paused.text());

@@ -311,9 +311,18 @@ impl<'a> Search<'a> {
         arrivals: Result<Arrivals, Error>,
         calls: &Calls,
     ) -> Result<(), Error> {
+        let begun = arrivals.as_ref().ok().and_then(|arrivals| arrivals.begun);
         match arrivals.and_then(|arrivals| self.weigh(arrivals)) {
             Ok(Some(gain)) => {
-                let untold = calls.from_overview.without(gain.parts.held());
+                let fences = &self.inner.cache.fences;
+                // What a fence has overtaken was not said: it is asked for once more.
+                let is_overtaken = |part: &Part| {
+                    begun.is_some_and(|begun| !fences.allows(gain.id, *part, begun.stamp))
+                };
+                let overtaken = calls.from_overview.iter().filter(is_overtaken).collect();
+                let untold = calls
+                    .from_overview
+                    .without(gain.parts.held().union(overtaken));
                 self.untold = self.untold.union(untold);
                 if untold.contains(Part::Audiences) {
                     self.failed.insert(Part::Audiences);

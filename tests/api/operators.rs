@@ -88,12 +88,39 @@ async fn what_is_in_the_air_when_a_contact_is_purged_is_neither_served_nor_store
     assert_done(&operate(&app, Method::DELETE, &target, "").await);
     hold.release();
     assert_new(&waiting.await.expect("an answer"));
-    // The audiences of the call that was cut off were dropped with the rest, and are asked for once more.
-    assert_new(&app.get(&by_email()).await);
     let kept = app.get(&by_email()).await;
     kept.assert_hit();
     assert_new(&kept);
     assert_eq!(kept.at("/degraded"), json!([]));
+}
+
+#[tokio::test]
+async fn who_waits_for_a_call_that_a_purge_cuts_off_gets_all_that_a_new_one_tells() {
+    let by_id = format!("contactId={}", ALVA.id);
+    let one = format!("/cache/contacts/{}", ALVA.id);
+    let everything = (Method::POST, "/cache/purge", "{\"all\": true}");
+    for query in [&by_email(), &by_id] {
+        for (method, target, body) in [(Method::DELETE, &*one, ""), everything.clone()] {
+            let app = TestApp::spawn().await;
+            let before = app.get(query).await;
+            assert_done(&operate(&app, Method::POST, "/cache/purge", "{\"all\": true}").await);
+            let calls = app.overviews();
+            let hold = app.engage.hold(Endpoint::All);
+            let waiting = app.ask(query);
+            app.engage
+                .wait_for_calls(Endpoint::Overview, calls + 1)
+                .await;
+            assert_done(&operate(&app, method.clone(), target, body).await);
+            hold.release();
+            let answer = waiting.await.expect("an answer");
+            answer.assert_ok();
+            assert_eq!(answer.at("/degraded"), json!([]), "{query} {target}");
+            assert_eq!(answer.at("/audiences"), before.at("/audiences"));
+            assert_ne!(answer.at("/audiences"), json!([]));
+            assert_eq!(app.overviews(), calls + 2, "{query} {target}");
+            app.get(query).await.assert_hit();
+        }
+    }
 }
 
 #[tokio::test]

@@ -16,17 +16,17 @@ pub(crate) async fn all(service: &Service) -> Result<Vec<Kind>, Failure> {
     let ask = async |request: Vec<u8>, status, mark| {
         Peer::warm(service.connect(), request, status, mark).await
     };
-    let by = |name: &str, value: &str| get(TILL, &format!("{name}={}", escaped(value)), "");
+    let by = |name: &str, value: &str| get(SHOP, &format!("{name}={}", escaped(value)), "");
     let by_email = format!("email={}", escaped(ALVA.email));
     let hit = "cache-status: engage-bff; hit";
 
-    let email = ask(get(TILL, &by_email, ""), "200", hit).await?;
+    let email = ask(get(SHOP, &by_email, ""), "200", hit).await?;
     let etag = email.first.field("etag").ok_or("no ETag")?.to_owned();
     let known = format!("If-None-Match: {etag}\r\n");
     let gzip = "Accept-Encoding: gzip, deflate, br\r\n";
     // The problem's body repeats the request's id, and all answers are to be alike.
     let nobody = get(
-        TILL,
+        SHOP,
         "email=nobody%40example.com",
         "X-Request-Id: bench\r\n",
     );
@@ -34,19 +34,19 @@ pub(crate) async fn all(service: &Service) -> Result<Vec<Kind>, Failure> {
         ("hit by e-mail", email),
         (
             "the same, 304",
-            ask(get(TILL, &by_email, &known), "304", hit).await?,
+            ask(get(SHOP, &by_email, &known), "304", hit).await?,
         ),
         (
             "the same, gzip",
-            ask(get(TILL, &by_email, gzip), "200", "content-encoding: gzip").await?,
+            ask(get(SHOP, &by_email, gzip), "200", "content-encoding: gzip").await?,
         ),
         (
-            "the same, storefront",
-            ask(get(SHOP, &by_email, ""), "200", hit).await?,
+            "the same, full view",
+            ask(get(TILL, &by_email, ""), "200", hit).await?,
         ),
         (
             "the same, parts=none",
-            ask(get(TILL, &format!("{by_email}&parts=none"), ""), "200", hit).await?,
+            ask(get(SHOP, &format!("{by_email}&parts=none"), ""), "200", hit).await?,
         ),
         (
             "hit by contact id",
@@ -95,7 +95,7 @@ fn lookup(body: &str) -> Vec<u8> {
     let length = body.len();
     format!(
         "POST /customer/lookup HTTP/1.1\r\nHost: customers.example.com\r\nUser-Agent: shop/1.0\r\n\
-         Accept: application/json\r\nX-Api-Key: {TILL}\r\nContent-Type: application/json\r\n\
+         Accept: application/json\r\nX-Api-Key: {SHOP}\r\nContent-Type: application/json\r\n\
          Content-Length: {length}\r\n\r\n{body}"
     )
     .into_bytes()

@@ -13,6 +13,7 @@ pub mod fence;
 pub mod flight;
 pub mod freshness;
 mod index;
+mod leavers;
 pub mod record;
 mod weight;
 
@@ -25,6 +26,7 @@ use self::{
     fence::{Fences, Stamp},
     freshness::{Policy, Provenance, Source},
     index::Negative,
+    leavers::Leavers,
     record::{Entry, Parts, Record},
 };
 use crate::{
@@ -71,6 +73,7 @@ pub struct Cache<R, E> {
     records: moka::sync::Cache<ContactId, Arc<Record<R>>>,
     names: moka::sync::Cache<LookupKey, Name>,
     negatives: moka::sync::Cache<LookupKey, Negative<E>>,
+    leavers: Leavers,
     /// What must not be stored or served any more.
     pub fences: Fences,
     /// Lifetimes and windows.
@@ -114,6 +117,7 @@ where
                 })
                 .time_to_live(policy.negative_lifetime)
                 .build(),
+            leavers: Leavers::default(),
             fences: Fences::new(policy.overview_lag, bounds.longest_flight, MAX_FENCES),
             policy,
             is_off: AtomicBool::new(false),
@@ -267,10 +271,8 @@ where
     pub fn purge(&self, id: ContactId) {
         self.fences.raise(id, PartSet::ALL, self.clock.now().tick);
         remove(&self.records, &id);
-        // They lead to nobody any more; but they are names.
-        self.names
-            .invalidate_entries_if(move |_, name| name.id == id)
-            .expect("the builder supports invalidation closures");
+        self.leavers.add(id);
+        self.sweep_names();
     }
 
     /// Whoever bears the name is gone: nothing fetched by it, or of the contact that it leads to, until
@@ -320,6 +322,7 @@ where
 
     /// How many records and names are held, after pending evictions.
     pub fn counts(&self) -> Counts {
+        self.sweep_names();
         self.records.run_pending_tasks();
         self.names.run_pending_tasks();
         self.negatives.run_pending_tasks();

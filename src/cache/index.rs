@@ -54,7 +54,21 @@ where
     /// What the name led to, unless a fence forbids it. A bare contact id leads to itself.
     pub fn name(&self, key: &LookupKey) -> Option<Name> {
         let name = self.names.get(key).filter(|_| self.is_on())?;
-        (name.provenance.stamp > self.fences.everything()).then_some(name)
+        let stamp = name.provenance.stamp;
+        // Only a purge fences the audiences.
+        let is_left_behind =
+            self.leavers.contains(name.id) && !self.fences.allows(name.id, Part::Audiences, stamp);
+        (stamp > self.fences.everything() && !is_left_behind).then_some(name)
+    }
+
+    /// Sweeps out the names of contacts that were purged, if it is time: they lead to nobody any more, but they are
+    /// names.
+    pub fn sweep_names(&self) {
+        self.leavers.sweep(self.clock.now().tick, |gone| {
+            self.names
+                .invalidate_entries_if(move |_, name| gone.contains(&name.id))
+                .expect("the builder supports invalidation closures");
+        });
     }
 
     /// Why there is nothing to show for the name, if that is remembered.

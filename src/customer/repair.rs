@@ -17,6 +17,8 @@ use crate::{
     engage::{ContactChanges, Demand, Error, Group},
 };
 
+/// How often names are swept out that no later purge has taken along.
+const SWEEP: Duration = Duration::from_secs(2);
 /// How often the feed is looked at where nothing is asked.
 const GLANCE: Duration = Duration::from_secs(15);
 /// What is asked again of the time before: clocks differ, and a change may be listed late.
@@ -42,12 +44,24 @@ struct Watch<'a> {
 }
 
 impl CustomerService {
-    /// Watches the feed, and asks Engage each `poll` for what it may have missed; never returns. Does nothing where
-    /// there is no feed.
+    /// Sweeps out what was purged, watches the feed, and asks Engage each `poll` for what it may have missed; never
+    /// returns.
     pub async fn keep_up(&self, poll: Option<Duration>) {
+        tokio::join!(self.sweep_names(), self.watch_feed(poll));
+    }
+
+    async fn sweep_names(&self) {
+        let Inner { cache, clock, .. } = &*self.inner;
+        loop {
+            cache.sweep_names();
+            clock.sleep_until(clock.now().tick + SWEEP).await;
+        }
+    }
+
+    async fn watch_feed(&self, poll: Option<Duration>) {
         let inner = &*self.inner;
         let Some(feed) = inner.cache.policy.feed.as_deref() else {
-            return std::future::pending().await;
+            return;
         };
         let now = inner.clock.now();
         let mut watch = Watch {

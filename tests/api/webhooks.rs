@@ -8,7 +8,11 @@ mod refusals;
 use std::time::Duration;
 
 use engage_bff::config::Config;
-use engage_simulator::{DEFAULT_WEBHOOK_SECRET, Endpoint, people::ALVA, sign};
+use engage_simulator::{
+    DEFAULT_WEBHOOK_SECRET, Endpoint,
+    people::{ALVA, BO},
+    sign,
+};
 use jiff::Timestamp;
 use reqwest::header::{HeaderMap, HeaderName};
 use serde_json::{Value, json};
@@ -396,4 +400,23 @@ async fn encrypted_payloads_are_read_with_the_key() {
     app.get(&by_email()).await.assert_ok();
     assert_eq!(app.engage.calls(Endpoint::PointAccounts), 1);
     assert!(!TELLS_POINTS || app.overviews() == 0);
+}
+
+#[tokio::test]
+async fn whoever_leaves_in_a_crowd_leaves_their_name_to_the_next_at_once() {
+    let app = TestApp::with(with_secret).await;
+    let by_name = format!("email={}&contactType=Contact&parts=none", BO.email);
+    app.get(&by_email()).await.assert_ok();
+    app.get(&by_name).await.assert_ok();
+    for person in [ALVA, BO] {
+        app.engage.contact(person.id).delete();
+        assert_taken(&deliver(&app, "contact.deleted", person.id).await);
+    }
+    let id = app.engage.create(json!({"email": BO.email}), "Contact");
+    let answer = app.get(&by_name).await;
+    assert_eq!(answer.assert_ok().at("/contactId"), id.as_str());
+    app.advance(Duration::from_secs(2));
+    app.operations("/metrics").await.assert_ok();
+    let answer = app.get(&by_name).await;
+    assert_eq!(answer.assert_ok().at("/contactId"), id.as_str());
 }

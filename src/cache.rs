@@ -208,7 +208,7 @@ where
             PartData::Vouchers(data) => parts.vouchers = Some(entry(data, provenance)),
             PartData::Points(data) => parts.points = Some(entry(data, provenance)),
         }
-        self.fences.entity_read(id, part, self.clock.now().tick);
+        self.fences.entity_read(id, part, self.clock.tick());
         self.store(id, parts, || true)
     }
 
@@ -256,7 +256,7 @@ where
 
     /// What was fetched of the parts until now is never served again.
     pub fn invalidate(&self, id: ContactId, parts: PartSet) {
-        self.fences.raise(id, parts, self.clock.now().tick);
+        self.fences.raise(id, parts, self.clock.tick());
         self.records.entry(id).and_compute_with(|held| {
             let Some(held) = held.map(moka::Entry::into_value) else {
                 return Op::Nop;
@@ -269,7 +269,7 @@ where
 
     /// The contact is gone: nothing fetched of it until now is ever served again, audiences included.
     pub fn purge(&self, id: ContactId) {
-        self.fences.raise(id, PartSet::ALL, self.clock.now().tick);
+        self.fences.raise(id, PartSet::ALL, self.clock.tick());
         remove(&self.records, &id);
         self.leavers.add(id);
         self.sweep_names();
@@ -278,7 +278,7 @@ where
     /// Whoever bears the name is gone: nothing fetched by it, or of the contact that it leads to, until
     /// now is ever served again.
     pub fn purge_name(&self, key: &LookupKey) {
-        self.fences.raise_name(key, self.clock.now().tick);
+        self.fences.raise_name(key, self.clock.tick());
         let mut led_to = None;
         self.names.entry_by_ref(key).and_compute_with(|held| {
             led_to = held.map(|held| held.value().id);

@@ -259,7 +259,7 @@ impl FrontDoor {
         if self.varies_by_origin {
             headers.insert(header::VARY, VARY_BY_ORIGIN);
         }
-        let took = self.clock.now().tick.since(arrived.tick);
+        let took = self.clock.tick().since(arrived.tick);
         if is_shopper {
             headers.remove(reply::CACHE_STATUS);
         } else {

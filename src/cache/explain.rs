@@ -76,7 +76,7 @@ where
 {
     /// What is held of the contact. Looks at every name.
     pub fn explain(&self, id: ContactId) -> ContactHeld {
-        let now = self.clock.now().tick;
+        let now = self.clock.tick();
         let record = self.record(id);
         let record = record.as_deref();
         let age = |part: Part| {
@@ -96,12 +96,12 @@ where
     /// What the name leads to, and how old that is.
     pub fn explain_name(&self, key: &LookupKey) -> Option<(ContactId, NameHeld)> {
         let name = self.name(key)?;
-        Some((name.id, self.name_held(key, &name, self.clock.now().tick)))
+        Some((name.id, self.name_held(key, &name, self.clock.tick())))
     }
 
     /// Why there is nothing to show for the name, if that is remembered, and for how long.
     pub fn explain_negative(&self, key: &LookupKey) -> Option<NegativeHeld<E>> {
-        let now = self.clock.now().tick;
+        let now = self.clock.tick();
         let (why, until) = self.negative_until(key, now)?;
         let left = until.since(now);
         Some(NegativeHeld {

@@ -179,7 +179,7 @@ where
         let seat = flight.seat(Boarding::Started);
         let at_once = lane.running.is_empty();
         if at_once {
-            let _ = flight.started.set(self.lanes.clock.now().tick);
+            let _ = flight.started.set(self.lanes.clock.tick());
             lane.running.push(Arc::clone(&flight));
         } else {
             lane.waiting = Some(Arc::clone(&flight));
@@ -295,7 +295,7 @@ impl<K: Hash + Eq, V> Landing<K, V> {
 
     /// Starts the flight, or says which one it must wait for and when that one no longer counts.
     fn try_start(&self) -> Option<(Arc<Flight<V>>, Option<Tick>)> {
-        let now = self.lanes.clock.now().tick;
+        let now = self.lanes.clock.tick();
         let mut shard = self.lanes.shard(&self.key);
         let lane = shard.get_mut(&self.key)?;
         let overdue_at =

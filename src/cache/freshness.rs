@@ -135,7 +135,8 @@ impl Provenance {
     /// Whether the last tenth of the lifetime has begun: who asks now shows that the data is still in
     /// demand, and a refresh in time spares the next caller a stale answer.
     pub fn expires_soon(&self, now: Tick, policy: &Policy) -> bool {
-        self.age(now) >= self.lifetime_at(now, policy).mul_f64(0.9)
+        let lifetime = self.lifetime_at(now, policy);
+        self.age(now) >= lifetime.saturating_sub(lifetime / 10)
     }
 
     /// Whether this data takes the place of `held`: data of the same kind of endpoint where it was asked

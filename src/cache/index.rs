@@ -64,7 +64,7 @@ where
     /// Sweeps out the names of contacts that were purged, if it is time: they lead to nobody any more, but they are
     /// names.
     pub fn sweep_names(&self) {
-        self.leavers.sweep(self.clock.now().tick, |gone| {
+        self.leavers.sweep(self.clock.tick(), |gone| {
             self.names
                 .invalidate_entries_if(move |_, name| gone.contains(&name.id))
                 .expect("the builder supports invalidation closures");
@@ -138,7 +138,7 @@ where
     /// Forgets a name that turned out to be wrong. For the overview's lag the overview can't bring it
     /// back.
     pub fn drop_name(&self, key: &LookupKey) {
-        self.fences.raise_name(key, self.clock.now().tick);
+        self.fences.raise_name(key, self.clock.tick());
         remove(&self.names, key);
     }
 

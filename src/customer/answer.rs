@@ -19,6 +19,7 @@ use crate::{
     clock::Now,
     domain::{Channel, PartSet},
     engage,
+    threads::{AtomicBool, Ordering, spawn},
 };
 
 /// Answers below this are not compressed: there is nothing to win.
@@ -102,6 +103,7 @@ pub struct Rendered {
     /// The strong validator of the JSON in gzip.
     pub etag_gzip: HeaderValue,
     gzip: OnceLock<Bytes>,
+    is_being_compressed: AtomicBool,
     /// The wall clock when it was rendered: an earlier one may tell otherwise.
     made_at: Timestamp,
     /// When a date passes that changes the bytes.
@@ -109,21 +111,32 @@ pub struct Rendered {
 }
 
 impl Rendered {
-    /// The JSON in gzip, made on first use and kept; `None` where it is too small to gain.
-    pub fn gzip(&self) -> Option<Bytes> {
-        if self.body.len() < COMPRESSED_ABOVE {
-            return None;
+    /// Whether there is anything to gain from gzip.
+    pub fn is_compressible(&self) -> bool {
+        self.body.len() >= COMPRESSED_ABOVE
+    }
+
+    /// The JSON in gzip, if it is there already. The first who asks has it made beside the request, for those who come
+    /// later: nobody waits for it.
+    pub fn gzip(self: &Arc<Self>) -> Option<Bytes> {
+        if let Some(gzip) = self.gzip.get() {
+            return Some(gzip.clone());
         }
-        let gzip = self.gzip.get_or_init(|| {
-            let mut encoder =
-                GzEncoder::new(Vec::with_capacity(self.body.len() / 2), Compression::fast());
-            encoder
-                .write_all(&self.body)
-                .and_then(|()| encoder.finish())
-                .map(|compressed| Bytes::from(compressed.into_boxed_slice()))
-                .expect("writing to memory does not fail")
-        });
-        Some(gzip.clone())
+        if self.is_compressible() && !self.is_being_compressed.swap(true, Ordering::Relaxed) {
+            let answer = Arc::clone(self);
+            spawn(async move { answer.compress() });
+        }
+        None
+    }
+
+    fn compress(&self) {
+        let mut encoder =
+            GzEncoder::new(Vec::with_capacity(self.body.len() / 2), Compression::fast());
+        let compressed = encoder
+            .write_all(&self.body)
+            .and_then(|()| encoder.finish())
+            .expect("writing to memory does not fail");
+        let _ = self.gzip.set(Bytes::from(compressed.into_boxed_slice()));
     }
 
     fn holds(&self, shape: &Shape, now: Now) -> bool {
@@ -179,6 +192,7 @@ fn render(rules: &Rules, found: &Found, shape: &Shape, now: Now) -> Rendered {
         etag_gzip: etag("-gzip"),
         body: Bytes::from(body.into_boxed_slice()),
         gzip: OnceLock::new(),
+        is_being_compressed: AtomicBool::new(false),
         made_at: now.wall,
         changes_at,
     }

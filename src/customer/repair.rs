@@ -54,7 +54,7 @@ impl CustomerService {
         let Inner { cache, clock, .. } = &*self.inner;
         loop {
             cache.sweep_names();
-            clock.sleep_until(clock.now().tick + SWEEP).await;
+            clock.sleep_until(clock.tick() + SWEEP).await;
         }
     }
 

@@ -132,14 +132,14 @@ impl<'a> Search<'a> {
         for _ in 0..MAX_ROUNDS {
             match step {
                 Step::Done(held, name) => {
-                    let now = self.inner.clock.now().tick;
+                    let now = self.inner.clock.tick();
                     return self.conclude(held, name.as_ref(), now);
                 }
                 Step::Wait(_) if self.question.only_if_cached => return Err(Error::NotCached),
                 Step::Wait(calls) => self.wait_for(&calls).await?,
                 Step::Again => {}
             }
-            step = self.look(self.inner.clock.now().tick)?;
+            step = self.look(self.inner.clock.tick())?;
         }
         Err(self.failure.unwrap_or(Error::TooLate))
     }

@@ -103,7 +103,7 @@ impl Admission {
     /// Whether a call that nobody waits for may be made: half of the burst and half of the slots are
     /// free, and nobody waits.
     pub fn has_room_to_spare(&self) -> bool {
-        let now = self.shared.clock.now().tick;
+        let now = self.shared.clock.tick();
         let state = self.shared.state();
         state.queue.len() == 0
             && state.tap.has_room_to_spare(now)
@@ -112,7 +112,7 @@ impl Admission {
 
     /// How it stands.
     pub fn snapshot(&self) -> Snapshot {
-        let now = self.shared.clock.now().tick;
+        let now = self.shared.clock.tick();
         let state = self.shared.state();
         let stand = |group: Group| {
             let breaker = &state.breakers[group as usize];
@@ -138,7 +138,7 @@ impl Permit {
     pub(super) fn begin(&self) -> Attempt<'_> {
         Attempt {
             permit: self,
-            begun: self.shared.clock.now().tick,
+            begun: self.shared.clock.tick(),
             is_slow: false,
         }
     }
@@ -156,7 +156,7 @@ impl Permit {
         }
         let clock = &self.shared.clock;
         let wait = Duration::from_millis(fastrand::u64(RETRY_AFTER));
-        clock.sleep_until(clock.now().tick + wait).await;
+        clock.sleep_until(clock.tick() + wait).await;
         // The breaker may have opened while this waited.
         let may = self.is_closed() && self.another().await.is_ok() && self.is_closed();
         if may {
@@ -213,7 +213,7 @@ impl Attempt<'_> {
     /// It ended. Returns what to tell: of a 429, how long calls pause.
     pub(super) fn ended<T>(self, outcome: Result<T, Error>) -> Result<T, Error> {
         let shared = &self.permit.shared;
-        let now = shared.clock.now().tick;
+        let now = shared.clock.tick();
         let error = outcome.as_ref().err();
         shared
             .traffic

@@ -190,7 +190,7 @@ where
     B: Body,
     B::Error: Into<axum::BoxError>,
 {
-    let deadline = clock.now().tick + rules.body_timeout;
+    let deadline = clock.tick() + rules.body_timeout;
     read_at_most(rules.max_body, deadline, clock, headers, body).await
 }
 

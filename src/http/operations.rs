@@ -142,7 +142,7 @@ struct Webhooks {
 
 impl Webhooks {
     fn of(customers: &CustomerService) -> Self {
-        let now = customers.clock().now().tick;
+        let now = customers.clock().tick();
         let feed = customers.feed();
         let last = feed.and_then(Feed::last_heard);
         Self {

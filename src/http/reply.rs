@@ -1,6 +1,6 @@
 //! A customer answer as an HTTP response: validators, coding, `Cache-Status` and `Age`.
 
-use std::{fmt::Write, time::Duration};
+use std::{fmt::Write, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -81,25 +81,23 @@ impl Note {
 }
 
 /// The answer, or that the caller has it already.
-pub(super) fn customer(rendered: &Rendered, verdict: &Verdict, request: &HeaderMap) -> Reply {
-    let gzip = accepts_gzip(request).then(|| rendered.gzip()).flatten();
-    let etag = if gzip.is_some() {
-        &rendered.etag_gzip
-    } else {
-        &rendered.etag
-    };
+pub(super) fn customer(rendered: &Arc<Rendered>, verdict: &Verdict, request: &HeaderMap) -> Reply {
+    let accepts_gzip = accepts_gzip(request);
     let is_known = request
         .get_all(header::IF_NONE_MATCH)
         .iter()
         .any(|held| matches(held, rendered));
-    let mut response = if is_known {
-        let mut response = Response::new(Body::empty());
+    let mut response = Response::new(Body::empty());
+    // Room for those that the front door adds, too: a map that grows is built anew.
+    *response.headers_mut() = HeaderMap::with_capacity(16);
+    let is_gzip;
+    if is_known {
+        is_gzip = accepts_gzip && rendered.is_compressible();
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
     } else {
-        let is_gzip = gzip.is_some();
-        let body = gzip.unwrap_or_else(|| rendered.body.clone());
-        let mut response = Response::new(Body::from(body));
+        let gzip = accepts_gzip.then(|| rendered.gzip()).flatten();
+        is_gzip = gzip.is_some();
+        *response.body_mut() = Body::from(gzip.unwrap_or_else(|| rendered.body.clone()));
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,
@@ -108,9 +106,13 @@ pub(super) fn customer(rendered: &Rendered, verdict: &Verdict, request: &HeaderM
         if is_gzip {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        response
-    };
+    }
     let headers = response.headers_mut();
+    let etag = if is_gzip {
+        &rendered.etag_gzip
+    } else {
+        &rendered.etag
+    };
     headers.insert(header::ETAG, etag.clone());
     headers.insert(header::AGE, HeaderValue::from(verdict.age.as_secs()));
     headers.insert(CACHE_STATUS, cache_status(verdict));

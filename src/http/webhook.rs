@@ -93,7 +93,7 @@ impl Webhooks {
         customers: &CustomerService,
     ) -> Result<(), Refusal> {
         let news = self.reader.read(claim, body)?;
-        let now = customers.clock().now().tick;
+        let now = customers.clock().tick();
         if self.seen().contains(claim.id, now) {
             self.counts.ended(news.event, "repeated");
             return Ok(());
@@ -117,7 +117,7 @@ impl Webhooks {
     fn refuse(&self, refusal: Refusal, customers: &CustomerService) -> ApiError {
         self.counts.ended(OTHER, refusal.as_str());
         if refusal.is_engages() {
-            let now = customers.clock().now().tick;
+            let now = customers.clock().tick();
             let before = customers.feed().map(|feed| feed.missed(now));
             if before != Some(Standing::Failing) {
                 let why = refusal.as_str();

@@ -178,17 +178,30 @@ fn of_body(length: usize) -> Rendered {
         etag: HeaderValue::from_static("\"tag\""),
         etag_gzip: HeaderValue::from_static("\"tag-gzip\""),
         gzip: OnceLock::new(),
+        is_being_compressed: AtomicBool::new(false),
         made_at: Timestamp::UNIX_EPOCH,
         changes_at: Timestamp::MAX,
     }
 }
 
-#[test]
-fn answers_of_one_kibibyte_and_more_are_compressed() {
-    assert!(of_body(10).gzip().is_none());
-    assert!(of_body(1023).gzip().is_none());
-    assert!(of_body(1024).gzip().is_some());
-    assert!(of_body(5000).gzip().is_some_and(|gzip| gzip.len() < 1000));
+#[tokio::test]
+async fn answers_of_one_kibibyte_and_more_are_compressed_beside_the_request_and_once() {
+    for (length, is_compressed) in [(10, false), (1023, false), (1024, true), (5000, true)] {
+        let answer = Arc::new(of_body(length));
+        assert_eq!(answer.is_compressible(), is_compressed, "{length}");
+        assert!(answer.gzip().is_none(), "{length}");
+        // The one task there is runs now.
+        tokio::task::yield_now().await;
+        let Some(gzip) = answer.gzip() else {
+            assert!(!is_compressed, "{length}");
+            continue;
+        };
+        assert!(is_compressed && gzip.len() < 100, "{length}");
+        assert_eq!(
+            answer.gzip().map(|again| again.as_ptr()),
+            Some(gzip.as_ptr())
+        );
+    }
 }
 
 #[test]

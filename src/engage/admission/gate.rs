@@ -60,7 +60,7 @@ fn places(rate: f64) -> usize {
 
 impl Shared {
     pub(super) fn new(limits: Limits, traffic: Arc<Traffic>, clock: Clock) -> Self {
-        let now = clock.now().tick;
+        let now = clock.tick();
         Self {
             state: Mutex::new(State {
                 tap: Tap::new(limits.requests_per_second, limits.burst, now),
@@ -89,7 +89,7 @@ impl Shared {
         needs_slot: bool,
     ) -> Result<Grant, Error> {
         let mut urgency = demand.urgency.clone();
-        let now = self.clock.now().tick;
+        let now = self.clock.tick();
         let deadline = now + MAX_WAIT;
         let (turn, told) = oneshot::channel();
         let ticket = {
@@ -126,7 +126,7 @@ impl Shared {
 
     /// Gives a slot back, and lets through whoever waits for one.
     pub(super) fn give_back(&self, group: Group, grant: Grant) {
-        let now = self.clock.now().tick;
+        let now = self.clock.tick();
         let mut state = self.state();
         if grant.is_probe {
             state.breakers[group as usize].abandon_probe(now);
@@ -140,7 +140,7 @@ impl Shared {
     }
 
     pub(super) fn close_tap(&self, said: Option<Duration>, begun: Tick) -> Duration {
-        let now = self.clock.now().tick;
+        let now = self.clock.tick();
         let (pause, waiting) = {
             let mut state = self.state();
             let pause = state.tap.close(said, begun, now);
@@ -174,7 +174,7 @@ impl Shared {
         self.upset(group, "engage said when to come back", |breaker, now| {
             breaker.pause(now, wait)
         });
-        let now = self.clock.now().tick;
+        let now = self.clock.tick();
         self.state().breakers[group as usize]
             .refuses_for(now)
             .unwrap_or_default()
@@ -187,7 +187,7 @@ impl Shared {
         cause: &'static str,
         may_open: impl FnOnce(&mut Breaker, Tick) -> bool,
     ) {
-        let now = self.clock.now().tick;
+        let now = self.clock.tick();
         let (retry_after, waiting) = {
             let mut state = self.state();
             let breaker = &mut state.breakers[group as usize];
@@ -324,7 +324,7 @@ impl Place<'_> {
         loop {
             // From here on nothing that is told is missed.
             let freed = shared.freed.notified();
-            let now = clock.now().tick;
+            let now = clock.tick();
             let wake = {
                 let mut state = shared.state();
                 state.dispatch(now);

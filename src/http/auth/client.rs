@@ -50,7 +50,7 @@ impl Client {
         alarms: impl FnOnce() -> Counter,
         clock: &Clock,
     ) -> Self {
-        let now = clock.now().tick;
+        let now = clock.tick();
         let bucket = |rate| (rate, Mutex::new(Bucket::new(f64::from(rate), rate, now)));
         Self {
             name: ClientName::from(&*client.id),
@@ -95,7 +95,7 @@ impl Client {
     /// Counts a request; refuses one that is too many a second or at once.
     pub(super) fn admit(self: &Arc<Self>) -> Result<Option<Place>, ApiError> {
         if let Some((rate, bucket)) = &self.rate {
-            let now = self.clock.now().tick;
+            let now = self.clock.tick();
             let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
             bucket
                 .take(now)
@@ -202,7 +202,7 @@ impl Guard {
     }
 
     fn this_minute(&self) -> MutexGuard<'_, Unknown> {
-        let now = self.clock.now().tick;
+        let now = self.clock.tick();
         let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
         if now.since(unknown.since) >= MINUTE {
             unknown.since = now;

@@ -51,7 +51,7 @@ impl Source {
         let set = match self {
             Source::File(path) => tokio::fs::read(path).await.context("can't be read")?,
             Source::Url(client, url) => {
-                let deadline = clock.now().tick + TIMEOUT;
+                let deadline = clock.tick() + TIMEOUT;
                 tokio::select! {
                     biased;
                     set = get(client, url.clone()) => set?,
@@ -171,7 +171,7 @@ impl KeyRing {
             } else {
                 REFRESH
             };
-            self.clock.sleep_until(self.clock.now().tick + wait).await;
+            self.clock.sleep_until(self.clock.tick() + wait).await;
         }
     }
 
@@ -192,7 +192,7 @@ impl KeyRing {
 
     async fn read_unless_just_done(&self) {
         let mut asked = self.asked.lock().await;
-        let now = self.clock.now().tick;
+        let now = self.clock.tick();
         if asked.is_some_and(|at| now.since(at) < PAUSE) {
             return;
         }
@@ -205,6 +205,6 @@ impl KeyRing {
                 tracing::error!(alarm = true, error, "the token issuer's keys can't be read");
             }
         }
-        *asked = Some(self.clock.now().tick);
+        *asked = Some(self.clock.tick());
     }
 }

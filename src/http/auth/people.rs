@@ -61,7 +61,7 @@ impl People {
 
     /// Whether it is the first beyond the limit in this hour.
     fn is_one_too_many(&self, id: ContactId) -> bool {
-        let now = self.clock.now().tick;
+        let now = self.clock.tick();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if now.since(seen.since) >= HOUR {
             *seen = Seen {

@@ -149,7 +149,7 @@ impl Tokens {
 
     fn count(&self, shopper: &Shopper) -> Result<(), ApiError> {
         let Some(rate) = self.rate else { return Ok(()) };
-        let now = self.clock.now().tick;
+        let now = self.clock.tick();
         let email = shopper.email.as_ref().map(Email::as_str);
         let who = self.hasher.hash_one((shopper.contact_id, email));
         let bucket = self.buckets.get_with(who, || {

@@ -1,0 +1,128 @@
+//! What runs beside hits: contacts that nobody asked for before, and word that others have changed.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, interval},
+};
+
+use crate::{
+    Failure,
+    caller::{Caller, get},
+    contacts::{contact_id, email},
+    service::Service,
+};
+
+/// So often something is sent.
+const BEAT: Duration = Duration::from_millis(20);
+/// A thousand a second.
+const INVALIDATIONS: usize = 20;
+/// Whose data change: nobody who is asked for meanwhile, and again and again the same.
+const CHANGING: std::ops::Range<usize> = 5_000_000..5_020_000;
+const UNKNOWN: u64 = 6_000_000;
+
+/// Where it goes to, and whom it came to.
+pub(crate) struct Beside {
+    address: SocketAddr,
+    operations: SocketAddr,
+    /// How many were asked for and changed so far.
+    done: Arc<AtomicU64>,
+    busy: Arc<AtomicU64>,
+}
+
+/// It runs until it is stopped.
+pub(crate) struct Running {
+    task: JoinHandle<Result<(), Failure>>,
+    started: Instant,
+    busy: Arc<AtomicU64>,
+}
+
+impl Beside {
+    pub(crate) fn new(service: &Service) -> Self {
+        Self {
+            address: service.server.address,
+            operations: service.operations,
+            done: Arc::default(),
+            busy: Arc::default(),
+        }
+    }
+
+    pub(crate) fn start(&self) -> Running {
+        let (address, operations) = (self.address, self.operations);
+        let done = Arc::clone(&self.done);
+        Running {
+            task: tokio::spawn(run(address, operations, done)),
+            started: Instant::now(),
+            busy: Arc::clone(&self.busy),
+        }
+    }
+
+    /// How many contacts were asked for so far.
+    pub(crate) fn misses(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    /// Beats a second, of one miss and twenty invalidations each: fifty, where the server keeps up.
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    pub(crate) fn beats_a_second(&self) -> f64 {
+        let busy = self.busy.load(Ordering::Relaxed) as f64 / 1_000_000.0;
+        self.done.load(Ordering::Relaxed) as f64 / busy
+    }
+}
+
+impl Running {
+    pub(crate) async fn stop(self) -> Result<(), Failure> {
+        let lasted = u64::try_from(self.started.elapsed().as_micros())?;
+        self.busy.fetch_add(lasted, Ordering::Relaxed);
+        if self.task.is_finished() {
+            return self.task.await?;
+        }
+        self.task.abort();
+        Ok(())
+    }
+}
+
+async fn run(
+    address: SocketAddr,
+    operations: SocketAddr,
+    done: Arc<AtomicU64>,
+) -> Result<(), Failure> {
+    let mut asking = Caller::connect(address).await?;
+    let mut telling = Caller::connect(operations).await?;
+    let mut beat = interval(BEAT);
+    let mut changing = CHANGING.cycle();
+    loop {
+        beat.tick().await;
+        let told: Vec<u8> = (&mut changing)
+            .take(INVALIDATIONS)
+            .flat_map(invalidation)
+            .collect();
+        telling.send(&told).await?;
+        let number = UNKNOWN + done.load(Ordering::Relaxed);
+        asking
+            .ask(&miss(usize::try_from(number)?))
+            .await?
+            .expect(200)?;
+        for _ in 0..INVALIDATIONS {
+            telling.reply().await?.expect(204)?;
+        }
+        done.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// How the service is told that a contact has changed.
+fn invalidation(number: usize) -> Vec<u8> {
+    let id = contact_id(number);
+    format!("DELETE /cache/contacts/{id} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes()
+}
+
+pub(crate) fn miss(number: usize) -> Vec<u8> {
+    let email = email(number).replace('@', "%40");
+    get(&format!("/customer?email={email}&parts=none"), "")
+}

@@ -1,0 +1,59 @@
+//! The service beside what would otherwise stand in its place: HAProxy, nginx, Varnish, and a twin that is hyper and a
+//! table. Run by `scripts/bench`, which builds and installs what is needed.
+//!
+//! Every server is a process of its own on one core, with one worker; the load and what stands behind are on the other
+//! core. All are asked in turn, for a few seconds each. What counts is processor time for a request, from `/proc`.
+
+mod beside;
+mod caller;
+#[path = "../../shared/contacts.rs"]
+mod contacts;
+mod footprint;
+mod goals;
+mod herd;
+mod peers;
+mod plot;
+mod process;
+mod report;
+mod rounds;
+mod scene;
+mod servers;
+mod service;
+mod settings;
+mod shapes;
+mod wrk;
+
+use std::{io::Write, path::Path, process::ExitCode};
+
+use self::settings::Settings;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words[..] {
+        ["serve", role, address, bodies] => address
+            .parse()
+            .map_err(Failure::from)
+            .and_then(|address| servers::serve(role, address, Path::new(bodies))),
+        _ => measure(&words),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell where even this can't be written.
+            let _ = writeln!(std::io::stderr(), "{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(words: &[&str]) -> Result<(), Failure> {
+    let settings = Settings::read(words)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    runtime.block_on(shapes::run(&settings))
+}

@@ -1,0 +1,119 @@
+//! What every shape begins with: the pretend Engage, the service with everything in memory, and what it answered, for
+//! those that answer the same.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    Failure,
+    caller::{Caller, ask_all, get},
+    contacts::email,
+    peers::{LOADING, MEASURED, own},
+    process::Server,
+    service::{Service, Start},
+    wrk::{Questions, write_order},
+};
+
+/// How many contacts are asked for again and again.
+pub(crate) const CONTACTS: usize = 10_000;
+/// How often all are asked for until everything is as it stays.
+const WARMING: usize = 3;
+
+/// The stage for all shapes.
+pub(crate) struct Scene {
+    pub(crate) scratch: PathBuf,
+    pub(crate) binary: String,
+    pub(crate) engage: Server,
+    /// What the service answered, for the twin and the origin.
+    pub(crate) bodies: PathBuf,
+    pub(crate) questions: Questions,
+}
+
+impl Scene {
+    pub(crate) async fn set(scratch: &Path, binary: &str) -> Result<Self, Failure> {
+        let bodies = scratch.join("bodies");
+        Ok(Self {
+            engage: own("engage", LOADING, &bodies, scratch).await?,
+            questions: Questions {
+                file: scratch.join("questions"),
+                order: scratch.join("order"),
+            },
+            scratch: scratch.to_owned(),
+            binary: binary.to_owned(),
+            bodies,
+        })
+    }
+
+    /// How the service is started, where a shape wants nothing else.
+    pub(crate) fn usual(&self) -> Start<'_> {
+        Start {
+            binary: &self.binary,
+            engage: self.engage.address,
+            scratch: &self.scratch,
+            cores: MEASURED,
+            workers: "1",
+            lifetime: "12h",
+            max_size: "512MiB",
+        }
+    }
+
+    /// The service with all contacts in memory. Writes down what it answered.
+    pub(crate) async fn warm_service(&self, start: Start<'_>) -> Result<Service, Failure> {
+        let service = start.serve().await?;
+        let address = service.server.address;
+        let mut answers = Vec::new();
+        for round in 1..=WARMING {
+            answers = warm(address, "", move |reply| {
+                let is_hit = reply.cache_status().contains("; hit");
+                if round == WARMING && !is_hit {
+                    return Err(format!("it stays no hit: {}", reply.head).into());
+                }
+                let etag = reply.field("etag").ok_or("no ETag")?.to_owned();
+                Ok((etag, reply.body))
+            })
+            .await?;
+        }
+        warm(address, "Accept-Encoding: gzip\r\n", |_| Ok(())).await?;
+        write_order(&self.questions.order, CONTACTS)?;
+        let (mut bodies, mut questions) = (Vec::new(), String::new());
+        for (number, (etag, body)) in answers.into_iter().enumerate() {
+            let query = query(number);
+            questions.extend([&query, "\t", &etag, "\n"]);
+            bodies.extend_from_slice(format!("{query}\n{etag}\n").as_bytes());
+            bodies.extend_from_slice(&body);
+            bodies.push(b'\n');
+        }
+        fs::write(&self.questions.file, questions)?;
+        fs::write(&self.bodies, bodies)?;
+        Ok(service)
+    }
+
+    /// Sets how long Engage takes, and tells how many calls it saw since that was last done.
+    pub(crate) async fn engage_takes(&self, delay: Duration) -> Result<u64, Failure> {
+        let mut caller = Caller::connect(self.engage.address).await?;
+        let path = format!("/delay/{}", delay.as_millis());
+        let reply = caller.ask(&get(&path, "")).await?.expect(200)?;
+        Ok(String::from_utf8(reply.body)?.parse()?)
+    }
+}
+
+/// Asks for every contact once.
+pub(crate) async fn warm<T: Send + 'static>(
+    address: SocketAddr,
+    more: &'static str,
+    look: impl Fn(crate::caller::Reply) -> Result<T, Failure> + Send + Sync + 'static,
+) -> Result<Vec<T>, Failure> {
+    let request = move |number| get(&format!("/customer?{}", query(number)), more);
+    ask_all(address, CONTACTS, request, move |reply| {
+        look(reply.expect(200)?)
+    })
+    .await
+}
+
+fn query(number: usize) -> String {
+    format!("email={}", email(number).replace('@', "%40"))
+}

@@ -1,0 +1,87 @@
+//! The service under measurement: the release binary with what production has, a client with a key and a rate, an index
+//! of names, metrics and the log.
+
+use std::{net::SocketAddr, path::Path};
+
+use crate::{
+    Failure, peers,
+    process::{Server, free_address},
+};
+
+/// The service and where its operators ask.
+pub(crate) struct Service {
+    pub(crate) server: Server,
+    pub(crate) operations: SocketAddr,
+}
+
+/// How a service is to be started.
+#[derive(Clone, Copy)]
+pub(crate) struct Start<'a> {
+    pub(crate) binary: &'a str,
+    pub(crate) engage: SocketAddr,
+    pub(crate) scratch: &'a Path,
+    pub(crate) cores: &'a str,
+    pub(crate) workers: &'a str,
+    /// How long profiles are fresh.
+    pub(crate) lifetime: &'a str,
+    pub(crate) max_size: &'a str,
+}
+
+impl Start<'_> {
+    pub(crate) async fn serve(&self) -> Result<Service, Failure> {
+        let (address, operations) = (free_address()?, free_address()?);
+        let text = self.configuration(address, operations);
+        let file = peers::write(self.scratch, "engage-bff.toml", address, &text)?;
+        let log = self
+            .scratch
+            .join(format!("{}-engage-bff.log", address.port()));
+        let program = [self.binary, "serve", "--config", &file];
+        let environment = [("TOKIO_WORKER_THREADS", self.workers)];
+        let server = Server::start(self.cores, address, &log, &program, &environment)?;
+        Ok(Service {
+            server: server.ready().await?,
+            operations,
+        })
+    }
+
+    fn configuration(&self, address: SocketAddr, operations: SocketAddr) -> String {
+        let Self {
+            engage,
+            lifetime,
+            max_size,
+            ..
+        } = self;
+        format!(
+            r#"[server]
+listen = "{address}"
+[operations]
+listen = "{operations}"
+[engage]
+base_url = "http://{engage}"
+api_key = "test-engage-key"
+default_contact_type = "Member"
+default_point_definition = "1"
+requests_per_second = 1000000
+burst = 1000000
+max_concurrency = 64
+[cache]
+max_size = "{max_size}"
+profile_lifetime = "{lifetime}"
+audiences_lifetime = "{lifetime}"
+promotions_lifetime = "{lifetime}"
+vouchers_lifetime = "{lifetime}"
+points_lifetime = "{lifetime}"
+negative_lifetime = "{lifetime}"
+[[auth.clients]]
+id = "till"
+key_sha256 = ["cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11"]
+scopes = ["customer:read", "customer:read:full"]
+identifiers = ["contactId", "email", "mobilePhone", "customKey", "any"]
+view = "full"
+requests_per_second = 1000000
+max_concurrency = 2000
+unknown_per_minute = 1000
+"#
+        )
+    }
+}

@@ -1,0 +1,81 @@
+//! What is measured, and for how long: from the command line, each within bounds.
+
+use std::{ops::RangeInclusive, path::PathBuf};
+
+use crate::{Failure, rounds::Pace};
+
+/// What can be measured, in this order.
+pub(crate) const SHAPES: [&str; 8] = [
+    "hit",
+    "not-modified",
+    "gzip",
+    "beside",
+    "miss",
+    "herd",
+    "workers",
+    "footprint",
+];
+
+const USAGE: &str = "[--seconds N] [--rounds N] [--contacts N] [SHAPE...]";
+
+/// What was asked for.
+pub(crate) struct Settings {
+    /// The service's release binary.
+    pub(crate) binary: String,
+    /// Where the table and the plot go.
+    pub(crate) out: PathBuf,
+    /// Where the servers' configurations and data go: a directory in memory.
+    pub(crate) scratch: PathBuf,
+    pub(crate) pace: Pace,
+    /// How many contacts memory is measured with.
+    pub(crate) contacts: usize,
+    shapes: Vec<String>,
+}
+
+impl Settings {
+    /// Reads `BINARY OUT SCRATCH` and what the user gave to the script.
+    pub(crate) fn read(words: &[&str]) -> Result<Self, Failure> {
+        let [binary, out, scratch, given @ ..] = words else {
+            return Err("run scripts/bench".into());
+        };
+        let mut settings = Self {
+            binary: (*binary).to_owned(),
+            out: out.into(),
+            scratch: scratch.into(),
+            pace: Pace {
+                rounds: 5,
+                seconds: 4,
+            },
+            contacts: 100_000,
+            shapes: Vec::new(),
+        };
+        let mut given = given.iter();
+        while let Some(word) = given.next() {
+            let mut number = |bounds| number(word, given.next(), bounds);
+            match *word {
+                "--seconds" => settings.pace.seconds = number(1..=30)?,
+                "--rounds" => settings.pace.rounds = number(1..=12)?,
+                "--contacts" => settings.contacts = usize::try_from(number(1000..=1_000_000)?)?,
+                shape if SHAPES.contains(&shape) => settings.shapes.push(shape.to_owned()),
+                other => {
+                    let shapes = SHAPES.join(" ");
+                    return Err(format!("what is {other}? {USAGE}; shapes: {shapes}").into());
+                }
+            }
+        }
+        Ok(settings)
+    }
+
+    /// Whether it is measured: all are where none is named.
+    pub(crate) fn wants(&self, shape: &str) -> bool {
+        self.shapes.is_empty() || self.shapes.iter().any(|wanted| wanted == shape)
+    }
+}
+
+fn number(name: &str, text: Option<&&str>, bounds: RangeInclusive<u64>) -> Result<u64, Failure> {
+    let value = text.and_then(|text| text.parse().ok());
+    value.filter(|value| bounds.contains(value)).ok_or_else(|| {
+        let (least, most) = bounds.into_inner();
+        format!("{name} wants a number from {least} to {most}").into()
+    })
+}

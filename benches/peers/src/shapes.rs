@@ -1,0 +1,189 @@
+//! The shapes of load.
+
+use std::{fs, io::Write, time::Duration};
+
+use crate::{
+    Failure,
+    beside::Beside,
+    footprint, herd,
+    peers::{self, MEASURED, haproxy, nginx, own, varnish},
+    plot,
+    report::{BESIDE, Report},
+    rounds::{Contender, Row, play},
+    scene::{Scene, warm},
+    service::Start,
+    settings::Settings,
+    wrk::Load,
+};
+
+/// The first contact of the misses, and of the herds.
+const UNKNOWN: u64 = 1_000_000;
+const OF_HERDS: usize = 7_000_000;
+
+pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
+    let scene = Scene::set(&settings.scratch, &settings.binary).await?;
+    let mut report = Report::default();
+    if ["hit", "not-modified", "gzip", "beside"]
+        .iter()
+        .any(|shape| settings.wants(shape))
+    {
+        progress("answers from memory")?;
+        report.memory = from_memory(settings, &scene, &mut report).await?;
+    }
+    if settings.wants("miss") {
+        progress("misses")?;
+        report.misses = misses(settings, &scene).await?;
+    }
+    if settings.wants("workers") {
+        progress("workers")?;
+        report.workers = workers(settings, &scene).await?;
+    }
+    if settings.wants("herd") {
+        progress("herds")?;
+        herds(settings, &scene, &mut report).await?;
+    }
+    if settings.wants("footprint") {
+        progress("footprint")?;
+        report.footprint = Some(footprint::measure(&scene, settings.contacts).await?);
+    }
+    fs::write(settings.out.join("table.md"), report.to_string())?;
+    if let Some(plot) = plot::of(&report.memory) {
+        fs::write(settings.out.join("performance.svg"), plot)?;
+    }
+    Ok(std::io::stdout().write_all(report.to_string().as_bytes())?)
+}
+
+fn progress(what: &str) -> Result<(), Failure> {
+    Ok(writeln!(std::io::stderr(), "bench: {what}")?)
+}
+
+/// Hits, in all the ways that cost no call.
+async fn from_memory(
+    settings: &Settings,
+    scene: &Scene,
+    report: &mut Report,
+) -> Result<Vec<Row>, Failure> {
+    let service = scene.warm_service(scene.usual()).await?;
+    let scratch = &scene.scratch;
+    let twin = own("twin", MEASURED, &scene.bodies, scratch).await?;
+    let origin = own("origin", peers::LOADING, &scene.bodies, scratch).await?;
+    let haproxy = haproxy(origin.address, scratch).await?;
+    let nginx = nginx(origin.address, scratch).await?;
+    let varnish = varnish(origin.address, scratch).await?;
+    for peer in [&twin, &haproxy, &nginx, &varnish] {
+        warm(peer.address, "", |_| Ok(())).await?;
+    }
+    let beside = Beside::new(&service);
+    let load = |kind| Load::of(kind, settings.pace.seconds);
+    let mut contenders = vec![Contender::new("engage-bff", &service.server, load("hit"))];
+    if settings.wants("not-modified") {
+        contenders.push(Contender::new(
+            "engage-bff, 304",
+            &service.server,
+            load("not-modified"),
+        ));
+    }
+    if settings.wants("gzip") {
+        contenders.push(Contender::new(
+            "engage-bff, gzip",
+            &service.server,
+            load("gzip"),
+        ));
+    }
+    contenders.push(Contender::new("bare hyper", &twin, load("hit")));
+    contenders.push(Contender::new("HAProxy", &haproxy, load("hit")));
+    if settings.wants("hit") {
+        contenders.push(Contender::new("nginx", &nginx, load("hit")));
+        contenders.push(Contender::new("Varnish", &varnish, load("hit")));
+    }
+    if settings.wants("beside") {
+        contenders.push(Contender {
+            beside: Some(&beside),
+            ..Contender::new(BESIDE, &service.server, load("hit"))
+        });
+    }
+    scene.engage_takes(Duration::ZERO).await?;
+    let rows = play(&contenders, settings.pace, &scene.questions).await?;
+    let calls = scene.engage_takes(Duration::ZERO).await?;
+    // The last of each slice may not have been answered.
+    if calls > beside.misses() + settings.pace.rounds {
+        return Err(format!("hits were none: Engage was called {calls} times").into());
+    }
+    report.beats_a_second = settings.wants("beside").then(|| beside.beats_a_second());
+    Ok(rows)
+}
+
+/// Contacts that nobody asked for before: one call each.
+async fn misses(settings: &Settings, scene: &Scene) -> Result<Vec<Row>, Failure> {
+    let service = scene.usual().serve().await?;
+    let haproxy = haproxy(scene.engage.address, &scene.scratch).await?;
+    let nginx = nginx(scene.engage.address, &scene.scratch).await?;
+    let varnish = varnish(scene.engage.address, &scene.scratch).await?;
+    let load = Load {
+        first: UNKNOWN,
+        ..Load::of("miss", settings.pace.seconds)
+    };
+    let contenders = [
+        Contender::new("engage-bff", &service.server, load),
+        Contender::new("HAProxy", &haproxy, load),
+        Contender::new("nginx", &nginx, load),
+        Contender::new("Varnish", &varnish, load),
+    ];
+    scene.engage_takes(Duration::ZERO).await?;
+    let rows = play(&contenders, settings.pace, &scene.questions).await?;
+    let calls = scene.engage_takes(Duration::ZERO).await?;
+    let asked: u64 = rows.iter().map(Row::requests).sum();
+    if calls < asked {
+        return Err(format!("misses were none: {asked} questions, {calls} calls").into());
+    }
+    Ok(rows)
+}
+
+/// One worker and two, each with both cores, which the load shares.
+async fn workers(settings: &Settings, scene: &Scene) -> Result<Vec<Row>, Failure> {
+    const BOTH: &str = "0,1";
+    let start = |workers| Start {
+        cores: BOTH,
+        workers,
+        ..scene.usual()
+    };
+    let one = scene.warm_service(start("1")).await?;
+    let two = scene.warm_service(start("2")).await?;
+    let load = Load {
+        cores: BOTH,
+        ..Load::of("hit", settings.pace.seconds)
+    };
+    let contenders = [
+        Contender::new("one worker", &one.server, load),
+        Contender::new("two workers", &two.server, load),
+    ];
+    play(&contenders, settings.pace, &scene.questions).await
+}
+
+async fn herds(settings: &Settings, scene: &Scene, report: &mut Report) -> Result<(), Failure> {
+    let start = Start {
+        lifetime: herd::LIFETIME,
+        ..scene.usual()
+    };
+    let service = start.serve().await?;
+    let haproxy = haproxy(scene.engage.address, &scene.scratch).await?;
+    let nginx = nginx(scene.engage.address, &scene.scratch).await?;
+    let varnish = varnish(scene.engage.address, &scene.scratch).await?;
+    let rounds = usize::try_from(settings.pace.rounds)?;
+    for number in OF_HERDS..OF_HERDS + rounds {
+        let life = herd::live(scene, service.server.address, number).await?;
+        report.herd("engage-bff, cold", life.cold);
+        report.herd("engage-bff, held", life.held);
+        report.herd("engage-bff, expired", life.expired);
+        for (name, peer) in [
+            ("HAProxy, cold", &haproxy),
+            ("nginx, cold", &nginx),
+            ("Varnish, cold", &varnish),
+        ] {
+            scene.engage_takes(herd::DELAY).await?;
+            report.herd(name, herd::come(scene, peer.address, number).await?);
+        }
+    }
+    scene.engage_takes(Duration::ZERO).await?;
+    Ok(())
+}

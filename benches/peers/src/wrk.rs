@@ -1,0 +1,119 @@
+//! One slice of load: wrk asks for some seconds, and the kernel says what it cost the server.
+
+use std::{fs, path::PathBuf, process::Command, time::Duration};
+
+use crate::{
+    Failure,
+    peers::LOADING,
+    process::{Cpu, Server},
+};
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/load.lua");
+
+/// What is asked, and in which order.
+#[derive(Clone)]
+pub(crate) struct Questions {
+    pub(crate) file: PathBuf,
+    pub(crate) order: PathBuf,
+}
+
+/// What one slice showed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slice {
+    pub(crate) requests: u64,
+    pub(crate) cpu: Cpu,
+    pub(crate) lasted: Duration,
+    pub(crate) median: Duration,
+    pub(crate) p99: Duration,
+}
+
+/// How a slice is asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Load<'a> {
+    /// "hit", "not-modified", "gzip" or "miss".
+    pub(crate) kind: &'a str,
+    pub(crate) seconds: u64,
+    pub(crate) cores: &'a str,
+    /// From which contact on nobody was asked for before.
+    pub(crate) first: u64,
+}
+
+impl<'a> Load<'a> {
+    pub(crate) fn of(kind: &'a str, seconds: u64) -> Self {
+        Self {
+            kind,
+            seconds,
+            cores: LOADING,
+            first: 0,
+        }
+    }
+}
+
+/// Asks 32 at a time.
+pub(crate) async fn ask(
+    server: &Server,
+    load: Load<'_>,
+    questions: &Questions,
+) -> Result<Slice, Failure> {
+    let before = server.cpu();
+    let mut command = Command::new("taskset");
+    command
+        .args(["--cpu-list", load.cores])
+        .args(["wrk", "-t1", "-c32", "--timeout", "10s", "-s", SCRIPT])
+        .arg(format!("-d{}s", load.seconds))
+        .arg(format!("http://{}/", server.address))
+        .arg("--")
+        .arg(load.kind)
+        .args([&questions.file, &questions.order])
+        .arg(load.first.to_string());
+    let output = tokio::task::spawn_blocking(move || command.output()).await??;
+    let cpu = server.cpu().since(before);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().find_map(|line| line.strip_prefix("@ "));
+    let numbers: Vec<u64> = line
+        .unwrap_or_default()
+        .split(' ')
+        .filter_map(|number| number.parse().ok())
+        .collect();
+    let [requests, lasted, failures, statuses, median, p99] = numbers[..] else {
+        return Err(format!(
+            "wrk said: {text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        )
+        .into());
+    };
+    if requests == 0 || failures + statuses > 0 {
+        let what =
+            format!("{requests} answers, {failures} failures, {statuses} with an error's status");
+        return Err(format!("{} was asked in vain: {what}", load.kind).into());
+    }
+    Ok(Slice {
+        requests,
+        cpu,
+        lasted: Duration::from_micros(lasted),
+        median: Duration::from_micros(median),
+        p99: Duration::from_micros(p99),
+    })
+}
+
+/// Writes the order in which contacts are asked for: the first most often, the second half as often (Zipf).
+pub(crate) fn write_order(file: &PathBuf, contacts: usize) -> Result<(), Failure> {
+    const ASKED: usize = 100_000;
+    let mut sum = 0.0;
+    let weights = (1..=contacts).map(|rank| {
+        sum += 1.0 / f64::from(u32::try_from(rank).unwrap_or(u32::MAX));
+        sum
+    });
+    let weights: Vec<f64> = weights.collect();
+    // Who is asked for most is not who came first.
+    let mut rng = fastrand::Rng::with_seed(7);
+    let mut numbers: Vec<usize> = (1..=contacts).collect();
+    rng.shuffle(&mut numbers);
+    let lines = (0..ASKED).map(|_| {
+        let drawn = rng.f64() * sum;
+        let rank = weights.partition_point(|weight| *weight <= drawn);
+        format!("{}\n", numbers[rank.min(contacts - 1)])
+    });
+    let text: String = lines.collect();
+    Ok(fs::write(file, text)?)
+}

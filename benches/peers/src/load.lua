@@ -4,7 +4,7 @@ local kind, template
 
 function init(args)
   kind = args[1]
-  local headers = { ["X-Api-Key"] = "test-till-key", ["User-Agent"] = "shop/1.0", ["Accept"] = "application/json" }
+  local headers = { ["X-Api-Key"] = "test-till-key", ["Host"] = "localhost", ["User-Agent"] = "shop/1.0", ["Accept"] = "application/json" }
   if kind == "miss" then
     template = wrk.format("GET", "/customer?email=customer.NUMBER%40example.com&parts=none", headers)
     template = template:gsub("%%", "%%%%"):gsub("NUMBER", "%%07d")
@@ -29,7 +29,7 @@ end
 
 function done(summary, latency)
   local errors = summary.errors
-  io.write(string.format("@ %d %d %d %d %d %d\n", summary.requests, summary.duration,
+  io.write(string.format("@ %d %d %d %d %d %d %d\n", summary.requests, summary.duration, summary.bytes,
     errors.connect + errors.read + errors.write + errors.timeout, errors.status,
     latency:percentile(50), latency:percentile(99)))
 end

@@ -23,6 +23,9 @@ pub(crate) const CONTACTS: usize = 10_000;
 /// How often all are asked for until everything is as it stays.
 const WARMING: usize = 3;
 
+/// An `ETag` and a body.
+type Answer = (String, Vec<u8>);
+
 /// The stage for all shapes.
 pub(crate) struct Scene {
     pub(crate) scratch: PathBuf,
@@ -61,8 +64,19 @@ impl Scene {
         }
     }
 
-    /// The service with all contacts in memory. Writes down what it answered.
+    /// The service with all contacts in memory.
     pub(crate) async fn warm_service(&self, start: Start<'_>) -> Result<Service, Failure> {
+        Ok(self.answers(start).await?.0)
+    }
+
+    /// The same, and writes down what it answered.
+    pub(crate) async fn recorded_service(&self, start: Start<'_>) -> Result<Service, Failure> {
+        let (service, answers) = self.answers(start).await?;
+        self.record(answers)?;
+        Ok(service)
+    }
+
+    async fn answers(&self, start: Start<'_>) -> Result<(Service, Vec<Answer>), Failure> {
         let service = start.serve().await?;
         let address = service.server.address;
         let mut answers = Vec::new();
@@ -78,6 +92,10 @@ impl Scene {
             .await?;
         }
         warm(address, "Accept-Encoding: gzip\r\n", |_| Ok(())).await?;
+        Ok((service, answers))
+    }
+
+    fn record(&self, answers: Vec<Answer>) -> Result<(), Failure> {
         write_order(&self.questions.order, CONTACTS)?;
         let (mut bodies, mut questions) = (Vec::new(), String::new());
         for (number, (etag, body)) in answers.into_iter().enumerate() {
@@ -88,8 +106,7 @@ impl Scene {
             bodies.push(b'\n');
         }
         fs::write(&self.questions.file, questions)?;
-        fs::write(&self.bodies, bodies)?;
-        Ok(service)
+        Ok(fs::write(&self.bodies, bodies)?)
     }
 
     /// Sets how long Engage takes, and tells how many calls it saw since that was last done.

@@ -19,6 +19,8 @@ use crate::{
 /// The first contact of the misses, and of the herds.
 const UNKNOWN: u64 = 1_000_000;
 const OF_HERDS: usize = 7_000_000;
+/// An origin that nobody asks takes no more processor time.
+const IDLE_MICROS: u64 = 200_000;
 
 pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
     let scene = Scene::set(&settings.scratch, &settings.binary).await?;
@@ -63,7 +65,9 @@ async fn from_memory(
     scene: &Scene,
     report: &mut Report,
 ) -> Result<Vec<Row>, Failure> {
-    let service = scene.warm_service(scene.usual()).await?;
+    let service = scene.recorded_service(scene.usual()).await?;
+    // Its own, so that what runs beside is left in nobody else's way.
+    let disturbed = scene.warm_service(scene.usual()).await?;
     let scratch = &scene.scratch;
     let twin = own("twin", MEASURED, &scene.bodies, scratch).await?;
     let origin = own("origin", peers::LOADING, &scene.bodies, scratch).await?;
@@ -73,7 +77,7 @@ async fn from_memory(
     for peer in [&twin, &haproxy, &nginx, &varnish] {
         warm(peer.address, "", |_| Ok(())).await?;
     }
-    let beside = Beside::new(&service);
+    let beside = Beside::new(&disturbed);
     let load = |kind| Load::of(kind, settings.pace.seconds);
     let mut contenders = vec![Contender::new("engage-bff", &service.server, load("hit"))];
     if settings.wants("not-modified") {
@@ -99,12 +103,17 @@ async fn from_memory(
     if settings.wants("beside") {
         contenders.push(Contender {
             beside: Some(&beside),
-            ..Contender::new(BESIDE, &service.server, load("hit"))
+            ..Contender::new(BESIDE, &disturbed.server, load("hit"))
         });
     }
+    let before = origin.cpu();
     scene.engage_takes(Duration::ZERO).await?;
     let rows = play(&contenders, settings.pace, &scene.questions).await?;
     let calls = scene.engage_takes(Duration::ZERO).await?;
+    let passed_on = origin.cpu().since(before);
+    if passed_on.user + passed_on.kernel > IDLE_MICROS {
+        return Err("a peer's hits were none: its origin was asked".into());
+    }
     // The last of each slice may not have been answered.
     if calls > beside.misses() + settings.pace.rounds {
         return Err(format!("hits were none: Engage was called {calls} times").into());
@@ -147,7 +156,7 @@ async fn workers(settings: &Settings, scene: &Scene) -> Result<Vec<Row>, Failure
         workers,
         ..scene.usual()
     };
-    let one = scene.warm_service(start("1")).await?;
+    let one = scene.recorded_service(start("1")).await?;
     let two = scene.warm_service(start("2")).await?;
     let load = Load {
         cores: BOTH,

@@ -8,6 +8,8 @@ use crate::{
     process::{Cpu, Server},
 };
 
+/// No answer without a body is larger.
+const LARGEST_HEAD: u64 = 1024;
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/load.lua");
 
 /// What is asked, and in which order.
@@ -75,7 +77,7 @@ pub(crate) async fn ask(
         .split(' ')
         .filter_map(|number| number.parse().ok())
         .collect();
-    let [requests, lasted, failures, statuses, median, p99] = numbers[..] else {
+    let [requests, lasted, bytes, failures, statuses, median, p99] = numbers[..] else {
         return Err(format!(
             "wrk said: {text}{}",
             String::from_utf8_lossy(&output.stderr)
@@ -86,6 +88,9 @@ pub(crate) async fn ask(
         let what =
             format!("{requests} answers, {failures} failures, {statuses} with an error's status");
         return Err(format!("{} was asked in vain: {what}", load.kind).into());
+    }
+    if load.kind == "not-modified" && bytes > requests * LARGEST_HEAD {
+        return Err("it is answered with bodies, not with 304".into());
     }
     Ok(Slice {
         requests,

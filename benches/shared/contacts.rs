@@ -8,7 +8,7 @@ use fastrand::Rng;
 
 const FIRST_NAMES: [&str; 16] = [
     "Ada", "Björn", "Cilla", "David", "Elin", "Filip", "Greta", "Hugo", "Ines", "Jonas", "Karin",
-    "Lage", "Moa", "Nils", "Olga", "Åke",
+    "Lars", "Moa", "Nils", "Olga", "Åke",
 ];
 const LAST_NAMES: [&str; 10] = [
     "Exempel", "Påhitt", "Provsson", "Fiktiv", "Testberg", "Mallgren", "Övning", "Skissman",
@@ -95,10 +95,9 @@ pub(crate) fn points(number: usize) -> String {
 }
 
 fn guid(rng: &mut Rng) -> String {
-    let id = rng.u128(..);
-    uuid::Builder::from_random_bytes(id.to_be_bytes())
-        .into_uuid()
-        .to_string()
+    let (first, last) = (rng.u32(..), rng.u64(..1 << 48));
+    let (a, b, c) = (rng.u16(..), rng.u16(..4096), rng.u16(..4096));
+    format!("{first:08x}-{a:04x}-4{b:03x}-a{c:03x}-{last:012x}")
 }
 
 fn one<'a>(rng: &mut Rng, of: &[&'a str]) -> &'a str {

@@ -15,7 +15,8 @@ use tokio::{
 use crate::{
     Failure,
     caller::{Caller, get},
-    contacts::{contact_id, email},
+    contacts::email,
+    delivery::Deliveries,
     service::Service,
 };
 
@@ -30,7 +31,6 @@ const UNKNOWN: u64 = 6_000_000;
 /// Where it goes to, and whom it came to.
 pub(crate) struct Beside {
     address: SocketAddr,
-    operations: SocketAddr,
     /// How many were asked for and changed so far.
     done: Arc<AtomicU64>,
     busy: Arc<AtomicU64>,
@@ -47,17 +47,15 @@ impl Beside {
     pub(crate) fn new(service: &Service) -> Self {
         Self {
             address: service.server.address,
-            operations: service.operations,
             done: Arc::default(),
             busy: Arc::default(),
         }
     }
 
     pub(crate) fn start(&self) -> Running {
-        let (address, operations) = (self.address, self.operations);
         let done = Arc::clone(&self.done);
         Running {
-            task: tokio::spawn(run(address, operations, done)),
+            task: tokio::spawn(run(self.address, done)),
             started: Instant::now(),
             busy: Arc::clone(&self.busy),
         }
@@ -88,21 +86,18 @@ impl Running {
     }
 }
 
-async fn run(
-    address: SocketAddr,
-    operations: SocketAddr,
-    done: Arc<AtomicU64>,
-) -> Result<(), Failure> {
+async fn run(address: SocketAddr, done: Arc<AtomicU64>) -> Result<(), Failure> {
     let mut asking = Caller::connect(address).await?;
-    let mut telling = Caller::connect(operations).await?;
+    let mut telling = Caller::connect(address).await?;
+    let mut deliveries = Deliveries::new()?;
     let mut beat = interval(BEAT);
     let mut changing = CHANGING.cycle();
     loop {
         beat.tick().await;
-        let told: Vec<u8> = (&mut changing)
-            .take(INVALIDATIONS)
-            .flat_map(invalidation)
-            .collect();
+        let mut told = Vec::new();
+        for number in (&mut changing).take(INVALIDATIONS) {
+            told.extend(deliveries.of(number)?);
+        }
         telling.send(&told).await?;
         let number = UNKNOWN + done.load(Ordering::Relaxed);
         asking
@@ -114,12 +109,6 @@ async fn run(
         }
         done.fetch_add(1, Ordering::Relaxed);
     }
-}
-
-/// How the service is told that a contact has changed.
-fn invalidation(number: usize) -> Vec<u8> {
-    let id = contact_id(number);
-    format!("DELETE /cache/contacts/{id} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes()
 }
 
 pub(crate) fn miss(number: usize) -> Vec<u8> {

@@ -8,6 +8,7 @@ mod beside;
 mod caller;
 #[path = "../../shared/contacts.rs"]
 mod contacts;
+mod delivery;
 mod footprint;
 mod goals;
 mod herd;

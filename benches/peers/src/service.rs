@@ -4,7 +4,9 @@
 use std::{net::SocketAddr, path::Path};
 
 use crate::{
-    Failure, peers,
+    Failure,
+    delivery::SECRET,
+    peers,
     process::{Server, free_address},
 };
 
@@ -72,6 +74,9 @@ promotions_lifetime = "{lifetime}"
 vouchers_lifetime = "{lifetime}"
 points_lifetime = "{lifetime}"
 negative_lifetime = "{lifetime}"
+[webhooks]
+secrets = ["whsec_{SECRET}"]
+fallback_lifetime = "{lifetime}"
 [[auth.clients]]
 id = "till"
 key_sha256 = ["cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11"]

@@ -47,8 +47,9 @@ impl App {
     /// Puts the rooms together and binds the listener. The configuration has been validated.
     pub async fn build(config: &Config, clock: Clock) -> Result<Self, anyhow::Error> {
         let phone_region = config.phone_region().context("identifiers.phone_region")?;
-        // The numbering plans are read on first use, which takes tens of milliseconds: not a caller's.
-        let _ = Phone::parse("0701740605", phone_region);
+        // The numbering plans are read on first use, which takes a hundred milliseconds: the start does not wait for
+        // it, and only a caller within that time would.
+        tokio::task::spawn_blocking(move || Phone::parse("0701740605", phone_region));
         let time_zone = TimeZone::get(&config.engage.time_zone).context("engage.time_zone")?;
         let digester = digester(config);
         let identifiers = IdentifierRules {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use aws_lc_rs::{hmac, rand};
+use aws_lc_rs::hmac;
 
 /// The first 128 bits of an HMAC-SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,7 +33,8 @@ impl Digester {
     /// A digester under a key of its own, drawn at random: digests of two processes can't be compared.
     pub fn random() -> Self {
         let mut secret = [0; 32];
-        rand::fill(&mut secret).expect("the system's random source works");
+        // Of the system itself: the library's own source of entropy takes tens of milliseconds to start.
+        getrandom::fill(&mut secret).expect("the system's random source works");
         Self::with_key(&secret)
     }
 

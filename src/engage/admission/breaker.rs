@@ -59,8 +59,44 @@ impl BreakerState {
 /// Counts calls and refuses them.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
-    ended: VecDeque<(Tick, Mark)>,
+    ended: Ended,
     position: Position,
+}
+
+/// The calls that ended within the window, and how many of them did how.
+#[derive(Debug, Default)]
+struct Ended {
+    calls: VecDeque<(Tick, Mark)>,
+    bad: usize,
+    refused: usize,
+}
+
+impl Ended {
+    fn push(&mut self, now: Tick, mark: Mark) {
+        let is_old = |(at, _): &mut (Tick, Mark)| now.since(*at) >= WINDOW;
+        while let Some((_, old)) = self.calls.pop_front_if(is_old) {
+            if let Some(count) = self.count(old) {
+                *count -= 1;
+            }
+        }
+        self.calls.push_back((now, mark));
+        if let Some(count) = self.count(mark) {
+            *count += 1;
+        }
+    }
+
+    fn count(&mut self, mark: Mark) -> Option<&mut usize> {
+        match mark {
+            Mark::Good => None,
+            Mark::Bad => Some(&mut self.bad),
+            Mark::Refused => Some(&mut self.refused),
+        }
+    }
+
+    fn are_mostly_failures(&self) -> bool {
+        let calls = self.calls.len();
+        calls >= LEAST_CALLS && (self.bad * 2 >= calls || self.refused * 2 >= calls)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -110,14 +146,14 @@ impl Breaker {
     pub(super) fn record(&mut self, mark: Mark, is_probe: bool, now: Tick) -> bool {
         match (self.position, mark) {
             (Position::Probing(_), Mark::Good) if is_probe => {
-                self.ended.clear();
+                self.ended = Ended::default();
                 self.position = Position::Closed;
                 false
             }
             (Position::Probing(_), _) if is_probe => self.trip(now),
             (Position::Closed, _) => {
-                self.ended.push_back((now, mark));
-                self.is_mostly_failing(now) && self.trip(now)
+                self.ended.push(now, mark);
+                self.ended.are_mostly_failures() && self.trip(now)
             }
             // Calls from before it opened say nothing new.
             (Position::Open(_) | Position::Probing(_), _) => false,
@@ -139,7 +175,7 @@ impl Breaker {
             Position::Open(held) if held > now => (until.max(held), false),
             _ => (until, true),
         };
-        self.ended.clear();
+        self.ended = Ended::default();
         self.position = Position::Open(until);
         opens
     }
@@ -147,25 +183,9 @@ impl Breaker {
     fn trip(&mut self, now: Tick) -> bool {
         // A little shorter, so that replicas do not try together.
         let pause = MAX_PAUSE.mul_f64(1.0 - fastrand::f64() / 5.0);
-        self.ended.clear();
+        self.ended = Ended::default();
         self.position = Position::Open(now + pause);
         true
-    }
-
-    fn is_mostly_failing(&mut self, now: Tick) -> bool {
-        let is_old = |(at, _): &(Tick, Mark)| now.since(*at) >= WINDOW;
-        while self.ended.front().is_some_and(is_old) {
-            self.ended.pop_front();
-        }
-        let calls = self.ended.len();
-        let share_of = |mark| {
-            self.ended
-                .iter()
-                .filter(|(_, ended)| *ended == mark)
-                .count()
-        };
-        calls >= LEAST_CALLS
-            && (share_of(Mark::Bad) * 2 >= calls || share_of(Mark::Refused) * 2 >= calls)
     }
 }
 

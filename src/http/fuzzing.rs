@@ -104,7 +104,7 @@ pub fn body(body: &[u8]) {
             let seen: Map<String, Json> = serde_json::from_slice(body).unwrap_or_default();
             for (name, value) in &params.0 {
                 if let Value::Text(text) = value
-                    && let Some(other) = seen.get(name)
+                    && let Some(other) = seen.get(&**name)
                     && !is_repeated(&params, name)
                 {
                     assert_eq!(other.as_str(), Some(&**text));

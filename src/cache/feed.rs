@@ -1,8 +1,8 @@
 //! The feed: whether the news of what changes at Engage reaches us, and so how long data may serve.
 //!
 //! Long lifetimes are safe where every change is told. Where that is in doubt, data serves for the fallback lifetime
-//! only: while nothing has been heard yet or for too long, while what comes can't be read, and for good where data was
-//! asked for before the feed worked again, because what changed in between may never be told. No task watches it: how
+//! only: while nothing has been heard yet or for too long, while what comes can't be read, and for good where data may be
+//! from before the feed worked again, because what changed in between may never be told. No task watches it: how
 //! the feed stands is a function of the moment, so a hit costs two loads.
 
 use std::{sync::PoisonError, time::Duration};
@@ -117,11 +117,11 @@ impl Feed {
         (now < until).then_some(since)
     }
 
-    /// How long data that was asked for at `requested_at` may serve at most.
-    pub fn longest_lifetime(&self, requested_at: Tick, now: Tick) -> Duration {
+    /// How long data that was true at `true_at` may serve at most.
+    pub fn longest_lifetime(&self, true_at: Tick, now: Tick) -> Duration {
         match self.working_since(now) {
-            // At the very moment it may have been asked for before.
-            Some(since) if since < requested_at => Duration::MAX,
+            // At the very moment it may have been told before.
+            Some(since) if since < true_at => Duration::MAX,
             _ => self.fallback,
         }
     }
@@ -176,8 +176,8 @@ mod tests {
         let feed = Feed::new(SILENCE, FALLBACK);
         feed.heard(at(0));
         assert_eq!(feed.heard(at(200)), Standing::Silent);
-        for (requested_at, longest) in [(50, FALLBACK), (200, FALLBACK), (201, Duration::MAX)] {
-            assert_eq!(feed.longest_lifetime(at(requested_at), at(201)), longest);
+        for (true_at, longest) in [(50, FALLBACK), (200, FALLBACK), (201, Duration::MAX)] {
+            assert_eq!(feed.longest_lifetime(at(true_at), at(201)), longest);
         }
         assert_eq!(feed.working_since(at(201)), Some(at(200)));
     }

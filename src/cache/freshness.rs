@@ -111,8 +111,12 @@ impl Provenance {
     /// How long the data is fresh, as the feed stands at `now`.
     fn lifetime_at(&self, now: Tick, policy: &Policy) -> Duration {
         policy.feed.as_ref().map_or(self.lifetime, |feed| {
-            let longest = feed.longest_lifetime(self.requested_at, now);
-            self.lifetime.min(longest)
+            let true_at = match self.source {
+                // A change that was missed may be younger than what it tells.
+                Source::Overview => self.requested_at - policy.overview_lag,
+                Source::Entity => self.requested_at,
+            };
+            self.lifetime.min(feed.longest_lifetime(true_at, now))
         })
     }
 
@@ -217,6 +221,35 @@ mod tests {
             let now = clock.now().tick;
             assert_eq!(provenance.freshness(now, &policy()), expected, "{second} s");
             assert_eq!(provenance.ttl_seconds(now, &policy()), ttl, "{second} s");
+        }
+    }
+
+    #[test]
+    fn after_a_gap_in_the_feed_an_overview_is_trusted_only_once_its_lag_has_passed() {
+        let feed = Feed::new(Duration::from_secs(10_000), Duration::from_secs(20));
+        let policy = Policy {
+            feed: Some(feed.into()),
+            ..policy()
+        };
+        let at = |second: u64| Tick::default() + Duration::from_secs(second);
+        let feed = policy.feed.as_deref().expect("a feed");
+        feed.heard(at(1000));
+        for (source, second, ttl) in [
+            (Source::Entity, 1000, 20),
+            (Source::Entity, 1001, 60),
+            (Source::Overview, 1001, 20),
+            (Source::Overview, 1600, 20),
+            (Source::Overview, 1601, 60),
+        ] {
+            let provenance = Provenance {
+                stamp: Stamp::default(),
+                requested_at: at(second),
+                as_of: Timestamp::UNIX_EPOCH,
+                lifetime: Duration::from_secs(60),
+                source,
+            };
+            let told = provenance.ttl_seconds(at(second), &policy);
+            assert_eq!(told, ttl, "{source:?} at {second} s");
         }
     }
 

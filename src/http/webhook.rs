@@ -7,7 +7,10 @@
 mod counts;
 mod seen;
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use axum::{body::Body, extract::State};
 use http::{HeaderMap, Request, StatusCode};
@@ -29,13 +32,14 @@ use crate::{
 const CHALLENGE: &str = "Svix realm=\"engage-bff webhooks\"";
 /// Deliveries that are read at the same time: what their bodies may take of memory is bounded.
 const MAX_AT_ONCE: usize = 256;
-const OTHER: &str = "(unread)";
+/// The event in metrics of what was not read.
+const UNREAD: &str = "(unread)";
 
 /// Receives deliveries.
 pub struct Webhooks {
     reader: WebhookReader,
     max_body: usize,
-    body_timeout: std::time::Duration,
+    body_timeout: Duration,
     seen: Mutex<Seen>,
     places: Semaphore,
     counts: Counts,
@@ -43,7 +47,7 @@ pub struct Webhooks {
 
 impl Webhooks {
     /// Receives what the reader can read, if its body is no larger and no slower than that.
-    pub fn new(reader: WebhookReader, max_body: usize, body_timeout: std::time::Duration) -> Self {
+    pub fn new(reader: WebhookReader, max_body: usize, body_timeout: Duration) -> Self {
         Self {
             // The longest time in which a recorded delivery passes for timely.
             seen: Mutex::new(Seen::new(2 * reader.tolerance())),
@@ -73,13 +77,13 @@ impl Webhooks {
             .claim(headers, arrived.wall)
             .map_err(|refusal| self.refuse(refusal, customers))?;
         let Ok(_place) = self.places.try_acquire() else {
-            self.counts.ended(OTHER, "overloaded");
+            self.counts.ended(UNREAD, "overloaded");
             return Err(ApiError::new(Code::Overloaded));
         };
         let deadline = arrived.tick + self.body_timeout;
         let body = read_at_most(self.max_body, deadline, clock, headers, body)
             .await
-            .inspect_err(|_| self.counts.ended(OTHER, "incomplete"))?;
+            .inspect_err(|_| self.counts.ended(UNREAD, "incomplete"))?;
         self.take(&claim, &body, customers)
             .map_err(|refusal| self.refuse(refusal, customers))?;
         Ok(StatusCode::NO_CONTENT)
@@ -115,7 +119,7 @@ impl Webhooks {
     }
 
     fn refuse(&self, refusal: Refusal, customers: &CustomerService) -> ApiError {
-        self.counts.ended(OTHER, refusal.as_str());
+        self.counts.ended(UNREAD, refusal.as_str());
         if refusal.is_engages() {
             let now = customers.clock().tick();
             let before = customers.feed().map(|feed| feed.missed(now));
@@ -130,20 +134,16 @@ impl Webhooks {
         }
         match refusal {
             Refusal::Unsigned | Refusal::Untimely | Refusal::Forged => {
-                ApiError::because(Code::Unauthorized, refusal_text(refusal)).challenge(CHALLENGE)
+                ApiError::because(Code::Unauthorized, format!("{refusal}.")).challenge(CHALLENGE)
             }
-            Refusal::NotJson => ApiError::because(Code::InvalidParameter, refusal_text(refusal)),
+            Refusal::NotJson => ApiError::because(Code::InvalidParameter, format!("{refusal}.")),
             Refusal::Sealed => ApiError::new(Code::WebhookUnreadable),
         }
     }
 
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn refusal_text(refusal: Refusal) -> String {
-    format!("{refusal}.")
 }
 
 /// One delivery.

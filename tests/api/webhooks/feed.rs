@@ -12,6 +12,8 @@ const FALLEN_BACK: Duration = Duration::from_secs(60 + 30 + 1);
 /// Lifetimes of hours, which only news of changes make safe.
 fn long_lived(config: &mut Config) {
     with_secret(config);
+    // An overview is trusted once its lag has passed since the feed works.
+    config.engage.overview_lag = Duration::ZERO;
     let cache = &mut config.cache;
     cache.profile_lifetime = 4 * HOUR;
     cache.audiences_lifetime = 4 * HOUR;

@@ -52,39 +52,12 @@ impl App {
         tokio::task::spawn_blocking(move || Phone::parse("0701740605", phone_region));
         let time_zone = TimeZone::get(&config.engage.time_zone).context("engage.time_zone")?;
         let digester = digester(config);
-        let identifiers = IdentifierRules {
-            phone_region,
-            check_digits: config.identifiers.check_digits,
-        };
-        let names = NameReader {
-            rules: identifiers.clone(),
-            custom_key: config.engage.custom_key.map(|key| match key {
-                CustomKey::MemberNumber => CustomKeyAttribute::MemberNumber,
-                CustomKey::ExternalId => CustomKeyAttribute::ExternalId,
-            }),
-            digester: digester.clone(),
-        };
-        let rules = view_rules(config, phone_region);
-        let reader = Reader {
-            names: names.clone(),
-            time_zone: time_zone.clone(),
-            keeps_national_id: rules.full.list_national_id(),
-            points_in_overview: config.engage.api_version == crate::config::ApiVersion::V2,
-            clock: clock.clone(),
-        };
+        let names = name_reader(config, phone_region, digester.clone());
+        let identifiers = names.rules.clone();
         let traffic = Arc::new(Traffic::default());
         let admission =
             Admission::new(upstream_limits(config), Arc::clone(&traffic), clock.clone());
-        let engage = EngageClient::new(&config.engage, reader, admission.clone(), clock.clone())?;
-        let customers = CustomerService::new(
-            engage,
-            names,
-            rules,
-            policy(config),
-            bounds(config),
-            config.server.request_timeout,
-            clock.clone(),
-        );
+        let customers = hall(config, names, time_zone.clone(), admission.clone(), &clock)?;
         let readiness = Readiness::default();
         let authenticator = Arc::new(Authenticator::new(&config.auth, &clock).context("auth.jwt")?);
         let lookups = Arc::new(lookup_rules(config, identifiers, digester, time_zone));
@@ -193,6 +166,52 @@ impl App {
             ))
         }
     }
+}
+
+fn name_reader(
+    config: &Config,
+    phone_region: phonenumber::country::Id,
+    digester: Digester,
+) -> NameReader {
+    NameReader {
+        rules: IdentifierRules {
+            phone_region,
+            check_digits: config.identifiers.check_digits,
+        },
+        custom_key: config.engage.custom_key.map(|key| match key {
+            CustomKey::MemberNumber => CustomKeyAttribute::MemberNumber,
+            CustomKey::ExternalId => CustomKeyAttribute::ExternalId,
+        }),
+        digester,
+    }
+}
+
+/// The hall, and behind it the back door to Engage.
+fn hall(
+    config: &Config,
+    names: NameReader,
+    time_zone: TimeZone,
+    admission: Admission,
+    clock: &Clock,
+) -> Result<CustomerService, anyhow::Error> {
+    let rules = view_rules(config, names.rules.phone_region);
+    let reader = Reader {
+        names: names.clone(),
+        time_zone,
+        keeps_national_id: rules.full.list_national_id(),
+        points_in_overview: config.engage.api_version == config::ApiVersion::V2,
+        clock: clock.clone(),
+    };
+    let engage = EngageClient::new(&config.engage, reader, admission, clock.clone())?;
+    Ok(CustomerService::new(
+        engage,
+        names,
+        rules,
+        policy(config),
+        bounds(config),
+        config.server.request_timeout,
+        clock.clone(),
+    ))
 }
 
 async fn bind(

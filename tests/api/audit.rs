@@ -19,12 +19,13 @@ use crate::{
 
 const DIGEST_KEY: &str = "a key of digests for the tests";
 
-async fn spawn() -> TestApp {
+/// A service whose digests can be told beforehand.
+pub(crate) async fn spawn() -> TestApp {
     TestApp::with(|config| config.telemetry.digest_key = Some(DIGEST_KEY.into())).await
 }
 
-/// What stands in the audit for the contact.
-fn digest(contact: &str) -> String {
+/// What stands in the log and in explanations for the contact.
+pub(crate) fn digest(contact: &str) -> String {
     let digester = Digester::with_key(DIGEST_KEY.as_bytes());
     id(contact).digest(&digester).to_string()
 }

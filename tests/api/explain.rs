@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use engage_bff::domain::{Digester, Part};
+use engage_bff::domain::Part;
 use engage_simulator::{
     Endpoint,
     people::{ALVA, BO, EVERYONE},
@@ -12,22 +12,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
+    audit::{digest, spawn},
     harness::{Answer, SHOP, TELLS_POINTS, TestApp, arrive, id},
     marks::assert_holds_none,
     operators::operate,
 };
-
-const DIGEST_KEY: &str = "a key of digests for the tests";
-
-async fn spawn() -> TestApp {
-    TestApp::with(|config| config.telemetry.digest_key = Some(DIGEST_KEY.into())).await
-}
-
-/// What stands for the contact.
-fn digest(contact: &str) -> String {
-    let digester = Digester::with_key(DIGEST_KEY.as_bytes());
-    id(contact).digest(&digester).to_string()
-}
 
 /// What is told of an identifier, searched for what may not be in it.
 async fn explain(app: &TestApp, identifier: Value) -> Answer {

@@ -2,7 +2,7 @@
 
 pub(crate) mod admission;
 mod answer;
-mod audit;
+pub(crate) mod audit;
 mod bounds;
 mod cache_control;
 mod callers;

@@ -1,0 +1,152 @@
+//! What the calls brought, taken in: what counts of it, and what a failure leaves wanting.
+
+use std::time::Duration;
+
+use super::{Search, calls::Calls};
+use crate::{
+    cache::Name,
+    customer::{
+        Error,
+        fetch::{Arrivals, Gain},
+    },
+    domain::{Part, PartSet},
+    engage,
+};
+
+impl Search<'_> {
+    pub(super) fn take_in_resolution(
+        &mut self,
+        arrivals: Result<Arrivals, Error>,
+    ) -> Result<(), Error> {
+        match arrivals.and_then(|arrivals| self.weigh(arrivals)) {
+            Ok(Some(gain)) => self.named = gain.name,
+            Ok(None) => {}
+            Err(error) => {
+                self.settle(PartSet::EMPTY, error)?;
+                self.name_failed = true;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_in_overview(
+        &mut self,
+        arrivals: Result<Arrivals, Error>,
+        calls: &Calls,
+    ) -> Result<(), Error> {
+        let begun = arrivals.as_ref().ok().and_then(|arrivals| arrivals.begun);
+        match arrivals.and_then(|arrivals| self.weigh(arrivals)) {
+            Ok(Some(gain)) => {
+                let fences = &self.inner.cache.fences;
+                // What a fence has overtaken was not said: it is asked for once more.
+                let is_overtaken = |part: &Part| {
+                    begun.is_some_and(|begun| !fences.allows(gain.id, *part, begun.stamp))
+                };
+                let overtaken = calls.from_overview.iter().filter(is_overtaken).collect();
+                let untold = calls
+                    .from_overview
+                    .without(gain.parts.held().union(overtaken));
+                self.untold = self.untold.union(untold);
+                if untold.contains(Part::Audiences) {
+                    self.failed.insert(Part::Audiences);
+                }
+                self.take_in(&gain);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                self.settle(calls.from_overview, error)?;
+                self.name_failed = true;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_in_part(
+        &mut self,
+        part: Part,
+        arrivals: Result<Arrivals, Error>,
+    ) -> Result<(), Error> {
+        if part == Part::Profile {
+            return self.take_in_profile(arrivals);
+        }
+        let outcome = arrivals.and_then(|arrivals| Ok(arrivals.outcome?));
+        match outcome {
+            Ok(gain) => self.take_in(&gain),
+            // It speaks for this part alone: of a missing profile another call is the cause.
+            Err(error) => {
+                if let Error::Upstream(upstream) = &error
+                    && !upstream.allows_stale()
+                {
+                    self.denied.insert(part);
+                }
+                self.failed.insert(part);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_in_profile(&mut self, arrivals: Result<Arrivals, Error>) -> Result<(), Error> {
+        match arrivals.and_then(|arrivals| self.weigh(arrivals)) {
+            Ok(Some(gain)) => self.take_in(&gain),
+            Ok(None) => {}
+            // The contact itself is gone or another's: that concerns the whole answer.
+            Err(error) => {
+                let gone = error == Error::Upstream(engage::Error::NotFound);
+                let is_old = |name: Name| name.provenance.stamp < self.question.arrival;
+                let may_move = !self.question.lookup.key().is_contact_id();
+                // The contact's end took its old names along, and they may have found a new owner.
+                if gone && may_move && self.name().is_none_or(is_old) {
+                    self.disown();
+                    return Ok(());
+                }
+                self.settle(Part::Profile.into(), error)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, gain: &Gain) {
+        self.stored |= !gain.parts.held().is_empty();
+        if gain.name.is_some() {
+            self.named = gain.name;
+        }
+        match &mut self.gained {
+            Some((id, parts)) if *id == gain.id => {
+                parts.merge(&gain.parts, Duration::MAX);
+            }
+            gained => *gained = Some((gain.id, gain.parts.as_ref().clone())),
+        }
+    }
+
+    /// What a fence has overtaken counts as not said: a "nobody" or "several" that is older than the
+    /// last word about contacts, and what a name led to before it was dropped.
+    fn weigh(&self, arrivals: Arrivals) -> Result<Option<Gain>, Error> {
+        match arrivals.outcome {
+            Ok(gain) => Ok(Some(gain)),
+            Err(engage::Error::Overtaken) => Ok(None),
+            Err(error) => {
+                let key = self.question.lookup.key();
+                let not_before = self.inner.cache.fences.negatives_not_before(key);
+                let outdated = arrivals
+                    .begun
+                    .is_some_and(|begun| begun.stamp <= not_before);
+                if error.is_about_the_identifier() && outdated {
+                    return Ok(None);
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Ends the search where nothing that is held may stand in; else notes which parts failed.
+    fn settle(&mut self, parts: PartSet, error: Error) -> Result<(), Error> {
+        if let Error::Upstream(upstream) = &error
+            && !upstream.allows_stale()
+        {
+            return Err(error);
+        }
+        self.failed = self.failed.union(parts);
+        self.failure.get_or_insert(error);
+        Ok(())
+    }
+}

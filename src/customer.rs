@@ -30,7 +30,7 @@ use crate::{
         flight::Flights,
         freshness::Policy,
     },
-    clock::Clock,
+    clock::{Clock, Now},
     domain::{
         Bears, Change, ChangeKind, ContactId, Identifier, Lookup, LookupKey, Part, PartSet,
         names::NameReader,
@@ -137,6 +137,21 @@ impl CustomerService {
     /// Answers with the customer: from memory where that is fresh enough, else from Engage.
     pub async fn find(&self, question: &Question) -> Result<Found, Error> {
         Search::new(&self.inner, question).run().await
+    }
+
+    /// Answers with the customer from memory alone, if that is an answer and `tell` takes it: then what is stale is
+    /// refreshed beside it. If not, nothing has been done yet.
+    pub fn find_in_memory<T>(
+        &self,
+        question: &Question,
+        tell: impl FnOnce(&Found) -> Option<T>,
+    ) -> Option<T> {
+        Search::new(&self.inner, question).run_in_memory(tell)
+    }
+
+    /// The answer in that shape, if it is rendered already and still holds.
+    pub fn rendered(&self, found: &Found, shape: &Shape, now: Now) -> Option<Arc<Rendered>> {
+        answer::kept(&self.inner.rules, found, shape, now)
     }
 
     /// The answer in the shape that the caller wants: the one already rendered where it still holds.

@@ -7,9 +7,11 @@
 
 mod audit;
 mod auth;
+mod connection;
 mod customer;
 mod directives;
 mod error;
+mod fast_path;
 mod framing;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -167,6 +169,8 @@ pub struct FrontDoor {
     direct: Option<AppState>,
     routes: &'static Routes,
     varies_by_origin: bool,
+    /// The headers that no answer lacks, as they are written.
+    always: Arc<str>,
     requests: Arc<Requests>,
     clock: Clock,
 }
@@ -202,6 +206,15 @@ const ALWAYS: [(HeaderName, HeaderValue); 5] = [
     ),
 ];
 
+/// Those, as they are written.
+fn always() -> Arc<str> {
+    let line = |(name, value): &(HeaderName, HeaderValue)| {
+        let value = value.to_str().expect("these are texts");
+        format!("{name}: {value}\r\n")
+    };
+    ALWAYS.iter().map(line).collect::<String>().into()
+}
+
 impl FrontDoor {
     /// The door for callers, and for scripts of the pages of these origins.
     pub fn new(
@@ -216,6 +229,7 @@ impl FrontDoor {
             router: router(state, cors_origins),
             routes: &ROUTES,
             varies_by_origin,
+            always: always(),
             requests,
             clock,
         }
@@ -228,6 +242,7 @@ impl FrontDoor {
             router: operations::router(state),
             routes: &operations::ROUTES,
             varies_by_origin: false,
+            always: always(),
             requests,
             clock,
         }
@@ -263,10 +278,12 @@ impl FrontDoor {
         if is_shopper {
             headers.remove(reply::CACHE_STATUS);
         } else {
-            reply::write_server_timing(headers, note, took);
+            let (name, value) = reply::server_timing(note, took);
+            headers.insert(name, value);
         }
+        let code = response.extensions().get();
         self.requests
-            .ended(route, &response, note, &request_id, took);
+            .ended(route, response.status(), code, note, &request_id, took);
         response
             .headers_mut()
             .insert(REQUEST_ID, request_id.into_value());
@@ -297,7 +314,7 @@ impl FrontDoor {
         body: Incoming,
         request_id: &RequestId,
     ) -> (Response<Body>, Option<Note>) {
-        parts.extensions.insert(request_id.clone());
+        parts.extensions.insert(*request_id);
         let request = Request::from_parts(parts, Body::new(body));
         let mut router = self.router.clone();
         match Service::call(&mut router, request).await {

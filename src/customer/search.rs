@@ -13,7 +13,7 @@ pub use self::verdict::{Found, Status, Verdict};
 use super::{
     Error, Inner, Rendered,
     fetch::{Arrivals, Wish, alarm},
-    plan::Question,
+    plan::{Plan, Question},
 };
 use crate::{
     cache::{
@@ -85,11 +85,19 @@ impl FirstSight {
 /// What the next round is for.
 enum Step {
     /// Everything that can be had is there.
-    Done(Arc<Held>, Option<Name>),
+    Done(There),
     /// Calls to wait for.
     Wait(Calls),
     /// Look again: something was dropped.
     Again,
+}
+
+/// What is there for an answer.
+struct There {
+    held: Arc<Held>,
+    name: Option<Name>,
+    /// What of it should be renewed beside the answer.
+    plan: Plan,
 }
 
 /// What the held profile says of the name.
@@ -124,18 +132,32 @@ impl<'a> Search<'a> {
     pub(super) async fn run(mut self) -> Result<Found, Error> {
         let now = self.question.now.tick;
         match self.look(now)? {
-            Step::Done(held, name) => self.conclude(held, name.as_ref(), now),
+            Step::Done(there) => self.answer(&there, now),
             step => Box::pin(self.follow(step)).await,
         }
+    }
+
+    /// Answers with what is held alone, if that is an answer and `tell` takes it. If not, nothing has been done yet.
+    pub(super) fn run_in_memory<T>(mut self, tell: impl FnOnce(&Found) -> Option<T>) -> Option<T> {
+        let now = self.question.now.tick;
+        let Ok(Step::Done(there)) = self.look(now) else {
+            return None;
+        };
+        let found = self.conclude(&there, now).ok()?;
+        let told = tell(&found)?;
+        self.refresh(&there, now);
+        Some(told)
+    }
+
+    fn answer(&self, there: &There, now: Tick) -> Result<Found, Error> {
+        self.refresh(there, now);
+        self.conclude(there, now)
     }
 
     async fn follow(mut self, mut step: Step) -> Result<Found, Error> {
         for _ in 0..MAX_ROUNDS {
             match step {
-                Step::Done(held, name) => {
-                    let now = self.inner.clock.tick();
-                    return self.conclude(held, name.as_ref(), now);
-                }
+                Step::Done(there) => return self.answer(&there, self.inner.clock.tick()),
                 Step::Wait(_) if self.question.only_if_cached => return Err(Error::NotCached),
                 Step::Wait(calls) => self.wait_for(&calls).await?,
                 Step::Again => {}
@@ -186,10 +208,7 @@ impl<'a> Search<'a> {
                 return Ok(Step::Wait(calls));
             }
         }
-        if cache.is_on() {
-            self.refresh(&held, name.as_ref(), plan, now);
-        }
-        Ok(Step::Done(held, name))
+        Ok(Step::Done(There { held, name, plan }))
     }
 
     fn resolve(&self, id: Option<ContactId>, now: Tick) -> Result<Step, Error> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::{constant_time, digest};
 use axum::extract::{FromRef, FromRequestParts};
-use http::{HeaderMap, HeaderName, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
@@ -23,7 +23,7 @@ use self::{
 };
 use super::error::{ApiError, Code};
 use crate::{
-    clock::Clock,
+    clock::{Clock, Tick},
     config::{self, Scope},
     customer::answer::View,
     domain::{Channel, ClientName, ContactId, Identifier, IdentifierKind, Lookup},
@@ -39,10 +39,17 @@ pub(super) struct Caller {
     client: Option<Arc<Client>>,
     shopper: Option<Shopper>,
     /// The client's place among its requests under way.
-    _place: Option<Place>,
+    place: Option<Place>,
 }
 
 impl Caller {
+    /// Counts the request; refuses one that is too many a second or at once.
+    pub(super) fn admit(&mut self, now: Tick) -> Result<(), ApiError> {
+        let admit = |client: &Arc<Client>| client.admit(now);
+        self.place = self.client.as_ref().map(admit).transpose()?.flatten();
+        Ok(())
+    }
+
     /// Refuses a caller without the right.
     pub(super) fn require(&self, scope: Scope) -> Result<(), ApiError> {
         if self.has(scope) {
@@ -115,8 +122,8 @@ impl Caller {
     }
 
     /// Whether it has asked for so many unknown people that nobody is looked up for it any more.
-    pub(super) fn is_held_back(&self) -> bool {
-        let holds_back = |client: &Arc<Client>| client.guard().holds_back();
+    pub(super) fn is_held_back(&self, now: Tick) -> bool {
+        let holds_back = |client: &Arc<Client>| client.guard().holds_back(now);
         self.client.as_ref().is_some_and(holds_back)
     }
 
@@ -174,7 +181,7 @@ impl Caller {
         Self {
             client: Some(Arc::new(Client::anonymous(clock))),
             shopper: None,
-            _place: None,
+            place: None,
         }
     }
 }
@@ -185,6 +192,7 @@ pub struct Authenticator {
     anonymous: Option<Arc<Client>>,
     tokens: Option<Tokens>,
     people_alarms: Family<OfClient, Counter>,
+    clock: Clock,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -215,6 +223,7 @@ impl Authenticator {
                 .then(|| Arc::new(Client::anonymous(clock))),
             tokens,
             people_alarms,
+            clock: clock.clone(),
         })
     }
 
@@ -235,26 +244,40 @@ impl Authenticator {
         }
     }
 
-    /// Who asks, by the credentials among the headers.
-    pub(super) async fn identify(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
-        let shopper = match headers.get(&header::AUTHORIZATION) {
-            Some(_) => Some(Box::pin(self.shopper(headers)).await?),
-            None => None,
+    /// Who asks, by the credentials among the headers; counted.
+    pub(super) async fn identify(
+        &self,
+        headers: &HeaderMap,
+        now: Tick,
+    ) -> Result<Caller, ApiError> {
+        let key = headers.get(&API_KEY).map(HeaderValue::as_bytes);
+        let mut caller = if headers.contains_key(header::AUTHORIZATION) {
+            let shopper = Box::pin(self.shopper(headers)).await?;
+            Caller {
+                client: key.map(|key| self.client(key)).transpose()?,
+                shopper: Some(shopper),
+                place: None,
+            }
+        } else {
+            self.known(key)?
         };
-        let client = match headers.get(&API_KEY) {
-            Some(key) => Some(self.client(key.as_bytes())?),
-            None if shopper.is_some() => None,
-            None => Some(
-                self.anonymous
-                    .clone()
-                    .ok_or_else(|| ApiError::new(Code::Unauthorized))?,
-            ),
+        caller.admit(now)?;
+        Ok(caller)
+    }
+
+    /// Who asks with that key and no other credential; not counted yet.
+    pub(super) fn known(&self, key: Option<&[u8]>) -> Result<Caller, ApiError> {
+        let client = match key {
+            Some(key) => self.client(key)?,
+            None => self
+                .anonymous
+                .clone()
+                .ok_or_else(|| ApiError::new(Code::Unauthorized))?,
         };
-        let place = client.as_ref().map(Client::admit).transpose()?.flatten();
         Ok(Caller {
-            client,
-            shopper,
-            _place: place,
+            client: Some(client),
+            shopper: None,
+            place: None,
         })
     }
 
@@ -300,8 +323,8 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        <Arc<Authenticator>>::from_ref(state)
-            .identify(&parts.headers)
-            .await
+        let authenticator = <Arc<Authenticator>>::from_ref(state);
+        let now = authenticator.clock.tick();
+        authenticator.identify(&parts.headers, now).await
     }
 }

@@ -61,7 +61,10 @@ where
     B: Body,
     B::Error: Into<axum::BoxError>,
 {
-    let caller = state.authenticator.identify(&request.headers).await?;
+    let caller = state
+        .authenticator
+        .identify(&request.headers, arrived.tick)
+        .await?;
     let query = || Params::from_query(request.uri.query().unwrap_or_default());
     let directives = if caller.has(Scope::Fresh) {
         Directives::of(&request.headers)
@@ -96,39 +99,42 @@ async fn find(
     request_id: &RequestId,
     now: Now,
 ) -> Result<Reply, ApiError> {
-    let AppState {
-        customers, rules, ..
-    } = state;
-    let Ask {
-        lookup,
-        fresh,
-        shape,
-    } = ask;
-    let is_held_back = caller.is_held_back();
-    let question = Question {
-        client: caller.client_name(),
-        lookup,
-        asked: shape.asked,
-        fresh,
-        now,
-        arrival: customers.arrival(),
-        max_age: directives.max_age,
-        only_if_cached: directives.only_if_cached || is_held_back,
-        stale_if_error: !directives.no_stale_if_error,
-        deadline: now.tick + rules.patience,
-    };
+    let shape = ask.shape;
+    let question = question(state, caller, ask, directives, now);
     let found = ask_hall(state, caller, &question, directives).await;
     let contact = found.as_ref().ok().map(|found| found.record.id);
     let outcome = found.map(|found| {
         caller.saw(found.record.id);
-        let rendered = customers.render(&found, &shape);
-        reply::customer(&rendered, &found.verdict, &request.headers)
+        let rendered = state.customers.render(&found, &shape);
+        reply::customer(&rendered, found.verdict, &request.headers)
     });
     if shape.view == View::Full {
-        let digester = &rules.digester;
+        let digester = &state.rules.digester;
         audit::looked(request_id, &question, contact, outcome.as_ref(), digester);
     }
     outcome
+}
+
+/// What the hall is asked.
+pub(super) fn question(
+    state: &AppState,
+    caller: &Caller,
+    ask: Ask,
+    directives: &Directives,
+    now: Now,
+) -> Question {
+    Question {
+        client: caller.client_name(),
+        lookup: ask.lookup,
+        asked: ask.shape.asked,
+        fresh: ask.fresh,
+        now,
+        arrival: state.customers.arrival(),
+        max_age: directives.max_age,
+        only_if_cached: directives.only_if_cached || caller.is_held_back(now.tick),
+        stale_if_error: !directives.no_stale_if_error,
+        deadline: now.tick + state.rules.patience,
+    }
 }
 
 async fn ask_hall(

@@ -1,10 +1,8 @@
 //! The accept loop. `axum::serve` has no time-out for heads and no bound on connections, so the loop is
-//! ours: hyper's HTTP/1.1 over each connection, timed, counted, and drained at shutdown.
+//! ours: connections are timed, counted, and drained at shutdown.
 
-use std::{convert::Infallible, error::Error as _, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -12,13 +10,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{
-    FrontDoor, Readiness,
-    timed_io::{HeadWatch, Patience, TimedIo},
-};
+use super::{FrontDoor, Readiness, connection::serve_connection};
 
-/// The largest head of a request.
-const MAX_HEAD: usize = 16 * 1024;
 /// How long accepting pauses when the machine has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -131,68 +124,4 @@ impl Listener {
 )]
 async fn pause_accepting() {
     tokio::time::sleep(ACCEPT_PAUSE).await;
-}
-
-/// A connection: who answers on it, and what its peer owes.
-struct Connection {
-    door: FrontDoor,
-    watch: HeadWatch,
-}
-
-/// The connection's watch, as its stream holds it.
-struct Watch(Arc<Connection>);
-
-impl AsRef<HeadWatch> for Watch {
-    fn as_ref(&self) -> &HeadWatch {
-        &self.0.watch
-    }
-}
-
-/// Answers the requests of one peer until it hangs up, keeps us waiting too long, or `shutdown` comes.
-pub(super) async fn serve_connection<S>(
-    stream: S,
-    door: FrontDoor,
-    limits: Limits,
-    shutdown: CancellationToken,
-) where
-    S: AsyncRead + AsyncWrite + Send + Unpin,
-{
-    let watch = HeadWatch::default();
-    let peer = Arc::new(Connection { door, watch });
-    let patience = Patience {
-        idle: limits.idle_timeout,
-        head: limits.header_timeout,
-        write: limits.write_timeout,
-    };
-    let io = TimedIo::new(stream, Watch(Arc::clone(&peer)), patience);
-    let service = service_fn(move |request| {
-        let peer = Arc::clone(&peer);
-        async move {
-            peer.watch.turn();
-            let response = peer.door.answer(request).await;
-            peer.watch.turn();
-            Ok::<_, Infallible>(response)
-        }
-    });
-    let connection = http1::Builder::new()
-        .max_buf_size(MAX_HEAD)
-        // Of fields it takes a hundred, its default: any other number costs a list made anew for each request.
-        .serve_connection(TokioIo::new(io), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        // hyper's message may quote what the peer sent; what kind of failure it was says enough.
-        let cause = error
-            .source()
-            .and_then(|cause| cause.downcast_ref::<io::Error>());
-        let timeout = cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut);
-        let parse = error.is_parse();
-        tracing::debug!(timeout, parse, "a connection ended early");
-    }
 }

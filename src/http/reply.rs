@@ -6,12 +6,15 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::customer::{Rendered, Status, Verdict};
 
 pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+pub(super) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(super) const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 
 /// An answer about a customer, and what the cache did for it.
 pub(super) struct Reply {
@@ -80,76 +83,128 @@ impl Note {
     }
 }
 
-/// The answer, or that the caller has it already.
-pub(super) fn customer(rendered: &Arc<Rendered>, verdict: &Verdict, request: &HeaderMap) -> Reply {
-    let accepts_gzip = accepts_gzip(request);
-    let is_known = request
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .any(|held| matches(held, rendered));
-    let mut response = Response::new(Body::empty());
-    // Room for those that the front door adds, too: a map that grows is built anew.
-    *response.headers_mut() = HeaderMap::with_capacity(16);
-    let is_gzip;
-    if is_known {
-        is_gzip = accepts_gzip && rendered.is_compressible();
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-    } else {
-        let gzip = accepts_gzip.then(|| rendered.gzip()).flatten();
-        is_gzip = gzip.is_some();
-        *response.body_mut() = Body::from(gzip.unwrap_or_else(|| rendered.body.clone()));
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        if is_gzip {
-            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+/// How an answer about a customer is told to a caller.
+pub(super) struct Told {
+    /// What the cache did.
+    pub(super) note: Note,
+    /// `None` for a caller that has it already.
+    pub(super) body: Option<Bytes>,
+    /// Whether it is, or the caller's own would be, in gzip.
+    pub(super) is_gzip: bool,
+    verdict: Verdict,
+}
+
+impl Told {
+    /// `held` are the values of `If-None-Match`.
+    pub(super) fn of<'a>(
+        rendered: &Arc<Rendered>,
+        verdict: Verdict,
+        accepts_gzip: bool,
+        mut held: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let (body, is_gzip) = if held.any(|held| matches(held, rendered)) {
+            (None, accepts_gzip && rendered.is_compressible())
+        } else {
+            let gzip = accepts_gzip.then(|| rendered.gzip()).flatten();
+            let is_gzip = gzip.is_some();
+            (Some(gzip.unwrap_or_else(|| rendered.body.clone())), is_gzip)
+        };
+        Self {
+            note: Note::of(&verdict),
+            body,
+            is_gzip,
+            verdict,
         }
     }
-    let headers = response.headers_mut();
-    let etag = if is_gzip {
-        &rendered.etag_gzip
-    } else {
-        &rendered.etag
-    };
-    headers.insert(header::ETAG, etag.clone());
-    headers.insert(header::AGE, HeaderValue::from(verdict.age.as_secs()));
-    headers.insert(CACHE_STATUS, cache_status(verdict));
-    Reply {
-        response,
-        note: Note::of(verdict),
+
+    pub(super) fn status(&self) -> StatusCode {
+        match self.body {
+            Some(_) => StatusCode::OK,
+            None => StatusCode::NOT_MODIFIED,
+        }
+    }
+
+    /// The validator of what is told.
+    pub(super) fn etag<'a>(&self, rendered: &'a Rendered) -> &'a HeaderValue {
+        if self.is_gzip {
+            &rendered.etag_gzip
+        } else {
+            &rendered.etag
+        }
+    }
+
+    /// The age of the oldest part, in seconds.
+    pub(super) fn age(&self) -> u64 {
+        self.verdict.age.as_secs()
+    }
+
+    /// What the cache did, as RFC 9211 writes it.
+    pub(super) fn write_cache_status(&self, text: &mut String) {
+        let verdict = &self.verdict;
+        text.push_str("engage-bff");
+        match verdict.status {
+            Status::Hit => {
+                text.push_str("; hit; ttl=");
+                text.push_str(itoa::Buffer::new().format(verdict.ttl));
+            }
+            Status::Stale => text.push_str("; fwd=stale"),
+            Status::Miss => text.push_str("; fwd=miss"),
+            Status::Request => text.push_str("; fwd=request"),
+            Status::Bypass => text.push_str("; fwd=bypass"),
+        }
+        if verdict.status != Status::Hit && verdict.stored {
+            text.push_str("; stored");
+        }
+        if verdict.status != Status::Hit && verdict.collapsed {
+            text.push_str("; collapsed");
+        }
+        if verdict.stale_if_error {
+            text.push_str("; detail=stale-if-error");
+        }
     }
 }
 
-/// What the cache did, as RFC 9211 writes it.
-fn cache_status(verdict: &Verdict) -> HeaderValue {
-    let mut text = String::with_capacity(64);
-    text.push_str("engage-bff");
-    match verdict.status {
-        Status::Hit => {
-            let _ = write!(text, "; hit; ttl={}", verdict.ttl);
+/// The answer, or that the caller has it already.
+pub(super) fn customer(rendered: &Arc<Rendered>, verdict: Verdict, request: &HeaderMap) -> Reply {
+    let texts = |name| {
+        let values = request.get_all(name).iter();
+        values.filter_map(|value| value.to_str().ok())
+    };
+    let accepts_gzip = accepts_gzip(texts(header::ACCEPT_ENCODING));
+    let told = Told::of(
+        rendered,
+        verdict,
+        accepts_gzip,
+        texts(header::IF_NONE_MATCH),
+    );
+    let mut response = Response::new(Body::empty());
+    // Room for those that the front door adds, too: a map that grows is built anew.
+    let mut headers = HeaderMap::with_capacity(16);
+    *response.status_mut() = told.status();
+    headers.insert(header::ETAG, told.etag(rendered).clone());
+    headers.insert(header::AGE, HeaderValue::from(told.age()));
+    let mut cache_status = String::with_capacity(64);
+    told.write_cache_status(&mut cache_status);
+    headers.insert(
+        CACHE_STATUS,
+        HeaderValue::try_from(cache_status).expect("words and numbers make a header value"),
+    );
+    if let Some(body) = told.body {
+        *response.body_mut() = Body::from(body);
+        headers.insert(header::CONTENT_TYPE, JSON);
+        if told.is_gzip {
+            headers.insert(header::CONTENT_ENCODING, GZIP);
         }
-        Status::Stale => text.push_str("; fwd=stale"),
-        Status::Miss => text.push_str("; fwd=miss"),
-        Status::Request => text.push_str("; fwd=request"),
-        Status::Bypass => text.push_str("; fwd=bypass"),
     }
-    if verdict.status != Status::Hit && verdict.stored {
-        text.push_str("; stored");
+    *response.headers_mut() = headers;
+    Reply {
+        response,
+        note: told.note,
     }
-    if verdict.status != Status::Hit && verdict.collapsed {
-        text.push_str("; collapsed");
-    }
-    if verdict.stale_if_error {
-        text.push_str("; detail=stale-if-error");
-    }
-    HeaderValue::try_from(text).expect("words and numbers make a header value")
 }
 
 /// Whether `If-None-Match` names this answer in either coding (RFC 9110, 13.1.2: compared weakly).
-fn matches(held: &HeaderValue, rendered: &Rendered) -> bool {
-    let held = held.to_str().unwrap_or_default();
+fn matches(held: &str, rendered: &Rendered) -> bool {
     held.trim() == "*"
         || held.split(',').any(|tag| {
             let tag = tag.trim();
@@ -158,15 +213,11 @@ fn matches(held: &HeaderValue, rendered: &Rendered) -> bool {
         })
 }
 
-/// Whether the caller takes gzip (RFC 9110, 12.5.3); a weight of zero is a refusal.
-fn accepts_gzip(request: &HeaderMap) -> bool {
+/// Whether the caller takes gzip, by its values of `Accept-Encoding` (RFC 9110, 12.5.3); a weight of zero is a refusal.
+pub(super) fn accepts_gzip<'a>(accepted: impl Iterator<Item = &'a str>) -> bool {
     let mut by_name = None;
     let mut by_star = None;
-    let values = request.get_all(header::ACCEPT_ENCODING).iter();
-    for coding in values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-    {
+    for coding in accepted.flat_map(|value| value.split(',')) {
         let mut parts = coding.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default();
         let weight = parts
@@ -181,15 +232,21 @@ fn accepts_gzip(request: &HeaderMap) -> bool {
     by_name.or(by_star).unwrap_or(false)
 }
 
-/// How long the answer took, and what the cache did.
-pub(super) fn write_server_timing(headers: &mut HeaderMap, note: Option<Note>, took: Duration) {
-    let mut text = String::with_capacity(64);
+/// How long the answer took, and what the cache did: the value of `Server-Timing`.
+pub(super) fn write_server_timing(text: &mut String, note: Option<Note>, took: Duration) {
     if let Some(note) = note {
-        let _ = write!(text, "cache;desc={}, ", note.as_str());
+        text.push_str("cache;desc=");
+        text.push_str(note.as_str());
+        text.push_str(", ");
     }
     let micros = took.as_micros();
     let _ = write!(text, "total;dur={}.{:03}", micros / 1000, micros % 1000);
-    if let Ok(value) = HeaderValue::try_from(text) {
-        headers.insert(SERVER_TIMING, value);
-    }
+}
+
+/// The header of that.
+pub(super) fn server_timing(note: Option<Note>, took: Duration) -> (HeaderName, HeaderValue) {
+    let mut text = String::with_capacity(64);
+    write_server_timing(&mut text, note, took);
+    let value = HeaderValue::try_from(text).expect("words and numbers make a header value");
+    (SERVER_TIMING, value)
 }

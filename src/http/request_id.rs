@@ -5,39 +5,57 @@ use uuid::fmt::Hyphenated;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The longest id of a caller's that is kept.
+const MAX_LENGTH: usize = 64;
+
 /// The id of a request, in its answer, its problem body and its log events.
-#[derive(Clone, Debug)]
-pub(super) struct RequestId(HeaderValue);
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RequestId {
+    text: [u8; MAX_LENGTH],
+    length: usize,
+}
 
 impl RequestId {
     /// The caller's own where it is well-formed, else a new one.
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        let well_formed = |value: &&HeaderValue| {
-            let is_allowed =
-                |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-            (1..=64).contains(&value.len()) && value.as_bytes().iter().all(is_allowed)
+        Self::given(headers.get(&REQUEST_ID).map(HeaderValue::as_bytes))
+    }
+
+    /// The one given where it is well-formed, else a new one.
+    pub(super) fn given(given: Option<&[u8]>) -> Self {
+        let mut id = Self {
+            text: [0; MAX_LENGTH],
+            length: 0,
         };
-        let own = headers.get(&REQUEST_ID).filter(well_formed);
-        Self(own.cloned().unwrap_or_else(|| {
+        if let Some(given) = given.filter(|given| is_well_formed(given)) {
+            id.length = given.len();
+            id.text[..id.length].copy_from_slice(given);
+        } else {
             // Only to tell requests apart, so no secure source of randomness is needed.
-            let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_le_bytes()).into_uuid();
-            let mut text = [0; Hyphenated::LENGTH];
-            let text = id.hyphenated().encode_lower(&mut text);
-            HeaderValue::from_str(text).expect("a UUID makes a header value")
-        }))
+            let random = fastrand::u128(..).to_le_bytes();
+            let uuid = uuid::Builder::from_random_bytes(random).into_uuid();
+            id.length = Hyphenated::LENGTH;
+            uuid.hyphenated().encode_lower(&mut id.text);
+        }
+        id
     }
 
     /// The one that the front door found.
     pub(super) fn among(extensions: &Extensions) -> Self {
-        let found = extensions.get().cloned();
-        found.unwrap_or_else(|| Self::of(&HeaderMap::new()))
+        let found = extensions.get().copied();
+        found.unwrap_or_else(|| Self::given(None))
     }
 
     pub(super) fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+        str::from_utf8(&self.text[..self.length]).unwrap_or_default()
     }
 
     pub(super) fn into_value(self) -> HeaderValue {
-        self.0
+        HeaderValue::from_bytes(&self.text[..self.length]).expect("an id makes a header value")
     }
+}
+
+fn is_well_formed(id: &[u8]) -> bool {
+    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=MAX_LENGTH).contains(&id.len()) && id.iter().all(is_allowed)
 }

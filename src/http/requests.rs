@@ -5,8 +5,7 @@
 
 use std::time::Duration;
 
-use axum::{body::Body, response::Response};
-use http::Method;
+use http::{Method, StatusCode};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, histogram::Histogram},
@@ -111,19 +110,19 @@ impl Requests {
     pub(super) fn ended(
         &self,
         route: Route,
-        response: &Response<Body>,
+        status: StatusCode,
+        code: Option<&Code>,
         note: Option<Note>,
         request_id: &RequestId,
         took: Duration,
     ) {
-        let status = response.status().as_u16();
+        let status = status.as_u16();
         if let Some(note) = note {
             self.by_note[note as usize].observe(took.as_secs_f64());
             if status == 304 {
                 self.not_modified.inc();
             }
         }
-        let code = response.extensions().get::<Code>();
         if let Some(code) = code {
             let code = code.label();
             self.refusals.get_or_create(&OfCode { code, status }).inc();

@@ -30,12 +30,13 @@ pub(super) struct HeadWatch {
 }
 
 impl HeadWatch {
-    /// A head has come whole, or its answer is ready.
+    /// A head has come whole, or its answer has been taken to be written.
     pub(super) fn turn(&self) {
         self.turns.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn turns(&self) -> usize {
+    /// How often that was.
+    pub(super) fn turns(&self) -> usize {
         self.turns.load(Ordering::Relaxed)
     }
 }
@@ -85,6 +86,21 @@ impl<S, W> TimedIo<S, W> {
         }
     }
 
+    /// Whether the peer owes us a head now. A new turn ends every wait for the one before.
+    fn is_for_head(&mut self) -> bool
+    where
+        W: AsRef<HeadWatch>,
+    {
+        let turn = self.watch.as_ref().turns();
+        if turn != self.turn {
+            self.turn = turn;
+            self.head_has_begun = false;
+            self.head = None;
+            self.quiet_ticks = 0;
+        }
+        turn.is_multiple_of(2)
+    }
+
     /// Ready when the peer has idled too long.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let tick = self.patience.idle / TICKS;
@@ -121,14 +137,7 @@ where
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let turn = self.watch.as_ref().turns();
-        if turn != self.turn {
-            self.turn = turn;
-            self.head_has_begun = false;
-            self.head = None;
-            self.quiet_ticks = 0;
-        }
-        let is_for_head = turn.is_multiple_of(2);
+        let is_for_head = self.is_for_head();
         let before = buf.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(cx, buf);
         self.head_has_begun |= is_for_head && buf.filled().len() > before;
@@ -168,7 +177,7 @@ impl<S: AsyncWrite + Unpin, W> TimedIo<S, W> {
 impl<S, W> AsyncWrite for TimedIo<S, W>
 where
     S: AsyncWrite + Unpin,
-    W: Unpin,
+    W: AsRef<HeadWatch> + Unpin,
 {
     fn poll_write(
         mut self: Pin<&mut Self>,
@@ -194,6 +203,10 @@ where
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.inner).poll_flush(cx);
+        // hyper's last read may have been while it was answering, and it does not read again before something happens.
+        if self.is_for_head() && self.poll_idle(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
         self.timed(cx, flushed)
     }
 

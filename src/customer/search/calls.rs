@@ -1,11 +1,11 @@
 //! Which calls bring what is missing: what expired from the overview, one call for all of it; what was
 //! invalidated, or is asked for fresh, from its entity endpoint.
 
-use super::{Held, Search};
+use super::{Held, Search, There};
 use crate::{
     cache::{Name, fence::Stamp, freshness::Freshness},
     clock::Tick,
-    customer::{fetch::Wish, plan::Plan},
+    customer::fetch::Wish,
     domain::{ContactId, Lookup, Part, PartSet, Urgency},
 };
 
@@ -126,10 +126,15 @@ impl Search<'_> {
     }
 
     /// Starts the calls that renew what is stale, or will be soon, and waits for none of them.
-    pub(super) fn refresh(&self, held: &Held, name: Option<&Name>, plan: Plan, now: Tick) {
+    pub(super) fn refresh(&self, there: &There, now: Tick) {
+        let There { held, name, plan } = there;
+        if !self.inner.cache.is_on() {
+            return;
+        }
         let policy = &self.inner.cache.policy;
-        let name_is_stale =
-            name.is_some_and(|name| name.freshness(now, policy) == Freshness::Stale);
+        let name_is_stale = name
+            .as_ref()
+            .is_some_and(|name| name.freshness(now, policy) == Freshness::Stale);
         let mut parts = plan.refresh.without(self.failed);
         let mut urgency = Urgency::Refresh;
         if parts.is_empty() && !name_is_stale && !plan.ahead.is_empty() {

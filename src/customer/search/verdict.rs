@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Held, Search};
+use super::{Held, Search, There};
 use crate::{
     cache::{Name, freshness::Freshness},
     clock::Tick,
@@ -57,12 +57,8 @@ pub enum Status {
 
 impl Search<'_> {
     /// Decides what may be shown of what is there.
-    pub(super) fn conclude(
-        self,
-        held: Arc<Held>,
-        name: Option<&Name>,
-        now: Tick,
-    ) -> Result<Found, Error> {
+    pub(super) fn conclude(&self, there: &There, now: Tick) -> Result<Found, Error> {
+        let There { held, name, .. } = there;
         let policy = &self.inner.cache.policy;
         let missing = self.question.plan(&held.parts, now, policy).missing;
         let mut shown = PartSet::EMPTY;
@@ -85,12 +81,12 @@ impl Search<'_> {
                 degraded.insert(part);
             }
         }
-        if !shown.contains(Part::Profile) || self.is_name_too_old(name, now) {
-            return Err(self.failure.unwrap_or(Error::TooLate));
+        if !shown.contains(Part::Profile) || self.is_name_too_old(name.as_ref(), now) {
+            return Err(self.give_up());
         }
-        let verdict = self.verdict(&held, shown, stale_if_error, now);
+        let verdict = self.verdict(held, shown, stale_if_error, now);
         Ok(Found {
-            record: held,
+            record: Arc::clone(held),
             shown,
             degraded,
             verdict,

@@ -37,7 +37,6 @@ pub(super) struct Client {
     places: Option<Arc<Semaphore>>,
     guard: Guard,
     people: Option<People>,
-    clock: Clock,
 }
 
 /// A place among the client's requests under way.
@@ -71,7 +70,6 @@ impl Client {
             people: client
                 .people_per_hour
                 .map(|limit| People::new(limit, alarms(), clock.clone())),
-            clock: clock.clone(),
         }
     }
 
@@ -88,14 +86,12 @@ impl Client {
             places: None,
             guard: Guard::new(None, clock.clone()),
             people: None,
-            clock: clock.clone(),
         }
     }
 
     /// Counts a request; refuses one that is too many a second or at once.
-    pub(super) fn admit(self: &Arc<Self>) -> Result<Option<Place>, ApiError> {
+    pub(super) fn admit(&self, now: Tick) -> Result<Option<Place>, ApiError> {
         if let Some((rate, bucket)) = &self.rate {
-            let now = self.clock.tick();
             let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
             bucket
                 .take(now)
@@ -176,15 +172,15 @@ impl Guard {
         }
     }
 
-    pub(super) fn holds_back(&self) -> bool {
-        let is_over = |limit| self.this_minute().identifiers.len() >= limit;
+    pub(super) fn holds_back(&self, now: Tick) -> bool {
+        let is_over = |limit| self.this_minute(now).identifiers.len() >= limit;
         self.limit.is_some_and(is_over)
     }
 
     pub(super) fn found_nobody(&self, client: &ClientName, key: &LookupKey) {
         let Some(limit) = self.limit else { return };
         let is_last = {
-            let mut unknown = self.this_minute();
+            let mut unknown = self.this_minute(self.clock.tick());
             let was_below = unknown.identifiers.len() < limit;
             was_below
                 && unknown.identifiers.insert(self.hasher.hash_one(key))
@@ -201,8 +197,7 @@ impl Guard {
         }
     }
 
-    fn this_minute(&self) -> MutexGuard<'_, Unknown> {
-        let now = self.clock.tick();
+    fn this_minute(&self, now: Tick) -> MutexGuard<'_, Unknown> {
         let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
         if now.since(unknown.since) >= MINUTE {
             unknown.since = now;

@@ -1,0 +1,114 @@
+//! The fast path: what is asked plainly and held is answered from the connection's bytes, without hyper in between.
+//!
+//! Every step that decides something is the usual way's own ([`Authenticator`], [`LookupRules`], the hall): here is only
+//! another way to read the head and to write the answer, byte by byte what hyper would have written. Whatever is not
+//! plain, not held, or would be refused is hyper's, and nothing has been done to it yet.
+//!
+//! It is there because hyper with its maps of headers takes most of the processor time of an answer from memory:
+//! docs/PERFORMANCE.md has the figures.
+//!
+//! [`Authenticator`]: super::Authenticator
+//! [`LookupRules`]: super::LookupRules
+
+mod given;
+mod head;
+mod stream;
+mod unsent;
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use http::Method;
+
+pub(super) use self::stream::FastPath;
+use self::{
+    head::{Next, Plain},
+    unsent::Unsent,
+};
+use super::{
+    AppState, FrontDoor,
+    customer::question,
+    directives::Directives,
+    lookup::{Ask, Carrier},
+    params::Params,
+    reply::{Note, Told, accepts_gzip},
+    request_id::RequestId,
+    requests::Route,
+};
+use crate::{
+    clock::Now,
+    customer::{Found, Rendered, answer::View},
+};
+
+/// What is told from memory.
+struct Kept {
+    rendered: Arc<Rendered>,
+    told: Told,
+}
+
+impl FrontDoor {
+    /// Answers the one request that the bytes are, if it may be answered here. Else `false`, and nothing has been done.
+    fn answer_in_memory(&self, bytes: &[u8], answer: &mut Unsent) -> bool {
+        let Some(state) = &self.direct else {
+            return false;
+        };
+        let plain = match head::next(bytes) {
+            Next::Request {
+                head,
+                plain: Some(plain),
+                ..
+            } if head == bytes.len() => plain,
+            _ => return false,
+        };
+        let arrived = self.clock.now();
+        // Whatever panics here panics for hyper's sake again, where it becomes an answer.
+        let kept = std::panic::catch_unwind(AssertUnwindSafe(|| look(state, &plain, arrived)));
+        let Ok(Some(kept)) = kept else {
+            return false;
+        };
+        let request_id = RequestId::given(plain.request_id);
+        let took = self.clock.tick().since(arrived.tick);
+        let route = Route::of(self.routes, "/customer", &Method::GET);
+        let (status, note) = (kept.told.status(), kept.told.note);
+        self.requests
+            .ended(route, status, None, Some(note), &request_id, took);
+        answer.write(kept, &self.always, &request_id, took, arrived.wall);
+        true
+    }
+}
+
+/// The answer to a plain question, if it is held and may be told.
+fn look(state: &AppState, plain: &Plain<'_>, arrived: Now) -> Option<Kept> {
+    let AppState {
+        authenticator,
+        rules,
+        customers,
+        ..
+    } = state;
+    let mut caller = authenticator.known(plain.key).ok()?;
+    let params = Params::from_query(plain.query).ok()?;
+    let directives = Directives::default();
+    let ask = rules
+        .read(params, Carrier::Url, &caller, &directives, arrived)
+        .ok()?;
+    if ask.shape.view == View::Full || !ask.fresh.is_empty() {
+        // Those are noted one by one, or not held by their nature.
+        return None;
+    }
+    let Ask { shape, .. } = ask;
+    let question = question(state, &caller, ask, &directives, arrived);
+    customers.find_in_memory(&question, |found| {
+        let rendered = customers.rendered(found, &shape, arrived)?;
+        let kept = tell(found, rendered, plain)?;
+        // Last, for whoever is counted is answered.
+        caller.admit(arrived.tick).ok()?;
+        caller.saw(found.record.id);
+        Some(kept)
+    })
+}
+
+fn tell(found: &Found, rendered: Arc<Rendered>, plain: &Plain<'_>) -> Option<Kept> {
+    let accepts_gzip = accepts_gzip(plain.accept_encoding.into_iter());
+    let held = plain.if_none_match.into_iter();
+    let told = Told::of(&rendered, found.verdict, accepts_gzip, held);
+    (told.note == Note::Hit).then_some(Kept { rendered, told })
+}

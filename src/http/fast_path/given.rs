@@ -1,0 +1,152 @@
+//! What hyper was given of a connection's bytes, and whether it has dealt with all of it. Only then may a request be
+//! answered without it: hyper then waits for the next head with nothing read and nothing left to write.
+
+use super::{
+    super::connection::MAX_HEAD,
+    head::{self, Next},
+};
+
+/// The requests that hyper was given since it last had none.
+#[derive(Debug, Default)]
+pub(super) struct Given {
+    /// The connection's turn when the first of them was given.
+    since: usize,
+    requests: usize,
+    /// What is still to come of the last one's body.
+    body: u64,
+    /// The beginning of a head.
+    head: Vec<u8>,
+    /// Whether only hyper knows where they end.
+    is_odd: bool,
+}
+
+impl Given {
+    /// Whether hyper has nothing left to do.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.requests == 0 && self.is_whole()
+    }
+
+    /// Whether the last of them is whole.
+    fn is_whole(&self) -> bool {
+        self.body == 0 && self.head.is_empty() && !self.is_odd
+    }
+
+    /// Notes that hyper is given these bytes.
+    pub(super) fn add(&mut self, bytes: &[u8], turn: usize) {
+        if self.is_nothing() {
+            self.since = turn;
+        }
+        if self.head.is_empty() {
+            self.read(bytes);
+        } else {
+            let mut joined = std::mem::take(&mut self.head);
+            joined.extend_from_slice(bytes);
+            self.read(&joined);
+        }
+    }
+
+    fn read(&mut self, mut bytes: &[u8]) {
+        while !self.is_odd {
+            let of_body = usize::try_from(self.body).unwrap_or(usize::MAX);
+            let of_body = of_body.min(bytes.len());
+            self.body -= of_body as u64;
+            bytes = &bytes[of_body..];
+            if bytes.is_empty() {
+                return;
+            }
+            match head::next(bytes) {
+                Next::Request { head, body, .. } => {
+                    self.requests += 1;
+                    self.body = body;
+                    bytes = &bytes[head..];
+                }
+                Next::Partial if bytes.len() <= MAX_HEAD => {
+                    self.head = bytes.to_vec();
+                    return;
+                }
+                Next::Partial | Next::Odd => self.is_odd = true,
+            }
+        }
+    }
+
+    /// Notes that hyper has written everything that it had to write. Each request took a turn, and its answer another.
+    pub(super) fn flushed(&mut self, turn: usize) {
+        let is_answered = turn.wrapping_sub(self.since) == 2 * self.requests;
+        if self.requests > 0 && is_answered && self.is_whole() {
+            self.requests = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: shop.example.com\r\n\r\n";
+    const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
+
+    #[test]
+    fn hyper_has_nothing_left_once_each_request_is_answered_and_written() {
+        let mut given = Given::default();
+        given.add(&[GET, POST, GET].concat(), 8);
+        for turn in 8..14 {
+            given.flushed(turn);
+            assert!(!given.is_nothing(), "{turn}");
+        }
+        given.flushed(14);
+        assert!(given.is_nothing());
+    }
+
+    #[test]
+    fn a_request_in_pieces_is_one_request() {
+        for request in [GET, POST] {
+            for cut in 1..request.len() {
+                let mut given = Given::default();
+                given.add(&request[..cut], 0);
+                given.flushed(0);
+                assert!(!given.is_nothing(), "{cut}");
+                given.add(&request[cut..], 0);
+                given.flushed(1);
+                assert!(!given.is_nothing(), "{cut}");
+                given.flushed(2);
+                assert!(given.is_nothing(), "{cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_before_the_body_is_whole_leaves_hyper_with_the_rest() {
+        let mut given = Given::default();
+        given.add(&POST[..POST.len() - 1], 0);
+        given.flushed(2);
+        assert!(!given.is_nothing());
+        given.add(&POST[POST.len() - 1..], 2);
+        given.flushed(2);
+        assert!(given.is_nothing());
+    }
+
+    #[test]
+    fn what_only_hyper_understands_stays_hypers() {
+        for odd in [
+            "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\n",
+            "GET / HTTP/1.1\r\nExpect: 100-continue\r\n\r\n",
+            "GET / HTTP/1.1\r\nContent-Length: 1\r\ncontent-length: 1\r\n\r\n",
+            "GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+            "GET / HTTP/1.1\r\nContent-Length: 18446744073709551616\r\n\r\n",
+            "GET / HTTP/1.1\r\nno colon\r\n\r\n",
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        ] {
+            let mut given = Given::default();
+            given.add(odd.as_bytes(), 0);
+            given.add(GET, 0);
+            for turn in 0..8 {
+                given.flushed(turn);
+            }
+            assert!(!given.is_nothing(), "{odd:?}");
+        }
+        let mut given = Given::default();
+        given.add(&[b'a'; MAX_HEAD + 1], 0);
+        assert!(given.is_odd && given.head.is_empty());
+    }
+}

@@ -1,0 +1,112 @@
+//! The connection's stream as hyper sees it: what is answered here hyper never sees.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{super::connection::Connection, given::Given, unsent::Unsent};
+
+/// A stream of which hyper is given only the requests that it must answer.
+pub(in super::super) struct FastPath<S> {
+    inner: S,
+    peer: Arc<Connection>,
+    given: Given,
+    unsent: Unsent,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> FastPath<S> {
+    pub(in super::super) fn new(inner: S, peer: Arc<Connection>) -> Self {
+        Self {
+            inner,
+            peer,
+            given: Given::default(),
+            unsent: Unsent::default(),
+        }
+    }
+
+    /// Ready once nothing of an answer given here is left to write.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.unsent.poll_send(&mut self.inner, cx)
+    }
+
+    /// Answers what was read, if that may be done here.
+    fn answer(&mut self, read: &[u8]) -> bool {
+        let is_answered =
+            self.given.is_nothing() && self.peer.door.answer_in_memory(read, &mut self.unsent);
+        if is_answered {
+            // As if hyper had taken the head and answered it.
+            self.peer.watch.turn();
+            self.peer.watch.turn();
+        }
+        is_answered
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for FastPath<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        // Who takes no answer is read no further question of.
+        ready!(this.poll_send(cx))?;
+        loop {
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
+            let read = &buf.filled()[before..];
+            if !this.answer(read) {
+                this.given.add(read, this.peer.watch.turns());
+                return Poll::Ready(Ok(()));
+            }
+            buf.set_filled(before);
+            ready!(this.poll_send(cx))?;
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FastPath<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        ready!(this.poll_send(cx))?;
+        Pin::new(&mut this.inner).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        ready!(this.poll_send(cx))?;
+        Pin::new(&mut this.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    /// hyper calls it with nothing of its own left to write.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_send(cx))?;
+        ready!(Pin::new(&mut this.inner).poll_flush(cx))?;
+        this.given.flushed(this.peer.watch.turns());
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_send(cx))?;
+        Pin::new(&mut this.inner).poll_shutdown(cx)
+    }
+}

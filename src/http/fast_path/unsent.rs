@@ -1,0 +1,135 @@
+//! An answer as bytes, until its peer has taken them.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes};
+use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
+use tokio::io::AsyncWrite;
+
+use super::{
+    super::{
+        reply::{CACHE_STATUS, SERVER_TIMING, write_server_timing},
+        request_id::{REQUEST_ID, RequestId},
+    },
+    Kept,
+};
+
+/// What is left to write, in memory that the connection's next answer uses again.
+#[derive(Debug, Default)]
+pub(super) struct Unsent {
+    head: String,
+    /// How much of the head is written.
+    written: usize,
+    body: Bytes,
+    date: Date,
+}
+
+/// The header of that name, for it is written the same way each time.
+#[derive(Debug, Default)]
+struct Date {
+    second: i64,
+    text: String,
+}
+
+impl Unsent {
+    /// Takes an answer to write.
+    pub(super) fn write(
+        &mut self,
+        kept: Kept,
+        always: &str,
+        request_id: &RequestId,
+        took: Duration,
+        wall: Timestamp,
+    ) {
+        let Kept { rendered, told } = kept;
+        let head = &mut self.head;
+        let number = |head: &mut String, name: &str, number: u64| {
+            line(head, name, itoa::Buffer::new().format(number));
+        };
+        self.written = 0;
+        head.clear();
+        if told.body.is_some() {
+            head.push_str("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n");
+            if told.is_gzip {
+                line(head, "content-encoding", "gzip");
+            }
+        } else {
+            head.push_str("HTTP/1.1 304 Not Modified\r\n");
+        }
+        let etag = told.etag(&rendered).to_str();
+        line(head, "etag", etag.unwrap_or_default());
+        number(head, "age", told.age());
+        head.push_str(CACHE_STATUS.as_str());
+        head.push_str(": ");
+        told.write_cache_status(head);
+        head.push_str("\r\n");
+        head.push_str(always);
+        head.push_str(SERVER_TIMING.as_str());
+        head.push_str(": ");
+        write_server_timing(head, Some(told.note), took);
+        head.push_str("\r\n");
+        line(head, REQUEST_ID.as_str(), request_id.as_str());
+        if let Some(body) = told.body {
+            number(head, "content-length", body.len() as u64);
+            self.body = body;
+        }
+        line(head, "date", self.date.at(wall));
+        head.push_str("\r\n");
+    }
+
+    /// Ready once everything is written.
+    pub(super) fn poll_send(
+        &mut self,
+        io: &mut (impl AsyncWrite + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.written < self.head.len() || self.body.has_remaining() {
+            let head = &self.head.as_bytes()[self.written..];
+            let pieces = [IoSlice::new(head), IoSlice::new(&self.body)];
+            let pieces = if head.is_empty() {
+                &pieces[1..]
+            } else {
+                &pieces
+            };
+            let mut written = ready!(Pin::new(&mut *io).poll_write_vectored(cx, pieces))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            let of_head = written.min(head.len());
+            self.written += of_head;
+            written -= of_head;
+            self.body.advance(written);
+        }
+        if !self.body.is_empty() || self.written > 0 {
+            // What is kept of the answer must not outlive it here.
+            self.body = Bytes::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Date {
+    /// The date as hyper would write it.
+    fn at(&mut self, wall: Timestamp) -> &str {
+        let second = wall.as_second();
+        if self.second != second || self.text.is_empty() {
+            self.second = second;
+            self.text = DateTimePrinter::new()
+                .timestamp_to_rfc9110_string(&wall)
+                .unwrap_or_default();
+        }
+        &self.text
+    }
+}
+
+fn line(head: &mut String, name: &str, value: &str) {
+    head.push_str(name);
+    head.push_str(": ");
+    head.push_str(value);
+    head.push_str("\r\n");
+}

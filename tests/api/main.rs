@@ -39,6 +39,7 @@ mod smoke;
 mod stale_if_error;
 pub(crate) mod tls;
 pub(crate) mod tokens;
+mod two_ways;
 mod validators;
 mod versions;
 mod webhooks;

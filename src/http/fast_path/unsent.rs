@@ -54,10 +54,7 @@ impl Unsent {
         self.written = 0;
         head.clear();
         if told.body.is_some() {
-            head.push_str("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n");
-            if told.is_gzip {
-                line(head, "content-encoding", "gzip");
-            }
+            head.push_str("HTTP/1.1 200 OK\r\n");
         } else {
             head.push_str("HTTP/1.1 304 Not Modified\r\n");
         }
@@ -68,6 +65,12 @@ impl Unsent {
         head.push_str(": ");
         told.write_cache_status(head);
         head.push_str("\r\n");
+        if told.body.is_some() {
+            line(head, "content-type", "application/json");
+            if told.is_gzip {
+                line(head, "content-encoding", "gzip");
+            }
+        }
         head.push_str(always);
         head.push_str(SERVER_TIMING.as_str());
         head.push_str(": ");

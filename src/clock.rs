@@ -39,7 +39,8 @@ impl Tick {
 
 impl From<Duration> for Tick {
     fn from(since_the_first: Duration) -> Self {
-        Self(u64::try_from(since_the_first.as_nanos()).unwrap_or(u64::MAX))
+        let nanos = since_the_first.as_secs().saturating_mul(1_000_000_000);
+        Self(nanos.saturating_add(since_the_first.subsec_nanos().into()))
     }
 }
 

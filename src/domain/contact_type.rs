@@ -3,8 +3,11 @@
 //! It belongs to every look-up by anything but the contact id, and so to the cache's key. Which types exist is
 //! the tenant's own affair and not known here.
 
-use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 /// The greatest length that is passed on; the types seen are far shorter.
 const MAX_LENGTH: usize = 64;
@@ -14,7 +17,10 @@ const MAX_LENGTH: usize = 64;
 /// Voyado's pages write `member` where the type's own handle is `Member` (Voyado: get enriched profile page),
 /// so case is taken to mean nothing; the spelling that came in is nevertheless the one that is sent upstream.
 #[derive(Clone)]
-pub struct ContactType {
+pub struct ContactType(Arc<Spellings>);
+
+/// Shared, for nearly every request is about the one type that is set as the default.
+struct Spellings {
     original: Box<str>,
     folded: Box<str>,
 }
@@ -26,26 +32,26 @@ impl ContactType {
         if text.is_empty() || text.len() > MAX_LENGTH || !text.bytes().all(is_allowed) {
             return None;
         }
-        Some(Self {
+        Some(Self(Arc::new(Spellings {
             original: text.into(),
             folded: text.to_ascii_lowercase().into(),
-        })
+        })))
     }
 
     /// Returns the spelling that came in, for sending it upstream.
     pub fn as_str(&self) -> &str {
-        &self.original
+        &self.0.original
     }
 
     /// Returns the lower-case form that equality and hash go by, for keys.
     pub fn folded(&self) -> &str {
-        &self.folded
+        &self.0.folded
     }
 }
 
 impl PartialEq for ContactType {
     fn eq(&self, other: &Self) -> bool {
-        self.folded == other.folded
+        self.folded() == other.folded()
     }
 }
 
@@ -53,7 +59,7 @@ impl Eq for ContactType {}
 
 impl Hash for ContactType {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.folded.hash(state);
+        self.folded().hash(state);
     }
 }
 

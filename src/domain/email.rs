@@ -55,22 +55,41 @@ impl Email {
 
 /// Says whether the text may stand before the `@`; apostrophes and plus signs may.
 fn is_local_part(text: &str) -> bool {
-    let is_allowed = |byte: u8| byte.is_ascii_graphic() && !b"@\"(),:;<>[]\\".contains(&byte);
+    let is_allowed = |byte: u8| IN_LOCAL_PARTS[usize::from(byte)];
     (1..=MAX_LOCAL_LENGTH).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
+/// The characters of a local part, by their bytes: a table, for every request by an address reads one.
+const IN_LOCAL_PARTS: [bool; 256] = {
+    let mut allowed = [false; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        allowed[byte as usize] = !matches!(
+            byte,
+            b'@' | b'"' | b'(' | b')' | b',' | b':' | b';' | b'<' | b'>' | b'[' | b']' | b'\\'
+        );
+        byte += 1;
+    }
+    allowed
+};
+
 /// Says whether the text is a domain name of at least two labels.
 fn is_domain(text: &str) -> bool {
-    text.contains('.') && text.split('.').all(is_label)
+    let mut labels = 0;
+    let mut all = text.as_bytes().split(|byte| *byte == b'.');
+    all.all(|label| {
+        labels += 1;
+        is_label(label)
+    }) && labels >= 2
 }
 
 /// Says whether the text is a label of a host name (RFC 1123, section 2.1).
-fn is_label(text: &str) -> bool {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+fn is_label(text: &[u8]) -> bool {
+    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
     (1..=MAX_LABEL_LENGTH).contains(&text.len())
-        && text.bytes().all(is_allowed)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
+        && text.iter().all(is_allowed)
+        && !text.starts_with(b"-")
+        && !text.ends_with(b"-")
 }
 
 impl fmt::Debug for Email {

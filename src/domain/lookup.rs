@@ -31,9 +31,7 @@ impl Lookup {
         };
         let key = LookupKey {
             kind: identifier.kind(),
-            contact_type: contact_type
-                .as_ref()
-                .map(|contact_type| contact_type.folded().into()),
+            contact_type: contact_type.clone(),
             value,
         };
         Self {
@@ -68,7 +66,7 @@ pub fn national_id_digest(digester: &Digester, canonical: &str) -> KeyedDigest {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LookupKey {
     kind: IdentifierKind,
-    contact_type: Option<Box<str>>,
+    contact_type: Option<ContactType>,
     value: KeyValue,
 }
 
@@ -102,7 +100,7 @@ impl LookupKey {
 
     /// The contact type that narrows it, case folded.
     pub fn contact_type(&self) -> Option<&str> {
-        self.contact_type.as_deref()
+        self.contact_type.as_ref().map(ContactType::folded)
     }
 
     /// The bytes that the key occupies on the heap.
@@ -111,7 +109,7 @@ impl LookupKey {
             KeyValue::Text(text) => text.len(),
             KeyValue::Contact(_) | KeyValue::Digest(_) => 0,
         };
-        text + self.contact_type.as_ref().map_or(0, |text| text.len())
+        text + self.contact_type().map_or(0, str::len)
     }
 }
 

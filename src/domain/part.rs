@@ -116,9 +116,13 @@ impl PartSet {
 
     /// The parts, in the order of the answer.
     pub fn iter(self) -> impl Iterator<Item = Part> {
-        Part::ALL
-            .into_iter()
-            .filter(move |part| self.contains(*part))
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let part = Part::ALL.get(rest.trailing_zeros() as usize)?;
+            // Without the lowest bit that is set.
+            rest &= rest - 1;
+            Some(*part)
+        })
     }
 }
 

@@ -97,14 +97,16 @@ impl Undecoded {
 /// The text of a piece of a query. Every byte must be well-formed: a library that lets a broken escape
 /// pass as it is would let two readers see two values.
 fn decode(piece: &str) -> Result<Cow<'_, str>, Undecoded> {
+    // One pass that the compiler turns into a few wide comparisons: nearly every piece means what it says.
+    let is_itself = |byte: u8| byte.is_ascii() & (byte != b'+') & (byte != b'%');
+    if piece.bytes().fold(true, |all, byte| all & is_itself(byte)) {
+        return Ok(Cow::Borrowed(piece));
+    }
     if piece.contains('+') {
         return Err(Undecoded::Plus);
     }
     if !piece.is_ascii() {
         return Err(Undecoded::Broken);
-    }
-    if !piece.contains('%') {
-        return Ok(Cow::Borrowed(piece));
     }
     let mut decoded = Vec::with_capacity(piece.len());
     let mut bytes = piece.bytes();

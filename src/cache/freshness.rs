@@ -169,11 +169,6 @@ impl Provenance {
             -seconds(age.saturating_sub(lifetime) + Duration::from_millis(999))
         }
     }
-
-    /// Whether the data is older than it should be.
-    pub fn is_degraded(&self, now: Tick, policy: &Policy) -> bool {
-        self.freshness(now, policy) >= Freshness::Expired
-    }
 }
 
 #[cfg(test)]

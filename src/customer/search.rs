@@ -95,9 +95,12 @@ enum Step {
 /// What is there for an answer.
 struct There {
     held: Arc<Held>,
-    name: Option<Name>,
-    /// What of it should be renewed beside the answer.
+    /// How old the name that led to it is, if one did.
+    name: Option<Freshness>,
+    /// What of it may be told, and what should be renewed beside the answer.
     plan: Plan,
+    /// When it was looked at.
+    now: Tick,
 }
 
 /// What the held profile says of the name.
@@ -132,7 +135,7 @@ impl<'a> Search<'a> {
     pub(super) async fn run(mut self) -> Result<Found, Error> {
         let now = self.question.now.tick;
         match self.look(now)? {
-            Step::Done(there) => self.answer(&there, now),
+            Step::Done(there) => self.answer(&there),
             step => Box::pin(self.follow(step)).await,
         }
     }
@@ -143,21 +146,21 @@ impl<'a> Search<'a> {
         let Ok(Step::Done(there)) = self.look(now) else {
             return None;
         };
-        let found = self.conclude(&there, now).ok()?;
+        let found = self.conclude(&there).ok()?;
         let told = tell(&found)?;
-        self.refresh(&there, now);
+        self.refresh(&there);
         Some(told)
     }
 
-    fn answer(&self, there: &There, now: Tick) -> Result<Found, Error> {
-        self.refresh(there, now);
-        self.conclude(there, now)
+    fn answer(&self, there: &There) -> Result<Found, Error> {
+        self.refresh(there);
+        self.conclude(there)
     }
 
     async fn follow(mut self, mut step: Step) -> Result<Found, Error> {
         for _ in 0..MAX_ROUNDS {
             match step {
-                Step::Done(there) => return self.answer(&there, self.inner.clock.tick()),
+                Step::Done(there) => return self.answer(&there),
                 Step::Wait(_) if self.question.only_if_cached => return Err(Error::NotCached),
                 Step::Wait(calls) => self.wait_for(&calls).await?,
                 Step::Again => {}
@@ -188,6 +191,7 @@ impl<'a> Search<'a> {
             self.first_seen.note(None);
             return self.resolve(None, now);
         };
+        let mut name_freshness = None;
         if let Some(name) = name {
             match self.check_name(&name, &held)? {
                 Proof::Holds => {}
@@ -199,6 +203,7 @@ impl<'a> Search<'a> {
             if freshness >= Freshness::Expired && !self.name_failed {
                 return self.resolve(Some(id), now);
             }
+            name_freshness = Some(freshness);
         }
         let plan = self.question.plan(&held.parts, now, &cache.policy);
         let missing = plan.missing.without(self.failed);
@@ -208,7 +213,12 @@ impl<'a> Search<'a> {
                 return Ok(Step::Wait(calls));
             }
         }
-        Ok(Step::Done(There { held, name, plan }))
+        Ok(Step::Done(There {
+            held,
+            name: name_freshness,
+            plan,
+            now,
+        }))
     }
 
     fn resolve(&self, id: Option<ContactId>, now: Tick) -> Result<Step, Error> {

@@ -126,15 +126,15 @@ impl Search<'_> {
     }
 
     /// Starts the calls that renew what is stale, or will be soon, and waits for none of them.
-    pub(super) fn refresh(&self, there: &There, now: Tick) {
-        let There { held, name, plan } = there;
+    pub(super) fn refresh(&self, there: &There) {
+        let There {
+            held, plan, now, ..
+        } = there;
+        let now = *now;
         if !self.inner.cache.is_on() {
             return;
         }
-        let policy = &self.inner.cache.policy;
-        let name_is_stale = name
-            .as_ref()
-            .is_some_and(|name| name.freshness(now, policy) == Freshness::Stale);
+        let name_is_stale = there.name == Some(Freshness::Stale);
         let mut parts = plan.refresh.without(self.failed);
         let mut urgency = Urgency::Refresh;
         if parts.is_empty() && !name_is_stale && !plan.ahead.is_empty() {

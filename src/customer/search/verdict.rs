@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Held, Search, There};
 use crate::{
-    cache::{Name, freshness::Freshness},
+    cache::{fence::Stamp, freshness::Freshness},
     clock::Tick,
     customer::Error,
     domain::{Part, PartSet},
@@ -57,94 +57,93 @@ pub enum Status {
 
 impl Search<'_> {
     /// Decides what may be shown of what is there.
-    pub(super) fn conclude(&self, there: &There, now: Tick) -> Result<Found, Error> {
-        let There { held, name, .. } = there;
+    pub(super) fn conclude(&self, there: &There) -> Result<Found, Error> {
+        let There { held, plan, .. } = there;
+        let (missing, now) = (plan.missing, there.now);
         let policy = &self.inner.cache.policy;
-        let missing = self.question.plan(&held.parts, now, policy).missing;
         let mut shown = PartSet::EMPTY;
         let mut degraded = PartSet::EMPTY;
         let mut stale_if_error = self.name_failed;
         for part in self.question.asked.iter() {
+            if !missing.contains(part) {
+                shown.insert(part);
+                continue;
+            }
             let may_stand_in = self.question.stale_if_error
                 && !self.question.fresh.union(self.denied).contains(part);
-            let usable = held.parts.provenance(part).filter(|provenance| {
-                !missing.contains(part)
-                    || (may_stand_in && provenance.freshness(now, policy) != Freshness::Dead)
-            });
-            let Some(provenance) = usable else {
-                degraded.insert(part);
-                continue;
-            };
-            shown.insert(part);
-            stale_if_error |= missing.contains(part);
-            if provenance.is_degraded(now, policy) {
-                degraded.insert(part);
+            let provenance = held.parts.provenance(part).filter(|_| may_stand_in);
+            match provenance.map(|provenance| provenance.freshness(now, policy)) {
+                None | Some(Freshness::Dead) => degraded.insert(part),
+                Some(freshness) => {
+                    shown.insert(part);
+                    stale_if_error = true;
+                    if freshness == Freshness::Expired {
+                        degraded.insert(part);
+                    }
+                }
             }
         }
-        if !shown.contains(Part::Profile) || self.is_name_too_old(name.as_ref(), now) {
+        if !shown.contains(Part::Profile) || self.is_too_old(there.name) {
             return Err(self.give_up());
         }
-        let verdict = self.verdict(held, shown, stale_if_error, now);
         Ok(Found {
             record: Arc::clone(held),
             shown,
             degraded,
-            verdict,
+            verdict: self.verdict(held, shown, stale_if_error, now),
         })
     }
 
     /// Whether the name could not be resolved anew and is too old to be followed all the same.
-    fn is_name_too_old(&self, name: Option<&Name>, now: Tick) -> bool {
-        let policy = &self.inner.cache.policy;
-        name.is_some_and(|name| match name.freshness(now, policy) {
-            Freshness::Fresh | Freshness::Stale => false,
-            Freshness::Expired => !self.question.stale_if_error,
-            Freshness::Dead => true,
-        })
+    fn is_too_old(&self, name: Option<Freshness>) -> bool {
+        match name {
+            None | Some(Freshness::Fresh | Freshness::Stale) => false,
+            Some(Freshness::Expired) => !self.question.stale_if_error,
+            Some(Freshness::Dead) => true,
+        }
     }
 
     fn verdict(&self, held: &Held, shown: PartSet, stale_if_error: bool, now: Tick) -> Verdict {
         let policy = &self.inner.cache.policy;
-        let first_seen = self.first_seen.record();
-        let bypass = !self.inner.cache.is_on();
-        let status = |part: Part| {
-            if bypass {
-                return Status::Bypass;
-            }
-            let seen = first_seen.and_then(|record| record.parts.provenance(part));
-            match seen {
-                _ if self.question.fresh.contains(part) => Status::Request,
-                None => Status::Miss,
-                Some(seen) if seen.stamp == held.parts.stamp(part) => Status::Hit,
-                Some(seen) => match seen.freshness(now, policy) {
-                    Freshness::Fresh | Freshness::Stale if self.question.max_age.is_some() => {
-                        Status::Request
-                    }
-                    Freshness::Fresh | Freshness::Stale => Status::Hit,
-                    Freshness::Expired | Freshness::Dead => Status::Stale,
-                },
-            }
-        };
-        let shown = || shown.iter().filter_map(|part| held.parts.provenance(part));
-        Verdict {
-            status: self
-                .question
-                .asked
-                .iter()
-                .map(status)
-                .max()
-                .unwrap_or(Status::Hit),
-            ttl: shown()
-                .map(|provenance| provenance.ttl_seconds(now, policy))
-                .min()
-                .unwrap_or(0),
-            age: shown()
-                .map(|provenance| provenance.age(now))
-                .max()
-                .unwrap_or_default(),
-            stored: self.stored && !bypass,
+        let is_off = !self.inner.cache.is_on();
+        let mut verdict = Verdict {
+            status: if is_off { Status::Bypass } else { Status::Hit },
+            ttl: i64::MAX,
+            age: Duration::ZERO,
+            stored: self.stored && !is_off,
             collapsed: self.collapsed,
             stale_if_error,
+        };
+        for part in self.question.asked.iter() {
+            if !is_off {
+                let status = self.status(part, held.parts.stamp(part), now);
+                verdict.status = verdict.status.max(status);
+            }
+            if let Some(provenance) = held.parts.provenance(part)
+                && shown.contains(part)
+            {
+                verdict.ttl = verdict.ttl.min(provenance.ttl_seconds(now, policy));
+                verdict.age = verdict.age.max(provenance.age(now));
+            }
+        }
+        verdict
+    }
+
+    /// What became of a part of which data of that stamp is told.
+    fn status(&self, part: Part, told: Stamp, now: Tick) -> Status {
+        let first_seen = self.first_seen.record();
+        let seen = first_seen.and_then(|record| record.parts.provenance(part));
+        match seen {
+            _ if self.question.fresh.contains(part) => Status::Request,
+            None => Status::Miss,
+            Some(seen) if seen.stamp == told => Status::Hit,
+            Some(seen) => match seen.freshness(now, &self.inner.cache.policy) {
+                Freshness::Fresh | Freshness::Stale if self.question.max_age.is_some() => {
+                    Status::Request
+                }
+                Freshness::Fresh | Freshness::Stale => Status::Hit,
+                Freshness::Expired | Freshness::Dead => Status::Stale,
+            },
         }
     }
 }

@@ -26,6 +26,7 @@ use self::{
 };
 use super::{
     AppState, FrontDoor,
+    auth::LastKey,
     customer::question,
     directives::Directives,
     lookup::{Ask, Carrier},
@@ -47,7 +48,7 @@ struct Kept {
 
 impl FrontDoor {
     /// Answers the one request that the bytes are, if it may be answered here. Else `false`, and nothing has been done.
-    fn answer_in_memory(&self, bytes: &[u8], answer: &mut Unsent) -> bool {
+    fn answer_in_memory(&self, bytes: &[u8], last_key: &mut LastKey, answer: &mut Unsent) -> bool {
         let Some(state) = &self.direct else {
             return false;
         };
@@ -61,7 +62,8 @@ impl FrontDoor {
         };
         let arrived = self.clock.now();
         // Whatever panics here panics for hyper's sake again, where it becomes an answer.
-        let kept = std::panic::catch_unwind(AssertUnwindSafe(|| look(state, &plain, arrived)));
+        let kept =
+            std::panic::catch_unwind(AssertUnwindSafe(|| look(state, &plain, last_key, arrived)));
         let Ok(Some(kept)) = kept else {
             return false;
         };
@@ -77,21 +79,24 @@ impl FrontDoor {
 }
 
 /// The answer to a plain question, if it is held and may be told.
-fn look(state: &AppState, plain: &Plain<'_>, arrived: Now) -> Option<Kept> {
+fn look(state: &AppState, plain: &Plain<'_>, last_key: &mut LastKey, arrived: Now) -> Option<Kept> {
     let AppState {
         authenticator,
         rules,
         customers,
         ..
     } = state;
-    let mut caller = authenticator.known(plain.key).ok()?;
+    let mut caller = authenticator.known_again(plain.key, last_key).ok()?;
+    if caller.view() == View::Full {
+        // Its looks are noted one by one.
+        return None;
+    }
     let params = Params::from_query(plain.query).ok()?;
     let directives = Directives::default();
     let ask = rules
         .read(params, Carrier::Url, &caller, &directives, arrived)
         .ok()?;
     if ask.shape.view == View::Full || !ask.fresh.is_empty() {
-        // Those are noted one by one, or not held by their nature.
         return None;
     }
     let Ask { shape, .. } = ask;

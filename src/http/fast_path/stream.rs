@@ -9,13 +9,18 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{super::connection::Connection, given::Given, unsent::Unsent};
+use super::{
+    super::{auth::LastKey, connection::Connection},
+    given::Given,
+    unsent::Unsent,
+};
 
 /// A stream of which hyper is given only the requests that it must answer.
 pub(in super::super) struct FastPath<S> {
     inner: S,
     peer: Arc<Connection>,
     given: Given,
+    last_key: LastKey,
     unsent: Unsent,
 }
 
@@ -25,6 +30,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FastPath<S> {
             inner,
             peer,
             given: Given::default(),
+            last_key: LastKey::default(),
             unsent: Unsent::default(),
         }
     }
@@ -36,8 +42,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FastPath<S> {
 
     /// Answers what was read, if that may be done here.
     fn answer(&mut self, read: &[u8]) -> bool {
-        let is_answered =
-            self.given.is_nothing() && self.peer.door.answer_in_memory(read, &mut self.unsent);
+        let is_answered = self.given.is_nothing()
+            && self
+                .peer
+                .door
+                .answer_in_memory(read, &mut self.last_key, &mut self.unsent);
         if is_answered {
             // As if hyper had taken the head and answered it.
             self.peer.watch.turn();

@@ -1,0 +1,142 @@
+//! How much an answer from memory allocates: a fixed handful of small pieces, and nothing that grows with the answer.
+//! Counted is everything that the service and a caller that allocates nothing do on one thread.
+
+#[expect(dead_code, reason = "the instruments ask for more kinds of answers")]
+#[path = "../benches/shared/peer.rs"]
+mod peer;
+#[expect(dead_code, reason = "the instruments ask by more clients")]
+#[path = "../benches/shared/service.rs"]
+mod service;
+
+use allocation_counter::{AllocationInfo, measure};
+use engage_simulator::people::ALVA;
+use tokio::runtime::{Builder, Runtime};
+
+use self::{
+    peer::Peer,
+    service::{SHOP, Service},
+};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// How often each is asked, so that what is only allocated now and then shows as less than one of them.
+const TIMES: usize = 200;
+const HIT: &str = "cache-status: engage-bff; hit";
+
+/// One kind of answer, and what giving it took.
+struct Kind {
+    name: &'static str,
+    body: usize,
+    count: u64,
+    bytes: u64,
+}
+
+/// The name, the request, the status of the answer and what its head says. Short and long are alike but for the answer.
+fn kinds(etag: &str) -> [(&'static str, String, &'static str, &'static str); 7] {
+    const GZIP: &str = "content-encoding: gzip";
+    // Nothing but this header keeps a request from being answered without hyper.
+    const BY_HYPER: &str = "Cache-Control: max-age=3600\r\n";
+    let known = format!("If-None-Match: {etag}\r\n");
+    let (short, long) = ("&parts=vouchers", "&parts=promotions");
+    [
+        ("everything", get("", ""), "200", HIT),
+        ("nothing new", get("", &known), "304", HIT),
+        ("in gzip", get("", "Accept-Encoding: gzip\r\n"), "200", GZIP),
+        ("short", get(short, ""), "200", HIT),
+        ("long", get(long, ""), "200", HIT),
+        ("short, by hyper", get(short, BY_HYPER), "200", HIT),
+        ("long, by hyper", get(long, BY_HYPER), "200", HIT),
+    ]
+}
+
+fn get(more_of_query: &str, more_of_head: &str) -> String {
+    format!(
+        "GET /customer?email={}{more_of_query} HTTP/1.1\r\nHost: customers.example.com\r\nX-Api-Key: {SHOP}\r\n\
+         {more_of_head}\r\n",
+        ALVA.email
+    )
+}
+
+fn measured(runtime: &Runtime) -> Result<Vec<Kind>, Failure> {
+    let service = runtime.block_on(Service::start())?;
+    let connect = |request: String, status, mark| {
+        runtime.block_on(async {
+            let stream = service.connect();
+            Peer::warm(stream, request.into_bytes(), status, mark).await
+        })
+    };
+    // Somebody asked for by another name is fetched once more: what is asked for now lasts.
+    connect(get("", ""), "200", HIT)?;
+    let first = connect(get("", ""), "200", HIT)?.first;
+    let etag = first.field("etag").ok_or("no ETag")?.to_owned();
+    let measured = kinds(&etag).map(|(name, request, status, mark)| {
+        let mut peer = connect(request, status, mark)?;
+        runtime.block_on(peer.ask(TIMES))?;
+        let mut asked = Ok(());
+        let AllocationInfo {
+            count_total,
+            bytes_total,
+            ..
+        } = measure(|| asked = runtime.block_on(peer.ask(TIMES)));
+        asked?;
+        let body = peer
+            .first
+            .field("content-length")
+            .map_or(Ok(0), str::parse)?;
+        Ok(Kind {
+            name,
+            body,
+            count: count_total / TIMES as u64,
+            bytes: bytes_total / TIMES as u64,
+        })
+    });
+    measured.into_iter().collect()
+}
+
+#[test]
+fn an_answer_from_memory_allocates_a_few_small_things_whatever_its_length() {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let kinds = measured(&runtime).expect("every kind is answered");
+    for kind in &kinds {
+        let Kind {
+            name,
+            body,
+            count,
+            bytes,
+        } = kind;
+        println!("{count:3} allocations of {bytes:5} bytes for a body of {body:5}: {name}");
+    }
+    let [
+        everything,
+        nothing_new,
+        gzip,
+        short,
+        long,
+        short_by_hyper,
+        long_by_hyper,
+    ] = &kinds[..]
+    else {
+        panic!("seven kinds");
+    };
+    // The look-up's own copies of the address: the identifier, and the key of the index.
+    assert!(everything.count <= 3 && everything.bytes <= 320);
+    for other in [nothing_new, gzip] {
+        assert_eq!(
+            (other.count, other.bytes),
+            (everything.count, everything.bytes)
+        );
+    }
+    for (short, long) in [(short, long), (short_by_hyper, long_by_hyper)] {
+        assert!(
+            long.body > short.body + 400,
+            "{} and {}",
+            long.body,
+            short.body
+        );
+        assert_eq!(long.count, short.count, "{}", long.name);
+        // The parameter's own text is longer.
+        assert!(long.bytes <= short.bytes + 20, "{}", long.name);
+    }
+    assert!(long_by_hyper.count <= 24, "{}", long_by_hyper.count);
+}

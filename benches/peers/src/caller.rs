@@ -109,7 +109,7 @@ impl Caller {
 pub(crate) fn get(path: &str, more: &str) -> Vec<u8> {
     format!(
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: shop/1.0\r\nAccept: application/json\r\n\
-         X-Api-Key: test-till-key\r\n{more}\r\n"
+         X-Api-Key: test-shop-key\r\n{more}\r\n"
     )
     .into_bytes()
 }

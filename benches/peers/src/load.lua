@@ -4,7 +4,7 @@ local kind, template
 
 function init(args)
   kind = args[1]
-  local headers = { ["X-Api-Key"] = "test-till-key", ["Host"] = "localhost", ["User-Agent"] = "shop/1.0", ["Accept"] = "application/json" }
+  local headers = { ["X-Api-Key"] = "test-shop-key", ["Host"] = "localhost", ["User-Agent"] = "shop/1.0", ["Accept"] = "application/json" }
   if kind == "miss" then
     template = wrk.format("GET", "/customer?email=customer.NUMBER%40example.com&parts=none", headers)
     template = template:gsub("%%", "%%%%"):gsub("NUMBER", "%%07d")

@@ -1,5 +1,5 @@
-//! The service under measurement: the release binary with what production has, a client with a key and a rate, an index
-//! of names, metrics and the log.
+//! The service under measurement: the release binary with what production has, a shop with a key and a rate, an index
+//! of names, metrics and the log. What a shop is shown is not audited; the full view is, look by look.
 
 use std::{net::SocketAddr, path::Path};
 
@@ -78,11 +78,12 @@ negative_lifetime = "{lifetime}"
 secrets = ["whsec_{SECRET}"]
 fallback_lifetime = "{lifetime}"
 [[auth.clients]]
-id = "till"
-key_sha256 = ["cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11"]
-scopes = ["customer:read", "customer:read:full"]
+id = "shop"
+key_sha256 = ["e5249de586268b731d323d859d06ff8f401cefe0e350238514840edfd8c6995f"]
+scopes = ["customer:read"]
 identifiers = ["contactId", "email", "mobilePhone", "customKey", "any"]
-view = "full"
+view = "storefront"
+channel = "ECOM"
 requests_per_second = 1000000
 max_concurrency = 2000
 unknown_per_minute = 1000

@@ -378,7 +378,7 @@ async fn every_answer_is_in_the_metrics_whichever_way_it_went() {
 }
 
 fn text(answer: &crate::harness::Answer) -> String {
-    String::from_utf8(answer.body.to_vec()).expect("text")
+    String::from_utf8(answer.body.clone()).expect("text")
 }
 
 /// What of the service's counts of requests and answers rose, and by how much.

@@ -146,7 +146,7 @@ mod tests {
             assert!(!given.is_nothing(), "{odd:?}");
         }
         let mut given = Given::default();
-        given.add(&[b'a'; MAX_HEAD + 1], 0);
+        given.add(&vec![b'a'; MAX_HEAD + 1], 0);
         assert!(given.is_odd && given.head.is_empty());
     }
 }

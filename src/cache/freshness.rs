@@ -123,13 +123,12 @@ impl Provenance {
     /// How old the data is at `now`. Where changes may go untold it expires sooner; but while Engage fails, and so may
     /// tell of no change, it serves as long as ever.
     pub fn freshness(&self, now: Tick, policy: &Policy) -> Freshness {
-        let age = self.age(now);
-        let lifetime = self.lifetime_at(now, policy);
-        if age < lifetime {
+        let fresh_until = self.requested_at + self.lifetime_at(now, policy);
+        if now < fresh_until {
             Freshness::Fresh
-        } else if age < lifetime + policy.stale_while_revalidate {
+        } else if now < fresh_until + policy.stale_while_revalidate {
             Freshness::Stale
-        } else if age < self.lifetime + policy.stale_if_error {
+        } else if now < self.requested_at + self.lifetime + policy.stale_if_error {
             Freshness::Expired
         } else {
             Freshness::Dead
@@ -140,7 +139,7 @@ impl Provenance {
     /// demand, and a refresh in time spares the next caller a stale answer.
     pub fn expires_soon(&self, now: Tick, policy: &Policy) -> bool {
         let lifetime = self.lifetime_at(now, policy);
-        self.age(now) >= lifetime.saturating_sub(lifetime / 10)
+        now >= self.requested_at + lifetime - lifetime / 10
     }
 
     /// Whether this data takes the place of `held`: data of the same kind of endpoint where it was asked
@@ -160,13 +159,12 @@ impl Provenance {
 
     /// Seconds until the lifetime ends; negative afterwards.
     pub fn ttl_seconds(&self, now: Tick, policy: &Policy) -> i64 {
-        let age = self.age(now);
-        let lifetime = self.lifetime_at(now, policy);
+        let fresh_until = self.requested_at + self.lifetime_at(now, policy);
         let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-        if age <= lifetime {
-            seconds(lifetime.saturating_sub(age))
+        if now <= fresh_until {
+            seconds(fresh_until.since(now))
         } else {
-            -seconds(age.saturating_sub(lifetime) + Duration::from_millis(999))
+            -seconds(now.since(fresh_until) + Duration::from_millis(999))
         }
     }
 }

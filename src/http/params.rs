@@ -109,12 +109,12 @@ fn decode(piece: &str) -> Result<Cow<'_, str>, Undecoded> {
         return Err(Undecoded::Broken);
     }
     let mut decoded = Vec::with_capacity(piece.len());
-    let mut chunks = piece.split('%');
-    decoded.extend_from_slice(chunks.next().unwrap_or_default().as_bytes());
+    let mut chunks = piece.as_bytes().split(|byte| *byte == b'%');
+    decoded.extend_from_slice(chunks.next().unwrap_or_default());
     for chunk in chunks {
         let (digits, rest) = chunk.split_at_checked(2).ok_or(Undecoded::Broken)?;
-        decoded.push(hex(digits.as_bytes()).ok_or(Undecoded::Broken)?);
-        decoded.extend_from_slice(rest.as_bytes());
+        decoded.push(hex(digits).ok_or(Undecoded::Broken)?);
+        decoded.extend_from_slice(rest);
     }
     String::from_utf8(decoded)
         .map(Cow::Owned)

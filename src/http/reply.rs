@@ -1,6 +1,6 @@
 //! A customer answer as an HTTP response: validators, coding, `Cache-Status` and `Age`.
 
-use std::{fmt::Write, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -239,8 +239,13 @@ pub(super) fn write_server_timing(text: &mut String, note: Option<Note>, took: D
         text.push_str(note.as_str());
         text.push_str(", ");
     }
-    let micros = took.as_micros();
-    let _ = write!(text, "total;dur={}.{:03}", micros / 1000, micros % 1000);
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let mut number = itoa::Buffer::new();
+    text.push_str("total;dur=");
+    text.push_str(number.format(micros / 1000));
+    text.push('.');
+    // A thousand more, whose own digit is left out, brings the zeros in front.
+    text.push_str(&number.format(1000 + micros % 1000)[1..]);
 }
 
 /// The header of that.

@@ -2,10 +2,11 @@
 //! fences that keep what was fetched before an invalidation out. Knows contacts and parts, neither
 //! HTTP nor Engage.
 //!
-//! moka is the store and nothing else: its `get_with` family puts old values back after an
-//! invalidation, joins late callers to old fetches and starts over when the first caller leaves, so
-//! flights and fences are our own ([`flight`], [`fence`]). Freshness is our own arithmetic over the
-//! injected clock; moka bounds memory and evicts.
+//! Records and names are in a [`store`] of our own, which every hit reads; negative answers, which come in floods and
+//! are read seldom, in moka, which admits by how often somebody is asked for. moka is a store there and nothing else: its
+//! `get_with` family puts old values back after an invalidation, joins late callers to old fetches and starts over when
+//! the first caller leaves, so flights and fences are our own ([`flight`], [`fence`]). Freshness is our own arithmetic
+//! over the injected clock.
 
 pub mod explain;
 pub mod feed;
@@ -15,19 +16,19 @@ pub mod freshness;
 mod index;
 mod leavers;
 pub mod record;
+mod store;
 mod weight;
 
 use std::{sync::Arc, time::Duration};
 
-use moka::ops::compute::Op;
-
 pub use self::index::Name;
 use self::{
     fence::{Fences, Stamp},
-    freshness::{Policy, Provenance, Source},
-    index::Negative,
+    freshness::{Freshness, Policy, Provenance, Source},
+    index::{HeldName, NameDigest, NameKey, Negative},
     leavers::Leavers,
     record::{Entry, Parts, Record},
+    store::{Op, Store},
 };
 use crate::{
     clock::{Clock, Now},
@@ -65,13 +66,18 @@ const NEGATIVE_SHARE: u64 = 32;
 const NAME_SHARE: u64 = 8;
 /// What an entry of moka costs besides its key and value: measured with tiny values.
 const ENTRY_OVERHEAD: usize = 300;
+/// What a value in the store costs besides itself: its key's place in a table, the room that vectors grow into.
+const SLOT_OVERHEAD: usize = 32;
+/// For how long what is too old for anything is kept all the same.
+const DEAD_FOR: Duration = Duration::from_secs(60 * 60);
 /// Fences that are kept before one around everything takes the place of all.
 const MAX_FENCES: usize = 1_000_000;
 
 /// Records with rendered answers of type `R`, names, and negative answers of type `E`.
 pub struct Cache<R, E> {
-    records: moka::sync::Cache<ContactId, Arc<Record<R>>>,
-    names: moka::sync::Cache<LookupKey, Name>,
+    records: Store<ContactId, Arc<Record<R>>>,
+    names: Store<NameKey, HeldName>,
+    name_digest: NameDigest,
     negatives: moka::sync::Cache<LookupKey, Negative<E>>,
     leavers: Leavers,
     /// What must not be stored or served any more.
@@ -93,28 +99,21 @@ where
     pub fn new(policy: Policy, bounds: Bounds, clock: Clock) -> Self {
         let names_bytes = bounds.max_bytes / NAME_SHARE;
         let negatives_bytes = bounds.max_bytes / NEGATIVE_SHARE;
-        // moka's own clock can't be replaced, so its time to live is only an outer bound in real time.
-        let longest = policy.lifetimes.into_iter().max().unwrap_or_default()
-            + policy.stale_if_error.max(policy.stale_while_revalidate);
         Self {
-            records: moka::sync::Cache::builder()
-                .max_capacity(bounds.max_bytes - names_bytes - negatives_bytes)
-                .weigher(|_, record: &Arc<Record<R>>| saturating(weight(record)))
-                .time_to_live(longest)
-                .build(),
-            names: moka::sync::Cache::builder()
-                .max_capacity(names_bytes)
-                .weigher(|key: &LookupKey, _| {
-                    saturating(ENTRY_OVERHEAD + size_of::<Name>() + key.heap_bytes())
-                })
-                .time_to_live(longest)
-                .support_invalidation_closures()
-                .build(),
+            records: Store::new(
+                bounds.max_bytes - names_bytes - negatives_bytes,
+                |_, record| weight(record),
+            ),
+            names: Store::new(names_bytes, |_, _| {
+                SLOT_OVERHEAD + size_of::<(NameKey, HeldName)>()
+            }),
+            name_digest: NameDigest::random(),
             negatives: moka::sync::Cache::builder()
                 .max_capacity(negatives_bytes)
                 .weigher(|key: &LookupKey, _| {
                     saturating(ENTRY_OVERHEAD + size_of::<Negative<E>>() + key.heap_bytes())
                 })
+                // moka's own clock can't be replaced, so this is only an outer bound in real time.
                 .time_to_live(policy.negative_lifetime)
                 .build(),
             leavers: Leavers::default(),
@@ -138,8 +137,6 @@ where
         if !on {
             // After the switch: a store that still saw the cache on is fenced out, wherever it ends up.
             self.purge_everything();
-            // Nobody's reads will sweep any more.
-            self.counts();
         }
     }
 
@@ -163,7 +160,7 @@ where
                 alarm = true,
                 "the store answered with another contact's record"
             );
-            remove(&self.records, &id);
+            self.records.remove(id);
             return None;
         }
         // The record's own fences were heeded when it was stored; only the one around everything may
@@ -214,7 +211,7 @@ where
 
     /// Within the record's own lock, so that no invalidation can come between question and answer.
     fn store(&self, id: ContactId, mut parts: Parts, allowed: impl FnOnce() -> bool) -> Parts {
-        self.records.entry(id).and_compute_with(|held| {
+        self.records.update(id, |held| {
             let allowed = allowed();
             parts.retain(|part, provenance| {
                 // What counts is when Engage was asked, not when it answered.
@@ -228,8 +225,7 @@ where
             if parts.held().is_empty() || !self.is_on() {
                 return Op::Nop;
             }
-            let mut merged =
-                held.map_or_else(Parts::default, |held| held.into_value().parts.clone());
+            let mut merged = held.map_or_else(Parts::default, |held| held.parts.clone());
             merged.retain(|part, provenance| self.fences.allows(id, part, provenance.stamp));
             merged.merge(&parts, self.policy.overview_lag);
             Op::Put(Arc::new(Record::new(id, merged)))
@@ -244,21 +240,19 @@ where
         answer: Arc<R>,
         replaces: impl Fn(&R) -> bool,
     ) {
-        self.records.entry(record.id).and_compute_with(|held| {
-            match held.map(moka::Entry::into_value) {
-                Some(held) if self.is_on() && held.parts.same(&record.parts) => {
-                    Op::Put(Arc::new(held.with_rendered(answer, replaces)))
-                }
-                _ => Op::Nop,
+        self.records.update(record.id, |held| match held {
+            Some(held) if self.is_on() && held.parts.same(&record.parts) => {
+                Op::Put(Arc::new(held.with_rendered(answer, replaces)))
             }
+            _ => Op::Nop,
         });
     }
 
     /// What was fetched of the parts until now is never served again.
     pub fn invalidate(&self, id: ContactId, parts: PartSet) {
         self.fences.raise(id, parts, self.clock.tick());
-        self.records.entry(id).and_compute_with(|held| {
-            let Some(held) = held.map(moka::Entry::into_value) else {
+        self.records.update(id, |held| {
+            let Some(held) = held else {
                 return Op::Nop;
             };
             let mut kept = held.parts.clone();
@@ -270,9 +264,8 @@ where
     /// The contact is gone: nothing fetched of it until now is ever served again, audiences included.
     pub fn purge(&self, id: ContactId) {
         self.fences.raise(id, PartSet::ALL, self.clock.tick());
-        remove(&self.records, &id);
+        self.records.remove(id);
         self.leavers.add(id);
-        self.sweep_names();
     }
 
     /// Whoever bears the name is gone: nothing fetched by it, or of the contact that it leads to, until
@@ -280,8 +273,8 @@ where
     pub fn purge_name(&self, key: &LookupKey) {
         self.fences.raise_name(key, self.clock.tick());
         let mut led_to = None;
-        self.names.entry_by_ref(key).and_compute_with(|held| {
-            led_to = held.map(|held| held.value().id);
+        self.names.update(self.name_digest.of(key), |held| {
+            led_to = held.map(|held| held.name.id);
             Op::Remove
         });
         self.negatives.invalidate(key);
@@ -292,17 +285,40 @@ where
 
     /// The contacts held of which `is_meant` holds. Looks at every record: for what operators do by hand.
     pub fn contacts_where(&self, is_meant: impl Fn(&Record<R>) -> bool) -> Vec<ContactId> {
-        self.records
-            .iter()
-            .filter(|(_, record)| is_meant(record))
-            .map(|(id, _)| *id)
-            .collect()
+        let mut ids = Vec::new();
+        self.records.for_each(|id, record| {
+            if is_meant(record) {
+                ids.push(*id);
+            }
+        });
+        ids
+    }
+
+    /// Frees what can't be told any more: records and names that are too old for anything, and the names of contacts that
+    /// were purged. Looks at everything, shard after shard: not on a request's way.
+    pub fn sweep(&self) {
+        // For a while who asks is still told that there was something, but too old.
+        let now = self.clock.tick() - DEAD_FOR;
+        let is_dead =
+            |provenance: &Provenance| provenance.freshness(now, &self.policy) == Freshness::Dead;
+        self.records.retain(|_, record| {
+            let mut held = Part::ALL
+                .into_iter()
+                .filter_map(|part| record.parts.provenance(part));
+            held.any(|provenance| !is_dead(provenance))
+        });
+        self.leavers.sweep(|gone| {
+            self.names.retain(|_, held| {
+                held.name.freshness(now, &self.policy) != Freshness::Dead
+                    && !gone.contains(&held.name.id)
+            });
+        });
     }
 
     /// Drops the record of a contact that Engage no longer knows, as told by a request of that stamp.
     pub fn drop_record(&self, id: ContactId, begun: Stamp) {
-        self.records.entry(id).and_compute_with(|held| {
-            let newer = held.is_some_and(|held| held.value().parts.stamp(Part::Profile) > begun);
+        self.records.update(id, |held| {
+            let newer = held.is_some_and(|held| held.parts.stamp(Part::Profile) > begun);
             if newer { Op::Nop } else { Op::Remove }
         });
     }
@@ -310,8 +326,8 @@ where
     /// Nothing fetched until now is ever served again, whoever it is about.
     pub fn purge_everything(&self) {
         self.fences.raise_everything();
-        self.records.invalidate_all();
-        self.names.invalidate_all();
+        self.records.clear();
+        self.names.clear();
         self.negatives.invalidate_all();
     }
 
@@ -320,16 +336,15 @@ where
         self.max_bytes
     }
 
-    /// How many records and names are held, after pending evictions.
+    /// How many records and names are held.
     pub fn counts(&self) -> Counts {
-        self.sweep_names();
-        self.records.run_pending_tasks();
-        self.names.run_pending_tasks();
         self.negatives.run_pending_tasks();
+        let (records, record_bytes) = self.records.size();
+        let (names, _) = self.names.size();
         Counts {
-            records: self.records.entry_count(),
-            record_bytes: self.records.weighted_size(),
-            names: self.names.entry_count(),
+            records,
+            record_bytes,
+            names,
             negatives: self.negatives.entry_count(),
         }
     }
@@ -382,16 +397,6 @@ impl PartData {
     }
 }
 
-/// Removes under the key's lock: a store that is under way is either seen and removed, or comes later
-/// and sees the fence.
-fn remove<K, V>(cache: &moka::sync::Cache<K, V>, key: &K)
-where
-    K: std::hash::Hash + Eq + Clone + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
-    cache.entry_by_ref(key).and_compute_with(|_| Op::Remove);
-}
-
 fn entry<T: Weigh>(data: T, provenance: Provenance) -> Entry<T> {
     Entry {
         bytes: saturating(data.bytes()),
@@ -402,7 +407,7 @@ fn entry<T: Weigh>(data: T, provenance: Provenance) -> Entry<T> {
 
 fn weight<R: Weigh>(record: &Record<R>) -> usize {
     let rendered: usize = record.rendered().map(|answer| answer.bytes()).sum();
-    ENTRY_OVERHEAD + size_of::<Record<R>>() + record.parts.bytes() + rendered
+    SLOT_OVERHEAD + size_of::<(ContactId, Record<R>)>() + record.parts.bytes() + rendered
 }
 
 fn saturating(bytes: usize) -> u32 {

@@ -6,9 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Cache, Name, Weigh,
+    Cache, Weigh,
     fence::Standing,
     freshness::{Freshness, Policy, Provenance, Source},
+    index::HeldName,
 };
 use crate::{
     clock::Tick,
@@ -95,8 +96,9 @@ where
 
     /// What the name leads to, and how old that is.
     pub fn explain_name(&self, key: &LookupKey) -> Option<(ContactId, NameHeld)> {
-        let name = self.name(key)?;
-        Some((name.id, self.name_held(key, &name, self.clock.tick())))
+        let held = self.names.get(&self.name_digest.of(key))?;
+        let is_told = self.is_on() && self.stands(&held.name);
+        is_told.then(|| (held.name.id, self.name_held(&held, self.clock.tick())))
     }
 
     /// Why there is nothing to show for the name, if that is remembered, and for how long.
@@ -112,21 +114,25 @@ where
     }
 
     fn names_of(&self, id: ContactId, now: Tick) -> Vec<NameHeld> {
-        let mut names: Vec<_> = self
-            .names
-            .iter()
-            .filter(|(_, name)| name.id == id)
-            .filter_map(|(key, _)| Some(self.name_held(&key, &self.name(&key)?, now)))
-            .collect();
+        let mut held = Vec::new();
+        self.names.for_each(|_, name| {
+            if name.name.id == id {
+                held.push(name.clone());
+            }
+        });
+        let is_told = |held: &&HeldName| self.is_on() && self.stands(&held.name);
+        let told = held.iter().filter(is_told);
+        let mut names: Vec<_> = told.map(|held| self.name_held(held, now)).collect();
         names.sort_by_key(|name| (name.kind.as_str(), name.age.age));
         names
     }
 
-    fn name_held(&self, key: &LookupKey, name: &Name, now: Tick) -> NameHeld {
+    fn name_held(&self, held: &HeldName, now: Tick) -> NameHeld {
+        let name = &held.name;
         let freshness = name.freshness(now, &self.policy);
         NameHeld {
-            kind: key.kind(),
-            contact_type: key.contact_type().map(Into::into),
+            kind: held.kind,
+            contact_type: held.contact_type.as_ref().map(|of| of.folded().into()),
             is_assured: name.assured,
             age: age(&name.provenance, freshness, now, &self.policy),
         }

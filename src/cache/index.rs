@@ -1,17 +1,21 @@
 //! The index: what names lead to, and the names that lead to nobody. Both are remembered apart from the
 //! records, and bounded apart, so that a flood of names takes no room from customers.
 
-use moka::ops::compute::Op;
+use std::hash::{BuildHasher, Hash, RandomState};
+
+use moka::ops::compute::Op as NegativeOp;
+use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::{
     Begun, Cache, Weigh,
     fence::Stamp,
     freshness::{Freshness, Policy, Provenance, Source},
-    provenance, remove,
+    provenance,
+    store::Op,
 };
 use crate::{
     clock::{Now, Tick},
-    domain::{ContactId, LookupKey, Part},
+    domain::{ContactId, ContactType, IdentifierKind, LookupKey, Part},
 };
 
 /// What a name led to when it was last asked for.
@@ -38,6 +42,38 @@ impl Name {
     }
 }
 
+/// A name in the index, with what operators are told of it; its value is not there, only its digest.
+#[derive(Clone, Debug)]
+pub(super) struct HeldName {
+    pub(super) name: Name,
+    pub(super) kind: IdentifierKind,
+    pub(super) contact_type: Option<ContactType>,
+}
+
+/// The digest that stands for a name. Of 128 bits under a key of the process's own, so that no two names that anybody
+/// comes upon share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct NameKey(u128);
+
+/// Makes the digests.
+pub(super) struct NameDigest(SipHasher13);
+
+impl NameDigest {
+    pub(super) fn random() -> Self {
+        let random = RandomState::new();
+        Self(SipHasher13::new_with_keys(
+            random.hash_one(0),
+            random.hash_one(1),
+        ))
+    }
+
+    pub(super) fn of(&self, key: &LookupKey) -> NameKey {
+        let mut hasher = self.0;
+        key.hash(&mut hasher);
+        NameKey(hasher.finish128().as_u128())
+    }
+}
+
 /// A remembered answer of which nothing can be shown: `E` says why.
 #[derive(Clone, Debug)]
 pub(super) struct Negative<E> {
@@ -53,22 +89,20 @@ where
 {
     /// What the name led to, unless a fence forbids it. A bare contact id leads to itself.
     pub fn name(&self, key: &LookupKey) -> Option<Name> {
-        let name = self.names.get(key).filter(|_| self.is_on())?;
+        if !self.is_on() {
+            return None;
+        }
+        let HeldName { name, .. } = self.names.get(&self.name_digest.of(key))?;
+        self.stands(&name).then_some(name)
+    }
+
+    /// Whether no fence forbids the name.
+    pub(super) fn stands(&self, name: &Name) -> bool {
         let stamp = name.provenance.stamp;
         // Only a purge fences the audiences.
         let is_left_behind =
             self.leavers.contains(name.id) && !self.fences.allows(name.id, Part::Audiences, stamp);
-        (stamp > self.fences.everything() && !is_left_behind).then_some(name)
-    }
-
-    /// Sweeps out the names of contacts that were purged, if it is time: they lead to nobody any more, but they are
-    /// names.
-    pub fn sweep_names(&self) {
-        self.leavers.sweep(self.clock.tick(), |gone| {
-            self.names
-                .invalidate_entries_if(move |_, name| gone.contains(&name.id))
-                .expect("the builder supports invalidation closures");
-        });
+        stamp > self.fences.everything() && !is_left_behind
     }
 
     /// Why there is nothing to show for the name, if that is remembered.
@@ -103,15 +137,19 @@ where
             assured,
         };
         let mut overtaken = false;
-        self.names.entry(key.clone()).and_compute_with(|held| {
-            let newer = held.is_some_and(|held| held.value().provenance.stamp > begun.stamp);
+        self.names.update(self.name_digest.of(key), |held| {
+            let newer = held.is_some_and(|held| held.name.provenance.stamp > begun.stamp);
             let lags =
                 source == Source::Overview && self.fences.name_is_entity_only(key, begun.now.tick);
             overtaken = lags || begun.stamp <= self.fences.name_not_before(key);
             if newer || overtaken || !self.is_on() {
                 Op::Nop
             } else {
-                Op::Put(name)
+                Op::Put(HeldName {
+                    name,
+                    kind: key.kind(),
+                    contact_type: key.contact_type().cloned(),
+                })
             }
         });
         if !overtaken {
@@ -139,18 +177,18 @@ where
     /// back.
     pub fn drop_name(&self, key: &LookupKey) {
         self.fences.raise_name(key, self.clock.tick());
-        remove(&self.names, key);
+        self.names.remove(self.name_digest.of(key));
     }
 
     /// Forgets a name; the overview may bring it back.
     pub fn forget_name(&self, key: &LookupKey) {
-        remove(&self.names, key);
+        self.names.remove(self.name_digest.of(key));
     }
 
     /// Remembers that there is nothing to show for the name, and forgets what it led to.
     pub fn store_negative(&self, key: &LookupKey, begun: Begun, why: E) {
-        self.names.entry(key.clone()).and_compute_with(|held| {
-            let newer = held.is_some_and(|held| held.value().provenance.stamp > begun.stamp);
+        self.names.update(self.name_digest.of(key), |held| {
+            let newer = held.is_some_and(|held| held.name.provenance.stamp > begun.stamp);
             if newer { Op::Nop } else { Op::Remove }
         });
         let until = begun.now.tick + self.policy.negative_lifetime;
@@ -161,9 +199,9 @@ where
         };
         self.negatives.entry(key.clone()).and_compute_with(|_| {
             if begun.stamp > self.fences.negatives_not_before(key) && self.is_on() {
-                Op::Put(negative)
+                NegativeOp::Put(negative)
             } else {
-                Op::Nop
+                NegativeOp::Nop
             }
         });
     }

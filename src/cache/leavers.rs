@@ -1,18 +1,17 @@
 //! Contacts that were purged and whose names are not swept out of the index yet.
 //!
-//! To sweep is to look at every name, and the store keeps each wish to until it has: thousands of wishes would slow down
-//! every look-up. So whoever leaves within the same second is swept out together, and until then their names don't stand.
+//! To sweep is to look at every name. So it is done from time to time beside the requests, for all who left since, and
+//! until then their names don't stand.
 
-use std::{collections::HashSet, sync::PoisonError, time::Duration};
-
-use crate::{
-    clock::Tick,
-    domain::ContactId,
-    threads::{AtomicBool, Mutex, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{Arc, PoisonError},
 };
 
-/// The shortest time between two sweeps.
-const PAUSE: Duration = Duration::from_secs(1);
+use crate::{
+    domain::ContactId,
+    threads::{AtomicBool, Mutex, MutexGuard, Ordering},
+};
 
 /// Those who wait to be swept out.
 #[derive(Debug, Default)]
@@ -25,34 +24,45 @@ pub(super) struct Leavers {
 #[derive(Debug, Default)]
 struct Waiting {
     contacts: HashSet<ContactId>,
-    next_sweep: Tick,
+    /// Whom a sweep is removing.
+    leaving: Arc<HashSet<ContactId>>,
 }
 
 impl Leavers {
     pub(super) fn add(&self, id: ContactId) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.contacts.insert(id);
+        self.locked().contacts.insert(id);
         self.any.store(true, Ordering::SeqCst);
     }
 
     pub(super) fn contains(&self, id: ContactId) -> bool {
         self.any.load(Ordering::SeqCst) && {
-            let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.contacts.contains(&id)
+            let waiting = self.locked();
+            waiting.contacts.contains(&id) || waiting.leaving.contains(&id)
         }
     }
 
-    /// Hands over those who wait, if it is time. They count as waiting until `sweep` returns.
-    pub(super) fn sweep(&self, now: Tick, sweep: impl FnOnce(HashSet<ContactId>)) {
-        if !self.any.load(Ordering::SeqCst) {
-            return;
+    /// Hands over those who wait, who may be nobody. They count as waiting until `sweep` returns, and nobody waits for
+    /// that.
+    pub(super) fn sweep(&self, sweep: impl FnOnce(&HashSet<ContactId>)) {
+        let leaving = {
+            let mut waiting = self.locked();
+            let contacts = std::mem::take(&mut waiting.contacts);
+            // A sweep beside this one removes some of them itself; twice does no harm.
+            let all = waiting.leaving.iter().copied().chain(contacts).collect();
+            waiting.leaving = Arc::new(all);
+            Arc::clone(&waiting.leaving)
+        };
+        sweep(&leaving);
+        let mut waiting = self.locked();
+        if Arc::ptr_eq(&waiting.leaving, &leaving) {
+            waiting.leaving = Arc::default();
         }
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if now >= waiting.next_sweep {
-            waiting.next_sweep = now + PAUSE;
-            sweep(std::mem::take(&mut waiting.contacts));
-            self.any.store(false, Ordering::SeqCst);
-        }
+        let any = !waiting.contacts.is_empty() || !waiting.leaving.is_empty();
+        self.any.store(any, Ordering::SeqCst);
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -61,22 +71,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_leaves_within_a_second_is_swept_out_together() {
+    fn whoever_left_waits_until_a_sweep_has_ended() {
         let leavers = Leavers::default();
         let id = |number: u64| {
             let text = format!("{number:08x}-0000-4000-8000-000000000000");
             ContactId::parse(&text).expect("a contact id")
         };
-        let mut sweeps = Vec::new();
-        for millis in 0..2500 {
-            let now = Tick::default() + Duration::from_millis(millis);
-            leavers.add(id(millis));
-            leavers.sweep(now, |contacts| sweeps.push(contacts.len()));
-            assert_eq!(leavers.contains(id(millis)), millis % 1000 != 0);
-        }
-        assert_eq!(sweeps, [1, 1000, 1000]);
-        leavers.sweep(Tick::END, |contacts| sweeps.push(contacts.len()));
-        assert_eq!(sweeps.last(), Some(&499));
-        leavers.sweep(Tick::END, |_| unreachable!("nobody waits"));
+        leavers.add(id(1));
+        leavers.add(id(2));
+        leavers.sweep(|gone| {
+            assert_eq!(*gone, HashSet::from([id(1), id(2)]));
+            assert!(leavers.contains(id(1)));
+            leavers.add(id(3));
+            // Another sweep beside it.
+            leavers.sweep(|gone| assert_eq!(gone.len(), 3));
+            assert!(!leavers.contains(id(1)));
+            leavers.add(id(4));
+        });
+        assert!(!leavers.contains(id(3)));
+        assert!(leavers.contains(id(4)));
+        leavers.sweep(|gone| assert_eq!(*gone, HashSet::from([id(4)])));
+        assert!(!leavers.contains(id(4)));
     }
 }

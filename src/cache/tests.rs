@@ -134,7 +134,7 @@ fn a_record_weighs_its_parts_and_its_rendered_answers() {
         + Promotions::default().bytes()
         + Vouchers::default().bytes()
         + Points::default().bytes();
-    let expected = (ENTRY_OVERHEAD + size_of::<Record<Rendered>>() + parts) as u64;
+    let expected = (SLOT_OVERHEAD + size_of::<(ContactId, Record<Rendered>)>() + parts) as u64;
     assert_eq!(pantry.counts().record_bytes, expected);
     let record = pantry.record(id).expect("a record");
     pantry.keep_rendered(&record, Arc::new(Rendered(1000)), |_| false);
@@ -153,6 +153,33 @@ fn a_purge_drops_the_names_that_led_to_the_contact_and_no_others() {
         pantry.name(dora.key()).map(|name| name.id),
         Some(contact('2'))
     );
+}
+
+#[test]
+fn a_sweep_frees_who_was_purged_and_what_has_been_too_old_for_an_hour_and_nothing_else() {
+    let (pantry, clock) = pantry();
+    let (alva, dora) = (email("alva@example.com"), email("dora@example.com"));
+    store_profile(&pantry, contact('1'));
+    learn(&pantry, &alva, contact('1'));
+    clock.advance(61 * MINUTE);
+    store_profile(&pantry, contact('2'));
+    learn(&pantry, &dora, contact('2'));
+    learn(&pantry, &email("bo@example.com"), contact('3'));
+    pantry.purge(contact('3'));
+    let held = || {
+        let counts = pantry.counts();
+        (counts.records, counts.names)
+    };
+    assert_eq!(held(), (2, 3));
+    pantry.sweep();
+    assert_eq!(held(), (2, 2));
+    assert!(pantry.name(dora.key()).is_some());
+    clock.advance(MINUTE);
+    pantry.sweep();
+    assert_eq!(held(), (1, 1));
+    assert!(pantry.record(contact('2')).is_some());
+    assert!(pantry.name(dora.key()).is_some());
+    assert!(pantry.name(alva.key()).is_none());
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! could not be read; and once more when they work again. What it learns is a change like any other. What it can't
 //! learn (of points, vouchers and promotions Engage keeps no such list) is bounded by the feed's fallback lifetime.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -44,16 +44,25 @@ struct Watch<'a> {
 }
 
 impl CustomerService {
-    /// Sweeps out what was purged, watches the feed, and asks Engage each `poll` for what it may have missed; never
+    /// Sweeps out what can't be told any more, watches the feed, and asks Engage each `poll` for what it may have missed; never
     /// returns.
     pub async fn keep_up(&self, poll: Option<Duration>) {
-        tokio::join!(self.sweep_names(), self.watch_feed(poll));
+        tokio::join!(self.sweep(), self.watch_feed(poll));
     }
 
-    async fn sweep_names(&self) {
-        let Inner { cache, clock, .. } = &*self.inner;
+    async fn sweep(&self) {
+        let clock = &self.inner.clock;
         loop {
-            cache.sweep_names();
+            let inner = Arc::clone(&self.inner);
+            // It takes as long as it takes to look at everything.
+            let swept = tokio::task::spawn_blocking(move || inner.cache.sweep());
+            if let Err(error) = swept.await {
+                tracing::error!(
+                    alarm = true,
+                    panicked = error.is_panic(),
+                    "sweeping the cache failed"
+                );
+            }
             clock.sleep_until(clock.tick() + SWEEP).await;
         }
     }

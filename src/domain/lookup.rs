@@ -98,9 +98,9 @@ impl LookupKey {
         self.kind
     }
 
-    /// The contact type that narrows it, case folded.
-    pub fn contact_type(&self) -> Option<&str> {
-        self.contact_type.as_ref().map(ContactType::folded)
+    /// The contact type that narrows it.
+    pub fn contact_type(&self) -> Option<&ContactType> {
+        self.contact_type.as_ref()
     }
 
     /// The bytes that the key occupies on the heap.
@@ -109,7 +109,7 @@ impl LookupKey {
             KeyValue::Text(text) => text.len(),
             KeyValue::Contact(_) | KeyValue::Digest(_) => 0,
         };
-        text + self.contact_type().map_or(0, str::len)
+        text + self.contact_type().map_or(0, |of| of.folded().len())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The cache room, word for word, on other primitives: the locks, atomics and tasks are
 //! [shuttle](https://docs.rs/shuttle)'s, which runs the same test under many orders of its threads and
-//! replays the one that fails; the store is a plain map under a lock for each key, which is what the
-//! room relies on of moka.
+//! replays the one that fails. In moka's place, which holds the negative answers, is a plain map under a lock for each
+//! key: what the room relies on of it.
 //!
 //! The source is linked, not copied: `src/cache.rs` and its files are compiled here a second time.
 //! Why shuttle and not loom: a race here takes three actors of some dozen steps each, which loom's
@@ -15,7 +15,7 @@ pub mod cache;
 
 mod store;
 
-pub(crate) use self::store::{Entry, ops, sync};
+pub(crate) use self::store::{ops, sync};
 
 /// The room's neighbours, as they are.
 pub mod clock {

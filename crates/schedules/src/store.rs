@@ -1,29 +1,15 @@
-//! What the cache room relies on of moka: a map whose changes of one key follow one another, and whose
-//! reads see the last of them. Nothing expires and nothing is evicted.
+//! What the cache room relies on of moka for its negative answers: a map whose changes of one key follow one another, and
+//! whose reads see the last of them. Nothing expires and nothing is evicted.
 
 use std::{collections::HashMap, hash::Hash, sync::PoisonError};
 
 use shuttle::sync::{Mutex, MutexGuard};
-
-/// A value that is held.
-pub(crate) struct Entry<V>(V);
-
-impl<V> Entry<V> {
-    pub(crate) fn value(&self) -> &V {
-        &self.0
-    }
-
-    pub(crate) fn into_value(self) -> V {
-        self.0
-    }
-}
 
 pub(crate) mod ops {
     pub(crate) mod compute {
         pub(crate) enum Op<V> {
             Nop,
             Put(V),
-            Remove,
         }
     }
 }
@@ -31,7 +17,7 @@ pub(crate) mod ops {
 pub(crate) mod sync {
     use std::{sync::Arc, time::Duration};
 
-    use super::{Entry, Hash, HashMap, Mutex, MutexGuard, PoisonError, ops::compute::Op};
+    use super::{Hash, HashMap, Mutex, MutexGuard, PoisonError, ops::compute::Op};
 
     /// A lock for each key around a lock around the map, as moka has them.
     pub(crate) struct Cache<K, V> {
@@ -51,10 +37,6 @@ pub(crate) mod sync {
         }
 
         pub(crate) fn time_to_live(self, _: Duration) -> Self {
-            self
-        }
-
-        pub(crate) fn support_invalidation_closures(self) -> Self {
             self
         }
 
@@ -93,29 +75,8 @@ pub(crate) mod sync {
             lock(&self.held).clear();
         }
 
-        #[expect(clippy::unnecessary_wraps, reason = "moka's signature")]
-        pub(crate) fn invalidate_entries_if(
-            &self,
-            predicate: impl Fn(&K, &V) -> bool,
-        ) -> Result<(), ()> {
-            lock(&self.held).retain(|key, value| !predicate(key, value));
-            Ok(())
-        }
-
         pub(crate) fn entry(&self, key: K) -> Selected<'_, K, V> {
             Selected { cache: self, key }
-        }
-
-        pub(crate) fn entry_by_ref(&self, key: &K) -> Selected<'_, K, V> {
-            self.entry(key.clone())
-        }
-
-        pub(crate) fn iter(&self) -> impl Iterator<Item = (Arc<K>, V)> {
-            let held = lock(&self.held);
-            let entries = held
-                .iter()
-                .map(|(key, value)| (Arc::new(key.clone()), value.clone()));
-            entries.collect::<Vec<_>>().into_iter()
         }
 
         #[expect(clippy::unused_self, reason = "moka's signature")]
@@ -124,25 +85,18 @@ pub(crate) mod sync {
         pub(crate) fn entry_count(&self) -> u64 {
             lock(&self.held).len() as u64
         }
-
-        pub(crate) fn weighted_size(&self) -> u64 {
-            self.entry_count()
-        }
     }
 
     impl<K: Hash + Eq + Clone, V: Clone> Selected<'_, K, V> {
         /// The key's changes follow one another; readers are not held up.
-        pub(crate) fn and_compute_with(self, change: impl FnOnce(Option<Entry<V>>) -> Op<V>) {
+        pub(crate) fn and_compute_with(self, change: impl FnOnce(Option<V>) -> Op<V>) {
             let turn = Arc::clone(lock(&self.cache.keys).entry(self.key.clone()).or_default());
             let turn = lock(&turn);
-            let held = self.cache.get(&self.key).map(Entry);
+            let held = self.cache.get(&self.key);
             match change(held) {
                 Op::Nop => {}
                 Op::Put(value) => {
                     lock(&self.cache.held).insert(self.key, value);
-                }
-                Op::Remove => {
-                    lock(&self.cache.held).remove(&self.key);
                 }
             }
             drop(turn);

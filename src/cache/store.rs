@@ -1,0 +1,330 @@
+//! The store: what is held by key, in shards with a lock of their own, within a weight that it never exceeds.
+//!
+//! Who leaves when it is full is decided by a clock: a hand goes round and takes one read off everybody's count; whoever
+//! has none left leaves. Counts end at three, so that who is read again and again outlives many who are read once, and is
+//! forgotten soon after. A read counts beside the value that it reads anyway, where a queue in the order of reads would
+//! have to be moved about in memory: docs/PERFORMANCE.md has the figures.
+
+use std::{
+    hash::{BuildHasher, Hash, RandomState},
+    sync::PoisonError,
+};
+
+use hashbrown::HashTable;
+
+use crate::threads::{Mutex, MutexGuard};
+
+/// More locks than this gain nothing: they are held for the time of a look.
+const MAX_SHARDS: u64 = 64;
+/// A shard of less weight would hold too few values for its hand to choose from.
+const MIN_SHARD_WEIGHT: u64 = 4 << 20;
+
+/// More reads than this count no more.
+const MAX_READS: u8 = 3;
+
+/// What becomes of a value.
+pub(super) enum Op<V> {
+    /// It stays as it is.
+    Nop,
+    /// This one takes its place.
+    Put(V),
+    /// It leaves.
+    Remove,
+}
+
+/// Values by key.
+pub(super) struct Store<K, V> {
+    shards: Box<[Mutex<Shard<K, V>>]>,
+    hasher: RandomState,
+    weigh: fn(&K, &V) -> usize,
+    /// What each shard may weigh.
+    max_weight: u64,
+}
+
+struct Shard<K, V> {
+    /// Where in `slots` a key is.
+    places: HashTable<u32>,
+    /// Side by side, so that the hand and sweeps go through memory in its order.
+    slots: Vec<Slot<K, V>>,
+    weight: u64,
+    hand: usize,
+}
+
+struct Slot<K, V> {
+    key: K,
+    value: V,
+    weight: u32,
+    /// How often it was read of late.
+    reads: u8,
+}
+
+impl<K, V> Store<K, V>
+where
+    K: Hash + Eq,
+    V: Clone,
+{
+    /// An empty store that holds so much at most, as `weigh` says of each value.
+    pub(super) fn new(max_weight: u64, weigh: fn(&K, &V) -> usize) -> Self {
+        let shards = (max_weight / MIN_SHARD_WEIGHT).clamp(1, MAX_SHARDS);
+        // Rounded down to a power of two, so that some bits of the hash choose one.
+        let shards = 1 << shards.ilog2();
+        Self {
+            shards: (0..shards).map(|_| Mutex::new(Shard::new())).collect(),
+            hasher: RandomState::new(),
+            weigh,
+            max_weight: max_weight / shards,
+        }
+    }
+
+    /// The value of the key.
+    pub(super) fn get(&self, key: &K) -> Option<V> {
+        let hash = self.hasher.hash_one(key);
+        let mut shard = self.shard(hash);
+        let place = shard.place(hash, key)?;
+        let slot = &mut shard.slots[place];
+        slot.reads = MAX_READS.min(slot.reads + 1);
+        Some(slot.value.clone())
+    }
+
+    /// Decides under the key's lock what becomes of its value.
+    pub(super) fn update(&self, key: K, decide: impl FnOnce(Option<&V>) -> Op<V>) {
+        let hash_of = |key: &K| self.hasher.hash_one(key);
+        let hash = hash_of(&key);
+        let mut shard = self.shard(hash);
+        let place = shard.place(hash, &key);
+        let decided = decide(place.map(|place| &shard.slots[place].value));
+        if matches!(decided, Op::Nop) {
+            return;
+        }
+        let before = place.map(|place| shard.remove(place, hash_of));
+        if let Op::Put(value) = decided {
+            let weight = u32::try_from((self.weigh)(&key, &value)).unwrap_or(u32::MAX);
+            // What is too heavy for a shard would only drive out everybody else.
+            if let Some(rest) = self.max_weight.checked_sub(weight.into()) {
+                // Before it comes in, so that it is not the one to go.
+                shard.make_room(rest, hash_of);
+                let reads = before.as_ref().map_or(0, |before| before.reads);
+                let slot = Slot {
+                    key,
+                    value,
+                    weight,
+                    reads,
+                };
+                shard.put(hash, slot, hash_of);
+            }
+        }
+        // Freed after the lock.
+        drop(shard);
+        drop(before);
+    }
+
+    /// Removes under the key's lock: a change that is under way is either seen and undone, or comes later and sees what
+    /// was raised before.
+    pub(super) fn remove(&self, key: K) {
+        self.update(key, |_| Op::Remove);
+    }
+
+    /// Removes everything.
+    pub(super) fn clear(&self) {
+        for shard in &self.shards {
+            let emptied = std::mem::replace(&mut *locked(shard), Shard::new());
+            // Freed after the lock.
+            drop(emptied);
+        }
+    }
+
+    /// Keeps what `keep` holds of. Looks at everything, shard after shard.
+    pub(super) fn retain(&self, mut keep: impl FnMut(&K, &V) -> bool) {
+        for shard in &self.shards {
+            let mut shard = locked(shard);
+            let mut place = 0;
+            while let Some(slot) = shard.slots.get(place) {
+                if keep(&slot.key, &slot.value) {
+                    place += 1;
+                } else {
+                    drop(shard.remove(place, |key| self.hasher.hash_one(key)));
+                }
+            }
+        }
+    }
+
+    /// Shows everything, shard after shard.
+    pub(super) fn for_each(&self, mut see: impl FnMut(&K, &V)) {
+        for shard in &self.shards {
+            for slot in &locked(shard).slots {
+                see(&slot.key, &slot.value);
+            }
+        }
+    }
+
+    /// How many values are held, and their weight.
+    pub(super) fn size(&self) -> (u64, u64) {
+        self.shards.iter().fold((0, 0), |(count, weight), shard| {
+            let shard = locked(shard);
+            (count + shard.slots.len() as u64, weight + shard.weight)
+        })
+    }
+
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard<K, V>> {
+        // The table within the shard goes by the lowest and the highest bits.
+        let index = (hash >> 32) as usize & (self.shards.len() - 1);
+        locked(&self.shards[index])
+    }
+}
+
+/// A poisoned lock is as good as any: nothing but a value's own code panics, and that before anything is changed.
+fn locked<T>(shard: &Mutex<T>) -> MutexGuard<'_, T> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<K: Eq, V> Shard<K, V> {
+    fn new() -> Self {
+        Self {
+            places: HashTable::new(),
+            slots: Vec::new(),
+            weight: 0,
+            hand: 0,
+        }
+    }
+
+    fn place(&self, hash: u64, key: &K) -> Option<usize> {
+        let is_its = |place: &u32| self.slots[*place as usize].key == *key;
+        self.places.find(hash, is_its).map(|place| *place as usize)
+    }
+
+    fn put(&mut self, hash: u64, slot: Slot<K, V>, hash_of: impl Fn(&K) -> u64) {
+        let place = u32::try_from(self.slots.len()).expect("fewer values than four billion");
+        self.weight += u64::from(slot.weight);
+        self.slots.push(slot);
+        let slots = &self.slots;
+        let hash_at = |place: &u32| hash_of(&slots[*place as usize].key);
+        self.places.insert_unique(hash, place, hash_at);
+    }
+
+    /// The last one takes the place of the one that leaves.
+    fn remove(&mut self, place: usize, hash_of: impl Fn(&K) -> u64) -> Slot<K, V> {
+        let at = |wanted: usize| move |place: &u32| *place as usize == wanted;
+        let last = self.slots.len() - 1;
+        let hash = hash_of(&self.slots[place].key);
+        if let Ok(entry) = self.places.find_entry(hash, at(place)) {
+            entry.remove();
+        }
+        if place != last {
+            let hash = hash_of(&self.slots[last].key);
+            if let Some(moved) = self.places.find_mut(hash, at(last)) {
+                *moved = u32::try_from(place).expect("it was one before");
+            }
+        }
+        let removed = self.slots.swap_remove(place);
+        self.weight -= u64::from(removed.weight);
+        removed
+    }
+
+    /// Lets the hand go round until the shard weighs no more than it may.
+    fn make_room(&mut self, max_weight: u64, hash_of: impl Fn(&K) -> u64) {
+        while self.weight > max_weight {
+            if self.hand >= self.slots.len() {
+                self.hand = 0;
+            }
+            let slot = &mut self.slots[self.hand];
+            match slot.reads.checked_sub(1) {
+                Some(fewer) => slot.reads = fewer,
+                None => drop(self.remove(self.hand, &hash_of)),
+            }
+            // Past whoever came from the end, who is among the newest.
+            self.hand += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(max_weight: u64) -> Store<u32, usize> {
+        Store::new(max_weight, |_, weight| *weight)
+    }
+
+    fn held(store: &Store<u32, usize>) -> Vec<u32> {
+        let mut keys = Vec::new();
+        store.for_each(|key, _| keys.push(*key));
+        keys.sort_unstable();
+        keys
+    }
+
+    #[test]
+    fn what_is_put_is_found_until_it_is_removed() {
+        let store = store(1 << 30);
+        for key in 0..10_000 {
+            store.update(key, |held| {
+                assert_eq!(held, None);
+                Op::Put(key as usize)
+            });
+        }
+        store.retain(|key, _| key % 3 != 0);
+        for key in (0..10_000).filter(|key| key % 5 == 0) {
+            store.remove(key);
+        }
+        let expected = |key: &u32| !key.is_multiple_of(3) && !key.is_multiple_of(5);
+        for key in 0..10_000 {
+            let value = expected(&key).then_some(key as usize);
+            assert_eq!(store.get(&key), value, "{key}");
+        }
+        let expected: Vec<_> = (0..10_000).filter(expected).collect();
+        let weight = expected.iter().map(|key| u64::from(*key)).sum();
+        assert_eq!(held(&store), expected);
+        assert_eq!(store.size(), (expected.len() as u64, weight));
+        store.clear();
+        assert_eq!(store.size(), (0, 0));
+        assert_eq!(store.get(&1), None);
+    }
+
+    #[test]
+    fn its_weight_is_never_more_than_it_may_be() {
+        let store = store(1000);
+        for key in 0..5000 {
+            store.update(key, |_| Op::Put(1 + key as usize * 7 % 300));
+            assert!(store.size().1 <= 1000);
+        }
+        assert!(store.size().1 > 500);
+        let (count, _) = store.size();
+        store.update(5000, |_| Op::Put(1001));
+        assert_eq!(store.get(&5000), None);
+        assert_eq!(store.size().0, count);
+        store.update(4999, |held| Op::Put(held.expect("the newest") + 1001));
+        assert_eq!(store.get(&4999), None);
+    }
+
+    #[test]
+    fn whoever_is_read_often_stays_while_others_are_read_once() {
+        let store = store(100);
+        let ask = |key| {
+            store.update(key, |_| Op::Put(1));
+            assert_eq!(store.get(&key), Some(1));
+        };
+        (0..100).for_each(ask);
+        for key in 100..1000 {
+            for often in 0..50 {
+                assert_eq!(store.get(&often), Some(1));
+            }
+            ask(key);
+        }
+        assert_eq!(held(&store)[..50], (0..50).collect::<Vec<_>>());
+        // And leaves when nobody wants it any more.
+        (1000..2000).for_each(ask);
+        assert!(held(&store)[0] >= 1000);
+        assert_eq!(store.size().0, 100);
+    }
+
+    #[test]
+    fn a_value_that_grows_takes_the_room_that_it_needs() {
+        let store = store(100);
+        for key in 0..10 {
+            store.update(key, |_| Op::Put(10));
+        }
+        store.get(&9);
+        store.update(9, |held| Op::Put(held.expect("held") + 30));
+        assert_eq!(store.get(&9), Some(40));
+        assert_eq!(store.size(), (7, 100));
+    }
+}

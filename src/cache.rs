@@ -294,24 +294,37 @@ where
         ids
     }
 
-    /// Frees what can't be told any more: records and names that are too old for anything, and the names of contacts that
-    /// were purged. Looks at everything, shard after shard: not on a request's way.
-    pub fn sweep(&self) {
+    /// Sweeps out the names of contacts that were purged, if there are any. Looks at every name: not on a request's way.
+    pub fn sweep_leavers(&self) {
+        self.leavers
+            .sweep(|gone| self.names.retain(|_, held| !gone.contains(&held.name.id)));
+    }
+
+    /// Looks after everything that nobody asked for since it last did: frees what is too old for anything, and the
+    /// rendered answers of the rest, which are rendered again when somebody asks. Not on a request's way.
+    pub fn look_after(&self) {
         // For a while who asks is still told that there was something, but too old.
         let now = self.clock.tick() - DEAD_FOR;
         let is_dead =
             |provenance: &Provenance| provenance.freshness(now, &self.policy) == Freshness::Dead;
-        self.records.retain(|_, record| {
+        self.records.look_after(|record| {
             let mut held = Part::ALL
                 .into_iter()
                 .filter_map(|part| record.parts.provenance(part));
-            held.any(|provenance| !is_dead(provenance))
+            if held.all(is_dead) {
+                Op::Remove
+            } else if record.rendered().next().is_some() {
+                Op::Put(Arc::new(Record::new(record.id, record.parts.clone())))
+            } else {
+                Op::Nop
+            }
         });
-        self.leavers.sweep(|gone| {
-            self.names.retain(|_, held| {
-                held.name.freshness(now, &self.policy) != Freshness::Dead
-                    && !gone.contains(&held.name.id)
-            });
+        self.names.look_after(|held| {
+            if held.name.freshness(now, &self.policy) == Freshness::Dead {
+                Op::Remove
+            } else {
+                Op::Nop
+            }
         });
     }
 

@@ -149,20 +149,14 @@ impl CustomerService {
         Search::new(&self.inner, question).run_in_memory(tell)
     }
 
-    /// The answer in that shape, if it is rendered already and still holds.
-    pub fn rendered(&self, found: &Found, shape: &Shape, now: Now) -> Option<Arc<Rendered>> {
-        answer::kept(&self.inner.rules, found, shape, now)
-    }
-
     /// The answer in the shape that the caller wants: the one already rendered where it still holds.
     pub fn render(&self, found: &Found, shape: &Shape) -> Arc<Rendered> {
-        answer::rendered(
-            &self.inner.cache,
-            &self.inner.rules,
-            found,
-            shape,
-            self.inner.clock.now(),
-        )
+        self.render_at(found, shape, self.inner.clock.now())
+    }
+
+    /// The same, for who knows the time.
+    pub fn render_at(&self, found: &Found, shape: &Shape, now: Now) -> Arc<Rendered> {
+        answer::rendered(&self.inner.cache, &self.inner.rules, found, shape, now)
     }
 
     /// Takes note of a change that Engage tells of: what it touched is never served again. However late, repeated or

@@ -41,9 +41,12 @@ impl Leavers {
         }
     }
 
-    /// Hands over those who wait, who may be nobody. They count as waiting until `sweep` returns, and nobody waits for
+    /// Hands over those who wait, if anybody does. They count as waiting until `sweep` returns, and nobody waits for
     /// that.
     pub(super) fn sweep(&self, sweep: impl FnOnce(&HashSet<ContactId>)) {
+        if !self.any.load(Ordering::SeqCst) {
+            return;
+        }
         let leaving = {
             let mut waiting = self.locked();
             let contacts = std::mem::take(&mut waiting.contacts);
@@ -92,5 +95,6 @@ mod tests {
         assert!(leavers.contains(id(4)));
         leavers.sweep(|gone| assert_eq!(*gone, HashSet::from([id(4)])));
         assert!(!leavers.contains(id(4)));
+        leavers.sweep(|_| unreachable!("nobody waits"));
     }
 }

@@ -19,6 +19,8 @@ const MAX_SHARDS: u64 = 64;
 /// A shard of less weight would hold too few values for its hand to choose from.
 const MIN_SHARD_WEIGHT: u64 = 4 << 20;
 
+/// So many are looked after under one lock.
+const AT_A_TIME: usize = 256;
 /// More reads than this count no more.
 const MAX_READS: u8 = 3;
 
@@ -56,6 +58,8 @@ struct Slot<K, V> {
     weight: u32,
     /// How often it was read of late.
     reads: u8,
+    /// Whether it was read since it was last looked after.
+    is_warm: bool,
 }
 
 impl<K, V> Store<K, V>
@@ -83,6 +87,7 @@ where
         let place = shard.place(hash, key)?;
         let slot = &mut shard.slots[place];
         slot.reads = MAX_READS.min(slot.reads + 1);
+        slot.is_warm = true;
         Some(slot.value.clone())
     }
 
@@ -104,11 +109,13 @@ where
                 // Before it comes in, so that it is not the one to go.
                 shard.make_room(rest, hash_of);
                 let reads = before.as_ref().map_or(0, |before| before.reads);
+                let is_warm = true;
                 let slot = Slot {
                     key,
                     value,
                     weight,
                     reads,
+                    is_warm,
                 };
                 shard.put(hash, slot, hash_of);
             }
@@ -144,6 +151,51 @@ where
                 } else {
                     drop(shard.remove(place, |key| self.hasher.hash_one(key)));
                 }
+            }
+        }
+    }
+
+    /// Looks after everything that was not read since it last did: `decide` says what becomes of it. Some at a time, so
+    /// that nobody waits long; who moves meanwhile may be left out for once.
+    pub(super) fn look_after(&self, decide: impl Fn(&V) -> Op<V>) {
+        for shard in &self.shards {
+            let mut place = 0;
+            loop {
+                let mut shard = locked(shard);
+                let end = place + AT_A_TIME;
+                while place < end.min(shard.slots.len()) {
+                    place += usize::from(self.look_after_one(&mut shard, place, &decide));
+                }
+                if place < end {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Whether it is still in its place.
+    fn look_after_one(
+        &self,
+        shard: &mut Shard<K, V>,
+        place: usize,
+        decide: impl Fn(&V) -> Op<V>,
+    ) -> bool {
+        let slot = &mut shard.slots[place];
+        if std::mem::take(&mut slot.is_warm) {
+            return true;
+        }
+        match decide(&slot.value) {
+            Op::Nop => true,
+            Op::Put(value) => {
+                let weight = u32::try_from((self.weigh)(&slot.key, &value)).unwrap_or(u32::MAX);
+                let before = std::mem::replace(&mut slot.weight, weight);
+                slot.value = value;
+                shard.weight = shard.weight - u64::from(before) + u64::from(weight);
+                true
+            }
+            Op::Remove => {
+                drop(shard.remove(place, |key| self.hasher.hash_one(key)));
+                false
             }
         }
     }
@@ -314,6 +366,22 @@ mod tests {
         (1000..2000).for_each(ask);
         assert!(held(&store)[0] >= 1000);
         assert_eq!(store.size().0, 100);
+    }
+
+    #[test]
+    fn who_was_not_read_is_looked_after_and_who_was_is_left_alone_for_once() {
+        let store = store(1 << 20);
+        for key in 0..1000 {
+            store.update(key, |_| Op::Put(4));
+        }
+        // All are new.
+        store.look_after(|_| unreachable!("all are warm"));
+        (0..500).for_each(|key| assert_eq!(store.get(&key), Some(4)));
+        store.look_after(|weight| Op::Put(weight / 2));
+        assert_eq!(store.size(), (1000, 500 * 4 + 500 * 2));
+        store.look_after(|weight| if *weight == 4 { Op::Remove } else { Op::Nop });
+        assert_eq!(held(&store), (500..1000).collect::<Vec<_>>());
+        assert_eq!(store.size(), (500, 500 * 2));
     }
 
     #[test]

@@ -156,7 +156,20 @@ fn a_purge_drops_the_names_that_led_to_the_contact_and_no_others() {
 }
 
 #[test]
-fn a_sweep_frees_who_was_purged_and_what_has_been_too_old_for_an_hour_and_nothing_else() {
+fn the_names_of_who_was_purged_are_swept_out_and_no_others() {
+    let (pantry, _) = pantry();
+    let (alva, dora) = (email("alva@example.com"), email("dora@example.com"));
+    learn(&pantry, &alva, contact('1'));
+    learn(&pantry, &dora, contact('2'));
+    pantry.purge(contact('1'));
+    assert_eq!(pantry.counts().names, 2);
+    pantry.sweep_leavers();
+    assert_eq!(pantry.counts().names, 1);
+    assert!(pantry.name(dora.key()).is_some());
+}
+
+#[test]
+fn what_has_been_too_old_for_an_hour_is_freed_and_nothing_else() {
     let (pantry, clock) = pantry();
     let (alva, dora) = (email("alva@example.com"), email("dora@example.com"));
     store_profile(&pantry, contact('1'));
@@ -164,22 +177,35 @@ fn a_sweep_frees_who_was_purged_and_what_has_been_too_old_for_an_hour_and_nothin
     clock.advance(61 * MINUTE);
     store_profile(&pantry, contact('2'));
     learn(&pantry, &dora, contact('2'));
-    learn(&pantry, &email("bo@example.com"), contact('3'));
-    pantry.purge(contact('3'));
     let held = || {
+        pantry.look_after();
+        pantry.look_after();
         let counts = pantry.counts();
         (counts.records, counts.names)
     };
-    assert_eq!(held(), (2, 3));
-    pantry.sweep();
     assert_eq!(held(), (2, 2));
-    assert!(pantry.name(dora.key()).is_some());
     clock.advance(MINUTE);
-    pantry.sweep();
     assert_eq!(held(), (1, 1));
     assert!(pantry.record(contact('2')).is_some());
     assert!(pantry.name(dora.key()).is_some());
-    assert!(pantry.name(alva.key()).is_none());
+}
+
+#[test]
+fn rendered_answers_that_nobody_asks_for_are_freed_and_the_parts_stay() {
+    let (pantry, _) = pantry();
+    for id in [contact('1'), contact('2')] {
+        store_profile(&pantry, id);
+        let record = pantry.record(id).expect("a record");
+        pantry.keep_rendered(&record, Arc::new(Rendered(1000)), |_| false);
+    }
+    let both = pantry.counts().record_bytes;
+    pantry.look_after();
+    assert_eq!(pantry.counts().record_bytes, both);
+    assert_eq!(rendered(&pantry, contact('1')), [1000]);
+    pantry.look_after();
+    assert_eq!(pantry.counts().record_bytes, both - 1000);
+    assert_eq!(rendered(&pantry, contact('1')), [1000]);
+    assert!(rendered(&pantry, contact('2')).is_empty());
 }
 
 #[test]

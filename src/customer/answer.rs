@@ -160,31 +160,19 @@ pub(super) fn rendered(
     shape: &Shape,
     now: Now,
 ) -> Arc<Rendered> {
-    if let Some(kept) = kept(rules, found, shape, now) {
-        return kept;
+    let is_kept = found.degraded.is_empty()
+        && found.shown == shape.asked
+        && shape.expiring_within == rules.expiring_within;
+    if is_kept && let Some(kept) = found.record.rendered().find(|kept| kept.holds(shape, now)) {
+        return Arc::clone(kept);
     }
     let answer = Arc::new(render(rules, found, shape, now));
-    if is_kept(rules, found, shape) {
+    if is_kept {
         cache.keep_rendered(&found.record, Arc::clone(&answer), |kept| {
             kept.shape == *shape
         });
     }
     answer
-}
-
-/// The answer kept in that shape, if it still holds.
-pub(super) fn kept(rules: &Rules, found: &Found, shape: &Shape, now: Now) -> Option<Arc<Rendered>> {
-    let mut kept = found.record.rendered();
-    let holds = |kept: &&Arc<Rendered>| kept.holds(shape, now);
-    let kept = is_kept(rules, found, shape).then(|| kept.find(holds))?;
-    kept.cloned()
-}
-
-/// Whether such answers are kept.
-fn is_kept(rules: &Rules, found: &Found, shape: &Shape) -> bool {
-    found.degraded.is_empty()
-        && found.shown == shape.asked
-        && shape.expiring_within == rules.expiring_within
 }
 
 fn render(rules: &Rules, found: &Found, shape: &Shape, now: Now) -> Rendered {

@@ -17,8 +17,10 @@ use crate::{
     engage::{ContactChanges, Demand, Error, Group},
 };
 
-/// How often names are swept out that no later purge has taken along.
+/// How often the names of who was purged are swept out.
 const SWEEP: Duration = Duration::from_secs(2);
+/// How often everything is looked after that nobody asked for.
+const ROUND: Duration = Duration::from_secs(60);
 /// How often the feed is looked at where nothing is asked.
 const GLANCE: Duration = Duration::from_secs(15);
 /// What is asked again of the time before: clocks differ, and a change may be listed late.
@@ -47,21 +49,27 @@ impl CustomerService {
     /// Sweeps out what can't be told any more, watches the feed, and asks Engage each `poll` for what it may have missed; never
     /// returns.
     pub async fn keep_up(&self, poll: Option<Duration>) {
-        tokio::join!(self.sweep(), self.watch_feed(poll));
+        tokio::join!(self.look_after(), self.watch_feed(poll));
     }
 
-    async fn sweep(&self) {
+    async fn look_after(&self) {
         let clock = &self.inner.clock;
+        let mut next_round = clock.tick() + ROUND;
         loop {
+            let is_time = clock.tick() >= next_round;
             let inner = Arc::clone(&self.inner);
             // It takes as long as it takes to look at everything.
-            let swept = tokio::task::spawn_blocking(move || inner.cache.sweep());
-            if let Err(error) = swept.await {
-                tracing::error!(
-                    alarm = true,
-                    panicked = error.is_panic(),
-                    "sweeping the cache failed"
-                );
+            let done = tokio::task::spawn_blocking(move || {
+                inner.cache.sweep_leavers();
+                if is_time {
+                    inner.cache.look_after();
+                }
+            });
+            if done.await.is_err() {
+                tracing::error!(alarm = true, "looking after the cache failed");
+            }
+            if is_time {
+                next_round = clock.tick() + ROUND;
             }
             clock.sleep_until(clock.tick() + SWEEP).await;
         }

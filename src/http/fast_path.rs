@@ -37,7 +37,7 @@ use super::{
 };
 use crate::{
     clock::Now,
-    customer::{Found, Rendered, answer::View},
+    customer::{Rendered, answer::View},
 };
 
 /// What is told from memory.
@@ -102,18 +102,16 @@ fn look(state: &AppState, plain: &Plain<'_>, last_key: &mut LastKey, arrived: No
     let Ask { shape, .. } = ask;
     let question = question(state, &caller, ask, &directives, arrived);
     customers.find_in_memory(&question, |found| {
-        let rendered = customers.rendered(found, &shape, arrived)?;
-        let kept = tell(found, rendered, plain)?;
-        // Last, for whoever is counted is answered.
+        if Note::of(&found.verdict) != Note::Hit {
+            return None;
+        }
+        // Whoever is counted is answered.
         caller.admit(arrived.tick).ok()?;
         caller.saw(found.record.id);
-        Some(kept)
+        let rendered = customers.render_at(found, &shape, arrived);
+        let accepts_gzip = accepts_gzip(plain.accept_encoding.into_iter());
+        let held = plain.if_none_match.into_iter();
+        let told = Told::of(&rendered, found.verdict, accepts_gzip, held);
+        Some(Kept { rendered, told })
     })
-}
-
-fn tell(found: &Found, rendered: Arc<Rendered>, plain: &Plain<'_>) -> Option<Kept> {
-    let accepts_gzip = accepts_gzip(plain.accept_encoding.into_iter());
-    let held = plain.if_none_match.into_iter();
-    let told = Told::of(&rendered, found.verdict, accepts_gzip, held);
-    (told.note == Note::Hit).then_some(Kept { rendered, told })
 }

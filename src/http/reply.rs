@@ -59,7 +59,7 @@ impl Note {
         Note::Bypass,
     ];
 
-    fn of(verdict: &Verdict) -> Self {
+    pub(super) fn of(verdict: &Verdict) -> Self {
         match verdict.status {
             Status::Hit if verdict.stale_if_error => Note::StaleIfError,
             Status::Hit => Note::Hit,

@@ -17,6 +17,7 @@ mod index;
 mod leavers;
 pub mod record;
 mod store;
+mod upkeep;
 mod weight;
 
 use std::{sync::Arc, time::Duration};
@@ -24,7 +25,7 @@ use std::{sync::Arc, time::Duration};
 pub use self::index::Name;
 use self::{
     fence::{Fences, Stamp},
-    freshness::{Freshness, Policy, Provenance, Source},
+    freshness::{Policy, Provenance, Source},
     index::{HeldName, NameDigest, NameKey, Negative},
     leavers::Leavers,
     record::{Entry, Parts, Record},
@@ -68,8 +69,6 @@ const NAME_SHARE: u64 = 8;
 const ENTRY_OVERHEAD: usize = 300;
 /// What a value in the store costs besides itself: its key's place in a table, the room that vectors grow into.
 const SLOT_OVERHEAD: usize = 32;
-/// For how long what is too old for anything is kept all the same.
-const DEAD_FOR: Duration = Duration::from_secs(60 * 60);
 /// Fences that are kept before one around everything takes the place of all.
 const MAX_FENCES: usize = 1_000_000;
 
@@ -292,40 +291,6 @@ where
             }
         });
         ids
-    }
-
-    /// Sweeps out the names of contacts that were purged, if there are any. Looks at every name: not on a request's way.
-    pub fn sweep_leavers(&self) {
-        self.leavers
-            .sweep(|gone| self.names.retain(|_, held| !gone.contains(&held.name.id)));
-    }
-
-    /// Looks after everything that nobody asked for since it last did: frees what is too old for anything, and the
-    /// rendered answers of the rest, which are rendered again when somebody asks. Not on a request's way.
-    pub fn look_after(&self) {
-        // For a while who asks is still told that there was something, but too old.
-        let now = self.clock.tick() - DEAD_FOR;
-        let is_dead =
-            |provenance: &Provenance| provenance.freshness(now, &self.policy) == Freshness::Dead;
-        self.records.look_after(|record| {
-            let mut held = Part::ALL
-                .into_iter()
-                .filter_map(|part| record.parts.provenance(part));
-            if held.all(is_dead) {
-                Op::Remove
-            } else if record.rendered().next().is_some() {
-                Op::Put(Arc::new(Record::new(record.id, record.parts.clone())))
-            } else {
-                Op::Nop
-            }
-        });
-        self.names.look_after(|held| {
-            if held.name.freshness(now, &self.policy) == Freshness::Dead {
-                Op::Remove
-            } else {
-                Op::Nop
-            }
-        });
     }
 
     /// Drops the record of a contact that Engage no longer knows, as told by a request of that stamp.

@@ -5,6 +5,7 @@ use jiff::{Timestamp, civil::date};
 use super::{
     flight::{Boarding, Flights, NoFlight},
     freshness::Freshness,
+    upkeep::DEAD_FOR,
     *,
 };
 use crate::{
@@ -169,12 +170,12 @@ fn the_names_of_who_was_purged_are_swept_out_and_no_others() {
 }
 
 #[test]
-fn what_has_been_too_old_for_an_hour_is_freed_and_nothing_else() {
+fn what_has_been_too_old_for_some_minutes_is_freed_and_nothing_else() {
     let (pantry, clock) = pantry();
     let (alva, dora) = (email("alva@example.com"), email("dora@example.com"));
     store_profile(&pantry, contact('1'));
     learn(&pantry, &alva, contact('1'));
-    clock.advance(61 * MINUTE);
+    clock.advance(DEAD_FOR + MINUTE);
     store_profile(&pantry, contact('2'));
     learn(&pantry, &dora, contact('2'));
     let held = || {

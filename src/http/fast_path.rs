@@ -19,6 +19,8 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use http::Method;
 
+#[cfg(fuzzing)]
+pub(super) use self::given::is_the_same_wherever_cut;
 pub(super) use self::stream::FastPath;
 use self::{
     head::{Next, Plain},

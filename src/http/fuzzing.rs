@@ -96,6 +96,14 @@ pub fn query(query: &str) {
     question(params, Carrier::Url);
 }
 
+/// Follows what a connection brings, cut anywhere: how many requests it is, and what of the last is still to come.
+pub fn heads(bytes: &[u8]) {
+    let Some((cut, bytes)) = bytes.split_first() else {
+        return;
+    };
+    super::fast_path::is_the_same_wherever_cut(bytes, usize::from(*cut));
+}
+
 /// Reads the body of a look-up.
 pub fn body(body: &[u8]) {
     match Params::from_json(body) {

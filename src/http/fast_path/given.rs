@@ -78,6 +78,17 @@ impl Given {
     }
 }
 
+/// What hyper was given is the same wherever it was cut.
+#[cfg(fuzzing)]
+pub(in crate::http) fn is_the_same_wherever_cut(bytes: &[u8], cut: usize) {
+    let (mut whole, mut pieces) = (Given::default(), Given::default());
+    whole.add(bytes, 0);
+    let (first, second) = bytes.split_at(cut.min(bytes.len()));
+    pieces.add(first, 0);
+    pieces.add(second, 0);
+    assert_eq!(format!("{pieces:?}"), format!("{whole:?}"));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

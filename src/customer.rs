@@ -226,6 +226,13 @@ impl CustomerService {
         self.inner.cache.purge_everything();
     }
 
+    /// Frees what can't be told any more, and what nobody asked for since this was last done. It takes as long as it takes
+    /// to look at everything.
+    pub fn look_after(&self) {
+        self.inner.cache.sweep_leavers();
+        self.inner.cache.look_after();
+    }
+
     /// Somebody was created, changed or deleted: no remembered "nobody" or "several" holds any more.
     pub fn end_negatives(&self) {
         self.inner.cache.end_negatives();

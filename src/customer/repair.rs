@@ -4,7 +4,7 @@
 //! could not be read; and once more when they work again. What it learns is a change like any other. What it can't
 //! learn (of points, vouchers and promotions Engage keeps no such list) is bounded by the feed's fallback lifetime.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -49,20 +49,21 @@ impl CustomerService {
     /// Sweeps out what can't be told any more, watches the feed, and asks Engage each `poll` for what it may have missed; never
     /// returns.
     pub async fn keep_up(&self, poll: Option<Duration>) {
-        tokio::join!(self.look_after(), self.watch_feed(poll));
+        tokio::join!(self.keep_tidy(), self.watch_feed(poll));
     }
 
-    async fn look_after(&self) {
+    async fn keep_tidy(&self) {
         let clock = &self.inner.clock;
         let mut next_round = clock.tick() + ROUND;
         loop {
             let is_time = clock.tick() >= next_round;
-            let inner = Arc::clone(&self.inner);
-            // It takes as long as it takes to look at everything.
+            let customers = self.clone();
+            // Not where requests are answered: it looks at everything.
             let done = tokio::task::spawn_blocking(move || {
-                inner.cache.sweep_leavers();
                 if is_time {
-                    inner.cache.look_after();
+                    customers.look_after();
+                } else {
+                    customers.inner.cache.sweep_leavers();
                 }
             });
             if done.await.is_err() {

@@ -220,7 +220,7 @@ impl Machine {
                 }
             }
             Op::AnswerAll => self.answer_all(),
-            Op::Evict => drop(self.customers.counts()),
+            Op::Evict => self.customers.look_after(),
         }
     }
 

@@ -2,11 +2,11 @@
 //! fences that keep what was fetched before an invalidation out. Knows contacts and parts, neither
 //! HTTP nor Engage.
 //!
-//! Records and names are in a [`store`] of our own, which every hit reads; negative answers, which come in floods and
-//! are read seldom, in moka, which admits by how often somebody is asked for. moka is a store there and nothing else: its
-//! `get_with` family puts old values back after an invalidation, joins late callers to old fetches and starts over when
-//! the first caller leaves, so flights and fences are our own ([`flight`], [`fence`]). Freshness is our own arithmetic
-//! over the injected clock.
+//! Records and names are in a store of our own (`store.rs`), which every hit reads; negative answers, which come in
+//! floods and are read seldom, in moka, which admits by how often somebody is asked for. moka is a store there and
+//! nothing else: its `get_with` family puts old values back after an invalidation, joins late callers to old fetches and
+//! starts over when the first caller leaves, so flights and fences are our own ([`flight`], [`fence`]). Freshness is our
+//! own arithmetic over the injected clock.
 
 pub mod explain;
 pub mod feed;

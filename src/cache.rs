@@ -15,6 +15,7 @@ pub mod flight;
 pub mod freshness;
 mod index;
 mod leavers;
+mod packed;
 pub mod record;
 mod store;
 mod upkeep;
@@ -28,13 +29,14 @@ use self::{
     freshness::{Policy, Provenance, Source},
     index::{HeldName, NameDigest, NameKey, Negative},
     leavers::Leavers,
+    packed::{Held, Packer},
     record::{Entry, Parts, Record},
     store::{Op, Store},
 };
 use crate::{
     clock::{Clock, Now},
     domain::{ContactId, LookupKey, Overview, Part, PartSet},
-    threads::{AtomicBool, Ordering},
+    threads::{AtomicBool, AtomicU64, Ordering},
 };
 
 /// Something that can say how many bytes it occupies.
@@ -67,14 +69,15 @@ const NEGATIVE_SHARE: u64 = 32;
 const NAME_SHARE: u64 = 8;
 /// What an entry of moka costs besides its key and value: measured with tiny values.
 const ENTRY_OVERHEAD: usize = 300;
-/// What a value in the store costs besides itself: its key's place in a table, the room that vectors grow into.
-const SLOT_OVERHEAD: usize = 32;
 /// Fences that are kept before one around everything takes the place of all.
 const MAX_FENCES: usize = 1_000_000;
 
 /// Records with rendered answers of type `R`, names, and negative answers of type `E`.
 pub struct Cache<R, E> {
-    records: Store<ContactId, Arc<Record<R>>>,
+    records: Store<ContactId, Held<R>>,
+    packer: Packer,
+    /// What the records weighed when they had last been looked after.
+    settled_bytes: AtomicU64,
     names: Store<NameKey, HeldName>,
     name_digest: NameDigest,
     negatives: moka::sync::Cache<LookupKey, Negative<E>>,
@@ -101,11 +104,11 @@ where
         Self {
             records: Store::new(
                 bounds.max_bytes - names_bytes - negatives_bytes,
-                |_, record| weight(record),
+                |_, held| weight(held),
             ),
-            names: Store::new(names_bytes, |_, _| {
-                SLOT_OVERHEAD + size_of::<(NameKey, HeldName)>()
-            }),
+            packer: Packer::new(),
+            settled_bytes: AtomicU64::new(0),
+            names: Store::new(names_bytes, |_, _| Store::<NameKey, HeldName>::SLOT_BYTES),
             name_digest: NameDigest::random(),
             negatives: moka::sync::Cache::builder()
                 .max_capacity(negatives_bytes)
@@ -152,21 +155,40 @@ where
         if !self.is_on() {
             return None;
         }
-        let record = self.records.get(&id)?;
-        if record.id != id {
-            // The last check stands between us and any library: nobody is shown somebody else.
-            tracing::error!(
-                alarm = true,
-                "the store answered with another contact's record"
-            );
+        let held = self.records.get(&id)?;
+        let Some(record) = self.ready(id, &held) else {
             self.records.remove(id);
             return None;
+        };
+        if matches!(held, Held::Packed(_)) {
+            // Who was asked for once is asked for again.
+            self.records.update(id, |now| match now {
+                Some(now) if now.is(&held) => Op::Put(Held::Ready(Arc::clone(&record))),
+                _ => Op::Nop,
+            });
         }
         // The record's own fences were heeded when it was stored; only the one around everything may
         // have been raised without touching it.
         let everything = self.fences.everything();
         let fenced = |part| record.parts.stamp(part) <= everything;
         (!record.parts.held().iter().any(fenced)).then_some(record)
+    }
+
+    /// The record as it is told; `None`, and an alarm, where what is held is damaged or about somebody else.
+    fn ready(&self, id: ContactId, held: &Held<R>) -> Option<Arc<Record<R>>> {
+        let record = match held {
+            Held::Ready(record) => Some(Arc::clone(record)),
+            Held::Packed(packed) => self.packer.unpack(id, packed),
+        };
+        // The last check stands between us and any library: nobody is shown somebody else.
+        let record = record.filter(|record| record.id == id);
+        if record.is_none() {
+            tracing::error!(
+                alarm = true,
+                "the store answered with a record that is damaged or another contact's"
+            );
+        }
+        record
     }
 
     /// Takes over what an overview tells, except the parts that only their entity endpoints may fill
@@ -224,10 +246,11 @@ where
             if parts.held().is_empty() || !self.is_on() {
                 return Op::Nop;
             }
+            let held = held.and_then(|held| self.ready(id, held));
             let mut merged = held.map_or_else(Parts::default, |held| held.parts.clone());
             merged.retain(|part, provenance| self.fences.allows(id, part, provenance.stamp));
             merged.merge(&parts, self.policy.overview_lag);
-            Op::Put(Arc::new(Record::new(id, merged)))
+            Op::Put(Held::Ready(Arc::new(Record::new(id, merged))))
         });
         parts
     }
@@ -240,8 +263,8 @@ where
         replaces: impl Fn(&R) -> bool,
     ) {
         self.records.update(record.id, |held| match held {
-            Some(held) if self.is_on() && held.parts.same(&record.parts) => {
-                Op::Put(Arc::new(held.with_rendered(answer, replaces)))
+            Some(Held::Ready(held)) if self.is_on() && held.parts.same(&record.parts) => {
+                Op::Put(Held::Ready(Arc::new(held.with_rendered(answer, replaces))))
             }
             _ => Op::Nop,
         });
@@ -254,9 +277,12 @@ where
             let Some(held) = held else {
                 return Op::Nop;
             };
+            let Some(held) = self.ready(id, held) else {
+                return Op::Remove;
+            };
             let mut kept = held.parts.clone();
             kept.retain(|part, provenance| self.fences.allows(id, part, provenance.stamp));
-            Op::Put(Arc::new(Record::new(id, kept)))
+            Op::Put(Held::Ready(Arc::new(Record::new(id, kept))))
         });
     }
 
@@ -285,17 +311,21 @@ where
     /// The contacts held of which `is_meant` holds. Looks at every record: for what operators do by hand.
     pub fn contacts_where(&self, is_meant: impl Fn(&Record<R>) -> bool) -> Vec<ContactId> {
         let mut ids = Vec::new();
-        self.records.for_each(|id, record| {
-            if is_meant(record) {
-                ids.push(*id);
+        for (id, held) in self.records.snapshots().flatten() {
+            if self
+                .ready(id, &held)
+                .is_some_and(|record| is_meant(&record))
+            {
+                ids.push(id);
             }
-        });
+        }
         ids
     }
 
     /// Drops the record of a contact that Engage no longer knows, as told by a request of that stamp.
     pub fn drop_record(&self, id: ContactId, begun: Stamp) {
         self.records.update(id, |held| {
+            let held = held.and_then(|held| self.ready(id, held));
             let newer = held.is_some_and(|held| held.parts.stamp(Part::Profile) > begun);
             if newer { Op::Nop } else { Op::Remove }
         });
@@ -383,9 +413,15 @@ fn entry<T: Weigh>(data: T, provenance: Provenance) -> Entry<T> {
     }
 }
 
-fn weight<R: Weigh>(record: &Record<R>) -> usize {
-    let rendered: usize = record.rendered().map(|answer| answer.bytes()).sum();
-    SLOT_OVERHEAD + size_of::<(ContactId, Record<R>)>() + record.parts.bytes() + rendered
+fn weight<R: Weigh>(held: &Held<R>) -> usize {
+    let slot = Store::<ContactId, Held<R>>::SLOT_BYTES;
+    match held {
+        Held::Ready(record) => {
+            let rendered: usize = record.rendered().map(|answer| answer.bytes()).sum();
+            slot + size_of::<Record<R>>() + record.parts.bytes() + rendered
+        }
+        Held::Packed(packed) => slot + packed.bytes(),
+    }
 }
 
 fn saturating(bytes: usize) -> u32 {

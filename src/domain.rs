@@ -15,6 +15,7 @@ pub mod names;
 pub mod national_id;
 pub mod part;
 pub mod phone;
+pub mod plain;
 
 pub use change::{Change, ChangeKind};
 pub use contact_id::ContactId;

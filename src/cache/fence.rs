@@ -16,6 +16,8 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     clock::Tick,
     domain::{ContactId, LookupKey, Part, PartSet},
@@ -23,7 +25,9 @@ use crate::{
 };
 
 /// A place in the order of events: later events have greater stamps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Stamp(u64);
 
 /// What holds for one contact or one name.

@@ -8,9 +8,13 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{feed::Feed, fence::Stamp};
-use crate::{clock::Tick, domain::Part};
+use crate::{
+    clock::Tick,
+    domain::{Part, plain},
+};
 
 /// The lifetimes and windows of everything that is cached.
 #[derive(Clone, Debug)]
@@ -44,13 +48,14 @@ impl Policy {
 }
 
 /// Where and when data was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
     /// The place of our upstream request's start in the order of events.
     pub stamp: Stamp,
     /// The moment of our upstream request's start: ages count from here.
     pub requested_at: Tick,
     /// The same moment by the wall clock.
+    #[serde(with = "plain")]
     pub as_of: Timestamp,
     /// How long the data is fresh.
     pub lifetime: Duration,
@@ -59,7 +64,7 @@ pub struct Provenance {
 }
 
 /// Which kind of endpoint told something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Source {
     /// `/contactoverview`, which may itself be a cached copy.
     Overview,
@@ -133,6 +138,12 @@ impl Provenance {
         } else {
             Freshness::Dead
         }
+    }
+
+    /// When it is [`Freshness::Dead`], whatever becomes of the feed.
+    pub fn kept_until(&self, policy: &Policy) -> Tick {
+        let window = policy.stale_if_error.max(policy.stale_while_revalidate);
+        self.requested_at + self.lifetime + window
     }
 
     /// Whether the last tenth of the lifetime has begun: who asks now shows that the data is still in

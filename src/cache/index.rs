@@ -53,7 +53,7 @@ pub(super) struct HeldName {
 /// The digest that stands for a name. Of 128 bits under a key of the process's own, so that no two names that anybody
 /// comes upon share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct NameKey(u128);
+pub(super) struct NameKey([u64; 2]);
 
 /// Makes the digests.
 pub(super) struct NameDigest(SipHasher13);
@@ -70,7 +70,8 @@ impl NameDigest {
     pub(super) fn of(&self, key: &LookupKey) -> NameKey {
         let mut hasher = self.0;
         key.hash(&mut hasher);
-        NameKey(hasher.finish128().as_u128())
+        let digest = hasher.finish128();
+        NameKey([digest.h1, digest.h2])
     }
 }
 

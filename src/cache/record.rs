@@ -3,6 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use super::{fence::Stamp, freshness::Provenance};
 use crate::domain::{Audiences, ContactId, Part, PartSet, Points, Profile, Promotions, Vouchers};
 
@@ -56,14 +58,31 @@ impl<R> Record<R> {
 }
 
 /// Data and where it came from.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(bound(serialize = "T: Serialize", deserialize = "T: Deserialize<'de>"))]
 pub struct Entry<T> {
     /// The data.
+    #[serde(
+        serialize_with = "serialize_shared",
+        deserialize_with = "deserialize_shared"
+    )]
     pub data: Arc<T>,
     /// Where and when it was asked for.
     pub provenance: Provenance,
     /// The bytes that the data occupies, estimated once.
     pub bytes: u32,
+}
+
+fn serialize_shared<T: Serialize, S: Serializer>(data: &Arc<T>, to: S) -> Result<S::Ok, S::Error> {
+    data.serialize(to)
+}
+
+fn deserialize_shared<'de, T, D>(from: D) -> Result<Arc<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    T::deserialize(from).map(Arc::new)
 }
 
 impl<T> Clone for Entry<T> {
@@ -77,7 +96,7 @@ impl<T> Clone for Entry<T> {
 }
 
 /// The parts that are held, each of its own age.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Parts {
     /// Profile.
     pub profile: Option<Entry<Profile>>,
@@ -101,6 +120,13 @@ impl Parts {
             Part::Vouchers => self.vouchers.as_ref().map(|entry| &entry.provenance),
             Part::Points => self.points.as_ref().map(|entry| &entry.provenance),
         }
+    }
+
+    /// Where the parts that are held came from.
+    pub fn provenances(&self) -> impl Iterator<Item = &Provenance> {
+        Part::ALL
+            .into_iter()
+            .filter_map(|part| self.provenance(part))
     }
 
     /// The parts that are held.

@@ -62,6 +62,11 @@ struct Slot<K, V> {
     is_warm: bool,
 }
 
+impl<K, V> Store<K, V> {
+    /// What a value takes in the store, with its key: a slot, and its place in a table that is three quarters full.
+    pub(super) const SLOT_BYTES: usize = size_of::<Slot<K, V>>() + 8;
+}
+
 impl<K, V> Store<K, V>
 where
     K: Hash + Eq,
@@ -173,6 +178,40 @@ where
         }
     }
 
+    /// The same for what is not decided at a glance: of everything that was not read and of which `is_due` holds, `change`
+    /// says beside the lock what becomes of it. Who was read or replaced meanwhile, as `is_same` tells, is left alone.
+    pub(super) fn settle(
+        &self,
+        is_due: impl Fn(&V) -> bool,
+        is_same: impl Fn(&V, &V) -> bool,
+        mut change: impl FnMut(&V) -> Op<V>,
+    ) where
+        K: Clone,
+    {
+        for shard in &self.shards {
+            let mut place = 0;
+            loop {
+                let (due, end) = locked(shard).take_due(place, &is_due);
+                for (key, seen) in due {
+                    let changed = change(&seen);
+                    let hash = self.hasher.hash_one(&key);
+                    let mut shard = locked(shard);
+                    let still = shard.place(hash, &key).filter(|place| {
+                        let slot = &shard.slots[*place];
+                        !slot.is_warm && is_same(&slot.value, &seen)
+                    });
+                    if let Some(place) = still {
+                        self.apply(&mut shard, place, changed);
+                    }
+                }
+                if end < place + AT_A_TIME {
+                    break;
+                }
+                place = end;
+            }
+        }
+    }
+
     /// Whether it is still in its place.
     fn look_after_one(
         &self,
@@ -184,9 +223,16 @@ where
         if std::mem::take(&mut slot.is_warm) {
             return true;
         }
-        match decide(&slot.value) {
+        let decided = decide(&slot.value);
+        self.apply(shard, place, decided)
+    }
+
+    /// Whether it is still in its place.
+    fn apply(&self, shard: &mut Shard<K, V>, place: usize, decided: Op<V>) -> bool {
+        match decided {
             Op::Nop => true,
             Op::Put(value) => {
+                let slot = &mut shard.slots[place];
                 let weight = u32::try_from((self.weigh)(&slot.key, &value)).unwrap_or(u32::MAX);
                 let before = std::mem::replace(&mut slot.weight, weight);
                 slot.value = value;
@@ -198,6 +244,17 @@ where
                 false
             }
         }
+    }
+
+    /// What each shard holds, one after the other: who looks closely need not hold the lock.
+    pub(super) fn snapshots(&self) -> impl Iterator<Item = Vec<(K, V)>>
+    where
+        K: Clone,
+    {
+        let both = |slot: &Slot<K, V>| (slot.key.clone(), slot.value.clone());
+        self.shards
+            .iter()
+            .map(move |shard| locked(shard).slots.iter().map(both).collect())
     }
 
     /// Shows everything, shard after shard.
@@ -242,6 +299,25 @@ impl<K: Eq, V> Shard<K, V> {
     fn place(&self, hash: u64, key: &K) -> Option<usize> {
         let is_its = |place: &u32| self.slots[*place as usize].key == *key;
         self.places.find(hash, is_its).map(|place| *place as usize)
+    }
+
+    /// From `place` on, some of what was not read since it was last asked and of which `is_due` holds, and the place where
+    /// that ends.
+    fn take_due(&mut self, place: usize, is_due: impl Fn(&V) -> bool) -> (Vec<(K, V)>, usize)
+    where
+        K: Clone,
+        V: Clone,
+    {
+        let end = self.slots.len().min(place + AT_A_TIME);
+        let slots = self.slots.get_mut(place..end).unwrap_or_default();
+        let due = slots
+            .iter_mut()
+            .filter_map(|slot| {
+                let is_left = std::mem::take(&mut slot.is_warm) || !is_due(&slot.value);
+                (!is_left).then(|| (slot.key.clone(), slot.value.clone()))
+            })
+            .collect();
+        (due, end)
     }
 
     fn put(&mut self, hash: u64, slot: Slot<K, V>, hash_of: impl Fn(&K) -> u64) {

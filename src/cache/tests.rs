@@ -135,7 +135,8 @@ fn a_record_weighs_its_parts_and_its_rendered_answers() {
         + Promotions::default().bytes()
         + Vouchers::default().bytes()
         + Points::default().bytes();
-    let expected = (SLOT_OVERHEAD + size_of::<(ContactId, Record<Rendered>)>() + parts) as u64;
+    let slot = Store::<ContactId, Held<Rendered>>::SLOT_BYTES;
+    let expected = (slot + size_of::<Record<Rendered>>() + parts) as u64;
     assert_eq!(pantry.counts().record_bytes, expected);
     let record = pantry.record(id).expect("a record");
     pantry.keep_rendered(&record, Arc::new(Rendered(1000)), |_| false);
@@ -170,6 +171,17 @@ fn the_names_of_who_was_purged_are_swept_out_and_no_others() {
 }
 
 #[test]
+fn a_name_that_was_learnt_after_the_purge_is_not_swept_out() {
+    let (pantry, _) = pantry();
+    let alva = email("alva@example.com");
+    learn(&pantry, &alva, contact('1'));
+    pantry.purge(contact('1'));
+    learn(&pantry, &alva, contact('1'));
+    pantry.sweep_leavers();
+    assert!(pantry.name(alva.key()).is_some());
+}
+
+#[test]
 fn what_has_been_too_old_for_some_minutes_is_freed_and_nothing_else() {
     let (pantry, clock) = pantry();
     let (alva, dora) = (email("alva@example.com"), email("dora@example.com"));
@@ -192,21 +204,71 @@ fn what_has_been_too_old_for_some_minutes_is_freed_and_nothing_else() {
 }
 
 #[test]
-fn rendered_answers_that_nobody_asks_for_are_freed_and_the_parts_stay() {
+fn who_is_not_asked_for_is_packed_and_who_is_asked_for_again_is_ready() {
     let (pantry, _) = pantry();
     for id in [contact('1'), contact('2')] {
         store_profile(&pantry, id);
         let record = pantry.record(id).expect("a record");
         pantry.keep_rendered(&record, Arc::new(Rendered(1000)), |_| false);
     }
-    let both = pantry.counts().record_bytes;
+    let bytes = || pantry.counts().record_bytes;
+    let both = bytes();
     pantry.look_after();
-    assert_eq!(pantry.counts().record_bytes, both);
+    assert_eq!(bytes(), both);
     assert_eq!(rendered(&pantry, contact('1')), [1000]);
     pantry.look_after();
-    assert_eq!(pantry.counts().record_bytes, both - 1000);
+    let one = bytes();
+    assert!(one < both / 2 + 300, "{one} of {both}");
     assert_eq!(rendered(&pantry, contact('1')), [1000]);
+    // Unpacked, it has no rendered answers yet, and stays until nobody asks for it any more.
     assert!(rendered(&pantry, contact('2')).is_empty());
+    assert_eq!(bytes(), both - 1000);
+    pantry.look_after();
+    assert_eq!(bytes(), both - 1000);
+    pantry.look_after();
+    assert!(bytes() < one);
+    assert_eq!(pantry.counts().records, 2);
+}
+
+#[test]
+fn what_is_packed_is_freed_when_it_is_too_old_for_anything() {
+    let (pantry, clock) = pantry();
+    store_profile(&pantry, contact('1'));
+    let round = || {
+        pantry.look_after();
+        pantry.look_after();
+        pantry.counts().records
+    };
+    assert_eq!(round(), 1);
+    clock.advance(MINUTE + DEAD_FOR);
+    assert_eq!(round(), 1);
+    clock.advance(MINUTE);
+    assert_eq!(round(), 0);
+}
+
+#[test]
+fn what_a_fence_around_everything_forbids_is_not_unpacked_into_an_answer() {
+    let (pantry, _) = pantry();
+    store_profile(&pantry, contact('1'));
+    pantry.look_after();
+    pantry.look_after();
+    pantry.fences.raise_everything();
+    assert!(pantry.record(contact('1')).is_none());
+}
+
+#[test]
+fn the_cache_fills_when_much_has_come_since_it_was_looked_after() {
+    let (pantry, _) = pantry();
+    let mut ids = (0_u32..).map(|number| {
+        ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c3{number:08x}")).expect("an id")
+    });
+    while !pantry.is_filling() {
+        store_profile(&pantry, ids.next().expect("endless"));
+    }
+    let grown = pantry.counts().record_bytes;
+    assert!((1 << 16..1 << 17).contains(&grown), "{grown}");
+    pantry.look_after();
+    assert!(!pantry.is_filling());
 }
 
 #[test]

@@ -19,7 +19,9 @@ use crate::{
 
 /// How often the names of who was purged are swept out.
 const SWEEP: Duration = Duration::from_secs(2);
-/// How often everything is looked after that nobody asked for.
+/// How often it is looked whether the cache fills.
+const LOOK: Duration = Duration::from_millis(250);
+/// How often everything is looked after that nobody asked for, if the cache does not fill.
 const ROUND: Duration = Duration::from_secs(60);
 /// How often the feed is looked at where nothing is asked.
 const GLANCE: Duration = Duration::from_secs(15);
@@ -54,25 +56,29 @@ impl CustomerService {
 
     async fn keep_tidy(&self) {
         let clock = &self.inner.clock;
-        let mut next_round = clock.tick() + ROUND;
+        let (mut next_sweep, mut next_round) = (clock.tick(), clock.tick() + ROUND);
         loop {
-            let is_time = clock.tick() >= next_round;
-            let customers = self.clone();
-            // Not where requests are answered: it looks at everything.
-            let done = tokio::task::spawn_blocking(move || {
-                if is_time {
-                    customers.look_after();
-                } else {
-                    customers.inner.cache.sweep_leavers();
+            let now = clock.tick();
+            let is_round = now >= next_round || self.inner.cache.is_filling();
+            if is_round || now >= next_sweep {
+                let customers = self.clone();
+                // Not where requests are answered: it looks at everything.
+                let done = tokio::task::spawn_blocking(move || {
+                    if is_round {
+                        customers.look_after();
+                    } else {
+                        customers.inner.cache.sweep_leavers();
+                    }
+                });
+                if done.await.is_err() {
+                    tracing::error!(alarm = true, "looking after the cache failed");
                 }
-            });
-            if done.await.is_err() {
-                tracing::error!(alarm = true, "looking after the cache failed");
+                next_sweep = clock.tick() + SWEEP;
             }
-            if is_time {
+            if is_round {
                 next_round = clock.tick() + ROUND;
             }
-            clock.sleep_until(clock.tick() + SWEEP).await;
+            clock.sleep_until(clock.tick() + LOOK).await;
         }
     }
 

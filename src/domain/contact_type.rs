@@ -9,6 +9,8 @@ use std::{
     sync::Arc,
 };
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
 /// The greatest length that is passed on; the types seen are far shorter.
 const MAX_LENGTH: usize = 64;
 
@@ -60,6 +62,20 @@ impl Eq for ContactType {}
 impl Hash for ContactType {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.folded().hash(state);
+    }
+}
+
+impl Serialize for ContactType {
+    /// Serializes the spelling that came in.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for ContactType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&str>::deserialize(deserializer)?;
+        Self::parse(text).ok_or_else(|| D::Error::custom("not a contact type"))
     }
 }
 

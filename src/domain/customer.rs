@@ -1,13 +1,15 @@
 //! What the five parts hold. Immutable once read; everything a tenant may leave out is optional.
-//! Neither [`Debug`] output nor errors of these types show personal values.
+//! Neither [`Debug`] output nor errors of these types show personal values. That they can be written and read is for packing
+//! them in memory; answers are rendered from types of their own.
 
 use std::fmt;
 
 use jiff::Timestamp;
 pub use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{ContactId, ContactType, Names};
+use super::{ContactId, ContactType, Names, plain};
 
 /// One answer of Engage's overview, part by part. A part that it did not tell is `None`.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ pub struct Overview {
 }
 
 /// Attributes, meta, preferences and consents.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Profile {
     /// The contact's type, such as `Member`.
     pub contact_type: Option<ContactType>,
@@ -54,10 +56,12 @@ pub struct Profile {
     /// Home store.
     pub home_store: Option<Store>,
     /// When the contact registered.
+    #[serde(with = "plain")]
     pub member_since: Option<Timestamp>,
     /// Protected identity: address and numbers must not be shown by default.
     pub secrecy_marked: bool,
     /// What Engage tells beyond the fields above, under Engage's keys, as it was written.
+    #[serde(with = "plain")]
     pub attributes: Vec<(Box<str>, Box<RawValue>)>,
     /// Which channels the contact accepts.
     pub preferences: Preferences,
@@ -76,7 +80,7 @@ impl Profile {
 }
 
 /// A postal address.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Address {
     /// Street and number.
     pub street: Option<Box<str>>,
@@ -91,16 +95,20 @@ pub struct Address {
 }
 
 /// A loyalty level.
+#[derive(Serialize, Deserialize)]
 pub struct Level {
     /// Its name, such as `Gold`.
     pub name: Box<str>,
     /// When it lapses.
+    #[serde(with = "plain")]
     pub expires_on: Option<Timestamp>,
     /// Points missing to the next level.
+    #[serde(with = "plain")]
     pub points_to_next: Option<Decimal>,
 }
 
 /// A store.
+#[derive(Serialize, Deserialize)]
 pub struct Store {
     /// Engage's id.
     pub id: Option<Box<str>>,
@@ -111,7 +119,7 @@ pub struct Store {
 }
 
 /// Which channels the contact accepts; `None` where Engage does not say.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Preferences {
     /// E-mail.
     pub accepts_email: Option<bool>,
@@ -122,17 +130,19 @@ pub struct Preferences {
 }
 
 /// A consent.
+#[derive(Serialize, Deserialize)]
 pub struct Consent {
     /// The consent's key, such as `memberTerms`.
     pub id: Box<str>,
     /// Whether it is given.
     pub given: Option<bool>,
     /// When it was given or withdrawn.
+    #[serde(with = "plain")]
     pub date: Option<Timestamp>,
 }
 
 /// Audiences and warnings.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Audiences {
     /// The target audiences that the contact belongs to.
     pub audiences: Vec<Audience>,
@@ -141,6 +151,7 @@ pub struct Audiences {
 }
 
 /// A target audience.
+#[derive(Serialize, Deserialize)]
 pub struct Audience {
     /// Its id.
     pub id: Box<str>,
@@ -149,6 +160,7 @@ pub struct Audience {
 }
 
 /// A warning about the contact.
+#[derive(Serialize, Deserialize)]
 pub struct Warning {
     /// The warning's key.
     pub id: Option<Box<str>>,
@@ -160,6 +172,7 @@ pub struct Warning {
 pub type Promotions = Vec<Promotion>;
 
 /// A promotion assigned to a contact.
+#[derive(Serialize, Deserialize)]
 pub struct Promotion {
     /// The assignment: unique to this contact, the one to redeem.
     pub id: Box<str>,
@@ -176,6 +189,7 @@ pub struct Promotion {
     /// Link.
     pub link: Option<Box<str>>,
     /// When it lapses; `None` = never.
+    #[serde(with = "plain")]
     pub expires_on: Option<Timestamp>,
     /// Whether it was used.
     pub redeemed: bool,
@@ -184,6 +198,7 @@ pub struct Promotion {
 }
 
 /// What a promotion gives in one channel.
+#[derive(Serialize, Deserialize)]
 pub struct Offer {
     /// Where it can be redeemed; `None` for a channel this service does not know.
     pub channel: Option<Channel>,
@@ -198,7 +213,7 @@ pub struct Offer {
 }
 
 /// A redemption channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Channel {
     /// The web shop.
     Ecom,
@@ -227,7 +242,7 @@ impl Channel {
 }
 
 /// The kind of an offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OfferKind {
     /// A rebate in per cent.
     Percent,
@@ -242,11 +257,12 @@ pub enum OfferKind {
 }
 
 /// What an offer is worth.
+#[derive(Serialize, Deserialize)]
 pub enum OfferValue {
     /// Nothing was said.
     None,
     /// A number: per cent.
-    Number(Decimal),
+    Number(#[serde(with = "plain")] Decimal),
     /// A code or text.
     Text(Box<str>),
     /// Money.
@@ -254,8 +270,10 @@ pub enum OfferValue {
 }
 
 /// An exact amount of money.
+#[derive(Serialize, Deserialize)]
 pub struct Money {
     /// The amount, with the decimals that Engage wrote.
+    #[serde(with = "plain")]
     pub amount: Decimal,
     /// ISO 4217 currency code.
     pub currency: Box<str>,
@@ -265,6 +283,7 @@ pub struct Money {
 pub type Vouchers = Vec<Voucher>;
 
 /// A reward voucher.
+#[derive(Serialize, Deserialize)]
 pub struct Voucher {
     /// Redeem by this.
     pub id: Box<str>,
@@ -277,27 +296,32 @@ pub struct Voucher {
     /// The same amount in other currencies.
     pub local_values: Vec<Money>,
     /// When it lapses; `None` = never.
+    #[serde(with = "plain")]
     pub expires_on: Option<Timestamp>,
     /// Whether it was used.
     pub redeemed: bool,
 }
 
 /// A contact's points.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Points {
     /// One account for each point definition.
     pub accounts: Vec<PointAccount>,
 }
 
 /// A point account.
+#[derive(Serialize, Deserialize)]
 pub struct PointAccount {
     /// Which kind of points; `None` in API v2's overview, which tells one balance only.
     pub definition_id: Option<Box<str>>,
     /// Points that can be used now.
+    #[serde(with = "plain")]
     pub balance: Decimal,
     /// Points that become usable later; `None` where Engage does not say.
+    #[serde(with = "plain")]
     pub pending: Option<Decimal>,
     /// When the balance lapses.
+    #[serde(with = "plain")]
     pub expires_on: Option<Timestamp>,
 }
 

@@ -6,9 +6,10 @@
 use std::fmt;
 
 use aws_lc_rs::hmac;
+use serde::{Deserialize, Serialize};
 
 /// The first 128 bits of an HMAC-SHA-256.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct KeyedDigest([u8; 16]);
 
 impl fmt::Display for KeyedDigest {

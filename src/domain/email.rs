@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The longest address that can be delivered to (RFC 3696 erratum 1690).
 const MAX_LENGTH: usize = 254;
 /// The longest part before the `@` (RFC 5321, section 4.5.3.1.1).
@@ -16,7 +18,7 @@ const MAX_LABEL_LENGTH: usize = 63;
 /// Lower case is ASCII's alone. Beyond ASCII folding differs from one implementation to the next (the Kelvin
 /// sign, ſ, ß, dotless ı), and one that differs from Engage's would make two people one; hence no such
 /// address is read at all.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Email(Box<str>);
 
 /// Why a text is not read as an e-mail address.

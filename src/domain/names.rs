@@ -1,5 +1,7 @@
 //! The identifiers that a contact bears, for the check that an answer is about whom it was asked for.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Digester, Identifier, IdentifierRules, KeyedDigest, email::Email, identifier::AnyIdentifier,
     lookup::national_id_digest, national_id::NationalId, phone::Phone,
@@ -27,7 +29,7 @@ pub enum Bears {
 
 /// The identifiers that a contact bears, in canonical form; `None` where Engage tells none or one
 /// that can't be read.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Names {
     /// E-mail address.
     pub email: Option<Email>,

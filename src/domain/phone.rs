@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 
 use phonenumber::country;
 use phonenumber::metadata::DATABASE;
+use serde::{Deserialize, Serialize};
 
 /// How many digits an international number has; fifteen is E.164's limit.
 const DIGITS: RangeInclusive<usize> = 8..=15;
@@ -15,7 +16,7 @@ const DIGITS: RangeInclusive<usize> = 8..=15;
 const MAX_DIALLED: usize = 20;
 
 /// A phone number in E.164 form: `+`, country calling code, national number.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Phone(Box<str>);
 
 impl Phone {

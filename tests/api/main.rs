@@ -29,6 +29,7 @@ mod numbers;
 mod offers;
 mod operations;
 pub(crate) mod operators;
+mod packing;
 mod pages;
 mod parameters;
 mod privacy;

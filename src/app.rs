@@ -25,7 +25,9 @@ use crate::{
         names::{CustomKeyAttribute, NameReader},
         phone::Phone,
     },
-    engage::{Admission, EngageClient, Limits, Reader, Traffic, webhook::WebhookReader},
+    engage::{
+        Admission, EngageClient, Limits, Reader, Traffic, overview_parts, webhook::WebhookReader,
+    },
     http::{
         self, AppState, Authenticator, FrontDoor, Listener, LookupRules, OperationsState,
         Readiness, Requests, Webhooks,
@@ -278,6 +280,7 @@ pub fn policy(config: &Config) -> Policy {
         stale_if_error: cache.stale_if_error,
         negative_lifetime: cache.negative_lifetime,
         overview_lag: config.engage.overview_lag,
+        told_by_overview: overview_parts(config.engage.api_version),
         feed: feed(&config.webhooks),
     }
 }

@@ -109,6 +109,14 @@ pub struct EngageClient {
     clock: Clock,
 }
 
+/// The parts that a version's overview can tell: points only in API v2.
+pub fn overview_parts(version: ApiVersion) -> PartSet {
+    match version {
+        ApiVersion::V2 => PartSet::ALL,
+        ApiVersion::V3 => PartSet::ALL.without(Part::Points.into()),
+    }
+}
+
 impl EngageClient {
     /// A client for the configured Engage, whose calls are let through by `admission`.
     pub fn new(
@@ -145,12 +153,9 @@ impl EngageClient {
         }
     }
 
-    /// The parts that the overview can tell: points only in API v2.
+    /// The parts that the overview can tell.
     pub fn overview_parts(&self) -> PartSet {
-        match self.version {
-            ApiVersion::V2 => PartSet::ALL,
-            ApiVersion::V3 => PartSet::ALL.without(Part::Points.into()),
-        }
+        overview_parts(self.version)
     }
 
     /// Whether a call that nobody waits for may be made.

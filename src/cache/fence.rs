@@ -36,7 +36,7 @@ struct Fence {
     /// For each part: data must come from a request that began after this.
     begun_after: [Stamp; 5],
     /// For each part: until when its entity endpoint alone may fill it.
-    entity_only_until: [Option<Tick>; 5],
+    entity_only_until: [Tick; 5],
     /// When the whole fence is of no use any more.
     kept_until: Tick,
 }
@@ -104,7 +104,7 @@ impl Fences {
                 let slot = part as usize;
                 fence.begun_after[slot] = fence.begun_after[slot].max(stamp);
                 if part != Part::Audiences {
-                    fence.entity_only_until[slot] = fence.entity_only_until[slot].max(Some(until));
+                    fence.entity_only_until[slot] = fence.entity_only_until[slot].max(until);
                 }
             }
         });
@@ -117,7 +117,7 @@ impl Fences {
         let until = now + self.lag;
         let noted = self.contacts.change(id, now, now + self.keep, |fence| {
             let slot = part as usize;
-            fence.entity_only_until[slot] = fence.entity_only_until[slot].max(Some(until));
+            fence.entity_only_until[slot] = fence.entity_only_until[slot].max(until);
         });
         self.or_everything(noted, now);
     }
@@ -132,7 +132,7 @@ impl Fences {
                 fence.begun_after[0] = fence.begun_after[0].max(stamp);
                 // Engage resolves a contact id with a type in the overview alone.
                 if !key.is_contact_id() {
-                    fence.entity_only_until[0] = fence.entity_only_until[0].max(Some(until));
+                    fence.entity_only_until[0] = fence.entity_only_until[0].max(until);
                 }
             });
         self.or_everything(raised, now);
@@ -170,7 +170,7 @@ impl Fences {
         let fence = self.contacts.get(&id);
         Part::ALL
             .into_iter()
-            .filter(|part| fence.entity_only_until[*part as usize].is_some_and(|until| now < until))
+            .filter(|part| now < fence.entity_only_until[*part as usize])
             .collect()
     }
 
@@ -184,7 +184,7 @@ impl Fences {
         if self.is_crowded(now) {
             return !key.is_contact_id();
         }
-        self.names.get(key).entity_only_until[0].is_some_and(|until| now < until)
+        now < self.names.get(key).entity_only_until[0]
     }
 
     /// A negative answer must come from a request that began after this.
@@ -204,7 +204,7 @@ impl Fences {
         let standing = |part: Part| {
             let slot = part as usize;
             let everybodys = crowded_until.filter(|_| PartSet::INVALIDATABLE.contains(part));
-            let until = fence.entity_only_until[slot].max(everybodys);
+            let until = Some(fence.entity_only_until[slot]).max(everybodys);
             Standing {
                 part,
                 is_raised: now < fence.kept_until && fence.begun_after[slot] > Stamp::default(),
@@ -222,11 +222,18 @@ impl Fences {
         (self.contacts.len(), self.names.len())
     }
 
-    /// Without room for one fence more, everybody is treated as if it were theirs.
+    /// Without room for one fence more, everybody is treated as if it were theirs; which makes room, for all that stand
+    /// are then of no more use.
     fn or_everything(&self, kept: bool, now: Tick) {
         if !kept {
-            *self.crowded() = Some(now + self.lag);
+            let until = now + self.lag;
+            let mut crowded_until = self.crowded();
+            *crowded_until = (*crowded_until).max(Some(until));
+            drop(crowded_until);
             self.raise_everything();
+            let everything = self.everything();
+            self.contacts.drop_covered(everything, until);
+            self.names.drop_covered(everything, until);
         }
     }
 
@@ -310,6 +317,20 @@ impl<K: Hash + Eq> Table<K> {
         change(fence);
         fence.kept_until = fence.kept_until.max(kept_until);
         true
+    }
+}
+
+impl<K> Table<K> {
+    /// Drops the fences that forbid nothing that one around everything, raised at `everything` and standing until `until`,
+    /// does not.
+    fn drop_covered(&self, everything: Stamp, until: Tick) {
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.fences.retain(|_, fence| {
+                let is_later = fence.begun_after.iter().any(|stamp| *stamp > everything);
+                is_later || fence.entity_only_until.iter().any(|end| *end > until)
+            });
+        }
     }
 }
 

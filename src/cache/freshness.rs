@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{feed::Feed, fence::Stamp};
 use crate::{
     clock::Tick,
-    domain::{Part, plain},
+    domain::{Part, PartSet, plain},
 };
 
 /// The lifetimes and windows of everything that is cached.
@@ -29,6 +29,8 @@ pub struct Policy {
     pub negative_lifetime: Duration,
     /// How long Engage's overview may lag behind its entity endpoints.
     pub overview_lag: Duration,
+    /// The parts that the overview can tell.
+    pub told_by_overview: PartSet,
     /// What shortens lifetimes where changes may go untold; `None` where nobody tells of changes, and the lifetimes are
     /// made for that.
     pub feed: Option<Arc<Feed>>,
@@ -195,6 +197,7 @@ mod tests {
             stale_if_error: Duration::from_secs(3600),
             negative_lifetime: Duration::from_secs(30),
             overview_lag: Duration::from_secs(600),
+            told_by_overview: PartSet::ALL,
             feed: None,
         }
     }

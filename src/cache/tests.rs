@@ -36,6 +36,7 @@ fn pantry() -> (Pantry, ManualClock) {
         stale_if_error: MINUTE,
         negative_lifetime: MINUTE / 2,
         overview_lag: MINUTE,
+        told_by_overview: PartSet::ALL,
         feed: None,
     };
     let bounds = Bounds {

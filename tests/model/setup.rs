@@ -17,7 +17,7 @@ use engage_bff::{
         Digester, PartSet,
         names::{CustomKeyAttribute, NameReader},
     },
-    engage::{Admission, EngageClient, Limits, Reader},
+    engage::{Admission, EngageClient, Limits, Reader, overview_parts},
 };
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -87,6 +87,7 @@ pub(crate) fn service(case: &Case) -> Setup {
         stale_if_error: STALE_IF_ERROR,
         negative_lifetime: NEGATIVE_LIFETIME,
         overview_lag: Duration::from_secs(case.overview_lag),
+        told_by_overview: overview_parts(case.version),
         feed: None,
     };
     let bounds = Bounds {

@@ -51,6 +51,7 @@ fn pantry() -> Arc<Pantry> {
         stale_if_error: minute,
         negative_lifetime: minute,
         overview_lag: minute,
+        told_by_overview: PartSet::ALL,
         feed: None,
     };
     let bounds = Bounds {

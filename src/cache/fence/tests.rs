@@ -158,3 +158,38 @@ fn the_outlived_are_swept_once_the_first_may_be_and_a_shard_has_doubled() {
         assert!(shards().all(|shard| shard.sweep_at == LEAST_SWEPT));
     }
 }
+
+#[test]
+fn a_crowd_raises_one_fence_around_everything_and_makes_room_for_the_next() {
+    let fences = Fences::new(LAG, FLIGHT, 256);
+    let now = Tick::default() + LAG;
+    let mut times = 0;
+    for number in 0..2000 {
+        let before = fences.everything();
+        fences.entity_read(numbered(number), Part::Promotions, now);
+        times += usize::from(fences.everything() > before);
+    }
+    assert!((1..=40).contains(&times), "{times}");
+}
+
+#[test]
+fn what_makes_room_is_only_what_the_fence_around_everything_stands_for() {
+    let fences = Fences::new(LAG, FLIGHT, 1000);
+    let now = Tick::default() + LAG;
+    fences.raise(numbered(0), PartSet::ALL, now);
+    fences.or_everything(false, now);
+    fences.raise(numbered(1), PartSet::ALL, now);
+    let begun = fences.stamp();
+    fences.raise(numbered(2), Part::Points.into(), now);
+    fences.contacts.drop_covered(fences.everything(), now + LAG);
+    assert_eq!(fences.counts().0, 2);
+    assert!(!fences.allows(numbered(2), Part::Points, begun));
+    // One that stands for longer is not stood for.
+    fences.entity_read(numbered(3), Part::Points, now + LAG);
+    fences.contacts.drop_covered(fences.latest(), now + LAG);
+    assert_eq!(fences.counts().0, 1);
+    assert_eq!(
+        fences.entity_only(numbered(3), now + LAG),
+        Part::Points.into()
+    );
+}

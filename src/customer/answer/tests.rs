@@ -37,6 +37,7 @@ impl Kept {
             stale_if_error: DAY,
             negative_lifetime: MINUTE,
             overview_lag: MINUTE,
+            told_by_overview: PartSet::ALL,
             feed: None,
         };
         let bounds = Bounds {

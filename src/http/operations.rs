@@ -49,6 +49,19 @@ pub struct OperationsState {
     pub token: Option<SecretString>,
 }
 
+impl OperationsState {
+    /// Does what looks at everything that is held where no request waits for it.
+    async fn at_leisure<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&CustomerService) -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let customers = self.customers.clone();
+        tokio::task::spawn_blocking(move || work(&customers))
+            .await
+            .map_err(|_| ApiError::new(Code::Internal))
+    }
+}
+
 impl FromRef<OperationsState> for Readiness {
     fn from_ref(state: &OperationsState) -> Self {
         state.readiness.clone()

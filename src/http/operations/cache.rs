@@ -67,8 +67,10 @@ pub(super) async fn purge(
     }
     let params = Params::from_json(&body)?;
     let lookup = state.rules.read_named(params, customers.clock().now())?;
-    customers.purge_by(&lookup);
     let what = lookup.identifier.kind().as_str();
+    state
+        .at_leisure(move |customers| customers.purge_by(&lookup))
+        .await?;
     tracing::warn!(target: audit::TARGET, request_id, what, "an operator purged the cache");
     Ok(StatusCode::NO_CONTENT)
 }

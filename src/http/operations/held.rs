@@ -148,7 +148,10 @@ pub(super) async fn explain(
     let body = read_body(&state.rules, customers.clock(), &headers, body).await?;
     let params = Params::from_json(&body)?;
     let lookup = state.rules.read_named(params, customers.clock().now())?;
-    let held = customers.explain(&lookup);
+    let what = lookup.identifier.kind().as_str();
+    let held = state
+        .at_leisure(move |customers| customers.explain(&lookup))
+        .await?;
     let digester = &state.rules.digester;
     let explanation = Explanation {
         enabled: customers.cache_is_on(),
@@ -175,7 +178,7 @@ pub(super) async fn explain(
     tracing::info!(
         target: audit::TARGET,
         request_id = operator.request_id.as_str(),
-        what = lookup.identifier.kind().as_str(),
+        what,
         contact = contacts.join(" "),
         "an operator asked what is held"
     );

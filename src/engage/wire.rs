@@ -8,6 +8,8 @@
 mod items;
 mod object;
 mod profile;
+#[cfg(test)]
+mod weights;
 
 use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 use serde_json::value::RawValue;

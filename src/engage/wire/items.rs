@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Object, Page, Reader,
-    object::{decimal, list, text},
+    object::{all, decimal, list, text},
 };
 use crate::{
     domain::{
@@ -40,7 +40,7 @@ pub(super) fn page(value: &RawValue) -> Result<Page<&RawValue>, Error> {
 }
 
 pub(super) fn audiences(answer: &Object<'_>) -> Result<Audiences, Error> {
-    let audience = |value| {
+    let audience = |value: &RawValue| {
         let audience = Object::of(value)?;
         Some(Audience {
             id: audience.id("id")?,
@@ -61,11 +61,10 @@ pub(super) fn audiences(answer: &Object<'_>) -> Result<Audiences, Error> {
     Ok(Audiences {
         // One that can't be read fails them all: left out, it would be told that there is none.
         audiences: match answer.first(&["audiences", "targetAudiences", "profiles"]) {
-            Some(values) => list(values)
-                .ok_or_else(|| Error::invalid("audiences"))?
-                .into_iter()
-                .map(|value| audience(value).ok_or_else(|| Error::invalid("audiences[].id")))
-                .collect::<Result<_, _>>()?,
+            Some(values) => all(
+                list(values).ok_or_else(|| Error::invalid("audiences"))?,
+                |value| audience(value).ok_or_else(|| Error::invalid("audiences[].id")),
+            )?,
             None => Vec::new(),
         },
         warnings: match answer.get("warnings") {
@@ -81,20 +80,16 @@ pub(super) fn audiences(answer: &Object<'_>) -> Result<Audiences, Error> {
 
 pub(super) fn promotions(reader: &Reader, value: &RawValue) -> Result<Promotions, Error> {
     let items = list(value).ok_or_else(|| Error::invalid("promotions"))?;
-    items
-        .into_iter()
-        .map(|item| promotion(reader, item))
-        .collect()
+    all(items, |item| promotion(reader, item))
 }
 
 fn promotion(reader: &Reader, value: &RawValue) -> Result<Promotion, Error> {
     let item = Object::of(value).ok_or_else(|| Error::invalid("promotions[]"))?;
     let offers = match item.get("redemptionChannels") {
-        Some(values) => list(values)
-            .ok_or_else(|| Error::invalid("promotions[].redemptionChannels"))?
-            .into_iter()
-            .map(offer)
-            .collect::<Result<_, _>>()?,
+        Some(values) => all(
+            list(values).ok_or_else(|| Error::invalid("promotions[].redemptionChannels"))?,
+            offer,
+        )?,
         None => Vec::new(),
     };
     Ok(Promotion {
@@ -159,10 +154,7 @@ fn text_value(item: &Object<'_>) -> OfferValue {
 
 pub(super) fn vouchers(reader: &Reader, value: &RawValue) -> Result<Vouchers, Error> {
     let items = list(value).ok_or_else(|| Error::invalid("vouchers"))?;
-    items
-        .into_iter()
-        .map(|item| voucher(reader, item))
-        .collect()
+    all(items, |item| voucher(reader, item))
 }
 
 fn voucher(reader: &Reader, value: &RawValue) -> Result<Voucher, Error> {
@@ -195,11 +187,8 @@ fn local_values(item: &Object<'_>, path: &str) -> Result<Vec<Money>, Error> {
     let Some(values) = item.get("localValues") else {
         return Ok(Vec::new());
     };
-    list(values)
-        .ok_or_else(|| Error::invalid(path))?
-        .into_iter()
-        .map(|value| money(value, path))
-        .collect()
+    let values = list(values).ok_or_else(|| Error::invalid(path))?;
+    all(values, |value| money(value, path))
 }
 
 /// Money is read exactly or not at all.
@@ -216,10 +205,7 @@ fn money(value: &RawValue, path: &str) -> Result<Money, Error> {
 
 pub(super) fn points(reader: &Reader, id: ContactId, value: &RawValue) -> Result<Points, Error> {
     let items = list(value).ok_or_else(|| Error::invalid("accounts"))?;
-    let accounts = items
-        .into_iter()
-        .map(|item| account(reader, id, item))
-        .collect::<Result<_, _>>()?;
+    let accounts = all(items, |item| account(reader, id, item))?;
     Ok(Points { accounts })
 }
 

@@ -9,6 +9,8 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use crate::engage::Error;
+
 /// An object of Engage's. Of a repeated key the first counts.
 pub(crate) struct Object<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -106,6 +108,18 @@ pub(super) fn decimal(text: &str) -> Option<Decimal> {
 /// The values of an array; `None` for anything else.
 pub(super) fn list(value: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(value.get()).ok()
+}
+
+/// All of a list's values, read, in no more room than they take: what is read is held for long.
+pub(super) fn all<T>(
+    values: Vec<&RawValue>,
+    mut read: impl FnMut(&RawValue) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    let mut all = Vec::with_capacity(values.len());
+    for value in values {
+        all.push(read(value)?);
+    }
+    Ok(all)
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {

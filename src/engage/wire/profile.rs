@@ -1,7 +1,9 @@
 //! `attributes`, `meta`, `preferences` and `consents`: alike in `/contactoverview` and
 //! `/contacts/{id}` [seen in clients of both].
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
+
+use serde_json::value::RawValue;
 
 use super::{Object, Reader, object};
 use crate::{
@@ -90,25 +92,20 @@ impl Reader {
     }
 
     /// What is not lifted, as Engage wrote it.
-    fn others(&self, attributes: &Object<'_>) -> Vec<(Box<str>, Box<serde_json::value::RawValue>)> {
+    fn others(&self, attributes: &Object<'_>) -> Vec<(Box<str>, Box<RawValue>)> {
         let is_other = |key: &Cow<'_, str>| {
             let lifted = LIFTED.iter().any(|lifted| lifted.eq_ignore_ascii_case(key));
             !lifted || (self.keeps_national_id && key == "socialSecurityNumber")
         };
-        let mut others: Vec<(Box<str>, Box<serde_json::value::RawValue>)> = attributes
+        // A repeated key would be repeated in our answer.
+        let mut seen = HashSet::with_capacity(attributes.0.len());
+        let mut others: Vec<_> = attributes
             .0
             .iter()
-            .filter(|(key, _)| is_other(key))
+            .filter(|(key, _)| is_other(key) && seen.insert(&**key))
             .map(|(key, value)| (key.as_ref().into(), (*value).to_owned()))
             .collect();
-        // A repeated key would be repeated in our answer.
-        let mut seen = std::collections::HashSet::new();
-        let firsts: Vec<bool> = others
-            .iter()
-            .map(|(key, _)| seen.insert(key.clone()))
-            .collect();
-        let mut firsts = firsts.into_iter();
-        others.retain(|_| firsts.next().unwrap_or(true));
+        others.shrink_to_fit();
         others
     }
 
@@ -125,7 +122,9 @@ impl Reader {
                 date: consent.text("date").and_then(|text| self.time(&text)),
             })
         };
-        Ok(consents.into_iter().filter_map(consent).collect())
+        let mut consents: Vec<_> = consents.into_iter().filter_map(consent).collect();
+        consents.shrink_to_fit();
+        Ok(consents)
     }
 }
 

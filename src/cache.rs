@@ -338,6 +338,7 @@ where
     pub fn purge_everything(&self) {
         self.fences.raise_everything();
         self.records.clear();
+        self.packer.forget();
         self.names.clear();
         self.negatives.invalidate_all();
     }

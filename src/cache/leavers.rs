@@ -35,16 +35,21 @@ impl Leavers {
     }
 
     pub(super) fn contains(&self, id: ContactId) -> bool {
-        self.any.load(Ordering::SeqCst) && {
+        self.are_there() && {
             let waiting = self.locked();
             waiting.contacts.contains(&id) || waiting.leaving.contains(&id)
         }
     }
 
+    /// Whether anybody waits.
+    pub(super) fn are_there(&self) -> bool {
+        self.any.load(Ordering::SeqCst)
+    }
+
     /// Hands over those who wait, if anybody does. They count as waiting until `sweep` returns, and nobody waits for
     /// that.
     pub(super) fn sweep(&self, sweep: impl FnOnce(&HashSet<ContactId>)) {
-        if !self.any.load(Ordering::SeqCst) {
+        if !self.are_there() {
             return;
         }
         let leaving = {

@@ -29,8 +29,8 @@ const MIN_SAMPLES: usize = 1000;
 const MAX_SAMPLES: usize = 4000;
 /// The bytes of a dictionary: docs/PERFORMANCE.md has what other sizes gain.
 const DICTIONARY_SIZE: usize = 64 << 10;
-/// Campaigns come and go, and a dictionary made of yesterday's packs today's less well.
-const MADE_ANEW: Duration = Duration::from_secs(6 * 3600);
+/// Campaigns come and go, and what was taken from those who left since is to go as well.
+const MADE_ANEW: Duration = Duration::from_secs(3600);
 /// zstd's compression level: it is not on a request's way.
 const LEVEL: i32 = 3;
 /// More than any record packs: what claims to be longer is damaged.
@@ -82,7 +82,8 @@ impl Packed {
 
 /// Packs and unpacks.
 pub(super) struct Packer {
-    newest: Mutex<Dictionary>,
+    /// `None` before there is anybody to pack: even an empty one takes a megabyte.
+    newest: Mutex<Option<Dictionary>>,
     /// What zstd works in while it unpacks: dear to make, cheap to keep.
     contexts: Mutex<Vec<DCtx<'static>>>,
 }
@@ -109,7 +110,7 @@ impl Dictionary {
 impl Packer {
     pub(super) fn new() -> Self {
         Self {
-            newest: Mutex::new(Dictionary::new(&[], None)),
+            newest: Mutex::new(None),
             contexts: Mutex::new(Vec::new()),
         }
     }
@@ -130,7 +131,9 @@ impl Packer {
         now: Tick,
         work: impl FnOnce(&mut Packing<'_>),
     ) -> io::Result<()> {
-        let with = locked(&self.newest).clone();
+        let with = locked(&self.newest)
+            .get_or_insert_with(|| Dictionary::new(&[], None))
+            .clone();
         let mut compressor = Compressor::with_prepared_dictionary(&with.encoder)?;
         compressor.set_parameter(CParameter::ChecksumFlag(true))?;
         compressor.set_parameter(CParameter::DictIdFlag(false))?;
@@ -145,9 +148,20 @@ impl Packer {
         let samples = packing.samples;
         if samples.len() >= MIN_SAMPLES {
             let content = dict::from_samples(&samples, DICTIONARY_SIZE)?;
-            *locked(&self.newest) = Dictionary::new(&content, Some(now));
+            let made = Dictionary::new(&content, Some(now));
+            let mut newest = locked(&self.newest);
+            // Not what was made of records that are to be forgotten.
+            let is_still = |newest: &&mut Dictionary| Arc::ptr_eq(&newest.decoder, &with.decoder);
+            if let Some(newest) = newest.as_mut().filter(is_still) {
+                *newest = made;
+            }
         }
         Ok(())
+    }
+
+    /// Forgets what it knows of records. Those that are packed can be unpacked all the same.
+    pub(super) fn forget(&self) {
+        *locked(&self.newest) = None;
     }
 }
 
@@ -287,6 +301,26 @@ mod tests {
                 assert_unpacks(&packer, number, packed);
             }
         }
+    }
+
+    #[test]
+    fn a_dictionary_is_forgotten_with_the_records_even_while_the_next_is_made() {
+        let packer = Packer::new();
+        let first = pack_all(&packer, Tick::default(), 0..2000);
+        packer.forget();
+        let again = pack_all(&packer, Tick::default(), 0..1);
+        assert_eq!(again[0].bytes, first[0].bytes);
+        packer
+            .pack_with(Tick::default(), |packing| {
+                for number in 0..2000 {
+                    packing.pack(&record(number), Tick::END);
+                }
+                packer.forget();
+            })
+            .expect("a dictionary");
+        let again = pack_all(&packer, Tick::default(), 0..1);
+        assert_eq!(again[0].bytes, first[0].bytes);
+        assert_unpacks(&packer, 0, &again[0]);
     }
 
     #[test]

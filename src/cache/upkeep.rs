@@ -23,6 +23,11 @@ where
     R: Weigh + Send + Sync + 'static,
     E: Clone + Send + Sync + 'static,
 {
+    /// Whether names of contacts that were purged wait to be swept out.
+    pub fn has_leavers(&self) -> bool {
+        self.leavers.are_there()
+    }
+
     /// Sweeps out the names of contacts that were purged, if there are any. Looks at every name: not on a request's way.
     pub fn sweep_leavers(&self) {
         self.leavers.sweep(|gone| {
@@ -54,6 +59,9 @@ where
                 Op::Nop
             }
         });
+        if self.records.size().0 == 0 {
+            return;
+        }
         let packed = self.packer.pack_with(self.clock.tick(), |packing| {
             let is_due = |held: &Held<R>| match held {
                 Held::Ready(_) => true,

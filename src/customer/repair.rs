@@ -59,8 +59,9 @@ impl CustomerService {
         let (mut next_sweep, mut next_round) = (clock.tick(), clock.tick() + ROUND);
         loop {
             let now = clock.tick();
-            let is_round = now >= next_round || self.inner.cache.is_filling();
-            if is_round || now >= next_sweep {
+            let cache = &self.inner.cache;
+            let is_round = now >= next_round || cache.is_filling();
+            if is_round || (now >= next_sweep && cache.has_leavers()) {
                 let customers = self.clone();
                 // Not where requests are answered: it looks at everything.
                 let done = tokio::task::spawn_blocking(move || {

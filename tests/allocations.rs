@@ -1,7 +1,6 @@
 //! How much an answer from memory allocates: a fixed handful of small pieces, and nothing that grows with the answer.
 //! Counted is everything that the service and a caller that allocates nothing do on one thread.
 
-#[expect(dead_code, reason = "the instruments ask for more kinds of answers")]
 #[path = "../benches/shared/peer.rs"]
 mod peer;
 #[expect(dead_code, reason = "the instruments ask by more clients")]

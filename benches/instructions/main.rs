@@ -50,11 +50,11 @@ async fn warm() -> Result<Vec<Kind>, Failure> {
     kinds::all(&service).await?;
     let mut kinds = kinds::all(&service).await?;
     let (_, email) = &kinds[0];
-    let (answer, request) = (&email.first, email.request());
+    let (answer, request) = (&email.first, &email.request);
     let body = answer.bytes[answer.head.len() + 4..].to_vec();
     let canned = references::canned(answer.bytes.clone());
-    let canned = Peer::warm(canned, request.to_vec(), "200", "").await?;
-    let hyper = Peer::warm(references::hyper(body), request.to_vec(), "200", "").await?;
+    let canned = Peer::warm(canned, request.clone(), "200", "").await?;
+    let hyper = Peer::warm(references::hyper(body), request.clone(), "200", "").await?;
     kinds.push(("(bare hyper)", hyper));
     kinds.push(("(the caller itself)", canned));
     Ok(kinds)

@@ -14,7 +14,8 @@ const WARMING: usize = 50;
 /// A caller with a connection.
 pub(crate) struct Peer {
     stream: DuplexStream,
-    request: Vec<u8>,
+    /// What it sends.
+    pub(crate) request: Vec<u8>,
     /// Where answers are read to.
     buffer: Vec<u8>,
     /// The answer that the others will be like.
@@ -71,11 +72,6 @@ impl Peer {
         }
         let head = &peer.first.head;
         Err(format!("it was never answered {status} with {mark:?}, but {head}").into())
-    }
-
-    /// What it sends.
-    pub(crate) fn request(&self) -> &[u8] {
-        &self.request
     }
 
     /// Asks so often.

@@ -42,7 +42,8 @@ const PIPE: usize = 256 * 1024;
 
 /// The service and its Engage.
 pub(crate) struct Service {
-    app: App,
+    /// The service itself.
+    pub(crate) app: App,
     _engage: Simulator,
 }
 

@@ -1,6 +1,7 @@
 //! What the service is to keep to, as ratios within one run where the machine has a part in it.
 
 use crate::{
+    footprint::Footprint,
     herd::DELAY,
     report::{BESIDE, Report, row, waits},
     rounds::{Row, float},
@@ -96,25 +97,27 @@ pub(crate) fn of(report: &Report) -> Vec<Goal> {
         let value = waits(expired).0 / waits(held).0;
         add("expired herd: p50 / a hit's", 1.25, Some(value));
     }
-    let footprint = report.footprint.as_ref();
-    let mebibytes = |bytes| float(bytes) / 1_048_576.0;
-    add(
-        "bytes a contact",
-        2048.0,
-        footprint.map(|found| found.contact),
-    );
-    add("start, ms", 100.0, footprint.map(|found| found.start));
-    add(
-        "idle, MiB",
-        20.0,
-        footprint.map(|found| mebibytes(found.idle)),
-    );
-    add(
-        "binary, MiB",
-        24.0,
-        footprint.map(|found| mebibytes(found.binary)),
-    );
+    if let Some(footprint) = &report.footprint {
+        goals.extend(of_footprint(footprint));
+    }
     goals
+}
+
+fn of_footprint(found: &Footprint) -> [Goal; 6] {
+    let mebibytes = |bytes| float(bytes) / 1_048_576.0;
+    [
+        ("bytes a contact", 2048.0, found.contact),
+        ("cache.max_size: resident / it", 1.1, found.overfull),
+        (
+            "hit on a packed record: CPU / a hit's",
+            2.0,
+            found.cold / found.hot,
+        ),
+        ("start, ms", 100.0, found.start),
+        ("idle, MiB", 20.0, mebibytes(found.idle)),
+        ("binary, MiB", 24.0, mebibytes(found.binary)),
+    ]
+    .map(|(what, bound, value)| Goal { what, bound, value })
 }
 
 fn ratio(rows: &[Row], name: &str, to: &str) -> Option<f64> {

@@ -136,6 +136,8 @@ impl fmt::Display for Footprint {
             start,
             contacts,
             contact,
+            cold,
+            hot,
             held,
             ..
         } = self;
@@ -149,6 +151,15 @@ impl fmt::Display for Footprint {
         writeln!(
             f,
             "| resident for each of {contacts} contacts of three names | {contact:.0} B |"
+        )?;
+        writeln!(
+            f,
+            "| resident when too much comes, as a share of `cache.max_size` | {:.2} |",
+            self.overfull
+        )?;
+        writeln!(
+            f,
+            "| a hit on a packed record, CPU; the next on it | {cold:.1} µs; {hot:.1} µs |"
         )?;
         writeln!(f, "\nWhat it says it holds then: `{held}`.")
     }

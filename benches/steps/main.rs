@@ -1,0 +1,175 @@
+//! What the steps of an answer from memory take, one by one and together.
+//!
+//! ```sh
+//! cargo bench --bench steps
+//! cargo bench --bench steps -- look
+//! ```
+
+#[path = "../shared/peer.rs"]
+mod peer;
+#[path = "../shared/service.rs"]
+mod service;
+
+use std::{hint::black_box, sync::Arc, time::Duration};
+
+use criterion::Criterion;
+use engage_bff::{
+    customer::{CustomerService, Question, Rendered, Shape, answer::View},
+    domain::{
+        Channel, ClientName, ContactType, Digester, Identifier, IdentifierKind, IdentifierRules,
+        Lookup, PartSet,
+    },
+};
+use engage_simulator::people::ALVA;
+use jiff::civil::{Date, date};
+use tokio::{runtime::Builder, time::Instant};
+
+use self::{
+    peer::Peer,
+    service::{SHOP, Service, TILL},
+};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+const TODAY: Date = date(2026, 11, 23);
+const MINUTE: Duration = Duration::from_secs(60);
+/// As in config/default.toml: answers with another are not kept.
+const USUAL_WINDOW: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+fn main() -> Result<(), Failure> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let service = runtime.block_on(Service::start())?;
+    let mut criterion = Criterion::default().configure_from_args();
+    words(&mut criterion);
+    runtime.block_on(caller(&service, SHOP))?;
+    {
+        // What is stale is refreshed beside the answer; nothing is.
+        let _guard = runtime.enter();
+        looks(&mut criterion, &service.app.customers());
+    }
+    for (name, key) in [
+        ("all of it, through a connection in memory", SHOP),
+        ("all of it for staff, whose looks are audited", TILL),
+    ] {
+        let mut peer = runtime.block_on(caller(&service, key))?;
+        criterion.bench_function(name, |bench| {
+            bench.iter_custom(|times| {
+                let began = Instant::now();
+                let times = usize::try_from(times).expect("fewer than memory has bytes");
+                runtime.block_on(peer.ask(times)).expect("answers");
+                began.elapsed()
+            });
+        });
+    }
+    criterion.final_summary();
+    Ok(())
+}
+
+/// Somebody who asks for Alva, who is in memory from then on.
+async fn caller(service: &Service, key: &str) -> Result<Peer, Failure> {
+    let email = ALVA.email.replace('@', "%40");
+    let request = format!(
+        "GET /customer?email={email} HTTP/1.1\r\nHost: shop.example.com\r\nX-Api-Key: {key}\r\n\r\n"
+    );
+    let hit = "cache-status: engage-bff; hit";
+    Peer::warm(service.connect(), request.into_bytes(), "200", hit).await
+}
+
+fn rules() -> IdentifierRules {
+    IdentifierRules {
+        phone_region: phonenumber::country::SE,
+        check_digits: true,
+    }
+}
+
+fn email() -> Identifier {
+    Identifier::parse(IdentifierKind::Email, ALVA.email, &rules(), TODAY).expect("an address")
+}
+
+fn lookup() -> Lookup {
+    Lookup::new(
+        email(),
+        ContactType::parse("Member"),
+        &Digester::with_key(b"bench"),
+    )
+}
+
+/// What is done to the words of a request before anybody looks.
+fn words(criterion: &mut Criterion) {
+    let (rules, phone) = (rules(), ALVA.phone);
+    criterion.bench_function("read an e-mail address", |bench| {
+        bench.iter(|| {
+            Identifier::parse(IdentifierKind::Email, black_box(ALVA.email), &rules, TODAY)
+        });
+    });
+    criterion.bench_function("read a phone number", |bench| {
+        bench.iter(|| {
+            Identifier::parse(IdentifierKind::MobilePhone, black_box(phone), &rules, TODAY)
+        });
+    });
+    let (digester, member) = (Digester::with_key(b"bench"), ContactType::parse("Member"));
+    criterion.bench_function("make the key of an address", |bench| {
+        bench.iter_batched(
+            || (email(), member.clone()),
+            |(email, member)| Lookup::new(email, member, &digester),
+            criterion::BatchSize::SmallInput,
+        );
+    });
+}
+
+/// What is done with what is held.
+fn looks(criterion: &mut Criterion, customers: &CustomerService) {
+    let shape = Shape {
+        view: View::Storefront,
+        channel: Some(Channel::Ecom),
+        asked: PartSet::ALL,
+        expiring_within: USUAL_WINDOW,
+    };
+    let render = |shape: Shape| -> Option<Arc<Rendered>> {
+        let question = question(customers);
+        customers.find_in_memory(&question, |found| Some(customers.render(found, &shape)))
+    };
+    criterion.bench_function(
+        "look: the name, the record, its freshness, the answer",
+        |bench| {
+            bench.iter(|| render(shape).expect("held"));
+        },
+    );
+    criterion.bench_function("look, and render anew", |bench| {
+        // A window that is not the usual one is not kept.
+        let unusual = Shape {
+            expiring_within: MINUTE,
+            ..shape
+        };
+        bench.iter(|| render(unusual).expect("held"));
+    });
+    criterion.bench_function("look, unpack, and render anew", |bench| {
+        bench.iter_custom(|times| {
+            let mut spent = Duration::ZERO;
+            for _ in 0..times {
+                customers.look_after();
+                customers.look_after();
+                let began = Instant::now();
+                black_box(render(shape).expect("held"));
+                spent += began.elapsed();
+            }
+            spent
+        });
+    });
+}
+
+fn question(customers: &CustomerService) -> Question {
+    let now = customers.clock().now();
+    Question {
+        client: ClientName::from("shop"),
+        lookup: lookup(),
+        asked: PartSet::ALL,
+        fresh: PartSet::EMPTY,
+        now,
+        arrival: customers.arrival(),
+        max_age: None,
+        only_if_cached: false,
+        stale_if_error: true,
+        deadline: now.tick + MINUTE,
+    }
+}

@@ -22,6 +22,8 @@ const OVERFULL_MEBIBYTES: u64 = 192;
 const OVERFULL_CONTACTS: usize = 500_000;
 /// Longer than two rounds of the service's caretaker: the second packs whom nobody asked for since the first.
 const TWO_ROUNDS: Duration = Duration::from_secs(130);
+/// How long a thread that has nothing to do is kept, and some.
+const HELPERS_END: Duration = Duration::from_secs(12);
 const GLANCE: Duration = Duration::from_secs(5);
 
 /// What was found.
@@ -47,7 +49,6 @@ pub(crate) struct Footprint {
 
 pub(crate) async fn measure(scene: &Scene, contacts: usize) -> Result<Footprint, Failure> {
     let mut starts = Vec::new();
-    let mut idle = 0;
     for _ in 0..STARTS {
         let began = Instant::now();
         let service = scene.usual().serve().await?;
@@ -57,8 +58,6 @@ pub(crate) async fn measure(scene: &Scene, contacts: usize) -> Result<Footprint,
             .ask(&get("/livez", ""))
             .await?
             .expect(200)?;
-        sleep_until(Instant::now() + Duration::from_millis(100)).await;
-        idle = idle.max(service.server.resident()?);
     }
     let (cold, hot) = hits(scene).await?;
     let overfull = overfull(scene).await?;
@@ -66,7 +65,7 @@ pub(crate) async fn measure(scene: &Scene, contacts: usize) -> Result<Footprint,
     Ok(Footprint {
         binary: fs::metadata(&scene.binary)?.len(),
         start: median(starts),
-        idle,
+        idle: idle(scene).await?,
         cold,
         hot,
         overfull,
@@ -74,6 +73,17 @@ pub(crate) async fn measure(scene: &Scene, contacts: usize) -> Result<Footprint,
         contact,
         held,
     })
+}
+
+/// Resident memory when the threads that helped to start have ended and a probe has been answered since.
+async fn idle(scene: &Scene) -> Result<u64, Failure> {
+    let service = scene.usual().serve().await?;
+    for _ in 0..2 {
+        sleep_until(Instant::now() + HELPERS_END).await;
+        let mut caller = Caller::connect(service.server.address).await?;
+        caller.ask(&get("/livez", "")).await?.expect(200)?;
+    }
+    service.server.resident()
 }
 
 /// Lets so much come that it could not all be held, were it not packed; and waits until nobody is left to be packed.

@@ -339,6 +339,7 @@ where
         self.fences.raise_everything();
         self.records.clear();
         self.packer.forget();
+        self.settled_bytes.store(0, Ordering::Relaxed);
         self.names.clear();
         self.negatives.invalidate_all();
     }

@@ -29,7 +29,7 @@ const MIN_SAMPLES: usize = 1000;
 const MAX_SAMPLES: usize = 4000;
 /// The bytes of a dictionary: docs/PERFORMANCE.md has what other sizes gain.
 const DICTIONARY_SIZE: usize = 64 << 10;
-/// Campaigns come and go, and what was taken from those who left since is to go as well.
+/// Campaigns come and go, and what was taken from those who left since is to go as well, whether there is another or not.
 const MADE_ANEW: Duration = Duration::from_secs(3600);
 /// zstd's compression level: it is not on a request's way.
 const LEVEL: i32 = 3;
@@ -146,15 +146,20 @@ impl Packer {
         };
         work(&mut packing);
         let samples = packing.samples;
-        if samples.len() >= MIN_SAMPLES {
+        let next = if samples.len() >= MIN_SAMPLES {
             let content = dict::from_samples(&samples, DICTIONARY_SIZE)?;
-            let made = Dictionary::new(&content, Some(now));
-            let mut newest = locked(&self.newest);
-            // Not what was made of records that are to be forgotten.
-            let is_still = |newest: &&mut Dictionary| Arc::ptr_eq(&newest.decoder, &with.decoder);
-            if let Some(newest) = newest.as_mut().filter(is_still) {
-                *newest = made;
-            }
+            Dictionary::new(&content, Some(now))
+        } else if is_due && with.made.is_some() {
+            // Too few to make another of: better none than one that knows who has left.
+            Dictionary::new(&[], None)
+        } else {
+            return Ok(());
+        };
+        let mut newest = locked(&self.newest);
+        // Not what was made of records that are to be forgotten.
+        let is_still = |newest: &&mut Dictionary| Arc::ptr_eq(&newest.decoder, &with.decoder);
+        if let Some(newest) = newest.as_mut().filter(is_still) {
+            *newest = next;
         }
         Ok(())
     }
@@ -300,6 +305,22 @@ mod tests {
             for (number, packed) in (from..).zip(packed).step_by(97) {
                 assert_unpacks(&packer, number, packed);
             }
+        }
+    }
+
+    #[test]
+    fn a_dictionary_leaves_after_its_hour_however_few_are_packed() {
+        let packer = Packer::new();
+        let first = pack_all(&packer, Tick::default(), 0..2000);
+        let with_it = pack_all(&packer, Tick::default(), 0..1);
+        assert_ne!(with_it[0].bytes, first[0].bytes);
+        let later = Tick::default() + MADE_ANEW;
+        let before = later - Duration::from_nanos(1);
+        // The round that finds it too old is the last that uses it.
+        for (now, is_gone) in [(before, false), (later, false), (later, true)] {
+            let few = pack_all(&packer, now, 0..1);
+            assert_unpacks(&packer, 0, &few[0]);
+            assert_eq!(few[0].bytes == first[0].bytes, is_gone);
         }
     }
 

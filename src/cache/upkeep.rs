@@ -60,6 +60,7 @@ where
             }
         });
         if self.records.size().0 == 0 {
+            self.packer.forget();
             return;
         }
         let packed = self.packer.pack_with(self.clock.tick(), |packing| {

@@ -100,19 +100,23 @@ pub(crate) fn of(report: &Report) -> Vec<Goal> {
     if let Some(footprint) = &report.footprint {
         goals.extend(of_footprint(footprint));
     }
+    let mut add = |what, bound, value: Option<f64>| {
+        goals.extend(value.map(|value| Goal { what, bound, value }));
+    };
+    add("cache.max_size: resident / it", 1.1, report.overfull);
+    let packed = report.packed.as_ref();
+    add(
+        "hit on a packed record: CPU / a hit's",
+        2.0,
+        packed.map(|packed| packed.first.max(packed.second) / packed.hot),
+    );
     goals
 }
 
-fn of_footprint(found: &Footprint) -> [Goal; 6] {
+fn of_footprint(found: &Footprint) -> [Goal; 4] {
     let mebibytes = |bytes| float(bytes) / 1_048_576.0;
     [
         ("bytes a contact", 2048.0, found.contact),
-        ("cache.max_size: resident / it", 1.1, found.overfull),
-        (
-            "hit on a packed record: CPU / a hit's",
-            2.0,
-            found.cold / found.hot,
-        ),
         ("start, ms", 100.0, found.start),
         ("idle, MiB", 20.0, mebibytes(found.idle)),
         ("binary, MiB", 24.0, mebibytes(found.binary)),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    footprint::Footprint,
+    footprint::{Footprint, Packed},
     goals::{self, Goal},
     herd::Herd,
     rounds::{Row, float, median},
@@ -20,6 +20,9 @@ pub(crate) struct Report {
     pub(crate) workers: Vec<Row>,
     pub(crate) herds: Vec<(&'static str, Vec<Herd>)>,
     pub(crate) footprint: Option<Footprint>,
+    /// What memory grew by when too much came, as a share of `cache.max_size`.
+    pub(crate) overfull: Option<f64>,
+    pub(crate) packed: Option<Packed>,
     /// What ran beside hits, in beats of one miss and twenty invalidations.
     pub(crate) beats_a_second: Option<f64>,
 }
@@ -54,6 +57,18 @@ impl fmt::Display for Report {
         self.herds(f)?;
         if let Some(footprint) = &self.footprint {
             footprint.fmt(f)?;
+        }
+        if let Some(overfull) = self.overfull {
+            writeln!(
+                f,
+                "\nResident when too much comes, as a share of `cache.max_size`: {overfull:.2}."
+            )?;
+        }
+        if let Some(Packed { first, second, hot }) = self.packed {
+            writeln!(
+                f,
+                "\nA hit on a packed record: {first:.1} µs; the second, {second:.1} µs; the next, {hot:.1} µs."
+            )?;
         }
         let goals = goals::of(self);
         if !goals.is_empty() {
@@ -136,8 +151,6 @@ impl fmt::Display for Footprint {
             start,
             contacts,
             contact,
-            cold,
-            hot,
             held,
             ..
         } = self;
@@ -151,15 +164,6 @@ impl fmt::Display for Footprint {
         writeln!(
             f,
             "| resident for each of {contacts} contacts of three names | {contact:.0} B |"
-        )?;
-        writeln!(
-            f,
-            "| resident when too much comes, as a share of `cache.max_size` | {:.2} |",
-            self.overfull
-        )?;
-        writeln!(
-            f,
-            "| a hit on a packed record, CPU; the next on it | {cold:.1} µs; {hot:.1} µs |"
         )?;
         writeln!(f, "\nWhat it says it holds then: `{held}`.")
     }

@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, path::PathBuf};
 use crate::{Failure, rounds::Pace};
 
 /// What can be measured, in this order.
-pub(crate) const SHAPES: [&str; 8] = [
+pub(crate) const SHAPES: [&str; 10] = [
     "hit",
     "not-modified",
     "gzip",
@@ -14,6 +14,8 @@ pub(crate) const SHAPES: [&str; 8] = [
     "herd",
     "workers",
     "footprint",
+    "overfull",
+    "packed",
 ];
 
 const USAGE: &str = "[--seconds N] [--rounds N] [--contacts N] [SHAPE...]";

@@ -48,6 +48,14 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
         progress("footprint")?;
         report.footprint = Some(footprint::measure(&scene, settings.contacts).await?);
     }
+    if settings.wants("overfull") {
+        progress("more than may be held")?;
+        report.overfull = Some(footprint::overfull(&scene).await?);
+    }
+    if settings.wants("packed") {
+        progress("packed records")?;
+        report.packed = Some(footprint::packed(&scene).await?);
+    }
     fs::write(settings.out.join("table.md"), report.to_string())?;
     if let Some(plot) = plot::of(&report.memory) {
         fs::write(settings.out.join("performance.svg"), plot)?;

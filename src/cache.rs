@@ -13,24 +13,30 @@ pub mod feed;
 pub mod fence;
 pub mod flight;
 pub mod freshness;
+mod held;
 mod index;
 mod leavers;
 mod packed;
+pub mod parts;
 pub mod record;
 mod store;
 mod upkeep;
 mod weight;
 
-use std::{sync::Arc, time::Duration};
+use serde::{Serialize, de::DeserializeOwned};
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 pub use self::index::Name;
 use self::{
     fence::{Fences, Stamp},
     freshness::{Policy, Provenance, Source},
+    held::{Held, weight},
     index::{HeldName, NameDigest, NameKey, Negative},
     leavers::Leavers,
-    packed::{Held, Packer},
-    record::{Entry, Parts, Record},
+    packed::Packer,
+    parts::{Entry, Origins, Parts},
+    record::Record,
     store::{Op, Store},
 };
 use crate::{
@@ -44,6 +50,11 @@ pub trait Weigh {
     /// The bytes, estimated.
     fn bytes(&self) -> usize;
 }
+
+/// An answer that was rendered from a record and is kept with it; written and read where it is packed.
+pub trait Answer: Weigh + Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+impl<R> Answer for R where R: Weigh + Serialize + DeserializeOwned + Send + Sync + 'static {}
 
 /// The beginning of an upstream request.
 #[derive(Clone, Copy, Debug)]
@@ -94,7 +105,7 @@ pub struct Cache<R, E> {
 
 impl<R, E> Cache<R, E>
 where
-    R: Weigh + Send + Sync + 'static,
+    R: Answer,
     E: Clone + Send + Sync + 'static,
 {
     /// An empty cache.
@@ -148,47 +159,6 @@ where
             stamp: self.fences.stamp(),
             now: self.clock.now(),
         }
-    }
-
-    /// The record of a contact, without the parts that a fence forbids.
-    pub fn record(&self, id: ContactId) -> Option<Arc<Record<R>>> {
-        if !self.is_on() {
-            return None;
-        }
-        let held = self.records.get(&id)?;
-        let Some(record) = self.ready(id, &held) else {
-            self.records.remove(id);
-            return None;
-        };
-        if matches!(held, Held::Packed(_)) {
-            // Who was asked for once is asked for again.
-            self.records.update(id, |now| match now {
-                Some(now) if now.is(&held) => Op::Put(Held::Ready(Arc::clone(&record))),
-                _ => Op::Nop,
-            });
-        }
-        // The record's own fences were heeded when it was stored; only the one around everything may
-        // have been raised without touching it.
-        let everything = self.fences.everything();
-        let fenced = |part| record.parts.stamp(part) <= everything;
-        (!record.parts.held().iter().any(fenced)).then_some(record)
-    }
-
-    /// The record as it is told; `None`, and an alarm, where what is held is damaged or about somebody else.
-    fn ready(&self, id: ContactId, held: &Held<R>) -> Option<Arc<Record<R>>> {
-        let record = match held {
-            Held::Ready(record) => Some(Arc::clone(record)),
-            Held::Packed(packed) => self.packer.unpack(id, packed),
-        };
-        // The last check stands between us and any library: nobody is shown somebody else.
-        let record = record.filter(|record| record.id == id);
-        if record.is_none() {
-            tracing::error!(
-                alarm = true,
-                "the store answered with a record that is damaged or another contact's"
-            );
-        }
-        record
     }
 
     /// Takes over what an overview tells, except the parts that only their entity endpoints may fill
@@ -249,28 +219,13 @@ where
             if parts.held().is_empty() || !self.is_on() {
                 return Op::Nop;
             }
-            let held = held.and_then(|held| self.ready(id, held));
-            let mut merged = held.map_or_else(Parts::default, |held| held.parts.clone());
+            let held = held.and_then(|held| held.parts(id));
+            let mut merged = held.map_or_else(Parts::default, Cow::into_owned);
             merged.retain(|part, provenance| self.fences.allows(id, part, provenance.stamp));
             merged.merge(&parts, self.policy.overview_lag);
             Op::Put(Held::Ready(Arc::new(Record::new(id, merged))))
         });
         parts
-    }
-
-    /// Keeps an answer that was rendered from `record`, if that is still the record held.
-    pub fn keep_rendered(
-        &self,
-        record: &Arc<Record<R>>,
-        answer: Arc<R>,
-        replaces: impl Fn(&R) -> bool,
-    ) {
-        self.records.update(record.id, |held| match held {
-            Some(Held::Ready(held)) if self.is_on() && held.parts.same(&record.parts) => {
-                Op::Put(Held::Ready(Arc::new(held.with_rendered(answer, replaces))))
-            }
-            _ => Op::Nop,
-        });
     }
 
     /// What was fetched of the parts until now is never served again.
@@ -280,10 +235,10 @@ where
             let Some(held) = held else {
                 return Op::Nop;
             };
-            let Some(held) = self.ready(id, held) else {
+            let Some(parts) = held.parts(id) else {
                 return Op::Remove;
             };
-            let mut kept = held.parts.clone();
+            let mut kept = parts.into_owned();
             kept.retain(|part, provenance| self.fences.allows(id, part, provenance.stamp));
             Op::Put(Held::Ready(Arc::new(Record::new(id, kept))))
         });
@@ -311,25 +266,11 @@ where
         }
     }
 
-    /// The contacts held of which `is_meant` holds. Looks at every record: for what operators do by hand.
-    pub fn contacts_where(&self, is_meant: impl Fn(&Record<R>) -> bool) -> Vec<ContactId> {
-        let mut ids = Vec::new();
-        for (id, held) in self.records.snapshots().flatten() {
-            if self
-                .ready(id, &held)
-                .is_some_and(|record| is_meant(&record))
-            {
-                ids.push(id);
-            }
-        }
-        ids
-    }
-
     /// Drops the record of a contact that Engage no longer knows, as told by a request of that stamp.
     pub fn drop_record(&self, id: ContactId, begun: Stamp) {
         self.records.update(id, |held| {
-            let held = held.and_then(|held| self.ready(id, held));
-            let newer = held.is_some_and(|held| held.parts.stamp(Part::Profile) > begun);
+            let held = held.and_then(|held| held.record(id));
+            let newer = held.is_some_and(|held| held.stamp(Part::Profile) > begun);
             if newer { Op::Nop } else { Op::Remove }
         });
     }
@@ -415,17 +356,6 @@ fn entry<T: Weigh>(data: T, provenance: Provenance) -> Entry<T> {
         bytes: saturating(data.bytes()),
         data: Arc::new(data),
         provenance,
-    }
-}
-
-fn weight<R: Weigh>(held: &Held<R>) -> usize {
-    let slot = Store::<ContactId, Held<R>>::SLOT_BYTES;
-    match held {
-        Held::Ready(record) => {
-            let rendered: usize = record.rendered().map(|answer| answer.bytes()).sum();
-            slot + size_of::<Record<R>>() + record.parts.bytes() + rendered
-        }
-        Held::Packed(packed) => slot + packed.bytes(),
     }
 }
 

@@ -32,8 +32,8 @@ use crate::{
     },
     clock::{Clock, Now},
     domain::{
-        Bears, Change, ChangeKind, ContactId, Identifier, Lookup, LookupKey, Part, PartSet,
-        names::NameReader,
+        Bears, Change, ChangeKind, ContactId, Identifier, Identity, Lookup, LookupKey, Part,
+        PartSet, names::NameReader,
     },
     engage::{self, EngageClient},
 };
@@ -47,6 +47,9 @@ pub enum Error {
     /// The caller's patience ended first; the upstream call runs on.
     #[error("engage did not answer within the caller's time")]
     TooLate,
+    /// What was held is damaged, and is held no longer: whoever asks again is answered.
+    #[error("what was held is damaged")]
+    Damaged,
     /// The caller wants what is held only, and nothing is.
     #[error("the answer is not held")]
     NotCached,
@@ -150,13 +153,19 @@ impl CustomerService {
     }
 
     /// The answer in the shape that the caller wants: the one already rendered where it still holds.
-    pub fn render(&self, found: &Found, shape: &Shape) -> Arc<Rendered> {
+    pub fn render(&self, found: &Found, shape: &Shape) -> Result<Arc<Rendered>, Error> {
         self.render_at(found, shape, self.inner.clock.now())
     }
 
     /// The same, for who knows the time.
-    pub fn render_at(&self, found: &Found, shape: &Shape, now: Now) -> Arc<Rendered> {
+    pub fn render_at(
+        &self,
+        found: &Found,
+        shape: &Shape,
+        now: Now,
+    ) -> Result<Arc<Rendered>, Error> {
         answer::rendered(&self.inner.cache, &self.inner.rules, found, shape, now)
+            .ok_or(Error::Damaged)
     }
 
     /// Takes note of a change that Engage tells of: what it touched is never served again. However late, repeated or
@@ -195,12 +204,9 @@ impl CustomerService {
 
     /// The contacts held that bear the identifier.
     fn bearers(&self, identifier: &Identifier) -> Vec<ContactId> {
-        self.inner.cache.contacts_where(|record| {
-            let profile = record.parts.profile.as_ref();
-            profile.is_some_and(|profile| {
-                self.inner.names.bears(&profile.data.names, identifier) == Bears::Yes
-            })
-        })
+        let names = &self.inner.names;
+        let bears = |held: &Identity| names.bears(&held.names, identifier) == Bears::Yes;
+        self.inner.cache.contacts_where(bears)
     }
 
     /// What is held for an identifier. Looks at every record and every name.

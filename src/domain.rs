@@ -21,9 +21,9 @@ pub use change::{Change, ChangeKind};
 pub use contact_id::ContactId;
 pub use contact_type::ContactType;
 pub use customer::{
-    Address, Audience, Audiences, Channel, Consent, Decimal, Level, Money, Offer, OfferKind,
-    OfferValue, Overview, PointAccount, Points, Preferences, Profile, Promotion, Promotions, Store,
-    Voucher, Vouchers, Warning,
+    Address, Audience, Audiences, Channel, Consent, Decimal, Identity, Level, Money, Offer,
+    OfferKind, OfferValue, Overview, PointAccount, Points, Preferences, Profile, Promotion,
+    Promotions, Store, Voucher, Vouchers, Warning,
 };
 pub use demand::{ClientName, Urgency};
 pub use digest::{Digester, KeyedDigest};

@@ -127,7 +127,7 @@ fn looks(criterion: &mut Criterion, customers: &CustomerService) {
     };
     let render = |shape: Shape| -> Option<Arc<Rendered>> {
         let question = question(customers);
-        customers.find_in_memory(&question, |found| Some(customers.render(found, &shape)))
+        customers.find_in_memory(&question, |found| customers.render(found, &shape).ok())
     };
     criterion.bench_function(
         "look: the name, the record, its freshness, the answer",

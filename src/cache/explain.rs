@@ -6,10 +6,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Cache, Weigh,
+    Answer, Cache,
     fence::Standing,
     freshness::{Freshness, Policy, Provenance, Source},
     index::HeldName,
+    parts::Origins,
 };
 use crate::{
     clock::Tick,
@@ -72,16 +73,16 @@ pub struct ContactHeld {
 
 impl<R, E> Cache<R, E>
 where
-    R: Weigh + Send + Sync + 'static,
+    R: Answer,
     E: Clone + Send + Sync + 'static,
 {
     /// What is held of the contact. Looks at every name.
     pub fn explain(&self, id: ContactId) -> ContactHeld {
         let now = self.clock.tick();
-        let record = self.record(id);
+        let record = self.glance(id);
         let record = record.as_deref();
         let age = |part: Part| {
-            let provenance = record?.parts.provenance(part)?;
+            let provenance = record?.provenance(part)?;
             let freshness = provenance.freshness(now, &self.policy);
             Some((part, age(provenance, freshness, now, &self.policy)))
         };

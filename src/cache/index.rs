@@ -7,7 +7,7 @@ use moka::ops::compute::Op as NegativeOp;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::{
-    Begun, Cache, Weigh,
+    Answer, Begun, Cache,
     fence::Stamp,
     freshness::{Freshness, Policy, Provenance, Source},
     provenance,
@@ -85,7 +85,7 @@ pub(super) struct Negative<E> {
 
 impl<R, E> Cache<R, E>
 where
-    R: Weigh + Send + Sync + 'static,
+    R: Answer,
     E: Clone + Send + Sync + 'static,
 {
     /// What the name led to, unless a fence forbids it. A bare contact id leads to itself.

@@ -1,22 +1,30 @@
 //! Records that nobody asks for just now, packed: written short and compressed with a dictionary that is made of some
 //! records themselves, for what a tenant writes once (campaigns, stores, audiences) is the same for many.
 //!
+//! The answers that were rendered last are packed with it: who asks again needs no more than those, and is told the very
+//! same bytes.
+//!
 //! A dictionary is kept for as long as a record is held that was packed with it. It holds what many records have in common
 //! and may hold some of what only one of them had; nothing of it is ever told.
 
 use std::{
-    io,
+    cell::RefCell,
+    fmt, io,
     sync::{Arc, PoisonError},
     time::Duration,
 };
 
+use serde::{Serialize, de::DeserializeOwned};
 use zstd::{
     bulk::Compressor,
     dict::{self, DecoderDictionary, EncoderDictionary},
     zstd_safe::{self, CParameter, DCtx},
 };
 
-use super::record::{Parts, Record};
+use super::{
+    parts::Parts,
+    record::{Brief, Record},
+};
 use crate::{
     clock::Tick,
     domain::ContactId,
@@ -24,68 +32,160 @@ use crate::{
 };
 
 /// Fewer records than this are not worth a dictionary.
-const MIN_SAMPLES: usize = 1000;
+const MIN_RECORDS: usize = 1000;
 /// A dictionary is made of so many records at most.
-const MAX_SAMPLES: usize = 4000;
+const MAX_RECORDS: usize = 2000;
 /// The bytes of a dictionary: docs/PERFORMANCE.md has what other sizes gain.
-const DICTIONARY_SIZE: usize = 64 << 10;
+const DICTIONARY_SIZE: usize = 32 << 10;
 /// Campaigns come and go, and what was taken from those who left since is to go as well, whether there is another or not.
 const MADE_ANEW: Duration = Duration::from_secs(3600);
 /// zstd's compression level: it is not on a request's way.
 const LEVEL: i32 = 3;
 /// More than any record packs: what claims to be longer is damaged.
 const MAX_UNPACKED: usize = 16 << 20;
+/// So many rendered answers are packed with a record: whoever asks for more views than a shop and a till do, waits for them.
+const PACKED_ANSWERS: usize = 2;
+/// What unpacked text is kept room for from one record to the next.
+const DESK_SIZE: usize = 64 << 10;
 
-/// What is held of a contact.
-pub(super) enum Held<R> {
-    /// As it is told.
-    Ready(Arc<Record<R>>),
-    /// In less room.
-    Packed(Packed),
+thread_local! {
+    /// What zstd works in while it unpacks, and where it writes to: dear to make, cheap to keep.
+    static DESK: RefCell<(DCtx<'static>, Vec<u8>)> = RefCell::default();
 }
 
 /// A record in less room.
 #[derive(Clone)]
 pub(super) struct Packed {
-    bytes: Arc<[u8]>,
+    /// Two frames of zstd, each with its owner's id: [`Told`], and the parts.
+    frames: Arc<[u8]>,
     dictionary: Arc<DecoderDictionary<'static>>,
     /// When none of it can be told any more.
     pub(super) kept_until: Tick,
 }
 
-impl<R> Clone for Held<R> {
-    fn clone(&self) -> Self {
-        match self {
-            Held::Ready(record) => Held::Ready(Arc::clone(record)),
-            Held::Packed(packed) => Held::Packed(packed.clone()),
-        }
-    }
-}
-
-impl<R> Held<R> {
-    /// Whether both are the very same, not only alike.
-    pub(super) fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Held::Ready(one), Held::Ready(other)) => Arc::ptr_eq(one, other),
-            (Held::Packed(one), Held::Packed(other)) => Arc::ptr_eq(&one.bytes, &other.bytes),
-            _ => false,
-        }
-    }
-}
+/// What every look needs, and the answers, with their owner's id. Written and read by their place.
+type Told<R> = (u128, Brief, Vec<R>);
 
 impl Packed {
-    /// What it occupies besides itself.
+    /// The bytes that it occupies besides itself.
     pub(super) fn bytes(&self) -> usize {
-        2 * size_of::<usize>() + self.bytes.len()
+        2 * size_of::<usize>() + self.frames.len()
+    }
+
+    /// Whether both are the very same.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.frames, &other.frames)
+    }
+
+    /// The record of the contact, of which the parts stay packed; `None` where the bytes are damaged or somebody else's.
+    pub(super) fn record<R: DeserializeOwned>(&self, id: ContactId) -> Option<Record<R>> {
+        let (told, _) = self.frames()?;
+        let (owner, brief, answers): Told<R> =
+            self.decompressed(told, |plain| postcard::from_bytes(plain).ok())?;
+        let answers = answers.into_iter().map(Arc::new).collect();
+        is_of(id, owner).then(|| Record::unpacked(id, brief, answers, self.clone()))
+    }
+
+    /// The parts of the contact's record.
+    pub(super) fn parts(&self, id: ContactId) -> Option<Parts> {
+        let (_, parts) = self.frames()?;
+        let (owner, parts) = self.decompressed(parts, |plain| postcard::from_bytes(plain).ok())?;
+        is_of(id, owner).then_some(parts)
+    }
+
+    /// What every look needs to know of the contact's record.
+    pub(super) fn brief(&self, id: ContactId) -> Option<Brief> {
+        let (told, _) = self.frames()?;
+        let (owner, brief) = self.decompressed(told, |plain| {
+            let (head, _answers) = postcard::take_from_bytes(plain).ok()?;
+            Some(head)
+        })?;
+        is_of(id, owner).then_some(brief)
+    }
+
+    /// Both as they were before they were compressed, of which a dictionary may be made.
+    pub(super) fn samples(&self) -> Option<[Vec<u8>; 2]> {
+        let (told, parts) = self.frames()?;
+        let plain = |frame| self.decompressed(frame, |plain| Some(plain.to_vec()));
+        Some([plain(told)?, plain(parts)?])
+    }
+
+    /// The same with one bit of its frame of that number turned.
+    #[cfg(test)]
+    pub(super) fn damaged(&self, frame: usize) -> Self {
+        let mut frames = self.frames.to_vec();
+        let first = self.frames().expect("two frames").0.len();
+        let last = [first, frames.len()][frame] - 1;
+        frames[last] ^= 1;
+        Self {
+            frames: frames.into(),
+            ..self.clone()
+        }
+    }
+
+    fn frames(&self) -> Option<(&[u8], &[u8])> {
+        let first = zstd_safe::find_frame_compressed_size(&self.frames).ok()?;
+        self.frames.split_at_checked(first)
+    }
+
+    /// Reads a frame, if it is whole.
+    fn decompressed<T>(&self, frame: &[u8], read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+        let size = zstd_safe::get_frame_content_size(frame).ok()??;
+        let size = usize::try_from(size)
+            .ok()
+            .filter(|size| *size <= MAX_UNPACKED)?;
+        DESK.with_borrow_mut(|(context, plain)| {
+            plain.clear();
+            plain.shrink_to(DESK_SIZE);
+            plain.reserve_exact(size);
+            let dictionary = self.dictionary.as_ddict();
+            context
+                .decompress_using_ddict(plain, frame, dictionary)
+                .ok()?;
+            read(plain)
+        })
     }
 }
 
-/// Packs and unpacks.
+fn is_of(id: ContactId, owner: u128) -> bool {
+    id.as_uuid().as_u128() == owner
+}
+
+impl fmt::Debug for Packed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Packed(…)")
+    }
+}
+
+/// What of the record is told, and its parts, as they are before they are compressed; of which a dictionary may be made.
+pub(super) fn samples<R: Serialize>(record: &Record<R>) -> Option<[Vec<u8>; 2]> {
+    let parts = record.parts()?;
+    let newest = record.rendered().len().saturating_sub(PACKED_ANSWERS);
+    let answers = record.rendered().skip(newest);
+    let owner = record.id.as_uuid().as_u128();
+    let told: Told<&R> = (
+        owner,
+        Brief::of(&parts),
+        answers.map(|answer| &**answer).collect(),
+    );
+    Some([
+        postcard::to_allocvec(&told).ok()?,
+        postcard::to_allocvec(&(owner, &*parts)).ok()?,
+    ])
+}
+
+/// Packs, with what it knows of records.
 pub(super) struct Packer {
+    newest: Mutex<Newest>,
+}
+
+/// The newest dictionary.
+#[derive(Default)]
+struct Newest {
     /// `None` before there is anybody to pack: even an empty one takes a megabyte.
-    newest: Mutex<Option<Dictionary>>,
-    /// What zstd works in while it unpacks: dear to make, cheap to keep.
-    contexts: Mutex<Vec<DCtx<'static>>>,
+    dictionary: Option<Dictionary>,
+    /// How often everything was forgotten.
+    forgotten: u64,
 }
 
 /// What records are packed with.
@@ -110,63 +210,70 @@ impl Dictionary {
 impl Packer {
     pub(super) fn new() -> Self {
         Self {
-            newest: Mutex::new(None),
-            contexts: Mutex::new(Vec::new()),
+            newest: Mutex::new(Newest::default()),
         }
     }
 
-    /// The record of the contact; `None` where the bytes are damaged or somebody else's.
-    pub(super) fn unpack<R>(&self, id: ContactId, packed: &Packed) -> Option<Arc<Record<R>>> {
-        let mut context = locked(&self.contexts).pop().unwrap_or_default();
-        let plain = decompress(&mut context, packed);
-        locked(&self.contexts).push(context);
-        let (owner, parts) = postcard::from_bytes::<(u128, Parts)>(&plain?).ok()?;
-        (owner == id.as_uuid().as_u128()).then(|| Arc::new(Record::new(id, parts)))
-    }
-
-    /// Runs `work` with what packs records; then makes a dictionary of some of them where one is due. Not on a request's
-    /// way.
-    pub(super) fn pack_with(
+    /// Makes a dictionary where one is due, of the samples of as many records at most as it asks for. Where there are too
+    /// few it makes an empty one: better none than one that knows who has left. Not on a request's way.
+    pub(super) fn renew(
         &self,
         now: Tick,
-        work: impl FnOnce(&mut Packing<'_>),
+        samples: impl FnOnce(usize) -> Vec<Vec<u8>>,
     ) -> io::Result<()> {
+        let forgotten = {
+            let newest = locked(&self.newest);
+            if !newest.is_due(now) {
+                return Ok(());
+            }
+            newest.forgotten
+        };
+        let samples = samples(MAX_RECORDS);
+        let dictionary = if samples.len() >= 2 * MIN_RECORDS {
+            let content = dict::from_samples(&samples, DICTIONARY_SIZE)?;
+            Dictionary::new(&content, Some(now))
+        } else {
+            Dictionary::new(&[], None)
+        };
+        let mut newest = locked(&self.newest);
+        // Not what was made of records that are to be forgotten.
+        if newest.forgotten == forgotten {
+            newest.dictionary = Some(dictionary);
+        }
+        Ok(())
+    }
+
+    /// Runs `work` with what packs records. Not on a request's way.
+    pub(super) fn pack_with(&self, work: impl FnOnce(&mut Packing<'_>)) -> io::Result<()> {
         let with = locked(&self.newest)
+            .dictionary
             .get_or_insert_with(|| Dictionary::new(&[], None))
             .clone();
         let mut compressor = Compressor::with_prepared_dictionary(&with.encoder)?;
         compressor.set_parameter(CParameter::ChecksumFlag(true))?;
         compressor.set_parameter(CParameter::DictIdFlag(false))?;
-        let is_due = with.made.is_none_or(|made| now >= made + MADE_ANEW);
-        let mut packing = Packing {
+        work(&mut Packing {
             compressor,
             dictionary: &with.decoder,
-            samples: Vec::new(),
-            wanted: if is_due { MAX_SAMPLES } else { 0 },
-        };
-        work(&mut packing);
-        let samples = packing.samples;
-        let next = if samples.len() >= MIN_SAMPLES {
-            let content = dict::from_samples(&samples, DICTIONARY_SIZE)?;
-            Dictionary::new(&content, Some(now))
-        } else if is_due && with.made.is_some() {
-            // Too few to make another of: better none than one that knows who has left.
-            Dictionary::new(&[], None)
-        } else {
-            return Ok(());
-        };
-        let mut newest = locked(&self.newest);
-        // Not what was made of records that are to be forgotten.
-        let is_still = |newest: &&mut Dictionary| Arc::ptr_eq(&newest.decoder, &with.decoder);
-        if let Some(newest) = newest.as_mut().filter(is_still) {
-            *newest = next;
-        }
+        });
         Ok(())
     }
 
     /// Forgets what it knows of records. Those that are packed can be unpacked all the same.
     pub(super) fn forget(&self) {
-        *locked(&self.newest) = None;
+        let mut newest = locked(&self.newest);
+        newest.dictionary = None;
+        newest.forgotten += 1;
+    }
+}
+
+impl Newest {
+    fn is_due(&self, now: Tick) -> bool {
+        let made = self
+            .dictionary
+            .as_ref()
+            .and_then(|dictionary| dictionary.made);
+        made.is_none_or(|made| now >= made + MADE_ANEW)
     }
 }
 
@@ -175,37 +282,28 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn decompress(context: &mut DCtx<'_>, packed: &Packed) -> Option<Vec<u8>> {
-    let size = zstd_safe::get_frame_content_size(&packed.bytes).ok()??;
-    let size = usize::try_from(size)
-        .ok()
-        .filter(|size| *size <= MAX_UNPACKED)?;
-    let mut plain = Vec::with_capacity(size);
-    context
-        .decompress_using_ddict(&mut plain, &packed.bytes, packed.dictionary.as_ddict())
-        .ok()?;
-    Some(plain)
-}
-
 /// What packs records, one after the other.
 pub(super) struct Packing<'a> {
     compressor: Compressor<'a>,
     dictionary: &'a Arc<DecoderDictionary<'static>>,
-    /// What the next dictionary is made of.
-    samples: Vec<Vec<u8>>,
-    wanted: usize,
 }
 
 impl Packing<'_> {
-    /// The record packed.
-    pub(super) fn pack<R>(&mut self, record: &Record<R>, kept_until: Tick) -> Option<Packed> {
-        let plain = postcard::to_allocvec(&(record.id.as_uuid().as_u128(), &record.parts)).ok()?;
-        let bytes = self.compressor.compress(&plain).ok()?.into();
-        if self.samples.len() < self.wanted {
-            self.samples.push(plain);
+    /// The record packed; as it was packed before, where it is still the same.
+    pub(super) fn pack<R: Serialize>(
+        &mut self,
+        record: &Record<R>,
+        kept_until: Tick,
+    ) -> Option<Packed> {
+        if let Some(packed) = record.packed() {
+            return Some(packed.clone());
+        }
+        let mut frames = Vec::new();
+        for plain in samples(record)? {
+            frames.extend(self.compressor.compress(&plain).ok()?);
         }
         Some(Packed {
-            bytes,
+            frames: frames.into(),
             dictionary: Arc::clone(self.dictionary),
             kept_until,
         })
@@ -221,7 +319,7 @@ mod tests {
         cache::{
             fence::Fences,
             freshness::{Provenance, Source},
-            record::Entry,
+            parts::{Entry, Origins},
         },
         domain::{Audience, Audiences},
     };
@@ -231,7 +329,7 @@ mod tests {
     }
 
     /// Somebody whose audiences are mostly everybody's.
-    fn record(number: u32) -> Record<()> {
+    fn record(number: u32) -> Record<String> {
         let audience = |number: u32| Audience {
             id: format!("{number}").into(),
             name: Some(format!("Those who like what is new in campaign {}", number % 7).into()),
@@ -255,29 +353,43 @@ mod tests {
             }),
             ..Parts::default()
         };
-        Record::new(id(number), parts)
+        let answer = format!("{number}, who is of those who like what is new");
+        Record::new(id(number), parts).with_rendered(Arc::new(answer), |_| false)
     }
 
+    fn samples_of(numbers: std::ops::Range<u32>, most: usize) -> Vec<Vec<u8>> {
+        let numbers = numbers.take(most);
+        let samples =
+            numbers.flat_map(|number| samples(&record(number)).expect("it can be packed"));
+        samples.collect()
+    }
+
+    /// Packs these, of which a dictionary is made first, if one is due.
     fn pack_all(with: &Packer, now: Tick, numbers: std::ops::Range<u32>) -> Vec<Packed> {
+        with.renew(now, |most| samples_of(numbers.clone(), most))
+            .expect("a dictionary");
         let mut all = Vec::new();
-        with.pack_with(now, |packing| {
+        with.pack_with(|packing| {
             all.extend(numbers.map(|number| {
                 packing
                     .pack(&record(number), Tick::END)
                     .expect("it can be packed")
             }));
         })
-        .expect("a dictionary");
+        .expect("a compressor");
         all
     }
 
     #[track_caller]
-    fn assert_unpacks(with: &Packer, number: u32, packed: &Packed) {
-        let unpacked = with.unpack::<()>(id(number), packed).expect("whole");
-        let (expected, unpacked) = (record(number).parts, &unpacked.parts);
-        assert_eq!(unpacked.held(), expected.held());
+    fn assert_unpacks(number: u32, packed: &Packed) {
+        let unpacked = packed.record::<String>(id(number)).expect("whole");
+        let whole = record(number);
+        assert!(unpacked.same(&whole) && unpacked.held() == whole.held());
+        assert!(unpacked.rendered().eq(whole.rendered()));
+        assert!(unpacked.packed().is_some_and(|again| again.is(packed)));
+        let [expected, unpacked] = [&whole, &unpacked].map(|record| record.parts().expect("whole"));
         let [expected, unpacked] =
-            [&expected, unpacked].map(|parts| parts.audiences.as_ref().expect("audiences"));
+            [&*expected, &*unpacked].map(|parts| parts.audiences.as_ref().expect("audiences"));
         assert_eq!(unpacked.provenance, expected.provenance);
         assert_eq!(unpacked.bytes, expected.bytes);
         let words = |entry: &Entry<Audiences>| {
@@ -292,75 +404,73 @@ mod tests {
         let packer = Packer::new();
         let size = |packed: &[Packed]| packed.iter().map(Packed::bytes).sum::<usize>();
         let few = pack_all(&packer, Tick::default(), 0..500);
-        let first = pack_all(&packer, Tick::default(), 0..2000);
-        assert_eq!(size(&few), size(&first[..500]));
-        let second = pack_all(&packer, Tick::default(), 0..2000);
-        assert!(size(&second) * 3 < size(&first) * 2);
-        let later = Tick::default() + MADE_ANEW;
-        // Packed with the old one while the new one is made.
-        let third = pack_all(&packer, later, 3000..5000);
-        let fourth = pack_all(&packer, later, 3000..5000);
-        assert!(!Arc::ptr_eq(&third[0].dictionary, &fourth[0].dictionary));
-        for (from, packed) in [(0, &first), (0, &second), (3000, &third), (3000, &fourth)] {
+        let many = pack_all(&packer, Tick::default(), 0..2000);
+        assert!(size(&many[..500]) * 3 < size(&few) * 2);
+        let later = pack_all(&packer, Tick::default() + MADE_ANEW, 3000..5000);
+        assert!(!Arc::ptr_eq(&many[0].dictionary, &later[0].dictionary));
+        for (from, packed) in [(0, &few), (0, &many), (3000, &later)] {
             for (number, packed) in (from..).zip(packed).step_by(97) {
-                assert_unpacks(&packer, number, packed);
+                assert_unpacks(number, packed);
             }
         }
     }
 
     #[test]
-    fn a_dictionary_leaves_after_its_hour_however_few_are_packed() {
+    fn a_dictionary_leaves_after_its_hour_however_few_are_held() {
         let packer = Packer::new();
-        let first = pack_all(&packer, Tick::default(), 0..2000);
-        let with_it = pack_all(&packer, Tick::default(), 0..1);
-        assert_ne!(with_it[0].bytes, first[0].bytes);
+        let without = pack_all(&packer, Tick::default(), 0..1);
+        pack_all(&packer, Tick::default(), 0..2000);
         let later = Tick::default() + MADE_ANEW;
-        let before = later - Duration::from_nanos(1);
-        // The round that finds it too old is the last that uses it.
-        for (now, is_gone) in [(before, false), (later, false), (later, true)] {
+        for (now, is_gone) in [(later - Duration::from_nanos(1), false), (later, true)] {
             let few = pack_all(&packer, now, 0..1);
-            assert_unpacks(&packer, 0, &few[0]);
-            assert_eq!(few[0].bytes == first[0].bytes, is_gone);
+            assert_unpacks(0, &few[0]);
+            assert_eq!(few[0].frames == without[0].frames, is_gone);
         }
     }
 
     #[test]
-    fn a_dictionary_is_forgotten_with_the_records_even_while_the_next_is_made() {
+    fn a_dictionary_is_forgotten_with_the_records_even_while_it_is_made() {
         let packer = Packer::new();
-        let first = pack_all(&packer, Tick::default(), 0..2000);
+        let without = pack_all(&packer, Tick::default(), 0..1);
+        pack_all(&packer, Tick::default(), 0..2000);
         packer.forget();
         let again = pack_all(&packer, Tick::default(), 0..1);
-        assert_eq!(again[0].bytes, first[0].bytes);
+        assert_eq!(again[0].frames, without[0].frames);
+        let while_forgotten = |most| {
+            packer.forget();
+            samples_of(0..2000, most)
+        };
         packer
-            .pack_with(Tick::default(), |packing| {
-                for number in 0..2000 {
-                    packing.pack(&record(number), Tick::END);
-                }
-                packer.forget();
-            })
+            .renew(Tick::default(), while_forgotten)
             .expect("a dictionary");
         let again = pack_all(&packer, Tick::default(), 0..1);
-        assert_eq!(again[0].bytes, first[0].bytes);
-        assert_unpacks(&packer, 0, &again[0]);
+        assert_eq!(again[0].frames, without[0].frames);
+        assert_unpacks(0, &again[0]);
     }
 
     #[test]
     fn what_is_damaged_or_somebody_elses_is_not_unpacked() {
         let packer = Packer::new();
         let whole = pack_all(&packer, Tick::default(), 1..2).remove(0);
-        assert!(packer.unpack::<()>(id(2), &whole).is_none());
-        for place in 0..whole.bytes.len() {
-            let mut bytes = whole.bytes.to_vec();
-            bytes[place] ^= 1;
+        assert!(whole.record::<String>(id(2)).is_none() && whole.parts(id(2)).is_none());
+        assert!(whole.brief(id(2)).is_none());
+        let first = whole.frames().expect("two frames").0.len();
+        for place in 0..whole.frames.len() {
+            let mut frames = whole.frames.to_vec();
+            frames[place] ^= 1;
             let damaged = Packed {
-                bytes: bytes.into(),
+                frames: frames.into(),
                 ..whole.clone()
             };
-            assert!(
-                packer.unpack::<()>(id(1), &damaged).is_none(),
+            let (told, parts) = (damaged.record::<String>(id(1)), damaged.parts(id(1)));
+            // Who reads one does not look at the other.
+            assert!(told.is_none() || parts.is_none(), "byte {place}");
+            assert_eq!(
+                told.is_none(),
+                place < first || parts.is_some(),
                 "byte {place}"
             );
         }
-        assert_unpacks(&packer, 1, &whole);
+        assert_unpacks(1, &whole);
     }
 }

@@ -1,61 +1,11 @@
-//! One record per contact: an immutable snapshot of its parts and of the answers already rendered
-//! from them. Replacing a part makes a new snapshot, which starts without rendered answers.
+//! What is known of one contact, part by part, each of its own age.
 
 use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{fence::Stamp, freshness::Provenance};
-use crate::domain::{Audiences, ContactId, Part, PartSet, Points, Profile, Promotions, Vouchers};
-
-/// What is known of one contact.
-#[derive(Debug)]
-pub struct Record<R> {
-    /// Whose record it is.
-    pub id: ContactId,
-    /// Its parts.
-    pub parts: Parts,
-    rendered: Vec<Arc<R>>,
-}
-
-/// How many rendered answers a record keeps: the views and channels in use are few.
-const MAX_RENDERED: usize = 8;
-
-impl<R> Record<R> {
-    /// A record of these parts, nothing rendered yet.
-    pub fn new(id: ContactId, parts: Parts) -> Self {
-        Self {
-            id,
-            parts,
-            rendered: Vec::new(),
-        }
-    }
-
-    /// The answers rendered from these parts.
-    pub fn rendered(&self) -> impl Iterator<Item = &Arc<R>> {
-        self.rendered.iter()
-    }
-
-    /// The same parts with one more rendered answer; the oldest gives way.
-    #[must_use]
-    pub fn with_rendered(&self, answer: Arc<R>, replaces: impl Fn(&R) -> bool) -> Self {
-        let mut rendered: Vec<_> = self
-            .rendered
-            .iter()
-            .filter(|kept| !replaces(kept))
-            .cloned()
-            .collect();
-        if rendered.len() == MAX_RENDERED {
-            rendered.remove(0);
-        }
-        rendered.push(answer);
-        Self {
-            id: self.id,
-            parts: self.parts.clone(),
-            rendered,
-        }
-    }
-}
+use crate::domain::{Audiences, Part, PartSet, Points, Profile, Promotions, Vouchers};
 
 /// Data and where it came from.
 #[derive(Debug, Serialize, Deserialize)]
@@ -110,9 +60,43 @@ pub struct Parts {
     pub points: Option<Entry<Points>>,
 }
 
-impl Parts {
+/// Where the parts of something came from.
+pub trait Origins {
     /// Where the part came from, if it is held.
-    pub fn provenance(&self, part: Part) -> Option<&Provenance> {
+    fn provenance(&self, part: Part) -> Option<&Provenance>;
+
+    /// Where the parts that are held came from.
+    fn provenances(&self) -> impl Iterator<Item = &Provenance> {
+        Part::ALL
+            .into_iter()
+            .filter_map(|part| self.provenance(part))
+    }
+
+    /// The parts that are held.
+    fn held(&self) -> PartSet {
+        Part::ALL
+            .into_iter()
+            .filter(|part| self.provenance(*part).is_some())
+            .collect()
+    }
+
+    /// The stamp of the part, zero where it is not held.
+    fn stamp(&self, part: Part) -> Stamp {
+        self.provenance(part)
+            .map_or(Stamp::default(), |provenance| provenance.stamp)
+    }
+
+    /// Whether both hold the very same data.
+    fn same(&self, other: &impl Origins) -> bool {
+        let source = |provenance: &Provenance| (provenance.stamp, provenance.source);
+        Part::ALL
+            .into_iter()
+            .all(|part| self.provenance(part).map(source) == other.provenance(part).map(source))
+    }
+}
+
+impl Origins for Parts {
+    fn provenance(&self, part: Part) -> Option<&Provenance> {
         match part {
             Part::Profile => self.profile.as_ref().map(|entry| &entry.provenance),
             Part::Audiences => self.audiences.as_ref().map(|entry| &entry.provenance),
@@ -121,22 +105,9 @@ impl Parts {
             Part::Points => self.points.as_ref().map(|entry| &entry.provenance),
         }
     }
+}
 
-    /// Where the parts that are held came from.
-    pub fn provenances(&self) -> impl Iterator<Item = &Provenance> {
-        Part::ALL
-            .into_iter()
-            .filter_map(|part| self.provenance(part))
-    }
-
-    /// The parts that are held.
-    pub fn held(&self) -> PartSet {
-        Part::ALL
-            .into_iter()
-            .filter(|part| self.provenance(*part).is_some())
-            .collect()
-    }
-
+impl Parts {
     /// Keeps only the parts for which `keep` holds.
     pub fn retain(&mut self, mut keep: impl FnMut(Part, &Provenance) -> bool) {
         retain(&mut self.profile, Part::Profile, &mut keep);
@@ -159,14 +130,6 @@ impl Parts {
         newer(&mut self.points, other.points.as_ref(), overview_lag);
     }
 
-    /// Whether both hold the very same data.
-    pub fn same(&self, other: &Parts) -> bool {
-        let source = |provenance: &Provenance| (provenance.stamp, provenance.source);
-        Part::ALL
-            .into_iter()
-            .all(|part| self.provenance(part).map(source) == other.provenance(part).map(source))
-    }
-
     /// The estimated bytes of everything held.
     pub fn bytes(&self) -> usize {
         let of = |bytes: Option<u32>| bytes.map_or(0, |bytes| bytes as usize);
@@ -175,12 +138,6 @@ impl Parts {
             + of(self.promotions.as_ref().map(|entry| entry.bytes))
             + of(self.vouchers.as_ref().map(|entry| entry.bytes))
             + of(self.points.as_ref().map(|entry| entry.bytes))
-    }
-
-    /// The stamp of the part, zero where it is not held.
-    pub fn stamp(&self, part: Part) -> Stamp {
-        self.provenance(part)
-            .map_or(Stamp::default(), |provenance| provenance.stamp)
     }
 }
 

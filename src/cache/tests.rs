@@ -19,6 +19,7 @@ use crate::{
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// A rendered answer of so many bytes.
+#[derive(Serialize, serde::Deserialize)]
 struct Rendered(usize);
 
 impl Weigh for Rendered {
@@ -221,14 +222,45 @@ fn who_is_not_asked_for_is_packed_and_who_is_asked_for_again_is_ready() {
     let one = bytes();
     assert!(one < both / 2 + 300, "{one} of {both}");
     assert_eq!(rendered(&pantry, contact('1')), [1000]);
-    // Unpacked, it has no rendered answers yet, and stays until nobody asks for it any more.
-    assert!(rendered(&pantry, contact('2')).is_empty());
-    assert_eq!(bytes(), both - 1000);
+    // Whoever is asked for once has the answer again and stays packed; so does whom an operator looks at.
+    assert_eq!(rendered(&pantry, contact('2')), [1000]);
+    assert_eq!(pantry.explain(contact('2')).rendered, 1);
+    assert_eq!(bytes(), one);
+    // Asked for again, it is ready, but for its parts.
+    assert_eq!(rendered(&pantry, contact('2')), [1000]);
+    let again = bytes();
+    assert!((one + 1000..both).contains(&again), "{again}");
     pantry.look_after();
-    assert_eq!(bytes(), both - 1000);
+    assert_eq!(bytes(), again);
     pantry.look_after();
     assert!(bytes() < one);
     assert_eq!(pantry.counts().records, 2);
+}
+
+#[test]
+fn what_is_damaged_is_held_no_longer_by_whoever_finds_it_so() {
+    for frame in [0, 1] {
+        let (pantry, _) = pantry();
+        let id = contact('1');
+        store_profile(&pantry, id);
+        pantry.look_after();
+        pantry.look_after();
+        pantry.records.update(id, |held| match held {
+            Some(Held::Packed(packed)) => Op::Put(Held::Packed(packed.damaged(frame))),
+            _ => panic!("it is packed"),
+        });
+        let mut records = [(); 2].map(|()| pantry.record(id));
+        if frame == 0 {
+            assert!(records.iter().all(Option::is_none));
+        } else {
+            // Asked for twice it is ready, but for its parts.
+            let [_, Some(record)] = &mut records else {
+                panic!("a look finds no fault");
+            };
+            assert!(pantry.parts_of(record).is_none());
+        }
+        assert_eq!(pantry.counts().records, 0);
+    }
 }
 
 #[test]

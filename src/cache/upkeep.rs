@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use super::{
-    Cache, Weigh,
+    Answer, Cache,
     freshness::{Freshness, Provenance},
-    packed::Held,
+    held::Held,
+    parts::Origins,
     record::Record,
     store::Op,
 };
@@ -20,7 +21,7 @@ pub(super) const DEAD_FOR: Duration = Duration::from_secs(5 * 60);
 
 impl<R, E> Cache<R, E>
 where
-    R: Weigh + Send + Sync + 'static,
+    R: Answer,
     E: Clone + Send + Sync + 'static,
 {
     /// Whether names of contacts that were purged wait to be swept out.
@@ -63,7 +64,13 @@ where
             self.packer.forget();
             return;
         }
-        let packed = self.packer.pack_with(self.clock.tick(), |packing| {
+        let samples = |most| {
+            let held = self.records.snapshots().flatten();
+            let samples = held.filter_map(|(_, held)| held.samples());
+            samples.take(most).flatten().collect()
+        };
+        let renewed = self.packer.renew(self.clock.tick(), samples);
+        let packed = self.packer.pack_with(|packing| {
             let is_due = |held: &Held<R>| match held {
                 Held::Ready(_) => true,
                 Held::Packed(packed) => packed.kept_until <= now,
@@ -77,7 +84,7 @@ where
         });
         self.settled_bytes
             .store(self.records.size().1, Ordering::Relaxed);
-        if let Err(error) = packed {
+        if let Err(error) = renewed.and(packed) {
             tracing::error!(alarm = true, %error, "records can't be packed");
         }
     }
@@ -86,17 +93,12 @@ where
     fn is_dead(&self, record: &Record<R>, now: Tick) -> bool {
         let is_dead =
             |provenance: &Provenance| provenance.freshness(now, &self.policy) == Freshness::Dead;
-        record.parts.provenances().all(is_dead)
+        record.provenances().all(is_dead)
     }
 
     /// When nothing of it can be told any more, at the latest.
     fn kept_until(&self, record: &Record<R>) -> Tick {
         let until = |provenance: &Provenance| provenance.kept_until(&self.policy);
-        record
-            .parts
-            .provenances()
-            .map(until)
-            .max()
-            .unwrap_or_default()
+        record.provenances().map(until).max().unwrap_or_default()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Weigh;
 use crate::domain::{
-    Audiences, Money, Offer, OfferValue, Points, Profile, Promotions, Store, Vouchers,
+    Audiences, Identity, Money, Offer, OfferValue, Points, Profile, Promotions, Store, Vouchers,
 };
 
 /// What the allocator adds to each allocation: glibc's header and rounding, on average.
@@ -35,11 +35,8 @@ impl Weigh for Profile {
             &address.zip_code,
             &address.city,
             &address.country_code,
-            &self.names.custom_keys[0],
-            &self.names.custom_keys[1],
         ];
         let texts: usize = texts.into_iter().map(|value| text(value.as_deref())).sum();
-        let names = 2 * (24 + ALLOCATION);
         let store = |store: &Store| {
             text(store.id.as_deref())
                 + text(store.name.as_deref())
@@ -58,7 +55,7 @@ impl Weigh for Profile {
         size_of::<Self>()
             + ALLOCATION
             + texts
-            + names
+            + self.identity.bytes()
             + self.home_store.as_ref().map_or(0, store)
             + self
                 .level
@@ -66,6 +63,15 @@ impl Weigh for Profile {
                 .map_or(0, |level| text(Some(&level.name)))
             + attributes
             + consents
+    }
+}
+
+impl Weigh for Identity {
+    /// Besides itself.
+    fn bytes(&self) -> usize {
+        let custom_keys = self.names.custom_keys.iter();
+        let custom_keys: usize = custom_keys.map(|key| text(key.as_deref())).sum();
+        2 * (24 + ALLOCATION) + custom_keys
     }
 }
 
@@ -207,7 +213,8 @@ mod tests {
             },
             ..Profile::default()
         };
-        profile.names.custom_keys = [Some("1234567890123".into()), Some("12345678901234".into())];
+        profile.identity.names.custom_keys =
+            [Some("1234567890123".into()), Some("12345678901234".into())];
         let mut expected =
             Profile::default().bytes() + texts(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
         assert_eq!(profile.bytes(), expected);

@@ -1,23 +1,25 @@
 //! The answer in its shapes: rendered once, kept with the record, and served as bytes for as long as
 //! not one of them would change.
 
+mod etag;
+
 use std::{
     io::Write,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use aws_lc_rs::digest;
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
-use http::HeaderValue;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
+pub use self::etag::ETag;
 use super::{Found, render};
 use crate::{
-    cache::{Cache, Weigh},
+    cache::{Cache, Weigh, parts::Parts},
     clock::Now,
-    domain::{Channel, PartSet},
+    domain::{Channel, PartSet, plain},
     engage,
     threads::{AtomicBool, Ordering, spawn},
 };
@@ -26,7 +28,7 @@ use crate::{
 const COMPRESSED_ABOVE: usize = 1024;
 
 /// Which fields leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum View {
     /// What a shopper may see of themselves.
     Storefront,
@@ -35,7 +37,7 @@ pub enum View {
 }
 
 /// What a caller wants to see, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Shape {
     /// Which fields.
     pub view: View,
@@ -93,21 +95,27 @@ impl Attributes {
 }
 
 /// An answer, rendered.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Rendered {
     shape: Shape,
     /// The JSON.
     pub body: Bytes,
-    /// The strong validator of the JSON.
-    pub etag: HeaderValue,
-    /// The strong validator of the JSON in gzip.
-    pub etag_gzip: HeaderValue,
+    /// Its strong validators.
+    pub etag: ETag,
+    #[serde(skip)]
     gzip: OnceLock<Bytes>,
+    #[serde(skip, default = "not_yet")]
     is_being_compressed: AtomicBool,
     /// The wall clock when it was rendered: an earlier one may tell otherwise.
+    #[serde(with = "plain")]
     made_at: Timestamp,
     /// When a date passes that changes the bytes.
+    #[serde(with = "plain")]
     changes_at: Timestamp,
+}
+
+fn not_yet() -> AtomicBool {
+    AtomicBool::new(false)
 }
 
 impl Rendered {
@@ -147,49 +155,40 @@ impl Rendered {
 impl Weigh for Rendered {
     fn bytes(&self) -> usize {
         // The compressed form comes later, and is about a third.
-        size_of::<Self>() + self.body.len() + self.body.len() / 3 + 2 * self.etag.len()
+        size_of::<Self>() + self.body.len() + self.body.len() / 3
     }
 }
 
 /// The answer in that shape: the one kept with the record where it still holds, else rendered now.
-/// Kept are complete answers with the default window; others are too many.
+/// Kept are complete answers with the default window; others are too many. `None` where what is held is damaged.
 pub(super) fn rendered(
     cache: &Cache<Rendered, engage::Error>,
     rules: &Rules,
     found: &Found,
     shape: &Shape,
     now: Now,
-) -> Arc<Rendered> {
+) -> Option<Arc<Rendered>> {
     let is_kept = found.degraded.is_empty()
         && found.shown == shape.asked
         && shape.expiring_within == rules.expiring_within;
     if is_kept && let Some(kept) = found.record.rendered().find(|kept| kept.holds(shape, now)) {
-        return Arc::clone(kept);
+        return Some(Arc::clone(kept));
     }
-    let answer = Arc::new(render(rules, found, shape, now));
+    let parts = cache.parts_of(&found.record)?;
+    let answer = Arc::new(render(rules, &parts, found, shape, now));
     if is_kept {
         cache.keep_rendered(&found.record, Arc::clone(&answer), |kept| {
             kept.shape == *shape
         });
     }
-    answer
+    Some(answer)
 }
 
-fn render(rules: &Rules, found: &Found, shape: &Shape, now: Now) -> Rendered {
-    let (body, changes_at) = render::render(rules, found, shape, now.wall);
-    let digest = digest::digest(&digest::SHA256, &body);
-    let mut tag = String::with_capacity(32);
-    for byte in &digest.as_ref()[..12] {
-        use std::fmt::Write as _;
-        let _ = write!(tag, "{byte:02x}");
-    }
-    let etag = |suffix: &str| {
-        HeaderValue::try_from(format!("\"{tag}{suffix}\"")).expect("hex digits make a header value")
-    };
+fn render(rules: &Rules, parts: &Parts, found: &Found, shape: &Shape, now: Now) -> Rendered {
+    let (body, changes_at) = render::render(rules, parts, found, shape, now.wall);
     Rendered {
         shape: *shape,
-        etag: etag(""),
-        etag_gzip: etag("-gzip"),
+        etag: ETag::of(&body),
         body: Bytes::from(body.into_boxed_slice()),
         gzip: OnceLock::new(),
         is_being_compressed: AtomicBool::new(false),

@@ -11,7 +11,7 @@ use crate::{
         fence::Stamp,
         flight::{Departure, NoFlight, Seat},
         freshness::{Provenance, Source},
-        record::Parts,
+        parts::Parts,
     },
     domain::{Bears, ClientName, ContactId, Lookup, LookupKey, Part, Profile, Urgency},
     engage::{Demand, Error, Group, Permit},
@@ -119,7 +119,9 @@ impl Inner {
         let outcome = overview.and_then(|overview| {
             self.check_identity(asked, begun, overview.id, &overview.profile)?;
             let id = overview.id;
-            let bears = self.names.bears(&overview.profile.names, &asked.identifier);
+            let bears = self
+                .names
+                .bears(&overview.profile.identity.names, &asked.identifier);
             // The name first: a purge by that name finds it and fences the contact, or comes first and
             // fences the name, and then nothing is stored.
             let name = self.learn_name(asked, id, begun, Source::Overview, bears == Bears::Yes)?;
@@ -248,7 +250,7 @@ impl Inner {
         }
         let entity_only = self.cache.fences.entity_only(id, begun.now.tick);
         let may_be_old = entity_only.contains(Part::Profile);
-        if self.names.bears(&profile.names, &asked.identifier) == Bears::No {
+        if self.names.bears(&profile.identity.names, &asked.identifier) == Bears::No {
             if !may_be_old {
                 return Err(Error::IdentityMismatch);
             }
@@ -260,7 +262,7 @@ impl Inner {
         if may_be_old {
             return Ok(());
         }
-        if !profile.is_of(asked.contact_type.as_ref()) {
+        if !profile.identity.is_of(asked.contact_type.as_ref()) {
             return Err(Error::NotFound);
         }
         Ok(())

@@ -6,7 +6,7 @@ use crate::{
     cache::{
         fence::Stamp,
         freshness::{Freshness, Policy, Provenance, Source},
-        record::Parts,
+        parts::Origins,
     },
     clock::{Now, Tick},
     domain::{ClientName, Lookup, PartSet},
@@ -50,7 +50,7 @@ pub struct Plan {
 
 impl Question {
     /// What is missing of `parts` at `now`.
-    pub fn plan(&self, parts: &Parts, now: Tick, policy: &Policy) -> Plan {
+    pub fn plan(&self, parts: &impl Origins, now: Tick, policy: &Policy) -> Plan {
         let mut plan = Plan::default();
         for part in self.asked.iter() {
             let Some(provenance) = parts.provenance(part) else {

@@ -20,13 +20,14 @@ use super::{
     contactability::Contactability,
 };
 use crate::{
-    cache::record::Parts,
+    cache::parts::{Origins, Parts},
     domain::{Decimal, Part, PartSet, Points, Profile, Promotion, Voucher},
 };
 
 /// The JSON, and the moment at which it would read otherwise.
 pub(super) fn render(
     rules: &Rules,
+    parts: &Parts,
     found: &Found,
     shape: &Shape,
     now: Timestamp,
@@ -36,7 +37,6 @@ pub(super) fn render(
         window: shape.expiring_within,
         changes_at: Timestamp::MAX,
     };
-    let parts = &found.record.parts;
     let shown = |part| found.shown.contains(part);
     let profile = parts.profile.as_ref().map(|entry| &*entry.data);
     let audiences = parts
@@ -79,7 +79,8 @@ pub(super) fn render(
     });
     let answer = AnswerJson {
         contact_id: found.record.id,
-        contact_type: profile.and_then(|profile| Some(profile.contact_type.as_ref()?.as_str())),
+        contact_type: profile
+            .and_then(|profile| Some(profile.identity.contact_type.as_ref()?.as_str())),
         profile: profile.map(|profile| profile_json(profile, attributes, guarded)),
         contactability: contactability
             .as_ref()

@@ -21,7 +21,8 @@ use crate::{
         fence::Stamp,
         flight::{Boarding, NoFlight, Seat},
         freshness::{Freshness, Source},
-        record::{Parts, Record},
+        parts::{Origins, Parts},
+        record::Record,
     },
     clock::Tick,
     domain::{Bears, ContactId, Part, PartSet, Urgency},
@@ -178,9 +179,7 @@ impl<'a> Search<'a> {
         let id = key.bare_id().or(name.map(|name| name.id));
         let held = id.map(|id| self.held(id));
         // Whoever is held is not nobody: storing a negative answer drops what the key led to.
-        let is_held = held
-            .as_ref()
-            .is_some_and(|held| held.parts.profile.is_some());
+        let is_held = held.as_ref().is_some_and(|held| held.identity().is_some());
         if !is_held
             && self.question.fresh.is_empty()
             && let Some(refusal) = cache.negative(key, now)
@@ -205,7 +204,7 @@ impl<'a> Search<'a> {
             }
             name_freshness = Some(freshness);
         }
-        let plan = self.question.plan(&held.parts, now, &cache.policy);
+        let plan = self.question.plan(&*held, now, &cache.policy);
         let missing = plan.missing.without(self.failed);
         if !missing.is_empty() {
             let calls = self.calls_for_parts(&held, missing, now);
@@ -255,13 +254,13 @@ impl<'a> Search<'a> {
         };
         let mut parts = gained.clone();
         parts.retain(|part, provenance| cache.fences.allows(id, part, provenance.stamp));
-        if let Some(held) = &held {
+        if let Some(held) = held.as_ref().and_then(|held| cache.parts_of(held)) {
             // What an entity endpoint told this question stays its answer, whatever an overview has told
             // the store since.
-            parts.merge(&held.parts, Duration::MAX);
+            parts.merge(&held, Duration::MAX);
         }
         match held {
-            Some(held) if held.parts.same(&parts) => held,
+            Some(held) if held.same(&parts) => held,
             _ => Arc::new(Held::new(id, parts)),
         }
     }
@@ -326,30 +325,28 @@ impl<'a> Search<'a> {
 
     /// Asks what is held whether the contact bears the name that led to it.
     fn check_name(&mut self, name: &Name, held: &Held) -> Result<Proof, Error> {
-        let Some(profile) = &held.parts.profile else {
+        let (Some(identity), Some(provenance)) = (held.identity(), held.provenance(Part::Profile))
+        else {
             return Ok(Proof::Holds);
         };
         let lookup = &self.question.lookup;
         let key = lookup.key();
-        let bears = self
-            .inner
-            .names
-            .bears(&profile.data.names, &lookup.identifier);
-        let proves = profile.provenance.stamp > name.provenance.stamp
-            || profile.provenance.source == Source::Entity;
+        let bears = self.inner.names.bears(&identity.names, &lookup.identifier);
+        let proves =
+            provenance.stamp > name.provenance.stamp || provenance.source == Source::Entity;
         // Of a name that it was seen to bear, a profile's silence says enough.
         let fell_silent = bears == Bears::Unknown && name.assured && proves;
         let bears_no_more = bears == Bears::No || (fell_silent && !key.is_contact_id());
-        let of_type = profile.data.is_of(lookup.contact_type.as_ref());
+        let of_type = identity.is_of(lookup.contact_type.as_ref());
         if !bears_no_more && of_type {
             let assured = bears == Bears::Yes || key.is_contact_id();
             self.inner.cache.assure_name(key, name, assured);
             return Ok(Proof::Holds);
         }
         // What may be an older copy than the name proves nothing: the contact must be asked.
-        let lags = profile.provenance.source == Source::Overview
-            && name.provenance.source == Source::Entity;
-        if lags || profile.provenance.stamp < name.provenance.stamp {
+        let lags =
+            provenance.source == Source::Overview && name.provenance.source == Source::Entity;
+        if lags || provenance.stamp < name.provenance.stamp {
             return Ok(Proof::Wanted);
         }
         let learnt_now = name.provenance.stamp > self.question.arrival;

@@ -31,10 +31,8 @@ pub struct Overview {
 /// Attributes, meta, preferences and consents.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Profile {
-    /// The contact's type, such as `Member`.
-    pub contact_type: Option<ContactType>,
-    /// The identifiers that the contact bears, in canonical form.
-    pub names: Names,
+    /// Which contact it is.
+    pub identity: Identity,
     /// First name.
     pub first_name: Option<Box<str>>,
     /// Last name.
@@ -69,7 +67,16 @@ pub struct Profile {
     pub consents: Vec<Consent>,
 }
 
-impl Profile {
+/// What a name that leads to a contact is checked against.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct Identity {
+    /// The contact's type, such as `Member`.
+    pub contact_type: Option<ContactType>,
+    /// The identifiers that the contact bears, in canonical form.
+    pub names: Names,
+}
+
+impl Identity {
     /// Whether the contact is of the type asked for; one that shows no type can't contradict.
     pub fn is_of(&self, asked: Option<&ContactType>) -> bool {
         match (asked, &self.contact_type) {
@@ -337,6 +344,7 @@ macro_rules! redacted_debug {
 
 redacted_debug!(
     Profile,
+    Identity,
     Address,
     Level,
     Store,

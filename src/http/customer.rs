@@ -103,10 +103,11 @@ async fn find(
     let question = question(state, caller, ask, directives, now);
     let found = ask_hall(state, caller, &question, directives).await;
     let contact = found.as_ref().ok().map(|found| found.record.id);
-    let outcome = found.map(|found| {
+    let outcome = found.and_then(|found| {
         caller.saw(found.record.id);
-        let rendered = state.customers.render(&found, &shape);
-        reply::customer(&rendered, found.verdict, &request.headers)
+        let rendered = state.customers.render(&found, &shape)?;
+        let verdict = found.verdict;
+        Ok(reply::customer(&rendered, verdict, &request.headers))
     });
     if shape.view == View::Full {
         let digester = &state.rules.digester;

@@ -127,6 +127,7 @@ impl From<customer::Error> for ApiError {
         use engage::Error as E;
         let upstream = match error {
             customer::Error::TooLate => return Self::new(Code::UpstreamTimeout),
+            customer::Error::Damaged => return Self::new(Code::Internal),
             customer::Error::NotCached => return Self::new(Code::NotCached),
             customer::Error::Upstream(upstream) => upstream,
         };

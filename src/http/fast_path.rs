@@ -110,7 +110,7 @@ fn look(state: &AppState, plain: &Plain<'_>, last_key: &mut LastKey, arrived: No
         // Whoever is counted is answered.
         caller.admit(arrived.tick).ok()?;
         caller.saw(found.record.id);
-        let rendered = customers.render_at(found, &shape, arrived);
+        let rendered = customers.render_at(found, &shape, arrived).ok()?;
         let accepts_gzip = accepts_gzip(plain.accept_encoding.into_iter());
         let held = plain.if_none_match.into_iter();
         let told = Told::of(&rendered, found.verdict, accepts_gzip, held);

@@ -124,15 +124,6 @@ impl Told {
         }
     }
 
-    /// The validator of what is told.
-    pub(super) fn etag<'a>(&self, rendered: &'a Rendered) -> &'a HeaderValue {
-        if self.is_gzip {
-            &rendered.etag_gzip
-        } else {
-            &rendered.etag
-        }
-    }
-
     /// The age of the oldest part, in seconds.
     pub(super) fn age(&self) -> u64 {
         self.verdict.age.as_secs()
@@ -181,7 +172,12 @@ pub(super) fn customer(rendered: &Arc<Rendered>, verdict: Verdict, request: &Hea
     // Room for those that the front door adds, too: a map that grows is built anew.
     let mut headers = HeaderMap::with_capacity(16);
     *response.status_mut() = told.status();
-    headers.insert(header::ETAG, told.etag(rendered).clone());
+    let mut etag = String::with_capacity(32);
+    rendered.etag.write(told.is_gzip, &mut etag);
+    headers.insert(
+        header::ETAG,
+        HeaderValue::try_from(etag).expect("hexadecimal digits make a header value"),
+    );
     headers.insert(header::AGE, HeaderValue::from(told.age()));
     let mut cache_status = String::with_capacity(64);
     told.write_cache_status(&mut cache_status);
@@ -208,8 +204,7 @@ fn matches(held: &str, rendered: &Rendered) -> bool {
     held.trim() == "*"
         || held.split(',').any(|tag| {
             let tag = tag.trim();
-            let tag = tag.strip_prefix("W/").unwrap_or(tag).as_bytes();
-            tag == rendered.etag.as_bytes() || tag == rendered.etag_gzip.as_bytes()
+            rendered.etag.matches(tag.strip_prefix("W/").unwrap_or(tag))
         })
 }
 

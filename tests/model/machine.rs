@@ -255,7 +255,13 @@ impl Machine {
         let task = tokio::spawn(async move {
             let got = customers.find(&question).await.map(|found| {
                 let shape = setup::shape(question.asked);
-                let bytes = [(); 2].map(|()| customers.render(&found, &shape).body.clone());
+                let bytes = [(); 2].map(|()| {
+                    customers
+                        .render(&found, &shape)
+                        .expect("nothing is damaged")
+                        .body
+                        .clone()
+                });
                 (Arc::new(found), bytes)
             });
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);

@@ -31,6 +31,11 @@ pub(crate) fn check_refusal(
     let changed = world.now().since >= caller.arrival.tick && world.change() > caller.change;
     let disturbed = changed || model.last_news > caller.arrival;
     match error {
+        Error::Damaged => {
+            return Err(proptest::test_runner::TestCaseError::fail(
+                "nothing damages what is held",
+            ));
+        }
         Error::NotCached => {
             demand!(
                 question.only_if_cached,

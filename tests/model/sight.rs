@@ -4,7 +4,7 @@ use engage_bff::{
     cache::{
         fence::Stamp,
         freshness::Source,
-        record::{Entry, Parts},
+        parts::{Entry, Origins, Parts},
     },
     clock::Tick,
     customer::Found,
@@ -33,13 +33,15 @@ pub(crate) struct Seen {
 
 /// Everything that is shown, the profile first.
 pub(crate) fn see(found: &Found) -> Result<Vec<Seen>, TestCaseError> {
-    let parts = &found.record.parts;
+    let Some(parts) = found.record.parts() else {
+        return Err(TestCaseError::fail("broken promise P1: a damaged record"));
+    };
     let mut all = Vec::new();
     for part in found.shown.iter() {
         let Some(provenance) = parts.provenance(part) else {
             continue;
         };
-        let labels = labels(parts, part);
+        let labels = labels(&parts, part);
         let whole = match part {
             Part::Vouchers => VOUCHERS,
             _ => 1,

@@ -23,12 +23,15 @@ use schedules::cache::{
     fence::Fences,
     flight::{Boarding, Flights},
     freshness::{Policy, Source},
+    parts::Origins,
 };
+use serde::{Deserialize, Serialize};
 use shuttle::{future, thread};
 
 /// How many orders each race is tried under.
 const SCHEDULES: usize = 10_000;
 
+#[derive(Serialize, Deserialize)]
 struct NothingRendered;
 
 impl Weigh for NothingRendered {
@@ -109,7 +112,7 @@ fn overview(balance: usize) -> Overview {
 
 fn held_balance(pantry: &Pantry) -> Option<Decimal> {
     let record = pantry.record(alva())?;
-    Some(record.parts.points.as_ref()?.data.accounts[0].balance)
+    Some(record.parts()?.points.as_ref()?.data.accounts[0].balance)
 }
 
 /// Asks the world for the balance as a flight does: the request begins, then Engage looks.
@@ -207,7 +210,7 @@ fn a_purge_by_a_name_reaches_the_contact_that_a_flight_is_only_just_learning() {
         pantry.purge_name(asked.key());
         let seen = |pantry: &Pantry| {
             let record = pantry.record(alva());
-            record.is_some_and(|record| record.parts.stamp(Part::Profile) < before.stamp)
+            record.is_some_and(|record| record.stamp(Part::Profile) < before.stamp)
         };
         assert!(!seen(&pantry));
         flight.join().expect("the flight ends");
@@ -237,7 +240,7 @@ fn nothing_asked_for_before_everything_was_purged_is_seen_after_it() {
         let clean = |pantry: &Pantry| {
             let record = pantry.record(alva());
             let name = pantry.name(asked.key());
-            !record.is_some_and(|record| old(record.parts.stamp(Part::Profile)))
+            !record.is_some_and(|record| old(record.stamp(Part::Profile)))
                 && !name.is_some_and(|name| old(name.provenance.stamp))
         };
         assert!(clean(&pantry));
@@ -395,6 +398,6 @@ fn parts_beside_the_invalidated_one_stay() {
         pantry.invalidate(alva(), Part::Vouchers.into());
         racing.join().expect("the invalidation ends");
         let record = pantry.record(alva()).expect("the record stays");
-        assert_eq!(record.parts.held(), PartSet::from(Part::Profile));
+        assert_eq!(record.held(), PartSet::from(Part::Profile));
     });
 }

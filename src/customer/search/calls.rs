@@ -3,7 +3,7 @@
 
 use super::{Held, Search, There};
 use crate::{
-    cache::{Name, fence::Stamp, freshness::Freshness},
+    cache::{Name, fence::Stamp, freshness::Freshness, parts::Origins},
     clock::Tick,
     customer::fetch::Wish,
     domain::{ContactId, Lookup, Part, PartSet, Urgency},
@@ -87,7 +87,7 @@ impl Search<'_> {
             calls.overview = Some(self.overview_of(id, from_overview, now));
         }
         // Cold and fresh at once: the overview first, which says whether there is such a contact.
-        let is_cold = held.parts.held().is_empty() && !from_overview.is_empty();
+        let is_cold = held.held().is_empty() && !from_overview.is_empty();
         let at_once = if is_cold {
             from_entity.without(tellable).without(self.question.fresh)
         } else {

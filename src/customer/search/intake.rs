@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Search, calls::Calls};
 use crate::{
-    cache::Name,
+    cache::{Name, parts::Origins},
     customer::{
         Error,
         fetch::{Arrivals, Gain},

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Held, Search, There};
 use crate::{
-    cache::{fence::Stamp, freshness::Freshness},
+    cache::{fence::Stamp, freshness::Freshness, parts::Origins},
     clock::Tick,
     customer::Error,
     domain::{Part, PartSet},
@@ -71,7 +71,7 @@ impl Search<'_> {
             }
             let may_stand_in = self.question.stale_if_error
                 && !self.question.fresh.union(self.denied).contains(part);
-            let provenance = held.parts.provenance(part).filter(|_| may_stand_in);
+            let provenance = held.provenance(part).filter(|_| may_stand_in);
             match provenance.map(|provenance| provenance.freshness(now, policy)) {
                 None | Some(Freshness::Dead) => degraded.insert(part),
                 Some(freshness) => {
@@ -116,10 +116,10 @@ impl Search<'_> {
         };
         for part in self.question.asked.iter() {
             if !is_off {
-                let status = self.status(part, held.parts.stamp(part), now);
+                let status = self.status(part, held.stamp(part), now);
                 verdict.status = verdict.status.max(status);
             }
-            if let Some(provenance) = held.parts.provenance(part)
+            if let Some(provenance) = held.provenance(part)
                 && shown.contains(part)
             {
                 verdict.ttl = verdict.ttl.min(provenance.ttl_seconds(now, policy));
@@ -132,7 +132,7 @@ impl Search<'_> {
     /// What became of a part of which data of that stamp is told.
     fn status(&self, part: Part, told: Stamp, now: Tick) -> Status {
         let first_seen = self.first_seen.record();
-        let seen = first_seen.and_then(|record| record.parts.provenance(part));
+        let seen = first_seen.and_then(|record| record.provenance(part));
         match seen {
             _ if self.question.fresh.contains(part) => Status::Request,
             None => Status::Miss,

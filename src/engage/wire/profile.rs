@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{Object, Reader, object};
 use crate::{
-    domain::{Address, Consent, ContactType, Level, Preferences, Profile, Store},
+    domain::{Address, Consent, ContactType, Identity, Level, Preferences, Profile, Store},
     engage::Error,
 };
 
@@ -57,8 +57,10 @@ impl Reader {
             self.today(),
         );
         Ok(Profile {
-            contact_type: contact_type.and_then(|text| ContactType::parse(&text)),
-            names,
+            identity: Identity {
+                contact_type: contact_type.and_then(|text| ContactType::parse(&text)),
+                names,
+            },
             first_name: attributes.filled("firstName"),
             last_name: attributes.filled("lastName"),
             email,

@@ -58,8 +58,9 @@ impl Unsent {
         } else {
             head.push_str("HTTP/1.1 304 Not Modified\r\n");
         }
-        let etag = told.etag(&rendered).to_str();
-        line(head, "etag", etag.unwrap_or_default());
+        head.push_str("etag: ");
+        rendered.etag.write(told.is_gzip, head);
+        head.push_str("\r\n");
         number(head, "age", told.age());
         head.push_str(CACHE_STATUS.as_str());
         head.push_str(": ");

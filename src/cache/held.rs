@@ -1,0 +1,181 @@
+//! What the store holds of a contact, and how it is read: a record, or one that is packed.
+
+use std::{borrow::Cow, sync::Arc};
+
+use super::{
+    Answer, Cache, Weigh,
+    packed::{self, Packed},
+    parts::{Origins, Parts},
+    record::Record,
+    store::{Op, Store},
+};
+use crate::domain::{ContactId, Identity};
+
+/// What is held of a contact.
+pub(super) enum Held<R> {
+    /// As it is told.
+    Ready(Arc<Record<R>>),
+    /// In less room.
+    Packed(Packed),
+}
+
+impl<R> Clone for Held<R> {
+    fn clone(&self) -> Self {
+        match self {
+            Held::Ready(record) => Held::Ready(Arc::clone(record)),
+            Held::Packed(packed) => Held::Packed(packed.clone()),
+        }
+    }
+}
+
+impl<R> Held<R> {
+    /// The contact's record as far as a look needs it; `None`, and an alarm, where it is damaged or about somebody else.
+    pub(super) fn record(&self, id: ContactId) -> Option<Arc<Record<R>>>
+    where
+        R: Answer,
+    {
+        let record = match self {
+            Held::Ready(record) => Some(Arc::clone(record)),
+            Held::Packed(packed) => packed.record(id).map(Arc::new),
+        };
+        // The last check stands between us and any library: nobody is shown somebody else.
+        whole(record.filter(|record| record.id == id))
+    }
+
+    /// The parts of the contact's record; `None`, and an alarm, where they are damaged or about somebody else.
+    pub(super) fn parts(&self, id: ContactId) -> Option<Cow<'_, Parts>> {
+        whole(match self {
+            Held::Ready(record) if record.id == id => record.parts(),
+            Held::Ready(_) => None,
+            Held::Packed(packed) => packed.parts(id).map(Cow::Owned),
+        })
+    }
+
+    /// What of the record is told, and its parts, as they are before they are compressed.
+    pub(super) fn samples(&self) -> Option<[Vec<u8>; 2]>
+    where
+        R: Answer,
+    {
+        match self {
+            Held::Ready(record) => packed::samples(record),
+            Held::Packed(packed) => packed.samples(),
+        }
+    }
+
+    /// Whether both are the very same, not only alike.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Held::Ready(one), Held::Ready(other)) => Arc::ptr_eq(one, other),
+            (Held::Packed(one), Held::Packed(other)) => one.is(other),
+            _ => false,
+        }
+    }
+}
+
+impl<R, E> Cache<R, E>
+where
+    R: Answer,
+    E: Clone + Send + Sync + 'static,
+{
+    /// The record of a contact, without the parts that a fence forbids.
+    pub fn record(&self, id: ContactId) -> Option<Arc<Record<R>>> {
+        self.look(id, |held, was_warm, record| {
+            // Who was asked for twice is asked for again; many are only once.
+            if was_warm && matches!(held, Held::Packed(_)) {
+                self.records.update(id, |now| match now {
+                    Some(now) if now.is(held) => Op::Put(Held::Ready(Arc::clone(record))),
+                    _ => Op::Nop,
+                });
+            }
+        })
+    }
+
+    /// The same for who does not ask for the contact: what is packed stays so.
+    pub(super) fn glance(&self, id: ContactId) -> Option<Arc<Record<R>>> {
+        self.look(id, |_, _, _| ())
+    }
+
+    fn look(
+        &self,
+        id: ContactId,
+        note: impl FnOnce(&Held<R>, bool, &Arc<Record<R>>),
+    ) -> Option<Arc<Record<R>>> {
+        if !self.is_on() {
+            return None;
+        }
+        let (held, was_warm) = self.records.read(&id)?;
+        let Some(record) = held.record(id) else {
+            self.records.remove(id);
+            return None;
+        };
+        note(&held, was_warm, &record);
+        // The record's own fences were heeded when it was stored; only the one around everything may
+        // have been raised without touching it.
+        let everything = self.fences.everything();
+        let fenced = |part| record.stamp(part) <= everything;
+        (!record.held().iter().any(fenced)).then_some(record)
+    }
+
+    /// The parts of the record; `None`, and an alarm, where they are damaged: then the record is no longer held.
+    pub fn parts_of<'a>(&self, record: &'a Arc<Record<R>>) -> Option<Cow<'a, Parts>> {
+        let parts = whole(record.parts());
+        if parts.is_none() {
+            self.records.update(record.id, |held| match held {
+                Some(held) if held.is(&Held::Ready(Arc::clone(record))) => Op::Remove,
+                _ => Op::Nop,
+            });
+        }
+        parts
+    }
+
+    /// Keeps an answer that was rendered from `record`, if that is still the record held.
+    pub fn keep_rendered(
+        &self,
+        record: &Arc<Record<R>>,
+        answer: Arc<R>,
+        replaces: impl Fn(&R) -> bool,
+    ) {
+        self.records.update(record.id, |held| match held {
+            Some(Held::Ready(held)) if self.is_on() && held.same(&**record) => {
+                Op::Put(Held::Ready(Arc::new(held.with_rendered(answer, replaces))))
+            }
+            _ => Op::Nop,
+        });
+    }
+
+    /// The contacts held whose profile says what is meant. Looks at every record: for what operators do by hand.
+    pub fn contacts_where(&self, is_meant: impl Fn(&Identity) -> bool) -> Vec<ContactId> {
+        let mut ids = Vec::new();
+        for (id, held) in self.records.snapshots().flatten() {
+            let is_one = match held {
+                Held::Ready(record) => record.identity().map(&is_meant),
+                Held::Packed(packed) => {
+                    whole(packed.brief(id)).and_then(|brief| brief.identity.as_ref().map(&is_meant))
+                }
+            };
+            if is_one == Some(true) {
+                ids.push(id);
+            }
+        }
+        ids
+    }
+}
+
+pub(super) fn weight<R: Weigh>(held: &Held<R>) -> usize {
+    let slot = Store::<ContactId, Held<R>>::SLOT_BYTES;
+    match held {
+        Held::Ready(record) => slot + record.bytes(),
+        Held::Packed(packed) => slot + packed.bytes(),
+    }
+}
+
+/// What was read of a record; an alarm where it is damaged or about somebody else.
+fn whole<T>(read: Option<T>) -> Option<T> {
+    if read.is_none() {
+        tracing::error!(
+            alarm = true,
+            "the store answered with a record that is damaged or another contact's"
+        );
+    }
+    read
+}

@@ -1,0 +1,163 @@
+//! One record per contact: an immutable snapshot of its parts and of the answers already rendered
+//! from them. Replacing a part makes a new snapshot, which starts without rendered answers.
+//!
+//! A record that was packed and is asked for again is not unpacked whole: what every look needs and the rendered answers
+//! are enough for a hit, and the parts stay packed until somebody needs them.
+
+use std::{borrow::Cow, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Weigh,
+    freshness::Provenance,
+    packed::Packed,
+    parts::{Origins, Parts},
+};
+use crate::domain::{ContactId, Identity, Part};
+
+/// What is known of one contact.
+#[derive(Debug)]
+pub struct Record<R> {
+    /// Whose record it is.
+    pub id: ContactId,
+    body: Body,
+    rendered: Vec<Arc<R>>,
+}
+
+/// In which form its parts are.
+#[derive(Clone, Debug)]
+enum Body {
+    Whole(Parts),
+    Packed {
+        brief: Brief,
+        packed: Packed,
+        /// Whether what is packed has the same rendered answers.
+        is_all: bool,
+    },
+}
+
+/// What every look at a record needs to know of its parts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Brief {
+    /// By [`Part`].
+    provenances: [Option<Provenance>; 5],
+    /// `None` where no profile is held.
+    pub(super) identity: Option<Identity>,
+}
+
+/// How many rendered answers a record keeps: the views and channels in use are few.
+const MAX_RENDERED: usize = 8;
+
+impl<R> Record<R> {
+    /// A record of these parts, nothing rendered yet.
+    pub fn new(id: ContactId, parts: Parts) -> Self {
+        Self {
+            id,
+            body: Body::Whole(parts),
+            rendered: Vec::new(),
+        }
+    }
+
+    /// A record of what is packed, of which so much is unpacked.
+    pub(super) fn unpacked(
+        id: ContactId,
+        brief: Brief,
+        rendered: Vec<Arc<R>>,
+        packed: Packed,
+    ) -> Self {
+        let body = Body::Packed {
+            brief,
+            packed,
+            is_all: true,
+        };
+        Self { id, body, rendered }
+    }
+
+    /// Its parts; `None` where they were packed and are damaged.
+    pub fn parts(&self) -> Option<Cow<'_, Parts>> {
+        match &self.body {
+            Body::Whole(parts) => Some(Cow::Borrowed(parts)),
+            Body::Packed { packed, .. } => packed.parts(self.id).map(Cow::Owned),
+        }
+    }
+
+    /// What the profile says of which contact it is; `None` where no profile is held.
+    pub fn identity(&self) -> Option<&Identity> {
+        match &self.body {
+            Body::Whole(parts) => parts.profile.as_ref().map(|entry| &entry.data.identity),
+            Body::Packed { brief, .. } => brief.identity.as_ref(),
+        }
+    }
+
+    /// The answers rendered from these parts.
+    pub fn rendered(&self) -> impl DoubleEndedIterator<Item = &Arc<R>> + ExactSizeIterator {
+        self.rendered.iter()
+    }
+
+    /// The same packed, if that is still what it was unpacked from.
+    pub(super) fn packed(&self) -> Option<&Packed> {
+        match &self.body {
+            Body::Packed { packed, is_all, .. } if *is_all => Some(packed),
+            Body::Packed { .. } | Body::Whole(_) => None,
+        }
+    }
+
+    /// The same parts with one more rendered answer; the oldest gives way.
+    #[must_use]
+    pub fn with_rendered(&self, answer: Arc<R>, replaces: impl Fn(&R) -> bool) -> Self {
+        let mut rendered: Vec<_> = self
+            .rendered
+            .iter()
+            .filter(|kept| !replaces(kept))
+            .cloned()
+            .collect();
+        if rendered.len() == MAX_RENDERED {
+            rendered.remove(0);
+        }
+        rendered.push(answer);
+        let mut body = self.body.clone();
+        if let Body::Packed { is_all, .. } = &mut body {
+            *is_all = false;
+        }
+        Self {
+            id: self.id,
+            body,
+            rendered,
+        }
+    }
+}
+
+impl<R> Origins for Record<R> {
+    fn provenance(&self, part: Part) -> Option<&Provenance> {
+        match &self.body {
+            Body::Whole(parts) => parts.provenance(part),
+            Body::Packed { brief, .. } => brief.provenances[part as usize].as_ref(),
+        }
+    }
+}
+
+impl<R: Weigh> Weigh for Record<R> {
+    fn bytes(&self) -> usize {
+        let body = match &self.body {
+            Body::Whole(parts) => parts.bytes(),
+            Body::Packed { brief, packed, .. } => {
+                brief.identity.as_ref().map_or(0, Weigh::bytes) + packed.bytes()
+            }
+        };
+        let rendered: usize = self.rendered.iter().map(|answer| answer.bytes()).sum();
+        size_of::<Self>() + body + rendered
+    }
+}
+
+impl Brief {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            provenances: Part::ALL.map(|part| parts.provenance(part).copied()),
+            identity: parts
+                .profile
+                .as_ref()
+                .map(|entry| entry.data.identity.clone()),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Strong validators (RFC 9110, 8.8.3): the same for the same bytes, on every replica and after every restart.
+
+use aws_lc_rs::digest;
+use serde::{Deserialize, Serialize};
+
+/// So many bytes of a digest tell two answers about one customer apart.
+const LENGTH: usize = 12;
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+const OF_GZIP: &str = "-gzip";
+
+/// The validators of an answer, as it is and in gzip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "[u8; LENGTH]", into = "[u8; LENGTH]")]
+pub struct ETag {
+    digest: [u8; LENGTH],
+    /// The same in hexadecimal digits.
+    hex: [u8; 2 * LENGTH],
+}
+
+impl ETag {
+    /// The validators of these bytes.
+    pub fn of(body: &[u8]) -> Self {
+        let digest = digest::digest(&digest::SHA256, body);
+        let mut first = [0; LENGTH];
+        first.copy_from_slice(&digest.as_ref()[..LENGTH]);
+        Self::from(first)
+    }
+
+    /// Writes the validator of that form, in its quotes.
+    pub fn write(&self, is_gzip: bool, text: &mut String) {
+        text.push('"');
+        text.push_str(self.hex());
+        if is_gzip {
+            text.push_str(OF_GZIP);
+        }
+        text.push('"');
+    }
+
+    /// Whether `tag`, in its quotes, is the validator of either form.
+    pub fn matches(&self, tag: &str) -> bool {
+        let opaque = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+        opaque.is_some_and(|opaque| opaque.strip_suffix(OF_GZIP).unwrap_or(opaque) == self.hex())
+    }
+
+    fn hex(&self) -> &str {
+        str::from_utf8(&self.hex).expect("hexadecimal digits are text")
+    }
+}
+
+impl From<[u8; LENGTH]> for ETag {
+    fn from(digest: [u8; LENGTH]) -> Self {
+        let mut hex = [0; 2 * LENGTH];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(digest) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 0xF)];
+        }
+        Self { digest, hex }
+    }
+}
+
+impl From<ETag> for [u8; LENGTH] {
+    fn from(etag: ETag) -> Self {
+        etag.digest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_validator_is_the_beginning_of_the_digest_in_quotes() {
+        // SHA-256 of "abc" (FIPS 180-4).
+        let etag = ETag::of(b"abc");
+        let written = |is_gzip| {
+            let mut text = String::new();
+            etag.write(is_gzip, &mut text);
+            text
+        };
+        assert_eq!(written(false), "\"ba7816bf8f01cfea414140de\"");
+        assert_eq!(written(true), "\"ba7816bf8f01cfea414140de-gzip\"");
+        assert!(etag.matches(&written(false)) && etag.matches(&written(true)));
+        for other in [
+            "ba7816bf8f01cfea414140de",
+            "\"ba7816bf8f01cfea414140d\"",
+            "\"\"",
+            "\"",
+        ] {
+            assert!(!etag.matches(other), "{other}");
+        }
+        assert_eq!(ETag::from(<[u8; LENGTH]>::from(etag)), etag);
+    }
+}

@@ -38,11 +38,12 @@ use self::{
     parts::{Entry, Origins, Parts},
     record::Record,
     store::{Op, Store},
+    upkeep::Intake,
 };
 use crate::{
     clock::{Clock, Now},
     domain::{ContactId, LookupKey, Overview, Part, PartSet},
-    threads::{AtomicBool, AtomicU64, Ordering},
+    threads::{AtomicBool, Ordering},
 };
 
 /// Something that can say how many bytes it occupies.
@@ -78,6 +79,10 @@ pub struct Bounds {
 const NEGATIVE_SHARE: u64 = 32;
 /// Of the bytes that the cache may hold, one in so many is for names.
 const NAME_SHARE: u64 = 8;
+/// Of the bytes that the cache may hold, one in so many is what packing works in, to begin with.
+const PACKING_SHARE: u64 = 12;
+/// It works in no more than this.
+const PACKING_BYTES: u64 = 16 << 20;
 /// What an entry of moka costs besides its key and value: measured with tiny values.
 const ENTRY_OVERHEAD: usize = 300;
 /// Fences that are kept before one around everything takes the place of all.
@@ -87,8 +92,7 @@ const MAX_FENCES: usize = 1_000_000;
 pub struct Cache<R, E> {
     records: Store<ContactId, Held<R>>,
     packer: Packer,
-    /// What the records weighed when they had last been looked after.
-    settled_bytes: AtomicU64,
+    intake: Intake,
     names: Store<NameKey, HeldName>,
     name_digest: NameDigest,
     negatives: moka::sync::Cache<LookupKey, Negative<E>>,
@@ -112,13 +116,14 @@ where
     pub fn new(policy: Policy, bounds: Bounds, clock: Clock) -> Self {
         let names_bytes = bounds.max_bytes / NAME_SHARE;
         let negatives_bytes = bounds.max_bytes / NEGATIVE_SHARE;
+        let packing_bytes = PACKING_BYTES.min(bounds.max_bytes / PACKING_SHARE);
         Self {
             records: Store::new(
-                bounds.max_bytes - names_bytes - negatives_bytes,
+                bounds.max_bytes - names_bytes - negatives_bytes - packing_bytes,
                 |_, held| weight(held),
             ),
             packer: Packer::new(),
-            settled_bytes: AtomicU64::new(0),
+            intake: Intake::new(bounds.max_bytes),
             names: Store::new(names_bytes, |_, _| Store::<NameKey, HeldName>::SLOT_BYTES),
             name_digest: NameDigest::random(),
             negatives: moka::sync::Cache::builder()
@@ -223,7 +228,9 @@ where
             let mut merged = held.map_or_else(Parts::default, Cow::into_owned);
             merged.retain(|part, provenance| self.fences.allows(id, part, provenance.stamp));
             merged.merge(&parts, self.policy.overview_lag);
-            Op::Put(Held::Ready(Arc::new(Record::new(id, merged))))
+            let record = Record::new(id, merged);
+            self.intake.add(record.bytes());
+            Op::Put(Held::Ready(Arc::new(record)))
         });
         parts
     }
@@ -280,7 +287,6 @@ where
         self.fences.raise_everything();
         self.records.clear();
         self.packer.forget();
-        self.settled_bytes.store(0, Ordering::Relaxed);
         self.names.clear();
         self.negatives.invalidate_all();
     }

@@ -82,6 +82,7 @@ where
         self.look(id, |held, was_warm, record| {
             // Who was asked for twice is asked for again; many are only once.
             if was_warm && matches!(held, Held::Packed(_)) {
+                self.intake.add(record.bytes());
                 self.records.update(id, |now| match now {
                     Some(now) if now.is(held) => Op::Put(Held::Ready(Arc::clone(record))),
                     _ => Op::Nop,
@@ -135,6 +136,7 @@ where
         answer: Arc<R>,
         replaces: impl Fn(&R) -> bool,
     ) {
+        self.intake.add(answer.bytes());
         self.records.update(record.id, |held| match held {
             Some(Held::Ready(held)) if self.is_on() && held.same(&**record) => {
                 Op::Put(Held::Ready(Arc::new(held.with_rendered(answer, replaces))))

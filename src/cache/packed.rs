@@ -32,17 +32,19 @@ use crate::{
 };
 
 /// Fewer records than this are not worth a dictionary.
-const MIN_RECORDS: usize = 1000;
+const MIN_RECORDS: usize = 500;
 /// A dictionary is made of so many records at most.
-const MAX_RECORDS: usize = 2000;
+const MAX_RECORDS: usize = 1000;
 /// The bytes of a dictionary: docs/PERFORMANCE.md has what other sizes gain.
-const DICTIONARY_SIZE: usize = 32 << 10;
+const DICTIONARY_SIZE: usize = 64 << 10;
 /// Campaigns come and go, and what was taken from those who left since is to go as well, whether there is another or not.
 const MADE_ANEW: Duration = Duration::from_secs(3600);
 /// zstd's compression level: it is not on a request's way.
 const LEVEL: i32 = 3;
 /// More than any record packs: what claims to be longer is damaged.
 const MAX_UNPACKED: usize = 16 << 20;
+/// What packing frees lies between what stays, and the allocator rounds up: measured, one in so many bytes is lost so.
+const ROUNDED_UP: usize = 8;
 /// So many rendered answers are packed with a record: whoever asks for more views than a shop and a till do, waits for them.
 const PACKED_ANSWERS: usize = 2;
 /// What unpacked text is kept room for from one record to the next.
@@ -69,7 +71,8 @@ type Told<R> = (u128, Brief, Vec<R>);
 impl Packed {
     /// The bytes that it occupies besides itself.
     pub(super) fn bytes(&self) -> usize {
-        2 * size_of::<usize>() + self.frames.len()
+        let bytes = 2 * size_of::<usize>() + self.frames.len();
+        bytes + bytes / ROUNDED_UP
     }
 
     /// Whether both are the very same.
@@ -174,6 +177,22 @@ pub(super) fn samples<R: Serialize>(record: &Record<R>) -> Option<[Vec<u8>; 2]> 
     ])
 }
 
+/// What a dictionary is made of, side by side: so many small pieces would leave holes in memory.
+#[derive(Default)]
+pub(super) struct Samples {
+    bytes: Vec<u8>,
+    sizes: Vec<usize>,
+}
+
+impl Extend<[Vec<u8>; 2]> for Samples {
+    fn extend<T: IntoIterator<Item = [Vec<u8>; 2]>>(&mut self, samples: T) {
+        for sample in samples.into_iter().flatten() {
+            self.bytes.extend_from_slice(&sample);
+            self.sizes.push(sample.len());
+        }
+    }
+}
+
 /// Packs, with what it knows of records.
 pub(super) struct Packer {
     newest: Mutex<Newest>,
@@ -219,7 +238,7 @@ impl Packer {
     pub(super) fn renew(
         &self,
         now: Tick,
-        samples: impl FnOnce(usize) -> Vec<Vec<u8>>,
+        samples: impl FnOnce(usize) -> Samples,
     ) -> io::Result<()> {
         let forgotten = {
             let newest = locked(&self.newest);
@@ -229,8 +248,8 @@ impl Packer {
             newest.forgotten
         };
         let samples = samples(MAX_RECORDS);
-        let dictionary = if samples.len() >= 2 * MIN_RECORDS {
-            let content = dict::from_samples(&samples, DICTIONARY_SIZE)?;
+        let dictionary = if samples.sizes.len() >= 2 * MIN_RECORDS {
+            let content = dict::from_continuous(&samples.bytes, &samples.sizes, DICTIONARY_SIZE)?;
             Dictionary::new(&content, Some(now))
         } else {
             Dictionary::new(&[], None)
@@ -357,11 +376,11 @@ mod tests {
         Record::new(id(number), parts).with_rendered(Arc::new(answer), |_| false)
     }
 
-    fn samples_of(numbers: std::ops::Range<u32>, most: usize) -> Vec<Vec<u8>> {
+    fn samples_of(numbers: std::ops::Range<u32>, most: usize) -> Samples {
+        let mut all = Samples::default();
         let numbers = numbers.take(most);
-        let samples =
-            numbers.flat_map(|number| samples(&record(number)).expect("it can be packed"));
-        samples.collect()
+        all.extend(numbers.map(|number| samples(&record(number)).expect("it can be packed")));
+        all
     }
 
     /// Packs these, of which a dictionary is made first, if one is due.
@@ -403,9 +422,9 @@ mod tests {
     fn a_dictionary_is_made_of_many_records_and_what_was_packed_before_is_read_all_the_same() {
         let packer = Packer::new();
         let size = |packed: &[Packed]| packed.iter().map(Packed::bytes).sum::<usize>();
-        let few = pack_all(&packer, Tick::default(), 0..500);
+        let few = pack_all(&packer, Tick::default(), 0..400);
         let many = pack_all(&packer, Tick::default(), 0..2000);
-        assert!(size(&many[..500]) * 3 < size(&few) * 2);
+        assert!(size(&many[..400]) * 3 < size(&few) * 2);
         let later = pack_all(&packer, Tick::default() + MADE_ANEW, 3000..5000);
         assert!(!Arc::ptr_eq(&many[0].dictionary, &later[0].dictionary));
         for (from, packed) in [(0, &few), (0, &many), (3000, &later)] {

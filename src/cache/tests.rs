@@ -1,5 +1,6 @@
 //! What the cache keeps and drops, without anybody asking over HTTP.
 
+use futures_util::FutureExt;
 use jiff::{Timestamp, civil::date};
 
 use super::{
@@ -290,24 +291,28 @@ fn what_a_fence_around_everything_forbids_is_not_unpacked_into_an_answer() {
 }
 
 #[test]
-fn the_cache_fills_when_much_has_come_since_it_was_looked_after() {
+fn whoever_packs_is_told_when_much_has_come_since_it_last_did() {
     let (pantry, _) = pantry();
     let mut ids = (0_u32..).map(|number| {
         ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c3{number:08x}")).expect("an id")
     });
     let mut fill = || {
-        while !pantry.is_filling() {
+        let before = pantry.counts();
+        while pantry.filled().now_or_never().is_none() {
             store_profile(&pantry, ids.next().expect("endless"));
         }
-        pantry.counts().record_bytes
+        let bytes = pantry.counts().record_bytes - before.record_bytes;
+        // A sixty-fourth of what may be held, and one record more at most.
+        assert!((15_000..18_500).contains(&bytes), "{bytes}");
+        pantry.counts().records - before.records
     };
-    let grown = fill();
-    assert!((1 << 16..1 << 17).contains(&grown), "{grown}");
-    pantry.look_after();
-    assert!(!pantry.is_filling());
-    // What there was before everything was purged is no measure of what has come since.
+    let came = fill();
+    pantry.pack();
+    // However little room the others take now, or none.
+    assert_eq!(fill(), came);
     pantry.purge_everything();
-    assert_eq!(fill(), grown);
+    pantry.pack();
+    assert_eq!(fill(), came);
 }
 
 #[test]

@@ -3,21 +3,54 @@
 
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use super::{
     Answer, Cache,
     freshness::{Freshness, Provenance},
     held::Held,
+    packed::Samples,
     parts::Origins,
     record::Record,
     store::Op,
 };
-use crate::{clock::Tick, threads::Ordering};
+use crate::{
+    clock::Tick,
+    threads::{AtomicU64, Ordering},
+};
 
-/// When the records have grown by one in so many of the bytes that the cache may hold, it is time to look after them.
-const GROWN_BY: u64 = 16;
+/// When as much has come as one in so many of the bytes that the cache may hold, it is time to pack: what is new takes many
+/// times the room that it needs, and should not drive out what is packed.
+const PACKED_AFTER: u64 = 64;
 
 /// For how long what is too old for anything is kept all the same, at least.
 pub(super) const DEAD_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// What has come since records were packed.
+pub(super) struct Intake {
+    bytes: AtomicU64,
+    /// So much is left as it is.
+    enough: u64,
+    filled: Notify,
+}
+
+impl Intake {
+    pub(super) fn new(max_bytes: u64) -> Self {
+        Self {
+            bytes: AtomicU64::new(0),
+            enough: max_bytes / PACKED_AFTER,
+            filled: Notify::new(),
+        }
+    }
+
+    /// Takes note of something that has come.
+    pub(super) fn add(&self, bytes: usize) {
+        let bytes = bytes as u64;
+        if self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > self.enough {
+            self.filled.notify_one();
+        }
+    }
+}
 
 impl<R, E> Cache<R, E>
 where
@@ -37,22 +70,15 @@ where
         });
     }
 
-    /// Whether so much has come since everything was looked after that it had better be done before long: what is new takes
-    /// many times the room that it needs.
-    pub fn is_filling(&self) -> bool {
-        let grown = self
-            .records
-            .size()
-            .1
-            .saturating_sub(self.settled_bytes.load(Ordering::Relaxed));
-        grown > self.max_bytes / GROWN_BY
+    /// Waits until so much has come that it had better be packed.
+    pub async fn filled(&self) {
+        self.intake.filled.notified().await;
     }
 
     /// Looks after everything that nobody asked for since it last did: frees what is too old for anything, and packs the
     /// rest. Not on a request's way.
     pub fn look_after(&self) {
-        // For a while who asks is still told that there was something, but too old.
-        let now = self.clock.tick() - DEAD_FOR;
+        let now = self.dead_before();
         self.names.look_after(|held| {
             if held.name.freshness(now, &self.policy) == Freshness::Dead {
                 Op::Remove
@@ -60,14 +86,22 @@ where
                 Op::Nop
             }
         });
+        self.pack();
+    }
+
+    /// The same of the records alone. Not on a request's way.
+    pub fn pack(&self) {
+        let now = self.dead_before();
+        self.intake.bytes.store(0, Ordering::Relaxed);
         if self.records.size().0 == 0 {
             self.packer.forget();
             return;
         }
         let samples = |most| {
             let held = self.records.snapshots().flatten();
-            let samples = held.filter_map(|(_, held)| held.samples());
-            samples.take(most).flatten().collect()
+            let mut samples = Samples::default();
+            samples.extend(held.filter_map(|(_, held)| held.samples()).take(most));
+            samples
         };
         let renewed = self.packer.renew(self.clock.tick(), samples);
         let packed = self.packer.pack_with(|packing| {
@@ -82,11 +116,14 @@ where
                 _ => Op::Remove,
             });
         });
-        self.settled_bytes
-            .store(self.records.size().1, Ordering::Relaxed);
         if let Err(error) = renewed.and(packed) {
             tracing::error!(alarm = true, %error, "records can't be packed");
         }
+    }
+
+    /// What was too old for anything by then is freed: for a while who asks is still told that there was something.
+    fn dead_before(&self) -> Tick {
+        self.clock.tick() - DEAD_FOR
     }
 
     /// Whether nothing of the record can be told any more.

@@ -19,9 +19,7 @@ use crate::{
 
 /// How often the names of who was purged are swept out.
 const SWEEP: Duration = Duration::from_secs(2);
-/// How often it is looked whether the cache fills.
-const LOOK: Duration = Duration::from_millis(250);
-/// How often everything is looked after that nobody asked for, if the cache does not fill.
+/// How often everything is looked after that nobody asked for.
 const ROUND: Duration = Duration::from_secs(60);
 /// How often the feed is looked at where nothing is asked.
 const GLANCE: Duration = Duration::from_secs(15);
@@ -56,30 +54,41 @@ impl CustomerService {
 
     async fn keep_tidy(&self) {
         let clock = &self.inner.clock;
-        let (mut next_sweep, mut next_round) = (clock.tick(), clock.tick() + ROUND);
+        let (mut next_sweep, mut next_round) = (clock.tick() + SWEEP, clock.tick() + ROUND);
         loop {
+            let is_filled = tokio::select! {
+                biased;
+                () = clock.sleep_until(next_sweep) => false,
+                () = self.inner.cache.filled() => true,
+            };
             let now = clock.tick();
-            let cache = &self.inner.cache;
-            let is_round = now >= next_round || cache.is_filling();
-            if is_round || (now >= next_sweep && cache.has_leavers()) {
-                let customers = self.clone();
-                // Not where requests are answered: it looks at everything.
-                let done = tokio::task::spawn_blocking(move || {
-                    if is_round {
-                        customers.look_after();
-                    } else {
-                        customers.inner.cache.sweep_leavers();
-                    }
-                });
-                if done.await.is_err() {
-                    tracing::error!(alarm = true, "looking after the cache failed");
-                }
-                next_sweep = clock.tick() + SWEEP;
+            let (is_sweep, is_round) = (now >= next_sweep, now >= next_round);
+            if is_sweep {
+                next_sweep = now + SWEEP;
             }
             if is_round {
-                next_round = clock.tick() + ROUND;
+                next_round = now + ROUND;
             }
-            clock.sleep_until(clock.tick() + LOOK).await;
+            let sweeps = is_sweep && self.inner.cache.has_leavers();
+            if !(is_filled || is_round || sweeps) {
+                continue;
+            }
+            let customers = self.clone();
+            // Not where requests are answered: it looks at everything.
+            let done = tokio::task::spawn_blocking(move || {
+                if is_round {
+                    return customers.look_after();
+                }
+                if sweeps {
+                    customers.inner.cache.sweep_leavers();
+                }
+                if is_filled {
+                    customers.inner.cache.pack();
+                }
+            });
+            if done.await.is_err() {
+                tracing::error!(alarm = true, "looking after the cache failed");
+            }
         }
     }
 

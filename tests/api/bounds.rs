@@ -6,6 +6,14 @@ use serde_json::json;
 
 use crate::harness::TestApp;
 
+/// So much text that packing it saves little.
+fn note(number: u64) -> String {
+    let mut rng = fastrand::Rng::with_seed(number);
+    std::iter::repeat_with(|| rng.alphanumeric())
+        .take(8000)
+        .collect()
+}
+
 #[tokio::test]
 async fn a_flood_of_unknown_emails_evicts_no_customer() {
     let app = TestApp::with(|config| config.cache.max_size = ByteSize::mib(1)).await;
@@ -36,7 +44,7 @@ async fn more_customers_than_fit_keep_the_cache_within_its_size() {
     for number in 0..400 {
         let attributes = json!({
             "email": format!("customer-{number}@example.com"),
-            "note": "x".repeat(8000),
+            "note": note(number),
         });
         let id = app.engage.create(attributes, "Member");
         let answer = app.get(&format!("contactId={id}&parts=none")).await;
@@ -55,7 +63,7 @@ async fn who_is_asked_for_often_stays_while_others_are_asked_for_once() {
     for number in 0..300 {
         let attributes = json!({
             "email": format!("customer-{number}@example.com"),
-            "note": "x".repeat(8000),
+            "note": note(number),
         });
         let id = app.engage.create(attributes, "Member");
         app.get(&format!("contactId={id}&parts=none"))

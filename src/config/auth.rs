@@ -1,0 +1,185 @@
+//! Who may ask, and for what.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::duration;
+use crate::domain::IdentifierKind;
+
+/// Who may ask.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// Whether callers without a credential are served; on loopback only.
+    pub allow_anonymous: bool,
+    /// Servers and tills that hold a key.
+    pub clients: Vec<Client>,
+    /// The issuer of shoppers' tokens; unset = no token is accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<Jwt>,
+}
+
+/// The issuer of shoppers' tokens.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jwt {
+    /// What a token's `iss` must be.
+    pub issuer: String,
+    /// What a token's `aud` must be or hold.
+    pub audience: String,
+    /// With which algorithms the issuer signs.
+    pub algorithms: Vec<JwtAlgorithm>,
+    /// Where the issuer publishes its keys (RFC 7517).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_url: Option<String>,
+    /// A file that holds them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_file: Option<PathBuf>,
+    /// The claim that holds the shopper's contact id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact_id_claim: Option<String>,
+    /// The claim that holds the shopper's e-mail address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email_claim: Option<String>,
+    /// The claim that must be true, or the address does not count.
+    #[serde(default = "email_verified")]
+    pub email_verified_claim: String,
+    /// The claim that lists the shopper's scopes; unset = every token has `customer:read:self`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope_claim: Option<String>,
+    /// By how much clocks may differ.
+    #[serde(default = "default_leeway", with = "duration")]
+    pub leeway: Duration,
+    /// Requests a second of one shopper; unset = no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<u32>,
+}
+
+fn email_verified() -> String {
+    "email_verified".to_owned()
+}
+
+fn default_leeway() -> Duration {
+    Duration::from_secs(30)
+}
+
+/// An algorithm with which tokens are signed (RFC 7518, RFC 8037): asymmetric ones only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum JwtAlgorithm {
+    /// ECDSA with P-256.
+    Es256,
+    /// ECDSA with P-384.
+    Es384,
+    /// Edwards curves.
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+    /// RSA, PKCS #1.
+    Rs256,
+    /// The same with SHA-384.
+    Rs384,
+    /// The same with SHA-512.
+    Rs512,
+    /// RSA, PSS.
+    Ps256,
+    /// The same with SHA-384.
+    Ps384,
+    /// The same with SHA-512.
+    Ps512,
+}
+
+/// A server or till that holds a key.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Client {
+    /// Its name.
+    pub id: String,
+    /// The SHA-256 digests of its keys, lower-case hex of the whole `X-Api-Key` header value.
+    pub key_sha256: Vec<String>,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// By which identifiers it may ask.
+    #[serde(default = "default_identifiers")]
+    pub identifiers: Vec<IdentifierKind>,
+    /// The view it gets when it names none.
+    #[serde(default)]
+    pub view: View,
+    /// Whose promotions it gets when it names no channel; unset = every channel's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<Channel>,
+    /// Requests a second; unset = no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<u32>,
+    /// Requests at the same time; unset = no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrency: Option<usize>,
+    /// Different unknown identifiers a minute, beyond which it is answered from memory alone; unset = no
+    /// limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_per_minute: Option<u32>,
+    /// Different people an hour, beyond which the log and the metrics raise an alarm; unset = none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people_per_hour: Option<u32>,
+}
+
+fn default_identifiers() -> Vec<IdentifierKind> {
+    vec![
+        IdentifierKind::ContactId,
+        IdentifierKind::Email,
+        IdentifierKind::MobilePhone,
+        IdentifierKind::CustomKey,
+    ]
+}
+
+/// What a caller may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+pub enum Scope {
+    /// Ask for customers.
+    #[serde(rename = "customer:read")]
+    Read,
+    /// Get the full view.
+    #[serde(rename = "customer:read:full")]
+    ReadFull,
+    /// Ask for oneself: of shoppers' tokens.
+    #[serde(rename = "customer:read:self")]
+    ReadSelf,
+    /// Ask for parts as they are now.
+    #[serde(rename = "customer:fresh")]
+    Fresh,
+}
+
+impl Scope {
+    /// The name in configuration and tokens.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Scope::Read => "customer:read",
+            Scope::ReadFull => "customer:read:full",
+            Scope::ReadSelf => "customer:read:self",
+            Scope::Fresh => "customer:fresh",
+        }
+    }
+}
+
+/// Which fields leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum View {
+    /// What a shopper may see of themselves.
+    #[default]
+    Storefront,
+    /// What staff may see.
+    Full,
+}
+
+/// A redemption channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Channel {
+    /// The web shop.
+    Ecom,
+    /// The till.
+    Pos,
+    /// Anything else.
+    Other,
+}

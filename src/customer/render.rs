@@ -4,15 +4,21 @@
 //! bytes.
 
 mod json;
+mod person;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use self::json::{
-    AddressJson, AnswerJson, AttributesJson, AudienceJson, ConsentJson, ContactabilityJson,
-    ExpiringJson, FreshnessJson, LevelJson, MoneyJson, OfferJson, PointsJson, PreferencesJson,
-    ProfileJson, PromotionJson, StoreJson, VoucherJson,
+use self::{
+    json::{
+        AnswerJson, ExpiringJson, FreshnessJson, MoneyJson, OfferJson, PointsJson, PromotionJson,
+        VoucherJson,
+    },
+    person::{
+        AddressJson, AttributesJson, AudienceJson, ConsentJson, ContactabilityJson, LevelJson,
+        PreferencesJson, ProfileJson, StoreJson,
+    },
 };
 use super::{
     Found, Shape,
@@ -20,9 +26,12 @@ use super::{
     contactability::Contactability,
 };
 use crate::{
-    cache::parts::{Origins, Parts},
+    cache::parts::{Entry, Origins, Parts},
     domain::{Decimal, Part, PartSet, Points, Profile, Promotion, Voucher},
 };
+
+/// The room that an answer is written into; few need more.
+const USUAL_SIZE: usize = 4096;
 
 /// The JSON, and the moment at which it would read otherwise.
 pub(super) fn render(
@@ -37,28 +46,13 @@ pub(super) fn render(
         window: shape.expiring_within,
         changes_at: Timestamp::MAX,
     };
-    let shown = |part| found.shown.contains(part);
     let profile = parts.profile.as_ref().map(|entry| &*entry.data);
-    let audiences = parts
-        .audiences
-        .as_ref()
-        .filter(|_| shown(Part::Audiences))
-        .map(|entry| &*entry.data);
-    let vouchers = parts
-        .vouchers
-        .as_ref()
-        .filter(|_| shown(Part::Vouchers))
-        .map(|entry| current_vouchers(&entry.data, &mut moments));
-    let promotions = parts
-        .promotions
-        .as_ref()
-        .filter(|_| shown(Part::Promotions))
-        .map(|entry| current_promotions(&entry.data, shape, &mut moments));
-    let points = parts
-        .points
-        .as_ref()
-        .filter(|_| shown(Part::Points))
-        .map(|entry| &*entry.data);
+    let audiences = shown(parts.audiences.as_ref(), Part::Audiences, found);
+    let vouchers = shown(parts.vouchers.as_ref(), Part::Vouchers, found)
+        .map(|vouchers| current_vouchers(vouchers, &mut moments));
+    let promotions = shown(parts.promotions.as_ref(), Part::Promotions, found)
+        .map(|promotions| current_promotions(promotions, shape, &mut moments));
+    let points = shown(parts.points.as_ref(), Part::Points, found);
     let expiring_soon = expiring_soon(
         vouchers.as_deref(),
         promotions.as_deref(),
@@ -100,8 +94,16 @@ pub(super) fn render(
         freshness: freshness(parts, found.shown),
         degraded: found.degraded.iter().map(Part::as_str).collect(),
     };
-    let body = serde_json::to_vec(&answer).expect("the answer's types have a JSON form");
+    let mut body = Vec::with_capacity(USUAL_SIZE);
+    serde_json::to_writer(&mut body, &answer).expect("the answer's types have a JSON form");
     (body, moments.changes_at)
+}
+
+/// What is held of the part, if it may be shown.
+fn shown<'a, T>(entry: Option<&'a Entry<T>>, part: Part, found: &Found) -> Option<&'a T> {
+    entry
+        .filter(|_| found.shown.contains(part))
+        .map(|entry| &*entry.data)
 }
 
 /// What time does to an answer.

@@ -1,18 +1,11 @@
-//! The JSON form of the answer, key by key.
+//! The JSON form of the answer, key by key; who the customer is, is in `person`.
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer, ser::SerializeMap};
-use serde_json::value::RawValue;
+use serde::{Serialize, Serializer};
 
-use crate::{
-    customer::{
-        answer::Attributes,
-        contactability::{Channel as Reach, Contactability},
-    },
-    domain::{
-        Address, Audience, Consent, ContactId, Decimal, Level, Offer, OfferKind, OfferValue, Part,
-        Points, Preferences, Profile, Promotion, Store, Voucher, Warning,
-    },
+use super::person::{AudienceJson, ConsentJson, ContactabilityJson, PreferencesJson, ProfileJson};
+use crate::domain::{
+    ContactId, Decimal, Offer, OfferKind, OfferValue, Part, Points, Promotion, Voucher,
 };
 
 /// RFC 3339 in UTC with milliseconds.
@@ -20,7 +13,7 @@ pub(super) fn time(moment: Timestamp) -> Box<str> {
     format!("{moment:.3}").into()
 }
 
-fn time_of(moment: Option<Timestamp>) -> Option<Box<str>> {
+pub(super) fn time_of(moment: Option<Timestamp>) -> Option<Box<str>> {
     moment.map(time)
 }
 
@@ -40,224 +33,6 @@ pub(super) struct AnswerJson<'a> {
     pub(super) expiring_soon: Vec<ExpiringJson<'a>>,
     pub(super) freshness: FreshnessJson,
     pub(super) degraded: Vec<&'static str>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ProfileJson<'a> {
-    pub(super) first_name: Option<&'a str>,
-    pub(super) last_name: Option<&'a str>,
-    pub(super) email: Option<&'a str>,
-    pub(super) mobile_phone: Option<&'a str>,
-    pub(super) address: Option<AddressJson<'a>>,
-    pub(super) birth_day: Option<&'a str>,
-    pub(super) language: Option<&'a str>,
-    pub(super) member_number: Option<&'a str>,
-    pub(super) level: Option<LevelJson<'a>>,
-    pub(super) home_store: Option<StoreJson<'a>>,
-    pub(super) member_since: Option<Box<str>>,
-    pub(super) attributes: AttributesJson<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct AddressJson<'a> {
-    street: Option<&'a str>,
-    care_of: Option<&'a str>,
-    zip_code: Option<&'a str>,
-    city: Option<&'a str>,
-    country_code: Option<&'a str>,
-}
-
-impl<'a> From<&'a Address> for AddressJson<'a> {
-    fn from(address: &'a Address) -> Self {
-        Self {
-            street: address.street.as_deref(),
-            care_of: address.care_of.as_deref(),
-            zip_code: address.zip_code.as_deref(),
-            city: address.city.as_deref(),
-            country_code: address.country_code.as_deref(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct LevelJson<'a> {
-    name: &'a str,
-    expires_on: Option<Box<str>>,
-    #[serde(with = "rust_decimal::serde::arbitrary_precision_option")]
-    points_to_next: Option<Decimal>,
-}
-
-impl<'a> From<&'a Level> for LevelJson<'a> {
-    fn from(level: &'a Level) -> Self {
-        Self {
-            name: &level.name,
-            expires_on: time_of(level.expires_on),
-            points_to_next: level.points_to_next,
-        }
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct StoreJson<'a> {
-    id: Option<&'a str>,
-    name: Option<&'a str>,
-    external_id: Option<&'a str>,
-}
-
-impl<'a> From<&'a Store> for StoreJson<'a> {
-    fn from(store: &'a Store) -> Self {
-        Self {
-            id: store.id.as_deref(),
-            name: store.name.as_deref(),
-            external_id: store.external_id.as_deref(),
-        }
-    }
-}
-
-/// The attributes that the view allows, under Engage's keys and as Engage wrote them.
-pub(super) struct AttributesJson<'a> {
-    pub(super) attributes: &'a [(Box<str>, Box<RawValue>)],
-    pub(super) allowed: &'a Attributes,
-    pub(super) guarded: bool,
-}
-
-/// Attributes that tell where a contact with protected identity lives or shops.
-const WHEREABOUTS: [&str; 4] = ["country", "createdInStore", "store", "recruitedByStore"];
-
-impl Serialize for AttributesJson<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (key, value) in self.attributes {
-            let hidden = self.guarded && WHEREABOUTS.contains(&&**key);
-            if !hidden && self.allowed.allows(key) {
-                map.serialize_entry(&**key, value)?;
-            }
-        }
-        map.end()
-    }
-}
-
-#[derive(Serialize)]
-pub(super) struct ContactabilityJson<'a> {
-    email: EmailJson<'a>,
-    sms: SmsJson<'a>,
-    postal: PostalJson<'a>,
-}
-
-#[derive(Serialize)]
-struct EmailJson<'a> {
-    address: Option<&'a str>,
-    status: &'static str,
-    accepted: Option<bool>,
-    warnings: Vec<WarningJson<'a>>,
-}
-
-#[derive(Serialize)]
-struct SmsJson<'a> {
-    number: Option<&'a str>,
-    status: &'static str,
-    accepted: Option<bool>,
-    warnings: Vec<WarningJson<'a>>,
-}
-
-#[derive(Serialize)]
-struct PostalJson<'a> {
-    status: &'static str,
-    accepted: Option<bool>,
-    warnings: Vec<WarningJson<'a>>,
-}
-
-#[derive(Serialize)]
-struct WarningJson<'a> {
-    id: Option<&'a str>,
-    message: Option<&'a str>,
-}
-
-impl<'a> ContactabilityJson<'a> {
-    pub(super) fn of(profile: &'a Profile, known: &Contactability<'a>) -> Self {
-        Self {
-            email: EmailJson {
-                address: profile.email.as_deref(),
-                status: known.email.status.as_str(),
-                accepted: known.email.accepted,
-                warnings: warnings(&known.email),
-            },
-            sms: SmsJson {
-                number: profile.mobile_phone.as_deref(),
-                status: known.sms.status.as_str(),
-                accepted: known.sms.accepted,
-                warnings: warnings(&known.sms),
-            },
-            postal: PostalJson {
-                status: known.postal.status.as_str(),
-                accepted: known.postal.accepted,
-                warnings: warnings(&known.postal),
-            },
-        }
-    }
-}
-
-fn warnings<'a>(reach: &Reach<'a>) -> Vec<WarningJson<'a>> {
-    let json = |warning: &&'a Warning| WarningJson {
-        id: warning.id.as_deref(),
-        message: warning.message.as_deref(),
-    };
-    reach.warnings.iter().map(json).collect()
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_field_names, reason = "the keys are the contract's")]
-pub(super) struct PreferencesJson {
-    accepts_email: Option<bool>,
-    accepts_sms: Option<bool>,
-    accepts_postal: Option<bool>,
-}
-
-impl From<&Preferences> for PreferencesJson {
-    fn from(preferences: &Preferences) -> Self {
-        Self {
-            accepts_email: preferences.accepts_email,
-            accepts_sms: preferences.accepts_sms,
-            accepts_postal: preferences.accepts_postal,
-        }
-    }
-}
-
-#[derive(Serialize)]
-pub(super) struct ConsentJson<'a> {
-    id: &'a str,
-    given: Option<bool>,
-    date: Option<Box<str>>,
-}
-
-impl<'a> From<&'a Consent> for ConsentJson<'a> {
-    fn from(consent: &'a Consent) -> Self {
-        Self {
-            id: &consent.id,
-            given: consent.given,
-            date: time_of(consent.date),
-        }
-    }
-}
-
-#[derive(Serialize)]
-pub(super) struct AudienceJson<'a> {
-    id: &'a str,
-    name: Option<&'a str>,
-}
-
-impl<'a> From<&'a Audience> for AudienceJson<'a> {
-    fn from(audience: &'a Audience) -> Self {
-        Self {
-            id: &audience.id,
-            name: audience.name.as_deref(),
-        }
-    }
 }
 
 #[derive(Serialize)]

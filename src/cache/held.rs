@@ -79,10 +79,9 @@ where
 {
     /// The record of a contact, without the parts that a fence forbids.
     pub fn record(&self, id: ContactId) -> Option<Arc<Record<R>>> {
-        self.look(id, |held, was_warm, record| {
-            // Who was asked for twice is asked for again; many are only once.
-            if was_warm && matches!(held, Held::Packed(_)) {
-                self.intake.add(record.bytes());
+        self.look(id, |held, record| {
+            if matches!(held, Held::Packed(_)) {
+                // Who was asked for once is asked for again.
                 self.records.update(id, |now| match now {
                     Some(now) if now.is(held) => Op::Put(Held::Ready(Arc::clone(record))),
                     _ => Op::Nop,
@@ -93,23 +92,23 @@ where
 
     /// The same for who does not ask for the contact: what is packed stays so.
     pub(super) fn glance(&self, id: ContactId) -> Option<Arc<Record<R>>> {
-        self.look(id, |_, _, _| ())
+        self.look(id, |_, _| ())
     }
 
     fn look(
         &self,
         id: ContactId,
-        note: impl FnOnce(&Held<R>, bool, &Arc<Record<R>>),
+        note: impl FnOnce(&Held<R>, &Arc<Record<R>>),
     ) -> Option<Arc<Record<R>>> {
         if !self.is_on() {
             return None;
         }
-        let (held, was_warm) = self.records.read(&id)?;
+        let held = self.records.get(&id)?;
         let Some(record) = held.record(id) else {
             self.records.remove(id);
             return None;
         };
-        note(&held, was_warm, &record);
+        note(&held, &record);
         // The record's own fences were heeded when it was stored; only the one around everything may
         // have been raised without touching it.
         let everything = self.fences.everything();
@@ -136,7 +135,6 @@ where
         answer: Arc<R>,
         replaces: impl Fn(&R) -> bool,
     ) {
-        self.intake.add(answer.bytes());
         self.records.update(record.id, |held| match held {
             Some(Held::Ready(held)) if self.is_on() && held.same(&**record) => {
                 Op::Put(Held::Ready(Arc::new(held.with_rendered(answer, replaces))))

@@ -87,18 +87,13 @@ where
 
     /// The value of the key.
     pub(super) fn get(&self, key: &K) -> Option<V> {
-        self.read(key).map(|(value, _)| value)
-    }
-
-    /// The value of the key, and whether it was read before, since it was last looked after.
-    pub(super) fn read(&self, key: &K) -> Option<(V, bool)> {
         let hash = self.hasher.hash_one(key);
         let mut shard = self.shard(hash);
         let place = shard.place(hash, key)?;
         let slot = &mut shard.slots[place];
         slot.reads = MAX_READS.min(slot.reads + 1);
-        let was_warm = std::mem::replace(&mut slot.is_warm, true);
-        Some((slot.value.clone(), was_warm))
+        slot.is_warm = true;
+        Some(slot.value.clone())
     }
 
     /// Decides under the key's lock what becomes of its value.

@@ -6,7 +6,7 @@ use jiff::{Timestamp, civil::date};
 use super::{
     flight::{Boarding, Flights, NoFlight},
     freshness::Freshness,
-    upkeep::DEAD_FOR,
+    upkeep::{DEAD_FOR, LEAST_PACKED},
     *,
 };
 use crate::{
@@ -223,11 +223,10 @@ fn who_is_not_asked_for_is_packed_and_who_is_asked_for_again_is_ready() {
     let one = bytes();
     assert!(one < both / 2 + 300, "{one} of {both}");
     assert_eq!(rendered(&pantry, contact('1')), [1000]);
-    // Whoever is asked for once has the answer again and stays packed; so does whom an operator looks at.
-    assert_eq!(rendered(&pantry, contact('2')), [1000]);
+    // An operator's look is not somebody who asks.
     assert_eq!(pantry.explain(contact('2')).rendered, 1);
     assert_eq!(bytes(), one);
-    // Asked for again, it is ready, but for its parts.
+    // Asked for, it has its answer again, while its parts stay packed.
     assert_eq!(rendered(&pantry, contact('2')), [1000]);
     let again = bytes();
     assert!((one + 1000..both).contains(&again), "{again}");
@@ -250,15 +249,11 @@ fn what_is_damaged_is_held_no_longer_by_whoever_finds_it_so() {
             Some(Held::Packed(packed)) => Op::Put(Held::Packed(packed.damaged(frame))),
             _ => panic!("it is packed"),
         });
-        let mut records = [(); 2].map(|()| pantry.record(id));
-        if frame == 0 {
-            assert!(records.iter().all(Option::is_none));
-        } else {
-            // Asked for twice it is ready, but for its parts.
-            let [_, Some(record)] = &mut records else {
-                panic!("a look finds no fault");
-            };
-            assert!(pantry.parts_of(record).is_none());
+        let record = pantry.record(id);
+        assert_eq!(record.is_none(), frame == 0);
+        if let Some(record) = record {
+            // It is ready, but for its parts.
+            assert!(pantry.parts_of(&record).is_none());
         }
         assert_eq!(pantry.counts().records, 0);
     }
@@ -297,22 +292,33 @@ fn whoever_packs_is_told_when_much_has_come_since_it_last_did() {
         ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c3{number:08x}")).expect("an id")
     });
     let mut fill = || {
-        let before = pantry.counts();
+        let mut came = 0;
         while pantry.filled().now_or_never().is_none() {
             store_profile(&pantry, ids.next().expect("endless"));
+            came += 1;
         }
-        let bytes = pantry.counts().record_bytes - before.record_bytes;
-        // A sixty-fourth of what may be held, and one record more at most.
-        assert!((15_000..18_500).contains(&bytes), "{bytes}");
-        pantry.counts().records - before.records
+        came
     };
-    let came = fill();
-    pantry.pack();
-    // However little room the others take now, or none.
-    assert_eq!(fill(), came);
-    pantry.purge_everything();
-    pantry.pack();
-    assert_eq!(fill(), came);
+    // Not before half of the room is taken.
+    fill();
+    let bytes = pantry.counts().record_bytes;
+    assert!(
+        (1 << 19..(1 << 19) + LEAST_PACKED).contains(&bytes),
+        "{bytes}"
+    );
+    // Then each time that so much has come, however little room it takes by then.
+    let slot = Store::<ContactId, Held<Rendered>>::SLOT_BYTES as u64;
+    let record = bytes / pantry.counts().records - slot;
+    let mut enough_came = || {
+        let came = fill();
+        assert!(
+            came * record > LEAST_PACKED && (came - 2) * record < LEAST_PACKED,
+            "{came}"
+        );
+    };
+    enough_came();
+    enough_came();
+    assert!(pantry.counts().record_bytes <= 1 << 20);
 }
 
 #[test]

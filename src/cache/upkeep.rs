@@ -22,11 +22,13 @@ use crate::{
 /// When as much has come as one in so many of the bytes that the cache may hold, it is time to pack: what is new takes many
 /// times the room that it needs, and should not drive out what is packed.
 const PACKED_AFTER: u64 = 64;
+/// Less than this is not worth the making of a compressor.
+pub(super) const LEAST_PACKED: u64 = 256 << 10;
 
 /// For how long what is too old for anything is kept all the same, at least.
 pub(super) const DEAD_FOR: Duration = Duration::from_secs(5 * 60);
 
-/// What has come since records were packed.
+/// What Engage has told since records were packed early.
 pub(super) struct Intake {
     bytes: AtomicU64,
     /// So much is left as it is.
@@ -38,12 +40,12 @@ impl Intake {
     pub(super) fn new(max_bytes: u64) -> Self {
         Self {
             bytes: AtomicU64::new(0),
-            enough: max_bytes / PACKED_AFTER,
+            enough: LEAST_PACKED.max(max_bytes / PACKED_AFTER),
             filled: Notify::new(),
         }
     }
 
-    /// Takes note of something that has come.
+    /// Takes note of what Engage told.
     pub(super) fn add(&self, bytes: usize) {
         let bytes = bytes as u64;
         if self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > self.enough {
@@ -70,9 +72,15 @@ where
         });
     }
 
-    /// Waits until so much has come that it had better be packed.
+    /// Waits until so much has come that it had better be packed: not while half of the room is free.
     pub async fn filled(&self) {
-        self.intake.filled.notified().await;
+        loop {
+            self.intake.filled.notified().await;
+            self.intake.bytes.store(0, Ordering::Relaxed);
+            if self.records.size().1 > self.max_bytes / 2 {
+                return;
+            }
+        }
     }
 
     /// Looks after everything that nobody asked for since it last did: frees what is too old for anything, and packs the
@@ -92,7 +100,6 @@ where
     /// The same of the records alone. Not on a request's way.
     pub fn pack(&self) {
         let now = self.dead_before();
-        self.intake.bytes.store(0, Ordering::Relaxed);
         if self.records.size().0 == 0 {
             self.packer.forget();
             return;

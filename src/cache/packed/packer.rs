@@ -90,7 +90,7 @@ impl Packer {
     }
 
     /// Makes a dictionary where one is due, of the samples of as many records at most as it asks for. Where there are too
-    /// few it makes an empty one: better none than one that knows who has left. Not on a request's way.
+    /// few, only an empty one stays: better none than one that knows who has left. Not on a request's way.
     pub(in crate::cache) fn renew(
         &self,
         now: Tick,
@@ -104,16 +104,17 @@ impl Packer {
             newest.forgotten
         };
         let samples = samples(MAX_RECORDS);
-        let dictionary = if samples.sizes.len() >= 2 * MIN_RECORDS {
+        let made = if samples.sizes.len() >= 2 * MIN_RECORDS {
             let content = dict::from_continuous(&samples.bytes, &samples.sizes, DICTIONARY_SIZE)?;
-            Dictionary::new(&content, Some(now))
+            Some(Dictionary::new(&content, Some(now)))
         } else {
-            Dictionary::new(&[], None)
+            None
         };
         let mut newest = locked(&self.newest);
         // Not what was made of records that are to be forgotten.
         if newest.forgotten == forgotten {
-            newest.dictionary = Some(dictionary);
+            let empty = |held: &Dictionary| held.made.is_none();
+            newest.dictionary = made.or_else(|| newest.dictionary.take().filter(empty));
         }
         Ok(())
     }

@@ -131,7 +131,7 @@ fn is_told(id: ContactId, body: &[u8]) {
 
 /// Names are canonical, and what never leaves is not among the attributes.
 fn profile(profile: &Profile) {
-    let names = &profile.names;
+    let names = &profile.identity.names;
     if let Some(email) = &names.email {
         assert_eq!(Email::parse(email.as_str()).as_ref(), Ok(email));
     }
@@ -141,7 +141,7 @@ fn profile(profile: &Profile) {
             Some(phone)
         );
     }
-    if let Some(contact_type) = &profile.contact_type {
+    if let Some(contact_type) = &profile.identity.contact_type {
         assert!(ContactType::parse(contact_type.as_str()).is_some());
     }
     let mut keys: Vec<&str> = profile.attributes.iter().map(|(key, _)| &**key).collect();

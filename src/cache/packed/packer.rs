@@ -33,6 +33,7 @@ const DICTIONARY_SIZE: usize = 64 << 10;
 pub(super) const MADE_ANEW: Duration = Duration::from_secs(3600);
 /// zstd's compression level: it is not on a request's way.
 const LEVEL: i32 = 3;
+
 /// What a dictionary is made of, side by side: so many small pieces would leave holes in memory.
 #[derive(Default)]
 pub(in crate::cache) struct Samples {

@@ -10,13 +10,14 @@ mod secrets;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    io::Write,
     path::PathBuf,
     time::Duration,
 };
 
 use engage_bff::config::{Config, check::Mistakes, layers};
 use secrecy::ExposeSecret;
+use tempfile::NamedTempFile;
 
 /// The least that can be started.
 const LEAST: &str = r#"
@@ -29,27 +30,15 @@ const LEAST: &str = r#"
     scopes = ["customer:read"]
 "#;
 
-/// A file that is gone with its test.
-struct TempFile(PathBuf);
-
-impl TempFile {
-    /// One of each name.
-    fn new(name: &str, text: &str) -> Self {
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::write(&path, text).expect("a writable directory");
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().expect("a readable path")
-    }
+/// A file of its own that is gone with its test.
+fn temp_file(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::new().expect("a writable directory");
+    file.write_all(text.as_bytes()).expect("room for it");
+    file
 }
 
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        // Nothing is lost where it stays.
-        let _ = fs::remove_file(&self.0);
-    }
+fn path(file: &NamedTempFile) -> &str {
+    file.path().to_str().expect("a readable path")
 }
 
 fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -58,14 +47,14 @@ fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 /// The configuration of that file, under that environment.
-fn load(name: &str, file: &str, pairs: &[(&str, &str)]) -> Result<Config, Mistakes> {
-    let file = TempFile::new(&format!("{name}.toml"), file);
-    Config::load(Some(&file.0), &environment(pairs))
+fn load(file: &str, pairs: &[(&str, &str)]) -> Result<Config, Mistakes> {
+    let file = temp_file(file);
+    Config::load(Some(file.path()), &environment(pairs))
 }
 
 #[track_caller]
-fn refusal(name: &str, file: &str, pairs: &[(&str, &str)]) -> String {
-    match load(name, file, pairs) {
+fn refusal(file: &str, pairs: &[(&str, &str)]) -> String {
+    match load(file, pairs) {
         Ok(_) => panic!("accepted: {file} {pairs:?}"),
         Err(mistakes) => mistakes.to_string(),
     }
@@ -73,7 +62,7 @@ fn refusal(name: &str, file: &str, pairs: &[(&str, &str)]) -> String {
 
 #[test]
 fn the_defaults_are_those_of_the_contract() {
-    let config = load("defaults", LEAST, &[]).expect("valid");
+    let config = load(LEAST, &[]).expect("valid");
     let seconds = Duration::from_secs;
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.server.request_timeout, Duration::from_millis(2500));
@@ -237,12 +226,7 @@ fn the_keys_that_are_commented_out_can_be_switched_on() {
             .find_map(|shown| shown.strip_prefix(&format!("# {line}")))
             .expect("a line of the defaults");
         let file = format!("[{section}]\n{line}{commented}\n");
-        load(
-            line,
-            &format!("{file}{}", LEAST.replace("[engage]", "")),
-            &[],
-        )
-        .expect("valid");
+        load(&format!("{file}{}", LEAST.replace("[engage]", "")), &[]).expect("valid");
     }
 }
 
@@ -263,7 +247,7 @@ fn the_file_is_laid_over_the_defaults_and_the_environment_over_both() {
         ("BFF_VIEWS__EXPIRING_WITHIN", "30d"),
         ("BFF_TELEMETRY__LOG", "info,engage_bff=debug"),
     ];
-    let config = load("layers", &file, &pairs).expect("valid");
+    let config = load(&file, &pairs).expect("valid");
     assert_eq!(config.cache.points_lifetime, Duration::from_secs(7));
     assert_eq!(config.cache.vouchers_lifetime, Duration::from_millis(800));
     assert_eq!(config.cache.profile_lifetime, Duration::from_secs(60));
@@ -290,7 +274,7 @@ fn lists_of_attributes_can_come_from_the_environment() {
         ),
         ("BFF_VIEWS__FULL__ATTRIBUTES", "rfm"),
     ];
-    let config = load("lists", LEAST, &pairs).expect("valid");
+    let config = load(LEAST, &pairs).expect("valid");
     assert_eq!(
         config.views.storefront.attributes,
         ["shoeSize", "favouriteSports"]
@@ -338,7 +322,7 @@ fn only_names_with_two_underscores_behind_the_prefix_are_ours() {
         ("bff_engage__burst", "7"),
         ("PATH", "/bin"),
     ];
-    let config = load("foreign", LEAST, &pairs).expect("valid");
+    let config = load(LEAST, &pairs).expect("valid");
     assert_eq!(config.engage.burst, 10);
     let key = config.engage.api_key.expect("a key");
     assert_eq!(key.expose_secret(), "a-key");
@@ -347,56 +331,50 @@ fn only_names_with_two_underscores_behind_the_prefix_are_ours() {
 #[test]
 fn a_secret_can_be_given_as_the_path_of_a_file() {
     let keyless = LEAST.replace("api_key = \"a-key\"", "");
-    for (index, (text, key)) in [
+    for (text, key) in [
         ("from-a-file", "from-a-file"),
         ("line\n", "line"),
         ("windows\r\n", "windows"),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let secret = TempFile::new(&format!("secret-{index}"), text);
-        let longer = TempFile::new(
-            &format!("longer-{index}"),
-            &format!("sixteen-or-more-{text}"),
-        );
+    ] {
+        let secret = temp_file(text);
+        let longer = temp_file(&format!("sixteen-or-more-{text}"));
         let pairs = [
-            ("BFF_ENGAGE__API_KEY_FILE", secret.path()),
-            ("BFF_TELEMETRY__DIGEST_KEY_FILE", longer.path()),
+            ("BFF_ENGAGE__API_KEY_FILE", path(&secret)),
+            ("BFF_TELEMETRY__DIGEST_KEY_FILE", path(&longer)),
         ];
-        let config = load(&format!("by-file-{index}"), &keyless, &pairs).expect("valid");
+        let config = load(&keyless, &pairs).expect("valid");
         let found = config.engage.api_key.expect("a secret");
         assert_eq!(found.expose_secret(), key);
         let found = config.telemetry.digest_key.expect("a secret");
         assert_eq!(found.expose_secret(), format!("sixteen-or-more-{key}"));
     }
-    let secrets = TempFile::new("secrets", "whsec_Zmlyc3Q=\n\nwhsec_c2Vjb25k\r\n");
-    let pairs = [("BFF_WEBHOOKS__SECRETS_FILE", secrets.path())];
-    let config = load("secrets-by-file", LEAST, &pairs).expect("valid");
+    let secrets = temp_file("whsec_Zmlyc3Q=\n\nwhsec_c2Vjb25k\r\n");
+    let pairs = [("BFF_WEBHOOKS__SECRETS_FILE", path(&secrets))];
+    let config = load(LEAST, &pairs).expect("valid");
     let found = config.webhooks.secrets.iter();
     let found: Vec<&str> = found.map(ExposeSecret::expose_secret).collect();
     assert_eq!(found, ["whsec_Zmlyc3Q=", "whsec_c2Vjb25k"]);
     let both = [pairs[0], ("BFF_WEBHOOKS__SECRETS", "whsec_Zmlyc3Q=")];
-    let twice = refusal("secrets-twice", LEAST, &both);
+    let twice = refusal(LEAST, &both);
     assert!(
         twice.starts_with("webhooks.secrets: is given together with"),
         "{twice}"
     );
-    let secret = TempFile::new("secret-twice", "other");
-    let pairs = [("BFF_ENGAGE__API_KEY_FILE", secret.path())];
-    let twice = refusal("twice", LEAST, &pairs);
+    let secret = temp_file("other");
+    let pairs = [("BFF_ENGAGE__API_KEY_FILE", path(&secret))];
+    let twice = refusal(LEAST, &pairs);
     assert!(
         twice.starts_with("engage.api_key: is given together with"),
         "{twice}"
     );
     let pairs = [("BFF_ENGAGE__API_KEY_FILE", "/nowhere/at-all")];
-    let missing = refusal("missing", &keyless, &pairs);
+    let missing = refusal(&keyless, &pairs);
     assert!(
         missing.starts_with("engage.api_key_file: can't be read"),
         "{missing}"
     );
-    let empty = TempFile::new("secret-empty", "\n");
-    let pairs = [("BFF_ENGAGE__API_KEY_FILE", empty.path())];
-    let empty = refusal("empty", &keyless, &pairs);
+    let empty = temp_file("\n");
+    let pairs = [("BFF_ENGAGE__API_KEY_FILE", path(&empty))];
+    let empty = refusal(&keyless, &pairs);
     assert!(empty.starts_with("engage.api_key: is missing"), "{empty}");
 }

@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use crate::{LEAST, TempFile};
+use crate::{LEAST, path, temp_file};
 
 /// The command with nothing of the test's own environment.
 fn with(mut command: Command, arguments: &[&str], pairs: &[(&str, &str)]) -> Command {
@@ -36,13 +36,13 @@ fn text(bytes: &[u8]) -> &str {
 
 #[test]
 fn check_config_prints_what_counts_with_the_secrets_masked() {
-    let file = TempFile::new("check.toml", LEAST);
+    let file = temp_file(LEAST);
     let pairs = [
         ("BFF_ENGAGE__API_KEY", "sesame-open"),
         ("BFF_TELEMETRY__DIGEST_KEY", "sesame-shut-at-night"),
         ("BFF_CACHE__POINTS_LIFETIME", "7s"),
     ];
-    let output = run(&["check-config", "--config", file.path()], &pairs);
+    let output = run(&["check-config", "--config", path(&file)], &pairs);
     let printed = text(&output.stdout);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(!printed.contains("sesame"), "{printed}");
@@ -99,13 +99,13 @@ impl Drop for Serving {
 }
 
 /// A service with free ports, the lines of its log, and where it listens.
-fn serve(binary: Command, name: &str) -> (Serving, Lines<BufReader<ChildStdout>>, String) {
-    let file = TempFile::new(name, LEAST);
+fn serve(binary: Command) -> (Serving, Lines<BufReader<ChildStdout>>, String) {
+    let file = temp_file(LEAST);
     let pairs = [
         ("BFF_SERVER__LISTEN", "127.0.0.1:0"),
         ("BFF_OPERATIONS__LISTEN", "127.0.0.1:0"),
     ];
-    let mut command = with(binary, &["serve", "--config", file.path()], &pairs);
+    let mut command = with(binary, &["serve", "--config", path(&file)], &pairs);
     let child = command.stdout(Stdio::piped()).spawn().expect("it starts");
     let mut serving = Serving(child);
     let stdout = serving.0.stdout.take().expect("a pipe");
@@ -148,7 +148,7 @@ fn a_serving_process_leaves_no_core_dump_and_lets_no_other_process_look_into_it(
     let is_open = (0..1000).any(|_| may_look_into(&sleeper.0));
     assert!(is_open, "nobody may look into anything");
     let binary = without_rights(env!("CARGO_BIN_EXE_engage-bff"));
-    let (serving, _lines, _) = serve(binary, "shut.toml");
+    let (serving, _lines, _) = serve(binary);
     assert!(!may_look_into(&serving.0));
     let limits = fs::read_to_string(format!("/proc/{}/limits", serving.0.id()));
     let limits = limits.expect("a process's limits");
@@ -160,7 +160,7 @@ fn a_serving_process_leaves_no_core_dump_and_lets_no_other_process_look_into_it(
 #[test]
 fn a_serving_process_is_alive_and_ends_cleanly_on_sigterm() {
     let binary = Command::new(env!("CARGO_BIN_EXE_engage-bff"));
-    let (mut serving, lines, address) = serve(binary, "serve.toml");
+    let (mut serving, lines, address) = serve(binary);
     let check = || run(&["healthcheck"], &[("BFF_SERVER__LISTEN", &address)]);
     let output = check();
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -183,9 +183,9 @@ fn a_serving_process_is_alive_and_ends_cleanly_on_sigterm() {
 fn an_address_that_is_taken_is_told_by_its_key() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
-    let file = TempFile::new("taken.toml", LEAST);
+    let file = temp_file(LEAST);
     let output = run(
-        &["serve", "--config", file.path()],
+        &["serve", "--config", path(&file)],
         &[("BFF_SERVER__LISTEN", &address)],
     );
     assert!(!output.status.success());

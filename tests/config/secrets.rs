@@ -42,7 +42,7 @@ fn secrets_that_are_none_are_refused_and_not_repeated() {
             "0000000000000000",
             "****************",
         ] {
-            let told = refusal("placeholder", LEAST, &[(&format!("BFF_{name}"), value)]);
+            let told = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
             // To the letter, so that the value is not repeated.
             let expected = format!("{key}: is a placeholder, which everybody knows; {REMEDY}");
             let short =
@@ -52,7 +52,7 @@ fn secrets_that_are_none_are_refused_and_not_repeated() {
             assert!(lines.all(|line| line.starts_with(&short)), "{told}");
         }
         let good = "not-a-secret-that-anybody-knows-1";
-        crate::load("good", LEAST, &[(&format!("BFF_{name}"), good)]).expect("valid");
+        crate::load(LEAST, &[(&format!("BFF_{name}"), good)]).expect("valid");
     }
 }
 
@@ -61,10 +61,10 @@ fn secrets_of_ours_are_no_shorter_than_sixteen_characters() {
     for name in ["OPERATIONS__TOKEN", "TELEMETRY__DIGEST_KEY"] {
         let key = name.to_lowercase().replace("__", ".");
         let name = format!("BFF_{name}");
-        let told = refusal("short", LEAST, &[(&name, "k7Qm2xW9pLr4tYz")]);
+        let told = refusal(LEAST, &[(&name, "k7Qm2xW9pLr4tYz")]);
         let expected = format!("{key}: is shorter than 16 characters; a random one");
         assert!(told.starts_with(&expected), "{told}");
-        crate::load("long", LEAST, &[(&name, "k7Qm2xW9pLr4tYzB")]).expect("valid");
+        crate::load(LEAST, &[(&name, "k7Qm2xW9pLr4tYzB")]).expect("valid");
     }
 }
 
@@ -86,7 +86,7 @@ fn one_secret_in_two_places_is_refused() {
         ),
     ] {
         let [one, other] = pairs.map(|name| format!("BFF_{name}"));
-        let told = refusal("same", LEAST, &[(&one, SAME), (&other, SAME)]);
+        let told = refusal(LEAST, &[(&one, SAME), (&other, SAME)]);
         assert!(told.starts_with(expected), "{told}");
         assert!(!told.contains(SAME) && told.lines().count() == 1, "{told}");
     }
@@ -97,7 +97,7 @@ fn a_client_whose_key_is_known_elsewhere_is_refused() {
     const KEY: &str = "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11";
     const TOKEN: &str = "an-operators-own-token";
     let nobody = "auth.clients[0].key_sha256: is the digest of no key or of a placeholder; ";
-    for (index, (key, expected)) in [
+    for (key, expected) in [
         ("", nobody),
         ("secret", nobody),
         ("changeme", nobody),
@@ -109,18 +109,15 @@ fn a_client_whose_key_is_known_elsewhere_is_refused() {
             TOKEN,
             "auth.clients[0].key_sha256: is the digest of operations.token; ",
         ),
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    ] {
         let file = changed(KEY, &sha256(key));
         let pairs = [("BFF_OPERATIONS__TOKEN", TOKEN)];
-        let told = refusal(&format!("known-{index}"), &file, &pairs);
+        let told = refusal(&file, &pairs);
         assert!(told.starts_with(expected), "{key}: {told}");
     }
     let second = "[[auth.clients]]\nid = \"shop\"\nscopes = [\"customer:read\"]\n";
     let file = format!("{LEAST}{second}key_sha256 = [\"{KEY}\"]\n");
-    let told = refusal("two-clients", &file, &[]);
+    let told = refusal(&file, &[]);
     let expected = "auth.clients[1].key_sha256: is another client's too; give each client";
     assert!(told.starts_with(expected), "{told}");
 }

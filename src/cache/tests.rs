@@ -1,12 +1,12 @@
 //! What the cache keeps and drops, without anybody asking over HTTP.
 
-use futures_util::FutureExt;
+mod upkeep;
+
 use jiff::{Timestamp, civil::date};
 
 use super::{
     flight::{Boarding, Flights, NoFlight},
     freshness::Freshness,
-    upkeep::{DEAD_FOR, LEAST_PACKED},
     *,
 };
 use crate::{
@@ -182,143 +182,6 @@ fn a_name_that_was_learnt_after_the_purge_is_not_swept_out() {
     learn(&pantry, &alva, contact('1'));
     pantry.sweep_leavers();
     assert!(pantry.name(alva.key()).is_some());
-}
-
-#[test]
-fn what_has_been_too_old_for_some_minutes_is_freed_and_nothing_else() {
-    let (pantry, clock) = pantry();
-    let (alva, dora) = (email("alva@example.com"), email("dora@example.com"));
-    store_profile(&pantry, contact('1'));
-    learn(&pantry, &alva, contact('1'));
-    clock.advance(DEAD_FOR + MINUTE);
-    store_profile(&pantry, contact('2'));
-    learn(&pantry, &dora, contact('2'));
-    let held = || {
-        pantry.look_after();
-        pantry.look_after();
-        let counts = pantry.counts();
-        (counts.records, counts.names)
-    };
-    assert_eq!(held(), (2, 2));
-    clock.advance(MINUTE);
-    assert_eq!(held(), (1, 1));
-    assert!(pantry.record(contact('2')).is_some());
-    assert!(pantry.name(dora.key()).is_some());
-}
-
-#[test]
-fn who_is_not_asked_for_is_packed_and_who_is_asked_for_again_is_ready() {
-    let (pantry, _) = pantry();
-    for id in [contact('1'), contact('2')] {
-        store_profile(&pantry, id);
-        let record = pantry.record(id).expect("a record");
-        pantry.keep_rendered(&record, Arc::new(Rendered(1000)), |_| false);
-    }
-    let bytes = || pantry.counts().record_bytes;
-    let both = bytes();
-    pantry.look_after();
-    assert_eq!(bytes(), both);
-    assert_eq!(rendered(&pantry, contact('1')), [1000]);
-    pantry.look_after();
-    let one = bytes();
-    assert!(one < both / 2 + 300, "{one} of {both}");
-    assert_eq!(rendered(&pantry, contact('1')), [1000]);
-    // An operator's look is not somebody who asks.
-    assert_eq!(pantry.explain(contact('2')).rendered, 1);
-    assert_eq!(bytes(), one);
-    // Asked for, it has its answer again, while its parts stay packed.
-    assert_eq!(rendered(&pantry, contact('2')), [1000]);
-    let again = bytes();
-    assert!((one + 1000..both).contains(&again), "{again}");
-    pantry.look_after();
-    assert_eq!(bytes(), again);
-    pantry.look_after();
-    assert!(bytes() < one);
-    assert_eq!(pantry.counts().records, 2);
-}
-
-#[test]
-fn what_is_damaged_is_held_no_longer_by_whoever_finds_it_so() {
-    for frame in [0, 1] {
-        let (pantry, _) = pantry();
-        let id = contact('1');
-        store_profile(&pantry, id);
-        pantry.look_after();
-        pantry.look_after();
-        pantry.records.update(id, |held| match held {
-            Some(Held::Packed(packed)) => Op::Put(Held::Packed(packed.damaged(frame))),
-            _ => panic!("it is packed"),
-        });
-        let record = pantry.record(id);
-        assert_eq!(record.is_none(), frame == 0);
-        if let Some(record) = record {
-            // It is ready, but for its parts.
-            assert!(pantry.parts_of(&record).is_none());
-        }
-        assert_eq!(pantry.counts().records, 0);
-    }
-}
-
-#[test]
-fn what_is_packed_is_freed_when_it_is_too_old_for_anything() {
-    let (pantry, clock) = pantry();
-    store_profile(&pantry, contact('1'));
-    let round = || {
-        pantry.look_after();
-        pantry.look_after();
-        pantry.counts().records
-    };
-    assert_eq!(round(), 1);
-    clock.advance(MINUTE + DEAD_FOR);
-    assert_eq!(round(), 1);
-    clock.advance(MINUTE);
-    assert_eq!(round(), 0);
-}
-
-#[test]
-fn what_a_fence_around_everything_forbids_is_not_unpacked_into_an_answer() {
-    let (pantry, _) = pantry();
-    store_profile(&pantry, contact('1'));
-    pantry.look_after();
-    pantry.look_after();
-    pantry.fences.raise_everything();
-    assert!(pantry.record(contact('1')).is_none());
-}
-
-#[test]
-fn whoever_packs_is_told_when_much_has_come_since_it_last_did() {
-    let (pantry, _) = pantry();
-    let mut ids = (0_u32..).map(|number| {
-        ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c3{number:08x}")).expect("an id")
-    });
-    let mut fill = || {
-        let mut came = 0;
-        while pantry.filled().now_or_never().is_none() {
-            store_profile(&pantry, ids.next().expect("endless"));
-            came += 1;
-        }
-        came
-    };
-    // Not before half of the room is taken.
-    fill();
-    let bytes = pantry.counts().record_bytes;
-    assert!(
-        (1 << 19..(1 << 19) + LEAST_PACKED).contains(&bytes),
-        "{bytes}"
-    );
-    // Then each time that so much has come, however little room it takes by then.
-    let slot = Store::<ContactId, Held<Rendered>>::SLOT_BYTES as u64;
-    let record = bytes / pantry.counts().records - slot;
-    let mut enough_came = || {
-        let came = fill();
-        assert!(
-            came * record > LEAST_PACKED && (came - 2) * record < LEAST_PACKED,
-            "{came}"
-        );
-    };
-    enough_came();
-    enough_came();
-    assert!(pantry.counts().record_bytes <= 1 << 20);
 }
 
 #[test]

@@ -116,28 +116,35 @@ where
         (!record.held().iter().any(fenced)).then_some(record)
     }
 
-    /// The parts of the record; `None`, and an alarm, where they are damaged: then the record is no longer held.
+    /// The parts of the record, which are ready from now on where they had to be unpacked; `None`, and an alarm, where they
+    /// are damaged: then the record is no longer held.
     pub fn parts_of<'a>(&self, record: &'a Arc<Record<R>>) -> Option<Cow<'a, Parts>> {
         let parts = whole(record.parts());
-        if parts.is_none() {
-            self.records.update(record.id, |held| match held {
-                Some(held) if held.is(&Held::Ready(Arc::clone(record))) => Op::Remove,
+        if !matches!(parts, Some(Cow::Borrowed(_))) {
+            self.records.update(record.id, |held| match (held, &parts) {
+                (Some(Held::Ready(held)), _) if !Arc::ptr_eq(held, record) => Op::Nop,
+                (Some(Held::Ready(held)), Some(parts)) => {
+                    Op::Put(Held::Ready(Arc::new(held.with_parts(parts))))
+                }
+                (Some(Held::Ready(_)), None) => Op::Remove,
                 _ => Op::Nop,
             });
         }
         parts
     }
 
-    /// Keeps an answer that was rendered from `record`, if that is still the record held.
+    /// Keeps an answer that was rendered from these parts of `record`, if that is still the record held.
     pub fn keep_rendered(
         &self,
         record: &Arc<Record<R>>,
+        parts: &Parts,
         answer: Arc<R>,
         replaces: impl Fn(&R) -> bool,
     ) {
         self.records.update(record.id, |held| match held {
             Some(Held::Ready(held)) if self.is_on() && held.same(&**record) => {
-                Op::Put(Held::Ready(Arc::new(held.with_rendered(answer, replaces))))
+                let kept = held.with_rendered(parts, answer, replaces);
+                Op::Put(Held::Ready(Arc::new(kept)))
             }
             _ => Op::Nop,
         });

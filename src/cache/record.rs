@@ -26,15 +26,10 @@ pub struct Record<R> {
 }
 
 /// In which form its parts are.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Body {
     Whole(Parts),
-    Packed {
-        brief: Brief,
-        packed: Packed,
-        /// Whether what is packed has the same rendered answers.
-        is_all: bool,
-    },
+    Packed { brief: Brief, packed: Packed },
 }
 
 /// What every look at a record needs to know of its parts.
@@ -66,12 +61,11 @@ impl<R> Record<R> {
         rendered: Vec<Arc<R>>,
         packed: Packed,
     ) -> Self {
-        let body = Body::Packed {
-            brief,
-            packed,
-            is_all: true,
-        };
-        Self { id, body, rendered }
+        Self {
+            id,
+            body: Body::Packed { brief, packed },
+            rendered,
+        }
     }
 
     /// Its parts; `None` where they were packed and are damaged.
@@ -95,17 +89,32 @@ impl<R> Record<R> {
         self.rendered.iter()
     }
 
-    /// The same packed, if that is still what it was unpacked from.
+    /// What it was unpacked from, where its parts still are.
     pub(super) fn packed(&self) -> Option<&Packed> {
         match &self.body {
-            Body::Packed { packed, is_all, .. } if *is_all => Some(packed),
-            Body::Packed { .. } | Body::Whole(_) => None,
+            Body::Packed { packed, .. } => Some(packed),
+            Body::Whole(_) => None,
         }
     }
 
-    /// The same parts with one more rendered answer; the oldest gives way.
+    /// The same with its parts, as they were unpacked.
     #[must_use]
-    pub fn with_rendered(&self, answer: Arc<R>, replaces: impl Fn(&R) -> bool) -> Self {
+    pub(super) fn with_parts(&self, parts: &Parts) -> Self {
+        Self {
+            id: self.id,
+            body: Body::Whole(parts.clone()),
+            rendered: self.rendered.clone(),
+        }
+    }
+
+    /// The same parts with one more answer that was rendered from them; the oldest gives way.
+    #[must_use]
+    pub(super) fn with_rendered(
+        &self,
+        parts: &Parts,
+        answer: Arc<R>,
+        replaces: impl Fn(&R) -> bool,
+    ) -> Self {
         let mut rendered: Vec<_> = self
             .rendered
             .iter()
@@ -116,13 +125,9 @@ impl<R> Record<R> {
             rendered.remove(0);
         }
         rendered.push(answer);
-        let mut body = self.body.clone();
-        if let Body::Packed { is_all, .. } = &mut body {
-            *is_all = false;
-        }
         Self {
             id: self.id,
-            body,
+            body: Body::Whole(parts.clone()),
             rendered,
         }
     }

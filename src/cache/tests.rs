@@ -81,6 +81,12 @@ fn learn(pantry: &Pantry, name: &Lookup, id: ContactId) {
     assert!(pantry.store_name(name.key(), id, begun, Source::Overview, true));
 }
 
+/// Keeps an answer of so many bytes that was rendered from the record.
+fn keep(pantry: &Pantry, record: &Arc<Record<Rendered>>, bytes: usize) {
+    let parts = record.parts().expect("parts");
+    pantry.keep_rendered(record, &parts, Arc::new(Rendered(bytes)), |_| false);
+}
+
 fn rendered(pantry: &Pantry, id: ContactId) -> Vec<usize> {
     let record = pantry.record(id).expect("a record");
     record.rendered().map(|answer| answer.0).collect()
@@ -92,11 +98,11 @@ fn a_rendered_answer_is_kept_with_the_record_that_it_was_rendered_from_and_with_
     let id = contact('1');
     store_profile(&pantry, id);
     let old = pantry.record(id).expect("a record");
-    pantry.keep_rendered(&old, Arc::new(Rendered(1)), |_| false);
+    keep(&pantry, &old, 1);
     assert_eq!(rendered(&pantry, id), [1]);
     store_profile(&pantry, id);
     assert!(rendered(&pantry, id).is_empty());
-    pantry.keep_rendered(&old, Arc::new(Rendered(2)), |_| false);
+    keep(&pantry, &old, 2);
     assert!(rendered(&pantry, id).is_empty());
 }
 
@@ -107,7 +113,9 @@ fn a_rendered_answer_takes_the_place_of_its_like_or_of_the_oldest() {
     store_profile(&pantry, id);
     let keep = |size, replaced| {
         let record = pantry.record(id).expect("a record");
-        pantry.keep_rendered(&record, Arc::new(Rendered(size)), |kept| kept.0 == replaced);
+        let parts = pantry.parts_of(&record).expect("parts");
+        let answer = Arc::new(Rendered(size));
+        pantry.keep_rendered(&record, &parts, answer, |kept| kept.0 == replaced);
     };
     for size in 1..=8 {
         keep(size, 0);
@@ -142,7 +150,7 @@ fn a_record_weighs_its_parts_and_its_rendered_answers() {
     let expected = (slot + size_of::<Record<Rendered>>() + parts) as u64;
     assert_eq!(pantry.counts().record_bytes, expected);
     let record = pantry.record(id).expect("a record");
-    pantry.keep_rendered(&record, Arc::new(Rendered(1000)), |_| false);
+    keep(&pantry, &record, 1000);
     assert_eq!(pantry.counts().record_bytes, expected + 1000);
 }
 

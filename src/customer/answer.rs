@@ -177,7 +177,7 @@ pub(super) fn rendered(
     let parts = cache.parts_of(&found.record)?;
     let answer = Arc::new(render(rules, &parts, found, shape, now));
     if is_kept {
-        cache.keep_rendered(&found.record, Arc::clone(&answer), |kept| {
+        cache.keep_rendered(&found.record, &parts, Arc::clone(&answer), |kept| {
             kept.shape == *shape
         });
     }

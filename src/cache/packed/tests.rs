@@ -44,7 +44,7 @@ fn record(number: u32) -> Record<String> {
         ..Parts::default()
     };
     let answer = format!("{number}, who is of those who like what is new");
-    Record::new(id(number), parts).with_rendered(Arc::new(answer), |_| false)
+    Record::new(id(number), parts.clone()).with_rendered(&parts, Arc::new(answer), |_| false)
 }
 
 fn samples_of(numbers: std::ops::Range<u32>, most: usize) -> Samples {

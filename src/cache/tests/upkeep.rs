@@ -35,7 +35,7 @@ fn who_is_not_asked_for_is_packed_and_who_is_asked_for_again_is_ready() {
     for id in [contact('1'), contact('2')] {
         store_profile(&pantry, id);
         let record = pantry.record(id).expect("a record");
-        pantry.keep_rendered(&record, Arc::new(Rendered(1000)), |_| false);
+        keep(&pantry, &record, 1000);
     }
     let bytes = || pantry.counts().record_bytes;
     let both = bytes();
@@ -58,6 +58,35 @@ fn who_is_not_asked_for_is_packed_and_who_is_asked_for_again_is_ready() {
     pantry.look_after();
     assert!(bytes() < one);
     assert_eq!(pantry.counts().records, 2);
+}
+
+#[test]
+fn parts_that_were_unpacked_for_one_are_ready_for_the_next() {
+    let (pantry, _) = pantry();
+    let id = contact('1');
+    let packed = || {
+        pantry.look_after();
+        pantry.look_after();
+        pantry.record(id).expect("a record")
+    };
+    let are_ready = || {
+        let record = pantry.record(id).expect("a record");
+        matches!(record.parts(), Some(Cow::Borrowed(_)))
+    };
+    store_profile(&pantry, id);
+    keep(&pantry, &pantry.record(id).expect("a record"), 1);
+    // Whether the answer is kept or not.
+    let first = packed();
+    assert!(!are_ready());
+    pantry.parts_of(&first).expect("parts");
+    assert!(are_ready());
+    assert_eq!(rendered(&pantry, id), [1]);
+    // And whatever was packed in between.
+    packed();
+    assert!(!are_ready());
+    keep(&pantry, &first, 2);
+    assert!(are_ready());
+    assert_eq!(rendered(&pantry, id), [1, 2]);
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub struct Name {
     pub provenance: Provenance,
     /// Whether the contact is known to bear the name.
     pub assured: bool,
+    /// The profile that was last seen to bear it: as long as that one is held, nobody need look again.
+    pub seen_in: Stamp,
 }
 
 impl Name {
@@ -136,6 +138,7 @@ where
             id,
             provenance: provenance(begun, lifetime, source),
             assured,
+            seen_in: Stamp::default(),
         };
         let mut overtaken = false;
         self.names.update(self.name_digest.of(key), |held| {
@@ -172,6 +175,20 @@ where
             },
         };
         self.store_name(key, name.id, begun, name.provenance.source, assured);
+    }
+
+    /// Notes in which profile the contact was seen to bear the name that led to it, unless the name was learnt anew
+    /// meanwhile.
+    pub fn note_seen(&self, key: &LookupKey, name: &Name, profile: Stamp) {
+        self.names
+            .update(self.name_digest.of(key), |held| match held {
+                Some(held) if held.name.provenance.stamp == name.provenance.stamp => {
+                    let mut held = held.clone();
+                    held.name.seen_in = profile;
+                    Op::Put(held)
+                }
+                _ => Op::Nop,
+            });
     }
 
     /// Forgets a name that turned out to be wrong. For the overview's lag the overview can't bring it

@@ -240,6 +240,23 @@ fn a_name_serves_longer_once_the_contact_is_seen_to_bear_it_and_no_longer_otherw
 }
 
 #[test]
+fn what_was_seen_of_a_name_holds_until_it_is_learnt_anew() {
+    let (pantry, _) = pantry();
+    let name = email("alva@example.com");
+    let held = || pantry.name(name.key()).expect("a name");
+    learn(&pantry, &name, contact('1'));
+    let profile = store_profile(&pantry, contact('1')).stamp;
+    let first = held();
+    assert_ne!(first.seen_in, profile);
+    pantry.note_seen(name.key(), &first, profile);
+    assert_eq!(held().seen_in, profile);
+    learn(&pantry, &name, contact('2'));
+    assert_ne!(held().seen_in, profile);
+    pantry.note_seen(name.key(), &first, profile);
+    assert_ne!(held().seen_in, profile);
+}
+
+#[test]
 fn who_is_told_to_be_gone_is_dropped_unless_a_later_call_told_them() {
     let (pantry, _) = pantry();
     let id = contact('1');

@@ -297,6 +297,7 @@ impl Inner {
                 source,
             },
             assured,
+            seen_in: Stamp::default(),
         }))
     }
 

@@ -329,6 +329,9 @@ impl<'a> Search<'a> {
         else {
             return Ok(Proof::Holds);
         };
+        if name.seen_in == provenance.stamp {
+            return Ok(Proof::Holds);
+        }
         let lookup = &self.question.lookup;
         let key = lookup.key();
         let bears = self.inner.names.bears(&identity.names, &lookup.identifier);
@@ -341,6 +344,9 @@ impl<'a> Search<'a> {
         if !bears_no_more && of_type {
             let assured = bears == Bears::Yes || key.is_contact_id();
             self.inner.cache.assure_name(key, name, assured);
+            if assured {
+                self.inner.cache.note_seen(key, name, provenance.stamp);
+            }
             return Ok(Proof::Holds);
         }
         // What may be an older copy than the name proves nothing: the contact must be asked.

@@ -7,6 +7,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::{
     Weigh,
@@ -22,7 +23,7 @@ pub struct Record<R> {
     /// Whose record it is.
     pub id: ContactId,
     body: Body,
-    rendered: Vec<Arc<R>>,
+    rendered: Answers<R>,
 }
 
 /// In which form its parts are.
@@ -41,6 +42,9 @@ pub(super) struct Brief {
     pub(super) identity: Option<Identity>,
 }
 
+/// A shop's answer and a till's are found without going elsewhere in memory.
+pub(super) type Answers<R> = SmallVec<[Arc<R>; 2]>;
+
 /// How many rendered answers a record keeps: the views and channels in use are few.
 const MAX_RENDERED: usize = 8;
 
@@ -50,7 +54,7 @@ impl<R> Record<R> {
         Self {
             id,
             body: Body::Whole(parts),
-            rendered: Vec::new(),
+            rendered: Answers::new(),
         }
     }
 
@@ -58,7 +62,7 @@ impl<R> Record<R> {
     pub(super) fn unpacked(
         id: ContactId,
         brief: Brief,
-        rendered: Vec<Arc<R>>,
+        rendered: Answers<R>,
         packed: Packed,
     ) -> Self {
         Self {
@@ -115,7 +119,7 @@ impl<R> Record<R> {
         answer: Arc<R>,
         replaces: impl Fn(&R) -> bool,
     ) -> Self {
-        let mut rendered: Vec<_> = self
+        let mut rendered: Answers<R> = self
             .rendered
             .iter()
             .filter(|kept| !replaces(kept))

@@ -126,15 +126,16 @@ impl Rendered {
 
     /// The JSON in gzip, if it is there already. The first who asks has it made beside the request, for those who come
     /// later: nobody waits for it.
-    pub fn gzip(self: &Arc<Self>) -> Option<Bytes> {
-        if let Some(gzip) = self.gzip.get() {
-            return Some(gzip.clone());
-        }
-        if self.is_compressible() && !self.is_being_compressed.swap(true, Ordering::Relaxed) {
+    pub fn gzip(self: &Arc<Self>) -> Option<&Bytes> {
+        let gzip = self.gzip.get();
+        if gzip.is_none()
+            && self.is_compressible()
+            && !self.is_being_compressed.swap(true, Ordering::Relaxed)
+        {
             let answer = Arc::clone(self);
             spawn(async move { answer.compress() });
         }
-        None
+        gzip
     }
 
     fn compress(&self) {

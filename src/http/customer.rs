@@ -107,7 +107,7 @@ async fn find(
         caller.saw(found.record.id);
         let rendered = state.customers.render(&found, &shape)?;
         let verdict = found.verdict;
-        Ok(reply::customer(&rendered, verdict, &request.headers))
+        Ok(reply::customer(rendered, verdict, &request.headers))
     });
     if shape.view == View::Full {
         let digester = &state.rules.digester;

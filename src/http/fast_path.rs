@@ -15,7 +15,7 @@ mod head;
 mod stream;
 mod unsent;
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::panic::AssertUnwindSafe;
 
 use http::Method;
 
@@ -37,16 +37,7 @@ use super::{
     request_id::RequestId,
     requests::Route,
 };
-use crate::{
-    clock::Now,
-    customer::{Rendered, answer::View},
-};
-
-/// What is told from memory.
-struct Kept {
-    rendered: Arc<Rendered>,
-    told: Told,
-}
+use crate::{clock::Now, customer::answer::View};
 
 impl FrontDoor {
     /// Answers the one request that the bytes are, if it may be answered here. Else `false`, and nothing has been done.
@@ -64,24 +55,24 @@ impl FrontDoor {
         };
         let arrived = self.clock.now();
         // Whatever panics here panics for hyper's sake again, where it becomes an answer.
-        let kept =
+        let told =
             std::panic::catch_unwind(AssertUnwindSafe(|| look(state, &plain, last_key, arrived)));
-        let Ok(Some(kept)) = kept else {
+        let Ok(Some(told)) = told else {
             return false;
         };
         let request_id = RequestId::given(plain.request_id);
         let took = self.clock.tick().since(arrived.tick);
         let route = Route::of(self.routes, "/customer", &Method::GET);
-        let (status, note) = (kept.told.status(), kept.told.note);
+        let (status, note) = (told.status(), told.note);
         self.requests
             .ended(route, status, None, Some(note), &request_id, took);
-        answer.write(kept, &self.always, &request_id, took, arrived.wall);
+        answer.write(told, &self.always, &request_id, took, arrived.wall);
         true
     }
 }
 
 /// The answer to a plain question, if it is held and may be told.
-fn look(state: &AppState, plain: &Plain<'_>, last_key: &mut LastKey, arrived: Now) -> Option<Kept> {
+fn look(state: &AppState, plain: &Plain<'_>, last_key: &mut LastKey, arrived: Now) -> Option<Told> {
     let AppState {
         authenticator,
         rules,
@@ -113,7 +104,6 @@ fn look(state: &AppState, plain: &Plain<'_>, last_key: &mut LastKey, arrived: No
         let rendered = customers.render_at(found, &shape, arrived).ok()?;
         let accepts_gzip = accepts_gzip(plain.accept_encoding.into_iter());
         let held = plain.if_none_match.into_iter();
-        let told = Told::of(&rendered, found.verdict, accepts_gzip, held);
-        Some(Kept { rendered, told })
+        Some(Told::of(rendered, found.verdict, accepts_gzip, held))
     })
 }

@@ -87,41 +87,58 @@ impl Note {
 pub(super) struct Told {
     /// What the cache did.
     pub(super) note: Note,
-    /// `None` for a caller that has it already.
-    pub(super) body: Option<Bytes>,
     /// Whether it is, or the caller's own would be, in gzip.
     pub(super) is_gzip: bool,
+    /// Whether the caller has it already.
+    is_held: bool,
+    rendered: Arc<Rendered>,
     verdict: Verdict,
 }
 
 impl Told {
     /// `held` are the values of `If-None-Match`.
     pub(super) fn of<'a>(
-        rendered: &Arc<Rendered>,
+        rendered: Arc<Rendered>,
         verdict: Verdict,
         accepts_gzip: bool,
         mut held: impl Iterator<Item = &'a str>,
     ) -> Self {
-        let (body, is_gzip) = if held.any(|held| matches(held, rendered)) {
-            (None, accepts_gzip && rendered.is_compressible())
+        let is_held = held.any(|held| matches(held, &rendered));
+        let has_gzip = if is_held {
+            rendered.is_compressible()
         } else {
-            let gzip = accepts_gzip.then(|| rendered.gzip()).flatten();
-            let is_gzip = gzip.is_some();
-            (Some(gzip.unwrap_or_else(|| rendered.body.clone())), is_gzip)
+            accepts_gzip && rendered.gzip().is_some()
         };
         Self {
             note: Note::of(&verdict),
-            body,
-            is_gzip,
+            is_gzip: accepts_gzip && has_gzip,
+            is_held,
+            rendered,
             verdict,
         }
     }
 
-    pub(super) fn status(&self) -> StatusCode {
-        match self.body {
-            Some(_) => StatusCode::OK,
-            None => StatusCode::NOT_MODIFIED,
+    /// What is sent of it; `None` to a caller that has it already.
+    pub(super) fn body(&self) -> Option<&Bytes> {
+        let rendered = &self.rendered;
+        match (self.is_held, self.is_gzip) {
+            (true, _) => None,
+            (false, true) => rendered.gzip(),
+            (false, false) => Some(&rendered.body),
         }
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        if self.is_held {
+            StatusCode::NOT_MODIFIED
+        } else {
+            StatusCode::OK
+        }
+    }
+
+    /// Its validator.
+    pub(super) fn write_etag(&self, text: &mut String) {
+        self.rendered.etag.write(self.is_gzip, text);
     }
 
     /// The age of the oldest part, in seconds.
@@ -156,7 +173,7 @@ impl Told {
 }
 
 /// The answer, or that the caller has it already.
-pub(super) fn customer(rendered: &Arc<Rendered>, verdict: Verdict, request: &HeaderMap) -> Reply {
+pub(super) fn customer(rendered: Arc<Rendered>, verdict: Verdict, request: &HeaderMap) -> Reply {
     let texts = |name| {
         let values = request.get_all(name).iter();
         values.filter_map(|value| value.to_str().ok())
@@ -173,7 +190,7 @@ pub(super) fn customer(rendered: &Arc<Rendered>, verdict: Verdict, request: &Hea
     let mut headers = HeaderMap::with_capacity(16);
     *response.status_mut() = told.status();
     let mut etag = String::with_capacity(32);
-    rendered.etag.write(told.is_gzip, &mut etag);
+    told.write_etag(&mut etag);
     headers.insert(
         header::ETAG,
         HeaderValue::try_from(etag).expect("hexadecimal digits make a header value"),
@@ -185,8 +202,8 @@ pub(super) fn customer(rendered: &Arc<Rendered>, verdict: Verdict, request: &Hea
         CACHE_STATUS,
         HeaderValue::try_from(cache_status).expect("words and numbers make a header value"),
     );
-    if let Some(body) = told.body {
-        *response.body_mut() = Body::from(body);
+    if let Some(body) = told.body() {
+        *response.body_mut() = Body::from(body.clone());
         headers.insert(header::CONTENT_TYPE, JSON);
         if told.is_gzip {
             headers.insert(header::CONTENT_ENCODING, GZIP);

@@ -7,25 +7,22 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Buf, Bytes};
 use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
 use tokio::io::AsyncWrite;
 
-use super::{
-    super::{
-        reply::{CACHE_STATUS, SERVER_TIMING, write_server_timing},
-        request_id::{REQUEST_ID, RequestId},
-    },
-    Kept,
+use super::super::{
+    reply::{CACHE_STATUS, SERVER_TIMING, Told, write_server_timing},
+    request_id::{REQUEST_ID, RequestId},
 };
 
 /// What is left to write, in memory that the connection's next answer uses again.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Unsent {
     head: String,
-    /// How much of the head is written.
+    /// `None` once everything is written.
+    told: Option<Told>,
+    /// How much of head and body is written.
     written: usize,
-    body: Bytes,
     date: Date,
 }
 
@@ -40,33 +37,32 @@ impl Unsent {
     /// Takes an answer to write.
     pub(super) fn write(
         &mut self,
-        kept: Kept,
+        told: Told,
         always: &str,
         request_id: &RequestId,
         took: Duration,
         wall: Timestamp,
     ) {
-        let Kept { rendered, told } = kept;
         let head = &mut self.head;
         let number = |head: &mut String, name: &str, number: u64| {
             line(head, name, itoa::Buffer::new().format(number));
         };
-        self.written = 0;
+        let body = told.body();
         head.clear();
-        if told.body.is_some() {
+        if body.is_some() {
             head.push_str("HTTP/1.1 200 OK\r\n");
         } else {
             head.push_str("HTTP/1.1 304 Not Modified\r\n");
         }
         head.push_str("etag: ");
-        rendered.etag.write(told.is_gzip, head);
+        told.write_etag(head);
         head.push_str("\r\n");
         number(head, "age", told.age());
         head.push_str(CACHE_STATUS.as_str());
         head.push_str(": ");
         told.write_cache_status(head);
         head.push_str("\r\n");
-        if told.body.is_some() {
+        if body.is_some() {
             line(head, "content-type", "application/json");
             if told.is_gzip {
                 line(head, "content-encoding", "gzip");
@@ -78,12 +74,13 @@ impl Unsent {
         write_server_timing(head, Some(told.note), took);
         head.push_str("\r\n");
         line(head, REQUEST_ID.as_str(), request_id.as_str());
-        if let Some(body) = told.body {
+        if let Some(body) = body {
             number(head, "content-length", body.len() as u64);
-            self.body = body;
         }
         line(head, "date", self.date.at(wall));
         head.push_str("\r\n");
+        self.written = 0;
+        self.told = Some(told);
     }
 
     /// Ready once everything is written.
@@ -92,27 +89,30 @@ impl Unsent {
         io: &mut (impl AsyncWrite + Unpin),
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        while self.written < self.head.len() || self.body.has_remaining() {
-            let head = &self.head.as_bytes()[self.written..];
-            let pieces = [IoSlice::new(head), IoSlice::new(&self.body)];
-            let pieces = if head.is_empty() {
-                &pieces[1..]
-            } else {
+        let Some(told) = &self.told else {
+            return Poll::Ready(Ok(()));
+        };
+        let head = self.head.as_bytes();
+        let body = told.body().map_or(&[][..], |body| body);
+        while self.written < head.len() + body.len() {
+            let of_head = self.written.min(head.len());
+            let pieces = [
+                IoSlice::new(&head[of_head..]),
+                IoSlice::new(&body[self.written - of_head..]),
+            ];
+            let pieces = if of_head < head.len() {
                 &pieces
+            } else {
+                &pieces[1..]
             };
-            let mut written = ready!(Pin::new(&mut *io).poll_write_vectored(cx, pieces))?;
+            let written = ready!(Pin::new(&mut *io).poll_write_vectored(cx, pieces))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            let of_head = written.min(head.len());
-            self.written += of_head;
-            written -= of_head;
-            self.body.advance(written);
+            self.written += written;
         }
-        if !self.body.is_empty() || self.written > 0 {
-            // What is kept of the answer must not outlive it here.
-            self.body = Bytes::new();
-        }
+        // What is kept of the answer must not outlive it here.
+        self.told = None;
         Poll::Ready(Ok(()))
     }
 }

@@ -53,9 +53,11 @@ pub trait Weigh {
 }
 
 /// An answer that was rendered from a record and is kept with it; written and read where it is packed.
-pub trait Answer: Weigh + Serialize + DeserializeOwned + Send + Sync + 'static {}
-
-impl<R> Answer for R where R: Weigh + Serialize + DeserializeOwned + Send + Sync + 'static {}
+pub trait Answer: Weigh + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// Takes note that it was packed and is kept as it is from now on, for those who come next. Until then, what is made
+    /// of it is for one.
+    fn made_ready(&self);
+}
 
 /// The beginning of an upstream request.
 #[derive(Clone, Copy, Debug)]

@@ -51,6 +51,14 @@ impl<R> Held<R> {
         })
     }
 
+    /// What its parts are packed in, if they are.
+    fn packed(&self) -> Option<&Packed> {
+        match self {
+            Held::Ready(record) => record.packed(),
+            Held::Packed(packed) => Some(packed),
+        }
+    }
+
     /// What of the record is told, and its parts, as they are before they are compressed.
     pub(super) fn samples(&self) -> Option<[Vec<u8>; 2]>
     where
@@ -77,16 +85,15 @@ where
     R: Answer,
     E: Clone + Send + Sync + 'static,
 {
-    /// The record of a contact, without the parts that a fence forbids.
+    /// The record of a contact, without the parts that a fence forbids. Who is asked for twice within a round of the
+    /// caretaker is ready from then on: most who come back are asked for once, and to make room for them would be most of
+    /// what that costs.
     pub fn record(&self, id: ContactId) -> Option<Arc<Record<R>>> {
         self.look(id, |held, record| {
-            if matches!(held, Held::Packed(_)) {
-                // Who was asked for once is asked for again.
-                self.records.update(id, |now| match now {
-                    Some(now) if now.is(held) => Op::Put(Held::Ready(Arc::clone(record))),
-                    _ => Op::Nop,
-                });
-            }
+            self.records.update(id, |now| match now {
+                Some(now) if now.is(held) => Op::Put(ready(Arc::clone(record))),
+                _ => Op::Nop,
+            });
         })
     }
 
@@ -98,17 +105,19 @@ where
     fn look(
         &self,
         id: ContactId,
-        note: impl FnOnce(&Held<R>, &Arc<Record<R>>),
+        make_ready: impl FnOnce(&Held<R>, &Arc<Record<R>>),
     ) -> Option<Arc<Record<R>>> {
         if !self.is_on() {
             return None;
         }
-        let held = self.records.get(&id)?;
+        let (held, was_warm) = self.records.get_noting(&id)?;
         let Some(record) = held.record(id) else {
             self.records.remove(id);
             return None;
         };
-        note(&held, &record);
+        if was_warm && matches!(held, Held::Packed(_)) {
+            make_ready(&held, &record);
+        }
         // The record's own fences were heeded when it was stored; only the one around everything may
         // have been raised without touching it.
         let everything = self.fences.everything();
@@ -121,13 +130,14 @@ where
     pub fn parts_of<'a>(&self, record: &'a Arc<Record<R>>) -> Option<Cow<'a, Parts>> {
         let parts = whole(record.parts());
         if !matches!(parts, Some(Cow::Borrowed(_))) {
-            self.records.update(record.id, |held| match (held, &parts) {
-                (Some(Held::Ready(held)), _) if !Arc::ptr_eq(held, record) => Op::Nop,
-                (Some(Held::Ready(held)), Some(parts)) => {
-                    Op::Put(Held::Ready(Arc::new(held.with_parts(parts))))
-                }
-                (Some(Held::Ready(_)), None) => Op::Remove,
-                _ => Op::Nop,
+            let is_still = |held: &Held<R>| {
+                let packed = held.packed().zip(record.packed());
+                packed.is_some_and(|(held, read)| held.is(read))
+            };
+            self.records.update(record.id, |held| match &parts {
+                _ if !held.is_some_and(is_still) => Op::Nop,
+                Some(parts) => Op::Put(ready(Arc::new(record.with_parts(parts)))),
+                None => Op::Remove,
             });
         }
         parts
@@ -166,6 +176,12 @@ where
         }
         ids
     }
+}
+
+/// The record with its answers, for those who come next.
+fn ready<R: Answer>(record: Arc<Record<R>>) -> Held<R> {
+    record.rendered().for_each(|answer| answer.made_ready());
+    Held::Ready(record)
 }
 
 pub(super) fn weight<R: Weigh>(held: &Held<R>) -> usize {

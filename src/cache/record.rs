@@ -1,8 +1,8 @@
 //! One record per contact: an immutable snapshot of its parts and of the answers already rendered
 //! from them. Replacing a part makes a new snapshot, which starts without rendered answers.
 //!
-//! A record that was packed and is asked for again is not unpacked whole: what every look needs and the rendered answers
-//! are enough for a hit, and the parts stay packed until somebody needs them.
+//! A record that was packed and is asked for is not unpacked whole: what every look needs and the rendered answers are
+//! enough for a hit, and the parts stay packed until somebody needs them.
 
 use std::{borrow::Cow, sync::Arc};
 

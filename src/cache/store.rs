@@ -87,13 +87,18 @@ where
 
     /// The value of the key.
     pub(super) fn get(&self, key: &K) -> Option<V> {
+        self.get_noting(key).map(|(value, _)| value)
+    }
+
+    /// The same, and whether it was read before since it was last looked after.
+    pub(super) fn get_noting(&self, key: &K) -> Option<(V, bool)> {
         let hash = self.hasher.hash_one(key);
         let mut shard = self.shard(hash);
         let place = shard.place(hash, key)?;
         let slot = &mut shard.slots[place];
         slot.reads = MAX_READS.min(slot.reads + 1);
-        slot.is_warm = true;
-        Some(slot.value.clone())
+        let was_warm = std::mem::replace(&mut slot.is_warm, true);
+        Some((slot.value.clone(), was_warm))
     }
 
     /// Decides under the key's lock what becomes of its value.

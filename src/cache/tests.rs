@@ -29,6 +29,10 @@ impl Weigh for Rendered {
     }
 }
 
+impl Answer for Rendered {
+    fn made_ready(&self) {}
+}
+
 type Pantry = Cache<Rendered, &'static str>;
 
 fn pantry() -> (Pantry, ManualClock) {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use self::etag::ETag;
 use super::{Found, render};
 use crate::{
-    cache::{Cache, Weigh, parts::Parts},
+    cache::{Answer, Cache, Weigh, parts::Parts},
     clock::Now,
     domain::{Channel, PartSet, plain},
     engage,
@@ -104,18 +104,16 @@ pub struct Rendered {
     pub etag: ETag,
     #[serde(skip)]
     gzip: OnceLock<Bytes>,
-    #[serde(skip, default = "not_yet")]
-    is_being_compressed: AtomicBool,
+    /// Whether the next who would have it in gzip has it made: nobody has yet, and it stays as it is for those who come
+    /// later. What was read from what is packed stays for nobody.
+    #[serde(skip)]
+    gzip_is_due: AtomicBool,
     /// The wall clock when it was rendered: an earlier one may tell otherwise.
     #[serde(with = "plain")]
     made_at: Timestamp,
     /// When a date passes that changes the bytes.
     #[serde(with = "plain")]
     changes_at: Timestamp,
-}
-
-fn not_yet() -> AtomicBool {
-    AtomicBool::new(false)
 }
 
 impl Rendered {
@@ -130,7 +128,7 @@ impl Rendered {
         let gzip = self.gzip.get();
         if gzip.is_none()
             && self.is_compressible()
-            && !self.is_being_compressed.swap(true, Ordering::Relaxed)
+            && self.gzip_is_due.swap(false, Ordering::Relaxed)
         {
             let answer = Arc::clone(self);
             spawn(async move { answer.compress() });
@@ -150,6 +148,12 @@ impl Rendered {
 
     fn holds(&self, shape: &Shape, now: Now) -> bool {
         self.shape == *shape && self.made_at <= now.wall && now.wall < self.changes_at
+    }
+}
+
+impl Answer for Rendered {
+    fn made_ready(&self) {
+        self.gzip_is_due.store(true, Ordering::Relaxed);
     }
 }
 
@@ -192,7 +196,7 @@ fn render(rules: &Rules, parts: &Parts, found: &Found, shape: &Shape, now: Now) 
         etag: ETag::of(&body),
         body: Bytes::from(body.into_boxed_slice()),
         gzip: OnceLock::new(),
-        is_being_compressed: AtomicBool::new(false),
+        gzip_is_due: AtomicBool::new(true),
         made_at: now.wall,
         changes_at,
     }

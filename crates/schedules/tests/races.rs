@@ -19,7 +19,7 @@ use engage_bff::{
 };
 use jiff::{Timestamp, civil::date};
 use schedules::cache::{
-    Begun, Bounds, Cache, PartData, Weigh,
+    Answer, Begun, Bounds, Cache, PartData, Weigh,
     fence::Fences,
     flight::{Boarding, Flights},
     freshness::{Policy, Source},
@@ -33,6 +33,10 @@ const SCHEDULES: usize = 10_000;
 
 #[derive(Serialize, Deserialize)]
 struct NothingRendered;
+
+impl Answer for NothingRendered {
+    fn made_ready(&self) {}
+}
 
 impl Weigh for NothingRendered {
     fn bytes(&self) -> usize {

@@ -178,7 +178,7 @@ fn of_body(length: usize) -> Rendered {
         body: Bytes::from("x".repeat(length)),
         etag: ETag::of(b""),
         gzip: OnceLock::new(),
-        is_being_compressed: AtomicBool::new(false),
+        gzip_is_due: AtomicBool::new(true),
         made_at: Timestamp::UNIX_EPOCH,
         changes_at: Timestamp::MAX,
     }
@@ -202,6 +202,20 @@ async fn answers_of_one_kibibyte_and_more_are_compressed_beside_the_request_and_
             Some(gzip.as_ptr())
         );
     }
+}
+
+#[tokio::test]
+async fn what_was_read_from_what_is_packed_is_compressed_once_it_is_kept_for_the_next() {
+    let packed = postcard::to_allocvec(&of_body(5000)).expect("written");
+    let answer: Arc<Rendered> = Arc::new(postcard::from_bytes(&packed).expect("read"));
+    let asked = async || {
+        let gzip = answer.gzip().is_some();
+        tokio::task::yield_now().await;
+        gzip
+    };
+    assert_eq!([asked().await, asked().await], [false, false]);
+    answer.made_ready();
+    assert_eq!([asked().await, asked().await], [false, true]);
 }
 
 #[test]

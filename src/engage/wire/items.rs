@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Object, Page, Reader,
-    object::{all, decimal, list, text},
+    object::{all, decimal, list, objects, text},
 };
 use crate::{
     domain::{
@@ -79,17 +79,17 @@ pub(super) fn audiences(answer: &Object<'_>) -> Result<Audiences, Error> {
 }
 
 pub(super) fn promotions(reader: &Reader, value: &RawValue) -> Result<Promotions, Error> {
-    let items = list(value).ok_or_else(|| Error::invalid("promotions"))?;
-    all(items, |item| promotion(reader, item))
+    all(objects(value, "promotions")?, |item| {
+        promotion(reader, &item)
+    })
 }
 
-fn promotion(reader: &Reader, value: &RawValue) -> Result<Promotion, Error> {
-    let item = Object::of(value).ok_or_else(|| Error::invalid("promotions[]"))?;
+fn promotion(reader: &Reader, item: &Object<'_>) -> Result<Promotion, Error> {
     let offers = match item.get("redemptionChannels") {
-        Some(values) => all(
-            list(values).ok_or_else(|| Error::invalid("promotions[].redemptionChannels"))?,
-            offer,
-        )?,
+        Some(values) => {
+            let items = objects(values, "promotions[].redemptionChannels")?;
+            all(items, |item| offer(&item))?
+        }
         None => Vec::new(),
     };
     Ok(Promotion {
@@ -103,14 +103,12 @@ fn promotion(reader: &Reader, value: &RawValue) -> Result<Promotion, Error> {
         image_url: item.filled("imageUrl"),
         link: item.filled("link"),
         expires_on: item.text("expiresOn").and_then(|text| reader.time(&text)),
-        redeemed: is_redeemed(&item),
+        redeemed: is_redeemed(item),
         offers,
     })
 }
 
-fn offer(value: &RawValue) -> Result<Offer, Error> {
-    let item =
-        Object::of(value).ok_or_else(|| Error::invalid("promotions[].redemptionChannels[]"))?;
+fn offer(item: &Object<'_>) -> Result<Offer, Error> {
     let value_type = item
         .text("valueType")
         .unwrap_or_default()
@@ -131,10 +129,10 @@ fn offer(value: &RawValue) -> Result<Offer, Error> {
                 money(value, path).map(OfferValue::Money)
             })?,
         ),
-        "EXTERNALOFFER" => (OfferKind::External, text_value(&item)),
-        "MANUAL" => (OfferKind::Manual, text_value(&item)),
+        "EXTERNALOFFER" => (OfferKind::External, text_value(item)),
+        "MANUAL" => (OfferKind::Manual, text_value(item)),
         // What SWIPE holds is not documented.
-        _ => (OfferKind::Other, text_value(&item)),
+        _ => (OfferKind::Other, text_value(item)),
     };
     Ok(Offer {
         channel: item
@@ -142,7 +140,7 @@ fn offer(value: &RawValue) -> Result<Offer, Error> {
             .and_then(|text| Channel::from_name(&text.to_ascii_uppercase())),
         kind,
         value,
-        local_values: local_values(&item, "promotions[].redemptionChannels[].localValues")?,
+        local_values: local_values(item, "promotions[].redemptionChannels[].localValues")?,
         instruction: item.filled("instruction"),
     })
 }
@@ -153,12 +151,10 @@ fn text_value(item: &Object<'_>) -> OfferValue {
 }
 
 pub(super) fn vouchers(reader: &Reader, value: &RawValue) -> Result<Vouchers, Error> {
-    let items = list(value).ok_or_else(|| Error::invalid("vouchers"))?;
-    all(items, |item| voucher(reader, item))
+    all(objects(value, "vouchers")?, |item| voucher(reader, &item))
 }
 
-fn voucher(reader: &Reader, value: &RawValue) -> Result<Voucher, Error> {
-    let item = Object::of(value).ok_or_else(|| Error::invalid("vouchers[]"))?;
+fn voucher(reader: &Reader, item: &Object<'_>) -> Result<Voucher, Error> {
     Ok(Voucher {
         id: item
             .id("id")
@@ -171,9 +167,9 @@ fn voucher(reader: &Reader, value: &RawValue) -> Result<Voucher, Error> {
             .get("value")
             .map(|value| money(value, "vouchers[].value"))
             .transpose()?,
-        local_values: local_values(&item, "vouchers[].localValues")?,
+        local_values: local_values(item, "vouchers[].localValues")?,
         expires_on: item.text("expiresOn").and_then(|text| reader.time(&text)),
-        redeemed: is_redeemed(&item),
+        redeemed: is_redeemed(item),
     })
 }
 
@@ -187,14 +183,17 @@ fn local_values(item: &Object<'_>, path: &str) -> Result<Vec<Money>, Error> {
     let Some(values) = item.get("localValues") else {
         return Ok(Vec::new());
     };
-    let values = list(values).ok_or_else(|| Error::invalid(path))?;
-    all(values, |value| money(value, path))
+    all(objects(values, path)?, |money| exactly(&money, path))
+}
+
+fn money(value: &RawValue, path: &str) -> Result<Money, Error> {
+    let money = Object::of(value).ok_or_else(|| Error::invalid(path))?;
+    exactly(&money, path)
 }
 
 /// Money is read exactly or not at all.
-fn money(value: &RawValue, path: &str) -> Result<Money, Error> {
+fn exactly(money: &Object<'_>, path: &str) -> Result<Money, Error> {
     let read = || {
-        let money = Object::of(value)?;
         Some(Money {
             amount: money.decimal("amount")?,
             currency: money.filled("currency")?,
@@ -204,13 +203,12 @@ fn money(value: &RawValue, path: &str) -> Result<Money, Error> {
 }
 
 pub(super) fn points(reader: &Reader, id: ContactId, value: &RawValue) -> Result<Points, Error> {
-    let items = list(value).ok_or_else(|| Error::invalid("accounts"))?;
-    let accounts = all(items, |item| account(reader, id, item))?;
+    let items = objects(value, "accounts")?;
+    let accounts = all(items, |item| account(reader, id, &item))?;
     Ok(Points { accounts })
 }
 
-fn account(reader: &Reader, id: ContactId, value: &RawValue) -> Result<PointAccount, Error> {
-    let item = Object::of(value).ok_or_else(|| Error::invalid("accounts[]"))?;
+fn account(reader: &Reader, id: ContactId, item: &Object<'_>) -> Result<PointAccount, Error> {
     // Whose points they are can be seen here, and only here.
     if let Some(owner) = item.get("contactId") {
         let owner = text(owner).and_then(|owner| ContactId::parse(&owner));

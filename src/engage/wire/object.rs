@@ -17,7 +17,7 @@ pub(crate) struct Object<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
 impl<'a> Object<'a> {
     /// The object in a body.
     pub(crate) fn parse(body: &'a [u8]) -> Option<Self> {
-        serde_json::from_slice(body).ok()
+        serde_json::from_str(str::from_utf8(body).ok()?).ok()
     }
 
     /// The object in a value; `None` for anything else.
@@ -77,12 +77,12 @@ impl<'a> Object<'a> {
 pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     match value.get().as_bytes().first()? {
         b'"' => {
-            // A borrowed text where nothing is escaped.
-            let borrowed: Option<&str> = serde_json::from_str(value.get()).ok();
-            match borrowed {
-                Some(text) => Some(Cow::Borrowed(text)),
-                None => serde_json::from_str(value.get()).ok().map(Cow::Owned),
+            let quoted = value.get();
+            if quoted.contains('\\') {
+                return serde_json::from_str(quoted).ok().map(Cow::Owned);
             }
+            // Nothing is escaped: it is what stands between the quotes.
+            Some(Cow::Borrowed(quoted.get(1..quoted.len() - 1)?))
         }
         b'{' | b'[' | b'n' => None,
         _ => Some(Cow::Borrowed(value.get())),
@@ -110,10 +110,18 @@ pub(super) fn list(value: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(value.get()).ok()
 }
 
+/// The objects of an array that holds nothing else.
+pub(super) fn objects<'a>(value: &'a RawValue, path: &str) -> Result<Vec<Object<'a>>, Error> {
+    serde_json::from_str(value.get()).map_err(|_| match list(value) {
+        Some(_) => Error::invalid(&format!("{path}[]")),
+        None => Error::invalid(path),
+    })
+}
+
 /// All of a list's values, read, in no more room than they take: what is read is held for long.
-pub(super) fn all<T>(
-    values: Vec<&RawValue>,
-    mut read: impl FnMut(&RawValue) -> Result<T, Error>,
+pub(super) fn all<T, V>(
+    values: Vec<V>,
+    mut read: impl FnMut(V) -> Result<T, Error>,
 ) -> Result<Vec<T>, Error> {
     let mut all = Vec::with_capacity(values.len());
     for value in values {
@@ -170,5 +178,37 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
         }
 
         deserializer.deserialize_str(Text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_what_was_written_whether_anything_in_it_is_escaped_or_not() {
+        for written in [
+            r#""""#,
+            r#""Björn 🦊""#,
+            r#""a\"b\\c\/d\n""#,
+            r#""\u00e5\ud83e\udd8a""#,
+            r#""'{[null""#,
+        ] {
+            let value: &RawValue = serde_json::from_str(written).expect("JSON");
+            let meant: String = serde_json::from_str(written).expect("a text");
+            assert_eq!(text(value).as_deref(), Some(&*meant), "{written}");
+        }
+        for (written, meant) in [
+            ("12.50", Some("12.50")),
+            ("true", Some("true")),
+            ("null", None),
+            ("[\"a\"]", None),
+            ("{\"a\":\"b\"}", None),
+            // Half of a character is none.
+            (r#""\ud83e""#, None),
+        ] {
+            let value: &RawValue = serde_json::from_str(written).expect("JSON");
+            assert_eq!(text(value).as_deref(), meant, "{written}");
+        }
     }
 }

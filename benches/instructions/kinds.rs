@@ -3,7 +3,7 @@
 use engage_simulator::people::ALVA;
 
 use crate::{
-    Failure,
+    BESIDE, Failure,
     peer::Peer,
     service::{SHOP, Service, TILL},
 };
@@ -32,6 +32,7 @@ pub(crate) async fn all(service: &Service) -> Result<Vec<Kind>, Failure> {
     );
     Ok(vec![
         ("hit by e-mail", email),
+        (BESIDE, ask(get(SHOP, &by_email, ""), "200", hit).await?),
         (
             "the same, 304",
             ask(get(SHOP, &by_email, &known), "304", hit).await?,
@@ -83,7 +84,7 @@ pub(crate) async fn all(service: &Service) -> Result<Vec<Kind>, Failure> {
 }
 
 /// What an HTTP client of a shop's backend sends.
-fn get(key: &str, query: &str, more: &str) -> Vec<u8> {
+pub(crate) fn get(key: &str, query: &str, more: &str) -> Vec<u8> {
     format!(
         "GET /customer?{query} HTTP/1.1\r\nHost: customers.example.com\r\nUser-Agent: shop/1.0\r\n\
          Accept: application/json\r\nX-Api-Key: {key}\r\n{more}\r\n"

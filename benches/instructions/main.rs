@@ -6,6 +6,7 @@
 //! cargo bench --bench instructions -- 500
 //! ```
 
+mod beside;
 mod kinds;
 #[path = "../shared/peer.rs"]
 mod peer;
@@ -17,7 +18,12 @@ use std::{io::Write, process::ExitCode};
 
 use tokio::runtime::{Builder, Runtime};
 
-use self::{kinds::Kind, peer::Peer, service::Service};
+use self::{beside::Beside, kinds::Kind, peer::Peer, service::Service};
+
+/// The kind beside which others go on.
+const BESIDE: &str = "the same, beside others";
+/// Others go on after so many requests.
+const AT_A_TIME: usize = 100;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -35,16 +41,19 @@ fn main() -> ExitCode {
 
 fn run(requests: usize) -> Result<(), Failure> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let kinds = runtime.block_on(warm())?;
+    let (kinds, mut beside) = runtime.block_on(warm())?;
     for (name, mut peer) in kinds {
-        measured_requests(&runtime, &mut peer, requests)?;
-        measured_requests(&runtime, &mut peer, 2 * requests)?;
+        for times in [requests, 2 * requests] {
+            let others = (name == BESIDE).then_some(&mut beside);
+            measured_requests(&runtime, &mut peer, others, times)?;
+        }
         writeln!(std::io::stdout(), "{name}")?;
     }
     Ok(())
 }
 
-async fn warm() -> Result<Vec<Kind>, Failure> {
+/// The callers, and the others beside whom one of them asks.
+async fn warm() -> Result<(Vec<Kind>, Beside), Failure> {
     let service = Service::start().await?;
     // Somebody asked for by another name is fetched once more, so the second round's answers are those that last.
     kinds::all(&service).await?;
@@ -57,11 +66,31 @@ async fn warm() -> Result<Vec<Kind>, Failure> {
     let hyper = Peer::warm(references::hyper(body), request.clone(), "200", "").await?;
     kinds.push(("(bare hyper)", hyper));
     kinds.push(("(the caller itself)", canned));
-    Ok(kinds)
+    Ok((kinds, Beside::new(service).await?))
 }
 
-/// callgrind counts while this runs and writes down what it counted at its end: see `scripts/instructions`.
+/// At its end callgrind writes down what it counted: see `scripts/instructions`.
 #[inline(never)]
-fn measured_requests(runtime: &Runtime, peer: &mut Peer, times: usize) -> Result<(), Failure> {
+fn measured_requests(
+    runtime: &Runtime,
+    peer: &mut Peer,
+    mut others: Option<&mut Beside>,
+    times: usize,
+) -> Result<(), Failure> {
+    let mut left = times;
+    while left > 0 {
+        if let Some(others) = &mut others {
+            runtime.block_on(others.go_on())?;
+        }
+        let some = left.min(AT_A_TIME);
+        counted_requests(runtime, peer, some)?;
+        left -= some;
+    }
+    Ok(())
+}
+
+/// callgrind counts while this runs.
+#[inline(never)]
+fn counted_requests(runtime: &Runtime, peer: &mut Peer, times: usize) -> Result<(), Failure> {
     runtime.block_on(peer.ask(times))
 }

@@ -92,7 +92,7 @@ impl Peer {
     }
 
     /// One answer, read by its announced length.
-    async fn ask_once(&mut self, is_bare: bool) -> Result<Answer, Failure> {
+    pub(crate) async fn ask_once(&mut self, is_bare: bool) -> Result<Answer, Failure> {
         self.stream.write_all(&self.request).await?;
         let mut filled = 0;
         loop {

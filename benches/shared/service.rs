@@ -10,7 +10,7 @@ use engage_bff::{
     domain::IdentifierKind,
     telemetry,
 };
-use engage_simulator::Simulator;
+use engage_simulator::{DEFAULT_WEBHOOK_SECRET, Simulator};
 use tokio::io::DuplexStream;
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +44,8 @@ const PIPE: usize = 256 * 1024;
 pub(crate) struct Service {
     /// The service itself.
     pub(crate) app: App,
-    _engage: Simulator,
+    /// Its Engage.
+    pub(crate) engage: Simulator,
 }
 
 impl Service {
@@ -61,7 +62,7 @@ impl Service {
         telemetry::install(&config.telemetry, io::sink)?;
         Ok(Self {
             app: App::build(&config, Clock::system()).await?,
-            _engage: engage,
+            engage,
         })
     }
 
@@ -87,6 +88,9 @@ fn configuration(engage: &Simulator) -> Result<Config, Failure> {
     config.cache.vouchers_lifetime = LIFETIME;
     config.cache.points_lifetime = LIFETIME;
     config.cache.negative_lifetime = LIFETIME;
+    config.webhooks.secrets = vec![DEFAULT_WEBHOOK_SECRET.into()];
+    config.webhooks.silence = LIFETIME;
+    config.webhooks.fallback_lifetime = LIFETIME;
     config.auth.clients = clients();
     config.validate()?;
     Ok(config)

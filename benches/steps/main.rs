@@ -8,6 +8,7 @@
 #[path = "../shared/peer.rs"]
 mod peer;
 #[path = "../shared/service.rs"]
+#[expect(dead_code, reason = "the steps want nothing of its Engage")]
 mod service;
 
 use std::{hint::black_box, sync::Arc, time::Duration};

@@ -85,9 +85,9 @@ where
     R: Answer,
     E: Clone + Send + Sync + 'static,
 {
-    /// The record of a contact, without the parts that a fence forbids. Who is asked for twice within a round of the
-    /// caretaker is ready from then on: most who come back are asked for once, and to make room for them would be most of
-    /// what that costs.
+    /// The record of a contact, without the parts that a fence forbids. Who is packed and asked for twice between two
+    /// rounds of the caretaker is ready from then on; for one look it would cost as much again to make room for what is
+    /// unpacked.
     pub fn record(&self, id: ContactId) -> Option<Arc<Record<R>>> {
         self.look(id, |held, record| {
             self.records.update(id, |now| match now {
@@ -134,10 +134,17 @@ where
                 let packed = held.packed().zip(record.packed());
                 packed.is_some_and(|(held, read)| held.is(read))
             };
-            self.records.update(record.id, |held| match &parts {
-                _ if !held.is_some_and(is_still) => Op::Nop,
-                Some(parts) => Op::Put(ready(Arc::new(record.with_parts(parts)))),
-                None => Op::Remove,
+            self.records.update(record.id, |held| {
+                match (held.filter(|held| is_still(held)), &parts) {
+                    (None, _) => Op::Nop,
+                    (Some(_), None) => Op::Remove,
+                    (Some(Held::Ready(held)), Some(parts)) => {
+                        Op::Put(Held::Ready(Arc::new(held.with_parts(parts))))
+                    }
+                    (Some(Held::Packed(_)), Some(parts)) => {
+                        Op::Put(ready(Arc::new(record.with_parts(parts))))
+                    }
+                }
             });
         }
         parts

@@ -97,7 +97,7 @@ where
 
     /// What the name leads to, and how old that is.
     pub fn explain_name(&self, key: &LookupKey) -> Option<(ContactId, NameHeld)> {
-        let held = self.names.get(&self.name_digest.of(key))?;
+        let held = self.names.peek(&self.name_digest.of(key))?;
         let is_told = self.is_on() && self.stands(&held.name);
         is_told.then(|| (held.name.id, self.name_held(&held, self.clock.tick())))
     }

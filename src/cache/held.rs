@@ -4,6 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use super::{
     Answer, Cache, Weigh,
+    freshness::{Freshness, Provenance},
     packed::{self, Packed},
     parts::{Origins, Parts},
     record::Record,
@@ -87,42 +88,45 @@ where
 {
     /// The record of a contact, without the parts that a fence forbids. Who is packed and asked for twice between two
     /// rounds of the caretaker is ready from then on; for one look it would cost as much again to make room for what is
-    /// unpacked.
+    /// unpacked. What is not fresh is looked at more than once by whoever asks.
     pub fn record(&self, id: ContactId) -> Option<Arc<Record<R>>> {
-        self.look(id, |held, record| {
+        let (held, was_warm) = self.records.get_noting(&id)?;
+        let record = self.told(id, &held)?;
+        if matches!(held, Held::Packed(_)) && (was_warm || !self.is_fresh(&record)) {
             self.records.update(id, |now| match now {
-                Some(now) if now.is(held) => Op::Put(ready(Arc::clone(record))),
+                Some(now) if now.is(&held) => Op::Put(ready(Arc::clone(&record))),
                 _ => Op::Nop,
             });
-        })
+        }
+        Some(record)
     }
 
     /// The same for who does not ask for the contact: what is packed stays so.
     pub(super) fn glance(&self, id: ContactId) -> Option<Arc<Record<R>>> {
-        self.look(id, |_, _| ())
+        self.told(id, &self.records.peek(&id)?)
     }
 
-    fn look(
-        &self,
-        id: ContactId,
-        make_ready: impl FnOnce(&Held<R>, &Arc<Record<R>>),
-    ) -> Option<Arc<Record<R>>> {
+    /// The record as far as it may be told; one that is damaged is held no longer.
+    fn told(&self, id: ContactId, held: &Held<R>) -> Option<Arc<Record<R>>> {
         if !self.is_on() {
             return None;
         }
-        let (held, was_warm) = self.records.get_noting(&id)?;
         let Some(record) = held.record(id) else {
             self.records.remove(id);
             return None;
         };
-        if was_warm && matches!(held, Held::Packed(_)) {
-            make_ready(&held, &record);
-        }
         // The record's own fences were heeded when it was stored; only the one around everything may
         // have been raised without touching it.
         let everything = self.fences.everything();
         let fenced = |part| record.stamp(part) <= everything;
         (!record.held().iter().any(fenced)).then_some(record)
+    }
+
+    fn is_fresh(&self, record: &Record<R>) -> bool {
+        let now = self.clock.tick();
+        let is_fresh =
+            |provenance: &Provenance| provenance.freshness(now, &self.policy) == Freshness::Fresh;
+        record.provenances().all(is_fresh)
     }
 
     /// The parts of the record, which are ready from now on where they had to be unpacked; `None`, and an alarm, where they

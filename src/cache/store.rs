@@ -101,6 +101,14 @@ where
         Some((slot.value.clone(), was_warm))
     }
 
+    /// The value of the key, for who does not count as a reader.
+    pub(super) fn peek(&self, key: &K) -> Option<V> {
+        let hash = self.hasher.hash_one(key);
+        let shard = self.shard(hash);
+        let place = shard.place(hash, key)?;
+        Some(shard.slots[place].value.clone())
+    }
+
     /// Decides under the key's lock what becomes of its value.
     pub(super) fn update(&self, key: K, decide: impl FnOnce(Option<&V>) -> Op<V>) {
         let hash_of = |key: &K| self.hasher.hash_one(key);

@@ -50,8 +50,6 @@ fn who_is_not_asked_for_is_packed_and_who_is_asked_for_twice_is_ready() {
     assert_eq!(pantry.explain(contact('2')).rendered, 1);
     assert_eq!(bytes(), one);
     // Asked for once, it is told and stays as it is; twice, it has its answer again, while its parts stay packed.
-    pantry.look_after();
-    assert_eq!(rendered(&pantry, contact('1')), [1000]);
     assert_eq!(rendered(&pantry, contact('2')), [1000]);
     assert_eq!(bytes(), one);
     assert_eq!(rendered(&pantry, contact('2')), [1000]);
@@ -62,6 +60,20 @@ fn who_is_not_asked_for_is_packed_and_who_is_asked_for_twice_is_ready() {
     pantry.look_after();
     assert!(bytes() < one);
     assert_eq!(pantry.counts().records, 2);
+}
+
+#[test]
+fn what_is_not_fresh_any_more_is_ready_at_once_for_it_is_looked_at_again() {
+    let (pantry, clock) = pantry();
+    let id = contact('1');
+    store_profile(&pantry, id);
+    keep(&pantry, &pantry.record(id).expect("a record"), 1000);
+    pantry.look_after();
+    pantry.look_after();
+    let packed = pantry.counts().record_bytes;
+    clock.advance(MINUTE);
+    assert_eq!(rendered(&pantry, id), [1000]);
+    assert!(pantry.counts().record_bytes >= packed + 1000);
 }
 
 #[test]

@@ -278,6 +278,7 @@ pub fn policy(config: &Config) -> Policy {
         ],
         stale_while_revalidate: cache.stale_while_revalidate,
         stale_if_error: cache.stale_if_error,
+        stale_if_slow: cache.stale_if_slow,
         negative_lifetime: cache.negative_lifetime,
         overview_lag: config.engage.overview_lag,
         told_by_overview: overview_parts(config.engage.api_version),

@@ -9,6 +9,7 @@
 //! own arithmetic over the injected clock.
 
 pub mod explain;
+mod failures;
 pub mod feed;
 pub mod fence;
 pub mod flight;
@@ -27,8 +28,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-pub use self::index::Name;
+pub use self::{failures::CallKey, index::Name};
 use self::{
+    failures::Failures,
     fence::{Fences, Stamp},
     freshness::{Policy, Provenance, Source},
     held::{Held, weight},
@@ -79,6 +81,8 @@ pub struct Bounds {
 
 /// Of the bytes that the cache may hold, one in so many is for negative answers.
 const NEGATIVE_SHARE: u64 = 32;
+/// Of the bytes that the cache may hold, one in so many is for failures.
+const FAILURE_SHARE: u64 = 64;
 /// Of the bytes that the cache may hold, one in so many is for names.
 const NAME_SHARE: u64 = 8;
 /// Of the bytes that the cache may hold, one in so many is what packing works in, to begin with.
@@ -98,6 +102,7 @@ pub struct Cache<R, E> {
     names: Store<NameKey, HeldName>,
     name_digest: NameDigest,
     negatives: moka::sync::Cache<LookupKey, Negative<E>>,
+    failures: Failures<E>,
     leavers: Leavers,
     /// What must not be stored or served any more.
     pub fences: Fences,
@@ -118,10 +123,11 @@ where
     pub fn new(policy: Policy, bounds: Bounds, clock: Clock) -> Self {
         let names_bytes = bounds.max_bytes / NAME_SHARE;
         let negatives_bytes = bounds.max_bytes / NEGATIVE_SHARE;
+        let failures_bytes = bounds.max_bytes / FAILURE_SHARE;
         let packing_bytes = PACKING_BYTES.min(bounds.max_bytes / PACKING_SHARE);
         Self {
             records: Store::new(
-                bounds.max_bytes - names_bytes - negatives_bytes - packing_bytes,
+                bounds.max_bytes - names_bytes - negatives_bytes - failures_bytes - packing_bytes,
                 |_, held| weight(held),
             ),
             packer: Packer::new(),
@@ -136,6 +142,7 @@ where
                 // moka's own clock can't be replaced, so this is only an outer bound in real time.
                 .time_to_live(policy.negative_lifetime)
                 .build(),
+            failures: Failures::new(failures_bytes, policy.negative_lifetime),
             leavers: Leavers::default(),
             fences: Fences::new(policy.overview_lag, bounds.longest_flight, MAX_FENCES),
             policy,
@@ -291,6 +298,7 @@ where
         self.packer.forget();
         self.names.clear();
         self.negatives.invalidate_all();
+        self.failures.clear();
     }
 
     /// How many bytes it may hold.
@@ -308,6 +316,7 @@ where
             record_bytes,
             names,
             negatives: self.negatives.entry_count(),
+            failures: self.failures.count(),
         }
     }
 }
@@ -333,6 +342,8 @@ pub struct Counts {
     pub names: u64,
     /// Negative answers.
     pub negatives: u64,
+    /// Failures that are remembered.
+    pub failures: u64,
 }
 
 /// What an entity endpoint told.

@@ -194,6 +194,9 @@ pub struct Cache {
     /// How long after its lifetime data is served while Engage fails.
     #[serde(with = "duration")]
     pub stale_if_error: Duration,
+    /// How long a caller waits for a refresh while what is cached may still be served.
+    #[serde(with = "duration")]
+    pub stale_if_slow: Duration,
     /// How long "nobody", "several" and "malformed" are remembered.
     #[serde(with = "duration")]
     pub negative_lifetime: Duration,

@@ -18,12 +18,12 @@ use std::{sync::Arc, time::Duration};
 pub use self::{
     answer::{Rendered, Shape},
     plan::Question,
-    search::{Found, Status, Verdict},
+    search::{Found, StandIn, Status, Verdict},
 };
 use self::{fetch::Arrivals, search::Search};
 use crate::{
     cache::{
-        Bounds, Cache, Counts,
+        Bounds, Cache, CallKey, Counts,
         explain::{ContactHeld, NameHeld, NegativeHeld},
         feed::Feed,
         fence::Stamp,
@@ -85,6 +85,21 @@ pub struct Explanation {
     pub negative: Option<NegativeHeld<engage::Error>>,
     /// What is held of the contact that it is or leads to, and of those that are seen to bear it.
     pub contacts: Vec<ContactHeld>,
+    /// The calls that failed and are not made now.
+    pub failures: Vec<FailedCall>,
+}
+
+/// A call that failed, and is not made again within its back-off.
+#[derive(Clone, Debug)]
+pub struct FailedCall {
+    /// What it is for.
+    pub call: &'static str,
+    /// About which contact, where that is known.
+    pub contact: Option<ContactId>,
+    /// How it failed.
+    pub why: engage::Error,
+    /// How long it is not made.
+    pub left: Duration,
 }
 
 /// How much there is of everything that is bounded.
@@ -220,11 +235,40 @@ impl CustomerService {
         ids.extend(name.iter().map(|(id, _)| *id));
         ids.sort_unstable();
         ids.dedup();
+        let failures = self.failures(lookup.key(), &ids);
         Explanation {
             name,
+            failures,
             negative: cache.explain_negative(lookup.key()),
             contacts: ids.into_iter().map(|id| cache.explain(id)).collect(),
         }
+    }
+
+    fn failures(&self, key: &LookupKey, ids: &[ContactId]) -> Vec<FailedCall> {
+        let now = self.inner.clock.tick();
+        let by_key = [
+            (None, CallKey::OverviewBy(key.clone())),
+            (None, CallKey::Resolution(key.clone())),
+        ];
+        let of_contacts = ids.iter().flat_map(|id| {
+            let parts = Part::ALL.into_iter().map(|part| CallKey::Part(*id, part));
+            let calls = std::iter::once(CallKey::Overview(*id)).chain(parts);
+            calls.map(|call| (Some(*id), call))
+        });
+        let failed = |(contact, call): (Option<ContactId>, CallKey)| {
+            let (why, left) = self.inner.cache.failure(&call, now)?;
+            Some(FailedCall {
+                call: call.as_str(),
+                contact,
+                why,
+                left,
+            })
+        };
+        by_key
+            .into_iter()
+            .chain(of_contacts)
+            .filter_map(failed)
+            .collect()
     }
 
     /// Nothing fetched until now is ever served again.

@@ -83,6 +83,7 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(cache.points_lifetime, seconds(30));
     assert_eq!(cache.stale_while_revalidate, seconds(30));
     assert_eq!(cache.stale_if_error, seconds(3600));
+    assert_eq!(cache.stale_if_slow, Duration::from_millis(300));
     assert_eq!(cache.negative_lifetime, seconds(30));
     let webhooks = &config.webhooks;
     assert!(webhooks.secrets.is_empty() && webhooks.encryption_key.is_none());

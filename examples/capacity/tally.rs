@@ -96,7 +96,7 @@ impl Tally {
         match outcome {
             Ok(found) => {
                 let verdict = &found.verdict;
-                if verdict.stale_if_error {
+                if verdict.stands_in.is_some() {
                     stretch.stand_ins += 1;
                 } else if !found.degraded.is_empty() {
                     stretch.degraded += 1;

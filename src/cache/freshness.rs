@@ -25,6 +25,8 @@ pub struct Policy {
     pub stale_while_revalidate: Duration,
     /// How long after its lifetime data is still served while Engage fails.
     pub stale_if_error: Duration,
+    /// How long a caller waits for a refresh while what is cached may still be served.
+    pub stale_if_slow: Duration,
     /// How long a negative answer, or a name that could not be checked, is remembered.
     pub negative_lifetime: Duration,
     /// How long Engage's overview may lag behind its entity endpoints.
@@ -195,6 +197,7 @@ mod tests {
             lifetimes: [Duration::from_secs(60); 5],
             stale_while_revalidate: Duration::from_secs(30),
             stale_if_error: Duration::from_secs(3600),
+            stale_if_slow: Duration::from_millis(300),
             negative_lifetime: Duration::from_secs(30),
             overview_lag: Duration::from_secs(600),
             told_by_overview: PartSet::ALL,

@@ -40,6 +40,7 @@ fn pantry() -> (Pantry, ManualClock) {
         lifetimes: [MINUTE; 5],
         stale_while_revalidate: MINUTE,
         stale_if_error: MINUTE,
+        stale_if_slow: Duration::from_millis(300),
         negative_lifetime: MINUTE / 2,
         overview_lag: MINUTE,
         told_by_overview: PartSet::ALL,

@@ -2,12 +2,12 @@
 //! answer is about whom it was asked for, and stores it. What it brought is handed to the waiters
 //! directly, so that an eviction in between costs nobody an answer.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::Inner;
 use crate::{
     cache::{
-        Begun, Name, PartData,
+        Begun, CallKey, Name, PartData,
         fence::Stamp,
         flight::{Departure, NoFlight, Seat},
         freshness::{Provenance, Source},
@@ -16,6 +16,9 @@ use crate::{
     domain::{Bears, ClientName, ContactId, Lookup, LookupKey, Part, Profile, Urgency},
     engage::{Demand, Error, Group, Permit},
 };
+
+/// The longest time for which a call is not made because Engage said so.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// What a call brought.
 #[derive(Clone, Debug)]
@@ -132,7 +135,11 @@ impl Inner {
                 parts: Arc::new(parts),
             })
         });
-        self.landed(asked.key(), begun, outcome)
+        let call = match &outcome {
+            Ok(gain) => CallKey::Overview(gain.id),
+            Err(_) => self.cache.overview_call(asked.key()),
+        };
+        self.landed(&call, asked.key(), begun, outcome)
     }
 
     async fn fetch_part(
@@ -178,6 +185,7 @@ impl Inner {
             name: None,
             parts: Arc::new(self.cache.store_part(id, begun, data)),
         });
+        let call = CallKey::Part(id, part);
         if part == Part::Profile {
             if outcome
                 .as_ref()
@@ -186,11 +194,9 @@ impl Inner {
                 // For the overview's lag its copy could bring the person back.
                 self.cache.purge(id);
             }
-            return self.landed(&LookupKey::by_id(id), begun, outcome);
+            return self.landed(&call, &LookupKey::by_id(id), begun, outcome);
         }
-        if let Err(error) = &outcome {
-            alarm(error);
-        }
+        self.note(&call, begun, outcome.as_ref().err());
         Arrivals {
             begun: Some(begun),
             outcome,
@@ -216,7 +222,8 @@ impl Inner {
                 parts: Arc::default(),
             })
         });
-        self.landed(asked.key(), begun, outcome)
+        let call = CallKey::Resolution(asked.key().clone());
+        self.landed(&call, asked.key(), begun, outcome)
     }
 
     async fn admit(
@@ -286,35 +293,66 @@ impl Inner {
         {
             return Err(Error::Overtaken);
         }
-        let lifetime = self.cache.policy.lifetime(Part::Profile);
-        Ok(Some(Name {
+        Ok(Some(self.alias(id, begun, source, assured)))
+    }
+
+    /// A contact id leads to itself, whatever the contact's type.
+    pub(super) fn own_alias(&self, id: ContactId) -> Name {
+        self.alias(id, self.cache.begin(), Source::Entity, true)
+    }
+
+    fn alias(&self, id: ContactId, begun: Begun, source: Source, assured: bool) -> Name {
+        Name {
             id,
             provenance: Provenance {
                 stamp: begun.stamp,
                 requested_at: begun.now.tick,
                 as_of: begun.now.wall,
-                lifetime,
+                lifetime: self.cache.policy.lifetime(Part::Profile),
                 source,
             },
             assured,
             seen_in: Stamp::default(),
-        }))
+        }
     }
 
-    /// Remembers what Engage said about the identifier itself, and raises the alarms.
-    fn landed(&self, key: &LookupKey, begun: Begun, outcome: Result<Gain, Error>) -> Arrivals {
-        if let Err(error) = &outcome {
-            if error.is_about_the_identifier() {
-                self.cache.store_negative(key, begun, error.clone());
-                if let Some(id) = key.bare_id() {
-                    self.cache.drop_record(id, begun.stamp);
-                }
+    /// Remembers what Engage said about the identifier itself, and how the call went.
+    fn landed(
+        &self,
+        call: &CallKey,
+        key: &LookupKey,
+        begun: Begun,
+        outcome: Result<Gain, Error>,
+    ) -> Arrivals {
+        if let Err(error) = &outcome
+            && error.is_about_the_identifier()
+        {
+            self.cache.store_negative(key, begun, error.clone());
+            if let Some(id) = key.bare_id() {
+                self.cache.drop_record(id, begun.stamp);
             }
-            alarm(error);
         }
+        self.note(call, begun, outcome.as_ref().err());
         Arrivals {
             begun: Some(begun),
             outcome,
+        }
+    }
+
+    /// Remembers how a call went, and raises the alarms; for a failure that is the call's own, once until it succeeds.
+    pub(super) fn note(&self, call: &CallKey, begun: Begun, error: Option<&Error>) {
+        let Some(error) = error else {
+            return self.cache.note_success(call);
+        };
+        if error.is_about_the_identifier() || *error == Error::Overtaken {
+            return self.cache.note_success(call);
+        }
+        let is_news = !error.is_about_the_call() || {
+            let said = error.retry_after().map(|said| said.min(MAX_RETRY_AFTER));
+            self.cache.note_failure(call, begun, said, error.clone())
+        };
+        if is_news {
+            alarm(error);
         }
     }
 }

@@ -78,7 +78,7 @@ impl Question {
     }
 
     /// What was asked for after the caller arrived is as new as can be had, however long it took.
-    fn is_too_old(&self, provenance: &Provenance, now: Tick) -> bool {
+    pub(super) fn is_too_old(&self, provenance: &Provenance, now: Tick) -> bool {
         provenance.stamp <= self.arrival
             && self
                 .max_age

@@ -4,20 +4,21 @@
 
 mod calls;
 mod intake;
+mod patience;
 mod verdict;
 
 use std::{sync::Arc, time::Duration};
 
 use self::calls::Calls;
-pub use self::verdict::{Found, Status, Verdict};
+pub use self::verdict::{Found, StandIn, Status, Verdict};
 use super::{
     Error, Inner, Rendered,
-    fetch::{Arrivals, Wish, alarm},
+    fetch::{Arrivals, Wish},
     plan::{Plan, Question},
 };
 use crate::{
     cache::{
-        Name,
+        CallKey, Name,
         fence::Stamp,
         flight::{Boarding, NoFlight, Seat},
         freshness::{Freshness, Source},
@@ -25,18 +26,22 @@ use crate::{
         record::Record,
     },
     clock::Tick,
-    domain::{Bears, ContactId, Part, PartSet, Urgency},
+    domain::{Bears, ContactId, Identifier, Part, PartSet, Urgency},
     engage,
 };
 
 /// What is held of a contact.
 type Held = Record<Rendered>;
 
-/// More rounds than any honest course of events needs: name, contact, parts, and each once more after
-/// an invalidation.
-const MAX_ROUNDS: usize = 8;
+/// More rounds than any honest course of events needs: name, contact, parts, each once more after an
+/// invalidation, and each once more for a failure that is remembered.
+const MAX_ROUNDS: usize = 12;
 
 /// The course of one question.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a plain fact about the course so far"
+)]
 pub(super) struct Search<'a> {
     inner: &'a Arc<Inner>,
     question: &'a Question,
@@ -54,6 +59,12 @@ pub(super) struct Search<'a> {
     denied: PartSet,
     /// The parts that the overview did not tell or was not allowed to.
     untold: PartSet,
+    /// Whether the overview is too large to be read: entity endpoints take its place.
+    too_large: bool,
+    /// Until when it is waited for calls.
+    deadline: Tick,
+    /// Whether what is cached stands in because a refresh is slow.
+    is_slow: bool,
     first_seen: FirstSight,
     stored: bool,
     collapsed: bool,
@@ -126,6 +137,9 @@ impl<'a> Search<'a> {
             name_failed: false,
             denied: PartSet::EMPTY,
             untold: PartSet::EMPTY,
+            too_large: false,
+            deadline: question.deadline,
+            is_slow: false,
             first_seen: FirstSight::NotYet,
             stored: false,
             collapsed: false,
@@ -196,20 +210,24 @@ impl<'a> Search<'a> {
                 Proof::Holds => {}
                 Proof::Dropped => return Ok(Step::Again),
                 Proof::Wanted if self.failed.contains(Part::Profile) => return Err(self.give_up()),
-                Proof::Wanted => return Ok(Step::Wait(self.calls_for_proof(&name))),
+                Proof::Wanted => {
+                    return self.wait_unless_remembered(self.calls_for_proof(&name), now);
+                }
             }
             let freshness = name.freshness(now, &cache.policy);
+            name_freshness = Some(freshness);
             if freshness >= Freshness::Expired && !self.name_failed {
+                self.deadline = self.patience(&held, name_freshness, now);
                 return self.resolve(Some(id), now);
             }
-            name_freshness = Some(freshness);
         }
         let plan = self.question.plan(&*held, now, &cache.policy);
         let missing = plan.missing.without(self.failed);
         if !missing.is_empty() {
             let calls = self.calls_for_parts(&held, missing, now);
             if !calls.is_empty() {
-                return Ok(Step::Wait(calls));
+                self.deadline = self.patience(&held, name_freshness, now);
+                return self.wait_unless_remembered(calls, now);
             }
         }
         Ok(Step::Done(There {
@@ -220,11 +238,19 @@ impl<'a> Search<'a> {
         }))
     }
 
-    fn resolve(&self, id: Option<ContactId>, now: Tick) -> Result<Step, Error> {
+    fn resolve(&mut self, id: Option<ContactId>, now: Tick) -> Result<Step, Error> {
         if self.name_failed {
             return Err(self.give_up());
         }
-        Ok(Step::Wait(self.calls_for_name(id, now)))
+        if self.too_large
+            && let Identifier::ContactId(id) = self.question.lookup.identifier
+        {
+            // Its type, which the overview would have confirmed, is read in its profile.
+            self.named = Some(self.inner.own_alias(id));
+            return Ok(Step::Again);
+        }
+        let calls = self.calls_for_name(id, now);
+        self.wait_unless_remembered(calls, now)
     }
 
     fn give_up(&self) -> Error {
@@ -319,7 +345,10 @@ impl<'a> Search<'a> {
         tokio::select! {
             biased;
             arrivals = seat.outcome() => Ok(arrivals.map_err(engage::Error::from)?),
-            () = self.inner.clock.sleep_until(self.question.deadline) => Err(Error::TooLate),
+            () = self.inner.clock.sleep_until(self.deadline) => {
+                self.is_slow |= self.deadline < self.question.deadline;
+                Err(Error::TooLate)
+            }
         }
     }
 
@@ -363,7 +392,11 @@ impl<'a> Search<'a> {
             } else {
                 engage::Error::NotFound
             };
-            alarm(&error);
+            self.disown();
+            let call = CallKey::Resolution(self.question.lookup.key().clone());
+            // It is known as of now, and so is not ended by the fence around the alias.
+            let begun = self.inner.cache.begin();
+            self.inner.note(&call, begun, Some(&error));
             return Err(error.into());
         }
         self.disown();

@@ -99,6 +99,46 @@ impl Error {
         !self.is_about_the_identifier() && *self != Error::IdentityMismatch
     }
 
+    /// Whether an answer came and was bad: then it is charged to what was asked for, and that is not asked for again at
+    /// once. What kept an answer from coming (a time-out, a refusal of our key, the budget) concerns every call.
+    pub fn is_about_the_call(&self) -> bool {
+        matches!(
+            self,
+            Error::Failed { .. }
+                | Error::Invalid { .. }
+                | Error::IdentityMismatch
+                | Error::InvalidSystemConfiguration
+        )
+    }
+
+    /// Whether the answer was larger than what is read.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Error::Invalid { path } if &**path == SIZE)
+    }
+
+    /// When Engage wants to be asked again, where it says so of this call.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Failed { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// The same failure, remembered, where Engage said when to come back: `left` of that is left.
+    #[must_use]
+    pub fn remembered(self, left: Duration) -> Self {
+        match self {
+            Error::Failed {
+                status,
+                retry_after: Some(_),
+            } => Error::Failed {
+                status,
+                retry_after: Some(left),
+            },
+            error => error,
+        }
+    }
+
     /// Whether another try may help: not one byte of an answer came, or a proxy in between had none.
     /// Of a time-out it would only add to the load [Voyado: client time-outs].
     pub(super) fn may_pass(&self) -> bool {
@@ -153,6 +193,9 @@ impl Error {
         Error::Invalid { path: path.into() }
     }
 }
+
+/// The path of an answer that is too large to be read.
+pub(super) const SIZE: &str = "size";
 
 /// The step at which an answer had begun to come.
 pub(super) const READING: &str = "reading the answer";

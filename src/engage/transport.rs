@@ -22,7 +22,7 @@ use secrecy::ExposeSecret;
 
 use super::{
     Error,
-    error::{READING, SECURING},
+    error::{READING, SECURING, SIZE},
     exchange::{Answering, Exchange},
     resolver::Resolver,
 };
@@ -272,7 +272,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 async fn read(mut response: Response) -> Result<Bytes, Error> {
-    let too_large = || Error::invalid("size");
+    let too_large = || Error::invalid(SIZE);
     if response
         .content_length()
         .is_some_and(|length| length > MAX_ANSWER as u64)

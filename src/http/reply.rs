@@ -9,7 +9,7 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use crate::customer::{Rendered, Status, Verdict};
+use crate::customer::{Rendered, StandIn, Status, Verdict};
 
 pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 pub(super) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -38,21 +38,24 @@ pub(super) enum Note {
     Hit = 0,
     /// Answered from memory, because Engage fails.
     StaleIfError = 1,
+    /// Answered from memory, because Engage is slow.
+    StaleIfSlow = 2,
     /// Held, but too old.
-    Stale = 2,
+    Stale = 3,
     /// Not held.
-    Miss = 3,
+    Miss = 4,
     /// Wanted anew.
-    Request = 4,
+    Request = 5,
     /// The cache is off.
-    Bypass = 5,
+    Bypass = 6,
 }
 
 impl Note {
     /// Every note.
-    pub(super) const ALL: [Note; 6] = [
+    pub(super) const ALL: [Note; 7] = [
         Note::Hit,
         Note::StaleIfError,
+        Note::StaleIfSlow,
         Note::Stale,
         Note::Miss,
         Note::Request,
@@ -61,8 +64,11 @@ impl Note {
 
     pub(super) fn of(verdict: &Verdict) -> Self {
         match verdict.status {
-            Status::Hit if verdict.stale_if_error => Note::StaleIfError,
-            Status::Hit => Note::Hit,
+            Status::Hit => match verdict.stands_in {
+                None => Note::Hit,
+                Some(StandIn::Error) => Note::StaleIfError,
+                Some(StandIn::Slow) => Note::StaleIfSlow,
+            },
             Status::Stale => Note::Stale,
             Status::Miss => Note::Miss,
             Status::Request => Note::Request,
@@ -75,6 +81,7 @@ impl Note {
         match self {
             Note::Hit => "hit",
             Note::StaleIfError => "stale-if-error",
+            Note::StaleIfSlow => "stale-if-slow",
             Note::Stale => "stale",
             Note::Miss => "miss",
             Note::Request => "request",
@@ -166,8 +173,10 @@ impl Told {
         if verdict.status != Status::Hit && verdict.collapsed {
             text.push_str("; collapsed");
         }
-        if verdict.stale_if_error {
-            text.push_str("; detail=stale-if-error");
+        match verdict.stands_in {
+            None => {}
+            Some(StandIn::Error) => text.push_str("; detail=stale-if-error"),
+            Some(StandIn::Slow) => text.push_str("; detail=stale-if-slow"),
         }
     }
 }

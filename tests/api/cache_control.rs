@@ -115,7 +115,13 @@ async fn stale_if_error_0_wants_the_error() {
         .await
         .assert_problem(502, "UpstreamFailed");
     app.get(&query).await.assert_stale_if_error();
+    // The failure is remembered, and so is no call made for it.
+    app.get_with(&query, "stale-if-error=0")
+        .await
+        .assert_problem(502, "UpstreamFailed");
+    assert_eq!(app.overviews(), 2);
     app.engage.clear_faults();
+    app.advance(30 * SECOND);
     app.get_with(&query, "stale-if-error=0").await.assert_ok();
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod admission;
 mod answer;
 pub(crate) mod audit;
+mod back_off;
 mod bounds;
 mod cache_control;
 mod callers;
@@ -38,8 +39,10 @@ mod shape;
 mod slow_connections;
 mod smoke;
 mod stale_if_error;
+mod stale_if_slow;
 pub(crate) mod tls;
 pub(crate) mod tokens;
+mod too_large;
 mod two_ways;
 mod validators;
 mod versions;

@@ -42,6 +42,7 @@ async fn a_look_up_of_a_moved_email_that_fails_is_told_and_not_repeated() {
         .assert_problem(502, "UpstreamFailed");
     assert_eq!(app.engage.calls(Endpoint::ContactIdLookup), 1);
     app.engage.clear_faults();
+    app.advance(Duration::from_secs(30));
     let healed = app.get(&alvas_email()).await;
     assert_eq!(healed.assert_ok().at("/contactId"), DORA.id);
 }
@@ -59,6 +60,7 @@ async fn a_new_bearer_who_cannot_be_asked_whether_it_is_so_is_not_shown_and_not_
     assert_eq!(app.engage.calls(Endpoint::ContactIdLookup), 1);
     assert_eq!(app.engage.calls(Endpoint::Contact), 1);
     app.engage.clear_faults();
+    app.advance(Duration::from_secs(30));
     let healed = app.get(&alvas_email()).await;
     assert_eq!(healed.assert_ok().at("/contactId"), DORA.id);
 }

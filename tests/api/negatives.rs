@@ -145,7 +145,7 @@ async fn a_nobody_that_was_in_the_air_when_negatives_ended_is_neither_told_nor_r
 }
 
 #[tokio::test]
-async fn faults_are_never_remembered() {
+async fn faults_are_no_negative_answers_and_end_with_their_back_off() {
     let app = TestApp::spawn().await;
     let query = format!("email={}", ALVA.email);
     for (fault, status, code) in [
@@ -201,6 +201,9 @@ async fn faults_are_never_remembered() {
         let answer = app.get(&query).await;
         assert_eq!(answer.status, status, "{fault:?}: {}", answer.text());
         answer.assert_problem(status, code);
+        assert_eq!(app.customers.counts().negatives, 0, "{fault:?}");
+        // Longer than any back-off.
+        app.advance(Duration::from_secs(600));
     }
     let calls = app.overviews();
     app.get(&query).await.assert_ok();

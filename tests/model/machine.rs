@@ -228,6 +228,9 @@ impl Machine {
         let now = self.now();
         let arrival = lock(&self.wire).mark(now);
         self.model.last_arrival = arrival;
+        if !ask.fresh.is_empty() {
+            self.model.last_fresh = arrival;
+        }
         let question = Question {
             client: "shop".into(),
             lookup: ask

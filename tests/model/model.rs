@@ -47,9 +47,13 @@ pub(crate) const LIFETIMES: [Duration; 5] = [
 pub(crate) const STALE_WHILE_REVALIDATE: Duration = Duration::from_secs(30);
 /// `cache.stale_if_error`.
 pub(crate) const STALE_IF_ERROR: Duration = Duration::from_secs(300);
+/// `cache.stale_if_slow`.
+pub(crate) const STALE_IF_SLOW: Duration = Duration::from_millis(300);
 /// `cache.negative_lifetime`.
 pub(crate) const NEGATIVE_LIFETIME: Duration = Duration::from_secs(30);
 /// `server.request_timeout`.
+/// The longest time for which a call that failed is not made again.
+pub(crate) const MAX_BACK_OFF: Duration = Duration::from_secs(600);
 /// How long a 429 pauses calls, and how long they come slowly afterwards.
 pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) const REOPENING: Duration = Duration::from_secs(10);
@@ -116,6 +120,8 @@ pub(crate) struct Model {
     pub(crate) last_news: Mark,
     /// When the last caller came.
     pub(crate) last_arrival: Mark,
+    /// When the last caller came that wanted something fresh.
+    pub(crate) last_fresh: Mark,
     /// When the world last changed.
     pub(crate) last_change: Mark,
     /// Up to which telling entity reads have been taken in.
@@ -140,6 +146,7 @@ impl Model {
             last_switch: Mark::default(),
             last_news: Mark::default(),
             last_arrival: Mark::default(),
+            last_fresh: Mark::default(),
             last_change: Mark::default(),
             taken_in: 0,
         }
@@ -226,6 +233,11 @@ impl Model {
             self.known.insert(caller.who, contact);
             self.shown[contact] = Some(profile);
         }
+    }
+
+    /// How far the service believes that the overview may lag.
+    pub(crate) fn overview_lag(&self) -> Duration {
+        self.overview_lag
     }
 
     /// Whether the cache is off.

@@ -5,7 +5,7 @@ use engage_bff::{clock::Tick, customer::Error, domain::Part, engage};
 
 use crate::{
     exchange::{Target, Wire},
-    model::{Caller, Model, NEGATIVE_LIFETIME, Verdict, demand},
+    model::{Caller, MAX_BACK_OFF, Model, NEGATIVE_LIFETIME, Verdict, demand},
     world::{Name, World},
 };
 
@@ -55,8 +55,14 @@ pub(crate) fn check_refusal(
                 check_negative(model, world, wire, caller, error, now)?;
             }
             engage::Error::IdentityMismatch => {
-                let faulty = wire.last_fault.is_some_and(|fault| fault > caller.arrival);
-                demand!(faulty || changed, "P1", "nothing moved, and yet {error}");
+                // What it was found by may lag, and it is remembered.
+                let window = 2 * MAX_BACK_OFF + model.overview_lag();
+                let changed = changed || now.since(world.now().since) < window;
+                demand!(
+                    changed || failed_lately(wire, caller, now),
+                    "P1",
+                    "nothing moved, and yet {error}"
+                );
             }
             engage::Error::Overloaded | engage::Error::OverBudget { .. } => {
                 demand!(
@@ -70,6 +76,11 @@ pub(crate) fn check_refusal(
             }
             // Nobody asks Engage before the time that it named.
             engage::Error::RateLimited { .. } if circumstances.frugal => {}
+            error if error.is_about_the_call() => demand!(
+                failed_lately(wire, caller, now),
+                "P10",
+                "Engage did not fail lately, and yet {error}"
+            ),
             _ => {
                 let faulty = wire.last_fault.is_some_and(|fault| fault > caller.arrival);
                 demand!(faulty, "P10", "Engage did not fail since, and yet {error}");
@@ -77,6 +88,14 @@ pub(crate) fn check_refusal(
         },
     }
     Ok(())
+}
+
+/// Whether a call failed since the caller came, or so that its failure is still remembered.
+fn failed_lately(wire: &Wire, caller: &Caller, now: Tick) -> bool {
+    wire.last_fault.is_some_and(|fault| {
+        let remembered = now.since(fault.tick) < MAX_BACK_OFF && !caller.finds_it_off;
+        fault > caller.arrival || remembered
+    })
 }
 
 /// "Nobody" and "several" need a call that said so, lately and after the last word about contacts;

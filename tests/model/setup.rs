@@ -24,7 +24,8 @@ use jiff::{Timestamp, tz::TimeZone};
 use crate::{
     exchange::{Scripted, Wire},
     model::{
-        LIFETIMES, NEGATIVE_LIFETIME, PATIENCE, STALE_IF_ERROR, STALE_WHILE_REVALIDATE, TIMEOUT,
+        LIFETIMES, NEGATIVE_LIFETIME, PATIENCE, STALE_IF_ERROR, STALE_IF_SLOW,
+        STALE_WHILE_REVALIDATE, TIMEOUT,
     },
     ops::Case,
     world::RULES,
@@ -85,6 +86,7 @@ pub(crate) fn service(case: &Case) -> Setup {
         lifetimes: LIFETIMES,
         stale_while_revalidate: STALE_WHILE_REVALIDATE,
         stale_if_error: STALE_IF_ERROR,
+        stale_if_slow: STALE_IF_SLOW,
         negative_lifetime: NEGATIVE_LIFETIME,
         overview_lag: Duration::from_secs(case.overview_lag),
         told_by_overview: overview_parts(case.version),

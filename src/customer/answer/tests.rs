@@ -35,6 +35,7 @@ impl Kept {
             lifetimes: [MINUTE; 5],
             stale_while_revalidate: MINUTE,
             stale_if_error: DAY,
+            stale_if_slow: Duration::from_millis(300),
             negative_lifetime: MINUTE,
             overview_lag: MINUTE,
             told_by_overview: PartSet::ALL,
@@ -87,7 +88,7 @@ impl Kept {
                 age: Duration::ZERO,
                 stored: false,
                 collapsed: false,
-                stale_if_error: false,
+                stands_in: None,
             },
         }
     }

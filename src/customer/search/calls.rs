@@ -3,7 +3,7 @@
 
 use super::{Held, Search, There};
 use crate::{
-    cache::{Name, fence::Stamp, freshness::Freshness, parts::Origins},
+    cache::{CallKey, Name, fence::Stamp, freshness::Freshness, parts::Origins},
     clock::Tick,
     customer::fetch::Wish,
     domain::{ContactId, Lookup, Part, PartSet, Urgency},
@@ -35,7 +35,7 @@ impl Search<'_> {
         let fences = &self.inner.cache.fences;
         let lookup = &self.question.lookup;
         let not_before = fences.negatives_not_before(lookup.key());
-        if fences.name_is_entity_only(lookup.key(), now) {
+        if self.too_large || fences.name_is_entity_only(lookup.key(), now) {
             return Calls {
                 resolution: Some(not_before),
                 ..Calls::default()
@@ -155,13 +155,22 @@ impl Search<'_> {
             urgency,
             not_before,
         };
-        let from_overview = parts
+        let cache = &self.inner.cache;
+        let mut from_overview = parts
             .intersection(self.inner.engage.overview_parts())
-            .without(fences.entity_only(id, now));
+            .without(fences.entity_only(id, now).union(self.untold));
         if !from_overview.is_empty() || name_is_stale {
             let (lookup, not_before) = self.overview_of(id, from_overview, now);
-            drop(self.inner.board_overview(&lookup, wish(not_before)));
-            if name_is_stale && lookup.key() != self.question.lookup.key() {
+            match cache.failure(&cache.overview_call(lookup.key()), now) {
+                None => drop(self.inner.board_overview(&lookup, wish(not_before))),
+                Some((error, _)) if error.is_too_large() => from_overview = PartSet::EMPTY,
+                Some(_) => {}
+            }
+            let call = || CallKey::Resolution(self.question.lookup.key().clone());
+            if name_is_stale
+                && lookup.key() != self.question.lookup.key()
+                && cache.failure(&call(), now).is_none()
+            {
                 let seat = self
                     .inner
                     .board_resolution(&self.question.lookup, wish(not_before));
@@ -170,8 +179,10 @@ impl Search<'_> {
         }
         let entities = parts.without(from_overview).without(Part::Audiences.into());
         for part in entities.iter() {
-            let not_before = fences.not_before(id, part.into());
-            drop(self.inner.board_part(id, part, wish(not_before)));
+            if cache.failure(&CallKey::Part(id, part), now).is_none() {
+                let not_before = fences.not_before(id, part.into());
+                drop(self.inner.board_part(id, part, wish(not_before)));
+            }
         }
     }
 }

@@ -53,6 +53,12 @@ impl Search<'_> {
                 self.take_in(&gain);
             }
             Ok(None) => {}
+            Err(Error::Upstream(error)) if error.is_too_large() => {
+                // The entity endpoints fill what they can.
+                self.too_large = true;
+                self.untold = self.untold.union(self.inner.engage.overview_parts());
+                self.failed.insert(Part::Audiences);
+            }
             Err(error) => {
                 self.settle(calls.from_overview, error)?;
                 self.name_failed = true;

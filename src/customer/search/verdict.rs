@@ -36,8 +36,17 @@ pub struct Verdict {
     pub stored: bool,
     /// Whether the request waited for another's call.
     pub collapsed: bool,
-    /// Whether stale data stands in for an answer that Engage failed to give.
-    pub stale_if_error: bool,
+    /// Why stale data stands in for an answer of Engage, if it does.
+    pub stands_in: Option<StandIn>,
+}
+
+/// Why stale data stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StandIn {
+    /// Engage failed to give an answer (RFC 5861, 4).
+    Error,
+    /// The answer is on its way, and the caller does not wait for it.
+    Slow,
 }
 
 /// What became of a part, worst last.
@@ -63,7 +72,7 @@ impl Search<'_> {
         let policy = &self.inner.cache.policy;
         let mut shown = PartSet::EMPTY;
         let mut degraded = PartSet::EMPTY;
-        let mut stale_if_error = self.name_failed;
+        let mut stands_in = self.name_failed;
         for part in self.question.asked.iter() {
             if !missing.contains(part) {
                 shown.insert(part);
@@ -76,7 +85,7 @@ impl Search<'_> {
                 None | Some(Freshness::Dead) => degraded.insert(part),
                 Some(freshness) => {
                     shown.insert(part);
-                    stale_if_error = true;
+                    stands_in = true;
                     if freshness == Freshness::Expired {
                         degraded.insert(part);
                     }
@@ -90,7 +99,7 @@ impl Search<'_> {
             record: Arc::clone(held),
             shown,
             degraded,
-            verdict: self.verdict(held, shown, stale_if_error, now),
+            verdict: self.verdict(held, shown, stands_in, now),
         })
     }
 
@@ -103,7 +112,7 @@ impl Search<'_> {
         }
     }
 
-    fn verdict(&self, held: &Held, shown: PartSet, stale_if_error: bool, now: Tick) -> Verdict {
+    fn verdict(&self, held: &Held, shown: PartSet, stands_in: bool, now: Tick) -> Verdict {
         let policy = &self.inner.cache.policy;
         let is_off = !self.inner.cache.is_on();
         let mut verdict = Verdict {
@@ -112,7 +121,11 @@ impl Search<'_> {
             age: Duration::ZERO,
             stored: self.stored && !is_off,
             collapsed: self.collapsed,
-            stale_if_error,
+            stands_in: stands_in.then_some(if self.is_slow {
+                StandIn::Slow
+            } else {
+                StandIn::Error
+            }),
         };
         for part in self.question.asked.iter() {
             if !is_off {

@@ -93,6 +93,15 @@ impl Answer {
         self
     }
 
+    /// Stale data that stands in because Engage is slow.
+    #[track_caller]
+    pub(crate) fn assert_stale_if_slow(&self) -> &Self {
+        self.assert_ok().assert_hit();
+        let status = self.header("cache-status");
+        assert!(status.ends_with("; detail=stale-if-slow"), "{status}");
+        self
+    }
+
     /// The `ttl` of `Cache-Status`.
     #[track_caller]
     pub(crate) fn ttl(&self) -> i64 {

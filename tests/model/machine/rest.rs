@@ -18,7 +18,10 @@ use tokio::task::yield_now;
 use super::{Got, Machine, SMALL_STEP};
 use crate::{
     exchange::{Call, State, Target, lock},
-    model::{Caller, LIFETIMES, NEGATIVE_LIFETIME, PATIENCE, STALE_IF_ERROR, Verdict, demand},
+    model::{
+        Caller, LIFETIMES, MAX_BACK_OFF, NEGATIVE_LIFETIME, PATIENCE, STALE_IF_ERROR, Verdict,
+        demand,
+    },
     ops::Ask,
     refusal::{Circumstances, check_refusal},
     setup::{FRUGAL, lag},
@@ -55,8 +58,9 @@ impl Machine {
     fn check_calls(&mut self) -> Verdict {
         let now = self.now();
         let wire = lock(&self.wire);
-        self.model
-            .check_repeats(&wire, &wire.calls[self.looked_at..])?;
+        let new = &wire.calls[self.looked_at..];
+        self.model.check_repeats(&wire, new)?;
+        self.model.check_back_off(&wire, new)?;
         self.looked_at = wire.calls.len();
         for call in &wire.calls {
             demand!(
@@ -227,7 +231,8 @@ impl Machine {
     /// When all is over and everything has expired, each question is answered as the world is.
     pub(super) async fn probe(&mut self) -> Verdict {
         self.answer_until_quiet().await?;
-        let longest = LIFETIMES[Part::Audiences as usize] + STALE_IF_ERROR + NEGATIVE_LIFETIME;
+        let windows = LIFETIMES[Part::Audiences as usize] + STALE_IF_ERROR;
+        let longest = (windows + NEGATIVE_LIFETIME).max(MAX_BACK_OFF);
         self.pass(longest + lag(&self.case)).await?;
         self.answer_until_quiet().await?;
         let ids = (0..PEOPLE).map(|contact| Who {

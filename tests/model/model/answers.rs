@@ -5,14 +5,15 @@ use std::time::Duration;
 use engage_bff::{
     cache::freshness::Source,
     clock::Tick,
-    customer::{Found, Status},
+    customer::{Found, StandIn, Status},
     domain::{Part, PartSet},
+    engage::Error,
 };
 use proptest::test_runner::TestCaseError;
 
 use super::{
-    Caller, LIFETIMES, Model, NEGATIVE_LIFETIME, STALE_IF_ERROR, STALE_WHILE_REVALIDATE, Verdict,
-    demand,
+    Caller, LIFETIMES, Model, NEGATIVE_LIFETIME, STALE_IF_ERROR, STALE_IF_SLOW,
+    STALE_WHILE_REVALIDATE, Verdict, demand,
 };
 use crate::{
     exchange::{Call, Target, Telling, Wire},
@@ -20,6 +21,8 @@ use crate::{
     world::{Name, World},
 };
 
+/// So many failures in a row may be an outage.
+const OUTAGE: usize = 3;
 /// Nothing is refreshed ahead of its time before that age.
 const SHORTEST_DEMAND: Duration = Duration::from_secs(24);
 
@@ -60,7 +63,17 @@ impl Model {
             "the cache was off, and did {:?}",
             found.verdict
         );
-        let faults = self.frugal || wire.last_fault.is_some() || now >= question.deadline;
+        let is_slow = found.verdict.stands_in == Some(StandIn::Slow);
+        demand!(
+            !is_slow
+                || (question.fresh.is_empty()
+                    && question.stale_if_error
+                    && now >= question.now.tick + STALE_IF_SLOW),
+            "P2",
+            "stale data stands in for what is slow, and nobody waited for it"
+        );
+        let faults =
+            self.frugal || wire.last_fault.is_some() || is_slow || now >= question.deadline;
         for seen in &seen {
             demand!(
                 seen.contact == contact,
@@ -127,6 +140,54 @@ impl Model {
                 before.is_none(),
                 "P5",
                 "{:?} is asked for again, and was answered for {before:?}",
+                call.target
+            );
+        }
+        Ok(())
+    }
+
+    /// A call that failed for what it asked for is not made again within its back-off, unless something was invalidated
+    /// or a caller wants what is so now. Several in a row may be an outage, which ends for all of them at once.
+    pub(crate) fn check_back_off(&self, wire: &Wire, new: &[Call]) -> Verdict {
+        let failed = |call: &Call| {
+            let content = call.content.as_ref().filter(|_| call.offset == 0);
+            content.is_some_and(|content| {
+                matches!(
+                    content.answer,
+                    Err(Error::Failed { .. } | Error::Invalid { .. })
+                )
+            })
+        };
+        let faults = wire.calls.iter().filter(|call| {
+            let content = call.content.as_ref();
+            content.is_some_and(|content| content.faulty)
+        });
+        if self.is_off() || !self.remembers || faults.count() >= OUTAGE {
+            return Ok(());
+        }
+        let is_of_a_contact = |target: Target| match target {
+            Target::Overview(who) => matches!(who.name, Name::Id(_)) && who.kind.is_none(),
+            Target::Resolution(_) => false,
+            Target::Entity(..) => true,
+        };
+        for call in new.iter().filter(|call| is_of_a_contact(call.target)) {
+            let before = wire
+                .calls
+                .iter()
+                .filter(|call| failed(call))
+                .find(|before| {
+                    let calm = self.last_news.max(self.last_fresh).max(self.last_switch);
+                    before.target == call.target
+                        && before.flight > calm
+                        && before.answered.is_some_and(|answered| {
+                            answered < call.begun
+                                && call.begun.tick.since(answered.tick) < NEGATIVE_LIFETIME
+                        })
+                });
+            demand!(
+                before.is_none(),
+                "P10",
+                "{:?} is asked for again within its back-off, and failed for {before:?}",
                 call.target
             );
         }
@@ -341,7 +402,7 @@ fn check_age(caller: &Caller, found: &Found, seen: &Seen, faults: bool, now: Tic
         seen.part
     );
     let question = &caller.question;
-    let stands_in = faults && question.stale_if_error && found.verdict.stale_if_error;
+    let stands_in = faults && question.stale_if_error && found.verdict.stands_in.is_some();
     demand!(
         stands_in || age < calm,
         "P2",

@@ -1,0 +1,216 @@
+//! Failures, remembered for what they are about: a call that failed for one contact is not made again within a back-off,
+//! and its failure is returned instead.
+//!
+//! The back-off starts at `cache.negative_lifetime` and doubles from one failure to the next, up to ten minutes. An
+//! invalidation ends it, and so does the end of an outage: where several contacts in a row failed and then a call of the
+//! same kind succeeds, it was Engage that failed and not its contacts.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::PoisonError,
+    time::Duration,
+};
+
+use moka::ops::compute::Op;
+use smallvec::SmallVec;
+
+use super::{Answer, Begun, Cache, ENTRY_OVERHEAD, fence::Stamp, saturating};
+use crate::{
+    clock::Tick,
+    domain::{ContactId, LookupKey, Part, PartSet},
+    threads::{Mutex, MutexGuard},
+};
+
+/// The longest back-off, unless `cache.negative_lifetime` is longer.
+const MAX_BACK_OFF: Duration = Duration::from_secs(600);
+/// So many in a row that fail are Engage's failure, not their own.
+const OUTAGE: usize = 3;
+
+/// What an upstream call is for: what its failure is charged to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CallKey {
+    /// The overview of a contact that is known.
+    Overview(ContactId),
+    /// The overview by an identifier of which no contact is known.
+    OverviewBy(LookupKey),
+    /// The resolution of an identifier.
+    Resolution(LookupKey),
+    /// A part, from its entity endpoint.
+    Part(ContactId, Part),
+}
+
+impl CallKey {
+    /// The name for operators: the part, or what else the call is for.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            CallKey::Overview(_) | CallKey::OverviewBy(_) => "overview",
+            CallKey::Resolution(_) => "resolution",
+            CallKey::Part(_, part) => part.as_str(),
+        }
+    }
+
+    /// The overview, or the part that is read from an endpoint next to its own: endpoints that fail together.
+    fn kind(&self) -> Option<Part> {
+        match self {
+            CallKey::Overview(_) | CallKey::OverviewBy(_) => None,
+            CallKey::Resolution(_) => Some(Part::Profile),
+            CallKey::Part(_, part) => Some(*part),
+        }
+    }
+
+    fn heap_bytes(&self) -> usize {
+        match self {
+            CallKey::OverviewBy(key) | CallKey::Resolution(key) => key.heap_bytes(),
+            CallKey::Overview(_) | CallKey::Part(..) => 0,
+        }
+    }
+}
+
+/// A failure that is remembered; `E` says which.
+#[derive(Clone, Debug)]
+struct Failure<E> {
+    why: E,
+    stamp: Stamp,
+    back_off: Duration,
+    until: Tick,
+}
+
+/// The failures that are remembered.
+pub(super) struct Failures<E> {
+    held: moka::sync::Cache<CallKey, Failure<E>>,
+    /// One for the overview, and one for each part.
+    outages: [Mutex<Outage>; 1 + Part::ALL.len()],
+    hasher: RandomState,
+}
+
+/// Whether calls of one kind fail whatever they ask for.
+#[derive(Debug, Default)]
+struct Outage {
+    /// Digests of what failed since a call last succeeded.
+    failing: SmallVec<[u64; OUTAGE]>,
+    /// When the last outage ended: what failed before says nothing.
+    ended: Stamp,
+}
+
+impl<E: Clone + Send + Sync + 'static> Failures<E> {
+    pub(super) fn new(max_bytes: u64, negative_lifetime: Duration) -> Self {
+        Self {
+            held: moka::sync::Cache::builder()
+                .max_capacity(max_bytes)
+                .weigher(|key: &CallKey, _| {
+                    saturating(ENTRY_OVERHEAD + size_of::<Failure<E>>() + key.heap_bytes())
+                })
+                // An outer bound in real time: moka's own clock can't be replaced.
+                .time_to_live(2 * MAX_BACK_OFF.max(negative_lifetime))
+                .build(),
+            outages: std::array::from_fn(|_| Mutex::new(Outage::default())),
+            hasher: RandomState::new(),
+        }
+    }
+
+    fn outage(&self, call: &CallKey) -> MutexGuard<'_, Outage> {
+        let index = call.kind().map_or(0, |part| 1 + part as usize);
+        self.outages[index]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many are remembered.
+    pub(super) fn count(&self) -> u64 {
+        self.held.run_pending_tasks();
+        self.held.entry_count()
+    }
+
+    pub(super) fn clear(&self) {
+        self.held.invalidate_all();
+    }
+}
+
+impl<R, E> Cache<R, E>
+where
+    R: Answer,
+    E: Clone + Send + Sync + 'static,
+{
+    /// What an overview that is asked by the key is charged to: the contact where it is known, however it is asked for.
+    pub fn overview_call(&self, key: &LookupKey) -> CallKey {
+        let id = key
+            .bare_id()
+            .or_else(|| self.name(key).map(|alias| alias.id));
+        id.map_or_else(|| CallKey::OverviewBy(key.clone()), CallKey::Overview)
+    }
+
+    /// Why the call is not made now, if it failed within its back-off, and for how long it is not.
+    pub fn failure(&self, call: &CallKey, now: Tick) -> Option<(E, Duration)> {
+        let failure = self.failures.held.get(call).filter(|_| self.is_on())?;
+        let holds = now < failure.until && self.counts_still(call, failure.stamp);
+        holds.then(|| (failure.why, failure.until.since(now)))
+    }
+
+    /// Remembers that the call failed: for its back-off, or for as long as Engage said itself. Returns whether that is
+    /// news: the call had not failed since it last succeeded, or since an invalidation.
+    pub fn note_failure(
+        &self,
+        call: &CallKey,
+        begun: Begun,
+        said: Option<Duration>,
+        why: E,
+    ) -> bool {
+        let digest = self.failures.hasher.hash_one(call);
+        {
+            let mut outage = self.failures.outage(call);
+            if outage.failing.len() < OUTAGE && !outage.failing.contains(&digest) {
+                outage.failing.push(digest);
+            }
+        }
+        let now = self.clock.tick();
+        let first = self.policy.negative_lifetime;
+        let before = self.failures.held.get(call).filter(|before| {
+            self.counts_still(call, before.stamp) && now < before.until + MAX_BACK_OFF
+        });
+        let back_off = match &before {
+            None => first,
+            // Tried before its time, by a caller that wants what is so now.
+            Some(before) if now < before.until => before.back_off,
+            Some(before) => (before.back_off * 2).min(MAX_BACK_OFF).max(first),
+        };
+        let failure = Failure {
+            why,
+            stamp: begun.stamp,
+            back_off,
+            until: now + said.unwrap_or(back_off),
+        };
+        // An invalidation is seen here, or comes later and is seen at the next read.
+        self.failures
+            .held
+            .entry(call.clone())
+            .and_compute_with(|_| {
+                if self.counts_still(call, begun.stamp) && self.is_on() {
+                    Op::Put(failure)
+                } else {
+                    Op::Nop
+                }
+            });
+        before.is_none()
+    }
+
+    /// The call succeeded.
+    pub fn note_success(&self, call: &CallKey) {
+        self.failures.held.invalidate(call);
+        let mut outage = self.failures.outage(call);
+        if outage.failing.len() == OUTAGE {
+            outage.ended = self.fences.latest();
+        }
+        outage.failing.clear();
+    }
+
+    /// Whether a failure of a call that began at `begun` says anything: nothing was invalidated since, and no outage ended.
+    fn counts_still(&self, call: &CallKey, begun: Stamp) -> bool {
+        let fences = &self.fences;
+        let not_before = match call {
+            CallKey::Overview(id) => fences.not_before(*id, PartSet::ALL),
+            CallKey::Part(id, part) => fences.not_before(*id, (*part).into()),
+            CallKey::OverviewBy(key) | CallKey::Resolution(key) => fences.negatives_not_before(key),
+        };
+        begun > not_before && begun > self.failures.outage(call).ended
+    }
+}

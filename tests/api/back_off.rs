@@ -1,0 +1,277 @@
+//! A failure is charged to what it is about: the contact, or the part of it, is not asked for again within a back-off,
+//! and every other contact is answered as if nothing had happened.
+
+use std::time::Duration;
+
+use engage_bff::domain::{Part, PartSet};
+use engage_simulator::{
+    Endpoint, Fault,
+    people::{ALVA, BO, CIM, DORA},
+};
+use serde_json::{Value, json};
+
+use crate::harness::{SHOP, TestApp, id, logs};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// The first back-off: `cache.negative_lifetime`.
+const BACK_OFF: Duration = Duration::from_secs(30);
+const ALARM: &str = "engage needs an operator";
+
+fn profile_of(id: &str) -> String {
+    format!("contactId={id}&parts=none")
+}
+
+/// Answers about one contact that can't be used, each with the code that callers get.
+fn odd_answers() -> Vec<(Fault, &'static str)> {
+    let unreadable = json!({"id": ALVA.id, "attributes": null}).to_string();
+    vec![
+        (Fault::Status(500, json!("An error")), "UpstreamFailed"),
+        (Fault::Status(422, json!({})), "UpstreamFailed"),
+        (Fault::Body(unreadable), "UpstreamInvalid"),
+        (Fault::TruncatedJson, "UpstreamInvalid"),
+        (Fault::HtmlOk200, "UpstreamInvalid"),
+        (Fault::WrongContact(BO.id.to_owned()), "IdentityMismatch"),
+    ]
+}
+
+async fn overview_breaker(app: &TestApp) -> Value {
+    app.operations("/readyz")
+        .await
+        .at("/engage/breakers/0/state")
+}
+
+#[tokio::test]
+async fn one_odd_contact_costs_one_call_and_refuses_no_other() {
+    for (fault, code) in odd_answers() {
+        let app = TestApp::spawn().await;
+        let alarms = logs().matches(ALARM).count();
+        app.engage
+            .fault_times(Endpoint::Overview, fault.clone(), 20);
+        for _ in 0..20 {
+            app.get(&profile_of(ALVA.id))
+                .await
+                .assert_problem(502, code);
+            app.advance(SECOND / 2);
+        }
+        assert_eq!(app.overviews(), 1, "{fault:?}");
+        assert!(logs().matches(ALARM).count() - alarms <= 1, "{fault:?}");
+        assert_eq!(overview_breaker(&app).await, "closed", "{fault:?}");
+        app.engage.clear_faults();
+        for person in [BO.id, CIM.id, DORA.id] {
+            app.get(&profile_of(person)).await.assert_ok();
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_odd_identifier_is_asked_for_once_whatever_its_kind() {
+    for query in [
+        format!("email={}", ALVA.email),
+        format!("mobilePhone={}", ALVA.phone.replace('+', "%2B")),
+        format!("customKey={}", ALVA.member_number),
+        format!("any={}", ALVA.email),
+        format!("contactId={}&contactType=Member", ALVA.id),
+    ] {
+        let app = TestApp::spawn().await;
+        app.engage
+            .fault(Endpoint::Overview, Fault::Status(500, json!("no")));
+        for _ in 0..5 {
+            app.get(&query).await.assert_problem(502, "UpstreamFailed");
+        }
+        assert_eq!(app.engage.total_calls(), 1, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_known_contact_has_one_back_off_however_it_is_asked_for() {
+    let app = TestApp::spawn().await;
+    let queries = [
+        profile_of(ALVA.id),
+        format!("email={}&parts=none", ALVA.email),
+        format!("customKey={}&parts=none", ALVA.member_number),
+    ];
+    for query in &queries {
+        app.get(query).await.assert_ok();
+    }
+    app.advance(90 * SECOND);
+    app.engage.reset_log();
+    app.engage
+        .fault(Endpoint::Overview, Fault::Status(500, json!("no")));
+    for query in &queries {
+        app.get(query).await.assert_stale_if_error();
+    }
+    assert_eq!(app.overviews(), 1);
+}
+
+#[tokio::test]
+async fn a_part_that_fails_is_null_without_a_call_until_its_back_off_ends() {
+    let cases = [
+        (Endpoint::Promotions, Part::Promotions),
+        (Endpoint::Vouchers, Part::Vouchers),
+        (Endpoint::PointAccounts, Part::Points),
+    ];
+    for (endpoint, part) in cases {
+        for fault in [
+            Fault::Status(500, json!("no")),
+            Fault::Body("{\"no\":\"list\"}".to_owned()),
+            Fault::HtmlOk200,
+        ] {
+            let app = TestApp::spawn().await;
+            let query = format!("contactId={}", ALVA.id);
+            app.get(&query).await.assert_ok();
+            app.customers.invalidate(id(ALVA.id), part.into());
+            app.engage.reset_log();
+            app.engage.fault(endpoint, fault.clone());
+            let alarms = logs().matches(ALARM).count();
+            for _ in 0..15 {
+                let answer = app.get(&query).await;
+                assert_eq!(answer.assert_ok().at("/degraded"), json!([part.as_str()]));
+                let data = answer.at(&format!("/{}", part.as_str()));
+                assert_eq!(data, Value::Null, "{fault:?}");
+            }
+            assert_eq!(app.engage.total_calls(), 1, "{part:?} {fault:?}");
+            assert!(logs().matches(ALARM).count() - alarms <= 1, "{fault:?}");
+            app.engage.clear_faults();
+            app.advance(BACK_OFF);
+            let healed = app.get(&query).await;
+            assert_eq!(healed.assert_ok().at("/degraded"), json!([]));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_back_off_doubles_up_to_ten_minutes_and_a_success_ends_it() {
+    let app = TestApp::spawn().await;
+    let query = profile_of(ALVA.id);
+    app.engage
+        .fault(Endpoint::Overview, Fault::Status(500, json!("no")));
+    for (calls, seconds) in [30, 60, 120, 240, 480, 600, 600].into_iter().enumerate() {
+        app.get(&query).await.assert_problem(502, "UpstreamFailed");
+        assert_eq!(app.overviews(), calls + 1);
+        app.advance(Duration::from_millis(seconds * 1000 - 1));
+        app.get(&query).await.assert_problem(502, "UpstreamFailed");
+        assert_eq!(app.overviews(), calls + 1, "{seconds} s");
+        app.advance(Duration::from_millis(1));
+    }
+    app.engage.clear_faults();
+    app.get(&query).await.assert_ok();
+    app.advance(3700 * SECOND);
+    app.engage
+        .fault(Endpoint::Overview, Fault::Status(500, json!("no")));
+    app.get(&query).await.assert_problem(502, "UpstreamFailed");
+    app.advance(BACK_OFF);
+    app.engage.clear_faults();
+    app.get(&query).await.assert_ok();
+}
+
+#[tokio::test]
+async fn an_invalidation_ends_a_back_off() {
+    let app = TestApp::spawn().await;
+    let query = format!("contactId={}", ALVA.id);
+    app.get(&query).await.assert_ok();
+    let fail = |endpoint| app.engage.fault(endpoint, Fault::Status(500, json!("no")));
+    // A part's, by news of that part.
+    app.customers.invalidate(id(ALVA.id), Part::Vouchers.into());
+    fail(Endpoint::Vouchers);
+    let degraded = app.get(&query).await.at("/degraded");
+    assert_eq!(degraded, json!(["vouchers"]));
+    app.engage.clear_faults();
+    assert_eq!(app.get(&query).await.at("/degraded"), json!(["vouchers"]));
+    app.customers.invalidate(id(ALVA.id), Part::Vouchers.into());
+    assert_eq!(app.get(&query).await.at("/degraded"), json!([]));
+    // That of a contact nothing of which is cached, by any news of it.
+    fail(Endpoint::Overview);
+    app.get(&profile_of(BO.id))
+        .await
+        .assert_problem(502, "UpstreamFailed");
+    app.engage.clear_faults();
+    app.customers.invalidate(id(BO.id), PartSet::INVALIDATABLE);
+    app.get(&profile_of(BO.id)).await.assert_ok();
+    // That of an identifier, by news of any contact's identifiers.
+    let by_email = format!("email={}", CIM.email);
+    fail(Endpoint::Overview);
+    app.get(&by_email)
+        .await
+        .assert_problem(502, "UpstreamFailed");
+    app.engage.clear_faults();
+    app.get(&by_email)
+        .await
+        .assert_problem(502, "UpstreamFailed");
+    app.customers.end_negatives();
+    app.get(&by_email).await.assert_ok();
+}
+
+#[tokio::test]
+async fn what_is_asked_for_fresh_is_tried_within_the_back_off() {
+    let app = TestApp::spawn().await;
+    let query = format!("contactId={}", ALVA.id);
+    app.get(&query).await.assert_ok();
+    app.customers.invalidate(id(ALVA.id), Part::Vouchers.into());
+    app.engage
+        .fault_times(Endpoint::Vouchers, Fault::Status(500, json!("no")), 1);
+    assert_eq!(app.get(&query).await.at("/degraded"), json!(["vouchers"]));
+    let fresh = app.get(&format!("{query}&fresh=vouchers")).await;
+    assert_eq!(fresh.assert_ok().at("/degraded"), json!([]));
+    // What it brought is there for all.
+    assert_eq!(app.get(&query).await.at("/degraded"), json!([]));
+}
+
+#[tokio::test]
+async fn the_end_of_an_outage_ends_the_back_offs_that_it_caused() {
+    let app = TestApp::spawn().await;
+    let mut ids = app.engage.contact_ids().split_off(5);
+    let last = ids.pop().expect("many contacts");
+    app.engage
+        .fault(Endpoint::Overview, Fault::Status(500, json!("down")));
+    for id in &ids[..6] {
+        app.get(&profile_of(id))
+            .await
+            .assert_problem(502, "UpstreamFailed");
+    }
+    app.engage.clear_faults();
+    app.get(&profile_of(&last)).await.assert_ok();
+    for id in &ids[..6] {
+        app.get(&profile_of(id)).await.assert_ok();
+    }
+}
+
+#[tokio::test]
+async fn what_keeps_an_answer_from_coming_is_no_contacts_failure() {
+    for fault in [
+        Fault::ResetBeforeBody,
+        Fault::ResetMidBody,
+        Fault::Status(401, json!("no")),
+        Fault::Status(403, json!("no")),
+    ] {
+        let app = TestApp::spawn().await;
+        app.engage.fault_times(Endpoint::Overview, fault.clone(), 1);
+        let failed = app.get(&profile_of(ALVA.id)).await;
+        assert_eq!(failed.status, 502, "{fault:?}");
+        app.get(&profile_of(ALVA.id)).await.assert_ok();
+    }
+}
+
+#[tokio::test]
+async fn without_a_negative_lifetime_nothing_is_remembered() {
+    let app = TestApp::with(|config| config.cache.negative_lifetime = Duration::ZERO).await;
+    app.engage
+        .fault_times(Endpoint::Overview, Fault::Status(500, json!("no")), 1);
+    app.get(&profile_of(ALVA.id))
+        .await
+        .assert_problem(502, "UpstreamFailed");
+    app.get(&profile_of(ALVA.id)).await.assert_ok();
+}
+
+#[tokio::test]
+async fn a_caller_that_wants_only_what_is_cached_is_not_given_a_failure() {
+    let app = TestApp::spawn().await;
+    app.engage
+        .fault_times(Endpoint::Overview, Fault::Status(500, json!("no")), 1);
+    let query = profile_of(ALVA.id);
+    app.get(&query).await.assert_problem(502, "UpstreamFailed");
+    let request = app.customer(SHOP, &query);
+    let answer = request.header("cache-control", "only-if-cached");
+    crate::harness::Answer::of(answer)
+        .await
+        .assert_problem(504, "NotCached");
+}

@@ -125,6 +125,11 @@ impl Collector for Gauges {
                 "Identifiers held that lead to none",
                 count(counts.negatives),
             ),
+            (
+                "cache_failures",
+                "Calls that failed and are not made again within their back-off",
+                count(counts.failures),
+            ),
         ] {
             let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(value).encode(gauge)?;

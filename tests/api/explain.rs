@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use engage_bff::domain::Part;
 use engage_simulator::{
-    Endpoint,
+    Endpoint, Fault,
     people::{ALVA, BO, EVERYONE},
 };
 use reqwest::Method;
@@ -128,7 +128,8 @@ async fn a_contact_is_found_by_whatever_it_bears_and_nobody_else_is_told_of() {
         assert_eq!(count(&told, "/contacts"), 1, "{identifier}");
     }
     let told = explain(&app, json!({"email": "nobody@example.com"})).await;
-    let nothing = json!({"enabled": true, "name": null, "negative": null, "contacts": []});
+    let nothing =
+        json!({"enabled": true, "name": null, "negative": null, "contacts": [], "failures": []});
     assert_eq!(told.at(""), nothing);
     assert_eq!(app.overviews(), 2);
 }
@@ -262,6 +263,7 @@ async fn the_statistics_count_what_is_held_fenced_and_in_the_air() {
     let empty = stats(&app).await;
     let nothing = json!({
         "enabled": true, "maxBytes": 64 << 20, "records": 0, "recordBytes": 0, "names": 0, "negatives": 0,
+        "failures": 0,
         "fences": {"contacts": 0, "names": 0}, "flights": {"overviews": 0, "resolutions": 0, "parts": 0},
     });
     assert_eq!(empty.at(""), nothing);
@@ -291,4 +293,29 @@ async fn the_statistics_count_what_is_held_fenced_and_in_the_air() {
     let off = stats(&app).await;
     assert_eq!(off.at("/enabled"), false);
     assert_eq!(off.at("/records"), 0);
+}
+
+#[tokio::test]
+async fn calls_within_their_back_off_are_listed_with_their_code() {
+    let app = spawn().await;
+    app.get(&format!("contactId={}", ALVA.id)).await.assert_ok();
+    app.customers.invalidate(id(ALVA.id), Part::Vouchers.into());
+    let failing = || Fault::Status(500, json!("no"));
+    app.engage.fault(Endpoint::Vouchers, failing());
+    app.get(&format!("contactId={}", ALVA.id)).await.assert_ok();
+    app.engage.fault(Endpoint::Overview, failing());
+    app.get(&format!("email={}", BO.email)).await;
+    app.advance(seconds(10));
+    let of_a_contact = explain(&app, json!({"contactId": ALVA.id})).await;
+    assert_eq!(
+        of_a_contact.at("/failures"),
+        json!([{
+            "call": "vouchers", "contact": digest(ALVA.id), "code": "UpstreamFailed",
+            "retrySeconds": 20.0,
+        }])
+    );
+    let by_identifier = explain(&app, json!({"email": BO.email})).await;
+    assert_eq!(by_identifier.at("/failures/0/call"), "overview");
+    assert_eq!(by_identifier.at("/failures/0/contact"), Value::Null);
+    assert_eq!(stats(&app).await.at("/failures"), 2);
 }

@@ -25,6 +25,7 @@ pub(super) struct Stats {
     record_bytes: u64,
     names: u64,
     negatives: u64,
+    failures: u64,
     fences: Fences,
     flights: Flights,
 }
@@ -55,6 +56,7 @@ pub(super) async fn stats(
         record_bytes: stats.counts.record_bytes,
         names: stats.counts.names,
         negatives: stats.counts.negatives,
+        failures: stats.counts.failures,
         fences: Fences {
             contacts: stats.fenced_contacts,
             names: stats.fenced_names,
@@ -73,6 +75,17 @@ pub(super) struct Explanation {
     name: Option<LeadsTo>,
     negative: Option<Negative>,
     contacts: Vec<Contact>,
+    failures: Vec<Failure>,
+}
+
+/// A call that is not made now, because it failed.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Failure {
+    call: &'static str,
+    contact: Option<String>,
+    code: String,
+    retry_seconds: f64,
 }
 
 #[derive(Serialize)]
@@ -171,6 +184,19 @@ pub(super) async fn explain(
             .contacts
             .into_iter()
             .map(|contact| Contact::new(contact, digester))
+            .collect(),
+        failures: held
+            .failures
+            .into_iter()
+            .map(|failed| Failure {
+                call: failed.call,
+                contact: failed.contact.map(|id| id.digest(digester).to_string()),
+                code: ApiError::from(customer::Error::Upstream(failed.why))
+                    .code()
+                    .as_str()
+                    .to_owned(),
+                retry_seconds: failed.left.as_secs_f64(),
+            })
             .collect(),
     };
     let contacts = explanation.contacts.iter();

@@ -163,7 +163,7 @@ impl Load {
                 let cache = status.and_then(|status| status.to_str().ok());
                 let says = |word: &str| cache.is_some_and(|cache| cache.contains(word));
                 sample.is_hit = says("; hit");
-                sample.is_stand_in = says("stale-if-error");
+                sample.is_stand_in = says("detail=stale-if-");
                 let status = response.status().as_u16();
                 if response.bytes().await.is_ok() {
                     sample.status = status;

@@ -98,7 +98,7 @@ impl Report {
             ("known contacts: by status", statuses(&known)),
             ("hits, in their windows", hits.len().to_string()),
             ("… p50 / p99 / max, ms", spread(&hits)),
-            ("stale-if-error", stand_ins.len().to_string()),
+            ("stale-if-slow, stale-if-error", stand_ins.len().to_string()),
             ("… p50 / p99 / max, ms", spread(&stand_ins)),
             ("all known: p50 / p99 / max, ms", spread(&known)),
             ("new contacts: by status", statuses(&new)),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::{clock::parse_instant, json::Json};
+use crate::{clock::parse_instant, identifier::Identifier, json::Json};
 
 /// One version of a contact. Edits make a new version; see the world's history.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ pub(crate) struct Contact {
     pub(crate) accounts: Vec<PointAccount>,
     /// Fields that a later Engage added to the overview and to the contact.
     pub(crate) extra: Vec<(String, Json)>,
+    /// Identifiers that lead to it whatever its attributes show, as a collation or an index may have it.
+    pub(crate) also_found_by: Vec<Identifier>,
 }
 
 /// A reward voucher (v3) or bonus check (v2).

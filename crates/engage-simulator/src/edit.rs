@@ -104,6 +104,8 @@ pub(crate) enum Edit {
     /// The balance of a definition.
     PointsOf(u32, String),
     Attribute(String, Json),
+    /// An attribute's key and a value by which the contact is found too, whatever it shows.
+    AlsoFoundBy(String, String),
     AddVoucher(VoucherSeed),
     RemoveVoucher(String),
     RedeemVoucher(String),

@@ -32,11 +32,26 @@ pub(crate) fn phone(text: &str) -> Option<Identifier> {
     is_phone.then(|| Identifier::Phone(text.to_owned()))
 }
 
-/// Reads a personnummer, samordningsnummer or HETU.
+/// Reads a personnummer, samordningsnummer or HETU. What could be both of the last two is a HETU.
 pub(crate) fn national_id(text: &str) -> Option<Identifier> {
-    swedish_id(text)
-        .or_else(|| hetu(text))
-        .map(Identifier::NationalId)
+    let is_samordningsnummer = |id: &String| &id[6..8] > "60";
+    match (swedish_id(text), hetu(text)) {
+        (Some(swedish), Some(hetu)) if is_samordningsnummer(&swedish) => Some(hetu),
+        (swedish, hetu) => swedish.or(hetu),
+    }
+    .map(Identifier::NationalId)
+}
+
+/// Reads the value of an attribute that identifies.
+pub(crate) fn of_attribute(key: &str, value: &str) -> Option<Identifier> {
+    match key {
+        "email" => email(value),
+        "mobilePhone" => phone(value),
+        "socialSecurityNumber" => national_id(value),
+        "memberNumber" => Some(Identifier::MemberNumber(value.to_owned())),
+        "externalId" => Some(Identifier::ExternalId(value.to_owned())),
+        _ => None,
+    }
 }
 
 /// Reads the tenant's custom key; `None` when none is set up.
@@ -84,7 +99,7 @@ fn is_digits(text: &str) -> bool {
 fn swedish_id(text: &str) -> Option<String> {
     let (birth, separator, last) = split_swedish(text)?;
     let short = &birth[birth.len() - 6..];
-    if !is_date(&short[2..4], &short[4..6], 60) {
+    if !is_date(&short[2..4], &short[4..6]) && !is_coordination_date(&short[2..4], &short[4..6]) {
         return None;
     }
     let nine = format!("{short}{}", &last[..3]);
@@ -124,15 +139,21 @@ fn hetu(text: &str) -> Option<String> {
     let is_form = is_digits(birth)
         && "+-YXWVUABCDEF".contains(century)
         && is_digits(serial)
-        && is_date(&birth[2..4], &birth[..2], 0);
+        && is_date(&birth[2..4], &birth[..2]);
     (is_form && text.ends_with(hetu_check_character(birth, serial))).then_some(text)
 }
 
-fn is_date(month: &str, day: &str, offset: u8) -> bool {
+fn is_date(month: &str, day: &str) -> bool {
     let month: u8 = month.parse().unwrap_or_default();
     let day: u8 = day.parse().unwrap_or_default();
-    let is_day = |day: u8| (1..=31).contains(&day);
-    (1..=12).contains(&month) && (is_day(day) || is_day(day.saturating_sub(offset)))
+    (1..=12).contains(&month) && (1..=31).contains(&day)
+}
+
+/// The date of a samordningsnummer, of which month and day may be unknown.
+fn is_coordination_date(month: &str, day: &str) -> bool {
+    let month: u8 = month.parse().unwrap_or(u8::MAX);
+    let day: u8 = day.parse().unwrap_or_default();
+    month <= 12 && (60..=91).contains(&day)
 }
 
 #[cfg(test)]
@@ -166,6 +187,8 @@ mod tests {
     fn samordningsnummer_and_hetu_are_national_ids() {
         for text in [
             "198507699802",
+            "198500609808",
+            "198502919809",
             "191212121212",
             "131052-308T",
             "131052-308t",

@@ -76,6 +76,7 @@ fn contact(rng: &mut Rng, now: Timestamp, index: usize) -> Contact {
         promotions: Vec::new(),
         accounts: Vec::new(),
         extra: extra(rng),
+        also_found_by: Vec::new(),
     };
     if !is_minimal {
         contact.consents = consents(rng, now);

@@ -158,7 +158,7 @@ impl World {
 fn borne_by(contact: &Contact) -> Vec<Identifier> {
     let text = |key| contact.attributes.text(key);
     // What does not pass a format check can't be asked for, so it identifies nobody.
-    let mut found = Vec::with_capacity(5);
+    let mut found = contact.also_found_by.clone();
     found.extend(text("email").and_then(identifier::email));
     found.extend(text("mobilePhone").and_then(identifier::phone));
     found.extend(text("socialSecurityNumber").and_then(identifier::national_id));

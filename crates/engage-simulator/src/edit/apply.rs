@@ -7,6 +7,7 @@ use super::{Edit, VoucherSeed};
 use crate::{
     clock::Spelling,
     contact::{Contact, PointAccount, Voucher},
+    identifier,
     json::Json,
     seed::guid,
     webhook::Event,
@@ -55,6 +56,12 @@ pub(crate) fn apply(
         Edit::Attribute(key, value) => {
             contact.attributes.set(&key, value);
             updated(contact)
+        }
+        Edit::AlsoFoundBy(key, value) => {
+            let found_by = identifier::of_attribute(&key, &value)
+                .ok_or_else(|| format!("no contact is found by a {key} like that"))?;
+            contact.also_found_by.push(found_by);
+            Change::silent()
         }
         Edit::ContactType(name) => {
             contact.meta.set("contactType", name.into());

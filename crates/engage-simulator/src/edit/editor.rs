@@ -49,6 +49,13 @@ impl ContactEditor {
         self.apply(Edit::Attribute(key.to_owned(), value.into()))
     }
 
+    /// Lets the contact be found by this value of an attribute too, whatever it shows: as a collation or an index of Engage's
+    /// may have it.
+    #[track_caller]
+    pub fn also_found_by(self, key: &str, value: &str) -> Self {
+        self.apply(Edit::AlsoFoundBy(key.to_owned(), value.to_owned()))
+    }
+
     /// Sets the e-mail address.
     #[track_caller]
     pub fn email(self, email: &str) -> Self {

@@ -43,6 +43,7 @@ fn bare(person: &Person, attributes: Value, meta: Value) -> Contact {
         promotions: Vec::new(),
         accounts: Vec::new(),
         extra: Vec::new(),
+        also_found_by: Vec::new(),
     }
 }
 

@@ -50,6 +50,7 @@ impl Simulator {
             promotions: Vec::new(),
             accounts: Vec::new(),
             extra: Vec::new(),
+            also_found_by: Vec::new(),
         };
         world.store(now, contact);
         world.note(now, ChangeType::Created, &id);

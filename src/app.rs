@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     cache::{Bounds, feed::Feed, freshness::Policy},
     clock::Clock,
-    config::{self, Config, CustomKey},
+    config::{self, Config, CustomKey, NationalIdCountry},
     customer::{
         CustomerService,
         answer::{Attributes, Rules},
@@ -23,6 +23,7 @@ use crate::{
     domain::{
         ContactType, Digester, IdentifierRules,
         names::{CustomKeyAttribute, NameReader},
+        national_id,
         phone::Phone,
     },
     engage::{
@@ -179,6 +180,12 @@ fn name_reader(
         rules: IdentifierRules {
             phone_region,
             check_digits: config.identifiers.check_digits,
+            national_id_country: config.identifiers.national_id_country.map(
+                |country| match country {
+                    NationalIdCountry::Se => national_id::Country::Sweden,
+                    NationalIdCountry::Fi => national_id::Country::Finland,
+                },
+            ),
         },
         custom_key: config.engage.custom_key.map(|key| match key {
             CustomKey::MemberNumber => CustomKeyAttribute::MemberNumber,

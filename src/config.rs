@@ -232,6 +232,19 @@ pub struct Identifiers {
     pub phone_region: String,
     /// Whether national ids with a wrong check digit are refused here.
     pub check_digits: bool,
+    /// Whose national id it is that could be of either country; unset = by what is likelier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub national_id_country: Option<NationalIdCountry>,
+}
+
+/// A country whose national ids are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum NationalIdCountry {
+    /// Sweden.
+    Se,
+    /// Finland.
+    Fi,
 }
 
 /// Engage's webhooks.

@@ -16,6 +16,8 @@ pub mod national_id;
 pub mod part;
 pub mod phone;
 pub mod plain;
+mod punctuation;
+pub mod shown;
 
 pub use change::{Change, ChangeKind};
 pub use contact_id::ContactId;
@@ -31,3 +33,4 @@ pub use identifier::{Identifier, IdentifierError, IdentifierKind, IdentifierRule
 pub use lookup::{Lookup, LookupKey};
 pub use names::{Bears, Names};
 pub use part::{Part, PartSet};
+pub use shown::Shown;

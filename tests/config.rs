@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use engage_bff::config::{Config, check::Mistakes, layers};
+use engage_bff::config::{Config, NationalIdCountry, check::Mistakes, layers};
 use secrecy::ExposeSecret;
 use tempfile::NamedTempFile;
 
@@ -96,6 +96,7 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(config.views.expiring_within, seconds(14 * 24 * 3600));
     assert_eq!(config.identifiers.phone_region, "SE");
     assert!(config.identifiers.check_digits);
+    assert!(config.identifiers.national_id_country.is_none());
     let client = &config.auth.clients[0];
     let kinds: Vec<_> = client
         .identifiers
@@ -242,6 +243,7 @@ fn the_file_is_laid_over_the_defaults_and_the_environment_over_both() {
         ("BFF_ENGAGE__BURST", "3"),
         ("BFF_ENGAGE__REQUESTS_PER_SECOND", "12.5"),
         ("BFF_IDENTIFIERS__CHECK_DIGITS", "false"),
+        ("BFF_IDENTIFIERS__NATIONAL_ID_COUNTRY", "FI"),
         ("BFF_ENGAGE__API_VERSION", "v2"),
         ("BFF_SERVER__LISTEN", "[::1]:8081"),
         ("BFF_CACHE__MAX_SIZE", "64MiB"),
@@ -256,6 +258,8 @@ fn the_file_is_laid_over_the_defaults_and_the_environment_over_both() {
     assert_eq!(config.engage.burst, 3);
     assert_eq!(config.engage.requests_per_second.to_string(), "12.5");
     assert!(!config.identifiers.check_digits);
+    let country = config.identifiers.national_id_country;
+    assert_eq!(country, Some(NationalIdCountry::Fi));
     assert_eq!(format!("{:?}", config.engage.api_version), "V2");
     assert_eq!(config.server.listen.to_string(), "[::1]:8081");
     assert_eq!(config.cache.max_size.as_u64(), 64 << 20);

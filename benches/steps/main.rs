@@ -80,6 +80,7 @@ fn rules() -> IdentifierRules {
     IdentifierRules {
         phone_region: phonenumber::country::SE,
         check_digits: true,
+        national_id_country: None,
     }
 }
 

@@ -24,6 +24,7 @@ use crate::engage::{Desk, Wire};
 pub(crate) const RULES: IdentifierRules = IdentifierRules {
     phone_region: phonenumber::country::SE,
     check_digits: true,
+    national_id_country: None,
 };
 
 /// How many calls may be made.

@@ -24,6 +24,7 @@ fuzz_target!(|data: &[u8]| {
     let rules = IdentifierRules {
         phone_region: [country::SE, country::FI, country::US][index / 8 % 3],
         check_digits: index < 128,
+        national_id_country: None,
     };
     contact_type(text);
     match Identifier::parse(kind, text, &rules, TODAY) {

@@ -65,6 +65,7 @@ fn email(text: &str) -> Lookup {
     let rules = IdentifierRules {
         phone_region: "SE".parse().expect("a country"),
         check_digits: true,
+        national_id_country: None,
     };
     let email = Identifier::parse(IdentifierKind::Email, text, &rules, date(2026, 11, 23));
     Lookup::new(

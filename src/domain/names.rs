@@ -72,7 +72,7 @@ impl NameReader {
             email: email.and_then(|text| Email::parse(text).ok()),
             phone: phone.and_then(|text| Phone::parse(text, self.rules.phone_region)),
             national_id: national_id
-                .and_then(|text| NationalId::parse(text, false, today))
+                .and_then(|text| NationalId::parse(text, false, None, today))
                 .map(|id| national_id_digest(&self.digester, id.expose())),
             custom_keys: [member.map(Into::into), external.map(Into::into)],
         }

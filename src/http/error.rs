@@ -72,6 +72,10 @@ impl ApiError {
             IdentifierError::InvalidEmailAddress => Self::new(Code::InvalidEmailAddress),
             IdentifierError::EmailNotAscii => Self::because(
                 Code::InvalidEmailAddress,
+                format!("{parameter}: an e-mail address is ASCII."),
+            ),
+            IdentifierError::EmailDomainNotAscii => Self::because(
+                Code::InvalidEmailAddress,
                 format!(
                     "{parameter}: an e-mail address is ASCII; write the domain in its xn-- form."
                 ),

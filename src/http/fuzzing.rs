@@ -37,6 +37,7 @@ static RULES: LazyLock<LookupRules> = LazyLock::new(|| LookupRules {
     identifiers: IdentifierRules {
         phone_region: country::SE,
         check_digits: true,
+        national_id_country: None,
     },
     default_contact_type: ContactType::parse("Member"),
     expiring_within: Duration::from_secs(14 * 24 * 60 * 60),
@@ -198,6 +199,7 @@ const OUR_WORDS: [&str; 16] = [
     "points, promotions, vouchers; in a URL also none, in a body an array, [] for none",
     "points, promotions, vouchers, profile, or all; in a body an array",
     "names a part that parts does not ask for",
+    "an e-mail address is ASCII.",
     "an e-mail address is ASCII; write the domain in its xn-- form.",
     "empty, too long or not text.",
 ];

@@ -1,6 +1,7 @@
 //! One customer however asked for: spellings share an entry, kinds share a record, and Engage gets one
 //! canonical form.
 
+use engage_bff::config::NationalIdCountry;
 use engage_simulator::{
     CustomKey,
     people::{ALVA, BO, DORA},
@@ -259,4 +260,108 @@ async fn a_finnish_identity_code_keeps_its_sign() {
     app.lookup(json!({"socialSecurityNumber": "150390-901C"}))
         .await
         .assert_problem(404, "ContactNotFound");
+}
+
+#[tokio::test]
+async fn a_finnish_code_is_not_sent_as_the_coordination_number_it_resembles() {
+    let (finn, swede) = ("010672-9346", "200106729346");
+    for (country, sent) in [(None, finn), (Some("FI"), finn), (Some("SE"), swede)] {
+        let app = TestApp::with(|config| {
+            config.identifiers.national_id_country = country.map(|country| match country {
+                "FI" => NationalIdCountry::Fi,
+                _ => NationalIdCountry::Se,
+            });
+        })
+        .await;
+        let create = |id: &str| {
+            app.engage
+                .create(json!({"socialSecurityNumber": id}), "Member")
+        };
+        let (the_finn, the_swede) = (create(finn), create(swede));
+        for kind in ["socialSecurityNumber", "any"] {
+            let answer = app.lookup(json!({ kind: finn })).await;
+            let expected = if sent == finn { &the_finn } else { &the_swede };
+            assert_eq!(
+                answer.assert_ok().at("/contactId"),
+                *expected,
+                "{country:?}"
+            );
+            let log = app.engage.log();
+            let call = log.iter().rfind(|call| call.parameter(kind).is_some());
+            assert_eq!(call.and_then(|call| call.parameter(kind)), Some(sent));
+            let answer = app.lookup(json!({ kind: swede })).await;
+            assert_eq!(answer.assert_ok().at("/contactId"), the_swede);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_national_number_may_begin_with_its_own_calling_code() {
+    let app = TestApp::with(|config| config.identifiers.phone_region = "NO".to_owned()).await;
+    app.engage
+        .contact(ALVA.id)
+        .attribute("mobilePhone", json!("+4747000000"));
+    for spelling in [
+        "47 00 00 00",
+        "4747000000",
+        "+47 47 00 00 00",
+        "tel:+47-47000000",
+    ] {
+        let answer = app.lookup(json!({"mobilePhone": spelling})).await;
+        assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id, "{spelling:?}");
+    }
+    assert_eq!(app.overviews(), 1);
+}
+
+#[tokio::test]
+async fn a_number_newer_than_the_numbering_plan_is_left_to_engage() {
+    let app = TestApp::with(|config| config.identifiers.phone_region = "NO".to_owned()).await;
+    app.lookup(json!({"mobilePhone": "11 00 00 00"}))
+        .await
+        .assert_problem(404, "ContactNotFound");
+    let log = app.engage.log();
+    assert_eq!(log[0].parameter("mobilePhone"), Some("+4711000000"));
+}
+
+#[tokio::test]
+async fn phone_numbers_are_taken_as_they_are_pasted() {
+    let spellings = [
+        "\t070-174 06 05\r\n",
+        "\u{202d}+46 70-174 06 05\u{202c}",
+        "\u{200e}070-174 06 05\u{200f}",
+        "070\u{2011}174\u{2012}06\u{2013}05",
+        "070\u{2212}174 06 05",
+        "tel:+46-70-174-06-05",
+        "TEL:0701740605",
+    ];
+    assert_one_entry("mobilePhone", &spellings).await;
+    assert_one_entry("any", &spellings).await;
+}
+
+#[tokio::test]
+async fn a_number_below_nought_is_refused() {
+    let app = TestApp::spawn().await;
+    for text in [
+        "-46701740605",
+        "\u{2212}46701740605",
+        "\u{2011} 0701740605",
+        "tel:-46701740605",
+    ] {
+        app.lookup(json!({"mobilePhone": text}))
+            .await
+            .assert_problem(400, "InvalidPhoneNumber");
+    }
+    assert_eq!(app.engage.total_calls(), 0);
+}
+
+#[tokio::test]
+async fn a_refused_email_address_hints_at_xn_for_its_domain_alone() {
+    let app = TestApp::spawn().await;
+    for (email, hints) in [("anna@räksmörgås.se", true), ("andré@example.com", false)] {
+        for kind in ["email", "any"] {
+            let answer = app.lookup(json!({ kind: email })).await;
+            answer.assert_problem(400, "InvalidEmailAddress");
+            assert_eq!(answer.text().contains("xn--"), hints, "{email}");
+        }
+    }
 }

@@ -19,6 +19,7 @@ mod fresh;
 mod freshness;
 pub(crate) mod harness;
 pub(crate) mod hostile;
+mod identifier_facts;
 mod identifiers;
 mod invalidation;
 pub(crate) mod issuer;

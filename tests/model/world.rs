@@ -19,6 +19,7 @@ pub(crate) type Change = usize;
 pub(crate) const RULES: IdentifierRules = IdentifierRules {
     phone_region: phonenumber::country::SE,
     check_digits: true,
+    national_id_country: None,
 };
 const TODAY: Date = date(2026, 11, 23);
 

@@ -76,6 +76,7 @@ fn by_email() -> Lookup {
     let rules = IdentifierRules {
         phone_region: "SE".parse().expect("a country"),
         check_digits: true,
+        national_id_country: None,
     };
     let today = date(2026, 11, 23);
     let email = Identifier::parse(

@@ -18,6 +18,7 @@ fn lookup(kind: IdentifierKind, text: &str) -> Lookup {
     let rules = IdentifierRules {
         phone_region: "SE".parse().expect("a country"),
         check_digits: true,
+        national_id_country: None,
     };
     let identifier = Identifier::parse(kind, text, &rules, date(2026, 11, 23));
     Lookup::new(

@@ -23,6 +23,7 @@ fn reader() -> Reader {
     let rules = IdentifierRules {
         phone_region: phonenumber::country::SE,
         check_digits: true,
+        national_id_country: None,
     };
     Reader {
         names: NameReader {

@@ -1,0 +1,145 @@
+//! Personnummer, samordningsnummer, and the reserve numbers of those who have neither.
+
+use jiff::civil::Date;
+
+use super::{CheckDigit, FIRST_YEAR, is_digits};
+
+/// What a samordningsnummer adds to the day of birth (Skatteverket: samordningsnummer).
+const COORDINATION_DAYS: i8 = 60;
+/// What stands for the first of the last four digits in a reserve number.
+const RESERVE_LETTERS: &[u8] = b"TRSUWXJKLMN";
+
+/// A number, read.
+pub(super) struct Swedish {
+    /// Twelve digits.
+    pub(super) canonical: String,
+    pub(super) is_coordination_number: bool,
+}
+
+/// Month and day as they are written.
+#[derive(Clone, Copy)]
+struct BirthDay {
+    month: i8,
+    /// Without what a samordningsnummer adds.
+    day: i8,
+    is_coordination_number: bool,
+}
+
+/// Reads ten or twelve digits, before the last four of which may stand `-` or `+`, into twelve.
+pub(super) fn read(text: &str, check: CheckDigit, today: Date) -> Option<Swedish> {
+    let (date, turned_100, number) = parts(text)?;
+    if !is_digits(date) || !is_digits(number) {
+        return None;
+    }
+    let (year, born) = birth(date, turned_100, today)?;
+    let month_and_day = &date[date.len() - 4..];
+    let canonical = format!("{year:04}{month_and_day}{number}");
+    let is_right = check == CheckDigit::Ignored || has_luhn_check(&canonical[2..]);
+    is_right.then_some(Swedish {
+        canonical,
+        is_coordination_number: born.is_coordination_number,
+    })
+}
+
+/// Whether it has the form of a reserve number and a date of birth.
+pub(super) fn is_reserve_number(text: &str, today: Date) -> bool {
+    let Some((date, turned_100, number)) = parts(text) else {
+        return false;
+    };
+    is_digits(date)
+        && RESERVE_LETTERS.contains(&number.as_bytes()[0])
+        && is_digits(&number[1..])
+        && birth(date, turned_100, today).is_some()
+}
+
+/// Every number that the text may stand for, in twelve digits.
+pub(super) fn readings(text: &str) -> Vec<String> {
+    let Some((date, turned_100, number)) = parts(text) else {
+        return Vec::new();
+    };
+    if !is_digits(date) || !is_digits(number) {
+        return Vec::new();
+    }
+    match date.len() {
+        8 => vec![format!("{date}{number}")],
+        6 => {
+            let centuries = if turned_100 { [18, 19] } else { [19, 20] };
+            let of = |century| format!("{century}{date}{number}");
+            centuries.map(of).into()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The date, whether a `+` follows it, and the last four characters.
+fn parts(text: &str) -> Option<(&str, bool, &str)> {
+    let (head, number) = text.split_at_checked(text.len().checked_sub(4)?)?;
+    Some(match head.strip_suffix('+') {
+        Some(date) => (date, true, number),
+        None => (head.strip_suffix('-').unwrap_or(head), false, number),
+    })
+}
+
+/// The birth that six or eight digits mean; nothing if there can't have been one.
+///
+/// In a samordningsnummer the month may be 00 and the day 60 where they are not known, and the day need not be one of
+/// the month's (Skatteverket: samordningsnummer, and its published test numbers).
+fn birth(date: &str, turned_100: bool, today: Date) -> Option<(i16, BirthDay)> {
+    let (year, month_and_day) = date.split_at_checked(date.len().checked_sub(4)?)?;
+    let month: i8 = month_and_day[..2].parse().ok()?;
+    let written_day: i8 = month_and_day[2..].parse().ok()?;
+    let is_coordination_number = written_day >= COORDINATION_DAYS;
+    let born = BirthDay {
+        month,
+        day: written_day % COORDINATION_DAYS,
+        is_coordination_number,
+    };
+    let year = match year.len() {
+        2 => full_year(year.parse().ok()?, born, turned_100, today),
+        // The century is written out, so the sign adds nothing.
+        4 => year.parse().ok()?,
+        _ => return None,
+    };
+    let is_day = if is_coordination_number {
+        month <= 12 && born.day <= 31
+    } else {
+        Date::new(year, month, born.day).is_ok()
+    };
+    (is_day && year >= FIRST_YEAR && !is_ahead(year, born, today)).then_some((year, born))
+}
+
+/// Returns the year that two digits of it mean.
+///
+/// Without the sign the latest birth that is not ahead; with it, the latest that turns a hundred this year or
+/// did earlier.
+fn full_year(two_digits: i16, born: BirthDay, turned_100: bool, today: Date) -> i16 {
+    let this_century = today.year() - today.year() % 100 + two_digits;
+    let is_too_late = |year| {
+        if turned_100 {
+            today.year() - year < 100
+        } else {
+            is_ahead(year, born, today)
+        }
+    };
+    let mut year = this_century;
+    while is_too_late(year) {
+        year -= 100;
+    }
+    year
+}
+
+/// Whether the day is later than today. What is not known of it is nought, and so as early as can be.
+fn is_ahead(year: i16, born: BirthDay, today: Date) -> bool {
+    (year, born.month, born.day) > (today.year(), today.month(), today.day())
+}
+
+/// Says whether the digits end with the right check digit: weights 2, 1, 2, …, digits of the products summed,
+/// a multiple of ten (Skatteverket: personnummer).
+pub(super) fn has_luhn_check(ten_digits: &str) -> bool {
+    let products = ten_digits.bytes().enumerate().map(|(place, byte)| {
+        let digit = u32::from(byte - b'0');
+        let product = if place % 2 == 0 { digit * 2 } else { digit };
+        product / 10 + product % 10
+    });
+    products.sum::<u32>() % 10 == 0
+}

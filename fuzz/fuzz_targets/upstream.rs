@@ -8,7 +8,7 @@ use engage_bff::{
     clock::{Clock, ManualClock},
     domain::{
         ContactId, ContactType, Digester, IdentifierRules, Profile, email::Email,
-        names::NameReader, phone::Phone,
+        names::NameReader, phone::{Phone, ShownPhone},
     },
     engage::{Error, Reader},
 };
@@ -28,6 +28,7 @@ fn reader(is_v2: bool) -> Reader {
             rules: IdentifierRules {
                 phone_region: country::SE,
                 check_digits: true,
+                national_id_country: None,
             },
             custom_key: None,
             digester: Digester::with_key(b"a key of fuzz targets"),
@@ -132,16 +133,21 @@ fn is_told(id: ContactId, body: &[u8]) {
 /// Names are canonical, and what never leaves is not among the attributes.
 fn profile(profile: &Profile) {
     let names = &profile.identity.names;
-    if let Some(email) = &names.email {
+    for email in names.email.readings() {
         assert_eq!(Email::parse(email.as_str()).as_ref(), Ok(email));
     }
-    if let Some(phone) = &names.phone {
-        assert_eq!(
-            Phone::parse(phone.as_str(), country::SE).as_ref(),
-            Some(phone)
-        );
+    for phone in names.phone.readings() {
+        match phone {
+            ShownPhone::International(phone) => assert_eq!(
+                Phone::parse(phone.as_str(), country::SE).as_ref(),
+                Some(phone)
+            ),
+            ShownPhone::National(digits) => {
+                assert!(digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_digit()));
+            }
+        }
     }
-    if let Some(contact_type) = &profile.identity.contact_type {
+    for contact_type in profile.identity.contact_type.readings() {
         assert!(ContactType::parse(contact_type.as_str()).is_some());
     }
     let mut keys: Vec<&str> = profile.attributes.iter().map(|(key, _)| &**key).collect();

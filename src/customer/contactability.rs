@@ -82,7 +82,7 @@ impl<'a> Contactability<'a> {
             email: Channel {
                 status: status(
                     profile.email.as_deref(),
-                    &|text| Email::parse(text).is_ok(),
+                    &|text| Email::parse_held(text).is_some(),
                     &email_warnings,
                 ),
                 accepted: preferences.accepts_email,

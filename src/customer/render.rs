@@ -74,7 +74,7 @@ pub(super) fn render(
     let answer = AnswerJson {
         contact_id: found.record.id,
         contact_type: profile
-            .and_then(|profile| Some(profile.identity.contact_type.as_ref()?.as_str())),
+            .and_then(|profile| Some(profile.identity.contact_type.only()?.as_str())),
         profile: profile.map(|profile| profile_json(profile, attributes, guarded)),
         contactability: contactability
             .as_ref()

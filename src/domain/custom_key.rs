@@ -10,8 +10,8 @@ const MAX_CHARS: usize = 100;
 /// Names a contact by the tenant's own key; `memberNumber` or `externalId`, as the tenant has set up (Voyado:
 /// find contact page).
 ///
-/// Equal only to the very same text: whether Engage folds case or blanks here is not printed, and a guess
-/// could answer with somebody else.
+/// Equal only to the very same text, so that each spelling is asked for by itself: whether Engage folds case or blanks
+/// here is not printed. A contact that Engage finds by one spelling may show another: those are compared folded.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CustomKey(Box<str>);
 
@@ -30,6 +30,23 @@ impl CustomKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Returns the form in which it is compared with what a contact shows.
+    pub fn folded(&self) -> Box<str> {
+        fold(&self.0)
+    }
+}
+
+/// Returns the form in which a key that a contact shows is compared; nothing for what no key can be.
+pub(super) fn folded_shown(text: &str) -> Option<Box<str>> {
+    let is_unreadable = |c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER;
+    let folded = fold(text);
+    (!folded.contains(is_unreadable)).then_some(folded)
+}
+
+/// Without blanks around it and without case.
+fn fold(text: &str) -> Box<str> {
+    text.trim().to_lowercase().into()
 }
 
 impl fmt::Debug for CustomKey {
@@ -42,7 +59,7 @@ impl fmt::Debug for CustomKey {
 mod tests {
     use proptest::prelude::*;
 
-    use super::CustomKey;
+    use super::{CustomKey, folded_shown};
 
     #[test]
     fn keys_are_taken_as_they_are() {
@@ -85,6 +102,16 @@ mod tests {
         assert_ne!(key, CustomKey::parse("shop-55501"));
         assert_ne!(key, CustomKey::parse("SHOP-55501 "));
         assert_eq!(format!("{key:?}"), "Some(CustomKey(…))");
+    }
+
+    #[test]
+    fn keys_are_compared_with_what_is_shown_without_case_and_outer_blanks() {
+        let key = CustomKey::parse("Köp-55501 ").expect("a key").folded();
+        for shown in ["KÖP-55501", " köp-55501\r\n", "Köp-55501"] {
+            assert_eq!(folded_shown(shown).as_deref(), Some(&*key), "{shown:?}");
+        }
+        assert_ne!(folded_shown("KÖP 55501").as_deref(), Some(&*key));
+        assert_eq!(folded_shown("K\u{fffd}P-55501"), None);
     }
 
     proptest! {

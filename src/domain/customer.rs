@@ -9,7 +9,7 @@ pub use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{ContactId, ContactType, Names, plain};
+use super::{ContactId, ContactType, Names, Shown, plain};
 
 /// One answer of Engage's overview, part by part. A part that it did not tell is `None`.
 #[derive(Debug)]
@@ -71,18 +71,18 @@ pub struct Profile {
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Identity {
     /// The contact's type, such as `Member`.
-    pub contact_type: Option<ContactType>,
+    pub contact_type: Shown<ContactType>,
     /// The identifiers that the contact bears, in canonical form.
     pub names: Names,
 }
 
 impl Identity {
-    /// Whether the contact is of the type asked for; one that shows no type can't contradict.
+    /// Whether the contact is of the type asked for. One that shows no type can't contradict; one whose type can't be read
+    /// does.
     pub fn is_of(&self, asked: Option<&ContactType>) -> bool {
-        match (asked, &self.contact_type) {
-            (Some(asked), Some(own)) => asked == own,
-            _ => true,
-        }
+        let is_of =
+            |asked| self.contact_type.is_absent() || self.contact_type.readings().contains(asked);
+        asked.is_none_or(is_of)
     }
 }
 

@@ -1,10 +1,17 @@
 //! The identifiers that a contact bears, for the check that an answer is about whom it was asked for.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Digester, Identifier, IdentifierRules, KeyedDigest, email::Email, identifier::AnyIdentifier,
-    lookup::national_id_digest, national_id::NationalId, phone::Phone,
+    Digester, Identifier, IdentifierRules, KeyedDigest, Shown,
+    custom_key::{self, CustomKey},
+    email::Email,
+    identifier::AnyIdentifier,
+    lookup::national_id_digest,
+    national_id::NationalId,
+    phone::{Phone, ShownPhone},
 };
 
 /// Which attribute Engage's `customKey` searches: tenant set-up.
@@ -21,24 +28,38 @@ pub enum CustomKeyAttribute {
 pub enum Bears {
     /// It does.
     Yes,
-    /// It bears another of that kind: a contradiction.
+    /// It shows another of that kind, or one that can't be read: a contradiction.
     No,
     /// It shows none of that kind, as a tenant may hide attributes: no contradiction, no proof.
     Unknown,
 }
 
-/// The identifiers that a contact bears, in canonical form; `None` where Engage tells none or one
-/// that can't be read.
+/// The identifiers that a contact bears, as far as Engage shows them. Nothing of an identifier that can't be read is kept.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Names {
     /// E-mail address.
-    pub email: Option<Email>,
+    pub email: Shown<Email>,
     /// Mobile number.
-    pub phone: Option<Phone>,
-    /// National id: its keyed digest only.
-    pub national_id: Option<KeyedDigest>,
-    /// What `customKey` may name: member number, external id. Empty where the tenant shows none.
-    pub custom_keys: [Option<Box<str>>; 2],
+    pub phone: Shown<ShownPhone>,
+    /// National id: keyed digests only.
+    pub national_id: Shown<KeyedDigest>,
+    /// What `customKey` may name: member number, external id, each as custom keys are compared.
+    pub custom_keys: [Shown<Box<str>>; 2],
+}
+
+/// The attributes that identify a contact, as Engage wrote them. Of a key that is there more than once there are several.
+#[derive(Debug, Default)]
+pub struct WrittenNames<'a> {
+    /// `email`.
+    pub email: Shown<Cow<'a, str>>,
+    /// `mobilePhone`.
+    pub mobile_phone: Shown<Cow<'a, str>>,
+    /// `socialSecurityNumber`.
+    pub national_id: Shown<Cow<'a, str>>,
+    /// `memberNumber`.
+    pub member_number: Shown<Cow<'a, str>>,
+    /// `externalId`.
+    pub external_id: Shown<Cow<'a, str>>,
 }
 
 /// What it takes to bring the attributes of a contact into canonical form.
@@ -53,28 +74,27 @@ pub struct NameReader {
 }
 
 impl NameReader {
-    /// The names in the attributes as Engage wrote them.
-    pub fn read(
-        &self,
-        email: Option<&str>,
-        phone: Option<&str>,
-        national_id: Option<&str>,
-        member_number: Option<&str>,
-        external_id: Option<&str>,
-        today: jiff::civil::Date,
-    ) -> Names {
-        let (member, external) = match self.custom_key {
-            None => (member_number, external_id),
-            Some(CustomKeyAttribute::MemberNumber) => (member_number, None),
-            Some(CustomKeyAttribute::ExternalId) => (None, external_id),
+    /// The names in the attributes.
+    pub fn read(&self, written: &WrittenNames<'_>) -> Names {
+        let key_of = |attribute, written: &Shown<Cow<'_, str>>| {
+            if self.custom_key.is_none_or(|searched| searched == attribute) {
+                written.read(|text| Shown::of(custom_key::folded_shown(text).into_iter().collect()))
+            } else {
+                Shown::Absent
+            }
         };
         Names {
-            email: email.and_then(|text| Email::parse(text).ok()),
-            phone: phone.and_then(|text| Phone::parse(text, self.rules.phone_region)),
-            national_id: national_id
-                .and_then(|text| NationalId::parse(text, false, None, today))
-                .map(|id| national_id_digest(&self.digester, id.expose())),
-            custom_keys: [member.map(Into::into), external.map(Into::into)],
+            email: written.email.read(Email::read_shown),
+            phone: written
+                .mobile_phone
+                .read(|text| ShownPhone::read(text, self.rules.phone_region)),
+            national_id: written
+                .national_id
+                .read(|text| Shown::in_field(text, |text| self.digests(text))),
+            custom_keys: [
+                key_of(CustomKeyAttribute::MemberNumber, &written.member_number),
+                key_of(CustomKeyAttribute::ExternalId, &written.external_id),
+            ],
         }
     }
 
@@ -84,44 +104,73 @@ impl NameReader {
         match identifier {
             Identifier::ContactId(_) => Bears::Unknown,
             Identifier::Email(email) | Identifier::Any(AnyIdentifier::Email(email)) => {
-                compare(names.email.as_ref(), email)
+                compare(&names.email, |shown| shown == email)
             }
             Identifier::MobilePhone(phone) | Identifier::Any(AnyIdentifier::Phone(phone)) => {
-                compare(names.phone.as_ref(), phone)
+                compare(&names.phone, |shown| shown.is(phone))
             }
             Identifier::SocialSecurityNumber(id)
-            | Identifier::Any(AnyIdentifier::NationalId(id)) => compare(
-                names.national_id.as_ref(),
-                &national_id_digest(&self.digester, id.expose()),
-            ),
-            Identifier::CustomKey(key) => self.bears_custom_key(names, key.as_str()),
-            // Engage may have read the value as something else than we did: only a match says anything.
+            | Identifier::Any(AnyIdentifier::NationalId(id)) => {
+                let asked = national_id_digest(&self.digester, id.expose());
+                compare(&names.national_id, |shown| *shown == asked)
+            }
+            Identifier::CustomKey(key) => self.bears_custom_key(names, key),
+            // Engage may have read the value as another kind than we did.
             Identifier::Any(AnyIdentifier::CustomKey(key)) => {
-                match self.bears_custom_key(names, key.as_str()) {
-                    Bears::Yes => Bears::Yes,
-                    Bears::No | Bears::Unknown => Bears::Unknown,
+                match self.bears_custom_key(names, key) {
+                    Bears::No if self.bears_otherwise(names, key.as_str()) => Bears::Yes,
+                    bears => bears,
                 }
             }
         }
     }
 
-    fn bears_custom_key(&self, names: &Names, key: &str) -> Bears {
-        let shown = || names.custom_keys.iter().flatten();
+    fn bears_custom_key(&self, names: &Names, key: &CustomKey) -> Bears {
+        let key = key.folded();
+        let each = || names.custom_keys.iter();
+        let is_key = |shown: &Shown<Box<str>>| shown.readings().iter().any(|shown| **shown == *key);
         let searchable = if self.custom_key.is_some() { 1 } else { 2 };
-        if shown().any(|name| &**name == key) {
+        let are_all_shown = each().filter(|shown| !shown.is_absent()).count() == searchable;
+        if each().any(is_key) {
             Bears::Yes
-        } else if shown().count() == searchable {
+        } else if are_all_shown || each().any(|shown| *shown == Shown::Unreadable) {
             Bears::No
         } else {
             Bears::Unknown
         }
     }
+
+    /// Whether a text that was taken for a custom key is the phone number or the national id.
+    fn bears_otherwise(&self, names: &Names, text: &str) -> bool {
+        let is_phone = || {
+            let asked = Phone::parse(text, self.rules.phone_region);
+            asked.is_some_and(|asked| compare(&names.phone, |shown| shown.is(&asked)) == Bears::Yes)
+        };
+        let is_national_id = || {
+            let shown = names.national_id.readings();
+            !shown.is_empty()
+                && self
+                    .digests(text)
+                    .iter()
+                    .any(|digest| shown.contains(digest))
+        };
+        is_phone() || is_national_id()
+    }
+
+    /// What stands for every national id that the text may be.
+    fn digests(&self, text: &str) -> Vec<KeyedDigest> {
+        let readings = NationalId::readings(text);
+        let digest = |id: &NationalId| national_id_digest(&self.digester, id.expose());
+        readings.iter().map(digest).collect()
+    }
 }
 
-fn compare<T: PartialEq>(borne: Option<&T>, asked: &T) -> Bears {
-    match borne {
-        Some(borne) if borne == asked => Bears::Yes,
-        Some(_) => Bears::No,
-        None => Bears::Unknown,
+fn compare<T>(shown: &Shown<T>, is_asked: impl Fn(&T) -> bool) -> Bears {
+    if shown.readings().iter().any(is_asked) {
+        Bears::Yes
+    } else if shown.is_absent() {
+        Bears::Unknown
+    } else {
+        Bears::No
     }
 }

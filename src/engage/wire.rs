@@ -32,7 +32,7 @@ pub struct Reader {
     pub keeps_national_id: bool,
     /// Whether the overview holds the points, as in API v2.
     pub points_in_overview: bool,
-    /// Tells today's date, which decides the century of ten-digit national ids.
+    /// Tells the time.
     pub clock: Clock,
 }
 
@@ -159,20 +159,17 @@ impl Reader {
         }
         civil.strftime("%Y-%m-%dT%H:%M:%S").to_string()
     }
-
-    fn today(&self) -> civil::Date {
-        self.clock
-            .now()
-            .wall
-            .to_zoned(self.time_zone.clone())
-            .date()
-    }
 }
 
+/// Whom the answer is about. Two ids that differ are none.
 fn contact_id(answer: &Object<'_>) -> Result<ContactId, Error> {
-    answer
-        .text("id")
-        .and_then(|text| ContactId::parse(&text))
+    let mut ids = answer
+        .0
+        .iter()
+        .filter(|(key, _)| key == "id")
+        .map(|(_, id)| ContactId::parse(&object::text(id)?));
+    let id = ids.next().flatten();
+    id.filter(|id| ids.all(|other| other == Some(*id)))
         .ok_or_else(|| Error::invalid("id"))
 }
 

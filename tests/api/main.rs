@@ -37,6 +37,7 @@ mod parameters;
 mod privacy;
 mod refill;
 mod shape;
+mod shown;
 mod slow_connections;
 mod smoke;
 mod stale_if_error;

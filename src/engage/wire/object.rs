@@ -31,6 +31,15 @@ impl<'a> Object<'a> {
         (value.get() != "null").then_some(value)
     }
 
+    /// Every value under a key, whatever its ASCII case: for what must not hide behind another spelling or a repetition.
+    /// Null is nothing.
+    pub(crate) fn every(&self, key: &str) -> impl Iterator<Item = &'a RawValue> {
+        let is_meant = move |(name, value): &&(Cow<'a, str>, &'a RawValue)| {
+            name.eq_ignore_ascii_case(key) && value.get() != "null"
+        };
+        self.0.iter().filter(is_meant).map(|(_, value)| *value)
+    }
+
     /// The value under the first of the keys that is present.
     pub(crate) fn first(&self, keys: &[&str]) -> Option<&'a RawValue> {
         keys.iter().find_map(|key| self.get(key))

@@ -7,7 +7,10 @@ use serde_json::value::RawValue;
 
 use super::{Object, Reader, object};
 use crate::{
-    domain::{Address, Consent, ContactType, Identity, Level, Preferences, Profile, Store},
+    domain::{
+        Address, Consent, ContactType, Identity, Level, Preferences, Profile, Shown, Store,
+        names::WrittenNames,
+    },
     engage::Error,
 };
 
@@ -42,25 +45,11 @@ impl Reader {
         let attributes = answer
             .object("attributes")
             .ok_or_else(|| Error::invalid("attributes"))?;
-        let meta = answer.object("meta");
-        let contact_type = meta.as_ref().and_then(|meta| meta.text("contactType"));
-        let national_id = attributes.filled("socialSecurityNumber");
         let email = attributes.filled("email");
         let mobile_phone = attributes.filled("mobilePhone");
         let member_number = attributes.filled("memberNumber");
-        let names = self.names.read(
-            email.as_deref(),
-            mobile_phone.as_deref(),
-            national_id.as_deref(),
-            member_number.as_deref(),
-            attributes.filled("externalId").as_deref(),
-            self.today(),
-        );
         Ok(Profile {
-            identity: Identity {
-                contact_type: contact_type.and_then(|text| ContactType::parse(&text)),
-                names,
-            },
+            identity: self.identity(answer),
             first_name: attributes.filled("firstName"),
             last_name: attributes.filled("lastName"),
             email,
@@ -81,6 +70,22 @@ impl Reader {
             preferences: preferences(answer.object("preferences").as_ref()),
             consents: self.consents(answer)?,
         })
+    }
+
+    /// What identifies the contact: read in every place where it may stand, for another reader may heed another.
+    fn identity(&self, answer: &Object<'_>) -> Identity {
+        let attributes = || answer.every("attributes");
+        Identity {
+            contact_type: shown(answer.every("meta"), "contactType")
+                .read(|text| Shown::of(ContactType::parse(text.trim()).into_iter().collect())),
+            names: self.names.read(&WrittenNames {
+                email: shown(attributes(), "email"),
+                mobile_phone: shown(attributes(), "mobilePhone"),
+                national_id: shown(attributes(), "socialSecurityNumber"),
+                member_number: shown(attributes(), "memberNumber"),
+                external_id: shown(attributes(), "externalId"),
+            }),
+        }
     }
 
     fn level(&self, attributes: &Object<'_>) -> Option<Level> {
@@ -127,6 +132,29 @@ impl Reader {
         let mut consents: Vec<_> = consents.into_iter().filter_map(consent).collect();
         consents.shrink_to_fit();
         Ok(consents)
+    }
+}
+
+/// What the objects show under a key: texts, and numbers as they are written. Anything else can't be read.
+fn shown<'a>(objects: impl Iterator<Item = &'a RawValue>, key: &str) -> Shown<Cow<'a, str>> {
+    let mut texts = Vec::new();
+    for object in objects {
+        let Some(object) = Object::of(object) else {
+            return Shown::Unreadable;
+        };
+        for value in object.every(key) {
+            let is_boolean = matches!(value.get(), "true" | "false");
+            match object::text(value).filter(|_| !is_boolean) {
+                Some(text) if text.trim().is_empty() => {}
+                Some(text) => texts.push(text),
+                None => return Shown::Unreadable,
+            }
+        }
+    }
+    if texts.is_empty() {
+        Shown::Absent
+    } else {
+        Shown::of(texts)
     }
 }
 

@@ -214,7 +214,13 @@ impl<'a> Search<'a> {
                     return self.wait_unless_remembered(self.calls_for_proof(&name), now);
                 }
             }
-            let freshness = name.freshness(now, &cache.policy);
+            // What this question's own calls found is its answer, however short a lifetime it has.
+            let is_new = name.provenance.stamp > self.question.arrival;
+            let freshness = if is_new {
+                Freshness::Fresh
+            } else {
+                name.freshness(now, &cache.policy)
+            };
             name_freshness = Some(freshness);
             if freshness >= Freshness::Expired && !self.name_failed {
                 self.deadline = self.patience(&held, name_freshness, now);

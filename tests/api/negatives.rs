@@ -9,7 +9,7 @@ use engage_simulator::{
 };
 use serde_json::json;
 
-use crate::harness::{TestApp, arrive};
+use crate::harness::{TestApp, arrive, escaped};
 
 const NOBODY: &str = "email=nobody@example.com";
 
@@ -208,4 +208,34 @@ async fn faults_are_no_negative_answers_and_end_with_their_back_off() {
     let calls = app.overviews();
     app.get(&query).await.assert_ok();
     assert_eq!(app.overviews(), calls + 1);
+}
+
+#[tokio::test]
+async fn without_a_negative_lifetime_the_calls_own_answer_is_given() {
+    let app = TestApp::with(|config| config.cache.negative_lifetime = Duration::ZERO).await;
+    app.get(NOBODY).await.assert_problem(404, "ContactNotFound");
+    assert_eq!(app.engage.total_calls(), 1);
+    let shared = format!("email={}", DORA.email);
+    app.get(&shared)
+        .await
+        .assert_problem(409, "MultipleMatches");
+    assert_eq!(app.engage.total_calls(), 2);
+    // A contact that does not show what it was found by: its name is not remembered either.
+    app.engage
+        .contact(ALVA.id)
+        .also_found_by("email", ALVA.email)
+        .also_found_by("mobilePhone", ALVA.phone)
+        .attribute("email", json!(null))
+        .attribute("mobilePhone", json!(null));
+    for query in [
+        format!("email={}&parts=none", ALVA.email),
+        format!("mobilePhone={}&parts=none", escaped(ALVA.phone)),
+    ] {
+        for _ in 0..2 {
+            app.engage.reset_log();
+            let answer = app.get(&query).await;
+            assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id);
+            assert_eq!(app.engage.total_calls(), 1);
+        }
+    }
 }

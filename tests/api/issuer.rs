@@ -59,6 +59,19 @@ impl Issuer {
         fs::write(&self.jwks_file, self.jwks()).expect("a temporary file");
     }
 
+    /// Puts the keys of all of them into this one's file.
+    pub(crate) fn publish_with(&self, issuers: &[&Self]) {
+        let keys: Vec<Value> = issuers
+            .iter()
+            .flat_map(|issuer| {
+                let set: Value = serde_json::from_str(&issuer.jwks()).expect("JSON");
+                set["keys"].as_array().expect("a list").clone()
+            })
+            .collect();
+        let set = json!({"keys": keys}).to_string();
+        fs::write(&self.jwks_file, set).expect("a temporary file");
+    }
+
     /// What the file holds is no key any more.
     pub(crate) fn break_jwks(&self) {
         fs::write(&self.jwks_file, "{\"keys\": []}").expect("a temporary file");

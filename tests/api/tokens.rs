@@ -1,5 +1,7 @@
 //! Shoppers with a token of their own: one customer, and nobody else by any way.
 
+mod forms;
+
 use std::time::Duration;
 
 use engage_bff::config::{Config, Jwt, JwtAlgorithm};
@@ -172,7 +174,14 @@ async fn an_e_mail_claim_counts_only_where_it_is_verified() {
         issuer.sign(&claims)
     };
     let target = format!("/customer?email={}", escaped(ALVA.email));
-    for verified in [json!(false), json!("true"), json!(1), Value::Null] {
+    for verified in [
+        json!(false),
+        json!("false"),
+        json!("TRUE"),
+        json!("yes"),
+        json!(1),
+        Value::Null,
+    ] {
         let token = email(verified.clone());
         for target in ["/customer/me", &target] {
             let answer = get(&app, &token, target).await;
@@ -180,11 +189,13 @@ async fn an_e_mail_claim_counts_only_where_it_is_verified() {
         }
     }
     assert_eq!(app.engage.total_calls(), 0);
-    let token = email(json!(true));
-    for target in ["/customer/me", &target] {
-        let answer = get(&app, &token, target).await;
-        answer.assert_ok();
-        assert_eq!(answer.at("/contactId"), ALVA.id);
+    for verified in [json!(true), json!("true")] {
+        let token = email(verified);
+        for target in ["/customer/me", &target] {
+            let answer = get(&app, &token, target).await;
+            answer.assert_ok();
+            assert_eq!(answer.at("/contactId"), ALVA.id);
+        }
     }
 }
 

@@ -23,6 +23,8 @@ const PAUSE: Duration = Duration::from_secs(60);
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest set of keys that is read.
 const MAX_BYTES: usize = 256 * 1024;
+/// How many keys are tried on a token that names none.
+const MAX_TRIED: usize = 4;
 
 /// Where the keys come from.
 pub(super) enum Source {
@@ -153,10 +155,11 @@ impl KeyRing {
         }
     }
 
-    /// The key that signed a token with this header, if it is one of the issuer's.
-    pub(super) async fn key(&self, header: &Header) -> Option<DecodingKey> {
-        if let Some(key) = self.known(header) {
-            return Some(key);
+    /// The keys of the issuer's that may have signed a token with this header.
+    pub(super) async fn keys(&self, header: &Header) -> Vec<DecodingKey> {
+        let known = self.known(header);
+        if !known.is_empty() {
+            return known;
         }
         self.read_unless_just_done().await;
         self.known(header)
@@ -179,15 +182,17 @@ impl KeyRing {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// By its id; a token that names none may mean the only key.
-    fn known(&self, header: &Header) -> Option<DecodingKey> {
+    /// The one of that id; where a token names none, those that suit its algorithm.
+    fn known(&self, header: &Header) -> Vec<DecodingKey> {
         let keys = self.held();
-        let mut suitable = keys.iter().filter(|key| key.suits(header.alg));
-        let found = match &header.kid {
-            Some(id) => suitable.find(|key| key.id.as_ref() == Some(id))?,
-            None => suitable.next().filter(|_| keys.len() == 1)?,
-        };
-        Some(found.verifier.clone())
+        let is_named = |key: &&Key| header.kid.is_none() || key.id == header.kid;
+        let most = if header.kid.is_some() { 1 } else { MAX_TRIED };
+        keys.iter()
+            .filter(|key| key.suits(header.alg))
+            .filter(is_named)
+            .take(most)
+            .map(|key| key.verifier.clone())
+            .collect()
     }
 
     async fn read_unless_just_done(&self) {

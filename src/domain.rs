@@ -27,7 +27,7 @@ pub use customer::{
     OfferKind, OfferValue, Overview, PointAccount, Points, Preferences, Profile, Promotion,
     Promotions, Store, Voucher, Vouchers, Warning,
 };
-pub use demand::{ClientName, Urgency};
+pub use demand::{Claim, Claims, ClientName, Flow, Urgency};
 pub use digest::{Digester, KeyedDigest};
 pub use identifier::{Identifier, IdentifierError, IdentifierKind, IdentifierRules};
 pub use lookup::{Lookup, LookupKey};

@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::{
-    admission::{Admission, BreakerState, Demand, Limits, Permit, Snapshot},
+    admission::{Admission, BreakerState, Demand, Limits, NO_OWNER, Permit, Snapshot},
     error::Error,
     exchange::{Answering, Exchange},
     traffic::Traffic,

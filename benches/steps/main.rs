@@ -17,8 +17,8 @@ use criterion::Criterion;
 use engage_bff::{
     customer::{CustomerService, Question, Rendered, Shape, answer::View},
     domain::{
-        Channel, ClientName, ContactType, Digester, Identifier, IdentifierKind, IdentifierRules,
-        Lookup, PartSet,
+        Channel, ContactType, Digester, Flow, Identifier, IdentifierKind, IdentifierRules, Lookup,
+        PartSet,
     },
 };
 use engage_simulator::people::ALVA;
@@ -163,7 +163,7 @@ fn looks(criterion: &mut Criterion, customers: &CustomerService) {
 fn question(customers: &CustomerService) -> Question {
     let now = customers.clock().now();
     Question {
-        client: ClientName::from("shop"),
+        flow: Flow::from("shop"),
         lookup: lookup(),
         asked: PartSet::ALL,
         fresh: PartSet::EMPTY,

@@ -11,9 +11,7 @@ use std::{
 use engage_bff::{
     clock::{Clock, ManualClock, Tick},
     customer::{CustomerService, Question},
-    domain::{
-        ClientName, ContactType, Digester, Identifier, IdentifierKind, Lookup, Part, PartSet,
-    },
+    domain::{ContactType, Digester, Flow, Identifier, IdentifierKind, Lookup, Part, PartSet},
 };
 use fastrand::Rng;
 use jiff::{Timestamp, civil::date};
@@ -292,7 +290,7 @@ impl<'a> Shop<'a> {
         let now = self.time.now();
         let deadline = now.tick + self.setting.config.server.request_timeout;
         let question = Question {
-            client: ClientName::from(client),
+            flow: Flow::from(client),
             lookup,
             asked: asked.union(PartSet::ALWAYS),
             fresh,

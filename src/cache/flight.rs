@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use super::fence::Stamp;
 use crate::{
     clock::{Clock, Tick},
-    domain::Urgency,
+    domain::{Claim, Claims},
     threads::{AtomicUsize, Mutex, MutexGuard, Ordering, spawn},
 };
 
@@ -55,8 +55,8 @@ struct Flight<V> {
     begun: OnceLock<(Stamp, Tick)>,
     /// When the flight's task was let go.
     started: OnceLock<Tick>,
-    /// That of its most urgent passenger.
-    urgency: watch::Sender<Urgency>,
+    /// Those of the callers who joined it.
+    claims: watch::Sender<Claims>,
     outcome: watch::Sender<Option<Outcome<V>>>,
 }
 
@@ -80,7 +80,7 @@ pub enum NoFlight {
     Lost,
 }
 
-/// Tells a flight that its upstream request begins, and how urgent it is until then.
+/// Tells a flight that its upstream request begins, and who claims it until then.
 pub struct Departure<V> {
     flight: Arc<Flight<V>>,
 }
@@ -92,9 +92,9 @@ impl<V> Departure<V> {
         let _ = self.flight.begun.set((stamp, at));
     }
 
-    /// How urgent the flight is, and becomes when somebody more urgent boards it.
-    pub fn urgency(&self) -> watch::Receiver<Urgency> {
-        self.flight.urgency.subscribe()
+    /// The claims of the callers who joined the flight, and of those who join it later.
+    pub fn claims(&self) -> watch::Receiver<Claims> {
+        self.flight.claims.subscribe()
     }
 }
 
@@ -136,12 +136,12 @@ where
 
     /// A seat in a flight for `key` whose upstream request begins after `not_before`: in the running
     /// one if it began late enough or not yet, else in the waiting one, else in a new one that makes
-    /// `call`. Whichever it is, it is from now on at least that urgent.
+    /// `call`. Whichever it is, the claim is one of its claims from now on.
     pub fn board<F, C>(
         &self,
         key: K,
         not_before: Stamp,
-        urgency: Urgency,
+        claim: Claim,
         call: C,
     ) -> Result<Seat<V>, NoFlight>
     where
@@ -161,7 +161,7 @@ where
         };
         let found = lane.running.iter().rev().find(joinable);
         if let Some(flight) = found.or(lane.waiting.as_ref()) {
-            flight.hurry(urgency);
+            flight.add(&claim);
             return Ok(flight.seat(Boarding::Collapsed));
         }
         if self.lanes.in_the_air.load(Ordering::Relaxed) >= self.lanes.max_in_the_air {
@@ -173,7 +173,7 @@ where
         let flight = Arc::new(Flight {
             begun: OnceLock::new(),
             started: OnceLock::new(),
-            urgency: watch::Sender::new(urgency),
+            claims: watch::Sender::new(claim.into()),
             outcome: watch::Sender::new(None),
         });
         let seat = flight.seat(Boarding::Started);
@@ -206,12 +206,8 @@ where
 }
 
 impl<V> Flight<V> {
-    fn hurry(&self, urgency: Urgency) {
-        self.urgency.send_if_modified(|held| {
-            let is_more = urgency > *held;
-            *held = urgency.max(*held);
-            is_more
-        });
+    fn add(&self, claim: &Claim) {
+        self.claims.send_if_modified(|claims| claims.add(claim));
     }
 
     fn seat(&self, boarding: Boarding) -> Seat<V> {

@@ -12,8 +12,8 @@ use super::{
 use crate::{
     clock::{ManualClock, Tick},
     domain::{
-        Audiences, Digester, Identifier, IdentifierKind, IdentifierRules, Lookup, Points, Profile,
-        Promotions, Urgency, Vouchers,
+        Audiences, Claim, Digester, Flow, Identifier, IdentifierKind, IdentifierRules, Lookup,
+        Points, Profile, Promotions, Urgency, Vouchers,
     },
 };
 
@@ -287,17 +287,24 @@ fn counts_tell_what_is_held() {
     assert_eq!((counts.records, counts.names, counts.negatives), (2, 1, 1));
 }
 
+fn claim() -> Claim {
+    Claim {
+        flow: Flow::from("shop"),
+        urgency: Urgency::Fresh,
+    }
+}
+
 #[tokio::test]
 async fn a_call_that_panics_is_lost_to_who_waits_and_makes_room_for_the_next() {
     let clock = Clock::from(ManualClock::new(Timestamp::UNIX_EPOCH));
     let flights: Flights<u8, u8> = Flights::new(clock, MINUTE, 1);
-    let lost = flights.board(7, Stamp::default(), Urgency::Miss, |_| async {
+    let lost = flights.board(7, Stamp::default(), claim(), |_| async {
         panic!("on purpose")
     });
     let outcome = lost.expect("a seat").outcome().await;
     assert_eq!(outcome, Err(NoFlight::Lost));
     let next = flights
-        .board(7, Stamp::default(), Urgency::Miss, |_| async { 1 })
+        .board(7, Stamp::default(), claim(), |_| async { 1 })
         .expect("a seat");
     assert_eq!(next.boarding, Boarding::Started);
     assert_eq!(next.outcome().await, Ok(1));

@@ -13,7 +13,7 @@ use crate::{
         freshness::{Provenance, Source},
         parts::Parts,
     },
-    domain::{Bears, ClientName, ContactId, Lookup, LookupKey, Part, Profile, Urgency},
+    domain::{Bears, Claim, ContactId, Flow, Lookup, LookupKey, Part, Profile, Urgency},
     engage::{Demand, Error, Group, Permit},
 };
 
@@ -32,8 +32,8 @@ pub(super) struct Arrivals {
 /// For whom a call is made, and how new what it brings must be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wish<'a> {
-    /// The client that asked.
-    pub client: &'a ClientName,
+    /// Whose share of the calls it is part of.
+    pub flow: &'a Flow,
     /// How urgently.
     pub urgency: Urgency,
     /// Its upstream request must begin after this.
@@ -49,6 +49,15 @@ pub(super) struct Gain {
     pub name: Option<Name>,
     /// The parts that may be served.
     pub parts: Arc<Parts>,
+}
+
+impl Wish<'_> {
+    fn claim(&self) -> Claim {
+        Claim {
+            flow: self.flow.clone(),
+            urgency: self.urgency,
+        }
+    }
 }
 
 impl From<NoFlight> for Error {
@@ -67,12 +76,12 @@ impl Inner {
         lookup: &Lookup,
         wish: Wish<'_>,
     ) -> Result<Seat<Arrivals>, NoFlight> {
-        let (inner, asked, client) = (Arc::clone(self), lookup.clone(), wish.client.clone());
+        let (inner, asked) = (Arc::clone(self), lookup.clone());
         self.overviews.board(
             lookup.key().clone(),
             wish.not_before,
-            wish.urgency,
-            move |departure| async move { inner.fetch_overview(&asked, client, &departure).await },
+            wish.claim(),
+            move |departure| async move { inner.fetch_overview(&asked, &departure).await },
         )
     }
 
@@ -83,12 +92,12 @@ impl Inner {
         part: Part,
         wish: Wish<'_>,
     ) -> Result<Seat<Arrivals>, NoFlight> {
-        let (inner, client) = (Arc::clone(self), wish.client.clone());
+        let inner = Arc::clone(self);
         self.parts.board(
             (id, part),
             wish.not_before,
-            wish.urgency,
-            move |departure| async move { inner.fetch_part(id, part, client, &departure).await },
+            wish.claim(),
+            move |departure| async move { inner.fetch_part(id, part, &departure).await },
         )
     }
 
@@ -98,22 +107,20 @@ impl Inner {
         lookup: &Lookup,
         wish: Wish<'_>,
     ) -> Result<Seat<Arrivals>, NoFlight> {
-        let (inner, asked, client) = (Arc::clone(self), lookup.clone(), wish.client.clone());
+        let (inner, asked) = (Arc::clone(self), lookup.clone());
         self.resolutions.board(
             lookup.key().clone(),
             wish.not_before,
-            wish.urgency,
-            move |departure| async move { inner.fetch_resolution(&asked, client, &departure).await },
+            wish.claim(),
+            move |departure| async move { inner.fetch_resolution(&asked, &departure).await },
         )
     }
 
-    async fn fetch_overview(
-        &self,
-        asked: &Lookup,
-        client: ClientName,
-        departure: &Departure<Arrivals>,
-    ) -> Arrivals {
-        let permit = match self.admit(Group::Overview, client, departure).await {
+    async fn fetch_overview(&self, asked: &Lookup, departure: &Departure<Arrivals>) -> Arrivals {
+        let permit = match self
+            .admit(Group::Overview, self.owner(asked), departure)
+            .await
+        {
             Ok(permit) => permit,
             Err(error) => return Arrivals::refused(error),
         };
@@ -146,7 +153,6 @@ impl Inner {
         &self,
         id: ContactId,
         part: Part,
-        client: ClientName,
         departure: &Departure<Arrivals>,
     ) -> Arrivals {
         let group = match part {
@@ -156,7 +162,8 @@ impl Inner {
             Part::Points => Group::Points,
             Part::Audiences => unreachable!("Engage tells audiences in the overview alone"),
         };
-        let permit = match self.admit(group, client, departure).await {
+        let owner = LookupKey::by_id(id).owner();
+        let permit = match self.admit(group, owner, departure).await {
             Ok(permit) => permit,
             Err(error) => return Arrivals::refused(error),
         };
@@ -203,13 +210,11 @@ impl Inner {
         }
     }
 
-    async fn fetch_resolution(
-        &self,
-        asked: &Lookup,
-        client: ClientName,
-        departure: &Departure<Arrivals>,
-    ) -> Arrivals {
-        let permit = match self.admit(Group::Contacts, client, departure).await {
+    async fn fetch_resolution(&self, asked: &Lookup, departure: &Departure<Arrivals>) -> Arrivals {
+        let permit = match self
+            .admit(Group::Contacts, self.owner(asked), departure)
+            .await
+        {
             Ok(permit) => permit,
             Err(error) => return Arrivals::refused(error),
         };
@@ -229,11 +234,19 @@ impl Inner {
     async fn admit(
         &self,
         group: Group,
-        client: ClientName,
+        owner: u64,
         departure: &Departure<Arrivals>,
     ) -> Result<Permit, Error> {
-        let urgency = departure.urgency();
-        self.engage.admit(group, Demand { client, urgency }).await
+        let claims = departure.claims();
+        self.engage.admit(group, Demand { claims, owner }).await
+    }
+
+    /// To whom a failure is charged: the contact where it is known whom the name leads to, else the name.
+    fn owner(&self, asked: &Lookup) -> u64 {
+        match self.cache.name(asked.key()) {
+            Some(name) => LookupKey::by_id(name.id).owner(),
+            None => asked.key().owner(),
+        }
     }
 
     fn depart(&self, departure: &Departure<Arrivals>) -> Begun {

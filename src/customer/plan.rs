@@ -9,14 +9,14 @@ use crate::{
         parts::Origins,
     },
     clock::{Now, Tick},
-    domain::{ClientName, Lookup, PartSet},
+    domain::{Flow, Lookup, PartSet},
 };
 
 /// A question about one customer.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// Which client asks.
-    pub client: ClientName,
+    /// Whose share of the upstream calls it is part of.
+    pub flow: Flow,
     /// Who is asked for.
     pub lookup: Lookup,
     /// The parts that the caller needs.

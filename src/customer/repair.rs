@@ -13,8 +13,8 @@ use super::{CustomerService, Inner};
 use crate::{
     cache::feed::{Feed, Standing},
     clock::{Now, Tick},
-    domain::{Change, ChangeKind, ClientName, PartSet, Urgency},
-    engage::{ContactChanges, Demand, Error, Group},
+    domain::{Change, ChangeKind, Claim, Flow, PartSet, Urgency},
+    engage::{ContactChanges, Demand, Error, Group, NO_OWNER},
 };
 
 /// How often the names of who was purged are swept out.
@@ -165,9 +165,13 @@ impl Watch<'_> {
 impl Inner {
     /// Takes note of what changed between the two moments. Returns how many contacts did.
     async fn take_in_changes(&self, from: Timestamp, to: Timestamp) -> Result<usize, Error> {
+        let claim = Claim {
+            flow: Flow::from("(changes)"),
+            urgency: Urgency::Refresh,
+        };
         let demand = Demand {
-            client: ClientName::from("(changes)"),
-            urgency: watch::channel(Urgency::Refresh).1,
+            claims: watch::channel(claim.into()).1,
+            owner: NO_OWNER,
         };
         let mut count = 0;
         for kind in KINDS {

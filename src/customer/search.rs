@@ -338,7 +338,7 @@ impl<'a> Search<'a> {
             Urgency::Fresh
         };
         Wish {
-            client: &self.question.client,
+            flow: &self.question.flow,
             urgency,
             not_before,
         }

@@ -1,6 +1,8 @@
 //! What a caller asks for: an identifier, perhaps with a contact type, and the key under which the
 //! answer to it is remembered.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use super::identifier::AnyIdentifier;
 use super::{ContactId, ContactType, Digester, Identifier, IdentifierKind, KeyedDigest};
 
@@ -91,6 +93,14 @@ impl LookupKey {
     /// Whether it is a contact id, alone or with a contact type.
     pub fn is_contact_id(&self) -> bool {
         self.kind == IdentifierKind::ContactId
+    }
+
+    /// To whom a failure of a call about the key is charged first: a hash of the value alone, whatever kind and contact
+    /// type it was sent as, so that one contact can't pass for many. The same for every key of one contact id.
+    pub fn owner(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.value.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// The kind of identifier.

@@ -8,7 +8,9 @@
 mod breaker;
 mod gate;
 mod queue;
+mod slots;
 mod tap;
+mod turns;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -22,7 +24,7 @@ use self::{breaker::Mark, gate::Shared, queue::Grant};
 use super::{Error, Group, traffic::Traffic};
 use crate::{
     clock::{Clock, Tick},
-    domain::{ClientName, Urgency},
+    domain::{Claims, Flow},
 };
 
 /// A retry for so many calls: a tenth of them, at most [`MAX_RETRIES`] in a row.
@@ -44,13 +46,16 @@ pub struct Limits {
     pub slow_after: Duration,
 }
 
-/// Who wants a call.
+/// The owner of calls that are about no contact.
+pub const NO_OWNER: u64 = 0;
+
+/// Who wants a call, and about whom.
 #[derive(Clone, Debug)]
 pub struct Demand {
-    /// For which client.
-    pub client: ClientName,
-    /// How urgently; it may become more urgent while it waits.
-    pub urgency: watch::Receiver<Urgency>,
+    /// The flows that want it, and how urgently; there may come more while it waits.
+    pub claims: watch::Receiver<Claims>,
+    /// To whom a failure is charged: a hash of the contact or of the value looked up, or [`NO_OWNER`].
+    pub owner: u64,
 }
 
 /// Lets calls through. Cheap to clone.
@@ -77,6 +82,8 @@ pub struct Permit {
     shared: Arc<Shared>,
     group: Group,
     demand: Demand,
+    /// Whose slot it is.
+    flow: Flow,
     /// Whether the call is to see if Engage is back, and has not said so yet.
     probes: Mutex<bool>,
 }
@@ -96,6 +103,7 @@ impl Admission {
             shared: Arc::clone(&self.shared),
             group,
             demand,
+            flow: grant.flow,
             probes: Mutex::new(grant.is_probe),
         })
     }
@@ -105,9 +113,7 @@ impl Admission {
     pub fn has_room_to_spare(&self) -> bool {
         let now = self.shared.clock.tick();
         let state = self.shared.state();
-        state.queue.len() == 0
-            && state.tap.has_room_to_spare(now)
-            && state.in_flight * 2 <= state.max_concurrency
+        state.queue.len() == 0 && state.tap.has_room_to_spare(now) && state.slots.are_half_free()
     }
 
     /// How it stands.
@@ -119,7 +125,7 @@ impl Admission {
             (group, breaker.state(), breaker.refuses_for(now))
         };
         Snapshot {
-            in_flight: state.in_flight,
+            in_flight: state.slots.taken(),
             queued: state.queue.len(),
             paused_for: state.tap.pause(now),
             breakers: Group::ALL.into_iter().map(stand).collect(),
@@ -151,23 +157,26 @@ impl Permit {
 
     /// Waits until the call may be tried once more, and says whether it may.
     pub(super) async fn may_retry(&self) -> bool {
-        if !self.is_closed() || !self.spend_credit() {
+        if !self.may_pass() || !self.spend_credit() {
             return false;
         }
         let clock = &self.shared.clock;
         let wait = Duration::from_millis(fastrand::u64(RETRY_AFTER));
         clock.sleep_until(clock.tick() + wait).await;
         // The breaker may have opened while this waited.
-        let may = self.is_closed() && self.another().await.is_ok() && self.is_closed();
+        let may = self.may_pass() && self.another().await.is_ok() && self.may_pass();
         if may {
             self.shared.traffic.retried(self.group);
         }
         may
     }
 
-    fn is_closed(&self) -> bool {
+    /// Whether the breaker lets all calls of the group and of the owner pass.
+    fn may_pass(&self) -> bool {
+        let now = self.shared.clock.tick();
         let state = self.shared.state();
-        state.breakers[self.group as usize].state() == BreakerState::Closed
+        let breaker = &state.breakers[self.group as usize];
+        breaker.state() == BreakerState::Closed && breaker.refuses(self.demand.owner, now).is_none()
     }
 
     fn spend_credit(&self) -> bool {
@@ -186,8 +195,9 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let grant = Grant {
             is_probe: *self.probes(),
+            flow: self.flow.clone(),
         };
-        self.shared.give_back(self.group, grant);
+        self.shared.give_back(self.group, &grant);
     }
 }
 
@@ -229,8 +239,9 @@ impl Attempt<'_> {
             retry_after: Some(wait),
         }) = error
         {
-            *self.permit.probes() = false;
-            let pause = shared.pause(self.permit.group, *wait);
+            let Permit { group, demand, .. } = self.permit;
+            let is_probe = std::mem::take(&mut *self.permit.probes());
+            let pause = shared.pause(*group, demand.owner, *wait, is_probe);
             return Err(Error::Failed {
                 status: *status,
                 retry_after: Some(pause),
@@ -245,8 +256,11 @@ impl Attempt<'_> {
     }
 
     fn record(&self, mark: Mark) {
+        let Permit { group, demand, .. } = self.permit;
         let is_probe = std::mem::take(&mut *self.permit.probes());
-        self.permit.shared.record(self.permit.group, mark, is_probe);
+        self.permit
+            .shared
+            .record(*group, demand.owner, mark, is_probe);
     }
 }
 

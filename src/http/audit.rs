@@ -35,7 +35,7 @@ pub(super) fn looked(
     tracing::info!(
         target: TARGET,
         request_id = request_id.as_str(),
-        client = question.client.as_str(),
+        client = question.flow.client.as_str(),
         by = question.lookup.identifier.kind().as_str(),
         contact = contact.map(|id| tracing::field::display(id.digest(digester))),
         status = status.as_u16(),

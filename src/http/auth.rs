@@ -27,7 +27,7 @@ use crate::{
     clock::{Clock, Tick},
     config::{self, Scope},
     customer::answer::View,
-    domain::{Channel, ClientName, ContactId, Identifier, IdentifierKind, Lookup},
+    domain::{Channel, ClientName, ContactId, Flow, Identifier, IdentifierKind, Lookup},
 };
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -129,10 +129,13 @@ impl Caller {
         identifier.ok_or_else(|| ApiError::new(Code::ContactNotFound))
     }
 
-    /// In whose turn calls to Engage are made: shoppers without a client share one.
-    pub(super) fn client_name(&self) -> ClientName {
+    /// Whose share of the calls to Engage the caller uses: shoppers without a client count as one client together.
+    pub(super) fn flow(&self) -> Flow {
         let name = self.client.as_ref().map(|client| client.name().clone());
-        name.unwrap_or_else(|| ClientName::from("shoppers"))
+        Flow {
+            client: name.unwrap_or_else(|| ClientName::from("(shoppers)")),
+            shopper: self.shopper.as_ref().map(Shopper::flow),
+        }
     }
 
     /// Whether it has asked for so many unknown people that nobody is looked up for it any more.

@@ -125,7 +125,7 @@ pub(super) fn question(
     now: Now,
 ) -> Question {
     Question {
-        client: caller.client_name(),
+        flow: caller.flow(),
         lookup: ask.lookup,
         asked: ask.shape.asked,
         fresh: ask.fresh,

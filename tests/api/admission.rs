@@ -2,6 +2,8 @@
 //! callers notice them (P7).
 
 mod breaker;
+mod fairness;
+mod one_contact;
 mod outage;
 mod queue;
 mod retry;
@@ -40,6 +42,15 @@ async fn fail(app: &TestApp, fault: Fault, times: usize) {
         let number = FAILED.fetch_add(1, Ordering::Relaxed);
         let query = format!("email=fails{number}@example.com&parts=none");
         assert_ne!(app.get(&query).await.status, 200, "{fault:?}");
+    }
+}
+
+/// Lets a look-up of each of the contacts fail, one after the other.
+async fn fail_about(app: &TestApp, fault: Fault, ids: &[String]) {
+    app.engage
+        .fault_times(Endpoint::Overview, fault.clone(), ids.len());
+    for id in ids {
+        assert_ne!(app.get(&of(id)).await.status, 200, "{fault:?}");
     }
 }
 

@@ -60,7 +60,7 @@ fn now() -> i64 {
 }
 
 /// What every good token claims, and these claims.
-fn claims(own: Value) -> Value {
+pub(crate) fn claims(own: Value) -> Value {
     let mut claims = json!({
         "iss": ISSUER, "aud": AUDIENCE, "exp": now() + 600, "scope": "openid customer:read:self",
     });

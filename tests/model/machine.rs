@@ -232,7 +232,7 @@ impl Machine {
             self.model.last_fresh = arrival;
         }
         let question = Question {
-            client: "shop".into(),
+            flow: "shop".into(),
             lookup: ask
                 .who
                 .lookup(ask.shouted && ask.who.kind.is_some(), &self.digester),

@@ -13,7 +13,7 @@ use std::{
 use engage_bff::{
     clock::{Clock, ManualClock},
     domain::{
-        ContactId, Decimal, Digester, Identifier, IdentifierKind, IdentifierRules, Lookup,
+        Claim, ContactId, Decimal, Digester, Identifier, IdentifierKind, IdentifierRules, Lookup,
         Overview, Part, PartSet, PointAccount, Points, Profile, Urgency,
     },
 };
@@ -297,6 +297,13 @@ fn a_dropped_name_is_not_brought_back_by_a_flight_that_was_in_the_air() {
     });
 }
 
+fn claim() -> Claim {
+    Claim {
+        flow: Flow::from("shop"),
+        urgency: Urgency::Miss,
+    }
+}
+
 /// A flight that notes how many fly at once.
 fn counted(
     flights: &Flights<u8, usize>,
@@ -311,7 +318,7 @@ fn counted(
         Arc::clone(running),
     );
     flights
-        .board(7, not_before, Urgency::Miss, move |departure| async move {
+        .board(7, not_before, claim(), move |departure| async move {
             assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0, "two at once");
             departure.begin(fences.stamp(), clock().now().tick);
             let number = begun_count.fetch_add(1, Ordering::SeqCst) + 1;
@@ -371,7 +378,7 @@ fn callers_of_no_great_demands_share_one_flight_and_one_who_leaves_harms_nobody(
                 number
             };
             flights
-                .board(7, anything, Urgency::Miss, call)
+                .board(7, anything, claim(), call)
                 .expect("room for a flight")
         };
         let first = board();

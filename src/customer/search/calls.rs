@@ -151,7 +151,7 @@ impl Search<'_> {
         let id = held.id;
         let fences = &self.inner.cache.fences;
         let wish = |not_before| Wish {
-            client: &self.question.client,
+            flow: &self.question.flow,
             urgency,
             not_before,
         };

@@ -1,7 +1,11 @@
 //! The breaker of one group of endpoints: where calls mostly fail, it refuses them for a few seconds
-//! and then lets one through to see.
+//! and then lets one through to see. What fails is counted by its owner, the contact that the call was
+//! about, so that one contact alone neither opens it nor keeps it open.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use crate::clock::Tick;
 
@@ -10,7 +14,9 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// Fewer calls than these say nothing.
 const LEAST_CALLS: usize = 20;
 /// The longest pause, and how long one call that tries keeps the next from trying.
-pub(super) const MAX_PAUSE: Duration = Duration::from_secs(5);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// How soon another may try where one failed that was known to fail.
+const NEXT_PROBE: Duration = Duration::from_millis(500);
 
 /// What a call that ended says about the group's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,42 +67,55 @@ impl BreakerState {
 pub(super) struct Breaker {
     ended: Ended,
     position: Position,
+    /// What Engage said of when to come back, by owner.
+    pauses: HashMap<u64, Pause>,
+    /// The owners whose failed probes said nothing new, and when: others probe before they do again.
+    tried: HashMap<u64, Tick>,
 }
 
-/// The calls that ended within the window, and how many of them did how.
+/// The calls that ended within the window: each good one, but of bad ones only about whom they were. So
+/// one contact that can't be read counts once, however often it is asked for.
 #[derive(Debug, Default)]
 struct Ended {
-    calls: VecDeque<(Tick, Mark)>,
-    bad: usize,
-    refused: usize,
+    good: VecDeque<Tick>,
+    bad: HashMap<u64, Tick>,
+    refused: HashMap<u64, Tick>,
 }
 
 impl Ended {
-    fn push(&mut self, now: Tick, mark: Mark) {
-        let is_old = |(at, _): &mut (Tick, Mark)| now.since(*at) >= WINDOW;
-        while let Some((_, old)) = self.calls.pop_front_if(is_old) {
-            if let Some(count) = self.count(old) {
-                *count -= 1;
-            }
-        }
-        self.calls.push_back((now, mark));
-        if let Some(count) = self.count(mark) {
-            *count += 1;
+    fn push(&mut self, owner: u64, mark: Mark, now: Tick) {
+        let is_old = |at: &mut Tick| now.since(*at) >= WINDOW;
+        while self.good.pop_front_if(is_old).is_some() {}
+        forget(&mut self.bad, WINDOW, now);
+        forget(&mut self.refused, WINDOW, now);
+        match mark {
+            Mark::Good => self.good.push_back(now),
+            Mark::Bad => drop(self.bad.insert(owner, now)),
+            Mark::Refused => drop(self.refused.insert(owner, now)),
         }
     }
 
-    fn count(&mut self, mark: Mark) -> Option<&mut usize> {
-        match mark {
-            Mark::Good => None,
-            Mark::Bad => Some(&mut self.bad),
-            Mark::Refused => Some(&mut self.refused),
-        }
+    fn has_failed(&self, owner: u64, now: Tick) -> bool {
+        let mut failed = [&self.bad, &self.refused].into_iter();
+        failed.any(|of| of.get(&owner).is_some_and(|at| now.since(*at) < WINDOW))
     }
 
     fn are_mostly_failures(&self) -> bool {
-        let calls = self.calls.len();
-        calls >= LEAST_CALLS && (self.bad * 2 >= calls || self.refused * 2 >= calls)
+        let [bad, refused] = [self.bad.len(), self.refused.len()];
+        let calls = self.good.len() + bad + refused;
+        calls >= LEAST_CALLS && (bad * 2 >= calls || refused * 2 >= calls)
     }
+}
+
+/// How long Engage said that an owner is not to be asked about.
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    said: Tick,
+    until: Tick,
+}
+
+fn forget(owners: &mut HashMap<u64, Tick>, after: Duration, now: Tick) {
+    owners.retain(|_, at| now.since(*at) < after);
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -118,7 +137,7 @@ impl Breaker {
         }
     }
 
-    /// How long calls are refused from now on.
+    /// How long all calls are refused from now on.
     pub(super) fn refuses_for(&self, now: Tick) -> Option<Duration> {
         match self.position {
             Position::Open(until) | Position::Probing(until) if until > now => {
@@ -128,9 +147,19 @@ impl Breaker {
         }
     }
 
-    /// Judges a call that is about to be made.
-    pub(super) fn gate(&mut self, now: Tick) -> Gate {
-        if let Some(wait) = self.refuses_for(now) {
+    /// How long calls about the owner are refused from now on: with all others, or alone.
+    pub(super) fn refuses(&self, owner: u64, now: Tick) -> Option<Duration> {
+        let paused = self.pauses.get(&owner).map(|pause| pause.until);
+        let tried = self.tried.get(&owner).map(|at| *at + MAX_PAUSE);
+        let tried = tried.filter(|_| self.state() != BreakerState::Closed);
+        let alone = paused.max(tried).filter(|until| *until > now);
+        self.refuses_for(now)
+            .max(alone.map(|until| until.since(now)))
+    }
+
+    /// Judges a call about the owner that is about to be made.
+    pub(super) fn gate(&mut self, owner: u64, now: Tick) -> Gate {
+        if let Some(wait) = self.refuses(owner, now) {
             return Gate::Refuse(wait);
         }
         match self.position {
@@ -142,21 +171,33 @@ impl Breaker {
         }
     }
 
-    /// Notes how a call ended; whether that opened the breaker.
-    pub(super) fn record(&mut self, mark: Mark, is_probe: bool, now: Tick) -> bool {
+    /// Notes how a call about the owner ended; whether that opened the breaker.
+    pub(super) fn record(&mut self, mark: Mark, owner: u64, is_probe: bool, now: Tick) -> bool {
         match (self.position, mark) {
             (Position::Probing(_), Mark::Good) if is_probe => {
-                self.ended = Ended::default();
-                self.position = Position::Closed;
+                *self = Self::default();
                 false
             }
-            (Position::Probing(_), _) if is_probe => self.trip(now),
+            (Position::Probing(_), _) if is_probe => {
+                let said_nothing_new = self.ended.has_failed(owner, now);
+                self.ended.push(owner, mark, now);
+                if said_nothing_new {
+                    self.let_another_probe(owner, now);
+                    false
+                } else {
+                    self.trip(now)
+                }
+            }
             (Position::Closed, _) => {
-                self.ended.push(now, mark);
+                self.ended.push(owner, mark, now);
                 self.ended.are_mostly_failures() && self.trip(now)
             }
-            // Calls from before it opened say nothing new.
-            (Position::Open(_) | Position::Probing(_), _) => false,
+            // Answers to calls from before it opened close nothing.
+            (Position::Open(_) | Position::Probing(_), Mark::Good) => false,
+            (Position::Open(_) | Position::Probing(_), _) => {
+                self.ended.push(owner, mark, now);
+                false
+            }
         }
     }
 
@@ -167,120 +208,54 @@ impl Breaker {
         }
     }
 
-    /// Refuses calls for as long as Engage said itself, five seconds at most, and never for less than
-    /// it did anyway; whether that opened it.
-    pub(super) fn pause(&mut self, now: Tick, said: Duration) -> bool {
+    /// Refuses calls about the owner for as long as Engage said itself, five seconds at most; and all calls,
+    /// where another owner was told so lately, for the longest that was said and never for less than it did
+    /// anyway. Whether that opened it.
+    pub(super) fn pause(&mut self, owner: u64, said: Duration, is_probe: bool, now: Tick) -> bool {
         let until = now + said.min(MAX_PAUSE);
+        self.pauses
+            .retain(|_, pause| now.since(pause.said) < WINDOW);
+        let pause = self
+            .pauses
+            .entry(owner)
+            .or_insert(Pause { said: now, until });
+        pause.said = now;
+        pause.until = pause.until.max(until);
+        if self.pauses.len() < 2 {
+            return self.record(Mark::Bad, owner, is_probe, now);
+        }
+        if is_probe && self.ended.has_failed(owner, now) {
+            self.note_tried(owner, now);
+        }
+        self.ended.push(owner, Mark::Bad, now);
+        let longest = self.pauses.values().map(|pause| pause.until).max();
+        let until = longest.unwrap_or(until);
         let (until, opens) = match self.position {
             Position::Open(held) if held > now => (until.max(held), false),
             _ => (until, true),
         };
-        self.ended = Ended::default();
         self.position = Position::Open(until);
         opens
+    }
+
+    /// The owner's failure was known before it was tried: it alone may be what fails.
+    fn let_another_probe(&mut self, owner: u64, now: Tick) {
+        self.note_tried(owner, now);
+        self.position = Position::Open(now + NEXT_PROBE);
+    }
+
+    fn note_tried(&mut self, owner: u64, now: Tick) {
+        forget(&mut self.tried, MAX_PAUSE, now);
+        self.tried.insert(owner, now);
     }
 
     fn trip(&mut self, now: Tick) -> bool {
         // A little shorter, so that replicas do not try together.
         let pause = MAX_PAUSE.mul_f64(1.0 - fastrand::f64() / 5.0);
-        self.ended = Ended::default();
         self.position = Position::Open(now + pause);
         true
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn open() -> (Breaker, Tick) {
-        let now = Tick::default();
-        let mut breaker = Breaker::default();
-        for _ in 0..LEAST_CALLS {
-            breaker.record(Mark::Bad, false, now);
-        }
-        (breaker, now)
-    }
-
-    #[test]
-    fn twenty_calls_of_which_half_fail_open_it_and_fewer_do_not() {
-        let now = Tick::default();
-        let mut breaker = Breaker::default();
-        for call in 0..LEAST_CALLS - 1 {
-            let mark = if call % 2 == 0 { Mark::Bad } else { Mark::Good };
-            assert!(!breaker.record(mark, false, now), "call {call}");
-        }
-        assert!(breaker.record(Mark::Bad, false, now));
-        assert_eq!(breaker.state(), BreakerState::Open);
-    }
-
-    #[test]
-    fn failures_and_refusals_are_not_added_up() {
-        let now = Tick::default();
-        let mut breaker = Breaker::default();
-        for _ in 0..20 {
-            for mark in [Mark::Bad, Mark::Refused, Mark::Good] {
-                assert!(!breaker.record(mark, false, now));
-            }
-        }
-    }
-
-    #[test]
-    fn failures_of_long_ago_do_not_count() {
-        let mut now = Tick::default();
-        let mut breaker = Breaker::default();
-        for _ in 0..100 {
-            assert!(!breaker.record(Mark::Bad, false, now));
-            now = now + SECOND;
-        }
-    }
-
-    #[test]
-    fn an_open_one_lets_one_call_through_within_five_seconds() {
-        let (mut breaker, now) = open();
-        assert!(matches!(breaker.gate(now), Gate::Refuse(wait) if wait <= MAX_PAUSE));
-        let later = now + MAX_PAUSE;
-        assert_eq!(breaker.gate(later), Gate::Probe);
-        assert!(matches!(breaker.gate(later), Gate::Refuse(_)));
-        assert!(!breaker.record(Mark::Good, true, later));
-        assert_eq!(breaker.gate(later), Gate::Pass);
-        assert_eq!(breaker.state(), BreakerState::Closed);
-    }
-
-    #[test]
-    fn a_probe_that_fails_opens_it_again_and_one_that_hangs_holds_up_nobody_for_longer() {
-        let (mut breaker, now) = open();
-        let later = now + MAX_PAUSE;
-        assert_eq!(breaker.gate(later), Gate::Probe);
-        assert!(breaker.record(Mark::Bad, true, later));
-        assert!(matches!(breaker.gate(later), Gate::Refuse(_)));
-        assert_eq!(breaker.gate(later + MAX_PAUSE), Gate::Probe);
-        assert_eq!(breaker.gate(later + 2 * MAX_PAUSE), Gate::Probe);
-    }
-
-    #[test]
-    fn a_pause_is_as_long_as_engage_said_and_never_shortens_another() {
-        let (mut breaker, now) = (Breaker::default(), Tick::default());
-        assert!(breaker.pause(now, 3 * SECOND));
-        assert_eq!(breaker.gate(now), Gate::Refuse(3 * SECOND));
-        assert!(!breaker.pause(now, SECOND));
-        assert_eq!(breaker.gate(now), Gate::Refuse(3 * SECOND));
-        assert!(!breaker.pause(now, 3600 * SECOND));
-        assert_eq!(breaker.gate(now), Gate::Refuse(MAX_PAUSE));
-        assert_eq!(breaker.gate(now + MAX_PAUSE), Gate::Probe);
-        assert!(breaker.pause(now + MAX_PAUSE, SECOND));
-        assert_eq!(breaker.gate(now + MAX_PAUSE), Gate::Refuse(SECOND));
-    }
-
-    #[test]
-    fn answers_to_calls_from_before_do_not_close_it() {
-        let (mut breaker, now) = open();
-        breaker.record(Mark::Good, false, now);
-        assert_eq!(breaker.state(), BreakerState::Open);
-        assert_eq!(breaker.gate(now + MAX_PAUSE), Gate::Probe);
-        breaker.record(Mark::Good, false, now + MAX_PAUSE);
-        assert_eq!(breaker.state(), BreakerState::HalfOpen);
-    }
-}
+mod tests;

@@ -10,12 +10,13 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::{
     Demand, Limits,
     breaker::{Breaker, Gate, Mark},
-    queue::{Grant, Queue, Turn, Waiter},
+    queue::{Grant, Next, Queue, Turn, Waiter},
+    slots::Slots,
     tap::Tap,
 };
 use crate::{
     clock::{Clock, Tick},
-    domain::Urgency,
+    domain::Claims,
     engage::{Error, Group, traffic::Traffic},
 };
 
@@ -39,8 +40,7 @@ pub(super) struct State {
     pub(super) tap: Tap,
     pub(super) queue: Queue,
     pub(super) breakers: [Breaker; Group::ALL.len()],
-    pub(super) in_flight: usize,
-    pub(super) max_concurrency: usize,
+    pub(super) slots: Slots,
     tickets: u64,
     /// In calls; a retry costs [`CALLS_PER_RETRY`](super::CALLS_PER_RETRY).
     pub(super) retry_credit: u32,
@@ -66,8 +66,7 @@ impl Shared {
                 tap: Tap::new(limits.requests_per_second, limits.burst, now),
                 queue: Queue::new(places(limits.requests_per_second)),
                 breakers: Default::default(),
-                in_flight: 0,
-                max_concurrency: limits.max_concurrency,
+                slots: Slots::new(limits.max_concurrency),
                 tickets: 0,
                 retry_credit: 0,
             }),
@@ -88,7 +87,7 @@ impl Shared {
         demand: &Demand,
         needs_slot: bool,
     ) -> Result<Grant, Error> {
-        let mut urgency = demand.urgency.clone();
+        let mut claims = demand.claims.clone();
         let now = self.clock.tick();
         let deadline = now + MAX_WAIT;
         let (turn, told) = oneshot::channel();
@@ -97,9 +96,9 @@ impl Shared {
             state.tickets += 1;
             let waiter = Waiter {
                 ticket: state.tickets,
-                client: demand.client.clone(),
-                urgency: *urgency.borrow_and_update(),
+                claims: claims.borrow_and_update().clone(),
                 group,
+                owner: demand.owner,
                 needs_slot,
                 deadline,
                 turn,
@@ -119,19 +118,19 @@ impl Shared {
             told,
             is_settled: false,
         };
-        let turn = place.turn(&mut urgency, deadline).await;
+        let turn = place.turn(&mut claims, deadline).await;
         place.is_settled = true;
         turn.inspect_err(|error| self.traffic.refused(error))
     }
 
     /// Gives a slot back, and lets through whoever waits for one.
-    pub(super) fn give_back(&self, group: Group, grant: Grant) {
+    pub(super) fn give_back(&self, group: Group, grant: &Grant) {
         let now = self.clock.tick();
         let mut state = self.state();
         if grant.is_probe {
             state.breakers[group as usize].abandon_probe(now);
         }
-        state.in_flight -= 1;
+        state.slots.give_back(&grant.flow);
         state.dispatch(now);
         if state.queue.len() > 0 {
             // Who waited for a slot waits for the tap from now on.
@@ -158,25 +157,31 @@ impl Shared {
         pause
     }
 
-    /// Notes how a call of the group went.
-    pub(super) fn record(&self, group: Group, mark: Mark, is_probe: bool) {
+    /// Notes how a call of the group about the owner went.
+    pub(super) fn record(&self, group: Group, owner: u64, mark: Mark, is_probe: bool) {
         let cause = match mark {
             Mark::Refused => "engage does not accept the API key",
             Mark::Good | Mark::Bad => "engage fails, or is too slow",
         };
         self.upset(group, cause, |breaker, now| {
-            breaker.record(mark, is_probe, now)
+            breaker.record(mark, owner, is_probe, now)
         });
     }
 
-    /// Engage said itself when the group may be asked again. Returns how long it is not.
-    pub(super) fn pause(&self, group: Group, wait: Duration) -> Duration {
+    /// Engage said itself when the owner may be asked about again. Returns how long it is not.
+    pub(super) fn pause(
+        &self,
+        group: Group,
+        owner: u64,
+        wait: Duration,
+        is_probe: bool,
+    ) -> Duration {
         self.upset(group, "engage said when to come back", |breaker, now| {
-            breaker.pause(now, wait)
+            breaker.pause(owner, wait, is_probe, now)
         });
         let now = self.clock.tick();
         self.state().breakers[group as usize]
-            .refuses_for(now)
+            .refuses(owner, now)
             .unwrap_or_default()
     }
 
@@ -219,7 +224,10 @@ impl State {
             return waiter.tell(Err(Error::RateLimited { retry_after }));
         }
         let breaker = &self.breakers[waiter.group as usize];
-        if let Some(retry_after) = breaker.refuses_for(now).filter(|_| waiter.needs_slot) {
+        if let Some(retry_after) = breaker
+            .refuses(waiter.owner, now)
+            .filter(|_| waiter.needs_slot)
+        {
             return waiter.tell(Err(Error::BreakerOpen { retry_after }));
         }
         let next = self.tap.next(now);
@@ -228,13 +236,15 @@ impl State {
             return waiter.tell(Err(Error::OverBudget { retry_after }));
         }
         if let Some(victim) = self.queue.push(waiter) {
-            victim.tell(Err(self.refusal(now)));
+            let refusal = self.refusal(&victim, now);
+            victim.tell(Err(refusal));
         }
     }
 
-    /// Why somebody had to go without a call.
-    fn refusal(&self, now: Tick) -> Error {
-        if self.in_flight >= self.max_concurrency {
+    /// Why the waiter has to go without a call.
+    fn refusal(&self, waiter: &Waiter, now: Tick) -> Error {
+        let mut claims = waiter.claims.iter();
+        if waiter.needs_slot && !claims.any(|claim| self.slots.may_take(claim)) {
             return Error::Overloaded;
         }
         let retry_after = self.tap.next(now).since(now).max(MAX_WAIT);
@@ -245,20 +255,22 @@ impl State {
     fn dispatch(&mut self, now: Tick) {
         self.serve(now);
         for waiter in self.queue.remove_all(|waiter| waiter.deadline <= now) {
-            waiter.tell(Err(self.refusal(now)));
+            let refusal = self.refusal(&waiter, now);
+            waiter.tell(Err(refusal));
         }
     }
 
     fn serve(&mut self, now: Tick) {
-        while let Some(ticket) = self.next() {
-            if self.tap.next(now) > now {
-                return;
-            }
-            let Some(waiter) = self.queue.serve(ticket) else {
+        while self.queue.len() > 0 && self.tap.next(now) <= now {
+            let Some(Next { ticket, claim }) = self.next() else {
                 return;
             };
+            let Some(waiter) = self.queue.remove(ticket) else {
+                return;
+            };
+            let breaker = &mut self.breakers[waiter.group as usize];
             let gate = if waiter.needs_slot {
-                self.breakers[waiter.group as usize].gate(now)
+                breaker.gate(waiter.owner, now)
             } else {
                 Gate::Pass
             };
@@ -267,35 +279,37 @@ impl State {
                 continue;
             }
             self.tap.take(now);
+            self.queue.take_turn(&claim);
             let (group, needs_slot) = (waiter.group, waiter.needs_slot);
-            self.in_flight += usize::from(needs_slot);
-            let is_probe = gate == Gate::Probe;
-            if waiter.turn.send(Ok(Grant { is_probe })).is_err() {
+            let grant = Grant {
+                is_probe: gate == Gate::Probe,
+                flow: claim.flow,
+            };
+            if needs_slot {
+                self.slots.take(&grant.flow);
+            }
+            if let Err(Ok(grant)) = waiter.turn.send(Ok(grant)) {
                 // It left in this very moment.
-                self.in_flight -= usize::from(needs_slot);
-                if is_probe {
+                if needs_slot {
+                    self.slots.give_back(&grant.flow);
+                }
+                if grant.is_probe {
                     self.breakers[group as usize].abandon_probe(now);
                 }
             }
         }
     }
 
-    fn next(&self) -> Option<u64> {
-        let free = self.max_concurrency.saturating_sub(self.in_flight);
-        self.queue.next(|waiter| {
-            let kept_free = match waiter.urgency {
-                // People come first: some slots are theirs alone.
-                Urgency::Ahead => self.max_concurrency / 2,
-                Urgency::Refresh => self.max_concurrency / 4,
-                Urgency::Miss | Urgency::Fresh => 0,
-            };
-            !waiter.needs_slot || free > kept_free
-        })
+    fn next(&self) -> Option<Next> {
+        self.queue
+            .next(|waiter, claim| !waiter.needs_slot || self.slots.may_take(claim))
     }
 
-    /// When the next waiter may go, as far as the tap alone decides it.
+    /// When waiters may go that can't go now, as far as the tap alone decides it: those that wait for a slot are woken
+    /// when one is given back.
     fn wakes_at(&self, now: Tick) -> Option<Tick> {
-        self.next().map(|_| self.tap.next(now))
+        let next = self.tap.next(now);
+        (next > now).then_some(next)
     }
 }
 
@@ -317,10 +331,10 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    async fn turn(&mut self, urgency: &mut watch::Receiver<Urgency>, deadline: Tick) -> Turn {
+    async fn turn(&mut self, claims: &mut watch::Receiver<Claims>, deadline: Tick) -> Turn {
         let shared = self.shared;
         let clock = &shared.clock;
-        let mut may_hurry = true;
+        let mut may_change = true;
         loop {
             // From here on nothing that is told is missed.
             let freed = shared.freed.notified();
@@ -333,10 +347,10 @@ impl Place<'_> {
             tokio::select! {
                 biased;
                 turn = &mut self.told => return turn.unwrap_or(Err(Error::Lost)),
-                changed = urgency.changed(), if may_hurry => {
-                    may_hurry = changed.is_ok();
-                    let urgency = *urgency.borrow_and_update();
-                    shared.state().queue.hurry(self.ticket, urgency);
+                changed = claims.changed(), if may_change => {
+                    may_change = changed.is_ok();
+                    let claims = claims.borrow_and_update().clone();
+                    shared.state().queue.update(self.ticket, claims);
                 }
                 () = freed => {}
                 () = clock.sleep_until(wake) => {}
@@ -352,7 +366,7 @@ impl Drop for Place<'_> {
         }
         let was_waiting = self.shared.state().queue.remove(self.ticket).is_some();
         if let (false, true, Ok(Ok(grant))) = (was_waiting, self.needs_slot, self.told.try_recv()) {
-            self.shared.give_back(self.group, grant);
+            self.shared.give_back(self.group, &grant);
         }
     }
 }

@@ -1,47 +1,73 @@
-//! Who waits for an upstream call, and who is next: the most urgent first; among equals the client
-//! that was served longest ago; of one client's the one that came first. Bounded: when it is full, the
-//! least urgent make room, and of those the newest of the client that has most.
+//! Which calls wait for their turn, and which is next: awaited calls before those in the background; then
+//! the client whose last turn was longest ago, of its shoppers likewise, and within one flow its urgencies by
+//! weight, the oldest first. Bounded: when it is full, calls in the background make room, then the flow that
+//! holds most places, its newest.
 
 use std::collections::HashMap;
 
 use tokio::sync::oneshot;
 
-use super::Group;
+use super::{
+    Group,
+    turns::{Turns, WEIGHT, is_more_urgent},
+};
 use crate::{
     clock::Tick,
-    domain::{ClientName, Urgency},
+    domain::{Claim, Claims, ClientName, Flow},
     engage::Error,
 };
 
-/// What a waiter is told: whether its call is to see if Engage is back, or why there is none.
+/// What a waiter is told: the call that it may make, or why there is none.
 pub(super) type Turn = Result<Grant, Error>;
 
 /// A call that may be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Grant {
+    /// Whether it is to see if Engage is back.
     pub(super) is_probe: bool,
+    /// Whose turn it was.
+    pub(super) flow: Flow,
 }
 
-/// Somebody who waits for a call.
+/// A call that waits for its turn.
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) ticket: u64,
-    pub(super) client: ClientName,
-    pub(super) urgency: Urgency,
+    pub(super) claims: Claims,
     pub(super) group: Group,
-    /// Whether it wants a call beside those under way, or one more of a call that already is.
+    /// To whom its failure will be charged.
+    pub(super) owner: u64,
+    /// Whether it is one more call at the same time, or the next of a call that is under way.
     pub(super) needs_slot: bool,
     pub(super) deadline: Tick,
     pub(super) turn: oneshot::Sender<Turn>,
 }
 
-/// Those who wait.
+impl Waiter {
+    fn is_awaited(&self) -> bool {
+        self.claims.urgency().is_awaited()
+    }
+
+    /// The claims that count where the waiter does: a refresh that a caller waits for as well is that caller's.
+    fn counted(&self) -> impl Iterator<Item = &Claim> {
+        let is_awaited = self.is_awaited();
+        let counts = move |claim: &&Claim| claim.urgency.is_awaited() == is_awaited;
+        self.claims.iter().filter(counts)
+    }
+}
+
+/// The waiter that is next, and the claim in whose turn it is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Next {
+    pub(super) ticket: u64,
+    pub(super) claim: Claim,
+}
+
+/// The calls that wait.
 #[derive(Debug)]
 pub(super) struct Queue {
     waiting: Vec<Waiter>,
-    /// In which turn each client was served last; forgotten whenever nobody waits.
-    served: HashMap<ClientName, u64>,
-    turns: u64,
+    turns: Turns,
     max: usize,
 }
 
@@ -49,8 +75,7 @@ impl Queue {
     pub(super) fn new(max: usize) -> Self {
         Self {
             waiting: Vec::new(),
-            served: HashMap::new(),
-            turns: 0,
+            turns: Turns::default(),
             max,
         }
     }
@@ -59,46 +84,60 @@ impl Queue {
         self.waiting.len()
     }
 
-    /// Takes a waiter in. Returns whom that leaves without a place: perhaps the waiter itself.
+    /// Takes a waiter in. Returns the one that has no place now: perhaps the new one itself.
     pub(super) fn push(&mut self, waiter: Waiter) -> Option<Waiter> {
         self.waiting.push(waiter);
         if self.waiting.len() <= self.max {
             return None;
         }
-        let least = self.waiting.iter().map(|waiter| waiter.urgency).min()?;
-        let mut places: HashMap<&ClientName, usize> = HashMap::new();
-        let least_urgent = || self.waiting.iter().filter(|waiter| waiter.urgency == least);
-        for waiter in least_urgent() {
-            *places.entry(&waiter.client).or_default() += 1;
-        }
-        let victim = least_urgent().max_by_key(|waiter| (places[&waiter.client], waiter.ticket))?;
-        let ticket = victim.ticket;
+        let ticket = self.victim()?;
         self.remove(ticket)
     }
 
-    /// The ticket of who is next among those that `may_go`.
-    pub(super) fn next(&self, may_go: impl Fn(&Waiter) -> bool) -> Option<u64> {
-        let served = |client| self.served.get(client).copied().unwrap_or_default();
-        self.waiting
-            .iter()
-            .filter(|waiter| may_go(waiter))
-            .min_by_key(|waiter| {
-                let urgency = std::cmp::Reverse(waiter.urgency);
-                (urgency, served(&waiter.client), waiter.ticket)
-            })
-            .map(|waiter| waiter.ticket)
+    /// Of the calls in the background if there are any, else of all: the newest of the flow that holds most places.
+    fn victim(&self) -> Option<u64> {
+        let all_are_awaited = self.waiting.iter().all(Waiter::is_awaited);
+        let in_question = || {
+            let is_meant = |waiter: &&Waiter| waiter.is_awaited() == all_are_awaited;
+            self.waiting.iter().filter(is_meant)
+        };
+        let mut places = Places::default();
+        in_question()
+            .flat_map(Waiter::counted)
+            .for_each(|claim| places.count(claim));
+        let victim = in_question().max_by_key(|waiter| (places.of(waiter), waiter.ticket));
+        victim.map(|waiter| waiter.ticket)
     }
 
-    /// Takes a waiter out whose turn it is.
-    pub(super) fn serve(&mut self, ticket: u64) -> Option<Waiter> {
-        let waiter = self.remove(ticket)?;
-        self.turns += 1;
+    /// Who is next among the claims that `may_go`.
+    pub(super) fn next(&self, may_go: impl Fn(&Waiter, &Claim) -> bool) -> Option<Next> {
+        let claims = || {
+            let waiting = self.waiting.iter();
+            let claims =
+                waiting.flat_map(|waiter| waiter.claims.iter().map(move |it| (waiter, it)));
+            claims.filter(|(waiter, claim)| may_go(waiter, claim))
+        };
+        let (_, first) =
+            claims().min_by_key(|(waiter, claim)| (self.turns.rank(claim), waiter.ticket))?;
+        let is_of_its_turn = |(_, claim): &(&Waiter, &Claim)| {
+            claim.flow == first.flow && claim.urgency.is_awaited() == first.urgency.is_awaited()
+        };
+        let (waiter, claim) = claims()
+            .filter(is_of_its_turn)
+            .min_by_key(|(waiter, claim)| (self.turns.gives_way(claim), waiter.ticket))?;
+        Some(Next {
+            ticket: waiter.ticket,
+            claim: claim.clone(),
+        })
+    }
+
+    /// Notes that the claim's flow has its turn now, with a call that was taken out.
+    pub(super) fn take_turn(&mut self, claim: &Claim) {
         if self.waiting.is_empty() {
-            self.served.clear();
+            self.turns.forget();
         } else {
-            self.served.insert(waiter.client.clone(), self.turns);
+            self.turns.take(claim);
         }
-        Some(waiter)
     }
 
     /// Takes a waiter out.
@@ -108,114 +147,53 @@ impl Queue {
         Some(self.waiting.remove(index))
     }
 
-    /// Takes out everybody of whom that is true.
+    /// Takes all waiters out of which that is true.
     pub(super) fn remove_all(&mut self, is_meant: impl Fn(&Waiter) -> bool) -> Vec<Waiter> {
         self.waiting
             .extract_if(.., |waiter| is_meant(waiter))
             .collect()
     }
 
-    /// Makes a waiter more urgent.
-    pub(super) fn hurry(&mut self, ticket: u64, urgency: Urgency) {
+    /// Replaces a waiter's claims by those that it has now.
+    pub(super) fn update(&mut self, ticket: u64, claims: Claims) {
         let is_it = |waiter: &&mut Waiter| waiter.ticket == ticket;
         if let Some(waiter) = self.waiting.iter_mut().find(is_it) {
-            waiter.urgency = waiter.urgency.max(urgency);
+            waiter.claims = claims;
         }
+    }
+}
+
+/// How many places clients and flows hold.
+#[derive(Default)]
+struct Places<'a> {
+    clients: HashMap<&'a ClientName, usize>,
+    /// Those of the less urgent, and those of the more urgent.
+    flows: HashMap<&'a Flow, [usize; 2]>,
+}
+
+impl<'a> Places<'a> {
+    fn count(&mut self, claim: &'a Claim) {
+        *self.clients.entry(&claim.flow.client).or_default() += 1;
+        let of_flow = self.flows.entry(&claim.flow).or_default();
+        of_flow[usize::from(is_more_urgent(claim.urgency))] += 1;
+    }
+
+    /// How many places the client and the flow of the waiter hold, and whether it is of the urgency that holds more than
+    /// its weight there; where several flows claim it, of the one that holds least.
+    fn of(&self, waiter: &Waiter) -> (usize, usize, bool) {
+        let held = |claim: &Claim| {
+            let [less, more] = self.flows.get(&claim.flow).copied().unwrap_or_default();
+            let client = self.clients.get(&claim.flow.client).copied();
+            let more_are_too_many = more > less * usize::from(WEIGHT);
+            (
+                client.unwrap_or_default(),
+                less + more,
+                is_more_urgent(claim.urgency) == more_are_too_many,
+            )
+        };
+        waiter.counted().map(held).min().unwrap_or_default()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Tickets(u64);
-
-    impl Tickets {
-        fn waiter(&mut self, client: &str, urgency: Urgency) -> Waiter {
-            self.0 += 1;
-            Waiter {
-                ticket: self.0,
-                client: client.into(),
-                urgency,
-                group: Group::Overview,
-                needs_slot: true,
-                deadline: Tick::default(),
-                turn: oneshot::channel().0,
-            }
-        }
-    }
-
-    fn order(queue: &mut Queue) -> Vec<(String, Urgency)> {
-        let mut order = Vec::new();
-        while let Some(ticket) = queue.next(|_| true) {
-            let waiter = queue.serve(ticket).expect("it waits");
-            order.push((waiter.client.as_str().to_owned(), waiter.urgency));
-        }
-        order
-    }
-
-    #[test]
-    fn the_most_urgent_go_first_and_clients_take_turns() {
-        let mut tickets = Tickets(0);
-        let mut queue = Queue::new(100);
-        for _ in 0..3 {
-            assert!(
-                queue
-                    .push(tickets.waiter("greedy", Urgency::Miss))
-                    .is_none()
-            );
-        }
-        for (client, urgency) in [
-            ("greedy", Urgency::Refresh),
-            ("modest", Urgency::Miss),
-            ("modest", Urgency::Fresh),
-        ] {
-            assert!(queue.push(tickets.waiter(client, urgency)).is_none());
-        }
-        let told = order(&mut queue);
-        let told: Vec<_> = told.iter().map(|(client, at)| (&**client, *at)).collect();
-        assert_eq!(
-            told,
-            [
-                ("modest", Urgency::Fresh),
-                ("greedy", Urgency::Miss),
-                ("modest", Urgency::Miss),
-                ("greedy", Urgency::Miss),
-                ("greedy", Urgency::Miss),
-                ("greedy", Urgency::Refresh),
-            ]
-        );
-    }
-
-    #[test]
-    fn a_full_queue_sends_the_least_urgent_away_and_of_those_the_newest_of_the_greediest() {
-        let mut tickets = Tickets(0);
-        let mut queue = Queue::new(4);
-        for _ in 0..3 {
-            assert!(
-                queue
-                    .push(tickets.waiter("greedy", Urgency::Miss))
-                    .is_none()
-            );
-        }
-        assert!(queue.push(tickets.waiter("x", Urgency::Refresh)).is_none());
-        let gone = queue.push(tickets.waiter("modest", Urgency::Miss));
-        assert_eq!(gone.map(|waiter| waiter.urgency), Some(Urgency::Refresh));
-        let gone = queue.push(tickets.waiter("other", Urgency::Miss));
-        assert_eq!(gone.map(|waiter| waiter.ticket), Some(3));
-        let gone = queue.push(tickets.waiter("greedy", Urgency::Ahead));
-        assert_eq!(gone.map(|waiter| waiter.urgency), Some(Urgency::Ahead));
-        assert_eq!(queue.len(), 4);
-    }
-
-    #[test]
-    fn who_becomes_more_urgent_moves_up_and_never_down() {
-        let mut tickets = Tickets(0);
-        let mut queue = Queue::new(4);
-        queue.push(tickets.waiter("a", Urgency::Miss));
-        queue.push(tickets.waiter("b", Urgency::Refresh));
-        queue.hurry(2, Urgency::Fresh);
-        queue.hurry(2, Urgency::Ahead);
-        assert_eq!(queue.next(|_| true), Some(2));
-    }
-}
+mod tests;

@@ -52,6 +52,8 @@ pub(super) struct Shopper {
     contact_id: Option<ContactId>,
     email: Option<Email>,
     scopes: Vec<Scope>,
+    /// A keyed hash of whom the token names: the same for all tokens of one shopper.
+    flow: u64,
 }
 
 impl Tokens {
@@ -103,8 +105,9 @@ impl Tokens {
             .verify(token)
             .await
             .ok_or_else(|| ApiError::new(Code::Unauthorized).challenge(super::INVALID_TOKEN))?;
-        self.count(&shopper)?;
-        Ok(shopper)
+        let flow = self.hasher.hash_one(shopper.identifier());
+        self.count(flow)?;
+        Ok(Shopper { flow, ..shopper })
     }
 
     async fn verify(&self, token: &str) -> Option<Shopper> {
@@ -149,12 +152,10 @@ impl Tokens {
         ends && begins
     }
 
-    fn count(&self, shopper: &Shopper) -> Result<(), ApiError> {
+    fn count(&self, flow: u64) -> Result<(), ApiError> {
         let Some(rate) = self.rate else { return Ok(()) };
         let now = self.clock.tick();
-        let email = shopper.email.as_ref().map(Email::as_str);
-        let who = self.hasher.hash_one((shopper.contact_id, email));
-        let bucket = self.buckets.get_with(who, || {
+        let bucket = self.buckets.get_with(flow, || {
             Arc::new(Mutex::new(Bucket::new(f64::from(rate), rate, now)))
         });
         let taken = bucket
@@ -194,6 +195,7 @@ impl ClaimNames {
             contact_id,
             email,
             scopes,
+            flow: 0,
         })
     }
 }
@@ -224,6 +226,11 @@ fn numeric_date(value: &Value) -> Option<i64> {
 impl Shopper {
     pub(super) fn has(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
+    }
+
+    /// Whose share of the calls to Engage the shopper uses: one hash for all of its tokens.
+    pub(super) fn flow(&self) -> u64 {
+        self.flow
     }
 
     /// Whether the look-up is for the shopper, by what the token carries.

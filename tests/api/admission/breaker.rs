@@ -5,7 +5,7 @@ use std::time::Duration;
 use engage_simulator::{Endpoint, Fault, people::ALVA};
 use serde_json::json;
 
-use super::{breaker, broken, fail, ids, metric, of, state};
+use super::{breaker, broken, fail, fail_about, ids, metric, of, state};
 use crate::{
     faults::busy,
     harness::{TestApp, arrive, logs},
@@ -37,9 +37,9 @@ async fn twenty_calls_of_which_half_failed_open_it_and_then_nobody_waits() {
     for id in &ids[..10] {
         app.get(&of(id)).await.assert_ok();
     }
-    fail(&app, broken(), 9).await;
+    fail_about(&app, broken(), &ids[20..29]).await;
     assert_eq!(state(&app).await, "closed");
-    fail(&app, broken(), 1).await;
+    fail_about(&app, broken(), &ids[29..30]).await;
     let (position, refuses_for) = breaker(&app, "overview").await;
     assert_eq!(position, "open");
     let refuses_for = refuses_for.expect("a time");
@@ -66,11 +66,12 @@ async fn twenty_calls_of_which_half_failed_open_it_and_then_nobody_waits() {
 #[tokio::test]
 async fn failures_of_more_than_ten_seconds_ago_do_not_count() {
     let app = TestApp::spawn().await;
-    fail(&app, broken(), 19).await;
+    let ids = ids(&app);
+    fail_about(&app, broken(), &ids[..19]).await;
     app.advance(10 * SECOND);
-    fail(&app, broken(), 19).await;
+    fail_about(&app, broken(), &ids[19..38]).await;
     assert_eq!(state(&app).await, "closed");
-    fail(&app, broken(), 1).await;
+    fail_about(&app, broken(), &ids[38..39]).await;
     assert_eq!(state(&app).await, "open");
 }
 
@@ -186,10 +187,12 @@ async fn an_engage_that_hangs_is_left_alone_at_half_of_the_time_out() {
 async fn a_key_that_is_refused_is_counted_apart_from_failures() {
     let refusal = Fault::Status(401, json!("Authorization has been denied."));
     let app = TestApp::spawn().await;
-    for _ in 0..8 {
-        fail(&app, broken(), 1).await;
-        fail(&app, refusal.clone(), 1).await;
+    let ids = ids(&app);
+    for [failed, refused] in ids[..16].as_chunks().0 {
+        fail_about(&app, broken(), std::slice::from_ref(failed)).await;
+        fail_about(&app, refusal.clone(), std::slice::from_ref(refused)).await;
         app.get_with(&of(ALVA.id), "no-cache").await.assert_ok();
+        app.advance(Duration::from_millis(50));
     }
     // Of 24 overviews and profiles two thirds did not work out, but for two reasons.
     assert_eq!(state(&app).await, "closed");
@@ -229,25 +232,65 @@ async fn an_endpoint_that_fails_does_not_take_the_others_with_it() {
 }
 
 #[tokio::test]
-async fn a_503_that_says_when_to_come_back_pauses_the_group_as_long_and_five_seconds_at_most() {
-    for (said, pause) in [("1", 1), ("3", 3), ("5", 5), ("120", 5_u32)] {
+async fn a_503_that_says_when_to_come_back_pauses_its_contact_alone() {
+    for (said, pause) in [("1", 1), ("3", 3), ("120", 5_u32)] {
         let app = TestApp::spawn().await;
         let ids = ids(&app);
         let fault = Fault::Raw(busy(said).into());
         app.engage.fault_times(Endpoint::Overview, fault, 1);
-        for id in &ids[..3] {
-            let told = app.get(&of(id)).await;
+        for _ in 0..3 {
+            let told = app.get(&of(&ids[0])).await;
             told.assert_problem(503, "UpstreamUnavailable");
             assert_eq!(told.header("retry-after"), pause.to_string(), "{said}");
         }
         assert_eq!(app.engage.total_calls(), 1, "{said}");
-        assert_eq!(state(&app).await, "open");
+        for id in &ids[1..] {
+            app.get(&of(id)).await.assert_ok();
+        }
         app.advance((pause - 1) * SECOND + Duration::from_millis(999));
         app.get(&of(&ids[0]))
             .await
             .assert_problem(503, "UpstreamUnavailable");
         app.advance(Duration::from_millis(1));
         app.get(&of(&ids[0])).await.assert_ok();
+        assert!(metric(&app, OPENINGS).await < 0.1, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn one_contacts_503s_every_few_seconds_refuse_no_other() {
+    let app = TestApp::spawn().await;
+    let ids = ids(&app);
+    for id in &ids[1..] {
+        let fault = Fault::Raw(busy("5").into());
+        app.engage.fault_times(Endpoint::Overview, fault, 1);
+        assert_ne!(app.get(&of(&ids[0])).await.status, 200);
+        app.get(&of(id)).await.assert_ok();
+        app.advance(PAUSE);
+    }
+    assert!(metric(&app, REFUSED).await < 0.1);
+}
+
+#[tokio::test]
+async fn two_contacts_503s_pause_the_group_as_long_and_five_seconds_at_most() {
+    for (said, pause) in [("1", 1), ("3", 3), ("5", 5), ("120", 5_u32)] {
+        let app = TestApp::spawn().await;
+        let ids = ids(&app);
+        let fault = Fault::Raw(busy(said).into());
+        app.engage.fault_times(Endpoint::Overview, fault, 2);
+        for id in &ids[..4] {
+            let told = app.get(&of(id)).await;
+            told.assert_problem(503, "UpstreamUnavailable");
+            assert_eq!(told.header("retry-after"), pause.to_string(), "{said}");
+        }
+        assert_eq!(app.engage.total_calls(), 2, "{said}");
+        assert_eq!(state(&app).await, "open");
+        app.advance((pause - 1) * SECOND + Duration::from_millis(999));
+        app.get(&of(&ids[2]))
+            .await
+            .assert_problem(503, "UpstreamUnavailable");
+        app.advance(Duration::from_millis(1));
+        app.get(&of(&ids[2])).await.assert_ok();
         assert_eq!(state(&app).await, "closed");
         assert!((metric(&app, OPENINGS).await - 1.0).abs() < 0.1, "{said}");
     }

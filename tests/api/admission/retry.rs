@@ -16,6 +16,8 @@ async fn with_credit(retries: usize) -> TestApp {
     let query = of(ALVA.id);
     for _ in 0..10 * retries {
         app.get_with(&query, "no-cache").await;
+        // One contact is asked about anew twenty times a second.
+        app.advance(Duration::from_millis(50));
     }
     // The breakers remember none of it.
     app.advance(Duration::from_secs(10));
@@ -132,13 +134,15 @@ async fn in_a_burst_of_failures_look_ups_cost_less_and_less() {
         app.get(&of(id)).await;
         let calls = app.engage.total_calls();
         // Ten retries at most were saved up, and none is made behind an open breaker.
+        let asked = lookups + 1;
         assert!(
-            calls <= lookups + 1 + 10,
+            calls <= asked + 10 + asked / 10,
             "{calls} calls for {lookups} look-ups"
         );
     }
     let calls = app.engage.total_calls();
-    assert!((20..=22).contains(&calls), "{calls}");
+    // Twenty contacts open it, however often each was tried.
+    assert!((30..=32).contains(&calls), "{calls}");
 }
 
 #[tokio::test]

@@ -44,6 +44,11 @@ impl Bucket {
         Ok(())
     }
 
+    /// Whether all of the burst is there.
+    pub fn is_full(&self, now: Tick) -> bool {
+        self.next <= now
+    }
+
     /// Whether at least half of the burst is there.
     pub fn is_half_full(&self, now: Tick) -> bool {
         self.next.since(now) <= self.tolerance / 2

@@ -7,6 +7,11 @@
 //! is at most one running and one waiting call for each key, however many ask. A call that has run
 //! longer than a caller would ever wait no longer holds the next one up, but of such there are at
 //! most [`MAX_OVERDUE`].
+//!
+//! How often such callers can have one key asked anew is bounded too ([`pace`]): a few calls in a row, then one
+//! every fifty milliseconds. All who come in between share the next one, which begins after each of them came.
+
+mod pace;
 
 use std::{
     collections::HashMap,
@@ -18,6 +23,7 @@ use std::{
 
 use tokio::sync::watch;
 
+use self::pace::Paces;
 use super::fence::Stamp;
 use crate::{
     clock::{Clock, Tick},
@@ -36,13 +42,27 @@ pub struct Flights<K, V> {
 }
 
 struct Lanes<K, V> {
-    shards: Vec<Mutex<HashMap<K, Lane<V>>>>,
+    shards: Vec<Mutex<Shard<K, V>>>,
     hasher: RandomState,
     clock: Clock,
     /// How long a call holds the next one of its key up.
     patience: Duration,
     in_the_air: AtomicUsize,
     max_in_the_air: usize,
+}
+
+struct Shard<K, V> {
+    lanes: HashMap<K, Lane<V>>,
+    paces: Paces<K>,
+}
+
+impl<K, V> Default for Shard<K, V> {
+    fn default() -> Self {
+        Self {
+            lanes: HashMap::new(),
+            paces: Paces::default(),
+        }
+    }
 }
 
 struct Lane<V> {
@@ -149,7 +169,8 @@ where
         F: Future<Output = V> + Send + 'static,
     {
         let mut shard = self.lanes.shard(&key);
-        let lane = shard.entry(key.clone()).or_insert_with(|| Lane {
+        let Shard { lanes, paces } = &mut *shard;
+        let lane = lanes.entry(key.clone()).or_insert_with(|| Lane {
             running: Vec::new(),
             waiting: None,
         });
@@ -166,7 +187,7 @@ where
         }
         if self.lanes.in_the_air.load(Ordering::Relaxed) >= self.lanes.max_in_the_air {
             if lane.running.is_empty() {
-                shard.remove(&key);
+                lanes.remove(&key);
             }
             return Err(NoFlight::Full);
         }
@@ -177,9 +198,12 @@ where
             outcome: watch::Sender::new(None),
         });
         let seat = flight.seat(Boarding::Started);
-        let at_once = lane.running.is_empty();
+        let now = self.lanes.clock.tick();
+        let is_in_time = !paces.was_asked_before(&key, not_before) || paces.next(&key, now) <= now;
+        let at_once = lane.running.is_empty() && is_in_time;
         if at_once {
-            let _ = flight.started.set(self.lanes.clock.tick());
+            let _ = flight.started.set(now);
+            paces.start(&key, now);
             lane.running.push(Arc::clone(&flight));
         } else {
             lane.waiting = Some(Arc::clone(&flight));
@@ -219,7 +243,7 @@ impl<V> Flight<V> {
 }
 
 impl<K: Hash + Eq, V> Lanes<K, V> {
-    fn shard(&self, key: &K) -> MutexGuard<'_, HashMap<K, Lane<V>>> {
+    fn shard(&self, key: &K) -> MutexGuard<'_, Shard<K, V>> {
         let hash = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0);
         self.shards[hash]
             .lock()
@@ -228,14 +252,14 @@ impl<K: Hash + Eq, V> Lanes<K, V> {
 }
 
 /// Takes the flight off its lane when its task ends, however it ends.
-struct Landing<K: Hash + Eq, V> {
+struct Landing<K: Hash + Eq + Clone, V> {
     lanes: Arc<Lanes<K, V>>,
     key: K,
     flight: Arc<Flight<V>>,
     has_left: bool,
 }
 
-impl<K: Hash + Eq, V> Landing<K, V> {
+impl<K: Hash + Eq + Clone, V> Landing<K, V> {
     fn new(lanes: Arc<Lanes<K, V>>, key: K, flight: Arc<Flight<V>>) -> Self {
         lanes.in_the_air.fetch_add(1, Ordering::Relaxed);
         Self {
@@ -260,7 +284,11 @@ impl<K: Hash + Eq, V> Landing<K, V> {
 
     fn leave_lane(&self) {
         let mut shard = self.lanes.shard(&self.key);
-        let Some(lane) = shard.get_mut(&self.key) else {
+        let Shard { lanes, paces } = &mut *shard;
+        if let Some((begun, _)) = self.flight.begun.get() {
+            paces.end(&self.key, *begun);
+        }
+        let Some(lane) = lanes.get_mut(&self.key) else {
             return;
         };
         lane.running
@@ -270,46 +298,67 @@ impl<K: Hash + Eq, V> Landing<K, V> {
             lane.waiting = None;
         }
         if lane.running.is_empty() && lane.waiting.is_none() {
-            shard.remove(&self.key);
+            lanes.remove(&self.key);
         }
     }
 
-    /// Waits until no running call holds this one up, then moves it among the running.
+    /// Waits until no running call holds this one up and it is not too soon after the last, then moves it among the
+    /// running.
     async fn wait_for_turn(&self) {
-        while let Some((ahead, overdue_at)) = self.try_start() {
-            let mut ended = ahead.outcome.subscribe();
-            let ended = ended.wait_for(Option::is_some);
-            match overdue_at {
-                Some(overdue_at) => tokio::select! {
-                    _ = ended => {}
-                    () = self.lanes.clock.sleep_until(overdue_at) => {}
-                },
-                None => drop(ended.await),
+        let clock = &self.lanes.clock;
+        while let Some(hold) = self.try_start() {
+            match hold {
+                Hold::Until(at) => clock.sleep_until(at).await,
+                Hold::Behind(ahead, overdue_at) => {
+                    let mut ended = ahead.outcome.subscribe();
+                    let ended = ended.wait_for(Option::is_some);
+                    match overdue_at {
+                        Some(overdue_at) => tokio::select! {
+                            _ = ended => {}
+                            () = clock.sleep_until(overdue_at) => {}
+                        },
+                        None => drop(ended.await),
+                    }
+                }
             }
         }
     }
 
-    /// Starts the flight, or says which one it must wait for and when that one no longer counts.
-    fn try_start(&self) -> Option<(Arc<Flight<V>>, Option<Tick>)> {
+    /// Starts the flight, or says what it must wait for.
+    fn try_start(&self) -> Option<Hold<V>> {
         let now = self.lanes.clock.tick();
         let mut shard = self.lanes.shard(&self.key);
-        let lane = shard.get_mut(&self.key)?;
+        let Shard { lanes, paces } = &mut *shard;
+        let lane = lanes.get_mut(&self.key)?;
         let overdue_at =
             |flight: &Flight<V>| flight.started.get().copied().unwrap_or(now) + self.lanes.patience;
         if let Some(ahead) = lane.running.iter().find(|flight| overdue_at(flight) > now) {
-            return Some((Arc::clone(ahead), Some(overdue_at(ahead))));
+            return Some(Hold::Behind(Arc::clone(ahead), Some(overdue_at(ahead))));
         }
         if lane.running.len() > MAX_OVERDUE {
-            return Some((Arc::clone(&lane.running[0]), None));
+            return Some(Hold::Behind(Arc::clone(&lane.running[0]), None));
+        }
+        let next = paces.next(&self.key, now);
+        if next > now {
+            return Some(Hold::Until(next));
         }
         lane.waiting = None;
         let _ = self.flight.started.set(now);
+        paces.start(&self.key, now);
         lane.running.push(Arc::clone(&self.flight));
         None
     }
 }
 
-impl<K: Hash + Eq, V> Drop for Landing<K, V> {
+/// What a waiting flight must wait for.
+enum Hold<V> {
+    /// The end of that one, or the moment from which it no longer counts.
+    Behind(Arc<Flight<V>>, Option<Tick>),
+    /// That moment.
+    Until(Tick),
+}
+
+impl<K: Hash + Eq + Clone, V> Drop for Landing<K, V> {
     fn drop(&mut self) {
         if !self.has_left {
             self.leave(Err(NoFlight::Lost));

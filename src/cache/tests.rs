@@ -2,10 +2,12 @@
 
 mod upkeep;
 
+use std::sync::atomic::AtomicUsize;
+
 use jiff::{Timestamp, civil::date};
 
 use super::{
-    flight::{Boarding, Flights, NoFlight},
+    flight::{Boarding, Flights, NoFlight, Seat},
     freshness::Freshness,
     *,
 };
@@ -292,6 +294,44 @@ fn claim() -> Claim {
         flow: Flow::from("shop"),
         urgency: Urgency::Fresh,
     }
+}
+
+#[tokio::test]
+async fn fresh_callers_of_one_key_share_a_call_in_fifty_milliseconds() {
+    let manual = ManualClock::new(Timestamp::UNIX_EPOCH);
+    let clock = Clock::from(manual.clone());
+    let fences = Arc::new(Fences::new(MINUTE, MINUTE, 16));
+    let flights: Flights<u8, usize> = Flights::new(clock.clone(), MINUTE, 100);
+    let begun = Arc::new(AtomicUsize::new(0));
+    let board = |not_before| {
+        let (fences, begun, clock) = (Arc::clone(&fences), Arc::clone(&begun), clock.clone());
+        let seat = flights.board(7, not_before, claim(), move |departure| async move {
+            departure.begin(fences.stamp(), clock.tick());
+            begun.fetch_add(1, Ordering::SeqCst) + 1
+        });
+        seat.expect("a seat")
+    };
+    for number in 1..=5 {
+        assert_eq!(board(fences.latest()).outcome().await, Ok(number));
+    }
+    for number in 6..10 {
+        let seats: Vec<_> = (0..20).map(|_| board(fences.latest())).collect();
+        let joined = |seat: &&Seat<usize>| seat.boarding == Boarding::Collapsed;
+        assert_eq!(seats.iter().filter(joined).count(), 19);
+        manual.advance(Duration::from_millis(49));
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(begun.load(Ordering::SeqCst), number - 1, "too soon");
+        manual.advance(Duration::from_millis(1));
+        for seat in seats {
+            assert_eq!(seat.outcome().await, Ok(number));
+        }
+    }
+    // A caller whom the last call would have done is not held up.
+    let plain = board(Stamp::default());
+    assert_eq!(plain.boarding, Boarding::Started);
+    assert_eq!(plain.outcome().await, Ok(10));
 }
 
 #[tokio::test]

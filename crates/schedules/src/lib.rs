@@ -22,6 +22,11 @@ pub mod clock {
     pub use engage_bff::clock::*;
 }
 
+/// The token bucket, as it is.
+pub mod rate {
+    pub use engage_bff::rate::*;
+}
+
 /// Primitives that the checker holds in its hand.
 pub mod threads {
     pub use shuttle::sync::{

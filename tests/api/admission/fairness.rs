@@ -309,3 +309,36 @@ async fn who_shares_a_greedy_clients_call_does_not_wait_for_its_turns() {
         asked.await.expect("an answer").assert_ok();
     }
 }
+
+#[tokio::test]
+async fn what_one_contact_is_asked_fresh_is_shared_and_begins_after_each_came() {
+    let app = TestApp::spawn().await;
+    let fresh = format!("contactId={}&parts=points&fresh=points", ALVA.id);
+    app.get(&fresh).await.assert_ok();
+    app.engage.reset_log();
+    for balance in 1..=4 {
+        app.engage.contact(ALVA.id).points(&balance.to_string());
+        let answer = app.get(&fresh).await;
+        assert_eq!(answer.assert_ok().at("/points/balance"), json!(balance));
+    }
+    // The allowance is spent: who comes within fifty milliseconds shares the next call.
+    let mut asked = Vec::new();
+    for balance in 5..=30 {
+        app.engage.contact(ALVA.id).points(&balance.to_string());
+        asked.push(app.ask(&fresh));
+        arrive().await;
+        app.advance(Duration::from_millis(1));
+    }
+    assert_eq!(app.engage.total_calls(), 4);
+    app.advance(Duration::from_millis(24));
+    for asked in asked {
+        let answer = asked.await.expect("an answer");
+        assert_eq!(answer.assert_ok().at("/points/balance"), json!(30));
+    }
+    assert_eq!(app.engage.total_calls(), 5);
+    // Who does not ask fresh does not wait for it.
+    app.get(&format!("contactId={}&parts=points", ALVA.id))
+        .await
+        .assert_ok()
+        .assert_hit();
+}

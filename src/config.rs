@@ -126,6 +126,8 @@ pub struct Engage {
     /// What `customKey` searches in this tenant, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom_key: Option<CustomKey>,
+    /// The largest answer that is read.
+    pub max_response_size: ByteSize,
     /// The longest time of one upstream call.
     #[serde(with = "duration")]
     pub timeout: Duration,

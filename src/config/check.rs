@@ -94,6 +94,9 @@ pub fn masked_list<S: Serializer>(
 /// One call in a quarter of an hour: below, the time between two calls soon can't be told.
 const MIN_RATE: f64 = 0.001;
 
+/// From what few answers exceed to what a replica can hold many of at once.
+const RESPONSE_SIZES: std::ops::RangeInclusive<u64> = 64 << 10..=64 << 20;
+
 /// What the storefront view never holds.
 const NATIONAL_ID: &str = "socialSecurityNumber";
 
@@ -211,6 +214,13 @@ impl Config {
                 "engage.default_contact_type",
                 "is not a contact type",
                 "give one of the tenant's, such as \"Member\"",
+            );
+        }
+        if !RESPONSE_SIZES.contains(&engage.max_response_size.as_u64()) {
+            mistakes.add(
+                "engage.max_response_size",
+                "is below 64 KiB or above 64 MiB",
+                "give a size such as \"1MiB\"",
             );
         }
         if jiff::tz::TimeZone::get(&engage.time_zone).is_err() {

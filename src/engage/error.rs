@@ -139,6 +139,11 @@ impl Error {
         }
     }
 
+    /// The answer is larger than is read.
+    pub(super) fn too_large() -> Self {
+        Self::invalid(SIZE)
+    }
+
     /// Whether another try may help: not one byte of an answer came, or a proxy in between had none.
     /// Of a time-out it would only add to the load [Voyado: client time-outs].
     pub(super) fn may_pass(&self) -> bool {
@@ -194,8 +199,8 @@ impl Error {
     }
 }
 
-/// The path of an answer that is too large to be read.
-pub(super) const SIZE: &str = "size";
+/// What is invalid of an answer that is too large.
+const SIZE: &str = "size";
 
 /// The step at which an answer had begun to come.
 pub(super) const READING: &str = "reading the answer";

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use reqwest::{
     Client, Response, StatusCode, Url,
     header::{self, HeaderMap, HeaderValue},
@@ -22,17 +22,18 @@ use secrecy::ExposeSecret;
 
 use super::{
     Error,
-    error::{READING, SECURING, SIZE},
+    error::{READING, SECURING},
     exchange::{Answering, Exchange},
     resolver::Resolver,
+    wire::replace_lone_surrogates,
 };
 use crate::{
     clock::{Clock, Tick},
     config,
 };
 
-/// The largest answer that is read. Real overviews are some 5 KB.
-const MAX_ANSWER: usize = 1 << 20;
+/// U+FEFF, which some writers put before a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// How long a pool of connections is used. A busy connection never ends by itself, and would stay
 /// where the name led when it was made.
 const POOL_LIFETIME: Duration = Duration::from_secs(300);
@@ -43,6 +44,8 @@ pub(super) struct Transport {
     pool: Mutex<(Client, Tick)>,
     base: Url,
     timeout: Duration,
+    /// The bytes of the largest answer that is read. Real overviews are some 5 KB.
+    max_answer: usize,
     clock: Clock,
 }
 
@@ -135,6 +138,7 @@ impl Transport {
             pools,
             base,
             timeout: config.timeout,
+            max_answer: usize::try_from(config.max_response_size.as_u64()).unwrap_or(usize::MAX),
             clock,
         })
     }
@@ -167,7 +171,7 @@ impl Transport {
             let is_json = is_json(response.headers());
             // None was asked for, so nothing here can grow beyond what is read.
             let is_plain = !response.headers().contains_key(header::CONTENT_ENCODING);
-            let body = read(response).await?;
+            let body = read(response, self.max_answer).await?;
             if !is_json {
                 return Err(Error::invalid("content-type"));
             }
@@ -180,7 +184,7 @@ impl Transport {
         if status == StatusCode::TOO_MANY_REQUESTS {
             return Err(Error::RateLimited { retry_after });
         }
-        let code = error_code(response).await;
+        let code = error_code(response, self.max_answer).await;
         Err(failure(status, code, retry_after))
     }
 
@@ -271,13 +275,13 @@ fn is_json(headers: &HeaderMap) -> bool {
             && essence.to_ascii_lowercase().ends_with("+json"))
 }
 
-async fn read(mut response: Response) -> Result<Bytes, Error> {
-    let too_large = || Error::invalid(SIZE);
+/// The body, as JSON that every parser reads.
+async fn read(mut response: Response, max_answer: usize) -> Result<Bytes, Error> {
     if response
         .content_length()
-        .is_some_and(|length| length > MAX_ANSWER as u64)
+        .is_some_and(|length| length > max_answer as u64)
     {
-        return Err(too_large());
+        return Err(Error::too_large());
     }
     let mut body = BytesMut::new();
     while let Some(chunk) = response
@@ -285,17 +289,21 @@ async fn read(mut response: Response) -> Result<Bytes, Error> {
         .await
         .map_err(|error| unreachable(&error))?
     {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(too_large());
+        if body.len() + chunk.len() > max_answer {
+            return Err(Error::too_large());
         }
         body.extend_from_slice(&chunk);
     }
+    if body.starts_with(BYTE_ORDER_MARK) {
+        body.advance(BYTE_ORDER_MARK.len());
+    }
+    replace_lone_surrogates(&mut body);
     Ok(body.freeze())
 }
 
 /// The `errorCode` of a failure's body, where it has one that looks like a code.
-async fn error_code(response: Response) -> Option<Box<str>> {
-    let body = read(response).await.ok()?;
+async fn error_code(response: Response, max_answer: usize) -> Option<Box<str>> {
+    let body = read(response, max_answer).await.ok()?;
     let body: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&body).ok()?;
     let code = body
         .get("errorCode")

@@ -6,6 +6,7 @@
 //! can't be read is named by its path, never by its value.
 
 mod items;
+mod mend;
 mod object;
 mod profile;
 #[cfg(test)]
@@ -14,7 +15,7 @@ mod weights;
 use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 use serde_json::value::RawValue;
 
-pub(in crate::engage) use self::object::Object;
+pub(in crate::engage) use self::{mend::replace_lone_surrogates, object::Object};
 use super::Error;
 use crate::{
     clock::Clock,

@@ -240,6 +240,7 @@ fn a_secret_in_the_wrong_place_is_not_repeated() {
         "ENGAGE__BASE_URL",
         "ENGAGE__API_VERSION",
         "ENGAGE__CUSTOM_KEY",
+        "ENGAGE__MAX_RESPONSE_SIZE",
         "ENGAGE__TIMEOUT",
         "ENGAGE__REQUESTS_PER_SECOND",
         "ENGAGE__BURST",

@@ -44,7 +44,7 @@ use self::{
 };
 use crate::{
     clock::{Clock, Now},
-    domain::{ContactId, LookupKey, Overview, Part, PartSet},
+    domain::{ContactId, LookupKey, Overview, Part, PartSet, Readable},
     threads::{AtomicBool, Ordering},
 };
 
@@ -350,13 +350,13 @@ pub struct Counts {
 #[derive(Debug)]
 pub enum PartData {
     /// From `/contacts/{id}`.
-    Profile(Box<crate::domain::Profile>),
+    Profile(Box<Readable<crate::domain::Profile>>),
     /// The contact's promotions.
-    Promotions(crate::domain::Promotions),
+    Promotions(Readable<crate::domain::Promotions>),
     /// The contact's vouchers.
-    Vouchers(crate::domain::Vouchers),
+    Vouchers(Readable<crate::domain::Vouchers>),
     /// The contact's point accounts.
-    Points(crate::domain::Points),
+    Points(Readable<crate::domain::Points>),
 }
 
 impl PartData {
@@ -370,11 +370,12 @@ impl PartData {
     }
 }
 
-fn entry<T: Weigh>(data: T, provenance: Provenance) -> Entry<T> {
+fn entry<T: Weigh>(read: Readable<T>, provenance: Provenance) -> Entry<T> {
     Entry {
-        bytes: saturating(data.bytes()),
-        data: Arc::new(data),
+        bytes: saturating(read.data.bytes()),
+        data: Arc::new(read.data),
         provenance,
+        incomplete: !read.left_out.is_empty(),
     }
 }
 

@@ -17,6 +17,7 @@ pub mod part;
 pub mod phone;
 pub mod plain;
 mod punctuation;
+pub mod readable;
 pub mod shown;
 
 pub use change::{Change, ChangeKind};
@@ -33,4 +34,5 @@ pub use identifier::{Identifier, IdentifierError, IdentifierKind, IdentifierRule
 pub use lookup::{Lookup, LookupKey};
 pub use names::{Bears, Names};
 pub use part::{Part, PartSet};
+pub use readable::{AnswerPath, Readable};
 pub use shown::Shown;

@@ -4,6 +4,8 @@
 mod admission;
 mod error;
 mod exchange;
+mod omissions;
+mod pages;
 mod resolver;
 mod traffic;
 mod transport;
@@ -21,20 +23,15 @@ pub use self::{
     traffic::Traffic,
     wire::Reader,
 };
-use self::{transport::Transport, wire::Page};
+use self::{omissions::Omissions, transport::Transport};
 use crate::{
     clock::Clock,
     config::{self, ApiVersion},
     domain::{
         ContactId, IdentifierKind, Lookup, Overview, Part, PartSet, Points, Profile, Promotions,
-        Vouchers,
+        Readable, Vouchers,
     },
 };
-
-/// How many items a page is asked for.
-const PAGE: usize = 100;
-/// How many pages are read at most: a thousand vouchers are a defect, not a customer.
-const MAX_PAGES: usize = 10;
 
 /// Endpoints that fail together: each group has a breaker of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -105,6 +102,7 @@ pub struct EngageClient {
     exchange: Box<dyn Exchange>,
     admission: Admission,
     reader: Reader,
+    omissions: Omissions,
     version: ApiVersion,
     clock: Clock,
 }
@@ -148,6 +146,7 @@ impl EngageClient {
             exchange,
             admission,
             reader,
+            omissions: Omissions::default(),
             version,
             clock,
         }
@@ -171,8 +170,15 @@ impl EngageClient {
     /// `/contactoverview`. May be a cached copy of Engage's own [Voyado: enriched profile].
     pub async fn overview(&self, permit: Permit, lookup: &Lookup) -> Result<Overview, Error> {
         let read = |body: &[u8]| self.reader.overview(body);
-        self.by_identifier(&permit, "contactoverview", lookup, read)
-            .await
+        let overview = self
+            .by_identifier(&permit, "contactoverview", lookup, read)
+            .await?;
+        self.note(Part::Profile, Some(&overview.profile));
+        self.note(Part::Audiences, overview.audiences.as_ref());
+        self.note(Part::Promotions, overview.promotions.as_ref());
+        self.note(Part::Vouchers, overview.vouchers.as_ref());
+        self.note(Part::Points, overview.points.as_ref());
+        Ok(overview)
     }
 
     /// `/contacts/id`: whom an identifier names now. A contact id names itself.
@@ -183,26 +189,36 @@ impl EngageClient {
     }
 
     /// `/contacts/{id}`: the profile as it is now.
-    pub async fn contact(&self, permit: Permit, id: ContactId) -> Result<Profile, Error> {
+    pub async fn contact(&self, permit: Permit, id: ContactId) -> Result<Readable<Profile>, Error> {
         let path = format!("contacts/{id}");
         let read = |body: &[u8]| self.reader.contact(body);
         let (told, profile) = self.call(&permit, &path, &[], read).await?;
-        if told == id {
-            Ok(profile)
-        } else {
-            Err(Error::IdentityMismatch)
+        if told != id {
+            return Err(Error::IdentityMismatch);
         }
+        self.note(Part::Profile, Some(&profile));
+        Ok(profile)
     }
 
     /// `/contacts/{id}/promotions`: the promotions as they are now, redeemed ones among them.
-    pub async fn promotions(&self, permit: Permit, id: ContactId) -> Result<Promotions, Error> {
+    pub async fn promotions(
+        &self,
+        permit: Permit,
+        id: ContactId,
+    ) -> Result<Readable<Promotions>, Error> {
         let path = format!("contacts/{id}/promotions");
         let read = |body: &[u8]| self.reader.promotions(body);
-        self.call(&permit, &path, &[], read).await
+        let promotions = self.call(&permit, &path, &[], read).await?;
+        self.note(Part::Promotions, Some(&promotions));
+        Ok(promotions)
     }
 
-    /// All pages of the vouchers that can be used now; none where there are more pages than are read.
-    pub async fn vouchers(&self, permit: Permit, id: ContactId) -> Result<Vouchers, Error> {
+    /// The vouchers that can be used now: of all pages, or of as many as are read.
+    pub async fn vouchers(
+        &self,
+        permit: Permit,
+        id: ContactId,
+    ) -> Result<Readable<Vouchers>, Error> {
         let id = id.to_string();
         let (path, contact) = match self.version {
             ApiVersion::V3 => ("reward-vouchers/available".to_owned(), Some(id.as_str())),
@@ -213,17 +229,21 @@ impl EngageClient {
         let mut all = self.all_pages(permit, &path, contact, read, append).await?;
         // A voucher that is created meanwhile moves others on to the next page.
         let mut seen = HashSet::new();
-        all.retain(|voucher| seen.insert(voucher.id.clone()));
+        all.data.retain(|voucher| seen.insert(voucher.id.clone()));
+        self.note(Part::Vouchers, Some(&all));
         Ok(all)
     }
 
-    /// All point accounts; none where there are more pages than are read.
-    pub async fn points(&self, permit: Permit, id: ContactId) -> Result<Points, Error> {
+    /// The point accounts: of all pages, or of as many as are read.
+    pub async fn points(&self, permit: Permit, id: ContactId) -> Result<Readable<Points>, Error> {
         let read = |body: &[u8]| self.reader.points(id, body);
         let append = |all: &mut Points, mut page: Points| all.accounts.append(&mut page.accounts);
         let contact = id.to_string();
-        self.all_pages(permit, "point-accounts", Some(&contact), read, append)
-            .await
+        let all = self
+            .all_pages(permit, "point-accounts", Some(&contact), read, append)
+            .await?;
+        self.note(Part::Points, Some(&all));
+        Ok(all)
     }
 
     /// `/contacts/changes`: the contacts that were created, changed or deleted between two moments. A tenant has it only
@@ -262,44 +282,13 @@ impl EngageClient {
         self.call(permit, path, &query, read).await
     }
 
-    async fn all_pages<T: Default>(
-        &self,
-        permit: Permit,
-        path: &str,
-        contact: Option<&str>,
-        read: impl Fn(&[u8]) -> Result<Page<T>, Error>,
-        append: impl Fn(&mut T, T),
-    ) -> Result<T, Error> {
-        let mut all = T::default();
-        let mut offset = 0;
-        for page_number in 0..MAX_PAGES {
-            if page_number > 0 {
-                permit.another().await?;
-            }
-            let offset_text = offset.to_string();
-            let count_text = PAGE.to_string();
-            let mut query: Vec<(&str, &str)> = Vec::new();
-            query.extend(contact.map(|id| ("contactId", id)));
-            query.extend([("offset", &*offset_text), ("count", &*count_text)]);
-            let page = self.call(&permit, path, &query, &read).await?;
-            // A page of somewhere else would leave a gap.
-            if page.offset.is_some_and(|told| told != offset) {
-                return Err(Error::invalid("offset"));
-            }
-            offset += page.count;
-            append(&mut all, page.items);
-            let is_last = match page.total {
-                Some(total) => offset >= total,
-                None => page.count < PAGE,
-            };
-            if is_last {
-                return Ok(all);
-            }
-            if page.count == 0 {
-                break;
-            }
+    /// Counts what was left out of a part, and tells operators of it.
+    fn note<T>(&self, part: Part, read: Option<&Readable<T>>) {
+        let left_out = read.map_or(&[][..], |read| &read.left_out);
+        if !left_out.is_empty() {
+            self.admission.traffic().left_out(part, left_out.len());
+            self.omissions.log(part, left_out, self.clock.tick());
         }
-        Err(Error::invalid("totalCount"))
     }
 
     /// One question, asked once more where that may help and is not too often.

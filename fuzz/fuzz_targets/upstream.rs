@@ -49,20 +49,21 @@ fuzz_target!(|data: &[u8]| {
         0 => {
             if let Some(overview) = read(reader.overview(body)) {
                 is_told(overview.id, body);
-                profile(&overview.profile);
+                profile(&overview.profile.data);
                 assert!(reader.points_in_overview || overview.points.is_none());
             }
         }
         1 => {
             if let Some((id, told)) = read(reader.contact(body)) {
                 is_told(id, body);
-                profile(&told);
+                profile(&told.data);
             }
         }
         2 => {
             if let Some(page) = read(reader.vouchers(body)) {
-                assert_eq!(page.items.len(), page.count);
-                assert!(page.items.iter().all(|voucher| !voucher.id.is_empty()));
+                let (items, left_out) = (&page.items.data, &page.items.left_out);
+                assert_eq!(items.len() + left_out.len(), page.count);
+                assert!(items.iter().all(|voucher| !voucher.id.is_empty()));
             }
         }
         3 => {
@@ -72,14 +73,15 @@ fuzz_target!(|data: &[u8]| {
                 Err(Error::IdentityMismatch) => {}
                 told => {
                     if let Some(page) = read(told) {
-                        assert_eq!(page.items.accounts.len(), page.count);
+                        let (points, left_out) = (&page.items.data, &page.items.left_out);
+                        assert_eq!(points.accounts.len() + left_out.len(), page.count);
                     }
                 }
             }
         }
         4 => {
             if let Some(promotions) = read(reader.promotions(body)) {
-                assert!(promotions.iter().all(|promotion| !promotion.id.is_empty()));
+                assert!(promotions.data.iter().all(|promotion| !promotion.id.is_empty()));
             }
         }
         _ => {
@@ -158,10 +160,10 @@ fn profile(profile: &Profile) {
     keys.sort_unstable();
     assert!(keys.windows(2).all(|pair| pair[0] != pair[1]));
     for (_, value) in &profile.attributes {
-        // It is JSON, though perhaps deeper, or with a greater number, than this reader takes.
+        // Half a character is replaced before an answer is read, and here it was not.
         if let Err(error) = serde_json::from_str::<Value>(value.get()) {
-            let told = error.to_string();
-            assert!(told.contains("limit") || told.contains("range"), "{told}");
+            let error = error.to_string();
+            assert!(error.contains("surrogate"), "{error}");
         }
     }
     assert_eq!(format!("{profile:?}"), "Profile(…)");

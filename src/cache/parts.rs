@@ -21,6 +21,8 @@ pub struct Entry<T> {
     pub provenance: Provenance,
     /// The bytes that the data occupies, estimated once.
     pub bytes: u32,
+    /// Whether something of it was left out because it could not be read.
+    pub incomplete: bool,
 }
 
 fn serialize_shared<T: Serialize, S: Serializer>(data: &Arc<T>, to: S) -> Result<S::Ok, S::Error> {
@@ -41,6 +43,7 @@ impl<T> Clone for Entry<T> {
             data: Arc::clone(&self.data),
             provenance: self.provenance,
             bytes: self.bytes,
+            incomplete: self.incomplete,
         }
     }
 }
@@ -64,6 +67,9 @@ pub struct Parts {
 pub trait Origins {
     /// Where the part came from, if it is held.
     fn provenance(&self, part: Part) -> Option<&Provenance>;
+
+    /// The parts that are held of which something could not be read.
+    fn incomplete(&self) -> PartSet;
 
     /// Where the parts that are held came from.
     fn provenances(&self) -> impl Iterator<Item = &Provenance> {
@@ -104,6 +110,36 @@ impl Origins for Parts {
             Part::Vouchers => self.vouchers.as_ref().map(|entry| &entry.provenance),
             Part::Points => self.points.as_ref().map(|entry| &entry.provenance),
         }
+    }
+
+    fn incomplete(&self) -> PartSet {
+        let mut parts = PartSet::EMPTY;
+        let mut add = |part, incomplete: Option<bool>| {
+            if incomplete == Some(true) {
+                parts.insert(part);
+            }
+        };
+        add(
+            Part::Profile,
+            self.profile.as_ref().map(|entry| entry.incomplete),
+        );
+        add(
+            Part::Audiences,
+            self.audiences.as_ref().map(|entry| entry.incomplete),
+        );
+        add(
+            Part::Promotions,
+            self.promotions.as_ref().map(|entry| entry.incomplete),
+        );
+        add(
+            Part::Vouchers,
+            self.vouchers.as_ref().map(|entry| entry.incomplete),
+        );
+        add(
+            Part::Points,
+            self.points.as_ref().map(|entry| entry.incomplete),
+        );
+        parts
     }
 }
 

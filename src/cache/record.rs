@@ -15,13 +15,15 @@ use super::{
     packed::Packed,
     parts::{Origins, Parts},
 };
-use crate::domain::{ContactId, Identity, Part};
+use crate::domain::{ContactId, Identity, Part, PartSet};
 
 /// What is known of one contact.
 #[derive(Debug)]
 pub struct Record<R> {
     /// Whose record it is.
     pub id: ContactId,
+    /// The parts of which something could not be read, so that a hit need not look at each.
+    incomplete: PartSet,
     body: Body,
     rendered: Answers<R>,
 }
@@ -38,6 +40,8 @@ enum Body {
 pub(super) struct Brief {
     /// By [`Part`].
     provenances: [Option<Provenance>; 5],
+    /// The parts of which something could not be read.
+    incomplete: PartSet,
     /// `None` where no profile is held.
     pub(super) identity: Option<Identity>,
 }
@@ -53,6 +57,7 @@ impl<R> Record<R> {
     pub fn new(id: ContactId, parts: Parts) -> Self {
         Self {
             id,
+            incomplete: parts.incomplete(),
             body: Body::Whole(parts),
             rendered: Answers::new(),
         }
@@ -67,6 +72,7 @@ impl<R> Record<R> {
     ) -> Self {
         Self {
             id,
+            incomplete: brief.incomplete,
             body: Body::Packed { brief, packed },
             rendered,
         }
@@ -106,6 +112,7 @@ impl<R> Record<R> {
     pub(super) fn with_parts(&self, parts: &Parts) -> Self {
         Self {
             id: self.id,
+            incomplete: parts.incomplete(),
             body: Body::Whole(parts.clone()),
             rendered: self.rendered.clone(),
         }
@@ -131,6 +138,7 @@ impl<R> Record<R> {
         rendered.push(answer);
         Self {
             id: self.id,
+            incomplete: parts.incomplete(),
             body: Body::Whole(parts.clone()),
             rendered,
         }
@@ -143,6 +151,10 @@ impl<R> Origins for Record<R> {
             Body::Whole(parts) => parts.provenance(part),
             Body::Packed { brief, .. } => brief.provenances[part as usize].as_ref(),
         }
+    }
+
+    fn incomplete(&self) -> PartSet {
+        self.incomplete
     }
 }
 
@@ -163,6 +175,7 @@ impl Brief {
     pub(super) fn of(parts: &Parts) -> Self {
         Self {
             provenances: Part::ALL.map(|part| parts.provenance(part).copied()),
+            incomplete: parts.incomplete(),
             identity: parts
                 .profile
                 .as_ref()

@@ -141,11 +141,11 @@ fn a_record_weighs_its_parts_and_its_rendered_answers() {
     let id = contact('1');
     let overview = Overview {
         id,
-        profile: Profile::default(),
-        audiences: Some(Audiences::default()),
-        promotions: Some(Promotions::default()),
-        vouchers: Some(Vouchers::default()),
-        points: Some(Points::default()),
+        profile: Profile::default().into(),
+        audiences: Some(Audiences::default().into()),
+        promotions: Some(Promotions::default().into()),
+        vouchers: Some(Vouchers::default().into()),
+        points: Some(Points::default().into()),
     };
     let lookup = Lookup::by_id(id);
     pantry.store_overview(lookup.key(), pantry.begin(), overview);

@@ -51,6 +51,7 @@ impl Weigh for Profile {
         let consents: usize = self
             .consents
             .iter()
+            .flatten()
             .map(|consent| 48 + text(Some(&consent.id)))
             .sum();
         size_of::<Self>()
@@ -265,7 +266,7 @@ mod tests {
             given: None,
             date: None,
         };
-        profile.consents = vec![consent("terms"), consent("news")];
+        profile.consents = Some(vec![consent("terms"), consent("news")]);
         expected += 2 * 48 + texts(&[5, 4]);
         assert_eq!(profile.bytes(), expected);
     }

@@ -17,7 +17,10 @@ use serde::{Deserialize, Serialize};
 pub use self::etag::ETag;
 use super::{Found, render};
 use crate::{
-    cache::{Answer, Cache, Weigh, parts::Parts},
+    cache::{
+        Answer, Cache, Weigh,
+        parts::{Origins, Parts},
+    },
     clock::Now,
     domain::{Channel, PartSet, plain},
     engage,
@@ -165,7 +168,8 @@ impl Weigh for Rendered {
 }
 
 /// The answer in that shape: the one kept with the record where it still holds, else rendered now.
-/// Kept are complete answers with the default window; others are too many. `None` where what is held is damaged.
+/// Kept are answers with all that is asked for, as complete as the record is, and with the default window; others are
+/// too many. `None` where what is held is damaged.
 pub(super) fn rendered(
     cache: &Cache<Rendered, engage::Error>,
     rules: &Rules,
@@ -173,7 +177,8 @@ pub(super) fn rendered(
     shape: &Shape,
     now: Now,
 ) -> Option<Arc<Rendered>> {
-    let is_kept = found.degraded.is_empty()
+    let incomplete = found.record.incomplete().intersection(shape.asked);
+    let is_kept = found.degraded == incomplete
         && found.shown == shape.asked
         && shape.expiring_within == rules.expiring_within;
     if is_kept && let Some(kept) = found.record.rendered().find(|kept| kept.holds(shape, now)) {

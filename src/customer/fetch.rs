@@ -127,11 +127,11 @@ impl Inner {
         let begun = self.depart(departure);
         let overview = self.engage.overview(permit, asked).await;
         let outcome = overview.and_then(|overview| {
-            self.check_identity(asked, begun, overview.id, &overview.profile)?;
+            self.check_identity(asked, begun, overview.id, &overview.profile.data)?;
             let id = overview.id;
             let bears = self
                 .names
-                .bears(&overview.profile.identity.names, &asked.identifier);
+                .bears(&overview.profile.data.identity.names, &asked.identifier);
             // The name first: a purge by that name finds it and fences the contact, or comes first and
             // fences the name, and then nothing is stored.
             let name = self.learn_name(asked, id, begun, Source::Overview, bears == Bears::Yes)?;

@@ -80,9 +80,14 @@ pub(super) fn render(
             .as_ref()
             .map(|(profile, known)| ContactabilityJson::of(profile, known)),
         preferences: profile.map(|profile| PreferencesJson::from(&profile.preferences)),
-        consents: profile.map(|profile| profile.consents.iter().map(ConsentJson::from).collect()),
+        consents: profile
+            .and_then(|profile| profile.consents.as_ref())
+            .map(|consents| consents.iter().map(ConsentJson::from).collect()),
         audiences: audiences.map(|known| known.audiences.iter().map(AudienceJson::from).collect()),
-        points: points.map(|points| PointsJson::of(points, balance(points, rules))),
+        points: points.map(|points| {
+            let incomplete = parts.incomplete().contains(Part::Points);
+            PointsJson::of(points, balance(points, incomplete, rules))
+        }),
         vouchers: vouchers.map(|vouchers| vouchers.into_iter().map(VoucherJson::from).collect()),
         promotions: promotions.map(|promotions| {
             promotions
@@ -219,13 +224,15 @@ fn expiring_soon<'a>(
 }
 
 /// The balance of the configured definition, else of the only account: balances of different
-/// definitions are never summed [Voyado: more than one definition is allowed].
-fn balance(points: &Points, rules: &Rules) -> Option<Decimal> {
+/// definitions are never summed [Voyado: more than one definition is allowed]. Of incomplete points, the only one may not
+/// be the only one.
+fn balance(points: &Points, incomplete: bool, rules: &Rules) -> Option<Decimal> {
     let of_default = points.accounts.iter().find(|account| {
         account.definition_id.is_some() && account.definition_id == rules.default_point_definition
     });
     match (of_default, &points.accounts[..]) {
-        (Some(account), _) | (None, [account]) => Some(account.balance),
+        (Some(account), _) => Some(account.balance),
+        (None, [account]) if !incomplete => Some(account.balance),
         _ => None,
     }
 }

@@ -9,7 +9,7 @@ pub use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{ContactId, ContactType, Names, Shown, plain};
+use super::{ContactId, ContactType, Names, Readable, Shown, plain};
 
 /// One answer of Engage's overview, part by part. A part that it did not tell is `None`.
 #[derive(Debug)]
@@ -17,15 +17,15 @@ pub struct Overview {
     /// The contact that the overview speaks of.
     pub id: ContactId,
     /// The profile.
-    pub profile: Profile,
+    pub profile: Readable<Profile>,
     /// Audiences and warnings.
-    pub audiences: Option<Audiences>,
+    pub audiences: Option<Readable<Audiences>>,
     /// Promotions.
-    pub promotions: Option<Promotions>,
+    pub promotions: Option<Readable<Promotions>>,
     /// Vouchers.
-    pub vouchers: Option<Vouchers>,
-    /// Points: told by API v2 only.
-    pub points: Option<Points>,
+    pub vouchers: Option<Readable<Vouchers>>,
+    /// Points: in API v2 only.
+    pub points: Option<Readable<Points>>,
 }
 
 /// Attributes, meta, preferences and consents.
@@ -63,8 +63,8 @@ pub struct Profile {
     pub attributes: Vec<(Box<str>, Box<RawValue>)>,
     /// Which channels the contact accepts.
     pub preferences: Preferences,
-    /// The consents that were given or withdrawn.
-    pub consents: Vec<Consent>,
+    /// The consents that were given or withdrawn; `None` where they cannot be read.
+    pub consents: Option<Vec<Consent>>,
 }
 
 /// What a name that leads to a contact is checked against.

@@ -108,6 +108,11 @@ impl Admission {
         })
     }
 
+    /// Where calls are counted.
+    pub(super) fn traffic(&self) -> &Traffic {
+        &self.shared.traffic
+    }
+
     /// Whether a call that nobody waits for may be made: half of the burst and half of the slots are
     /// free, and nobody waits.
     pub fn has_room_to_spare(&self) -> bool {

@@ -10,6 +10,7 @@ use prometheus_client::{
 };
 
 use super::{Error, Group};
+use crate::domain::Part;
 
 /// The bounds of the duration buckets, in seconds: around what Engage is said to take, the callers'
 /// patience and the time-out.
@@ -31,6 +32,11 @@ struct OfReason {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfPart {
+    part: &'static str,
+}
+
 /// Counts calls.
 #[derive(Debug)]
 pub struct Traffic {
@@ -39,6 +45,7 @@ pub struct Traffic {
     retries: Family<OfGroup, Counter>,
     opened: Family<OfGroup, Counter>,
     refused: Family<OfReason, Counter>,
+    unreadable: Family<OfPart, Counter>,
 }
 
 impl Default for Traffic {
@@ -50,6 +57,7 @@ impl Default for Traffic {
             retries: Family::default(),
             opened: Family::default(),
             refused: Family::default(),
+            unreadable: Family::default(),
         }
     }
 }
@@ -82,6 +90,11 @@ impl Traffic {
             "Calls that were wanted and not made, by reason",
             self.refused.clone(),
         );
+        registry.register(
+            "engage_items_unreadable",
+            "Items left out of Engage's answers because they can't be read, by part",
+            self.unreadable.clone(),
+        );
     }
 
     pub(super) fn ended(&self, group: Group, error: Option<&Error>, took: Duration) {
@@ -108,5 +121,12 @@ impl Traffic {
     pub(super) fn refused(&self, error: &Error) {
         let reason = error.kind();
         self.refused.get_or_create(&OfReason { reason }).inc();
+    }
+
+    pub(super) fn left_out(&self, part: Part, count: usize) {
+        let part = part.as_str();
+        self.unreadable
+            .get_or_create(&OfPart { part })
+            .inc_by(count as u64);
     }
 }

@@ -5,21 +5,26 @@
 //! takes the first of the spellings that is present. A part whose key is missing was not told. What
 //! can't be read is named by its path, never by its value.
 
+mod bounds;
+mod flag;
 mod items;
 mod mend;
 mod object;
 mod profile;
+mod time;
 #[cfg(test)]
 mod weights;
 
-use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
+use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 
 pub(in crate::engage) use self::{mend::replace_lone_surrogates, object::Object};
 use super::Error;
 use crate::{
     clock::Clock,
-    domain::{ContactId, Overview, Points, Profile, Promotions, Vouchers, names::NameReader},
+    domain::{
+        ContactId, Overview, Points, Profile, Promotions, Readable, Vouchers, names::NameReader,
+    },
 };
 
 /// Reads Engage's answers.
@@ -63,7 +68,7 @@ impl Page<&RawValue> {
 
 impl Reader {
     /// The answer of `/contactoverview`. A part that can't be read is left out, and named in a log
-    /// event: the others are whole.
+    /// event: the others are told.
     pub fn overview(&self, body: &[u8]) -> Result<Overview, Error> {
         let answer = Object::parse(body).ok_or_else(|| Error::invalid("$"))?;
         let id = contact_id(&answer)?;
@@ -116,49 +121,24 @@ impl Reader {
     }
 
     /// The answer of `/contacts/{id}`: whose it is, and the profile.
-    pub fn contact(&self, body: &[u8]) -> Result<(ContactId, Profile), Error> {
+    pub fn contact(&self, body: &[u8]) -> Result<(ContactId, Readable<Profile>), Error> {
         let answer = Object::parse(body).ok_or_else(|| Error::invalid("$"))?;
         Ok((contact_id(&answer)?, self.profile_of(&answer)?))
     }
 
     /// The answer of `/contacts/{id}/promotions`: a bare array.
-    pub fn promotions(&self, body: &[u8]) -> Result<Promotions, Error> {
+    pub fn promotions(&self, body: &[u8]) -> Result<Readable<Promotions>, Error> {
         items::promotions(self, raw(body)?)
     }
 
     /// A page of vouchers.
-    pub fn vouchers(&self, body: &[u8]) -> Result<Page<Vouchers>, Error> {
+    pub fn vouchers(&self, body: &[u8]) -> Result<Page<Readable<Vouchers>>, Error> {
         items::page(raw(body)?)?.read(|list| items::vouchers(self, list))
     }
 
     /// The point accounts of a contact: a bare array in v3, a page in v2 and in one v3 variant.
-    pub fn points(&self, id: ContactId, body: &[u8]) -> Result<Page<Points>, Error> {
+    pub fn points(&self, id: ContactId, body: &[u8]) -> Result<Page<Readable<Points>>, Error> {
         items::page(raw(body)?)?.read(|list| items::points(self, id, list))
-    }
-
-    /// A moment as Engage writes it: with an offset, with `Z`, with three to seven fraction digits,
-    /// or without a zone.
-    fn time(&self, text: &str) -> Option<Timestamp> {
-        let text = text.trim();
-        if let Ok(time) = text.parse::<Timestamp>() {
-            return Some(time);
-        }
-        let civil: civil::DateTime = text
-            .parse()
-            .or_else(|_| text.parse::<civil::Date>().map(|date| date.at(0, 0, 0, 0)))
-            .ok()?;
-        let zoned = civil.to_zoned(self.time_zone.clone()).ok()?;
-        Some(zoned.timestamp())
-    }
-
-    /// A moment as Engage reads it: without a zone [Voyado: the example of `/contacts/changes`]. Where daylight saving
-    /// ends, an hour comes twice and may be read as either: then the moment is moved by `hour`.
-    pub(super) fn local(&self, moment: Timestamp, hour: SignedDuration) -> String {
-        let mut civil = self.time_zone.to_datetime(moment);
-        if self.time_zone.to_ambiguous_timestamp(civil).is_ambiguous() {
-            civil = civil.saturating_add(hour);
-        }
-        civil.strftime("%Y-%m-%dT%H:%M:%S").to_string()
     }
 }
 

@@ -46,6 +46,7 @@ pub(crate) mod tls;
 pub(crate) mod tokens;
 mod too_large;
 mod two_ways;
+mod unreadable;
 mod validators;
 mod versions;
 mod webhooks;

@@ -3,7 +3,7 @@
 use engage_simulator::{Endpoint, people::BO};
 
 use crate::{
-    forms::{GUID, answer_with, assert_missing, fresh},
+    forms::{GUID, answer_with, assert_incomplete, fresh},
     harness::{Answer, TestApp},
 };
 
@@ -50,11 +50,11 @@ const NUMBERS: [(&str, Option<&str>); 29] = [
     ("[1]", None),
 ];
 
-/// That the answer tells `before` and this very number, or that the part is missing.
+/// That the answer tells `before` and this very number, or that its item is left out.
 #[track_caller]
 fn assert_told(answer: &Answer, part: &str, before: &str, written: &str, told: Option<&str>) {
     let Some(told) = told else {
-        return assert_missing(answer, part, written);
+        return assert_incomplete(answer, part, 0, written);
     };
     let text = answer.assert_ok().text();
     let exact = [',', '}'].map(|end| format!("{before}{told}{end}"));
@@ -75,7 +75,7 @@ async fn balances_are_exact_or_not_told() {
         }
     }
     answer_with(&app, Endpoint::PointAccounts, r#"[{"definitionId":1}]"#);
-    assert_missing(&app.get(&fresh("points")).await, "points", "no balance");
+    assert_incomplete(&app.get(&fresh("points")).await, "points", 0, "no balance");
 }
 
 #[tokio::test]

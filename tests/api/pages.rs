@@ -1,5 +1,5 @@
-//! All pages of a list or none: what is told is whole, and what can't be had whole is told to be
-//! missing, never cut silently.
+//! All pages of a list, as far as they are read: a list that is longer, or whose pages contradict one another, is never cut
+//! silently.
 
 use engage_bff::config::ApiVersion;
 use engage_simulator::{
@@ -8,7 +8,10 @@ use engage_simulator::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{API, Answer, TestApp, logs};
+use crate::{
+    forms::assert_incomplete,
+    harness::{API, Answer, TestApp, logs},
+};
 
 /// As many pages as are read of one list.
 const PAGES: usize = 10;
@@ -67,7 +70,7 @@ fn assert_missing(answer: &Answer, part: &str) {
 }
 
 #[tokio::test]
-async fn ten_pages_of_vouchers_are_read_and_an_eleventh_makes_all_of_them_missing() {
+async fn ten_pages_of_vouchers_are_read_and_an_eleventh_degrades_them() {
     let app = app().await;
     app.engage.page_cap(Some(1));
     let add = |number: usize| {
@@ -81,14 +84,15 @@ async fn ten_pages_of_vouchers_are_read_and_an_eleventh_makes_all_of_them_missin
     assert_eq!(app.engage.calls(Endpoint::Vouchers), PAGES);
     add(PAGES);
     app.engage.reset_log();
-    assert_missing(&app.get(&fresh("vouchers")).await, "vouchers");
+    let cut = app.get(&fresh("vouchers")).await;
+    assert_eq!(codes(&cut), numbers(0..PAGES));
+    assert_eq!(cut.at("/degraded"), json!(["vouchers"]));
     assert_eq!(app.engage.calls(Endpoint::Vouchers), PAGES);
-    let told = "engage's answer is invalid at totalCount";
-    assert!(logs().contains(told));
+    assert!(logs().contains("unreadable item left out"));
 }
 
 #[tokio::test]
-async fn ten_pages_of_point_accounts_are_read_and_an_eleventh_makes_all_of_them_missing() {
+async fn ten_pages_of_point_accounts_are_read_and_an_eleventh_degrades_them() {
     let app = app().await;
     app.engage.wrap_point_accounts(true);
     app.engage.page_cap(Some(1));
@@ -102,7 +106,8 @@ async fn ten_pages_of_point_accounts_are_read_and_an_eleventh_makes_all_of_them_
     assert_eq!(app.engage.calls(Endpoint::PointAccounts), PAGES);
     app.engage.contact(BO.id).points_of(11, "1");
     app.engage.reset_log();
-    assert_missing(&app.get(&fresh("points")).await, "points");
+    let cut = app.get(&fresh("points")).await;
+    assert_incomplete(&cut, "points", PAGES, "the eleventh");
     assert_eq!(app.engage.calls(Endpoint::PointAccounts), PAGES);
 }
 
@@ -133,12 +138,14 @@ async fn a_full_page_that_does_not_say_how_many_there_are_is_not_the_last() {
 }
 
 #[tokio::test]
-async fn fewer_items_than_engage_counts_make_the_part_missing() {
+async fn fewer_items_than_engage_counts_degrade_the_part() {
     let app = app().await;
     let first = json!({"items": [voucher(0), voucher(1)], "totalCount": 3, "offset": 0});
     let empty = json!({"items": [], "totalCount": 3, "offset": 2});
     answers(&app, Endpoint::Vouchers, &[first.clone(), empty.clone()]);
-    assert_missing(&app.get(&fresh("vouchers")).await, "vouchers");
+    let fewer = app.get(&fresh("vouchers")).await;
+    assert_eq!(codes(&fewer), ["0", "1"]);
+    assert_eq!(fewer.at("/degraded"), json!(["vouchers"]));
     // One was used between the two pages: then the second says so.
     let fewer = json!({"items": [], "totalCount": 2, "offset": 2});
     answers(&app, Endpoint::Vouchers, &[first, fewer]);
@@ -146,17 +153,23 @@ async fn fewer_items_than_engage_counts_make_the_part_missing() {
     assert_eq!(codes(&answer), ["0", "1"]);
     let empty_points = json!({"items": [], "totalCount": 3});
     answers(&app, Endpoint::PointAccounts, &[empty_points]);
-    assert_missing(&app.get(&fresh("points")).await, "points");
+    assert_incomplete(&app.get(&fresh("points")).await, "points", 0, "no items");
 }
 
 #[tokio::test]
-async fn another_page_than_the_one_asked_for_makes_the_part_missing() {
+async fn another_page_than_the_one_asked_for_ends_the_list() {
     let app = app().await;
     let first = json!({"items": [voucher(0), voucher(1)], "totalCount": 4, "offset": 0});
     answers(&app, Endpoint::Vouchers, &[first.clone(), first]);
-    assert_missing(&app.get(&fresh("vouchers")).await, "vouchers");
+    let cut = app.get(&fresh("vouchers")).await;
+    assert_eq!(codes(&cut), ["0", "1"]);
+    assert_eq!(cut.at("/degraded"), json!(["vouchers"]));
     let first = json!({"items": [account(1)], "totalCount": 2, "offset": 0});
     answers(&app, Endpoint::PointAccounts, &[first.clone(), first]);
+    assert_incomplete(&app.get(&fresh("points")).await, "points", 1, "the first");
+    // Of a first page from elsewhere nothing is certain.
+    let other = json!({"items": [account(1)], "totalCount": 2, "offset": 1});
+    answers(&app, Endpoint::PointAccounts, &[other]);
     assert_missing(&app.get(&fresh("points")).await, "points");
 }
 

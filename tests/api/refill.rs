@@ -283,7 +283,7 @@ async fn a_part_that_the_overview_tells_unreadably_comes_from_its_entity_endpoin
         ),
         (json!({}), "vouchers", Endpoint::Vouchers),
         (
-            json!({"promotions": [{"name": "without an id"}]}),
+            json!({"promotions": {"name": "no list"}}),
             "promotions",
             Endpoint::Promotions,
         ),

@@ -153,7 +153,7 @@ async fn a_part_that_fails_leaves_the_others_whole() {
         (busy(), false),
         (Fault::ResetMidBody, false),
         (Fault::HtmlOk200, false),
-        (Fault::Body(r#"[{"balance":"many"}]"#.to_owned()), false),
+        (Fault::Body(r#"{"items":"many"}"#.to_owned()), false),
         (Fault::Hang, true),
     ] {
         let app = TestApp::spawn().await;

@@ -107,11 +107,11 @@ fn points(balance: usize) -> Points {
 fn overview(balance: usize) -> Overview {
     Overview {
         id: alva(),
-        profile: Profile::default(),
+        profile: Profile::default().into(),
         audiences: None,
         promotions: None,
         vouchers: None,
-        points: Some(points(balance)),
+        points: Some(points(balance).into()),
     }
 }
 
@@ -140,7 +140,7 @@ fn an_entity_answer_asked_for_before_an_invalidation_is_never_seen_after_it() {
                 let (pantry, world) = (Arc::clone(&pantry), Arc::clone(&world));
                 thread::spawn(move || {
                     let (begun, balance) = ask(&pantry, &world);
-                    pantry.store_part(alva(), begun, PartData::Points(points(balance)));
+                    pantry.store_part(alva(), begun, PartData::Points(points(balance).into()));
                 })
             })
             .collect();
@@ -189,7 +189,7 @@ fn an_overview_never_stands_over_what_the_entity_endpoint_told() {
             })
         };
         let begun = pantry.begin();
-        pantry.store_part(alva(), begun, PartData::Points(points(2)));
+        pantry.store_part(alva(), begun, PartData::Points(points(2).into()));
         assert_eq!(held_balance(&pantry), Some(Decimal::TWO));
         lagging.join().expect("the flight ends");
         assert_eq!(held_balance(&pantry), Some(Decimal::TWO));

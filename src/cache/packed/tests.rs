@@ -40,6 +40,7 @@ fn record(number: u32) -> Record<String> {
             data: Arc::new(data),
             provenance,
             bytes: 7,
+            incomplete: number.is_multiple_of(2),
         }),
         ..Parts::default()
     };
@@ -75,6 +76,7 @@ fn assert_unpacks(number: u32, packed: &Packed) {
     let unpacked = packed.record::<String>(id(number)).expect("whole");
     let whole = record(number);
     assert!(unpacked.same(&whole) && unpacked.held() == whole.held());
+    assert_eq!(unpacked.incomplete(), whole.incomplete());
     assert!(unpacked.rendered().eq(whole.rendered()));
     assert!(unpacked.packed().is_some_and(|again| again.is(packed)));
     let [expected, unpacked] = [&whole, &unpacked].map(|record| record.parts().expect("whole"));

@@ -7,7 +7,7 @@ use crate::{
     cache::{Begun, Bounds, PartData, freshness::Policy},
     clock::{Clock, ManualClock},
     customer::{Status, Verdict},
-    domain::{ContactId, Part, Voucher},
+    domain::{AnswerPath, ContactId, Part, Readable, Voucher},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -30,6 +30,11 @@ struct Kept {
 impl Kept {
     /// Somebody with a voucher that lapses so much later.
     fn with_voucher(lapses_after: Duration) -> Self {
+        Self::with_vouchers(lapses_after, &[])
+    }
+
+    /// The same, of whose vouchers some were left out.
+    fn with_vouchers(lapses_after: Duration, left_out: &[AnswerPath]) -> Self {
         let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
         let policy = Policy {
             lifetimes: [MINUTE; 5],
@@ -70,7 +75,10 @@ impl Kept {
         let begun: Begun = kept.cache.begin();
         for data in [
             PartData::Profile(Box::default()),
-            PartData::Vouchers(vec![voucher]),
+            PartData::Vouchers(Readable {
+                data: vec![voucher],
+                left_out: left_out.to_vec(),
+            }),
         ] {
             kept.cache.store_part(id, begun, data);
         }
@@ -171,6 +179,28 @@ fn an_answer_does_not_hold_for_a_wall_clock_that_was_set_back() {
     let first = kept.ask();
     kept.clock.jump_wall(Timestamp::UNIX_EPOCH - MINUTE);
     assert!(!Arc::ptr_eq(&first, &kept.ask()));
+}
+
+#[test]
+fn an_answer_as_incomplete_as_its_record_is_kept() {
+    let kept = Kept::with_vouchers(30 * DAY, &["vouchers[].id"]);
+    let incomplete = || Found {
+        degraded: Part::Vouchers.into(),
+        ..kept.found()
+    };
+    let first = kept.render(&incomplete(), &SHAPE);
+    assert!(Arc::ptr_eq(&first, &kept.render(&incomplete(), &SHAPE)));
+    assert_eq!(kept.found().record.rendered().count(), 1);
+    for degraded in [
+        PartSet::EMPTY,
+        PartSet::of(&[Part::Profile, Part::Vouchers]),
+    ] {
+        let other = Found {
+            degraded,
+            ..kept.found()
+        };
+        assert!(!Arc::ptr_eq(&first, &kept.render(&other, &SHAPE)));
+    }
 }
 
 fn of_body(length: usize) -> Rendered {

@@ -95,15 +95,50 @@ pub(super) struct AttributesJson<'a> {
     pub(super) guarded: bool,
 }
 
-/// Attributes that tell where a contact with protected identity lives or shops.
-const WHEREABOUTS: [&str; 4] = ["country", "createdInStore", "store", "recruitedByStore"];
+/// What is in the name of an attribute, or within it, that tells where a contact lives or shops, or how to reach it, in
+/// English and Swedish. For a contact with protected identity rather too much is left out than too little.
+const WHEREABOUTS: [&str; 25] = [
+    "address",
+    "adress",
+    "butik",
+    "careof",
+    "city",
+    "country",
+    "county",
+    "district",
+    "gata",
+    "kommun",
+    "latitude",
+    "location",
+    "longitude",
+    "mail",
+    "mobil",
+    "municipality",
+    "phone",
+    "post",
+    "region",
+    "stad",
+    "store",
+    "street",
+    "telefon",
+    "town",
+    "zip",
+];
+
+/// Whether an attribute may tell where the contact is: by its name, or by a name within a structure.
+fn tells_whereabouts(key: &str, value: &RawValue) -> bool {
+    let says = |text: &str| {
+        let text = text.to_ascii_lowercase();
+        WHEREABOUTS.iter().any(|word| text.contains(word))
+    };
+    says(key) || (value.get().starts_with(['{', '[']) && says(value.get()))
+}
 
 impl Serialize for AttributesJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for (key, value) in self.attributes {
-            let hidden = self.guarded && WHEREABOUTS.contains(&&**key);
-            if !hidden && self.allowed.allows(key) {
+            if self.allowed.allows(key) && !(self.guarded && tells_whereabouts(key, value)) {
                 map.serialize_entry(&**key, value)?;
             }
         }

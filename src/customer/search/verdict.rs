@@ -17,7 +17,7 @@ pub struct Found {
     pub record: Arc<Held>,
     /// The parts that may be shown.
     pub shown: PartSet,
-    /// The parts that are older than they should be or could not be had.
+    /// The parts that are older than they should be, are incomplete, or could not be had.
     pub degraded: PartSet,
     /// What the cache did.
     pub verdict: Verdict,
@@ -92,6 +92,7 @@ impl Search<'_> {
                 }
             }
         }
+        degraded = degraded.union(held.incomplete().intersection(shown));
         if !shown.contains(Part::Profile) || self.is_too_old(there.name) {
             return Err(self.give_up());
         }

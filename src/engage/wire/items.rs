@@ -3,13 +3,13 @@
 use serde_json::value::RawValue;
 
 use super::{
-    Object, Page, Reader,
-    object::{all, decimal, list, objects, text},
+    Object, Page, Reader, flag,
+    object::{decimal, elements, list, objects, readable, text},
 };
 use crate::{
     domain::{
-        Audience, Audiences, Channel, ContactId, Money, Offer, OfferKind, OfferValue, PointAccount,
-        Points, Promotion, Promotions, Voucher, Vouchers, Warning,
+        AnswerPath, Audience, Audiences, Channel, ContactId, Money, Offer, OfferKind, OfferValue,
+        PointAccount, Points, Promotion, Promotions, Readable, Voucher, Vouchers, Warning,
     },
     engage::Error,
 };
@@ -39,76 +39,91 @@ pub(super) fn page(value: &RawValue) -> Result<Page<&RawValue>, Error> {
     })
 }
 
-pub(super) fn audiences(answer: &Object<'_>) -> Result<Audiences, Error> {
-    let audience = |value: &RawValue| {
-        let audience = Object::of(value)?;
-        Some(Audience {
-            id: audience.id("id")?,
+pub(super) fn audiences(answer: &Object<'_>) -> Result<Readable<Audiences>, Error> {
+    let audience = |element: Option<Object<'_>>| {
+        let audience = element.ok_or("audiences[]")?;
+        Ok(Audience {
+            id: audience.id("id").ok_or("audiences[].id")?,
             name: audience.filled("name"),
         })
     };
+    let audiences = match answer.first(&["audiences", "targetAudiences", "profiles"]) {
+        Some(values) => {
+            let elements = elements(values).ok_or_else(|| Error::invalid("audiences"))?;
+            readable(elements, audience)
+        }
+        None => Readable::default(),
+    };
+    let mut warnings = warnings(answer);
+    let mut left_out = audiences.left_out;
+    left_out.append(&mut warnings.left_out);
+    Ok(Readable {
+        data: Audiences {
+            audiences: audiences.data,
+            warnings: warnings.data,
+        },
+        left_out,
+    })
+}
+
+/// The shape of their elements is not documented: a bare text is a message.
+fn warnings(answer: &Object<'_>) -> Readable<Vec<Warning>> {
     let warning = |value: &RawValue| match Object::of(value) {
-        Some(warning) => Some(Warning {
+        Some(warning) => Ok(Warning {
             id: warning.filled("id"),
             message: warning.filled("message"),
         }),
-        // The element's shape is not documented: a bare text is a message.
-        None => text(value).map(|message| Warning {
-            id: None,
-            message: Some(message.into()),
-        }),
+        None => match text(value) {
+            Some(message) => Ok(Warning {
+                id: None,
+                message: Some(message.into()),
+            }),
+            None => Err("warnings[]"),
+        },
     };
-    Ok(Audiences {
-        // One that can't be read fails them all: left out, it would be told that there is none.
-        audiences: match answer.first(&["audiences", "targetAudiences", "profiles"]) {
-            Some(values) => all(
-                list(values).ok_or_else(|| Error::invalid("audiences"))?,
-                |value| audience(value).ok_or_else(|| Error::invalid("audiences[].id")),
-            )?,
-            None => Vec::new(),
+    match answer.get("warnings").map(list) {
+        Some(Some(values)) => readable(values, warning),
+        Some(None) => Readable {
+            data: Vec::new(),
+            left_out: vec!["warnings"],
         },
-        warnings: match answer.get("warnings") {
-            Some(values) => list(values)
-                .unwrap_or_default()
-                .into_iter()
-                .filter_map(warning)
-                .collect(),
-            None => Vec::new(),
-        },
-    })
+        None => Readable::default(),
+    }
 }
 
-pub(super) fn promotions(reader: &Reader, value: &RawValue) -> Result<Promotions, Error> {
-    all(objects(value, "promotions")?, |item| {
-        promotion(reader, &item)
-    })
+pub(super) fn promotions(reader: &Reader, value: &RawValue) -> Result<Readable<Promotions>, Error> {
+    let elements = elements(value).ok_or_else(|| Error::invalid("promotions"))?;
+    Ok(readable(elements, |element| {
+        promotion(reader, &element.ok_or("promotions[]")?)
+    }))
 }
 
-fn promotion(reader: &Reader, item: &Object<'_>) -> Result<Promotion, Error> {
+/// One of whose offers cannot be read is left out whole: it would look like less than it is.
+fn promotion(reader: &Reader, item: &Object<'_>) -> Result<Promotion, AnswerPath> {
     let offers = match item.get("redemptionChannels") {
         Some(values) => {
-            let items = objects(values, "promotions[].redemptionChannels")?;
+            let items = objects(values).ok_or("promotions[].redemptionChannels")?;
             all(items, |item| offer(&item))?
         }
         None => Vec::new(),
     };
     Ok(Promotion {
-        id: item
-            .id("id")
-            .ok_or_else(|| Error::invalid("promotions[].id"))?,
+        id: item.id("id").ok_or("promotions[].id")?,
         promotion_id: item.filled("promotionId"),
         name: item.filled("name"),
         heading: item.filled("heading"),
         description: item.filled("description"),
         image_url: item.filled("imageUrl"),
         link: item.filled("link"),
-        expires_on: item.text("expiresOn").and_then(|text| reader.time(&text)),
-        redeemed: is_redeemed(item),
+        expires_on: reader
+            .end(item, "expiresOn")
+            .map_err(|_| "promotions[].expiresOn")?,
+        redeemed: flag::is_redeemed(item),
         offers,
     })
 }
 
-fn offer(item: &Object<'_>) -> Result<Offer, Error> {
+fn offer(item: &Object<'_>) -> Result<Offer, AnswerPath> {
     let value_type = item
         .text("valueType")
         .unwrap_or_default()
@@ -118,9 +133,7 @@ fn offer(item: &Object<'_>) -> Result<Offer, Error> {
         "PERCENT" => (
             OfferKind::Percent,
             item.get("value").map_or(Ok(OfferValue::None), |_| {
-                item.decimal("value")
-                    .map(OfferValue::Number)
-                    .ok_or_else(|| Error::invalid(path))
+                item.decimal("value").map(OfferValue::Number).ok_or(path)
             })?,
         ),
         "MONEY" => (
@@ -150,15 +163,16 @@ fn text_value(item: &Object<'_>) -> OfferValue {
         .map_or(OfferValue::None, OfferValue::Text)
 }
 
-pub(super) fn vouchers(reader: &Reader, value: &RawValue) -> Result<Vouchers, Error> {
-    all(objects(value, "vouchers")?, |item| voucher(reader, &item))
+pub(super) fn vouchers(reader: &Reader, value: &RawValue) -> Result<Readable<Vouchers>, Error> {
+    let elements = elements(value).ok_or_else(|| Error::invalid("vouchers"))?;
+    Ok(readable(elements, |element| {
+        voucher(reader, &element.ok_or("vouchers[]")?)
+    }))
 }
 
-fn voucher(reader: &Reader, item: &Object<'_>) -> Result<Voucher, Error> {
+fn voucher(reader: &Reader, item: &Object<'_>) -> Result<Voucher, AnswerPath> {
     Ok(Voucher {
-        id: item
-            .id("id")
-            .ok_or_else(|| Error::invalid("vouchers[].id"))?,
+        id: item.id("id").ok_or("vouchers[].id")?,
         code: item
             .filled("voucherNumber")
             .or_else(|| item.filled("checkNumber")),
@@ -168,68 +182,89 @@ fn voucher(reader: &Reader, item: &Object<'_>) -> Result<Voucher, Error> {
             .map(|value| money(value, "vouchers[].value"))
             .transpose()?,
         local_values: local_values(item, "vouchers[].localValues")?,
-        expires_on: item.text("expiresOn").and_then(|text| reader.time(&text)),
-        redeemed: is_redeemed(item),
+        expires_on: reader
+            .end(item, "expiresOn")
+            .map_err(|_| "vouchers[].expiresOn")?,
+        redeemed: flag::is_redeemed(item),
     })
 }
 
-/// Either of two keys says so, and not every model of Engage's has both.
-fn is_redeemed(item: &Object<'_>) -> bool {
-    let flag = item.flag("redeemed");
-    flag.unwrap_or_else(|| item.filled("redeemedOn").is_some())
-}
-
-fn local_values(item: &Object<'_>, path: &str) -> Result<Vec<Money>, Error> {
+fn local_values(item: &Object<'_>, path: AnswerPath) -> Result<Vec<Money>, AnswerPath> {
     let Some(values) = item.get("localValues") else {
         return Ok(Vec::new());
     };
-    all(objects(values, path)?, |money| exactly(&money, path))
+    all(objects(values).ok_or(path)?, |money| exactly(&money, path))
 }
 
-fn money(value: &RawValue, path: &str) -> Result<Money, Error> {
-    let money = Object::of(value).ok_or_else(|| Error::invalid(path))?;
+fn money(value: &RawValue, path: AnswerPath) -> Result<Money, AnswerPath> {
+    let money = Object::of(value).ok_or(path)?;
     exactly(&money, path)
 }
 
 /// Money is read exactly or not at all.
-fn exactly(money: &Object<'_>, path: &str) -> Result<Money, Error> {
+fn exactly(money: &Object<'_>, path: AnswerPath) -> Result<Money, AnswerPath> {
     let read = || {
         Some(Money {
             amount: money.decimal("amount")?,
             currency: money.filled("currency")?,
         })
     };
-    read().ok_or_else(|| Error::invalid(path))
+    read().ok_or(path)
 }
 
-pub(super) fn points(reader: &Reader, id: ContactId, value: &RawValue) -> Result<Points, Error> {
-    let items = objects(value, "accounts")?;
-    let accounts = all(items, |item| account(reader, id, &item))?;
-    Ok(Points { accounts })
+/// All of an item's own values, or none.
+fn all<T, V>(
+    values: Vec<V>,
+    mut read: impl FnMut(V) -> Result<T, AnswerPath>,
+) -> Result<Vec<T>, AnswerPath> {
+    let mut all = Vec::with_capacity(values.len());
+    for value in values {
+        all.push(read(value)?);
+    }
+    Ok(all)
 }
 
-fn account(reader: &Reader, id: ContactId, item: &Object<'_>) -> Result<PointAccount, Error> {
-    // Whose points they are can be seen here, and only here.
-    if let Some(owner) = item.get("contactId") {
-        let owner = text(owner).and_then(|owner| ContactId::parse(&owner));
-        if owner != Some(id) {
-            return Err(Error::IdentityMismatch);
-        }
+pub(super) fn points(
+    reader: &Reader,
+    id: ContactId,
+    value: &RawValue,
+) -> Result<Readable<Points>, Error> {
+    let elements = elements(value).ok_or_else(|| Error::invalid("accounts"))?;
+    if !elements.iter().flatten().all(|item| is_of(id, item)) {
+        return Err(Error::IdentityMismatch);
+    }
+    let accounts = readable(elements, |element| {
+        account(reader, &element.ok_or("accounts[]")?)
+    });
+    Ok(accounts.map(|accounts| Points { accounts }))
+}
+
+/// Whose points they are can be seen here, and only here: unless nothing is said, each value must say so.
+fn is_of(id: ContactId, item: &Object<'_>) -> bool {
+    item.every("contactId").all(|owner| {
+        let is_owner = || text(owner).and_then(|owner| ContactId::parse(&owner)) == Some(id);
+        owner.get() == "null" || is_owner()
+    })
+}
+
+fn account(reader: &Reader, item: &Object<'_>) -> Result<PointAccount, AnswerPath> {
+    let definition_id = item.id("definitionId");
+    // Of another definition its balance would be another's.
+    if definition_id.is_none() && item.is_filled("definitionId") {
+        return Err("accounts[].definitionId");
     }
     Ok(PointAccount {
-        definition_id: item.filled("definitionId"),
-        balance: item
-            .decimal("balance")
-            .ok_or_else(|| Error::invalid("accounts[].balance"))?,
+        definition_id,
+        balance: item.decimal("balance").ok_or("accounts[].balance")?,
         pending: item.decimal("pendingPoints"),
-        expires_on: item
-            .text("balanceExpires")
-            .and_then(|text| reader.time(&text)),
+        expires_on: reader
+            .end(item, "balanceExpires")
+            .map_err(|_| "accounts[].balanceExpires")?,
     })
 }
 
 /// API v2 tells one balance, as an attribute [Voyado: points].
-pub(super) fn overview_points(answer: &Object<'_>) -> Result<Option<Points>, Error> {
+pub(super) fn overview_points(answer: &Object<'_>) -> Result<Option<Readable<Points>>, Error> {
     let Some(attributes) = answer.object("attributes") else {
         return Ok(None);
     };
@@ -237,12 +272,14 @@ pub(super) fn overview_points(answer: &Object<'_>) -> Result<Option<Points>, Err
         return Ok(None);
     };
     let balance = decimal(&balance).ok_or_else(|| Error::invalid("attributes.bonusPoints"))?;
-    Ok(Some(Points {
-        accounts: vec![PointAccount {
-            definition_id: None,
-            balance,
-            pending: None,
-            expires_on: None,
-        }],
-    }))
+    let account = PointAccount {
+        definition_id: None,
+        balance,
+        pending: None,
+        expires_on: None,
+    };
+    let points = Points {
+        accounts: vec![account],
+    };
+    Ok(Some(points.into()))
 }

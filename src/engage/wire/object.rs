@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::engage::Error;
+use crate::domain::{AnswerPath, Readable};
 
 /// An object of Engage's. Of a repeated key the first counts.
 pub(crate) struct Object<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
@@ -61,6 +61,12 @@ impl<'a> Object<'a> {
         (!text.trim().is_empty()).then(|| text.into())
     }
 
+    /// Whether something is there: neither missing, null nor blank text.
+    pub(super) fn is_filled(&self, key: &str) -> bool {
+        let value = self.get(key);
+        value.is_some_and(|value| text(value).is_none_or(|text| !text.trim().is_empty()))
+    }
+
     /// An id: text or digits that say something. A boolean is none.
     pub(crate) fn id(&self, key: &str) -> Option<Box<str>> {
         let is_boolean = matches!(self.get(key)?.get(), "true" | "false");
@@ -69,16 +75,25 @@ impl<'a> Object<'a> {
 
     /// A boolean, also one written as text.
     pub(crate) fn flag(&self, key: &str) -> Option<bool> {
-        match &*self.text(key)?.to_ascii_lowercase() {
-            "true" => Some(true),
-            "false" => Some(false),
-            _ => None,
-        }
+        flag(self.get(key)?)
     }
 
     /// An exact number, also one written as text.
     pub(crate) fn decimal(&self, key: &str) -> Option<Decimal> {
         decimal(&self.text(key)?)
+    }
+}
+
+/// A boolean, also one written as text.
+pub(super) fn flag(value: &RawValue) -> Option<bool> {
+    let text = text(value)?;
+    let text = text.trim();
+    if text.eq_ignore_ascii_case("true") {
+        Some(true)
+    } else if text.eq_ignore_ascii_case("false") {
+        Some(false)
+    } else {
+        None
     }
 }
 
@@ -120,23 +135,32 @@ pub(super) fn list(value: &RawValue) -> Option<Vec<&RawValue>> {
 }
 
 /// The objects of an array that holds nothing else.
-pub(super) fn objects<'a>(value: &'a RawValue, path: &str) -> Result<Vec<Object<'a>>, Error> {
-    serde_json::from_str(value.get()).map_err(|_| match list(value) {
-        Some(_) => Error::invalid(&format!("{path}[]")),
-        None => Error::invalid(path),
-    })
+pub(super) fn objects(value: &RawValue) -> Option<Vec<Object<'_>>> {
+    serde_json::from_str(value.get()).ok()
 }
 
-/// All of a list's values, read, in no more room than they take: what is read is held for long.
-pub(super) fn all<T, V>(
-    values: Vec<V>,
-    mut read: impl FnMut(V) -> Result<T, Error>,
-) -> Result<Vec<T>, Error> {
-    let mut all = Vec::with_capacity(values.len());
-    for value in values {
-        all.push(read(value)?);
+/// The elements of an array, of which one that is no object is `None`; `None` for anything else.
+pub(super) fn elements(value: &RawValue) -> Option<Vec<Option<Object<'_>>>> {
+    if let Some(objects) = objects(value) {
+        return Some(objects.into_iter().map(Some).collect());
     }
-    Ok(all)
+    Some(list(value)?.into_iter().map(Object::of).collect())
+}
+
+/// What can be read of a list's elements, in no more room than it takes: what is read is held for long.
+pub(super) fn readable<T, V>(
+    values: Vec<V>,
+    mut read: impl FnMut(V) -> Result<T, AnswerPath>,
+) -> Readable<Vec<T>> {
+    let mut all = Readable::from(Vec::with_capacity(values.len()));
+    for value in values {
+        match read(value) {
+            Ok(item) => all.data.push(item),
+            Err(path) => all.left_out.push(path),
+        }
+    }
+    all.data.shrink_to_fit();
+    all
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {

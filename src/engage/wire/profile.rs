@@ -5,11 +5,11 @@ use std::{borrow::Cow, collections::HashSet};
 
 use serde_json::value::RawValue;
 
-use super::{Object, Reader, object};
+use super::{Object, Reader, bounds, flag, object};
 use crate::{
     domain::{
-        Address, Consent, ContactType, Identity, Level, Preferences, Profile, Shown, Store,
-        names::WrittenNames,
+        Address, Consent, ContactType, Identity, Level, Preferences, Profile, Readable, Shown,
+        Store, names::WrittenNames,
     },
     engage::Error,
 };
@@ -41,14 +41,17 @@ const LIFTED: [&str; 21] = [
 ];
 
 impl Reader {
-    pub(super) fn profile_of(&self, answer: &Object<'_>) -> Result<Profile, Error> {
+    pub(super) fn profile_of(&self, answer: &Object<'_>) -> Result<Readable<Profile>, Error> {
         let attributes = answer
             .object("attributes")
             .ok_or_else(|| Error::invalid("attributes"))?;
         let email = attributes.filled("email");
         let mobile_phone = attributes.filled("mobilePhone");
         let member_number = attributes.filled("memberNumber");
-        Ok(Profile {
+        let level = self.level(&attributes);
+        let others = self.others(&attributes);
+        let consents = self.consents(answer);
+        let profile = Profile {
             identity: self.identity(answer),
             first_name: attributes.filled("firstName"),
             last_name: attributes.filled("lastName"),
@@ -60,15 +63,19 @@ impl Reader {
                 .filled("language")
                 .or_else(|| attributes.filled("lang")),
             member_number,
-            level: self.level(&attributes),
+            level: level.data,
             home_store: attributes.object("currentStore").as_ref().and_then(store),
             member_since: attributes
-                .text("registrationDate")
-                .and_then(|text| self.time(&text)),
-            secrecy_marked: is_marked(&attributes),
-            attributes: self.others(&attributes),
+                .get("registrationDate")
+                .and_then(|value| self.moment(value)),
+            secrecy_marked: flag::is_marked(answer, &attributes),
+            attributes: others.data,
             preferences: preferences(answer.object("preferences").as_ref()),
-            consents: self.consents(answer)?,
+            consents: consents.data,
+        };
+        Ok(Readable {
+            data: profile,
+            left_out: [level.left_out, others.left_out, consents.left_out].concat(),
         })
     }
 
@@ -88,50 +95,66 @@ impl Reader {
         }
     }
 
-    fn level(&self, attributes: &Object<'_>) -> Option<Level> {
-        Some(Level {
-            name: attributes.filled("bonusBasedLevel")?,
-            expires_on: attributes
-                .text("bonusBasedLevelExpires")
-                .and_then(|text| self.time(&text)),
+    /// A level that may have lapsed is not shown.
+    fn level(&self, attributes: &Object<'_>) -> Readable<Option<Level>> {
+        let Some(name) = attributes.filled("bonusBasedLevel") else {
+            return Readable::default();
+        };
+        let Ok(expires_on) = self.end(attributes, "bonusBasedLevelExpires") else {
+            return Readable {
+                data: None,
+                left_out: vec!["attributes.bonusBasedLevelExpires"],
+            };
+        };
+        let level = Level {
+            name,
+            expires_on,
             points_to_next: attributes.decimal("bonusBasedLevelLeftForUpgrade"),
-        })
+        };
+        Some(level).into()
     }
 
-    /// What is not lifted, as Engage wrote it.
-    fn others(&self, attributes: &Object<'_>) -> Vec<(Box<str>, Box<RawValue>)> {
+    /// What is not lifted, as Engage wrote it, as far as every caller can read it.
+    fn others(&self, attributes: &Object<'_>) -> Readable<Vec<(Box<str>, Box<RawValue>)>> {
         let is_other = |key: &Cow<'_, str>| {
             let lifted = LIFTED.iter().any(|lifted| lifted.eq_ignore_ascii_case(key));
             !lifted || (self.keeps_national_id && key == "socialSecurityNumber")
         };
         // A repeated key would be repeated in our answer.
         let mut seen = HashSet::with_capacity(attributes.0.len());
-        let mut others: Vec<_> = attributes
+        let others = attributes
             .0
             .iter()
             .filter(|(key, _)| is_other(key) && seen.insert(&**key))
-            .map(|(key, value)| (key.as_ref().into(), (*value).to_owned()))
             .collect();
-        others.shrink_to_fit();
-        others
+        object::readable(others, |(key, value)| {
+            if bounds::is_bounded(value) {
+                Ok((key.as_ref().into(), (*value).to_owned()))
+            } else {
+                Err("attributes[]")
+            }
+        })
     }
 
-    fn consents(&self, answer: &Object<'_>) -> Result<Vec<Consent>, Error> {
+    fn consents(&self, answer: &Object<'_>) -> Readable<Option<Vec<Consent>>> {
         let Some(consents) = answer.get("consents") else {
-            return Ok(Vec::new());
+            return Some(Vec::new()).into();
         };
-        let consents = object::list(consents).ok_or_else(|| Error::invalid("consents"))?;
-        let consent = |value| {
-            let consent = Object::of(value)?;
-            Some(Consent {
-                id: consent.filled("id")?,
+        let Some(elements) = object::elements(consents) else {
+            return Readable {
+                data: None,
+                left_out: vec!["consents"],
+            };
+        };
+        let consent = |element: Option<Object<'_>>| {
+            let consent = element.ok_or("consents[]")?;
+            Ok(Consent {
+                id: consent.filled("id").ok_or("consents[].id")?,
                 given: consent.flag("value"),
-                date: consent.text("date").and_then(|text| self.time(&text)),
+                date: consent.get("date").and_then(|value| self.moment(value)),
             })
         };
-        let mut consents: Vec<_> = consents.into_iter().filter_map(consent).collect();
-        consents.shrink_to_fit();
-        Ok(consents)
+        object::readable(elements, consent).map(Some)
     }
 }
 
@@ -156,17 +179,6 @@ fn shown<'a>(objects: impl Iterator<Item = &'a RawValue>, key: &str) -> Shown<Co
     } else {
         Shown::of(texts)
     }
-}
-
-/// Whether the contact's identity is protected. A mark that can't be read protects.
-fn is_marked(attributes: &Object<'_>) -> bool {
-    let says_nothing = || {
-        let text = attributes.text("secrecyMarked");
-        text.is_some_and(|text| text.trim().is_empty())
-    };
-    attributes.get("secrecyMarked").is_some()
-        && attributes.flag("secrecyMarked") != Some(false)
-        && !says_nothing()
 }
 
 fn address(attributes: &Object<'_>) -> Address {
@@ -198,15 +210,23 @@ fn birth_day(text: Box<str>) -> Box<str> {
     text
 }
 
-/// One client types the keys as `AcceptsEmails`, `AcceptsPostals`: case and a trailing "s" don't count.
+/// One client types the keys as `AcceptsEmails`, `AcceptsPostals`: case and a trailing "s" don't count. Of several
+/// spellings that contradict one another, "not accepted" wins.
 fn preferences(preferences: Option<&Object<'_>>) -> Preferences {
     let accepts = |channel: &str| {
         let object = preferences?;
-        let (key, _) = object.0.iter().find(|(key, _)| {
+        let of_channel = object.0.iter().filter(|(key, value)| {
             let key = key.to_ascii_lowercase();
-            key.trim_end_matches('s') == channel
-        })?;
-        object.flag(key)
+            key.trim_end_matches('s') == channel && value.get() != "null"
+        });
+        of_channel
+            .map(|(_, value)| object::flag(value))
+            .min_by_key(|accepted| match accepted {
+                Some(false) => 0,
+                None => 1,
+                Some(true) => 2,
+            })
+            .flatten()
     };
     Preferences {
         accepts_email: accepts("acceptsemail"),

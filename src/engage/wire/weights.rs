@@ -60,11 +60,11 @@ fn what_parts_weigh_is_what_they_take() {
         let ((profile, rest), bytes) = allocated(|| {
             let overview = reader.overview(body.as_bytes()).expect("an overview");
             let rest = (
-                Arc::new(overview.audiences.expect("audiences")),
-                Arc::new(overview.promotions.expect("promotions")),
-                Arc::new(overview.vouchers.expect("vouchers")),
+                Arc::new(overview.audiences.expect("audiences").data),
+                Arc::new(overview.promotions.expect("promotions").data),
+                Arc::new(overview.vouchers.expect("vouchers").data),
             );
-            (Arc::new(overview.profile), rest)
+            (Arc::new(overview.profile.data), rest)
         });
         taken += bytes;
         let (audiences, promotions, vouchers) = &rest;

@@ -1,0 +1,136 @@
+//! Flags that protect a contact or end what it has. They fail closed: whatever is written there and is not a clear "no"
+//! is a "yes".
+
+use serde_json::value::RawValue;
+
+use super::{Object, object, time};
+
+/// Whether the contact's identity is protected.
+pub(super) fn is_marked(answer: &Object<'_>, attributes: &Object<'_>) -> bool {
+    let meta = answer.object("meta");
+    [Some(answer), Some(attributes), meta.as_ref()]
+        .into_iter()
+        .flatten()
+        .any(|object| holds(object, "secrecyMarked"))
+}
+
+/// Whether it was used: either of two keys says so, and not every model of Engage's has both.
+pub(super) fn is_redeemed(item: &Object<'_>) -> bool {
+    holds(item, "redeemed") || item.every("redeemedOn").any(time::is_set)
+}
+
+/// Whether any value under the key, in any ASCII case, is more than a "no".
+fn holds(object: &Object<'_>, key: &str) -> bool {
+    object.every(key).any(|value| !says_no(value))
+}
+
+/// `false`, also as text; null and blank say nothing.
+fn says_no(value: &RawValue) -> bool {
+    if value.get() == "null" {
+        return true;
+    }
+    object::text(value).is_some_and(|text| {
+        let text = text.trim();
+        text.is_empty() || text.eq_ignore_ascii_case("false")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NO: [&str; 8] = [
+        "{}",
+        r#"{"KEY": null}"#,
+        r#"{"KEY": ""}"#,
+        r#"{"KEY": "  "}"#,
+        r#"{"KEY": false}"#,
+        r#"{"KEY": "false"}"#,
+        r#"{"KEY": " False "}"#,
+        r#"{"KEY": false, "KEY": null}"#,
+    ];
+
+    const YES: [&str; 11] = [
+        r#"{"KEY": true}"#,
+        r#"{"KEY": "TRUE"}"#,
+        r#"{"KEY": 1}"#,
+        r#"{"KEY": 0}"#,
+        r#"{"KEY": "yes"}"#,
+        r#"{"KEY": "no"}"#,
+        r#"{"KEY": {}}"#,
+        r#"{"KEY": [false]}"#,
+        r#"{"KEY": false, "KEY": true}"#,
+        r#"{"KEY": true, "KEY": false}"#,
+        r#"{"KEY": false, "KEY": "maybe"}"#,
+    ];
+
+    fn spellings(key: &str) -> [String; 3] {
+        [
+            key.to_owned(),
+            key.to_ascii_uppercase(),
+            format!("{}{}", key[..1].to_ascii_uppercase(), &key[1..]),
+        ]
+    }
+
+    #[test]
+    fn a_flag_holds_unless_every_value_says_no() {
+        for (objects, expected) in [(&NO[..], false), (&YES[..], true)] {
+            for object in objects {
+                for key in spellings("secrecyMarked") {
+                    let text = object.replace("KEY", &key);
+                    let object = Object::parse(text.as_bytes()).expect("an object");
+                    assert_eq!(holds(&object, "secrecyMarked"), expected, "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_mark_counts_wherever_the_answer_has_it() {
+        for (text, expected) in [
+            (r#"{"attributes": {}}"#, false),
+            (
+                r#"{"attributes": {"secrecyMarked": false}, "meta": {"secrecyMarked": false}}"#,
+                false,
+            ),
+            (r#"{"attributes": {"SecrecyMarked": true}}"#, true),
+            (
+                r#"{"attributes": {"secrecyMarked": false}, "meta": {"secrecyMarked": true}}"#,
+                true,
+            ),
+            (r#"{"attributes": {}, "secrecymarked": "x"}"#, true),
+        ] {
+            let answer = Object::parse(text.as_bytes()).expect("an object");
+            let attributes = answer.object("attributes").expect("attributes");
+            assert_eq!(is_marked(&answer, &attributes), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_says_that_it_was_used_and_that_it_was_not_was_used() {
+        for (text, expected) in [
+            ("{}", false),
+            (r#"{"redeemed": false, "redeemedOn": null}"#, false),
+            (r#"{"redeemed": false, "redeemedOn": ""}"#, false),
+            (
+                r#"{"redeemed": false, "redeemedOn": "0001-01-01T00:00:00"}"#,
+                false,
+            ),
+            (r#"{"redeemed": true}"#, true),
+            (r#"{"Redeemed": true, "redeemed": false}"#, true),
+            (
+                r#"{"redeemed": false, "redeemedOn": "2026-11-01T00:00:00"}"#,
+                true,
+            ),
+            (
+                r#"{"redeemed": false, "RedeemedOn": "2026-11-01T00:00:00"}"#,
+                true,
+            ),
+            (r#"{"redeemedOn": "31/12/2026"}"#, true),
+            (r#"{"redeemedOn": 0}"#, true),
+        ] {
+            let item = Object::parse(text.as_bytes()).expect("an object");
+            assert_eq!(is_redeemed(&item), expected, "{text}");
+        }
+    }
+}

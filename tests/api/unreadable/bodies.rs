@@ -1,0 +1,142 @@
+//! Whole bodies: what every caller's parser would refuse is mended or left out, and what is too large is cut.
+
+use bytesize::ByteSize;
+use engage_simulator::{
+    Endpoint, Fault,
+    people::{ALVA, BO},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    forms::{answer_with, fresh},
+    harness::{Answer, TestApp},
+};
+
+/// Bo's overview with these attributes, as text.
+fn overview(attributes: &str) -> String {
+    format!(
+        r#"{{"id": "{}", "meta": {{}}, "attributes": {{{attributes}}}}}"#,
+        BO.id
+    )
+}
+
+async fn profile_of(attributes: &str) -> Answer {
+    let app = TestApp::spawn().await;
+    answer_with(&app, Endpoint::Overview, overview(attributes));
+    app.get(&format!("contactId={}&parts=none", BO.id)).await
+}
+
+#[tokio::test]
+async fn half_a_character_is_replaced_wherever_engage_writes_it() {
+    let attributes = r#""firstName": "A\ud800b", "nick\udc00": "\udfff", "list": ["\ud83e\ud83e\udd8a"],
+        "kept": "\ud83e\udd8a \\ud800""#;
+    let answer = profile_of(attributes).await;
+    assert_eq!(answer.assert_ok().at("/profile/firstName"), "A\u{fffd}b");
+    let expected = json!({
+        "nick\u{fffd}": "\u{fffd}", "list": ["\u{fffd}🦊"], "kept": "🦊 \\ud800",
+    });
+    assert_eq!(answer.at("/profile/attributes"), expected);
+    assert_eq!(answer.at("/degraded"), json!([]));
+    let app = TestApp::spawn().await;
+    let voucher = r#"{"id": "\ud8001", "name": "\udc00", "voucherNumber": "7"}"#;
+    let page = format!(r#"{{"items": [{voucher}], "totalCount": 1}}"#);
+    answer_with(&app, Endpoint::Vouchers, page);
+    let answer = app.get(&fresh("vouchers")).await;
+    assert_eq!(answer.assert_ok().at("/vouchers/0/id"), "\u{fffd}1");
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_before_an_answer_is_skipped() {
+    let app = TestApp::spawn().await;
+    let body = format!("\u{feff}{}", overview(r#""firstName": "Bo""#));
+    answer_with(&app, Endpoint::Overview, body);
+    answer_with(&app, Endpoint::PointAccounts, "\u{feff}[]");
+    let answer = app.get(&format!("contactId={}&parts=points", BO.id)).await;
+    assert_eq!(answer.assert_ok().at("/profile/firstName"), "Bo");
+    assert_eq!(answer.at("/degraded"), json!([]));
+    let refusal = "\u{feff}{\"errorCode\": \"ContactNotFound\"}";
+    let raw = format!(
+        "HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{refusal}",
+        refusal.len()
+    );
+    app.engage.fault(Endpoint::All, Fault::Raw(raw.into()));
+    app.get(&format!("contactId={}", ALVA.id))
+        .await
+        .assert_problem(404, "ContactNotFound");
+}
+
+#[tokio::test]
+async fn an_attribute_that_callers_could_not_read_is_left_out() {
+    let arrays = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    let objects = |depth: usize| format!("{}1{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
+    for (value, is_shown) in [
+        (arrays(32), true),
+        (arrays(33), false),
+        (arrays(100_000), false),
+        (objects(32), true),
+        (objects(33), false),
+        (format!("[1, {}]", objects(32)), false),
+        ("1e400".to_owned(), false),
+        ("[-1e400]".to_owned(), false),
+        (format!("\"{}\"", "[".repeat(100)), true),
+    ] {
+        let attributes = format!(r#""odd": {value}, "shoeSize": 38"#);
+        let answer = profile_of(&attributes).await;
+        let shown = answer.assert_ok().at("/profile/attributes");
+        assert_eq!(shown["shoeSize"], json!(38));
+        assert_eq!(shown.get("odd").is_some(), is_shown, "{value:.40}");
+        let degraded = if is_shown {
+            json!([])
+        } else {
+            json!(["profile"])
+        };
+        assert_eq!(answer.at("/degraded"), degraded, "{value:.40}");
+    }
+}
+
+fn voucher(number: usize, name: &str) -> Value {
+    json!({"id": number, "voucherNumber": number.to_string(), "name": name})
+}
+
+#[tokio::test]
+async fn a_page_that_is_too_large_ends_the_list_and_degrades_the_part() {
+    let app = TestApp::with(|config| config.engage.max_response_size = ByteSize::kib(64)).await;
+    let page = |offset: usize, size: usize| {
+        let voucher = voucher(offset, &"x".repeat(size));
+        let page = json!({"items": [voucher], "totalCount": 3, "offset": offset});
+        Fault::Body(page.to_string())
+    };
+    for (offset, size) in [(0, 1), (1, 60_000), (2, 70_000)] {
+        app.engage
+            .fault_times(Endpoint::Vouchers, page(offset, size), 1);
+    }
+    let answer = app.get(&fresh("vouchers")).await;
+    assert_eq!(
+        answer.assert_ok().at("/vouchers").as_array().map(Vec::len),
+        Some(2)
+    );
+    assert_eq!(answer.at("/degraded"), json!(["vouchers"]));
+    // Of a first page that is too large nothing is known.
+    app.engage
+        .fault_times(Endpoint::Vouchers, page(0, 70_000), 1);
+    let answer = app.get(&fresh("vouchers")).await;
+    assert_eq!(answer.assert_ok().at("/vouchers"), Value::Null);
+    assert_eq!(answer.at("/degraded"), json!(["vouchers"]));
+}
+
+#[tokio::test]
+async fn how_large_an_answer_may_be_is_a_setting() {
+    for (bound, status) in [
+        (ByteSize::kib(64), 502),
+        (ByteSize::mib(1), 502),
+        (ByteSize::mib(4), 200),
+    ] {
+        let app = TestApp::with(|config| config.engage.max_response_size = bound).await;
+        let note = "x".repeat(2 << 20);
+        let body = overview(&format!(r#""note": "{note}""#));
+        answer_with(&app, Endpoint::Overview, body);
+        let answer = app.get(&format!("contactId={}&parts=none", BO.id)).await;
+        assert_eq!(answer.status, status, "{bound}");
+    }
+}

@@ -56,8 +56,7 @@ pub trait Weigh {
 
 /// An answer that was rendered from a record and is kept with it; written and read where it is packed.
 pub trait Answer: Weigh + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// Takes note that it was packed and is kept as it is from now on, for those who come next. Until then, what is made
-    /// of it is for one.
+    /// Takes note that it is kept as it is from now on, for later requests. Until then, what is made of it serves one.
     fn made_ready(&self);
 }
 
@@ -110,6 +109,8 @@ pub struct Cache<R, E> {
     pub policy: Policy,
     /// Whether nothing is read or stored.
     is_off: AtomicBool,
+    /// Whether it was logged that a record is too heavy to be held: once is enough.
+    too_heavy_was_logged: AtomicBool,
     max_bytes: u64,
     clock: Clock,
 }
@@ -147,6 +148,7 @@ where
             fences: Fences::new(policy.overview_lag, bounds.longest_flight, MAX_FENCES),
             policy,
             is_off: AtomicBool::new(false),
+            too_heavy_was_logged: AtomicBool::new(false),
             max_bytes: bounds.max_bytes,
             clock,
         }
@@ -239,7 +241,7 @@ where
             merged.merge(&parts, self.policy.overview_lag);
             let record = Record::new(id, merged);
             self.intake.add(record.bytes());
-            Op::Put(Held::Ready(Arc::new(record)))
+            self.put(record)
         });
         parts
     }
@@ -256,7 +258,7 @@ where
             };
             let mut kept = parts.into_owned();
             kept.retain(|part, provenance| self.fences.allows(id, part, provenance.stamp));
-            Op::Put(Held::Ready(Arc::new(Record::new(id, kept))))
+            self.put(Record::new(id, kept))
         });
     }
 

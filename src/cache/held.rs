@@ -10,7 +10,10 @@ use super::{
     record::Record,
     store::{Op, Store},
 };
-use crate::domain::{ContactId, Identity};
+use crate::{
+    domain::{ContactId, Identity},
+    threads::Ordering,
+};
 
 /// What is held of a contact.
 pub(super) enum Held<R> {
@@ -93,8 +96,10 @@ where
         let (held, was_warm) = self.records.get_noting(&id)?;
         let record = self.told(id, &held)?;
         if matches!(held, Held::Packed(_)) && (was_warm || !self.is_fresh(&record)) {
+            let unpacked = Held::Ready(Arc::clone(&record));
+            let fits = self.records.holds(&id, &unpacked);
             self.records.update(id, |now| match now {
-                Some(now) if now.is(&held) => Op::Put(ready(Arc::clone(&record))),
+                Some(now) if fits && now.is(&held) => Op::Put(ready(Arc::clone(&record))),
                 _ => Op::Nop,
             });
         }
@@ -142,11 +147,15 @@ where
                 match (held.filter(|held| is_still(held)), &parts) {
                     (None, _) => Op::Nop,
                     (Some(_), None) => Op::Remove,
-                    (Some(Held::Ready(held)), Some(parts)) => {
-                        Op::Put(Held::Ready(Arc::new(held.with_parts(parts))))
-                    }
+                    (Some(Held::Ready(held)), Some(parts)) => self
+                        .fitting(held.with_parts(parts))
+                        .map_or(Op::Nop, Op::Put),
                     (Some(Held::Packed(_)), Some(parts)) => {
-                        Op::Put(ready(Arc::new(record.with_parts(parts))))
+                        let unpacked = self.fitting(record.with_parts(parts));
+                        if let Some(Held::Ready(unpacked)) = &unpacked {
+                            unpacked.rendered().for_each(|answer| answer.made_ready());
+                        }
+                        unpacked.map_or(Op::Nop, Op::Put)
                     }
                 }
             });
@@ -159,16 +168,46 @@ where
         &self,
         record: &Arc<Record<R>>,
         parts: &Parts,
-        answer: Arc<R>,
+        answer: &Arc<R>,
         replaces: impl Fn(&R) -> bool,
     ) {
         self.records.update(record.id, |held| match held {
             Some(Held::Ready(held)) if self.is_on() && held.same(&**record) => {
-                let kept = held.with_rendered(parts, answer, replaces);
-                Op::Put(Held::Ready(Arc::new(kept)))
+                let kept = held.with_rendered(parts, Arc::clone(answer), replaces);
+                let kept = Held::Ready(Arc::new(kept));
+                if !self.records.holds(&record.id, &kept) {
+                    return Op::Nop;
+                }
+                answer.made_ready();
+                Op::Put(kept)
             }
             _ => Op::Nop,
         });
+    }
+
+    /// Puts the record in the place of the contact's old one. Where even its parts are too heavy, none is held: the old
+    /// one is outdated.
+    pub(super) fn put(&self, record: Record<R>) -> Op<Held<R>> {
+        if let Some(held) = self.fitting(record) {
+            return Op::Put(held);
+        }
+        if !self.too_heavy_was_logged.swap(true, Ordering::Relaxed) {
+            tracing::warn!("a contact's data is too large to be cached");
+        }
+        Op::Remove
+    }
+
+    /// The record as it can be held: without its rendered answers where it would be too heavy with them; `None` where its
+    /// parts alone are.
+    fn fitting(&self, record: Record<R>) -> Option<Held<R>> {
+        let id = record.id;
+        let held = Held::Ready(Arc::new(record));
+        if self.records.holds(&id, &held) {
+            return Some(held);
+        }
+        let parts = held.parts(id)?.into_owned();
+        let bare = Held::Ready(Arc::new(Record::new(id, parts)));
+        self.records.holds(&id, &bare).then_some(bare)
     }
 
     /// The contacts held whose profile says what is meant. Looks at every record: for what operators do by hand.
@@ -189,7 +228,7 @@ where
     }
 }
 
-/// The record with its answers, for those who come next.
+/// The record with its answers, for later requests.
 fn ready<R: Answer>(record: Arc<Record<R>>) -> Held<R> {
     record.rendered().for_each(|answer| answer.made_ready());
     Held::Ready(record)

@@ -85,6 +85,11 @@ where
         }
     }
 
+    /// Whether a value is not too heavy to be held.
+    pub(super) fn holds(&self, key: &K, value: &V) -> bool {
+        (self.weigh)(key, value) as u64 <= self.max_weight
+    }
+
     /// The value of the key.
     pub(super) fn get(&self, key: &K) -> Option<V> {
         self.get_noting(key).map(|(value, _)| value)

@@ -92,7 +92,7 @@ fn learn(pantry: &Pantry, name: &Lookup, id: ContactId) {
 /// Keeps an answer of so many bytes that was rendered from the record.
 fn keep(pantry: &Pantry, record: &Arc<Record<Rendered>>, bytes: usize) {
     let parts = record.parts().expect("parts");
-    pantry.keep_rendered(record, &parts, Arc::new(Rendered(bytes)), |_| false);
+    pantry.keep_rendered(record, &parts, &Arc::new(Rendered(bytes)), |_| false);
 }
 
 fn rendered(pantry: &Pantry, id: ContactId) -> Vec<usize> {
@@ -123,7 +123,7 @@ fn a_rendered_answer_takes_the_place_of_its_like_or_of_the_oldest() {
         let record = pantry.record(id).expect("a record");
         let parts = pantry.parts_of(&record).expect("parts");
         let answer = Arc::new(Rendered(size));
-        pantry.keep_rendered(&record, &parts, answer, |kept| kept.0 == replaced);
+        pantry.keep_rendered(&record, &parts, &answer, |kept| kept.0 == replaced);
     };
     for size in 1..=8 {
         keep(size, 0);
@@ -133,6 +133,37 @@ fn a_rendered_answer_takes_the_place_of_its_like_or_of_the_oldest() {
     assert_eq!(rendered(&pantry, id), [1, 2, 3, 5, 6, 7, 8, 9]);
     keep(10, 0);
     assert_eq!(rendered(&pantry, id), [2, 3, 5, 6, 7, 8, 9, 10]);
+}
+
+#[test]
+fn an_answer_that_would_make_its_record_too_heavy_is_not_kept() {
+    let (pantry, _) = pantry();
+    let id = contact('1');
+    store_profile(&pantry, id);
+    let keep = |size| {
+        let record = pantry.record(id).expect("a record");
+        let parts = pantry.parts_of(&record).expect("parts");
+        pantry.keep_rendered(&record, &parts, &Arc::new(Rendered(size)), |_| false);
+    };
+    keep(1000);
+    keep(1 << 20);
+    assert_eq!(rendered(&pantry, id), [1000]);
+}
+
+#[test]
+fn parts_too_heavy_to_be_held_leave_nothing_of_the_old_record() {
+    let (pantry, _) = pantry();
+    let id = contact('1');
+    store_profile(&pantry, id);
+    let profile = Profile {
+        first_name: Some("x".repeat(1 << 20).into()),
+        ..Profile::default()
+    };
+    let begun = pantry.begin();
+    let data = PartData::Profile(Box::new(profile.into()));
+    let taken = pantry.store_part(id, begun, data);
+    assert!(taken.profile.is_some());
+    assert!(pantry.record(id).is_none());
 }
 
 #[test]

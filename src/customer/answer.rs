@@ -107,8 +107,8 @@ pub struct Rendered {
     pub etag: ETag,
     #[serde(skip)]
     gzip: OnceLock<Bytes>,
-    /// Whether the next who would have it in gzip has it made: nobody has yet, and it stays as it is for those who come
-    /// later. What was read from what is packed stays for nobody.
+    /// Whether the next request for gzip has it compressed: it was not yet, and it is kept for later requests. An answer
+    /// that is not kept, or was read from a packed record, is not compressed.
     #[serde(skip)]
     gzip_is_due: AtomicBool,
     /// The wall clock when it was rendered: an earlier one may tell otherwise.
@@ -187,9 +187,7 @@ pub(super) fn rendered(
     let parts = cache.parts_of(&found.record)?;
     let answer = Arc::new(render(rules, &parts, found, shape, now));
     if is_kept {
-        cache.keep_rendered(&found.record, &parts, Arc::clone(&answer), |kept| {
-            kept.shape == *shape
-        });
+        cache.keep_rendered(&found.record, &parts, &answer, |kept| kept.shape == *shape);
     }
     Some(answer)
 }
@@ -201,7 +199,7 @@ fn render(rules: &Rules, parts: &Parts, found: &Found, shape: &Shape, now: Now) 
         etag: ETag::of(&body),
         body: Bytes::from(body.into_boxed_slice()),
         gzip: OnceLock::new(),
-        gzip_is_due: AtomicBool::new(true),
+        gzip_is_due: AtomicBool::new(false),
         made_at: now.wall,
         changes_at,
     }

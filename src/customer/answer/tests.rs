@@ -66,7 +66,7 @@ impl Kept {
         let voucher = Voucher {
             id: "1".into(),
             code: None,
-            name: None,
+            name: Some("x".repeat(2 * COMPRESSED_ABOVE).into()),
             value: None,
             local_values: Vec::new(),
             expires_on: Some(Timestamp::UNIX_EPOCH + lapses_after),
@@ -200,6 +200,23 @@ fn an_answer_as_incomplete_as_its_record_is_kept() {
             ..kept.found()
         };
         assert!(!Arc::ptr_eq(&first, &kept.render(&other, &SHAPE)));
+    }
+}
+
+#[tokio::test]
+async fn only_an_answer_that_is_kept_is_compressed() {
+    let kept = Kept::with_voucher(30 * DAY);
+    let wide = Shape {
+        expiring_within: 2 * DAY,
+        ..SHAPE
+    };
+    for (shape, is_compressed) in [(SHAPE, true), (wide, false)] {
+        let answer = kept.render(&kept.found(), &shape);
+        for _ in 0..2 {
+            answer.gzip();
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(answer.gzip().is_some(), is_compressed);
     }
 }
 

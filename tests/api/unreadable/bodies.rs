@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     forms::{answer_with, fresh},
-    harness::{Answer, TestApp},
+    harness::{Answer, TILL, TestApp, logs},
 };
 
 /// Bo's overview with these attributes, as text.
@@ -139,4 +139,58 @@ async fn how_large_an_answer_may_be_is_a_setting() {
         let answer = app.get(&format!("contactId={}&parts=none", BO.id)).await;
         assert_eq!(answer.status, status, "{bound}");
     }
+}
+
+/// An app whose cache has one shard of some 800 KB.
+async fn with_a_small_cache() -> TestApp {
+    TestApp::with(|config| config.cache.max_size = ByteSize::mib(1)).await
+}
+
+fn note_of(length: usize) -> Value {
+    json!("x".repeat(length))
+}
+
+#[tokio::test]
+async fn a_record_too_heavy_with_its_answers_is_held_without_them() {
+    let app = with_a_small_cache().await;
+    app.engage
+        .contact(ALVA.id)
+        .attribute("note", note_of(400_000));
+    let query = format!("contactId={}", ALVA.id);
+    let first = app.get(&query).await;
+    first.assert_ok();
+    let calls = app.engage.total_calls();
+    for _ in 0..3 {
+        let again = app.get(&query).await;
+        again.assert_ok().assert_hit();
+        assert_eq!(again.body, first.body);
+    }
+    // It is compressed for nobody, since it is not kept.
+    for _ in 0..3 {
+        let request = app.customer(TILL, &query).header("accept-encoding", "gzip");
+        let answer = Answer::of(request).await;
+        assert_eq!(answer.header("content-encoding"), "");
+    }
+    assert_eq!(app.engage.total_calls(), calls);
+    assert_eq!(app.customers.counts().records, 1);
+}
+
+#[tokio::test]
+async fn a_record_too_heavy_by_its_parts_is_answered_and_the_old_one_is_gone() {
+    let app = with_a_small_cache().await;
+    let query = format!("contactId={}&parts=none", ALVA.id);
+    app.get(&query).await.assert_ok();
+    app.engage
+        .contact(ALVA.id)
+        .attribute("note", note_of(850_000));
+    for more in ["&fresh=profile", "", ""] {
+        let calls = app.engage.total_calls();
+        let answer = app.get(&format!("{query}{more}")).await;
+        let note = answer.assert_ok().at("/profile/attributes/note");
+        assert_eq!(note, note_of(850_000), "{more}");
+        assert!(app.engage.total_calls() > calls, "{more}");
+    }
+    let held = app.customers.counts().record_bytes;
+    assert!(held < 100_000, "{held} bytes are held");
+    assert!(logs().contains("too large to be cached"));
 }

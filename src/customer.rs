@@ -27,7 +27,7 @@ use crate::{
         explain::{ContactHeld, NameHeld, NegativeHeld},
         feed::Feed,
         fence::Stamp,
-        flight::Flights,
+        flight::{Flights, Pace},
         freshness::Policy,
     },
     clock::{Clock, Now},
@@ -133,13 +133,15 @@ impl CustomerService {
         patience: Duration,
         clock: Clock,
     ) -> Self {
+        let (in_a_row, spacing) = engage.pace_of_one();
+        let pace = Pace { in_a_row, spacing };
         Self {
             inner: Arc::new(Inner {
                 cache: Cache::new(policy, bounds, clock.clone()),
                 engage,
-                overviews: Flights::new(clock.clone(), patience, MAX_FLIGHTS),
-                resolutions: Flights::new(clock.clone(), patience, MAX_FLIGHTS),
-                parts: Flights::new(clock.clone(), patience, MAX_FLIGHTS),
+                overviews: Flights::new(clock.clone(), patience, pace, MAX_FLIGHTS),
+                resolutions: Flights::new(clock.clone(), patience, pace, MAX_FLIGHTS),
+                parts: Flights::new(clock.clone(), patience, pace, MAX_FLIGHTS),
                 names,
                 rules,
                 clock,

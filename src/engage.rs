@@ -12,7 +12,7 @@ mod transport;
 pub mod webhook;
 mod wire;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -160,6 +160,11 @@ impl EngageClient {
     /// Whether a call that nobody waits for may be made.
     pub fn has_room_to_spare(&self) -> bool {
         self.admission.has_room_to_spare()
+    }
+
+    /// How many calls about one thing may begin in a row, and how far apart they are kept after those.
+    pub fn pace_of_one(&self) -> (u32, Duration) {
+        self.admission.pace_of_one()
     }
 
     /// Waits for the right to call.

@@ -8,8 +8,8 @@
 //! longer than a caller would ever wait no longer holds the next one up, but of such there are at
 //! most [`MAX_OVERDUE`].
 //!
-//! How often such callers can have one key asked anew is bounded too ([`pace`]): a few calls in a row, then one
-//! every fifty milliseconds. All who come in between share the next one, which begins after each of them came.
+//! How often such callers can have one key asked anew is bounded too ([`Pace`]): a few calls in a row, then one
+//! after the other at a distance. All who come in between share the next one, which begins after each of them came.
 
 mod pace;
 
@@ -23,6 +23,7 @@ use std::{
 
 use tokio::sync::watch;
 
+pub use self::pace::Pace;
 use self::pace::Paces;
 use super::fence::Stamp;
 use crate::{
@@ -54,15 +55,6 @@ struct Lanes<K, V> {
 struct Shard<K, V> {
     lanes: HashMap<K, Lane<V>>,
     paces: Paces<K>,
-}
-
-impl<K, V> Default for Shard<K, V> {
-    fn default() -> Self {
-        Self {
-            lanes: HashMap::new(),
-            paces: Paces::default(),
-        }
-    }
 }
 
 struct Lane<V> {
@@ -141,10 +133,16 @@ where
     V: Clone + Send + Sync + 'static,
 {
     /// No flights yet. A call older than `patience` no longer holds the next of its key up.
-    pub fn new(clock: Clock, patience: Duration, max_in_the_air: usize) -> Self {
+    pub fn new(clock: Clock, patience: Duration, pace: Pace, max_in_the_air: usize) -> Self {
+        let shard = |_| {
+            Mutex::new(Shard {
+                lanes: HashMap::new(),
+                paces: Paces::new(pace),
+            })
+        };
         Self {
             lanes: Arc::new(Lanes {
-                shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+                shards: (0..SHARDS).map(shard).collect(),
                 hasher: RandomState::new(),
                 clock,
                 patience,

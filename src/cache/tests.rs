@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use jiff::{Timestamp, civil::date};
 
 use super::{
-    flight::{Boarding, Flights, NoFlight, Seat},
+    flight::{Boarding, Flights, NoFlight, Pace, Seat},
     freshness::Freshness,
     *,
 };
@@ -320,6 +320,11 @@ fn counts_tell_what_is_held() {
     assert_eq!((counts.records, counts.names, counts.negatives), (2, 1, 1));
 }
 
+const PACE: Pace = Pace {
+    in_a_row: 5,
+    spacing: Duration::from_millis(50),
+};
+
 fn claim() -> Claim {
     Claim {
         flow: Flow::from("shop"),
@@ -332,7 +337,7 @@ async fn fresh_callers_of_one_key_share_a_call_in_fifty_milliseconds() {
     let manual = ManualClock::new(Timestamp::UNIX_EPOCH);
     let clock = Clock::from(manual.clone());
     let fences = Arc::new(Fences::new(MINUTE, MINUTE, 16));
-    let flights: Flights<u8, usize> = Flights::new(clock.clone(), MINUTE, 100);
+    let flights: Flights<u8, usize> = Flights::new(clock.clone(), MINUTE, PACE, 100);
     let begun = Arc::new(AtomicUsize::new(0));
     let board = |not_before| {
         let (fences, begun, clock) = (Arc::clone(&fences), Arc::clone(&begun), clock.clone());
@@ -368,7 +373,7 @@ async fn fresh_callers_of_one_key_share_a_call_in_fifty_milliseconds() {
 #[tokio::test]
 async fn a_call_that_panics_is_lost_to_who_waits_and_makes_room_for_the_next() {
     let clock = Clock::from(ManualClock::new(Timestamp::UNIX_EPOCH));
-    let flights: Flights<u8, u8> = Flights::new(clock, MINUTE, 1);
+    let flights: Flights<u8, u8> = Flights::new(clock, MINUTE, PACE, 1);
     let lost = flights.board(7, Stamp::default(), claim(), |_| async {
         panic!("on purpose")
     });

@@ -30,6 +30,8 @@ use crate::{
 /// A retry for so many calls: a tenth of them, at most [`MAX_RETRIES`] in a row.
 const CALLS_PER_RETRY: u32 = 10;
 const MAX_RETRIES: u32 = 10;
+/// The longest time that calls about one thing are kept apart.
+const SPACING_OF_ONE: Duration = Duration::from_millis(50);
 /// The range of the time before a retry.
 const RETRY_AFTER: std::ops::Range<u64> = 50..200;
 
@@ -119,6 +121,17 @@ impl Admission {
         let now = self.shared.clock.tick();
         let state = self.shared.state();
         state.queue.len() == 0 && state.tap.has_room_to_spare(now) && state.slots.are_half_free()
+    }
+
+    /// Half of the burst, and two fifths of the rate or twenty a second: what may be asked about one contact's part.
+    pub fn pace_of_one(&self) -> (u32, Duration) {
+        let Limits {
+            requests_per_second,
+            burst,
+            ..
+        } = self.shared.limits;
+        let spacing = Duration::from_secs_f64(2.5 / requests_per_second);
+        ((burst / 2).max(1), spacing.min(SPACING_OF_ONE))
     }
 
     /// How it stands.

@@ -13,15 +13,15 @@ use std::{
 use engage_bff::{
     clock::{Clock, ManualClock},
     domain::{
-        Claim, ContactId, Decimal, Digester, Identifier, IdentifierKind, IdentifierRules, Lookup,
-        Overview, Part, PartSet, PointAccount, Points, Profile, Urgency,
+        Claim, ContactId, Decimal, Digester, Flow, Identifier, IdentifierKind, IdentifierRules,
+        Lookup, Overview, Part, PartSet, PointAccount, Points, Profile, Urgency,
     },
 };
 use jiff::{Timestamp, civil::date};
 use schedules::cache::{
     Answer, Begun, Bounds, Cache, PartData, Weigh,
     fence::Fences,
-    flight::{Boarding, Flights},
+    flight::{Boarding, Flights, Pace},
     freshness::{Policy, Source},
     parts::Origins,
 };
@@ -297,6 +297,12 @@ fn a_dropped_name_is_not_brought_back_by_a_flight_that_was_in_the_air() {
     });
 }
 
+/// One that holds up nothing: the clock stands still.
+const PACE: Pace = Pace {
+    in_a_row: 100,
+    spacing: Duration::from_millis(50),
+};
+
 fn claim() -> Claim {
     Claim {
         flow: Flow::from("shop"),
@@ -333,7 +339,7 @@ fn counted(
 fn fresh_callers_share_one_waiting_flight_and_never_one_that_had_begun_before_they_came() {
     explore(|| {
         let fences = Arc::new(Fences::new(Duration::ZERO, Duration::ZERO, 16));
-        let flights = Arc::new(Flights::new(clock(), Duration::from_secs(2), 100));
+        let flights = Arc::new(Flights::new(clock(), Duration::from_secs(2), PACE, 100));
         let (begun, running) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let callers: Vec<_> = (0..3)
             .map(|_| {
@@ -362,7 +368,7 @@ fn fresh_callers_share_one_waiting_flight_and_never_one_that_had_begun_before_th
 fn callers_of_no_great_demands_share_one_flight_and_one_who_leaves_harms_nobody() {
     explore(|| {
         let fences = Arc::new(Fences::new(Duration::ZERO, Duration::ZERO, 16));
-        let flights = Arc::new(Flights::new(clock(), Duration::from_secs(2), 100));
+        let flights = Arc::new(Flights::new(clock(), Duration::from_secs(2), PACE, 100));
         let begun = Arc::new(AtomicUsize::new(0));
         let anything = schedules::cache::fence::Stamp::default();
         let all_aboard = Arc::new(AtomicUsize::new(0));

@@ -5,66 +5,74 @@ use std::{collections::HashMap, hash::Hash, time::Duration};
 
 use crate::{cache::fence::Stamp, clock::Tick, rate::Bucket};
 
-/// So many calls for one key may begin at once.
-const IN_A_ROW: u32 = 5;
-/// After those, the least time from one to the next.
-pub(super) const SPACING: Duration = Duration::from_millis(50);
+/// How often a key may be asked anew.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// So many calls for one key may begin at once.
+    pub in_a_row: u32,
+    /// After those, the least time from one to the next.
+    pub spacing: Duration,
+}
+
 /// With fewer keys than these, none is looked for that could be forgotten.
 const FEW: usize = 64;
 
 /// The paces of the keys that were asked lately.
 pub(super) struct Paces<K> {
-    by_key: HashMap<K, Pace>,
+    pace: Pace,
+    by_key: HashMap<K, Asked>,
     /// With so many keys, those whose allowance is full again are forgotten.
     sweep_at: usize,
 }
 
-struct Pace {
+/// What is remembered of a key that was asked.
+struct Asked {
     allowance: Bucket,
     /// When the last call that ended had begun.
     begun: Stamp,
 }
 
-impl<K> Default for Paces<K> {
-    fn default() -> Self {
+impl<K: Hash + Eq + Clone> Paces<K> {
+    /// None asked yet.
+    pub(super) fn new(pace: Pace) -> Self {
         Self {
+            pace,
             by_key: HashMap::new(),
             sweep_at: FEW,
         }
     }
-}
 
-impl<K: Hash + Eq + Clone> Paces<K> {
     /// When the next call for the key may begin: now, or later.
     pub(super) fn next(&self, key: &K, now: Tick) -> Tick {
-        let pace = self.by_key.get(key);
-        pace.map_or(now, |pace| pace.allowance.next(now))
+        let asked = self.by_key.get(key);
+        asked.map_or(now, |asked| asked.allowance.next(now))
     }
 
     /// Whether the key was asked lately, but not lately enough for a caller who wants it not from before that.
     pub(super) fn was_asked_before(&self, key: &K, not_before: Stamp) -> bool {
-        let pace = self.by_key.get(key);
-        pace.is_some_and(|pace| not_before >= pace.begun)
+        let asked = self.by_key.get(key);
+        asked.is_some_and(|asked| not_before >= asked.begun)
     }
 
     /// Notes that a call for the key begins.
     pub(super) fn start(&mut self, key: &K, now: Tick) {
         if self.by_key.len() >= self.sweep_at {
-            self.by_key.retain(|_, pace| !pace.allowance.is_full(now));
+            self.by_key.retain(|_, asked| !asked.allowance.is_full(now));
             self.sweep_at = FEW.max(self.by_key.len() * 2);
         }
-        let pace = self.by_key.entry(key.clone()).or_insert_with(|| Pace {
-            allowance: Bucket::new(1.0 / SPACING.as_secs_f64(), IN_A_ROW, now),
+        let Pace { in_a_row, spacing } = self.pace;
+        let asked = self.by_key.entry(key.clone()).or_insert_with(|| Asked {
+            allowance: Bucket::new(1.0 / spacing.as_secs_f64(), in_a_row, now),
             begun: Stamp::default(),
         });
         // What is beyond the allowance is a call for callers whom an older one would have done.
-        let _ = pace.allowance.take(now);
+        let _ = asked.allowance.take(now);
     }
 
     /// Notes when a call that ended had begun.
     pub(super) fn end(&mut self, key: &K, begun: Stamp) {
-        if let Some(pace) = self.by_key.get_mut(key) {
-            pace.begun = pace.begun.max(begun);
+        if let Some(asked) = self.by_key.get_mut(key) {
+            asked.begun = asked.begun.max(begun);
         }
     }
 }
@@ -73,9 +81,15 @@ impl<K: Hash + Eq + Clone> Paces<K> {
 mod tests {
     use super::*;
 
+    const SPACING: Duration = Duration::from_millis(50);
+    const PACE: Pace = Pace {
+        in_a_row: 5,
+        spacing: SPACING,
+    };
+
     #[test]
     fn after_five_in_a_row_calls_are_fifty_milliseconds_apart() {
-        let mut paces = Paces::default();
+        let mut paces = Paces::new(PACE);
         let mut now = Tick::default() + Duration::from_secs(9);
         for _ in 0..5 {
             assert_eq!(paces.next(&"key", now), now);
@@ -98,7 +112,7 @@ mod tests {
 
     #[test]
     fn keys_that_were_not_asked_lately_are_forgotten() {
-        let mut paces = Paces::default();
+        let mut paces = Paces::new(PACE);
         let mut now = Tick::default();
         for key in 0..100_000_u32 {
             paces.start(&key, now);

@@ -34,16 +34,17 @@ impl Slots {
         self.taken * 2 <= self.max
     }
 
-    /// Whether the claim's flow may take one. Calls in the background leave some to callers who wait; the last quarter is
-    /// for clients that hold less than their share, so that a newcomer finds one; a shopper holds an eighth at most.
+    /// Whether the claim's flow may take one. Calls in the background leave some to callers who wait; the last quarter (of
+    /// eight or more) is for clients that hold less than their share, so that a newcomer finds one; a shopper holds an
+    /// eighth at most.
     pub(super) fn may_take(&self, claim: &Claim) -> bool {
         let free = self.max.saturating_sub(self.taken);
-        let quarter = self.max / 4;
         match claim.urgency {
             Urgency::Ahead => free > self.max / 2,
-            Urgency::Refresh => free > quarter,
+            Urgency::Refresh => free > self.max / 4,
             Urgency::Miss | Urgency::Fresh => {
-                let is_within = free > quarter || self.is_below_its_share(&claim.flow.client);
+                let is_within =
+                    free > self.max / 8 * 2 || self.is_below_its_share(&claim.flow.client);
                 free > 0 && is_within && self.shopper_may_take(&claim.flow)
             }
         }
@@ -112,7 +113,8 @@ mod tests {
     fn the_last_quarter_is_for_clients_below_their_share() {
         for (max, alone, second) in [
             (32, 24, 8),
-            (4, 3, 1),
+            (8, 6, 2),
+            (4, 4, 0),
             (3, 3, 0),
             (1, 1, 0),
             (1000, 750, 250),

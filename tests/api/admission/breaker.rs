@@ -192,7 +192,6 @@ async fn a_key_that_is_refused_is_counted_apart_from_failures() {
         fail_about(&app, broken(), std::slice::from_ref(failed)).await;
         fail_about(&app, refusal.clone(), std::slice::from_ref(refused)).await;
         app.get_with(&of(ALVA.id), "no-cache").await.assert_ok();
-        app.advance(Duration::from_millis(50));
     }
     // Of 24 overviews and profiles two thirds did not work out, but for two reasons.
     assert_eq!(state(&app).await, "closed");

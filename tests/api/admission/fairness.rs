@@ -37,6 +37,8 @@ fn ten_clients(config: &mut Config) {
     config.engage.requests_per_second = 50.0;
     config.engage.burst = 10;
     config.engage.max_concurrency = 32;
+    // Thousands of requests.
+    "warn".clone_into(&mut config.telemetry.log);
     let shop = config
         .auth
         .clients
@@ -312,20 +314,20 @@ async fn who_shares_a_greedy_clients_call_does_not_wait_for_its_turns() {
 
 #[tokio::test]
 async fn what_one_contact_is_asked_fresh_is_shared_and_begins_after_each_came() {
-    let app = TestApp::spawn().await;
+    let app = TestApp::with(ten_clients).await;
     let fresh = format!("contactId={}&parts=points&fresh=points", ALVA.id);
-    app.get(&fresh).await.assert_ok();
+    app.get_as(&key(0), &fresh).await.assert_ok();
     app.engage.reset_log();
     for balance in 1..=4 {
         app.engage.contact(ALVA.id).points(&balance.to_string());
-        let answer = app.get(&fresh).await;
+        let answer = app.get_as(&key(0), &fresh).await;
         assert_eq!(answer.assert_ok().at("/points/balance"), json!(balance));
     }
     // The allowance is spent: who comes within fifty milliseconds shares the next call.
     let mut asked = Vec::new();
     for balance in 5..=30 {
         app.engage.contact(ALVA.id).points(&balance.to_string());
-        asked.push(app.ask(&fresh));
+        asked.push(app.ask_as(&key(0), &fresh));
         arrive().await;
         app.advance(Duration::from_millis(1));
     }
@@ -337,7 +339,7 @@ async fn what_one_contact_is_asked_fresh_is_shared_and_begins_after_each_came() 
     }
     assert_eq!(app.engage.total_calls(), 5);
     // Who does not ask fresh does not wait for it.
-    app.get(&format!("contactId={}&parts=points", ALVA.id))
+    app.get_as(&key(0), &format!("contactId={}&parts=points", ALVA.id))
         .await
         .assert_ok()
         .assert_hit();

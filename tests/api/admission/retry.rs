@@ -16,8 +16,6 @@ async fn with_credit(retries: usize) -> TestApp {
     let query = of(ALVA.id);
     for _ in 0..10 * retries {
         app.get_with(&query, "no-cache").await;
-        // One contact is asked about anew twenty times a second.
-        app.advance(Duration::from_millis(50));
     }
     // The breakers remember none of it.
     app.advance(Duration::from_secs(10));

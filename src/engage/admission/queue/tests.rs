@@ -123,7 +123,7 @@ fn a_call_that_several_flows_want_goes_in_the_first_of_their_turns() {
     serve(&mut queue);
     let next = queue.next(|_, _| true).expect("three wait");
     assert_eq!(
-        (next.ticket, &*next.claim.flow.client.as_str()),
+        (next.ticket, next.claim.flow.client.as_str()),
         (4, "modest")
     );
     // Nor does it go with the places of the greedy one.

@@ -212,10 +212,6 @@ where
             PartData::Vouchers(data) => parts.vouchers = Some(entry(data, provenance)),
             PartData::Points(data) => parts.points = Some(entry(data, provenance)),
         }
-        // What the overview never tells it can't take back either.
-        if self.policy.told_by_overview.contains(part) {
-            self.fences.entity_read(id, part, self.clock.tick());
-        }
         self.store(id, parts, || true)
     }
 
@@ -232,18 +228,33 @@ where
                         .contains(part);
                 allowed && !lags && self.fences.allows(id, part, provenance.stamp)
             });
-            if parts.held().is_empty() || !self.is_on() {
+            if parts.held().is_empty() {
                 return Op::Nop;
             }
             let held = held.and_then(|held| held.parts(id));
             let mut merged = held.map_or_else(Parts::default, Cow::into_owned);
             merged.retain(|part, provenance| self.fences.allows(id, part, provenance.stamp));
+            self.note_entity_reads(id, &mut parts, &merged);
+            if !self.is_on() {
+                return Op::Nop;
+            }
             merged.merge(&parts, self.policy.overview_lag);
             let record = Record::new(id, merged);
             self.intake.add(record.bytes());
             self.put(record)
         });
         parts
+    }
+
+    /// What an entity endpoint tells that it did not tell before an overview's older copy could take back: for the
+    /// overview's lag that may not fill the part. A read that tells the same once more leaves it as it stands.
+    fn note_entity_reads(&self, id: ContactId, parts: &mut Parts, cached: &Parts) {
+        for part in parts.note_differences(cached).iter() {
+            // What the overview never tells it can't take back either.
+            if self.policy.told_by_overview.contains(part) {
+                self.fences.entity_read(id, part, self.clock.tick());
+            }
+        }
     }
 
     /// What was fetched of the parts until now is never served again.
@@ -330,6 +341,7 @@ fn provenance(begun: Begun, lifetime: Duration, source: Source) -> Provenance {
         as_of: begun.now.wall,
         lifetime: Policy::jittered(lifetime),
         source,
+        differed_at: (source == Source::Entity).then_some(begun.now.tick),
     }
 }
 

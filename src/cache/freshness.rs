@@ -65,6 +65,9 @@ pub struct Provenance {
     pub lifetime: Duration,
     /// Who told it.
     pub source: Source,
+    /// Since when the entity endpoint has told this and nothing else: the start of its request. An overview's copy may be
+    /// older than that for the overview's lag. `None` where only an overview has told it.
+    pub differed_at: Option<Tick>,
 }
 
 /// Which kind of endpoint told something.
@@ -159,11 +162,11 @@ impl Provenance {
 
     /// Whether this data takes the place of `held`: data of the same kind of endpoint where it was asked
     /// for later. An overview may lag, so it takes the place of what an entity endpoint told only where
-    /// it was asked for later by more than that.
+    /// it was asked for later by more than that, counted from the last time that the endpoint told something new.
     pub fn supersedes(&self, held: &Provenance, overview_lag: Duration) -> bool {
         let catches_up = |overview: &Provenance, entity: &Provenance| {
-            overview.stamp > entity.stamp
-                && overview.requested_at >= entity.requested_at + overview_lag
+            let told_new = entity.differed_at.unwrap_or(entity.requested_at);
+            overview.stamp > entity.stamp && overview.requested_at >= told_new + overview_lag
         };
         match (self.source, held.source) {
             (Source::Overview, Source::Entity) => catches_up(self, held),
@@ -215,6 +218,7 @@ mod tests {
             as_of: clock.now().wall,
             lifetime: Duration::from_secs(60),
             source: Source::Overview,
+            differed_at: None,
         };
         let mut at = 0;
         for (second, expected, ttl) in [
@@ -257,6 +261,7 @@ mod tests {
                 as_of: Timestamp::UNIX_EPOCH,
                 lifetime: Duration::from_secs(60),
                 source,
+                differed_at: None,
             };
             let told = provenance.ttl_seconds(at(second), &policy);
             assert_eq!(told, ttl, "{source:?} at {second} s");
@@ -272,6 +277,8 @@ mod tests {
             as_of: Timestamp::UNIX_EPOCH,
             lifetime: Duration::from_secs(60),
             source,
+            differed_at: (source == Source::Entity)
+                .then_some(Tick::default() + Duration::from_secs(second)),
         };
         let lag = Duration::from_secs(600);
         let early = asked(0, Source::Overview);
@@ -292,6 +299,18 @@ mod tests {
         // Without a lag the order of asking decides.
         assert!(within.supersedes(&entity, Duration::ZERO));
         assert!(!early.supersedes(&entity, Duration::ZERO));
+        // What an entity endpoint only repeats keeps the overview out no longer than it did.
+        let first = asked(0, Source::Entity);
+        let repeated = Provenance {
+            differed_at: first.differed_at,
+            ..asked(500, Source::Entity)
+        };
+        let within = asked(599, Source::Overview);
+        let after = asked(600, Source::Overview);
+        for (overview, takes_over) in [(&early, false), (&within, false), (&after, true)] {
+            assert_eq!(overview.supersedes(&repeated, lag), takes_over);
+            assert_eq!(repeated.supersedes(overview, lag), !takes_over);
+        }
     }
 
     #[test]

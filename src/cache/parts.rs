@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{fence::Stamp, freshness::Provenance};
+use super::{
+    fence::Stamp,
+    freshness::{Provenance, Source},
+};
 use crate::domain::{Audiences, Part, PartSet, Points, Profile, Promotions, Vouchers};
 
 /// Data and where it came from.
@@ -166,6 +169,35 @@ impl Parts {
         newer(&mut self.points, other.points.as_ref(), overview_lag);
     }
 
+    /// Carries over since when an entity endpoint has told what is the same as what is cached. Returns the parts of which it
+    /// tells something new now.
+    pub(super) fn note_differences(&mut self, cached: &Parts) -> PartSet {
+        let differ = [
+            (
+                Part::Profile,
+                differs(&mut self.profile, cached.profile.as_ref()),
+            ),
+            (
+                Part::Audiences,
+                differs(&mut self.audiences, cached.audiences.as_ref()),
+            ),
+            (
+                Part::Promotions,
+                differs(&mut self.promotions, cached.promotions.as_ref()),
+            ),
+            (
+                Part::Vouchers,
+                differs(&mut self.vouchers, cached.vouchers.as_ref()),
+            ),
+            (
+                Part::Points,
+                differs(&mut self.points, cached.points.as_ref()),
+            ),
+        ];
+        let differ = differ.into_iter().filter(|(_, differs)| *differs);
+        differ.map(|(part, _)| part).collect()
+    }
+
     /// The estimated bytes of everything held.
     pub fn bytes(&self) -> usize {
         let of = |bytes: Option<u32>| bytes.map_or(0, |bytes| bytes as usize);
@@ -196,4 +228,24 @@ fn newer<T>(slot: &mut Option<Entry<T>>, other: Option<&Entry<T>>, overview_lag:
     if held.is_none_or(|held| other.provenance.supersedes(held, overview_lag)) {
         *slot = Some(other.clone());
     }
+}
+
+/// Whether an entity endpoint told something else than it did before, if it did. Data that is the same as what is cached
+/// takes over since when it is known from there.
+fn differs<T: PartialEq>(told: &mut Option<Entry<T>>, cached: Option<&Entry<T>>) -> bool {
+    let Some(told) = told.as_mut() else {
+        return false;
+    };
+    let by_entity = told.provenance.source == Source::Entity;
+    let Some(cached) = cached else {
+        return by_entity;
+    };
+    if told.data == cached.data && cached.provenance.differed_at.is_some() {
+        told.provenance.differed_at = cached.provenance.differed_at;
+        return false;
+    }
+    // Of two that differ, the one that was asked for earlier says nothing new.
+    let is_outdated = cached.provenance.source == Source::Entity
+        && told.provenance.stamp < cached.provenance.stamp;
+    by_entity && !is_outdated
 }

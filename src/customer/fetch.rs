@@ -323,6 +323,7 @@ impl Inner {
                 as_of: begun.now.wall,
                 lifetime: self.cache.policy.lifetime(Part::Profile),
                 source,
+                differed_at: (source == Source::Entity).then_some(begun.now.tick),
             },
             assured,
             seen_in: Stamp::default(),

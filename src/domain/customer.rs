@@ -67,8 +67,61 @@ pub struct Profile {
     pub consents: Option<Vec<Consent>>,
 }
 
+impl PartialEq for Profile {
+    /// Attributes are the same where Engage wrote them so.
+    fn eq(&self, other: &Self) -> bool {
+        let Profile {
+            identity,
+            first_name,
+            last_name,
+            email,
+            mobile_phone,
+            address,
+            birth_day,
+            language,
+            member_number,
+            level,
+            home_store,
+            member_since,
+            secrecy_marked,
+            attributes,
+            preferences,
+            consents,
+        } = self;
+        *identity == other.identity
+            && *first_name == other.first_name
+            && *last_name == other.last_name
+            && *email == other.email
+            && *mobile_phone == other.mobile_phone
+            && *address == other.address
+            && *birth_day == other.birth_day
+            && *language == other.language
+            && *member_number == other.member_number
+            && *level == other.level
+            && *home_store == other.home_store
+            && *member_since == other.member_since
+            && *secrecy_marked == other.secrecy_marked
+            && *preferences == other.preferences
+            && *consents == other.consents
+            && are_written_alike(attributes, &other.attributes)
+    }
+}
+
+fn are_written_alike(
+    some: &[(Box<str>, Box<RawValue>)],
+    other: &[(Box<str>, Box<RawValue>)],
+) -> bool {
+    some.len() == other.len()
+        && some
+            .iter()
+            .zip(other)
+            .all(|((key, value), (other_key, other_value))| {
+                key == other_key && value.get() == other_value.get()
+            })
+}
+
 /// What a name that leads to a contact is checked against.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
     /// The contact's type, such as `Member`.
     pub contact_type: Shown<ContactType>,
@@ -87,7 +140,7 @@ impl Identity {
 }
 
 /// A postal address.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, PartialEq, Serialize, Deserialize)]
 pub struct Address {
     /// Street and number.
     pub street: Option<Box<str>>,
@@ -102,7 +155,7 @@ pub struct Address {
 }
 
 /// A loyalty level.
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize)]
 pub struct Level {
     /// Its name, such as `Gold`.
     pub name: Box<str>,
@@ -115,7 +168,7 @@ pub struct Level {
 }
 
 /// A store.
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize)]
 pub struct Store {
     /// Engage's id.
     pub id: Option<Box<str>>,
@@ -126,7 +179,7 @@ pub struct Store {
 }
 
 /// Which channels the contact accepts; `None` where Engage does not say.
-#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Preferences {
     /// E-mail.
     pub accepts_email: Option<bool>,
@@ -137,7 +190,7 @@ pub struct Preferences {
 }
 
 /// A consent.
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize)]
 pub struct Consent {
     /// The consent's key, such as `memberTerms`.
     pub id: Box<str>,
@@ -149,7 +202,7 @@ pub struct Consent {
 }
 
 /// Audiences and warnings.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, PartialEq, Serialize, Deserialize)]
 pub struct Audiences {
     /// The target audiences that the contact belongs to.
     pub audiences: Vec<Audience>,
@@ -158,7 +211,7 @@ pub struct Audiences {
 }
 
 /// A target audience.
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize)]
 pub struct Audience {
     /// Its id.
     pub id: Box<str>,
@@ -167,7 +220,7 @@ pub struct Audience {
 }
 
 /// A warning about the contact.
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize)]
 pub struct Warning {
     /// The warning's key.
     pub id: Option<Box<str>>,
@@ -179,7 +232,7 @@ pub struct Warning {
 pub type Promotions = Vec<Promotion>;
 
 /// A promotion assigned to a contact.
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize)]
 pub struct Promotion {
     /// The assignment: unique to this contact, the one to redeem.
     pub id: Box<str>,
@@ -205,7 +258,7 @@ pub struct Promotion {
 }
 
 /// What a promotion gives in one channel.
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize)]
 pub struct Offer {
     /// Where it can be redeemed; `None` for a channel this service does not know.
     pub channel: Option<Channel>,
@@ -264,7 +317,7 @@ pub enum OfferKind {
 }
 
 /// What an offer is worth.
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize)]
 pub enum OfferValue {
     /// Nothing was said.
     None,
@@ -277,7 +330,7 @@ pub enum OfferValue {
 }
 
 /// An exact amount of money.
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize)]
 pub struct Money {
     /// The amount, with the decimals that Engage wrote.
     #[serde(with = "plain")]
@@ -290,7 +343,7 @@ pub struct Money {
 pub type Vouchers = Vec<Voucher>;
 
 /// A reward voucher.
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize)]
 pub struct Voucher {
     /// Redeem by this.
     pub id: Box<str>,
@@ -310,14 +363,14 @@ pub struct Voucher {
 }
 
 /// A contact's points.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, PartialEq, Serialize, Deserialize)]
 pub struct Points {
     /// One account for each point definition.
     pub accounts: Vec<PointAccount>,
 }
 
 /// A point account.
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize)]
 pub struct PointAccount {
     /// Which kind of points; `None` in API v2's overview, which tells one balance only.
     pub definition_id: Option<Box<str>>,

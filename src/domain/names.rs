@@ -35,7 +35,7 @@ pub enum Bears {
 }
 
 /// The identifiers that a contact bears, as far as Engage shows them. Nothing of an identifier that can't be read is kept.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Names {
     /// E-mail address.
     pub email: Shown<Email>,

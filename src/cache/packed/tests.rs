@@ -34,6 +34,7 @@ fn record(number: u32) -> Record<String> {
         as_of: Timestamp::new(1_700_000_000, 123_456_789).expect("a time"),
         lifetime: Duration::from_millis(1234),
         source: Source::Overview,
+        differed_at: Some(Tick::from_nanos(900_000_000)),
     };
     let parts = Parts {
         audiences: Some(Entry {

@@ -14,7 +14,7 @@ use std::{
 use moka::ops::compute::Op;
 use smallvec::SmallVec;
 
-use super::{Answer, Begun, Cache, ENTRY_OVERHEAD, fence::Stamp, saturating};
+use super::{Answer, Begun, Cache, ENTRY_OVERHEAD, fence::Stamp, freshness::Source, saturating};
 use crate::{
     clock::Tick,
     domain::{ContactId, LookupKey, Part, PartSet},
@@ -46,6 +46,14 @@ impl CallKey {
             CallKey::Overview(_) | CallKey::OverviewBy(_) => "overview",
             CallKey::Resolution(_) => "resolution",
             CallKey::Part(_, part) => part.as_str(),
+        }
+    }
+
+    /// Which kind of endpoint is called.
+    pub fn source(&self) -> Source {
+        match self {
+            CallKey::Overview(_) | CallKey::OverviewBy(_) => Source::Overview,
+            CallKey::Resolution(_) | CallKey::Part(..) => Source::Entity,
         }
     }
 

@@ -138,6 +138,18 @@ impl Fences {
         self.or_everything(raised, now);
     }
 
+    /// Remembers that the alias was resolved by its entity endpoint, to something else than was cached or to no contact: for
+    /// the overview's lag the overview could take it back in time.
+    pub fn name_resolved(&self, key: &LookupKey, now: Tick) {
+        let until = now + self.lag;
+        let noted = self
+            .names
+            .change(key.clone(), now, now + self.keep, |fence| {
+                fence.entity_only_until[0] = fence.entity_only_until[0].max(until);
+            });
+        self.or_everything(noted, now);
+    }
+
     /// Ends every negative answer of a request begun until now.
     pub fn raise_negatives(&self) {
         self.negatives.fetch_max(self.stamp().0, Ordering::SeqCst);

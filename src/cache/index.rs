@@ -1,7 +1,10 @@
 //! The index: what names lead to, and the names that lead to nobody. Both are remembered apart from the
 //! records, and bounded apart, so that a flood of names takes no room from customers.
 
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::{
+    hash::{BuildHasher, Hash, RandomState},
+    time::Duration,
+};
 
 use moka::ops::compute::Op as NegativeOp;
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -40,6 +43,18 @@ impl Name {
             freshness
         } else {
             Freshness::Dead
+        }
+    }
+}
+
+impl Name {
+    /// Whether it stays where `other`, learnt of the same alias, would take its place.
+    fn outlasts(&self, other: &Name, overview_lag: Duration) -> bool {
+        let (held, new) = (&self.provenance, &other.provenance);
+        if self.id == other.id {
+            held.stamp > new.stamp
+        } else {
+            held.stamp != new.stamp && !new.supersedes(held, overview_lag)
         }
     }
 }
@@ -142,19 +157,28 @@ where
         };
         let mut overtaken = false;
         self.names.update(self.name_digest.of(key), |held| {
-            let newer = held.is_some_and(|held| held.name.provenance.stamp > begun.stamp);
-            let lags =
-                source == Source::Overview && self.fences.name_is_entity_only(key, begun.now.tick);
-            overtaken = lags || begun.stamp <= self.fences.name_not_before(key);
-            if newer || overtaken || !self.is_on() {
-                Op::Nop
-            } else {
-                Op::Put(HeldName {
-                    name,
-                    kind: key.kind(),
-                    contact_type: key.contact_type().cloned(),
-                })
+            let held = held.map(|held| &held.name);
+            let other = held.filter(|held| held.id != id);
+            let stays = held.is_some_and(|held| held.outlasts(&name, self.policy.overview_lag));
+            // What the entity endpoint said of the alias no overview takes back within its lag.
+            let contradicts =
+                stays && other.is_some_and(|held| held.provenance.source == Source::Entity);
+            let lags = source == Source::Overview
+                && (contradicts || self.fences.name_is_entity_only(key, begun.now.tick));
+            // Only a purge fences the audiences.
+            let is_purged = !self.fences.allows(id, Part::Audiences, begun.stamp);
+            overtaken = lags || is_purged || begun.stamp <= self.fences.name_not_before(key);
+            if stays || overtaken || !self.is_on() {
+                return Op::Nop;
             }
+            if source == Source::Entity && other.is_some() {
+                self.fences.name_resolved(key, self.clock.tick());
+            }
+            Op::Put(HeldName {
+                name,
+                kind: key.kind(),
+                contact_type: key.contact_type().cloned(),
+            })
         });
         if !overtaken {
             self.negatives.invalidate(key);
@@ -204,11 +228,19 @@ where
     }
 
     /// Remembers that there is nothing to show for the name, and forgets what it led to.
-    pub fn store_negative(&self, key: &LookupKey, begun: Begun, why: E) {
+    pub fn store_negative(&self, key: &LookupKey, begun: Begun, source: Source, why: E) {
+        let said = provenance(begun, Duration::ZERO, source);
         self.names.update(self.name_digest.of(key), |held| {
-            let newer = held.is_some_and(|held| held.name.provenance.stamp > begun.stamp);
+            let lag = self.policy.overview_lag;
+            let newer = held.is_some_and(|held| {
+                let held = &held.name.provenance;
+                held.stamp > begun.stamp && !said.supersedes(held, lag)
+            });
             if newer { Op::Nop } else { Op::Remove }
         });
+        if source == Source::Entity && !key.is_contact_id() {
+            self.fences.name_resolved(key, self.clock.tick());
+        }
         let until = begun.now.tick + self.policy.negative_lifetime;
         let negative = Negative {
             why,

@@ -240,7 +240,8 @@ fn differs<T: PartialEq>(told: &mut Option<Entry<T>>, cached: Option<&Entry<T>>)
     let Some(cached) = cached else {
         return by_entity;
     };
-    if told.data == cached.data && cached.provenance.differed_at.is_some() {
+    let is_same = told.data == cached.data && told.incomplete == cached.incomplete;
+    if is_same && cached.provenance.differed_at.is_some() {
         told.provenance.differed_at = cached.provenance.differed_at;
         return false;
     }

@@ -240,9 +240,9 @@ fn what_a_later_call_said_of_a_name_stands_against_an_earlier_one() {
     learn(&pantry, &name, contact('2'));
     assert!(pantry.store_name(name.key(), contact('1'), early, Source::Overview, true));
     assert_eq!(leads_to(), Some(contact('2')));
-    pantry.store_negative(name.key(), early, "nobody");
+    pantry.store_negative(name.key(), early, Source::Overview, "nobody");
     assert_eq!(leads_to(), Some(contact('2')));
-    pantry.store_negative(name.key(), pantry.begin(), "nobody");
+    pantry.store_negative(name.key(), pantry.begin(), Source::Overview, "nobody");
     assert_eq!(leads_to(), None);
 }
 
@@ -253,7 +253,7 @@ fn a_name_that_was_learnt_ends_its_negative_answer_and_one_overtaken_does_not() 
     let refusal = || pantry.negative(name.key(), Clock::from(clock.clone()).now().tick);
     let early = pantry.begin();
     pantry.drop_name(name.key());
-    pantry.store_negative(name.key(), pantry.begin(), "nobody");
+    pantry.store_negative(name.key(), pantry.begin(), Source::Overview, "nobody");
     assert!(!pantry.store_name(name.key(), contact('1'), early, Source::Entity, true));
     assert_eq!(refusal(), Some("nobody"));
     let begun = pantry.begin();
@@ -315,7 +315,7 @@ fn counts_tell_what_is_held() {
     store_profile(&pantry, contact('2'));
     learn(&pantry, &email("alva@example.com"), contact('1'));
     let nobody = email("nobody@example.com");
-    pantry.store_negative(nobody.key(), pantry.begin(), "nobody");
+    pantry.store_negative(nobody.key(), pantry.begin(), Source::Overview, "nobody");
     let counts = pantry.counts();
     assert_eq!((counts.records, counts.names, counts.negatives), (2, 1, 1));
 }

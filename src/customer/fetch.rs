@@ -341,7 +341,8 @@ impl Inner {
         if let Err(error) = &outcome
             && error.is_about_the_identifier()
         {
-            self.cache.store_negative(key, begun, error.clone());
+            self.cache
+                .store_negative(key, begun, call.source(), error.clone());
             if let Some(id) = key.bare_id() {
                 self.cache.drop_record(id, begun.stamp);
             }

@@ -9,7 +9,7 @@ use crate::{
         parts::Origins,
     },
     clock::{Now, Tick},
-    domain::{Flow, Lookup, PartSet},
+    domain::{Flow, Lookup, Part, PartSet},
 };
 
 /// A question about one customer.
@@ -75,6 +75,17 @@ impl Question {
     /// Whether the data was asked for, at its entity endpoint, after the caller arrived.
     fn is_fresh_enough(&self, provenance: &Provenance) -> bool {
         provenance.stamp > self.arrival && provenance.source == Source::Entity
+    }
+
+    /// Whether the alias has to be resolved anew: a fresh profile is that of the contact which it leads to now. Engage
+    /// resolves no contact ids.
+    pub fn wants_resolution(&self) -> bool {
+        self.fresh.contains(Part::Profile) && !self.lookup.key().is_contact_id()
+    }
+
+    /// Whether what led to the contact was resolved anew for this question.
+    pub fn is_resolved_by(&self, name: &Provenance) -> bool {
+        self.wants_resolution() && self.is_fresh_enough(name)
     }
 
     /// What was asked for after the caller arrived is as new as can be had, however long it took.

@@ -204,6 +204,10 @@ impl<'a> Search<'a> {
             self.first_seen.note(None);
             return self.resolve(None, now);
         };
+        let resolution = self.resolution_wanted(name.as_ref());
+        if resolution.is_some() && self.name_failed {
+            return Err(self.give_up());
+        }
         let mut name_freshness = None;
         if let Some(name) = name {
             match self.check_name(&name, &held)? {
@@ -229,8 +233,9 @@ impl<'a> Search<'a> {
         }
         let plan = self.question.plan(&*held, now, &cache.policy);
         let missing = plan.missing.without(self.failed);
-        if !missing.is_empty() {
-            let calls = self.calls_for_parts(&held, missing, now);
+        if !missing.is_empty() || resolution.is_some() {
+            let mut calls = self.calls_for_parts(&held, missing, now);
+            calls.resolution = resolution;
             if !calls.is_empty() {
                 self.deadline = self.patience(&held, name_freshness, now);
                 return self.wait_unless_remembered(calls, now);
@@ -263,13 +268,20 @@ impl<'a> Search<'a> {
         self.failure.clone().unwrap_or(Error::TooLate)
     }
 
-    /// What the name leads to, as far as it is known: the newer of what is held and what was found.
+    /// What the name leads to, as far as it is known: the newer of what is held and what was found. A name that was resolved
+    /// for this question counts before either.
     fn name(&self) -> Option<Name> {
         let key = self.question.lookup.key();
         let held = self.inner.cache.name(key);
         let Some(found) = self.named else { return held };
-        if found.provenance.stamp <= self.inner.cache.fences.name_not_before(key) {
+        let (fences, stamp) = (&self.inner.cache.fences, found.provenance.stamp);
+        // Only a purge fences the audiences, and it takes along what led to the contact.
+        let is_purged = !fences.allows(found.id, Part::Audiences, stamp);
+        if is_purged || stamp <= fences.name_not_before(key) {
             return held;
+        }
+        if self.question.is_resolved_by(&found.provenance) {
+            return Some(found);
         }
         held.filter(|held| held.provenance.stamp >= found.provenance.stamp)
             .or(Some(found))
@@ -312,7 +324,7 @@ impl<'a> Search<'a> {
             .iter()
             .map(|(id, part, not_before)| {
                 let seat = self.inner.board_part(*id, *part, self.wish(*not_before));
-                (*part, seat)
+                (*id, *part, seat)
             })
             .collect();
         if let Some(seat) = resolution {
@@ -323,7 +335,11 @@ impl<'a> Search<'a> {
             let arrivals = self.ride(seat).await;
             self.take_in_overview(arrivals, calls)?;
         }
-        for (part, seat) in entities {
+        for (id, part, seat) in entities {
+            // Meanwhile the name was resolved anew: this call speaks of another contact.
+            if self.name().is_some_and(|name| name.id != id) {
+                continue;
+            }
             let arrivals = self.ride(seat).await;
             self.take_in_part(part, arrivals)?;
         }

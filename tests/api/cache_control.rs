@@ -35,7 +35,8 @@ async fn no_cache_means_fresh_all() {
         .assert_ok()
         .assert_cache_status("engage-bff; fwd=request; stored");
     assert_eq!(fresh.at("/points/balance"), json!(1.25));
-    assert_eq!(app.engage.total_calls(), 4);
+    assert_eq!(app.engage.calls(Endpoint::ContactIdLookup), 1);
+    assert_eq!(app.engage.total_calls(), 5);
     assert_eq!(app.overviews(), 0);
 }
 
@@ -47,7 +48,8 @@ async fn no_cache_reaches_only_the_parts_asked_for() {
     app.engage.reset_log();
     app.get_with(&query, "no-cache").await.assert_ok();
     assert_eq!(app.engage.calls(Endpoint::Contact), 1);
-    assert_eq!(app.engage.total_calls(), 1);
+    assert_eq!(app.engage.calls(Endpoint::ContactIdLookup), 1);
+    assert_eq!(app.engage.total_calls(), 2);
 }
 
 #[tokio::test]

@@ -36,6 +36,7 @@ mod pages;
 mod parameters;
 mod privacy;
 mod refill;
+mod resolution;
 mod shape;
 mod shown;
 mod slow_connections;

@@ -314,3 +314,18 @@ fn a_cache_that_is_off_answers_nobody() {
     ];
     tell(case(), ops);
 }
+
+#[test]
+fn an_email_that_is_shared_since_is_not_answered_for_the_first_to_who_asks_fresh() {
+    let ops = vec![
+        ask(Name::Email(0)),
+        Op::AnswerAll,
+        Op::ShareEmail { email: 0, with: 1 },
+        ask_fresh(Name::Email(0), PROFILE),
+        Op::AnswerAll,
+        Op::AnswerAll,
+        ask(Name::Email(0)),
+        Op::AnswerAll,
+    ];
+    tell(case(), ops);
+}

@@ -236,7 +236,12 @@ fn nothing_asked_for_before_everything_was_purged_is_seen_after_it() {
                 let begun = pantry.begin();
                 pantry.store_name(asked.key(), alva(), begun, Source::Overview, true);
                 pantry.store_overview(asked.key(), begun, overview(1));
-                pantry.store_negative(Lookup::by_id(alva()).key(), begun, "nobody");
+                pantry.store_negative(
+                    Lookup::by_id(alva()).key(),
+                    begun,
+                    Source::Overview,
+                    "nobody",
+                );
             })
         };
         let before = pantry.begin();
@@ -265,7 +270,7 @@ fn a_nobody_asked_for_before_somebody_was_created_is_never_told_after_it() {
             thread::spawn(move || {
                 let (begun, exists) = ask(&pantry, &exists);
                 if exists == 0 {
-                    pantry.store_negative(asked.key(), begun, "nobody");
+                    pantry.store_negative(asked.key(), begun, Source::Overview, "nobody");
                 }
             })
         };

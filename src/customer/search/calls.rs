@@ -35,9 +35,10 @@ impl Search<'_> {
         let fences = &self.inner.cache.fences;
         let lookup = &self.question.lookup;
         let not_before = fences.negatives_not_before(lookup.key());
+        let resolution = self.resolution_wanted(self.name().as_ref());
         if self.too_large || fences.name_is_entity_only(lookup.key(), now) {
             return Calls {
-                resolution: Some(not_before),
+                resolution: resolution.or(Some(not_before)),
                 ..Calls::default()
             };
         }
@@ -49,8 +50,21 @@ impl Search<'_> {
         Calls {
             overview: Some((lookup.clone(), not_before.max(fence.unwrap_or_default()))),
             from_overview: self.question.asked.intersection(tellable),
+            resolution,
             ..Calls::default()
         }
+    }
+
+    /// After which stamp the call must begin that resolves the name anew, if one has to.
+    pub(super) fn resolution_wanted(&self, name: Option<&Name>) -> Option<Stamp> {
+        let question = self.question;
+        let is_resolved = name.is_some_and(|name| question.is_resolved_by(&name.provenance));
+        (question.wants_resolution() && !is_resolved).then(|| {
+            let fences = &self.inner.cache.fences;
+            question
+                .arrival
+                .max(fences.negatives_not_before(question.lookup.key()))
+        })
     }
 
     /// The call that asks the contact named, at its entity endpoint, whether it bears the name.

@@ -59,12 +59,27 @@ impl Search<'_> {
                 self.untold = self.untold.union(self.inner.engage.overview_parts());
                 self.failed.insert(Part::Audiences);
             }
+            // Which contact the name leads to is known; the overview may not have seen it yet.
+            Err(Error::Upstream(error))
+                if error.is_about_the_identifier() && self.is_resolved() =>
+            {
+                self.untold = self.untold.union(calls.from_overview);
+                if calls.from_overview.contains(Part::Audiences) {
+                    self.failed.insert(Part::Audiences);
+                }
+            }
             Err(error) => {
                 self.settle(calls.from_overview, error)?;
-                self.name_failed = true;
+                self.name_failed |= !self.is_resolved();
             }
         }
         Ok(())
+    }
+
+    /// Whether the name was resolved for this question.
+    fn is_resolved(&self) -> bool {
+        self.named
+            .is_some_and(|name| self.question.is_resolved_by(&name.provenance))
     }
 
     pub(super) fn take_in_part(
@@ -101,7 +116,7 @@ impl Search<'_> {
                 let is_old = |name: Name| name.provenance.stamp < self.question.arrival;
                 let may_move = !self.question.lookup.key().is_contact_id();
                 // The contact's end took its old names along, and they may have found a new owner.
-                if gone && may_move && self.name().is_none_or(is_old) {
+                if gone && may_move && self.named.is_none_or(is_old) {
                     self.disown();
                     return Ok(());
                 }
@@ -113,7 +128,7 @@ impl Search<'_> {
 
     fn take_in(&mut self, gain: &Gain) {
         self.stored |= !gain.parts.held().is_empty();
-        if gain.name.is_some() {
+        if gain.name.is_some() && !self.is_resolved() {
             self.named = gain.name;
         }
         match &mut self.gained {

@@ -222,6 +222,19 @@ impl Model {
                 return Ok(());
             }
         }
+        let resolves = |call: &Call| {
+            let named = call.content.as_ref().and_then(|content| content.names);
+            call.target == Target::Resolution(who)
+                && named == Some(contact)
+                && call.begun > caller.arrival
+        };
+        demand!(
+            !caller.question.fresh.contains(Part::Profile)
+                || matches!(who.name, Name::Id(_))
+                || wire.calls.iter().any(resolves),
+            "P1",
+            "who asked fresh is shown contact {contact}, and {who:?} was not resolved since"
+        );
         let learnt = self.learnt[contact];
         demand!(
             is_in_doubt

@@ -183,7 +183,7 @@ fn movement_of_names() -> impl Strategy<Value = Op> {
     prop_oneof![
         3 => (0..2usize, contact(), any::<bool>()).prop_map(|(email, to, swap)| Op::MoveEmail { email, to, swap }),
         2 => (0..2usize, contact(), any::<bool>()).prop_map(|(key, to, swap)| Op::MoveKey { key, to, swap }),
-        1 => (0..2usize, contact()).prop_map(|(email, with)| Op::ShareEmail { email, with }),
+        2 => (0..2usize, contact()).prop_map(|(email, with)| Op::ShareEmail { email, with }),
         2 => contact().prop_map(Op::Retype),
     ]
 }

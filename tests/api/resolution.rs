@@ -1,0 +1,156 @@
+//! A fresh profile is that of the contact which the identifier leads to now: it is resolved anew, whatever is cached (P1).
+
+use std::time::Duration;
+
+use engage_simulator::{
+    Endpoint, Fault,
+    people::{ALVA, DORA},
+};
+use serde_json::json;
+
+use crate::harness::{TestApp, arrive};
+
+const LAG: Duration = Duration::from_secs(600);
+
+fn alvas_email() -> String {
+    format!("email={}&parts=none", ALVA.email)
+}
+
+/// The overview lags, and Alva's e-mail address is cached where the test wants it warm.
+async fn started(is_warm: bool) -> TestApp {
+    let app = TestApp::spawn().await;
+    app.engage.set_overview_lag(LAG);
+    if is_warm {
+        app.get(&alvas_email()).await.assert_ok();
+    }
+    app
+}
+
+/// Dora takes Alva's e-mail address, too.
+fn share_alvas_email(app: &TestApp) {
+    app.engage.contact(DORA.id).email(ALVA.email);
+}
+
+#[tokio::test]
+async fn an_email_that_two_come_to_share_is_ambiguous_for_who_asks_fresh() {
+    for fresh in ["profile", "all"] {
+        for is_warm in [true, false] {
+            let app = started(is_warm).await;
+            share_alvas_email(&app);
+            if is_warm {
+                app.get(&alvas_email()).await.assert_hit();
+            }
+            let answer = app.get(&format!("{}&fresh={fresh}", alvas_email())).await;
+            answer.assert_problem(409, "MultipleMatches");
+            // What the cache has learnt no overview takes back.
+            for _ in 0..5 {
+                let answer = app.get(&alvas_email()).await;
+                answer.assert_problem(409, "MultipleMatches");
+                app.advance(Duration::from_secs(90));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_cache_resolves_an_email_anew() {
+    let app = started(true).await;
+    share_alvas_email(&app);
+    let answer = app.get_with(&alvas_email(), "no-cache").await;
+    answer.assert_problem(409, "MultipleMatches");
+}
+
+#[tokio::test]
+async fn every_kind_of_identifier_that_comes_to_be_shared_is_ambiguous() {
+    for (attribute, value, way) in [
+        (
+            "mobilePhone",
+            ALVA.phone,
+            json!({"mobilePhone": ALVA.phone}),
+        ),
+        (
+            "memberNumber",
+            ALVA.member_number,
+            json!({"customKey": ALVA.member_number}),
+        ),
+        ("email", ALVA.email, json!({"any": ALVA.email})),
+        (
+            "socialSecurityNumber",
+            ALVA.national_id,
+            json!({"socialSecurityNumber": ALVA.national_id}),
+        ),
+    ] {
+        let app = TestApp::spawn().await;
+        app.lookup(way.clone()).await.assert_ok();
+        app.engage
+            .contact(DORA.id)
+            .attribute(attribute, json!(value));
+        app.lookup(way.clone()).await.assert_hit();
+        let mut fresh = way;
+        fresh["fresh"] = json!(["profile"]);
+        let answer = app.lookup(fresh).await;
+        answer.assert_problem(409, "MultipleMatches");
+    }
+}
+
+#[tokio::test]
+async fn an_identifier_that_leads_elsewhere_is_answered_for_the_other_contact() {
+    for deletes in [true, false] {
+        for is_warm in [true, false] {
+            let app = started(is_warm).await;
+            app.engage.move_email(ALVA.id, DORA.id);
+            if deletes {
+                app.engage.contact(ALVA.id).delete();
+            }
+            let fresh = format!("{}&fresh=all", alvas_email());
+            let answer = app.get(&fresh).await;
+            assert_eq!(answer.assert_ok().at("/contactId"), DORA.id);
+            for _ in 0..10 {
+                let answer = app.get(&alvas_email()).await;
+                assert_eq!(answer.assert_ok().at("/contactId"), DORA.id);
+                app.advance(Duration::from_secs(70));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn callers_who_ask_fresh_share_one_resolution() {
+    let app = started(true).await;
+    app.engage.reset_log();
+    let hold = app.engage.hold(Endpoint::All);
+    let query = format!("{}&fresh=profile", alvas_email());
+    let first = app.ask(&query);
+    app.engage.wait_for_calls(Endpoint::All, 2).await;
+    let later: Vec<_> = (0..10).map(|_| app.ask(&query)).collect();
+    arrive().await;
+    hold.release();
+    first.await.expect("an answer").assert_ok();
+    for answer in later {
+        answer.await.expect("an answer").assert_ok();
+    }
+    // One was in the air, and one waited for it.
+    assert_eq!(app.engage.calls(Endpoint::ContactIdLookup), 2);
+    assert_eq!(app.engage.calls(Endpoint::Contact), 2);
+    assert_eq!(app.engage.total_calls(), 4);
+}
+
+#[tokio::test]
+async fn a_resolution_that_fails_fails_a_fresh_profile() {
+    let app = started(true).await;
+    let fault = Fault::Status(500, json!("busy"));
+    app.engage.fault(Endpoint::ContactIdLookup, fault);
+    let query = format!("{}&fresh=profile", alvas_email());
+    app.get(&query).await.assert_problem(502, "UpstreamFailed");
+    app.get(&alvas_email()).await.assert_ok().assert_hit();
+}
+
+#[tokio::test]
+async fn a_contact_id_with_a_type_is_not_resolved() {
+    let app = TestApp::spawn().await;
+    let query = format!("contactId={}&contactType=Member&parts=none", ALVA.id);
+    app.get(&query).await.assert_ok();
+    app.engage.reset_log();
+    app.get(&format!("{query}&fresh=profile")).await.assert_ok();
+    assert_eq!(app.engage.total_calls(), 1);
+}

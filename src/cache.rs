@@ -19,6 +19,7 @@ mod index;
 mod leavers;
 mod packed;
 pub mod parts;
+mod purges;
 pub mod record;
 mod store;
 mod upkeep;
@@ -28,7 +29,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-pub use self::{failures::CallKey, index::Name};
+pub use self::{failures::CallKey, index::Name, purges::IsPurged};
 use self::{
     failures::Failures,
     fence::{Fences, Stamp},
@@ -38,13 +39,14 @@ use self::{
     leavers::Leavers,
     packed::Packer,
     parts::{Entry, Origins, Parts},
+    purges::Purges,
     record::Record,
     store::{Op, Store},
     upkeep::Intake,
 };
 use crate::{
     clock::{Clock, Now},
-    domain::{ContactId, LookupKey, Overview, Part, PartSet, Readable},
+    domain::{ContactId, Lookup, LookupKey, Overview, Part, PartSet, Readable},
     threads::{AtomicBool, Ordering},
 };
 
@@ -103,6 +105,7 @@ pub struct Cache<R, E> {
     negatives: moka::sync::Cache<LookupKey, Negative<E>>,
     failures: Failures<E>,
     leavers: Leavers,
+    purges: Purges,
     /// What must not be stored or served any more.
     pub fences: Fences,
     /// Lifetimes and windows.
@@ -145,6 +148,7 @@ where
                 .build(),
             failures: Failures::new(failures_bytes, policy.negative_lifetime),
             leavers: Leavers::default(),
+            purges: Purges::default(),
             fences: Fences::new(policy.overview_lag, bounds.longest_flight, MAX_FENCES),
             policy,
             is_off: AtomicBool::new(false),
@@ -179,7 +183,7 @@ where
 
     /// Takes over what an overview tells, except the parts that only their entity endpoints may fill
     /// now and those whose held data is newer. Returns what was taken.
-    pub fn store_overview(&self, key: &LookupKey, begun: Begun, overview: Overview) -> Parts {
+    pub fn store_overview(&self, asked: &Lookup, begun: Begun, overview: Overview) -> Parts {
         let provenance = |part| provenance(begun, self.policy.lifetime(part), Source::Overview);
         let parts = Parts {
             profile: Some(entry(overview.profile, provenance(Part::Profile))),
@@ -196,9 +200,7 @@ where
                 .points
                 .map(|data| entry(data, provenance(Part::Points))),
         };
-        self.store(overview.id, parts, || {
-            begun.stamp > self.fences.name_not_before(key)
-        })
+        self.store(overview.id, parts, Some(asked))
     }
 
     /// Takes over what an entity endpoint tells, unless the held data is newer. Returns what was taken.
@@ -212,13 +214,17 @@ where
             PartData::Vouchers(data) => parts.vouchers = Some(entry(data, provenance)),
             PartData::Points(data) => parts.points = Some(entry(data, provenance)),
         }
-        self.store(id, parts, || true)
+        self.store(id, parts, None)
     }
 
     /// Within the record's own lock, so that no invalidation can come between question and answer.
-    fn store(&self, id: ContactId, mut parts: Parts, allowed: impl FnOnce() -> bool) -> Parts {
+    fn store(&self, id: ContactId, mut parts: Parts, asked: Option<&Lookup>) -> Parts {
         self.records.update(id, |held| {
-            let allowed = allowed();
+            let held = held.and_then(|held| held.parts(id));
+            let identifier = asked.map(|asked| &asked.identifier);
+            let cached = held.as_ref().and_then(|held| held.seen());
+            self.heed_purges(id, &mut parts, cached, identifier);
+            let alias_not_before = asked.map(|asked| self.fences.name_not_before(asked.key()));
             parts.retain(|part, provenance| {
                 // What counts is when Engage was asked, not when it answered.
                 let lags = provenance.source == Source::Overview
@@ -226,12 +232,13 @@ where
                         .fences
                         .entity_only(id, provenance.requested_at)
                         .contains(part);
+                let allowed =
+                    alias_not_before.is_none_or(|not_before| provenance.stamp > not_before);
                 allowed && !lags && self.fences.allows(id, part, provenance.stamp)
             });
             if parts.held().is_empty() {
                 return Op::Nop;
             }
-            let held = held.and_then(|held| held.parts(id));
             let mut merged = held.map_or_else(Parts::default, Cow::into_owned);
             merged.retain(|part, provenance| self.fences.allows(id, part, provenance.stamp));
             self.note_entity_reads(id, &mut parts, &merged);
@@ -273,28 +280,6 @@ where
         });
     }
 
-    /// The contact is gone: nothing fetched of it until now is ever served again, audiences included.
-    pub fn purge(&self, id: ContactId) {
-        self.fences.raise(id, PartSet::ALL, self.clock.tick());
-        self.records.remove(id);
-        self.leavers.add(id);
-    }
-
-    /// Whoever bears the name is gone: nothing fetched by it, or of the contact that it leads to, until
-    /// now is ever served again.
-    pub fn purge_name(&self, key: &LookupKey) {
-        self.fences.raise_name(key, self.clock.tick());
-        let mut led_to = None;
-        self.names.update(self.name_digest.of(key), |held| {
-            led_to = held.map(|held| held.name.id);
-            Op::Remove
-        });
-        self.negatives.invalidate(key);
-        if let Some(id) = key.bare_id().or(led_to) {
-            self.purge(id);
-        }
-    }
-
     /// Drops the record of a contact that Engage no longer knows, as told by a request of that stamp.
     pub fn drop_record(&self, id: ContactId, begun: Stamp) {
         self.records.update(id, |held| {
@@ -302,16 +287,6 @@ where
             let newer = held.is_some_and(|held| held.stamp(Part::Profile) > begun);
             if newer { Op::Nop } else { Op::Remove }
         });
-    }
-
-    /// Nothing fetched until now is ever served again, whoever it is about.
-    pub fn purge_everything(&self) {
-        self.fences.raise_everything();
-        self.records.clear();
-        self.packer.forget();
-        self.names.clear();
-        self.negatives.invalidate_all();
-        self.failures.clear();
     }
 
     /// How many bytes it may hold.

@@ -23,7 +23,7 @@ pub use self::{
 use self::{fetch::Arrivals, search::Search};
 use crate::{
     cache::{
-        Bounds, Cache, CallKey, Counts,
+        Bounds, Cache, CallKey, Counts, IsPurged,
         explain::{ContactHeld, NameHeld, NegativeHeld},
         feed::Feed,
         fence::Stamp,
@@ -206,16 +206,30 @@ impl CustomerService {
         self.inner.cache.purge(id);
     }
 
-    /// The same for whomever an identifier names. Looks at every record that is held.
+    /// The same for every contact that an identifier names, now or in an answer that is in the air. The contact type does
+    /// not narrow it. Looks at every record and every alias.
     pub fn purge_by(&self, lookup: &Lookup) {
         let cache = &self.inner.cache;
-        cache.purge_name(lookup.key());
         if let Identifier::ContactId(id) = lookup.identifier {
+            cache.purge_name(lookup.key());
             cache.purge(id);
+            return;
         }
-        // They may be held under other names, and the index may have lost this one.
-        for id in self.bearers(&lookup.identifier) {
-            cache.purge(id);
+        // First: an answer that is in the air either meets it or is seen by what follows.
+        let (names, purged) = (self.inner.names.clone(), lookup.identifier.clone());
+        let is_purged: IsPurged = Arc::new(move |identity, asked| {
+            names.bears(&identity.names, &purged) == Bears::Yes
+                || asked.is_some_and(|asked| asked.means_the_same(&purged))
+        });
+        cache.purge_where(&is_purged);
+        // An alias may lead to a contact that does not show the identifier.
+        cache.purge_name(lookup.key());
+        let types = cache.contact_types().into_iter().map(Some).chain([None]);
+        for contact_type in types {
+            for identifier in lookup.identifier.meanings() {
+                let digester = &self.inner.names.digester;
+                cache.purge_name(Lookup::new(identifier, contact_type.clone(), digester).key());
+            }
         }
     }
 
@@ -223,7 +237,9 @@ impl CustomerService {
     fn bearers(&self, identifier: &Identifier) -> Vec<ContactId> {
         let names = &self.inner.names;
         let bears = |held: &Identity| names.bears(&held.names, identifier) == Bears::Yes;
-        self.inner.cache.contacts_where(bears)
+        self.inner
+            .cache
+            .contacts_where(|_, held| held.is_some_and(bears))
     }
 
     /// What is held for an identifier. Looks at every record and every name.

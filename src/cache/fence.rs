@@ -96,10 +96,19 @@ impl Fences {
     /// Forbids the parts' data of every request begun until now, and for the overview's lag the
     /// overview's copy of them.
     pub fn raise(&self, id: ContactId, parts: PartSet, now: Tick) {
+        // Under the fence's lock: whoever takes a later stamp finds the fence standing.
+        self.raise_as_of(|| self.stamp(), id, parts, now);
+    }
+
+    /// The same of every request begun until `stamp`, a place in the order of events that is past.
+    pub fn raise_at(&self, stamp: Stamp, id: ContactId, parts: PartSet, now: Tick) {
+        self.raise_as_of(|| stamp, id, parts, now);
+    }
+
+    fn raise_as_of(&self, stamp: impl FnOnce() -> Stamp, id: ContactId, parts: PartSet, now: Tick) {
         let until = now + self.lag;
         let raised = self.contacts.change(id, now, now + self.keep, |fence| {
-            // Under the fence's lock: whoever takes a later stamp finds the fence standing.
-            let stamp = self.stamp();
+            let stamp = stamp();
             for part in parts.iter() {
                 let slot = part as usize;
                 fence.begun_after[slot] = fence.begun_after[slot].max(stamp);
@@ -234,19 +243,28 @@ impl Fences {
         (self.contacts.len(), self.names.len())
     }
 
-    /// Without room for one fence more, everybody is treated as if it were theirs; which makes room, for all that stand
-    /// are then of no more use.
+    /// For how long a fence stands.
+    pub fn kept(&self) -> Duration {
+        self.keep
+    }
+
     fn or_everything(&self, kept: bool, now: Tick) {
         if !kept {
-            let until = now + self.lag;
-            let mut crowded_until = self.crowded();
-            *crowded_until = (*crowded_until).max(Some(until));
-            drop(crowded_until);
-            self.raise_everything();
-            let everything = self.everything();
-            self.contacts.drop_covered(everything, until);
-            self.names.drop_covered(everything, until);
+            self.raise_around_everything(now);
         }
+    }
+
+    /// Without room for one fence more, everybody is treated as if it were theirs; which makes room, for all that stand
+    /// are then of no more use.
+    pub fn raise_around_everything(&self, now: Tick) {
+        let until = now + self.lag;
+        let mut crowded_until = self.crowded();
+        *crowded_until = (*crowded_until).max(Some(until));
+        drop(crowded_until);
+        self.raise_everything();
+        let everything = self.everything();
+        self.contacts.drop_covered(everything, until);
+        self.names.drop_covered(everything, until);
     }
 
     fn crowded(&self) -> MutexGuard<'_, Option<Tick>> {

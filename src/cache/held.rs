@@ -55,6 +55,16 @@ impl<R> Held<R> {
         })
     }
 
+    /// What the contact's profile shows of itself; `None` where no profile is held.
+    pub(super) fn identity(&self, id: ContactId) -> Option<Cow<'_, Identity>> {
+        match self {
+            Held::Ready(record) => record.identity().map(Cow::Borrowed),
+            Held::Packed(packed) => whole(packed.brief(id))
+                .and_then(|brief| brief.identity)
+                .map(Cow::Owned),
+        }
+    }
+
     /// What its parts are packed in, if they are.
     fn packed(&self) -> Option<&Packed> {
         match self {
@@ -210,17 +220,15 @@ where
         self.records.holds(&id, &bare).then_some(bare)
     }
 
-    /// The contacts held whose profile says what is meant. Looks at every record: for what operators do by hand.
-    pub fn contacts_where(&self, is_meant: impl Fn(&Identity) -> bool) -> Vec<ContactId> {
+    /// The contacts held that are meant, by what their profile shows, if one is held. Looks at every record: for what
+    /// operators do by hand.
+    pub fn contacts_where(
+        &self,
+        mut is_meant: impl FnMut(ContactId, Option<&Identity>) -> bool,
+    ) -> Vec<ContactId> {
         let mut ids = Vec::new();
         for (id, held) in self.records.snapshots().flatten() {
-            let is_one = match held {
-                Held::Ready(record) => record.identity().map(&is_meant),
-                Held::Packed(packed) => {
-                    whole(packed.brief(id)).and_then(|brief| brief.identity.as_ref().map(&is_meant))
-                }
-            };
-            if is_one == Some(true) {
+            if is_meant(id, held.identity(id).as_deref()) {
                 ids.push(id);
             }
         }

@@ -8,7 +8,7 @@ use super::{
     fence::Stamp,
     freshness::{Provenance, Source},
 };
-use crate::domain::{Audiences, Part, PartSet, Points, Profile, Promotions, Vouchers};
+use crate::domain::{Audiences, Identity, Part, PartSet, Points, Profile, Promotions, Vouchers};
 
 /// Data and where it came from.
 #[derive(Debug, Serialize, Deserialize)]
@@ -167,6 +167,12 @@ impl Parts {
         );
         newer(&mut self.vouchers, other.vouchers.as_ref(), overview_lag);
         newer(&mut self.points, other.points.as_ref(), overview_lag);
+    }
+
+    /// The profile as one that shows which contact it is.
+    pub(super) fn seen(&self) -> Option<(Stamp, &Identity)> {
+        let profile = self.profile.as_ref()?;
+        Some((profile.provenance.stamp, &profile.data.identity))
     }
 
     /// Carries over since when an entity endpoint has told what is the same as what is cached. Returns the parts of which it

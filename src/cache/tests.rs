@@ -1,5 +1,6 @@
 //! What the cache keeps and drops, without anybody asking over HTTP.
 
+mod purges;
 mod upkeep;
 
 use std::sync::atomic::AtomicUsize;
@@ -179,7 +180,7 @@ fn a_record_weighs_its_parts_and_its_rendered_answers() {
         points: Some(Points::default().into()),
     };
     let lookup = Lookup::by_id(id);
-    pantry.store_overview(lookup.key(), pantry.begin(), overview);
+    pantry.store_overview(&lookup, pantry.begin(), overview);
     let parts = Profile::default().bytes()
         + Audiences::default().bytes()
         + Promotions::default().bytes()

@@ -127,6 +127,9 @@ impl Inner {
         let begun = self.depart(departure);
         let overview = self.engage.overview(permit, asked).await;
         let outcome = overview.and_then(|overview| {
+            let shown = &overview.profile.data.identity;
+            self.cache
+                .note_identity(overview.id, begun.stamp, shown, &asked.identifier);
             self.check_identity(asked, begun, overview.id, &overview.profile.data)?;
             let id = overview.id;
             let bears = self
@@ -135,7 +138,7 @@ impl Inner {
             // The name first: a purge by that name finds it and fences the contact, or comes first and
             // fences the name, and then nothing is stored.
             let name = self.learn_name(asked, id, begun, Source::Overview, bears == Bears::Yes)?;
-            let parts = self.cache.store_overview(asked.key(), begun, overview);
+            let parts = self.cache.store_overview(asked, begun, overview);
             Ok(Gain {
                 id,
                 name,
@@ -304,6 +307,11 @@ impl Inner {
             .cache
             .store_name(asked.key(), id, begun, source, assured)
         {
+            return Err(Error::Overtaken);
+        }
+        // Afterwards: a purge either is seen here or finds the name.
+        if self.cache.is_purged(&asked.identifier, begun.stamp) {
+            self.cache.forget_name(asked.key());
             return Err(Error::Overtaken);
         }
         Ok(Some(self.alias(id, begun, source, assured)))

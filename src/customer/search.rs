@@ -296,8 +296,7 @@ impl<'a> Search<'a> {
         let Some((_, gained)) = gained else {
             return held.unwrap_or_else(|| Arc::new(Held::new(id, Parts::default())));
         };
-        let mut parts = gained.clone();
-        parts.retain(|part, provenance| cache.fences.allows(id, part, provenance.stamp));
+        let mut parts = cache.still_allowed(gained, id, held.as_deref());
         if let Some(held) = held.as_ref().and_then(|held| cache.parts_of(held)) {
             // What an entity endpoint told this question stays its answer, whatever an overview has told
             // the store since.

@@ -177,6 +177,27 @@ impl Identifier {
         }
     }
 
+    /// The identifier in each kind by which the same value can be asked for: `any` and the kind that it is read as.
+    pub fn meanings(&self) -> Vec<Self> {
+        let other = match self.clone() {
+            Self::ContactId(_) => None,
+            Self::Email(email) => Some(Self::Any(AnyIdentifier::Email(email))),
+            Self::MobilePhone(phone) => Some(Self::Any(AnyIdentifier::Phone(phone))),
+            Self::SocialSecurityNumber(id) => Some(Self::Any(AnyIdentifier::NationalId(id))),
+            Self::CustomKey(key) => Some(Self::Any(AnyIdentifier::CustomKey(key))),
+            Self::Any(AnyIdentifier::Email(email)) => Some(Self::Email(email)),
+            Self::Any(AnyIdentifier::Phone(phone)) => Some(Self::MobilePhone(phone)),
+            Self::Any(AnyIdentifier::NationalId(id)) => Some(Self::SocialSecurityNumber(id)),
+            Self::Any(AnyIdentifier::CustomKey(key)) => Some(Self::CustomKey(key)),
+        };
+        [self.clone()].into_iter().chain(other).collect()
+    }
+
+    /// Whether both are the same value, whichever of its kinds they were asked by.
+    pub fn means_the_same(&self, other: &Self) -> bool {
+        self.meanings().contains(other)
+    }
+
     /// Returns the canonical value, as it is sent to Engage and compared; never for a log.
     pub fn expose(&self) -> Cow<'_, str> {
         match self {

@@ -35,6 +35,7 @@ mod packing;
 mod pages;
 mod parameters;
 mod privacy;
+mod purges;
 mod refill;
 mod resolution;
 mod shape;

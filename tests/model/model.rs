@@ -1,6 +1,7 @@
 //! The promises as a model: what the service was told and when, and whether an answer may be given.
 
 mod answers;
+mod purges;
 
 use std::{collections::HashMap, time::Duration};
 
@@ -106,6 +107,8 @@ pub(crate) struct Model {
     learnt: [Change; PEOPLE],
     /// Names that were purged: the last change that the service knows of.
     purged: HashMap<Who, Change>,
+    /// Purges by identifier, in their order.
+    purges: Vec<purges::Purge>,
     /// Whom a name was last seen to lead to.
     known: HashMap<Who, usize>,
     /// The profile that was last shown of each, as long as it is surely held.
@@ -139,6 +142,7 @@ impl Model {
             bounds: [[Bound::default(); 5]; PEOPLE],
             learnt: [0; PEOPLE],
             purged: HashMap::new(),
+            purges: Vec::new(),
             known: HashMap::new(),
             shown: [None; PEOPLE],
             negatives_ended: Mark::default(),
@@ -221,7 +225,9 @@ impl Model {
         }
         // Engage resolves an id with a type in the overview alone, which may lag.
         if !matches!(who.name, Name::Id(_)) {
-            self.purged.insert(who, world.change());
+            let ways = purges::ways(who.name).map(|who| (who, world.change()));
+            self.purged.extend(ways);
+            self.register(who, stamp, mark);
         }
     }
 
@@ -284,8 +290,11 @@ impl Model {
 
     /// What entity endpoints told, once the service has taken it in: from then on it must not go back
     /// in time.
-    pub(crate) fn take_in(&mut self, wire: &Wire, whole_pages: bool) {
+    pub(crate) fn take_in(&mut self, world: &World, wire: &Wire, whole_pages: bool) {
         for telling in &wire.told[self.taken_in..] {
+            if telling.part == Part::Profile && !telling.faulty {
+                self.heed_purges(world, telling);
+            }
             let in_pages = telling.part == Part::Vouchers && !whole_pages;
             if !telling.by_entity || telling.faulty || !self.remembers || in_pages {
                 continue;

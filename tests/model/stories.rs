@@ -316,6 +316,41 @@ fn a_cache_that_is_off_answers_nobody() {
 }
 
 #[test]
+fn a_purge_by_identifier_reaches_whom_an_answer_in_the_air_shows() {
+    let ops = vec![
+        ask(Name::Key(0)),
+        Op::Read(0, 0),
+        Op::Edit(0, Part::Vouchers),
+        Op::PurgeBy(by(Name::Email(0))),
+        Op::Deliver(0),
+        Op::AnswerAll,
+        Op::AnswerAll,
+        ask(Name::Email(0)),
+        Op::AnswerAll,
+        ask(Name::Id(0)),
+    ];
+    tell(case(), ops);
+}
+
+#[test]
+fn a_purge_by_identifier_reaches_who_was_resolved_while_it_came() {
+    let ops = vec![
+        ask_fresh(Name::AnyEmail(1), PROFILE),
+        Op::Read(1, 0),
+        Op::MoveEmail {
+            email: 1,
+            to: 0,
+            swap: false,
+        },
+        Op::PurgeBy(by(Name::Email(1))),
+        Op::AnswerAll,
+        Op::AnswerAll,
+        Op::AnswerAll,
+    ];
+    tell(case(), ops);
+}
+
+#[test]
 fn an_email_that_is_shared_since_is_not_answered_for_the_first_to_who_asks_fresh() {
     let ops = vec![
         ask(Name::Email(0)),

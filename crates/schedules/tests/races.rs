@@ -19,8 +19,8 @@ use engage_bff::{
 };
 use jiff::{Timestamp, civil::date};
 use schedules::cache::{
-    Answer, Begun, Bounds, Cache, PartData, Weigh,
-    fence::Fences,
+    Answer, Begun, Bounds, Cache, IsPurged, PartData, Weigh,
+    fence::{Fences, Stamp},
     flight::{Boarding, Flights, Pace},
     freshness::{Policy, Source},
     parts::Origins,
@@ -167,7 +167,7 @@ fn an_overview_is_never_seen_after_an_invalidation_though_asked_for_later() {
             thread::spawn(move || {
                 let begun = pantry.begin();
                 // Engage's own cached copy: old whenever it is asked.
-                pantry.store_overview(Lookup::by_id(alva()).key(), begun, overview(1));
+                pantry.store_overview(&Lookup::by_id(alva()), begun, overview(1));
             })
         };
         pantry.invalidate(alva(), Part::Points.into());
@@ -185,7 +185,7 @@ fn an_overview_never_stands_over_what_the_entity_endpoint_told() {
             let pantry = Arc::clone(&pantry);
             thread::spawn(move || {
                 let begun = pantry.begin();
-                pantry.store_overview(Lookup::by_id(alva()).key(), begun, overview(1));
+                pantry.store_overview(&Lookup::by_id(alva()), begun, overview(1));
             })
         };
         let begun = pantry.begin();
@@ -207,7 +207,7 @@ fn a_purge_by_a_name_reaches_the_contact_that_a_flight_is_only_just_learning() {
                 let begun = pantry.begin();
                 let key = asked.key();
                 if pantry.store_name(key, alva(), begun, Source::Overview, true) {
-                    pantry.store_overview(key, begun, overview(1));
+                    pantry.store_overview(&asked, begun, overview(1));
                 }
             })
         };
@@ -226,6 +226,46 @@ fn a_purge_by_a_name_reaches_the_contact_that_a_flight_is_only_just_learning() {
 }
 
 #[test]
+fn a_purge_by_identifier_reaches_every_contact_that_is_only_just_stored() {
+    explore(|| {
+        let pantry = pantry();
+        let flights = [Part::Profile, Part::Points].map(|part| {
+            let pantry = Arc::clone(&pantry);
+            thread::spawn(move || {
+                let begun = pantry.begin();
+                let kept = pantry.store_part(
+                    alva(),
+                    begun,
+                    match part {
+                        Part::Profile => PartData::Profile(Box::default()),
+                        _ => PartData::Points(points(1)),
+                    },
+                );
+                (begun, kept.provenance(part).is_some())
+            })
+        });
+        let before = pantry.begin();
+        let everyone: IsPurged = Arc::new(|_, _| true);
+        pantry.purge_where(&everyone);
+        let after = pantry.begin();
+        let seen = |pantry: &Pantry| {
+            let record = pantry.record(alva());
+            record.is_some_and(|record| {
+                let old = |stamp| stamp > Stamp::default() && stamp < before.stamp;
+                old(record.stamp(Part::Profile)) || old(record.stamp(Part::Points))
+            })
+        };
+        assert!(!seen(&pantry));
+        for flight in flights {
+            let (begun, is_handed_over) = flight.join().expect("the flight ends");
+            assert!(!seen(&pantry));
+            // What begins later is kept.
+            assert!(begun.stamp < after.stamp || is_handed_over);
+        }
+    });
+}
+
+#[test]
 fn nothing_asked_for_before_everything_was_purged_is_seen_after_it() {
     explore(|| {
         let pantry = pantry();
@@ -235,7 +275,7 @@ fn nothing_asked_for_before_everything_was_purged_is_seen_after_it() {
             thread::spawn(move || {
                 let begun = pantry.begin();
                 pantry.store_name(asked.key(), alva(), begun, Source::Overview, true);
-                pantry.store_overview(asked.key(), begun, overview(1));
+                pantry.store_overview(&asked, begun, overview(1));
                 pantry.store_negative(
                     Lookup::by_id(alva()).key(),
                     begun,
@@ -413,7 +453,7 @@ fn parts_beside_the_invalidated_one_stay() {
     explore(|| {
         let pantry = pantry();
         let begun = pantry.begin();
-        pantry.store_overview(Lookup::by_id(alva()).key(), begun, overview(1));
+        pantry.store_overview(&Lookup::by_id(alva()), begun, overview(1));
         let racing = {
             let pantry = Arc::clone(&pantry);
             thread::spawn(move || pantry.invalidate(alva(), Part::Points.into()))

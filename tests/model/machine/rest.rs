@@ -48,8 +48,11 @@ impl Machine {
         self.check_answers()?;
         if self.at_rest {
             self.check_rest()?;
-            self.model
-                .take_in(&lock(&self.wire), self.case.page >= crate::paper::VOUCHERS);
+            self.model.take_in(
+                &self.world,
+                &lock(&self.wire),
+                self.case.page >= crate::paper::VOUCHERS,
+            );
         }
         Ok(())
     }

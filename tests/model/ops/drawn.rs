@@ -218,7 +218,7 @@ fn life() -> impl Strategy<Value = Op> {
 fn purge() -> impl Strategy<Value = Op> {
     prop_oneof![
         4 => contact().prop_map(Op::Purge),
-        4 => who().prop_map(Op::PurgeBy),
+        6 => who().prop_map(Op::PurgeBy),
         1 => Just(Op::PurgeEverything),
     ]
 }

@@ -1,0 +1,257 @@
+//! Purges: of one contact, of an identifier, of everything.
+//!
+//! Which contact an identifier leads to is known only once an answer shows it, and that answer may be in the air while the
+//! purge is acknowledged. So a purged identifier stays as a predicate for as long as such a call may run: a contact that
+//! meets it gets a fence of its own, at the predicate's place in the order of events, and the fences do the rest. The
+//! predicate is registered before the records are scanned, so a store either sees it or is seen by the scan.
+
+use std::{
+    fmt,
+    sync::{Arc, PoisonError},
+};
+
+use super::{
+    Answer, Cache,
+    fence::{Fences, Stamp},
+    parts::{Origins, Parts},
+    record::Record,
+    store::Op,
+};
+use crate::{
+    clock::Tick,
+    domain::{ContactId, ContactType, Identifier, Identity, LookupKey, Part, PartSet},
+    threads::{AtomicBool, Mutex, MutexGuard, Ordering},
+};
+
+/// Predicates that are kept before one fence around everything takes their place.
+const MAX_PURGES: usize = 1000;
+
+/// Which contacts are purged: by what one shows of itself, and by what it was asked for by, if by anything.
+pub type IsPurged = Arc<dyn Fn(&Identity, Option<&Identifier>) -> bool + Send + Sync>;
+
+/// A profile at hand: when its request began, and which contact it shows.
+pub(super) type Seen<'a> = (Stamp, &'a Identity);
+
+/// The predicates in force.
+#[derive(Default)]
+pub(super) struct Purges {
+    /// Whether there are any: without, this is all that anything costs.
+    any: AtomicBool,
+    purges: Mutex<Vec<Purge>>,
+}
+
+struct Purge {
+    is_purged: IsPurged,
+    stamp: Stamp,
+    until: Tick,
+}
+
+/// What the predicates say of data about a contact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Ruling {
+    /// The contact is one of those purged: its data must have begun after this.
+    purged_at: Option<Stamp>,
+    /// Data that comes now must have begun after this, since no profile as old shows whose it was.
+    not_before: Stamp,
+}
+
+impl Purges {
+    /// Registers a predicate; `false` where there are as many as may be: then they are dropped.
+    fn add(&self, is_purged: &IsPurged, fences: &Fences, now: Tick) -> bool {
+        let mut purges = self.locked();
+        purges.retain(|purge| purge.until > now);
+        let has_room = purges.len() < MAX_PURGES;
+        if has_room {
+            purges.push(Purge {
+                is_purged: Arc::clone(is_purged),
+                // Under the lock: a request that takes a later stamp finds the predicate in force.
+                stamp: fences.stamp(),
+                until: now + fences.kept(),
+            });
+        } else {
+            purges.clear();
+        }
+        self.any.store(has_room, Ordering::SeqCst);
+        has_room
+    }
+
+    /// Whether there are any.
+    fn are_there(&self) -> bool {
+        self.any.load(Ordering::SeqCst)
+    }
+
+    fn rule(&self, seen: &[Seen<'_>], asked: Option<&Identifier>, now: Tick) -> Ruling {
+        let mut purges = self.locked();
+        purges.retain(|purge| purge.until > now);
+        if purges.is_empty() {
+            self.any.store(false, Ordering::SeqCst);
+        }
+        let mut ruling = Ruling::default();
+        for purge in purges.iter() {
+            let is_purged = |(_, identity): &Seen<'_>| (purge.is_purged)(identity, asked);
+            let is_as_old = |(stamp, _): &Seen<'_>| *stamp <= purge.stamp;
+            if seen.iter().any(is_purged) {
+                ruling.purged_at = ruling.purged_at.max(Some(purge.stamp));
+            } else if !seen.iter().any(is_as_old) {
+                ruling.not_before = ruling.not_before.max(purge.stamp);
+            }
+        }
+        ruling
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Vec<Purge>> {
+        self.purges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Purges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Purges(…)")
+    }
+}
+
+impl<R, E> Cache<R, E>
+where
+    R: Answer,
+    E: Clone + Send + Sync + 'static,
+{
+    /// The contact is gone: nothing fetched of it until now is ever served again, audiences included.
+    pub fn purge(&self, id: ContactId) {
+        self.fences.raise(id, PartSet::ALL, self.clock.tick());
+        self.records.remove(id);
+        self.leavers.add(id);
+    }
+
+    /// What the alias led to is gone: nothing fetched by it, or of the contact that it leads to, until now is ever served
+    /// again.
+    pub fn purge_name(&self, key: &LookupKey) {
+        self.fences.raise_name(key, self.clock.tick());
+        let mut led_to = None;
+        self.names.update(self.name_digest.of(key), |held| {
+            led_to = held.map(|held| held.name.id);
+            Op::Remove
+        });
+        self.negatives.invalidate(key);
+        if let Some(id) = key.bare_id().or(led_to) {
+            self.purge(id);
+        }
+    }
+
+    /// Every contact of which this holds is gone, cached or not: nothing fetched of one until now is ever served again.
+    /// Looks at every record.
+    pub fn purge_where(&self, is_purged: &IsPurged) {
+        let now = self.clock.tick();
+        if !self.purges.add(is_purged, &self.fences, now) {
+            self.fences.raise_around_everything(now);
+        }
+        let mut unknown = Vec::new();
+        let purged = self.contacts_where(|id, identity| {
+            if identity.is_none() {
+                unknown.push(id);
+            }
+            identity.is_some_and(|identity| is_purged(identity, None))
+        });
+        for id in purged {
+            self.purge(id);
+        }
+        // Of these it can't be said which contact they show.
+        for id in unknown {
+            self.records.update(id, |held| match held {
+                Some(held) if held.identity(id).is_none() => Op::Remove,
+                _ => Op::Nop,
+            });
+        }
+    }
+
+    /// The contact types that aliases in the index are narrowed by.
+    pub fn contact_types(&self) -> Vec<ContactType> {
+        let mut types = Vec::new();
+        self.names.for_each(|_, held| {
+            if let Some(of) = &held.contact_type
+                && !types.contains(of)
+            {
+                types.push(of.clone());
+            }
+        });
+        types
+    }
+
+    /// Nothing fetched until now is ever served again, whoever it is about.
+    pub fn purge_everything(&self) {
+        self.fences.raise_everything();
+        self.records.clear();
+        self.packer.forget();
+        self.names.clear();
+        self.negatives.invalidate_all();
+        self.failures.clear();
+    }
+
+    /// Takes note of what a profile that was just fetched shows, whatever becomes of it: a contact that it shows to be
+    /// purged gets its fence.
+    pub fn note_identity(
+        &self,
+        id: ContactId,
+        begun: Stamp,
+        identity: &Identity,
+        asked: &Identifier,
+    ) {
+        self.heed_purges(
+            id,
+            &mut Parts::default(),
+            Some((begun, identity)),
+            Some(asked),
+        );
+    }
+
+    /// Whether what the identifier led to at `begun` was purged since, though no profile may show the identifier.
+    pub fn is_purged(&self, asked: &Identifier, begun: Stamp) -> bool {
+        self.purges.are_there() && {
+            let hidden = [(Stamp::default(), &Identity::default())];
+            let ruling = self.purges.rule(&hidden, Some(asked), self.clock.tick());
+            ruling.purged_at.is_some_and(|purged_at| begun <= purged_at)
+        }
+    }
+
+    /// Leaves out of `parts`, which were just fetched, what a purge by identifier forbids. A contact that a predicate means
+    /// gets a fence at that predicate's place. Called within the record's own lock where the parts are to be stored.
+    pub(super) fn heed_purges(
+        &self,
+        id: ContactId,
+        parts: &mut Parts,
+        cached: Option<Seen<'_>>,
+        asked: Option<&Identifier>,
+    ) {
+        if !self.purges.are_there() {
+            return;
+        }
+        let now = self.clock.tick();
+        let fetched = parts
+            .seen()
+            .map(|(stamp, identity)| (stamp, identity.clone()));
+        let fetched = fetched.as_ref().map(|(stamp, identity)| (*stamp, identity));
+        let seen: Vec<_> = fetched.into_iter().chain(cached).collect();
+        let ruling = self.purges.rule(&seen, asked, now);
+        if let Some(stamp) = ruling.purged_at
+            && self.fences.allows(id, Part::Audiences, stamp)
+        {
+            self.fences.raise_at(stamp, id, PartSet::ALL, now);
+            self.leavers.add(id);
+        }
+        parts.retain(|_, provenance| provenance.stamp > ruling.not_before);
+    }
+
+    /// The parts that a search has gained of a contact, without what a fence or a purge by identifier forbids.
+    pub fn still_allowed(
+        &self,
+        gained: &Parts,
+        id: ContactId,
+        cached: Option<&Record<R>>,
+    ) -> Parts {
+        let mut parts = gained.clone();
+        let profile =
+            cached.and_then(|record| Some((record.stamp(Part::Profile), record.identity()?)));
+        self.heed_purges(id, &mut parts, profile, None);
+        parts.retain(|part, provenance| self.fences.allows(id, part, provenance.stamp));
+        parts
+    }
+}

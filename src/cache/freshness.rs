@@ -65,8 +65,8 @@ pub struct Provenance {
     pub lifetime: Duration,
     /// Who told it.
     pub source: Source,
-    /// Since when the entity endpoint has told this and nothing else: the start of its request. An overview's copy may be
-    /// older than that for the overview's lag. `None` where only an overview has told it.
+    /// Since when the entity endpoint has said this and nothing else: the start of its request. An overview's copy may be
+    /// older than that for the overview's lag. `None` where only an overview has said it.
     pub differed_at: Option<Tick>,
 }
 
@@ -162,11 +162,11 @@ impl Provenance {
 
     /// Whether this data takes the place of `held`: data of the same kind of endpoint where it was asked
     /// for later. An overview may lag, so it takes the place of what an entity endpoint told only where
-    /// it was asked for later by more than that, counted from the last time that the endpoint told something new.
+    /// it was asked for later by more than that, counted from the last time that the endpoint said something new.
     pub fn supersedes(&self, held: &Provenance, overview_lag: Duration) -> bool {
         let catches_up = |overview: &Provenance, entity: &Provenance| {
-            let told_new = entity.differed_at.unwrap_or(entity.requested_at);
-            overview.stamp > entity.stamp && overview.requested_at >= told_new + overview_lag
+            let said_new = entity.differed_at.unwrap_or(entity.requested_at);
+            overview.stamp > entity.stamp && overview.requested_at >= said_new + overview_lag
         };
         match (self.source, held.source) {
             (Source::Overview, Source::Entity) => catches_up(self, held),

@@ -175,8 +175,8 @@ impl Parts {
         Some((profile.provenance.stamp, &profile.data.identity))
     }
 
-    /// Carries over since when an entity endpoint has told what is the same as what is cached. Returns the parts of which it
-    /// tells something new now.
+    /// Carries over since when an entity endpoint has said what is the same as what is cached. Returns the parts of which it
+    /// says something new now.
     pub(super) fn note_differences(&mut self, cached: &Parts) -> PartSet {
         let differ = [
             (
@@ -236,23 +236,23 @@ fn newer<T>(slot: &mut Option<Entry<T>>, other: Option<&Entry<T>>, overview_lag:
     }
 }
 
-/// Whether an entity endpoint told something else than it did before, if it did. Data that is the same as what is cached
+/// Whether an entity endpoint says something else than it did before, if it did. Data that is the same as what is cached
 /// takes over since when it is known from there.
-fn differs<T: PartialEq>(told: &mut Option<Entry<T>>, cached: Option<&Entry<T>>) -> bool {
-    let Some(told) = told.as_mut() else {
+fn differs<T: PartialEq>(fetched: &mut Option<Entry<T>>, cached: Option<&Entry<T>>) -> bool {
+    let Some(fetched) = fetched.as_mut() else {
         return false;
     };
-    let by_entity = told.provenance.source == Source::Entity;
+    let by_entity = fetched.provenance.source == Source::Entity;
     let Some(cached) = cached else {
         return by_entity;
     };
-    let is_same = told.data == cached.data && told.incomplete == cached.incomplete;
+    let is_same = fetched.data == cached.data && fetched.incomplete == cached.incomplete;
     if is_same && cached.provenance.differed_at.is_some() {
-        told.provenance.differed_at = cached.provenance.differed_at;
+        fetched.provenance.differed_at = cached.provenance.differed_at;
         return false;
     }
     // Of two that differ, the one that was asked for earlier says nothing new.
     let is_outdated = cached.provenance.source == Source::Entity
-        && told.provenance.stamp < cached.provenance.stamp;
+        && fetched.provenance.stamp < cached.provenance.stamp;
     by_entity && !is_outdated
 }

@@ -187,7 +187,7 @@ impl CustomerService {
 
     /// Takes note of a change that Engage tells of: what it touched is never served again. However late, repeated or
     /// out of order it comes, it costs a refill at most.
-    pub fn apply(&self, change: Change) {
+    pub fn apply(&self, change: &Change) {
         self.inner.apply(change);
     }
 
@@ -343,11 +343,13 @@ impl CustomerService {
 }
 
 impl Inner {
-    fn apply(&self, change: Change) {
-        match (change.kind, change.contact) {
-            (ChangeKind::Changed(parts), Some(id)) => self.invalidate(id, parts),
-            (ChangeKind::Deleted, Some(id)) => self.cache.purge(id),
-            (ChangeKind::Created, _) | (_, None) => {}
+    fn apply(&self, change: &Change) {
+        for id in &change.contacts {
+            match change.kind {
+                ChangeKind::Changed(parts) => self.invalidate(*id, parts),
+                ChangeKind::Deleted => self.cache.purge(*id),
+                ChangeKind::Created => {}
+            }
         }
         if change.concerns_names() {
             self.cache.end_negatives();

@@ -1,12 +1,16 @@
 //! The feed: whether the news of what changes at Engage reaches us, and so how long data may serve.
 //!
 //! Long lifetimes are safe where every change is told. Where that is in doubt, data serves for the fallback lifetime
-//! only: while nothing has been heard yet or for too long, while what comes can't be read, and for good where data may be
-//! from before the feed worked again, because what changed in between may never be told. No task watches it: how
-//! the feed stands is a function of the moment, so a hit costs two loads.
+//! only: while nothing has been heard yet or for too long, while too much of what comes is not understood, and for good
+//! where data may be from before the feed worked again, because what changed in between may never be told. One delivery that
+//! can't be understood is one contact's matter; that the feed fails is judged by their rate ([`window`]). A hit costs two
+//! loads: what ends the trust is noted at once, what restores it at the next delivery or the next look.
+
+mod window;
 
 use std::{sync::PoisonError, time::Duration};
 
+use self::window::Window;
 use crate::{
     clock::Tick,
     threads::{AtomicU64, Mutex, MutexGuard, Ordering},
@@ -21,7 +25,7 @@ pub enum Standing {
     Working,
     /// Nothing came for longer than is usual.
     Silent,
-    /// What came last is Engage's, and can't be read.
+    /// Too much of what comes is Engage's and not understood.
     Failing,
 }
 
@@ -58,10 +62,11 @@ pub struct Feed {
     heard: Mutex<Heard>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Heard {
     last: Option<Tick>,
     is_failing: bool,
+    window: Window,
 }
 
 impl Feed {
@@ -76,33 +81,67 @@ impl Feed {
         }
     }
 
-    /// News came and could be read. Returns how the feed stood before.
-    pub fn heard(&self, now: Tick) -> Standing {
+    /// News came and were understood.
+    pub fn heard(&self, now: Tick) {
         let mut heard = self.state();
-        let before = self.judge(*heard, now);
-        if before != Standing::Working {
-            // Before the end: whoever sees the new end must not see the old beginning.
-            self.since.store(now.nanos(), Ordering::SeqCst);
-        }
-        let until = (now + self.silence).nanos();
-        self.until.fetch_max(until, Ordering::SeqCst);
+        let before = self.judge(&heard, now);
+        heard.window.heard(now);
         heard.last = heard.last.max(Some(now));
-        heard.is_failing = false;
-        before
+        let turn = self.settle(&mut heard, now);
+        if !heard.is_failing {
+            if before != Standing::Working {
+                // Before the end: readers of the new end must not see the old beginning.
+                self.since.store(now.nanos(), Ordering::SeqCst);
+            }
+            self.trust(&heard);
+        }
+        drop(heard);
+        log(turn, "");
     }
 
-    /// News came that is Engage's and could not be read. Returns how the feed stood before.
-    pub fn missed(&self, now: Tick) -> Standing {
+    /// News came that is Engage's and was not understood, and why.
+    pub fn missed(&self, now: Tick, why: &'static str) {
         let mut heard = self.state();
-        let before = self.judge(*heard, now);
-        self.until.store(0, Ordering::SeqCst);
-        heard.is_failing = true;
-        before
+        heard.window.missed(now);
+        let turn = self.settle(&mut heard, now);
+        drop(heard);
+        log(turn, why);
     }
 
     /// How it stands.
     pub fn standing(&self, now: Tick) -> Standing {
-        self.judge(*self.state(), now)
+        let mut heard = self.state();
+        let turn = self.settle(&mut heard, now);
+        let standing = self.judge(&heard, now);
+        drop(heard);
+        log(turn, "");
+        standing
+    }
+
+    /// Takes note of whether it fails now, where that has changed.
+    fn settle(&self, heard: &mut Heard, now: Tick) -> Option<Turn> {
+        let is_failing = heard.window.is_failing(now);
+        if is_failing == heard.is_failing {
+            return None;
+        }
+        heard.is_failing = is_failing;
+        if is_failing {
+            self.until.store(0, Ordering::SeqCst);
+            let (came, missed) = heard.window.counts(now);
+            return Some(Turn::Failing { came, missed });
+        }
+        // What was missed before may concern any contact.
+        self.since.store(now.nanos(), Ordering::SeqCst);
+        self.trust(heard);
+        Some(Turn::Readable)
+    }
+
+    /// Data is trusted for as long as news need not have come again.
+    fn trust(&self, heard: &Heard) {
+        if let Some(last) = heard.last {
+            let until = (last + self.silence).nanos();
+            self.until.fetch_max(until, Ordering::SeqCst);
+        }
     }
 
     /// When news last came and could be read.
@@ -126,21 +165,40 @@ impl Feed {
         }
     }
 
-    fn judge(&self, heard: Heard, now: Tick) -> Standing {
-        match heard {
-            Heard {
-                is_failing: true, ..
-            } => Standing::Failing,
-            Heard { last: None, .. } => Standing::Unknown,
-            Heard {
-                last: Some(last), ..
-            } if now < last + self.silence => Standing::Working,
-            Heard { .. } => Standing::Silent,
+    fn judge(&self, heard: &Heard, now: Tick) -> Standing {
+        match heard.last {
+            _ if heard.is_failing => Standing::Failing,
+            None => Standing::Unknown,
+            Some(last) if now < last + self.silence => Standing::Working,
+            Some(_) => Standing::Silent,
         }
     }
 
     fn state(&self) -> MutexGuard<'_, Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A change of how the feed stands that operators must know at once.
+#[derive(Clone, Copy)]
+enum Turn {
+    /// Too much is missed: so many of so many that came lately.
+    Failing { came: u64, missed: u64 },
+    /// No longer.
+    Readable,
+}
+
+fn log(turn: Option<Turn>, why: &'static str) {
+    match turn {
+        Some(Turn::Failing { came, missed }) => tracing::error!(
+            alarm = true,
+            why,
+            came,
+            missed,
+            "webhook feed failing; lifetimes shortened"
+        ),
+        Some(Turn::Readable) => tracing::info!("webhook feed no longer failing"),
+        None => {}
     }
 }
 
@@ -160,10 +218,10 @@ mod tests {
         let feed = Feed::new(SILENCE, FALLBACK);
         assert_eq!(feed.standing(at(0)), Standing::Unknown);
         assert_eq!(feed.longest_lifetime(at(0), at(0)), FALLBACK);
-        assert_eq!(feed.heard(at(10)), Standing::Unknown);
+        feed.heard(at(10));
         assert_eq!(feed.longest_lifetime(at(10), at(11)), FALLBACK);
         assert_eq!(feed.longest_lifetime(at(11), at(11)), Duration::MAX);
-        assert_eq!(feed.heard(at(50)), Standing::Working);
+        feed.heard(at(50));
         // News that comes in time prolongs the stretch that began with the first.
         assert_eq!(feed.longest_lifetime(at(11), at(149)), Duration::MAX);
         assert_eq!(feed.standing(at(149)), Standing::Working);
@@ -175,7 +233,8 @@ mod tests {
     fn what_was_asked_for_before_a_gap_is_not_trusted_after_it() {
         let feed = Feed::new(SILENCE, FALLBACK);
         feed.heard(at(0));
-        assert_eq!(feed.heard(at(200)), Standing::Silent);
+        assert_eq!(feed.standing(at(199)), Standing::Silent);
+        feed.heard(at(200));
         for (true_at, longest) in [(50, FALLBACK), (200, FALLBACK), (201, Duration::MAX)] {
             assert_eq!(feed.longest_lifetime(at(true_at), at(201)), longest);
         }
@@ -183,18 +242,62 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_news_end_the_trust_at_once_and_readable_ones_restore_it() {
+    fn one_delivery_that_is_not_understood_changes_nothing() {
         let feed = Feed::new(SILENCE, FALLBACK);
         feed.heard(at(0));
-        assert_eq!(feed.missed(at(5)), Standing::Working);
+        for second in [5, 6] {
+            feed.missed(at(second), "sealed");
+            assert_eq!(feed.standing(at(second)), Standing::Working);
+            assert_eq!(feed.longest_lifetime(at(1), at(second)), Duration::MAX);
+        }
+    }
+
+    #[test]
+    fn a_feed_that_fails_is_trusted_again_only_for_what_is_asked_for_later() {
+        let feed = Feed::new(SILENCE, FALLBACK);
+        feed.heard(at(0));
+        for _ in 0..3 {
+            feed.missed(at(5), "sealed");
+        }
         assert_eq!(feed.standing(at(6)), Standing::Failing);
         assert_eq!(feed.longest_lifetime(at(1), at(6)), FALLBACK);
-        // However long it lasts it stays what it is.
+        // Nothing that could be read came since.
         assert_eq!(feed.standing(at(1000)), Standing::Failing);
-        assert_eq!(feed.heard(at(7)), Standing::Failing);
-        assert_eq!(feed.standing(at(8)), Standing::Working);
-        assert_eq!(feed.longest_lifetime(at(7), at(8)), FALLBACK);
-        assert_eq!(feed.longest_lifetime(at(8), at(8)), Duration::MAX);
-        assert_eq!(feed.last_heard(), Some(at(7)));
+        feed.heard(at(1001));
+        assert_eq!(feed.standing(at(1002)), Standing::Working);
+        assert_eq!(feed.longest_lifetime(at(1001), at(1002)), FALLBACK);
+        assert_eq!(feed.longest_lifetime(at(1002), at(1002)), Duration::MAX);
+        assert_eq!(feed.last_heard(), Some(at(1001)));
+    }
+
+    #[test]
+    fn a_feed_that_is_partly_read_fails_until_the_rate_falls() {
+        let feed = Feed::new(SILENCE, FALLBACK);
+        (0..20).for_each(|_| feed.heard(at(0)));
+        (0..3).for_each(|_| {
+            feed.missed(at(1), "unaddressed");
+            feed.heard(at(1));
+        });
+        assert_eq!(feed.standing(at(2)), Standing::Failing);
+        assert_eq!(feed.longest_lifetime(at(1), at(2)), FALLBACK);
+        (0..10).for_each(|_| feed.heard(at(2)));
+        assert_eq!(feed.standing(at(3)), Standing::Working);
+        assert_eq!(feed.longest_lifetime(at(1), at(3)), FALLBACK);
+        assert_eq!(feed.longest_lifetime(at(3), at(3)), Duration::MAX);
+    }
+
+    #[test]
+    fn a_feed_that_failed_is_judged_by_its_last_news_once_the_missed_are_long_ago() {
+        let long = Duration::from_secs(10_000);
+        for (silence, then) in [(long, Standing::Working), (SILENCE, Standing::Silent)] {
+            let feed = Feed::new(silence, FALLBACK);
+            (0..3).for_each(|_| feed.missed(at(1), "sealed"));
+            feed.heard(at(1));
+            assert_eq!(feed.standing(at(2)), Standing::Failing);
+            assert_eq!(feed.working_since(at(299)), None);
+            assert_eq!(feed.standing(at(301)), then);
+            let since = (then == Standing::Working).then_some(at(301));
+            assert_eq!(feed.working_since(at(301)), since);
+        }
     }
 }

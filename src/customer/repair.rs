@@ -126,6 +126,9 @@ impl Watch<'_> {
         let (from, to) = (before.as_str(), self.standing.as_str());
         match self.standing {
             standing if standing == before => {}
+            // The feed itself says at once that it fails, and that it does no longer.
+            Standing::Failing => {}
+            Standing::Working if before == Standing::Failing => {}
             Standing::Working => tracing::info!(from, to, "webhooks come"),
             _ => tracing::warn!(from, to, "webhooks don't come: lifetimes are shortened"),
         }
@@ -183,12 +186,10 @@ impl Inner {
                 ContactChanges::Updated => ChangeKind::Changed(PartSet::INVALIDATABLE),
                 ContactChanges::Deleted => ChangeKind::Deleted,
             };
-            for id in ids {
-                self.apply(Change {
-                    kind,
-                    contact: Some(id),
-                });
-            }
+            self.apply(&Change {
+                kind,
+                contacts: ids,
+            });
         }
         Ok(count)
     }

@@ -1,4 +1,5 @@
-//! What Engage tells of a change: whom it concerns, and what of them. Never a value: what changed is asked for again.
+//! What Engage tells of a change: which contacts it concerns, and what of them. Never a value: what changed is asked for
+//! again.
 
 use super::{ContactId, Part, PartSet};
 
@@ -13,26 +14,26 @@ pub enum ChangeKind {
     Deleted,
 }
 
-/// A change of one contact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A change of one contact, or of several at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// What became of it.
+    /// What became of them.
     pub kind: ChangeKind,
-    /// Whose it is, where that was told.
-    pub contact: Option<ContactId>,
+    /// The contacts, as far as they are known.
+    pub contacts: Vec<ContactId>,
 }
 
 impl Change {
-    /// Whether an identifier may name somebody now whom it did not name before, or nobody any more.
-    pub fn concerns_names(self) -> bool {
+    /// Whether an identifier may name another contact now than before, or none.
+    pub fn concerns_names(&self) -> bool {
         match self.kind {
             ChangeKind::Created | ChangeKind::Deleted => true,
             ChangeKind::Changed(parts) => parts.contains(Part::Profile),
         }
     }
 
-    /// Whether it says what it should. Of a contact that came to be nothing is held, so its id is not needed.
-    pub fn is_whole(self) -> bool {
-        self.contact.is_some() || self.kind == ChangeKind::Created
+    /// Whether it says nothing: of no contact, and nothing came to be.
+    pub fn is_nothing(&self) -> bool {
+        self.contacts.is_empty() && self.kind != ChangeKind::Created
     }
 }

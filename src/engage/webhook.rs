@@ -1,10 +1,11 @@
 //! Engage's webhooks: whether a delivery is Engage's, and what change it tells of. They come through Svix, which signs
 //! them [Voyado: Webhooks; Svix: Verifying payloads manually].
 //!
-//! Of a payload only the contact's id is read. Deliveries come late, repeated and out of order, for 28 hours after a
+//! Of a payload only the ids of contacts are read. Deliveries come late, repeated and out of order, for 28 hours after a
 //! failure: a value in one may be older than what is held.
 
 mod cipher;
+mod contacts;
 mod event;
 mod signature;
 
@@ -48,11 +49,6 @@ impl Refusal {
             Refusal::NotJson => "not-json",
             Refusal::Sealed => "sealed",
         }
-    }
-
-    /// Whether it is known to come from Engage all the same: then news were missed.
-    pub const fn is_engages(self) -> bool {
-        matches!(self, Refusal::NotJson | Refusal::Sealed)
     }
 }
 

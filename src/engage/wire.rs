@@ -18,7 +18,10 @@ mod weights;
 use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 
-pub(in crate::engage) use self::{mend::replace_lone_surrogates, object::Object};
+pub(in crate::engage) use self::{
+    mend::replace_lone_surrogates,
+    object::{Object, list, text},
+};
 use super::Error;
 use crate::{
     clock::Clock,

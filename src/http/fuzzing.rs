@@ -255,24 +255,23 @@ pub fn webhook(bytes: &[u8]) {
         assert!(WEBHOOKS.read(&claim, bytes).is_err(), "forged");
     }
     if let Ok(news) = WEBHOOKS.read_signed(bytes) {
-        // A second reader must see the same contact, where nothing was encrypted.
+        // What a second reader finds right in the payload must be found, and everything found must be written there.
         let seen: Json = serde_json::from_slice(bytes).unwrap_or_default();
-        if seen["isEncrypted"] == Json::Bool(false)
-            && let Some(contact) = news.change.contact
-            && let Some(payload) = seen["payload"].as_object()
-        {
-            let is_there = payload.iter().any(|(key, value)| {
-                let id = value.as_str().and_then(ContactId::parse);
-                key.eq_ignore_ascii_case("contactId") && id == Some(contact)
-            });
-            let is_repeated = bytes
-                .windows(9)
-                .filter(|text| text.eq_ignore_ascii_case(b"contactid"))
+        if seen["isEncrypted"] != Json::Bool(false) {
+            return;
+        }
+        let id = seen["payload"]["contactId"]
+            .as_str()
+            .and_then(ContactId::parse);
+        let is_repeated = bytes.contains(&b'\\')
+            || bytes
+                .windows(7)
+                .filter(|text| text.eq_ignore_ascii_case(b"payload"))
                 .count()
-                > 1
-                || bytes.windows(7).filter(|text| text == b"payload").count() > 1
-                || bytes.contains(&b'\\');
-            assert!(is_there || is_repeated);
+                > 1;
+        if let Some(id) = id.filter(|id| !id.as_uuid().is_nil() && !is_repeated) {
+            let is_found = news.change.contacts.contains(&id);
+            assert!(is_found || news.change.contacts.len() >= 1000);
         }
     }
 }

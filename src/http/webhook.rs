@@ -8,6 +8,7 @@ mod counts;
 mod seen;
 
 use std::{
+    collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -24,9 +25,9 @@ use super::{
     error::{ApiError, Code},
 };
 use crate::{
-    cache::feed::Standing,
+    clock::Tick,
     customer::CustomerService,
-    engage::webhook::{Claim, Refusal, WebhookReader},
+    engage::webhook::{Claim, News, Refusal, WebhookReader},
 };
 
 const CHALLENGE: &str = "Svix realm=\"engage-bff webhooks\"";
@@ -34,6 +35,12 @@ const CHALLENGE: &str = "Svix realm=\"engage-bff webhooks\"";
 const MAX_AT_ONCE: usize = 256;
 /// The event in metrics of what was not read.
 const UNREAD: &str = "(unread)";
+/// Messages that were taken: as many as some 800 a second bring in ten minutes.
+const MAX_SEEN: usize = 500_000;
+/// Messages that were not understood.
+const MAX_MISSED: usize = 10_000;
+/// How often one kind of message that was not understood is logged.
+const LOG_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 /// Receives deliveries.
 pub struct Webhooks {
@@ -41,16 +48,25 @@ pub struct Webhooks {
     max_body: usize,
     body_timeout: Duration,
     seen: Mutex<Seen>,
+    /// A message that is not taken is sent again, and must not count again.
+    missed: Mutex<Seen>,
+    logged: Mutex<HashMap<Missed, Tick>>,
     places: Semaphore,
     counts: Counts,
 }
 
+/// What was not understood: the event where that could be read, and why.
+type Missed = (&'static str, &'static str);
+
 impl Webhooks {
     /// Receives what the reader can read, if its body is no larger and no slower than that.
     pub fn new(reader: WebhookReader, max_body: usize, body_timeout: Duration) -> Self {
+        // The longest time in which a recorded delivery passes for timely.
+        let keep = 2 * reader.tolerance();
         Self {
-            // The longest time in which a recorded delivery passes for timely.
-            seen: Mutex::new(Seen::new(2 * reader.tolerance())),
+            seen: Mutex::new(Seen::new(keep, MAX_SEEN)),
+            missed: Mutex::new(Seen::new(keep, MAX_MISSED)),
+            logged: Mutex::default(),
             reader,
             max_body,
             body_timeout,
@@ -75,7 +91,7 @@ impl Webhooks {
         let claim = self
             .reader
             .claim(headers, arrived.wall)
-            .map_err(|refusal| self.refuse(refusal, customers))?;
+            .map_err(|refusal| self.refuse(refusal))?;
         let Ok(_place) = self.places.try_acquire() else {
             self.counts.ended(UNREAD, "overloaded");
             return Err(ApiError::new(Code::Overloaded));
@@ -84,8 +100,12 @@ impl Webhooks {
         let body = read_at_most(self.max_body, deadline, clock, headers, body)
             .await
             .inspect_err(|_| self.counts.ended(UNREAD, "incomplete"))?;
-        self.take(&claim, &body, customers)
-            .map_err(|refusal| self.refuse(refusal, customers))?;
+        self.take(&claim, &body, customers).map_err(|refusal| {
+            if matches!(refusal, Refusal::NotJson | Refusal::Sealed) {
+                self.missed(claim.id, (UNREAD, refusal.as_str()), customers);
+            }
+            self.refuse(refusal)
+        })?;
         Ok(StatusCode::NO_CONTENT)
     }
 
@@ -96,42 +116,53 @@ impl Webhooks {
         body: &[u8],
         customers: &CustomerService,
     ) -> Result<(), Refusal> {
-        let news = self.reader.read(claim, body)?;
+        let News {
+            event,
+            change,
+            is_understood,
+        } = self.reader.read(claim, body)?;
         let now = customers.clock().tick();
-        if self.seen().contains(claim.id, now) {
-            self.counts.ended(news.event, "repeated");
+        if lock(&self.seen).contains(claim.id, now) {
+            self.counts.ended(event, "repeated");
             return Ok(());
         }
-        customers.apply(news.change);
+        customers.apply(&change);
         // Only now: where this is cut off before, the sender tries again with the same id.
-        self.seen().insert(claim.id, now);
-        let before = customers.feed().map(|feed| feed.heard(now));
-        if before == Some(Standing::Failing) {
-            tracing::info!("webhooks can be read again");
-        }
-        let outcome = if news.change.is_whole() {
+        lock(&self.seen).insert(claim.id, now);
+        let outcome = if is_understood && !change.is_nothing() {
             "taken"
         } else {
             "unaddressed"
         };
-        self.counts.ended(news.event, outcome);
+        self.counts.ended(event, outcome);
+        if !is_understood {
+            // It would be the same if it came again.
+            self.missed(claim.id, (event, outcome), customers);
+        } else if let Some(feed) = customers.feed() {
+            feed.heard(now);
+        }
         Ok(())
     }
 
-    fn refuse(&self, refusal: Refusal, customers: &CustomerService) -> ApiError {
-        self.counts.ended(UNREAD, refusal.as_str());
-        if refusal.is_engages() {
-            let now = customers.clock().tick();
-            let before = customers.feed().map(|feed| feed.missed(now));
-            if before != Some(Standing::Failing) {
-                let why = refusal.as_str();
-                tracing::error!(
-                    alarm = true,
-                    why,
-                    "a webhook can't be read: changes are missed"
-                );
-            }
+    /// A message that is Engage's was not understood, or not kept.
+    fn missed(&self, id: &str, missed: Missed, customers: &CustomerService) {
+        let now = customers.clock().tick();
+        if !lock(&self.missed).insert(id, now) {
+            return;
         }
+        let (event, why) = missed;
+        let logged_at = lock(&self.logged).get(&missed).copied();
+        if logged_at.is_none_or(|at| now.since(at) >= LOG_PAUSE) {
+            lock(&self.logged).insert(missed, now);
+            tracing::warn!(event, why, "webhook not understood; a change is missed");
+        }
+        if let Some(feed) = customers.feed() {
+            feed.missed(now, why);
+        }
+    }
+
+    fn refuse(&self, refusal: Refusal) -> ApiError {
+        self.counts.ended(UNREAD, refusal.as_str());
         match refusal {
             Refusal::Unsigned | Refusal::Untimely | Refusal::Forged => {
                 ApiError::because(Code::Unauthorized, format!("{refusal}.")).challenge(CHALLENGE)
@@ -140,10 +171,10 @@ impl Webhooks {
             Refusal::Sealed => ApiError::new(Code::WebhookUnreadable),
         }
     }
+}
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(locked: &Mutex<T>) -> MutexGuard<'_, T> {
+    locked.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One delivery.

@@ -1,5 +1,6 @@
 //! Engage's webhooks: whose they are, what each of them does, and what it never does.
 
+mod contacts;
 mod feed;
 mod gaps;
 mod interleavings;

@@ -284,9 +284,9 @@ impl Machine {
     /// A webhook.
     fn tell(&mut self, contact: usize, kind: ChangeKind) {
         let stamp = self.customers.arrival();
-        self.customers.apply(domain::Change {
+        self.customers.apply(&domain::Change {
             kind,
-            contact: Some(id(contact)),
+            contacts: vec![id(contact)],
         });
         let mark = lock(&self.wire).mark(self.now());
         let parts = match kind {

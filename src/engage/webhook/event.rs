@@ -4,18 +4,21 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::contacts::Contacts;
 use crate::{
-    domain::{Change, ChangeKind, ContactId, Part, PartSet},
-    engage::wire::Object,
+    domain::{Change, ChangeKind, Part, PartSet},
+    engage::wire::{Object, text},
 };
 
 /// What a delivery tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct News {
     /// The event's name where it is known; there is one name for all others.
     pub event: &'static str,
-    /// What changed.
+    /// What changed, as far as it could be read.
     pub change: Change,
+    /// Whether that is all: if not, a change of a contact is missed.
+    pub is_understood: bool,
 }
 
 /// The events that are known, and what they say has changed [Voyado: Webhooks].
@@ -42,8 +45,9 @@ const PROFILE: ChangeKind = ChangeKind::Changed(PartSet::of(&[Part::Profile]));
 const POINTS: ChangeKind = ChangeKind::Changed(PartSet::of(&[Part::Points]));
 /// What an event that is not known may have changed: whatever can be asked for again.
 const ANYTHING: ChangeKind = ChangeKind::Changed(PartSet::INVALIDATABLE);
-const NOTHING: ChangeKind = ChangeKind::Changed(PartSet::EMPTY);
 const OTHER: &str = "(other)";
+/// What the names of events about contacts themselves begin with.
+const ABOUT_CONTACTS: &str = "contact.";
 
 /// A delivery's body. Its own id is under one of two keys and not needed: the message's is in a header.
 pub(super) struct Envelope<'a>(Object<'a>);
@@ -55,43 +59,76 @@ impl<'a> Envelope<'a> {
 
     /// The payload, if it is encrypted.
     pub(super) fn sealed(&self) -> Option<Cow<'a, str>> {
-        let is_sealed = self.0.flag("isEncrypted") == Some(true);
-        let payload = self.0.get("payload").filter(|_| is_sealed)?;
+        let is_sealed = self.get("isEncrypted").and_then(text)?;
+        if !is_sealed.eq_ignore_ascii_case("true") {
+            return None;
+        }
         // An object was not encrypted, whatever the flag says.
-        serde_json::from_str::<Cow<'a, str>>(payload.get()).ok()
+        serde_json::from_str::<Cow<'a, str>>(self.get("payload")?.get()).ok()
     }
 
     /// What it tells with its payload as it is.
     pub(super) fn news(&self) -> News {
-        self.about(self.0.object("payload").as_ref())
+        self.about(self.get("payload"))
     }
 
     /// What it tells with the payload that was encrypted; `None` where that is no JSON object.
     pub(super) fn news_with(&self, payload: &[u8]) -> Option<News> {
-        Object::parse(payload).map(|payload| self.about(Some(&payload)))
+        Object::parse(payload)?;
+        let payload: &RawValue = serde_json::from_slice(payload).ok()?;
+        Some(self.about(Some(payload)))
     }
 
-    fn about(&self, payload: Option<&Object<'_>>) -> News {
-        let name = self.0.text("eventType").unwrap_or_default();
-        let known = KNOWN.iter().find(|(known, _)| *known == name);
-        let contact = payload.and_then(contact_in);
-        let (event, kind) = match (known, contact) {
-            (Some(known), _) => *known,
-            (None, Some(_)) => (OTHER, ANYTHING),
-            (None, None) => (OTHER, NOTHING),
+    fn about(&self, payload: Option<&RawValue>) -> News {
+        let name = self.get("eventType").and_then(text).unwrap_or_default();
+        let known = KNOWN
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(&name));
+        let begin = name.get(..ABOUT_CONTACTS.len()).unwrap_or_default();
+        let is_about_contacts = begin.eq_ignore_ascii_case(ABOUT_CONTACTS);
+        let mut contacts = Contacts::new(is_about_contacts);
+        if let Some(payload) = payload {
+            contacts.read(payload);
+        }
+        let others = self.0.0.iter().filter(|(key, _)| !is(key, "payload"));
+        for (key, value) in others {
+            contacts.read_outside(key, value);
+        }
+        let is_unreadable = contacts.is_unreadable();
+        let is_addressed = contacts.is_understood();
+        let (event, kind, contacts, must_name_one) = match known {
+            // Of a contact that came to be nothing is held.
+            Some((event, ChangeKind::Created)) => {
+                (*event, ChangeKind::Created, contacts.known_event(), false)
+            }
+            Some((event, kind)) => (*event, *kind, contacts.known_event(), true),
+            None => (OTHER, ANYTHING, contacts.unknown_event(), is_about_contacts),
+        };
+        let kind = if event == OTHER && contacts.is_empty() {
+            ChangeKind::Changed(PartSet::EMPTY)
+        } else {
+            kind
+        };
+        let is_missed = if must_name_one {
+            !is_addressed
+        } else {
+            is_unreadable
         };
         News {
             event,
-            change: Change { kind, contact },
+            change: Change { kind, contacts },
+            is_understood: !is_missed || kind == ChangeKind::Created,
         }
+    }
+
+    /// The value under a key, in whichever case it is written.
+    fn get(&self, key: &str) -> Option<&'a RawValue> {
+        let (_, value) = self.0.0.iter().find(|(name, _)| is(name, key))?;
+        (value.get() != "null").then_some(*value)
     }
 }
 
-/// The contact's id, whose key one event spells otherwise than the others.
-fn contact_in(payload: &Object<'_>) -> Option<ContactId> {
-    let keys = payload.0.iter();
-    let mut ids = keys
-        .filter(|(key, _)| key.eq_ignore_ascii_case("contactId"))
-        .filter_map(|(_, value)| serde_json::from_str::<Cow<'_, str>>(RawValue::get(value)).ok());
-    ids.find_map(|id| ContactId::parse(&id))
+/// Whether a key of the envelope is that one.
+fn is(name: &str, key: &str) -> bool {
+    name.eq_ignore_ascii_case(key)
 }

@@ -98,7 +98,7 @@ pub(super) fn flag(value: &RawValue) -> Option<bool> {
 }
 
 /// Text; numbers and booleans as they are written.
-pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+pub(crate) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     match value.get().as_bytes().first()? {
         b'"' => {
             let quoted = value.get();
@@ -130,7 +130,7 @@ pub(super) fn decimal(text: &str) -> Option<Decimal> {
 }
 
 /// The values of an array; `None` for anything else.
-pub(super) fn list(value: &RawValue) -> Option<Vec<&RawValue>> {
+pub(crate) fn list(value: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(value.get()).ok()
 }
 

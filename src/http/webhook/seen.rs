@@ -13,10 +13,7 @@ use std::{
 
 use crate::clock::Tick;
 
-/// As many as some 800 a second bring in ten minutes; 16 bytes each and the set's own.
-const MAX: usize = 500_000;
-
-/// Remembers ids.
+/// Remembers ids: 16 bytes each and the set's own.
 pub(super) struct Seen {
     keep: Duration,
     max: usize,
@@ -28,11 +25,11 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Remembers each id for that long at least.
-    pub(super) fn new(keep: Duration) -> Self {
+    /// Remembers each id for that long at least, if no more than `max` come within that time.
+    pub(super) fn new(keep: Duration, max: usize) -> Self {
         Self {
             keep,
-            max: MAX,
+            max,
             since: Tick::default(),
             young: HashSet::new(),
             old: HashSet::new(),
@@ -47,10 +44,12 @@ impl Seen {
         self.young.contains(&digest) || self.old.contains(&digest)
     }
 
-    pub(super) fn insert(&mut self, id: &str, now: Tick) {
+    /// Remembers the id. Returns whether it is new.
+    pub(super) fn insert(&mut self, id: &str, now: Tick) -> bool {
         self.turn(now);
         let digest = self.digest(id);
-        self.young.insert(digest);
+        let is_new = !self.old.contains(&digest);
+        self.young.insert(digest) && is_new
     }
 
     /// Lets generations pass.
@@ -82,7 +81,7 @@ mod tests {
     #[test]
     fn an_id_is_remembered_as_long_as_is_needed_and_at_most_twice_as_long() {
         for inserted in 0..20 {
-            let mut seen = Seen::new(Duration::from_secs(10));
+            let mut seen = Seen::new(Duration::from_secs(10), 1000);
             seen.insert("another", at(0));
             assert!(!seen.contains("msg_1", at(inserted)));
             seen.insert("msg_1", at(inserted));
@@ -98,8 +97,7 @@ mod tests {
 
     #[test]
     fn however_many_come_no_more_than_two_generations_are_kept() {
-        let mut seen = Seen::new(Duration::from_secs(10));
-        seen.max = 100;
+        let mut seen = Seen::new(Duration::from_secs(10), 100);
         for index in 0..1000 {
             seen.insert(&format!("msg_{index}"), at(1));
             assert!(seen.young.len() <= 100 && seen.old.len() <= 100);

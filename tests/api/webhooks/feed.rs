@@ -2,7 +2,10 @@
 
 use engage_bff::config::Config;
 
-use super::{ALVA, Duration, KEY, TestApp, assert_taken, by_email, deliver, with_secret};
+use super::{
+    ALVA, DEFAULT_WEBHOOK_SECRET, Duration, KEY, TestApp, assert_taken, by_email, deliver, signed,
+    with_secret,
+};
 use crate::harness::{Answer, arrive, logs};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -22,7 +25,7 @@ fn long_lived(config: &mut Config) {
     cache.points_lifetime = 4 * HOUR;
 }
 
-async fn state(app: &TestApp) -> String {
+pub(super) async fn state(app: &TestApp) -> String {
     let readyz = app.operations("/readyz").await;
     let state = readyz.at("/webhooks/state");
     let state = state.as_str().expect("text").to_owned();
@@ -94,23 +97,69 @@ async fn news_that_come_in_time_keep_lifetimes_long() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_shortens_lifetimes_at_once_and_forgeries_do_not() {
+async fn one_delivery_that_cannot_be_read_and_forgeries_shorten_no_lifetimes() {
     let app = TestApp::with(long_lived).await;
     assert_taken(&deliver(&app, "contact.created", "no-contact").await);
     app.advance(Duration::from_secs(1));
     app.get(&by_email()).await.assert_ok();
     app.advance(HOUR / 2);
     let (headers, body) = app.engage.webhook("contact.updated", ALVA.id);
-    let forged = app.deliver(headers, format!("{body} ")).await;
-    forged.assert_problem(401, "Unauthorized");
+    for _ in 0..5 {
+        let forged = app.deliver(headers.clone(), format!("{body} ")).await;
+        forged.assert_problem(401, "Unauthorized");
+    }
+    app.engage.encrypt_webhooks(Some(KEY));
+    // As often as the sender tries: it stays one.
+    let (headers, body) = app.engage.webhook("contact.updated", ALVA.id);
+    for _ in 0..5 {
+        let sealed = app.deliver(headers.clone(), body.clone()).await;
+        sealed.assert_problem(503, "WebhookUnreadable");
+    }
+    let odd = signed(DEFAULT_WEBHOOK_SECRET, "msg_odd", 1801, "no JSON");
+    let odd = app.deliver(odd, "no JSON").await;
+    odd.assert_problem(400, "InvalidParameter");
     assert_eq!(state(&app).await, "working");
     app.get(&by_email()).await.assert_hit();
+    assert!(!logs().contains("\"alarm\":true"));
+    // A line for each kind, with what is needed to mend it.
+    assert_eq!(logs().matches("a change is missed").count(), 2);
+    for why in ["sealed", "not-json"] {
+        assert!(logs().contains(&format!("\"why\":\"{why}\"")), "{why}");
+    }
+}
 
+#[tokio::test]
+async fn three_that_cannot_be_read_shorten_lifetimes_until_the_rate_falls() {
+    let app = TestApp::with(long_lived).await;
+    assert_taken(&deliver(&app, "contact.created", "no-contact").await);
+    app.advance(Duration::from_secs(1));
+    app.get(&by_email()).await.assert_ok();
+    app.advance(HOUR / 2);
     app.engage.encrypt_webhooks(Some(KEY));
-    let sealed = deliver(&app, "contact.updated", ALVA.id).await;
-    sealed.assert_problem(503, "WebhookUnreadable");
+    for _ in 0..5 {
+        let sealed = deliver(&app, "contact.updated", ALVA.id).await;
+        sealed.assert_problem(503, "WebhookUnreadable");
+    }
     assert_eq!(state(&app).await, "failing");
     assert_asked_again(&app.get(&by_email()).await);
+    app.engage.encrypt_webhooks(None);
+    // Half of what comes can be read: most changes are still missed.
+    for _ in 0..5 {
+        assert_taken(&deliver(&app, "contact.created", "no-contact").await);
+        assert_eq!(state(&app).await, "failing");
+    }
+    app.advance(FALLEN_BACK);
+    assert_asked_again(&app.get(&by_email()).await);
+    app.advance(Duration::from_secs(300));
+    assert_taken(&deliver(&app, "contact.created", "no-contact").await);
+    assert_eq!(state(&app).await, "working");
+    app.advance(Duration::from_secs(1));
+    assert_asked_again(&app.get(&by_email()).await);
+    app.advance(HOUR / 2);
+    app.get(&by_email()).await.assert_hit();
+    assert_eq!(logs().matches("webhook feed failing").count(), 1);
+    assert_eq!(logs().matches("no longer failing").count(), 1);
+    assert_eq!(logs().matches("\"alarm\":true").count(), 1);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::{
     ALVA, DEFAULT_WEBHOOK_SECRET, Duration, KEY, TestApp, assert_taken, by_email, count, deliver,
-    headers, json, signed, with_secret,
+    feed::state, headers, json, signed, with_secret,
 };
 use crate::harness::{Answer, TILL, logs};
 
@@ -154,7 +154,8 @@ async fn what_is_signed_and_no_json_object_is_a_400() {
     let headers = signed_bytes("msg_bytes", &invalid);
     let answer = app.deliver(headers, invalid).await;
     answer.assert_problem(400, "InvalidParameter");
-    assert!(logs().contains("changes are missed"));
+    assert_eq!(state(&app).await, "failing");
+    assert_eq!(logs().matches("webhook feed failing").count(), 1);
 }
 
 /// What `sign` does, for bytes that are no text.
@@ -209,23 +210,28 @@ async fn assert_sealed_is_refused(key: Option<&str>) {
     .await;
     app.get(&by_email()).await.assert_ok();
     app.engage.encrypt_webhooks(Some(KEY));
+    for _ in 0..2 {
+        let answer = deliver(&app, "contact.updated", ALVA.id).await;
+        answer.assert_problem(503, "WebhookUnreadable");
+    }
     let (sealed, body) = app.engage.webhook("contact.updated", ALVA.id);
     for _ in 0..2 {
         let answer = app.deliver(sealed.clone(), body.clone()).await;
         answer.assert_problem(503, "WebhookUnreadable");
     }
-    assert_eq!(count(&app, "(unread)", "sealed").await, Some(2));
+    assert_eq!(count(&app, "(unread)", "sealed").await, Some(4));
     let readyz = app.operations("/readyz").await;
     assert_eq!(readyz.status, 200);
     assert_eq!(readyz.at("/webhooks/state"), "failing");
-    assert_eq!(logs().matches("changes are missed").count(), 1);
+    assert_eq!(logs().matches("webhook feed failing").count(), 1);
     // The id was not remembered: once it can be read, the same message is taken.
     let id = sealed["svix-id"].to_str().expect("text");
     let headers = signed(DEFAULT_WEBHOOK_SECRET, id, 0, &self::body());
     assert_taken(&app.deliver(headers, self::body()).await);
     assert_eq!(count(&app, "contact.updated", "taken").await, Some(1));
-    let readyz = app.operations("/readyz").await;
-    assert_eq!(readyz.at("/webhooks/state"), "working");
+    assert_eq!(state(&app).await, "failing");
+    app.advance(Duration::from_secs(301));
+    assert_eq!(state(&app).await, "working");
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ mod listener;
 mod lookup;
 mod operations;
 mod params;
+mod peer;
 mod probe;
 mod reply;
 mod request_id;
@@ -53,6 +54,7 @@ pub use self::{
 };
 use self::{
     customer::Asked,
+    peer::Peer,
     reply::{Note, Reply},
     request_id::{REQUEST_ID, RequestId},
     requests::Route,
@@ -249,14 +251,14 @@ impl FrontDoor {
     }
 
     /// One request, one answer.
-    pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
         let arrived = self.clock.now();
         let request_id = RequestId::of(request.headers());
         let route = Route::of(self.routes, request.uri().path(), request.method());
         // What the cache did and how long it took could tell a shopper of others.
         let is_shopper = request.headers().contains_key(header::AUTHORIZATION);
         let (mut response, note) = match framing::check(&request) {
-            Ok(()) => catch_panic(self.route(request, &request_id, arrived)).await,
+            Ok(()) => catch_panic(self.route(request, peer, &request_id, arrived)).await,
             Err(error) => {
                 let mut refusal = error.into_response();
                 // Where one request ends and the next begins is in doubt.
@@ -293,6 +295,7 @@ impl FrontDoor {
     async fn route(
         &self,
         request: Request<Incoming>,
+        peer: Peer,
         request_id: &RequestId,
         arrived: Now,
     ) -> (Response<Body>, Option<Note>) {
@@ -305,16 +308,20 @@ impl FrontDoor {
                 Err(error) => (error.into_response(), None),
             };
         }
-        Box::pin(self.route_by_router(parts, body, request_id)).await
+        Box::pin(self.route_by_router(parts, body, peer, request_id)).await
     }
 
     async fn route_by_router(
         &self,
         mut parts: Parts,
         body: Incoming,
+        peer: Peer,
         request_id: &RequestId,
     ) -> (Response<Body>, Option<Note>) {
         parts.extensions.insert(*request_id);
+        if parts.uri.path() == WEBHOOKS {
+            parts.extensions.insert(peer);
+        }
         let request = Request::from_parts(parts, Body::new(body));
         let mut router = self.router.clone();
         match Service::call(&mut router, request).await {

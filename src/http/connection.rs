@@ -21,6 +21,7 @@ use super::{
     FrontDoor,
     fast_path::FastPath,
     listener::Limits,
+    peer::Peer,
     timed_io::{HeadWatch, Patience, TimedIo},
 };
 
@@ -30,6 +31,7 @@ pub(super) const MAX_HEAD: usize = 16 * 1024;
 /// A connection: who answers on it, and what its peer owes.
 pub(super) struct Connection {
     pub(super) door: FrontDoor,
+    address: Peer,
     pub(super) watch: HeadWatch,
 }
 
@@ -77,6 +79,7 @@ impl http_body::Body for Answer {
 /// Answers the requests of one peer until it hangs up, keeps us waiting too long, or `shutdown` comes.
 pub(super) async fn serve_connection<S>(
     stream: S,
+    address: Peer,
     door: FrontDoor,
     limits: Limits,
     shutdown: CancellationToken,
@@ -84,7 +87,11 @@ pub(super) async fn serve_connection<S>(
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
     let watch = HeadWatch::default();
-    let peer = Arc::new(Connection { door, watch });
+    let peer = Arc::new(Connection {
+        door,
+        address,
+        watch,
+    });
     let patience = Patience {
         idle: limits.idle_timeout,
         head: limits.header_timeout,
@@ -96,7 +103,7 @@ pub(super) async fn serve_connection<S>(
         peer.watch.turn();
         let peer = Arc::clone(&peer);
         async move {
-            let response = peer.door.answer(request).await;
+            let response = peer.door.answer(request, peer.address).await;
             Ok::<_, Infallible>(response.map(|body| Answer { body, peer }))
         }
     });

@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{FrontDoor, Readiness, connection::serve_connection};
+use super::{FrontDoor, Readiness, connection::serve_connection, peer::Peer};
 
 /// How long accepting pauses when the machine has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -69,14 +69,14 @@ impl Listener {
                 () = shutdown.cancelled() => break,
                 accepted = self.accept(&slots) => accepted,
             };
-            let Some((stream, slot)) = accepted else {
+            let Some((stream, peer, slot)) = accepted else {
                 continue;
             };
             // Best effort: without it an answer may wait for an acknowledgement.
             let _ = stream.set_nodelay(true);
             let (door, shutdown, limits) = (door.clone(), shutdown.clone(), self.limits);
             connections.spawn(async move {
-                serve_connection(stream, door, limits, shutdown).await;
+                serve_connection(stream, peer, door, limits, shutdown).await;
                 drop(slot);
             });
         }
@@ -98,17 +98,17 @@ impl Listener {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin,
     {
-        serve_connection(stream, door, self.limits, shutdown)
+        serve_connection(stream, Peer::default(), door, self.limits, shutdown)
     }
 
     /// The next connection, once there is room for one.
     async fn accept(
         &self,
         slots: &Arc<Semaphore>,
-    ) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    ) -> Option<(TcpStream, Peer, tokio::sync::OwnedSemaphorePermit)> {
         let slot = Arc::clone(slots).acquire_owned().await.ok()?;
         match self.socket.accept().await {
-            Ok((stream, _)) => Some((stream, slot)),
+            Ok((stream, address)) => Some((stream, address.ip().into(), slot)),
             Err(error) => {
                 tracing::warn!(kind = %error.kind(), "a connection can't be accepted");
                 pause_accepting().await;

@@ -1,9 +1,11 @@
 //! `POST /webhooks/engage`: the one route that Engage calls. Whose delivery it is shows in its signature alone, so it is
-//! checked over the raw bytes before anything else is read of them; and it is answered once the fence stands.
+//! checked over the raw bytes before anything else is read of them; and it is answered once the fence stands. Until then
+//! its body is a stranger's, and what it may take is bounded ([`bodies`]).
 //!
 //! A delivery only ever makes something be asked for again. One that is sent twice does nothing the second time: not for
 //! safety, since an invalidation may be repeated, but so that whoever recorded one can't keep a customer out of the cache.
 
+mod bodies;
 mod counts;
 mod seen;
 
@@ -14,27 +16,33 @@ use std::{
 };
 
 use axum::{body::Body, extract::State};
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::BodyExt;
 use prometheus_client::registry::Registry;
-use tokio::sync::Semaphore;
 
-use self::{counts::Counts, seen::Seen};
+use self::{
+    bodies::{Bodies, Lost},
+    counts::Counts,
+    seen::Seen,
+};
 use super::{
     AppState,
-    customer::read_at_most,
     error::{ApiError, Code},
+    peer::Peer,
 };
 use crate::{
-    clock::Tick,
+    clock::{Clock, Tick},
     customer::CustomerService,
-    engage::webhook::{Claim, News, Refusal, WebhookReader},
+    engage::webhook::{News, Refusal, WebhookReader},
 };
 
 const CHALLENGE: &str = "Svix realm=\"engage-bff webhooks\"";
-/// Deliveries that are read at the same time: what their bodies may take of memory is bounded.
-const MAX_AT_ONCE: usize = 256;
 /// The event in metrics of what was not read.
 const UNREAD: &str = "(unread)";
+/// What is too large to be kept is still read, to learn whether it is Engage's: up to so many times the largest that is
+/// kept, or so many bytes if that is more.
+const READ_ON: usize = 4;
+const READ_ON_BYTES: usize = 4 << 20;
 /// Messages that were taken: as many as some 800 a second bring in ten minutes.
 const MAX_SEEN: usize = 500_000;
 /// Messages that were not understood.
@@ -47,11 +55,11 @@ pub struct Webhooks {
     reader: WebhookReader,
     max_body: usize,
     body_timeout: Duration,
+    bodies: Bodies,
     seen: Mutex<Seen>,
     /// A message that is not taken is sent again, and must not count again.
     missed: Mutex<Seen>,
     logged: Mutex<HashMap<Missed, Tick>>,
-    places: Semaphore,
     counts: Counts,
 }
 
@@ -70,7 +78,7 @@ impl Webhooks {
             reader,
             max_body,
             body_timeout,
-            places: Semaphore::new(MAX_AT_ONCE),
+            bodies: Bodies::new(max_body),
             counts: Counts::default(),
         }
     }
@@ -84,6 +92,7 @@ impl Webhooks {
         &self,
         headers: &HeaderMap,
         body: Body,
+        peer: Peer,
         customers: &CustomerService,
     ) -> Result<StatusCode, ApiError> {
         let clock = customers.clock();
@@ -92,43 +101,100 @@ impl Webhooks {
             .reader
             .claim(headers, arrived.wall)
             .map_err(|refusal| self.refuse(refusal))?;
-        let Ok(_place) = self.places.try_acquire() else {
-            self.counts.ended(UNREAD, "overloaded");
-            return Err(ApiError::new(Code::Overloaded));
-        };
+        let mut verifier = self.reader.verifier(claim);
+        let mut unfinished = self.bodies.receive(peer);
         let deadline = arrived.tick + self.body_timeout;
-        let body = read_at_most(self.max_body, deadline, clock, headers, body)
-            .await
-            .inspect_err(|_| self.counts.ended(UNREAD, "incomplete"))?;
-        self.take(&claim, &body, customers).map_err(|refusal| {
-            if matches!(refusal, Refusal::NotJson | Refusal::Sealed) {
-                self.missed(claim.id, (UNREAD, refusal.as_str()), customers);
+        self.read_on(headers, body, deadline, clock, |chunk| {
+            verifier.update(chunk);
+            unfinished.append(chunk);
+        })
+        .await?;
+        if !verifier.is_genuine() {
+            return Err(self.refuse(Refusal::Forged));
+        }
+        let taken = match unfinished.finish() {
+            Ok(body) => self.take(claim.id, &body, customers),
+            Err(lost) => Err(self.lose(lost)),
+        };
+        match taken {
+            Ok(()) => Ok(StatusCode::NO_CONTENT),
+            Err((why, answer)) => {
+                self.missed(claim.id, (UNREAD, why), customers);
+                Err(answer)
             }
-            self.refuse(refusal)
-        })?;
-        Ok(StatusCode::NO_CONTENT)
+        }
     }
 
-    /// Nothing is awaited between the fence and the answer.
+    /// Reads a body to its end, though no further than is reasonable.
+    async fn read_on(
+        &self,
+        headers: &HeaderMap,
+        mut body: Body,
+        deadline: Tick,
+        clock: &Clock,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(), ApiError> {
+        let most = self.max_body.saturating_mul(READ_ON).max(READ_ON_BYTES);
+        let refused = |outcome, answer| {
+            self.counts.ended(UNREAD, outcome);
+            Err(answer)
+        };
+        if announced(headers).is_some_and(|length| length > most as u64) {
+            return refused("too-large", ApiError::new(Code::PayloadTooLarge));
+        }
+        let late = clock.sleep_until(deadline);
+        tokio::pin!(late);
+        let mut read = 0;
+        loop {
+            let frame = tokio::select! {
+                biased;
+                () = &mut late => {
+                    let why = "the body did not arrive in time";
+                    return refused("incomplete", ApiError::because(Code::InvalidParameter, why));
+                }
+                frame = body.frame() => frame,
+            };
+            let Some(frame) = frame else {
+                return Ok(());
+            };
+            let Ok(frame) = frame else {
+                let why = "the body broke off";
+                return refused("incomplete", ApiError::because(Code::InvalidParameter, why));
+            };
+            let Some(chunk) = frame.data_ref() else {
+                continue;
+            };
+            read += chunk.len();
+            if read > most {
+                return refused("too-large", ApiError::new(Code::PayloadTooLarge));
+            }
+            take(chunk);
+        }
+    }
+
+    /// Takes what is Engage's. Nothing is awaited between the fence and the answer.
     fn take(
         &self,
-        claim: &Claim<'_>,
+        id: &str,
         body: &[u8],
         customers: &CustomerService,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), (&'static str, ApiError)> {
         let News {
             event,
             change,
             is_understood,
-        } = self.reader.read(claim, body)?;
+        } = self
+            .reader
+            .read(body)
+            .map_err(|refusal| (refusal.as_str(), self.refuse(refusal)))?;
         let now = customers.clock().tick();
-        if lock(&self.seen).contains(claim.id, now) {
+        if lock(&self.seen).contains(id, now) {
             self.counts.ended(event, "repeated");
             return Ok(());
         }
         customers.apply(&change);
         // Only now: where this is cut off before, the sender tries again with the same id.
-        lock(&self.seen).insert(claim.id, now);
+        lock(&self.seen).insert(id, now);
         let outcome = if is_understood && !change.is_nothing() {
             "taken"
         } else {
@@ -137,7 +203,7 @@ impl Webhooks {
         self.counts.ended(event, outcome);
         if !is_understood {
             // It would be the same if it came again.
-            self.missed(claim.id, (event, outcome), customers);
+            self.missed(id, (event, outcome), customers);
         } else if let Some(feed) = customers.feed() {
             feed.heard(now);
         }
@@ -161,6 +227,16 @@ impl Webhooks {
         }
     }
 
+    /// The body of a genuine delivery was not kept.
+    fn lose(&self, lost: Lost) -> (&'static str, ApiError) {
+        let (why, code) = match lost {
+            Lost::TooLarge => ("too-large", Code::PayloadTooLarge),
+            Lost::Crowded => ("overloaded", Code::Overloaded),
+        };
+        self.counts.ended(UNREAD, why);
+        (why, ApiError::new(code))
+    }
+
     fn refuse(&self, refusal: Refusal) -> ApiError {
         self.counts.ended(UNREAD, refusal.as_str());
         match refusal {
@@ -171,6 +247,16 @@ impl Webhooks {
             Refusal::Sealed => ApiError::new(Code::WebhookUnreadable),
         }
     }
+}
+
+/// The length of the body that the head announces.
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
 fn lock<T>(locked: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -186,7 +272,8 @@ pub(super) async fn receive(
         return Err(ApiError::new(Code::NotFound));
     };
     let (parts, body) = request.into_parts();
+    let peer = parts.extensions.get().copied().unwrap_or_default();
     webhooks
-        .receive(&parts.headers, body, &state.customers)
+        .receive(&parts.headers, body, peer, &state.customers)
         .await
 }

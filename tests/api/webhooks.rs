@@ -5,6 +5,7 @@ mod feed;
 mod gaps;
 mod interleavings;
 mod refusals;
+mod strangers;
 
 use std::time::Duration;
 

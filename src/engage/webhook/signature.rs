@@ -70,18 +70,48 @@ impl Signer {
         (!key.is_empty()).then(|| Self(hmac::Key::new(hmac::HMAC_SHA256, &key)))
     }
 
-    /// Whether one of the claimed signatures is this secret's, over exactly these bytes.
-    pub(super) fn signed(&self, claim: &Claim<'_>, body: &[u8]) -> bool {
+    /// The signature of the claimed message, as far as the body.
+    fn begin(&self, claim: &Claim<'_>) -> hmac::Context {
         let mut context = hmac::Context::with_key(&self.0);
         context.update(claim.id.as_bytes());
         context.update(b".");
         context.update(claim.timestamp.to_string().as_bytes());
         context.update(b".");
-        context.update(body);
-        let tag = context.sign();
-        claim.known().any(|signature| {
-            STANDARD.decode(signature).is_ok_and(|given| {
-                constant_time::verify_slices_are_equal(&given, tag.as_ref()).is_ok()
+        context
+    }
+}
+
+/// Compares a body, as it arrives, with what was claimed of it.
+pub struct Verifier<'a> {
+    claim: Claim<'a>,
+    contexts: Vec<hmac::Context>,
+}
+
+impl<'a> Verifier<'a> {
+    /// Any of these may have signed it: while one secret replaces another both do.
+    pub(super) fn new(claim: Claim<'a>, signers: &[Signer]) -> Self {
+        Self {
+            claim,
+            contexts: signers.iter().map(|signer| signer.begin(&claim)).collect(),
+        }
+    }
+
+    /// The next bytes of the body, exactly as they came.
+    pub fn update(&mut self, bytes: &[u8]) {
+        for context in &mut self.contexts {
+            context.update(bytes);
+        }
+    }
+
+    /// Whether one of the claimed signatures is of these bytes.
+    pub fn is_genuine(self) -> bool {
+        let claim = self.claim;
+        self.contexts.into_iter().any(|context| {
+            let tag = context.sign();
+            claim.known().any(|signature| {
+                STANDARD.decode(signature).is_ok_and(|given| {
+                    constant_time::verify_slices_are_equal(&given, tag.as_ref()).is_ok()
+                })
             })
         })
     }

@@ -187,7 +187,11 @@ async fn a_body_beyond_the_limit_is_a_413_announced_or_not() {
         let filler = "x".repeat(length - text.len());
         text.replace("\"filler\":\"\"", &format!("\"filler\":\"{filler}\""))
     };
-    for (id, length, status) in [("msg_1", 1024, 204), ("msg_2", 1025, 413)] {
+    for (id, length, status) in [
+        ("msg_1", 1024, 204),
+        ("msg_2", 1025, 413),
+        ("msg_3", 300_000, 413),
+    ] {
         let body = body(length);
         assert_eq!(body.len(), length);
         let headers = signed(DEFAULT_WEBHOOK_SECRET, id, 0, &body);
@@ -199,6 +203,30 @@ async fn a_body_beyond_the_limit_is_a_413_announced_or_not() {
         let unannounced = app.deliver(headers, pieces).await;
         assert_eq!(unannounced.status, status);
     }
+    // They were Engage's, and what they told of is missed.
+    assert_eq!(count(&app, "(unread)", "too-large").await, Some(4));
+    assert_eq!(state(&app).await, "failing");
+}
+
+#[tokio::test]
+async fn large_bodies_that_are_not_genuine_say_nothing_of_the_feed() {
+    let app = TestApp::with(|config| {
+        with_secret(config);
+        config.webhooks.max_body = bytesize::ByteSize::kib(1);
+    })
+    .await;
+    assert_taken(&deliver(&app, "contact.created", ALVA.id).await);
+    for number in 0..5 {
+        let id = format!("msg_{number}");
+        let headers = signed("whsec_b3RoZXI=", &id, 0, "x");
+        let answer = app.deliver(headers, "x".repeat(2000)).await;
+        answer.assert_problem(401, "Unauthorized");
+        // Too large to be read on.
+        let headers = signed("whsec_b3RoZXI=", &id, 0, "x");
+        let answer = app.deliver(headers, "x".repeat((4 << 20) + 1)).await;
+        answer.assert_problem(413, "PayloadTooLarge");
+    }
+    assert_eq!(state(&app).await, "working");
 }
 
 /// What is encrypted under a key that is not ours is refused, missed, and taken once it can be read.

@@ -21,7 +21,7 @@ pub use self::{
     error::Error,
     exchange::{Answering, Exchange},
     traffic::Traffic,
-    wire::Reader,
+    wire::{Changes, Reader},
 };
 use self::{omissions::Omissions, transport::Transport};
 use crate::{
@@ -252,14 +252,14 @@ impl EngageClient {
     }
 
     /// `/contacts/changes`: the contacts that were created, changed or deleted between two moments. A tenant has it only
-    /// where Voyado has switched it on; more than 250,000 contacts are a 400.
+    /// where Voyado has switched it on; of more than 250,000 contacts Engage lists none, and says 400.
     pub async fn changes(
         &self,
         permit: &Permit,
         kind: ContactChanges,
         from: Timestamp,
         to: Timestamp,
-    ) -> Result<Vec<ContactId>, Error> {
+    ) -> Result<Changes, Error> {
         let hour = SignedDuration::from_hours(1);
         let from = self.reader.local(from, -hour);
         let to = self.reader.local(to, hour);
@@ -268,8 +268,16 @@ impl EngageClient {
             ("fromDate", &*from),
             ("toDate", &*to),
         ];
-        self.call(permit, "contacts/changes", &query, Reader::contact_ids)
+        let path = "contacts/changes";
+        let max_body = Some(wire::MAX_LIST);
+        match self
+            .call_large(permit, path, &query, max_body, wire::changes)
             .await
+        {
+            Err(Error::Rejected { .. } | Error::Failed { status: 400, .. }) => Ok(Changes::TooMany),
+            Err(Error::Invalid { path }) if &*path == "size" => Ok(Changes::TooMany),
+            answer => answer,
+        }
     }
 
     async fn by_identifier<T>(
@@ -304,11 +312,23 @@ impl EngageClient {
         query: &[(&str, &str)],
         read: impl Fn(&[u8]) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        self.call_large(permit, path, query, None, read).await
+    }
+
+    /// The same, where the answer may be larger than usual.
+    async fn call_large<T>(
+        &self,
+        permit: &Permit,
+        path: &str,
+        query: &[(&str, &str)],
+        max_body: Option<usize>,
+        read: impl Fn(&[u8]) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         permit.earn_credit();
-        let first = self.attempt(permit, path, query, &read).await;
+        let first = self.attempt(permit, path, query, max_body, &read).await;
         let may_pass = first.as_ref().is_err_and(Error::may_pass);
         if may_pass && permit.may_retry().await {
-            return self.attempt(permit, path, query, &read).await;
+            return self.attempt(permit, path, query, max_body, &read).await;
         }
         first
     }
@@ -318,10 +338,14 @@ impl EngageClient {
         permit: &Permit,
         path: &str,
         query: &[(&str, &str)],
+        max_body: Option<usize>,
         read: impl Fn(&[u8]) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut attempt = permit.begin();
-        let mut answering = self.exchange.get(path, query);
+        let mut answering = match max_body {
+            None => self.exchange.get(path, query),
+            Some(max_body) => self.exchange.get_large(path, query, max_body),
+        };
         let body = tokio::select! {
             biased;
             body = &mut answering => body,

@@ -254,8 +254,8 @@ impl Fences {
         }
     }
 
-    /// Without room for one fence more, everybody is treated as if it were theirs; which makes room, for all that stand
-    /// are then of no more use.
+    /// Raises the fence of an invalidation around every contact and alias: anything may have changed until now. All other
+    /// fences are then of no more use.
     pub fn raise_around_everything(&self, now: Tick) {
         let until = now + self.lag;
         let mut crowded_until = self.crowded();

@@ -179,6 +179,17 @@ where
     /// Nothing fetched until now is ever served again, whoever it is about.
     pub fn purge_everything(&self) {
         self.fences.raise_everything();
+        self.clear();
+    }
+
+    /// Any contact may have changed until now: nothing fetched before is ever served again, and for the overview's lag
+    /// everything is filled from entity endpoints.
+    pub fn invalidate_everything(&self) {
+        self.fences.raise_around_everything(self.clock.tick());
+        self.clear();
+    }
+
+    fn clear(&self) {
         self.records.clear();
         self.packer.forget();
         self.names.clear();

@@ -3,6 +3,9 @@
 //! It asks from the start on, until the first delivery says that webhooks work, and again whenever they fell silent or
 //! could not be read; and once more when they work again. What it learns is a change like any other. What it can't
 //! learn (of points, vouchers and promotions Engage keeps no such list) is bounded by the feed's fallback lifetime.
+//!
+//! Where more changed than Engage lists, or the list can't be read again and again, any contact may have changed: one fence
+//! is raised around everything, and the next poll asks only for what came after.
 
 use std::time::Duration;
 
@@ -14,7 +17,7 @@ use crate::{
     cache::feed::{Feed, Standing},
     clock::{Now, Tick},
     domain::{Change, ChangeKind, Claim, Flow, PartSet, Urgency},
-    engage::{ContactChanges, Demand, Error, Group, NO_OWNER},
+    engage::{Changes, ContactChanges, Demand, Error, Group, NO_OWNER},
 };
 
 /// How often the names of who was purged are swept out.
@@ -25,6 +28,13 @@ const ROUND: Duration = Duration::from_secs(60);
 const GLANCE: Duration = Duration::from_secs(15);
 /// What is asked again of the time before: clocks differ, and a change may be listed late.
 const OVERLAP: Duration = Duration::from_secs(120);
+
+/// So many polls in a row must be unreadable before everything is taken for changed.
+const MAX_UNREADABLE: u32 = 3;
+/// A list that goes on being refused costs what is held once in that time.
+const FENCE_PAUSE: Duration = Duration::from_secs(60 * 60);
+/// So many contacts are invalidated before others get their turn.
+const BATCH: usize = 1000;
 
 const KINDS: [ContactChanges; 3] = [
     ContactChanges::Created,
@@ -43,6 +53,24 @@ struct Watch<'a> {
     repaired: Option<Tick>,
     /// Whether the last poll failed.
     is_failing: bool,
+    /// How many polls in a row were unreadable.
+    unreadable: u32,
+    /// When everything was last taken for changed, if no poll succeeded since.
+    fenced_at: Option<Tick>,
+}
+
+/// Why changes are not known.
+#[derive(Debug, thiserror::Error)]
+enum Unknown {
+    /// More than Engage lists.
+    #[error("more contacts changed than engage lists")]
+    TooMany,
+    /// Some of the list can't be read.
+    #[error("ids in the list can't be read")]
+    Unreadable,
+    /// There is no list.
+    #[error(transparent)]
+    Failed(#[from] Error),
 }
 
 impl CustomerService {
@@ -106,6 +134,8 @@ impl CustomerService {
             known_until: earlier(now.wall, inner.cache.policy.overview_lag),
             repaired: None,
             is_failing: false,
+            unreadable: 0,
+            fenced_at: None,
         };
         loop {
             let now = inner.clock.now();
@@ -149,25 +179,54 @@ impl Watch<'_> {
         // If it works now, this poll reaches into the stretch in which it does.
         let since = self.feed.working_since(now.tick);
         let from = earlier(self.known_until, OVERLAP);
-        match self.inner.take_in_changes(from, now.wall).await {
+        let outcome = self.inner.take_in_changes(from, now.wall).await;
+        match outcome {
             Ok(count) => {
                 tracing::debug!(count, "asked engage for changes");
-                self.known_until = now.wall;
-                self.repaired = since;
                 self.is_failing = false;
+                self.unreadable = 0;
+                self.fenced_at = None;
             }
-            Err(error) if !self.is_failing => {
-                tracing::warn!(%error, "engage can't be asked for changes");
+            Err(unknown) if self.is_lost(&unknown, now.tick) => {
+                self.inner.cache.invalidate_everything();
+                tracing::error!(alarm = true, why = %unknown, "changes unknown; cache invalidated");
+                self.unreadable = 0;
+                self.fenced_at = Some(now.tick);
+            }
+            Err(error) => {
+                if !self.is_failing {
+                    tracing::warn!(%error, "engage can't be asked for changes");
+                }
                 self.is_failing = true;
+                return;
             }
-            Err(_) => {}
         }
+        self.known_until = now.wall;
+        self.repaired = since;
+    }
+
+    /// Whether the changes will not become known by asking again.
+    fn is_lost(&mut self, unknown: &Unknown, now: Tick) -> bool {
+        let is_lost = match unknown {
+            Unknown::TooMany => true,
+            Unknown::Unreadable | Unknown::Failed(Error::Invalid { .. }) => {
+                self.unreadable += 1;
+                self.unreadable >= MAX_UNREADABLE
+            }
+            // Engage may answer the next time, and what is held serves until then.
+            Unknown::Failed(_) => {
+                self.unreadable = 0;
+                false
+            }
+        };
+        let may_fence = self.fenced_at.is_none_or(|at| now.since(at) >= FENCE_PAUSE);
+        is_lost && may_fence
     }
 }
 
 impl Inner {
     /// Takes note of what changed between the two moments. Returns how many contacts did.
-    async fn take_in_changes(&self, from: Timestamp, to: Timestamp) -> Result<usize, Error> {
+    async fn take_in_changes(&self, from: Timestamp, to: Timestamp) -> Result<usize, Unknown> {
         let claim = Claim {
             flow: Flow::from("(changes)"),
             urgency: Urgency::Refresh,
@@ -176,22 +235,36 @@ impl Inner {
             claims: watch::channel(claim.into()).1,
             owner: NO_OWNER,
         };
-        let mut count = 0;
+        let (mut count, mut is_complete) = (0, true);
         for kind in KINDS {
             let permit = self.engage.admit(Group::Changes, demand.clone()).await?;
-            let ids = self.engage.changes(&permit, kind, from, to).await?;
+            let ids = match self.engage.changes(&permit, kind, from, to).await? {
+                Changes::Listed {
+                    ids,
+                    is_complete: all,
+                } => {
+                    is_complete &= all;
+                    ids
+                }
+                Changes::TooMany => return Err(Unknown::TooMany),
+            };
             count += ids.len();
             let kind = match kind {
                 ContactChanges::Created => ChangeKind::Created,
                 ContactChanges::Updated => ChangeKind::Changed(PartSet::INVALIDATABLE),
                 ContactChanges::Deleted => ChangeKind::Deleted,
             };
-            self.apply(&Change {
-                kind,
-                contacts: ids,
-            });
+            for ids in ids.chunks(BATCH) {
+                let contacts = ids.to_vec();
+                self.apply(&Change { kind, contacts });
+                tokio::task::yield_now().await;
+            }
         }
-        Ok(count)
+        if is_complete {
+            Ok(count)
+        } else {
+            Err(Unknown::Unreadable)
+        }
     }
 }
 

@@ -155,7 +155,12 @@ impl Transport {
         pool.0.clone()
     }
 
-    async fn ask(&self, path: &str, query: &[(&str, &str)]) -> Result<Bytes, Error> {
+    async fn ask(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        max_body: usize,
+    ) -> Result<Bytes, Error> {
         let mut url = self.base.join(path).map_err(|_| Error::invalid("path"))?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
@@ -171,7 +176,7 @@ impl Transport {
             let is_json = is_json(response.headers());
             // None was asked for, so nothing here can grow beyond what is read.
             let is_plain = !response.headers().contains_key(header::CONTENT_ENCODING);
-            let body = read(response, self.max_answer).await?;
+            let body = read(response, max_body).await?;
             if !is_json {
                 return Err(Error::invalid("content-type"));
             }
@@ -203,11 +208,20 @@ impl Transport {
 
 impl Exchange for Transport {
     fn get<'a>(&'a self, path: &'a str, query: &'a [(&'a str, &'a str)]) -> Answering<'a> {
+        self.get_large(path, query, self.max_answer)
+    }
+
+    fn get_large<'a>(
+        &'a self,
+        path: &'a str,
+        query: &'a [(&'a str, &'a str)],
+        max_body: usize,
+    ) -> Answering<'a> {
         let deadline = self.clock.now().tick + self.timeout;
         Box::pin(async move {
             tokio::select! {
                 biased;
-                answer = self.ask(path, query) => answer,
+                answer = self.ask(path, query, max_body) => answer,
                 () = self.clock.sleep_until(deadline) => Err(Error::Timeout),
             }
         })
@@ -276,10 +290,10 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// The body, as JSON that every parser reads.
-async fn read(mut response: Response, max_answer: usize) -> Result<Bytes, Error> {
+async fn read(mut response: Response, max_body: usize) -> Result<Bytes, Error> {
     if response
         .content_length()
-        .is_some_and(|length| length > max_answer as u64)
+        .is_some_and(|length| length > max_body as u64)
     {
         return Err(Error::too_large());
     }
@@ -289,7 +303,7 @@ async fn read(mut response: Response, max_answer: usize) -> Result<Bytes, Error>
         .await
         .map_err(|error| unreachable(&error))?
     {
-        if body.len() + chunk.len() > max_answer {
+        if body.len() + chunk.len() > max_body {
             return Err(Error::too_large());
         }
         body.extend_from_slice(&chunk);
@@ -302,8 +316,8 @@ async fn read(mut response: Response, max_answer: usize) -> Result<Bytes, Error>
 }
 
 /// The `errorCode` of a failure's body, where it has one that looks like a code.
-async fn error_code(response: Response, max_answer: usize) -> Option<Box<str>> {
-    let body = read(response, max_answer).await.ok()?;
+async fn error_code(response: Response, max_body: usize) -> Option<Box<str>> {
+    let body = read(response, max_body).await.ok()?;
     let body: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&body).ok()?;
     let code = body
         .get("errorCode")

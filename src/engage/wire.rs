@@ -6,6 +6,7 @@
 //! can't be read is named by its path, never by its value.
 
 mod bounds;
+mod changes;
 mod flag;
 mod items;
 mod mend;
@@ -18,7 +19,9 @@ mod weights;
 use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 
+pub use self::changes::Changes;
 pub(in crate::engage) use self::{
+    changes::{MAX_LIST, changes},
     mend::replace_lone_surrogates,
     object::{Object, list, text},
 };
@@ -113,14 +116,6 @@ impl Reader {
         let text: std::borrow::Cow<'_, str> =
             serde_json::from_slice(body).map_err(|_| Error::invalid("$"))?;
         ContactId::parse(&text).ok_or_else(|| Error::invalid("$"))
-    }
-
-    /// The answer of `/contacts/changes`: a bare array of ids. One that is none is left out.
-    pub fn contact_ids(body: &[u8]) -> Result<Vec<ContactId>, Error> {
-        let texts: Vec<std::borrow::Cow<'_, str>> =
-            serde_json::from_slice(body).map_err(|_| Error::invalid("$"))?;
-        let ids = texts.iter().filter_map(|text| ContactId::parse(text));
-        Ok(ids.collect())
     }
 
     /// The answer of `/contacts/{id}`: whose it is, and the profile.

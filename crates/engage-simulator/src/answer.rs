@@ -39,6 +39,8 @@ pub(crate) enum Refusal {
     InvalidContactType,
     InvalidSearchQuery,
     InvalidContactId,
+    /// More contacts changed than `/contacts/changes` lists.
+    TooManyChanges,
     ContactNotFound,
     /// With the ids of everybody who matched.
     MultipleMatches(Vec<String>),
@@ -91,6 +93,7 @@ impl Refusal {
             Self::InvalidContactId => {
                 coded(400, "InvalidContactId", "The contact id is not valid.")
             }
+            Self::TooManyChanges => bare(400, "Too many contacts."),
             Self::ContactNotFound => coded(404, "ContactNotFound", "Contact not found."),
             Self::MultipleMatches(_) => {
                 coded(409, "MultipleMatches", "More than one contact matched.")

@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) page_cap: Option<usize>,
     pub(crate) is_forbidden: bool,
     pub(crate) overview_lag: Duration,
+    /// How many contacts `/contacts/changes` lists at most.
+    pub(crate) max_changes: usize,
 }
 
 impl Default for Settings {
@@ -46,6 +48,7 @@ impl Default for Settings {
             page_cap: None,
             is_forbidden: false,
             overview_lag: Duration::ZERO,
+            max_changes: 250_000,
         }
     }
 }

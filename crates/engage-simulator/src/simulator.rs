@@ -22,7 +22,7 @@ use crate::{
     fault::Weather,
     hold::Holds,
     webhook::{Event, Signed, Webhooks},
-    world::World,
+    world::{ChangeType, World},
 };
 
 /// A running pretend Engage; clones are handles to the same one.
@@ -142,6 +142,20 @@ impl Simulator {
     /// Sets how many items a page holds at most, whatever is asked for.
     pub fn page_cap(&self, cap: Option<usize>) {
         self.world().settings.page_cap = cap;
+    }
+
+    /// Sets how many contacts `/contacts/changes` lists; of more it answers 400.
+    pub fn max_changes(&self, max: usize) {
+        self.world().settings.max_changes = max;
+    }
+
+    /// Lets `/contacts/changes` list these ids as updated now, whether there are such contacts or not.
+    pub fn list_as_updated(&self, ids: impl IntoIterator<Item = String>) {
+        let now = self.clock().now();
+        let mut world = self.world();
+        for id in ids {
+            world.note(now, ChangeType::Updated, &id);
+        }
     }
 
     /// Sets whether the key is refused with 403.

@@ -238,8 +238,8 @@ fn contact_id(guid: Uuid) -> Option<ContactId> {
     ContactId::parse(guid.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
 }
 
-#[cfg(test)]
-fn lenient_contact_id(text: &str) -> Option<ContactId> {
+/// The contact's id in a text of Engage's, however it is written.
+pub(in crate::engage) fn lenient_contact_id(text: &str) -> Option<ContactId> {
     guid(text).and_then(contact_id)
 }
 

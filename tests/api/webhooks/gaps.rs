@@ -160,3 +160,150 @@ async fn a_tenant_without_the_list_costs_little_and_says_so_once() {
         .await;
     answer.assert_ok();
 }
+
+/// Ids that Engage lists, of contacts that are not held.
+fn ids(count: usize) -> impl Iterator<Item = String> {
+    (0..count).map(|number| format!("00000000-0000-4000-8000-{number:012x}"))
+}
+
+#[tokio::test]
+async fn a_list_of_thirty_thousand_contacts_is_read_to_its_end() {
+    let app = TestApp::with(repairing).await;
+    app.engage.set_overview_lag(LAG);
+    polled(&app, 1).await;
+    app.get(&by_email()).await.assert_ok();
+    app.engage.list_as_updated(ids(30_000));
+    app.engage
+        .contact(ALVA.id)
+        .attribute("firstName", json!("Alvina"));
+    app.advance(POLL);
+    let answer = app
+        .get_until(&by_email(), |answer| {
+            answer.at("/profile/firstName") == "Alvina"
+        })
+        .await;
+    answer.assert_ok();
+    assert!(!logs().contains("can't be asked for changes"));
+}
+
+/// Everything is asked for anew, once, and the next poll begins where this one ended.
+async fn assert_everything_is_asked_for_again(app: &TestApp, polls: usize) {
+    let answer = app
+        .get_until(&by_email(), |answer| {
+            answer.at("/profile/firstName") == "Alvina"
+        })
+        .await;
+    answer.assert_ok();
+    assert_eq!(
+        logs().matches("changes unknown; cache invalidated").count(),
+        1
+    );
+    app.get(&by_email()).await.assert_hit();
+    let calls = app.engage.calls(Endpoint::Changes);
+    app.engage.clear_faults();
+    app.engage.max_changes(250_000);
+    app.advance(POLL);
+    app.engage
+        .wait_for_calls(Endpoint::Changes, calls + 3)
+        .await;
+    until(|| app.engage.in_flight() == 0).await;
+    let log = app.engage.log();
+    let mut changes = log.iter().filter(|call| call.endpoint == Endpoint::Changes);
+    let next = changes.nth(calls).expect("a call");
+    let from = next.query.iter().find(|(name, _)| name == "fromDate");
+    let wanted = format!("2026-11-23T12:{:02}:00", 58 + polls);
+    assert_eq!(from.map(|(_, value)| value), Some(&wanted));
+}
+
+#[tokio::test]
+async fn more_changes_than_engage_lists_raise_one_fence_around_everything() {
+    let app = TestApp::with(repairing).await;
+    polled(&app, 1).await;
+    app.get(&by_email()).await.assert_ok();
+    app.engage.set_overview_lag(LAG);
+    app.engage.max_changes(0);
+    app.engage
+        .contact(ALVA.id)
+        .attribute("firstName", json!("Alvina"));
+    app.advance(POLL);
+    assert_everything_is_asked_for_again(&app, 1).await;
+}
+
+#[tokio::test]
+async fn a_list_longer_than_is_read_raises_one_fence_around_everything() {
+    let app = TestApp::with(repairing).await;
+    polled(&app, 1).await;
+    app.get(&by_email()).await.assert_ok();
+    app.engage.max_changes(usize::MAX);
+    let too_many = serde_json::Value::from(ids(250_001).collect::<Vec<_>>());
+    app.engage
+        .fault(Endpoint::Changes, Fault::Status(200, too_many));
+    app.engage
+        .contact(ALVA.id)
+        .attribute("firstName", json!("Alvina"));
+    app.advance(POLL);
+    assert_everything_is_asked_for_again(&app, 1).await;
+}
+
+#[tokio::test]
+async fn three_unreadable_lists_in_a_row_raise_one_fence_around_everything() {
+    for body in [json!({"message": "?"}), json!(["nobody"]), json!("text")] {
+        let app = TestApp::with(repairing).await;
+        polled(&app, 1).await;
+        app.get(&by_email()).await.assert_ok();
+        app.engage
+            .contact(ALVA.id)
+            .attribute("firstName", json!("Alvina"));
+        app.engage
+            .fault(Endpoint::Changes, Fault::Status(200, body));
+        for _ in 0..2 {
+            app.advance(POLL);
+            arrive().await;
+            app.get(&by_email()).await.assert_hit();
+        }
+        app.advance(POLL);
+        let answer = app
+            .get_until(&by_email(), |answer| {
+                answer.at("/profile/firstName") == "Alvina"
+            })
+            .await;
+        answer.assert_ok();
+    }
+    assert_eq!(
+        logs().matches("changes unknown; cache invalidated").count(),
+        3
+    );
+}
+
+#[tokio::test]
+async fn a_list_that_is_refused_for_ever_costs_what_is_held_once_an_hour() {
+    let app = TestApp::with(repairing).await;
+    polled(&app, 1).await;
+    app.engage.max_changes(0);
+    app.engage.list_as_updated(ids(1));
+    app.advance(POLL);
+    until(|| logs().contains("changes unknown; cache invalidated")).await;
+    for _ in 0..58 {
+        app.engage.list_as_updated(ids(1));
+        app.advance(POLL);
+        arrive().await;
+    }
+    assert_eq!(
+        logs().matches("changes unknown; cache invalidated").count(),
+        1
+    );
+    assert_eq!(logs().matches("can't be asked for changes").count(), 1);
+}
+
+#[tokio::test]
+async fn an_engage_that_is_down_takes_nothing_that_is_held() {
+    let app = TestApp::with(repairing).await;
+    polled(&app, 1).await;
+    app.get(&by_email()).await.assert_ok();
+    app.engage.fault(Endpoint::Changes, Fault::ResetBeforeBody);
+    for _ in 0..6 {
+        app.advance(POLL);
+        arrive().await;
+    }
+    app.get(&by_email()).await.assert_hit();
+}

@@ -96,6 +96,9 @@ impl Question<'_> {
         let ids = self
             .world
             .changed(change, date("fromDate")?, date("toDate")?);
+        if ids.len() > self.world.settings.max_changes {
+            return Err(Refusal::TooManyChanges);
+        }
         Ok(Answer::ok(&Json::from(ids)))
     }
 

@@ -56,6 +56,7 @@ fn pantry() -> Arc<Pantry> {
         lifetimes: [minute; 5],
         stale_while_revalidate: minute,
         stale_if_error: minute,
+        stale_if_slow: Duration::from_millis(300),
         negative_lifetime: minute,
         overview_lag: minute,
         told_by_overview: PartSet::ALL,
@@ -238,7 +239,7 @@ fn a_purge_by_identifier_reaches_every_contact_that_is_only_just_stored() {
                     begun,
                     match part {
                         Part::Profile => PartData::Profile(Box::default()),
-                        _ => PartData::Points(points(1)),
+                        _ => PartData::Points(points(1).into()),
                     },
                 );
                 (begun, kept.provenance(part).is_some())

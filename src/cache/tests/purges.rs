@@ -6,14 +6,15 @@ fn purge_of(key: &str) -> IsPurged {
     let key = key.to_owned();
     Arc::new(move |identity, asked| {
         let by = asked.map(Identifier::expose);
-        identity.names.custom_keys[0].as_deref() == Some(&*key) || by.as_deref() == Some(&*key)
+        let shows = identity.names.custom_keys[0].readings();
+        shows.iter().any(|shown| **shown == *key) || by.as_deref() == Some(&*key)
     })
 }
 
 fn profile(key: &str) -> PartData {
     let mut profile = Profile::default();
-    profile.identity.names.custom_keys[0] = Some(key.into());
-    PartData::Profile(Box::new(profile))
+    profile.identity.names.custom_keys[0] = crate::domain::Shown::One(key.into());
+    PartData::Profile(Box::new(profile.into()))
 }
 
 #[test]
@@ -27,7 +28,7 @@ fn a_purge_meets_what_began_before_it_and_nothing_later() {
     assert!(!kept(
         contact('1'),
         before,
-        PartData::Points(Points::default())
+        PartData::Points(Points::default().into())
     ));
     assert!(kept(contact('1'), after, profile("A-1")));
     assert!(kept(contact('2'), other, profile("B-2")));
@@ -35,17 +36,17 @@ fn a_purge_meets_what_began_before_it_and_nothing_later() {
     assert!(kept(
         contact('2'),
         other,
-        PartData::Points(Points::default())
+        PartData::Points(Points::default().into())
     ));
     assert!(!kept(
         contact('3'),
         other,
-        PartData::Points(Points::default())
+        PartData::Points(Points::default().into())
     ));
     assert!(kept(
         contact('3'),
         after,
-        PartData::Points(Points::default())
+        PartData::Points(Points::default().into())
     ));
 }
 
@@ -57,7 +58,11 @@ fn a_contact_that_bears_no_more_what_was_purged_is_met_by_its_older_copy() {
     pantry.purge_where(&purge_of("A-1"));
     pantry.store_part(contact('1'), pantry.begin(), profile("A-2"));
     pantry.store_part(contact('1'), old, profile("A-1"));
-    pantry.store_part(contact('1'), points, PartData::Points(Points::default()));
+    pantry.store_part(
+        contact('1'),
+        points,
+        PartData::Points(Points::default().into()),
+    );
     let record = pantry.record(contact('1')).expect("a record");
     assert_eq!(record.held(), Part::Profile.into());
     assert!(record.stamp(Part::Profile) > points.stamp);

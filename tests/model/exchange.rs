@@ -78,6 +78,8 @@ pub(crate) struct Telling {
     pub(crate) by_entity: bool,
     /// Whether Engage failed at the same time: then it need not be heeded.
     pub(crate) faulty: bool,
+    /// Whether the identifiers that it shows can't be read.
+    pub(crate) is_unreadable: bool,
 }
 
 /// All calls of a case, and what they told.
@@ -126,6 +128,7 @@ impl Wire {
                 flight: call.flight,
                 at: mark,
                 faulty: content.faulty,
+                is_unreadable: content.is_unreadable,
                 by_entity: matches!(call.target, Target::Entity(..)),
             });
         }

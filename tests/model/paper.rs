@@ -24,6 +24,8 @@ pub(crate) struct Content {
     pub(crate) names: Option<usize>,
     /// Whether Engage failed.
     pub(crate) faulty: bool,
+    /// Whether the identifiers that it shows can't be read.
+    pub(crate) is_unreadable: bool,
 }
 
 /// How a call fails.
@@ -41,6 +43,8 @@ pub(crate) enum Fault {
     Garbled,
     /// It is about somebody else.
     Misdirected,
+    /// The identifiers that it shows can't be read.
+    Unreadable,
 }
 
 /// Engage's ways in a case.
@@ -83,6 +87,7 @@ impl Ways {
             tells,
             names,
             faulty: false,
+            is_unreadable: false,
         }
     }
 
@@ -156,7 +161,7 @@ impl Ways {
             },
             Fault::Forbidden => Error::Forbidden,
             Fault::Invalid => Error::Invalid { path: "$".into() },
-            Fault::Truncated | Fault::Garbled | Fault::Misdirected => {
+            Fault::Truncated | Fault::Garbled | Fault::Misdirected | Fault::Unreadable => {
                 return self.spoil(fault, whole, target, world);
             }
         };
@@ -185,6 +190,7 @@ impl Ways {
                 tells.retain(|(_, part, _)| *part != Part::Promotions);
                 faulty(Ok(bytes(&answer)), tells)
             }
+            Fault::Unreadable => unreadable(&body, whole.tells).unwrap_or_else(failed),
             Fault::Misdirected => self
                 .misdirected(target, world)
                 .map_or_else(failed, |(answer, tells)| faulty(answer, tells)),
@@ -233,7 +239,20 @@ fn faulty(answer: Result<Bytes, Error>, tells: Vec<(usize, Part, Change)>) -> Co
         tells,
         names: None,
         faulty: true,
+        is_unreadable: false,
     }
+}
+
+/// A profile whose identifiers are there and can't be read.
+fn unreadable(body: &Bytes, tells: Vec<(usize, Part, Change)>) -> Option<Content> {
+    let mut answer: Value = serde_json::from_slice(body).ok()?;
+    let attributes = answer.get_mut("attributes")?;
+    attributes["email"] = json!("andr\u{e9}@example.com");
+    attributes["memberNumber"] = json!({"number": 7});
+    Some(Content {
+        is_unreadable: true,
+        ..faulty(Ok(bytes(&answer)), tells)
+    })
 }
 
 fn nobody(bearers: &[usize]) -> Read {

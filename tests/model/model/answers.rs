@@ -92,6 +92,13 @@ impl Model {
             check_age(caller, found, seen, faults, now)?;
             self.check_freshness(world, wire, caller, seen, &told)?;
             if seen.part == Part::Profile {
+                demand!(
+                    matches!(caller.who.name, Name::Id(_))
+                        || told.iter().any(|told| !told.is_unreadable),
+                    "P1",
+                    "{:?} is answered from a profile whose identifiers can't be read",
+                    caller.who
+                );
                 let is_in_doubt = told.iter().any(|told| self.is_in_doubt(told));
                 self.check_person(world, wire, caller, seen, is_in_doubt, now)?;
                 self.check_window(world, caller, seen, faults, now)?;

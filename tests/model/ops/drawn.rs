@@ -200,6 +200,8 @@ fn fault() -> impl Strategy<Value = Fault> {
         Fault::Garbled,
         Fault::Misdirected,
         Fault::Misdirected,
+        Fault::Unreadable,
+        Fault::Unreadable,
     ])
 }
 

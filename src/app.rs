@@ -209,7 +209,6 @@ fn hall(
         time_zone,
         keeps_national_id: rules.full.list_national_id(),
         points_in_overview: config.engage.api_version == config::ApiVersion::V2,
-        clock: clock.clone(),
     };
     let engage = EngageClient::new(&config.engage, reader, admission, clock.clone())?;
     Ok(CustomerService::new(

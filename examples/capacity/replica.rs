@@ -54,7 +54,6 @@ impl Replica {
             time_zone: TimeZone::UTC,
             keeps_national_id: false,
             points_in_overview: false,
-            clock: clock.clone(),
         };
         let limits = match budget {
             Budget::OneKey => upstream_limits(config),

@@ -5,14 +5,13 @@
 use std::sync::LazyLock;
 
 use engage_bff::{
-    clock::{Clock, ManualClock},
     domain::{
         ContactId, ContactType, Digester, IdentifierRules, Profile, email::Email,
         names::NameReader, phone::{Phone, ShownPhone},
     },
     engage::{Error, Reader},
 };
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
 use phonenumber::country;
 use serde_json::Value;
@@ -22,7 +21,6 @@ const ALVA: &str = "6f1d2c3a-4b5e-4f60-8a71-b2c300d41e01";
 static READERS: LazyLock<[Reader; 2]> = LazyLock::new(|| [reader(false), reader(true)]);
 
 fn reader(is_v2: bool) -> Reader {
-    let start: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
     Reader {
         names: NameReader {
             rules: IdentifierRules {
@@ -36,7 +34,6 @@ fn reader(is_v2: bool) -> Reader {
         time_zone: TimeZone::UTC,
         keeps_national_id: false,
         points_in_overview: is_v2,
-        clock: Clock::from(ManualClock::new(start)),
     }
 }
 

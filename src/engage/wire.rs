@@ -26,11 +26,8 @@ pub(in crate::engage) use self::{
     object::{Object, list, text},
 };
 use super::Error;
-use crate::{
-    clock::Clock,
-    domain::{
-        ContactId, Overview, Points, Profile, Promotions, Readable, Vouchers, names::NameReader,
-    },
+use crate::domain::{
+    ContactId, Overview, Points, Profile, Promotions, Readable, Vouchers, names::NameReader,
 };
 
 /// Reads Engage's answers.
@@ -44,8 +41,6 @@ pub struct Reader {
     pub keeps_national_id: bool,
     /// Whether the overview holds the points, as in API v2.
     pub points_in_overview: bool,
-    /// Tells the time.
-    pub clock: Clock,
 }
 
 /// One page of a list.

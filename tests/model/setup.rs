@@ -63,7 +63,6 @@ pub(crate) fn service(case: &Case) -> Setup {
         time_zone: TimeZone::UTC,
         keeps_national_id: false,
         points_in_overview: case.version == ApiVersion::V2,
-        clock: clock.clone(),
     };
     let wire: Arc<Mutex<Wire>> = Arc::default();
     let (rate, burst, slots) = if case.frugal { FRUGAL } else { AMPLE };

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use allocation_counter::measure;
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::tz::TimeZone;
 
 use crate::{
     cache::Weigh,
-    clock::{Clock, ManualClock},
     domain::{Digester, IdentifierRules, names::NameReader},
     engage::Reader,
 };
@@ -34,7 +33,6 @@ fn reader() -> Reader {
         time_zone: TimeZone::UTC,
         keeps_national_id: false,
         points_in_overview: false,
-        clock: Clock::from(ManualClock::new(Timestamp::UNIX_EPOCH)),
     }
 }
 

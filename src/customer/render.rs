@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     cache::parts::{Entry, Origins, Parts},
-    domain::{Decimal, Part, PartSet, Points, Profile, Promotion, Voucher},
+    domain::{Decimal, Level, Part, PartSet, Points, Profile, Promotion, Voucher},
 };
 
 /// The room that an answer is written into; few need more.
@@ -75,7 +75,11 @@ pub(super) fn render(
         contact_id: found.record.id,
         contact_type: profile
             .and_then(|profile| Some(profile.identity.contact_type.only()?.as_str())),
-        profile: profile.map(|profile| profile_json(profile, attributes, guarded)),
+        profile: profile.map(|profile| {
+            let level = profile.level.as_ref();
+            let level = level.filter(|level| moments.is_current(level.expires_on));
+            profile_json(profile, level, attributes, guarded)
+        }),
         contactability: contactability
             .as_ref()
             .map(|(profile, known)| ContactabilityJson::of(profile, known)),
@@ -239,6 +243,7 @@ fn balance(points: &Points, incomplete: bool, rules: &Rules) -> Option<Decimal> 
 
 fn profile_json<'a>(
     profile: &'a Profile,
+    level: Option<&'a Level>,
     attributes: &'a Attributes,
     guarded: bool,
 ) -> ProfileJson<'a> {
@@ -251,7 +256,7 @@ fn profile_json<'a>(
         birth_day: profile.birth_day.as_deref(),
         language: profile.language.as_deref(),
         member_number: profile.member_number.as_deref(),
-        level: profile.level.as_ref().map(LevelJson::from),
+        level: level.map(LevelJson::from),
         home_store: profile
             .home_store
             .as_ref()

@@ -5,13 +5,16 @@ use serde_json::value::RawValue;
 
 use super::{Object, object, time};
 
-/// Whether the contact's identity is protected.
-pub(super) fn is_marked(answer: &Object<'_>, attributes: &Object<'_>) -> bool {
-    let meta = answer.object("meta");
-    [Some(answer), Some(attributes), meta.as_ref()]
-        .into_iter()
-        .flatten()
-        .any(|object| holds(object, "secrecyMarked"))
+/// The key of the mark of a protected identity.
+const MARK: &str = "secrecyMarked";
+
+/// Whether the contact's identity is protected: by a mark in any place where one may stand, in whatever case that is
+/// written and however often. What stands in such a place and is no object may hide one.
+pub(super) fn is_marked(answer: &Object<'_>) -> bool {
+    let places = ["attributes", "meta"].into_iter();
+    let mut places = places.flat_map(|key| answer.every(key));
+    holds(answer, MARK)
+        || places.any(|place| Object::of(place).is_none_or(|object| holds(&object, MARK)))
 }
 
 /// Whether it was used: either of two keys says so, and not every model of Engage's has both.
@@ -101,8 +104,7 @@ mod tests {
             (r#"{"attributes": {}, "secrecymarked": "x"}"#, true),
         ] {
             let answer = Object::parse(text.as_bytes()).expect("an object");
-            let attributes = answer.object("attributes").expect("attributes");
-            assert_eq!(is_marked(&answer, &attributes), expected, "{text}");
+            assert_eq!(is_marked(&answer), expected, "{text}");
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{
         AnswerPath, Audience, Audiences, Channel, ContactId, Money, Offer, OfferKind, OfferValue,
         PointAccount, Points, Promotion, Promotions, Readable, Voucher, Vouchers, Warning,
     },
-    engage::Error,
+    engage::{Error, webhook::lenient_contact_id},
 };
 
 /// The list in an answer that is a bare array, and then whole, or a page. One page of Voyado's prints
@@ -242,7 +242,7 @@ pub(super) fn points(
 /// Whose points they are can be seen here, and only here: unless nothing is said, each value must say so.
 fn is_of(id: ContactId, item: &Object<'_>) -> bool {
     item.every("contactId").all(|owner| {
-        let is_owner = || text(owner).and_then(|owner| ContactId::parse(&owner)) == Some(id);
+        let is_owner = || text(owner).and_then(|owner| lenient_contact_id(&owner)) == Some(id);
         owner.get() == "null" || is_owner()
     })
 }

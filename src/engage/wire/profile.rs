@@ -68,7 +68,7 @@ impl Reader {
             member_since: attributes
                 .get("registrationDate")
                 .and_then(|value| self.moment(value)),
-            secrecy_marked: flag::is_marked(answer, &attributes),
+            secrecy_marked: flag::is_marked(answer),
             attributes: others.data,
             preferences: preferences(answer.object("preferences").as_ref()),
             consents: consents.data,

@@ -43,7 +43,15 @@ async fn a_mark_protects_in_whatever_case_and_however_often_it_is_written() {
     ] {
         assert!(is_protected(attributes, "").await, "{attributes}");
     }
-    assert!(is_protected("", r#", "secrecyMarked": true"#).await);
+    for more in [
+        r#", "secrecyMarked": true"#,
+        r#", "Meta": {"SecrecyMarked": true}"#,
+        r#", "attributes": {"secrecyMarked": true}"#,
+        r#", "Attributes": {"secrecyMarked": "yes"}"#,
+        r#", "META": [{"secrecyMarked": true}]"#,
+    ] {
+        assert!(is_protected("", more).await, "{more}");
+    }
 }
 
 #[tokio::test]

@@ -44,9 +44,19 @@ pub(super) fn folded_shown(text: &str) -> Option<Box<str>> {
     (!folded.contains(is_unreadable)).then_some(folded)
 }
 
-/// Without blanks around it and without case.
+/// Without blanks around it and without case; but a sign whose small letter is another alphabet's, such as the Kelvin sign,
+/// stays what it is: folded, it would make one key of two.
 fn fold(text: &str) -> Box<str> {
-    text.trim().to_lowercase().into()
+    let mut folded = String::with_capacity(text.len());
+    for character in text.trim().chars() {
+        let crosses = !character.is_ascii() && character.to_lowercase().any(|c| c.is_ascii());
+        if crosses || character == '\u{212b}' {
+            folded.push(character);
+        } else {
+            folded.extend(character.to_lowercase());
+        }
+    }
+    folded.into()
 }
 
 impl fmt::Debug for CustomKey {

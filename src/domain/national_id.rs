@@ -93,7 +93,12 @@ impl NationalId {
                 (Some(swedish), Some(finnish)) => {
                     let is_finnish = match country {
                         Some(country) => country == Country::Finland,
-                        None => swedish.is_coordination_number && check == CheckDigit::Verified,
+                        // With `+` the Swedish one is a hundred years old, as the Finnish one would be twice.
+                        None => {
+                            swedish.is_coordination_number
+                                && check == CheckDigit::Verified
+                                && !text.contains('+')
+                        }
                     };
                     Some(if is_finnish {
                         finnish

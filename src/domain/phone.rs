@@ -56,7 +56,8 @@ impl Phone {
         Some(Self(format!("+{digits}").into()))
     }
 
-    /// Takes a number as it is dialled inside the region: one that is valid, or else one of a possible length.
+    /// Takes a number as it is dialled inside the region: one that is valid, or else one of a possible length, with the
+    /// region's own calling code before it or without.
     fn from_national(digits: &str, region: country::Id) -> Option<Self> {
         Self::from_valid_national(digits, region).or_else(|| {
             let plan = DATABASE.by_id(region.as_ref())?;
@@ -64,10 +65,20 @@ impl Phone {
                 Some(trunk_prefix) => digits.strip_prefix(trunk_prefix).unwrap_or(digits),
                 None => digits,
             };
-            if !has_possible_length(national, plan) {
-                return None;
+            let code = plan.country_code().to_string();
+            let as_written = || {
+                has_possible_length(national, plan)
+                    .then(|| Self::from_international(&format!("{code}{national}")))?
+            };
+            let with_code = || {
+                let rest = digits.strip_prefix(&*code)?;
+                has_possible_length(rest, plan).then(|| Self::from_international(digits))?
+            };
+            if plan.national_prefix().is_none() {
+                as_written().or_else(with_code)
+            } else {
+                with_code().or_else(as_written)
             }
-            Self::from_international(&format!("{}{national}", plan.country_code()))
         })
     }
 

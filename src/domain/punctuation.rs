@@ -1,14 +1,17 @@
 //! Characters that people and the programs they copy from put around and into numbers.
 
-/// Whether it is a hyphen, or what stands for one: a non-breaking hyphen, a figure or en dash, a minus sign.
+/// Whether it is a hyphen, or what stands for one: a non-breaking or full-width hyphen, a dash, a minus sign.
 pub(super) fn is_hyphen(character: char) -> bool {
-    matches!(character, '-' | '\u{2010}'..='\u{2013}' | '\u{2212}')
+    matches!(
+        character,
+        '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe63}' | '\u{ff0d}'
+    )
 }
 
 /// Whether it marks the direction of writing, and is not seen.
 pub(super) fn is_direction_mark(character: char) -> bool {
     matches!(
         character,
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
     )
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{Phone, calling_code_length, dialled, international};
 use crate::domain::Shown;
 
-/// How many digits a number has that is written without a calling code, or without `+` before it.
-const DIGITS: RangeInclusive<usize> = 6..=15;
+/// How many digits a number has that is written without a calling code, or without `+` before it; more are two numbers.
+const DIGITS: RangeInclusive<usize> = 6..=13;
 
 /// One reading of a number that Engage shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -120,7 +120,9 @@ impl Feed {
 
     /// Takes note of whether it fails now, where that has changed.
     fn settle(&self, heard: &mut Heard, now: Tick) -> Option<Turn> {
-        let is_failing = heard.window.is_failing(now);
+        // Once it fails, it does until clearly less is missed: it must not turn with each delivery.
+        let is_failing =
+            heard.window.is_failing(now) || (heard.is_failing && !heard.window.has_recovered(now));
         if is_failing == heard.is_failing {
             return None;
         }
@@ -280,7 +282,10 @@ mod tests {
         });
         assert_eq!(feed.standing(at(2)), Standing::Failing);
         assert_eq!(feed.longest_lifetime(at(1), at(2)), FALLBACK);
+        // It does not turn at once where one delivery more or less would turn it again.
         (0..10).for_each(|_| feed.heard(at(2)));
+        assert_eq!(feed.standing(at(2)), Standing::Failing);
+        (0..25).for_each(|_| feed.heard(at(2)));
         assert_eq!(feed.standing(at(3)), Standing::Working);
         assert_eq!(feed.longest_lifetime(at(1), at(3)), FALLBACK);
         assert_eq!(feed.longest_lifetime(at(3), at(3)), Duration::MAX);

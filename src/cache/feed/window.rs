@@ -56,6 +56,12 @@ impl Window {
         missed >= u64::from(MIN_MISSED) && missed * MISSED_SHARE >= came
     }
 
+    /// Whether so little is missed that data can be trusted again: half of what makes it fail.
+    pub(super) fn has_recovered(&self, now: Tick) -> bool {
+        let (came, missed) = self.counts(now);
+        missed < u64::from(MIN_MISSED) || 2 * missed * MISSED_SHARE < came
+    }
+
     /// How many came in the last five minutes, and how many of them were missed.
     pub(super) fn counts(&self, now: Tick) -> (u64, u64) {
         let newest = number(now);

@@ -112,6 +112,8 @@ impl Ended {
 struct Pause {
     said: Tick,
     until: Tick,
+    /// Whether Engage answered others since: then it counts for the owner alone.
+    is_alone: bool,
 }
 
 fn forget(owners: &mut HashMap<u64, Tick>, after: Duration, now: Tick) {
@@ -173,6 +175,12 @@ impl Breaker {
 
     /// Notes how a call about the owner ended; whether that opened the breaker.
     pub(super) fn record(&mut self, mark: Mark, owner: u64, is_probe: bool, now: Tick) -> bool {
+        if mark == Mark::Good {
+            // Engage answers: what was said until now was about those owners alone, perhaps one by two identifiers.
+            self.pauses
+                .values_mut()
+                .for_each(|pause| pause.is_alone = true);
+        }
         match (self.position, mark) {
             (Position::Probing(_), Mark::Good) if is_probe => {
                 *self = Self::default();
@@ -215,13 +223,16 @@ impl Breaker {
         let until = now + said.min(MAX_PAUSE);
         self.pauses
             .retain(|_, pause| now.since(pause.said) < WINDOW);
-        let pause = self
-            .pauses
-            .entry(owner)
-            .or_insert(Pause { said: now, until });
+        let pause = self.pauses.entry(owner).or_insert(Pause {
+            said: now,
+            until,
+            is_alone: false,
+        });
         pause.said = now;
+        pause.is_alone = false;
         pause.until = pause.until.max(until);
-        if self.pauses.len() < 2 {
+        let shown = self.pauses.values().filter(|pause| !pause.is_alone);
+        if shown.count() < 2 {
             return self.record(Mark::Bad, owner, is_probe, now);
         }
         if is_probe && self.ended.has_failed(owner, now) {

@@ -264,10 +264,31 @@ async fn one_contacts_503s_every_few_seconds_refuse_no_other() {
         let fault = Fault::Raw(busy("5").into());
         app.engage.fault_times(Endpoint::Overview, fault, 1);
         assert_ne!(app.get(&of(&ids[0])).await.status, 200);
+        // Where it is within its back-off no call was made.
+        app.engage.clear_faults();
         app.get(&of(id)).await.assert_ok();
         app.advance(PAUSE);
     }
     assert!(metric(&app, REFUSED).await < 0.1);
+}
+
+#[tokio::test]
+async fn one_contacts_503s_by_two_identifiers_refuse_no_other() {
+    let app = TestApp::spawn().await;
+    let ids = ids(&app);
+    let by = [
+        format!("email={}&parts=none", ALVA.email),
+        format!("customKey={}&parts=none", ALVA.member_number),
+    ];
+    for (id, query) in ids.iter().zip(by.iter().cycle()) {
+        let fault = Fault::Raw(busy("5").into());
+        app.engage.fault_times(Endpoint::Overview, fault, 1);
+        assert_ne!(app.get(query).await.status, 200);
+        app.engage.clear_faults();
+        app.get(&of(id)).await.assert_ok();
+        app.advance(SECOND);
+    }
+    assert!(metric(&app, OPENINGS).await < 0.1);
 }
 
 #[tokio::test]

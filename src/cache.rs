@@ -223,7 +223,7 @@ where
             let held = held.and_then(|held| held.parts(id));
             let identifier = asked.map(|asked| &asked.identifier);
             let cached = held.as_ref().and_then(|held| held.seen());
-            self.heed_purges(id, &mut parts, cached, identifier);
+            let is_fenced = self.heed_purges(id, &mut parts, cached, identifier);
             let alias_not_before = asked.map(|asked| self.fences.name_not_before(asked.key()));
             parts.retain(|part, provenance| {
                 // What counts is when Engage was asked, not when it answered.
@@ -236,7 +236,7 @@ where
                     alias_not_before.is_none_or(|not_before| provenance.stamp > not_before);
                 allowed && !lags && self.fences.allows(id, part, provenance.stamp)
             });
-            if parts.held().is_empty() {
+            if parts.held().is_empty() && !is_fenced {
                 return Op::Nop;
             }
             let mut merged = held.map_or_else(Parts::default, Cow::into_owned);
@@ -246,6 +246,9 @@ where
                 return Op::Nop;
             }
             merged.merge(&parts, self.policy.overview_lag);
+            if merged.held().is_empty() {
+                return Op::Remove;
+            }
             let record = Record::new(id, merged);
             self.intake.add(record.bytes());
             self.put(record)
@@ -267,6 +270,11 @@ where
     /// What was fetched of the parts until now is never served again.
     pub fn invalidate(&self, id: ContactId, parts: PartSet) {
         self.fences.raise(id, parts, self.clock.tick());
+        self.drop_forbidden(id);
+    }
+
+    /// Drops what is cached of the contact and a fence forbids, once that was raised.
+    fn drop_forbidden(&self, id: ContactId) {
         self.records.update(id, |held| {
             let Some(held) = held else {
                 return Op::Nop;

@@ -56,11 +56,15 @@ struct Ruling {
 }
 
 impl Purges {
-    /// Registers a predicate; `false` where there are as many as may be: then they are dropped.
-    fn add(&self, is_purged: &IsPurged, fences: &Fences, now: Tick) -> bool {
+    /// Registers a predicate. Where there are as many as may be, a fence around everything takes the place of all.
+    fn add(&self, is_purged: &IsPurged, fences: &Fences, now: Tick) {
         let mut purges = self.locked();
         purges.retain(|purge| purge.until > now);
         let has_room = purges.len() < MAX_PURGES;
+        if !has_room {
+            // Before they are dropped: no answer may come in between.
+            fences.raise_around_everything(now);
+        }
         if has_room {
             purges.push(Purge {
                 is_purged: Arc::clone(is_purged),
@@ -72,7 +76,6 @@ impl Purges {
             purges.clear();
         }
         self.any.store(has_room, Ordering::SeqCst);
-        has_room
     }
 
     /// Whether there are any.
@@ -141,9 +144,7 @@ where
     /// Looks at every record.
     pub fn purge_where(&self, is_purged: &IsPurged) {
         let now = self.clock.tick();
-        if !self.purges.add(is_purged, &self.fences, now) {
-            self.fences.raise_around_everything(now);
-        }
+        self.purges.add(is_purged, &self.fences, now);
         let mut unknown = Vec::new();
         let purged = self.contacts_where(|id, identity| {
             if identity.is_none() {
@@ -206,12 +207,15 @@ where
         identity: &Identity,
         asked: &Identifier,
     ) {
-        self.heed_purges(
+        let is_fenced = self.heed_purges(
             id,
             &mut Parts::default(),
             Some((begun, identity)),
             Some(asked),
         );
+        if is_fenced {
+            self.drop_forbidden(id);
+        }
     }
 
     /// Whether what the identifier led to at `begun` was purged since, though no profile may show the identifier.
@@ -224,16 +228,17 @@ where
     }
 
     /// Leaves out of `parts`, which were just fetched, what a purge by identifier forbids. A contact that a predicate means
-    /// gets a fence at that predicate's place. Called within the record's own lock where the parts are to be stored.
+    /// gets a fence at that predicate's place; then `true`: what is cached of it may be forbidden now. Called within the
+    /// record's own lock where the parts are to be stored.
     pub(super) fn heed_purges(
         &self,
         id: ContactId,
         parts: &mut Parts,
         cached: Option<Seen<'_>>,
         asked: Option<&Identifier>,
-    ) {
+    ) -> bool {
         if !self.purges.are_there() {
-            return;
+            return false;
         }
         let now = self.clock.tick();
         let fetched = parts
@@ -242,13 +247,15 @@ where
         let fetched = fetched.as_ref().map(|(stamp, identity)| (*stamp, identity));
         let seen: Vec<_> = fetched.into_iter().chain(cached).collect();
         let ruling = self.purges.rule(&seen, asked, now);
-        if let Some(stamp) = ruling.purged_at
-            && self.fences.allows(id, Part::Audiences, stamp)
-        {
+        parts.retain(|_, provenance| provenance.stamp > ruling.not_before);
+        let raised = ruling
+            .purged_at
+            .filter(|stamp| self.fences.allows(id, Part::Audiences, *stamp));
+        if let Some(stamp) = raised {
             self.fences.raise_at(stamp, id, PartSet::ALL, now);
             self.leavers.add(id);
         }
-        parts.retain(|_, provenance| provenance.stamp > ruling.not_before);
+        raised.is_some()
     }
 
     /// The parts that a search has gained of a contact, without what a fence or a purge by identifier forbids.
@@ -261,7 +268,9 @@ where
         let mut parts = gained.clone();
         let profile =
             cached.and_then(|record| Some((record.stamp(Part::Profile), record.identity()?)));
-        self.heed_purges(id, &mut parts, profile, None);
+        if self.heed_purges(id, &mut parts, profile, None) {
+            self.drop_forbidden(id);
+        }
         parts.retain(|part, provenance| self.fences.allows(id, part, provenance.stamp));
         parts
     }

@@ -206,3 +206,23 @@ async fn a_purge_by_identifier_drops_no_other_contact() {
         app.lookup(json!({"contactId": id})).await.assert_hit();
     }
 }
+
+#[tokio::test]
+async fn what_was_cached_before_the_contact_bore_the_purged_identifier_is_gone_too() {
+    let app = TestApp::spawn().await;
+    let by_id = format!("contactId={}&parts=none", ALVA.id);
+    app.get(&by_id).await.assert_ok();
+    app.engage.contact(ALVA.id).email("alva.new@example.com");
+    let hold = app.engage.hold(Endpoint::Overview);
+    let asked = app.ask("email=alva.new@example.com&parts=none");
+    app.engage.wait_for_calls(Endpoint::Overview, 2).await;
+    purge(&app, &json!({"email": "alva.new@example.com"})).await;
+    hold.release();
+    asked.await.expect("an answer").assert_ok();
+    app.engage.reset_log();
+    let answer = app.get(&by_id).await;
+    assert_eq!(
+        answer.assert_ok().at("/profile/email"),
+        "alva.new@example.com"
+    );
+}

@@ -191,6 +191,11 @@ where
         if name.assured == assured {
             return;
         }
+        // One that was dropped or learnt anew meanwhile stays so.
+        let cached = self.names.peek(&self.name_digest.of(key));
+        if cached.is_none_or(|cached| cached.name.provenance.stamp != name.provenance.stamp) {
+            return;
+        }
         let begun = Begun {
             stamp: name.provenance.stamp,
             now: Now {

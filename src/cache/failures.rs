@@ -23,8 +23,8 @@ use crate::{
 
 /// The longest back-off, unless `cache.negative_lifetime` is longer.
 const MAX_BACK_OFF: Duration = Duration::from_secs(600);
-/// So many in a row that fail are Engage's failure, not their own.
-const OUTAGE: usize = 3;
+/// So many in a row that fail are Engage's failure, not their own: more than one contact has kinds of identifiers.
+const OUTAGE: usize = 6;
 
 /// What an upstream call is for: what its failure is charged to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,13 +37,15 @@ pub enum CallKey {
     Resolution(LookupKey),
     /// A part, from its entity endpoint.
     Part(ContactId, Part),
+    /// A part, as the contact's overview tells it.
+    OverviewPart(ContactId, Part),
 }
 
 impl CallKey {
     /// The name for operators: the part, or what else the call is for.
     pub fn as_str(&self) -> &'static str {
         match self {
-            CallKey::Overview(_) | CallKey::OverviewBy(_) => "overview",
+            CallKey::Overview(_) | CallKey::OverviewBy(_) | CallKey::OverviewPart(..) => "overview",
             CallKey::Resolution(_) => "resolution",
             CallKey::Part(_, part) => part.as_str(),
         }
@@ -52,7 +54,9 @@ impl CallKey {
     /// Which kind of endpoint is called.
     pub fn source(&self) -> Source {
         match self {
-            CallKey::Overview(_) | CallKey::OverviewBy(_) => Source::Overview,
+            CallKey::Overview(_) | CallKey::OverviewBy(_) | CallKey::OverviewPart(..) => {
+                Source::Overview
+            }
             CallKey::Resolution(_) | CallKey::Part(..) => Source::Entity,
         }
     }
@@ -60,7 +64,7 @@ impl CallKey {
     /// The overview, or the part that is read from an endpoint next to its own: endpoints that fail together.
     fn kind(&self) -> Option<Part> {
         match self {
-            CallKey::Overview(_) | CallKey::OverviewBy(_) => None,
+            CallKey::Overview(_) | CallKey::OverviewBy(_) | CallKey::OverviewPart(..) => None,
             CallKey::Resolution(_) => Some(Part::Profile),
             CallKey::Part(_, part) => Some(*part),
         }
@@ -69,7 +73,7 @@ impl CallKey {
     fn heap_bytes(&self) -> usize {
         match self {
             CallKey::OverviewBy(key) | CallKey::Resolution(key) => key.heap_bytes(),
-            CallKey::Overview(_) | CallKey::Part(..) => 0,
+            CallKey::Overview(_) | CallKey::Part(..) | CallKey::OverviewPart(..) => 0,
         }
     }
 }
@@ -94,10 +98,11 @@ pub(super) struct Failures<E> {
 /// Whether calls of one kind fail whatever they ask for.
 #[derive(Debug, Default)]
 struct Outage {
-    /// Digests of what failed since a call last succeeded.
+    /// Digests of what failed since a call last succeeded, and when the first of it began.
     failing: SmallVec<[u64; OUTAGE]>,
-    /// When the last outage ended: what failed before says nothing.
-    ended: Stamp,
+    since: Stamp,
+    /// When the last outage began and ended: what failed in it says nothing.
+    last: Option<(Stamp, Stamp)>,
 }
 
 impl<E: Clone + Send + Sync + 'static> Failures<E> {
@@ -147,6 +152,11 @@ where
         id.map_or_else(|| CallKey::OverviewBy(key.clone()), CallKey::Overview)
     }
 
+    /// What may have failed for an overview that is asked by the key: the contact's, or the one by that identifier.
+    pub fn overview_calls(&self, key: &LookupKey) -> impl Iterator<Item = CallKey> {
+        [self.overview_call(key), CallKey::OverviewBy(key.clone())].into_iter()
+    }
+
     /// Why the call is not made now, if it failed within its back-off, and for how long it is not.
     pub fn failure(&self, call: &CallKey, now: Tick) -> Option<(E, Duration)> {
         let failure = self.failures.held.get(call).filter(|_| self.is_on())?;
@@ -154,8 +164,9 @@ where
         holds.then(|| (failure.why, failure.until.since(now)))
     }
 
-    /// Remembers that the call failed: for its back-off, or for as long as Engage said itself. Returns whether that is
-    /// news: the call had not failed since it last succeeded, or since an invalidation.
+    /// Remembers that the call failed: for as long as Engage said itself where it is the first failure, else for its
+    /// back-off, if that is longer. Returns whether it is the first: the call had not failed since it last succeeded, or
+    /// since an invalidation.
     pub fn note_failure(
         &self,
         call: &CallKey,
@@ -166,10 +177,17 @@ where
         let digest = self.failures.hasher.hash_one(call);
         {
             let mut outage = self.failures.outage(call);
+            if outage.failing.is_empty() {
+                outage.since = begun.stamp;
+            }
             if outage.failing.len() < OUTAGE && !outage.failing.contains(&digest) {
                 outage.failing.push(digest);
             }
         }
+        self.remember(call, begun, said, why)
+    }
+
+    fn remember(&self, call: &CallKey, begun: Begun, said: Option<Duration>, why: E) -> bool {
         let now = self.clock.tick();
         let first = self.policy.negative_lifetime;
         let before = self.failures.held.get(call).filter(|before| {
@@ -185,7 +203,11 @@ where
             why,
             stamp: begun.stamp,
             back_off,
-            until: now + said.unwrap_or(back_off),
+            until: now
+                + match (said, &before) {
+                    (Some(said), None) => said,
+                    (said, _) => back_off.max(said.unwrap_or_default()),
+                },
         };
         // An invalidation is seen here, or comes later and is seen at the next read.
         self.failures
@@ -206,9 +228,31 @@ where
         self.failures.held.invalidate(call);
         let mut outage = self.failures.outage(call);
         if outage.failing.len() == OUTAGE {
-            outage.ended = self.fences.latest();
+            outage.last = Some((outage.since, self.fences.latest()));
         }
         outage.failing.clear();
+    }
+
+    /// Remembers which of the parts that an overview can tell were not in this one, or could not be read there.
+    pub fn note_told(&self, id: ContactId, begun: Begun, told: PartSet, why: &E) {
+        for part in self.policy.told_by_overview.iter() {
+            let call = CallKey::OverviewPart(id, part);
+            if told.contains(part) {
+                self.failures.held.invalidate(&call);
+            } else {
+                self.remember(&call, begun, None, why.clone());
+            }
+        }
+    }
+
+    /// The parts that the contact's overview did not tell, within their back-off.
+    pub fn untold(&self, id: ContactId, now: Tick) -> PartSet {
+        let parts = self.policy.told_by_overview.iter();
+        let is_untold = |part: &Part| {
+            let call = CallKey::OverviewPart(id, *part);
+            self.failure(&call, now).is_some()
+        };
+        parts.filter(is_untold).collect()
     }
 
     /// Whether a failure of a call that began at `begun` says anything: nothing was invalidated since, and no outage ended.
@@ -216,9 +260,12 @@ where
         let fences = &self.fences;
         let not_before = match call {
             CallKey::Overview(id) => fences.not_before(*id, PartSet::ALL),
-            CallKey::Part(id, part) => fences.not_before(*id, (*part).into()),
+            CallKey::Part(id, part) | CallKey::OverviewPart(id, part) => {
+                fences.not_before(*id, (*part).into())
+            }
             CallKey::OverviewBy(key) | CallKey::Resolution(key) => fences.negatives_not_before(key),
         };
-        begun > not_before && begun > self.failures.outage(call).ended
+        let outage = self.failures.outage(call).last;
+        begun > not_before && outage.is_none_or(|(from, to)| begun < from || begun > to)
     }
 }

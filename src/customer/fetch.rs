@@ -2,7 +2,7 @@
 //! answer is about whom it was asked for, and stores it. What it brought is handed to the waiters
 //! directly, so that an eviction in between costs nobody an answer.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::Inner;
 use crate::{
@@ -16,9 +16,6 @@ use crate::{
     domain::{Bears, Claim, ContactId, Flow, Lookup, LookupKey, Part, Profile, Urgency},
     engage::{Demand, Error, Group, Permit},
 };
-
-/// The longest time for which a call is not made because Engage said so.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// What a call brought.
 #[derive(Clone, Debug)]
@@ -138,15 +135,26 @@ impl Inner {
             // The name first: a purge by that name finds it and fences the contact, or comes first and
             // fences the name, and then nothing is stored.
             let name = self.learn_name(asked, id, begun, Source::Overview, bears == Bears::Yes)?;
+            let told = overview.told();
             let parts = self.cache.store_overview(asked, begun, overview);
+            let why = Error::Invalid {
+                path: "overview".into(),
+            };
+            self.cache.note_told(id, begun, told, &why);
             Ok(Gain {
                 id,
                 name,
                 parts: Arc::new(parts),
             })
         });
+        let by_key = CallKey::OverviewBy(asked.key().clone());
         let call = match &outcome {
-            Ok(gain) => CallKey::Overview(gain.id),
+            Ok(gain) => {
+                self.cache.note_success(&by_key);
+                CallKey::Overview(gain.id)
+            }
+            // What the alias leads to may be another contact's by now.
+            Err(Error::IdentityMismatch) => by_key,
             Err(_) => self.cache.overview_call(asked.key()),
         };
         self.landed(&call, asked.key(), begun, outcome)
@@ -367,11 +375,14 @@ impl Inner {
         let Some(error) = error else {
             return self.cache.note_success(call);
         };
-        if error.is_about_the_identifier() || *error == Error::Overtaken {
+        // Of a contact that is there its part alone can't be unknown.
+        let is_odd = error.is_about_the_identifier()
+            && matches!(call, CallKey::Part(_, part) if *part != Part::Profile);
+        if !is_odd && (error.is_about_the_identifier() || *error == Error::Overtaken) {
             return self.cache.note_success(call);
         }
-        let is_news = !error.is_about_the_call() || {
-            let said = error.retry_after().map(|said| said.min(MAX_RETRY_AFTER));
+        let is_news = !(is_odd || error.is_about_the_call()) || {
+            let said = error.retry_after();
             self.cache.note_failure(call, begun, said, error.clone())
         };
         if is_news {

@@ -223,6 +223,9 @@ impl<'a> Search<'a> {
             }
         }
         let plan = self.question.plan(&*held, now, &cache.policy);
+        if !plan.missing.is_empty() {
+            self.heed_untold(id, now);
+        }
         let missing = plan.missing.without(self.failed);
         if !missing.is_empty() || resolution.is_some() {
             let mut calls = self.calls_for_parts(&held, missing, now);

@@ -9,7 +9,7 @@ pub use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{ContactId, ContactType, Names, Readable, Shown, plain};
+use super::{ContactId, ContactType, Names, Part, PartSet, Readable, Shown, plain};
 
 /// One answer of Engage's overview, part by part. A part that it did not tell is `None`.
 #[derive(Debug)]
@@ -26,6 +26,20 @@ pub struct Overview {
     pub vouchers: Option<Readable<Vouchers>>,
     /// Points: in API v2 only.
     pub points: Option<Readable<Points>>,
+}
+
+impl Overview {
+    /// The parts that it tells.
+    pub fn told(&self) -> PartSet {
+        let others = [
+            (Part::Audiences, self.audiences.is_some()),
+            (Part::Promotions, self.promotions.is_some()),
+            (Part::Vouchers, self.vouchers.is_some()),
+            (Part::Points, self.points.is_some()),
+        ];
+        let told = others.into_iter().filter(|(_, is_told)| *is_told);
+        told.map(|(part, _)| part).chain([Part::Profile]).collect()
+    }
 }
 
 /// Attributes, meta, preferences and consents.

@@ -100,15 +100,18 @@ impl Error {
     }
 
     /// Whether an answer came and was bad: then it is charged to what was asked for, and that is not asked for again at
-    /// once. What kept an answer from coming (a time-out, a refusal of our key, the budget) concerns every call.
+    /// once. What kept an answer from coming (a time-out, a broken connection, a 429, the budget) concerns every call.
     pub fn is_about_the_call(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Error::Failed { .. }
-                | Error::Invalid { .. }
-                | Error::IdentityMismatch
-                | Error::InvalidSystemConfiguration
-        )
+            | Error::Invalid { .. }
+            | Error::IdentityMismatch
+            | Error::Unauthorized
+            | Error::Forbidden
+            | Error::InvalidSystemConfiguration => true,
+            Error::Rejected { .. } => !self.is_about_the_identifier(),
+            _ => false,
+        }
     }
 
     /// Whether the answer was larger than what is read.

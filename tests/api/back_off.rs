@@ -10,7 +10,7 @@ use engage_simulator::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{SHOP, TestApp, id, logs};
+use crate::harness::{SHOP, TestApp, arrive, id, logs};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// The first back-off: `cache.negative_lifetime`.
@@ -27,6 +27,7 @@ fn odd_answers() -> Vec<(Fault, &'static str)> {
     vec![
         (Fault::Status(500, json!("An error")), "UpstreamFailed"),
         (Fault::Status(422, json!({})), "UpstreamFailed"),
+        (Fault::Status(403, json!("no")), "UpstreamForbidden"),
         (Fault::Body(unreadable), "UpstreamInvalid"),
         (Fault::TruncatedJson, "UpstreamInvalid"),
         (Fault::HtmlOk200, "UpstreamInvalid"),
@@ -240,13 +241,15 @@ async fn what_keeps_an_answer_from_coming_is_no_contacts_failure() {
     for fault in [
         Fault::ResetBeforeBody,
         Fault::ResetMidBody,
-        Fault::Status(401, json!("no")),
-        Fault::Status(403, json!("no")),
+        Fault::TooMany {
+            retry_after: Some("1".to_owned()),
+        },
     ] {
         let app = TestApp::spawn().await;
         app.engage.fault_times(Endpoint::Overview, fault.clone(), 1);
         let failed = app.get(&profile_of(ALVA.id)).await;
-        assert_eq!(failed.status, 502, "{fault:?}");
+        assert_ne!(failed.status, 200, "{fault:?}");
+        app.advance(SECOND);
         app.get(&profile_of(ALVA.id)).await.assert_ok();
     }
 }
@@ -274,4 +277,107 @@ async fn a_caller_that_wants_only_what_is_cached_is_not_given_a_failure() {
     crate::harness::Answer::of(answer)
         .await
         .assert_problem(504, "NotCached");
+}
+
+#[tokio::test]
+async fn a_part_that_the_overview_cannot_tell_is_not_asked_for_again_and_again() {
+    for (key, part) in [
+        ("audiences", "audiences"),
+        ("promotions", "promotions"),
+        ("rewardVouchers", "vouchers"),
+    ] {
+        let app = TestApp::spawn().await;
+        let query = format!("contactId={}", ALVA.id);
+        let mut overview = json!({
+            "id": ALVA.id, "attributes": {"firstName": "Alva"}, "meta": {"contactType": "Member"},
+            "audiences": [], "promotions": [], "rewardVouchers": [],
+        });
+        overview[key] = json!({"x": 1});
+        app.engage
+            .fault(Endpoint::Overview, Fault::Body(overview.to_string()));
+        for _ in 0..10 {
+            let answer = app.get(&query).await;
+            assert_eq!(answer.assert_ok().at("/profile/firstName"), "Alva");
+            let degraded = answer.at("/degraded") == json!([part]);
+            assert_eq!(degraded, part == "audiences", "{part}");
+        }
+        assert_eq!(app.overviews(), 1, "{part}");
+        // Nor is the overview asked in vain to renew what it does not tell.
+        app.advance(65 * SECOND);
+        app.get(&query).await.assert_ok();
+        let calls = app.engage.total_calls();
+        for _ in 0..10 {
+            app.get(&query).await.assert_ok();
+        }
+        arrive().await;
+        assert!(app.engage.total_calls() <= calls + 4, "{part}");
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_engage_says_is_of_no_contact_has_a_back_off_too() {
+    for fault in [
+        Fault::Status(404, json!({"errorCode": "ContactNotFound"})),
+        Fault::Status(400, json!({"errorCode": "InvalidContactId"})),
+        Fault::Status(409, json!({"errorCode": "MultipleMatches"})),
+        Fault::Status(400, json!({"errorCode": "SomethingNew"})),
+    ] {
+        let app = TestApp::spawn().await;
+        let query = format!("contactId={}", ALVA.id);
+        app.get(&query).await.assert_ok();
+        app.customers.invalidate(id(ALVA.id), Part::Vouchers.into());
+        app.engage.fault(Endpoint::Vouchers, fault.clone());
+        app.engage.reset_log();
+        for _ in 0..10 {
+            let answer = app.get(&query).await;
+            assert_eq!(answer.assert_ok().at("/degraded"), json!(["vouchers"]));
+        }
+        assert_eq!(app.engage.total_calls(), 1, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_mismatch_by_an_alias_is_not_charged_to_the_contact_that_it_led_to() {
+    let app = TestApp::spawn().await;
+    let by_email = format!("email={}&parts=none", ALVA.email);
+    app.get(&by_email).await.assert_ok();
+    app.advance(90 * SECOND);
+    app.engage.fault_times(
+        Endpoint::Overview,
+        Fault::WrongContact(CIM.id.to_owned()),
+        1,
+    );
+    app.get(&by_email)
+        .await
+        .assert_problem(502, "IdentityMismatch");
+    let answer = app.get(&profile_of(ALVA.id)).await;
+    assert_eq!(answer.assert_ok().at("/degraded"), json!([]));
+}
+
+#[tokio::test]
+async fn a_retry_after_that_repeats_gives_way_to_the_back_off() {
+    let app = TestApp::spawn().await;
+    let busy = crate::faults::busy("1");
+    app.engage
+        .fault(Endpoint::Overview, Fault::Raw(busy.into()));
+    let query = profile_of(ALVA.id);
+    for _ in 0..120 {
+        assert_eq!(app.get(&query).await.status, 503);
+        app.advance(SECOND);
+    }
+    // At once, after the second that was said, and after one minute's back-off.
+    assert!(app.overviews() <= 4, "{}", app.overviews());
+}
+
+#[tokio::test]
+async fn fresh_points_do_not_try_an_overview_that_failed() {
+    let app = TestApp::spawn().await;
+    app.engage
+        .fault(Endpoint::Overview, Fault::Status(500, json!("no")));
+    for _ in 0..5 {
+        app.get(&format!("contactId={}&fresh=points", ALVA.id))
+            .await
+            .assert_problem(502, "UpstreamFailed");
+    }
+    assert_eq!(app.overviews(), 1);
 }

@@ -59,12 +59,16 @@ async fn what_engage_refuses_as_malformed_is_remembered() {
 }
 
 #[tokio::test]
-async fn an_unknown_400_of_engage_passes_its_code_on_and_is_not_remembered() {
+async fn an_unknown_400_of_engage_passes_its_code_on_until_its_back_off_ends() {
     let app = TestApp::spawn().await;
     let refusal = Fault::Status(400, json!({"errorCode": "NewRule", "message": "no"}));
     app.engage.fault_times(Endpoint::Overview, refusal, 1);
     let query = format!("email={}", ALVA.email);
-    app.get(&query).await.assert_problem(400, "NewRule");
+    for _ in 0..2 {
+        app.get(&query).await.assert_problem(400, "NewRule");
+    }
+    assert_eq!(app.engage.total_calls(), 1);
+    app.advance(Duration::from_secs(30));
     app.get(&query).await.assert_ok();
 }
 

@@ -172,17 +172,26 @@ impl Search<'_> {
         let cache = &self.inner.cache;
         let mut from_overview = parts
             .intersection(self.inner.engage.overview_parts())
-            .without(fences.entity_only(id, now).union(self.untold));
+            .without(fences.entity_only(id, now))
+            .without(self.untold.union(cache.untold(id, now)));
         if !from_overview.is_empty() || name_is_stale {
             let (lookup, not_before) = self.overview_of(id, from_overview, now);
-            match cache.failure(&cache.overview_call(lookup.key()), now) {
-                None => drop(self.inner.board_overview(&lookup, wish(not_before))),
-                Some((error, _)) if error.is_too_large() => from_overview = PartSet::EMPTY,
-                Some(_) => {}
+            let mut owners = cache.overview_calls(lookup.key());
+            let is_too_large = match owners.find_map(|call| cache.failure(&call, now)) {
+                None => {
+                    drop(self.inner.board_overview(&lookup, wish(not_before)));
+                    false
+                }
+                Some((error, _)) => error.is_too_large(),
+            };
+            if is_too_large {
+                from_overview = PartSet::EMPTY;
             }
-            let call = || CallKey::Resolution(self.question.lookup.key().clone());
+            let key = self.question.lookup.key();
+            let call = || CallKey::Resolution(key.clone());
             if name_is_stale
-                && lookup.key() != self.question.lookup.key()
+                && !key.is_contact_id()
+                && (is_too_large || lookup.key() != key)
                 && cache.failure(&call(), now).is_none()
             {
                 let seat = self

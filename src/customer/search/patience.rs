@@ -6,12 +6,12 @@ use crate::{
     cache::{CallKey, freshness::Freshness, parts::Origins},
     clock::Tick,
     customer::Error,
-    domain::Part,
+    domain::{ContactId, Part},
 };
 
 impl Search<'_> {
     /// Waits for the calls, unless one of them failed within its back-off: then its failure is taken in without a call.
-    /// What is asked for fresh is tried all the same.
+    /// What is asked for fresh is tried all the same: with the profile also which contact it is.
     pub(super) fn wait_unless_remembered(
         &mut self,
         calls: Calls,
@@ -26,10 +26,12 @@ impl Search<'_> {
             Some(Err(error.remembered(left).into()))
         };
         let mut is_remembered = false;
-        if self.question.fresh.is_empty() {
-            let call = calls.overview.as_ref();
-            let call = call.map(|(lookup, _)| cache.overview_call(lookup.key()));
-            if let Some(failure) = call.as_ref().and_then(failure) {
+        if !self.question.fresh.contains(Part::Profile) {
+            let failed = calls.overview.as_ref().and_then(|(lookup, _)| {
+                let mut owners = cache.overview_calls(lookup.key());
+                owners.find_map(|call| failure(&call))
+            });
+            if let Some(failure) = failed {
                 self.take_in_overview(failure, &calls)?;
                 is_remembered = true;
             }
@@ -53,6 +55,15 @@ impl Search<'_> {
         } else {
             Step::Wait(calls)
         })
+    }
+
+    /// Takes note of the parts that the contact's overview did not tell lately: their entity endpoints are asked. The
+    /// audiences have none.
+    pub(super) fn heed_untold(&mut self, id: ContactId, now: Tick) {
+        self.untold = self.untold.union(self.inner.cache.untold(id, now));
+        if self.untold.contains(Part::Audiences) {
+            self.failed.insert(Part::Audiences);
+        }
     }
 
     /// Until when the question waits for calls: for `cache.stale_if_slow` at most where everything that it asks for is

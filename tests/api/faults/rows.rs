@@ -209,7 +209,11 @@ fn statuses() -> Vec<Row> {
             "HTTP/1.1 {status} Elsewhere\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n"
         ))
     };
-    let refused = |status, code| Row::new("refused", text(status), 502, code).alarm();
+    let refused = |status, code| {
+        Row::new("refused", text(status), 502, code)
+            .alarm()
+            .charged()
+    };
     vec![
         refused(401, "UpstreamUnauthorized"),
         refused(403, "UpstreamForbidden"),

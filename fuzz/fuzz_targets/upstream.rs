@@ -6,8 +6,10 @@ use std::sync::LazyLock;
 
 use engage_bff::{
     domain::{
-        ContactId, ContactType, Digester, IdentifierRules, Profile, email::Email,
-        names::NameReader, phone::{Phone, ShownPhone},
+        ContactId, ContactType, Digester, IdentifierRules, Profile,
+        email::Email,
+        names::NameReader,
+        phone::{Phone, ShownPhone},
     },
     engage::{Error, Reader},
 };
@@ -78,7 +80,12 @@ fuzz_target!(|data: &[u8]| {
         }
         4 => {
             if let Some(promotions) = read(reader.promotions(body)) {
-                assert!(promotions.data.iter().all(|promotion| !promotion.id.is_empty()));
+                assert!(
+                    promotions
+                        .data
+                        .iter()
+                        .all(|promotion| !promotion.id.is_empty())
+                );
             }
         }
         _ => {

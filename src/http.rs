@@ -1,7 +1,7 @@
 //! The front door: the whole route table, and what every request gets whatever its route.
 //!
 //! There is no stack of layers, but one for scripts of other pages, where such are configured. What each request needs
-//! is done in one pass by [`FrontDoor::answer`]: framing checked, request id found, panics caught, and the headers that
+//! is done in one pass by `FrontDoor::answer`: framing checked, request id found, panics caught, and the headers that
 //! no answer may lack set with values prepared beforehand. Questions about customers, which is what callers ask all day,
 //! go straight to their handler; the router has the other routes, and all of them where a layer stands before it.
 

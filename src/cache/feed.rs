@@ -3,7 +3,7 @@
 //! Long lifetimes are safe where every change is told. Where that is in doubt, data serves for the fallback lifetime
 //! only: while nothing has been heard yet or for too long, while too much of what comes is not understood, and for good
 //! where data may be from before the feed worked again, because what changed in between may never be told. One delivery that
-//! can't be understood is one contact's matter; that the feed fails is judged by their rate ([`window`]). A hit costs two
+//! can't be understood is one contact's matter; that the feed fails is judged by their rate (`window.rs`). A hit costs two
 //! loads: what ends the trust is noted at once, what restores it at the next delivery or the next look.
 
 mod window;

@@ -184,7 +184,7 @@ fn says_nothing_of_the_input(error: &ApiError) {
 }
 
 /// What errors say, beside the texts of their codes.
-const OUR_WORDS: [&str; 16] = [
+const OUR_WORDS: [&str; 17] = [
     "the body is not a JSON object",
     "too long",
     "an unescaped + stands for a blank: write %2B",

@@ -1,8 +1,5 @@
-//! The configuration as operators meet it: defaults, layers, secrets, refusals, and the commands of the
-//! real binary.
+//! The configuration as operators meet it: defaults, layers, secrets, refusals.
 
-#[path = "config/binary.rs"]
-mod binary;
 #[path = "config/refusals.rs"]
 mod refusals;
 #[path = "config/secrets.rs"]

@@ -2,37 +2,14 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Lines, Read, Write},
+    io::{Read, Write},
     net::TcpListener,
     os::unix::fs::MetadataExt,
-    process::{Child, ChildStdout, Command, Output, Stdio},
+    process::{Child, Command},
     thread,
 };
 
-use crate::{LEAST, path, temp_file};
-
-/// The command with nothing of the test's own environment.
-fn with(mut command: Command, arguments: &[&str], pairs: &[(&str, &str)]) -> Command {
-    command
-        .env_clear()
-        .envs(pairs.iter().copied())
-        .args(arguments);
-    command
-}
-
-fn run(arguments: &[&str], pairs: &[(&str, &str)]) -> Output {
-    with(
-        Command::new(env!("CARGO_BIN_EXE_engage-bff")),
-        arguments,
-        pairs,
-    )
-    .output()
-    .expect("the binary runs")
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("text")
-}
+use crate::harness::{BINARY, LEAST, Running, Service, path, run, temp_file, text};
 
 #[test]
 fn check_config_prints_what_counts_with_the_secrets_masked() {
@@ -87,40 +64,6 @@ fn a_wrong_configuration_is_told_on_stderr_and_nothing_starts() {
     }
 }
 
-/// Ends what it started, also when the test fails.
-struct Serving(Child);
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A service with free ports, the lines of its log, and where it listens.
-fn serve(binary: Command) -> (Serving, Lines<BufReader<ChildStdout>>, String) {
-    let file = temp_file(LEAST);
-    let pairs = [
-        ("BFF_SERVER__LISTEN", "127.0.0.1:0"),
-        ("BFF_OPERATIONS__LISTEN", "127.0.0.1:0"),
-    ];
-    let mut command = with(binary, &["serve", "--config", path(&file)], &pairs);
-    let child = command.stdout(Stdio::piped()).spawn().expect("it starts");
-    let mut serving = Serving(child);
-    let stdout = serving.0.stdout.take().expect("a pipe");
-    let mut lines = BufReader::new(stdout).lines();
-    loop {
-        let line = lines.next().expect("a line").expect("text");
-        let event: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-        assert_eq!(event["level"], "INFO", "{line}");
-        if event["message"] == "serving" {
-            let address = event["listen"].as_str().expect("an address").to_owned();
-            return (serving, lines, address);
-        }
-    }
-}
-
 /// The program without rights over others' processes, which root would have.
 fn without_rights(program: &str) -> Command {
     let is_root = fs::metadata("/proc/self").expect("Linux").uid() == 0;
@@ -143,14 +86,13 @@ fn may_look_into(process: &Child) -> bool {
 #[test]
 fn a_serving_process_leaves_no_core_dump_and_lets_no_other_process_look_into_it() {
     let sleeper = without_rights("sleep").arg("60").spawn();
-    let sleeper = Serving(sleeper.expect("it starts"));
+    let sleeper = Running(sleeper.expect("it starts"));
     // Until it has dropped the rights it was started with, nobody without them may.
     let is_open = (0..1000).any(|_| may_look_into(&sleeper.0));
     assert!(is_open, "nobody may look into anything");
-    let binary = without_rights(env!("CARGO_BIN_EXE_engage-bff"));
-    let (serving, _lines, _) = serve(binary);
-    assert!(!may_look_into(&serving.0));
-    let limits = fs::read_to_string(format!("/proc/{}/limits", serving.0.id()));
+    let service = Service::new().start_as(without_rights(BINARY));
+    assert!(!may_look_into(&service.process.0));
+    let limits = fs::read_to_string(format!("/proc/{}/limits", service.id()));
     let limits = limits.expect("a process's limits");
     let core = limits.lines().find(|line| line.starts_with("Max core"));
     let core: Vec<_> = core.expect("a limit").split_whitespace().collect();
@@ -159,20 +101,20 @@ fn a_serving_process_leaves_no_core_dump_and_lets_no_other_process_look_into_it(
 
 #[test]
 fn a_serving_process_is_alive_and_ends_cleanly_on_sigterm() {
-    let binary = Command::new(env!("CARGO_BIN_EXE_engage-bff"));
-    let (mut serving, lines, address) = serve(binary);
+    let service = Service::new().start();
+    assert!(service.before.is_empty(), "{:?}", service.before);
+    assert_ne!(service.operations, service.data);
+    let address = service.data.to_string();
     let check = || run(&["healthcheck"], &[("BFF_SERVER__LISTEN", &address)]);
     let output = check();
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let (_, port) = address.rsplit_once(':').expect("a port");
-    let anywhere = format!("0.0.0.0:{port}");
+    let anywhere = format!("0.0.0.0:{}", service.data.port());
     let output = run(&["healthcheck"], &[("BFF_SERVER__LISTEN", &anywhere)]);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let pid = serving.0.id().to_string();
-    let killed = Command::new("kill").args(["-TERM", &pid]).status();
-    assert!(killed.expect("kill runs").success());
-    assert!(serving.0.wait().expect("it ends").success());
-    let last = lines.last().expect("a line").expect("text");
+    service.signal("TERM");
+    let (status, lines) = service.end();
+    assert!(status.success(), "{status}");
+    let last = lines.last().expect("a line");
     assert!(last.contains("\"message\":\"stopped\""), "{last}");
     let output = check();
     assert!(!output.status.success());

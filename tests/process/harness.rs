@@ -1,0 +1,166 @@
+//! Starts the real binary on free ports and ends it with the test.
+
+use std::{
+    io::{BufRead, BufReader, Lines, Write},
+    net::SocketAddr,
+    process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::NamedTempFile;
+
+/// The program under test.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_engage-bff");
+
+/// The least that can be started. The key of its client is `test-till-key`.
+pub(crate) const LEAST: &str = r#"
+    [engage]
+    base_url = "https://shop.example.com"
+    api_key = "a-key"
+    [[auth.clients]]
+    id = "till"
+    key_sha256 = ["cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11"]
+    scopes = ["customer:read"]
+"#;
+
+/// A file of its own that is gone with its test.
+pub(crate) fn temp_file(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::new().expect("a writable directory");
+    file.write_all(text.as_bytes()).expect("room for it");
+    file
+}
+
+pub(crate) fn path(file: &NamedTempFile) -> &str {
+    file.path().to_str().expect("a readable path")
+}
+
+pub(crate) fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("text")
+}
+
+/// The command with nothing of the test's own environment.
+fn with(mut command: Command, arguments: &[&str], pairs: &[(&str, &str)]) -> Command {
+    command
+        .env_clear()
+        .envs(pairs.iter().copied())
+        .args(arguments);
+    command
+}
+
+/// Runs one of the binary's commands to its end.
+pub(crate) fn run(arguments: &[&str], pairs: &[(&str, &str)]) -> Output {
+    with(Command::new(BINARY), arguments, pairs)
+        .output()
+        .expect("the binary runs")
+}
+
+/// A started process, killed when it is dropped.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// How the service is to be started.
+pub(crate) struct Service {
+    file: String,
+    environment: Vec<(String, String)>,
+}
+
+impl Service {
+    /// With [`LEAST`], on free ports.
+    pub(crate) fn new() -> Self {
+        let service = Self {
+            file: LEAST.to_owned(),
+            environment: Vec::new(),
+        };
+        service
+            .env("BFF_SERVER__LISTEN", "127.0.0.1:0")
+            .env("BFF_OPERATIONS__LISTEN", "127.0.0.1:0")
+    }
+
+    /// Sets a variable of its environment.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts it and waits until it serves.
+    pub(crate) fn start(self) -> Started {
+        self.start_as(Command::new(BINARY))
+    }
+
+    /// As [`Service::start`], by a command to which the arguments of `serve` are appended.
+    pub(crate) fn start_as(self, command: Command) -> Started {
+        let file = temp_file(&self.file);
+        let pairs: Vec<_> = self
+            .environment
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let mut command = with(command, &["serve", "--config", path(&file)], &pairs);
+        let child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut process = Running(child);
+        let stdout = process.0.stdout.take().expect("a pipe");
+        let mut log = BufReader::new(stdout).lines();
+        let mut before = Vec::new();
+        let (data, operations) = loop {
+            let line = log.next().expect("a line").expect("text");
+            let event: Value = serde_json::from_str(&line).expect("JSON");
+            if event["message"] == "serving" {
+                break (address(&event["listen"]), address(&event["operations"]));
+            }
+            before.push(line);
+        };
+        Started {
+            process,
+            log,
+            before,
+            data,
+            operations,
+        }
+    }
+}
+
+fn address(field: &Value) -> SocketAddr {
+    let text = field.as_str().expect("an address");
+    text.parse().expect("an address")
+}
+
+/// A service that serves.
+pub(crate) struct Started {
+    pub(crate) process: Running,
+    /// Its log from `serving` on.
+    pub(crate) log: Lines<BufReader<ChildStdout>>,
+    /// The lines before that.
+    pub(crate) before: Vec<String>,
+    /// The data listener.
+    pub(crate) data: SocketAddr,
+    /// The operations listener.
+    pub(crate) operations: SocketAddr,
+}
+
+impl Started {
+    /// The process's id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    /// Sends the process a signal, named without `SIG`.
+    pub(crate) fn signal(&self, name: &str) {
+        let killed = Command::new("kill")
+            .args(["-s", name, &self.id().to_string()])
+            .status();
+        assert!(killed.expect("kill runs").success());
+    }
+
+    /// Waits for the process's end: how it ended, and what it still logged.
+    pub(crate) fn end(mut self) -> (ExitStatus, Vec<String>) {
+        let rest = self.log.map(|line| line.expect("text")).collect();
+        (self.process.0.wait().expect("it ends"), rest)
+    }
+}

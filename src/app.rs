@@ -62,7 +62,8 @@ impl App {
             Admission::new(upstream_limits(config), Arc::clone(&traffic), clock.clone());
         let customers = hall(config, names, time_zone.clone(), admission.clone(), &clock)?;
         let readiness = Readiness::default();
-        let authenticator = Arc::new(Authenticator::new(&config.auth, &clock).context("auth.jwt")?);
+        let authenticator =
+            Arc::new(Authenticator::new(&config.auth, &config.server, &clock).context("auth.jwt")?);
         let lookups = Arc::new(lookup_rules(config, identifiers, digester, time_zone));
         let webhooks = webhooks(config)?;
         let requests = Arc::new(Requests::default());
@@ -83,6 +84,7 @@ impl App {
         };
         let operations = OperationsState {
             readiness: readiness.clone(),
+            authenticator: Arc::clone(&authenticator),
             admission,
             customers: customers.clone(),
             registry: Arc::new(registry),

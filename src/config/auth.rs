@@ -51,6 +51,12 @@ pub struct Jwt {
     /// By how much clocks may differ.
     #[serde(default = "default_leeway", with = "duration")]
     pub leeway: Duration,
+    /// The types of token that are accepted, as `typ` in the header (RFC 7515, 4.1.9), without `application/`.
+    #[serde(default = "default_types")]
+    pub types: Vec<String>,
+    /// The longest lifetime of a token, from its `iat` (without one: from now) to its `exp`.
+    #[serde(default = "default_max_lifetime", with = "duration")]
+    pub max_lifetime: Duration,
     /// Requests a second of one shopper; unset = no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_second: Option<u32>,
@@ -62,6 +68,15 @@ fn email_verified() -> String {
 
 fn default_leeway() -> Duration {
     Duration::from_secs(30)
+}
+
+/// Of JWTs in general (RFC 7519, 5.1), and of access tokens (RFC 9068, 2.1).
+fn default_types() -> Vec<String> {
+    vec!["JWT".to_owned(), "at+jwt".to_owned()]
+}
+
+fn default_max_lifetime() -> Duration {
+    Duration::from_secs(24 * 60 * 60)
 }
 
 /// An algorithm with which tokens are signed (RFC 7518, RFC 8037): asymmetric ones only.

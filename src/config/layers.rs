@@ -57,9 +57,10 @@ pub fn read(
 }
 
 /// The lists among the keys: in the environment their items are separated by commas.
-const LISTS: [(&str, &str); 5] = [
+const LISTS: [(&str, &str); 6] = [
     ("BFF_SERVER__CORS_ORIGINS", "server.cors_origins"),
     ("BFF_AUTH__JWT__ALGORITHMS", "auth.jwt.algorithms"),
+    ("BFF_AUTH__JWT__TYPES", "auth.jwt.types"),
     (
         "BFF_VIEWS__STOREFRONT__ATTRIBUTES",
         "views.storefront.attributes",

@@ -6,7 +6,7 @@ mod jwks;
 mod people;
 mod token;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::{constant_time, digest};
 use axum::extract::{FromRef, FromRequestParts};
@@ -117,7 +117,7 @@ impl Caller {
         }
     }
 
-    /// Whom a shopper's own token names.
+    /// What a shopper's own token names it by, as far as the client beside it may ask by that.
     pub(super) fn own_identifier(&self) -> Result<Identifier, ApiError> {
         let Some(shopper) = &self.shopper else {
             return Err(ApiError::because(
@@ -125,8 +125,14 @@ impl Caller {
                 "This path is for a shopper's own token.",
             ));
         };
-        let identifier = shopper.identifier();
-        identifier.ok_or_else(|| ApiError::new(Code::ContactNotFound))
+        let mut refusal = Code::ContactNotFound;
+        for identifier in shopper.identifiers() {
+            if self.require_identifier(identifier.kind()).is_ok() {
+                return Ok(identifier);
+            }
+            refusal = Code::Forbidden;
+        }
+        Err(ApiError::new(refusal))
     }
 
     /// Whose share of the calls to Engage the caller uses: shoppers without a client count as one client together.
@@ -182,8 +188,8 @@ impl FuzzedTokens {
         Tokens::new(config, clock.clone()).map(Self)
     }
 
-    pub(super) fn header(&self, token: &str) {
-        self.0.fuzz_header(token);
+    pub(super) fn token(&self, token: &str) {
+        self.0.fuzz_token(token);
     }
 
     pub(super) fn claims(&self, claims: &serde_json::Map<String, serde_json::Value>) {
@@ -209,7 +215,21 @@ pub struct Authenticator {
     anonymous: Option<Arc<Client>>,
     tokens: Option<Tokens>,
     people_alarms: Family<OfClient, Counter>,
+    /// A caller's longest wait.
+    patience: Duration,
     clock: Clock,
+}
+
+/// How the issuer's keys stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenKeys {
+    /// No issuer is configured.
+    Off,
+    Loaded,
+    /// They could not be read yet, and the service has just started.
+    Starting,
+    /// They could not be read yet.
+    NotLoaded,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -219,7 +239,11 @@ struct OfClient {
 
 impl Authenticator {
     /// The configured clients, and the issuer of shoppers' tokens.
-    pub fn new(config: &config::Auth, clock: &Clock) -> Result<Self, anyhow::Error> {
+    pub fn new(
+        config: &config::Auth,
+        server: &config::Server,
+        clock: &Clock,
+    ) -> Result<Self, anyhow::Error> {
         let people_alarms = Family::<OfClient, Counter>::default();
         let client = |client: &config::Client| {
             let alarms = || {
@@ -240,6 +264,7 @@ impl Authenticator {
                 .then(|| Arc::new(Client::anonymous(clock))),
             tokens,
             people_alarms,
+            patience: server.request_timeout,
             clock: clock.clone(),
         })
     }
@@ -261,48 +286,41 @@ impl Authenticator {
         }
     }
 
-    /// Who asks, by the credentials among the headers; counted.
-    pub(super) async fn identify(
-        &self,
-        headers: &HeaderMap,
-        now: Tick,
-    ) -> Result<Caller, ApiError> {
+    /// How the issuer's keys stand.
+    pub(super) fn token_keys(&self) -> TokenKeys {
+        match self.tokens.as_ref().map(Tokens::ring) {
+            None => TokenKeys::Off,
+            Some(ring) if ring.is_loaded() => TokenKeys::Loaded,
+            Some(ring) if ring.is_starting() => TokenKeys::Starting,
+            Some(_) => TokenKeys::NotLoaded,
+        }
+    }
+
+    /// Who asks, by the credentials among the headers; counted. `now` is when the request arrived.
+    pub(super) async fn identify(&self, request: &Parts, now: Tick) -> Result<Caller, ApiError> {
+        let headers = &request.headers;
         let key = headers.get(&API_KEY).map(HeaderValue::as_bytes);
         let mut caller = if headers.contains_key(header::AUTHORIZATION) {
-            let shopper = Box::pin(self.shopper(headers)).await?;
+            let shopper = Box::pin(self.shopper(headers, now + self.patience)).await?;
             Caller {
                 client: key.map(|key| self.client(key)).transpose()?,
                 shopper: Some(shopper),
                 place: None,
             }
+        } else if let Some(key) = key {
+            Caller::by_key(self.client(key)?)
         } else {
-            self.known(key)?
+            let anonymous = self.anonymous.clone();
+            let anonymous = anonymous.ok_or_else(|| ApiError::new(Code::Unauthorized))?;
+            Caller::by_key(anonymous)
         };
         caller.admit(now)?;
         Ok(caller)
     }
 
-    /// Who asks with that key and no other credential; not counted yet.
-    pub(super) fn known(&self, key: Option<&[u8]>) -> Result<Caller, ApiError> {
-        let client = match key {
-            Some(key) => self.client(key)?,
-            None => self
-                .anonymous
-                .clone()
-                .ok_or_else(|| ApiError::new(Code::Unauthorized))?,
-        };
-        Ok(Caller::by_key(client))
-    }
-
-    /// The same, for the next request on a connection.
-    pub(super) fn known_again(
-        &self,
-        key: Option<&[u8]>,
-        last: &mut LastKey,
-    ) -> Result<Caller, ApiError> {
-        let Some(key) = key else {
-            return self.known(None);
-        };
+    /// Who asks with that key and no other credential, on a connection whose last request came with that one; not counted
+    /// yet.
+    pub(super) fn known_again(&self, key: &[u8], last: &mut LastKey) -> Result<Caller, ApiError> {
         if let Some((known, client)) = &last.0
             && constant_time::verify_slices_are_equal(known.expose_secret(), key).is_ok()
         {
@@ -314,14 +332,14 @@ impl Authenticator {
     }
 
     /// A token that nobody here can check is no credential, whatever stands beside it.
-    async fn shopper(&self, headers: &HeaderMap) -> Result<Shopper, ApiError> {
+    async fn shopper(&self, headers: &HeaderMap, deadline: Tick) -> Result<Shopper, ApiError> {
         let mut shown = headers.get_all(header::AUTHORIZATION).iter();
         let token = match (shown.next(), shown.next(), &self.tokens) {
             (Some(only), None, Some(tokens)) => bearer(only).map(|token| (token, tokens)),
             _ => None,
         };
         match token {
-            Some((token, tokens)) => tokens.shopper(token).await,
+            Some((token, tokens)) => tokens.shopper(token, deadline).await,
             None => Err(ApiError::new(Code::Unauthorized).challenge(INVALID_TOKEN)),
         }
     }
@@ -357,6 +375,6 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let authenticator = <Arc<Authenticator>>::from_ref(state);
         let now = authenticator.clock.tick();
-        authenticator.identify(&parts.headers, now).await
+        authenticator.identify(parts, now).await
     }
 }

@@ -61,10 +61,7 @@ where
     B: Body,
     B::Error: Into<axum::BoxError>,
 {
-    let caller = state
-        .authenticator
-        .identify(&request.headers, arrived.tick)
-        .await?;
+    let caller = state.authenticator.identify(request, arrived.tick).await?;
     let query = || Params::from_query(request.uri.query().unwrap_or_default());
     let directives = if caller.has(Scope::Fresh) {
         Directives::of(&request.headers)

@@ -79,7 +79,8 @@ fn look(state: &AppState, plain: &Plain<'_>, last_key: &mut LastKey, arrived: No
         customers,
         ..
     } = state;
-    let mut caller = authenticator.known_again(plain.key, last_key).ok()?;
+    // A caller without a key is looked at more closely, by its Host and the page that sends its request.
+    let mut caller = authenticator.known_again(plain.key?, last_key).ok()?;
     if caller.view() == View::Full {
         // Its looks are noted one by one.
         return None;

@@ -61,6 +61,8 @@ static TOKENS: LazyLock<FuzzedTokens> = LazyLock::new(|| {
         email_verified_claim: "email_verified".to_owned(),
         scope_claim: Some("scope".to_owned()),
         leeway: Duration::from_secs(30),
+        types: vec!["JWT".to_owned(), "at+jwt".to_owned()],
+        max_lifetime: Duration::from_secs(24 * 60 * 60),
         requests_per_second: None,
     };
     FuzzedTokens::new(&jwt, &CLOCK).expect("tokens")
@@ -161,8 +163,8 @@ fn question(params: Params<'_>, carrier: Carrier) {
 
 /// Reads the text as a token, and as the header of one.
 pub fn token(text: &str) {
-    TOKENS.header(text);
-    TOKENS.header(&format!("{}.e30.AA", base64url(text.as_bytes())));
+    TOKENS.token(text);
+    TOKENS.token(&format!("{}.e30.AA", base64url(text.as_bytes())));
     if let Ok(claims) = serde_json::from_str(text) {
         TOKENS.claims(&claims);
     }

@@ -19,7 +19,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use super::{
-    allowed_methods,
+    Authenticator, allowed_methods,
+    auth::TokenKeys,
     error::{ApiError, Code},
     lookup::LookupRules,
     probe::{self, Readiness},
@@ -37,6 +38,8 @@ const CHALLENGE: &str = "Bearer realm=\"engage-bff operations\"";
 pub struct OperationsState {
     /// Whether this replica wants traffic.
     pub readiness: Readiness,
+    /// Knows whether tokens can be judged.
+    pub authenticator: Arc<Authenticator>,
     /// How calls to Engage stand.
     pub admission: Admission,
     /// What is held.
@@ -59,6 +62,17 @@ impl OperationsState {
         tokio::task::spawn_blocking(move || work(&customers))
             .await
             .map_err(|_| ApiError::new(Code::Internal))
+    }
+}
+
+impl TokenKeys {
+    /// In the details of readiness.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Loaded => "loaded",
+            Self::Starting | Self::NotLoaded => "not loaded",
+        }
     }
 }
 
@@ -140,6 +154,7 @@ async fn method_not_allowed(uri: Uri) -> ApiError {
 #[serde(rename_all = "camelCase")]
 struct Readyz {
     ready: bool,
+    token_keys: &'static str,
     engage: Engage,
     cache: Held,
     webhooks: Webhooks,
@@ -195,7 +210,7 @@ struct Held {
 /// Readiness and what an operator wants to know beside it. Never false because Engage is down: held
 /// answers can be served.
 async fn ready(State(state): State<OperationsState>) -> Response {
-    let ready = state.readiness.is_ready();
+    let ready = probe::is_ready(&state.readiness, &state.authenticator);
     let status = if ready {
         StatusCode::OK
     } else {
@@ -213,6 +228,7 @@ async fn ready(State(state): State<OperationsState>) -> Response {
     let counts = state.customers.counts();
     let detail = Readyz {
         ready,
+        token_keys: state.authenticator.token_keys().as_str(),
         engage: Engage {
             in_flight: stand.in_flight,
             queued: stand.queued,

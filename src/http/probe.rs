@@ -1,5 +1,6 @@
 //! Liveness and readiness. Neither asks Engage: held answers can be served while it is down, and a
-//! replica that says otherwise is taken away when it is needed most.
+//! replica that says otherwise is taken away when it is needed most. A replica that has just started waits for the token
+//! issuer's keys, but not for long: clients with a key need none.
 
 use std::sync::{
     Arc,
@@ -8,6 +9,8 @@ use std::sync::{
 
 use axum::{extract::State, response::Response};
 use http::StatusCode;
+
+use super::auth::{Authenticator, TokenKeys};
 
 /// Whether this replica wants traffic: from the start until it shuts down.
 #[derive(Clone, Debug)]
@@ -35,9 +38,17 @@ pub(super) async fn live() -> StatusCode {
     StatusCode::OK
 }
 
-pub(super) async fn ready(State(readiness): State<Readiness>) -> Response {
+/// Whether traffic is wanted, and tokens can be judged or are no longer waited for.
+pub(super) fn is_ready(readiness: &Readiness, authenticator: &Authenticator) -> bool {
+    readiness.is_ready() && authenticator.token_keys() != TokenKeys::Starting
+}
+
+pub(super) async fn ready(
+    State(readiness): State<Readiness>,
+    State(authenticator): State<Arc<Authenticator>>,
+) -> Response {
     let mut response = Response::default();
-    if !readiness.is_ready() {
+    if !is_ready(&readiness, &authenticator) {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     response

@@ -4,14 +4,17 @@ use std::{
     fs,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
 use aws_lc_rs::{
     rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
+    signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
+        Ed25519KeyPair,
+    },
 };
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use serde_json::{Value, json};
@@ -25,6 +28,7 @@ pub(crate) const AUDIENCE: &str = "engage-bff";
 
 pub(crate) struct Issuer {
     key: EncodingKey,
+    algorithm: Algorithm,
     id: String,
     jwks_file: PathBuf,
 }
@@ -43,16 +47,49 @@ impl Issuer {
         let pair = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random);
         Self {
             key: EncodingKey::from_ec_der(pair.expect("a key").as_ref()),
+            algorithm: Algorithm::ES256,
             id: id.to_owned(),
             jwks_file,
         }
     }
 
+    /// The same issuer with a key of another kind, which is not published.
+    pub(crate) fn with_key_for(&self, algorithm: Algorithm) -> Self {
+        let random = SystemRandom::new();
+        let key = match algorithm {
+            Algorithm::EdDSA => {
+                let pair = Ed25519KeyPair::generate_pkcs8v1(&random).expect("a key");
+                EncodingKey::from_ed_der(pair.as_ref())
+            }
+            Algorithm::ES384 => {
+                let pair = EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &random);
+                EncodingKey::from_ec_der(pair.expect("a key").as_ref())
+            }
+            _ => unreachable!("no test needs {algorithm:?}"),
+        };
+        Self {
+            key,
+            algorithm,
+            id: "other".to_owned(),
+            jwks_file: self.jwks_file.clone(),
+        }
+    }
+
     /// The same issuer with another key in the other's place.
     pub(crate) fn rotate(&self) -> Self {
-        let rotated = Self::with("two", self.jwks_file.clone());
+        self.rotate_to("two")
+    }
+
+    /// The same, with a key of that id.
+    pub(crate) fn rotate_to(&self, id: &str) -> Self {
+        let rotated = self.with_id(id);
         rotated.publish();
         rotated
+    }
+
+    /// The same issuer with a key of that id, which is not published.
+    pub(crate) fn with_id(&self, id: &str) -> Self {
+        Self::with(id, self.jwks_file.clone())
     }
 
     fn publish(&self) {
@@ -72,6 +109,26 @@ impl Issuer {
         fs::write(&self.jwks_file, set).expect("a temporary file");
     }
 
+    /// The public key, as it is published.
+    pub(crate) fn jwk(&self) -> Value {
+        let mut jwk = Jwk::from_encoding_key(&self.key, self.algorithm).expect("a public key");
+        jwk.common.key_id = Some(self.id.clone());
+        serde_json::to_value(jwk).expect("JSON")
+    }
+
+    /// Puts these keys into the file and no others.
+    pub(crate) fn publish_keys(&self, keys: &[Value]) {
+        let set = json!({"keys": keys}).to_string();
+        fs::write(&self.jwks_file, set).expect("a temporary file");
+    }
+
+    /// A token of this header and these claims, as they are written.
+    pub(crate) fn sign_text(&self, header: &str, claims: &str) -> String {
+        let message = format!("{}.{}", Self::encoded(header), Self::encoded(claims));
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, self.algorithm);
+        format!("{message}.{}", signature.expect("a signature"))
+    }
+
     /// What the file holds is no key any more.
     pub(crate) fn break_jwks(&self) {
         fs::write(&self.jwks_file, "{\"keys\": []}").expect("a temporary file");
@@ -82,8 +139,7 @@ impl Issuer {
     }
 
     fn jwks(&self) -> String {
-        let mut jwk = Jwk::from_encoding_key(&self.key, Algorithm::ES256).expect("a public key");
-        jwk.common.key_id = Some(self.id.clone());
+        let jwk = self.jwk();
         let unknown = json!({"kty": "AKP", "kid": self.id, "alg": "ML-DSA-44", "pub": "AA"});
         let symmetric = json!({"kty": "oct", "kid": "shared", "k": "c2VjcmV0"});
         json!({"keys": [unknown, symmetric, jwk]}).to_string()
@@ -96,7 +152,7 @@ impl Issuer {
 
     /// A token with a changed header.
     pub(crate) fn sign_with(&self, claims: &Value, change: impl FnOnce(&mut Header)) -> String {
-        let mut header = Header::new(Algorithm::ES256);
+        let mut header = Header::new(self.algorithm);
         header.kid = Some(self.id.clone());
         change(&mut header);
         jsonwebtoken::encode(&header, claims, &self.key).expect("a token")
@@ -112,9 +168,13 @@ impl Issuer {
 
     /// JSON as a part of a token.
     pub(crate) fn header(value: &Value) -> String {
+        Self::encoded(&value.to_string())
+    }
+
+    fn encoded(json: &str) -> String {
         const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let mut text = String::new();
-        for bytes in value.to_string().as_bytes().chunks(3) {
+        for bytes in json.as_bytes().chunks(3) {
             let bits = bytes
                 .iter()
                 .fold(0u32, |bits, byte| bits << 8 | u32::from(*byte));
@@ -129,27 +189,42 @@ impl Issuer {
 
     /// Publishes the key over HTTP.
     pub(crate) async fn serve(&self) -> JwksServer {
+        self.serve_as(JwksAnswer::Keys(self.jwks())).await
+    }
+
+    /// An address that answers so until it is told otherwise.
+    pub(crate) async fn serve_as(&self, answer: JwksAnswer) -> JwksServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let requests = Arc::new(AtomicUsize::new(0));
-        let (body, counted) = (self.jwks(), Arc::clone(&requests));
+        let server = JwksServer {
+            url: format!("http://{}/jwks", listener.local_addr().expect("an address")),
+            requests: Arc::default(),
+            answer: Arc::new(Mutex::new(answer)),
+        };
+        let (counted, answer) = (Arc::clone(&server.requests), Arc::clone(&server.answer));
         tokio::spawn(async move {
+            let mut hanging = Vec::new();
             while let Ok((mut stream, _)) = listener.accept().await {
                 counted.fetch_add(1, Ordering::Relaxed);
                 let mut head = [0; 4096];
                 let _ = stream.read(&mut head).await;
+                let answer = answer.lock().expect("no test panicked with it").clone();
+                let (status, body) = match answer {
+                    JwksAnswer::Keys(set) => ("200 OK", set),
+                    JwksAnswer::Failure => ("503 Service Unavailable", String::new()),
+                    JwksAnswer::Silence => {
+                        hanging.push(stream);
+                        continue;
+                    }
+                };
                 let answer = format!(
-                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+                    "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
                      connection: close\r\n\r\n{body}",
                     body.len()
                 );
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
         });
-        JwksServer {
-            url: format!("http://{address}/jwks"),
-            requests,
-        }
+        server
     }
 }
 
@@ -159,15 +234,35 @@ impl Drop for Issuer {
     }
 }
 
+/// How the address of the keys answers.
+#[derive(Clone)]
+pub(crate) enum JwksAnswer {
+    Keys(String),
+    Failure,
+    /// It takes the request and says nothing.
+    Silence,
+}
+
 /// The issuer's keys over HTTP.
 pub(crate) struct JwksServer {
     url: String,
     requests: Arc<AtomicUsize>,
+    answer: Arc<Mutex<JwksAnswer>>,
 }
 
 impl JwksServer {
     pub(crate) fn url(&self) -> String {
         self.url.clone()
+    }
+
+    /// From now on it answers so.
+    pub(crate) fn answer(&self, answer: JwksAnswer) {
+        *self.answer.lock().expect("no test panicked with it") = answer;
+    }
+
+    /// From now on it publishes this issuer's keys.
+    pub(crate) fn publish(&self, issuer: &Issuer) {
+        self.answer(JwksAnswer::Keys(issuer.jwks()));
     }
 
     /// How often they were asked for.

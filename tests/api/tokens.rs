@@ -1,10 +1,15 @@
 //! Shoppers with a token of their own: one customer, and nobody else by any way.
 
+mod checks;
 mod forms;
+mod keys;
 
 use std::time::Duration;
 
-use engage_bff::config::{Config, Jwt, JwtAlgorithm};
+use engage_bff::{
+    config::{Config, Jwt, JwtAlgorithm},
+    domain::IdentifierKind,
+};
 use engage_simulator::{
     Endpoint,
     people::{ALVA, BO},
@@ -30,6 +35,8 @@ fn jwt(issuer: &Issuer) -> Jwt {
         email_verified_claim: "email_verified".to_owned(),
         scope_claim: Some("scope".to_owned()),
         leeway: Duration::from_secs(30),
+        types: vec!["JWT".to_owned(), "at+jwt".to_owned()],
+        max_lifetime: Duration::from_secs(24 * 60 * 60),
         requests_per_second: None,
     }
 }
@@ -460,50 +467,42 @@ async fn each_shopper_has_a_rate_of_its_own() {
 }
 
 #[tokio::test]
-async fn new_keys_of_the_issuer_are_found_and_old_ones_end() {
+async fn beside_a_key_a_token_names_its_shopper_by_what_the_client_may_ask_by() {
     let issuer = Issuer::new();
-    let app = spawn(&issuer).await;
-    let old = issuer.sign(&of_alva());
-    get(&app, &old, "/customer/me").await.assert_ok();
-    let rotated = issuer.rotate();
-    let new = rotated.sign(&of_alva());
-    // The source is asked at most once a minute.
-    get(&app, &new, "/customer/me")
-        .await
-        .assert_problem(401, "Unauthorized");
-    app.advance(Duration::from_secs(60));
-    get(&app, &new, "/customer/me").await.assert_ok();
-    get(&app, &old, "/customer/me")
-        .await
-        .assert_problem(401, "Unauthorized");
-    // Keys outlive a source that fails.
-    rotated.break_jwks();
-    app.advance(Duration::from_secs(120));
-    get(&app, &old, "/customer/me")
-        .await
-        .assert_problem(401, "Unauthorized");
-    get(&app, &new, "/customer/me").await.assert_ok();
-}
-
-#[tokio::test]
-async fn keys_come_from_a_url_which_is_asked_once_however_many_ask() {
-    let issuer = Issuer::new();
-    let server = issuer.serve().await;
-    let url = server.url();
-    let app = with(&issuer, |jwt| {
-        jwt.jwks_file = None;
-        jwt.jwks_url = Some(url);
+    let app = with_config(&issuer, |config| {
+        config.auth.clients[1].identifiers = vec![IdentifierKind::ContactId];
+        config.auth.clients[2].identifiers = vec![IdentifierKind::Email];
     })
     .await;
-    let token = issuer.sign(&of_alva());
-    let unknown = issuer.sign_with(&of_alva(), |header| header.kid = Some("x".to_owned()));
-    for _ in 0..20 {
-        let (good, bad) = tokio::join!(
-            get(&app, &token, "/customer/me"),
-            get(&app, &unknown, "/customer/me")
-        );
-        good.assert_ok();
-        bad.assert_problem(401, "Unauthorized");
+    let ask = |key: &'static str, token: &str| {
+        let request = app
+            .request("/customer/me")
+            .header(AUTHORIZATION, format!("Bearer {token}"))
+            .header("x-api-key", key);
+        Answer::of(request)
+    };
+    let by_email = json!({"email": ALVA.email, "email_verified": true});
+    let by_email = issuer.sign(&claims(by_email));
+    let by_id = issuer.sign(&of_alva());
+    let by_both = json!({"contactId": ALVA.id, "email": ALVA.email, "email_verified": true});
+    let by_both = issuer.sign(&claims(by_both));
+    ask(SHOP, &by_email).await.assert_problem(403, "Forbidden");
+    ask(READER, &by_id).await.assert_problem(403, "Forbidden");
+    assert_eq!(app.engage.total_calls(), 0);
+    for (key, token) in [
+        (SHOP, &by_id),
+        (SHOP, &by_both),
+        (READER, &by_email),
+        (READER, &by_both),
+        (TILL, &by_id),
+        (TILL, &by_email),
+    ] {
+        let answer = ask(key, token).await;
+        assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id, "{key}");
     }
-    assert_eq!(server.requests(), 1);
+    // Found by e-mail it must still be the contact of the id.
+    let other = json!({"contactId": BO.id, "email": ALVA.email, "email_verified": true});
+    ask(READER, &issuer.sign(&claims(other)))
+        .await
+        .assert_problem(404, "ContactNotFound");
 }

@@ -364,6 +364,26 @@ fn an_issuer_of_tokens_that_lets_too_much_through_is_refused() {
         ),
         (
             "audience",
+            "types = []\naudience",
+            "auth.jwt.types: is empty",
+        ),
+        (
+            "audience",
+            "types = [\"JWT\", \"\"]\naudience",
+            "auth.jwt.types: is empty",
+        ),
+        (
+            "audience",
+            "types = [\"at jwt\"]\naudience",
+            "auth.jwt.types: is empty",
+        ),
+        (
+            "audience",
+            "max_lifetime = \"0s\"\naudience",
+            "auth.jwt.max_lifetime: is zero",
+        ),
+        (
+            "audience",
             "requests_per_second = 0\naudience",
             "auth.jwt.requests_per_second: is zero",
         ),

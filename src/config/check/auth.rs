@@ -136,6 +136,21 @@ fn check_jwt(jwt: &Jwt, mistakes: &mut Mistakes) {
             "clocks differ by seconds: give at most \"60s\"",
         );
     }
+    let is_type = |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic());
+    if jwt.types.is_empty() || !jwt.types.iter().all(is_type) {
+        mistakes.add(
+            "auth.jwt.types",
+            "is empty, or holds what is no type of token",
+            "give what the issuer writes as \"typ\", such as [\"JWT\", \"at+jwt\"]",
+        );
+    }
+    if jwt.max_lifetime.is_zero() {
+        mistakes.add(
+            "auth.jwt.max_lifetime",
+            "is zero",
+            "give the longest lifetime of the issuer's tokens, such as \"24h\"",
+        );
+    }
     if jwt.requests_per_second == Some(0) {
         mistakes.add(
             "auth.jwt.requests_per_second",

@@ -1,215 +1,337 @@
-//! The keys with which an issuer signs its tokens: from a file or from one configured URL, read anew in
-//! the background, and at once where a token names a key that is not known, but not more than once a
-//! minute. Keys outlive a source that fails.
+//! The keys with which an issuer signs its tokens, read by one background task: until they are known after a short
+//! back-off, then every ten minutes, and soon after a token names a key that is not known. Callers wait for a reading and
+//! never make one. Keys outlive a source that fails.
+
+mod absent;
+mod key;
+mod source;
 
 use std::{
-    path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use anyhow::{Context, ensure};
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, Header, jwk::Jwk};
-use reqwest::{Client, redirect::Policy};
-use tokio::sync::Mutex;
+use jsonwebtoken::{Algorithm, DecodingKey};
+use tokio::sync::{Notify, Semaphore, watch};
 
+pub(super) use self::source::Source;
+use self::{absent::AbsentIds, key::Key};
 use crate::clock::{Clock, Tick};
 
 /// How often keys are read anew.
 const REFRESH: Duration = Duration::from_secs(600);
-/// How long at least between two readings, whatever tokens name.
-const PAUSE: Duration = Duration::from_secs(60);
-/// The longest time that the URL may take.
-const TIMEOUT: Duration = Duration::from_secs(5);
-/// The largest set of keys that is read.
-const MAX_BYTES: usize = 256 * 1024;
-/// How many keys are tried on a token that names none.
+/// How long at least between the beginnings of two readings that callers ask for.
+const SPACING: Duration = Duration::from_secs(3);
+/// The first and the longest pause after a reading that failed while no key is known; each is twice as long as the last.
+const UNKNOWN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+/// The same while keys are known.
+const KNOWN: (Duration, Duration) = (SPACING, Duration::from_secs(60));
+/// How long the service counts as starting while no key is known.
+const START: Duration = Duration::from_secs(30);
+/// How many keys are tried on one token.
 const MAX_TRIED: usize = 4;
+/// How many callers wait for a reading at the same time.
+const MAX_WAITING: usize = 1000;
 
-/// Where the keys come from.
-pub(super) enum Source {
-    File(PathBuf),
-    Url(Client, reqwest::Url),
+/// No reading could be finished that says whether the issuer has the key.
+#[derive(Debug)]
+pub(super) struct Unavailable {
+    /// When to try again.
+    pub(super) retry_after: Duration,
 }
 
-impl Source {
-    /// Keys from a URL: nothing but that URL is ever asked.
-    pub(super) fn url(url: &str) -> Result<Self, anyhow::Error> {
-        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
-            .iter()
-            .map(|certificate| reqwest::Certificate::from_der(certificate))
-            .collect::<Result<Vec<_>, _>>()?;
-        let client = Client::builder()
-            .connect_timeout(TIMEOUT)
-            .redirect(Policy::none())
-            .no_proxy()
-            .referer(false)
-            .tls_certs_only(roots)
-            .build()?;
-        Ok(Self::Url(client, url.parse()?))
-    }
-
-    async fn read(&self, clock: &Clock) -> Result<Vec<Key>, anyhow::Error> {
-        let set = match self {
-            Source::File(path) => tokio::fs::read(path).await.context("can't be read")?,
-            Source::Url(client, url) => {
-                let deadline = clock.tick() + TIMEOUT;
-                tokio::select! {
-                    biased;
-                    set = get(client, url.clone()) => set?,
-                    () = clock.sleep_until(deadline) => anyhow::bail!("took too long"),
-                }
-            }
-        };
-        keys_of(&set)
-    }
-}
-
-async fn get(client: &Client, url: reqwest::Url) -> Result<Vec<u8>, anyhow::Error> {
-    let response = client.get(url).send().await;
-    let mut response = response.map_err(reqwest::Error::without_url)?;
-    ensure!(response.status().is_success(), "was refused");
-    let mut set = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(reqwest::Error::without_url)?
-    {
-        ensure!(set.len() + chunk.len() <= MAX_BYTES, "is too large");
-        set.extend_from_slice(&chunk);
-    }
-    Ok(set)
-}
-
-/// A key that verifies.
-struct Key {
-    id: Option<String>,
-    algorithm: Option<String>,
-    family: AlgorithmFamily,
-    verifier: DecodingKey,
-}
-
-impl Key {
-    /// `None` for what can't verify a token's signature: symmetric keys, keys for encryption, unknown
-    /// kinds.
-    fn of(jwk: &Jwk) -> Option<Self> {
-        use jsonwebtoken::jwk::PublicKeyUse;
-
-        if matches!(&jwk.common.public_key_use, Some(used) if *used != PublicKeyUse::Signature) {
-            return None;
-        }
-        let verifier = DecodingKey::from_jwk(jwk).ok()?;
-        let family = verifier.family();
-        (family != AlgorithmFamily::Hmac).then(|| Self {
-            id: jwk.common.key_id.clone(),
-            algorithm: jwk
-                .common
-                .key_algorithm
-                .map(|algorithm| algorithm.to_string()),
-            family,
-            verifier,
-        })
-    }
-
-    fn suits(&self, algorithm: Algorithm) -> bool {
-        let named = format!("{algorithm:?}");
-        self.family == algorithm.family() && self.algorithm.as_ref().is_none_or(|own| *own == named)
-    }
-}
-
-fn keys_of(set: &[u8]) -> Result<Vec<Key>, anyhow::Error> {
-    #[derive(serde::Deserialize)]
-    struct Set {
-        keys: Vec<serde_json::Value>,
-    }
-
-    // serde's message would quote the text.
-    let set: Set = serde_json::from_slice(set).map_err(|_| anyhow::anyhow!("is not a JWK set"))?;
-    let readable = |jwk| serde_json::from_value(jwk).ok();
-    let keys: Vec<_> = set
-        .keys
-        .into_iter()
-        .filter_map(readable)
-        .filter_map(|jwk| Key::of(&jwk))
-        .collect();
-    ensure!(!keys.is_empty(), "holds no key that verifies");
-    Ok(keys)
-}
+/// There was no time, or no room, to wait for one.
+const LATER: Unavailable = Unavailable {
+    retry_after: SPACING,
+};
 
 /// The keys, as they are known now.
 pub(super) struct KeyRing {
     source: Source,
-    keys: RwLock<Arc<Vec<Key>>>,
-    /// When the source was asked last; held while it is asked, so that it is asked once.
-    asked: Mutex<Option<Tick>>,
+    state: Mutex<State>,
+    /// A caller asks for a reading.
+    asked: Notify,
+    /// The number of the reading that ended last.
+    ended: watch::Sender<u64>,
+    waiting: Semaphore,
+    hasher: RandomState,
     clock: Clock,
+    since: Tick,
+}
+
+/// Readings are numbered from 1, in the order in which they begin; one is under way at a time.
+struct State {
+    /// `None` until a reading succeeds.
+    keys: Option<Arc<Vec<Key>>>,
+    begun: u64,
+    ended: u64,
+    succeeded: u64,
+    /// How many failed since one succeeded.
+    failures: u32,
+    /// When the next one begins, whether or not a caller asks for it.
+    next: Tick,
+    /// Whether a caller asks for the next one.
+    is_asked: bool,
+    /// When the last one began that a caller had asked for.
+    asked_begun: Option<Tick>,
+    absent: AbsentIds,
+}
+
+impl State {
+    fn is_reading(&self) -> bool {
+        self.begun > self.ended
+    }
+
+    /// When a reading that a caller asks for may begin.
+    fn earliest(&self, now: Tick) -> Tick {
+        let spaced = self.asked_begun.map_or(now, |begun| begun + SPACING);
+        spaced.max(now).min(self.next.max(now))
+    }
+}
+
+/// What is known of a key at one moment.
+enum Knowledge {
+    /// The keys that may have signed the token; none where the issuer has no such key.
+    Keys(Vec<DecodingKey>),
+    /// The next reading will say.
+    Awaited,
 }
 
 impl KeyRing {
     pub(super) fn new(source: Source, clock: Clock) -> Self {
+        let now = clock.tick();
         Self {
             source,
-            keys: RwLock::default(),
-            asked: Mutex::default(),
+            state: Mutex::new(State {
+                keys: None,
+                // The first reading begins with the service.
+                begun: 1,
+                ended: 0,
+                succeeded: 0,
+                failures: 0,
+                next: now,
+                is_asked: false,
+                asked_begun: None,
+                absent: AbsentIds::default(),
+            }),
+            asked: Notify::new(),
+            ended: watch::Sender::new(0),
+            waiting: Semaphore::new(MAX_WAITING),
+            hasher: RandomState::new(),
+            since: now,
             clock,
         }
     }
 
-    /// The keys of the issuer's that may have signed a token with this header.
-    pub(super) async fn keys(&self, header: &Header) -> Vec<DecodingKey> {
-        let known = self.known(header);
-        if !known.is_empty() {
-            return known;
+    /// Whether a reading has succeeded.
+    pub(super) fn is_loaded(&self) -> bool {
+        self.state().keys.is_some()
+    }
+
+    /// Whether the service still starts: no key is known, and might soon be.
+    pub(super) fn is_starting(&self) -> bool {
+        !self.is_loaded() && self.clock.tick().since(self.since) < START
+    }
+
+    /// The keys of the issuer's that may have signed a token that names this key, or none. Where the key is not known, the
+    /// answer waits for a reading that begins from now on, until `deadline` at most.
+    pub(super) async fn keys(
+        &self,
+        id: Option<&str>,
+        algorithm: Algorithm,
+        deadline: Tick,
+    ) -> Result<Vec<DecodingKey>, Unavailable> {
+        let known = |state: &State, _: Option<u64>| {
+            let keys = state.keys.as_deref()?;
+            known(keys, id, algorithm)
+        };
+        self.wait_for(self.hasher.hash_one(id), known, deadline)
+            .await
+    }
+
+    /// The keys that suit the algorithm after a reading that begins from now on: for a token that names no key and was
+    /// signed with none of the known ones. None where there was such a reading for it within a minute.
+    pub(super) async fn newer_keys(
+        &self,
+        signature: &str,
+        algorithm: Algorithm,
+        deadline: Tick,
+    ) -> Result<Vec<DecodingKey>, Unavailable> {
+        let known = |state: &State, needed: Option<u64>| {
+            let is_newer = needed.is_some_and(|needed| state.succeeded >= needed);
+            let keys = state.keys.as_deref().filter(|_| is_newer)?;
+            known(keys, None, algorithm)
+        };
+        self.wait_for(self.hasher.hash_one(signature), known, deadline)
+            .await
+    }
+
+    /// `known` finds the keys in a state; it is given the number of the first reading that began after the question.
+    async fn wait_for(
+        &self,
+        hash: u64,
+        known: impl Fn(&State, Option<u64>) -> Option<Vec<DecodingKey>>,
+        deadline: Tick,
+    ) -> Result<Vec<DecodingKey>, Unavailable> {
+        let mut ended = self.ended.subscribe();
+        let mut needed = None;
+        let mut place = None;
+        loop {
+            if let Knowledge::Keys(keys) = self.look(hash, &known, deadline, &mut needed)? {
+                return Ok(keys);
+            }
+            if place.is_none() {
+                place = Some(self.waiting.try_acquire().map_err(|_| LATER)?);
+            }
+            tokio::select! {
+                biased;
+                ended = ended.changed() => ended.map_err(|_| LATER)?,
+                () = self.clock.sleep_until(deadline) => return Err(LATER),
+            }
         }
-        self.read_unless_just_done().await;
-        self.known(header)
+    }
+
+    /// What is known now. `needed` is the number of the first reading that began after the question, once it has been
+    /// asked.
+    fn look(
+        &self,
+        hash: u64,
+        known: impl Fn(&State, Option<u64>) -> Option<Vec<DecodingKey>>,
+        deadline: Tick,
+        needed: &mut Option<u64>,
+    ) -> Result<Knowledge, Unavailable> {
+        let now = self.clock.tick();
+        let mut state = self.state();
+        if state.keys.is_none() {
+            let retry_after = state.next.since(now);
+            let is_reading = state.is_reading();
+            return is_reading
+                .then_some(Knowledge::Awaited)
+                .ok_or(Unavailable { retry_after });
+        }
+        if let Some(known) = known(&state, *needed) {
+            return Ok(Knowledge::Keys(known));
+        }
+        let is_first = needed.is_none();
+        let needed = *needed.get_or_insert(state.begun + 1);
+        if state.succeeded >= needed || state.absent.contains(hash, now) {
+            return Ok(Knowledge::Keys(Vec::new()));
+        }
+        if state.ended >= needed {
+            return Err(Unavailable {
+                retry_after: state.earliest(now).since(now),
+            });
+        }
+        if is_first {
+            state.absent.ask(hash);
+            state.is_asked = true;
+            self.asked.notify_one();
+        }
+        let earliest = state.earliest(now);
+        if !state.is_reading() && earliest > deadline {
+            // The reading will be made, only not in this caller's time.
+            return Err(Unavailable {
+                retry_after: earliest.since(now),
+            });
+        }
+        Ok(Knowledge::Awaited)
     }
 
     /// Reads the keys anew for as long as the service runs.
     pub(super) async fn keep_up(&self) {
         loop {
-            self.read_unless_just_done().await;
-            let wait = if self.held().is_empty() {
-                PAUSE
-            } else {
-                REFRESH
+            let read = self.source.read(&self.clock).await;
+            self.end(read);
+            self.pause().await;
+            self.begin();
+        }
+    }
+
+    /// Waits until the next reading may begin.
+    async fn pause(&self) {
+        loop {
+            let due = {
+                let state = self.state();
+                let now = self.clock.tick();
+                if state.is_asked {
+                    state.earliest(now)
+                } else {
+                    state.next
+                }
             };
-            self.clock.sleep_until(self.clock.tick() + wait).await;
+            tokio::select! {
+                biased;
+                () = self.clock.sleep_until(due) => return,
+                () = self.asked.notified() => {}
+            }
         }
     }
 
-    fn held(&self) -> Arc<Vec<Key>> {
-        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    fn begin(&self) {
+        let mut state = self.state();
+        state.begun += 1;
+        state.absent.begin();
+        if std::mem::take(&mut state.is_asked) {
+            state.asked_begun = Some(self.clock.tick());
+        }
     }
 
-    /// The one of that id; where a token names none, those that suit its algorithm.
-    fn known(&self, header: &Header) -> Vec<DecodingKey> {
-        let keys = self.held();
-        let is_named = |key: &&Key| header.kid.is_none() || key.id == header.kid;
-        let most = if header.kid.is_some() { 1 } else { MAX_TRIED };
-        keys.iter()
-            .filter(|key| key.suits(header.alg))
-            .filter(is_named)
-            .take(most)
-            .map(|key| key.verifier.clone())
-            .collect()
-    }
-
-    async fn read_unless_just_done(&self) {
-        let mut asked = self.asked.lock().await;
+    fn end(&self, read: Result<Vec<Key>, anyhow::Error>) {
         let now = self.clock.tick();
-        if asked.is_some_and(|at| now.since(at) < PAUSE) {
-            return;
-        }
-        match self.source.read(&self.clock).await {
+        let mut state = self.state();
+        state.ended = state.begun;
+        let failures = state.failures;
+        match read {
             Ok(keys) => {
-                *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+                let before = state.keys.replace(Arc::new(keys));
+                let ids = before.iter().flat_map(|keys| keys.iter());
+                let ids = ids.filter_map(|key| key.id.as_deref());
+                let ids = ids.map(|id| self.hasher.hash_one(Some(id)));
+                state.succeeded = state.begun;
+                state.failures = 0;
+                state.next = now + REFRESH;
+                state.absent.succeed(ids, now);
+                if failures > 0 {
+                    tracing::info!(failures, "the token issuer's keys can be read again");
+                }
             }
             Err(error) => {
+                let (first, most) = if state.keys.is_some() { KNOWN } else { UNKNOWN };
+                let pause = first.saturating_mul(1 << failures.min(16));
+                state.failures = failures.saturating_add(1);
+                state.next = now + pause.min(most);
+                state.absent.fail();
                 let error = format!("{error:#}");
-                tracing::error!(alarm = true, error, "the token issuer's keys can't be read");
+                // An alarm when it begins; what it goes on with is of interest to whoever looks for it.
+                if failures == 0 {
+                    tracing::error!(alarm = true, error, "the token issuer's keys can't be read");
+                } else {
+                    tracing::debug!(error, failures, "the token issuer's keys can't be read");
+                }
             }
         }
-        *asked = Some(self.clock.tick());
+        let ended = state.ended;
+        drop(state);
+        self.ended.send_replace(ended);
     }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The keys of that id, or where a token names none all, as far as they suit its algorithm. `None` where the issuer has
+/// none of that id, or none that suits a token without one.
+fn known(keys: &[Key], id: Option<&str>, algorithm: Algorithm) -> Option<Vec<DecodingKey>> {
+    let is_named = |key: &&Key| id.is_none() || key.id.as_deref() == id;
+    let suiting: Vec<_> = keys
+        .iter()
+        .filter(is_named)
+        .filter(|key| key.suits(algorithm))
+        .take(MAX_TRIED)
+        .map(|key| key.verifier.clone())
+        .collect();
+    let is_known = !suiting.is_empty() || (id.is_some() && keys.iter().any(|key| is_named(&key)));
+    is_known.then_some(suiting)
 }

@@ -1,21 +1,26 @@
 //! A shopper's token: a JWT (RFC 7519), checked as RFC 8725 asks: one issuer, its own asymmetric
 //! algorithms, our audience, an end that has not come.
 
+mod claims;
+mod jws;
+
 use std::{
     hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
-use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header};
-use serde_json::{Map, Value};
+use jsonwebtoken::Algorithm;
 
+use self::{
+    claims::ClaimRules,
+    jws::{JoseHeader, Unverified, media_type},
+};
 use super::{
     super::error::{ApiError, Code},
-    jwks::{KeyRing, Source},
+    jwks::{KeyRing, Source, Unavailable},
 };
 use crate::{
-    clock::{Clock, Now},
+    clock::{Clock, Tick},
     config::{self, Scope},
     domain::{ContactId, Identifier, Lookup, email::Email},
     rate::Bucket,
@@ -25,25 +30,19 @@ use crate::{
 const MAX_TOKEN: usize = 8 * 1024;
 /// Of how many shoppers the rate is remembered.
 const MAX_SHOPPERS: u64 = 100_000;
+/// The type of a token whose header names none.
+const DEFAULT_TYPE: &str = "jwt";
 
 /// Knows shoppers by their tokens.
 pub(super) struct Tokens {
     ring: KeyRing,
-    validation: Validation,
-    leeway: Duration,
-    claims: ClaimNames,
+    algorithms: Vec<Algorithm>,
+    types: Vec<String>,
+    claims: ClaimRules,
     rate: Option<u32>,
     buckets: moka::sync::Cache<u64, Arc<Mutex<Bucket>>>,
     hasher: RandomState,
     clock: Clock,
-}
-
-/// Which claims hold what.
-struct ClaimNames {
-    contact_id: Option<String>,
-    email: Option<String>,
-    email_verified: String,
-    scope: Option<String>,
 }
 
 /// A shopper, who may ask for one customer.
@@ -63,30 +62,15 @@ impl Tokens {
             (None, Some(path)) => Source::File(path.clone()),
             (None, None) => anyhow::bail!("auth.jwt: neither jwks_url nor jwks_file"),
         };
-        let algorithms: Vec<_> = config
-            .algorithms
-            .iter()
-            .map(|name| (*name).into())
-            .collect();
-        let first = *algorithms.first().unwrap_or(&Algorithm::ES256);
-        let mut validation = Validation::new(first);
-        validation.algorithms = algorithms;
-        validation.set_issuer(&[&config.issuer]);
-        validation.set_audience(&[&config.audience]);
-        // Time is judged here, by the injected clock.
-        validation.set_required_spec_claims(&["iss", "aud"]);
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
         Ok(Self {
             ring: KeyRing::new(source, clock.clone()),
-            validation,
-            leeway: config.leeway,
-            claims: ClaimNames {
-                contact_id: config.contact_id_claim.clone(),
-                email: config.email_claim.clone(),
-                email_verified: config.email_verified_claim.clone(),
-                scope: config.scope_claim.clone(),
-            },
+            algorithms: config
+                .algorithms
+                .iter()
+                .map(|name| (*name).into())
+                .collect(),
+            types: config.types.iter().map(|name| media_type(name)).collect(),
+            claims: ClaimRules::from(config),
             rate: config.requests_per_second,
             buckets: moka::sync::Cache::new(MAX_SHOPPERS),
             hasher: RandomState::new(),
@@ -99,57 +83,66 @@ impl Tokens {
         self.ring.keep_up().await;
     }
 
-    /// The shopper who shows the token, unless it asks too often.
-    pub(super) async fn shopper(&self, token: &str) -> Result<Shopper, ApiError> {
+    /// The issuer's keys.
+    pub(super) fn ring(&self) -> &KeyRing {
+        &self.ring
+    }
+
+    /// The shopper who shows the token, unless it asks too often. Waits until `deadline` at most for keys that are not
+    /// known yet.
+    pub(super) async fn shopper(&self, token: &str, deadline: Tick) -> Result<Shopper, ApiError> {
         let shopper = self
-            .verify(token)
-            .await
+            .verify(token, deadline)
+            .await?
             .ok_or_else(|| ApiError::new(Code::Unauthorized).challenge(super::INVALID_TOKEN))?;
-        let flow = self.hasher.hash_one(shopper.identifier());
+        let flow = self.hasher.hash_one(shopper.identifiers().next());
         self.count(flow)?;
         Ok(Shopper { flow, ..shopper })
     }
 
-    async fn verify(&self, token: &str) -> Option<Shopper> {
-        let header = self.header(token)?;
-        let keys = self.ring.keys(&header).await;
-        let mut validation = self.validation.clone();
-        // One algorithm at a time: the library wants all of a validation to suit the key.
-        validation.algorithms = vec![header.alg];
-        let signed_with = |key| decode::<Map<String, Value>>(token, key, &validation).ok();
-        let token = keys.iter().find_map(signed_with)?;
-        self.shopper_of(&token.claims)
+    /// `None` for a token that is no credential. Whatever can be refused without a key is refused before one is looked
+    /// for.
+    async fn verify(&self, token: &str, deadline: Tick) -> Result<Option<Shopper>, ApiError> {
+        let Some(token) = self.parse(token) else {
+            return Ok(None);
+        };
+        let Some(shopper) = self.claims.shopper(&token.claims, self.clock.now()) else {
+            return Ok(None);
+        };
+        let JoseHeader {
+            algorithm, key_id, ..
+        } = &token.header;
+        let keys = self.ring.keys(key_id.as_deref(), *algorithm, deadline);
+        let keys = keys.await.map_err(|Unavailable { retry_after }| {
+            let detail = "The token issuer's keys can't be read now.";
+            ApiError::because(Code::UpstreamUnavailable, detail).retry_after(retry_after)
+        })?;
+        let mut is_good = keys.iter().any(|key| token.is_signed_with(key));
+        if !is_good && key_id.is_none() && !keys.is_empty() {
+            // It may be signed with a key that is not known yet; where that can't be found out it stays refused.
+            let newer = self.ring.newer_keys(token.signature, *algorithm, deadline);
+            let newer = newer.await.unwrap_or_default();
+            is_good = newer.iter().any(|key| token.is_signed_with(key));
+        }
+        Ok(is_good.then_some(shopper))
     }
 
-    /// The header of a token that may be looked at further.
-    fn header(&self, token: &str) -> Option<Header> {
+    /// A token of an algorithm and a type that are accepted.
+    fn parse<'a>(&self, token: &'a str) -> Option<Unverified<'a>> {
         if token.len() > MAX_TOKEN {
             tracing::info!(bytes = token.len(), limit = MAX_TOKEN, "token too large");
             return None;
         }
-        let header = decode_header(token).ok()?;
-        // Whatever it says is critical, nobody here knows it.
-        let may_be_ours = header.crit.is_none() && self.validation.algorithms.contains(&header.alg);
-        may_be_ours.then_some(header)
-    }
-
-    /// Whom the claims of a token with a good signature name.
-    fn shopper_of(&self, claims: &Map<String, Value>) -> Option<Shopper> {
-        self.is_timely(claims, self.clock.now())
-            .then(|| self.claims.shopper(claims))
-            .flatten()
-    }
-
-    fn is_timely(&self, claims: &Map<String, Value>, now: Now) -> bool {
-        let seconds = now.wall.as_second();
-        let leeway = i64::try_from(self.leeway.as_secs()).unwrap_or(0);
-        let numeric = |name: &str| claims.get(name).map(|value| numeric_date(value).ok_or(()));
-        let ends = matches!(numeric("exp"), Some(Ok(end)) if seconds < end.saturating_add(leeway));
-        let begins = match numeric("nbf") {
-            None => true,
-            Some(begin) => begin.is_ok_and(|begin| begin <= seconds.saturating_add(leeway)),
-        };
-        ends && begins
+        let token = Unverified::parse(token)?;
+        let JoseHeader {
+            algorithm,
+            media_type,
+            ..
+        } = &token.header;
+        let media_type = media_type.as_deref().unwrap_or(DEFAULT_TYPE);
+        let is_accepted = self.algorithms.contains(algorithm)
+            && self.types.iter().any(|known| known == media_type);
+        is_accepted.then_some(token)
     }
 
     fn count(&self, flow: u64) -> Result<(), ApiError> {
@@ -164,63 +157,6 @@ impl Tokens {
             .take(now);
         taken.map_err(|wait| ApiError::new(Code::RateLimited).limited(rate, wait))
     }
-}
-
-impl ClaimNames {
-    /// `None` where a claim that names somebody can't be read: better nobody than the wrong one.
-    fn shopper(&self, claims: &Map<String, Value>) -> Option<Shopper> {
-        let claim = |name: &Option<String>| {
-            let value = name.as_ref().and_then(|name| claims.get(name));
-            value.filter(|value| !value.is_null())
-        };
-        let contact_id = match claim(&self.contact_id) {
-            Some(value) => Some(ContactId::parse(value.as_str()?)?),
-            None => None,
-        };
-        // Some issuers write every claim as text.
-        let is_verified = match claims.get(&self.email_verified) {
-            Some(Value::Bool(is_verified)) => *is_verified,
-            Some(Value::String(text)) => text == "true",
-            _ => false,
-        };
-        let email = match claim(&self.email).filter(|_| is_verified) {
-            Some(value) => Some(Email::parse(value.as_str()?).ok()?),
-            None => None,
-        };
-        let scopes = match &self.scope {
-            None => vec![Scope::ReadSelf],
-            Some(name) => scopes(claims.get(name)),
-        };
-        Some(Shopper {
-            contact_id,
-            email,
-            scopes,
-            flow: 0,
-        })
-    }
-}
-
-/// Words separated by blanks (RFC 8693), or a list of them.
-fn scopes(claim: Option<&Value>) -> Vec<Scope> {
-    let words: Vec<&str> = match claim {
-        Some(Value::String(words)) => words.split(' ').collect(),
-        Some(Value::Array(words)) => words.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
-    };
-    [Scope::ReadSelf, Scope::Fresh]
-        .into_iter()
-        .filter(|scope| words.contains(&scope.as_str()))
-        .collect()
-}
-
-/// Whole or broken seconds (RFC 7519, 2).
-fn numeric_date(value: &Value) -> Option<i64> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a float that is out of range becomes the nearest end of it"
-    )]
-    let truncated = |seconds: f64| seconds as i64;
-    value.as_i64().or_else(|| value.as_f64().map(truncated))
 }
 
 impl Shopper {
@@ -247,10 +183,11 @@ impl Shopper {
         self.contact_id.is_none_or(|own| own == id)
     }
 
-    /// Who the shopper is, best known first.
-    pub(super) fn identifier(&self) -> Option<Identifier> {
+    /// What the token names the shopper by, the surest first.
+    pub(super) fn identifiers(&self) -> impl Iterator<Item = Identifier> {
         let by_id = self.contact_id.map(Identifier::ContactId);
-        by_id.or_else(|| self.email.clone().map(Identifier::Email))
+        let by_email = self.email.clone().map(Identifier::Email);
+        by_id.into_iter().chain(by_email)
     }
 }
 
@@ -272,27 +209,34 @@ impl From<config::JwtAlgorithm> for Algorithm {
     }
 }
 
+/// The leeway of the configuration that is fuzzed, in seconds.
+#[cfg(fuzzing)]
+const FUZZED_LEEWAY: i64 = 30;
+
 #[cfg(fuzzing)]
 impl Tokens {
-    /// What is done before the signature is checked: only our algorithms go on, and nothing critical.
-    pub(super) fn fuzz_header(&self, token: &str) {
-        if let Some(header) = self.header(token) {
+    /// What is done before a key is looked for: only our algorithms and types go on.
+    pub(super) fn fuzz_token(&self, token: &str) {
+        if let Some(parsed) = self.parse(token) {
             assert!(token.len() <= MAX_TOKEN);
-            assert!(header.crit.is_none());
-            assert!(self.validation.algorithms.contains(&header.alg));
+            assert!(self.algorithms.contains(&parsed.header.algorithm));
             assert_eq!(token.matches('.').count(), 2);
+            self.fuzz_claims(&parsed.claims);
         }
     }
 
-    /// What is done after it: a shopper is who its claims name, for as long as they say, and no more.
-    pub(super) fn fuzz_claims(&self, claims: &Map<String, Value>) {
-        let Some(shopper) = self.shopper_of(claims) else {
+    /// A shopper is the contact that its claims name, for as long as they say, and no more.
+    pub(super) fn fuzz_claims(&self, claims: &serde_json::Map<String, serde_json::Value>) {
+        use serde_json::Value;
+
+        let Some(shopper) = self.claims.shopper(claims, self.clock.now()) else {
             return;
         };
+        assert!(!claims.contains_key("events"));
         let now = self.clock.now().wall.as_second();
         let end = claims["exp"].as_f64().expect("a number");
         #[expect(clippy::cast_precision_loss, reason = "seconds of this age are exact")]
-        let begin = (now - i64::try_from(self.leeway.as_secs()).expect("seconds")) as f64;
+        let begin = (now - FUZZED_LEEWAY) as f64;
         assert!(end > begin);
         if let Some(id) = shopper.contact_id {
             let told = claims["contactId"].as_str().expect("text");

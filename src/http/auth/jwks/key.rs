@@ -1,0 +1,88 @@
+//! One key of the issuer's, and which tokens it may have signed.
+
+use anyhow::ensure;
+use jsonwebtoken::{
+    Algorithm, AlgorithmFamily, DecodingKey,
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk},
+};
+use serde_json::Value;
+
+/// A key that verifies.
+pub(super) struct Key {
+    pub(super) id: Option<String>,
+    algorithm: Option<String>,
+    /// The algorithm that the key's curve fixes; none for RSA keys.
+    of_curve: Option<Algorithm>,
+    family: AlgorithmFamily,
+    pub(super) verifier: DecodingKey,
+}
+
+impl Key {
+    /// `None` for what can't verify a token's signature: symmetric keys, keys for encryption or for signing alone, unknown
+    /// kinds and curves.
+    fn of(jwk: &Value) -> Option<Self> {
+        if !is_for_signatures(jwk) {
+            return None;
+        }
+        let jwk: Jwk = serde_json::from_value(jwk.clone()).ok()?;
+        let of_curve = match &jwk.algorithm {
+            AlgorithmParameters::RSA(_) => None,
+            AlgorithmParameters::EllipticCurve(key) => Some(match key.curve {
+                EllipticCurve::P256 => Algorithm::ES256,
+                EllipticCurve::P384 => Algorithm::ES384,
+                _ => return None,
+            }),
+            AlgorithmParameters::OctetKeyPair(key) => match key.curve {
+                EllipticCurve::Ed25519 => Some(Algorithm::EdDSA),
+                _ => return None,
+            },
+            // Symmetric keys, and kinds that are not known here.
+            _ => return None,
+        };
+        let verifier = DecodingKey::from_jwk(&jwk).ok()?;
+        Some(Self {
+            id: jwk.common.key_id,
+            algorithm: jwk
+                .common
+                .key_algorithm
+                .map(|algorithm| algorithm.to_string()),
+            of_curve,
+            family: verifier.family(),
+            verifier,
+        })
+    }
+
+    /// Whether a token of that algorithm may be signed with it: by its kind, by its curve (RFC 7518, 3.4; RFC 8037, 3.1)
+    /// and by its own `alg`.
+    pub(super) fn suits(&self, algorithm: Algorithm) -> bool {
+        let named = format!("{algorithm:?}");
+        self.family == algorithm.family()
+            && self.of_curve.is_none_or(|own| own == algorithm)
+            && self.algorithm.as_ref().is_none_or(|own| *own == named)
+    }
+}
+
+/// Whether the key's owner lets it verify signatures (RFC 7517, 4.2 and 4.3): what limits its use and can't be read
+/// forbids it.
+fn is_for_signatures(jwk: &Value) -> bool {
+    let is_by_use = jwk.get("use").is_none_or(|used| used == "sig");
+    let is_by_operations = jwk.get("key_ops").is_none_or(|operations| {
+        let operations = operations.as_array();
+        operations.is_some_and(|all| all.iter().any(|one| one == "verify"))
+    });
+    let has_readable_algorithm = jwk.get("alg").is_none_or(Value::is_string);
+    is_by_use && is_by_operations && has_readable_algorithm
+}
+
+pub(super) fn keys_of(set: &[u8]) -> Result<Vec<Key>, anyhow::Error> {
+    #[derive(serde::Deserialize)]
+    struct Set {
+        keys: Vec<Value>,
+    }
+
+    // serde's message would quote the text.
+    let set: Set = serde_json::from_slice(set).map_err(|_| anyhow::anyhow!("is not a JWK set"))?;
+    let keys: Vec<_> = set.keys.iter().filter_map(Key::of).collect();
+    ensure!(!keys.is_empty(), "holds no key that verifies");
+    Ok(keys)
+}

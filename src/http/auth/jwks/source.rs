@@ -1,0 +1,70 @@
+//! Where the issuer's keys come from: a file, or one configured URL.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context, ensure};
+use reqwest::{Client, redirect::Policy};
+
+use super::key::{Key, keys_of};
+use crate::clock::Clock;
+
+/// The longest time that a reading may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest set of keys that is read.
+const MAX_BYTES: usize = 256 * 1024;
+
+/// Where the keys come from.
+pub(in crate::http::auth) enum Source {
+    File(PathBuf),
+    Url(Client, reqwest::Url),
+}
+
+impl Source {
+    /// Keys from a URL: nothing but that URL is ever asked.
+    pub(in crate::http::auth) fn url(url: &str) -> Result<Self, anyhow::Error> {
+        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
+            .iter()
+            .map(|certificate| reqwest::Certificate::from_der(certificate))
+            .collect::<Result<Vec<_>, _>>()?;
+        let client = Client::builder()
+            .connect_timeout(TIMEOUT)
+            .redirect(Policy::none())
+            .no_proxy()
+            .referer(false)
+            .tls_certs_only(roots)
+            .build()?;
+        Ok(Self::Url(client, url.parse()?))
+    }
+
+    pub(super) async fn read(&self, clock: &Clock) -> Result<Vec<Key>, anyhow::Error> {
+        let deadline = clock.tick() + TIMEOUT;
+        let set = async {
+            match self {
+                Source::File(path) => tokio::fs::read(path).await.context("can't be read"),
+                Source::Url(client, url) => get(client, url.clone()).await,
+            }
+        };
+        let set = tokio::select! {
+            biased;
+            set = set => set?,
+            () = clock.sleep_until(deadline) => anyhow::bail!("took too long"),
+        };
+        keys_of(&set)
+    }
+}
+
+async fn get(client: &Client, url: reqwest::Url) -> Result<Vec<u8>, anyhow::Error> {
+    let response = client.get(url).send().await;
+    let mut response = response.map_err(reqwest::Error::without_url)?;
+    ensure!(response.status().is_success(), "was refused");
+    let mut set = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(reqwest::Error::without_url)?
+    {
+        ensure!(set.len() + chunk.len() <= MAX_BYTES, "is too large");
+        set.extend_from_slice(&chunk);
+    }
+    Ok(set)
+}

@@ -1,0 +1,119 @@
+//! The compact serialization of a signed token (RFC 7515, 7.1), read before anything of it is believed.
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, DecodingKey, crypto};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, Visitor},
+};
+use serde_json::{Map, Value};
+
+/// A token in its parts. Nothing says yet that its signature is good.
+pub(super) struct Unverified<'a> {
+    signed: &'a str,
+    pub(super) signature: &'a str,
+    pub(super) header: JoseHeader,
+    pub(super) claims: Map<String, Value>,
+}
+
+/// What is used of a token's header. Keys and certificates that a header carries or points to (`jwk`, `jku`, `x5c`,
+/// `x5u`) are never looked at.
+pub(super) struct JoseHeader {
+    pub(super) algorithm: Algorithm,
+    pub(super) key_id: Option<String>,
+    pub(super) media_type: Option<String>,
+}
+
+impl<'a> Unverified<'a> {
+    /// `None` for what is no signed token, or has a header that asks for what is not done here.
+    pub(super) fn parse(token: &'a str) -> Option<Self> {
+        let (signed, signature) = token.rsplit_once('.')?;
+        let (header, payload) = signed.split_once('.')?;
+        Some(Self {
+            signed,
+            signature,
+            header: JoseHeader::of(&members(header)?)?,
+            claims: members(payload)?,
+        })
+    }
+
+    /// Whether the signature is that key's.
+    pub(super) fn is_signed_with(&self, key: &DecodingKey) -> bool {
+        let Self {
+            signed, signature, ..
+        } = self;
+        crypto::verify(signature, signed.as_bytes(), key, self.header.algorithm)
+            .is_ok_and(|is_good| is_good)
+    }
+}
+
+impl JoseHeader {
+    fn of(header: &Map<String, Value>) -> Option<Self> {
+        // Whatever is critical is unknown here, and a list of nothing is no valid one (RFC 7515, 4.1.11). A token's payload
+        // is always base64url (RFC 7797, 7).
+        if header.contains_key("crit") || header.contains_key("b64") {
+            return None;
+        }
+        let text = |name| match header.get(name) {
+            None => Some(None),
+            Some(Value::String(text)) => Some(Some(text.clone())),
+            Some(_) => None,
+        };
+        // A token within a token (RFC 7519, 5.2).
+        if text("cty")?.is_some_and(|content| media_type(&content) == "jwt") {
+            return None;
+        }
+        Some(Self {
+            algorithm: text("alg")??.parse().ok()?,
+            key_id: text("kid")?,
+            media_type: text("typ")?.map(|name| media_type(&name)),
+        })
+    }
+}
+
+/// A media type as headers name it: in lower case, without `application/` where no other slash follows (RFC 7515, 4.1.9).
+pub(super) fn media_type(name: &str) -> String {
+    let name = name.to_ascii_lowercase();
+    match name.strip_prefix("application/") {
+        Some(rest) if !rest.contains('/') => rest.to_owned(),
+        _ => name,
+    }
+}
+
+/// The JSON object that a part of a token is.
+fn members(part: &str) -> Option<Map<String, Value>> {
+    let json = URL_SAFE_NO_PAD.decode(part).ok()?;
+    let Members(members) = serde_json::from_slice(&json).ok()?;
+    Some(members)
+}
+
+/// The members of a JSON object, each name once: of two, issuer and service might read different ones (RFC 8725, 2.4).
+struct Members(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfObject;
+
+        impl<'de> Visitor<'de> for OfObject {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Members, A::Error> {
+                let mut members = Map::new();
+                while let Some((name, value)) = access.next_entry()? {
+                    if members.insert(name, value).is_some() {
+                        return Err(A::Error::custom("a name appears twice"));
+                    }
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(OfObject)
+    }
+}

@@ -106,7 +106,7 @@ impl App {
                     limits(config),
                 )
                 .await?,
-                FrontDoor::for_operations(operations, requests, clock),
+                FrontDoor::for_operations(operations, &config.operations, requests, clock),
             ),
             readiness,
             customers,

@@ -91,6 +91,9 @@ pub struct Operations {
     /// A file that holds it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
+    /// Host names and addresses, without port, that requests may name in `Host` besides `localhost`, loopback
+    /// addresses and the listen address.
+    pub hosts: Vec<String>,
 }
 
 /// Voyado Engage.

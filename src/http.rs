@@ -10,6 +10,7 @@ mod auth;
 mod connection;
 mod customer;
 mod directives;
+mod entry;
 mod error;
 mod fast_path;
 mod framing;
@@ -54,6 +55,7 @@ pub use self::{
 };
 use self::{
     customer::Asked,
+    entry::EntryRules,
     peer::Peer,
     reply::{Note, Reply},
     request_id::{REQUEST_ID, RequestId},
@@ -61,6 +63,7 @@ use self::{
 };
 use crate::{
     clock::{Clock, Now},
+    config,
     customer::CustomerService,
 };
 
@@ -171,6 +174,8 @@ pub struct FrontDoor {
     direct: Option<AppState>,
     routes: &'static Routes,
     varies_by_origin: bool,
+    /// Which hosts and pages may ask for anything here.
+    entry: Option<Arc<EntryRules>>,
     /// The headers that no answer lacks, as they are written.
     always: Arc<str>,
     requests: Arc<Requests>,
@@ -231,19 +236,27 @@ impl FrontDoor {
             router: router(state, cors_origins),
             routes: &ROUTES,
             varies_by_origin,
+            entry: None,
             always: always(),
             requests,
             clock,
         }
     }
 
-    /// The side door for operators.
-    pub fn for_operations(state: OperationsState, requests: Arc<Requests>, clock: Clock) -> Self {
+    /// The side door for operators, where requests may name the address and these hosts.
+    pub fn for_operations(
+        state: OperationsState,
+        config: &config::Operations,
+        requests: Arc<Requests>,
+        clock: Clock,
+    ) -> Self {
+        let entry = EntryRules::new(config.listen.ip(), &config.hosts, &[]);
         Self {
             direct: None,
             router: operations::router(state),
             routes: &operations::ROUTES,
             varies_by_origin: false,
+            entry: Some(Arc::new(entry)),
             always: always(),
             requests,
             clock,
@@ -300,6 +313,11 @@ impl FrontDoor {
         arrived: Now,
     ) -> (Response<Body>, Option<Note>) {
         let (parts, body) = request.into_parts();
+        if let Some(entry) = &self.entry
+            && let Err(refusal) = operations::let_in(entry, &parts, request_id, arrived.tick)
+        {
+            return (refusal.into_response(), None);
+        }
         if let Some(state) = &self.direct
             && let Some(asked) = Asked::of(&parts)
         {

@@ -58,6 +58,14 @@ fn refusal(file: &str, pairs: &[(&str, &str)]) -> String {
 }
 
 #[test]
+fn host_names_and_addresses_may_be_listed_for_the_operations_listener() {
+    let hosts = "engage-bff, Ops.example.com., 192.0.2.7, 2001:db8::7, engage_bff_1";
+    let config = load(LEAST, &[("BFF_OPERATIONS__HOSTS", hosts)]).expect("a configuration");
+    assert_eq!(config.operations.hosts.len(), 5);
+    assert_eq!(config.operations.hosts[2], "192.0.2.7");
+}
+
+#[test]
 fn the_defaults_are_those_of_the_contract() {
     let config = load(LEAST, &[]).expect("valid");
     let seconds = Duration::from_secs;

@@ -174,6 +174,13 @@ impl Config {
                 "give printable ASCII without blanks",
             );
         }
+        if !operations.hosts.iter().all(|host| is_host(host)) {
+            mistakes.add(
+                "operations.hosts",
+                "holds what is neither a host name nor an address",
+                "give names without scheme and port, such as \"engage-bff.example.com\"; \"*\" is none",
+            );
+        }
         if token.is_none() && !operations.listen.ip().is_loopback() {
             mistakes.add(
                 "operations.token",
@@ -312,6 +319,20 @@ impl Config {
             );
         }
     }
+}
+
+/// Whether it is an IP address, or a host name (RFC 1123, 2.1, and with underscores as container engines allow them).
+fn is_host(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    let name = text.strip_suffix('.').unwrap_or(text);
+    text.parse::<std::net::IpAddr>().is_ok() || (name.len() <= 253 && name.split('.').all(is_label))
 }
 
 /// Whether the URL leads to this machine.

@@ -57,8 +57,9 @@ pub fn read(
 }
 
 /// The lists among the keys: in the environment their items are separated by commas.
-const LISTS: [(&str, &str); 6] = [
+const LISTS: [(&str, &str); 7] = [
     ("BFF_SERVER__CORS_ORIGINS", "server.cors_origins"),
+    ("BFF_OPERATIONS__HOSTS", "operations.hosts"),
     ("BFF_AUTH__JWT__ALGORITHMS", "auth.jwt.algorithms"),
     ("BFF_AUTH__JWT__TYPES", "auth.jwt.types"),
     (

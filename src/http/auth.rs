@@ -1,6 +1,7 @@
 //! Who is asking. A handler that needs a caller names [`Caller`] in its signature; one that does not
 //! cannot have one by accident. What a caller may do is decided here and nowhere else.
 
+mod anonymous;
 mod client;
 mod jwks;
 mod people;
@@ -19,6 +20,7 @@ use prometheus_client::{
 use secrecy::{ExposeSecret, SecretSlice};
 
 use self::{
+    anonymous::Anonymous,
     client::{Client, Place},
     token::{Shopper, Tokens},
 };
@@ -212,7 +214,7 @@ impl Caller {
 /// Knows the callers.
 pub struct Authenticator {
     clients: Vec<Arc<Client>>,
-    anonymous: Option<Arc<Client>>,
+    anonymous: Option<Anonymous>,
     tokens: Option<Tokens>,
     people_alarms: Family<OfClient, Counter>,
     /// A caller's longest wait.
@@ -261,7 +263,8 @@ impl Authenticator {
             clients: config.clients.iter().map(client).collect(),
             anonymous: config
                 .allow_anonymous
-                .then(|| Arc::new(Client::anonymous(clock))),
+                .then(|| Anonymous::new(server, clock))
+                .transpose()?,
             tokens,
             people_alarms,
             patience: server.request_timeout,
@@ -310,9 +313,9 @@ impl Authenticator {
         } else if let Some(key) = key {
             Caller::by_key(self.client(key)?)
         } else {
-            let anonymous = self.anonymous.clone();
+            let anonymous = self.anonymous.as_ref();
             let anonymous = anonymous.ok_or_else(|| ApiError::new(Code::Unauthorized))?;
-            Caller::by_key(anonymous)
+            Caller::by_key(anonymous.let_in(request)?)
         };
         caller.admit(now)?;
         Ok(caller)

@@ -19,14 +19,15 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use super::{
-    Authenticator, allowed_methods,
+    Authenticator, allowed_methods, audit,
     auth::TokenKeys,
+    entry::{EntryRules, Refusal},
     error::{ApiError, Code},
     lookup::LookupRules,
     probe::{self, Readiness},
     request_id::RequestId,
 };
-use crate::{cache::feed::Feed, customer::CustomerService, engage::Admission};
+use crate::{cache::feed::Feed, clock::Tick, customer::CustomerService, engage::Admission};
 
 /// How metrics are written.
 const OPENMETRICS: HeaderValue =
@@ -106,6 +107,33 @@ pub(super) fn router(state: OperationsState) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(path_not_found)
         .with_state(state)
+}
+
+/// Refuses what a page of another site sends, whatever it asks for: `Host` must name this listener.
+pub(super) fn let_in(
+    entry: &EntryRules,
+    request: &Parts,
+    request_id: &RequestId,
+    now: Tick,
+) -> Result<(), ApiError> {
+    let Err(refusal) = entry.check(&request.headers, &request.uri) else {
+        return Ok(());
+    };
+    if entry.is_logged(now) {
+        tracing::warn!(
+            target: audit::TARGET,
+            request_id = request_id.as_str(),
+            why = refusal.as_str(),
+            "operations request refused"
+        );
+    }
+    let detail = match refusal {
+        Refusal::Host => "Host names none of this listener's hosts: list it in operations.hosts.",
+        Refusal::Page => {
+            "Pages of other origins may not ask here. A proxy must pass Host on, and operations.hosts list it."
+        }
+    };
+    Err(ApiError::because(Code::Forbidden, detail))
 }
 
 /// An operator: somebody who shows the token, or anybody where none is set.

@@ -11,6 +11,7 @@ mod coalescing;
 pub(crate) mod connections;
 mod cors;
 mod engage_errors;
+mod entry;
 mod errors;
 mod explain;
 pub(crate) mod faults;

@@ -1,0 +1,342 @@
+//! Which requests may come in without a credential of their own, by what they say of their target and of the page that
+//! sends them: a page in a browser on this machine or network reaches what its user reaches. A page of another site can
+//! give its own name any address (DNS rebinding), so `Host` must name this service; and it can send simple requests
+//! without asking, so what it sends is refused by `Origin` and `Sec-Fetch-Site`.
+
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::{Mutex, PoisonError},
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+
+use crate::{clock::Tick, rate::Bucket};
+
+/// Where the page stands that sends the request (Fetch Metadata Request Headers, 2.3).
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// How many refusals a second are logged, and how many at once; all are counted.
+const LOGGED: (f64, u32) = (1.0, 10);
+
+/// Which hosts and which pages are accepted.
+pub(super) struct EntryRules {
+    listen: IpAddr,
+    hosts: Vec<Host>,
+    origins: Vec<HeaderValue>,
+    logged: Mutex<Bucket>,
+}
+
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// `Host` names another host.
+    Host,
+    /// A page of another origin sends it.
+    Page,
+}
+
+impl Refusal {
+    /// The cause in log events.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Page => "page",
+        }
+    }
+}
+
+/// A host as URLs name it. Names are in lower case, without the dot at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Host {
+    Address(IpAddr),
+    Name(String),
+}
+
+impl EntryRules {
+    /// For a listener at that address that is also asked under these names, and by these pages.
+    pub(super) fn new(listen: IpAddr, hosts: &[String], origins: &[HeaderValue]) -> Self {
+        let (rate, burst) = LOGGED;
+        Self {
+            listen: listen.to_canonical(),
+            hosts: hosts.iter().map(|host| Host::of(host)).collect(),
+            origins: origins.to_vec(),
+            logged: Mutex::new(Bucket::new(rate, burst, Tick::default())),
+        }
+    }
+
+    /// Refuses a request that names another host, or that a page of another origin sends.
+    pub(super) fn check(&self, headers: &HeaderMap, target: &Uri) -> Result<(), Refusal> {
+        // A target in absolute form names the host itself (RFC 9112, 3.2.2).
+        let of_target = target.authority().map(|named| Some(named.as_str()));
+        let named = headers.get_all(header::HOST).into_iter();
+        let hosts = named
+            .map(|host| host.to_str().ok())
+            .chain(of_target)
+            .map(|host| host.and_then(Authority::parse))
+            .collect::<Option<Vec<_>>>()
+            .ok_or(Refusal::Host)?;
+        if hosts.is_empty() || !hosts.iter().all(|host| self.accepts(&host.host)) {
+            return Err(Refusal::Host);
+        }
+        let mut origins = headers.get_all(header::ORIGIN).into_iter();
+        let is_listed = |origin: &HeaderValue| self.origins.contains(origin);
+        let is_own = |origin: &HeaderValue| {
+            let origin = origin.to_str().ok().and_then(origin_of);
+            origin
+                .is_some_and(|(scheme, page)| hosts.iter().all(|host| host.is_same(&page, scheme)))
+        };
+        if headers.contains_key(header::ORIGIN)
+            && headers.get_all(header::ORIGIN).into_iter().all(is_listed)
+        {
+            return Ok(());
+        }
+        let mut sites = headers.get_all(SEC_FETCH_SITE).into_iter();
+        let is_own_site = sites.all(|site| site == "same-origin" || site == "none");
+        if is_own_site && origins.all(is_own) {
+            Ok(())
+        } else {
+            Err(Refusal::Page)
+        }
+    }
+
+    fn accepts(&self, host: &Host) -> bool {
+        let is_of_listener = match host {
+            Host::Address(address) => {
+                address.is_loopback() || *address == self.listen || self.listen.is_unspecified()
+            }
+            Host::Name(name) => name == "localhost",
+        };
+        is_of_listener || self.hosts.contains(host)
+    }
+
+    /// Whether the refusal is among those that are logged.
+    pub(super) fn is_logged(&self, now: Tick) -> bool {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        logged.take(now).is_ok()
+    }
+}
+
+impl Host {
+    /// The host of that text, without brackets.
+    fn of(text: &str) -> Self {
+        let text = text.strip_suffix('.').unwrap_or(text);
+        match text.parse::<IpAddr>() {
+            Ok(address) => Self::Address(address.to_canonical()),
+            Err(_) => Self::Name(text.to_ascii_lowercase()),
+        }
+    }
+}
+
+/// Host and port, as in `Host` and in URLs (RFC 3986, 3.2), without user information.
+struct Authority {
+    host: Host,
+    port: Option<u16>,
+}
+
+impl Authority {
+    fn parse(text: &str) -> Option<Self> {
+        let (host, port) = if let Some(literal) = text.strip_prefix('[') {
+            let (address, port) = literal.split_once(']')?;
+            let address = address.parse::<Ipv6Addr>().ok()?;
+            (Host::Address(IpAddr::V6(address).to_canonical()), port)
+        } else {
+            let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+            if name.is_empty() || name.contains('@') {
+                return None;
+            }
+            (Host::of(name), port)
+        };
+        let port = match port.strip_prefix(':') {
+            None if port.is_empty() => None,
+            Some("") => None,
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Some(digits.parse().ok()?)
+            }
+            _ => return None,
+        };
+        Some(Self { host, port })
+    }
+
+    /// Whether both are the same host and port, where none is the scheme's.
+    fn is_same(&self, other: &Self, scheme: Scheme) -> bool {
+        let port = |of: &Self| of.port.unwrap_or(scheme.port());
+        self.host == other.host && port(self) == port(other)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// Scheme and authority of an origin as browsers write it (RFC 6454, 6.2). Https is that of a proxy before this service.
+fn origin_of(text: &str) -> Option<(Scheme, Authority)> {
+    let (scheme, authority) = text.split_once("://")?;
+    let scheme = match scheme {
+        "http" => Scheme::Http,
+        "https" => Scheme::Https,
+        _ => return None,
+    };
+    Some((scheme, Authority::parse(authority)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = "https://shop.example.com";
+
+    fn check(listen: &str, fields: &[(&'static str, &str)]) -> Result<(), Refusal> {
+        let listen = listen.parse().expect("an address");
+        let hosts = ["Ops.example.com.".to_owned(), "2001:db8::7".to_owned()];
+        let rules = EntryRules::new(listen, &hosts, &[HeaderValue::from_static(PAGE)]);
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_str(value).expect("a value"));
+        }
+        rules.check(&headers, &Uri::from_static("/"))
+    }
+
+    fn host(listen: &str, host: &str) -> bool {
+        check(listen, &[("host", host)]) == Ok(())
+    }
+
+    #[test]
+    fn hosts_of_the_listener_are_accepted_in_every_spelling() {
+        for accepted in [
+            "localhost",
+            "LocalHost.:9090",
+            "localhost:",
+            "127.0.0.1:9090",
+            "127.9.8.7",
+            "127.0.0.1.",
+            "[::1]:9090",
+            "[::ffff:127.0.0.1]",
+            "192.0.2.1:1",
+            "[::ffff:c000:201]",
+            "ops.example.com",
+            "OPS.example.com.:80",
+            "[2001:db8::7]",
+        ] {
+            assert!(host("192.0.2.1", accepted), "{accepted}");
+        }
+    }
+
+    #[test]
+    fn other_hosts_are_refused_and_so_is_what_is_no_host() {
+        for refused in [
+            "",
+            ":9090",
+            ".",
+            "evil.example",
+            "localhost.evil.example",
+            "localhost..",
+            "x@localhost",
+            "localhost:x",
+            "localhost:99999",
+            "localhost:80:80",
+            "localhost/",
+            "localhost,evil.example",
+            "[localhost]",
+            "[127.0.0.1]",
+            "[::1",
+            "::1",
+            "[::1]x",
+            "0.0.0.0",
+            "127.1",
+            "2130706433",
+            "192.0.2.2",
+            "example.com",
+            "x.ops.example.com",
+        ] {
+            assert!(!host("192.0.2.1", refused), "{refused}");
+        }
+        assert_eq!(check("127.0.0.1", &[]), Err(Refusal::Host));
+        let two = [("host", "localhost"), ("host", "evil.example")];
+        assert_eq!(check("127.0.0.1", &two), Err(Refusal::Host));
+    }
+
+    #[test]
+    fn bound_to_all_addresses_any_address_is_accepted_and_no_other_name() {
+        for listen in ["0.0.0.0", "::"] {
+            for accepted in ["192.0.2.9:9090", "[2001:db8::9]:9090", "0.0.0.0"] {
+                assert!(host(listen, accepted), "{listen} {accepted}");
+            }
+            assert!(!host(listen, "evil.example"), "{listen}");
+        }
+    }
+
+    #[test]
+    fn a_target_in_absolute_form_must_name_the_listener_too() {
+        let rules = EntryRules::new(IpAddr::from([127, 0, 0, 1]), &[], &[]);
+        let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("localhost"))]);
+        let check = |target| rules.check(&headers, &Uri::from_static(target));
+        assert_eq!(check("http://localhost:9090/livez"), Ok(()));
+        assert_eq!(check("http://evil.example/livez"), Err(Refusal::Host));
+    }
+
+    #[test]
+    fn pages_of_the_same_origin_and_listed_ones_are_accepted() {
+        let page = |host: &'static str, fields: &[(&'static str, &'static str)]| {
+            check("127.0.0.1", &[&[("host", host)], fields].concat())
+        };
+        for (host, origin) in [
+            ("localhost:9090", "http://localhost:9090"),
+            ("localhost", "http://localhost"),
+            ("localhost", "https://localhost:443"),
+            ("ops.example.com:443", "https://ops.example.com"),
+            ("[::1]:9090", "http://[::1]:9090"),
+        ] {
+            assert_eq!(page(host, &[("origin", origin)]), Ok(()), "{origin}");
+            let own = [("origin", origin), ("sec-fetch-site", "same-origin")];
+            assert_eq!(page(host, &own), Ok(()), "{origin}");
+        }
+        assert_eq!(page("localhost", &[("sec-fetch-site", "none")]), Ok(()));
+        let listed = [("origin", PAGE), ("sec-fetch-site", "cross-site")];
+        assert_eq!(page("localhost", &listed), Ok(()));
+    }
+
+    #[test]
+    fn pages_of_other_origins_are_refused() {
+        let page = |fields: &[(&'static str, &'static str)]| {
+            check(
+                "127.0.0.1",
+                &[&[("host", "localhost:9090")], fields].concat(),
+            )
+        };
+        for origin in [
+            "null",
+            "",
+            "http://localhost",
+            "http://localhost:3000",
+            "http://127.0.0.1:9090",
+            "ftp://localhost:9090",
+            "http://evil.example",
+            "http://localhost:9090/",
+            "http://x@localhost:9090",
+            "localhost:9090",
+        ] {
+            assert_eq!(page(&[("origin", origin)]), Err(Refusal::Page), "{origin}");
+        }
+        for site in ["cross-site", "same-site", "SAME-ORIGIN", "", "other"] {
+            let refused = page(&[("sec-fetch-site", site)]);
+            assert_eq!(refused, Err(Refusal::Page), "{site}");
+            let beside = [
+                ("origin", "http://localhost:9090"),
+                ("sec-fetch-site", site),
+            ];
+            assert_eq!(page(&beside), Err(Refusal::Page), "{site}");
+        }
+        let two = [("origin", PAGE), ("origin", "http://evil.example")];
+        assert_eq!(page(&two), Err(Refusal::Page));
+    }
+}

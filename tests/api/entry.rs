@@ -1,0 +1,267 @@
+//! Pages in a browser that reach a listener without a credential: by a name that they gave its address (DNS rebinding), or
+//! by a request that a browser sends for them.
+
+use std::net::SocketAddr;
+
+use engage_simulator::people::ALVA;
+use reqwest::{Method, RequestBuilder};
+use serde_json::json;
+
+use crate::harness::{Answer, TILL, TestApp, logs};
+
+/// Every path of the operations listener with a method and a body that it takes, and a path that it lacks.
+fn operations() -> Vec<(Method, String, &'static str)> {
+    let everything = "{\"all\": true}";
+    let alva = "{\"email\": \"alva.testsson@example.com\"}";
+    vec![
+        (Method::GET, "/livez".to_owned(), ""),
+        (Method::HEAD, "/readyz".to_owned(), ""),
+        (Method::GET, "/readyz".to_owned(), ""),
+        (Method::GET, "/metrics".to_owned(), ""),
+        (Method::GET, "/cache/stats".to_owned(), ""),
+        (Method::GET, "/cache/enabled".to_owned(), ""),
+        (Method::PUT, "/cache/enabled".to_owned(), "false"),
+        (Method::POST, "/cache/explain".to_owned(), alva),
+        (Method::POST, "/cache/purge".to_owned(), everything),
+        (Method::POST, "/cache/purge".to_owned(), alva),
+        (Method::DELETE, format!("/cache/contacts/{}", ALVA.id), ""),
+        (Method::OPTIONS, "/cache/purge".to_owned(), ""),
+        (Method::GET, "/nowhere".to_owned(), ""),
+    ]
+}
+
+async fn operate(
+    app: &TestApp,
+    (method, target, body): &(Method, String, &'static str),
+    fields: &[(&str, &str)],
+) -> Answer {
+    let mut request = app.operations_request(target).body(*body);
+    if !fields.iter().any(|(name, _)| *name == "content-type") {
+        request = request.header("content-type", "application/json");
+    }
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
+    let mut request = request.build().expect("a request");
+    *request.method_mut() = method.clone();
+    app.execute(request).await
+}
+
+fn with_fields(mut request: RequestBuilder, fields: &[(&str, &str)]) -> RequestBuilder {
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
+    request
+}
+
+fn ask() -> String {
+    format!("contactId={}", ALVA.id)
+}
+
+/// What pages of other sites send, or browsers add for them.
+const OF_OTHER_SITES: [&[(&str, &str)]; 10] = [
+    &[("host", "evil.example")],
+    &[("host", "evil.example:9090")],
+    &[("host", "localhost.evil.example")],
+    &[("host", "192.0.2.1")],
+    &[("host", "0.0.0.0")],
+    &[("origin", "https://evil.example")],
+    &[("origin", "null")],
+    &[("origin", "http://localhost:1")],
+    &[("sec-fetch-site", "cross-site")],
+    &[
+        ("sec-fetch-site", "same-site"),
+        ("sec-fetch-mode", "no-cors"),
+    ],
+];
+
+#[tokio::test]
+async fn a_page_of_another_site_gets_nothing_at_the_operations_listener_and_changes_nothing() {
+    let app = TestApp::spawn().await;
+    app.get(&ask()).await.assert_ok();
+    for fields in OF_OTHER_SITES {
+        for operation in operations() {
+            let answer = operate(&app, &operation, fields).await;
+            assert_eq!(answer.status, 403, "{operation:?} {fields:?}");
+            if operation.0 != Method::HEAD {
+                answer.assert_problem(403, "Forbidden");
+                let detail = answer.at("/detail");
+                let detail = detail.as_str().expect("text");
+                assert!(detail.contains("operations.hosts"), "{detail}");
+                assert!(!detail.contains("evil"), "{detail}");
+            }
+        }
+    }
+    // A form of any page may be sent without a question before it.
+    for kind in ["text/plain", "application/x-www-form-urlencoded"] {
+        let purge = (Method::POST, "/cache/purge".to_owned(), "{\"all\": true}");
+        let answer = operate(&app, &purge, &[("content-type", kind)]).await;
+        answer.assert_problem(415, "UnsupportedMediaType");
+    }
+    app.get(&ask()).await.assert_hit();
+    let enabled = app.operations("/cache/enabled").await;
+    assert_eq!(enabled.json(), json!(true));
+}
+
+#[tokio::test]
+async fn probes_scrapers_and_operators_of_this_host_are_answered() {
+    let app = TestApp::with(|config| {
+        config.operations.hosts = vec!["Ops.example.com".to_owned()];
+    })
+    .await;
+    let address = app.operations_request("/").build().expect("a request");
+    let own = address.url().authority().to_owned();
+    let same_origin = format!("http://{own}");
+    for fields in [
+        vec![],
+        vec![("host", &*own)],
+        vec![("host", "localhost")],
+        vec![("host", "LOCALHOST.:9090")],
+        vec![("host", "127.0.0.2:1")],
+        vec![("host", "[::1]:9090")],
+        vec![("host", "ops.example.com:443")],
+        vec![("host", "OPS.example.com.")],
+        vec![("host", &*own), ("origin", &*same_origin)],
+        vec![("sec-fetch-site", "none")],
+        vec![("sec-fetch-site", "same-origin")],
+        vec![
+            ("host", "ops.example.com"),
+            ("origin", "https://ops.example.com"),
+            ("sec-fetch-site", "same-origin"),
+        ],
+    ] {
+        for operation in operations() {
+            let answer = operate(&app, &operation, &fields).await;
+            let expected = match (&operation.0, &*operation.1) {
+                (_, "/nowhere") => 404,
+                (&Method::OPTIONS, _) => 405,
+                (&Method::PUT | &Method::DELETE, _) | (_, "/cache/purge") => 204,
+                _ => 200,
+            };
+            assert_eq!(answer.status, expected, "{operation:?} {fields:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn on_all_addresses_any_address_is_accepted_and_no_other_name() {
+    let app = TestApp::with(|config| {
+        config.operations.listen = SocketAddr::from(([0, 0, 0, 0], 0));
+        config.operations.token = Some("an-operators-token".into());
+    })
+    .await;
+    let port = app.operations_request("/").build().expect("a request");
+    let port = port.url().port().expect("a port");
+    let ask = async |host: &str| {
+        let url = format!("http://127.0.0.1:{port}/metrics");
+        let request = reqwest::Request::new(Method::GET, url.parse().expect("a URL"));
+        let mut request = request;
+        let host = host.parse().expect("a value");
+        request.headers_mut().insert("host", host);
+        app.execute(request).await.status
+    };
+    for accepted in ["192.0.2.7:9090", "[2001:db8::7]:9090", "localhost"] {
+        assert_eq!(ask(accepted).await, 200, "{accepted}");
+    }
+    for refused in ["engage-bff:9090", "evil.example"] {
+        assert_eq!(ask(refused).await, 403, "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_does_not_help_a_page_of_another_site() {
+    let app = TestApp::with(|config| {
+        config.operations.token = Some("an-operators-token".into());
+    })
+    .await;
+    let token = ("authorization", "Bearer an-operators-token");
+    for fields in OF_OTHER_SITES {
+        for operation in operations() {
+            let answer = operate(&app, &operation, &[&[token], fields].concat()).await;
+            assert_eq!(answer.status, 403, "{operation:?} {fields:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn refusals_at_the_operations_listener_are_audited_within_bounds() {
+    let app = TestApp::spawn().await;
+    let scrape = (Method::GET, "/metrics".to_owned(), "");
+    for _ in 0..50 {
+        operate(&app, &scrape, &[("host", "evil.example")]).await;
+    }
+    let logs = logs();
+    let events: Vec<_> = logs
+        .lines()
+        .filter(|line| line.contains("operations request refused"))
+        .collect();
+    assert_eq!(events.len(), 10);
+    for event in events {
+        assert!(event.contains("engage_bff::audit"), "{event}");
+        assert!(event.contains("\"why\":\"host\""), "{event}");
+        assert!(!event.contains("evil"), "{event}");
+    }
+    let metrics = app.operations("/metrics").await;
+    let line = "engage_bff_refusals_total{code=\"Forbidden\",status=\"403\"} 50";
+    assert!(metrics.text().contains(line), "{}", metrics.text());
+}
+
+async fn anonymous() -> TestApp {
+    TestApp::with(|config| config.auth.allow_anonymous = true).await
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_asks_for_no_customer_without_a_credential() {
+    let app = anonymous().await;
+    let target = format!("/customer?{}", ask());
+    Answer::of(app.request(&target)).await.assert_ok();
+    // Cached now: what is answered from memory is checked like anything else.
+    Answer::of(app.request(&target)).await.assert_hit();
+    let calls = app.engage.total_calls();
+    for fields in OF_OTHER_SITES {
+        for target in [&*target, "/customer/me", "/nowhere"] {
+            let answer = Answer::of(with_fields(app.request(target), fields)).await;
+            answer.assert_problem(403, "Forbidden");
+            assert!(!answer.text().contains("evil"), "{}", answer.text());
+        }
+        let mut lookup = app
+            .post("")
+            .body(json!({"contactId": ALVA.id}).to_string())
+            .build()
+            .expect("a request");
+        lookup.headers_mut().remove("x-api-key");
+        for (name, value) in fields {
+            let name: reqwest::header::HeaderName = name.parse().expect("a name");
+            lookup
+                .headers_mut()
+                .insert(name, value.parse().expect("a value"));
+        }
+        app.execute(lookup).await.assert_problem(403, "Forbidden");
+    }
+    assert_eq!(app.engage.total_calls(), calls);
+    let own = format!("http://{}", app.address);
+    for fields in [
+        vec![("host", "localhost:8080")],
+        vec![("host", "[::1]")],
+        vec![("origin", &*own), ("sec-fetch-site", "same-origin")],
+        vec![("sec-fetch-site", "none")],
+    ] {
+        let answer = Answer::of(with_fields(app.request(&target), &fields)).await;
+        answer.assert_ok();
+        answer.assert_hit();
+    }
+}
+
+#[tokio::test]
+async fn callers_with_a_credential_and_probes_may_come_by_any_name() {
+    for app in [TestApp::spawn().await, anonymous().await] {
+        for fields in OF_OTHER_SITES {
+            let request = with_fields(app.customer(TILL, &ask()), fields);
+            assert_eq!(Answer::of(request).await.status, 200, "{fields:?}");
+            for probe in ["/livez", "/readyz"] {
+                let request = with_fields(app.request(probe), fields);
+                assert_eq!(Answer::of(request).await.status, 200, "{fields:?}");
+            }
+        }
+    }
+}

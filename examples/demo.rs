@@ -22,7 +22,7 @@ const OVERVIEW_LAG: Duration = Duration::from_secs(60);
 async fn main() -> Result<(), anyhow::Error> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/demo.toml");
     let mut config = Config::load(Some(&file), &BTreeMap::new())?;
-    telemetry::install(&config.telemetry, std::io::stderr)?;
+    let _log = telemetry::start(&config.telemetry, std::io::stderr())?;
 
     let engage = Simulator::builder()
         .seed(7)

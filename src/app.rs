@@ -33,6 +33,7 @@ use crate::{
         self, AppState, Authenticator, FrontDoor, Listener, LookupRules, OperationsState,
         Readiness, Requests, Webhooks,
     },
+    telemetry,
 };
 
 /// A service that is bound and not yet running.
@@ -355,6 +356,6 @@ fn limits(config: &Config) -> http::Limits {
         idle_timeout: server.idle_timeout,
         write_timeout: server.write_timeout,
         max_connections: server.max_connections,
-        shutdown_grace: server.shutdown_grace,
+        shutdown_grace: telemetry::grace_for_answers(server.shutdown_grace),
     }
 }

@@ -67,7 +67,7 @@ pub struct Server {
     pub max_body: ByteSize,
     /// Connections beyond this are not accepted until others end.
     pub max_connections: usize,
-    /// How long a shutdown waits for answers under way.
+    /// How long a shutdown may take: answers under way have all but two seconds of it, or half below four.
     #[serde(with = "duration")]
     pub shutdown_grace: Duration,
     /// Whether a national id may be given in a URL.

@@ -6,12 +6,18 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use engage_bff::{app::App, clock::Clock, config::Config, telemetry};
+use engage_bff::{
+    app::App,
+    clock::{Clock, Tick},
+    config::Config,
+    telemetry,
+};
 #[cfg(target_os = "linux")]
 use rustix::process::DumpableBehavior;
 use rustix::{
@@ -70,8 +76,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody is left to tell where even this can't be written.
-            let _ = writeln!(std::io::stderr(), "{error:#}");
+            telemetry::last_word(&format!("{error:#}\n"), telemetry::LAST_WORD);
             ExitCode::FAILURE
         }
     }
@@ -99,14 +104,30 @@ fn load(file: Option<&Path>) -> Result<Config, anyhow::Error> {
     Ok(Config::load(file, &environment())?)
 }
 
-#[tokio::main]
-async fn serve(config: &Config, shut: Result<(), Errno>) -> Result<(), anyhow::Error> {
-    telemetry::install(&config.telemetry, std::io::stdout)?;
+/// Serves, and writes the rest of the log within what a signal left of the grace.
+fn serve(config: &Config, shut: Result<(), Errno>) -> Result<(), anyhow::Error> {
+    let clock = Clock::system();
+    let log = telemetry::start(&config.telemetry, std::io::stdout())?;
     telemetry::quiet_panics();
+    let signalled = Arc::new(OnceLock::new());
+    let outcome = run(config, shut, clock.clone(), Arc::clone(&signalled));
+    let end = signalled.get().map(|at| *at + config.server.shutdown_grace);
+    log.finish(end.unwrap_or_default().since(clock.tick()));
+    outcome
+}
+
+/// Serves until a signal, and notes when that came.
+#[tokio::main]
+async fn run(
+    config: &Config,
+    shut: Result<(), Errno>,
+    clock: Clock,
+    signalled: Arc<OnceLock<Tick>>,
+) -> Result<(), anyhow::Error> {
     if let Err(error) = shut {
         tracing::warn!(%error, "the memory can be dumped or read by other processes");
     }
-    let app = App::build(config, Clock::system()).await?;
+    let app = App::build(config, clock.clone()).await?;
     let shutdown = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -116,6 +137,7 @@ async fn serve(config: &Config, shut: Result<(), Errno>) -> Result<(), anyhow::E
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        signalled.get_or_init(|| clock.tick());
         stop.cancel();
     });
     Ok(app.run(shutdown).await?)

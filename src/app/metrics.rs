@@ -5,7 +5,7 @@ use std::fmt;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{MetricType, gauge::ConstGauge},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Registry,
 };
 
@@ -14,6 +14,7 @@ use crate::{
     customer::CustomerService,
     engage::{Admission, BreakerState, Traffic},
     http::{Authenticator, Requests, Webhooks},
+    telemetry::Dropped,
 };
 
 /// Everything that is told, under names that begin with the service's.
@@ -45,6 +46,21 @@ struct Gauges {
 }
 
 impl Gauges {
+    /// How many events the log dropped.
+    fn encode_dropped(encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut counters = encoder.encode_descriptor(
+            "log_events_dropped",
+            "Log events that were not written: the output was not read in time, or strangers caused too many",
+            None,
+            MetricType::Counter,
+        )?;
+        for dropped in Dropped::ALL {
+            let labels = [("log", dropped.as_str())];
+            ConstCounter::new(dropped.total()).encode(counters.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
     /// How the feed stands, where there is one.
     fn encode_feed(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let Some(feed) = self.customers.feed() else {
@@ -135,6 +151,7 @@ impl Collector for Gauges {
             ConstGauge::new(value).encode(gauge)?;
         }
         self.encode_feed(&mut encoder)?;
+        Self::encode_dropped(&mut encoder)?;
         let mut breakers = encoder.encode_descriptor(
             "engage_breaker_state",
             "How the breaker of a group of endpoints stands: 0 closed, 1 half open, 2 open",

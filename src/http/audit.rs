@@ -12,10 +12,11 @@ use super::{
 use crate::{
     customer::Question,
     domain::{ContactId, Digester},
+    telemetry,
 };
 
 /// Where events of the audit go.
-pub(super) const TARGET: &str = "engage_bff::audit";
+pub(super) const TARGET: &str = telemetry::AUDIT;
 
 /// How a question in the full view was answered, and about whom.
 pub(super) fn looked(

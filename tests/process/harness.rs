@@ -4,13 +4,21 @@ use std::{
     io::{BufRead, BufReader, Lines, Write},
     net::SocketAddr,
     process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
+use engage_simulator::Simulator;
 use serde_json::Value;
 use tempfile::NamedTempFile;
+use tokio::runtime::Runtime;
 
 /// The program under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_engage-bff");
+
+/// How long a test waits for what must come: far longer than it takes on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The least that can be started. The key of its client is `test-till-key`.
 pub(crate) const LEAST: &str = r#"
@@ -89,6 +97,20 @@ impl Service {
         self
     }
 
+    /// Adds to its configuration file.
+    pub(crate) fn file(mut self, toml: &str) -> Self {
+        self.file.push_str(toml);
+        self
+    }
+
+    /// Has it ask this Engage, without a limit that a test would meet.
+    pub(crate) fn engage(self, engage: &Engage) -> Self {
+        self.env("BFF_ENGAGE__BASE_URL", &engage.simulator.base_url())
+            .env("BFF_ENGAGE__API_KEY", engage.simulator.api_key())
+            .env("BFF_ENGAGE__REQUESTS_PER_SECOND", "1000000.0")
+            .env("BFF_ENGAGE__BURST", "1000000")
+    }
+
     /// Starts it and waits until it serves.
     pub(crate) fn start(self) -> Started {
         self.start_as(Command::new(BINARY))
@@ -124,6 +146,43 @@ impl Service {
             operations,
         }
     }
+}
+
+/// A simulated Engage in the test's own process.
+pub(crate) struct Engage {
+    pub(crate) simulator: Simulator,
+    /// Runs it.
+    _runtime: Runtime,
+}
+
+impl Engage {
+    pub(crate) fn start() -> Self {
+        let runtime = Runtime::new().expect("a runtime");
+        let simulator = Simulator::builder()
+            .seed(7)
+            .contacts(50)
+            .api_key("test-engage-key")
+            .rate_limit(None)
+            .start();
+        Self {
+            simulator: runtime.block_on(simulator).expect("the simulator starts"),
+            _runtime: runtime,
+        }
+    }
+}
+
+/// Waits for the process's end. Kills it and fails where that does not come.
+pub(crate) fn status(mut process: Running) -> ExitStatus {
+    let id = process.0.id();
+    let (tell, ended) = mpsc::channel();
+    thread::spawn(move || tell.send(process.0.wait()));
+    let Ok(status) = ended.recv_timeout(PATIENCE) else {
+        let _ = Command::new("kill")
+            .args(["-s", "KILL", &id.to_string()])
+            .status();
+        panic!("the process did not end");
+    };
+    status.expect("a status")
 }
 
 fn address(field: &Value) -> SocketAddr {

@@ -1,0 +1,38 @@
+//! What the process says on standard error before it ends, where nobody may read that either.
+
+use std::{io, os::fd::AsFd, time::Duration};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
+
+use crate::clock::Clock;
+
+/// A pipe that can be written to at all takes so much without waiting (POSIX, `PIPE_BUF`).
+const PIECE: usize = 512;
+
+/// Writes the text to standard error, or as much of it as is taken in that time.
+pub fn last_word(text: &str, at_most: Duration) {
+    let stderr = io::stderr();
+    let clock = Clock::system();
+    let end = clock.tick() + at_most;
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        let left = Timespec::try_from(end.since(clock.tick()));
+        let mut output = [PollFd::from_borrowed_fd(stderr.as_fd(), PollFlags::OUT)];
+        match poll(&mut output, left.ok().as_ref()) {
+            Ok(0) => return,
+            Ok(_) if output[0].revents().contains(PollFlags::OUT) => {}
+            Err(Errno::INTR) => continue,
+            // Nobody will read it.
+            Ok(_) | Err(_) => return,
+        }
+        let piece = &rest[..rest.len().min(PIECE)];
+        match rustix::io::write(stderr.as_fd(), piece) {
+            Ok(written) => rest = &rest[written..],
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(_) => return,
+        }
+    }
+}

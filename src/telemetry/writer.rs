@@ -1,0 +1,234 @@
+//! The thread that writes the log. It alone waits for whoever reads it.
+
+use std::{
+    cell::Cell,
+    fs::File,
+    io::{self, ErrorKind, Write},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use memchr::memrchr;
+use rustix::event::{PollFd, PollFlags, poll};
+use tracing::Metadata;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::{
+    AUDIT,
+    queue::{Lane, Queue},
+};
+
+/// How long to wait after an output that takes nothing: a full disk, or a pipe that has no reader.
+const PAUSE: Duration = Duration::from_secs(1);
+
+thread_local! {
+    static IS_WRITER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Gives each event's line to the queue.
+pub(super) struct ToQueue(Arc<Queue>);
+
+impl ToQueue {
+    pub(super) fn new(queue: Arc<Queue>) -> Self {
+        Self(queue)
+    }
+}
+
+/// Takes one event's line, which comes in one piece.
+pub(super) struct Line<'queue> {
+    queue: &'queue Queue,
+    lane: Lane,
+}
+
+impl<'queue> MakeWriter<'queue> for ToQueue {
+    type Writer = Line<'queue>;
+
+    fn make_writer(&'queue self) -> Line<'queue> {
+        Line {
+            queue: &self.0,
+            lane: Lane::Events,
+        }
+    }
+
+    fn make_writer_for(&'queue self, event: &Metadata<'_>) -> Line<'queue> {
+        let lane = if event.target() == AUDIT {
+            Lane::Audit
+        } else {
+            Lane::Events
+        };
+        Line {
+            queue: &self.0,
+            lane,
+        }
+    }
+}
+
+impl Write for Line<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if IS_WRITER.get() {
+            self.queue.push_anyhow(self.lane, line);
+        } else {
+            self.queue.push(self.lane, line);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Starts the thread.
+pub(super) fn spawn(queue: Arc<Queue>, output: File) -> io::Result<()> {
+    let writer = Writer {
+        queue,
+        output,
+        told: [0; Lane::ALL.len()],
+    };
+    let thread = thread::Builder::new().name("log".to_owned());
+    thread.spawn(move || writer.run()).map(drop)
+}
+
+struct Writer {
+    queue: Arc<Queue>,
+    output: File,
+    /// How many dropped events were told of each lane.
+    told: [u64; Lane::ALL.len()],
+}
+
+/// The end of the process has come.
+struct Closed;
+
+impl Writer {
+    fn run(mut self) {
+        IS_WRITER.set(true);
+        let mut chunk = Vec::new();
+        while self.queue.take(&mut chunk) && self.write(&chunk).is_ok() {
+            self.tell_dropped();
+        }
+    }
+
+    /// One event for all that was dropped since the last.
+    fn tell_dropped(&mut self) {
+        for lane in Lane::ALL {
+            let told = &mut self.told[lane as usize];
+            let Some(total) = self.queue.dropped(lane).filter(|total| total > told) else {
+                continue;
+            };
+            let dropped = total - *told;
+            match lane {
+                Lane::Audit => tracing::error!(
+                    target: AUDIT,
+                    alarm = true,
+                    dropped,
+                    "audit events dropped"
+                ),
+                Lane::Events => tracing::warn!(dropped, "log events dropped"),
+            }
+            *told = total;
+        }
+    }
+
+    /// Writes all of it, however long that takes. What an output takes no more of is tried again: it may be a disk on
+    /// which there is room again, or a pipe that gets another reader.
+    fn write(&mut self, chunk: &[u8]) -> Result<(), Closed> {
+        let mut written = 0;
+        while written < chunk.len() {
+            let error = match self.output.write(&chunk[written..]) {
+                Ok(0) => ErrorKind::WriteZero,
+                Ok(bytes) => {
+                    written += bytes;
+                    continue;
+                }
+                Err(error) => error.kind(),
+            };
+            match error {
+                ErrorKind::Interrupted => {}
+                // Somebody has set the pipe so that writing to it does not wait.
+                ErrorKind::WouldBlock => wait_for(&self.output),
+                _ => {
+                    if error == ErrorKind::BrokenPipe {
+                        // The next reader must not begin with half a line.
+                        let lines = memrchr(b'\n', &chunk[..written]);
+                        written = lines.map_or(0, |end| end + 1);
+                    }
+                    if self.queue.pause(PAUSE) {
+                        return Err(Closed);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Waits until the output takes something.
+fn wait_for(output: &File) {
+    // If this fails, so does the next attempt to write.
+    let _ = poll(&mut [PollFd::new(output, PollFlags::OUT)], None);
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read, os::fd::OwnedFd};
+
+    use super::*;
+
+    /// More than any pipe holds.
+    const LINES: usize = 20_000;
+
+    fn line(number: usize) -> String {
+        format!("line {number} of {LINES} {}\n", "-".repeat(50))
+    }
+
+    fn started(output: impl Into<OwnedFd>) -> Arc<Queue> {
+        let queue = Arc::new(Queue::new(Box::leak(Box::default())));
+        spawn(Arc::clone(&queue), File::from(output.into())).expect("a thread");
+        queue
+    }
+
+    #[test]
+    fn what_is_queued_while_the_pipe_is_full_is_written_whole_and_in_order_when_it_is_read() {
+        let (mut reader, writer) = io::pipe().expect("a pipe");
+        let queue = started(writer);
+        for number in 0..LINES {
+            queue.push(Lane::Events, line(number).as_bytes());
+        }
+        let read = thread::spawn(move || {
+            let mut text = String::new();
+            reader.read_to_string(&mut text).map(|_| text)
+        });
+        queue.finish(Duration::MAX);
+        let text = read.join().expect("an end").expect("text");
+        let all: String = (0..LINES).map(line).collect();
+        let kept = text.len();
+        assert!(kept > 1 << 20 && all.starts_with(&text) && text.ends_with('\n'));
+    }
+
+    #[test]
+    fn the_end_does_not_wait_for_a_pipe_that_is_not_read() {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        let queue = started(writer);
+        for number in 0..LINES {
+            queue.push(Lane::Events, line(number).as_bytes());
+        }
+        queue.finish(Duration::from_millis(10));
+        drop(reader);
+    }
+
+    #[test]
+    fn the_end_does_not_wait_for_a_pipe_without_a_reader() {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        drop(reader);
+        let queue = started(writer);
+        queue.push(Lane::Events, b"unread\n");
+        queue.finish(Duration::MAX);
+    }
+}

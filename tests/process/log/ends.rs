@@ -1,0 +1,35 @@
+//! Ends other than by a signal to a healthy process: what was logged before is written.
+
+use std::net::TcpListener;
+
+use serde_json::Value;
+
+use crate::harness::{LEAST, path, run, temp_file, text};
+
+#[test]
+fn a_start_that_fails_writes_its_events_and_why() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let file = temp_file(LEAST);
+    let output = run(
+        &["serve", "--config", path(&file)],
+        &[
+            ("BFF_SERVER__LISTEN", "127.0.0.1:0"),
+            ("BFF_OPERATIONS__LISTEN", &address),
+            ("BFF_ENGAGE__REPLICAS", "2"),
+            ("BFF_WEBHOOKS__SECRETS", "whsec_Zmlyc3Q="),
+        ],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let why = text(&output.stderr);
+    assert!(why.starts_with("operations.listen: "), "{why}");
+    let log = text(&output.stdout);
+    let events: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let [event] = &events[..] else {
+        panic!("not one event: {log}");
+    };
+    assert_eq!(event["replicas"], 2);
+}

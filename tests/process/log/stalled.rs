@@ -1,0 +1,120 @@
+//! What waits for a log that is not read: nothing, and when it is read again nothing is torn.
+
+use std::{
+    io::{self, Write},
+    process::{Command, Stdio},
+    thread,
+};
+
+use engage_simulator::Endpoint;
+
+use super::{Reading, TILL, assert_answers, cause_event, count, dropped, flood, question, sum};
+use crate::{
+    caller::Caller,
+    harness::{BINARY, Engage, Service, Started, status},
+};
+
+const DROPPED: &str = "log events dropped";
+
+/// Causes events until some are dropped; how many were caused.
+fn stall(service: &Started) -> usize {
+    let mut operations = Caller::to(service.operations);
+    let mut till = Caller::to(service.data);
+    flood(&mut operations, "events", || {
+        cause_event(&mut till, "early");
+    })
+}
+
+#[test]
+fn no_request_waits_for_a_log_that_is_not_read_and_what_is_lost_is_counted() {
+    let engage = Engage::start();
+    let service = Service::new().engage(&engage).start();
+    let mut operations = Caller::to(service.operations);
+    let mut till = Caller::to(service.data);
+    assert_eq!(dropped(&mut operations, "events"), 0);
+    assert_eq!(till.get(&question(), &[TILL]).status, 200);
+    let caused = 1 + stall(&service);
+    let more = 2000;
+    for turn in 0..more {
+        assert_eq!(till.get(&question(), &[TILL]).status, 200);
+        let unknown = format!("/customer?contactId=00000000-0000-4000-8000-{turn:012}");
+        assert_eq!(till.get(&unknown, &[TILL]).status, 404);
+        assert_eq!(till.get("/customer?email=none", &[TILL]).status, 400);
+    }
+    let caused = caused + 2 * more;
+    assert_answers(&service);
+    let lost = dropped(&mut operations, "events");
+    assert!(lost > 0 && dropped(&mut operations, "audit") == 0);
+
+    let Started { process, log, .. } = service;
+    let log = Reading::on(log);
+    let mut events = log.until(|event| event["message"] == DROPPED);
+    cause_event(&mut till, "afterwards");
+    events.extend(log.until(|event| event["request_id"] == "afterwards"));
+    assert_eq!(sum(&events, DROPPED, "dropped"), lost);
+    assert_eq!(dropped(&mut operations, "events"), lost);
+    let told = count(&events, "answered") - 1;
+    assert_eq!(told as u64 + lost, caused as u64);
+    let line = events.iter().find(|event| event["message"] == DROPPED);
+    assert_eq!(line.expect("a line")["level"], "WARN");
+
+    let started = Command::new("kill")
+        .args(["-s", "TERM", &process.0.id().to_string()])
+        .status();
+    assert!(started.expect("kill runs").success());
+    assert!(status(process).success());
+    let end = log.rest().pop().expect("a line");
+    assert_eq!(end["message"], "stopped");
+}
+
+#[test]
+fn sigterm_ends_a_process_whose_log_is_not_read() {
+    let service = Service::new()
+        .env("BFF_SERVER__SHUTDOWN_GRACE", "3s")
+        .start();
+    stall(&service);
+    service.signal("TERM");
+    let Started { process, log, .. } = service;
+    let status = status(process);
+    assert!(status.success(), "{status}");
+    drop(log);
+}
+
+/// A pipe that is full and stays so.
+fn full_pipe() -> (io::PipeReader, io::PipeWriter) {
+    let (reader, writer) = io::pipe().expect("a pipe");
+    let mut filler = writer.try_clone().expect("a descriptor");
+    thread::spawn(move || while filler.write_all(&[b'.'; 512]).is_ok() {});
+    (reader, writer)
+}
+
+#[test]
+fn sigterm_ends_a_process_that_can_write_neither_its_log_nor_its_last_error() {
+    let engage = Engage::start();
+    let hold = engage.simulator.hold(Endpoint::Overview);
+    let (unread, stderr) = full_pipe();
+    let mut command = Command::new(BINARY);
+    command.stderr(Stdio::from(stderr));
+    let service = Service::new()
+        .engage(&engage)
+        .env("BFF_SERVER__REQUEST_TIMEOUT", "30s")
+        .env("BFF_ENGAGE__TIMEOUT", "60s")
+        .env("BFF_SERVER__SHUTDOWN_GRACE", "3s")
+        .start_as(command);
+    stall(&service);
+    let data = service.data;
+    let waiting = thread::spawn(move || {
+        // It is cut off with the process.
+        let mut caller = Caller::to(data);
+        let _ = std::panic::catch_unwind(move || caller.get(&question(), &[TILL]).status);
+    });
+    while hold.waiting() == 0 {
+        thread::yield_now();
+    }
+    service.signal("TERM");
+    let Started { process, log, .. } = service;
+    let status = status(process);
+    assert_eq!(status.code(), Some(1), "{status}");
+    waiting.join().expect("an end");
+    drop((log, unread));
+}

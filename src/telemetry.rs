@@ -9,7 +9,7 @@ mod last_word;
 mod queue;
 mod writer;
 
-use std::{fs::File, os::fd::AsFd, sync::Arc, time::Duration};
+use std::{fs::File, io::IsTerminal, os::fd::AsFd, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tracing::Level;
@@ -58,13 +58,21 @@ pub fn start(config: &Telemetry, output: impl AsFd) -> Result<Log, anyhow::Error
     let output = output.as_fd().try_clone_to_owned();
     let output = File::from(output.context("the log's output")?);
     let queue = Arc::new(Queue::new(&counts::OF_THE_PROCESS));
-    install(config, ToQueue::new(Arc::clone(&queue)))?;
+    let is_terminal = output.is_terminal();
+    subscribe(config, ToQueue::new(Arc::clone(&queue)), is_terminal)?;
     writer::spawn(Arc::clone(&queue), output).context("the log's thread")?;
     Ok(Log(queue))
 }
 
 /// Sends log events to `writer` itself, without a queue, until the process ends. Once per process.
 pub fn install<W>(config: &Telemetry, writer: W) -> Result<(), anyhow::Error>
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    subscribe(config, writer, false)
+}
+
+fn subscribe<W>(config: &Telemetry, writer: W, is_terminal: bool) -> Result<(), anyhow::Error>
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
@@ -77,7 +85,13 @@ where
         LogFormat::Json => registry
             .with(layer.json().flatten_event(true).with_writer(writer))
             .try_init()?,
-        LogFormat::Pretty => registry.with(layer.with_writer(writer)).try_init()?,
+        LogFormat::Pretty if is_terminal => {
+            // In colours, unless `NO_COLOR` is set.
+            registry.with(layer.with_writer(writer)).try_init()?;
+        }
+        LogFormat::Pretty => registry
+            .with(layer.with_ansi(false).with_writer(writer))
+            .try_init()?,
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 mod audit;
 mod ends;
+mod looks;
 mod stalled;
 
 use std::{

@@ -16,6 +16,7 @@ mod fast_path;
 mod framing;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod identified;
 mod listener;
 mod lookup;
 mod operations;
@@ -56,6 +57,7 @@ pub use self::{
 use self::{
     customer::Asked,
     entry::EntryRules,
+    identified::Identified,
     peer::Peer,
     reply::{Note, Reply},
     request_id::{REQUEST_ID, RequestId},
@@ -65,6 +67,7 @@ use crate::{
     clock::{Clock, Now},
     config,
     customer::CustomerService,
+    telemetry::Limit,
 };
 
 /// What the handlers need; cheap to clone.
@@ -124,8 +127,9 @@ async fn about_customer(
         return Err(ApiError::new(Code::NotFound));
     };
     let request_id = RequestId::among(&parts.extensions);
+    let identified = Identified::among(&parts.extensions);
     let now = state.customers.clock().now();
-    customer::answer(&state, asked, &parts, body, &request_id, now).await
+    customer::answer(&state, asked, &parts, body, &request_id, now, &identified).await
 }
 
 /// What scripts of those pages may send and read: a shopper's token, never a client's key, and no
@@ -179,6 +183,10 @@ pub struct FrontDoor {
     /// The headers that no answer lacks, as they are written.
     always: Arc<str>,
     requests: Arc<Requests>,
+    /// For events of requests whose callers are not identified.
+    of_strangers: Limit,
+    /// For events of connections.
+    of_connections: Limit,
     clock: Clock,
 }
 
@@ -239,6 +247,8 @@ impl FrontDoor {
             entry: None,
             always: always(),
             requests,
+            of_strangers: Limit::new("requests", clock.clone()),
+            of_connections: Limit::new("connections", clock.clone()),
             clock,
         }
     }
@@ -259,8 +269,15 @@ impl FrontDoor {
             entry: Some(Arc::new(entry)),
             always: always(),
             requests,
+            of_strangers: Limit::new("requests to operations", clock.clone()),
+            of_connections: Limit::new("connections to operations", clock.clone()),
             clock,
         }
+    }
+
+    /// For events of connections that can't be accepted: apart from the others, which come from whoever is connected.
+    fn of_refused_connections(&self) -> Limit {
+        Limit::new("refused connections", self.clock.clone())
     }
 
     /// One request, one answer.
@@ -270,8 +287,11 @@ impl FrontDoor {
         let route = Route::of(self.routes, request.uri().path(), request.method());
         // What the cache did and how long it took could tell a shopper of others.
         let is_shopper = request.headers().contains_key(header::AUTHORIZATION);
+        let identified = Identified::default();
         let (mut response, note) = match framing::check(&request) {
-            Ok(()) => catch_panic(self.route(request, peer, &request_id, arrived)).await,
+            Ok(()) => {
+                catch_panic(self.route(request, peer, &request_id, arrived, &identified)).await
+            }
             Err(error) => {
                 let mut refusal = error.into_response();
                 // Where one request ends and the next begins is in doubt.
@@ -296,9 +316,12 @@ impl FrontDoor {
             let (name, value) = reply::server_timing(note, took);
             headers.insert(name, value);
         }
-        let code = response.extensions().get();
-        self.requests
-            .ended(route, response.status(), code, note, &request_id, took);
+        let code: Option<&Code> = response.extensions().get();
+        let status = response.status();
+        self.requests.count(status, code, note, took);
+        let limit = (!identified.is_noted()).then_some(&self.of_strangers);
+        let code = code.map(Code::as_str);
+        requests::log(route, status, code, note, &request_id, took, limit);
         response
             .headers_mut()
             .insert(REQUEST_ID, request_id.into_value());
@@ -311,6 +334,7 @@ impl FrontDoor {
         peer: Peer,
         request_id: &RequestId,
         arrived: Now,
+        identified: &Identified,
     ) -> (Response<Body>, Option<Note>) {
         let (parts, body) = request.into_parts();
         if let Some(entry) = &self.entry
@@ -321,12 +345,15 @@ impl FrontDoor {
         if let Some(state) = &self.direct
             && let Some(asked) = Asked::of(&parts)
         {
-            return match customer::answer(state, asked, &parts, body, request_id, arrived).await {
+            let answer =
+                customer::answer(state, asked, &parts, body, request_id, arrived, identified);
+            return match answer.await {
                 Ok(reply) => (reply.response, Some(reply.note)),
                 Err(error) => (error.into_response(), None),
             };
         }
-        Box::pin(self.route_by_router(parts, body, peer, request_id)).await
+        let by_router = self.route_by_router(parts, body, peer, request_id, identified);
+        Box::pin(by_router).await
     }
 
     async fn route_by_router(
@@ -335,14 +362,21 @@ impl FrontDoor {
         body: Incoming,
         peer: Peer,
         request_id: &RequestId,
+        identified: &Identified,
     ) -> (Response<Body>, Option<Note>) {
         parts.extensions.insert(*request_id);
+        let shared = Arc::<Identified>::default();
+        parts.extensions.insert(Arc::clone(&shared));
         if parts.uri.path() == WEBHOOKS {
             parts.extensions.insert(peer);
         }
         let request = Request::from_parts(parts, Body::new(body));
         let mut router = self.router.clone();
-        match Service::call(&mut router, request).await {
+        let answer = Service::call(&mut router, request).await;
+        if shared.is_noted() {
+            identified.note();
+        }
+        match answer {
             Ok(mut response) => {
                 let note = response.extensions_mut().remove();
                 (response, note)

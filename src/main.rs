@@ -108,7 +108,7 @@ fn load(file: Option<&Path>) -> Result<Config, anyhow::Error> {
 fn serve(config: &Config, shut: Result<(), Errno>) -> Result<(), anyhow::Error> {
     let clock = Clock::system();
     let log = telemetry::start(&config.telemetry, std::io::stdout())?;
-    telemetry::quiet_panics();
+    telemetry::quiet_panics(clock.clone());
     let signalled = Arc::new(OnceLock::new());
     let outcome = run(config, shut, clock.clone(), Arc::clone(&signalled));
     let end = signalled.get().map(|at| *at + config.server.shutdown_grace);

@@ -6,6 +6,7 @@
 
 mod counts;
 mod last_word;
+mod limit;
 mod queue;
 mod writer;
 
@@ -17,9 +18,12 @@ use tracing_subscriber::{
     EnvFilter, filter::filter_fn, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-pub use self::{counts::Dropped, last_word::last_word};
+pub use self::{counts::Dropped, last_word::last_word, limit::Limit};
 use self::{queue::Queue, writer::ToQueue};
-use crate::config::{LogFormat, Telemetry};
+use crate::{
+    clock::Clock,
+    config::{LogFormat, Telemetry},
+};
 
 /// The target of the audit's events.
 pub const AUDIT: &str = "engage_bff::audit";
@@ -101,11 +105,15 @@ fn is_ours(target: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// Lets a panic tell its place and nothing else: its message may hold what was being worked on.
-pub fn quiet_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string);
-        tracing::error!(place, "panicked");
+/// Lets a panic tell its place and nothing else: its message may hold what was being worked on. A defect may panic for
+/// anybody's request, so these events are limited too.
+pub fn quiet_panics(clock: Clock) {
+    let limit = Limit::new("panics", clock);
+    std::panic::set_hook(Box::new(move |panic| {
+        if limit.allows() {
+            let place = panic.location().map(ToString::to_string);
+            tracing::error!(place, "panicked");
+        }
     }));
 }
 

@@ -24,7 +24,10 @@ use self::{
     client::{Client, Place},
     token::{Shopper, Tokens},
 };
-use super::error::{ApiError, Code};
+use super::{
+    error::{ApiError, Code},
+    identified::Identified,
+};
 use crate::{
     clock::{Clock, Tick},
     config::{self, Scope},
@@ -299,8 +302,13 @@ impl Authenticator {
         }
     }
 
-    /// Who asks, by the credentials among the headers; counted. `now` is when the request arrived.
-    pub(super) async fn identify(&self, request: &Parts, now: Tick) -> Result<Caller, ApiError> {
+    /// Who asks, by the credentials among the headers; noted, and counted. `now` is when the request arrived.
+    pub(super) async fn identify(
+        &self,
+        request: &Parts,
+        now: Tick,
+        identified: &Identified,
+    ) -> Result<Caller, ApiError> {
         let headers = &request.headers;
         let key = headers.get(&API_KEY).map(HeaderValue::as_bytes);
         let mut caller = if headers.contains_key(header::AUTHORIZATION) {
@@ -317,6 +325,7 @@ impl Authenticator {
             let anonymous = anonymous.ok_or_else(|| ApiError::new(Code::Unauthorized))?;
             Caller::by_key(anonymous.let_in(request)?)
         };
+        identified.note();
         caller.admit(now)?;
         Ok(caller)
     }
@@ -378,6 +387,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let authenticator = <Arc<Authenticator>>::from_ref(state);
         let now = authenticator.clock.tick();
-        authenticator.identify(parts, now).await
+        let identified = Identified::among(&parts.extensions);
+        authenticator.identify(parts, now, &identified).await
     }
 }

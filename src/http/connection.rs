@@ -16,6 +16,7 @@ use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
+use tracing::Level;
 
 use super::{
     FrontDoor,
@@ -87,6 +88,7 @@ pub(super) async fn serve_connection<S>(
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
     let watch = HeadWatch::default();
+    let limit = door.of_connections.clone();
     let peer = Arc::new(Connection {
         door,
         address,
@@ -126,6 +128,8 @@ pub(super) async fn serve_connection<S>(
             .and_then(|cause| cause.downcast_ref::<io::Error>());
         let timeout = cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut);
         let parse = error.is_parse();
-        tracing::debug!(timeout, parse, "a connection ended early");
+        if tracing::enabled!(Level::DEBUG) && limit.allows() {
+            tracing::debug!(timeout, parse, "a connection ended early");
+        }
     }
 }

@@ -12,6 +12,7 @@ use super::{
     auth::Caller,
     directives::Directives,
     error::{ApiError, Code},
+    identified::Identified,
     lookup::{Ask, Carrier, LookupRules},
     params::Params,
     reply::{self, Reply},
@@ -56,12 +57,16 @@ pub(super) async fn answer<B>(
     body: B,
     request_id: &RequestId,
     arrived: Now,
+    identified: &Identified,
 ) -> Result<Reply, ApiError>
 where
     B: Body,
     B::Error: Into<axum::BoxError>,
 {
-    let caller = state.authenticator.identify(request, arrived.tick).await?;
+    let caller = state
+        .authenticator
+        .identify(request, arrived.tick, identified)
+        .await?;
     let query = || Params::from_query(request.uri.query().unwrap_or_default());
     let directives = if caller.has(Scope::Fresh) {
         Directives::of(&request.headers)

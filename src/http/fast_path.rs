@@ -35,7 +35,7 @@ use super::{
     params::Params,
     reply::{Note, Told, accepts_gzip},
     request_id::RequestId,
-    requests::Route,
+    requests::{self, Route},
 };
 use crate::{clock::Now, customer::answer::View};
 
@@ -63,9 +63,9 @@ impl FrontDoor {
         let request_id = RequestId::given(plain.request_id);
         let took = self.clock.tick().since(arrived.tick);
         let route = Route::of(self.routes, "/customer", &Method::GET);
-        let (status, note) = (told.status(), told.note);
-        self.requests
-            .ended(route, status, None, Some(note), &request_id, took);
+        let (status, note) = (told.status(), Some(told.note));
+        self.requests.count(status, None, note, took);
+        requests::log(route, status, None, note, &request_id, took, None);
         answer.write(told, &self.always, &request_id, took, arrived.wall);
         true
     }

@@ -9,8 +9,10 @@ use tokio::{
     sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Level;
 
 use super::{FrontDoor, Readiness, connection::serve_connection, peer::Peer};
+use crate::telemetry::Limit;
 
 /// How long accepting pauses when the machine has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -63,11 +65,12 @@ impl Listener {
     ) -> bool {
         let connections = TaskTracker::new();
         let slots = Arc::new(Semaphore::new(self.limits.max_connections));
+        let refused = door.of_refused_connections();
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                accepted = self.accept(&slots) => accepted,
+                accepted = self.accept(&slots, &refused) => accepted,
             };
             let Some((stream, peer, slot)) = accepted else {
                 continue;
@@ -105,12 +108,15 @@ impl Listener {
     async fn accept(
         &self,
         slots: &Arc<Semaphore>,
+        refused: &Limit,
     ) -> Option<(TcpStream, Peer, tokio::sync::OwnedSemaphorePermit)> {
         let slot = Arc::clone(slots).acquire_owned().await.ok()?;
         match self.socket.accept().await {
             Ok((stream, address)) => Some((stream, address.ip().into(), slot)),
             Err(error) => {
-                tracing::warn!(kind = %error.kind(), "a connection can't be accepted");
+                if tracing::enabled!(Level::WARN) && refused.allows() {
+                    tracing::warn!(kind = %error.kind(), "a connection can't be accepted");
+                }
                 pause_accepting().await;
                 None
             }

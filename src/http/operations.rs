@@ -23,6 +23,7 @@ use super::{
     auth::TokenKeys,
     entry::{EntryRules, Refusal},
     error::{ApiError, Code},
+    identified::Identified,
     lookup::LookupRules,
     probe::{self, Readiness},
     request_id::RequestId,
@@ -151,7 +152,9 @@ impl FromRequestParts<OperationsState> for Operator {
         let operator = Operator {
             request_id: RequestId::among(&parts.extensions),
         };
+        let identified = Identified::among(&parts.extensions);
         let Some(token) = &state.token else {
+            identified.note();
             return Ok(operator);
         };
         let shown = parts
@@ -163,6 +166,7 @@ impl FromRequestParts<OperationsState> for Operator {
             constant_time::verify_slices_are_equal(shown, token).is_ok()
         });
         if is_it {
+            identified.note();
             Ok(operator)
         } else {
             Err(ApiError::new(Code::Unauthorized).challenge(CHALLENGE))

@@ -11,8 +11,10 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::Registry,
 };
+use tracing::Level;
 
 use super::{Routes, error::Code, is_of_route, reply::Note, request_id::RequestId};
+use crate::telemetry::Limit;
 
 /// The bounds of the duration buckets, in seconds: a hit, a call to Engage, a caller's patience.
 const SECONDS: [f64; 12] = [
@@ -106,14 +108,12 @@ impl Requests {
         );
     }
 
-    /// A request was answered.
-    pub(super) fn ended(
+    /// Counts an answer.
+    pub(super) fn count(
         &self,
-        route: Route,
         status: StatusCode,
         code: Option<&Code>,
         note: Option<Note>,
-        request_id: &RequestId,
         took: Duration,
     ) {
         let status = status.as_u16();
@@ -127,26 +127,20 @@ impl Requests {
             let code = code.label();
             self.refusals.get_or_create(&OfCode { code, status }).inc();
         }
-        log(
-            route,
-            status,
-            code.map(Code::as_str),
-            note,
-            request_id,
-            took,
-        );
     }
 }
 
-/// One event for each request that was more than a hit.
-fn log(
+/// One event for each request that was more than a hit; within the limit, where there is one.
+pub(super) fn log(
     route: Route,
-    status: u16,
+    status: StatusCode,
     code: Option<&str>,
     note: Option<Note>,
     request_id: &RequestId,
     took: Duration,
+    limit: Option<&Limit>,
 ) {
+    let status = status.as_u16();
     // Webhooks may come by the thousand, and are counted.
     let is_news = route.path == Some(super::WEBHOOKS) && status < 300;
     let is_quiet = note == Some(Note::Hit) || is_news || route.is_for_machines();
@@ -154,19 +148,25 @@ fn log(
     let method = route.method;
     let route = route.path.unwrap_or("(unknown)");
     let request_id = request_id.as_str();
+    // Only what would be logged counts.
+    let may = |is_enabled: bool| is_enabled && limit.is_none_or(Limit::allows);
     if is_quiet {
-        tracing::debug!(request_id, method, route, status, duration_ms, "answered");
+        if may(tracing::enabled!(Level::DEBUG)) {
+            tracing::debug!(request_id, method, route, status, duration_ms, "answered");
+        }
     } else if status >= 500 {
-        tracing::warn!(
-            request_id,
-            method,
-            route,
-            status,
-            code,
-            duration_ms,
-            "answered"
-        );
-    } else {
+        if may(tracing::enabled!(Level::WARN)) {
+            tracing::warn!(
+                request_id,
+                method,
+                route,
+                status,
+                code,
+                duration_ms,
+                "answered"
+            );
+        }
+    } else if may(tracing::enabled!(Level::INFO)) {
         tracing::info!(
             request_id,
             method,

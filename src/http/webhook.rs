@@ -28,6 +28,7 @@ use self::{
 use super::{
     AppState,
     error::{ApiError, Code},
+    identified::Identified,
     peer::Peer,
 };
 use crate::{
@@ -93,6 +94,7 @@ impl Webhooks {
         headers: &HeaderMap,
         body: Body,
         peer: Peer,
+        identified: &Identified,
         customers: &CustomerService,
     ) -> Result<StatusCode, ApiError> {
         let clock = customers.clock();
@@ -112,6 +114,7 @@ impl Webhooks {
         if !verifier.is_genuine() {
             return Err(self.refuse(Refusal::Forged));
         }
+        identified.note();
         let taken = match unfinished.finish() {
             Ok(body) => self.take(claim.id, &body, customers),
             Err(lost) => Err(self.lose(lost)),
@@ -273,7 +276,8 @@ pub(super) async fn receive(
     };
     let (parts, body) = request.into_parts();
     let peer = parts.extensions.get().copied().unwrap_or_default();
+    let identified = Identified::among(&parts.extensions);
     webhooks
-        .receive(&parts.headers, body, peer, &state.customers)
+        .receive(&parts.headers, body, peer, &identified, &state.customers)
         .await
 }

@@ -45,6 +45,7 @@ mod slow_connections;
 mod smoke;
 mod stale_if_error;
 mod stale_if_slow;
+mod strangers;
 pub(crate) mod tls;
 pub(crate) mod tokens;
 mod too_large;

@@ -4,7 +4,9 @@
 mod audit;
 mod ends;
 mod looks;
+mod minute;
 mod stalled;
+mod strangers;
 
 use std::{
     io::{BufReader, Lines},

@@ -10,6 +10,7 @@ use std::{
 };
 
 use jsonwebtoken::Algorithm;
+use tracing::Level;
 
 use self::{
     claims::ClaimRules,
@@ -24,6 +25,7 @@ use crate::{
     config::{self, Scope},
     domain::{ContactId, Identifier, Lookup, email::Email},
     rate::Bucket,
+    telemetry::Limit,
 };
 
 /// The longest token that is looked at.
@@ -42,6 +44,8 @@ pub(super) struct Tokens {
     rate: Option<u32>,
     buckets: moka::sync::Cache<u64, Arc<Mutex<Bucket>>>,
     hasher: RandomState,
+    /// For events of tokens before they are verified.
+    of_strangers: Limit,
     clock: Clock,
 }
 
@@ -74,6 +78,7 @@ impl Tokens {
             rate: config.requests_per_second,
             buckets: moka::sync::Cache::new(MAX_SHOPPERS),
             hasher: RandomState::new(),
+            of_strangers: Limit::new("tokens", clock.clone()),
             clock,
         })
     }
@@ -130,7 +135,9 @@ impl Tokens {
     /// A token of an algorithm and a type that are accepted.
     fn parse<'a>(&self, token: &'a str) -> Option<Unverified<'a>> {
         if token.len() > MAX_TOKEN {
-            tracing::info!(bytes = token.len(), limit = MAX_TOKEN, "token too large");
+            if tracing::enabled!(Level::INFO) && self.of_strangers.allows() {
+                tracing::info!(bytes = token.len(), limit = MAX_TOKEN, "token too large");
+            }
             return None;
         }
         let token = Unverified::parse(token)?;

@@ -1,0 +1,246 @@
+//! What callers without a valid credential make the service log: a bounded number of events, whatever they send, and no
+//! event of a client's less.
+
+use std::time::Duration;
+
+use engage_bff::config::Config;
+use engage_simulator::{DEFAULT_WEBHOOK_SECRET, people::ALVA};
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
+use tokio::io::AsyncWriteExt;
+
+use crate::{
+    harness::{Answer, READER, TILL, TestApp, logs, until},
+    issuer::Issuer,
+    operators::operate,
+    tokens::{of_alva, with_config},
+    wire::{connect, rest},
+};
+
+/// How many events are logged at once.
+const AT_ONCE: usize = 60;
+const LEFT_OUT: &str = "events left out that anybody can cause";
+const OPERATOR: &str = "an-operators-token";
+
+/// The events with that message.
+fn events(message: &str) -> Vec<Value> {
+    let log = logs();
+    let events = log
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"));
+    events
+        .filter(|event: &Value| event["message"] == message)
+        .collect()
+}
+
+/// How many requests with an id that begins so are in the log.
+fn logged(request_id: &str) -> usize {
+    let is_it = |event: &Value| {
+        event["request_id"]
+            .as_str()
+            .expect("an id")
+            .starts_with(request_id)
+    };
+    events("answered").into_iter().filter(is_it).count()
+}
+
+async fn send(request: RequestBuilder, request_id: &str) -> u16 {
+    Answer::of(request.header("x-request-id", request_id))
+        .await
+        .status
+}
+
+async fn dropped(app: &TestApp) -> u64 {
+    let metrics = app.operations("/metrics").await;
+    let name = "engage_bff_log_events_dropped_total{log=\"strangers\"} ";
+    let mut values = metrics
+        .text()
+        .lines()
+        .filter_map(|line| line.strip_prefix(name));
+    values
+        .next()
+        .expect("the series")
+        .parse()
+        .expect("a number")
+}
+
+/// Sends so many requests without a credential.
+async fn flood(app: &TestApp, times: usize) {
+    for _ in 0..times {
+        assert_eq!(send(app.request("/customer"), "flood").await, 401);
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_strangers_is_logged_sixty_times_at_once_and_once_a_second_and_counted() {
+    let app = TestApp::spawn().await;
+    flood(&app, 200).await;
+    assert_eq!(logged("flood"), AT_ONCE);
+    assert_eq!(dropped(&app).await, 140);
+    assert_eq!(
+        send(app.customer(TILL, "email=none"), "of-a-client").await,
+        400
+    );
+    assert_eq!(logged("of-a-client"), 1);
+    app.advance(Duration::from_secs(5));
+    flood(&app, 20).await;
+    assert_eq!(logged("flood"), AT_ONCE + 5);
+    assert_eq!(events(LEFT_OUT).len(), 0);
+    app.advance(Duration::from_secs(55));
+    until(|| !events(LEFT_OUT).is_empty()).await;
+    let left_out = events(LEFT_OUT);
+    assert_eq!(left_out.len(), 1);
+    assert_eq!(left_out[0]["count"], 155);
+    assert_eq!(left_out[0]["about"], "requests");
+    assert_eq!(left_out[0]["level"], "WARN");
+    assert_eq!(dropped(&app).await, 155);
+    flood(&app, 100).await;
+    assert_eq!(logged("flood"), AT_ONCE + 5 + 55);
+    app.stop().await.expect("a clean end");
+    until(|| events(LEFT_OUT).len() == 2).await;
+    assert_eq!(events(LEFT_OUT)[1]["count"], 45);
+}
+
+fn configure(config: &mut Config) {
+    config.webhooks.secrets = vec![DEFAULT_WEBHOOK_SECRET.into()];
+    config.operations.token = Some(OPERATOR.into());
+}
+
+fn with_method(request: RequestBuilder, method: Method) -> reqwest::Request {
+    let mut request = request.build().expect("a request");
+    *request.method_mut() = method;
+    request
+}
+
+/// Everything that a caller without a valid credential may send, under one request id.
+async fn send_all_kinds(app: &TestApp, id: &'static str) {
+    let named = |request: RequestBuilder| request.header("x-request-id", id);
+    for request in [
+        app.customer("no-such-key", "email=a%40example.com"),
+        app.request("/nowhere"),
+        app.request("/livez"),
+        app.request("/customer/me")
+            .header("authorization", "Bearer a.b.c"),
+        app.request("/customer/me").bearer_auth("A".repeat(9000)),
+        app.post("no-such-key").body("{}"),
+    ] {
+        Answer::of(named(request)).await;
+    }
+    let preflight = named(app.request("/customer/me"))
+        .header("origin", "https://shop.example.com")
+        .header("access-control-request-method", "GET");
+    app.execute(with_method(preflight, Method::OPTIONS)).await;
+    let delete = named(app.request("/customer"));
+    app.execute(with_method(delete, Method::DELETE)).await;
+    let unsigned = named(app.request("/webhooks/engage"));
+    app.execute(with_method(unsigned, Method::POST)).await;
+    let (mut forged, _) = app.engage.webhook("contact.updated", ALVA.id);
+    forged.insert("x-request-id", id.parse().expect("a value"));
+    assert_eq!(app.deliver(forged, "{}").await.status, 401);
+    let mut stream = connect(app).await;
+    let framed_oddly = format!(
+        "GET /livez HTTP/1.1\r\nHost: a\r\nX-Request-Id: {id}\r\nConnection: close\r\n\
+         Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
+    );
+    stream
+        .write_all(framed_oddly.as_bytes())
+        .await
+        .expect("sent");
+    rest(&mut stream).await;
+}
+
+/// Everything that a caller with a valid credential may send that is an event.
+async fn send_as_clients(app: &TestApp, token: &str, id: &'static str) -> usize {
+    let named = |request: RequestBuilder| request.header("x-request-id", id);
+    let mut sent = 0;
+    for (request, status) in [
+        (app.customer(TILL, "email=none"), 400),
+        (app.customer(TILL, &format!("contactId={}", ALVA.id)), 200),
+        (
+            app.customer(READER, &format!("contactId={}&view=full", ALVA.id)),
+            403,
+        ),
+        (app.request("/nowhere").header("x-api-key", TILL), 404),
+        (app.post(TILL).body("no JSON"), 400),
+        (app.request("/customer/me").bearer_auth(token), 200),
+        (
+            app.operations_request("/nowhere").bearer_auth(OPERATOR),
+            404,
+        ),
+        (
+            app.operations_request("/cache/stats").bearer_auth(OPERATOR),
+            200,
+        ),
+    ] {
+        let answer = Answer::of(named(request)).await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+        sent += 1;
+    }
+    let (mut genuine, body) = app.engage.webhook("contact.updated", ALVA.id);
+    genuine.insert("x-request-id", id.parse().expect("a value"));
+    assert_eq!(app.deliver(genuine, body).await.status, 204);
+    sent + 1
+}
+
+#[tokio::test]
+async fn whatever_strangers_send_is_limited_and_whatever_clients_send_is_not() {
+    for pages in [vec![], vec!["https://shop.example.com".to_owned()]] {
+        let id: [&'static str; 2] = if pages.is_empty() {
+            ["anybody-1", "client-1"]
+        } else {
+            ["anybody-2", "client-2"]
+        };
+        let issuer = Issuer::new();
+        let app = with_config(&issuer, |config| {
+            configure(config);
+            config.server.cors_origins = pages;
+        })
+        .await;
+        flood(&app, AT_ONCE).await;
+        let lost = dropped(&app).await;
+        send_all_kinds(&app, id[0]).await;
+        assert_eq!(logged(id[0]), 0, "{:?}", events("answered").last());
+        let refused = dropped(&app).await - lost;
+        assert!(refused >= 11, "{refused}");
+        let sent = send_as_clients(&app, &issuer.sign(&of_alva()), id[1]).await;
+        assert_eq!(logged(id[1]), sent);
+    }
+}
+
+#[tokio::test]
+async fn attempts_at_the_operations_listener_have_a_limit_of_their_own() {
+    let app = TestApp::with(configure).await;
+    flood(&app, 2 * AT_ONCE).await;
+    let attempt = |target: &'static str, id| send(app.operations_request(target), id);
+    assert_eq!(attempt("/cache/stats", "first").await, 401);
+    assert_eq!(logged("first"), 1);
+    for turn in 0..2 * AT_ONCE {
+        let targets = ["/cache/stats", "/nowhere", "/cache/explain"];
+        attempt(targets[turn % 3], "refused").await;
+    }
+    assert_eq!(logged("refused") + 1, AT_ONCE);
+    let request = app.operations_request("/cache/stats").bearer_auth(OPERATOR);
+    assert_eq!(send(request, "an-operator").await, 200);
+    assert_eq!(logged("an-operator"), 1);
+    assert_eq!(
+        operate(&app, Method::PUT, "/cache/enabled", "false")
+            .await
+            .status,
+        401
+    );
+    assert!(!logs().contains("an operator switched the cache"));
+}
+
+#[tokio::test]
+async fn tokens_that_are_too_large_are_logged_sixty_times() {
+    let issuer = Issuer::new();
+    let app = with_config(&issuer, |_| {}).await;
+    let huge = "A".repeat(9000);
+    for _ in 0..AT_ONCE + 20 {
+        let request = app.request("/customer/me").bearer_auth(&huge);
+        assert_eq!(send(request, "huge").await, 401);
+    }
+    assert_eq!(events("token too large").len(), AT_ONCE);
+    assert_eq!(logged("huge"), AT_ONCE);
+    assert_eq!(dropped(&app).await, 40);
+}

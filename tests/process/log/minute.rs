@@ -1,0 +1,137 @@
+//! The acceptance run, which takes two minutes: hits at five hundred requests a second while the log is read, and while
+//! it is not.
+//!
+//! ```sh
+//! cargo nextest run --test process --run-ignored only --no-capture minute
+//! ```
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use engage_bff::clock::Clock;
+use tokio::runtime::Runtime;
+
+use super::{Reading, TILL, assert_answers, cause_event, count, dropped, question, sum};
+use crate::{
+    caller::Caller,
+    harness::{Engage, Service, Started, status},
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const A_SECOND: u32 = 500;
+/// One request of so many is an event, the others are hits.
+const EVENT_OF: u32 = 2;
+const DROPPED: &str = "log events dropped";
+
+/// The hits' latencies of a minute at that rate, on one connection, sorted.
+fn play(clock: &Clock, runtime: &Runtime, caller: &mut Caller) -> Vec<Duration> {
+    let begin = clock.tick();
+    let mut hits = Vec::new();
+    for turn in 0..A_SECOND * 60 {
+        let due = begin + Duration::from_secs(1) / A_SECOND * turn;
+        runtime.block_on(clock.sleep_until(due));
+        if turn % EVENT_OF == 0 {
+            cause_event(
+                caller,
+                "a-request-id-that-is-as-long-as-it-may-be-so-that-lines-are-long",
+            );
+            continue;
+        }
+        let asked = clock.tick();
+        assert_eq!(caller.get(&question(), &[TILL]).status, 200);
+        hits.push(clock.tick().since(asked));
+    }
+    let took = clock.tick().since(begin);
+    assert!(
+        took < MINUTE * 2,
+        "the machine is too slow for this: {took:?}"
+    );
+    hits.sort_unstable();
+    hits
+}
+
+/// The latency that so many of a thousand did not exceed.
+fn quantile(sorted: &[Duration], of_thousand: usize) -> Duration {
+    sorted[(sorted.len() - 1) * of_thousand / 1000]
+}
+
+#[test]
+#[ignore = "two minutes"]
+fn a_log_that_is_not_read_for_a_minute_slows_no_hit_and_loses_a_counted_number_of_events() {
+    let engage = Engage::start();
+    let service = Service::new()
+        .engage(&engage)
+        // What is asked for is held all the time.
+        .env("BFF_CACHE__PROFILE_LIFETIME", "1h")
+        .env("BFF_CACHE__VOUCHERS_LIFETIME", "1h")
+        .env("BFF_CACHE__PROMOTIONS_LIFETIME", "1h")
+        .env("BFF_CACHE__POINTS_LIFETIME", "1h")
+        .start();
+    let (clock, runtime) = (Clock::system(), Runtime::new().expect("a runtime"));
+    let mut till = Caller::to(service.data);
+    let mut operations = Caller::to(service.operations);
+    assert_eq!(till.get(&question(), &[TILL]).status, 200);
+    let events = 1 + u64::from(2 * A_SECOND * 60 / EVENT_OF);
+
+    let Started {
+        process,
+        mut log,
+        data,
+        operations: at,
+        before,
+    } = service;
+    let is_read = Arc::new(AtomicBool::new(true));
+    let reader = thread::spawn({
+        let is_read = Arc::clone(&is_read);
+        move || {
+            let mut lines = 0;
+            while is_read.load(Ordering::Relaxed) {
+                lines += u64::from(log.next().expect("a line").is_ok());
+            }
+            (log, lines)
+        }
+    });
+    let reading = play(&clock, &runtime, &mut till);
+    is_read.store(false, Ordering::Relaxed);
+    let stalled = play(&clock, &runtime, &mut till);
+    let (log, lines) = reader.join().expect("the reader");
+    let service = Started {
+        process,
+        log,
+        data,
+        operations: at,
+        before,
+    };
+    assert_answers(&service);
+    let lost = dropped(&mut operations, "events");
+    for (name, hits) in [("read", &reading), ("not read", &stalled)] {
+        let [half, p99, p999] = [500, 990, 999].map(|share| quantile(hits, share));
+        eprintln!(
+            "log {name}: {} hits, p50 {half:?}, p99 {p99:?}, p99.9 {p999:?}",
+            hits.len()
+        );
+    }
+    eprintln!("{lost} of {events} events dropped");
+    let [before, during] = [&reading, &stalled].map(|hits| quantile(hits, 990));
+    assert!(
+        during < before * 3 + Duration::from_millis(5),
+        "{before:?}, {during:?}"
+    );
+
+    service.signal("TERM");
+    let began = clock.tick();
+    let Started { process, log, .. } = service;
+    let log = Reading::on(log);
+    let status = status(process);
+    eprintln!("ended {:?} after SIGTERM", clock.tick().since(began));
+    assert!(status.success(), "{status}");
+    let rest = log.rest();
+    assert_eq!(sum(&rest, DROPPED, "dropped"), lost);
+    assert_eq!(lines + count(&rest, "answered") as u64 + lost, events);
+}

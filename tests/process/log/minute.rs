@@ -75,7 +75,6 @@ fn a_log_that_is_not_read_for_a_minute_slows_no_hit_and_loses_a_counted_number_o
         .start();
     let (clock, runtime) = (Clock::system(), Runtime::new().expect("a runtime"));
     let mut till = Caller::to(service.data);
-    let mut operations = Caller::to(service.operations);
     assert_eq!(till.get(&question(), &[TILL]).status, 200);
     let events = 1 + u64::from(2 * A_SECOND * 60 / EVENT_OF);
 
@@ -109,7 +108,7 @@ fn a_log_that_is_not_read_for_a_minute_slows_no_hit_and_loses_a_counted_number_o
         before,
     };
     assert_answers(&service);
-    let lost = dropped(&mut operations, "events");
+    let lost = dropped(&mut Caller::to(service.operations), "events");
     for (name, hits) in [("read", &reading), ("not read", &stalled)] {
         let [half, p99, p999] = [500, 990, 999].map(|share| quantile(hits, share));
         eprintln!(

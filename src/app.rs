@@ -30,11 +30,18 @@ use crate::{
         Admission, EngageClient, Limits, Reader, Traffic, overview_parts, webhook::WebhookReader,
     },
     http::{
-        self, AppState, Authenticator, FrontDoor, Listener, LookupRules, OperationsState,
-        Readiness, Requests, Webhooks,
+        self, AppState, Authenticator, Connections, Counts, FrontDoor, Listener, LookupRules,
+        OperationsState, PROBE_CONNECTIONS, Readiness, Requests, Webhooks,
     },
     telemetry,
 };
+
+/// Connections to the operations listener at the same time.
+const OPERATIONS_CONNECTIONS: usize = 64;
+/// How long its answers are waited for once the data listener has ended.
+const OPERATIONS_GRACE: Duration = Duration::from_secs(5);
+/// Descriptors for the standard streams, the listeners, the runtime, the name server, the token issuer and files.
+const OTHER_DESCRIPTORS: usize = 32;
 
 /// A service that is bound and not yet running.
 pub struct App {
@@ -45,6 +52,8 @@ pub struct App {
     customers: CustomerService,
     changes_poll: Option<Duration>,
     authenticator: Arc<Authenticator>,
+    shutdown_delay: Duration,
+    clock: Clock,
 }
 
 impl App {
@@ -68,9 +77,11 @@ impl App {
         let lookups = Arc::new(lookup_rules(config, identifiers, digester, time_zone));
         let webhooks = webhooks(config)?;
         let requests = Arc::new(Requests::default());
+        let connections = Connections::default();
         let registry = metrics::registry(
             &traffic,
             &requests,
+            &connections,
             &authenticator,
             webhooks.as_deref(),
             admission.clone(),
@@ -93,7 +104,13 @@ impl App {
             token: config.operations.token.clone(),
         };
         Ok(Self {
-            listener: bind("server.listen", config.server.listen, limits(config)).await?,
+            listener: bind(
+                "server.listen",
+                config.server.listen,
+                limits(config),
+                connections.of("data"),
+            )
+            .await?,
             door: FrontDoor::new(
                 state,
                 &cors_origins(config)?,
@@ -104,15 +121,18 @@ impl App {
                 bind(
                     "operations.listen",
                     config.operations.listen,
-                    limits(config),
+                    operations_limits(config),
+                    connections.of("operations"),
                 )
                 .await?,
-                FrontDoor::for_operations(operations, &config.operations, requests, clock),
+                FrontDoor::for_operations(operations, &config.operations, requests, clock.clone()),
             ),
             readiness,
             customers,
             changes_poll: config.webhooks.changes_poll,
             authenticator,
+            shutdown_delay: config.server.shutdown_delay,
+            clock,
         })
     }
 
@@ -132,33 +152,39 @@ impl App {
     }
 
     /// Answers one caller whose bytes come another way than through the data listener, as from the same process.
-    pub fn serve_peer<S>(
-        &self,
-        stream: S,
-        shutdown: CancellationToken,
-    ) -> impl Future<Output = ()> + Send + use<S>
+    pub fn serve_peer<S>(&self, stream: S) -> impl Future<Output = ()> + Send + use<S>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin,
     {
-        self.listener
-            .serve_peer(stream, self.door.clone(), shutdown)
+        self.listener.serve_peer(stream, self.door.clone())
     }
 
-    /// Serves until `shutdown`, then finishes what is under way.
+    /// Serves until `shutdown`. Then it is not ready any more, answers for `server.shutdown_delay` as before, but each
+    /// answer is its connection's last, and finishes what is under way.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), io::Error> {
-        tracing::info!(listen = %self.local_addr(), operations = %self.operations_addr(), "serving");
+        tracing::info!(
+            listen = %self.local_addr(),
+            operations = %self.operations_addr(),
+            max_connections = self.listener.max_connections(),
+            "serving"
+        );
         // Operators may look on until the last answer is finished.
         let last = CancellationToken::new();
         let (listener, door) = self.operations;
-        let operations = tokio::spawn(listener.serve(door, self.readiness.clone(), last.clone()));
+        let operations = tokio::spawn(listener.serve(door, last.clone()));
+        let drain = CancellationToken::new();
+        tokio::spawn(leave(
+            shutdown,
+            self.readiness,
+            self.clock,
+            self.shutdown_delay,
+            drain.clone(),
+        ));
         let authenticator = self.authenticator;
         let keys = tokio::spawn(async move { authenticator.keep_up().await });
         let customers = self.customers;
         let news = tokio::spawn(async move { customers.keep_up(self.changes_poll).await });
-        let finished = self
-            .listener
-            .serve(self.door, self.readiness, shutdown)
-            .await;
+        let finished = self.listener.serve(self.door, drain).await;
         keys.abort();
         news.abort();
         last.cancel();
@@ -172,6 +198,24 @@ impl App {
             ))
         }
     }
+}
+
+/// Waits until the service is to end, has balancers take it out, and after the delay begins the drain.
+async fn leave(
+    shutdown: CancellationToken,
+    readiness: Readiness,
+    clock: Clock,
+    delay: Duration,
+    drain: CancellationToken,
+) {
+    shutdown.cancelled().await;
+    readiness.withdraw();
+    tracing::info!(
+        delay_seconds = delay.as_secs_f64(),
+        "not ready: answers close their connections"
+    );
+    clock.sleep_until(clock.tick() + delay).await;
+    drain.cancel();
 }
 
 fn name_reader(
@@ -229,8 +273,9 @@ async fn bind(
     key: &str,
     address: SocketAddr,
     limits: http::Limits,
+    counts: Counts,
 ) -> Result<Listener, anyhow::Error> {
-    Listener::bind(address, limits)
+    Listener::bind(address, limits, counts)
         .await
         .with_context(|| format!("{key}: {address} can't be bound"))
 }
@@ -358,4 +403,22 @@ fn limits(config: &Config) -> http::Limits {
         max_connections: server.max_connections,
         shutdown_grace: telemetry::grace_for_answers(server.shutdown_grace),
     }
+}
+
+/// Its connections are few, whatever callers are allowed, and so is the time that they get at the end.
+fn operations_limits(config: &Config) -> http::Limits {
+    let limits = limits(config);
+    http::Limits {
+        max_connections: OPERATIONS_CONNECTIONS,
+        shutdown_grace: limits.shutdown_grace.min(OPERATIONS_GRACE),
+        ..limits
+    }
+}
+
+/// How many descriptors the process needs beside those of callers' connections.
+pub fn reserved_descriptors(config: &Config) -> usize {
+    // Twice, since connections to an address that Engage has left may not be closed yet.
+    let engage = 2 * config.engage.max_concurrency;
+    let operations = OPERATIONS_CONNECTIONS + PROBE_CONNECTIONS;
+    engage + operations + PROBE_CONNECTIONS + OTHER_DESCRIPTORS
 }

@@ -65,9 +65,13 @@ pub struct Server {
     pub write_timeout: Duration,
     /// The largest body that is read.
     pub max_body: ByteSize,
-    /// Connections beyond this are not accepted until others end.
+    /// Connections at the same time: for one more the one that has been idle longest is closed. Fewer where the machine
+    /// has not descriptors enough.
     pub max_connections: usize,
-    /// How long a shutdown may take: answers under way have all but two seconds of it, or half below four.
+    /// How long the service goes on answering once it is told to end, not ready any more, before the drain begins.
+    #[serde(with = "duration")]
+    pub shutdown_delay: Duration,
+    /// How long the shutdown after that may take: answers under way have all but two seconds of it, or half below four.
     #[serde(with = "duration")]
     pub shutdown_grace: Duration,
     /// Whether a national id may be given in a URL.

@@ -16,7 +16,9 @@ mod fast_path;
 mod framing;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod head_watch;
 mod identified;
+mod linger;
 mod listener;
 mod lookup;
 mod operations;
@@ -26,6 +28,7 @@ mod probe;
 mod reply;
 mod request_id;
 mod requests;
+mod room;
 mod timed_io;
 mod webhook;
 
@@ -52,6 +55,7 @@ pub use self::{
     operations::OperationsState,
     probe::Readiness,
     requests::Requests,
+    room::{Connections, Counts, PROBE_CONNECTIONS},
     webhook::Webhooks,
 };
 use self::{
@@ -62,6 +66,7 @@ use self::{
     reply::{Note, Reply},
     request_id::{REQUEST_ID, RequestId},
     requests::Route,
+    room::Admission,
 };
 use crate::{
     clock::{Clock, Now},
@@ -182,6 +187,8 @@ pub struct FrontDoor {
     entry: Option<Arc<EntryRules>>,
     /// The headers that no answer lacks, as they are written.
     always: Arc<str>,
+    /// Answers of a replica that wants no more requests end their connections.
+    readiness: Readiness,
     requests: Arc<Requests>,
     /// For events of requests whose callers are not identified.
     of_strangers: Limit,
@@ -192,6 +199,9 @@ pub struct FrontDoor {
 
 /// How long a browser may remember what a page may send.
 const PREFLIGHT_LIFETIME: Duration = Duration::from_secs(600);
+
+/// When whoever found no room may try again.
+const UNTIL_ROOM: Duration = Duration::from_secs(1);
 
 /// Where answers differ by the page that asks.
 const VARY_BY_ORIGIN: HeaderValue =
@@ -240,6 +250,7 @@ impl FrontDoor {
     ) -> Self {
         let varies_by_origin = !cors_origins.is_empty();
         Self {
+            readiness: state.readiness.clone(),
             direct: (!varies_by_origin).then(|| state.clone()),
             router: router(state, cors_origins),
             routes: &ROUTES,
@@ -263,6 +274,7 @@ impl FrontDoor {
         let entry = EntryRules::new(config.listen.ip(), &config.hosts, &[]);
         Self {
             direct: None,
+            readiness: state.readiness.clone(),
             router: operations::router(state),
             routes: &operations::ROUTES,
             varies_by_origin: false,
@@ -280,24 +292,33 @@ impl FrontDoor {
         Limit::new("refused connections", self.clock.clone())
     }
 
-    /// One request, one answer.
-    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    /// One request, one answer. On a connection for which there is no room it is the only one.
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+        admission: Admission,
+    ) -> Response<Body> {
         let arrived = self.clock.now();
+        let version = request.version();
+        let mut is_last = admission != Admission::Full;
         let request_id = RequestId::of(request.headers());
         let route = Route::of(self.routes, request.uri().path(), request.method());
         // What the cache did and how long it took could tell a shopper of others.
         let is_shopper = request.headers().contains_key(header::AUTHORIZATION);
         let identified = Identified::default();
         let (mut response, note) = match framing::check(&request) {
+            Ok(()) if admission == Admission::None => {
+                let refusal = ApiError::new(Code::Overloaded).retry_after(UNTIL_ROOM);
+                (refusal.into_response(), None)
+            }
             Ok(()) => {
                 catch_panic(self.route(request, peer, &request_id, arrived, &identified)).await
             }
             Err(error) => {
-                let mut refusal = error.into_response();
                 // Where one request ends and the next begins is in doubt.
-                let close = HeaderValue::from_static("close");
-                refusal.headers_mut().insert(header::CONNECTION, close);
-                (refusal, None)
+                is_last = true;
+                (error.into_response(), None)
             }
         };
         error::write_problem(&mut response, &request_id);
@@ -325,6 +346,12 @@ impl FrontDoor {
         response
             .headers_mut()
             .insert(REQUEST_ID, request_id.into_value());
+        if is_last || !self.readiness.is_ready() {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+            // To an answer of HTTP/1.1 hyper adds `keep-alive` where a client of HTTP/1.0 wants it.
+            *response.version_mut() = version;
+        }
         response
     }
 

@@ -12,7 +12,6 @@ use engage_bff::{
 };
 use engage_simulator::{DEFAULT_WEBHOOK_SECRET, Simulator};
 use tokio::io::DuplexStream;
-use tokio_util::sync::CancellationToken;
 
 use crate::Failure;
 
@@ -69,7 +68,7 @@ impl Service {
     /// A connection of a caller's, through memory.
     pub(crate) fn connect(&self) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(PIPE);
-        tokio::spawn(self.app.serve_peer(theirs, CancellationToken::new()));
+        tokio::spawn(self.app.serve_peer(theirs));
         ours
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     cache::feed::Standing,
     customer::CustomerService,
     engage::{Admission, BreakerState, Traffic},
-    http::{Authenticator, Requests, Webhooks},
+    http::{Authenticator, Connections, Requests, Webhooks},
     telemetry::Dropped,
 };
 
@@ -21,6 +21,7 @@ use crate::{
 pub(super) fn registry(
     traffic: &Traffic,
     requests: &Requests,
+    connections: &Connections,
     authenticator: &Authenticator,
     webhooks: Option<&Webhooks>,
     admission: Admission,
@@ -29,6 +30,7 @@ pub(super) fn registry(
     let mut registry = Registry::with_prefix("engage_bff");
     traffic.register(&mut registry);
     requests.register(&mut registry);
+    connections.register(&mut registry);
     if let Some(webhooks) = webhooks {
         webhooks.register(&mut registry);
     }

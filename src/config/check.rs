@@ -94,6 +94,9 @@ pub fn masked_list<S: Serializer>(
 /// One call in a quarter of an hour: below, the time between two calls soon can't be told.
 const MIN_RATE: f64 = 0.001;
 
+/// Orchestrators kill what takes longer.
+const MAX_SHUTDOWN_DELAY: Duration = Duration::from_secs(300);
+
 /// From what few answers exceed to what a replica can hold many of at once.
 const RESPONSE_SIZES: std::ops::RangeInclusive<u64> = 64 << 10..=64 << 20;
 
@@ -149,6 +152,13 @@ impl Config {
             if value.is_zero() {
                 mistakes.add(key, "is zero", "give a duration such as \"5s\"");
             }
+        }
+        if server.shutdown_delay > MAX_SHUTDOWN_DELAY {
+            mistakes.add(
+                "server.shutdown_delay",
+                "is longer than any load balancer needs to notice",
+                "give \"5m\" at most",
+            );
         }
         if server.max_connections == 0 {
             mistakes.add("server.max_connections", "is zero", "give at least 1");

@@ -3,37 +3,60 @@
 use std::{
     convert::Infallible,
     error::Error as _,
+    future::poll_fn,
     io,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use axum::body::Body;
 use bytes::Bytes;
+use futures_util::poll;
+use http::Request;
 use http_body::{Frame, SizeHint};
-use hyper::{server::conn::http1, service::service_fn};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
 use tracing::Level;
 
 use super::{
     FrontDoor,
     fast_path::FastPath,
+    head_watch::{DRAIN, HeadWatch},
     listener::Limits,
     peer::Peer,
-    timed_io::{HeadWatch, Patience, TimedIo},
+    probe,
+    room::{Admission, Seat},
+    timed_io::{Patience, TimedIo},
 };
 
 /// The largest head of a request.
 pub(super) const MAX_HEAD: usize = 16 * 1024;
 
+/// How long an idle connection stays open after the drain has begun: for a request that is on its way.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
 /// A connection: who answers on it, and what its peer owes.
 pub(super) struct Connection {
     pub(super) door: FrontDoor,
     address: Peer,
-    pub(super) watch: HeadWatch,
+    seat: Seat,
+}
+
+impl Connection {
+    pub(super) fn watch(&self) -> &HeadWatch {
+        self.seat.as_ref()
+    }
+
+    /// Whether requests are hyper's, since it has yet to be seen whether there is room for them.
+    pub(super) fn is_in_reserve(&self) -> bool {
+        self.seat.is_in_reserve()
+    }
 }
 
 /// The connection's watch, as its stream holds it.
@@ -41,7 +64,7 @@ pub(super) struct Watch(Arc<Connection>);
 
 impl AsRef<HeadWatch> for Watch {
     fn as_ref(&self) -> &HeadWatch {
-        &self.0.watch
+        self.0.watch()
     }
 }
 
@@ -53,7 +76,7 @@ struct Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        self.peer.watch.turn();
+        self.peer.watch().turn();
     }
 }
 
@@ -77,35 +100,48 @@ impl http_body::Body for Answer {
     }
 }
 
-/// Answers the requests of one peer until it hangs up, keeps us waiting too long, or `shutdown` comes.
+/// Answers the requests of one peer until it hangs up, keeps us waiting too long, is to make room, or the service ends.
 pub(super) async fn serve_connection<S>(
     stream: S,
     address: Peer,
     door: FrontDoor,
     limits: Limits,
-    shutdown: CancellationToken,
+    seat: Seat,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
-    let watch = HeadWatch::default();
     let limit = door.of_connections.clone();
-    let peer = Arc::new(Connection {
-        door,
-        address,
-        watch,
-    });
     let patience = Patience {
-        idle: limits.idle_timeout,
+        // Of the few that are accepted beyond the most none may be kept by a peer that says nothing.
+        idle: if seat.is_in_reserve() {
+            limits.header_timeout.min(limits.idle_timeout)
+        } else {
+            limits.idle_timeout
+        },
         head: limits.header_timeout,
         write: limits.write_timeout,
     };
+    let peer = Arc::new(Connection {
+        door,
+        address,
+        seat,
+    });
     let io = TimedIo::new(stream, Watch(Arc::clone(&peer)), patience);
     let io = FastPath::new(io, Arc::clone(&peer));
-    let service = service_fn(move |request| {
-        peer.watch.turn();
-        let peer = Arc::clone(&peer);
+    let answering = Arc::clone(&peer);
+    let service = service_fn(move |request: Request<Incoming>| {
+        answering.watch().turn();
+        let peer = Arc::clone(&answering);
         async move {
-            let response = peer.door.answer(request, peer.address).await;
+            let admission = if peer.seat.is_admitted() {
+                Admission::Full
+            } else if probe::is_of(request.uri().path()) {
+                Admission::ProbeOnly
+            } else {
+                peer.seat.turned_away();
+                Admission::None
+            };
+            let response = peer.door.answer(request, peer.address, admission).await;
             Ok::<_, Infallible>(response.map(|body| Answer { body, peer }))
         }
     });
@@ -114,14 +150,7 @@ pub(super) async fn serve_connection<S>(
         // Of fields it takes a hundred, its default: any other number costs a list made anew for each request.
         .serve_connection(TokioIo::new(io), service);
     tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
+    if let Err(error) = until_end(connection, &peer.seat).await {
         // hyper's message may quote what the peer sent; what kind of failure it was says enough.
         let cause = error
             .source()
@@ -132,4 +161,53 @@ pub(super) async fn serve_connection<S>(
             tracing::debug!(timeout, parse, "a connection ended early");
         }
     }
+}
+
+/// Lets the connection go on until it ends, by itself or because its listener orders it.
+///
+/// An idle connection is closed by the stream, which looks first whether a byte has come. hyper's own graceful shutdown
+/// closes it unseen, with a request on its way.
+async fn until_end<C>(mut connection: Pin<&mut C>, seat: &Seat) -> C::Output
+where
+    C: Future,
+{
+    let watch: &HeadWatch = seat.as_ref();
+    let mut task: Option<Waker> = None;
+    loop {
+        let step = poll_fn(|cx| {
+            if !task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+                watch.register(cx.waker());
+                task = Some(cx.waker().clone());
+            }
+            match watch.take_orders() {
+                0 => connection.as_mut().poll(cx).map(Err),
+                orders => Poll::Ready(Ok(orders)),
+            }
+        });
+        let orders = match step.await {
+            Ok(orders) => orders,
+            Err(ended) => return ended,
+        };
+        if orders & DRAIN != 0 {
+            // Its answers say that they are the last. An idle peer may have sent a request by now, or be about to.
+            if let Ok(ended) = timeout(LAST_CALL, connection.as_mut()).await {
+                return ended;
+            }
+            see_what_came().await;
+            watch.close_when_idle();
+            return connection.await;
+        }
+        see_what_came().await;
+        watch.close_at_once_when_idle();
+        let polled = poll!(connection.as_mut());
+        seat.makes_room();
+        if let Poll::Ready(ended) = polled {
+            return ended;
+        }
+    }
+}
+
+/// Lets the runtime ask the machine what has come on its sockets.
+async fn see_what_came() {
+    tokio::task::yield_now().await;
 }

@@ -66,7 +66,8 @@ impl FrontDoor {
         let (status, note) = (told.status(), Some(told.note));
         self.requests.count(status, None, note, took);
         requests::log(route, status, None, note, &request_id, took, None);
-        answer.write(told, &self.always, &request_id, took, arrived.wall);
+        let is_last = !self.readiness.is_ready();
+        answer.write(told, &self.always, &request_id, took, arrived.wall, is_last);
         true
     }
 }

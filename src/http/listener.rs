@@ -6,12 +6,17 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    time::MissedTickBehavior,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Level;
 
-use super::{FrontDoor, Readiness, connection::serve_connection, peer::Peer};
+use super::{
+    FrontDoor,
+    connection::serve_connection,
+    peer::Peer,
+    room::{Counts, Room, Seat, TICK},
+};
 use crate::telemetry::Limit;
 
 /// How long accepting pauses when the machine has no descriptor left.
@@ -37,15 +42,17 @@ pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     limits: Limits,
+    room: Arc<Room>,
 }
 
 impl Listener {
     /// Binds the address.
-    pub async fn bind(address: SocketAddr, limits: Limits) -> io::Result<Self> {
+    pub async fn bind(address: SocketAddr, limits: Limits, counts: Counts) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         Ok(Self {
             address: socket.local_addr()?,
             socket,
+            room: Arc::new(Room::new(limits.max_connections, counts)),
             limits,
         })
     }
@@ -55,73 +62,109 @@ impl Listener {
         self.address
     }
 
-    /// Serves until `shutdown`, then finishes what is under way. Whether all of it was finished in the
-    /// grace.
-    pub async fn serve(
-        self,
-        door: FrontDoor,
-        readiness: Readiness,
-        shutdown: CancellationToken,
-    ) -> bool {
+    /// How many connections it may have at the same time.
+    pub fn max_connections(&self) -> usize {
+        self.room.most()
+    }
+
+    /// Serves until `drain`, then accepts what has connected by then, closes the socket, and finishes what is under way.
+    /// Whether all of it was finished in the grace.
+    pub async fn serve(self, door: FrontDoor, drain: CancellationToken) -> bool {
         let connections = TaskTracker::new();
-        let slots = Arc::new(Semaphore::new(self.limits.max_connections));
         let refused = door.of_refused_connections();
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                () = shutdown.cancelled() => break,
-                accepted = self.accept(&slots, &refused) => accepted,
-            };
-            let Some((stream, peer, slot)) = accepted else {
-                continue;
-            };
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let begin = |stream: TcpStream, peer: SocketAddr, seat: Seat| {
             // Best effort: without it an answer may wait for an acknowledgement.
             let _ = stream.set_nodelay(true);
-            let (door, shutdown, limits) = (door.clone(), shutdown.clone(), self.limits);
-            connections.spawn(async move {
-                serve_connection(stream, peer, door, limits, shutdown).await;
-                drop(slot);
-            });
+            let peer = Peer::from(peer.ip());
+            connections.spawn(serve_connection(
+                stream,
+                peer,
+                door.clone(),
+                self.limits,
+                seat,
+            ));
+        };
+        loop {
+            tokio::select! {
+                biased;
+                () = drain.cancelled() => break,
+                _ = ticks.tick() => self.room.tick(),
+                accepted = accept(&self.socket, &self.room, &refused) => {
+                    if let Some((stream, peer, seat)) = accepted {
+                        begin(stream, peer, seat);
+                    }
+                }
+            }
         }
-        readiness.withdraw();
-        drop(self.socket);
+        for (stream, peer) in backlog(self.socket) {
+            let Some(seat) = self.room.enter() else {
+                break;
+            };
+            begin(stream, peer, seat);
+        }
         connections.close();
+        self.room.drain();
         tokio::time::timeout(self.limits.shutdown_grace, connections.wait())
             .await
             .is_ok()
     }
 
-    /// Answers one peer whose bytes come another way than through the socket, until it hangs up or `shutdown` comes.
+    /// Answers one peer whose bytes come another way than through the socket, until it hangs up or the service ends. Not at
+    /// all where there is no room.
     pub fn serve_peer<S>(
         &self,
         stream: S,
         door: FrontDoor,
-        shutdown: CancellationToken,
     ) -> impl Future<Output = ()> + Send + use<S>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin,
     {
-        serve_connection(stream, Peer::default(), door, self.limits, shutdown)
-    }
-
-    /// The next connection, once there is room for one.
-    async fn accept(
-        &self,
-        slots: &Arc<Semaphore>,
-        refused: &Limit,
-    ) -> Option<(TcpStream, Peer, tokio::sync::OwnedSemaphorePermit)> {
-        let slot = Arc::clone(slots).acquire_owned().await.ok()?;
-        match self.socket.accept().await {
-            Ok((stream, address)) => Some((stream, address.ip().into(), slot)),
-            Err(error) => {
-                if tracing::enabled!(Level::WARN) && refused.allows() {
-                    tracing::warn!(kind = %error.kind(), "a connection can't be accepted");
-                }
-                pause_accepting().await;
-                None
+        let (limits, seat) = (self.limits, self.room.enter());
+        async move {
+            if let Some(seat) = seat {
+                serve_connection(stream, Peer::default(), door, limits, seat).await;
             }
         }
     }
+}
+
+/// The next connection, once there is room for one.
+async fn accept(
+    socket: &TcpListener,
+    room: &Arc<Room>,
+    refused: &Limit,
+) -> Option<(TcpStream, SocketAddr, Seat)> {
+    room.space().await;
+    match socket.accept().await {
+        Ok((stream, peer)) => Some((stream, peer, room.enter()?)),
+        Err(error) => {
+            if tracing::enabled!(Level::WARN) && refused.allows() {
+                tracing::warn!(kind = %error.kind(), "a connection can't be accepted");
+            }
+            pause_accepting().await;
+            None
+        }
+    }
+}
+
+/// The connections that wait to be accepted, one after the other; then the socket is closed. Where it is closed before,
+/// they are reset.
+fn backlog(socket: TcpListener) -> impl Iterator<Item = (TcpStream, SocketAddr)> {
+    // Asked without the runtime, which may not have seen yet that they are there.
+    let socket = socket.into_std().ok();
+    std::iter::from_fn(move || {
+        let (stream, peer) = loop {
+            match socket.as_ref()?.accept() {
+                Ok(accepted) => break accepted,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(_) => return None,
+            }
+        };
+        stream.set_nonblocking(true).ok()?;
+        Some((TcpStream::from_std(stream).ok()?, peer))
+    })
 }
 
 #[expect(

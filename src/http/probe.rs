@@ -12,7 +12,7 @@ use http::StatusCode;
 
 use super::auth::{Authenticator, TokenKeys};
 
-/// Whether this replica wants traffic: from the start until it shuts down.
+/// Whether this replica wants traffic: from the start until it is told to end.
 #[derive(Clone, Debug)]
 pub struct Readiness(Arc<AtomicBool>);
 
@@ -32,6 +32,11 @@ impl Readiness {
     pub fn is_ready(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// Whether the path is a probe's.
+pub(super) fn is_of(path: &str) -> bool {
+    matches!(path, "/livez" | "/readyz")
 }
 
 pub(super) async fn live() -> StatusCode {

@@ -11,7 +11,6 @@ use std::{
     future::Future,
     io,
     pin::Pin,
-    sync::atomic::{AtomicUsize, Ordering},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -21,25 +20,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// Says whether the peer owes us the rest of a head.
-#[derive(Debug, Default)]
-pub(super) struct HeadWatch {
-    /// Odd while a request is being answered, even while what the peer sends is a head. It counts, so
-    /// that an answer too quick for a read to come in between is not overlooked.
-    turns: AtomicUsize,
-}
-
-impl HeadWatch {
-    /// A head has come whole, or its answer has been taken to be written.
-    pub(super) fn turn(&self) {
-        self.turns.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How often that was.
-    pub(super) fn turns(&self) -> usize {
-        self.turns.load(Ordering::Relaxed)
-    }
-}
+use super::{head_watch::HeadWatch, linger::Linger};
 
 /// How long a peer may keep us waiting.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +47,10 @@ pub(super) struct TimedIo<S, W> {
     /// How often `idle` has ticked since the last turn.
     quiet_ticks: u32,
     write: Option<Pin<Box<Sleep>>>,
+    /// Whether the peer has sent its last byte.
+    has_ended: bool,
+    /// Once our last byte is written.
+    linger: Option<Linger>,
 }
 
 /// So many ticks without a byte are the longest time that a peer may idle.
@@ -83,6 +68,8 @@ impl<S, W> TimedIo<S, W> {
             idle: None,
             quiet_ticks: 0,
             write: None,
+            has_ended: false,
+            linger: None,
         }
     }
 
@@ -94,7 +81,7 @@ impl<S, W> TimedIo<S, W> {
         let turn = self.watch.as_ref().turns();
         if turn != self.turn {
             self.turn = turn;
-            self.head_has_begun = false;
+            self.head_has_begun = self.watch.as_ref().holds_beginning();
             self.head = None;
             self.quiet_ticks = 0;
         }
@@ -140,16 +127,26 @@ where
         let is_for_head = self.is_for_head();
         let before = buf.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(cx, buf);
-        self.head_has_begun |= is_for_head && buf.filled().len() > before;
-        if read.is_ready() || !is_for_head {
+        if read.is_ready() {
+            let has_bytes = buf.filled().len() > before;
+            self.has_ended |= !has_bytes;
+            self.head_has_begun |= is_for_head && has_bytes;
+            self.watch.as_ref().works();
+            return read;
+        }
+        if !is_for_head {
             return read;
         }
         if self.head_has_begun {
             ready!(self.poll_head(cx));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        let watch = self.watch.as_ref();
+        watch.idles();
         // As if the peer had hung up: between requests that is no fault.
-        ready!(self.poll_idle(cx));
+        if !watch.closes_idle() {
+            ready!(self.poll_idle(cx));
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -176,7 +173,7 @@ impl<S: AsyncWrite + Unpin, W> TimedIo<S, W> {
 
 impl<S, W> AsyncWrite for TimedIo<S, W>
 where
-    S: AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
     W: AsRef<HeadWatch> + Unpin,
 {
     fn poll_write(
@@ -204,14 +201,27 @@ where
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.inner).poll_flush(cx);
         // hyper's last read may have been while it was answering, and it does not read again before something happens.
-        if self.is_for_head() && self.poll_idle(cx).is_ready() {
-            cx.waker().wake_by_ref();
+        if self.is_for_head() {
+            if !self.head_has_begun {
+                self.watch.as_ref().idles();
+            }
+            if self.poll_idle(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
         }
         self.timed(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shut = Pin::new(&mut self.inner).poll_shutdown(cx);
-        self.timed(cx, shut)
+        let this = &mut *self;
+        if this.linger.is_none() {
+            let shut = Pin::new(&mut this.inner).poll_shutdown(cx);
+            ready!(this.timed(cx, shut))?;
+        }
+        let linger = this.linger.get_or_insert_default();
+        if !this.has_ended && !this.watch.as_ref().closes_at_once() {
+            ready!(linger.poll(&mut this.inner, cx));
+        }
+        Poll::Ready(Ok(()))
     }
 }

@@ -40,6 +40,34 @@ async fn half_a_head_ends_the_connection_when_its_time_is_up() {
 }
 
 #[tokio::test]
+async fn half_a_head_behind_a_whole_request_has_no_more_time_than_another() {
+    let app = TestApp::with(with_short_head).await;
+    let mut stream = connect(&app).await;
+    let request = format!("{LIVEZ}GET /livez HT");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    assert_eq!(answers(&rest(&mut stream).await), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_the_last_survives_what_its_client_still_sends() {
+    let app = TestApp::spawn().await;
+    for request in [
+        customer("Connection: close\r\n"),
+        // hyper can't read it, and hangs up.
+        "GET /livez HTTP/9.9\r\n\r\n".to_owned(),
+    ] {
+        let mut stream = connect(&app).await;
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let first = stream.read_u8().await.expect("an answer");
+        stream.write_all(&vec![b'a'; 100_000]).await.expect("sent");
+        let mut text = Vec::from([first]);
+        let read = timeout(PATIENCE, stream.read_to_end(&mut text)).await;
+        read.expect("the service hangs up").expect("no reset");
+        assert!(text.starts_with(b"HTTP/1.1 "), "{text:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_head_that_dribbles_gains_no_time_by_it() {
     let app = TestApp::with(with_short_head).await;
     let mut stream = connect(&app).await;
@@ -126,20 +154,6 @@ async fn whoever_takes_no_answer_loses_the_connection() {
         .expect("the service hangs up");
     let expected = [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe];
     assert!(expected.contains(&end), "{end:?}");
-}
-
-#[tokio::test]
-async fn beyond_the_connections_at_once_others_wait_for_one_to_end() {
-    let app = TestApp::with(|config| config.server.max_connections = 1).await;
-    let mut first = connect(&app).await;
-    first.write_all(LIVEZ.as_bytes()).await.expect("sent");
-    answer(&mut first).await;
-    let mut second = connect(&app).await;
-    second.write_all(LIVEZ.as_bytes()).await.expect("sent");
-    let early = timeout(SHORT, second.read_u8()).await;
-    assert!(early.is_err(), "{early:?}");
-    drop(first);
-    assert!(answer(&mut second).await.starts_with("HTTP/1.1 200 "));
 }
 
 #[tokio::test]

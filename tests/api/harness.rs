@@ -71,7 +71,7 @@ const DIGESTS: [(&str, &str); 3] = [
 pub(crate) struct TestApp {
     pub(crate) engage: Simulator,
     pub(crate) address: SocketAddr,
-    operations: SocketAddr,
+    pub(crate) operations: SocketAddr,
     pub(crate) customers: CustomerService,
     clock: ManualClock,
     client: Client,

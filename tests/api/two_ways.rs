@@ -99,7 +99,7 @@ fn without_made_up_id(line: &str) -> String {
     }
 }
 
-async fn assert_both_ways_alike(app: &TestApp, request: &[u8]) {
+pub(crate) async fn assert_both_ways_alike(app: &TestApp, request: &[u8]) {
     let mut both = (String::new(), String::new());
     for _ in 0..TRIES {
         let in_pieces = told(app, request, Way::InPieces).await;

@@ -7,5 +7,6 @@ mod points;
 
 // What the tests call by `crate::…`.
 pub(crate) use api::{
-    admission, audit, connections, faults, forms, harness, issuer, marks, operators, tokens, wire,
+    admission, audit, connections, faults, forms, harness, issuer, marks, operators, tokens,
+    two_ways, wire,
 };

@@ -31,6 +31,11 @@ impl Given {
         self.body == 0 && self.head.is_empty() && !self.is_odd
     }
 
+    /// Whether they end within a head.
+    pub(super) fn ends_within_head(&self) -> bool {
+        !self.head.is_empty()
+    }
+
     /// Notes that hyper is given these bytes.
     pub(super) fn add(&mut self, bytes: &[u8], turn: usize) {
         if self.is_nothing() {

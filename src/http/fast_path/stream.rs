@@ -43,14 +43,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FastPath<S> {
     /// Answers what was read, if that may be done here.
     fn answer(&mut self, read: &[u8]) -> bool {
         let is_answered = self.given.is_nothing()
+            && !self.peer.is_in_reserve()
             && self
                 .peer
                 .door
                 .answer_in_memory(read, &mut self.last_key, &mut self.unsent);
         if is_answered {
             // As if hyper had taken the head and answered it.
-            self.peer.watch.turn();
-            self.peer.watch.turn();
+            self.peer.watch().turn();
+            self.peer.watch().turn();
         }
         is_answered
     }
@@ -66,11 +67,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for FastPath<S> {
         // Who takes no answer is read no further question of.
         ready!(this.poll_send(cx))?;
         loop {
+            if this.unsent.was_last() {
+                // For hyper it is as if the peer had hung up.
+                return Poll::Ready(Ok(()));
+            }
             let before = buf.filled().len();
             ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
             let read = &buf.filled()[before..];
             if !this.answer(read) {
-                this.given.add(read, this.peer.watch.turns());
+                let watch = this.peer.watch();
+                this.given.add(read, watch.turns());
+                watch.hold_beginning(this.given.ends_within_head());
                 return Poll::Ready(Ok(()));
             }
             buf.set_filled(before);
@@ -109,7 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FastPath<S> {
         let this = self.get_mut();
         ready!(this.poll_send(cx))?;
         ready!(Pin::new(&mut this.inner).poll_flush(cx))?;
-        this.given.flushed(this.peer.watch.turns());
+        this.given.flushed(this.peer.watch().turns());
         Poll::Ready(Ok(()))
     }
 

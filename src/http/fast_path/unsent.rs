@@ -23,6 +23,8 @@ pub(super) struct Unsent {
     told: Option<Told>,
     /// How much of head and body is written.
     written: usize,
+    /// Whether the connection ends with the answer.
+    is_last: bool,
     date: Date,
 }
 
@@ -42,6 +44,7 @@ impl Unsent {
         request_id: &RequestId,
         took: Duration,
         wall: Timestamp,
+        is_last: bool,
     ) {
         let head = &mut self.head;
         let number = |head: &mut String, name: &str, number: u64| {
@@ -74,13 +77,22 @@ impl Unsent {
         write_server_timing(head, Some(told.note), took);
         head.push_str("\r\n");
         line(head, REQUEST_ID.as_str(), request_id.as_str());
+        if is_last {
+            line(head, "connection", "close");
+        }
         if let Some(body) = body {
             number(head, "content-length", body.len() as u64);
         }
         line(head, "date", self.date.at(wall));
         head.push_str("\r\n");
         self.written = 0;
+        self.is_last = is_last;
         self.told = Some(told);
+    }
+
+    /// Whether the connection ended with the last answer.
+    pub(super) fn was_last(&self) -> bool {
+        self.is_last
     }
 
     /// Ready once everything is written.

@@ -1,0 +1,132 @@
+//! The end as callers see it: the delay, and answers that are the last of their connections.
+
+use std::time::Duration;
+
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+
+use crate::{
+    harness::{SHOP, TestApp, arrive, until},
+    two_ways::assert_both_ways_alike,
+    wire::{LIVEZ, PATIENCE, answer, answers, connect, customer, rest},
+};
+
+const DELAY: Duration = Duration::from_secs(60);
+
+/// A service that was told to end, and goes on for as long as the clock stands still.
+async fn leaving() -> TestApp {
+    let app = TestApp::with(|config| {
+        config.server.shutdown_delay = DELAY;
+        config.server.idle_timeout = PATIENCE * 10;
+    })
+    .await;
+    let query = format!("contactId={}", engage_simulator::people::ALVA.id);
+    app.get_as(SHOP, &query).await.assert_ok();
+    app
+}
+
+async fn begin_stop(app: &TestApp) {
+    app.begin_stop();
+    arrive().await;
+}
+
+fn plain() -> String {
+    customer("").replace(crate::harness::TILL, SHOP)
+}
+
+#[tokio::test]
+async fn for_the_delay_the_service_is_not_ready_and_answers_all_the_same() {
+    let app = leaving().await;
+    let mut idle = connect(&app).await;
+    idle.write_all(LIVEZ.as_bytes()).await.expect("sent");
+    answer(&mut idle).await;
+    begin_stop(&app).await;
+    let ready = LIVEZ.replace("livez", "readyz");
+    for (request, status) in [
+        (ready, "503"),
+        (LIVEZ.to_owned(), "200"),
+        (customer(""), "200"),
+        (plain(), "200"),
+    ] {
+        let mut stream = connect(&app).await;
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let text = rest(&mut stream).await;
+        assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{text}");
+        assert!(text.contains("connection: close\r\n"), "{text}");
+    }
+    assert_eq!(app.operations("/readyz").await.status, 503);
+    app.advance(DELAY / 2);
+    // Who kept a connection is answered on it, and then opens another elsewhere.
+    idle.write_all(plain().as_bytes()).await.expect("sent");
+    let text = rest(&mut idle).await;
+    assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+    assert!(text.contains("connection: close\r\n"), "{text}");
+    app.advance(DELAY);
+    let address = app.address;
+    let refused = async {
+        while TcpStream::connect(address).await.is_ok() {
+            arrive().await;
+        }
+    };
+    timeout(PATIENCE, refused)
+        .await
+        .expect("it stops listening");
+    app.stop().await.expect("everything was finished");
+}
+
+#[tokio::test]
+async fn the_last_answer_is_the_same_both_ways() {
+    let app = leaving().await;
+    begin_stop(&app).await;
+    for more in ["", "If-None-Match: *\r\n", "Accept-Encoding: gzip\r\n"] {
+        let request = plain().replace("\r\n\r\n", &format!("\r\n{more}\r\n"));
+        assert_both_ways_alike(&app, request.as_bytes()).await;
+    }
+}
+
+#[tokio::test]
+async fn of_requests_sent_together_the_first_answer_is_whole_and_the_last() {
+    let app = leaving().await;
+    begin_stop(&app).await;
+    for request in [plain(), LIVEZ.to_owned()] {
+        let mut stream = connect(&app).await;
+        let together = request.repeat(3);
+        stream.write_all(together.as_bytes()).await.expect("sent");
+        let text = rest(&mut stream).await;
+        assert_eq!(answers(&text), 1, "{text}");
+        assert!(text.contains("connection: close\r\n"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_http_1_0_wants_kept_ends_too() {
+    let app = leaving().await;
+    begin_stop(&app).await;
+    let request = plain().replace("HTTP/1.1", "HTTP/1.0");
+    let request = request.replace("Host: bff", "Host: bff\r\nConnection: keep-alive");
+    let mut stream = connect(&app).await;
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let text = rest(&mut stream).await;
+    assert!(text.starts_with("HTTP/1.0 200 "), "{text}");
+    assert!(!text.contains("keep-alive"), "{text}");
+}
+
+#[tokio::test]
+async fn a_request_that_had_begun_when_the_drain_began_is_answered() {
+    let app = TestApp::spawn().await;
+    let request = customer("");
+    let (start, end) = request.split_at(30);
+    let mut begun = connect(&app).await;
+    begun.write_all(start.as_bytes()).await.expect("sent");
+    let mut idle = connect(&app).await;
+    arrive().await;
+    app.begin_stop();
+    // Once the idle one is closed, the other's time as an idle one would be over too.
+    assert_eq!(rest(&mut idle).await, "");
+    begun.write_all(end.as_bytes()).await.expect("sent");
+    let text = rest(&mut begun).await;
+    assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+    assert!(text.contains("connection: close\r\n"), "{text}");
+    let operations = app.operations;
+    app.stop().await.expect("everything was finished");
+    until(|| std::net::TcpStream::connect(operations).is_err()).await;
+}

@@ -1,0 +1,170 @@
+//! As many connections as there may be: who makes room for one more, and what is answered where there is none.
+
+use std::time::Duration;
+
+use engage_simulator::{Endpoint, Hold};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::{
+    harness::{TestApp, arrive},
+    wire::{LIVEZ, PATIENCE, answer, connect, customer, rest},
+};
+
+/// Longer than a tick by which idle connections are told apart.
+const TICKS: Duration = Duration::from_millis(300);
+/// So many connections beyond the most are accepted for probes.
+const RESERVE: usize = 16;
+
+async fn with_most(most: usize) -> TestApp {
+    TestApp::with(|config| {
+        config.server.max_connections = most;
+        config.server.header_timeout = PATIENCE * 10;
+        config.server.idle_timeout = PATIENCE * 10;
+    })
+    .await
+}
+
+/// Sends a request and reads its answer.
+async fn ask(stream: &mut TcpStream, request: &str) -> String {
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    answer(stream).await
+}
+
+/// A connection that has had an answer.
+async fn kept(app: &TestApp) -> TcpStream {
+    let mut stream = connect(app).await;
+    assert!(ask(&mut stream, LIVEZ).await.starts_with("HTTP/1.1 200 "));
+    stream
+}
+
+/// A connection whose request waits for Engage.
+async fn busy(app: &TestApp, hold: &Hold) -> TcpStream {
+    let mut stream = connect(app).await;
+    let request = customer("");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    app.engage.wait_for_calls(Endpoint::Overview, 1).await;
+    assert_eq!(hold.waiting(), 1);
+    stream
+}
+
+async fn assert_metric(app: &TestApp, line: &str) {
+    let metrics = app.operations("/metrics").await;
+    let is_there = metrics.text().lines().any(|told| told == line);
+    assert!(is_there, "no {line} in {}", metrics.text());
+}
+
+#[tokio::test]
+async fn the_connection_that_was_idle_longest_makes_room_for_another() {
+    let app = with_most(3).await;
+    let mut first = kept(&app).await;
+    let mut second = kept(&app).await;
+    let mut third = connect(&app).await;
+    let early = timeout(TICKS, second.read_u8()).await;
+    assert!(early.is_err(), "{early:?}");
+    // Asked again, the first has been idle for a shorter time than the others.
+    ask(&mut first, LIVEZ).await;
+    let mut fourth = kept(&app).await;
+    assert_eq!(rest(&mut second).await, "");
+    // One that has never said anything is no better.
+    let mut fifth = kept(&app).await;
+    assert_eq!(rest(&mut third).await, "");
+    for open in [&mut first, &mut fourth, &mut fifth] {
+        let text = ask(open, &customer("")).await;
+        assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+    }
+    assert_metric(&app, "engage_bff_connections{listener=\"data\"} 3").await;
+    let closed = "engage_bff_connections_closed_for_room_total{listener=\"data\"} 2";
+    assert_metric(&app, closed).await;
+    let none = "engage_bff_connections_closed_for_room_total{listener=\"operations\"} 0";
+    assert_metric(&app, none).await;
+}
+
+#[tokio::test]
+async fn where_none_is_idle_probes_are_answered_and_everything_else_is_turned_away() {
+    let app = with_most(2).await;
+    let hold = app.engage.hold(Endpoint::Overview);
+    let mut busy = busy(&app, &hold).await;
+    // A request that has begun is not idle, whatever comes first.
+    let mut begun = connect(&app).await;
+    let request = customer("");
+    let (start, end) = request.split_at(1);
+    begun.write_all(start.as_bytes()).await.expect("sent");
+    arrive().await;
+    for probe in ["/livez", "/readyz"] {
+        let mut another = connect(&app).await;
+        let request = LIVEZ.replace("/livez", probe);
+        another.write_all(request.as_bytes()).await.expect("sent");
+        let text = rest(&mut another).await;
+        assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+        assert!(text.contains("connection: close"), "{text}");
+    }
+    for request in [
+        customer(""),
+        "GET / HTTP/1.1\r\nHost: bff\r\n\r\n".to_owned(),
+    ] {
+        let mut another = connect(&app).await;
+        another.write_all(request.as_bytes()).await.expect("sent");
+        let text = rest(&mut another).await;
+        assert!(text.starts_with("HTTP/1.1 503 "), "{text}");
+        assert!(text.contains("\"code\":\"Overloaded\""), "{text}");
+        assert!(text.contains("retry-after: 1\r\n"), "{text}");
+        assert!(text.contains("connection: close"), "{text}");
+    }
+    let away = "engage_bff_connections_turned_away_total{listener=\"data\"} 2";
+    assert_metric(&app, away).await;
+    hold.release();
+    assert!(answer(&mut busy).await.starts_with("HTTP/1.1 200 "));
+    begun.write_all(end.as_bytes()).await.expect("sent");
+    assert!(answer(&mut begun).await.starts_with("HTTP/1.1 200 "));
+    let closed = "engage_bff_connections_closed_for_room_total{listener=\"data\"} 0";
+    assert_metric(&app, closed).await;
+}
+
+#[tokio::test]
+async fn whoever_came_while_there_was_no_room_is_answered_when_there_is_by_its_first_request() {
+    let app = with_most(1).await;
+    let hold = app.engage.hold(Endpoint::Overview);
+    let mut busy = busy(&app, &hold).await;
+    let mut patient = connect(&app).await;
+    arrive().await;
+    hold.release();
+    assert!(answer(&mut busy).await.starts_with("HTTP/1.1 200 "));
+    let text = ask(&mut patient, &customer("")).await;
+    assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+    assert!(!text.contains("connection: close"), "{text}");
+    assert_eq!(rest(&mut busy).await, "");
+}
+
+#[tokio::test]
+async fn beyond_the_few_for_probes_others_wait_for_one_to_end() {
+    let app = with_most(1).await;
+    let hold = app.engage.hold(Endpoint::Overview);
+    let _busy = busy(&app, &hold).await;
+    let mut silent = Vec::new();
+    for _ in 0..RESERVE {
+        silent.push(connect(&app).await);
+    }
+    let mut waiting = connect(&app).await;
+    waiting.write_all(LIVEZ.as_bytes()).await.expect("sent");
+    let early = timeout(TICKS, waiting.read_u8()).await;
+    assert!(early.is_err(), "{early:?}");
+    silent.pop();
+    assert!(answer(&mut waiting).await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn few_idle_operators_are_many_and_leave_room_for_the_next() {
+    let app = with_most(1).await;
+    let mut idle = Vec::new();
+    for _ in 0..200 {
+        let stream = TcpStream::connect(app.operations).await;
+        idle.push(stream.expect("a connection"));
+    }
+    for target in ["/livez", "/readyz", "/metrics"] {
+        app.operations(target).await.assert_ok();
+    }
+}

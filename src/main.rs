@@ -1,4 +1,6 @@
-//! The command line: read the configuration, start the log, build the service, run until a signal.
+//! The command line: which command, and what it says at its end.
+
+mod process;
 
 use std::{
     collections::BTreeMap,
@@ -6,26 +8,12 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use engage_bff::{
-    app::App,
-    clock::{Clock, Tick},
-    config::Config,
-    telemetry,
-};
-#[cfg(target_os = "linux")]
-use rustix::process::DumpableBehavior;
-use rustix::{
-    io::Errno,
-    process::{Resource, Rlimit},
-};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
+use engage_bff::{config::Config, telemetry};
 
 /// A cache that fills and empties leaves holes, which this one gives back: docs/PERFORMANCE.md has the figures.
 #[global_allocator]
@@ -63,11 +51,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Serve { config } => {
-            // Before a secret is read.
-            let shut = shut_memory();
-            load(config.as_deref()).and_then(|config| serve(&config, shut))
-        }
+        Command::Serve { config } => process::serve(config),
         Command::CheckConfig { config } => {
             load(config.as_deref()).and_then(|config| print(&config))
         }
@@ -82,18 +66,6 @@ fn main() -> ExitCode {
     }
 }
 
-/// Keeps secrets and personal data out of core dumps, and other processes of the same user out of the memory.
-fn shut_memory() -> Result<(), Errno> {
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
-    rustix::process::setrlimit(Resource::Core, none)?;
-    #[cfg(target_os = "linux")]
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    Ok(())
-}
-
 fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -104,58 +76,20 @@ fn load(file: Option<&Path>) -> Result<Config, anyhow::Error> {
     Ok(Config::load(file, &environment())?)
 }
 
-/// Serves, and writes the rest of the log within what a signal left of the grace.
-fn serve(config: &Config, shut: Result<(), Errno>) -> Result<(), anyhow::Error> {
-    let clock = Clock::system();
-    let log = telemetry::start(&config.telemetry, std::io::stdout())?;
-    telemetry::quiet_panics(clock.clone());
-    let signalled = Arc::new(OnceLock::new());
-    let outcome = run(config, shut, clock.clone(), Arc::clone(&signalled));
-    let end = signalled.get().map(|at| *at + config.server.shutdown_grace);
-    log.finish(end.unwrap_or_default().since(clock.tick()));
-    outcome
-}
-
-/// Serves until a signal, and notes when that came.
-#[tokio::main]
-async fn run(
-    config: &Config,
-    shut: Result<(), Errno>,
-    clock: Clock,
-    signalled: Arc<OnceLock<Tick>>,
-) -> Result<(), anyhow::Error> {
-    if let Err(error) = shut {
-        tracing::warn!(%error, "the memory can be dumped or read by other processes");
-    }
-    let app = App::build(config, clock.clone()).await?;
-    let shutdown = CancellationToken::new();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let stop = shutdown.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        signalled.get_or_init(|| clock.tick());
-        stop.cancel();
-    });
-    Ok(app.run(shutdown).await?)
-}
-
 fn print(config: &Config) -> Result<(), anyhow::Error> {
     let text = toml::to_string_pretty(config).context("the configuration can't be printed")?;
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(())
 }
 
-/// Needs no more of the configuration than where the service listens.
+/// Asks the operations listener, which answers however many callers there are. Needs no more of the configuration than
+/// where it is.
 #[tokio::main(flavor = "current_thread")]
 async fn healthcheck(file: Option<&Path>) -> Result<(), anyhow::Error> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     let config = engage_bff::config::layers::read(file, &environment())?;
-    let mut address: SocketAddr = config.server.listen;
+    let mut address: SocketAddr = config.operations.listen;
     if address.ip().is_unspecified() {
         address.set_ip(match address {
             SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),

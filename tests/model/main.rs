@@ -151,7 +151,11 @@ fn run(focus: Focus, regressions: &'static str) {
     let seed = setting("MODEL_SEED").and_then(|text| text.parse().ok());
     let (cases, seed) = (cases.unwrap_or(CASES), seed.unwrap_or(SEED));
     // With a small budget most calls wait for their turn: a sequence takes two and a half times as long.
-    let cases = if focus.small_budget { cases * 2 / 5 } else { cases };
+    let cases = if focus.small_budget {
+        cases * 2 / 5
+    } else {
+        cases
+    };
     let mut runner = TestRunner::new(Config {
         cases,
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(regressions))),

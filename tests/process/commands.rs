@@ -104,12 +104,12 @@ fn a_serving_process_is_alive_and_ends_cleanly_on_sigterm() {
     let service = Service::new().start();
     assert!(service.before.is_empty(), "{:?}", service.before);
     assert_ne!(service.operations, service.data);
-    let address = service.data.to_string();
-    let check = || run(&["healthcheck"], &[("BFF_SERVER__LISTEN", &address)]);
+    let address = service.operations.to_string();
+    let check = || run(&["healthcheck"], &[("BFF_OPERATIONS__LISTEN", &address)]);
     let output = check();
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let anywhere = format!("0.0.0.0:{}", service.data.port());
-    let output = run(&["healthcheck"], &[("BFF_SERVER__LISTEN", &anywhere)]);
+    let anywhere = format!("0.0.0.0:{}", service.operations.port());
+    let output = run(&["healthcheck"], &[("BFF_OPERATIONS__LISTEN", &anywhere)]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     service.signal("TERM");
     let (status, lines) = service.end();
@@ -147,7 +147,7 @@ fn a_service_that_answers_otherwise_is_not_healthy() {
             stream.write_all(answer.as_bytes()).expect("sent");
             String::from_utf8_lossy(&request[..read]).into_owned()
         });
-        let output = run(&["healthcheck"], &[("BFF_SERVER__LISTEN", &address)]);
+        let output = run(&["healthcheck"], &[("BFF_OPERATIONS__LISTEN", &address)]);
         assert!(!output.status.success());
         let request = server.join().expect("an end");
         assert!(request.starts_with("GET /livez HTTP/1.1\r\n"), "{request}");

@@ -103,12 +103,17 @@ impl Service {
         self
     }
 
-    /// Has it ask this Engage, without a limit that a test would meet.
+    /// Lets it ask that simulator, without a limit that a test would meet.
     pub(crate) fn engage(self, engage: &Engage) -> Self {
-        self.env("BFF_ENGAGE__BASE_URL", &engage.simulator.base_url())
-            .env("BFF_ENGAGE__API_KEY", engage.simulator.api_key())
+        self.asks(&engage.simulator)
             .env("BFF_ENGAGE__REQUESTS_PER_SECOND", "1000000.0")
             .env("BFF_ENGAGE__BURST", "1000000")
+    }
+
+    /// Lets it ask that simulator.
+    pub(crate) fn asks(self, engage: &Simulator) -> Self {
+        self.env("BFF_ENGAGE__BASE_URL", &engage.base_url())
+            .env("BFF_ENGAGE__API_KEY", engage.api_key())
     }
 
     /// Starts it and waits until it serves.
@@ -130,11 +135,11 @@ impl Service {
         let stdout = process.0.stdout.take().expect("a pipe");
         let mut log = BufReader::new(stdout).lines();
         let mut before = Vec::new();
-        let (data, operations) = loop {
+        let serving = loop {
             let line = log.next().expect("a line").expect("text");
             let event: Value = serde_json::from_str(&line).expect("JSON");
             if event["message"] == "serving" {
-                break (address(&event["listen"]), address(&event["operations"]));
+                break event;
             }
             before.push(line);
         };
@@ -142,8 +147,9 @@ impl Service {
             process,
             log,
             before,
-            data,
-            operations,
+            data: address(&serving["listen"]),
+            operations: address(&serving["operations"]),
+            serving,
         }
     }
 }
@@ -197,10 +203,19 @@ pub(crate) struct Started {
     pub(crate) log: Lines<BufReader<ChildStdout>>,
     /// The lines before that.
     pub(crate) before: Vec<String>,
+    /// The event `serving`.
+    pub(crate) serving: Value,
     /// The data listener.
     pub(crate) data: SocketAddr,
     /// The operations listener.
     pub(crate) operations: SocketAddr,
+}
+
+/// A simulator that never limits, of a few contacts.
+pub(crate) async fn engage() -> Simulator {
+    let builder = Simulator::builder().seed(7).contacts(50);
+    let started = builder.api_key("test-engage-key").rate_limit(None).start();
+    started.await.expect("the simulator starts")
 }
 
 impl Started {

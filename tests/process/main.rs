@@ -3,5 +3,10 @@
 
 mod caller;
 mod commands;
+mod drain;
 mod harness;
+mod limits;
 mod log;
+mod rolling;
+mod signals;
+mod wire;

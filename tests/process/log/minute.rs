@@ -84,6 +84,7 @@ fn a_log_that_is_not_read_for_a_minute_slows_no_hit_and_loses_a_counted_number_o
         data,
         operations: at,
         before,
+        serving,
     } = service;
     let is_read = Arc::new(AtomicBool::new(true));
     let reader = thread::spawn({
@@ -106,6 +107,7 @@ fn a_log_that_is_not_read_for_a_minute_slows_no_hit_and_loses_a_counted_number_o
         data,
         operations: at,
         before,
+        serving,
     };
     assert_answers(&service);
     let lost = dropped(&mut Caller::to(service.operations), "events");

@@ -1,0 +1,172 @@
+//! The end: what was sent is answered, and no connection closes without its client having been told.
+
+use std::{
+    net::SocketAddr,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use engage_simulator::people::ALVA;
+use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet};
+
+use crate::{
+    harness::{Service, Started, engage},
+    wire::{Tally, answer, ask, customer, get},
+};
+
+/// Callers that keep their connections.
+const CALLERS: usize = 240;
+/// How often each asks.
+const PAUSE: Duration = Duration::from_millis(20);
+/// So many answers each has had before the end comes.
+const WARM: usize = 5;
+/// How often the end is tried.
+const ROUNDS: usize = 3;
+
+/// A question that is answered by the usual way, whatever is cached.
+fn lookup() -> String {
+    let body = format!("{{\"contactId\":\"{}\"}}", ALVA.id);
+    format!(
+        "POST /customer/lookup HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: test-till-key\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// Asks again and again on one connection, until an answer is its last.
+async fn keep_asking(address: SocketAddr, number: usize, warm: Arc<AtomicUsize>) -> Tally {
+    let request = match number % 2 {
+        0 => customer(""),
+        _ => lookup(),
+    };
+    let mut stream = TcpStream::connect(address).await.expect("accepted");
+    let mut ticks = tokio::time::interval(PAUSE);
+    let mut tally = Tally::default();
+    while tally.ask(&mut stream, &request).await {
+        warm.fetch_add(usize::from(tally.answered == WARM), Ordering::Relaxed);
+        ticks.tick().await;
+    }
+    tally
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn busy_connections_lose_no_request_at_the_end() {
+    for round in 0..ROUNDS {
+        let engage = engage().await;
+        let service = Service::new().asks(&engage).start();
+        let warm = Arc::new(AtomicUsize::new(0));
+        let mut callers = JoinSet::new();
+        for number in 0..CALLERS {
+            callers.spawn(keep_asking(service.data, number, Arc::clone(&warm)));
+        }
+        let mut ticks = tokio::time::interval(PAUSE);
+        while warm.load(Ordering::Relaxed) < CALLERS {
+            assert_eq!(callers.len(), CALLERS);
+            ticks.tick().await;
+        }
+        service.signal("TERM");
+        let mut all = Tally::default();
+        while let Some(one) = callers.join_next().await {
+            all.add(one.expect("no panic"));
+        }
+        assert!(all.lost.is_empty(), "round {round}: {:?}", all.lost);
+        assert_eq!(all.closed, CALLERS, "round {round}");
+        let (status, _) = service.end();
+        assert!(status.success(), "{status}");
+    }
+}
+
+/// Waits until the replica says that it wants no more requests.
+async fn until_not_ready(service: &Started) {
+    let ready = || async { ask(service.operations, &get("/readyz")).await };
+    while ready().await.expect("an answer").status == 200 {}
+}
+
+#[tokio::test]
+async fn a_request_on_an_idle_connection_is_still_answered_when_the_drain_has_begun() {
+    let engage = engage().await;
+    let service = Service::new().asks(&engage).start();
+    let mut kept = TcpStream::connect(service.data).await.expect("accepted");
+    for (request, closes) in [(customer(""), false), (customer(""), true)] {
+        if closes {
+            service.signal("TERM");
+            until_not_ready(&service).await;
+        }
+        kept.write_all(request.as_bytes()).await.expect("sent");
+        let answer = answer(&mut kept).await.expect("one").expect("an answer");
+        assert!(
+            answer.status == 200 && answer.closes() == closes,
+            "{answer:?}"
+        );
+    }
+    assert!(answer(&mut kept).await.expect("an end").is_none());
+    let (status, _) = service.end();
+    assert!(status.success(), "{status}");
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_hold_up_the_end() {
+    let service = Service::new()
+        .env("BFF_SERVER__IDLE_TIMEOUT", "1h")
+        .env("BFF_SERVER__HEADER_TIMEOUT", "1h")
+        .env("BFF_SERVER__SHUTDOWN_GRACE", "1h")
+        .start();
+    let mut idle = Vec::new();
+    for address in [service.data, service.operations] {
+        let mut kept = TcpStream::connect(address).await.expect("accepted");
+        kept.write_all(get("/livez").as_bytes())
+            .await
+            .expect("sent");
+        answer(&mut kept).await.expect("one").expect("an answer");
+        idle.push(kept);
+        idle.push(TcpStream::connect(address).await.expect("accepted"));
+    }
+    service.signal("TERM");
+    for stream in &mut idle {
+        // Ended, not reset.
+        assert!(answer(stream).await.expect("an end").is_none());
+    }
+    // They stay open at the callers' end.
+    let (status, _) = service.end();
+    assert!(status.success(), "{status}");
+    drop(idle);
+}
+
+#[tokio::test]
+async fn connections_that_were_not_yet_accepted_are_answered_too() {
+    let engage = engage().await;
+    let service = Service::new().asks(&engage).start();
+    let signal = |name| {
+        let kill = Command::new("kill")
+            .args(["-s", name, &service.id().to_string()])
+            .status();
+        assert!(kill.expect("kill runs").success());
+    };
+    signal("STOP");
+    let mut waiting = Vec::new();
+    for address in [service.data; 60]
+        .into_iter()
+        .chain([service.operations; 5])
+    {
+        let mut stream = TcpStream::connect(address).await.expect("in the backlog");
+        let request = if address == service.data {
+            customer("")
+        } else {
+            get("/livez")
+        };
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        waiting.push(stream);
+    }
+    signal("TERM");
+    signal("CONT");
+    for stream in &mut waiting {
+        let answer = answer(stream).await.expect("no reset").expect("an answer");
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let (status, _) = service.end();
+    assert!(status.success(), "{status}");
+}

@@ -418,7 +418,7 @@ fn operations_limits(config: &Config) -> http::Limits {
 /// How many descriptors the process needs beside those of callers' connections.
 pub fn reserved_descriptors(config: &Config) -> usize {
     // Twice, since connections to an address that Engage has left may not be closed yet.
-    let engage = 2 * config.engage.max_concurrency;
+    let engage = config.engage.max_concurrency.saturating_mul(2);
     let operations = OPERATIONS_CONNECTIONS + PROBE_CONNECTIONS;
-    engage + operations + PROBE_CONNECTIONS + OTHER_DESCRIPTORS
+    engage.saturating_add(operations + PROBE_CONNECTIONS + OTHER_DESCRIPTORS)
 }

@@ -85,9 +85,12 @@ impl HeadWatch {
         }
     }
 
-    /// The connection is not idle any more.
+    /// The connection is not idle any more, and makes no room.
     pub(super) fn works(&self) {
         self.idle_since.store(0, Ordering::Relaxed);
+        if self.close.load(Ordering::Relaxed) == CLOSE_AT_ONCE {
+            self.close.store(STAY, Ordering::Relaxed);
+        }
     }
 
     /// Since when the connection is idle; `None` while it is not.

@@ -141,10 +141,14 @@ where
             ready!(self.poll_head(cx));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        // An answer that the peer has yet to take is under way, though hyper has handed over all of it.
+        let is_idle = self.write.is_none();
         let watch = self.watch.as_ref();
-        watch.idles();
+        if is_idle {
+            watch.idles();
+        }
         // As if the peer had hung up: between requests that is no fault.
-        if !watch.closes_idle() {
+        if !is_idle || !watch.closes_idle() {
             ready!(self.poll_idle(cx));
         }
         Poll::Ready(Ok(()))
@@ -223,5 +227,40 @@ where
             ready!(linger.poll(&mut this.inner, cx));
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, task::Waker};
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[tokio::test]
+    async fn a_peer_that_has_yet_to_take_its_answer_is_not_idle() {
+        let (ours, mut theirs) = tokio::io::duplex(1);
+        let watch = Arc::new(HeadWatch::default());
+        let patience = Patience {
+            idle: LONG,
+            head: LONG,
+            write: LONG,
+        };
+        let mut io = TimedIo::new(ours, Arc::clone(&watch), patience);
+        let mut cx = Context::from_waker(Waker::noop());
+        watch.close_when_idle();
+        assert!(Pin::new(&mut io).poll_write(&mut cx, b"a").is_ready());
+        assert!(Pin::new(&mut io).poll_write(&mut cx, b"b").is_pending());
+        let mut byte = [0];
+        let mut read = ReadBuf::new(&mut byte);
+        assert!(Pin::new(&mut io).poll_read(&mut cx, &mut read).is_pending());
+        assert_eq!(watch.idle_since(), None);
+        assert_eq!(theirs.read_u8().await.expect("a byte"), b'a');
+        assert!(Pin::new(&mut io).poll_write(&mut cx, b"b").is_ready());
+        assert!(Pin::new(&mut io).poll_read(&mut cx, &mut read).is_ready());
+        assert!(watch.is_closing_or_stays());
     }
 }

@@ -121,6 +121,7 @@ fn what_cannot_work_is_refused_with_its_key() {
         ("SERVER__WRITE_TIMEOUT", "0s"),
         ("SERVER__MAX_CONNECTIONS", "0"),
         ("SERVER__MAX_BODY", "10B"),
+        ("SERVER__SHUTDOWN_DELAY", "301s"),
         ("SERVER__CORS_ORIGINS", "*"),
         ("SERVER__CORS_ORIGINS", "https://shop.example.com/"),
         ("SERVER__CORS_ORIGINS", "http://shop.example.com"),

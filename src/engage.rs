@@ -33,6 +33,9 @@ use crate::{
     },
 };
 
+/// How often one question is asked at most, whatever is said to be the matter.
+const MAX_ATTEMPTS: u32 = 3;
+
 /// Endpoints that fail together: each group has a breaker of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -304,7 +307,8 @@ impl EngageClient {
         }
     }
 
-    /// One question, asked once more where that may help and is not too often.
+    /// One question, asked once more where that may help and is not too often; what was certainly not processed is asked
+    /// again at once.
     async fn call<T>(
         &self,
         permit: &Permit,
@@ -325,12 +329,28 @@ impl EngageClient {
         read: impl Fn(&[u8]) -> Result<T, Error>,
     ) -> Result<T, Error> {
         permit.earn_credit();
-        let first = self.attempt(permit, path, query, max_body, &read).await;
-        let may_pass = first.as_ref().is_err_and(Error::may_pass);
-        if may_pass && permit.may_retry().await {
-            return self.attempt(permit, path, query, max_body, &read).await;
+        let mut was_retried = false;
+        for left in (0..MAX_ATTEMPTS).rev() {
+            let may_be_repeated = left > 0;
+            let asking = self.attempt(permit, path, query, max_body, may_be_repeated, &read);
+            let answer = asking.await;
+            let Err(error) = &answer else {
+                return answer;
+            };
+            let may_go_on = if !may_be_repeated {
+                false
+            } else if error.is_unprocessed() {
+                permit.may_repeat().await
+            } else {
+                let may_retry = !was_retried && error.may_pass();
+                was_retried = true;
+                may_retry && permit.may_retry().await
+            };
+            if !may_go_on {
+                return answer;
+            }
         }
-        first
+        Err(Error::Lost)
     }
 
     async fn attempt<T>(
@@ -339,6 +359,7 @@ impl EngageClient {
         path: &str,
         query: &[(&str, &str)],
         max_body: Option<usize>,
+        may_be_repeated: bool,
         read: impl Fn(&[u8]) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut attempt = permit.begin();
@@ -354,6 +375,6 @@ impl EngageClient {
                 answering.await
             }
         };
-        attempt.ended(body.and_then(|body| read(&body)))
+        attempt.ended(body.and_then(|body| read(&body)), may_be_repeated)
     }
 }

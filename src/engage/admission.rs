@@ -189,6 +189,18 @@ impl Permit {
         may
     }
 
+    /// Waits until a call that was not processed may be made once more, and says whether it may: at once and without
+    /// credit, but within the budget.
+    pub(super) async fn may_repeat(&self) -> bool {
+        // A call that tries whether Engage is back has not tried it yet.
+        let is_let_through = || *self.probes() || self.may_pass();
+        let may = is_let_through() && self.another().await.is_ok() && is_let_through();
+        if may {
+            self.shared.traffic.retried(self.group);
+        }
+        may
+    }
+
     /// Whether the breaker lets all calls of the group and of the owner pass.
     fn may_pass(&self) -> bool {
         let now = self.shared.clock.tick();
@@ -238,8 +250,13 @@ impl Attempt<'_> {
         self.record(Mark::Bad);
     }
 
-    /// It ended. Returns what to tell: of a 429, how long calls pause.
-    pub(super) fn ended<T>(self, outcome: Result<T, Error>) -> Result<T, Error> {
+    /// It ended. One that was not processed and may be repeated says nothing about Engage's health.
+    /// Returns what to tell: of a 429, how long calls pause.
+    pub(super) fn ended<T>(
+        self,
+        outcome: Result<T, Error>,
+        may_be_repeated: bool,
+    ) -> Result<T, Error> {
         let shared = &self.permit.shared;
         let now = shared.clock.tick();
         let error = outcome.as_ref().err();
@@ -265,8 +282,10 @@ impl Attempt<'_> {
                 retry_after: Some(pause),
             });
         }
+        let says_nothing = may_be_repeated && error.is_some_and(Error::is_unprocessed);
         if let Some(mark) = mark(error)
             && !self.is_slow
+            && !says_nothing
         {
             self.record(mark);
         }

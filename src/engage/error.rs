@@ -147,6 +147,12 @@ impl Error {
         Self::invalid(SIZE)
     }
 
+    /// Whether the request was certainly not processed, or went over a connection that had died: asking once more costs
+    /// Engage no more than the first attempt should have.
+    pub(super) fn is_unprocessed(&self) -> bool {
+        matches!(self, Error::Unreachable { what } if UNPROCESSED_STEPS.contains(what))
+    }
+
     /// Whether another try may help: not one byte of an answer came, or a proxy in between had none.
     /// Of a time-out it would only add to the load [Voyado: client time-outs].
     pub(super) fn may_pass(&self) -> bool {
@@ -210,6 +216,23 @@ pub(super) const READING: &str = "reading the answer";
 
 /// The step at which the other side has to prove that it is Engage: mended by people.
 pub(super) const SECURING: &str = "securing the connection";
+
+/// The step at which there is no address to connect to.
+pub(super) const RESOLVING: &str = "resolving the name";
+
+/// The request was not sent, or Engage said that it did not process it.
+pub(super) const UNPROCESSED: &str = "asking: it was not processed";
+
+/// A connection that had answered before ended without a byte of an answer.
+pub(super) const KEPT: &str = "asking over a kept connection, which ended";
+
+/// The kept connections were given up before a byte of an answer came.
+pub(super) const LEFT: &str = "asking over kept connections, which were given up";
+
+/// No connection was made, and there are other addresses to try.
+pub(super) const MOVED: &str = "connecting: there are other addresses";
+
+const UNPROCESSED_STEPS: [&str; 4] = [UNPROCESSED, KEPT, LEFT, MOVED];
 
 /// The 400s that speak of the identifier's value [Voyado: find contact].
 const IDENTIFIER_CODES: [&str; 6] = [

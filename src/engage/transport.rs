@@ -4,44 +4,35 @@
 //! Nothing of a caller's request goes up but the identifier in the query, and nothing of Engage's
 //! answer comes down but a body that was read to its end, is JSON and is not too large.
 
-use std::{
-    io,
-    path::Path,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+mod answer;
+mod failure;
+mod pool;
 
-use anyhow::Context;
-use bytes::{Buf, Bytes, BytesMut};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
 use reqwest::{
-    Client, Response, StatusCode, Url,
-    header::{self, HeaderMap, HeaderValue},
-    redirect::Policy,
+    Response, StatusCode, Url,
+    header::{self, HeaderMap},
 };
-use secrecy::ExposeSecret;
 
+use self::pool::{Generation, Pools};
 use super::{
     Error,
-    error::{READING, SECURING},
+    error::{KEPT, LEFT, MOVED, RESOLVING, SECURING, UNPROCESSED},
     exchange::{Answering, Exchange},
     resolver::Resolver,
-    wire::replace_lone_surrogates,
 };
 use crate::{
     clock::{Clock, Tick},
     config,
 };
 
-/// U+FEFF, which some writers put before a text.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// How long a pool of connections is used. A busy connection never ends by itself, and would stay
-/// where the name led when it was made.
-const POOL_LIFETIME: Duration = Duration::from_secs(300);
-
 /// Asks Engage.
 pub(super) struct Transport {
     pools: Pools,
-    pool: Mutex<(Client, Tick)>,
+    /// Of Engage's name; none where the configuration names an address.
+    resolver: Option<Resolver>,
     base: Url,
     timeout: Duration,
     /// The bytes of the largest answer that is read. Real overviews are some 5 KB.
@@ -49,82 +40,8 @@ pub(super) struct Transport {
     clock: Clock,
 }
 
-/// How pools of connections are made.
-struct Pools {
-    headers: HeaderMap,
-    user_agent: String,
-    roots: Vec<reqwest::Certificate>,
-    connect_timeout: Duration,
-    max_idle: usize,
-    resolver: Resolver,
-}
-
-impl Pools {
-    fn new(config: &config::Engage) -> Result<Self, anyhow::Error> {
-        let mut headers = HeaderMap::new();
-        let key = config
-            .api_key
-            .as_ref()
-            .map_or("", |key| key.expose_secret());
-        let mut key = HeaderValue::from_str(key)?;
-        key.set_sensitive(true);
-        headers.insert("apikey", key);
-        // Engage requires it on every request; without it even a GET may be answered with a 500
-        // [Voyado: the Engage API].
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        Ok(Self {
-            headers,
-            user_agent: config.user_agent.clone(),
-            roots: roots(config.ca_file.as_deref())?,
-            connect_timeout: config.connect_timeout,
-            max_idle: config.max_concurrency,
-            resolver: Resolver::default(),
-        })
-    }
-
-    fn make(&self) -> reqwest::Result<Client> {
-        Client::builder()
-            .default_headers(self.headers.clone())
-            .user_agent(&self.user_agent)
-            .connect_timeout(self.connect_timeout)
-            .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(self.max_idle)
-            .tcp_nodelay(true)
-            // A connection that died unnoticed is found out between calls, not by one.
-            .http2_keep_alive_interval(Duration::from_secs(15))
-            .http2_keep_alive_timeout(Duration::from_secs(5))
-            .http2_keep_alive_while_idle(true)
-            .dns_resolver(self.resolver.clone())
-            // The key would go along to wherever a redirect or a proxy points.
-            .redirect(Policy::none())
-            // What is tried again is decided and counted by admission.
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .referer(false)
-            .tls_certs_only(self.roots.clone())
-            .build()
-    }
-}
-
-/// The certificates of the authorities that may vouch for Engage: those of a file, else the usual ones.
-fn roots(file: Option<&Path>) -> Result<Vec<reqwest::Certificate>, anyhow::Error> {
-    if let Some(file) = file {
-        let bundle = std::fs::read(file).context("engage.ca_file can't be read")?;
-        return reqwest::Certificate::from_pem_bundle(&bundle)
-            .context("engage.ca_file holds no certificates");
-    }
-    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-    Ok(roots
-        .map(|certificate| reqwest::Certificate::from_der(certificate))
-        .collect::<Result<_, _>>()?)
-}
-
 impl Transport {
-    /// A transport for the configured Engage.
+    /// A transport for the configured Engage, whose name is looked up from now on.
     pub(super) fn new(config: &config::Engage, clock: Clock) -> Result<Self, anyhow::Error> {
         let version = match config.api_version {
             config::ApiVersion::V3 => "v3",
@@ -132,10 +49,13 @@ impl Transport {
         };
         let mut base = Url::parse(&config.base_url)?;
         base.set_path(&format!("/api/{version}/"));
-        let pools = Pools::new(config)?;
+        let resolver = base.domain().map(|name| Resolver::new(name, clock.clone()));
+        if let Some(resolver) = &resolver {
+            resolver.begin();
+        }
         Ok(Self {
-            pool: Mutex::new((pools.make()?, clock.now().tick)),
-            pools,
+            pools: Pools::new(config, resolver.clone(), clock.clone())?,
+            resolver,
             base,
             timeout: config.timeout,
             max_answer: usize::try_from(config.max_response_size.as_u64()).unwrap_or(usize::MAX),
@@ -143,53 +63,137 @@ impl Transport {
         })
     }
 
-    /// The pool of connections, a new one where it is too old. Calls under way keep theirs.
-    fn client(&self) -> Client {
-        let now = self.clock.now().tick;
-        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.since(pool.1) >= POOL_LIFETIME
-            && let Ok(client) = self.pools.make()
-        {
-            *pool = (client, now);
-        }
-        pool.0.clone()
-    }
-
     async fn ask(
         &self,
         path: &str,
         query: &[(&str, &str)],
         max_body: usize,
+        deadline: Tick,
     ) -> Result<Bytes, Error> {
         let mut url = self.base.join(path).map_err(|_| Error::invalid("path"))?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let response = self
-            .client()
-            .get(url)
-            .send()
-            .await
-            .map_err(|error| unreachable(&error))?;
+        let addresses = self.by(deadline, self.addresses()).await??;
+        let response = self.respond(url, &addresses, deadline).await?;
+        self.by(deadline, self.read(response, max_body)).await?
+    }
+
+    /// What comes of it by then.
+    async fn by<T>(&self, deadline: Tick, of: impl Future<Output = T>) -> Result<T, Error> {
+        tokio::select! {
+            biased;
+            it = of => Ok(it),
+            () = self.clock.sleep_until(deadline) => Err(Error::Timeout),
+        }
+    }
+
+    /// Where connections are made to; nothing where the configuration says it.
+    async fn addresses(&self) -> Result<Vec<SocketAddr>, Error> {
+        let Some(resolver) = &self.resolver else {
+            return Ok(Vec::new());
+        };
+        let unresolved = |_| Error::Unreachable { what: RESOLVING };
+        resolver.addresses().await.map_err(unresolved)
+    }
+
+    /// Sends the request and waits for the head of the answer.
+    async fn respond(
+        &self,
+        url: Url,
+        addresses: &[SocketAddr],
+        deadline: Tick,
+    ) -> Result<Response, Error> {
+        let generation = self.pools.current();
+        let begun = generation.begin();
+        let mut sending = pin!(generation.client().get(url).send());
+        let mut leaving = pin!(generation.may_be_left(&self.clock));
+        let (mut until, mut waits_on) = (deadline, false);
+        let sent = loop {
+            tokio::select! {
+                biased;
+                sent = &mut sending => break sent,
+                () = self.clock.sleep_until(until) => {
+                    let trial = self.pools.timed_out(&generation, begun);
+                    let Some(trial) = trial.filter(|trial| !waits_on && *trial > until) else {
+                        return Err(Error::Timeout);
+                    };
+                    (until, waits_on) = (trial, true);
+                }
+                () = &mut leaving => return Err(Error::Unreachable { what: LEFT }),
+            }
+        };
+        match sent {
+            Ok(response) => {
+                let connection = failure::local_address(response.extensions());
+                generation.answered(connection, self.clock.tick());
+                Ok(response)
+            }
+            Err(error) if error.is_connect() => {
+                let unconnected = self.unconnected(&error, addresses);
+                Err(self.by(deadline, unconnected).await?)
+            }
+            Err(error) => Err(self.unanswered(&error, &generation)),
+        }
+    }
+
+    /// Why there is no connection.
+    async fn unconnected(&self, error: &reqwest::Error, addresses: &[SocketAddr]) -> Error {
+        if failure::is_about_tls(error) {
+            return Error::Unreachable { what: SECURING };
+        }
+        if error.is_dns() {
+            return Error::Unreachable { what: RESOLVING };
+        }
+        let timed_out = error.is_timeout();
+        if let Some(resolver) = &self.resolver
+            && resolver.leads_elsewhere(addresses, timed_out).await
+        {
+            return Error::Unreachable { what: MOVED };
+        }
+        if timed_out {
+            return Error::Timeout;
+        }
+        Error::Unreachable { what: "connecting" }
+    }
+
+    /// Why no answer came over a connection.
+    fn unanswered(&self, error: &reqwest::Error, generation: &Arc<Generation>) -> Error {
+        if failure::is_about_http(error) {
+            return Error::invalid("head");
+        }
+        let is_kept =
+            failure::connection(error).is_some_and(|connection| generation.is_kept(connection));
+        if is_kept && failure::is_about_silence(error) {
+            self.pools.died(generation);
+        }
+        let what = if failure::is_unprocessed(error) {
+            UNPROCESSED
+        } else if is_kept {
+            // Others that are kept may have ended likewise: what is asked again goes over a new one.
+            self.pools.retire(generation);
+            KEPT
+        } else {
+            "asking"
+        };
+        Error::Unreachable { what }
+    }
+
+    async fn read(&self, response: Response, max_body: usize) -> Result<Bytes, Error> {
         let status = response.status();
         if status.is_success() {
-            let is_json = is_json(response.headers());
-            // None was asked for, so nothing here can grow beyond what is read.
-            let is_plain = !response.headers().contains_key(header::CONTENT_ENCODING);
-            let body = read(response, max_body).await?;
-            if !is_json {
-                return Err(Error::invalid("content-type"));
-            }
-            if !is_plain {
-                return Err(Error::invalid("content-encoding"));
-            }
-            return Ok(body);
+            let unreadable = answer::unreadable(response.headers());
+            let body = answer::read(response, max_body).await?;
+            return match unreadable {
+                None => Ok(body),
+                Some(field) => Err(Error::invalid(field)),
+            };
         }
         let retry_after = self.retry_after(response.headers());
         if status == StatusCode::TOO_MANY_REQUESTS {
             return Err(Error::RateLimited { retry_after });
         }
-        let code = error_code(response, self.max_answer).await;
+        let code = answer::error_code(response, self.max_answer).await;
         Err(failure(status, code, retry_after))
     }
 
@@ -217,115 +221,9 @@ impl Exchange for Transport {
         query: &'a [(&'a str, &'a str)],
         max_body: usize,
     ) -> Answering<'a> {
-        let deadline = self.clock.now().tick + self.timeout;
-        Box::pin(async move {
-            tokio::select! {
-                biased;
-                answer = self.ask(path, query, max_body) => answer,
-                () = self.clock.sleep_until(deadline) => Err(Error::Timeout),
-            }
-        })
+        let deadline = self.clock.tick() + self.timeout;
+        Box::pin(self.ask(path, query, max_body, deadline))
     }
-}
-
-/// reqwest's errors print the whole URL, and with it the identifier: only the step is kept.
-fn unreachable(error: &reqwest::Error) -> Error {
-    if error.is_timeout() {
-        return Error::Timeout;
-    }
-    if is_about_http(error) {
-        return Error::invalid("head");
-    }
-    let what = if error.is_connect() && is_about_tls(error) {
-        SECURING
-    } else if error.is_connect() {
-        "connecting"
-    } else if error.is_body() || error.is_decode() {
-        READING
-    } else {
-        "asking"
-    };
-    Error::Unreachable { what }
-}
-
-/// rustls tells its failures as invalid data.
-fn is_about_tls(error: &reqwest::Error) -> bool {
-    causes(error).any(|cause| {
-        let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
-        kind == Some(io::ErrorKind::InvalidData)
-    })
-}
-
-/// An answer came whose head is no HTTP: asking once more would not make it any.
-fn is_about_http(error: &reqwest::Error) -> bool {
-    error.is_request()
-        && causes(error).any(|cause| {
-            let error = cause.downcast_ref::<hyper::Error>();
-            error.is_some_and(hyper::Error::is_parse)
-        })
-}
-
-/// What led to the error. An I/O error that wraps another names the other's cause as its own, and so
-/// leaves the other out: it is looked into instead.
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    let first = std::error::Error::source(error);
-    std::iter::successors(first, |error| match error.downcast_ref::<io::Error>() {
-        Some(error) => Some(error.get_ref()? as _),
-        None => error.source(),
-    })
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
-        || essence.eq_ignore_ascii_case("text/json")
-        || (essence.len() > 17
-            && essence.is_char_boundary(12)
-            && essence[..12].eq_ignore_ascii_case("application/")
-            && essence.to_ascii_lowercase().ends_with("+json"))
-}
-
-/// The body, as JSON that every parser reads.
-async fn read(mut response: Response, max_body: usize) -> Result<Bytes, Error> {
-    if response
-        .content_length()
-        .is_some_and(|length| length > max_body as u64)
-    {
-        return Err(Error::too_large());
-    }
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| unreachable(&error))?
-    {
-        if body.len() + chunk.len() > max_body {
-            return Err(Error::too_large());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    if body.starts_with(BYTE_ORDER_MARK) {
-        body.advance(BYTE_ORDER_MARK.len());
-    }
-    replace_lone_surrogates(&mut body);
-    Ok(body.freeze())
-}
-
-/// The `errorCode` of a failure's body, where it has one that looks like a code.
-async fn error_code(response: Response, max_body: usize) -> Option<Box<str>> {
-    let body = read(response, max_body).await.ok()?;
-    let body: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&body).ok()?;
-    let code = body
-        .get("errorCode")
-        .or_else(|| body.get("ErrorCode"))?
-        .as_str()?;
-    let is_code =
-        (1..=64).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    is_code.then(|| code.into())
 }
 
 fn failure(status: StatusCode, code: Option<Box<str>>, retry_after: Option<Duration>) -> Error {

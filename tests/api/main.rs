@@ -53,6 +53,7 @@ pub(crate) mod tokens;
 mod too_large;
 pub(crate) mod two_ways;
 mod unreadable;
+pub(crate) mod upstream;
 mod validators;
 mod versions;
 mod webhooks;

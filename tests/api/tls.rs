@@ -2,6 +2,7 @@
 //! that can't prove who it is.
 
 mod front;
+mod streams;
 
 use std::time::Duration;
 
@@ -146,29 +147,4 @@ async fn without_a_file_of_its_own_only_the_usual_authorities_count() {
     told.assert_problem(502, "UpstreamFailed");
     assert_eq!(app.engage.total_calls(), 0);
     assert!(logs().contains("securing the connection"), "{}", logs());
-}
-
-#[tokio::test]
-async fn a_stream_that_is_refused_is_tried_again_only_where_a_retry_is_due() {
-    let authority = Authority::new();
-    let mut front = Front::bind(authority.vouch_for("localhost", LATE, &BOTH)).await;
-    let app = trusting(&authority, &mut front).await;
-    front.refuse_streams(true);
-    let _passing = app.let_time_pass();
-    app.get(&of(ALVA.id))
-        .await
-        .assert_problem(502, "UpstreamFailed");
-    assert_eq!(front.versions().len(), 1);
-    front.refuse_streams(false);
-    app.advance(NEW_POOL);
-    for id in &app.engage.contact_ids()[5..15] {
-        app.get(&of(id)).await.assert_ok();
-    }
-    front.refuse_streams(true);
-    app.advance(NEW_POOL);
-    let before = front.versions().len();
-    app.get(&of(ALVA.id))
-        .await
-        .assert_problem(502, "UpstreamFailed");
-    assert_eq!(front.versions().len() - before, 2);
 }

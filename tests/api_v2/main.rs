@@ -8,5 +8,5 @@ mod points;
 // What the tests call by `crate::…`.
 pub(crate) use api::{
     admission, audit, connections, faults, forms, harness, issuer, marks, operators, tokens,
-    two_ways, wire,
+    two_ways, upstream, wire,
 };

@@ -7,6 +7,7 @@ mod drain;
 mod harness;
 mod limits;
 mod log;
+mod resolving;
 mod rolling;
 mod signals;
 mod wire;

@@ -29,6 +29,8 @@ pub(super) struct Row {
     pub(super) is_alarm: bool,
     /// Whether the call is tried once more where there is credit.
     pub(super) is_retried: bool,
+    /// Whether it is tried again without credit, too, over a new connection, where the first was a kept one.
+    pub(super) is_repeated: bool,
     /// Whether the caller's patience has to end.
     pub(super) hangs: bool,
     /// How long after its end all is well again, at the latest.
@@ -47,6 +49,7 @@ impl Row {
             is_remembered: false,
             is_alarm: false,
             is_retried: false,
+            is_repeated: false,
             hangs: false,
             recovers_within: Duration::ZERO,
         }
@@ -100,6 +103,18 @@ impl Row {
         }
     }
 
+    fn repeated(self) -> Self {
+        Self {
+            is_repeated: true,
+            ..self
+        }
+    }
+
+    /// The calls that it costs where there is a kept connection and no credit.
+    pub(super) fn cost(&self) -> usize {
+        1 + usize::from(self.is_repeated)
+    }
+
     fn remembered(self) -> Self {
         Self {
             is_final: true,
@@ -135,8 +150,12 @@ fn broken_connections() -> Vec<Row> {
     );
     vec![
         hang,
-        Row::broken("a reset before the answer", Fault::ResetBeforeBody).retried(),
-        Row::broken("an end before the answer", raw("")).retried(),
+        Row::broken("a reset before the answer", Fault::ResetBeforeBody)
+            .retried()
+            .repeated(),
+        Row::broken("an end before the answer", raw(""))
+            .retried()
+            .repeated(),
         Row::broken("a reset inside the body", Fault::ResetMidBody),
         Row::broken("whole JSON, but short of its length", raw(longer)),
         Row::broken("a chunk of no size", raw(chunked("ZZ\r\n{}\r\n0\r\n\r\n"))),

@@ -2,7 +2,7 @@
 //! HTTP/2 or HTTP/1.1 as it is told to offer, and passes on what it is asked.
 
 use std::{
-    convert::Infallible,
+    io,
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -16,6 +16,7 @@ use hyper::{body::Incoming, server::conn, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
@@ -90,6 +91,10 @@ impl Proof {
 struct Ledger {
     proof: Proof,
     refuses_streams: bool,
+    /// How many of the next streams are refused on connections that serve the others.
+    refuses_next: usize,
+    /// How many of the next connections say GOAWAY to their first request.
+    goes_away: usize,
     connections: usize,
     versions: Vec<Version>,
 }
@@ -112,6 +117,8 @@ impl Front {
             ledger: Arc::new(Mutex::new(Ledger {
                 proof,
                 refuses_streams: false,
+                refuses_next: 0,
+                goes_away: 0,
                 connections: 0,
                 versions: Vec::new(),
             })),
@@ -121,6 +128,10 @@ impl Front {
 
     pub(super) fn base_url(&self) -> String {
         format!("https://localhost:{}", self.address.port())
+    }
+
+    pub(super) fn address(&self) -> String {
+        self.address.to_string()
     }
 
     /// Passes on to that address from now on.
@@ -142,6 +153,16 @@ impl Front {
     /// From now on every stream of HTTP/2 is refused before it is looked at.
     pub(super) fn refuse_streams(&self, refuses: bool) {
         lock(&self.ledger).refuses_streams = refuses;
+    }
+
+    /// So many of the next streams of HTTP/2 are refused.
+    pub(super) fn refuse_next(&self, streams: usize) {
+        lock(&self.ledger).refuses_next = streams;
+    }
+
+    /// So many of the next connections of HTTP/2 say GOAWAY to their first request, and that they processed none.
+    pub(super) fn go_away(&self, connections: usize) {
+        lock(&self.ledger).goes_away = connections;
     }
 
     /// How many connections were tried.
@@ -169,17 +190,25 @@ fn lock(ledger: &Mutex<Ledger>) -> std::sync::MutexGuard<'_, Ledger> {
 
 /// An error anywhere here is what the test wants to see from the other side.
 async fn connection(stream: TcpStream, ledger: Arc<Mutex<Ledger>>, base_url: String) {
-    let (proof, refuses_streams) = {
+    let (proof, refuses_streams, goes_away) = {
         let mut ledger = lock(&ledger);
         ledger.connections += 1;
-        (ledger.proof.clone(), ledger.refuses_streams)
+        let goes_away = ledger.goes_away > 0;
+        ledger.goes_away = ledger.goes_away.saturating_sub(1);
+        (ledger.proof.clone(), ledger.refuses_streams, goes_away)
     };
     let client = reqwest::Client::builder().no_proxy().build();
     let client = client.expect("a client");
     let seen = Arc::clone(&ledger);
-    let pass_on = service_fn(move |request| {
-        lock(&seen).versions.push(request.version());
-        pass_on(client.clone(), base_url.clone(), request)
+    let pass_on = service_fn(move |request: Request<Incoming>| {
+        let is_refused = lock(&seen).receive(request.version());
+        let passed_on = pass_on(client.clone(), base_url.clone(), request);
+        async move {
+            if is_refused {
+                return Err(h2::Error::from(h2::Reason::REFUSED_STREAM));
+            }
+            Ok(passed_on.await)
+        }
     });
     let Proof(Some(config)) = proof else {
         let plain = conn::http1::Builder::new();
@@ -190,7 +219,10 @@ async fn connection(stream: TcpStream, ledger: Arc<Mutex<Ledger>>, base_url: Str
         return;
     };
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    if is_http2 && refuses_streams {
+    if is_http2 && goes_away {
+        // What ends the connection sooner is seen from the other side.
+        let _ = go_away(stream, &ledger).await;
+    } else if is_http2 && refuses_streams {
         refuse_streams(stream, &ledger).await;
     } else if is_http2 {
         let server = conn::http2::Builder::new(TokioExecutor::new());
@@ -201,11 +233,21 @@ async fn connection(stream: TcpStream, ledger: Arc<Mutex<Ledger>>, base_url: Str
     }
 }
 
+impl Ledger {
+    /// Notes a request; whether it is to be refused.
+    fn receive(&mut self, version: Version) -> bool {
+        self.versions.push(version);
+        let is_refused = self.refuses_next > 0;
+        self.refuses_next = self.refuses_next.saturating_sub(1);
+        is_refused
+    }
+}
+
 async fn pass_on(
     client: reqwest::Client,
     base_url: String,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Response<Full<Bytes>> {
     let target = request.uri().path_and_query().expect("a path");
     let mut headers = request.headers().clone();
     headers.remove("host");
@@ -218,7 +260,7 @@ async fn pass_on(
         }
     }
     let body = told.bytes().await.expect("a whole body");
-    Ok(answer.body(Full::new(body)).expect("an answer"))
+    answer.body(Full::new(body)).expect("an answer")
 }
 
 async fn refuse_streams(stream: TlsStream<TcpStream>, ledger: &Mutex<Ledger>) {
@@ -228,5 +270,30 @@ async fn refuse_streams(stream: TlsStream<TcpStream>, ledger: &Mutex<Ledger>) {
     while let Some(Ok((request, mut answer))) = streams.accept().await {
         lock(ledger).versions.push(request.version());
         answer.send_reset(h2::Reason::REFUSED_STREAM);
+    }
+}
+
+/// Says of the first request that it was not processed and that there will be no other, by GOAWAY with a last stream of
+/// zero, and leaves the connection open (RFC 9113, 6.8).
+async fn go_away(mut stream: TlsStream<TcpStream>, ledger: &Mutex<Ledger>) -> io::Result<()> {
+    const PREFACE: usize = 24;
+    const HEADERS: u8 = 1;
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const ACKNOWLEDGED: [u8; 9] = [0, 0, 0, 4, 1, 0, 0, 0, 0];
+    const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    stream.read_exact(&mut [0; PREFACE]).await?;
+    stream.write_all(&SETTINGS).await?;
+    stream.write_all(&ACKNOWLEDGED).await?;
+    stream.flush().await?;
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        stream.read_exact(&mut vec![0; length as usize]).await?;
+        if head[3] == HEADERS {
+            lock(ledger).receive(Version::HTTP_2);
+            stream.write_all(&GOAWAY).await?;
+            stream.flush().await?;
+        }
     }
 }

@@ -1,0 +1,222 @@
+//! Answers of Engage's that are written a little otherwise, as another server, a new version of one or a proxy in
+//! between writes them, and that mean the same.
+
+use std::sync::Arc;
+
+use engage_simulator::people::ALVA;
+use serde_json::json;
+
+use super::rewriter::{Rewriter, Writing};
+use crate::harness::TestApp;
+
+const JSON: &str = "content-type: application/json\r\n";
+
+/// The answer with a head of these lines and the length of its body.
+fn with_head(lines: &'static str) -> Writing {
+    Arc::new(move |status, body| (whole("HTTP/1.1", status, " OK", lines, body), false))
+}
+
+fn whole(version: &str, status: u16, reason: &str, lines: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!("{version} {status}{reason}\r\n{lines}content-length: {length}\r\n\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+/// The answer with something before and after its body.
+fn with_body(before: &'static [u8], after: &'static [u8]) -> Writing {
+    Arc::new(move |status, body| {
+        let body = [before, body, after].concat();
+        (whole("HTTP/1.1", status, " OK", JSON, &body), false)
+    })
+}
+
+/// The answer after other bytes.
+fn after(bytes: &'static str) -> Writing {
+    Arc::new(move |status, body| {
+        let whole = whole("HTTP/1.1", status, " OK", JSON, body);
+        ([bytes.as_bytes(), &whole].concat(), false)
+    })
+}
+
+/// The answer in chunks, with more lines in its head.
+fn in_chunks(lines: &'static str, extension: &'static str, trailer: &'static str) -> Writing {
+    Arc::new(move |status, body| {
+        let head =
+            format!("HTTP/1.1 {status} OK\r\n{JSON}{lines}transfer-encoding: chunked\r\n\r\n");
+        let mut bytes = head.into_bytes();
+        for chunk in body.chunks(1000) {
+            bytes.extend(format!("{:X}{extension}\r\n", chunk.len()).into_bytes());
+            bytes.extend(chunk);
+            bytes.extend(b"\r\n");
+        }
+        bytes.extend(format!("0\r\n{trailer}\r\n").into_bytes());
+        (bytes, false)
+    })
+}
+
+/// The answer after whose body the connection ends.
+fn to_the_end(version: &'static str, lines: &'static str) -> Writing {
+    Arc::new(move |status, body| {
+        let head = format!("{version} {status} OK\r\n{JSON}{lines}\r\n");
+        ([head.as_bytes(), body].concat(), true)
+    })
+}
+
+fn first_line(version: &'static str, reason: &'static str, lines: &'static str) -> Writing {
+    Arc::new(move |status, body| {
+        let ends = lines.contains("close") || version == "HTTP/1.0" && lines == JSON;
+        (whole(version, status, reason, lines, body), ends)
+    })
+}
+
+fn harmless() -> Vec<(&'static str, Writing)> {
+    let mut all: Vec<(&str, Writing)> = [
+        "content-type: application/json;charset=UTF8\r\n",
+        "content-type: application/json ; charset=\"utf-8\"; version=3\r\n",
+        "content-type: Application/JSON\r\n",
+        "content-type:application/json;\r\n",
+        "content-type: text/json; charset=utf-8\r\n",
+        "content-type: application/vnd.voyado.v3+JSON\r\n",
+        "content-type: application/json\r\ncontent-type: application/json\r\n",
+        "content-type: application/json, application/json\r\n",
+        "content-type:\r\n",
+        "x-nothing: at all\r\n",
+        "CONTENT-TYPE: application/json\r\nCACHE-CONTROL: no-store\r\n",
+        "content-type: application/json\r\ncontent-encoding: identity\r\n",
+        "content-type: application/json\r\nContent-Encoding: Identity\r\n",
+        "content-type: application/json\r\ncontent-encoding:\r\n",
+        "content-type: application/json\r\ncontent-encoding: identity, IDENTITY\r\n",
+        "content-type: application/json\r\ncontent-encoding: , identity ,\r\n",
+        "content-type: application/json\r\ncontent-encoding: identity\r\ncontent-encoding:  \r\n",
+        "content-type: application/json\r\nset-cookie: a=b\r\nkeep-alive: timeout=5\r\nx-odd: \t \r\n",
+        "content-type: application/json\r\nconnection: Keep-Alive\r\nx-server: caf\u{e9}\r\n",
+    ]
+    .into_iter()
+    .map(|lines| (lines, with_head(lines)))
+    .collect();
+    all.extend([
+        ("a byte order mark", with_body("\u{feff}".as_bytes(), b"")),
+        ("line ends behind", with_body(b"", b"\r\n\n \t\n")),
+        ("line ends before", with_body(b"\r\n ", b"")),
+        (
+            "a mark and line ends",
+            with_body("\u{feff}\r\n".as_bytes(), b"\n"),
+        ),
+        ("a 100 before", after("HTTP/1.1 100 Continue\r\n\r\n")),
+        (
+            "103 and 102 before",
+            after(
+                "HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\nHTTP/1.1 102\r\n\r\n",
+            ),
+        ),
+        ("an empty line before", after("\r\n")),
+        ("chunks", in_chunks("", "", "")),
+        (
+            "extensions and a trailer",
+            in_chunks("", ";a=\"b\"", "x-sum: 1\r\n"),
+        ),
+        (
+            "chunks beside a length",
+            in_chunks("content-length: 7\r\n", "", ""),
+        ),
+        ("no length and an end", to_the_end("HTTP/1.1", "")),
+        (
+            "no length, said to end",
+            to_the_end("HTTP/1.1", "connection: close\r\n"),
+        ),
+        ("HTTP/1.0 without a length", to_the_end("HTTP/1.0", "")),
+        ("HTTP/1.0", first_line("HTTP/1.0", " OK", JSON)),
+        (
+            "HTTP/1.0 that is kept",
+            first_line(
+                "HTTP/1.0",
+                " OK",
+                "content-type: application/json\r\nconnection: keep-alive\r\n",
+            ),
+        ),
+        (
+            "an end after each answer",
+            first_line(
+                "HTTP/1.1",
+                " OK",
+                "content-type: application/json\r\nConnection: Close\r\n",
+            ),
+        ),
+        ("an empty reason", first_line("HTTP/1.1", " ", JSON)),
+        ("no reason", first_line("HTTP/1.1", "", JSON)),
+        (
+            "another reason",
+            first_line("HTTP/1.1", " Tr\u{e8}s bien", JSON),
+        ),
+        (
+            "203 of a proxy",
+            Arc::new(|status, body| {
+                let status = if status == 200 { 203 } else { status };
+                (whole("HTTP/1.1", status, " OK", JSON, body), false)
+            }),
+        ),
+    ]);
+    all
+}
+
+async fn behind(writing: Writing) -> (TestApp, Rewriter) {
+    let rewriter = Rewriter::start(writing).await;
+    let mut simulator = String::new();
+    let app = TestApp::with(|config| {
+        simulator = std::mem::replace(&mut config.engage.base_url, rewriter.base_url());
+    })
+    .await;
+    rewriter.ask(simulator);
+    (app, rewriter)
+}
+
+#[tokio::test]
+async fn harmless_variations_are_read_at_every_endpoint() {
+    for (what, writing) in harmless() {
+        let (app, rewriter) = behind(writing).await;
+        let query = format!("email={}&fresh=all", ALVA.email.replace('@', "%40"));
+        let answer = app.get(&query).await;
+        assert_eq!(answer.status, 200, "{what}: {}", answer.text());
+        assert_eq!(answer.at("/degraded"), json!([]), "{what}");
+        assert_eq!(answer.at("/points/balance"), json!(317.5), "{what}");
+        assert_eq!(answer.at("/profile/email"), ALVA.email, "{what}");
+        let nobody = app.get("email=nobody%40example.com").await;
+        nobody.assert_problem(404, "ContactNotFound");
+        // The overview, the resolution and each entity endpoint.
+        assert!(
+            rewriter.heads().len() >= 6,
+            "{what}: {:?}",
+            rewriter.heads()
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_was_coded_although_not_asked_for_is_refused() {
+    for lines in [
+        "content-type: application/json\r\ncontent-encoding: gzip\r\n",
+        "content-type: application/json\r\ncontent-encoding: identity, br\r\n",
+        "content-type: application/json\r\ncontent-encoding: identity\r\ncontent-encoding: zstd\r\n",
+        "content-type: application/json\r\ncontent-encoding: x-identity\r\n",
+        "content-type: text/plain\r\n",
+        "content-type: text/html, application/json\r\n",
+        "content-type: application/jsonp\r\n",
+    ] {
+        let (app, _rewriter) = behind(with_head(lines)).await;
+        let told = app.get(&format!("contactId={}&parts=none", ALVA.id)).await;
+        assert_eq!(told.status, 502, "{lines}");
+        told.assert_problem(502, "UpstreamInvalid");
+    }
+}
+
+#[tokio::test]
+async fn engage_is_told_that_nothing_but_plain_answers_is_read() {
+    let (app, rewriter) = behind(with_head(JSON)).await;
+    app.get(&format!("contactId={}&fresh=all", ALVA.id))
+        .await
+        .assert_ok();
+    for head in rewriter.heads() {
+        let head = head.to_ascii_lowercase();
+        assert!(head.contains("\r\naccept-encoding: identity\r\n"), "{head}");
+    }
+}

@@ -77,7 +77,7 @@ impl Traffic {
         );
         registry.register(
             "engage_retries",
-            "Calls to Engage that were tried once more",
+            "Calls to Engage that were made again",
             self.retries.clone(),
         );
         registry.register(

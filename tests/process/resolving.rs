@@ -200,3 +200,20 @@ fn a_name_server_that_hangs_from_the_start_on_is_said_and_recovered_from() {
     );
     assert!(log.contains("resolving the name"), "{log}");
 }
+
+#[test]
+fn a_fail_over_by_the_name_is_noticed_by_the_call_that_meets_it() {
+    let names = Names::silent(3, "timeout:30 attempts:5");
+    let engage = engage();
+    // Nothing listens there: this one refuses connections.
+    names.say(&format!("127.53.53.9 {NAME}\n"));
+    let service = names.start(engage);
+    let (status, answer) = ask(&service, 0);
+    assert_eq!(status, 502, "{answer}");
+    names.say(&format!("127.0.0.1 {NAME}\n"));
+    // A look-up that connections ask for is a second after the last at the earliest; what is known is young enough
+    // for ten, so nothing else renews it.
+    assert!(!names.is_asked_within(Duration::from_millis(1500)));
+    assert_found(&service, 1);
+    assert_found(&service, 2);
+}

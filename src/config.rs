@@ -8,7 +8,13 @@
 pub mod auth;
 pub mod check;
 pub mod duration;
+mod files;
 pub mod layers;
+mod links;
+mod place;
+mod secret_files;
+mod texts;
+mod typed;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -17,6 +23,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 pub use self::auth::{Auth, Channel, Client, Jwt, JwtAlgorithm, Scope, View};
+use self::layers::Source;
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -331,9 +338,28 @@ impl Config {
         file: Option<&std::path::Path>,
         environment: &BTreeMap<String, String>,
     ) -> Result<Self, check::Mistakes> {
-        let mut config = layers::read(file, environment)?;
-        layers::read_secret_files(&mut config)?;
-        config.validate()?;
-        Ok(config)
+        let file = file.map_or(Source::Nothing, Source::File);
+        Self::from_layers(file, environment)
+    }
+
+    /// The same with the text of a file, and without an environment.
+    pub fn parse(text: &str) -> Result<Self, check::Mistakes> {
+        Self::from_layers(Source::Text(text), &BTreeMap::new())
+    }
+
+    fn from_layers(
+        source: Source<'_>,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Self, check::Mistakes> {
+        let mut mistakes = check::Mistakes::default();
+        let layers::Gathered { mut config, known } =
+            layers::gather(source, environment, &mut mistakes);
+        let mut later = check::Mistakes::default();
+        secret_files::read(&mut config, &mut later);
+        mistakes.add_all(later, known.as_ref());
+        let mut later = check::Mistakes::default();
+        config.check(&mut later);
+        mistakes.add_all(later, known.as_ref());
+        mistakes.or_ok().map(|()| config)
     }
 }

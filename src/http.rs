@@ -48,7 +48,7 @@ use tower_http::cors::CorsLayer;
 use tower_service::Service;
 
 pub use self::{
-    auth::Authenticator,
+    auth::{Authenticator, check_key_set},
     error::{ApiError, Code},
     listener::{Limits, Listener},
     lookup::LookupRules,

@@ -1,9 +1,19 @@
 //! The configuration as operators meet it: defaults, layers, secrets, refusals.
 
+#[path = "config/bounds.rs"]
+mod bounds;
+#[path = "config/crosses.rs"]
+mod crosses;
+#[path = "config/files.rs"]
+mod files;
 #[path = "config/refusals.rs"]
 mod refusals;
 #[path = "config/secrets.rs"]
 mod secrets;
+#[path = "config/texts.rs"]
+mod texts;
+#[path = "config/types.rs"]
+mod types;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -358,13 +368,17 @@ fn a_secret_can_be_given_as_the_path_of_a_file() {
         let found = config.telemetry.digest_key.expect("a secret");
         assert_eq!(found.expose_secret(), format!("sixteen-or-more-{key}"));
     }
-    let secrets = temp_file("whsec_Zmlyc3Q=\n\nwhsec_c2Vjb25k\r\n");
+    let [first, second] = [
+        "whsec_Zmlyc3QtaW52ZW50ZWQtc2VjcmV0",
+        "whsec_c2Vjb25kLWludmVudGVkLXNlY3JldA==",
+    ];
+    let secrets = temp_file(&format!("{first}\n\n{second}\r\n"));
     let pairs = [("BFF_WEBHOOKS__SECRETS_FILE", path(&secrets))];
     let config = load(LEAST, &pairs).expect("valid");
     let found = config.webhooks.secrets.iter();
     let found: Vec<&str> = found.map(ExposeSecret::expose_secret).collect();
-    assert_eq!(found, ["whsec_Zmlyc3Q=", "whsec_c2Vjb25k"]);
-    let both = [pairs[0], ("BFF_WEBHOOKS__SECRETS", "whsec_Zmlyc3Q=")];
+    assert_eq!(found, [first, second]);
+    let both = [pairs[0], ("BFF_WEBHOOKS__SECRETS", first)];
     let twice = refusal(LEAST, &both);
     assert!(
         twice.starts_with("webhooks.secrets: is given together with"),
@@ -386,5 +400,8 @@ fn a_secret_can_be_given_as_the_path_of_a_file() {
     let empty = temp_file("\n");
     let pairs = [("BFF_ENGAGE__API_KEY_FILE", path(&empty))];
     let empty = refusal(&keyless, &pairs);
-    assert!(empty.starts_with("engage.api_key: is missing"), "{empty}");
+    assert!(
+        empty.starts_with("engage.api_key_file: is empty"),
+        "{empty}"
+    );
 }

@@ -138,7 +138,7 @@ pub struct Client {
     pub people_per_hour: Option<u32>,
 }
 
-fn default_identifiers() -> Vec<IdentifierKind> {
+pub(super) fn default_identifiers() -> Vec<IdentifierKind> {
     vec![
         IdentifierKind::ContactId,
         IdentifierKind::Email,

@@ -1,15 +1,22 @@
-//! Durations as people write them: `"800ms"`, `"60s"`, `"10m"`, `"14d"`.
+//! Durations as people write them: `"800ms"`, `"60s"`, `"10m"`, `"14d"`. None is longer than a year, so that none can't be
+//! added to a moment, or finer than a millisecond, which is the finest that is written.
 
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
+/// A leap year.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
 /// Reads `"800ms"`, `"60s"`, `"10m"`, `"1h"`.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
-    parse(&text)
-        .ok_or_else(|| D::Error::custom("not a duration such as \"800ms\", \"60s\" or \"10m\""))
+    let duration = parse(&text).ok_or_else(|| D::Error::custom("expected a duration"))?;
+    if duration > LONGEST {
+        return Err(D::Error::custom("expected at most a year"));
+    }
+    Ok(duration)
 }
 
 /// Writes what [`deserialize`] reads.
@@ -27,7 +34,11 @@ pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S:
 
 fn parse(text: &str) -> Option<Duration> {
     let signed: SignedDuration = text.parse().ok()?;
-    Duration::try_from(signed).ok()
+    let duration = Duration::try_from(signed).ok()?;
+    duration
+        .subsec_nanos()
+        .is_multiple_of(1_000_000)
+        .then_some(duration)
 }
 
 /// The same for a key that may be unset.
@@ -62,7 +73,7 @@ pub mod days {
     /// Reads `"14d"`.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         let text = String::deserialize(deserializer)?;
-        parse(&text).ok_or_else(|| D::Error::custom("not whole days such as \"14d\", 1 to 365"))
+        parse(&text).ok_or_else(|| D::Error::custom("expected whole days"))
     }
 
     /// Writes what [`deserialize`] reads.
@@ -101,7 +112,7 @@ mod tests {
         ] {
             assert_eq!(parse(text), Some(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "60", "-5s", "soon"] {
+        for text in ["", "60", "-5s", "soon", "1ns", "1500us"] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -16,6 +16,7 @@ use reqwest::{
     header::{self, HeaderMap},
 };
 
+pub use self::pool::check_authorities;
 use self::pool::{Generation, Pools};
 use super::{
     Error,

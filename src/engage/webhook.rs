@@ -118,9 +118,9 @@ impl WebhookReader {
     }
 }
 
-/// Whether a text can be a signing secret.
-pub fn is_secret(text: &str) -> bool {
-    Signer::new(text).is_some()
+/// The bytes that a signing secret stands for; `None` for a text that is none.
+pub fn key_of_secret(text: &str) -> Option<Vec<u8>> {
+    signature::key_of(text)
 }
 
 /// Whether a text can be the key of encrypted payloads.

@@ -1,20 +1,14 @@
 //! Who may ask: what the types of `[auth]` can't say.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashMap;
 
-use super::Mistakes;
-use crate::config::{Client, Config, Jwt, Scope};
-
-/// The longest time by which clocks may be taken to differ.
-const MAX_LEEWAY: Duration = Duration::from_secs(60);
-
-/// The most people whom one client may be shown in an hour and who are still told apart.
-const MAX_PEOPLE: u32 = 1_000_000;
+use super::{Mistakes, bounds::check_limit, jwt::check_jwt, listeners::is_loopback};
+use crate::config::{Client, Config, Scope, View};
 
 impl Config {
     pub(super) fn check_auth(&self, mistakes: &mut Mistakes) {
         let auth = &self.auth;
-        if auth.allow_anonymous && !self.server.listen.ip().is_loopback() {
+        if auth.allow_anonymous && !is_loopback(self.server.listen.ip()) {
             mistakes.add(
                 "auth.allow_anonymous",
                 "is on while server.listen is reachable from other machines",
@@ -28,23 +22,27 @@ impl Config {
                 "configure a client, auth.jwt, or auth.allow_anonymous = true on loopback",
             );
         }
-        let mut ids = HashSet::new();
-        let mut digests = HashSet::new();
+        let mut ids = HashMap::new();
+        let mut digests = HashMap::new();
         for (index, client) in auth.clients.iter().enumerate() {
             let key = format!("auth.clients[{index}]");
-            if client.id.is_empty() || !ids.insert(client.id.as_str()) {
+            if client.id.is_empty() {
+                mistakes.add(format!("{key}.id"), "is empty", "give the client a name");
+            } else if let Some(first) = ids.insert(client.id.as_str(), index) {
                 mistakes.add(
                     format!("{key}.id"),
-                    "is empty or taken",
+                    format!("is that of auth.clients[{first}] too"),
                     "give each client a name of its own",
                 );
             }
-            check_digests(client, &key, &mut digests, mistakes);
-            if client.scopes.is_empty() || client.scopes.contains(&Scope::ReadSelf) {
+            check_digests(client, index, &mut digests, mistakes);
+            check_scopes(client, &key, mistakes);
+            // With a shopper's token beside its key it may ask for that shopper.
+            if client.identifiers.is_empty() && auth.jwt.is_none() {
                 mistakes.add(
-                    format!("{key}.scopes"),
-                    "is empty, or holds what only shoppers have",
-                    "give at least \"customer:read\"",
+                    format!("{key}.identifiers"),
+                    "is empty",
+                    "give those that it may ask by, or leave it out for the default",
                 );
             }
             check_limits(client, &key, mistakes);
@@ -56,165 +54,89 @@ impl Config {
     }
 }
 
-impl Config {
-    fn check_origins(&self, mistakes: &mut Mistakes) {
-        let key = "server.cors_origins";
-        let origins = &self.server.cors_origins;
-        if origins.iter().any(|origin| !is_origin(origin)) {
-            mistakes.add(
-                key,
-                "holds what is not an origin",
-                "give scheme and host of each page, such as \"https://shop.example.com\"; \"*\" is none",
-            );
-        }
-        if !origins.is_empty() && (self.auth.jwt.is_none() || self.auth.allow_anonymous) {
-            mistakes.add(
-                key,
-                "lets pages ask without a shopper's token",
-                "configure auth.jwt and switch auth.allow_anonymous off",
-            );
-        }
-    }
-}
-
-/// An origin as browsers write it (RFC 6454): scheme, host and perhaps a port, no more.
-fn is_origin(text: &str) -> bool {
-    let Ok(url) = reqwest::Url::parse(text) else {
-        return false;
+fn check_scopes(client: &Client, key: &str, mistakes: &mut Mistakes) {
+    let scopes = &client.scopes;
+    let fault = if scopes.is_empty() {
+        Some("is empty")
+    } else if scopes.contains(&Scope::ReadSelf) {
+        Some("holds customer:read:self, which only shoppers have")
+    } else if !scopes.contains(&Scope::Read) {
+        Some("lacks customer:read, without which nothing can be asked")
+    } else {
+        None
     };
-    is_https_or_loopback(text) && url.origin().ascii_serialization() == text
-}
-
-fn check_jwt(jwt: &Jwt, mistakes: &mut Mistakes) {
-    for (key, text) in [
-        ("auth.jwt.issuer", &jwt.issuer),
-        ("auth.jwt.audience", &jwt.audience),
-    ] {
-        if text.is_empty() {
-            mistakes.add(
-                key,
-                "is empty",
-                "any token would do: give the issuer's own value",
-            );
-        }
-    }
-    if jwt.algorithms.is_empty() {
+    if let Some(what) = fault {
         mistakes.add(
-            "auth.jwt.algorithms",
-            "is empty",
-            "give those that the issuer signs with, such as [\"ES256\"]",
+            format!("{key}.scopes"),
+            what,
+            "give at least \"customer:read\"",
         );
     }
-    match (&jwt.jwks_url, &jwt.jwks_file) {
-        (Some(url), None) => {
-            if !is_https_or_loopback(url) {
-                mistakes.add(
-                    "auth.jwt.jwks_url",
-                    "is not an https URL",
-                    "give the address of the issuer's keys (plain http on loopback only)",
-                );
-            }
-        }
-        (None, Some(_)) => {}
-        _ => mistakes.add(
-            "auth.jwt.jwks_url",
-            "stands neither alone nor in auth.jwt.jwks_file's place",
-            "give one of the two",
-        ),
-    }
-    if jwt.contact_id_claim.is_none() && jwt.email_claim.is_none() {
+    if client.view == View::Full && !scopes.contains(&Scope::ReadFull) {
         mistakes.add(
-            "auth.jwt.contact_id_claim",
-            "is missing, and auth.jwt.email_claim too",
-            "give the claim that says who the shopper is",
+            format!("{key}.view"),
+            "is \"full\" without the scope customer:read:full",
+            "give it the scope, or leave the view out",
         );
     }
-    if jwt.leeway > MAX_LEEWAY {
-        mistakes.add(
-            "auth.jwt.leeway",
-            "is longer than a minute",
-            "clocks differ by seconds: give at most \"60s\"",
-        );
-    }
-    let is_type = |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic());
-    if jwt.types.is_empty() || !jwt.types.iter().all(is_type) {
-        mistakes.add(
-            "auth.jwt.types",
-            "is empty, or holds what is no type of token",
-            "give what the issuer writes as \"typ\", such as [\"JWT\", \"at+jwt\"]",
-        );
-    }
-    if jwt.max_lifetime.is_zero() {
-        mistakes.add(
-            "auth.jwt.max_lifetime",
-            "is zero",
-            "give the longest lifetime of the issuer's tokens, such as \"24h\"",
-        );
-    }
-    if jwt.requests_per_second == Some(0) {
-        mistakes.add(
-            "auth.jwt.requests_per_second",
-            "is zero",
-            "leave it out for no limit",
-        );
-    }
-}
-
-fn is_https_or_loopback(text: &str) -> bool {
-    let Ok(url) = reqwest::Url::parse(text) else {
-        return false;
-    };
-    url.scheme() == "https" || (url.scheme() == "http" && super::is_loopback(&url))
 }
 
 fn check_limits(client: &Client, key: &str, mistakes: &mut Mistakes) {
-    if client.people_per_hour > Some(MAX_PEOPLE) {
-        mistakes.add(
-            format!("{key}.people_per_hour"),
-            "is more than can be counted",
-            "give at most 1000000, or leave it out for no alarm",
-        );
-    }
-    for (name, is_zero) in [
-        ("requests_per_second", client.requests_per_second == Some(0)),
-        ("max_concurrency", client.max_concurrency == Some(0)),
-        ("unknown_per_minute", client.unknown_per_minute == Some(0)),
-        ("people_per_hour", client.people_per_hour == Some(0)),
+    let places = client.max_concurrency;
+    let places = places.map(|places| u64::try_from(places).unwrap_or(u64::MAX));
+    for (name, limit) in [
+        (
+            "requests_per_second",
+            client.requests_per_second.map(u64::from),
+        ),
+        ("max_concurrency", places),
+        (
+            "unknown_per_minute",
+            client.unknown_per_minute.map(u64::from),
+        ),
+        ("people_per_hour", client.people_per_hour.map(u64::from)),
     ] {
-        if is_zero {
-            mistakes.add(
-                format!("{key}.{name}"),
-                "is zero",
-                "leave it out for no limit",
-            );
-        }
+        check_limit(&format!("{key}.{name}"), limit, mistakes);
     }
 }
 
+/// `digests` tells of each whose it is.
 fn check_digests<'a>(
     client: &'a Client,
-    key: &str,
-    digests: &mut HashSet<&'a str>,
+    index: usize,
+    digests: &mut HashMap<&'a str, usize>,
     mistakes: &mut Mistakes,
 ) {
-    let key = format!("{key}.key_sha256");
+    let key = format!("auth.clients[{index}].key_sha256");
     if client.key_sha256.is_empty() {
         mistakes.add(&key, "is empty", "give the SHA-256 of the client's key");
     }
-    for digest in &client.key_sha256 {
-        let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        if digest.len() != 64 || !digest.bytes().all(is_hex) {
-            mistakes.add(
-                &key,
-                "is not a digest",
-                "give 64 lower-case hex digits: printf %s KEY | sha256sum",
-            );
-        } else if !digests.insert(digest) {
-            mistakes.add(
-                &key,
-                "is another client's too",
-                "give each client keys of its own",
-            );
-        }
+    for (place, digest) in client.key_sha256.iter().enumerate() {
+        let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_lower = !digest.bytes().any(|byte| byte.is_ascii_uppercase());
+        let (what, remedy) = if !is_digest {
+            (
+                "is not a SHA-256 digest",
+                "never write the key itself here, but 64 hex digits: printf %s \"$KEY\" | sha256sum",
+            )
+        } else if !is_lower {
+            ("is not in lower case", "write a to f for A to F")
+        } else {
+            match digests.insert(digest, index) {
+                None => continue,
+                Some(owner) if owner == index => ("is listed twice", "leave one of them out"),
+                Some(_) => (
+                    "is another client's too",
+                    "give each client keys of its own",
+                ),
+            }
+        };
+        let is_only = client.key_sha256.len() == 1;
+        let item = if is_only {
+            String::new()
+        } else {
+            format!("[{place}]")
+        };
+        mistakes.add(format!("{key}{item}"), what, remedy);
     }
 }

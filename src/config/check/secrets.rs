@@ -2,11 +2,9 @@
 
 use std::fmt::Write;
 
-use aws_lc_rs::digest::{SHA256, digest};
-use secrecy::{ExposeSecret, SecretString};
-
 use super::Mistakes;
-use crate::config::Config;
+use crate::config::{Config, secret_files::given, texts};
+use aws_lc_rs::digest::{SHA256, digest};
 
 /// Shorter ones that we choose ourselves can be guessed.
 const MIN_LENGTH: usize = 16;
@@ -90,7 +88,7 @@ impl Config {
         for (index, client) in self.auth.clients.iter().enumerate() {
             let key = format!("auth.clients[{index}].key_sha256");
             let is_listed = |secret: &str| client.key_sha256.contains(&hex_digest(secret));
-            if is_listed("") || PLACEHOLDERS.into_iter().any(is_listed) {
+            if is_listed("") || is_listed("\n") || PLACEHOLDERS.into_iter().any(is_listed) {
                 mistakes.add(
                     &key,
                     "is the digest of no key or of a placeholder",
@@ -108,10 +106,6 @@ impl Config {
     }
 }
 
-fn given(secret: Option<&SecretString>) -> &str {
-    secret.map_or("", ExposeSecret::expose_secret)
-}
-
 /// Whose length is Engage's to choose.
 const ENGAGES: &str = "engage.api_key";
 
@@ -126,7 +120,7 @@ fn is_placeholder(secret: &str) -> bool {
     let first = characters.next();
     let is_one_character = characters.all(|character| Some(character) == first);
     let word = repeated(letters.trim_end_matches(|letter: char| letter.is_ascii_digit()));
-    is_one_character || PLACEHOLDERS.contains(&word)
+    is_one_character || PLACEHOLDERS.contains(&word) || texts::is_placeholder(secret)
 }
 
 /// The shortest text that, over and over, is this one.

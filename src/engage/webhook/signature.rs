@@ -59,15 +59,20 @@ fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     values.next().is_none().then_some(value)
 }
 
+/// The bytes of a secret as the portal shows it: `whsec_` and base64, not empty.
+pub(super) fn key_of(secret: &str) -> Option<Vec<u8>> {
+    let key = STANDARD.decode(secret.strip_prefix("whsec_")?).ok()?;
+    (!key.is_empty()).then_some(key)
+}
+
 /// One secret.
 pub(super) struct Signer(hmac::Key);
 
 impl Signer {
-    /// The signer of a secret as the portal shows it: `whsec_` and base64, not empty.
+    /// The signer of a secret as the portal shows it.
     pub(super) fn new(secret: &str) -> Option<Self> {
-        let encoded = secret.strip_prefix("whsec_")?;
-        let key = STANDARD.decode(encoded).ok()?;
-        (!key.is_empty()).then(|| Self(hmac::Key::new(hmac::HMAC_SHA256, &key)))
+        let key = key_of(secret)?;
+        Some(Self(hmac::Key::new(hmac::HMAC_SHA256, &key)))
     }
 
     /// The signature of the claimed message, as far as the body.

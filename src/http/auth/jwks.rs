@@ -16,8 +16,14 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use tokio::sync::{Notify, Semaphore, watch};
 
 pub(super) use self::source::Source;
-use self::{absent::AbsentIds, key::Key};
-use crate::clock::{Clock, Tick};
+use self::{
+    absent::AbsentIds,
+    key::{Key, keys_of},
+};
+use crate::{
+    clock::{Clock, Tick},
+    config,
+};
 
 /// How often keys are read anew.
 const REFRESH: Duration = Duration::from_secs(600);
@@ -45,6 +51,20 @@ pub(super) struct Unavailable {
 const LATER: Unavailable = Unavailable {
     retry_after: SPACING,
 };
+
+/// Whether a JWK set has a key for one of the algorithms; if not, why.
+pub fn check_key_set(set: &[u8], algorithms: &[config::JwtAlgorithm]) -> Result<(), String> {
+    let keys = keys_of(set).map_err(|error| error.to_string())?;
+    let suits = |key: &Key| {
+        let mut algorithms = algorithms.iter();
+        algorithms.any(|algorithm| key.suits((*algorithm).into()))
+    };
+    if algorithms.is_empty() || keys.iter().any(suits) {
+        Ok(())
+    } else {
+        Err("holds no key for auth.jwt.algorithms".to_owned())
+    }
+}
 
 /// The keys, as they are known now.
 pub(super) struct KeyRing {

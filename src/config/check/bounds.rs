@@ -1,0 +1,220 @@
+//! The bounds of every duration, size and number: within them all sums can be formed and everything starts.
+
+use std::{fmt, ops::RangeInclusive, time::Duration};
+
+use bytesize::ByteSize;
+
+use super::Mistakes;
+use crate::config::Config;
+
+const NONE: Duration = Duration::ZERO;
+const MILLISECOND: Duration = Duration::from_millis(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A tenant's changes are asked for at most so often.
+const SHORTEST_POLL: Duration = Duration::from_secs(5);
+
+const MEBIBYTE: u64 = 1 << 20;
+
+/// One call in a quarter of an hour: below, the time between two calls soon can't be told.
+const RATES: RangeInclusive<f64> = 0.001..=1_000_000.0;
+
+/// More can't be counted, or is no limit.
+pub(super) const COUNTS: RangeInclusive<u64> = 1..=1_000_000;
+
+impl Config {
+    pub(super) fn check_bounds(&self, mistakes: &mut Mistakes) {
+        let engage = &self.engage;
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        for (key, value) in [
+            ("server.max_connections", count(self.server.max_connections)),
+            ("engage.burst", engage.burst.into()),
+            ("engage.replicas", engage.replicas.into()),
+            ("engage.max_concurrency", count(engage.max_concurrency)),
+        ] {
+            check_count(key, value, mistakes);
+        }
+        if !RATES.contains(&engage.requests_per_second) {
+            mistakes.add(
+                "engage.requests_per_second",
+                "is not a rate",
+                "give at least 0.001; Engage asks for at most 50",
+            );
+        }
+        self.check_durations(mistakes);
+        self.check_lifetimes(mistakes);
+        self.check_sizes(mistakes);
+    }
+
+    fn check_durations(&self, mistakes: &mut Mistakes) {
+        let (server, engage, webhooks) = (&self.server, &self.engage, &self.webhooks);
+        for (key, value, bounds) in [
+            (
+                "server.request_timeout",
+                server.request_timeout,
+                MILLISECOND..=HOUR,
+            ),
+            (
+                "server.header_timeout",
+                server.header_timeout,
+                MILLISECOND..=HOUR,
+            ),
+            (
+                "server.body_timeout",
+                server.body_timeout,
+                MILLISECOND..=HOUR,
+            ),
+            (
+                "server.idle_timeout",
+                server.idle_timeout,
+                MILLISECOND..=DAY,
+            ),
+            (
+                "server.write_timeout",
+                server.write_timeout,
+                MILLISECOND..=HOUR,
+            ),
+            // Orchestrators kill what takes longer.
+            (
+                "server.shutdown_delay",
+                server.shutdown_delay,
+                NONE..=MINUTE * 5,
+            ),
+            ("server.shutdown_grace", server.shutdown_grace, NONE..=HOUR),
+            ("engage.timeout", engage.timeout, MILLISECOND..=HOUR),
+            (
+                "engage.connect_timeout",
+                engage.connect_timeout,
+                MILLISECOND..=HOUR,
+            ),
+            ("engage.overview_lag", engage.overview_lag, NONE..=DAY),
+            ("cache.stale_if_slow", self.cache.stale_if_slow, NONE..=HOUR),
+            ("webhooks.tolerance", webhooks.tolerance, MILLISECOND..=HOUR),
+            ("webhooks.silence", webhooks.silence, MILLISECOND..=DAY * 30),
+            (
+                "webhooks.fallback_lifetime",
+                webhooks.fallback_lifetime,
+                MILLISECOND..=DAY,
+            ),
+            (
+                "webhooks.changes_poll",
+                webhooks.changes_poll.unwrap_or(DAY),
+                SHORTEST_POLL..=DAY,
+            ),
+        ] {
+            check_range(key, &value, &bounds, |value| Shown(*value), mistakes);
+        }
+    }
+
+    /// Personal data is cached for a day at most.
+    fn check_lifetimes(&self, mistakes: &mut Mistakes) {
+        let cache = &self.cache;
+        for (key, value) in [
+            ("cache.profile_lifetime", cache.profile_lifetime),
+            ("cache.audiences_lifetime", cache.audiences_lifetime),
+            ("cache.promotions_lifetime", cache.promotions_lifetime),
+            ("cache.vouchers_lifetime", cache.vouchers_lifetime),
+            ("cache.points_lifetime", cache.points_lifetime),
+            ("cache.stale_while_revalidate", cache.stale_while_revalidate),
+            ("cache.stale_if_error", cache.stale_if_error),
+            ("cache.negative_lifetime", cache.negative_lifetime),
+        ] {
+            if value > DAY {
+                mistakes.add(
+                    key,
+                    "is longer than a day",
+                    "personal data is cached for a day at most",
+                );
+            }
+        }
+    }
+
+    fn check_sizes(&self, mistakes: &mut Mistakes) {
+        for (key, value, bounds) in [
+            // What a look-up needs, and more than any body of ours holds.
+            ("server.max_body", self.server.max_body, 256..=16 * MEBIBYTE),
+            (
+                "webhooks.max_body",
+                self.webhooks.max_body,
+                1024..=16 * MEBIBYTE,
+            ),
+            // From what few answers exceed to what a replica can hold many of at once.
+            (
+                "engage.max_response_size",
+                self.engage.max_response_size,
+                64 << 10..=64 * MEBIBYTE,
+            ),
+            ("cache.max_size", self.cache.max_size, MEBIBYTE..=1 << 40),
+        ] {
+            let shown = |bytes: &u64| ByteSize::b(*bytes).display().iec();
+            check_range(key, &value.as_u64(), &bounds, shown, mistakes);
+        }
+    }
+}
+
+/// How long the issuer's tokens may live.
+pub(super) fn check_token_lifetime(value: Duration, mistakes: &mut Mistakes) {
+    let bounds = MILLISECOND..=DAY * 366;
+    check_range(
+        "auth.jwt.max_lifetime",
+        &value,
+        &bounds,
+        |value| Shown(*value),
+        mistakes,
+    );
+}
+
+/// A limit that may be left out.
+pub(super) fn check_limit(key: &str, value: Option<u64>, mistakes: &mut Mistakes) {
+    match value {
+        Some(0) => mistakes.add(key, "is zero", "leave it out for no limit"),
+        Some(value) => check_count(key, value, mistakes),
+        None => {}
+    }
+}
+
+fn check_count(key: &str, value: u64, mistakes: &mut Mistakes) {
+    if value == 0 {
+        mistakes.add(key, "is zero", "give at least 1");
+    } else if value > *COUNTS.end() {
+        let end = COUNTS.end();
+        let remedy = format!("give at most {end}");
+        mistakes.add(key, format!("is more than {end}"), remedy);
+    }
+}
+
+fn check_range<T: PartialOrd, S: fmt::Display>(
+    key: &str,
+    value: &T,
+    bounds: &RangeInclusive<T>,
+    shown: impl Fn(&T) -> S,
+    mistakes: &mut Mistakes,
+) {
+    let (least, most) = (shown(bounds.start()), shown(bounds.end()));
+    let what = if value < bounds.start() {
+        format!("is less than {least}")
+    } else if value > bounds.end() {
+        format!("is more than {most}")
+    } else {
+        return;
+    };
+    mistakes.add(key, what, format!("give {least} to {most}"));
+}
+
+/// A bound as it is written.
+struct Shown(Duration);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_millis();
+        let unit = [("h", HOUR), ("m", MINUTE), ("s", Duration::from_secs(1))];
+        let fits =
+            |(_, unit): &&(&str, Duration)| millis > 0 && millis.is_multiple_of(unit.as_millis());
+        match unit.iter().find(fits) {
+            Some((name, unit)) => write!(f, "\"{}{name}\"", millis / unit.as_millis()),
+            None => write!(f, "\"{millis}ms\""),
+        }
+    }
+}

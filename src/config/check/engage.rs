@@ -1,0 +1,114 @@
+//! Engage: where it is, how it is asked and by what budget.
+
+use std::net::IpAddr;
+
+use super::{Mistakes, listeners::is_loopback};
+use crate::{
+    config::{Config, files, secret_files::given},
+    domain::ContactType,
+    engage::check_authorities,
+};
+
+impl Config {
+    pub(super) fn check_engage(&self, mistakes: &mut Mistakes) {
+        let engage = &self.engage;
+        if let Err(what) = base_url(&engage.base_url, engage.allow_plain_http) {
+            mistakes.add(
+                "engage.base_url",
+                what,
+                "give https://{client}.voyado.com without a path (plain http on loopback only)",
+            );
+        }
+        let api_key = given(engage.api_key.as_ref());
+        if api_key.is_empty() {
+            mistakes.add(
+                "engage.api_key",
+                "is missing",
+                "give BFF_ENGAGE__API_KEY or BFF_ENGAGE__API_KEY_FILE",
+            );
+        } else if api_key.bytes().any(|byte| !byte.is_ascii_graphic()) {
+            mistakes.add(
+                "engage.api_key",
+                "holds blanks or what is not ASCII",
+                "give the key as Voyado gave it",
+            );
+        }
+        let printable = |byte: u8| (0x20..0x7f).contains(&byte);
+        if engage.user_agent.is_empty() || !engage.user_agent.bytes().all(printable) {
+            mistakes.add("engage.user_agent", "can't be sent", "give Product/Version");
+        }
+        if let Some(contact_type) = &engage.default_contact_type
+            && ContactType::parse(contact_type).is_none()
+        {
+            mistakes.add(
+                "engage.default_contact_type",
+                "is not a contact type",
+                "give one of the tenant's, such as \"Member\"",
+            );
+        }
+        if jiff::tz::TimeZone::get(&engage.time_zone).is_err() {
+            mistakes.add(
+                "engage.time_zone",
+                "is not a time zone",
+                "give an IANA name such as \"Europe/Stockholm\"",
+            );
+        }
+        self.check_ca_file(mistakes);
+    }
+
+    fn check_ca_file(&self, mistakes: &mut Mistakes) {
+        let Some(path) = &self.engage.ca_file else {
+            return;
+        };
+        let remedy = "give the path of a file of certificates (PEM)";
+        let what = match files::bytes(path) {
+            Ok(pem) => match check_authorities(&pem) {
+                Ok(()) => return,
+                Err(what) => format!("{what}: {}", path.display()),
+            },
+            Err(fault) => fault.what_at(&path.display().to_string()),
+        };
+        mistakes.add("engage.ca_file", what, remedy);
+    }
+
+    pub(super) fn check_burst(&self, mistakes: &mut Mistakes) {
+        let engage = &self.engage;
+        if engage.replicas > 0 && !engage.burst.is_multiple_of(engage.replicas) {
+            mistakes.add(
+                "engage.burst",
+                "can't be shared out evenly among engage.replicas",
+                "give a multiple of their number",
+            );
+        }
+    }
+}
+
+/// Whether the URL leads to this machine.
+pub(super) fn leads_to_loopback(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+    host == "localhost" || address.is_some_and(is_loopback)
+}
+
+/// Whether Engage may be asked there.
+fn base_url(text: &str, allow_plain_http: bool) -> Result<(), &'static str> {
+    if text.is_empty() {
+        return Err("is missing");
+    }
+    let url = reqwest::Url::parse(text).map_err(|_| "is not a URL")?;
+    match url.scheme() {
+        "https" => {}
+        "http" if leads_to_loopback(&url) || allow_plain_http => {}
+        _ => return Err("is not https"),
+    }
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        return Err("has more than a host");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("holds a credential");
+    }
+    if url.port() == Some(0) {
+        return Err("has a port that can't be asked");
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! The issuer of shoppers' tokens, and the pages that may ask with one.
+
+use std::{path::Path, time::Duration};
+
+use super::{
+    Mistakes,
+    bounds::{check_limit, check_token_lifetime},
+    engage::leads_to_loopback,
+};
+use crate::{
+    config::{Config, Jwt, files},
+    http::check_key_set,
+};
+
+/// The longest time by which clocks may be taken to differ.
+const MAX_LEEWAY: Duration = Duration::from_secs(60);
+
+impl Config {
+    pub(super) fn check_origins(&self, mistakes: &mut Mistakes) {
+        let key = "server.cors_origins";
+        let origins = &self.server.cors_origins;
+        if origins.iter().any(|origin| !is_origin(origin)) {
+            mistakes.add(
+                key,
+                "holds what is not an origin",
+                "give scheme and host of each page, such as \"https://shop.example.com\"; \"*\" is none",
+            );
+        }
+        if !origins.is_empty() && (self.auth.jwt.is_none() || self.auth.allow_anonymous) {
+            mistakes.add(
+                key,
+                "lets pages ask without a shopper's token",
+                "configure auth.jwt and switch auth.allow_anonymous off",
+            );
+        }
+    }
+}
+
+/// An origin as browsers write it (RFC 6454): scheme, host and perhaps a port, no more.
+fn is_origin(text: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(text) else {
+        return false;
+    };
+    is_https_or_loopback(text) && url.origin().ascii_serialization() == text
+}
+
+pub(super) fn check_jwt(jwt: &Jwt, mistakes: &mut Mistakes) {
+    for (key, text) in [
+        ("auth.jwt.issuer", &jwt.issuer),
+        ("auth.jwt.audience", &jwt.audience),
+    ] {
+        if text.is_empty() {
+            mistakes.add(
+                key,
+                "is empty",
+                "any token would do: give the issuer's own value",
+            );
+        }
+    }
+    if jwt.algorithms.is_empty() {
+        mistakes.add(
+            "auth.jwt.algorithms",
+            "is empty",
+            "give those that the issuer signs with, such as [\"ES256\"]",
+        );
+    }
+    match (&jwt.jwks_url, &jwt.jwks_file) {
+        (Some(url), None) => {
+            if !is_https_or_loopback(url) {
+                mistakes.add(
+                    "auth.jwt.jwks_url",
+                    "is not an https URL",
+                    "give the address of the issuer's keys (plain http on loopback only)",
+                );
+            }
+        }
+        (None, Some(path)) => check_jwks_file(path, jwt, mistakes),
+        (Some(_), Some(_)) => mistakes.add(
+            "auth.jwt.jwks_url",
+            "is given together with auth.jwt.jwks_file",
+            "give one of the two",
+        ),
+        (None, None) => mistakes.add(
+            "auth.jwt.jwks_url",
+            "is missing, and auth.jwt.jwks_file too",
+            "give one of the two",
+        ),
+    }
+    if jwt.contact_id_claim.is_none() && jwt.email_claim.is_none() {
+        mistakes.add(
+            "auth.jwt.contact_id_claim",
+            "is missing, and auth.jwt.email_claim too",
+            "give the claim that says who the shopper is",
+        );
+    }
+    if jwt.leeway > MAX_LEEWAY {
+        mistakes.add(
+            "auth.jwt.leeway",
+            "is longer than a minute",
+            "clocks differ by seconds: give at most \"60s\"",
+        );
+    }
+    let is_type = |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic());
+    if jwt.types.is_empty() || !jwt.types.iter().all(is_type) {
+        mistakes.add(
+            "auth.jwt.types",
+            "is empty, or holds what is no type of token",
+            "give what the issuer writes as \"typ\", such as [\"JWT\", \"at+jwt\"]",
+        );
+    }
+    check_token_lifetime(jwt.max_lifetime, mistakes);
+    let rate = jwt.requests_per_second.map(u64::from);
+    check_limit("auth.jwt.requests_per_second", rate, mistakes);
+}
+
+fn check_jwks_file(path: &Path, jwt: &Jwt, mistakes: &mut Mistakes) {
+    let what = match files::bytes(path) {
+        Ok(set) => match check_key_set(&set, &jwt.algorithms) {
+            Ok(()) => return,
+            Err(what) => format!("{what}: {}", path.display()),
+        },
+        Err(fault) => fault.what_at(&path.display().to_string()),
+    };
+    let remedy = "give the path of a JWK set (RFC 7517) with the issuer's public keys";
+    mistakes.add("auth.jwt.jwks_file", what, remedy);
+}
+
+fn is_https_or_loopback(text: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(text) else {
+        return false;
+    };
+    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && leads_to_loopback(&url));
+    is_safe && url.port() != Some(0)
+}

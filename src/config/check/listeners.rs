@@ -1,0 +1,72 @@
+//! Where the service listens.
+
+use std::net::{IpAddr, SocketAddr};
+
+use secrecy::ExposeSecret;
+
+use super::Mistakes;
+use crate::config::Config;
+
+impl Config {
+    pub(super) fn check_listeners(&self, mistakes: &mut Mistakes) {
+        let operations = &self.operations;
+        let token = operations.token.as_ref().map(ExposeSecret::expose_secret);
+        let can_be_sent = |token: &str| token.bytes().all(|byte| byte.is_ascii_graphic());
+        if token.is_some_and(|token| !can_be_sent(token)) {
+            mistakes.add(
+                "operations.token",
+                "holds blanks or what is not ASCII",
+                "give printable ASCII without blanks",
+            );
+        }
+        if token.is_none() && !is_loopback(operations.listen.ip()) {
+            mistakes.add(
+                "operations.token",
+                "is missing while operations.listen is reachable from other machines",
+                "give BFF_OPERATIONS__TOKEN_FILE, or listen on loopback",
+            );
+        }
+        if !operations.hosts.iter().all(|host| is_host(host)) {
+            mistakes.add(
+                "operations.hosts",
+                "holds what is neither a host name nor an address",
+                "give names without scheme and port, such as \"engage-bff.example.com\"; \"*\" is none",
+            );
+        }
+        if are_one(self.server.listen, operations.listen) {
+            mistakes.add(
+                "operations.listen",
+                "is the address and port of server.listen too",
+                "give each listener a port of its own",
+            );
+        }
+    }
+}
+
+/// Whether the address is this machine's own, `::ffff:127.0.0.1` too.
+pub(super) fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+/// Whether it is an IP address, or a host name (RFC 1123, 2.1, and with underscores as container engines allow them).
+fn is_host(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    let name = text.strip_suffix('.').unwrap_or(text);
+    text.parse::<IpAddr>().is_ok() || (name.len() <= 253 && name.split('.').all(is_label))
+}
+
+/// Whether the second can't be bound beside the first. `[::]` is all addresses, those of IPv4 too.
+fn are_one(one: SocketAddr, other: SocketAddr) -> bool {
+    let (first, second) = (one.ip().to_canonical(), other.ip().to_canonical());
+    let holds =
+        |all: IpAddr, other: IpAddr| all.is_unspecified() && (all.is_ipv6() || other.is_ipv4());
+    let same = first == second || holds(first, second) || holds(second, first);
+    one.port() != 0 && one.port() == other.port() && same
+}

@@ -1,0 +1,127 @@
+//! What is wrong with a configuration, for people.
+
+use std::{collections::BTreeSet, fmt};
+
+/// One thing that is wrong, or that is seldom meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    key: String,
+    what: String,
+    remedy: String,
+}
+
+impl Mistake {
+    /// The key, what is wrong with it, and what to do.
+    pub fn new(key: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            what: what.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    /// The key, such as `engage.burst`; of a configuration file that can't be read its path.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// What is wrong, without the value.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// What to do.
+    pub fn remedy(&self) -> &str {
+        &self.remedy
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Mistake { key, what, remedy } = self;
+        write!(f, "{key}: {what}; {remedy}")
+    }
+}
+
+/// Everything that is wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mistakes(Vec<Mistake>);
+
+impl Mistakes {
+    /// Adds one.
+    pub fn add(
+        &mut self,
+        key: impl Into<String>,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.0.push(Mistake::new(key, what, remedy));
+    }
+
+    /// Adds one, unless what was added before is about the same: then its value only stands in for another.
+    pub(in crate::config) fn add_unless_covered(
+        &mut self,
+        key: String,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        if !covers(&self.0, &key) {
+            self.add(key, what, remedy);
+        }
+    }
+
+    /// Adds those of a later check, unless earlier ones are about the same. Where only some keys are known, the others
+    /// are not judged.
+    pub(in crate::config) fn add_all(&mut self, later: Mistakes, known: Option<&BTreeSet<String>>) {
+        let is_known = |mistake: &Mistake| {
+            known.is_none_or(|known| known.iter().any(|key| is_about(key, &mistake.key)))
+        };
+        let earlier = self.0.len();
+        for mistake in later.0.into_iter().filter(is_known) {
+            if !covers(&self.0[..earlier], &mistake.key) {
+                self.0.push(mistake);
+            }
+        }
+    }
+
+    /// Nothing was wrong, or all that was.
+    pub fn or_ok(self) -> Result<(), Mistakes> {
+        if self.0.is_empty() { Ok(()) } else { Err(self) }
+    }
+}
+
+fn covers(mistakes: &[Mistake], key: &str) -> bool {
+    mistakes.iter().any(|mistake| is_about(&mistake.key, key))
+}
+
+/// Whether one key is the other, or holds it, or is an item of it, or is the file that it is read from.
+fn is_about(key: &str, other: &str) -> bool {
+    let is_within = |inner: &str, outer: &str| {
+        let rest = inner.strip_prefix(outer);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    let is_item = |rest: &str| rest.starts_with('[');
+    is_within(other, key)
+        || key.strip_prefix(other).is_some_and(is_item)
+        || key
+            .strip_suffix("_file")
+            .is_some_and(|secret| is_within(other, secret))
+}
+
+impl From<Mistake> for Mistakes {
+    fn from(mistake: Mistake) -> Self {
+        Self(vec![mistake])
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, mistake) in self.0.iter().enumerate() {
+            let end = if index + 1 == self.0.len() { "" } else { "\n" };
+            write!(f, "{mistake}{end}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Mistakes {}

@@ -1,0 +1,145 @@
+//! What starts, and is seldom meant.
+
+use std::{fs, time::Duration};
+
+use super::{Mistake, engage::leads_to_loopback};
+use crate::{
+    config::{Client, Config},
+    domain::IdentifierKind,
+};
+
+/// What Engage asks for at most with one key.
+const ENGAGES_RATE: f64 = 50.0;
+/// Longer lifetimes are for services that are told of changes.
+const LONG: Duration = Duration::from_secs(60 * 60);
+
+impl Config {
+    /// What works, and is seldom meant.
+    pub fn warnings(&self) -> Vec<Mistake> {
+        let checks = [
+            self.warn_of_log(),
+            self.warn_of_rate(),
+            self.warn_of_plain_http(),
+            self.warn_of_custom_key(),
+            self.warn_of_memory(),
+            self.warn_of_webhooks(),
+        ];
+        let mut warnings: Vec<_> = checks.into_iter().flatten().collect();
+        warnings.extend(self.warn_of_lifetimes());
+        warnings
+    }
+
+    fn warn_of_log(&self) -> Option<Mistake> {
+        self.logs_errors_alone().then(|| {
+            Mistake::new(
+                "telemetry.log",
+                "leaves out alarms of the level warn",
+                "log warn at least",
+            )
+        })
+    }
+
+    fn is_on_loopback(&self) -> bool {
+        let url = reqwest::Url::parse(&self.engage.base_url);
+        url.is_ok_and(|url| leads_to_loopback(&url))
+    }
+
+    fn warn_of_rate(&self) -> Option<Mistake> {
+        let is_over = self.engage.requests_per_second > ENGAGES_RATE && !self.is_on_loopback();
+        is_over.then(|| {
+            Mistake::new(
+                "engage.requests_per_second",
+                "is more than 50",
+                "Engage asks for at most 50 per API key: have more agreed",
+            )
+        })
+    }
+
+    fn warn_of_plain_http(&self) -> Option<Mistake> {
+        let is_plain = self.engage.base_url.starts_with("http:") && !self.is_on_loopback();
+        is_plain.then(|| {
+            Mistake::new(
+                "engage.allow_plain_http",
+                "lets the API key and personal data travel in the clear",
+                "use https wherever the network is not your own",
+            )
+        })
+    }
+
+    /// Only where a client's list was chosen: the default list has `customKey` for whoever needs it.
+    fn warn_of_custom_key(&self) -> Option<Mistake> {
+        let asks = |client: &Client| {
+            let kinds = &client.identifiers;
+            let asks = |kind| kinds.contains(&kind);
+            *kinds != crate::config::auth::default_identifiers()
+                && (asks(IdentifierKind::CustomKey) || asks(IdentifierKind::Any))
+        };
+        let is_open = self.engage.custom_key.is_none() && self.auth.clients.iter().any(asks);
+        is_open.then(|| {
+            Mistake::new(
+                "engage.custom_key",
+                "is unset while a client asks by customKey or any",
+                "say which of the two it searches in your tenant: until then either counts",
+            )
+        })
+    }
+
+    fn warn_of_memory(&self) -> Option<Mistake> {
+        let is_beyond = memory().is_some_and(|memory| self.cache.max_size.as_u64() > memory);
+        is_beyond.then(|| {
+            Mistake::new(
+                "cache.max_size",
+                "is more than the memory of this machine or container",
+                "leave some of it for the rest: docs/OPERATIONS.md has the sizes",
+            )
+        })
+    }
+
+    fn warn_of_webhooks(&self) -> Option<Mistake> {
+        let is_shared = !self.webhooks.secrets.is_empty() && self.engage.replicas > 1;
+        is_shared.then(|| {
+            Mistake::new(
+                "webhooks.secrets",
+                "are set while engage.replicas is more than 1",
+                "a webhook reaches one replica alone: give each replica an endpoint of its own",
+            )
+        })
+    }
+
+    fn warn_of_lifetimes(&self) -> Vec<Mistake> {
+        let cache = &self.cache;
+        let lifetimes = [
+            ("cache.profile_lifetime", cache.profile_lifetime),
+            ("cache.promotions_lifetime", cache.promotions_lifetime),
+            ("cache.vouchers_lifetime", cache.vouchers_lifetime),
+            ("cache.points_lifetime", cache.points_lifetime),
+        ];
+        let are_untold = self.webhooks.secrets.is_empty();
+        let long = lifetimes
+            .into_iter()
+            .filter(|(_, lifetime)| are_untold && *lifetime >= LONG);
+        let warning = |(key, _)| {
+            Mistake::new(
+                key,
+                "is an hour or more while no webhooks are configured",
+                "changes show that late: give webhooks.secrets, or a shorter lifetime",
+            )
+        };
+        long.map(warning).collect()
+    }
+}
+
+/// The bytes that this process may use, as far as the machine says.
+fn memory() -> Option<u64> {
+    let read = |path| fs::read_to_string(path).ok();
+    let of_machine = || {
+        let info = read("/proc/meminfo")?;
+        let line = info
+            .lines()
+            .find_map(|line| line.strip_prefix("MemTotal:"))?;
+        let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        kibibytes.checked_mul(1024)
+    };
+    let of_container = || read("/sys/fs/cgroup/memory.max")?.trim().parse().ok();
+    of_machine().into_iter().chain(of_container()).min()
+}

@@ -1,0 +1,101 @@
+//! Files that the configuration names: what is in them, or why they can't be used.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+/// More than any of these files needs: the usual authorities together have 220 KiB.
+const MAX_BYTES: u64 = 4 << 20;
+/// U+FEFF in UTF-8, which some editors put before a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Why a file can't be used.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Unreadable(io::Error),
+    TooLarge,
+    Empty,
+    Utf16,
+    NotUtf8,
+}
+
+impl Fault {
+    /// What is wrong, as it goes behind "key: ".
+    pub(super) fn what(&self) -> String {
+        match self {
+            Fault::Unreadable(error) => format!("can't be read: {}", cause(error)),
+            Fault::TooLarge => "is larger than 4 MiB".to_owned(),
+            Fault::Empty => "is empty".to_owned(),
+            Fault::Utf16 => "is UTF-16".to_owned(),
+            Fault::NotUtf8 => "is not UTF-8".to_owned(),
+        }
+    }
+
+    /// The same with the path, if that may be shown.
+    pub(super) fn what_at(&self, path: &str) -> String {
+        let path = if path.is_empty() {
+            String::new()
+        } else {
+            format!(": {path}")
+        };
+        format!("{}{path}", self.what())
+    }
+
+    /// What to do, unless the reader of the file knows better.
+    pub(super) fn remedy(&self) -> Option<&'static str> {
+        matches!(self, Fault::Utf16 | Fault::NotUtf8).then_some("save it as UTF-8")
+    }
+}
+
+/// What went wrong, as people say it.
+fn cause(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        io::ErrorKind::NotADirectory => "a part of its path is not a directory".to_owned(),
+        kind => kind.to_string(),
+    }
+}
+
+/// The bytes of a file, at least one.
+pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, Fault> {
+    let read = || {
+        let mut bytes = Vec::new();
+        let file = File::open(path)?;
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes: Vec<u8> = read().map_err(Fault::Unreadable)?;
+    if bytes.is_empty() {
+        return Err(Fault::Empty);
+    }
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Fault::TooLarge);
+    }
+    Ok(bytes)
+}
+
+/// The text of a file without a byte order mark; it may be blank.
+pub(super) fn text(path: &Path) -> Result<String, Fault> {
+    let bytes = bytes(path)?;
+    // A text in UTF-8 holds no zeros; in UTF-16 half of the bytes of most texts are.
+    if matches!(&*bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) || bytes.contains(&0) {
+        return Err(Fault::Utf16);
+    }
+    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+    let text = std::str::from_utf8(text).map_err(|_| Fault::NotUtf8)?;
+    Ok(text.to_owned())
+}
+
+/// The path for people; nothing where it may be the secret itself, given where the path belongs.
+pub(super) fn shown(path: &Path) -> String {
+    let is_a_path = path.is_absolute() || path.starts_with(".") || path.starts_with("..");
+    if is_a_path || path.exists() {
+        path.display().to_string()
+    } else {
+        String::new()
+    }
+}

@@ -1,0 +1,98 @@
+//! Secrets that are given as the path of a file.
+
+use std::path::Path;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Config, check::Mistakes, files, texts};
+
+/// Puts what the secrets' files hold in the secrets' places.
+pub(super) fn read(config: &mut Config, mistakes: &mut Mistakes) {
+    let operations = &mut config.operations;
+    let engage = &mut config.engage;
+    let webhooks = &mut config.webhooks;
+    let telemetry = &mut config.telemetry;
+    for (key, secret, file) in [
+        (
+            "operations.token",
+            &mut operations.token,
+            &operations.token_file,
+        ),
+        ("engage.api_key", &mut engage.api_key, &engage.api_key_file),
+        (
+            "webhooks.encryption_key",
+            &mut webhooks.encryption_key,
+            &webhooks.encryption_key_file,
+        ),
+        (
+            "telemetry.digest_key",
+            &mut telemetry.digest_key,
+            &telemetry.digest_key_file,
+        ),
+    ] {
+        let Some(file) = file else { continue };
+        if secret.is_some() {
+            given_twice(key, mistakes);
+        } else if let Some(text) = text_of(key, file, mistakes)
+            && is_in_order(key, &text, mistakes)
+        {
+            *secret = Some(text.into());
+        }
+    }
+    if let Some(file) = &webhooks.secrets_file {
+        let key = "webhooks.secrets";
+        if !webhooks.secrets.is_empty() {
+            given_twice(key, mistakes);
+        } else if let Some(text) = text_of(key, file, mistakes) {
+            webhooks.secrets = lines_of(key, &text, mistakes);
+        }
+    }
+}
+
+fn given_twice(key: &str, mistakes: &mut Mistakes) {
+    let what = format!("is given together with {key}_file");
+    mistakes.add(key, what, "give one of the two");
+}
+
+/// The text of a secret's file without the line ends around it.
+fn text_of(key: &str, file: &Path, mistakes: &mut Mistakes) -> Option<String> {
+    let text = files::text(file).and_then(|text| {
+        let text = text.trim_matches(['\r', '\n']);
+        let is_blank = text.trim().is_empty();
+        (!is_blank)
+            .then(|| text.to_owned())
+            .ok_or(files::Fault::Empty)
+    });
+    let fault = match text {
+        Ok(text) => return Some(text),
+        Err(fault) => fault,
+    };
+    let remedy = fault.remedy();
+    let remedy = remedy.unwrap_or("give the path of a readable file that holds the secret");
+    mistakes.add(
+        format!("{key}_file"),
+        fault.what_at(&files::shown(file)),
+        remedy,
+    );
+    None
+}
+
+fn is_in_order(key: &str, text: &str, mistakes: &mut Mistakes) -> bool {
+    let fault = texts::fault_of_file(text);
+    if let Some((what, remedy)) = fault {
+        mistakes.add(format!("{key}_file"), what, remedy);
+    }
+    fault.is_none()
+}
+
+/// The secrets of a file with one a line.
+fn lines_of(key: &str, text: &str, mistakes: &mut Mistakes) -> Vec<SecretString> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let secrets = lines.filter(|line| is_in_order(key, line, mistakes));
+    secrets.map(SecretString::from).collect()
+}
+
+/// A secret in the clear; nothing where it is not set.
+pub(super) fn given(secret: Option<&SecretString>) -> &str {
+    secret.map_or("", ExposeSecret::expose_secret)
+}

@@ -1,0 +1,260 @@
+//! Values that do not go together, the log's filter, and what is only warned of.
+
+use crate::{LEAST, load, refusal, refusals::changed};
+
+const KEY: &str = "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11";
+
+#[test]
+fn a_log_filter_that_silences_alarms_or_names_no_level_is_refused() {
+    for (filter, expected) in [
+        ("warning", "did you mean \"warn\"?"),
+        ("WARNING", "did you mean \"warn\"?"),
+        ("verbose", "did you mean \"debug\"?"),
+        ("inof", "did you mean \"info\"?"),
+        ("information", "did you mean \"info\"?"),
+        ("info,hyper", "off, error, warn, info, debug, trace"),
+        ("engage_bff", "off, error, warn, info, debug, trace"),
+        ("engage_bff=loud", "off, error, warn, info, debug, trace"),
+        ("info,engage_bff=3", "off, error, warn, info, debug, trace"),
+        ("info,,debug", "off, error, warn, info, debug, trace"),
+        ("info, hyper=warn", "leave them out"),
+        ("off", "alarms"),
+        ("OFF", "alarms"),
+        ("info,engage_bff=off", "alarms"),
+        ("info,engage=off", "alarms"),
+        ("info,engage_bff::http=off", "alarms"),
+        ("hyper=debug", "alarms"),
+        ("engage_bff::http=debug", "alarms"),
+        ("info,engage-bff=debug", "did you mean \"engage_bff\"?"),
+        ("info,engage_fbf=debug", "did you mean \"engage_bff\"?"),
+        (
+            "info,engage_bff::htp=debug",
+            "did you mean \"engage_bff::http\"?",
+        ),
+        ("info,engage_bff::nothing=debug", "no such module"),
+        ("info,=,[", "off, error, warn, info, debug, trace"),
+    ] {
+        let told = refusal(LEAST, &[("BFF_TELEMETRY__LOG", filter)]);
+        assert!(
+            told.starts_with("telemetry.log: ") && told.contains(expected),
+            "{filter}: {told}"
+        );
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+    for filter in [
+        "info",
+        "WARN",
+        "error",
+        "debug",
+        "trace",
+        "info,engage_bff=debug",
+        "off,engage_bff=info",
+        "hyper=off,info",
+        "warn,engage_bff::cache=trace",
+        "info,engage_bff::http::audit=info",
+        "engage_bff=info",
+        "info,engage_bff[request{id=1}]=debug",
+    ] {
+        load(LEAST, &[("BFF_TELEMETRY__LOG", filter)])
+            .unwrap_or_else(|told| panic!("{filter}: {told}"));
+    }
+}
+
+#[test]
+fn two_listeners_on_one_address_are_refused() {
+    for (data, operations) in [
+        ("127.0.0.1:8080", "127.0.0.1:8080"),
+        ("0.0.0.0:8080", "127.0.0.1:8080"),
+        ("127.0.0.1:8080", "0.0.0.0:8080"),
+        ("[::]:8080", "127.0.0.1:8080"),
+        ("[::]:8080", "0.0.0.0:8080"),
+        ("[::1]:8080", "[::]:8080"),
+        ("[::ffff:127.0.0.1]:8080", "127.0.0.1:8080"),
+    ] {
+        let pairs = [
+            ("BFF_SERVER__LISTEN", data),
+            ("BFF_OPERATIONS__LISTEN", operations),
+            ("BFF_OPERATIONS__TOKEN", "k7Qm2xW9pLr4tYzC"),
+        ];
+        let told = refusal(LEAST, &pairs);
+        assert!(
+            told.starts_with("operations.listen: "),
+            "{data} {operations}: {told}"
+        );
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+    for (data, operations) in [
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("0.0.0.0:0", "127.0.0.1:0"),
+        ("127.0.0.1:8080", "127.0.0.2:8080"),
+        ("0.0.0.0:8080", "[::1]:8080"),
+        ("127.0.0.1:8080", "[::1]:8080"),
+        ("127.0.0.1:8080", "127.0.0.1:9090"),
+    ] {
+        let pairs = [
+            ("BFF_SERVER__LISTEN", data),
+            ("BFF_OPERATIONS__LISTEN", operations),
+        ];
+        load(LEAST, &pairs).unwrap_or_else(|told| panic!("{data} {operations}: {told}"));
+    }
+}
+
+#[test]
+fn loopback_is_known_in_every_form_of_address() {
+    for listen in [
+        "127.0.0.1:9091",
+        "127.0.0.2:9091",
+        "[::1]:9091",
+        "[::ffff:127.0.0.1]:9091",
+    ] {
+        let pairs = [
+            ("BFF_SERVER__LISTEN", listen),
+            ("BFF_AUTH__ALLOW_ANONYMOUS", "true"),
+        ];
+        load(LEAST, &pairs).unwrap_or_else(|told| panic!("{listen}: {told}"));
+        load(LEAST, &[("BFF_OPERATIONS__LISTEN", listen)])
+            .unwrap_or_else(|told| panic!("{listen}: {told}"));
+    }
+    load(
+        LEAST,
+        &[("BFF_ENGAGE__BASE_URL", "http://[::ffff:127.0.0.1]:8090")],
+    )
+    .expect("loopback");
+    for listen in [
+        "[::ffff:192.168.1.2]:9091",
+        "[::ffff:0.0.0.0]:9091",
+        "[fe80::1]:9091",
+    ] {
+        let told = refusal(LEAST, &[("BFF_OPERATIONS__LISTEN", listen)]);
+        assert!(
+            told.starts_with("operations.token: is missing while"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn a_client_whose_settings_do_not_go_together_is_refused() {
+    for (file, expected) in [
+        (
+            format!("{LEAST}view = \"full\"\n"),
+            "auth.clients[0].view: is \"full\" without the scope customer:read:full; ",
+        ),
+        (
+            changed("[\"customer:read\"]", "[\"customer:fresh\"]"),
+            "auth.clients[0].scopes: lacks customer:read",
+        ),
+        (
+            changed("[\"customer:read\"]", "[\"customer:read:full\"]"),
+            "auth.clients[0].scopes: lacks customer:read",
+        ),
+        (
+            format!("{LEAST}identifiers = []\n"),
+            "auth.clients[0].identifiers: is empty; ",
+        ),
+        (
+            changed(KEY, "test-till-key"),
+            "auth.clients[0].key_sha256: is not a SHA-256 digest; ",
+        ),
+        (
+            changed(KEY, &KEY.to_uppercase()),
+            "auth.clients[0].key_sha256: is not in lower case; ",
+        ),
+        (
+            changed(&format!("[\"{KEY}\"]"), &format!("[\"{KEY}\", \"{KEY}\"]")),
+            "auth.clients[0].key_sha256[1]: is listed twice; ",
+        ),
+    ] {
+        let told = refusal(&file, &[]);
+        assert!(told.starts_with(expected), "{expected}\n{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+        assert!(
+            !told.contains("test-till-key") && !told.contains("cf23"),
+            "{told}"
+        );
+    }
+    let twice = LEAST.split_once("[[auth.clients]]").expect("clients").1;
+    let told = refusal(
+        &format!("{LEAST}[[auth.clients]]{}", twice.replace("cf23", "cf24")),
+        &[],
+    );
+    assert_eq!(
+        told,
+        "auth.clients[1].id: is that of auth.clients[0] too; give each client a name of its own"
+    );
+}
+
+#[test]
+fn webhook_secrets_that_can_be_guessed_are_refused() {
+    for (secret, what) in [
+        (
+            "whsec_Zmlyc3Q=",
+            "webhooks.secrets: holds one that is shorter than 16 bytes; ",
+        ),
+        (
+            "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "webhooks.secrets: holds one that is a byte over and over; ",
+        ),
+        (
+            "whsec_no-base64!",
+            "webhooks.secrets: holds one that can't sign; ",
+        ),
+        (
+            "c2VjcmV0LXdpdGhvdXQtcHJlZml4",
+            "webhooks.secrets: holds one that can't sign; ",
+        ),
+    ] {
+        let told = refusal(LEAST, &[("BFF_WEBHOOKS__SECRETS", secret)]);
+        assert!(
+            told.starts_with(what) && told.lines().count() == 1,
+            "{secret}: {told}"
+        );
+    }
+}
+
+/// The keys that are warned of.
+fn warned(file: &str, pairs: &[(&str, &str)]) -> Vec<String> {
+    let config = load(file, pairs).unwrap_or_else(|told| panic!("{pairs:?}: {told}"));
+    config
+        .warnings()
+        .iter()
+        .map(|warning| warning.key().to_owned())
+        .collect()
+}
+
+#[test]
+fn what_works_but_is_seldom_meant_is_warned_of() {
+    assert!(warned(LEAST, &[]).is_empty());
+    let secret = (
+        "BFF_WEBHOOKS__SECRETS",
+        "whsec_oYn8D9SpnpQQHZtlAPhb518LJCuSK89X",
+    );
+    let many = ("BFF_ENGAGE__REPLICAS", "2");
+    for (pairs, key) in [
+        (vec![("BFF_TELEMETRY__LOG", "error")], "telemetry.log"),
+        (
+            vec![("BFF_ENGAGE__REQUESTS_PER_SECOND", "80")],
+            "engage.requests_per_second",
+        ),
+        (
+            vec![("BFF_CACHE__POINTS_LIFETIME", "6h")],
+            "cache.points_lifetime",
+        ),
+        (vec![secret, many], "webhooks.secrets"),
+        (
+            vec![
+                ("BFF_ENGAGE__BASE_URL", "http://10.0.0.1"),
+                ("BFF_ENGAGE__ALLOW_PLAIN_HTTP", "true"),
+            ],
+            "engage.allow_plain_http",
+        ),
+        (vec![("BFF_CACHE__MAX_SIZE", "1TiB")], "cache.max_size"),
+    ] {
+        assert_eq!(warned(LEAST, &pairs), [key], "{pairs:?}");
+    }
+    let by_any = format!("{LEAST}identifiers = [\"any\"]\n");
+    assert_eq!(warned(&by_any, &[]), ["engage.custom_key"]);
+    assert!(warned(&by_any, &[("BFF_ENGAGE__CUSTOM_KEY", "memberNumber")]).is_empty());
+    // With webhooks lifetimes may be long, and on one replica they come to the right one.
+    assert!(warned(LEAST, &[secret, ("BFF_CACHE__POINTS_LIFETIME", "6h")]).is_empty());
+}

@@ -1,0 +1,237 @@
+//! Files that the configuration names: what can't be read or used is reported with key, path and cause.
+
+use std::{fs, os::unix::fs::symlink, path::Path};
+
+use engage_bff::config::Config;
+
+use crate::{LEAST, environment, load, path, refusal, temp_file};
+
+const JWT: &str = "[auth.jwt]\nissuer = \"https://login.example.com/\"\naudience = \"bff\"\n\
+    algorithms = [\"ES256\"]\ncontact_id_claim = \"contactId\"\n";
+/// The public key of RFC 7517, appendix A.1.
+const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","use":"sig","kid":"1",
+    "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+
+fn with_jwks(file: &str) -> String {
+    format!("{LEAST}{JWT}jwks_file = \"{file}\"\n")
+}
+
+fn bytes_file(bytes: &[u8]) -> tempfile::NamedTempFile {
+    let file = temp_file("");
+    fs::write(file.path(), bytes).expect("room for it");
+    file
+}
+
+#[test]
+fn every_file_that_is_not_there_is_reported_at_once_with_its_path() {
+    let pairs = [
+        ("BFF_ENGAGE__CA_FILE", "/nowhere/ca.pem"),
+        ("BFF_OPERATIONS__TOKEN_FILE", "/nowhere/token"),
+        ("BFF_WEBHOOKS__SECRETS_FILE", "/nowhere/secrets"),
+        ("BFF_WEBHOOKS__ENCRYPTION_KEY_FILE", "/nowhere/encryption"),
+        ("BFF_TELEMETRY__DIGEST_KEY_FILE", "/nowhere/digest"),
+        ("BFF_ENGAGE__BURST", "0"),
+    ];
+    let told = refusal(&with_jwks("/nowhere/keys.json"), &pairs);
+    for (key, at) in [
+        ("engage.ca_file", "/nowhere/ca.pem"),
+        ("auth.jwt.jwks_file", "/nowhere/keys.json"),
+        ("operations.token_file", "/nowhere/token"),
+        ("webhooks.secrets_file", "/nowhere/secrets"),
+        ("webhooks.encryption_key_file", "/nowhere/encryption"),
+        ("telemetry.digest_key_file", "/nowhere/digest"),
+    ] {
+        let line = format!("{key}: can't be read: no such file: {at}; ");
+        assert!(
+            told.lines().any(|told| told.starts_with(&line)),
+            "{line}\n{told}"
+        );
+    }
+    assert!(told.contains("engage.burst: "), "{told}");
+    assert_eq!(told.lines().count(), 7, "{told}");
+}
+
+#[test]
+fn a_file_that_is_no_file_is_reported_with_its_cause() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path().to_str().expect("text");
+    let keyless = LEAST.replace("api_key = \"a-key\"", "");
+    for (key, file) in [
+        ("engage.api_key_file", keyless.as_str()),
+        ("engage.ca_file", LEAST),
+        ("telemetry.digest_key_file", LEAST),
+    ] {
+        let name = format!("BFF_{}", key.to_uppercase().replace('.', "__"));
+        let told = refusal(file, &[(&name, folder)]);
+        let expected = format!("{key}: can't be read: it is a directory: {folder}; ");
+        assert!(
+            told.starts_with(&expected) && told.lines().count() == 1,
+            "{told}"
+        );
+    }
+    let told = refusal(&with_jwks(folder), &[]);
+    assert!(
+        told.starts_with("auth.jwt.jwks_file: can't be read: it is a directory: "),
+        "{told}"
+    );
+    let below = temp_file("");
+    let below = format!("{}/key", path(&below));
+    let told = refusal(&keyless, &[("BFF_ENGAGE__API_KEY_FILE", &below)]);
+    assert!(
+        told.starts_with("engage.api_key_file: can't be read: "),
+        "{told}"
+    );
+    let at = Path::new(folder);
+    let told = Config::load(Some(at), &environment(&[]))
+        .expect_err("a directory")
+        .to_string();
+    assert_eq!(
+        told.lines().next(),
+        Some(&*format!(
+            "{folder}: can't be read: it is a directory; give the path of a readable TOML file"
+        ))
+    );
+}
+
+#[test]
+fn a_relative_path_that_leads_nowhere_is_not_repeated_for_it_may_be_the_secret() {
+    let keyless = LEAST.replace("api_key = \"a-key\"", "");
+    let told = refusal(
+        &keyless,
+        &[("BFF_ENGAGE__API_KEY_FILE", "k7Qm2xW9pLr4tYzB")],
+    );
+    assert!(
+        told.starts_with("engage.api_key_file: can't be read: no such file"),
+        "{told}"
+    );
+    assert!(!told.contains("k7Qm"), "{told}");
+}
+
+#[test]
+fn what_is_in_a_file_must_be_what_its_key_asks_for() {
+    const KEY: &str = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    const DAMAGED: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for (text, what) in [
+        ("", "is empty"),
+        ("no certificates here\n", "holds no certificate"),
+        (KEY, "holds no certificate"),
+        (DAMAGED, "holds what is not a certificate"),
+    ] {
+        let file = temp_file(text);
+        let told = refusal(LEAST, &[("BFF_ENGAGE__CA_FILE", path(&file))]);
+        assert!(
+            told.starts_with(&format!("engage.ca_file: {what}: {}; ", path(&file))),
+            "{told}"
+        );
+    }
+    for (text, what) in [
+        ("", "is empty"),
+        ("no keys", "is not a JWK set"),
+        ("{\"keys\":[]}", "holds no key that verifies"),
+        (
+            "{\"keys\":[{\"kty\":\"oct\",\"k\":\"c2VjcmV0\"}]}",
+            "holds no key that verifies",
+        ),
+    ] {
+        let file = temp_file(text);
+        let told = refusal(&with_jwks(path(&file)), &[]);
+        assert!(
+            told.starts_with(&format!("auth.jwt.jwks_file: {what}: {}; ", path(&file))),
+            "{told}"
+        );
+        assert!(!told.contains("c2Vj"), "{told}");
+    }
+    let keys = temp_file(KEYS);
+    load(&with_jwks(path(&keys)), &[]).expect("valid");
+    let other = with_jwks(path(&keys)).replace("ES256", "RS256");
+    let told = refusal(&other, &[]);
+    assert!(
+        told.starts_with("auth.jwt.jwks_file: holds no key for auth.jwt.algorithms: "),
+        "{told}"
+    );
+}
+
+#[test]
+fn texts_in_utf_16_are_called_that() {
+    let wide = |text: &str| {
+        let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+        units.flat_map(u16::to_le_bytes).collect::<Vec<u8>>()
+    };
+    let keyless = LEAST.replace("api_key = \"a-key\"", "");
+    let without_mark = &wide("a-key")[2..];
+    for bytes in [wide("a-key"), without_mark.to_vec()] {
+        let file = bytes_file(&bytes);
+        let told = refusal(&keyless, &[("BFF_ENGAGE__API_KEY_FILE", path(&file))]);
+        assert!(
+            told.starts_with("engage.api_key_file: is UTF-16: "),
+            "{told}"
+        );
+    }
+    let file = bytes_file(b"caf\xe9-key");
+    let told = refusal(&keyless, &[("BFF_ENGAGE__API_KEY_FILE", path(&file))]);
+    assert!(
+        told.starts_with("engage.api_key_file: is not UTF-8: "),
+        "{told}"
+    );
+    let file = bytes_file(&wide(LEAST));
+    let told = Config::load(Some(file.path()), &environment(&[]))
+        .expect_err("UTF-16")
+        .to_string();
+    assert!(
+        told.starts_with(&format!("{}: is UTF-16; ", path(&file))),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_mounted_secret_that_is_a_link_to_a_link_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("..2026_11_23")).expect("a folder");
+    fs::write(at("..2026_11_23/api-key"), "from-a-mount\n").expect("room");
+    symlink("..2026_11_23", at("..data")).expect("a link");
+    symlink("..data/api-key", at("api-key")).expect("a link");
+    let keyless = LEAST.replace("api_key = \"a-key\"", "");
+    let file = at("api-key");
+    let pairs = [("BFF_ENGAGE__API_KEY_FILE", file.to_str().expect("text"))];
+    let key = load(&keyless, &pairs)
+        .expect("valid")
+        .engage
+        .api_key
+        .expect("a key");
+    assert_eq!(secrecy::ExposeSecret::expose_secret(&key), "from-a-mount");
+    fs::remove_dir_all(at("..2026_11_23")).expect("gone");
+    let told = refusal(&keyless, &pairs);
+    assert!(
+        told.starts_with("engage.api_key_file: can't be read: no such file"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_configuration_file_that_can_not_be_read_hides_no_mistake_of_the_environment() {
+    let pairs = [
+        ("BFF_ENGAGE__BURST", "many"),
+        ("BFF_CACHE__MAX_SIZE", "1B"),
+        ("BFF_OPERATIONS__TOKEN", ""),
+    ];
+    let told = Config::load(
+        Some(Path::new("/nowhere/at-all.toml")),
+        &environment(&pairs),
+    );
+    let told = told.expect_err("no file").to_string();
+    let keys: Vec<_> = told
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(key, _)| key)
+        .collect();
+    assert_eq!(keys.len(), 4, "{told}");
+    for key in [
+        "/nowhere/at-all.toml",
+        "engage.burst",
+        "cache.max_size",
+        "operations.token",
+    ] {
+        assert!(keys.contains(&key), "{told}");
+    }
+}

@@ -1,0 +1,259 @@
+//! The one rule for texts, wherever they stand: what is empty, quoted, padded or left to be filled in is a mistake.
+
+use crate::{LEAST, load, path, refusal, refusals::changed, temp_file};
+
+/// A key of every kind of text, with a value that is good.
+const TEXTS: [(&str, &str); 12] = [
+    ("ENGAGE__API_KEY", "k7Qm2xW9pLr4tYzB"),
+    ("OPERATIONS__TOKEN", "k7Qm2xW9pLr4tYzC"),
+    ("TELEMETRY__DIGEST_KEY", "k7Qm2xW9pLr4tYzD"),
+    (
+        "WEBHOOKS__ENCRYPTION_KEY",
+        "k7Qm2xW9pLr4tYzDk7Qm2xW9pLr4tYzD",
+    ),
+    ("ENGAGE__BASE_URL", "https://shop.example.com"),
+    ("ENGAGE__USER_AGENT", "shop/1.0"),
+    ("ENGAGE__DEFAULT_CONTACT_TYPE", "Member"),
+    ("ENGAGE__DEFAULT_POINT_DEFINITION", "1"),
+    ("ENGAGE__TIME_ZONE", "Europe/Stockholm"),
+    ("IDENTIFIERS__PHONE_REGION", "SE"),
+    ("TELEMETRY__LOG", "info"),
+    ("CACHE__POINTS_LIFETIME", "30s"),
+];
+
+/// The one mistake that is reported.
+#[track_caller]
+fn only(told: &str, expected: &str) {
+    assert!(told.starts_with(expected), "{expected}\n{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+fn key_of(name: &str) -> String {
+    name.to_lowercase().replace("__", ".")
+}
+
+/// The minimal file with one key of it set, wherever its section stands.
+fn in_file(name: &str, toml_value: &str) -> String {
+    let (section, key) = name.split_once("__").expect("a section");
+    let (section, key) = (section.to_lowercase(), key.to_lowercase());
+    let line = format!("{key} = {toml_value}");
+    if section == "engage" {
+        let kept = LEAST
+            .lines()
+            .filter(|line| !line.trim().starts_with(&format!("{key} =")));
+        let kept: Vec<_> = kept.collect();
+        kept.join("\n")
+            .replace("[engage]", &format!("[engage]\n{line}"))
+    } else {
+        format!("{LEAST}[{section}]\n{line}\n")
+    }
+}
+
+#[test]
+fn an_empty_text_is_a_mistake_in_the_file_and_in_the_environment() {
+    for (name, good) in TEXTS {
+        let variable = format!("BFF_{name}");
+        load(LEAST, &[(&variable, good)]).unwrap_or_else(|told| panic!("{name}: {told}"));
+        for empty in ["", " ", "\t "] {
+            let expected = format!("{}: is empty; ", key_of(name));
+            only(&refusal(LEAST, &[(&variable, empty)]), &expected);
+            only(
+                &refusal(&in_file(name, &format!("'{empty}'")), &[]),
+                &expected,
+            );
+        }
+    }
+    for (file, expected) in [
+        (
+            changed("\"till\"", "\"\""),
+            "auth.clients[0].id: is empty; ",
+        ),
+        (
+            format!("{LEAST}[views.full]\nattributes = [\"rfm\", \"\"]\n"),
+            "views.full.attributes[1]: is empty; ",
+        ),
+        (
+            format!("{LEAST}[webhooks]\nsecrets = [\"\"]\n"),
+            "webhooks.secrets[0]: is empty; ",
+        ),
+        (
+            format!("{LEAST}[engage2]\n").replace("[engage2]", "[operations]\ntoken_file = \"\""),
+            "operations.token_file: is empty; ",
+        ),
+    ] {
+        only(&refusal(&file, &[]), expected);
+    }
+    for name in [
+        "ENGAGE__CA_FILE",
+        "ENGAGE__API_KEY_FILE",
+        "TELEMETRY__DIGEST_KEY_FILE",
+    ] {
+        let told = refusal(LEAST, &[(&format!("BFF_{name}"), "")]);
+        only(&told, &format!("{}: is empty; ", key_of(name)));
+    }
+}
+
+#[test]
+fn a_list_may_be_empty_where_it_has_a_meaning() {
+    let config = load(
+        LEAST,
+        &[
+            ("BFF_VIEWS__FULL__ATTRIBUTES", ""),
+            ("BFF_WEBHOOKS__SECRETS", ""),
+        ],
+    );
+    let config = config.expect("valid");
+    assert!(config.views.full.attributes.is_empty() && config.webhooks.secrets.is_empty());
+    let told = refusal(LEAST, &[("BFF_VIEWS__FULL__ATTRIBUTES", "rfm,,age")]);
+    only(&told, "views.full.attributes[1]: is empty; ");
+}
+
+#[test]
+fn quotes_around_a_value_are_a_mistake() {
+    for (name, good) in TEXTS {
+        for quote in ['"', '\''] {
+            let quoted = format!("{quote}{good}{quote}");
+            let told = refusal(LEAST, &[(&format!("BFF_{name}"), &quoted)]);
+            only(
+                &told,
+                &format!(
+                    "{}: is in quotes, which would be part of it; ",
+                    key_of(name)
+                ),
+            );
+            assert!(!told.contains(good) || good.len() < 5, "{told}");
+        }
+    }
+    let file = in_file("ENGAGE__API_KEY", "'\"k7Qm2xW9pLr4tYzB\"'");
+    only(&refusal(&file, &[]), "engage.api_key: is in quotes, ");
+    for list in ["[\"rfm\", \"age\"]", "[]"] {
+        let told = refusal(LEAST, &[("BFF_VIEWS__FULL__ATTRIBUTES", list)]);
+        only(&told, "views.full.attributes: is in brackets; ");
+    }
+    let told = refusal(LEAST, &[("BFF_ENGAGE__BURST", "\"5\"")]);
+    only(&told, "engage.burst: is in quotes, ");
+}
+
+#[test]
+fn blanks_and_what_can_not_be_seen_are_mistakes_around_and_in_a_value() {
+    for (name, good) in TEXTS {
+        for (padded, what) in [
+            (format!(" {good}"), "begins or ends with blanks; "),
+            (format!("{good} "), "begins or ends with blanks; "),
+            (format!("{good}\n"), "begins or ends with blanks; "),
+            (
+                format!("\u{feff}{good}"),
+                "holds characters that can't be seen; ",
+            ),
+            (
+                format!("{good}\u{200b}"),
+                "holds characters that can't be seen; ",
+            ),
+            (
+                format!("{good}\u{7}"),
+                "holds characters that can't be seen; ",
+            ),
+            (format!("{good}\u{fffd}"), "is not UTF-8; "),
+        ] {
+            let told = refusal(LEAST, &[(&format!("BFF_{name}"), &padded)]);
+            only(&told, &format!("{}: {what}", key_of(name)));
+        }
+    }
+}
+
+#[test]
+fn a_placeholder_left_in_a_value_is_a_mistake() {
+    for (name, value) in [
+        ("ENGAGE__BASE_URL", "https://{client}.voyado.com"),
+        ("ENGAGE__BASE_URL", "https://<client>.voyado.com"),
+        ("ENGAGE__BASE_URL", "https://${CLIENT}.voyado.com"),
+        ("ENGAGE__BASE_URL", "https://$CLIENT.voyado.com"),
+        ("ENGAGE__BASE_URL", "$(ENGAGE_URL)"),
+        ("ENGAGE__BASE_URL", "https://….voyado.com"),
+        ("ENGAGE__USER_AGENT", "{product}/1.0"),
+        ("ENGAGE__DEFAULT_CONTACT_TYPE", "<type>"),
+        ("ENGAGE__DEFAULT_POINT_DEFINITION", "${POINTS}"),
+        ("ENGAGE__API_KEY_FILE", "$HOME/key"),
+        ("ENGAGE__API_KEY_FILE", "${CREDENTIALS_DIRECTORY}/key"),
+        ("ENGAGE__CA_FILE", "/etc/{client}.pem"),
+        ("IDENTIFIERS__PHONE_REGION", "<region>"),
+    ] {
+        let told = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
+        only(&told, &format!("{}: holds a placeholder; ", key_of(name)));
+    }
+    for name in [
+        "ENGAGE__API_KEY",
+        "OPERATIONS__TOKEN",
+        "TELEMETRY__DIGEST_KEY",
+    ] {
+        for value in [
+            "<your-key-from-the-vault>",
+            "{engage-api-key-4}",
+            "${ENGAGE_API_KEY}",
+            "$ENGAGE_API_KEY_1",
+            "$(engage-api-key)",
+            "k7Qm2xW9pLr4tYz…",
+        ] {
+            let told = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
+            let expected = format!(
+                "{}: is a placeholder, which everybody knows; ",
+                key_of(name)
+            );
+            let is_told = told.lines().any(|line| line.starts_with(&expected));
+            assert!(is_told, "{value}: {told}");
+        }
+        // A random secret may hold any of these characters.
+        for value in ["k7Q{m2x}W9pLr4tYzB", "k7Q$Wm2x<W9pLr4>tYzB"] {
+            load(LEAST, &[(&format!("BFF_{name}"), value)])
+                .unwrap_or_else(|told| panic!("{value}: {told}"));
+        }
+    }
+    let file = changed("\"till\"", "\"{name}\"");
+    only(
+        &refusal(&file, &[]),
+        "auth.clients[0].id: holds a placeholder; ",
+    );
+}
+
+#[test]
+fn a_byte_order_mark_and_line_ends_around_a_secret_are_taken_off() {
+    let keyless = LEAST.replace("api_key = \"a-key\"", "");
+    for text in [
+        "\u{feff}from-a-file",
+        "\nfrom-a-file",
+        "\u{feff}\r\nfrom-a-file\r\n\n",
+        "from-a-file\n\n",
+    ] {
+        let secret = temp_file(text);
+        let config = load(&keyless, &[("BFF_ENGAGE__API_KEY_FILE", path(&secret))]);
+        let key = config
+            .unwrap_or_else(|told| panic!("{text:?}: {told}"))
+            .engage
+            .api_key
+            .expect("a key");
+        assert_eq!(
+            secrecy::ExposeSecret::expose_secret(&key),
+            "from-a-file",
+            "{text:?}"
+        );
+    }
+    for (text, what) in [
+        ("", "is empty: "),
+        ("\n\r\n", "is empty: "),
+        ("  \n", "is empty: "),
+        ("\u{feff}\n", "is empty: "),
+        (" from-a-file\n", "begins or ends with blanks; "),
+        ("from\na-file\n", "has more than one line; "),
+        ("\"from-a-file\"\n", "is in quotes, "),
+        ("<from the vault>", "holds a placeholder; "),
+    ] {
+        let secret = temp_file(text);
+        let told = refusal(&keyless, &[("BFF_ENGAGE__API_KEY_FILE", path(&secret))]);
+        only(&told, &format!("engage.api_key_file: {what}"));
+    }
+}
+
+#[test]
+fn the_configuration_file_may_begin_with_a_byte_order_mark() {
+    load(&format!("\u{feff}{LEAST}"), &[]).expect("valid");
+}

@@ -1,0 +1,220 @@
+//! Values of the wrong type and keys that are not known: all are reported, each with its key and what is wanted.
+
+use crate::{LEAST, load, refusal, refusals::changed};
+
+#[track_caller]
+fn keys(told: &str) -> Vec<&str> {
+    let keys = told
+        .lines()
+        .map(|line| line.split_once(": ").expect("a key").0);
+    keys.collect()
+}
+
+#[test]
+fn every_value_of_a_wrong_type_is_reported_at_once() {
+    let file = format!(
+        "{}[server]\nlisten = \"localhost\"\nmax_connections = -1\nidle_timeout = 75\nallow_national_id_in_url = \"maybe\"\n\
+         [cache]\nmax_size = \"big\"\npoints_lifetime = \"soon\"\n[views]\nexpiring_within = \"2w\"\n",
+        changed(
+            "[\"customer:read\"]",
+            "[\"customer:read\", \"customer:write\"]\nview = \"all\""
+        )
+    );
+    let pairs = [
+        ("BFF_ENGAGE__BURST", "many"),
+        ("BFF_ENGAGE__REQUESTS_PER_SECOND", "fast"),
+        ("BFF_ENGAGE__API_VERSION", "v4"),
+        ("BFF_ENGAGE__REPLICAS", "-2"),
+        ("BFF_IDENTIFIERS__CHECK_DIGITS", "perhaps"),
+        ("BFF_CACHE__PROFILE_LIFETIME", "25h"),
+    ];
+    let told = refusal(&file, &pairs);
+    let mut found = keys(&told);
+    found.sort_unstable();
+    let expected = [
+        "auth.clients[0].scopes[1]",
+        "auth.clients[0].view",
+        "cache.max_size",
+        "cache.points_lifetime",
+        "cache.profile_lifetime",
+        "engage.api_version",
+        "engage.burst",
+        "engage.replicas",
+        "engage.requests_per_second",
+        "identifiers.check_digits",
+        "server.allow_national_id_in_url",
+        "server.idle_timeout",
+        "server.listen",
+        "server.max_connections",
+        "views.expiring_within",
+    ];
+    assert_eq!(found, expected, "{told}");
+}
+
+#[test]
+fn a_mistake_says_what_is_wanted() {
+    for (name, value, expected) in [
+        (
+            "ENGAGE__API_VERSION",
+            "v4",
+            "engage.api_version: is not one of its values; give \"v3\" or \"v2\"",
+        ),
+        (
+            "TELEMETRY__LOG_FORMAT",
+            "text",
+            "telemetry.log_format: is not one of its values; give \"json\" or \"pretty\"",
+        ),
+        (
+            "ENGAGE__BURST",
+            "many",
+            "engage.burst: is not a whole number; ",
+        ),
+        (
+            "ENGAGE__BURST",
+            "2.5",
+            "engage.burst: is not a whole number; ",
+        ),
+        (
+            "ENGAGE__REQUESTS_PER_SECOND",
+            "fast",
+            "engage.requests_per_second: is not a number; ",
+        ),
+        (
+            "AUTH__ALLOW_ANONYMOUS",
+            "maybe",
+            "auth.allow_anonymous: is neither true nor false; ",
+        ),
+        (
+            "SERVER__LISTEN",
+            "localhost:8080",
+            "server.listen: is not an address with a port; ",
+        ),
+        (
+            "SERVER__LISTEN",
+            "8080",
+            "server.listen: is not an address with a port; ",
+        ),
+        ("CACHE__MAX_SIZE", "big", "cache.max_size: is not a size; "),
+        (
+            "CACHE__POINTS_LIFETIME",
+            "soon",
+            "cache.points_lifetime: is not a duration; ",
+        ),
+        (
+            "CACHE__POINTS_LIFETIME",
+            "30",
+            "cache.points_lifetime: is not a duration; ",
+        ),
+        (
+            "VIEWS__EXPIRING_WITHIN",
+            "2w",
+            "views.expiring_within: is not a number of days; ",
+        ),
+        (
+            "AUTH__CLIENTS",
+            "till",
+            "auth.clients: can be given in the file only; ",
+        ),
+        (
+            "AUTH__CLIENTS__0__ID",
+            "till",
+            "auth.clients: can be given in the file only; ",
+        ),
+    ] {
+        let told = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
+        assert!(told.starts_with(expected), "{name}={value}: {told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+    let told = refusal(
+        &changed(
+            "[\"customer:read\"]",
+            "[\"customer:read\", \"customer:write\"]",
+        ),
+        &[],
+    );
+    let expected = "auth.clients[0].scopes[1]: is not one of its values; give \"customer:read\", \"customer:read:full\", ";
+    assert!(told.starts_with(expected), "{told}");
+}
+
+#[test]
+fn every_key_that_is_missing_or_unknown_is_reported() {
+    let file = changed("id = \"till\"", "name = \"till\"").replace("scopes", "scope");
+    let told = refusal(
+        &format!("{file}[cache]\nmax_bytes = \"1GiB\"\n[caches]\nx = 1\n"),
+        &[("BFF_ENGAGE__BURTS", "1")],
+    );
+    for expected in [
+        "auth.clients[0].id: is missing; ",
+        "auth.clients[0].scopes: is missing; ",
+        "auth.clients[0].name: is an unknown field; ",
+        "auth.clients[0].scope: is an unknown field; did you mean scopes?",
+        "cache.max_bytes: is an unknown field; ",
+        "caches: is an unknown field; did you mean cache?",
+        "engage.burts: is an unknown field; did you mean burst?",
+    ] {
+        assert!(
+            told.lines().any(|line| line.starts_with(expected)),
+            "{expected}\n{told}"
+        );
+    }
+    assert_eq!(told.lines().count(), 7, "{told}");
+}
+
+#[test]
+fn a_syntax_error_says_where_and_why_and_never_a_value() {
+    for (line, cause) in [
+        ("api_key = \"sesame-4711", "line 3, column "),
+        ("api_key = sesame-4711", "string values must be quoted"),
+        ("burst = 08", "line 3, column "),
+        ("[server", "unclosed table"),
+        ("burst = 3\nburst = 4", "duplicate key"),
+    ] {
+        let told = refusal(&format!("[engage]\nreplicas = 1\n{line}\n"), &[]);
+        let first = told.lines().next().unwrap_or_default();
+        assert!(
+            first.contains(": is not TOML: line ") && first.contains(", column "),
+            "{told}"
+        );
+        assert!(first.contains(cause), "{cause}: {told}");
+        assert!(!told.contains("sesame") && !told.contains("4711"), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+}
+
+#[test]
+fn the_variables_that_kubernetes_makes_of_a_service_are_not_ours() {
+    for (name, value) in [
+        ("BFF__CANARY_SERVICE_HOST", "10.0.0.1"),
+        ("BFF__CANARY_SERVICE_PORT", "8080"),
+        ("BFF__CANARY_SERVICE_PORT_HTTP", "8080"),
+        ("BFF__CANARY_PORT", "tcp://10.0.0.1:8080"),
+        ("BFF__CANARY_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("BFF__CANARY_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("BFF__CANARY_PORT_8080_TCP_PORT", "8080"),
+        ("BFF__CANARY_PORT_8080_TCP_PROTO", "tcp"),
+        ("BFF_NEW__CANARY_PORT_53_UDP_PROTO", "udp"),
+        ("BFF_ENGAGE__X_SERVICE_HOST", "10.0.0.1"),
+        ("BFF_ENGAGE__X_SERVICE_HOST", "fd00::1"),
+        ("BFF_ENGAGE__X_SERVICE_PORT", "80"),
+        ("BFF_ENGAGE__X_PORT", "tcp://10.0.0.1:80"),
+        ("BFF_ENGAGE__X_PORT", "tcp://[fd00::1]:80"),
+        ("BFF_ENGAGE__X_PORT_80_TCP_ADDR", "10.0.0.1"),
+    ] {
+        load(LEAST, &[(name, value)]).unwrap_or_else(|told| panic!("{name}: {told}"));
+    }
+    for (name, value) in [
+        ("BFF_CACHE__TYPO", "1"),
+        ("BFF_SERVER__PORT", "8080"),
+        ("BFF_SERVER__LISTEN_PORT", "8080"),
+        ("BFF_ENGAGE__SERVICE_HOST", "shop.example.com"),
+        ("BFF__CANARY", "1"),
+        ("BFF__CANARY_PORT_HTTP_TCP", "1"),
+        ("BFF_CACHES__MAX_SIZE", "1GiB"),
+    ] {
+        let told = refusal(LEAST, &[(name, value)]);
+        assert!(
+            told.contains("unknown field") && told.lines().count() == 1,
+            "{name}: {told}"
+        );
+    }
+}

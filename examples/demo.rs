@@ -5,39 +5,61 @@
 //! cargo run --release --example demo
 //! ```
 
-use std::{collections::BTreeMap, io::Write, net::SocketAddr, path::Path, time::Duration};
+use std::{io::Write, net::SocketAddr, process::ExitCode, time::Duration};
 
+use clap::Parser;
 use engage_bff::{app::App, clock::Clock, config::Config, telemetry};
 use engage_simulator::{Simulator, SimulatorClock, people};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-const ENGAGE: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8090);
+/// In the program, so that it runs from any folder.
+const CONFIG: &str = include_str!("../config/demo.toml");
 const CONTACTS: usize = 2000;
 /// The trap that the service exists to avoid: Engage's overview shows changes this much later.
 const OVERVIEW_LAG: Duration = Duration::from_secs(60);
 
+/// The service and a pretend Engage, both on loopback. An address that is taken is replaced by a free one.
+#[derive(Clone, Debug, Parser)]
+struct Addresses {
+    /// Where the service answers.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Where its operations listener is.
+    #[arg(long, default_value = "127.0.0.1:9090")]
+    operations: SocketAddr,
+    /// Where the pretend Engage is.
+    #[arg(long, default_value = "127.0.0.1:8090")]
+    engage: SocketAddr,
+}
+
+/// What has been started.
+struct Demo {
+    engage: Simulator,
+    app: App,
+}
+
 #[tokio::main]
-async fn main() -> Result<(), anyhow::Error> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/demo.toml");
-    let mut config = Config::load(Some(&file), &BTreeMap::new())?;
+async fn main() -> ExitCode {
+    match run(&Addresses::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where even this can't be written there is nothing left to do.
+            let _ = writeln!(std::io::stderr(), "{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(wanted: &Addresses) -> Result<(), anyhow::Error> {
+    let config = Config::parse(CONFIG)?;
     let _log = telemetry::start(&config.telemetry, std::io::stderr())?;
-
-    let engage = Simulator::builder()
-        .seed(7)
-        .contacts(CONTACTS)
-        .api_key("demo-engage-key")
-        .clock(SimulatorClock::system())
-        .overview_lag(OVERVIEW_LAG)
-        .listen(free_or_any(ENGAGE).await)
-        .start()
-        .await?;
-    config.engage.base_url = engage.base_url();
-    config.server.listen = free_or_any(config.server.listen).await;
-
-    let app = App::build(&config, Clock::system()).await?;
-    let tour = tour(&format!("http://{}", app.local_addr()), &engage.base_url());
+    let Demo { engage, app } = start(config, wanted).await?;
+    let tour = tour(
+        &format!("http://{}", app.local_addr()),
+        &format!("http://{}", app.operations_addr()),
+        &engage.base_url(),
+    );
     writeln!(std::io::stdout(), "{tour}")?;
 
     let shutdown = CancellationToken::new();
@@ -52,16 +74,34 @@ async fn main() -> Result<(), anyhow::Error> {
     Ok(())
 }
 
-/// The documented address where it is free, else any free port beside it.
-async fn free_or_any(documented: SocketAddr) -> SocketAddr {
-    match TcpListener::bind(documented).await {
-        Ok(_) => documented,
-        Err(_) => SocketAddr::new(documented.ip(), 0),
+/// Starts both where that was wanted, or else on free ports.
+async fn start(mut config: Config, wanted: &Addresses) -> Result<Demo, anyhow::Error> {
+    let engage = Simulator::builder()
+        .seed(7)
+        .contacts(CONTACTS)
+        .api_key("demo-engage-key")
+        .clock(SimulatorClock::system())
+        .overview_lag(OVERVIEW_LAG)
+        .listen(free_or_any(wanted.engage).await)
+        .start()
+        .await?;
+    config.engage.base_url = engage.base_url();
+    config.server.listen = free_or_any(wanted.listen).await;
+    config.operations.listen = free_or_any(wanted.operations).await;
+    let app = App::build(&config, Clock::system()).await?;
+    Ok(Demo { engage, app })
+}
+
+/// The wanted address where it is free, else any free port beside it.
+async fn free_or_any(wanted: SocketAddr) -> SocketAddr {
+    match TcpListener::bind(wanted).await {
+        Ok(_) => wanted,
+        Err(_) => SocketAddr::new(wanted.ip(), 0),
     }
 }
 
 /// What to try, as lines for a shell.
-fn tour(bff: &str, engage: &str) -> String {
+fn tour(bff: &str, operations: &str, engage: &str) -> String {
     let alva = people::ALVA;
     let shop = "curl -si -H 'X-Api-Key: demo-shop-key'";
     let till = "curl -si -H 'X-Api-Key: demo-till-key'";
@@ -132,9 +172,81 @@ fn tour(bff: &str, engage: &str) -> String {
     let lag = OVERVIEW_LAG.as_secs();
     format!(
         "engage-bff      {bff}\n\
+         operations      {operations}   (/metrics, /readyz)\n\
          pretend Engage  {engage}   ({CONTACTS} invented contacts; its overview lags {lag} s)\n\
          \n{}\n\
          Ctrl-C ends both.",
         steps.join("\n")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An address that is taken as long as the listener lives.
+    async fn taken() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        (listener, address)
+    }
+
+    async fn start_at(wanted: &Addresses) -> Demo {
+        let config = Config::parse(CONFIG).expect("valid");
+        start(config, wanted).await.expect("it starts")
+    }
+
+    #[tokio::test]
+    async fn each_address_that_is_taken_is_replaced_and_the_tour_names_what_was_chosen() {
+        let (_one, listen) = taken().await;
+        let (_two, operations) = taken().await;
+        let (_three, engage) = taken().await;
+        let wanted = Addresses {
+            listen,
+            operations,
+            engage,
+        };
+        let demo = start_at(&wanted).await;
+        let chosen = [demo.app.local_addr(), demo.app.operations_addr()];
+        let base = demo.engage.base_url();
+        let tour = tour(
+            &format!("http://{}", chosen[0]),
+            &format!("http://{}", chosen[1]),
+            &base,
+        );
+        for address in [listen, operations, engage] {
+            assert!(!chosen.contains(&address) && !base.ends_with(&address.to_string()));
+            assert!(!tour.contains(&address.to_string()), "{tour}");
+        }
+        for address in chosen {
+            assert!(tour.contains(&format!("http://{address}")), "{tour}");
+        }
+        assert!(tour.contains(&base), "{tour}");
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_free_is_taken_and_the_folder_does_not_matter() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::env::set_current_dir(folder.path()).expect("it is there");
+        let (listener, listen) = taken().await;
+        drop(listener);
+        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let wanted = Addresses {
+            listen,
+            operations: any,
+            engage: any,
+        };
+        assert_eq!(start_at(&wanted).await.app.local_addr(), listen);
+    }
+
+    #[test]
+    fn the_addresses_are_those_of_the_documents() {
+        let wanted = Addresses::parse_from(["demo"]);
+        let documented = [wanted.listen, wanted.operations, wanted.engage];
+        let documented = documented.map(|address| address.to_string());
+        assert_eq!(
+            documented,
+            ["127.0.0.1:8080", "127.0.0.1:9090", "127.0.0.1:8090"]
+        );
+    }
 }

@@ -3,7 +3,12 @@
 
 mod metrics;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use ::http::HeaderValue;
 use anyhow::Context;
@@ -102,6 +107,7 @@ impl App {
             registry: Arc::new(registry),
             rules: lookups,
             token: config.operations.token.clone(),
+            warnings: config.warnings().iter().map(ToString::to_string).collect(),
         };
         Ok(Self {
             listener: bind(
@@ -134,6 +140,15 @@ impl App {
             shutdown_delay: config.server.shutdown_delay,
             clock,
         })
+    }
+
+    /// Whether a start would succeed, but for the addresses: those may be another machine's, or be in use by the service
+    /// itself.
+    pub async fn rehearse(config: &Config) -> Result<(), anyhow::Error> {
+        let mut config = config.clone();
+        config.server.listen = (Ipv4Addr::LOCALHOST, 0).into();
+        config.operations.listen = config.server.listen;
+        Self::build(&config, Clock::system()).await.map(drop)
     }
 
     /// Where the data listener is.
@@ -302,12 +317,6 @@ fn webhooks(config: &Config) -> Result<Option<Arc<Webhooks>>, anyhow::Error> {
     let reader = WebhookReader::new(&config.webhooks)
         .map_err(anyhow::Error::msg)
         .context("webhooks")?;
-    if reader.is_some() && config.engage.replicas > 1 {
-        tracing::warn!(
-            replicas = config.engage.replicas,
-            "a webhook reaches one replica alone: give each replica an endpoint of its own"
-        );
-    }
     let max_body = usize::try_from(config.webhooks.max_body.as_u64()).unwrap_or(usize::MAX);
     let timeout = config.server.body_timeout;
     Ok(reader.map(|reader| Arc::new(Webhooks::new(reader, max_body, timeout))))

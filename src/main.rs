@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use engage_bff::{config::Config, telemetry};
+use engage_bff::{app::App, config::Config, telemetry};
 
 /// A cache that fills and empties leaves holes, which this one gives back: docs/PERFORMANCE.md has the figures.
 #[global_allocator]
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve { config } => process::serve(config),
         Command::CheckConfig { config } => {
-            load(config.as_deref()).and_then(|config| print(&config))
+            load(config.as_deref()).and_then(|config| check(&config))
         }
         Command::Healthcheck { config } => healthcheck(config.as_deref()),
     };
@@ -68,12 +68,27 @@ fn main() -> ExitCode {
 
 fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        // What is no text is reported with its key instead of left out.
+        .filter_map(|(name, value)| {
+            Some((
+                name.into_string().ok()?,
+                value.to_string_lossy().into_owned(),
+            ))
+        })
         .collect()
 }
 
 fn load(file: Option<&Path>) -> Result<Config, anyhow::Error> {
     Ok(Config::load(file, &environment())?)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn check(config: &Config) -> Result<(), anyhow::Error> {
+    App::rehearse(config).await?;
+    for warning in config.warnings() {
+        writeln!(std::io::stderr(), "warning: {warning}")?;
+    }
+    print(config)
 }
 
 fn print(config: &Config) -> Result<(), anyhow::Error> {

@@ -115,6 +115,10 @@ async fn start(file: Option<&Path>, clock: Clock, end: &Mutex<End>) -> Result<Ap
     if let Err(error) = shut {
         tracing::warn!(%error, "the memory can be dumped or read by other processes");
     }
+    for warning in config.warnings() {
+        let (key, what, remedy) = (warning.key(), warning.what(), warning.remedy());
+        tracing::warn!(key, what, remedy, "a setting is seldom meant");
+    }
     fit_connections(&mut config, raise_descriptors())?;
     App::build(&config, clock).await
 }

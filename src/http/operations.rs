@@ -52,6 +52,8 @@ pub struct OperationsState {
     pub rules: Arc<LookupRules>,
     /// What everything but the probes and the metrics asks for, where it is set.
     pub token: Option<SecretString>,
+    /// What of the configuration works and is seldom meant.
+    pub warnings: Arc<[String]>,
 }
 
 impl OperationsState {
@@ -190,6 +192,7 @@ struct Readyz {
     engage: Engage,
     cache: Held,
     webhooks: Webhooks,
+    warnings: Vec<String>,
 }
 
 /// The feed of webhooks.
@@ -275,6 +278,7 @@ async fn ready(State(state): State<OperationsState>) -> Response {
             negatives: counts.negatives,
         },
         webhooks: Webhooks::of(&state.customers),
+        warnings: state.warnings.to_vec(),
     };
     (status, Json(detail)).into_response()
 }

@@ -3,6 +3,7 @@
 
 mod caller;
 mod commands;
+mod configuration;
 mod drain;
 mod harness;
 mod limits;

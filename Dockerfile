@@ -21,6 +21,8 @@ LABEL org.opencontainers.image.title="engage-bff" \
 COPY --from=build /engage-bff /engage-bff
 # Nobody: there is no user list in the image, and no file that this user could write.
 USER 65532:65532
+# Where the network is of IPv6: --env BFF_SERVER__LISTEN=[::]:8080, which answers by IPv4 too. The default stays with IPv4,
+# for [::] can't be bound where IPv6 is switched off.
 ENV BFF_SERVER__LISTEN=0.0.0.0:8080
 EXPOSE 8080
 STOPSIGNAL SIGTERM

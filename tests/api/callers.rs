@@ -90,7 +90,8 @@ async fn any_of_a_clients_keys_is_that_client() {
 
 #[tokio::test]
 async fn without_the_scope_to_read_nobody_is_served() {
-    let app = TestApp::with(|config| client(config, "shop").scopes = vec![Scope::Fresh]).await;
+    let app =
+        TestApp::with_unchecked(|config| client(config, "shop").scopes = vec![Scope::Fresh]).await;
     for query in [ask(), format!("{}&fresh=points", ask()), String::new()] {
         app.get_as(SHOP, &query)
             .await
@@ -139,7 +140,8 @@ async fn the_full_view_needs_its_scope() {
 
 #[tokio::test]
 async fn a_default_view_is_no_right_to_it() {
-    let app = TestApp::with(|config| client(config, "reader").view = config::View::Full).await;
+    let app =
+        TestApp::with_unchecked(|config| client(config, "reader").view = config::View::Full).await;
     app.get_as(READER, &ask())
         .await
         .assert_problem(403, "Forbidden");

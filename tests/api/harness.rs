@@ -87,6 +87,15 @@ impl TestApp {
 
     /// The same, with a changed configuration.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_unchecked(|config| {
+            change(config);
+            config.validate().expect("a valid configuration");
+        })
+        .await
+    }
+
+    /// The same, with a configuration that a start would refuse: for what must hold nevertheless.
+    pub(crate) async fn with_unchecked(change: impl FnOnce(&mut Config)) -> Self {
         let start: Timestamp = START.parse().expect("a time");
         let engage = Simulator::builder()
             .seed(7)
@@ -100,7 +109,6 @@ impl TestApp {
         let mut config = config();
         config.engage.base_url = engage.base_url();
         change(&mut config);
-        config.validate().expect("a valid configuration");
         capture_logs(&config.telemetry);
         let clock = ManualClock::new(start);
         let app = App::build(&config, Clock::from(clock.clone()))

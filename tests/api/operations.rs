@@ -7,6 +7,29 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, TILL, TestApp};
 
+#[tokio::test]
+async fn readiness_tells_operators_of_settings_that_are_seldom_meant() {
+    let member_number = Some(engage_bff::config::CustomKey::MemberNumber);
+    let app = TestApp::with(|config| config.engage.custom_key = member_number).await;
+    let usual = app.operations("/readyz").await;
+    assert_eq!(usual.at("/warnings"), serde_json::json!([]));
+    let app = TestApp::with(|config| {
+        config.engage.custom_key = member_number;
+        config.engage.replicas = 2;
+        config.webhooks.secrets = vec![engage_simulator::DEFAULT_WEBHOOK_SECRET.into()];
+    })
+    .await;
+    let shared = app.operations("/readyz").await;
+    shared.assert_ok();
+    let warnings = shared.at("/warnings").clone();
+    let first = warnings[0].as_str().expect("a text");
+    assert!(
+        first.starts_with("webhooks.secrets: are set while engage.replicas is more than 1; "),
+        "{first}"
+    );
+    assert_eq!(warnings.as_array().map(Vec::len), Some(1), "{warnings}");
+}
+
 async fn with_token(token: &str) -> TestApp {
     TestApp::with(|config| config.operations.token = Some(token.into())).await
 }

@@ -1,5 +1,7 @@
 //! Values of the wrong type and keys that are not known: all are reported, each with its key and what is wanted.
 
+use engage_bff::config::layers::DEFAULTS;
+
 use crate::{LEAST, load, refusal, refusals::changed};
 
 #[track_caller]
@@ -134,6 +136,89 @@ fn a_mistake_says_what_is_wanted() {
     );
     let expected = "auth.clients[0].scopes[1]: is not one of its values; give \"customer:read\", \"customer:read:full\", ";
     assert!(told.starts_with(expected), "{told}");
+}
+
+/// The keys of the defaults, sections too, and those of a client and an issuer.
+fn places() -> Vec<String> {
+    fn walk(prefix: &str, table: &toml::Table, found: &mut Vec<String>) {
+        for (key, value) in table {
+            let key = format!("{prefix}{key}");
+            if let toml::Value::Table(inner) = value {
+                walk(&format!("{key}."), inner, found);
+            }
+            found.push(key);
+        }
+    }
+    let mut found = Vec::new();
+    walk("", &DEFAULTS.parse().expect("TOML"), &mut found);
+    let client = [
+        "id",
+        "key_sha256",
+        "scopes",
+        "identifiers",
+        "view",
+        "channel",
+        "max_concurrency",
+    ];
+    found.extend(client.map(|key| format!("auth.clients[0].{key}")));
+    let jwt = [
+        "issuer",
+        "audience",
+        "algorithms",
+        "jwks_url",
+        "jwks_file",
+        "leeway",
+        "email_claim",
+    ];
+    found.extend(jwt.map(|key| format!("auth.jwt.{key}")));
+    found
+}
+
+/// Puts a value in a place, and makes the way there.
+fn put(table: &mut toml::Table, place: &str, value: toml::Value) {
+    let place = place.replace("[0]", "");
+    let (way, last) = place.rsplit_once('.').unwrap_or(("", &place));
+    let mut at = table;
+    for key in way.split('.').filter(|key| !key.is_empty()) {
+        let next = at
+            .entry(key)
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        at = match next {
+            toml::Value::Array(items) => items[0].as_table_mut().expect("a table"),
+            next => next.as_table_mut().expect("a table"),
+        };
+    }
+    at.insert(last.to_owned(), value);
+}
+
+#[test]
+fn any_value_in_any_place_is_accepted_or_reported_with_its_key() {
+    let values: toml::Table =
+        "values = [\"x\", \"\", 0, -1, 1.5, true, [], [\"x\"], [1], [[]], {}, {a = 1}, \
+        [{a = 1}], 2026-11-23, \"30s\", 9223372036854775807]"
+            .parse()
+            .expect("TOML");
+    let values = values["values"].as_array().expect("a list");
+    let (mut accepted, mut reported) = (0, 0);
+    for place in places() {
+        for value in values {
+            let mut file: toml::Table = LEAST.parse().expect("TOML");
+            put(&mut file, &place, value.clone());
+            match load(&file.to_string(), &[]) {
+                Ok(_) => accepted += 1,
+                Err(mistakes) => {
+                    let told = mistakes.to_string();
+                    let names_it = told.lines().any(|line| line.starts_with(&place));
+                    // A section that is replaced by nothing lacks what it must have.
+                    let is_emptied =
+                        value.is_table() || value.is_array() || place.starts_with("auth.jwt");
+                    assert!(names_it || is_emptied, "{place} = {value}\n{told}");
+                    reported += 1;
+                }
+            }
+        }
+    }
+    assert!(accepted > 50 && reported > 500, "{accepted} {reported}");
 }
 
 #[test]

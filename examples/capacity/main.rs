@@ -24,6 +24,7 @@ use std::{
     io::Write,
     num::NonZero,
     path::PathBuf,
+    process::ExitCode,
     sync::{Mutex, PoisonError},
     thread,
 };
@@ -58,9 +59,19 @@ struct Arguments {
     svg: Option<PathBuf>,
 }
 
-fn main() -> Result<(), anyhow::Error> {
-    let arguments = Arguments::parse();
-    let report = report(&arguments)?;
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where even this can't be written there is nothing left to do.
+            let _ = writeln!(std::io::stderr(), "{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), anyhow::Error> {
+    let report = report(arguments)?;
     if let Some(file) = &arguments.svg {
         std::fs::write(file, chart::draw(&report)).context("--svg can't be written")?;
     }

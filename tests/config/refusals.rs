@@ -131,6 +131,8 @@ fn what_cannot_work_is_refused_with_its_key() {
         ("CACHE__MAX_SIZE", "1KiB"),
         ("CACHE__STALE_IF_ERROR", "29s"),
         ("CACHE__POINTS_LIFETIME", "25h"),
+        ("CACHE__PROFILE_LIFETIME", "0s"),
+        ("CACHE__POINTS_LIFETIME", "99ms"),
         ("CACHE__AUDIENCES_LIFETIME", "25h"),
         ("CACHE__STALE_IF_ERROR", "25h"),
         ("IDENTIFIERS__PHONE_REGION", "Sweden"),
@@ -323,6 +325,17 @@ fn an_operations_listener_that_others_reach_needs_a_token() {
 fn a_burst_that_replicas_can_not_share_is_refused() {
     let told = refusal(LEAST, &[("BFF_ENGAGE__REPLICAS", "3")]);
     assert!(told.starts_with("engage.burst: can't be shared"), "{told}");
+}
+
+#[test]
+fn a_rate_that_replicas_can_not_share_is_refused() {
+    let pairs = [
+        ("BFF_ENGAGE__REPLICAS", "10"),
+        ("BFF_ENGAGE__REQUESTS_PER_SECOND", "0.005"),
+    ];
+    let told = refusal(LEAST, &pairs);
+    let expected = "engage.requests_per_second: is too little to be shared out";
+    assert!(told.starts_with(expected), "{told}");
 }
 
 #[test]

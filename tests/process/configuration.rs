@@ -136,11 +136,10 @@ fn all_addresses_of_ipv6_are_those_of_ipv4_too() {
     if !has_ipv6() {
         return;
     }
-    const TOKEN: (&str, &str) = ("BFF_OPERATIONS__TOKEN", "k7Qm2xW9pLr4tYzC");
     let service = Service::new()
         .env("BFF_SERVER__LISTEN", "[::]:0")
         .env("BFF_OPERATIONS__LISTEN", "[::]:0")
-        .env(TOKEN.0, TOKEN.1)
+        .env("BFF_OPERATIONS__TOKEN", "k7Qm2xW9pLr4tYzC")
         .start();
     for port in [service.data.port(), service.operations.port()] {
         for ip in [

@@ -9,6 +9,9 @@ use crate::config::Config;
 
 const NONE: Duration = Duration::ZERO;
 const MILLISECOND: Duration = Duration::from_millis(1);
+/// Less is over before an answer has come.
+const SHORTEST_LIFETIME: Duration = Duration::from_millis(100);
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -19,7 +22,8 @@ const SHORTEST_POLL: Duration = Duration::from_secs(5);
 const MEBIBYTE: u64 = 1 << 20;
 
 /// One call in a quarter of an hour: below, the time between two calls soon can't be told.
-const RATES: RangeInclusive<f64> = 0.001..=1_000_000.0;
+pub(super) const LEAST_RATE: f64 = 0.001;
+const RATES: RangeInclusive<f64> = LEAST_RATE..=1_000_000.0;
 
 /// More can't be counted, or is no limit.
 pub(super) const COUNTS: RangeInclusive<u64> = 1..=1_000_000;
@@ -121,6 +125,13 @@ impl Config {
             ("cache.stale_if_error", cache.stale_if_error),
             ("cache.negative_lifetime", cache.negative_lifetime),
         ] {
+            // Data that is never fresh would be asked for anew until the caller's time is over.
+            if key.ends_with("_lifetime")
+                && key != "cache.negative_lifetime"
+                && value < SHORTEST_LIFETIME
+            {
+                mistakes.add(key, "is shorter than 100ms", "give at least \"100ms\"");
+            }
             if value > DAY {
                 mistakes.add(
                     key,
@@ -209,7 +220,7 @@ struct Shown(Duration);
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_millis();
-        let unit = [("h", HOUR), ("m", MINUTE), ("s", Duration::from_secs(1))];
+        let unit = [("h", HOUR), ("m", MINUTE), ("s", SECOND)];
         let fits =
             |(_, unit): &&(&str, Duration)| millis > 0 && millis.is_multiple_of(unit.as_millis());
         match unit.iter().find(fits) {

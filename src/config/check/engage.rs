@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Mistakes, listeners::is_loopback};
+use super::{Mistakes, bounds::LEAST_RATE, listeners::is_loopback};
 use crate::{
     config::{Config, files, secret_files::given},
     domain::ContactType,
@@ -78,6 +78,14 @@ impl Config {
                 "engage.burst",
                 "can't be shared out evenly among engage.replicas",
                 "give a multiple of their number",
+            );
+        }
+        let share = engage.requests_per_second / f64::from(engage.replicas.max(1));
+        if engage.requests_per_second >= LEAST_RATE && share < LEAST_RATE {
+            mistakes.add(
+                "engage.requests_per_second",
+                "is too little to be shared out among engage.replicas",
+                "give at least 0.001 for each",
             );
         }
     }

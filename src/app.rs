@@ -409,6 +409,11 @@ fn limits(config: &Config) -> http::Limits {
         header_timeout: server.header_timeout,
         idle_timeout: server.idle_timeout,
         write_timeout: server.write_timeout,
+        body_timeout: server.body_timeout,
+        max_body: server
+            .max_body
+            .as_u64()
+            .max(config.webhooks.max_body.as_u64()),
         max_connections: server.max_connections,
         shutdown_grace: telemetry::grace_for_answers(server.shutdown_grace),
     }

@@ -30,6 +30,7 @@ mod request_id;
 mod requests;
 mod room;
 mod timed_io;
+mod unread;
 mod webhook;
 
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -43,7 +44,6 @@ use axum::{
 };
 use futures_util::FutureExt;
 use http::{HeaderName, HeaderValue, Method, Request, Response, header, request::Parts};
-use hyper::body::Incoming;
 use tower_http::cors::CorsLayer;
 use tower_service::Service;
 
@@ -67,6 +67,7 @@ use self::{
     request_id::{REQUEST_ID, RequestId},
     requests::Route,
     room::Admission,
+    unread::RequestBody,
 };
 use crate::{
     clock::{Clock, Now},
@@ -295,7 +296,7 @@ impl FrontDoor {
     /// One request, one answer. On a connection for which there is no room it is the only one.
     async fn answer(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         peer: Peer,
         admission: Admission,
     ) -> Response<Body> {
@@ -347,17 +348,14 @@ impl FrontDoor {
             .headers_mut()
             .insert(REQUEST_ID, request_id.into_value());
         if is_last || !self.readiness.is_ready() {
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(header::CONNECTION, close);
-            // To an answer of HTTP/1.1 hyper adds `keep-alive` where a client of HTTP/1.0 wants it.
-            *response.version_mut() = version;
+            linger::announce_close(&mut response, version);
         }
         response
     }
 
     async fn route(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         peer: Peer,
         request_id: &RequestId,
         arrived: Now,
@@ -386,7 +384,7 @@ impl FrontDoor {
     async fn route_by_router(
         &self,
         mut parts: Parts,
-        body: Incoming,
+        body: RequestBody,
         peer: Peer,
         request_id: &RequestId,
         identified: &Identified,

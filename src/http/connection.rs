@@ -28,11 +28,13 @@ use super::{
     FrontDoor,
     fast_path::FastPath,
     head_watch::{DRAIN, HeadWatch},
+    linger::{Linger, Owed},
     listener::Limits,
     peer::Peer,
     probe,
     room::{Admission, Seat},
     timed_io::{Patience, TimedIo},
+    unread::{self, Bounds, Unread},
 };
 
 /// The largest head of a request.
@@ -46,6 +48,9 @@ pub(super) struct Connection {
     pub(super) door: FrontDoor,
     address: Peer,
     seat: Seat,
+    /// What the answer under way has left of its request's body.
+    pub(super) unread: Unread,
+    pub(super) owed: Owed,
 }
 
 impl Connection {
@@ -59,12 +64,18 @@ impl Connection {
     }
 }
 
-/// The connection's watch, as its stream holds it.
+/// The connection, as its streams hold it.
 pub(super) struct Watch(Arc<Connection>);
 
 impl AsRef<HeadWatch> for Watch {
     fn as_ref(&self) -> &HeadWatch {
         self.0.watch()
+    }
+}
+
+impl AsRef<Owed> for Watch {
+    fn as_ref(&self) -> &Owed {
+        &self.0.owed
     }
 }
 
@@ -111,6 +122,10 @@ pub(super) async fn serve_connection<S>(
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
     let limit = door.of_connections.clone();
+    let bounds = Bounds {
+        size: limits.max_body,
+        time: limits.body_timeout,
+    };
     let patience = Patience {
         // Of the few that are accepted beyond the most none may be kept by a peer that says nothing.
         idle: if seat.is_in_reserve() {
@@ -125,8 +140,11 @@ pub(super) async fn serve_connection<S>(
         door,
         address,
         seat,
+        unread: Unread::default(),
+        owed: Owed::default(),
     });
-    let io = TimedIo::new(stream, Watch(Arc::clone(&peer)), patience);
+    let io = Linger::new(stream, Watch(Arc::clone(&peer)), limits.body_timeout);
+    let io = TimedIo::new(io, Watch(Arc::clone(&peer)), patience);
     let io = FastPath::new(io, Arc::clone(&peer));
     let answering = Arc::clone(&peer);
     let service = service_fn(move |request: Request<Incoming>| {
@@ -141,7 +159,9 @@ pub(super) async fn serve_connection<S>(
                 peer.seat.turned_away();
                 Admission::None
             };
-            let response = peer.door.answer(request, peer.address, admission).await;
+            let (request, announced) = unread::watch(request, &peer);
+            let mut response = peer.door.answer(request, peer.address, admission).await;
+            unread::settle(&mut response, announced.as_ref(), &peer, bounds);
             Ok::<_, Infallible>(response.map(|body| Answer { body, peer }))
         }
     });

@@ -36,6 +36,8 @@ pub(super) struct HeadWatch {
     turns: AtomicUsize,
     /// Whether what hyper was given ends within a head.
     holds_beginning: AtomicBool,
+    /// Whether the rest of a body is read whose answer has been taken: that has a time of its own.
+    is_in_rest: AtomicBool,
     /// The listener's time.
     ticks: Ticks,
     /// The tick since which the connection is idle, and one; 0 while it is not.
@@ -74,6 +76,22 @@ impl HeadWatch {
     /// Whether it was.
     pub(super) fn holds_beginning(&self) -> bool {
         self.holds_beginning.load(Ordering::Relaxed)
+    }
+
+    /// What comes next is the rest of a body.
+    pub(super) fn begin_rest(&self) {
+        self.is_in_rest.store(true, Ordering::Release);
+    }
+
+    /// The rest of the body has come, or is no longer waited for.
+    pub(super) fn end_rest(&self) {
+        self.is_in_rest.store(false, Ordering::Release);
+        self.task.wake();
+    }
+
+    /// Whether the rest of a body is read. The connection's task is woken when that ends.
+    pub(super) fn is_in_rest(&self) -> bool {
+        self.is_in_rest.load(Ordering::Acquire)
     }
 
     /// The peer was waited for between requests.

@@ -31,6 +31,10 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// For the peer to take what we write.
     pub write_timeout: Duration,
+    /// For a request's body, and for what still comes of one that is not waited for.
+    pub body_timeout: Duration,
+    /// The bytes of the largest body that is read although it is not waited for.
+    pub max_body: u64,
     /// Connections at the same time.
     pub max_connections: usize,
     /// For answers under way at shutdown.

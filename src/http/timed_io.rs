@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{head_watch::HeadWatch, linger::Linger};
+use super::head_watch::HeadWatch;
 
 /// How long a peer may keep us waiting.
 #[derive(Clone, Copy, Debug)]
@@ -47,10 +47,6 @@ pub(super) struct TimedIo<S, W> {
     /// How often `idle` has ticked since the last turn.
     quiet_ticks: u32,
     write: Option<Pin<Box<Sleep>>>,
-    /// Whether the peer has sent its last byte.
-    has_ended: bool,
-    /// Once our last byte is written.
-    linger: Option<Linger>,
 }
 
 /// So many ticks without a byte are the longest time that a peer may idle.
@@ -68,8 +64,6 @@ impl<S, W> TimedIo<S, W> {
             idle: None,
             quiet_ticks: 0,
             write: None,
-            has_ended: false,
-            linger: None,
         }
     }
 
@@ -78,14 +72,16 @@ impl<S, W> TimedIo<S, W> {
     where
         W: AsRef<HeadWatch>,
     {
-        let turn = self.watch.as_ref().turns();
+        let watch = self.watch.as_ref();
+        let turn = watch.turns();
+        let is_in_rest = watch.is_in_rest();
         if turn != self.turn {
             self.turn = turn;
             self.head_has_begun = self.watch.as_ref().holds_beginning();
             self.head = None;
             self.quiet_ticks = 0;
         }
-        turn.is_multiple_of(2)
+        turn.is_multiple_of(2) && !is_in_rest
     }
 
     /// Ready when the peer has idled too long.
@@ -129,7 +125,6 @@ where
         let read = Pin::new(&mut self.inner).poll_read(cx, buf);
         if read.is_ready() {
             let has_bytes = buf.filled().len() > before;
-            self.has_ended |= !has_bytes;
             self.head_has_begun |= is_for_head && has_bytes;
             self.watch.as_ref().works();
             return read;
@@ -177,7 +172,7 @@ impl<S: AsyncWrite + Unpin, W> TimedIo<S, W> {
 
 impl<S, W> AsyncWrite for TimedIo<S, W>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncWrite + Unpin,
     W: AsRef<HeadWatch> + Unpin,
 {
     fn poll_write(
@@ -217,16 +212,8 @@ where
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        if this.linger.is_none() {
-            let shut = Pin::new(&mut this.inner).poll_shutdown(cx);
-            ready!(this.timed(cx, shut))?;
-        }
-        let linger = this.linger.get_or_insert_default();
-        if !this.has_ended && !this.watch.as_ref().closes_at_once() {
-            ready!(linger.poll(&mut this.inner, cx));
-        }
-        Poll::Ready(Ok(()))
+        let shut = Pin::new(&mut self.inner).poll_shutdown(cx);
+        self.timed(cx, shut)
     }
 }
 

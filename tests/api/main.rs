@@ -10,6 +10,7 @@ mod callers;
 mod coalescing;
 pub(crate) mod connections;
 mod cors;
+mod early_answers;
 mod ending;
 mod engage_errors;
 mod entry;

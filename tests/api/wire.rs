@@ -72,8 +72,8 @@ pub(crate) fn customer(more: &str) -> String {
     )
 }
 
-pub(crate) const LIVEZ: &str = "GET /livez HTTP/1.1\r\nHost: bff\r\n\r\n";
-pub(crate) const LAST: &str = "GET /livez HTTP/1.1\r\nHost: bff\r\nConnection: close\r\n\r\n";
+pub(crate) const LIVEZ: &str = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
+pub(crate) const LAST: &str = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 #[tokio::test]
 async fn requests_that_could_be_read_two_ways_are_refused() {

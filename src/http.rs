@@ -7,6 +7,8 @@
 
 mod audit;
 mod auth;
+mod codings;
+mod conditions;
 mod connection;
 mod customer;
 mod directives;

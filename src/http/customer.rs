@@ -10,8 +10,9 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use super::{
     AppState, audit,
     auth::Caller,
+    codings,
     directives::Directives,
-    error::{ApiError, Code},
+    error::{Accepts, ApiError, Code},
     identified::Identified,
     lookup::{Ask, Carrier, LookupRules},
     params::Params,
@@ -109,7 +110,7 @@ async fn find(
         caller.saw(found.record.id);
         let rendered = state.customers.render(&found, &shape)?;
         let verdict = found.verdict;
-        Ok(reply::customer(rendered, verdict, &request.headers))
+        reply::customer(rendered, verdict, request)
     });
     if shape.view == View::Full {
         let digester = &state.rules.digester;
@@ -181,14 +182,20 @@ where
     B: Body,
     B::Error: Into<axum::BoxError>,
 {
-    let is_json = headers.get(header::CONTENT_TYPE).is_some_and(is_json);
-    if !is_json || headers.contains_key(header::CONTENT_ENCODING) {
-        return Err(ApiError::new(Code::UnsupportedMediaType));
+    let is = |name, right: fn(&str) -> bool| {
+        let value = headers.get(name).map(HeaderValue::to_str);
+        value.map(|value| value.is_ok_and(right))
+    };
+    if is(header::CONTENT_TYPE, codings::is_json) != Some(true) {
+        return Err(ApiError::unsupported(Accepts::Json));
+    }
+    if is(header::CONTENT_ENCODING, codings::is_identity) == Some(false) {
+        return Err(ApiError::unsupported(Accepts::Identity));
     }
     read_any_body(rules, clock, headers, body).await
 }
 
-/// A body of whatever type, not too large and not too slow.
+/// A body of whatever type, not too large and not too slow, without the byte order mark that some writers put in front.
 pub(super) async fn read_any_body<B>(
     rules: &LookupRules,
     clock: &Clock,
@@ -200,11 +207,12 @@ where
     B::Error: Into<axum::BoxError>,
 {
     let deadline = clock.tick() + rules.body_timeout;
-    read_at_most(rules.max_body, deadline, clock, headers, body).await
+    let body = read_at_most(rules.max_body, deadline, clock, headers, body).await?;
+    Ok(body.slice_ref(codings::without_mark(&body)))
 }
 
 /// A body of so many bytes at most, if it is there by then.
-pub(super) async fn read_at_most<B>(
+async fn read_at_most<B>(
     max_body: usize,
     deadline: Tick,
     clock: &Clock,
@@ -236,17 +244,4 @@ where
                 ApiError::because(Code::InvalidParameter, "the body broke off")
             }
         })
-}
-
-fn is_json(content_type: &HeaderValue) -> bool {
-    let text = content_type.to_str().unwrap_or_default();
-    let mut parts = text.split(';').map(str::trim);
-    let is_json = parts
-        .next()
-        .is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
-    let is_utf8 = |parameter: &str| {
-        parameter.eq_ignore_ascii_case("charset=utf-8")
-            || parameter.eq_ignore_ascii_case("charset=\"utf-8\"")
-    };
-    is_json && parts.all(is_utf8)
 }

@@ -4,13 +4,13 @@
 
 mod code;
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, num::NonZeroU32, time::Duration};
 
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use serde::Serialize;
 
 pub use self::code::Code;
@@ -22,6 +22,15 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 
 const API_KEY_CHALLENGE: &str = "ApiKey realm=\"engage-bff\", header=\"X-Api-Key\"";
 
+/// What a body may be (RFC 9110, 15.5.16).
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Accepts {
+    /// JSON, and not the media type that it has.
+    Json,
+    /// As it is, and not in the coding that it has.
+    Identity,
+}
+
 /// A failure, as its caller may know it.
 #[derive(Clone, Debug)]
 pub struct ApiError {
@@ -29,8 +38,9 @@ pub struct ApiError {
     detail: Cow<'static, str>,
     retry_after: Option<Duration>,
     allow: Option<&'static str>,
+    accepts: Option<Accepts>,
     challenge: &'static str,
-    rate: Option<u32>,
+    rate: Option<NonZeroU32>,
 }
 
 impl ApiError {
@@ -42,6 +52,7 @@ impl ApiError {
             detail,
             retry_after: None,
             allow: None,
+            accepts: None,
             challenge: API_KEY_CHALLENGE,
             rate: None,
         }
@@ -97,6 +108,14 @@ impl ApiError {
         self
     }
 
+    /// A body of a type or in a coding that is not read.
+    pub(super) fn unsupported(accepts: Accepts) -> Self {
+        Self {
+            accepts: Some(accepts),
+            ..Self::new(Code::UnsupportedMediaType)
+        }
+    }
+
     /// Tells how to show a credential, where it is not an API key.
     pub(super) fn challenge(mut self, challenge: &'static str) -> Self {
         self.challenge = challenge;
@@ -109,7 +128,7 @@ impl ApiError {
 
     /// A client or shopper that asked more often than `rate` times a second.
     pub(super) fn limited(mut self, rate: u32, wait: Duration) -> Self {
-        self.rate = Some(rate);
+        self.rate = NonZeroU32::new(rate);
         self.retry_after(wait)
     }
 
@@ -186,6 +205,13 @@ impl IntoResponse for ApiError {
         if let Some(allow) = self.allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
+        if let Some(accepts) = self.accepts {
+            let (name, value) = match accepts {
+                Accepts::Json => (header::ACCEPT, "application/json"),
+                Accepts::Identity => (header::ACCEPT_ENCODING, "identity"),
+            };
+            headers.insert(name, HeaderValue::from_static(value));
+        }
         if self.code == Code::Unauthorized {
             let challenge = HeaderValue::from_static(self.challenge);
             headers.insert(header::WWW_AUTHENTICATE, challenge);
@@ -197,7 +223,7 @@ impl IntoResponse for ApiError {
 }
 
 /// The limit and when it is lifted, in the fields of draft-ietf-httpapi-ratelimit-headers-10.
-fn write_rate(headers: &mut HeaderMap, rate: u32, seconds: u64) {
+fn write_rate(headers: &mut HeaderMap, rate: NonZeroU32, seconds: u64) {
     let text = |text: String| HeaderValue::try_from(text).expect("digits make a header value");
     headers.insert(RATE_LIMIT, text(format!("\"requests\";r=0;t={seconds}")));
     headers.insert(
@@ -218,6 +244,14 @@ struct Problem<'a> {
     request_id: &'a str,
 }
 
+/// The status's name in RFC 9110.
+fn title(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => "Content Too Large",
+        _ => status.canonical_reason().unwrap_or("Error"),
+    }
+}
+
 /// Writes the problem body of a response that an [`ApiError`] made.
 pub(super) fn write_problem(response: &mut Response, request_id: &RequestId) {
     let Some(error) = response.extensions_mut().remove::<ApiError>() else {
@@ -226,7 +260,7 @@ pub(super) fn write_problem(response: &mut Response, request_id: &RequestId) {
     let status = response.status();
     let problem = Problem {
         kind: "about:blank",
-        title: status.canonical_reason().unwrap_or("Error"),
+        title: title(status),
         status: status.as_u16(),
         detail: &error.detail,
         code: error.code.as_str(),

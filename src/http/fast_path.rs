@@ -29,11 +29,12 @@ use self::{
 use super::{
     AppState, FrontDoor,
     auth::LastKey,
+    codings::prefers_gzip,
     customer::question,
     directives::Directives,
     lookup::{Ask, Carrier},
     params::Params,
-    reply::{Note, Told, accepts_gzip},
+    reply::{Note, Told},
     request_id::RequestId,
     requests::{self, Route},
 };
@@ -104,8 +105,8 @@ fn look(state: &AppState, plain: &Plain<'_>, last_key: &mut LastKey, arrived: No
         caller.admit(arrived.tick).ok()?;
         caller.saw(found.record.id);
         let rendered = customers.render_at(found, &shape, arrived).ok()?;
-        let accepts_gzip = accepts_gzip(plain.accept_encoding.into_iter());
+        let prefers_gzip = prefers_gzip(plain.accept_encoding.into_iter());
         let held = plain.if_none_match.into_iter();
-        Some(Told::of(rendered, found.verdict, accepts_gzip, held))
+        Some(Told::of(rendered, found.verdict, prefers_gzip, held))
     })
 }

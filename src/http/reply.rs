@@ -7,8 +7,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 
+use super::{
+    codings, conditions,
+    error::{ApiError, Code},
+};
 use crate::customer::{Rendered, StandIn, Status, Verdict};
 
 pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -94,7 +98,7 @@ impl Note {
 pub(super) struct Told {
     /// What the cache did.
     pub(super) note: Note,
-    /// Whether it is, or the caller's own would be, in gzip.
+    /// Whether it is, or the caller's own is, in gzip.
     pub(super) is_gzip: bool,
     /// Whether the caller has it already.
     is_held: bool,
@@ -107,19 +111,19 @@ impl Told {
     pub(super) fn of<'a>(
         rendered: Arc<Rendered>,
         verdict: Verdict,
-        accepts_gzip: bool,
-        mut held: impl Iterator<Item = &'a str>,
+        prefers_gzip: bool,
+        held: impl Iterator<Item = &'a str>,
     ) -> Self {
-        let is_held = held.any(|held| matches(held, &rendered));
-        let has_gzip = if is_held {
-            rendered.is_compressible()
-        } else {
-            accepts_gzip && rendered.gzip().is_some()
+        let would_be_gzip = prefers_gzip && rendered.is_compressible();
+        let held = conditions::held(held, &rendered.etag, would_be_gzip);
+        let is_gzip = match held {
+            Some(form) => form.is_gzip,
+            None => would_be_gzip && rendered.gzip().is_some(),
         };
         Self {
             note: Note::of(&verdict),
-            is_gzip: accepts_gzip && has_gzip,
-            is_held,
+            is_gzip,
+            is_held: held.is_some(),
             rendered,
             verdict,
         }
@@ -143,7 +147,7 @@ impl Told {
         }
     }
 
-    /// Its validator.
+    /// Its validator; to a caller that has it already, the one that the caller named.
     pub(super) fn write_etag(&self, text: &mut String) {
         self.rendered.etag.write(self.is_gzip, text);
     }
@@ -181,19 +185,26 @@ impl Told {
     }
 }
 
-/// The answer, or that the caller has it already.
-pub(super) fn customer(rendered: Arc<Rendered>, verdict: Verdict, request: &HeaderMap) -> Reply {
+/// The answer, or that the caller has it already, or that it is not what the caller wants.
+pub(super) fn customer(
+    rendered: Arc<Rendered>,
+    verdict: Verdict,
+    request: &Parts,
+) -> Result<Reply, ApiError> {
     let texts = |name| {
-        let values = request.get_all(name).iter();
+        let values = request.headers.get_all(name).iter();
         values.filter_map(|value| value.to_str().ok())
     };
-    let accepts_gzip = accepts_gzip(texts(header::ACCEPT_ENCODING));
-    let told = Told::of(
-        rendered,
-        verdict,
-        accepts_gzip,
-        texts(header::IF_NONE_MATCH),
-    );
+    let is_conditional = request.headers.contains_key(header::IF_MATCH);
+    if is_conditional && !conditions::is_wanted(texts(header::IF_MATCH), &rendered.etag) {
+        return Err(ApiError::new(Code::PreconditionFailed));
+    }
+    let prefers_gzip = codings::prefers_gzip(texts(header::ACCEPT_ENCODING));
+    let held = texts(header::IF_NONE_MATCH);
+    let told = Told::of(rendered, verdict, prefers_gzip, held);
+    if told.is_held && !matches!(request.method, Method::GET | Method::HEAD) {
+        return Err(ApiError::new(Code::PreconditionFailed));
+    }
     let mut response = Response::new(Body::empty());
     // Room for those that the front door adds, too: a map that grows is built anew.
     let mut headers = HeaderMap::with_capacity(16);
@@ -219,38 +230,10 @@ pub(super) fn customer(rendered: Arc<Rendered>, verdict: Verdict, request: &Head
         }
     }
     *response.headers_mut() = headers;
-    Reply {
+    Ok(Reply {
         response,
         note: told.note,
-    }
-}
-
-/// Whether `If-None-Match` names this answer in either coding (RFC 9110, 13.1.2: compared weakly).
-fn matches(held: &str, rendered: &Rendered) -> bool {
-    held.trim() == "*"
-        || held.split(',').any(|tag| {
-            let tag = tag.trim();
-            rendered.etag.matches(tag.strip_prefix("W/").unwrap_or(tag))
-        })
-}
-
-/// Whether the caller takes gzip, by its values of `Accept-Encoding` (RFC 9110, 12.5.3); a weight of zero is a refusal.
-pub(super) fn accepts_gzip<'a>(accepted: impl Iterator<Item = &'a str>) -> bool {
-    let mut by_name = None;
-    let mut by_star = None;
-    for coding in accepted.flat_map(|value| value.split(',')) {
-        let mut parts = coding.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default();
-        let weight = parts
-            .find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok())
-            .unwrap_or(1.0);
-        if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") {
-            by_name = Some(weight > 0.0);
-        } else if name == "*" {
-            by_star = Some(weight > 0.0);
-        }
-    }
-    by_name.or(by_star).unwrap_or(false)
+    })
 }
 
 /// How long the answer took, and what the cache did: the value of `Server-Timing`.

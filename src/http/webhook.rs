@@ -27,6 +27,7 @@ use self::{
 };
 use super::{
     AppState,
+    codings::without_mark,
     error::{ApiError, Code},
     identified::Identified,
     peer::Peer,
@@ -188,7 +189,7 @@ impl Webhooks {
             is_understood,
         } = self
             .reader
-            .read(body)
+            .read(without_mark(body))
             .map_err(|refusal| (refusal.as_str(), self.refuse(refusal)))?;
         let now = customers.clock().tick();
         if lock(&self.seen).contains(id, now) {

@@ -130,12 +130,10 @@ async fn bodies_that_are_too_large_or_not_json_are_refused_unread() {
         let answer = app.execute(request).await;
         answer.assert_problem(415, "UnsupportedMediaType");
     }
-    for coding in ["gzip", "identity"] {
-        let request = app.post(TILL).header("content-encoding", coding);
-        Answer::of(request.body(body.clone()))
-            .await
-            .assert_problem(415, "UnsupportedMediaType");
-    }
+    let request = app.post(TILL).header("content-encoding", "gzip");
+    Answer::of(request.body(body))
+        .await
+        .assert_problem(415, "UnsupportedMediaType");
     assert_eq!(app.engage.total_calls(), calls);
 }
 

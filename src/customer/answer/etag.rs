@@ -36,10 +36,15 @@ impl ETag {
         text.push('"');
     }
 
-    /// Whether `tag`, in its quotes, is the validator of either form.
-    pub fn matches(&self, tag: &str) -> bool {
-        let opaque = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
-        opaque.is_some_and(|opaque| opaque.strip_suffix(OF_GZIP).unwrap_or(opaque) == self.hex())
+    /// Whether the form whose validator `tag` is, in its quotes, is gzip; `None` if it is neither's.
+    pub fn form_of(&self, tag: &str) -> Option<bool> {
+        let opaque = tag.strip_prefix('"')?.strip_suffix('"')?;
+        let form = opaque.strip_prefix(self.hex())?;
+        match form {
+            "" => Some(false),
+            OF_GZIP => Some(true),
+            _ => None,
+        }
     }
 
     fn hex(&self) -> &str {
@@ -79,14 +84,15 @@ mod tests {
         };
         assert_eq!(written(false), "\"ba7816bf8f01cfea414140de\"");
         assert_eq!(written(true), "\"ba7816bf8f01cfea414140de-gzip\"");
-        assert!(etag.matches(&written(false)) && etag.matches(&written(true)));
+        assert_eq!(etag.form_of(&written(false)), Some(false));
+        assert_eq!(etag.form_of(&written(true)), Some(true));
         for other in [
             "ba7816bf8f01cfea414140de",
             "\"ba7816bf8f01cfea414140d\"",
             "\"\"",
             "\"",
         ] {
-            assert!(!etag.matches(other), "{other}");
+            assert_eq!(etag.form_of(other), None, "{other}");
         }
         assert_eq!(ETag::from(<[u8; LENGTH]>::from(etag)), etag);
     }

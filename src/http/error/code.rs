@@ -81,10 +81,14 @@ codes! {
         "The path has other methods."
     MultipleMatches CONFLICT
         "Several customers share the identifier."
+    PreconditionFailed PRECONDITION_FAILED
+        "If-Match names another answer, or If-None-Match this one."
     PayloadTooLarge PAYLOAD_TOO_LARGE
         "The body is too large."
     UnsupportedMediaType UNSUPPORTED_MEDIA_TYPE
-        "Send application/json without a content coding."
+        "Send application/json in UTF-8, without a content coding."
+    HeadTooLarge REQUEST_HEADER_FIELDS_TOO_LARGE
+        "The request's head is larger than 16 KiB, or has more than 100 fields."
     RateLimited TOO_MANY_REQUESTS
         "Too many requests from this client."
     Internal INTERNAL_SERVER_ERROR

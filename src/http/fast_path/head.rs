@@ -133,6 +133,7 @@ impl<'a> Fields<'a> {
                 self.body = length;
                 return;
             }
+            8 if is("if-match") => return self.is_more = true,
             6 if is("expect") => return self.is_odd = true,
             7 if is("upgrade") => return self.is_odd = true,
             17 if is("transfer-encoding") => return self.is_odd = true,

@@ -10,6 +10,7 @@ mod auth;
 mod codings;
 mod conditions;
 mod connection;
+mod cors;
 mod customer;
 mod directives;
 mod entry;
@@ -32,6 +33,7 @@ mod request_id;
 mod requests;
 mod room;
 mod timed_io;
+mod unparsed;
 mod unread;
 mod webhook;
 
@@ -45,8 +47,7 @@ use axum::{
     routing::{get, post},
 };
 use futures_util::FutureExt;
-use http::{HeaderName, HeaderValue, Method, Request, Response, header, request::Parts};
-use tower_http::cors::CorsLayer;
+use http::{HeaderName, HeaderValue, Request, Response, header, request::Parts};
 use tower_service::Service;
 
 pub use self::{
@@ -61,6 +62,7 @@ pub use self::{
     webhook::Webhooks,
 };
 use self::{
+    cors::Cors,
     customer::Asked,
     entry::EntryRules,
     identified::Identified,
@@ -107,7 +109,7 @@ const ROUTES: [(&str, &str); 6] = [
 /// Where Engage's webhooks come in.
 const WEBHOOKS: &str = "/webhooks/engage";
 
-fn router(state: AppState, cors_origins: &[HeaderValue]) -> Router {
+fn router(state: AppState, cors: &Cors) -> Router {
     let router = Router::new()
         .route("/customer", get(about_customer))
         .route("/customer/lookup", post(about_customer))
@@ -118,10 +120,10 @@ fn router(state: AppState, cors_origins: &[HeaderValue]) -> Router {
         .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(error::path_not_found)
         .with_state(state);
-    if cors_origins.is_empty() {
+    if cors.is_off() {
         router
     } else {
-        router.layer(cors(cors_origins))
+        router.layer(cors.layer())
     }
 }
 
@@ -138,23 +140,6 @@ async fn about_customer(
     let identified = Identified::among(&parts.extensions);
     let now = state.customers.clock().now();
     customer::answer(&state, asked, &parts, body, &request_id, now, &identified).await
-}
-
-/// What scripts of those pages may send and read: a shopper's token, never a client's key, and no
-/// credential that the browser adds by itself.
-fn cors(origins: &[HeaderValue]) -> CorsLayer {
-    CorsLayer::new()
-        .allow_origin(origins.to_vec())
-        .allow_methods([Method::GET, Method::HEAD, Method::POST])
-        .allow_headers([
-            header::AUTHORIZATION,
-            header::CACHE_CONTROL,
-            header::CONTENT_TYPE,
-            header::IF_NONE_MATCH,
-            REQUEST_ID,
-        ])
-        .expose_headers([header::AGE, header::ETAG, header::RETRY_AFTER, REQUEST_ID])
-        .max_age(PREFLIGHT_LIFETIME)
 }
 
 /// Paths and their methods.
@@ -178,6 +163,18 @@ fn is_of_route(route: &str, path: &str) -> bool {
             .is_some_and(|(stem, _)| is_any_piece(stem))
 }
 
+/// What of a request matters to its answer, whatever that is.
+struct Asking<'a> {
+    route: Route,
+    request_id: RequestId,
+    /// The page whose script asks, where pages are listed.
+    origin: Option<&'a [u8]>,
+    is_shopper: bool,
+    arrived: Now,
+    /// Of the event that is logged; none where the caller is identified.
+    limit: Option<&'a Limit>,
+}
+
 /// Answers requests.
 #[derive(Clone)]
 pub struct FrontDoor {
@@ -185,7 +182,7 @@ pub struct FrontDoor {
     /// What questions about customers need, where they need not go through the router.
     direct: Option<AppState>,
     routes: &'static Routes,
-    varies_by_origin: bool,
+    cors: Cors,
     /// Which hosts and pages may ask for anything here.
     entry: Option<Arc<EntryRules>>,
     /// The headers that no answer lacks, as they are written.
@@ -200,15 +197,8 @@ pub struct FrontDoor {
     clock: Clock,
 }
 
-/// How long a browser may remember what a page may send.
-const PREFLIGHT_LIFETIME: Duration = Duration::from_secs(600);
-
 /// When whoever found no room may try again.
 const UNTIL_ROOM: Duration = Duration::from_secs(1);
-
-/// Where answers differ by the page that asks.
-const VARY_BY_ORIGIN: HeaderValue =
-    HeaderValue::from_static("Accept-Encoding, Authorization, X-Api-Key, Origin");
 
 /// On every answer, errors too: no cache in front of us may ever keep a customer.
 const ALWAYS: [(HeaderName, HeaderValue); 5] = [
@@ -251,13 +241,13 @@ impl FrontDoor {
         requests: Arc<Requests>,
         clock: Clock,
     ) -> Self {
-        let varies_by_origin = !cors_origins.is_empty();
+        let cors = Cors::new(cors_origins);
         Self {
             readiness: state.readiness.clone(),
-            direct: (!varies_by_origin).then(|| state.clone()),
-            router: router(state, cors_origins),
+            direct: cors.is_off().then(|| state.clone()),
+            router: router(state, &cors),
             routes: &ROUTES,
-            varies_by_origin,
+            cors,
             entry: None,
             always: always(),
             requests,
@@ -280,7 +270,7 @@ impl FrontDoor {
             readiness: state.readiness.clone(),
             router: operations::router(state),
             routes: &operations::ROUTES,
-            varies_by_origin: false,
+            cors: Cors::default(),
             entry: Some(Arc::new(entry)),
             always: always(),
             requests,
@@ -310,6 +300,11 @@ impl FrontDoor {
         // What the cache did and how long it took could tell a shopper of others.
         let is_shopper = request.headers().contains_key(header::AUTHORIZATION);
         let identified = Identified::default();
+        let origin = if self.cors.is_off() {
+            None
+        } else {
+            request.headers().get(header::ORIGIN).cloned()
+        };
         let (mut response, note) = match framing::check(&request) {
             Ok(()) if admission == Admission::None => {
                 let refusal = ApiError::new(Code::Overloaded).retry_after(UNTIL_ROOM);
@@ -324,17 +319,35 @@ impl FrontDoor {
                 (error.into_response(), None)
             }
         };
-        error::write_problem(&mut response, &request_id);
+        let asked = Asking {
+            route,
+            request_id,
+            origin: origin.as_ref().map(HeaderValue::as_bytes),
+            is_shopper,
+            arrived,
+            limit: (!identified.is_noted()).then_some(&self.of_strangers),
+        };
+        self.finish(&mut response, note, &asked);
+        if is_last || !self.readiness.is_ready() {
+            linger::announce_close(&mut response, version);
+        }
+        response
+    }
+
+    /// What every answer gets, whatever it is an answer to.
+    fn finish(&self, response: &mut Response<Body>, note: Option<Note>, asked: &Asking<'_>) {
+        error::write_problem(response, &asked.request_id);
         let headers = response.headers_mut();
         headers.reserve(8);
         for (name, value) in ALWAYS {
             headers.insert(name, value);
         }
-        if self.varies_by_origin {
-            headers.insert(header::VARY, VARY_BY_ORIGIN);
+        if !self.cors.is_off() {
+            headers.insert(header::VARY, cors::VARY_BY_ORIGIN);
+            self.cors.allow(asked.origin, headers);
         }
-        let took = self.clock.tick().since(arrived.tick);
-        if is_shopper {
+        let took = self.clock.tick().since(asked.arrived.tick);
+        if asked.is_shopper {
             headers.remove(reply::CACHE_STATUS);
         } else {
             let (name, value) = reply::server_timing(note, took);
@@ -343,16 +356,19 @@ impl FrontDoor {
         let code: Option<&Code> = response.extensions().get();
         let status = response.status();
         self.requests.count(status, code, note, took);
-        let limit = (!identified.is_noted()).then_some(&self.of_strangers);
-        let code = code.map(Code::as_str);
-        requests::log(route, status, code, note, &request_id, took, limit);
+        let (code, request_id) = (code.map(Code::as_str), &asked.request_id);
+        requests::log(
+            asked.route,
+            status,
+            code,
+            note,
+            request_id,
+            took,
+            asked.limit,
+        );
         response
             .headers_mut()
-            .insert(REQUEST_ID, request_id.into_value());
-        if is_last || !self.readiness.is_ready() {
-            linger::announce_close(&mut response, version);
-        }
-        response
+            .insert(REQUEST_ID, asked.request_id.into_value());
     }
 
     async fn route(

@@ -1,7 +1,10 @@
 //! Requests that proxies and servers might read differently are refused before anything else looks at
-//! them: no host or several, a body announced twice or in a coding beside chunks, single headers repeated.
+//! them: no host or several, one that is none, a body announced twice or in a coding beside chunks, single headers
+//! repeated, targets that name no path.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
+use std::net::Ipv6Addr;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header, uri::Scheme};
 
 use super::error::{ApiError, Code};
 
@@ -16,16 +19,48 @@ const SINGLE: [HeaderName; 7] = [
     HeaderName::from_static("x-request-id"),
 ];
 
+/// The characters of names of hosts but `%` (RFC 3986, 3.2.2).
+const IN_NAMES: [bool; 256] = {
+    let mut of_names = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let of_others = matches!(
+            byte,
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b';'
+                | b'='
+        );
+        of_names[byte as usize] = byte.is_ascii_alphanumeric() || of_others;
+        byte += 1;
+    }
+    of_names
+};
+
 /// Refuses what is ambiguous.
 pub(super) fn check<B>(request: &Request<B>) -> Result<(), ApiError> {
     let headers = request.headers();
-    if !headers.contains_key(header::HOST) {
+    let Some(named) = headers.get(header::HOST) else {
         return Err(refused("Host: missing"));
-    }
+    };
     // Most requests repeat nothing, which the map can tell at once.
     let repeats = headers.len() != headers.keys_len();
     if repeats && SINGLE.iter().any(|name| is_repeated(headers, name)) {
         return Err(refused("a header that may be given once is repeated"));
+    }
+    // Also where the target's own host counts (RFC 9112, 3.2).
+    if !is_host(named.as_bytes()) {
+        return Err(refused("Host: not a host"));
     }
     if headers.contains_key(header::TRANSFER_ENCODING) {
         // hyper drops the length and closes after the answer; this is for a server that shows both.
@@ -36,10 +71,66 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), ApiError> {
             return Err(refused("Transfer-Encoding: nothing but chunked"));
         }
     }
-    if !is_origin_form(request.uri()) {
+    let names_a_host = host(request.uri(), headers).is_some_and(|host| is_host(host.as_bytes()));
+    if !names_a_path(request.uri()) || !names_a_host {
         return Err(refused("the request's target is not a path"));
     }
     Ok(())
+}
+
+/// The host that the request is for, with its port where it names one: that of an absolute target, whatever `Host` says
+/// (RFC 9112, 3.2.2), else that of `Host`.
+pub(super) fn host<'a>(target: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    match target.authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => headers.get(header::HOST)?.to_str().ok(),
+    }
+}
+
+/// Whether this is a host, perhaps with a port (RFC 9110, 7.2). An empty one names none.
+pub(super) fn is_host(value: &[u8]) -> bool {
+    let end = value.iter().position(|byte| !IN_NAMES[usize::from(*byte)]);
+    match end.map(|end| (end, value[end])) {
+        None => !value.is_empty(),
+        Some((1.., b':')) => is_port(&value[end.unwrap_or_default() + 1..]),
+        Some((0, b'[')) => is_bracketed_host(value),
+        Some((_, b'%')) => is_escaped_host(value),
+        Some(_) => false,
+    }
+}
+
+/// A port may be left out behind its colon (RFC 3986, 3.2.3).
+fn is_port(port: &[u8]) -> bool {
+    let is_number = || str::from_utf8(port).is_ok_and(|port| port.parse::<u16>().is_ok());
+    port.is_empty() || (port.iter().all(u8::is_ascii_digit) && is_number())
+}
+
+/// An address of IPv6 in its brackets.
+fn is_bracketed_host(value: &[u8]) -> bool {
+    let text = str::from_utf8(value).ok();
+    let parts = text.and_then(|text| text.strip_prefix('[')?.split_once(']'));
+    parts.is_some_and(|(address, rest)| {
+        let port = rest.strip_prefix(':').map(str::as_bytes);
+        address.parse::<Ipv6Addr>().is_ok() && (rest.is_empty() || port.is_some_and(is_port))
+    })
+}
+
+/// A name with escaped bytes.
+fn is_escaped_host(value: &[u8]) -> bool {
+    let colon = value.iter().position(|byte| *byte == b':');
+    let (mut name, port) = value.split_at(colon.unwrap_or(value.len()));
+    while let Some((first, rest)) = name.split_first() {
+        name = match rest {
+            [high, low, rest @ ..]
+                if *first == b'%' && high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
+                rest
+            }
+            _ if IN_NAMES[usize::from(*first)] => rest,
+            _ => return false,
+        };
+    }
+    is_port(port.get(1..).unwrap_or_default())
 }
 
 fn is_repeated(headers: &HeaderMap, name: &HeaderName) -> bool {
@@ -54,8 +145,16 @@ fn is_plainly_chunked(headers: &HeaderMap) -> bool {
     codings.next().is_none_or(is_chunked) && codings.next().is_none()
 }
 
-fn is_origin_form(uri: &Uri) -> bool {
-    uri.scheme().is_none() && uri.authority().is_none() && uri.path().starts_with('/')
+/// Whether the target is a path, or a whole URL (RFC 9112, 3.2.1 and 3.2.2). TLS ends in front of this service, so either
+/// scheme may be right.
+fn names_a_path(target: &Uri) -> bool {
+    let is_web = |scheme: &Scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS;
+    let is_whole = match (target.scheme(), target.authority()) {
+        (None, None) => true,
+        (Some(scheme), Some(_)) => is_web(scheme),
+        _ => false,
+    };
+    is_whole && target.path().starts_with('/')
 }
 
 fn refused(detail: &'static str) -> ApiError {

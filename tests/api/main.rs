@@ -51,6 +51,7 @@ mod smoke;
 mod stale_if_error;
 mod stale_if_slow;
 mod strangers;
+mod targets;
 pub(crate) mod tls;
 pub(crate) mod tokens;
 mod too_large;

@@ -14,7 +14,7 @@ pub(super) struct Given {
     requests: usize,
     /// What is still to come of the last one's body.
     body: u64,
-    /// The beginning of a head.
+    /// The beginning of a head, or of what hyper refuses as one.
     head: Vec<u8>,
     /// Whether only hyper knows where they end.
     is_odd: bool,
@@ -36,10 +36,18 @@ impl Given {
         !self.head.is_empty()
     }
 
+    /// What could be read of a head that hyper refuses; nothing where only hyper knew where it began.
+    pub(super) fn refused(&self) -> &[u8] {
+        &self.head
+    }
+
     /// Notes that hyper is given these bytes.
     pub(super) fn add(&mut self, bytes: &[u8], turn: usize) {
         if self.is_nothing() {
             self.since = turn;
+        }
+        if self.is_odd {
+            return;
         }
         if self.head.is_empty() {
             self.read(bytes);
@@ -69,7 +77,11 @@ impl Given {
                     self.head = bytes.to_vec();
                     return;
                 }
-                Next::Partial | Next::Odd => self.is_odd = true,
+                Next::Partial | Next::Malformed => {
+                    self.is_odd = true;
+                    self.head = bytes.to_vec();
+                }
+                Next::Odd => self.is_odd = true,
             }
         }
     }
@@ -91,6 +103,12 @@ pub(in crate::http) fn is_the_same_wherever_cut(bytes: &[u8], cut: usize) {
     let (first, second) = bytes.split_at(cut.min(bytes.len()));
     pieces.add(first, 0);
     pieces.add(second, 0);
+    for given in [&mut whole, &mut pieces] {
+        // How much of what is refused was there depends on the pieces.
+        if given.is_odd {
+            given.head.clear();
+        }
+    }
     assert_eq!(format!("{pieces:?}"), format!("{whole:?}"));
 }
 
@@ -163,6 +181,8 @@ mod tests {
         }
         let mut given = Given::default();
         given.add(&vec![b'a'; MAX_HEAD + 1], 0);
-        assert!(given.is_odd && given.head.is_empty());
+        assert!(given.is_odd && given.refused().len() == MAX_HEAD + 1);
+        given.add(&vec![b'a'; MAX_HEAD], 0);
+        assert_eq!(given.refused().len(), MAX_HEAD + 1);
     }
 }

@@ -5,6 +5,8 @@ use std::mem::MaybeUninit;
 
 use httparse::{Header, Status};
 
+use super::super::framing::is_host;
+
 /// As many fields as hyper takes.
 const MAX_FIELDS: usize = 100;
 
@@ -33,8 +35,10 @@ pub(super) enum Next<'a> {
         body: u64,
         plain: Option<Plain<'a>>,
     },
-    /// Something of which only hyper knows where it ends, if it does.
+    /// Something of which only hyper knows where it ends.
     Odd,
+    /// What hyper refuses.
+    Malformed,
 }
 
 /// A plain question about a customer: nothing in its head but what is here has a meaning to us.
@@ -60,6 +64,8 @@ struct Fields<'a> {
     is_more: bool,
     /// Whether there is one that says how the connection goes on.
     is_odd: bool,
+    /// Whether its length is none.
+    is_malformed: bool,
 }
 
 /// Reads the head that the bytes begin with.
@@ -70,26 +76,38 @@ pub(super) fn next(bytes: &[u8]) -> Next<'_> {
     let head = match request.parse_with_uninit_headers(bytes, &mut headers) {
         Ok(Status::Complete(head)) => head,
         Ok(Status::Partial) => return Next::Partial,
-        Err(_) => return Next::Odd,
+        Err(_) => return Next::Malformed,
     };
     let mut fields = Fields::default();
     for header in &*request.headers {
         fields.add(header);
     }
+    if fields.is_malformed {
+        return Next::Malformed;
+    }
     if fields.is_odd || request.method == Some("CONNECT") {
         return Next::Odd;
+    }
+    let plain = plain(&request, &fields);
+    if plain.is_none() && !request.path.is_some_and(is_target) {
+        return Next::Malformed;
     }
     Next::Request {
         head,
         body: fields.body.unwrap_or(0),
-        plain: plain(&request, &fields),
+        plain,
     }
+}
+
+/// Whether hyper takes it for a target.
+fn is_target(text: &str) -> bool {
+    text.parse::<http::Uri>().is_ok()
 }
 
 fn plain<'a>(request: &httparse::Request<'_, 'a>, fields: &Fields<'a>) -> Option<Plain<'a>> {
     let is_plain = request.method == Some("GET")
         && request.version == Some(1)
-        && fields.host.is_some()
+        && fields.host.is_some_and(is_host)
         && fields.body.is_none()
         && !fields.is_more;
     let query = request.path?.strip_prefix("/customer?")?;
@@ -129,7 +147,8 @@ impl<'a> Fields<'a> {
                 let is_number = header.value.iter().all(u8::is_ascii_digit);
                 let length = str::from_utf8(header.value).ok().filter(|_| is_number);
                 let length = length.and_then(|length| length.parse().ok());
-                self.is_odd |= self.body.is_some() || length.is_none();
+                self.is_odd |= self.body.is_some();
+                self.is_malformed |= length.is_none();
                 self.body = length;
                 return;
             }

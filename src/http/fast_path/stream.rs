@@ -22,6 +22,8 @@ pub(in super::super) struct FastPath<S> {
     given: Given,
     last_key: LastKey,
     unsent: Unsent,
+    /// The connection's turn when hyper had last written everything that it had to write.
+    settled: usize,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> FastPath<S> {
@@ -32,6 +34,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FastPath<S> {
             given: Given::default(),
             last_key: LastKey::default(),
             unsent: Unsent::default(),
+            settled: 0,
         }
     }
 
@@ -52,8 +55,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FastPath<S> {
             // As if hyper had taken the head and answered it.
             self.peer.watch().turn();
             self.peer.watch().turn();
+            self.settled = self.peer.watch().turns();
         }
         is_answered
+    }
+
+    /// Takes what hyper writes by itself: a refusal of what is no request, which becomes one of ours. hyper does so
+    /// where nothing is being answered, and nothing of what was is left to write.
+    fn takes_refusal(&mut self, refused: &[u8]) -> bool {
+        let turns = self.peer.watch().turns();
+        if !turns.is_multiple_of(2) || turns != self.settled {
+            return false;
+        }
+        let refusal = self
+            .peer
+            .door
+            .refuse_unparsed(refused, self.given.refused());
+        self.unsent.write_refusal(refusal);
+        self.peer.owed.note();
+        true
     }
 }
 
@@ -94,6 +114,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FastPath<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_send(cx))?;
+        if this.takes_refusal(buf) {
+            return Poll::Ready(Ok(buf.len()));
+        }
         Pin::new(&mut this.inner).poll_write(cx, buf)
     }
 
@@ -104,6 +127,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FastPath<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_send(cx))?;
+        if this.takes_refusal(bufs.first().map_or(&[], |first| first)) {
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
         Pin::new(&mut this.inner).poll_write_vectored(cx, bufs)
     }
 
@@ -116,7 +142,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FastPath<S> {
         let this = self.get_mut();
         ready!(this.poll_send(cx))?;
         ready!(Pin::new(&mut this.inner).poll_flush(cx))?;
-        this.given.flushed(this.peer.watch().turns());
+        this.settled = this.peer.watch().turns();
+        this.given.flushed(this.settled);
         Poll::Ready(Ok(()))
     }
 

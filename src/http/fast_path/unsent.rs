@@ -18,9 +18,11 @@ use super::super::{
 /// What is left to write, in memory that the connection's next answer uses again.
 #[derive(Default)]
 pub(super) struct Unsent {
+    /// The head; of a refusal the body too.
     head: String,
-    /// `None` once everything is written.
+    /// The answer whose head it is.
     told: Option<Told>,
+    is_left: bool,
     /// How much of head and body is written.
     written: usize,
     /// Whether the connection ends with the answer.
@@ -88,6 +90,15 @@ impl Unsent {
         self.written = 0;
         self.is_last = is_last;
         self.told = Some(told);
+        self.is_left = true;
+    }
+
+    /// Takes a whole answer to write, once the one before is written.
+    pub(super) fn write_refusal(&mut self, refusal: String) {
+        self.head = refusal;
+        self.written = 0;
+        self.told = None;
+        self.is_left = true;
     }
 
     /// Whether the connection ended with the last answer.
@@ -101,11 +112,12 @@ impl Unsent {
         io: &mut (impl AsyncWrite + Unpin),
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let Some(told) = &self.told else {
+        if !self.is_left {
             return Poll::Ready(Ok(()));
-        };
+        }
         let head = self.head.as_bytes();
-        let body = told.body().map_or(&[][..], |body| body);
+        let body = self.told.as_ref().and_then(Told::body);
+        let body = body.map_or(&[][..], |body| body);
         while self.written < head.len() + body.len() {
             let of_head = self.written.min(head.len());
             let pieces = [
@@ -125,6 +137,7 @@ impl Unsent {
         }
         // What is kept of the answer must not outlive it here.
         self.told = None;
+        self.is_left = false;
         Poll::Ready(Ok(()))
     }
 }

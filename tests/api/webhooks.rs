@@ -205,6 +205,20 @@ async fn a_value_in_a_payload_is_never_believed() {
 }
 
 #[tokio::test]
+async fn a_byte_order_mark_is_signed_with_the_body_and_skipped() {
+    let app = TestApp::with(with_secret).await;
+    let body = json!({
+        "eventId": "1", "eventType": "contact.updated", "isEncrypted": false, "tenant": "t",
+        "payload": { "contactId": ALVA.id },
+    });
+    let marked = format!("\u{feff}{body}");
+    let headers = signed(DEFAULT_WEBHOOK_SECRET, "msg_1", 0, &marked);
+    assert_taken(&app.deliver(headers, marked.clone()).await);
+    let unmarked = signed(DEFAULT_WEBHOOK_SECRET, "msg_2", 0, &body.to_string());
+    assert_eq!(app.deliver(unmarked, marked).await.status, 401);
+}
+
+#[tokio::test]
 async fn the_contact_is_found_however_its_key_is_spelled_and_its_id_is_written() {
     for (index, payload) in [
         json!({"contactId": ALVA.id}),

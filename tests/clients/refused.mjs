@@ -6,6 +6,10 @@ const { base, cases } = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 const count = Number(process.argv[3]);
 const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
 
+// A kept socket that fails between two requests has no request to tell.
+let stray = '';
+process.on('uncaughtException', (error) => { stray ||= error.message; });
+
 function ask(given, body) {
   return new Promise((resolve, reject) => {
     const headers = { ...given.headers, 'content-length': body.length };
@@ -33,10 +37,12 @@ for (const given of cases) {
       const [status, text] = await ask(given, body);
       const { code } = JSON.parse(text);
       if (status === given.besides) continue;
+      if (stray) throw new Error(stray);
       if (status === given.status && code === given.code) whole += 1;
       else missed ||= `${status} ${code}`;
     } catch (error) {
       missed ||= `${error.code ?? ''} ${error.message}`.trim();
+      stray = '';
     }
     tried += 1;
   }

@@ -45,7 +45,7 @@ fn broken() -> Vec<Row> {
         format!("{good},"),
         format!("{good}\0"),
         format!("{good};"),
-        format!("\u{feff}{good}"),
+        format!("\u{feff}\u{feff}{good}"),
         format!(")]}}',\n{good}"),
         format!("while(1);{good}"),
         format!("{MARK}({good})"),

@@ -69,7 +69,7 @@ fn weight(text: &str) -> Option<u16> {
 }
 
 /// Whether a body of this `Content-Type` is JSON in UTF-8. JSON has no parameters (RFC 8259, 11): of those that are
-/// given only a charset can be wrong.
+/// given only this charset says nothing.
 pub(super) fn is_json(content_type: &str) -> bool {
     let (essence, mut parameters) = match content_type.split_once(';') {
         None => (content_type, ""),
@@ -79,7 +79,7 @@ pub(super) fn is_json(content_type: &str) -> bool {
         return false;
     }
     loop {
-        parameters = parameters.trim_start_matches([' ', '\t', ';']);
+        parameters = parameters.trim_start_matches([' ', '\t']);
         if parameters.is_empty() {
             return true;
         }
@@ -87,10 +87,10 @@ pub(super) fn is_json(content_type: &str) -> bool {
             return false;
         };
         let is_utf8 = value.eq_ignore_ascii_case("utf-8") || value.eq_ignore_ascii_case("utf8");
-        if name.eq_ignore_ascii_case("charset") && !is_utf8 {
+        if !name.eq_ignore_ascii_case("charset") || !is_utf8 {
             return false;
         }
-        parameters = rest;
+        parameters = rest.strip_prefix(';').unwrap_or(rest);
     }
 }
 

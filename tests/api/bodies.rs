@@ -45,8 +45,6 @@ async fn every_spelling_of_utf_8_is_taken_and_no_other_charset() {
         "application/json; charset=\"UTF8\"",
         "application/json ; charset=utf-8",
         "application/json;",
-        "application/json; profile=\"a;b\"",
-        "application/json; odata=verbose; charset=utf-8",
     ] {
         let answers = both(&app, &[("content-type", content_type)], body().as_bytes()).await;
         assert_eq!(answers[0].status, 200, "{content_type}");
@@ -56,6 +54,8 @@ async fn every_spelling_of_utf_8_is_taken_and_no_other_charset() {
         "application/json; charset=iso-8859-1",
         "application/json; charset=\"utf-16\"",
         "application/json; charset=",
+        "application/json; profile=\"a;b\"",
+        "application/json; odata=verbose; charset=utf-8",
         "application/json; charset=utf-8; charset=latin1",
         "application/json; charset=\"utf-8",
         "application/json charset=utf-8",

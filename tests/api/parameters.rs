@@ -186,7 +186,7 @@ async fn a_body_that_is_no_json_object_is_a_400_and_a_name_given_twice_too() {
         format!("{{\"email\":\"{TYPED}\""),
         format!("{object}{object}"),
         format!("{object} {TYPED}"),
-        format!("\u{feff}{object}"),
+        format!("\u{feff}\u{feff}{object}"),
         format!("{{'email':'{TYPED}'}}"),
         format!("email={TYPED}"),
         "{\"email\":\"\\ud800\"}".to_owned(),

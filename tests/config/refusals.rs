@@ -395,7 +395,7 @@ fn an_issuer_of_tokens_that_lets_too_much_through_is_refused() {
         (
             "audience",
             "types = [\"JWT\", \"\"]\naudience",
-            "auth.jwt.types: is empty",
+            "auth.jwt.types[1]: is empty",
         ),
         (
             "audience",
@@ -405,7 +405,7 @@ fn an_issuer_of_tokens_that_lets_too_much_through_is_refused() {
         (
             "audience",
             "max_lifetime = \"0s\"\naudience",
-            "auth.jwt.max_lifetime: is zero",
+            "auth.jwt.max_lifetime: is less than \"1ms\"",
         ),
         (
             "audience",

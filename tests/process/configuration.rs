@@ -150,8 +150,8 @@ fn all_addresses_of_ipv6_are_those_of_ipv4_too() {
             assert_eq!(status, "HTTP/1.1 200 OK", "{ip}");
         }
     }
-    let anywhere = format!("[::]:{}", service.data.port());
-    let output = run(&["healthcheck"], &[("BFF_SERVER__LISTEN", &anywhere)]);
+    let anywhere = format!("[::]:{}", service.operations.port());
+    let output = run(&["healthcheck"], &[("BFF_OPERATIONS__LISTEN", &anywhere)]);
     assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
@@ -167,7 +167,7 @@ fn loopback_of_ipv6_needs_no_token_and_answers() {
     assert!(service.data.is_ipv6() && service.operations.is_ipv6());
     assert_eq!(status_at(service.data, "/livez"), "HTTP/1.1 200 OK");
     assert_eq!(status_at(service.operations, "/readyz"), "HTTP/1.1 200 OK");
-    let address = service.data.to_string();
-    let output = run(&["healthcheck"], &[("BFF_SERVER__LISTEN", &address)]);
+    let address = service.operations.to_string();
+    let output = run(&["healthcheck"], &[("BFF_OPERATIONS__LISTEN", &address)]);
     assert!(output.status.success(), "{}", text(&output.stderr));
 }

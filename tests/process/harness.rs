@@ -23,7 +23,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The least that can be started. The key of its client is `test-till-key`.
 pub(crate) const LEAST: &str = r#"
     [engage]
-    base_url = "https://shop.example.com"
+    base_url = "https://192.0.2.1"
     api_key = "a-key"
     [[auth.clients]]
     id = "till"

@@ -2,6 +2,7 @@
 //! for `main`, the demo and the tests.
 
 mod metrics;
+mod settings;
 
 use std::{
     io,
@@ -10,43 +11,26 @@ use std::{
     time::Duration,
 };
 
-use ::http::HeaderValue;
 use anyhow::Context;
 use jiff::tz::TimeZone;
-use secrecy::ExposeSecret;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    cache::{Bounds, feed::Feed, freshness::Policy},
-    clock::Clock,
-    config::{self, Config, CustomKey, NationalIdCountry},
-    customer::{
-        CustomerService,
-        answer::{Attributes, Rules},
-    },
-    domain::{
-        ContactType, Digester, IdentifierRules,
-        names::{CustomKeyAttribute, NameReader},
-        national_id,
-        phone::Phone,
-    },
-    engage::{
-        Admission, EngageClient, Limits, Reader, Traffic, overview_parts, webhook::WebhookReader,
-    },
-    http::{
-        self, AppState, Authenticator, Connections, Counts, FrontDoor, Listener, LookupRules,
-        OperationsState, PROBE_CONNECTIONS, Readiness, Requests, Webhooks,
-    },
-    telemetry,
+pub use self::settings::{bounds, policy, reserved_descriptors, upstream_limits};
+use self::settings::{
+    cors_origins, digester, limits, lookup_rules, name_reader, operations_limits, view_rules,
 };
-
-/// Connections to the operations listener at the same time.
-const OPERATIONS_CONNECTIONS: usize = 64;
-/// How long its answers are waited for once the data listener has ended.
-const OPERATIONS_GRACE: Duration = Duration::from_secs(5);
-/// Descriptors for the standard streams, the listeners, the runtime, the name server, the token issuer and files.
-const OTHER_DESCRIPTORS: usize = 32;
+use crate::{
+    clock::Clock,
+    config::{self, Config},
+    customer::CustomerService,
+    domain::{names::NameReader, phone::Phone},
+    engage::{Admission, EngageClient, Reader, Traffic, webhook::WebhookReader},
+    http::{
+        self, AppState, Authenticator, Connections, Counts, FrontDoor, Listener, OperationsState,
+        Readiness, Requests, Webhooks,
+    },
+};
 
 /// A service that is bound and not yet running.
 pub struct App {
@@ -233,30 +217,6 @@ async fn leave(
     drain.cancel();
 }
 
-fn name_reader(
-    config: &Config,
-    phone_region: phonenumber::country::Id,
-    digester: Digester,
-) -> NameReader {
-    NameReader {
-        rules: IdentifierRules {
-            phone_region,
-            check_digits: config.identifiers.check_digits,
-            national_id_country: config.identifiers.national_id_country.map(
-                |country| match country {
-                    NationalIdCountry::Se => national_id::Country::Sweden,
-                    NationalIdCountry::Fi => national_id::Country::Finland,
-                },
-            ),
-        },
-        custom_key: config.engage.custom_key.map(|key| match key {
-            CustomKey::MemberNumber => CustomKeyAttribute::MemberNumber,
-            CustomKey::ExternalId => CustomKeyAttribute::ExternalId,
-        }),
-        digester,
-    }
-}
-
 /// The hall, and behind it the back door to Engage.
 fn hall(
     config: &Config,
@@ -295,24 +255,6 @@ async fn bind(
         .with_context(|| format!("{key}: {address} can't be bound"))
 }
 
-/// This replica's part of the API key's budget.
-pub fn upstream_limits(config: &Config) -> Limits {
-    let engage = &config.engage;
-    Limits {
-        requests_per_second: engage.requests_per_second / f64::from(engage.replicas),
-        burst: engage.burst / engage.replicas,
-        max_concurrency: engage.max_concurrency,
-        slow_after: engage.timeout / 2,
-    }
-}
-
-fn digester(config: &Config) -> Digester {
-    match &config.telemetry.digest_key {
-        Some(key) => Digester::with_key(key.expose_secret().as_bytes()),
-        None => Digester::random(),
-    }
-}
-
 fn webhooks(config: &Config) -> Result<Option<Arc<Webhooks>>, anyhow::Error> {
     let reader = WebhookReader::new(&config.webhooks)
         .map_err(anyhow::Error::msg)
@@ -320,119 +262,4 @@ fn webhooks(config: &Config) -> Result<Option<Arc<Webhooks>>, anyhow::Error> {
     let max_body = usize::try_from(config.webhooks.max_body.as_u64()).unwrap_or(usize::MAX);
     let timeout = config.server.body_timeout;
     Ok(reader.map(|reader| Arc::new(Webhooks::new(reader, max_body, timeout))))
-}
-
-/// Without a secret nobody tells of changes.
-fn feed(config: &config::Webhooks) -> Option<Arc<Feed>> {
-    (!config.secrets.is_empty())
-        .then(|| Arc::new(Feed::new(config.silence, config.fallback_lifetime)))
-}
-
-/// The cache's lifetimes and windows.
-pub fn policy(config: &Config) -> Policy {
-    let cache = &config.cache;
-    Policy {
-        lifetimes: [
-            cache.profile_lifetime,
-            cache.audiences_lifetime,
-            cache.promotions_lifetime,
-            cache.vouchers_lifetime,
-            cache.points_lifetime,
-        ],
-        stale_while_revalidate: cache.stale_while_revalidate,
-        stale_if_error: cache.stale_if_error,
-        stale_if_slow: cache.stale_if_slow,
-        negative_lifetime: cache.negative_lifetime,
-        overview_lag: config.engage.overview_lag,
-        told_by_overview: overview_parts(config.engage.api_version),
-        feed: feed(&config.webhooks),
-    }
-}
-
-/// How much the cache may hold.
-pub fn bounds(config: &Config) -> Bounds {
-    Bounds {
-        max_bytes: config.cache.max_size.as_u64(),
-        // Pages of a list follow one another, each tried twice with a time-out of its own; and each
-        // may wait for its turn.
-        longest_flight: (config.engage.timeout + Duration::from_secs(2)) * 20,
-    }
-}
-
-fn cors_origins(config: &Config) -> Result<Vec<HeaderValue>, anyhow::Error> {
-    let origins = config.server.cors_origins.iter();
-    origins
-        .map(|origin| HeaderValue::from_str(origin).context("server.cors_origins"))
-        .collect()
-}
-
-fn view_rules(config: &Config, phone_region: phonenumber::country::Id) -> Rules {
-    Rules {
-        storefront: Attributes::new(&config.views.storefront.attributes),
-        full: Attributes::new(&config.views.full.attributes),
-        expiring_within: config.views.expiring_within,
-        default_point_definition: config
-            .engage
-            .default_point_definition
-            .as_deref()
-            .map(Into::into),
-        phone_region,
-    }
-}
-
-fn lookup_rules(
-    config: &Config,
-    identifiers: IdentifierRules,
-    digester: Digester,
-    time_zone: TimeZone,
-) -> LookupRules {
-    LookupRules {
-        identifiers,
-        default_contact_type: config
-            .engage
-            .default_contact_type
-            .as_deref()
-            .and_then(ContactType::parse),
-        expiring_within: config.views.expiring_within,
-        allow_national_id_in_url: config.server.allow_national_id_in_url,
-        digester,
-        time_zone,
-        patience: config.server.request_timeout,
-        max_body: usize::try_from(config.server.max_body.as_u64()).unwrap_or(usize::MAX),
-        body_timeout: config.server.body_timeout,
-    }
-}
-
-fn limits(config: &Config) -> http::Limits {
-    let server = &config.server;
-    http::Limits {
-        header_timeout: server.header_timeout,
-        idle_timeout: server.idle_timeout,
-        write_timeout: server.write_timeout,
-        body_timeout: server.body_timeout,
-        max_body: server
-            .max_body
-            .as_u64()
-            .max(config.webhooks.max_body.as_u64()),
-        max_connections: server.max_connections,
-        shutdown_grace: telemetry::grace_for_answers(server.shutdown_grace),
-    }
-}
-
-/// Its connections are few, whatever callers are allowed, and so is the time that they get at the end.
-fn operations_limits(config: &Config) -> http::Limits {
-    let limits = limits(config);
-    http::Limits {
-        max_connections: OPERATIONS_CONNECTIONS,
-        shutdown_grace: limits.shutdown_grace.min(OPERATIONS_GRACE),
-        ..limits
-    }
-}
-
-/// How many descriptors the process needs beside those of callers' connections.
-pub fn reserved_descriptors(config: &Config) -> usize {
-    // Twice, since connections to an address that Engage has left may not be closed yet.
-    let engage = config.engage.max_concurrency.saturating_mul(2);
-    let operations = OPERATIONS_CONNECTIONS + PROBE_CONNECTIONS;
-    engage.saturating_add(operations + PROBE_CONNECTIONS + OTHER_DESCRIPTORS)
 }

@@ -12,6 +12,8 @@ mod refusals;
 mod secrets;
 #[path = "config/texts.rs"]
 mod texts;
+#[path = "config/tokens.rs"]
+mod tokens;
 #[path = "config/types.rs"]
 mod types;
 

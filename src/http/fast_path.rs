@@ -22,10 +22,7 @@ use http::Method;
 #[cfg(fuzzing)]
 pub(super) use self::given::is_the_same_wherever_cut;
 pub(super) use self::stream::FastPath;
-use self::{
-    head::{Next, Plain},
-    unsent::Unsent,
-};
+use self::{head::Plain, unsent::Unsent};
 use super::{
     AppState, FrontDoor,
     auth::LastKey,
@@ -41,23 +38,20 @@ use super::{
 use crate::{clock::Now, customer::answer::View};
 
 impl FrontDoor {
-    /// Answers the one request that the bytes are, if it may be answered here. Else `false`, and nothing has been done.
-    fn answer_in_memory(&self, bytes: &[u8], last_key: &mut LastKey, answer: &mut Unsent) -> bool {
+    /// Answers the plain question, if it may be answered here. Else `false`, and nothing has been done.
+    fn answer_in_memory(
+        &self,
+        plain: &Plain<'_>,
+        last_key: &mut LastKey,
+        answer: &mut Unsent,
+    ) -> bool {
         let Some(state) = &self.direct else {
             return false;
-        };
-        let plain = match head::next(bytes) {
-            Next::Request {
-                head,
-                plain: Some(plain),
-                ..
-            } if head == bytes.len() => plain,
-            _ => return false,
         };
         let arrived = self.clock.now();
         // Whatever panics here panics for hyper's sake again, where it becomes an answer.
         let told =
-            std::panic::catch_unwind(AssertUnwindSafe(|| look(state, &plain, last_key, arrived)));
+            std::panic::catch_unwind(AssertUnwindSafe(|| look(state, plain, last_key, arrived)));
         let Ok(Some(told)) = told else {
             return false;
         };

@@ -41,6 +41,12 @@ impl Given {
         &self.head
     }
 
+    /// Notes that hyper, which has nothing left to do, is given these bytes. `first` is what they begin with.
+    pub(super) fn begin(&mut self, bytes: &[u8], first: Next<'_>, turn: usize) {
+        self.since = turn;
+        self.read(bytes, Some(first));
+    }
+
     /// Notes that hyper is given these bytes.
     pub(super) fn add(&mut self, bytes: &[u8], turn: usize) {
         if self.is_nothing() {
@@ -50,15 +56,15 @@ impl Given {
             return;
         }
         if self.head.is_empty() {
-            self.read(bytes);
+            self.read(bytes, None);
         } else {
             let mut joined = std::mem::take(&mut self.head);
             joined.extend_from_slice(bytes);
-            self.read(&joined);
+            self.read(&joined, None);
         }
     }
 
-    fn read(&mut self, mut bytes: &[u8]) {
+    fn read(&mut self, mut bytes: &[u8], mut first: Option<Next<'_>>) {
         while !self.is_odd {
             let of_body = usize::try_from(self.body).unwrap_or(usize::MAX);
             let of_body = of_body.min(bytes.len());
@@ -67,7 +73,7 @@ impl Given {
             if bytes.is_empty() {
                 return;
             }
-            match head::next(bytes) {
+            match first.take().unwrap_or_else(|| head::next(bytes)) {
                 Next::Request { head, body, .. } => {
                     self.requests += 1;
                     self.body = body;

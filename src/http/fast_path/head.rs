@@ -99,9 +99,10 @@ pub(super) fn next(bytes: &[u8]) -> Next<'_> {
     }
 }
 
-/// Whether hyper takes it for a target.
+/// Whether hyper takes it for a target. Paths of usual characters it does.
 fn is_target(text: &str) -> bool {
-    text.parse::<http::Uri>().is_ok()
+    let is_usual = |byte: u8| IN_QUERIES[usize::from(byte)] || matches!(byte, b'/' | b'?');
+    (text.starts_with('/') && text.bytes().all(is_usual)) || text.parse::<http::Uri>().is_ok()
 }
 
 fn plain<'a>(request: &httparse::Request<'_, 'a>, fields: &Fields<'a>) -> Option<Plain<'a>> {

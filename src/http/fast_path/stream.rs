@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::{
     super::{auth::LastKey, connection::Connection},
     given::Given,
+    head::{self, Next, Plain},
     unsent::Unsent,
 };
 
@@ -43,14 +44,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FastPath<S> {
         self.unsent.poll_send(&mut self.inner, cx)
     }
 
-    /// Answers what was read, if that may be done here.
+    /// Answers what was read, if that may be done here; else it is hyper's.
     fn answer(&mut self, read: &[u8]) -> bool {
-        let is_answered = self.given.is_nothing()
-            && !self.peer.is_in_reserve()
+        let turns = self.peer.watch().turns();
+        if !self.given.is_nothing() {
+            self.given.add(read, turns);
+            return false;
+        }
+        // What hyper is given is noted by what was read to answer it here: a head is read once.
+        let first = head::next(read);
+        if let Next::Request {
+            head,
+            plain: Some(plain),
+            ..
+        } = &first
+            && *head == read.len()
+            && self.answer_here(plain)
+        {
+            return true;
+        }
+        self.given.begin(read, first, turns);
+        false
+    }
+
+    fn answer_here(&mut self, plain: &Plain<'_>) -> bool {
+        let is_answered = !self.peer.is_in_reserve()
             && self
                 .peer
                 .door
-                .answer_in_memory(read, &mut self.last_key, &mut self.unsent);
+                .answer_in_memory(plain, &mut self.last_key, &mut self.unsent);
         if is_answered {
             // As if hyper had taken the head and answered it.
             self.peer.watch().turn();
@@ -95,9 +117,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for FastPath<S> {
             ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
             let read = &buf.filled()[before..];
             if !this.answer(read) {
-                let watch = this.peer.watch();
-                this.given.add(read, watch.turns());
-                watch.hold_beginning(this.given.ends_within_head());
+                let is_held = this.given.ends_within_head();
+                this.peer.watch().hold_beginning(is_held);
                 return Poll::Ready(Ok(()));
             }
             buf.set_filled(before);

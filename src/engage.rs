@@ -21,7 +21,6 @@ pub use self::{
     error::Error,
     exchange::{Answering, Exchange},
     traffic::Traffic,
-    transport::check_authorities,
     wire::{Changes, Reader},
 };
 use self::{omissions::Omissions, transport::Transport};

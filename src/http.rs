@@ -51,7 +51,7 @@ use http::{HeaderName, HeaderValue, Request, Response, header, request::Parts};
 use tower_service::Service;
 
 pub use self::{
-    auth::{Authenticator, check_key_set},
+    auth::Authenticator,
     error::{ApiError, Code},
     listener::{Limits, Listener},
     lookup::LookupRules,

@@ -9,9 +9,10 @@
 //! - [`cache`], the pantry: records, names, negative answers; fences and flights.
 //! - [`engage`], the back door: the only room that speaks Engage's language.
 //! - [`domain`], the words that all of them share; [`config`], [`clock`] and [`rate`], leaves that
-//!   anybody may use, as is [`threads`]; [`telemetry`], what operators are told; [`app`], where the rooms are put together.
+//!   anybody may use, as are [`threads`], `jwk` and `authorities`; [`telemetry`], what operators are told; [`app`], where the rooms are put together.
 
 pub mod app;
+mod authorities;
 pub mod cache;
 pub mod clock;
 pub mod config;
@@ -19,6 +20,7 @@ pub mod customer;
 pub mod domain;
 pub mod engage;
 pub mod http;
+mod jwk;
 pub mod rate;
 pub mod telemetry;
 pub mod threads;

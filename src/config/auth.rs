@@ -104,6 +104,22 @@ pub enum JwtAlgorithm {
     Ps512,
 }
 
+impl From<JwtAlgorithm> for jsonwebtoken::Algorithm {
+    fn from(algorithm: JwtAlgorithm) -> Self {
+        match algorithm {
+            JwtAlgorithm::Es256 => Self::ES256,
+            JwtAlgorithm::Es384 => Self::ES384,
+            JwtAlgorithm::EdDsa => Self::EdDSA,
+            JwtAlgorithm::Rs256 => Self::RS256,
+            JwtAlgorithm::Rs384 => Self::RS384,
+            JwtAlgorithm::Rs512 => Self::RS512,
+            JwtAlgorithm::Ps256 => Self::PS256,
+            JwtAlgorithm::Ps384 => Self::PS384,
+            JwtAlgorithm::Ps512 => Self::PS512,
+        }
+    }
+}
+
 /// A server or till that holds a key.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

@@ -16,7 +16,6 @@ use reqwest::{
     header::{self, HeaderMap},
 };
 
-pub use self::pool::check_authorities;
 use self::pool::{Generation, Pools};
 use super::{
     Error,

@@ -19,7 +19,6 @@ use prometheus_client::{
 };
 use secrecy::{ExposeSecret, SecretSlice};
 
-pub use self::jwks::check_key_set;
 use self::{
     anonymous::Anonymous,
     client::{Client, Place},

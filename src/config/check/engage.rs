@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use super::{Mistakes, bounds::LEAST_RATE, listeners::is_loopback};
 use crate::{
+    authorities::check_authorities,
     config::{Config, files, secret_files::given},
     domain::ContactType,
-    engage::check_authorities,
 };
 
 impl Config {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     config::{Config, Jwt, files},
-    http::check_key_set,
+    jwk::check_key_set,
 };
 
 /// The longest time by which clocks may be taken to differ.
@@ -114,8 +114,9 @@ pub(super) fn check_jwt(jwt: &Jwt, mistakes: &mut Mistakes) {
 }
 
 fn check_jwks_file(path: &Path, jwt: &Jwt, mistakes: &mut Mistakes) {
+    let algorithms: Vec<_> = jwt.algorithms.iter().copied().map(Into::into).collect();
     let what = match files::bytes(path) {
-        Ok(set) => match check_key_set(&set, &jwt.algorithms) {
+        Ok(set) => match check_key_set(&set, &algorithms) {
             Ok(()) => return,
             Err(what) => format!("{what}: {}", path.display()),
         },

@@ -9,7 +9,7 @@ use reqwest::{
 use crate::engage::{Error, error::READING, wire::replace_lone_surrogates};
 
 /// U+FEFF, which some writers put before a text.
-pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What the head says that makes the body unreadable to us, by the field that says it.
 pub(super) fn unreadable(headers: &HeaderMap) -> Option<&'static str> {

@@ -366,31 +366,11 @@ impl Making {
     }
 }
 
-/// Whether a text in PEM can say who may vouch for Engage; if not, why.
-pub fn check_authorities(pem: &[u8]) -> Result<(), &'static str> {
-    let unusable = |_| "holds what is not a certificate";
-    let roots = authorities(pem).map_err(unusable)?;
-    if roots.is_empty() {
-        return Err("holds no certificate");
-    }
-    // Certificates are not read before a client is made.
-    let client = Client::builder().no_proxy().tls_certs_only(roots).build();
-    client.map(drop).map_err(unusable)
-}
-
-/// The certificates of a text in PEM, perhaps behind a byte order mark.
-fn authorities(pem: &[u8]) -> reqwest::Result<Vec<reqwest::Certificate>> {
-    let pem = pem
-        .strip_prefix(super::answer::BYTE_ORDER_MARK)
-        .unwrap_or(pem);
-    reqwest::Certificate::from_pem_bundle(pem)
-}
-
 /// The certificates of the authorities that may vouch for Engage: those of a file, else the usual ones.
 fn roots(file: Option<&Path>) -> Result<Vec<reqwest::Certificate>, anyhow::Error> {
     if let Some(file) = file {
         let bundle = std::fs::read(file).context("engage.ca_file can't be read")?;
-        return authorities(&bundle).context("engage.ca_file");
+        return crate::authorities::authorities(&bundle).context("engage.ca_file");
     }
     let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
     Ok(roots

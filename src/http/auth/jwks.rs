@@ -3,7 +3,6 @@
 //! never make one. Keys outlive a source that fails.
 
 mod absent;
-mod key;
 mod source;
 
 use std::{
@@ -15,14 +14,11 @@ use std::{
 use jsonwebtoken::{Algorithm, DecodingKey};
 use tokio::sync::{Notify, Semaphore, watch};
 
+use self::absent::AbsentIds;
 pub(super) use self::source::Source;
-use self::{
-    absent::AbsentIds,
-    key::{Key, keys_of},
-};
 use crate::{
     clock::{Clock, Tick},
-    config,
+    jwk::Key,
 };
 
 /// How often keys are read anew.
@@ -51,20 +47,6 @@ pub(super) struct Unavailable {
 const LATER: Unavailable = Unavailable {
     retry_after: SPACING,
 };
-
-/// Whether a JWK set has a key for one of the algorithms; if not, why.
-pub fn check_key_set(set: &[u8], algorithms: &[config::JwtAlgorithm]) -> Result<(), String> {
-    let keys = keys_of(set).map_err(|error| error.to_string())?;
-    let suits = |key: &Key| {
-        let mut algorithms = algorithms.iter();
-        algorithms.any(|algorithm| key.suits((*algorithm).into()))
-    };
-    if algorithms.is_empty() || keys.iter().any(suits) {
-        Ok(())
-    } else {
-        Err("holds no key for auth.jwt.algorithms".to_owned())
-    }
-}
 
 /// The keys, as they are known now.
 pub(super) struct KeyRing {

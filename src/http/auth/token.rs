@@ -198,24 +198,6 @@ impl Shopper {
     }
 }
 
-impl From<config::JwtAlgorithm> for Algorithm {
-    fn from(algorithm: config::JwtAlgorithm) -> Self {
-        use config::JwtAlgorithm as Configured;
-
-        match algorithm {
-            Configured::Es256 => Algorithm::ES256,
-            Configured::Es384 => Algorithm::ES384,
-            Configured::EdDsa => Algorithm::EdDSA,
-            Configured::Rs256 => Algorithm::RS256,
-            Configured::Rs384 => Algorithm::RS384,
-            Configured::Rs512 => Algorithm::RS512,
-            Configured::Ps256 => Algorithm::PS256,
-            Configured::Ps384 => Algorithm::PS384,
-            Configured::Ps512 => Algorithm::PS512,
-        }
-    }
-}
-
 /// The leeway of the configuration that is fuzzed, in seconds.
 #[cfg(fuzzing)]
 const FUZZED_LEEWAY: i64 = 30;

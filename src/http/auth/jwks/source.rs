@@ -5,8 +5,10 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{Context, ensure};
 use reqwest::{Client, redirect::Policy};
 
-use super::key::{Key, keys_of};
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    jwk::{Key, keys_of},
+};
 
 /// The longest time that a reading may take.
 const TIMEOUT: Duration = Duration::from_secs(5);

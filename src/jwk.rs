@@ -1,4 +1,4 @@
-//! One key of the issuer's, and which tokens it may have signed.
+//! Keys of a token issuer as JWK sets hold them (RFC 7517), and which tokens each may have signed.
 
 use anyhow::ensure;
 use jsonwebtoken::{
@@ -11,13 +11,13 @@ use serde_json::Value;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A key that verifies.
-pub(super) struct Key {
-    pub(super) id: Option<String>,
+pub(crate) struct Key {
+    pub(crate) id: Option<String>,
     algorithm: Option<String>,
     /// The algorithm that the key's curve fixes; none for RSA keys.
     of_curve: Option<Algorithm>,
     family: AlgorithmFamily,
-    pub(super) verifier: DecodingKey,
+    pub(crate) verifier: DecodingKey,
 }
 
 impl Key {
@@ -57,7 +57,7 @@ impl Key {
 
     /// Whether a token of that algorithm may be signed with it: by its kind, by its curve (RFC 7518, 3.4; RFC 8037, 3.1)
     /// and by its own `alg`.
-    pub(super) fn suits(&self, algorithm: Algorithm) -> bool {
+    pub(crate) fn suits(&self, algorithm: Algorithm) -> bool {
         let named = format!("{algorithm:?}");
         self.family == algorithm.family()
             && self.of_curve.is_none_or(|own| own == algorithm)
@@ -77,7 +77,19 @@ fn is_for_signatures(jwk: &Value) -> bool {
     is_by_use && is_by_operations && has_readable_algorithm
 }
 
-pub(super) fn keys_of(set: &[u8]) -> Result<Vec<Key>, anyhow::Error> {
+/// Whether a JWK set has a key for one of the algorithms; if not, why.
+pub(crate) fn check_key_set(set: &[u8], algorithms: &[Algorithm]) -> Result<(), String> {
+    let keys = keys_of(set).map_err(|error| error.to_string())?;
+    let suits = |key: &Key| algorithms.iter().any(|algorithm| key.suits(*algorithm));
+    if algorithms.is_empty() || keys.iter().any(suits) {
+        Ok(())
+    } else {
+        Err("holds no key for auth.jwt.algorithms".to_owned())
+    }
+}
+
+/// The keys of a JWK set that verify, perhaps behind a byte order mark. An error where there is none.
+pub(crate) fn keys_of(set: &[u8]) -> Result<Vec<Key>, anyhow::Error> {
     #[derive(serde::Deserialize)]
     struct Set {
         keys: Vec<Value>,

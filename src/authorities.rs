@@ -1,0 +1,25 @@
+//! Certificates of authorities, as files in PEM hold them.
+
+/// U+FEFF, which some editors put before a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Whether a text in PEM can say who may vouch for Engage; if not, why.
+pub(crate) fn check_authorities(pem: &[u8]) -> Result<(), &'static str> {
+    let unusable = |_| "holds what is not a certificate";
+    let roots = authorities(pem).map_err(unusable)?;
+    if roots.is_empty() {
+        return Err("holds no certificate");
+    }
+    // Certificates are not read before a client is made.
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only(roots)
+        .build();
+    client.map(drop).map_err(unusable)
+}
+
+/// The certificates of a text in PEM, perhaps behind a byte order mark.
+pub(crate) fn authorities(pem: &[u8]) -> reqwest::Result<Vec<reqwest::Certificate>> {
+    let pem = pem.strip_prefix(BYTE_ORDER_MARK).unwrap_or(pem);
+    reqwest::Certificate::from_pem_bundle(pem)
+}

@@ -33,6 +33,11 @@ fn a_log_filter_that_silences_alarms_or_names_no_level_is_refused() {
         ),
         ("info,engage_bff::nothing=debug", "no such module"),
         ("info,=,[", "off, error, warn, info, debug, trace"),
+        ("info,engage_bff::audit=off", "alarms"),
+        (
+            "info,engage_bff::audits=info",
+            "did you mean \"engage_bff::audit\"?",
+        ),
     ] {
         let told = refusal(LEAST, &[("BFF_TELEMETRY__LOG", filter)]);
         assert!(
@@ -52,6 +57,9 @@ fn a_log_filter_that_silences_alarms_or_names_no_level_is_refused() {
         "hyper=off,info",
         "warn,engage_bff::cache=trace",
         "info,engage_bff::http::audit=info",
+        // docs/OPERATIONS.md says so.
+        "warn,engage_bff::audit=info",
+        "info,engage_bff::process=debug",
         "engage_bff=info",
         "info,engage_bff[request{id=1}]=debug",
     ] {

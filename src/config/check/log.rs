@@ -24,9 +24,11 @@ const LEVELS: [(&str, &[&str]); 6] = [
 /// This crate, as its events name it.
 const OURS: &str = env!("CARGO_CRATE_NAME");
 
-/// Its modules.
-const MODULES: [&str; 13] = [
+/// What stands behind it in the targets of its events: its modules, [the audit](crate::telemetry::AUDIT), and
+/// what is compiled into the program alone.
+const MODULES: [&str; 15] = [
     "app",
+    "audit",
     "authorities",
     "cache",
     "clock",
@@ -36,6 +38,7 @@ const MODULES: [&str; 13] = [
     "engage",
     "http",
     "jwk",
+    "process",
     "rate",
     "telemetry",
     "threads",
@@ -190,12 +193,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_modules_are_those_of_the_crate() {
+    fn the_modules_are_those_of_the_crate_the_audit_and_the_program() {
         let declared = include_str!("../../lib.rs").lines();
         let declared = declared
             .map(|line| line.strip_prefix("pub ").unwrap_or(line))
             .filter_map(|line| line.strip_prefix("mod "));
-        let declared: Vec<_> = declared.map(|name| name.trim_end_matches(';')).collect();
-        assert_eq!(declared, MODULES);
+        let declared = declared.map(|name| name.trim_end_matches(';'));
+        let audit = crate::telemetry::AUDIT.strip_prefix("engage_bff::");
+        let mut known: Vec<_> = declared.chain(audit).chain(["process"]).collect();
+        known.sort_unstable();
+        assert_eq!(known, MODULES);
     }
 }

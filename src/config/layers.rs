@@ -251,6 +251,11 @@ impl Overlay<'_> {
             self.mistakes.add(key, "is in brackets", remedy);
             return None;
         }
+        // Around all of them; around each they are found below.
+        if let Some((what, remedy)) = texts::quoted(text).filter(|_| !is_list_of_quoted(text)) {
+            self.mistakes.add(key, what, remedy);
+            return None;
+        }
         if text.is_empty() {
             return Some(Value::Array(Vec::new()));
         }
@@ -262,4 +267,9 @@ impl Overlay<'_> {
         }
         Some(Value::Array(items))
     }
+}
+
+fn is_list_of_quoted(text: &str) -> bool {
+    text.split(',')
+        .all(|item| texts::quoted(item.trim()).is_some())
 }

@@ -46,7 +46,7 @@ const PLACEHOLDER: Fault = (
 );
 
 fn blank(text: &str) -> Option<Fault> {
-    let visible = text.trim_matches(is_blank);
+    let visible = text.trim();
     if visible.is_empty() {
         return Some(("is empty", "give a value, or leave it out altogether"));
     }
@@ -56,18 +56,17 @@ fn blank(text: &str) -> Option<Fault> {
     ))
 }
 
-fn is_blank(character: char) -> bool {
-    matches!(character, ' ' | '\t' | '\r' | '\n' | '\u{a0}')
-}
-
-/// Quotes that belong to a shell's or a file's syntax: `docker run --env-file` takes them for a part of the value.
-fn quoted(text: &str) -> Option<Fault> {
-    let pairs = [('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”'), ('”', '”')];
-    let is_between = |(open, close): &(char, char)| {
-        let inner = text.strip_prefix(*open);
-        inner.is_some_and(|inner| inner.ends_with(*close))
-    };
-    pairs.iter().any(is_between).then_some((
+/// Quotes that belong to a shell's or a file's syntax, which `docker run --env-file` takes for a part of the value, or that
+/// a word processor made of them.
+pub(super) fn quoted(text: &str) -> Option<Fault> {
+    const STRAIGHT: [char; 3] = ['"', '\'', '`'];
+    // Which of them opens and which closes differs from language to language.
+    const TYPOGRAPHIC: [char; 10] = ['“', '”', '„', '‘', '’', '‚', '«', '»', '‹', '›'];
+    let mut characters = text.chars();
+    let (open, close) = (characters.next()?, characters.next_back()?);
+    let is_between = (open == close && STRAIGHT.contains(&open))
+        || (TYPOGRAPHIC.contains(&open) && TYPOGRAPHIC.contains(&close));
+    is_between.then_some((
         "is in quotes, which would be part of it",
         "leave them out: docker run --env-file, for one, keeps them",
     ))
@@ -79,7 +78,11 @@ fn unseen(text: &str) -> Option<Fault> {
     }
     let is_unseen = |character: char| {
         character.is_control()
-            || matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}' | '\u{feff}')
+            || matches!(
+                character,
+                '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}'
+                    | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            )
     };
     text.contains(is_unseen).then_some((
         "holds characters that can't be seen",

@@ -108,6 +108,13 @@ fn a_list_may_be_empty_where_it_has_a_meaning() {
     only(&told, "views.full.attributes[1]: is empty; ");
 }
 
+/// The two characters of a text.
+fn pair(text: &str) -> (char, char) {
+    let mut characters = text.chars();
+    let mut next = || characters.next().expect("two characters");
+    (next(), next())
+}
+
 #[test]
 fn quotes_around_a_value_are_a_mistake() {
     for (name, good) in TEXTS {
@@ -123,6 +130,16 @@ fn quotes_around_a_value_are_a_mistake() {
             );
             assert!(!told.contains(good) || good.len() < 5, "{told}");
         }
+    }
+    for (open, close) in ["‘’", "’’", "‚‘", "“”", "„“", "””", "«»", "»«", "‹›"].map(pair)
+    {
+        let quoted = format!("{open}k7Qm2xW9pLr4tYzD{close}");
+        let told = refusal(LEAST, &[("BFF_TELEMETRY__DIGEST_KEY", &quoted)]);
+        only(&told, "telemetry.digest_key: is in quotes, ");
+    }
+    for list in ["\"rfm,age\"", "'rfm,age'", "“rfm,age”"] {
+        let told = refusal(LEAST, &[("BFF_VIEWS__FULL__ATTRIBUTES", list)]);
+        only(&told, "views.full.attributes: is in quotes, ");
     }
     let file = in_file("ENGAGE__API_KEY", "'\"k7Qm2xW9pLr4tYzB\"'");
     only(&refusal(&file, &[]), "engage.api_key: is in quotes, ");
@@ -141,6 +158,16 @@ fn blanks_and_what_can_not_be_seen_are_mistakes_around_and_in_a_value() {
             (format!(" {good}"), "begins or ends with blanks; "),
             (format!("{good} "), "begins or ends with blanks; "),
             (format!("{good}\n"), "begins or ends with blanks; "),
+            (format!("{good}\u{2003}"), "begins or ends with blanks; "),
+            (format!("\u{3000}{good}"), "begins or ends with blanks; "),
+            (
+                format!("{good}\u{2069}"),
+                "holds characters that can't be seen; ",
+            ),
+            (
+                format!("\u{61c}{good}"),
+                "holds characters that can't be seen; ",
+            ),
             (
                 format!("\u{feff}{good}"),
                 "holds characters that can't be seen; ",

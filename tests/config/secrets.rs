@@ -93,6 +93,24 @@ fn one_secret_in_two_places_is_refused() {
 }
 
 #[test]
+fn a_webhook_secret_is_no_other_secret_and_no_clients_key() {
+    const SECRET: &str = "whsec_oYn8D9SpnpQQHZtlAPhb518LJCuSK89X";
+    const KEY: &str = "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11";
+    let given = ("BFF_WEBHOOKS__SECRETS", SECRET);
+    let told = refusal(LEAST, &[given, ("BFF_OPERATIONS__TOKEN", SECRET)]);
+    let expected = "webhooks.secrets: is the same as operations.token; ";
+    assert!(told.starts_with(expected), "{told}");
+    let twice = format!("{SECRET},{SECRET}");
+    let told = refusal(LEAST, &[("BFF_WEBHOOKS__SECRETS", &twice)]);
+    let expected = "webhooks.secrets: is the same as webhooks.secrets; ";
+    assert!(told.starts_with(expected), "{told}");
+    let told = refusal(&changed(KEY, &sha256(SECRET)), &[given]);
+    let expected = "auth.clients[0].key_sha256: is the digest of webhooks.secrets; ";
+    assert!(told.starts_with(expected), "{told}");
+    assert!(!told.contains(SECRET), "{told}");
+}
+
+#[test]
 fn a_client_whose_key_is_known_elsewhere_is_refused() {
     const KEY: &str = "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11";
     const TOKEN: &str = "an-operators-own-token";

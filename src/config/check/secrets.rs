@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use secrecy::ExposeSecret;
+
 use super::Mistakes;
 use crate::config::{Config, secret_files::given, texts};
 use aws_lc_rs::digest::{SHA256, digest};
@@ -52,7 +54,8 @@ impl Config {
                 );
             }
         }
-        for (key, secret) in secrets.iter().filter(|(key, _)| *key != ENGAGES) {
+        let ours = |(key, _): &&(&str, &str)| ![ENGAGES, SVIXS].contains(key);
+        for (key, secret) in secrets.iter().filter(ours) {
             // One that is empty is told as missing.
             if (1..MIN_LENGTH).contains(&secret.len()) {
                 mistakes.add(
@@ -79,8 +82,14 @@ impl Config {
                 given(self.webhooks.encryption_key.as_ref()),
             ),
         ];
+        let webhooks = self.webhooks.secrets.iter();
+        let webhooks = webhooks.map(|secret| (SVIXS, secret.expose_secret()));
         let is_given = |(_, secret): &(&str, &str)| !secret.is_empty();
-        secrets.into_iter().filter(is_given).collect()
+        secrets
+            .into_iter()
+            .chain(webhooks)
+            .filter(is_given)
+            .collect()
     }
 
     /// Of clients' keys the digests are known, and with them whether they are one of those.
@@ -108,6 +117,9 @@ impl Config {
 
 /// Whose length is Engage's to choose.
 const ENGAGES: &str = "engage.api_key";
+
+/// Whose length is judged by what they decode to.
+const SVIXS: &str = "webhooks.secrets";
 
 /// Whether it is a placeholder or one character, perhaps over and over.
 fn is_placeholder(secret: &str) -> bool {

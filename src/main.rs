@@ -84,6 +84,7 @@ fn load(file: Option<&Path>) -> Result<Config, anyhow::Error> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn check(config: &Config) -> Result<(), anyhow::Error> {
+    process::rehearse(config)?;
     App::rehearse(config).await?;
     for warning in config.warnings() {
         writeln!(std::io::stderr(), "warning: {warning}")?;

@@ -123,6 +123,11 @@ async fn start(file: Option<&Path>, clock: Clock, end: &Mutex<End>) -> Result<Ap
     App::build(&config, clock).await
 }
 
+/// Whether the process may open as many files as a start needs.
+pub(crate) fn rehearse(config: &Config) -> Result<(), anyhow::Error> {
+    fit_connections(&mut config.clone(), raise_descriptors())
+}
+
 /// Keeps secrets and personal data out of core dumps, and other processes of the same user out of the memory.
 fn shut_memory() -> Result<(), Errno> {
     let none = Rlimit {

@@ -55,6 +55,24 @@ fn no_error_of_the_command_line_prints_a_backtrace() {
 }
 
 #[test]
+fn what_the_limit_of_open_files_refuses_check_config_refuses_too() {
+    let file = temp_file(LEAST);
+    for command in ["check-config", "serve"] {
+        let mut limited = Command::new("sh");
+        let script = "ulimit -n 150; exec \"$@\"";
+        limited.args(["-c", script, "sh", BINARY, command, "--config", path(&file)]);
+        let output = limited.output().expect("it starts");
+        assert!(!output.status.success(), "{command}");
+        let told = text(&output.stderr);
+        assert!(
+            told.contains("150 open files") && told.contains("ulimit -n"),
+            "{command}: {told}"
+        );
+        assert_eq!(text(&output.stdout), "", "{command}");
+    }
+}
+
+#[test]
 fn a_value_that_is_no_text_is_reported_and_not_left_out() {
     let file = temp_file(LEAST);
     let output = Command::new(BINARY)

@@ -87,7 +87,11 @@ async fn start(mut config: Config, wanted: &Addresses) -> Result<Demo, anyhow::E
         .await?;
     config.engage.base_url = engage.base_url();
     config.server.listen = free_or_any(wanted.listen).await;
-    config.operations.listen = free_or_any(wanted.operations).await;
+    config.operations.listen = match wanted.operations {
+        // Not bound yet, and no longer free.
+        taken if taken == config.server.listen => SocketAddr::new(taken.ip(), 0),
+        wanted => free_or_any(wanted).await,
+    };
     let app = App::build(&config, Clock::system()).await?;
     Ok(Demo { engage, app })
 }
@@ -237,6 +241,20 @@ mod tests {
             engage: any,
         };
         assert_eq!(start_at(&wanted).await.app.local_addr(), listen);
+    }
+
+    #[tokio::test]
+    async fn one_address_for_all_is_given_to_one_of_them() {
+        let (listener, one) = taken().await;
+        drop(listener);
+        let wanted = Addresses {
+            listen: one,
+            operations: one,
+            engage: ([127, 0, 0, 1], 0).into(),
+        };
+        let demo = start_at(&wanted).await;
+        assert_eq!(demo.app.local_addr(), one);
+        assert_ne!(demo.app.operations_addr(), one);
     }
 
     #[test]

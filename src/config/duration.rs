@@ -33,6 +33,9 @@ pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S:
 }
 
 fn parse(text: &str) -> Option<Duration> {
+    if let Some(days) = days::parse(text) {
+        return Some(days);
+    }
     let signed: SignedDuration = text.parse().ok()?;
     let duration = Duration::try_from(signed).ok()?;
     duration
@@ -109,10 +112,14 @@ mod tests {
             ("10m", 600_000),
             ("1h", 3_600_000),
             ("0s", 0),
+            ("1d", 86_400_000),
+            ("14d", 14 * 86_400_000),
         ] {
             assert_eq!(parse(text), Some(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "60", "-5s", "soon", "1ns", "1500us"] {
+        for text in [
+            "", "60", "-5s", "soon", "1ns", "1500us", "0d", "400d", "1.5d",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -194,7 +194,7 @@ fn describe(message: &str) -> (&'static str, String) {
         ),
         "a duration" => (
             "is not a duration",
-            "give whole milliseconds or more, such as \"800ms\", \"60s\", \"10m\" or \"1h\"",
+            "give whole milliseconds or more, such as \"800ms\", \"60s\", \"10m\", \"1h\" or \"1d\"",
         ),
         "at most a year" => ("is longer than a year", "no duration needs to be"),
         "whole days" => ("is not a number of days", "give \"1d\" to \"365d\""),
@@ -204,9 +204,8 @@ fn describe(message: &str) -> (&'static str, String) {
         ),
         "a boolean" => ("is neither true nor false", "give true or false"),
         "f64" => ("is not a number", "give one such as 50.0"),
-        "u32" => ("is not a whole number", "give one from 0 to 4294967295"),
         number if is_whole_number(number) => {
-            ("is not a whole number", "give one that is not negative")
+            ("is not a whole number", "give one from 1 to 1000000")
         }
         "a sequence" => ("is not a list", "give one such as [\"one\", \"other\"]"),
         "a string" | "path string" => ("is not a text", "write it in quotes"),

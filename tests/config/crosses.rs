@@ -256,6 +256,13 @@ fn what_works_but_is_seldom_meant_is_warned_of() {
             ],
             "engage.allow_plain_http",
         ),
+        (
+            vec![
+                ("BFF_ENGAGE__BASE_URL", "HTTP://10.0.0.1"),
+                ("BFF_ENGAGE__ALLOW_PLAIN_HTTP", "true"),
+            ],
+            "engage.allow_plain_http",
+        ),
         (vec![("BFF_CACHE__MAX_SIZE", "1TiB")], "cache.max_size"),
     ] {
         assert_eq!(warned(LEAST, &pairs), [key], "{pairs:?}");

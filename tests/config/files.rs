@@ -105,6 +105,11 @@ fn a_relative_path_that_leads_nowhere_is_not_repeated_for_it_may_be_the_secret()
         "{told}"
     );
     assert!(!told.contains("k7Qm"), "{told}");
+    let told = refusal(LEAST, &[("BFF_ENGAGE__CA_FILE", "k7Qm2xW9pLr4tYzB")]);
+    assert!(
+        told.starts_with("engage.ca_file: can't be read: no such file; "),
+        "{told}"
+    );
 }
 
 #[test]

@@ -77,6 +77,16 @@ fn a_mistake_says_what_is_wanted() {
             "engage.burst: is not a whole number; ",
         ),
         (
+            "SERVER__MAX_CONNECTIONS",
+            "99999999999999999999",
+            "server.max_connections: is not a whole number; give one from 1 to 1000000",
+        ),
+        (
+            "ENGAGE__REQUESTS_PER_SECOND",
+            "10000000",
+            "engage.requests_per_second: is not a rate; give 0.001 to 1000000; Engage asks for at most 50",
+        ),
+        (
             "ENGAGE__REQUESTS_PER_SECOND",
             "fast",
             "engage.requests_per_second: is not a number; ",

@@ -44,7 +44,7 @@ impl Config {
             mistakes.add(
                 "engage.requests_per_second",
                 "is not a rate",
-                "give at least 0.001; Engage asks for at most 50",
+                "give 0.001 to 1000000; Engage asks for at most 50",
             );
         }
         self.check_durations(mistakes);

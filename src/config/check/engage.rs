@@ -66,7 +66,7 @@ impl Config {
                 Ok(()) => return,
                 Err(what) => format!("{what}: {}", path.display()),
             },
-            Err(fault) => fault.what_at(&path.display().to_string()),
+            Err(fault) => fault.what_at(&files::shown(path)),
         };
         mistakes.add("engage.ca_file", what, remedy);
     }

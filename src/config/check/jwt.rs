@@ -120,7 +120,7 @@ fn check_jwks_file(path: &Path, jwt: &Jwt, mistakes: &mut Mistakes) {
             Ok(()) => return,
             Err(what) => format!("{what}: {}", path.display()),
         },
-        Err(fault) => fault.what_at(&path.display().to_string()),
+        Err(fault) => fault.what_at(&files::shown(path)),
     };
     let remedy = "give the path of a JWK set (RFC 7517) with the issuer's public keys";
     mistakes.add("auth.jwt.jwks_file", what, remedy);

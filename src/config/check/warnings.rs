@@ -56,7 +56,8 @@ impl Config {
     }
 
     fn warn_of_plain_http(&self) -> Option<Mistake> {
-        let is_plain = self.engage.base_url.starts_with("http:") && !self.is_on_loopback();
+        let url = reqwest::Url::parse(&self.engage.base_url);
+        let is_plain = url.is_ok_and(|url| url.scheme() == "http") && !self.is_on_loopback();
         is_plain.then(|| {
             Mistake::new(
                 "engage.allow_plain_http",

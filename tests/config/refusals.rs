@@ -1,7 +1,7 @@
 //! What the service refuses to start with: every mistake at once, with its key and its remedy, and never a
 //! secret that stands in the wrong place.
 
-use crate::{LEAST, refusal};
+use crate::{LEAST, load, refusal};
 
 /// `LEAST` with a change.
 pub(crate) fn changed(from: &str, to: &str) -> String {
@@ -74,6 +74,29 @@ fn a_client_that_can_not_work_is_refused_with_its_key() {
 }
 
 #[test]
+fn an_issuers_address_with_a_credential_and_a_wildcard_of_pages_are_refused() {
+    let issuer = [
+        ("BFF_AUTH__JWT__ISSUER", "https://login.example.com/"),
+        ("BFF_AUTH__JWT__AUDIENCE", "bff"),
+        ("BFF_AUTH__JWT__ALGORITHMS", "ES256"),
+        ("BFF_AUTH__JWT__CONTACT_ID_CLAIM", "contactId"),
+    ];
+    let url = "BFF_AUTH__JWT__JWKS_URL";
+    let with = |pairs: &[(&'static str, &'static str)]| [&issuer, pairs].concat();
+    let told = refusal(
+        LEAST,
+        &with(&[(url, "https://me:sesame@login.example.com/")]),
+    );
+    assert!(told.starts_with("auth.jwt.jwks_url: is not"), "{told}");
+    assert!(!told.contains("sesame"), "{told}");
+    let good = (url, "https://login.example.com/jwks");
+    load(LEAST, &with(&[good])).expect("valid");
+    let pages = ("BFF_SERVER__CORS_ORIGINS", "https://*.example.com");
+    let told = refusal(LEAST, &with(&[good, pages]));
+    assert!(told.starts_with("server.cors_origins: holds"), "{told}");
+}
+
+#[test]
 fn what_cannot_work_is_refused_with_its_key() {
     for (name, value) in [
         ("ENGAGE__BASE_URL", ""),
@@ -84,11 +107,17 @@ fn what_cannot_work_is_refused_with_its_key() {
         ("ENGAGE__BASE_URL", "https://shop.example.com?a=b"),
         ("ENGAGE__BASE_URL", "https://user:password@shop.example.com"),
         ("ENGAGE__BASE_URL", "http://127.0.0.1.example.com"),
+        ("ENGAGE__BASE_URL", "https://%7Bclient%7D.example.com"),
+        ("ENGAGE__BASE_URL", "https://shop..example.com"),
         ("ENGAGE__API_KEY", ""),
         ("ENGAGE__API_KEY", "two words"),
         ("ENGAGE__API_KEY", "line\nbreak"),
         ("ENGAGE__USER_AGENT", ""),
         ("ENGAGE__USER_AGENT", "a\nb"),
+        // Engage wants Product/Version.
+        ("ENGAGE__USER_AGENT", "shop"),
+        ("ENGAGE__USER_AGENT", "/1.0"),
+        ("ENGAGE__USER_AGENT", "my shop/1.0"),
         ("ENGAGE__DEFAULT_CONTACT_TYPE", "two words"),
         ("ENGAGE__TIME_ZONE", "Sweden/Stockholm"),
         ("ENGAGE__REQUESTS_PER_SECOND", "0"),

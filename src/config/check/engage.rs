@@ -2,7 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::{Mistakes, bounds::LEAST_RATE, listeners::is_loopback};
+use super::{
+    Mistakes,
+    bounds::LEAST_RATE,
+    listeners::{is_host, is_loopback},
+};
 use crate::{
     authorities::check_authorities,
     config::{Config, files, secret_files::given},
@@ -33,9 +37,12 @@ impl Config {
                 "give the key as Voyado gave it",
             );
         }
-        let printable = |byte: u8| (0x20..0x7f).contains(&byte);
-        if engage.user_agent.is_empty() || !engage.user_agent.bytes().all(printable) {
-            mistakes.add("engage.user_agent", "can't be sent", "give Product/Version");
+        if !is_user_agent(&engage.user_agent) {
+            mistakes.add(
+                "engage.user_agent",
+                "is not of the form Product/Version",
+                "give one such as \"shop/1.0\", perhaps with more behind a blank, in ASCII",
+            );
         }
         if let Some(contact_type) = &engage.default_contact_type
             && ContactType::parse(contact_type).is_none()
@@ -91,6 +98,18 @@ impl Config {
     }
 }
 
+/// Whether it begins as Engage wants it, with a product and its version, and can be sent (RFC 9110, 10.1.5).
+fn is_user_agent(text: &str) -> bool {
+    let is_token = |text: &str| {
+        let is_char = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        !text.is_empty() && text.bytes().all(is_char)
+    };
+    let product = text.split(' ').next().unwrap_or_default();
+    let parts = product.split_once('/');
+    parts.is_some_and(|(product, version)| is_token(product) && is_token(version))
+        && text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
+}
+
 /// Whether the URL leads to this machine.
 pub(super) fn leads_to_loopback(url: &reqwest::Url) -> bool {
     let host = url.host_str().unwrap_or_default();
@@ -104,6 +123,9 @@ fn base_url(text: &str, allow_plain_http: bool) -> Result<(), &'static str> {
         return Err("is missing");
     }
     let url = reqwest::Url::parse(text).map_err(|_| "is not a URL")?;
+    if url.domain().is_some_and(|name| !is_host(name)) {
+        return Err("has a host that is no name");
+    }
     match url.scheme() {
         "https" => {}
         "http" if leads_to_loopback(&url) || allow_plain_http => {}

@@ -41,7 +41,8 @@ fn is_origin(text: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(text) else {
         return false;
     };
-    is_https_or_loopback(text) && url.origin().ascii_serialization() == text
+    let is_one = !text.contains('*');
+    is_one && is_https_or_loopback(text) && url.origin().ascii_serialization() == text
 }
 
 pub(super) fn check_jwt(jwt: &Jwt, mistakes: &mut Mistakes) {
@@ -69,7 +70,7 @@ pub(super) fn check_jwt(jwt: &Jwt, mistakes: &mut Mistakes) {
             if !is_https_or_loopback(url) {
                 mistakes.add(
                     "auth.jwt.jwks_url",
-                    "is not an https URL",
+                    "is not an https URL without a credential",
                     "give the address of the issuer's keys (plain http on loopback only)",
                 );
             }
@@ -131,5 +132,7 @@ fn is_https_or_loopback(text: &str) -> bool {
         return false;
     };
     let is_safe = url.scheme() == "https" || (url.scheme() == "http" && leads_to_loopback(&url));
-    is_safe && url.port() != Some(0)
+    // A credential would stand in what `check-config` prints.
+    let is_bare = url.username().is_empty() && url.password().is_none();
+    is_safe && is_bare && url.port() != Some(0)
 }

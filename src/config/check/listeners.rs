@@ -49,7 +49,7 @@ pub(super) fn is_loopback(address: IpAddr) -> bool {
 }
 
 /// Whether it is an IP address, or a host name (RFC 1123, 2.1, and with underscores as container engines allow them).
-fn is_host(text: &str) -> bool {
+pub(super) fn is_host(text: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')

@@ -71,6 +71,7 @@ pub struct Server {
     #[serde(with = "duration")]
     pub write_timeout: Duration,
     /// The largest body that is read.
+    #[serde(serialize_with = "check::exact")]
     pub max_body: ByteSize,
     /// Connections at the same time: for one more the one that has been idle longest is closed. Fewer where the machine
     /// has not descriptors enough.
@@ -141,6 +142,7 @@ pub struct Engage {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom_key: Option<CustomKey>,
     /// The largest answer that is read.
+    #[serde(serialize_with = "check::exact")]
     pub max_response_size: ByteSize,
     /// The longest time of one upstream call.
     #[serde(with = "duration")]
@@ -188,6 +190,7 @@ pub enum CustomKey {
 #[serde(deny_unknown_fields)]
 pub struct Cache {
     /// How many bytes it may hold.
+    #[serde(serialize_with = "check::exact")]
     pub max_size: ByteSize,
     /// How long a profile, and a name that leads to it, is fresh.
     #[serde(with = "duration")]
@@ -277,6 +280,7 @@ pub struct Webhooks {
     #[serde(with = "duration")]
     pub tolerance: Duration,
     /// The largest delivery that is read.
+    #[serde(serialize_with = "check::exact")]
     pub max_body: ByteSize,
     /// What opens encrypted payloads.
     #[serde(

@@ -12,6 +12,7 @@ mod secrets;
 mod warnings;
 mod webhooks;
 
+use bytesize::ByteSize;
 use secrecy::SecretString;
 use serde::Serializer;
 
@@ -26,6 +27,17 @@ pub fn masked<S: Serializer>(
     match secret {
         Some(_) => serializer.serialize_str("********"),
         None => serializer.serialize_none(),
+    }
+}
+
+/// Writes a size as it is given, and to the byte.
+pub fn exact<S: Serializer>(size: &ByteSize, serializer: S) -> Result<S::Ok, S::Error> {
+    let bytes = size.as_u64();
+    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let fits = |(_, unit): &&(&str, u64)| bytes > 0 && bytes.is_multiple_of(*unit);
+    match units.iter().find(fits) {
+        Some((name, unit)) => serializer.collect_str(&format_args!("{}{name}", bytes / unit)),
+        None => serializer.collect_str(&format_args!("{bytes}B")),
     }
 }
 

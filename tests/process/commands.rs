@@ -18,6 +18,7 @@ fn check_config_prints_what_counts_with_the_secrets_masked() {
         ("BFF_ENGAGE__API_KEY", "sesame-open"),
         ("BFF_TELEMETRY__DIGEST_KEY", "sesame-shut-at-night"),
         ("BFF_CACHE__POINTS_LIFETIME", "7s"),
+        ("BFF_SERVER__MAX_BODY", "65537B"),
     ];
     let output = run(&["check-config", "--config", path(&file)], &pairs);
     let printed = text(&output.stdout);
@@ -27,6 +28,9 @@ fn check_config_prints_what_counts_with_the_secrets_masked() {
     assert_eq!(parsed["engage"]["api_key"].as_str(), Some("********"));
     assert_eq!(parsed["telemetry"]["digest_key"].as_str(), Some("********"));
     assert_eq!(parsed["cache"]["points_lifetime"].as_str(), Some("7s"));
+    // In the form in which it is given, and to the byte.
+    assert_eq!(parsed["server"]["max_body"].as_str(), Some("65537B"));
+    assert_eq!(parsed["cache"]["max_size"].as_str(), Some("512MiB"));
     assert_eq!(parsed["server"]["listen"].as_str(), Some("127.0.0.1:8080"));
     assert_eq!(parsed["engage"]["overview_lag"].as_str(), Some("10m"));
 }

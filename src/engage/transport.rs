@@ -167,11 +167,13 @@ impl Transport {
         if is_kept && failure::is_about_silence(error) {
             self.pools.died(generation);
         }
-        let what = if failure::is_unprocessed(error) {
+        let is_unprocessed = failure::is_unprocessed(error);
+        if (is_kept || is_unprocessed) && !failure::is_refused(error) {
+            self.pools.ended(generation);
+        }
+        let what = if is_unprocessed {
             UNPROCESSED
         } else if is_kept {
-            // Others that are kept may have ended likewise: what is asked again goes over a new one.
-            self.pools.retire(generation);
             KEPT
         } else {
             "asking"

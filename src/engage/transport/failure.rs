@@ -46,9 +46,20 @@ pub(super) fn is_unprocessed(error: &reqwest::Error) -> bool {
         let Some(error) = cause.downcast_ref::<h2::Error>() else {
             return false;
         };
-        let is_refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
         let has_gone = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
-        error.is_remote() && (is_refused || has_gone)
+        error.is_remote() && has_gone
+    }) || is_refused(error)
+}
+
+/// Whether its stream of HTTP/2 was refused, on a connection that stays.
+pub(super) fn is_refused(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| {
+        let error = cause.downcast_ref::<h2::Error>();
+        error.is_some_and(|error| {
+            error.is_remote()
+                && error.is_reset()
+                && error.reason() == Some(h2::Reason::REFUSED_STREAM)
+        })
     })
 }
 

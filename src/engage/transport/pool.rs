@@ -64,6 +64,8 @@ struct Current {
     generation: Arc<Generation>,
     /// When one was last retired before its time.
     retired: Option<Tick>,
+    /// Whether the generation's connections are used once: for [`RETIRED_APART`].
+    is_single_use: bool,
 }
 
 /// One pool of connections, and what is known of them.
@@ -118,12 +120,13 @@ impl Pools {
         clock: Clock,
     ) -> Result<Self, anyhow::Error> {
         let making = Making::new(config, resolver)?;
-        let generation = Generation::new(making.client()?, clock.tick());
+        let generation = Generation::new(making.client(making.max_idle)?, clock.tick());
         Ok(Self {
             making,
             current: Mutex::new(Current {
                 generation,
                 retired: None,
+                is_single_use: false,
             }),
             clock,
         })
@@ -137,10 +140,16 @@ impl Pools {
     pub(super) fn current(&self) -> Arc<Generation> {
         let now = self.clock.tick();
         let mut current = self.current_mut();
-        if now.since(current.generation.made) >= POOL_LIFETIME
-            && let Ok(client) = self.making.client()
+        let lifetime = if current.is_single_use {
+            RETIRED_APART
+        } else {
+            POOL_LIFETIME
+        };
+        if now.since(current.generation.made) >= lifetime
+            && let Ok(client) = self.making.client(self.making.max_idle)
         {
             current.generation = Generation::new(client, now);
+            current.is_single_use = false;
         }
         Arc::clone(&current.generation)
     }
@@ -174,9 +183,25 @@ impl Pools {
         }
     }
 
+    /// A connection of the generation ended as a call was sent over it; others that are kept may end likewise. Uses new ones from
+    /// now on; where that was done just before, and so does not help, none is kept for a while: what is asked once more
+    /// always goes over one that nothing was asked over.
+    pub(super) fn ended(&self, generation: &Arc<Generation>) {
+        if self.retire(generation).is_some() {
+            return;
+        }
+        let mut current = self.current_mut();
+        if Arc::ptr_eq(&current.generation, generation)
+            && let Ok(client) = self.making.client(0)
+        {
+            current.generation = Generation::new(client, self.clock.tick());
+            current.is_single_use = true;
+        }
+    }
+
     /// Uses new connections from now on, where those in use are this generation's. Where that was done just before, they
     /// are new enough.
-    pub(super) fn retire(&self, generation: &Arc<Generation>) -> Option<(Tick, Arc<Generation>)> {
+    fn retire(&self, generation: &Arc<Generation>) -> Option<(Tick, Arc<Generation>)> {
         let now = self.clock.tick();
         let mut current = self.current_mut();
         let is_early = current
@@ -185,9 +210,10 @@ impl Pools {
         if is_early || !Arc::ptr_eq(&current.generation, generation) {
             return None;
         }
-        let client = self.making.client().ok()?;
+        let client = self.making.client(self.making.max_idle).ok()?;
         current.generation = Generation::new(client, now);
         current.retired = Some(now);
+        current.is_single_use = false;
         Some((now, Arc::clone(&current.generation)))
     }
 }
@@ -333,14 +359,15 @@ impl Making {
         })
     }
 
-    fn client(&self) -> reqwest::Result<Client> {
+    /// A client that keeps so many connections; with none, each call is made over a connection of its own.
+    fn client(&self, max_idle: usize) -> reqwest::Result<Client> {
         let (probed_after, probes_apart, probes) = TCP_PROBES;
         let mut builder = Client::builder()
             .default_headers(self.headers.clone())
             .user_agent(&self.user_agent)
             .connect_timeout(self.connect_timeout)
             .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(self.max_idle)
+            .pool_max_idle_per_host(max_idle)
             .tcp_nodelay(true)
             .tcp_keepalive(probed_after)
             .tcp_keepalive_interval(probes_apart)

@@ -11,7 +11,7 @@ use crate::harness::{TestApp, arrive, until};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Asks for so many contacts at once, so that as many connections are kept afterwards.
-async fn keep(app: &TestApp, ids: &[String]) {
+pub(super) async fn keep(app: &TestApp, ids: &[String]) {
     let before = app.engage.total_calls();
     let hold = app.engage.hold(Endpoint::All);
     let asked: Vec<_> = ids.iter().map(|id| app.ask(&of(id))).collect();

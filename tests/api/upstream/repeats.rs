@@ -1,9 +1,11 @@
 //! What was certainly not processed is asked once more at once, from a process's first call on: no credit is needed,
-//! and the clock stands still all the while.
+//! and the clock stands still while a caller waits.
+
+use std::time::Duration;
 
 use engage_simulator::Endpoint;
 
-use super::{behind, ids, of, relay::Relay};
+use super::{behind, ids, kept::keep, of, relay::Relay};
 use crate::harness::until;
 
 #[tokio::test]
@@ -20,10 +22,37 @@ async fn a_kept_connection_that_ends_before_an_answer_costs_no_caller_anything()
         assert_eq!(relay.cut(), round + 1);
         // The clock stood still all the while: nothing was waited for.
         assert_eq!(app.engage.calls(Endpoint::All), round + 2);
+        // Long enough for connections to be kept again.
+        app.advance(Duration::from_secs(5));
     }
     let metrics = app.operations("/metrics").await;
     let repeats = "engage_bff_engage_retries_total{group=\"overview\"} 5";
     assert!(metrics.text().contains(repeats), "{}", metrics.text());
+}
+
+#[tokio::test]
+async fn kept_connections_that_all_end_again_cost_no_caller_anything() {
+    let mut relay = Relay::bind().await;
+    let app = behind(&mut relay, |_| {}).await;
+    let ids = ids(&app);
+    keep(&app, &ids[..4]).await;
+    relay.cut_kept(usize::MAX);
+    app.get(&of(&ids[4])).await.assert_ok();
+    relay.cut_kept(0);
+    keep(&app, &ids[5..9]).await;
+    // New connections were made just before, and those that are kept since then end likewise.
+    relay.cut_kept(usize::MAX);
+    for (asked, id) in ids[9..13].iter().enumerate() {
+        app.get(&of(id)).await.assert_ok();
+        assert_eq!(relay.cut(), 2, "after {asked} others");
+    }
+    relay.cut_kept(0);
+    app.advance(Duration::from_secs(5));
+    let before = relay.connections();
+    for id in &ids[13..16] {
+        app.get(&of(id)).await.assert_ok();
+    }
+    assert_eq!(relay.connections(), before + 1, "they are kept again");
 }
 
 #[tokio::test]

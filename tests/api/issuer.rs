@@ -199,14 +199,18 @@ impl Issuer {
             url: format!("http://{}/jwks", listener.local_addr().expect("an address")),
             requests: Arc::default(),
             answer: Arc::new(Mutex::new(answer)),
+            head: Arc::default(),
         };
         let (counted, answer) = (Arc::clone(&server.requests), Arc::clone(&server.answer));
+        let heads = Arc::clone(&server.head);
         tokio::spawn(async move {
             let mut hanging = Vec::new();
             while let Ok((mut stream, _)) = listener.accept().await {
                 counted.fetch_add(1, Ordering::Relaxed);
                 let mut head = [0; 4096];
-                let _ = stream.read(&mut head).await;
+                let length = stream.read(&mut head).await.unwrap_or_default();
+                *heads.lock().expect("no test panicked with it") =
+                    String::from_utf8_lossy(&head[..length]).to_ascii_lowercase();
                 let answer = answer.lock().expect("no test panicked with it").clone();
                 let (status, body) = match answer {
                     JwksAnswer::Keys(set) => ("200 OK", set),
@@ -248,6 +252,7 @@ pub(crate) struct JwksServer {
     url: String,
     requests: Arc<AtomicUsize>,
     answer: Arc<Mutex<JwksAnswer>>,
+    head: Arc<Mutex<String>>,
 }
 
 impl JwksServer {
@@ -263,6 +268,11 @@ impl JwksServer {
     /// From now on it publishes this issuer's keys.
     pub(crate) fn publish(&self, issuer: &Issuer) {
         self.answer(JwksAnswer::Keys(issuer.jwks()));
+    }
+
+    /// The head of the last request, in lower case.
+    pub(crate) fn head(&self) -> String {
+        self.head.lock().expect("no test panicked with it").clone()
     }
 
     /// How often they were asked for.

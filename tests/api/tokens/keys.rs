@@ -313,6 +313,18 @@ async fn a_new_key_is_found_by_a_token_that_names_none() {
 }
 
 #[tokio::test]
+async fn the_issuer_is_told_that_nothing_but_plain_answers_is_read() {
+    let issuer = Issuer::new();
+    let server = issuer.serve().await;
+    let app = with_url(&issuer, &server).await;
+    get(&app, &issuer.sign(&of_alva()), "/customer/me")
+        .await
+        .assert_ok();
+    let head = server.head();
+    assert!(head.contains("\r\naccept-encoding: identity\r\n"), "{head}");
+}
+
+#[tokio::test]
 async fn a_key_that_was_absent_is_found_by_any_later_reading() {
     let issuer = Issuer::new();
     let app = spawn(&issuer).await;

@@ -3,7 +3,11 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, ensure};
-use reqwest::{Client, redirect::Policy};
+use reqwest::{
+    Client,
+    header::{ACCEPT_ENCODING, HeaderValue},
+    redirect::Policy,
+};
 
 use crate::{
     clock::Clock,
@@ -56,7 +60,9 @@ impl Source {
 }
 
 async fn get(client: &Client, url: reqwest::Url) -> Result<Vec<u8>, anyhow::Error> {
-    let response = client.get(url).send().await;
+    // Without it any coding would do (RFC 9110, 12.5.3).
+    let plain = HeaderValue::from_static("identity");
+    let response = client.get(url).header(ACCEPT_ENCODING, plain).send().await;
     let mut response = response.map_err(reqwest::Error::without_url)?;
     ensure!(response.status().is_success(), "was refused");
     let mut set = Vec::new();

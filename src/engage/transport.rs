@@ -124,6 +124,11 @@ impl Transport {
             }
         };
         match sent {
+            Ok(response) if response.status() == StatusCode::REQUEST_TIMEOUT => {
+                // What servers write to connections that they close as idle (RFC 9110, 15.5.9): no request was read.
+                self.pools.ended(&generation);
+                Err(Error::Unreachable { what: UNPROCESSED })
+            }
             Ok(response) => {
                 let connection = failure::local_address(response.extensions());
                 generation.answered(connection, self.clock.tick());

@@ -24,12 +24,19 @@ pub(super) fn unreadable(headers: &HeaderMap) -> Option<&'static str> {
     None
 }
 
-/// The elements of a field that may be a list or come several times; empty ones say nothing (RFC 9110, 5.6.1). Bytes
-/// that are no ASCII make an element that is nothing we know.
+/// The elements of a field that may be a list or come several times; empty ones say nothing (RFC 9110, 5.6.1), and a comma
+/// in a quoted text ends none. Bytes that are no ASCII make an element that is nothing we know.
 fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let values = headers.get_all(name).into_iter();
     values
-        .flat_map(|value| value.to_str().unwrap_or("?").split(','))
+        .flat_map(|value| {
+            let mut is_quoted = false;
+            let value = value.to_str().unwrap_or("?");
+            value.split(move |character| {
+                is_quoted ^= character == '"';
+                character == ',' && !is_quoted
+            })
+        })
         .map(str::trim)
         .filter(|element| !element.is_empty())
 }

@@ -379,6 +379,8 @@ impl Making {
             .redirect(Policy::none())
             // What is tried again is decided and counted by admission.
             .retry(reqwest::retry::never())
+            // A client reads folded lines as if they were one (RFC 9112, 5.2).
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
             .no_proxy()
             .referer(false)
             .tls_certs_only(self.roots.clone());

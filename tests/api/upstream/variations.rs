@@ -1,9 +1,12 @@
 //! Answers of Engage's that are written a little otherwise, as another server, a new version of one or a proxy in
 //! between writes them, and that mean the same.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
-use engage_simulator::people::ALVA;
+use engage_simulator::people::{ALVA, BO};
 use serde_json::json;
 
 use super::rewriter::{Rewriter, Writing};
@@ -73,6 +76,8 @@ fn harmless() -> Vec<(&'static str, Writing)> {
     let mut all: Vec<(&str, Writing)> = [
         "content-type: application/json;charset=UTF8\r\n",
         "content-type: application/json ; charset=\"utf-8\"; version=3\r\n",
+        "content-type: application/json; profile=\"a, b\"\r\n",
+        "content-type: application/json;\r\n charset=utf-8\r\nx-folded: one\r\n\ttwo\r\n",
         "content-type: Application/JSON\r\n",
         "content-type:application/json;\r\n",
         "content-type: text/json; charset=utf-8\r\n",
@@ -207,6 +212,26 @@ async fn what_was_coded_although_not_asked_for_is_refused() {
         assert_eq!(told.status, 502, "{lines}");
         told.assert_problem(502, "UpstreamInvalid");
     }
+}
+
+#[tokio::test]
+async fn a_408_on_a_kept_connection_is_no_answer_and_costs_no_caller_anything() {
+    let answers = AtomicUsize::new(0);
+    let (app, rewriter) = behind(Arc::new(move |status, body| {
+        // Each connection is closed so when a second request comes.
+        if answers.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
+            let lines = "connection: close\r\n";
+            return (whole("HTTP/1.1", 408, " Request Timeout", lines, b""), true);
+        }
+        (whole("HTTP/1.1", status, " OK", JSON, body), false)
+    }))
+    .await;
+    for person in [&ALVA, &BO] {
+        app.get(&format!("contactId={}&parts=none", person.id))
+            .await
+            .assert_ok();
+    }
+    assert_eq!(rewriter.heads().len(), 3);
 }
 
 #[tokio::test]

@@ -169,6 +169,11 @@ impl KeyRing {
             .await
     }
 
+    /// Whether the last reading failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.state().failures > 0
+    }
+
     /// `known` finds the keys in a state; it is given the number of the first reading that began after the question.
     async fn wait_for(
         &self,

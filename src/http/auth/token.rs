@@ -59,6 +59,12 @@ pub(super) struct Shopper {
     flow: u64,
 }
 
+/// Whether the token is signed by the issuer can't be said.
+fn unknown(Unavailable { retry_after }: Unavailable) -> ApiError {
+    let detail = "The token issuer's keys can't be read now.";
+    ApiError::because(Code::UpstreamUnavailable, detail).retry_after(retry_after)
+}
+
 impl Tokens {
     pub(super) fn new(config: &config::Jwt, clock: Clock) -> Result<Self, anyhow::Error> {
         let source = match (&config.jwks_url, &config.jwks_file) {
@@ -118,15 +124,17 @@ impl Tokens {
             algorithm, key_id, ..
         } = &token.header;
         let keys = self.ring.keys(key_id.as_deref(), *algorithm, deadline);
-        let keys = keys.await.map_err(|Unavailable { retry_after }| {
-            let detail = "The token issuer's keys can't be read now.";
-            ApiError::because(Code::UpstreamUnavailable, detail).retry_after(retry_after)
-        })?;
+        let keys = keys.await.map_err(unknown)?;
         let mut is_good = keys.iter().any(|key| token.is_signed_with(key));
         if !is_good && key_id.is_none() && !keys.is_empty() {
-            // It may be signed with a key that is not known yet; where that can't be found out it stays refused.
+            // It may be signed with a key that is not known yet. Where that can't be found out for now it stays refused,
+            // unless the issuer can't be read: then nothing is known of it.
             let newer = self.ring.newer_keys(token.signature, *algorithm, deadline);
-            let newer = newer.await.unwrap_or_default();
+            let newer = match newer.await {
+                Ok(keys) => keys,
+                Err(unavailable) if self.ring.is_failing() => return Err(unknown(unavailable)),
+                Err(_) => Vec::new(),
+            };
             is_good = newer.iter().any(|key| token.is_signed_with(key));
         }
         Ok(is_good.then_some(shopper))

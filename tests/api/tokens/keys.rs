@@ -313,6 +313,30 @@ async fn a_new_key_is_found_by_a_token_that_names_none() {
 }
 
 #[tokio::test]
+async fn while_the_issuer_fails_a_token_that_names_no_key_is_unknown_and_not_refused() {
+    let issuer = Issuer::new();
+    let server = issuer.serve().await;
+    let app = with_url(&issuer, &server).await;
+    let nameless = |issuer: &Issuer| issuer.sign_with(&of_alva(), |header| header.kid = None);
+    get(&app, &nameless(&issuer), "/customer/me")
+        .await
+        .assert_ok();
+    let rotated = issuer.rotate();
+    server.answer(JwksAnswer::Failure);
+    // Its own reading, and while the next may not begin yet.
+    for _ in 0..2 {
+        assert_unavailable(&get(&app, &nameless(&rotated), "/customer/me").await);
+        get(&app, &nameless(&issuer), "/customer/me")
+            .await
+            .assert_ok();
+    }
+    server.publish(&rotated);
+    app.advance(3 * SECOND);
+    until(|| server.requests() == 3).await;
+    until_status(&app, &nameless(&rotated), 200).await;
+}
+
+#[tokio::test]
 async fn the_issuer_is_told_that_nothing_but_plain_answers_is_read() {
     let issuer = Issuer::new();
     let server = issuer.serve().await;

@@ -5,7 +5,7 @@ mod process;
 use std::{
     collections::BTreeMap,
     io::Write,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -105,15 +105,20 @@ async fn healthcheck(file: Option<&Path>) -> Result<(), anyhow::Error> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     let config = engage_bff::config::layers::read(file, &environment())?;
-    let mut address: SocketAddr = config.operations.listen;
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
+    let address: SocketAddr = config.operations.listen;
+    let (v4, v6) = (Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into());
+    let at: Vec<IpAddr> = match address.ip() {
+        // All addresses are those of IPv4 too, and these alone where the machine has no IPv6.
+        ip if ip.is_unspecified() && ip.is_ipv6() => vec![v6, v4],
+        ip if ip.is_unspecified() => vec![v4],
+        ip => vec![ip],
+    };
+    let at: Vec<_> = at
+        .into_iter()
+        .map(|ip| SocketAddr::new(ip, address.port()))
+        .collect();
     let ask = async {
-        let mut stream = tokio::net::TcpStream::connect(address).await?;
+        let mut stream = tokio::net::TcpStream::connect(&at[..]).await?;
         let request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         stream.write_all(request).await?;
         let mut answer = Vec::new();

@@ -1,7 +1,7 @@
 //! The log: how events are written, and that writing them stops nothing. What is logged is decided where it happens.
 //!
 //! Standard output may be a pipe that is not read for a while. An event is formatted where it happens, put into a bounded
-//! queue ([`queue`]), and written by a thread of its own ([`writer`]); what the queue has no room for is dropped and
+//! queue (`queue`), and written by a thread of its own (`writer`); what the queue has no room for is dropped and
 //! counted. No library may log more than a warning: at lower levels they print addresses, queries and bytes.
 
 mod counts;

@@ -172,7 +172,7 @@ fn texts_in_utf_16_are_called_that() {
             "{told}"
         );
     }
-    let file = bytes_file(b"caf\xe9-key");
+    let file = bytes_file(b"sm\xf6r-key");
     let told = refusal(&keyless, &[("BFF_ENGAGE__API_KEY_FILE", path(&file))]);
     assert!(
         told.starts_with("engage.api_key_file: is not UTF-8: "),

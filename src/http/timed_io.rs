@@ -47,6 +47,8 @@ pub(super) struct TimedIo<S, W> {
     /// How often `idle` has ticked since the last turn.
     quiet_ticks: u32,
     write: Option<Pin<Box<Sleep>>>,
+    /// Whether the connection is being closed: no further head is waited for.
+    is_ending: bool,
 }
 
 /// So many ticks without a byte are the longest time that a peer may idle.
@@ -64,6 +66,7 @@ impl<S, W> TimedIo<S, W> {
             idle: None,
             quiet_ticks: 0,
             write: None,
+            is_ending: false,
         }
     }
 
@@ -200,7 +203,7 @@ where
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.inner).poll_flush(cx);
         // hyper's last read may have been while it was answering, and it does not read again before something happens.
-        if self.is_for_head() {
+        if !self.is_ending && self.is_for_head() {
             if !self.head_has_begun {
                 self.watch.as_ref().idles();
             }
@@ -212,6 +215,7 @@ where
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.is_ending = true;
         let shut = Pin::new(&mut self.inner).poll_shutdown(cx);
         self.timed(cx, shut)
     }
@@ -219,7 +223,13 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, task::Waker};
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+        task::{Wake, Waker},
+    };
 
     use tokio::io::AsyncReadExt;
 
@@ -249,5 +259,32 @@ mod tests {
         assert!(Pin::new(&mut io).poll_write(&mut cx, b"b").is_ready());
         assert!(Pin::new(&mut io).poll_read(&mut cx, &mut read).is_ready());
         assert!(watch.is_closing_or_stays());
+    }
+
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_idled_too_long_does_not_wake_itself_while_it_is_closing() {
+        let (ours, _theirs) = tokio::io::duplex(1);
+        let patience = Patience {
+            idle: Duration::from_millis(1),
+            head: LONG,
+            write: LONG,
+        };
+        let mut io = TimedIo::new(ours, Arc::new(HeadWatch::default()), patience);
+        assert_eq!(io.read(&mut [0]).await.expect("an end"), 0);
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut cx = Context::from_waker(&waker);
+        assert!(Pin::new(&mut io).poll_shutdown(&mut cx).is_ready());
+        // hyper flushes whenever it goes on, also while the peer has yet to close its side.
+        assert!(Pin::new(&mut io).poll_flush(&mut cx).is_ready());
+        assert!(!woken.0.load(Ordering::Relaxed));
     }
 }

@@ -161,10 +161,12 @@ impl Queue {
         self.ended.notify_all();
     }
 
-    /// Has the writer write what is there and end; waits so long for that.
+    /// Has the writer write what is there and end; waits so long for that, and not again where that has been waited for.
     pub(super) fn finish(&self, at_most: Duration) {
         let mut state = self.lock();
-        state.is_closing = true;
+        if std::mem::replace(&mut state.is_closing, true) {
+            return;
+        }
         self.changed.notify_all();
         let has_not_ended = |state: &mut State| !state.has_ended;
         let waited = self.ended.wait_timeout_while(state, at_most, has_not_ended);
@@ -239,5 +241,17 @@ mod tests {
         queue.push(Lane::Events, b"late\n");
         assert_eq!(queue.counts.total(Dropped::Events), 1);
         assert!(written(&queue).is_empty());
+    }
+
+    #[test]
+    fn the_end_is_waited_for_once() {
+        let queue = queue();
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            queue.finish(Duration::ZERO);
+            queue.finish(Duration::MAX);
+            tell.send(())
+        });
+        assert_eq!(told.recv_timeout(Duration::from_secs(60)), Ok(()));
     }
 }

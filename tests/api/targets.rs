@@ -261,6 +261,18 @@ async fn a_listed_page_may_read_refusals_of_framing_too() {
             format!("GET /customer/me HTTP/1.1\r\nHost: a\r\norigin:{origin}\r\nno colon\r\n\r\n"),
             format!("GET /customer/me HTTP/1.1\r\nHost: a b\r\nOrigin: {origin}\r\n\r\n"),
             format!("OPTIONS * HTTP/1.1\r\nHost: a\r\nOrigin: {origin}\r\n\r\n"),
+            format!(
+                "POST /customer/lookup HTTP/1.1\r\nHost: a\r\nOrigin: {origin}\r\n\
+                 Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello"
+            ),
+            format!(
+                "POST /customer/lookup HTTP/1.1\r\nHost: a\r\nOrigin: {origin}\r\n\
+                 Transfer-Encoding: gzip\r\n\r\nhello"
+            ),
+            format!(
+                "POST /customer/lookup HTTP/1.0\r\nHost: a\r\nOrigin: {origin}\r\n\
+                 Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+            ),
         ] {
             let text = exchange(&app, &request).await.to_lowercase();
             assert!(text.starts_with("http/1.1 4"), "{text}");

@@ -18,6 +18,8 @@ pub(super) struct Given {
     head: Vec<u8>,
     /// Whether only hyper knows where they end.
     is_odd: bool,
+    /// The head since which that is so, and the turn at which hyper comes to it: it may refuse it.
+    odd: Option<(usize, Vec<u8>)>,
 }
 
 impl Given {
@@ -36,9 +38,12 @@ impl Given {
         !self.head.is_empty()
     }
 
-    /// What could be read of a head that hyper refuses; nothing where only hyper knew where it began.
-    pub(super) fn refused(&self) -> &[u8] {
-        &self.head
+    /// What could be read of a head that hyper refuses at this turn; nothing where only hyper knew where it began.
+    pub(super) fn refused(&self, turn: usize) -> &[u8] {
+        match &self.odd {
+            Some((of, head)) if *of == turn => head,
+            _ => &self.head,
+        }
     }
 
     /// Notes that hyper, which has nothing left to do, is given these bytes. `first` is what they begin with.
@@ -87,13 +92,19 @@ impl Given {
                     self.is_odd = true;
                     self.head = bytes.to_vec();
                 }
-                Next::Odd => self.is_odd = true,
+                Next::Odd { head } => {
+                    self.is_odd = true;
+                    let turn = self.since.wrapping_add(2 * self.requests);
+                    self.odd = Some((turn, bytes[..head].to_vec()));
+                }
             }
         }
     }
 
     /// Notes that hyper has written everything that it had to write. Each request took a turn, and its answer another.
     pub(super) fn flushed(&mut self, turn: usize) {
+        // A head that was not refused is needed no more.
+        self.odd.take_if(|(of, _)| *of != turn);
         let is_answered = turn.wrapping_sub(self.since) == 2 * self.requests;
         if self.requests > 0 && is_answered && self.is_whole() {
             self.requests = 0;
@@ -187,8 +198,22 @@ mod tests {
         }
         let mut given = Given::default();
         given.add(&vec![b'a'; MAX_HEAD + 1], 0);
-        assert!(given.is_odd && given.refused().len() == MAX_HEAD + 1);
+        assert!(given.is_odd && given.refused(0).len() == MAX_HEAD + 1);
         given.add(&vec![b'a'; MAX_HEAD], 0);
-        assert_eq!(given.refused().len(), MAX_HEAD + 1);
+        assert_eq!(given.refused(0).len(), MAX_HEAD + 1);
+    }
+
+    #[test]
+    fn a_head_that_hyper_may_refuse_is_that_of_its_own_turn_alone() {
+        let odd = "POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let mut given = Given::default();
+        given.add(&[GET, odd.as_bytes(), b"0\r\n\r\n"].concat(), 4);
+        assert_eq!(given.refused(4), b"");
+        given.flushed(6);
+        assert_eq!(given.refused(6), odd.as_bytes());
+        // hyper did not refuse it, and where it has read to since is not known.
+        given.flushed(8);
+        given.add(GET, 8);
+        assert_eq!(given.refused(8), b"");
     }
 }

@@ -35,8 +35,8 @@ pub(super) enum Next<'a> {
         body: u64,
         plain: Option<Plain<'a>>,
     },
-    /// Something of which only hyper knows where it ends.
-    Odd,
+    /// A whole head of so many bytes, of which only hyper knows what comes behind it, or whether it refuses it.
+    Odd { head: usize },
     /// What hyper refuses.
     Malformed,
 }
@@ -86,7 +86,7 @@ pub(super) fn next(bytes: &[u8]) -> Next<'_> {
         return Next::Malformed;
     }
     if fields.is_odd || request.method == Some("CONNECT") {
-        return Next::Odd;
+        return Next::Odd { head };
     }
     let plain = plain(&request, &fields);
     if plain.is_none() && !request.path.is_some_and(is_target) {

@@ -92,7 +92,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FastPath<S> {
         let refusal = self
             .peer
             .door
-            .refuse_unparsed(refused, self.given.refused());
+            .refuse_unparsed(refused, self.given.refused(turns));
         self.unsent.write_refusal(refusal);
         self.peer.owed.note();
         true

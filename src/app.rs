@@ -21,7 +21,7 @@ use self::settings::{
     cors_origins, digester, limits, lookup_rules, name_reader, operations_limits, view_rules,
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, Tick},
     config::{self, Config},
     customer::CustomerService,
     domain::{names::NameReader, phone::Phone},
@@ -30,6 +30,7 @@ use crate::{
         self, AppState, Authenticator, Connections, Counts, FrontDoor, Listener, OperationsState,
         Readiness, Requests, Webhooks,
     },
+    telemetry,
 };
 
 /// A service that is bound and not yet running.
@@ -42,6 +43,8 @@ pub struct App {
     changes_poll: Option<Duration>,
     authenticator: Arc<Authenticator>,
     shutdown_delay: Duration,
+    /// How long answers may take after that, on both listeners together.
+    shutdown_grace: Duration,
     clock: Clock,
 }
 
@@ -122,6 +125,7 @@ impl App {
             changes_poll: config.webhooks.changes_poll,
             authenticator,
             shutdown_delay: config.server.shutdown_delay,
+            shutdown_grace: telemetry::grace_for_answers(config.server.shutdown_grace),
             clock,
         })
     }
@@ -172,10 +176,10 @@ impl App {
         let (listener, door) = self.operations;
         let operations = tokio::spawn(listener.serve(door, last.clone()));
         let drain = CancellationToken::new();
-        tokio::spawn(leave(
+        let leaving = tokio::spawn(leave(
             shutdown,
             self.readiness,
-            self.clock,
+            self.clock.clone(),
             self.shutdown_delay,
             drain.clone(),
         ));
@@ -187,7 +191,11 @@ impl App {
         keys.abort();
         news.abort();
         last.cancel();
-        drop(operations.await);
+        // The drain has begun, or the listener would not have ended.
+        let began = leaving.await.map_err(io::Error::other)?;
+        let took = self.clock.tick().since(began);
+        let left = self.shutdown_grace.saturating_sub(took);
+        drop(tokio::time::timeout(left, operations).await);
         if finished {
             tracing::info!("stopped");
             Ok(())
@@ -199,14 +207,14 @@ impl App {
     }
 }
 
-/// Waits until the service is to end, has balancers take it out, and after the delay begins the drain.
+/// Waits until the service is to end, has balancers take it out, and after the delay begins the drain. When that was.
 async fn leave(
     shutdown: CancellationToken,
     readiness: Readiness,
     clock: Clock,
     delay: Duration,
     drain: CancellationToken,
-) {
+) -> Tick {
     shutdown.cancelled().await;
     readiness.withdraw();
     tracing::info!(
@@ -215,6 +223,7 @@ async fn leave(
     );
     clock.sleep_until(clock.tick() + delay).await;
     drain.cancel();
+    clock.tick()
 }
 
 /// The hall, and behind it the back door to Engage.

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use engage_bff::clock::Clock;
 use engage_simulator::people::ALVA;
 use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet};
 
@@ -169,4 +170,39 @@ async fn connections_that_were_not_yet_accepted_are_answered_too() {
     }
     let (status, _) = service.end();
     assert!(status.success(), "{status}");
+}
+
+#[tokio::test]
+async fn both_listeners_end_within_one_grace() {
+    const GRACE: Duration = Duration::from_secs(8);
+    let service = Service::new()
+        .env("BFF_SERVER__SHUTDOWN_GRACE", "8s")
+        .env("BFF_SERVER__BODY_TIMEOUT", "60s")
+        .start();
+    let mut held = Vec::new();
+    for (address, path) in [
+        (service.data, "/customer/lookup"),
+        (service.operations, "/cache/purge"),
+    ] {
+        let mut stream = TcpStream::connect(address).await.expect("accepted");
+        let half = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: test-till-key\r\n\
+             Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{{"
+        );
+        stream.write_all(half.as_bytes()).await.expect("sent");
+        held.push(stream);
+    }
+    // Answered after the others were accepted.
+    let first = ask(service.data, &get("/livez")).await.expect("an answer");
+    assert_eq!(first.status, 200);
+    let clock = Clock::system();
+    let signalled = clock.tick();
+    let kill = Command::new("kill")
+        .args(["-s", "TERM", &service.id().to_string()])
+        .status();
+    assert!(kill.expect("kill runs").success());
+    let (status, _) = service.end();
+    assert_eq!(status.code(), Some(1));
+    // Five seconds for the operators' listener alone would not be within the grace any more.
+    assert!(clock.tick().since(signalled) < GRACE + Duration::from_secs(2));
 }

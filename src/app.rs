@@ -174,6 +174,7 @@ impl App {
         // Operators may look on until the last answer is finished.
         let last = CancellationToken::new();
         let (listener, door) = self.operations;
+        let doors = [self.door.clone(), door.clone()];
         let operations = tokio::spawn(listener.serve(door, last.clone()));
         let drain = CancellationToken::new();
         let leaving = tokio::spawn(leave(
@@ -196,14 +197,15 @@ impl App {
         let took = self.clock.tick().since(began);
         let left = self.shutdown_grace.saturating_sub(took);
         drop(tokio::time::timeout(left, operations).await);
+        // Connections that have not ended hold them too.
+        doors.iter().for_each(FrontDoor::tell_left_out);
         if finished {
             tracing::info!("stopped");
-            Ok(())
-        } else {
-            Err(io::Error::other(
-                "answers were still under way when the grace ended",
-            ))
+            return Ok(());
         }
+        let what = "answers were still under way when the grace ended";
+        tracing::warn!("{what}");
+        Err(io::Error::other(what))
     }
 }
 

@@ -285,6 +285,12 @@ impl FrontDoor {
         Limit::new("refused connections", self.clock.clone())
     }
 
+    /// Logs what was left out of the log, for the end of the service.
+    pub fn tell_left_out(&self) {
+        self.of_strangers.tell();
+        self.of_connections.tell();
+    }
+
     /// One request, one answer. On a connection for which there is no room it is the only one.
     async fn answer(
         &self,

@@ -127,12 +127,7 @@ pub(super) async fn serve_connection<S>(
         time: limits.body_timeout,
     };
     let patience = Patience {
-        // Of the few that are accepted beyond the most none may be kept by a peer that says nothing.
-        idle: if seat.is_in_reserve() {
-            limits.header_timeout.min(limits.idle_timeout)
-        } else {
-            limits.idle_timeout
-        },
+        idle: limits.idle_timeout,
         head: limits.header_timeout,
         write: limits.write_timeout,
     };

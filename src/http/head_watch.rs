@@ -36,6 +36,8 @@ pub(super) struct HeadWatch {
     turns: AtomicUsize,
     /// Whether what hyper was given ends within a head.
     holds_beginning: AtomicBool,
+    /// Whether the connection is beyond those that there may be, where no peer may keep a place for long.
+    is_brief: AtomicBool,
     /// Whether the rest of a body is read whose answer has been taken: that has a time of its own.
     is_in_rest: AtomicBool,
     /// The listener's time.
@@ -66,6 +68,21 @@ impl HeadWatch {
     /// How often that was.
     pub(super) fn turns(&self) -> usize {
         self.turns.load(Ordering::Relaxed)
+    }
+
+    /// The peer is waited for a second at most from now on.
+    pub(super) fn be_brief(&self) {
+        self.is_brief.store(true, Ordering::Relaxed);
+    }
+
+    /// The peer is waited for as any other.
+    pub(super) fn be_patient(&self) {
+        self.is_brief.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the peer is waited for a second at most.
+    pub(super) fn is_brief(&self) -> bool {
+        self.is_brief.load(Ordering::Relaxed)
     }
 
     /// Notes whether hyper was given the beginning of a head that is not whole yet.
@@ -148,9 +165,13 @@ impl HeadWatch {
         is_closing
     }
 
-    /// Whether its end is not waited for.
+    /// Whether the end of a connection that is closing is not waited for, because another needs its room.
     pub(super) fn closes_at_once(&self) -> bool {
-        self.close.load(Ordering::Relaxed) == CLOSING_AT_ONCE
+        let closes = self.close.load(Ordering::Relaxed);
+        if closes == CLOSE_AT_ONCE {
+            self.close.store(CLOSING_AT_ONCE, Ordering::Relaxed);
+        }
+        closes == CLOSE_AT_ONCE || closes == CLOSING_AT_ONCE
     }
 
     /// Tells the connection's task what to do.

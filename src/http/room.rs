@@ -36,6 +36,8 @@ const ADMITTED: u8 = 0;
 const RESERVE: u8 = 1;
 /// It has been asked to make room.
 const LEAVING: u8 = 2;
+/// The same, of those beyond.
+const LEAVING_RESERVE: u8 = 3;
 
 /// What may be answered on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +122,8 @@ struct Members {
     idle: Vec<(u32, u64)>,
     /// The tick of the last look that found none.
     vain: Option<u32>,
+    /// Those beyond the most, and some that were.
+    reserve: Vec<u64>,
 }
 
 struct Member {
@@ -130,6 +134,10 @@ struct Member {
 impl Member {
     fn is(&self, place: u8) -> bool {
         self.place.load(Ordering::Relaxed) == place
+    }
+
+    fn is_in_reserve(&self) -> bool {
+        self.is(RESERVE) || self.is(LEAVING_RESERVE)
     }
 
     fn puts(&self, place: u8) {
@@ -176,8 +184,10 @@ impl Room {
                 if members.all.len() < self.capacity() {
                     return;
                 }
-                // Its end is what is waited for.
-                members.has_room(self);
+                // The end of one is what is waited for.
+                if !members.has_room(self) {
+                    members.reserve_makes_room();
+                }
             }
             freed.await;
         }
@@ -198,6 +208,10 @@ impl Room {
             place: AtomicU8::new(if is_admitted { ADMITTED } else { RESERVE }),
         });
         members.all.insert(id, Arc::clone(&member));
+        if !is_admitted {
+            members.reserve.push(id);
+            member.watch.be_brief();
+        }
         self.counts.open.inc();
         Some(Seat {
             room: Arc::clone(self),
@@ -227,6 +241,20 @@ impl Members {
         member.watch.order(MAKE_ROOM);
         self.admitted -= 1;
         true
+    }
+
+    /// Closes the connection beyond the most that has been idle longest, if any is: the next may be a probe.
+    fn reserve_makes_room(&mut self) {
+        let Self { all, reserve, .. } = self;
+        reserve.retain(|id| all.get(id).is_some_and(|member| member.is_in_reserve()));
+        let members = reserve.iter().filter_map(|id| all.get(id));
+        let idle = members
+            .filter(|member| member.is(RESERVE))
+            .filter_map(|member| Some((member.watch.idle_since()?, member)));
+        if let Some((_, member)) = idle.min_by_key(|(since, _)| *since) {
+            member.puts(LEAVING_RESERVE);
+            member.watch.order(MAKE_ROOM);
+        }
     }
 
     fn longest_idle(&mut self, now: u32) -> Option<Arc<Member>> {
@@ -273,7 +301,7 @@ impl AsRef<HeadWatch> for Seat {
 impl Seat {
     /// Whether the connection is one beyond those that there may be.
     pub(super) fn is_in_reserve(&self) -> bool {
-        self.member.is(RESERVE)
+        self.member.is_in_reserve()
     }
 
     /// Whether requests may be answered on it, perhaps because there is room by now.
@@ -286,6 +314,7 @@ impl Seat {
         if is_admitted {
             members.admitted += 1;
             self.member.puts(ADMITTED);
+            self.member.watch.be_patient();
         }
         is_admitted
     }
@@ -297,8 +326,15 @@ impl Seat {
             self.room.counts.closed_for_room.inc();
         } else {
             let mut members = self.room.lock();
-            members.admitted += 1;
-            self.member.puts(ADMITTED);
+            if self.member.is(LEAVING) {
+                members.admitted += 1;
+                self.member.puts(ADMITTED);
+            } else if self.member.is(LEAVING_RESERVE) {
+                self.member.puts(RESERVE);
+            }
+            drop(members);
+            // Whoever waits for its end must ask another.
+            self.room.freed.notify_one();
         }
         makes_room
     }

@@ -51,6 +51,9 @@ pub(super) struct TimedIo<S, W> {
     is_ending: bool,
 }
 
+/// The longest time for a head, and before one, on a connection beyond those that there may be.
+const BRIEF: Duration = Duration::from_secs(1);
+
 /// So many ticks without a byte are the longest time that a peer may idle.
 const TICKS: u32 = 4;
 
@@ -87,9 +90,24 @@ impl<S, W> TimedIo<S, W> {
         turn.is_multiple_of(2) && !is_in_rest
     }
 
+    /// As long as the patience, if there is room for the connection.
+    fn longest(&self, patience: Duration) -> Duration
+    where
+        W: AsRef<HeadWatch>,
+    {
+        if self.watch.as_ref().is_brief() {
+            patience.min(BRIEF)
+        } else {
+            patience
+        }
+    }
+
     /// Ready when the peer has idled too long.
-    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let tick = self.patience.idle / TICKS;
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()>
+    where
+        W: AsRef<HeadWatch>,
+    {
+        let tick = self.longest(self.patience.idle) / TICKS;
         let idle = self.idle.get_or_insert_with(|| start(tick));
         loop {
             ready!(idle.as_mut().poll(cx));
@@ -102,8 +120,11 @@ impl<S, W> TimedIo<S, W> {
     }
 
     /// Ready when the rest of a head is too long in coming.
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let patience = self.patience.head;
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()>
+    where
+        W: AsRef<HeadWatch>,
+    {
+        let patience = self.longest(self.patience.head);
         let head = self.head.get_or_insert_with(|| start(patience));
         head.as_mut().poll(cx)
     }
@@ -215,7 +236,11 @@ where
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.is_ending = true;
+        if !self.is_ending {
+            self.is_ending = true;
+            // Nothing is left to do on it: it may make room.
+            self.watch.as_ref().idles();
+        }
         let shut = Pin::new(&mut self.inner).poll_shutdown(cx);
         self.timed(cx, shut)
     }

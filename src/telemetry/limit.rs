@@ -60,6 +60,11 @@ impl Limit {
         is_taken
     }
 
+    /// Logs now how many events were left out, if any were.
+    pub fn tell(&self) {
+        self.0.tell();
+    }
+
     /// Where nothing runs any more that could wait, it is told at the end.
     fn tell_later(&self) {
         let Ok(runtime) = Handle::try_current() else {

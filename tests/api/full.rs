@@ -140,7 +140,7 @@ async fn whoever_came_while_there_was_no_room_is_answered_when_there_is_by_its_f
 }
 
 #[tokio::test]
-async fn beyond_the_few_for_probes_others_wait_for_one_to_end() {
+async fn silent_connections_keep_no_probe_waiting() {
     let app = with_most(1).await;
     let hold = app.engage.hold(Endpoint::Overview);
     let _busy = busy(&app, &hold).await;
@@ -148,12 +148,61 @@ async fn beyond_the_few_for_probes_others_wait_for_one_to_end() {
     for _ in 0..RESERVE {
         silent.push(connect(&app).await);
     }
+    // Others that have had their answer and stay open keep none waiting either.
+    for _ in 0..RESERVE {
+        let mut turned_away = connect(&app).await;
+        let text = ask(&mut turned_away, &customer("")).await;
+        assert!(text.starts_with("HTTP/1.1 503 "), "{text}");
+        silent.push(turned_away);
+        let mut probe = connect(&app).await;
+        assert!(ask(&mut probe, LIVEZ).await.starts_with("HTTP/1.1 200 "));
+        silent.push(probe);
+    }
+}
+
+#[tokio::test]
+async fn half_a_head_keeps_probes_waiting_for_a_second() {
+    let app = with_most(1).await;
+    let hold = app.engage.hold(Endpoint::Overview);
+    let _busy = busy(&app, &hold).await;
+    let mut halves = Vec::new();
+    for _ in 0..RESERVE {
+        let mut half = connect(&app).await;
+        half.write_all(b"GET /livez HT").await.expect("sent");
+        halves.push(half);
+    }
     let mut waiting = connect(&app).await;
     waiting.write_all(LIVEZ.as_bytes()).await.expect("sent");
     let early = timeout(TICKS, waiting.read_u8()).await;
     assert!(early.is_err(), "{early:?}");
-    silent.pop();
-    assert!(answer(&mut waiting).await.starts_with("HTTP/1.1 200 "));
+    // Their heads' own time is many times longer.
+    let text = timeout(PATIENCE, answer(&mut waiting)).await;
+    assert!(text.expect("an answer").starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn connections_that_have_had_their_last_answer_make_room() {
+    let app = TestApp::with(|config| {
+        config.server.max_connections = 2;
+        config.server.body_timeout = PATIENCE * 10;
+    })
+    .await;
+    let mut ended = Vec::new();
+    for _ in 0..2 {
+        let mut stream = connect(&app).await;
+        let endless = "POST /customer/lookup HTTP/1.1\r\nHost: bff\r\n\
+                       Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n";
+        let text = ask(&mut stream, endless).await;
+        assert!(text.starts_with("HTTP/1.1 401 "), "{text}");
+        ended.push(stream);
+    }
+    let mut open = vec![kept(&app).await, kept(&app).await];
+    let line = "engage_bff_connections{listener=\"data\"} 2";
+    assert_metric(&app, line).await;
+    for stream in &mut open {
+        let text = ask(stream, &customer("")).await;
+        assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+    }
 }
 
 #[tokio::test]

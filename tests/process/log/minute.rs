@@ -133,6 +133,8 @@ fn a_log_that_is_not_read_for_a_minute_slows_no_hit_and_loses_a_counted_number_o
     eprintln!("ended {:?} after SIGTERM", clock.tick().since(began));
     assert!(status.success(), "{status}");
     let rest = log.rest();
-    assert_eq!(sum(&rest, DROPPED, "dropped"), lost);
+    // The end has events of its own, for which there is no room either.
+    let told = sum(&rest, DROPPED, "dropped");
+    assert!((lost..lost + 4).contains(&told), "{lost}, {told}");
     assert_eq!(lines + count(&rest, "answered") as u64 + lost, events);
 }

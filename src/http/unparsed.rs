@@ -8,8 +8,9 @@ use http_body_util::{BodyExt, Collected};
 use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
 
 use super::{
-    Asking, FrontDoor,
+    FrontDoor,
     error::{ApiError, Code},
+    front_door::Asking,
     request_id::{REQUEST_ID, RequestId},
     requests::Route,
 };

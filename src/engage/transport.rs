@@ -5,6 +5,7 @@
 //! answer comes down but a body that was read to its end, is JSON and is not too large.
 
 mod answer;
+mod client;
 mod failure;
 mod pool;
 

@@ -10,7 +10,6 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -18,15 +17,10 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
-use reqwest::{
-    Client,
-    header::{self, HeaderMap, HeaderValue},
-    redirect::Policy,
-};
-use secrecy::ExposeSecret;
+use reqwest::Client;
 use tokio::sync::watch;
 
+use super::client::{Clients, IDLE_TIMEOUT};
 use crate::{
     clock::{Clock, Tick},
     config,
@@ -36,16 +30,6 @@ use crate::{
 /// How long a pool of connections is used. A busy connection never ends by itself, and would stay where the name led
 /// when it was made.
 const POOL_LIFETIME: Duration = Duration::from_secs(300);
-/// How long a connection is kept that no call uses.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long what was sent may stay unacknowledged, by TCP or as a ping of HTTP/2; a longer `engage.connect_timeout`
-/// counts instead, because to Linux the attempt to connect is no different.
-const SILENCE: Duration = Duration::from_secs(2);
-/// How long nothing may come over a connection of HTTP/2 with calls under way before it is pinged: one that was idle for
-/// longer is pinged with its next call. Idle connections are not pinged: Engage is spared, TCP looks after them.
-const PING_AFTER: Duration = Duration::from_secs(1);
-/// After how long an idle connection is probed by TCP, how far apart, and how often.
-const TCP_PROBES: (Duration, Duration, u32) = (Duration::from_secs(5), Duration::from_secs(1), 3);
 /// How far apart generations are retired before their time.
 const RETIRED_APART: Duration = Duration::from_secs(5);
 /// How long a new generation waits for a call that begins anyhow, before one of those that wait on the old one tries it.
@@ -55,7 +39,7 @@ const TRIAL: Duration = Duration::from_secs(1);
 
 /// The pool in use, and how the next is made.
 pub(super) struct Pools {
-    making: Making,
+    clients: Clients,
     current: Mutex<Current>,
     clock: Clock,
 }
@@ -119,10 +103,10 @@ impl Pools {
         resolver: Option<Resolver>,
         clock: Clock,
     ) -> Result<Self, anyhow::Error> {
-        let making = Making::new(config, resolver)?;
-        let generation = Generation::new(making.client(making.max_idle)?, clock.tick());
+        let clients = Clients::new(config, resolver)?;
+        let generation = Generation::new(clients.client()?, clock.tick());
         Ok(Self {
-            making,
+            clients,
             current: Mutex::new(Current {
                 generation,
                 retired: None,
@@ -146,7 +130,7 @@ impl Pools {
             POOL_LIFETIME
         };
         if now.since(current.generation.made) >= lifetime
-            && let Ok(client) = self.making.client(self.making.max_idle)
+            && let Ok(client) = self.clients.client()
         {
             current.generation = Generation::new(client, now);
             current.is_single_use = false;
@@ -192,7 +176,7 @@ impl Pools {
         }
         let mut current = self.current_mut();
         if Arc::ptr_eq(&current.generation, generation)
-            && let Ok(client) = self.making.client(0)
+            && let Ok(client) = self.clients.client_for_single_calls()
         {
             current.generation = Generation::new(client, self.clock.tick());
             current.is_single_use = true;
@@ -210,7 +194,7 @@ impl Pools {
         if is_early || !Arc::ptr_eq(&current.generation, generation) {
             return None;
         }
-        let client = self.making.client(self.making.max_idle).ok()?;
+        let client = self.clients.client().ok()?;
         current.generation = Generation::new(client, now);
         current.retired = Some(now);
         current.is_single_use = false;
@@ -317,92 +301,4 @@ impl Seen {
         let (first, last, at) = (event, event, now);
         self.kept.insert(connection, Answers { first, last, at });
     }
-}
-
-/// How pools of connections are made.
-struct Making {
-    headers: HeaderMap,
-    user_agent: String,
-    roots: Vec<reqwest::Certificate>,
-    connect_timeout: Duration,
-    max_idle: usize,
-    resolver: Option<Resolver>,
-}
-
-impl Making {
-    fn new(config: &config::Engage, resolver: Option<Resolver>) -> Result<Self, anyhow::Error> {
-        let mut headers = HeaderMap::new();
-        let key = config
-            .api_key
-            .as_ref()
-            .map_or("", |key| key.expose_secret());
-        let mut key = HeaderValue::from_str(key)?;
-        key.set_sensitive(true);
-        headers.insert("apikey", key);
-        let json = HeaderValue::from_static("application/json");
-        // Engage requires it on every request; without it even a GET may be answered with a 500
-        // [Voyado: the Engage API].
-        headers.insert(header::CONTENT_TYPE, json.clone());
-        headers.insert(header::ACCEPT, json);
-        // Without it any coding would do (RFC 9110, 12.5.3).
-        headers.insert(
-            header::ACCEPT_ENCODING,
-            HeaderValue::from_static("identity"),
-        );
-        Ok(Self {
-            headers,
-            user_agent: config.user_agent.clone(),
-            roots: roots(config.ca_file.as_deref())?,
-            connect_timeout: config.connect_timeout,
-            max_idle: config.max_concurrency,
-            resolver,
-        })
-    }
-
-    /// A client that keeps so many connections; with none, each call is made over a connection of its own.
-    fn client(&self, max_idle: usize) -> reqwest::Result<Client> {
-        let (probed_after, probes_apart, probes) = TCP_PROBES;
-        let mut builder = Client::builder()
-            .default_headers(self.headers.clone())
-            .user_agent(&self.user_agent)
-            .connect_timeout(self.connect_timeout)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(max_idle)
-            .tcp_nodelay(true)
-            .tcp_keepalive(probed_after)
-            .tcp_keepalive_interval(probes_apart)
-            .tcp_keepalive_retries(probes)
-            .http2_keep_alive_interval(PING_AFTER)
-            .http2_keep_alive_timeout(SILENCE)
-            .http2_keep_alive_while_idle(false)
-            // The key would go along to wherever a redirect or a proxy points.
-            .redirect(Policy::none())
-            // What is tried again is decided and counted by admission.
-            .retry(reqwest::retry::never())
-            // A client reads folded lines as if they were one (RFC 9112, 5.2).
-            .http1_allow_obsolete_multiline_headers_in_responses(true)
-            .no_proxy()
-            .referer(false)
-            .tls_certs_only(self.roots.clone());
-        #[cfg(target_os = "linux")]
-        {
-            builder = builder.tcp_user_timeout(SILENCE.max(self.connect_timeout));
-        }
-        if let Some(resolver) = &self.resolver {
-            builder = builder.dns_resolver(resolver.clone());
-        }
-        builder.build()
-    }
-}
-
-/// The certificates of the authorities that may vouch for Engage: those of a file, else the usual ones.
-fn roots(file: Option<&Path>) -> Result<Vec<reqwest::Certificate>, anyhow::Error> {
-    if let Some(file) = file {
-        let bundle = std::fs::read(file).context("engage.ca_file can't be read")?;
-        return crate::authorities::authorities(&bundle).context("engage.ca_file");
-    }
-    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-    Ok(roots
-        .map(|certificate| reqwest::Certificate::from_der(certificate))
-        .collect::<Result<_, _>>()?)
 }

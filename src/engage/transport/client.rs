@@ -1,0 +1,125 @@
+//! How connections to Engage are made: what each request bears, how dead ones are found out, and which authorities may
+//! vouch for Engage.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::Context;
+use reqwest::{
+    Client,
+    header::{self, HeaderMap, HeaderValue},
+    redirect::Policy,
+};
+use secrecy::ExposeSecret;
+
+use crate::{authorities::authorities, config, engage::resolver::Resolver};
+
+/// How long a connection is kept that no call uses.
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long what was sent may stay unacknowledged, by TCP or as a ping of HTTP/2; a longer `engage.connect_timeout`
+/// counts instead, because to Linux the attempt to connect is no different.
+const SILENCE: Duration = Duration::from_secs(2);
+/// How long nothing may come over a connection of HTTP/2 with calls under way before it is pinged: one that was idle for
+/// longer is pinged with its next call. Idle connections are not pinged: Engage is spared, TCP looks after them.
+const PING_AFTER: Duration = Duration::from_secs(1);
+/// After how long an idle connection is probed by TCP, how far apart, and how often.
+const TCP_PROBES: (Duration, Duration, u32) = (Duration::from_secs(5), Duration::from_secs(1), 3);
+
+/// Makes clients, each with a pool of connections of its own.
+pub(super) struct Clients {
+    headers: HeaderMap,
+    user_agent: String,
+    roots: Vec<reqwest::Certificate>,
+    connect_timeout: Duration,
+    max_idle: usize,
+    resolver: Option<Resolver>,
+}
+
+impl Clients {
+    pub(super) fn new(
+        config: &config::Engage,
+        resolver: Option<Resolver>,
+    ) -> Result<Self, anyhow::Error> {
+        let mut headers = HeaderMap::new();
+        let key = config
+            .api_key
+            .as_ref()
+            .map_or("", |key| key.expose_secret());
+        let mut key = HeaderValue::from_str(key)?;
+        key.set_sensitive(true);
+        headers.insert("apikey", key);
+        let json = HeaderValue::from_static("application/json");
+        // Engage requires it on every request; without it even a GET may be answered with a 500
+        // [Voyado: the Engage API].
+        headers.insert(header::CONTENT_TYPE, json.clone());
+        headers.insert(header::ACCEPT, json);
+        // Without it any coding would do (RFC 9110, 12.5.3).
+        headers.insert(
+            header::ACCEPT_ENCODING,
+            HeaderValue::from_static("identity"),
+        );
+        Ok(Self {
+            headers,
+            user_agent: config.user_agent.clone(),
+            roots: roots(config.ca_file.as_deref())?,
+            connect_timeout: config.connect_timeout,
+            max_idle: config.max_concurrency,
+            resolver,
+        })
+    }
+
+    /// A client that keeps connections.
+    pub(super) fn client(&self) -> reqwest::Result<Client> {
+        self.build(self.max_idle)
+    }
+
+    /// A client that makes each call over a connection of its own.
+    pub(super) fn client_for_single_calls(&self) -> reqwest::Result<Client> {
+        self.build(0)
+    }
+
+    fn build(&self, max_idle: usize) -> reqwest::Result<Client> {
+        let (probed_after, probes_apart, probes) = TCP_PROBES;
+        let mut builder = Client::builder()
+            .default_headers(self.headers.clone())
+            .user_agent(&self.user_agent)
+            .connect_timeout(self.connect_timeout)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(max_idle)
+            .tcp_nodelay(true)
+            .tcp_keepalive(probed_after)
+            .tcp_keepalive_interval(probes_apart)
+            .tcp_keepalive_retries(probes)
+            .http2_keep_alive_interval(PING_AFTER)
+            .http2_keep_alive_timeout(SILENCE)
+            .http2_keep_alive_while_idle(false)
+            // The key would go along to wherever a redirect or a proxy points.
+            .redirect(Policy::none())
+            // What is tried again is decided and counted by admission.
+            .retry(reqwest::retry::never())
+            // A client reads folded lines as if they were one (RFC 9112, 5.2).
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .no_proxy()
+            .referer(false)
+            .tls_certs_only(self.roots.clone());
+        #[cfg(target_os = "linux")]
+        {
+            builder = builder.tcp_user_timeout(SILENCE.max(self.connect_timeout));
+        }
+        if let Some(resolver) = &self.resolver {
+            builder = builder.dns_resolver(resolver.clone());
+        }
+        builder.build()
+    }
+}
+
+/// The certificates of the authorities that may vouch for Engage: those of a file, else the usual ones.
+fn roots(file: Option<&Path>) -> Result<Vec<reqwest::Certificate>, anyhow::Error> {
+    if let Some(file) = file {
+        let bundle = std::fs::read(file).context("engage.ca_file can't be read")?;
+        return authorities(&bundle).context("engage.ca_file");
+    }
+    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+    Ok(roots
+        .map(|certificate| reqwest::Certificate::from_der(certificate))
+        .collect::<Result<_, _>>()?)
+}

@@ -96,14 +96,9 @@ impl App {
             token: config.operations.token.clone(),
             warnings: config.warnings().iter().map(ToString::to_string).collect(),
         };
+        let (listener, for_operations) = listeners(config, &connections).await?;
         Ok(Self {
-            listener: bind(
-                "server.listen",
-                config.server.listen,
-                limits(config),
-                connections.of("data"),
-            )
-            .await?,
+            listener,
             door: FrontDoor::new(
                 state,
                 &cors_origins(config)?,
@@ -111,13 +106,7 @@ impl App {
                 clock.clone(),
             ),
             operations: (
-                bind(
-                    "operations.listen",
-                    config.operations.listen,
-                    operations_limits(config),
-                    connections.of("operations"),
-                )
-                .await?,
+                for_operations,
                 FrontDoor::for_operations(operations, &config.operations, requests, clock.clone()),
             ),
             readiness,
@@ -253,6 +242,29 @@ fn hall(
         config.server.request_timeout,
         clock.clone(),
     ))
+}
+
+/// The data listener and the operations listener, bound.
+async fn listeners(
+    config: &Config,
+    connections: &Connections,
+) -> Result<(Listener, Listener), anyhow::Error> {
+    let (data, operations) = (config.server.listen, config.operations.listen);
+    let data = bind(
+        "server.listen",
+        data,
+        limits(config),
+        connections.of("data"),
+    )
+    .await?;
+    let limits = operations_limits(config);
+    let operations = bind(
+        "operations.listen",
+        operations,
+        limits,
+        connections.of("operations"),
+    );
+    Ok((data, operations.await?))
 }
 
 async fn bind(

@@ -13,7 +13,7 @@ use super::{
     directives::Directives,
     error::ApiError,
     lookup::{Carrier, LookupRules},
-    params::{Params, Value},
+    params::{MAX_PARAMETERS, Params, Value},
 };
 use crate::{
     clock::{Clock, ManualClock},
@@ -127,8 +127,10 @@ pub fn body(body: &[u8]) {
     }
 }
 
+/// Whether the name comes again; of so many parameters that it may among those that are not looked at.
 fn is_repeated(params: &Params<'_>, name: &str) -> bool {
-    params.0.iter().filter(|(given, _)| given == name).count() > 1
+    let is_cut = params.0.len() == MAX_PARAMETERS;
+    is_cut || params.0.iter().filter(|(given, _)| given == name).count() > 1
 }
 
 /// What a caller asks is within what it may ask, and an identifier in its one form.

@@ -13,7 +13,7 @@ use super::error::{ApiError, Code};
 const MAX_VALUE: usize = 1024;
 /// There are fewer names than this, so among so many parameters one is unknown or repeated, and the first
 /// of those is found without the rest.
-const MAX_PARAMETERS: usize = 32;
+pub(super) const MAX_PARAMETERS: usize = 32;
 
 /// What a caller gave, in its order.
 #[derive(Debug, Default)]

@@ -1,5 +1,5 @@
 //! What fuzz targets reach of the front door's private rooms, with what must hold of it. There in builds
-//! of cargo-fuzz only: see `fuzz/`.
+//! of `scripts/fuzz` only: see `fuzz/`.
 
 use std::{fmt::Write, sync::LazyLock, time::Duration};
 

@@ -16,15 +16,15 @@ use jiff::tz::TimeZone;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-pub use self::settings::{bounds, policy, reserved_descriptors, upstream_limits};
 use self::settings::{
-    cors_origins, digester, limits, lookup_rules, name_reader, operations_limits, view_rules,
+    alias_reader, cors_origins, digester, limits, lookup_rules, operations_limits, view_rules,
 };
+pub use self::settings::{bounds, policy, reserved_descriptors, upstream_limits};
 use crate::{
     clock::{Clock, Tick},
     config::{self, Config},
     customer::CustomerService,
-    domain::{names::NameReader, phone::Phone},
+    domain::{aliases::AliasReader, phone::Phone},
     engage::{Admission, EngageClient, Reader, Traffic, webhook::WebhookReader},
     http::{
         self, AppState, Authenticator, Connections, Counts, FrontDoor, Listener, OperationsState,
@@ -57,12 +57,18 @@ impl App {
         tokio::task::spawn_blocking(move || Phone::parse("0701740605", phone_region));
         let time_zone = TimeZone::get(&config.engage.time_zone).context("engage.time_zone")?;
         let digester = digester(config);
-        let names = name_reader(config, phone_region, digester.clone());
-        let identifiers = names.rules.clone();
+        let alias_reader = alias_reader(config, phone_region, digester.clone());
+        let identifiers = alias_reader.rules.clone();
         let traffic = Arc::new(Traffic::default());
         let admission =
             Admission::new(upstream_limits(config), Arc::clone(&traffic), clock.clone());
-        let customers = hall(config, names, time_zone.clone(), admission.clone(), &clock)?;
+        let customers = hall(
+            config,
+            alias_reader,
+            time_zone.clone(),
+            admission.clone(),
+            &clock,
+        )?;
         let readiness = Readiness::default();
         let authenticator =
             Arc::new(Authenticator::new(&config.auth, &config.server, &clock).context("auth.jwt")?);
@@ -220,14 +226,14 @@ async fn leave(
 /// The hall, and behind it the back door to Engage.
 fn hall(
     config: &Config,
-    names: NameReader,
+    alias_reader: AliasReader,
     time_zone: TimeZone,
     admission: Admission,
     clock: &Clock,
 ) -> Result<CustomerService, anyhow::Error> {
-    let rules = view_rules(config, names.rules.phone_region);
+    let rules = view_rules(config, alias_reader.rules.phone_region);
     let reader = Reader {
-        names: names.clone(),
+        alias_reader: alias_reader.clone(),
         time_zone,
         keeps_national_id: rules.full.list_national_id(),
         points_in_overview: config.engage.api_version == config::ApiVersion::V2,
@@ -235,7 +241,7 @@ fn hall(
     let engage = EngageClient::new(&config.engage, reader, admission, clock.clone())?;
     Ok(CustomerService::new(
         engage,
-        names,
+        alias_reader,
         rules,
         policy(config),
         bounds(config),

@@ -16,9 +16,9 @@ pub mod flight;
 pub mod freshness;
 mod held;
 mod index;
-mod leavers;
 mod packed;
 pub mod parts;
+mod pending_purges;
 mod purges;
 pub mod record;
 mod store;
@@ -29,16 +29,16 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-pub use self::{failures::CallKey, index::Name, purges::IsPurged};
+pub use self::{failures::CallKey, index::Alias, purges::IsPurged};
 use self::{
     failures::Failures,
-    fence::{Fences, Stamp},
-    freshness::{Policy, Provenance, Source},
+    fence::{Fences, Sequence},
+    freshness::{FetchSource, Policy, Provenance},
     held::{Held, weight},
-    index::{HeldName, NameDigest, NameKey, Negative},
-    leavers::Leavers,
+    index::{AliasEntry, AliasHasher, AliasKey, NegativeEntry},
     packed::Packer,
     parts::{Entry, Origins, Parts},
+    pending_purges::PendingPurges,
     purges::Purges,
     record::Record,
     store::{Op, Store},
@@ -64,9 +64,9 @@ pub trait Answer: Weigh + Serialize + DeserializeOwned + Send + Sync + 'static {
 
 /// The beginning of an upstream request.
 #[derive(Clone, Copy, Debug)]
-pub struct Begun {
+pub struct FetchStart {
     /// Its place in the order of events.
-    pub stamp: Stamp,
+    pub sequence: Sequence,
     /// Its moment.
     pub now: Now,
 }
@@ -85,7 +85,7 @@ const NEGATIVE_SHARE: u64 = 32;
 /// Of the bytes that the cache may hold, one in so many is for failures.
 const FAILURE_SHARE: u64 = 64;
 /// Of the bytes that the cache may hold, one in so many is for names.
-const NAME_SHARE: u64 = 8;
+const ALIAS_SHARE: u64 = 8;
 /// Of the bytes that the cache may hold, one in so many is what packing works in, to begin with.
 const PACKING_SHARE: u64 = 12;
 /// It works in no more than this.
@@ -100,11 +100,11 @@ pub struct Cache<R, E> {
     records: Store<ContactId, Held<R>>,
     packer: Packer,
     intake: Intake,
-    names: Store<NameKey, HeldName>,
-    name_digest: NameDigest,
-    negatives: moka::sync::Cache<LookupKey, Negative<E>>,
+    aliases: Store<AliasKey, AliasEntry>,
+    alias_hasher: AliasHasher,
+    negatives: moka::sync::Cache<LookupKey, NegativeEntry<E>>,
     failures: Failures<E>,
-    leavers: Leavers,
+    pending_purges: PendingPurges,
     purges: Purges,
     /// What must not be stored or served any more.
     pub fences: Fences,
@@ -125,29 +125,31 @@ where
 {
     /// An empty cache.
     pub fn new(policy: Policy, bounds: Bounds, clock: Clock) -> Self {
-        let names_bytes = bounds.max_bytes / NAME_SHARE;
+        let aliases_bytes = bounds.max_bytes / ALIAS_SHARE;
         let negatives_bytes = bounds.max_bytes / NEGATIVE_SHARE;
         let failures_bytes = bounds.max_bytes / FAILURE_SHARE;
         let packing_bytes = PACKING_BYTES.min(bounds.max_bytes / PACKING_SHARE);
         Self {
             records: Store::new(
-                bounds.max_bytes - names_bytes - negatives_bytes - failures_bytes - packing_bytes,
+                bounds.max_bytes - aliases_bytes - negatives_bytes - failures_bytes - packing_bytes,
                 |_, held| weight(held),
             ),
             packer: Packer::new(),
             intake: Intake::new(bounds.max_bytes),
-            names: Store::new(names_bytes, |_, _| Store::<NameKey, HeldName>::SLOT_BYTES),
-            name_digest: NameDigest::random(),
+            aliases: Store::new(aliases_bytes, |_, _| {
+                Store::<AliasKey, AliasEntry>::SLOT_BYTES
+            }),
+            alias_hasher: AliasHasher::random(),
             negatives: moka::sync::Cache::builder()
                 .max_capacity(negatives_bytes)
                 .weigher(|key: &LookupKey, _| {
-                    saturating(ENTRY_OVERHEAD + size_of::<Negative<E>>() + key.heap_bytes())
+                    saturating(ENTRY_OVERHEAD + size_of::<NegativeEntry<E>>() + key.heap_bytes())
                 })
                 // moka's own clock can't be replaced, so this is only an outer bound in real time.
                 .time_to_live(policy.negative_lifetime)
                 .build(),
             failures: Failures::new(failures_bytes, policy.negative_lifetime),
-            leavers: Leavers::default(),
+            pending_purges: PendingPurges::default(),
             purges: Purges::default(),
             fences: Fences::new(policy.overview_lag, bounds.longest_flight, MAX_FENCES),
             policy,
@@ -174,17 +176,18 @@ where
     }
 
     /// Marks the beginning of an upstream request.
-    pub fn begin(&self) -> Begun {
-        Begun {
-            stamp: self.fences.stamp(),
+    pub fn begin(&self) -> FetchStart {
+        FetchStart {
+            sequence: self.fences.sequence(),
             now: self.clock.now(),
         }
     }
 
     /// Takes over what an overview tells, except the parts that only their entity endpoints may fill
     /// now and those whose held data is newer. Returns what was taken.
-    pub fn store_overview(&self, asked: &Lookup, begun: Begun, overview: Overview) -> Parts {
-        let provenance = |part| provenance(begun, self.policy.lifetime(part), Source::Overview);
+    pub fn store_overview(&self, asked: &Lookup, start: FetchStart, overview: Overview) -> Parts {
+        let provenance =
+            |part| provenance(start, self.policy.lifetime(part), FetchSource::Overview);
         let parts = Parts {
             profile: Some(entry(overview.profile, provenance(Part::Profile))),
             audiences: overview
@@ -204,9 +207,9 @@ where
     }
 
     /// Takes over what an entity endpoint tells, unless the held data is newer. Returns what was taken.
-    pub fn store_part(&self, id: ContactId, begun: Begun, data: PartData) -> Parts {
+    pub fn store_part(&self, id: ContactId, start: FetchStart, data: PartData) -> Parts {
         let part = data.part();
-        let provenance = provenance(begun, self.policy.lifetime(part), Source::Entity);
+        let provenance = provenance(start, self.policy.lifetime(part), FetchSource::Entity);
         let mut parts = Parts::default();
         match data {
             PartData::Profile(data) => parts.profile = Some(entry(*data, provenance)),
@@ -224,23 +227,23 @@ where
             let identifier = asked.map(|asked| &asked.identifier);
             let cached = held.as_ref().and_then(|held| held.seen());
             let is_fenced = self.heed_purges(id, &mut parts, cached, identifier);
-            let alias_not_before = asked.map(|asked| self.fences.name_not_before(asked.key()));
+            let alias_not_before = asked.map(|asked| self.fences.alias_not_before(asked.key()));
             parts.retain(|part, provenance| {
                 // What counts is when Engage was asked, not when it answered.
-                let lags = provenance.source == Source::Overview
+                let lags = provenance.source == FetchSource::Overview
                     && self
                         .fences
                         .entity_only(id, provenance.requested_at)
                         .contains(part);
                 let allowed =
-                    alias_not_before.is_none_or(|not_before| provenance.stamp > not_before);
-                allowed && !lags && self.fences.allows(id, part, provenance.stamp)
+                    alias_not_before.is_none_or(|not_before| provenance.sequence > not_before);
+                allowed && !lags && self.fences.allows(id, part, provenance.sequence)
             });
             if parts.held().is_empty() && !is_fenced {
                 return Op::Nop;
             }
             let mut merged = held.map_or_else(Parts::default, Cow::into_owned);
-            merged.retain(|part, provenance| self.fences.allows(id, part, provenance.stamp));
+            merged.retain(|part, provenance| self.fences.allows(id, part, provenance.sequence));
             self.note_entity_reads(id, &mut parts, &merged);
             if !self.is_on() {
                 return Op::Nop;
@@ -261,7 +264,7 @@ where
     fn note_entity_reads(&self, id: ContactId, parts: &mut Parts, cached: &Parts) {
         for part in parts.note_differences(cached).iter() {
             // What the overview never tells it can't take back either.
-            if self.policy.told_by_overview.contains(part) {
+            if self.policy.overview_parts.contains(part) {
                 self.fences.entity_read(id, part, self.clock.tick());
             }
         }
@@ -283,16 +286,16 @@ where
                 return Op::Remove;
             };
             let mut kept = parts.into_owned();
-            kept.retain(|part, provenance| self.fences.allows(id, part, provenance.stamp));
+            kept.retain(|part, provenance| self.fences.allows(id, part, provenance.sequence));
             self.put(Record::new(id, kept))
         });
     }
 
     /// Drops the record of a contact that Engage no longer knows, as told by a request of that stamp.
-    pub fn drop_record(&self, id: ContactId, begun: Stamp) {
+    pub fn drop_record(&self, id: ContactId, start: Sequence) {
         self.records.update(id, |held| {
             let held = held.and_then(|held| held.record(id));
-            let newer = held.is_some_and(|held| held.stamp(Part::Profile) > begun);
+            let newer = held.is_some_and(|held| held.sequence(Part::Profile) > start);
             if newer { Op::Nop } else { Op::Remove }
         });
     }
@@ -306,25 +309,25 @@ where
     pub fn counts(&self) -> Counts {
         self.negatives.run_pending_tasks();
         let (records, record_bytes) = self.records.size();
-        let (names, _) = self.names.size();
+        let (aliases, _) = self.aliases.size();
         Counts {
             records,
             record_bytes,
-            names,
+            aliases,
             negatives: self.negatives.entry_count(),
             failures: self.failures.count(),
         }
     }
 }
 
-fn provenance(begun: Begun, lifetime: Duration, source: Source) -> Provenance {
+fn provenance(start: FetchStart, lifetime: Duration, source: FetchSource) -> Provenance {
     Provenance {
-        stamp: begun.stamp,
-        requested_at: begun.now.tick,
-        as_of: begun.now.wall,
+        sequence: start.sequence,
+        requested_at: start.now.tick,
+        as_of: start.now.wall,
         lifetime: Policy::jittered(lifetime),
         source,
-        differed_at: (source == Source::Entity).then_some(begun.now.tick),
+        differed_at: (source == FetchSource::Entity).then_some(start.now.tick),
     }
 }
 
@@ -336,7 +339,7 @@ pub struct Counts {
     /// Their estimated bytes.
     pub record_bytes: u64,
     /// Names.
-    pub names: u64,
+    pub aliases: u64,
     /// Negative answers.
     pub negatives: u64,
     /// Failures that are remembered.

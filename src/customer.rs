@@ -17,23 +17,23 @@ use std::{sync::Arc, time::Duration};
 
 pub use self::{
     answer::{Rendered, Shape},
-    plan::Question,
-    search::{Found, StandIn, Status, Verdict},
+    plan::CustomerQuery,
+    search::{CacheStatus, Found, StaleReason, Verdict},
 };
-use self::{fetch::Arrivals, search::Search};
+use self::{fetch::FetchOutcome, search::Search};
 use crate::{
     cache::{
         Bounds, Cache, CallKey, Counts, IsPurged,
-        explain::{ContactHeld, NameHeld, NegativeHeld},
+        explain::{AliasView, ContactView, NegativeView},
         feed::Feed,
-        fence::Stamp,
+        fence::Sequence,
         flight::{Flights, Pace},
         freshness::Policy,
     },
     clock::{Clock, Now},
     domain::{
-        Bears, Change, ChangeKind, ContactId, Identifier, Identity, Lookup, LookupKey, Part,
-        PartSet, names::NameReader,
+        Change, ChangeKind, ContactId, Identifier, Identity, Lookup, LookupKey, Match, Part,
+        PartSet, aliases::AliasReader,
     },
     engage::{self, EngageClient},
 };
@@ -64,10 +64,10 @@ pub struct CustomerService {
 struct Inner {
     cache: Cache<Rendered, engage::Error>,
     engage: EngageClient,
-    overviews: Flights<LookupKey, Arrivals>,
-    resolutions: Flights<LookupKey, Arrivals>,
-    parts: Flights<(ContactId, Part), Arrivals>,
-    names: NameReader,
+    overviews: Flights<LookupKey, FetchOutcome>,
+    resolutions: Flights<LookupKey, FetchOutcome>,
+    parts: Flights<(ContactId, Part), FetchOutcome>,
+    alias_reader: AliasReader,
     rules: answer::Rules,
     clock: Clock,
 }
@@ -80,11 +80,11 @@ const MAX_FLIGHTS: usize = 1000;
 #[derive(Clone, Debug)]
 pub struct Explanation {
     /// What it leads to, where it is held as a name.
-    pub name: Option<(ContactId, NameHeld)>,
+    pub alias: Option<(ContactId, AliasView)>,
     /// Why it leads to nobody, where that is remembered.
-    pub negative: Option<NegativeHeld<engage::Error>>,
+    pub negative: Option<NegativeView<engage::Error>>,
     /// What is held of the contact that it is or leads to, and of those that are seen to bear it.
-    pub contacts: Vec<ContactHeld>,
+    pub contacts: Vec<ContactView>,
     /// The calls that failed and are not made now.
     pub failures: Vec<FailedCall>,
 }
@@ -112,7 +112,7 @@ pub struct Stats {
     /// Contacts with a fence.
     pub fenced_contacts: usize,
     /// Names with a fence.
-    pub fenced_names: usize,
+    pub fenced_aliases: usize,
     /// Shared calls of the overview, running or waiting.
     pub overviews: usize,
     /// Shared calls that resolve a name.
@@ -126,7 +126,7 @@ impl CustomerService {
     /// upstream call holds up the next for the same thing.
     pub fn new(
         engage: EngageClient,
-        names: NameReader,
+        alias_reader: AliasReader,
         rules: answer::Rules,
         policy: Policy,
         bounds: Bounds,
@@ -142,7 +142,7 @@ impl CustomerService {
                 overviews: Flights::new(clock.clone(), patience, pace, MAX_FLIGHTS),
                 resolutions: Flights::new(clock.clone(), patience, pace, MAX_FLIGHTS),
                 parts: Flights::new(clock.clone(), patience, pace, MAX_FLIGHTS),
-                names,
+                alias_reader,
                 rules,
                 clock,
             }),
@@ -150,23 +150,23 @@ impl CustomerService {
     }
 
     /// Marks a caller's arrival: what it asks for fresh must come from a request that begins later.
-    pub fn arrival(&self) -> Stamp {
+    pub fn arrival(&self) -> Sequence {
         self.inner.cache.fences.latest()
     }
 
     /// Answers with the customer: from memory where that is fresh enough, else from Engage.
-    pub async fn find(&self, question: &Question) -> Result<Found, Error> {
-        Search::new(&self.inner, question).run().await
+    pub async fn find(&self, query: &CustomerQuery) -> Result<Found, Error> {
+        Search::new(&self.inner, query).run().await
     }
 
     /// Answers with the customer from memory alone, if that is an answer and `tell` takes it: then what is stale is
     /// refreshed beside it. If not, nothing has been done yet.
     pub fn find_in_memory<T>(
         &self,
-        question: &Question,
+        query: &CustomerQuery,
         tell: impl FnOnce(&Found) -> Option<T>,
     ) -> Option<T> {
-        Search::new(&self.inner, question).run_in_memory(tell)
+        Search::new(&self.inner, query).run_in_memory(tell)
     }
 
     /// The answer in the shape that the caller wants: the one already rendered where it still holds.
@@ -211,51 +211,51 @@ impl CustomerService {
     pub fn purge_by(&self, lookup: &Lookup) {
         let cache = &self.inner.cache;
         if let Identifier::ContactId(id) = lookup.identifier {
-            cache.purge_name(lookup.key());
+            cache.purge_alias(lookup.key());
             cache.purge(id);
             return;
         }
         // First: an answer that is in the air either meets it or is seen by what follows.
-        let (names, purged) = (self.inner.names.clone(), lookup.identifier.clone());
+        let (reader, purged) = (self.inner.alias_reader.clone(), lookup.identifier.clone());
         let is_purged: IsPurged = Arc::new(move |identity, asked| {
-            names.bears(&identity.names, &purged) == Bears::Yes
+            reader.matches(&identity.aliases, &purged) == Match::Yes
                 || asked.is_some_and(|asked| asked.means_the_same(&purged))
         });
         cache.purge_where(&is_purged);
         // An alias may lead to a contact that does not show the identifier.
-        cache.purge_name(lookup.key());
+        cache.purge_alias(lookup.key());
         let types = cache.contact_types().into_iter().map(Some).chain([None]);
         for contact_type in types {
             for identifier in lookup.identifier.meanings() {
-                let digester = &self.inner.names.digester;
-                cache.purge_name(Lookup::new(identifier, contact_type.clone(), digester).key());
+                let digester = &self.inner.alias_reader.digester;
+                cache.purge_alias(Lookup::new(identifier, contact_type.clone(), digester).key());
             }
         }
     }
 
     /// The contacts held that bear the identifier.
     fn bearers(&self, identifier: &Identifier) -> Vec<ContactId> {
-        let names = &self.inner.names;
-        let bears = |held: &Identity| names.bears(&held.names, identifier) == Bears::Yes;
+        let reader = &self.inner.alias_reader;
+        let matches = |held: &Identity| reader.matches(&held.aliases, identifier) == Match::Yes;
         self.inner
             .cache
-            .contacts_where(|_, held| held.is_some_and(bears))
+            .contacts_where(|_, held| held.is_some_and(matches))
     }
 
     /// What is held for an identifier. Looks at every record and every name.
     pub fn explain(&self, lookup: &Lookup) -> Explanation {
         let cache = &self.inner.cache;
-        let name = cache.explain_name(lookup.key());
+        let alias = cache.explain_alias(lookup.key());
         let mut ids = self.bearers(&lookup.identifier);
         if let Identifier::ContactId(id) = lookup.identifier {
             ids.push(id);
         }
-        ids.extend(name.iter().map(|(id, _)| *id));
+        ids.extend(alias.iter().map(|(id, _)| *id));
         ids.sort_unstable();
         ids.dedup();
         let failures = self.failures(lookup.key(), &ids);
         Explanation {
-            name,
+            alias,
             failures,
             negative: cache.explain_negative(lookup.key()),
             contacts: ids.into_iter().map(|id| cache.explain(id)).collect(),
@@ -296,14 +296,14 @@ impl CustomerService {
 
     /// Frees what can't be told any more, and what nobody asked for since this was last done. It takes as long as it takes
     /// to look at everything.
-    pub fn look_after(&self) {
-        self.inner.cache.sweep_leavers();
-        self.inner.cache.look_after();
+    pub fn maintain(&self) {
+        self.inner.cache.sweep_pending_purges();
+        self.inner.cache.maintain();
     }
 
     /// Somebody was created, changed or deleted: no remembered "nobody" or "several" holds any more.
-    pub fn end_negatives(&self) {
-        self.inner.cache.end_negatives();
+    pub fn drop_negatives(&self) {
+        self.inner.cache.drop_negatives();
     }
 
     /// Switches the cache off, which purges everything, or on again. Off, every question is Engage's to answer.
@@ -324,15 +324,15 @@ impl CustomerService {
     /// How much there is of everything that is bounded.
     pub fn stats(&self) -> Stats {
         let inner = &self.inner;
-        let (fenced_contacts, fenced_names) = inner.cache.fences.counts();
+        let (fenced_contacts, fenced_aliases) = inner.cache.fences.counts();
         Stats {
             counts: inner.cache.counts(),
             max_bytes: inner.cache.max_bytes(),
             fenced_contacts,
-            fenced_names,
-            overviews: inner.overviews.in_the_air(),
-            resolutions: inner.resolutions.in_the_air(),
-            parts: inner.parts.in_the_air(),
+            fenced_aliases,
+            overviews: inner.overviews.in_flight(),
+            resolutions: inner.resolutions.in_flight(),
+            parts: inner.parts.in_flight(),
         }
     }
 
@@ -352,7 +352,7 @@ impl Inner {
             }
         }
         if change.concerns_names() {
-            self.cache.end_negatives();
+            self.cache.drop_negatives();
         }
     }
 

@@ -1,6 +1,7 @@
 //! The words of the house: identifiers, the customer's five parts and what they hold. A leaf that
 //! imports no other room and knows neither HTTP nor Engage's spelling.
 
+pub mod aliases;
 pub mod change;
 pub mod contact_id;
 pub mod contact_type;
@@ -11,7 +12,6 @@ pub mod digest;
 pub mod email;
 pub mod identifier;
 pub mod lookup;
-pub mod names;
 pub mod national_id;
 pub mod part;
 pub mod phone;
@@ -20,6 +20,7 @@ mod punctuation;
 pub mod readable;
 pub mod shown;
 
+pub use aliases::{Aliases, Match};
 pub use change::{Change, ChangeKind};
 pub use contact_id::ContactId;
 pub use contact_type::ContactType;
@@ -32,7 +33,6 @@ pub use demand::{Claim, Claims, ClientName, Flow, Urgency};
 pub use digest::{Digester, KeyedDigest};
 pub use identifier::{Identifier, IdentifierError, IdentifierKind, IdentifierRules};
 pub use lookup::{Lookup, LookupKey};
-pub use names::{Bears, Names};
 pub use part::{Part, PartSet};
 pub use readable::{AnswerPath, Readable};
 pub use shown::Shown;

@@ -15,7 +15,7 @@ use std::{hint::black_box, sync::Arc, time::Duration};
 
 use criterion::Criterion;
 use engage_bff::{
-    customer::{CustomerService, Question, Rendered, Shape, answer::View},
+    customer::{CustomerQuery, CustomerService, Rendered, Shape, answer::View},
     domain::{
         Channel, ContactType, Digester, Flow, Identifier, IdentifierKind, IdentifierRules, Lookup,
         PartSet,
@@ -128,8 +128,8 @@ fn looks(criterion: &mut Criterion, customers: &CustomerService) {
         expiring_within: USUAL_WINDOW,
     };
     let render = |shape: Shape| -> Option<Arc<Rendered>> {
-        let question = question(customers);
-        customers.find_in_memory(&question, |found| customers.render(found, &shape).ok())
+        let query = query(customers);
+        customers.find_in_memory(&query, |found| customers.render(found, &shape).ok())
     };
     criterion.bench_function(
         "look: the name, the record, its freshness, the answer",
@@ -149,8 +149,8 @@ fn looks(criterion: &mut Criterion, customers: &CustomerService) {
         bench.iter_custom(|times| {
             let mut spent = Duration::ZERO;
             for _ in 0..times {
-                customers.look_after();
-                customers.look_after();
+                customers.maintain();
+                customers.maintain();
                 let began = Instant::now();
                 black_box(render(shape).expect("held"));
                 spent += began.elapsed();
@@ -160,9 +160,9 @@ fn looks(criterion: &mut Criterion, customers: &CustomerService) {
     });
 }
 
-fn question(customers: &CustomerService) -> Question {
+fn query(customers: &CustomerService) -> CustomerQuery {
     let now = customers.clock().now();
-    Question {
+    CustomerQuery {
         flow: Flow::from("shop"),
         lookup: lookup(),
         asked: PartSet::ALL,

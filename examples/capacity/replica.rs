@@ -12,7 +12,7 @@ use engage_bff::{
     },
     domain::{
         Digester, IdentifierRules,
-        names::{CustomKeyAttribute, NameReader},
+        aliases::{AliasReader, CustomKeyAttribute},
     },
     engage::{Admission, EngageClient, Limits, Reader},
 };
@@ -44,13 +44,13 @@ pub(crate) struct Replica {
 
 impl Replica {
     pub(crate) fn new(config: &Config, budget: Budget, desk: &Desk, clock: &Clock) -> Self {
-        let names = NameReader {
+        let alias_reader = AliasReader {
             rules: RULES,
             custom_key: Some(CustomKeyAttribute::MemberNumber),
             digester: digester(),
         };
         let reader = Reader {
-            names: names.clone(),
+            alias_reader: alias_reader.clone(),
             time_zone: TimeZone::UTC,
             keeps_national_id: false,
             points_in_overview: false,
@@ -82,7 +82,7 @@ impl Replica {
         };
         let customers = CustomerService::new(
             engage,
-            names,
+            alias_reader,
             rules,
             policy(config),
             bounds(config),

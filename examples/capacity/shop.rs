@@ -10,7 +10,7 @@ use std::{
 
 use engage_bff::{
     clock::{Clock, ManualClock, Tick},
-    customer::{CustomerService, Question},
+    customer::{CustomerQuery, CustomerService},
     domain::{ContactType, Digester, Flow, Identifier, IdentifierKind, Lookup, Part, PartSet},
 };
 use fastrand::Rng;
@@ -289,7 +289,7 @@ impl<'a> Shop<'a> {
         );
         let now = self.time.now();
         let deadline = now.tick + self.setting.config.server.request_timeout;
-        let question = Question {
+        let question = CustomerQuery {
             flow: Flow::from(client),
             lookup,
             asked: asked.union(PartSet::ALWAYS),
@@ -354,7 +354,7 @@ impl<'a> Shop<'a> {
     }
 }
 
-async fn answer(customers: CustomerService, question: Question, time: Clock, tally: Tally) {
+async fn answer(customers: CustomerService, question: CustomerQuery, time: Clock, tally: Tally) {
     let outcome = customers.find(&question).await;
     tally.ended(&outcome, time.now().tick.since(question.now.tick));
 }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use engage_bff::customer::{Error, Found, Status};
+use engage_bff::customer::{CacheStatus, Error, Found};
 
 use crate::engage::{Calls, GROUPS};
 
@@ -100,7 +100,7 @@ impl Tally {
                     stretch.stand_ins += 1;
                 } else if !found.degraded.is_empty() {
                     stretch.degraded += 1;
-                } else if verdict.status == Status::Hit {
+                } else if verdict.status == CacheStatus::Hit {
                     stretch.hits += 1;
                     return;
                 }

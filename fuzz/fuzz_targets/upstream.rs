@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 use engage_bff::{
     domain::{
         ContactId, ContactType, Digester, IdentifierRules, Profile,
+        aliases::AliasReader,
         email::Email,
-        names::NameReader,
         phone::{Phone, ShownPhone},
     },
     engage::{Error, Reader},
@@ -24,7 +24,7 @@ static READERS: LazyLock<[Reader; 2]> = LazyLock::new(|| [reader(false), reader(
 
 fn reader(is_v2: bool) -> Reader {
     Reader {
-        names: NameReader {
+        alias_reader: AliasReader {
             rules: IdentifierRules {
                 phone_region: country::SE,
                 check_digits: true,
@@ -138,11 +138,11 @@ fn is_told(id: ContactId, body: &[u8]) {
 
 /// Names are canonical, and what never leaves is not among the attributes.
 fn profile(profile: &Profile) {
-    let names = &profile.identity.names;
-    for email in names.email.readings() {
+    let aliases = &profile.identity.aliases;
+    for email in aliases.email.readings() {
         assert_eq!(Email::parse(email.as_str()).as_ref(), Ok(email));
     }
-    for phone in names.phone.readings() {
+    for phone in aliases.phone.readings() {
         match phone {
             ShownPhone::International(phone) => assert_eq!(
                 Phone::parse(phone.as_str(), country::SE).as_ref(),

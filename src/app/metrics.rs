@@ -10,7 +10,7 @@ use prometheus_client::{
 };
 
 use crate::{
-    cache::feed::Standing,
+    cache::feed::FeedStatus,
     customer::CustomerService,
     engage::{Admission, BreakerState, Traffic},
     http::{Authenticator, Connections, Requests, Webhooks},
@@ -69,16 +69,16 @@ impl Gauges {
             return Ok(());
         };
         let now = self.customers.clock().now().tick;
-        let standing = feed.standing(now);
+        let status = feed.status(now);
         let mut states = encoder.encode_descriptor(
             "webhook_feed_state",
             "How the feed of webhooks stands: 1 for its state, 0 for the others",
             None,
             MetricType::Gauge,
         )?;
-        for state in Standing::ALL {
+        for state in FeedStatus::ALL {
             let labels = [("state", state.as_str())];
-            let value = i64::from(state == standing);
+            let value = i64::from(state == status);
             ConstGauge::new(value).encode(states.encode_family(&labels)?)?;
         }
         if let Some(last) = feed.last_heard() {
@@ -136,7 +136,7 @@ impl Collector for Gauges {
             (
                 "cache_names",
                 "Identifiers held that lead to a contact",
-                count(counts.names),
+                count(counts.aliases),
             ),
             (
                 "cache_negatives",

@@ -13,7 +13,7 @@ use crate::{
     customer::answer::{Attributes, Rules},
     domain::{
         ContactType, Digester, IdentifierRules,
-        names::{CustomKeyAttribute, NameReader},
+        aliases::{AliasReader, CustomKeyAttribute},
         national_id,
     },
     engage::{Limits, overview_parts},
@@ -28,12 +28,12 @@ const OPERATIONS_GRACE: Duration = Duration::from_secs(5);
 /// Descriptors for the standard streams, the listeners, the runtime, the name server, the token issuer and files.
 const OTHER_DESCRIPTORS: usize = 32;
 
-pub(super) fn name_reader(
+pub(super) fn alias_reader(
     config: &Config,
     phone_region: phonenumber::country::Id,
     digester: Digester,
-) -> NameReader {
-    NameReader {
+) -> AliasReader {
+    AliasReader {
         rules: IdentifierRules {
             phone_region,
             check_digits: config.identifiers.check_digits,
@@ -92,7 +92,7 @@ pub fn policy(config: &Config) -> Policy {
         stale_if_slow: cache.stale_if_slow,
         negative_lifetime: cache.negative_lifetime,
         overview_lag: config.engage.overview_lag,
-        told_by_overview: overview_parts(config.engage.api_version),
+        overview_parts: overview_parts(config.engage.api_version),
         feed: feed(&config.webhooks),
     }
 }

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use super::{
     Answer, Cache,
-    fence::Standing,
-    freshness::{Freshness, Policy, Provenance, Source},
-    index::HeldName,
+    fence::FenceStatus,
+    freshness::{FetchSource, Freshness, Policy, Provenance},
+    index::AliasEntry,
     parts::Origins,
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct Age {
     /// Who told it.
-    pub source: Source,
+    pub source: FetchSource,
     /// When it was asked for.
     pub as_of: Timestamp,
     /// The time since.
@@ -34,7 +34,7 @@ pub struct Age {
 
 /// A name that leads to a contact; not its value.
 #[derive(Clone, Debug)]
-pub struct NameHeld {
+pub struct AliasView {
     /// The kind of identifier.
     pub kind: IdentifierKind,
     /// The contact type that it was asked with.
@@ -47,7 +47,7 @@ pub struct NameHeld {
 
 /// A remembered answer of which nothing can be shown.
 #[derive(Clone, Debug)]
-pub struct NegativeHeld<E> {
+pub struct NegativeView<E> {
     /// Why.
     pub why: E,
     /// The time since it was asked for.
@@ -58,7 +58,7 @@ pub struct NegativeHeld<E> {
 
 /// What is held of one contact.
 #[derive(Clone, Debug)]
-pub struct ContactHeld {
+pub struct ContactView {
     /// The contact.
     pub id: ContactId,
     /// The parts that are held.
@@ -66,9 +66,9 @@ pub struct ContactHeld {
     /// How many answers are kept rendered.
     pub rendered: usize,
     /// The names that lead to it.
-    pub names: Vec<NameHeld>,
+    pub aliases: Vec<AliasView>,
     /// The fences around it.
-    pub fences: Vec<Standing>,
+    pub fences: Vec<FenceStatus>,
 }
 
 impl<R, E> Cache<R, E>
@@ -77,7 +77,7 @@ where
     E: Clone + Send + Sync + 'static,
 {
     /// What is held of the contact. Looks at every name.
-    pub fn explain(&self, id: ContactId) -> ContactHeld {
+    pub fn explain(&self, id: ContactId) -> ContactView {
         let now = self.clock.tick();
         let record = self.glance(id);
         let record = record.as_deref();
@@ -86,56 +86,56 @@ where
             let freshness = provenance.freshness(now, &self.policy);
             Some((part, age(provenance, freshness, now, &self.policy)))
         };
-        ContactHeld {
+        ContactView {
             id,
             parts: Part::ALL.into_iter().filter_map(age).collect(),
             rendered: record.map_or(0, |record| record.rendered().count()),
-            names: self.names_of(id, now),
+            aliases: self.names_of(id, now),
             fences: self.fences.standing(id, now),
         }
     }
 
     /// What the name leads to, and how old that is.
-    pub fn explain_name(&self, key: &LookupKey) -> Option<(ContactId, NameHeld)> {
-        let held = self.names.peek(&self.name_digest.of(key))?;
-        let is_told = self.is_on() && self.stands(&held.name);
-        is_told.then(|| (held.name.id, self.name_held(&held, self.clock.tick())))
+    pub fn explain_alias(&self, key: &LookupKey) -> Option<(ContactId, AliasView)> {
+        let held = self.aliases.peek(&self.alias_hasher.of(key))?;
+        let is_told = self.is_on() && self.stands(&held.alias);
+        is_told.then(|| (held.alias.id, self.alias_view(&held, self.clock.tick())))
     }
 
     /// Why there is nothing to show for the name, if that is remembered, and for how long.
-    pub fn explain_negative(&self, key: &LookupKey) -> Option<NegativeHeld<E>> {
+    pub fn explain_negative(&self, key: &LookupKey) -> Option<NegativeView<E>> {
         let now = self.clock.tick();
         let (why, until) = self.negative_until(key, now)?;
         let left = until.since(now);
-        Some(NegativeHeld {
+        Some(NegativeView {
             why,
             age: self.policy.negative_lifetime.saturating_sub(left),
             left,
         })
     }
 
-    fn names_of(&self, id: ContactId, now: Tick) -> Vec<NameHeld> {
+    fn names_of(&self, id: ContactId, now: Tick) -> Vec<AliasView> {
         let mut held = Vec::new();
-        self.names.for_each(|_, name| {
-            if name.name.id == id {
-                held.push(name.clone());
+        self.aliases.for_each(|_, alias| {
+            if alias.alias.id == id {
+                held.push(alias.clone());
             }
         });
-        let is_told = |held: &&HeldName| self.is_on() && self.stands(&held.name);
+        let is_told = |held: &&AliasEntry| self.is_on() && self.stands(&held.alias);
         let told = held.iter().filter(is_told);
-        let mut names: Vec<_> = told.map(|held| self.name_held(held, now)).collect();
-        names.sort_by_key(|name| (name.kind.as_str(), name.age.age));
-        names
+        let mut aliases: Vec<_> = told.map(|held| self.alias_view(held, now)).collect();
+        aliases.sort_by_key(|alias| (alias.kind.as_str(), alias.age.age));
+        aliases
     }
 
-    fn name_held(&self, held: &HeldName, now: Tick) -> NameHeld {
-        let name = &held.name;
-        let freshness = name.freshness(now, &self.policy);
-        NameHeld {
+    fn alias_view(&self, held: &AliasEntry, now: Tick) -> AliasView {
+        let alias = &held.alias;
+        let freshness = alias.freshness(now, &self.policy);
+        AliasView {
             kind: held.kind,
             contact_type: held.contact_type.as_ref().map(|of| of.folded().into()),
-            is_assured: name.assured,
-            age: age(&name.provenance, freshness, now, &self.policy),
+            is_assured: alias.confirmed,
+            age: age(&alias.provenance, freshness, now, &self.policy),
         }
     }
 }

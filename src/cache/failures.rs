@@ -14,7 +14,9 @@ use std::{
 use moka::ops::compute::Op;
 use smallvec::SmallVec;
 
-use super::{Answer, Begun, Cache, ENTRY_OVERHEAD, fence::Stamp, freshness::Source, saturating};
+use super::{
+    Answer, Cache, ENTRY_OVERHEAD, FetchStart, fence::Sequence, freshness::FetchSource, saturating,
+};
 use crate::{
     clock::Tick,
     domain::{ContactId, LookupKey, Part, PartSet},
@@ -52,12 +54,12 @@ impl CallKey {
     }
 
     /// Which kind of endpoint is called.
-    pub fn source(&self) -> Source {
+    pub fn source(&self) -> FetchSource {
         match self {
             CallKey::Overview(_) | CallKey::OverviewBy(_) | CallKey::OverviewPart(..) => {
-                Source::Overview
+                FetchSource::Overview
             }
-            CallKey::Resolution(_) | CallKey::Part(..) => Source::Entity,
+            CallKey::Resolution(_) | CallKey::Part(..) => FetchSource::Entity,
         }
     }
 
@@ -82,7 +84,7 @@ impl CallKey {
 #[derive(Clone, Debug)]
 struct Failure<E> {
     why: E,
-    stamp: Stamp,
+    sequence: Sequence,
     back_off: Duration,
     until: Tick,
 }
@@ -100,9 +102,9 @@ pub(super) struct Failures<E> {
 struct Outage {
     /// Digests of what failed since a call last succeeded, and when the first of it began.
     failing: SmallVec<[u64; OUTAGE]>,
-    since: Stamp,
+    since: Sequence,
     /// When the last outage began and ended: what failed in it says nothing.
-    last: Option<(Stamp, Stamp)>,
+    last: Option<(Sequence, Sequence)>,
 }
 
 impl<E: Clone + Send + Sync + 'static> Failures<E> {
@@ -148,7 +150,7 @@ where
     pub fn overview_call(&self, key: &LookupKey) -> CallKey {
         let id = key
             .bare_id()
-            .or_else(|| self.name(key).map(|alias| alias.id));
+            .or_else(|| self.alias(key).map(|alias| alias.id));
         id.map_or_else(|| CallKey::OverviewBy(key.clone()), CallKey::Overview)
     }
 
@@ -160,7 +162,7 @@ where
     /// Why the call is not made now, if it failed within its back-off, and for how long it is not.
     pub fn failure(&self, call: &CallKey, now: Tick) -> Option<(E, Duration)> {
         let failure = self.failures.held.get(call).filter(|_| self.is_on())?;
-        let holds = now < failure.until && self.counts_still(call, failure.stamp);
+        let holds = now < failure.until && self.counts_still(call, failure.sequence);
         holds.then(|| (failure.why, failure.until.since(now)))
     }
 
@@ -170,7 +172,7 @@ where
     pub fn note_failure(
         &self,
         call: &CallKey,
-        begun: Begun,
+        start: FetchStart,
         said: Option<Duration>,
         why: E,
     ) -> bool {
@@ -178,20 +180,20 @@ where
         {
             let mut outage = self.failures.outage(call);
             if outage.failing.is_empty() {
-                outage.since = begun.stamp;
+                outage.since = start.sequence;
             }
             if outage.failing.len() < OUTAGE && !outage.failing.contains(&digest) {
                 outage.failing.push(digest);
             }
         }
-        self.remember(call, begun, said, why)
+        self.remember(call, start, said, why)
     }
 
-    fn remember(&self, call: &CallKey, begun: Begun, said: Option<Duration>, why: E) -> bool {
+    fn remember(&self, call: &CallKey, start: FetchStart, said: Option<Duration>, why: E) -> bool {
         let now = self.clock.tick();
         let first = self.policy.negative_lifetime;
         let before = self.failures.held.get(call).filter(|before| {
-            self.counts_still(call, before.stamp) && now < before.until + MAX_BACK_OFF
+            self.counts_still(call, before.sequence) && now < before.until + MAX_BACK_OFF
         });
         let back_off = match &before {
             None => first,
@@ -201,7 +203,7 @@ where
         };
         let failure = Failure {
             why,
-            stamp: begun.stamp,
+            sequence: start.sequence,
             back_off,
             until: now
                 + match (said, &before) {
@@ -214,7 +216,7 @@ where
             .held
             .entry(call.clone())
             .and_compute_with(|_| {
-                if self.counts_still(call, begun.stamp) && self.is_on() {
+                if self.counts_still(call, start.sequence) && self.is_on() {
                     Op::Put(failure)
                 } else {
                     Op::Nop
@@ -234,20 +236,20 @@ where
     }
 
     /// Remembers which of the parts that an overview can tell were not in this one, or could not be read there.
-    pub fn note_told(&self, id: ContactId, begun: Begun, told: PartSet, why: &E) {
-        for part in self.policy.told_by_overview.iter() {
+    pub fn note_told(&self, id: ContactId, start: FetchStart, told: PartSet, why: &E) {
+        for part in self.policy.overview_parts.iter() {
             let call = CallKey::OverviewPart(id, part);
             if told.contains(part) {
                 self.failures.held.invalidate(&call);
             } else {
-                self.remember(&call, begun, None, why.clone());
+                self.remember(&call, start, None, why.clone());
             }
         }
     }
 
     /// The parts that the contact's overview did not tell, within their back-off.
     pub fn untold(&self, id: ContactId, now: Tick) -> PartSet {
-        let parts = self.policy.told_by_overview.iter();
+        let parts = self.policy.overview_parts.iter();
         let is_untold = |part: &Part| {
             let call = CallKey::OverviewPart(id, *part);
             self.failure(&call, now).is_some()
@@ -255,8 +257,8 @@ where
         parts.filter(is_untold).collect()
     }
 
-    /// Whether a failure of a call that began at `begun` says anything: nothing was invalidated since, and no outage ended.
-    fn counts_still(&self, call: &CallKey, begun: Stamp) -> bool {
+    /// Whether a failure of a call that began at `start` says anything: nothing was invalidated since, and no outage ended.
+    fn counts_still(&self, call: &CallKey, start: Sequence) -> bool {
         let fences = &self.fences;
         let not_before = match call {
             CallKey::Overview(id) => fences.not_before(*id, PartSet::ALL),
@@ -266,6 +268,6 @@ where
             CallKey::OverviewBy(key) | CallKey::Resolution(key) => fences.negatives_not_before(key),
         };
         let outage = self.failures.outage(call).last;
-        begun > not_before && outage.is_none_or(|(from, to)| begun < from || begun > to)
+        start > not_before && outage.is_none_or(|(from, to)| start < from || start > to)
     }
 }

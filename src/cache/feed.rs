@@ -18,7 +18,7 @@ use crate::{
 
 /// How the feed stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum FeedStatus {
     /// Nothing has come yet.
     Unknown,
     /// The last news are recent.
@@ -29,22 +29,22 @@ pub enum Standing {
     Failing,
 }
 
-impl Standing {
+impl FeedStatus {
     /// Every standing, in the order of their numbers in metrics.
-    pub const ALL: [Standing; 4] = [
-        Standing::Unknown,
-        Standing::Working,
-        Standing::Silent,
-        Standing::Failing,
+    pub const ALL: [FeedStatus; 4] = [
+        FeedStatus::Unknown,
+        FeedStatus::Working,
+        FeedStatus::Silent,
+        FeedStatus::Failing,
     ];
 
     /// The name in the readiness detail and in logs.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Standing::Unknown => "unknown",
-            Standing::Working => "working",
-            Standing::Silent => "silent",
-            Standing::Failing => "failing",
+            FeedStatus::Unknown => "unknown",
+            FeedStatus::Working => "working",
+            FeedStatus::Silent => "silent",
+            FeedStatus::Failing => "failing",
         }
     }
 }
@@ -89,7 +89,7 @@ impl Feed {
         heard.last = heard.last.max(Some(now));
         let turn = self.settle(&mut heard, now);
         if !heard.is_failing {
-            if before != Standing::Working {
+            if before != FeedStatus::Working {
                 // Before the end: readers of the new end must not see the old beginning.
                 self.since.store(now.nanos(), Ordering::SeqCst);
             }
@@ -109,13 +109,13 @@ impl Feed {
     }
 
     /// How it stands.
-    pub fn standing(&self, now: Tick) -> Standing {
+    pub fn status(&self, now: Tick) -> FeedStatus {
         let mut heard = self.state();
         let turn = self.settle(&mut heard, now);
-        let standing = self.judge(&heard, now);
+        let status = self.judge(&heard, now);
         drop(heard);
         log(turn, "");
-        standing
+        status
     }
 
     /// Takes note of whether it fails now, where that has changed.
@@ -167,12 +167,12 @@ impl Feed {
         }
     }
 
-    fn judge(&self, heard: &Heard, now: Tick) -> Standing {
+    fn judge(&self, heard: &Heard, now: Tick) -> FeedStatus {
         match heard.last {
-            _ if heard.is_failing => Standing::Failing,
-            None => Standing::Unknown,
-            Some(last) if now < last + self.silence => Standing::Working,
-            Some(_) => Standing::Silent,
+            _ if heard.is_failing => FeedStatus::Failing,
+            None => FeedStatus::Unknown,
+            Some(last) if now < last + self.silence => FeedStatus::Working,
+            Some(_) => FeedStatus::Silent,
         }
     }
 
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn data_is_trusted_while_the_feed_works_and_only_if_asked_for_since_then() {
         let feed = Feed::new(SILENCE, FALLBACK);
-        assert_eq!(feed.standing(at(0)), Standing::Unknown);
+        assert_eq!(feed.status(at(0)), FeedStatus::Unknown);
         assert_eq!(feed.longest_lifetime(at(0), at(0)), FALLBACK);
         feed.heard(at(10));
         assert_eq!(feed.longest_lifetime(at(10), at(11)), FALLBACK);
@@ -226,8 +226,8 @@ mod tests {
         feed.heard(at(50));
         // News that comes in time prolongs the stretch that began with the first.
         assert_eq!(feed.longest_lifetime(at(11), at(149)), Duration::MAX);
-        assert_eq!(feed.standing(at(149)), Standing::Working);
-        assert_eq!(feed.standing(at(150)), Standing::Silent);
+        assert_eq!(feed.status(at(149)), FeedStatus::Working);
+        assert_eq!(feed.status(at(150)), FeedStatus::Silent);
         assert_eq!(feed.longest_lifetime(at(149), at(150)), FALLBACK);
     }
 
@@ -235,7 +235,7 @@ mod tests {
     fn what_was_asked_for_before_a_gap_is_not_trusted_after_it() {
         let feed = Feed::new(SILENCE, FALLBACK);
         feed.heard(at(0));
-        assert_eq!(feed.standing(at(199)), Standing::Silent);
+        assert_eq!(feed.status(at(199)), FeedStatus::Silent);
         feed.heard(at(200));
         for (true_at, longest) in [(50, FALLBACK), (200, FALLBACK), (201, Duration::MAX)] {
             assert_eq!(feed.longest_lifetime(at(true_at), at(201)), longest);
@@ -249,7 +249,7 @@ mod tests {
         feed.heard(at(0));
         for second in [5, 6] {
             feed.missed(at(second), "sealed");
-            assert_eq!(feed.standing(at(second)), Standing::Working);
+            assert_eq!(feed.status(at(second)), FeedStatus::Working);
             assert_eq!(feed.longest_lifetime(at(1), at(second)), Duration::MAX);
         }
     }
@@ -261,12 +261,12 @@ mod tests {
         for _ in 0..3 {
             feed.missed(at(5), "sealed");
         }
-        assert_eq!(feed.standing(at(6)), Standing::Failing);
+        assert_eq!(feed.status(at(6)), FeedStatus::Failing);
         assert_eq!(feed.longest_lifetime(at(1), at(6)), FALLBACK);
         // Nothing that could be read came since.
-        assert_eq!(feed.standing(at(1000)), Standing::Failing);
+        assert_eq!(feed.status(at(1000)), FeedStatus::Failing);
         feed.heard(at(1001));
-        assert_eq!(feed.standing(at(1002)), Standing::Working);
+        assert_eq!(feed.status(at(1002)), FeedStatus::Working);
         assert_eq!(feed.longest_lifetime(at(1001), at(1002)), FALLBACK);
         assert_eq!(feed.longest_lifetime(at(1002), at(1002)), Duration::MAX);
         assert_eq!(feed.last_heard(), Some(at(1001)));
@@ -280,13 +280,13 @@ mod tests {
             feed.missed(at(1), "unaddressed");
             feed.heard(at(1));
         });
-        assert_eq!(feed.standing(at(2)), Standing::Failing);
+        assert_eq!(feed.status(at(2)), FeedStatus::Failing);
         assert_eq!(feed.longest_lifetime(at(1), at(2)), FALLBACK);
         // It does not turn at once where one delivery more or less would turn it again.
         (0..10).for_each(|_| feed.heard(at(2)));
-        assert_eq!(feed.standing(at(2)), Standing::Failing);
+        assert_eq!(feed.status(at(2)), FeedStatus::Failing);
         (0..25).for_each(|_| feed.heard(at(2)));
-        assert_eq!(feed.standing(at(3)), Standing::Working);
+        assert_eq!(feed.status(at(3)), FeedStatus::Working);
         assert_eq!(feed.longest_lifetime(at(1), at(3)), FALLBACK);
         assert_eq!(feed.longest_lifetime(at(3), at(3)), Duration::MAX);
     }
@@ -294,14 +294,14 @@ mod tests {
     #[test]
     fn a_feed_that_failed_is_judged_by_its_last_news_once_the_missed_are_long_ago() {
         let long = Duration::from_secs(10_000);
-        for (silence, then) in [(long, Standing::Working), (SILENCE, Standing::Silent)] {
+        for (silence, then) in [(long, FeedStatus::Working), (SILENCE, FeedStatus::Silent)] {
             let feed = Feed::new(silence, FALLBACK);
             (0..3).for_each(|_| feed.missed(at(1), "sealed"));
             feed.heard(at(1));
-            assert_eq!(feed.standing(at(2)), Standing::Failing);
+            assert_eq!(feed.status(at(2)), FeedStatus::Failing);
             assert_eq!(feed.working_since(at(299)), None);
-            assert_eq!(feed.standing(at(301)), then);
-            let since = (then == Standing::Working).then_some(at(301));
+            assert_eq!(feed.status(at(301)), then);
+            let since = (then == FeedStatus::Working).then_some(at(301));
             assert_eq!(feed.working_since(at(301)), since);
         }
     }

@@ -1,6 +1,6 @@
 //! The fence: what was fetched before an invalidation is never stored or served after it.
 //!
-//! Every upstream request and every invalidation takes a [`Stamp`] from one sequence, so "began
+//! Every upstream request and every invalidation takes a [`Sequence`] from one sequence, so "began
 //! before" is a comparison of two numbers whatever the clocks do. A fence is kept for contacts that
 //! are not held too, as long as a flight may be in the air and Engage's overview may lag: within that
 //! time the part is filled from its entity endpoint only, and the overview's copy of it is discarded.
@@ -28,13 +28,13 @@ use crate::{
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-pub struct Stamp(u64);
+pub struct Sequence(u64);
 
 /// What holds for one contact or one name.
 #[derive(Clone, Copy, Debug, Default)]
 struct Fence {
     /// For each part: data must come from a request that began after this.
-    begun_after: [Stamp; 5],
+    begun_after: [Sequence; 5],
     /// For each part: until when its entity endpoint alone may fill it.
     entity_only_until: [Tick; 5],
     /// When the whole fence is of no use any more.
@@ -43,7 +43,7 @@ struct Fence {
 
 /// How a fence stands around a part of a contact, for operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct FenceStatus {
     /// The part.
     pub part: Part,
     /// Whether what was fetched before some moment is kept out.
@@ -61,7 +61,7 @@ pub struct Fences {
     crowded_until: Mutex<Option<Tick>>,
     negatives: AtomicU64,
     contacts: Table<ContactId>,
-    names: Table<LookupKey>,
+    aliases: Table<LookupKey>,
     lag: Duration,
     keep: Duration,
 }
@@ -76,7 +76,7 @@ impl Fences {
             crowded_until: Mutex::new(None),
             negatives: AtomicU64::new(0),
             contacts: Table::new(max_fences),
-            names: Table::new(max_fences),
+            aliases: Table::new(max_fences),
             lag: overview_lag,
             // A call begun in the last moment of the lag may land so much later.
             keep: overview_lag + longest_flight,
@@ -84,34 +84,40 @@ impl Fences {
     }
 
     /// The next place in the order of events.
-    pub fn stamp(&self) -> Stamp {
-        Stamp(self.sequence.fetch_add(1, Ordering::SeqCst))
+    pub fn sequence(&self) -> Sequence {
+        Sequence(self.sequence.fetch_add(1, Ordering::SeqCst))
     }
 
     /// The latest place that was taken: whatever begins from now on takes a later one.
-    pub fn latest(&self) -> Stamp {
-        Stamp(self.sequence.load(Ordering::SeqCst).saturating_sub(1))
+    pub fn latest(&self) -> Sequence {
+        Sequence(self.sequence.load(Ordering::SeqCst).saturating_sub(1))
     }
 
     /// Forbids the parts' data of every request begun until now, and for the overview's lag the
     /// overview's copy of them.
     pub fn raise(&self, id: ContactId, parts: PartSet, now: Tick) {
         // Under the fence's lock: whoever takes a later stamp finds the fence standing.
-        self.raise_as_of(|| self.stamp(), id, parts, now);
+        self.raise_as_of(|| self.sequence(), id, parts, now);
     }
 
-    /// The same of every request begun until `stamp`, a place in the order of events that is past.
-    pub fn raise_at(&self, stamp: Stamp, id: ContactId, parts: PartSet, now: Tick) {
-        self.raise_as_of(|| stamp, id, parts, now);
+    /// The same of every request begun until `sequence`, a place in the order of events that is past.
+    pub fn raise_at(&self, sequence: Sequence, id: ContactId, parts: PartSet, now: Tick) {
+        self.raise_as_of(|| sequence, id, parts, now);
     }
 
-    fn raise_as_of(&self, stamp: impl FnOnce() -> Stamp, id: ContactId, parts: PartSet, now: Tick) {
+    fn raise_as_of(
+        &self,
+        sequence: impl FnOnce() -> Sequence,
+        id: ContactId,
+        parts: PartSet,
+        now: Tick,
+    ) {
         let until = now + self.lag;
         let raised = self.contacts.change(id, now, now + self.keep, |fence| {
-            let stamp = stamp();
+            let sequence = sequence();
             for part in parts.iter() {
                 let slot = part as usize;
-                fence.begun_after[slot] = fence.begun_after[slot].max(stamp);
+                fence.begun_after[slot] = fence.begun_after[slot].max(sequence);
                 if part != Part::Audiences {
                     fence.entity_only_until[slot] = fence.entity_only_until[slot].max(until);
                 }
@@ -132,13 +138,13 @@ impl Fences {
     }
 
     /// Forbids what a name led to until now, and for the overview's lag its resolution by the overview.
-    pub fn raise_name(&self, key: &LookupKey, now: Tick) {
+    pub fn raise_alias(&self, key: &LookupKey, now: Tick) {
         let until = now + self.lag;
         let raised = self
-            .names
+            .aliases
             .change(key.clone(), now, now + self.keep, |fence| {
-                let stamp = self.stamp();
-                fence.begun_after[0] = fence.begun_after[0].max(stamp);
+                let sequence = self.sequence();
+                fence.begun_after[0] = fence.begun_after[0].max(sequence);
                 // Engage resolves a contact id with a type in the overview alone.
                 if !key.is_contact_id() {
                     fence.entity_only_until[0] = fence.entity_only_until[0].max(until);
@@ -152,7 +158,7 @@ impl Fences {
     pub fn name_resolved(&self, key: &LookupKey, now: Tick) {
         let until = now + self.lag;
         let noted = self
-            .names
+            .aliases
             .change(key.clone(), now, now + self.keep, |fence| {
                 fence.entity_only_until[0] = fence.entity_only_until[0].max(until);
             });
@@ -161,26 +167,28 @@ impl Fences {
 
     /// Ends every negative answer of a request begun until now.
     pub fn raise_negatives(&self) {
-        self.negatives.fetch_max(self.stamp().0, Ordering::SeqCst);
+        self.negatives
+            .fetch_max(self.sequence().0, Ordering::SeqCst);
     }
 
     /// Forbids the data of every request begun until now, whoever it is about.
     pub fn raise_everything(&self) {
-        self.everything.fetch_max(self.stamp().0, Ordering::SeqCst);
+        self.everything
+            .fetch_max(self.sequence().0, Ordering::SeqCst);
     }
 
-    /// Whether the part's data may be stored or served, if its request began at `begun`.
-    pub fn allows(&self, id: ContactId, part: Part, begun: Stamp) -> bool {
-        begun > self.not_before(id, PartSet::from(part))
+    /// Whether the part's data may be stored or served, if its request began at `start`.
+    pub fn allows(&self, id: ContactId, part: Part, start: Sequence) -> bool {
+        start > self.not_before(id, PartSet::from(part))
     }
 
     /// Requests for the parts must have begun after this.
-    pub fn not_before(&self, id: ContactId, parts: PartSet) -> Stamp {
+    pub fn not_before(&self, id: ContactId, parts: PartSet) -> Sequence {
         let fence = self.contacts.get(&id);
         parts
             .iter()
             .map(|part| fence.begun_after[part as usize])
-            .fold(self.everything(), Stamp::max)
+            .fold(self.everything(), Sequence::max)
     }
 
     /// The parts that only their entity endpoints may fill by a call that begins at `now`.
@@ -196,51 +204,51 @@ impl Fences {
     }
 
     /// A request that resolves the name must have begun after this.
-    pub fn name_not_before(&self, key: &LookupKey) -> Stamp {
-        self.names.get(key).begun_after[0].max(self.everything())
+    pub fn alias_not_before(&self, key: &LookupKey) -> Sequence {
+        self.aliases.get(key).begun_after[0].max(self.everything())
     }
 
     /// Whether the name may not be resolved by a call of the overview that begins at `now`.
-    pub fn name_is_entity_only(&self, key: &LookupKey, now: Tick) -> bool {
+    pub fn alias_is_entity_only(&self, key: &LookupKey, now: Tick) -> bool {
         if self.is_crowded(now) {
             return !key.is_contact_id();
         }
-        now < self.names.get(key).entity_only_until[0]
+        now < self.aliases.get(key).entity_only_until[0]
     }
 
     /// A negative answer must come from a request that began after this.
-    pub fn negatives_not_before(&self, key: &LookupKey) -> Stamp {
-        Stamp(self.negatives.load(Ordering::SeqCst)).max(self.name_not_before(key))
+    pub fn negatives_not_before(&self, key: &LookupKey) -> Sequence {
+        Sequence(self.negatives.load(Ordering::SeqCst)).max(self.alias_not_before(key))
     }
 
     /// Data of whomever must come from a request that began after this.
-    pub fn everything(&self) -> Stamp {
-        Stamp(self.everything.load(Ordering::SeqCst))
+    pub fn everything(&self) -> Sequence {
+        Sequence(self.everything.load(Ordering::SeqCst))
     }
 
     /// The fences around the contact that still serve at `now`.
-    pub fn standing(&self, id: ContactId, now: Tick) -> Vec<Standing> {
+    pub fn standing(&self, id: ContactId, now: Tick) -> Vec<FenceStatus> {
         let fence = self.contacts.get(&id);
         let crowded_until = *self.crowded();
         let standing = |part: Part| {
             let slot = part as usize;
             let everybodys = crowded_until.filter(|_| PartSet::INVALIDATABLE.contains(part));
             let until = Some(fence.entity_only_until[slot]).max(everybodys);
-            Standing {
+            FenceStatus {
                 part,
-                is_raised: now < fence.kept_until && fence.begun_after[slot] > Stamp::default(),
+                is_raised: now < fence.kept_until && fence.begun_after[slot] > Sequence::default(),
                 entity_only_for: until
                     .filter(|until| now < *until)
                     .map(|until| until.since(now)),
             }
         };
-        let serves = |fence: &Standing| fence.is_raised || fence.entity_only_for.is_some();
+        let serves = |fence: &FenceStatus| fence.is_raised || fence.entity_only_for.is_some();
         Part::ALL.into_iter().map(standing).filter(serves).collect()
     }
 
     /// How many contacts and names have a fence.
     pub fn counts(&self) -> (usize, usize) {
-        (self.contacts.len(), self.names.len())
+        (self.contacts.len(), self.aliases.len())
     }
 
     /// For how long a fence stands.
@@ -264,7 +272,7 @@ impl Fences {
         self.raise_everything();
         let everything = self.everything();
         self.contacts.drop_covered(everything, until);
-        self.names.drop_covered(everything, until);
+        self.aliases.drop_covered(everything, until);
     }
 
     fn crowded(&self) -> MutexGuard<'_, Option<Tick>> {
@@ -353,11 +361,14 @@ impl<K: Hash + Eq> Table<K> {
 impl<K> Table<K> {
     /// Drops the fences that forbid nothing that one around everything, raised at `everything` and standing until `until`,
     /// does not.
-    fn drop_covered(&self, everything: Stamp, until: Tick) {
+    fn drop_covered(&self, everything: Sequence, until: Tick) {
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             shard.fences.retain(|_, fence| {
-                let is_later = fence.begun_after.iter().any(|stamp| *stamp > everything);
+                let is_later = fence
+                    .begun_after
+                    .iter()
+                    .any(|sequence| *sequence > everything);
                 is_later || fence.entity_only_until.iter().any(|end| *end > until)
             });
         }

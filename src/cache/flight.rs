@@ -1,7 +1,7 @@
 //! Shared upstream calls. Each runs in a task of its own, so a caller who leaves neither cancels nor
 //! repeats it, and everybody who asks for the same thing waits for the same flight.
 //!
-//! Callers say how new the data must be: a [`Stamp`] after which its upstream request must begin.
+//! Callers say how new the data must be: a [`Sequence`] after which its upstream request must begin.
 //! Someone who wants data as it is now (or who comes after an invalidation) can't join a flight that
 //! has already begun; such callers share one flight that waits for the running one to end. So there
 //! is at most one running and one waiting call for each key, however many ask. A call that has run
@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 pub use self::pace::Pace;
 use self::pace::Paces;
-use super::fence::Stamp;
+use super::fence::Sequence;
 use crate::{
     clock::{Clock, Tick},
     domain::{Claim, Claims},
@@ -48,8 +48,8 @@ struct Lanes<K, V> {
     clock: Clock,
     /// How long a call holds the next one of its key up.
     patience: Duration,
-    in_the_air: AtomicUsize,
-    max_in_the_air: usize,
+    in_flight: AtomicUsize,
+    max_in_flight: usize,
 }
 
 struct Shard<K, V> {
@@ -64,7 +64,7 @@ struct Lane<V> {
 
 struct Flight<V> {
     /// When and in which place the upstream request began; empty until it did.
-    begun: OnceLock<(Stamp, Tick)>,
+    start: OnceLock<(Sequence, Tick)>,
     /// When the flight's task was let go.
     started: OnceLock<Tick>,
     /// Those of the callers who joined it.
@@ -72,11 +72,11 @@ struct Flight<V> {
     outcome: watch::Sender<Option<Outcome<V>>>,
 }
 
-type Outcome<V> = Result<V, NoFlight>;
+type Outcome<V> = Result<V, FlightError>;
 
 /// How a caller came to its flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Boarding {
+pub enum Joined {
     /// It started the call.
     Started,
     /// It joined a call that somebody else had started.
@@ -85,7 +85,7 @@ pub enum Boarding {
 
 /// Why there is no outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoFlight {
+pub enum FlightError {
     /// Too many calls are in the air.
     Full,
     /// The call's task ended without an outcome: it panicked.
@@ -93,15 +93,15 @@ pub enum NoFlight {
 }
 
 /// Tells a flight that its upstream request begins, and who claims it until then.
-pub struct Departure<V> {
+pub struct FlightStart<V> {
     flight: Arc<Flight<V>>,
 }
 
-impl<V> Departure<V> {
+impl<V> FlightStart<V> {
     /// Notes the beginning. Only the first counts: what a later request of the same flight brings is
     /// at least as new.
-    pub fn begin(&self, stamp: Stamp, at: Tick) {
-        let _ = self.flight.begun.set((stamp, at));
+    pub fn begin(&self, sequence: Sequence, at: Tick) {
+        let _ = self.flight.start.set((sequence, at));
     }
 
     /// The claims of the callers who joined the flight, and of those who join it later.
@@ -111,18 +111,18 @@ impl<V> Departure<V> {
 }
 
 /// A seat in a flight. Dropping it harms nobody.
-pub struct Seat<V> {
+pub struct FlightHandle<V> {
     outcome: watch::Receiver<Option<Outcome<V>>>,
     /// How the seat was come by.
-    pub boarding: Boarding,
+    pub joined: Joined,
 }
 
-impl<V: Clone> Seat<V> {
+impl<V: Clone> FlightHandle<V> {
     /// Waits for the flight to end.
-    pub async fn outcome(mut self) -> Result<V, NoFlight> {
+    pub async fn outcome(mut self) -> Result<V, FlightError> {
         match self.outcome.wait_for(Option::is_some).await {
-            Ok(outcome) => outcome.clone().unwrap_or(Err(NoFlight::Lost)),
-            Err(_) => Err(NoFlight::Lost),
+            Ok(outcome) => outcome.clone().unwrap_or(Err(FlightError::Lost)),
+            Err(_) => Err(FlightError::Lost),
         }
     }
 }
@@ -133,7 +133,7 @@ where
     V: Clone + Send + Sync + 'static,
 {
     /// No flights yet. A call older than `patience` no longer holds the next of its key up.
-    pub fn new(clock: Clock, patience: Duration, pace: Pace, max_in_the_air: usize) -> Self {
+    pub fn new(clock: Clock, patience: Duration, pace: Pace, max_in_flight: usize) -> Self {
         let shard = |_| {
             Mutex::new(Shard {
                 lanes: HashMap::new(),
@@ -146,8 +146,8 @@ where
                 hasher: RandomState::new(),
                 clock,
                 patience,
-                in_the_air: AtomicUsize::new(0),
-                max_in_the_air,
+                in_flight: AtomicUsize::new(0),
+                max_in_flight,
             }),
         }
     }
@@ -155,15 +155,15 @@ where
     /// A seat in a flight for `key` whose upstream request begins after `not_before`: in the running
     /// one if it began late enough or not yet, else in the waiting one, else in a new one that makes
     /// `call`. Whichever it is, the claim is one of its claims from now on.
-    pub fn board<F, C>(
+    pub fn join<F, C>(
         &self,
         key: K,
-        not_before: Stamp,
+        not_before: Sequence,
         claim: Claim,
         call: C,
-    ) -> Result<Seat<V>, NoFlight>
+    ) -> Result<FlightHandle<V>, FlightError>
     where
-        C: FnOnce(Departure<V>) -> F + Send + 'static,
+        C: FnOnce(FlightStart<V>) -> F + Send + 'static,
         F: Future<Output = V> + Send + 'static,
     {
         let mut shard = self.lanes.shard(&key);
@@ -174,28 +174,28 @@ where
         });
         let joinable = |flight: &&Arc<Flight<V>>| {
             flight
-                .begun
+                .start
                 .get()
-                .is_none_or(|(begun, _)| *begun > not_before)
+                .is_none_or(|(start, _)| *start > not_before)
         };
         let found = lane.running.iter().rev().find(joinable);
         if let Some(flight) = found.or(lane.waiting.as_ref()) {
             flight.add(&claim);
-            return Ok(flight.seat(Boarding::Collapsed));
+            return Ok(flight.seat(Joined::Collapsed));
         }
-        if self.lanes.in_the_air.load(Ordering::Relaxed) >= self.lanes.max_in_the_air {
+        if self.lanes.in_flight.load(Ordering::Relaxed) >= self.lanes.max_in_flight {
             if lane.running.is_empty() {
                 lanes.remove(&key);
             }
-            return Err(NoFlight::Full);
+            return Err(FlightError::Full);
         }
         let flight = Arc::new(Flight {
-            begun: OnceLock::new(),
+            start: OnceLock::new(),
             started: OnceLock::new(),
             claims: watch::Sender::new(claim.into()),
             outcome: watch::Sender::new(None),
         });
-        let seat = flight.seat(Boarding::Started);
+        let seat = flight.seat(Joined::Started);
         let now = self.lanes.clock.tick();
         let is_in_time = !paces.was_asked_before(&key, not_before) || paces.next(&key, now) <= now;
         let at_once = lane.running.is_empty() && is_in_time;
@@ -207,12 +207,12 @@ where
             lane.waiting = Some(Arc::clone(&flight));
         }
         drop(shard);
-        let landing = Landing::new(Arc::clone(&self.lanes), key, Arc::clone(&flight));
+        let landing = FlightGuard::new(Arc::clone(&self.lanes), key, Arc::clone(&flight));
         spawn(async move {
             if !at_once {
                 landing.wait_for_turn().await;
             }
-            let value = call(Departure {
+            let value = call(FlightStart {
                 flight: Arc::clone(&flight),
             })
             .await;
@@ -222,8 +222,8 @@ where
     }
 
     /// How many calls are running or waiting.
-    pub fn in_the_air(&self) -> usize {
-        self.lanes.in_the_air.load(Ordering::Relaxed)
+    pub fn in_flight(&self) -> usize {
+        self.lanes.in_flight.load(Ordering::Relaxed)
     }
 }
 
@@ -232,10 +232,10 @@ impl<V> Flight<V> {
         self.claims.send_if_modified(|claims| claims.add(claim));
     }
 
-    fn seat(&self, boarding: Boarding) -> Seat<V> {
-        Seat {
+    fn seat(&self, joined: Joined) -> FlightHandle<V> {
+        FlightHandle {
             outcome: self.outcome.subscribe(),
-            boarding,
+            joined,
         }
     }
 }
@@ -250,16 +250,16 @@ impl<K: Hash + Eq, V> Lanes<K, V> {
 }
 
 /// Takes the flight off its lane when its task ends, however it ends.
-struct Landing<K: Hash + Eq + Clone, V> {
+struct FlightGuard<K: Hash + Eq + Clone, V> {
     lanes: Arc<Lanes<K, V>>,
     key: K,
     flight: Arc<Flight<V>>,
     has_left: bool,
 }
 
-impl<K: Hash + Eq + Clone, V> Landing<K, V> {
+impl<K: Hash + Eq + Clone, V> FlightGuard<K, V> {
     fn new(lanes: Arc<Lanes<K, V>>, key: K, flight: Arc<Flight<V>>) -> Self {
-        lanes.in_the_air.fetch_add(1, Ordering::Relaxed);
+        lanes.in_flight.fetch_add(1, Ordering::Relaxed);
         Self {
             lanes,
             key,
@@ -276,15 +276,15 @@ impl<K: Hash + Eq + Clone, V> Landing<K, V> {
     fn leave(&mut self, outcome: Outcome<V>) {
         self.has_left = true;
         self.leave_lane();
-        self.lanes.in_the_air.fetch_sub(1, Ordering::Relaxed);
+        self.lanes.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.flight.outcome.send_replace(Some(outcome));
     }
 
     fn leave_lane(&self) {
         let mut shard = self.lanes.shard(&self.key);
         let Shard { lanes, paces } = &mut *shard;
-        if let Some((begun, _)) = self.flight.begun.get() {
-            paces.end(&self.key, *begun);
+        if let Some((start, _)) = self.flight.start.get() {
+            paces.end(&self.key, *start);
         }
         let Some(lane) = lanes.get_mut(&self.key) else {
             return;
@@ -356,10 +356,10 @@ enum Hold<V> {
     Until(Tick),
 }
 
-impl<K: Hash + Eq + Clone, V> Drop for Landing<K, V> {
+impl<K: Hash + Eq + Clone, V> Drop for FlightGuard<K, V> {
     fn drop(&mut self) {
         if !self.has_left {
-            self.leave(Err(NoFlight::Lost));
+            self.leave(Err(FlightError::Lost));
         }
     }
 }

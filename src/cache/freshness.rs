@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{feed::Feed, fence::Stamp};
+use super::{feed::Feed, fence::Sequence};
 use crate::{
     clock::Tick,
     domain::{Part, PartSet, plain},
@@ -32,7 +32,7 @@ pub struct Policy {
     /// How long Engage's overview may lag behind its entity endpoints.
     pub overview_lag: Duration,
     /// The parts that the overview can tell.
-    pub told_by_overview: PartSet,
+    pub overview_parts: PartSet,
     /// What shortens lifetimes where changes may go untold; `None` where nobody tells of changes, and the lifetimes are
     /// made for that.
     pub feed: Option<Arc<Feed>>,
@@ -55,7 +55,7 @@ impl Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
     /// The place of our upstream request's start in the order of events.
-    pub stamp: Stamp,
+    pub sequence: Sequence,
     /// The moment of our upstream request's start: ages count from here.
     pub requested_at: Tick,
     /// The same moment by the wall clock.
@@ -64,7 +64,7 @@ pub struct Provenance {
     /// How long the data is fresh.
     pub lifetime: Duration,
     /// Who told it.
-    pub source: Source,
+    pub source: FetchSource,
     /// Since when the entity endpoint has said this and nothing else: the start of its request. An overview's copy may be
     /// older than that for the overview's lag. `None` where only an overview has said it.
     pub differed_at: Option<Tick>,
@@ -72,7 +72,7 @@ pub struct Provenance {
 
 /// Which kind of endpoint told something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Source {
+pub enum FetchSource {
     /// `/contactoverview`, which may itself be a cached copy.
     Overview,
     /// An entity endpoint, which tells what is so now.
@@ -92,12 +92,12 @@ pub enum Freshness {
     Dead,
 }
 
-impl Source {
+impl FetchSource {
     /// The name for operators.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Source::Overview => "overview",
-            Source::Entity => "entity",
+            FetchSource::Overview => "overview",
+            FetchSource::Entity => "entity",
         }
     }
 }
@@ -125,8 +125,8 @@ impl Provenance {
         policy.feed.as_ref().map_or(self.lifetime, |feed| {
             let true_at = match self.source {
                 // A change that was missed may be younger than what it tells.
-                Source::Overview => self.requested_at - policy.overview_lag,
-                Source::Entity => self.requested_at,
+                FetchSource::Overview => self.requested_at - policy.overview_lag,
+                FetchSource::Entity => self.requested_at,
             };
             self.lifetime.min(feed.longest_lifetime(true_at, now))
         })
@@ -166,12 +166,12 @@ impl Provenance {
     pub fn supersedes(&self, held: &Provenance, overview_lag: Duration) -> bool {
         let catches_up = |overview: &Provenance, entity: &Provenance| {
             let said_new = entity.differed_at.unwrap_or(entity.requested_at);
-            overview.stamp > entity.stamp && overview.requested_at >= said_new + overview_lag
+            overview.sequence > entity.sequence && overview.requested_at >= said_new + overview_lag
         };
         match (self.source, held.source) {
-            (Source::Overview, Source::Entity) => catches_up(self, held),
-            (Source::Entity, Source::Overview) => !catches_up(held, self),
-            _ => self.stamp > held.stamp,
+            (FetchSource::Overview, FetchSource::Entity) => catches_up(self, held),
+            (FetchSource::Entity, FetchSource::Overview) => !catches_up(held, self),
+            _ => self.sequence > held.sequence,
         }
     }
 
@@ -203,7 +203,7 @@ mod tests {
             stale_if_slow: Duration::from_millis(300),
             negative_lifetime: Duration::from_secs(30),
             overview_lag: Duration::from_secs(600),
-            told_by_overview: PartSet::ALL,
+            overview_parts: PartSet::ALL,
             feed: None,
         }
     }
@@ -213,11 +213,11 @@ mod tests {
         let manual = ManualClock::new(Timestamp::UNIX_EPOCH);
         let clock = Clock::from(manual.clone());
         let provenance = Provenance {
-            stamp: Stamp::default(),
+            sequence: Sequence::default(),
             requested_at: clock.now().tick,
             as_of: clock.now().wall,
             lifetime: Duration::from_secs(60),
-            source: Source::Overview,
+            source: FetchSource::Overview,
             differed_at: None,
         };
         let mut at = 0;
@@ -249,14 +249,14 @@ mod tests {
         let feed = policy.feed.as_deref().expect("a feed");
         feed.heard(at(1000));
         for (source, second, ttl) in [
-            (Source::Entity, 1000, 20),
-            (Source::Entity, 1001, 60),
-            (Source::Overview, 1001, 20),
-            (Source::Overview, 1600, 20),
-            (Source::Overview, 1601, 60),
+            (FetchSource::Entity, 1000, 20),
+            (FetchSource::Entity, 1001, 60),
+            (FetchSource::Overview, 1001, 20),
+            (FetchSource::Overview, 1600, 20),
+            (FetchSource::Overview, 1601, 60),
         ] {
             let provenance = Provenance {
-                stamp: Stamp::default(),
+                sequence: Sequence::default(),
                 requested_at: at(second),
                 as_of: Timestamp::UNIX_EPOCH,
                 lifetime: Duration::from_secs(60),
@@ -272,19 +272,19 @@ mod tests {
     fn what_was_asked_for_later_takes_its_place_and_an_overview_only_after_its_lag() {
         let fences = Fences::new(Duration::ZERO, Duration::ZERO, 16);
         let asked = |second: u64, source| Provenance {
-            stamp: fences.stamp(),
+            sequence: fences.sequence(),
             requested_at: Tick::default() + Duration::from_secs(second),
             as_of: Timestamp::UNIX_EPOCH,
             lifetime: Duration::from_secs(60),
             source,
-            differed_at: (source == Source::Entity)
+            differed_at: (source == FetchSource::Entity)
                 .then_some(Tick::default() + Duration::from_secs(second)),
         };
         let lag = Duration::from_secs(600);
-        let early = asked(0, Source::Overview);
-        let entity = asked(0, Source::Entity);
-        let within = asked(599, Source::Overview);
-        let after = asked(600, Source::Overview);
+        let early = asked(0, FetchSource::Overview);
+        let entity = asked(0, FetchSource::Entity);
+        let within = asked(599, FetchSource::Overview);
+        let after = asked(600, FetchSource::Overview);
         for (newer, older) in [
             (&entity, &early),
             (&within, &early),
@@ -300,13 +300,13 @@ mod tests {
         assert!(within.supersedes(&entity, Duration::ZERO));
         assert!(!early.supersedes(&entity, Duration::ZERO));
         // What an entity endpoint only repeats keeps the overview out no longer than it did.
-        let first = asked(0, Source::Entity);
+        let first = asked(0, FetchSource::Entity);
         let repeated = Provenance {
             differed_at: first.differed_at,
-            ..asked(500, Source::Entity)
+            ..asked(500, FetchSource::Entity)
         };
-        let within = asked(599, Source::Overview);
-        let after = asked(600, Source::Overview);
+        let within = asked(599, FetchSource::Overview);
+        let after = asked(600, FetchSource::Overview);
         for (overview, takes_over) in [(&early, false), (&within, false), (&after, true)] {
             assert_eq!(overview.supersedes(&repeated, lag), takes_over);
             assert_eq!(repeated.supersedes(overview, lag), !takes_over);

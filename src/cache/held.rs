@@ -133,7 +133,7 @@ where
         // The record's own fences were heeded when it was stored; only the one around everything may
         // have been raised without touching it.
         let everything = self.fences.everything();
-        let fenced = |part| record.stamp(part) <= everything;
+        let fenced = |part| record.sequence(part) <= everything;
         (!record.held().iter().any(fenced)).then_some(record)
     }
 

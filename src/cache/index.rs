@@ -10,9 +10,9 @@ use moka::ops::compute::Op as NegativeOp;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::{
-    Answer, Begun, Cache,
-    fence::Stamp,
-    freshness::{Freshness, Policy, Provenance, Source},
+    Answer, Cache, FetchStart,
+    fence::Sequence,
+    freshness::{FetchSource, Freshness, Policy, Provenance},
     provenance,
     store::Op,
 };
@@ -23,23 +23,23 @@ use crate::{
 
 /// What a name led to when it was last asked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Name {
+pub struct Alias {
     /// The contact.
     pub id: ContactId,
     /// Who told it, and when.
     pub provenance: Provenance,
     /// Whether the contact is known to bear the name.
-    pub assured: bool,
+    pub confirmed: bool,
     /// The profile that was last seen to bear it: as long as that one is held, nobody need look again.
-    pub seen_in: Stamp,
+    pub seen_in: Sequence,
 }
 
-impl Name {
+impl Alias {
     /// How old the name is. One that could not be checked has no stale windows: it serves no longer
     /// than a negative answer.
     pub fn freshness(&self, now: Tick, policy: &Policy) -> Freshness {
         let freshness = self.provenance.freshness(now, policy);
-        if self.assured || freshness == Freshness::Fresh {
+        if self.confirmed || freshness == Freshness::Fresh {
             freshness
         } else {
             Freshness::Dead
@@ -47,22 +47,22 @@ impl Name {
     }
 }
 
-impl Name {
+impl Alias {
     /// Whether it stays where `other`, learnt of the same alias, would take its place.
-    fn outlasts(&self, other: &Name, overview_lag: Duration) -> bool {
+    fn outlasts(&self, other: &Alias, overview_lag: Duration) -> bool {
         let (held, new) = (&self.provenance, &other.provenance);
         if self.id == other.id {
-            held.stamp > new.stamp
+            held.sequence > new.sequence
         } else {
-            held.stamp != new.stamp && !new.supersedes(held, overview_lag)
+            held.sequence != new.sequence && !new.supersedes(held, overview_lag)
         }
     }
 }
 
 /// A name in the index, with what operators are told of it; its value is not there, only its digest.
 #[derive(Clone, Debug)]
-pub(super) struct HeldName {
-    pub(super) name: Name,
+pub(super) struct AliasEntry {
+    pub(super) alias: Alias,
     pub(super) kind: IdentifierKind,
     pub(super) contact_type: Option<ContactType>,
 }
@@ -70,12 +70,12 @@ pub(super) struct HeldName {
 /// The digest that stands for a name. Of 128 bits under a key of the process's own, so that no two names that anybody
 /// comes upon share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct NameKey([u64; 2]);
+pub(super) struct AliasKey([u64; 2]);
 
 /// Makes the digests.
-pub(super) struct NameDigest(SipHasher13);
+pub(super) struct AliasHasher(SipHasher13);
 
-impl NameDigest {
+impl AliasHasher {
     pub(super) fn random() -> Self {
         let random = RandomState::new();
         Self(SipHasher13::new_with_keys(
@@ -84,19 +84,19 @@ impl NameDigest {
         ))
     }
 
-    pub(super) fn of(&self, key: &LookupKey) -> NameKey {
+    pub(super) fn of(&self, key: &LookupKey) -> AliasKey {
         let mut hasher = self.0;
         key.hash(&mut hasher);
         let digest = hasher.finish128();
-        NameKey([digest.h1, digest.h2])
+        AliasKey([digest.h1, digest.h2])
     }
 }
 
 /// A remembered answer of which nothing can be shown: `E` says why.
 #[derive(Clone, Debug)]
-pub(super) struct Negative<E> {
+pub(super) struct NegativeEntry<E> {
     why: E,
-    stamp: Stamp,
+    sequence: Sequence,
     until: Tick,
 }
 
@@ -106,21 +106,21 @@ where
     E: Clone + Send + Sync + 'static,
 {
     /// What the name led to, unless a fence forbids it. A bare contact id leads to itself.
-    pub fn name(&self, key: &LookupKey) -> Option<Name> {
+    pub fn alias(&self, key: &LookupKey) -> Option<Alias> {
         if !self.is_on() {
             return None;
         }
-        let HeldName { name, .. } = self.names.get(&self.name_digest.of(key))?;
-        self.stands(&name).then_some(name)
+        let AliasEntry { alias, .. } = self.aliases.get(&self.alias_hasher.of(key))?;
+        self.stands(&alias).then_some(alias)
     }
 
     /// Whether no fence forbids the name.
-    pub(super) fn stands(&self, name: &Name) -> bool {
-        let stamp = name.provenance.stamp;
+    pub(super) fn stands(&self, alias: &Alias) -> bool {
+        let sequence = alias.provenance.sequence;
         // Only a purge fences the audiences.
-        let is_left_behind =
-            self.leavers.contains(name.id) && !self.fences.allows(name.id, Part::Audiences, stamp);
-        stamp > self.fences.everything() && !is_left_behind
+        let is_left_behind = self.pending_purges.contains(alias.id)
+            && !self.fences.allows(alias.id, Part::Audiences, sequence);
+        sequence > self.fences.everything() && !is_left_behind
     }
 
     /// Why there is nothing to show for the name, if that is remembered.
@@ -131,51 +131,52 @@ where
     /// The same, and until when.
     pub(super) fn negative_until(&self, key: &LookupKey, now: Tick) -> Option<(E, Tick)> {
         let negative = self.negatives.get(key).filter(|_| self.is_on())?;
-        let holds = negative.stamp > self.fences.negatives_not_before(key) && now < negative.until;
+        let holds =
+            negative.sequence > self.fences.negatives_not_before(key) && now < negative.until;
         holds.then_some((negative.why, negative.until))
     }
 
     /// Remembers what a name leads to, unless the name was dropped meanwhile; then `false`. A name that
     /// the contact was not seen to bear lives no longer than a negative answer.
-    pub fn store_name(
+    pub fn store_alias(
         &self,
         key: &LookupKey,
         id: ContactId,
-        begun: Begun,
-        source: Source,
-        assured: bool,
+        start: FetchStart,
+        source: FetchSource,
+        confirmed: bool,
     ) -> bool {
         let mut lifetime = self.policy.lifetime(Part::Profile);
-        if !assured {
+        if !confirmed {
             lifetime = lifetime.min(self.policy.negative_lifetime);
         }
-        let name = Name {
+        let alias = Alias {
             id,
-            provenance: provenance(begun, lifetime, source),
-            assured,
-            seen_in: Stamp::default(),
+            provenance: provenance(start, lifetime, source),
+            confirmed,
+            seen_in: Sequence::default(),
         };
         let mut overtaken = false;
-        self.names.update(self.name_digest.of(key), |held| {
-            let held = held.map(|held| &held.name);
+        self.aliases.update(self.alias_hasher.of(key), |held| {
+            let held = held.map(|held| &held.alias);
             let other = held.filter(|held| held.id != id);
-            let stays = held.is_some_and(|held| held.outlasts(&name, self.policy.overview_lag));
+            let stays = held.is_some_and(|held| held.outlasts(&alias, self.policy.overview_lag));
             // What the entity endpoint said of the alias no overview takes back within its lag.
             let contradicts =
-                stays && other.is_some_and(|held| held.provenance.source == Source::Entity);
-            let lags = source == Source::Overview
-                && (contradicts || self.fences.name_is_entity_only(key, begun.now.tick));
+                stays && other.is_some_and(|held| held.provenance.source == FetchSource::Entity);
+            let lags = source == FetchSource::Overview
+                && (contradicts || self.fences.alias_is_entity_only(key, start.now.tick));
             // Only a purge fences the audiences.
-            let is_purged = !self.fences.allows(id, Part::Audiences, begun.stamp);
-            overtaken = lags || is_purged || begun.stamp <= self.fences.name_not_before(key);
+            let is_purged = !self.fences.allows(id, Part::Audiences, start.sequence);
+            overtaken = lags || is_purged || start.sequence <= self.fences.alias_not_before(key);
             if stays || overtaken || !self.is_on() {
                 return Op::Nop;
             }
-            if source == Source::Entity && other.is_some() {
+            if source == FetchSource::Entity && other.is_some() {
                 self.fences.name_resolved(key, self.clock.tick());
             }
-            Op::Put(HeldName {
-                name,
+            Op::Put(AliasEntry {
+                alias,
                 kind: key.kind(),
                 contact_type: key.contact_type().cloned(),
             })
@@ -187,33 +188,34 @@ where
     }
 
     /// Notes that the contact was, or was not, seen to bear the name that led to it.
-    pub fn assure_name(&self, key: &LookupKey, name: &Name, assured: bool) {
-        if name.assured == assured {
+    pub fn confirm_alias(&self, key: &LookupKey, alias: &Alias, confirmed: bool) {
+        if alias.confirmed == confirmed {
             return;
         }
         // One that was dropped or learnt anew meanwhile stays so.
-        let cached = self.names.peek(&self.name_digest.of(key));
-        if cached.is_none_or(|cached| cached.name.provenance.stamp != name.provenance.stamp) {
+        let cached = self.aliases.peek(&self.alias_hasher.of(key));
+        if cached.is_none_or(|cached| cached.alias.provenance.sequence != alias.provenance.sequence)
+        {
             return;
         }
-        let begun = Begun {
-            stamp: name.provenance.stamp,
+        let start = FetchStart {
+            sequence: alias.provenance.sequence,
             now: Now {
-                tick: name.provenance.requested_at,
-                wall: name.provenance.as_of,
+                tick: alias.provenance.requested_at,
+                wall: alias.provenance.as_of,
             },
         };
-        self.store_name(key, name.id, begun, name.provenance.source, assured);
+        self.store_alias(key, alias.id, start, alias.provenance.source, confirmed);
     }
 
     /// Notes in which profile the contact was seen to bear the name that led to it, unless the name was learnt anew
     /// meanwhile.
-    pub fn note_seen(&self, key: &LookupKey, name: &Name, profile: Stamp) {
-        self.names
-            .update(self.name_digest.of(key), |held| match held {
-                Some(held) if held.name.provenance.stamp == name.provenance.stamp => {
+    pub fn note_seen(&self, key: &LookupKey, alias: &Alias, profile: Sequence) {
+        self.aliases
+            .update(self.alias_hasher.of(key), |held| match held {
+                Some(held) if held.alias.provenance.sequence == alias.provenance.sequence => {
                     let mut held = held.clone();
-                    held.name.seen_in = profile;
+                    held.alias.seen_in = profile;
                     Op::Put(held)
                 }
                 _ => Op::Nop,
@@ -222,38 +224,38 @@ where
 
     /// Forgets a name that turned out to be wrong. For the overview's lag the overview can't bring it
     /// back.
-    pub fn drop_name(&self, key: &LookupKey) {
-        self.fences.raise_name(key, self.clock.tick());
-        self.names.remove(self.name_digest.of(key));
+    pub fn drop_alias(&self, key: &LookupKey) {
+        self.fences.raise_alias(key, self.clock.tick());
+        self.aliases.remove(self.alias_hasher.of(key));
     }
 
     /// Forgets a name; the overview may bring it back.
-    pub fn forget_name(&self, key: &LookupKey) {
-        self.names.remove(self.name_digest.of(key));
+    pub fn forget_alias(&self, key: &LookupKey) {
+        self.aliases.remove(self.alias_hasher.of(key));
     }
 
     /// Remembers that there is nothing to show for the name, and forgets what it led to.
-    pub fn store_negative(&self, key: &LookupKey, begun: Begun, source: Source, why: E) {
-        let said = provenance(begun, Duration::ZERO, source);
-        self.names.update(self.name_digest.of(key), |held| {
+    pub fn store_negative(&self, key: &LookupKey, start: FetchStart, source: FetchSource, why: E) {
+        let said = provenance(start, Duration::ZERO, source);
+        self.aliases.update(self.alias_hasher.of(key), |held| {
             let lag = self.policy.overview_lag;
             let newer = held.is_some_and(|held| {
-                let held = &held.name.provenance;
-                held.stamp > begun.stamp && !said.supersedes(held, lag)
+                let held = &held.alias.provenance;
+                held.sequence > start.sequence && !said.supersedes(held, lag)
             });
             if newer { Op::Nop } else { Op::Remove }
         });
-        if source == Source::Entity && !key.is_contact_id() {
+        if source == FetchSource::Entity && !key.is_contact_id() {
             self.fences.name_resolved(key, self.clock.tick());
         }
-        let until = begun.now.tick + self.policy.negative_lifetime;
-        let negative = Negative {
+        let until = start.now.tick + self.policy.negative_lifetime;
+        let negative = NegativeEntry {
             why,
-            stamp: begun.stamp,
+            sequence: start.sequence,
             until,
         };
         self.negatives.entry(key.clone()).and_compute_with(|_| {
-            if begun.stamp > self.fences.negatives_not_before(key) && self.is_on() {
+            if start.sequence > self.fences.negatives_not_before(key) && self.is_on() {
                 NegativeOp::Put(negative)
             } else {
                 NegativeOp::Nop
@@ -262,7 +264,7 @@ where
     }
 
     /// Somebody was created, changed or deleted: no negative answer holds any more.
-    pub fn end_negatives(&self) {
+    pub fn drop_negatives(&self) {
         self.fences.raise_negatives();
         self.negatives.invalidate_all();
     }

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    fence::Stamp,
-    freshness::{Provenance, Source},
+    fence::Sequence,
+    freshness::{FetchSource, Provenance},
 };
 use crate::domain::{Audiences, Identity, Part, PartSet, Points, Profile, Promotions, Vouchers};
 
@@ -90,14 +90,14 @@ pub trait Origins {
     }
 
     /// The stamp of the part, zero where it is not held.
-    fn stamp(&self, part: Part) -> Stamp {
+    fn sequence(&self, part: Part) -> Sequence {
         self.provenance(part)
-            .map_or(Stamp::default(), |provenance| provenance.stamp)
+            .map_or(Sequence::default(), |provenance| provenance.sequence)
     }
 
     /// Whether both hold the very same data.
     fn same(&self, other: &impl Origins) -> bool {
-        let source = |provenance: &Provenance| (provenance.stamp, provenance.source);
+        let source = |provenance: &Provenance| (provenance.sequence, provenance.source);
         Part::ALL
             .into_iter()
             .all(|part| self.provenance(part).map(source) == other.provenance(part).map(source))
@@ -170,9 +170,9 @@ impl Parts {
     }
 
     /// The profile as one that shows which contact it is.
-    pub(super) fn seen(&self) -> Option<(Stamp, &Identity)> {
+    pub(super) fn seen(&self) -> Option<(Sequence, &Identity)> {
         let profile = self.profile.as_ref()?;
-        Some((profile.provenance.stamp, &profile.data.identity))
+        Some((profile.provenance.sequence, &profile.data.identity))
     }
 
     /// Carries over since when an entity endpoint has said what is the same as what is cached. Returns the parts of which it
@@ -242,7 +242,7 @@ fn differs<T: PartialEq>(fetched: &mut Option<Entry<T>>, cached: Option<&Entry<T
     let Some(fetched) = fetched.as_mut() else {
         return false;
     };
-    let by_entity = fetched.provenance.source == Source::Entity;
+    let by_entity = fetched.provenance.source == FetchSource::Entity;
     let Some(cached) = cached else {
         return by_entity;
     };
@@ -252,7 +252,7 @@ fn differs<T: PartialEq>(fetched: &mut Option<Entry<T>>, cached: Option<&Entry<T
         return false;
     }
     // Of two that differ, the one that was asked for earlier says nothing new.
-    let is_outdated = cached.provenance.source == Source::Entity
-        && fetched.provenance.stamp < cached.provenance.stamp;
+    let is_outdated = cached.provenance.source == FetchSource::Entity
+        && fetched.provenance.sequence < cached.provenance.sequence;
     by_entity && !is_outdated
 }

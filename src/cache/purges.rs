@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     Answer, Cache,
-    fence::{Fences, Stamp},
+    fence::{Fences, Sequence},
     parts::{Origins, Parts},
     record::Record,
     store::Op,
@@ -30,7 +30,7 @@ const MAX_PURGES: usize = 1000;
 pub type IsPurged = Arc<dyn Fn(&Identity, Option<&Identifier>) -> bool + Send + Sync>;
 
 /// A profile at hand: when its request began, and which contact it shows.
-pub(super) type Seen<'a> = (Stamp, &'a Identity);
+pub(super) type Seen<'a> = (Sequence, &'a Identity);
 
 /// The predicates in force.
 #[derive(Default)]
@@ -42,7 +42,7 @@ pub(super) struct Purges {
 
 struct Purge {
     is_purged: IsPurged,
-    stamp: Stamp,
+    sequence: Sequence,
     until: Tick,
 }
 
@@ -50,9 +50,9 @@ struct Purge {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Ruling {
     /// The contact is one of those purged: its data must have begun after this.
-    purged_at: Option<Stamp>,
+    purged_at: Option<Sequence>,
     /// Data that comes now must have begun after this, since no profile as old shows whose it was.
-    not_before: Stamp,
+    not_before: Sequence,
 }
 
 impl Purges {
@@ -69,7 +69,7 @@ impl Purges {
             purges.push(Purge {
                 is_purged: Arc::clone(is_purged),
                 // Under the lock: a request that takes a later stamp finds the predicate in force.
-                stamp: fences.stamp(),
+                sequence: fences.sequence(),
                 until: now + fences.kept(),
             });
         } else {
@@ -79,8 +79,8 @@ impl Purges {
     }
 
     /// Whether there are any.
-    fn are_there(&self) -> bool {
-        self.any.load(Ordering::SeqCst)
+    fn is_empty(&self) -> bool {
+        !self.any.load(Ordering::SeqCst)
     }
 
     fn rule(&self, seen: &[Seen<'_>], asked: Option<&Identifier>, now: Tick) -> Ruling {
@@ -92,11 +92,11 @@ impl Purges {
         let mut ruling = Ruling::default();
         for purge in purges.iter() {
             let is_purged = |(_, identity): &Seen<'_>| (purge.is_purged)(identity, asked);
-            let is_as_old = |(stamp, _): &Seen<'_>| *stamp <= purge.stamp;
+            let is_as_old = |(sequence, _): &Seen<'_>| *sequence <= purge.sequence;
             if seen.iter().any(is_purged) {
-                ruling.purged_at = ruling.purged_at.max(Some(purge.stamp));
+                ruling.purged_at = ruling.purged_at.max(Some(purge.sequence));
             } else if !seen.iter().any(is_as_old) {
-                ruling.not_before = ruling.not_before.max(purge.stamp);
+                ruling.not_before = ruling.not_before.max(purge.sequence);
             }
         }
         ruling
@@ -122,16 +122,16 @@ where
     pub fn purge(&self, id: ContactId) {
         self.fences.raise(id, PartSet::ALL, self.clock.tick());
         self.records.remove(id);
-        self.leavers.add(id);
+        self.pending_purges.add(id);
     }
 
     /// What the alias led to is gone: nothing fetched by it, or of the contact that it leads to, until now is ever served
     /// again.
-    pub fn purge_name(&self, key: &LookupKey) {
-        self.fences.raise_name(key, self.clock.tick());
+    pub fn purge_alias(&self, key: &LookupKey) {
+        self.fences.raise_alias(key, self.clock.tick());
         let mut led_to = None;
-        self.names.update(self.name_digest.of(key), |held| {
-            led_to = held.map(|held| held.name.id);
+        self.aliases.update(self.alias_hasher.of(key), |held| {
+            led_to = held.map(|held| held.alias.id);
             Op::Remove
         });
         self.negatives.invalidate(key);
@@ -167,7 +167,7 @@ where
     /// The contact types that aliases in the index are narrowed by.
     pub fn contact_types(&self) -> Vec<ContactType> {
         let mut types = Vec::new();
-        self.names.for_each(|_, held| {
+        self.aliases.for_each(|_, held| {
             if let Some(of) = &held.contact_type
                 && !types.contains(of)
             {
@@ -193,7 +193,7 @@ where
     fn clear(&self) {
         self.records.clear();
         self.packer.forget();
-        self.names.clear();
+        self.aliases.clear();
         self.negatives.invalidate_all();
         self.failures.clear();
     }
@@ -203,14 +203,14 @@ where
     pub fn note_identity(
         &self,
         id: ContactId,
-        begun: Stamp,
+        start: Sequence,
         identity: &Identity,
         asked: &Identifier,
     ) {
         let is_fenced = self.heed_purges(
             id,
             &mut Parts::default(),
-            Some((begun, identity)),
+            Some((start, identity)),
             Some(asked),
         );
         if is_fenced {
@@ -218,12 +218,12 @@ where
         }
     }
 
-    /// Whether what the identifier led to at `begun` was purged since, though no profile may show the identifier.
-    pub fn is_purged(&self, asked: &Identifier, begun: Stamp) -> bool {
-        self.purges.are_there() && {
-            let hidden = [(Stamp::default(), &Identity::default())];
+    /// Whether what the identifier led to at `start` was purged since, though no profile may show the identifier.
+    pub fn is_purged(&self, asked: &Identifier, start: Sequence) -> bool {
+        !self.purges.is_empty() && {
+            let hidden = [(Sequence::default(), &Identity::default())];
             let ruling = self.purges.rule(&hidden, Some(asked), self.clock.tick());
-            ruling.purged_at.is_some_and(|purged_at| begun <= purged_at)
+            ruling.purged_at.is_some_and(|purged_at| start <= purged_at)
         }
     }
 
@@ -237,23 +237,25 @@ where
         cached: Option<Seen<'_>>,
         asked: Option<&Identifier>,
     ) -> bool {
-        if !self.purges.are_there() {
+        if self.purges.is_empty() {
             return false;
         }
         let now = self.clock.tick();
         let fetched = parts
             .seen()
-            .map(|(stamp, identity)| (stamp, identity.clone()));
-        let fetched = fetched.as_ref().map(|(stamp, identity)| (*stamp, identity));
+            .map(|(sequence, identity)| (sequence, identity.clone()));
+        let fetched = fetched
+            .as_ref()
+            .map(|(sequence, identity)| (*sequence, identity));
         let seen: Vec<_> = fetched.into_iter().chain(cached).collect();
         let ruling = self.purges.rule(&seen, asked, now);
-        parts.retain(|_, provenance| provenance.stamp > ruling.not_before);
+        parts.retain(|_, provenance| provenance.sequence > ruling.not_before);
         let raised = ruling
             .purged_at
-            .filter(|stamp| self.fences.allows(id, Part::Audiences, *stamp));
-        if let Some(stamp) = raised {
-            self.fences.raise_at(stamp, id, PartSet::ALL, now);
-            self.leavers.add(id);
+            .filter(|sequence| self.fences.allows(id, Part::Audiences, *sequence));
+        if let Some(sequence) = raised {
+            self.fences.raise_at(sequence, id, PartSet::ALL, now);
+            self.pending_purges.add(id);
         }
         raised.is_some()
     }
@@ -267,11 +269,11 @@ where
     ) -> Parts {
         let mut parts = gained.clone();
         let profile =
-            cached.and_then(|record| Some((record.stamp(Part::Profile), record.identity()?)));
+            cached.and_then(|record| Some((record.sequence(Part::Profile), record.identity()?)));
         if self.heed_purges(id, &mut parts, profile, None) {
             self.drop_forbidden(id);
         }
-        parts.retain(|part, provenance| self.fences.allows(id, part, provenance.stamp));
+        parts.retain(|part, provenance| self.fences.allows(id, part, provenance.sequence));
         parts
     }
 }

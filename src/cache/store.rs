@@ -180,7 +180,7 @@ where
 
     /// Looks after everything that was not read since it last did: `decide` says what becomes of it. Some at a time, so
     /// that nobody waits long; who moves meanwhile may be left out for once.
-    pub(super) fn look_after(&self, decide: impl Fn(&V) -> Op<V>) {
+    pub(super) fn maintain(&self, decide: impl Fn(&V) -> Op<V>) {
         for shard in &self.shards {
             let mut place = 0;
             loop {

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicUsize;
 use jiff::{Timestamp, civil::date};
 
 use super::{
-    flight::{Boarding, Flights, NoFlight, Pace, Seat},
+    flight::{FlightError, FlightHandle, Flights, Joined, Pace},
     freshness::Freshness,
     *,
 };
@@ -46,7 +46,7 @@ fn pantry() -> (Pantry, ManualClock) {
         stale_if_slow: Duration::from_millis(300),
         negative_lifetime: MINUTE / 2,
         overview_lag: MINUTE,
-        told_by_overview: PartSet::ALL,
+        overview_parts: PartSet::ALL,
         feed: None,
     };
     let bounds = Bounds {
@@ -79,15 +79,15 @@ fn email(text: &str) -> Lookup {
 }
 
 /// Stores a profile that was asked for now.
-fn store_profile(pantry: &Pantry, id: ContactId) -> Begun {
-    let begun = pantry.begin();
-    pantry.store_part(id, begun, PartData::Profile(Box::default()));
-    begun
+fn store_profile(pantry: &Pantry, id: ContactId) -> FetchStart {
+    let start = pantry.begin();
+    pantry.store_part(id, start, PartData::Profile(Box::default()));
+    start
 }
 
-fn learn(pantry: &Pantry, name: &Lookup, id: ContactId) {
-    let begun = pantry.begin();
-    assert!(pantry.store_name(name.key(), id, begun, Source::Overview, true));
+fn learn(pantry: &Pantry, alias: &Lookup, id: ContactId) {
+    let start = pantry.begin();
+    assert!(pantry.store_alias(alias.key(), id, start, FetchSource::Overview, true));
 }
 
 /// Keeps an answer of so many bytes that was rendered from the record.
@@ -160,9 +160,9 @@ fn parts_too_heavy_to_be_held_leave_nothing_of_the_old_record() {
         first_name: Some("x".repeat(1 << 20).into()),
         ..Profile::default()
     };
-    let begun = pantry.begin();
+    let start = pantry.begin();
     let data = PartData::Profile(Box::new(profile.into()));
-    let taken = pantry.store_part(id, begun, data);
+    let taken = pantry.store_part(id, start, data);
     assert!(taken.profile.is_some());
     assert!(pantry.record(id).is_none());
 }
@@ -201,9 +201,9 @@ fn a_purge_drops_the_names_that_led_to_the_contact_and_no_others() {
     learn(&pantry, &alva, contact('1'));
     learn(&pantry, &dora, contact('2'));
     pantry.purge(contact('1'));
-    assert!(pantry.name(alva.key()).is_none());
+    assert!(pantry.alias(alva.key()).is_none());
     assert_eq!(
-        pantry.name(dora.key()).map(|name| name.id),
+        pantry.alias(dora.key()).map(|alias| alias.id),
         Some(contact('2'))
     );
 }
@@ -215,10 +215,10 @@ fn the_names_of_who_was_purged_are_swept_out_and_no_others() {
     learn(&pantry, &alva, contact('1'));
     learn(&pantry, &dora, contact('2'));
     pantry.purge(contact('1'));
-    assert_eq!(pantry.counts().names, 2);
-    pantry.sweep_leavers();
-    assert_eq!(pantry.counts().names, 1);
-    assert!(pantry.name(dora.key()).is_some());
+    assert_eq!(pantry.counts().aliases, 2);
+    pantry.sweep_pending_purges();
+    assert_eq!(pantry.counts().aliases, 1);
+    assert!(pantry.alias(dora.key()).is_some());
 }
 
 #[test]
@@ -228,71 +228,83 @@ fn a_name_that_was_learnt_after_the_purge_is_not_swept_out() {
     learn(&pantry, &alva, contact('1'));
     pantry.purge(contact('1'));
     learn(&pantry, &alva, contact('1'));
-    pantry.sweep_leavers();
-    assert!(pantry.name(alva.key()).is_some());
+    pantry.sweep_pending_purges();
+    assert!(pantry.alias(alva.key()).is_some());
 }
 
 #[test]
 fn what_a_later_call_said_of_a_name_stands_against_an_earlier_one() {
     let (pantry, _) = pantry();
-    let name = email("alva@example.com");
-    let leads_to = || pantry.name(name.key()).map(|name| name.id);
+    let alias = email("alva@example.com");
+    let leads_to = || pantry.alias(alias.key()).map(|alias| alias.id);
     let early = pantry.begin();
-    learn(&pantry, &name, contact('2'));
-    assert!(pantry.store_name(name.key(), contact('1'), early, Source::Overview, true));
+    learn(&pantry, &alias, contact('2'));
+    assert!(pantry.store_alias(
+        alias.key(),
+        contact('1'),
+        early,
+        FetchSource::Overview,
+        true
+    ));
     assert_eq!(leads_to(), Some(contact('2')));
-    pantry.store_negative(name.key(), early, Source::Overview, "nobody");
+    pantry.store_negative(alias.key(), early, FetchSource::Overview, "nobody");
     assert_eq!(leads_to(), Some(contact('2')));
-    pantry.store_negative(name.key(), pantry.begin(), Source::Overview, "nobody");
+    pantry.store_negative(alias.key(), pantry.begin(), FetchSource::Overview, "nobody");
     assert_eq!(leads_to(), None);
 }
 
 #[test]
 fn a_name_that_was_learnt_ends_its_negative_answer_and_one_overtaken_does_not() {
     let (pantry, clock) = pantry();
-    let name = email("alva@example.com");
-    let refusal = || pantry.negative(name.key(), Clock::from(clock.clone()).now().tick);
+    let alias = email("alva@example.com");
+    let refusal = || pantry.negative(alias.key(), Clock::from(clock.clone()).now().tick);
     let early = pantry.begin();
-    pantry.drop_name(name.key());
-    pantry.store_negative(name.key(), pantry.begin(), Source::Overview, "nobody");
-    assert!(!pantry.store_name(name.key(), contact('1'), early, Source::Entity, true));
+    pantry.drop_alias(alias.key());
+    pantry.store_negative(alias.key(), pantry.begin(), FetchSource::Overview, "nobody");
+    assert!(!pantry.store_alias(alias.key(), contact('1'), early, FetchSource::Entity, true));
     assert_eq!(refusal(), Some("nobody"));
-    let begun = pantry.begin();
-    assert!(pantry.store_name(name.key(), contact('1'), begun, Source::Entity, true));
+    let start = pantry.begin();
+    assert!(pantry.store_alias(alias.key(), contact('1'), start, FetchSource::Entity, true));
     assert_eq!(refusal(), None);
 }
 
 #[test]
 fn a_name_serves_longer_once_the_contact_is_seen_to_bear_it_and_no_longer_otherwise() {
     let (pantry, _) = pantry();
-    let name = email("alva@example.com");
-    let held = || pantry.name(name.key()).expect("a name");
+    let alias = email("alva@example.com");
+    let held = || pantry.alias(alias.key()).expect("a alias");
     let freshness_at = |age: Duration| held().freshness(Tick::default() + age, &pantry.policy);
-    let begun = pantry.begin();
-    assert!(pantry.store_name(name.key(), contact('1'), begun, Source::Overview, false));
+    let start = pantry.begin();
+    assert!(pantry.store_alias(
+        alias.key(),
+        contact('1'),
+        start,
+        FetchSource::Overview,
+        false
+    ));
     assert_eq!(freshness_at(MINUTE / 4), Freshness::Fresh);
     assert_eq!(freshness_at(MINUTE / 2), Freshness::Dead);
-    pantry.assure_name(name.key(), &held(), true);
+    pantry.confirm_alias(alias.key(), &held(), true);
     assert_eq!(freshness_at(MINUTE / 2), Freshness::Fresh);
     assert_eq!(freshness_at(MINUTE), Freshness::Stale);
-    pantry.assure_name(name.key(), &held(), false);
+    pantry.confirm_alias(alias.key(), &held(), false);
     assert_eq!(freshness_at(MINUTE / 2), Freshness::Dead);
 }
 
 #[test]
 fn what_was_seen_of_a_name_holds_until_it_is_learnt_anew() {
     let (pantry, _) = pantry();
-    let name = email("alva@example.com");
-    let held = || pantry.name(name.key()).expect("a name");
-    learn(&pantry, &name, contact('1'));
-    let profile = store_profile(&pantry, contact('1')).stamp;
+    let alias = email("alva@example.com");
+    let held = || pantry.alias(alias.key()).expect("a alias");
+    learn(&pantry, &alias, contact('1'));
+    let profile = store_profile(&pantry, contact('1')).sequence;
     let first = held();
     assert_ne!(first.seen_in, profile);
-    pantry.note_seen(name.key(), &first, profile);
+    pantry.note_seen(alias.key(), &first, profile);
     assert_eq!(held().seen_in, profile);
-    learn(&pantry, &name, contact('2'));
+    learn(&pantry, &alias, contact('2'));
     assert_ne!(held().seen_in, profile);
-    pantry.note_seen(name.key(), &first, profile);
+    pantry.note_seen(alias.key(), &first, profile);
     assert_ne!(held().seen_in, profile);
 }
 
@@ -302,10 +314,10 @@ fn who_is_told_to_be_gone_is_dropped_unless_a_later_call_told_them() {
     let id = contact('1');
     let before = pantry.begin();
     store_profile(&pantry, id);
-    pantry.drop_record(id, before.stamp);
+    pantry.drop_record(id, before.sequence);
     assert!(pantry.record(id).is_some());
     let after = pantry.begin();
-    pantry.drop_record(id, after.stamp);
+    pantry.drop_record(id, after.sequence);
     assert!(pantry.record(id).is_none());
 }
 
@@ -316,9 +328,17 @@ fn counts_tell_what_is_held() {
     store_profile(&pantry, contact('2'));
     learn(&pantry, &email("alva@example.com"), contact('1'));
     let nobody = email("nobody@example.com");
-    pantry.store_negative(nobody.key(), pantry.begin(), Source::Overview, "nobody");
+    pantry.store_negative(
+        nobody.key(),
+        pantry.begin(),
+        FetchSource::Overview,
+        "nobody",
+    );
     let counts = pantry.counts();
-    assert_eq!((counts.records, counts.names, counts.negatives), (2, 1, 1));
+    assert_eq!(
+        (counts.records, counts.aliases, counts.negatives),
+        (2, 1, 1)
+    );
 }
 
 const PACE: Pace = Pace {
@@ -339,35 +359,35 @@ async fn fresh_callers_of_one_key_share_a_call_in_fifty_milliseconds() {
     let clock = Clock::from(manual.clone());
     let fences = Arc::new(Fences::new(MINUTE, MINUTE, 16));
     let flights: Flights<u8, usize> = Flights::new(clock.clone(), MINUTE, PACE, 100);
-    let begun = Arc::new(AtomicUsize::new(0));
-    let board = |not_before| {
-        let (fences, begun, clock) = (Arc::clone(&fences), Arc::clone(&begun), clock.clone());
-        let seat = flights.board(7, not_before, claim(), move |departure| async move {
-            departure.begin(fences.stamp(), clock.tick());
-            begun.fetch_add(1, Ordering::SeqCst) + 1
+    let start = Arc::new(AtomicUsize::new(0));
+    let join = |not_before| {
+        let (fences, start, clock) = (Arc::clone(&fences), Arc::clone(&start), clock.clone());
+        let seat = flights.join(7, not_before, claim(), move |flight| async move {
+            flight.begin(fences.sequence(), clock.tick());
+            start.fetch_add(1, Ordering::SeqCst) + 1
         });
         seat.expect("a seat")
     };
     for number in 1..=5 {
-        assert_eq!(board(fences.latest()).outcome().await, Ok(number));
+        assert_eq!(join(fences.latest()).outcome().await, Ok(number));
     }
     for number in 6..10 {
-        let seats: Vec<_> = (0..20).map(|_| board(fences.latest())).collect();
-        let joined = |seat: &&Seat<usize>| seat.boarding == Boarding::Collapsed;
+        let seats: Vec<_> = (0..20).map(|_| join(fences.latest())).collect();
+        let joined = |seat: &&FlightHandle<usize>| seat.joined == Joined::Collapsed;
         assert_eq!(seats.iter().filter(joined).count(), 19);
         manual.advance(Duration::from_millis(49));
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(begun.load(Ordering::SeqCst), number - 1, "too soon");
+        assert_eq!(start.load(Ordering::SeqCst), number - 1, "too soon");
         manual.advance(Duration::from_millis(1));
         for seat in seats {
             assert_eq!(seat.outcome().await, Ok(number));
         }
     }
     // A caller whom the last call would have done is not held up.
-    let plain = board(Stamp::default());
-    assert_eq!(plain.boarding, Boarding::Started);
+    let plain = join(Sequence::default());
+    assert_eq!(plain.joined, Joined::Started);
     assert_eq!(plain.outcome().await, Ok(10));
 }
 
@@ -375,15 +395,15 @@ async fn fresh_callers_of_one_key_share_a_call_in_fifty_milliseconds() {
 async fn a_call_that_panics_is_lost_to_who_waits_and_makes_room_for_the_next() {
     let clock = Clock::from(ManualClock::new(Timestamp::UNIX_EPOCH));
     let flights: Flights<u8, u8> = Flights::new(clock, MINUTE, PACE, 1);
-    let lost = flights.board(7, Stamp::default(), claim(), |_| async {
+    let lost = flights.join(7, Sequence::default(), claim(), |_| async {
         panic!("on purpose")
     });
     let outcome = lost.expect("a seat").outcome().await;
-    assert_eq!(outcome, Err(NoFlight::Lost));
+    assert_eq!(outcome, Err(FlightError::Lost));
     let next = flights
-        .board(7, Stamp::default(), claim(), |_| async { 1 })
+        .join(7, Sequence::default(), claim(), |_| async { 1 })
         .expect("a seat");
-    assert_eq!(next.boarding, Boarding::Started);
+    assert_eq!(next.joined, Joined::Started);
     assert_eq!(next.outcome().await, Ok(1));
-    assert_eq!(flights.in_the_air(), 0);
+    assert_eq!(flights.in_flight(), 0);
 }

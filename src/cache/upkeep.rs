@@ -60,15 +60,15 @@ where
     E: Clone + Send + Sync + 'static,
 {
     /// Whether names of contacts that were purged wait to be swept out.
-    pub fn has_leavers(&self) -> bool {
-        self.leavers.are_there()
+    pub fn has_pending_purges(&self) -> bool {
+        !self.pending_purges.is_empty()
     }
 
     /// Sweeps out the names of contacts that were purged, if there are any. Looks at every name: not on a request's way.
-    pub fn sweep_leavers(&self) {
-        self.leavers.sweep(|gone| {
-            self.names
-                .retain(|_, held| !gone.contains(&held.name.id) || self.stands(&held.name));
+    pub fn sweep_pending_purges(&self) {
+        self.pending_purges.sweep(|gone| {
+            self.aliases
+                .retain(|_, held| !gone.contains(&held.alias.id) || self.stands(&held.alias));
         });
     }
 
@@ -85,10 +85,10 @@ where
 
     /// Looks after everything that nobody asked for since it last did: frees what is too old for anything, and packs the
     /// rest. Not on a request's way.
-    pub fn look_after(&self) {
+    pub fn maintain(&self) {
         let now = self.dead_before();
-        self.names.look_after(|held| {
-            if held.name.freshness(now, &self.policy) == Freshness::Dead {
+        self.aliases.maintain(|held| {
+            if held.alias.freshness(now, &self.policy) == Freshness::Dead {
                 Op::Remove
             } else {
                 Op::Nop

@@ -71,16 +71,16 @@ impl Weigh for Profile {
 impl Weigh for Identity {
     /// Besides itself.
     fn bytes(&self) -> usize {
-        let names = &self.names;
+        let aliases = &self.aliases;
         let phone = |phone: &ShownPhone| match phone {
             ShownPhone::International(phone) => text(Some(phone.as_str())),
             ShownPhone::National(digits) => text(Some(digits)),
         };
         let contact_type = |of: &ContactType| 4 * ALLOCATION + 2 * text(Some(of.folded()));
-        shown(&names.email, |email| text(Some(email.as_str())))
-            + shown(&names.phone, phone)
-            + shown(&names.national_id, |_| 0)
-            + names
+        shown(&aliases.email, |email| text(Some(email.as_str())))
+            + shown(&aliases.phone, phone)
+            + shown(&aliases.national_id, |_| 0)
+            + aliases
                 .custom_keys
                 .iter()
                 .map(|key| shown(key, |key| text(Some(key))))
@@ -232,7 +232,7 @@ mod tests {
             },
             ..Profile::default()
         };
-        profile.identity.names.custom_keys = [
+        profile.identity.aliases.custom_keys = [
             Shown::One("1234567890123".into()),
             Shown::One("12345678901234".into()),
         ];

@@ -7,48 +7,48 @@ use std::sync::Arc;
 use super::Inner;
 use crate::{
     cache::{
-        Begun, CallKey, Name, PartData,
-        fence::Stamp,
-        flight::{Departure, NoFlight, Seat},
-        freshness::{Provenance, Source},
+        Alias, CallKey, FetchStart, PartData,
+        fence::Sequence,
+        flight::{FlightError, FlightHandle, FlightStart},
+        freshness::{FetchSource, Provenance},
         parts::Parts,
     },
-    domain::{Bears, Claim, ContactId, Flow, Lookup, LookupKey, Part, Profile, Urgency},
+    domain::{Claim, ContactId, Flow, Lookup, LookupKey, Match, Part, Profile, Urgency},
     engage::{Demand, Error, Group, Permit},
 };
 
 /// What a call brought.
 #[derive(Clone, Debug)]
-pub(super) struct Arrivals {
+pub(super) struct FetchOutcome {
     /// When its upstream request began; `None` where it never did.
-    pub begun: Option<Begun>,
+    pub start: Option<FetchStart>,
     /// What it brought.
-    pub outcome: Result<Gain, Error>,
+    pub outcome: Result<Fetched, Error>,
 }
 
 /// For whom a call is made, and how new what it brings must be.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wish<'a> {
+pub(super) struct FetchRequest<'a> {
     /// Whose share of the calls it is part of.
     pub flow: &'a Flow,
     /// How urgently.
     pub urgency: Urgency,
     /// Its upstream request must begin after this.
-    pub not_before: Stamp,
+    pub not_before: Sequence,
 }
 
 /// What a call that succeeded brought.
 #[derive(Clone, Debug)]
-pub(super) struct Gain {
+pub(super) struct Fetched {
     /// About whom.
     pub id: ContactId,
     /// The name that was asked for, where it led there.
-    pub name: Option<Name>,
+    pub alias: Option<Alias>,
     /// The parts that may be served.
     pub parts: Arc<Parts>,
 }
 
-impl Wish<'_> {
+impl FetchRequest<'_> {
     fn claim(&self) -> Claim {
         Claim {
             flow: self.flow.clone(),
@@ -57,93 +57,100 @@ impl Wish<'_> {
     }
 }
 
-impl From<NoFlight> for Error {
-    fn from(no_flight: NoFlight) -> Self {
-        match no_flight {
-            NoFlight::Full => Error::Overloaded,
-            NoFlight::Lost => Error::Lost,
+impl From<FlightError> for Error {
+    fn from(error: FlightError) -> Self {
+        match error {
+            FlightError::Full => Error::Overloaded,
+            FlightError::Lost => Error::Lost,
         }
     }
 }
 
 impl Inner {
     /// A seat in a call of the overview.
-    pub(super) fn board_overview(
+    pub(super) fn join_overview(
         self: &Arc<Self>,
         lookup: &Lookup,
-        wish: Wish<'_>,
-    ) -> Result<Seat<Arrivals>, NoFlight> {
+        wish: FetchRequest<'_>,
+    ) -> Result<FlightHandle<FetchOutcome>, FlightError> {
         let (inner, asked) = (Arc::clone(self), lookup.clone());
-        self.overviews.board(
+        self.overviews.join(
             lookup.key().clone(),
             wish.not_before,
             wish.claim(),
-            move |departure| async move { inner.fetch_overview(&asked, &departure).await },
+            move |flight| async move { inner.fetch_overview(&asked, &flight).await },
         )
     }
 
     /// A seat in a call of a part's entity endpoint.
-    pub(super) fn board_part(
+    pub(super) fn join_part(
         self: &Arc<Self>,
         id: ContactId,
         part: Part,
-        wish: Wish<'_>,
-    ) -> Result<Seat<Arrivals>, NoFlight> {
+        wish: FetchRequest<'_>,
+    ) -> Result<FlightHandle<FetchOutcome>, FlightError> {
         let inner = Arc::clone(self);
-        self.parts.board(
+        self.parts.join(
             (id, part),
             wish.not_before,
             wish.claim(),
-            move |departure| async move { inner.fetch_part(id, part, &departure).await },
+            move |flight| async move { inner.fetch_part(id, part, &flight).await },
         )
     }
 
     /// A seat in a call that resolves a name without the overview.
-    pub(super) fn board_resolution(
+    pub(super) fn join_resolution(
         self: &Arc<Self>,
         lookup: &Lookup,
-        wish: Wish<'_>,
-    ) -> Result<Seat<Arrivals>, NoFlight> {
+        wish: FetchRequest<'_>,
+    ) -> Result<FlightHandle<FetchOutcome>, FlightError> {
         let (inner, asked) = (Arc::clone(self), lookup.clone());
-        self.resolutions.board(
+        self.resolutions.join(
             lookup.key().clone(),
             wish.not_before,
             wish.claim(),
-            move |departure| async move { inner.fetch_resolution(&asked, &departure).await },
+            move |flight| async move { inner.fetch_resolution(&asked, &flight).await },
         )
     }
 
-    async fn fetch_overview(&self, asked: &Lookup, departure: &Departure<Arrivals>) -> Arrivals {
-        let permit = match self
-            .admit(Group::Overview, self.owner(asked), departure)
-            .await
-        {
+    async fn fetch_overview(
+        &self,
+        asked: &Lookup,
+        flight: &FlightStart<FetchOutcome>,
+    ) -> FetchOutcome {
+        let permit = match self.admit(Group::Overview, self.owner(asked), flight).await {
             Ok(permit) => permit,
-            Err(error) => return Arrivals::refused(error),
+            Err(error) => return FetchOutcome::refused(error),
         };
-        let begun = self.depart(departure);
+        let start = self.start_fetch(flight);
         let overview = self.engage.overview(permit, asked).await;
         let outcome = overview.and_then(|overview| {
             let shown = &overview.profile.data.identity;
             self.cache
-                .note_identity(overview.id, begun.stamp, shown, &asked.identifier);
-            self.check_identity(asked, begun, overview.id, &overview.profile.data)?;
+                .note_identity(overview.id, start.sequence, shown, &asked.identifier);
+            self.check_identity(asked, start, overview.id, &overview.profile.data)?;
             let id = overview.id;
-            let bears = self
-                .names
-                .bears(&overview.profile.data.identity.names, &asked.identifier);
+            let matches = self
+                .alias_reader
+                .matches(&overview.profile.data.identity.aliases, &asked.identifier);
             // The name first: a purge by that name finds it and fences the contact, or comes first and
             // fences the name, and then nothing is stored.
-            let name = self.learn_name(asked, id, begun, Source::Overview, bears == Bears::Yes)?;
+            let alias = self.learn_alias(
+                asked,
+                id,
+                start,
+                FetchSource::Overview,
+                matches == Match::Yes,
+            )?;
             let told = overview.told();
-            let parts = self.cache.store_overview(asked, begun, overview);
+            let parts = self.cache.store_overview(asked, start, overview);
             let why = Error::Invalid {
                 path: "overview".into(),
             };
-            self.cache.note_told(id, begun, told, &why);
-            Ok(Gain {
+            self.cache.note_told(id, start, told, &why);
+            Ok(Fetched {
                 id,
-                name,
+                alias,
                 parts: Arc::new(parts),
             })
         });
@@ -157,15 +164,15 @@ impl Inner {
             Err(Error::IdentityMismatch) => by_key,
             Err(_) => self.cache.overview_call(asked.key()),
         };
-        self.landed(&call, asked.key(), begun, outcome)
+        self.landed(&call, asked.key(), start, outcome)
     }
 
     async fn fetch_part(
         &self,
         id: ContactId,
         part: Part,
-        departure: &Departure<Arrivals>,
-    ) -> Arrivals {
+        flight: &FlightStart<FetchOutcome>,
+    ) -> FetchOutcome {
         let group = match part {
             Part::Profile => Group::Contacts,
             Part::Promotions => Group::Promotions,
@@ -174,11 +181,11 @@ impl Inner {
             Part::Audiences => unreachable!("Engage tells audiences in the overview alone"),
         };
         let owner = LookupKey::by_id(id).owner();
-        let permit = match self.admit(group, owner, departure).await {
+        let permit = match self.admit(group, owner, flight).await {
             Ok(permit) => permit,
-            Err(error) => return Arrivals::refused(error),
+            Err(error) => return FetchOutcome::refused(error),
         };
-        let begun = self.depart(departure);
+        let start = self.start_fetch(flight);
         let data = match part {
             Part::Profile => self
                 .engage
@@ -198,10 +205,10 @@ impl Inner {
             Part::Points => self.engage.points(permit, id).await.map(PartData::Points),
             Part::Audiences => unreachable!("Engage tells audiences in the overview alone"),
         };
-        let outcome = data.map(|data| Gain {
+        let outcome = data.map(|data| Fetched {
             id,
-            name: None,
-            parts: Arc::new(self.cache.store_part(id, begun, data)),
+            alias: None,
+            parts: Arc::new(self.cache.store_part(id, start, data)),
         });
         let call = CallKey::Part(id, part);
         if part == Part::Profile {
@@ -212,65 +219,66 @@ impl Inner {
                 // For the overview's lag its copy could bring the person back.
                 self.cache.purge(id);
             }
-            return self.landed(&call, &LookupKey::by_id(id), begun, outcome);
+            return self.landed(&call, &LookupKey::by_id(id), start, outcome);
         }
-        self.note(&call, begun, outcome.as_ref().err());
-        Arrivals {
-            begun: Some(begun),
+        self.note(&call, start, outcome.as_ref().err());
+        FetchOutcome {
+            start: Some(start),
             outcome,
         }
     }
 
-    async fn fetch_resolution(&self, asked: &Lookup, departure: &Departure<Arrivals>) -> Arrivals {
-        let permit = match self
-            .admit(Group::Contacts, self.owner(asked), departure)
-            .await
-        {
+    async fn fetch_resolution(
+        &self,
+        asked: &Lookup,
+        flight: &FlightStart<FetchOutcome>,
+    ) -> FetchOutcome {
+        let permit = match self.admit(Group::Contacts, self.owner(asked), flight).await {
             Ok(permit) => permit,
-            Err(error) => return Arrivals::refused(error),
+            Err(error) => return FetchOutcome::refused(error),
         };
-        let begun = self.depart(departure);
+        let start = self.start_fetch(flight);
         let outcome = self.engage.contact_id(permit, asked).await;
         let outcome = outcome.and_then(|id| {
-            Ok(Gain {
+            Ok(Fetched {
                 id,
-                name: self.learn_name(asked, id, begun, Source::Entity, false)?,
+                alias: self.learn_alias(asked, id, start, FetchSource::Entity, false)?,
                 parts: Arc::default(),
             })
         });
         let call = CallKey::Resolution(asked.key().clone());
-        self.landed(&call, asked.key(), begun, outcome)
+        self.landed(&call, asked.key(), start, outcome)
     }
 
     async fn admit(
         &self,
         group: Group,
         owner: u64,
-        departure: &Departure<Arrivals>,
+        flight: &FlightStart<FetchOutcome>,
     ) -> Result<Permit, Error> {
-        let claims = departure.claims();
+        let claims = flight.claims();
         self.engage.admit(group, Demand { claims, owner }).await
     }
 
     /// To whom a failure is charged: the contact where it is known whom the name leads to, else the name.
     fn owner(&self, asked: &Lookup) -> u64 {
-        match self.cache.name(asked.key()) {
-            Some(name) => LookupKey::by_id(name.id).owner(),
+        match self.cache.alias(asked.key()) {
+            Some(alias) => LookupKey::by_id(alias.id).owner(),
             None => asked.key().owner(),
         }
     }
 
-    fn depart(&self, departure: &Departure<Arrivals>) -> Begun {
-        let begun = self.cache.begin();
-        departure.begin(begun.stamp, begun.now.tick);
-        begun
+    fn start_fetch(&self, flight: &FlightStart<FetchOutcome>) -> FetchStart {
+        let start = self.cache.begin();
+        flight.begin(start.sequence, start.now.tick);
+        start
     }
 
     /// What Engage's overview says of itself against what was asked.
     fn check_identity(
         &self,
         asked: &Lookup,
-        begun: Begun,
+        start: FetchStart,
         id: ContactId,
         profile: &Profile,
     ) -> Result<(), Error> {
@@ -279,14 +287,18 @@ impl Inner {
         {
             return Err(Error::IdentityMismatch);
         }
-        let entity_only = self.cache.fences.entity_only(id, begun.now.tick);
+        let entity_only = self.cache.fences.entity_only(id, start.now.tick);
         let may_be_old = entity_only.contains(Part::Profile);
-        if self.names.bears(&profile.identity.names, &asked.identifier) == Bears::No {
+        if self
+            .alias_reader
+            .matches(&profile.identity.aliases, &asked.identifier)
+            == Match::No
+        {
             if !may_be_old {
                 return Err(Error::IdentityMismatch);
             }
             // An old copy of the contact, or another's: who bears the name is asked elsewhere.
-            self.cache.drop_name(asked.key());
+            self.cache.drop_alias(asked.key());
             return Err(Error::Overtaken);
         }
         // Of an old copy the search asks the entity endpoint for proof.
@@ -299,50 +311,56 @@ impl Inner {
         Ok(())
     }
 
-    fn learn_name(
+    fn learn_alias(
         &self,
         asked: &Lookup,
         id: ContactId,
-        begun: Begun,
-        source: Source,
-        assured: bool,
-    ) -> Result<Option<Name>, Error> {
+        start: FetchStart,
+        source: FetchSource,
+        confirmed: bool,
+    ) -> Result<Option<Alias>, Error> {
         if asked.key().bare_id().is_some() {
             return Ok(None);
         }
-        let assured = assured || asked.key().is_contact_id();
+        let confirmed = confirmed || asked.key().is_contact_id();
         if !self
             .cache
-            .store_name(asked.key(), id, begun, source, assured)
+            .store_alias(asked.key(), id, start, source, confirmed)
         {
             return Err(Error::Overtaken);
         }
         // Afterwards: a purge either is seen here or finds the name.
-        if self.cache.is_purged(&asked.identifier, begun.stamp) {
-            self.cache.forget_name(asked.key());
+        if self.cache.is_purged(&asked.identifier, start.sequence) {
+            self.cache.forget_alias(asked.key());
             return Err(Error::Overtaken);
         }
-        Ok(Some(self.alias(id, begun, source, assured)))
+        Ok(Some(self.new_alias(id, start, source, confirmed)))
     }
 
     /// A contact id leads to itself, whatever the contact's type.
-    pub(super) fn own_alias(&self, id: ContactId) -> Name {
-        self.alias(id, self.cache.begin(), Source::Entity, true)
+    pub(super) fn own_alias(&self, id: ContactId) -> Alias {
+        self.new_alias(id, self.cache.begin(), FetchSource::Entity, true)
     }
 
-    fn alias(&self, id: ContactId, begun: Begun, source: Source, assured: bool) -> Name {
-        Name {
+    fn new_alias(
+        &self,
+        id: ContactId,
+        start: FetchStart,
+        source: FetchSource,
+        confirmed: bool,
+    ) -> Alias {
+        Alias {
             id,
             provenance: Provenance {
-                stamp: begun.stamp,
-                requested_at: begun.now.tick,
-                as_of: begun.now.wall,
+                sequence: start.sequence,
+                requested_at: start.now.tick,
+                as_of: start.now.wall,
                 lifetime: self.cache.policy.lifetime(Part::Profile),
                 source,
-                differed_at: (source == Source::Entity).then_some(begun.now.tick),
+                differed_at: (source == FetchSource::Entity).then_some(start.now.tick),
             },
-            assured,
-            seen_in: Stamp::default(),
+            confirmed,
+            seen_in: Sequence::default(),
         }
     }
 
@@ -351,27 +369,27 @@ impl Inner {
         &self,
         call: &CallKey,
         key: &LookupKey,
-        begun: Begun,
-        outcome: Result<Gain, Error>,
-    ) -> Arrivals {
+        start: FetchStart,
+        outcome: Result<Fetched, Error>,
+    ) -> FetchOutcome {
         if let Err(error) = &outcome
             && error.is_about_the_identifier()
         {
             self.cache
-                .store_negative(key, begun, call.source(), error.clone());
+                .store_negative(key, start, call.source(), error.clone());
             if let Some(id) = key.bare_id() {
-                self.cache.drop_record(id, begun.stamp);
+                self.cache.drop_record(id, start.sequence);
             }
         }
-        self.note(call, begun, outcome.as_ref().err());
-        Arrivals {
-            begun: Some(begun),
+        self.note(call, start, outcome.as_ref().err());
+        FetchOutcome {
+            start: Some(start),
             outcome,
         }
     }
 
     /// Remembers how a call went, and raises the alarms; for a failure that is the call's own, once until it succeeds.
-    pub(super) fn note(&self, call: &CallKey, begun: Begun, error: Option<&Error>) {
+    pub(super) fn note(&self, call: &CallKey, start: FetchStart, error: Option<&Error>) {
         let Some(error) = error else {
             return self.cache.note_success(call);
         };
@@ -383,7 +401,7 @@ impl Inner {
         }
         let is_news = !(is_odd || error.is_about_the_call()) || {
             let said = error.retry_after();
-            self.cache.note_failure(call, begun, said, error.clone())
+            self.cache.note_failure(call, start, said, error.clone())
         };
         if is_news {
             alarm(error);
@@ -391,10 +409,10 @@ impl Inner {
     }
 }
 
-impl Arrivals {
+impl FetchOutcome {
     fn refused(error: Error) -> Self {
         Self {
-            begun: None,
+            start: None,
             outcome: Err(error),
         }
     }

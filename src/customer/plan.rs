@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::{
     cache::{
-        fence::Stamp,
-        freshness::{Freshness, Policy, Provenance, Source},
+        fence::Sequence,
+        freshness::{FetchSource, Freshness, Policy, Provenance},
         parts::Origins,
     },
     clock::{Now, Tick},
@@ -14,7 +14,7 @@ use crate::{
 
 /// A question about one customer.
 #[derive(Clone, Debug)]
-pub struct Question {
+pub struct CustomerQuery {
     /// Whose share of the upstream calls it is part of.
     pub flow: Flow,
     /// Who is asked for.
@@ -26,7 +26,7 @@ pub struct Question {
     /// When it was asked.
     pub now: Now,
     /// Its arrival: what is fresh began later.
-    pub arrival: Stamp,
+    pub arrival: Sequence,
     /// The greatest age that it accepts.
     pub max_age: Option<Duration>,
     /// Whether it wants what is held only.
@@ -48,7 +48,7 @@ pub struct Plan {
     pub ahead: PartSet,
 }
 
-impl Question {
+impl CustomerQuery {
     /// What is missing of `parts` at `now`.
     pub fn plan(&self, parts: &impl Origins, now: Tick, policy: &Policy) -> Plan {
         let mut plan = Plan::default();
@@ -74,7 +74,7 @@ impl Question {
 
     /// Whether the data was asked for, at its entity endpoint, after the caller arrived.
     fn is_fresh_enough(&self, provenance: &Provenance) -> bool {
-        provenance.stamp > self.arrival && provenance.source == Source::Entity
+        provenance.sequence > self.arrival && provenance.source == FetchSource::Entity
     }
 
     /// Whether the alias has to be resolved anew: a fresh profile is that of the contact which it leads to now. Engage
@@ -84,13 +84,13 @@ impl Question {
     }
 
     /// Whether what led to the contact was resolved anew for this question.
-    pub fn is_resolved_by(&self, name: &Provenance) -> bool {
-        self.wants_resolution() && self.is_fresh_enough(name)
+    pub fn is_resolved_by(&self, alias: &Provenance) -> bool {
+        self.wants_resolution() && self.is_fresh_enough(alias)
     }
 
     /// What was asked for after the caller arrived is as new as can be had, however long it took.
     pub(super) fn is_too_old(&self, provenance: &Provenance, now: Tick) -> bool {
-        provenance.stamp <= self.arrival
+        provenance.sequence <= self.arrival
             && self
                 .max_age
                 .is_some_and(|max_age| provenance.age(now) > max_age)

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::{CustomerService, Inner};
 use crate::{
-    cache::feed::{Feed, Standing},
+    cache::feed::{Feed, FeedStatus},
     clock::{Now, Tick},
     domain::{Change, ChangeKind, Claim, Flow, PartSet, Urgency},
     engage::{Changes, ContactChanges, Demand, Error, Group, NO_OWNER},
@@ -46,7 +46,7 @@ const KINDS: [ContactChanges; 3] = [
 struct Watch<'a> {
     inner: &'a Inner,
     feed: &'a Feed,
-    standing: Standing,
+    status: FeedStatus,
     /// Until when all changes are known.
     known_until: Timestamp,
     /// The working stretch whose gap before it has been repaired.
@@ -97,7 +97,7 @@ impl CustomerService {
             if is_round {
                 next_round = now + ROUND;
             }
-            let sweeps = is_sweep && self.inner.cache.has_leavers();
+            let sweeps = is_sweep && self.inner.cache.has_pending_purges();
             if !(is_filled || is_round || sweeps) {
                 continue;
             }
@@ -105,10 +105,10 @@ impl CustomerService {
             // Not where requests are answered: it looks at everything.
             let done = tokio::task::spawn_blocking(move || {
                 if is_round {
-                    return customers.look_after();
+                    return customers.maintain();
                 }
                 if sweeps {
-                    customers.inner.cache.sweep_leavers();
+                    customers.inner.cache.sweep_pending_purges();
                 }
                 if is_filled {
                     customers.inner.cache.pack();
@@ -129,7 +129,7 @@ impl CustomerService {
         let mut watch = Watch {
             inner,
             feed,
-            standing: feed.standing(now.tick),
+            status: feed.status(now.tick),
             // The first overviews may be as old as that.
             known_until: earlier(now.wall, inner.cache.policy.overview_lag),
             repaired: None,
@@ -152,14 +152,14 @@ impl CustomerService {
 impl Watch<'_> {
     /// Tells how the feed stands where that has changed, and notes what it has told.
     fn note(&mut self, now: Now) {
-        let before = std::mem::replace(&mut self.standing, self.feed.standing(now.tick));
-        let (from, to) = (before.as_str(), self.standing.as_str());
-        match self.standing {
-            standing if standing == before => {}
+        let before = std::mem::replace(&mut self.status, self.feed.status(now.tick));
+        let (from, to) = (before.as_str(), self.status.as_str());
+        match self.status {
+            status if status == before => {}
             // The feed itself says at once that it fails, and that it does no longer.
-            Standing::Failing => {}
-            Standing::Working if before == Standing::Failing => {}
-            Standing::Working => tracing::info!(from, to, "webhooks come"),
+            FeedStatus::Failing => {}
+            FeedStatus::Working if before == FeedStatus::Failing => {}
+            FeedStatus::Working => tracing::info!(from, to, "webhooks come"),
             _ => tracing::warn!(from, to, "webhooks don't come: lifetimes are shortened"),
         }
         let is_repaired = self.repaired.is_some() && !self.is_owed(now);

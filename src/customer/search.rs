@@ -10,18 +10,18 @@ mod verdict;
 
 use std::{sync::Arc, time::Duration};
 
-pub use self::verdict::{Found, StandIn, Status, Verdict};
+pub use self::verdict::{CacheStatus, Found, StaleReason, Verdict};
 use self::{calls::Calls, proof::Proof};
 use super::{
     Error, Inner, Rendered,
-    fetch::{Arrivals, Wish},
-    plan::{Plan, Question},
+    fetch::{FetchOutcome, FetchRequest},
+    plan::{CustomerQuery, Plan},
 };
 use crate::{
     cache::{
-        Name,
-        fence::Stamp,
-        flight::{Boarding, NoFlight, Seat},
+        Alias,
+        fence::Sequence,
+        flight::{FlightError, FlightHandle, Joined},
         freshness::Freshness,
         parts::{Origins, Parts},
         record::Record,
@@ -45,11 +45,11 @@ const MAX_ROUNDS: usize = 12;
 )]
 pub(super) struct Search<'a> {
     inner: &'a Arc<Inner>,
-    question: &'a Question,
+    query: &'a CustomerQuery,
     /// What this question's calls brought: it survives an eviction.
     gained: Option<(ContactId, Parts)>,
     /// Whom this question's calls found the name to lead to.
-    named: Option<Name>,
+    named: Option<Alias>,
     /// The parts whose calls failed, and the first failure that left the whole answer wanting.
     failed: PartSet,
     failure: Option<Error>,
@@ -109,7 +109,7 @@ enum Step {
 struct There {
     held: Arc<Held>,
     /// How old the name that led to it is, if one did.
-    name: Option<Freshness>,
+    alias: Option<Freshness>,
     /// What of it may be told, and what should be renewed beside the answer.
     plan: Plan,
     /// When it was looked at.
@@ -117,10 +117,10 @@ struct There {
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(inner: &'a Arc<Inner>, question: &'a Question) -> Self {
+    pub(super) fn new(inner: &'a Arc<Inner>, query: &'a CustomerQuery) -> Self {
         Self {
             inner,
-            question,
+            query,
             gained: None,
             named: None,
             failed: PartSet::EMPTY,
@@ -129,7 +129,7 @@ impl<'a> Search<'a> {
             denied: PartSet::EMPTY,
             untold: PartSet::EMPTY,
             too_large: false,
-            deadline: question.deadline,
+            deadline: query.deadline,
             is_slow: false,
             first_seen: FirstSight::NotYet,
             stored: false,
@@ -139,7 +139,7 @@ impl<'a> Search<'a> {
 
     /// The first look is all that a hit needs; the rest, which waits for calls, is kept apart from it.
     pub(super) async fn run(mut self) -> Result<Found, Error> {
-        let now = self.question.now.tick;
+        let now = self.query.now.tick;
         match self.look(now)? {
             Step::Done(there) => self.answer(&there),
             step => Box::pin(self.follow(step)).await,
@@ -148,7 +148,7 @@ impl<'a> Search<'a> {
 
     /// Answers with what is held alone, if that is an answer and `tell` takes it. If not, nothing has been done yet.
     pub(super) fn run_in_memory<T>(mut self, tell: impl FnOnce(&Found) -> Option<T>) -> Option<T> {
-        let now = self.question.now.tick;
+        let now = self.query.now.tick;
         let Ok(Step::Done(there)) = self.look(now) else {
             return None;
         };
@@ -167,7 +167,7 @@ impl<'a> Search<'a> {
         for _ in 0..MAX_ROUNDS {
             match step {
                 Step::Done(there) => return self.answer(&there),
-                Step::Wait(_) if self.question.only_if_cached => return Err(Error::NotCached),
+                Step::Wait(_) if self.query.only_if_cached => return Err(Error::NotCached),
                 Step::Wait(calls) => self.wait_for(&calls).await?,
                 Step::Again => {}
             }
@@ -178,15 +178,15 @@ impl<'a> Search<'a> {
 
     /// Looks at what is held now.
     fn look(&mut self, now: Tick) -> Result<Step, Error> {
-        let key = self.question.lookup.key();
+        let key = self.query.lookup.key();
         let cache = &self.inner.cache;
-        let name = self.name();
-        let id = key.bare_id().or(name.map(|name| name.id));
+        let alias = self.alias();
+        let id = key.bare_id().or(alias.map(|alias| alias.id));
         let held = id.map(|id| self.held(id));
         // Whoever is held is not nobody: storing a negative answer drops what the key led to.
         let is_held = held.as_ref().is_some_and(|held| held.identity().is_some());
         if !is_held
-            && self.question.fresh.is_empty()
+            && self.query.fresh.is_empty()
             && let Some(refusal) = cache.negative(key, now)
         {
             return Err(refusal.into());
@@ -195,26 +195,26 @@ impl<'a> Search<'a> {
             self.first_seen.note(None);
             return self.resolve(None, now);
         };
-        let resolution = self.resolution_wanted(name.as_ref());
+        let resolution = self.resolution_wanted(alias.as_ref());
         if resolution.is_some() && self.name_failed {
             return Err(self.give_up());
         }
         let mut name_freshness = None;
-        if let Some(name) = name {
-            match self.check_name(&name, &held)? {
+        if let Some(alias) = alias {
+            match self.check_alias(&alias, &held)? {
                 Proof::Holds => {}
                 Proof::Dropped => return Ok(Step::Again),
                 Proof::Wanted if self.failed.contains(Part::Profile) => return Err(self.give_up()),
                 Proof::Wanted => {
-                    return self.wait_unless_remembered(self.calls_for_proof(&name), now);
+                    return self.wait_unless_remembered(self.calls_for_proof(&alias), now);
                 }
             }
             // What this question's own calls found is its answer, however short a lifetime it has.
-            let is_new = name.provenance.stamp > self.question.arrival;
+            let is_new = alias.provenance.sequence > self.query.arrival;
             let freshness = if is_new {
                 Freshness::Fresh
             } else {
-                name.freshness(now, &cache.policy)
+                alias.freshness(now, &cache.policy)
             };
             name_freshness = Some(freshness);
             if freshness >= Freshness::Expired && !self.name_failed {
@@ -222,7 +222,7 @@ impl<'a> Search<'a> {
                 return self.resolve(Some(id), now);
             }
         }
-        let plan = self.question.plan(&*held, now, &cache.policy);
+        let plan = self.query.plan(&*held, now, &cache.policy);
         if !plan.missing.is_empty() {
             self.heed_untold(id, now);
         }
@@ -237,7 +237,7 @@ impl<'a> Search<'a> {
         }
         Ok(Step::Done(There {
             held,
-            name: name_freshness,
+            alias: name_freshness,
             plan,
             now,
         }))
@@ -248,13 +248,13 @@ impl<'a> Search<'a> {
             return Err(self.give_up());
         }
         if self.too_large
-            && let Identifier::ContactId(id) = self.question.lookup.identifier
+            && let Identifier::ContactId(id) = self.query.lookup.identifier
         {
             // Its type, which the overview would have confirmed, is read in its profile.
             self.named = Some(self.inner.own_alias(id));
             return Ok(Step::Again);
         }
-        let calls = self.calls_for_name(id, now);
+        let calls = self.calls_for_alias(id, now);
         self.wait_unless_remembered(calls, now)
     }
 
@@ -264,20 +264,20 @@ impl<'a> Search<'a> {
 
     /// What the name leads to, as far as it is known: the newer of what is held and what was found. A name that was resolved
     /// for this question counts before either.
-    fn name(&self) -> Option<Name> {
-        let key = self.question.lookup.key();
-        let held = self.inner.cache.name(key);
+    fn alias(&self) -> Option<Alias> {
+        let key = self.query.lookup.key();
+        let held = self.inner.cache.alias(key);
         let Some(found) = self.named else { return held };
-        let (fences, stamp) = (&self.inner.cache.fences, found.provenance.stamp);
+        let (fences, sequence) = (&self.inner.cache.fences, found.provenance.sequence);
         // Only a purge fences the audiences, and it takes along what led to the contact.
-        let is_purged = !fences.allows(found.id, Part::Audiences, stamp);
-        if is_purged || stamp <= fences.name_not_before(key) {
+        let is_purged = !fences.allows(found.id, Part::Audiences, sequence);
+        if is_purged || sequence <= fences.alias_not_before(key) {
             return held;
         }
-        if self.question.is_resolved_by(&found.provenance) {
+        if self.query.is_resolved_by(&found.provenance) {
             return Some(found);
         }
-        held.filter(|held| held.provenance.stamp >= found.provenance.stamp)
+        held.filter(|held| held.provenance.sequence >= found.provenance.sequence)
             .or(Some(found))
     }
 
@@ -307,61 +307,64 @@ impl<'a> Search<'a> {
         let overview = calls
             .overview
             .as_ref()
-            .map(|(lookup, not_before)| self.inner.board_overview(lookup, self.wish(*not_before)));
+            .map(|(lookup, not_before)| self.inner.join_overview(lookup, self.wish(*not_before)));
         let resolution = calls.resolution.map(|not_before| {
             self.inner
-                .board_resolution(&self.question.lookup, self.wish(not_before))
+                .join_resolution(&self.query.lookup, self.wish(not_before))
         });
         let entities: Vec<_> = calls
             .entities
             .iter()
             .map(|(id, part, not_before)| {
-                let seat = self.inner.board_part(*id, *part, self.wish(*not_before));
+                let seat = self.inner.join_part(*id, *part, self.wish(*not_before));
                 (*id, *part, seat)
             })
             .collect();
         if let Some(seat) = resolution {
-            let arrivals = self.ride(seat).await;
-            self.take_in_resolution(arrivals)?;
+            let fetched = self.wait_for_flight(seat).await;
+            self.take_in_resolution(fetched)?;
         }
         if let Some(seat) = overview {
-            let arrivals = self.ride(seat).await;
-            self.take_in_overview(arrivals, calls)?;
+            let fetched = self.wait_for_flight(seat).await;
+            self.take_in_overview(fetched, calls)?;
         }
         for (id, part, seat) in entities {
             // Meanwhile the name was resolved anew: this call speaks of another contact.
-            if self.name().is_some_and(|name| name.id != id) {
+            if self.alias().is_some_and(|alias| alias.id != id) {
                 continue;
             }
-            let arrivals = self.ride(seat).await;
-            self.take_in_part(part, arrivals)?;
+            let fetched = self.wait_for_flight(seat).await;
+            self.take_in_part(part, fetched)?;
         }
         Ok(())
     }
 
     /// What the caller waits for.
-    fn wish(&self, not_before: Stamp) -> Wish<'a> {
-        let urgency = if self.question.fresh.is_empty() {
+    fn wish(&self, not_before: Sequence) -> FetchRequest<'a> {
+        let urgency = if self.query.fresh.is_empty() {
             Urgency::Miss
         } else {
             Urgency::Fresh
         };
-        Wish {
-            flow: &self.question.flow,
+        FetchRequest {
+            flow: &self.query.flow,
             urgency,
             not_before,
         }
     }
 
     /// Waits for a call until it ends or the caller's patience does.
-    async fn ride(&mut self, seat: Result<Seat<Arrivals>, NoFlight>) -> Result<Arrivals, Error> {
+    async fn wait_for_flight(
+        &mut self,
+        seat: Result<FlightHandle<FetchOutcome>, FlightError>,
+    ) -> Result<FetchOutcome, Error> {
         let seat = seat.map_err(engage::Error::from)?;
-        self.collapsed |= seat.boarding == Boarding::Collapsed;
+        self.collapsed |= seat.joined == Joined::Collapsed;
         tokio::select! {
             biased;
-            arrivals = seat.outcome() => Ok(arrivals.map_err(engage::Error::from)?),
+            fetched = seat.outcome() => Ok(fetched.map_err(engage::Error::from)?),
             () = self.inner.clock.sleep_until(self.deadline) => {
-                self.is_slow |= self.deadline < self.question.deadline;
+                self.is_slow |= self.deadline < self.query.deadline;
                 Err(Error::TooLate)
             }
         }

@@ -9,7 +9,7 @@ pub use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{ContactId, ContactType, Names, Part, PartSet, Readable, Shown, plain};
+use super::{Aliases, ContactId, ContactType, Part, PartSet, Readable, Shown, plain};
 
 /// One answer of Engage's overview, part by part. A part that it did not tell is `None`.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ pub struct Identity {
     /// The contact's type, such as `Member`.
     pub contact_type: Shown<ContactType>,
     /// The identifiers that the contact bears, in canonical form.
-    pub names: Names,
+    pub aliases: Aliases,
 }
 
 impl Identity {

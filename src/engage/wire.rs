@@ -27,14 +27,14 @@ pub(in crate::engage) use self::{
 };
 use super::Error;
 use crate::domain::{
-    ContactId, Overview, Points, Profile, Promotions, Readable, Vouchers, names::NameReader,
+    ContactId, Overview, Points, Profile, Promotions, Readable, Vouchers, aliases::AliasReader,
 };
 
 /// Reads Engage's answers.
 #[derive(Clone, Debug)]
 pub struct Reader {
     /// Brings identifiers into canonical form.
-    pub names: NameReader,
+    pub alias_reader: AliasReader,
     /// The zone of times that name none.
     pub time_zone: TimeZone,
     /// Whether a view lists the national id: else only its digest is kept.

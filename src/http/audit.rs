@@ -10,7 +10,7 @@ use super::{
     request_id::RequestId,
 };
 use crate::{
-    customer::Question,
+    customer::CustomerQuery,
     domain::{ContactId, Digester},
     telemetry,
 };
@@ -21,7 +21,7 @@ pub(super) const TARGET: &str = telemetry::AUDIT;
 /// How a question in the full view was answered, and about whom.
 pub(super) fn looked(
     request_id: &RequestId,
-    question: &Question,
+    question: &CustomerQuery,
     contact: Option<ContactId>,
     outcome: Result<&Reply, &ApiError>,
     digester: &Digester,

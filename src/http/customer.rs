@@ -22,7 +22,7 @@ use super::{
 use crate::{
     clock::{Clock, Now, Tick},
     config::Scope,
-    customer::{self, Found, Question, answer::View},
+    customer::{self, CustomerQuery, Found, answer::View},
     engage,
 };
 
@@ -126,8 +126,8 @@ pub(super) fn question(
     ask: Ask,
     directives: &Directives,
     now: Now,
-) -> Question {
-    Question {
+) -> CustomerQuery {
+    CustomerQuery {
         flow: caller.flow(),
         lookup: ask.lookup,
         asked: ask.shape.asked,
@@ -144,7 +144,7 @@ pub(super) fn question(
 async fn ask_hall(
     state: &AppState,
     caller: &Caller,
-    question: &Question,
+    question: &CustomerQuery,
     directives: &Directives,
 ) -> Result<Found, ApiError> {
     let found = state.customers.find(question).await.map_err(|error| {

@@ -209,7 +209,7 @@ impl Webhooks {
         let feed = customers.feed();
         let last = feed.and_then(Feed::last_heard);
         Self {
-            state: feed.map_or("off", |feed| feed.standing(now).as_str()),
+            state: feed.map_or("off", |feed| feed.status(now).as_str()),
             last_taken_seconds_ago: last.map(|last| now.since(last).as_secs_f64()),
         }
     }
@@ -274,7 +274,7 @@ async fn ready(State(state): State<OperationsState>) -> Response {
             enabled: state.customers.cache_is_on(),
             records: counts.records,
             record_bytes: counts.record_bytes,
-            names: counts.names,
+            names: counts.aliases,
             negatives: counts.negatives,
         },
         webhooks: Webhooks::of(&state.customers),

@@ -1,4 +1,4 @@
-//! A customer answer as an HTTP response: validators, coding, `Cache-Status` and `Age`.
+//! A customer answer as an HTTP response: validators, coding, `Cache-CacheStatus` and `Age`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use super::{
     codings, conditions,
     error::{ApiError, Code},
 };
-use crate::customer::{Rendered, StandIn, Status, Verdict};
+use crate::customer::{CacheStatus, Rendered, StaleReason, Verdict};
 
 pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 pub(super) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -68,15 +68,15 @@ impl Note {
 
     pub(super) fn of(verdict: &Verdict) -> Self {
         match verdict.status {
-            Status::Hit => match verdict.stands_in {
+            CacheStatus::Hit => match verdict.stands_in {
                 None => Note::Hit,
-                Some(StandIn::Error) => Note::StaleIfError,
-                Some(StandIn::Slow) => Note::StaleIfSlow,
+                Some(StaleReason::Error) => Note::StaleIfError,
+                Some(StaleReason::Slow) => Note::StaleIfSlow,
             },
-            Status::Stale => Note::Stale,
-            Status::Miss => Note::Miss,
-            Status::Request => Note::Request,
-            Status::Bypass => Note::Bypass,
+            CacheStatus::Stale => Note::Stale,
+            CacheStatus::Miss => Note::Miss,
+            CacheStatus::Request => Note::Request,
+            CacheStatus::Bypass => Note::Bypass,
         }
     }
 
@@ -162,25 +162,25 @@ impl Told {
         let verdict = &self.verdict;
         text.push_str("engage-bff");
         match verdict.status {
-            Status::Hit => {
+            CacheStatus::Hit => {
                 text.push_str("; hit; ttl=");
                 text.push_str(itoa::Buffer::new().format(verdict.ttl));
             }
-            Status::Stale => text.push_str("; fwd=stale"),
-            Status::Miss => text.push_str("; fwd=miss"),
-            Status::Request => text.push_str("; fwd=request"),
-            Status::Bypass => text.push_str("; fwd=bypass"),
+            CacheStatus::Stale => text.push_str("; fwd=stale"),
+            CacheStatus::Miss => text.push_str("; fwd=miss"),
+            CacheStatus::Request => text.push_str("; fwd=request"),
+            CacheStatus::Bypass => text.push_str("; fwd=bypass"),
         }
-        if verdict.status != Status::Hit && verdict.stored {
+        if verdict.status != CacheStatus::Hit && verdict.stored {
             text.push_str("; stored");
         }
-        if verdict.status != Status::Hit && verdict.collapsed {
+        if verdict.status != CacheStatus::Hit && verdict.collapsed {
             text.push_str("; collapsed");
         }
         match verdict.stands_in {
             None => {}
-            Some(StandIn::Error) => text.push_str("; detail=stale-if-error"),
-            Some(StandIn::Slow) => text.push_str("; detail=stale-if-slow"),
+            Some(StaleReason::Error) => text.push_str("; detail=stale-if-error"),
+            Some(StaleReason::Slow) => text.push_str("; detail=stale-if-slow"),
         }
     }
 }

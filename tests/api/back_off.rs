@@ -198,7 +198,7 @@ async fn an_invalidation_ends_a_back_off() {
     app.get(&by_email)
         .await
         .assert_problem(502, "UpstreamFailed");
-    app.customers.end_negatives();
+    app.customers.drop_negatives();
     app.get(&by_email).await.assert_ok();
 }
 

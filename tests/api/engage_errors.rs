@@ -43,7 +43,7 @@ async fn engages_400s_are_passed_on_with_their_code_and_without_their_words() {
         answer.assert_problem(400, code);
         assert!(!answer.text().contains("alva"), "{}", answer.text());
         app.customers.purge_everything();
-        app.customers.end_negatives();
+        app.customers.drop_negatives();
     }
     for body in [
         json!("Bad Request"),

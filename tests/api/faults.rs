@@ -84,7 +84,7 @@ async fn who_asks_for_what_is_not_held_is_told_once_and_nothing_is_kept() {
             "{what}"
         );
         let counts = app.customers.counts();
-        assert_eq!((counts.records, counts.names), (0, 0), "{what}");
+        assert_eq!((counts.records, counts.aliases), (0, 0), "{what}");
         assert_eq!(counts.negatives, u64::from(row.is_remembered), "{what}");
 
         heal(&app, &row);

@@ -389,7 +389,7 @@ async fn refusals_are_read_by_either_key_of_their_code() {
             app.get(&format!("contactId={}", BO.id))
                 .await
                 .assert_problem(status, code);
-            app.customers.end_negatives();
+            app.customers.drop_negatives();
         }
     }
 }

@@ -117,7 +117,7 @@ async fn one_contact_asked_for_by_six_identifiers_is_one_record() {
     }
     assert_eq!(app.customers.counts().records, 1);
     // A contactId alone is not a name; points are the record's, so they were asked for once.
-    assert_eq!(app.customers.counts().names, 5);
+    assert_eq!(app.customers.counts().aliases, 5);
     let calls = app.engage.total_calls();
     for lookup in lookups {
         app.lookup(lookup).await.assert_ok().assert_hit();

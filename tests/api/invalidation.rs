@@ -150,7 +150,7 @@ async fn a_person_deleted_while_an_overview_is_in_the_air_is_not_brought_back() 
     app.engage.wait_for_calls(Endpoint::Overview, 2).await;
     app.engage.contact(ALVA.id).delete();
     app.customers.purge(id(ALVA.id));
-    app.customers.end_negatives();
+    app.customers.drop_negatives();
     hold.release();
     for waiting in waiting {
         let answer = waiting.await.expect("an answer");
@@ -170,7 +170,7 @@ async fn a_lagging_overview_does_not_bring_a_purged_person_back() {
     }
     app.engage.contact(ALVA.id).delete();
     app.customers.purge(id(ALVA.id));
-    app.customers.end_negatives();
+    app.customers.drop_negatives();
     for _ in 0..8 {
         for query in [&by_email(), &by_id(), &phone, &typed, &unseen] {
             app.get(query).await.assert_problem(404, "ContactNotFound");

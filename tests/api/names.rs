@@ -74,7 +74,7 @@ async fn an_email_leads_to_its_new_bearer_when_both_were_invalidated() {
     app.engage.move_email(ALVA.id, DORA.id);
     app.customers.invalidate(id(DORA.id), Part::Profile.into());
     app.customers.invalidate(id(ALVA.id), Part::Profile.into());
-    app.customers.end_negatives();
+    app.customers.drop_negatives();
     leads_to_dora(&app, &alvas_email()).await;
 }
 
@@ -104,7 +104,7 @@ async fn two_who_swap_their_emails_answer_for_each_others() {
         app.customers
             .invalidate(id(person.id), Part::Profile.into());
     }
-    app.customers.end_negatives();
+    app.customers.drop_negatives();
     for _ in 0..3 {
         let alva = app.get(doras_email).await;
         assert_eq!(alva.assert_ok().at("/contactId"), ALVA.id);
@@ -267,7 +267,7 @@ async fn the_contact_type_belongs_to_the_key() {
     assert_eq!(app.get(&bo).await.assert_ok().at("/contactId"), BO.id);
     // The same address may belong to a Member and to a Contact.
     app.engage.contact(BO.id).email(ALVA.email);
-    app.customers.end_negatives();
+    app.customers.drop_negatives();
     let found = app.get(&as_contact).await;
     assert_eq!(found.assert_ok().at("/contactId"), BO.id);
     let found = app.get(&alvas_email()).await;

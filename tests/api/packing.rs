@@ -12,8 +12,8 @@ use crate::{
 
 /// Looks after the cache until nobody has been asked for since it last did.
 fn pack(app: &TestApp) {
-    app.customers.look_after();
-    app.customers.look_after();
+    app.customers.maintain();
+    app.customers.maintain();
 }
 
 fn bytes(app: &TestApp) -> u64 {

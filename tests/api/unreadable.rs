@@ -255,8 +255,8 @@ async fn an_incomplete_answer_is_kept_packed_and_repeated_word_for_word() {
     for (key, query) in &queries {
         let first = app.get_as(key, query).await;
         assert_eq!(first.assert_ok().at("/degraded"), json!(["promotions"]));
-        app.customers.look_after();
-        app.customers.look_after();
+        app.customers.maintain();
+        app.customers.maintain();
         for _ in 0..3 {
             let again = app.get_as(key, query).await;
             again.assert_hit();

@@ -52,7 +52,7 @@ pub(crate) struct Call {
     /// Which item a page begins with.
     pub(crate) offset: usize,
     /// When it began.
-    pub(crate) begun: Mark,
+    pub(crate) start: Mark,
     /// When the first of its pages began.
     pub(crate) flight: Mark,
     pub(crate) state: State,
@@ -146,7 +146,7 @@ impl Wire {
         now: Tick,
     ) -> (usize, oneshot::Receiver<Result<Bytes, Error>>) {
         let (answer, answered) = oneshot::channel();
-        let begun = self.mark(now);
+        let start = self.mark(now);
         let target = target(path, query);
         let of = |name| query.iter().find(|(param, _)| *param == name);
         let offset = of("offset").map_or(0, |(_, text)| text.parse().expect("a number"));
@@ -157,14 +157,14 @@ impl Wire {
                 && call.content.as_ref().is_some_and(is_whole);
             call.target == target && page_before && !call.continued
         });
-        let flight = before.map_or(begun, |before| {
+        let flight = before.map_or(start, |before| {
             before.continued = true;
             before.flight
         });
         self.calls.push(Call {
             target,
             offset,
-            begun,
+            start,
             flight,
             state: State::Pending,
             answered: None,

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use engage_bff::{
     clock::{Clock, ManualClock, Tick},
-    customer::{CustomerService, Error, Found, Question},
+    customer::{CustomerQuery, CustomerService, Error, Found},
     domain::{self, ChangeKind, Digester, Part, PartSet},
 };
 use tokio::task::AbortHandle;
@@ -114,7 +114,7 @@ impl Machine {
         if let Op::Advance(stretch) = op {
             return self.pass(self.length(*stretch)).await;
         }
-        let begun = lock(&self.wire).calls.len();
+        let start = lock(&self.wire).calls.len();
         let was_at_rest = self.at_rest;
         let change = self.world.change();
         self.apply(op);
@@ -126,7 +126,7 @@ impl Machine {
             && ask.only_if_cached
             && was_at_rest
         {
-            let calls = lock(&self.wire).calls.len() - begun;
+            let calls = lock(&self.wire).calls.len() - start;
             demand!(calls == 0, "P5", "{calls} calls for what is held only");
         }
         Ok(())
@@ -183,20 +183,20 @@ impl Machine {
             }
             Op::Purge(contact) => self.purge(*contact),
             Op::PurgeBy(who) => {
-                let stamp = self.customers.arrival();
+                let sequence = self.customers.arrival();
                 let lookup = who.lookup(false, &self.digester);
                 self.customers.purge_by(&lookup);
                 let mark = lock(&self.wire).mark(now);
-                self.model.purged_by(&self.world, *who, stamp, mark);
+                self.model.purged_by(&self.world, *who, sequence, mark);
             }
             Op::PurgeEverything => {
-                let stamp = self.customers.arrival();
+                let sequence = self.customers.arrival();
                 self.customers.purge_everything();
                 let mark = lock(&self.wire).mark(now);
-                self.model.everything_purged(&self.world, stamp, mark);
+                self.model.everything_purged(&self.world, sequence, mark);
             }
             Op::Switch(on) => self.switch(*on),
-            Op::EndNegatives => self.end_negatives(),
+            Op::EndNegatives => self.drop_negatives(),
             Op::Read(call, quarters) => {
                 let call = nth(lock(&self.wire).pending(), *call);
                 if let Some(call) = call {
@@ -220,7 +220,7 @@ impl Machine {
                 }
             }
             Op::AnswerAll => self.answer_all(),
-            Op::Evict => self.customers.look_after(),
+            Op::Evict => self.customers.maintain(),
         }
     }
 
@@ -231,7 +231,7 @@ impl Machine {
         if !ask.fresh.is_empty() {
             self.model.last_fresh = arrival;
         }
-        let question = Question {
+        let query = CustomerQuery {
             flow: "shop".into(),
             lookup: ask
                 .who
@@ -247,7 +247,7 @@ impl Machine {
         };
         let caller = Caller {
             who: ask.who,
-            question: question.clone(),
+            query: query.clone(),
             arrival,
             change: self.world.change(),
             finds_it_off: self.model.is_off(),
@@ -256,8 +256,8 @@ impl Machine {
         let number = self.arrived;
         self.arrived += 1;
         let task = tokio::spawn(async move {
-            let got = customers.find(&question).await.map(|found| {
-                let shape = setup::shape(question.asked);
+            let got = customers.find(&query).await.map(|found| {
+                let shape = setup::shape(query.asked);
                 let bytes = [(); 2].map(|()| {
                     customers
                         .render(&found, &shape)
@@ -274,16 +274,16 @@ impl Machine {
     }
 
     fn invalidate(&mut self, contact: usize, parts: PartSet) {
-        let stamp = self.customers.arrival();
+        let sequence = self.customers.arrival();
         self.customers.invalidate(id(contact), parts);
         let mark = lock(&self.wire).mark(self.now());
         self.model
-            .invalidated(&self.world, contact, parts, stamp, mark);
+            .invalidated(&self.world, contact, parts, sequence, mark);
     }
 
     /// A webhook.
     fn tell(&mut self, contact: usize, kind: ChangeKind) {
-        let stamp = self.customers.arrival();
+        let sequence = self.customers.arrival();
         self.customers.apply(&domain::Change {
             kind,
             contacts: vec![id(contact)],
@@ -295,32 +295,32 @@ impl Machine {
             ChangeKind::Deleted => PartSet::ALL,
         };
         self.model
-            .invalidated(&self.world, contact, parts, stamp, mark);
+            .invalidated(&self.world, contact, parts, sequence, mark);
         self.model.negatives_ended = mark;
         self.model.last_news = mark;
     }
 
     fn purge(&mut self, contact: usize) {
-        let stamp = self.customers.arrival();
+        let sequence = self.customers.arrival();
         self.customers.purge(id(contact));
         let mark = lock(&self.wire).mark(self.now());
         self.model
-            .invalidated(&self.world, contact, PartSet::ALL, stamp, mark);
+            .invalidated(&self.world, contact, PartSet::ALL, sequence, mark);
     }
 
     fn switch(&mut self, on: bool) {
-        let stamp = self.customers.arrival();
+        let sequence = self.customers.arrival();
         self.customers.switch_cache(on);
         let mark = lock(&self.wire).mark(self.now());
         if !on {
-            self.model.everything_purged(&self.world, stamp, mark);
+            self.model.everything_purged(&self.world, sequence, mark);
             self.model.negatives_ended = mark;
         }
         self.model.switched(on, mark);
     }
 
-    fn end_negatives(&mut self) {
-        self.customers.end_negatives();
+    fn drop_negatives(&mut self) {
+        self.customers.drop_negatives();
         let mark = lock(&self.wire).mark(self.now());
         self.model.negatives_ended = mark;
         self.model.last_news = mark;

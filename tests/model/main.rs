@@ -97,13 +97,13 @@ fn faults_let_what_is_held_stand_in_for_so_long() {
 #[test]
 fn callers_who_leave_harm_nobody() {
     let focus = Focus {
-        name: "leavers",
+        name: "pending_purges",
         asks: 40,
         cancels: 25,
         time: 10,
         ..BALANCED
     };
-    run(focus, "tests/model/regressions/leavers.txt");
+    run(focus, "tests/model/regressions/pending_purges.txt");
 }
 
 #[test]

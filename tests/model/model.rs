@@ -6,9 +6,9 @@ mod purges;
 use std::{collections::HashMap, time::Duration};
 
 use engage_bff::{
-    cache::fence::Stamp,
+    cache::fence::Sequence,
     clock::Tick,
-    customer::Question,
+    customer::CustomerQuery,
     domain::{Part, PartSet},
 };
 use proptest::test_runner::TestCaseError;
@@ -17,7 +17,7 @@ use crate::{
     exchange::{Mark, Wire},
     ops::Case,
     setup,
-    world::{Change, Name, PEOPLE, Who, World},
+    world::{Alias, Change, PEOPLE, Who, World},
 };
 
 /// Whether a promise holds; if not, which one and how.
@@ -66,7 +66,7 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) who: Who,
-    pub(crate) question: Question,
+    pub(crate) query: CustomerQuery,
     pub(crate) arrival: Mark,
     /// The last change before it came.
     pub(crate) change: Change,
@@ -79,7 +79,7 @@ pub(crate) struct Caller {
 struct Bound {
     /// Only what was asked for later.
     asked_after: Mark,
-    stamped_after: Stamp,
+    stamped_after: Sequence,
     /// Only what is not older than this: it was invalidated.
     floor: Change,
     /// Only what is not older than this: an entity endpoint told it.
@@ -156,13 +156,13 @@ impl Model {
         }
     }
 
-    /// An invalidation or a purge was acknowledged; `stamp` was taken just before.
+    /// An invalidation or a purge was acknowledged; `sequence` was taken just before.
     pub(crate) fn invalidated(
         &mut self,
         world: &World,
         contact: usize,
         parts: PartSet,
-        stamp: Stamp,
+        sequence: Sequence,
         mark: Mark,
     ) {
         let lagging = world.as_of(mark.tick - self.lag);
@@ -172,7 +172,7 @@ impl Model {
             } else {
                 world.change()
             };
-            self.raise(world, contact, part, change, stamp, mark);
+            self.raise(world, contact, part, change, sequence, mark);
         }
         if parts == PartSet::ALL {
             // Its names are gone too.
@@ -186,11 +186,11 @@ impl Model {
     }
 
     /// A purge of everything was acknowledged: the overview may still lag.
-    pub(crate) fn everything_purged(&mut self, world: &World, stamp: Stamp, mark: Mark) {
+    pub(crate) fn everything_purged(&mut self, world: &World, sequence: Sequence, mark: Mark) {
         let lagging = world.as_of(mark.tick - self.lag);
         for contact in 0..PEOPLE {
             for part in Part::ALL {
-                self.raise(world, contact, part, lagging, stamp, mark);
+                self.raise(world, contact, part, lagging, sequence, mark);
             }
         }
         self.known.clear();
@@ -199,11 +199,11 @@ impl Model {
     }
 
     /// A purge by name was acknowledged: it reaches whom the service knows the name to lead to.
-    pub(crate) fn purged_by(&mut self, world: &World, who: Who, stamp: Stamp, mark: Mark) {
+    pub(crate) fn purged_by(&mut self, world: &World, who: Who, sequence: Sequence, mark: Mark) {
         self.last_news = mark;
         let known = match who {
             Who {
-                name: Name::Id(contact),
+                name: Alias::Id(contact),
                 kind: None,
             } => Some(contact),
             _ => self.known.remove(&who),
@@ -215,7 +215,7 @@ impl Model {
         });
         let reached: Vec<usize> = known.into_iter().chain(held).collect();
         for contact in reached {
-            self.invalidated(world, contact, PartSet::ALL, stamp, mark);
+            self.invalidated(world, contact, PartSet::ALL, sequence, mark);
         }
         // Whoever bears the name and is of another type may be gone as well.
         let whoever = Who { kind: None, ..who };
@@ -224,10 +224,10 @@ impl Model {
             self.known.retain(|_, known| *known != contact);
         }
         // Engage resolves an id with a type in the overview alone, which may lag.
-        if !matches!(who.name, Name::Id(_)) {
+        if !matches!(who.name, Alias::Id(_)) {
             let ways = purges::ways(who.name).map(|who| (who, world.change()));
             self.purged.extend(ways);
-            self.register(who, stamp, mark);
+            self.register(who, sequence, mark);
         }
     }
 
@@ -263,7 +263,7 @@ impl Model {
         if let Some(contact) = self.known.remove(&who) {
             self.shown[contact] = None;
         }
-        if let Name::Id(contact) = who.name {
+        if let Alias::Id(contact) = who.name {
             self.shown[contact] = None;
         }
     }
@@ -274,14 +274,14 @@ impl Model {
         contact: usize,
         part: Part,
         change: Change,
-        stamp: Stamp,
+        sequence: Sequence,
         mark: Mark,
     ) {
         let bound = &mut self.bounds[contact][part as usize];
         let version = world.at(change).people[contact].versions[part as usize];
         *bound = Bound {
             asked_after: mark,
-            stamped_after: stamp,
+            stamped_after: sequence,
             floor: bound.floor.max(version),
             since: mark.tick,
             ..*bound

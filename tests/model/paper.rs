@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     exchange::Target,
     model::PAUSE,
-    world::{Change, Name, PEOPLE, Person, Snapshot, address, guid, member_number},
+    world::{Alias, Change, PEOPLE, Person, Snapshot, address, guid, member_number},
 };
 
 /// How many vouchers everybody has: two, so that they may come on two pages.
@@ -202,10 +202,10 @@ impl Ways {
     fn misdirected(self, target: Target, world: &Snapshot) -> Option<Read> {
         let tells_on = |other: &Person| match target {
             Target::Overview(who) => match who.name {
-                Name::Id(_) => true,
-                Name::Email(_) | Name::AnyEmail(_) => other.email.is_some(),
-                Name::Key(_) => self.knows_custom_key && other.key.is_some(),
-                Name::AnyKey(_) => false,
+                Alias::Id(_) => true,
+                Alias::Email(_) | Alias::AnyEmail(_) => other.email.is_some(),
+                Alias::Key(_) => self.knows_custom_key && other.key.is_some(),
+                Alias::AnyKey(_) => false,
             },
             Target::Entity(_, Part::Profile | Part::Points) => true,
             Target::Entity(..) | Target::Resolution(_) => false,
@@ -214,7 +214,7 @@ impl Ways {
             Target::Overview(who) | Target::Resolution(who) => {
                 let meant = *world.bearers(who).first()?;
                 let other = (meant + 1) % PEOPLE;
-                (meant, world.people[other].bears(other, who))
+                (meant, world.people[other].matches(other, who))
             }
             Target::Entity(contact, _) => (contact, false),
         };

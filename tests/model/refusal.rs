@@ -6,7 +6,7 @@ use engage_bff::{clock::Tick, customer::Error, domain::Part, engage};
 use crate::{
     exchange::{Target, Wire},
     model::{Caller, MAX_BACK_OFF, Model, NEGATIVE_LIFETIME, Verdict, demand},
-    world::{Name, World},
+    world::{Alias, World},
 };
 
 /// What else is known when no answer is given.
@@ -27,7 +27,7 @@ pub(crate) fn check_refusal(
     circumstances: Circumstances,
 ) -> Verdict {
     let now = circumstances.now;
-    let question = &caller.question;
+    let query = &caller.query;
     let changed = world.now().since >= caller.arrival.tick && world.change() > caller.change;
     let disturbed = changed || model.last_news > caller.arrival;
     match error {
@@ -38,14 +38,14 @@ pub(crate) fn check_refusal(
         }
         Error::NotCached => {
             demand!(
-                question.only_if_cached,
+                query.only_if_cached,
                 "P2",
                 "nobody asked for what is held only"
             );
         }
         Error::TooLate => {
             demand!(
-                now >= question.deadline || disturbed,
+                now >= query.deadline || disturbed,
                 "P5",
                 "the caller was given up before its time"
             );
@@ -112,7 +112,7 @@ fn check_negative(
     let was_told = wire.calls.iter().any(|call| {
         let about = match call.target {
             Target::Overview(asked) | Target::Resolution(asked) => {
-                asked == who || matches!(asked.name, Name::Id(_))
+                asked == who || matches!(asked.name, Alias::Id(_))
             }
             Target::Entity(_, part) => part == Part::Profile,
         };
@@ -120,12 +120,12 @@ fn check_negative(
             .content
             .as_ref()
             .is_some_and(|content| content.answer.as_ref().is_err_and(|said| said == error));
-        let remembered = now.since(call.begun.tick) < NEGATIVE_LIFETIME;
+        let remembered = now.since(call.start.tick) < NEGATIVE_LIFETIME;
         let heard = call
             .answered
             .is_some_and(|answered| answered > caller.arrival);
         let lately = heard || (remembered && !caller.finds_it_off);
-        about && said && lately && call.begun > model.negatives_ended
+        about && said && lately && call.start > model.negatives_ended
     });
     let another_type = who
         .kind

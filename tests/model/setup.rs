@@ -15,7 +15,7 @@ use engage_bff::{
     },
     domain::{
         Digester, PartSet,
-        names::{CustomKeyAttribute, NameReader},
+        aliases::{AliasReader, CustomKeyAttribute},
     },
     engage::{Admission, EngageClient, Limits, Reader, overview_parts},
 };
@@ -51,7 +51,7 @@ pub(crate) fn service(case: &Case) -> Setup {
     // The clock's zero is also the beginning of the world: its first answers may lag.
     let clock = Clock::from(manual.clone());
     let digester = Digester::with_key(b"a key of tests");
-    let names = NameReader {
+    let alias_reader = AliasReader {
         rules: RULES,
         custom_key: case
             .knows_custom_key
@@ -59,7 +59,7 @@ pub(crate) fn service(case: &Case) -> Setup {
         digester: digester.clone(),
     };
     let reader = Reader {
-        names: names.clone(),
+        alias_reader: alias_reader.clone(),
         time_zone: TimeZone::UTC,
         keeps_national_id: false,
         points_in_overview: case.version == ApiVersion::V2,
@@ -88,14 +88,22 @@ pub(crate) fn service(case: &Case) -> Setup {
         stale_if_slow: STALE_IF_SLOW,
         negative_lifetime: NEGATIVE_LIFETIME,
         overview_lag: Duration::from_secs(case.overview_lag),
-        told_by_overview: overview_parts(case.version),
+        overview_parts: overview_parts(case.version),
         feed: None,
     };
     let bounds = Bounds {
         max_bytes: case.max_bytes,
         longest_flight: TIMEOUT * 10 + Duration::from_secs(20),
     };
-    let customers = CustomerService::new(engage, names, rules(), policy, bounds, PATIENCE, clock);
+    let customers = CustomerService::new(
+        engage,
+        alias_reader,
+        rules(),
+        policy,
+        bounds,
+        PATIENCE,
+        clock,
+    );
     Setup {
         customers,
         wire,

@@ -2,8 +2,8 @@
 
 use engage_bff::{
     cache::{
-        fence::Stamp,
-        freshness::Source,
+        fence::Sequence,
+        freshness::FetchSource,
         parts::{Entry, Origins, Parts},
     },
     clock::Tick,
@@ -27,8 +27,8 @@ pub(crate) struct Seen {
     /// Several where pages were written at different times.
     pub(crate) versions: Vec<Change>,
     pub(crate) requested_at: Tick,
-    pub(crate) stamp: Stamp,
-    pub(crate) source: Source,
+    pub(crate) sequence: Sequence,
+    pub(crate) source: FetchSource,
 }
 
 /// Everything that is shown, the profile first.
@@ -61,7 +61,7 @@ pub(crate) fn see(found: &Found) -> Result<Vec<Seen>, TestCaseError> {
             part,
             versions: labels.iter().map(|(_, version)| *version).collect(),
             requested_at: provenance.requested_at,
-            stamp: provenance.stamp,
+            sequence: provenance.sequence,
             source: provenance.source,
         });
     }

@@ -10,7 +10,7 @@ use crate::{
     ops::{Ask, Case, Move, Op, Story, Stretch},
     paper::Fault,
     play,
-    world::{Kind, Name, Who},
+    world::{Alias, Kind, Who},
 };
 
 const PROFILE: PartSet = PartSet::of(&[Part::Profile]);
@@ -30,19 +30,19 @@ fn case() -> Case {
     }
 }
 
-fn by(name: Name) -> Who {
+fn by(name: Alias) -> Who {
     let kind = match name {
-        Name::Id(_) => None,
+        Alias::Id(_) => None,
         _ => Some(Kind::Member),
     };
     Who { name, kind }
 }
 
-fn ask(name: Name) -> Op {
+fn ask(name: Alias) -> Op {
     ask_fresh(name, PartSet::EMPTY)
 }
 
-fn ask_fresh(name: Name, fresh: PartSet) -> Op {
+fn ask_fresh(name: Alias, fresh: PartSet) -> Op {
     Op::Ask(Ask {
         who: by(name),
         shouted: false,
@@ -69,11 +69,11 @@ fn an_overview_asked_while_it_may_lag_is_not_believed_when_it_comes_later() {
         Op::Edit(0, Part::Vouchers),
         Op::Invalidate(0, VOUCHERS),
         Op::Advance(Stretch::NearlyOverviewLag),
-        ask(Name::Email(0)),
+        ask(Alias::Email(0)),
         Op::Read(0, 4),
         Op::Advance(Stretch::Second),
         Op::AnswerAll,
-        ask(Name::Id(0)),
+        ask(Alias::Id(0)),
         Op::AnswerAll,
     ];
     tell(case(), ops);
@@ -87,19 +87,19 @@ fn without_a_lag_an_older_read_does_not_undo_an_entitys() {
         ..case()
     };
     let ops = vec![
-        ask(Name::Id(0)),
+        ask(Alias::Id(0)),
         Op::AnswerAll,
-        ask_fresh(Name::Id(0), VOUCHERS),
+        ask_fresh(Alias::Id(0), VOUCHERS),
         Op::Advance(Stretch::Lifetime),
-        ask_fresh(Name::Id(0), VOUCHERS),
-        ask(Name::Email(0)),
+        ask_fresh(Alias::Id(0), VOUCHERS),
+        ask(Alias::Email(0)),
         Op::Read(0, 0),
         Op::Read(1, 0),
         Op::Edit(0, Part::Vouchers),
         Op::Deliver(1),
         Op::Deliver(0),
         Op::AnswerAll,
-        ask(Name::Id(0)),
+        ask(Alias::Id(0)),
     ];
     tell(case, ops);
 }
@@ -113,11 +113,11 @@ fn a_lagging_overview_does_not_give_a_name_back_to_whom_it_was_seen_to_have_left
             to: 0,
             swap: false,
         },
-        ask_fresh(Name::Id(1), PROFILE),
+        ask_fresh(Alias::Id(1), PROFILE),
         Op::Read(0, 0),
         Op::AnswerAll,
         Op::AnswerAll,
-        ask(Name::AnyEmail(1)),
+        ask(Alias::AnyEmail(1)),
         Op::AnswerAll,
         Op::AnswerAll,
     ];
@@ -127,7 +127,7 @@ fn a_lagging_overview_does_not_give_a_name_back_to_whom_it_was_seen_to_have_left
 #[test]
 fn a_name_that_was_given_up_leads_to_its_former_bearer_no_more() {
     let ops = vec![
-        ask(Name::Email(1)),
+        ask(Alias::Email(1)),
         Op::AnswerAll,
         Op::MoveEmail {
             email: 1,
@@ -135,7 +135,7 @@ fn a_name_that_was_given_up_leads_to_its_former_bearer_no_more() {
             swap: false,
         },
         Op::Updated(1),
-        ask(Name::Email(1)),
+        ask(Alias::Email(1)),
         Op::AnswerAll,
         Op::AnswerAll,
     ];
@@ -145,7 +145,7 @@ fn a_name_that_was_given_up_leads_to_its_former_bearer_no_more() {
 #[test]
 fn an_overview_of_somebody_else_lends_them_no_name() {
     let ops = vec![
-        ask(Name::Email(0)),
+        ask(Alias::Email(0)),
         Op::Invalidate(1, PROFILE),
         Op::Fail(0, Fault::Misdirected),
         Op::MoveEmail {
@@ -161,12 +161,12 @@ fn an_overview_of_somebody_else_lends_them_no_name() {
 #[test]
 fn a_purge_by_name_reaches_whoever_is_held_under_another() {
     let ops = vec![
-        ask(Name::Id(0)),
+        ask(Alias::Id(0)),
         Op::AnswerAll,
-        Op::PurgeBy(by(Name::Email(0))),
-        ask(Name::Email(0)),
+        Op::PurgeBy(by(Alias::Email(0))),
+        ask(Alias::Email(0)),
         Op::AnswerAll,
-        ask(Name::Id(0)),
+        ask(Alias::Id(0)),
     ];
     tell(case(), ops);
 }
@@ -174,14 +174,14 @@ fn a_purge_by_name_reaches_whoever_is_held_under_another() {
 #[test]
 fn a_purge_by_id_and_type_reaches_the_contact() {
     let who = Who {
-        name: Name::Id(0),
+        name: Alias::Id(0),
         kind: Some(Kind::Member),
     };
     let ops = vec![
-        ask(Name::Id(0)),
+        ask(Alias::Id(0)),
         Op::AnswerAll,
         Op::PurgeBy(who),
-        ask(Name::Id(0)),
+        ask(Alias::Id(0)),
     ];
     tell(case(), ops);
 }
@@ -190,7 +190,7 @@ fn a_purge_by_id_and_type_reaches_the_contact() {
 fn a_part_that_is_not_found_does_not_speak_for_the_contact() {
     let ops = vec![
         Op::Invalidate(0, PartSet::INVALIDATABLE),
-        ask(Name::Id(0)),
+        ask(Alias::Id(0)),
         Op::Deliver(0),
         Op::Delete(0),
         // The vouchers; the profile is still asked for.
@@ -203,7 +203,7 @@ fn a_part_that_is_not_found_does_not_speak_for_the_contact() {
 #[test]
 fn what_one_contact_told_fresh_is_not_taken_for_anothers() {
     let ops = vec![
-        ask_fresh(Name::AnyKey(0), PROFILE),
+        ask_fresh(Alias::AnyKey(0), PROFILE),
         Op::Read(0, 0),
         Op::MoveKey {
             key: 0,
@@ -211,7 +211,7 @@ fn what_one_contact_told_fresh_is_not_taken_for_anothers() {
             swap: false,
         },
         Op::Deliver(0),
-        ask(Name::Id(1)),
+        ask(Alias::Id(1)),
         Op::AnswerAll,
         Op::AnswerAll,
     ];
@@ -227,12 +227,12 @@ fn what_one_contact_told_fresh_is_not_taken_for_anothers() {
 
 #[test]
 fn a_caller_who_wants_nothing_old_asks_once() {
-    let Op::Ask(question) = ask(Name::Id(0)) else {
-        unreachable!("a question is one");
+    let Op::Ask(query) = ask(Alias::Id(0)) else {
+        unreachable!("a query is one");
     };
     let impatient = Op::Ask(Ask {
         max_age: Some(0),
-        ..question
+        ..query
     });
     let ops = vec![impatient, Op::Advance(Stretch::Second), Op::AnswerAll];
     tell(case(), ops);
@@ -241,10 +241,10 @@ fn a_caller_who_wants_nothing_old_asks_once() {
 #[test]
 fn a_call_that_hangs_holds_up_nobody_beyond_a_callers_patience() {
     let ops = vec![
-        ask_fresh(Name::Id(0), VOUCHERS),
+        ask_fresh(Alias::Id(0), VOUCHERS),
         Op::AnswerAll,
         Op::Advance(Stretch::HalfOfPatience),
-        ask_fresh(Name::Id(0), VOUCHERS),
+        ask_fresh(Alias::Id(0), VOUCHERS),
         Op::Advance(Stretch::HalfOfPatience),
     ];
     tell(case(), ops);
@@ -253,20 +253,20 @@ fn a_call_that_hangs_holds_up_nobody_beyond_a_callers_patience() {
 #[test]
 fn who_asks_by_id_and_a_type_that_it_is_no_more_is_told_so_at_once() {
     let who = Who {
-        name: Name::Id(1),
+        name: Alias::Id(1),
         kind: Some(Kind::Member),
     };
     let ask_typed = || {
-        let Op::Ask(question) = ask(Name::Id(1)) else {
-            unreachable!("a question is one");
+        let Op::Ask(query) = ask(Alias::Id(1)) else {
+            unreachable!("a query is one");
         };
-        Op::Ask(Ask { who, ..question })
+        Op::Ask(Ask { who, ..query })
     };
     let ops = vec![
         Op::Invalidate(1, PartSet::INVALIDATABLE),
         ask_typed(),
         Op::Read(0, 0),
-        ask(Name::Email(1)),
+        ask(Alias::Email(1)),
         Op::Deliver(1),
         Op::Retype(1),
         ask_typed(),
@@ -285,15 +285,15 @@ fn who_asks_by_id_and_a_type_that_it_is_no_more_is_told_so_at_once() {
 #[test]
 fn what_was_in_the_air_when_the_cache_went_off_is_not_there_when_it_is_on_again() {
     let ops = vec![
-        ask(Name::Email(0)),
+        ask(Alias::Email(0)),
         Op::Read(0, 0),
         Op::Edit(0, Part::Vouchers),
         Op::Switch(false),
         Op::Switch(true),
         Op::Deliver(0),
-        ask(Name::Email(0)),
+        ask(Alias::Email(0)),
         Op::AnswerAll,
-        ask(Name::Id(0)),
+        ask(Alias::Id(0)),
     ];
     tell(case(), ops);
 }
@@ -301,15 +301,15 @@ fn what_was_in_the_air_when_the_cache_went_off_is_not_there_when_it_is_on_again(
 #[test]
 fn a_cache_that_is_off_answers_nobody() {
     let ops = vec![
-        ask(Name::Email(0)),
+        ask(Alias::Email(0)),
         Op::AnswerAll,
         Op::Switch(false),
-        ask(Name::Email(0)),
+        ask(Alias::Email(0)),
         Op::AnswerAll,
-        ask(Name::Email(0)),
+        ask(Alias::Email(0)),
         Op::AnswerAll,
         Op::Switch(true),
-        ask(Name::Email(0)),
+        ask(Alias::Email(0)),
         Op::AnswerAll,
     ];
     tell(case(), ops);
@@ -318,16 +318,16 @@ fn a_cache_that_is_off_answers_nobody() {
 #[test]
 fn a_purge_by_identifier_reaches_whom_an_answer_in_the_air_shows() {
     let ops = vec![
-        ask(Name::Key(0)),
+        ask(Alias::Key(0)),
         Op::Read(0, 0),
         Op::Edit(0, Part::Vouchers),
-        Op::PurgeBy(by(Name::Email(0))),
+        Op::PurgeBy(by(Alias::Email(0))),
         Op::Deliver(0),
         Op::AnswerAll,
         Op::AnswerAll,
-        ask(Name::Email(0)),
+        ask(Alias::Email(0)),
         Op::AnswerAll,
-        ask(Name::Id(0)),
+        ask(Alias::Id(0)),
     ];
     tell(case(), ops);
 }
@@ -335,14 +335,14 @@ fn a_purge_by_identifier_reaches_whom_an_answer_in_the_air_shows() {
 #[test]
 fn a_purge_by_identifier_reaches_who_was_resolved_while_it_came() {
     let ops = vec![
-        ask_fresh(Name::AnyEmail(1), PROFILE),
+        ask_fresh(Alias::AnyEmail(1), PROFILE),
         Op::Read(1, 0),
         Op::MoveEmail {
             email: 1,
             to: 0,
             swap: false,
         },
-        Op::PurgeBy(by(Name::Email(1))),
+        Op::PurgeBy(by(Alias::Email(1))),
         Op::AnswerAll,
         Op::AnswerAll,
         Op::AnswerAll,
@@ -353,13 +353,13 @@ fn a_purge_by_identifier_reaches_who_was_resolved_while_it_came() {
 #[test]
 fn an_email_that_is_shared_since_is_not_answered_for_the_first_to_who_asks_fresh() {
     let ops = vec![
-        ask(Name::Email(0)),
+        ask(Alias::Email(0)),
         Op::AnswerAll,
         Op::ShareEmail { email: 0, with: 1 },
-        ask_fresh(Name::Email(0), PROFILE),
+        ask_fresh(Alias::Email(0), PROFILE),
         Op::AnswerAll,
         Op::AnswerAll,
-        ask(Name::Email(0)),
+        ask(Alias::Email(0)),
         Op::AnswerAll,
     ];
     tell(case(), ops);

@@ -50,7 +50,7 @@ impl Kind {
 
 /// What somebody is asked for by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Name {
+pub(crate) enum Alias {
     Id(usize),
     Email(usize),
     Key(usize),
@@ -61,7 +61,7 @@ pub(crate) enum Name {
 /// A name and the contact type that narrows it: the same thing for whoever asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Who {
-    pub(crate) name: Name,
+    pub(crate) name: Alias,
     pub(crate) kind: Option<Kind>,
 }
 
@@ -75,12 +75,12 @@ impl Who {
         };
         let key = || value.strip_prefix("M-")?.parse().ok();
         let name = match param {
-            "contactId" => contact(value).map(Name::Id),
-            "email" => email().map(Name::Email),
-            "customKey" => key().map(Name::Key),
+            "contactId" => contact(value).map(Alias::Id),
+            "email" => email().map(Alias::Email),
+            "customKey" => key().map(Alias::Key),
             "any" => email()
-                .map(Name::AnyEmail)
-                .or_else(|| key().map(Name::AnyKey)),
+                .map(Alias::AnyEmail)
+                .or_else(|| key().map(Alias::AnyKey)),
             _ => None,
         };
         let mut types = query.iter().filter(|(param, _)| *param == "contactType");
@@ -93,11 +93,11 @@ impl Who {
     /// The look-up, with the type in the given spelling.
     pub(crate) fn lookup(self, shouted: bool, digester: &Digester) -> Lookup {
         let (kind, text) = match self.name {
-            Name::Id(contact) => (IdentifierKind::ContactId, guid(contact)),
-            Name::Email(email) => (IdentifierKind::Email, address(email)),
-            Name::Key(key) => (IdentifierKind::CustomKey, member_number(key)),
-            Name::AnyEmail(email) => (IdentifierKind::Any, address(email)),
-            Name::AnyKey(key) => (IdentifierKind::Any, member_number(key)),
+            Alias::Id(contact) => (IdentifierKind::ContactId, guid(contact)),
+            Alias::Email(email) => (IdentifierKind::Email, address(email)),
+            Alias::Key(key) => (IdentifierKind::CustomKey, member_number(key)),
+            Alias::AnyEmail(email) => (IdentifierKind::Any, address(email)),
+            Alias::AnyKey(key) => (IdentifierKind::Any, member_number(key)),
         };
         let identifier = Identifier::parse(kind, &text, &RULES, TODAY).expect("an identifier");
         let contact_type = self.kind.map(|kind| {
@@ -150,11 +150,11 @@ pub(crate) struct Person {
 
 impl Person {
     /// Whether contact number `own` bears the name and is of the type.
-    pub(crate) fn bears(&self, own: usize, who: Who) -> bool {
+    pub(crate) fn matches(&self, own: usize, who: Who) -> bool {
         let named = match who.name {
-            Name::Id(contact) => contact == own,
-            Name::Email(email) | Name::AnyEmail(email) => self.email == Some(email),
-            Name::Key(key) | Name::AnyKey(key) => self.key == Some(key),
+            Alias::Id(contact) => contact == own,
+            Alias::Email(email) | Alias::AnyEmail(email) => self.email == Some(email),
+            Alias::Key(key) | Alias::AnyKey(key) => self.key == Some(key),
         };
         self.alive && named && who.kind.is_none_or(|kind| kind == self.kind)
     }
@@ -171,7 +171,7 @@ impl Snapshot {
     /// Who bears the name and is of the type.
     pub(crate) fn bearers(&self, who: Who) -> Vec<usize> {
         (0..PEOPLE)
-            .filter(|contact| self.people[*contact].bears(*contact, who))
+            .filter(|contact| self.people[*contact].matches(*contact, who))
             .collect()
     }
 }
@@ -234,14 +234,14 @@ impl World {
         let from = gone.count().max(floor);
         self.history[from..]
             .iter()
-            .any(|snapshot| snapshot.people[contact].bears(contact, who))
+            .any(|snapshot| snapshot.people[contact].matches(contact, who))
     }
 
     /// Whether the contact has borne the name ever since a change.
     pub(crate) fn has_borne_since(&self, contact: usize, who: Who, change: Change) -> bool {
         self.history[change..]
             .iter()
-            .all(|snapshot| snapshot.people[contact].bears(contact, who))
+            .all(|snapshot| snapshot.people[contact].matches(contact, who))
     }
 
     /// Whether, after that change, the contact at some time showed nothing against the name: none of its
@@ -250,9 +250,9 @@ impl World {
         self.history[floor..].iter().any(|snapshot| {
             let person = &snapshot.people[contact];
             let shown = match who.name {
-                Name::Id(_) | Name::AnyKey(_) => false,
-                Name::Email(_) | Name::AnyEmail(_) => person.email.is_some(),
-                Name::Key(_) => knows_key && person.key.is_some(),
+                Alias::Id(_) | Alias::AnyKey(_) => false,
+                Alias::Email(_) | Alias::AnyEmail(_) => person.email.is_some(),
+                Alias::Key(_) => knows_key && person.key.is_some(),
             };
             person.alive && !shown && who.kind.is_none_or(|kind| kind == person.kind)
         })

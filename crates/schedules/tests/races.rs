@@ -19,10 +19,10 @@ use engage_bff::{
 };
 use jiff::{Timestamp, civil::date};
 use schedules::cache::{
-    Answer, Begun, Bounds, Cache, IsPurged, PartData, Weigh,
-    fence::{Fences, Stamp},
-    flight::{Boarding, Flights, Pace},
-    freshness::{Policy, Source},
+    Answer, Bounds, Cache, FetchStart, IsPurged, PartData, Weigh,
+    fence::{Fences, Sequence},
+    flight::{Flights, Joined, Pace},
+    freshness::{FetchSource, Policy},
     parts::Origins,
 };
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,7 @@ fn pantry() -> Arc<Pantry> {
         stale_if_slow: Duration::from_millis(300),
         negative_lifetime: minute,
         overview_lag: minute,
-        told_by_overview: PartSet::ALL,
+        overview_parts: PartSet::ALL,
         feed: None,
     };
     let bounds = Bounds {
@@ -122,9 +122,9 @@ fn held_balance(pantry: &Pantry) -> Option<Decimal> {
 }
 
 /// Asks the world for the balance as a flight does: the request begins, then Engage looks.
-fn ask(pantry: &Pantry, world: &shuttle::sync::atomic::AtomicUsize) -> (Begun, usize) {
-    let begun = pantry.begin();
-    (begun, world.load(Ordering::SeqCst))
+fn ask(pantry: &Pantry, world: &shuttle::sync::atomic::AtomicUsize) -> (FetchStart, usize) {
+    let start = pantry.begin();
+    (start, world.load(Ordering::SeqCst))
 }
 
 fn explore(race: impl Fn() + Send + Sync + 'static) {
@@ -140,8 +140,8 @@ fn an_entity_answer_asked_for_before_an_invalidation_is_never_seen_after_it() {
             .map(|_| {
                 let (pantry, world) = (Arc::clone(&pantry), Arc::clone(&world));
                 thread::spawn(move || {
-                    let (begun, balance) = ask(&pantry, &world);
-                    pantry.store_part(alva(), begun, PartData::Points(points(balance).into()));
+                    let (start, balance) = ask(&pantry, &world);
+                    pantry.store_part(alva(), start, PartData::Points(points(balance).into()));
                 })
             })
             .collect();
@@ -166,9 +166,9 @@ fn an_overview_is_never_seen_after_an_invalidation_though_asked_for_later() {
         let flight = {
             let pantry = Arc::clone(&pantry);
             thread::spawn(move || {
-                let begun = pantry.begin();
+                let start = pantry.begin();
                 // Engage's own cached copy: old whenever it is asked.
-                pantry.store_overview(&Lookup::by_id(alva()), begun, overview(1));
+                pantry.store_overview(&Lookup::by_id(alva()), start, overview(1));
             })
         };
         pantry.invalidate(alva(), Part::Points.into());
@@ -185,12 +185,12 @@ fn an_overview_never_stands_over_what_the_entity_endpoint_told() {
         let lagging = {
             let pantry = Arc::clone(&pantry);
             thread::spawn(move || {
-                let begun = pantry.begin();
-                pantry.store_overview(&Lookup::by_id(alva()), begun, overview(1));
+                let start = pantry.begin();
+                pantry.store_overview(&Lookup::by_id(alva()), start, overview(1));
             })
         };
-        let begun = pantry.begin();
-        pantry.store_part(alva(), begun, PartData::Points(points(2).into()));
+        let start = pantry.begin();
+        pantry.store_part(alva(), start, PartData::Points(points(2).into()));
         assert_eq!(held_balance(&pantry), Some(Decimal::TWO));
         lagging.join().expect("the flight ends");
         assert_eq!(held_balance(&pantry), Some(Decimal::TWO));
@@ -205,24 +205,24 @@ fn a_purge_by_a_name_reaches_the_contact_that_a_flight_is_only_just_learning() {
         let flight = {
             let (pantry, asked) = (Arc::clone(&pantry), asked.clone());
             thread::spawn(move || {
-                let begun = pantry.begin();
+                let start = pantry.begin();
                 let key = asked.key();
-                if pantry.store_name(key, alva(), begun, Source::Overview, true) {
-                    pantry.store_overview(&asked, begun, overview(1));
+                if pantry.store_alias(key, alva(), start, FetchSource::Overview, true) {
+                    pantry.store_overview(&asked, start, overview(1));
                 }
             })
         };
         let before = pantry.begin();
-        pantry.purge_name(asked.key());
+        pantry.purge_alias(asked.key());
         let seen = |pantry: &Pantry| {
             let record = pantry.record(alva());
-            record.is_some_and(|record| record.stamp(Part::Profile) < before.stamp)
+            record.is_some_and(|record| record.sequence(Part::Profile) < before.sequence)
         };
         assert!(!seen(&pantry));
         flight.join().expect("the flight ends");
         assert!(!seen(&pantry));
-        let name = pantry.name(asked.key());
-        assert!(name.is_none_or(|name| name.provenance.stamp > before.stamp));
+        let alias = pantry.alias(asked.key());
+        assert!(alias.is_none_or(|alias| alias.provenance.sequence > before.sequence));
     });
 }
 
@@ -233,16 +233,16 @@ fn a_purge_by_identifier_reaches_every_contact_that_is_only_just_stored() {
         let flights = [Part::Profile, Part::Points].map(|part| {
             let pantry = Arc::clone(&pantry);
             thread::spawn(move || {
-                let begun = pantry.begin();
+                let start = pantry.begin();
                 let kept = pantry.store_part(
                     alva(),
-                    begun,
+                    start,
                     match part {
                         Part::Profile => PartData::Profile(Box::default()),
                         _ => PartData::Points(points(1).into()),
                     },
                 );
-                (begun, kept.provenance(part).is_some())
+                (start, kept.provenance(part).is_some())
             })
         });
         let before = pantry.begin();
@@ -252,16 +252,16 @@ fn a_purge_by_identifier_reaches_every_contact_that_is_only_just_stored() {
         let seen = |pantry: &Pantry| {
             let record = pantry.record(alva());
             record.is_some_and(|record| {
-                let old = |stamp| stamp > Stamp::default() && stamp < before.stamp;
-                old(record.stamp(Part::Profile)) || old(record.stamp(Part::Points))
+                let old = |sequence| sequence > Sequence::default() && sequence < before.sequence;
+                old(record.sequence(Part::Profile)) || old(record.sequence(Part::Points))
             })
         };
         assert!(!seen(&pantry));
         for flight in flights {
-            let (begun, is_handed_over) = flight.join().expect("the flight ends");
+            let (start, is_handed_over) = flight.join().expect("the flight ends");
             assert!(!seen(&pantry));
             // What begins later is kept.
-            assert!(begun.stamp < after.stamp || is_handed_over);
+            assert!(start.sequence < after.sequence || is_handed_over);
         }
     });
 }
@@ -274,25 +274,25 @@ fn nothing_asked_for_before_everything_was_purged_is_seen_after_it() {
         let flight = {
             let (pantry, asked) = (Arc::clone(&pantry), asked.clone());
             thread::spawn(move || {
-                let begun = pantry.begin();
-                pantry.store_name(asked.key(), alva(), begun, Source::Overview, true);
-                pantry.store_overview(&asked, begun, overview(1));
+                let start = pantry.begin();
+                pantry.store_alias(asked.key(), alva(), start, FetchSource::Overview, true);
+                pantry.store_overview(&asked, start, overview(1));
                 pantry.store_negative(
                     Lookup::by_id(alva()).key(),
-                    begun,
-                    Source::Overview,
+                    start,
+                    FetchSource::Overview,
                     "nobody",
                 );
             })
         };
         let before = pantry.begin();
         pantry.purge_everything();
-        let old = |stamp| stamp < before.stamp;
+        let old = |sequence| sequence < before.sequence;
         let clean = |pantry: &Pantry| {
             let record = pantry.record(alva());
-            let name = pantry.name(asked.key());
-            !record.is_some_and(|record| old(record.stamp(Part::Profile)))
-                && !name.is_some_and(|name| old(name.provenance.stamp))
+            let alias = pantry.alias(asked.key());
+            !record.is_some_and(|record| old(record.sequence(Part::Profile)))
+                && !alias.is_some_and(|alias| old(alias.provenance.sequence))
         };
         assert!(clean(&pantry));
         flight.join().expect("the flight ends");
@@ -309,14 +309,14 @@ fn a_nobody_asked_for_before_somebody_was_created_is_never_told_after_it() {
         let flight = {
             let (pantry, asked, exists) = (Arc::clone(&pantry), asked.clone(), Arc::clone(&exists));
             thread::spawn(move || {
-                let (begun, exists) = ask(&pantry, &exists);
+                let (start, exists) = ask(&pantry, &exists);
                 if exists == 0 {
-                    pantry.store_negative(asked.key(), begun, Source::Overview, "nobody");
+                    pantry.store_negative(asked.key(), start, FetchSource::Overview, "nobody");
                 }
             })
         };
         exists.store(1, Ordering::SeqCst);
-        pantry.end_negatives();
+        pantry.drop_negatives();
         let told = |pantry: &Pantry| pantry.negative(asked.key(), clock().now().tick);
         assert_eq!(told(&pantry), None);
         flight.join().expect("the flight ends");
@@ -332,14 +332,14 @@ fn a_dropped_name_is_not_brought_back_by_a_flight_that_was_in_the_air() {
         let flight = {
             let (pantry, asked) = (Arc::clone(&pantry), asked.clone());
             thread::spawn(move || {
-                let begun = pantry.begin();
-                pantry.store_name(asked.key(), alva(), begun, Source::Overview, true);
+                let start = pantry.begin();
+                pantry.store_alias(asked.key(), alva(), start, FetchSource::Overview, true);
             })
         };
-        pantry.drop_name(asked.key());
-        assert!(pantry.name(asked.key()).is_none());
+        pantry.drop_alias(asked.key());
+        assert!(pantry.alias(asked.key()).is_none());
         flight.join().expect("the flight ends");
-        assert!(pantry.name(asked.key()).is_none());
+        assert!(pantry.alias(asked.key()).is_none());
     });
 }
 
@@ -360,19 +360,19 @@ fn claim() -> Claim {
 fn counted(
     flights: &Flights<u8, usize>,
     fences: &Arc<Fences>,
-    not_before: schedules::cache::fence::Stamp,
+    not_before: schedules::cache::fence::Sequence,
     begun_count: &Arc<AtomicUsize>,
     running: &Arc<AtomicUsize>,
-) -> schedules::cache::flight::Seat<usize> {
+) -> schedules::cache::flight::FlightHandle<usize> {
     let (fences, begun_count, running) = (
         Arc::clone(fences),
         Arc::clone(begun_count),
         Arc::clone(running),
     );
     flights
-        .board(7, not_before, claim(), move |departure| async move {
+        .join(7, not_before, claim(), move |flight| async move {
             assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0, "two at once");
-            departure.begin(fences.stamp(), clock().now().tick);
+            flight.begin(fences.sequence(), clock().now().tick);
             let number = begun_count.fetch_add(1, Ordering::SeqCst) + 1;
             future::yield_now().await;
             running.fetch_sub(1, Ordering::SeqCst);
@@ -386,17 +386,17 @@ fn fresh_callers_share_one_waiting_flight_and_never_one_that_had_begun_before_th
     explore(|| {
         let fences = Arc::new(Fences::new(Duration::ZERO, Duration::ZERO, 16));
         let flights = Arc::new(Flights::new(clock(), Duration::from_secs(2), PACE, 100));
-        let (begun, running) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (start, running) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let callers: Vec<_> = (0..3)
             .map(|_| {
                 let (flights, fences) = (Arc::clone(&flights), Arc::clone(&fences));
-                let (begun, running) = (Arc::clone(&begun), Arc::clone(&running));
+                let (start, running) = (Arc::clone(&start), Arc::clone(&running));
                 future::spawn(async move {
-                    let came_after = begun.load(Ordering::SeqCst);
-                    let arrival = fences.stamp();
-                    let seat = counted(&flights, &fences, arrival, &begun, &running);
+                    let came_after = start.load(Ordering::SeqCst);
+                    let arrival = fences.sequence();
+                    let seat = counted(&flights, &fences, arrival, &start, &running);
                     let number = seat.outcome().await.expect("the flight lands");
-                    assert!(number > came_after, "flight {number} had begun before");
+                    assert!(number > came_after, "flight {number} had start before");
                 })
             })
             .collect();
@@ -405,8 +405,8 @@ fn fresh_callers_share_one_waiting_flight_and_never_one_that_had_begun_before_th
                 caller.await.expect("the caller is answered");
             }
         });
-        assert!(begun.load(Ordering::SeqCst) <= 3);
-        assert_eq!(flights.in_the_air(), 0);
+        assert!(start.load(Ordering::SeqCst) <= 3);
+        assert_eq!(flights.in_flight(), 0);
     });
 }
 
@@ -415,37 +415,37 @@ fn callers_of_no_great_demands_share_one_flight_and_one_who_leaves_harms_nobody(
     explore(|| {
         let fences = Arc::new(Fences::new(Duration::ZERO, Duration::ZERO, 16));
         let flights = Arc::new(Flights::new(clock(), Duration::from_secs(2), PACE, 100));
-        let begun = Arc::new(AtomicUsize::new(0));
-        let anything = schedules::cache::fence::Stamp::default();
+        let start = Arc::new(AtomicUsize::new(0));
+        let anything = schedules::cache::fence::Sequence::default();
         let all_aboard = Arc::new(AtomicUsize::new(0));
-        let board = || {
-            let (fences, begun) = (Arc::clone(&fences), Arc::clone(&begun));
+        let join = || {
+            let (fences, start) = (Arc::clone(&fences), Arc::clone(&start));
             let all_aboard = Arc::clone(&all_aboard);
-            let call = move |departure: schedules::cache::flight::Departure<usize>| async move {
-                departure.begin(fences.stamp(), clock().now().tick);
-                let number = begun.fetch_add(1, Ordering::SeqCst) + 1;
+            let call = move |flight: schedules::cache::flight::FlightStart<usize>| async move {
+                flight.begin(fences.sequence(), clock().now().tick);
+                let number = start.fetch_add(1, Ordering::SeqCst) + 1;
                 while all_aboard.load(Ordering::SeqCst) == 0 {
                     future::yield_now().await;
                 }
                 number
             };
             flights
-                .board(7, anything, claim(), call)
+                .join(7, anything, claim(), call)
                 .expect("room for a flight")
         };
-        let first = board();
-        assert_eq!(first.boarding, Boarding::Started);
-        let others = [board(), board()];
+        let first = join();
+        assert_eq!(first.joined, Joined::Started);
+        let others = [join(), join()];
         drop(first);
-        assert_eq!(flights.in_the_air(), 1);
+        assert_eq!(flights.in_flight(), 1);
         all_aboard.store(1, Ordering::SeqCst);
         future::block_on(async {
             for seat in others {
-                assert_eq!(seat.boarding, Boarding::Collapsed);
+                assert_eq!(seat.joined, Joined::Collapsed);
                 assert_eq!(seat.outcome().await, Ok(1));
             }
         });
-        assert_eq!(begun.load(Ordering::SeqCst), 1);
+        assert_eq!(start.load(Ordering::SeqCst), 1);
     });
 }
 
@@ -453,8 +453,8 @@ fn callers_of_no_great_demands_share_one_flight_and_one_who_leaves_harms_nobody(
 fn parts_beside_the_invalidated_one_stay() {
     explore(|| {
         let pantry = pantry();
-        let begun = pantry.begin();
-        pantry.store_overview(&Lookup::by_id(alva()), begun, overview(1));
+        let start = pantry.begin();
+        pantry.store_overview(&Lookup::by_id(alva()), start, overview(1));
         let racing = {
             let pantry = Arc::clone(&pantry);
             thread::spawn(move || pantry.invalidate(alva(), Part::Points.into()))

@@ -35,9 +35,9 @@ fn email(number: u16) -> Lookup {
 #[test]
 fn data_begun_before_an_invalidation_is_refused_and_data_begun_after_is_allowed() {
     let fences = Fences::new(LAG, FLIGHT, 1000);
-    let before = fences.stamp();
+    let before = fences.sequence();
     fences.raise(contact('1'), Part::Points.into(), Tick::default());
-    let after = fences.stamp();
+    let after = fences.sequence();
     assert!(!fences.allows(contact('1'), Part::Points, before));
     assert!(fences.allows(contact('1'), Part::Points, after));
     let standing = fences.not_before(contact('1'), Part::Points.into());
@@ -59,7 +59,7 @@ fn for_the_overviews_lag_only_the_entity_endpoint_fills_an_invalidated_part() {
 #[test]
 fn a_full_table_raises_one_fence_around_everything() {
     let fences = Fences::new(LAG, FLIGHT, 16);
-    let before = fences.stamp();
+    let before = fences.sequence();
     for number in 0..64 {
         fences.raise(numbered(number), PartSet::ALL, Tick::default());
     }
@@ -79,20 +79,20 @@ fn room_is_made_by_dropping_fences_that_are_of_no_use_any_more() {
     for number in 0..16 {
         fences.raise(numbered(number), PartSet::ALL, Tick::default());
     }
-    let before = Stamp(fences.everything.load(Ordering::SeqCst));
+    let before = Sequence(fences.everything.load(Ordering::SeqCst));
     let later = Tick::default() + LAG + FLIGHT;
     fences.raise(numbered(100), PartSet::ALL, later);
-    assert_eq!(Stamp(fences.everything.load(Ordering::SeqCst)), before);
+    assert_eq!(Sequence(fences.everything.load(Ordering::SeqCst)), before);
 }
 #[test]
 fn a_table_full_of_entity_reads_or_of_names_raises_the_fence_around_everything_too() {
     let now = Tick::default();
     let by_reads = Fences::new(LAG, FLIGHT, 16);
     let by_names = Fences::new(LAG, FLIGHT, 16);
-    let before = (by_reads.stamp(), by_names.stamp());
+    let before = (by_reads.sequence(), by_names.sequence());
     for number in 0..64 {
         by_reads.entity_read(numbered(number), Part::Points, now);
-        by_names.raise_name(email(number).key(), now);
+        by_names.raise_alias(email(number).key(), now);
     }
     assert!(by_reads.everything() > before.0);
     assert!(by_names.everything() > before.1);
@@ -105,37 +105,37 @@ fn for_want_of_room_entity_endpoints_alone_fill_anything_until_the_lag_has_passe
     for number in 0..64 {
         fences.raise(numbered(number), PartSet::ALL, now);
     }
-    let (name, id) = (email(1), Lookup::by_id(contact('1')));
+    let (alias, id) = (email(1), Lookup::by_id(contact('1')));
     let nearly = now + LAG.saturating_sub(Duration::from_millis(1));
     for at in [now, nearly] {
         assert_eq!(fences.entity_only(contact('1'), at), PartSet::INVALIDATABLE);
-        assert!(fences.name_is_entity_only(name.key(), at));
-        assert!(!fences.name_is_entity_only(id.key(), at));
+        assert!(fences.alias_is_entity_only(alias.key(), at));
+        assert!(!fences.alias_is_entity_only(id.key(), at));
     }
     assert_eq!(fences.entity_only(contact('1'), now + LAG), PartSet::EMPTY);
-    assert!(!fences.name_is_entity_only(name.key(), now + LAG));
+    assert!(!fences.alias_is_entity_only(alias.key(), now + LAG));
 }
 
 #[test]
 fn the_overview_resolves_a_dropped_name_again_once_its_lag_has_passed() {
     let fences = Fences::new(LAG, FLIGHT, 1000);
     let now = Tick::default() + LAG;
-    let name = email(1);
-    fences.raise_name(name.key(), now);
+    let alias = email(1);
+    fences.raise_alias(alias.key(), now);
     let nearly = now + LAG.saturating_sub(Duration::from_millis(1));
-    assert!(fences.name_is_entity_only(name.key(), nearly));
-    assert!(!fences.name_is_entity_only(name.key(), now + LAG));
-    assert!(!fences.name_is_entity_only(email(2).key(), now));
+    assert!(fences.alias_is_entity_only(alias.key(), nearly));
+    assert!(!fences.alias_is_entity_only(alias.key(), now + LAG));
+    assert!(!fences.alias_is_entity_only(email(2).key(), now));
 }
 
 #[test]
 fn a_fence_that_stands_is_raised_again_however_full_the_table_is() {
     let fences = Fences::new(LAG, FLIGHT, 16);
     fences.raise(numbered(0), Part::Points.into(), Tick::default());
-    let between = fences.stamp();
+    let between = fences.sequence();
     fences.raise(numbered(0), Part::Points.into(), Tick::default());
     assert!(!fences.allows(numbered(0), Part::Points, between));
-    assert_eq!(fences.everything(), Stamp::default());
+    assert_eq!(fences.everything(), Sequence::default());
 }
 
 #[test]
@@ -180,11 +180,11 @@ fn what_makes_room_is_only_what_the_fence_around_everything_stands_for() {
     fences.raise(numbered(0), PartSet::ALL, now);
     fences.or_everything(false, now);
     fences.raise(numbered(1), PartSet::ALL, now);
-    let begun = fences.stamp();
+    let start = fences.sequence();
     fences.raise(numbered(2), Part::Points.into(), now);
     fences.contacts.drop_covered(fences.everything(), now + LAG);
     assert_eq!(fences.counts().0, 2);
-    assert!(!fences.allows(numbered(2), Part::Points, begun));
+    assert!(!fences.allows(numbered(2), Part::Points, start));
     // One that stands for longer is not stood for.
     fences.entity_read(numbered(3), Part::Points, now + LAG);
     fences.contacts.drop_covered(fences.latest(), now + LAG);

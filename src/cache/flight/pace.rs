@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, hash::Hash, time::Duration};
 
-use crate::{cache::fence::Stamp, clock::Tick, rate::Bucket};
+use crate::{cache::fence::Sequence, clock::Tick, rate::Bucket};
 
 /// How often a key may be asked anew.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ pub(super) struct Paces<K> {
 struct Asked {
     allowance: Bucket,
     /// When the last call that ended had begun.
-    begun: Stamp,
+    start: Sequence,
 }
 
 impl<K: Hash + Eq + Clone> Paces<K> {
@@ -49,9 +49,9 @@ impl<K: Hash + Eq + Clone> Paces<K> {
     }
 
     /// Whether the key was asked lately, but not lately enough for a caller who wants it not from before that.
-    pub(super) fn was_asked_before(&self, key: &K, not_before: Stamp) -> bool {
+    pub(super) fn was_asked_before(&self, key: &K, not_before: Sequence) -> bool {
         let asked = self.by_key.get(key);
-        asked.is_some_and(|asked| not_before >= asked.begun)
+        asked.is_some_and(|asked| not_before >= asked.start)
     }
 
     /// Notes that a call for the key begins.
@@ -63,16 +63,16 @@ impl<K: Hash + Eq + Clone> Paces<K> {
         let Pace { in_a_row, spacing } = self.pace;
         let asked = self.by_key.entry(key.clone()).or_insert_with(|| Asked {
             allowance: Bucket::new(1.0 / spacing.as_secs_f64(), in_a_row, now),
-            begun: Stamp::default(),
+            start: Sequence::default(),
         });
         // What is beyond the allowance is a call for callers whom an older one would have done.
         let _ = asked.allowance.take(now);
     }
 
     /// Notes when a call that ended had begun.
-    pub(super) fn end(&mut self, key: &K, begun: Stamp) {
+    pub(super) fn end(&mut self, key: &K, start: Sequence) {
         if let Some(asked) = self.by_key.get_mut(key) {
-            asked.begun = asked.begun.max(begun);
+            asked.start = asked.start.max(start);
         }
     }
 }

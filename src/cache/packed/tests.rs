@@ -8,7 +8,7 @@ use super::{packer::MADE_ANEW, *};
 use crate::{
     cache::{
         fence::Fences,
-        freshness::{Provenance, Source},
+        freshness::{FetchSource, Provenance},
         parts::{Entry, Origins},
     },
     domain::{Audience, Audiences},
@@ -29,11 +29,11 @@ fn record(number: u32) -> Record<String> {
         warnings: Vec::new(),
     };
     let provenance = Provenance {
-        stamp: Fences::new(Duration::ZERO, Duration::ZERO, 1).stamp(),
+        sequence: Fences::new(Duration::ZERO, Duration::ZERO, 1).sequence(),
         requested_at: Tick::from_nanos(1_000_000_007),
         as_of: Timestamp::new(1_700_000_000, 123_456_789).expect("a time"),
         lifetime: Duration::from_millis(1234),
-        source: Source::Overview,
+        source: FetchSource::Overview,
         differed_at: Some(Tick::from_nanos(900_000_000)),
     };
     let parts = Parts {

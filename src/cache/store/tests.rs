@@ -82,11 +82,11 @@ fn who_was_not_read_is_looked_after_and_who_was_is_left_alone_for_once() {
         store.update(key, |_| Op::Put(4));
     }
     // All are new.
-    store.look_after(|_| unreachable!("all are warm"));
+    store.maintain(|_| unreachable!("all are warm"));
     (0..500).for_each(|key| assert_eq!(store.get(&key), Some(4)));
-    store.look_after(|weight| Op::Put(weight / 2));
+    store.maintain(|weight| Op::Put(weight / 2));
     assert_eq!(store.size(), (1000, 500 * 4 + 500 * 2));
-    store.look_after(|weight| if *weight == 4 { Op::Remove } else { Op::Nop });
+    store.maintain(|weight| if *weight == 4 { Op::Remove } else { Op::Nop });
     assert_eq!(held(&store), (500..1000).collect::<Vec<_>>());
     assert_eq!(store.size(), (500, 500 * 2));
 }

@@ -6,14 +6,14 @@ fn purge_of(key: &str) -> IsPurged {
     let key = key.to_owned();
     Arc::new(move |identity, asked| {
         let by = asked.map(Identifier::expose);
-        let shows = identity.names.custom_keys[0].readings();
+        let shows = identity.aliases.custom_keys[0].readings();
         shows.iter().any(|shown| **shown == *key) || by.as_deref() == Some(&*key)
     })
 }
 
 fn profile(key: &str) -> PartData {
     let mut profile = Profile::default();
-    profile.identity.names.custom_keys[0] = crate::domain::Shown::One(key.into());
+    profile.identity.aliases.custom_keys[0] = crate::domain::Shown::One(key.into());
     PartData::Profile(Box::new(profile.into()))
 }
 
@@ -23,7 +23,7 @@ fn a_purge_meets_what_began_before_it_and_nothing_later() {
     let (before, other) = (pantry.begin(), pantry.begin());
     pantry.purge_where(&purge_of("A-1"));
     let after = pantry.begin();
-    let kept = |id, begun, data| !pantry.store_part(id, begun, data).held().is_empty();
+    let kept = |id, start, data| !pantry.store_part(id, start, data).held().is_empty();
     assert!(!kept(contact('1'), before, profile("A-1")));
     assert!(!kept(
         contact('1'),
@@ -65,7 +65,7 @@ fn a_contact_that_bears_no_more_what_was_purged_is_met_by_its_older_copy() {
     );
     let record = pantry.record(contact('1')).expect("a record");
     assert_eq!(record.held(), Part::Profile.into());
-    assert!(record.stamp(Part::Profile) > points.stamp);
+    assert!(record.sequence(Part::Profile) > points.sequence);
 }
 
 #[test]
@@ -84,9 +84,9 @@ fn a_purge_stands_as_long_as_a_fence_and_one_too_many_is_a_fence_around_everythi
     for number in 0..1000 {
         pantry.purge_where(&purge_of(&number.to_string()));
     }
-    assert!(pantry.fences.everything() < kept.stamp);
+    assert!(pantry.fences.everything() < kept.sequence);
     pantry.purge_where(&purge_of("one more"));
-    assert!(pantry.fences.everything() > kept.stamp);
+    assert!(pantry.fences.everything() > kept.sequence);
     assert!(
         pantry
             .store_part(contact('1'), kept, profile("A-1"))

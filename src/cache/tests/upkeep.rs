@@ -17,16 +17,16 @@ fn what_has_been_too_old_for_some_minutes_is_freed_and_nothing_else() {
     store_profile(&pantry, contact('2'));
     learn(&pantry, &dora, contact('2'));
     let held = || {
-        pantry.look_after();
-        pantry.look_after();
+        pantry.maintain();
+        pantry.maintain();
         let counts = pantry.counts();
-        (counts.records, counts.names)
+        (counts.records, counts.aliases)
     };
     assert_eq!(held(), (2, 2));
     clock.advance(MINUTE);
     assert_eq!(held(), (1, 1));
     assert!(pantry.record(contact('2')).is_some());
-    assert!(pantry.name(dora.key()).is_some());
+    assert!(pantry.alias(dora.key()).is_some());
 }
 
 #[test]
@@ -39,10 +39,10 @@ fn who_is_not_asked_for_is_packed_and_who_is_asked_for_twice_is_ready() {
     }
     let bytes = || pantry.counts().record_bytes;
     let both = bytes();
-    pantry.look_after();
+    pantry.maintain();
     assert_eq!(bytes(), both);
     assert_eq!(rendered(&pantry, contact('1')), [1000]);
-    pantry.look_after();
+    pantry.maintain();
     let one = bytes();
     assert!(one < both / 2 + 300, "{one} of {both}");
     assert_eq!(rendered(&pantry, contact('1')), [1000]);
@@ -55,9 +55,9 @@ fn who_is_not_asked_for_is_packed_and_who_is_asked_for_twice_is_ready() {
     assert_eq!(rendered(&pantry, contact('2')), [1000]);
     let again = bytes();
     assert!((one + 1000..both).contains(&again), "{again}");
-    pantry.look_after();
+    pantry.maintain();
     assert_eq!(bytes(), again);
-    pantry.look_after();
+    pantry.maintain();
     assert!(bytes() < one);
     assert_eq!(pantry.counts().records, 2);
 }
@@ -68,8 +68,8 @@ fn what_is_not_fresh_any_more_is_ready_at_once_for_it_is_looked_at_again() {
     let id = contact('1');
     store_profile(&pantry, id);
     keep(&pantry, &pantry.record(id).expect("a record"), 1000);
-    pantry.look_after();
-    pantry.look_after();
+    pantry.maintain();
+    pantry.maintain();
     let packed = pantry.counts().record_bytes;
     clock.advance(MINUTE);
     assert_eq!(rendered(&pantry, id), [1000]);
@@ -81,8 +81,8 @@ fn parts_that_were_unpacked_for_one_are_ready_for_the_next() {
     let (pantry, _) = pantry();
     let id = contact('1');
     let packed = || {
-        pantry.look_after();
-        pantry.look_after();
+        pantry.maintain();
+        pantry.maintain();
         pantry.record(id).expect("a record")
     };
     // A second look, so that what is packed is made ready but for its parts.
@@ -112,8 +112,8 @@ fn what_is_damaged_is_held_no_longer_by_whoever_finds_it_so() {
         let (pantry, _) = pantry();
         let id = contact('1');
         store_profile(&pantry, id);
-        pantry.look_after();
-        pantry.look_after();
+        pantry.maintain();
+        pantry.maintain();
         pantry.records.update(id, |held| match held {
             Some(Held::Packed(packed)) => Op::Put(Held::Packed(packed.damaged(frame))),
             _ => panic!("it is packed"),
@@ -133,8 +133,8 @@ fn what_is_packed_is_freed_when_it_is_too_old_for_anything() {
     let (pantry, clock) = pantry();
     store_profile(&pantry, contact('1'));
     let round = || {
-        pantry.look_after();
-        pantry.look_after();
+        pantry.maintain();
+        pantry.maintain();
         pantry.counts().records
     };
     assert_eq!(round(), 1);
@@ -148,8 +148,8 @@ fn what_is_packed_is_freed_when_it_is_too_old_for_anything() {
 fn what_a_fence_around_everything_forbids_is_not_unpacked_into_an_answer() {
     let (pantry, _) = pantry();
     store_profile(&pantry, contact('1'));
-    pantry.look_after();
-    pantry.look_after();
+    pantry.maintain();
+    pantry.maintain();
     pantry.fences.raise_everything();
     assert!(pantry.record(contact('1')).is_none());
 }

@@ -4,9 +4,9 @@ use engage::Error;
 
 use super::*;
 use crate::{
-    cache::{Begun, Bounds, PartData, freshness::Policy},
+    cache::{Bounds, FetchStart, PartData, freshness::Policy},
     clock::{Clock, ManualClock},
-    customer::{Status, Verdict},
+    customer::{CacheStatus, Verdict},
     domain::{AnswerPath, ContactId, Part, Readable, Voucher},
 };
 
@@ -43,7 +43,7 @@ impl Kept {
             stale_if_slow: Duration::from_millis(300),
             negative_lifetime: MINUTE,
             overview_lag: MINUTE,
-            told_by_overview: PartSet::ALL,
+            overview_parts: PartSet::ALL,
             feed: None,
         };
         let bounds = Bounds {
@@ -72,7 +72,7 @@ impl Kept {
             expires_on: Some(Timestamp::UNIX_EPOCH + lapses_after),
             redeemed: false,
         };
-        let begun: Begun = kept.cache.begin();
+        let start: FetchStart = kept.cache.begin();
         for data in [
             PartData::Profile(Box::default()),
             PartData::Vouchers(Readable {
@@ -80,7 +80,7 @@ impl Kept {
                 left_out: left_out.to_vec(),
             }),
         ] {
-            kept.cache.store_part(id, begun, data);
+            kept.cache.store_part(id, start, data);
         }
         kept
     }
@@ -91,7 +91,7 @@ impl Kept {
             shown: SHAPE.asked,
             degraded: PartSet::EMPTY,
             verdict: Verdict {
-                status: Status::Hit,
+                status: CacheStatus::Hit,
                 ttl: 0,
                 age: Duration::ZERO,
                 stored: false,

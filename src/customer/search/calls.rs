@@ -3,9 +3,9 @@
 
 use super::{Held, Search, There};
 use crate::{
-    cache::{CallKey, Name, fence::Stamp, freshness::Freshness, parts::Origins},
+    cache::{Alias, CallKey, fence::Sequence, freshness::Freshness, parts::Origins},
     clock::Tick,
-    customer::fetch::Wish,
+    customer::fetch::FetchRequest,
     domain::{ContactId, Lookup, Part, PartSet, Urgency},
 };
 
@@ -13,13 +13,13 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Calls {
     /// The overview, by what it is asked, and after which stamp it must begin.
-    pub(super) overview: Option<(Lookup, Stamp)>,
+    pub(super) overview: Option<(Lookup, Sequence)>,
     /// The parts that the overview is asked for.
     pub(super) from_overview: PartSet,
     /// The resolution of the name, and after which stamp it must begin.
-    pub(super) resolution: Option<Stamp>,
+    pub(super) resolution: Option<Sequence>,
     /// Entity endpoints, and after which stamps they must begin.
-    pub(super) entities: Vec<(ContactId, Part, Stamp)>,
+    pub(super) entities: Vec<(ContactId, Part, Sequence)>,
 }
 
 impl Calls {
@@ -31,12 +31,12 @@ impl Calls {
 impl Search<'_> {
     /// The calls that resolve the name: the overview, which brings the parts too, unless its lag could
     /// bring a wrong name back.
-    pub(super) fn calls_for_name(&self, id: Option<ContactId>, now: Tick) -> Calls {
+    pub(super) fn calls_for_alias(&self, id: Option<ContactId>, now: Tick) -> Calls {
         let fences = &self.inner.cache.fences;
-        let lookup = &self.question.lookup;
+        let lookup = &self.query.lookup;
         let not_before = fences.negatives_not_before(lookup.key());
-        let resolution = self.resolution_wanted(self.name().as_ref());
-        if self.too_large || fences.name_is_entity_only(lookup.key(), now) {
+        let resolution = self.resolution_wanted(self.alias().as_ref());
+        if self.too_large || fences.alias_is_entity_only(lookup.key(), now) {
             return Calls {
                 resolution: resolution.or(Some(not_before)),
                 ..Calls::default()
@@ -49,31 +49,31 @@ impl Search<'_> {
         });
         Calls {
             overview: Some((lookup.clone(), not_before.max(fence.unwrap_or_default()))),
-            from_overview: self.question.asked.intersection(tellable),
+            from_overview: self.query.asked.intersection(tellable),
             resolution,
             ..Calls::default()
         }
     }
 
     /// After which stamp the call must begin that resolves the name anew, if one has to.
-    pub(super) fn resolution_wanted(&self, name: Option<&Name>) -> Option<Stamp> {
-        let question = self.question;
-        let is_resolved = name.is_some_and(|name| question.is_resolved_by(&name.provenance));
-        (question.wants_resolution() && !is_resolved).then(|| {
+    pub(super) fn resolution_wanted(&self, alias: Option<&Alias>) -> Option<Sequence> {
+        let query = self.query;
+        let is_resolved = alias.is_some_and(|alias| query.is_resolved_by(&alias.provenance));
+        (query.wants_resolution() && !is_resolved).then(|| {
             let fences = &self.inner.cache.fences;
-            question
+            query
                 .arrival
-                .max(fences.negatives_not_before(question.lookup.key()))
+                .max(fences.negatives_not_before(query.lookup.key()))
         })
     }
 
     /// The call that asks the contact named, at its entity endpoint, whether it bears the name.
-    pub(super) fn calls_for_proof(&self, name: &Name) -> Calls {
+    pub(super) fn calls_for_proof(&self, alias: &Alias) -> Calls {
         let not_before = self
-            .part_not_before(name.id, Part::Profile)
-            .max(name.provenance.stamp);
+            .part_not_before(alias.id, Part::Profile)
+            .max(alias.provenance.sequence);
         Calls {
-            entities: vec![(name.id, Part::Profile, not_before)],
+            entities: vec![(alias.id, Part::Profile, not_before)],
             ..Calls::default()
         }
     }
@@ -87,7 +87,7 @@ impl Search<'_> {
             .intersection(
                 fences
                     .entity_only(id, now)
-                    .union(self.question.fresh)
+                    .union(self.query.fresh)
                     .union(self.untold)
                     .union(PartSet::ALL.without(tellable)),
             )
@@ -103,7 +103,7 @@ impl Search<'_> {
         // Cold and fresh at once: the overview first, which says whether there is such a contact.
         let is_cold = held.held().is_empty() && !from_overview.is_empty();
         let at_once = if is_cold {
-            from_entity.without(tellable).without(self.question.fresh)
+            from_entity.without(tellable).without(self.query.fresh)
         } else {
             from_entity
         };
@@ -114,10 +114,10 @@ impl Search<'_> {
         calls
     }
 
-    fn part_not_before(&self, id: ContactId, part: Part) -> Stamp {
+    fn part_not_before(&self, id: ContactId, part: Part) -> Sequence {
         let fence = self.inner.cache.fences.not_before(id, part.into());
-        if self.question.fresh.contains(part) {
-            fence.max(self.question.arrival)
+        if self.query.fresh.contains(part) {
+            fence.max(self.query.arrival)
         } else {
             fence
         }
@@ -125,10 +125,10 @@ impl Search<'_> {
 
     /// The overview is asked by the name that was asked for, which renews the name too, unless its lag
     /// could bring a wrong one back.
-    fn overview_of(&self, id: ContactId, parts: PartSet, now: Tick) -> (Lookup, Stamp) {
+    fn overview_of(&self, id: ContactId, parts: PartSet, now: Tick) -> (Lookup, Sequence) {
         let fences = &self.inner.cache.fences;
-        let lookup = &self.question.lookup;
-        let lookup = if fences.name_is_entity_only(lookup.key(), now) {
+        let lookup = &self.query.lookup;
+        let lookup = if fences.alias_is_entity_only(lookup.key(), now) {
             Lookup::by_id(id)
         } else {
             lookup.clone()
@@ -148,7 +148,7 @@ impl Search<'_> {
         if !self.inner.cache.is_on() {
             return;
         }
-        let name_is_stale = there.name == Some(Freshness::Stale);
+        let name_is_stale = there.alias == Some(Freshness::Stale);
         let mut parts = plan.refresh.without(self.failed);
         let mut urgency = Urgency::Refresh;
         if parts.is_empty() && !name_is_stale && !plan.ahead.is_empty() {
@@ -159,13 +159,13 @@ impl Search<'_> {
             parts = plan.ahead;
             urgency = Urgency::Ahead;
         }
-        if self.question.only_if_cached || (parts.is_empty() && !name_is_stale) {
+        if self.query.only_if_cached || (parts.is_empty() && !name_is_stale) {
             return;
         }
         let id = held.id;
         let fences = &self.inner.cache.fences;
-        let wish = |not_before| Wish {
-            flow: &self.question.flow,
+        let wish = |not_before| FetchRequest {
+            flow: &self.query.flow,
             urgency,
             not_before,
         };
@@ -179,7 +179,7 @@ impl Search<'_> {
             let mut owners = cache.overview_calls(lookup.key());
             let is_too_large = match owners.find_map(|call| cache.failure(&call, now)) {
                 None => {
-                    drop(self.inner.board_overview(&lookup, wish(not_before)));
+                    drop(self.inner.join_overview(&lookup, wish(not_before)));
                     false
                 }
                 Some((error, _)) => error.is_too_large(),
@@ -187,7 +187,7 @@ impl Search<'_> {
             if is_too_large {
                 from_overview = PartSet::EMPTY;
             }
-            let key = self.question.lookup.key();
+            let key = self.query.lookup.key();
             let call = || CallKey::Resolution(key.clone());
             if name_is_stale
                 && !key.is_contact_id()
@@ -196,7 +196,7 @@ impl Search<'_> {
             {
                 let seat = self
                     .inner
-                    .board_resolution(&self.question.lookup, wish(not_before));
+                    .join_resolution(&self.query.lookup, wish(not_before));
                 drop(seat);
             }
         }
@@ -204,7 +204,7 @@ impl Search<'_> {
         for part in entities.iter() {
             if cache.failure(&CallKey::Part(id, part), now).is_none() {
                 let not_before = fences.not_before(id, part.into());
-                drop(self.inner.board_part(id, part, wish(not_before)));
+                drop(self.inner.join_part(id, part, wish(not_before)));
             }
         }
     }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::{Search, calls::Calls};
 use crate::{
-    cache::{Name, parts::Origins},
+    cache::{Alias, parts::Origins},
     customer::{
         Error,
-        fetch::{Arrivals, Gain},
+        fetch::{FetchOutcome, Fetched},
     },
     domain::{Part, PartSet},
     engage,
@@ -16,10 +16,10 @@ use crate::{
 impl Search<'_> {
     pub(super) fn take_in_resolution(
         &mut self,
-        arrivals: Result<Arrivals, Error>,
+        fetched: Result<FetchOutcome, Error>,
     ) -> Result<(), Error> {
-        match arrivals.and_then(|arrivals| self.weigh(arrivals)) {
-            Ok(Some(gain)) => self.named = gain.name,
+        match fetched.and_then(|fetched| self.weigh(fetched)) {
+            Ok(Some(gain)) => self.named = gain.alias,
             Ok(None) => {}
             Err(error) => {
                 self.settle(PartSet::EMPTY, error)?;
@@ -31,16 +31,16 @@ impl Search<'_> {
 
     pub(super) fn take_in_overview(
         &mut self,
-        arrivals: Result<Arrivals, Error>,
+        fetched: Result<FetchOutcome, Error>,
         calls: &Calls,
     ) -> Result<(), Error> {
-        let begun = arrivals.as_ref().ok().and_then(|arrivals| arrivals.begun);
-        match arrivals.and_then(|arrivals| self.weigh(arrivals)) {
+        let start = fetched.as_ref().ok().and_then(|fetched| fetched.start);
+        match fetched.and_then(|fetched| self.weigh(fetched)) {
             Ok(Some(gain)) => {
                 let fences = &self.inner.cache.fences;
                 // What a fence has overtaken was not said: it is asked for once more.
                 let is_overtaken = |part: &Part| {
-                    begun.is_some_and(|begun| !fences.allows(gain.id, *part, begun.stamp))
+                    start.is_some_and(|start| !fences.allows(gain.id, *part, start.sequence))
                 };
                 let overtaken = calls.from_overview.iter().filter(is_overtaken).collect();
                 let untold = calls
@@ -79,18 +79,18 @@ impl Search<'_> {
     /// Whether the name was resolved for this question.
     fn is_resolved(&self) -> bool {
         self.named
-            .is_some_and(|name| self.question.is_resolved_by(&name.provenance))
+            .is_some_and(|alias| self.query.is_resolved_by(&alias.provenance))
     }
 
     pub(super) fn take_in_part(
         &mut self,
         part: Part,
-        arrivals: Result<Arrivals, Error>,
+        fetched: Result<FetchOutcome, Error>,
     ) -> Result<(), Error> {
         if part == Part::Profile {
-            return self.take_in_profile(arrivals);
+            return self.take_in_profile(fetched);
         }
-        let outcome = arrivals.and_then(|arrivals| Ok(arrivals.outcome?));
+        let outcome = fetched.and_then(|fetched| Ok(fetched.outcome?));
         match outcome {
             Ok(gain) => self.take_in(&gain),
             // It speaks for this part alone: of a missing profile another call is the cause.
@@ -106,15 +106,15 @@ impl Search<'_> {
         Ok(())
     }
 
-    fn take_in_profile(&mut self, arrivals: Result<Arrivals, Error>) -> Result<(), Error> {
-        match arrivals.and_then(|arrivals| self.weigh(arrivals)) {
+    fn take_in_profile(&mut self, fetched: Result<FetchOutcome, Error>) -> Result<(), Error> {
+        match fetched.and_then(|fetched| self.weigh(fetched)) {
             Ok(Some(gain)) => self.take_in(&gain),
             Ok(None) => {}
             // The contact itself is gone or another's: that concerns the whole answer.
             Err(error) => {
                 let gone = error == Error::Upstream(engage::Error::NotFound);
-                let is_old = |name: Name| name.provenance.stamp < self.question.arrival;
-                let may_move = !self.question.lookup.key().is_contact_id();
+                let is_old = |alias: Alias| alias.provenance.sequence < self.query.arrival;
+                let may_move = !self.query.lookup.key().is_contact_id();
                 // The contact's end took its old names along, and they may have found a new owner.
                 if gone && may_move && self.named.is_none_or(is_old) {
                     self.disown();
@@ -126,10 +126,10 @@ impl Search<'_> {
         Ok(())
     }
 
-    fn take_in(&mut self, gain: &Gain) {
+    fn take_in(&mut self, gain: &Fetched) {
         self.stored |= !gain.parts.held().is_empty();
-        if gain.name.is_some() && !self.is_resolved() {
-            self.named = gain.name;
+        if gain.alias.is_some() && !self.is_resolved() {
+            self.named = gain.alias;
         }
         match &mut self.gained {
             Some((id, parts)) if *id == gain.id => {
@@ -141,16 +141,16 @@ impl Search<'_> {
 
     /// What a fence has overtaken counts as not said: a "nobody" or "several" that is older than the
     /// last word about contacts, and what a name led to before it was dropped.
-    fn weigh(&self, arrivals: Arrivals) -> Result<Option<Gain>, Error> {
-        match arrivals.outcome {
+    fn weigh(&self, fetched: FetchOutcome) -> Result<Option<Fetched>, Error> {
+        match fetched.outcome {
             Ok(gain) => Ok(Some(gain)),
             Err(engage::Error::Overtaken) => Ok(None),
             Err(error) => {
-                let key = self.question.lookup.key();
+                let key = self.query.lookup.key();
                 let not_before = self.inner.cache.fences.negatives_not_before(key);
-                let outdated = arrivals
-                    .begun
-                    .is_some_and(|begun| begun.stamp <= not_before);
+                let outdated = fetched
+                    .start
+                    .is_some_and(|start| start.sequence <= not_before);
                 if error.is_about_the_identifier() && outdated {
                     return Ok(None);
                 }

@@ -17,7 +17,7 @@ impl Search<'_> {
         calls: Calls,
         now: Tick,
     ) -> Result<Step, Error> {
-        if self.question.only_if_cached {
+        if self.query.only_if_cached {
             return Ok(Step::Wait(calls));
         }
         let cache = &self.inner.cache;
@@ -26,7 +26,7 @@ impl Search<'_> {
             Some(Err(error.remembered(left).into()))
         };
         let mut is_remembered = false;
-        if !self.question.fresh.contains(Part::Profile) {
+        if !self.query.fresh.contains(Part::Profile) {
             let failed = calls.overview.as_ref().and_then(|(lookup, _)| {
                 let mut owners = cache.overview_calls(lookup.key());
                 owners.find_map(|call| failure(&call))
@@ -35,7 +35,7 @@ impl Search<'_> {
                 self.take_in_overview(failure, &calls)?;
                 is_remembered = true;
             }
-            let key = self.question.lookup.key();
+            let key = self.query.lookup.key();
             let call = calls.resolution.map(|_| CallKey::Resolution(key.clone()));
             if let Some(failure) = call.as_ref().and_then(failure) {
                 self.take_in_resolution(failure)?;
@@ -43,7 +43,7 @@ impl Search<'_> {
             }
         }
         for (id, part, _) in &calls.entities {
-            if !self.question.fresh.contains(*part)
+            if !self.query.fresh.contains(*part)
                 && let Some(failure) = failure(&CallKey::Part(*id, *part))
             {
                 self.take_in_part(*part, failure)?;
@@ -69,25 +69,25 @@ impl Search<'_> {
     /// Until when the question waits for calls: for `cache.stale_if_slow` at most where everything that it asks for is
     /// cached within its stale windows, or known not to be had.
     pub(super) fn patience(&self, held: &Held, alias: Option<Freshness>, now: Tick) -> Tick {
-        let question = self.question;
+        let query = self.query;
         let policy = &self.inner.cache.policy;
         let may_stand_in = |part: Part| match held.provenance(part) {
             Some(provenance) => {
-                !question.is_too_old(provenance, now)
+                !query.is_too_old(provenance, now)
                     && provenance.freshness(now, policy) < Freshness::Dead
             }
             None => part != Part::Profile && self.failed.contains(part),
         };
-        let all_stand_in = question.stale_if_error
-            && question.fresh.is_empty()
+        let all_stand_in = query.stale_if_error
+            && query.fresh.is_empty()
             && alias.is_none_or(|alias| alias < Freshness::Dead)
             && self.denied.is_empty()
-            && question.asked.iter().all(may_stand_in);
+            && query.asked.iter().all(may_stand_in);
         if all_stand_in {
-            let slow = question.now.tick + policy.stale_if_slow;
-            slow.min(question.deadline)
+            let slow = query.now.tick + policy.stale_if_slow;
+            slow.min(query.deadline)
         } else {
-            question.deadline
+            query.deadline
         }
     }
 }

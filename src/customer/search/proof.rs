@@ -2,9 +2,9 @@
 
 use super::{Held, Search};
 use crate::{
-    cache::{CallKey, Name, freshness::Source, parts::Origins},
+    cache::{Alias, CallKey, freshness::FetchSource, parts::Origins},
     customer::Error,
-    domain::{Bears, Part},
+    domain::{Match, Part},
     engage,
 };
 
@@ -20,39 +20,42 @@ pub(super) enum Proof {
 
 impl Search<'_> {
     /// Asks what is held whether the contact bears the name that led to it.
-    pub(super) fn check_name(&mut self, name: &Name, held: &Held) -> Result<Proof, Error> {
+    pub(super) fn check_alias(&mut self, alias: &Alias, held: &Held) -> Result<Proof, Error> {
         let (Some(identity), Some(provenance)) = (held.identity(), held.provenance(Part::Profile))
         else {
             return Ok(Proof::Holds);
         };
-        if name.seen_in == provenance.stamp {
+        if alias.seen_in == provenance.sequence {
             return Ok(Proof::Holds);
         }
-        let lookup = &self.question.lookup;
+        let lookup = &self.query.lookup;
         let key = lookup.key();
-        let bears = self.inner.names.bears(&identity.names, &lookup.identifier);
-        let proves =
-            provenance.stamp > name.provenance.stamp || provenance.source == Source::Entity;
+        let matches = self
+            .inner
+            .alias_reader
+            .matches(&identity.aliases, &lookup.identifier);
+        let proves = provenance.sequence > alias.provenance.sequence
+            || provenance.source == FetchSource::Entity;
         // Of a name that it was seen to bear, a profile's silence says enough.
-        let fell_silent = bears == Bears::Unknown && name.assured && proves;
-        let bears_no_more = bears == Bears::No || (fell_silent && !key.is_contact_id());
+        let fell_silent = matches == Match::Unknown && alias.confirmed && proves;
+        let bears_no_more = matches == Match::No || (fell_silent && !key.is_contact_id());
         let of_type = identity.is_of(lookup.contact_type.as_ref());
         if !bears_no_more && of_type {
-            let assured = bears == Bears::Yes || key.is_contact_id();
-            self.inner.cache.assure_name(key, name, assured);
-            if assured {
-                self.inner.cache.note_seen(key, name, provenance.stamp);
+            let confirmed = matches == Match::Yes || key.is_contact_id();
+            self.inner.cache.confirm_alias(key, alias, confirmed);
+            if confirmed {
+                self.inner.cache.note_seen(key, alias, provenance.sequence);
             }
             return Ok(Proof::Holds);
         }
         // What may be an older copy than the name proves nothing: the contact must be asked.
-        let lags =
-            provenance.source == Source::Overview && name.provenance.source == Source::Entity;
-        if lags || provenance.stamp < name.provenance.stamp {
+        let lags = provenance.source == FetchSource::Overview
+            && alias.provenance.source == FetchSource::Entity;
+        if lags || provenance.sequence < alias.provenance.sequence {
             return Ok(Proof::Wanted);
         }
-        let learnt_now = name.provenance.stamp > self.question.arrival;
-        let by_entity = name.provenance.source == Source::Entity || key.is_contact_id();
+        let learnt_now = alias.provenance.sequence > self.query.arrival;
+        let by_entity = alias.provenance.source == FetchSource::Entity || key.is_contact_id();
         if learnt_now && by_entity {
             let error = if bears_no_more {
                 engage::Error::IdentityMismatch
@@ -60,10 +63,10 @@ impl Search<'_> {
                 engage::Error::NotFound
             };
             self.disown();
-            let call = CallKey::Resolution(self.question.lookup.key().clone());
+            let call = CallKey::Resolution(self.query.lookup.key().clone());
             // It is known as of now, and so is not ended by the fence around the alias.
-            let begun = self.inner.cache.begin();
-            self.inner.note(&call, begun, Some(&error));
+            let start = self.inner.cache.begin();
+            self.inner.note(&call, start, Some(&error));
             return Err(error.into());
         }
         self.disown();
@@ -74,11 +77,11 @@ impl Search<'_> {
     /// overview alone, so such a name is only forgotten.
     pub(super) fn disown(&mut self) {
         self.named = None;
-        let key = self.question.lookup.key();
+        let key = self.query.lookup.key();
         if key.is_contact_id() {
-            self.inner.cache.forget_name(key);
+            self.inner.cache.forget_alias(key);
         } else {
-            self.inner.cache.drop_name(key);
+            self.inner.cache.drop_alias(key);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Held, Search, There};
 use crate::{
-    cache::{fence::Stamp, freshness::Freshness, parts::Origins},
+    cache::{fence::Sequence, freshness::Freshness, parts::Origins},
     clock::Tick,
     customer::Error,
     domain::{Part, PartSet},
@@ -27,7 +27,7 @@ pub struct Found {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// The worst of the parts.
-    pub status: Status,
+    pub status: CacheStatus,
     /// Seconds until the first part's lifetime ends; negative afterwards.
     pub ttl: i64,
     /// The age of the oldest part.
@@ -37,12 +37,12 @@ pub struct Verdict {
     /// Whether the request waited for another's call.
     pub collapsed: bool,
     /// Why stale data stands in for an answer of Engage, if it does.
-    pub stands_in: Option<StandIn>,
+    pub stands_in: Option<StaleReason>,
 }
 
 /// Why stale data stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StandIn {
+pub enum StaleReason {
     /// Engage failed to give an answer (RFC 5861, 4).
     Error,
     /// The answer is on its way, and the caller does not wait for it.
@@ -51,7 +51,7 @@ pub enum StandIn {
 
 /// What became of a part, worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Status {
+pub enum CacheStatus {
     /// Answered from memory.
     Hit,
     /// Held, but too old: Engage was asked.
@@ -73,13 +73,13 @@ impl Search<'_> {
         let mut shown = PartSet::EMPTY;
         let mut degraded = PartSet::EMPTY;
         let mut stands_in = self.name_failed;
-        for part in self.question.asked.iter() {
+        for part in self.query.asked.iter() {
             if !missing.contains(part) {
                 shown.insert(part);
                 continue;
             }
-            let may_stand_in = self.question.stale_if_error
-                && !self.question.fresh.union(self.denied).contains(part);
+            let may_stand_in =
+                self.query.stale_if_error && !self.query.fresh.union(self.denied).contains(part);
             let provenance = held.provenance(part).filter(|_| may_stand_in);
             match provenance.map(|provenance| provenance.freshness(now, policy)) {
                 None | Some(Freshness::Dead) => degraded.insert(part),
@@ -93,7 +93,7 @@ impl Search<'_> {
             }
         }
         degraded = degraded.union(held.incomplete().intersection(shown));
-        if !shown.contains(Part::Profile) || self.is_too_old(there.name) {
+        if !shown.contains(Part::Profile) || self.is_too_old(there.alias) {
             return Err(self.give_up());
         }
         Ok(Found {
@@ -105,10 +105,10 @@ impl Search<'_> {
     }
 
     /// Whether the name could not be resolved anew and is too old to be followed all the same.
-    fn is_too_old(&self, name: Option<Freshness>) -> bool {
-        match name {
+    fn is_too_old(&self, alias: Option<Freshness>) -> bool {
+        match alias {
             None | Some(Freshness::Fresh | Freshness::Stale) => false,
-            Some(Freshness::Expired) => !self.question.stale_if_error,
+            Some(Freshness::Expired) => !self.query.stale_if_error,
             Some(Freshness::Dead) => true,
         }
     }
@@ -117,20 +117,24 @@ impl Search<'_> {
         let policy = &self.inner.cache.policy;
         let is_off = !self.inner.cache.is_on();
         let mut verdict = Verdict {
-            status: if is_off { Status::Bypass } else { Status::Hit },
+            status: if is_off {
+                CacheStatus::Bypass
+            } else {
+                CacheStatus::Hit
+            },
             ttl: i64::MAX,
             age: Duration::ZERO,
             stored: self.stored && !is_off,
             collapsed: self.collapsed,
             stands_in: stands_in.then_some(if self.is_slow {
-                StandIn::Slow
+                StaleReason::Slow
             } else {
-                StandIn::Error
+                StaleReason::Error
             }),
         };
-        for part in self.question.asked.iter() {
+        for part in self.query.asked.iter() {
             if !is_off {
-                let status = self.status(part, held.stamp(part), now);
+                let status = self.status(part, held.sequence(part), now);
                 verdict.status = verdict.status.max(status);
             }
             if let Some(provenance) = held.provenance(part)
@@ -144,19 +148,19 @@ impl Search<'_> {
     }
 
     /// What became of a part of which data of that stamp is told.
-    fn status(&self, part: Part, told: Stamp, now: Tick) -> Status {
+    fn status(&self, part: Part, told: Sequence, now: Tick) -> CacheStatus {
         let first_seen = self.first_seen.record();
         let seen = first_seen.and_then(|record| record.provenance(part));
         match seen {
-            _ if self.question.fresh.contains(part) => Status::Request,
-            None => Status::Miss,
-            Some(seen) if seen.stamp == told => Status::Hit,
+            _ if self.query.fresh.contains(part) => CacheStatus::Request,
+            None => CacheStatus::Miss,
+            Some(seen) if seen.sequence == told => CacheStatus::Hit,
             Some(seen) => match seen.freshness(now, &self.inner.cache.policy) {
-                Freshness::Fresh | Freshness::Stale if self.question.max_age.is_some() => {
-                    Status::Request
+                Freshness::Fresh | Freshness::Stale if self.query.max_age.is_some() => {
+                    CacheStatus::Request
                 }
-                Freshness::Fresh | Freshness::Stale => Status::Hit,
-                Freshness::Expired | Freshness::Dead => Status::Stale,
+                Freshness::Fresh | Freshness::Stale => CacheStatus::Hit,
+                Freshness::Expired | Freshness::Dead => CacheStatus::Stale,
             },
         }
     }

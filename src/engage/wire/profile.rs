@@ -9,7 +9,7 @@ use super::{Object, Reader, bounds, flag, object};
 use crate::{
     domain::{
         Address, Consent, ContactType, Identity, Level, Preferences, Profile, Readable, Shown,
-        Store, names::WrittenNames,
+        Store, aliases::RawAliases,
     },
     engage::Error,
 };
@@ -85,7 +85,7 @@ impl Reader {
         Identity {
             contact_type: shown(answer.every("meta"), "contactType")
                 .read(|text| Shown::of(ContactType::parse(text.trim()).into_iter().collect())),
-            names: self.names.read(&WrittenNames {
+            aliases: self.alias_reader.read(&RawAliases {
                 email: shown(attributes(), "email"),
                 mobile_phone: shown(attributes(), "mobilePhone"),
                 national_id: shown(attributes(), "socialSecurityNumber"),

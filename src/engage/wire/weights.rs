@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use crate::{
     cache::Weigh,
-    domain::{Digester, IdentifierRules, names::NameReader},
+    domain::{Digester, IdentifierRules, aliases::AliasReader},
     engage::Reader,
 };
 
@@ -25,7 +25,7 @@ fn reader() -> Reader {
         national_id_country: None,
     };
     Reader {
-        names: NameReader {
+        alias_reader: AliasReader {
             rules,
             custom_key: None,
             digester: Digester::with_key(b"test"),

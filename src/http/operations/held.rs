@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::{OperationsState, Operator};
 use crate::{
-    cache::explain::{Age, ContactHeld, NameHeld},
-    cache::fence::Standing,
+    cache::explain::{Age, AliasView, ContactView},
+    cache::fence::FenceStatus,
     customer,
     domain::{Digester, Part},
     http::{audit, customer::read_body, error::ApiError, params::Params},
@@ -54,12 +54,12 @@ pub(super) async fn stats(
         max_bytes: stats.max_bytes,
         records: stats.counts.records,
         record_bytes: stats.counts.record_bytes,
-        names: stats.counts.names,
+        names: stats.counts.aliases,
         negatives: stats.counts.negatives,
         failures: stats.counts.failures,
         fences: Fences {
             contacts: stats.fenced_contacts,
-            names: stats.fenced_names,
+            names: stats.fenced_aliases,
         },
         flights: Flights {
             overviews: stats.overviews,
@@ -168,7 +168,7 @@ pub(super) async fn explain(
     let digester = &state.rules.digester;
     let explanation = Explanation {
         enabled: customers.cache_is_on(),
-        name: held.name.map(|(id, name)| LeadsTo {
+        name: held.alias.map(|(id, name)| LeadsTo {
             contact: id.digest(digester).to_string(),
             name: Name::from(name),
         }),
@@ -212,7 +212,7 @@ pub(super) async fn explain(
 }
 
 impl Contact {
-    fn new(held: ContactHeld, digester: &Digester) -> Self {
+    fn new(held: ContactView, digester: &Digester) -> Self {
         let mut parts = Parts::default();
         for (part, age) in held.parts {
             let slot = match part {
@@ -228,7 +228,7 @@ impl Contact {
             digest: held.id.digest(digester).to_string(),
             parts,
             rendered: held.rendered,
-            names: held.names.into_iter().map(Name::from).collect(),
+            names: held.aliases.into_iter().map(Name::from).collect(),
             fences: held.fences.into_iter().map(Fence::from).collect(),
         }
     }
@@ -246,8 +246,8 @@ impl From<Age> for Provenance {
     }
 }
 
-impl From<NameHeld> for Name {
-    fn from(name: NameHeld) -> Self {
+impl From<AliasView> for Name {
+    fn from(name: AliasView) -> Self {
         Self {
             kind: name.kind.as_str(),
             contact_type: name.contact_type,
@@ -257,8 +257,8 @@ impl From<NameHeld> for Name {
     }
 }
 
-impl From<Standing> for Fence {
-    fn from(fence: Standing) -> Self {
+impl From<FenceStatus> for Fence {
+    fn from(fence: FenceStatus) -> Self {
         Self {
             part: fence.part.as_str(),
             raised: fence.is_raised,

@@ -26,7 +26,7 @@ use crate::{
     refusal::{Circumstances, check_refusal},
     setup::{FRUGAL, lag},
     sight::{check_rendered, see},
-    world::{Kind, Name, PEOPLE, Who},
+    world::{Alias, Kind, PEOPLE, Who},
 };
 
 /// More turns than all tasks of a case need together.
@@ -71,7 +71,7 @@ impl Machine {
                 "P6",
                 "the call of {:?} that began at {:?} was given up",
                 call.target,
-                call.begun
+                call.start
             );
         }
         // A call may have waited for its turn: its patience began to run before it did.
@@ -105,16 +105,16 @@ impl Machine {
             );
             for seconds in 1..=3u32 {
                 let since = now - Duration::from_secs(seconds.into());
-                let begun = wire.calls.iter().rev();
-                let begun = begun.take_while(|call| call.begun.tick > since).count();
+                let start = wire.calls.iter().rev();
+                let start = start.take_while(|call| call.start.tick > since).count();
                 let allowed = (rate * seconds + burst) as usize;
                 demand!(
-                    begun <= allowed,
+                    start <= allowed,
                     "P7",
-                    "{begun} calls within {seconds} s: {:?}",
+                    "{start} calls within {seconds} s: {:?}",
                     wire.calls
                         .iter()
-                        .map(|call| (call.target, call.offset, call.begun.tick))
+                        .map(|call| (call.target, call.offset, call.start.tick))
                         .collect::<Vec<_>>()
                 );
             }
@@ -132,7 +132,7 @@ impl Machine {
                         let profile = &see(found)?[0];
                         let version = profile.versions[0];
                         self.model.answered(&caller, profile.contact, version);
-                        self.given.push((Arc::clone(found), caller.question.asked));
+                        self.given.push((Arc::clone(found), caller.query.asked));
                     }
                     Err(_) => self.model.refused(caller.who),
                 }
@@ -180,7 +180,7 @@ impl Machine {
         };
         for (caller, _) in self.waiting.values() {
             demand!(
-                now < caller.question.deadline,
+                now < caller.query.deadline,
                 "P10",
                 "who asked for {:?} waits beyond its time",
                 caller.who
@@ -201,7 +201,7 @@ impl Machine {
     /// P5: a call that is older than anybody's patience holds up nobody who needs a later one.
     fn check_hold_ups(&self, caller: &Caller) -> Verdict {
         let Who {
-            name: Name::Id(contact),
+            name: Alias::Id(contact),
             kind: None,
         } = caller.who
         else {
@@ -215,7 +215,7 @@ impl Machine {
         if !pending.iter().all(is_entity) || wire.last_fault.is_some() {
             return Ok(());
         }
-        for part in caller.question.fresh.iter() {
+        for part in caller.query.fresh.iter() {
             let target = Target::Entity(contact, part);
             let later = |call: &Call| call.target == target && call.flight > caller.arrival;
             let alike = || pending.iter().filter(|call| call.target == target);
@@ -239,10 +239,10 @@ impl Machine {
         self.pass(longest + lag(&self.case)).await?;
         self.answer_until_quiet().await?;
         let ids = (0..PEOPLE).map(|contact| Who {
-            name: Name::Id(contact),
+            name: Alias::Id(contact),
             kind: None,
         });
-        let named = [Name::Email(0), Name::AnyKey(0)].map(|name| Who {
+        let named = [Alias::Email(0), Alias::AnyKey(0)].map(|name| Who {
             name,
             kind: Some(Kind::Member),
         });

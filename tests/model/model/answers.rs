@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use engage_bff::{
-    cache::freshness::Source,
+    cache::freshness::FetchSource,
     clock::Tick,
-    customer::{Found, StandIn, Status},
+    customer::{CacheStatus, Found, StaleReason},
     domain::{Part, PartSet},
     engage::Error,
 };
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     exchange::{Call, Target, Telling, Wire},
     sight::{Seen, see},
-    world::{Name, World},
+    world::{Alias, World},
 };
 
 /// So many failures in a row may be an outage.
@@ -36,7 +36,7 @@ impl Model {
         found: &Found,
         now: Tick,
     ) -> Verdict {
-        let question = &caller.question;
+        let query = &caller.query;
         let seen = see(found)?;
         let contact = seen[0].contact;
         let shown: PartSet = seen.iter().map(|seen| seen.part).collect();
@@ -47,33 +47,32 @@ impl Model {
             found.shown
         );
         demand!(
-            found.shown.union(found.degraded) == question.asked
-                && found.shown.is_subset(question.asked)
+            found.shown.union(found.degraded) == query.asked
+                && found.shown.is_subset(query.asked)
                 && found.shown.contains(Part::Profile),
             "P2",
             "asked for {:?}, shown {:?}, degraded {:?}",
-            question.asked,
+            query.asked,
             found.shown,
             found.degraded
         );
-        let is_bypass = found.verdict.status == Status::Bypass && !found.verdict.stored;
+        let is_bypass = found.verdict.status == CacheStatus::Bypass && !found.verdict.stored;
         demand!(
             is_bypass || !caller.finds_it_off || self.last_switch > caller.arrival,
             "P3",
             "the cache was off, and did {:?}",
             found.verdict
         );
-        let is_slow = found.verdict.stands_in == Some(StandIn::Slow);
+        let is_slow = found.verdict.stands_in == Some(StaleReason::Slow);
         demand!(
             !is_slow
-                || (question.fresh.is_empty()
-                    && question.stale_if_error
-                    && now >= question.now.tick + STALE_IF_SLOW),
+                || (query.fresh.is_empty()
+                    && query.stale_if_error
+                    && now >= query.now.tick + STALE_IF_SLOW),
             "P2",
             "stale data stands in for what is slow, and nobody waited for it"
         );
-        let faults =
-            self.frugal || wire.last_fault.is_some() || is_slow || now >= question.deadline;
+        let faults = self.frugal || wire.last_fault.is_some() || is_slow || now >= query.deadline;
         for seen in &seen {
             demand!(
                 seen.contact == contact,
@@ -93,7 +92,7 @@ impl Model {
             self.check_freshness(world, wire, caller, seen, &told)?;
             if seen.part == Part::Profile {
                 demand!(
-                    matches!(caller.who.name, Name::Id(_))
+                    matches!(caller.who.name, Alias::Id(_))
                         || told.iter().any(|told| !told.is_unreadable),
                     "P1",
                     "{:?} is answered from a profile whose identifiers can't be read",
@@ -134,14 +133,14 @@ impl Model {
             .filter(|call| call.offset == 0 && !may_repeat(call))
         {
             let before = wire.calls.iter().filter(is_true).find(|before| {
-                let passed = call.begun.tick.since(before.begun.tick);
+                let passed = call.start.tick.since(before.start.tick);
                 before.target == call.target
                     && before.flight > settled
                     && before
                         .answered
-                        .is_some_and(|answered| answered < call.begun)
+                        .is_some_and(|answered| answered < call.start)
                     && (passed.is_zero() || (passed < SHORTEST_DEMAND && quiet))
-                    && !self.expires_between(before.begun.tick, call.begun.tick)
+                    && !self.expires_between(before.start.tick, call.start.tick)
             });
             demand!(
                 before.is_none(),
@@ -173,7 +172,7 @@ impl Model {
             return Ok(());
         }
         let is_of_a_contact = |target: Target| match target {
-            Target::Overview(who) => matches!(who.name, Name::Id(_)) && who.kind.is_none(),
+            Target::Overview(who) => matches!(who.name, Alias::Id(_)) && who.kind.is_none(),
             Target::Resolution(_) => false,
             Target::Entity(..) => true,
         };
@@ -187,8 +186,8 @@ impl Model {
                     before.target == call.target
                         && before.flight > calm
                         && before.answered.is_some_and(|answered| {
-                            answered < call.begun
-                                && call.begun.tick.since(answered.tick) < NEGATIVE_LIFETIME
+                            answered < call.start
+                                && call.start.tick.since(answered.tick) < NEGATIVE_LIFETIME
                         })
                 });
             demand!(
@@ -219,7 +218,7 @@ impl Model {
         now: Tick,
     ) -> Verdict {
         let (who, contact) = (caller.who, profile.contact);
-        if let Name::Id(asked) = who.name {
+        if let Alias::Id(asked) = who.name {
             demand!(
                 asked == contact,
                 "P1",
@@ -233,11 +232,11 @@ impl Model {
             let named = call.content.as_ref().and_then(|content| content.names);
             call.target == Target::Resolution(who)
                 && named == Some(contact)
-                && call.begun > caller.arrival
+                && call.start > caller.arrival
         };
         demand!(
-            !caller.question.fresh.contains(Part::Profile)
-                || matches!(who.name, Name::Id(_))
+            !caller.query.fresh.contains(Part::Profile)
+                || matches!(who.name, Alias::Id(_))
                 || wire.calls.iter().any(resolves),
             "P1",
             "who asked fresh is shown contact {contact}, and {who:?} was not resolved since"
@@ -276,7 +275,7 @@ impl Model {
                 STALE_WHILE_REVALIDATE
             };
         let since = now - (window + self.lag);
-        let is_bare = matches!(who.name, Name::Id(_)) && who.kind.is_none();
+        let is_bare = matches!(who.name, Alias::Id(_)) && who.kind.is_none();
         demand!(
             is_bare || world.bore(contact, who, since, 0),
             "P1",
@@ -299,7 +298,7 @@ impl Model {
         let is_named = wire.calls.iter().any(|call| {
             let told = call.content.as_ref();
             call.target == Target::Resolution(who)
-                && now.since(call.begun.tick) < NEGATIVE_LIFETIME
+                && now.since(call.start.tick) < NEGATIVE_LIFETIME
                 && told.is_some_and(|told| told.names == Some(contact))
         });
         is_named && world.hides(contact, who, self.learnt[contact], self.knows_custom_key)
@@ -323,8 +322,8 @@ impl Model {
         seen: &Seen,
         told: &[Telling],
     ) -> Verdict {
-        let question = &caller.question;
-        if !question.fresh.contains(seen.part) {
+        let query = &caller.query;
+        if !query.fresh.contains(seen.part) {
             return Ok(());
         }
         let then = world.at(caller.change).people[seen.contact].versions[seen.part as usize];
@@ -341,7 +340,7 @@ impl Model {
             alike.any(|earlier| told.flight.tick >= earlier.flight.tick + self.overview_lag)
         };
         demand!(
-            seen.stamp > question.arrival
+            seen.sequence > query.arrival
                 && told.iter().any(|told| by_entity(told) || catches_up(told)),
             "P4",
             "{seen:?} was not asked for after the caller came"
@@ -361,7 +360,7 @@ impl Model {
                 .filter(|told| {
                     (told.contact, told.part, told.version) == (seen.contact, seen.part, *version)
                         && told.flight.tick == seen.requested_at
-                        && told.by_entity == (seen.source == Source::Entity)
+                        && told.by_entity == (seen.source == FetchSource::Entity)
                 })
                 .copied()
                 .collect();
@@ -372,7 +371,7 @@ impl Model {
                 seen.requested_at
             );
             demand!(
-                seen.stamp > bound.stamped_after
+                seen.sequence > bound.stamped_after
                     && told.iter().any(|told| told.flight > bound.asked_after),
                 "P3",
                 "{seen:?} was asked for before it was invalidated"
@@ -421,17 +420,17 @@ fn check_age(caller: &Caller, found: &Found, seen: &Seen, faults: bool, now: Tic
         "{:?} is {age:?} old and yet degraded",
         seen.part
     );
-    let question = &caller.question;
-    let stands_in = faults && question.stale_if_error && found.verdict.stands_in.is_some();
+    let query = &caller.query;
+    let stands_in = faults && query.stale_if_error && found.verdict.stands_in.is_some();
     demand!(
         stands_in || age < calm,
         "P2",
         "{:?} is {age:?} old, and nothing says that it stands in",
         seen.part
     );
-    if let Some(max_age) = question.max_age {
+    if let Some(max_age) = query.max_age {
         demand!(
-            age <= max_age || stands_in || seen.stamp > question.arrival,
+            age <= max_age || stands_in || seen.sequence > query.arrival,
             "P2",
             "{:?} is {age:?} old, and the caller wants {max_age:?}",
             seen.part

@@ -9,7 +9,7 @@ use proptest::{collection::vec, prelude::*, sample::select, strategy::Union};
 use super::{Ask, Case, Focus, Move, Op, Story, Stretch};
 use crate::{
     paper::Fault,
-    world::{Kind, Name, Who},
+    world::{Alias, Kind, Who},
 };
 
 impl Focus {
@@ -167,14 +167,14 @@ fn who() -> impl Strategy<Value = Who> {
     let number = || select(vec![0, 0, 0, 0, 1, 1, 2]);
     let kind = || select(vec![Kind::Member, Kind::Member, Kind::Contact]).prop_map(Some);
     let name = prop_oneof![
-        3 => number().prop_map(Name::Email),
-        2 => select(vec![0, 0, 1]).prop_map(Name::Key),
-        1 => number().prop_map(Name::AnyEmail),
-        1 => select(vec![0, 0, 1]).prop_map(Name::AnyKey),
-        1 => number().prop_map(Name::Id),
+        3 => number().prop_map(Alias::Email),
+        2 => select(vec![0, 0, 1]).prop_map(Alias::Key),
+        1 => number().prop_map(Alias::AnyEmail),
+        1 => select(vec![0, 0, 1]).prop_map(Alias::AnyKey),
+        1 => number().prop_map(Alias::Id),
     ];
     prop_oneof![
-        1 => number().prop_map(|contact| Who { name: Name::Id(contact), kind: None }),
+        1 => number().prop_map(|contact| Who { name: Alias::Id(contact), kind: None }),
         2 => (name, kind()).prop_map(|(name, kind)| Who { name, kind }),
     ]
 }

@@ -25,7 +25,7 @@ pub enum CustomKeyAttribute {
 
 /// Whether a contact bears an identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bears {
+pub enum Match {
     /// It does.
     Yes,
     /// It shows another of that kind, or one that can't be read: a contradiction.
@@ -36,7 +36,7 @@ pub enum Bears {
 
 /// The identifiers that a contact bears, as far as Engage shows them. Nothing of an identifier that can't be read is kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Names {
+pub struct Aliases {
     /// E-mail address.
     pub email: Shown<Email>,
     /// Mobile number.
@@ -49,7 +49,7 @@ pub struct Names {
 
 /// The attributes that identify a contact, as Engage wrote them. Of a key that is there more than once there are several.
 #[derive(Debug, Default)]
-pub struct WrittenNames<'a> {
+pub struct RawAliases<'a> {
     /// `email`.
     pub email: Shown<Cow<'a, str>>,
     /// `mobilePhone`.
@@ -64,7 +64,7 @@ pub struct WrittenNames<'a> {
 
 /// What it takes to bring the attributes of a contact into canonical form.
 #[derive(Clone, Debug)]
-pub struct NameReader {
+pub struct AliasReader {
     /// How identifiers are read.
     pub rules: IdentifierRules,
     /// What `customKey` means, where it is known.
@@ -73,9 +73,9 @@ pub struct NameReader {
     pub digester: Digester,
 }
 
-impl NameReader {
+impl AliasReader {
     /// The names in the attributes.
-    pub fn read(&self, written: &WrittenNames<'_>) -> Names {
+    pub fn read(&self, written: &RawAliases<'_>) -> Aliases {
         let key_of = |attribute, written: &Shown<Cow<'_, str>>| {
             if self.custom_key.is_none_or(|searched| searched == attribute) {
                 written.read(|text| Shown::of(custom_key::folded_shown(text).into_iter().collect()))
@@ -83,7 +83,7 @@ impl NameReader {
                 Shown::Absent
             }
         };
-        Names {
+        Aliases {
             email: written.email.read(Email::read_shown),
             phone: written
                 .mobile_phone
@@ -100,54 +100,56 @@ impl NameReader {
 
     /// Whether the names include the identifier. A contact id is not a name: it is compared with the
     /// record's own.
-    pub fn bears(&self, names: &Names, identifier: &Identifier) -> Bears {
+    pub fn matches(&self, aliases: &Aliases, identifier: &Identifier) -> Match {
         match identifier {
-            Identifier::ContactId(_) => Bears::Unknown,
+            Identifier::ContactId(_) => Match::Unknown,
             Identifier::Email(email) | Identifier::Any(AnyIdentifier::Email(email)) => {
-                compare(&names.email, |shown| shown == email)
+                compare(&aliases.email, |shown| shown == email)
             }
             Identifier::MobilePhone(phone) | Identifier::Any(AnyIdentifier::Phone(phone)) => {
-                compare(&names.phone, |shown| shown.is(phone))
+                compare(&aliases.phone, |shown| shown.is(phone))
             }
             Identifier::SocialSecurityNumber(id)
             | Identifier::Any(AnyIdentifier::NationalId(id)) => {
                 let asked = national_id_digest(&self.digester, id.expose());
-                compare(&names.national_id, |shown| *shown == asked)
+                compare(&aliases.national_id, |shown| *shown == asked)
             }
-            Identifier::CustomKey(key) => self.bears_custom_key(names, key),
+            Identifier::CustomKey(key) => self.matches_custom_key(aliases, key),
             // Engage may have read the value as another kind than we did.
             Identifier::Any(AnyIdentifier::CustomKey(key)) => {
-                match self.bears_custom_key(names, key) {
-                    Bears::No if self.bears_otherwise(names, key.as_str()) => Bears::Yes,
-                    bears => bears,
+                match self.matches_custom_key(aliases, key) {
+                    Match::No if self.matches_otherwise(aliases, key.as_str()) => Match::Yes,
+                    matches => matches,
                 }
             }
         }
     }
 
-    fn bears_custom_key(&self, names: &Names, key: &CustomKey) -> Bears {
+    fn matches_custom_key(&self, aliases: &Aliases, key: &CustomKey) -> Match {
         let key = key.folded();
-        let each = || names.custom_keys.iter();
+        let each = || aliases.custom_keys.iter();
         let is_key = |shown: &Shown<Box<str>>| shown.readings().iter().any(|shown| **shown == *key);
         let searchable = if self.custom_key.is_some() { 1 } else { 2 };
         let are_all_shown = each().filter(|shown| !shown.is_absent()).count() == searchable;
         if each().any(is_key) {
-            Bears::Yes
+            Match::Yes
         } else if are_all_shown || each().any(|shown| *shown == Shown::Unreadable) {
-            Bears::No
+            Match::No
         } else {
-            Bears::Unknown
+            Match::Unknown
         }
     }
 
     /// Whether a text that was taken for a custom key is the phone number or the national id.
-    fn bears_otherwise(&self, names: &Names, text: &str) -> bool {
+    fn matches_otherwise(&self, aliases: &Aliases, text: &str) -> bool {
         let is_phone = || {
             let asked = Phone::parse(text, self.rules.phone_region);
-            asked.is_some_and(|asked| compare(&names.phone, |shown| shown.is(&asked)) == Bears::Yes)
+            asked.is_some_and(|asked| {
+                compare(&aliases.phone, |shown| shown.is(&asked)) == Match::Yes
+            })
         };
         let is_national_id = || {
-            let shown = names.national_id.readings();
+            let shown = aliases.national_id.readings();
             !shown.is_empty()
                 && self
                     .digests(text)
@@ -165,12 +167,12 @@ impl NameReader {
     }
 }
 
-fn compare<T>(shown: &Shown<T>, is_asked: impl Fn(&T) -> bool) -> Bears {
+fn compare<T>(shown: &Shown<T>, is_asked: impl Fn(&T) -> bool) -> Match {
     if shown.readings().iter().any(is_asked) {
-        Bears::Yes
+        Match::Yes
     } else if shown.is_absent() {
-        Bears::Unknown
+        Match::Unknown
     } else {
-        Bears::No
+        Match::No
     }
 }

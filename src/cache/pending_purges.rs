@@ -15,7 +15,7 @@ use crate::{
 
 /// Those who wait to be swept out.
 #[derive(Debug, Default)]
-pub(super) struct Leavers {
+pub(super) struct PendingPurges {
     /// Whether there are any: a hit asks no more.
     any: AtomicBool,
     waiting: Mutex<Waiting>,
@@ -28,28 +28,28 @@ struct Waiting {
     leaving: Arc<HashSet<ContactId>>,
 }
 
-impl Leavers {
+impl PendingPurges {
     pub(super) fn add(&self, id: ContactId) {
         self.locked().contacts.insert(id);
         self.any.store(true, Ordering::SeqCst);
     }
 
     pub(super) fn contains(&self, id: ContactId) -> bool {
-        self.are_there() && {
+        !self.is_empty() && {
             let waiting = self.locked();
             waiting.contacts.contains(&id) || waiting.leaving.contains(&id)
         }
     }
 
     /// Whether anybody waits.
-    pub(super) fn are_there(&self) -> bool {
-        self.any.load(Ordering::SeqCst)
+    pub(super) fn is_empty(&self) -> bool {
+        !self.any.load(Ordering::SeqCst)
     }
 
     /// Hands over those who wait, if anybody does. They count as waiting until `sweep` returns, and nobody waits for
     /// that.
     pub(super) fn sweep(&self, sweep: impl FnOnce(&HashSet<ContactId>)) {
-        if !self.are_there() {
+        if self.is_empty() {
             return;
         }
         let leaving = {
@@ -80,26 +80,26 @@ mod tests {
 
     #[test]
     fn whoever_left_waits_until_a_sweep_has_ended() {
-        let leavers = Leavers::default();
+        let pending_purges = PendingPurges::default();
         let id = |number: u64| {
             let text = format!("{number:08x}-0000-4000-8000-000000000000");
             ContactId::parse(&text).expect("a contact id")
         };
-        leavers.add(id(1));
-        leavers.add(id(2));
-        leavers.sweep(|gone| {
+        pending_purges.add(id(1));
+        pending_purges.add(id(2));
+        pending_purges.sweep(|gone| {
             assert_eq!(*gone, HashSet::from([id(1), id(2)]));
-            assert!(leavers.contains(id(1)));
-            leavers.add(id(3));
+            assert!(pending_purges.contains(id(1)));
+            pending_purges.add(id(3));
             // Another sweep beside it.
-            leavers.sweep(|gone| assert_eq!(gone.len(), 3));
-            assert!(!leavers.contains(id(1)));
-            leavers.add(id(4));
+            pending_purges.sweep(|gone| assert_eq!(gone.len(), 3));
+            assert!(!pending_purges.contains(id(1)));
+            pending_purges.add(id(4));
         });
-        assert!(!leavers.contains(id(3)));
-        assert!(leavers.contains(id(4)));
-        leavers.sweep(|gone| assert_eq!(*gone, HashSet::from([id(4)])));
-        assert!(!leavers.contains(id(4)));
-        leavers.sweep(|_| unreachable!("nobody waits"));
+        assert!(!pending_purges.contains(id(3)));
+        assert!(pending_purges.contains(id(4)));
+        pending_purges.sweep(|gone| assert_eq!(*gone, HashSet::from([id(4)])));
+        assert!(!pending_purges.contains(id(4)));
+        pending_purges.sweep(|_| unreachable!("nobody waits"));
     }
 }

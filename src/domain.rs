@@ -33,6 +33,6 @@ pub use demand::{Claim, Claims, ClientName, Flow, Urgency};
 pub use digest::{Digester, KeyedDigest};
 pub use identifier::{Identifier, IdentifierError, IdentifierKind, IdentifierRules};
 pub use lookup::{Lookup, LookupKey};
-pub use part::{Part, PartSet};
+pub use part::{Part, PartMap, PartSet};
 pub use readable::{AnswerPath, Readable};
 pub use shown::Shown;

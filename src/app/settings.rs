@@ -12,7 +12,7 @@ use crate::{
     config::{self, Config, CustomKey, NationalIdCountry},
     customer::answer::{Attributes, Rules},
     domain::{
-        ContactType, Digester, IdentifierRules,
+        ContactType, Digester, IdentifierRules, Part, PartMap,
         aliases::{AliasReader, CustomKeyAttribute},
         national_id,
     },
@@ -80,13 +80,13 @@ fn feed(config: &config::Webhooks) -> Option<Arc<Feed>> {
 pub fn policy(config: &Config) -> Policy {
     let cache = &config.cache;
     Policy {
-        lifetimes: [
-            cache.profile_lifetime,
-            cache.audiences_lifetime,
-            cache.promotions_lifetime,
-            cache.vouchers_lifetime,
-            cache.points_lifetime,
-        ],
+        lifetimes: PartMap::from_fn(|part| match part {
+            Part::Profile => cache.profile_lifetime,
+            Part::Audiences => cache.audiences_lifetime,
+            Part::Promotions => cache.promotions_lifetime,
+            Part::Vouchers => cache.vouchers_lifetime,
+            Part::Points => cache.points_lifetime,
+        }),
         stale_while_revalidate: cache.stale_while_revalidate,
         stale_if_error: cache.stale_if_error,
         stale_if_slow: cache.stale_if_slow,

@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 use super::{feed::Feed, fence::Sequence};
 use crate::{
     clock::Tick,
-    domain::{Part, PartSet, plain},
+    domain::{Part, PartMap, PartSet, plain},
 };
 
 /// The lifetimes and windows of everything that is cached.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// How long each part is fresh, by [`Part`].
-    pub lifetimes: [Duration; 5],
+    /// How long each part is fresh.
+    pub lifetimes: PartMap<Duration>,
     /// How long after its lifetime data is still served while one refresh runs.
     pub stale_while_revalidate: Duration,
     /// How long after its lifetime data is still served while Engage fails.
@@ -41,7 +41,7 @@ pub struct Policy {
 impl Policy {
     /// The lifetime of a part; names live as long as the profile.
     pub fn lifetime(&self, part: Part) -> Duration {
-        self.lifetimes[part as usize]
+        self.lifetimes[part]
     }
 
     /// A lifetime shortened at random by up to a tenth, so that what was filled together does not
@@ -197,7 +197,7 @@ mod tests {
 
     fn policy() -> Policy {
         Policy {
-            lifetimes: [Duration::from_secs(60); 5],
+            lifetimes: PartMap::splat(Duration::from_secs(60)),
             stale_while_revalidate: Duration::from_secs(30),
             stale_if_error: Duration::from_secs(3600),
             stale_if_slow: Duration::from_millis(300),

@@ -16,7 +16,7 @@ use crate::{
     clock::{ManualClock, Tick},
     domain::{
         Audiences, Claim, Digester, Flow, Identifier, IdentifierKind, IdentifierRules, Lookup,
-        Points, Profile, Promotions, Urgency, Vouchers,
+        PartMap, Points, Profile, Promotions, Urgency, Vouchers,
     },
 };
 
@@ -40,7 +40,7 @@ type Pantry = Cache<Rendered, &'static str>;
 
 fn pantry() -> (Pantry, ManualClock) {
     let policy = Policy {
-        lifetimes: [MINUTE; 5],
+        lifetimes: PartMap::splat(MINUTE),
         stale_while_revalidate: MINUTE,
         stale_if_error: MINUTE,
         stale_if_slow: Duration::from_millis(300),

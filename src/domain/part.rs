@@ -1,6 +1,9 @@
-//! The five parts of a customer, and sets of them.
+//! The parts of a customer, sets of them, and one value for each of them.
 
-use std::fmt;
+use std::{
+    fmt,
+    ops::{Index, IndexMut},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +24,11 @@ pub enum Part {
 }
 
 impl Part {
+    /// How many there are.
+    pub const COUNT: usize = 5;
+
     /// Every part, in the order of the answer.
-    pub const ALL: [Part; 5] = [
+    pub const ALL: [Part; Part::COUNT] = [
         Part::Profile,
         Part::Audiences,
         Part::Promotions,
@@ -47,6 +53,44 @@ impl Part {
     }
 }
 
+/// One value for each part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PartMap<T>([T; Part::COUNT]);
+
+impl<T> PartMap<T> {
+    /// The value that `value_of` gives for each part.
+    pub fn from_fn(value_of: impl FnMut(Part) -> T) -> Self {
+        Self(Part::ALL.map(value_of))
+    }
+
+    /// The same value for every part.
+    pub fn splat(value: T) -> Self
+    where
+        T: Clone,
+    {
+        Self::from_fn(|_| value.clone())
+    }
+
+    /// Each part with its value, in the order of the answer.
+    pub fn iter(&self) -> impl Iterator<Item = (Part, &T)> {
+        Part::ALL.into_iter().zip(&self.0)
+    }
+}
+
+impl<T> Index<Part> for PartMap<T> {
+    type Output = T;
+
+    fn index(&self, part: Part) -> &T {
+        &self.0[part as usize]
+    }
+}
+
+impl<T> IndexMut<Part> for PartMap<T> {
+    fn index_mut(&mut self, part: Part) -> &mut T {
+        &mut self.0[part as usize]
+    }
+}
+
 /// A set of parts.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PartSet(u8);
@@ -55,7 +99,7 @@ impl PartSet {
     /// No part.
     pub const EMPTY: PartSet = PartSet(0);
     /// Every part.
-    pub const ALL: PartSet = PartSet(0b1_1111);
+    pub const ALL: PartSet = PartSet::of(&Part::ALL);
     /// What every answer needs: without these there is no customer to speak of.
     pub const ALWAYS: PartSet = PartSet::of(&[Part::Profile, Part::Audiences]);
     /// What an invalidation reaches: audiences come from the overview alone, so only a purge drops

@@ -20,8 +20,8 @@ use tokio::task::AbortHandle;
 use crate::{
     exchange::{Target, Wire, lock},
     model::{
-        Caller, LIFETIMES, Model, PATIENCE, PAUSE, REOPENING, STALE_IF_ERROR,
-        STALE_WHILE_REVALIDATE, Verdict, demand,
+        Caller, Model, PATIENCE, PAUSE, REOPENING, STALE_IF_ERROR, STALE_WHILE_REVALIDATE, Verdict,
+        demand, lifetime,
     },
     ops::{Ask, Case, Move, Op, Stretch},
     paper::{Content, Ways},
@@ -385,8 +385,8 @@ impl Machine {
             Stretch::Second => Duration::from_secs(1),
             Stretch::HalfOfPatience => PATIENCE / 2,
             Stretch::Patience => PATIENCE,
-            Stretch::HalfALifetime => LIFETIMES[0] / 2,
-            Stretch::Lifetime => LIFETIMES[0],
+            Stretch::HalfALifetime => lifetime(Part::Profile) / 2,
+            Stretch::Lifetime => lifetime(Part::Profile),
             Stretch::StaleWhileRevalidate => STALE_WHILE_REVALIDATE,
             Stretch::StaleIfError => STALE_IF_ERROR,
             Stretch::OverviewLag => lag,

@@ -36,14 +36,14 @@ macro_rules! demand {
 }
 pub(crate) use demand;
 
-/// The lifetime of each part, by [`Part`]; names live as long as the profile.
-pub(crate) const LIFETIMES: [Duration; 5] = [
-    Duration::from_secs(60),
-    Duration::from_secs(120),
-    Duration::from_secs(60),
-    Duration::from_secs(60),
-    Duration::from_secs(30),
-];
+/// The lifetime of each part; aliases live as long as the profile.
+pub(crate) const fn lifetime(part: Part) -> Duration {
+    match part {
+        Part::Profile | Part::Promotions | Part::Vouchers => Duration::from_secs(60),
+        Part::Audiences => Duration::from_secs(120),
+        Part::Points => Duration::from_secs(30),
+    }
+}
 /// `cache.stale_while_revalidate`.
 pub(crate) const STALE_WHILE_REVALIDATE: Duration = Duration::from_secs(30);
 /// `cache.stale_if_error`.

@@ -14,7 +14,7 @@ use engage_bff::{
         answer::{Attributes, Rules, View},
     },
     domain::{
-        Digester, PartSet,
+        Digester, PartMap, PartSet,
         aliases::{AliasReader, CustomKeyAttribute},
     },
     engage::{Admission, EngageClient, Limits, Reader, overview_parts},
@@ -24,8 +24,8 @@ use jiff::{Timestamp, tz::TimeZone};
 use crate::{
     exchange::{Scripted, Wire},
     model::{
-        LIFETIMES, NEGATIVE_LIFETIME, PATIENCE, STALE_IF_ERROR, STALE_IF_SLOW,
-        STALE_WHILE_REVALIDATE, TIMEOUT,
+        NEGATIVE_LIFETIME, PATIENCE, STALE_IF_ERROR, STALE_IF_SLOW, STALE_WHILE_REVALIDATE,
+        TIMEOUT, lifetime,
     },
     ops::Case,
     world::RULES,
@@ -82,7 +82,7 @@ pub(crate) fn service(case: &Case) -> Setup {
         clock.clone(),
     );
     let policy = Policy {
-        lifetimes: LIFETIMES,
+        lifetimes: PartMap::from_fn(lifetime),
         stale_while_revalidate: STALE_WHILE_REVALIDATE,
         stale_if_error: STALE_IF_ERROR,
         stale_if_slow: STALE_IF_SLOW,

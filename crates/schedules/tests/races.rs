@@ -14,7 +14,7 @@ use engage_bff::{
     clock::{Clock, ManualClock},
     domain::{
         Claim, ContactId, Decimal, Digester, Flow, Identifier, IdentifierKind, IdentifierRules,
-        Lookup, Overview, Part, PartSet, PointAccount, Points, Profile, Urgency,
+        Lookup, Overview, Part, PartMap, PartSet, PointAccount, Points, Profile, Urgency,
     },
 };
 use jiff::{Timestamp, civil::date};
@@ -53,7 +53,7 @@ fn clock() -> Clock {
 fn pantry() -> Arc<Pantry> {
     let minute = Duration::from_secs(60);
     let policy = Policy {
-        lifetimes: [minute; 5],
+        lifetimes: PartMap::splat(minute),
         stale_while_revalidate: minute,
         stale_if_error: minute,
         stale_if_slow: Duration::from_millis(300),

@@ -7,7 +7,7 @@ use crate::{
     cache::{Bounds, FetchStart, PartData, freshness::Policy},
     clock::{Clock, ManualClock},
     customer::{CacheStatus, Verdict},
-    domain::{AnswerPath, ContactId, Part, Readable, Voucher},
+    domain::{AnswerPath, ContactId, Part, PartMap, Readable, Voucher},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -37,7 +37,7 @@ impl Kept {
     fn with_vouchers(lapses_after: Duration, left_out: &[AnswerPath]) -> Self {
         let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
         let policy = Policy {
-            lifetimes: [MINUTE; 5],
+            lifetimes: PartMap::splat(MINUTE),
             stale_while_revalidate: MINUTE,
             stale_if_error: DAY,
             stale_if_slow: Duration::from_millis(300),

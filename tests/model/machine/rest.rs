@@ -19,8 +19,8 @@ use super::{Got, Machine, SMALL_STEP};
 use crate::{
     exchange::{Call, State, Target, lock},
     model::{
-        Caller, LIFETIMES, MAX_BACK_OFF, NEGATIVE_LIFETIME, PATIENCE, STALE_IF_ERROR, Verdict,
-        demand,
+        Caller, MAX_BACK_OFF, NEGATIVE_LIFETIME, PATIENCE, STALE_IF_ERROR, Verdict, demand,
+        lifetime,
     },
     ops::Ask,
     refusal::{Circumstances, check_refusal},
@@ -234,7 +234,7 @@ impl Machine {
     /// When all is over and everything has expired, each question is answered as the world is.
     pub(super) async fn probe(&mut self) -> Verdict {
         self.answer_until_quiet().await?;
-        let windows = LIFETIMES[Part::Audiences as usize] + STALE_IF_ERROR;
+        let windows = lifetime(Part::Audiences) + STALE_IF_ERROR;
         let longest = (windows + NEGATIVE_LIFETIME).max(MAX_BACK_OFF);
         self.pass(longest + lag(&self.case)).await?;
         self.answer_until_quiet().await?;

@@ -12,8 +12,8 @@ use engage_bff::{
 use proptest::test_runner::TestCaseError;
 
 use super::{
-    Caller, LIFETIMES, Model, NEGATIVE_LIFETIME, STALE_IF_ERROR, STALE_IF_SLOW,
-    STALE_WHILE_REVALIDATE, Verdict, demand,
+    Caller, Model, NEGATIVE_LIFETIME, STALE_IF_ERROR, STALE_IF_SLOW, STALE_WHILE_REVALIDATE,
+    Verdict, demand, lifetime,
 };
 use crate::{
     exchange::{Call, Target, Telling, Wire},
@@ -268,7 +268,7 @@ impl Model {
         now: Tick,
     ) -> Verdict {
         let (who, contact) = (caller.who, profile.contact);
-        let window = LIFETIMES[Part::Profile as usize]
+        let window = lifetime(Part::Profile)
             + if faults {
                 STALE_IF_ERROR
             } else {
@@ -399,7 +399,7 @@ impl Model {
 /// P2: nothing is older than it may be, and what is nearly so is named.
 fn check_age(caller: &Caller, found: &Found, seen: &Seen, faults: bool, now: Tick) -> Verdict {
     let age = now.since(seen.requested_at);
-    let lifetime = LIFETIMES[seen.part as usize];
+    let lifetime = lifetime(seen.part);
     let calm = lifetime + STALE_WHILE_REVALIDATE;
     let most = if faults {
         lifetime + STALE_IF_ERROR

@@ -20,6 +20,7 @@ pub mod customer;
 pub mod domain;
 pub mod engage;
 pub mod http;
+mod json;
 mod jwk;
 pub mod rate;
 pub mod telemetry;

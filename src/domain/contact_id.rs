@@ -31,6 +31,17 @@ impl ContactId {
         Uuid::try_parse(text).ok().map(Self)
     }
 
+    /// Reads a GUID as any library writes one: with or without hyphens, in braces or parentheses, in either case. For
+    /// what Engage sends, not for what callers do.
+    pub fn parse_lenient(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let bare = [('{', '}'), ('(', ')')]
+            .into_iter()
+            .find_map(|(open, close)| text.strip_prefix(open)?.strip_suffix(close))
+            .unwrap_or(text);
+        Uuid::try_parse(bare.trim()).ok().map(Self)
+    }
+
     /// Returns the GUID itself, for storing it in sixteen bytes.
     pub fn as_uuid(&self) -> Uuid {
         self.0
@@ -98,6 +109,33 @@ mod tests {
             "6f1d2c3a-4b5e-4f60-8a71-b2c300d41eé",
         ] {
             assert_eq!(ContactId::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lenient_parser_reads_every_common_guid_form() {
+        let bare = CANONICAL.replace('-', "");
+        for text in [
+            CANONICAL.to_owned(),
+            CANONICAL.to_uppercase(),
+            bare.clone(),
+            format!("{{{CANONICAL}}}"),
+            format!("({CANONICAL})"),
+            format!(" {{{bare}}}\n"),
+            format!("urn:uuid:{CANONICAL}"),
+        ] {
+            let id = ContactId::parse_lenient(&text);
+            assert_eq!(id, ContactId::parse(CANONICAL), "{text}");
+        }
+        for text in [
+            "",
+            "{}",
+            "alva",
+            &CANONICAL[1..],
+            &format!("{CANONICAL}0"),
+            &format!("{{{CANONICAL}"),
+        ] {
+            assert_eq!(ContactId::parse_lenient(text), None, "{text}");
         }
     }
 

@@ -15,7 +15,6 @@ use http::HeaderMap;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
-pub(in crate::engage) use self::contacts::lenient_contact_id;
 use self::{cipher::Cipher, event::Envelope, signature::Signer};
 pub use self::{
     event::News,

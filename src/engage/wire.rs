@@ -10,7 +10,6 @@ mod changes;
 mod flag;
 mod items;
 mod mend;
-mod object;
 mod profile;
 mod time;
 #[cfg(test)]
@@ -23,11 +22,13 @@ pub use self::changes::Changes;
 pub(in crate::engage) use self::{
     changes::{MAX_LIST, changes},
     mend::replace_lone_surrogates,
-    object::{Object, list, text},
 };
 use super::Error;
-use crate::domain::{
-    ContactId, Overview, Points, Profile, Promotions, Readable, Vouchers, aliases::AliasReader,
+use crate::{
+    domain::{
+        ContactId, Overview, Points, Profile, Promotions, Readable, Vouchers, aliases::AliasReader,
+    },
+    json::{self, Object},
 };
 
 /// Reads Engage's answers.
@@ -141,7 +142,7 @@ fn contact_id(answer: &Object<'_>) -> Result<ContactId, Error> {
         .0
         .iter()
         .filter(|(key, _)| key == "id")
-        .map(|(_, id)| ContactId::parse(&object::text(id)?));
+        .map(|(_, id)| ContactId::parse(&json::text(id)?));
     let id = ids.next().flatten();
     id.filter(|id| ids.all(|other| other == Some(*id)))
         .ok_or_else(|| Error::invalid("id"))

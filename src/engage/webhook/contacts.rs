@@ -6,11 +6,10 @@
 //! `contactId` or a side of a merge nothing else.
 
 use serde_json::value::RawValue;
-use uuid::Uuid;
 
 use crate::{
     domain::ContactId,
-    engage::wire::{Object, list, text},
+    json::{Object, list, text},
 };
 
 /// Objects and lists within one another that are looked into.
@@ -211,36 +210,15 @@ impl Shown {
         }
         match text(value) {
             Some(text) if text.trim().is_empty() => Shown::Absent,
-            Some(text) => guid(&text).map_or(Shown::Unreadable, |guid| {
+            Some(text) => match ContactId::parse_lenient(&text) {
                 // What Engage's platform writes where there is none.
-                if guid.is_nil() {
-                    return Shown::Absent;
-                }
-                contact_id(guid).map_or(Shown::Unreadable, Shown::Id)
-            }),
+                Some(id) if id.as_uuid().is_nil() => Shown::Absent,
+                Some(id) => Shown::Id(id),
+                None => Shown::Unreadable,
+            },
             None => Shown::Unreadable,
         }
     }
-}
-
-/// A GUID as any library writes one: with hyphens or without, in braces or parentheses, in either case.
-fn guid(text: &str) -> Option<Uuid> {
-    let text = text.trim();
-    let bare = [('{', '}'), ('(', ')')]
-        .into_iter()
-        .find_map(|(open, close)| text.strip_prefix(open)?.strip_suffix(close))
-        .unwrap_or(text);
-    Uuid::try_parse(bare.trim()).ok()
-}
-
-/// The id of a contact, however lenient its text is read; callers must write it in one way.
-fn contact_id(guid: Uuid) -> Option<ContactId> {
-    ContactId::parse(guid.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
-}
-
-/// The contact's id in a text of Engage's, however it is written.
-pub(in crate::engage) fn lenient_contact_id(text: &str) -> Option<ContactId> {
-    guid(text).and_then(contact_id)
 }
 
 #[cfg(test)]
@@ -255,32 +233,6 @@ mod tests {
         let payload: &RawValue = serde_json::from_str(payload).expect("JSON");
         contacts.read(payload);
         contacts
-    }
-
-    #[test]
-    fn an_id_is_read_as_any_library_writes_it() {
-        let bare = ID.replace('-', "");
-        for text in [
-            ID.to_owned(),
-            ID.to_uppercase(),
-            bare.clone(),
-            format!("{{{ID}}}"),
-            format!("({ID})"),
-            format!(" {{{bare}}}\n"),
-            format!("urn:uuid:{ID}"),
-        ] {
-            assert_eq!(lenient_contact_id(&text), ContactId::parse(ID), "{text}");
-        }
-        for text in [
-            "",
-            "{}",
-            "alva",
-            &ID[1..],
-            &format!("{ID}0"),
-            &format!("{{{ID}"),
-        ] {
-            assert_eq!(lenient_contact_id(text), None, "{text}");
-        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::contacts::Contacts;
 use crate::{
     domain::{Change, ChangeKind, Part, PartSet},
-    engage::wire::{Object, text},
+    json::{Object, text},
 };
 
 /// What a delivery tells.

@@ -5,11 +5,7 @@ use std::fmt;
 use serde::de::{Deserializer as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::text;
-use crate::{
-    domain::ContactId,
-    engage::{Error, webhook::lenient_contact_id},
-};
+use crate::{domain::ContactId, engage::Error, json::text};
 
 /// As many contacts as Engage lists at most [Voyado: the Engage API].
 const MAX_CHANGES: usize = 250_000;
@@ -56,7 +52,7 @@ impl<'de> Visitor<'de> for Ids {
             if count > MAX_CHANGES {
                 continue;
             }
-            match text(value).and_then(|text| lenient_contact_id(&text)) {
+            match text(value).and_then(|text| ContactId::parse_lenient(&text)) {
                 Some(id) => ids.push(id),
                 None => is_complete = false,
             }

@@ -3,7 +3,8 @@
 
 use serde_json::value::RawValue;
 
-use super::{Object, object, time};
+use super::time;
+use crate::json::{self, Object};
 
 /// The key of the mark of a protected identity.
 const MARK: &str = "secrecyMarked";
@@ -32,7 +33,7 @@ fn says_no(value: &RawValue) -> bool {
     if value.get() == "null" {
         return true;
     }
-    object::text(value).is_some_and(|text| {
+    json::text(value).is_some_and(|text| {
         let text = text.trim();
         text.is_empty() || text.eq_ignore_ascii_case("false")
     })

@@ -2,16 +2,14 @@
 
 use serde_json::value::RawValue;
 
-use super::{
-    Object, Page, Reader, flag,
-    object::{decimal, elements, list, objects, readable, text},
-};
+use super::{Page, Reader, flag};
 use crate::{
     domain::{
         AnswerPath, Audience, Audiences, Channel, ContactId, Money, Offer, OfferKind, OfferValue,
         PointAccount, Points, Promotion, Promotions, Readable, Voucher, Vouchers, Warning,
     },
-    engage::{Error, webhook::lenient_contact_id},
+    engage::Error,
+    json::{Object, decimal, elements, list, objects, readable, text},
 };
 
 /// The list in an answer that is a bare array, and then whole, or a page. One page of Voyado's prints
@@ -242,7 +240,8 @@ pub(super) fn points(
 /// Whose points they are can be seen here, and only here: unless nothing is said, each value must say so.
 fn is_of(id: ContactId, item: &Object<'_>) -> bool {
     item.every("contactId").all(|owner| {
-        let is_owner = || text(owner).and_then(|owner| lenient_contact_id(&owner)) == Some(id);
+        let is_owner =
+            || text(owner).and_then(|owner| ContactId::parse_lenient(&owner)) == Some(id);
         owner.get() == "null" || is_owner()
     })
 }

@@ -5,13 +5,14 @@ use std::{borrow::Cow, collections::HashSet};
 
 use serde_json::value::RawValue;
 
-use super::{Object, Reader, bounds, flag, object};
+use super::{Reader, bounds, flag};
 use crate::{
     domain::{
         Address, Consent, ContactType, Identity, Level, Preferences, Profile, Readable, Shown,
         Store, aliases::RawAliases,
     },
     engage::Error,
+    json::{self, Object},
 };
 
 /// The attributes that have a field of their own in the answer, or that never leave.
@@ -127,7 +128,7 @@ impl Reader {
             .iter()
             .filter(|(key, _)| is_other(key) && seen.insert(&**key))
             .collect();
-        object::readable(others, |(key, value)| {
+        json::readable(others, |(key, value)| {
             if bounds::is_bounded(value) {
                 Ok((key.as_ref().into(), (*value).to_owned()))
             } else {
@@ -140,7 +141,7 @@ impl Reader {
         let Some(consents) = answer.get("consents") else {
             return Some(Vec::new()).into();
         };
-        let Some(elements) = object::elements(consents) else {
+        let Some(elements) = json::elements(consents) else {
             return Readable {
                 data: None,
                 left_out: vec!["consents"],
@@ -154,7 +155,7 @@ impl Reader {
                 date: consent.get("date").and_then(|value| self.moment(value)),
             })
         };
-        object::readable(elements, consent).map(Some)
+        json::readable(elements, consent).map(Some)
     }
 }
 
@@ -167,7 +168,7 @@ fn shown<'a>(objects: impl Iterator<Item = &'a RawValue>, key: &str) -> Shown<Co
         };
         for value in object.every(key) {
             let is_boolean = matches!(value.get(), "true" | "false");
-            match object::text(value).filter(|_| !is_boolean) {
+            match json::text(value).filter(|_| !is_boolean) {
                 Some(text) if text.trim().is_empty() => {}
                 Some(text) => texts.push(text),
                 None => return Shown::Unreadable,
@@ -220,7 +221,7 @@ fn preferences(preferences: Option<&Object<'_>>) -> Preferences {
             key.trim_end_matches('s') == channel && value.get() != "null"
         });
         of_channel
-            .map(|(_, value)| object::flag(value))
+            .map(|(_, value)| json::flag(value))
             .min_by_key(|accepted| match accepted {
                 Some(false) => 0,
                 None => 1,

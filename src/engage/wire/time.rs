@@ -7,7 +7,8 @@
 use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 use serde_json::value::RawValue;
 
-use super::{Object, Reader, object};
+use super::Reader;
+use crate::json::{self, Object};
 
 /// Something is written, and it is not certain which moment it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,7 @@ fn quoted(value: &RawValue) -> Option<std::borrow::Cow<'_, str>> {
     value
         .get()
         .starts_with('"')
-        .then(|| object::text(value))
+        .then(|| json::text(value))
         .flatten()
 }
 

@@ -1,4 +1,5 @@
-//! A JSON object read leniently: its keys in order, its values untouched until somebody asks.
+//! Engage's JSON read leniently: an object's keys in order, its values parsed only where they are used. A leaf that the
+//! client of Engage's API and the reader of its webhooks share.
 
 use std::{borrow::Cow, fmt};
 
@@ -62,7 +63,7 @@ impl<'a> Object<'a> {
     }
 
     /// Whether something is there: neither missing, null nor blank text.
-    pub(super) fn is_filled(&self, key: &str) -> bool {
+    pub(crate) fn is_filled(&self, key: &str) -> bool {
         let value = self.get(key);
         value.is_some_and(|value| text(value).is_none_or(|text| !text.trim().is_empty()))
     }
@@ -85,7 +86,7 @@ impl<'a> Object<'a> {
 }
 
 /// A boolean, also one written as text.
-pub(super) fn flag(value: &RawValue) -> Option<bool> {
+pub(crate) fn flag(value: &RawValue) -> Option<bool> {
     let text = text(value)?;
     let text = text.trim();
     if text.eq_ignore_ascii_case("true") {
@@ -115,7 +116,7 @@ pub(crate) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
 
 /// An exact number: the decimals that were written stay. One with more digits than can be kept is not
 /// rounded but none.
-pub(super) fn decimal(text: &str) -> Option<Decimal> {
+pub(crate) fn decimal(text: &str) -> Option<Decimal> {
     let text = text.trim();
     // Digits that the library lets be grouped.
     if text.contains('_') {
@@ -135,12 +136,12 @@ pub(crate) fn list(value: &RawValue) -> Option<Vec<&RawValue>> {
 }
 
 /// The objects of an array that holds nothing else.
-pub(super) fn objects(value: &RawValue) -> Option<Vec<Object<'_>>> {
+pub(crate) fn objects(value: &RawValue) -> Option<Vec<Object<'_>>> {
     serde_json::from_str(value.get()).ok()
 }
 
 /// The elements of an array, of which one that is no object is `None`; `None` for anything else.
-pub(super) fn elements(value: &RawValue) -> Option<Vec<Option<Object<'_>>>> {
+pub(crate) fn elements(value: &RawValue) -> Option<Vec<Option<Object<'_>>>> {
     if let Some(objects) = objects(value) {
         return Some(objects.into_iter().map(Some).collect());
     }
@@ -148,7 +149,7 @@ pub(super) fn elements(value: &RawValue) -> Option<Vec<Option<Object<'_>>>> {
 }
 
 /// What can be read of a list's elements, in no more room than it takes: what is read is held for long.
-pub(super) fn readable<T, V>(
+pub(crate) fn readable<T, V>(
     values: Vec<V>,
     mut read: impl FnMut(V) -> Result<T, AnswerPath>,
 ) -> Readable<Vec<T>> {

@@ -25,12 +25,13 @@ use crate::{
     config::{self, Config},
     customer::CustomerService,
     domain::{aliases::AliasReader, phone::Phone},
-    engage::{Admission, EngageClient, Reader, Traffic, webhook::WebhookReader},
+    engage::{Admission, EngageClient, Reader, Traffic},
     http::{
         self, AppState, Authenticator, Connections, Counts, FrontDoor, Listener, OperationsState,
         Readiness, Requests, Webhooks,
     },
     telemetry,
+    webhook::WebhookReader,
 };
 
 /// A service that is bound and not yet running.

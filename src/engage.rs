@@ -9,7 +9,6 @@ mod pages;
 mod resolver;
 mod traffic;
 mod transport;
-pub mod webhook;
 mod wire;
 
 use std::{collections::HashSet, time::Duration};

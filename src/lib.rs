@@ -8,6 +8,7 @@
 //!   or from both.
 //! - [`cache`], the pantry: records, names, negative answers; fences and flights.
 //! - [`engage`], the back door: the only room that speaks Engage's language.
+//! - [`webhook`]: verifies and reads Engage's webhook deliveries.
 //! - [`domain`], the words that all of them share; [`config`], [`clock`] and [`rate`], leaves that
 //!   anybody may use, as are [`threads`], `jwk` and `authorities`; [`telemetry`], what operators are told; [`app`], where the rooms are put together.
 
@@ -25,3 +26,4 @@ mod jwk;
 pub mod rate;
 pub mod telemetry;
 pub mod threads;
+pub mod webhook;

@@ -22,7 +22,7 @@ use crate::{
         ContactId, ContactType, Digester, Identifier, IdentifierRules, PartSet,
         identifier::AnyIdentifier,
     },
-    engage::webhook::WebhookReader,
+    webhook::WebhookReader,
 };
 
 /// When everything happens.

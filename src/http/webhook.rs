@@ -35,7 +35,7 @@ use super::{
 use crate::{
     clock::{Clock, Tick},
     customer::CustomerService,
-    engage::webhook::{News, Refusal, WebhookReader},
+    webhook::{News, Refusal, WebhookReader},
 };
 
 const CHALLENGE: &str = "Svix realm=\"engage-bff webhooks\"";

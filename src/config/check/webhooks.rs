@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 use super::Mistakes;
 use crate::{
     config::Config,
-    engage::webhook::{is_encryption_key, key_of_secret},
+    webhook::{is_encryption_key, key_of_secret},
 };
 
 /// Shorter ones can be guessed; Svix makes 24 bytes.

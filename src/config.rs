@@ -6,13 +6,19 @@
 //! be given as a file's path under its own name with `_file` behind it.
 
 pub mod auth;
-pub mod check;
+pub(crate) mod authorities;
+mod check;
 pub mod duration;
 mod files;
+pub(crate) mod jwk;
+mod key_path;
+pub mod keys;
 pub mod layers;
 mod links;
-mod place;
+mod mistakes;
+mod printed;
 mod secret_files;
+mod spelling;
 mod texts;
 mod typed;
 
@@ -22,8 +28,11 @@ use bytesize::ByteSize;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-pub use self::auth::{Auth, Channel, Client, Jwt, JwtAlgorithm, Scope, View};
 use self::layers::Source;
+pub use self::{
+    auth::{Auth, Channel, Client, Jwt, JwtAlgorithm, Scope, View},
+    mistakes::{Mistake, Mistakes},
+};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -71,7 +80,7 @@ pub struct Server {
     #[serde(with = "duration")]
     pub write_timeout: Duration,
     /// The largest body that is read.
-    #[serde(serialize_with = "check::exact")]
+    #[serde(serialize_with = "printed::exact")]
     pub max_body: ByteSize,
     /// Connections at the same time: for one more the one that has been idle longest is closed. Fewer where the machine
     /// has not descriptors enough.
@@ -97,7 +106,7 @@ pub struct Operations {
     /// What everything but the probes and the metrics asks for as `Authorization: Bearer`.
     #[serde(
         skip_serializing_if = "Option::is_none",
-        serialize_with = "check::masked"
+        serialize_with = "printed::masked"
     )]
     pub token: Option<SecretString>,
     /// A file that holds it.
@@ -122,7 +131,7 @@ pub struct Engage {
     /// The API key.
     #[serde(
         skip_serializing_if = "Option::is_none",
-        serialize_with = "check::masked"
+        serialize_with = "printed::masked"
     )]
     pub api_key: Option<SecretString>,
     /// A file that holds the API key.
@@ -142,7 +151,7 @@ pub struct Engage {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom_key: Option<CustomKey>,
     /// The largest answer that is read.
-    #[serde(serialize_with = "check::exact")]
+    #[serde(serialize_with = "printed::exact")]
     pub max_response_size: ByteSize,
     /// The longest time of one upstream call.
     #[serde(with = "duration")]
@@ -190,7 +199,7 @@ pub enum CustomKey {
 #[serde(deny_unknown_fields)]
 pub struct Cache {
     /// How many bytes it may hold.
-    #[serde(serialize_with = "check::exact")]
+    #[serde(serialize_with = "printed::exact")]
     pub max_size: ByteSize,
     /// How long a profile, and a name that leads to it, is fresh.
     #[serde(with = "duration")]
@@ -271,7 +280,7 @@ pub enum NationalIdCountry {
 #[serde(deny_unknown_fields)]
 pub struct Webhooks {
     /// The secrets that may sign them; none: there are no webhooks.
-    #[serde(serialize_with = "check::masked_list")]
+    #[serde(serialize_with = "printed::masked_list")]
     pub secrets: Vec<SecretString>,
     /// A file that holds them, one a line.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -280,12 +289,12 @@ pub struct Webhooks {
     #[serde(with = "duration")]
     pub tolerance: Duration,
     /// The largest delivery that is read.
-    #[serde(serialize_with = "check::exact")]
+    #[serde(serialize_with = "printed::exact")]
     pub max_body: ByteSize,
     /// What opens encrypted payloads.
     #[serde(
         skip_serializing_if = "Option::is_none",
-        serialize_with = "check::masked"
+        serialize_with = "printed::masked"
     )]
     pub encryption_key: Option<SecretString>,
     /// A file that holds it.
@@ -318,7 +327,7 @@ pub struct Telemetry {
     /// process.
     #[serde(
         skip_serializing_if = "Option::is_none",
-        serialize_with = "check::masked"
+        serialize_with = "printed::masked"
     )]
     pub digest_key: Option<SecretString>,
     /// A file that holds it.
@@ -341,27 +350,27 @@ impl Config {
     pub fn load(
         file: Option<&std::path::Path>,
         environment: &BTreeMap<String, String>,
-    ) -> Result<Self, check::Mistakes> {
+    ) -> Result<Self, Mistakes> {
         let file = file.map_or(Source::Nothing, Source::File);
         Self::from_layers(file, environment)
     }
 
     /// The same with the text of a file, and without an environment.
-    pub fn parse(text: &str) -> Result<Self, check::Mistakes> {
+    pub fn parse(text: &str) -> Result<Self, Mistakes> {
         Self::from_layers(Source::Text(text), &BTreeMap::new())
     }
 
     fn from_layers(
         source: Source<'_>,
         environment: &BTreeMap<String, String>,
-    ) -> Result<Self, check::Mistakes> {
-        let mut mistakes = check::Mistakes::default();
+    ) -> Result<Self, Mistakes> {
+        let mut mistakes = Mistakes::default();
         let layers::Gathered { mut config, known } =
             layers::gather(source, environment, &mut mistakes);
-        let mut later = check::Mistakes::default();
+        let mut later = Mistakes::default();
         secret_files::read(&mut config, &mut later);
         mistakes.add_all(later, known.as_ref());
-        let mut later = check::Mistakes::default();
+        let mut later = Mistakes::default();
         config.check(&mut later);
         mistakes.add_all(later, known.as_ref());
         mistakes.or_ok().map(|()| config)

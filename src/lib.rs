@@ -13,7 +13,6 @@
 //!   anybody may use, as are [`threads`], `jwk` and `authorities`; [`telemetry`], what operators are told; [`app`], where the rooms are put together.
 
 pub mod app;
-mod authorities;
 pub mod cache;
 pub mod clock;
 pub mod config;
@@ -22,7 +21,6 @@ pub mod domain;
 pub mod engage;
 pub mod http;
 mod json;
-mod jwk;
 pub mod rate;
 pub mod telemetry;
 pub mod threads;

@@ -116,13 +116,3 @@ impl WebhookReader {
         envelope.news_with(&payload).ok_or(Refusal::Sealed)
     }
 }
-
-/// The bytes that a signing secret stands for; `None` for a text that is none.
-pub fn key_of_secret(text: &str) -> Option<Vec<u8>> {
-    signature::key_of(text)
-}
-
-/// Whether a text can be the key of encrypted payloads.
-pub fn is_encryption_key(text: &str) -> bool {
-    Cipher::new(text).is_some()
-}

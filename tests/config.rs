@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-use engage_bff::config::{Config, NationalIdCountry, check::Mistakes, layers};
+use engage_bff::config::{Config, Mistakes, NationalIdCountry, layers};
 use secrecy::ExposeSecret;
 use tempfile::NamedTempFile;
 

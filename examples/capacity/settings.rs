@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use engage_bff::{
-    config::{Config, check::Mistakes},
+    config::{Config, Mistakes},
     domain::PartSet,
 };
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engage_bff::config::check::Mistakes;
+use engage_bff::config::Mistakes;
 
 use super::*;
 use crate::{settings::Spread, tally::Stretch};

@@ -7,47 +7,11 @@ mod engage;
 mod jwt;
 mod listeners;
 mod log;
-mod mistakes;
 mod secrets;
 mod warnings;
 mod webhooks;
 
-use bytesize::ByteSize;
-use secrecy::SecretString;
-use serde::Serializer;
-
-pub use self::mistakes::{Mistake, Mistakes};
-use super::Config;
-
-/// Writes that a secret is set, never the secret.
-pub fn masked<S: Serializer>(
-    secret: &Option<SecretString>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match secret {
-        Some(_) => serializer.serialize_str("********"),
-        None => serializer.serialize_none(),
-    }
-}
-
-/// Writes a size as it is given, and to the byte.
-pub fn exact<S: Serializer>(size: &ByteSize, serializer: S) -> Result<S::Ok, S::Error> {
-    let bytes = size.as_u64();
-    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    let fits = |(_, unit): &&(&str, u64)| bytes > 0 && bytes.is_multiple_of(*unit);
-    match units.iter().find(fits) {
-        Some((name, unit)) => serializer.collect_str(&format_args!("{}{name}", bytes / unit)),
-        None => serializer.collect_str(&format_args!("{bytes}B")),
-    }
-}
-
-/// Writes how many secrets there are, never one of them.
-pub fn masked_list<S: Serializer>(
-    secrets: &[SecretString],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(secrets.iter().map(|_| "********"))
-}
+use super::{Config, mistakes::Mistakes};
 
 /// What the storefront view never holds.
 const NATIONAL_ID: &str = "socialSecurityNumber";

@@ -8,7 +8,7 @@ use std::{
 
 /// More than any of these files needs: the usual authorities together have 220 KiB.
 const MAX_BYTES: u64 = 4 << 20;
-/// U+FEFF in UTF-8, which some editors put before a text.
+/// U+FEFF in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Why a file can't be used.
@@ -78,6 +78,11 @@ pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, Fault> {
     Ok(bytes)
 }
 
+/// The bytes without the byte order mark that some editors put first.
+pub(super) fn without_byte_order_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
+}
+
 /// The text of a file without a byte order mark; it may be blank.
 pub(super) fn text(path: &Path) -> Result<String, Fault> {
     let bytes = bytes(path)?;
@@ -85,7 +90,7 @@ pub(super) fn text(path: &Path) -> Result<String, Fault> {
     if matches!(&*bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) || bytes.contains(&0) {
         return Err(Fault::Utf16);
     }
-    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+    let text = without_byte_order_mark(&bytes);
     let text = std::str::from_utf8(text).map_err(|_| Fault::NotUtf8)?;
     Ok(text.to_owned())
 }

@@ -8,11 +8,10 @@ use std::{
 use toml::{Table, Value};
 
 use super::{
-    Config,
-    check::Mistakes,
-    files,
+    Config, files,
+    key_path::{KeyPath, Step},
     links::is_link,
-    place::{Place, Step},
+    mistakes::Mistakes,
     texts, typed,
 };
 
@@ -145,7 +144,7 @@ fn lay_over(table: &mut Table, upper: Table) {
 fn check_texts(table: &mut Table, mistakes: &mut Mistakes) {
     let mut faults = Vec::new();
     for (key, value) in table.iter() {
-        find_faults(&Place::default().key(key), value, &mut faults);
+        find_faults(&KeyPath::default().key(key), value, &mut faults);
     }
     for (place, (what, remedy)) in &faults {
         mistakes.add(place.to_string(), *what, *remedy);
@@ -156,7 +155,7 @@ fn check_texts(table: &mut Table, mistakes: &mut Mistakes) {
     }
 }
 
-fn find_faults(place: &Place, value: &Value, faults: &mut Vec<(Place, texts::Fault)>) {
+fn find_faults(place: &KeyPath, value: &Value, faults: &mut Vec<(KeyPath, texts::Fault)>) {
     match value {
         Value::String(text) => {
             let fault = texts::fault(&place.to_string(), text);
@@ -194,7 +193,7 @@ impl Overlay<'_> {
             return;
         };
         let ours = ours.to_lowercase();
-        let place = Place::of_keys(ours.split("__"));
+        let place = KeyPath::of_keys(ours.split("__"));
         let (section, _) = ours.split_once("__").unwrap_or_default();
         let is_known = place.get(self.defaults).is_some();
         if !is_known && is_link(name, value, self.defaults.contains_key(section)) {

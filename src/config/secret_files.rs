@@ -4,7 +4,7 @@ use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Config, check::Mistakes, files, texts};
+use super::{Config, files, mistakes::Mistakes, texts};
 
 /// Puts what the secrets' files hold in the secrets' places.
 pub(super) fn read(config: &mut Config, mistakes: &mut Mistakes) {

@@ -7,18 +7,16 @@ use toml::{Table, Value};
 
 use super::{
     Config,
-    check::Mistakes,
-    place::{Place, Step},
+    key_path::{KeyPath, Step},
+    mistakes::Mistakes,
+    spelling::most_alike,
 };
 
 /// More rounds than any file has values that people would want to hear of.
 const MAX_ROUNDS: usize = 1000;
 
-/// Less alike than this is another word.
-const ALIKE: f64 = 0.7;
-
 /// Reads the table's values in the types of the configuration. Where one is of another type, or unknown, or missing, that
-/// is added to the mistakes, and its default or something empty stands in its place.
+/// is added to the mistakes, and its default or something empty stands in its path.
 pub(super) fn read(table: Table, defaults: &Table, mistakes: &mut Mistakes) -> Config {
     let mut reader = Reader {
         table,
@@ -31,7 +29,7 @@ pub(super) fn read(table: Table, defaults: &Table, mistakes: &mut Mistakes) -> C
         let table = Value::Table(reader.table.clone());
         match serde_path_to_error::deserialize::<_, Config>(table) {
             Ok(config) => return config,
-            Err(error) => reader.mend(&Place::from(error.path()), error.inner().message()),
+            Err(error) => reader.mend(&KeyPath::from(error.path()), error.inner().message()),
         }
     }
     Value::Table(defaults.clone())
@@ -44,50 +42,50 @@ struct Reader<'a> {
     defaults: &'a Table,
     mistakes: &'a mut Mistakes,
     /// What was read in another type than it was written in.
-    converted: HashSet<Place>,
+    converted: HashSet<KeyPath>,
     /// How many values stood in already.
-    tried: HashMap<Place, usize>,
+    tried: HashMap<KeyPath, usize>,
 }
 
 impl Reader<'_> {
     /// Does away with what stopped the last round.
-    fn mend(&mut self, place: &Place, message: &str) {
+    fn mend(&mut self, path: &KeyPath, message: &str) {
         if let Some(field) = named(message, "unknown field ") {
-            let is_named = matches!(place.split(), Some((_, Step::Key(last))) if last == field);
-            let place = if is_named {
-                place.clone()
+            let is_named = matches!(path.split(), Some((_, Step::Key(last))) if last == field);
+            let path = if is_named {
+                path.clone()
             } else {
-                place.key(field)
+                path.key(field)
             };
             let remedy = remedy_for_unknown(field, &listed(message));
-            self.report(&place, "is an unknown field", &remedy);
-            place.remove(&mut self.table);
+            self.report(&path, "is an unknown field", &remedy);
+            path.remove(&mut self.table);
         } else if let Some(field) = named(message, "missing field ") {
-            let place = place.key(field);
-            self.report(&place, "is missing", "config/default.toml shows its form");
-            self.stand_in(&place);
-        } else if let Some(value) = self.in_another_type(place, message) {
-            self.converted.insert(place.clone());
-            place.set(&mut self.table, value);
+            let path = path.key(field);
+            self.report(&path, "is missing", "config/default.toml shows its form");
+            self.stand_in(&path);
+        } else if let Some(value) = self.in_another_type(path, message) {
+            self.converted.insert(path.clone());
+            path.set(&mut self.table, value);
         } else {
             let (what, remedy) = describe(message);
-            self.report(place, what, &remedy);
-            self.stand_in(place);
+            self.report(path, what, &remedy);
+            self.stand_in(path);
         }
     }
 
-    fn report(&mut self, place: &Place, what: &str, remedy: &str) {
+    fn report(&mut self, path: &KeyPath, what: &str, remedy: &str) {
         self.mistakes
-            .add_unless_covered(place.to_string(), what, remedy);
+            .add_unless_covered(path.to_string(), what, remedy);
     }
 
     /// The value as it was meant: in the environment all are texts, and a text may be given as a number.
-    fn in_another_type(&self, place: &Place, message: &str) -> Option<Value> {
-        if self.converted.contains(place) {
+    fn in_another_type(&self, path: &KeyPath, message: &str) -> Option<Value> {
+        if self.converted.contains(path) {
             return None;
         }
         let (_, expected) = message.rsplit_once("expected ")?;
-        match place.get(&self.table)? {
+        match path.get(&self.table)? {
             Value::String(text) => match expected {
                 "a boolean" => boolean(text).map(Value::Boolean),
                 "f64" => text.parse().ok().map(Value::Float),
@@ -101,29 +99,29 @@ impl Reader<'_> {
         }
     }
 
-    /// Puts the default in a value's place, or nothing, or what is empty, or else does without what holds it.
-    fn stand_in(&mut self, place: &Place) {
-        if let Some((_, Step::Item(_))) = place.split() {
-            place.remove(&mut self.table);
+    /// Puts the default in a value's path, or nothing, or what is empty, or else does without what holds it.
+    fn stand_in(&mut self, path: &KeyPath) {
+        if let Some((_, Step::Item(_))) = path.split() {
+            path.remove(&mut self.table);
             return;
         }
-        let tried = self.tried.entry(place.clone()).or_default();
+        let tried = self.tried.entry(path.clone()).or_default();
         *tried += 1;
-        let is_there = place.get(&self.table).is_some();
-        match (*tried, place.get(self.defaults)) {
+        let is_there = path.get(&self.table).is_some();
+        match (*tried, path.get(self.defaults)) {
             (1, Some(default)) => {
-                place.set(&mut self.table, default.clone());
+                path.set(&mut self.table, default.clone());
             }
-            (1 | 2, _) if is_there => place.remove(&mut self.table),
+            (1 | 2, _) if is_there => path.remove(&mut self.table),
             (..=3, _) => {
                 *tried = 3;
-                place.set(&mut self.table, Value::String(String::new()));
+                path.set(&mut self.table, Value::String(String::new()));
             }
             (4, _) => {
-                place.set(&mut self.table, Value::Array(Vec::new()));
+                path.set(&mut self.table, Value::Array(Vec::new()));
             }
             _ => {
-                if let Some((parent, _)) = place.split() {
+                if let Some((parent, _)) = path.split() {
                     parent.remove(&mut self.table);
                 }
             }
@@ -154,13 +152,6 @@ fn remedy_for_unknown(field: &str, known: &[&str]) -> String {
     }
 }
 
-/// The one of the words that a misspelt one may have been meant for.
-pub(super) fn most_alike<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let alike = |known: &str| strsim::normalized_damerau_levenshtein(word, known);
-    let best = known.max_by(|one, other| alike(one).total_cmp(&alike(other)))?;
-    (alike(best) >= ALIKE).then_some(best)
-}
-
 fn boolean(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "on" | "yes" | "1" => Some(true),
@@ -176,7 +167,7 @@ fn is_whole_number(expected: &str) -> bool {
     )
 }
 
-/// What is wrong and what to do, from serde's message, which quotes the value: that may be a secret in the wrong place.
+/// What is wrong and what to do, from serde's message, which quotes the value: that may be a secret in the wrong path.
 fn describe(message: &str) -> (&'static str, String) {
     let expected = message
         .rsplit_once("expected ")

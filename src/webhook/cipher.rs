@@ -11,13 +11,14 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
+use crate::config::keys::EncryptionKey;
+
 /// With or without padding.
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(
     &alphabet::URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-const KEY_LENGTH: usize = 32;
 const IV_LENGTH: usize = 16;
 
 /// Opens payloads.
@@ -26,9 +27,7 @@ pub(super) struct Cipher(PaddedBlockDecryptingKey);
 impl Cipher {
     /// The cipher of a key of 32 ASCII characters.
     pub(super) fn new(key: &str) -> Option<Self> {
-        if key.len() != KEY_LENGTH || !key.is_ascii() {
-            return None;
-        }
+        let key = EncryptionKey::parse(key)?;
         let key = UnboundCipherKey::new(&AES_256, key.as_bytes()).ok()?;
         PaddedBlockDecryptingKey::cbc_pkcs7(key).ok().map(Self)
     }

@@ -8,6 +8,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::HeaderMap;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::config::keys::SigningSecret;
+
 /// More signatures than any rotation of secrets needs.
 const MAX_SIGNATURES: usize = 16;
 /// Longer than any message's id.
@@ -59,20 +61,14 @@ fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     values.next().is_none().then_some(value)
 }
 
-/// The bytes of a secret as the portal shows it: `whsec_` and base64, not empty.
-pub(super) fn key_of(secret: &str) -> Option<Vec<u8>> {
-    let key = STANDARD.decode(secret.strip_prefix("whsec_")?).ok()?;
-    (!key.is_empty()).then_some(key)
-}
-
 /// One secret.
 pub(super) struct Signer(hmac::Key);
 
 impl Signer {
     /// The signer of a secret as the portal shows it.
     pub(super) fn new(secret: &str) -> Option<Self> {
-        let key = key_of(secret)?;
-        Some(Self(hmac::Key::new(hmac::HMAC_SHA256, &key)))
+        let key = SigningSecret::parse(secret)?;
+        Some(Self(hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes())))
     }
 
     /// The signature of the claimed message, as far as the body.

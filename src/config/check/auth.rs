@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{Mistakes, bounds::check_limit, jwt::check_jwt, listeners::is_loopback};
-use crate::config::{Client, Config, Scope, View};
+use super::{bounds::check_limit, jwt::check_jwt, listeners::is_loopback};
+use crate::config::{Client, Config, Scope, View, mistakes::Mistakes};
 
 impl Config {
     pub(super) fn check_auth(&self, mistakes: &mut Mistakes) {

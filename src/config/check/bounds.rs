@@ -4,8 +4,7 @@ use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use bytesize::ByteSize;
 
-use super::Mistakes;
-use crate::config::Config;
+use crate::config::{Config, mistakes::Mistakes};
 
 const NONE: Duration = Duration::ZERO;
 const MILLISECOND: Duration = Duration::from_millis(1);

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use super::{
-    Mistakes,
     bounds::LEAST_RATE,
     listeners::{is_host, is_loopback},
 };
 use crate::{
-    authorities::check_authorities,
-    config::{Config, files, secret_files::given},
+    config::{
+        Config, authorities::check_authorities, files, mistakes::Mistakes, secret_files::given,
+    },
     domain::ContactType,
 };
 

@@ -3,14 +3,10 @@
 use std::{path::Path, time::Duration};
 
 use super::{
-    Mistakes,
     bounds::{check_limit, check_token_lifetime},
     engage::leads_to_loopback,
 };
-use crate::{
-    config::{Config, Jwt, files},
-    jwk::check_key_set,
-};
+use crate::config::{Config, Jwt, files, jwk::check_key_set, mistakes::Mistakes};
 
 /// The longest time by which clocks may be taken to differ.
 const MAX_LEEWAY: Duration = Duration::from_secs(60);

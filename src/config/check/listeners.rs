@@ -4,8 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use secrecy::ExposeSecret;
 
-use super::Mistakes;
-use crate::config::Config;
+use crate::config::{Config, mistakes::Mistakes};
 
 impl Config {
     pub(super) fn check_listeners(&self, mistakes: &mut Mistakes) {

@@ -3,8 +3,7 @@
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
-use super::Mistakes;
-use crate::config::{Config, typed::most_alike};
+use crate::config::{Config, mistakes::Mistakes, spelling::most_alike};
 
 const KEY: &str = "telemetry.log";
 
@@ -24,12 +23,11 @@ const LEVELS: [(&str, &[&str]); 6] = [
 /// This crate, as its events name it.
 const OURS: &str = env!("CARGO_CRATE_NAME");
 
-/// What stands behind it in the targets of its events: its modules, [the audit](crate::telemetry::AUDIT), and
+/// What stands behind it in the targets of its events: its modules, the audit, and
 /// what is compiled into the program alone.
-const MODULES: [&str; 15] = [
+const MODULES: [&str; 13] = [
     "app",
     "audit",
-    "authorities",
     "cache",
     "clock",
     "config",
@@ -37,7 +35,6 @@ const MODULES: [&str; 15] = [
     "domain",
     "engage",
     "http",
-    "jwk",
     "process",
     "rate",
     "telemetry",

@@ -2,11 +2,10 @@
 
 use std::fmt::Write;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use secrecy::ExposeSecret;
 
-use super::Mistakes;
-use crate::config::{Config, secret_files::given, texts};
-use aws_lc_rs::digest::{SHA256, digest};
+use crate::config::{Config, mistakes::Mistakes, secret_files::given, texts};
 
 /// Shorter ones that we choose ourselves can be guessed.
 const MIN_LENGTH: usize = 16;

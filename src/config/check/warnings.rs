@@ -2,9 +2,9 @@
 
 use std::{fs, time::Duration};
 
-use super::{Mistake, engage::leads_to_loopback};
+use super::engage::leads_to_loopback;
 use crate::{
-    config::{Client, Config},
+    config::{Client, Config, auth::default_identifiers, mistakes::Mistake},
     domain::IdentifierKind,
 };
 
@@ -72,7 +72,7 @@ impl Config {
         let asks = |client: &Client| {
             let kinds = &client.identifiers;
             let asks = |kind| kinds.contains(&kind);
-            *kinds != crate::config::auth::default_identifiers()
+            *kinds != default_identifiers()
                 && (asks(IdentifierKind::CustomKey) || asks(IdentifierKind::Any))
         };
         let is_open = self.engage.custom_key.is_none() && self.auth.clients.iter().any(asks);

@@ -2,10 +2,10 @@
 
 use secrecy::ExposeSecret;
 
-use super::Mistakes;
-use crate::{
-    config::Config,
-    webhook::{is_encryption_key, key_of_secret},
+use crate::config::{
+    Config,
+    keys::{EncryptionKey, SigningSecret},
+    mistakes::Mistakes,
 };
 
 /// Shorter ones can be guessed; Svix makes 24 bytes.
@@ -16,7 +16,8 @@ impl Config {
         let webhooks = &self.webhooks;
         let secrets = &webhooks.secrets;
         for secret in secrets {
-            let what = match key_of_secret(secret.expose_secret()) {
+            let secret = SigningSecret::parse(secret.expose_secret());
+            let what = match secret.as_ref().map(SigningSecret::as_bytes) {
                 None => "holds one that can't sign",
                 Some(key) if key.len() < MIN_KEY => "holds one that is shorter than 16 bytes",
                 Some(key) if key.iter().all(|byte| *byte == key[0]) => {
@@ -31,7 +32,7 @@ impl Config {
             );
         }
         let key = webhooks.encryption_key.as_ref();
-        if key.is_some_and(|key| !is_encryption_key(key.expose_secret())) {
+        if key.is_some_and(|key| EncryptionKey::parse(key.expose_secret()).is_none()) {
             mistakes.add(
                 "webhooks.encryption_key",
                 "does not have 32 ASCII characters",

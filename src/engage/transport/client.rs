@@ -11,7 +11,10 @@ use reqwest::{
 };
 use secrecy::ExposeSecret;
 
-use crate::{authorities::authorities, config, engage::resolver::Resolver};
+use crate::{
+    config::{self, authorities::authorities},
+    engage::resolver::Resolver,
+};
 
 /// How long a connection is kept that no call uses.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);

@@ -18,7 +18,7 @@ use self::absent::AbsentIds;
 pub(super) use self::source::Source;
 use crate::{
     clock::{Clock, Tick},
-    jwk::Key,
+    config::jwk::Key,
 };
 
 /// How often keys are read anew.

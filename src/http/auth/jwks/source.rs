@@ -11,7 +11,7 @@ use reqwest::{
 
 use crate::{
     clock::Clock,
-    jwk::{Key, keys_of},
+    config::jwk::{Key, keys_of},
 };
 
 /// The longest time that a reading may take.

@@ -16,10 +16,10 @@ pub(super) enum Step {
 
 /// The way to a value from the whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Place(Vec<Step>);
+pub(super) struct KeyPath(Vec<Step>);
 
-impl Place {
-    /// A place made of keys alone.
+impl KeyPath {
+    /// A path made of keys alone.
     pub(super) fn of_keys<'a>(keys: impl Iterator<Item = &'a str>) -> Self {
         Self(keys.map(|key| Step::Key(key.to_owned())).collect())
     }
@@ -35,8 +35,8 @@ impl Place {
         self.then(Step::Key(key.to_owned()))
     }
 
-    /// The last key and the place that it stands in.
-    pub(super) fn split(&self) -> Option<(Place, &Step)> {
+    /// The last key and the path that it stands in.
+    pub(super) fn split(&self) -> Option<(KeyPath, &Step)> {
         let (last, steps) = self.0.split_last()?;
         Some((Self(steps.to_vec()), last))
     }
@@ -113,7 +113,7 @@ impl Place {
     }
 }
 
-impl From<&serde_path_to_error::Path> for Place {
+impl From<&serde_path_to_error::Path> for KeyPath {
     fn from(path: &serde_path_to_error::Path) -> Self {
         let step = |segment: &Segment| match segment {
             Segment::Seq { index } => Some(Step::Item(*index)),
@@ -124,7 +124,7 @@ impl From<&serde_path_to_error::Path> for Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for KeyPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, step) in self.0.iter().enumerate() {
             match step {

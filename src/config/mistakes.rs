@@ -59,7 +59,7 @@ impl Mistakes {
     }
 
     /// Adds one, unless what was added before is about the same: then its value only stands in for another.
-    pub(in crate::config) fn add_unless_covered(
+    pub(super) fn add_unless_covered(
         &mut self,
         key: String,
         what: impl Into<String>,
@@ -72,7 +72,7 @@ impl Mistakes {
 
     /// Adds those of a later check, unless earlier ones are about the same. Where only some keys are known, the others
     /// are not judged.
-    pub(in crate::config) fn add_all(&mut self, later: Mistakes, known: Option<&BTreeSet<String>>) {
+    pub(super) fn add_all(&mut self, later: Mistakes, known: Option<&BTreeSet<String>>) {
         let is_known = |mistake: &Mistake| {
             known.is_none_or(|known| known.iter().any(|key| is_about(key, &mistake.key)))
         };

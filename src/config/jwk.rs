@@ -7,8 +7,7 @@ use jsonwebtoken::{
 };
 use serde_json::Value;
 
-/// U+FEFF, which some editors put before a text.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+use super::files::without_byte_order_mark;
 
 /// A key that verifies.
 pub(crate) struct Key {
@@ -95,7 +94,7 @@ pub(crate) fn keys_of(set: &[u8]) -> Result<Vec<Key>, anyhow::Error> {
         keys: Vec<Value>,
     }
 
-    let set = set.strip_prefix(BYTE_ORDER_MARK).unwrap_or(set);
+    let set = without_byte_order_mark(set);
     // serde's message would quote the text.
     let set: Set = serde_json::from_slice(set).map_err(|_| anyhow::anyhow!("is not a JWK set"))?;
     let keys: Vec<_> = set.keys.iter().filter_map(Key::of).collect();

@@ -1,7 +1,6 @@
 //! Certificates of authorities, as files in PEM hold them.
 
-/// U+FEFF, which some editors put before a text.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+use super::files::without_byte_order_mark;
 
 /// Whether a text in PEM can say who may vouch for Engage; if not, why.
 pub(crate) fn check_authorities(pem: &[u8]) -> Result<(), &'static str> {
@@ -20,6 +19,5 @@ pub(crate) fn check_authorities(pem: &[u8]) -> Result<(), &'static str> {
 
 /// The certificates of a text in PEM, perhaps behind a byte order mark.
 pub(crate) fn authorities(pem: &[u8]) -> reqwest::Result<Vec<reqwest::Certificate>> {
-    let pem = pem.strip_prefix(BYTE_ORDER_MARK).unwrap_or(pem);
-    reqwest::Certificate::from_pem_bundle(pem)
+    reqwest::Certificate::from_pem_bundle(without_byte_order_mark(pem))
 }

@@ -1,16 +1,17 @@
 //! engage-bff: a caching backend-for-frontend for Voyado Engage.
 //!
-//! The rooms, in the order in which a request passes through them; `docs/ARCHITECTURE.md` tells the
-//! same story at length.
+//! The modules, in the order in which a request passes through them. `docs/ARCHITECTURE.md` describes each, and which
+//! may import which.
 //!
-//! - [`http`], the front door: routes, callers, parameters in; statuses, headers, bytes out.
-//! - [`customer`], the hall: one question about one customer, answered from what is held, from Engage,
-//!   or from both.
-//! - [`cache`], the pantry: records, names, negative answers; fences and flights.
-//! - [`engage`], the back door: the only room that speaks Engage's language.
-//! - [`webhook`]: verifies and reads Engage's webhook deliveries.
-//! - [`domain`], the words that all of them share; [`config`], [`clock`] and [`rate`], leaves that
-//!   anybody may use, as are [`threads`], `jwk` and `authorities`; [`telemetry`], what operators are told; [`app`], where the rooms are put together.
+//! - [`http`] reads the request: routes, credentials, parameters. It writes the response: status, headers, body.
+//! - [`customer`] answers one customer query from the cache, from Engage, or from both.
+//! - [`cache`] stores records, aliases and negative entries, with the fences and flights that keep them correct.
+//! - [`engage`] calls Engage's API and keeps to its call budget.
+//! - [`webhook`] verifies and reads Engage's webhook deliveries.
+//!
+//! What they share: [`domain`], the values that all of them use; [`config`], the configuration; [`clock`], the source of
+//! time; [`rate`], a token bucket; `json`, the lenient reader of what Engage sends; [`threads`], the locks and atomics of the cache; [`telemetry`], the log. [`app`]
+//! builds all of it from the configuration and runs it.
 
 pub mod app;
 pub mod cache;

@@ -1,9 +1,8 @@
-//! The command line: which command, and what it says at its end.
+//! The command line: parses the command, runs it and reports how it ended.
 
 mod process;
 
 use std::{
-    collections::BTreeMap,
     io::Write,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -13,9 +12,13 @@ use std::{
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use engage_bff::{app::App, config::Config, telemetry};
+use engage_bff::{
+    app::App,
+    config::{Config, layers},
+    telemetry,
+};
 
-/// A cache that fills and empties leaves holes, which this one gives back: docs/PERFORMANCE.md has the figures.
+/// Returns fragmented pages to the system, which matters for a cache that fills and empties: see docs/PERFORMANCE.md.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -31,19 +34,19 @@ struct Arguments {
 enum Command {
     /// Serve until SIGTERM or SIGINT.
     Serve {
-        /// A TOML file laid over the defaults; the environment is laid over both.
+        /// A TOML file that overrides the defaults; environment variables override both.
         #[arg(long)]
         config: Option<PathBuf>,
     },
-    /// Print the effective configuration, secrets masked, or every mistake with its remedy.
+    /// Print the effective configuration with secrets masked, or every mistake with its remedy.
     CheckConfig {
-        /// A TOML file laid over the defaults; the environment is laid over both.
+        /// A TOML file that overrides the defaults; environment variables override both.
         #[arg(long)]
         config: Option<PathBuf>,
     },
-    /// Ask the service on this machine whether it is alive: for container health checks.
+    /// Check whether the service on this machine is alive: for container health checks.
     Healthcheck {
-        /// A TOML file laid over the defaults; the environment is laid over both.
+        /// A TOML file that overrides the defaults; environment variables override both.
         #[arg(long)]
         config: Option<PathBuf>,
     },
@@ -53,7 +56,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve { config } => process::serve(config),
         Command::CheckConfig { config } => {
-            load(config.as_deref()).and_then(|config| check(&config))
+            process::load(config.as_deref()).and_then(|config| check(&config))
         }
         Command::Healthcheck { config } => healthcheck(config.as_deref()),
     };
@@ -64,22 +67,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn environment() -> BTreeMap<String, String> {
-    std::env::vars_os()
-        // What is no text is reported with its key instead of left out.
-        .filter_map(|(name, value)| {
-            Some((
-                name.into_string().ok()?,
-                value.to_string_lossy().into_owned(),
-            ))
-        })
-        .collect()
-}
-
-fn load(file: Option<&Path>) -> Result<Config, anyhow::Error> {
-    Ok(Config::load(file, &environment())?)
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -98,39 +85,39 @@ fn print(config: &Config) -> Result<(), anyhow::Error> {
     Ok(())
 }
 
-/// Asks the operations listener, which answers however many callers there are. Needs no more of the configuration than
-/// where it is.
+/// Sends `GET /livez` to the operations listener, which answers however many callers the service has. Reads the
+/// configuration without checking it, for the listener's address alone.
 #[tokio::main(flavor = "current_thread")]
 async fn healthcheck(file: Option<&Path>) -> Result<(), anyhow::Error> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    let config = engage_bff::config::layers::read(file, &environment())?;
+    let config = layers::read(file, &process::environment())?;
     let address: SocketAddr = config.operations.listen;
     let (v4, v6) = (Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into());
-    let at: Vec<IpAddr> = match address.ip() {
-        // All addresses are those of IPv4 too, and these alone where the machine has no IPv6.
+    let addresses: Vec<IpAddr> = match address.ip() {
+        // `[::]` includes IPv4, and means IPv4 alone where the machine has no IPv6.
         ip if ip.is_unspecified() && ip.is_ipv6() => vec![v6, v4],
         ip if ip.is_unspecified() => vec![v4],
         ip => vec![ip],
     };
-    let at: Vec<_> = at
+    let addresses: Vec<_> = addresses
         .into_iter()
         .map(|ip| SocketAddr::new(ip, address.port()))
         .collect();
-    let ask = async {
-        let mut stream = tokio::net::TcpStream::connect(&at[..]).await?;
-        let request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-        stream.write_all(request).await?;
-        let mut answer = Vec::new();
-        stream.take(4096).read_to_end(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer)
+    let request = async {
+        let mut stream = tokio::net::TcpStream::connect(&addresses[..]).await?;
+        let head = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(head).await?;
+        let mut response = Vec::new();
+        stream.take(4096).read_to_end(&mut response).await?;
+        Ok::<_, std::io::Error>(response)
     };
-    let answer = tokio::time::timeout(Duration::from_secs(2), ask)
+    let response = tokio::time::timeout(Duration::from_secs(2), request)
         .await
-        .context("no answer in time")?
-        .with_context(|| format!("{address} can't be asked"))?;
+        .context("no response in time")?
+        .with_context(|| format!("can't connect to {address}"))?;
     anyhow::ensure!(
-        answer.starts_with(b"HTTP/1.1 200 "),
+        response.starts_with(b"HTTP/1.1 200 "),
         "the service is not alive"
     );
     Ok(())

@@ -1,7 +1,8 @@
-//! The service as a process of its machine: memory that others can't read, descriptors, signals, from the first step of the
-//! start to the end.
+//! The service as a process of the operating system, from start to end: environment, memory that other processes can't
+//! read, open files, signals.
 
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -27,24 +28,22 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::load;
+/// The fewest connections with which the service starts, unless fewer are configured.
+const MIN_CONNECTIONS: usize = 16;
 
-/// With fewer connections for callers the service does not start, unless fewer are configured.
-const LEAST_CONNECTIONS: usize = 16;
+/// How long after one ignored signal was logged further ones are not.
+const IGNORED_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// After one of them was logged, further signals without effect are not, for so long.
-const QUIET: Duration = Duration::from_secs(10);
-
-/// What is done at the end, whatever ends the service.
+/// What the end of the process needs, whatever ends the service.
 #[derive(Default)]
 struct End {
-    /// The log, once it is started, and how long the end may take from the signal on.
+    /// The log, once it is started, and how long the shutdown may take from the signal on.
     log: Option<(Log, Duration)>,
-    /// When the first signal came.
+    /// When the first signal arrived.
     signalled: Option<Tick>,
 }
 
-/// Serves until SIGTERM or SIGINT, whenever it comes, and writes the rest of the log.
+/// Serves until SIGTERM or SIGINT, which may come during the start, then flushes the log.
 pub(crate) fn serve(file: Option<PathBuf>) -> Result<(), anyhow::Error> {
     let clock = Clock::system();
     let end = Arc::new(Mutex::new(End::default()));
@@ -55,9 +54,27 @@ pub(crate) fn serve(file: Option<PathBuf>) -> Result<(), anyhow::Error> {
         let end = signalled.map(|at| at + time);
         log.finish(end.unwrap_or_default().since(clock.tick()));
     }
-    // A start that hangs is not waited for, nor are answers when the grace is over.
+    // Does not wait for a start that hangs, nor for responses once the grace period is over.
     runtime.shutdown_background();
     outcome
+}
+
+/// The configuration of that file and of this process's environment, checked.
+pub(crate) fn load(file: Option<&Path>) -> Result<Config, anyhow::Error> {
+    Ok(Config::load(file, &environment())?)
+}
+
+/// The variables of this process.
+pub(crate) fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        // A value that is not UTF-8 is kept, so that it is reported with its key.
+        .filter_map(|(name, value)| {
+            Some((
+                name.into_string().ok()?,
+                value.to_string_lossy().into_owned(),
+            ))
+        })
+        .collect()
 }
 
 fn locked(end: &Mutex<End>) -> std::sync::MutexGuard<'_, End> {
@@ -69,12 +86,12 @@ async fn until_signal(
     clock: &Clock,
     end: &Arc<Mutex<End>>,
 ) -> Result<(), anyhow::Error> {
-    // Before anything that takes time: until then each of them kills.
+    // Before anything that takes time: without handlers these signals kill the process.
     let Signals {
         mut ending,
         ignored,
     } = Signals::install()?;
-    // What it reads may be slow, and blocks.
+    // The start reads files, which blocks and may be slow.
     let start = {
         let (runtime, clock, end) = (Handle::current(), clock.clone(), Arc::clone(end));
         tokio::task::spawn_blocking(move || {
@@ -82,7 +99,7 @@ async fn until_signal(
         })
     };
     let app = tokio::select! {
-        app = start => app.context("the start was broken off")??,
+        app = start => app.context("the start was aborted")??,
         _ = ending.next() => return Ok(()),
     };
     tokio::spawn(ignore(ignored));
@@ -93,43 +110,43 @@ async fn until_signal(
     loop {
         tokio::select! {
             ended = &mut running => return Ok(ended?),
-            by = ending.next() => {
+            signal = ending.next() => {
                 locked(end).signalled.get_or_insert_with(|| clock.tick());
-                interrupts += usize::from(by == SignalKind::interrupt());
-                anyhow::ensure!(interrupts < 2, "ended at once by a second SIGINT");
+                interrupts += usize::from(signal == SignalKind::interrupt());
+                anyhow::ensure!(interrupts < 2, "stopped at once by a second SIGINT");
                 shutdown.cancel();
             }
         }
     }
 }
 
-/// Everything up to a service that is bound.
+/// Loads the configuration, starts the log and binds the service.
 async fn start(file: Option<&Path>, clock: Clock, end: &Mutex<End>) -> Result<App, anyhow::Error> {
     // Before a secret is read.
-    let shut = shut_memory();
+    let protected = protect_memory();
     let mut config = load(file)?;
     let log = telemetry::start(&config.telemetry, io::stdout())?;
     let time = config.server.shutdown_delay + config.server.shutdown_grace;
     locked(end).log = Some((log, time));
     telemetry::quiet_panics(clock.clone());
-    if let Err(error) = shut {
-        tracing::warn!(%error, "the memory can be dumped or read by other processes");
+    if let Err(error) = protected {
+        tracing::warn!(%error, "memory protection failed");
     }
     for warning in config.warnings() {
         let (key, what, remedy) = (warning.key(), warning.what(), warning.remedy());
-        tracing::warn!(key, what, remedy, "a setting is seldom meant");
+        tracing::warn!(key, what, remedy, "questionable setting");
     }
     fit_connections(&mut config, raise_descriptors())?;
     App::build(&config, clock).await
 }
 
-/// Whether the process may open as many files as a start needs.
+/// Checks that the process may open as many files as a start needs.
 pub(crate) fn rehearse(config: &Config) -> Result<(), anyhow::Error> {
     fit_connections(&mut config.clone(), raise_descriptors())
 }
 
-/// Keeps secrets and personal data out of core dumps, and other processes of the same user out of the memory.
-fn shut_memory() -> Result<(), Errno> {
+/// Keeps secrets and personal data out of core dumps, and the memory unreadable for other processes of the same user.
+fn protect_memory() -> Result<(), Errno> {
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),
@@ -140,23 +157,23 @@ fn shut_memory() -> Result<(), Errno> {
     Ok(())
 }
 
-/// Raises the soft limit of open files to the hard one. How many the process may have open then.
+/// Raises the soft limit of open files to the hard limit, and returns the limit then in force.
 fn raise_descriptors() -> usize {
-    let was = rustix::process::getrlimit(Resource::Nofile);
+    let before = rustix::process::getrlimit(Resource::Nofile);
     let raised = Rlimit {
-        current: was.maximum,
-        maximum: was.maximum,
+        current: before.maximum,
+        maximum: before.maximum,
     };
-    // A system that refuses leaves the limit as it was.
+    // If the system refuses, the limit stays as it was.
     let limit = match rustix::process::setrlimit(Resource::Nofile, raised) {
         Ok(()) => raised.current,
-        Err(_) => was.current,
+        Err(_) => before.current,
     };
     let limit = limit.and_then(|limit| usize::try_from(limit).ok());
     limit.unwrap_or(usize::MAX)
 }
 
-/// Leaves callers only as many connections as there are descriptors for, beside what Engage and operators need.
+/// Lowers `server.max_connections` to what the descriptors allow after those for Engage and operators.
 fn fit_connections(config: &mut Config, descriptors: usize) -> Result<(), anyhow::Error> {
     let configured = config.server.max_connections;
     let reserved = reserved_descriptors(config);
@@ -167,8 +184,8 @@ fn fit_connections(config: &mut Config, descriptors: usize) -> Result<(), anyhow
          server.max_connections or engage.max_concurrency"
     );
     anyhow::ensure!(
-        left >= configured.min(LEAST_CONNECTIONS),
-        "the process may have {descriptors} open files, and needs {reserved} beside its callers' connections; {remedy}"
+        left >= configured.min(MIN_CONNECTIONS),
+        "the process may have {descriptors} open files and needs {reserved} besides its callers' connections; {remedy}"
     );
     if left < configured {
         config.server.max_connections = left;
@@ -178,19 +195,19 @@ fn fit_connections(config: &mut Config, descriptors: usize) -> Result<(), anyhow
             descriptors,
             reserved,
             remedy,
-            "fewer connections than configured: the limit of open files is too low"
+            "connections limited: open-files limit too low"
         );
     }
     Ok(())
 }
 
-/// The signals that have a meaning here, each with a handler.
+/// A handler for each signal.
 struct Signals {
     ending: Ending,
     ignored: [(&'static str, Signal); 3],
 }
 
-/// Those that end the service.
+/// The signals that end the service.
 struct Ending {
     terminate: Signal,
     interrupt: Signal,
@@ -213,7 +230,7 @@ impl Signals {
 }
 
 impl Ending {
-    /// Waits for the next of them.
+    /// Waits for the next signal.
     async fn next(&mut self) -> SignalKind {
         tokio::select! {
             _ = self.terminate.recv() => SignalKind::terminate(),
@@ -222,10 +239,10 @@ impl Ending {
     }
 }
 
-/// Does nothing at these signals but to say so.
+/// Logs these signals and does nothing else.
 async fn ignore(signals: [(&'static str, Signal); 3]) {
     let each = signals.map(|(name, mut signal)| async move {
-        let mut ticks = tokio::time::interval(QUIET);
+        let mut ticks = tokio::time::interval(IGNORED_LOG_INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while signal.recv().await.is_some() {
             tracing::info!(signal = name, "signal ignored");
@@ -253,13 +270,13 @@ mod tests {
     }
 
     #[test]
-    fn callers_get_what_is_left_of_the_descriptors() {
+    fn callers_get_the_descriptors_that_are_left() {
         assert_eq!(fitted(10_000, 10_000), Ok(10_000));
         assert_eq!(fitted(10_000, 9_999), Ok(9_999));
-        assert_eq!(fitted(10_000, LEAST_CONNECTIONS), Ok(LEAST_CONNECTIONS));
+        assert_eq!(fitted(10_000, MIN_CONNECTIONS), Ok(MIN_CONNECTIONS));
         assert_eq!(fitted(2, 2), Ok(2));
         assert!(fitted(2, 1).is_err());
-        let told = fitted(10_000, LEAST_CONNECTIONS - 1).expect_err("too few");
-        assert!(told.contains("ulimit -n"), "{told}");
+        let error = fitted(10_000, MIN_CONNECTIONS - 1).expect_err("too few");
+        assert!(error.contains("ulimit -n"), "{error}");
     }
 }

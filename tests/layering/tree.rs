@@ -1,0 +1,224 @@
+//! The modules of the crate and what each imports from the others.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
+    path::Path as FilePath,
+};
+
+use super::source::{self, Segments, Source};
+
+/// The library's name in the program's imports.
+const LIBRARY: &str = "engage_bff";
+/// More names that lead to names than any import of ours.
+const MAX_STEPS: usize = 32;
+
+/// The path of a module, such as `http::auth`; empty for the library's root.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Module(pub(crate) Segments);
+
+impl Module {
+    pub(crate) fn parse(text: &str) -> Self {
+        Self(text.split("::").map(str::to_owned).collect())
+    }
+
+    pub(crate) fn contains(&self, other: &Module) -> bool {
+        other.0.starts_with(&self.0)
+    }
+
+    pub(crate) fn child(&self, name: &str) -> Self {
+        let mut segments = self.0.clone();
+        segments.push(name.to_owned());
+        Self(segments)
+    }
+
+    fn parent(&self) -> Self {
+        let mut segments = self.0.clone();
+        segments.pop();
+        Self(segments)
+    }
+}
+
+impl fmt::Display for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("::"))
+    }
+}
+
+/// One module that imports from another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Import {
+    pub(crate) from: Module,
+    pub(crate) to: Module,
+}
+
+/// All modules and imports.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    pub(crate) modules: BTreeSet<Module>,
+    pub(crate) imports: BTreeSet<Import>,
+}
+
+impl Tree {
+    /// Reads every source file under a directory.
+    pub(crate) fn read(directory: &FilePath) -> Self {
+        let mut files = Vec::new();
+        read_files(directory, directory, &mut files);
+        let files: Vec<_> = files
+            .iter()
+            .map(|(path, text)| (&**path, &**text))
+            .collect();
+        Self::of(&files)
+    }
+
+    /// The tree of files, each given by its path under `src` and its text.
+    pub(crate) fn of(files: &[(&str, &str)]) -> Self {
+        let names = Names::of(files);
+        let mut imports = BTreeSet::new();
+        for (from, source) in &names.sources {
+            let used = source.uses.iter().map(|(_, path)| path);
+            for path in used.chain(&source.paths) {
+                let to = names.resolve(from, path, Some(path), MAX_STEPS);
+                if let Some(to) = to.filter(|to| to != from) {
+                    let from = from.clone();
+                    imports.insert(Import { from, to });
+                }
+            }
+        }
+        let modules = names.sources.into_keys().collect();
+        Self { modules, imports }
+    }
+}
+
+fn read_files(root: &FilePath, directory: &FilePath, files: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            read_files(root, &path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.strip_prefix(root).expect("a path below the root");
+            let name = name.to_str().expect("a readable path").to_owned();
+            files.push((name, fs::read_to_string(&path).expect("a readable file")));
+        }
+    }
+}
+
+/// The names of every module.
+struct Names {
+    sources: BTreeMap<Module, Source>,
+    /// The program and the modules that belong to it: there `crate` is the program.
+    program: BTreeSet<String>,
+}
+
+impl Names {
+    fn of(files: &[(&str, &str)]) -> Self {
+        let mut sources = BTreeMap::new();
+        let mut for_tests = Vec::new();
+        for (path, text) in files {
+            let file = module_of(path);
+            let parsed = source::parse(text).unwrap_or_else(|error| panic!("{path}: {error}"));
+            for source in parsed {
+                let mut module = file.clone();
+                module.0.extend(source.within.iter().cloned());
+                let children = source.test_children.iter();
+                for_tests.extend(children.map(|child| module.child(child)));
+                sources.insert(module, source);
+            }
+        }
+        sources.retain(|module, _| !for_tests.iter().any(|test| test.contains(module)));
+        for (module, source) in &sources {
+            if let Some(glob) = source.globs.first() {
+                panic!(
+                    "{module}: use {}::*: a glob hides what it imports",
+                    glob.join("::")
+                );
+            }
+        }
+        let main = Module::parse("main");
+        let mut program = BTreeSet::from(["main".to_owned()]);
+        if let Some(source) = sources.get_mut(&main) {
+            for child in source.children.clone() {
+                let path = vec![LIBRARY.to_owned(), child.clone()];
+                source.uses.push((child.clone(), path));
+                program.insert(child);
+            }
+        }
+        Self { sources, program }
+    }
+
+    /// The module that a path in `from` leads to: the one that defines its item. `None` for another crate's. `own` is the
+    /// `use` declaration that is resolved, which does not explain itself.
+    fn resolve(
+        &self,
+        from: &Module,
+        path: &[String],
+        own: Option<&Segments>,
+        steps: usize,
+    ) -> Option<Module> {
+        let steps = steps.checked_sub(1)?;
+        let (first, rest) = path.split_first()?;
+        match first.as_str() {
+            "crate" if from.0.first().is_some_and(|top| self.program.contains(top)) => {
+                self.descend(Module::parse("main"), rest, own, steps)
+            }
+            "crate" | LIBRARY => self.descend(Module::default(), rest, own, steps),
+            "self" => self.descend(from.clone(), rest, own, steps),
+            "super" => {
+                let mut parent = from.parent();
+                let mut rest = rest;
+                while let Some((first, further)) = rest.split_first()
+                    && first == "super"
+                {
+                    (parent, rest) = (parent.parent(), further);
+                }
+                self.descend(parent, rest, own, steps)
+            }
+            name => {
+                let used = self.used(from, name, own);
+                if let Some(used) = used {
+                    let whole = [used, rest].concat();
+                    return self.resolve(from, &whole, Some(used), steps);
+                }
+                let child = from.child(name);
+                let is_child = self.sources.contains_key(&child);
+                is_child.then(|| self.descend(child, rest, own, steps))?
+            }
+        }
+    }
+
+    /// Follows the segments from a module down, and what its `use` declarations say.
+    fn descend(
+        &self,
+        mut module: Module,
+        path: &[String],
+        own: Option<&Segments>,
+        steps: usize,
+    ) -> Option<Module> {
+        for (index, name) in path.iter().enumerate() {
+            let child = module.child(name);
+            if self.sources.contains_key(&child) {
+                module = child;
+            } else if let Some(used) = self.used(&module, name, own) {
+                let whole = [used, &path[index + 1..]].concat();
+                return self.resolve(&module, &whole, Some(used), steps);
+            } else {
+                break;
+            }
+        }
+        Some(module)
+    }
+
+    fn used(&self, module: &Module, name: &str, own: Option<&Segments>) -> Option<&Segments> {
+        let mut uses = self.sources.get(module)?.uses.iter();
+        let found = uses.find(|(used, path)| used == name && own != Some(path));
+        found.map(|(_, path)| path)
+    }
+}
+
+/// The module that a file holds.
+fn module_of(path: &str) -> Module {
+    match path.trim_end_matches(".rs") {
+        "lib" => Module::default(),
+        path => Module(path.split('/').map(str::to_owned).collect()),
+    }
+}

@@ -10,6 +10,8 @@ mod auth;
 mod codings;
 mod conditions;
 mod connection;
+mod connection_slots;
+mod connection_state;
 mod cors;
 mod customer;
 mod directives;
@@ -17,25 +19,23 @@ mod entry;
 mod error;
 mod fast_path;
 mod framing;
-mod front_door;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod head_watch;
 mod identified;
-mod linger;
+mod lingering_close;
 mod listener;
 mod lookup;
+mod malformed_head;
 mod operations;
 mod params;
 mod peer;
 mod probe;
-mod reply;
 mod request_id;
 mod requests;
-mod room;
+mod response;
+mod service;
 mod timed_io;
-mod unparsed;
-mod unread;
+mod unread_body;
 mod webhook;
 
 use std::sync::Arc;
@@ -50,18 +50,18 @@ use http::Request;
 
 pub use self::{
     auth::Authenticator,
+    connection_slots::{Connections, Counts, PROBE_CONNECTIONS},
     error::{ApiError, Code},
-    front_door::FrontDoor,
     listener::{Limits, Listener},
     lookup::LookupRules,
     operations::OperationsState,
     probe::Readiness,
     requests::Requests,
-    room::{Connections, Counts, PROBE_CONNECTIONS},
+    service::FrontDoor,
     webhook::Webhooks,
 };
 use self::{
-    cors::Cors, customer::Asked, identified::Identified, reply::Reply, request_id::RequestId,
+    cors::Cors, customer::Asked, identified::Identified, request_id::RequestId, response::Reply,
 };
 use crate::customer::CustomerService;
 

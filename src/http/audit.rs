@@ -6,8 +6,8 @@ use tracing::Level;
 
 use super::{
     error::{ApiError, Code},
-    reply::Reply,
     request_id::RequestId,
+    response::Reply,
 };
 use crate::{
     customer::CustomerQuery,

@@ -26,15 +26,15 @@ use tracing::Level;
 
 use super::{
     FrontDoor,
+    connection_slots::{Admission, Seat},
+    connection_state::{DRAIN, HeadWatch},
     fast_path::FastPath,
-    head_watch::{DRAIN, HeadWatch},
-    linger::{Linger, Owed},
+    lingering_close::{Linger, Owed},
     listener::Limits,
     peer::Peer,
     probe,
-    room::{Admission, Seat},
     timed_io::{Patience, TimedIo},
-    unread::{self, Bounds, Unread},
+    unread_body::{self, Bounds, Unread},
 };
 
 /// The largest head of a request.
@@ -154,9 +154,9 @@ pub(super) async fn serve_connection<S>(
                 peer.seat.turned_away();
                 Admission::None
             };
-            let (request, announced) = unread::watch(request, &peer);
+            let (request, announced) = unread_body::watch(request, &peer);
             let mut response = peer.door.answer(request, peer.address, admission).await;
-            unread::settle(&mut response, announced.as_ref(), &peer, bounds);
+            unread_body::settle(&mut response, announced.as_ref(), &peer, bounds);
             Ok::<_, Infallible>(response.map(|body| Answer { body, peer }))
         }
     });

@@ -16,8 +16,8 @@ use super::{
     identified::Identified,
     lookup::{Ask, Carrier, LookupRules},
     params::Params,
-    reply::{self, Reply},
     request_id::RequestId,
+    response::{self, Reply},
 };
 use crate::{
     clock::{Clock, Now, Tick},
@@ -110,7 +110,7 @@ async fn find(
         caller.saw(found.record.id);
         let rendered = state.customers.render(&found, &shape)?;
         let verdict = found.verdict;
-        reply::customer(rendered, verdict, request)
+        response::customer(rendered, verdict, request)
     });
     if shape.view == View::Full {
         let digester = &state.rules.digester;

@@ -10,19 +10,19 @@
 //! [`Authenticator`]: super::Authenticator
 //! [`LookupRules`]: super::LookupRules
 
-mod given;
 mod head;
+mod hyper_backlog;
+mod pending_response;
 mod stream;
-mod unsent;
 
 use std::panic::AssertUnwindSafe;
 
 use http::Method;
 
 #[cfg(fuzzing)]
-pub(super) use self::given::is_the_same_wherever_cut;
+pub(super) use self::hyper_backlog::is_the_same_wherever_cut;
 pub(super) use self::stream::FastPath;
-use self::{head::Plain, unsent::Unsent};
+use self::{head::Plain, pending_response::Unsent};
 use super::{
     AppState, FrontDoor,
     auth::LastKey,
@@ -31,9 +31,9 @@ use super::{
     directives::Directives,
     lookup::{Ask, Carrier},
     params::Params,
-    reply::{Note, Told},
     request_id::RequestId,
     requests::{self, Route},
+    response::{Note, Told},
 };
 use crate::{clock::Now, customer::answer::View};
 

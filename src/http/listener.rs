@@ -14,8 +14,8 @@ use tracing::Level;
 use super::{
     FrontDoor,
     connection::serve_connection,
+    connection_slots::{Counts, Room, Seat, TICK},
     peer::Peer,
-    room::{Counts, Room, Seat, TICK},
 };
 use crate::telemetry::Limit;
 

@@ -13,7 +13,7 @@ use prometheus_client::{
 };
 use tracing::Level;
 
-use super::{Routes, error::Code, is_of_route, reply::Note, request_id::RequestId};
+use super::{Routes, error::Code, is_of_route, request_id::RequestId, response::Note};
 use crate::telemetry::Limit;
 
 /// The bounds of the duration buckets, in seconds: a hit, a call to Engage, a caller's patience.

@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::head_watch::HeadWatch;
+use super::connection_state::HeadWatch;
 
 /// How long a peer may keep us waiting.
 #[derive(Clone, Copy, Debug)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 
 use crate::{
+    fast_path::assert_both_ways_alike,
     harness::{SHOP, TestApp, arrive, until},
-    two_ways::assert_both_ways_alike,
     wire::{LIVEZ, PATIENCE, answer, answers, connect, customer, rest},
 };
 

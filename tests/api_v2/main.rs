@@ -7,6 +7,6 @@ mod points;
 
 // What the tests call by `crate::…`.
 pub(crate) use api::{
-    admission, audit, connections, faults, forms, harness, issuer, marks, operators, tokens,
-    two_ways, upstream, wire,
+    admission, audit, connections, fast_path, faults, forms, harness, issuer, marks, operators,
+    tokens, upstream, wire,
 };

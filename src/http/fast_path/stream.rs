@@ -11,9 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     super::{auth::LastKey, connection::Connection},
-    given::Given,
     head::{self, Next, Plain},
-    unsent::Unsent,
+    hyper_backlog::Given,
+    pending_response::Unsent,
 };
 
 /// A stream of which hyper is given only the requests that it must answer.

@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::head_watch::HeadWatch;
+use super::connection_state::HeadWatch;
 
 /// The longest time between the two steps where the peer owes nothing.
 const LAST_BYTES: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
 //! Bodies that an answer does not wait for. What is left of a body once its answer is ready decides how the connection
 //! goes on, whatever the route: a small rest that was announced is read after the answer, and the connection is kept; any
-//! other rest is announced by `Connection: close`, and discarded for a while by [`linger`](super::linger).
+//! other rest is announced by `Connection: close`, and discarded for a while by [`lingering_close`](super::lingering_close).
 
 use std::{
     pin::Pin,
@@ -16,7 +16,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::{connection::Connection, linger::announce_close};
+use super::{connection::Connection, lingering_close::announce_close};
 use crate::clock::Tick;
 
 /// How much of a body is read after its answer.

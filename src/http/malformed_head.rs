@@ -10,9 +10,9 @@ use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
 use super::{
     FrontDoor,
     error::{ApiError, Code},
-    front_door::Asking,
     request_id::{REQUEST_ID, RequestId},
     requests::Route,
+    service::Asking,
 };
 
 impl FrontDoor {

@@ -9,21 +9,21 @@ use tower_service::Service;
 
 use super::{
     AppState, Routes,
+    connection_slots::Admission,
     cors::{self, Cors},
     customer::{self, Asked},
     entry::EntryRules,
     error::{self, ApiError, Code},
     framing,
     identified::Identified,
-    linger,
+    lingering_close,
     operations::{self, OperationsState},
     peer::Peer,
     probe::Readiness,
-    reply::{self, Note},
     request_id::{REQUEST_ID, RequestId},
     requests::{self, Requests, Route},
-    room::Admission,
-    unread::RequestBody,
+    response::{self, Note},
+    unread_body::RequestBody,
 };
 use crate::{
     clock::{Clock, Now},
@@ -203,7 +203,7 @@ impl FrontDoor {
         };
         self.finish(&mut response, note, &asked);
         if is_last || !self.readiness.is_ready() {
-            linger::announce_close(&mut response, version);
+            lingering_close::announce_close(&mut response, version);
         }
         response
     }
@@ -227,9 +227,9 @@ impl FrontDoor {
         }
         let took = self.clock.tick().since(asked.arrived.tick);
         if asked.is_shopper {
-            headers.remove(reply::CACHE_STATUS);
+            headers.remove(response::CACHE_STATUS);
         } else {
-            let (name, value) = reply::server_timing(note, took);
+            let (name, value) = response::server_timing(note, took);
             headers.insert(name, value);
         }
         let code: Option<&Code> = response.extensions().get();

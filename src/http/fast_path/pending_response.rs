@@ -11,8 +11,8 @@ use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
 use tokio::io::AsyncWrite;
 
 use super::super::{
-    reply::{CACHE_STATUS, SERVER_TIMING, Told, write_server_timing},
     request_id::{REQUEST_ID, RequestId},
+    response::{CACHE_STATUS, SERVER_TIMING, Told, write_server_timing},
 };
 
 /// What is left to write, in memory that the connection's next answer uses again.

@@ -19,7 +19,7 @@ use prometheus_client::{
 };
 use tokio::sync::Notify;
 
-use super::head_watch::{DRAIN, HeadWatch, MAKE_ROOM, Ticks};
+use super::connection_state::{DRAIN, HeadWatch, MAKE_ROOM, Ticks};
 
 /// Connections beyond the most, on which only probes are answered.
 pub const PROBE_CONNECTIONS: usize = 16;

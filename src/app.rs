@@ -27,8 +27,8 @@ use crate::{
     domain::{aliases::AliasReader, phone::Phone},
     engage::{Admission, EngageClient, Reader, Traffic},
     http::{
-        self, AppState, Authenticator, Connections, Counts, FrontDoor, Listener, OperationsState,
-        Readiness, Requests, Webhooks,
+        self, AppState, Authenticator, ConnectionCounters, ConnectionMetrics, HttpService,
+        Listener, OperationsState, Readiness, RequestMetrics, Webhooks,
     },
     telemetry,
     webhook::WebhookReader,
@@ -37,8 +37,8 @@ use crate::{
 /// A service that is bound and not yet running.
 pub struct App {
     listener: Listener,
-    door: FrontDoor,
-    operations: (Listener, FrontDoor),
+    door: HttpService,
+    operations: (Listener, HttpService),
     readiness: Readiness,
     customers: CustomerService,
     changes_poll: Option<Duration>,
@@ -75,8 +75,8 @@ impl App {
             Arc::new(Authenticator::new(&config.auth, &config.server, &clock).context("auth.jwt")?);
         let lookups = Arc::new(lookup_rules(config, identifiers, digester, time_zone));
         let webhooks = webhooks(config)?;
-        let requests = Arc::new(Requests::default());
-        let connections = Connections::default();
+        let requests = Arc::new(RequestMetrics::default());
+        let connections = ConnectionMetrics::default();
         let registry = metrics::registry(
             &traffic,
             &requests,
@@ -106,7 +106,7 @@ impl App {
         let (listener, for_operations) = listeners(config, &connections).await?;
         Ok(Self {
             listener,
-            door: FrontDoor::new(
+            door: HttpService::new(
                 state,
                 &cors_origins(config)?,
                 Arc::clone(&requests),
@@ -114,7 +114,12 @@ impl App {
             ),
             operations: (
                 for_operations,
-                FrontDoor::for_operations(operations, &config.operations, requests, clock.clone()),
+                HttpService::for_operations(
+                    operations,
+                    &config.operations,
+                    requests,
+                    clock.clone(),
+                ),
             ),
             readiness,
             customers,
@@ -194,7 +199,7 @@ impl App {
         let left = self.shutdown_grace.saturating_sub(took);
         drop(tokio::time::timeout(left, operations).await);
         // Connections that have not ended hold them too.
-        doors.iter().for_each(FrontDoor::tell_left_out);
+        doors.iter().for_each(HttpService::tell_left_out);
         if finished {
             tracing::info!("stopped");
             return Ok(());
@@ -254,7 +259,7 @@ fn hall(
 /// The data listener and the operations listener, bound.
 async fn listeners(
     config: &Config,
-    connections: &Connections,
+    connections: &ConnectionMetrics,
 ) -> Result<(Listener, Listener), anyhow::Error> {
     let (data, operations) = (config.server.listen, config.operations.listen);
     let data = bind(
@@ -277,8 +282,8 @@ async fn listeners(
 async fn bind(
     key: &str,
     address: SocketAddr,
-    limits: http::Limits,
-    counts: Counts,
+    limits: http::ConnectionLimits,
+    counts: ConnectionCounters,
 ) -> Result<Listener, anyhow::Error> {
     Listener::bind(address, limits, counts)
         .await

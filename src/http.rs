@@ -1,7 +1,7 @@
 //! The front door: the whole route table, and what every request gets whatever its route.
 //!
 //! There is no stack of layers, but one for scripts of other pages, where such are configured. What each request needs
-//! is done in one pass by `FrontDoor::answer`: framing checked, request id found, panics caught, and the headers that
+//! is done in one pass by `HttpService::answer`: framing checked, request id found, panics caught, and the headers that
 //! no answer may lack set with values prepared beforehand. Questions about customers, which is what callers ask all day,
 //! go straight to their handler; the router has the other routes, and all of them where a layer stands before it.
 
@@ -50,18 +50,19 @@ use http::Request;
 
 pub use self::{
     auth::Authenticator,
-    connection_slots::{Connections, Counts, PROBE_CONNECTIONS},
+    connection_slots::{ConnectionCounters, ConnectionMetrics, PROBE_CONNECTIONS},
     error::{ApiError, Code},
-    listener::{Limits, Listener},
+    listener::{ConnectionLimits, Listener},
     lookup::LookupRules,
     operations::OperationsState,
     probe::Readiness,
-    requests::Requests,
-    service::FrontDoor,
+    requests::RequestMetrics,
+    service::HttpService,
     webhook::Webhooks,
 };
 use self::{
-    cors::Cors, customer::Asked, identified::Identified, request_id::RequestId, response::Reply,
+    cors::Cors, customer::Asked, identified::Identified, request_id::RequestId,
+    response::CustomerResponse,
 };
 use crate::customer::CustomerService;
 
@@ -116,7 +117,7 @@ fn router(state: AppState, cors: &Cors) -> Router {
 async fn about_customer(
     State(state): State<AppState>,
     request: Request<Body>,
-) -> Result<Reply, ApiError> {
+) -> Result<CustomerResponse, ApiError> {
     let (parts, body) = request.into_parts();
     let Some(asked) = Asked::of(&parts) else {
         return Err(ApiError::new(Code::NotFound));

@@ -13,15 +13,15 @@ use crate::{
     cache::feed::FeedStatus,
     customer::CustomerService,
     engage::{Admission, BreakerState, Traffic},
-    http::{Authenticator, Connections, Requests, Webhooks},
+    http::{Authenticator, ConnectionMetrics, RequestMetrics, Webhooks},
     telemetry::Dropped,
 };
 
 /// Everything that is told, under names that begin with the service's.
 pub(super) fn registry(
     traffic: &Traffic,
-    requests: &Requests,
-    connections: &Connections,
+    requests: &RequestMetrics,
+    connections: &ConnectionMetrics,
     authenticator: &Authenticator,
     webhooks: Option<&Webhooks>,
     admission: Admission,

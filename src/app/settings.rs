@@ -151,9 +151,9 @@ pub(super) fn lookup_rules(
     }
 }
 
-pub(super) fn limits(config: &Config) -> http::Limits {
+pub(super) fn limits(config: &Config) -> http::ConnectionLimits {
     let server = &config.server;
-    http::Limits {
+    http::ConnectionLimits {
         header_timeout: server.header_timeout,
         idle_timeout: server.idle_timeout,
         write_timeout: server.write_timeout,
@@ -168,9 +168,9 @@ pub(super) fn limits(config: &Config) -> http::Limits {
 }
 
 /// Its connections are few, whatever callers are allowed, and so is the time that they get at the end.
-pub(super) fn operations_limits(config: &Config) -> http::Limits {
+pub(super) fn operations_limits(config: &Config) -> http::ConnectionLimits {
     let limits = limits(config);
-    http::Limits {
+    http::ConnectionLimits {
         max_connections: OPERATIONS_CONNECTIONS,
         shutdown_grace: limits.shutdown_grace.min(OPERATIONS_GRACE),
         ..limits

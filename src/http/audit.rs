@@ -7,7 +7,7 @@ use tracing::Level;
 use super::{
     error::{ApiError, Code},
     request_id::RequestId,
-    response::Reply,
+    response::CustomerResponse,
 };
 use crate::{
     customer::CustomerQuery,
@@ -23,7 +23,7 @@ pub(super) fn looked(
     request_id: &RequestId,
     question: &CustomerQuery,
     contact: Option<ContactId>,
-    outcome: Result<&Reply, &ApiError>,
+    outcome: Result<&CustomerResponse, &ApiError>,
     digester: &Digester,
 ) {
     if !tracing::enabled!(target: TARGET, Level::INFO) {

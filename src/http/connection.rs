@@ -25,16 +25,16 @@ use tokio::{
 use tracing::Level;
 
 use super::{
-    FrontDoor,
-    connection_slots::{Admission, Seat},
-    connection_state::{DRAIN, HeadWatch},
+    HttpService,
+    connection_slots::{ConnectionPermit, RequestAdmission},
+    connection_state::{ConnectionState, DRAIN},
     fast_path::FastPath,
-    lingering_close::{Linger, Owed},
-    listener::Limits,
+    lingering_close::{LingeringClose, UnreadInput},
+    listener::ConnectionLimits,
     peer::Peer,
     probe,
-    timed_io::{Patience, TimedIo},
-    unread_body::{self, Bounds, Unread},
+    timed_io::{IoTimeouts, TimedIo},
+    unread_body::{self, Bounds, UnreadBody},
 };
 
 /// The largest head of a request.
@@ -45,16 +45,16 @@ const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// A connection: who answers on it, and what its peer owes.
 pub(super) struct Connection {
-    pub(super) door: FrontDoor,
+    pub(super) door: HttpService,
     address: Peer,
-    seat: Seat,
+    seat: ConnectionPermit,
     /// What the answer under way has left of its request's body.
-    pub(super) unread: Unread,
-    pub(super) owed: Owed,
+    pub(super) unread_body: UnreadBody,
+    pub(super) unread_input: UnreadInput,
 }
 
 impl Connection {
-    pub(super) fn watch(&self) -> &HeadWatch {
+    pub(super) fn watch(&self) -> &ConnectionState {
         self.seat.as_ref()
     }
 
@@ -67,15 +67,15 @@ impl Connection {
 /// The connection, as its streams hold it.
 pub(super) struct Watch(Arc<Connection>);
 
-impl AsRef<HeadWatch> for Watch {
-    fn as_ref(&self) -> &HeadWatch {
+impl AsRef<ConnectionState> for Watch {
+    fn as_ref(&self) -> &ConnectionState {
         self.0.watch()
     }
 }
 
-impl AsRef<Owed> for Watch {
-    fn as_ref(&self) -> &Owed {
-        &self.0.owed
+impl AsRef<UnreadInput> for Watch {
+    fn as_ref(&self) -> &UnreadInput {
+        &self.0.unread_input
     }
 }
 
@@ -115,9 +115,9 @@ impl http_body::Body for Answer {
 pub(super) async fn serve_connection<S>(
     stream: S,
     address: Peer,
-    door: FrontDoor,
-    limits: Limits,
-    seat: Seat,
+    door: HttpService,
+    limits: ConnectionLimits,
+    seat: ConnectionPermit,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
@@ -126,7 +126,7 @@ pub(super) async fn serve_connection<S>(
         size: limits.max_body,
         time: limits.body_timeout,
     };
-    let patience = Patience {
+    let patience = IoTimeouts {
         idle: limits.idle_timeout,
         head: limits.header_timeout,
         write: limits.write_timeout,
@@ -135,10 +135,10 @@ pub(super) async fn serve_connection<S>(
         door,
         address,
         seat,
-        unread: Unread::default(),
-        owed: Owed::default(),
+        unread_body: UnreadBody::default(),
+        unread_input: UnreadInput::default(),
     });
-    let io = Linger::new(stream, Watch(Arc::clone(&peer)), limits.body_timeout);
+    let io = LingeringClose::new(stream, Watch(Arc::clone(&peer)), limits.body_timeout);
     let io = TimedIo::new(io, Watch(Arc::clone(&peer)), patience);
     let io = FastPath::new(io, Arc::clone(&peer));
     let answering = Arc::clone(&peer);
@@ -147,12 +147,12 @@ pub(super) async fn serve_connection<S>(
         let peer = Arc::clone(&answering);
         async move {
             let admission = if peer.seat.is_admitted() {
-                Admission::Full
+                RequestAdmission::Full
             } else if probe::is_of(request.uri().path()) {
-                Admission::ProbeOnly
+                RequestAdmission::ProbeOnly
             } else {
                 peer.seat.turned_away();
-                Admission::None
+                RequestAdmission::None
             };
             let (request, announced) = unread_body::watch(request, &peer);
             let mut response = peer.door.answer(request, peer.address, admission).await;
@@ -182,11 +182,11 @@ pub(super) async fn serve_connection<S>(
 ///
 /// An idle connection is closed by the stream, which looks first whether a byte has come. hyper's own graceful shutdown
 /// closes it unseen, with a request on its way.
-async fn until_end<C>(mut connection: Pin<&mut C>, seat: &Seat) -> C::Output
+async fn until_end<C>(mut connection: Pin<&mut C>, seat: &ConnectionPermit) -> C::Output
 where
     C: Future,
 {
-    let watch: &HeadWatch = seat.as_ref();
+    let watch: &ConnectionState = seat.as_ref();
     let mut task: Option<Waker> = None;
     loop {
         let step = poll_fn(|cx| {

@@ -19,7 +19,7 @@ use prometheus_client::{
 };
 use tokio::sync::Notify;
 
-use super::connection_state::{DRAIN, HeadWatch, MAKE_ROOM, Ticks};
+use super::connection_state::{ConnectionState, DRAIN, MAKE_ROOM, Ticks};
 
 /// Connections beyond the most, on which only probes are answered.
 pub const PROBE_CONNECTIONS: usize = 16;
@@ -41,7 +41,7 @@ const LEAVING_RESERVE: u8 = 3;
 
 /// What may be answered on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Admission {
+pub(super) enum RequestAdmission {
     /// Every request.
     Full,
     /// This probe, and then the connection ends.
@@ -51,31 +51,31 @@ pub(super) enum Admission {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfListener {
+struct ListenerLabel {
     listener: &'static str,
 }
 
 /// The counts of connections of every listener.
 #[derive(Debug, Default)]
-pub struct Connections {
-    open: Family<OfListener, Gauge>,
-    closed_for_room: Family<OfListener, Counter>,
-    turned_away: Family<OfListener, Counter>,
+pub struct ConnectionMetrics {
+    open: Family<ListenerLabel, Gauge>,
+    closed_for_room: Family<ListenerLabel, Counter>,
+    turned_away: Family<ListenerLabel, Counter>,
 }
 
 /// Those of one listener.
 #[derive(Clone, Debug, Default)]
-pub struct Counts {
+pub struct ConnectionCounters {
     open: Gauge,
     pub(super) closed_for_room: Counter,
     pub(super) turned_away: Counter,
 }
 
-impl Connections {
+impl ConnectionMetrics {
     /// The counts of the listener of that name.
-    pub fn of(&self, listener: &'static str) -> Counts {
-        let labels = OfListener { listener };
-        Counts {
+    pub fn of(&self, listener: &'static str) -> ConnectionCounters {
+        let labels = ListenerLabel { listener };
+        ConnectionCounters {
             open: self.open.get_or_create(&labels).clone(),
             closed_for_room: self.closed_for_room.get_or_create(&labels).clone(),
             turned_away: self.turned_away.get_or_create(&labels).clone(),
@@ -103,18 +103,18 @@ impl Connections {
 }
 
 /// A listener's connections.
-pub(super) struct Room {
+pub(super) struct ConnectionSlots {
     most: usize,
-    counts: Counts,
+    counts: ConnectionCounters,
     ticks: Ticks,
     /// Notified when a connection ends.
     freed: Notify,
-    members: Mutex<Members>,
+    members: Mutex<SlotTable>,
 }
 
 #[derive(Default)]
-struct Members {
-    all: HashMap<u64, Arc<Member>>,
+struct SlotTable {
+    all: HashMap<u64, Arc<Slot>>,
     next: u64,
     admitted: usize,
     /// Since when those are idle that were idle at the last look, and which they are; the longest idle at the end. Who
@@ -126,12 +126,12 @@ struct Members {
     reserve: Vec<u64>,
 }
 
-struct Member {
-    watch: HeadWatch,
+struct Slot {
+    watch: ConnectionState,
     place: AtomicU8,
 }
 
-impl Member {
+impl Slot {
     fn is(&self, place: u8) -> bool {
         self.place.load(Ordering::Relaxed) == place
     }
@@ -145,8 +145,8 @@ impl Member {
     }
 }
 
-impl Room {
-    pub(super) fn new(most: usize, counts: Counts) -> Self {
+impl ConnectionSlots {
+    pub(super) fn new(most: usize, counts: ConnectionCounters) -> Self {
         Self {
             most,
             counts,
@@ -156,7 +156,7 @@ impl Room {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Members> {
+    fn lock(&self) -> MutexGuard<'_, SlotTable> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -194,7 +194,7 @@ impl Room {
     }
 
     /// A place for one more connection; `None` where even the reserve is full.
-    pub(super) fn enter(self: &Arc<Self>) -> Option<Seat> {
+    pub(super) fn enter(self: &Arc<Self>) -> Option<ConnectionPermit> {
         let mut members = self.lock();
         if members.all.len() >= self.capacity() {
             return None;
@@ -203,8 +203,8 @@ impl Room {
         members.admitted += usize::from(is_admitted);
         let id = members.next;
         members.next += 1;
-        let member = Arc::new(Member {
-            watch: HeadWatch::new(Arc::clone(&self.ticks)),
+        let member = Arc::new(Slot {
+            watch: ConnectionState::new(Arc::clone(&self.ticks)),
             place: AtomicU8::new(if is_admitted { ADMITTED } else { RESERVE }),
         });
         members.all.insert(id, Arc::clone(&member));
@@ -213,7 +213,7 @@ impl Room {
             member.watch.be_brief();
         }
         self.counts.open.inc();
-        Some(Seat {
+        Some(ConnectionPermit {
             room: Arc::clone(self),
             id,
             member,
@@ -228,9 +228,9 @@ impl Room {
     }
 }
 
-impl Members {
+impl SlotTable {
     /// Whether one more connection may be admitted, perhaps because the one that was idle longest makes room.
-    fn has_room(&mut self, room: &Room) -> bool {
+    fn has_room(&mut self, room: &ConnectionSlots) -> bool {
         if self.admitted < room.most {
             return true;
         }
@@ -257,11 +257,11 @@ impl Members {
         }
     }
 
-    fn longest_idle(&mut self, now: u32) -> Option<Arc<Member>> {
+    fn longest_idle(&mut self, now: u32) -> Option<Arc<Slot>> {
         loop {
             while let Some((since, id)) = self.idle.pop() {
                 let member = self.all.get(&id);
-                let is_idle_still = |member: &&Arc<Member>| {
+                let is_idle_still = |member: &&Arc<Slot>| {
                     member.is(ADMITTED) && member.watch.idle_since() == Some(since)
                 };
                 if let Some(member) = member.filter(is_idle_still) {
@@ -286,19 +286,19 @@ impl Members {
 }
 
 /// A connection's place in its listener's room, which it leaves when it is dropped.
-pub(super) struct Seat {
-    room: Arc<Room>,
+pub(super) struct ConnectionPermit {
+    room: Arc<ConnectionSlots>,
     id: u64,
-    member: Arc<Member>,
+    member: Arc<Slot>,
 }
 
-impl AsRef<HeadWatch> for Seat {
-    fn as_ref(&self) -> &HeadWatch {
+impl AsRef<ConnectionState> for ConnectionPermit {
+    fn as_ref(&self) -> &ConnectionState {
         &self.member.watch
     }
 }
 
-impl Seat {
+impl ConnectionPermit {
     /// Whether the connection is one beyond those that there may be.
     pub(super) fn is_in_reserve(&self) -> bool {
         self.member.is_in_reserve()
@@ -345,7 +345,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut members = self.room.lock();
         members.all.remove(&self.id);

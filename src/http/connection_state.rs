@@ -30,7 +30,7 @@ pub(super) type Ticks = Arc<AtomicU32>;
 /// Says whether the peer owes us the rest of a head, since when it owes us nothing, and what is to become of the
 /// connection.
 #[derive(Debug, Default)]
-pub(super) struct HeadWatch {
+pub(super) struct ConnectionState {
     /// Odd while a request is being answered, even while what the peer sends is a head. It counts, so
     /// that an answer too quick for a read to come in between is not overlooked.
     turns: AtomicUsize,
@@ -49,7 +49,7 @@ pub(super) struct HeadWatch {
     task: AtomicWaker,
 }
 
-impl HeadWatch {
+impl ConnectionState {
     /// The watch of a new connection, which is idle until its first byte comes.
     pub(super) fn new(ticks: Ticks) -> Self {
         let watch = Self {

@@ -17,7 +17,7 @@ use super::{
     lookup::{Ask, Carrier, LookupRules},
     params::Params,
     request_id::RequestId,
-    response::{self, Reply},
+    response::{self, CustomerResponse},
 };
 use crate::{
     clock::{Clock, Now, Tick},
@@ -59,7 +59,7 @@ pub(super) async fn answer<B>(
     request_id: &RequestId,
     arrived: Now,
     identified: &Identified,
-) -> Result<Reply, ApiError>
+) -> Result<CustomerResponse, ApiError>
 where
     B: Body,
     B::Error: Into<axum::BoxError>,
@@ -101,7 +101,7 @@ async fn find(
     request: &Parts,
     request_id: &RequestId,
     now: Now,
-) -> Result<Reply, ApiError> {
+) -> Result<CustomerResponse, ApiError> {
     let shape = ask.shape;
     let question = question(state, caller, ask, directives, now);
     let found = ask_hall(state, caller, &question, directives).await;

@@ -22,9 +22,9 @@ use http::Method;
 #[cfg(fuzzing)]
 pub(super) use self::hyper_backlog::is_the_same_wherever_cut;
 pub(super) use self::stream::FastPath;
-use self::{head::Plain, pending_response::Unsent};
+use self::{head::PlainRequest, pending_response::PendingResponse};
 use super::{
-    AppState, FrontDoor,
+    AppState, HttpService,
     auth::LastKey,
     codings::prefers_gzip,
     customer::question,
@@ -33,17 +33,17 @@ use super::{
     params::Params,
     request_id::RequestId,
     requests::{self, Route},
-    response::{Note, Told},
+    response::{Note, SelectedResponse},
 };
 use crate::{clock::Now, customer::answer::View};
 
-impl FrontDoor {
+impl HttpService {
     /// Answers the plain question, if it may be answered here. Else `false`, and nothing has been done.
     fn answer_in_memory(
         &self,
-        plain: &Plain<'_>,
+        plain: &PlainRequest<'_>,
         last_key: &mut LastKey,
-        answer: &mut Unsent,
+        answer: &mut PendingResponse,
     ) -> bool {
         let Some(state) = &self.direct else {
             return false;
@@ -68,7 +68,12 @@ impl FrontDoor {
 }
 
 /// The answer to a plain question, if it is held and may be told.
-fn look(state: &AppState, plain: &Plain<'_>, last_key: &mut LastKey, arrived: Now) -> Option<Told> {
+fn look(
+    state: &AppState,
+    plain: &PlainRequest<'_>,
+    last_key: &mut LastKey,
+    arrived: Now,
+) -> Option<SelectedResponse> {
     let AppState {
         authenticator,
         rules,
@@ -101,6 +106,11 @@ fn look(state: &AppState, plain: &Plain<'_>, last_key: &mut LastKey, arrived: No
         let rendered = customers.render_at(found, &shape, arrived).ok()?;
         let prefers_gzip = prefers_gzip(plain.accept_encoding.into_iter());
         let held = plain.if_none_match.into_iter();
-        Some(Told::of(rendered, found.verdict, prefers_gzip, held))
+        Some(SelectedResponse::of(
+            rendered,
+            found.verdict,
+            prefers_gzip,
+            held,
+        ))
     })
 }

@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::connection_state::HeadWatch;
+use super::connection_state::ConnectionState;
 
 /// The longest time between the two steps where the peer owes nothing.
 const LAST_BYTES: Duration = Duration::from_secs(1);
@@ -32,9 +32,9 @@ const PIECE: usize = 16 * 1024;
 
 /// Whether the peer may still be sending what will not be read as a request.
 #[derive(Debug, Default)]
-pub(super) struct Owed(AtomicBool);
+pub(super) struct UnreadInput(AtomicBool);
 
-impl Owed {
+impl UnreadInput {
     /// It may.
     pub(super) fn note(&self) {
         self.0.store(true, Ordering::Relaxed);
@@ -54,7 +54,7 @@ pub(super) fn announce_close(response: &mut Response<Body>, version: Version) {
 }
 
 /// The stream, closed in two steps.
-pub(super) struct Linger<S, C> {
+pub(super) struct LingeringClose<S, C> {
     inner: S,
     connection: C,
     /// The longest time between the two steps where the peer owes the rest of a body.
@@ -64,7 +64,7 @@ pub(super) struct Linger<S, C> {
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S, C> Linger<S, C> {
+impl<S, C> LingeringClose<S, C> {
     pub(super) fn new(inner: S, connection: C, patience: Duration) -> Self {
         Self {
             inner,
@@ -80,7 +80,7 @@ impl<S, C> Linger<S, C> {
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()>
     where
         S: AsyncRead + Unpin,
-        C: AsRef<Owed>,
+        C: AsRef<UnreadInput>,
     {
         let mut piece = [0; PIECE];
         loop {
@@ -104,7 +104,7 @@ impl<S, C> Linger<S, C> {
 
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()>
     where
-        C: AsRef<Owed>,
+        C: AsRef<UnreadInput>,
     {
         let patience = if self.connection.as_ref().is_noted() {
             self.patience
@@ -116,7 +116,7 @@ impl<S, C> Linger<S, C> {
     }
 }
 
-impl<S: AsyncRead + Unpin, C: Unpin> AsyncRead for Linger<S, C> {
+impl<S: AsyncRead + Unpin, C: Unpin> AsyncRead for LingeringClose<S, C> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -126,10 +126,10 @@ impl<S: AsyncRead + Unpin, C: Unpin> AsyncRead for Linger<S, C> {
     }
 }
 
-impl<S, C> AsyncWrite for Linger<S, C>
+impl<S, C> AsyncWrite for LingeringClose<S, C>
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    C: AsRef<Owed> + AsRef<HeadWatch> + Unpin,
+    C: AsRef<UnreadInput> + AsRef<ConnectionState> + Unpin,
 {
     fn poll_write(
         mut self: Pin<&mut Self>,
@@ -161,7 +161,7 @@ where
             ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
             this.is_shut = true;
         }
-        let watch: &HeadWatch = this.connection.as_ref();
+        let watch: &ConnectionState = this.connection.as_ref();
         if watch.closes_at_once() {
             return Poll::Ready(Ok(()));
         }

@@ -12,9 +12,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Level;
 
 use super::{
-    FrontDoor,
+    HttpService,
     connection::serve_connection,
-    connection_slots::{Counts, Room, Seat, TICK},
+    connection_slots::{ConnectionCounters, ConnectionPermit, ConnectionSlots, TICK},
     peer::Peer,
 };
 use crate::telemetry::Limit;
@@ -24,7 +24,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What connections may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ConnectionLimits {
     /// For a request's head, from its first byte.
     pub header_timeout: Duration,
     /// Between requests.
@@ -45,18 +45,22 @@ pub struct Limits {
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
-    limits: Limits,
-    room: Arc<Room>,
+    limits: ConnectionLimits,
+    room: Arc<ConnectionSlots>,
 }
 
 impl Listener {
     /// Binds the address.
-    pub async fn bind(address: SocketAddr, limits: Limits, counts: Counts) -> io::Result<Self> {
+    pub async fn bind(
+        address: SocketAddr,
+        limits: ConnectionLimits,
+        counts: ConnectionCounters,
+    ) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         Ok(Self {
             address: socket.local_addr()?,
             socket,
-            room: Arc::new(Room::new(limits.max_connections, counts)),
+            room: Arc::new(ConnectionSlots::new(limits.max_connections, counts)),
             limits,
         })
     }
@@ -73,12 +77,12 @@ impl Listener {
 
     /// Serves until `drain`, then accepts what has connected by then, closes the socket, and finishes what is under way.
     /// Whether all of it was finished in the grace.
-    pub async fn serve(self, door: FrontDoor, drain: CancellationToken) -> bool {
+    pub async fn serve(self, door: HttpService, drain: CancellationToken) -> bool {
         let connections = TaskTracker::new();
         let refused = door.of_refused_connections();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let begin = |stream: TcpStream, peer: SocketAddr, seat: Seat| {
+        let begin = |stream: TcpStream, peer: SocketAddr, seat: ConnectionPermit| {
             // Best effort: without it an answer may wait for an acknowledgement.
             let _ = stream.set_nodelay(true);
             let peer = Peer::from(peer.ip());
@@ -120,7 +124,7 @@ impl Listener {
     pub fn serve_peer<S>(
         &self,
         stream: S,
-        door: FrontDoor,
+        door: HttpService,
     ) -> impl Future<Output = ()> + Send + use<S>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin,
@@ -137,9 +141,9 @@ impl Listener {
 /// The next connection, once there is room for one.
 async fn accept(
     socket: &TcpListener,
-    room: &Arc<Room>,
+    room: &Arc<ConnectionSlots>,
     refused: &Limit,
-) -> Option<(TcpStream, SocketAddr, Seat)> {
+) -> Option<(TcpStream, SocketAddr, ConnectionPermit)> {
     room.space().await;
     match socket.accept().await {
         Ok((stream, peer)) => Some((stream, peer, room.enter()?)),

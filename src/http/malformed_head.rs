@@ -8,14 +8,14 @@ use http_body_util::{BodyExt, Collected};
 use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
 
 use super::{
-    FrontDoor,
+    HttpService,
     error::{ApiError, Code},
     request_id::{REQUEST_ID, RequestId},
     requests::Route,
-    service::Asking,
+    service::RequestContext,
 };
 
-impl FrontDoor {
+impl HttpService {
     /// The refusal as it is written. `refused` is hyper's own, `head` what could be read of the head.
     pub(super) fn refuse_unparsed(&self, refused: &[u8], head: &[u8]) -> String {
         let arrived = self.clock.now();
@@ -28,7 +28,7 @@ impl FrontDoor {
         let mut response = error.into_response();
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
-        let asked = Asking {
+        let asked = RequestContext {
             // Neither path nor method are certain.
             route: Route::of(&[], "", &Method::TRACE),
             request_id: RequestId::given(field(head, REQUEST_ID.as_str())),

@@ -50,31 +50,31 @@ impl Route {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfCache {
+struct CacheLabel {
     cache: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfCode {
+struct CodeLabel {
     code: &'static str,
     status: u16,
 }
 
 /// Counts answers, and writes the log of them.
 #[derive(Debug)]
-pub struct Requests {
+pub struct RequestMetrics {
     by_note: [Histogram; Note::ALL.len()],
-    durations: Family<OfCache, Histogram, fn() -> Histogram>,
+    durations: Family<CacheLabel, Histogram, fn() -> Histogram>,
     not_modified: Counter,
-    refusals: Family<OfCode, Counter>,
+    refusals: Family<CodeLabel, Counter>,
 }
 
-impl Default for Requests {
+impl Default for RequestMetrics {
     fn default() -> Self {
         let histogram: fn() -> Histogram = || Histogram::new(SECONDS);
         let durations = Family::new_with_constructor(histogram);
         let of = |note: Note| {
-            let labels = OfCache {
+            let labels = CacheLabel {
                 cache: note.as_str(),
             };
             durations.get_or_create(&labels).clone()
@@ -88,7 +88,7 @@ impl Default for Requests {
     }
 }
 
-impl Requests {
+impl RequestMetrics {
     /// Makes the counts known to `registry`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
@@ -125,7 +125,9 @@ impl Requests {
         }
         if let Some(code) = code {
             let code = code.label();
-            self.refusals.get_or_create(&OfCode { code, status }).inc();
+            self.refusals
+                .get_or_create(&CodeLabel { code, status })
+                .inc();
         }
     }
 }

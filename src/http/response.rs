@@ -21,12 +21,12 @@ pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json"
 pub(super) const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 
 /// An answer about a customer, and what the cache did for it.
-pub(super) struct Reply {
+pub(super) struct CustomerResponse {
     pub(super) response: Response,
     pub(super) note: Note,
 }
 
-impl IntoResponse for Reply {
+impl IntoResponse for CustomerResponse {
     fn into_response(self) -> Response {
         let mut response = self.response;
         response.extensions_mut().insert(self.note);
@@ -95,7 +95,7 @@ impl Note {
 }
 
 /// How an answer about a customer is told to a caller.
-pub(super) struct Told {
+pub(super) struct SelectedResponse {
     /// What the cache did.
     pub(super) note: Note,
     /// Whether it is, or the caller's own is, in gzip.
@@ -106,7 +106,7 @@ pub(super) struct Told {
     verdict: Verdict,
 }
 
-impl Told {
+impl SelectedResponse {
     /// `held` are the values of `If-None-Match`.
     pub(super) fn of<'a>(
         rendered: Arc<Rendered>,
@@ -190,7 +190,7 @@ pub(super) fn customer(
     rendered: Arc<Rendered>,
     verdict: Verdict,
     request: &Parts,
-) -> Result<Reply, ApiError> {
+) -> Result<CustomerResponse, ApiError> {
     let texts = |name| {
         let values = request.headers.get_all(name).iter();
         values.filter_map(|value| value.to_str().ok())
@@ -201,7 +201,7 @@ pub(super) fn customer(
     }
     let prefers_gzip = codings::prefers_gzip(texts(header::ACCEPT_ENCODING));
     let held = texts(header::IF_NONE_MATCH);
-    let told = Told::of(rendered, verdict, prefers_gzip, held);
+    let told = SelectedResponse::of(rendered, verdict, prefers_gzip, held);
     if told.is_held && !matches!(request.method, Method::GET | Method::HEAD) {
         return Err(ApiError::new(Code::PreconditionFailed));
     }
@@ -230,7 +230,7 @@ pub(super) fn customer(
         }
     }
     *response.headers_mut() = headers;
-    Ok(Reply {
+    Ok(CustomerResponse {
         response,
         note: told.note,
     })

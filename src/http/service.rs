@@ -9,7 +9,7 @@ use tower_service::Service;
 
 use super::{
     AppState, Routes,
-    connection_slots::Admission,
+    connection_slots::RequestAdmission,
     cors::{self, Cors},
     customer::{self, Asked},
     entry::EntryRules,
@@ -21,7 +21,7 @@ use super::{
     peer::Peer,
     probe::Readiness,
     request_id::{REQUEST_ID, RequestId},
-    requests::{self, Requests, Route},
+    requests::{self, RequestMetrics, Route},
     response::{self, Note},
     unread_body::RequestBody,
 };
@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// What of a request matters to its answer, whatever that is.
-pub(super) struct Asking<'a> {
+pub(super) struct RequestContext<'a> {
     pub(super) route: Route,
     pub(super) request_id: RequestId,
     /// The page whose script asks, where pages are listed.
@@ -45,7 +45,7 @@ pub(super) struct Asking<'a> {
 
 /// Answers requests.
 #[derive(Clone)]
-pub struct FrontDoor {
+pub struct HttpService {
     pub(super) router: Router,
     /// What questions about customers need, where they need not go through the router.
     pub(super) direct: Option<AppState>,
@@ -57,7 +57,7 @@ pub struct FrontDoor {
     pub(super) always: Arc<str>,
     /// Answers of a replica that wants no more requests end their connections.
     pub(super) readiness: Readiness,
-    pub(super) requests: Arc<Requests>,
+    pub(super) requests: Arc<RequestMetrics>,
     /// For events of requests whose callers are not identified.
     pub(super) of_strangers: Limit,
     /// For events of connections.
@@ -101,12 +101,12 @@ fn always() -> Arc<str> {
     ALWAYS.iter().map(line).collect::<String>().into()
 }
 
-impl FrontDoor {
+impl HttpService {
     /// The door for callers, and for scripts of the pages of these origins.
     pub fn new(
         state: AppState,
         cors_origins: &[HeaderValue],
-        requests: Arc<Requests>,
+        requests: Arc<RequestMetrics>,
         clock: Clock,
     ) -> Self {
         let cors = Cors::new(cors_origins);
@@ -129,7 +129,7 @@ impl FrontDoor {
     pub fn for_operations(
         state: OperationsState,
         config: &config::Operations,
-        requests: Arc<Requests>,
+        requests: Arc<RequestMetrics>,
         clock: Clock,
     ) -> Self {
         let entry = EntryRules::new(config.listen.ip(), &config.hosts, &[]);
@@ -164,11 +164,11 @@ impl FrontDoor {
         &self,
         request: Request<RequestBody>,
         peer: Peer,
-        admission: Admission,
+        admission: RequestAdmission,
     ) -> Response<Body> {
         let arrived = self.clock.now();
         let version = request.version();
-        let mut is_last = admission != Admission::Full;
+        let mut is_last = admission != RequestAdmission::Full;
         let request_id = RequestId::of(request.headers());
         let route = Route::of(self.routes, request.uri().path(), request.method());
         // What the cache did and how long it took could tell a shopper of others.
@@ -180,7 +180,7 @@ impl FrontDoor {
             request.headers().get(header::ORIGIN).cloned()
         };
         let (mut response, note) = match framing::check(&request) {
-            Ok(()) if admission == Admission::None => {
+            Ok(()) if admission == RequestAdmission::None => {
                 let refusal = ApiError::new(Code::Overloaded).retry_after(UNTIL_ROOM);
                 (refusal.into_response(), None)
             }
@@ -193,7 +193,7 @@ impl FrontDoor {
                 (error.into_response(), None)
             }
         };
-        let asked = Asking {
+        let asked = RequestContext {
             route,
             request_id,
             origin: origin.as_ref().map(HeaderValue::as_bytes),
@@ -213,7 +213,7 @@ impl FrontDoor {
         &self,
         response: &mut Response<Body>,
         note: Option<Note>,
-        asked: &Asking<'_>,
+        asked: &RequestContext<'_>,
     ) {
         error::write_problem(response, &asked.request_id);
         let headers = response.headers_mut();

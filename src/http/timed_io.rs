@@ -20,11 +20,11 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::connection_state::HeadWatch;
+use super::connection_state::ConnectionState;
 
 /// How long a peer may keep us waiting.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct IoTimeouts {
     /// Between requests.
     pub(super) idle: Duration,
     /// For the rest of a head that has begun.
@@ -37,7 +37,7 @@ pub(super) struct Patience {
 pub(super) struct TimedIo<S, W> {
     inner: S,
     watch: W,
-    patience: Patience,
+    patience: IoTimeouts,
     /// The turn of the last read: a new one ends the wait for a head.
     turn: usize,
     /// Whether a byte of the next head has come.
@@ -58,7 +58,7 @@ const BRIEF: Duration = Duration::from_secs(1);
 const TICKS: u32 = 4;
 
 impl<S, W> TimedIo<S, W> {
-    pub(super) fn new(inner: S, watch: W, patience: Patience) -> Self {
+    pub(super) fn new(inner: S, watch: W, patience: IoTimeouts) -> Self {
         Self {
             inner,
             watch,
@@ -76,7 +76,7 @@ impl<S, W> TimedIo<S, W> {
     /// Whether the peer owes us a head now. A new turn ends every wait for the one before.
     fn is_for_head(&mut self) -> bool
     where
-        W: AsRef<HeadWatch>,
+        W: AsRef<ConnectionState>,
     {
         let watch = self.watch.as_ref();
         let turn = watch.turns();
@@ -93,7 +93,7 @@ impl<S, W> TimedIo<S, W> {
     /// As long as the patience, if there is room for the connection.
     fn longest(&self, patience: Duration) -> Duration
     where
-        W: AsRef<HeadWatch>,
+        W: AsRef<ConnectionState>,
     {
         if self.watch.as_ref().is_brief() {
             patience.min(BRIEF)
@@ -105,7 +105,7 @@ impl<S, W> TimedIo<S, W> {
     /// Ready when the peer has idled too long.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()>
     where
-        W: AsRef<HeadWatch>,
+        W: AsRef<ConnectionState>,
     {
         let tick = self.longest(self.patience.idle) / TICKS;
         let idle = self.idle.get_or_insert_with(|| start(tick));
@@ -122,7 +122,7 @@ impl<S, W> TimedIo<S, W> {
     /// Ready when the rest of a head is too long in coming.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()>
     where
-        W: AsRef<HeadWatch>,
+        W: AsRef<ConnectionState>,
     {
         let patience = self.longest(self.patience.head);
         let head = self.head.get_or_insert_with(|| start(patience));
@@ -137,7 +137,7 @@ fn start(timeout: Duration) -> Pin<Box<Sleep>> {
 impl<S, W> AsyncRead for TimedIo<S, W>
 where
     S: AsyncRead + Unpin,
-    W: AsRef<HeadWatch> + Unpin,
+    W: AsRef<ConnectionState> + Unpin,
 {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -197,7 +197,7 @@ impl<S: AsyncWrite + Unpin, W> TimedIo<S, W> {
 impl<S, W> AsyncWrite for TimedIo<S, W>
 where
     S: AsyncWrite + Unpin,
-    W: AsRef<HeadWatch> + Unpin,
+    W: AsRef<ConnectionState> + Unpin,
 {
     fn poll_write(
         mut self: Pin<&mut Self>,
@@ -265,8 +265,8 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_has_yet_to_take_its_answer_is_not_idle() {
         let (ours, mut theirs) = tokio::io::duplex(1);
-        let watch = Arc::new(HeadWatch::default());
-        let patience = Patience {
+        let watch = Arc::new(ConnectionState::default());
+        let patience = IoTimeouts {
             idle: LONG,
             head: LONG,
             write: LONG,
@@ -297,12 +297,12 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_idled_too_long_does_not_wake_itself_while_it_is_closing() {
         let (ours, _theirs) = tokio::io::duplex(1);
-        let patience = Patience {
+        let patience = IoTimeouts {
             idle: Duration::from_millis(1),
             head: LONG,
             write: LONG,
         };
-        let mut io = TimedIo::new(ours, Arc::new(HeadWatch::default()), patience);
+        let mut io = TimedIo::new(ours, Arc::new(ConnectionState::default()), patience);
         assert_eq!(io.read(&mut [0]).await.expect("an end"), 0);
         let woken = Arc::new(Woken(AtomicBool::new(false)));
         let waker = Waker::from(Arc::clone(&woken));

@@ -30,10 +30,10 @@ pub(super) struct Bounds {
 
 /// What an answer left of its request's body.
 #[derive(Default)]
-pub(super) struct Unread(Mutex<Left>);
+pub(super) struct UnreadBody(Mutex<Remainder>);
 
 #[derive(Default)]
-enum Left {
+enum Remainder {
     #[default]
     Nothing,
     /// Its end can't be found.
@@ -45,12 +45,12 @@ enum Left {
     },
 }
 
-impl Unread {
-    fn leave(&self, left: Left) {
+impl UnreadBody {
+    fn leave(&self, left: Remainder) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = left;
     }
 
-    fn take(&self) -> Left {
+    fn take(&self) -> Remainder {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -112,16 +112,18 @@ impl Drop for RequestBody {
             return;
         };
         if self.is_broken {
-            connection.unread.leave(Left::Broken);
+            connection.unread_body.leave(Remainder::Broken);
         } else if !rest.is_end_stream() {
             let is_begun = self.is_begun;
-            connection.unread.leave(Left::Rest { rest, is_begun });
+            connection
+                .unread_body
+                .leave(Remainder::Rest { rest, is_begun });
         }
     }
 }
 
 /// What a request's head says of how its connection goes on; `None` where it has no body.
-pub(super) struct Announced {
+pub(super) struct Persistence {
     arrived: Tick,
     /// Whether the peer waits for a 100 before it sends the body.
     is_held_back: bool,
@@ -134,15 +136,15 @@ pub(super) struct Announced {
 pub(super) fn watch(
     request: Request<Incoming>,
     connection: &Arc<Connection>,
-) -> (Request<RequestBody>, Option<Announced>) {
+) -> (Request<RequestBody>, Option<Persistence>) {
     let has_body = !request.body().is_end_stream();
-    let announced = has_body.then(|| Announced::of(&request, connection));
+    let announced = has_body.then(|| Persistence::of(&request, connection));
     let connection = has_body.then(|| Arc::clone(connection));
     let request = request.map(|incoming| RequestBody::new(incoming, connection));
     (request, announced)
 }
 
-impl Announced {
+impl Persistence {
     fn of(request: &Request<Incoming>, connection: &Connection) -> Self {
         let headers = request.headers();
         let closes = headers.get_all(header::CONNECTION).iter().any(|value| {
@@ -160,11 +162,11 @@ impl Announced {
     /// The rest of the body, if it is read after the answer, and how long.
     fn to_be_read(
         &self,
-        left: Left,
+        left: Remainder,
         connection: &Connection,
         bounds: Bounds,
     ) -> Option<(Incoming, Duration)> {
-        let Left::Rest { rest, is_begun } = left else {
+        let Remainder::Rest { rest, is_begun } = left else {
             return None;
         };
         let is_bounded = rest
@@ -183,20 +185,20 @@ impl Announced {
 /// Decides how the connection goes on after the answer, if its request had a body.
 pub(super) fn settle(
     response: &mut Response<Body>,
-    announced: Option<&Announced>,
+    announced: Option<&Persistence>,
     connection: &Arc<Connection>,
     bounds: Bounds,
 ) {
     let Some(announced) = announced else { return };
     let ends = response.headers().contains_key(header::CONNECTION);
-    let left = connection.unread.take();
-    if matches!(left, Left::Nothing) {
+    let left = connection.unread_body.take();
+    if matches!(left, Remainder::Nothing) {
         return;
     }
     match announced.to_be_read(left, connection, bounds) {
         Some((rest, time)) if !ends => read_rest(rest, time, Arc::clone(connection)),
         _ => {
-            connection.owed.note();
+            connection.unread_input.note();
             announce_close(response, announced.version);
         }
     }

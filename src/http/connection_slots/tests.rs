@@ -1,15 +1,15 @@
 use super::*;
 
-fn room(most: usize) -> Arc<Room> {
-    Arc::new(Room::new(most, Counts::default()))
+fn room(most: usize) -> Arc<ConnectionSlots> {
+    Arc::new(ConnectionSlots::new(most, ConnectionCounters::default()))
 }
 
-fn watch(seat: &Seat) -> &HeadWatch {
+fn watch(seat: &ConnectionPermit) -> &ConnectionState {
     seat.as_ref()
 }
 
 /// The connection closes if it is idle, as its task would let it.
-fn heeds(seat: &Seat) -> bool {
+fn heeds(seat: &ConnectionPermit) -> bool {
     assert_eq!(watch(seat).take_orders(), MAKE_ROOM);
     watch(seat).close_at_once_when_idle();
     if watch(seat).idle_since().is_some() {

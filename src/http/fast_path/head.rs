@@ -33,7 +33,7 @@ pub(super) enum Next<'a> {
     Request {
         head: usize,
         body: u64,
-        plain: Option<Plain<'a>>,
+        plain: Option<PlainRequest<'a>>,
     },
     /// A whole head of so many bytes, of which only hyper knows what comes behind it, or whether it refuses it.
     Odd { head: usize },
@@ -43,7 +43,7 @@ pub(super) enum Next<'a> {
 
 /// A plain question about a customer: nothing in its head but what is here has a meaning to us.
 #[derive(Debug)]
-pub(super) struct Plain<'a> {
+pub(super) struct PlainRequest<'a> {
     pub(super) query: &'a str,
     pub(super) key: Option<&'a [u8]>,
     pub(super) request_id: Option<&'a [u8]>,
@@ -105,7 +105,7 @@ fn is_target(text: &str) -> bool {
     (text.starts_with('/') && text.bytes().all(is_usual)) || text.parse::<http::Uri>().is_ok()
 }
 
-fn plain<'a>(request: &httparse::Request<'_, 'a>, fields: &Fields<'a>) -> Option<Plain<'a>> {
+fn plain<'a>(request: &httparse::Request<'_, 'a>, fields: &Fields<'a>) -> Option<PlainRequest<'a>> {
     let is_plain = request.method == Some("GET")
         && request.version == Some(1)
         && fields.host.is_some_and(is_host)
@@ -122,7 +122,7 @@ fn plain<'a>(request: &httparse::Request<'_, 'a>, fields: &Fields<'a>) -> Option
         Some(_) => None,
         None => Some(None),
     };
-    Some(Plain {
+    Some(PlainRequest {
         query,
         key: fields.key,
         request_id: fields.request_id,

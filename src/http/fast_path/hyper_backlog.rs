@@ -8,7 +8,7 @@ use super::{
 
 /// The requests that hyper was given since it last had none.
 #[derive(Debug, Default)]
-pub(super) struct Given {
+pub(super) struct HyperBacklog {
     /// The connection's turn when the first of them was given.
     since: usize,
     requests: usize,
@@ -22,7 +22,7 @@ pub(super) struct Given {
     odd: Option<(usize, Vec<u8>)>,
 }
 
-impl Given {
+impl HyperBacklog {
     /// Whether hyper has nothing left to do.
     pub(super) fn is_nothing(&self) -> bool {
         self.requests == 0 && self.is_whole()
@@ -115,7 +115,7 @@ impl Given {
 /// What hyper was given is the same wherever it was cut.
 #[cfg(fuzzing)]
 pub(in crate::http) fn is_the_same_wherever_cut(bytes: &[u8], cut: usize) {
-    let (mut whole, mut pieces) = (Given::default(), Given::default());
+    let (mut whole, mut pieces) = (HyperBacklog::default(), HyperBacklog::default());
     whole.add(bytes, 0);
     let (first, second) = bytes.split_at(cut.min(bytes.len()));
     pieces.add(first, 0);
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn hyper_has_nothing_left_once_each_request_is_answered_and_written() {
-        let mut given = Given::default();
+        let mut given = HyperBacklog::default();
         given.add(&[GET, POST, GET].concat(), 8);
         for turn in 8..14 {
             given.flushed(turn);
@@ -152,7 +152,7 @@ mod tests {
     fn a_request_in_pieces_is_one_request() {
         for request in [GET, POST] {
             for cut in 1..request.len() {
-                let mut given = Given::default();
+                let mut given = HyperBacklog::default();
                 given.add(&request[..cut], 0);
                 given.flushed(0);
                 assert!(!given.is_nothing(), "{cut}");
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn an_answer_before_the_body_is_whole_leaves_hyper_with_the_rest() {
-        let mut given = Given::default();
+        let mut given = HyperBacklog::default();
         given.add(&POST[..POST.len() - 1], 0);
         given.flushed(2);
         assert!(!given.is_nothing());
@@ -188,7 +188,7 @@ mod tests {
             "GET / HTTP/1.1\r\nno colon\r\n\r\n",
             "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         ] {
-            let mut given = Given::default();
+            let mut given = HyperBacklog::default();
             given.add(odd.as_bytes(), 0);
             given.add(GET, 0);
             for turn in 0..8 {
@@ -196,7 +196,7 @@ mod tests {
             }
             assert!(!given.is_nothing(), "{odd:?}");
         }
-        let mut given = Given::default();
+        let mut given = HyperBacklog::default();
         given.add(&vec![b'a'; MAX_HEAD + 1], 0);
         assert!(given.is_odd && given.refused(0).len() == MAX_HEAD + 1);
         given.add(&vec![b'a'; MAX_HEAD], 0);
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn a_head_that_hyper_may_refuse_is_that_of_its_own_turn_alone() {
         let odd = "POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
-        let mut given = Given::default();
+        let mut given = HyperBacklog::default();
         given.add(&[GET, odd.as_bytes(), b"0\r\n\r\n"].concat(), 4);
         assert_eq!(given.refused(4), b"");
         given.flushed(6);

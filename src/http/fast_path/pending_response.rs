@@ -12,16 +12,16 @@ use tokio::io::AsyncWrite;
 
 use super::super::{
     request_id::{REQUEST_ID, RequestId},
-    response::{CACHE_STATUS, SERVER_TIMING, Told, write_server_timing},
+    response::{CACHE_STATUS, SERVER_TIMING, SelectedResponse, write_server_timing},
 };
 
 /// What is left to write, in memory that the connection's next answer uses again.
 #[derive(Default)]
-pub(super) struct Unsent {
+pub(super) struct PendingResponse {
     /// The head; of a refusal the body too.
     head: String,
     /// The answer whose head it is.
-    told: Option<Told>,
+    told: Option<SelectedResponse>,
     is_left: bool,
     /// How much of head and body is written.
     written: usize,
@@ -37,11 +37,11 @@ struct Date {
     text: String,
 }
 
-impl Unsent {
+impl PendingResponse {
     /// Takes an answer to write.
     pub(super) fn write(
         &mut self,
-        told: Told,
+        told: SelectedResponse,
         always: &str,
         request_id: &RequestId,
         took: Duration,
@@ -116,7 +116,7 @@ impl Unsent {
             return Poll::Ready(Ok(()));
         }
         let head = self.head.as_bytes();
-        let body = self.told.as_ref().and_then(Told::body);
+        let body = self.told.as_ref().and_then(SelectedResponse::body);
         let body = body.map_or(&[][..], |body| body);
         while self.written < head.len() + body.len() {
             let of_head = self.written.min(head.len());

@@ -11,18 +11,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     super::{auth::LastKey, connection::Connection},
-    head::{self, Next, Plain},
-    hyper_backlog::Given,
-    pending_response::Unsent,
+    head::{self, Next, PlainRequest},
+    hyper_backlog::HyperBacklog,
+    pending_response::PendingResponse,
 };
 
 /// A stream of which hyper is given only the requests that it must answer.
 pub(in super::super) struct FastPath<S> {
     inner: S,
     peer: Arc<Connection>,
-    given: Given,
+    given: HyperBacklog,
     last_key: LastKey,
-    unsent: Unsent,
+    unsent: PendingResponse,
     /// The connection's turn when hyper had last written everything that it had to write.
     settled: usize,
 }
@@ -32,9 +32,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FastPath<S> {
         Self {
             inner,
             peer,
-            given: Given::default(),
+            given: HyperBacklog::default(),
             last_key: LastKey::default(),
-            unsent: Unsent::default(),
+            unsent: PendingResponse::default(),
             settled: 0,
         }
     }
@@ -67,7 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FastPath<S> {
         false
     }
 
-    fn answer_here(&mut self, plain: &Plain<'_>) -> bool {
+    fn answer_here(&mut self, plain: &PlainRequest<'_>) -> bool {
         let is_answered = !self.peer.is_in_reserve()
             && self
                 .peer
@@ -94,7 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FastPath<S> {
             .door
             .refuse_unparsed(refused, self.given.refused(turns));
         self.unsent.write_refusal(refusal);
-        self.peer.owed.note();
+        self.peer.unread_input.note();
         true
     }
 }

@@ -33,6 +33,7 @@ mod probe;
 mod request_id;
 mod requests;
 mod response;
+mod routes;
 mod service;
 mod timed_io;
 mod unread_body;
@@ -40,13 +41,7 @@ mod webhook;
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    body::Body,
-    extract::{FromRef, State},
-    routing::{get, post},
-};
-use http::Request;
+use axum::extract::FromRef;
 
 pub use self::{
     auth::Authenticator,
@@ -57,12 +52,9 @@ pub use self::{
     operations::OperationsState,
     probe::Readiness,
     requests::RequestMetrics,
+    routes::{Access, ListenerKind, ROUTES, Route},
     service::HttpService,
     webhook::Webhooks,
-};
-use self::{
-    cors::Cors, customer::Asked, identified::Identified, request_id::RequestId,
-    response::CustomerResponse,
 };
 use crate::customer::CustomerService;
 
@@ -79,72 +71,4 @@ pub struct AppState {
     pub webhooks: Option<Arc<Webhooks>>,
     /// Whether this replica wants traffic.
     pub readiness: Readiness,
-}
-
-/// Every path that is served, and its methods. Anything else is a 401 without a credential and a 404
-/// with one.
-const ROUTES: [(&str, &str); 6] = [
-    ("/customer", "GET, HEAD"),
-    ("/customer/lookup", "POST"),
-    ("/customer/me", "GET, HEAD"),
-    ("/livez", "GET, HEAD"),
-    ("/readyz", "GET, HEAD"),
-    (WEBHOOKS, "POST"),
-];
-
-/// Where Engage's webhooks come in.
-const WEBHOOKS: &str = "/webhooks/engage";
-
-fn router(state: AppState, cors: &Cors) -> Router {
-    let router = Router::new()
-        .route("/customer", get(about_customer))
-        .route("/customer/lookup", post(about_customer))
-        .route("/customer/me", get(about_customer))
-        .route("/livez", get(probe::live))
-        .route("/readyz", get(probe::ready))
-        .route(WEBHOOKS, post(webhook::receive))
-        .method_not_allowed_fallback(error::method_not_allowed)
-        .fallback(error::path_not_found)
-        .with_state(state);
-    if cors.is_off() {
-        router
-    } else {
-        router.layer(cors.layer())
-    }
-}
-
-/// A question about a customer that came through a layer.
-async fn about_customer(
-    State(state): State<AppState>,
-    request: Request<Body>,
-) -> Result<CustomerResponse, ApiError> {
-    let (parts, body) = request.into_parts();
-    let Some(asked) = Asked::of(&parts) else {
-        return Err(ApiError::new(Code::NotFound));
-    };
-    let request_id = RequestId::among(&parts.extensions);
-    let identified = Identified::among(&parts.extensions);
-    let now = state.customers.clock().now();
-    customer::answer(&state, asked, &parts, body, &request_id, now, &identified).await
-}
-
-/// Paths and their methods.
-type Routes = [(&'static str, &'static str)];
-
-/// The methods of a path.
-fn allowed_methods(routes: &Routes, path: &str) -> Option<&'static str> {
-    let (_, methods) = routes.iter().find(|(known, _)| is_of_route(known, path))?;
-    Some(methods)
-}
-
-/// Whether the path is the route's, whose last piece may stand for any one piece.
-fn is_of_route(route: &str, path: &str) -> bool {
-    let is_any_piece = |stem: &str| {
-        path.strip_prefix(stem)
-            .is_some_and(|piece| !piece.is_empty() && !piece.contains('/'))
-    };
-    route == path
-        || route
-            .split_once('{')
-            .is_some_and(|(stem, _)| is_any_piece(stem))
 }

@@ -32,7 +32,7 @@ use super::{
     lingering_close::{LingeringClose, UnreadInput},
     listener::ConnectionLimits,
     peer::Peer,
-    probe,
+    routes,
     timed_io::{IoTimeouts, TimedIo},
     unread_body::{self, Bounds, UnreadBody},
 };
@@ -148,7 +148,7 @@ pub(super) async fn serve_connection<S>(
         async move {
             let admission = if peer.seat.is_admitted() {
                 RequestAdmission::Full
-            } else if probe::is_of(request.uri().path()) {
+            } else if routes::is_probe(request.uri().path()) {
                 RequestAdmission::ProbeOnly
             } else {
                 peer.seat.turned_away();

@@ -35,10 +35,10 @@ impl Cors {
 
     /// What scripts of those pages may send and read: a shopper's token, never a client's key, and no
     /// credential that the browser adds by itself.
-    pub(super) fn layer(&self) -> CorsLayer {
+    pub(super) fn layer(&self, methods: Vec<Method>) -> CorsLayer {
         CorsLayer::new()
             .allow_origin(self.0.to_vec())
-            .allow_methods([Method::GET, Method::HEAD, Method::POST])
+            .allow_methods(methods)
             .allow_headers([
                 header::AUTHORIZATION,
                 header::CACHE_CONTROL,

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
+use axum::extract::State;
+use http::{HeaderMap, HeaderValue, Request, header, request::Parts};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
@@ -28,7 +29,7 @@ use crate::{
 
 /// In which way a customer is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum LookupRoute {
     /// `GET /customer`.
     ByQuery,
     /// `POST /customer/lookup`.
@@ -37,23 +38,23 @@ pub(super) enum Asked {
     Own,
 }
 
-impl Asked {
-    /// How the request asks, if it is one for a customer.
-    pub(super) fn of(request: &Parts) -> Option<Self> {
-        let asks = matches!(request.method, Method::GET | Method::HEAD);
-        match request.uri.path() {
-            "/customer" if asks => Some(Self::ByQuery),
-            "/customer/me" if asks => Some(Self::Own),
-            "/customer/lookup" if request.method == Method::POST => Some(Self::ByBody),
-            _ => None,
-        }
-    }
+/// A look-up that came through the router.
+pub(super) async fn answer_routed(
+    route: LookupRoute,
+    State(state): State<AppState>,
+    request: Request<axum::body::Body>,
+) -> Result<CustomerResponse, ApiError> {
+    let (parts, body) = request.into_parts();
+    let request_id = RequestId::among(&parts.extensions);
+    let identified = Identified::among(&parts.extensions);
+    let now = state.customers.clock().now();
+    answer(&state, route, &parts, body, &request_id, now, &identified).await
 }
 
 /// One question, one answer. What a hit does not need is boxed, so that hits stay small.
 pub(super) async fn answer<B>(
     state: &AppState,
-    asked: Asked,
+    route: LookupRoute,
     request: &Parts,
     body: B,
     request_id: &RequestId,
@@ -75,13 +76,13 @@ where
         Directives::default()
     };
     let rules = &state.rules;
-    let (ask, now) = match asked {
-        Asked::ByQuery => {
+    let (ask, now) = match route {
+        LookupRoute::ByQuery => {
             let ask = rules.read(query()?, Carrier::Url, &caller, &directives, arrived)?;
             (ask, arrived)
         }
-        Asked::Own => (rules.read_own(query()?, &caller, &directives)?, arrived),
-        Asked::ByBody => {
+        LookupRoute::Own => (rules.read_own(query()?, &caller, &directives)?, arrived),
+        LookupRoute::ByBody => {
             let clock = state.customers.clock();
             let body = Box::pin(read_body(rules, clock, &request.headers, body)).await?;
             let now = clock.now();

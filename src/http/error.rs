@@ -10,11 +10,11 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 pub use self::code::Code;
-use super::{RequestId, allowed_methods, auth::Caller};
+use super::request_id::RequestId;
 use crate::{customer, domain::IdentifierError, engage};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -37,7 +37,7 @@ pub struct ApiError {
     code: Code,
     detail: Cow<'static, str>,
     retry_after: Option<Duration>,
-    allow: Option<&'static str>,
+    allow: Option<HeaderValue>,
     accepts: Option<Accepts>,
     challenge: &'static str,
     rate: Option<NonZeroU32>,
@@ -103,8 +103,8 @@ impl ApiError {
     }
 
     /// Tells the methods that the path has.
-    pub(super) fn allow(mut self, methods: Option<&'static str>) -> Self {
-        self.allow = methods;
+    pub(super) fn allow(mut self, methods: HeaderValue) -> Self {
+        self.allow = Some(methods);
         self
     }
 
@@ -202,8 +202,8 @@ impl IntoResponse for ApiError {
                 write_rate(headers, rate, seconds);
             }
         }
-        if let Some(allow) = self.allow {
-            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        if let Some(allow) = &self.allow {
+            headers.insert(header::ALLOW, allow.clone());
         }
         if let Some(accepts) = self.accepts {
             let (name, value) = match accepts {
@@ -279,13 +279,4 @@ pub(super) fn write_problem(response: &mut Response, request_id: &RequestId) {
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/problem+json"),
     );
-}
-
-/// Whoever shows no credential learns nothing about paths.
-pub(super) async fn path_not_found(_caller: Caller) -> ApiError {
-    ApiError::new(Code::NotFound)
-}
-
-pub(super) async fn method_not_allowed(_caller: Caller, uri: Uri) -> ApiError {
-    ApiError::new(Code::MethodNotAllowed).allow(allowed_methods(&super::ROUTES, uri.path()))
 }

@@ -32,8 +32,9 @@ use super::{
     lookup::{Ask, Carrier},
     params::Params,
     request_id::RequestId,
-    requests::{self, Route},
+    requests,
     response::{Note, SelectedResponse},
+    routes::{CUSTOMER, RouteLabel},
 };
 use crate::{clock::Now, customer::answer::View};
 
@@ -57,7 +58,7 @@ impl HttpService {
         };
         let request_id = RequestId::given(plain.request_id);
         let took = self.clock.tick().since(arrived.tick);
-        let route = Route::of(self.routes, "/customer", &Method::GET);
+        let route = RouteLabel::of(self.listener, CUSTOMER, &Method::GET);
         let (status, note) = (told.status(), Some(told.note));
         self.requests.count(status, None, note, took);
         requests::log(route, status, None, note, &request_id, took, None);

@@ -3,7 +3,7 @@
 
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, Collected};
 use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
 
@@ -11,7 +11,7 @@ use super::{
     HttpService,
     error::{ApiError, Code},
     request_id::{REQUEST_ID, RequestId},
-    requests::Route,
+    routes::RouteLabel,
     service::RequestContext,
 };
 
@@ -30,7 +30,7 @@ impl HttpService {
         response.headers_mut().insert(header::CONNECTION, close);
         let asked = RequestContext {
             // Neither path nor method are certain.
-            route: Route::of(&[], "", &Method::TRACE),
+            route: RouteLabel::UNREADABLE,
             request_id: RequestId::given(field(head, REQUEST_ID.as_str())),
             origin: field(head, header::ORIGIN.as_str()),
             is_shopper: false,

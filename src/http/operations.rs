@@ -1,25 +1,24 @@
 //! The operations listener: probes with details, metrics, what the cache holds, purges, and the switch that takes the
 //! cache out of use. For the people and machines that run the service; never behind the public load balancer.
 
-mod cache;
-mod held;
+pub(super) mod cache;
+pub(super) mod held;
 
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time;
 use axum::{
-    Json, Router,
+    Json,
     extract::{FromRef, FromRequestParts, State},
     response::{IntoResponse, Response},
-    routing::{delete, get, post, put},
 };
-use http::{HeaderValue, StatusCode, Uri, header, request::Parts};
+use http::{HeaderValue, StatusCode, header, request::Parts};
 use prometheus_client::registry::Registry;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use super::{
-    Authenticator, allowed_methods, audit,
+    Authenticator, audit,
     auth::TokenKeys,
     entry::{EntryRules, Refusal},
     error::{ApiError, Code},
@@ -86,32 +85,6 @@ impl FromRef<OperationsState> for Readiness {
     }
 }
 
-pub(super) const ROUTES: [(&str, &str); 8] = [
-    ("/cache/contacts/{contactId}", "DELETE"),
-    ("/cache/enabled", "GET, HEAD, PUT"),
-    ("/cache/explain", "POST"),
-    ("/cache/purge", "POST"),
-    ("/cache/stats", "GET, HEAD"),
-    ("/livez", "GET, HEAD"),
-    ("/metrics", "GET, HEAD"),
-    ("/readyz", "GET, HEAD"),
-];
-
-pub(super) fn router(state: OperationsState) -> Router {
-    Router::new()
-        .route("/cache/contacts/{contactId}", delete(cache::purge_contact))
-        .route("/cache/enabled", put(cache::switch).get(cache::is_on))
-        .route("/cache/explain", post(held::explain))
-        .route("/cache/purge", post(cache::purge))
-        .route("/cache/stats", get(held::stats))
-        .route("/livez", get(probe::live))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .method_not_allowed_fallback(method_not_allowed)
-        .fallback(path_not_found)
-        .with_state(state)
-}
-
 /// Refuses what a page of another site sends, whatever it asks for: `Host` must name this listener.
 pub(super) fn let_in(
     entry: &EntryRules,
@@ -140,7 +113,7 @@ pub(super) fn let_in(
 }
 
 /// An operator: somebody who shows the token, or anybody where none is set.
-struct Operator {
+pub(super) struct Operator {
     request_id: RequestId,
 }
 
@@ -174,14 +147,6 @@ impl FromRequestParts<OperationsState> for Operator {
             Err(ApiError::new(Code::Unauthorized).challenge(CHALLENGE))
         }
     }
-}
-
-async fn path_not_found(_operator: Operator) -> ApiError {
-    ApiError::new(Code::NotFound)
-}
-
-async fn method_not_allowed(uri: Uri) -> ApiError {
-    ApiError::new(Code::MethodNotAllowed).allow(allowed_methods(&ROUTES, uri.path()))
 }
 
 #[derive(Serialize)]
@@ -244,7 +209,7 @@ struct Held {
 
 /// Readiness and what an operator wants to know beside it. Never false because Engage is down: held
 /// answers can be served.
-async fn ready(State(state): State<OperationsState>) -> Response {
+pub(super) async fn ready(State(state): State<OperationsState>) -> Response {
     let ready = probe::is_ready(&state.readiness, &state.authenticator);
     let status = if ready {
         StatusCode::OK
@@ -283,7 +248,7 @@ async fn ready(State(state): State<OperationsState>) -> Response {
     (status, Json(detail)).into_response()
 }
 
-async fn metrics(State(state): State<OperationsState>) -> Response {
+pub(super) async fn metrics(State(state): State<OperationsState>) -> Response {
     let mut text = String::new();
     match prometheus_client::encoding::text::encode(&mut text, &state.registry) {
         Ok(()) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),

@@ -34,11 +34,6 @@ impl Readiness {
     }
 }
 
-/// Whether the path is a probe's.
-pub(super) fn is_of(path: &str) -> bool {
-    matches!(path, "/livez" | "/readyz")
-}
-
 pub(super) async fn live() -> StatusCode {
     StatusCode::OK
 }

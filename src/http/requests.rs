@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, histogram::Histogram},
@@ -13,41 +13,13 @@ use prometheus_client::{
 };
 use tracing::Level;
 
-use super::{Routes, error::Code, is_of_route, request_id::RequestId, response::Note};
+use super::{error::Code, request_id::RequestId, response::Note, routes::RouteLabel};
 use crate::telemetry::Limit;
 
 /// The bounds of the duration buckets, in seconds: a hit, a call to Engage, a caller's patience.
 const SECONDS: [f64; 12] = [
     0.000_1, 0.000_25, 0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
-
-/// Of which route and method a request was; what is not served has no name.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Route {
-    path: Option<&'static str>,
-    method: &'static str,
-}
-
-impl Route {
-    pub(super) fn of(routes: &'static Routes, path: &str, method: &Method) -> Self {
-        let mut paths = routes.iter().map(|(path, _)| *path);
-        Self {
-            path: paths.find(|known| is_of_route(known, path)),
-            method: match *method {
-                Method::GET => "GET",
-                Method::HEAD => "HEAD",
-                Method::POST => "POST",
-                Method::PUT => "PUT",
-                Method::DELETE => "DELETE",
-                _ => "(other)",
-            },
-        }
-    }
-
-    fn is_for_machines(self) -> bool {
-        matches!(self.path, Some("/livez" | "/readyz" | "/metrics"))
-    }
-}
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct CacheLabel {
@@ -134,7 +106,7 @@ impl RequestMetrics {
 
 /// One event for each request that was more than a hit; within the limit, where there is one.
 pub(super) fn log(
-    route: Route,
+    route: RouteLabel,
     status: StatusCode,
     code: Option<&str>,
     note: Option<Note>,
@@ -144,11 +116,11 @@ pub(super) fn log(
 ) {
     let status = status.as_u16();
     // Webhooks may come by the thousand, and are counted.
-    let is_news = route.path == Some(super::WEBHOOKS) && status < 300;
-    let is_quiet = note == Some(Note::Hit) || is_news || route.is_for_machines();
+    let is_news = route.is_signed() && status < 300;
+    let is_quiet = note == Some(Note::Hit) || is_news || route.is_polled();
     let duration_ms = took.as_secs_f64() * 1000.0;
-    let method = route.method;
-    let route = route.path.unwrap_or("(unknown)");
+    let method = route.method();
+    let route = route.path();
     let request_id = request_id.as_str();
     // Only what would be logged counts.
     let may = |is_enabled: bool| is_enabled && limit.is_none_or(Limit::allows);

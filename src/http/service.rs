@@ -8,10 +8,10 @@ use http::{HeaderName, HeaderValue, Request, Response, header, request::Parts};
 use tower_service::Service;
 
 use super::{
-    AppState, Routes,
+    AppState,
     connection_slots::RequestAdmission,
     cors::{self, Cors},
-    customer::{self, Asked},
+    customer,
     entry::EntryRules,
     error::{self, ApiError, Code},
     framing,
@@ -21,8 +21,9 @@ use super::{
     peer::Peer,
     probe::Readiness,
     request_id::{REQUEST_ID, RequestId},
-    requests::{self, RequestMetrics, Route},
+    requests::{self, RequestMetrics},
     response::{self, Note},
+    routes::{self, ListenerKind, RouteLabel},
     unread_body::RequestBody,
 };
 use crate::{
@@ -33,7 +34,7 @@ use crate::{
 
 /// What of a request matters to its answer, whatever that is.
 pub(super) struct RequestContext<'a> {
-    pub(super) route: Route,
+    pub(super) route: RouteLabel,
     pub(super) request_id: RequestId,
     /// The page whose script asks, where pages are listed.
     pub(super) origin: Option<&'a [u8]>,
@@ -49,7 +50,7 @@ pub struct HttpService {
     pub(super) router: Router,
     /// What questions about customers need, where they need not go through the router.
     pub(super) direct: Option<AppState>,
-    pub(super) routes: &'static Routes,
+    pub(super) listener: ListenerKind,
     pub(super) cors: Cors,
     /// Which hosts and pages may ask for anything here.
     pub(super) entry: Option<Arc<EntryRules>>,
@@ -113,8 +114,8 @@ impl HttpService {
         Self {
             readiness: state.readiness.clone(),
             direct: cors.is_off().then(|| state.clone()),
-            router: super::router(state, &cors),
-            routes: &super::ROUTES,
+            router: routes::data_router(state, &cors),
+            listener: ListenerKind::Data,
             cors,
             entry: None,
             always: always(),
@@ -136,8 +137,8 @@ impl HttpService {
         Self {
             direct: None,
             readiness: state.readiness.clone(),
-            router: operations::router(state),
-            routes: &operations::ROUTES,
+            router: routes::operations_router(state),
+            listener: ListenerKind::Operations,
             cors: Cors::default(),
             entry: Some(Arc::new(entry)),
             always: always(),
@@ -170,7 +171,7 @@ impl HttpService {
         let version = request.version();
         let mut is_last = admission != RequestAdmission::Full;
         let request_id = RequestId::of(request.headers());
-        let route = Route::of(self.routes, request.uri().path(), request.method());
+        let route = RouteLabel::of(self.listener, request.uri().path(), request.method());
         // What the cache did and how long it took could tell a shopper of others.
         let is_shopper = request.headers().contains_key(header::AUTHORIZATION);
         let identified = Identified::default();
@@ -265,10 +266,10 @@ impl HttpService {
             return (refusal.into_response(), None);
         }
         if let Some(state) = &self.direct
-            && let Some(asked) = Asked::of(&parts)
+            && let Some(lookup) = routes::lookup_route(&parts.method, parts.uri.path())
         {
             let answer =
-                customer::answer(state, asked, &parts, body, request_id, arrived, identified);
+                customer::answer(state, lookup, &parts, body, request_id, arrived, identified);
             return match answer.await {
                 Ok(reply) => (reply.response, Some(reply.note)),
                 Err(error) => (error.into_response(), None),
@@ -289,9 +290,7 @@ impl HttpService {
         parts.extensions.insert(*request_id);
         let shared = Arc::<Identified>::default();
         parts.extensions.insert(Arc::clone(&shared));
-        if parts.uri.path() == super::WEBHOOKS {
-            parts.extensions.insert(peer);
-        }
+        parts.extensions.insert(peer);
         let request = Request::from_parts(parts, Body::new(body));
         let mut router = self.router.clone();
         let answer = Service::call(&mut router, request).await;

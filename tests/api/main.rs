@@ -45,6 +45,7 @@ mod privacy;
 mod purges;
 mod refill;
 mod resolution;
+mod routes;
 mod shape;
 mod shown;
 mod slow_connections;

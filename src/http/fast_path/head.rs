@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use httparse::{Header, Status};
 
-use super::super::framing::is_host;
+use super::super::{framing::is_host, routes::CUSTOMER};
 
 /// As many fields as hyper takes.
 const MAX_FIELDS: usize = 100;
@@ -111,7 +111,7 @@ fn plain<'a>(request: &httparse::Request<'_, 'a>, fields: &Fields<'a>) -> Option
         && fields.host.is_some_and(is_host)
         && fields.body.is_none()
         && !fields.is_more;
-    let query = request.path?.strip_prefix("/customer?")?;
+    let query = request.path?.strip_prefix(CUSTOMER)?.strip_prefix('?')?;
     if !is_plain || !query.bytes().all(|byte| IN_QUERIES[usize::from(byte)]) {
         return None;
     }

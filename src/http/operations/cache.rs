@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// `DELETE /cache/contacts/{contactId}`: nothing fetched of the contact until now is served again.
-pub(super) async fn purge_contact(
+pub(in crate::http) async fn purge_contact(
     operator: Operator,
     State(state): State<OperationsState>,
     Path(id): Path<String>,
@@ -45,7 +45,7 @@ struct Everything {
 }
 
 /// `POST /cache/purge`: `{"all": true}`, or one identifier.
-pub(super) async fn purge(
+pub(in crate::http) async fn purge(
     operator: Operator,
     State(state): State<OperationsState>,
     headers: HeaderMap,
@@ -76,13 +76,16 @@ pub(super) async fn purge(
 }
 
 /// `GET /cache/enabled`: `true` or `false`.
-pub(super) async fn is_on(_operator: Operator, State(state): State<OperationsState>) -> Json<bool> {
+pub(in crate::http) async fn is_on(
+    _operator: Operator,
+    State(state): State<OperationsState>,
+) -> Json<bool> {
     Json(state.customers.cache_is_on())
 }
 
 /// `PUT /cache/enabled`: `false` purges everything, and from then on nothing is read from or stored in the cache;
 /// `true` lets it fill again.
-pub(super) async fn switch(
+pub(in crate::http) async fn switch(
     operator: Operator,
     State(state): State<OperationsState>,
     headers: HeaderMap,

@@ -18,7 +18,7 @@ use crate::{
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Stats {
+pub(in crate::http) struct Stats {
     enabled: bool,
     max_bytes: u64,
     records: u64,
@@ -44,7 +44,7 @@ struct Flights {
 }
 
 /// `GET /cache/stats`: how much there is of everything that is bounded.
-pub(super) async fn stats(
+pub(in crate::http) async fn stats(
     _operator: Operator,
     State(OperationsState { customers, .. }): State<OperationsState>,
 ) -> Json<Stats> {
@@ -70,7 +70,7 @@ pub(super) async fn stats(
 }
 
 #[derive(Serialize)]
-pub(super) struct Explanation {
+pub(in crate::http) struct Explanation {
     enabled: bool,
     name: Option<LeadsTo>,
     negative: Option<Negative>,
@@ -151,7 +151,7 @@ struct Fence {
 }
 
 /// `POST /cache/explain`: what is held for one identifier.
-pub(super) async fn explain(
+pub(in crate::http) async fn explain(
     operator: Operator,
     State(state): State<OperationsState>,
     headers: HeaderMap,

@@ -1,0 +1,375 @@
+//! The route table: each method of each path, of both listeners. The routers, the `Allow` field of a 405, the route in
+//! log events and what has to be known of a path before it is routed are derived from it.
+
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    routing::{MethodFilter, MethodRouter, on},
+};
+use http::{HeaderValue, Method, Request, Uri};
+
+use super::{
+    AppState, OperationsState,
+    auth::Caller,
+    cors::Cors,
+    customer::{self, LookupRoute},
+    error::{ApiError, Code},
+    operations::{self, Operator},
+    probe, webhook,
+};
+
+/// The path that the fast path answers `GET` of.
+pub(super) const CUSTOMER: &str = "/customer";
+
+/// The listener that serves a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerKind {
+    /// `server.listen`.
+    Data,
+    /// `operations.listen`.
+    Operations,
+}
+
+/// What a request must show to be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing. A connection beyond `server.max_connections` is served a probe too.
+    Probe,
+    /// Nothing: scraped, and so logged at debug.
+    Metrics,
+    /// A client's key, a shopper's token, or both.
+    Caller,
+    /// A signature of the body with one of `webhooks.secrets`.
+    Signature,
+    /// `operations.token`, where one is set.
+    Operator,
+}
+
+/// One method of one path.
+pub struct Route {
+    /// The method; `GET` includes `HEAD`.
+    pub method: Method,
+    /// The path. `{name}`, at its end only, stands for one segment.
+    pub path: &'static str,
+    /// What a request must show.
+    pub access: Access,
+    handler: Handler,
+}
+
+/// What answers a route. The variant decides the listener.
+enum Handler {
+    /// A customer look-up: answered without the router where no layer is configured.
+    Lookup(LookupRoute),
+    Data(fn(MethodFilter) -> MethodRouter<AppState>),
+    Operations(fn(MethodFilter) -> MethodRouter<OperationsState>),
+}
+
+use Handler::{Data, Lookup, Operations};
+
+/// Every route. Any other path is a 404, any other method of one of these a 405: for callers with a credential.
+pub static ROUTES: [Route; 15] = [
+    Route {
+        method: Method::GET,
+        path: CUSTOMER,
+        access: Access::Caller,
+        handler: Lookup(LookupRoute::ByQuery),
+    },
+    Route {
+        method: Method::POST,
+        path: "/customer/lookup",
+        access: Access::Caller,
+        handler: Lookup(LookupRoute::ByBody),
+    },
+    Route {
+        method: Method::GET,
+        path: "/customer/me",
+        access: Access::Caller,
+        handler: Lookup(LookupRoute::Own),
+    },
+    Route {
+        method: Method::GET,
+        path: "/livez",
+        access: Access::Probe,
+        handler: Data(|method| on(method, probe::live)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/readyz",
+        access: Access::Probe,
+        handler: Data(|method| on(method, probe::ready)),
+    },
+    Route {
+        method: Method::POST,
+        path: "/webhooks/engage",
+        access: Access::Signature,
+        handler: Data(|method| on(method, webhook::receive)),
+    },
+    Route {
+        method: Method::DELETE,
+        path: "/cache/contacts/{contactId}",
+        access: Access::Operator,
+        handler: Operations(|method| on(method, operations::cache::purge_contact)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/cache/enabled",
+        access: Access::Operator,
+        handler: Operations(|method| on(method, operations::cache::is_on)),
+    },
+    Route {
+        method: Method::PUT,
+        path: "/cache/enabled",
+        access: Access::Operator,
+        handler: Operations(|method| on(method, operations::cache::switch)),
+    },
+    Route {
+        method: Method::POST,
+        path: "/cache/explain",
+        access: Access::Operator,
+        handler: Operations(|method| on(method, operations::held::explain)),
+    },
+    Route {
+        method: Method::POST,
+        path: "/cache/purge",
+        access: Access::Operator,
+        handler: Operations(|method| on(method, operations::cache::purge)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/cache/stats",
+        access: Access::Operator,
+        handler: Operations(|method| on(method, operations::held::stats)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/livez",
+        access: Access::Probe,
+        handler: Operations(|method| on(method, probe::live)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/metrics",
+        access: Access::Metrics,
+        handler: Operations(|method| on(method, operations::metrics)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/readyz",
+        access: Access::Probe,
+        handler: Operations(|method| on(method, operations::ready)),
+    },
+];
+
+impl Route {
+    /// The listener that serves it.
+    pub fn listener(&self) -> ListenerKind {
+        match self.handler {
+            Lookup(_) | Data(_) => ListenerKind::Data,
+            Operations(_) => ListenerKind::Operations,
+        }
+    }
+
+    fn filter(&self) -> MethodFilter {
+        let filter = MethodFilter::try_from(self.method.clone());
+        filter.expect("the table has standard methods only")
+    }
+
+    fn matches(&self, path: &str) -> bool {
+        let is_segment = |rest: &str| !rest.is_empty() && !rest.contains('/');
+        match self.path.split_once('{') {
+            None => self.path == path,
+            Some((stem, _)) => path.strip_prefix(stem).is_some_and(is_segment),
+        }
+    }
+
+    fn allows(&self, method: &Method) -> bool {
+        self.method == *method || (self.method == Method::GET && *method == Method::HEAD)
+    }
+}
+
+/// The routes of a path, one for each of its methods.
+fn routes_at(listener: ListenerKind, path: &str) -> impl Iterator<Item = &'static Route> {
+    let is_at = move |route: &&Route| route.listener() == listener && route.matches(path);
+    ROUTES.iter().filter(is_at)
+}
+
+/// The look-up that a request to the data listener is, if it is one.
+pub(super) fn lookup_route(method: &Method, path: &str) -> Option<LookupRoute> {
+    let mut routes = routes_at(ListenerKind::Data, path);
+    match routes.find(|route| route.allows(method))?.handler {
+        Lookup(lookup) => Some(lookup),
+        Data(_) | Operations(_) => None,
+    }
+}
+
+/// Whether the path is a probe's.
+pub(super) fn is_probe(path: &str) -> bool {
+    let is_it = |route: &Route| route.access == Access::Probe && route.matches(path);
+    ROUTES.iter().any(is_it)
+}
+
+/// The route of a request, for its log event. The method need not be one of the path's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RouteLabel {
+    known: Option<(&'static str, Access)>,
+    method: &'static str,
+}
+
+impl RouteLabel {
+    /// Of a request whose head can't be read.
+    pub(super) const UNREADABLE: Self = Self {
+        known: None,
+        method: "(other)",
+    };
+
+    pub(super) fn of(listener: ListenerKind, path: &str, method: &Method) -> Self {
+        let route = routes_at(listener, path).next();
+        Self {
+            known: route.map(|route| (route.path, route.access)),
+            method: match *method {
+                Method::GET => "GET",
+                Method::HEAD => "HEAD",
+                Method::POST => "POST",
+                Method::PUT => "PUT",
+                Method::DELETE => "DELETE",
+                _ => "(other)",
+            },
+        }
+    }
+
+    /// The path's template.
+    pub(super) fn path(self) -> &'static str {
+        self.known.map_or("(unknown)", |(path, _)| path)
+    }
+
+    pub(super) fn method(self) -> &'static str {
+        self.method
+    }
+
+    /// Whether the request's sender is not known until its body has been read.
+    pub(super) fn is_signed(self) -> bool {
+        matches!(self.known, Some((_, Access::Signature)))
+    }
+
+    /// Whether a machine sends such requests all day.
+    pub(super) fn is_polled(self) -> bool {
+        matches!(self.known, Some((_, Access::Probe | Access::Metrics)))
+    }
+}
+
+/// The data listener's router.
+pub(super) fn data_router(state: AppState, cors: &Cors) -> Router {
+    let mut router = Router::new();
+    for route in &ROUTES {
+        let methods = match route.handler {
+            Lookup(lookup) => on(
+                route.filter(),
+                move |state: State<AppState>, request: Request<Body>| {
+                    customer::answer_routed(lookup, state, request)
+                },
+            ),
+            Data(handler) => handler(route.filter()),
+            Operations(_) => continue,
+        };
+        router = router.route(route.path, methods);
+    }
+    let router = router
+        .method_not_allowed_fallback(data_method_not_allowed)
+        .fallback(data_path_not_found)
+        .with_state(state);
+    if cors.is_off() {
+        return router;
+    }
+    let served = ROUTES
+        .iter()
+        .filter(|route| route.listener() == ListenerKind::Data);
+    router.layer(cors.layer(methods(served)))
+}
+
+/// The operations listener's router.
+pub(super) fn operations_router(state: OperationsState) -> Router {
+    let mut router = Router::new();
+    for route in &ROUTES {
+        if let Operations(handler) = route.handler {
+            router = router.route(route.path, handler(route.filter()));
+        }
+    }
+    router
+        .method_not_allowed_fallback(operations_method_not_allowed)
+        .fallback(operations_path_not_found)
+        .with_state(state)
+}
+
+/// Without a credential a 401: which paths there are is not for strangers.
+async fn data_path_not_found(_caller: Caller) -> ApiError {
+    ApiError::new(Code::NotFound)
+}
+
+async fn data_method_not_allowed(_caller: Caller, uri: Uri) -> ApiError {
+    method_not_allowed(ListenerKind::Data, uri.path())
+}
+
+async fn operations_path_not_found(_operator: Operator) -> ApiError {
+    ApiError::new(Code::NotFound)
+}
+
+async fn operations_method_not_allowed(uri: Uri) -> ApiError {
+    method_not_allowed(ListenerKind::Operations, uri.path())
+}
+
+fn method_not_allowed(listener: ListenerKind, path: &str) -> ApiError {
+    let methods = methods(routes_at(listener, path));
+    let allow = methods.iter().map(Method::as_str).collect::<Vec<_>>();
+    let allow = HeaderValue::try_from(allow.join(", "));
+    ApiError::new(Code::MethodNotAllowed).allow(allow.expect("methods make a header value"))
+}
+
+/// The methods of the routes, each once, `HEAD` after `GET`.
+fn methods(routes: impl Iterator<Item = &'static Route>) -> Vec<Method> {
+    let mut methods = Vec::new();
+    for route in routes {
+        let head = (route.method == Method::GET).then_some(Method::HEAD);
+        for method in [route.method.clone()].into_iter().chain(head) {
+            if !methods.contains(&method) {
+                methods.push(method);
+            }
+        }
+    }
+    methods
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholder_stands_for_one_segment() {
+        let path = |path| RouteLabel::of(ListenerKind::Operations, path, &Method::GET).path();
+        assert_eq!(path("/cache/contacts/1"), "/cache/contacts/{contactId}");
+        for other in ["/cache/contacts/", "/cache/contacts/1/2", "/cache/contacts"] {
+            assert_eq!(path(other), "(unknown)", "{other}");
+        }
+    }
+
+    #[test]
+    fn no_method_of_a_path_is_listed_twice() {
+        for (index, route) in ROUTES.iter().enumerate() {
+            let is_same = |other: &Route| {
+                other.listener() == route.listener()
+                    && other.path == route.path
+                    && other.method == route.method
+            };
+            assert!(!ROUTES[..index].iter().any(is_same), "{}", route.path);
+        }
+    }
+
+    #[test]
+    fn placeholders_stand_at_the_end_of_a_path() {
+        for route in &ROUTES {
+            if let Some((stem, name)) = route.path.split_once('{') {
+                assert!(stem.ends_with('/') && name.find('}') == Some(name.len() - 1));
+            }
+        }
+    }
+}

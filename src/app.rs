@@ -27,8 +27,9 @@ use crate::{
     domain::{aliases::AliasReader, phone::Phone},
     engage::{Admission, EngageClient, Reader, Traffic},
     http::{
-        self, AppState, Authenticator, ConnectionCounters, ConnectionMetrics, HttpService,
-        Listener, OperationsState, Readiness, RequestMetrics, Webhooks,
+        self, AppState, Authenticator, BreakerStatus, ConnectionCounters, ConnectionMetrics,
+        HttpService, Listener, OperationsState, Readiness, RequestMetrics, UpstreamStatus,
+        Webhooks,
     },
     telemetry,
     webhook::WebhookReader,
@@ -96,7 +97,7 @@ impl App {
         let operations = OperationsState {
             readiness: readiness.clone(),
             authenticator: Arc::clone(&authenticator),
-            admission,
+            upstream: Arc::new(move || upstream_status(&admission)),
             customers: customers.clone(),
             registry: Arc::new(registry),
             rules: lookups,
@@ -254,6 +255,23 @@ fn hall(
         config.server.request_timeout,
         clock.clone(),
     ))
+}
+
+/// The state of calls to Engage, for the readiness detail.
+fn upstream_status(admission: &Admission) -> UpstreamStatus {
+    let snapshot = admission.snapshot();
+    let breakers = snapshot.breakers.iter();
+    let breakers = breakers.map(|(group, state, refuses_for)| BreakerStatus {
+        group: group.as_str(),
+        state: state.as_str(),
+        refuses_for_seconds: refuses_for.map(|wait| wait.as_secs_f64()),
+    });
+    UpstreamStatus {
+        in_flight: snapshot.in_flight,
+        queued: snapshot.queued,
+        paused_for_seconds: snapshot.paused_for.map(|wait| wait.as_secs_f64()),
+        breakers: breakers.collect(),
+    }
 }
 
 /// The data listener and the operations listener, bound.

@@ -21,11 +21,15 @@ pub use self::{
     search::{CacheStatus, Found, StaleReason, Verdict},
 };
 use self::{fetch::FetchOutcome, search::Search};
+pub use crate::cache::{
+    explain::{Age, AliasView, ContactView},
+    feed::Feed,
+    fence::FenceStatus,
+};
 use crate::{
     cache::{
         Bounds, Cache, CallKey, Counts, IsPurged,
-        explain::{AliasView, ContactView, NegativeView},
-        feed::Feed,
+        explain::NegativeView,
         fence::Sequence,
         flight::{Flights, Pace},
         freshness::Policy,
@@ -53,6 +57,13 @@ pub enum Error {
     /// The caller wants what is held only, and nothing is.
     #[error("the answer is not held")]
     NotCached,
+}
+
+impl Error {
+    /// Whether Engage knows no contact by the identifier.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Upstream(engage::Error::NotFound))
+    }
 }
 
 /// Answers questions about customers. Cheap to clone.

@@ -35,13 +35,10 @@ mod requests;
 mod response;
 mod routes;
 mod service;
+mod state;
 mod timed_io;
 mod unread_body;
 mod webhook;
-
-use std::sync::Arc;
-
-use axum::extract::FromRef;
 
 pub use self::{
     auth::Authenticator,
@@ -49,26 +46,11 @@ pub use self::{
     error::{ApiError, Code},
     listener::{ConnectionLimits, Listener},
     lookup::LookupRules,
-    operations::OperationsState,
+    operations::{BreakerStatus, OperationsState, UpstreamStatus},
     probe::Readiness,
     requests::RequestMetrics,
     routes::{Access, ListenerKind, ROUTES, Route},
     service::HttpService,
+    state::AppState,
     webhook::Webhooks,
 };
-use crate::customer::CustomerService;
-
-/// What the handlers need; cheap to clone.
-#[derive(Clone, FromRef)]
-pub struct AppState {
-    /// Answers questions about customers.
-    pub customers: CustomerService,
-    /// Knows the callers.
-    pub authenticator: Arc<Authenticator>,
-    /// How look-ups are read.
-    pub rules: Arc<LookupRules>,
-    /// Receives Engage's webhooks, where they have a secret.
-    pub webhooks: Option<Arc<Webhooks>>,
-    /// Whether this replica wants traffic.
-    pub readiness: Readiness,
-}

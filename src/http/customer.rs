@@ -9,7 +9,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::{
-    AppState, audit,
+    audit,
     auth::Caller,
     codings,
     directives::Directives,
@@ -19,12 +19,12 @@ use super::{
     params::Params,
     request_id::RequestId,
     response::{self, CustomerResponse},
+    state::AppState,
 };
 use crate::{
     clock::{Clock, Now, Tick},
     config::Scope,
     customer::{self, CustomerQuery, Found, answer::View},
-    engage,
 };
 
 /// In which way a customer is asked for.
@@ -149,12 +149,11 @@ async fn ask_hall(
     directives: &Directives,
 ) -> Result<Found, ApiError> {
     let found = state.customers.find(question).await.map_err(|error| {
-        match error {
-            customer::Error::Upstream(engage::Error::NotFound) => {
-                caller.found_nobody(&question.lookup);
-            }
-            customer::Error::NotCached if !directives.only_if_cached => return held_back(),
-            _ => {}
+        if error.is_not_found() {
+            caller.found_nobody(&question.lookup);
+        }
+        if error == customer::Error::NotCached && !directives.only_if_cached {
+            return held_back();
         }
         ApiError::from(error)
     })?;

@@ -27,7 +27,10 @@ use super::{
     probe::{self, Readiness},
     request_id::RequestId,
 };
-use crate::{cache::feed::Feed, clock::Tick, customer::CustomerService, engage::Admission};
+use crate::{
+    clock::Tick,
+    customer::{CustomerService, Feed},
+};
 
 /// How metrics are written.
 const OPENMETRICS: HeaderValue =
@@ -41,8 +44,8 @@ pub struct OperationsState {
     pub readiness: Readiness,
     /// Knows whether tokens can be judged.
     pub authenticator: Arc<Authenticator>,
-    /// How calls to Engage stand.
-    pub admission: Admission,
+    /// Reads the state of calls to Engage.
+    pub upstream: Arc<dyn Fn() -> UpstreamStatus + Send + Sync>,
     /// What is held.
     pub customers: CustomerService,
     /// What is counted.
@@ -53,6 +56,32 @@ pub struct OperationsState {
     pub token: Option<SecretString>,
     /// What of the configuration works and is seldom meant.
     pub warnings: Arc<[String]>,
+}
+
+/// The state of calls to Engage.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpstreamStatus {
+    /// Calls in flight.
+    pub in_flight: usize,
+    /// Calls that wait to be admitted.
+    pub queued: usize,
+    /// Seconds until a pause that Engage asked for (429) ends.
+    pub paused_for_seconds: Option<f64>,
+    /// The circuit breaker of each group of endpoints.
+    pub breakers: Vec<BreakerStatus>,
+}
+
+/// The state of one circuit breaker.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BreakerStatus {
+    /// The group of endpoints.
+    pub group: &'static str,
+    /// `closed`, `open` or `half_open`.
+    pub state: &'static str,
+    /// Seconds until it admits a call.
+    pub refuses_for_seconds: Option<f64>,
 }
 
 impl OperationsState {
@@ -154,7 +183,7 @@ impl FromRequestParts<OperationsState> for Operator {
 struct Readyz {
     ready: bool,
     token_keys: &'static str,
-    engage: Engage,
+    engage: UpstreamStatus,
     cache: Held,
     webhooks: Webhooks,
     warnings: Vec<String>,
@@ -182,23 +211,6 @@ impl Webhooks {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Engage {
-    in_flight: usize,
-    queued: usize,
-    paused_for_seconds: Option<f64>,
-    breakers: Vec<Breaker>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Breaker {
-    group: &'static str,
-    state: &'static str,
-    refuses_for_seconds: Option<f64>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Held {
     enabled: bool,
     records: u64,
@@ -216,25 +228,11 @@ pub(super) async fn ready(State(state): State<OperationsState>) -> Response {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let stand = state.admission.snapshot();
-    let breakers = stand
-        .breakers
-        .iter()
-        .map(|(group, position, refuses_for)| Breaker {
-            group: group.as_str(),
-            state: position.as_str(),
-            refuses_for_seconds: refuses_for.map(|wait| wait.as_secs_f64()),
-        });
     let counts = state.customers.counts();
     let detail = Readyz {
         ready,
         token_keys: state.authenticator.token_keys().as_str(),
-        engage: Engage {
-            in_flight: stand.in_flight,
-            queued: stand.queued,
-            paused_for_seconds: stand.paused_for.map(|wait| wait.as_secs_f64()),
-            breakers: breakers.collect(),
-        },
+        engage: (state.upstream)(),
         cache: Held {
             enabled: state.customers.cache_is_on(),
             records: counts.records,

@@ -10,13 +10,14 @@ use axum::{
 use http::{HeaderValue, Method, Request, Uri};
 
 use super::{
-    AppState, OperationsState,
     auth::Caller,
     cors::Cors,
     customer::{self, LookupRoute},
     error::{ApiError, Code},
-    operations::{self, Operator},
-    probe, webhook,
+    operations::{self, OperationsState, Operator},
+    probe,
+    state::AppState,
+    webhook,
 };
 
 /// The path that the fast path answers `GET` of.

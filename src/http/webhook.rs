@@ -11,7 +11,7 @@ mod seen;
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -26,7 +26,6 @@ use self::{
     seen::Seen,
 };
 use super::{
-    AppState,
     codings::without_mark,
     error::{ApiError, Code},
     identified::Identified,
@@ -269,16 +268,17 @@ fn lock<T>(locked: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// One delivery.
 pub(super) async fn receive(
-    State(state): State<AppState>,
+    State(webhooks): State<Option<Arc<Webhooks>>>,
+    State(customers): State<CustomerService>,
     request: Request<Body>,
 ) -> Result<StatusCode, ApiError> {
-    let Some(webhooks) = &state.webhooks else {
+    let Some(webhooks) = webhooks else {
         return Err(ApiError::new(Code::NotFound));
     };
     let (parts, body) = request.into_parts();
     let peer = parts.extensions.get().copied().unwrap_or_default();
     let identified = Identified::among(&parts.extensions);
     webhooks
-        .receive(&parts.headers, body, peer, &identified, &state.customers)
+        .receive(&parts.headers, body, peer, &identified, &customers)
         .await
 }

@@ -9,9 +9,7 @@ use serde::Serialize;
 
 use super::{OperationsState, Operator};
 use crate::{
-    cache::explain::{Age, AliasView, ContactView},
-    cache::fence::FenceStatus,
-    customer,
+    customer::{self, Age, AliasView, ContactView, FenceStatus},
     domain::{Digester, Part},
     http::{audit, customer::read_body, error::ApiError, params::Params},
 };

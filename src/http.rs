@@ -7,6 +7,7 @@
 
 mod audit;
 mod auth;
+mod body;
 mod codings;
 mod conditions;
 mod connection;

@@ -2,9 +2,12 @@
 //! cannot have one by accident. What a caller may do is decided here and nowhere else.
 
 mod anonymous;
+mod caller;
 mod client;
+mod guard;
 mod jwks;
 mod people;
+mod shopper;
 mod token;
 
 use std::{sync::Arc, time::Duration};
@@ -19,169 +22,25 @@ use prometheus_client::{
 };
 use secrecy::{ExposeSecret, SecretSlice};
 
-use self::{
-    anonymous::Anonymous,
-    client::{Client, Place},
-    token::{Shopper, Tokens},
-};
+pub(super) use self::caller::Caller;
+use self::{anonymous::Anonymous, client::Client, shopper::Shopper, token::Tokens};
 use super::{
     error::{ApiError, Code},
     identified::Identified,
 };
 use crate::{
     clock::{Clock, Tick},
-    config::{self, Scope},
-    customer::answer::View,
-    domain::{Channel, ClientName, ContactId, Flow, Identifier, IdentifierKind, Lookup},
+    config,
 };
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// How a token that is not good enough is answered (RFC 6750, 3).
 const INVALID_TOKEN: &str = "Bearer realm=\"engage-bff\", error=\"invalid_token\"";
 
-/// Somebody who may ask: a client with a key, a shopper with a token, or a client on behalf of a
-/// shopper, who then may do what both may.
-pub(super) struct Caller {
-    client: Option<Arc<Client>>,
-    shopper: Option<Shopper>,
-    /// The client's place among its requests under way, as long as this is one.
-    place: Option<Place>,
-}
-
 /// The key that a connection's last request came with, and whose it is. The next one nearly always comes with the same,
 /// and comparing two keys costs a tenth of a digest.
 #[derive(Default)]
 pub(super) struct LastKey(Option<(SecretSlice<u8>, Arc<Client>)>);
-
-impl Caller {
-    fn by_key(client: Arc<Client>) -> Self {
-        Self {
-            client: Some(client),
-            shopper: None,
-            place: None,
-        }
-    }
-
-    /// Counts the request; refuses one that is too many a second or at once.
-    pub(super) fn admit(&mut self, now: Tick) -> Result<(), ApiError> {
-        let admit = |client: &Arc<Client>| client.admit(now);
-        self.place = self.client.as_ref().map(admit).transpose()?.flatten();
-        Ok(())
-    }
-
-    /// Refuses a caller without the right.
-    pub(super) fn require(&self, scope: Scope) -> Result<(), ApiError> {
-        if self.has(scope) {
-            Ok(())
-        } else {
-            Err(ApiError::new(Code::Forbidden))
-        }
-    }
-
-    /// Whether the caller has the right.
-    pub(super) fn has(&self, scope: Scope) -> bool {
-        let client_may = |scope| self.client.as_ref().is_none_or(|client| client.has(scope));
-        match &self.shopper {
-            None => client_may(scope),
-            // Of a customer's own data shoppers never see more than the storefront shows.
-            Some(_) if scope == Scope::ReadFull => false,
-            Some(shopper) if scope == Scope::Read => {
-                client_may(Scope::Read) && shopper.has(Scope::ReadSelf)
-            }
-            Some(shopper) => client_may(scope) && shopper.has(scope),
-        }
-    }
-
-    /// Refuses an identifier that the caller may not ask by.
-    pub(super) fn require_identifier(&self, kind: IdentifierKind) -> Result<(), ApiError> {
-        let may = |client: &Arc<Client>| client.may_ask_by(kind);
-        if self.client.as_ref().is_none_or(may) {
-            Ok(())
-        } else {
-            Err(ApiError::new(Code::Forbidden))
-        }
-    }
-
-    /// To a shopper everybody else is nobody, and Engage need not be asked for nobody.
-    pub(super) fn require_lookup(&self, lookup: &Lookup) -> Result<(), ApiError> {
-        let is_own = |shopper: &Shopper| shopper.is_named_by(lookup);
-        if self.shopper.as_ref().is_none_or(is_own) {
-            Ok(())
-        } else {
-            Err(ApiError::new(Code::ContactNotFound))
-        }
-    }
-
-    /// The last look at an answer: it must be about the contact that the token names.
-    pub(super) fn require_contact(&self, id: ContactId) -> Result<(), ApiError> {
-        let may_be = |shopper: &Shopper| shopper.may_be(id);
-        if self.shopper.as_ref().is_none_or(may_be) {
-            Ok(())
-        } else {
-            Err(ApiError::new(Code::ContactNotFound))
-        }
-    }
-
-    /// What a shopper's own token names it by, as far as the client beside it may ask by that.
-    pub(super) fn own_identifier(&self) -> Result<Identifier, ApiError> {
-        let Some(shopper) = &self.shopper else {
-            return Err(ApiError::because(
-                Code::Forbidden,
-                "This path is for a shopper's own token.",
-            ));
-        };
-        let mut refusal = Code::ContactNotFound;
-        for identifier in shopper.identifiers() {
-            if self.require_identifier(identifier.kind()).is_ok() {
-                return Ok(identifier);
-            }
-            refusal = Code::Forbidden;
-        }
-        Err(ApiError::new(refusal))
-    }
-
-    /// Whose share of the calls to Engage the caller uses: shoppers without a client count as one client together.
-    pub(super) fn flow(&self) -> Flow {
-        let name = self.client.as_ref().map(|client| client.name().clone());
-        Flow {
-            client: name.unwrap_or_else(|| ClientName::from("(shoppers)")),
-            shopper: self.shopper.as_ref().map(Shopper::flow),
-        }
-    }
-
-    /// Whether it has asked for so many unknown people that nobody is looked up for it any more.
-    pub(super) fn is_held_back(&self, now: Tick) -> bool {
-        let holds_back = |client: &Arc<Client>| client.guard().holds_back(now);
-        self.client.as_ref().is_some_and(holds_back)
-    }
-
-    /// Notes that nobody was found.
-    pub(super) fn found_nobody(&self, lookup: &Lookup) {
-        if let Some(client) = &self.client {
-            client.guard().found_nobody(client.name(), lookup.key());
-        }
-    }
-
-    /// Notes that it was shown the contact.
-    pub(super) fn saw(&self, id: ContactId) {
-        if let Some(client) = &self.client {
-            client.saw(id);
-        }
-    }
-
-    /// The view of callers that name none.
-    pub(super) fn view(&self) -> View {
-        match (&self.shopper, &self.client) {
-            (None, Some(client)) => client.view(),
-            _ => View::Storefront,
-        }
-    }
-
-    /// The channel of callers that name none.
-    pub(super) fn channel(&self) -> Option<Channel> {
-        self.client.as_ref().and_then(|client| client.channel())
-    }
-}
 
 /// Shoppers' tokens, without the keys that it would take to believe one.
 #[cfg(fuzzing)]
@@ -199,18 +58,6 @@ impl FuzzedTokens {
 
     pub(super) fn claims(&self, claims: &serde_json::Map<String, serde_json::Value>) {
         self.0.fuzz_claims(claims);
-    }
-}
-
-#[cfg(fuzzing)]
-impl Caller {
-    /// Somebody who may ask for everything by everything.
-    pub(super) fn anybody(clock: &Clock) -> Self {
-        Self {
-            client: Some(Arc::new(Client::anonymous(clock))),
-            shopper: None,
-            place: None,
-        }
     }
 }
 
@@ -313,11 +160,8 @@ impl Authenticator {
         let key = headers.get(&API_KEY).map(HeaderValue::as_bytes);
         let mut caller = if headers.contains_key(header::AUTHORIZATION) {
             let shopper = Box::pin(self.shopper(headers, now + self.patience)).await?;
-            Caller {
-                client: key.map(|key| self.client(key)).transpose()?,
-                shopper: Some(shopper),
-                place: None,
-            }
+            let client = key.map(|key| self.client(key)).transpose()?;
+            Caller::by_token(shopper, client)
         } else if let Some(key) = key {
             Caller::by_key(self.client(key)?)
         } else {

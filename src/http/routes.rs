@@ -128,7 +128,7 @@ pub static ROUTES: [Route; 15] = [
         method: Method::POST,
         path: "/cache/explain",
         access: Access::Operator,
-        handler: Operations(|method| on(method, operations::held::explain)),
+        handler: Operations(|method| on(method, operations::explain::explain)),
     },
     Route {
         method: Method::POST,
@@ -140,7 +140,7 @@ pub static ROUTES: [Route; 15] = [
         method: Method::GET,
         path: "/cache/stats",
         access: Access::Operator,
-        handler: Operations(|method| on(method, operations::held::stats)),
+        handler: Operations(|method| on(method, operations::cache::stats)),
     },
     Route {
         method: Method::GET,
@@ -158,7 +158,7 @@ pub static ROUTES: [Route; 15] = [
         method: Method::GET,
         path: "/readyz",
         access: Access::Probe,
-        handler: Operations(|method| on(method, operations::ready)),
+        handler: Operations(|method| on(method, operations::readiness::ready)),
     },
 ];
 

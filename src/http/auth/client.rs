@@ -2,9 +2,7 @@
 //! against a client that tries out who is a customer.
 
 use std::{
-    collections::HashSet,
-    hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -13,18 +11,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     super::error::{ApiError, Code},
+    guard::Guard,
     people::People,
 };
 use crate::{
     clock::{Clock, Tick},
     config::{self, Scope},
     customer::answer::View,
-    domain::{Channel, ClientName, ContactId, IdentifierKind, LookupKey},
+    domain::{Channel, ClientName, ContactId, IdentifierKind},
     rate::Bucket,
 };
-
-/// For how long unknown identifiers are counted together.
-const MINUTE: Duration = Duration::from_secs(60);
 
 pub(super) struct Client {
     name: ClientName,
@@ -143,67 +139,6 @@ impl Client {
 
     pub(super) fn guard(&self) -> &Guard {
         &self.guard
-    }
-}
-
-/// Counts the different people that a client asked for and nobody knows: shops meet a few, who tries
-/// out addresses meets many. Beyond the limit the client is answered from memory alone for the rest of
-/// the minute.
-pub(super) struct Guard {
-    limit: Option<usize>,
-    unknown: Mutex<Unknown>,
-    hasher: RandomState,
-    clock: Clock,
-}
-
-#[derive(Default)]
-struct Unknown {
-    since: Tick,
-    identifiers: HashSet<u64>,
-}
-
-impl Guard {
-    fn new(limit: Option<u32>, clock: Clock) -> Self {
-        Self {
-            limit: limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
-            unknown: Mutex::default(),
-            hasher: RandomState::new(),
-            clock,
-        }
-    }
-
-    pub(super) fn holds_back(&self, now: Tick) -> bool {
-        let is_over = |limit| self.this_minute(now).identifiers.len() >= limit;
-        self.limit.is_some_and(is_over)
-    }
-
-    pub(super) fn found_nobody(&self, client: &ClientName, key: &LookupKey) {
-        let Some(limit) = self.limit else { return };
-        let is_last = {
-            let mut unknown = self.this_minute(self.clock.tick());
-            let was_below = unknown.identifiers.len() < limit;
-            was_below
-                && unknown.identifiers.insert(self.hasher.hash_one(key))
-                && unknown.identifiers.len() == limit
-        };
-        if is_last {
-            let client = client.as_str();
-            tracing::error!(
-                alarm = true,
-                client,
-                limit,
-                "a client asks for many people whom nobody knows"
-            );
-        }
-    }
-
-    fn this_minute(&self, now: Tick) -> MutexGuard<'_, Unknown> {
-        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.since(unknown.since) >= MINUTE {
-            unknown.since = now;
-            unknown.identifiers.clear();
-        }
-        unknown
     }
 }
 

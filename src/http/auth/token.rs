@@ -19,11 +19,11 @@ use self::{
 use super::{
     super::error::{ApiError, Code},
     jwks::{KeyRing, Source, Unavailable},
+    shopper::Shopper,
 };
 use crate::{
     clock::{Clock, Tick},
-    config::{self, Scope},
-    domain::{ContactId, Identifier, Lookup, email::Email},
+    config,
     rate::Bucket,
     telemetry::Limit,
 };
@@ -47,16 +47,6 @@ pub(super) struct Tokens {
     /// For events of tokens before they are verified.
     of_strangers: Limit,
     clock: Clock,
-}
-
-/// A shopper, who may ask for one customer.
-#[derive(Clone)]
-pub(super) struct Shopper {
-    contact_id: Option<ContactId>,
-    email: Option<Email>,
-    scopes: Vec<Scope>,
-    /// A keyed hash of whom the token names: the same for all tokens of one shopper.
-    flow: u64,
 }
 
 /// Whether the token is signed by the issuer can't be said.
@@ -174,38 +164,6 @@ impl Tokens {
     }
 }
 
-impl Shopper {
-    pub(super) fn has(&self, scope: Scope) -> bool {
-        self.scopes.contains(&scope)
-    }
-
-    /// Whose share of the calls to Engage the shopper uses: one hash for all of its tokens.
-    pub(super) fn flow(&self) -> u64 {
-        self.flow
-    }
-
-    /// Whether the look-up is for the shopper, by what the token carries.
-    pub(super) fn is_named_by(&self, lookup: &Lookup) -> bool {
-        match &lookup.identifier {
-            Identifier::ContactId(id) => self.contact_id == Some(*id),
-            Identifier::Email(email) => self.email.as_ref() == Some(email),
-            _ => false,
-        }
-    }
-
-    /// Whether that contact is the shopper, as far as the token says who it is.
-    pub(super) fn may_be(&self, id: ContactId) -> bool {
-        self.contact_id.is_none_or(|own| own == id)
-    }
-
-    /// What the token names the shopper by, the surest first.
-    pub(super) fn identifiers(&self) -> impl Iterator<Item = Identifier> {
-        let by_id = self.contact_id.map(Identifier::ContactId);
-        let by_email = self.email.clone().map(Identifier::Email);
-        by_id.into_iter().chain(by_email)
-    }
-}
-
 /// The leeway of the configuration that is fuzzed, in seconds.
 #[cfg(fuzzing)]
 const FUZZED_LEEWAY: i64 = 30;
@@ -225,6 +183,8 @@ impl Tokens {
     /// A shopper is the contact that its claims name, for as long as they say, and no more.
     pub(super) fn fuzz_claims(&self, claims: &serde_json::Map<String, serde_json::Value>) {
         use serde_json::Value;
+
+        use crate::{config::Scope, domain::email::Email};
 
         let Some(shopper) = self.claims.shopper(claims, self.clock.now()) else {
             return;

@@ -7,14 +7,14 @@ use axum::{
     extract::{Path, State},
 };
 use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{OperationsState, Operator};
 use crate::{
     domain::ContactId,
     http::{
         audit,
-        customer::{read_any_body, read_body},
+        body::{read_any_body, read_body},
         error::{ApiError, Code},
         params::Params,
     },
@@ -99,4 +99,57 @@ pub(in crate::http) async fn switch(
     let request_id = operator.request_id.as_str();
     tracing::warn!(target: audit::TARGET, request_id, enabled, "an operator switched the cache");
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct Stats {
+    enabled: bool,
+    max_bytes: u64,
+    records: u64,
+    record_bytes: u64,
+    names: u64,
+    negatives: u64,
+    failures: u64,
+    fences: Fences,
+    flights: Flights,
+}
+
+#[derive(Serialize)]
+struct Fences {
+    contacts: usize,
+    names: usize,
+}
+
+#[derive(Serialize)]
+struct Flights {
+    overviews: usize,
+    resolutions: usize,
+    parts: usize,
+}
+
+/// `GET /cache/stats`: how much there is of everything that is bounded.
+pub(in crate::http) async fn stats(
+    _operator: Operator,
+    State(OperationsState { customers, .. }): State<OperationsState>,
+) -> Json<Stats> {
+    let stats = customers.stats();
+    Json(Stats {
+        enabled: customers.cache_is_on(),
+        max_bytes: stats.max_bytes,
+        records: stats.counts.records,
+        record_bytes: stats.counts.record_bytes,
+        names: stats.counts.aliases,
+        negatives: stats.counts.negatives,
+        failures: stats.counts.failures,
+        fences: Fences {
+            contacts: stats.fenced_contacts,
+            names: stats.fenced_aliases,
+        },
+        flights: Flights {
+            overviews: stats.overviews,
+            resolutions: stats.resolutions,
+            parts: stats.parts,
+        },
+    })
 }

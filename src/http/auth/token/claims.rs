@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::Shopper;
+use super::super::shopper::Shopper;
 use crate::{
     clock::Now,
     config::{self, Scope},

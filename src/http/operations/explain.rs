@@ -11,61 +11,8 @@ use super::{OperationsState, Operator};
 use crate::{
     customer::{self, Age, AliasView, ContactView, FenceStatus},
     domain::{Digester, Part},
-    http::{audit, customer::read_body, error::ApiError, params::Params},
+    http::{audit, body::read_body, error::ApiError, params::Params},
 };
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::http) struct Stats {
-    enabled: bool,
-    max_bytes: u64,
-    records: u64,
-    record_bytes: u64,
-    names: u64,
-    negatives: u64,
-    failures: u64,
-    fences: Fences,
-    flights: Flights,
-}
-
-#[derive(Serialize)]
-struct Fences {
-    contacts: usize,
-    names: usize,
-}
-
-#[derive(Serialize)]
-struct Flights {
-    overviews: usize,
-    resolutions: usize,
-    parts: usize,
-}
-
-/// `GET /cache/stats`: how much there is of everything that is bounded.
-pub(in crate::http) async fn stats(
-    _operator: Operator,
-    State(OperationsState { customers, .. }): State<OperationsState>,
-) -> Json<Stats> {
-    let stats = customers.stats();
-    Json(Stats {
-        enabled: customers.cache_is_on(),
-        max_bytes: stats.max_bytes,
-        records: stats.counts.records,
-        record_bytes: stats.counts.record_bytes,
-        names: stats.counts.aliases,
-        negatives: stats.counts.negatives,
-        failures: stats.counts.failures,
-        fences: Fences {
-            contacts: stats.fenced_contacts,
-            names: stats.fenced_aliases,
-        },
-        flights: Flights {
-            overviews: stats.overviews,
-            resolutions: stats.resolutions,
-            parts: stats.parts,
-        },
-    })
-}
 
 #[derive(Serialize)]
 pub(in crate::http) struct Explanation {

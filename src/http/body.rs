@@ -1,0 +1,88 @@
+//! Reads the bodies of requests, within bounds of size and time.
+
+use http::{HeaderMap, HeaderValue, header};
+use http_body::Body;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use super::{
+    codings,
+    error::{Accepts, ApiError, Code},
+    lookup::LookupRules,
+};
+use crate::clock::{Clock, Tick};
+
+/// The body of a look-up: JSON, plain, not too large and not too slow. The announced length is judged
+/// before a byte is awaited.
+pub(super) async fn read_body<B>(
+    rules: &LookupRules,
+    clock: &Clock,
+    headers: &HeaderMap,
+    body: B,
+) -> Result<bytes::Bytes, ApiError>
+where
+    B: Body,
+    B::Error: Into<axum::BoxError>,
+{
+    let is = |name, right: fn(&str) -> bool| {
+        let value = headers.get(name).map(HeaderValue::to_str);
+        value.map(|value| value.is_ok_and(right))
+    };
+    if is(header::CONTENT_TYPE, codings::is_json) != Some(true) {
+        return Err(ApiError::unsupported(Accepts::Json));
+    }
+    if is(header::CONTENT_ENCODING, codings::is_identity) == Some(false) {
+        return Err(ApiError::unsupported(Accepts::Identity));
+    }
+    read_any_body(rules, clock, headers, body).await
+}
+
+/// A body of whatever type, not too large and not too slow, without the byte order mark that some writers put in front.
+pub(super) async fn read_any_body<B>(
+    rules: &LookupRules,
+    clock: &Clock,
+    headers: &HeaderMap,
+    body: B,
+) -> Result<bytes::Bytes, ApiError>
+where
+    B: Body,
+    B::Error: Into<axum::BoxError>,
+{
+    let deadline = clock.tick() + rules.body_timeout;
+    let body = read_at_most(rules.max_body, deadline, clock, headers, body).await?;
+    Ok(body.slice_ref(codings::without_mark(&body)))
+}
+
+/// A body of so many bytes at most, if it is there by then.
+async fn read_at_most<B>(
+    max_body: usize,
+    deadline: Tick,
+    clock: &Clock,
+    headers: &HeaderMap,
+    body: B,
+) -> Result<bytes::Bytes, ApiError>
+where
+    B: Body,
+    B::Error: Into<axum::BoxError>,
+{
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > max_body as u64) {
+        return Err(ApiError::new(Code::PayloadTooLarge));
+    }
+    let read = tokio::select! {
+        biased;
+        read = Limited::new(body, max_body).collect() => read,
+        () = clock.sleep_until(deadline) => {
+            return Err(ApiError::because(Code::InvalidParameter, "the body did not arrive in time"));
+        }
+    };
+    read.map(http_body_util::Collected::to_bytes)
+        .map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                ApiError::new(Code::PayloadTooLarge)
+            } else {
+                ApiError::because(Code::InvalidParameter, "the body broke off")
+            }
+        })
+}

@@ -1,0 +1,120 @@
+//! `GET /readyz` at the operations listener: readiness with its details.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::StatusCode;
+use serde::Serialize;
+
+use super::OperationsState;
+use crate::{
+    customer::{CustomerService, Feed},
+    http::{auth::TokenKeys, probe},
+};
+
+/// The state of calls to Engage.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpstreamStatus {
+    /// Calls in flight.
+    pub in_flight: usize,
+    /// Calls that wait to be admitted.
+    pub queued: usize,
+    /// Seconds until a pause that Engage asked for (429) ends.
+    pub paused_for_seconds: Option<f64>,
+    /// The circuit breaker of each group of endpoints.
+    pub breakers: Vec<BreakerStatus>,
+}
+
+/// The state of one circuit breaker.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BreakerStatus {
+    /// The group of endpoints.
+    pub group: &'static str,
+    /// `closed`, `open` or `half_open`.
+    pub state: &'static str,
+    /// Seconds until it admits a call.
+    pub refuses_for_seconds: Option<f64>,
+}
+
+impl TokenKeys {
+    /// In the details of readiness.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Loaded => "loaded",
+            Self::Starting | Self::NotLoaded => "not loaded",
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Readyz {
+    ready: bool,
+    token_keys: &'static str,
+    engage: UpstreamStatus,
+    cache: Held,
+    webhooks: Webhooks,
+    warnings: Vec<String>,
+}
+
+/// The feed of webhooks.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Webhooks {
+    state: &'static str,
+    last_taken_seconds_ago: Option<f64>,
+}
+
+impl Webhooks {
+    fn of(customers: &CustomerService) -> Self {
+        let now = customers.clock().tick();
+        let feed = customers.feed();
+        let last = feed.and_then(Feed::last_heard);
+        Self {
+            state: feed.map_or("off", |feed| feed.status(now).as_str()),
+            last_taken_seconds_ago: last.map(|last| now.since(last).as_secs_f64()),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Held {
+    enabled: bool,
+    records: u64,
+    record_bytes: u64,
+    names: u64,
+    negatives: u64,
+}
+
+/// Readiness and what an operator wants to know beside it. Never false because Engage is down: held
+/// answers can be served.
+pub(in crate::http) async fn ready(State(state): State<OperationsState>) -> Response {
+    let ready = probe::is_ready(&state.readiness, &state.authenticator);
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let counts = state.customers.counts();
+    let detail = Readyz {
+        ready,
+        token_keys: state.authenticator.token_keys().as_str(),
+        engage: (state.upstream)(),
+        cache: Held {
+            enabled: state.customers.cache_is_on(),
+            records: counts.records,
+            record_bytes: counts.record_bytes,
+            names: counts.aliases,
+            negatives: counts.negatives,
+        },
+        webhooks: Webhooks::of(&state.customers),
+        warnings: state.warnings.to_vec(),
+    };
+    (status, Json(detail)).into_response()
+}

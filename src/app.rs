@@ -29,7 +29,7 @@ use crate::{
     http::{
         self, AppState, Authenticator, BreakerStatus, ConnectionCounters, ConnectionMetrics,
         HttpService, Listener, OperationsState, Readiness, RequestMetrics, UpstreamStatus,
-        Webhooks,
+        WebhookReceiver,
     },
     telemetry,
     webhook::WebhookReader,
@@ -187,7 +187,7 @@ impl App {
             drain.clone(),
         ));
         let authenticator = self.authenticator;
-        let keys = tokio::spawn(async move { authenticator.keep_up().await });
+        let keys = tokio::spawn(async move { authenticator.refresh_keys().await });
         let customers = self.customers;
         let news = tokio::spawn(async move { customers.keep_up(self.changes_poll).await });
         let finished = self.listener.serve(self.door, drain).await;
@@ -308,11 +308,11 @@ async fn bind(
         .with_context(|| format!("{key}: {address} can't be bound"))
 }
 
-fn webhooks(config: &Config) -> Result<Option<Arc<Webhooks>>, anyhow::Error> {
+fn webhooks(config: &Config) -> Result<Option<Arc<WebhookReceiver>>, anyhow::Error> {
     let reader = WebhookReader::new(&config.webhooks)
         .map_err(anyhow::Error::msg)
         .context("webhooks")?;
     let max_body = usize::try_from(config.webhooks.max_body.as_u64()).unwrap_or(usize::MAX);
     let timeout = config.server.body_timeout;
-    Ok(reader.map(|reader| Arc::new(Webhooks::new(reader, max_body, timeout))))
+    Ok(reader.map(|reader| Arc::new(WebhookReceiver::new(reader, max_body, timeout))))
 }

@@ -8,6 +8,7 @@
 mod audit;
 mod auth;
 mod body;
+mod caller_identified;
 mod codings;
 mod conditions;
 mod connection;
@@ -22,7 +23,7 @@ mod fast_path;
 mod framing;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod identified;
+
 mod lingering_close;
 mod listener;
 mod lookup;
@@ -53,5 +54,5 @@ pub use self::{
     routes::{Access, ListenerKind, ROUTES, Route},
     service::HttpService,
     state::AppState,
-    webhook::Webhooks,
+    webhook::WebhookReceiver,
 };

@@ -13,7 +13,7 @@ use crate::{
     cache::feed::FeedStatus,
     customer::CustomerService,
     engage::{Admission, BreakerState, Traffic},
-    http::{Authenticator, ConnectionMetrics, RequestMetrics, Webhooks},
+    http::{Authenticator, ConnectionMetrics, RequestMetrics, WebhookReceiver},
     telemetry::Dropped,
 };
 
@@ -23,7 +23,7 @@ pub(super) fn registry(
     requests: &RequestMetrics,
     connections: &ConnectionMetrics,
     authenticator: &Authenticator,
-    webhooks: Option<&Webhooks>,
+    webhooks: Option<&WebhookReceiver>,
     admission: Admission,
     customers: CustomerService,
 ) -> Registry {

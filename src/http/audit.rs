@@ -19,9 +19,9 @@ use crate::{
 pub(super) const TARGET: &str = telemetry::AUDIT;
 
 /// How a question in the full view was answered, and about whom.
-pub(super) fn looked(
+pub(super) fn full_view(
     request_id: &RequestId,
-    question: &CustomerQuery,
+    query: &CustomerQuery,
     contact: Option<ContactId>,
     outcome: Result<&CustomerResponse, &ApiError>,
     digester: &Digester,
@@ -36,8 +36,8 @@ pub(super) fn looked(
     tracing::info!(
         target: TARGET,
         request_id = request_id.as_str(),
-        client = question.flow.client.as_str(),
-        by = question.lookup.identifier.kind().as_str(),
+        client = query.flow.client.as_str(),
+        by = query.lookup.identifier.kind().as_str(),
         contact = contact.map(|id| tracing::field::display(id.digest(digester))),
         status = status.as_u16(),
         cache = outcome.ok().map(|reply| reply.note.as_str()),

@@ -4,9 +4,9 @@
 mod anonymous;
 mod caller;
 mod client;
+mod distinct_contacts;
 mod guard;
 mod jwks;
-mod people;
 mod shopper;
 mod token;
 
@@ -23,10 +23,10 @@ use prometheus_client::{
 use secrecy::{ExposeSecret, SecretSlice};
 
 pub(super) use self::caller::Caller;
-use self::{anonymous::Anonymous, client::Client, shopper::Shopper, token::Tokens};
+use self::{anonymous::Anonymous, client::ApiClient, shopper::Shopper, token::TokenVerifier};
 use super::{
+    caller_identified::CallerIdentified,
     error::{ApiError, Code},
-    identified::Identified,
 };
 use crate::{
     clock::{Clock, Tick},
@@ -40,16 +40,16 @@ const INVALID_TOKEN: &str = "Bearer realm=\"engage-bff\", error=\"invalid_token\
 /// The key that a connection's last request came with, and whose it is. The next one nearly always comes with the same,
 /// and comparing two keys costs a tenth of a digest.
 #[derive(Default)]
-pub(super) struct LastKey(Option<(SecretSlice<u8>, Arc<Client>)>);
+pub(super) struct LastKey(Option<(SecretSlice<u8>, Arc<ApiClient>)>);
 
 /// Shoppers' tokens, without the keys that it would take to believe one.
 #[cfg(fuzzing)]
-pub(super) struct FuzzedTokens(Tokens);
+pub(super) struct FuzzedTokens(TokenVerifier);
 
 #[cfg(fuzzing)]
 impl FuzzedTokens {
     pub(super) fn new(config: &config::Jwt, clock: &Clock) -> Result<Self, anyhow::Error> {
-        Tokens::new(config, clock.clone()).map(Self)
+        TokenVerifier::new(config, clock.clone()).map(Self)
     }
 
     pub(super) fn token(&self, token: &str) {
@@ -63,10 +63,10 @@ impl FuzzedTokens {
 
 /// Knows the callers.
 pub struct Authenticator {
-    clients: Vec<Arc<Client>>,
+    clients: Vec<Arc<ApiClient>>,
     anonymous: Option<Anonymous>,
-    tokens: Option<Tokens>,
-    people_alarms: Family<OfClient, Counter>,
+    tokens: Option<TokenVerifier>,
+    distinct_contacts_alarms: Family<ClientLabels, Counter>,
     /// A caller's longest wait.
     patience: Duration,
     clock: Clock,
@@ -74,7 +74,7 @@ pub struct Authenticator {
 
 /// How the issuer's keys stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TokenKeys {
+pub(super) enum JwksStatus {
     /// No issuer is configured.
     Off,
     Loaded,
@@ -85,7 +85,7 @@ pub(super) enum TokenKeys {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfClient {
+struct ClientLabels {
     client: String,
 }
 
@@ -96,18 +96,20 @@ impl Authenticator {
         server: &config::Server,
         clock: &Clock,
     ) -> Result<Self, anyhow::Error> {
-        let people_alarms = Family::<OfClient, Counter>::default();
+        let distinct_contacts_alarms = Family::<ClientLabels, Counter>::default();
         let client = |client: &config::Client| {
             let alarms = || {
                 let client = client.id.clone();
-                people_alarms.get_or_create(&OfClient { client }).clone()
+                distinct_contacts_alarms
+                    .get_or_create(&ClientLabels { client })
+                    .clone()
             };
-            Arc::new(Client::new(client, alarms, clock))
+            Arc::new(ApiClient::new(client, alarms, clock))
         };
         let tokens = config
             .jwt
             .as_ref()
-            .map(|jwt| Tokens::new(jwt, clock.clone()))
+            .map(|jwt| TokenVerifier::new(jwt, clock.clone()))
             .transpose()?;
         Ok(Self {
             clients: config.clients.iter().map(client).collect(),
@@ -116,7 +118,7 @@ impl Authenticator {
                 .then(|| Anonymous::new(server, clock))
                 .transpose()?,
             tokens,
-            people_alarms,
+            distinct_contacts_alarms,
             patience: server.request_timeout,
             clock: clock.clone(),
         })
@@ -127,25 +129,25 @@ impl Authenticator {
         registry.register(
             "client_people_alarms",
             "Hours in which a client was shown more people than its people_per_hour",
-            self.people_alarms.clone(),
+            self.distinct_contacts_alarms.clone(),
         );
     }
 
     /// Reads the issuer's keys for as long as the service runs.
-    pub async fn keep_up(&self) {
+    pub async fn refresh_keys(&self) {
         match &self.tokens {
-            Some(tokens) => tokens.keep_up().await,
+            Some(tokens) => tokens.refresh_keys().await,
             None => std::future::pending().await,
         }
     }
 
     /// How the issuer's keys stand.
-    pub(super) fn token_keys(&self) -> TokenKeys {
-        match self.tokens.as_ref().map(Tokens::ring) {
-            None => TokenKeys::Off,
-            Some(ring) if ring.is_loaded() => TokenKeys::Loaded,
-            Some(ring) if ring.is_starting() => TokenKeys::Starting,
-            Some(_) => TokenKeys::NotLoaded,
+    pub(super) fn jwks_status(&self) -> JwksStatus {
+        match self.tokens.as_ref().map(TokenVerifier::ring) {
+            None => JwksStatus::Off,
+            Some(ring) if ring.is_loaded() => JwksStatus::Loaded,
+            Some(ring) if ring.is_starting() => JwksStatus::Starting,
+            Some(_) => JwksStatus::NotLoaded,
         }
     }
 
@@ -154,7 +156,7 @@ impl Authenticator {
         &self,
         request: &Parts,
         now: Tick,
-        identified: &Identified,
+        identified: &CallerIdentified,
     ) -> Result<Caller, ApiError> {
         let headers = &request.headers;
         let key = headers.get(&API_KEY).map(HeaderValue::as_bytes);
@@ -167,16 +169,20 @@ impl Authenticator {
         } else {
             let anonymous = self.anonymous.as_ref();
             let anonymous = anonymous.ok_or_else(|| ApiError::new(Code::Unauthorized))?;
-            Caller::by_key(anonymous.let_in(request)?)
+            Caller::by_key(anonymous.admit(request)?)
         };
-        identified.note();
+        identified.set();
         caller.admit(now)?;
         Ok(caller)
     }
 
     /// Who asks with that key and no other credential, on a connection whose last request came with that one; not counted
     /// yet.
-    pub(super) fn known_again(&self, key: &[u8], last: &mut LastKey) -> Result<Caller, ApiError> {
+    pub(super) fn identify_by_key(
+        &self,
+        key: &[u8],
+        last: &mut LastKey,
+    ) -> Result<Caller, ApiError> {
         if let Some((known, client)) = &last.0
             && constant_time::verify_slices_are_equal(known.expose_secret(), key).is_ok()
         {
@@ -201,7 +207,7 @@ impl Authenticator {
     }
 
     /// The client that holds the key. Every digest is compared, each in constant time.
-    fn client(&self, key: &[u8]) -> Result<Arc<Client>, ApiError> {
+    fn client(&self, key: &[u8]) -> Result<Arc<ApiClient>, ApiError> {
         let shown = digest::digest(&digest::SHA256, key);
         let mut found = None;
         for client in &self.clients {
@@ -231,7 +237,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let authenticator = <Arc<Authenticator>>::from_ref(state);
         let now = authenticator.clock.tick();
-        let identified = Identified::among(&parts.extensions);
+        let identified = CallerIdentified::from_extensions(&parts.extensions);
         authenticator.identify(parts, now, &identified).await
     }
 }

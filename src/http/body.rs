@@ -6,14 +6,14 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::{
     codings,
-    error::{Accepts, ApiError, Code},
+    error::{AcceptedBody, ApiError, Code},
     lookup::LookupRules,
 };
 use crate::clock::{Clock, Tick};
 
 /// The body of a look-up: JSON, plain, not too large and not too slow. The announced length is judged
 /// before a byte is awaited.
-pub(super) async fn read_body<B>(
+pub(super) async fn read_json_body<B>(
     rules: &LookupRules,
     clock: &Clock,
     headers: &HeaderMap,
@@ -28,16 +28,16 @@ where
         value.map(|value| value.is_ok_and(right))
     };
     if is(header::CONTENT_TYPE, codings::is_json) != Some(true) {
-        return Err(ApiError::unsupported(Accepts::Json));
+        return Err(ApiError::unsupported(AcceptedBody::Json));
     }
     if is(header::CONTENT_ENCODING, codings::is_identity) == Some(false) {
-        return Err(ApiError::unsupported(Accepts::Identity));
+        return Err(ApiError::unsupported(AcceptedBody::Identity));
     }
-    read_any_body(rules, clock, headers, body).await
+    read_body(rules, clock, headers, body).await
 }
 
 /// A body of whatever type, not too large and not too slow, without the byte order mark that some writers put in front.
-pub(super) async fn read_any_body<B>(
+pub(super) async fn read_body<B>(
     rules: &LookupRules,
     clock: &Clock,
     headers: &HeaderMap,
@@ -74,7 +74,7 @@ where
         biased;
         read = Limited::new(body, max_body).collect() => read,
         () = clock.sleep_until(deadline) => {
-            return Err(ApiError::because(Code::InvalidParameter, "the body did not arrive in time"));
+            return Err(ApiError::with_detail(Code::InvalidParameter, "the body did not arrive in time"));
         }
     };
     read.map(http_body_util::Collected::to_bytes)
@@ -82,7 +82,7 @@ where
             if error.is::<LengthLimitError>() {
                 ApiError::new(Code::PayloadTooLarge)
             } else {
-                ApiError::because(Code::InvalidParameter, "the body broke off")
+                ApiError::with_detail(Code::InvalidParameter, "the body broke off")
             }
         })
 }

@@ -10,11 +10,11 @@ use http_body::Body;
 use super::{
     audit,
     auth::Caller,
-    body::read_body,
+    body::read_json_body,
+    caller_identified::CallerIdentified,
     directives::Directives,
     error::{ApiError, Code},
-    identified::Identified,
-    lookup::{Ask, Carrier},
+    lookup::{ParamLocation, ParsedLookup},
     params::Params,
     request_id::RequestId,
     response::{self, CustomerResponse},
@@ -44,8 +44,8 @@ pub(super) async fn answer_routed(
     request: Request<axum::body::Body>,
 ) -> Result<CustomerResponse, ApiError> {
     let (parts, body) = request.into_parts();
-    let request_id = RequestId::among(&parts.extensions);
-    let identified = Identified::among(&parts.extensions);
+    let request_id = RequestId::from_extensions(&parts.extensions);
+    let identified = CallerIdentified::from_extensions(&parts.extensions);
     let now = state.customers.clock().now();
     answer(&state, route, &parts, body, &request_id, now, &identified).await
 }
@@ -58,7 +58,7 @@ pub(super) async fn answer<B>(
     body: B,
     request_id: &RequestId,
     arrived: Now,
-    identified: &Identified,
+    identified: &CallerIdentified,
 ) -> Result<CustomerResponse, ApiError>
 where
     B: Body,
@@ -70,89 +70,98 @@ where
         .await?;
     let query = || Params::from_query(request.uri.query().unwrap_or_default());
     let directives = if caller.has(Scope::Fresh) {
-        Directives::of(&request.headers)
+        Directives::from_headers(&request.headers)
     } else {
         Directives::default()
     };
     let rules = &state.rules;
-    let (ask, now) = match route {
+    let (lookup, now) = match route {
         LookupRoute::ByQuery => {
-            let ask = rules.read(query()?, Carrier::Url, &caller, &directives, arrived)?;
-            (ask, arrived)
+            let lookup = rules.read(query()?, ParamLocation::Url, &caller, &directives, arrived)?;
+            (lookup, arrived)
         }
         LookupRoute::Own => (rules.read_own(query()?, &caller, &directives)?, arrived),
         LookupRoute::ByBody => {
             let clock = state.customers.clock();
-            let body = Box::pin(read_body(rules, clock, &request.headers, body)).await?;
+            let body = Box::pin(read_json_body(rules, clock, &request.headers, body)).await?;
             let now = clock.now();
             let params = Params::from_json(&body)?;
-            let ask = rules.read(params, Carrier::Body, &caller, &directives, now)?;
-            (ask, now)
+            let lookup = rules.read(params, ParamLocation::Body, &caller, &directives, now)?;
+            (lookup, now)
         }
     };
-    find(state, &caller, ask, &directives, request, request_id, now).await
+    find(
+        state,
+        &caller,
+        lookup,
+        &directives,
+        request,
+        request_id,
+        now,
+    )
+    .await
 }
 
 async fn find(
     state: &AppState,
     caller: &Caller,
-    ask: Ask,
+    lookup: ParsedLookup,
     directives: &Directives,
     request: &Parts,
     request_id: &RequestId,
     now: Now,
 ) -> Result<CustomerResponse, ApiError> {
-    let shape = ask.shape;
-    let question = question(state, caller, ask, directives, now);
-    let found = ask_hall(state, caller, &question, directives).await;
+    let shape = lookup.shape;
+    let query = customer_query(state, caller, lookup, directives, now);
+    let found = find_customer(state, caller, &query, directives).await;
     let contact = found.as_ref().ok().map(|found| found.record.id);
     let outcome = found.and_then(|found| {
-        caller.saw(found.record.id);
+        caller.record_shown(found.record.id);
         let rendered = state.customers.render(&found, &shape)?;
         let verdict = found.verdict;
         response::customer(rendered, verdict, request)
     });
     if shape.view == View::Full {
         let digester = &state.rules.digester;
-        audit::looked(request_id, &question, contact, outcome.as_ref(), digester);
+        audit::full_view(request_id, &query, contact, outcome.as_ref(), digester);
     }
     outcome
 }
 
 /// What the hall is asked.
-pub(super) fn question(
+pub(super) fn customer_query(
     state: &AppState,
     caller: &Caller,
-    ask: Ask,
+    lookup: ParsedLookup,
     directives: &Directives,
     now: Now,
 ) -> CustomerQuery {
     CustomerQuery {
         flow: caller.flow(),
-        lookup: ask.lookup,
-        asked: ask.shape.asked,
-        fresh: ask.fresh,
+        lookup: lookup.lookup,
+        asked: lookup.shape.asked,
+        fresh: lookup.fresh,
         now,
         arrival: state.customers.arrival(),
         max_age: directives.max_age,
-        only_if_cached: directives.only_if_cached || caller.is_held_back(now.tick),
+        only_if_cached: directives.only_if_cached || caller.is_guard_tripped(now.tick),
         stale_if_error: !directives.no_stale_if_error,
         deadline: now.tick + state.rules.patience,
     }
 }
 
-async fn ask_hall(
+async fn find_customer(
     state: &AppState,
     caller: &Caller,
-    question: &CustomerQuery,
+    query: &CustomerQuery,
     directives: &Directives,
 ) -> Result<Found, ApiError> {
-    let found = state.customers.find(question).await.map_err(|error| {
+    let found = state.customers.find(query).await.map_err(|error| {
         if error.is_not_found() {
-            caller.found_nobody(&question.lookup);
+            caller.record_unknown(&query.lookup);
         }
         if error == customer::Error::NotCached && !directives.only_if_cached {
-            return held_back();
+            return guard_tripped();
         }
         ApiError::from(error)
     })?;
@@ -161,8 +170,8 @@ async fn ask_hall(
 }
 
 /// To a client that asked for too many unknown people: what is held is told, nobody else is looked up.
-fn held_back() -> ApiError {
-    ApiError::because(
+fn guard_tripped() -> ApiError {
+    ApiError::with_detail(
         Code::RateLimited,
         "Too many of those asked for within a minute are unknown.",
     )

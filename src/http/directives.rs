@@ -20,7 +20,7 @@ pub(super) struct Directives {
 
 impl Directives {
     /// The directives of a request; those that can't be read are passed over.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn from_headers(headers: &HeaderMap) -> Self {
         let mut directives = Self::default();
         let values = headers.get_all(header::CACHE_CONTROL).iter();
         let parts = values
@@ -66,6 +66,6 @@ mod tests {
             only_if_cached: true,
             no_stale_if_error: true,
         };
-        assert_eq!(Directives::of(&headers), expected);
+        assert_eq!(Directives::from_headers(&headers), expected);
     }
 }

@@ -27,14 +27,14 @@ pub(super) struct EntryRules {
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum EntryRefusal {
     /// `Host` names another host.
     Host,
     /// A page of another origin sends it.
     Page,
 }
 
-impl Refusal {
+impl EntryRefusal {
     /// The cause in log events.
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -64,7 +64,7 @@ impl EntryRules {
     }
 
     /// Refuses a request that names another host, or that a page of another origin sends.
-    pub(super) fn check(&self, headers: &HeaderMap, target: &Uri) -> Result<(), Refusal> {
+    pub(super) fn check(&self, headers: &HeaderMap, target: &Uri) -> Result<(), EntryRefusal> {
         // A target in absolute form names the host itself (RFC 9112, 3.2.2).
         let of_target = target.authority().map(|named| Some(named.as_str()));
         let named = headers.get_all(header::HOST).into_iter();
@@ -73,9 +73,9 @@ impl EntryRules {
             .chain(of_target)
             .map(|host| host.and_then(Authority::parse))
             .collect::<Option<Vec<_>>>()
-            .ok_or(Refusal::Host)?;
+            .ok_or(EntryRefusal::Host)?;
         if hosts.is_empty() || !hosts.iter().all(|host| self.accepts(&host.host)) {
-            return Err(Refusal::Host);
+            return Err(EntryRefusal::Host);
         }
         let mut origins = headers.get_all(header::ORIGIN).into_iter();
         let is_listed = |origin: &HeaderValue| self.origins.contains(origin);
@@ -94,7 +94,7 @@ impl EntryRules {
         if is_own_site && origins.all(is_own) {
             Ok(())
         } else {
-            Err(Refusal::Page)
+            Err(EntryRefusal::Page)
         }
     }
 
@@ -195,7 +195,7 @@ mod tests {
 
     const PAGE: &str = "https://shop.example.com";
 
-    fn check(listen: &str, fields: &[(&'static str, &str)]) -> Result<(), Refusal> {
+    fn check(listen: &str, fields: &[(&'static str, &str)]) -> Result<(), EntryRefusal> {
         let listen = listen.parse().expect("an address");
         let hosts = ["Ops.example.com.".to_owned(), "2001:db8::7".to_owned()];
         let rules = EntryRules::new(listen, &hosts, &[HeaderValue::from_static(PAGE)]);
@@ -260,9 +260,9 @@ mod tests {
         ] {
             assert!(!host("192.0.2.1", refused), "{refused}");
         }
-        assert_eq!(check("127.0.0.1", &[]), Err(Refusal::Host));
+        assert_eq!(check("127.0.0.1", &[]), Err(EntryRefusal::Host));
         let two = [("host", "localhost"), ("host", "evil.example")];
-        assert_eq!(check("127.0.0.1", &two), Err(Refusal::Host));
+        assert_eq!(check("127.0.0.1", &two), Err(EntryRefusal::Host));
     }
 
     #[test]
@@ -281,7 +281,7 @@ mod tests {
         let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("localhost"))]);
         let check = |target| rules.check(&headers, &Uri::from_static(target));
         assert_eq!(check("http://localhost:9090/livez"), Ok(()));
-        assert_eq!(check("http://evil.example/livez"), Err(Refusal::Host));
+        assert_eq!(check("http://evil.example/livez"), Err(EntryRefusal::Host));
     }
 
     #[test]
@@ -325,18 +325,22 @@ mod tests {
             "http://x@localhost:9090",
             "localhost:9090",
         ] {
-            assert_eq!(page(&[("origin", origin)]), Err(Refusal::Page), "{origin}");
+            assert_eq!(
+                page(&[("origin", origin)]),
+                Err(EntryRefusal::Page),
+                "{origin}"
+            );
         }
         for site in ["cross-site", "same-site", "SAME-ORIGIN", "", "other"] {
             let refused = page(&[("sec-fetch-site", site)]);
-            assert_eq!(refused, Err(Refusal::Page), "{site}");
+            assert_eq!(refused, Err(EntryRefusal::Page), "{site}");
             let beside = [
                 ("origin", "http://localhost:9090"),
                 ("sec-fetch-site", site),
             ];
-            assert_eq!(page(&beside), Err(Refusal::Page), "{site}");
+            assert_eq!(page(&beside), Err(EntryRefusal::Page), "{site}");
         }
         let two = [("origin", PAGE), ("origin", "http://evil.example")];
-        assert_eq!(page(&two), Err(Refusal::Page));
+        assert_eq!(page(&two), Err(EntryRefusal::Page));
     }
 }

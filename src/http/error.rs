@@ -24,7 +24,7 @@ const API_KEY_CHALLENGE: &str = "ApiKey realm=\"engage-bff\", header=\"X-Api-Key
 
 /// What a body may be (RFC 9110, 15.5.16).
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Accepts {
+pub(super) enum AcceptedBody {
     /// JSON, and not the media type that it has.
     Json,
     /// As it is, and not in the coding that it has.
@@ -38,7 +38,7 @@ pub struct ApiError {
     detail: Cow<'static, str>,
     retry_after: Option<Duration>,
     allow: Option<HeaderValue>,
-    accepts: Option<Accepts>,
+    accepts: Option<AcceptedBody>,
     challenge: &'static str,
     rate: Option<NonZeroU32>,
 }
@@ -59,7 +59,7 @@ impl ApiError {
     }
 
     /// A failure with a text of its own.
-    pub(super) fn because(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn with_detail(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
             detail: detail.into(),
             ..Self::new(code)
@@ -67,25 +67,25 @@ impl ApiError {
     }
 
     /// A failure of the parameter of that name, which is told where it is a harmless word.
-    pub(super) fn of_parameter(name: &str, what: &str) -> Self {
+    pub(super) fn parameter(name: &str, what: &str) -> Self {
         let is_word = (1..=32).contains(&name.len())
             && name
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
         let name = if is_word { name } else { "a parameter" };
-        Self::because(Code::InvalidParameter, format!("{name}: {what}"))
+        Self::with_detail(Code::InvalidParameter, format!("{name}: {what}"))
     }
 
     /// Of the identifier in the parameter of that name.
-    pub(super) fn of_identifier(error: IdentifierError, parameter: &'static str) -> Self {
+    pub(super) fn identifier(error: IdentifierError, parameter: &'static str) -> Self {
         match error {
             IdentifierError::InvalidContactId => Self::new(Code::InvalidContactId),
             IdentifierError::InvalidEmailAddress => Self::new(Code::InvalidEmailAddress),
-            IdentifierError::EmailNotAscii => Self::because(
+            IdentifierError::EmailNotAscii => Self::with_detail(
                 Code::InvalidEmailAddress,
                 format!("{parameter}: an e-mail address is ASCII."),
             ),
-            IdentifierError::EmailDomainNotAscii => Self::because(
+            IdentifierError::EmailDomainNotAscii => Self::with_detail(
                 Code::InvalidEmailAddress,
                 format!(
                     "{parameter}: an e-mail address is ASCII; write the domain in its xn-- form."
@@ -95,7 +95,7 @@ impl ApiError {
             IdentifierError::InvalidSocialSecurityNumber => {
                 Self::new(Code::InvalidSocialSecurityNumber)
             }
-            IdentifierError::InvalidSearchQuery => Self::because(
+            IdentifierError::InvalidSearchQuery => Self::with_detail(
                 Code::InvalidSearchQuery,
                 format!("{parameter}: empty, too long or not text."),
             ),
@@ -109,7 +109,7 @@ impl ApiError {
     }
 
     /// A body of a type or in a coding that is not read.
-    pub(super) fn unsupported(accepts: Accepts) -> Self {
+    pub(super) fn unsupported(accepts: AcceptedBody) -> Self {
         Self {
             accepts: Some(accepts),
             ..Self::new(Code::UnsupportedMediaType)
@@ -207,8 +207,8 @@ impl IntoResponse for ApiError {
         }
         if let Some(accepts) = self.accepts {
             let (name, value) = match accepts {
-                Accepts::Json => (header::ACCEPT, "application/json"),
-                Accepts::Identity => (header::ACCEPT_ENCODING, "identity"),
+                AcceptedBody::Json => (header::ACCEPT, "application/json"),
+                AcceptedBody::Identity => (header::ACCEPT_ENCODING, "identity"),
             };
             headers.insert(name, HeaderValue::from_static(value));
         }

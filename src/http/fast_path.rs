@@ -27,9 +27,9 @@ use super::{
     AppState, HttpService,
     auth::LastKey,
     codings::prefers_gzip,
-    customer::question,
+    customer::customer_query,
     directives::Directives,
-    lookup::{Ask, Carrier},
+    lookup::{ParamLocation, ParsedLookup},
     params::Params,
     request_id::RequestId,
     requests,
@@ -56,7 +56,7 @@ impl HttpService {
         let Ok(Some(told)) = told else {
             return false;
         };
-        let request_id = RequestId::given(plain.request_id);
+        let request_id = RequestId::from_bytes(plain.request_id);
         let took = self.clock.tick().since(arrived.tick);
         let route = RouteLabel::of(self.listener, CUSTOMER, &Method::GET);
         let (status, note) = (told.status(), Some(told.note));
@@ -82,28 +82,28 @@ fn look(
         ..
     } = state;
     // A caller without a key is looked at more closely, by its Host and the page that sends its request.
-    let mut caller = authenticator.known_again(plain.key?, last_key).ok()?;
+    let mut caller = authenticator.identify_by_key(plain.key?, last_key).ok()?;
     if caller.view() == View::Full {
         // Its looks are noted one by one.
         return None;
     }
     let params = Params::from_query(plain.query).ok()?;
     let directives = Directives::default();
-    let ask = rules
-        .read(params, Carrier::Url, &caller, &directives, arrived)
+    let lookup = rules
+        .read(params, ParamLocation::Url, &caller, &directives, arrived)
         .ok()?;
-    if ask.shape.view == View::Full || !ask.fresh.is_empty() {
+    if lookup.shape.view == View::Full || !lookup.fresh.is_empty() {
         return None;
     }
-    let Ask { shape, .. } = ask;
-    let question = question(state, &caller, ask, &directives, arrived);
-    customers.find_in_memory(&question, |found| {
+    let ParsedLookup { shape, .. } = lookup;
+    let query = customer_query(state, &caller, lookup, &directives, arrived);
+    customers.find_in_memory(&query, |found| {
         if Note::of(&found.verdict) != Note::Hit {
             return None;
         }
         // Whoever is counted is answered.
         caller.admit(arrived.tick).ok()?;
-        caller.saw(found.record.id);
+        caller.record_shown(found.record.id);
         let rendered = customers.render_at(found, &shape, arrived).ok()?;
         let prefers_gzip = prefers_gzip(plain.accept_encoding.into_iter());
         let held = plain.if_none_match.into_iter();

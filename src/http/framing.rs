@@ -158,5 +158,5 @@ fn names_a_path(target: &Uri) -> bool {
 }
 
 fn refused(detail: &'static str) -> ApiError {
-    ApiError::because(Code::InvalidParameter, detail)
+    ApiError::with_detail(Code::InvalidParameter, detail)
 }

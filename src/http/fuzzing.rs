@@ -12,8 +12,8 @@ use super::{
     auth::{Caller, FuzzedTokens},
     directives::Directives,
     error::ApiError,
-    lookup::{Carrier, LookupRules},
-    params::{MAX_PARAMETERS, Params, Value},
+    lookup::{LookupRules, ParamLocation},
+    params::{MAX_PARAMETERS, ParamValue, Params},
 };
 use crate::{
     clock::{Clock, ManualClock},
@@ -79,9 +79,9 @@ pub fn query(query: &str) {
     for (name, value) in &params.0 {
         // A repeated name stays repeated whatever its value.
         let text = match value {
-            Value::Text(text) => text,
-            Value::Repeated => "",
-            Value::List(_) | Value::Other => unreachable!("a query has texts alone"),
+            ParamValue::Text(text) => text,
+            ParamValue::Repeated => "",
+            ParamValue::List(_) | ParamValue::Other => unreachable!("a query has texts alone"),
         };
         if !again.is_empty() {
             again.push('&');
@@ -96,7 +96,7 @@ pub fn query(query: &str) {
         let read = Params::from_query(&again).expect("what was written can be read");
         assert_eq!(format!("{:?}", read.0), format!("{:?}", params.0));
     }
-    question(params, Carrier::Url);
+    question(params, ParamLocation::Url);
 }
 
 /// Follows what a connection brings, cut anywhere: how many requests it is, and what of the last is still to come.
@@ -114,14 +114,14 @@ pub fn body(body: &[u8]) {
             // A second reader must see no other object, where it goes as deep.
             let seen: Map<String, Json> = serde_json::from_slice(body).unwrap_or_default();
             for (name, value) in &params.0 {
-                if let Value::Text(text) = value
+                if let ParamValue::Text(text) = value
                     && let Some(other) = seen.get(&**name)
                     && !is_repeated(&params, name)
                 {
                     assert_eq!(other.as_str(), Some(&**text));
                 }
             }
-            question(params, Carrier::Body);
+            question(params, ParamLocation::Body);
         }
         Err(error) => says_nothing_of_the_input(&error),
     }
@@ -134,11 +134,14 @@ fn is_repeated(params: &Params<'_>, name: &str) -> bool {
 }
 
 /// What a caller asks is within what it may ask, and an identifier in its one form.
-fn question(params: Params<'_>, carrier: Carrier) {
+fn question(params: Params<'_>, location: ParamLocation) {
     let caller = Caller::anybody(&CLOCK);
-    let has_repeated = params.0.iter().any(|(_, v)| matches!(v, Value::Repeated));
+    let has_repeated = params
+        .0
+        .iter()
+        .any(|(_, v)| matches!(v, ParamValue::Repeated));
     let now = CLOCK.now();
-    let ask = match RULES.read(params, carrier, &caller, &Directives::default(), now) {
+    let ask = match RULES.read(params, location, &caller, &Directives::default(), now) {
         Ok(ask) => ask,
         Err(error) => return says_nothing_of_the_input(&error),
     };
@@ -152,7 +155,7 @@ fn question(params: Params<'_>, carrier: Carrier) {
         identifier,
         Identifier::SocialSecurityNumber(_) | Identifier::Any(AnyIdentifier::NationalId(_))
     );
-    assert!(carrier == Carrier::Body || !is_national_id);
+    assert!(location == ParamLocation::Body || !is_national_id);
     let today = now.wall.to_zoned(TimeZone::UTC).date();
     let again = Identifier::parse(
         identifier.kind(),

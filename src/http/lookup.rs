@@ -9,7 +9,7 @@ use super::{
     auth::Caller,
     directives::Directives,
     error::{ApiError, Code},
-    params::{Params, Value},
+    params::{ParamValue, Params},
 };
 use crate::{
     clock::Now,
@@ -45,7 +45,7 @@ pub struct LookupRules {
 
 /// How the parameters came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Carrier {
+pub(super) enum ParamLocation {
     /// In the URL, which ends up in logs.
     Url,
     /// In the body.
@@ -54,7 +54,7 @@ pub(super) enum Carrier {
 
 /// What a caller wants to know, and how it wants it told.
 #[derive(Debug)]
-pub(super) struct Ask {
+pub(super) struct ParsedLookup {
     pub(super) lookup: Lookup,
     pub(super) fresh: PartSet,
     pub(super) shape: Shape,
@@ -62,18 +62,18 @@ pub(super) struct Ask {
 
 /// The parameters, each at most once.
 #[derive(Default)]
-struct Given<'a> {
+struct RawLookup<'a> {
     identifier: Option<(IdentifierKind, Cow<'a, str>)>,
     contact_type: Option<Cow<'a, str>>,
     view: Option<View>,
     parts: Option<PartSet>,
-    fresh: Option<Fresh>,
+    fresh: Option<FreshParam>,
     channel: Option<Channel>,
     expiring_within: Option<Duration>,
 }
 
 /// What is asked fresh.
-enum Fresh {
+enum FreshParam {
     /// `all`: of the parts asked for.
     All,
     These(PartSet),
@@ -84,17 +84,17 @@ impl LookupRules {
     pub(super) fn read(
         &self,
         params: Params<'_>,
-        carrier: Carrier,
+        location: ParamLocation,
         caller: &Caller,
         directives: &Directives,
         now: Now,
-    ) -> Result<Ask, ApiError> {
+    ) -> Result<ParsedLookup, ApiError> {
         caller.require(Scope::Read)?;
-        let given = Given::read(params, carrier)?;
+        let raw = RawLookup::read(params, location)?;
         let may_ask_by = |kind| caller.require_identifier(kind);
-        let lookup = self.lookup(&given, carrier, may_ask_by, now)?;
+        let lookup = self.lookup(&raw, location, may_ask_by, now)?;
         caller.require_lookup(&lookup)?;
-        self.ask(lookup, &given, caller, directives)
+        self.parse(lookup, &raw, caller, directives)
     }
 
     /// What a shopper asks about itself.
@@ -103,52 +103,52 @@ impl LookupRules {
         params: Params<'_>,
         caller: &Caller,
         directives: &Directives,
-    ) -> Result<Ask, ApiError> {
+    ) -> Result<ParsedLookup, ApiError> {
         caller.require(Scope::Read)?;
-        let given = Given::read(params, Carrier::Url)?;
-        if let Some((kind, _)) = given.identifier {
-            return Err(ApiError::of_parameter(
+        let raw = RawLookup::read(params, ParamLocation::Url)?;
+        if let Some((kind, _)) = raw.identifier {
+            return Err(ApiError::parameter(
                 kind.as_str(),
                 "not here: the token says who is asked for",
             ));
         }
         let identifier = caller.own_identifier()?;
-        let contact_type = self.contact_type(identifier.kind(), given.contact_type.as_deref())?;
+        let contact_type = self.contact_type(identifier.kind(), raw.contact_type.as_deref())?;
         let lookup = Lookup::new(identifier, contact_type, &self.digester);
-        self.ask(lookup, &given, caller, directives)
+        self.parse(lookup, &raw, caller, directives)
     }
 
     /// Whom an operator names: one identifier, perhaps with a contact type, and nothing else.
-    pub(super) fn read_named(&self, params: Params<'_>, now: Now) -> Result<Lookup, ApiError> {
+    pub(super) fn read_identifier(&self, params: Params<'_>, now: Now) -> Result<Lookup, ApiError> {
         let is_name =
             |name: &str| name == "contactType" || IdentifierKind::from_param(name).is_some();
         if let Some((other, _)) = params.0.iter().find(|(name, _)| !is_name(name)) {
-            return Err(ApiError::of_parameter(other, "no such parameter"));
+            return Err(ApiError::parameter(other, "no such parameter"));
         }
-        let given = Given::read(params, Carrier::Body)?;
-        self.lookup(&given, Carrier::Body, |_| Ok(()), now)
+        let raw = RawLookup::read(params, ParamLocation::Body)?;
+        self.lookup(&raw, ParamLocation::Body, |_| Ok(()), now)
     }
 
     fn lookup(
         &self,
-        given: &Given<'_>,
-        carrier: Carrier,
+        raw: &RawLookup<'_>,
+        location: ParamLocation,
         may_ask_by: impl FnOnce(IdentifierKind) -> Result<(), ApiError>,
         now: Now,
     ) -> Result<Lookup, ApiError> {
-        let Some((kind, text)) = &given.identifier else {
+        let Some((kind, text)) = &raw.identifier else {
             return Err(ApiError::new(Code::MissingIdentifier));
         };
         let kind = *kind;
-        let contact_type = self.contact_type(kind, given.contact_type.as_deref())?;
+        let contact_type = self.contact_type(kind, raw.contact_type.as_deref())?;
         let today = self.today(kind, now);
-        if carrier == Carrier::Url && !self.allow_national_id_in_url {
+        if location == ParamLocation::Url && !self.allow_national_id_in_url {
             refuse_national_id(kind, text, today)?;
         }
         may_ask_by(kind)?;
         let identifier = Identifier::parse(kind, text, &self.identifiers, today)
-            .map_err(|error| ApiError::of_identifier(error, kind.as_str()))?;
-        if carrier == Carrier::Url
+            .map_err(|error| ApiError::identifier(error, kind.as_str()))?;
+        if location == ParamLocation::Url
             && !self.allow_national_id_in_url
             && matches!(identifier, Identifier::Any(AnyIdentifier::NationalId(_)))
         {
@@ -167,33 +167,33 @@ impl LookupRules {
         }
     }
 
-    fn ask(
+    fn parse(
         &self,
         lookup: Lookup,
-        given: &Given<'_>,
+        raw: &RawLookup<'_>,
         caller: &Caller,
         directives: &Directives,
-    ) -> Result<Ask, ApiError> {
-        let view = given.view.unwrap_or_else(|| caller.view());
+    ) -> Result<ParsedLookup, ApiError> {
+        let view = raw.view.unwrap_or_else(|| caller.view());
         if view == View::Full {
             caller.require(Scope::ReadFull)?;
         }
-        let asked = given.parts.unwrap_or(PartSet::ALL).union(PartSet::ALWAYS);
-        let mut fresh = fresh_parts(given.fresh.as_ref(), asked)?;
+        let asked = raw.parts.unwrap_or(PartSet::ALL).union(PartSet::ALWAYS);
+        let mut fresh = fresh_parts(raw.fresh.as_ref(), asked)?;
         if !fresh.is_empty() {
             caller.require(Scope::Fresh)?;
         }
         if directives.no_cache {
             fresh = asked.intersection(PartSet::INVALIDATABLE);
         }
-        Ok(Ask {
+        Ok(ParsedLookup {
             lookup,
             fresh,
             shape: Shape {
                 view,
-                channel: given.channel.or_else(|| caller.channel()),
+                channel: raw.channel.or_else(|| caller.channel()),
                 asked,
-                expiring_within: given.expiring_within.unwrap_or(self.expiring_within),
+                expiring_within: raw.expiring_within.unwrap_or(self.expiring_within),
             },
         })
     }
@@ -201,9 +201,9 @@ impl LookupRules {
     fn contact_type(
         &self,
         kind: IdentifierKind,
-        given: Option<&str>,
+        raw: Option<&str>,
     ) -> Result<Option<ContactType>, ApiError> {
-        match given {
+        match raw {
             Some(text) => ContactType::parse(text)
                 .map(Some)
                 .ok_or_else(|| ApiError::new(Code::InvalidContactType)),
@@ -229,59 +229,59 @@ fn refuse_national_id(kind: IdentifierKind, text: &str, today: Date) -> Result<(
     Ok(())
 }
 
-fn fresh_parts(fresh: Option<&Fresh>, asked: PartSet) -> Result<PartSet, ApiError> {
+fn fresh_parts(fresh: Option<&FreshParam>, asked: PartSet) -> Result<PartSet, ApiError> {
     match fresh {
         None => Ok(PartSet::EMPTY),
-        Some(Fresh::All) => Ok(asked.intersection(PartSet::INVALIDATABLE)),
-        Some(Fresh::These(parts)) if parts.is_subset(asked) => Ok(*parts),
-        Some(Fresh::These(_)) => Err(ApiError::of_parameter(
+        Some(FreshParam::All) => Ok(asked.intersection(PartSet::INVALIDATABLE)),
+        Some(FreshParam::These(parts)) if parts.is_subset(asked) => Ok(*parts),
+        Some(FreshParam::These(_)) => Err(ApiError::parameter(
             "fresh",
             "names a part that parts does not ask for",
         )),
     }
 }
 
-impl<'a> Given<'a> {
-    fn read(params: Params<'a>, carrier: Carrier) -> Result<Self, ApiError> {
-        let mut given = Self::default();
+impl<'a> RawLookup<'a> {
+    fn read(params: Params<'a>, location: ParamLocation) -> Result<Self, ApiError> {
+        let mut raw = Self::default();
         for (name, value) in params.0 {
-            if matches!(value, Value::Repeated) {
-                return Err(ApiError::of_parameter(&name, "given twice"));
+            if matches!(value, ParamValue::Repeated) {
+                return Err(ApiError::parameter(&name, "given twice"));
             }
             if let Some(kind) = IdentifierKind::from_param(&name) {
                 let text = text(&name, value)?;
-                if given.identifier.is_some() {
+                if raw.identifier.is_some() {
                     return Err(ApiError::new(Code::AmbiguousIdentifier));
                 }
-                given.identifier = Some((kind, text));
+                raw.identifier = Some((kind, text));
                 continue;
             }
             match &*name {
-                "contactType" => given.contact_type = Some(text(&name, value)?),
-                "view" => given.view = Some(view(&text(&name, value)?)?),
-                "channel" => given.channel = Some(channel(&text(&name, value)?)?),
+                "contactType" => raw.contact_type = Some(text(&name, value)?),
+                "view" => raw.view = Some(view(&text(&name, value)?)?),
+                "channel" => raw.channel = Some(channel(&text(&name, value)?)?),
                 "expiringWithin" => {
                     let window = days::parse(&text(&name, value)?);
-                    given.expiring_within =
-                        Some(window.ok_or_else(|| {
-                            ApiError::of_parameter(&name, "whole days, 1d to 365d")
-                        })?);
+                    raw.expiring_within = Some(
+                        window
+                            .ok_or_else(|| ApiError::parameter(&name, "whole days, 1d to 365d"))?,
+                    );
                 }
-                "parts" => given.parts = Some(parts(value, carrier)?),
-                "fresh" => given.fresh = Some(fresh(value, carrier)?),
-                _ => return Err(ApiError::of_parameter(&name, "no such parameter")),
+                "parts" => raw.parts = Some(parts(value, location)?),
+                "fresh" => raw.fresh = Some(fresh(value, location)?),
+                _ => return Err(ApiError::parameter(&name, "no such parameter")),
             }
         }
-        Ok(given)
+        Ok(raw)
     }
 }
 
-fn text<'a>(name: &str, value: Value<'a>) -> Result<Cow<'a, str>, ApiError> {
+fn text<'a>(name: &str, value: ParamValue<'a>) -> Result<Cow<'a, str>, ApiError> {
     match value {
-        Value::Text(text) if !text.is_empty() => Ok(text),
-        Value::Text(_) => Err(ApiError::of_parameter(name, "empty")),
-        Value::List(_) | Value::Other | Value::Repeated => {
-            Err(ApiError::of_parameter(name, "not a text"))
+        ParamValue::Text(text) if !text.is_empty() => Ok(text),
+        ParamValue::Text(_) => Err(ApiError::parameter(name, "empty")),
+        ParamValue::List(_) | ParamValue::Other | ParamValue::Repeated => {
+            Err(ApiError::parameter(name, "not a text"))
         }
     }
 }
@@ -290,19 +290,19 @@ fn view(text: &str) -> Result<View, ApiError> {
     match text {
         "storefront" => Ok(View::Storefront),
         "full" => Ok(View::Full),
-        _ => Err(ApiError::of_parameter("view", "storefront or full")),
+        _ => Err(ApiError::parameter("view", "storefront or full")),
     }
 }
 
 fn channel(text: &str) -> Result<Channel, ApiError> {
-    Channel::from_name(text).ok_or_else(|| ApiError::of_parameter("channel", "ECOM, POS or OTHER"))
+    Channel::from_name(text).ok_or_else(|| ApiError::parameter("channel", "ECOM, POS or OTHER"))
 }
 
-fn parts(value: Value<'_>, carrier: Carrier) -> Result<PartSet, ApiError> {
+fn parts(value: ParamValue<'_>, location: ParamLocation) -> Result<PartSet, ApiError> {
     const FORM: &str =
         "points, promotions, vouchers; in a URL also none, in a body an array, [] for none";
-    let names = list("parts", value, FORM, carrier)?;
-    if carrier == Carrier::Url && names == ["none"] {
+    let names = list("parts", value, FORM, location)?;
+    if location == ParamLocation::Url && names == ["none"] {
         return Ok(PartSet::EMPTY);
     }
     named(&names, "parts", FORM, |part| {
@@ -310,29 +310,31 @@ fn parts(value: Value<'_>, carrier: Carrier) -> Result<PartSet, ApiError> {
     })
 }
 
-fn fresh(value: Value<'_>, carrier: Carrier) -> Result<Fresh, ApiError> {
+fn fresh(value: ParamValue<'_>, location: ParamLocation) -> Result<FreshParam, ApiError> {
     const FORM: &str = "points, promotions, vouchers, profile, or all; in a body an array";
-    let names = list("fresh", value, FORM, carrier)?;
+    let names = list("fresh", value, FORM, location)?;
     if names == ["all"] {
-        return Ok(Fresh::All);
+        return Ok(FreshParam::All);
     }
-    named(&names, "fresh", FORM, |part| part != Part::Audiences).map(Fresh::These)
+    named(&names, "fresh", FORM, |part| part != Part::Audiences).map(FreshParam::These)
 }
 
 /// The items of a list: in a URL separated by commas, in a body an array.
 fn list(
     name: &str,
-    value: Value<'_>,
+    value: ParamValue<'_>,
     form: &str,
-    carrier: Carrier,
+    location: ParamLocation,
 ) -> Result<Vec<String>, ApiError> {
     match value {
-        Value::List(items) => Ok(items),
-        Value::Text(text) if text.is_empty() => Err(ApiError::of_parameter(name, "empty")),
-        Value::Text(text) if carrier == Carrier::Url => {
+        ParamValue::List(items) => Ok(items),
+        ParamValue::Text(text) if text.is_empty() => Err(ApiError::parameter(name, "empty")),
+        ParamValue::Text(text) if location == ParamLocation::Url => {
             Ok(text.split(',').map(str::to_owned).collect())
         }
-        Value::Text(_) | Value::Other | Value::Repeated => Err(ApiError::of_parameter(name, form)),
+        ParamValue::Text(_) | ParamValue::Other | ParamValue::Repeated => {
+            Err(ApiError::parameter(name, form))
+        }
     }
 }
 
@@ -346,7 +348,7 @@ fn named(
     for name in names {
         match Part::from_name(name) {
             Some(part) if allowed(part) && !parts.contains(part) => parts.insert(part),
-            _ => return Err(ApiError::of_parameter(parameter, form)),
+            _ => return Err(ApiError::parameter(parameter, form)),
         }
     }
     Ok(parts)

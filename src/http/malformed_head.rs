@@ -23,7 +23,7 @@ impl HttpService {
             Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG) => {
                 ApiError::new(Code::HeadTooLarge)
             }
-            _ => ApiError::because(Code::InvalidParameter, "the request's head can't be read"),
+            _ => ApiError::with_detail(Code::InvalidParameter, "the request's head can't be read"),
         };
         let mut response = error.into_response();
         let close = HeaderValue::from_static("close");
@@ -31,7 +31,7 @@ impl HttpService {
         let asked = RequestContext {
             // Neither path nor method are certain.
             route: RouteLabel::UNREADABLE,
-            request_id: RequestId::given(field(head, REQUEST_ID.as_str())),
+            request_id: RequestId::from_bytes(field(head, REQUEST_ID.as_str())),
             origin: field(head, header::ORIGIN.as_str()),
             is_shopper: false,
             arrived,

@@ -19,9 +19,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     Authenticator, audit,
-    entry::{EntryRules, Refusal},
+    caller_identified::CallerIdentified,
+    entry::{EntryRefusal, EntryRules},
     error::{ApiError, Code},
-    identified::Identified,
     lookup::LookupRules,
     probe::Readiness,
     request_id::RequestId,
@@ -56,7 +56,7 @@ pub struct OperationsState {
 
 impl OperationsState {
     /// Does what looks at everything that is held where no request waits for it.
-    async fn at_leisure<T: Send + 'static>(
+    async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&CustomerService) -> T + Send + 'static,
     ) -> Result<T, ApiError> {
@@ -92,12 +92,14 @@ pub(super) fn let_in(
         );
     }
     let detail = match refusal {
-        Refusal::Host => "Host names none of this listener's hosts: list it in operations.hosts.",
-        Refusal::Page => {
+        EntryRefusal::Host => {
+            "Host names none of this listener's hosts: list it in operations.hosts."
+        }
+        EntryRefusal::Page => {
             "Pages of other origins may not ask here. A proxy must pass Host on, and operations.hosts list it."
         }
     };
-    Err(ApiError::because(Code::Forbidden, detail))
+    Err(ApiError::with_detail(Code::Forbidden, detail))
 }
 
 /// An operator: somebody who shows the token, or anybody where none is set.
@@ -113,11 +115,11 @@ impl FromRequestParts<OperationsState> for Operator {
         state: &OperationsState,
     ) -> Result<Self, ApiError> {
         let operator = Operator {
-            request_id: RequestId::among(&parts.extensions),
+            request_id: RequestId::from_extensions(&parts.extensions),
         };
-        let identified = Identified::among(&parts.extensions);
+        let identified = CallerIdentified::from_extensions(&parts.extensions);
         let Some(token) = &state.token else {
-            identified.note();
+            identified.set();
             return Ok(operator);
         };
         let shown = parts
@@ -129,7 +131,7 @@ impl FromRequestParts<OperationsState> for Operator {
             constant_time::verify_slices_are_equal(shown, token).is_ok()
         });
         if is_it {
-            identified.note();
+            identified.set();
             Ok(operator)
         } else {
             Err(ApiError::new(Code::Unauthorized).challenge(CHALLENGE))

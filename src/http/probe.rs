@@ -10,7 +10,7 @@ use std::sync::{
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 
-use super::auth::{Authenticator, TokenKeys};
+use super::auth::{Authenticator, JwksStatus};
 
 /// Whether this replica wants traffic: from the start until it is told to end.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ pub(super) async fn live() -> StatusCode {
 
 /// Whether traffic is wanted, and tokens can be judged or are no longer waited for.
 pub(super) fn is_ready(readiness: &Readiness, authenticator: &Authenticator) -> bool {
-    readiness.is_ready() && authenticator.token_keys() != TokenKeys::Starting
+    readiness.is_ready() && authenticator.jwks_status() != JwksStatus::Starting
 }
 
 pub(super) async fn ready(

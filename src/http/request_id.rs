@@ -17,12 +17,12 @@ pub(super) struct RequestId {
 
 impl RequestId {
     /// The caller's own where it is well-formed, else a new one.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        Self::given(headers.get(&REQUEST_ID).map(HeaderValue::as_bytes))
+    pub(super) fn from_headers(headers: &HeaderMap) -> Self {
+        Self::from_bytes(headers.get(&REQUEST_ID).map(HeaderValue::as_bytes))
     }
 
     /// The one given where it is well-formed, else a new one.
-    pub(super) fn given(given: Option<&[u8]>) -> Self {
+    pub(super) fn from_bytes(given: Option<&[u8]>) -> Self {
         let mut id = Self {
             text: [0; MAX_LENGTH],
             length: 0,
@@ -41,9 +41,9 @@ impl RequestId {
     }
 
     /// The one that the front door found.
-    pub(super) fn among(extensions: &Extensions) -> Self {
+    pub(super) fn from_extensions(extensions: &Extensions) -> Self {
         let found = extensions.get().copied();
-        found.unwrap_or_else(|| Self::given(None))
+        found.unwrap_or_else(|| Self::from_bytes(None))
     }
 
     pub(super) fn as_str(&self) -> &str {

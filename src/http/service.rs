@@ -9,14 +9,13 @@ use tower_service::Service;
 
 use super::{
     AppState,
+    caller_identified::CallerIdentified,
     connection_slots::RequestAdmission,
     cors::{self, Cors},
     customer,
     entry::EntryRules,
     error::{self, ApiError, Code},
-    framing,
-    identified::Identified,
-    lingering_close,
+    framing, lingering_close,
     operations::{self, OperationsState},
     peer::Peer,
     probe::Readiness,
@@ -170,11 +169,11 @@ impl HttpService {
         let arrived = self.clock.now();
         let version = request.version();
         let mut is_last = admission != RequestAdmission::Full;
-        let request_id = RequestId::of(request.headers());
+        let request_id = RequestId::from_headers(request.headers());
         let route = RouteLabel::of(self.listener, request.uri().path(), request.method());
         // What the cache did and how long it took could tell a shopper of others.
         let is_shopper = request.headers().contains_key(header::AUTHORIZATION);
-        let identified = Identified::default();
+        let identified = CallerIdentified::default();
         let origin = if self.cors.is_off() {
             None
         } else {
@@ -200,7 +199,7 @@ impl HttpService {
             origin: origin.as_ref().map(HeaderValue::as_bytes),
             is_shopper,
             arrived,
-            limit: (!identified.is_noted()).then_some(&self.of_strangers),
+            limit: (!identified.is_set()).then_some(&self.of_strangers),
         };
         self.finish(&mut response, note, &asked);
         if is_last || !self.readiness.is_ready() {
@@ -257,7 +256,7 @@ impl HttpService {
         peer: Peer,
         request_id: &RequestId,
         arrived: Now,
-        identified: &Identified,
+        identified: &CallerIdentified,
     ) -> (Response<Body>, Option<Note>) {
         let (parts, body) = request.into_parts();
         if let Some(entry) = &self.entry
@@ -285,17 +284,17 @@ impl HttpService {
         body: RequestBody,
         peer: Peer,
         request_id: &RequestId,
-        identified: &Identified,
+        identified: &CallerIdentified,
     ) -> (Response<Body>, Option<Note>) {
         parts.extensions.insert(*request_id);
-        let shared = Arc::<Identified>::default();
+        let shared = Arc::<CallerIdentified>::default();
         parts.extensions.insert(Arc::clone(&shared));
         parts.extensions.insert(peer);
         let request = Request::from_parts(parts, Body::new(body));
         let mut router = self.router.clone();
         let answer = Service::call(&mut router, request).await;
-        if shared.is_noted() {
-            identified.note();
+        if shared.is_set() {
+            identified.set();
         }
         match answer {
             Ok(mut response) => {
@@ -327,7 +326,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_becomes_a_500_that_says_no_more_than_that() {
         let (mut response, _) = catch_panic(async { panic!("alva.testsson@example.com") }).await;
-        let id = RequestId::of(&http::HeaderMap::new());
+        let id = RequestId::from_headers(&http::HeaderMap::new());
         error::write_problem(&mut response, &id);
         assert_eq!(response.status(), 500);
         let body = axum::body::to_bytes(response.into_body(), 10_000)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 
-use super::{auth::Authenticator, lookup::LookupRules, probe::Readiness, webhook::Webhooks};
+use super::{auth::Authenticator, lookup::LookupRules, probe::Readiness, webhook::WebhookReceiver};
 use crate::customer::CustomerService;
 
 /// What the handlers of the data listener share; cheap to clone.
@@ -17,7 +17,7 @@ pub struct AppState {
     /// How look-ups are read.
     pub rules: Arc<LookupRules>,
     /// Receives Engage's webhooks, where they have a secret.
-    pub webhooks: Option<Arc<Webhooks>>,
+    pub webhooks: Option<Arc<WebhookReceiver>>,
     /// Whether this replica wants traffic.
     pub readiness: Readiness,
 }

@@ -6,8 +6,8 @@
 //! safety, since an invalidation may be repeated, but so that whoever recorded one can't keep a customer out of the cache.
 
 mod bodies;
-mod counts;
-mod seen;
+mod metrics;
+mod recent_ids;
 
 use std::{
     collections::HashMap,
@@ -21,14 +21,14 @@ use http_body_util::BodyExt;
 use prometheus_client::registry::Registry;
 
 use self::{
-    bodies::{Bodies, Lost},
-    counts::Counts,
-    seen::Seen,
+    bodies::{BodyBuffers, BodyDropped},
+    metrics::DeliveryMetrics,
+    recent_ids::RecentIds,
 };
 use super::{
+    caller_identified::CallerIdentified,
     codings::without_mark,
     error::{ApiError, Code},
-    identified::Identified,
     peer::Peer,
 };
 use crate::{
@@ -52,35 +52,35 @@ const MAX_MISSED: usize = 10_000;
 const LOG_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 /// Receives deliveries.
-pub struct Webhooks {
+pub struct WebhookReceiver {
     reader: WebhookReader,
     max_body: usize,
     body_timeout: Duration,
-    bodies: Bodies,
-    seen: Mutex<Seen>,
+    bodies: BodyBuffers,
+    seen: Mutex<RecentIds>,
     /// A message that is not taken is sent again, and must not count again.
-    missed: Mutex<Seen>,
+    missed: Mutex<RecentIds>,
     logged: Mutex<HashMap<Missed, Tick>>,
-    counts: Counts,
+    counts: DeliveryMetrics,
 }
 
 /// What was not understood: the event where that could be read, and why.
 type Missed = (&'static str, &'static str);
 
-impl Webhooks {
+impl WebhookReceiver {
     /// Receives what the reader can read, if its body is no larger and no slower than that.
     pub fn new(reader: WebhookReader, max_body: usize, body_timeout: Duration) -> Self {
         // The longest time in which a recorded delivery passes for timely.
         let keep = 2 * reader.tolerance();
         Self {
-            seen: Mutex::new(Seen::new(keep, MAX_SEEN)),
-            missed: Mutex::new(Seen::new(keep, MAX_MISSED)),
+            seen: Mutex::new(RecentIds::new(keep, MAX_SEEN)),
+            missed: Mutex::new(RecentIds::new(keep, MAX_MISSED)),
             logged: Mutex::default(),
             reader,
             max_body,
             body_timeout,
-            bodies: Bodies::new(max_body),
-            counts: Counts::default(),
+            bodies: BodyBuffers::new(max_body),
+            counts: DeliveryMetrics::default(),
         }
     }
 
@@ -94,7 +94,7 @@ impl Webhooks {
         headers: &HeaderMap,
         body: Body,
         peer: Peer,
-        identified: &Identified,
+        identified: &CallerIdentified,
         customers: &CustomerService,
     ) -> Result<StatusCode, ApiError> {
         let clock = customers.clock();
@@ -114,7 +114,7 @@ impl Webhooks {
         if !verifier.is_genuine() {
             return Err(self.refuse(Refusal::Forged));
         }
-        identified.note();
+        identified.set();
         let taken = match unfinished.finish() {
             Ok(body) => self.take(claim.id, &body, customers),
             Err(lost) => Err(self.lose(lost)),
@@ -153,7 +153,7 @@ impl Webhooks {
                 biased;
                 () = &mut late => {
                     let why = "the body did not arrive in time";
-                    return refused("incomplete", ApiError::because(Code::InvalidParameter, why));
+                    return refused("incomplete", ApiError::with_detail(Code::InvalidParameter, why));
                 }
                 frame = body.frame() => frame,
             };
@@ -162,7 +162,10 @@ impl Webhooks {
             };
             let Ok(frame) = frame else {
                 let why = "the body broke off";
-                return refused("incomplete", ApiError::because(Code::InvalidParameter, why));
+                return refused(
+                    "incomplete",
+                    ApiError::with_detail(Code::InvalidParameter, why),
+                );
             };
             let Some(chunk) = frame.data_ref() else {
                 continue;
@@ -231,10 +234,10 @@ impl Webhooks {
     }
 
     /// The body of a genuine delivery was not kept.
-    fn lose(&self, lost: Lost) -> (&'static str, ApiError) {
+    fn lose(&self, lost: BodyDropped) -> (&'static str, ApiError) {
         let (why, code) = match lost {
-            Lost::TooLarge => ("too-large", Code::PayloadTooLarge),
-            Lost::Crowded => ("overloaded", Code::Overloaded),
+            BodyDropped::TooLarge => ("too-large", Code::PayloadTooLarge),
+            BodyDropped::Evicted => ("overloaded", Code::Overloaded),
         };
         self.counts.ended(UNREAD, why);
         (why, ApiError::new(code))
@@ -244,9 +247,12 @@ impl Webhooks {
         self.counts.ended(UNREAD, refusal.as_str());
         match refusal {
             Refusal::Unsigned | Refusal::Untimely | Refusal::Forged => {
-                ApiError::because(Code::Unauthorized, format!("{refusal}.")).challenge(CHALLENGE)
+                ApiError::with_detail(Code::Unauthorized, format!("{refusal}."))
+                    .challenge(CHALLENGE)
             }
-            Refusal::NotJson => ApiError::because(Code::InvalidParameter, format!("{refusal}.")),
+            Refusal::NotJson => {
+                ApiError::with_detail(Code::InvalidParameter, format!("{refusal}."))
+            }
             Refusal::Sealed => ApiError::new(Code::WebhookUnreadable),
         }
     }
@@ -268,7 +274,7 @@ fn lock<T>(locked: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// One delivery.
 pub(super) async fn receive(
-    State(webhooks): State<Option<Arc<Webhooks>>>,
+    State(webhooks): State<Option<Arc<WebhookReceiver>>>,
     State(customers): State<CustomerService>,
     request: Request<Body>,
 ) -> Result<StatusCode, ApiError> {
@@ -277,7 +283,7 @@ pub(super) async fn receive(
     };
     let (parts, body) = request.into_parts();
     let peer = parts.extensions.get().copied().unwrap_or_default();
-    let identified = Identified::among(&parts.extensions);
+    let identified = CallerIdentified::from_extensions(&parts.extensions);
     webhooks
         .receive(&parts.headers, body, peer, &identified, &customers)
         .await

@@ -7,16 +7,16 @@ use http::{HeaderValue, request::Parts};
 
 use super::{
     super::{
-        entry::{EntryRules, Refusal},
+        entry::{EntryRefusal, EntryRules},
         error::{ApiError, Code},
     },
-    client::Client,
+    client::ApiClient,
 };
 use crate::{clock::Clock, config};
 
 /// Their rights, and which of their requests are answered.
 pub(super) struct Anonymous {
-    client: Arc<Client>,
+    client: Arc<ApiClient>,
     entry: EntryRules,
 }
 
@@ -25,7 +25,7 @@ impl Anonymous {
         let origins = server.cors_origins.iter();
         let origins = origins.map(|origin| HeaderValue::from_str(origin));
         Ok(Self {
-            client: Arc::new(Client::anonymous(clock)),
+            client: Arc::new(ApiClient::anonymous(clock)),
             entry: EntryRules::new(
                 server.listen.ip(),
                 &[],
@@ -35,19 +35,19 @@ impl Anonymous {
     }
 
     /// Refuses what a page of another origin sends, or sends by a name of its own.
-    pub(super) fn let_in(&self, request: &Parts) -> Result<Arc<Client>, ApiError> {
+    pub(super) fn admit(&self, request: &Parts) -> Result<Arc<ApiClient>, ApiError> {
         match self.entry.check(&request.headers, &request.uri) {
             Ok(()) => Ok(Arc::clone(&self.client)),
             Err(refusal) => {
                 let detail = match refusal {
-                    Refusal::Host => {
+                    EntryRefusal::Host => {
                         "Without a credential Host must be localhost or a loopback address; or configure auth.clients."
                     }
-                    Refusal::Page => {
+                    EntryRefusal::Page => {
                         "Without a credential pages of other origins may not ask; configure auth.clients or auth.jwt."
                     }
                 };
-                Err(ApiError::because(Code::Forbidden, detail))
+                Err(ApiError::with_detail(Code::Forbidden, detail))
             }
         }
     }

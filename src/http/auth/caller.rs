@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     super::error::{ApiError, Code},
-    client::{Client, Place},
+    client::{ApiClient, ConcurrencyPermit},
     shopper::Shopper,
 };
 use crate::{
@@ -17,33 +17,33 @@ use crate::{
 /// Somebody who may ask: a client with a key, a shopper with a token, or a client on behalf of a
 /// shopper, who then may do what both may.
 pub(in crate::http) struct Caller {
-    client: Option<Arc<Client>>,
+    client: Option<Arc<ApiClient>>,
     shopper: Option<Shopper>,
-    /// The client's place among its requests under way, as long as this is one.
-    place: Option<Place>,
+    /// The client's permit among its requests under way, as long as this is one.
+    permit: Option<ConcurrencyPermit>,
 }
 
 impl Caller {
-    pub(super) fn by_key(client: Arc<Client>) -> Self {
+    pub(super) fn by_key(client: Arc<ApiClient>) -> Self {
         Self {
             client: Some(client),
             shopper: None,
-            place: None,
+            permit: None,
         }
     }
 
-    pub(super) fn by_token(shopper: Shopper, client: Option<Arc<Client>>) -> Self {
+    pub(super) fn by_token(shopper: Shopper, client: Option<Arc<ApiClient>>) -> Self {
         Self {
             client,
             shopper: Some(shopper),
-            place: None,
+            permit: None,
         }
     }
 
     /// Counts the request; refuses one that is too many a second or at once.
     pub(in crate::http) fn admit(&mut self, now: Tick) -> Result<(), ApiError> {
-        let admit = |client: &Arc<Client>| client.admit(now);
-        self.place = self.client.as_ref().map(admit).transpose()?.flatten();
+        let admit = |client: &Arc<ApiClient>| client.admit(now);
+        self.permit = self.client.as_ref().map(admit).transpose()?.flatten();
         Ok(())
     }
 
@@ -72,7 +72,7 @@ impl Caller {
 
     /// Refuses an identifier that the caller may not ask by.
     pub(in crate::http) fn require_identifier(&self, kind: IdentifierKind) -> Result<(), ApiError> {
-        let may = |client: &Arc<Client>| client.may_ask_by(kind);
+        let may = |client: &Arc<ApiClient>| client.may_ask_by(kind);
         if self.client.as_ref().is_none_or(may) {
             Ok(())
         } else {
@@ -103,7 +103,7 @@ impl Caller {
     /// What a shopper's own token names it by, as far as the client beside it may ask by that.
     pub(in crate::http) fn own_identifier(&self) -> Result<Identifier, ApiError> {
         let Some(shopper) = &self.shopper else {
-            return Err(ApiError::because(
+            return Err(ApiError::with_detail(
                 Code::Forbidden,
                 "This path is for a shopper's own token.",
             ));
@@ -128,22 +128,22 @@ impl Caller {
     }
 
     /// Whether it has asked for so many unknown people that nobody is looked up for it any more.
-    pub(in crate::http) fn is_held_back(&self, now: Tick) -> bool {
-        let holds_back = |client: &Arc<Client>| client.guard().holds_back(now);
-        self.client.as_ref().is_some_and(holds_back)
+    pub(in crate::http) fn is_guard_tripped(&self, now: Tick) -> bool {
+        let is_tripped = |client: &Arc<ApiClient>| client.guard().is_tripped(now);
+        self.client.as_ref().is_some_and(is_tripped)
     }
 
     /// Notes that nobody was found.
-    pub(in crate::http) fn found_nobody(&self, lookup: &Lookup) {
+    pub(in crate::http) fn record_unknown(&self, lookup: &Lookup) {
         if let Some(client) = &self.client {
-            client.guard().found_nobody(client.name(), lookup.key());
+            client.guard().record_unknown(client.name(), lookup.key());
         }
     }
 
     /// Notes that it was shown the contact.
-    pub(in crate::http) fn saw(&self, id: ContactId) {
+    pub(in crate::http) fn record_shown(&self, id: ContactId) {
         if let Some(client) = &self.client {
-            client.saw(id);
+            client.record_shown(id);
         }
     }
 
@@ -166,9 +166,9 @@ impl Caller {
     /// Somebody who may ask for everything by everything.
     pub(in crate::http) fn anybody(clock: &crate::clock::Clock) -> Self {
         Self {
-            client: Some(Arc::new(Client::anonymous(clock))),
+            client: Some(Arc::new(ApiClient::anonymous(clock))),
             shopper: None,
-            place: None,
+            permit: None,
         }
     }
 }

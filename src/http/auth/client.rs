@@ -11,8 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     super::error::{ApiError, Code},
-    guard::Guard,
-    people::People,
+    distinct_contacts::DistinctContacts,
+    guard::EnumerationGuard,
 };
 use crate::{
     clock::{Clock, Tick},
@@ -22,7 +22,7 @@ use crate::{
     rate::Bucket,
 };
 
-pub(super) struct Client {
+pub(super) struct ApiClient {
     name: ClientName,
     digests: Vec<[u8; 32]>,
     scopes: Vec<Scope>,
@@ -30,15 +30,15 @@ pub(super) struct Client {
     view: View,
     channel: Option<Channel>,
     rate: Option<(u32, Mutex<Bucket>)>,
-    places: Option<Arc<Semaphore>>,
-    guard: Guard,
-    people: Option<People>,
+    permits: Option<Arc<Semaphore>>,
+    guard: EnumerationGuard,
+    distinct_contacts: Option<DistinctContacts>,
 }
 
-/// A place among the client's requests under way.
-pub(super) type Place = OwnedSemaphorePermit;
+/// A permit among the client's requests under way.
+pub(super) type ConcurrencyPermit = OwnedSemaphorePermit;
 
-impl Client {
+impl ApiClient {
     /// `alarms` is asked for where the people whom the client is shown are counted.
     pub(super) fn new(
         client: &config::Client,
@@ -59,13 +59,13 @@ impl Client {
             view: View::from(client.view),
             channel: client.channel.map(Channel::from),
             rate: client.requests_per_second.map(bucket),
-            places: client
+            permits: client
                 .max_concurrency
-                .map(|places| Arc::new(Semaphore::new(places))),
-            guard: Guard::new(client.unknown_per_minute, clock.clone()),
-            people: client
+                .map(|permits| Arc::new(Semaphore::new(permits))),
+            guard: EnumerationGuard::new(client.unknown_per_minute, clock.clone()),
+            distinct_contacts: client
                 .people_per_hour
-                .map(|limit| People::new(limit, alarms(), clock.clone())),
+                .map(|limit| DistinctContacts::new(limit, alarms(), clock.clone())),
         }
     }
 
@@ -79,26 +79,26 @@ impl Client {
             view: View::Storefront,
             channel: None,
             rate: None,
-            places: None,
-            guard: Guard::new(None, clock.clone()),
-            people: None,
+            permits: None,
+            guard: EnumerationGuard::new(None, clock.clone()),
+            distinct_contacts: None,
         }
     }
 
     /// Counts a request; refuses one that is too many a second or at once.
-    pub(super) fn admit(&self, now: Tick) -> Result<Option<Place>, ApiError> {
+    pub(super) fn admit(&self, now: Tick) -> Result<Option<ConcurrencyPermit>, ApiError> {
         if let Some((rate, bucket)) = &self.rate {
             let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
             bucket
                 .take(now)
                 .map_err(|wait| ApiError::new(Code::RateLimited).limited(*rate, wait))?;
         }
-        let Some(places) = &self.places else {
+        let Some(permits) = &self.permits else {
             return Ok(None);
         };
-        let place = Arc::clone(places).try_acquire_owned();
-        place.map(Some).map_err(|_| {
-            ApiError::because(
+        let permit = Arc::clone(permits).try_acquire_owned();
+        permit.map(Some).map_err(|_| {
+            ApiError::with_detail(
                 Code::RateLimited,
                 "Too many requests of this client are under way.",
             )
@@ -131,13 +131,13 @@ impl Client {
     }
 
     /// Notes that it was shown the contact.
-    pub(super) fn saw(&self, id: ContactId) {
-        if let Some(people) = &self.people {
-            people.saw(&self.name, id);
+    pub(super) fn record_shown(&self, id: ContactId) {
+        if let Some(counter) = &self.distinct_contacts {
+            counter.record(&self.name, id);
         }
     }
 
-    pub(super) fn guard(&self) -> &Guard {
+    pub(super) fn guard(&self) -> &EnumerationGuard {
         &self.guard
     }
 }

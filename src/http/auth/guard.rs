@@ -18,20 +18,20 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Counts the different people that a client asked for and nobody knows: shops meet a few, who tries
 /// out addresses meets many. Beyond the limit the client is answered from memory alone for the rest of
 /// the minute.
-pub(super) struct Guard {
+pub(super) struct EnumerationGuard {
     limit: Option<usize>,
-    unknown: Mutex<Unknown>,
+    unknown: Mutex<UnknownIdentifiers>,
     hasher: RandomState,
     clock: Clock,
 }
 
 #[derive(Default)]
-struct Unknown {
+struct UnknownIdentifiers {
     since: Tick,
     identifiers: HashSet<u64>,
 }
 
-impl Guard {
+impl EnumerationGuard {
     pub(super) fn new(limit: Option<u32>, clock: Clock) -> Self {
         Self {
             limit: limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
@@ -41,15 +41,15 @@ impl Guard {
         }
     }
 
-    pub(super) fn holds_back(&self, now: Tick) -> bool {
-        let is_over = |limit| self.this_minute(now).identifiers.len() >= limit;
+    pub(super) fn is_tripped(&self, now: Tick) -> bool {
+        let is_over = |limit| self.current_minute(now).identifiers.len() >= limit;
         self.limit.is_some_and(is_over)
     }
 
-    pub(super) fn found_nobody(&self, client: &ClientName, key: &LookupKey) {
+    pub(super) fn record_unknown(&self, client: &ClientName, key: &LookupKey) {
         let Some(limit) = self.limit else { return };
         let is_last = {
-            let mut unknown = self.this_minute(self.clock.tick());
+            let mut unknown = self.current_minute(self.clock.tick());
             let was_below = unknown.identifiers.len() < limit;
             was_below
                 && unknown.identifiers.insert(self.hasher.hash_one(key))
@@ -66,7 +66,7 @@ impl Guard {
         }
     }
 
-    fn this_minute(&self, now: Tick) -> MutexGuard<'_, Unknown> {
+    fn current_minute(&self, now: Tick) -> MutexGuard<'_, UnknownIdentifiers> {
         let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
         if now.since(unknown.since) >= MINUTE {
             unknown.since = now;

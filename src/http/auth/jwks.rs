@@ -2,8 +2,8 @@
 //! back-off, then every ten minutes, and soon after a token names a key that is not known. Callers wait for a reading and
 //! never make one. Keys outlive a source that fails.
 
-mod absent;
-mod source;
+mod absent_ids;
+mod key_source;
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -14,8 +14,8 @@ use std::{
 use jsonwebtoken::{Algorithm, DecodingKey};
 use tokio::sync::{Notify, Semaphore, watch};
 
-use self::absent::AbsentIds;
-pub(super) use self::source::Source;
+use self::absent_ids::AbsentIds;
+pub(super) use self::key_source::KeySource;
 use crate::{
     clock::{Clock, Tick},
     config::jwk::Key,
@@ -38,22 +38,22 @@ const MAX_WAITING: usize = 1000;
 
 /// No reading could be finished that says whether the issuer has the key.
 #[derive(Debug)]
-pub(super) struct Unavailable {
+pub(super) struct KeysUnavailable {
     /// When to try again.
     pub(super) retry_after: Duration,
 }
 
 /// There was no time, or no room, to wait for one.
-const LATER: Unavailable = Unavailable {
+const LATER: KeysUnavailable = KeysUnavailable {
     retry_after: SPACING,
 };
 
 /// The keys, as they are known now.
 pub(super) struct KeyRing {
-    source: Source,
-    state: Mutex<State>,
+    source: KeySource,
+    state: Mutex<RingState>,
     /// A caller asks for a reading.
-    asked: Notify,
+    requested: Notify,
     /// The number of the reading that ended last.
     ended: watch::Sender<u64>,
     waiting: Semaphore,
@@ -63,10 +63,10 @@ pub(super) struct KeyRing {
 }
 
 /// Readings are numbered from 1, in the order in which they begin; one is under way at a time.
-struct State {
+struct RingState {
     /// `None` until a reading succeeds.
     keys: Option<Arc<Vec<Key>>>,
-    begun: u64,
+    started: u64,
     ended: u64,
     succeeded: u64,
     /// How many failed since one succeeded.
@@ -74,50 +74,52 @@ struct State {
     /// When the next one begins, whether or not a caller asks for it.
     next: Tick,
     /// Whether a caller asks for the next one.
-    is_asked: bool,
+    is_requested: bool,
     /// When the last one began that a caller had asked for.
-    asked_begun: Option<Tick>,
+    requested_started: Option<Tick>,
     absent: AbsentIds,
 }
 
-impl State {
+impl RingState {
     fn is_reading(&self) -> bool {
-        self.begun > self.ended
+        self.started > self.ended
     }
 
     /// When a reading that a caller asks for may begin.
     fn earliest(&self, now: Tick) -> Tick {
-        let spaced = self.asked_begun.map_or(now, |begun| begun + SPACING);
+        let spaced = self
+            .requested_started
+            .map_or(now, |started| started + SPACING);
         spaced.max(now).min(self.next.max(now))
     }
 }
 
 /// What is known of a key at one moment.
-enum Knowledge {
+enum KeySearch {
     /// The keys that may have signed the token; none where the issuer has no such key.
-    Keys(Vec<DecodingKey>),
+    Found(Vec<DecodingKey>),
     /// The next reading will say.
-    Awaited,
+    Pending,
 }
 
 impl KeyRing {
-    pub(super) fn new(source: Source, clock: Clock) -> Self {
+    pub(super) fn new(source: KeySource, clock: Clock) -> Self {
         let now = clock.tick();
         Self {
             source,
-            state: Mutex::new(State {
+            state: Mutex::new(RingState {
                 keys: None,
                 // The first reading begins with the service.
-                begun: 1,
+                started: 1,
                 ended: 0,
                 succeeded: 0,
                 failures: 0,
                 next: now,
-                is_asked: false,
-                asked_begun: None,
+                is_requested: false,
+                requested_started: None,
                 absent: AbsentIds::default(),
             }),
-            asked: Notify::new(),
+            requested: Notify::new(),
             ended: watch::Sender::new(0),
             waiting: Semaphore::new(MAX_WAITING),
             hasher: RandomState::new(),
@@ -143,8 +145,8 @@ impl KeyRing {
         id: Option<&str>,
         algorithm: Algorithm,
         deadline: Tick,
-    ) -> Result<Vec<DecodingKey>, Unavailable> {
-        let known = |state: &State, _: Option<u64>| {
+    ) -> Result<Vec<DecodingKey>, KeysUnavailable> {
+        let known = |state: &RingState, _: Option<u64>| {
             let keys = state.keys.as_deref()?;
             known(keys, id, algorithm)
         };
@@ -159,8 +161,8 @@ impl KeyRing {
         signature: &str,
         algorithm: Algorithm,
         deadline: Tick,
-    ) -> Result<Vec<DecodingKey>, Unavailable> {
-        let known = |state: &State, needed: Option<u64>| {
+    ) -> Result<Vec<DecodingKey>, KeysUnavailable> {
+        let known = |state: &RingState, needed: Option<u64>| {
             let is_newer = needed.is_some_and(|needed| state.succeeded >= needed);
             let keys = state.keys.as_deref().filter(|_| is_newer)?;
             known(keys, None, algorithm)
@@ -178,14 +180,14 @@ impl KeyRing {
     async fn wait_for(
         &self,
         hash: u64,
-        known: impl Fn(&State, Option<u64>) -> Option<Vec<DecodingKey>>,
+        known: impl Fn(&RingState, Option<u64>) -> Option<Vec<DecodingKey>>,
         deadline: Tick,
-    ) -> Result<Vec<DecodingKey>, Unavailable> {
+    ) -> Result<Vec<DecodingKey>, KeysUnavailable> {
         let mut ended = self.ended.subscribe();
         let mut needed = None;
         let mut place = None;
         loop {
-            if let Knowledge::Keys(keys) = self.look(hash, &known, deadline, &mut needed)? {
+            if let KeySearch::Found(keys) = self.search(hash, &known, deadline, &mut needed)? {
                 return Ok(keys);
             }
             if place.is_none() {
@@ -201,52 +203,52 @@ impl KeyRing {
 
     /// What is known now. `needed` is the number of the first reading that began after the question, once it has been
     /// asked.
-    fn look(
+    fn search(
         &self,
         hash: u64,
-        known: impl Fn(&State, Option<u64>) -> Option<Vec<DecodingKey>>,
+        known: impl Fn(&RingState, Option<u64>) -> Option<Vec<DecodingKey>>,
         deadline: Tick,
         needed: &mut Option<u64>,
-    ) -> Result<Knowledge, Unavailable> {
+    ) -> Result<KeySearch, KeysUnavailable> {
         let now = self.clock.tick();
         let mut state = self.state();
         if state.keys.is_none() {
             let retry_after = state.next.since(now);
             let is_reading = state.is_reading();
             return is_reading
-                .then_some(Knowledge::Awaited)
-                .ok_or(Unavailable { retry_after });
+                .then_some(KeySearch::Pending)
+                .ok_or(KeysUnavailable { retry_after });
         }
         if let Some(known) = known(&state, *needed) {
-            return Ok(Knowledge::Keys(known));
+            return Ok(KeySearch::Found(known));
         }
         let is_first = needed.is_none();
-        let needed = *needed.get_or_insert(state.begun + 1);
+        let needed = *needed.get_or_insert(state.started + 1);
         if state.succeeded >= needed || state.absent.contains(hash, now) {
-            return Ok(Knowledge::Keys(Vec::new()));
+            return Ok(KeySearch::Found(Vec::new()));
         }
         if state.ended >= needed {
-            return Err(Unavailable {
+            return Err(KeysUnavailable {
                 retry_after: state.earliest(now).since(now),
             });
         }
         if is_first {
-            state.absent.ask(hash);
-            state.is_asked = true;
-            self.asked.notify_one();
+            state.absent.request(hash);
+            state.is_requested = true;
+            self.requested.notify_one();
         }
         let earliest = state.earliest(now);
         if !state.is_reading() && earliest > deadline {
             // The reading will be made, only not in this caller's time.
-            return Err(Unavailable {
+            return Err(KeysUnavailable {
                 retry_after: earliest.since(now),
             });
         }
-        Ok(Knowledge::Awaited)
+        Ok(KeySearch::Pending)
     }
 
     /// Reads the keys anew for as long as the service runs.
-    pub(super) async fn keep_up(&self) {
+    pub(super) async fn refresh(&self) {
         loop {
             let read = self.source.read(&self.clock).await;
             self.end(read);
@@ -261,7 +263,7 @@ impl KeyRing {
             let due = {
                 let state = self.state();
                 let now = self.clock.tick();
-                if state.is_asked {
+                if state.is_requested {
                     state.earliest(now)
                 } else {
                     state.next
@@ -270,24 +272,24 @@ impl KeyRing {
             tokio::select! {
                 biased;
                 () = self.clock.sleep_until(due) => return,
-                () = self.asked.notified() => {}
+                () = self.requested.notified() => {}
             }
         }
     }
 
     fn begin(&self) {
         let mut state = self.state();
-        state.begun += 1;
+        state.started += 1;
         state.absent.begin();
-        if std::mem::take(&mut state.is_asked) {
-            state.asked_begun = Some(self.clock.tick());
+        if std::mem::take(&mut state.is_requested) {
+            state.requested_started = Some(self.clock.tick());
         }
     }
 
     fn end(&self, read: Result<Vec<Key>, anyhow::Error>) {
         let now = self.clock.tick();
         let mut state = self.state();
-        state.ended = state.begun;
+        state.ended = state.started;
         let failures = state.failures;
         match read {
             Ok(keys) => {
@@ -295,7 +297,7 @@ impl KeyRing {
                 let ids = before.iter().flat_map(|keys| keys.iter());
                 let ids = ids.filter_map(|key| key.id.as_deref());
                 let ids = ids.map(|id| self.hasher.hash_one(Some(id)));
-                state.succeeded = state.begun;
+                state.succeeded = state.started;
                 state.failures = 0;
                 state.next = now + REFRESH;
                 state.absent.succeed(ids, now);
@@ -323,7 +325,7 @@ impl KeyRing {
         self.ended.send_replace(ended);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, RingState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

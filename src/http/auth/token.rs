@@ -14,11 +14,11 @@ use tracing::Level;
 
 use self::{
     claims::ClaimRules,
-    jws::{JoseHeader, Unverified, media_type},
+    jws::{JoseHeader, UnverifiedToken, media_type},
 };
 use super::{
     super::error::{ApiError, Code},
-    jwks::{KeyRing, Source, Unavailable},
+    jwks::{KeyRing, KeySource, KeysUnavailable},
     shopper::Shopper,
 };
 use crate::{
@@ -36,7 +36,7 @@ const MAX_SHOPPERS: u64 = 100_000;
 const DEFAULT_TYPE: &str = "jwt";
 
 /// Knows shoppers by their tokens.
-pub(super) struct Tokens {
+pub(super) struct TokenVerifier {
     ring: KeyRing,
     algorithms: Vec<Algorithm>,
     types: Vec<String>,
@@ -50,16 +50,16 @@ pub(super) struct Tokens {
 }
 
 /// Whether the token is signed by the issuer can't be said.
-fn unknown(Unavailable { retry_after }: Unavailable) -> ApiError {
+fn unknown(KeysUnavailable { retry_after }: KeysUnavailable) -> ApiError {
     let detail = "The token issuer's keys can't be read now.";
-    ApiError::because(Code::UpstreamUnavailable, detail).retry_after(retry_after)
+    ApiError::with_detail(Code::UpstreamUnavailable, detail).retry_after(retry_after)
 }
 
-impl Tokens {
+impl TokenVerifier {
     pub(super) fn new(config: &config::Jwt, clock: Clock) -> Result<Self, anyhow::Error> {
         let source = match (&config.jwks_url, &config.jwks_file) {
-            (Some(url), _) => Source::url(url)?,
-            (None, Some(path)) => Source::File(path.clone()),
+            (Some(url), _) => KeySource::url(url)?,
+            (None, Some(path)) => KeySource::File(path.clone()),
             (None, None) => anyhow::bail!("auth.jwt: neither jwks_url nor jwks_file"),
         };
         Ok(Self {
@@ -80,8 +80,8 @@ impl Tokens {
     }
 
     /// Reads the issuer's keys for as long as the service runs.
-    pub(super) async fn keep_up(&self) {
-        self.ring.keep_up().await;
+    pub(super) async fn refresh_keys(&self) {
+        self.ring.refresh().await;
     }
 
     /// The issuer's keys.
@@ -131,14 +131,14 @@ impl Tokens {
     }
 
     /// A token of an algorithm and a type that are accepted.
-    fn parse<'a>(&self, token: &'a str) -> Option<Unverified<'a>> {
+    fn parse<'a>(&self, token: &'a str) -> Option<UnverifiedToken<'a>> {
         if token.len() > MAX_TOKEN {
             if tracing::enabled!(Level::INFO) && self.of_strangers.allows() {
                 tracing::info!(bytes = token.len(), limit = MAX_TOKEN, "token too large");
             }
             return None;
         }
-        let token = Unverified::parse(token)?;
+        let token = UnverifiedToken::parse(token)?;
         let JoseHeader {
             algorithm,
             media_type,
@@ -169,7 +169,7 @@ impl Tokens {
 const FUZZED_LEEWAY: i64 = 30;
 
 #[cfg(fuzzing)]
-impl Tokens {
+impl TokenVerifier {
     /// What is done before a key is looked for: only our algorithms and types go on.
     pub(super) fn fuzz_token(&self, token: &str) {
         if let Some(parsed) = self.parse(token) {

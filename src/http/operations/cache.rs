@@ -14,7 +14,7 @@ use crate::{
     domain::ContactId,
     http::{
         audit,
-        body::{read_any_body, read_body},
+        body::{read_body, read_json_body},
         error::{ApiError, Code},
         params::Params,
     },
@@ -40,7 +40,7 @@ pub(in crate::http) async fn purge_contact(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Everything {
+struct PurgeAllJson {
     all: bool,
 }
 
@@ -53,8 +53,8 @@ pub(in crate::http) async fn purge(
 ) -> Result<StatusCode, ApiError> {
     let customers = &state.customers;
     let request_id = operator.request_id.as_str();
-    let body = read_body(&state.rules, customers.clock(), &headers, body).await?;
-    let everything = serde_json::from_slice::<Everything>(&body);
+    let body = read_json_body(&state.rules, customers.clock(), &headers, body).await?;
+    let everything = serde_json::from_slice::<PurgeAllJson>(&body);
     if everything.is_ok_and(|everything| everything.all) {
         customers.purge_everything();
         tracing::warn!(
@@ -66,10 +66,12 @@ pub(in crate::http) async fn purge(
         return Ok(StatusCode::NO_CONTENT);
     }
     let params = Params::from_json(&body)?;
-    let lookup = state.rules.read_named(params, customers.clock().now())?;
+    let lookup = state
+        .rules
+        .read_identifier(params, customers.clock().now())?;
     let what = lookup.identifier.kind().as_str();
     state
-        .at_leisure(move |customers| customers.purge_by(&lookup))
+        .run_blocking(move |customers| customers.purge_by(&lookup))
         .await?;
     tracing::warn!(target: audit::TARGET, request_id, what, "an operator purged the cache");
     Ok(StatusCode::NO_CONTENT)
@@ -92,9 +94,9 @@ pub(in crate::http) async fn switch(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     let clock = state.customers.clock();
-    let body = read_any_body(&state.rules, clock, &headers, body).await?;
+    let body = read_body(&state.rules, clock, &headers, body).await?;
     let enabled = serde_json::from_slice::<bool>(&body)
-        .map_err(|_| ApiError::because(Code::InvalidParameter, "the body is true or false"))?;
+        .map_err(|_| ApiError::with_detail(Code::InvalidParameter, "the body is true or false"))?;
     state.customers.switch_cache(enabled);
     let request_id = operator.request_id.as_str();
     tracing::warn!(target: audit::TARGET, request_id, enabled, "an operator switched the cache");
@@ -103,7 +105,7 @@ pub(in crate::http) async fn switch(
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::http) struct Stats {
+pub(in crate::http) struct StatsJson {
     enabled: bool,
     max_bytes: u64,
     records: u64,
@@ -111,18 +113,18 @@ pub(in crate::http) struct Stats {
     names: u64,
     negatives: u64,
     failures: u64,
-    fences: Fences,
-    flights: Flights,
+    fences: FenceCountsJson,
+    flights: FlightCountsJson,
 }
 
 #[derive(Serialize)]
-struct Fences {
+struct FenceCountsJson {
     contacts: usize,
     names: usize,
 }
 
 #[derive(Serialize)]
-struct Flights {
+struct FlightCountsJson {
     overviews: usize,
     resolutions: usize,
     parts: usize,
@@ -132,9 +134,9 @@ struct Flights {
 pub(in crate::http) async fn stats(
     _operator: Operator,
     State(OperationsState { customers, .. }): State<OperationsState>,
-) -> Json<Stats> {
+) -> Json<StatsJson> {
     let stats = customers.stats();
-    Json(Stats {
+    Json(StatsJson {
         enabled: customers.cache_is_on(),
         max_bytes: stats.max_bytes,
         records: stats.counts.records,
@@ -142,11 +144,11 @@ pub(in crate::http) async fn stats(
         names: stats.counts.aliases,
         negatives: stats.counts.negatives,
         failures: stats.counts.failures,
-        fences: Fences {
+        fences: FenceCountsJson {
             contacts: stats.fenced_contacts,
             names: stats.fenced_aliases,
         },
-        flights: Flights {
+        flights: FlightCountsJson {
             overviews: stats.overviews,
             resolutions: stats.resolutions,
             parts: stats.parts,

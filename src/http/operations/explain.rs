@@ -11,22 +11,22 @@ use super::{OperationsState, Operator};
 use crate::{
     customer::{self, Age, AliasView, ContactView, FenceStatus},
     domain::{Digester, Part},
-    http::{audit, body::read_body, error::ApiError, params::Params},
+    http::{audit, body::read_json_body, error::ApiError, params::Params},
 };
 
 #[derive(Serialize)]
-pub(in crate::http) struct Explanation {
+pub(in crate::http) struct ExplanationJson {
     enabled: bool,
-    name: Option<LeadsTo>,
-    negative: Option<Negative>,
-    contacts: Vec<Contact>,
-    failures: Vec<Failure>,
+    name: Option<AliasTargetJson>,
+    negative: Option<NegativeJson>,
+    contacts: Vec<ContactJson>,
+    failures: Vec<FailureJson>,
 }
 
 /// A call that is not made now, because it failed.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Failure {
+struct FailureJson {
     call: &'static str,
     contact: Option<String>,
     code: String,
@@ -34,42 +34,42 @@ struct Failure {
 }
 
 #[derive(Serialize)]
-struct LeadsTo {
+struct AliasTargetJson {
     contact: String,
     #[serde(flatten)]
-    name: Name,
+    name: AliasJson,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Negative {
+struct NegativeJson {
     code: String,
     age_seconds: f64,
     ttl_seconds: f64,
 }
 
 #[derive(Serialize)]
-struct Contact {
+struct ContactJson {
     #[serde(rename = "contact")]
     digest: String,
-    parts: Parts,
+    parts: PartsJson,
     rendered: usize,
-    names: Vec<Name>,
-    fences: Vec<Fence>,
+    names: Vec<AliasJson>,
+    fences: Vec<FenceJson>,
 }
 
 #[derive(Default, Serialize)]
-struct Parts {
-    profile: Option<Provenance>,
-    audiences: Option<Provenance>,
-    promotions: Option<Provenance>,
-    vouchers: Option<Provenance>,
-    points: Option<Provenance>,
+struct PartsJson {
+    profile: Option<ProvenanceJson>,
+    audiences: Option<ProvenanceJson>,
+    promotions: Option<ProvenanceJson>,
+    vouchers: Option<ProvenanceJson>,
+    points: Option<ProvenanceJson>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Provenance {
+struct ProvenanceJson {
     source: &'static str,
     as_of: String,
     age_seconds: f64,
@@ -79,17 +79,17 @@ struct Provenance {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Name {
+struct AliasJson {
     kind: &'static str,
     contact_type: Option<Box<str>>,
     assured: bool,
     #[serde(flatten)]
-    provenance: Provenance,
+    provenance: ProvenanceJson,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Fence {
+struct FenceJson {
     part: &'static str,
     raised: bool,
     entity_only_seconds: Option<f64>,
@@ -101,25 +101,27 @@ pub(in crate::http) async fn explain(
     State(state): State<OperationsState>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Explanation>, ApiError> {
+) -> Result<Json<ExplanationJson>, ApiError> {
     let customers = &state.customers;
-    let body = read_body(&state.rules, customers.clock(), &headers, body).await?;
+    let body = read_json_body(&state.rules, customers.clock(), &headers, body).await?;
     let params = Params::from_json(&body)?;
-    let lookup = state.rules.read_named(params, customers.clock().now())?;
+    let lookup = state
+        .rules
+        .read_identifier(params, customers.clock().now())?;
     let what = lookup.identifier.kind().as_str();
     let held = state
-        .at_leisure(move |customers| customers.explain(&lookup))
+        .run_blocking(move |customers| customers.explain(&lookup))
         .await?;
     let digester = &state.rules.digester;
-    let explanation = Explanation {
+    let explanation = ExplanationJson {
         enabled: customers.cache_is_on(),
-        name: held.alias.map(|(id, name)| LeadsTo {
+        name: held.alias.map(|(id, name)| AliasTargetJson {
             contact: id.digest(digester).to_string(),
-            name: Name::from(name),
+            name: AliasJson::from(name),
         }),
         negative: held.negative.map(|negative| {
             let error = ApiError::from(customer::Error::Upstream(negative.why));
-            Negative {
+            NegativeJson {
                 code: error.code().as_str().to_owned(),
                 age_seconds: negative.age.as_secs_f64(),
                 ttl_seconds: negative.left.as_secs_f64(),
@@ -128,12 +130,12 @@ pub(in crate::http) async fn explain(
         contacts: held
             .contacts
             .into_iter()
-            .map(|contact| Contact::new(contact, digester))
+            .map(|contact| ContactJson::new(contact, digester))
             .collect(),
         failures: held
             .failures
             .into_iter()
-            .map(|failed| Failure {
+            .map(|failed| FailureJson {
                 call: failed.call,
                 contact: failed.contact.map(|id| id.digest(digester).to_string()),
                 code: ApiError::from(customer::Error::Upstream(failed.why))
@@ -156,9 +158,9 @@ pub(in crate::http) async fn explain(
     Ok(Json(explanation))
 }
 
-impl Contact {
+impl ContactJson {
     fn new(held: ContactView, digester: &Digester) -> Self {
-        let mut parts = Parts::default();
+        let mut parts = PartsJson::default();
         for (part, age) in held.parts {
             let slot = match part {
                 Part::Profile => &mut parts.profile,
@@ -167,19 +169,19 @@ impl Contact {
                 Part::Vouchers => &mut parts.vouchers,
                 Part::Points => &mut parts.points,
             };
-            *slot = Some(Provenance::from(age));
+            *slot = Some(ProvenanceJson::from(age));
         }
         Self {
             digest: held.id.digest(digester).to_string(),
             parts,
             rendered: held.rendered,
-            names: held.aliases.into_iter().map(Name::from).collect(),
-            fences: held.fences.into_iter().map(Fence::from).collect(),
+            names: held.aliases.into_iter().map(AliasJson::from).collect(),
+            fences: held.fences.into_iter().map(FenceJson::from).collect(),
         }
     }
 }
 
-impl From<Age> for Provenance {
+impl From<Age> for ProvenanceJson {
     fn from(age: Age) -> Self {
         Self {
             source: age.source.as_str(),
@@ -191,18 +193,18 @@ impl From<Age> for Provenance {
     }
 }
 
-impl From<AliasView> for Name {
+impl From<AliasView> for AliasJson {
     fn from(name: AliasView) -> Self {
         Self {
             kind: name.kind.as_str(),
             contact_type: name.contact_type,
             assured: name.is_assured,
-            provenance: Provenance::from(name.age),
+            provenance: ProvenanceJson::from(name.age),
         }
     }
 }
 
-impl From<FenceStatus> for Fence {
+impl From<FenceStatus> for FenceJson {
     fn from(fence: FenceStatus) -> Self {
         Self {
             part: fence.part.as_str(),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::OperationsState;
 use crate::{
     customer::{CustomerService, Feed},
-    http::{auth::TokenKeys, probe},
+    http::{auth::JwksStatus, probe},
 };
 
 /// The state of calls to Engage.
@@ -40,7 +40,7 @@ pub struct BreakerStatus {
     pub refuses_for_seconds: Option<f64>,
 }
 
-impl TokenKeys {
+impl JwksStatus {
     /// In the details of readiness.
     fn as_str(self) -> &'static str {
         match self {
@@ -53,24 +53,24 @@ impl TokenKeys {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Readyz {
+struct ReadinessJson {
     ready: bool,
     token_keys: &'static str,
     engage: UpstreamStatus,
-    cache: Held,
-    webhooks: Webhooks,
+    cache: CacheJson,
+    webhooks: WebhooksJson,
     warnings: Vec<String>,
 }
 
 /// The feed of webhooks.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Webhooks {
+struct WebhooksJson {
     state: &'static str,
     last_taken_seconds_ago: Option<f64>,
 }
 
-impl Webhooks {
+impl WebhooksJson {
     fn of(customers: &CustomerService) -> Self {
         let now = customers.clock().tick();
         let feed = customers.feed();
@@ -84,7 +84,7 @@ impl Webhooks {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Held {
+struct CacheJson {
     enabled: bool,
     records: u64,
     record_bytes: u64,
@@ -102,18 +102,18 @@ pub(in crate::http) async fn ready(State(state): State<OperationsState>) -> Resp
         StatusCode::SERVICE_UNAVAILABLE
     };
     let counts = state.customers.counts();
-    let detail = Readyz {
+    let detail = ReadinessJson {
         ready,
-        token_keys: state.authenticator.token_keys().as_str(),
+        token_keys: state.authenticator.jwks_status().as_str(),
         engage: (state.upstream)(),
-        cache: Held {
+        cache: CacheJson {
             enabled: state.customers.cache_is_on(),
             records: counts.records,
             record_bytes: counts.record_bytes,
             names: counts.aliases,
             negatives: counts.negatives,
         },
-        webhooks: Webhooks::of(&state.customers),
+        webhooks: WebhooksJson::of(&state.customers),
         warnings: state.warnings.to_vec(),
     };
     (status, Json(detail)).into_response()

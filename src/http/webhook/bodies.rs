@@ -22,30 +22,30 @@ const MIN_CAPACITY: usize = 1024;
 
 /// Why a body was not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lost {
+pub(super) enum BodyDropped {
     /// It is larger than any may be.
     TooLarge,
     /// Others needed the room.
-    Crowded,
+    Evicted,
 }
 
 /// All bodies that are arriving.
 #[derive(Debug)]
-pub(super) struct Bodies {
-    limits: Limits,
-    state: Mutex<State>,
+pub(super) struct BodyBuffers {
+    limits: BufferLimits,
+    state: Mutex<BuffersState>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Limits {
+struct BufferLimits {
     body: usize,
     peer: usize,
     all: usize,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    bodies: BTreeMap<(Peer, u64), Body>,
+struct BuffersState {
+    bodies: BTreeMap<(Peer, u64), BufferedBody>,
     /// Whose they are, in the order in which their first bytes came.
     order: BTreeMap<u64, Peer>,
     /// What each peer's bodies take, and all of them.
@@ -55,21 +55,21 @@ struct State {
 }
 
 #[derive(Debug, Default)]
-struct Body {
+struct BufferedBody {
     bytes: Vec<u8>,
     capacity: usize,
 }
 
 /// One body that is arriving; what is kept of it is dropped with this.
 #[derive(Debug)]
-pub(super) struct Unfinished<'a> {
-    bodies: &'a Bodies,
+pub(super) struct IncomingBody<'a> {
+    bodies: &'a BodyBuffers,
     peer: Peer,
     number: Option<u64>,
-    lost: Option<Lost>,
+    lost: Option<BodyDropped>,
 }
 
-impl Bodies {
+impl BodyBuffers {
     /// Room for bodies that are no larger than that.
     pub(super) fn new(max_body: usize) -> Self {
         let several = max_body.saturating_mul(PEER_SHARE);
@@ -77,7 +77,7 @@ impl Bodies {
             .min(max_body.saturating_mul(MAX_BODIES))
             .max(several);
         Self {
-            limits: Limits {
+            limits: BufferLimits {
                 body: max_body,
                 peer: all / PEER_SHARE,
                 all,
@@ -87,8 +87,8 @@ impl Bodies {
     }
 
     /// A body of which nothing has come yet.
-    pub(super) fn receive(&self, peer: Peer) -> Unfinished<'_> {
-        Unfinished {
+    pub(super) fn receive(&self, peer: Peer) -> IncomingBody<'_> {
+        IncomingBody {
             bodies: self,
             peer,
             number: None,
@@ -96,12 +96,12 @@ impl Bodies {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BuffersState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Unfinished<'_> {
+impl IncomingBody<'_> {
     /// Keeps what came next, unless the body is lost.
     pub(super) fn append(&mut self, chunk: &[u8]) {
         if self.lost.is_some() || chunk.is_empty() {
@@ -114,19 +114,19 @@ impl Unfinished<'_> {
     }
 
     /// The whole body, if it is still there.
-    pub(super) fn finish(self) -> Result<Vec<u8>, Lost> {
+    pub(super) fn finish(self) -> Result<Vec<u8>, BodyDropped> {
         match (self.lost, self.number) {
             (Some(lost), _) => Err(lost),
             (None, None) => Ok(Vec::new()),
             (None, Some(number)) => {
                 let body = self.bodies.state().remove((self.peer, number));
-                body.ok_or(Lost::Crowded)
+                body.ok_or(BodyDropped::Evicted)
             }
         }
     }
 }
 
-impl Drop for Unfinished<'_> {
+impl Drop for IncomingBody<'_> {
     fn drop(&mut self) {
         if let Some(number) = self.number {
             self.bodies.state().remove((self.peer, number));
@@ -134,21 +134,26 @@ impl Drop for Unfinished<'_> {
     }
 }
 
-impl State {
+impl BuffersState {
     fn begin(&mut self, peer: Peer) -> u64 {
         let number = self.next;
         self.next += 1;
         self.order.insert(number, peer);
-        self.bodies.insert((peer, number), Body::default());
+        self.bodies.insert((peer, number), BufferedBody::default());
         number
     }
 
-    fn append(&mut self, key: (Peer, u64), chunk: &[u8], limits: Limits) -> Result<(), Lost> {
-        let body = self.bodies.get(&key).ok_or(Lost::Crowded)?;
+    fn append(
+        &mut self,
+        key: (Peer, u64),
+        chunk: &[u8],
+        limits: BufferLimits,
+    ) -> Result<(), BodyDropped> {
+        let body = self.bodies.get(&key).ok_or(BodyDropped::Evicted)?;
         let length = body.bytes.len() + chunk.len();
         if length > limits.body {
             self.remove(key);
-            return Err(Lost::TooLarge);
+            return Err(BodyDropped::TooLarge);
         }
         let roomy = length
             .next_power_of_two()
@@ -157,7 +162,7 @@ impl State {
         let capacity = roomy.max(body.capacity);
         let more = capacity - body.capacity;
         self.make_room(key.0, more, limits);
-        let body = self.bodies.get_mut(&key).ok_or(Lost::Crowded)?;
+        let body = self.bodies.get_mut(&key).ok_or(BodyDropped::Evicted)?;
         body.bytes.reserve_exact(capacity - body.bytes.len());
         body.bytes.extend_from_slice(chunk);
         body.capacity = capacity;
@@ -167,7 +172,7 @@ impl State {
     }
 
     /// Drops the oldest bodies, the peer's own first, until there is room for so many bytes more.
-    fn make_room(&mut self, peer: Peer, more: usize, limits: Limits) {
+    fn make_room(&mut self, peer: Peer, more: usize, limits: BufferLimits) {
         while self
             .peers
             .get(&peer)
@@ -214,7 +219,7 @@ mod tests {
     }
 
     /// A body of which so much has come.
-    fn begun(bodies: &Bodies, from: u8, length: usize) -> Unfinished<'_> {
+    fn begun(bodies: &BodyBuffers, from: u8, length: usize) -> IncomingBody<'_> {
         let mut unfinished = bodies.receive(peer(from));
         unfinished.append(&vec![from; length]);
         unfinished
@@ -222,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_body_is_what_came_of_it() {
-        let bodies = Bodies::new(KIB);
+        let bodies = BodyBuffers::new(KIB);
         let mut unfinished = bodies.receive(peer(1));
         for chunk in [&b"{\"a\""[..], b"", b":1}"] {
             unfinished.append(chunk);
@@ -236,7 +241,7 @@ mod tests {
         let mut one_too_many = begun(&bodies, 1, KIB);
         one_too_many.append(b"x");
         one_too_many.append(b"x");
-        assert_eq!(one_too_many.finish(), Err(Lost::TooLarge));
+        assert_eq!(one_too_many.finish(), Err(BodyDropped::TooLarge));
         let state = bodies.state();
         assert!(state.bodies.is_empty() && state.order.is_empty() && state.peers.is_empty());
         assert_eq!(state.bytes, 0);
@@ -244,7 +249,7 @@ mod tests {
 
     #[test]
     fn deliveries_without_a_byte_take_nothing() {
-        let bodies = Bodies::new(KIB);
+        let bodies = BodyBuffers::new(KIB);
         let silent: Vec<_> = (0..10_000).map(|_| bodies.receive(peer(1))).collect();
         assert_eq!(bodies.state().bytes, 0);
         assert!(begun(&bodies, 1, KIB).finish().is_ok());
@@ -253,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_peer_with_too_much_loses_its_own_oldest() {
-        let bodies = Bodies::new(KIB);
+        let bodies = BodyBuffers::new(KIB);
         let other = begun(&bodies, 2, KIB);
         let many: Vec<_> = (0..65).map(|_| begun(&bodies, 1, 1)).collect();
         let lost: Vec<bool> = many
@@ -267,7 +272,7 @@ mod tests {
 
     #[test]
     fn all_together_are_bounded_and_the_newest_is_kept() {
-        let bodies = Bodies::new(KIB);
+        let bodies = BodyBuffers::new(KIB);
         let many: Vec<_> = (0..600)
             .map(|number| begun(&bodies, u8::try_from(number % 100).expect("small"), KIB))
             .collect();
@@ -280,7 +285,7 @@ mod tests {
 
     #[test]
     fn what_is_dropped_half_way_leaves_nothing() {
-        let bodies = Bodies::new(100 << 20);
+        let bodies = BodyBuffers::new(100 << 20);
         let large = begun(&bodies, 1, 30 << 20);
         assert!(bodies.state().bytes >= 30 << 20);
         drop(large);

@@ -11,7 +11,7 @@ use serde::{
 use serde_json::{Map, Value};
 
 /// A token in its parts. Nothing says yet that its signature is good.
-pub(super) struct Unverified<'a> {
+pub(super) struct UnverifiedToken<'a> {
     signed: &'a str,
     pub(super) signature: &'a str,
     pub(super) header: JoseHeader,
@@ -26,7 +26,7 @@ pub(super) struct JoseHeader {
     pub(super) media_type: Option<String>,
 }
 
-impl<'a> Unverified<'a> {
+impl<'a> UnverifiedToken<'a> {
     /// `None` for what is no signed token, or has a header that asks for what is not done here.
     pub(super) fn parse(token: &'a str) -> Option<Self> {
         let (signed, signature) = token.rsplit_once('.')?;

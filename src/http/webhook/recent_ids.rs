@@ -14,7 +14,7 @@ use std::{
 use crate::clock::Tick;
 
 /// Remembers ids: 16 bytes each and the set's own.
-pub(super) struct Seen {
+pub(super) struct RecentIds {
     keep: Duration,
     max: usize,
     since: Tick,
@@ -24,7 +24,7 @@ pub(super) struct Seen {
     hashers: [RandomState; 2],
 }
 
-impl Seen {
+impl RecentIds {
     /// Remembers each id for that long at least, if no more than `max` come within that time.
     pub(super) fn new(keep: Duration, max: usize) -> Self {
         Self {
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn an_id_is_remembered_as_long_as_is_needed_and_at_most_twice_as_long() {
         for inserted in 0..20 {
-            let mut seen = Seen::new(Duration::from_secs(10), 1000);
+            let mut seen = RecentIds::new(Duration::from_secs(10), 1000);
             seen.insert("another", at(0));
             assert!(!seen.contains("msg_1", at(inserted)));
             seen.insert("msg_1", at(inserted));
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn however_many_come_no_more_than_two_generations_are_kept() {
-        let mut seen = Seen::new(Duration::from_secs(10), 100);
+        let mut seen = RecentIds::new(Duration::from_secs(10), 100);
         for index in 0..1000 {
             seen.insert(&format!("msg_{index}"), at(1));
             assert!(seen.young.len() <= 100 && seen.old.len() <= 100);

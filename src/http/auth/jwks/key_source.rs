@@ -20,12 +20,12 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_BYTES: usize = 256 * 1024;
 
 /// Where the keys come from.
-pub(in crate::http::auth) enum Source {
+pub(in crate::http::auth) enum KeySource {
     File(PathBuf),
     Url(Client, reqwest::Url),
 }
 
-impl Source {
+impl KeySource {
     /// Keys from a URL: nothing but that URL is ever asked.
     pub(in crate::http::auth) fn url(url: &str) -> Result<Self, anyhow::Error> {
         let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
@@ -46,8 +46,8 @@ impl Source {
         let deadline = clock.tick() + TIMEOUT;
         let set = async {
             match self {
-                Source::File(path) => tokio::fs::read(path).await.context("can't be read"),
-                Source::Url(client, url) => get(client, url.clone()).await,
+                KeySource::File(path) => tokio::fs::read(path).await.context("can't be read"),
+                KeySource::Url(client, url) => get(client, url.clone()).await,
             }
         };
         let set = tokio::select! {

@@ -19,9 +19,9 @@ use crate::{
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// Counts the different people that a client was shown.
-pub(super) struct People {
+pub(super) struct DistinctContacts {
     limit: usize,
-    seen: Mutex<Seen>,
+    shown: Mutex<ShownContacts>,
     hasher: RandomState,
     alarms: Counter,
     clock: Clock,
@@ -29,17 +29,17 @@ pub(super) struct People {
 
 /// Whom the client was shown since the hour began: as many as the limit, each by a hash.
 #[derive(Default)]
-struct Seen {
+struct ShownContacts {
     since: Tick,
     contacts: HashSet<u64>,
-    is_told: bool,
+    has_alarmed: bool,
 }
 
-impl People {
+impl DistinctContacts {
     pub(super) fn new(limit: u32, alarms: Counter, clock: Clock) -> Self {
         Self {
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
-            seen: Mutex::default(),
+            shown: Mutex::default(),
             hasher: RandomState::new(),
             alarms,
             clock,
@@ -47,8 +47,8 @@ impl People {
     }
 
     /// Notes that the client was shown the contact.
-    pub(super) fn saw(&self, client: &ClientName, id: ContactId) {
-        if self.is_one_too_many(id) {
+    pub(super) fn record(&self, client: &ClientName, id: ContactId) {
+        if self.exceeds_limit(id) {
             self.alarms.inc();
             tracing::warn!(
                 alarm = true,
@@ -60,25 +60,25 @@ impl People {
     }
 
     /// Whether it is the first beyond the limit in this hour.
-    fn is_one_too_many(&self, id: ContactId) -> bool {
+    fn exceeds_limit(&self, id: ContactId) -> bool {
         let now = self.clock.tick();
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.since(seen.since) >= HOUR {
-            *seen = Seen {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.since(shown.since) >= HOUR {
+            *shown = ShownContacts {
                 since: now,
-                ..Seen::default()
+                ..ShownContacts::default()
             };
         }
         let contact = self.hasher.hash_one(id);
-        if seen.is_told || seen.contacts.contains(&contact) {
+        if shown.has_alarmed || shown.contacts.contains(&contact) {
             return false;
         }
-        if seen.contacts.len() < self.limit {
-            seen.contacts.insert(contact);
+        if shown.contacts.len() < self.limit {
+            shown.contacts.insert(contact);
             return false;
         }
-        seen.is_told = true;
-        seen.contacts = HashSet::new();
+        shown.has_alarmed = true;
+        shown.contacts = HashSet::new();
         true
     }
 }

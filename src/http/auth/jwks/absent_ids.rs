@@ -16,7 +16,7 @@ const MAX: usize = 10_000;
 #[derive(Default)]
 pub(super) struct AbsentIds {
     /// Looked for since the last reading began.
-    asked: HashSet<u64>,
+    requested: HashSet<u64>,
     /// Looked for before the reading under way began.
     in_reading: HashSet<u64>,
     /// When a reading ended that did not show the id.
@@ -24,30 +24,30 @@ pub(super) struct AbsentIds {
 }
 
 impl AbsentIds {
-    /// Whether a reading of the last minute, begun after the id was looked for, did not show it.
+    /// Whether a reading of the last minute, started after the id was looked for, did not show it.
     pub(super) fn contains(&self, id: u64, now: Tick) -> bool {
         let is_recent = |at: &Tick| now.since(*at) < LIFETIME;
         self.absent.get(&id).is_some_and(is_recent)
     }
 
     /// Notes that the id is looked for.
-    pub(super) fn ask(&mut self, id: u64) {
-        if self.asked.len() < MAX {
-            self.asked.insert(id);
+    pub(super) fn request(&mut self, id: u64) {
+        if self.requested.len() < MAX {
+            self.requested.insert(id);
         }
     }
 
     /// A reading begins.
     pub(super) fn begin(&mut self) {
-        self.in_reading = std::mem::take(&mut self.asked);
+        self.in_reading = std::mem::take(&mut self.requested);
     }
 
     /// The reading succeeded: whatever was looked for before it began, or was a key's id until then, and is not among the
     /// keys is absent.
     pub(super) fn succeed(&mut self, until_then: impl Iterator<Item = u64>, now: Tick) {
         self.absent.retain(|_, at| now.since(*at) < LIFETIME);
-        let asked = std::mem::take(&mut self.in_reading);
-        for id in until_then.chain(asked) {
+        let requested = std::mem::take(&mut self.in_reading);
+        for id in until_then.chain(requested) {
             if self.absent.len() < MAX {
                 self.absent.insert(id, now);
             }
@@ -69,13 +69,13 @@ mod tests {
         let now = Tick::default();
         let mut ids = AbsentIds::default();
         ids.begin();
-        ids.ask(1);
+        ids.request(1);
         ids.succeed([].into_iter(), now);
         assert!(!ids.contains(1, now));
         ids.begin();
         ids.fail();
         assert!(!ids.contains(1, now));
-        ids.ask(1);
+        ids.request(1);
         ids.begin();
         ids.succeed([].into_iter(), now);
         assert!(ids.contains(1, now) && !ids.contains(2, now));
@@ -88,12 +88,12 @@ mod tests {
         let mut ids = AbsentIds::default();
         for round in 0..3 {
             for id in 0..20_000 {
-                ids.ask(round * 20_000 + id);
+                ids.request(round * 20_000 + id);
             }
             ids.begin();
             ids.succeed([].into_iter(), now);
         }
-        assert!(ids.asked.is_empty() && ids.in_reading.is_empty());
+        assert!(ids.requested.is_empty() && ids.in_reading.is_empty());
         assert_eq!(ids.absent.len(), MAX);
         ids.begin();
         ids.succeed([].into_iter(), now + LIFETIME);

@@ -7,16 +7,16 @@ use prometheus_client::{
 };
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfOutcome {
+struct DeliveryLabels {
     event: &'static str,
     outcome: &'static str,
 }
 
-/// Counts deliveries.
+/// DeliveryMetrics deliveries.
 #[derive(Debug, Default)]
-pub(super) struct Counts(Family<OfOutcome, Counter>);
+pub(super) struct DeliveryMetrics(Family<DeliveryLabels, Counter>);
 
-impl Counts {
+impl DeliveryMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register(
             "webhooks",
@@ -26,6 +26,8 @@ impl Counts {
     }
 
     pub(super) fn ended(&self, event: &'static str, outcome: &'static str) {
-        self.0.get_or_create(&OfOutcome { event, outcome }).inc();
+        self.0
+            .get_or_create(&DeliveryLabels { event, outcome })
+            .inc();
     }
 }

@@ -7,6 +7,7 @@ mod client;
 mod distinct_contacts;
 mod guard;
 mod jwks;
+mod refusal;
 mod shopper;
 mod token;
 
@@ -23,19 +24,17 @@ use prometheus_client::{
 use secrecy::{ExposeSecret, SecretSlice};
 
 pub(super) use self::caller::Caller;
-use self::{anonymous::Anonymous, client::ApiClient, shopper::Shopper, token::TokenVerifier};
-use super::{
-    caller_identified::CallerIdentified,
-    error::{ApiError, Code},
+use self::{
+    anonymous::Anonymous, client::ApiClient, refusal::AuthRefusal, shopper::Shopper,
+    token::TokenVerifier,
 };
+use super::{caller_identified::CallerIdentified, error::ApiError};
 use crate::{
     clock::{Clock, Tick},
     config,
 };
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-/// How a token that is not good enough is answered (RFC 6750, 3).
-const INVALID_TOKEN: &str = "Bearer realm=\"engage-bff\", error=\"invalid_token\"";
 
 /// The key that a connection's last request came with, and whose it is. The next one nearly always comes with the same,
 /// and comparing two keys costs a tenth of a digest.
@@ -157,7 +156,7 @@ impl Authenticator {
         request: &Parts,
         now: Tick,
         identified: &CallerIdentified,
-    ) -> Result<Caller, ApiError> {
+    ) -> Result<Caller, AuthRefusal> {
         let headers = &request.headers;
         let key = headers.get(&API_KEY).map(HeaderValue::as_bytes);
         let mut caller = if headers.contains_key(header::AUTHORIZATION) {
@@ -168,7 +167,7 @@ impl Authenticator {
             Caller::by_key(self.client(key)?)
         } else {
             let anonymous = self.anonymous.as_ref();
-            let anonymous = anonymous.ok_or_else(|| ApiError::new(Code::Unauthorized))?;
+            let anonymous = anonymous.ok_or(AuthRefusal::NoCredential)?;
             Caller::by_key(anonymous.admit(request)?)
         };
         identified.set();
@@ -182,7 +181,7 @@ impl Authenticator {
         &self,
         key: &[u8],
         last: &mut LastKey,
-    ) -> Result<Caller, ApiError> {
+    ) -> Result<Caller, AuthRefusal> {
         if let Some((known, client)) = &last.0
             && constant_time::verify_slices_are_equal(known.expose_secret(), key).is_ok()
         {
@@ -194,7 +193,7 @@ impl Authenticator {
     }
 
     /// A token that nobody here can check is no credential, whatever stands beside it.
-    async fn shopper(&self, headers: &HeaderMap, deadline: Tick) -> Result<Shopper, ApiError> {
+    async fn shopper(&self, headers: &HeaderMap, deadline: Tick) -> Result<Shopper, AuthRefusal> {
         let mut shown = headers.get_all(header::AUTHORIZATION).iter();
         let token = match (shown.next(), shown.next(), &self.tokens) {
             (Some(only), None, Some(tokens)) => bearer(only).map(|token| (token, tokens)),
@@ -202,12 +201,12 @@ impl Authenticator {
         };
         match token {
             Some((token, tokens)) => tokens.shopper(token, deadline).await,
-            None => Err(ApiError::new(Code::Unauthorized).challenge(INVALID_TOKEN)),
+            None => Err(AuthRefusal::InvalidToken),
         }
     }
 
     /// The client that holds the key. Every digest is compared, each in constant time.
-    fn client(&self, key: &[u8]) -> Result<Arc<ApiClient>, ApiError> {
+    fn client(&self, key: &[u8]) -> Result<Arc<ApiClient>, AuthRefusal> {
         let shown = digest::digest(&digest::SHA256, key);
         let mut found = None;
         for client in &self.clients {
@@ -217,7 +216,7 @@ impl Authenticator {
                 }
             }
         }
-        found.ok_or_else(|| ApiError::new(Code::Unauthorized))
+        found.ok_or(AuthRefusal::NoCredential)
     }
 }
 
@@ -238,6 +237,7 @@ where
         let authenticator = <Arc<Authenticator>>::from_ref(state);
         let now = authenticator.clock.tick();
         let identified = CallerIdentified::from_extensions(&parts.extensions);
-        authenticator.identify(parts, now, &identified).await
+        let caller = authenticator.identify(parts, now, &identified).await?;
+        Ok(caller)
     }
 }

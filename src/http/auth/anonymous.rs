@@ -5,13 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, request::Parts};
 
-use super::{
-    super::{
-        entry::{EntryRefusal, EntryRules},
-        error::{ApiError, Code},
-    },
-    client::ApiClient,
-};
+use super::{super::entry::EntryRules, client::ApiClient, refusal::AuthRefusal};
 use crate::{clock::Clock, config};
 
 /// Their rights, and which of their requests are answered.
@@ -35,20 +29,9 @@ impl Anonymous {
     }
 
     /// Refuses what a page of another origin sends, or sends by a name of its own.
-    pub(super) fn admit(&self, request: &Parts) -> Result<Arc<ApiClient>, ApiError> {
-        match self.entry.check(&request.headers, &request.uri) {
-            Ok(()) => Ok(Arc::clone(&self.client)),
-            Err(refusal) => {
-                let detail = match refusal {
-                    EntryRefusal::Host => {
-                        "Without a credential Host must be localhost or a loopback address; or configure auth.clients."
-                    }
-                    EntryRefusal::Page => {
-                        "Without a credential pages of other origins may not ask; configure auth.clients or auth.jwt."
-                    }
-                };
-                Err(ApiError::with_detail(Code::Forbidden, detail))
-            }
-        }
+    pub(super) fn admit(&self, request: &Parts) -> Result<Arc<ApiClient>, AuthRefusal> {
+        let checked = self.entry.check(&request.headers, &request.uri);
+        checked.map_err(AuthRefusal::Entry)?;
+        Ok(Arc::clone(&self.client))
     }
 }

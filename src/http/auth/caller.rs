@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     super::error::{ApiError, Code},
     client::{ApiClient, ConcurrencyPermit},
+    refusal::AuthRefusal,
     shopper::Shopper,
 };
 use crate::{
@@ -41,7 +42,7 @@ impl Caller {
     }
 
     /// Counts the request; refuses one that is too many a second or at once.
-    pub(in crate::http) fn admit(&mut self, now: Tick) -> Result<(), ApiError> {
+    pub(in crate::http) fn admit(&mut self, now: Tick) -> Result<(), AuthRefusal> {
         let admit = |client: &Arc<ApiClient>| client.admit(now);
         self.permit = self.client.as_ref().map(admit).transpose()?.flatten();
         Ok(())

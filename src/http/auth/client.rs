@@ -1,19 +1,12 @@
 //! A server or till that holds a key: its rights, its rate, its requests under way, and the guard
 //! against a client that tries out who is a customer.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{
-    super::error::{ApiError, Code},
-    distinct_contacts::DistinctContacts,
-    guard::EnumerationGuard,
-};
+use super::{distinct_contacts::DistinctContacts, guard::EnumerationGuard, refusal::AuthRefusal};
 use crate::{
     clock::{Clock, Tick},
     config::{self, Scope},
@@ -86,24 +79,19 @@ impl ApiClient {
     }
 
     /// Counts a request; refuses one that is too many a second or at once.
-    pub(super) fn admit(&self, now: Tick) -> Result<Option<ConcurrencyPermit>, ApiError> {
+    pub(super) fn admit(&self, now: Tick) -> Result<Option<ConcurrencyPermit>, AuthRefusal> {
         if let Some((rate, bucket)) = &self.rate {
             let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
+            let rate = *rate;
             bucket
                 .take(now)
-                .map_err(|wait| ApiError::new(Code::RateLimited).limited(*rate, wait))?;
+                .map_err(|retry_after| AuthRefusal::RateLimited { rate, retry_after })?;
         }
         let Some(permits) = &self.permits else {
             return Ok(None);
         };
         let permit = Arc::clone(permits).try_acquire_owned();
-        permit.map(Some).map_err(|_| {
-            ApiError::with_detail(
-                Code::RateLimited,
-                "Too many requests of this client are under way.",
-            )
-            .retry_after(Duration::from_secs(1))
-        })
+        permit.map(Some).map_err(|_| AuthRefusal::TooManyConcurrent)
     }
 
     pub(super) fn name(&self) -> &ClientName {

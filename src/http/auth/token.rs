@@ -17,8 +17,8 @@ use self::{
     jws::{JoseHeader, UnverifiedToken, media_type},
 };
 use super::{
-    super::error::{ApiError, Code},
-    jwks::{KeyRing, KeySource, KeysUnavailable},
+    jwks::{KeyRing, KeySource},
+    refusal::AuthRefusal,
     shopper::Shopper,
 };
 use crate::{
@@ -47,12 +47,6 @@ pub(super) struct TokenVerifier {
     /// For events of tokens before they are verified.
     of_strangers: Limit,
     clock: Clock,
-}
-
-/// Whether the token is signed by the issuer can't be said.
-fn unknown(KeysUnavailable { retry_after }: KeysUnavailable) -> ApiError {
-    let detail = "The token issuer's keys can't be read now.";
-    ApiError::with_detail(Code::UpstreamUnavailable, detail).retry_after(retry_after)
 }
 
 impl TokenVerifier {
@@ -91,30 +85,28 @@ impl TokenVerifier {
 
     /// The shopper who shows the token, unless it asks too often. Waits until `deadline` at most for keys that are not
     /// known yet.
-    pub(super) async fn shopper(&self, token: &str, deadline: Tick) -> Result<Shopper, ApiError> {
-        let shopper = self
-            .verify(token, deadline)
-            .await?
-            .ok_or_else(|| ApiError::new(Code::Unauthorized).challenge(super::INVALID_TOKEN))?;
+    pub(super) async fn shopper(
+        &self,
+        token: &str,
+        deadline: Tick,
+    ) -> Result<Shopper, AuthRefusal> {
+        let shopper = self.verify(token, deadline).await?;
         let flow = self.hasher.hash_one(shopper.identifiers().next());
         self.count(flow)?;
         Ok(Shopper { flow, ..shopper })
     }
 
-    /// `None` for a token that is no credential. Whatever can be refused without a key is refused before one is looked
+    /// Whatever can be refused without a key is refused before one is looked
     /// for.
-    async fn verify(&self, token: &str, deadline: Tick) -> Result<Option<Shopper>, ApiError> {
-        let Some(token) = self.parse(token) else {
-            return Ok(None);
-        };
-        let Some(shopper) = self.claims.shopper(&token.claims, self.clock.now()) else {
-            return Ok(None);
-        };
+    async fn verify(&self, token: &str, deadline: Tick) -> Result<Shopper, AuthRefusal> {
+        let token = self.parse(token).ok_or(AuthRefusal::InvalidToken)?;
+        let shopper = self.claims.shopper(&token.claims, self.clock.now());
+        let shopper = shopper.ok_or(AuthRefusal::InvalidToken)?;
         let JoseHeader {
             algorithm, key_id, ..
         } = &token.header;
         let keys = self.ring.keys(key_id.as_deref(), *algorithm, deadline);
-        let keys = keys.await.map_err(unknown)?;
+        let keys = keys.await?;
         let mut is_good = keys.iter().any(|key| token.is_signed_with(key));
         if !is_good && key_id.is_none() && !keys.is_empty() {
             // It may be signed with a key that is not known yet. Where that can't be found out for now it stays refused,
@@ -122,12 +114,12 @@ impl TokenVerifier {
             let newer = self.ring.newer_keys(token.signature, *algorithm, deadline);
             let newer = match newer.await {
                 Ok(keys) => keys,
-                Err(unavailable) if self.ring.is_failing() => return Err(unknown(unavailable)),
+                Err(unavailable) if self.ring.is_failing() => return Err(unavailable.into()),
                 Err(_) => Vec::new(),
             };
             is_good = newer.iter().any(|key| token.is_signed_with(key));
         }
-        Ok(is_good.then_some(shopper))
+        is_good.then_some(shopper).ok_or(AuthRefusal::InvalidToken)
     }
 
     /// A token of an algorithm and a type that are accepted.
@@ -150,7 +142,7 @@ impl TokenVerifier {
         is_accepted.then_some(token)
     }
 
-    fn count(&self, flow: u64) -> Result<(), ApiError> {
+    fn count(&self, flow: u64) -> Result<(), AuthRefusal> {
         let Some(rate) = self.rate else { return Ok(()) };
         let now = self.clock.tick();
         let bucket = self.buckets.get_with(flow, || {
@@ -160,7 +152,7 @@ impl TokenVerifier {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take(now);
-        taken.map_err(|wait| ApiError::new(Code::RateLimited).limited(rate, wait))
+        taken.map_err(|retry_after| AuthRefusal::RateLimited { rate, retry_after })
     }
 }
 

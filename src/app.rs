@@ -189,7 +189,8 @@ impl App {
         let authenticator = self.authenticator;
         let keys = tokio::spawn(async move { authenticator.refresh_keys().await });
         let customers = self.customers;
-        let news = tokio::spawn(async move { customers.keep_up(self.changes_poll).await });
+        let news =
+            tokio::spawn(async move { customers.run_background_work(self.changes_poll).await });
         let finished = self.listener.serve(self.door, drain).await;
         keys.abort();
         news.abort();

@@ -166,13 +166,10 @@ where
     }
 
     /// Switches the cache off, or on again. Off, nothing is read from it and nothing stored in it; fences go on being
-    /// raised and heeded. What was held or in the air before it went off is never served again.
+    /// raised and heeded. The caller purges everything after it was switched off: what was cached or in flight before is
+    /// then never served again.
     pub fn switch(&self, on: bool) {
         self.is_off.store(!on, Ordering::SeqCst);
-        if !on {
-            // After the switch: a store that still saw the cache on is fenced out, wherever it ends up.
-            self.purge_everything();
-        }
     }
 
     /// Marks the beginning of an upstream request.

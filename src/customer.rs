@@ -1,26 +1,37 @@
-//! The hall: one question about one customer, answered from what is held, from Engage, or from both.
-//! The only room with an opinion on freshness. Knows neither HTTP nor Engage's spelling.
+//! One request for one customer, answered from the cache, from Engage, or from both. Decides when cached data is fresh
+//! enough; knows neither HTTP nor Engage's spellings.
 //!
-//! [`CustomerService::find`] is the way in; `search` follows one question through its rounds,
-//! [`plan`] decides what is missing, `fetch` makes the shared upstream calls and stores what they
-//! bring, [`answer`] renders.
+//! [`CustomerService::find`] is the entry point. `search` follows one request through its rounds, [`plan`] decides which
+//! parts are missing, `fetch` makes the shared upstream calls, `tiers` is where they and every invalidation reach the
+//! cache, `render` writes the answer and [`answer`] is what is kept of it.
 
 pub mod answer;
-pub mod contactability;
+mod contactability;
+mod explain;
 mod fetch;
+mod found;
+mod maintenance;
 pub mod plan;
-pub mod render;
+mod render;
 mod repair;
 mod search;
+mod tiers;
+pub mod view;
 
 use std::{sync::Arc, time::Duration};
 
 pub use self::{
-    answer::{Rendered, Shape},
+    answer::Rendered,
+    explain::{Explanation, FailedCall},
+    found::{CacheStatus, Found, StaleReason, Verdict},
     plan::CustomerQuery,
-    search::{CacheStatus, Found, StaleReason, Verdict},
+    view::Shape,
 };
-use self::{fetch::FetchOutcome, search::Search};
+use self::{
+    fetch::FetchOutcome,
+    search::Search,
+    tiers::{Invalidation, Tiers},
+};
 pub use crate::cache::{
     explain::{Age, AliasView, ContactView},
     feed::Feed,
@@ -28,16 +39,14 @@ pub use crate::cache::{
 };
 use crate::{
     cache::{
-        Bounds, Cache, CallKey, Counts, IsPurged,
-        explain::NegativeView,
+        Bounds, Cache, Counts,
         fence::Sequence,
         flight::{Flights, Pace},
         freshness::Policy,
     },
     clock::{Clock, Now},
     domain::{
-        Change, ChangeKind, ContactId, Identifier, Identity, Lookup, LookupKey, Match, Part,
-        PartSet, aliases::AliasReader,
+        Change, ChangeKind, ContactId, Lookup, LookupKey, Part, PartSet, aliases::AliasReader,
     },
     engage::{self, EngageClient},
 };
@@ -45,17 +54,17 @@ use crate::{
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Engage gave none, and nothing that is held may stand in.
+    /// Engage gave none, and nothing that is cached may be served instead.
     #[error(transparent)]
     Upstream(#[from] engage::Error),
-    /// The caller's patience ended first; the upstream call runs on.
-    #[error("engage did not answer within the caller's time")]
+    /// The request's deadline passed; the upstream call runs on.
+    #[error("engage did not answer before the deadline")]
     TooLate,
-    /// What was held is damaged, and is held no longer: whoever asks again is answered.
-    #[error("what was held is damaged")]
+    /// The cached record was damaged and has been dropped: the next request is answered.
+    #[error("the cached record is damaged")]
     Damaged,
-    /// The caller wants what is held only, and nothing is.
-    #[error("the answer is not held")]
+    /// The request accepts a cached answer only, and there is none.
+    #[error("the answer is not cached")]
     NotCached,
 }
 
@@ -66,79 +75,53 @@ impl Error {
     }
 }
 
-/// Answers questions about customers. Cheap to clone.
+/// Answers requests for customers. Cheap to clone.
 #[derive(Clone)]
 pub struct CustomerService {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    cache: Cache<Rendered, engage::Error>,
+    tiers: Tiers,
     engage: EngageClient,
     overviews: Flights<LookupKey, FetchOutcome>,
     resolutions: Flights<LookupKey, FetchOutcome>,
     parts: Flights<(ContactId, Part), FetchOutcome>,
     alias_reader: AliasReader,
-    rules: answer::Rules,
+    rules: view::Rules,
     clock: Clock,
 }
 
-/// How many shared upstream calls of one kind may run or wait at once; beyond that callers are told
-/// that we are overloaded.
+/// How many shared upstream calls of one kind may run or wait at once; requests that need another fail with
+/// [`engage::Error::Overloaded`].
 const MAX_FLIGHTS: usize = 1000;
 
-/// What is held for an identifier.
-#[derive(Clone, Debug)]
-pub struct Explanation {
-    /// What it leads to, where it is held as a name.
-    pub alias: Option<(ContactId, AliasView)>,
-    /// Why it leads to nobody, where that is remembered.
-    pub negative: Option<NegativeView<engage::Error>>,
-    /// What is held of the contact that it is or leads to, and of those that are seen to bear it.
-    pub contacts: Vec<ContactView>,
-    /// The calls that failed and are not made now.
-    pub failures: Vec<FailedCall>,
-}
-
-/// A call that failed, and is not made again within its back-off.
-#[derive(Clone, Debug)]
-pub struct FailedCall {
-    /// What it is for.
-    pub call: &'static str,
-    /// About which contact, where that is known.
-    pub contact: Option<ContactId>,
-    /// How it failed.
-    pub why: engage::Error,
-    /// How long it is not made.
-    pub left: Duration,
-}
-
-/// How much there is of everything that is bounded.
+/// The sizes of everything that is bounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stats {
-    /// What is held.
+    /// What is cached.
     pub counts: Counts,
-    /// How many bytes may be.
+    /// How many bytes the cache may occupy.
     pub max_bytes: u64,
     /// Contacts with a fence.
     pub fenced_contacts: usize,
-    /// Names with a fence.
+    /// Aliases with a fence.
     pub fenced_aliases: usize,
     /// Shared calls of the overview, running or waiting.
     pub overviews: usize,
-    /// Shared calls that resolve a name.
+    /// Shared calls that resolve an alias.
     pub resolutions: usize,
     /// Shared calls of entity endpoints.
     pub parts: usize,
 }
 
 impl CustomerService {
-    /// A service with an empty cache. A caller waits `patience` at most, which is also how long one
-    /// upstream call holds up the next for the same thing.
+    /// A service with an empty cache. A request waits `patience` at most; an upstream call that has run for longer no longer
+    /// delays the next one for the same thing.
     pub fn new(
         engage: EngageClient,
         alias_reader: AliasReader,
-        rules: answer::Rules,
+        rules: view::Rules,
         policy: Policy,
         bounds: Bounds,
         patience: Duration,
@@ -146,9 +129,10 @@ impl CustomerService {
     ) -> Self {
         let (in_a_row, spacing) = engage.pace_of_one();
         let pace = Pace { in_a_row, spacing };
+        let memory = Cache::new(policy, bounds, clock.clone());
         Self {
             inner: Arc::new(Inner {
-                cache: Cache::new(policy, bounds, clock.clone()),
+                tiers: Tiers::new(memory, alias_reader.clone()),
                 engage,
                 overviews: Flights::new(clock.clone(), patience, pace, MAX_FLIGHTS),
                 resolutions: Flights::new(clock.clone(), patience, pace, MAX_FLIGHTS),
@@ -160,9 +144,9 @@ impl CustomerService {
         }
     }
 
-    /// Marks a caller's arrival: what it asks for fresh must come from a request that begins later.
+    /// The place of a request's arrival in the order of events: data that is requested fresh must be fetched later.
     pub fn arrival(&self) -> Sequence {
-        self.inner.cache.fences.latest()
+        self.inner.tiers.memory.fences.latest()
     }
 
     /// Answers with the customer: from memory where that is fresh enough, else from Engage.
@@ -170,175 +154,96 @@ impl CustomerService {
         Search::new(&self.inner, query).run().await
     }
 
-    /// Answers with the customer from memory alone, if that is an answer and `tell` takes it: then what is stale is
-    /// refreshed beside it. If not, nothing has been done yet.
+    /// Answers from memory alone. `respond` gets the answer and may decline it with `None`; if it takes the answer, stale
+    /// parts are refreshed in the background. `None` also where there is no such answer; nothing has been done then.
     pub fn find_in_memory<T>(
         &self,
         query: &CustomerQuery,
-        tell: impl FnOnce(&Found) -> Option<T>,
+        respond: impl FnOnce(&Found) -> Option<T>,
     ) -> Option<T> {
-        Search::new(&self.inner, query).run_in_memory(tell)
+        Search::new(&self.inner, query).run_in_memory(respond)
     }
 
-    /// The answer in the shape that the caller wants: the one already rendered where it still holds.
+    /// The answer in the requested shape: the one kept with the record where it is still right, else rendered now.
     pub fn render(&self, found: &Found, shape: &Shape) -> Result<Arc<Rendered>, Error> {
         self.render_at(found, shape, self.inner.clock.now())
     }
 
-    /// The same, for who knows the time.
+    /// The same at a given time.
     pub fn render_at(
         &self,
         found: &Found,
         shape: &Shape,
         now: Now,
     ) -> Result<Arc<Rendered>, Error> {
-        answer::rendered(&self.inner.cache, &self.inner.rules, found, shape, now)
+        let Inner { tiers, rules, .. } = &*self.inner;
+        found
+            .render(&tiers.memory, rules, shape, now)
             .ok_or(Error::Damaged)
     }
 
-    /// Takes note of a change that Engage tells of: what it touched is never served again. However late, repeated or
-    /// out of order it comes, it costs a refill at most.
-    pub fn apply(&self, change: &Change) {
-        self.inner.apply(change);
+    /// Applies a change that Engage reports. Repeated, late or out of order, it costs a refill at most.
+    pub async fn apply(&self, change: &Change) {
+        self.inner.apply(change).await;
     }
 
-    /// How the news of changes stands; `None` where there is none.
+    /// Whether changes are reported; `None` where no webhooks are configured.
     pub fn feed(&self) -> Option<&Feed> {
-        self.inner.cache.policy.feed.as_deref()
+        self.inner.tiers.memory.policy.feed.as_deref()
     }
 
-    /// What was fetched of the parts until now is never served again.
-    pub fn invalidate(&self, id: ContactId, parts: PartSet) {
-        self.inner.invalidate(id, parts);
+    /// Nothing that was fetched of the parts until now is ever served again. Audiences are left out.
+    pub async fn invalidate(&self, id: ContactId, parts: PartSet) {
+        let invalidation = Invalidation::Parts(id, parts);
+        self.inner.tiers.invalidate(invalidation).await;
     }
 
-    /// The contact is gone: nothing fetched of it until now is ever served again.
-    pub fn purge(&self, id: ContactId) {
-        self.inner.cache.purge(id);
+    /// Nothing that was fetched of the contact until now is ever served again.
+    pub async fn purge(&self, id: ContactId) {
+        let invalidation = Invalidation::Contact(id);
+        self.inner.tiers.invalidate(invalidation).await;
     }
 
-    /// The same for every contact that an identifier names, now or in an answer that is in the air. The contact type does
-    /// not narrow it. Looks at every record and every alias.
-    pub fn purge_by(&self, lookup: &Lookup) {
-        let cache = &self.inner.cache;
-        if let Identifier::ContactId(id) = lookup.identifier {
-            cache.purge_alias(lookup.key());
-            cache.purge(id);
-            return;
-        }
-        // First: an answer that is in the air either meets it or is seen by what follows.
-        let (reader, purged) = (self.inner.alias_reader.clone(), lookup.identifier.clone());
-        let is_purged: IsPurged = Arc::new(move |identity, asked| {
-            reader.matches(&identity.aliases, &purged) == Match::Yes
-                || asked.is_some_and(|asked| asked.means_the_same(&purged))
-        });
-        cache.purge_where(&is_purged);
-        // An alias may lead to a contact that does not show the identifier.
-        cache.purge_alias(lookup.key());
-        let types = cache.contact_types().into_iter().map(Some).chain([None]);
-        for contact_type in types {
-            for identifier in lookup.identifier.meanings() {
-                let digester = &self.inner.alias_reader.digester;
-                cache.purge_alias(Lookup::new(identifier, contact_type.clone(), digester).key());
-            }
-        }
+    /// The same for every contact that has the identifier, now or in an answer in flight, whatever its contact type. Reads
+    /// every record and every alias: not for a thread that serves requests.
+    pub async fn purge_by(&self, lookup: &Lookup) {
+        let invalidation = Invalidation::Identifier(lookup.clone());
+        self.inner.tiers.invalidate(invalidation).await;
     }
 
-    /// The contacts held that bear the identifier.
-    fn bearers(&self, identifier: &Identifier) -> Vec<ContactId> {
-        let reader = &self.inner.alias_reader;
-        let matches = |held: &Identity| reader.matches(&held.aliases, identifier) == Match::Yes;
-        self.inner
-            .cache
-            .contacts_where(|_, held| held.is_some_and(matches))
+    /// Nothing that was fetched until now is ever served again.
+    pub async fn purge_everything(&self) {
+        self.inner.tiers.invalidate(Invalidation::Everything).await;
     }
 
-    /// What is held for an identifier. Looks at every record and every name.
-    pub fn explain(&self, lookup: &Lookup) -> Explanation {
-        let cache = &self.inner.cache;
-        let alias = cache.explain_alias(lookup.key());
-        let mut ids = self.bearers(&lookup.identifier);
-        if let Identifier::ContactId(id) = lookup.identifier {
-            ids.push(id);
-        }
-        ids.extend(alias.iter().map(|(id, _)| *id));
-        ids.sort_unstable();
-        ids.dedup();
-        let failures = self.failures(lookup.key(), &ids);
-        Explanation {
-            alias,
-            failures,
-            negative: cache.explain_negative(lookup.key()),
-            contacts: ids.into_iter().map(|id| cache.explain(id)).collect(),
-        }
+    /// Drops every negative entry: a contact was created, changed or deleted.
+    pub async fn drop_negatives(&self) {
+        self.inner.tiers.invalidate(Invalidation::Negatives).await;
     }
 
-    fn failures(&self, key: &LookupKey, ids: &[ContactId]) -> Vec<FailedCall> {
-        let now = self.inner.clock.tick();
-        let by_key = [
-            (None, CallKey::OverviewBy(key.clone())),
-            (None, CallKey::Resolution(key.clone())),
-        ];
-        let of_contacts = ids.iter().flat_map(|id| {
-            let parts = Part::ALL.into_iter().map(|part| CallKey::Part(*id, part));
-            let calls = std::iter::once(CallKey::Overview(*id)).chain(parts);
-            calls.map(|call| (Some(*id), call))
-        });
-        let failed = |(contact, call): (Option<ContactId>, CallKey)| {
-            let (why, left) = self.inner.cache.failure(&call, now)?;
-            Some(FailedCall {
-                call: call.as_str(),
-                contact,
-                why,
-                left,
-            })
-        };
-        by_key
-            .into_iter()
-            .chain(of_contacts)
-            .filter_map(failed)
-            .collect()
+    /// Switches the cache off, which purges everything, or on again. Off, every request is answered by Engage.
+    pub async fn switch_cache(&self, on: bool) {
+        self.inner.tiers.switch(on).await;
     }
 
-    /// Nothing fetched until now is ever served again.
-    pub fn purge_everything(&self) {
-        self.inner.cache.purge_everything();
-    }
-
-    /// Frees what can't be told any more, and what nobody asked for since this was last done. It takes as long as it takes
-    /// to look at everything.
-    pub fn maintain(&self) {
-        self.inner.cache.sweep_pending_purges();
-        self.inner.cache.maintain();
-    }
-
-    /// Somebody was created, changed or deleted: no remembered "nobody" or "several" holds any more.
-    pub fn drop_negatives(&self) {
-        self.inner.cache.drop_negatives();
-    }
-
-    /// Switches the cache off, which purges everything, or on again. Off, every question is Engage's to answer.
-    pub fn switch_cache(&self, on: bool) {
-        self.inner.cache.switch(on);
-    }
-
-    /// Whether anything is held and served from memory.
+    /// Whether the cache is used.
     pub fn cache_is_on(&self) -> bool {
-        self.inner.cache.is_on()
+        self.inner.tiers.memory.is_on()
     }
 
-    /// What the cache holds.
+    /// What the cache contains.
     pub fn counts(&self) -> Counts {
-        self.inner.cache.counts()
+        self.inner.tiers.memory.counts()
     }
 
-    /// How much there is of everything that is bounded.
+    /// The sizes of everything that is bounded.
     pub fn stats(&self) -> Stats {
         let inner = &self.inner;
-        let (fenced_contacts, fenced_aliases) = inner.cache.fences.counts();
+        let memory = &inner.tiers.memory;
+        let (fenced_contacts, fenced_aliases) = memory.fences.counts();
         Stats {
-            counts: inner.cache.counts(),
-            max_bytes: inner.cache.max_bytes(),
+            counts: memory.counts(),
+            max_bytes: memory.max_bytes(),
             fenced_contacts,
             fenced_aliases,
             overviews: inner.overviews.in_flight(),
@@ -347,28 +252,24 @@ impl CustomerService {
         }
     }
 
-    /// The clock that everything here goes by.
+    /// The clock of the service.
     pub fn clock(&self) -> &Clock {
         &self.inner.clock
     }
 }
 
 impl Inner {
-    fn apply(&self, change: &Change) {
+    async fn apply(&self, change: &Change) {
         for id in &change.contacts {
-            match change.kind {
-                ChangeKind::Changed(parts) => self.invalidate(*id, parts),
-                ChangeKind::Deleted => self.cache.purge(*id),
-                ChangeKind::Created => {}
-            }
+            let invalidation = match change.kind {
+                ChangeKind::Changed(parts) => Invalidation::Parts(*id, parts),
+                ChangeKind::Deleted => Invalidation::Contact(*id),
+                ChangeKind::Created => continue,
+            };
+            self.tiers.invalidate(invalidation).await;
         }
         if change.concerns_names() {
-            self.cache.drop_negatives();
+            self.tiers.invalidate(Invalidation::Negatives).await;
         }
-    }
-
-    fn invalidate(&self, id: ContactId, parts: PartSet) {
-        let parts = parts.intersection(PartSet::INVALIDATABLE);
-        self.cache.invalidate(id, parts);
     }
 }

@@ -15,7 +15,7 @@ use std::{hint::black_box, sync::Arc, time::Duration};
 
 use criterion::Criterion;
 use engage_bff::{
-    customer::{CustomerQuery, CustomerService, Rendered, Shape, answer::View},
+    customer::{CustomerQuery, CustomerService, Rendered, Shape, view::View},
     domain::{
         Channel, ContactType, Digester, Flow, Identifier, IdentifierKind, IdentifierRules, Lookup,
         PartSet,

@@ -69,7 +69,7 @@ pub(crate) struct Proof {
 pub(crate) fn find(setting: &Setting, people: &People, scale: Scale) -> Finding {
     let budget = setting.config.engage.requests_per_second;
     run(async {
-        let mut shop = Shop::new(setting, people, Budget::Ample, budget / GUESS, scale.seed);
+        let mut shop = Shop::new(setting, people, Budget::Ample, budget / GUESS, scale.seed).await;
         shop.pass(scale.settling).await;
         for filling in [scale.filling(setting), Duration::ZERO] {
             let cost = shop.watch(scale.sessions / 4).await.calls_per_session();
@@ -94,7 +94,8 @@ pub(crate) fn prove(setting: &Setting, carried: f64, people: &People, scale: Sca
             Budget::OneKey,
             carried * FILLING,
             scale.seed,
-        );
+        )
+        .await;
         shop.pass(scale.filling(setting) + scale.settling).await;
         shop.set_rate(carried * WELL);
         shop.pass(scale.settling / 3).await;

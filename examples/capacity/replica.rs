@@ -8,7 +8,7 @@ use engage_bff::{
     config::Config,
     customer::{
         CustomerService,
-        answer::{Attributes, Rules},
+        view::{Attributes, Rules},
     },
     domain::{
         Digester, IdentifierRules,

@@ -83,7 +83,7 @@ pub(crate) struct Shop<'a> {
 
 impl<'a> Shop<'a> {
     /// A shop that opens with so many sessions a second.
-    pub(crate) fn new(
+    pub(crate) async fn new(
         setting: &'a Setting,
         people: &'a People,
         budget: Budget,
@@ -100,7 +100,7 @@ impl<'a> Shop<'a> {
             .map(|_| Replica::new(&setting.config, budget, &desk, &time))
             .collect();
         for replica in &replicas {
-            replica.customers.switch_cache(setting.holds);
+            replica.customers.switch_cache(setting.holds).await;
         }
         let mut shop = Self {
             setting,
@@ -323,7 +323,7 @@ impl<'a> Shop<'a> {
             return;
         }
         for replica in &self.replicas {
-            replica.customers.invalidate(id(who), parts);
+            replica.customers.invalidate(id(who), parts).await;
         }
         settle().await;
     }

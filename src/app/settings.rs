@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use crate::{
     cache::{Bounds, feed::Feed, freshness::Policy},
     config::{self, Config, CustomKey, NationalIdCountry},
-    customer::answer::{Attributes, Rules},
+    customer::view::{Attributes, Rules},
     domain::{
         ContactType, Digester, IdentifierRules, Part, PartMap,
         aliases::{AliasReader, CustomKeyAttribute},

@@ -1,9 +1,9 @@
-//! Failures, remembered for what they are about: a call that failed for one contact is not made again within a back-off,
-//! and its failure is returned instead.
+//! Failures by call: a call that failed for one contact is not made again within a back-off, and its failure is returned
+//! instead.
 //!
-//! The back-off starts at `cache.negative_lifetime` and doubles from one failure to the next, up to ten minutes. An
-//! invalidation ends it, and so does the end of an outage: where several contacts in a row failed and then a call of the
-//! same kind succeeds, it was Engage that failed and not its contacts.
+//! The back-off starts at `cache.negative_lifetime` and doubles with each failure, up to ten minutes. An invalidation ends
+//! it, and so does the end of an outage: where calls for several contacts failed in a row and then a call of the same kind
+//! succeeds, Engage had failed, not its data about these contacts.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -19,27 +19,27 @@ use super::{
 };
 use crate::{
     clock::Tick,
-    domain::{ContactId, LookupKey, Part, PartSet},
+    domain::{ContactId, LookupKey, Part, PartMap, PartSet},
     threads::{Mutex, MutexGuard},
 };
 
 /// The longest back-off, unless `cache.negative_lifetime` is longer.
 const MAX_BACK_OFF: Duration = Duration::from_secs(600);
-/// So many in a row that fail are Engage's failure, not their own: more than one contact has kinds of identifiers.
+/// So many failures in a row are an outage: more than one contact has kinds of identifiers.
 const OUTAGE: usize = 6;
 
-/// What an upstream call is for: what its failure is charged to.
+/// What an upstream call is for, and so what its failure is charged to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CallKey {
-    /// The overview of a contact that is known.
+    /// The overview of a known contact.
     Overview(ContactId),
-    /// The overview by an identifier of which no contact is known.
+    /// The overview by an identifier whose contact is not known.
     OverviewBy(LookupKey),
     /// The resolution of an identifier.
     Resolution(LookupKey),
     /// A part, from its entity endpoint.
     Part(ContactId, Part),
-    /// A part, as the contact's overview tells it.
+    /// A part, from the contact's overview.
     OverviewPart(ContactId, Part),
 }
 
@@ -63,7 +63,7 @@ impl CallKey {
         }
     }
 
-    /// The overview, or the part that is read from an endpoint next to its own: endpoints that fail together.
+    /// The group of endpoints that fail together: that of the overview (`None`), or of a part's entity endpoint.
     fn kind(&self) -> Option<Part> {
         match self {
             CallKey::Overview(_) | CallKey::OverviewBy(_) | CallKey::OverviewPart(..) => None,
@@ -80,37 +80,41 @@ impl CallKey {
     }
 }
 
-/// A failure that is remembered; `E` says which.
+/// A remembered failure `E`.
 #[derive(Clone, Debug)]
 struct Failure<E> {
     why: E,
+    /// When the call began.
     sequence: Sequence,
     back_off: Duration,
+    /// When the back-off ends.
     until: Tick,
 }
 
-/// The failures that are remembered.
+/// The remembered failures.
 pub(super) struct Failures<E> {
-    held: moka::sync::Cache<CallKey, Failure<E>>,
-    /// One for the overview, and one for each part.
-    outages: [Mutex<Outage>; 1 + Part::ALL.len()],
+    entries: moka::sync::Cache<CallKey, Failure<E>>,
+    overview_outage: Mutex<Outage>,
+    /// By the part whose entity endpoint fails.
+    outages: PartMap<Mutex<Outage>>,
     hasher: RandomState,
 }
 
-/// Whether calls of one kind fail whatever they ask for.
+/// Whether calls of one kind fail for any contact.
 #[derive(Debug, Default)]
 struct Outage {
-    /// Digests of what failed since a call last succeeded, and when the first of it began.
+    /// Digests of the calls that failed since one last succeeded.
     failing: SmallVec<[u64; OUTAGE]>,
+    /// When the first of them began.
     since: Sequence,
-    /// When the last outage began and ended: what failed in it says nothing.
+    /// When the last outage began and ended: failures in it are not charged to their calls.
     last: Option<(Sequence, Sequence)>,
 }
 
 impl<E: Clone + Send + Sync + 'static> Failures<E> {
     pub(super) fn new(max_bytes: u64, negative_lifetime: Duration) -> Self {
         Self {
-            held: moka::sync::Cache::builder()
+            entries: moka::sync::Cache::builder()
                 .max_capacity(max_bytes)
                 .weigher(|key: &CallKey, _| {
                     saturating(ENTRY_OVERHEAD + size_of::<Failure<E>>() + key.heap_bytes())
@@ -118,26 +122,28 @@ impl<E: Clone + Send + Sync + 'static> Failures<E> {
                 // An outer bound in real time: moka's own clock can't be replaced.
                 .time_to_live(2 * MAX_BACK_OFF.max(negative_lifetime))
                 .build(),
-            outages: std::array::from_fn(|_| Mutex::new(Outage::default())),
+            overview_outage: Mutex::default(),
+            outages: PartMap::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
         }
     }
 
     fn outage(&self, call: &CallKey) -> MutexGuard<'_, Outage> {
-        let index = call.kind().map_or(0, |part| 1 + part as usize);
-        self.outages[index]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        let outage = match call.kind() {
+            None => &self.overview_outage,
+            Some(part) => &self.outages[part],
+        };
+        outage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many are remembered.
+    /// How many failures are remembered.
     pub(super) fn count(&self) -> u64 {
-        self.held.run_pending_tasks();
-        self.held.entry_count()
+        self.entries.run_pending_tasks();
+        self.entries.entry_count()
     }
 
     pub(super) fn clear(&self) {
-        self.held.invalidate_all();
+        self.entries.invalidate_all();
     }
 }
 
@@ -146,7 +152,7 @@ where
     R: Answer,
     E: Clone + Send + Sync + 'static,
 {
-    /// What an overview that is asked by the key is charged to: the contact where it is known, however it is asked for.
+    /// The call of an overview that is requested by the key: the contact's where the contact is known.
     pub fn overview_call(&self, key: &LookupKey) -> CallKey {
         let id = key
             .bare_id()
@@ -154,26 +160,25 @@ where
         id.map_or_else(|| CallKey::OverviewBy(key.clone()), CallKey::Overview)
     }
 
-    /// What may have failed for an overview that is asked by the key: the contact's, or the one by that identifier.
+    /// The calls whose failure concerns an overview that is requested by the key: the contact's, and the identifier's.
     pub fn overview_calls(&self, key: &LookupKey) -> impl Iterator<Item = CallKey> {
         [self.overview_call(key), CallKey::OverviewBy(key.clone())].into_iter()
     }
 
-    /// Why the call is not made now, if it failed within its back-off, and for how long it is not.
+    /// Why the call is not made now, if it is in back-off, and for how long.
     pub fn failure(&self, call: &CallKey, now: Tick) -> Option<(E, Duration)> {
-        let failure = self.failures.held.get(call).filter(|_| self.is_on())?;
-        let holds = now < failure.until && self.counts_still(call, failure.sequence);
-        holds.then(|| (failure.why, failure.until.since(now)))
+        let failure = self.failures.entries.get(call).filter(|_| self.is_on())?;
+        let is_valid = now < failure.until && self.is_still_valid(call, failure.sequence);
+        is_valid.then(|| (failure.why, failure.until.since(now)))
     }
 
-    /// Remembers that the call failed: for as long as Engage said itself where it is the first failure, else for its
-    /// back-off, if that is longer. Returns whether it is the first: the call had not failed since it last succeeded, or
-    /// since an invalidation.
+    /// Remembers that the call failed: for its back-off, or for `retry_after` where that is longer or this is the first
+    /// failure. Returns whether it is the first since the call last succeeded or an invalidation.
     pub fn note_failure(
         &self,
         call: &CallKey,
         start: FetchStart,
-        said: Option<Duration>,
+        retry_after: Option<Duration>,
         why: E,
     ) -> bool {
         let digest = self.failures.hasher.hash_one(call);
@@ -186,18 +191,24 @@ where
                 outage.failing.push(digest);
             }
         }
-        self.remember(call, start, said, why)
+        self.remember(call, start, retry_after, why)
     }
 
-    fn remember(&self, call: &CallKey, start: FetchStart, said: Option<Duration>, why: E) -> bool {
+    fn remember(
+        &self,
+        call: &CallKey,
+        start: FetchStart,
+        retry_after: Option<Duration>,
+        why: E,
+    ) -> bool {
         let now = self.clock.tick();
         let first = self.policy.negative_lifetime;
-        let before = self.failures.held.get(call).filter(|before| {
-            self.counts_still(call, before.sequence) && now < before.until + MAX_BACK_OFF
+        let before = self.failures.entries.get(call).filter(|before| {
+            self.is_still_valid(call, before.sequence) && now < before.until + MAX_BACK_OFF
         });
         let back_off = match &before {
             None => first,
-            // Tried before its time, by a caller that wants what is so now.
+            // Tried within its back-off, for a request that wants fresh data.
             Some(before) if now < before.until => before.back_off,
             Some(before) => (before.back_off * 2).min(MAX_BACK_OFF).max(first),
         };
@@ -206,17 +217,17 @@ where
             sequence: start.sequence,
             back_off,
             until: now
-                + match (said, &before) {
-                    (Some(said), None) => said,
-                    (said, _) => back_off.max(said.unwrap_or_default()),
+                + match (retry_after, &before) {
+                    (Some(retry_after), None) => retry_after,
+                    (retry_after, _) => back_off.max(retry_after.unwrap_or_default()),
                 },
         };
-        // An invalidation is seen here, or comes later and is seen at the next read.
+        // An invalidation is seen here or, if it comes later, by the next read.
         self.failures
-            .held
+            .entries
             .entry(call.clone())
             .and_compute_with(|_| {
-                if self.counts_still(call, start.sequence) && self.is_on() {
+                if self.is_still_valid(call, start.sequence) && self.is_on() {
                     Op::Put(failure)
                 } else {
                     Op::Nop
@@ -225,9 +236,9 @@ where
         before.is_none()
     }
 
-    /// The call succeeded.
+    /// Forgets the call's failure: it succeeded.
     pub fn note_success(&self, call: &CallKey) {
-        self.failures.held.invalidate(call);
+        self.failures.entries.invalidate(call);
         let mut outage = self.failures.outage(call);
         if outage.failing.len() == OUTAGE {
             outage.last = Some((outage.since, self.fences.latest()));
@@ -235,30 +246,37 @@ where
         outage.failing.clear();
     }
 
-    /// Remembers which of the parts that an overview can tell were not in this one, or could not be read there.
-    pub fn note_told(&self, id: ContactId, start: FetchStart, told: PartSet, why: &E) {
+    /// Remembers which parts that an overview can contain were missing or unreadable in this one.
+    pub fn note_overview_parts(
+        &self,
+        id: ContactId,
+        start: FetchStart,
+        included: PartSet,
+        why: &E,
+    ) {
         for part in self.policy.overview_parts.iter() {
             let call = CallKey::OverviewPart(id, part);
-            if told.contains(part) {
-                self.failures.held.invalidate(&call);
+            if included.contains(part) {
+                self.failures.entries.invalidate(&call);
             } else {
                 self.remember(&call, start, None, why.clone());
             }
         }
     }
 
-    /// The parts that the contact's overview did not tell, within their back-off.
-    pub fn untold(&self, id: ContactId, now: Tick) -> PartSet {
+    /// The parts that the contact's last overview did not contain, within their back-off.
+    pub fn missing_from_overview(&self, id: ContactId, now: Tick) -> PartSet {
         let parts = self.policy.overview_parts.iter();
-        let is_untold = |part: &Part| {
+        let is_missing = |part: &Part| {
             let call = CallKey::OverviewPart(id, *part);
             self.failure(&call, now).is_some()
         };
-        parts.filter(is_untold).collect()
+        parts.filter(is_missing).collect()
     }
 
-    /// Whether a failure of a call that began at `start` says anything: nothing was invalidated since, and no outage ended.
-    fn counts_still(&self, call: &CallKey, start: Sequence) -> bool {
+    /// Whether a failure of a call that began at `start` still counts: nothing was invalidated since, and it was not part of
+    /// an outage that has ended.
+    fn is_still_valid(&self, call: &CallKey, start: Sequence) -> bool {
         let fences = &self.fences;
         let not_before = match call {
             CallKey::Overview(id) => fences.not_before(*id, PartSet::ALL),

@@ -1,103 +1,31 @@
-//! The answer in its shapes: rendered once, kept with the record, and served as bytes for as long as
-//! not one of them would change.
+//! A rendered answer: its bytes, their validators and their compressed form, kept with the record for as long as not one
+//! byte would change.
 
 mod etag;
 
 use std::{
     io::Write,
     sync::{Arc, OnceLock},
-    time::Duration,
 };
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::etag::ETag;
-use super::{Found, render};
+use super::view::Shape;
 use crate::{
-    cache::{
-        Answer, Cache, Weigh,
-        parts::{Origins, Parts},
-    },
+    cache::{Answer, Weigh},
     clock::Now,
-    domain::{Channel, PartSet, plain},
-    engage,
+    domain::plain,
     threads::{AtomicBool, Ordering, spawn},
 };
 
-/// Answers below this are not compressed: there is nothing to win.
-const COMPRESSED_ABOVE: usize = 1024;
+/// Answers below this are not compressed: nothing would be saved.
+pub(super) const COMPRESSED_ABOVE: usize = 1024;
 
-/// Which fields leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum View {
-    /// What a shopper may see of themselves.
-    Storefront,
-    /// What staff may see.
-    Full,
-}
-
-/// What a caller wants to see, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Shape {
-    /// Which fields.
-    pub view: View,
-    /// Whose promotions; `None` = every channel's.
-    pub channel: Option<Channel>,
-    /// Which parts.
-    pub asked: PartSet,
-    /// How soon something must lapse to be listed as expiring.
-    pub expiring_within: Duration,
-}
-
-/// What leaves by which view, and how it is told.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    /// The attributes of the storefront view.
-    pub storefront: Attributes,
-    /// The attributes of the full view.
-    pub full: Attributes,
-    /// The window of answers that are kept rendered.
-    pub expiring_within: Duration,
-    /// Whose balance is `points.balance`.
-    pub default_point_definition: Option<Box<str>>,
-    /// The country whose national phone numbers are understood.
-    pub phone_region: phonenumber::country::Id,
-}
-
-/// Which of Engage's attributes leave beyond the answer's own fields.
-#[derive(Clone, Debug)]
-pub struct Attributes {
-    names: Vec<Box<str>>,
-    all: bool,
-}
-
-/// The national id leaves only where it is listed by name, whatever `"*"` says.
-const NATIONAL_ID: &str = "socialSecurityNumber";
-
-impl Attributes {
-    /// The attributes of these names; `"*"` stands for all of them.
-    pub fn new(names: &[String]) -> Self {
-        Self {
-            names: names.iter().map(|name| name.as_str().into()).collect(),
-            all: names.iter().any(|name| name == "*"),
-        }
-    }
-
-    /// Whether the attribute may leave.
-    pub fn allows(&self, name: &str) -> bool {
-        self.names.iter().any(|listed| &**listed == name) || (self.all && name != NATIONAL_ID)
-    }
-
-    /// Whether the national id is listed by name.
-    pub fn list_national_id(&self) -> bool {
-        self.names.iter().any(|listed| &**listed == NATIONAL_ID)
-    }
-}
-
-/// An answer, rendered.
+/// A rendered answer.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Rendered {
     shape: Shape,
@@ -107,11 +35,11 @@ pub struct Rendered {
     pub etag: ETag,
     #[serde(skip)]
     gzip: OnceLock<Bytes>,
-    /// Whether the next request for gzip has it compressed: it was not yet, and it is kept for later requests. An answer
-    /// that is not kept, or was read from a packed record, is not compressed.
+    /// Whether the next request for gzip has it compressed: not yet done, and the answer is kept for later requests. An
+    /// answer that is not kept, or was read from a packed record, is not compressed.
     #[serde(skip)]
     gzip_is_due: AtomicBool,
-    /// The wall clock when it was rendered: an earlier one may tell otherwise.
+    /// The wall clock when it was rendered: at an earlier time it may differ.
     #[serde(with = "plain")]
     made_at: Timestamp,
     /// When a date passes that changes the bytes.
@@ -120,13 +48,31 @@ pub struct Rendered {
 }
 
 impl Rendered {
-    /// Whether there is anything to gain from gzip.
+    /// An answer of that shape, rendered at `made_at`, whose bytes are right until `changes_at`.
+    pub(super) fn new(
+        shape: Shape,
+        body: Vec<u8>,
+        made_at: Timestamp,
+        changes_at: Timestamp,
+    ) -> Self {
+        Self {
+            shape,
+            etag: ETag::of(&body),
+            body: Bytes::from(body.into_boxed_slice()),
+            gzip: OnceLock::new(),
+            gzip_is_due: AtomicBool::new(false),
+            made_at,
+            changes_at,
+        }
+    }
+
+    /// Whether gzip saves anything.
     pub fn is_compressible(&self) -> bool {
         self.body.len() >= COMPRESSED_ABOVE
     }
 
-    /// The JSON in gzip, if it is there already. The first who asks has it made beside the request, for those who come
-    /// later: nobody waits for it.
+    /// The JSON in gzip, if it has been compressed. The first request for it has it compressed in the background, for
+    /// later ones: no request waits for it.
     pub fn gzip(self: &Arc<Self>) -> Option<&Bytes> {
         let gzip = self.gzip.get();
         if gzip.is_none()
@@ -149,8 +95,14 @@ impl Rendered {
         let _ = self.gzip.set(Bytes::from(compressed.into_boxed_slice()));
     }
 
-    fn holds(&self, shape: &Shape, now: Now) -> bool {
-        self.shape == *shape && self.made_at <= now.wall && now.wall < self.changes_at
+    /// Whether it is of that shape.
+    pub(super) fn has_shape(&self, shape: &Shape) -> bool {
+        self.shape == *shape
+    }
+
+    /// Whether it is of that shape and its bytes are right at `now`.
+    pub(super) fn is_valid(&self, shape: &Shape, now: Now) -> bool {
+        self.has_shape(shape) && self.made_at <= now.wall && now.wall < self.changes_at
     }
 }
 
@@ -165,50 +117,6 @@ impl Weigh for Rendered {
         // The compressed form comes later, and is about a third.
         size_of::<Self>() + self.body.len() + self.body.len() / 3
     }
-}
-
-/// The answer in that shape: the one kept with the record where it still holds, else rendered now.
-/// Kept are answers with all that is asked for, as complete as the record is, and with the default window; others are
-/// too many. `None` where what is held is damaged.
-pub(super) fn rendered(
-    cache: &Cache<Rendered, engage::Error>,
-    rules: &Rules,
-    found: &Found,
-    shape: &Shape,
-    now: Now,
-) -> Option<Arc<Rendered>> {
-    let incomplete = found.record.incomplete().intersection(shape.asked);
-    let is_kept = found.degraded == incomplete
-        && found.shown == shape.asked
-        && shape.expiring_within == rules.expiring_within;
-    if is_kept && let Some(kept) = found.record.rendered().find(|kept| kept.holds(shape, now)) {
-        return Some(Arc::clone(kept));
-    }
-    let parts = cache.parts_of(&found.record)?;
-    let answer = Arc::new(render(rules, &parts, found, shape, now));
-    if is_kept {
-        cache.keep_rendered(&found.record, &parts, &answer, |kept| kept.shape == *shape);
-    }
-    Some(answer)
-}
-
-fn render(rules: &Rules, parts: &Parts, found: &Found, shape: &Shape, now: Now) -> Rendered {
-    let (body, changes_at) = render::render(rules, parts, found, shape, now.wall);
-    Rendered {
-        shape: *shape,
-        etag: ETag::of(&body),
-        body: Bytes::from(body.into_boxed_slice()),
-        gzip: OnceLock::new(),
-        gzip_is_due: AtomicBool::new(false),
-        made_at: now.wall,
-        changes_at,
-    }
-}
-
-/// A moment that many days before another.
-pub(super) fn before(moment: Timestamp, window: Duration) -> Timestamp {
-    let window = SignedDuration::try_from(window).unwrap_or(SignedDuration::MAX);
-    moment.saturating_sub(window).unwrap_or(Timestamp::MIN)
 }
 
 #[cfg(test)]

@@ -1,24 +1,24 @@
-//! Whether a customer can be reached, and how it is known: staff see that an address is missing,
-//! malformed or warned about by Engage. Engage tells no other sign of validity, so none is made up.
+//! Whether a customer can be reached by e-mail, text message and post: staff see that an address is missing, malformed or
+//! warned about by Engage. Engage gives no other sign of validity, so none is invented.
 
 use crate::domain::{Audiences, Profile, Warning, email::Email, phone::Phone};
 
-/// What is known of an address.
+/// The state of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AddressStatus {
-    /// Nothing speaks against it.
+pub(super) enum AddressStatus {
+    /// Present, well-formed and without a warning.
     Ok,
-    /// There is none.
+    /// Absent or blank.
     Missing,
-    /// Our parser refuses it.
+    /// Rejected by our parser.
     Malformed,
-    /// Engage warns of it.
+    /// Engage warns about it.
     Warned,
 }
 
 impl AddressStatus {
     /// The name in answers.
-    pub const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             AddressStatus::Ok => "ok",
             AddressStatus::Missing => "missing",
@@ -29,28 +29,28 @@ impl AddressStatus {
 }
 
 /// One way of reaching a customer.
-pub struct Channel<'a> {
-    /// What is known of the address.
-    pub status: AddressStatus,
+pub(super) struct ContactMethod<'a> {
+    /// The state of the address.
+    pub(super) status: AddressStatus,
     /// Whether the customer accepts to be reached that way.
-    pub accepted: Option<bool>,
-    /// What Engage warns of.
-    pub warnings: Vec<&'a Warning>,
+    pub(super) accepted: Option<bool>,
+    /// Engage's warnings about it.
+    pub(super) warnings: Vec<&'a Warning>,
 }
 
 /// The ways of reaching a customer.
-pub struct Contactability<'a> {
+pub(super) struct Contactability<'a> {
     /// By e-mail.
-    pub email: Channel<'a>,
+    pub(super) email: ContactMethod<'a>,
     /// By text message.
-    pub sms: Channel<'a>,
+    pub(super) sms: ContactMethod<'a>,
     /// By post.
-    pub postal: Channel<'a>,
+    pub(super) postal: ContactMethod<'a>,
 }
 
 impl<'a> Contactability<'a> {
-    /// What is known from the profile and, where they are held, Engage's warnings.
-    pub fn of(
+    /// What the profile and Engage's warnings say; without the audiences, which contain the warnings, there are none.
+    pub(super) fn of(
         profile: &'a Profile,
         audiences: Option<&'a Audiences>,
         phone_region: phonenumber::country::Id,
@@ -58,7 +58,7 @@ impl<'a> Contactability<'a> {
         let warnings = |words: &[&str]| -> Vec<&'a Warning> {
             let all = audiences.map_or(&[][..], |audiences| &audiences.warnings);
             all.iter()
-                .filter(|warning| speaks_of(warning, words))
+                .filter(|warning| mentions(warning, words))
                 .collect()
         };
         let status = |value: Option<&str>, reads: &dyn Fn(&str) -> bool, warnings: &[&Warning]| {
@@ -79,7 +79,7 @@ impl<'a> Contactability<'a> {
             .as_deref()
             .or(profile.address.city.as_deref());
         Self {
-            email: Channel {
+            email: ContactMethod {
                 status: status(
                     profile.email.as_deref(),
                     &|text| Email::parse_held(text).is_some(),
@@ -88,7 +88,7 @@ impl<'a> Contactability<'a> {
                 accepted: preferences.accepts_email,
                 warnings: email_warnings,
             },
-            sms: Channel {
+            sms: ContactMethod {
                 status: status(
                     profile.mobile_phone.as_deref(),
                     &|text| Phone::parse(text, phone_region).is_some(),
@@ -97,7 +97,7 @@ impl<'a> Contactability<'a> {
                 accepted: preferences.accepts_sms,
                 warnings: sms_warnings,
             },
-            postal: Channel {
+            postal: ContactMethod {
                 status: status(postal, &|_| true, &postal_warnings),
                 accepted: preferences.accepts_postal,
                 warnings: postal_warnings,
@@ -106,8 +106,8 @@ impl<'a> Contactability<'a> {
     }
 }
 
-/// Whether the warning's id or message holds one of the words.
-fn speaks_of(warning: &Warning, words: &[&str]) -> bool {
+/// Whether the warning's id or message contains one of the words.
+fn mentions(warning: &Warning, words: &[&str]) -> bool {
     [&warning.id, &warning.message]
         .into_iter()
         .flatten()

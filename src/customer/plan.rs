@@ -1,4 +1,4 @@
-//! What a caller wants and what is missing for it: pure functions of the moment.
+//! What a request wants and which parts are missing for it: pure functions of the time.
 
 use std::time::Duration;
 
@@ -12,39 +12,39 @@ use crate::{
     domain::{Flow, Lookup, Part, PartSet},
 };
 
-/// A question about one customer.
+/// A request for one customer.
 #[derive(Clone, Debug)]
 pub struct CustomerQuery {
-    /// Whose share of the upstream calls it is part of.
+    /// Whose share of the upstream calls it counts against.
     pub flow: Flow,
-    /// Who is asked for.
+    /// The identifier, and the contact type that narrows it.
     pub lookup: Lookup,
-    /// The parts that the caller needs.
+    /// The requested parts.
     pub asked: PartSet,
-    /// Those of them that it needs as they are now.
+    /// Those of them that are requested fresh.
     pub fresh: PartSet,
-    /// When it was asked.
+    /// When it arrived.
     pub now: Now,
-    /// Its arrival: what is fresh began later.
+    /// Its arrival in the order of events: fresh data was fetched later.
     pub arrival: Sequence,
-    /// The greatest age that it accepts.
+    /// The greatest age of data that it accepts.
     pub max_age: Option<Duration>,
-    /// Whether it wants what is held only.
+    /// Whether it accepts a cached answer only.
     pub only_if_cached: bool,
-    /// Whether it accepts stale data where Engage fails.
+    /// Whether it accepts stale data if Engage fails or is slow.
     pub stale_if_error: bool,
-    /// When its patience ends.
+    /// Until when it waits.
     pub deadline: Tick,
 }
 
-/// What is to be done for a question before it can be answered, and beside it.
+/// What must be fetched before a request can be answered, and what in the background.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Parts without which there is no answer yet.
     pub missing: PartSet,
     /// Parts that are served stale while they are fetched anew.
     pub refresh: PartSet,
-    /// Parts that are fresh and about to expire while somebody still wants them.
+    /// Parts that are fresh and about to expire, and were requested just now.
     pub ahead: PartSet,
 }
 
@@ -72,23 +72,24 @@ impl CustomerQuery {
         plan
     }
 
-    /// Whether the data was asked for, at its entity endpoint, after the caller arrived.
+    /// Whether the data was fetched from its entity endpoint after the request arrived.
     fn is_fresh_enough(&self, provenance: &Provenance) -> bool {
         provenance.sequence > self.arrival && provenance.source == FetchSource::Entity
     }
 
-    /// Whether the alias has to be resolved anew: a fresh profile is that of the contact which it leads to now. Engage
-    /// resolves no contact ids.
+    /// Whether the alias must be resolved again: a fresh profile is that of the contact to which the identifier leads now.
+    /// A contact id leads to itself.
     pub fn wants_resolution(&self) -> bool {
         self.fresh.contains(Part::Profile) && !self.lookup.key().is_contact_id()
     }
 
-    /// Whether what led to the contact was resolved anew for this question.
+    /// Whether the alias was resolved again for this request.
     pub fn is_resolved_by(&self, alias: &Provenance) -> bool {
         self.wants_resolution() && self.is_fresh_enough(alias)
     }
 
-    /// What was asked for after the caller arrived is as new as can be had, however long it took.
+    /// Whether the data is older than the request accepts. What was fetched after it arrived is not, however long the call
+    /// took.
     pub(super) fn is_too_old(&self, provenance: &Provenance, now: Tick) -> bool {
         provenance.sequence <= self.arrival
             && self

@@ -1,177 +1,163 @@
-//! The customer answer as JSON: every key always there, absent knowledge `null` or an empty list,
-//! money exact. What has been redeemed or has lapsed is left out at the moment of rendering, also
-//! from cached and stale records; the next moment at which a byte would change is told beside the
-//! bytes.
+//! The customer answer as JSON: every key is always there, absent knowledge is `null` or an empty list, money is exact. What
+//! has been redeemed or has expired is left out at the moment of rendering, from stale records too; beside the bytes
+//! stands the next moment at which one of them would change.
+//!
+//! A pure function of the parts, the rules, the shape and the time.
 
+mod current;
 mod json;
 mod person;
-
-use std::time::Duration;
+mod time;
 
 use jiff::Timestamp;
 
 use self::{
-    json::{
-        AnswerJson, ExpiringJson, FreshnessJson, MoneyJson, OfferJson, PointsJson, PromotionJson,
-        VoucherJson,
-    },
+    current::{Current, Moments},
+    json::{AnswerJson, FreshnessJson, OfferJson, PointsJson, PromotionJson, VoucherJson},
     person::{
         AddressJson, AttributesJson, AudienceJson, ConsentJson, ContactabilityJson, LevelJson,
         PreferencesJson, ProfileJson, StoreJson,
     },
 };
 use super::{
-    Found, Shape,
-    answer::{Attributes, Rules, View, before},
     contactability::Contactability,
+    view::{Attributes, Rules, Shape, View},
 };
 use crate::{
     cache::parts::{Entry, Origins, Parts},
-    domain::{Decimal, Level, Part, PartSet, Points, Profile, Promotion, Voucher},
+    domain::{Audiences, ContactId, Decimal, Part, PartSet, Points, Profile, Promotion},
 };
 
-/// The room that an answer is written into; few need more.
+/// The initial capacity of an answer; few need more.
 const USUAL_SIZE: usize = 4096;
 
-/// The JSON, and the moment at which it would read otherwise.
+/// What an answer is rendered from.
+pub(super) struct Content<'a> {
+    /// The contact.
+    pub(super) id: ContactId,
+    /// Its parts.
+    pub(super) parts: &'a Parts,
+    /// The parts that may be shown.
+    pub(super) shown: PartSet,
+    /// The parts that are named in `degraded`.
+    pub(super) degraded: PartSet,
+}
+
+impl Content<'_> {
+    /// The data of the part, if it may be shown.
+    fn shown<'a, T>(&self, part: Part, entry: Option<&'a Entry<T>>) -> Option<&'a T> {
+        entry
+            .filter(|_| self.shown.contains(part))
+            .map(|entry| &*entry.data)
+    }
+}
+
+/// The JSON, and the moment from which it would be different.
 pub(super) fn render(
     rules: &Rules,
-    parts: &Parts,
-    found: &Found,
     shape: &Shape,
+    content: &Content<'_>,
     now: Timestamp,
 ) -> (Vec<u8>, Timestamp) {
-    let mut moments = Moments {
-        now,
-        window: shape.expiring_within,
-        changes_at: Timestamp::MAX,
-    };
+    let mut moments = Moments::new(now, shape.expiring_within);
+    let answer = answer_json(rules, shape, content, &mut moments);
+    let mut body = Vec::with_capacity(USUAL_SIZE);
+    serde_json::to_writer(&mut body, &answer).expect("the answer's types have a JSON form");
+    (body, moments.changes_at())
+}
+
+fn answer_json<'a>(
+    rules: &'a Rules,
+    shape: &Shape,
+    content: &Content<'a>,
+    moments: &mut Moments,
+) -> AnswerJson<'a> {
+    let parts = content.parts;
     let profile = parts.profile.as_ref().map(|entry| &*entry.data);
-    let audiences = shown(parts.audiences.as_ref(), Part::Audiences, found);
-    let vouchers = shown(parts.vouchers.as_ref(), Part::Vouchers, found)
-        .map(|vouchers| current_vouchers(vouchers, &mut moments));
-    let promotions = shown(parts.promotions.as_ref(), Part::Promotions, found)
-        .map(|promotions| current_promotions(promotions, shape, &mut moments));
-    let points = shown(parts.points.as_ref(), Part::Points, found);
-    let expiring_soon = expiring_soon(
-        vouchers.as_deref(),
-        promotions.as_deref(),
-        points,
-        &mut moments,
-    );
-    let guarded =
+    let is_protected =
         profile.is_some_and(|profile| profile.secrecy_marked) && shape.view == View::Storefront;
     let attributes = match shape.view {
         View::Storefront => &rules.storefront,
         View::Full => &rules.full,
     };
-    let contactability = profile.filter(|_| !guarded).map(|profile| {
-        (
-            profile,
-            Contactability::of(profile, audiences, rules.phone_region),
-        )
-    });
-    let answer = AnswerJson {
-        contact_id: found.record.id,
+    let audiences = content.shown(Part::Audiences, parts.audiences.as_ref());
+    let points = content.shown(Part::Points, parts.points.as_ref());
+    let current = Current {
+        vouchers: content
+            .shown(Part::Vouchers, parts.vouchers.as_ref())
+            .map(|vouchers| current::vouchers(vouchers, moments)),
+        promotions: content
+            .shown(Part::Promotions, parts.promotions.as_ref())
+            .map(|promotions| current::promotions(promotions, shape.channel, moments)),
+        points,
+    };
+    AnswerJson {
+        contact_id: content.id,
         contact_type: profile
             .and_then(|profile| Some(profile.identity.contact_type.only()?.as_str())),
-        profile: profile.map(|profile| {
-            let level = profile.level.as_ref();
-            let level = level.filter(|level| moments.is_current(level.expires_on));
-            profile_json(profile, level, attributes, guarded)
-        }),
-        contactability: contactability
-            .as_ref()
-            .map(|(profile, known)| ContactabilityJson::of(profile, known)),
+        profile: profile.map(|profile| profile_json(profile, attributes, is_protected, moments)),
+        contactability: profile
+            .filter(|_| !is_protected)
+            .map(|profile| contactability_json(profile, audiences, rules)),
         preferences: profile.map(|profile| PreferencesJson::from(&profile.preferences)),
         consents: profile
             .and_then(|profile| profile.consents.as_ref())
             .map(|consents| consents.iter().map(ConsentJson::from).collect()),
         audiences: audiences.map(|known| known.audiences.iter().map(AudienceJson::from).collect()),
         points: points.map(|points| {
-            let incomplete = parts.incomplete().contains(Part::Points);
-            PointsJson::of(points, balance(points, incomplete, rules))
+            let is_incomplete = parts.incomplete().contains(Part::Points);
+            PointsJson::of(points, balance(points, is_incomplete, rules))
         }),
-        vouchers: vouchers.map(|vouchers| vouchers.into_iter().map(VoucherJson::from).collect()),
-        promotions: promotions.map(|promotions| {
-            promotions
-                .into_iter()
-                .map(|promotion| promotion_json(promotion, shape))
-                .collect()
+        expiring_soon: current.expiring_soon(moments),
+        vouchers: current
+            .vouchers
+            .map(|vouchers| vouchers.into_iter().map(VoucherJson::from).collect()),
+        promotions: current.promotions.map(|promotions| {
+            let json = |promotion| promotion_json(promotion, shape);
+            promotions.into_iter().map(json).collect()
         }),
-        expiring_soon,
-        freshness: freshness(parts, found.shown),
-        degraded: found.degraded.iter().map(Part::as_str).collect(),
-    };
-    let mut body = Vec::with_capacity(USUAL_SIZE);
-    serde_json::to_writer(&mut body, &answer).expect("the answer's types have a JSON form");
-    (body, moments.changes_at)
-}
-
-/// What is held of the part, if it may be shown.
-fn shown<'a, T>(entry: Option<&'a Entry<T>>, part: Part, found: &Found) -> Option<&'a T> {
-    entry
-        .filter(|_| found.shown.contains(part))
-        .map(|entry| &*entry.data)
-}
-
-/// What time does to an answer.
-struct Moments {
-    now: Timestamp,
-    window: Duration,
-    changes_at: Timestamp,
-}
-
-impl Moments {
-    /// Whether something with that end is still good; notes when it ends to be.
-    fn is_current(&mut self, expires_on: Option<Timestamp>) -> bool {
-        let Some(expires_on) = expires_on else {
-            return true;
-        };
-        if expires_on <= self.now {
-            return false;
-        }
-        self.changes_at = self.changes_at.min(expires_on);
-        true
-    }
-
-    /// Whether something that is current ends within the window; notes when it will.
-    fn ends_soon(&mut self, expires_on: Timestamp) -> bool {
-        let enters = before(expires_on, self.window);
-        if enters <= self.now {
-            return true;
-        }
-        self.changes_at = self.changes_at.min(enters);
-        false
+        freshness: freshness(content),
+        degraded: content.degraded.iter().map(Part::as_str).collect(),
     }
 }
 
-fn current_vouchers<'a>(vouchers: &'a [Voucher], moments: &mut Moments) -> Vec<&'a Voucher> {
-    vouchers
-        .iter()
-        .filter(|voucher| !voucher.redeemed && moments.is_current(voucher.expires_on))
-        .collect()
-}
-
-/// Promotions that can be used in the channel: one left without offers there is left out.
-fn current_promotions<'a>(
-    promotions: &'a [Promotion],
-    shape: &Shape,
+/// `is_protected`: the contact's identity is protected, and the view is the storefront's.
+fn profile_json<'a>(
+    profile: &'a Profile,
+    attributes: &'a Attributes,
+    is_protected: bool,
     moments: &mut Moments,
-) -> Vec<&'a Promotion> {
-    let in_channel = |promotion: &Promotion| match shape.channel {
-        None => true,
-        Some(channel) => promotion
-            .offers
-            .iter()
-            .any(|offer| offer.channel == Some(channel)),
-    };
-    promotions
-        .iter()
-        .filter(|promotion| {
-            !promotion.redeemed && in_channel(promotion) && moments.is_current(promotion.expires_on)
-        })
-        .collect()
+) -> ProfileJson<'a> {
+    let level = profile.level.as_ref();
+    let level = level.filter(|level| moments.is_current(level.expires_on));
+    let home_store = profile.home_store.as_ref().filter(|_| !is_protected);
+    ProfileJson {
+        first_name: profile.first_name.as_deref(),
+        last_name: profile.last_name.as_deref(),
+        email: profile.email.as_deref().filter(|_| !is_protected),
+        mobile_phone: profile.mobile_phone.as_deref().filter(|_| !is_protected),
+        address: (!is_protected).then(|| AddressJson::from(&profile.address)),
+        birth_day: profile.birth_day.as_deref(),
+        language: profile.language.as_deref(),
+        member_number: profile.member_number.as_deref(),
+        level: level.map(LevelJson::from),
+        home_store: home_store.map(StoreJson::from),
+        member_since: profile.member_since.map(time::rfc_3339),
+        attributes: AttributesJson {
+            attributes: &profile.attributes,
+            allowed: attributes,
+            is_protected,
+        },
+    }
+}
+
+fn contactability_json<'a>(
+    profile: &'a Profile,
+    audiences: Option<&'a Audiences>,
+    rules: &Rules,
+) -> ContactabilityJson<'a> {
+    let known = Contactability::of(profile, audiences, rules.phone_region);
+    ContactabilityJson::of(profile, &known)
 }
 
 fn promotion_json<'a>(promotion: &'a Promotion, shape: &Shape) -> PromotionJson<'a> {
@@ -184,108 +170,24 @@ fn promotion_json<'a>(promotion: &'a Promotion, shape: &Shape) -> PromotionJson<
     PromotionJson::of(promotion, offers)
 }
 
-/// What lapses within the window, soonest first.
-fn expiring_soon<'a>(
-    vouchers: Option<&[&'a Voucher]>,
-    promotions: Option<&[&'a Promotion]>,
-    points: Option<&'a Points>,
-    moments: &mut Moments,
-) -> Vec<ExpiringJson<'a>> {
-    let mut soon: Vec<(Timestamp, ExpiringJson<'a>)> = Vec::new();
-    let mut add =
-        |expires_on: Option<Timestamp>, kind, id: Option<&'a str>, name: Option<&'a str>| {
-            if let Some(expires_on) = expires_on
-                && moments.is_current(Some(expires_on))
-                && moments.ends_soon(expires_on)
-            {
-                soon.push((expires_on, ExpiringJson::of(kind, id, name, expires_on)));
-            }
-        };
-    for voucher in vouchers.unwrap_or_default() {
-        add(
-            voucher.expires_on,
-            "voucher",
-            Some(&voucher.id),
-            voucher.name.as_deref(),
-        );
-    }
-    for promotion in promotions.unwrap_or_default() {
-        let name = promotion.heading.as_deref().or(promotion.name.as_deref());
-        add(promotion.expires_on, "promotion", Some(&promotion.id), name);
-    }
-    for account in points.map_or(&[][..], |points| &points.accounts) {
-        if account.balance > Decimal::ZERO {
-            add(
-                account.expires_on,
-                "points",
-                account.definition_id.as_deref(),
-                None,
-            );
-        }
-    }
-    soon.sort_by_key(|(expires_on, _)| *expires_on);
-    soon.into_iter().map(|(_, entry)| entry).collect()
-}
-
 /// The balance of the configured definition, else of the only account: balances of different
-/// definitions are never summed [Voyado: more than one definition is allowed]. Of incomplete points, the only one may not
-/// be the only one.
-fn balance(points: &Points, incomplete: bool, rules: &Rules) -> Option<Decimal> {
+/// definitions are never summed [Voyado: more than one definition is allowed]. Of incomplete points, the only account may
+/// not be the only one.
+fn balance(points: &Points, is_incomplete: bool, rules: &Rules) -> Option<Decimal> {
     let of_default = points.accounts.iter().find(|account| {
         account.definition_id.is_some() && account.definition_id == rules.default_point_definition
     });
     match (of_default, &points.accounts[..]) {
         (Some(account), _) => Some(account.balance),
-        (None, [account]) if !incomplete => Some(account.balance),
+        (None, [account]) if !is_incomplete => Some(account.balance),
         _ => None,
     }
 }
 
-fn profile_json<'a>(
-    profile: &'a Profile,
-    level: Option<&'a Level>,
-    attributes: &'a Attributes,
-    guarded: bool,
-) -> ProfileJson<'a> {
-    ProfileJson {
-        first_name: profile.first_name.as_deref(),
-        last_name: profile.last_name.as_deref(),
-        email: profile.email.as_deref().filter(|_| !guarded),
-        mobile_phone: profile.mobile_phone.as_deref().filter(|_| !guarded),
-        address: (!guarded).then(|| AddressJson::from(&profile.address)),
-        birth_day: profile.birth_day.as_deref(),
-        language: profile.language.as_deref(),
-        member_number: profile.member_number.as_deref(),
-        level: level.map(LevelJson::from),
-        home_store: profile
-            .home_store
-            .as_ref()
-            .filter(|_| !guarded)
-            .map(StoreJson::from),
-        member_since: profile.member_since.map(json::time),
-        attributes: AttributesJson {
-            attributes: &profile.attributes,
-            allowed: attributes,
-            guarded,
-        },
-    }
-}
-
-fn freshness(parts: &Parts, shown: PartSet) -> FreshnessJson {
-    let of = |part| {
-        parts
-            .provenance(part)
-            .filter(|_| shown.contains(part))
-            .map(|provenance| json::time(provenance.as_of))
-    };
-    FreshnessJson::of(of)
-}
-
-impl<'a> From<&'a crate::domain::Money> for MoneyJson<'a> {
-    fn from(money: &'a crate::domain::Money) -> Self {
-        Self {
-            amount: money.amount,
-            currency: &money.currency,
-        }
-    }
+fn freshness(content: &Content<'_>) -> FreshnessJson {
+    FreshnessJson::of(|part| {
+        let provenance = content.parts.provenance(part)?;
+        let is_shown = content.shown.contains(part);
+        is_shown.then(|| time::rfc_3339(provenance.as_of))
+    })
 }

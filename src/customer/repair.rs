@@ -1,18 +1,18 @@
-//! Repair of the feed's gaps: while webhooks don't come, Engage is asked which contacts changed.
+//! Repair of gaps in the webhook feed: while no webhooks arrive, Engage is asked which contacts changed.
 //!
-//! It asks from the start on, until the first delivery says that webhooks work, and again whenever they fell silent or
-//! could not be read; and once more when they work again. What it learns is a change like any other. What it can't
-//! learn (of points, vouchers and promotions Engage keeps no such list) is bounded by the feed's fallback lifetime.
+//! It is polled from the start until the first delivery shows that webhooks work, again whenever they fell silent or could
+//! not be read, and once more when they work again. A change that is found so is applied like one that a webhook reports.
+//! Engage has no such list of points, vouchers and promotions: their age is bounded by the feed's fallback lifetime.
 //!
-//! Where more changed than Engage lists, or the list can't be read again and again, any contact may have changed: one fence
-//! is raised around everything, and the next poll asks only for what came after.
+//! Where more contacts changed than Engage lists, or the list was unreadable several times in a row, any contact may have
+//! changed: everything is invalidated, and the next poll asks only for later changes.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::{CustomerService, Inner};
+use super::{CustomerService, Inner, tiers::Invalidation};
 use crate::{
     cache::feed::{Feed, FeedStatus},
     clock::{Now, Tick},
@@ -20,20 +20,16 @@ use crate::{
     engage::{Changes, ContactChanges, Demand, Error, Group, NO_OWNER},
 };
 
-/// How often the names of who was purged are swept out.
-const SWEEP: Duration = Duration::from_secs(2);
-/// How often everything is looked after that nobody asked for.
-const ROUND: Duration = Duration::from_secs(60);
-/// How often the feed is looked at where nothing is asked.
-const GLANCE: Duration = Duration::from_secs(15);
-/// What is asked again of the time before: clocks differ, and a change may be listed late.
+/// How often the state of the feed is read where no changes are polled.
+const WATCH_PERIOD: Duration = Duration::from_secs(15);
+/// How far a poll reaches back into the time that is known already: clocks differ, and a change may be listed late.
 const OVERLAP: Duration = Duration::from_secs(120);
 
-/// So many polls in a row must be unreadable before everything is taken for changed.
+/// After so many unreadable polls in a row everything is invalidated.
 const MAX_UNREADABLE: u32 = 3;
-/// A list that goes on being refused costs what is held once in that time.
+/// The least time between two invalidations of everything: a list that stays unusable must not keep the cache empty.
 const FENCE_PAUSE: Duration = Duration::from_secs(60 * 60);
-/// So many contacts are invalidated before others get their turn.
+/// So many contacts are invalidated before other tasks run.
 const BATCH: usize = 1000;
 
 const KINDS: [ContactChanges; 3] = [
@@ -42,87 +38,42 @@ const KINDS: [ContactChanges; 3] = [
     ContactChanges::Deleted,
 ];
 
-/// What is known of the changes that may have been missed.
+/// Which changes may have been missed.
 struct Watch<'a> {
     inner: &'a Inner,
     feed: &'a Feed,
     status: FeedStatus,
-    /// Until when all changes are known.
+    /// All changes until then are known.
     known_until: Timestamp,
-    /// The working stretch whose gap before it has been repaired.
+    /// The start of the period of working webhooks whose preceding gap has been repaired.
     repaired: Option<Tick>,
     /// Whether the last poll failed.
     is_failing: bool,
     /// How many polls in a row were unreadable.
     unreadable: u32,
-    /// When everything was last taken for changed, if no poll succeeded since.
+    /// When everything was last invalidated, if no poll succeeded since.
     fenced_at: Option<Tick>,
 }
 
-/// Why changes are not known.
+/// Why a poll did not return all changes.
 #[derive(Debug, thiserror::Error)]
 enum Unknown {
-    /// More than Engage lists.
+    /// More contacts changed than Engage lists.
     #[error("more contacts changed than engage lists")]
     TooMany,
-    /// Some of the list can't be read.
-    #[error("ids in the list can't be read")]
+    /// Some ids of the list are unreadable.
+    #[error("ids in the list are unreadable")]
     Unreadable,
-    /// There is no list.
+    /// The call failed.
     #[error(transparent)]
     Failed(#[from] Error),
 }
 
 impl CustomerService {
-    /// Sweeps out what can't be told any more, watches the feed, and asks Engage each `poll` for what it may have missed; never
-    /// returns.
-    pub async fn keep_up(&self, poll: Option<Duration>) {
-        tokio::join!(self.keep_tidy(), self.watch_feed(poll));
-    }
-
-    async fn keep_tidy(&self) {
-        let clock = &self.inner.clock;
-        let (mut next_sweep, mut next_round) = (clock.tick() + SWEEP, clock.tick() + ROUND);
-        loop {
-            let is_filled = tokio::select! {
-                biased;
-                () = clock.sleep_until(next_sweep) => false,
-                () = self.inner.cache.filled() => true,
-            };
-            let now = clock.tick();
-            let (is_sweep, is_round) = (now >= next_sweep, now >= next_round);
-            if is_sweep {
-                next_sweep = now + SWEEP;
-            }
-            if is_round {
-                next_round = now + ROUND;
-            }
-            let sweeps = is_sweep && self.inner.cache.has_pending_purges();
-            if !(is_filled || is_round || sweeps) {
-                continue;
-            }
-            let customers = self.clone();
-            // Not where requests are answered: it looks at everything.
-            let done = tokio::task::spawn_blocking(move || {
-                if is_round {
-                    return customers.maintain();
-                }
-                if sweeps {
-                    customers.inner.cache.sweep_pending_purges();
-                }
-                if is_filled {
-                    customers.inner.cache.pack();
-                }
-            });
-            if done.await.is_err() {
-                tracing::error!(alarm = true, "looking after the cache failed");
-            }
-        }
-    }
-
-    async fn watch_feed(&self, poll: Option<Duration>) {
+    /// Watches the feed, and asks Engage every `poll` for changes that it may have missed. Returns only where there is no feed.
+    pub(super) async fn watch_feed(&self, poll: Option<Duration>) {
         let inner = &*self.inner;
-        let Some(feed) = inner.cache.policy.feed.as_deref() else {
+        let Some(feed) = inner.tiers.memory.policy.feed.as_deref() else {
             return;
         };
         let now = inner.clock.now();
@@ -130,8 +81,8 @@ impl CustomerService {
             inner,
             feed,
             status: feed.status(now.tick),
-            // The first overviews may be as old as that.
-            known_until: earlier(now.wall, inner.cache.policy.overview_lag),
+            // The first overviews may be this old.
+            known_until: earlier(now.wall, inner.tiers.memory.policy.overview_lag),
             repaired: None,
             is_failing: false,
             unreadable: 0,
@@ -139,63 +90,63 @@ impl CustomerService {
         };
         loop {
             let now = inner.clock.now();
-            watch.note(now);
-            if poll.is_some() && watch.is_owed(now) {
+            watch.note_status(now);
+            if poll.is_some() && watch.has_gap(now) {
                 watch.poll(now).await;
             }
-            let next = now.tick + poll.unwrap_or(GLANCE);
+            let next = now.tick + poll.unwrap_or(WATCH_PERIOD);
             inner.clock.sleep_until(next).await;
         }
     }
 }
 
 impl Watch<'_> {
-    /// Tells how the feed stands where that has changed, and notes what it has told.
-    fn note(&mut self, now: Now) {
+    /// Logs the feed's status where it has changed, and notes until when its changes are complete.
+    fn note_status(&mut self, now: Now) {
         let before = std::mem::replace(&mut self.status, self.feed.status(now.tick));
         let (from, to) = (before.as_str(), self.status.as_str());
         match self.status {
             status if status == before => {}
-            // The feed itself says at once that it fails, and that it does no longer.
+            // Logged by the feed itself, at once.
             FeedStatus::Failing => {}
             FeedStatus::Working if before == FeedStatus::Failing => {}
-            FeedStatus::Working => tracing::info!(from, to, "webhooks come"),
-            _ => tracing::warn!(from, to, "webhooks don't come: lifetimes are shortened"),
+            FeedStatus::Working => tracing::info!(from, to, "webhook feed working"),
+            _ => tracing::warn!(from, to, "webhook feed silent; lifetimes shortened"),
         }
-        let is_repaired = self.repaired.is_some() && !self.is_owed(now);
+        let is_repaired = self.repaired.is_some() && !self.has_gap(now);
         if let Some(last) = self.feed.last_heard().filter(|_| is_repaired) {
-            let told_until = earlier(now.wall, now.tick.since(last));
-            self.known_until = self.known_until.max(told_until);
+            let complete_until = earlier(now.wall, now.tick.since(last));
+            self.known_until = self.known_until.max(complete_until);
         }
     }
 
-    /// Whether changes may have been missed that were not asked for.
-    fn is_owed(&self, now: Now) -> bool {
+    /// Whether changes may have been missed that no poll has covered.
+    fn has_gap(&self, now: Now) -> bool {
         let since = self.feed.working_since(now.tick);
         since.is_none() || since != self.repaired
     }
 
     async fn poll(&mut self, now: Now) {
-        // If it works now, this poll reaches into the stretch in which it does.
+        // If webhooks work now, this poll covers the gap before.
         let since = self.feed.working_since(now.tick);
         let from = earlier(self.known_until, OVERLAP);
-        let outcome = self.inner.take_in_changes(from, now.wall).await;
+        let outcome = self.inner.apply_changes(from, now.wall).await;
         match outcome {
             Ok(count) => {
-                tracing::debug!(count, "asked engage for changes");
+                tracing::debug!(count, "polled engage for changes");
                 self.is_failing = false;
                 self.unreadable = 0;
                 self.fenced_at = None;
             }
             Err(unknown) if self.is_lost(&unknown, now.tick) => {
-                self.inner.cache.invalidate_everything();
+                self.inner.tiers.invalidate(Invalidation::AnyContact).await;
                 tracing::error!(alarm = true, why = %unknown, "changes unknown; cache invalidated");
                 self.unreadable = 0;
                 self.fenced_at = Some(now.tick);
             }
             Err(error) => {
                 if !self.is_failing {
-                    tracing::warn!(%error, "engage can't be asked for changes");
+                    tracing::warn!(%error, "polling `/contacts/changes` failed");
                 }
                 self.is_failing = true;
                 return;
@@ -205,7 +156,7 @@ impl Watch<'_> {
         self.repaired = since;
     }
 
-    /// Whether the changes will not become known by asking again.
+    /// Whether asking again will not bring the changes.
     fn is_lost(&mut self, unknown: &Unknown, now: Tick) -> bool {
         let is_lost = match unknown {
             Unknown::TooMany => true,
@@ -213,7 +164,7 @@ impl Watch<'_> {
                 self.unreadable += 1;
                 self.unreadable >= MAX_UNREADABLE
             }
-            // Engage may answer the next time, and what is held serves until then.
+            // Engage may answer next time; until then cached data is served.
             Unknown::Failed(_) => {
                 self.unreadable = 0;
                 false
@@ -225,8 +176,8 @@ impl Watch<'_> {
 }
 
 impl Inner {
-    /// Takes note of what changed between the two moments. Returns how many contacts did.
-    async fn take_in_changes(&self, from: Timestamp, to: Timestamp) -> Result<usize, Unknown> {
+    /// Applies what changed between the two times. Returns how many contacts did.
+    async fn apply_changes(&self, from: Timestamp, to: Timestamp) -> Result<usize, Unknown> {
         let claim = Claim {
             flow: Flow::from("(changes)"),
             urgency: Urgency::Refresh,
@@ -256,7 +207,7 @@ impl Inner {
             };
             for ids in ids.chunks(BATCH) {
                 let contacts = ids.to_vec();
-                self.apply(&Change { kind, contacts });
+                self.apply(&Change { kind, contacts }).await;
                 tokio::task::yield_now().await;
             }
         }

@@ -1,20 +1,20 @@
-//! One question followed through its rounds: who is meant, what is held of them, what is missing,
-//! which calls bring it. Every round looks at the cache anew, so that an invalidation in between is
-//! heeded however long the calls took.
+//! One request, followed through its rounds: which contact it is about, what is cached of that contact, what is missing,
+//! and which calls fetch it. Every round reads the cache again, so an invalidation takes effect however long the calls
+//! took.
 
+mod alias_check;
 mod calls;
-mod intake;
-mod patience;
-mod proof;
+mod deadline;
+mod outcomes;
 mod verdict;
 
 use std::{sync::Arc, time::Duration};
 
-pub use self::verdict::{CacheStatus, Found, StaleReason, Verdict};
-use self::{calls::Calls, proof::Proof};
+use self::{alias_check::AliasCheck, calls::Calls};
 use super::{
-    Error, Inner, Rendered,
+    Error, Inner,
     fetch::{FetchOutcome, FetchRequest},
+    found::{CachedRecord, Found},
     plan::{CustomerQuery, Plan},
 };
 use crate::{
@@ -24,95 +24,91 @@ use crate::{
         flight::{FlightError, FlightHandle, Joined},
         freshness::Freshness,
         parts::{Origins, Parts},
-        record::Record,
     },
     clock::Tick,
     domain::{ContactId, Identifier, Part, PartSet, Urgency},
     engage,
 };
 
-/// What is held of a contact.
-type Held = Record<Rendered>;
-
-/// More rounds than any honest course of events needs: name, contact, parts, each once more after an
-/// invalidation, and each once more for a failure that is remembered.
+/// More rounds than any plausible course of events needs: alias, contact, parts, each once more after an invalidation,
+/// and each once more for a failure that is remembered.
 const MAX_ROUNDS: usize = 12;
 
-/// The course of one question.
+/// The state of one request.
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is a plain fact about the course so far"
+    reason = "each is a plain fact about the rounds so far"
 )]
 pub(super) struct Search<'a> {
     inner: &'a Arc<Inner>,
     query: &'a CustomerQuery,
-    /// What this question's calls brought: it survives an eviction.
-    gained: Option<(ContactId, Parts)>,
-    /// Whom this question's calls found the name to lead to.
-    named: Option<Alias>,
-    /// The parts whose calls failed, and the first failure that left the whole answer wanting.
+    /// What this request's calls fetched: it survives an eviction.
+    fetched: Option<(ContactId, Parts)>,
+    /// The alias as this request's calls found it.
+    found_alias: Option<Alias>,
+    /// The parts whose calls failed.
     failed: PartSet,
+    /// The first failure that left the answer incomplete.
     failure: Option<Error>,
-    /// Whether the name could not be resolved anew.
-    name_failed: bool,
-    /// The parts of which Engage said that there are none, or told somebody else's: nothing held may
-    /// stand in for them.
-    denied: PartSet,
-    /// The parts that the overview did not tell or was not allowed to.
-    untold: PartSet,
+    /// Whether the alias could not be resolved again.
+    alias_failed: bool,
+    /// The parts for which Engage's answer rules out stale data: it has none, or answered about another contact.
+    no_stale: PartSet,
+    /// The parts that the overview did not contain or was not allowed to fill.
+    not_in_overview: PartSet,
     /// Whether the overview is too large to be read: entity endpoints take its place.
     too_large: bool,
-    /// Until when it is waited for calls.
+    /// Until when this request waits for calls.
     deadline: Tick,
-    /// Whether what is cached stands in because a refresh is slow.
+    /// Whether stale data is served because a refresh is slow.
     is_slow: bool,
-    first_seen: FirstSight,
+    first_read: FirstRead,
     stored: bool,
     collapsed: bool,
 }
 
-/// What was held when the question came.
-enum FirstSight {
-    NotYet,
+/// What was cached when the request came.
+enum FirstRead {
+    Pending,
     Nothing,
-    Record(Arc<Held>),
+    Record(Arc<CachedRecord>),
 }
 
-impl FirstSight {
-    fn note(&mut self, held: Option<&Arc<Held>>) {
-        if matches!(self, FirstSight::NotYet) {
-            *self = held.map_or(FirstSight::Nothing, |held| {
-                FirstSight::Record(Arc::clone(held))
+impl FirstRead {
+    fn note(&mut self, cached: Option<&Arc<CachedRecord>>) {
+        if matches!(self, FirstRead::Pending) {
+            *self = cached.map_or(FirstRead::Nothing, |cached| {
+                FirstRead::Record(Arc::clone(cached))
             });
         }
     }
 
-    fn record(&self) -> Option<&Held> {
+    fn record(&self) -> Option<&CachedRecord> {
         match self {
-            FirstSight::Record(held) => Some(held),
-            FirstSight::NotYet | FirstSight::Nothing => None,
+            FirstRead::Record(cached) => Some(cached),
+            FirstRead::Pending | FirstRead::Nothing => None,
         }
     }
 }
 
-/// What the next round is for.
+/// What to do next.
 enum Step {
-    /// Everything that can be had is there.
-    Done(There),
-    /// Calls to wait for.
+    /// Answer: everything that can be had is there.
+    Answer(Ready),
+    /// Wait for these calls.
     Wait(Calls),
-    /// Look again: something was dropped.
+    /// Read the cache again: something was dropped.
     Again,
 }
 
-/// What is there for an answer.
-struct There {
-    held: Arc<Held>,
-    /// How old the name that led to it is, if one did.
+/// What an answer is made of.
+struct Ready {
+    record: Arc<CachedRecord>,
+    /// How old the alias is that led to it, if one did.
     alias: Option<Freshness>,
-    /// What of it may be told, and what should be renewed beside the answer.
+    /// What of it may be shown, and what is to be refreshed in the background.
     plan: Plan,
-    /// When it was looked at.
+    /// When it was read.
     now: Tick,
 }
 
@@ -121,226 +117,237 @@ impl<'a> Search<'a> {
         Self {
             inner,
             query,
-            gained: None,
-            named: None,
+            fetched: None,
+            found_alias: None,
             failed: PartSet::EMPTY,
             failure: None,
-            name_failed: false,
-            denied: PartSet::EMPTY,
-            untold: PartSet::EMPTY,
+            alias_failed: false,
+            no_stale: PartSet::EMPTY,
+            not_in_overview: PartSet::EMPTY,
             too_large: false,
             deadline: query.deadline,
             is_slow: false,
-            first_seen: FirstSight::NotYet,
+            first_read: FirstRead::Pending,
             stored: false,
             collapsed: false,
         }
     }
 
-    /// The first look is all that a hit needs; the rest, which waits for calls, is kept apart from it.
+    /// A hit needs the first step only; the rest, which waits for calls, is boxed to keep that future small.
     pub(super) async fn run(mut self) -> Result<Found, Error> {
         let now = self.query.now.tick;
-        match self.look(now)? {
-            Step::Done(there) => self.answer(&there),
+        match self.next_step(now)? {
+            Step::Answer(ready) => self.answer(&ready),
             step => Box::pin(self.follow(step)).await,
         }
     }
 
-    /// Answers with what is held alone, if that is an answer and `tell` takes it. If not, nothing has been done yet.
-    pub(super) fn run_in_memory<T>(mut self, tell: impl FnOnce(&Found) -> Option<T>) -> Option<T> {
+    /// Answers from memory alone, if that is possible and `respond` takes the answer.
+    pub(super) fn run_in_memory<T>(
+        mut self,
+        respond: impl FnOnce(&Found) -> Option<T>,
+    ) -> Option<T> {
         let now = self.query.now.tick;
-        let Ok(Step::Done(there)) = self.look(now) else {
+        let Ok(Step::Answer(ready)) = self.next_step(now) else {
             return None;
         };
-        let found = self.conclude(&there).ok()?;
-        let told = tell(&found)?;
-        self.refresh(&there);
-        Some(told)
+        let found = self.conclude(&ready).ok()?;
+        let response = respond(&found)?;
+        self.refresh(&ready);
+        Some(response)
     }
 
-    fn answer(&self, there: &There) -> Result<Found, Error> {
-        self.refresh(there);
-        self.conclude(there)
+    fn answer(&self, ready: &Ready) -> Result<Found, Error> {
+        self.refresh(ready);
+        self.conclude(ready)
     }
 
     async fn follow(mut self, mut step: Step) -> Result<Found, Error> {
         for _ in 0..MAX_ROUNDS {
             match step {
-                Step::Done(there) => return self.answer(&there),
+                Step::Answer(ready) => return self.answer(&ready),
                 Step::Wait(_) if self.query.only_if_cached => return Err(Error::NotCached),
                 Step::Wait(calls) => self.wait_for(&calls).await?,
                 Step::Again => {}
             }
-            step = self.look(self.inner.clock.tick())?;
+            step = self.next_step(self.inner.clock.tick())?;
         }
         Err(self.failure.unwrap_or(Error::TooLate))
     }
 
-    /// Looks at what is held now.
-    fn look(&mut self, now: Tick) -> Result<Step, Error> {
+    /// Reads the cache and decides what to do next.
+    fn next_step(&mut self, now: Tick) -> Result<Step, Error> {
         let key = self.query.lookup.key();
-        let cache = &self.inner.cache;
+        let memory = &self.inner.tiers.memory;
         let alias = self.alias();
         let id = key.bare_id().or(alias.map(|alias| alias.id));
-        let held = id.map(|id| self.held(id));
-        // Whoever is held is not nobody: storing a negative answer drops what the key led to.
-        let is_held = held.as_ref().is_some_and(|held| held.identity().is_some());
-        if !is_held
+        let record = id.map(|id| self.read(id));
+        // A cached profile outweighs a negative entry: storing one drops what the key led to.
+        let is_cached = record
+            .as_ref()
+            .is_some_and(|record| record.identity().is_some());
+        if !is_cached
             && self.query.fresh.is_empty()
-            && let Some(refusal) = cache.negative(key, now)
+            && let Some(refusal) = memory.negative(key, now)
         {
             return Err(refusal.into());
         }
-        let (Some(id), Some(held)) = (id, held) else {
-            self.first_seen.note(None);
+        let (Some(id), Some(record)) = (id, record) else {
+            self.first_read.note(None);
             return self.resolve(None, now);
         };
         let resolution = self.resolution_wanted(alias.as_ref());
-        if resolution.is_some() && self.name_failed {
+        if resolution.is_some() && self.alias_failed {
             return Err(self.give_up());
         }
-        let mut name_freshness = None;
+        let mut alias_freshness = None;
         if let Some(alias) = alias {
-            match self.check_alias(&alias, &held)? {
-                Proof::Holds => {}
-                Proof::Dropped => return Ok(Step::Again),
-                Proof::Wanted if self.failed.contains(Part::Profile) => return Err(self.give_up()),
-                Proof::Wanted => {
-                    return self.wait_unless_remembered(self.calls_for_proof(&alias), now);
+            match self.check_alias(&alias, &record)? {
+                AliasCheck::Holds => {}
+                AliasCheck::Dropped => return Ok(Step::Again),
+                AliasCheck::NeedsProfile if self.failed.contains(Part::Profile) => {
+                    return Err(self.give_up());
+                }
+                AliasCheck::NeedsProfile => {
+                    let calls = self.calls_for_alias_check(&alias);
+                    return self.wait_unless_in_back_off(calls, now);
                 }
             }
-            // What this question's own calls found is its answer, however short a lifetime it has.
+            // An alias that this request's own calls found is used however short its lifetime is.
             let is_new = alias.provenance.sequence > self.query.arrival;
             let freshness = if is_new {
                 Freshness::Fresh
             } else {
-                alias.freshness(now, &cache.policy)
+                alias.freshness(now, &memory.policy)
             };
-            name_freshness = Some(freshness);
-            if freshness >= Freshness::Expired && !self.name_failed {
-                self.deadline = self.patience(&held, name_freshness, now);
+            alias_freshness = Some(freshness);
+            if freshness >= Freshness::Expired && !self.alias_failed {
+                self.deadline = self.deadline_for(&record, alias_freshness, now);
                 return self.resolve(Some(id), now);
             }
         }
-        let plan = self.query.plan(&*held, now, &cache.policy);
+        let plan = self.query.plan(&*record, now, &memory.policy);
         if !plan.missing.is_empty() {
-            self.heed_untold(id, now);
+            self.note_missing_from_overview(id, now);
         }
         let missing = plan.missing.without(self.failed);
         if !missing.is_empty() || resolution.is_some() {
-            let mut calls = self.calls_for_parts(&held, missing, now);
+            let mut calls = self.calls_for_parts(&record, missing, now);
             calls.resolution = resolution;
             if !calls.is_empty() {
-                self.deadline = self.patience(&held, name_freshness, now);
-                return self.wait_unless_remembered(calls, now);
+                self.deadline = self.deadline_for(&record, alias_freshness, now);
+                return self.wait_unless_in_back_off(calls, now);
             }
         }
-        Ok(Step::Done(There {
-            held,
-            alias: name_freshness,
+        Ok(Step::Answer(Ready {
+            record,
+            alias: alias_freshness,
             plan,
             now,
         }))
     }
 
     fn resolve(&mut self, id: Option<ContactId>, now: Tick) -> Result<Step, Error> {
-        if self.name_failed {
+        if self.alias_failed {
             return Err(self.give_up());
         }
         if self.too_large
             && let Identifier::ContactId(id) = self.query.lookup.identifier
         {
-            // Its type, which the overview would have confirmed, is read in its profile.
-            self.named = Some(self.inner.own_alias(id));
+            // The contact type, which the overview would have confirmed, is checked in the profile.
+            self.found_alias = Some(self.inner.tiers.alias_of_id(id));
             return Ok(Step::Again);
         }
         let calls = self.calls_for_alias(id, now);
-        self.wait_unless_remembered(calls, now)
+        self.wait_unless_in_back_off(calls, now)
     }
 
     fn give_up(&self) -> Error {
         self.failure.clone().unwrap_or(Error::TooLate)
     }
 
-    /// What the name leads to, as far as it is known: the newer of what is held and what was found. A name that was resolved
-    /// for this question counts before either.
+    /// The alias: the newer of what is cached and what this request's calls found, but one that was resolved for this
+    /// request before either.
     fn alias(&self) -> Option<Alias> {
         let key = self.query.lookup.key();
-        let held = self.inner.cache.alias(key);
-        let Some(found) = self.named else { return held };
-        let (fences, sequence) = (&self.inner.cache.fences, found.provenance.sequence);
-        // Only a purge fences the audiences, and it takes along what led to the contact.
+        let memory = &self.inner.tiers.memory;
+        let cached = memory.alias(key);
+        let Some(found) = self.found_alias else {
+            return cached;
+        };
+        let (fences, sequence) = (&memory.fences, found.provenance.sequence);
+        // Only a purge fences the audiences, and it drops the contact's aliases too.
         let is_purged = !fences.allows(found.id, Part::Audiences, sequence);
         if is_purged || sequence <= fences.alias_not_before(key) {
-            return held;
+            return cached;
         }
         if self.query.is_resolved_by(&found.provenance) {
             return Some(found);
         }
-        held.filter(|held| held.provenance.sequence >= found.provenance.sequence)
+        cached
+            .filter(|cached| cached.provenance.sequence >= found.provenance.sequence)
             .or(Some(found))
     }
 
-    /// What is held and was gained of the contact, without what a fence forbids.
-    fn held(&mut self, id: ContactId) -> Arc<Held> {
-        let cache = &self.inner.cache;
-        let held = cache.record(id);
-        self.first_seen.note(held.as_ref());
-        let gained = self.gained.as_ref().filter(|(gained, _)| *gained == id);
-        let Some((_, gained)) = gained else {
-            return held.unwrap_or_else(|| Arc::new(Held::new(id, Parts::default())));
+    /// What is cached and was fetched of the contact, without what a fence forbids.
+    fn read(&mut self, id: ContactId) -> Arc<CachedRecord> {
+        let memory = &self.inner.tiers.memory;
+        let cached = memory.record(id);
+        self.first_read.note(cached.as_ref());
+        let fetched = self.fetched.as_ref().filter(|(fetched, _)| *fetched == id);
+        let Some((_, fetched)) = fetched else {
+            return cached.unwrap_or_else(|| Arc::new(CachedRecord::new(id, Parts::default())));
         };
-        let mut parts = cache.still_allowed(gained, id, held.as_deref());
-        if let Some(held) = held.as_ref().and_then(|held| cache.parts_of(held)) {
-            // What an entity endpoint told this question stays its answer, whatever an overview has told
-            // the store since.
-            parts.merge(&held, Duration::MAX);
+        let mut parts = memory.still_allowed(fetched, id, cached.as_deref());
+        if let Some(cached) = cached.as_ref().and_then(|cached| memory.parts_of(cached)) {
+            // What an entity endpoint returned for this request stays its answer, whatever an overview has stored since.
+            parts.merge(&cached, Duration::MAX);
         }
-        match held {
-            Some(held) if held.same(&parts) => held,
-            _ => Arc::new(Held::new(id, parts)),
+        match cached {
+            Some(cached) if cached.same(&parts) => cached,
+            _ => Arc::new(CachedRecord::new(id, parts)),
         }
     }
 
-    /// Makes the calls side by side and takes in what they bring, as long as the caller waits.
+    /// Makes the calls concurrently and applies what they return, until the deadline.
     async fn wait_for(&mut self, calls: &Calls) -> Result<(), Error> {
-        let overview = calls
-            .overview
-            .as_ref()
-            .map(|(lookup, not_before)| self.inner.join_overview(lookup, self.wish(*not_before)));
+        let overview = calls.overview.as_ref().map(|(lookup, not_before)| {
+            self.inner
+                .join_overview(lookup, self.fetch_request(*not_before))
+        });
         let resolution = calls.resolution.map(|not_before| {
             self.inner
-                .join_resolution(&self.query.lookup, self.wish(not_before))
+                .join_resolution(&self.query.lookup, self.fetch_request(not_before))
         });
         let entities: Vec<_> = calls
             .entities
             .iter()
             .map(|(id, part, not_before)| {
-                let seat = self.inner.join_part(*id, *part, self.wish(*not_before));
-                (*id, *part, seat)
+                let request = self.fetch_request(*not_before);
+                (*id, *part, self.inner.join_part(*id, *part, request))
             })
             .collect();
-        if let Some(seat) = resolution {
-            let fetched = self.wait_for_flight(seat).await;
-            self.take_in_resolution(fetched)?;
+        if let Some(handle) = resolution {
+            let outcome = self.wait_for_flight(handle).await;
+            self.apply_resolution(outcome)?;
         }
-        if let Some(seat) = overview {
-            let fetched = self.wait_for_flight(seat).await;
-            self.take_in_overview(fetched, calls)?;
+        if let Some(handle) = overview {
+            let outcome = self.wait_for_flight(handle).await;
+            self.apply_overview(outcome, calls)?;
         }
-        for (id, part, seat) in entities {
-            // Meanwhile the name was resolved anew: this call speaks of another contact.
+        for (id, part, handle) in entities {
+            // The alias leads to another contact by now: this call is about the wrong one.
             if self.alias().is_some_and(|alias| alias.id != id) {
                 continue;
             }
-            let fetched = self.wait_for_flight(seat).await;
-            self.take_in_part(part, fetched)?;
+            let outcome = self.wait_for_flight(handle).await;
+            self.apply_part(part, outcome)?;
         }
         Ok(())
     }
 
-    /// What the caller waits for.
-    fn wish(&self, not_before: Sequence) -> FetchRequest<'a> {
+    /// A call that this request waits for.
+    fn fetch_request(&self, not_before: Sequence) -> FetchRequest<'a> {
         let urgency = if self.query.fresh.is_empty() {
             Urgency::Miss
         } else {
@@ -353,16 +360,16 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Waits for a call until it ends or the caller's patience does.
+    /// Waits for a call until it ends or the deadline passes.
     async fn wait_for_flight(
         &mut self,
-        seat: Result<FlightHandle<FetchOutcome>, FlightError>,
+        handle: Result<FlightHandle<FetchOutcome>, FlightError>,
     ) -> Result<FetchOutcome, Error> {
-        let seat = seat.map_err(engage::Error::from)?;
-        self.collapsed |= seat.joined == Joined::Collapsed;
+        let handle = handle.map_err(engage::Error::from)?;
+        self.collapsed |= handle.joined == Joined::Collapsed;
         tokio::select! {
             biased;
-            fetched = seat.outcome() => Ok(fetched.map_err(engage::Error::from)?),
+            outcome = handle.outcome() => Ok(outcome.map_err(engage::Error::from)?),
             () = self.inner.clock.sleep_until(self.deadline) => {
                 self.is_slow |= self.deadline < self.query.deadline;
                 Err(Error::TooLate)

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     clock::Now,
     config::Scope,
-    customer::{self, CustomerQuery, Found, answer::View},
+    customer::{self, CustomerQuery, Found, view::View},
 };
 
 /// In which way a customer is asked for.

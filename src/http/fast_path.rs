@@ -36,7 +36,7 @@ use super::{
     response::{Note, SelectedResponse},
     routes::{CUSTOMER, RouteLabel},
 };
-use crate::{clock::Now, customer::answer::View};
+use crate::{clock::Now, customer::view::View};
 
 impl HttpService {
     /// Answers the plain question, if it may be answered here. Else `false`, and nothing has been done.

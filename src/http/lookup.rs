@@ -14,7 +14,7 @@ use super::{
 use crate::{
     clock::Now,
     config::{Scope, duration::days},
-    customer::answer::{Shape, View},
+    customer::view::{Shape, View},
     domain::{
         Channel, ContactType, Digester, Identifier, IdentifierKind, IdentifierRules, Lookup, Part,
         PartSet, identifier::AnyIdentifier, national_id::NationalId,

@@ -116,7 +116,7 @@ impl WebhookReceiver {
         }
         identified.set();
         let taken = match unfinished.finish() {
-            Ok(body) => self.take(claim.id, &body, customers),
+            Ok(body) => self.take(claim.id, &body, customers).await,
             Err(lost) => Err(self.lose(lost)),
         };
         match taken {
@@ -178,8 +178,8 @@ impl WebhookReceiver {
         }
     }
 
-    /// Takes what is Engage's. Nothing is awaited between the fence and the answer.
-    fn take(
+    /// Takes what is Engage's. Nothing but the invalidation is awaited between the fence and the answer.
+    async fn take(
         &self,
         id: &str,
         body: &[u8],
@@ -198,7 +198,7 @@ impl WebhookReceiver {
             self.counts.ended(event, "repeated");
             return Ok(());
         }
-        customers.apply(&change);
+        customers.apply(&change).await;
         // Only now: where this is cut off before, the sender tries again with the same id.
         lock(&self.seen).insert(id, now);
         let outcome = if is_understood && !change.is_nothing() {

@@ -53,7 +53,7 @@ async fn alva_is_told_whole() {
 #[tokio::test]
 async fn points_are_told_with_all_that_their_endpoint_knows_of_them() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id);
+    app.points_alone(ALVA.id).await;
     let answer = app.get(&format!("email={}", ALVA.email)).await;
     assert_eq!(
         answer.assert_ok().at("/points"),
@@ -67,7 +67,7 @@ async fn points_are_told_with_all_that_their_endpoint_knows_of_them() {
 #[tokio::test]
 async fn numbers_leave_exactly_as_engage_wrote_them() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id);
+    app.points_alone(ALVA.id).await;
     app.engage
         .contact(ALVA.id)
         .points("0.1")
@@ -187,7 +187,7 @@ async fn an_address_is_missing_malformed_warned_about_or_ok() {
         .attribute("mobilePhone", json!("12"))
         .warnings(warnings)
         .preferences(json!({"acceptsSms": true}));
-    app.customers.purge_everything();
+    app.customers.purge_everything().await;
     let answer = app.get(&query).await;
     assert_eq!(
         answer.at("/contactability/sms"),
@@ -200,7 +200,7 @@ async fn an_address_is_missing_malformed_warned_about_or_ok() {
         .attribute("mobilePhone", json!(CIM.phone))
         .attribute("city", json!("Testås"))
         .warnings(json!([]));
-    app.customers.purge_everything();
+    app.customers.purge_everything().await;
     let answer = app.get(&query).await;
     for (way, status) in [("email", "ok"), ("sms", "ok"), ("postal", "ok")] {
         assert_eq!(answer.at(&format!("/contactability/{way}/status")), status);

@@ -120,7 +120,7 @@ async fn a_part_that_fails_is_null_without_a_call_until_its_back_off_ends() {
             let app = TestApp::spawn().await;
             let query = format!("contactId={}", ALVA.id);
             app.get(&query).await.assert_ok();
-            app.customers.invalidate(id(ALVA.id), part.into());
+            app.customers.invalidate(id(ALVA.id), part.into()).await;
             app.engage.reset_log();
             app.engage.fault(endpoint, fault.clone());
             let alarms = logs().matches(ALARM).count();
@@ -172,13 +172,17 @@ async fn an_invalidation_ends_a_back_off() {
     app.get(&query).await.assert_ok();
     let fail = |endpoint| app.engage.fault(endpoint, Fault::Status(500, json!("no")));
     // A part's, by news of that part.
-    app.customers.invalidate(id(ALVA.id), Part::Vouchers.into());
+    app.customers
+        .invalidate(id(ALVA.id), Part::Vouchers.into())
+        .await;
     fail(Endpoint::Vouchers);
     let degraded = app.get(&query).await.at("/degraded");
     assert_eq!(degraded, json!(["vouchers"]));
     app.engage.clear_faults();
     assert_eq!(app.get(&query).await.at("/degraded"), json!(["vouchers"]));
-    app.customers.invalidate(id(ALVA.id), Part::Vouchers.into());
+    app.customers
+        .invalidate(id(ALVA.id), Part::Vouchers.into())
+        .await;
     assert_eq!(app.get(&query).await.at("/degraded"), json!([]));
     // That of a contact nothing of which is cached, by any news of it.
     fail(Endpoint::Overview);
@@ -186,7 +190,9 @@ async fn an_invalidation_ends_a_back_off() {
         .await
         .assert_problem(502, "UpstreamFailed");
     app.engage.clear_faults();
-    app.customers.invalidate(id(BO.id), PartSet::INVALIDATABLE);
+    app.customers
+        .invalidate(id(BO.id), PartSet::INVALIDATABLE)
+        .await;
     app.get(&profile_of(BO.id)).await.assert_ok();
     // That of an identifier, by news of any contact's identifiers.
     let by_email = format!("email={}", CIM.email);
@@ -198,7 +204,7 @@ async fn an_invalidation_ends_a_back_off() {
     app.get(&by_email)
         .await
         .assert_problem(502, "UpstreamFailed");
-    app.customers.drop_negatives();
+    app.customers.drop_negatives().await;
     app.get(&by_email).await.assert_ok();
 }
 
@@ -207,7 +213,9 @@ async fn what_is_asked_for_fresh_is_tried_within_the_back_off() {
     let app = TestApp::spawn().await;
     let query = format!("contactId={}", ALVA.id);
     app.get(&query).await.assert_ok();
-    app.customers.invalidate(id(ALVA.id), Part::Vouchers.into());
+    app.customers
+        .invalidate(id(ALVA.id), Part::Vouchers.into())
+        .await;
     app.engage
         .fault_times(Endpoint::Vouchers, Fault::Status(500, json!("no")), 1);
     assert_eq!(app.get(&query).await.at("/degraded"), json!(["vouchers"]));
@@ -325,7 +333,9 @@ async fn a_part_that_engage_says_is_of_no_contact_has_a_back_off_too() {
         let app = TestApp::spawn().await;
         let query = format!("contactId={}", ALVA.id);
         app.get(&query).await.assert_ok();
-        app.customers.invalidate(id(ALVA.id), Part::Vouchers.into());
+        app.customers
+            .invalidate(id(ALVA.id), Part::Vouchers.into())
+            .await;
         app.engage.fault(Endpoint::Vouchers, fault.clone());
         app.engage.reset_log();
         for _ in 0..10 {

@@ -130,7 +130,7 @@ async fn stale_if_error_0_wants_the_error() {
 #[tokio::test]
 async fn stale_if_error_0_leaves_a_part_that_fails_empty() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id);
+    app.points_alone(ALVA.id).await;
     app.get(&alva()).await.assert_ok();
     app.advance(90 * SECOND);
     app.engage.fault(Endpoint::PointAccounts, busy());
@@ -172,7 +172,7 @@ async fn only_if_cached_never_asks_engage() {
 #[tokio::test]
 async fn only_if_cached_and_a_part_that_is_not_held_is_not_cached() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id);
+    app.points_alone(ALVA.id).await;
     app.get(&format!("{}&parts=none", alva())).await.assert_ok();
     app.get_with(&format!("{}&parts=points", alva()), "only-if-cached")
         .await

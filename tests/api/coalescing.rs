@@ -158,7 +158,7 @@ async fn ten_impatient_callers_in_turn_cost_one_call_and_the_cache_is_filled() {
 #[tokio::test]
 async fn fresh_callers_share_one_waiting_call_that_begins_after_they_came() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id);
+    app.points_alone(ALVA.id).await;
     let fresh = format!("{}&fresh=points", points());
     app.get(&points()).await.assert_ok();
     let hold = app.engage.hold(Endpoint::PointAccounts);
@@ -186,7 +186,7 @@ async fn fresh_callers_share_one_waiting_call_that_begins_after_they_came() {
 #[tokio::test]
 async fn a_plain_caller_joins_the_running_call_that_a_fresh_one_started() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id);
+    app.points_alone(ALVA.id).await;
     app.get(&format!("contactId={}&parts=none", ALVA.id)).await;
     let hold = app.engage.hold(Endpoint::PointAccounts);
     let fresh = app.ask(&format!("{}&fresh=points", points()));
@@ -204,7 +204,7 @@ async fn a_plain_caller_joins_the_running_call_that_a_fresh_one_started() {
 #[tokio::test]
 async fn a_fresh_caller_does_not_join_a_plain_call_that_has_begun() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id);
+    app.points_alone(ALVA.id).await;
     app.get(&format!("contactId={}&parts=none", ALVA.id)).await;
     let hold = app.engage.hold(Endpoint::PointAccounts);
     let plain = app.ask(&points());
@@ -223,7 +223,7 @@ async fn a_fresh_caller_does_not_join_a_plain_call_that_has_begun() {
 #[tokio::test]
 async fn a_call_older_than_a_callers_longest_wait_no_longer_holds_the_next_up() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id);
+    app.points_alone(ALVA.id).await;
     let fresh = format!("{}&fresh=points", points());
     app.get(&points()).await.assert_ok();
     app.engage

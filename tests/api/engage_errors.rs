@@ -42,8 +42,8 @@ async fn engages_400s_are_passed_on_with_their_code_and_without_their_words() {
         let answer = app.get(&alva()).await;
         answer.assert_problem(400, code);
         assert!(!answer.text().contains("alva"), "{}", answer.text());
-        app.customers.purge_everything();
-        app.customers.drop_negatives();
+        app.customers.purge_everything().await;
+        app.customers.drop_negatives().await;
     }
     for body in [
         json!("Bad Request"),
@@ -59,7 +59,7 @@ async fn engages_400s_are_passed_on_with_their_code_and_without_their_words() {
         let answer = app.get(&alva()).await;
         answer.assert_problem(502, "UpstreamFailed");
         assert!(!answer.text().contains("alva"), "{}", answer.text());
-        app.customers.purge_everything();
+        app.customers.purge_everything().await;
     }
     app.get(&alva()).await.assert_ok();
 }
@@ -134,7 +134,7 @@ async fn faults_of_engage_are_a_502_until_their_back_off_ends() {
         app.advance(Duration::from_secs(60));
         let healed = app.get(&alva()).await;
         assert_eq!(healed.status, 200, "{what}: {}", healed.text());
-        app.customers.purge_everything();
+        app.customers.purge_everything().await;
     }
 }
 
@@ -211,7 +211,7 @@ async fn an_answer_of_another_contact_type_is_nobody() {
 #[tokio::test]
 async fn points_of_somebody_else_are_not_shown() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id);
+    app.points_alone(ALVA.id).await;
     let account = json!([{"contactId": BO.id, "definitionId": 1, "balance": 99}]).to_string();
     app.engage
         .fault(Endpoint::PointAccounts, Fault::Body(account));

@@ -158,7 +158,9 @@ async fn the_words_for_ages_are_those_of_the_windows() {
 async fn fences_are_told_after_an_invalidation_and_a_purge_while_they_serve() {
     let app = spawn().await;
     app.get(&format!("contactId={}", ALVA.id)).await.assert_ok();
-    app.customers.invalidate(id(ALVA.id), Part::Vouchers.into());
+    app.customers
+        .invalidate(id(ALVA.id), Part::Vouchers.into())
+        .await;
     app.advance(seconds(100));
     let told = explain(&app, json!({"contactId": ALVA.id})).await;
     let fence =
@@ -171,7 +173,7 @@ async fn fences_are_told_after_an_invalidation_and_a_purge_while_they_serve() {
     assert!(fences.contains(&fence("vouchers", 500.0)), "{fences:?}");
     assert_eq!(told.at("/contacts/0/parts/vouchers"), Value::Null);
     assert_eq!(told.at("/contacts/0/parts/promotions/source"), "overview");
-    app.customers.purge(id(ALVA.id));
+    app.customers.purge(id(ALVA.id)).await;
     let told = explain(&app, json!({"contactId": ALVA.id})).await;
     let mut audiences = fence("audiences", 0.0);
     audiences["entityOnlySeconds"] = Value::Null;
@@ -274,7 +276,9 @@ async fn the_statistics_count_what_is_held_fenced_and_in_the_air() {
     assert_eq!(counts, [json!(1), json!(1), json!(1)]);
     assert!(filled.at("/recordBytes").as_u64() > Some(1000));
     assert_eq!(filled.at("/fences"), empty.at("/fences"));
-    app.customers.invalidate(id(ALVA.id), Part::Vouchers.into());
+    app.customers
+        .invalidate(id(ALVA.id), Part::Vouchers.into())
+        .await;
     let held_up = app.engage.hold(Endpoint::All);
     let waiting = app.ask(&format!("email={}", ALVA.email));
     app.engage.wait_for_calls(Endpoint::Vouchers, 1).await;
@@ -299,7 +303,9 @@ async fn the_statistics_count_what_is_held_fenced_and_in_the_air() {
 async fn calls_within_their_back_off_are_listed_with_their_code() {
     let app = spawn().await;
     app.get(&format!("contactId={}", ALVA.id)).await.assert_ok();
-    app.customers.invalidate(id(ALVA.id), Part::Vouchers.into());
+    app.customers
+        .invalidate(id(ALVA.id), Part::Vouchers.into())
+        .await;
     let failing = || Fault::Status(500, json!("no"));
     app.engage.fault(Endpoint::Vouchers, failing());
     app.get(&format!("contactId={}", ALVA.id)).await.assert_ok();

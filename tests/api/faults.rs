@@ -226,7 +226,7 @@ async fn points_of_somebody_else_are_dropped_however_they_come() {
         app.engage.contact(BO.id).points("99");
         let query = format!("contactId={}", ALVA.id);
         app.get(&query).await.assert_ok();
-        app.points_alone(ALVA.id);
+        app.points_alone(ALVA.id).await;
         app.engage.fault(Endpoint::PointAccounts, fault);
         for asked in [format!("{query}&fresh=points"), query] {
             app.advance(EXPIRED);
@@ -258,7 +258,7 @@ async fn each_fault_costs_one_call_and_others_only_where_they_may_help() {
         app.get_until(&by_email(), |answer| answer.status == 200)
             .await;
         // It would have been as well had the fault been over in time.
-        app.customers.purge_everything();
+        app.customers.purge_everything().await;
         if row.is_retried {
             for id in app.engage.contact_ids().iter().take(10) {
                 app.get(&format!("contactId={id}")).await;

@@ -184,7 +184,7 @@ async fn preferences_are_read_in_each_spelling_from_both_endpoints() {
                 json!({"acceptsEmail": true, "acceptsSms": false, "acceptsPostal": true});
             assert_eq!(answer.assert_ok().at("/preferences"), expected);
         }
-        app.customers.purge_everything();
+        app.customers.purge_everything().await;
     }
 }
 
@@ -237,7 +237,7 @@ async fn attributes_are_read_in_each_spelling() {
         answer_with(&app, Endpoint::Overview, body.to_string());
         let answer = app.get(&format!("contactId={}&parts=none", BO.id)).await;
         assert_eq!(answer.assert_ok().at(pointer), told, "{attributes}");
-        app.customers.purge_everything();
+        app.customers.purge_everything().await;
     }
 }
 
@@ -263,7 +263,7 @@ async fn a_mark_of_protection_that_cannot_be_read_protects() {
         assert_eq!(answer.assert_ok().at("/profile/firstName"), "Bo");
         let is_hidden = answer.at("/profile/email") == Value::Null;
         assert_eq!(is_hidden, protects, "{mark}");
-        app.customers.purge_everything();
+        app.customers.purge_everything().await;
     }
 }
 
@@ -389,7 +389,7 @@ async fn refusals_are_read_by_either_key_of_their_code() {
             app.get(&format!("contactId={}", BO.id))
                 .await
                 .assert_problem(status, code);
-            app.customers.drop_negatives();
+            app.customers.drop_negatives().await;
         }
     }
 }

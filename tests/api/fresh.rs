@@ -198,7 +198,7 @@ async fn a_fresh_part_that_fails_is_null_and_degraded_and_never_old() {
 #[tokio::test]
 async fn a_fresh_part_that_hangs_is_null_at_the_callers_deadline() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id);
+    app.points_alone(ALVA.id).await;
     app.get(&alva()).await.assert_ok();
     app.engage.fault(Endpoint::Vouchers, Fault::Hang);
     app.engage.contact(ALVA.id).points("742.25");
@@ -266,7 +266,7 @@ async fn fresh_without_the_scope_is_a_403_and_with_it_a_shop_may() {
 #[tokio::test]
 async fn a_fresh_call_whose_caller_left_still_fills_the_cache() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id);
+    app.points_alone(ALVA.id).await;
     let query = format!("{}&parts=points", alva());
     app.get(&query).await.assert_ok();
     app.engage.contact(ALVA.id).points("742.25");

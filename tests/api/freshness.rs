@@ -276,7 +276,7 @@ async fn data_is_as_old_as_the_start_of_the_upstream_request() {
 #[tokio::test]
 async fn cache_status_speaks_for_the_worst_part() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id);
+    app.points_alone(ALVA.id).await;
     app.get(&profile())
         .await
         .assert_cache_status("engage-bff; fwd=miss; stored");
@@ -296,7 +296,7 @@ async fn cache_status_speaks_for_the_worst_part() {
 
     // A stale profile beside missing points, and beside fresh ones.
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id);
+    app.points_alone(ALVA.id).await;
     app.get(&profile()).await.assert_ok();
     app.advance(90 * SECOND);
     app.get(&points())

@@ -159,9 +159,11 @@ impl TestApp {
 
     /// From now on, and as long as the overview may lag, the contact's points come from their own endpoint.
     /// In v3 they always do; in v2 after news of them.
-    pub(crate) fn points_alone(&self, contact: &str) {
+    pub(crate) async fn points_alone(&self, contact: &str) {
         if TELLS_POINTS {
-            self.customers.invalidate(id(contact), Part::Points.into());
+            self.customers
+                .invalidate(id(contact), Part::Points.into())
+                .await;
         }
     }
 

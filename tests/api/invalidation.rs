@@ -48,7 +48,7 @@ async fn an_overview_in_the_air_is_neither_served_nor_stored_after_an_invalidati
         let waiting = app.ask(&query);
         app.engage.wait_for_calls(Endpoint::Overview, 1).await;
         change(&app);
-        app.customers.invalidate(id(ALVA.id), PartSet::ALL);
+        app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
         let later = app.ask(&query);
         arrive().await;
         hold.release();
@@ -72,13 +72,13 @@ async fn an_entity_answer_in_the_air_is_neither_served_nor_stored_after_an_inval
             let app = TestApp::spawn().await;
             app.engage.set_overview_lag(LAG);
             app.get(&by_email()).await.assert_ok();
-            app.customers.invalidate(id(ALVA.id), PartSet::ALL);
+            app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
             let calls = app.engage.calls(endpoint);
             let hold = app.engage.hold(endpoint);
             let waiting = app.ask(&format!("{}{fresh}", by_email()));
             app.engage.wait_for_calls(endpoint, calls + 1).await;
             change(&app);
-            app.customers.invalidate(id(ALVA.id), PartSet::ALL);
+            app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
             let later = app.ask(&by_email());
             arrive().await;
             hold.release();
@@ -97,14 +97,16 @@ async fn an_entity_answer_in_the_air_is_neither_served_nor_stored_after_an_inval
 #[tokio::test]
 async fn callers_after_an_invalidation_share_one_call_that_waits_for_the_one_cut_off() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id);
+    app.points_alone(ALVA.id).await;
     let query = format!("{}&parts=points", by_id());
     app.get(&format!("{}&parts=none", by_id())).await;
     let hold = app.engage.hold(Endpoint::PointAccounts);
     let before = app.ask(&query);
     app.engage.wait_for_calls(Endpoint::PointAccounts, 1).await;
     app.engage.contact(ALVA.id).points("8");
-    app.customers.invalidate(id(ALVA.id), Part::Points.into());
+    app.customers
+        .invalidate(id(ALVA.id), Part::Points.into())
+        .await;
     let after: Vec<_> = (0..10).map(|_| app.ask(&query)).collect();
     arrive().await;
     assert_eq!(app.engage.calls(Endpoint::PointAccounts), 1);
@@ -132,7 +134,7 @@ async fn a_refresh_in_the_air_is_not_stored_after_an_invalidation() {
     app.get(&by_id()).await.assert_ok();
     app.engage.wait_for_calls(Endpoint::All, COLD_CALLS).await;
     change(&app);
-    app.customers.invalidate(id(ALVA.id), PartSet::ALL);
+    app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
     let waiting = app.ask(&by_id());
     arrive().await;
     hold.release();
@@ -149,8 +151,8 @@ async fn a_person_deleted_while_an_overview_is_in_the_air_is_not_brought_back() 
     let waiting = [by_email(), by_id()].map(|query| app.ask(&query));
     app.engage.wait_for_calls(Endpoint::Overview, 2).await;
     app.engage.contact(ALVA.id).delete();
-    app.customers.purge(id(ALVA.id));
-    app.customers.drop_negatives();
+    app.customers.purge(id(ALVA.id)).await;
+    app.customers.drop_negatives().await;
     hold.release();
     for waiting in waiting {
         let answer = waiting.await.expect("an answer");
@@ -169,8 +171,8 @@ async fn a_lagging_overview_does_not_bring_a_purged_person_back() {
         app.get(query).await.assert_ok();
     }
     app.engage.contact(ALVA.id).delete();
-    app.customers.purge(id(ALVA.id));
-    app.customers.drop_negatives();
+    app.customers.purge(id(ALVA.id)).await;
+    app.customers.drop_negatives().await;
     for _ in 0..8 {
         for query in [&by_email(), &by_id(), &phone, &typed, &unseen] {
             app.get(query).await.assert_problem(404, "ContactNotFound");
@@ -190,7 +192,7 @@ async fn a_purge_drops_everything_audiences_too() {
     app.engage
         .contact(ALVA.id)
         .audiences(json!([{"id": "a11d0009-0000-4000-8000-000000000009", "name": "New"}]));
-    app.customers.purge(id(ALVA.id));
+    app.customers.purge(id(ALVA.id)).await;
     let answer = app.get(&by_email()).await;
     assert_new(&answer);
     answer.assert_cache_status("engage-bff; fwd=miss; stored");
@@ -204,7 +206,7 @@ async fn what_is_in_the_air_is_not_stored_after_everything_was_purged() {
     let waiting = app.ask(&by_email());
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
     change(&app);
-    app.customers.purge_everything();
+    app.customers.purge_everything().await;
     let later = app.ask(&by_email());
     arrive().await;
     hold.release();
@@ -220,7 +222,7 @@ async fn an_invalidated_part_that_engage_fails_to_tell_is_null_and_never_old() {
     let app = TestApp::spawn().await;
     app.get(&by_email()).await.assert_ok();
     let parts: PartSet = [Part::Points, Part::Vouchers].into_iter().collect();
-    app.customers.invalidate(id(ALVA.id), parts);
+    app.customers.invalidate(id(ALVA.id), parts).await;
     app.engage
         .fault(Endpoint::All, Fault::Status(500, json!("busy")));
     let answer = app.get(&by_email()).await;
@@ -228,7 +230,9 @@ async fn an_invalidated_part_that_engage_fails_to_tell_is_null_and_never_old() {
     assert_eq!(answer.at("/vouchers"), Value::Null);
     assert_eq!(answer.at("/degraded"), json!(["vouchers", "points"]));
     assert!(answer.at("/promotions").is_array());
-    app.customers.invalidate(id(ALVA.id), Part::Profile.into());
+    app.customers
+        .invalidate(id(ALVA.id), Part::Profile.into())
+        .await;
     app.get(&by_email())
         .await
         .assert_problem(502, "UpstreamFailed");
@@ -242,7 +246,9 @@ async fn no_answer_after_an_acknowledged_change_is_older_than_it() {
     app.get(&query).await.assert_ok();
     let balance = |answer: &Answer| answer.at("/points/balance").as_u64().expect("a number");
     app.engage.contact(ALVA.id).points("0");
-    app.customers.invalidate(id(ALVA.id), Part::Points.into());
+    app.customers
+        .invalidate(id(ALVA.id), Part::Points.into())
+        .await;
     for change in 1..=300_u64 {
         let around = [(); 3].map(|()| app.ask(&query));
         if change % 3 == 0 {
@@ -251,7 +257,9 @@ async fn no_answer_after_an_acknowledged_change_is_older_than_it() {
             tokio::task::yield_now().await;
         }
         app.engage.contact(ALVA.id).points(&change.to_string());
-        app.customers.invalidate(id(ALVA.id), Part::Points.into());
+        app.customers
+            .invalidate(id(ALVA.id), Part::Points.into())
+            .await;
         let after = [(); 2].map(|()| app.ask(&query));
         for asked in after {
             let answer = asked.await.expect("an answer");

@@ -35,7 +35,9 @@ async fn moved() -> TestApp {
 #[tokio::test]
 async fn a_look_up_of_a_moved_email_that_fails_is_told_and_not_repeated() {
     let app = moved().await;
-    app.customers.invalidate(id(ALVA.id), Part::Profile.into());
+    app.customers
+        .invalidate(id(ALVA.id), Part::Profile.into())
+        .await;
     app.engage.fault(Endpoint::ContactIdLookup, busy());
     app.get(&alvas_email())
         .await
@@ -93,14 +95,17 @@ async fn an_email_that_a_later_overview_shows_no_more_leads_to_nobody() {
 #[tokio::test]
 async fn an_email_that_moves_back_leads_to_its_first_bearer_again() {
     let app = moved().await;
-    app.customers.invalidate(id(ALVA.id), Part::Profile.into());
+    app.customers
+        .invalidate(id(ALVA.id), Part::Profile.into())
+        .await;
     let answer = app.get(&alvas_email()).await;
     assert_eq!(answer.assert_ok().at("/contactId"), DORA.id);
     app.engage.contact(DORA.id).email("dora.new@example.com");
     app.engage.contact(ALVA.id).email(ALVA.email);
     for person in [ALVA, DORA] {
         app.customers
-            .invalidate(id(person.id), Part::Profile.into());
+            .invalidate(id(person.id), Part::Profile.into())
+            .await;
     }
     let answer = app.get(&alvas_email()).await;
     assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id);
@@ -127,7 +132,9 @@ async fn a_stale_name_of_somebody_whose_profile_is_fresh_is_renewed_in_the_backg
 #[tokio::test]
 async fn a_stale_name_that_the_overview_may_not_tell_is_renewed_by_its_own_look_up() {
     let app = moved().await;
-    app.customers.invalidate(id(ALVA.id), Part::Profile.into());
+    app.customers
+        .invalidate(id(ALVA.id), Part::Profile.into())
+        .await;
     app.get(&alvas_email()).await.assert_ok();
     assert_eq!(app.engage.calls(Endpoint::ContactIdLookup), 1);
     app.advance(Duration::from_secs(61));

@@ -42,7 +42,9 @@ async fn an_email_leads_to_its_new_bearer_at_once_when_the_old_one_took_another(
     let app = warm().await;
     app.engage.contact(ALVA.id).email("alva.new@example.com");
     app.engage.contact(DORA.id).email(ALVA.email);
-    app.customers.invalidate(id(ALVA.id), Part::Profile.into());
+    app.customers
+        .invalidate(id(ALVA.id), Part::Profile.into())
+        .await;
     leads_to_dora(&app, &alvas_email()).await;
     assert!(app.engage.calls(Endpoint::ContactIdLookup) >= 1);
 }
@@ -51,7 +53,9 @@ async fn an_email_leads_to_its_new_bearer_at_once_when_the_old_one_took_another(
 async fn an_email_leads_to_its_new_bearer_at_once_when_the_old_one_has_none_any_more() {
     let app = warm().await;
     app.engage.move_email(ALVA.id, DORA.id);
-    app.customers.invalidate(id(ALVA.id), Part::Profile.into());
+    app.customers
+        .invalidate(id(ALVA.id), Part::Profile.into())
+        .await;
     leads_to_dora(&app, &alvas_email()).await;
 }
 
@@ -64,7 +68,9 @@ async fn an_email_leads_at_once_to_a_new_bearer_who_had_none_before() {
     app.get(&alvas_email()).await.assert_ok();
     app.engage.contact(ALVA.id).email("alva.new@example.com");
     app.engage.contact(DORA.id).email(ALVA.email);
-    app.customers.invalidate(id(ALVA.id), Part::Profile.into());
+    app.customers
+        .invalidate(id(ALVA.id), Part::Profile.into())
+        .await;
     leads_to_dora(&app, &alvas_email()).await;
 }
 
@@ -72,9 +78,13 @@ async fn an_email_leads_at_once_to_a_new_bearer_who_had_none_before() {
 async fn an_email_leads_to_its_new_bearer_when_both_were_invalidated() {
     let app = warm().await;
     app.engage.move_email(ALVA.id, DORA.id);
-    app.customers.invalidate(id(DORA.id), Part::Profile.into());
-    app.customers.invalidate(id(ALVA.id), Part::Profile.into());
-    app.customers.drop_negatives();
+    app.customers
+        .invalidate(id(DORA.id), Part::Profile.into())
+        .await;
+    app.customers
+        .invalidate(id(ALVA.id), Part::Profile.into())
+        .await;
+    app.customers.drop_negatives().await;
     leads_to_dora(&app, &alvas_email()).await;
 }
 
@@ -85,7 +95,9 @@ async fn an_email_leads_to_its_new_bearer_who_is_held_already() {
     app.get(&dora).await.assert_ok();
     app.engage.contact(ALVA.id).email("alva.new@example.com");
     app.engage.contact(DORA.id).email(ALVA.email);
-    app.customers.invalidate(id(ALVA.id), Part::Profile.into());
+    app.customers
+        .invalidate(id(ALVA.id), Part::Profile.into())
+        .await;
     leads_to_dora(&app, &alvas_email()).await;
 }
 
@@ -102,9 +114,10 @@ async fn two_who_swap_their_emails_answer_for_each_others() {
     app.engage.contact(DORA.id).email(ALVA.email);
     for person in [ALVA, DORA] {
         app.customers
-            .invalidate(id(person.id), Part::Profile.into());
+            .invalidate(id(person.id), Part::Profile.into())
+            .await;
     }
-    app.customers.drop_negatives();
+    app.customers.drop_negatives().await;
     for _ in 0..3 {
         let alva = app.get(doras_email).await;
         assert_eq!(alva.assert_ok().at("/contactId"), ALVA.id);
@@ -120,7 +133,9 @@ async fn an_email_that_moves_while_its_look_up_is_in_the_air_leads_to_its_new_be
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
     app.engage.contact(ALVA.id).email("alva.new@example.com");
     app.engage.contact(DORA.id).email(ALVA.email);
-    app.customers.invalidate(id(ALVA.id), Part::Profile.into());
+    app.customers
+        .invalidate(id(ALVA.id), Part::Profile.into())
+        .await;
     hold.release();
     let waiting = waiting.await.expect("an answer");
     assert_eq!(waiting.assert_ok().at("/contactId"), DORA.id);
@@ -178,7 +193,9 @@ async fn phones_and_custom_keys_move_like_emails() {
         app.engage
             .contact(DORA.id)
             .attribute(attribute, json!(value));
-        app.customers.invalidate(id(ALVA.id), Part::Profile.into());
+        app.customers
+            .invalidate(id(ALVA.id), Part::Profile.into())
+            .await;
         leads_to_dora(&app, &query).await;
     }
 }
@@ -196,7 +213,9 @@ async fn a_national_id_moves_like_an_email() {
     app.engage
         .contact(DORA.id)
         .attribute("socialSecurityNumber", json!(ALVA.national_id));
-    app.customers.invalidate(id(ALVA.id), Part::Profile.into());
+    app.customers
+        .invalidate(id(ALVA.id), Part::Profile.into())
+        .await;
     let after = app.lookup(body).await;
     assert_eq!(after.assert_ok().at("/contactId"), DORA.id);
 }
@@ -211,7 +230,9 @@ async fn an_email_that_was_given_up_leads_to_nobody() {
             Value::Null
         };
         app.engage.contact(ALVA.id).attribute("email", email);
-        app.customers.invalidate(id(ALVA.id), Part::Profile.into());
+        app.customers
+            .invalidate(id(ALVA.id), Part::Profile.into())
+            .await;
         for _ in 0..3 {
             app.get(&alvas_email())
                 .await
@@ -227,7 +248,9 @@ async fn an_email_that_the_refilled_profile_still_bears_stands_and_costs_no_look
     app.engage
         .contact(ALVA.id)
         .attribute("firstName", json!("Alvina"));
-    app.customers.invalidate(id(ALVA.id), Part::Profile.into());
+    app.customers
+        .invalidate(id(ALVA.id), Part::Profile.into())
+        .await;
     app.engage.reset_log();
     let answer = app.get(&alvas_email()).await;
     assert_eq!(answer.assert_ok().at("/profile/firstName"), "Alvina");
@@ -267,7 +290,7 @@ async fn the_contact_type_belongs_to_the_key() {
     assert_eq!(app.get(&bo).await.assert_ok().at("/contactId"), BO.id);
     // The same address may belong to a Member and to a Contact.
     app.engage.contact(BO.id).email(ALVA.email);
-    app.customers.drop_negatives();
+    app.customers.drop_negatives().await;
     let found = app.get(&as_contact).await;
     assert_eq!(found.assert_ok().at("/contactId"), BO.id);
     let found = app.get(&alvas_email()).await;
@@ -297,7 +320,9 @@ async fn a_contact_id_whose_type_changed_no_longer_answers_for_the_old_type() {
     let typed = format!("contactId={}&contactType=Member&parts=none", CIM.id);
     app.get(&typed).await.assert_ok();
     app.engage.contact(CIM.id).contact_type("Contact");
-    app.customers.invalidate(id(CIM.id), Part::Profile.into());
+    app.customers
+        .invalidate(id(CIM.id), Part::Profile.into())
+        .await;
     for _ in 0..3 {
         app.get(&typed).await.assert_problem(404, "ContactNotFound");
         app.advance(Duration::from_secs(70));

@@ -109,7 +109,7 @@ async fn a_newcomer_is_found_at_once_when_negatives_are_ended() {
         .engage
         .create(json!({"email": "nobody@example.com"}), "Member");
     app.get(NOBODY).await.assert_problem(404, "ContactNotFound");
-    app.customers.drop_negatives();
+    app.customers.drop_negatives().await;
     let found = app.get(NOBODY).await;
     assert_eq!(found.assert_ok().at("/contactId"), id.as_str());
 }
@@ -122,7 +122,7 @@ async fn a_conflict_that_was_solved_ends_with_the_negatives() {
     app.engage
         .contact(engage_simulator::people::DINA.id)
         .email("dina@example.com");
-    app.customers.drop_negatives();
+    app.customers.drop_negatives().await;
     let found = app.get(&query).await;
     assert_eq!(found.assert_ok().at("/contactId"), DORA.id);
 }
@@ -136,7 +136,7 @@ async fn a_nobody_that_was_in_the_air_when_negatives_ended_is_neither_told_nor_r
     let id = app
         .engage
         .create(json!({"email": "nobody@example.com"}), "Member");
-    app.customers.drop_negatives();
+    app.customers.drop_negatives().await;
     let later = app.ask(NOBODY);
     arrive().await;
     hold.release();

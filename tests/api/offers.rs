@@ -213,7 +213,7 @@ async fn what_lapses_is_left_out_of_stale_answers_too() {
 #[tokio::test]
 async fn what_expires_soon_is_listed_soonest_first() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id);
+    app.points_alone(ALVA.id).await;
     app.engage.contact(ALVA.id).add_voucher(
         VoucherSeed::worth("10", "SEK")
             .name("Soon")
@@ -254,7 +254,7 @@ async fn what_expires_soon_is_listed_soonest_first() {
 #[tokio::test]
 async fn only_parts_that_are_asked_for_can_expire_soon() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id);
+    app.points_alone(ALVA.id).await;
     for (parts, kinds) in [
         ("points", &["points"][..]),
         ("promotions", &["promotion", "promotion"]),

@@ -76,7 +76,7 @@ async fn readiness_tells_operators_how_engage_and_the_cache_stand() {
 #[tokio::test]
 async fn metrics_count_calls_by_group_and_outcome() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id);
+    app.points_alone(ALVA.id).await;
     app.get(&format!("contactId={}", ALVA.id)).await.assert_ok();
     app.engage
         .fault_times(Endpoint::Overview, Fault::Status(500, json!("no")), 1);

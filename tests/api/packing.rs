@@ -69,7 +69,9 @@ async fn a_change_reaches_what_is_packed() {
             .contact(ALVA.id)
             .points(&points.to_string())
             .attribute("firstName", json!("Alvina"));
-        app.customers.invalidate(id(ALVA.id), PartSet::from(part));
+        app.customers
+            .invalidate(id(ALVA.id), PartSet::from(part))
+            .await;
         let after = app.get(&by_email()).await;
         after.assert_ok();
         // What was not told of is told as it was held.
@@ -115,7 +117,7 @@ async fn whoever_bears_an_identifier_is_purged_packed_or_not() {
         let after = app.get(&format!("contactId={gone}")).await;
         after.assert_ok();
         after.assert_cache_status("engage-bff; fwd=miss; stored");
-        app.customers.purge(id(gone));
+        app.customers.purge(id(gone)).await;
     }
     assert_eq!(app.customers.counts().records, 2);
 }

@@ -313,7 +313,7 @@ async fn parts_and_fresh_are_read_in_their_forms_and_no_other() {
 #[tokio::test]
 async fn view_channel_and_window_are_read_in_their_forms_and_no_other() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id);
+    app.points_alone(ALVA.id).await;
     let id = ALVA.id;
     for (wrong, parameter) in [
         ("view=Full", "view"),

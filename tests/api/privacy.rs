@@ -211,7 +211,7 @@ async fn logs_and_errors_hold_nothing_personal_whatever_happens() {
             retry_after: Some(EMAIL.to_owned()),
         },
     ] {
-        app.customers.purge_everything();
+        app.customers.purge_everything().await;
         app.engage.fault(Endpoint::All, fault);
         collect(ask_in_every_way(&app, &id).await);
         app.engage.clear_faults();

@@ -143,10 +143,12 @@ async fn a_purge_is_final_for_entity_calls_in_the_air() {
             let app = TestApp::spawn().await;
             app.engage.set_overview_lag(LAG);
             // Invalidated and asked for nothing since: of what is cached no profile says whose it is.
-            app.customers.invalidate(
-                crate::harness::id(ALVA.id),
-                engage_bff::domain::PartSet::ALL,
-            );
+            app.customers
+                .invalidate(
+                    crate::harness::id(ALVA.id),
+                    engage_bff::domain::PartSet::ALL,
+                )
+                .await;
             let hold = app.engage.hold(held);
             let way = json!({"contactId": ALVA.id, "parts": ["promotions"], "fresh": fresh});
             let waiting = ask(&app, &way);
@@ -177,7 +179,8 @@ async fn what_is_cached_without_a_profile_is_purged_with_it() {
     app.lookup(way.clone()).await.assert_ok();
     let profile = engage_bff::domain::Part::Profile;
     app.customers
-        .invalidate(crate::harness::id(ALVA.id), profile.into());
+        .invalidate(crate::harness::id(ALVA.id), profile.into())
+        .await;
     app.engage
         .contact(ALVA.id)
         .email("alva.new@example.com")

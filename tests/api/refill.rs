@@ -142,7 +142,9 @@ async fn what_was_invalidated_is_never_taken_back_by_a_lagging_overview() {
             let query = format!("{name}&parts={}", case.parts);
             app.get(&query).await.assert_ok();
             (case.change)(&app);
-            app.customers.invalidate(id(ALVA.id), case.part.into());
+            app.customers
+                .invalidate(id(ALVA.id), case.part.into())
+                .await;
             let calls = app.engage.total_calls();
             let answer = app.get(&query).await;
             answer
@@ -164,7 +166,9 @@ async fn an_invalidation_of_a_contact_that_is_not_held_is_heeded_by_its_first_an
         let app = TestApp::spawn().await;
         app.engage.set_overview_lag(LAG);
         (case.change)(&app);
-        app.customers.invalidate(id(ALVA.id), case.part.into());
+        app.customers
+            .invalidate(id(ALVA.id), case.part.into())
+            .await;
         let query = format!("email={}&parts={}", ALVA.email, case.parts);
         let answer = app.get(&query).await;
         assert!((case.is_new)(answer.assert_ok()), "{:?}", case.part);
@@ -178,7 +182,9 @@ async fn an_invalidation_leaves_the_other_parts_and_the_audiences_alone() {
     app.get(&query).await.assert_ok();
     app.advance(Duration::from_secs(10));
     app.engage.reset_log();
-    app.customers.invalidate(id(ALVA.id), Part::Vouchers.into());
+    app.customers
+        .invalidate(id(ALVA.id), Part::Vouchers.into())
+        .await;
     let answer = app.get(&query).await;
     assert_eq!(app.engage.calls(Endpoint::Vouchers), 1);
     assert_eq!(app.engage.total_calls(), 1);
@@ -193,7 +199,7 @@ async fn an_invalidation_leaves_the_other_parts_and_the_audiences_alone() {
         let as_of = answer.at(&format!("/freshness/{part}/asOf"));
         assert_eq!(as_of, expected.as_str(), "{part}");
     }
-    app.customers.invalidate(id(ALVA.id), PartSet::ALL);
+    app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
     app.engage.reset_log();
     let answer = app.get(&query).await;
     assert_eq!(app.engage.total_calls(), 4);
@@ -214,7 +220,7 @@ async fn an_overview_asked_for_the_audiences_does_not_bring_the_old_parts_along(
     for case in cases() {
         (case.change)(&app);
     }
-    app.customers.invalidate(id(ALVA.id), PartSet::ALL);
+    app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
     for _ in 0..3 {
         let calls = app.overviews();
         app.advance(EXPIRED);
@@ -234,7 +240,9 @@ async fn a_stale_part_is_refreshed_from_its_entity_endpoint_while_the_overview_l
         app.engage.set_overview_lag(LAG);
         let query = format!("contactId={}&parts={}", ALVA.id, case.parts);
         app.get(&query).await.assert_ok();
-        app.customers.invalidate(id(ALVA.id), case.part.into());
+        app.customers
+            .invalidate(id(ALVA.id), case.part.into())
+            .await;
         app.get(&query).await.assert_ok();
         (case.change)(&app);
         app.engage.reset_log();
@@ -289,7 +297,7 @@ async fn a_part_that_the_overview_tells_unreadably_comes_from_its_entity_endpoin
         ),
         (json!({}), "promotions", Endpoint::Promotions),
     ] {
-        app.customers.purge_everything();
+        app.customers.purge_everything().await;
         app.engage.reset_log();
         let mut body = json!({"id": ALVA.id, "attributes": {"email": ALVA.email}});
         let fields = overview.as_object().expect("an object").clone();
@@ -347,7 +355,7 @@ async fn a_contact_in_demand_costs_as_before_once_the_lag_has_passed() {
                     (case.change)(&app);
                 }
             }
-            app.customers.invalidate(id(ALVA.id), PartSet::ALL);
+            app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
         } else {
             app.get(&format!("{query}&{event}")).await.assert_ok();
         }
@@ -366,7 +374,7 @@ async fn an_entity_read_that_tells_something_new_keeps_the_overview_out_for_its_
     let app = TestApp::spawn().await;
     app.engage.set_overview_lag(LAG);
     app.get(&query).await.assert_ok();
-    app.customers.invalidate(id(ALVA.id), PartSet::ALL);
+    app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
     let vouchers = cases().into_iter().find(|case| case.part == Part::Vouchers);
     let case = vouchers.expect("vouchers");
     // Late in the ban it changes, and no webhook says so: the next entity read does.

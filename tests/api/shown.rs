@@ -26,13 +26,13 @@ async fn assert_mismatch(asked: Value, key: &str, values: &[Value]) {
     let app = with_alva().await;
     for value in values {
         app.engage.contact(ALVA.id).attribute(key, value.clone());
-        app.customers.purge_everything();
+        app.customers.purge_everything().await;
         let answer = app.lookup(asked.clone()).await;
         assert_eq!(answer.status, 502, "{value}: {}", answer.text());
         answer.assert_problem(502, "IdentityMismatch");
     }
     app.engage.contact(ALVA.id).attribute(key, Value::Null);
-    app.customers.purge_everything();
+    app.customers.purge_everything().await;
     let answer = app.lookup(asked).await;
     assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id);
 }
@@ -42,7 +42,7 @@ async fn assert_match(asked: Value, key: &str, values: &[Value]) {
     let app = with_alva().await;
     for value in values {
         app.engage.contact(ALVA.id).attribute(key, value.clone());
-        app.customers.purge_everything();
+        app.customers.purge_everything().await;
         let answer = app.lookup(asked.clone()).await;
         assert_eq!(answer.status, 200, "{value}: {}", answer.text());
         assert_eq!(answer.at("/contactId"), ALVA.id, "{value}");
@@ -229,7 +229,7 @@ async fn an_international_domain_is_compared_in_its_ascii_form() {
     assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id);
     assert_eq!(answer.at("/contactability/email/status"), "ok");
     app.engage.contact(ALVA.id).email("anna@rаksmorgas.se");
-    app.customers.purge_everything();
+    app.customers.purge_everything().await;
     app.lookup(json!({"email": asked}))
         .await
         .assert_problem(502, "IdentityMismatch");
@@ -279,7 +279,7 @@ async fn a_custom_key_in_another_case_or_padded_is_found_or_unknown() {
             .await
             .assert_problem(404, "ContactNotFound");
     }
-    app.customers.purge_everything();
+    app.customers.purge_everything().await;
     for key in odd {
         app.engage.contact(ALVA.id).also_found_by("externalId", key);
         for kind in ["customKey", "any"] {
@@ -319,7 +319,7 @@ async fn what_is_not_shown_contradicts_nothing() {
             app.engage.contact(ALVA.id).attribute(key, value.clone());
         }
         app.engage.contact(ALVA.id).attribute("externalId", value);
-        app.customers.purge_everything();
+        app.customers.purge_everything().await;
         for asked in [
             json!({"email": ALVA.email}),
             json!({"mobilePhone": ALVA.phone}),
@@ -367,7 +367,7 @@ async fn keys_that_identify_are_read_in_any_case_and_however_often() {
         (r#"{},"attributes":{"email":"other@example.com"}"#, 502),
         ("{}", 200),
     ] {
-        app.customers.purge_everything();
+        app.customers.purge_everything().await;
         app.engage
             .fault(Endpoint::Overview, overview(attributes, meta));
         let answer = app.lookup(json!({"email": ALVA.email, "parts": []})).await;
@@ -380,7 +380,7 @@ async fn two_ids_that_differ_are_no_id() {
     let app = TestApp::spawn().await;
     let query = json!({"email": ALVA.email, "parts": []});
     for (other, status) in [(ALVA.id, 200), (DORA.id, 502), ("", 502)] {
-        app.customers.purge_everything();
+        app.customers.purge_everything().await;
         let twice = overview("{}", &format!(r#""id":"{other}","#));
         app.engage.fault(Endpoint::Overview, twice);
         let answer = app.lookup(query.clone()).await;
@@ -416,7 +416,7 @@ async fn a_contact_type_that_cannot_be_read_is_another() {
         (r#""meta":[],"#, 404),
         (r#""meta":5,"#, 404),
     ] {
-        app.customers.purge_everything();
+        app.customers.purge_everything().await;
         app.engage
             .fault(Endpoint::Overview, overview(attributes, meta));
         let answer = app.lookup(json!({"email": ALVA.email, "parts": []})).await;

@@ -160,7 +160,7 @@ async fn a_part_that_fails_leaves_the_others_whole() {
         (Fault::Hang, true),
     ] {
         let app = TestApp::spawn().await;
-        app.points_alone(ALVA.id);
+        app.points_alone(ALVA.id).await;
         app.engage.fault(Endpoint::PointAccounts, fault.clone());
         let query = format!("email={}", ALVA.email);
         let asked = app.ask(&query);
@@ -242,7 +242,7 @@ async fn an_answer_about_somebody_else_is_never_covered_up_by_a_stale_one() {
 #[tokio::test]
 async fn points_of_somebody_else_are_never_covered_up_by_stale_ones() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id);
+    app.points_alone(ALVA.id).await;
     app.engage.contact(BO.id).points("5");
     let query = format!("contactId={}&parts=points", ALVA.id);
     app.get(&query).await.assert_ok();
@@ -259,7 +259,7 @@ async fn points_of_somebody_else_are_never_covered_up_by_stale_ones() {
 #[tokio::test]
 async fn points_of_a_contact_that_is_gone_are_never_served_stale() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id);
+    app.points_alone(ALVA.id).await;
     // The overview does not know yet.
     app.engage.set_overview_lag(Duration::from_secs(600));
     let query = format!("contactId={}&parts=points", ALVA.id);

@@ -116,10 +116,12 @@ async fn what_is_not_cached_is_waited_for() {
     let app = TestApp::spawn().await;
     app.get(&format!("{}&parts=none", alva())).await.assert_ok();
     app.advance(EXPIRED);
-    app.customers.invalidate(
-        crate::harness::id(ALVA.id),
-        engage_bff::domain::Part::Points.into(),
-    );
+    app.customers
+        .invalidate(
+            crate::harness::id(ALVA.id),
+            engage_bff::domain::Part::Points.into(),
+        )
+        .await;
     let hold = app.engage.hold(Endpoint::PointAccounts);
     let asked = app.ask(&alva());
     app.engage.wait_for_calls(Endpoint::PointAccounts, 1).await;

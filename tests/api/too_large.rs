@@ -30,7 +30,7 @@ async fn entity_endpoints_answer_for_an_overview_that_is_too_large() {
     for query in queries() {
         let app = TestApp::spawn().await;
         let whole = app.get(&query).await;
-        app.customers.purge_everything();
+        app.customers.purge_everything().await;
         app.engage.fault(Endpoint::Overview, too_large());
         let answer = app.get(&query).await;
         assert_eq!(

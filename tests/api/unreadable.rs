@@ -290,7 +290,7 @@ async fn an_odd_item_changes_nothing_else_of_an_answer() {
         let query = format!("contactId={}", person.id);
         let mut before = app.get(&query).await.json();
         app.engage.contact(person.id).add_promotion(odd_campaign());
-        app.customers.purge_everything();
+        app.customers.purge_everything().await;
         let mut after = app.get(&query).await.json();
         for answer in [&mut before, &mut after] {
             answer["degraded"] = Value::Null;

@@ -95,7 +95,7 @@ async fn a_304_for_what_has_to_be_asked_for_first_is_possible_too() {
     let app = TestApp::spawn().await;
     let query = format!("{}&parts=none", alva());
     let etag = app.get(&query).await.header("etag").to_owned();
-    app.customers.purge_everything();
+    app.customers.purge_everything().await;
     // The clock stands still, so that even the age of the parts is the same.
     let answer = ask(&app, &query, &[("if-none-match", &etag)]).await;
     assert_not_modified(&answer, &etag);
@@ -106,7 +106,7 @@ async fn a_304_for_what_has_to_be_asked_for_first_is_possible_too() {
 #[tokio::test]
 async fn a_refresh_changes_the_etag() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id);
+    app.points_alone(ALVA.id).await;
     let first = app.get(&alva()).await;
     app.advance(Duration::from_secs(10));
     let hit = app.get(&alva()).await;

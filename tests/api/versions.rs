@@ -21,7 +21,7 @@ async fn v3_may_still_call_vouchers_bonus_checks_in_the_overview() {
     let app = TestApp::spawn().await;
     let usual = app.get(&alva()).await;
     app.engage.voucher_key(VoucherKey::BonusChecks);
-    app.customers.purge_everything();
+    app.customers.purge_everything().await;
     app.engage.reset_log();
     let answer = app.get(&alva()).await;
     assert_eq!(answer.assert_ok().at("/vouchers"), usual.at("/vouchers"));
@@ -92,8 +92,8 @@ async fn a_page_that_fails_fails_the_part_and_no_half_of_it_is_told() {
 #[tokio::test]
 async fn point_accounts_of_somebody_else_are_dropped() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id);
-    app.points_alone(CIM.id);
+    app.points_alone(ALVA.id).await;
+    app.points_alone(CIM.id).await;
     app.engage.contact(BO.id).points("5555");
     app.engage.fault(
         Endpoint::PointAccounts,

@@ -88,7 +88,9 @@ async fn points_never_go_back_to_what_a_lagging_overview_tells() {
     let query = format!("{}&parts=points", alva());
     app.get(&query).await.assert_ok();
     app.engage.contact(ALVA.id).points("742.25");
-    app.customers.invalidate(id(ALVA.id), Part::Points.into());
+    app.customers
+        .invalidate(id(ALVA.id), Part::Points.into())
+        .await;
     for _ in 0..8 {
         let answer = app.get(&query).await;
         assert_eq!(answer.assert_ok().at("/points/balance"), json!(742.25));
@@ -133,7 +135,7 @@ async fn stale_points_stand_in_where_engage_fails_and_invalidations_in_the_air_a
     let waiting = app.ask(&alva());
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
     app.engage.contact(ALVA.id).points("5");
-    app.customers.invalidate(id(ALVA.id), PartSet::ALL);
+    app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
     hold.release();
     let waiting = waiting.await.expect("an answer");
     assert_eq!(waiting.assert_ok().at("/points/balance"), json!(5));

@@ -117,7 +117,7 @@ impl Machine {
         let start = lock(&self.wire).calls.len();
         let was_at_rest = self.at_rest;
         let change = self.world.change();
-        self.apply(op);
+        self.apply(op).await;
         if self.world.change() > change {
             self.model.last_change = lock(&self.wire).mark(self.now());
         }
@@ -150,7 +150,7 @@ impl Machine {
         self.settle(0).await
     }
 
-    fn apply(&mut self, op: &Op) {
+    async fn apply(&mut self, op: &Op) {
         let now = self.now();
         match op {
             Op::Nothing | Op::Advance(_) => {}
@@ -173,30 +173,31 @@ impl Machine {
             Op::Retype(contact) => self.world.retype(now, *contact),
             Op::Delete(contact) => self.world.set_alive(now, *contact, false),
             Op::Recreate(contact) => self.world.set_alive(now, *contact, true),
-            Op::Invalidate(contact, parts) => self.invalidate(*contact, *parts),
+            Op::Invalidate(contact, parts) => self.invalidate(*contact, *parts).await,
             Op::Updated(contact) => {
-                self.tell(*contact, ChangeKind::Changed(Part::Profile.into()));
+                self.tell(*contact, ChangeKind::Changed(Part::Profile.into()))
+                    .await;
             }
             Op::Deleted(contact) => {
                 self.world.set_alive(now, *contact, false);
-                self.tell(*contact, ChangeKind::Deleted);
+                self.tell(*contact, ChangeKind::Deleted).await;
             }
-            Op::Purge(contact) => self.purge(*contact),
+            Op::Purge(contact) => self.purge(*contact).await,
             Op::PurgeBy(who) => {
                 let sequence = self.customers.arrival();
                 let lookup = who.lookup(false, &self.digester);
-                self.customers.purge_by(&lookup);
+                self.customers.purge_by(&lookup).await;
                 let mark = lock(&self.wire).mark(now);
                 self.model.purged_by(&self.world, *who, sequence, mark);
             }
             Op::PurgeEverything => {
                 let sequence = self.customers.arrival();
-                self.customers.purge_everything();
+                self.customers.purge_everything().await;
                 let mark = lock(&self.wire).mark(now);
                 self.model.everything_purged(&self.world, sequence, mark);
             }
-            Op::Switch(on) => self.switch(*on),
-            Op::EndNegatives => self.drop_negatives(),
+            Op::Switch(on) => self.switch(*on).await,
+            Op::EndNegatives => self.drop_negatives().await,
             Op::Read(call, quarters) => {
                 let call = nth(lock(&self.wire).pending(), *call);
                 if let Some(call) = call {
@@ -273,21 +274,23 @@ impl Machine {
         self.waiting.insert(number, (caller, task.abort_handle()));
     }
 
-    fn invalidate(&mut self, contact: usize, parts: PartSet) {
+    async fn invalidate(&mut self, contact: usize, parts: PartSet) {
         let sequence = self.customers.arrival();
-        self.customers.invalidate(id(contact), parts);
+        self.customers.invalidate(id(contact), parts).await;
         let mark = lock(&self.wire).mark(self.now());
         self.model
             .invalidated(&self.world, contact, parts, sequence, mark);
     }
 
     /// A webhook.
-    fn tell(&mut self, contact: usize, kind: ChangeKind) {
+    async fn tell(&mut self, contact: usize, kind: ChangeKind) {
         let sequence = self.customers.arrival();
-        self.customers.apply(&domain::Change {
-            kind,
-            contacts: vec![id(contact)],
-        });
+        self.customers
+            .apply(&domain::Change {
+                kind,
+                contacts: vec![id(contact)],
+            })
+            .await;
         let mark = lock(&self.wire).mark(self.now());
         let parts = match kind {
             ChangeKind::Created => PartSet::EMPTY,
@@ -300,17 +303,17 @@ impl Machine {
         self.model.last_news = mark;
     }
 
-    fn purge(&mut self, contact: usize) {
+    async fn purge(&mut self, contact: usize) {
         let sequence = self.customers.arrival();
-        self.customers.purge(id(contact));
+        self.customers.purge(id(contact)).await;
         let mark = lock(&self.wire).mark(self.now());
         self.model
             .invalidated(&self.world, contact, PartSet::ALL, sequence, mark);
     }
 
-    fn switch(&mut self, on: bool) {
+    async fn switch(&mut self, on: bool) {
         let sequence = self.customers.arrival();
-        self.customers.switch_cache(on);
+        self.customers.switch_cache(on).await;
         let mark = lock(&self.wire).mark(self.now());
         if !on {
             self.model.everything_purged(&self.world, sequence, mark);
@@ -319,8 +322,8 @@ impl Machine {
         self.model.switched(on, mark);
     }
 
-    fn drop_negatives(&mut self) {
-        self.customers.drop_negatives();
+    async fn drop_negatives(&mut self) {
+        self.customers.drop_negatives().await;
         let mark = lock(&self.wire).mark(self.now());
         self.model.negatives_ended = mark;
         self.model.last_news = mark;

@@ -11,7 +11,7 @@ use engage_bff::{
     config::ApiVersion,
     customer::{
         CustomerService, Shape,
-        answer::{Attributes, Rules, View},
+        view::{Attributes, Rules, View},
     },
     domain::{
         Digester, PartMap, PartSet,

@@ -1,21 +1,15 @@
-//! The JSON form of the answer, key by key; who the customer is, is in `person`.
+//! The JSON form of the answer, key by key; the customer's own data is in `person`.
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::person::{AudienceJson, ConsentJson, ContactabilityJson, PreferencesJson, ProfileJson};
-use crate::domain::{
-    ContactId, Decimal, Offer, OfferKind, OfferValue, Part, Points, Promotion, Voucher,
+use super::{
+    person::{AudienceJson, ConsentJson, ContactabilityJson, PreferencesJson, ProfileJson},
+    time::{maybe_rfc_3339, rfc_3339},
 };
-
-/// RFC 3339 in UTC with milliseconds.
-pub(super) fn time(moment: Timestamp) -> Box<str> {
-    format!("{moment:.3}").into()
-}
-
-pub(super) fn time_of(moment: Option<Timestamp>) -> Option<Box<str>> {
-    moment.map(time)
-}
+use crate::domain::{
+    ContactId, Decimal, Money, Offer, OfferKind, OfferValue, Part, Points, Promotion, Voucher,
+};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -59,7 +53,7 @@ impl<'a> PointsJson<'a> {
             definition_id: account.definition_id.as_deref(),
             balance: account.balance,
             pending: account.pending,
-            expires_on: time_of(account.expires_on),
+            expires_on: maybe_rfc_3339(account.expires_on),
         });
         Self {
             balance,
@@ -71,8 +65,17 @@ impl<'a> PointsJson<'a> {
 #[derive(Serialize)]
 pub(super) struct MoneyJson<'a> {
     #[serde(with = "rust_decimal::serde::arbitrary_precision")]
-    pub(super) amount: Decimal,
-    pub(super) currency: &'a str,
+    amount: Decimal,
+    currency: &'a str,
+}
+
+impl<'a> From<&'a Money> for MoneyJson<'a> {
+    fn from(money: &'a Money) -> Self {
+        Self {
+            amount: money.amount,
+            currency: &money.currency,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -94,7 +97,7 @@ impl<'a> From<&'a Voucher> for VoucherJson<'a> {
             name: voucher.name.as_deref(),
             value: voucher.value.as_ref().map(MoneyJson::from),
             local_values: voucher.local_values.iter().map(MoneyJson::from).collect(),
-            expires_on: time_of(voucher.expires_on),
+            expires_on: maybe_rfc_3339(voucher.expires_on),
         }
     }
 }
@@ -123,7 +126,7 @@ impl<'a> PromotionJson<'a> {
             description: promotion.description.as_deref(),
             image_url: promotion.image_url.as_deref(),
             link: promotion.link.as_deref(),
-            expires_on: time_of(promotion.expires_on),
+            expires_on: maybe_rfc_3339(promotion.expires_on),
             offers,
         }
     }
@@ -192,7 +195,7 @@ impl<'a> ExpiringJson<'a> {
             kind,
             id,
             name,
-            expires_on: time(expires_on),
+            expires_on: rfc_3339(expires_on),
         }
     }
 }

@@ -1,13 +1,13 @@
-//! The JSON form of who the customer is, how they may be reached, and what they belong to.
+//! The JSON form of the customer's profile, contactability, preferences, consents and audiences.
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 
-use super::json::time_of;
+use super::time::maybe_rfc_3339;
 use crate::{
     customer::{
-        answer::Attributes,
-        contactability::{Channel as Reach, Contactability},
+        contactability::{ContactMethod, Contactability},
+        view::Attributes,
     },
     domain::{Address, Audience, Consent, Decimal, Level, Preferences, Profile, Store, Warning},
 };
@@ -64,7 +64,7 @@ impl<'a> From<&'a Level> for LevelJson<'a> {
     fn from(level: &'a Level) -> Self {
         Self {
             name: &level.name,
-            expires_on: time_of(level.expires_on),
+            expires_on: maybe_rfc_3339(level.expires_on),
             points_to_next: level.points_to_next,
         }
     }
@@ -92,11 +92,12 @@ impl<'a> From<&'a Store> for StoreJson<'a> {
 pub(super) struct AttributesJson<'a> {
     pub(super) attributes: &'a [(Box<str>, Box<RawValue>)],
     pub(super) allowed: &'a Attributes,
-    pub(super) guarded: bool,
+    /// Whether the contact's identity is protected from this view.
+    pub(super) is_protected: bool,
 }
 
-/// What is in the name of an attribute, or within it, that tells where a contact lives or shops, or how to reach it, in
-/// English and Swedish. For a contact with protected identity rather too much is left out than too little.
+/// Words in the key of an attribute, or of a structure within it, that give away where a contact lives or shops or how to
+/// reach it, in English and Swedish. For a contact with protected identity it is better to leave out too much.
 const WHEREABOUTS: [&str; 25] = [
     "address",
     "adress",
@@ -125,20 +126,20 @@ const WHEREABOUTS: [&str; 25] = [
     "zip",
 ];
 
-/// Whether an attribute may tell where the contact is: by its name, or by a name within a structure.
-fn tells_whereabouts(key: &str, value: &RawValue) -> bool {
-    let says = |text: &str| {
+/// Whether an attribute may give away where the contact is.
+fn gives_whereabouts(key: &str, value: &RawValue) -> bool {
+    let contains_word = |text: &str| {
         let text = text.to_ascii_lowercase();
         WHEREABOUTS.iter().any(|word| text.contains(word))
     };
-    says(key) || (value.get().starts_with(['{', '[']) && says(value.get()))
+    contains_word(key) || (value.get().starts_with(['{', '[']) && contains_word(value.get()))
 }
 
 impl Serialize for AttributesJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for (key, value) in self.attributes {
-            if self.allowed.allows(key) && !(self.guarded && tells_whereabouts(key, value)) {
+            if self.allowed.allows(key) && !(self.is_protected && gives_whereabouts(key, value)) {
                 map.serialize_entry(&**key, value)?;
             }
         }
@@ -206,12 +207,12 @@ impl<'a> ContactabilityJson<'a> {
     }
 }
 
-fn warnings<'a>(reach: &Reach<'a>) -> Vec<WarningJson<'a>> {
+fn warnings<'a>(method: &ContactMethod<'a>) -> Vec<WarningJson<'a>> {
     let json = |warning: &&'a Warning| WarningJson {
         id: warning.id.as_deref(),
         message: warning.message.as_deref(),
     };
-    reach.warnings.iter().map(json).collect()
+    method.warnings.iter().map(json).collect()
 }
 
 #[derive(Serialize)]
@@ -245,7 +246,7 @@ impl<'a> From<&'a Consent> for ConsentJson<'a> {
         Self {
             id: &consent.id,
             given: consent.given,
-            date: time_of(consent.date),
+            date: maybe_rfc_3339(consent.date),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{distinct_contacts::DistinctContacts, guard::EnumerationGuard, refusa
 use crate::{
     clock::{Clock, Tick},
     config::{self, Scope},
-    customer::answer::View,
+    customer::view::View,
     domain::{Channel, ClientName, ContactId, IdentifierKind},
     rate::Bucket,
 };

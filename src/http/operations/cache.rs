@@ -8,6 +8,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 
 use super::{OperationsState, Operator};
 use crate::{
@@ -27,7 +28,7 @@ pub(in crate::http) async fn purge_contact(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let id = ContactId::parse(&id).ok_or_else(|| ApiError::new(Code::InvalidContactId))?;
-    state.customers.purge(id);
+    state.customers.purge(id).await;
     tracing::warn!(
         target: audit::TARGET,
         request_id = operator.request_id.as_str(),
@@ -56,7 +57,7 @@ pub(in crate::http) async fn purge(
     let body = read_json_body(&state.rules, customers.clock(), &headers, body).await?;
     let everything = serde_json::from_slice::<PurgeAllJson>(&body);
     if everything.is_ok_and(|everything| everything.all) {
-        customers.purge_everything();
+        customers.purge_everything().await;
         tracing::warn!(
             target: audit::TARGET,
             request_id,
@@ -71,7 +72,7 @@ pub(in crate::http) async fn purge(
         .read_identifier(params, customers.clock().now())?;
     let what = lookup.identifier.kind().as_str();
     state
-        .run_blocking(move |customers| customers.purge_by(&lookup))
+        .run_blocking(move |customers| Handle::current().block_on(customers.purge_by(&lookup)))
         .await?;
     tracing::warn!(target: audit::TARGET, request_id, what, "an operator purged the cache");
     Ok(StatusCode::NO_CONTENT)
@@ -97,7 +98,7 @@ pub(in crate::http) async fn switch(
     let body = read_body(&state.rules, clock, &headers, body).await?;
     let enabled = serde_json::from_slice::<bool>(&body)
         .map_err(|_| ApiError::with_detail(Code::InvalidParameter, "the body is true or false"))?;
-    state.customers.switch_cache(enabled);
+    state.customers.switch_cache(enabled).await;
     let request_id = operator.request_id.as_str();
     tracing::warn!(target: audit::TARGET, request_id, enabled, "an operator switched the cache");
     Ok(StatusCode::NO_CONTENT)

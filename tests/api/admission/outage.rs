@@ -21,9 +21,12 @@ async fn while_engage_is_down_every_known_contact_is_answered_and_marked_but_not
             app.get(&format!("contactId={id}")).await.assert_ok();
         }
         app.engage.fault(Endpoint::All, fault.clone());
-        app.customers.invalidate(id(changed), Part::Profile.into());
         app.customers
-            .invalidate(id(part_changed), Part::Points.into());
+            .invalidate(id(changed), Part::Profile.into())
+            .await;
+        app.customers
+            .invalidate(id(part_changed), Part::Points.into())
+            .await;
         app.advance(2 * MINUTE);
         for minutes in [2, 30, 55] {
             let calls = app.engage.total_calls();

@@ -31,7 +31,7 @@ async fn a_shopper_whose_address_engage_shows_otherwise_is_not_shown() {
             .contact(ALVA.id)
             .attribute("email", value.clone());
         for target in ["/customer/me", &by_email] {
-            app.customers.purge_everything();
+            app.customers.purge_everything().await;
             let answer = get(&app, &token, target).await;
             assert_eq!(answer.status, 502, "{value}");
             answer.assert_problem(502, "IdentityMismatch");
@@ -41,7 +41,7 @@ async fn a_shopper_whose_address_engage_shows_otherwise_is_not_shown() {
         .contact(ALVA.id)
         .email("Alva <alva.testsson@example.com>");
     // The mismatch is remembered for a while.
-    app.customers.purge_everything();
+    app.customers.purge_everything().await;
     let answer = get(&app, &token, "/customer/me").await;
     assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id);
 }

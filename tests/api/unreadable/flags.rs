@@ -104,7 +104,7 @@ async fn no_attribute_tells_where_a_protected_contact_lives_or_shops() {
         attributes["secrecyMarked"] = json!(marked);
         let body = json!({"id": ALVA.id, "meta": {}, "attributes": attributes});
         answer_with(&app, Endpoint::Overview, body.to_string());
-        app.customers.purge_everything();
+        app.customers.purge_everything().await;
         let query = format!("contactId={}&parts=none", ALVA.id);
         let answer = app.get_as(SHOP, &query).await;
         shown.push(answer.assert_ok().at("/profile/attributes"));

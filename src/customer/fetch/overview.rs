@@ -1,0 +1,107 @@
+//! A call of the overview.
+
+use super::{FetchOutcome, Fetched};
+use crate::{
+    cache::{CallKey, FetchStart, flight::FlightStart, freshness::FetchSource},
+    customer::{
+        Inner,
+        tiers::{Fill, Target},
+    },
+    domain::{ContactId, Identifier, Lookup, Match, Overview, Part, PartSet},
+    engage::Error,
+};
+
+impl Inner {
+    pub(super) async fn fetch_overview(
+        &self,
+        requested: &Lookup,
+        flight: &FlightStart<FetchOutcome>,
+    ) -> FetchOutcome {
+        let target = Target::Overview(requested);
+        let (lease, permit) = match self.tiers.begin(target, &self.engage, flight).await {
+            Ok(begun) => begun,
+            Err(error) => return FetchOutcome::not_admitted(error),
+        };
+        let start = lease.start();
+        let overview = self.engage.overview(permit, requested).await;
+        let checked = overview.and_then(|overview| {
+            let matches = self.check_overview(requested, start, &overview)?;
+            Ok((overview, matches))
+        });
+        let (memory, key) = (&self.tiers.memory, requested.key());
+        let (call, outcome) = match checked {
+            Ok((overview, matches)) => {
+                let (id, included) = (overview.id, overview.told());
+                let fill = Fill::Overview {
+                    requested,
+                    overview,
+                    confirmed: matches == Match::Yes,
+                };
+                match self.tiers.store(lease, fill).await {
+                    Ok(stored) => {
+                        self.note_parts_of_overview(id, start, included);
+                        memory.note_success(&CallKey::OverviewBy(key.clone()));
+                        (CallKey::Overview(id), Ok(Fetched::new(id, stored)))
+                    }
+                    Err(error) => (memory.overview_call(key), Err(error)),
+                }
+            }
+            Err(error) => {
+                let call = match error {
+                    // The contact that the alias led to may not be the one that the identifier has now.
+                    Error::IdentityMismatch => CallKey::OverviewBy(key.clone()),
+                    _ => memory.overview_call(key),
+                };
+                let source = FetchSource::Overview;
+                let error = self.store_negative(lease, key, source, error).await;
+                (call, Err(error))
+            }
+        };
+        self.finish(&call, start, outcome)
+    }
+
+    /// Compares an overview with what it was requested by. Returns whether its profile shows the identifier.
+    fn check_overview(
+        &self,
+        requested: &Lookup,
+        start: FetchStart,
+        overview: &Overview,
+    ) -> Result<Match, Error> {
+        let (id, identity) = (overview.id, &overview.profile.data.identity);
+        let identifier = &requested.identifier;
+        let memory = &self.tiers.memory;
+        memory.note_identity(id, start.sequence, identity, identifier);
+        if let Identifier::ContactId(requested_id) = identifier
+            && *requested_id != id
+        {
+            return Err(Error::IdentityMismatch);
+        }
+        let entity_only = memory.fences.entity_only(id, start.now.tick);
+        let may_be_old = entity_only.contains(Part::Profile);
+        let matches = self.alias_reader.matches(&identity.aliases, identifier);
+        if matches == Match::No {
+            if !may_be_old {
+                return Err(Error::IdentityMismatch);
+            }
+            // An old copy of the right contact, or another contact: the entity endpoint knows which.
+            memory.drop_alias(requested.key());
+            return Err(Error::Overtaken);
+        }
+        // Of an old copy, the search asks the entity endpoint for the type.
+        if !may_be_old && !identity.is_of(requested.contact_type.as_ref()) {
+            return Err(Error::NotFound);
+        }
+        Ok(matches)
+    }
+
+    /// Notes which parts an overview that should contain them did not, or not readably: their entity endpoints take over
+    /// for a back-off.
+    fn note_parts_of_overview(&self, id: ContactId, start: FetchStart, included: PartSet) {
+        let why = Error::Invalid {
+            path: "overview".into(),
+        };
+        self.tiers
+            .memory
+            .note_overview_parts(id, start, included, &why);
+    }
+}

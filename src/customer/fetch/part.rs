@@ -1,0 +1,62 @@
+//! A call of one part's entity endpoint.
+
+use super::{FetchOutcome, Fetched};
+use crate::{
+    cache::{CallKey, PartData, flight::FlightStart, freshness::FetchSource},
+    customer::{
+        Inner,
+        tiers::{Fill, Invalidation, Target},
+    },
+    domain::{ContactId, LookupKey, Part},
+    engage::{Error, Permit},
+};
+
+impl Inner {
+    pub(super) async fn fetch_part(
+        &self,
+        id: ContactId,
+        part: Part,
+        flight: &FlightStart<FetchOutcome>,
+    ) -> FetchOutcome {
+        let target = Target::Part(id, part);
+        let (lease, permit) = match self.tiers.begin(target, &self.engage, flight).await {
+            Ok(begun) => begun,
+            Err(error) => return FetchOutcome::not_admitted(error),
+        };
+        let start = lease.start();
+        let outcome = match self.read_part(permit, id, part).await {
+            Ok(data) => {
+                let stored = self.tiers.store(lease, Fill::Part(id, data)).await;
+                stored.map(|stored| Fetched::new(id, stored))
+            }
+            // Only the profile says something about the contact itself.
+            Err(error) if part == Part::Profile => {
+                if error == Error::NotFound {
+                    // For the overview's lag its copy could bring the contact back.
+                    self.tiers.invalidate(Invalidation::Contact(id)).await;
+                }
+                let (key, source) = (LookupKey::by_id(id), FetchSource::Entity);
+                Err(self.store_negative(lease, &key, source, error).await)
+            }
+            Err(error) => Err(error),
+        };
+        self.finish(&CallKey::Part(id, part), start, outcome)
+    }
+
+    /// Asks the part's entity endpoint, which checks that its answer is about the contact.
+    async fn read_part(
+        &self,
+        permit: Permit,
+        id: ContactId,
+        part: Part,
+    ) -> Result<PartData, Error> {
+        let engage = &self.engage;
+        Ok(match part {
+            Part::Profile => PartData::Profile(Box::new(engage.contact(permit, id).await?)),
+            Part::Promotions => PartData::Promotions(engage.promotions(permit, id).await?),
+            Part::Vouchers => PartData::Vouchers(engage.vouchers(permit, id).await?),
+            Part::Points => PartData::Points(engage.points(permit, id).await?),
+            Part::Audiences => unreachable!("audiences have no entity endpoint"),
+        })
+    }
+}

@@ -1,0 +1,40 @@
+//! A call that resolves an alias by its entity endpoint.
+
+use super::{FetchOutcome, Fetched};
+use crate::{
+    cache::{CallKey, flight::FlightStart, freshness::FetchSource},
+    customer::{
+        Inner,
+        tiers::{Fill, Target},
+    },
+    domain::Lookup,
+};
+
+impl Inner {
+    pub(super) async fn fetch_resolution(
+        &self,
+        requested: &Lookup,
+        flight: &FlightStart<FetchOutcome>,
+    ) -> FetchOutcome {
+        let target = Target::Resolution(requested);
+        let (lease, permit) = match self.tiers.begin(target, &self.engage, flight).await {
+            Ok(begun) => begun,
+            Err(error) => return FetchOutcome::not_admitted(error),
+        };
+        let start = lease.start();
+        let key = requested.key();
+        // Nothing to check: the answer is an id. The search compares that contact's profile with the identifier.
+        let outcome = match self.engage.contact_id(permit, requested).await {
+            Ok(id) => {
+                let fill = Fill::Resolution { requested, id };
+                let stored = self.tiers.store(lease, fill).await;
+                stored.map(|stored| Fetched::new(id, stored))
+            }
+            Err(error) => {
+                let source = FetchSource::Entity;
+                Err(self.store_negative(lease, key, source, error).await)
+            }
+        };
+        self.finish(&CallKey::Resolution(key.clone()), start, outcome)
+    }
+}

@@ -1,0 +1,116 @@
+//! What a request found: the customer, what may be shown of it, and what the cache did.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    answer::Rendered,
+    render::{Content, render},
+    view::{Rules, Shape},
+};
+use crate::{
+    cache::{Cache, parts::Origins, record::Record},
+    clock::Now,
+    domain::PartSet,
+    engage,
+};
+
+/// What is cached of a contact, with the answers rendered from it.
+pub(super) type CachedRecord = Record<Rendered>;
+
+/// A customer, found.
+#[derive(Debug)]
+pub struct Found {
+    /// What is known; not all of it may be shown.
+    pub record: Arc<CachedRecord>,
+    /// The parts that may be shown.
+    pub shown: PartSet,
+    /// The parts that are older than they should be, are incomplete, or could not be fetched.
+    pub degraded: PartSet,
+    /// What the cache did.
+    pub verdict: Verdict,
+}
+
+/// What the cache did for a request, in the words of RFC 9211.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The worst of the parts.
+    pub status: CacheStatus,
+    /// Seconds until the first part's lifetime ends; negative afterwards.
+    pub ttl: i64,
+    /// The age of the oldest part.
+    pub age: Duration,
+    /// Whether an answer of Engage was stored.
+    pub stored: bool,
+    /// Whether the request waited for a call that another request had started.
+    pub collapsed: bool,
+    /// Why stale data is served in place of an answer of Engage, if it is.
+    pub stands_in: Option<StaleReason>,
+}
+
+/// Why stale data is served in place of an answer of Engage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StaleReason {
+    /// Engage failed (RFC 5861, 4).
+    Error,
+    /// Engage has not answered within `cache.stale_if_slow`.
+    Slow,
+}
+
+/// What the cache did for a part, worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CacheStatus {
+    /// Served from memory.
+    Hit,
+    /// Cached, but too old: Engage was asked.
+    Stale,
+    /// Not cached: Engage was asked.
+    Miss,
+    /// Cached, but the request wanted it fresh: Engage was asked.
+    Request,
+    /// The cache is off: Engage was asked.
+    Bypass,
+}
+
+impl Found {
+    /// The answer in that shape: the one kept with the record where it is still right, else rendered now. `None` where the
+    /// cached record is damaged.
+    ///
+    /// Kept are answers with all requested parts, as complete as the record is, and with the default window; there would
+    /// be too many others.
+    pub(super) fn render(
+        &self,
+        memory: &Cache<Rendered, engage::Error>,
+        rules: &Rules,
+        shape: &Shape,
+        now: Now,
+    ) -> Option<Arc<Rendered>> {
+        let incomplete = self.record.incomplete().intersection(shape.asked);
+        let is_kept = self.degraded == incomplete
+            && self.shown == shape.asked
+            && shape.expiring_within == rules.expiring_within;
+        if is_kept
+            && let Some(kept) = self
+                .record
+                .rendered()
+                .find(|kept| kept.is_valid(shape, now))
+        {
+            return Some(Arc::clone(kept));
+        }
+        let parts = memory.parts_of(&self.record)?;
+        let content = Content {
+            id: self.record.id,
+            parts: &parts,
+            shown: self.shown,
+            degraded: self.degraded,
+        };
+        let (body, changes_at) = render(rules, shape, &content, now.wall);
+        let answer = Arc::new(Rendered::new(*shape, body, now.wall, changes_at));
+        if is_kept {
+            memory.keep_rendered(&self.record, &parts, &answer, |kept| kept.has_shape(shape));
+        }
+        Some(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests;

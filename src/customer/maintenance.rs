@@ -1,0 +1,71 @@
+//! The service's background work: sweeping the cache, and keeping up with changes while webhooks fail ([`super::repair`]).
+
+use std::time::Duration;
+
+use super::CustomerService;
+
+/// How often the aliases of purged contacts are swept.
+const SWEEP_PERIOD: Duration = Duration::from_secs(2);
+/// How often everything is swept.
+const MAINTENANCE_PERIOD: Duration = Duration::from_secs(60);
+
+impl CustomerService {
+    /// Frees what can't be served any more and compresses what was not read since the last time. Reads everything: not for
+    /// a thread that serves requests.
+    pub fn maintain(&self) {
+        let memory = &self.inner.tiers.memory;
+        memory.sweep_pending_purges();
+        memory.maintain();
+    }
+
+    /// Runs the background work: maintains the cache, watches the webhook feed and asks Engage every `changes_poll` for
+    /// changes that may have been missed. Never returns.
+    pub async fn run_background_work(&self, changes_poll: Option<Duration>) {
+        tokio::join!(self.run_maintenance(), self.watch_feed(changes_poll));
+    }
+
+    async fn run_maintenance(&self) {
+        let clock = &self.inner.clock;
+        let memory = &self.inner.tiers.memory;
+        let (mut next_sweep, mut next_maintenance) = (
+            clock.tick() + SWEEP_PERIOD,
+            clock.tick() + MAINTENANCE_PERIOD,
+        );
+        loop {
+            let is_filled = tokio::select! {
+                biased;
+                () = clock.sleep_until(next_sweep) => false,
+                () = memory.filled() => true,
+            };
+            let now = clock.tick();
+            let (is_sweep, is_maintenance) = (now >= next_sweep, now >= next_maintenance);
+            if is_sweep {
+                next_sweep = now + SWEEP_PERIOD;
+            }
+            if is_maintenance {
+                next_maintenance = now + MAINTENANCE_PERIOD;
+            }
+            let sweeps = is_sweep && memory.has_pending_purges();
+            if !(is_filled || is_maintenance || sweeps) {
+                continue;
+            }
+            let customers = self.clone();
+            // It reads everything: not on a thread that serves requests.
+            let done = tokio::task::spawn_blocking(move || {
+                if is_maintenance {
+                    return customers.maintain();
+                }
+                let memory = &customers.inner.tiers.memory;
+                if sweeps {
+                    memory.sweep_pending_purges();
+                }
+                if is_filled {
+                    memory.pack();
+                }
+            });
+            if done.await.is_err() {
+                tracing::error!(alarm = true, "cache maintenance failed");
+            }
+        }
+    }
+}

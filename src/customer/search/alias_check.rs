@@ -1,0 +1,94 @@
+//! Whether the contact that an alias led to still has the identifier, by what its profile shows.
+
+use super::Search;
+use crate::{
+    cache::{Alias, CallKey, freshness::FetchSource, parts::Origins},
+    customer::{Error, found::CachedRecord},
+    domain::{Match, Part},
+    engage,
+};
+
+/// What the cached profile says about the alias.
+pub(super) enum AliasCheck {
+    /// It does not contradict the alias.
+    Holds,
+    /// It contradicts the alias, but may be older: a newer profile is needed.
+    NeedsProfile,
+    /// It contradicted the alias, which has been dropped.
+    Dropped,
+}
+
+impl Search<'_> {
+    /// Compares the alias with the profile of the contact that it led to.
+    pub(super) fn check_alias(
+        &mut self,
+        alias: &Alias,
+        record: &CachedRecord,
+    ) -> Result<AliasCheck, Error> {
+        let (Some(identity), Some(provenance)) =
+            (record.identity(), record.provenance(Part::Profile))
+        else {
+            return Ok(AliasCheck::Holds);
+        };
+        if alias.seen_in == provenance.sequence {
+            return Ok(AliasCheck::Holds);
+        }
+        let lookup = &self.query.lookup;
+        let key = lookup.key();
+        let matches = self
+            .inner
+            .alias_reader
+            .matches(&identity.aliases, &lookup.identifier);
+        let is_newer = provenance.sequence > alias.provenance.sequence
+            || provenance.source == FetchSource::Entity;
+        // A confirmed alias that a newer profile no longer shows is gone, not hidden.
+        let no_longer_shown = matches == Match::Unknown && alias.confirmed && is_newer;
+        let is_contradicted = matches == Match::No || (no_longer_shown && !key.is_contact_id());
+        let of_type = identity.is_of(lookup.contact_type.as_ref());
+        let memory = &self.inner.tiers.memory;
+        if !is_contradicted && of_type {
+            let confirmed = matches == Match::Yes || key.is_contact_id();
+            memory.confirm_alias(key, alias, confirmed);
+            if confirmed {
+                memory.note_seen(key, alias, provenance.sequence);
+            }
+            return Ok(AliasCheck::Holds);
+        }
+        // A profile that may be older than the alias proves nothing.
+        let lags = provenance.source == FetchSource::Overview
+            && alias.provenance.source == FetchSource::Entity;
+        if lags || provenance.sequence < alias.provenance.sequence {
+            return Ok(AliasCheck::NeedsProfile);
+        }
+        let is_new = alias.provenance.sequence > self.query.arrival;
+        let by_entity = alias.provenance.source == FetchSource::Entity || key.is_contact_id();
+        if is_new && by_entity {
+            let error = if is_contradicted {
+                engage::Error::IdentityMismatch
+            } else {
+                engage::Error::NotFound
+            };
+            self.drop_alias();
+            let call = CallKey::Resolution(self.query.lookup.key().clone());
+            // It is known as of now, so the fence around the alias does not end it.
+            let start = self.inner.tiers.memory.begin();
+            self.inner.note(&call, start, Some(&error));
+            return Err(error.into());
+        }
+        self.drop_alias();
+        Ok(AliasCheck::Dropped)
+    }
+
+    /// Drops the alias that led to the wrong contact. Engage resolves a contact id with a type by the overview alone, so
+    /// such an alias gets no fence.
+    pub(super) fn drop_alias(&mut self) {
+        self.found_alias = None;
+        let memory = &self.inner.tiers.memory;
+        let key = self.query.lookup.key();
+        if key.is_contact_id() {
+            memory.forget_alias(key);
+        } else {
+            memory.drop_alias(key);
+        }
+    }
+}

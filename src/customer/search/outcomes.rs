@@ -1,0 +1,174 @@
+//! What calls returned, applied to the search: what of it counts, and what a failure leaves missing.
+
+use std::time::Duration;
+
+use super::{Search, calls::Calls};
+use crate::{
+    cache::{Alias, parts::Origins},
+    customer::{
+        Error,
+        fetch::{FetchOutcome, Fetched},
+    },
+    domain::{Part, PartSet},
+    engage,
+};
+
+impl Search<'_> {
+    pub(super) fn apply_resolution(
+        &mut self,
+        outcome: Result<FetchOutcome, Error>,
+    ) -> Result<(), Error> {
+        match outcome.and_then(|outcome| self.unless_overtaken(outcome)) {
+            Ok(Some(fetched)) => self.found_alias = fetched.alias,
+            Ok(None) => {}
+            Err(error) => {
+                self.note_failure(PartSet::EMPTY, error)?;
+                self.alias_failed = true;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn apply_overview(
+        &mut self,
+        outcome: Result<FetchOutcome, Error>,
+        calls: &Calls,
+    ) -> Result<(), Error> {
+        let start = outcome.as_ref().ok().and_then(|outcome| outcome.start);
+        match outcome.and_then(|outcome| self.unless_overtaken(outcome)) {
+            Ok(Some(fetched)) => {
+                let fences = &self.inner.tiers.memory.fences;
+                // A part that a fence has overtaken is requested once more.
+                let is_overtaken = |part: &Part| {
+                    start.is_some_and(|start| !fences.allows(fetched.id, *part, start.sequence))
+                };
+                let overtaken = calls.from_overview.iter().filter(is_overtaken).collect();
+                let missing = calls
+                    .from_overview
+                    .without(fetched.parts.held().union(overtaken));
+                self.expect_none_in_overview(missing);
+                self.apply(&fetched);
+            }
+            Ok(None) => {}
+            Err(Error::Upstream(error)) if error.is_too_large() => {
+                // The entity endpoints fill what they can.
+                self.too_large = true;
+                self.expect_none_in_overview(self.inner.engage.overview_parts());
+            }
+            // The alias was resolved for this request; the overview may not know of it yet.
+            Err(Error::Upstream(error))
+                if error.is_about_the_identifier() && self.is_resolved() =>
+            {
+                self.expect_none_in_overview(calls.from_overview);
+            }
+            Err(error) => {
+                self.note_failure(calls.from_overview, error)?;
+                self.alias_failed |= !self.is_resolved();
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves the parts to their entity endpoints. The audiences have none.
+    pub(super) fn expect_none_in_overview(&mut self, parts: PartSet) {
+        self.not_in_overview = self.not_in_overview.union(parts);
+        if parts.contains(Part::Audiences) {
+            self.failed.insert(Part::Audiences);
+        }
+    }
+
+    /// Whether the alias was resolved for this request.
+    fn is_resolved(&self) -> bool {
+        self.found_alias
+            .is_some_and(|alias| self.query.is_resolved_by(&alias.provenance))
+    }
+
+    pub(super) fn apply_part(
+        &mut self,
+        part: Part,
+        outcome: Result<FetchOutcome, Error>,
+    ) -> Result<(), Error> {
+        if part == Part::Profile {
+            return self.apply_profile(outcome);
+        }
+        let fetched = outcome.and_then(|outcome| Ok(outcome.outcome?));
+        match fetched {
+            Ok(fetched) => self.apply(&fetched),
+            // The failure is this part's alone: a missing profile has another cause.
+            Err(error) => {
+                if let Error::Upstream(upstream) = &error
+                    && !upstream.allows_stale()
+                {
+                    self.no_stale.insert(part);
+                }
+                self.failed.insert(part);
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_profile(&mut self, outcome: Result<FetchOutcome, Error>) -> Result<(), Error> {
+        match outcome.and_then(|outcome| self.unless_overtaken(outcome)) {
+            Ok(Some(fetched)) => self.apply(&fetched),
+            Ok(None) => {}
+            // The contact itself is gone or another one: that concerns the whole answer.
+            Err(error) => {
+                let is_gone = error == Error::Upstream(engage::Error::NotFound);
+                let is_old = |alias: Alias| alias.provenance.sequence < self.query.arrival;
+                let may_move = !self.query.lookup.key().is_contact_id();
+                // The old aliases of a deleted contact may belong to another one by now.
+                if is_gone && may_move && self.found_alias.is_none_or(is_old) {
+                    self.drop_alias();
+                    return Ok(());
+                }
+                self.note_failure(Part::Profile.into(), error)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, fetched: &Fetched) {
+        self.stored |= !fetched.parts.held().is_empty();
+        if fetched.alias.is_some() && !self.is_resolved() {
+            self.found_alias = fetched.alias;
+        }
+        match &mut self.fetched {
+            Some((id, parts)) if *id == fetched.id => {
+                parts.merge(&fetched.parts, Duration::MAX);
+            }
+            other => *other = Some((fetched.id, fetched.parts.as_ref().clone())),
+        }
+    }
+
+    /// `None` for an outcome that an invalidation has overtaken: an alias that was dropped since, or a negative answer that
+    /// is older than the last change of any contact.
+    fn unless_overtaken(&self, outcome: FetchOutcome) -> Result<Option<Fetched>, Error> {
+        match outcome.outcome {
+            Ok(fetched) => Ok(Some(fetched)),
+            Err(engage::Error::Overtaken) => Ok(None),
+            Err(error) => {
+                let key = self.query.lookup.key();
+                let not_before = self.inner.tiers.memory.fences.negatives_not_before(key);
+                let is_outdated = outcome
+                    .start
+                    .is_some_and(|start| start.sequence <= not_before);
+                if error.is_about_the_identifier() && is_outdated {
+                    return Ok(None);
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Notes that the parts failed; ends the search with the error where it rules out stale data.
+    fn note_failure(&mut self, parts: PartSet, error: Error) -> Result<(), Error> {
+        if let Error::Upstream(upstream) = &error
+            && !upstream.allows_stale()
+        {
+            return Err(error);
+        }
+        self.failed = self.failed.union(parts);
+        self.failure.get_or_insert(error);
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+//! What must not be served any more, as plain data: a replica can apply what another one was sent.
+
+use std::sync::Arc;
+
+use crate::{
+    cache::{Cache, IsPurged},
+    customer::Rendered,
+    domain::{ContactId, Identifier, Lookup, Match, PartSet, aliases::AliasReader},
+    engage,
+};
+
+/// An invalidation. Each covers what was fetched before it, by calls in flight too.
+#[derive(Clone, Debug)]
+pub(in crate::customer) enum Invalidation {
+    /// Parts of a contact changed; the audiences, which have no entity endpoint, are left out.
+    Parts(ContactId, PartSet),
+    /// A contact is gone: its record, its aliases and its audiences.
+    Contact(ContactId),
+    /// Every contact that has the identifier is gone, whatever its type, and with it every alias of that value. Reads
+    /// every record and every alias.
+    Identifier(Lookup),
+    /// A contact was created, changed or deleted: no negative entry is right any more.
+    Negatives,
+    /// Any contact may have changed: until the overview's lag has passed, entity endpoints alone fill the cache.
+    AnyContact,
+    /// Everything is dropped.
+    Everything,
+}
+
+impl Invalidation {
+    /// Raises the fences in this replica's memory, then drops what they cover.
+    pub(super) fn apply(self, memory: &Cache<Rendered, engage::Error>, alias_reader: &AliasReader) {
+        match self {
+            Invalidation::Parts(id, parts) => {
+                memory.invalidate(id, parts.intersection(PartSet::INVALIDATABLE));
+            }
+            Invalidation::Contact(id) => memory.purge(id),
+            Invalidation::Identifier(lookup) => purge_by(&lookup, memory, alias_reader),
+            Invalidation::Negatives => memory.drop_negatives(),
+            Invalidation::AnyContact => memory.invalidate_everything(),
+            Invalidation::Everything => memory.purge_everything(),
+        }
+    }
+}
+
+fn purge_by(lookup: &Lookup, memory: &Cache<Rendered, engage::Error>, alias_reader: &AliasReader) {
+    if let Identifier::ContactId(id) = lookup.identifier {
+        memory.purge_alias(lookup.key());
+        memory.purge(id);
+        return;
+    }
+    // First: an answer in flight meets the predicate, or is seen by what follows.
+    let (reader, purged) = (alias_reader.clone(), lookup.identifier.clone());
+    let is_purged: IsPurged = Arc::new(move |identity, requested| {
+        reader.matches(&identity.aliases, &purged) == Match::Yes
+            || requested.is_some_and(|requested| requested.means_the_same(&purged))
+    });
+    memory.purge_where(&is_purged);
+    // An alias may lead to a contact whose profile does not show the identifier.
+    memory.purge_alias(lookup.key());
+    let types = memory.contact_types().into_iter().map(Some).chain([None]);
+    for contact_type in types {
+        for identifier in lookup.identifier.meanings() {
+            let alias = Lookup::new(identifier, contact_type.clone(), &alias_reader.digester);
+            memory.purge_alias(alias.key());
+        }
+    }
+}

@@ -91,7 +91,7 @@ where
             parts: Part::ALL.into_iter().filter_map(age).collect(),
             rendered: record.map_or(0, |record| record.rendered().count()),
             aliases: self.names_of(id, now),
-            fences: self.fences.standing(id, now),
+            fences: self.fences.status(id, now),
         }
     }
 

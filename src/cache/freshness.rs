@@ -1,5 +1,4 @@
-//! How long data serves: lifetimes, the two stale windows and the arithmetic on them, as pure
-//! functions of the moment.
+//! How long data is served: lifetimes, the two stale windows and their arithmetic, as pure functions of the time.
 //!
 //! The windows begin where the lifetime ends (RFC 5861): without faults nothing older than
 //! lifetime + `stale_while_revalidate` is served, with faults nothing older than lifetime +
@@ -21,74 +20,72 @@ use crate::{
 pub struct Policy {
     /// How long each part is fresh.
     pub lifetimes: PartMap<Duration>,
-    /// How long after its lifetime data is still served while one refresh runs.
+    /// How long after its lifetime data is still served while it is refreshed.
     pub stale_while_revalidate: Duration,
     /// How long after its lifetime data is still served while Engage fails.
     pub stale_if_error: Duration,
-    /// How long a caller waits for a refresh while what is cached may still be served.
+    /// How long a request waits for a refresh while what is cached may still be served.
     pub stale_if_slow: Duration,
-    /// How long a negative answer, or a name that could not be checked, is remembered.
+    /// How long a negative entry, or an alias that could not be confirmed, is used.
     pub negative_lifetime: Duration,
     /// How long Engage's overview may lag behind its entity endpoints.
     pub overview_lag: Duration,
-    /// The parts that the overview can tell.
+    /// The parts that the overview contains.
     pub overview_parts: PartSet,
-    /// What shortens lifetimes where changes may go untold; `None` where nobody tells of changes, and the lifetimes are
-    /// made for that.
+    /// Shortens lifetimes while changes may go unreported; `None` without webhooks: the lifetimes are chosen for that.
     pub feed: Option<Arc<Feed>>,
 }
 
 impl Policy {
-    /// The lifetime of a part; names live as long as the profile.
+    /// The lifetime of a part; an alias has that of the profile.
     pub fn lifetime(&self, part: Part) -> Duration {
         self.lifetimes[part]
     }
 
-    /// A lifetime shortened at random by up to a tenth, so that what was filled together does not
-    /// expire together.
+    /// A lifetime shortened at random by up to a tenth, so that what was fetched together does not expire together.
     pub fn jittered(lifetime: Duration) -> Duration {
         lifetime.mul_f64(1.0 - 0.1 * fastrand::f64())
     }
 }
 
-/// Where and when data was asked for.
+/// Where and when data was fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// The place of our upstream request's start in the order of events.
+    /// When our upstream request began, in the order of events.
     pub sequence: Sequence,
-    /// The moment of our upstream request's start: ages count from here.
+    /// When our upstream request began: ages count from here.
     pub requested_at: Tick,
-    /// The same moment by the wall clock.
+    /// The same by the wall clock.
     #[serde(with = "plain")]
     pub as_of: Timestamp,
     /// How long the data is fresh.
     pub lifetime: Duration,
-    /// Who told it.
+    /// Which kind of endpoint returned it.
     pub source: FetchSource,
-    /// Since when the entity endpoint has said this and nothing else: the start of its request. An overview's copy may be
-    /// older than that for the overview's lag. `None` where only an overview has said it.
+    /// When the first request began to which the entity endpoint returned this same data: an overview that began within the
+    /// overview's lag after that may be older. `None` where only an overview returned it.
     pub differed_at: Option<Tick>,
 }
 
-/// Which kind of endpoint told something.
+/// A kind of endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FetchSource {
     /// `/contactoverview`, which may itself be a cached copy.
     Overview,
-    /// An entity endpoint, which tells what is so now.
+    /// An entity endpoint, which returns the present state.
     Entity,
 }
 
-/// How old data is, in the words of the contract.
+/// In which window of its life data is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Freshness {
     /// Within its lifetime.
     Fresh,
     /// Within the stale-while-revalidate window: served while it is refreshed.
     Stale,
-    /// Within the stale-if-error window only: served if Engage fails.
+    /// Within the stale-if-error window: served if Engage fails.
     Expired,
-    /// Too old for anything.
+    /// Beyond every window: never served.
     Dead,
 }
 
@@ -120,11 +117,11 @@ impl Provenance {
         now.since(self.requested_at)
     }
 
-    /// How long the data is fresh, as the feed stands at `now`.
+    /// How long the data is fresh, given the feed at `now`.
     fn lifetime_at(&self, now: Tick, policy: &Policy) -> Duration {
         policy.feed.as_ref().map_or(self.lifetime, |feed| {
             let true_at = match self.source {
-                // A change that was missed may be younger than what it tells.
+                // Its copy may be older than a change that was missed.
                 FetchSource::Overview => self.requested_at - policy.overview_lag,
                 FetchSource::Entity => self.requested_at,
             };
@@ -132,8 +129,8 @@ impl Provenance {
         })
     }
 
-    /// How old the data is at `now`. Where changes may go untold it expires sooner; but while Engage fails, and so may
-    /// tell of no change, it serves as long as ever.
+    /// In which window the data is at `now`. While changes may go unreported its lifetime is shorter, but the end of the
+    /// last window does not move: an Engage that fails may report no changes either.
     pub fn freshness(&self, now: Tick, policy: &Policy) -> Freshness {
         let fresh_until = self.requested_at + self.lifetime_at(now, policy);
         if now < fresh_until {
@@ -147,31 +144,32 @@ impl Provenance {
         }
     }
 
-    /// When it is [`Freshness::Dead`], whatever becomes of the feed.
+    /// When it is [`Freshness::Dead`], whatever the feed's status.
     pub fn kept_until(&self, policy: &Policy) -> Tick {
         let window = policy.stale_if_error.max(policy.stale_while_revalidate);
         self.requested_at + self.lifetime + window
     }
 
-    /// Whether the last tenth of the lifetime has begun: who asks now shows that the data is still in
-    /// demand, and a refresh in time spares the next caller a stale answer.
+    /// Whether the last tenth of the lifetime has begun: a request now shows that the data is still in demand, and a refresh
+    /// ahead spares the next one a stale answer.
     pub fn expires_soon(&self, now: Tick, policy: &Policy) -> bool {
         let lifetime = self.lifetime_at(now, policy);
         now >= self.requested_at + lifetime - lifetime / 10
     }
 
-    /// Whether this data takes the place of `held`: data of the same kind of endpoint where it was asked
-    /// for later. An overview may lag, so it takes the place of what an entity endpoint told only where
-    /// it was asked for later by more than that, counted from the last time that the endpoint said something new.
-    pub fn supersedes(&self, held: &Provenance, overview_lag: Duration) -> bool {
+    /// Whether this data replaces `cached`. Of the same kind of endpoint, the later request wins. An overview may lag, so it
+    /// replaces an entity endpoint's data only if its request began later by at least the lag, counted from
+    /// [`Provenance::differed_at`].
+    pub fn supersedes(&self, cached: &Provenance, overview_lag: Duration) -> bool {
         let catches_up = |overview: &Provenance, entity: &Provenance| {
-            let said_new = entity.differed_at.unwrap_or(entity.requested_at);
-            overview.sequence > entity.sequence && overview.requested_at >= said_new + overview_lag
+            let differed_at = entity.differed_at.unwrap_or(entity.requested_at);
+            overview.sequence > entity.sequence
+                && overview.requested_at >= differed_at + overview_lag
         };
-        match (self.source, held.source) {
-            (FetchSource::Overview, FetchSource::Entity) => catches_up(self, held),
-            (FetchSource::Entity, FetchSource::Overview) => !catches_up(held, self),
-            _ => self.sequence > held.sequence,
+        match (self.source, cached.source) {
+            (FetchSource::Overview, FetchSource::Entity) => catches_up(self, cached),
+            (FetchSource::Entity, FetchSource::Overview) => !catches_up(cached, self),
+            _ => self.sequence > cached.sequence,
         }
     }
 
@@ -209,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn data_passes_through_its_windows_in_order() {
+    fn data_passes_its_windows_in_order() {
         let manual = ManualClock::new(Timestamp::UNIX_EPOCH);
         let clock = Clock::from(manual.clone());
         let provenance = Provenance {
@@ -239,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_gap_in_the_feed_an_overview_is_trusted_only_once_its_lag_has_passed() {
+    fn after_a_feed_gap_an_overview_is_trusted_once_its_lag_has_passed() {
         let feed = Feed::new(Duration::from_secs(10_000), Duration::from_secs(20));
         let policy = Policy {
             feed: Some(feed.into()),
@@ -263,15 +261,15 @@ mod tests {
                 source,
                 differed_at: None,
             };
-            let told = provenance.ttl_seconds(at(second), &policy);
-            assert_eq!(told, ttl, "{source:?} at {second} s");
+            let actual = provenance.ttl_seconds(at(second), &policy);
+            assert_eq!(actual, ttl, "{source:?} at {second} s");
         }
     }
 
     #[test]
-    fn what_was_asked_for_later_takes_its_place_and_an_overview_only_after_its_lag() {
+    fn later_data_supersedes_and_an_overview_only_after_its_lag() {
         let fences = Fences::new(Duration::ZERO, Duration::ZERO, 16);
-        let asked = |second: u64, source| Provenance {
+        let requested = |second: u64, source| Provenance {
             sequence: fences.sequence(),
             requested_at: Tick::default() + Duration::from_secs(second),
             as_of: Timestamp::UNIX_EPOCH,
@@ -281,10 +279,10 @@ mod tests {
                 .then_some(Tick::default() + Duration::from_secs(second)),
         };
         let lag = Duration::from_secs(600);
-        let early = asked(0, FetchSource::Overview);
-        let entity = asked(0, FetchSource::Entity);
-        let within = asked(599, FetchSource::Overview);
-        let after = asked(600, FetchSource::Overview);
+        let early = requested(0, FetchSource::Overview);
+        let entity = requested(0, FetchSource::Entity);
+        let within = requested(599, FetchSource::Overview);
+        let after = requested(600, FetchSource::Overview);
         for (newer, older) in [
             (&entity, &early),
             (&within, &early),
@@ -296,17 +294,17 @@ mod tests {
             assert!(!older.supersedes(newer, lag), "{older:?} {newer:?}");
         }
         assert!(!entity.supersedes(&entity, lag));
-        // Without a lag the order of asking decides.
+        // Without a lag the order of the requests decides.
         assert!(within.supersedes(&entity, Duration::ZERO));
         assert!(!early.supersedes(&entity, Duration::ZERO));
-        // What an entity endpoint only repeats keeps the overview out no longer than it did.
-        let first = asked(0, FetchSource::Entity);
+        // Data that an entity endpoint only repeats does not keep the overview out for longer.
+        let first = requested(0, FetchSource::Entity);
         let repeated = Provenance {
             differed_at: first.differed_at,
-            ..asked(500, FetchSource::Entity)
+            ..requested(500, FetchSource::Entity)
         };
-        let within = asked(599, FetchSource::Overview);
-        let after = asked(600, FetchSource::Overview);
+        let within = requested(599, FetchSource::Overview);
+        let after = requested(600, FetchSource::Overview);
         for (overview, takes_over) in [(&early, false), (&within, false), (&after, true)] {
             assert_eq!(overview.supersedes(&repeated, lag), takes_over);
             assert_eq!(repeated.supersedes(overview, lag), !takes_over);

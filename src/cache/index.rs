@@ -173,7 +173,7 @@ where
                 return Op::Nop;
             }
             if source == FetchSource::Entity && other.is_some() {
-                self.fences.name_resolved(key, self.clock.tick());
+                self.fences.alias_resolved(key, self.clock.tick());
             }
             Op::Put(AliasEntry {
                 alias,
@@ -246,7 +246,7 @@ where
             if newer { Op::Nop } else { Op::Remove }
         });
         if source == FetchSource::Entity && !key.is_contact_id() {
-            self.fences.name_resolved(key, self.clock.tick());
+            self.fences.alias_resolved(key, self.clock.tick());
         }
         let until = start.now.tick + self.policy.negative_lifetime;
         let negative = NegativeEntry {

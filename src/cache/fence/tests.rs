@@ -1,6 +1,6 @@
 use jiff::civil::date;
 
-use super::*;
+use super::{table::LEAST_SWEPT, *};
 use crate::domain::{Digester, Identifier, IdentifierKind, IdentifierRules, Lookup};
 
 const LAG: Duration = Duration::from_secs(600);
@@ -33,21 +33,21 @@ fn email(number: u16) -> Lookup {
 }
 
 #[test]
-fn data_begun_before_an_invalidation_is_refused_and_data_begun_after_is_allowed() {
+fn only_data_requested_after_an_invalidation_is_allowed() {
     let fences = Fences::new(LAG, FLIGHT, 1000);
     let before = fences.sequence();
     fences.raise(contact('1'), Part::Points.into(), Tick::default());
     let after = fences.sequence();
     assert!(!fences.allows(contact('1'), Part::Points, before));
     assert!(fences.allows(contact('1'), Part::Points, after));
-    let standing = fences.not_before(contact('1'), Part::Points.into());
-    assert!(!fences.allows(contact('1'), Part::Points, standing));
+    let not_before = fences.not_before(contact('1'), Part::Points.into());
+    assert!(!fences.allows(contact('1'), Part::Points, not_before));
     assert!(fences.allows(contact('1'), Part::Vouchers, before));
     assert!(fences.allows(contact('2'), Part::Points, before));
 }
 
 #[test]
-fn for_the_overviews_lag_only_the_entity_endpoint_fills_an_invalidated_part() {
+fn within_the_overviews_lag_only_the_entity_endpoint_fills_an_invalidated_part() {
     let fences = Fences::new(LAG, FLIGHT, 1000);
     let now = Tick::default();
     fences.raise(contact('1'), PartSet::ALL, now);
@@ -57,49 +57,44 @@ fn for_the_overviews_lag_only_the_entity_endpoint_fills_an_invalidated_part() {
 }
 
 #[test]
-fn a_full_table_raises_one_fence_around_everything() {
+fn full_table_raises_one_fence_around_everything() {
     let fences = Fences::new(LAG, FLIGHT, 16);
     let before = fences.sequence();
     for number in 0..64 {
         fences.raise(numbered(number), PartSet::ALL, Tick::default());
     }
     assert!(!fences.allows(contact('1'), Part::Profile, before));
-    let held: usize = fences
-        .contacts
-        .shards
-        .iter()
-        .map(|shard| shard.lock().expect("whole").fences.len())
-        .sum();
-    assert!(held <= 16);
+    assert!(fences.counts().0 <= 16);
 }
 
 #[test]
-fn room_is_made_by_dropping_fences_that_are_of_no_use_any_more() {
+fn expired_fences_make_room() {
     let fences = Fences::new(LAG, FLIGHT, 16);
     for number in 0..16 {
         fences.raise(numbered(number), PartSet::ALL, Tick::default());
     }
-    let before = Sequence(fences.everything.load(Ordering::SeqCst));
+    let before = fences.everything();
     let later = Tick::default() + LAG + FLIGHT;
     fences.raise(numbered(100), PartSet::ALL, later);
-    assert_eq!(Sequence(fences.everything.load(Ordering::SeqCst)), before);
-}
-#[test]
-fn a_table_full_of_entity_reads_or_of_names_raises_the_fence_around_everything_too() {
-    let now = Tick::default();
-    let by_reads = Fences::new(LAG, FLIGHT, 16);
-    let by_names = Fences::new(LAG, FLIGHT, 16);
-    let before = (by_reads.sequence(), by_names.sequence());
-    for number in 0..64 {
-        by_reads.entity_read(numbered(number), Part::Points, now);
-        by_names.raise_alias(email(number).key(), now);
-    }
-    assert!(by_reads.everything() > before.0);
-    assert!(by_names.everything() > before.1);
+    assert_eq!(fences.everything(), before);
 }
 
 #[test]
-fn for_want_of_room_entity_endpoints_alone_fill_anything_until_the_lag_has_passed() {
+fn table_full_of_entity_reads_or_aliases_raises_it_too() {
+    let now = Tick::default();
+    let by_reads = Fences::new(LAG, FLIGHT, 16);
+    let by_aliases = Fences::new(LAG, FLIGHT, 16);
+    let before = (by_reads.sequence(), by_aliases.sequence());
+    for number in 0..64 {
+        by_reads.entity_read(numbered(number), Part::Points, now);
+        by_aliases.raise_alias(email(number).key(), now);
+    }
+    assert!(by_reads.everything() > before.0);
+    assert!(by_aliases.everything() > before.1);
+}
+
+#[test]
+fn after_a_full_table_entity_endpoints_alone_fill_anything_within_the_lag() {
     let fences = Fences::new(LAG, FLIGHT, 16);
     let now = Tick::default() + LAG;
     for number in 0..64 {
@@ -117,7 +112,7 @@ fn for_want_of_room_entity_endpoints_alone_fill_anything_until_the_lag_has_passe
 }
 
 #[test]
-fn the_overview_resolves_a_dropped_name_again_once_its_lag_has_passed() {
+fn overview_resolves_a_dropped_alias_again_after_its_lag() {
     let fences = Fences::new(LAG, FLIGHT, 1000);
     let now = Tick::default() + LAG;
     let alias = email(1);
@@ -129,7 +124,7 @@ fn the_overview_resolves_a_dropped_name_again_once_its_lag_has_passed() {
 }
 
 #[test]
-fn a_fence_that_stands_is_raised_again_however_full_the_table_is() {
+fn existing_fence_is_raised_again_in_a_full_table() {
     let fences = Fences::new(LAG, FLIGHT, 16);
     fences.raise(numbered(0), Part::Points.into(), Tick::default());
     let between = fences.sequence();
@@ -139,29 +134,25 @@ fn a_fence_that_stands_is_raised_again_however_full_the_table_is() {
 }
 
 #[test]
-fn the_outlived_are_swept_once_the_first_may_be_and_a_shard_has_doubled() {
+fn expired_fences_are_swept_when_a_shard_has_doubled() {
     let end = Tick::default() + LAG + FLIGHT;
     for later in [end, end + FLIGHT] {
         let fences = Fences::new(LAG, FLIGHT, 1_000_000);
         for number in 0..40_000 {
             fences.raise(numbered(number), PartSet::ALL, Tick::default());
         }
-        let shards = || {
-            let shards = fences.contacts.shards.iter();
-            shards.map(|shard| shard.lock().expect("whole"))
-        };
-        assert!(shards().all(|shard| shard.sweep_at == 2 * LEAST_SWEPT));
+        let all_sweep_at = |count| fences.contacts.sweep_at().iter().all(|at| *at == count);
+        assert!(all_sweep_at(2 * LEAST_SWEPT));
         for number in 40_000..40_500 {
             fences.raise(numbered(number), PartSet::ALL, later);
         }
-        let held: usize = shards().map(|shard| shard.fences.len()).sum();
-        assert_eq!(held, 500);
-        assert!(shards().all(|shard| shard.sweep_at == LEAST_SWEPT));
+        assert_eq!(fences.counts().0, 500);
+        assert!(all_sweep_at(LEAST_SWEPT));
     }
 }
 
 #[test]
-fn a_crowd_raises_one_fence_around_everything_and_makes_room_for_the_next() {
+fn fence_around_everything_makes_room_for_later_fences() {
     let fences = Fences::new(LAG, FLIGHT, 256);
     let now = Tick::default() + LAG;
     let mut times = 0;
@@ -174,7 +165,7 @@ fn a_crowd_raises_one_fence_around_everything_and_makes_room_for_the_next() {
 }
 
 #[test]
-fn what_makes_room_is_only_what_the_fence_around_everything_stands_for() {
+fn fence_around_everything_drops_only_the_fences_that_it_covers() {
     let fences = Fences::new(LAG, FLIGHT, 1000);
     let now = Tick::default() + LAG;
     fences.raise(numbered(0), PartSet::ALL, now);
@@ -182,12 +173,12 @@ fn what_makes_room_is_only_what_the_fence_around_everything_stands_for() {
     fences.raise(numbered(1), PartSet::ALL, now);
     let start = fences.sequence();
     fences.raise(numbered(2), Part::Points.into(), now);
-    fences.contacts.drop_covered(fences.everything(), now + LAG);
+    fences.drop_covered(fences.everything(), now + LAG);
     assert_eq!(fences.counts().0, 2);
     assert!(!fences.allows(numbered(2), Part::Points, start));
-    // One that stands for longer is not stood for.
+    // One that is kept for longer is not covered.
     fences.entity_read(numbered(3), Part::Points, now + LAG);
-    fences.contacts.drop_covered(fences.latest(), now + LAG);
+    fences.drop_covered(fences.latest(), now + LAG);
     assert_eq!(fences.counts().0, 1);
     assert_eq!(
         fences.entity_only(numbered(3), now + LAG),

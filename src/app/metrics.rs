@@ -81,7 +81,7 @@ impl Gauges {
             let value = i64::from(state == status);
             ConstGauge::new(value).encode(states.encode_family(&labels)?)?;
         }
-        if let Some(last) = feed.last_heard() {
+        if let Some(last) = feed.last_received() {
             let age = now.since(last).as_secs_f64();
             let gauge = encoder.encode_descriptor(
                 "webhook_last_taken_seconds",

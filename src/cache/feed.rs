@@ -1,10 +1,11 @@
-//! The feed: whether the news of what changes at Engage reaches us, and so how long data may serve.
+//! The feed of webhooks: whether changes at Engage reach us, and so how long data may be served.
 //!
-//! Long lifetimes are safe where every change is told. Where that is in doubt, data serves for the fallback lifetime
-//! only: while nothing has been heard yet or for too long, while too much of what comes is not understood, and for good
-//! where data may be from before the feed worked again, because what changed in between may never be told. One delivery that
-//! can't be understood is one contact's matter; that the feed fails is judged by their rate (`window.rs`). A hit costs two
-//! loads: what ends the trust is noted at once, what restores it at the next delivery or the next look.
+//! Long lifetimes are safe while every change is reported. Where that is in doubt, data is fresh for the fallback lifetime
+//! only: before the first delivery, after too long without one, and while too many deliveries are unreadable. Data that was
+//! fetched before the feed worked again keeps that short lifetime, since changes in the gap may never be reported. One
+//! unreadable delivery concerns one contact; the feed fails by their rate (`window.rs`).
+//!
+//! A hit costs two atomic loads: the end of trust is stored at once, its return at the next delivery or status query.
 
 mod window;
 
@@ -16,21 +17,21 @@ use crate::{
     threads::{AtomicU64, Mutex, MutexGuard, Ordering},
 };
 
-/// How the feed stands.
+/// The status of the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeedStatus {
-    /// Nothing has come yet.
+    /// No delivery yet.
     Unknown,
-    /// The last news are recent.
+    /// The last delivery is recent.
     Working,
-    /// Nothing came for longer than is usual.
+    /// No delivery for longer than `webhooks.silence`.
     Silent,
-    /// Too much of what comes is Engage's and not understood.
+    /// Too many genuine deliveries are unreadable.
     Failing,
 }
 
 impl FeedStatus {
-    /// Every standing, in the order of their numbers in metrics.
+    /// Every status, in the order of their numbers in metrics.
     pub const ALL: [FeedStatus; 4] = [
         FeedStatus::Unknown,
         FeedStatus::Working,
@@ -49,157 +50,157 @@ impl FeedStatus {
     }
 }
 
-/// Notes when news came, and judges data by it.
+/// Records deliveries, and bounds lifetimes by them.
 #[derive(Debug)]
 pub struct Feed {
-    /// How long the feed counts as working without news.
+    /// How long the feed counts as working without a delivery.
     silence: Duration,
-    /// How long data serves at most where news may have been missed.
+    /// The longest lifetime while changes may have been missed.
     fallback: Duration,
-    /// The beginning of the present stretch in which no news was missed, and its end as far as is known yet.
+    /// The start of the current period without missed deliveries, and its end as far as is known yet.
     since: AtomicU64,
     until: AtomicU64,
-    heard: Mutex<Heard>,
+    state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-struct Heard {
-    last: Option<Tick>,
+struct State {
+    last_received: Option<Tick>,
     is_failing: bool,
     window: Window,
 }
 
 impl Feed {
-    /// A feed of which nothing has come yet.
+    /// A feed without a delivery yet.
     pub fn new(silence: Duration, fallback: Duration) -> Self {
         Self {
             silence,
             fallback,
             since: AtomicU64::new(Tick::END.nanos()),
             until: AtomicU64::new(0),
-            heard: Mutex::default(),
+            state: Mutex::default(),
         }
     }
 
-    /// News came and were understood.
-    pub fn heard(&self, now: Tick) {
-        let mut heard = self.state();
-        let before = self.judge(&heard, now);
-        heard.window.heard(now);
-        heard.last = heard.last.max(Some(now));
-        let turn = self.settle(&mut heard, now);
-        if !heard.is_failing {
+    /// Notes a delivery that was read.
+    pub fn note_received(&self, now: Tick) {
+        let mut state = self.locked();
+        let before = self.status_of(&state, now);
+        state.window.note_received(now);
+        state.last_received = state.last_received.max(Some(now));
+        let transition = self.update(&mut state, now);
+        if !state.is_failing {
             if before != FeedStatus::Working {
-                // Before the end: readers of the new end must not see the old beginning.
+                // Before the end: a reader of the new end must not see the old start.
                 self.since.store(now.nanos(), Ordering::SeqCst);
             }
-            self.trust(&heard);
+            self.trust(&state);
         }
-        drop(heard);
-        log(turn, "");
+        drop(state);
+        log(transition, "");
     }
 
-    /// News came that is Engage's and was not understood, and why.
-    pub fn missed(&self, now: Tick, why: &'static str) {
-        let mut heard = self.state();
-        heard.window.missed(now);
-        let turn = self.settle(&mut heard, now);
-        drop(heard);
-        log(turn, why);
+    /// Notes a genuine delivery that could not be read, and why.
+    pub fn note_missed(&self, now: Tick, why: &'static str) {
+        let mut state = self.locked();
+        state.window.note_missed(now);
+        let transition = self.update(&mut state, now);
+        drop(state);
+        log(transition, why);
     }
 
-    /// How it stands.
+    /// The status at `now`.
     pub fn status(&self, now: Tick) -> FeedStatus {
-        let mut heard = self.state();
-        let turn = self.settle(&mut heard, now);
-        let status = self.judge(&heard, now);
-        drop(heard);
-        log(turn, "");
+        let mut state = self.locked();
+        let transition = self.update(&mut state, now);
+        let status = self.status_of(&state, now);
+        drop(state);
+        log(transition, "");
         status
     }
 
-    /// Takes note of whether it fails now, where that has changed.
-    fn settle(&self, heard: &mut Heard, now: Tick) -> Option<Turn> {
-        // Once it fails, it does until clearly less is missed: it must not turn with each delivery.
+    /// Notes whether the feed fails now, where that has changed.
+    fn update(&self, state: &mut State, now: Tick) -> Option<Transition> {
+        // Hysteresis: a feed that fails does so until clearly less is missed, so it does not flap with each delivery.
         let is_failing =
-            heard.window.is_failing(now) || (heard.is_failing && !heard.window.has_recovered(now));
-        if is_failing == heard.is_failing {
+            state.window.is_failing(now) || (state.is_failing && !state.window.has_recovered(now));
+        if is_failing == state.is_failing {
             return None;
         }
-        heard.is_failing = is_failing;
+        state.is_failing = is_failing;
         if is_failing {
             self.until.store(0, Ordering::SeqCst);
-            let (came, missed) = heard.window.counts(now);
-            return Some(Turn::Failing { came, missed });
+            let (received, missed) = state.window.counts(now);
+            return Some(Transition::Failing { received, missed });
         }
-        // What was missed before may concern any contact.
+        // A delivery that was missed may concern any contact.
         self.since.store(now.nanos(), Ordering::SeqCst);
-        self.trust(heard);
-        Some(Turn::Readable)
+        self.trust(state);
+        Some(Transition::Recovered)
     }
 
-    /// Data is trusted for as long as news need not have come again.
-    fn trust(&self, heard: &Heard) {
-        if let Some(last) = heard.last {
+    /// Trusts data until the next delivery is overdue.
+    fn trust(&self, state: &State) {
+        if let Some(last) = state.last_received {
             let until = (last + self.silence).nanos();
             self.until.fetch_max(until, Ordering::SeqCst);
         }
     }
 
-    /// When news last came and could be read.
-    pub fn last_heard(&self) -> Option<Tick> {
-        self.state().last
+    /// When the last delivery that could be read arrived.
+    pub fn last_received(&self) -> Option<Tick> {
+        self.locked().last_received
     }
 
-    /// Since when no news was missed, if it works.
+    /// Since when no delivery was missed, if the feed works.
     pub fn working_since(&self, now: Tick) -> Option<Tick> {
         let until = Tick::from_nanos(self.until.load(Ordering::SeqCst));
         let since = Tick::from_nanos(self.since.load(Ordering::SeqCst));
         (now < until).then_some(since)
     }
 
-    /// How long data that was true at `true_at` may serve at most.
+    /// The longest lifetime of data that was true at `true_at`.
     pub fn longest_lifetime(&self, true_at: Tick, now: Tick) -> Duration {
         match self.working_since(now) {
-            // At the very moment it may have been told before.
+            // A change of the same moment may have been reported before.
             Some(since) if since < true_at => Duration::MAX,
             _ => self.fallback,
         }
     }
 
-    fn judge(&self, heard: &Heard, now: Tick) -> FeedStatus {
-        match heard.last {
-            _ if heard.is_failing => FeedStatus::Failing,
+    fn status_of(&self, state: &State, now: Tick) -> FeedStatus {
+        match state.last_received {
+            _ if state.is_failing => FeedStatus::Failing,
             None => FeedStatus::Unknown,
             Some(last) if now < last + self.silence => FeedStatus::Working,
             Some(_) => FeedStatus::Silent,
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A change of how the feed stands that operators must know at once.
+/// A change of status that is logged at once.
 #[derive(Clone, Copy)]
-enum Turn {
-    /// Too much is missed: so many of so many that came lately.
-    Failing { came: u64, missed: u64 },
-    /// No longer.
-    Readable,
+enum Transition {
+    /// Of the deliveries that were received lately, too many were missed.
+    Failing { received: u64, missed: u64 },
+    /// The feed no longer fails.
+    Recovered,
 }
 
-fn log(turn: Option<Turn>, why: &'static str) {
-    match turn {
-        Some(Turn::Failing { came, missed }) => tracing::error!(
+fn log(transition: Option<Transition>, why: &'static str) {
+    match transition {
+        Some(Transition::Failing { received, missed }) => tracing::error!(
             alarm = true,
             why,
-            came,
+            came = received,
             missed,
             "webhook feed failing; lifetimes shortened"
         ),
-        Some(Turn::Readable) => tracing::info!("webhook feed no longer failing"),
+        Some(Transition::Recovered) => tracing::info!("webhook feed no longer failing"),
         None => {}
     }
 }
@@ -216,15 +217,15 @@ mod tests {
     }
 
     #[test]
-    fn data_is_trusted_while_the_feed_works_and_only_if_asked_for_since_then() {
+    fn only_data_fetched_while_the_feed_works_is_trusted() {
         let feed = Feed::new(SILENCE, FALLBACK);
         assert_eq!(feed.status(at(0)), FeedStatus::Unknown);
         assert_eq!(feed.longest_lifetime(at(0), at(0)), FALLBACK);
-        feed.heard(at(10));
+        feed.note_received(at(10));
         assert_eq!(feed.longest_lifetime(at(10), at(11)), FALLBACK);
         assert_eq!(feed.longest_lifetime(at(11), at(11)), Duration::MAX);
-        feed.heard(at(50));
-        // News that comes in time prolongs the stretch that began with the first.
+        feed.note_received(at(50));
+        // A delivery in time prolongs the period that began with the first.
         assert_eq!(feed.longest_lifetime(at(11), at(149)), Duration::MAX);
         assert_eq!(feed.status(at(149)), FeedStatus::Working);
         assert_eq!(feed.status(at(150)), FeedStatus::Silent);
@@ -232,11 +233,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_before_a_gap_is_not_trusted_after_it() {
+    fn data_fetched_before_a_gap_is_not_trusted_after_it() {
         let feed = Feed::new(SILENCE, FALLBACK);
-        feed.heard(at(0));
+        feed.note_received(at(0));
         assert_eq!(feed.status(at(199)), FeedStatus::Silent);
-        feed.heard(at(200));
+        feed.note_received(at(200));
         for (true_at, longest) in [(50, FALLBACK), (200, FALLBACK), (201, Duration::MAX)] {
             assert_eq!(feed.longest_lifetime(at(true_at), at(201)), longest);
         }
@@ -244,60 +245,60 @@ mod tests {
     }
 
     #[test]
-    fn one_delivery_that_is_not_understood_changes_nothing() {
+    fn one_unreadable_delivery_changes_nothing() {
         let feed = Feed::new(SILENCE, FALLBACK);
-        feed.heard(at(0));
+        feed.note_received(at(0));
         for second in [5, 6] {
-            feed.missed(at(second), "sealed");
+            feed.note_missed(at(second), "sealed");
             assert_eq!(feed.status(at(second)), FeedStatus::Working);
             assert_eq!(feed.longest_lifetime(at(1), at(second)), Duration::MAX);
         }
     }
 
     #[test]
-    fn a_feed_that_fails_is_trusted_again_only_for_what_is_asked_for_later() {
+    fn after_a_failure_only_data_fetched_later_is_trusted() {
         let feed = Feed::new(SILENCE, FALLBACK);
-        feed.heard(at(0));
+        feed.note_received(at(0));
         for _ in 0..3 {
-            feed.missed(at(5), "sealed");
+            feed.note_missed(at(5), "sealed");
         }
         assert_eq!(feed.status(at(6)), FeedStatus::Failing);
         assert_eq!(feed.longest_lifetime(at(1), at(6)), FALLBACK);
-        // Nothing that could be read came since.
+        // No readable delivery since.
         assert_eq!(feed.status(at(1000)), FeedStatus::Failing);
-        feed.heard(at(1001));
+        feed.note_received(at(1001));
         assert_eq!(feed.status(at(1002)), FeedStatus::Working);
         assert_eq!(feed.longest_lifetime(at(1001), at(1002)), FALLBACK);
         assert_eq!(feed.longest_lifetime(at(1002), at(1002)), Duration::MAX);
-        assert_eq!(feed.last_heard(), Some(at(1001)));
+        assert_eq!(feed.last_received(), Some(at(1001)));
     }
 
     #[test]
-    fn a_feed_that_is_partly_read_fails_until_the_rate_falls() {
+    fn partly_read_feed_fails_until_the_rate_falls() {
         let feed = Feed::new(SILENCE, FALLBACK);
-        (0..20).for_each(|_| feed.heard(at(0)));
+        (0..20).for_each(|_| feed.note_received(at(0)));
         (0..3).for_each(|_| {
-            feed.missed(at(1), "unaddressed");
-            feed.heard(at(1));
+            feed.note_missed(at(1), "unaddressed");
+            feed.note_received(at(1));
         });
         assert_eq!(feed.status(at(2)), FeedStatus::Failing);
         assert_eq!(feed.longest_lifetime(at(1), at(2)), FALLBACK);
-        // It does not turn at once where one delivery more or less would turn it again.
-        (0..10).for_each(|_| feed.heard(at(2)));
+        // It does not recover at a rate from which one delivery would let it fail again.
+        (0..10).for_each(|_| feed.note_received(at(2)));
         assert_eq!(feed.status(at(2)), FeedStatus::Failing);
-        (0..25).for_each(|_| feed.heard(at(2)));
+        (0..25).for_each(|_| feed.note_received(at(2)));
         assert_eq!(feed.status(at(3)), FeedStatus::Working);
         assert_eq!(feed.longest_lifetime(at(1), at(3)), FALLBACK);
         assert_eq!(feed.longest_lifetime(at(3), at(3)), Duration::MAX);
     }
 
     #[test]
-    fn a_feed_that_failed_is_judged_by_its_last_news_once_the_missed_are_long_ago() {
+    fn failed_feed_is_judged_by_its_last_delivery_once_the_window_is_empty() {
         let long = Duration::from_secs(10_000);
         for (silence, then) in [(long, FeedStatus::Working), (SILENCE, FeedStatus::Silent)] {
             let feed = Feed::new(silence, FALLBACK);
-            (0..3).for_each(|_| feed.missed(at(1), "sealed"));
-            feed.heard(at(1));
+            (0..3).for_each(|_| feed.note_missed(at(1), "sealed"));
+            feed.note_received(at(1));
             assert_eq!(feed.status(at(2)), FeedStatus::Failing);
             assert_eq!(feed.working_since(at(299)), None);
             assert_eq!(feed.status(at(301)), then);

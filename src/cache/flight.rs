@@ -1,15 +1,14 @@
-//! Shared upstream calls. Each runs in a task of its own, so a caller who leaves neither cancels nor
-//! repeats it, and everybody who asks for the same thing waits for the same flight.
+//! Flights: upstream calls that concurrent requests for the same thing share (single-flight). Each runs in a task of its
+//! own, so a cancelled request neither cancels nor repeats it.
 //!
-//! Callers say how new the data must be: a [`Sequence`] after which its upstream request must begin.
-//! Someone who wants data as it is now (or who comes after an invalidation) can't join a flight that
-//! has already begun; such callers share one flight that waits for the running one to end. So there
-//! is at most one running and one waiting call for each key, however many ask. A call that has run
-//! longer than a caller would ever wait no longer holds the next one up, but of such there are at
-//! most [`MAX_OVERDUE`].
+//! A request says how new the data must be: a [`Sequence`] after which the upstream call must begin. A request for fresh
+//! data, or one that comes after an invalidation, can't join a flight that has already begun; such requests share one
+//! flight that waits for the running one to end. So each key has at most one running and one waiting call, however many
+//! requests there are. A call that has run for longer than any request waits no longer delays the next one, but there are
+//! at most [`MAX_OVERDUE`] of those per key.
 //!
-//! How often such callers can have one key asked anew is bounded too ([`Pace`]): a few calls in a row, then one
-//! after the other at a distance. All who come in between share the next one, which begins after each of them came.
+//! How often requests can make the same call again is bounded by [`Pace`]: a few calls in a row, then calls at a distance.
+//! Requests in between share the next call, which begins after each of them arrived.
 
 mod pace;
 
@@ -32,7 +31,7 @@ use crate::{
     threads::{AtomicUsize, Mutex, MutexGuard, Ordering, spawn},
 };
 
-/// How many calls for one key may run on after every caller's patience has ended.
+/// How many calls for one key may run on for longer than any request waits.
 pub const MAX_OVERDUE: usize = 2;
 
 const SHARDS: usize = 16;
@@ -46,7 +45,7 @@ struct Lanes<K, V> {
     shards: Vec<Mutex<Shard<K, V>>>,
     hasher: RandomState,
     clock: Clock,
-    /// How long a call holds the next one of its key up.
+    /// How long a call delays the next one for its key.
     patience: Duration,
     in_flight: AtomicUsize,
     max_in_flight: usize,
@@ -63,57 +62,57 @@ struct Lane<V> {
 }
 
 struct Flight<V> {
-    /// When and in which place the upstream request began; empty until it did.
+    /// When the upstream request began, and its place in the order of events; empty until it did.
     start: OnceLock<(Sequence, Tick)>,
-    /// When the flight's task was let go.
+    /// When the flight stopped waiting for its turn.
     started: OnceLock<Tick>,
-    /// Those of the callers who joined it.
+    /// The claims of the requests that joined it.
     claims: watch::Sender<Claims>,
     outcome: watch::Sender<Option<Outcome<V>>>,
 }
 
 type Outcome<V> = Result<V, FlightError>;
 
-/// How a caller came to its flight.
+/// How a request came to its flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Joined {
     /// It started the call.
     Started,
-    /// It joined a call that somebody else had started.
+    /// It joined a call that another request had started.
     Collapsed,
 }
 
 /// Why there is no outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlightError {
-    /// Too many calls are in the air.
+    /// Too many calls are in flight.
     Full,
-    /// The call's task ended without an outcome: it panicked.
+    /// The call's task panicked.
     Lost,
 }
 
-/// Tells a flight that its upstream request begins, and who claims it until then.
+/// Given to a flight's call: marks the start of the upstream request, and knows the claims of the requests that wait.
 pub struct FlightStart<V> {
     flight: Arc<Flight<V>>,
 }
 
 impl<V> FlightStart<V> {
-    /// Notes the beginning. Only the first counts: what a later request of the same flight brings is
-    /// at least as new.
+    /// Marks the start of the upstream request. Only the first counts: a later page or retry of the same flight returns data
+    /// that is at least as new.
     pub fn begin(&self, sequence: Sequence, at: Tick) {
         let _ = self.flight.start.set((sequence, at));
     }
 
-    /// The claims of the callers who joined the flight, and of those who join it later.
+    /// The claims of the requests that have joined the flight, kept up to date.
     pub fn claims(&self) -> watch::Receiver<Claims> {
         self.flight.claims.subscribe()
     }
 }
 
-/// A seat in a flight. Dropping it harms nobody.
+/// A request's place in a flight. Dropping it changes nothing for the flight or for other requests.
 pub struct FlightHandle<V> {
     outcome: watch::Receiver<Option<Outcome<V>>>,
-    /// How the seat was come by.
+    /// How the request came to it.
     pub joined: Joined,
 }
 
@@ -132,7 +131,7 @@ where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// No flights yet. A call older than `patience` no longer holds the next of its key up.
+    /// No flights yet. A call older than `patience` no longer delays the next one for its key.
     pub fn new(clock: Clock, patience: Duration, pace: Pace, max_in_flight: usize) -> Self {
         let shard = |_| {
             Mutex::new(Shard {
@@ -152,9 +151,8 @@ where
         }
     }
 
-    /// A seat in a flight for `key` whose upstream request begins after `not_before`: in the running
-    /// one if it began late enough or not yet, else in the waiting one, else in a new one that makes
-    /// `call`. Whichever it is, the claim is one of its claims from now on.
+    /// Joins a flight for `key` whose upstream request begins after `not_before`: the running one if it began late enough or
+    /// not yet, else the waiting one, else a new one that makes `call`. The claim is added to that flight's claims.
     pub fn join<F, C>(
         &self,
         key: K,
@@ -181,7 +179,7 @@ where
         let found = lane.running.iter().rev().find(joinable);
         if let Some(flight) = found.or(lane.waiting.as_ref()) {
             flight.add(&claim);
-            return Ok(flight.seat(Joined::Collapsed));
+            return Ok(flight.handle(Joined::Collapsed));
         }
         if self.lanes.in_flight.load(Ordering::Relaxed) >= self.lanes.max_in_flight {
             if lane.running.is_empty() {
@@ -195,11 +193,11 @@ where
             claims: watch::Sender::new(claim.into()),
             outcome: watch::Sender::new(None),
         });
-        let seat = flight.seat(Joined::Started);
+        let handle = flight.handle(Joined::Started);
         let now = self.lanes.clock.tick();
-        let is_in_time = !paces.was_asked_before(&key, not_before) || paces.next(&key, now) <= now;
-        let at_once = lane.running.is_empty() && is_in_time;
-        if at_once {
+        let is_on_pace = !paces.was_called_before(&key, not_before) || paces.next(&key, now) <= now;
+        let starts_now = lane.running.is_empty() && is_on_pace;
+        if starts_now {
             let _ = flight.started.set(now);
             paces.start(&key, now);
             lane.running.push(Arc::clone(&flight));
@@ -207,18 +205,24 @@ where
             lane.waiting = Some(Arc::clone(&flight));
         }
         drop(shard);
-        let landing = FlightGuard::new(Arc::clone(&self.lanes), key, Arc::clone(&flight));
+        self.spawn(key, flight, starts_now, call);
+        Ok(handle)
+    }
+
+    /// Makes the flight's call in a task of its own: now, or when it is the flight's turn.
+    fn spawn<F, C>(&self, key: K, flight: Arc<Flight<V>>, starts_now: bool, call: C)
+    where
+        C: FnOnce(FlightStart<V>) -> F + Send + 'static,
+        F: Future<Output = V> + Send + 'static,
+    {
+        let guard = FlightGuard::new(Arc::clone(&self.lanes), key, Arc::clone(&flight));
         spawn(async move {
-            if !at_once {
-                landing.wait_for_turn().await;
+            if !starts_now {
+                guard.wait_for_turn().await;
             }
-            let value = call(FlightStart {
-                flight: Arc::clone(&flight),
-            })
-            .await;
-            landing.land(value);
+            let value = call(FlightStart { flight }).await;
+            guard.finish(value);
         });
-        Ok(seat)
     }
 
     /// How many calls are running or waiting.
@@ -232,7 +236,7 @@ impl<V> Flight<V> {
         self.claims.send_if_modified(|claims| claims.add(claim));
     }
 
-    fn seat(&self, joined: Joined) -> FlightHandle<V> {
+    fn handle(&self, joined: Joined) -> FlightHandle<V> {
         FlightHandle {
             outcome: self.outcome.subscribe(),
             joined,
@@ -249,12 +253,12 @@ impl<K: Hash + Eq, V> Lanes<K, V> {
     }
 }
 
-/// Takes the flight off its lane when its task ends, however it ends.
+/// Removes the flight from its lane when its task ends, however it ends.
 struct FlightGuard<K: Hash + Eq + Clone, V> {
     lanes: Arc<Lanes<K, V>>,
     key: K,
     flight: Arc<Flight<V>>,
-    has_left: bool,
+    is_finished: bool,
 }
 
 impl<K: Hash + Eq + Clone, V> FlightGuard<K, V> {
@@ -264,17 +268,17 @@ impl<K: Hash + Eq + Clone, V> FlightGuard<K, V> {
             lanes,
             key,
             flight,
-            has_left: false,
+            is_finished: false,
         }
     }
 
-    fn land(mut self, value: V) {
-        self.leave(Ok(value));
+    fn finish(mut self, value: V) {
+        self.end(Ok(value));
     }
 
-    /// First off the lane, then the outcome: who is woken by it finds the lane free.
-    fn leave(&mut self, outcome: Outcome<V>) {
-        self.has_left = true;
+    /// The lane first, then the outcome: a request that it wakes finds the lane free.
+    fn end(&mut self, outcome: Outcome<V>) {
+        self.is_finished = true;
         self.leave_lane();
         self.lanes.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.flight.outcome.send_replace(Some(outcome));
@@ -300,14 +304,13 @@ impl<K: Hash + Eq + Clone, V> FlightGuard<K, V> {
         }
     }
 
-    /// Waits until no running call holds this one up and it is not too soon after the last, then moves it among the
-    /// running.
+    /// Waits until no running call delays this one and it keeps its distance from the last, then starts it.
     async fn wait_for_turn(&self) {
         let clock = &self.lanes.clock;
-        while let Some(hold) = self.try_start() {
-            match hold {
-                Hold::Until(at) => clock.sleep_until(at).await,
-                Hold::Behind(ahead, overdue_at) => {
+        while let Some(delay) = self.try_start() {
+            match delay {
+                Delay::Until(at) => clock.sleep_until(at).await,
+                Delay::Behind(ahead, overdue_at) => {
                     let mut ended = ahead.outcome.subscribe();
                     let ended = ended.wait_for(Option::is_some);
                     match overdue_at {
@@ -323,7 +326,7 @@ impl<K: Hash + Eq + Clone, V> FlightGuard<K, V> {
     }
 
     /// Starts the flight, or says what it must wait for.
-    fn try_start(&self) -> Option<Hold<V>> {
+    fn try_start(&self) -> Option<Delay<V>> {
         let now = self.lanes.clock.tick();
         let mut shard = self.lanes.shard(&self.key);
         let Shard { lanes, paces } = &mut *shard;
@@ -331,14 +334,14 @@ impl<K: Hash + Eq + Clone, V> FlightGuard<K, V> {
         let overdue_at =
             |flight: &Flight<V>| flight.started.get().copied().unwrap_or(now) + self.lanes.patience;
         if let Some(ahead) = lane.running.iter().find(|flight| overdue_at(flight) > now) {
-            return Some(Hold::Behind(Arc::clone(ahead), Some(overdue_at(ahead))));
+            return Some(Delay::Behind(Arc::clone(ahead), Some(overdue_at(ahead))));
         }
         if lane.running.len() > MAX_OVERDUE {
-            return Some(Hold::Behind(Arc::clone(&lane.running[0]), None));
+            return Some(Delay::Behind(Arc::clone(&lane.running[0]), None));
         }
         let next = paces.next(&self.key, now);
         if next > now {
-            return Some(Hold::Until(next));
+            return Some(Delay::Until(next));
         }
         lane.waiting = None;
         let _ = self.flight.started.set(now);
@@ -349,8 +352,8 @@ impl<K: Hash + Eq + Clone, V> FlightGuard<K, V> {
 }
 
 /// What a waiting flight must wait for.
-enum Hold<V> {
-    /// The end of that one, or the moment from which it no longer counts.
+enum Delay<V> {
+    /// The end of that flight, or the moment from which it no longer delays this one.
     Behind(Arc<Flight<V>>, Option<Tick>),
     /// That moment.
     Until(Tick),
@@ -358,8 +361,8 @@ enum Hold<V> {
 
 impl<K: Hash + Eq + Clone, V> Drop for FlightGuard<K, V> {
     fn drop(&mut self) {
-        if !self.has_left {
-            self.leave(Err(FlightError::Lost));
+        if !self.is_finished {
+            self.end(Err(FlightError::Lost));
         }
     }
 }

@@ -245,7 +245,7 @@ mod tests {
         };
         let at = |second: u64| Tick::default() + Duration::from_secs(second);
         let feed = policy.feed.as_deref().expect("a feed");
-        feed.heard(at(1000));
+        feed.note_received(at(1000));
         for (source, second, ttl) in [
             (FetchSource::Entity, 1000, 20),
             (FetchSource::Entity, 1001, 60),

@@ -114,7 +114,7 @@ impl Watch<'_> {
             _ => tracing::warn!(from, to, "webhook feed silent; lifetimes shortened"),
         }
         let is_repaired = self.repaired.is_some() && !self.has_gap(now);
-        if let Some(last) = self.feed.last_heard().filter(|_| is_repaired) {
+        if let Some(last) = self.feed.last_received().filter(|_| is_repaired) {
             let complete_until = earlier(now.wall, now.tick.since(last));
             self.known_until = self.known_until.max(complete_until);
         }
@@ -146,7 +146,7 @@ impl Watch<'_> {
             }
             Err(error) => {
                 if !self.is_failing {
-                    tracing::warn!(%error, "polling `/contacts/changes` failed");
+                    tracing::warn!(%error, "polling /contacts/changes failed");
                 }
                 self.is_failing = true;
                 return;

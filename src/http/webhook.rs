@@ -211,7 +211,7 @@ impl WebhookReceiver {
             // It would be the same if it came again.
             self.missed(id, (event, outcome), customers);
         } else if let Some(feed) = customers.feed() {
-            feed.heard(now);
+            feed.note_received(now);
         }
         Ok(())
     }
@@ -229,7 +229,7 @@ impl WebhookReceiver {
             tracing::warn!(event, why, "webhook not understood; a change is missed");
         }
         if let Some(feed) = customers.feed() {
-            feed.missed(now, why);
+            feed.note_missed(now, why);
         }
     }
 

@@ -1,24 +1,24 @@
-//! How many deliveries came lately, and how many of them could not be understood: counted in buckets of half a minute, so
-//! that the room it takes does not depend on how many come.
+//! How many deliveries were received lately, and how many of them were missed (unreadable): counted in buckets of half a
+//! minute, so memory does not grow with their number.
 
 use std::time::Duration;
 
 use crate::clock::Tick;
 
-/// What one bucket counts.
+/// The time that one bucket covers.
 const BUCKET: Duration = Duration::from_secs(30);
 /// Ten of them make five minutes.
 const BUCKETS: usize = 10;
 
-/// So many must have been missed, or one in so many of all that came: one odd delivery says nothing of the feed.
+/// The feed fails where at least so many were missed, and one in `MISSED_SHARE`: one odd delivery says nothing about it.
 const MIN_MISSED: u32 = 3;
 const MISSED_SHARE: u64 = 10;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Bucket {
-    /// Which half minute since the clock was made.
+    /// The number of the half minute since the clock began.
     number: u64,
-    came: u32,
+    received: u32,
     missed: u32,
 }
 
@@ -26,52 +26,54 @@ struct Bucket {
 #[derive(Debug, Default)]
 pub(super) struct Window {
     buckets: [Bucket; BUCKETS],
-    /// How many were missed since one was understood.
+    /// How many were missed since one was read.
     missed_in_a_row: u32,
 }
 
 impl Window {
-    /// One came and was understood.
-    pub(super) fn heard(&mut self, now: Tick) {
-        self.bucket(now, |bucket| bucket.came = bucket.came.saturating_add(1));
+    /// Counts a delivery that was read.
+    pub(super) fn note_received(&mut self, now: Tick) {
+        self.bucket(now, |bucket| {
+            bucket.received = bucket.received.saturating_add(1);
+        });
         self.missed_in_a_row = 0;
     }
 
-    /// One came and was not understood.
-    pub(super) fn missed(&mut self, now: Tick) {
+    /// Counts a delivery that could not be read.
+    pub(super) fn note_missed(&mut self, now: Tick) {
         self.bucket(now, |bucket| {
-            bucket.came = bucket.came.saturating_add(1);
+            bucket.received = bucket.received.saturating_add(1);
             bucket.missed = bucket.missed.saturating_add(1);
         });
         self.missed_in_a_row = self.missed_in_a_row.saturating_add(1);
     }
 
-    /// Whether so much is missed that data can't be trusted: the last three, however long that took, or lately three and a
-    /// tenth of all.
+    /// Whether so many were missed that data can't be trusted: the last three, however long that took, or of the last five
+    /// minutes three and a tenth of all.
     pub(super) fn is_failing(&self, now: Tick) -> bool {
         if self.missed_in_a_row >= MIN_MISSED {
             return true;
         }
-        let (came, missed) = self.counts(now);
-        missed >= u64::from(MIN_MISSED) && missed * MISSED_SHARE >= came
+        let (received, missed) = self.counts(now);
+        missed >= u64::from(MIN_MISSED) && missed * MISSED_SHARE >= received
     }
 
-    /// Whether so little is missed that data can be trusted again: half of what makes it fail.
+    /// Whether so few were missed that data can be trusted again: less than half of what makes it fail.
     pub(super) fn has_recovered(&self, now: Tick) -> bool {
-        let (came, missed) = self.counts(now);
-        missed < u64::from(MIN_MISSED) || 2 * missed * MISSED_SHARE < came
+        let (received, missed) = self.counts(now);
+        missed < u64::from(MIN_MISSED) || 2 * missed * MISSED_SHARE < received
     }
 
-    /// How many came in the last five minutes, and how many of them were missed.
+    /// How many were received in the last five minutes, and how many of them were missed.
     pub(super) fn counts(&self, now: Tick) -> (u64, u64) {
         let newest = number(now);
         let recent = self
             .buckets
             .iter()
             .filter(|bucket| newest.saturating_sub(bucket.number) < BUCKETS as u64);
-        recent.fold((0, 0), |(came, missed), bucket| {
+        recent.fold((0, 0), |(received, missed), bucket| {
             (
-                came + u64::from(bucket.came),
+                received + u64::from(bucket.received),
                 missed + u64::from(bucket.missed),
             )
         })
@@ -103,18 +105,18 @@ mod tests {
         Tick::default() + Duration::from_secs(second)
     }
 
-    /// So many understood, then so many missed, then one understood, all at one moment.
-    fn window(heard: u32, missed: u32, now: Tick) -> Window {
+    /// So many read, then so many missed, then one read, all at one time.
+    fn window(read: u32, missed: u32, now: Tick) -> Window {
         let mut window = Window::default();
-        (0..heard).for_each(|_| window.heard(now));
-        (0..missed).for_each(|_| window.missed(now));
-        window.heard(now);
+        (0..read).for_each(|_| window.note_received(now));
+        (0..missed).for_each(|_| window.note_missed(now));
+        window.note_received(now);
         window
     }
 
     #[test]
-    fn three_missed_and_a_tenth_of_all_is_failing() {
-        for (heard, missed, failing) in [
+    fn three_missed_and_a_tenth_of_all_fail() {
+        for (read, missed, failing) in [
             (0, 0, false),
             (0, 1, false),
             (0, 2, false),
@@ -124,41 +126,41 @@ mod tests {
             (800, 90, true),
             (900, 90, false),
         ] {
-            let window = window(heard, missed, at(1000));
-            assert_eq!(window.is_failing(at(1000)), failing, "{heard} {missed}");
+            let window = window(read, missed, at(1000));
+            assert_eq!(window.is_failing(at(1000)), failing, "{read} {missed}");
         }
     }
 
     #[test]
-    fn what_came_five_minutes_ago_does_not_count() {
+    fn deliveries_of_five_minutes_ago_do_not_count() {
         let mut window = window(0, 3, at(0));
         assert!(window.is_failing(at(299)));
         assert!(!window.is_failing(at(300)));
         assert_eq!(window.counts(at(300)), (0, 0));
-        window.missed(at(300));
+        window.note_missed(at(300));
         assert_eq!(window.counts(at(300)), (1, 1));
         assert!(!window.is_failing(at(300)));
     }
 
     #[test]
-    fn the_last_three_missed_are_failing_however_long_that_took() {
+    fn three_missed_in_a_row_fail_however_long_it_took() {
         let mut window = Window::default();
-        window.heard(at(0));
+        window.note_received(at(0));
         for (second, failing) in [(1000, false), (2000, false), (3000, true)] {
-            window.missed(at(second));
+            window.note_missed(at(second));
             assert_eq!(window.is_failing(at(second)), failing, "{second}");
         }
         assert!(window.is_failing(at(100_000)));
-        window.heard(at(100_000));
+        window.note_received(at(100_000));
         assert!(!window.is_failing(at(100_000)));
     }
 
     #[test]
-    fn a_bucket_is_never_taken_for_an_earlier_one() {
+    fn bucket_is_never_counted_as_an_earlier_one() {
         let mut window = Window::default();
         for minute in 0..100 {
-            window.heard(at(60 * minute));
-            window.missed(at(60 * minute + 1));
+            window.note_received(at(60 * minute));
+            window.note_missed(at(60 * minute + 1));
             let minutes = (minute + 1).min(5);
             assert_eq!(window.counts(at(60 * minute + 1)), (2 * minutes, minutes));
         }

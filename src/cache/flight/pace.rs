@@ -1,39 +1,39 @@
-//! How often one key is asked anew for callers whom no call that has begun would do: so many calls in a row, then one
-//! after the other at a distance. Who comes in between shares the next one.
+//! How often one key is called again for requests that a call which has begun can't serve: so many calls in a row, then
+//! calls at a distance. Requests in between share the next call.
 
 use std::{collections::HashMap, hash::Hash, time::Duration};
 
 use crate::{cache::fence::Sequence, clock::Tick, rate::Bucket};
 
-/// How often a key may be asked anew.
+/// How often a key may be called again.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// So many calls for one key may begin at once.
     pub in_a_row: u32,
-    /// After those, the least time from one to the next.
+    /// After those, the least time between two calls.
     pub spacing: Duration,
 }
 
-/// With fewer keys than these, none is looked for that could be forgotten.
+/// Fewer keys than these are not worth a sweep.
 const FEW: usize = 64;
 
-/// The paces of the keys that were asked lately.
+/// The paces of the keys that were called lately.
 pub(super) struct Paces<K> {
     pace: Pace,
-    by_key: HashMap<K, Asked>,
-    /// With so many keys, those whose allowance is full again are forgotten.
+    by_key: HashMap<K, Called>,
+    /// How many keys make a sweep worthwhile: it drops those whose allowance is full again.
     sweep_at: usize,
 }
 
-/// What is remembered of a key that was asked.
-struct Asked {
+/// A key that was called.
+struct Called {
     allowance: Bucket,
-    /// When the last call that ended had begun.
+    /// When the latest call that has ended had begun.
     start: Sequence,
 }
 
 impl<K: Hash + Eq + Clone> Paces<K> {
-    /// None asked yet.
+    /// No key called yet.
     pub(super) fn new(pace: Pace) -> Self {
         Self {
             pace,
@@ -44,35 +44,36 @@ impl<K: Hash + Eq + Clone> Paces<K> {
 
     /// When the next call for the key may begin: now, or later.
     pub(super) fn next(&self, key: &K, now: Tick) -> Tick {
-        let asked = self.by_key.get(key);
-        asked.map_or(now, |asked| asked.allowance.next(now))
+        let called = self.by_key.get(key);
+        called.map_or(now, |called| called.allowance.next(now))
     }
 
-    /// Whether the key was asked lately, but not lately enough for a caller who wants it not from before that.
-    pub(super) fn was_asked_before(&self, key: &K, not_before: Sequence) -> bool {
-        let asked = self.by_key.get(key);
-        asked.is_some_and(|asked| not_before >= asked.start)
+    /// Whether the key was called lately, but not after `not_before`.
+    pub(super) fn was_called_before(&self, key: &K, not_before: Sequence) -> bool {
+        let called = self.by_key.get(key);
+        called.is_some_and(|called| not_before >= called.start)
     }
 
     /// Notes that a call for the key begins.
     pub(super) fn start(&mut self, key: &K, now: Tick) {
         if self.by_key.len() >= self.sweep_at {
-            self.by_key.retain(|_, asked| !asked.allowance.is_full(now));
+            self.by_key
+                .retain(|_, called| !called.allowance.is_full(now));
             self.sweep_at = FEW.max(self.by_key.len() * 2);
         }
         let Pace { in_a_row, spacing } = self.pace;
-        let asked = self.by_key.entry(key.clone()).or_insert_with(|| Asked {
+        let called = self.by_key.entry(key.clone()).or_insert_with(|| Called {
             allowance: Bucket::new(1.0 / spacing.as_secs_f64(), in_a_row, now),
             start: Sequence::default(),
         });
-        // What is beyond the allowance is a call for callers whom an older one would have done.
-        let _ = asked.allowance.take(now);
+        // A call beyond the allowance is for requests that an older call could have served.
+        let _ = called.allowance.take(now);
     }
 
-    /// Notes when a call that ended had begun.
+    /// Notes that a call ended which had begun at `start`.
     pub(super) fn end(&mut self, key: &K, start: Sequence) {
-        if let Some(asked) = self.by_key.get_mut(key) {
-            asked.start = asked.start.max(start);
+        if let Some(called) = self.by_key.get_mut(key) {
+            called.start = called.start.max(start);
         }
     }
 }
@@ -101,7 +102,7 @@ mod tests {
             now = now + SPACING;
             paces.start(&"key", now);
         }
-        // The allowance grows again by one call for each time that none was made.
+        // For each interval without a call the allowance grows by one.
         now = now + 3 * SPACING;
         for _ in 0..3 {
             assert_eq!(paces.next(&"key", now), now);
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_were_not_asked_lately_are_forgotten() {
+    fn keys_not_called_lately_are_swept() {
         let mut paces = Paces::new(PACE);
         let mut now = Tick::default();
         for key in 0..100_000_u32 {

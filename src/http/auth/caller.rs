@@ -11,7 +11,7 @@ use super::{
 use crate::{
     clock::Tick,
     config::Scope,
-    customer::answer::View,
+    customer::view::View,
     domain::{Channel, ClientName, ContactId, Flow, Identifier, IdentifierKind, Lookup},
 };
 

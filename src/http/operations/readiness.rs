@@ -74,7 +74,7 @@ impl WebhooksJson {
     fn of(customers: &CustomerService) -> Self {
         let now = customers.clock().tick();
         let feed = customers.feed();
-        let last = feed.and_then(Feed::last_heard);
+        let last = feed.and_then(Feed::last_received);
         Self {
             state: feed.map_or("off", |feed| feed.status(now).as_str()),
             last_taken_seconds_ago: last.map(|last| now.since(last).as_secs_f64()),

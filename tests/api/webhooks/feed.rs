@@ -186,7 +186,7 @@ async fn the_log_tells_once_when_webhooks_begin_to_come_and_when_they_stop() {
         app.advance(Duration::from_secs(15));
         arrive().await;
     }
-    assert_eq!(logs().matches("\"webhooks come\"").count(), 1);
+    assert_eq!(logs().matches("\"webhook feed working\"").count(), 1);
     for _ in 0..3 {
         app.advance(HOUR);
         arrive().await;

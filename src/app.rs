@@ -38,7 +38,7 @@ use crate::{
 /// A service that is bound and not yet running.
 pub struct App {
     listener: Listener,
-    door: HttpService,
+    service: HttpService,
     operations: (Listener, HttpService),
     readiness: Readiness,
     customers: CustomerService,
@@ -107,9 +107,10 @@ impl App {
         let (listener, for_operations) = listeners(config, &connections).await?;
         Ok(Self {
             listener,
-            door: HttpService::new(
+            service: HttpService::new(
                 state,
                 &cors_origins(config)?,
+                config.server.fast_path,
                 Arc::clone(&requests),
                 clock.clone(),
             ),
@@ -156,12 +157,17 @@ impl App {
         self.customers.clone()
     }
 
+    /// The metrics of responses.
+    pub fn request_metrics(&self) -> Arc<RequestMetrics> {
+        Arc::clone(self.service.metrics())
+    }
+
     /// Answers one caller whose bytes come another way than through the data listener, as from the same process.
     pub fn serve_peer<S>(&self, stream: S) -> impl Future<Output = ()> + Send + use<S>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin,
     {
-        self.listener.serve_peer(stream, self.door.clone())
+        self.listener.serve_peer(stream, self.service.clone())
     }
 
     /// Serves until `shutdown`. Then it is not ready any more, answers for `server.shutdown_delay` as before, but each
@@ -175,9 +181,9 @@ impl App {
         );
         // Operators may look on until the last answer is finished.
         let last = CancellationToken::new();
-        let (listener, door) = self.operations;
-        let doors = [self.door.clone(), door.clone()];
-        let operations = tokio::spawn(listener.serve(door, last.clone()));
+        let (listener, service) = self.operations;
+        let services = [self.service.clone(), service.clone()];
+        let operations = tokio::spawn(listener.serve(service, last.clone()));
         let drain = CancellationToken::new();
         let leaving = tokio::spawn(leave(
             shutdown,
@@ -191,7 +197,7 @@ impl App {
         let customers = self.customers;
         let news =
             tokio::spawn(async move { customers.run_background_work(self.changes_poll).await });
-        let finished = self.listener.serve(self.door, drain).await;
+        let finished = self.listener.serve(self.service, drain).await;
         keys.abort();
         news.abort();
         last.cancel();
@@ -201,7 +207,7 @@ impl App {
         let left = self.shutdown_grace.saturating_sub(took);
         drop(tokio::time::timeout(left, operations).await);
         // Connections that have not ended hold them too.
-        doors.iter().for_each(HttpService::tell_left_out);
+        services.iter().for_each(HttpService::log_dropped_events);
         if finished {
             tracing::info!("stopped");
             return Ok(());

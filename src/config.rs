@@ -95,6 +95,8 @@ pub struct Server {
     pub allow_national_id_in_url: bool,
     /// The pages (scheme, host, port) whose scripts may ask with a shopper's token.
     pub cors_origins: Vec<String>,
+    /// Whether plain hits are answered without hyper.
+    pub fast_path: bool,
 }
 
 /// The operations listener: for the people and machines that run the service, never for its callers.

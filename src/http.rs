@@ -1,9 +1,8 @@
-//! The front door: the whole route table, and what every request gets whatever its route.
+//! The HTTP interface of both listeners: connections, requests, routes and responses.
 //!
-//! There is no stack of layers, but one for scripts of other pages, where such are configured. What each request needs
-//! is done in one pass by `HttpService::answer`: framing checked, request id found, panics caught, and the headers that
-//! no answer may lack set with values prepared beforehand. Questions about customers, which is what callers ask all day,
-//! go straight to their handler; the router has the other routes, and all of them where a layer stands before it.
+//! There is no stack of layers. What every request needs is done in one pass by `HttpService::respond`: the framing check,
+//! the request id, panics, and the header fields of every response. Customer look-ups bypass the router, and plain hits
+//! bypass hyper too (`fast_path`). The only layer answers preflights, where origins are configured.
 
 mod audit;
 mod auth;
@@ -12,6 +11,7 @@ mod caller_identified;
 mod codings;
 mod conditions;
 mod connection;
+mod connection_context;
 mod connection_slots;
 mod connection_state;
 mod cors;
@@ -35,6 +35,7 @@ mod probe;
 mod request_id;
 mod requests;
 mod response;
+mod response_headers;
 mod routes;
 mod service;
 mod state;
@@ -44,9 +45,10 @@ mod webhook;
 
 pub use self::{
     auth::Authenticator,
+    connection::ConnectionLimits,
     connection_slots::{ConnectionCounters, ConnectionMetrics, PROBE_CONNECTIONS},
     error::{ApiError, Code},
-    listener::{ConnectionLimits, Listener},
+    listener::Listener,
     lookup::LookupRules,
     operations::{BreakerStatus, OperationsState, UpstreamStatus},
     probe::Readiness,

@@ -56,19 +56,69 @@ pub enum StaleReason {
     Slow,
 }
 
-/// What the cache did for a part, worst last.
+impl StaleReason {
+    /// The `detail` of `Cache-Status`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "stale-if-error",
+            Self::Slow => "stale-if-slow",
+        }
+    }
+}
+
+/// What the cache did for a part or for a whole response; the worst last. `Cache-Status` (RFC 9211), `Server-Timing`, the
+/// label of metrics and the field of log events are all written from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
 pub enum CacheStatus {
     /// Served from memory.
-    Hit,
+    Hit = 0,
+    /// Served from memory although it is too old, because Engage fails. Of responses only.
+    StaleIfError = 1,
+    /// Served from memory although it is too old, because Engage is slow. Of responses only.
+    StaleIfSlow = 2,
     /// Cached, but too old: Engage was asked.
-    Stale,
+    Stale = 3,
     /// Not cached: Engage was asked.
-    Miss,
-    /// Cached, but the request wanted it fresh: Engage was asked.
-    Request,
+    Miss = 4,
+    /// Cached, but the caller wanted it fresh: Engage was asked.
+    Request = 5,
     /// The cache is off: Engage was asked.
-    Bypass,
+    Bypass = 6,
+}
+
+impl CacheStatus {
+    /// Every status, each at the index that is its number.
+    pub const ALL: [Self; 7] = [
+        Self::Hit,
+        Self::StaleIfError,
+        Self::StaleIfSlow,
+        Self::Stale,
+        Self::Miss,
+        Self::Request,
+        Self::Bypass,
+    ];
+
+    /// The label of metrics, the field of log events, and the description in `Server-Timing`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::StaleIfError => StaleReason::Error.as_str(),
+            Self::StaleIfSlow => StaleReason::Slow.as_str(),
+            Self::Stale => "stale",
+            Self::Miss => "miss",
+            Self::Request => "request",
+            Self::Bypass => "bypass",
+        }
+    }
+
+    /// Why Engage was asked: the `fwd` parameter of `Cache-Status` (RFC 9211, 2.2). `None` is its `hit`.
+    pub const fn forward_reason(self) -> Option<&'static str> {
+        match self {
+            Self::Hit | Self::StaleIfError | Self::StaleIfSlow => None,
+            Self::Stale | Self::Miss | Self::Request | Self::Bypass => Some(self.as_str()),
+        }
+    }
 }
 
 impl Found {

@@ -40,7 +40,7 @@ pub(super) fn full_view(
         by = query.lookup.identifier.kind().as_str(),
         contact = contact.map(|id| tracing::field::display(id.digest(digester))),
         status = status.as_u16(),
-        cache = outcome.ok().map(|reply| reply.note.as_str()),
+        cache = outcome.ok().map(|reply| reply.cache_status.as_str()),
         code = outcome.err().map(ApiError::code).map(Code::as_str),
         "asked for the full view"
     );

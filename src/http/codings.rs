@@ -1,38 +1,37 @@
-//! Content codings and media types: which a caller accepts (RFC 9110, 12.5.3), and which its body is in.
+//! Content codings and media types: those that a caller accepts (RFC 9110, 12.5.3), and those of a request's body.
 
-/// Weights are counted in thousandths.
-const MOST: u16 = 1000;
+/// The largest weight, in thousandths.
+const MAX_WEIGHT: u16 = 1000;
 
-/// What a header says of each coding that matters here.
+/// The weights that `Accept-Encoding` gives.
 #[derive(Default)]
-struct Wishes {
+struct Weights {
     gzip: Option<u16>,
     identity: Option<u16>,
-    /// Of every coding that is not named.
+    /// Of every coding that is not named (`*`).
     others: Option<u16>,
 }
 
-/// Whether the answer is to be in gzip, by the values of `Accept-Encoding`. As it is where that is preferred, where gzip
-/// is not wanted, or where nothing is: what is no weight is no wish.
+/// Whether `Accept-Encoding` prefers gzip to identity; equal weights count as gzip. A malformed weight counts as zero.
 pub(super) fn prefers_gzip<'a>(values: impl Iterator<Item = &'a str>) -> bool {
-    let mut wishes = Wishes::default();
+    let mut weights = Weights::default();
     for member in values.flat_map(|value| value.split(',')) {
-        wishes.add(member);
+        weights.add(member);
     }
-    let gzip = wishes.gzip.or(wishes.others).unwrap_or(0);
-    // Where nothing is said of it, it is there for those who can't read the other.
-    let identity = wishes.identity.or(wishes.others).unwrap_or(0);
+    let gzip = weights.gzip.or(weights.others).unwrap_or(0);
+    // An identity that is not named is the fallback, not a preference.
+    let identity = weights.identity.or(weights.others).unwrap_or(0);
     gzip > 0 && gzip >= identity
 }
 
-impl Wishes {
+impl Weights {
     fn add(&mut self, member: &str) {
         let (name, weight) = match member.split_once(';') {
-            None => (member, Some(MOST)),
+            None => (member, Some(MAX_WEIGHT)),
             Some((name, weight)) => (name, self::weight(weight.trim())),
         };
         let name = name.trim();
-        let wish = if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") {
+        let slot = if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") {
             &mut self.gzip
         } else if name.eq_ignore_ascii_case("identity") {
             &mut self.identity
@@ -42,8 +41,8 @@ impl Wishes {
             return;
         };
         let weight = weight.unwrap_or(0);
-        // Of two that contradict each other, the lesser.
-        *wish = Some(wish.map_or(weight, |other| other.min(weight)));
+        // Of contradicting weights the smaller one counts.
+        *slot = Some(slot.map_or(weight, |other| other.min(weight)));
     }
 }
 
@@ -63,13 +62,13 @@ fn weight(text: &str) -> Option<u16> {
     let thousandths = thousandths.fold(0, |sum, digit| 10 * sum + u16::from(digit - b'0'));
     match whole {
         "0" => Some(thousandths),
-        "1" if thousandths == 0 => Some(MOST),
+        "1" if thousandths == 0 => Some(MAX_WEIGHT),
         _ => None,
     }
 }
 
-/// Whether a body of this `Content-Type` is JSON in UTF-8. JSON has no parameters (RFC 8259, 11): of those that are
-/// given only this charset says nothing.
+/// Whether a body of this `Content-Type` is JSON in UTF-8. JSON has no parameters (RFC 8259, 11), so the only one accepted
+/// is a charset of UTF-8.
 pub(super) fn is_json(content_type: &str) -> bool {
     let (essence, mut parameters) = match content_type.split_once(';') {
         None => (content_type, ""),
@@ -94,7 +93,7 @@ pub(super) fn is_json(content_type: &str) -> bool {
     }
 }
 
-/// The first parameter's name and value, and what comes behind it (RFC 9110, 5.6.6).
+/// The first parameter's name and value, and the text after it (RFC 9110, 5.6.6).
 fn parameter(text: &str) -> Option<(&str, &str, &str)> {
     let (name, rest) = text.split_once('=')?;
     let (value, rest) = match rest.strip_prefix('"') {
@@ -108,7 +107,7 @@ fn parameter(text: &str) -> Option<(&str, &str, &str)> {
     (is_whole && is_separate).then_some((name, value, rest))
 }
 
-/// Whether a body of this `Content-Encoding` is as it is.
+/// Whether a body of this `Content-Encoding` is not encoded.
 pub(super) fn is_identity(content_encoding: &str) -> bool {
     content_encoding
         .split(',')
@@ -116,7 +115,7 @@ pub(super) fn is_identity(content_encoding: &str) -> bool {
         .all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity"))
 }
 
-/// The text without the byte order mark that some writers put in front.
+/// The text without the byte order mark that some writers prepend.
 pub(super) fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }

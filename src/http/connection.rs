@@ -1,4 +1,4 @@
-//! One peer's connection: the fast path for what is held, hyper's HTTP/1.1 for everything else, both timed.
+//! One connection: the fast path for plain hits, hyper's HTTP/1.1 for every other request, both with time-outs.
 
 use std::{
     convert::Infallible,
@@ -25,73 +25,54 @@ use tokio::{
 use tracing::Level;
 
 use super::{
-    HttpService,
+    connection_context::{ConnectionContext, SharedContext},
     connection_slots::{ConnectionPermit, RequestAdmission},
     connection_state::{ConnectionState, DRAIN},
     fast_path::FastPath,
-    lingering_close::{LingeringClose, UnreadInput},
-    listener::ConnectionLimits,
+    framing::MAX_HEAD,
+    lingering_close::LingeringClose,
     peer::Peer,
     routes,
+    service::HttpService,
     timed_io::{IoTimeouts, TimedIo},
-    unread_body::{self, Bounds, UnreadBody},
+    unread_body::{self, DrainLimits},
 };
 
-/// The largest head of a request.
-pub(super) const MAX_HEAD: usize = 16 * 1024;
+/// How long an idle connection stays open after the drain has begun, for a request that is on its way.
+const DRAIN_DELAY: Duration = Duration::from_secs(1);
 
-/// How long an idle connection stays open after the drain has begun: for a request that is on its way.
-const LAST_CALL: Duration = Duration::from_secs(1);
-
-/// A connection: who answers on it, and what its peer owes.
-pub(super) struct Connection {
-    pub(super) door: HttpService,
-    address: Peer,
-    seat: ConnectionPermit,
-    /// What the answer under way has left of its request's body.
-    pub(super) unread_body: UnreadBody,
-    pub(super) unread_input: UnreadInput,
+/// What connections may take.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// For a request's head, from its first byte.
+    pub header_timeout: Duration,
+    /// Between requests.
+    pub idle_timeout: Duration,
+    /// For the peer to accept what is written.
+    pub write_timeout: Duration,
+    /// For a request's body, and for the remainder of one that the handler does not read.
+    pub body_timeout: Duration,
+    /// The largest remainder, in bytes, that is read although the handler does not need it.
+    pub max_body: u64,
+    /// Connections at the same time.
+    pub max_connections: usize,
+    /// For responses under way at shutdown.
+    pub shutdown_grace: Duration,
 }
 
-impl Connection {
-    pub(super) fn watch(&self) -> &ConnectionState {
-        self.seat.as_ref()
-    }
-
-    /// Whether requests are hyper's, since it has yet to be seen whether there is room for them.
-    pub(super) fn is_in_reserve(&self) -> bool {
-        self.seat.is_in_reserve()
-    }
-}
-
-/// The connection, as its streams hold it.
-pub(super) struct Watch(Arc<Connection>);
-
-impl AsRef<ConnectionState> for Watch {
-    fn as_ref(&self) -> &ConnectionState {
-        self.0.watch()
-    }
-}
-
-impl AsRef<UnreadInput> for Watch {
-    fn as_ref(&self) -> &UnreadInput {
-        &self.0.unread_input
-    }
-}
-
-/// The body of an answer of hyper's. When it is dropped hyper has taken all of it, and waits for the next head.
-struct Answer {
+/// The body of a response of hyper's. hyper drops it when it has buffered all of it, and then waits for the next head.
+struct TrackedBody {
     body: Body,
-    peer: Arc<Connection>,
+    connection: Arc<ConnectionContext>,
 }
 
-impl Drop for Answer {
+impl Drop for TrackedBody {
     fn drop(&mut self) {
-        self.peer.watch().turn();
+        self.connection.state().advance();
     }
 }
 
-impl http_body::Body for Answer {
+impl http_body::Body for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -111,118 +92,115 @@ impl http_body::Body for Answer {
     }
 }
 
-/// Answers the requests of one peer until it hangs up, keeps us waiting too long, is to make room, or the service ends.
+/// Answers the requests of one peer until it hangs up, exceeds a time-out, is evicted, or the service ends.
 pub(super) async fn serve_connection<S>(
     stream: S,
-    address: Peer,
-    door: HttpService,
+    peer: Peer,
+    service: HttpService,
     limits: ConnectionLimits,
-    seat: ConnectionPermit,
+    permit: ConnectionPermit,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
-    let limit = door.of_connections.clone();
-    let bounds = Bounds {
+    let limit = service.connection_limit.clone();
+    let drain_limits = DrainLimits {
         size: limits.max_body,
         time: limits.body_timeout,
     };
-    let patience = IoTimeouts {
+    let timeouts = IoTimeouts {
         idle: limits.idle_timeout,
         head: limits.header_timeout,
         write: limits.write_timeout,
     };
-    let peer = Arc::new(Connection {
-        door,
-        address,
-        seat,
-        unread_body: UnreadBody::default(),
-        unread_input: UnreadInput::default(),
-    });
-    let io = LingeringClose::new(stream, Watch(Arc::clone(&peer)), limits.body_timeout);
-    let io = TimedIo::new(io, Watch(Arc::clone(&peer)), patience);
-    let io = FastPath::new(io, Arc::clone(&peer));
-    let answering = Arc::clone(&peer);
-    let service = service_fn(move |request: Request<Incoming>| {
-        answering.watch().turn();
-        let peer = Arc::clone(&answering);
+    let context = Arc::new(ConnectionContext::new(service, peer, permit));
+    let shared = || SharedContext(Arc::clone(&context));
+    let io = LingeringClose::new(stream, shared(), limits.body_timeout);
+    let io = TimedIo::new(io, shared(), timeouts);
+    let io = FastPath::new(io, Arc::clone(&context));
+    let answering = Arc::clone(&context);
+    let respond = service_fn(move |request: Request<Incoming>| {
+        answering.state().advance();
+        let context = Arc::clone(&answering);
         async move {
-            let admission = if peer.seat.is_admitted() {
+            let admission = if context.permit.is_admitted() {
                 RequestAdmission::Full
             } else if routes::is_probe(request.uri().path()) {
                 RequestAdmission::ProbeOnly
             } else {
-                peer.seat.turned_away();
+                context.permit.count_turned_away();
                 RequestAdmission::None
             };
-            let (request, announced) = unread_body::watch(request, &peer);
-            let mut response = peer.door.answer(request, peer.address, admission).await;
-            unread_body::settle(&mut response, announced.as_ref(), &peer, bounds);
-            Ok::<_, Infallible>(response.map(|body| Answer { body, peer }))
+            let (request, persistence) = unread_body::track(request, &context);
+            let service = &context.service;
+            let mut response = service.respond(request, context.peer, admission).await;
+            unread_body::settle(&mut response, persistence.as_ref(), &context, drain_limits);
+            let connection = context;
+            Ok::<_, Infallible>(response.map(|body| TrackedBody { body, connection }))
         }
     });
     let connection = http1::Builder::new()
         .max_buf_size(MAX_HEAD)
-        // Of fields it takes a hundred, its default: any other number costs a list made anew for each request.
-        .serve_connection(TokioIo::new(io), service);
+        // The default of 100 fields stays: hyper allocates a list for each request where another number is set.
+        .serve_connection(TokioIo::new(io), respond);
     tokio::pin!(connection);
-    if let Err(error) = until_end(connection, &peer.seat).await {
-        // hyper's message may quote what the peer sent; what kind of failure it was says enough.
+    if let Err(error) = until_end(connection, &context.permit).await {
+        // hyper's message may quote the peer; the kind of failure is enough.
         let cause = error
             .source()
             .and_then(|cause| cause.downcast_ref::<io::Error>());
         let timeout = cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut);
         let parse = error.is_parse();
         if tracing::enabled!(Level::DEBUG) && limit.allows() {
-            tracing::debug!(timeout, parse, "a connection ended early");
+            tracing::debug!(timeout, parse, "connection ended early");
         }
     }
 }
 
-/// Lets the connection go on until it ends, by itself or because its listener orders it.
+/// Drives the connection to its end, and follows its listener's signals.
 ///
-/// An idle connection is closed by the stream, which looks first whether a byte has come. hyper's own graceful shutdown
-/// closes it unseen, with a request on its way.
-async fn until_end<C>(mut connection: Pin<&mut C>, seat: &ConnectionPermit) -> C::Output
+/// An idle connection is closed by its stream, which checks for input first. hyper's own graceful shutdown does not check,
+/// and would lose a request that has just arrived.
+async fn until_end<C>(mut connection: Pin<&mut C>, permit: &ConnectionPermit) -> C::Output
 where
     C: Future,
 {
-    let watch: &ConnectionState = seat.as_ref();
+    let state: &ConnectionState = permit.as_ref();
     let mut task: Option<Waker> = None;
     loop {
         let step = poll_fn(|cx| {
             if !task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
-                watch.register(cx.waker());
+                state.register(cx.waker());
                 task = Some(cx.waker().clone());
             }
-            match watch.take_orders() {
+            match state.take_signals() {
                 0 => connection.as_mut().poll(cx).map(Err),
-                orders => Poll::Ready(Ok(orders)),
+                signals => Poll::Ready(Ok(signals)),
             }
         });
-        let orders = match step.await {
-            Ok(orders) => orders,
+        let signals = match step.await {
+            Ok(signals) => signals,
             Err(ended) => return ended,
         };
-        if orders & DRAIN != 0 {
-            // Its answers say that they are the last. An idle peer may have sent a request by now, or be about to.
-            if let Ok(ended) = timeout(LAST_CALL, connection.as_mut()).await {
+        if signals & DRAIN != 0 {
+            // Responses announce the close. An idle peer may have sent a request already, or be about to.
+            if let Ok(ended) = timeout(DRAIN_DELAY, connection.as_mut()).await {
                 return ended;
             }
-            see_what_came().await;
-            watch.close_when_idle();
+            poll_io_driver().await;
+            state.close_when_idle();
             return connection.await;
         }
-        see_what_came().await;
-        watch.close_at_once_when_idle();
+        poll_io_driver().await;
+        state.evict_when_idle();
         let polled = poll!(connection.as_mut());
-        seat.makes_room();
+        permit.finish_eviction();
         if let Poll::Ready(ended) = polled {
             return ended;
         }
     }
 }
 
-/// Lets the runtime ask the machine what has come on its sockets.
-async fn see_what_came() {
+/// Lets the runtime poll its sockets, so that input that has arrived is seen.
+async fn poll_io_driver() {
     tokio::task::yield_now().await;
 }

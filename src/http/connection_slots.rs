@@ -1,7 +1,6 @@
-//! How many connections a listener has at once, and who makes room where there are as many as there may be.
-//!
-//! The connection that has been idle longest is closed for a new one. Where none is idle a few more are accepted, on
-//! which only probes are answered: an orchestrator must not take a replica that is full for one that is dead.
+//! The limit of a listener's connections. At the limit the connection that has been idle longest is evicted for a new one.
+//! Where none is idle, a few more are accepted in a reserve, on which only probes are answered: an orchestrator must not
+//! take a replica that is full for one that is dead.
 
 use std::{
     collections::HashMap,
@@ -19,34 +18,34 @@ use prometheus_client::{
 };
 use tokio::sync::Notify;
 
-use super::connection_state::{ConnectionState, DRAIN, MAKE_ROOM, Ticks};
+use super::connection_state::{ConnectionState, DRAIN, EVICT, Ticks};
 
-/// Connections beyond the most, on which only probes are answered.
+/// Connections in the reserve, on which only probes are answered.
 pub const PROBE_CONNECTIONS: usize = 16;
 
-/// How long a tick is, in which idle connections are told apart.
+/// The length of a tick, the resolution of idle times.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 
-/// Up to so many connections may be looked through for an idle one as often as one is wanted.
+/// Up to so many connections are searched for an idle one whenever one is wanted; more, once a tick.
 const FEW: usize = 1024;
 
-/// It is one of the connections that there may be.
+/// It counts against the limit.
 const ADMITTED: u8 = 0;
-/// It is one beyond them.
+/// It is in the reserve.
 const RESERVE: u8 = 1;
-/// It has been asked to make room.
-const LEAVING: u8 = 2;
-/// The same, of those beyond.
-const LEAVING_RESERVE: u8 = 3;
+/// It counted against the limit and was signalled to close.
+const EVICTED: u8 = 2;
+/// It is in the reserve and was signalled to close.
+const EVICTED_RESERVE: u8 = 3;
 
-/// What may be answered on a connection.
+/// Which requests are served on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestAdmission {
     /// Every request.
     Full,
-    /// This probe, and then the connection ends.
+    /// This probe; then the connection ends.
     ProbeOnly,
-    /// Nothing: the request is turned away, and the connection ends.
+    /// None: the request is turned away, and the connection ends.
     None,
 }
 
@@ -55,7 +54,7 @@ struct ListenerLabel {
     listener: &'static str,
 }
 
-/// The counts of connections of every listener.
+/// The metrics of every listener's connections.
 #[derive(Debug, Default)]
 pub struct ConnectionMetrics {
     open: Family<ListenerLabel, Gauge>,
@@ -63,7 +62,7 @@ pub struct ConnectionMetrics {
     turned_away: Family<ListenerLabel, Counter>,
 }
 
-/// Those of one listener.
+/// The metrics of one listener's connections.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionCounters {
     open: Gauge,
@@ -72,7 +71,7 @@ pub struct ConnectionCounters {
 }
 
 impl ConnectionMetrics {
-    /// The counts of the listener of that name.
+    /// The metrics of the listener of that name.
     pub fn of(&self, listener: &'static str) -> ConnectionCounters {
         let labels = ListenerLabel { listener };
         ConnectionCounters {
@@ -82,34 +81,30 @@ impl ConnectionMetrics {
         }
     }
 
-    /// Makes the counts known to `registry`.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "connections",
-            "Connections that are open",
-            self.open.clone(),
-        );
+        registry.register("connections", "Open connections", self.open.clone());
         registry.register(
             "connections_closed_for_room",
-            "Idle connections closed because another was wanted and there were as many as there may be",
+            "Idle connections closed for a new one at the limit of connections",
             self.closed_for_room.clone(),
         );
         registry.register(
             "connections_turned_away",
-            "Requests answered with 503 because there were as many connections as there may be, and none idle",
+            "Requests answered with 503 because every connection at the limit was busy",
             self.turned_away.clone(),
         );
     }
 }
 
-/// A listener's connections.
+/// The slots of a listener's connections.
 pub(super) struct ConnectionSlots {
-    most: usize,
+    max: usize,
     counts: ConnectionCounters,
     ticks: Ticks,
-    /// Notified when a connection ends.
+    /// Notified when a slot may have become free.
     freed: Notify,
-    members: Mutex<SlotTable>,
+    table: Mutex<SlotTable>,
 }
 
 #[derive(Default)]
@@ -117,167 +112,166 @@ struct SlotTable {
     all: HashMap<u64, Arc<Slot>>,
     next: u64,
     admitted: usize,
-    /// Since when those are idle that were idle at the last look, and which they are; the longest idle at the end. Who
-    /// became idle later has been idle for less time.
+    /// The connections that were idle at the last search and since when, the longest idle last. It stays valid: a
+    /// connection that became idle later has been idle for less time.
     idle: Vec<(u32, u64)>,
-    /// The tick of the last look that found none.
-    vain: Option<u32>,
-    /// Those beyond the most, and some that were.
+    /// The tick of the last search that found none.
+    none_idle_at: Option<u32>,
+    /// The connections in the reserve, and some that have left it.
     reserve: Vec<u64>,
 }
 
 struct Slot {
-    watch: ConnectionState,
-    place: AtomicU8,
+    state: ConnectionState,
+    status: AtomicU8,
 }
 
 impl Slot {
-    fn is(&self, place: u8) -> bool {
-        self.place.load(Ordering::Relaxed) == place
+    fn is(&self, status: u8) -> bool {
+        self.status.load(Ordering::Relaxed) == status
     }
 
     fn is_in_reserve(&self) -> bool {
-        self.is(RESERVE) || self.is(LEAVING_RESERVE)
+        self.is(RESERVE) || self.is(EVICTED_RESERVE)
     }
 
-    fn puts(&self, place: u8) {
-        self.place.store(place, Ordering::Relaxed);
+    fn set(&self, status: u8) {
+        self.status.store(status, Ordering::Relaxed);
     }
 }
 
 impl ConnectionSlots {
-    pub(super) fn new(most: usize, counts: ConnectionCounters) -> Self {
+    pub(super) fn new(max: usize, counts: ConnectionCounters) -> Self {
         Self {
-            most,
+            max,
             counts,
             ticks: Ticks::default(),
             freed: Notify::new(),
-            members: Mutex::default(),
+            table: Mutex::default(),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, SlotTable> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A tick has passed.
+    /// Advances the listener's time by a tick.
     pub(super) fn tick(&self) {
         self.ticks.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many connections there may be.
-    pub(super) fn most(&self) -> usize {
-        self.most
+    /// The most connections at the same time, without the reserve.
+    pub(super) fn max(&self) -> usize {
+        self.max
     }
 
-    /// How many there may be with those for probes.
+    /// The same, with the reserve.
     fn capacity(&self) -> usize {
-        self.most.saturating_add(PROBE_CONNECTIONS)
+        self.max.saturating_add(PROBE_CONNECTIONS)
     }
 
-    /// Returns once there is a place for one more connection, be it one of the reserve.
-    pub(super) async fn space(&self) {
+    /// Returns once a slot is free, be it one of the reserve.
+    pub(super) async fn wait_for_slot(&self) {
         loop {
             let freed = self.freed.notified();
             {
-                let mut members = self.lock();
-                if members.all.len() < self.capacity() {
+                let mut table = self.lock();
+                if table.all.len() < self.capacity() {
                     return;
                 }
-                // The end of one is what is waited for.
-                if !members.has_room(self) {
-                    members.reserve_makes_room();
+                // What follows waits for the end of the one that is evicted.
+                if !table.can_admit(self) {
+                    table.evict_from_reserve();
                 }
             }
             freed.await;
         }
     }
 
-    /// A place for one more connection; `None` where even the reserve is full.
-    pub(super) fn enter(self: &Arc<Self>) -> Option<ConnectionPermit> {
-        let mut members = self.lock();
-        if members.all.len() >= self.capacity() {
+    /// A slot for a new connection; `None` where the reserve is full too.
+    pub(super) fn acquire(self: &Arc<Self>) -> Option<ConnectionPermit> {
+        let mut table = self.lock();
+        if table.all.len() >= self.capacity() {
             return None;
         }
-        let is_admitted = members.has_room(self);
-        members.admitted += usize::from(is_admitted);
-        let id = members.next;
-        members.next += 1;
-        let member = Arc::new(Slot {
-            watch: ConnectionState::new(Arc::clone(&self.ticks)),
-            place: AtomicU8::new(if is_admitted { ADMITTED } else { RESERVE }),
+        let is_admitted = table.can_admit(self);
+        table.admitted += usize::from(is_admitted);
+        let id = table.next;
+        table.next += 1;
+        let slot = Arc::new(Slot {
+            state: ConnectionState::new(Arc::clone(&self.ticks)),
+            status: AtomicU8::new(if is_admitted { ADMITTED } else { RESERVE }),
         });
-        members.all.insert(id, Arc::clone(&member));
+        table.all.insert(id, Arc::clone(&slot));
         if !is_admitted {
-            members.reserve.push(id);
-            member.watch.be_brief();
+            table.reserve.push(id);
+            slot.state.shorten_timeouts();
         }
         self.counts.open.inc();
         Some(ConnectionPermit {
-            room: Arc::clone(self),
+            slots: Arc::clone(self),
             id,
-            member,
+            slot,
         })
     }
 
-    /// Tells every connection that the service ends.
+    /// Signals to every connection that the service ends.
     pub(super) fn drain(&self) {
-        for member in self.lock().all.values() {
-            member.watch.order(DRAIN);
+        for slot in self.lock().all.values() {
+            slot.state.signal(DRAIN);
         }
     }
 }
 
 impl SlotTable {
-    /// Whether one more connection may be admitted, perhaps because the one that was idle longest makes room.
-    fn has_room(&mut self, room: &ConnectionSlots) -> bool {
-        if self.admitted < room.most {
+    /// Whether one more connection may be admitted. At the limit the one that has been idle longest is evicted for it.
+    fn can_admit(&mut self, slots: &ConnectionSlots) -> bool {
+        if self.admitted < slots.max {
             return true;
         }
-        let Some(member) = self.longest_idle(room.ticks.load(Ordering::Relaxed)) else {
+        let Some(slot) = self.longest_idle(slots.ticks.load(Ordering::Relaxed)) else {
             return false;
         };
-        member.puts(LEAVING);
-        member.watch.order(MAKE_ROOM);
+        slot.set(EVICTED);
+        slot.state.signal(EVICT);
         self.admitted -= 1;
         true
     }
 
-    /// Closes the connection beyond the most that has been idle longest, if any is: the next may be a probe.
-    fn reserve_makes_room(&mut self) {
+    /// Evicts the connection of the reserve that has been idle longest, if any is idle: the next may be a probe.
+    fn evict_from_reserve(&mut self) {
         let Self { all, reserve, .. } = self;
-        reserve.retain(|id| all.get(id).is_some_and(|member| member.is_in_reserve()));
-        let members = reserve.iter().filter_map(|id| all.get(id));
-        let idle = members
-            .filter(|member| member.is(RESERVE))
-            .filter_map(|member| Some((member.watch.idle_since()?, member)));
-        if let Some((_, member)) = idle.min_by_key(|(since, _)| *since) {
-            member.puts(LEAVING_RESERVE);
-            member.watch.order(MAKE_ROOM);
+        reserve.retain(|id| all.get(id).is_some_and(|slot| slot.is_in_reserve()));
+        let slots = reserve.iter().filter_map(|id| all.get(id));
+        let idle = slots
+            .filter(|slot| slot.is(RESERVE))
+            .filter_map(|slot| Some((slot.state.idle_since()?, slot)));
+        if let Some((_, slot)) = idle.min_by_key(|(since, _)| *since) {
+            slot.set(EVICTED_RESERVE);
+            slot.state.signal(EVICT);
         }
     }
 
     fn longest_idle(&mut self, now: u32) -> Option<Arc<Slot>> {
         loop {
             while let Some((since, id)) = self.idle.pop() {
-                let member = self.all.get(&id);
-                let is_idle_still = |member: &&Arc<Slot>| {
-                    member.is(ADMITTED) && member.watch.idle_since() == Some(since)
-                };
-                if let Some(member) = member.filter(is_idle_still) {
-                    return Some(Arc::clone(member));
+                let slot = self.all.get(&id);
+                let is_still_idle =
+                    |slot: &&Arc<Slot>| slot.is(ADMITTED) && slot.state.idle_since() == Some(since);
+                if let Some(slot) = slot.filter(is_still_idle) {
+                    return Some(Arc::clone(slot));
                 }
             }
-            if self.all.len() > FEW && self.vain == Some(now) {
+            if self.all.len() > FEW && self.none_idle_at == Some(now) {
                 return None;
             }
-            let idle = self.all.iter().filter_map(|(id, member)| {
-                let since = member.watch.idle_since()?;
-                member.is(ADMITTED).then_some((since, *id))
+            let idle = self.all.iter().filter_map(|(id, slot)| {
+                let since = slot.state.idle_since()?;
+                slot.is(ADMITTED).then_some((since, *id))
             });
             self.idle.extend(idle);
             if self.idle.is_empty() {
-                self.vain = Some(now);
+                self.none_idle_at = Some(now);
                 return None;
             }
             self.idle.sort_unstable_by(|one, other| other.cmp(one));
@@ -285,74 +279,74 @@ impl SlotTable {
     }
 }
 
-/// A connection's place in its listener's room, which it leaves when it is dropped.
+/// A connection's permit: it holds the slot until it is dropped.
 pub(super) struct ConnectionPermit {
-    room: Arc<ConnectionSlots>,
+    slots: Arc<ConnectionSlots>,
     id: u64,
-    member: Arc<Slot>,
+    slot: Arc<Slot>,
 }
 
 impl AsRef<ConnectionState> for ConnectionPermit {
     fn as_ref(&self) -> &ConnectionState {
-        &self.member.watch
+        &self.slot.state
     }
 }
 
 impl ConnectionPermit {
-    /// Whether the connection is one beyond those that there may be.
+    /// Whether the connection is in the reserve.
     pub(super) fn is_in_reserve(&self) -> bool {
-        self.member.is_in_reserve()
+        self.slot.is_in_reserve()
     }
 
-    /// Whether requests may be answered on it, perhaps because there is room by now.
+    /// Whether requests may be served on the connection, perhaps because a slot has become free since.
     pub(super) fn is_admitted(&self) -> bool {
         if !self.is_in_reserve() {
             return true;
         }
-        let mut members = self.room.lock();
-        let is_admitted = members.has_room(&self.room);
+        let mut table = self.slots.lock();
+        let is_admitted = table.can_admit(&self.slots);
         if is_admitted {
-            members.admitted += 1;
-            self.member.puts(ADMITTED);
-            self.member.watch.be_patient();
+            table.admitted += 1;
+            self.slot.set(ADMITTED);
+            self.slot.state.restore_timeouts();
         }
         is_admitted
     }
 
-    /// Says whether the connection, asked to make room, does; if not, because it is not idle any more, it stays.
-    pub(super) fn makes_room(&self) -> bool {
-        let makes_room = self.member.watch.is_closing_or_stays();
-        if makes_room {
-            self.room.counts.closed_for_room.inc();
+    /// Called after the signal to evict: whether the connection closes. If not, because it is busy again, it stays.
+    pub(super) fn finish_eviction(&self) -> bool {
+        let closes = self.slot.state.is_closing_or_stays();
+        if closes {
+            self.slots.counts.closed_for_room.inc();
         } else {
-            let mut members = self.room.lock();
-            if self.member.is(LEAVING) {
-                members.admitted += 1;
-                self.member.puts(ADMITTED);
-            } else if self.member.is(LEAVING_RESERVE) {
-                self.member.puts(RESERVE);
+            let mut table = self.slots.lock();
+            if self.slot.is(EVICTED) {
+                table.admitted += 1;
+                self.slot.set(ADMITTED);
+            } else if self.slot.is(EVICTED_RESERVE) {
+                self.slot.set(RESERVE);
             }
-            drop(members);
-            // Whoever waits for its end must ask another.
-            self.room.freed.notify_one();
+            drop(table);
+            // The accept loop that waits for its end must evict another.
+            self.slots.freed.notify_one();
         }
-        makes_room
+        closes
     }
 
-    /// A request was not answered for want of room.
-    pub(super) fn turned_away(&self) {
-        self.room.counts.turned_away.inc();
+    /// Counts a request that was turned away because every connection is busy.
+    pub(super) fn count_turned_away(&self) {
+        self.slots.counts.turned_away.inc();
     }
 }
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut members = self.room.lock();
-        members.all.remove(&self.id);
-        members.admitted -= usize::from(self.member.is(ADMITTED));
-        drop(members);
-        self.room.counts.open.dec();
-        self.room.freed.notify_one();
+        let mut table = self.slots.lock();
+        table.all.remove(&self.id);
+        table.admitted -= usize::from(self.slot.is(ADMITTED));
+        drop(table);
+        self.slots.counts.open.dec();
+        self.slots.freed.notify_one();
     }
 }
 

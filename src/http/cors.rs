@@ -1,6 +1,5 @@
-//! Which pages' scripts may ask, what they may send, and what they may read. Where pages are listed, a layer in front of
-//! the routes answers preflights; what is answered without the routes (a request that can't be read, a panic) bears the
-//! same headers by [`Cors::allow`].
+//! Cross-origin requests (CORS): the pages whose scripts may read responses. Where origins are configured, a layer of the
+//! router answers preflights; every other response gets its fields from [`Cors::allow`], whatever produced it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,17 +8,13 @@ use tower_http::cors::CorsLayer;
 
 use super::request_id::REQUEST_ID;
 
-/// How long a browser may remember what a page may send.
+/// How long a browser may cache the answer to a preflight.
 const PREFLIGHT_LIFETIME: Duration = Duration::from_secs(600);
 
-/// Where answers differ by the page that asks.
-pub(super) const VARY_BY_ORIGIN: HeaderValue =
-    HeaderValue::from_static("Accept-Encoding, Authorization, X-Api-Key, Origin");
-
-/// What a page may read beside what it always may.
+/// The fields that a script may read besides those that CORS always allows.
 const EXPOSED: [HeaderName; 4] = [header::AGE, header::ETAG, header::RETRY_AFTER, REQUEST_ID];
 
-/// The listed pages, by their origins.
+/// The configured origins (`server.cors_origins`).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cors(Arc<[HeaderValue]>);
 
@@ -28,13 +23,13 @@ impl Cors {
         Self(origins.into())
     }
 
-    /// Whether none is listed.
+    /// Whether no origin is configured.
     pub(super) fn is_off(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What scripts of those pages may send and read: a shopper's token, never a client's key, and no
-    /// credential that the browser adds by itself.
+    /// The layer that answers preflights. A script may send a shopper's token, but neither a client's key nor a credential
+    /// that the browser adds by itself.
     pub(super) fn layer(&self, methods: Vec<Method>) -> CorsLayer {
         CorsLayer::new()
             .allow_origin(self.0.to_vec())
@@ -46,11 +41,10 @@ impl Cors {
                 header::IF_NONE_MATCH,
                 REQUEST_ID,
             ])
-            .expose_headers(EXPOSED)
             .max_age(PREFLIGHT_LIFETIME)
     }
 
-    /// Lets a page of this origin read an answer that the layer has not seen, if the page is listed.
+    /// Lets scripts of this origin read the response, if the origin is configured.
     pub(super) fn allow(&self, origin: Option<&[u8]>, headers: &mut HeaderMap) {
         let origin = self
             .0

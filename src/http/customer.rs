@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use axum::extract::State;
-use http::{Request, request::Parts};
+use http::request::Parts;
 use http_body::Body;
 
 use super::{
@@ -35,19 +34,6 @@ pub(super) enum LookupRoute {
     ByBody,
     /// `GET /customer/me`.
     Own,
-}
-
-/// A look-up that came through the router.
-pub(super) async fn answer_routed(
-    route: LookupRoute,
-    State(state): State<AppState>,
-    request: Request<axum::body::Body>,
-) -> Result<CustomerResponse, ApiError> {
-    let (parts, body) = request.into_parts();
-    let request_id = RequestId::from_extensions(&parts.extensions);
-    let identified = CallerIdentified::from_extensions(&parts.extensions);
-    let now = state.customers.clock().now();
-    answer(&state, route, &parts, body, &request_id, now, &identified).await
 }
 
 /// One question, one answer. What a hit does not need is boxed, so that hits stay small.

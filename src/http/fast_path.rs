@@ -1,14 +1,11 @@
-//! The fast path: what is asked plainly and held is answered from the connection's bytes, without hyper in between.
+//! The fast path: a plain `GET /customer` that the cache can serve is answered from the connection's bytes, without hyper.
 //!
-//! Every step that decides something is the usual way's own ([`Authenticator`], [`LookupRules`], the hall): here is only
-//! another way to read the head and to write the answer, byte by byte what hyper would have written. Whatever is not
-//! plain, not held, or would be refused is hyper's, and nothing has been done to it yet.
+//! Authentication, parameters, look-up, selection and header fields are the regular path's own code. Only the reading of
+//! the head and the writing of the bytes are different, and both must match hyper's byte for byte. Every other request
+//! (not plain, not a hit, refused) is passed to hyper, untouched.
 //!
-//! It is there because hyper with its maps of headers takes most of the processor time of an answer from memory:
-//! docs/PERFORMANCE.md has the figures.
-//!
-//! [`Authenticator`]: super::Authenticator
-//! [`LookupRules`]: super::LookupRules
+//! The reason is processor time: hyper and its header maps take more than half of a hit's instructions. The decision, its
+//! figures and its risks are in docs/decisions/0004-fast-path.md; `server.fast_path = false` switches it off.
 
 mod head;
 mod hyper_backlog;
@@ -20,11 +17,10 @@ use std::panic::AssertUnwindSafe;
 use http::Method;
 
 #[cfg(fuzzing)]
-pub(super) use self::hyper_backlog::is_the_same_wherever_cut;
+pub(super) use self::hyper_backlog::assert_independent_of_cuts;
 pub(super) use self::stream::FastPath;
 use self::{head::PlainRequest, pending_response::PendingResponse};
 use super::{
-    AppState, HttpService,
     auth::LastKey,
     codings::prefers_gzip,
     customer::customer_query,
@@ -33,45 +29,64 @@ use super::{
     params::Params,
     request_id::RequestId,
     requests,
-    response::{Note, SelectedResponse},
+    response::SelectedResponse,
+    response_headers::CommonFields,
     routes::{CUSTOMER, RouteLabel},
+    service::HttpService,
+    state::AppState,
 };
-use crate::{clock::Now, customer::view::View};
+use crate::{
+    clock::Now,
+    customer::{CacheStatus, view::View},
+};
 
 impl HttpService {
-    /// Answers the plain question, if it may be answered here. Else `false`, and nothing has been done.
-    fn answer_in_memory(
+    /// Writes the response to a plain request that is a hit. Otherwise `false`, and nothing has changed.
+    fn respond_from_memory(
         &self,
-        plain: &PlainRequest<'_>,
+        request: &PlainRequest<'_>,
         last_key: &mut LastKey,
-        answer: &mut PendingResponse,
+        pending: &mut PendingResponse,
     ) -> bool {
-        let Some(state) = &self.direct else {
+        let Some(state) = &self.customer_state else {
             return false;
         };
+        let needs_cors = request.has_origin && !self.cors.is_off();
+        if !self.has_fast_path || needs_cors {
+            return false;
+        }
         let arrived = self.clock.now();
-        // Whatever panics here panics for hyper's sake again, where it becomes an answer.
-        let told =
-            std::panic::catch_unwind(AssertUnwindSafe(|| look(state, plain, last_key, arrived)));
-        let Ok(Some(told)) = told else {
+        // A panic here falls through; the regular path panics again and answers 500.
+        let selected = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            select(state, request, last_key, arrived)
+        }));
+        let Ok(Some(selected)) = selected else {
             return false;
         };
-        let request_id = RequestId::from_bytes(plain.request_id);
+        let request_id = RequestId::from_bytes(request.request_id);
         let took = self.clock.tick().since(arrived.tick);
         let route = RouteLabel::of(self.listener, CUSTOMER, &Method::GET);
-        let (status, note) = (told.status(), Some(told.note));
-        self.requests.count(status, None, note, took);
-        requests::log(route, status, None, note, &request_id, took, None);
+        let (status, cache_status) = (selected.status(), Some(selected.cache_status()));
+        self.requests.count(status, None, cache_status, took);
+        self.requests.count_fast_path();
+        requests::log(route, status, None, cache_status, &request_id, took, None);
+        let common = CommonFields {
+            fixed: &self.fixed_fields,
+            is_timed: true,
+            cache_status,
+            took,
+            request_id: &request_id,
+        };
         let is_last = !self.readiness.is_ready();
-        answer.write(told, &self.always, &request_id, took, arrived.wall, is_last);
+        pending.write(selected, &common, arrived.wall, is_last);
         true
     }
 }
 
-/// The answer to a plain question, if it is held and may be told.
-fn look(
+/// The response to a plain request, if it is a hit that the caller may see.
+fn select(
     state: &AppState,
-    plain: &PlainRequest<'_>,
+    request: &PlainRequest<'_>,
     last_key: &mut LastKey,
     arrived: Now,
 ) -> Option<SelectedResponse> {
@@ -81,13 +96,13 @@ fn look(
         customers,
         ..
     } = state;
-    // A caller without a key is looked at more closely, by its Host and the page that sends its request.
-    let mut caller = authenticator.identify_by_key(plain.key?, last_key).ok()?;
+    // Without a key, `Host` and `Origin` decide whether the caller is admitted: the regular path checks them.
+    let mut caller = authenticator.identify_by_key(request.key?, last_key).ok()?;
     if caller.view() == View::Full {
-        // Its looks are noted one by one.
+        // Every response in the full view is audited.
         return None;
     }
-    let params = Params::from_query(plain.query).ok()?;
+    let params = Params::from_query(request.query).ok()?;
     let directives = Directives::default();
     let lookup = rules
         .read(params, ParamLocation::Url, &caller, &directives, arrived)
@@ -98,20 +113,18 @@ fn look(
     let ParsedLookup { shape, .. } = lookup;
     let query = customer_query(state, &caller, lookup, &directives, arrived);
     customers.find_in_memory(&query, |found| {
-        if Note::of(&found.verdict) != Note::Hit {
+        if found.verdict.status != CacheStatus::Hit {
             return None;
         }
-        // Whoever is counted is answered.
+        let rendered = customers.render_at(found, &shape, arrived).ok()?;
+        // Last, since a request that counts against the client's rate must be answered here.
         caller.admit(arrived.tick).ok()?;
         caller.record_shown(found.record.id);
-        let rendered = customers.render_at(found, &shape, arrived).ok()?;
-        let prefers_gzip = prefers_gzip(plain.accept_encoding.into_iter());
-        let held = plain.if_none_match.into_iter();
-        Some(SelectedResponse::of(
+        Some(SelectedResponse::select(
             rendered,
             found.verdict,
-            prefers_gzip,
-            held,
+            prefers_gzip(request.accept_encoding.into_iter()),
+            request.if_none_match.into_iter(),
         ))
     })
 }

@@ -104,7 +104,7 @@ pub fn heads(bytes: &[u8]) {
     let Some((cut, bytes)) = bytes.split_first() else {
         return;
     };
-    super::fast_path::is_the_same_wherever_cut(bytes, usize::from(*cut));
+    super::fast_path::assert_independent_of_cuts(bytes, usize::from(*cut));
 }
 
 /// Reads the body of a look-up.

@@ -1,8 +1,7 @@
-//! The end of a connection whose peer may still be sending. Closing a socket with bytes unread makes the system send a
-//! reset, which takes away from the peer what it has not read yet: the answer. So first the writing side is closed, and
-//! what still comes is read and discarded, until the peer closes its side too, for a bounded time and a bounded number of
-//! bytes (RFC 9112, 9.6). A byte that is on its way when the socket is closed causes a reset as well, so this holds for
-//! every end but that of an idle connection that makes room for another.
+//! Lingering close (RFC 9112, 9.6). Closing a socket with unread bytes, or with bytes on their way, makes the system send a
+//! reset, which can destroy a response that the peer has not read yet. So the writing side is closed first, and input is
+//! read and discarded until the peer closes its side, for a bounded time and a bounded number of bytes. Only an idle
+//! connection that is evicted does not linger.
 
 use std::{
     future::Future,
@@ -14,28 +13,28 @@ use std::{
 };
 
 use axum::{body::Body, response::Response};
-use http::{HeaderValue, Version, header};
+use http::Version;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::connection_state::ConnectionState;
+use super::{connection_state::ConnectionState, response_headers::write_close};
 
-/// The longest time between the two steps where the peer owes nothing.
-const LAST_BYTES: Duration = Duration::from_secs(1);
+/// The longest wait for the peer to close its side where no more input is expected.
+const LINGER: Duration = Duration::from_secs(1);
 
-/// So many bytes are discarded at most.
-const MAX_BYTES: usize = 256 << 20;
-/// So many are read at once.
+/// The most bytes that are discarded.
+const MAX_DISCARDED: usize = 256 << 20;
+/// The most bytes that are read at once.
 const PIECE: usize = 16 * 1024;
 
-/// Whether the peer may still be sending what will not be read as a request.
+/// Whether the peer may still be sending input that is not read as a request.
 #[derive(Debug, Default)]
 pub(super) struct UnreadInput(AtomicBool);
 
 impl UnreadInput {
-    /// It may.
+    /// Notes that it may.
     pub(super) fn note(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -45,38 +44,37 @@ impl UnreadInput {
     }
 }
 
-/// Makes the answer the last of its connection to a request of that version.
+/// Makes the response, to a request of this version, the last of its connection.
 pub(super) fn announce_close(response: &mut Response<Body>, version: Version) {
-    let close = HeaderValue::from_static("close");
-    response.headers_mut().insert(header::CONNECTION, close);
-    // To an answer of HTTP/1.1 hyper adds `keep-alive` where a client of HTTP/1.0 wants it.
+    write_close(response.headers_mut());
+    // hyper adds `keep-alive` to a response of HTTP/1.1 where a client of HTTP/1.0 asks for it.
     *response.version_mut() = version;
 }
 
-/// The stream, closed in two steps.
+/// A stream that is closed in these two steps.
 pub(super) struct LingeringClose<S, C> {
     inner: S,
     connection: C,
-    /// The longest time between the two steps where the peer owes the rest of a body.
-    patience: Duration,
+    /// The longest wait where the peer may still be sending a body.
+    body_timeout: Duration,
     is_shut: bool,
     discarded: usize,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S, C> LingeringClose<S, C> {
-    pub(super) fn new(inner: S, connection: C, patience: Duration) -> Self {
+    pub(super) fn new(inner: S, connection: C, body_timeout: Duration) -> Self {
         Self {
             inner,
             connection,
-            patience,
+            body_timeout,
             is_shut: false,
             discarded: 0,
             waiting: None,
         }
     }
 
-    /// Ready once the peer has closed its side, or need not be waited for any longer.
+    /// Ready once the peer has closed its side, or a bound is reached.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()>
     where
         S: AsyncRead + Unpin,
@@ -88,30 +86,30 @@ impl<S, C> LingeringClose<S, C> {
             match Pin::new(&mut self.inner).poll_read(cx, &mut read) {
                 Poll::Ready(Ok(())) if !read.filled().is_empty() => {
                     self.discarded += read.filled().len();
-                    if self.discarded > MAX_BYTES {
+                    if self.discarded > MAX_DISCARDED {
                         return Poll::Ready(());
                     }
                 }
                 Poll::Ready(_) => return Poll::Ready(()),
                 Poll::Pending => break,
             }
-            if self.poll_patience(cx).is_ready() {
+            if self.poll_timeout(cx).is_ready() {
                 return Poll::Ready(());
             }
         }
-        self.poll_patience(cx)
+        self.poll_timeout(cx)
     }
 
-    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()>
+    fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()>
     where
         C: AsRef<UnreadInput>,
     {
-        let patience = if self.connection.as_ref().is_noted() {
-            self.patience
+        let timeout = if self.connection.as_ref().is_noted() {
+            self.body_timeout
         } else {
-            LAST_BYTES.min(self.patience)
+            LINGER.min(self.body_timeout)
         };
-        let start = || Box::pin(sleep_until(Instant::now() + patience));
+        let start = || Box::pin(sleep_until(Instant::now() + timeout));
         self.waiting.get_or_insert_with(start).as_mut().poll(cx)
     }
 }
@@ -161,8 +159,8 @@ where
             ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
             this.is_shut = true;
         }
-        let watch: &ConnectionState = this.connection.as_ref();
-        if watch.closes_at_once() {
+        let state: &ConnectionState = this.connection.as_ref();
+        if state.skips_lingering() {
             return Poll::Ready(Ok(()));
         }
         this.poll_discard(cx).map(Ok)

@@ -1,5 +1,5 @@
-//! The accept loop. `axum::serve` has no time-out for heads and no bound on connections, so the loop is
-//! ours: connections are timed, counted, and drained at shutdown.
+//! The accept loop: connections are limited, timed, and drained at shutdown. `axum::serve` has neither a time-out for heads
+//! nor a limit of connections (docs/decisions/0005-own-http-accept-loop.md).
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -12,41 +12,22 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Level;
 
 use super::{
-    HttpService,
-    connection::serve_connection,
+    connection::{ConnectionLimits, serve_connection},
     connection_slots::{ConnectionCounters, ConnectionPermit, ConnectionSlots, TICK},
     peer::Peer,
+    service::HttpService,
 };
 use crate::telemetry::Limit;
 
-/// How long accepting pauses when the machine has no descriptor left.
+/// How long accepting pauses when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What connections may take.
-#[derive(Clone, Copy, Debug)]
-pub struct ConnectionLimits {
-    /// For a request's head, from its first byte.
-    pub header_timeout: Duration,
-    /// Between requests.
-    pub idle_timeout: Duration,
-    /// For the peer to take what we write.
-    pub write_timeout: Duration,
-    /// For a request's body, and for what still comes of one that is not waited for.
-    pub body_timeout: Duration,
-    /// The bytes of the largest body that is read although it is not waited for.
-    pub max_body: u64,
-    /// Connections at the same time.
-    pub max_connections: usize,
-    /// For answers under way at shutdown.
-    pub shutdown_grace: Duration,
-}
-
-/// A bound socket.
+/// A bound socket and its connections.
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     limits: ConnectionLimits,
-    room: Arc<ConnectionSlots>,
+    slots: Arc<ConnectionSlots>,
 }
 
 impl Listener {
@@ -60,96 +41,96 @@ impl Listener {
         Ok(Self {
             address: socket.local_addr()?,
             socket,
-            room: Arc::new(ConnectionSlots::new(limits.max_connections, counts)),
+            slots: Arc::new(ConnectionSlots::new(limits.max_connections, counts)),
             limits,
         })
     }
 
-    /// Where it listens.
+    /// The bound address.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// How many connections it may have at the same time.
+    /// The most connections at the same time.
     pub fn max_connections(&self) -> usize {
-        self.room.most()
+        self.slots.max()
     }
 
-    /// Serves until `drain`, then accepts what has connected by then, closes the socket, and finishes what is under way.
-    /// Whether all of it was finished in the grace.
-    pub async fn serve(self, door: HttpService, drain: CancellationToken) -> bool {
+    /// Serves until `drain`, then accepts the connections that are waiting, closes the socket, and finishes what is under
+    /// way. Returns whether all of it was finished within `shutdown_grace`.
+    pub async fn serve(self, service: HttpService, drain: CancellationToken) -> bool {
         let connections = TaskTracker::new();
-        let refused = door.of_refused_connections();
+        let accept_limit = service.accept_limit();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let begin = |stream: TcpStream, peer: SocketAddr, seat: ConnectionPermit| {
-            // Best effort: without it an answer may wait for an acknowledgement.
+        let begin = |stream: TcpStream, peer: SocketAddr, permit: ConnectionPermit| {
+            // Without it a response may wait for an acknowledgement. A failure is harmless.
             let _ = stream.set_nodelay(true);
             let peer = Peer::from(peer.ip());
             connections.spawn(serve_connection(
                 stream,
                 peer,
-                door.clone(),
+                service.clone(),
                 self.limits,
-                seat,
+                permit,
             ));
         };
         loop {
             tokio::select! {
                 biased;
                 () = drain.cancelled() => break,
-                _ = ticks.tick() => self.room.tick(),
-                accepted = accept(&self.socket, &self.room, &refused) => {
-                    if let Some((stream, peer, seat)) = accepted {
-                        begin(stream, peer, seat);
+                _ = ticks.tick() => self.slots.tick(),
+                accepted = accept(&self.socket, &self.slots, &accept_limit) => {
+                    if let Some((stream, peer, permit)) = accepted {
+                        begin(stream, peer, permit);
                     }
                 }
             }
         }
         for (stream, peer) in backlog(self.socket) {
-            let Some(seat) = self.room.enter() else {
+            let Some(permit) = self.slots.acquire() else {
                 break;
             };
-            begin(stream, peer, seat);
+            begin(stream, peer, permit);
         }
         connections.close();
-        self.room.drain();
+        self.slots.drain();
         tokio::time::timeout(self.limits.shutdown_grace, connections.wait())
             .await
             .is_ok()
     }
 
-    /// Answers one peer whose bytes come another way than through the socket, until it hangs up or the service ends. Not at
-    /// all where there is no room.
+    /// Serves a connection that does not come from the socket, until its peer hangs up or the service ends. Closes it at
+    /// once where no slot is left.
     pub fn serve_peer<S>(
         &self,
         stream: S,
-        door: HttpService,
+        service: HttpService,
     ) -> impl Future<Output = ()> + Send + use<S>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin,
     {
-        let (limits, seat) = (self.limits, self.room.enter());
+        let (limits, permit) = (self.limits, self.slots.acquire());
         async move {
-            if let Some(seat) = seat {
-                serve_connection(stream, Peer::default(), door, limits, seat).await;
+            if let Some(permit) = permit {
+                serve_connection(stream, Peer::default(), service, limits, permit).await;
             }
         }
     }
 }
 
-/// The next connection, once there is room for one.
+/// The next connection, once a slot is free.
 async fn accept(
     socket: &TcpListener,
-    room: &Arc<ConnectionSlots>,
-    refused: &Limit,
+    slots: &Arc<ConnectionSlots>,
+    log_limit: &Limit,
 ) -> Option<(TcpStream, SocketAddr, ConnectionPermit)> {
-    room.space().await;
+    slots.wait_for_slot().await;
     match socket.accept().await {
-        Ok((stream, peer)) => Some((stream, peer, room.enter()?)),
+        Ok((stream, peer)) => Some((stream, peer, slots.acquire()?)),
         Err(error) => {
-            if tracing::enabled!(Level::WARN) && refused.allows() {
-                tracing::warn!(kind = %error.kind(), "a connection can't be accepted");
+            if tracing::enabled!(Level::WARN) && log_limit.allows() {
+                tracing::warn!(kind = %error.kind(), "accepting connection failed");
             }
             pause_accepting().await;
             None
@@ -157,10 +138,9 @@ async fn accept(
     }
 }
 
-/// The connections that wait to be accepted, one after the other; then the socket is closed. Where it is closed before,
-/// they are reset.
+/// The connections that are waiting to be accepted; then the socket is closed. Closing it first would reset them.
 fn backlog(socket: TcpListener) -> impl Iterator<Item = (TcpStream, SocketAddr)> {
-    // Asked without the runtime, which may not have seen yet that they are there.
+    // Without the runtime, which may not have seen them yet.
     let socket = socket.into_std().ok();
     std::iter::from_fn(move || {
         let (stream, peer) = loop {
@@ -177,7 +157,7 @@ fn backlog(socket: TcpListener) -> impl Iterator<Item = (TcpStream, SocketAddr)>
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a machine without descriptors is waited for in the machine's time"
+    reason = "descriptors are freed in real time, whatever the injected clock says"
 )]
 async fn pause_accepting() {
     tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -49,10 +49,6 @@ impl RequestId {
     pub(super) fn as_str(&self) -> &str {
         str::from_utf8(&self.text[..self.length]).unwrap_or_default()
     }
-
-    pub(super) fn into_value(self) -> HeaderValue {
-        HeaderValue::from_bytes(&self.text[..self.length]).expect("an id makes a header value")
-    }
 }
 
 fn is_well_formed(id: &[u8]) -> bool {

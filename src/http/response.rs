@@ -1,138 +1,60 @@
-//! A customer answer as an HTTP response: validators, coding, `Cache-CacheStatus` and `Age`.
+//! A customer as an HTTP response: the status and the form that are selected for the request, and their header fields.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use axum::{
-    body::Body,
-    response::{IntoResponse, Response},
-};
+use axum::{body::Body, response::Response};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
+use http::{HeaderMap, Method, StatusCode, header, request::Parts};
 
 use super::{
     codings, conditions,
     error::{ApiError, Code},
+    response_headers::{CACHE_STATUS, HeaderSink},
 };
-use crate::customer::{CacheStatus, Rendered, StaleReason, Verdict};
+use crate::customer::{CacheStatus, Rendered, Verdict};
 
-pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-pub(super) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
-pub(super) const GZIP: HeaderValue = HeaderValue::from_static("gzip");
-
-/// An answer about a customer, and what the cache did for it.
+/// A response about a customer, and what the cache did for it.
 pub(super) struct CustomerResponse {
     pub(super) response: Response,
-    pub(super) note: Note,
+    pub(super) cache_status: CacheStatus,
 }
 
-impl IntoResponse for CustomerResponse {
-    fn into_response(self) -> Response {
-        let mut response = self.response;
-        response.extensions_mut().insert(self.note);
-        response
-    }
-}
-
-/// What the cache did, for `Server-Timing`, metrics and the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Note {
-    /// Answered from memory.
-    Hit = 0,
-    /// Answered from memory, because Engage fails.
-    StaleIfError = 1,
-    /// Answered from memory, because Engage is slow.
-    StaleIfSlow = 2,
-    /// Held, but too old.
-    Stale = 3,
-    /// Not held.
-    Miss = 4,
-    /// Wanted anew.
-    Request = 5,
-    /// The cache is off.
-    Bypass = 6,
-}
-
-impl Note {
-    /// Every note.
-    pub(super) const ALL: [Note; 7] = [
-        Note::Hit,
-        Note::StaleIfError,
-        Note::StaleIfSlow,
-        Note::Stale,
-        Note::Miss,
-        Note::Request,
-        Note::Bypass,
-    ];
-
-    pub(super) fn of(verdict: &Verdict) -> Self {
-        match verdict.status {
-            CacheStatus::Hit => match verdict.stands_in {
-                None => Note::Hit,
-                Some(StaleReason::Error) => Note::StaleIfError,
-                Some(StaleReason::Slow) => Note::StaleIfSlow,
-            },
-            CacheStatus::Stale => Note::Stale,
-            CacheStatus::Miss => Note::Miss,
-            CacheStatus::Request => Note::Request,
-            CacheStatus::Bypass => Note::Bypass,
-        }
-    }
-
-    /// The name in metrics and `Server-Timing`.
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Note::Hit => "hit",
-            Note::StaleIfError => "stale-if-error",
-            Note::StaleIfSlow => "stale-if-slow",
-            Note::Stale => "stale",
-            Note::Miss => "miss",
-            Note::Request => "request",
-            Note::Bypass => "bypass",
-        }
-    }
-}
-
-/// How an answer about a customer is told to a caller.
+/// The 200 or 304 that is selected for a request, before it becomes hyper's response or bytes.
 pub(super) struct SelectedResponse {
-    /// What the cache did.
-    pub(super) note: Note,
-    /// Whether it is, or the caller's own is, in gzip.
-    pub(super) is_gzip: bool,
-    /// Whether the caller has it already.
-    is_held: bool,
+    /// Whether the body is in gzip; of a 304, whether the caller's copy is.
+    is_gzip: bool,
+    /// Whether the caller's copy is current: a 304.
+    is_not_modified: bool,
     rendered: Arc<Rendered>,
     verdict: Verdict,
 }
 
 impl SelectedResponse {
-    /// `held` are the values of `If-None-Match`.
-    pub(super) fn of<'a>(
+    /// Selects by the request's content coding and the values of its `If-None-Match`.
+    pub(super) fn select<'a>(
         rendered: Arc<Rendered>,
         verdict: Verdict,
         prefers_gzip: bool,
-        held: impl Iterator<Item = &'a str>,
+        if_none_match: impl Iterator<Item = &'a str>,
     ) -> Self {
         let would_be_gzip = prefers_gzip && rendered.is_compressible();
-        let held = conditions::held(held, &rendered.etag, would_be_gzip);
-        let is_gzip = match held {
-            Some(form) => form.is_gzip,
+        let current = conditions::current_copy(if_none_match, &rendered.etag, would_be_gzip);
+        let is_gzip = match current {
+            Some(copy) => copy.is_gzip,
             None => would_be_gzip && rendered.gzip().is_some(),
         };
         Self {
-            note: Note::of(&verdict),
             is_gzip,
-            is_held: held.is_some(),
+            is_not_modified: current.is_some(),
             rendered,
             verdict,
         }
     }
 
-    /// What is sent of it; `None` to a caller that has it already.
+    /// The body; `None` of a 304.
     pub(super) fn body(&self) -> Option<&Bytes> {
         let rendered = &self.rendered;
-        match (self.is_held, self.is_gzip) {
+        match (self.is_not_modified, self.is_gzip) {
             (true, _) => None,
             (false, true) => rendered.gzip(),
             (false, false) => Some(&rendered.body),
@@ -140,52 +62,57 @@ impl SelectedResponse {
     }
 
     pub(super) fn status(&self) -> StatusCode {
-        if self.is_held {
+        if self.is_not_modified {
             StatusCode::NOT_MODIFIED
         } else {
             StatusCode::OK
         }
     }
 
-    /// Its validator; to a caller that has it already, the one that the caller named.
-    pub(super) fn write_etag(&self, text: &mut String) {
-        self.rendered.etag.write(self.is_gzip, text);
+    pub(super) fn cache_status(&self) -> CacheStatus {
+        self.verdict.status
     }
 
-    /// The age of the oldest part, in seconds.
-    pub(super) fn age(&self) -> u64 {
-        self.verdict.age.as_secs()
-    }
-
-    /// What the cache did, as RFC 9211 writes it.
-    pub(super) fn write_cache_status(&self, text: &mut String) {
-        let verdict = &self.verdict;
-        text.push_str("engage-bff");
-        match verdict.status {
-            CacheStatus::Hit => {
-                text.push_str("; hit; ttl=");
-                text.push_str(itoa::Buffer::new().format(verdict.ttl));
+    /// Writes the response's own header fields.
+    pub(super) fn write_headers(&self, sink: &mut impl HeaderSink) {
+        // Of a 304 the validator is that of the caller's copy.
+        sink.text(header::ETAG, |text| {
+            self.rendered.etag.write(self.is_gzip, text);
+        });
+        sink.number(header::AGE, self.verdict.age.as_secs());
+        sink.text(CACHE_STATUS, |text| write_cache_status(text, &self.verdict));
+        if !self.is_not_modified {
+            sink.constant(header::CONTENT_TYPE, "application/json");
+            if self.is_gzip {
+                sink.constant(header::CONTENT_ENCODING, "gzip");
             }
-            CacheStatus::Stale => text.push_str("; fwd=stale"),
-            CacheStatus::Miss => text.push_str("; fwd=miss"),
-            CacheStatus::Request => text.push_str("; fwd=request"),
-            CacheStatus::Bypass => text.push_str("; fwd=bypass"),
-        }
-        if verdict.status != CacheStatus::Hit && verdict.stored {
-            text.push_str("; stored");
-        }
-        if verdict.status != CacheStatus::Hit && verdict.collapsed {
-            text.push_str("; collapsed");
-        }
-        match verdict.stands_in {
-            None => {}
-            Some(StaleReason::Error) => text.push_str("; detail=stale-if-error"),
-            Some(StaleReason::Slow) => text.push_str("; detail=stale-if-slow"),
         }
     }
 }
 
-/// The answer, or that the caller has it already, or that it is not what the caller wants.
+/// The value of `Cache-Status` (RFC 9211).
+fn write_cache_status(text: &mut String, verdict: &Verdict) {
+    text.push_str("engage-bff");
+    if let Some(reason) = verdict.status.forward_reason() {
+        text.push_str("; fwd=");
+        text.push_str(reason);
+        if verdict.stored {
+            text.push_str("; stored");
+        }
+        if verdict.collapsed {
+            text.push_str("; collapsed");
+        }
+    } else {
+        text.push_str("; hit; ttl=");
+        text.push_str(itoa::Buffer::new().format(verdict.ttl));
+    }
+    if let Some(reason) = verdict.stands_in {
+        text.push_str("; detail=");
+        text.push_str(reason.as_str());
+    }
+}
+
+/// The response to a request that hyper has parsed, or the 412 that its preconditions ask for.
 pub(super) fn customer(
     rendered: Arc<Rendered>,
     verdict: Verdict,
@@ -195,67 +122,25 @@ pub(super) fn customer(
         let values = request.headers.get_all(name).iter();
         values.filter_map(|value| value.to_str().ok())
     };
-    let is_conditional = request.headers.contains_key(header::IF_MATCH);
-    if is_conditional && !conditions::is_wanted(texts(header::IF_MATCH), &rendered.etag) {
+    let has_if_match = request.headers.contains_key(header::IF_MATCH);
+    if has_if_match && !conditions::if_match(texts(header::IF_MATCH), &rendered.etag) {
         return Err(ApiError::new(Code::PreconditionFailed));
     }
     let prefers_gzip = codings::prefers_gzip(texts(header::ACCEPT_ENCODING));
-    let held = texts(header::IF_NONE_MATCH);
-    let told = SelectedResponse::of(rendered, verdict, prefers_gzip, held);
-    if told.is_held && !matches!(request.method, Method::GET | Method::HEAD) {
+    let if_none_match = texts(header::IF_NONE_MATCH);
+    let selected = SelectedResponse::select(rendered, verdict, prefers_gzip, if_none_match);
+    if selected.is_not_modified && !matches!(request.method, Method::GET | Method::HEAD) {
         return Err(ApiError::new(Code::PreconditionFailed));
     }
-    let mut response = Response::new(Body::empty());
-    // Room for those that the front door adds, too: a map that grows is built anew.
+    let body = selected.body().cloned();
+    let mut response = Response::new(body.map_or_else(Body::empty, Body::from));
+    *response.status_mut() = selected.status();
+    // Large enough for the common fields too: a map that grows is rebuilt.
     let mut headers = HeaderMap::with_capacity(16);
-    *response.status_mut() = told.status();
-    let mut etag = String::with_capacity(32);
-    told.write_etag(&mut etag);
-    headers.insert(
-        header::ETAG,
-        HeaderValue::try_from(etag).expect("hexadecimal digits make a header value"),
-    );
-    headers.insert(header::AGE, HeaderValue::from(told.age()));
-    let mut cache_status = String::with_capacity(64);
-    told.write_cache_status(&mut cache_status);
-    headers.insert(
-        CACHE_STATUS,
-        HeaderValue::try_from(cache_status).expect("words and numbers make a header value"),
-    );
-    if let Some(body) = told.body() {
-        *response.body_mut() = Body::from(body.clone());
-        headers.insert(header::CONTENT_TYPE, JSON);
-        if told.is_gzip {
-            headers.insert(header::CONTENT_ENCODING, GZIP);
-        }
-    }
+    selected.write_headers(&mut headers);
     *response.headers_mut() = headers;
     Ok(CustomerResponse {
         response,
-        note: told.note,
+        cache_status: selected.cache_status(),
     })
-}
-
-/// How long the answer took, and what the cache did: the value of `Server-Timing`.
-pub(super) fn write_server_timing(text: &mut String, note: Option<Note>, took: Duration) {
-    if let Some(note) = note {
-        text.push_str("cache;desc=");
-        text.push_str(note.as_str());
-        text.push_str(", ");
-    }
-    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    let mut number = itoa::Buffer::new();
-    text.push_str("total;dur=");
-    text.push_str(number.format(micros / 1000));
-    text.push('.');
-    // A thousand more, whose own digit is left out, brings the zeros in front.
-    text.push_str(&number.format(1000 + micros % 1000)[1..]);
-}
-
-/// The header of that.
-pub(super) fn server_timing(note: Option<Note>, took: Duration) -> (HeaderName, HeaderValue) {
-    let mut text = String::with_capacity(64);
-    write_server_timing(&mut text, note, took);
-    let value = HeaderValue::try_from(text).expect("words and numbers make a header value");
-    (SERVER_TIMING, value)
 }

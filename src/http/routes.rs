@@ -3,16 +3,14 @@
 
 use axum::{
     Router,
-    body::Body,
-    extract::State,
     routing::{MethodFilter, MethodRouter, on},
 };
-use http::{HeaderValue, Method, Request, Uri};
+use http::{HeaderValue, Method, Uri};
 
 use super::{
     auth::Caller,
     cors::Cors,
-    customer::{self, LookupRoute},
+    customer::LookupRoute,
     error::{ApiError, Code},
     operations::{self, OperationsState, Operator},
     probe,
@@ -60,7 +58,7 @@ pub struct Route {
 
 /// What answers a route. The variant decides the listener.
 enum Handler {
-    /// A customer look-up: answered without the router where no layer is configured.
+    /// A customer look-up, which bypasses the router.
     Lookup(LookupRoute),
     Data(fn(MethodFilter) -> MethodRouter<AppState>),
     Operations(fn(MethodFilter) -> MethodRouter<OperationsState>),
@@ -264,12 +262,8 @@ pub(super) fn data_router(state: AppState, cors: &Cors) -> Router {
     let mut router = Router::new();
     for route in &ROUTES {
         let methods = match route.handler {
-            Lookup(lookup) => on(
-                route.filter(),
-                move |state: State<AppState>, request: Request<Body>| {
-                    customer::answer_routed(lookup, state, request)
-                },
-            ),
+            // Served without the router, which is left with the other methods of the path.
+            Lookup(_) => MethodRouter::new(),
             Data(handler) => handler(route.filter()),
             Operations(_) => continue,
         };

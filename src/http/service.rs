@@ -1,17 +1,21 @@
-//! One request, one answer: what is done for every request, before and behind the routes.
+//! The outermost service of a listener: one request, one response, and what every request gets whatever its route.
 
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, response::IntoResponse};
+use axum::{
+    BoxError, Router,
+    body::{Body, Bytes},
+    response::IntoResponse,
+};
 use futures_util::FutureExt;
-use http::{HeaderName, HeaderValue, Request, Response, header, request::Parts};
+use http::{HeaderValue, Request, Response, header, request::Parts};
 use tower_service::Service;
 
 use super::{
     AppState,
     caller_identified::CallerIdentified,
     connection_slots::RequestAdmission,
-    cors::{self, Cors},
+    cors::Cors,
     customer,
     entry::EntryRules,
     error::{self, ApiError, Code},
@@ -19,113 +23,83 @@ use super::{
     operations::{self, OperationsState},
     peer::Peer,
     probe::Readiness,
-    request_id::{REQUEST_ID, RequestId},
+    request_id::RequestId,
     requests::{self, RequestMetrics},
-    response::{self, Note},
+    response_headers::{CACHE_STATUS, CommonFields, FixedFields},
     routes::{self, ListenerKind, RouteLabel},
-    unread_body::RequestBody,
 };
 use crate::{
     clock::{Clock, Now},
     config,
+    customer::CacheStatus,
     telemetry::Limit,
 };
 
-/// What of a request matters to its answer, whatever that is.
+/// What the common part of a response needs to know of its request.
 pub(super) struct RequestContext<'a> {
     pub(super) route: RouteLabel,
     pub(super) request_id: RequestId,
-    /// The page whose script asks, where pages are listed.
+    /// The `Origin`, where origins are configured.
     pub(super) origin: Option<&'a [u8]>,
     pub(super) is_shopper: bool,
     pub(super) arrived: Now,
-    /// Of the event that is logged; none where the caller is identified.
+    /// Bounds the log events of callers without a valid credential.
     pub(super) limit: Option<&'a Limit>,
 }
 
-/// Answers requests.
+/// Answers the requests of one listener.
 #[derive(Clone)]
 pub struct HttpService {
-    pub(super) router: Router,
-    /// What questions about customers need, where they need not go through the router.
-    pub(super) direct: Option<AppState>,
+    router: Router,
+    /// The state of the customer routes, which bypass the router; none at the operations listener.
+    pub(super) customer_state: Option<AppState>,
+    /// Whether the fast path may be taken (`server.fast_path`).
+    pub(super) has_fast_path: bool,
     pub(super) listener: ListenerKind,
     pub(super) cors: Cors,
-    /// Which hosts and pages may ask for anything here.
-    pub(super) entry: Option<Arc<EntryRules>>,
-    /// The headers that no answer lacks, as they are written.
-    pub(super) always: Arc<str>,
-    /// Answers of a replica that wants no more requests end their connections.
+    /// The hosts and origins that requests may name; at the operations listener.
+    entry: Option<Arc<EntryRules>>,
+    pub(super) fixed_fields: Arc<FixedFields>,
+    /// A replica that is not ready any more ends each connection with its next response.
     pub(super) readiness: Readiness,
     pub(super) requests: Arc<RequestMetrics>,
-    /// For events of requests whose callers are not identified.
-    pub(super) of_strangers: Limit,
-    /// For events of connections.
-    pub(super) of_connections: Limit,
+    /// Bounds the log events of callers without a valid credential.
+    pub(super) stranger_limit: Limit,
+    /// Bounds the log events of connections.
+    pub(super) connection_limit: Limit,
     pub(super) clock: Clock,
 }
 
-/// When whoever found no room may try again.
-const UNTIL_ROOM: Duration = Duration::from_secs(1);
-
-/// On every answer, errors too: no cache in front of us may ever keep a customer.
-const ALWAYS: [(HeaderName, HeaderValue); 5] = [
-    (
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("private, no-store"),
-    ),
-    (
-        HeaderName::from_static("cdn-cache-control"),
-        HeaderValue::from_static("no-store"),
-    ),
-    (
-        header::VARY,
-        HeaderValue::from_static("Accept-Encoding, Authorization, X-Api-Key"),
-    ),
-    (
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    ),
-    (
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
-    ),
-];
-
-/// Those, as they are written.
-fn always() -> Arc<str> {
-    let line = |(name, value): &(HeaderName, HeaderValue)| {
-        let value = value.to_str().expect("these are texts");
-        format!("{name}: {value}\r\n")
-    };
-    ALWAYS.iter().map(line).collect::<String>().into()
-}
+/// `Retry-After` of requests that are turned away because every connection is busy.
+const BUSY_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl HttpService {
-    /// The door for callers, and for scripts of the pages of these origins.
+    /// The service of the data listener, for callers and for scripts of pages of these origins.
     pub fn new(
         state: AppState,
         cors_origins: &[HeaderValue],
+        has_fast_path: bool,
         requests: Arc<RequestMetrics>,
         clock: Clock,
     ) -> Self {
         let cors = Cors::new(cors_origins);
         Self {
             readiness: state.readiness.clone(),
-            direct: cors.is_off().then(|| state.clone()),
+            customer_state: Some(state.clone()),
+            has_fast_path,
             router: routes::data_router(state, &cors),
             listener: ListenerKind::Data,
+            fixed_fields: Arc::new(FixedFields::new(!cors.is_off())),
             cors,
             entry: None,
-            always: always(),
             requests,
-            of_strangers: Limit::new("requests", clock.clone()),
-            of_connections: Limit::new("connections", clock.clone()),
+            stranger_limit: Limit::new("requests", clock.clone()),
+            connection_limit: Limit::new("connections", clock.clone()),
             clock,
         }
     }
 
-    /// The side door for operators, where requests may name the address and these hosts.
+    /// The service of the operations listener, where requests may name the listener's address and these hosts.
     pub fn for_operations(
         state: OperationsState,
         config: &config::Operations,
@@ -134,44 +108,54 @@ impl HttpService {
     ) -> Self {
         let entry = EntryRules::new(config.listen.ip(), &config.hosts, &[]);
         Self {
-            direct: None,
+            customer_state: None,
+            has_fast_path: false,
             readiness: state.readiness.clone(),
             router: routes::operations_router(state),
             listener: ListenerKind::Operations,
+            fixed_fields: Arc::new(FixedFields::new(false)),
             cors: Cors::default(),
             entry: Some(Arc::new(entry)),
-            always: always(),
             requests,
-            of_strangers: Limit::new("requests to operations", clock.clone()),
-            of_connections: Limit::new("connections to operations", clock.clone()),
+            stranger_limit: Limit::new("requests to operations", clock.clone()),
+            connection_limit: Limit::new("connections to operations", clock.clone()),
             clock,
         }
     }
 
-    /// For events of connections that can't be accepted: apart from the others, which come from whoever is connected.
-    pub(super) fn of_refused_connections(&self) -> Limit {
+    /// The metrics of its responses.
+    pub fn metrics(&self) -> &Arc<RequestMetrics> {
+        &self.requests
+    }
+
+    /// Bounds the log events of connections that can't be accepted. It is apart from the limit of accepted connections,
+    /// which their peers can use up.
+    pub(super) fn accept_limit(&self) -> Limit {
         Limit::new("refused connections", self.clock.clone())
     }
 
-    /// Logs what was left out of the log, for the end of the service.
-    pub fn tell_left_out(&self) {
-        self.of_strangers.tell();
-        self.of_connections.tell();
+    /// Logs how many events the limits dropped, at the end of the service.
+    pub fn log_dropped_events(&self) {
+        self.stranger_limit.tell();
+        self.connection_limit.tell();
     }
 
-    /// One request, one answer. On a connection for which there is no room it is the only one.
-    pub(super) async fn answer(
+    /// One request, one response. On a connection without a slot the response is the only one.
+    pub(super) async fn respond<B>(
         &self,
-        request: Request<RequestBody>,
+        request: Request<B>,
         peer: Peer,
         admission: RequestAdmission,
-    ) -> Response<Body> {
+    ) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
         let arrived = self.clock.now();
         let version = request.version();
         let mut is_last = admission != RequestAdmission::Full;
         let request_id = RequestId::from_headers(request.headers());
         let route = RouteLabel::of(self.listener, request.uri().path(), request.method());
-        // What the cache did and how long it took could tell a shopper of others.
         let is_shopper = request.headers().contains_key(header::AUTHORIZATION);
         let identified = CallerIdentified::default();
         let origin = if self.cors.is_off() {
@@ -179,128 +163,124 @@ impl HttpService {
         } else {
             request.headers().get(header::ORIGIN).cloned()
         };
-        let (mut response, note) = match framing::check(&request) {
+        let (mut response, cache_status) = match framing::check(&request) {
             Ok(()) if admission == RequestAdmission::None => {
-                let refusal = ApiError::new(Code::Overloaded).retry_after(UNTIL_ROOM);
+                let refusal = ApiError::new(Code::Overloaded).retry_after(BUSY_RETRY_AFTER);
                 (refusal.into_response(), None)
             }
             Ok(()) => {
                 catch_panic(self.route(request, peer, &request_id, arrived, &identified)).await
             }
             Err(error) => {
-                // Where one request ends and the next begins is in doubt.
+                // Where this request ends and the next begins is ambiguous.
                 is_last = true;
                 (error.into_response(), None)
             }
         };
-        let asked = RequestContext {
+        let context = RequestContext {
             route,
             request_id,
             origin: origin.as_ref().map(HeaderValue::as_bytes),
             is_shopper,
             arrived,
-            limit: (!identified.is_set()).then_some(&self.of_strangers),
+            limit: (!identified.is_set()).then_some(&self.stranger_limit),
         };
-        self.finish(&mut response, note, &asked);
+        self.finish(&mut response, cache_status, &context);
         if is_last || !self.readiness.is_ready() {
             lingering_close::announce_close(&mut response, version);
         }
         response
     }
 
-    /// What every answer gets, whatever it is an answer to.
+    /// Adds what every response has, whatever its route; counts and logs it.
     pub(super) fn finish(
         &self,
         response: &mut Response<Body>,
-        note: Option<Note>,
-        asked: &RequestContext<'_>,
+        cache_status: Option<CacheStatus>,
+        context: &RequestContext<'_>,
     ) {
-        error::write_problem(response, &asked.request_id);
+        error::write_problem(response, &context.request_id);
+        let took = self.clock.tick().since(context.arrived.tick);
+        let common = CommonFields {
+            fixed: &self.fixed_fields,
+            is_timed: !context.is_shopper,
+            cache_status,
+            took,
+            request_id: &context.request_id,
+        };
         let headers = response.headers_mut();
         headers.reserve(8);
-        for (name, value) in ALWAYS {
-            headers.insert(name, value);
+        if context.is_shopper {
+            // It could tell a shopper of others.
+            headers.remove(CACHE_STATUS);
         }
-        if !self.cors.is_off() {
-            headers.insert(header::VARY, cors::VARY_BY_ORIGIN);
-            self.cors.allow(asked.origin, headers);
-        }
-        let took = self.clock.tick().since(asked.arrived.tick);
-        if asked.is_shopper {
-            headers.remove(response::CACHE_STATUS);
-        } else {
-            let (name, value) = response::server_timing(note, took);
-            headers.insert(name, value);
-        }
+        common.write(headers);
+        self.cors.allow(context.origin, headers);
         let code: Option<&Code> = response.extensions().get();
         let status = response.status();
-        self.requests.count(status, code, note, took);
-        let (code, request_id) = (code.map(Code::as_str), &asked.request_id);
+        self.requests.count(status, code, cache_status, took);
         requests::log(
-            asked.route,
+            context.route,
             status,
-            code,
-            note,
-            request_id,
+            code.map(Code::as_str),
+            cache_status,
+            &context.request_id,
             took,
-            asked.limit,
+            context.limit,
         );
-        response
-            .headers_mut()
-            .insert(REQUEST_ID, asked.request_id.into_value());
     }
 
-    async fn route(
+    async fn route<B>(
         &self,
-        request: Request<RequestBody>,
+        request: Request<B>,
         peer: Peer,
         request_id: &RequestId,
         arrived: Now,
         identified: &CallerIdentified,
-    ) -> (Response<Body>, Option<Note>) {
+    ) -> (Response<Body>, Option<CacheStatus>)
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
         let (parts, body) = request.into_parts();
         if let Some(entry) = &self.entry
             && let Err(refusal) = operations::let_in(entry, &parts, request_id, arrived.tick)
         {
             return (refusal.into_response(), None);
         }
-        if let Some(state) = &self.direct
+        if let Some(state) = &self.customer_state
             && let Some(lookup) = routes::lookup_route(&parts.method, parts.uri.path())
         {
             let answer =
                 customer::answer(state, lookup, &parts, body, request_id, arrived, identified);
             return match answer.await {
-                Ok(reply) => (reply.response, Some(reply.note)),
+                Ok(found) => (found.response, Some(found.cache_status)),
                 Err(error) => (error.into_response(), None),
             };
         }
-        let by_router = self.route_by_router(parts, body, peer, request_id, identified);
-        Box::pin(by_router).await
+        let response = self.route_by_router(parts, Body::new(body), peer, request_id, identified);
+        (Box::pin(response).await, None)
     }
 
     async fn route_by_router(
         &self,
         mut parts: Parts,
-        body: RequestBody,
+        body: Body,
         peer: Peer,
         request_id: &RequestId,
         identified: &CallerIdentified,
-    ) -> (Response<Body>, Option<Note>) {
+    ) -> Response<Body> {
         parts.extensions.insert(*request_id);
         let shared = Arc::<CallerIdentified>::default();
         parts.extensions.insert(Arc::clone(&shared));
         parts.extensions.insert(peer);
-        let request = Request::from_parts(parts, Body::new(body));
         let mut router = self.router.clone();
-        let answer = Service::call(&mut router, request).await;
+        let response = Service::call(&mut router, Request::from_parts(parts, body)).await;
         if shared.is_set() {
             identified.set();
         }
-        match answer {
-            Ok(mut response) => {
-                let note = response.extensions_mut().remove();
-                (response, note)
-            }
+        match response {
+            Ok(response) => response,
             Err(never) => {
                 let never: Infallible = never;
                 match never {}
@@ -309,11 +289,11 @@ impl HttpService {
     }
 }
 
-/// A defect of ours must not take the connection down, nor say more than that it is one.
+/// Turns a panic into a 500, so that it neither ends the connection nor discloses anything.
 async fn catch_panic(
-    answer: impl Future<Output = (Response<Body>, Option<Note>)>,
-) -> (Response<Body>, Option<Note>) {
-    AssertUnwindSafe(answer)
+    response: impl Future<Output = (Response<Body>, Option<CacheStatus>)>,
+) -> (Response<Body>, Option<CacheStatus>) {
+    AssertUnwindSafe(response)
         .catch_unwind()
         .await
         .unwrap_or_else(|_| (ApiError::new(Code::Internal).into_response(), None))
@@ -324,7 +304,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_becomes_a_500_that_says_no_more_than_that() {
+    async fn panic_becomes_a_500_that_discloses_nothing() {
         let (mut response, _) = catch_panic(async { panic!("alva.testsson@example.com") }).await;
         let id = RequestId::from_headers(&http::HeaderMap::new());
         error::write_problem(&mut response, &id);

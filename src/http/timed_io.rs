@@ -1,11 +1,9 @@
-//! A connection whose peer must keep moving: it may idle only so long between requests, take only so long for a head
-//! from its first byte, and only so long to take what we write. hyper's one timer counts a head from the end of the
-//! answer before it, so it can bound idling or slow heads, not both, and it is set anew for every request.
+//! The time-outs of a connection: idling between requests, a head from its first byte, and each write. hyper has one timer,
+//! which counts a head from the end of the response before it: it can bound idling or slow heads, not both, and is reset
+//! for every request.
 //!
-//! Here a request that comes in one piece sets no timer at all: idling is counted by one that ticks along, four times in
-//! its longest time, and the others are made when the peer is first waited for.
-//!
-//! These waits are the network's, so they are the machine's time and not the injected clock's.
+//! Here a request that arrives in one piece sets no timer. Idling is counted by a timer that fires four times within the
+//! time-out; the other timers start when the peer is first waited for. They use real time, not the injected clock.
 
 use std::{
     future::Future,
@@ -22,48 +20,48 @@ use tokio::{
 
 use super::connection_state::ConnectionState;
 
-/// How long a peer may keep us waiting.
+/// The time-outs of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IoTimeouts {
     /// Between requests.
     pub(super) idle: Duration,
-    /// For the rest of a head that has begun.
+    /// For a head, from its first byte.
     pub(super) head: Duration,
-    /// For taking a piece of what we write.
+    /// For the peer to accept a piece of what is written.
     pub(super) write: Duration,
 }
 
-/// The stream, timed.
+/// A stream with time-outs.
 pub(super) struct TimedIo<S, W> {
     inner: S,
-    watch: W,
-    patience: IoTimeouts,
-    /// The turn of the last read: a new one ends the wait for a head.
-    turn: usize,
-    /// Whether a byte of the next head has come.
+    state: W,
+    timeouts: IoTimeouts,
+    /// The phase of the last read: a new one ends the wait for a head.
+    phase: usize,
+    /// Whether a byte of the next head has arrived.
     head_has_begun: bool,
     head: Option<Pin<Box<Sleep>>>,
     idle: Option<Pin<Box<Sleep>>>,
-    /// How often `idle` has ticked since the last turn.
+    /// How often `idle` has fired since the last phase.
     quiet_ticks: u32,
     write: Option<Pin<Box<Sleep>>>,
-    /// Whether the connection is being closed: no further head is waited for.
+    /// Whether the connection is being closed: no further head is awaited.
     is_ending: bool,
 }
 
-/// The longest time for a head, and before one, on a connection beyond those that there may be.
-const BRIEF: Duration = Duration::from_secs(1);
+/// The time-out of heads and of idling on a connection in the reserve.
+const SHORT: Duration = Duration::from_secs(1);
 
-/// So many ticks without a byte are the longest time that a peer may idle.
+/// How often the idle timer fires within the time-out.
 const TICKS: u32 = 4;
 
 impl<S, W> TimedIo<S, W> {
-    pub(super) fn new(inner: S, watch: W, patience: IoTimeouts) -> Self {
+    pub(super) fn new(inner: S, state: W, timeouts: IoTimeouts) -> Self {
         Self {
             inner,
-            watch,
-            patience,
-            turn: 0,
+            state,
+            timeouts,
+            phase: 0,
             head_has_begun: false,
             head: None,
             idle: None,
@@ -73,41 +71,41 @@ impl<S, W> TimedIo<S, W> {
         }
     }
 
-    /// Whether the peer owes us a head now. A new turn ends every wait for the one before.
-    fn is_for_head(&mut self) -> bool
+    /// Whether a head is awaited now. A new phase ends every wait of the one before.
+    fn awaits_head(&mut self) -> bool
     where
         W: AsRef<ConnectionState>,
     {
-        let watch = self.watch.as_ref();
-        let turn = watch.turns();
-        let is_in_rest = watch.is_in_rest();
-        if turn != self.turn {
-            self.turn = turn;
-            self.head_has_begun = self.watch.as_ref().holds_beginning();
+        let state = self.state.as_ref();
+        let phase = state.phase();
+        let is_draining_body = state.is_draining_body();
+        if phase != self.phase {
+            self.phase = phase;
+            self.head_has_begun = self.state.as_ref().has_partial_head();
             self.head = None;
             self.quiet_ticks = 0;
         }
-        turn.is_multiple_of(2) && !is_in_rest
+        phase.is_multiple_of(2) && !is_draining_body
     }
 
-    /// As long as the patience, if there is room for the connection.
-    fn longest(&self, patience: Duration) -> Duration
+    /// The time-out, shortened on a connection in the reserve.
+    fn effective(&self, timeout: Duration) -> Duration
     where
         W: AsRef<ConnectionState>,
     {
-        if self.watch.as_ref().is_brief() {
-            patience.min(BRIEF)
+        if self.state.as_ref().has_short_timeouts() {
+            timeout.min(SHORT)
         } else {
-            patience
+            timeout
         }
     }
 
-    /// Ready when the peer has idled too long.
+    /// Ready when the peer has idled for the time-out.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()>
     where
         W: AsRef<ConnectionState>,
     {
-        let tick = self.longest(self.patience.idle) / TICKS;
+        let tick = self.effective(self.timeouts.idle) / TICKS;
         let idle = self.idle.get_or_insert_with(|| start(tick));
         loop {
             ready!(idle.as_mut().poll(cx));
@@ -119,13 +117,13 @@ impl<S, W> TimedIo<S, W> {
         }
     }
 
-    /// Ready when the rest of a head is too long in coming.
+    /// Ready when a head has taken the time-out.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()>
     where
         W: AsRef<ConnectionState>,
     {
-        let patience = self.longest(self.patience.head);
-        let head = self.head.get_or_insert_with(|| start(patience));
+        let timeout = self.effective(self.timeouts.head);
+        let head = self.head.get_or_insert_with(|| start(timeout));
         head.as_mut().poll(cx)
     }
 }
@@ -144,30 +142,30 @@ where
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let is_for_head = self.is_for_head();
+        let awaits_head = self.awaits_head();
         let before = buf.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(cx, buf);
         if read.is_ready() {
             let has_bytes = buf.filled().len() > before;
-            self.head_has_begun |= is_for_head && has_bytes;
-            self.watch.as_ref().works();
+            self.head_has_begun |= awaits_head && has_bytes;
+            self.state.as_ref().mark_busy();
             return read;
         }
-        if !is_for_head {
+        if !awaits_head {
             return read;
         }
         if self.head_has_begun {
             ready!(self.poll_head(cx));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        // An answer that the peer has yet to take is under way, though hyper has handed over all of it.
+        // While a write is pending the response is still under way, although hyper has handed over all of it.
         let is_idle = self.write.is_none();
-        let watch = self.watch.as_ref();
+        let state = self.state.as_ref();
         if is_idle {
-            watch.idles();
+            state.mark_idle();
         }
-        // As if the peer had hung up: between requests that is no fault.
-        if !is_idle || !watch.closes_idle() {
+        // An end of file, as if the peer had hung up: between requests that is no error.
+        if !is_idle || !state.begin_idle_close() {
             ready!(self.poll_idle(cx));
         }
         Poll::Ready(Ok(()))
@@ -175,7 +173,7 @@ where
 }
 
 impl<S: AsyncWrite + Unpin, W> TimedIo<S, W> {
-    /// Lets a write wait for the peer only so long.
+    /// Ends a write that has taken the time-out.
     fn timed<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -185,7 +183,7 @@ impl<S: AsyncWrite + Unpin, W> TimedIo<S, W> {
             self.write = None;
             return written;
         }
-        let timeout = self.patience.write;
+        let timeout = self.timeouts.write;
         let waiting = self.write.get_or_insert_with(|| start(timeout));
         if waiting.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -223,10 +221,11 @@ where
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.inner).poll_flush(cx);
-        // hyper's last read may have been while it was answering, and it does not read again before something happens.
-        if !self.is_ending && self.is_for_head() {
+        // hyper's last read may have been while it was answering, and it does not read again before something happens:
+        // the idle timer is started here.
+        if !self.is_ending && self.awaits_head() {
             if !self.head_has_begun {
-                self.watch.as_ref().idles();
+                self.state.as_ref().mark_idle();
             }
             if self.poll_idle(cx).is_ready() {
                 cx.waker().wake_by_ref();
@@ -238,8 +237,8 @@ where
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.is_ending {
             self.is_ending = true;
-            // Nothing is left to do on it: it may make room.
-            self.watch.as_ref().idles();
+            // It may be evicted while it lingers.
+            self.state.as_ref().mark_idle();
         }
         let shut = Pin::new(&mut self.inner).poll_shutdown(cx);
         self.timed(cx, shut)
@@ -263,27 +262,27 @@ mod tests {
     const LONG: Duration = Duration::from_secs(3600);
 
     #[tokio::test]
-    async fn a_peer_that_has_yet_to_take_its_answer_is_not_idle() {
+    async fn connection_with_a_pending_write_is_not_idle() {
         let (ours, mut theirs) = tokio::io::duplex(1);
-        let watch = Arc::new(ConnectionState::default());
-        let patience = IoTimeouts {
+        let state = Arc::new(ConnectionState::default());
+        let timeouts = IoTimeouts {
             idle: LONG,
             head: LONG,
             write: LONG,
         };
-        let mut io = TimedIo::new(ours, Arc::clone(&watch), patience);
+        let mut io = TimedIo::new(ours, Arc::clone(&state), timeouts);
         let mut cx = Context::from_waker(Waker::noop());
-        watch.close_when_idle();
+        state.close_when_idle();
         assert!(Pin::new(&mut io).poll_write(&mut cx, b"a").is_ready());
         assert!(Pin::new(&mut io).poll_write(&mut cx, b"b").is_pending());
         let mut byte = [0];
         let mut read = ReadBuf::new(&mut byte);
         assert!(Pin::new(&mut io).poll_read(&mut cx, &mut read).is_pending());
-        assert_eq!(watch.idle_since(), None);
+        assert_eq!(state.idle_since(), None);
         assert_eq!(theirs.read_u8().await.expect("a byte"), b'a');
         assert!(Pin::new(&mut io).poll_write(&mut cx, b"b").is_ready());
         assert!(Pin::new(&mut io).poll_read(&mut cx, &mut read).is_ready());
-        assert!(watch.is_closing_or_stays());
+        assert!(state.is_closing_or_stays());
     }
 
     struct Woken(AtomicBool);
@@ -295,20 +294,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_idled_too_long_does_not_wake_itself_while_it_is_closing() {
+    async fn idle_timeout_does_not_wake_a_connection_that_is_closing() {
         let (ours, _theirs) = tokio::io::duplex(1);
-        let patience = IoTimeouts {
+        let timeouts = IoTimeouts {
             idle: Duration::from_millis(1),
             head: LONG,
             write: LONG,
         };
-        let mut io = TimedIo::new(ours, Arc::new(ConnectionState::default()), patience);
+        let mut io = TimedIo::new(ours, Arc::new(ConnectionState::default()), timeouts);
         assert_eq!(io.read(&mut [0]).await.expect("an end"), 0);
         let woken = Arc::new(Woken(AtomicBool::new(false)));
         let waker = Waker::from(Arc::clone(&woken));
         let mut cx = Context::from_waker(&waker);
         assert!(Pin::new(&mut io).poll_shutdown(&mut cx).is_ready());
-        // hyper flushes whenever it goes on, also while the peer has yet to close its side.
+        // hyper flushes whenever it is polled, also while the connection lingers.
         assert!(Pin::new(&mut io).poll_flush(&mut cx).is_ready());
         assert!(!woken.0.load(Ordering::Relaxed));
     }

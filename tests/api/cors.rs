@@ -1,11 +1,12 @@
-//! Scripts of other pages: none may read anything, unless the page is listed; and then only with a
-//! shopper's token.
+//! CORS: no page's scripts may read a response, except those of configured origins, with a shopper's token.
 
+use engage_simulator::people::ALVA;
 use http::header::AUTHORIZATION;
 use reqwest::Method;
 
 use crate::{
-    harness::{Answer, TILL, TestApp},
+    fast_path::assert_same_by_both,
+    harness::{Answer, SHOP, TILL, TestApp},
     issuer::Issuer,
     tokens::{of_alva, with_config},
 };
@@ -24,7 +25,7 @@ async fn preflight(app: &TestApp, origin: &str, headers: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn by_default_no_page_is_told_anything() {
+async fn without_configured_origins_no_cors_header_is_sent() {
     let app = TestApp::spawn().await;
     let request = app
         .customer(TILL, "email=alva.testsson%40example.com")
@@ -33,13 +34,13 @@ async fn by_default_no_page_is_told_anything() {
     answer.assert_ok();
     let preflight = preflight(&app, PAGE, "authorization").await;
     for answer in [answer, preflight] {
-        let of_cors = |name: &&reqwest::header::HeaderName| name.as_str().starts_with("access-");
-        assert_eq!(answer.headers.keys().find(of_cors), None);
+        let is_cors = |name: &&reqwest::header::HeaderName| name.as_str().starts_with("access-");
+        assert_eq!(answer.headers.keys().find(is_cors), None);
     }
 }
 
 #[tokio::test]
-async fn a_listed_page_may_ask_with_a_token_and_no_other_page_may() {
+async fn configured_origin_may_ask_with_a_token_and_no_other_may() {
     let issuer = Issuer::new();
     let app = with_config(&issuer, |config| {
         config.server.cors_origins = vec![PAGE.to_owned()];
@@ -77,7 +78,7 @@ async fn a_listed_page_may_ask_with_a_token_and_no_other_page_may() {
 }
 
 #[tokio::test]
-async fn a_listed_page_may_never_send_a_clients_key() {
+async fn configured_origin_may_not_send_a_clients_key() {
     let issuer = Issuer::new();
     let app = with_config(&issuer, |config| {
         config.server.cors_origins = vec![PAGE.to_owned()];
@@ -94,4 +95,41 @@ async fn a_listed_page_may_never_send_a_clients_key() {
     );
     assert_eq!(preflight.header("cache-control"), "private, no-store");
     assert_eq!(app.engage.total_calls(), 0);
+}
+
+fn raw(more: &str) -> Vec<u8> {
+    format!(
+        "GET /customer?contactId={} HTTP/1.1\r\nHost: bff\r\nX-Api-Key: {SHOP}\r\n{more}\r\n",
+        ALVA.id
+    )
+    .into_bytes()
+}
+
+#[tokio::test]
+async fn only_requests_with_an_origin_leave_the_fast_path() {
+    let issuer = Issuer::new();
+    let app = with_config(&issuer, |config| {
+        config.server.cors_origins = vec![PAGE.to_owned()];
+    })
+    .await;
+    let query = format!("contactId={}", ALVA.id);
+    app.get_as(SHOP, &query).await.assert_ok();
+    let (response, is_taken) = assert_same_by_both(&app, &raw("")).await;
+    assert!(is_taken, "{response}");
+    assert!(
+        response.contains("vary: Accept-Encoding, Authorization, X-Api-Key, Origin\n"),
+        "{response}"
+    );
+    for (origin, is_allowed) in [
+        (PAGE, true),
+        ("https://evil.example", false),
+        ("null", false),
+    ] {
+        let request = raw(&format!("Origin: {origin}\r\n"));
+        let (response, is_taken) = assert_same_by_both(&app, &request).await;
+        assert!(!is_taken, "{origin}: {response}");
+        assert!(response.contains("; hit; "), "{origin}: {response}");
+        assert!(response.contains(", Origin\n"), "{origin}: {response}");
+        assert_eq!(response.contains("access-control-"), is_allowed, "{origin}");
+    }
 }

@@ -1,13 +1,14 @@
-//! A plain question that arrives whole and is held is answered from the connection's bytes; in pieces, it goes through
-//! hyper. Nobody can tell the difference.
+//! The fast path: a plain hit that arrives whole is answered from the connection's bytes, one that arrives in pieces by
+//! hyper, and both responses are the same. The metric `customer_fast_path_total` tells which way was taken.
+
+mod corpus;
 
 use std::time::Duration;
 
-use engage_simulator::people::{ALVA, BO};
+use engage_bff::domain::IdentifierKind;
+use engage_simulator::{Endpoint, people::ALVA};
 use proptest::{
-    prelude::*,
-    sample::{select, subsequence},
-    strategy::ValueTree,
+    strategy::{Strategy, ValueTree},
     test_runner::TestRunner,
 };
 use tokio::{
@@ -16,30 +17,31 @@ use tokio::{
     time::timeout,
 };
 
+use self::corpus::{PARAMETERS, requests, value_of};
 use crate::{
-    harness::{READER, SHOP, TILL, TestApp},
+    harness::{SHOP, TILL, TestApp, escaped},
     wire::{LIVEZ, PATIENCE, answer, answers, connect, rest},
 };
 
 const LAST: &str = "GET /livez HTTP/1.1\r\nHost: bff\r\nConnection: close\r\n\r\n";
-/// How many requests are made up.
-const REQUESTS: usize = 1000;
-/// Gzip is made beside the answer, and so is what was stale: how often both ways are tried until they agree.
-const TRIES: usize = 5;
+/// How many requests are generated.
+const REQUESTS: usize = 600;
 
 /// How the bytes of a request arrive.
-#[derive(Clone, Copy, Debug)]
-enum Way {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// At once: the fast path may answer.
     Whole,
+    /// The first byte apart from the others: hyper answers.
     InPieces,
 }
 
-/// Sends the request that way, and says all that comes back until the connection has answered one more.
-async fn told(app: &TestApp, request: &[u8], way: Way) -> String {
+/// Sends the request, and returns all that comes back until the connection has answered one more.
+async fn exchange(app: &TestApp, request: &[u8], delivery: Delivery) -> String {
     let mut stream = connect(app).await;
-    match way {
-        Way::Whole => stream.write_all(request).await.expect("sent"),
-        Way::InPieces => {
+    match delivery {
+        Delivery::Whole => stream.write_all(request).await.expect("sent"),
+        Delivery::InPieces => {
             let (first, others) = request.split_at(1);
             stream.write_all(first).await.expect("sent");
             // Once another connection is answered the service has read the first piece.
@@ -54,7 +56,7 @@ async fn told(app: &TestApp, request: &[u8], way: Way) -> String {
     let mut body = vec![0; if is_bare { 0 } else { length(&text) }];
     stream.read_exact(&mut body).await.expect("a body");
     text.push_str(&String::from_utf8_lossy(&body));
-    // Whatever the service thinks of this, both ways it must think the same.
+    // Whether the connection goes on must be the same, too.
     let _ = stream.write_all(LAST.as_bytes()).await;
     text.push_str(&rest(&mut stream).await);
     text
@@ -64,10 +66,10 @@ async fn head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     let read = async {
         while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.expect("an answer"));
+            head.push(stream.read_u8().await.expect("a response"));
         }
     };
-    timeout(PATIENCE, read).await.expect("an answer in time");
+    timeout(PATIENCE, read).await.expect("a response in time");
     String::from_utf8(head).expect("a head in ASCII")
 }
 
@@ -79,11 +81,11 @@ fn length(head: &str) -> usize {
         .map_or(0, |line| line.parse().expect("a length"))
 }
 
-/// Without what is of the moment: when it was, how long it took, and an id that was made up.
-fn lasting(text: &str) -> String {
-    let is_of_the_moment =
-        |line: &&str| line.starts_with("date: ") || line.starts_with("server-timing: ");
-    let lines = text.split("\r\n").filter(|line| !is_of_the_moment(line));
+/// Without the two differences that are allowed: `Date`, which hyper takes from the machine and the fast path from the
+/// injected clock, and request ids that the service made up.
+fn comparable(text: &str) -> String {
+    let lines = text.split("\r\n");
+    let lines = lines.filter(|line| !line.starts_with("date: "));
     lines.map(without_made_up_id).collect::<Vec<_>>().join("\n")
 }
 
@@ -99,179 +101,161 @@ fn without_made_up_id(line: &str) -> String {
     }
 }
 
-pub(crate) async fn assert_both_ways_alike(app: &TestApp, request: &[u8]) {
-    let mut both = (String::new(), String::new());
-    for _ in 0..TRIES {
-        let in_pieces = told(app, request, Way::InPieces).await;
-        let whole = told(app, request, Way::Whole).await;
-        both = (lasting(&in_pieces), lasting(&whole));
-        if both.0 == both.1 {
-            return;
-        }
-    }
+/// Sends the request by hyper and whole, at one moment; asserts that the responses are the same, and that only the second
+/// took the fast path, or neither. Returns the response and whether it did.
+pub(crate) async fn assert_same_by_both(app: &TestApp, request: &[u8]) -> (String, bool) {
+    let before = app.fast_path_total();
+    let by_hyper = exchange(app, request, Delivery::InPieces).await;
+    assert_eq!(app.fast_path_total(), before, "hyper answers pieces");
+    let whole = exchange(app, request, Delivery::Whole).await;
+    let taken = app.fast_path_total() - before;
+    assert!(taken <= 1, "{taken}");
     let request = String::from_utf8_lossy(request);
-    assert_eq!(both.0, both.1, "in pieces and whole, of:\n{request}");
+    let (by_hyper, whole) = (comparable(&by_hyper), comparable(&whole));
+    assert_eq!(by_hyper, whole, "in pieces and whole, of:\n{request}");
+    (whole, taken == 1)
 }
 
-fn queries() -> impl Strategy<Value = String> {
-    let who = select(vec![
-        format!("email={}", ALVA.email),
-        format!("email={}", ALVA.email.replace('@', "%40")),
-        format!("EMAIL={}", ALVA.email),
-        format!("email={}", ALVA.email.to_uppercase()),
-        format!("email=+{}", BO.email),
-        format!("email={}&email={}", ALVA.email, BO.email),
-        format!("contactId={}", ALVA.id),
-        format!("contactId={}", ALVA.id.to_uppercase()),
-        format!("mobilePhone={}", ALVA.phone.replace('+', "%2B")),
-        format!("mobilePhone={}", ALVA.phone),
-        format!("customKey={}", ALVA.member_number),
-        "email=nobody@example.com".to_owned(),
-        "email=no%ff".to_owned(),
-        "email=".to_owned(),
-        "socialSecurityNumber=19121212-1212".to_owned(),
-        String::new(),
-    ]);
-    let more = subsequence(
-        vec![
-            "&parts=none",
-            "&parts=promotions,points",
-            "&parts=promotions",
-            "&parts=unheard",
-            "&view=full",
-            "&view=storefront",
-            "&fresh=vouchers",
-            "&channel=POS",
-            "&contactType=Member",
-            "&contactType=Other",
-            "&expiringWithinDays=3",
-            "&unheard=of",
-            "#fragment",
-            "&",
-        ],
-        0..3,
-    );
-    (who, more).prop_map(|(who, more)| format!("{who}{}", more.concat()))
-}
-
-fn fields(etag: &str) -> impl Strategy<Value = Vec<String>> + use<> {
-    let field = select(vec![
-        "Accept-Encoding: gzip\r\n".to_owned(),
-        "accept-encoding: br, gzip;q=0.5\r\n".to_owned(),
-        "Accept-Encoding: gzip;q=0, *\r\n".to_owned(),
-        "Accept-Encoding: \r\n".to_owned(),
-        format!("If-None-Match: {etag}\r\n"),
-        format!("if-none-match: \"other\", W/{etag}\r\n"),
-        "If-None-Match: *\r\n".to_owned(),
-        "If-None-Match: \"\u{e5}\"\r\n".to_owned(),
-        "Cache-Control: no-cache\r\n".to_owned(),
-        "Cache-Control: only-if-cached\r\n".to_owned(),
-        "Cache-Control: max-age=0\r\n".to_owned(),
-        "Connection: keep-alive\r\n".to_owned(),
-        "Connection: close\r\n".to_owned(),
-        "Connection: Keep-Alive, X-Api-Key\r\n".to_owned(),
-        "Keep-Alive: timeout=5\r\n".to_owned(),
-        "X-Request-Id: shop-4711\r\n".to_owned(),
-        "X-Request-ID: not well formed\r\n".to_owned(),
-        "x-request-id:\t shop-4712 \t\r\n".to_owned(),
-        "Authorization: Bearer nothing\r\n".to_owned(),
-        "Content-Length: 0\r\n".to_owned(),
-        "Content-Length: 2\r\n".to_owned(),
-        "Content-Type: application/json\r\n".to_owned(),
-        "Transfer-Encoding: chunked\r\n".to_owned(),
-        "Expect: 100-continue\r\n".to_owned(),
-        "Upgrade: h2c\r\n".to_owned(),
-        "Origin: https://shop.example.com\r\n".to_owned(),
-        "Host: other\r\n".to_owned(),
-        "Cookie: \u{1}\r\n".to_owned(),
-        "No-Colon\r\n".to_owned(),
-        "Space : before\r\n".to_owned(),
-        " folded: line\r\n".to_owned(),
-        format!("X-Api-Key: {SHOP}\r\n"),
-        format!("X-Long: {}\r\n", "a".repeat(3_000)),
-        "X-Many: a\r\n".repeat(101),
-    ]);
-    proptest::collection::vec(field, 0..4)
-}
-
-fn requests(etag: &str) -> impl Strategy<Value = String> + use<> {
-    let method =
-        prop_oneof![12 => Just("GET"), 1 => Just("HEAD"), 1 => Just("POST"), 1 => Just("get")];
-    let path = prop_oneof![12 => Just("/customer"), 1 => Just("/customer/"), 1 => Just("//customer"), 1 => Just("http://bff/customer")];
-    let version = prop_oneof![15 => Just("HTTP/1.1"), 1 => Just("HTTP/1.0"), 1 => Just("HTTP/2.0")];
-    let line_end = prop_oneof![15 => Just("\r\n"), 1 => Just("\n")];
-    let host = prop_oneof![15 => Just("Host: bff\r\n"), 1 => Just("")];
-    let key = prop_oneof![8 => Just(SHOP), 4 => Just(TILL), 2 => Just(READER), 1 => Just("unknown"), 1 => Just("")];
-    (
-        method,
-        path,
-        queries(),
-        version,
-        line_end,
-        host,
-        key,
-        fields(etag),
-    )
-        .prop_map(
-            |(method, path, query, version, line_end, host, key, fields)| {
-                let key = if key.is_empty() {
-                    String::new()
-                } else {
-                    format!("X-Api-Key: {key}\r\n")
-                };
-                let fields = fields.concat();
-                format!("{method} {path}?{query} {version}{line_end}{host}{key}{fields}\r\n")
-            },
-        )
+fn by(identifier: &str, more: &str) -> String {
+    format!("GET /customer?{identifier} HTTP/1.1\r\nHost: bff\r\nX-Api-Key: {SHOP}\r\n{more}\r\n")
 }
 
 fn hit(more: &str) -> String {
-    format!(
-        "GET /customer?email={} HTTP/1.1\r\nHost: bff\r\nX-Api-Key: {SHOP}\r\n{more}\r\n",
-        ALVA.email
-    )
+    by(&format!("email={}", ALVA.email), more)
 }
 
 async fn etag(app: &TestApp) -> String {
-    let first = told(app, hit("").as_bytes(), Way::Whole).await;
+    let first = exchange(app, hit("").as_bytes(), Delivery::Whole).await;
     let etag = first.split("etag: ").nth(1).expect("an ETag");
     etag.lines().next().expect("a line").to_owned()
 }
 
 #[tokio::test]
-async fn a_request_that_arrives_whole_is_answered_as_one_in_pieces() {
+async fn generated_requests_get_the_same_response_by_both_paths() {
     let app = TestApp::spawn().await;
     let requests = requests(&etag(&app).await);
     let mut runner = TestRunner::deterministic();
+    let mut taken = 0;
     for _ in 0..REQUESTS {
         let request = requests.new_tree(&mut runner).expect("a request").current();
-        assert_both_ways_alike(&app, request.as_bytes()).await;
+        let bytes = request.text.as_bytes();
+        // Fills the cache and starts compression, so that nothing changes between the two that are compared.
+        exchange(&app, bytes, Delivery::Whole).await;
+        let (response, is_taken) = assert_same_by_both(&app, bytes).await;
+        let status = &response[9..12];
+        let is_hit =
+            matches!(status, "200" | "304") && response.contains("cache-status: engage-bff; hit");
+        let expected = request.is_plain && is_hit && !request.is_full_view;
+        assert_eq!(is_taken, expected, "{}\n{response}", request.text);
+        taken += usize::from(is_taken);
+    }
+    assert!(taken > REQUESTS / 10, "only {taken} took the fast path");
+}
+
+#[tokio::test]
+async fn every_parameter_takes_the_fast_path_once_cached() {
+    let app = TestApp::spawn().await;
+    let by_kind = IdentifierKind::ALL.map(|kind| {
+        let query = format!("{}={}", kind.as_str(), escaped(value_of(kind)));
+        // National ids are refused in URLs, and a shop may not ask by `any`.
+        let is_refused = matches!(
+            kind,
+            IdentifierKind::SocialSecurityNumber | IdentifierKind::Any
+        );
+        (query, !is_refused)
+    });
+    let by_parameter = PARAMETERS.iter().flat_map(|(name, values)| {
+        values.iter().map(move |value| {
+            let is_slow = *name == "fresh" || *value == "full" || *value == "Contact";
+            (format!("email={}&{name}={value}", ALVA.email), !is_slow)
+        })
+    });
+    for (query, expected) in by_kind.into_iter().chain(by_parameter) {
+        let request = by(&query, "");
+        exchange(&app, request.as_bytes(), Delivery::Whole).await;
+        let (response, is_taken) = assert_same_by_both(&app, request.as_bytes()).await;
+        assert_eq!(is_taken, expected, "{query}: {response}");
+        assert!(!response.contains("no such parameter"), "{query}");
     }
 }
 
 #[tokio::test]
-async fn a_held_answer_is_told_alike_as_it_ages_goes_stale_and_is_renewed() {
+async fn hits_are_the_same_by_both_paths_as_they_age_and_go_stale() {
     let app = TestApp::spawn().await;
     let etag = etag(&app).await;
-    for step in [1, 20, 3600, 1, 30 * 24 * 3600, 0] {
+    let requests = [
+        hit(""),
+        hit("Accept-Encoding: gzip\r\n"),
+        hit(&format!("If-None-Match: {etag}\r\n")),
+    ];
+    // Starts compression.
+    exchange(&app, requests[1].as_bytes(), Delivery::Whole).await;
+    // Points are fresh for 30 s and stale for as long. While the refresh is held back nothing changes.
+    for (step, is_stale) in [(0, false), (20, false), (20, true)] {
         app.advance(Duration::from_secs(step));
-        for more in [
-            String::new(),
-            "Accept-Encoding: gzip\r\n".to_owned(),
-            format!("If-None-Match: {etag}\r\n"),
-        ] {
-            assert_both_ways_alike(&app, hit(&more).as_bytes()).await;
+        let hold = app.engage.hold(Endpoint::All);
+        for request in &requests {
+            let (response, is_taken) = assert_same_by_both(&app, request.as_bytes()).await;
+            assert!(is_taken, "{response}");
+            assert_eq!(response.contains("; ttl=-"), is_stale, "{response}");
         }
+        hold.release();
     }
+    // Expired: a request waits for Engage, so that only hyper answers it.
+    app.get_until(&format!("email={}", ALVA.email), |answer| answer.ttl() > 0)
+        .await;
+    app.advance(Duration::from_secs(3600));
+    let before = app.fast_path_total();
+    let response = exchange(&app, requests[0].as_bytes(), Delivery::Whole).await;
+    assert!(response.contains("; fwd=stale"), "{response}");
+    assert_eq!(app.fast_path_total(), before);
+    let (_, is_taken) = assert_same_by_both(&app, requests[0].as_bytes()).await;
+    assert!(is_taken);
 }
 
 #[tokio::test]
-async fn requests_behind_each_other_are_answered_in_their_order_whichever_way_each_goes() {
+async fn switched_off_it_is_never_taken_and_responses_are_the_same() {
+    let on = TestApp::spawn().await;
+    let off = TestApp::with(|config| config.server.fast_path = false).await;
+    let etag = etag(&on).await;
+    exchange(&off, hit("").as_bytes(), Delivery::Whole).await;
+    for more in [
+        String::new(),
+        "Accept-Encoding: gzip\r\n".to_owned(),
+        // Compressed by then.
+        "Accept-Encoding: gzip\r\n".to_owned(),
+        format!("If-None-Match: {etag}\r\n"),
+        "No-Colon\r\n".to_owned(),
+    ] {
+        let request = hit(&more);
+        let of_on = exchange(&on, request.as_bytes(), Delivery::Whole).await;
+        let of_off = exchange(&off, request.as_bytes(), Delivery::Whole).await;
+        let (of_off, of_on) = (without_ttl(&of_off), without_ttl(&of_on));
+        assert_eq!(of_off, of_on, "{more}");
+    }
+    assert_eq!(on.fast_path_total(), 4);
+    assert_eq!(off.fast_path_total(), 0);
+}
+
+/// Lifetimes are spread at random, so two services differ by their `ttl`.
+fn without_ttl(text: &str) -> String {
+    let text = comparable(text);
+    let Some((before, after)) = text.split_once("; ttl=") else {
+        return text;
+    };
+    format!(
+        "{before}{}",
+        after.trim_start_matches(|c: char| c.is_ascii_digit())
+    )
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order_by_either_path() {
     let app = TestApp::spawn().await;
     let known = hit("X-Request-Id: known\r\n");
-    let unknown = |who: &str| {
+    let unknown = |name: &str| {
         format!(
-            "GET /customer?email={who}@example.com HTTP/1.1\r\nHost: bff\r\nX-Api-Key: {TILL}\r\nX-Request-Id: {who}\r\n\r\n"
+            "GET /customer?email={name}@example.com HTTP/1.1\r\nHost: bff\r\nX-Api-Key: {TILL}\r\nX-Request-Id: {name}\r\n\r\n"
         )
     };
     let body = format!(r#"{{"email":"{}"}}"#, ALVA.email);
@@ -280,7 +264,7 @@ async fn requests_behind_each_other_are_answered_in_their_order_whichever_way_ea
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    told(&app, known.as_bytes(), Way::Whole).await;
+    exchange(&app, known.as_bytes(), Delivery::Whole).await;
     let all = [
         known.clone(),
         unknown("a"),
@@ -288,13 +272,17 @@ async fn requests_behind_each_other_are_answered_in_their_order_whichever_way_ea
         posted,
         known.clone(),
         unknown("b"),
-        known,
+        known.clone(),
     ];
     let ids = ["known", "a", "known", "posted", "known", "b", "known"];
     let text = all.concat();
-    // Cut anywhere, so that pieces end and begin within heads, within the body, and between.
+    // Cut anywhere, so that pieces end and begin within heads, within the body, and between requests.
     for cut in (1..text.len()).step_by(7) {
+        let before = app.fast_path_total();
         let mut stream = connect(&app).await;
+        stream.write_all(known.as_bytes()).await.expect("sent");
+        answer(&mut stream).await;
+        assert_eq!(app.fast_path_total(), before + 1, "cut at {cut}");
         let (first, second) = text.split_at(cut);
         stream.write_all(first.as_bytes()).await.expect("sent");
         let whole_in_first = (1..=all.len())
@@ -309,23 +297,25 @@ async fn requests_behind_each_other_are_answered_in_their_order_whichever_way_ea
             seen.push(id_of(&answer(&mut stream).await));
         }
         assert_eq!(seen, ids, "cut at {cut}");
+        // hyper has finished, so that the fast path is taken again.
+        let before = app.fast_path_total();
+        stream.write_all(known.as_bytes()).await.expect("sent");
+        answer(&mut stream).await;
+        assert_eq!(app.fast_path_total(), before + 1, "cut at {cut}");
         stream.write_all(LAST.as_bytes()).await.expect("sent");
         assert_eq!(answers(&rest(&mut stream).await), 1, "cut at {cut}");
     }
 }
 
-fn id_of(answer: &str) -> String {
-    let id = answer.split("x-request-id: ").nth(1).expect("an id");
+fn id_of(response: &str) -> String {
+    let id = response.split("x-request-id: ").nth(1).expect("an id");
     id.lines().next().expect("a line").to_owned()
 }
 
 #[tokio::test]
-async fn each_request_counts_once_against_the_clients_rate_whichever_way_it_goes() {
-    for ways in [
-        [Way::Whole, Way::Whole],
-        [Way::Whole, Way::InPieces],
-        [Way::InPieces, Way::Whole],
-    ] {
+async fn each_request_counts_once_against_the_clients_rate_by_either_path() {
+    use Delivery::{InPieces, Whole};
+    for deliveries in [[Whole, Whole], [Whole, InPieces], [InPieces, Whole]] {
         let app = TestApp::with(|config| {
             let shop = config
                 .auth
@@ -336,53 +326,43 @@ async fn each_request_counts_once_against_the_clients_rate_whichever_way_it_goes
         })
         .await;
         let mut statuses = Vec::new();
-        for way in ways.into_iter().cycle().take(8) {
-            let text = told(&app, hit("").as_bytes(), way).await;
+        for delivery in deliveries.into_iter().cycle().take(8) {
+            let text = exchange(&app, hit("").as_bytes(), delivery).await;
             statuses.push(text[9..12].to_owned());
         }
         assert_eq!(
             statuses,
             ["200", "200", "200", "200", "200", "200", "429", "429"],
-            "{ways:?}"
+            "{deliveries:?}"
         );
     }
 }
 
 #[tokio::test]
-async fn every_answer_is_in_the_metrics_whichever_way_it_went() {
+async fn responses_of_both_paths_are_in_the_same_metrics() {
+    const TAKEN: &str = "engage_bff_customer_fast_path_total";
     let app = TestApp::spawn().await;
-    told(&app, hit("").as_bytes(), Way::Whole).await;
-    let before = app.operations("/metrics").await;
-    told(&app, hit("").as_bytes(), Way::InPieces).await;
-    let between = app.operations("/metrics").await;
-    told(&app, hit("").as_bytes(), Way::Whole).await;
-    let after = app.operations("/metrics").await;
-    let by_hyper = counted(&text(&before), &text(&between));
-    let by_us = counted(&text(&between), &text(&after));
-    assert!(
-        by_us
-            .iter()
-            .any(|(name, by)| name.contains("customer") && *by > 0.0),
-        "{by_us:?}"
-    );
-    // The request that brought the first piece along.
-    let by_hyper: Vec<_> = by_hyper
-        .into_iter()
-        .filter(|(name, _)| !name.contains("/livez"))
-        .collect();
-    let by_us: Vec<_> = by_us
-        .into_iter()
-        .filter(|(name, _)| !name.contains("/livez"))
-        .collect();
-    assert_eq!(by_us, by_hyper);
+    exchange(&app, hit("").as_bytes(), Delivery::Whole).await;
+    let before = app.operations("/metrics").await.text().to_owned();
+    exchange(&app, hit("").as_bytes(), Delivery::InPieces).await;
+    let between = app.operations("/metrics").await.text().to_owned();
+    exchange(&app, hit("").as_bytes(), Delivery::Whole).await;
+    let after = app.operations("/metrics").await.text().to_owned();
+    let mut by_hyper = increases(&before, &between);
+    let mut whole = increases(&between, &after);
+    let taken = whole.iter().position(|(name, _)| name == TAKEN);
+    assert_eq!(whole.remove(taken.expect("the fast path")).1, 1.0);
+    assert!(by_hyper.iter().all(|(name, _)| name != TAKEN));
+    // The request that accompanies the first piece.
+    for increases in [&mut by_hyper, &mut whole] {
+        increases.retain(|(name, _)| !name.contains("/livez"));
+    }
+    assert!(whole.iter().any(|(name, _)| name.contains("customer")));
+    assert_eq!(whole, by_hyper);
 }
 
-fn text(answer: &crate::harness::Answer) -> String {
-    String::from_utf8(answer.body.clone()).expect("text")
-}
-
-/// What of the service's counts of requests and answers rose, and by how much.
-fn counted(before: &str, after: &str) -> Vec<(String, f64)> {
+/// The counters that increased, and by how much.
+fn increases(before: &str, after: &str) -> Vec<(String, f64)> {
     let read = |text: &str| -> Vec<(String, f64)> {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         let pairs = lines.filter_map(|line| line.rsplit_once(' '));
@@ -395,15 +375,14 @@ fn counted(before: &str, after: &str) -> Vec<(String, f64)> {
     };
     let before = read(before);
     let was = |name: &str| {
-        before
-            .iter()
-            .find(|(known, _)| known == name)
-            .map_or(0.0, |(_, value)| *value)
+        let found = before.iter().find(|(known, _)| known == name);
+        found.map_or(0.0, |(_, value)| *value)
     };
-    let rose = read(after).into_iter().map(|(name, value)| {
+    let increases = read(after).into_iter().map(|(name, value)| {
         let by = value - was(&name);
         (name, by)
     });
-    rose.filter(|(name, by)| is_steady(name) && *by != 0.0)
+    increases
+        .filter(|(name, by)| is_steady(name) && *by != 0.0)
         .collect()
 }

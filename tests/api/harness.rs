@@ -14,7 +14,7 @@ use std::{
     collections::BTreeMap,
     io::{self, Write},
     net::SocketAddr,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -24,6 +24,7 @@ use engage_bff::{
     config::{self, ApiVersion, Config, Scope},
     customer::CustomerService,
     domain::{ContactId, IdentifierKind, Part},
+    http::RequestMetrics,
     telemetry,
 };
 use engage_simulator::{
@@ -73,6 +74,7 @@ pub(crate) struct TestApp {
     pub(crate) address: SocketAddr,
     pub(crate) operations: SocketAddr,
     pub(crate) customers: CustomerService,
+    requests: Arc<RequestMetrics>,
     clock: ManualClock,
     client: Client,
     shutdown: CancellationToken,
@@ -120,6 +122,7 @@ impl TestApp {
             address: app.local_addr(),
             operations: app.operations_addr(),
             customers: app.customers(),
+            requests: app.request_metrics(),
             clock,
             client: Client::builder()
                 .no_proxy()
@@ -277,6 +280,11 @@ impl TestApp {
     /// The answer to a request that was built by hand.
     pub(crate) async fn execute(&self, request: reqwest::Request) -> Answer {
         Answer::of(RequestBuilder::from_parts(self.client.clone(), request)).await
+    }
+
+    /// How many responses the fast path has written.
+    pub(crate) fn fast_path_total(&self) -> u64 {
+        self.requests.fast_path_total()
     }
 
     /// How often Engage's overview was asked.

@@ -99,6 +99,13 @@ impl Search<'_> {
                 verdict.age = verdict.age.max(provenance.age(now));
             }
         }
+        if verdict.status == CacheStatus::Hit {
+            verdict.status = match verdict.stands_in {
+                None => CacheStatus::Hit,
+                Some(StaleReason::Error) => CacheStatus::StaleIfError,
+                Some(StaleReason::Slow) => CacheStatus::StaleIfSlow,
+            };
+        }
         verdict
     }
 

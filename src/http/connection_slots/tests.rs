@@ -1,57 +1,60 @@
 use super::*;
 
-fn room(most: usize) -> Arc<ConnectionSlots> {
-    Arc::new(ConnectionSlots::new(most, ConnectionCounters::default()))
+fn slots(max: usize) -> Arc<ConnectionSlots> {
+    Arc::new(ConnectionSlots::new(max, ConnectionCounters::default()))
 }
 
-fn watch(seat: &ConnectionPermit) -> &ConnectionState {
-    seat.as_ref()
+fn state(permit: &ConnectionPermit) -> &ConnectionState {
+    permit.as_ref()
 }
 
-/// The connection closes if it is idle, as its task would let it.
-fn heeds(seat: &ConnectionPermit) -> bool {
-    assert_eq!(watch(seat).take_orders(), MAKE_ROOM);
-    watch(seat).close_at_once_when_idle();
-    if watch(seat).idle_since().is_some() {
-        watch(seat).closes_idle();
+/// Handles the signal to evict as the connection's task does: the connection closes if it is idle.
+fn handle_eviction(permit: &ConnectionPermit) -> bool {
+    assert_eq!(state(permit).take_signals(), EVICT);
+    state(permit).evict_when_idle();
+    if state(permit).idle_since().is_some() {
+        state(permit).begin_idle_close();
     }
-    seat.makes_room()
+    permit.finish_eviction()
 }
 
 #[test]
-fn whoever_was_idle_longest_is_asked_first_and_each_once() {
-    let room = room(4);
-    let seats: Vec<_> = (0..4).map(|_| room.enter().expect("room")).collect();
-    room.tick();
-    // The first has an answer since, the third is being answered.
-    for seat in [&seats[0], &seats[2]] {
-        watch(seat).works();
+fn longest_idle_connection_is_evicted_first_and_each_once() {
+    let slots = slots(4);
+    let permits: Vec<_> = (0..4).map(|_| slots.acquire().expect("a slot")).collect();
+    slots.tick();
+    // The first has sent a response since, the third is answering a request.
+    for permit in [&permits[0], &permits[2]] {
+        state(permit).mark_busy();
     }
-    watch(&seats[0]).idles();
-    watch(&seats[2]).turn();
-    for asked in [1, 3, 0] {
-        let newcomer = room.enter().expect("room");
-        watch(&newcomer).works();
+    state(&permits[0]).mark_idle();
+    state(&permits[2]).advance();
+    for evicted in [1, 3, 0] {
+        let newcomer = slots.acquire().expect("a slot");
+        state(&newcomer).mark_busy();
         assert!(!newcomer.is_in_reserve());
-        let orders: Vec<_> = seats.iter().map(|seat| watch(seat).take_orders()).collect();
-        let expected: Vec<_> = (0..4).map(|seat| u8::from(seat == asked)).collect();
-        assert_eq!(orders, expected);
+        let signals: Vec<_> = permits
+            .iter()
+            .map(|permit| state(permit).take_signals())
+            .collect();
+        let expected: Vec<_> = (0..4).map(|index| u8::from(index == evicted)).collect();
+        assert_eq!(signals, expected);
         std::mem::forget(newcomer);
     }
-    assert!(room.enter().expect("the reserve").is_in_reserve());
+    assert!(slots.acquire().expect("the reserve").is_in_reserve());
 }
 
 #[test]
-fn a_connection_that_works_again_stays_and_counts() {
-    let room = room(1);
-    let kept = room.enter().expect("room");
-    let newcomer = room.enter().expect("room");
-    watch(&newcomer).works();
-    watch(&kept).works();
-    assert!(!heeds(&kept));
+fn connection_that_is_busy_again_stays_and_counts() {
+    let slots = slots(1);
+    let kept = slots.acquire().expect("a slot");
+    let newcomer = slots.acquire().expect("a slot");
+    state(&newcomer).mark_busy();
+    state(&kept).mark_busy();
+    assert!(!handle_eviction(&kept));
     assert!(!kept.is_in_reserve());
-    // Two are admitted where one may be: the end of one of them makes no room.
-    let third = room.enter().expect("the reserve");
+    // Two are admitted where the limit is one: the end of one of them frees no slot.
+    let third = slots.acquire().expect("the reserve");
     drop(newcomer);
     assert!(!third.is_admitted());
     drop(kept);
@@ -59,29 +62,29 @@ fn a_connection_that_works_again_stays_and_counts() {
 }
 
 #[test]
-fn an_idle_connection_that_makes_room_is_counted() {
-    let room = room(1);
-    let idle = room.enter().expect("room");
-    let newcomer = room.enter().expect("room");
-    assert!(heeds(&idle));
-    assert_eq!(room.counts.closed_for_room.get(), 1);
-    assert_eq!(room.counts.open.get(), 2);
+fn evicted_idle_connection_is_counted() {
+    let slots = slots(1);
+    let idle = slots.acquire().expect("a slot");
+    let newcomer = slots.acquire().expect("a slot");
+    assert!(handle_eviction(&idle));
+    assert_eq!(slots.counts.closed_for_room.get(), 1);
+    assert_eq!(slots.counts.open.get(), 2);
     drop((idle, newcomer));
-    assert_eq!(room.counts.open.get(), 0);
-    assert_eq!(room.lock().admitted, 0);
+    assert_eq!(slots.counts.open.get(), 0);
+    assert_eq!(slots.lock().admitted, 0);
 }
 
 #[test]
-fn beyond_the_reserve_there_is_no_seat() {
-    let room = room(1);
-    let seats: Vec<_> = (0..=PROBE_CONNECTIONS)
+fn beyond_the_reserve_there_is_no_slot() {
+    let slots = slots(1);
+    let permits: Vec<_> = (0..=PROBE_CONNECTIONS)
         .map(|_| {
-            let seat = room.enter().expect("a seat");
-            watch(&seat).works();
-            seat
+            let permit = slots.acquire().expect("a slot");
+            state(&permit).mark_busy();
+            permit
         })
         .collect();
-    assert!(room.enter().is_none());
-    drop(seats);
-    assert!(room.enter().is_some());
+    assert!(slots.acquire().is_none());
+    drop(permits);
+    assert!(slots.acquire().is_some());
 }

@@ -1,5 +1,4 @@
-//! A request's head, read in place. Only what is plain is read to be answered; of everything else it is enough to know
-//! where it ends.
+//! A request's head, parsed in place. A plain request is parsed to be answered; of any other only its end matters.
 
 use std::mem::MaybeUninit;
 
@@ -7,41 +6,41 @@ use httparse::{Header, Status};
 
 use super::super::{framing::is_host, routes::CUSTOMER};
 
-/// As many fields as hyper takes.
+/// The most fields that hyper accepts.
 const MAX_FIELDS: usize = 100;
 
-/// The characters of usual queries. Whatever else one may hold, it is not for this path to judge.
-const IN_QUERIES: [bool; 256] = {
-    let mut usual = [false; 256];
+/// The characters of a plain query. A query with any other is left to hyper.
+const PLAIN_IN_QUERY: [bool; 256] = {
+    let mut plain = [false; 256];
     let mut byte = 0;
     while byte < 128 {
-        let of_urls = matches!(
+        let is_mark = matches!(
             byte,
             b'-' | b'.' | b'_' | b'~' | b'%' | b'=' | b'&' | b',' | b'@' | b':'
         );
-        usual[byte as usize] = byte.is_ascii_alphanumeric() || of_urls;
+        plain[byte as usize] = byte.is_ascii_alphanumeric() || is_mark;
         byte += 1;
     }
-    usual
+    plain
 };
 
 /// What a connection's next bytes are.
-pub(super) enum Next<'a> {
-    /// Not yet a whole head.
+pub(super) enum NextInput<'a> {
+    /// A head that is incomplete.
     Partial,
-    /// A whole head of so many bytes, and so many of a body after it.
+    /// A head of `head` bytes, followed by a body of `body` bytes.
     Request {
         head: usize,
         body: u64,
         plain: Option<PlainRequest<'a>>,
     },
-    /// A whole head of so many bytes, of which only hyper knows what comes behind it, or whether it refuses it.
-    Odd { head: usize },
-    /// What hyper refuses.
+    /// A head of `head` bytes that hyper may refuse, or after which only hyper can tell where the body ends.
+    Opaque { head: usize },
+    /// A head that hyper refuses.
     Malformed,
 }
 
-/// A plain question about a customer: nothing in its head but what is here has a meaning to us.
+/// A `GET /customer` whose head has no field with a meaning to this service but these.
 #[derive(Debug)]
 pub(super) struct PlainRequest<'a> {
     pub(super) query: &'a str,
@@ -49,9 +48,11 @@ pub(super) struct PlainRequest<'a> {
     pub(super) request_id: Option<&'a [u8]>,
     pub(super) accept_encoding: Option<&'a str>,
     pub(super) if_none_match: Option<&'a str>,
+    /// Whether it has an `Origin`.
+    pub(super) has_origin: bool,
 }
 
-/// The fields that have a meaning to us, and those that may never be repeated.
+/// The fields with a meaning to this service, and those that must not be repeated.
 #[derive(Default)]
 struct Fields<'a> {
     host: Option<&'a [u8]>,
@@ -60,49 +61,50 @@ struct Fields<'a> {
     accept_encoding: Option<&'a [u8]>,
     if_none_match: Option<&'a [u8]>,
     body: Option<u64>,
-    /// Whether there is one of another meaning, or one of these twice.
-    is_more: bool,
-    /// Whether there is one that says how the connection goes on.
-    is_odd: bool,
-    /// Whether its length is none.
+    has_origin: bool,
+    /// Whether another field has a meaning, or one of these is repeated.
+    is_not_plain: bool,
+    /// Whether a field makes the framing hyper's business.
+    is_opaque: bool,
+    /// Whether `Content-Length` is not a number.
     is_malformed: bool,
 }
 
-/// Reads the head that the bytes begin with.
-pub(super) fn next(bytes: &[u8]) -> Next<'_> {
+/// Parses the head that the bytes begin with.
+pub(super) fn next(bytes: &[u8]) -> NextInput<'_> {
     let mut headers = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut []);
-    // The parser and the settings that hyper reads heads with.
+    // hyper uses the same parser with the same settings.
     let head = match request.parse_with_uninit_headers(bytes, &mut headers) {
         Ok(Status::Complete(head)) => head,
-        Ok(Status::Partial) => return Next::Partial,
-        Err(_) => return Next::Malformed,
+        Ok(Status::Partial) => return NextInput::Partial,
+        Err(_) => return NextInput::Malformed,
     };
     let mut fields = Fields::default();
     for header in &*request.headers {
         fields.add(header);
     }
     if fields.is_malformed {
-        return Next::Malformed;
+        return NextInput::Malformed;
     }
-    if fields.is_odd || request.method == Some("CONNECT") {
-        return Next::Odd { head };
+    if fields.is_opaque || request.method == Some("CONNECT") {
+        return NextInput::Opaque { head };
     }
     let plain = plain(&request, &fields);
     if plain.is_none() && !request.path.is_some_and(is_target) {
-        return Next::Malformed;
+        return NextInput::Malformed;
     }
-    Next::Request {
+    NextInput::Request {
         head,
         body: fields.body.unwrap_or(0),
         plain,
     }
 }
 
-/// Whether hyper takes it for a target. Paths of usual characters it does.
+/// Whether hyper accepts it as a target, which it does of every path of plain characters.
 fn is_target(text: &str) -> bool {
-    let is_usual = |byte: u8| IN_QUERIES[usize::from(byte)] || matches!(byte, b'/' | b'?');
-    (text.starts_with('/') && text.bytes().all(is_usual)) || text.parse::<http::Uri>().is_ok()
+    let is_plain = |byte: u8| PLAIN_IN_QUERY[usize::from(byte)] || matches!(byte, b'/' | b'?');
+    (text.starts_with('/') && text.bytes().all(is_plain)) || text.parse::<http::Uri>().is_ok()
 }
 
 fn plain<'a>(request: &httparse::Request<'_, 'a>, fields: &Fields<'a>) -> Option<PlainRequest<'a>> {
@@ -110,9 +112,9 @@ fn plain<'a>(request: &httparse::Request<'_, 'a>, fields: &Fields<'a>) -> Option
         && request.version == Some(1)
         && fields.host.is_some_and(is_host)
         && fields.body.is_none()
-        && !fields.is_more;
+        && !fields.is_not_plain;
     let query = request.path?.strip_prefix(CUSTOMER)?.strip_prefix('?')?;
-    if !is_plain || !query.bytes().all(|byte| IN_QUERIES[usize::from(byte)]) {
+    if !is_plain || !query.bytes().all(|byte| PLAIN_IN_QUERY[usize::from(byte)]) {
         return None;
     }
     let text = |value: Option<&'a [u8]>| match value {
@@ -128,6 +130,7 @@ fn plain<'a>(request: &httparse::Request<'_, 'a>, fields: &Fields<'a>) -> Option
         request_id: fields.request_id,
         accept_encoding: text(fields.accept_encoding)?,
         if_none_match: text(fields.if_none_match)?,
+        has_origin: fields.has_origin,
     })
 }
 
@@ -141,28 +144,29 @@ impl<'a> Fields<'a> {
             13 if is("if-none-match") => &mut self.if_none_match,
             15 if is("accept-encoding") => &mut self.accept_encoding,
             10 if is("connection") => {
-                self.is_more |= !header.value.eq_ignore_ascii_case(b"keep-alive");
+                self.is_not_plain |= !header.value.eq_ignore_ascii_case(b"keep-alive");
                 return;
             }
             14 if is("content-length") => {
                 let is_number = header.value.iter().all(u8::is_ascii_digit);
                 let length = str::from_utf8(header.value).ok().filter(|_| is_number);
                 let length = length.and_then(|length| length.parse().ok());
-                self.is_odd |= self.body.is_some();
+                self.is_opaque |= self.body.is_some();
                 self.is_malformed |= length.is_none();
                 self.body = length;
                 return;
             }
-            8 if is("if-match") => return self.is_more = true,
-            6 if is("expect") => return self.is_odd = true,
-            7 if is("upgrade") => return self.is_odd = true,
-            17 if is("transfer-encoding") => return self.is_odd = true,
-            12 if is("content-type") => return self.is_more = true,
-            13 if is("cache-control") || is("authorization") => return self.is_more = true,
-            16 if is("content-encoding") => return self.is_more = true,
+            8 if is("if-match") => return self.is_not_plain = true,
+            6 if is("origin") => return self.has_origin = true,
+            6 if is("expect") => return self.is_opaque = true,
+            7 if is("upgrade") => return self.is_opaque = true,
+            17 if is("transfer-encoding") => return self.is_opaque = true,
+            12 if is("content-type") => return self.is_not_plain = true,
+            13 if is("cache-control") || is("authorization") => return self.is_not_plain = true,
+            16 if is("content-encoding") => return self.is_not_plain = true,
             _ => return,
         };
-        self.is_more |= slot.is_some();
+        self.is_not_plain |= slot.is_some();
         *slot = Some(header.value);
     }
 }

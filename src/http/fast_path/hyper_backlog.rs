@@ -1,76 +1,79 @@
-//! What hyper was given of a connection's bytes, and whether it has dealt with all of it. Only then may a request be
-//! answered without it: hyper then waits for the next head with nothing read and nothing left to write.
+//! The bytes that hyper was passed and has not finished with. The fast path may answer only while there are none: hyper
+//! then waits for the next head, with nothing read and nothing left to write.
 
 use super::{
-    super::connection::MAX_HEAD,
-    head::{self, Next},
+    super::framing::MAX_HEAD,
+    head::{self, NextInput},
 };
 
-/// The requests that hyper was given since it last had none.
+/// The requests that hyper was passed since it last had finished all of them.
+///
+/// A connection's phase is even while a head is awaited and odd while a request is being answered
+/// ([`ConnectionState`](super::super::connection_state::ConnectionState)), so each request takes two phases.
 #[derive(Debug, Default)]
 pub(super) struct HyperBacklog {
-    /// The connection's turn when the first of them was given.
+    /// The connection's phase when the first of them was passed on.
     since: usize,
     requests: usize,
-    /// What is still to come of the last one's body.
+    /// How many bytes of the last one's body are still to come.
     body: u64,
-    /// The beginning of a head, or of what hyper refuses as one.
+    /// The beginning of a head, or of bytes that hyper refuses as one.
     head: Vec<u8>,
-    /// Whether only hyper knows where they end.
-    is_odd: bool,
-    /// The head since which that is so, and the turn at which hyper comes to it: it may refuse it.
-    odd: Option<(usize, Vec<u8>)>,
+    /// Whether only hyper can tell where requests end from here on.
+    is_opaque: bool,
+    /// The head at which that began and the phase in which hyper reads it: hyper may refuse it.
+    opaque_head: Option<(usize, Vec<u8>)>,
 }
 
 impl HyperBacklog {
     /// Whether hyper has nothing left to do.
-    pub(super) fn is_nothing(&self) -> bool {
-        self.requests == 0 && self.is_whole()
+    pub(super) fn is_empty(&self) -> bool {
+        self.requests == 0 && self.is_complete()
     }
 
-    /// Whether the last of them is whole.
-    fn is_whole(&self) -> bool {
-        self.body == 0 && self.head.is_empty() && !self.is_odd
+    /// Whether the last request has arrived completely.
+    fn is_complete(&self) -> bool {
+        self.body == 0 && self.head.is_empty() && !self.is_opaque
     }
 
-    /// Whether they end within a head.
+    /// Whether the bytes end within a head.
     pub(super) fn ends_within_head(&self) -> bool {
         !self.head.is_empty()
     }
 
-    /// What could be read of a head that hyper refuses at this turn; nothing where only hyper knew where it began.
-    pub(super) fn refused(&self, turn: usize) -> &[u8] {
-        match &self.odd {
-            Some((of, head)) if *of == turn => head,
+    /// As much of the head that hyper refuses in this phase as is known.
+    pub(super) fn refused_head(&self, phase: usize) -> &[u8] {
+        match &self.opaque_head {
+            Some((of, head)) if *of == phase => head,
             _ => &self.head,
         }
     }
 
-    /// Notes that hyper, which has nothing left to do, is given these bytes. `first` is what they begin with.
-    pub(super) fn begin(&mut self, bytes: &[u8], first: Next<'_>, turn: usize) {
-        self.since = turn;
-        self.read(bytes, Some(first));
+    /// Notes that hyper, which has nothing left to do, is passed these bytes. `first` is what they begin with.
+    pub(super) fn begin(&mut self, bytes: &[u8], first: NextInput<'_>, phase: usize) {
+        self.since = phase;
+        self.follow(bytes, Some(first));
     }
 
-    /// Notes that hyper is given these bytes.
-    pub(super) fn add(&mut self, bytes: &[u8], turn: usize) {
-        if self.is_nothing() {
-            self.since = turn;
+    /// Notes that hyper is passed these bytes.
+    pub(super) fn add(&mut self, bytes: &[u8], phase: usize) {
+        if self.is_empty() {
+            self.since = phase;
         }
-        if self.is_odd {
+        if self.is_opaque {
             return;
         }
         if self.head.is_empty() {
-            self.read(bytes, None);
+            self.follow(bytes, None);
         } else {
             let mut joined = std::mem::take(&mut self.head);
             joined.extend_from_slice(bytes);
-            self.read(&joined, None);
+            self.follow(&joined, None);
         }
     }
 
-    fn read(&mut self, mut bytes: &[u8], mut first: Option<Next<'_>>) {
-        while !self.is_odd {
+    fn follow(&mut self, mut bytes: &[u8], mut first: Option<NextInput<'_>>) {
+        while !self.is_opaque {
             let of_body = usize::try_from(self.body).unwrap_or(usize::MAX);
             let of_body = of_body.min(bytes.len());
             self.body -= of_body as u64;
@@ -79,51 +82,51 @@ impl HyperBacklog {
                 return;
             }
             match first.take().unwrap_or_else(|| head::next(bytes)) {
-                Next::Request { head, body, .. } => {
+                NextInput::Request { head, body, .. } => {
                     self.requests += 1;
                     self.body = body;
                     bytes = &bytes[head..];
                 }
-                Next::Partial if bytes.len() <= MAX_HEAD => {
+                NextInput::Partial if bytes.len() <= MAX_HEAD => {
                     self.head = bytes.to_vec();
                     return;
                 }
-                Next::Partial | Next::Malformed => {
-                    self.is_odd = true;
+                NextInput::Partial | NextInput::Malformed => {
+                    self.is_opaque = true;
                     self.head = bytes.to_vec();
                 }
-                Next::Odd { head } => {
-                    self.is_odd = true;
-                    let turn = self.since.wrapping_add(2 * self.requests);
-                    self.odd = Some((turn, bytes[..head].to_vec()));
+                NextInput::Opaque { head } => {
+                    self.is_opaque = true;
+                    let phase = self.since.wrapping_add(2 * self.requests);
+                    self.opaque_head = Some((phase, bytes[..head].to_vec()));
                 }
             }
         }
     }
 
-    /// Notes that hyper has written everything that it had to write. Each request took a turn, and its answer another.
-    pub(super) fn flushed(&mut self, turn: usize) {
-        // A head that was not refused is needed no more.
-        self.odd.take_if(|(of, _)| *of != turn);
-        let is_answered = turn.wrapping_sub(self.since) == 2 * self.requests;
-        if self.requests > 0 && is_answered && self.is_whole() {
+    /// Notes that hyper has flushed everything it had to write.
+    pub(super) fn flushed(&mut self, phase: usize) {
+        // A head that was not refused is no longer needed.
+        self.opaque_head.take_if(|(of, _)| *of != phase);
+        let is_answered = phase.wrapping_sub(self.since) == 2 * self.requests;
+        if self.requests > 0 && is_answered && self.is_complete() {
             self.requests = 0;
         }
     }
 }
 
-/// What hyper was given is the same wherever it was cut.
+/// Asserts that the backlog does not depend on where the bytes were cut.
 #[cfg(fuzzing)]
-pub(in crate::http) fn is_the_same_wherever_cut(bytes: &[u8], cut: usize) {
+pub(in crate::http) fn assert_independent_of_cuts(bytes: &[u8], cut: usize) {
     let (mut whole, mut pieces) = (HyperBacklog::default(), HyperBacklog::default());
     whole.add(bytes, 0);
     let (first, second) = bytes.split_at(cut.min(bytes.len()));
     pieces.add(first, 0);
     pieces.add(second, 0);
-    for given in [&mut whole, &mut pieces] {
-        // How much of what is refused was there depends on the pieces.
-        if given.is_odd {
-            given.head.clear();
+    for backlog in [&mut whole, &mut pieces] {
+        // How much of a refused head has arrived depends on the pieces.
+        if backlog.is_opaque {
+            backlog.head.clear();
         }
     }
     assert_eq!(format!("{pieces:?}"), format!("{whole:?}"));
@@ -137,48 +140,48 @@ mod tests {
     const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
 
     #[test]
-    fn hyper_has_nothing_left_once_each_request_is_answered_and_written() {
-        let mut given = HyperBacklog::default();
-        given.add(&[GET, POST, GET].concat(), 8);
-        for turn in 8..14 {
-            given.flushed(turn);
-            assert!(!given.is_nothing(), "{turn}");
+    fn backlog_is_empty_once_every_response_is_flushed() {
+        let mut backlog = HyperBacklog::default();
+        backlog.add(&[GET, POST, GET].concat(), 8);
+        for phase in 8..14 {
+            backlog.flushed(phase);
+            assert!(!backlog.is_empty(), "{phase}");
         }
-        given.flushed(14);
-        assert!(given.is_nothing());
+        backlog.flushed(14);
+        assert!(backlog.is_empty());
     }
 
     #[test]
-    fn a_request_in_pieces_is_one_request() {
+    fn request_in_pieces_counts_once() {
         for request in [GET, POST] {
             for cut in 1..request.len() {
-                let mut given = HyperBacklog::default();
-                given.add(&request[..cut], 0);
-                given.flushed(0);
-                assert!(!given.is_nothing(), "{cut}");
-                given.add(&request[cut..], 0);
-                given.flushed(1);
-                assert!(!given.is_nothing(), "{cut}");
-                given.flushed(2);
-                assert!(given.is_nothing(), "{cut}");
+                let mut backlog = HyperBacklog::default();
+                backlog.add(&request[..cut], 0);
+                backlog.flushed(0);
+                assert!(!backlog.is_empty(), "{cut}");
+                backlog.add(&request[cut..], 0);
+                backlog.flushed(1);
+                assert!(!backlog.is_empty(), "{cut}");
+                backlog.flushed(2);
+                assert!(backlog.is_empty(), "{cut}");
             }
         }
     }
 
     #[test]
-    fn an_answer_before_the_body_is_whole_leaves_hyper_with_the_rest() {
-        let mut given = HyperBacklog::default();
-        given.add(&POST[..POST.len() - 1], 0);
-        given.flushed(2);
-        assert!(!given.is_nothing());
-        given.add(&POST[POST.len() - 1..], 2);
-        given.flushed(2);
-        assert!(given.is_nothing());
+    fn early_response_leaves_the_rest_of_the_body_to_hyper() {
+        let mut backlog = HyperBacklog::default();
+        backlog.add(&POST[..POST.len() - 1], 0);
+        backlog.flushed(2);
+        assert!(!backlog.is_empty());
+        backlog.add(&POST[POST.len() - 1..], 2);
+        backlog.flushed(2);
+        assert!(backlog.is_empty());
     }
 
     #[test]
-    fn what_only_hyper_understands_stays_hypers() {
-        for odd in [
+    fn connection_stays_with_hyper_after_an_opaque_request() {
+        for opaque in [
             "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
             "GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\n",
             "GET / HTTP/1.1\r\nExpect: 100-continue\r\n\r\n",
@@ -188,32 +191,32 @@ mod tests {
             "GET / HTTP/1.1\r\nno colon\r\n\r\n",
             "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         ] {
-            let mut given = HyperBacklog::default();
-            given.add(odd.as_bytes(), 0);
-            given.add(GET, 0);
-            for turn in 0..8 {
-                given.flushed(turn);
+            let mut backlog = HyperBacklog::default();
+            backlog.add(opaque.as_bytes(), 0);
+            backlog.add(GET, 0);
+            for phase in 0..8 {
+                backlog.flushed(phase);
             }
-            assert!(!given.is_nothing(), "{odd:?}");
+            assert!(!backlog.is_empty(), "{opaque:?}");
         }
-        let mut given = HyperBacklog::default();
-        given.add(&vec![b'a'; MAX_HEAD + 1], 0);
-        assert!(given.is_odd && given.refused(0).len() == MAX_HEAD + 1);
-        given.add(&vec![b'a'; MAX_HEAD], 0);
-        assert_eq!(given.refused(0).len(), MAX_HEAD + 1);
+        let mut backlog = HyperBacklog::default();
+        backlog.add(&vec![b'a'; MAX_HEAD + 1], 0);
+        assert!(backlog.is_opaque && backlog.refused_head(0).len() == MAX_HEAD + 1);
+        backlog.add(&vec![b'a'; MAX_HEAD], 0);
+        assert_eq!(backlog.refused_head(0).len(), MAX_HEAD + 1);
     }
 
     #[test]
-    fn a_head_that_hyper_may_refuse_is_that_of_its_own_turn_alone() {
-        let odd = "POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
-        let mut given = HyperBacklog::default();
-        given.add(&[GET, odd.as_bytes(), b"0\r\n\r\n"].concat(), 4);
-        assert_eq!(given.refused(4), b"");
-        given.flushed(6);
-        assert_eq!(given.refused(6), odd.as_bytes());
-        // hyper did not refuse it, and where it has read to since is not known.
-        given.flushed(8);
-        given.add(GET, 8);
-        assert_eq!(given.refused(8), b"");
+    fn opaque_head_is_kept_for_its_own_phase_only() {
+        let opaque = "POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let mut backlog = HyperBacklog::default();
+        backlog.add(&[GET, opaque.as_bytes(), b"0\r\n\r\n"].concat(), 4);
+        assert_eq!(backlog.refused_head(4), b"");
+        backlog.flushed(6);
+        assert_eq!(backlog.refused_head(6), opaque.as_bytes());
+        // hyper did not refuse it, and how far it has read since is unknown.
+        backlog.flushed(8);
+        backlog.add(GET, 8);
+        assert_eq!(backlog.refused_head(8), b"");
     }
 }

@@ -1,4 +1,4 @@
-//! The connection's stream as hyper sees it: what is answered here hyper never sees.
+//! The connection's stream as hyper sees it. Requests that the fast path answers never reach hyper.
 
 use std::{
     io,
@@ -10,91 +10,90 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
-    super::{auth::LastKey, connection::Connection},
-    head::{self, Next, PlainRequest},
+    super::{auth::LastKey, connection_context::ConnectionContext},
+    head::{self, NextInput, PlainRequest},
     hyper_backlog::HyperBacklog,
     pending_response::PendingResponse,
 };
 
-/// A stream of which hyper is given only the requests that it must answer.
+/// A stream that passes on to hyper only the requests that hyper must answer.
 pub(in super::super) struct FastPath<S> {
     inner: S,
-    peer: Arc<Connection>,
-    given: HyperBacklog,
+    connection: Arc<ConnectionContext>,
+    backlog: HyperBacklog,
     last_key: LastKey,
-    unsent: PendingResponse,
-    /// The connection's turn when hyper had last written everything that it had to write.
-    settled: usize,
+    pending: PendingResponse,
+    /// The connection's phase when hyper had last flushed everything.
+    flushed_phase: usize,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> FastPath<S> {
-    pub(in super::super) fn new(inner: S, peer: Arc<Connection>) -> Self {
+    pub(in super::super) fn new(inner: S, connection: Arc<ConnectionContext>) -> Self {
         Self {
             inner,
-            peer,
-            given: HyperBacklog::default(),
+            connection,
+            backlog: HyperBacklog::default(),
             last_key: LastKey::default(),
-            unsent: PendingResponse::default(),
-            settled: 0,
+            pending: PendingResponse::default(),
+            flushed_phase: 0,
         }
     }
 
-    /// Ready once nothing of an answer given here is left to write.
+    /// Ready once nothing of a response of this stream's own is left to write.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.unsent.poll_send(&mut self.inner, cx)
+        self.pending.poll_send(&mut self.inner, cx)
     }
 
-    /// Answers what was read, if that may be done here; else it is hyper's.
-    fn answer(&mut self, read: &[u8]) -> bool {
-        let turns = self.peer.watch().turns();
-        if !self.given.is_nothing() {
-            self.given.add(read, turns);
+    /// Answers what was read. Otherwise `false`: the bytes are hyper's.
+    fn respond(&mut self, read: &[u8]) -> bool {
+        let phase = self.connection.state().phase();
+        if !self.backlog.is_empty() {
+            self.backlog.add(read, phase);
             return false;
         }
-        // What hyper is given is noted by what was read to answer it here: a head is read once.
+        // The head is parsed once, for the fast path and for the backlog.
         let first = head::next(read);
-        if let Next::Request {
+        if let NextInput::Request {
             head,
-            plain: Some(plain),
+            plain: Some(request),
             ..
         } = &first
             && *head == read.len()
-            && self.answer_here(plain)
+            && self.respond_from_memory(request)
         {
             return true;
         }
-        self.given.begin(read, first, turns);
+        self.backlog.begin(read, first, phase);
         false
     }
 
-    fn answer_here(&mut self, plain: &PlainRequest<'_>) -> bool {
-        let is_answered = !self.peer.is_in_reserve()
-            && self
-                .peer
-                .door
-                .answer_in_memory(plain, &mut self.last_key, &mut self.unsent);
+    fn respond_from_memory(&mut self, request: &PlainRequest<'_>) -> bool {
+        let ConnectionContext {
+            service, permit, ..
+        } = &*self.connection;
+        let is_answered = !permit.is_in_reserve()
+            && service.respond_from_memory(request, &mut self.last_key, &mut self.pending);
         if is_answered {
-            // As if hyper had taken the head and answered it.
-            self.peer.watch().turn();
-            self.peer.watch().turn();
-            self.settled = self.peer.watch().turns();
+            // As if hyper had read the head and sent the response.
+            let state = self.connection.state();
+            state.advance();
+            state.advance();
+            self.flushed_phase = state.phase();
         }
         is_answered
     }
 
-    /// Takes what hyper writes by itself: a refusal of what is no request, which becomes one of ours. hyper does so
-    /// where nothing is being answered, and nothing of what was is left to write.
-    fn takes_refusal(&mut self, refused: &[u8]) -> bool {
-        let turns = self.peer.watch().turns();
-        if !turns.is_multiple_of(2) || turns != self.settled {
+    /// Replaces what hyper writes by itself: the refusal of a malformed head. hyper does so while no request is being
+    /// answered and nothing of the last response is left to write.
+    fn replace_refusal(&mut self, written: &[u8]) -> bool {
+        let phase = self.connection.state().phase();
+        if !phase.is_multiple_of(2) || phase != self.flushed_phase {
             return false;
         }
-        let refusal = self
-            .peer
-            .door
-            .refuse_unparsed(refused, self.given.refused(turns));
-        self.unsent.write_refusal(refusal);
-        self.peer.unread_input.note();
+        let head = self.backlog.refused_head(phase);
+        let refusal = self.connection.service.refuse_malformed(written, head);
+        self.pending.write_refusal(refusal);
+        self.connection.unread_input.note();
         true
     }
 }
@@ -106,19 +105,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for FastPath<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        // Who takes no answer is read no further question of.
+        // Backpressure: the next request is not read until the response is written.
         ready!(this.poll_send(cx))?;
         loop {
-            if this.unsent.was_last() {
-                // For hyper it is as if the peer had hung up.
+            if this.pending.was_last() {
+                // Looks to hyper as if the peer had hung up.
                 return Poll::Ready(Ok(()));
             }
             let before = buf.filled().len();
             ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
             let read = &buf.filled()[before..];
-            if !this.answer(read) {
-                let is_held = this.given.ends_within_head();
-                this.peer.watch().hold_beginning(is_held);
+            if !this.respond(read) {
+                let is_partial = this.backlog.ends_within_head();
+                this.connection.state().set_partial_head(is_partial);
                 return Poll::Ready(Ok(()));
             }
             buf.set_filled(before);
@@ -135,7 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FastPath<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_send(cx))?;
-        if this.takes_refusal(buf) {
+        if this.replace_refusal(buf) {
             return Poll::Ready(Ok(buf.len()));
         }
         Pin::new(&mut this.inner).poll_write(cx, buf)
@@ -148,7 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FastPath<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_send(cx))?;
-        if this.takes_refusal(bufs.first().map_or(&[], |first| first)) {
+        if this.replace_refusal(bufs.first().map_or(&[], |first| first)) {
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
         Pin::new(&mut this.inner).poll_write_vectored(cx, bufs)
@@ -158,13 +157,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FastPath<S> {
         self.inner.is_write_vectored()
     }
 
-    /// hyper calls it with nothing of its own left to write.
+    /// hyper calls it when it has nothing of its own left to write.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.poll_send(cx))?;
         ready!(Pin::new(&mut this.inner).poll_flush(cx))?;
-        this.settled = this.peer.watch().turns();
-        this.given.flushed(this.settled);
+        this.flushed_phase = this.connection.state().phase();
+        this.backlog.flushed(this.flushed_phase);
         Poll::Ready(Ok(()))
     }
 

@@ -1,0 +1,81 @@
+//! What the streams, the service function and the request bodies of one connection share.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hyper::body::Incoming;
+
+use super::{
+    connection_slots::ConnectionPermit, connection_state::ConnectionState,
+    lingering_close::UnreadInput, peer::Peer, service::HttpService,
+};
+
+/// One connection: the service that answers on it, its peer, and what the peer may still send.
+pub(super) struct ConnectionContext {
+    pub(super) service: HttpService,
+    pub(super) peer: Peer,
+    pub(super) permit: ConnectionPermit,
+    pub(super) unread_body: UnreadBody,
+    pub(super) unread_input: UnreadInput,
+}
+
+impl ConnectionContext {
+    pub(super) fn new(service: HttpService, peer: Peer, permit: ConnectionPermit) -> Self {
+        Self {
+            service,
+            peer,
+            permit,
+            unread_body: UnreadBody::default(),
+            unread_input: UnreadInput::default(),
+        }
+    }
+
+    pub(super) fn state(&self) -> &ConnectionState {
+        self.permit.as_ref()
+    }
+}
+
+/// The context, as the connection's streams hold it.
+pub(super) struct SharedContext(pub(super) Arc<ConnectionContext>);
+
+impl AsRef<ConnectionState> for SharedContext {
+    fn as_ref(&self) -> &ConnectionState {
+        self.0.state()
+    }
+}
+
+impl AsRef<UnreadInput> for SharedContext {
+    fn as_ref(&self) -> &UnreadInput {
+        &self.0.unread_input
+    }
+}
+
+/// What a handler left unread of its request's body.
+#[derive(Default)]
+pub(super) struct UnreadBody(Mutex<Remainder>);
+
+/// The remainder of a request's body.
+#[derive(Default)]
+pub(super) enum Remainder {
+    /// The body was read to its end, or there was none.
+    #[default]
+    Nothing,
+    /// Reading failed, so that its end can't be found.
+    Broken,
+    /// A part was not read.
+    Rest {
+        rest: Incoming,
+        /// Whether reading had begun, and with it a 100 been sent where the peer waited for one.
+        is_begun: bool,
+    },
+}
+
+impl UnreadBody {
+    /// Hands the remainder back to the connection.
+    pub(super) fn put(&self, remainder: Remainder) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = remainder;
+    }
+
+    pub(super) fn take(&self) -> Remainder {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

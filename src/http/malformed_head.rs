@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::{
     error::{ApiError, Code},
     request_id::{REQUEST_ID, RequestId},
-    response_headers::{DateText, HeaderSink, RawHead, write_close},
+    response_headers::{CONTENT_LENGTH, DATE, DateText, HeaderSink, RawHead, write_close},
     routes::RouteLabel,
     service::{HttpService, RequestContext},
 };
@@ -75,8 +75,8 @@ fn serialize(response: Response, wall: Timestamp) -> Refusal {
     for (name, value) in &parts.headers {
         head.field(name, value.to_str().unwrap_or_default());
     }
-    head.number(header::CONTENT_LENGTH, body.len() as u64);
-    head.field(&header::DATE, DateText::default().at(wall));
+    head.number(&CONTENT_LENGTH, body.len() as u64);
+    head.copied(&DATE, DateText::default().at(wall));
     head.end();
     Refusal { head, body }
 }

@@ -7,11 +7,35 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
 
-use super::request_id::{REQUEST_ID, RequestId};
+use super::request_id::RequestId;
 use crate::customer::CacheStatus;
 
-pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+/// The name of a field, in both forms.
+pub(super) struct FieldName {
+    pub(super) name: HeaderName,
+    /// The name and what separates it from its value.
+    prefix: &'static str,
+}
+
+macro_rules! field_name {
+    ($name:literal) => {
+        FieldName {
+            name: HeaderName::from_static($name),
+            prefix: concat!($name, ": "),
+        }
+    };
+}
+
+pub(super) static ETAG: FieldName = field_name!("etag");
+pub(super) static AGE: FieldName = field_name!("age");
+pub(super) static CACHE_STATUS: FieldName = field_name!("cache-status");
+pub(super) static CONTENT_TYPE: FieldName = field_name!("content-type");
+pub(super) static CONTENT_ENCODING: FieldName = field_name!("content-encoding");
+pub(super) static CONTENT_LENGTH: FieldName = field_name!("content-length");
+pub(super) static DATE: FieldName = field_name!("date");
+static CONNECTION: FieldName = field_name!("connection");
+static SERVER_TIMING: FieldName = field_name!("server-timing");
+static REQUEST_ID: FieldName = field_name!("x-request-id");
 
 /// Where responses differ by the page whose script asks.
 const VARY_BY_ORIGIN: HeaderValue =
@@ -44,40 +68,40 @@ const FIXED: [(HeaderName, HeaderValue); 5] = [
 /// Receives the header fields of a response in the order in which they are sent.
 pub(super) trait HeaderSink {
     /// Adds a field with a constant value.
-    fn constant(&mut self, name: HeaderName, value: &'static str);
+    fn constant(&mut self, name: &'static FieldName, value: &'static str);
 
     /// Adds a field with a number.
-    fn number(&mut self, name: HeaderName, value: u64);
+    fn number(&mut self, name: &'static FieldName, value: u64);
 
     /// Adds a field with a copy of the value, which must be visible ASCII.
-    fn copied(&mut self, name: HeaderName, value: &str);
+    fn copied(&mut self, name: &'static FieldName, value: &str);
 
     /// Adds a field whose value `write` appends to the text. It must be visible ASCII.
-    fn text(&mut self, name: HeaderName, write: impl FnOnce(&mut String));
+    fn text(&mut self, name: &'static FieldName, write: impl FnOnce(&mut String));
 
     /// Adds the fields that are the same on every response.
     fn fixed(&mut self, fields: &FixedFields);
 }
 
 impl HeaderSink for HeaderMap {
-    fn constant(&mut self, name: HeaderName, value: &'static str) {
-        self.insert(name, HeaderValue::from_static(value));
+    fn constant(&mut self, name: &'static FieldName, value: &'static str) {
+        self.insert(&name.name, HeaderValue::from_static(value));
     }
 
-    fn number(&mut self, name: HeaderName, value: u64) {
-        self.insert(name, HeaderValue::from(value));
+    fn number(&mut self, name: &'static FieldName, value: u64) {
+        self.insert(&name.name, HeaderValue::from(value));
     }
 
-    fn copied(&mut self, name: HeaderName, value: &str) {
+    fn copied(&mut self, name: &'static FieldName, value: &str) {
         let value = HeaderValue::from_str(value).expect("visible ASCII makes a header value");
-        self.insert(name, value);
+        self.insert(&name.name, value);
     }
 
-    fn text(&mut self, name: HeaderName, write: impl FnOnce(&mut String)) {
+    fn text(&mut self, name: &'static FieldName, write: impl FnOnce(&mut String)) {
         let mut text = String::with_capacity(64);
         write(&mut text);
         let value = HeaderValue::try_from(text).expect("visible ASCII makes a header value");
-        self.insert(name, value);
+        self.insert(&name.name, value);
     }
 
     fn fixed(&mut self, fields: &FixedFields) {
@@ -93,6 +117,7 @@ pub(super) struct RawHead(String);
 
 impl RawHead {
     /// Begins a head with its status line, as hyper writes it.
+    #[inline]
     pub(super) fn begin(&mut self, status: StatusCode) {
         self.0.clear();
         self.0.push_str("HTTP/1.1 ");
@@ -103,7 +128,7 @@ impl RawHead {
         self.0.push_str("\r\n");
     }
 
-    /// Adds a field.
+    /// Adds a field of any name.
     pub(super) fn field(&mut self, name: &HeaderName, value: &str) {
         self.0.push_str(name.as_str());
         self.0.push_str(": ");
@@ -112,35 +137,41 @@ impl RawHead {
     }
 
     /// Ends the head.
+    #[inline]
     pub(super) fn end(&mut self) {
         self.0.push_str("\r\n");
     }
 
+    #[inline]
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }
 
 impl HeaderSink for RawHead {
-    fn constant(&mut self, name: HeaderName, value: &'static str) {
-        self.field(&name, value);
+    #[inline]
+    fn constant(&mut self, name: &'static FieldName, value: &'static str) {
+        self.copied(name, value);
     }
 
-    fn number(&mut self, name: HeaderName, value: u64) {
-        self.field(&name, itoa::Buffer::new().format(value));
+    #[inline]
+    fn number(&mut self, name: &'static FieldName, value: u64) {
+        self.copied(name, itoa::Buffer::new().format(value));
     }
 
-    fn copied(&mut self, name: HeaderName, value: &str) {
-        self.field(&name, value);
+    #[inline]
+    fn copied(&mut self, name: &'static FieldName, value: &str) {
+        self.text(name, |text| text.push_str(value));
     }
 
-    fn text(&mut self, name: HeaderName, write: impl FnOnce(&mut String)) {
-        self.0.push_str(name.as_str());
-        self.0.push_str(": ");
+    #[inline]
+    fn text(&mut self, name: &'static FieldName, write: impl FnOnce(&mut String)) {
+        self.0.push_str(name.prefix);
         write(&mut self.0);
         self.0.push_str("\r\n");
     }
 
+    #[inline]
     fn fixed(&mut self, fields: &FixedFields) {
         self.0.push_str(&fields.lines);
     }
@@ -184,20 +215,21 @@ pub(super) struct CommonFields<'a> {
 
 impl CommonFields<'_> {
     /// Writes the fields that follow a response's own.
+    #[inline]
     pub(super) fn write(&self, sink: &mut impl HeaderSink) {
         sink.fixed(self.fixed);
         if self.is_timed {
-            sink.text(SERVER_TIMING, |text| {
+            sink.text(&SERVER_TIMING, |text| {
                 write_server_timing(text, self.cache_status, self.took);
             });
         }
-        sink.copied(REQUEST_ID, self.request_id.as_str());
+        sink.copied(&REQUEST_ID, self.request_id.as_str());
     }
 }
 
 /// Announces that the connection ends with the response.
 pub(super) fn write_close(sink: &mut impl HeaderSink) {
-    sink.constant(header::CONNECTION, "close");
+    sink.constant(&CONNECTION, "close");
 }
 
 /// The value of `Server-Timing`: what the cache did, and how long the response took, in milliseconds.
@@ -225,6 +257,7 @@ pub(super) struct DateText {
 
 impl DateText {
     /// The date as hyper writes it.
+    #[inline]
     pub(super) fn at(&mut self, wall: Timestamp) -> &str {
         let second = wall.as_second();
         if self.second != second || self.text.is_empty() {

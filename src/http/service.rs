@@ -212,7 +212,7 @@ impl HttpService {
         headers.reserve(8);
         if context.is_shopper {
             // It could tell a shopper of others.
-            headers.remove(CACHE_STATUS);
+            headers.remove(&CACHE_STATUS.name);
         }
         common.write(headers);
         self.cors.allow(context.origin, headers);

@@ -7,14 +7,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::header;
 use jiff::Timestamp;
 use tokio::io::AsyncWrite;
 
 use super::super::{
     malformed_head::Refusal,
     response::SelectedResponse,
-    response_headers::{CommonFields, DateText, HeaderSink, RawHead, write_close},
+    response_headers::{
+        CONTENT_LENGTH, CommonFields, DATE, DateText, HeaderSink, RawHead, write_close,
+    },
 };
 
 /// The response that is being written, in memory that the connection's next one uses again.
@@ -57,9 +58,9 @@ impl PendingResponse {
             write_close(head);
         }
         if let Some(body) = selected.body() {
-            head.number(header::CONTENT_LENGTH, body.len() as u64);
+            head.number(&CONTENT_LENGTH, body.len() as u64);
         }
-        head.field(&header::DATE, self.date.at(wall));
+        head.copied(&DATE, self.date.at(wall));
         head.end();
         self.written = 0;
         self.is_last = is_last;

@@ -25,7 +25,7 @@ use crate::{
     config::{self, Config},
     customer::CustomerService,
     domain::{aliases::AliasReader, phone::Phone},
-    engage::{Admission, EngageClient, Reader, Traffic},
+    engage::{Admission, CallMetrics, EngageClient, Reader},
     http::{
         self, AppState, Authenticator, BreakerStatus, ConnectionCounters, ConnectionMetrics,
         HttpService, Listener, OperationsState, Readiness, RequestMetrics, UpstreamStatus,
@@ -61,7 +61,7 @@ impl App {
         let digester = digester(config);
         let alias_reader = alias_reader(config, phone_region, digester.clone());
         let identifiers = alias_reader.rules.clone();
-        let traffic = Arc::new(Traffic::default());
+        let traffic = Arc::new(CallMetrics::default());
         let admission =
             Admission::new(upstream_limits(config), Arc::clone(&traffic), clock.clone());
         let customers = hall(

@@ -46,7 +46,7 @@ use self::{
 };
 use crate::{
     clock::{Clock, Now},
-    domain::{ContactId, Lookup, LookupKey, Overview, Part, PartSet, Readable},
+    domain::{ContactId, Lookup, LookupKey, Overview, Part, PartSet, Partial},
     threads::{AtomicBool, Ordering},
 };
 
@@ -347,13 +347,13 @@ pub struct Counts {
 #[derive(Debug)]
 pub enum PartData {
     /// From `/contacts/{id}`.
-    Profile(Box<Readable<crate::domain::Profile>>),
+    Profile(Box<Partial<crate::domain::Profile>>),
     /// The contact's promotions.
-    Promotions(Readable<crate::domain::Promotions>),
+    Promotions(Partial<crate::domain::Promotions>),
     /// The contact's vouchers.
-    Vouchers(Readable<crate::domain::Vouchers>),
+    Vouchers(Partial<crate::domain::Vouchers>),
     /// The contact's point accounts.
-    Points(Readable<crate::domain::Points>),
+    Points(Partial<crate::domain::Points>),
 }
 
 impl PartData {
@@ -367,7 +367,7 @@ impl PartData {
     }
 }
 
-fn entry<T: Weigh>(read: Readable<T>, provenance: Provenance) -> Entry<T> {
+fn entry<T: Weigh>(read: Partial<T>, provenance: Provenance) -> Entry<T> {
     Entry {
         bytes: saturating(read.data.bytes()),
         data: Arc::new(read.data),

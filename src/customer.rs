@@ -127,7 +127,7 @@ impl CustomerService {
         patience: Duration,
         clock: Clock,
     ) -> Self {
-        let (in_a_row, spacing) = engage.pace_of_one();
+        let (in_a_row, spacing) = engage.per_contact_rate();
         let pace = Pace { in_a_row, spacing };
         let memory = Cache::new(policy, bounds, clock.clone());
         Self {
@@ -268,7 +268,7 @@ impl Inner {
             };
             self.tiers.invalidate(invalidation).await;
         }
-        if change.concerns_names() {
+        if change.affects_aliases() {
             self.tiers.invalidate(Invalidation::Negatives).await;
         }
     }

@@ -1,14 +1,14 @@
-//! The back door: one method for each of Engage's operations that we use. The only room that knows
-//! Engage's paths, spellings and statuses.
+//! Client of the Engage API, with one method per operation. The only module that knows Engage's paths, keys and status
+//! codes.
 
 mod admission;
+mod call_metrics;
 mod error;
 mod exchange;
-mod omissions;
 mod pages;
 mod resolver;
-mod traffic;
 mod transport;
+mod unreadable_log;
 mod wire;
 
 use std::{collections::HashSet, time::Duration};
@@ -16,26 +16,29 @@ use std::{collections::HashSet, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::{
-    admission::{Admission, BreakerState, Demand, Limits, NO_OWNER, Permit, Snapshot},
+    admission::{
+        Admission, AdmissionRequest, AdmissionSnapshot, BreakerState, CallLimits, NO_SUBJECT,
+        Permit,
+    },
+    call_metrics::CallMetrics,
     error::Error,
-    exchange::{Answering, Exchange},
-    traffic::Traffic,
+    exchange::{Exchange, ResponseFuture},
     wire::{Changes, Reader},
 };
-use self::{omissions::Omissions, transport::Transport};
+use self::{transport::Transport, unreadable_log::UnreadableLog};
 use crate::{
     clock::Clock,
     config::{self, ApiVersion},
     domain::{
-        ContactId, IdentifierKind, Lookup, Overview, Part, PartSet, Points, Profile, Promotions,
-        Readable, Vouchers,
+        ContactId, IdentifierKind, Lookup, Overview, Part, PartSet, Partial, Points, Profile,
+        Promotions, Vouchers,
     },
 };
 
-/// How often one question is asked at most, whatever is said to be the matter.
+/// Upper bound of attempts per call.
 const MAX_ATTEMPTS: u32 = 3;
 
-/// Endpoints that fail together: each group has a breaker of its own.
+/// A group of endpoints that fail together and share a circuit breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Group {
@@ -49,7 +52,7 @@ pub enum Group {
     Vouchers = 3,
     /// `/point-accounts`.
     Points = 4,
-    /// `/contacts/changes`, which not every tenant has.
+    /// `/contacts/changes`, which is not enabled for every tenant.
     Changes = 5,
 }
 
@@ -64,7 +67,7 @@ impl Group {
         Group::Changes,
     ];
 
-    /// The name in metrics and in the readiness detail.
+    /// The name in metrics and `/readyz`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Group::Overview => "overview",
@@ -77,19 +80,19 @@ impl Group {
     }
 }
 
-/// Which of the contacts that changed are asked for.
+/// The kind of change in a request for changed contacts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContactChanges {
-    /// Those that came to be.
+    /// Created contacts.
     Created,
-    /// Those that were changed.
+    /// Updated contacts.
     Updated,
-    /// Those that were deleted.
+    /// Deleted contacts.
     Deleted,
 }
 
 impl ContactChanges {
-    /// Engage's name of it.
+    /// Engage's name.
     const fn as_str(self) -> &'static str {
         match self {
             ContactChanges::Created => "Created",
@@ -99,17 +102,17 @@ impl ContactChanges {
     }
 }
 
-/// Asks Engage.
+/// Client of the Engage API.
 pub struct EngageClient {
     exchange: Box<dyn Exchange>,
     admission: Admission,
     reader: Reader,
-    omissions: Omissions,
+    unreadable_log: UnreadableLog,
     version: ApiVersion,
     clock: Clock,
 }
 
-/// The parts that a version's overview can tell: points only in API v2.
+/// The parts in the overview of an API version: points only in v2.
 pub fn overview_parts(version: ApiVersion) -> PartSet {
     match version {
         ApiVersion::V2 => PartSet::ALL,
@@ -118,7 +121,7 @@ pub fn overview_parts(version: ApiVersion) -> PartSet {
 }
 
 impl EngageClient {
-    /// A client for the configured Engage, whose calls are let through by `admission`.
+    /// A client of the configured Engage.
     pub fn new(
         config: &config::Engage,
         reader: Reader,
@@ -136,7 +139,7 @@ impl EngageClient {
         ))
     }
 
-    /// A client whose questions are carried by `exchange`.
+    /// A client over the given transport.
     pub fn over(
         exchange: Box<dyn Exchange>,
         admission: Admission,
@@ -148,84 +151,84 @@ impl EngageClient {
             exchange,
             admission,
             reader,
-            omissions: Omissions::default(),
+            unreadable_log: UnreadableLog::default(),
             version,
             clock,
         }
     }
 
-    /// The parts that the overview can tell.
+    /// The parts in the overview.
     pub fn overview_parts(&self) -> PartSet {
         overview_parts(self.version)
     }
 
-    /// Whether a call that nobody waits for may be made.
-    pub fn has_room_to_spare(&self) -> bool {
-        self.admission.has_room_to_spare()
+    /// Whether there is capacity for background calls.
+    pub fn has_spare_capacity(&self) -> bool {
+        self.admission.has_spare_capacity()
     }
 
-    /// How many calls about one thing may begin in a row, and how far apart they are kept after those.
-    pub fn pace_of_one(&self) -> (u32, Duration) {
-        self.admission.pace_of_one()
+    /// Burst and interval of calls about one contact's part.
+    pub fn per_contact_rate(&self) -> (u32, Duration) {
+        self.admission.per_contact_rate()
     }
 
-    /// Waits for the right to call.
-    pub async fn admit(&self, group: Group, demand: Demand) -> Result<Permit, Error> {
+    /// Waits for permission to call.
+    pub async fn admit(&self, group: Group, demand: AdmissionRequest) -> Result<Permit, Error> {
         self.admission.admit(group, demand).await
     }
 
-    /// `/contactoverview`. May be a cached copy of Engage's own [Voyado: enriched profile].
+    /// `/contactoverview`. Engage may answer from a cache of its own [Voyado: enriched profile].
     pub async fn overview(&self, permit: Permit, lookup: &Lookup) -> Result<Overview, Error> {
         let read = |body: &[u8]| self.reader.overview(body);
         let overview = self
             .by_identifier(&permit, "contactoverview", lookup, read)
             .await?;
-        self.note(Part::Profile, Some(&overview.profile));
-        self.note(Part::Audiences, overview.audiences.as_ref());
-        self.note(Part::Promotions, overview.promotions.as_ref());
-        self.note(Part::Vouchers, overview.vouchers.as_ref());
-        self.note(Part::Points, overview.points.as_ref());
+        self.report_unreadable(Part::Profile, Some(&overview.profile));
+        self.report_unreadable(Part::Audiences, overview.audiences.as_ref());
+        self.report_unreadable(Part::Promotions, overview.promotions.as_ref());
+        self.report_unreadable(Part::Vouchers, overview.vouchers.as_ref());
+        self.report_unreadable(Part::Points, overview.points.as_ref());
         Ok(overview)
     }
 
-    /// `/contacts/id`: whom an identifier names now. A contact id names itself.
+    /// `/contacts/id`: the contact that an identifier leads to now. Not for contact ids.
     pub async fn contact_id(&self, permit: Permit, lookup: &Lookup) -> Result<ContactId, Error> {
         debug_assert!(lookup.identifier.kind() != IdentifierKind::ContactId);
         self.by_identifier(&permit, "contacts/id", lookup, Reader::contact_id)
             .await
     }
 
-    /// `/contacts/{id}`: the profile as it is now.
-    pub async fn contact(&self, permit: Permit, id: ContactId) -> Result<Readable<Profile>, Error> {
+    /// `/contacts/{id}`: the current profile.
+    pub async fn contact(&self, permit: Permit, id: ContactId) -> Result<Partial<Profile>, Error> {
         let path = format!("contacts/{id}");
         let read = |body: &[u8]| self.reader.contact(body);
-        let (told, profile) = self.call(&permit, &path, &[], read).await?;
-        if told != id {
+        let (actual_id, profile) = self.call(&permit, &path, &[], read).await?;
+        if actual_id != id {
             return Err(Error::IdentityMismatch);
         }
-        self.note(Part::Profile, Some(&profile));
+        self.report_unreadable(Part::Profile, Some(&profile));
         Ok(profile)
     }
 
-    /// `/contacts/{id}/promotions`: the promotions as they are now, redeemed ones among them.
+    /// `/contacts/{id}/promotions`: the current promotions, redeemed ones included.
     pub async fn promotions(
         &self,
         permit: Permit,
         id: ContactId,
-    ) -> Result<Readable<Promotions>, Error> {
+    ) -> Result<Partial<Promotions>, Error> {
         let path = format!("contacts/{id}/promotions");
         let read = |body: &[u8]| self.reader.promotions(body);
         let promotions = self.call(&permit, &path, &[], read).await?;
-        self.note(Part::Promotions, Some(&promotions));
+        self.report_unreadable(Part::Promotions, Some(&promotions));
         Ok(promotions)
     }
 
-    /// The vouchers that can be used now: of all pages, or of as many as are read.
+    /// The available vouchers, up to the page limit.
     pub async fn vouchers(
         &self,
         permit: Permit,
         id: ContactId,
-    ) -> Result<Readable<Vouchers>, Error> {
+    ) -> Result<Partial<Vouchers>, Error> {
         let id = id.to_string();
         let (path, contact) = match self.version {
             ApiVersion::V3 => ("reward-vouchers/available".to_owned(), Some(id.as_str())),
@@ -234,27 +237,27 @@ impl EngageClient {
         let read = |body: &[u8]| self.reader.vouchers(body);
         let append = |all: &mut Vouchers, mut page: Vouchers| all.append(&mut page);
         let mut all = self.all_pages(permit, &path, contact, read, append).await?;
-        // A voucher that is created meanwhile moves others on to the next page.
+        // A voucher created between two pages moves another one to the next page.
         let mut seen = HashSet::new();
         all.data.retain(|voucher| seen.insert(voucher.id.clone()));
-        self.note(Part::Vouchers, Some(&all));
+        self.report_unreadable(Part::Vouchers, Some(&all));
         Ok(all)
     }
 
-    /// The point accounts: of all pages, or of as many as are read.
-    pub async fn points(&self, permit: Permit, id: ContactId) -> Result<Readable<Points>, Error> {
+    /// The point accounts, up to the page limit.
+    pub async fn points(&self, permit: Permit, id: ContactId) -> Result<Partial<Points>, Error> {
         let read = |body: &[u8]| self.reader.points(id, body);
         let append = |all: &mut Points, mut page: Points| all.accounts.append(&mut page.accounts);
         let contact = id.to_string();
         let all = self
             .all_pages(permit, "point-accounts", Some(&contact), read, append)
             .await?;
-        self.note(Part::Points, Some(&all));
+        self.report_unreadable(Part::Points, Some(&all));
         Ok(all)
     }
 
-    /// `/contacts/changes`: the contacts that were created, changed or deleted between two moments. A tenant has it only
-    /// where Voyado has switched it on; of more than 250,000 contacts Engage lists none, and says 400.
+    /// `/contacts/changes`: the contacts created, updated or deleted between two times. Voyado enables it per tenant; for more
+    /// than 250,000 contacts Engage answers 400.
     pub async fn changes(
         &self,
         permit: &Permit,
@@ -297,17 +300,17 @@ impl EngageClient {
         self.call(permit, path, &query, read).await
     }
 
-    /// Counts what was left out of a part, and tells operators of it.
-    fn note<T>(&self, part: Part, read: Option<&Readable<T>>) {
+    /// Counts and logs the unreadable items of a part.
+    fn report_unreadable<T>(&self, part: Part, read: Option<&Partial<T>>) {
         let left_out = read.map_or(&[][..], |read| &read.left_out);
         if !left_out.is_empty() {
-            self.admission.traffic().left_out(part, left_out.len());
-            self.omissions.log(part, left_out, self.clock.tick());
+            self.admission.metrics().left_out(part, left_out.len());
+            self.unreadable_log.log(part, left_out, self.clock.tick());
         }
     }
 
-    /// One question, asked once more where that may help and is not too often; what was certainly not processed is asked
-    /// again at once.
+    /// Makes a call, with one retry if the failure is transient and the retry budget allows it. A request that was certainly
+    /// not processed is repeated at once.
     async fn call<T>(
         &self,
         permit: &Permit,
@@ -318,7 +321,7 @@ impl EngageClient {
         self.call_large(permit, path, query, None, read).await
     }
 
-    /// The same, where the answer may be larger than usual.
+    /// The same with another size limit.
     async fn call_large<T>(
         &self,
         permit: &Permit,
@@ -327,25 +330,25 @@ impl EngageClient {
         max_body: Option<usize>,
         read: impl Fn(&[u8]) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        permit.earn_credit();
+        permit.earn_retry_credit();
         let mut was_retried = false;
         for left in (0..MAX_ATTEMPTS).rev() {
             let may_be_repeated = left > 0;
-            let asking = self.attempt(permit, path, query, max_body, may_be_repeated, &read);
-            let answer = asking.await;
+            let attempt = self.attempt(permit, path, query, max_body, may_be_repeated, &read);
+            let answer = attempt.await;
             let Err(error) = &answer else {
                 return answer;
             };
-            let may_go_on = if !may_be_repeated {
+            let is_retried = if !may_be_repeated {
                 false
             } else if error.is_unprocessed() {
                 permit.may_repeat().await
             } else {
-                let may_retry = !was_retried && error.may_pass();
+                let may_retry = !was_retried && error.is_transient();
                 was_retried = true;
                 may_retry && permit.may_retry().await
             };
-            if !may_go_on {
+            if !is_retried {
                 return answer;
             }
         }
@@ -362,18 +365,18 @@ impl EngageClient {
         read: impl Fn(&[u8]) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut attempt = permit.begin();
-        let mut answering = match max_body {
+        let mut response = match max_body {
             None => self.exchange.get(path, query),
             Some(max_body) => self.exchange.get_large(path, query, max_body),
         };
         let body = tokio::select! {
             biased;
-            body = &mut answering => body,
+            body = &mut response => body,
             () = self.clock.sleep_until(attempt.slow_at()) => {
-                attempt.is_slow();
-                answering.await
+                attempt.mark_slow();
+                response.await
             }
         };
-        attempt.ended(body.and_then(|body| read(&body)), may_be_repeated)
+        attempt.finish(body.and_then(|body| read(&body)), may_be_repeated)
     }
 }

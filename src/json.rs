@@ -1,5 +1,5 @@
-//! Engage's JSON read leniently: an object's keys in order, its values parsed only where they are used. A leaf that the
-//! client of Engage's API and the reader of its webhooks share.
+//! Engage's JSON read leniently: an object's keys in order, its values parsed only when used. Shared by
+//! the client of Engage's API and the webhook reader.
 
 use std::{borrow::Cow, fmt};
 
@@ -10,35 +10,35 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::domain::{AnswerPath, Readable};
+use crate::domain::{AnswerPath, Partial};
 
-/// An object of Engage's. Of a repeated key the first counts.
+/// A JSON object. Of a repeated key the first value counts.
 pub(crate) struct Object<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Object<'a> {
-    /// The object in a body.
+    /// Parses a body.
     pub(crate) fn parse(body: &'a [u8]) -> Option<Self> {
         serde_json::from_str(str::from_utf8(body).ok()?).ok()
     }
 
-    /// The object in a value; `None` for anything else.
+    /// The object in a value; `None` for any other value.
     pub(crate) fn of(value: &'a RawValue) -> Option<Self> {
         serde_json::from_str(value.get()).ok()
     }
 
-    /// The value under a key; `None` where it is missing or null.
+    /// The value under a key; `None` if missing or null.
     pub(crate) fn get(&self, key: &str) -> Option<&'a RawValue> {
         let (_, value) = self.0.iter().find(|(name, _)| name == key)?;
         (value.get() != "null").then_some(value)
     }
 
-    /// Every value under a key, whatever its ASCII case: for what must not hide behind another spelling or a repetition.
-    /// Null is nothing.
+    /// Every value under a key in any ASCII case, without nulls: for values that must not be hidden by another spelling or a
+    /// repeated key.
     pub(crate) fn every(&self, key: &str) -> impl Iterator<Item = &'a RawValue> {
-        let is_meant = move |(name, value): &&(Cow<'a, str>, &'a RawValue)| {
+        let matches = move |(name, value): &&(Cow<'a, str>, &'a RawValue)| {
             name.eq_ignore_ascii_case(key) && value.get() != "null"
         };
-        self.0.iter().filter(is_meant).map(|(_, value)| *value)
+        self.0.iter().filter(matches).map(|(_, value)| *value)
     }
 
     /// The value under the first of the keys that is present.
@@ -51,41 +51,41 @@ impl<'a> Object<'a> {
         Object::of(self.get(key)?)
     }
 
-    /// Text; numbers and booleans as they are written, since digits may come either way.
+    /// A string; numbers and booleans as written, because digits come either way.
     pub(crate) fn text(&self, key: &str) -> Option<Cow<'a, str>> {
         text(self.get(key)?)
     }
 
-    /// Text that says something: neither missing nor blank.
+    /// Text that is neither missing nor blank.
     pub(crate) fn filled(&self, key: &str) -> Option<Box<str>> {
         let text = self.text(key)?;
         (!text.trim().is_empty()).then(|| text.into())
     }
 
-    /// Whether something is there: neither missing, null nor blank text.
+    /// Whether the value is neither missing, null nor blank.
     pub(crate) fn is_filled(&self, key: &str) -> bool {
         let value = self.get(key);
         value.is_some_and(|value| text(value).is_none_or(|text| !text.trim().is_empty()))
     }
 
-    /// An id: text or digits that say something. A boolean is none.
+    /// An id: text or digits, not blank; not a boolean.
     pub(crate) fn id(&self, key: &str) -> Option<Box<str>> {
         let is_boolean = matches!(self.get(key)?.get(), "true" | "false");
         if is_boolean { None } else { self.filled(key) }
     }
 
-    /// A boolean, also one written as text.
+    /// A boolean, also as a string.
     pub(crate) fn flag(&self, key: &str) -> Option<bool> {
         flag(self.get(key)?)
     }
 
-    /// An exact number, also one written as text.
+    /// An exact number, also as a string.
     pub(crate) fn decimal(&self, key: &str) -> Option<Decimal> {
         decimal(&self.text(key)?)
     }
 }
 
-/// A boolean, also one written as text.
+/// A boolean, also as a string.
 pub(crate) fn flag(value: &RawValue) -> Option<bool> {
     let text = text(value)?;
     let text = text.trim();
@@ -98,7 +98,7 @@ pub(crate) fn flag(value: &RawValue) -> Option<bool> {
     }
 }
 
-/// Text; numbers and booleans as they are written.
+/// A string; numbers and booleans as written.
 pub(crate) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     match value.get().as_bytes().first()? {
         b'"' => {
@@ -106,7 +106,7 @@ pub(crate) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
             if quoted.contains('\\') {
                 return serde_json::from_str(quoted).ok().map(Cow::Owned);
             }
-            // Nothing is escaped: it is what stands between the quotes.
+            // Without escapes it is the text between the quotes.
             Some(Cow::Borrowed(quoted.get(1..quoted.len() - 1)?))
         }
         b'{' | b'[' | b'n' => None,
@@ -114,33 +114,32 @@ pub(crate) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     }
 }
 
-/// An exact number: the decimals that were written stay. One with more digits than can be kept is not
-/// rounded but none.
+/// An exact number with its decimals as written. One with too many digits is refused, not rounded.
 pub(crate) fn decimal(text: &str) -> Option<Decimal> {
     let text = text.trim();
-    // Digits that the library lets be grouped.
+    // The library accepts digit separators.
     if text.contains('_') {
         return None;
     }
     let Some((base, _)) = text.split_once(['e', 'E']) else {
         return Decimal::from_str_exact(text).ok();
     };
-    // Alone, `from_scientific` rounds a base that is too long.
+    // `from_scientific` alone rounds a base that is too long.
     Decimal::from_str_exact(base).ok()?;
     Decimal::from_scientific(text).ok()
 }
 
-/// The values of an array; `None` for anything else.
+/// The values of an array; `None` for any other value.
 pub(crate) fn list(value: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(value.get()).ok()
 }
 
-/// The objects of an array that holds nothing else.
+/// The objects of an array that contains nothing else.
 pub(crate) fn objects(value: &RawValue) -> Option<Vec<Object<'_>>> {
     serde_json::from_str(value.get()).ok()
 }
 
-/// The elements of an array, of which one that is no object is `None`; `None` for anything else.
+/// The elements of an array, `None` for each that is not an object; `None` for any other value.
 pub(crate) fn elements(value: &RawValue) -> Option<Vec<Option<Object<'_>>>> {
     if let Some(objects) = objects(value) {
         return Some(objects.into_iter().map(Some).collect());
@@ -148,12 +147,13 @@ pub(crate) fn elements(value: &RawValue) -> Option<Vec<Option<Object<'_>>>> {
     Some(list(value)?.into_iter().map(Object::of).collect())
 }
 
-/// What can be read of a list's elements, in no more room than it takes: what is read is held for long.
+/// Parses the elements of a list, collecting the paths of unreadable ones. The list has no spare capacity, because it is
+/// cached.
 pub(crate) fn readable<T, V>(
     values: Vec<V>,
     mut read: impl FnMut(V) -> Result<T, AnswerPath>,
-) -> Readable<Vec<T>> {
-    let mut all = Readable::from(Vec::with_capacity(values.len()));
+) -> Partial<Vec<T>> {
+    let mut all = Partial::from(Vec::with_capacity(values.len()));
     for value in values {
         match read(value) {
             Ok(item) => all.data.push(item),
@@ -188,7 +188,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     }
 }
 
-/// A key, borrowed where nothing in it is escaped.
+/// A key, borrowed if it has no escapes.
 struct Key<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_what_was_written_whether_anything_in_it_is_escaped_or_not() {
+    fn text_is_decoded_with_and_without_escapes() {
         for written in [
             r#""""#,
             r#""Björn 🦊""#,
@@ -238,7 +238,7 @@ mod tests {
             ("null", None),
             ("[\"a\"]", None),
             ("{\"a\":\"b\"}", None),
-            // Half of a character is none.
+            // A lone surrogate.
             (r#""\ud83e""#, None),
         ] {
             let value: &RawValue = serde_json::from_str(written).expect("JSON");

@@ -1,8 +1,8 @@
-//! Engage's webhooks: whether a delivery is Engage's, and what change it tells of. They come through Svix, which signs
-//! them [Voyado: Webhooks; Svix: Verifying payloads manually].
+//! Verifies and reads Engage's webhook deliveries. They are sent and signed by Svix [Voyado: Webhooks; Svix: Verifying
+//! payloads manually].
 //!
-//! Of a payload only the ids of contacts are read. Deliveries come late, repeated and out of order, for 28 hours after a
-//! failure: a value in one may be older than what is held.
+//! Only contact ids are read from a payload. Deliveries may be late, repeated and out of order, for 28 hours after a failure,
+//! so their values may be older than the cached ones.
 
 mod cipher;
 mod contacts;
@@ -17,45 +17,45 @@ use secrecy::ExposeSecret;
 
 use self::{cipher::Cipher, event::Envelope, signature::Signer};
 pub use self::{
-    event::News,
-    signature::{Claim, Verifier},
+    event::WebhookEvent,
+    signature::{SignatureHeaders, Verifier},
 };
 use crate::config;
 
-/// Why a delivery is not taken.
+/// Why a delivery is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// It does not say who signed it and when, or says it in another form than Svix.
-    #[error("the signature's headers are missing or malformed")]
-    Unsigned,
-    /// It was signed too long ago, or is from the future.
-    #[error("the delivery's time is too far from now")]
-    Untimely,
-    /// It was altered, or signed with another secret.
+pub enum WebhookError {
+    /// The signature headers are missing or malformed.
+    #[error("signature headers missing or malformed")]
+    MalformedHeaders,
+    /// It was signed too long ago or in the future.
+    #[error("timestamp outside of the tolerance")]
+    TimestampOutOfRange,
+    /// The body was altered, or signed with another secret.
     #[error("no signature matches")]
-    Forged,
-    /// It is Engage's, but not JSON.
+    SignatureMismatch,
+    /// Genuine, but not JSON.
     #[error("the body is not a JSON object")]
     NotJson,
-    /// It is Engage's, but encrypted, and there is no key that opens it.
-    #[error("the payload is encrypted, and no key opens it")]
-    Sealed,
+    /// Genuine, but the payload cannot be decrypted.
+    #[error("payload cannot be decrypted")]
+    Undecryptable,
 }
 
-impl Refusal {
-    /// The name in metrics and logs.
+impl WebhookError {
+    /// The metric label and log field.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Refusal::Unsigned => "unsigned",
-            Refusal::Untimely => "untimely",
-            Refusal::Forged => "forged",
-            Refusal::NotJson => "not-json",
-            Refusal::Sealed => "sealed",
+            WebhookError::MalformedHeaders => "unsigned",
+            WebhookError::TimestampOutOfRange => "untimely",
+            WebhookError::SignatureMismatch => "forged",
+            WebhookError::NotJson => "not-json",
+            WebhookError::Undecryptable => "sealed",
         }
     }
 }
 
-/// Reads deliveries.
+/// Verifies and reads deliveries.
 pub struct WebhookReader {
     signers: Vec<Signer>,
     tolerance: Duration,
@@ -63,8 +63,7 @@ pub struct WebhookReader {
 }
 
 impl WebhookReader {
-    /// A reader of what is signed with any of the secrets; `None` where there are none. Fails for secrets and keys that
-    /// are none.
+    /// A reader for deliveries signed with any of the secrets; `None` without secrets. Fails for malformed secrets and keys.
     pub fn new(config: &config::Webhooks) -> Result<Option<Self>, &'static str> {
         let secrets = config.secrets.iter();
         let signers: Option<Vec<Signer>> = secrets
@@ -85,34 +84,43 @@ impl WebhookReader {
         }))
     }
 
-    /// How far a delivery's time may be from ours.
+    /// Maximum distance of a delivery's timestamp from now.
     pub fn tolerance(&self) -> Duration {
         self.tolerance
     }
 
-    /// What the headers claim, if it is timely: worth reading the body for.
-    pub fn claim<'a>(&self, headers: &'a HeaderMap, now: Timestamp) -> Result<Claim<'a>, Refusal> {
-        let claim = Claim::of(headers).ok_or(Refusal::Unsigned)?;
-        if claim.is_within(self.tolerance, now) {
-            Ok(claim)
+    /// Reads the signature headers and checks the timestamp, before the body is read.
+    pub fn signature_headers<'a>(
+        &self,
+        headers: &'a HeaderMap,
+        now: Timestamp,
+    ) -> Result<SignatureHeaders<'a>, WebhookError> {
+        let signature = SignatureHeaders::parse(headers).ok_or(WebhookError::MalformedHeaders)?;
+        if signature.is_within(self.tolerance, now) {
+            Ok(signature)
         } else {
-            Err(Refusal::Untimely)
+            Err(WebhookError::TimestampOutOfRange)
         }
     }
 
-    /// Verifies the body of what the headers claim.
-    pub fn verifier<'a>(&self, claim: Claim<'a>) -> Verifier<'a> {
-        Verifier::new(claim, &self.signers)
+    /// A verifier of the body that belongs to the headers.
+    pub fn verifier<'a>(&self, headers: SignatureHeaders<'a>) -> Verifier<'a> {
+        Verifier::new(headers, &self.signers)
     }
 
-    /// What a body tells that is known to be Engage's.
-    pub fn read(&self, body: &[u8]) -> Result<News, Refusal> {
-        let envelope = Envelope::parse(body).ok_or(Refusal::NotJson)?;
-        let Some(sealed) = envelope.sealed() else {
-            return Ok(envelope.news());
+    /// Parses a verified body.
+    pub fn read(&self, body: &[u8]) -> Result<WebhookEvent, WebhookError> {
+        let envelope = Envelope::parse(body).ok_or(WebhookError::NotJson)?;
+        let Some(ciphertext) = envelope.ciphertext() else {
+            return Ok(envelope.event());
         };
-        let opened = self.cipher.as_ref().and_then(|cipher| cipher.open(&sealed));
-        let payload = opened.ok_or(Refusal::Sealed)?;
-        envelope.news_with(&payload).ok_or(Refusal::Sealed)
+        let decrypted = self
+            .cipher
+            .as_ref()
+            .and_then(|cipher| cipher.decrypt(&ciphertext));
+        let payload = decrypted.ok_or(WebhookError::Undecryptable)?;
+        envelope
+            .event_with(&payload)
+            .ok_or(WebhookError::Undecryptable)
     }
 }

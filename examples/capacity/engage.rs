@@ -12,7 +12,7 @@ use bytes::Bytes;
 use engage_bff::{
     clock::{Clock, Tick},
     domain::ContactId,
-    engage::{Answering, Error, Exchange, Group},
+    engage::{Error, Exchange, Group, ResponseFuture},
 };
 
 /// How long Engage takes: its own pages name no figure, and the calls that a session costs do not
@@ -100,7 +100,7 @@ impl Wire {
 }
 
 impl Exchange for Wire {
-    fn get<'a>(&'a self, path: &'a str, query: &'a [(&'a str, &'a str)]) -> Answering<'a> {
+    fn get<'a>(&'a self, path: &'a str, query: &'a [(&'a str, &'a str)]) -> ResponseFuture<'a> {
         let (group, answer) = answer(path, query);
         let due = self.desk.asked(group, self.clock.now().tick);
         Box::pin(async move {

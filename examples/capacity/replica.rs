@@ -14,7 +14,7 @@ use engage_bff::{
         Digester, IdentifierRules,
         aliases::{AliasReader, CustomKeyAttribute},
     },
-    engage::{Admission, EngageClient, Limits, Reader},
+    engage::{Admission, CallLimits, EngageClient, Reader},
 };
 use jiff::tz::TimeZone;
 
@@ -57,7 +57,7 @@ impl Replica {
         };
         let limits = match budget {
             Budget::OneKey => upstream_limits(config),
-            Budget::Ample => Limits {
+            Budget::Ample => CallLimits {
                 requests_per_second: 1e6,
                 burst: 1_000_000,
                 max_concurrency: 1_000_000,

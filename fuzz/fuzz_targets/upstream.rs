@@ -1,4 +1,4 @@
-//! Engage's answers: the first byte says whose, the rest is the body.
+//! Parsers of Engage's responses: the first byte selects the endpoint, the rest is the body.
 
 #![no_main]
 
@@ -9,7 +9,7 @@ use engage_bff::{
         ContactId, ContactType, Digester, IdentifierRules, Profile,
         aliases::AliasReader,
         email::Email,
-        phone::{Phone, ShownPhone},
+        phone::{Phone, PhoneReading},
     },
     engage::{Error, Reader},
 };
@@ -47,15 +47,15 @@ fuzz_target!(|data: &[u8]| {
     match first % 6 {
         0 => {
             if let Some(overview) = read(reader.overview(body)) {
-                is_told(overview.id, body);
+                assert_in_body(overview.id, body);
                 profile(&overview.profile.data);
                 assert!(reader.points_in_overview || overview.points.is_none());
             }
         }
         1 => {
-            if let Some((id, told)) = read(reader.contact(body)) {
-                is_told(id, body);
-                profile(&told.data);
+            if let Some((id, contact)) = read(reader.contact(body)) {
+                assert_in_body(id, body);
+                profile(&contact.data);
             }
         }
         2 => {
@@ -68,10 +68,10 @@ fuzz_target!(|data: &[u8]| {
         3 => {
             let alva = ContactId::parse(ALVA).expect("a contact id");
             match reader.points(alva, body) {
-                // An account tells somebody else's id.
+                // An account belongs to another contact.
                 Err(Error::IdentityMismatch) => {}
-                told => {
-                    if let Some(page) = read(told) {
+                points => {
+                    if let Some(page) = read(points) {
                         let (points, left_out) = (&page.items.data, &page.items.left_out);
                         assert_eq!(points.accounts.len() + left_out.len(), page.count);
                     }
@@ -90,17 +90,17 @@ fuzz_target!(|data: &[u8]| {
         }
         _ => {
             if let Some(id) = read(Reader::contact_id(body)) {
-                let told: String = serde_json::from_slice(body).expect("a text");
-                assert_eq!(id.to_string(), told.to_ascii_lowercase());
+                let text: String = serde_json::from_slice(body).expect("a text");
+                assert_eq!(id.to_string(), text.to_ascii_lowercase());
             }
         }
     }
 });
 
-/// An error names a place by keys of the contract, and no other error comes of reading.
+/// An error has a path of documented keys; parsing has no other errors.
 fn read<T>(result: Result<T, Error>) -> Option<T> {
     match result {
-        Ok(told) => Some(told),
+        Ok(parsed) => Some(parsed),
         Err(Error::Invalid { path }) => {
             let path = path.replace("[]", "");
             let mut keys = path.split('.');
@@ -128,15 +128,15 @@ const KEYS: [&str; 14] = [
     "balance",
 ];
 
-/// The id is the one that the body tells, and a GUID.
-fn is_told(id: ContactId, body: &[u8]) {
+/// The id is a GUID and occurs in the body.
+fn assert_in_body(id: ContactId, body: &[u8]) {
     assert_eq!(ContactId::parse(&id.to_string()), Some(id));
     let text = std::str::from_utf8(body).expect("JSON");
-    // An escaped digit is told too.
+    // Its digits may be escaped.
     assert!(text.to_ascii_lowercase().contains(&id.to_string()) || text.contains("\\u"));
 }
 
-/// Names are canonical, and what never leaves is not among the attributes.
+/// Aliases are canonical, and attributes contain nothing that is never passed on.
 fn profile(profile: &Profile) {
     let aliases = &profile.identity.aliases;
     for email in aliases.email.readings() {
@@ -144,11 +144,11 @@ fn profile(profile: &Profile) {
     }
     for phone in aliases.phone.readings() {
         match phone {
-            ShownPhone::International(phone) => assert_eq!(
+            PhoneReading::International(phone) => assert_eq!(
                 Phone::parse(phone.as_str(), country::SE).as_ref(),
                 Some(phone)
             ),
-            ShownPhone::National(digits) => {
+            PhoneReading::National(digits) => {
                 assert!(digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_digit()));
             }
         }
@@ -164,7 +164,7 @@ fn profile(profile: &Profile) {
     keys.sort_unstable();
     assert!(keys.windows(2).all(|pair| pair[0] != pair[1]));
     for (_, value) in &profile.attributes {
-        // Half a character is replaced before an answer is read, and here it was not.
+        // Lone surrogates are replaced before parsing, but not here.
         if let Err(error) = serde_json::from_str::<Value>(value.get()) {
             let error = error.to_string();
             assert!(error.contains("surrogate"), "{error}");

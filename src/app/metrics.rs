@@ -12,14 +12,14 @@ use prometheus_client::{
 use crate::{
     cache::feed::FeedStatus,
     customer::CustomerService,
-    engage::{Admission, BreakerState, Traffic},
+    engage::{Admission, BreakerState, CallMetrics},
     http::{Authenticator, ConnectionMetrics, RequestMetrics, WebhookReceiver},
     telemetry::Dropped,
 };
 
 /// Everything that is told, under names that begin with the service's.
 pub(super) fn registry(
-    traffic: &Traffic,
+    traffic: &CallMetrics,
     requests: &RequestMetrics,
     connections: &ConnectionMetrics,
     authenticator: &Authenticator,

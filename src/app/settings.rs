@@ -16,7 +16,7 @@ use crate::{
         aliases::{AliasReader, CustomKeyAttribute},
         national_id,
     },
-    engage::{Limits, overview_parts},
+    engage::{CallLimits, overview_parts},
     http::{self, LookupRules, PROBE_CONNECTIONS},
     telemetry,
 };
@@ -53,9 +53,9 @@ pub(super) fn alias_reader(
 }
 
 /// This replica's part of the API key's budget.
-pub fn upstream_limits(config: &Config) -> Limits {
+pub fn upstream_limits(config: &Config) -> CallLimits {
     let engage = &config.engage;
-    Limits {
+    CallLimits {
         requests_per_second: engage.requests_per_second / f64::from(engage.replicas),
         burst: engage.burst / engage.replicas,
         max_concurrency: engage.max_concurrency,

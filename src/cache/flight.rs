@@ -27,7 +27,7 @@ use self::pace::Paces;
 use super::fence::Sequence;
 use crate::{
     clock::{Clock, Tick},
-    domain::{Claim, Claims},
+    domain::{Requester, Requesters},
     threads::{AtomicUsize, Mutex, MutexGuard, Ordering, spawn},
 };
 
@@ -67,7 +67,7 @@ struct Flight<V> {
     /// When the flight stopped waiting for its turn.
     started: OnceLock<Tick>,
     /// The claims of the requests that joined it.
-    claims: watch::Sender<Claims>,
+    claims: watch::Sender<Requesters>,
     outcome: watch::Sender<Option<Outcome<V>>>,
 }
 
@@ -104,7 +104,7 @@ impl<V> FlightStart<V> {
     }
 
     /// The claims of the requests that have joined the flight, kept up to date.
-    pub fn claims(&self) -> watch::Receiver<Claims> {
+    pub fn claims(&self) -> watch::Receiver<Requesters> {
         self.flight.claims.subscribe()
     }
 }
@@ -157,7 +157,7 @@ where
         &self,
         key: K,
         not_before: Sequence,
-        claim: Claim,
+        claim: Requester,
         call: C,
     ) -> Result<FlightHandle<V>, FlightError>
     where
@@ -232,7 +232,7 @@ where
 }
 
 impl<V> Flight<V> {
-    fn add(&self, claim: &Claim) {
+    fn add(&self, claim: &Requester) {
         self.claims.send_if_modified(|claims| claims.add(claim));
     }
 

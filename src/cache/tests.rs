@@ -15,8 +15,8 @@ use super::{
 use crate::{
     clock::{ManualClock, Tick},
     domain::{
-        Audiences, Claim, Digester, Flow, Identifier, IdentifierKind, IdentifierRules, Lookup,
-        PartMap, Points, Profile, Promotions, Urgency, Vouchers,
+        Audiences, Digester, Flow, Identifier, IdentifierKind, IdentifierRules, Lookup, PartMap,
+        Points, Priority, Profile, Promotions, Requester, Vouchers,
     },
 };
 
@@ -346,10 +346,10 @@ const PACE: Pace = Pace {
     spacing: Duration::from_millis(50),
 };
 
-fn claim() -> Claim {
-    Claim {
+fn claim() -> Requester {
+    Requester {
         flow: Flow::from("shop"),
-        urgency: Urgency::Fresh,
+        priority: Priority::Fresh,
     }
 }
 

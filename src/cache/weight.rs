@@ -2,8 +2,8 @@
 
 use super::Weigh;
 use crate::domain::{
-    Audiences, ContactType, Identity, Money, Offer, OfferValue, Points, Profile, Promotions, Shown,
-    Store, Vouchers, phone::ShownPhone,
+    Audiences, ContactType, FieldValue, HomeStore, Identity, Money, Offer, OfferValue, Points,
+    Profile, Promotions, Vouchers, phone::PhoneReading,
 };
 
 /// What the allocator adds to each allocation: glibc's header and rounding, on average.
@@ -38,7 +38,7 @@ impl Weigh for Profile {
             &address.country_code,
         ];
         let texts: usize = texts.into_iter().map(|value| text(value.as_deref())).sum();
-        let store = |store: &Store| {
+        let store = |store: &HomeStore| {
             text(store.id.as_deref())
                 + text(store.name.as_deref())
                 + text(store.external_id.as_deref())
@@ -72,9 +72,9 @@ impl Weigh for Identity {
     /// Besides itself.
     fn bytes(&self) -> usize {
         let aliases = &self.aliases;
-        let phone = |phone: &ShownPhone| match phone {
-            ShownPhone::International(phone) => text(Some(phone.as_str())),
-            ShownPhone::National(digits) => text(Some(digits)),
+        let phone = |phone: &PhoneReading| match phone {
+            PhoneReading::International(phone) => text(Some(phone.as_str())),
+            PhoneReading::National(digits) => text(Some(digits)),
         };
         let contact_type = |of: &ContactType| 4 * ALLOCATION + 2 * text(Some(of.folded()));
         shown(&aliases.email, |email| text(Some(email.as_str())))
@@ -90,10 +90,10 @@ impl Weigh for Identity {
 }
 
 /// What the readings own, besides the first, which lies in place.
-fn shown<T>(shown: &Shown<T>, owns: impl Fn(&T) -> usize) -> usize {
+fn shown<T>(shown: &FieldValue<T>, owns: impl Fn(&T) -> usize) -> usize {
     let list = match shown {
-        Shown::Several(readings) => size_of_val(&**readings) + ALLOCATION,
-        Shown::Absent | Shown::Unreadable | Shown::One(_) => 0,
+        FieldValue::Several(readings) => size_of_val(&**readings) + ALLOCATION,
+        FieldValue::Absent | FieldValue::Unreadable | FieldValue::One(_) => 0,
     };
     list + shown.readings().iter().map(owns).sum::<usize>()
 }
@@ -233,14 +233,14 @@ mod tests {
             ..Profile::default()
         };
         profile.identity.aliases.custom_keys = [
-            Shown::One("1234567890123".into()),
-            Shown::One("12345678901234".into()),
+            FieldValue::One("1234567890123".into()),
+            FieldValue::One("12345678901234".into()),
         ];
         let mut expected =
             Profile::default().bytes() + texts(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
         assert_eq!(profile.bytes(), expected);
 
-        profile.home_store = Some(Store {
+        profile.home_store = Some(HomeStore {
             id: Some("1".into()),
             name: Some("22".into()),
             external_id: Some("4444".into()),

@@ -82,7 +82,7 @@ impl<'a> Contactability<'a> {
             email: ContactMethod {
                 status: status(
                     profile.email.as_deref(),
-                    &|text| Email::parse_held(text).is_some(),
+                    &|text| Email::parse_lenient(text).is_some(),
                     &email_warnings,
                 ),
                 accepted: preferences.accepts_email,

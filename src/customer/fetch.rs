@@ -21,7 +21,7 @@ use crate::{
         freshness::FetchSource,
         parts::Parts,
     },
-    domain::{Claim, ContactId, Flow, Lookup, LookupKey, Part, Urgency},
+    domain::{ContactId, Flow, Lookup, LookupKey, Part, Priority, Requester},
     engage::Error,
 };
 
@@ -40,7 +40,7 @@ pub(super) struct FetchRequest<'a> {
     /// Whose share of the calls it is part of.
     pub(super) flow: &'a Flow,
     /// How urgent it is.
-    pub(super) urgency: Urgency,
+    pub(super) urgency: Priority,
     /// The upstream request must begin after this.
     pub(super) not_before: Sequence,
 }
@@ -67,10 +67,10 @@ impl Fetched {
 }
 
 impl FetchRequest<'_> {
-    fn claim(&self) -> Claim {
-        Claim {
+    fn claim(&self) -> Requester {
+        Requester {
             flow: self.flow.clone(),
-            urgency: self.urgency,
+            priority: self.urgency,
         }
     }
 }

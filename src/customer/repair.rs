@@ -16,8 +16,8 @@ use super::{CustomerService, Inner, tiers::Invalidation};
 use crate::{
     cache::feed::{Feed, FeedStatus},
     clock::{Now, Tick},
-    domain::{Change, ChangeKind, Claim, Flow, PartSet, Urgency},
-    engage::{Changes, ContactChanges, Demand, Error, Group, NO_OWNER},
+    domain::{Change, ChangeKind, Flow, PartSet, Priority, Requester},
+    engage::{AdmissionRequest, Changes, ContactChanges, Error, Group, NO_SUBJECT},
 };
 
 /// How often the state of the feed is read where no changes are polled.
@@ -178,13 +178,13 @@ impl Watch<'_> {
 impl Inner {
     /// Applies what changed between the two times. Returns how many contacts did.
     async fn apply_changes(&self, from: Timestamp, to: Timestamp) -> Result<usize, Unknown> {
-        let claim = Claim {
+        let claim = Requester {
             flow: Flow::from("(changes)"),
-            urgency: Urgency::Refresh,
+            priority: Priority::Refresh,
         };
-        let demand = Demand {
-            claims: watch::channel(claim.into()).1,
-            owner: NO_OWNER,
+        let demand = AdmissionRequest {
+            requesters: watch::channel(claim.into()).1,
+            subject: NO_SUBJECT,
         };
         let (mut count, mut is_complete) = (0, true);
         for kind in KINDS {

@@ -26,7 +26,7 @@ use crate::{
         parts::{Origins, Parts},
     },
     clock::Tick,
-    domain::{ContactId, Identifier, Part, PartSet, Urgency},
+    domain::{ContactId, Identifier, Part, PartSet, Priority},
     engage,
 };
 
@@ -349,9 +349,9 @@ impl<'a> Search<'a> {
     /// A call that this request waits for.
     fn fetch_request(&self, not_before: Sequence) -> FetchRequest<'a> {
         let urgency = if self.query.fresh.is_empty() {
-            Urgency::Miss
+            Priority::Miss
         } else {
-            Urgency::Fresh
+            Priority::Fresh
         };
         FetchRequest {
             flow: &self.query.flow,

@@ -47,7 +47,7 @@ use crate::{
         parts::Parts,
     },
     domain::{ContactId, Lookup, LookupKey, Overview, Part, aliases::AliasReader},
-    engage::{Demand, EngageClient, Error, Group, Permit},
+    engage::{AdmissionRequest, EngageClient, Error, Group, Permit},
 };
 
 /// The tiers of the cache.
@@ -143,11 +143,11 @@ impl Target<'_> {
             Target::Overview(lookup) | Target::Resolution(lookup) => {
                 let alias = memory.alias(lookup.key());
                 alias.map_or_else(
-                    || lookup.key().owner(),
-                    |alias| LookupKey::by_id(alias.id).owner(),
+                    || lookup.key().subject(),
+                    |alias| LookupKey::by_id(alias.id).subject(),
                 )
             }
-            Target::Part(id, _) => LookupKey::by_id(id).owner(),
+            Target::Part(id, _) => LookupKey::by_id(id).subject(),
         }
     }
 }
@@ -169,9 +169,9 @@ impl Tiers {
         engage: &EngageClient,
         flight: &FlightStart<V>,
     ) -> Result<(Lease, Permit), Error> {
-        let demand = Demand {
-            claims: flight.claims(),
-            owner: target.owner(&self.memory),
+        let demand = AdmissionRequest {
+            requesters: flight.claims(),
+            subject: target.owner(&self.memory),
         };
         let permit = engage.admit(target.group(), demand).await?;
         let start = self.memory.begin();

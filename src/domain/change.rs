@@ -1,38 +1,37 @@
-//! What Engage tells of a change: which contacts it concerns, and what of them. Never a value: what changed is asked for
-//! again.
+//! Changes that Engage reports: contacts and parts, without values.
 
 use super::{ContactId, Part, PartSet};
 
-/// What became of a contact.
+/// The kind of change of a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// It came to be.
+    /// It was created.
     Created,
-    /// These parts of it are not what they were.
+    /// These parts changed.
     Changed(PartSet),
-    /// It is gone.
+    /// It was deleted.
     Deleted,
 }
 
-/// A change of one contact, or of several at once.
+/// A change of one or several contacts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// What became of them.
+    /// The kind of change.
     pub kind: ChangeKind,
     /// The contacts, as far as they are known.
     pub contacts: Vec<ContactId>,
 }
 
 impl Change {
-    /// Whether an identifier may name another contact now than before, or none.
-    pub fn concerns_names(&self) -> bool {
+    /// Whether an identifier may lead to another contact now, or to none.
+    pub fn affects_aliases(&self) -> bool {
         match self.kind {
             ChangeKind::Created | ChangeKind::Deleted => true,
             ChangeKind::Changed(parts) => parts.contains(Part::Profile),
         }
     }
 
-    /// Whether it says nothing: of no contact, and nothing came to be.
+    /// Whether it has no effect: no contact is named and none was created.
     pub fn is_nothing(&self) -> bool {
         self.contacts.is_empty() && self.kind != ChangeKind::Created
     }

@@ -1,6 +1,6 @@
-//! The id of a contact: the one name of a person that Engage never gives to another.
+//! The id of a contact, which Engage never reuses for another one.
 //!
-//! Parsed from requests, webhooks and Engage's answers. It says nothing about whether such a contact exists.
+//! Parsed from requests, webhooks and Engage's responses. Whether such a contact exists is not known here.
 
 use std::fmt;
 
@@ -9,21 +9,21 @@ use uuid::Uuid;
 
 use super::{Digester, KeyedDigest};
 
-/// The length of the only accepted spelling, 8-4-4-4-12.
+/// Length of the only accepted form, 8-4-4-4-12.
 const HYPHENATED_LENGTH: usize = 36;
 
-/// Names one contact for good; the only identifier that Engage guarantees to be unique (Voyado: get
-/// enriched profile page).
+/// The permanent id of one contact; the only identifier that Engage guarantees to be unique (Voyado: get enriched profile
+/// page).
 ///
-/// It has a [`Display`](fmt::Display), because it goes into answers and upstream addresses; its `Debug` is
-/// redacted, because logs carry a keyed digest of it at most.
+/// [`Display`](fmt::Display) is for responses and upstream URLs; `Debug` is redacted, because logs contain at most a keyed
+/// digest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContactId(Uuid);
 
 impl ContactId {
-    /// Reads a GUID in the form 8-4-4-4-12, hexadecimal digits of either case, and no other.
+    /// Parses a GUID in the form 8-4-4-4-12, hexadecimal digits in either case.
     ///
-    /// Braces, missing hyphens and the `urn:uuid:` form are refused: Engage prints none of them.
+    /// Braces, missing hyphens and the `urn:uuid:` form are refused.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() != HYPHENATED_LENGTH {
             return None;
@@ -31,8 +31,7 @@ impl ContactId {
         Uuid::try_parse(text).ok().map(Self)
     }
 
-    /// Reads a GUID as any library writes one: with or without hyphens, in braces or parentheses, in either case. For
-    /// what Engage sends, not for what callers do.
+    /// Parses a GUID with or without hyphens, in braces or parentheses, in either case. For Engage's data, not for callers'.
     pub fn parse_lenient(text: &str) -> Option<Self> {
         let text = text.trim();
         let bare = [('{', '}'), ('(', ')')]
@@ -42,12 +41,12 @@ impl ContactId {
         Uuid::try_parse(bare.trim()).ok().map(Self)
     }
 
-    /// Returns the GUID itself, for storing it in sixteen bytes.
+    /// Returns the GUID, for storing it in sixteen bytes.
     pub fn as_uuid(&self) -> Uuid {
         self.0
     }
 
-    /// Stands for the contact in logs.
+    /// Returns the digest that represents the contact in logs.
     pub fn digest(&self, digester: &Digester) -> KeyedDigest {
         digester.digest("contact id", self.0.as_bytes())
     }
@@ -84,7 +83,7 @@ mod tests {
     const CANONICAL: &str = "6f1d2c3a-4b5e-4f60-8a71-b2c300d41e01";
 
     #[test]
-    fn both_cases_are_read_and_the_lower_one_is_written() {
+    fn both_cases_are_read_and_lower_case_is_written() {
         for text in [CANONICAL, "6F1D2C3A-4B5E-4F60-8A71-B2C300D41E01"] {
             let id = ContactId::parse(text).expect("a GUID");
             assert_eq!(id.to_string(), CANONICAL);
@@ -93,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn other_spellings_are_refused() {
+    fn other_forms_are_refused() {
         for text in [
             "",
             "not-a-guid",
@@ -149,7 +148,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn spellings_of_one_guid_are_one_key(text in "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}") {
+        fn forms_of_one_guid_are_one_key(text in "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}") {
             let id = ContactId::parse(&text).expect("a GUID");
             prop_assert_eq!(id.to_string(), text.as_str());
             prop_assert_eq!(ContactId::parse(&id.to_string()), Some(id));
@@ -158,7 +157,7 @@ mod tests {
         }
 
         #[test]
-        fn anything_else_is_refused_quietly(text in any::<String>()) {
+        fn any_other_text_is_refused_without_panic(text in any::<String>()) {
             if let Some(id) = ContactId::parse(&text) {
                 prop_assert_eq!(id.to_string(), text.to_ascii_lowercase());
             }

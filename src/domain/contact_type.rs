@@ -1,7 +1,6 @@
-//! The contact type: which of a tenant's kinds of contact is meant, such as `Member` or `Contact`.
+//! The contact type, such as `Member` or `Contact`.
 //!
-//! It belongs to every look-up by anything but the contact id, and so to the cache's key. Which types exist is
-//! the tenant's own affair and not known here.
+//! It is part of every look-up but those by contact id, and so of the cache key. Which types exist depends on the tenant.
 
 use std::{
     fmt,
@@ -11,24 +10,24 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-/// The greatest length that is passed on; the types seen are far shorter.
+/// Maximum length; known types are far shorter.
 const MAX_LENGTH: usize = 64;
 
-/// Names a kind of contact; equal to another whatever the ASCII case.
+/// A contact type; equality ignores ASCII case.
 ///
-/// Voyado's pages write `member` where the type's own handle is `Member` (Voyado: get enriched profile page),
-/// so case is taken to mean nothing; the spelling that came in is nevertheless the one that is sent upstream.
+/// Voyado's pages write `member` for the type `Member` (Voyado: get enriched profile page). The original spelling is sent
+/// upstream.
 #[derive(Clone)]
 pub struct ContactType(Arc<Spellings>);
 
-/// Shared, for nearly every request is about the one type that is set as the default.
+/// Shared, because nearly every request uses the default type.
 struct Spellings {
     original: Box<str>,
     folded: Box<str>,
 }
 
 impl ContactType {
-    /// Reads 1 to 64 ASCII letters, digits, `-`, `_` or `.`.
+    /// Parses 1 to 64 ASCII letters, digits, `-`, `_` or `.`.
     pub fn parse(text: &str) -> Option<Self> {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if text.is_empty() || text.len() > MAX_LENGTH || !text.bytes().all(is_allowed) {
@@ -40,12 +39,12 @@ impl ContactType {
         })))
     }
 
-    /// Returns the spelling that came in, for sending it upstream.
+    /// Returns the original spelling, for sending it upstream.
     pub fn as_str(&self) -> &str {
         &self.0.original
     }
 
-    /// Returns the lower-case form that equality and hash go by, for keys.
+    /// Returns the lower-case form, by which equality and hash are defined.
     pub fn folded(&self) -> &str {
         &self.0.folded
     }
@@ -66,7 +65,7 @@ impl Hash for ContactType {
 }
 
 impl Serialize for ContactType {
-    /// Serializes the spelling that came in.
+    /// Serializes the original spelling.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
     }
@@ -80,7 +79,7 @@ impl<'de> Deserialize<'de> for ContactType {
 }
 
 impl fmt::Debug for ContactType {
-    /// Redacted too: what callers send as a type may be a national id in the wrong field.
+    /// Redacted, because callers may send a national id in the wrong field.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ContactType(…)")
     }
@@ -95,7 +94,7 @@ mod tests {
     use super::ContactType;
 
     #[test]
-    fn the_types_seen_in_the_field_are_read_and_keep_their_spelling() {
+    fn known_types_are_read_and_keep_their_spelling() {
         let longest = "x".repeat(64);
         for (text, folded) in [
             ("Member", "member"),

@@ -1,22 +1,21 @@
-//! The custom key: a tenant's own name for a contact, its member number or its external id.
+//! The custom key: a contact's member number or external id.
 //!
-//! What it looks like is known to the tenant alone, so it is passed on as it is: no trimming, no folding.
+//! Only the tenant knows its form, so it is passed on unchanged, without trimming or case folding.
 
 use std::fmt;
 
-/// The greatest number of characters that is passed on.
+/// Maximum number of characters.
 const MAX_CHARS: usize = 100;
 
-/// Names a contact by the tenant's own key; `memberNumber` or `externalId`, as the tenant has set up (Voyado:
-/// find contact page).
+/// A tenant's own key of a contact: `memberNumber` or `externalId`, as configured in Engage (Voyado: find contact page).
 ///
-/// Equal only to the very same text, so that each spelling is asked for by itself: whether Engage folds case or blanks
-/// here is not printed. A contact that Engage finds by one spelling may show another: those are compared folded.
+/// Equal only to the same text, so that each spelling is looked up by itself: whether Engage ignores case or blanks is not
+/// documented. A contact found by one spelling may have another; those are compared folded.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CustomKey(Box<str>);
 
 impl CustomKey {
-    /// Takes 1 to 100 characters as they are; control characters and nothing but blanks are refused.
+    /// Accepts 1 to 100 characters unchanged; control characters and blank text are refused.
     pub fn parse(text: &str) -> Option<Self> {
         let is_blank = text.chars().all(char::is_whitespace);
         let is_too_long = text.chars().nth(MAX_CHARS).is_some();
@@ -26,26 +25,26 @@ impl CustomKey {
         Some(Self(text.into()))
     }
 
-    /// Returns the key as it came.
+    /// Returns the original text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Returns the form in which it is compared with what a contact shows.
+    /// Returns the form for comparison with a contact's attribute.
     pub fn folded(&self) -> Box<str> {
         fold(&self.0)
     }
 }
 
-/// Returns the form in which a key that a contact shows is compared; nothing for what no key can be.
-pub(super) fn folded_shown(text: &str) -> Option<Box<str>> {
+/// Returns the form of a contact's attribute for comparison; `None` if it cannot be a key.
+pub(super) fn folded_field(text: &str) -> Option<Box<str>> {
     let is_unreadable = |c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER;
     let folded = fold(text);
     (!folded.contains(is_unreadable)).then_some(folded)
 }
 
-/// Without blanks around it and without case; but a sign whose small letter is another alphabet's, such as the Kelvin sign,
-/// stays what it is: folded, it would make one key of two.
+/// Trims and lower-cases. A character whose lower case is ASCII, such as the Kelvin sign, is kept: folding it would make two
+/// keys equal.
 fn fold(text: &str) -> Box<str> {
     let mut folded = String::with_capacity(text.len());
     for character in text.trim().chars() {
@@ -69,10 +68,10 @@ impl fmt::Debug for CustomKey {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{CustomKey, folded_shown};
+    use super::{CustomKey, folded_field};
 
     #[test]
-    fn keys_are_taken_as_they_are() {
+    fn keys_are_unchanged() {
         let longest = "å".repeat(100);
         for text in [
             "999888777",
@@ -89,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_blanks_and_control_characters_are_refused() {
+    fn blank_text_and_control_characters_are_refused() {
         let too_long = "x".repeat(101);
         for text in [
             "",
@@ -107,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn case_and_blanks_tell_keys_apart_and_debug_is_redacted() {
+    fn case_and_blanks_distinguish_keys_and_debug_is_redacted() {
         let key = CustomKey::parse("SHOP-55501");
         assert_ne!(key, CustomKey::parse("shop-55501"));
         assert_ne!(key, CustomKey::parse("SHOP-55501 "));
@@ -115,18 +114,22 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_compared_with_what_is_shown_without_case_and_outer_blanks() {
+    fn comparison_ignores_case_and_outer_blanks() {
         let key = CustomKey::parse("Köp-55501 ").expect("a key").folded();
-        for shown in ["KÖP-55501", " köp-55501\r\n", "Köp-55501"] {
-            assert_eq!(folded_shown(shown).as_deref(), Some(&*key), "{shown:?}");
+        for attribute in ["KÖP-55501", " köp-55501\r\n", "Köp-55501"] {
+            assert_eq!(
+                folded_field(attribute).as_deref(),
+                Some(&*key),
+                "{attribute:?}"
+            );
         }
-        assert_ne!(folded_shown("KÖP 55501").as_deref(), Some(&*key));
-        assert_eq!(folded_shown("K\u{fffd}P-55501"), None);
+        assert_ne!(folded_field("KÖP 55501").as_deref(), Some(&*key));
+        assert_eq!(folded_field("K\u{fffd}P-55501"), None);
     }
 
     proptest! {
         #[test]
-        fn what_is_read_is_unchanged(text in any::<String>()) {
+        fn parsed_text_is_unchanged(text in any::<String>()) {
             if let Some(key) = CustomKey::parse(&text) {
                 prop_assert_eq!(key.as_str(), text.as_str());
                 prop_assert_eq!(CustomKey::parse(key.as_str()), Some(key));

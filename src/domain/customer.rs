@@ -9,7 +9,7 @@ pub use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Aliases, ContactId, ContactType, Part, PartSet, Readable, Shown, plain};
+use super::{Aliases, ContactId, ContactType, FieldValue, Part, PartSet, Partial, plain};
 
 /// One answer of Engage's overview, part by part. A part that it did not tell is `None`.
 #[derive(Debug)]
@@ -17,20 +17,20 @@ pub struct Overview {
     /// The contact that the overview speaks of.
     pub id: ContactId,
     /// The profile.
-    pub profile: Readable<Profile>,
+    pub profile: Partial<Profile>,
     /// Audiences and warnings.
-    pub audiences: Option<Readable<Audiences>>,
+    pub audiences: Option<Partial<Audiences>>,
     /// Promotions.
-    pub promotions: Option<Readable<Promotions>>,
+    pub promotions: Option<Partial<Promotions>>,
     /// Vouchers.
-    pub vouchers: Option<Readable<Vouchers>>,
+    pub vouchers: Option<Partial<Vouchers>>,
     /// Points: in API v2 only.
-    pub points: Option<Readable<Points>>,
+    pub points: Option<Partial<Points>>,
 }
 
 impl Overview {
     /// The parts that it tells.
-    pub fn told(&self) -> PartSet {
+    pub fn parts(&self) -> PartSet {
         let others = [
             (Part::Audiences, self.audiences.is_some()),
             (Part::Promotions, self.promotions.is_some()),
@@ -66,7 +66,7 @@ pub struct Profile {
     /// Loyalty level.
     pub level: Option<Level>,
     /// Home store.
-    pub home_store: Option<Store>,
+    pub home_store: Option<HomeStore>,
     /// When the contact registered.
     #[serde(with = "plain")]
     pub member_since: Option<Timestamp>,
@@ -138,7 +138,7 @@ fn are_written_alike(
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
     /// The contact's type, such as `Member`.
-    pub contact_type: Shown<ContactType>,
+    pub contact_type: FieldValue<ContactType>,
     /// The identifiers that the contact bears, in canonical form.
     pub aliases: Aliases,
 }
@@ -183,7 +183,7 @@ pub struct Level {
 
 /// A store.
 #[derive(PartialEq, Serialize, Deserialize)]
-pub struct Store {
+pub struct HomeStore {
     /// Engage's id.
     pub id: Option<Box<str>>,
     /// Its name.
@@ -414,7 +414,7 @@ redacted_debug!(
     Identity,
     Address,
     Level,
-    Store,
+    HomeStore,
     Consent,
     Audiences,
     Audience,

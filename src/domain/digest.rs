@@ -1,7 +1,7 @@
-//! Keyed digests: how a value that must not be kept or logged can still be compared.
+//! Keyed digests, to compare values that must not be stored or logged.
 //!
-//! A plain hash of a national id is the national id: there are some 10^8 of them, a matter of
-//! seconds. With a secret key it says nothing to whoever has the digest alone.
+//! A plain hash of a national id can be reversed in seconds, because there are only about 10^8 of them. A digest under a
+//! secret key cannot.
 
 use std::fmt;
 
@@ -26,26 +26,25 @@ impl fmt::Debug for KeyedDigest {
     }
 }
 
-/// Makes [`KeyedDigest`]s under one secret key.
+/// Computes [`KeyedDigest`]s under one secret key.
 #[derive(Clone)]
 pub struct Digester(hmac::Key);
 
 impl Digester {
-    /// A digester under a key of its own, drawn at random: digests of two processes can't be compared.
+    /// A digester with a random key: digests of two processes are not comparable.
     pub fn random() -> Self {
         let mut secret = [0; 32];
-        // Of the system itself: the library's own source of entropy takes tens of milliseconds to start.
+        // From the system: the library's own entropy source takes tens of milliseconds to start.
         getrandom::fill(&mut secret).expect("the system's random source works");
         Self::with_key(&secret)
     }
 
-    /// A digester under the given key: digests of two processes with one key can be compared.
+    /// A digester with the given key: digests of processes with the same key are comparable.
     pub fn with_key(secret: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
 
-    /// The digest of `value` in the given `role`, so that digests made for one purpose say nothing in
-    /// another.
+    /// The digest of `value` for a `role`. Digests for different roles are unrelated.
     pub fn digest(&self, role: &str, value: &[u8]) -> KeyedDigest {
         let mut context = hmac::Context::with_key(&self.0);
         context.update(role.as_bytes());

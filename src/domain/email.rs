@@ -1,48 +1,45 @@
-//! E-mail addresses as identifiers: one canonical form per address, so that two spellings are one cache key.
-//!
-//! Also asked whether the address in a profile is well formed. It does not ask whether mail would arrive.
+//! E-mail addresses: one canonical form per address, so that two spellings are one cache key. Also decides whether a
+//! profile's address is well formed, not whether it is deliverable.
 
-mod shown;
+mod field;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest address that can be delivered to (RFC 3696 erratum 1690).
+/// Maximum length of an address (RFC 3696 erratum 1690).
 const MAX_LENGTH: usize = 254;
-/// The longest part before the `@` (RFC 5321, section 4.5.3.1.1).
+/// Maximum length of the local part (RFC 5321, section 4.5.3.1.1).
 const MAX_LOCAL_LENGTH: usize = 64;
-/// The longest label of a domain name (RFC 1035, section 2.3.4).
+/// Maximum length of a label of a domain name (RFC 1035, section 2.3.4).
 const MAX_LABEL_LENGTH: usize = 63;
 
 /// An e-mail address in lower case.
 ///
-/// Lower case is ASCII's alone. Beyond ASCII folding differs from one implementation to the next (the Kelvin
-/// sign, ſ, ß, dotless ı), and one that differs from Engage's would make two people one; hence no such
-/// address is read at all.
+/// Only ASCII is accepted. Beyond ASCII, case folding differs between implementations (the Kelvin sign, ſ, ß, dotless ı),
+/// and a difference from Engage's would merge two contacts.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Email(Box<str>);
 
-/// Why a text is not read as an e-mail address.
+/// Why a text is not an e-mail address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EmailError {
-    /// It does not have the form of an address.
+    /// Not the form of an address.
     #[error("not the form of an e-mail address")]
     Malformed,
-    /// Its domain holds a character outside ASCII; international domains are taken in their `xn--` form.
+    /// The domain contains a character outside ASCII; international domains are accepted in their `xn--` form.
     #[error("the domain of an e-mail address is taken in ASCII only")]
     DomainNotAscii,
-    /// What stands before the `@` holds a character outside ASCII.
+    /// The local part contains a character outside ASCII.
     #[error("an e-mail address is taken in ASCII only")]
     NotAscii,
 }
 
 impl Email {
-    /// Reads an address, ignoring blanks around it and the case of its letters.
+    /// Parses an address, ignoring surrounding blanks and case.
     ///
-    /// Refuses with [`EmailError::DomainNotAscii`] or [`EmailError::NotAscii`] whatever holds a character outside ASCII,
-    /// otherwise with [`EmailError::Malformed`]. Quoted local parts and address literals are not read: shops do not take
-    /// them.
+    /// Fails with [`EmailError::DomainNotAscii`] or [`EmailError::NotAscii`] for text outside ASCII, otherwise with
+    /// [`EmailError::Malformed`]. Quoted local parts and address literals are refused, as shops do not accept them.
     pub fn parse(text: &str) -> Result<Self, EmailError> {
         if !text.is_ascii() {
             let local_is_ascii = text
@@ -68,13 +65,13 @@ impl Email {
     }
 }
 
-/// Says whether the text may stand before the `@`; apostrophes and plus signs may.
+/// Whether the text is a local part; apostrophes and plus signs are allowed.
 fn is_local_part(text: &str) -> bool {
     let is_allowed = |byte: u8| IN_LOCAL_PARTS[usize::from(byte)];
     (1..=MAX_LOCAL_LENGTH).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
-/// The characters of a local part, by their bytes: a table, for every request by an address reads one.
+/// The allowed bytes of a local part. A table, because every request by address uses it.
 const IN_LOCAL_PARTS: [bool; 256] = {
     let mut allowed = [false; 256];
     let mut byte = b'!';
@@ -88,7 +85,7 @@ const IN_LOCAL_PARTS: [bool; 256] = {
     allowed
 };
 
-/// Says whether the text is a domain name of at least two labels.
+/// Whether the text is a domain name of at least two labels.
 fn is_domain(text: &str) -> bool {
     let mut labels = 0;
     let mut all = text.as_bytes().split(|byte| *byte == b'.');
@@ -98,7 +95,7 @@ fn is_domain(text: &str) -> bool {
     }) && labels >= 2
 }
 
-/// Says whether the text is a label of a host name (RFC 1123, section 2.1).
+/// Whether the text is a label of a host name (RFC 1123, section 2.1).
 fn is_label(text: &[u8]) -> bool {
     let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
     (1..=MAX_LABEL_LENGTH).contains(&text.len())

@@ -1,7 +1,7 @@
-//! What a customer can be asked for by: one value of one kind, parsed once and canonical from then on.
+//! Identifiers by which a customer can be requested: a kind and a value, parsed once into canonical form.
 //!
-//! The front door parses; the cache keys by the result, and the way out compares it with what Engage says.
-//! Two spellings of one value are equal here, and no two values that Engage may tell apart are.
+//! `http` parses, the cache uses the result as its key, and responses of Engage are compared with it. Two spellings of one
+//! value are equal; values that Engage may distinguish are not.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,10 +16,10 @@ use super::email::{Email, EmailError};
 use super::national_id::{self, NationalId};
 use super::phone::{self, Phone};
 
-/// The longest value of any kind, in bytes: an e-mail address is the longest of them.
+/// Maximum length of a value in bytes: that of an e-mail address.
 const MAX_LENGTH: usize = 254;
 
-/// Says which of a contact's names is meant; spelled as in Engage's and our own query parameters.
+/// The kind of an identifier, spelled as in Engage's and our own query parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum IdentifierKind {
@@ -31,14 +31,14 @@ pub enum IdentifierKind {
     MobilePhone,
     /// The national id.
     SocialSecurityNumber,
-    /// The member number or external id, as the tenant has set up.
+    /// The member number or external id, as configured in Engage.
     CustomKey,
-    /// Whichever of the others but the contact id the value looks like.
+    /// Any of the others but the contact id, by the form of the value.
     Any,
 }
 
 impl IdentifierKind {
-    /// Every kind, in the order of the contract.
+    /// Every kind, in the order of the API documentation.
     pub const ALL: [Self; 6] = [
         Self::ContactId,
         Self::Email,
@@ -48,7 +48,7 @@ impl IdentifierKind {
         Self::Any,
     ];
 
-    /// Returns the name of the query parameter.
+    /// Returns the query parameter.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ContactId => "contactId",
@@ -60,13 +60,13 @@ impl IdentifierKind {
         }
     }
 
-    /// Finds the kind by the exact name of its query parameter.
+    /// Returns the kind of a query parameter.
     pub fn from_param(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
-    /// Returns what a value of this kind is called when it is refused.
-    fn refusal(self) -> IdentifierError {
+    /// Returns the error of a malformed value of this kind.
+    fn error(self) -> IdentifierError {
         match self {
             Self::ContactId => IdentifierError::InvalidContactId,
             Self::Email => IdentifierError::InvalidEmailAddress,
@@ -77,18 +77,18 @@ impl IdentifierKind {
     }
 }
 
-/// How values are read where their text alone does not say.
+/// Rules for reading values that are ambiguous by themselves.
 #[derive(Clone, Debug)]
 pub struct IdentifierRules {
-    /// The region whose national phone numbers are understood.
+    /// The region of national phone numbers.
     pub phone_region: country::Id,
     /// Whether a national id with a wrong check digit is refused.
     pub check_digits: bool,
-    /// Whose national id it is that could be of either country.
+    /// The country of a national id that is valid in either.
     pub national_id_country: Option<national_id::Country>,
 }
 
-/// Why a value is refused, named as Engage names it; the value itself is never part of the message.
+/// Why a value is refused, named after Engage's error codes. Messages never contain the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentifierError {
     /// Not a GUID in its hyphenated form.
@@ -109,12 +109,12 @@ pub enum IdentifierError {
     /// Not a Swedish or Finnish national id.
     #[error("not a national id")]
     InvalidSocialSecurityNumber,
-    /// Nothing that could be searched for.
+    /// Not a searchable value.
     #[error("not a value to search for")]
     InvalidSearchQuery,
 }
 
-/// One value to find a contact by; equal and hashed by kind and canonical value.
+/// An identifier; equality and hash are by kind and canonical value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Identifier {
     /// A contact id.
@@ -127,12 +127,12 @@ pub enum Identifier {
     SocialSecurityNumber(NationalId),
     /// A member number or external id.
     CustomKey(CustomKey),
-    /// A value whose form says what it is.
+    /// A value of any kind, by its form.
     Any(AnyIdentifier),
 }
 
 impl Identifier {
-    /// Reads the value of the given kind; says which kind of value it is not, where it is none.
+    /// Parses a value of the given kind.
     pub fn parse(
         kind: IdentifierKind,
         text: &str,
@@ -140,7 +140,7 @@ impl Identifier {
         today: Date,
     ) -> Result<Self, IdentifierError> {
         if text.len() > MAX_LENGTH {
-            return Err(kind.refusal());
+            return Err(kind.error());
         }
         let parsed = match kind {
             IdentifierKind::ContactId => ContactId::parse(text).map(Self::ContactId),
@@ -162,10 +162,10 @@ impl Identifier {
             IdentifierKind::CustomKey => CustomKey::parse(text).map(Self::CustomKey),
             IdentifierKind::Any => return AnyIdentifier::parse(text, rules, today).map(Self::Any),
         };
-        parsed.ok_or_else(|| kind.refusal())
+        parsed.ok_or_else(|| kind.error())
     }
 
-    /// Returns the kind that was asked by.
+    /// Returns the requested kind.
     pub fn kind(&self) -> IdentifierKind {
         match self {
             Self::ContactId(_) => IdentifierKind::ContactId,
@@ -177,7 +177,7 @@ impl Identifier {
         }
     }
 
-    /// The identifier in each kind by which the same value can be asked for: `any` and the kind that it is read as.
+    /// The same value in each kind by which it can be requested: `any` and the kind that it is read as.
     pub fn meanings(&self) -> Vec<Self> {
         let other = match self.clone() {
             Self::ContactId(_) => None,
@@ -193,12 +193,12 @@ impl Identifier {
         [self.clone()].into_iter().chain(other).collect()
     }
 
-    /// Whether both are the same value, whichever of its kinds they were asked by.
+    /// Whether both are the same value, by either of its kinds.
     pub fn means_the_same(&self, other: &Self) -> bool {
         self.meanings().contains(other)
     }
 
-    /// Returns the canonical value, as it is sent to Engage and compared; never for a log.
+    /// Returns the canonical value, for Engage and comparisons; never for logs.
     pub fn expose(&self) -> Cow<'_, str> {
         match self {
             Self::ContactId(id) => Cow::Owned(id.to_string()),
@@ -211,27 +211,27 @@ impl Identifier {
     }
 }
 
-/// A value that was sent as `any`, read as what Engage will read it as.
+/// A value sent as `any`, read as Engage will read it.
 ///
-/// Engage tries e-mail address, national id, phone number and custom key in this order, and stops at the first
-/// whose format check the value passes, even if nobody bears it (Voyado: find contact page).
+/// Engage tries e-mail address, national id, phone number and custom key in this order, and uses the first whose format
+/// matches, even if no contact has it (Voyado: find contact page).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum AnyIdentifier {
     /// It has the form of an e-mail address.
     Email(Email),
     /// It has the form of a national id.
     NationalId(NationalId),
-    /// It is written as a phone number.
+    /// It has the form of a phone number.
     Phone(Phone),
-    /// It is none of these, and goes to Engage as it came.
+    /// Anything else, sent to Engage unchanged.
     CustomKey(CustomKey),
 }
 
 impl AnyIdentifier {
-    /// Reads the value in Engage's order.
+    /// Parses a value in Engage's order.
     ///
-    /// National phone numbers are known as such only by 07 and eight digits; other bare digits are more likely
-    /// a member number, and are left as they are. An e-mail address outside ASCII is refused.
+    /// Bare digits are a national phone number only if they are 07 and eight digits; otherwise a member number is likelier.
+    /// An e-mail address outside ASCII is refused.
     fn parse(text: &str, rules: &IdentifierRules, today: Date) -> Result<Self, IdentifierError> {
         match Email::parse(text) {
             Ok(email) => return Ok(Self::Email(email)),
@@ -256,7 +256,7 @@ impl AnyIdentifier {
             .ok_or(IdentifierError::InvalidSearchQuery)
     }
 
-    /// Returns the canonical value, as it is sent to Engage and compared; never for a log.
+    /// Returns the canonical value, for Engage and comparisons; never for logs.
     pub fn expose(&self) -> &str {
         match self {
             Self::Email(email) => email.as_str(),
@@ -267,8 +267,7 @@ impl AnyIdentifier {
     }
 }
 
-/// Says whether the value is marked as a phone number, begins as an international number does, or is a Swedish mobile
-/// number.
+/// Whether the value is a `tel:` URI, begins like an international number, or is a Swedish mobile number.
 fn is_written_as_phone(text: &str) -> bool {
     phone::is_tel_uri(text.trim())
         || phone::dialled(text).is_some_and(|dialled| {
@@ -279,7 +278,7 @@ fn is_written_as_phone(text: &str) -> bool {
 }
 
 impl fmt::Debug for AnyIdentifier {
-    /// Says what the value was read as, and nothing of the value.
+    /// Writes the kind that the value was read as, not the value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Email(email) => email.fmt(f),

@@ -1,23 +1,22 @@
-//! What a caller asks for: an identifier, perhaps with a contact type, and the key under which the
-//! answer to it is remembered.
+//! A look-up: an identifier with an optional contact type, and its cache key.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::identifier::AnyIdentifier;
 use super::{ContactId, ContactType, Digester, Identifier, IdentifierKind, KeyedDigest};
 
-/// An identifier together with the contact type that narrows it.
+/// An identifier with the contact type that narrows it.
 #[derive(Clone, Debug)]
 pub struct Lookup {
-    /// Who is asked for.
+    /// The requested identifier.
     pub identifier: Identifier,
-    /// Of which type the contact must be; needed by Engage with everything but a contact id.
+    /// The required contact type. Engage needs it with everything but a contact id.
     pub contact_type: Option<ContactType>,
     key: LookupKey,
 }
 
 impl Lookup {
-    /// A look-up and its key.
+    /// Creates a look-up and its key.
     pub fn new(
         identifier: Identifier,
         contact_type: Option<ContactType>,
@@ -43,7 +42,7 @@ impl Lookup {
         }
     }
 
-    /// The look-up of a contact by its id alone.
+    /// A look-up by contact id alone.
     pub fn by_id(id: ContactId) -> Self {
         Self {
             identifier: Identifier::ContactId(id),
@@ -52,19 +51,19 @@ impl Lookup {
         }
     }
 
-    /// What the answer is remembered under.
+    /// The cache key.
     pub fn key(&self) -> &LookupKey {
         &self.key
     }
 }
 
-/// The digest that stands for a national id wherever one would have to be kept.
+/// The digest that replaces a national id wherever one is stored.
 pub fn national_id_digest(digester: &Digester, canonical: &str) -> KeyedDigest {
     digester.digest("national id", canonical.as_bytes())
 }
 
-/// The same kind, contact type and canonical value: the same thing. A struct, never a joined text,
-/// so that no value can pass for another kind's.
+/// Kind, contact type and canonical value. A struct rather than a joined string, so that values of different kinds cannot
+/// collide.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LookupKey {
     kind: IdentifierKind,
@@ -82,7 +81,7 @@ impl LookupKey {
         }
     }
 
-    /// The contact, where the key is its bare id: then there is nothing to resolve.
+    /// The contact id, if the key is a contact id alone: then there is nothing to resolve.
     pub fn bare_id(&self) -> Option<ContactId> {
         match (&self.value, &self.contact_type) {
             (KeyValue::Contact(id), None) => Some(*id),
@@ -95,9 +94,9 @@ impl LookupKey {
         self.kind == IdentifierKind::ContactId
     }
 
-    /// To whom a failure of a call about the key is charged first: a hash of the value alone, whatever kind and contact
-    /// type it was sent as, so that one contact can't pass for many. The same for every key of one contact id.
-    pub fn owner(&self) -> u64 {
+    /// To what a failure of a call by this key is charged: a hash of the value, without kind and contact type, so that one
+    /// contact cannot count as several. Equal for all keys of one contact id.
+    pub fn subject(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.value.hash(&mut hasher);
         hasher.finish()
@@ -113,7 +112,7 @@ impl LookupKey {
         self.contact_type.as_ref()
     }
 
-    /// The bytes that the key occupies on the heap.
+    /// Heap size of the key in bytes.
     pub fn heap_bytes(&self) -> usize {
         let text = match &self.value {
             KeyValue::Text(text) => text.len(),
@@ -127,7 +126,7 @@ impl LookupKey {
 enum KeyValue {
     Contact(ContactId),
     Text(Box<str>),
-    /// A national id is not kept, only its keyed digest.
+    /// A national id, as its keyed digest.
     Digest(KeyedDigest),
 }
 

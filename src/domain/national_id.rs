@@ -1,7 +1,7 @@
 //! National identity numbers: the Swedish personnummer and samordningsnummer, and the Finnish henkilötunnus.
 //!
-//! Engage takes these three (Voyado: find contact page). Nothing is said about whether such a person exists;
-//! the numbers are read so that they have one spelling, and so that they can be kept out of URLs.
+//! Engage accepts these three (Voyado: find contact page). They are parsed into one spelling, and recognised so that they
+//! can be kept out of URLs. Whether such a person exists is not checked.
 
 mod finnish;
 mod swedish;
@@ -19,18 +19,17 @@ use super::{
 
 /// The first year of birth that either country's numbers can express.
 const FIRST_YEAR: i16 = 1800;
-/// The longest text that is looked at once its blanks are gone; the longest form has thirteen characters.
+/// Maximum length without blanks; the longest form has thirteen characters.
 const MAX_LENGTH: usize = 13;
 
 /// A national id in canonical form: twelve digits for Sweden, eleven characters in upper case for Finland.
 ///
-/// The Finnish sign of the century stays the one that was written: the signs added in 2023 exist because the
-/// old ones ran out, so `150390-901C` and `150390Y901C` are two people (DVV: reform of the personal identity
-/// code).
+/// The Finnish sign of the century is kept as written: the signs added in 2023 exist because the old ones ran out, so
+/// `150390-901C` and `150390Y901C` are two people (DVV: reform of the personal identity code).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct NationalId(Box<str>);
 
-/// A country whose national ids are read.
+/// A country with supported national ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Country {
     /// Sweden.
@@ -39,7 +38,7 @@ pub enum Country {
     Finland,
 }
 
-/// Whether the check digit has to be right.
+/// Whether the check digit must be right.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CheckDigit {
     Verified,
@@ -47,16 +46,16 @@ enum CheckDigit {
 }
 
 impl NationalId {
-    /// Reads a personnummer, a samordningsnummer or a henkilötunnus, ignoring blanks around it and case.
+    /// Parses a personnummer, a samordningsnummer or a henkilötunnus, ignoring surrounding blanks and case.
     ///
-    /// The date of birth must exist and lie in the past of `today`, as far as a samordningsnummer says it; the check
-    /// digit must be right if `check_digits` says so (Voyado's own examples are not). Ten digits mean a birth less than a
+    /// The date of birth must exist and not be after `today`, as far as a samordningsnummer contains it; the check digit
+    /// must be right if `check_digits` is set (Voyado's own examples are not). Ten digits mean a birth less than a
     /// hundred years ago (Voyado: contact field definitions page), with `+` instead of the hyphen a hundredth birthday
     /// this year or earlier (Skatteverket: personnummer).
     ///
-    /// `010203-9024` can be of either country. It is of the one whose check digit is right. If both are, or neither
-    /// is and none counts, it is of `country`. Without one it is Finnish where both are right and the Swedish number would
-    /// be a samordningsnummer, of which there are few, and else Swedish: the Finn would be born before 1932.
+    /// `010203-9024` may be of either country: of the one whose check digit is right. If both are right, or neither is and
+    /// check digits are ignored, it is of `country`. Without `country` it is Finnish if both are right and the Swedish
+    /// number would be a samordningsnummer, which is rare; otherwise Swedish, because the Finnish birth would be before 1932.
     pub fn parse(
         text: &str,
         check_digits: bool,
@@ -67,9 +66,8 @@ impl NationalId {
         Self::parse_compact(&text, check_digits, country, today)
     }
 
-    /// The same for a text of which is not known what it is, with blanks in it and any hyphen: so written, an id must not
-    /// pass for something else. Ten digits beginning with 07 are taken for a Swedish mobile number; with a hyphen after the
-    /// sixth they are not.
+    /// The same for a text of unknown kind, with blanks and any hyphen in it. Ten digits beginning with 07 are a Swedish
+    /// mobile number; with a hyphen after the sixth they are not.
     pub fn parse_unless_mobile(
         text: &str,
         check_digits: bool,
@@ -93,7 +91,7 @@ impl NationalId {
                 (Some(swedish), Some(finnish)) => {
                     let is_finnish = match country {
                         Some(country) => country == Country::Finland,
-                        // With `+` the Swedish one is a hundred years old, as the Finnish one would be twice.
+                        // `+` means a Swedish age of a hundred years, but a Finnish one of two hundred.
                         None => {
                             swedish.is_coordination_number
                                 && check == CheckDigit::Verified
@@ -116,8 +114,8 @@ impl NationalId {
         Some(Self(canonical.into()))
     }
 
-    /// Says whether the text is in all likelihood a national id: date and check digit are right. Swedish reserve numbers,
-    /// with a letter before the last three digits, are too; how their check digit is made differs from issuer to issuer.
+    /// Whether the text is very likely a national id: date and check digit are right. Includes Swedish reserve numbers, with
+    /// a letter before the last three digits; their check digits differ by issuer and are not checked.
     pub fn looks_like(text: &str, today: Date) -> bool {
         compact(text).is_some_and(|text| {
             let is_national_id = || Self::parse_compact(&text, true, None, today).is_some();
@@ -126,8 +124,8 @@ impl NationalId {
         })
     }
 
-    /// Every id that the text may stand for, however it is written and whether the check digit is right or not: ten digits
-    /// are of either century, and of either country.
+    /// Every id that the text may mean, in any spelling, with any check digit: ten digits may be of either century and
+    /// country.
     pub fn readings(text: &str) -> Vec<Self> {
         let Some(text) = compact(text) else {
             return Vec::new();
@@ -138,13 +136,13 @@ impl NationalId {
         readings.map(|canonical| Self(canonical.into())).collect()
     }
 
-    /// Returns the canonical form, for sending it to Engage and for comparing; never for a log.
+    /// Returns the canonical form, for Engage and comparisons; never for logs.
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
-/// Returns the text without blanks, in upper case, and with one hyphen for all; nothing if it is too long to be an id.
+/// Returns the text without blanks, in upper case, with plain hyphens; `None` if it is too long.
 fn compact(text: &str) -> Option<String> {
     let mut compact = String::with_capacity(MAX_LENGTH);
     for character in text.chars() {
@@ -159,7 +157,7 @@ fn compact(text: &str) -> Option<String> {
     Some(compact)
 }
 
-/// Says whether the text consists of ASCII digits, one at least.
+/// Whether the text is one or more ASCII digits.
 fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }

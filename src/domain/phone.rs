@@ -1,9 +1,9 @@
-//! Phone numbers as identifiers: every usual spelling of a number becomes its international one.
+//! Phone numbers: every usual spelling becomes the international form.
 //!
-//! Engage wants the country code with `+` and no blanks (Voyado: LS Central contacts page). Whether a number
-//! is in use, or a mobile's, is not asked.
+//! Engage requires the country code with `+` and no blanks (Voyado: LS Central contacts page). Whether a number is in use or
+//! a mobile number is not checked.
 
-mod shown;
+mod reading;
 #[cfg(test)]
 mod tests;
 
@@ -14,12 +14,12 @@ use phonenumber::country;
 use phonenumber::metadata::{DATABASE, Metadata};
 use serde::{Deserialize, Serialize};
 
-pub use self::shown::ShownPhone;
+pub use self::reading::PhoneReading;
 use super::punctuation::{is_direction_mark, is_hyphen};
 
-/// How many digits an international number has; fifteen is E.164's limit.
+/// Number of digits of an international number; fifteen is E.164's limit.
 const DIGITS: RangeInclusive<usize> = 8..=15;
-/// The longest text that is looked at once its punctuation is gone.
+/// Maximum length of a number without punctuation.
 const MAX_DIALLED: usize = 20;
 
 /// A phone number in E.164 form: `+`, country calling code, national number.
@@ -27,11 +27,10 @@ const MAX_DIALLED: usize = 20;
 pub struct Phone(Box<str>);
 
 impl Phone {
-    /// Reads a number in international form, or in the national form of `default_region`.
+    /// Parses a number in international form, or in the national form of `default_region`.
     ///
-    /// International is what begins with `+` or `00`. Such a number is taken whenever its length is right,
-    /// assigned or not: numbering plans change, and Engage is the judge. So it is of a national number that is not valid
-    /// in its region but has a length that is possible there.
+    /// A number that begins with `+` or `00` is international and accepted if its length is valid, assigned or not:
+    /// numbering plans change, and Engage decides. The same holds for a national number of a possible length.
     pub fn parse(text: &str, default_region: country::Id) -> Option<Self> {
         let dialled = dialled(text)?;
         match international(&dialled) {
@@ -45,8 +44,8 @@ impl Phone {
         &self.0
     }
 
-    /// Takes the digits after `+` or `00`; the numbering plan is not touched unless a zero, which may be the
-    /// trunk prefix as in `+46 (0)70`, follows the calling code.
+    /// Parses the digits after `+` or `00`. The numbering plan is only used if a zero follows the calling code, which may be
+    /// the trunk prefix as in `+46 (0)70`.
     fn from_international(digits: &str) -> Option<Self> {
         let without_prefix = without_trunk_prefix(digits);
         let digits = without_prefix.as_deref().unwrap_or(digits);
@@ -56,8 +55,7 @@ impl Phone {
         Some(Self(format!("+{digits}").into()))
     }
 
-    /// Takes a number as it is dialled inside the region: one that is valid, or else one of a possible length, with the
-    /// region's own calling code before it or without.
+    /// Parses a national number: a valid one, else one of a possible length, with or without the region's calling code.
     fn from_national(digits: &str, region: country::Id) -> Option<Self> {
         Self::from_valid_national(digits, region).or_else(|| {
             let plan = DATABASE.by_id(region.as_ref())?;
@@ -82,8 +80,8 @@ impl Phone {
         })
     }
 
-    /// Takes a number that the region's plan holds valid. One may begin like the region's own calling code, and one may be
-    /// written with that code and no `+`: where numbers are dialled without a trunk prefix, as it is written comes first.
+    /// Parses a number that is valid in the region's plan. It may begin like the region's calling code, or be written with
+    /// that code without `+`. In regions without a trunk prefix the number as written takes precedence.
     fn from_valid_national(digits: &str, region: country::Id) -> Option<Self> {
         let plan = DATABASE.by_id(region.as_ref())?;
         let code = plan.country_code().to_string();
@@ -93,7 +91,7 @@ impl Phone {
         };
         let as_read = || of(Some(region), digits);
         let number = if digits.starts_with(&code) {
-            // The library would take the code away first.
+            // The library would remove the code first.
             let as_written = || of(None, &format!("+{code}{digits}"));
             if plan.national_prefix().is_none() {
                 as_written().or_else(as_read)
@@ -107,14 +105,14 @@ impl Phone {
     }
 }
 
-/// The digits after the `+` or `00` with which an international number begins.
+/// The digits of an international number after `+` or `00`.
 fn international(dialled: &str) -> Option<&str> {
     dialled
         .strip_prefix('+')
         .or_else(|| dialled.strip_prefix("00"))
 }
 
-/// Says whether a number of the plan, valid or not, may be so long.
+/// Whether the length is possible in the plan.
 fn has_possible_length(national: &str, plan: &Metadata) -> bool {
     let kinds = plan.descriptors();
     let kinds = [
@@ -134,7 +132,7 @@ fn has_possible_length(national: &str, plan: &Metadata) -> bool {
     })
 }
 
-/// Says whether the text is marked as a phone number (RFC 3966).
+/// Whether the text is a `tel:` URI (RFC 3966).
 pub(super) fn is_tel_uri(text: &str) -> bool {
     without_tel(text).is_some()
 }
@@ -144,8 +142,8 @@ fn without_tel(text: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("tel:").then_some(number)
 }
 
-/// Returns the text without the punctuation of phone numbers, or nothing if anything but digits and one
-/// leading `+` is left, or a minus stands before them.
+/// Returns the text without punctuation; `None` if anything but digits and one leading `+` is left, or a hyphen precedes
+/// them.
 pub(super) fn dialled(text: &str) -> Option<String> {
     let text = text.trim_matches(|c: char| c.is_whitespace() || is_direction_mark(c));
     let text = without_tel(text).unwrap_or(text);
@@ -164,15 +162,15 @@ pub(super) fn dialled(text: &str) -> Option<String> {
     Some(dialled)
 }
 
-/// Says whether the text is ten digits beginning with 07: a Swedish mobile number in national form.
+/// Whether the text is a Swedish mobile number in national form: ten digits beginning with 07.
 ///
-/// Ten digits can be a personnummer of somebody born in 2007 just as well; the number is the likelier one.
+/// They may also be a personnummer of a birth in 2007; a phone number is likelier.
 pub(super) fn is_swedish_mobile(text: &str) -> bool {
     text.len() == 10 && text.starts_with("07") && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Returns the international digits without the trunk prefix that people write in brackets, or nothing if
-/// there is none: in Italy, among others, the zero belongs to the number.
+/// Returns the international digits without a trunk prefix written in brackets; `None` without one. In Italy, among others,
+/// the zero is part of the number.
 fn without_trunk_prefix(digits: &str) -> Option<String> {
     let (code, national) = digits.split_at_checked(calling_code_length(digits))?;
     if !national.starts_with('0') {
@@ -181,14 +179,14 @@ fn without_trunk_prefix(digits: &str) -> Option<String> {
     let countries = DATABASE.by_code(&code.parse::<u16>().ok()?)?;
     let main_country = countries.first()?;
     let rest = national.strip_prefix(main_country.national_prefix()?)?;
-    // A second zero is nobody's prefix; such a number stays as it is, and is Engage's to refuse.
+    // A second zero is no country's prefix; such a number is left to Engage.
     (!rest.starts_with('0')).then(|| format!("{code}{rest}"))
 }
 
-/// Returns the length of the country calling code at the beginning of the digits.
+/// Returns the length of the country calling code.
 ///
-/// The world zones of ITU-T E.164 decide it: zones 1 and 7 are one code each, in the others certain second
-/// digits end the code, and all other codes have three digits.
+/// By the world zones of ITU-T E.164: zones 1 and 7 are one code each; in the others certain second digits complete the
+/// code, and all other codes have three digits.
 fn calling_code_length(digits: &str) -> usize {
     let Some((&zone, rest)) = digits.as_bytes().split_first() else {
         return 0;

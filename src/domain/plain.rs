@@ -1,5 +1,5 @@
-//! How values of other crates are written where a contact's parts are packed for memory: short, and read back exactly
-//! as they were. Used as `#[serde(with = "plain")]`; answers are rendered from types of their own.
+//! Compact, lossless serde form of other crates' values, for packing a contact's parts in memory. Used as
+//! `#[serde(with = "plain")]`. Not used for responses.
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -7,29 +7,29 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use serde_json::value::RawValue;
 
 /// A value with a plain form.
-pub trait Plain: Sized {
-    /// What is written of it.
+pub trait PlainForm: Sized {
+    /// The form.
     type Form: Serialize + for<'a> Deserialize<'a>;
 
-    /// Its plain form.
+    /// Converts to the plain form.
     fn to_plain(&self) -> Self::Form;
 
-    /// The value of that form; `None` where there is none.
+    /// Converts from the plain form; `None` if it is invalid.
     fn from_plain(form: Self::Form) -> Option<Self>;
 }
 
-/// Writes the plain form.
-pub fn serialize<T: Plain, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+/// Serializes the plain form.
+pub fn serialize<T: PlainForm, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
     value.to_plain().serialize(to)
 }
 
-/// Reads the plain form.
-pub fn deserialize<'de, T: Plain, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+/// Deserializes the plain form.
+pub fn deserialize<'de, T: PlainForm, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
     let form = T::Form::deserialize(from)?;
-    T::from_plain(form).ok_or_else(|| D::Error::custom("no value has that form"))
+    T::from_plain(form).ok_or_else(|| D::Error::custom("invalid plain form"))
 }
 
-impl Plain for Timestamp {
+impl PlainForm for Timestamp {
     /// Seconds and nanoseconds.
     type Form = (i64, i32);
 
@@ -42,8 +42,8 @@ impl Plain for Timestamp {
     }
 }
 
-impl Plain for Decimal {
-    /// With its scale: `1.50` is not written as `1.5`.
+impl PlainForm for Decimal {
+    /// Includes the scale: `1.50` stays distinct from `1.5`.
     type Form = [u8; 16];
 
     fn to_plain(&self) -> Self::Form {
@@ -55,8 +55,8 @@ impl Plain for Decimal {
     }
 }
 
-impl Plain for Vec<(Box<str>, Box<RawValue>)> {
-    /// The JSON as it was written, by its key.
+impl PlainForm for Vec<(Box<str>, Box<RawValue>)> {
+    /// The verbatim JSON by key.
     type Form = Vec<(Box<str>, String)>;
 
     fn to_plain(&self) -> Self::Form {
@@ -70,7 +70,7 @@ impl Plain for Vec<(Box<str>, Box<RawValue>)> {
     }
 }
 
-impl<T: Plain> Plain for Option<T> {
+impl<T: PlainForm> PlainForm for Option<T> {
     type Form = Option<T::Form>;
 
     fn to_plain(&self) -> Self::Form {

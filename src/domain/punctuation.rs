@@ -1,6 +1,6 @@
-//! Characters that people and the programs they copy from put around and into numbers.
+//! Punctuation that typing and copying put into numbers.
 
-/// Whether it is a hyphen, or what stands for one: a non-breaking or full-width hyphen, a dash, a minus sign.
+/// Whether it is a hyphen or a substitute: a non-breaking or full-width hyphen, a dash, a minus sign.
 pub(super) fn is_hyphen(character: char) -> bool {
     matches!(
         character,
@@ -8,7 +8,7 @@ pub(super) fn is_hyphen(character: char) -> bool {
     )
 }
 
-/// Whether it marks the direction of writing, and is not seen.
+/// Whether it is an invisible mark of the writing direction.
 pub(super) fn is_direction_mark(character: char) -> bool {
     matches!(
         character,

@@ -1,16 +1,15 @@
-//! Admission: which upstream call may be made, and when. Everything that decides it stands under one
-//! lock: the tap (rate, burst, 429), the slots (calls at the same time), the queue (who is next), a
-//! breaker for each group of endpoints, and the credit of retries.
+//! Admission control: which upstream call may be made, and when. One lock guards all of it: the rate limit with its pauses
+//! after a 429, the concurrency limit, the fair queue, a circuit breaker per group of endpoints, and the retry budget.
 //!
-//! Nothing runs in the background: whoever waits wakes when the next call may leave, or when a slot
-//! is given back, and lets everybody through whose turn has come.
+//! There is no background task: each waiting call wakes when the next call may start or a permit is returned, and then
+//! admits every call that may start.
 
 mod breaker;
-mod gate;
+mod concurrency;
 mod queue;
-mod slots;
-mod tap;
-mod turns;
+mod round_robin;
+mod state;
+mod throttle;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,239 +19,244 @@ use std::{
 use tokio::sync::watch;
 
 pub use self::breaker::BreakerState;
-use self::{breaker::Mark, gate::Shared, queue::Grant};
-use super::{Error, Group, traffic::Traffic};
+use self::{breaker::CallResult, queue::Grant, state::Shared};
+use super::{Error, Group, call_metrics::CallMetrics};
 use crate::{
     clock::{Clock, Tick},
-    domain::{Claims, Flow},
+    domain::{Flow, Requesters},
 };
 
-/// A retry for so many calls: a tenth of them, at most [`MAX_RETRIES`] in a row.
+/// Retry budget: one retry per so many calls, at most [`MAX_RETRIES`] saved up.
 const CALLS_PER_RETRY: u32 = 10;
 const MAX_RETRIES: u32 = 10;
-/// The longest time that calls about one thing are kept apart.
-const SPACING_OF_ONE: Duration = Duration::from_millis(50);
-/// The range of the time before a retry.
-const RETRY_AFTER: std::ops::Range<u64> = 50..200;
+/// Longest interval between calls about one contact's part.
+const MAX_CONTACT_SPACING: Duration = Duration::from_millis(50);
+/// Delay before a retry, in milliseconds.
+const RETRY_DELAY: std::ops::Range<u64> = 50..200;
 
-/// What upstream calls may take.
+/// Limits of upstream calls.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct CallLimits {
     /// Calls a second.
     pub requests_per_second: f64,
-    /// Calls beyond that at once.
+    /// Calls that may start at once.
     pub burst: u32,
-    /// Calls at the same time.
+    /// Concurrent calls.
     pub max_concurrency: usize,
-    /// A call that takes longer counts as failed, whatever it brings.
+    /// A slower call counts as failed, whatever its result.
     pub slow_after: Duration,
 }
 
-/// The owner of calls that are about no contact.
-pub const NO_OWNER: u64 = 0;
+/// The subject of calls that are about no contact.
+pub const NO_SUBJECT: u64 = 0;
 
-/// Who wants a call, and about whom.
+/// A call that asks for admission.
 #[derive(Clone, Debug)]
-pub struct Demand {
-    /// The flows that want it, and how urgently; there may come more while it waits.
-    pub claims: watch::Receiver<Claims>,
-    /// To whom a failure is charged: a hash of the contact or of the value looked up, or [`NO_OWNER`].
-    pub owner: u64,
+pub struct AdmissionRequest {
+    /// The flows that request it, with their priorities; more may join while it waits.
+    pub requesters: watch::Receiver<Requesters>,
+    /// To what a failure is charged: a hash of the contact or of the value looked up, or [`NO_SUBJECT`].
+    pub subject: u64,
 }
 
-/// Lets calls through. Cheap to clone.
+/// Admission control for all calls to Engage. Cheap to clone.
 #[derive(Clone)]
 pub struct Admission {
     shared: Arc<Shared>,
 }
 
-/// How admission stands: for operators.
+/// The state of admission, for operators.
 #[derive(Clone, Debug)]
-pub struct Snapshot {
+pub struct AdmissionSnapshot {
     /// Calls under way.
     pub in_flight: usize,
-    /// Calls that wait for their turn.
+    /// Calls that wait for admission.
     pub queued: usize,
-    /// How long a 429 still pauses all calls.
+    /// Remaining pause of all calls after a 429.
     pub paused_for: Option<Duration>,
-    /// The breaker of each group, and how long it still refuses.
+    /// The breaker of each group, with the remaining time for which it rejects calls.
     pub breakers: Vec<(Group, BreakerState, Option<Duration>)>,
 }
 
-/// The right to make calls one after the other; given back when dropped.
+/// Permission to make calls one after the other; returned when dropped.
 pub struct Permit {
     shared: Arc<Shared>,
     group: Group,
-    demand: Demand,
-    /// Whose slot it is.
+    request: AdmissionRequest,
+    /// The flow that it is accounted to.
     flow: Flow,
-    /// Whether the call is to see if Engage is back, and has not said so yet.
-    probes: Mutex<bool>,
+    /// Whether the call is the breaker's probe and its result is still open.
+    is_probe: Mutex<bool>,
 }
 
 impl Admission {
-    /// Admission within these limits.
-    pub fn new(limits: Limits, traffic: Arc<Traffic>, clock: Clock) -> Self {
+    /// Admission control within these limits.
+    pub fn new(limits: CallLimits, metrics: Arc<CallMetrics>, clock: Clock) -> Self {
         Self {
-            shared: Arc::new(Shared::new(limits, traffic, clock)),
+            shared: Arc::new(Shared::new(limits, metrics, clock)),
         }
     }
 
-    /// Waits for the right to call.
-    pub async fn admit(&self, group: Group, demand: Demand) -> Result<Permit, Error> {
-        let grant = self.shared.wait(group, &demand, true).await?;
+    /// Waits for permission to call.
+    pub async fn admit(&self, group: Group, request: AdmissionRequest) -> Result<Permit, Error> {
+        let grant = self.shared.wait(group, &request, true).await?;
         Ok(Permit {
             shared: Arc::clone(&self.shared),
             group,
-            demand,
+            request,
             flow: grant.flow,
-            probes: Mutex::new(grant.is_probe),
+            is_probe: Mutex::new(grant.is_probe),
         })
     }
 
-    /// Where calls are counted.
-    pub(super) fn traffic(&self) -> &Traffic {
-        &self.shared.traffic
+    /// The metrics of calls.
+    pub(super) fn metrics(&self) -> &CallMetrics {
+        &self.shared.metrics
     }
 
-    /// Whether a call that nobody waits for may be made: half of the burst and half of the slots are
-    /// free, and nobody waits.
-    pub fn has_room_to_spare(&self) -> bool {
+    /// Whether there is capacity for background calls: half of the burst and half of the permits are free, and the queue is
+    /// empty.
+    pub fn has_spare_capacity(&self) -> bool {
         let now = self.shared.clock.tick();
         let state = self.shared.state();
-        state.queue.len() == 0 && state.tap.has_room_to_spare(now) && state.slots.are_half_free()
+        state.queue.len() == 0
+            && state.throttle.has_spare_capacity(now)
+            && state.concurrency.is_half_free()
     }
 
-    /// Half of the burst, and two fifths of the rate or twenty a second: what may be asked about one contact's part.
-    pub fn pace_of_one(&self) -> (u32, Duration) {
-        let Limits {
+    /// Burst and interval of calls about one contact's part: half of the burst, then two fifths of the rate or twenty calls
+    /// a second, whichever is more.
+    pub fn per_contact_rate(&self) -> (u32, Duration) {
+        let CallLimits {
             requests_per_second,
             burst,
             ..
         } = self.shared.limits;
         let spacing = Duration::from_secs_f64(2.5 / requests_per_second);
-        ((burst / 2).max(1), spacing.min(SPACING_OF_ONE))
+        ((burst / 2).max(1), spacing.min(MAX_CONTACT_SPACING))
     }
 
-    /// How it stands.
-    pub fn snapshot(&self) -> Snapshot {
+    /// The current state.
+    pub fn snapshot(&self) -> AdmissionSnapshot {
         let now = self.shared.clock.tick();
         let state = self.shared.state();
-        let stand = |group: Group| {
+        let breaker_of = |group: Group| {
             let breaker = &state.breakers[group as usize];
-            (group, breaker.state(), breaker.refuses_for(now))
+            (group, breaker.state(), breaker.rejects_all_for(now))
         };
-        Snapshot {
-            in_flight: state.slots.taken(),
+        AdmissionSnapshot {
+            in_flight: state.concurrency.in_use(),
             queued: state.queue.len(),
-            paused_for: state.tap.pause(now),
-            breakers: Group::ALL.into_iter().map(stand).collect(),
+            paused_for: state.throttle.pause(now),
+            breakers: Group::ALL.into_iter().map(breaker_of).collect(),
         }
     }
 }
 
 impl Permit {
-    /// Waits for the right to one more call: a further page, or a retry.
+    /// Waits for permission for one more call: a further page, or a retry.
     pub(super) async fn another(&self) -> Result<(), Error> {
-        self.shared.wait(self.group, &self.demand, false).await?;
+        self.shared.wait(self.group, &self.request, false).await?;
         Ok(())
     }
 
-    /// Notes that a call begins.
+    /// Starts a call.
     pub(super) fn begin(&self) -> Attempt<'_> {
         Attempt {
             permit: self,
-            begun: self.shared.clock.tick(),
+            started_at: self.shared.clock.tick(),
             is_slow: false,
         }
     }
 
-    /// Notes a call that is no retry: some of them pay for one.
-    pub(super) fn earn_credit(&self) {
+    /// Adds a call that is not a retry to the retry budget.
+    pub(super) fn earn_retry_credit(&self) {
         let mut state = self.shared.state();
         state.retry_credit = (state.retry_credit + 1).min(CALLS_PER_RETRY * MAX_RETRIES);
     }
 
-    /// Waits until the call may be tried once more, and says whether it may.
+    /// Waits for the delay and permission of a retry. Returns whether the call may be retried.
     pub(super) async fn may_retry(&self) -> bool {
-        if !self.may_pass() || !self.spend_credit() {
+        if !self.is_breaker_closed() || !self.spend_retry_credit() {
             return false;
         }
         let clock = &self.shared.clock;
-        let wait = Duration::from_millis(fastrand::u64(RETRY_AFTER));
+        let wait = Duration::from_millis(fastrand::u64(RETRY_DELAY));
         clock.sleep_until(clock.tick() + wait).await;
         // The breaker may have opened while this waited.
-        let may = self.may_pass() && self.another().await.is_ok() && self.may_pass();
+        let may =
+            self.is_breaker_closed() && self.another().await.is_ok() && self.is_breaker_closed();
         if may {
-            self.shared.traffic.retried(self.group);
+            self.shared.metrics.retried(self.group);
         }
         may
     }
 
-    /// Waits until a call that was not processed may be made once more, and says whether it may: at once and without
-    /// credit, but within the budget.
+    /// Waits for permission to repeat a call that was not processed. Returns whether it may be repeated: without delay and
+    /// retry budget, but within the rate limit.
     pub(super) async fn may_repeat(&self) -> bool {
-        // A call that tries whether Engage is back has not tried it yet.
-        let is_let_through = || *self.probes() || self.may_pass();
-        let may = is_let_through() && self.another().await.is_ok() && is_let_through();
+        // A probe that was not processed has not probed yet.
+        let is_allowed = || *self.probe_flag() || self.is_breaker_closed();
+        let may = is_allowed() && self.another().await.is_ok() && is_allowed();
         if may {
-            self.shared.traffic.retried(self.group);
+            self.shared.metrics.retried(self.group);
         }
         may
     }
 
-    /// Whether the breaker lets all calls of the group and of the owner pass.
-    fn may_pass(&self) -> bool {
+    /// Whether the breaker is closed for the group and for the subject.
+    fn is_breaker_closed(&self) -> bool {
         let now = self.shared.clock.tick();
         let state = self.shared.state();
         let breaker = &state.breakers[self.group as usize];
-        breaker.state() == BreakerState::Closed && breaker.refuses(self.demand.owner, now).is_none()
+        breaker.state() == BreakerState::Closed
+            && breaker.rejects(self.request.subject, now).is_none()
     }
 
-    fn spend_credit(&self) -> bool {
+    fn spend_retry_credit(&self) -> bool {
         let mut state = self.shared.state();
         let left = state.retry_credit.checked_sub(CALLS_PER_RETRY);
         state.retry_credit = left.unwrap_or(state.retry_credit);
         left.is_some()
     }
 
-    fn probes(&self) -> MutexGuard<'_, bool> {
-        self.probes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn probe_flag(&self) -> MutexGuard<'_, bool> {
+        self.is_probe.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         let grant = Grant {
-            is_probe: *self.probes(),
+            is_probe: *self.probe_flag(),
             flow: self.flow.clone(),
         };
-        self.shared.give_back(self.group, &grant);
+        self.shared.release(self.group, &grant);
     }
 }
 
-/// A call under way.
+/// A call in flight.
 pub(super) struct Attempt<'a> {
     permit: &'a Permit,
-    begun: Tick,
+    started_at: Tick,
     is_slow: bool,
 }
 
 impl Attempt<'_> {
-    /// When it counts as too slow.
+    /// When the call counts as too slow.
     pub(super) fn slow_at(&self) -> Tick {
-        self.begun + self.permit.shared.limits.slow_after
+        self.started_at + self.permit.shared.limits.slow_after
     }
 
-    /// It takes too long: that counts now, not only when it ends.
-    pub(super) fn is_slow(&mut self) {
+    /// Records a failure now, while the slow call goes on.
+    pub(super) fn mark_slow(&mut self) {
         self.is_slow = true;
-        self.record(Mark::Bad);
+        self.record(CallResult::Bad);
     }
 
-    /// It ended. One that was not processed and may be repeated says nothing about Engage's health.
-    /// Returns what to tell: of a 429, how long calls pause.
-    pub(super) fn ended<T>(
+    /// Records the end of the call. One that was not processed and may be repeated says nothing about Engage's health.
+    /// Returns the outcome; of a 429, with the remaining pause of all calls.
+    pub(super) fn finish<T>(
         self,
         outcome: Result<T, Error>,
         may_be_repeated: bool,
@@ -261,10 +265,10 @@ impl Attempt<'_> {
         let now = shared.clock.tick();
         let error = outcome.as_ref().err();
         shared
-            .traffic
-            .ended(self.permit.group, error, now.since(self.begun));
+            .metrics
+            .ended(self.permit.group, error, now.since(self.started_at));
         if let Some(Error::RateLimited { retry_after }) = error {
-            let pause = shared.close_tap(*retry_after, self.begun);
+            let pause = shared.pause_calls(*retry_after, self.started_at);
             return Err(Error::RateLimited {
                 retry_after: Some(pause),
             });
@@ -274,47 +278,47 @@ impl Attempt<'_> {
             retry_after: Some(wait),
         }) = error
         {
-            let Permit { group, demand, .. } = self.permit;
-            let is_probe = std::mem::take(&mut *self.permit.probes());
-            let pause = shared.pause(*group, demand.owner, *wait, is_probe);
+            let Permit { group, request, .. } = self.permit;
+            let is_probe = std::mem::take(&mut *self.permit.probe_flag());
+            let pause = shared.pause(*group, request.subject, *wait, is_probe);
             return Err(Error::Failed {
                 status: *status,
                 retry_after: Some(pause),
             });
         }
-        let says_nothing = may_be_repeated && error.is_some_and(Error::is_unprocessed);
-        if let Some(mark) = mark(error)
+        let is_inconclusive = may_be_repeated && error.is_some_and(Error::is_unprocessed);
+        if let Some(result) = call_result(error)
             && !self.is_slow
-            && !says_nothing
+            && !is_inconclusive
         {
-            self.record(mark);
+            self.record(result);
         }
         outcome
     }
 
-    fn record(&self, mark: Mark) {
-        let Permit { group, demand, .. } = self.permit;
-        let is_probe = std::mem::take(&mut *self.permit.probes());
+    fn record(&self, result: CallResult) {
+        let Permit { group, request, .. } = self.permit;
+        let is_probe = std::mem::take(&mut *self.permit.probe_flag());
         self.permit
             .shared
-            .record(*group, demand.owner, mark, is_probe);
+            .record(*group, request.subject, result, is_probe);
     }
 }
 
-/// What an outcome says about the health of Engage; nothing where it is about the question or a 429.
-fn mark(error: Option<&Error>) -> Option<Mark> {
+/// What an outcome says about Engage's health; `None` if it is about the request, or a 429.
+fn call_result(error: Option<&Error>) -> Option<CallResult> {
     match error {
         None | Some(Error::NotFound | Error::MultipleMatches | Error::Rejected { .. }) => {
-            Some(Mark::Good)
+            Some(CallResult::Good)
         }
-        Some(Error::Unauthorized | Error::Forbidden) => Some(Mark::Refused),
-        Some(Error::Failed { status, .. }) if *status < 500 => Some(Mark::Good),
+        Some(Error::Unauthorized | Error::Forbidden) => Some(CallResult::Unauthorized),
+        Some(Error::Failed { status, .. }) if *status < 500 => Some(CallResult::Good),
         Some(
             Error::Failed { .. }
             | Error::Unreachable { .. }
             | Error::Timeout
             | Error::Invalid { .. },
-        ) => Some(Mark::Bad),
+        ) => Some(CallResult::Bad),
         Some(_) => None,
     }
 }

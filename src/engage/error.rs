@@ -1,91 +1,90 @@
-//! What can go wrong upstream. Every status is read once, here. No message holds a URL, a body or a
-//! value: they would carry somebody's name into the logs.
+//! Errors of upstream calls. No message contains a URL, a body or a value, because they may contain personal data and end up
+//! in logs.
 
 use std::time::Duration;
 
-/// Why Engage gave no usable answer.
+/// Why a call has no usable response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// 400 with a code of Engage's.
-    #[error("engage refused the request: {code}")]
+    /// 400 with an error code.
+    #[error("request rejected: {code}")]
     Rejected {
-        /// Engage's code.
+        /// Engage's error code.
         code: Box<str>,
     },
     /// 404 `ContactNotFound`.
-    #[error("engage knows no such contact")]
+    #[error("contact not found")]
     NotFound,
-    /// 409: several contacts share the identifier. Engage lists their ids; they are not kept.
-    #[error("several contacts match")]
+    /// 409: several contacts share the identifier. The ids that Engage lists are discarded.
+    #[error("several contacts match the identifier")]
     MultipleMatches,
-    /// The answer is about somebody else.
-    #[error("engage answered about another contact than the one asked for")]
+    /// The response is about another contact.
+    #[error("response is about another contact")]
     IdentityMismatch,
-    /// 401: our API key is not accepted.
-    #[error("engage does not accept the API key")]
+    /// 401: the API key is not accepted.
+    #[error("API key not accepted")]
     Unauthorized,
-    /// 403: our API key lacks a right, or our address is not on its list.
-    #[error("engage forbids the request")]
+    /// 403: the API key lacks a right, or our address is not on its allow-list.
+    #[error("request forbidden")]
     Forbidden,
     /// 500 `InvalidSystemConfiguration`: for instance, the tenant has no `customKey`.
-    #[error("engage is not configured for the request")]
+    #[error("tenant not configured for the request")]
     InvalidSystemConfiguration,
     /// Any other failing status.
-    #[error("engage failed with status {status}")]
+    #[error("upstream status {status}")]
     Failed {
         /// The status.
         status: u16,
-        /// When Engage wants to be asked again, where it says so.
+        /// `Retry-After`, if sent.
         retry_after: Option<Duration>,
     },
-    /// The answer can't be read.
-    #[error("engage's answer is invalid at {path}")]
+    /// The response is unreadable.
+    #[error("invalid response at {path}")]
     Invalid {
-        /// Where, as a path of keys without values.
+        /// Where: a path of keys without values.
         path: Box<str>,
     },
-    /// 429: the key's calls are paused.
-    #[error("engage limits the API key's calls")]
+    /// 429: calls with the API key are paused.
+    #[error("upstream rate limit exceeded")]
     RateLimited {
-        /// When they may be tried again, where that is known.
+        /// Remaining pause, if known.
         retry_after: Option<Duration>,
     },
-    /// Calls of these endpoints mostly failed lately: for a while none is made.
-    #[error("engage mostly fails, and is left alone")]
+    /// The circuit breaker of these endpoints is open.
+    #[error("circuit breaker open")]
     BreakerOpen {
-        /// When the next will be tried.
+        /// Time until the next probe.
         retry_after: Duration,
     },
-    /// Our own budget of calls is spent.
-    #[error("the budget of upstream calls is spent")]
+    /// Our own call budget is exhausted.
+    #[error("call budget exhausted")]
     OverBudget {
-        /// When there will be room.
+        /// Time until a call may be made.
         retry_after: Duration,
     },
-    /// Too many upstream calls are under way or waiting.
-    #[error("too many upstream calls are under way")]
+    /// Too many upstream calls are in flight or queued.
+    #[error("too many upstream calls")]
     Overloaded,
     /// No connection, or it broke.
-    #[error("engage can't be reached: {what}")]
+    #[error("upstream unreachable: {what}")]
     Unreachable {
-        /// At which step.
+        /// The step that failed.
         what: &'static str,
     },
     /// The call took too long.
-    #[error("engage took too long")]
+    #[error("upstream timeout")]
     Timeout,
-    /// The answer came too late: what it was asked for was dropped meanwhile. Never told to anybody; who
-    /// waits asks again.
-    #[error("the answer was overtaken by an invalidation")]
+    /// An invalidation arrived while the call was in flight. Internal: the waiting requests fetch again.
+    #[error("response overtaken by an invalidation")]
     Overtaken,
-    /// The task that made the call ended without an answer: a defect of this service.
-    #[error("the upstream call was lost")]
+    /// The task of the call ended without a result: a defect of this service.
+    #[error("upstream call lost")]
     Lost,
 }
 
 impl Error {
-    /// Whether Engage has spoken about the identifier itself: nobody, several, malformed. Then there
-    /// is nothing to show, however much is held.
+    /// Whether the error is about the identifier itself: unknown contact, ambiguous or malformed identifier. No cached data
+    /// may be served then.
     pub fn is_about_the_identifier(&self) -> bool {
         match self {
             Error::NotFound | Error::MultipleMatches => true,
@@ -94,13 +93,13 @@ impl Error {
         }
     }
 
-    /// Whether what is held may stand in for the answer.
+    /// Whether stale data may be served instead.
     pub fn allows_stale(&self) -> bool {
         !self.is_about_the_identifier() && *self != Error::IdentityMismatch
     }
 
-    /// Whether an answer came and was bad: then it is charged to what was asked for, and that is not asked for again at
-    /// once. What kept an answer from coming (a time-out, a broken connection, a 429, the budget) concerns every call.
+    /// Whether a response came and was bad: the failure is charged to this call, which is not repeated within a back-off.
+    /// What prevents a response (a time-out, a broken connection, a 429, the budget) concerns every call.
     pub fn is_about_the_call(&self) -> bool {
         match self {
             Error::Failed { .. }
@@ -114,12 +113,12 @@ impl Error {
         }
     }
 
-    /// Whether the answer was larger than what is read.
+    /// Whether the response exceeded the size limit.
     pub fn is_too_large(&self) -> bool {
         matches!(self, Error::Invalid { path } if &**path == SIZE)
     }
 
-    /// When Engage wants to be asked again, where it says so of this call.
+    /// `Retry-After` of this call, if sent.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Error::Failed { retry_after, .. } => *retry_after,
@@ -127,7 +126,7 @@ impl Error {
         }
     }
 
-    /// The same failure, remembered, where Engage said when to come back: `left` of that is left.
+    /// The same error, served from memory: a `Retry-After` becomes the `left` rest of it.
     #[must_use]
     pub fn remembered(self, left: Duration) -> Self {
         match self {
@@ -142,20 +141,19 @@ impl Error {
         }
     }
 
-    /// The answer is larger than is read.
+    /// The response exceeds the size limit.
     pub(super) fn too_large() -> Self {
         Self::invalid(SIZE)
     }
 
-    /// Whether the request was certainly not processed, or went over a connection that had died: asking once more costs
-    /// Engage no more than the first attempt should have.
+    /// Whether the request was certainly not processed, or was sent over a dead connection: repeating it adds no load.
     pub(super) fn is_unprocessed(&self) -> bool {
         matches!(self, Error::Unreachable { what } if UNPROCESSED_STEPS.contains(what))
     }
 
-    /// Whether another try may help: not one byte of an answer came, or a proxy in between had none.
-    /// Of a time-out it would only add to the load [Voyado: client time-outs].
-    pub(super) fn may_pass(&self) -> bool {
+    /// Whether a retry may help: no byte of a response came, or a proxy had none. A retry after a time-out would only add
+    /// load [Voyado: client time-outs].
+    pub(super) fn is_transient(&self) -> bool {
         match self {
             Error::Unreachable { what } => !matches!(*what, READING | SECURING),
             Error::Failed {
@@ -166,8 +164,8 @@ impl Error {
         }
     }
 
-    /// Whether an operator must know: our key, the tenant's set-up, answers about somebody else, of
-    /// another shape, or from somebody else, are mended by people.
+    /// Whether only an operator can fix it: the API key, the tenant's configuration, a response about another contact or of
+    /// another shape, TLS.
     pub fn needs_an_operator(&self) -> bool {
         match self {
             Error::IdentityMismatch
@@ -180,7 +178,7 @@ impl Error {
         }
     }
 
-    /// What kind of failure it is, as metrics name it.
+    /// The metric label.
     pub const fn kind(&self) -> &'static str {
         match self {
             Error::Rejected { .. } => "rejected",
@@ -208,33 +206,33 @@ impl Error {
     }
 }
 
-/// What is invalid of an answer that is too large.
+/// The `path` of a response that is too large.
 const SIZE: &str = "size";
 
-/// The step at which an answer had begun to come.
-pub(super) const READING: &str = "reading the answer";
+/// The response had begun.
+pub(super) const READING: &str = "reading the response";
 
-/// The step at which the other side has to prove that it is Engage: mended by people.
-pub(super) const SECURING: &str = "securing the connection";
+/// The server could not prove its identity.
+pub(super) const SECURING: &str = "TLS handshake";
 
-/// The step at which there is no address to connect to.
-pub(super) const RESOLVING: &str = "resolving the name";
+/// No address is known.
+pub(super) const RESOLVING: &str = "name resolution";
 
-/// The request was not sent, or Engage said that it did not process it.
-pub(super) const UNPROCESSED: &str = "asking: it was not processed";
+/// The request was not sent, or was refused unprocessed.
+pub(super) const UNPROCESSED: &str = "request not processed";
 
-/// A connection that had answered before ended without a byte of an answer.
-pub(super) const KEPT: &str = "asking over a kept connection, which ended";
+/// A reused connection ended before the first byte of the response.
+pub(super) const REUSED_CLOSED: &str = "reused connection closed";
 
-/// The kept connections were given up before a byte of an answer came.
-pub(super) const LEFT: &str = "asking over kept connections, which were given up";
+/// The connection pool was abandoned before the first byte of the response.
+pub(super) const ABANDONED: &str = "connection pool abandoned";
 
-/// No connection was made, and there are other addresses to try.
-pub(super) const MOVED: &str = "connecting: there are other addresses";
+/// No connection was made; there are other addresses to try.
+pub(super) const OTHER_ADDRESSES: &str = "connecting; other addresses left";
 
-const UNPROCESSED_STEPS: [&str; 4] = [UNPROCESSED, KEPT, LEFT, MOVED];
+const UNPROCESSED_STEPS: [&str; 4] = [UNPROCESSED, REUSED_CLOSED, ABANDONED, OTHER_ADDRESSES];
 
-/// The 400s that speak of the identifier's value [Voyado: find contact].
+/// Codes of a 400 that are about the identifier's value [Voyado: find contact].
 const IDENTIFIER_CODES: [&str; 6] = [
     "InvalidEmailAddress",
     "InvalidPhoneNumber",

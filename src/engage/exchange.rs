@@ -1,4 +1,4 @@
-//! The seam between what is asked of Engage and how it is carried there.
+//! The interface between the client and its transport.
 
 use std::pin::Pin;
 
@@ -6,22 +6,21 @@ use bytes::Bytes;
 
 use super::Error;
 
-/// The answer to one question, in the making.
-pub type Answering<'a> = Pin<Box<dyn Future<Output = Result<Bytes, Error>> + Send + 'a>>;
+/// The pending response to one request.
+pub type ResponseFuture<'a> = Pin<Box<dyn Future<Output = Result<Bytes, Error>> + Send + 'a>>;
 
-/// Carries a question to Engage and its answer back: over HTTP in service, and under the hand of the
-/// property tests, which let answers come in any order.
+/// Sends requests to Engage: over HTTP in service; in the property tests a stand-in that completes responses in any order.
 pub trait Exchange: Send + Sync {
-    /// The JSON body of the answer to `GET path?query`; any other outcome is an error.
-    fn get<'a>(&'a self, path: &'a str, query: &'a [(&'a str, &'a str)]) -> Answering<'a>;
+    /// Returns the JSON body of the response to `GET path?query`; any other outcome is an error.
+    fn get<'a>(&'a self, path: &'a str, query: &'a [(&'a str, &'a str)]) -> ResponseFuture<'a>;
 
-    /// The same where the body may be as large as `max_body`, which is more than others may be.
+    /// The same with a size limit of `max_body` bytes instead of the configured one.
     fn get_large<'a>(
         &'a self,
         path: &'a str,
         query: &'a [(&'a str, &'a str)],
         max_body: usize,
-    ) -> Answering<'a> {
+    ) -> ResponseFuture<'a> {
         let _ = max_body;
         self.get(path, query)
     }

@@ -1,25 +1,25 @@
-//! A list that Engage tells in pages. Where it is longer than is read, or its pages contradict one another, what is certain
-//! is kept, and the list is known to be incomplete.
+//! Paged lists. If a list is too long, or its pages contradict one another, the part that is certain is kept and marked as
+//! incomplete.
 
 use super::{EngageClient, Error, Permit, wire::Page};
-use crate::domain::{AnswerPath, Readable};
+use crate::domain::{AnswerPath, Partial};
 
-/// How many items a page is asked for.
+/// Items requested per page.
 const PAGE: usize = 100;
-/// How many pages are read at most: more than a thousand vouchers are a defect, not a customer.
+/// Upper bound of pages: more than a thousand vouchers are a defect.
 const MAX_PAGES: usize = 10;
 
 impl EngageClient {
-    /// The list's pages, as many as are read and can be.
+    /// Fetches up to [`MAX_PAGES`] pages of a list.
     pub(super) async fn all_pages<T: Default>(
         &self,
         permit: Permit,
         path: &str,
         contact: Option<&str>,
-        read: impl Fn(&[u8]) -> Result<Page<Readable<T>>, Error>,
+        read: impl Fn(&[u8]) -> Result<Page<Partial<T>>, Error>,
         append: impl Fn(&mut T, T),
-    ) -> Result<Readable<T>, Error> {
-        let mut all = Readable::from(T::default());
+    ) -> Result<Partial<T>, Error> {
+        let mut all = Partial::from(T::default());
         let mut offset = 0;
         for page_number in 0..MAX_PAGES {
             if page_number > 0 {
@@ -32,16 +32,16 @@ impl EngageClient {
             query.extend([("offset", &*offset_text), ("count", &*count_text)]);
             let page = match self.call(&permit, path, &query, &read).await {
                 Err(error) if error.is_too_large() && page_number > 0 => {
-                    return Ok(cut(all, "size"));
+                    return Ok(truncated(all, "size"));
                 }
                 page => page?,
             };
-            // A page of somewhere else would leave a gap.
-            if page.offset.is_some_and(|told| told != offset) {
+            // A page at another offset would leave a gap.
+            if page.offset.is_some_and(|actual| actual != offset) {
                 if page_number == 0 {
                     return Err(Error::invalid("offset"));
                 }
-                return Ok(cut(all, "offset"));
+                return Ok(truncated(all, "offset"));
             }
             offset += page.count;
             let mut items = page.items;
@@ -55,15 +55,15 @@ impl EngageClient {
                 return Ok(all);
             }
             if page.count == 0 {
-                return Ok(cut(all, "totalCount"));
+                return Ok(truncated(all, "totalCount"));
             }
         }
-        Ok(cut(all, "pages"))
+        Ok(truncated(all, "pages"))
     }
 }
 
-/// The list as far as it was read, known to be longer; `at` says what ended it.
-fn cut<T>(mut list: Readable<T>, at: AnswerPath) -> Readable<T> {
+/// The list as far as it was read, marked as incomplete; `at` names the cause.
+fn truncated<T>(mut list: Partial<T>, at: AnswerPath) -> Partial<T> {
     list.left_out.push(at);
     list
 }

@@ -1,8 +1,8 @@
-//! Where Engage's name leads. Resolving is kept apart from connecting: what was resolved before is used at once, and a
-//! look-up beside it renews it, so a name server that fails or hangs takes nothing away that is known.
+//! Resolves Engage's host name. Known addresses are used at once and refreshed in the background, so that a failing or
+//! hanging name server does not affect calls.
 //!
-//! The system's resolver is asked (`/etc/hosts`, nsswitch and resolv.conf count). It can't be cancelled, so there is one
-//! look-up at a time, in a thread of its own: one that hangs holds that thread and nothing else.
+//! Uses the system's resolver (`/etc/hosts`, nsswitch, resolv.conf). It cannot be cancelled, so there is one look-up at a
+//! time, in its own thread: a hanging look-up blocks that thread only.
 
 use std::{
     io,
@@ -18,60 +18,60 @@ use tokio::sync::{oneshot, watch};
 
 use crate::clock::{Clock, Tick};
 
-/// The longest time that a call waits for a look-up where no addresses are known. The look-up itself goes on.
+/// How long a call without known addresses waits for a look-up. The look-up itself goes on.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// After how long what is known is looked up again, beside the call that uses it.
-const RENEW_AFTER: Duration = Duration::from_secs(10);
-/// How far apart look-ups are kept that connections which can't be made ask for.
-const SPACING: Duration = Duration::from_secs(1);
+/// Age at which known addresses are refreshed in the background.
+const REFRESH_AFTER: Duration = Duration::from_secs(10);
+/// Minimum interval between look-ups caused by failed connections.
+const FAILURE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A look-up under way.
-type LookingUp = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
-/// How a name is looked up.
-type LookUp = fn(&str) -> LookingUp;
+/// A running look-up.
+type PendingLookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+/// A look-up function.
+type LookupFn = fn(&str) -> PendingLookup;
 
-/// No address of the name is known, and the look-up failed or takes too long.
+/// No address is known, and the look-up failed or takes too long.
 #[derive(Debug, thiserror::Error)]
-#[error("the name can't be resolved")]
+#[error("name resolution failed")]
 pub(super) struct Unresolved;
 
-/// Resolves one name. Cheap to clone.
+/// Resolver of one name. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Resolver(Arc<Shared>);
 
 struct Shared {
     name: Box<str>,
-    look_up: Box<dyn Fn(&str) -> LookingUp + Send + Sync>,
+    look_up: Box<dyn Fn(&str) -> PendingLookup + Send + Sync>,
     clock: Clock,
     state: Mutex<State>,
-    /// Tells those who wait that a look-up ended, or takes too long.
+    /// Notified when a look-up ends or takes too long.
     changed: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// The addresses that the name led to last, the next to be tried first.
+    /// Last known addresses; the first one is tried first.
     known: Vec<SocketAddr>,
     is_running: bool,
-    /// Whether the look-up under way has taken longer than [`TIMEOUT`].
+    /// Whether the running look-up has taken longer than [`TIMEOUT`].
     is_overdue: bool,
-    /// How many have ended, and when the last did.
-    rounds: u64,
-    ended: Option<Tick>,
+    /// Number of finished look-ups, and the time of the last.
+    finished: u64,
+    finished_at: Option<Tick>,
     is_failing: bool,
 }
 
 impl Resolver {
-    /// A resolver of that name that asks the system.
+    /// A resolver over the system's.
     pub(super) fn new(name: &str, clock: Clock) -> Self {
-        let by_system: LookUp = by_system;
+        let by_system: LookupFn = by_system;
         Self::over(name, clock, by_system)
     }
 
     fn over(
         name: &str,
         clock: Clock,
-        look_up: impl Fn(&str) -> LookingUp + Send + Sync + 'static,
+        look_up: impl Fn(&str) -> PendingLookup + Send + Sync + 'static,
     ) -> Self {
         Self(Arc::new(Shared {
             name: name.into(),
@@ -86,12 +86,12 @@ impl Resolver {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a look-up, where none is under way: so that the first caller need not wait for it.
-    pub(super) fn begin(&self) {
+    /// Starts the first look-up early, so that the first call need not wait for it.
+    pub(super) fn start(&self) {
         self.look_up(&mut self.state());
     }
 
-    /// The addresses that are known, at once; where there are none, those of the look-up, for which it waits.
+    /// Returns the known addresses at once; without any waits for the look-up.
     pub(super) async fn addresses(&self) -> Result<Vec<SocketAddr>, Unresolved> {
         let mut changed = self.0.changed.subscribe();
         let mut waits_for = None;
@@ -99,15 +99,15 @@ impl Resolver {
             {
                 let mut state = self.state();
                 if !state.known.is_empty() {
-                    if state.is_older_than(RENEW_AFTER, self.0.clock.tick()) {
+                    if state.is_older_than(REFRESH_AFTER, self.0.clock.tick()) {
                         self.look_up(&mut state);
                     }
                     return Ok(state.known.clone());
                 }
-                if waits_for.is_some_and(|round| round != state.rounds) {
+                if waits_for.is_some_and(|round| round != state.finished) {
                     return Err(Unresolved);
                 }
-                waits_for = Some(state.rounds);
+                waits_for = Some(state.finished);
                 self.look_up(&mut state);
                 if state.is_overdue {
                     return Err(Unresolved);
@@ -118,10 +118,9 @@ impl Resolver {
         }
     }
 
-    /// Connections to the addresses `used` could not be made: whether there are others to try. Where the first of several
-    /// gave no answer (`timed_out`), it is tried last from now on; else the name is looked up again, and that is waited
-    /// for as for a first look-up.
-    pub(super) async fn leads_elsewhere(&self, used: &[SocketAddr], timed_out: bool) -> bool {
+    /// Whether there are other addresses to try after connecting to `used` failed. If the first of several timed out, it
+    /// becomes the last; otherwise waits for another look-up.
+    pub(super) async fn has_other_addresses(&self, used: &[SocketAddr], timed_out: bool) -> bool {
         let mut changed = self.0.changed.subscribe();
         let mut waits_for = None;
         loop {
@@ -136,11 +135,11 @@ impl Resolver {
                     }
                     return true;
                 }
-                if waits_for.is_some_and(|round| round != state.rounds) {
+                if waits_for.is_some_and(|round| round != state.finished) {
                     return false;
                 }
-                waits_for = Some(state.rounds);
-                if state.is_older_than(SPACING, self.0.clock.tick()) {
+                waits_for = Some(state.finished);
+                if state.is_older_than(FAILURE_INTERVAL, self.0.clock.tick()) {
                     self.look_up(&mut state);
                 }
                 if state.is_overdue || !state.is_running {
@@ -156,42 +155,42 @@ impl Resolver {
             return;
         }
         state.is_running = true;
-        let overdue = self.0.clock.tick() + TIMEOUT;
+        let overdue_at = self.0.clock.tick() + TIMEOUT;
         let resolver = self.clone();
         tokio::spawn(async move {
-            let mut looking_up = (resolver.0.look_up)(&resolver.0.name);
-            let looked_up = tokio::select! {
+            let mut lookup = (resolver.0.look_up)(&resolver.0.name);
+            let result = tokio::select! {
                 biased;
-                looked_up = &mut looking_up => looked_up,
-                () = resolver.0.clock.sleep_until(overdue) => {
-                    resolver.is_overdue();
-                    looking_up.await
+                result = &mut lookup => result,
+                () = resolver.0.clock.sleep_until(overdue_at) => {
+                    resolver.mark_overdue();
+                    lookup.await
                 }
             };
-            resolver.settle(looked_up);
+            resolver.finish(result);
         });
     }
 
-    fn is_overdue(&self) {
+    fn mark_overdue(&self) {
         {
             let mut state = self.state();
             state.is_overdue = true;
-            state.fails("no name server answers in time");
+            state.record_failure("no response from a name server in time");
         }
         self.0.changed.send_replace(());
     }
 
-    fn settle(&self, looked_up: io::Result<Vec<SocketAddr>>) {
+    fn finish(&self, result: io::Result<Vec<SocketAddr>>) {
         {
             let mut state = self.state();
             state.is_running = false;
             state.is_overdue = false;
-            state.rounds += 1;
-            state.ended = Some(self.0.clock.tick());
-            match looked_up {
-                Ok(addresses) if !addresses.is_empty() => state.succeeds(addresses),
-                Ok(_) => state.fails("it has no address"),
-                Err(_) => state.fails("the look-up failed"),
+            state.finished += 1;
+            state.finished_at = Some(self.0.clock.tick());
+            match result {
+                Ok(addresses) if !addresses.is_empty() => state.record_success(addresses),
+                Ok(_) => state.record_failure("no address"),
+                Err(_) => state.record_failure("look-up failed"),
             }
         }
         self.0.changed.send_replace(());
@@ -199,23 +198,24 @@ impl Resolver {
 }
 
 impl State {
-    /// Whether the last look-up ended so long ago; one that never was did.
+    /// Whether the last look-up finished at least `age` ago, or never.
     fn is_older_than(&self, age: Duration, now: Tick) -> bool {
-        self.ended.is_none_or(|ended| now.since(ended) >= age)
+        self.finished_at
+            .is_none_or(|finished_at| now.since(finished_at) >= age)
     }
 
-    fn succeeds(&mut self, addresses: Vec<SocketAddr>) {
+    fn record_success(&mut self, addresses: Vec<SocketAddr>) {
         self.known = addresses;
         if std::mem::take(&mut self.is_failing) {
-            tracing::info!("engage's name can be resolved again");
+            tracing::info!("upstream name resolution recovered");
         }
     }
 
-    /// Said once, however often it is tried.
-    fn fails(&mut self, cause: &'static str) {
+    /// Logs the first of consecutive failures.
+    fn record_failure(&mut self, cause: &'static str) {
         if !std::mem::replace(&mut self.is_failing, true) {
             let known = self.known.len();
-            tracing::warn!(cause, known, "engage's name can't be resolved");
+            tracing::warn!(cause, known, "upstream name resolution failed");
         }
     }
 }
@@ -229,25 +229,25 @@ fn is_permutation(one: &[SocketAddr], other: &[SocketAddr]) -> bool {
     sorted(one) == sorted(other)
 }
 
-/// Not on the runtime's threads for blocking work: the runtime waits for those when it ends.
-fn by_system(name: &str) -> LookingUp {
-    let (told, answer) = oneshot::channel();
+/// Not on the runtime's blocking threads: the runtime waits for those at shutdown.
+fn by_system(name: &str) -> PendingLookup {
+    let (sender, receiver) = oneshot::channel();
     let name = name.to_owned();
     let thread = thread::Builder::new()
         .name("resolver".to_owned())
         .spawn(move || {
             let addresses = (&*name, 0).to_socket_addrs();
-            // Nobody waits any more where the process ends.
-            let _ = told.send(addresses.map(Iterator::collect));
+            // The receiver is gone at shutdown.
+            let _ = sender.send(addresses.map(Iterator::collect));
         });
     Box::pin(async move {
         thread?;
-        answer.await.map_err(io::Error::other)?
+        receiver.await.map_err(io::Error::other)?
     })
 }
 
 impl Resolve for Resolver {
-    /// Redirects are not followed and there is no proxy: it is always the one name.
+    /// `name` is always the configured one: there are no redirects and no proxy.
     fn resolve(&self, name: Name) -> Resolving {
         debug_assert_eq!(name.as_str(), &*self.0.name);
         let resolver = self.clone();

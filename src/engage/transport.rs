@@ -1,8 +1,7 @@
-//! One GET to Engage over HTTP: the headers it asks for, the bounds we keep to, and every status read
-//! once.
+//! HTTP transport: sends one GET, applies deadline and size limit, and maps every status to a result.
 //!
-//! Nothing of a caller's request goes up but the identifier in the query, and nothing of Engage's
-//! answer comes down but a body that was read to its end, is JSON and is not too large.
+//! Of a caller's request only the identifier is sent upstream, in the query. Of a response only a complete JSON body within
+//! the size limit is returned.
 
 mod answer;
 mod client;
@@ -20,8 +19,8 @@ use reqwest::{
 use self::pool::{Generation, Pools};
 use super::{
     Error,
-    error::{KEPT, LEFT, MOVED, RESOLVING, SECURING, UNPROCESSED},
-    exchange::{Answering, Exchange},
+    error::{ABANDONED, OTHER_ADDRESSES, RESOLVING, REUSED_CLOSED, SECURING, UNPROCESSED},
+    exchange::{Exchange, ResponseFuture},
     resolver::Resolver,
 };
 use crate::{
@@ -29,20 +28,20 @@ use crate::{
     config,
 };
 
-/// Asks Engage.
+/// HTTP transport to Engage.
 pub(super) struct Transport {
     pools: Pools,
-    /// Of Engage's name; none where the configuration names an address.
+    /// `None` if the configuration contains an address instead of a name.
     resolver: Option<Resolver>,
     base: Url,
     timeout: Duration,
-    /// The bytes of the largest answer that is read. Real overviews are some 5 KB.
+    /// Size limit of a response, in bytes. Real overviews have about 5 KB.
     max_answer: usize,
     clock: Clock,
 }
 
 impl Transport {
-    /// A transport for the configured Engage, whose name is looked up from now on.
+    /// A transport to the configured Engage. Starts resolving its name.
     pub(super) fn new(config: &config::Engage, clock: Clock) -> Result<Self, anyhow::Error> {
         let version = match config.api_version {
             config::ApiVersion::V3 => "v3",
@@ -52,7 +51,7 @@ impl Transport {
         base.set_path(&format!("/api/{version}/"));
         let resolver = base.domain().map(|name| Resolver::new(name, clock.clone()));
         if let Some(resolver) = &resolver {
-            resolver.begin();
+            resolver.start();
         }
         Ok(Self {
             pools: Pools::new(config, resolver.clone(), clock.clone())?,
@@ -64,7 +63,7 @@ impl Transport {
         })
     }
 
-    async fn ask(
+    async fn fetch(
         &self,
         path: &str,
         query: &[(&str, &str)],
@@ -80,16 +79,16 @@ impl Transport {
         self.by(deadline, self.read(response, max_body)).await?
     }
 
-    /// What comes of it by then.
-    async fn by<T>(&self, deadline: Tick, of: impl Future<Output = T>) -> Result<T, Error> {
+    /// Applies the deadline to a future.
+    async fn by<T>(&self, deadline: Tick, future: impl Future<Output = T>) -> Result<T, Error> {
         tokio::select! {
             biased;
-            it = of => Ok(it),
+            output = future => Ok(output),
             () = self.clock.sleep_until(deadline) => Err(Error::Timeout),
         }
     }
 
-    /// Where connections are made to; nothing where the configuration says it.
+    /// The resolved addresses; empty if the configuration contains the address.
     async fn addresses(&self) -> Result<Vec<SocketAddr>, Error> {
         let Some(resolver) = &self.resolver else {
             return Ok(Vec::new());
@@ -98,7 +97,7 @@ impl Transport {
         resolver.addresses().await.map_err(unresolved)
     }
 
-    /// Sends the request and waits for the head of the answer.
+    /// Sends the request and waits for the head of the response.
     async fn respond(
         &self,
         url: Url,
@@ -106,45 +105,45 @@ impl Transport {
         deadline: Tick,
     ) -> Result<Response, Error> {
         let generation = self.pools.current();
-        let begun = generation.begin();
+        let started_at = generation.start_call();
         let mut sending = pin!(generation.client().get(url).send());
-        let mut leaving = pin!(generation.may_be_left(&self.clock));
-        let (mut until, mut waits_on) = (deadline, false);
+        let mut abandoned = pin!(generation.abandoned(&self.clock));
+        let (mut until, mut is_extended) = (deadline, false);
         let sent = loop {
             tokio::select! {
                 biased;
                 sent = &mut sending => break sent,
                 () = self.clock.sleep_until(until) => {
-                    let trial = self.pools.timed_out(&generation, begun);
-                    let Some(trial) = trial.filter(|trial| !waits_on && *trial > until) else {
+                    let trial = self.pools.timed_out(&generation, started_at);
+                    let Some(trial) = trial.filter(|trial| !is_extended && *trial > until) else {
                         return Err(Error::Timeout);
                     };
-                    (until, waits_on) = (trial, true);
+                    (until, is_extended) = (trial, true);
                 }
-                () = &mut leaving => return Err(Error::Unreachable { what: LEFT }),
+                () = &mut abandoned => return Err(Error::Unreachable { what: ABANDONED }),
             }
         };
         match sent {
             Ok(response) if response.status() == StatusCode::REQUEST_TIMEOUT => {
-                // What servers write to connections that they close as idle (RFC 9110, 15.5.9): no request was read.
-                self.pools.ended(&generation);
+                // Sent by servers on connections that they close as idle (RFC 9110, 15.5.9): no request was read.
+                self.pools.closed(&generation);
                 Err(Error::Unreachable { what: UNPROCESSED })
             }
             Ok(response) => {
                 let connection = failure::local_address(response.extensions());
-                generation.answered(connection, self.clock.tick());
+                generation.responded(connection, self.clock.tick());
                 Ok(response)
             }
             Err(error) if error.is_connect() => {
-                let unconnected = self.unconnected(&error, addresses);
-                Err(self.by(deadline, unconnected).await?)
+                let connect_error = self.connect_error(&error, addresses);
+                Err(self.by(deadline, connect_error).await?)
             }
-            Err(error) => Err(self.unanswered(&error, &generation)),
+            Err(error) => Err(self.response_error(&error, &generation)),
         }
     }
 
     /// Why there is no connection.
-    async fn unconnected(&self, error: &reqwest::Error, addresses: &[SocketAddr]) -> Error {
+    async fn connect_error(&self, error: &reqwest::Error, addresses: &[SocketAddr]) -> Error {
         if failure::is_about_tls(error) {
             return Error::Unreachable { what: SECURING };
         }
@@ -153,9 +152,11 @@ impl Transport {
         }
         let timed_out = error.is_timeout();
         if let Some(resolver) = &self.resolver
-            && resolver.leads_elsewhere(addresses, timed_out).await
+            && resolver.has_other_addresses(addresses, timed_out).await
         {
-            return Error::Unreachable { what: MOVED };
+            return Error::Unreachable {
+                what: OTHER_ADDRESSES,
+            };
         }
         if timed_out {
             return Error::Timeout;
@@ -163,26 +164,26 @@ impl Transport {
         Error::Unreachable { what: "connecting" }
     }
 
-    /// Why no answer came over a connection.
-    fn unanswered(&self, error: &reqwest::Error, generation: &Arc<Generation>) -> Error {
+    /// Why no response came over a connection.
+    fn response_error(&self, error: &reqwest::Error, generation: &Arc<Generation>) -> Error {
         if failure::is_about_http(error) {
             return Error::invalid("head");
         }
-        let is_kept =
-            failure::connection(error).is_some_and(|connection| generation.is_kept(connection));
-        if is_kept && failure::is_about_silence(error) {
+        let is_reused =
+            failure::connection(error).is_some_and(|connection| generation.is_reused(connection));
+        if is_reused && failure::is_dead_connection(error) {
             self.pools.died(generation);
         }
         let is_unprocessed = failure::is_unprocessed(error);
-        if (is_kept || is_unprocessed) && !failure::is_refused(error) {
-            self.pools.ended(generation);
+        if (is_reused || is_unprocessed) && !failure::is_refused(error) {
+            self.pools.closed(generation);
         }
         let what = if is_unprocessed {
             UNPROCESSED
-        } else if is_kept {
-            KEPT
+        } else if is_reused {
+            REUSED_CLOSED
         } else {
-            "asking"
+            "no response"
         };
         Error::Unreachable { what }
     }
@@ -205,7 +206,7 @@ impl Transport {
         Err(failure(status, code, retry_after))
     }
 
-    /// Seconds or a date (RFC 9110, 10.2.3); "now" says nothing.
+    /// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3); `None` for zero or a past date.
     fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {
         let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
         let wait = if let Ok(seconds) = text.parse() {
@@ -219,7 +220,7 @@ impl Transport {
 }
 
 impl Exchange for Transport {
-    fn get<'a>(&'a self, path: &'a str, query: &'a [(&'a str, &'a str)]) -> Answering<'a> {
+    fn get<'a>(&'a self, path: &'a str, query: &'a [(&'a str, &'a str)]) -> ResponseFuture<'a> {
         self.get_large(path, query, self.max_answer)
     }
 
@@ -228,9 +229,9 @@ impl Exchange for Transport {
         path: &'a str,
         query: &'a [(&'a str, &'a str)],
         max_body: usize,
-    ) -> Answering<'a> {
+    ) -> ResponseFuture<'a> {
         let deadline = self.clock.tick() + self.timeout;
-        Box::pin(self.ask(path, query, max_body, deadline))
+        Box::pin(self.fetch(path, query, max_body, deadline))
     }
 }
 

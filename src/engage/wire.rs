@@ -1,16 +1,16 @@
-//! Engage's JSON read into the domain's types: strict about ids, money and points, lenient about
-//! everything that the tenant's configuration or Engage's next release may change.
+//! Parses Engage's JSON into domain types: strict about ids, money and points, lenient about everything that a tenant's
+//! configuration or a new release of Engage may change.
 //!
-//! No complete v3 overview is documented, so the keys follow what real clients read, and each part
-//! takes the first of the spellings that is present. A part whose key is missing was not told. What
-//! can't be read is named by its path, never by its value.
+//! No complete v3 overview is documented, so the keys are those that real clients read, and each part uses the first
+//! spelling that is present. A part whose key is missing is not part of the response. Unreadable values are reported by
+//! path, never by value.
 
 mod bounds;
 mod changes;
 mod flag;
 mod items;
-mod mend;
 mod profile;
+mod surrogates;
 mod time;
 #[cfg(test)]
 mod weights;
@@ -21,39 +21,39 @@ use serde_json::value::RawValue;
 pub use self::changes::Changes;
 pub(in crate::engage) use self::{
     changes::{MAX_LIST, changes},
-    mend::replace_lone_surrogates,
+    surrogates::replace_lone_surrogates,
 };
 use super::Error;
 use crate::{
     domain::{
-        ContactId, Overview, Points, Profile, Promotions, Readable, Vouchers, aliases::AliasReader,
+        ContactId, Overview, Partial, Points, Profile, Promotions, Vouchers, aliases::AliasReader,
     },
     json::{self, Object},
 };
 
-/// Reads Engage's answers.
+/// Parser of Engage's responses.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    /// Brings identifiers into canonical form.
+    /// Parses identifiers into canonical form.
     pub alias_reader: AliasReader,
-    /// The zone of times that name none.
+    /// The zone of times without one.
     pub time_zone: TimeZone,
-    /// Whether a view lists the national id: else only its digest is kept.
+    /// Whether a view contains the national id. If not, only its digest is kept.
     pub keeps_national_id: bool,
-    /// Whether the overview holds the points, as in API v2.
+    /// Whether the overview contains points, as in API v2.
     pub points_in_overview: bool,
 }
 
 /// One page of a list.
 #[derive(Debug)]
 pub struct Page<T> {
-    /// What it holds.
+    /// The parsed items.
     pub items: T,
-    /// How many items are before it, where Engage says so.
+    /// Number of items before the page, if sent.
     pub offset: Option<usize>,
-    /// How many items the page had, readable or not.
+    /// Number of items on the page, readable or not.
     pub count: usize,
-    /// How many there are on all pages, where Engage says so.
+    /// Number of items on all pages, if sent.
     pub total: Option<usize>,
 }
 
@@ -69,8 +69,7 @@ impl Page<&RawValue> {
 }
 
 impl Reader {
-    /// The answer of `/contactoverview`. A part that can't be read is left out, and named in a log
-    /// event: the others are told.
+    /// Parses `/contactoverview`. An unreadable part is left out and logged; the others are returned.
     pub fn overview(&self, body: &[u8]) -> Result<Overview, Error> {
         let answer = Object::parse(body).ok_or_else(|| Error::invalid("$"))?;
         let id = contact_id(&answer)?;
@@ -81,8 +80,8 @@ impl Reader {
         Ok(Overview {
             id,
             profile,
-            audiences: told("audiences", items::audiences(&answer)),
-            promotions: told(
+            audiences: readable_part("audiences", items::audiences(&answer)),
+            promotions: readable_part(
                 "promotions",
                 answer
                     .first(&["promotions", "availablePromotions"])
@@ -90,7 +89,7 @@ impl Reader {
                     .transpose(),
             )
             .flatten(),
-            vouchers: told(
+            vouchers: readable_part(
                 "vouchers",
                 answer
                     .first(&[
@@ -103,40 +102,40 @@ impl Reader {
                     .transpose(),
             )
             .flatten(),
-            points: points.and_then(|points| told("points", points).flatten()),
+            points: points.and_then(|points| readable_part("points", points).flatten()),
         })
     }
 
-    /// The answer of `/contacts/id`: one JSON string.
+    /// Parses `/contacts/id`: one JSON string.
     pub fn contact_id(body: &[u8]) -> Result<ContactId, Error> {
         let text: std::borrow::Cow<'_, str> =
             serde_json::from_slice(body).map_err(|_| Error::invalid("$"))?;
         ContactId::parse(&text).ok_or_else(|| Error::invalid("$"))
     }
 
-    /// The answer of `/contacts/{id}`: whose it is, and the profile.
-    pub fn contact(&self, body: &[u8]) -> Result<(ContactId, Readable<Profile>), Error> {
+    /// Parses `/contacts/{id}`: contact id and profile.
+    pub fn contact(&self, body: &[u8]) -> Result<(ContactId, Partial<Profile>), Error> {
         let answer = Object::parse(body).ok_or_else(|| Error::invalid("$"))?;
         Ok((contact_id(&answer)?, self.profile_of(&answer)?))
     }
 
-    /// The answer of `/contacts/{id}/promotions`: a bare array.
-    pub fn promotions(&self, body: &[u8]) -> Result<Readable<Promotions>, Error> {
+    /// Parses `/contacts/{id}/promotions`: a bare array.
+    pub fn promotions(&self, body: &[u8]) -> Result<Partial<Promotions>, Error> {
         items::promotions(self, raw(body)?)
     }
 
-    /// A page of vouchers.
-    pub fn vouchers(&self, body: &[u8]) -> Result<Page<Readable<Vouchers>>, Error> {
+    /// Parses a page of vouchers.
+    pub fn vouchers(&self, body: &[u8]) -> Result<Page<Partial<Vouchers>>, Error> {
         items::page(raw(body)?)?.read(|list| items::vouchers(self, list))
     }
 
-    /// The point accounts of a contact: a bare array in v3, a page in v2 and in one v3 variant.
-    pub fn points(&self, id: ContactId, body: &[u8]) -> Result<Page<Readable<Points>>, Error> {
+    /// Parses the point accounts of a contact: a bare array in v3, a page in v2 and in one v3 variant.
+    pub fn points(&self, id: ContactId, body: &[u8]) -> Result<Page<Partial<Points>>, Error> {
         items::page(raw(body)?)?.read(|list| items::points(self, id, list))
     }
 }
 
-/// Whom the answer is about. Two ids that differ are none.
+/// The contact that the response is about. Contradictory ids are an error.
 fn contact_id(answer: &Object<'_>) -> Result<ContactId, Error> {
     let mut ids = answer
         .0
@@ -152,7 +151,7 @@ fn raw(body: &[u8]) -> Result<&RawValue, Error> {
     serde_json::from_slice(body).map_err(|_| Error::invalid("$"))
 }
 
-fn told<T>(part: &'static str, read: Result<T, Error>) -> Option<T> {
-    read.inspect_err(|error| tracing::warn!(part, %error, "a part of the overview can't be read"))
+fn readable_part<T>(part: &'static str, read: Result<T, Error>) -> Option<T> {
+    read.inspect_err(|error| tracing::warn!(part, %error, "overview part unreadable"))
         .ok()
 }

@@ -34,7 +34,7 @@ use super::{
 use crate::{
     clock::{Clock, Tick},
     customer::CustomerService,
-    webhook::{News, Refusal, WebhookReader},
+    webhook::{WebhookError, WebhookEvent, WebhookReader},
 };
 
 const CHALLENGE: &str = "Svix realm=\"engage-bff webhooks\"";
@@ -101,7 +101,7 @@ impl WebhookReceiver {
         let arrived = clock.now();
         let claim = self
             .reader
-            .claim(headers, arrived.wall)
+            .signature_headers(headers, arrived.wall)
             .map_err(|refusal| self.refuse(refusal))?;
         let mut verifier = self.reader.verifier(claim);
         let mut unfinished = self.bodies.receive(peer);
@@ -112,7 +112,7 @@ impl WebhookReceiver {
         })
         .await?;
         if !verifier.is_genuine() {
-            return Err(self.refuse(Refusal::Forged));
+            return Err(self.refuse(WebhookError::SignatureMismatch));
         }
         identified.set();
         let taken = match unfinished.finish() {
@@ -185,7 +185,7 @@ impl WebhookReceiver {
         body: &[u8],
         customers: &CustomerService,
     ) -> Result<(), (&'static str, ApiError)> {
-        let News {
+        let WebhookEvent {
             event,
             change,
             is_understood,
@@ -243,17 +243,19 @@ impl WebhookReceiver {
         (why, ApiError::new(code))
     }
 
-    fn refuse(&self, refusal: Refusal) -> ApiError {
+    fn refuse(&self, refusal: WebhookError) -> ApiError {
         self.counts.ended(UNREAD, refusal.as_str());
         match refusal {
-            Refusal::Unsigned | Refusal::Untimely | Refusal::Forged => {
+            WebhookError::MalformedHeaders
+            | WebhookError::TimestampOutOfRange
+            | WebhookError::SignatureMismatch => {
                 ApiError::with_detail(Code::Unauthorized, format!("{refusal}."))
                     .challenge(CHALLENGE)
             }
-            Refusal::NotJson => {
+            WebhookError::NotJson => {
                 ApiError::with_detail(Code::InvalidParameter, format!("{refusal}."))
             }
-            Refusal::Sealed => ApiError::new(Code::WebhookUnreadable),
+            WebhookError::Undecryptable => ApiError::new(Code::WebhookUnreadable),
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The contacts that a payload is about. Voyado documents the payloads of few events, and those spell the key in two ways,
-//! so it is not looked up at one place: every GUID under a key that may hold a contact's id counts, at any depth that is
-//! read, in lists too. One contact too many costs a refill; one too few leaves its old data in service.
+//! Finds the contacts that a payload is about. Voyado documents the payloads of few events, with two spellings of the key,
+//! so every GUID under a key that may contain a contact id counts, at any depth, in lists too. One contact too many costs a
+//! fetch; one too few leaves stale data in service.
 //!
-//! Whether the payload was *understood* is judged more strictly: a key that names a contact must hold a GUID, and a
-//! `contactId` or a side of a merge nothing else.
+//! Whether the payload was *understood* is stricter: a key that names a contact must contain a GUID, and a `contactId` or a
+//! side of a merge nothing else.
 
 use serde_json::value::RawValue;
 
@@ -12,14 +12,14 @@ use crate::{
     json::{Object, list, text},
 };
 
-/// Objects and lists within one another that are looked into.
+/// Maximum depth that is searched.
 const MAX_DEPTH: usize = 16;
-/// More ids than any event that we know of has reason to name.
+/// More ids than any known event contains.
 const MAX_CONTACTS: usize = 1000;
 
-/// In a key, without regard to case and punctuation: it is about a contact.
+/// Words in a key that is about a contact; case and punctuation are ignored.
 const CONTACT_WORDS: [&str; 4] = ["contact", "customer", "member", "person"];
-/// The same, for the two sides of a merge.
+/// Words in a key that is about a side of a merge.
 const MERGE_WORDS: [&str; 7] = [
     "merge",
     "surviv",
@@ -29,26 +29,26 @@ const MERGE_WORDS: [&str; 7] = [
     "retained",
     "absorbed",
 ];
-/// The id of the thing itself that an object describes.
+/// Keys of an object's own id.
 const OWN_ID: [&str; 6] = ["id", "guid", "uuid", "objectid", "entityid", "subjectid"];
-/// Keys of objects that describe the same thing as the object around them.
+/// Keys of objects that describe the same entity as the enclosing object.
 const WRAPPERS: [&str; 14] = [
     "payload", "data", "object", "entity", "resource", "subject", "body", "content", "details",
     "before", "after", "old", "new", "changes",
 ];
 
-/// What a key says of the value under it.
+/// What a key says about its value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Key {
-    /// It names a contact, or a side of a merge. If strict it holds nothing but ids of contacts.
+    /// A contact or a side of a merge. If strict, the value must be contact ids only.
     Contact { is_strict: bool },
-    /// The id of the thing that the object describes.
+    /// The object's own id.
     Own,
-    /// An id of something.
+    /// Another id.
     OtherId,
-    /// An object that describes the same thing.
+    /// An object that describes the same entity.
     Wrapper,
-    /// Nothing that leads to an id.
+    /// Irrelevant.
     Other,
 }
 
@@ -59,7 +59,7 @@ impl Key {
         let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
         let singular = name.strip_suffix('s').unwrap_or(&name);
         let is_id = ["id", "guid"].iter().any(|end| singular.ends_with(end));
-        // A type of contact is none.
+        // A contact type is not a contact.
         let is_type = name.contains("type");
         if has(&MERGE_WORDS) && !is_type {
             Key::Contact { is_strict: is_id }
@@ -83,18 +83,18 @@ impl Key {
 /// The ids found so far.
 #[derive(Debug, Default)]
 pub(super) struct Contacts {
-    /// Whether an object's own id is a contact's where nothing says otherwise: in events about contacts.
+    /// Whether an object's own id is a contact id by default: in events about contacts.
     own_ids_count: bool,
-    /// Under keys that name contacts.
+    /// Ids under keys that name contacts.
     named: Vec<ContactId>,
-    /// Under other keys that hold ids.
+    /// Ids under other keys.
     others: Vec<ContactId>,
-    /// Whether a key that holds nothing but ids of contacts holds something else, or there are more than are read.
+    /// Whether a strict key has another value, or there are too many ids.
     is_unreadable: bool,
 }
 
 impl Contacts {
-    /// No ids yet of an event, which is about contacts themselves or about something of theirs.
+    /// An empty set for an event about contacts, or about their data.
     pub(super) fn new(is_about_contacts: bool) -> Self {
         Self {
             own_ids_count: is_about_contacts,
@@ -102,12 +102,12 @@ impl Contacts {
         }
     }
 
-    /// Looks into a payload.
+    /// Searches a payload.
     pub(super) fn read(&mut self, payload: &RawValue) {
         self.value(payload, Key::Wrapper, 0);
     }
 
-    /// Looks into what stands in a delivery under another key than the payload's: its own id is not a contact's.
+    /// Searches a value outside of the payload; the delivery's own id is not a contact id.
     pub(super) fn read_outside(&mut self, key: &str, value: &RawValue) {
         match Key::of(key) {
             Key::Own | Key::OtherId => {}
@@ -115,17 +115,17 @@ impl Contacts {
         }
     }
 
-    /// Whether a contact was named, and all that should name one was read.
+    /// Whether a contact was named and every strict key was readable.
     pub(super) fn is_understood(&self) -> bool {
         !self.named.is_empty() && !self.is_unreadable
     }
 
-    /// Whether a key that should name a contact could not be read.
+    /// Whether a strict key was unreadable.
     pub(super) fn is_unreadable(&self) -> bool {
         self.is_unreadable
     }
 
-    /// The contacts that are named; with the ids under other keys where the event is about contacts, or names none.
+    /// Contacts of a known event: those named, and the other ids if the event is about contacts or names none.
     pub(super) fn known_event(self) -> Vec<ContactId> {
         if self.own_ids_count || self.named.is_empty() {
             return self.all();
@@ -133,7 +133,7 @@ impl Contacts {
         self.named
     }
 
-    /// The contacts that are named; of an event about contacts the ids under other keys too.
+    /// Contacts of an unknown event: those named, and the other ids if the event is about contacts.
     pub(super) fn unknown_event(self) -> Vec<ContactId> {
         if self.own_ids_count {
             return self.all();
@@ -167,12 +167,12 @@ impl Contacts {
         }
     }
 
-    /// What a key says within an object that stands under another.
+    /// The meaning of a key within an object under another key.
     fn key(&self, name: &str, under: Key) -> Key {
         match (Key::of(name), under) {
             (Key::Own, Key::Contact { .. }) => Key::Contact { is_strict: false },
             (Key::Own, Key::Wrapper) if self.own_ids_count => Key::Contact { is_strict: false },
-            // What wraps a contact is about that contact.
+            // A wrapper inside of a contact is about that contact.
             (Key::Wrapper, Key::Contact { .. }) => under,
             (key, _) => key,
         }
@@ -184,39 +184,39 @@ impl Contacts {
             Key::Own | Key::OtherId => &mut self.others,
             Key::Wrapper | Key::Other => return,
         };
-        match Shown::of(value) {
-            Shown::Id(id) if ids.contains(&id) => {}
-            Shown::Id(id) if ids.len() < MAX_CONTACTS => ids.push(id),
-            Shown::Id(_) => self.is_unreadable = true,
-            Shown::Unreadable if key == (Key::Contact { is_strict: true }) => {
+        match IdValue::of(value) {
+            IdValue::Id(id) if ids.contains(&id) => {}
+            IdValue::Id(id) if ids.len() < MAX_CONTACTS => ids.push(id),
+            IdValue::Id(_) => self.is_unreadable = true,
+            IdValue::Unreadable if key == (Key::Contact { is_strict: true }) => {
                 self.is_unreadable = true;
             }
-            Shown::Unreadable | Shown::Absent => {}
+            IdValue::Unreadable | IdValue::Absent => {}
         }
     }
 }
 
-/// What a value shows of an id.
-enum Shown {
+/// A value read as an id.
+enum IdValue {
     Absent,
     Unreadable,
     Id(ContactId),
 }
 
-impl Shown {
+impl IdValue {
     fn of(value: &RawValue) -> Self {
         if value.get() == "null" {
-            return Shown::Absent;
+            return IdValue::Absent;
         }
         match text(value) {
-            Some(text) if text.trim().is_empty() => Shown::Absent,
+            Some(text) if text.trim().is_empty() => IdValue::Absent,
             Some(text) => match ContactId::parse_lenient(&text) {
-                // What Engage's platform writes where there is none.
-                Some(id) if id.as_uuid().is_nil() => Shown::Absent,
-                Some(id) => Shown::Id(id),
-                None => Shown::Unreadable,
+                // The nil GUID means none.
+                Some(id) if id.as_uuid().is_nil() => IdValue::Absent,
+                Some(id) => IdValue::Id(id),
+                None => IdValue::Unreadable,
             },
-            None => Shown::Unreadable,
+            None => IdValue::Unreadable,
         }
     }
 }
@@ -236,15 +236,15 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_is_understood_if_a_key_names_a_contact_and_none_is_unreadable() {
+    fn payload_is_understood_if_every_contact_key_is_readable() {
         let nested = format!(
             "{}{{\"contactId\":\"@\"}}{}",
             "[".repeat(15),
             "]".repeat(15)
         );
         let deeper = format!("[{nested}]");
-        // In an event about something of a contact's, and in one about contacts.
-        for (payload, something, contacts) in [
+        // Expected for an event about a contact's data, and for one about contacts.
+        for (payload, about_data, about_contacts) in [
             (r#"{"contactId":"@"}"#, true, true),
             (r#"{"CONTACT_ID":"@"}"#, true, true),
             (r#"{"contact":{"id":"@"}}"#, true, true),
@@ -274,7 +274,8 @@ mod tests {
             ("null", false, false),
         ] {
             let payload = payload.replace('@', ID);
-            for (is_about_contacts, is_understood) in [(false, something), (true, contacts)] {
+            for (is_about_contacts, is_understood) in [(false, about_data), (true, about_contacts)]
+            {
                 let read = read(&payload, is_about_contacts);
                 assert_eq!(
                     read.is_understood(),
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_name_no_contact_count_where_nothing_else_does() {
+    fn other_ids_count_only_if_no_contact_is_named() {
         let [id, other] = [ID, OTHER].map(|id| ContactId::parse(id).expect("an id"));
         let both = format!("{{\"contactId\":\"{ID}\",\"id\":\"{OTHER}\"}}");
         let alone = format!("{{\"voucherId\":\"{OTHER}\"}}");

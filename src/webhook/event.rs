@@ -1,4 +1,4 @@
-//! What a delivery tells: its envelope, the event, and whom it concerns.
+//! Parses a delivery: its envelope, the event, and the contacts that it is about.
 
 use std::borrow::Cow;
 
@@ -10,18 +10,18 @@ use crate::{
     json::{Object, text},
 };
 
-/// What a delivery tells.
+/// A parsed delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct News {
-    /// The event's name where it is known; there is one name for all others.
+pub struct WebhookEvent {
+    /// The event's name if known; all others share one name.
     pub event: &'static str,
-    /// What changed, as far as it could be read.
+    /// The change, as far as it is readable.
     pub change: Change,
-    /// Whether that is all: if not, a change of a contact is missed.
+    /// Whether all of it is readable. If not, a change of a contact is missed.
     pub is_understood: bool,
 }
 
-/// The events that are known, and what they say has changed [Voyado: Webhooks].
+/// Known events and what they change [Voyado: Webhooks].
 const KNOWN: [(&str, ChangeKind); 11] = [
     ("contact.created", ChangeKind::Created),
     ("contact.updated", PROFILE),
@@ -43,13 +43,13 @@ const KNOWN: [(&str, ChangeKind); 11] = [
 ];
 const PROFILE: ChangeKind = ChangeKind::Changed(PartSet::of(&[Part::Profile]));
 const POINTS: ChangeKind = ChangeKind::Changed(PartSet::of(&[Part::Points]));
-/// What an event that is not known may have changed: whatever can be asked for again.
+/// What an unknown event may have changed: everything that can be fetched again.
 const ANYTHING: ChangeKind = ChangeKind::Changed(PartSet::INVALIDATABLE);
 const OTHER: &str = "(other)";
-/// What the names of events about contacts themselves begin with.
+/// Prefix of events about contacts themselves.
 const ABOUT_CONTACTS: &str = "contact.";
 
-/// A delivery's body. Its own id is under one of two keys and not needed: the message's is in a header.
+/// A delivery's body. Its id is not used: the message id is in a header.
 pub(super) struct Envelope<'a>(Object<'a>);
 
 impl<'a> Envelope<'a> {
@@ -57,29 +57,29 @@ impl<'a> Envelope<'a> {
         Object::parse(body).map(Self)
     }
 
-    /// The payload, if it is encrypted.
-    pub(super) fn sealed(&self) -> Option<Cow<'a, str>> {
-        let is_sealed = self.get("isEncrypted").and_then(text)?;
-        if !is_sealed.eq_ignore_ascii_case("true") {
+    /// The encrypted payload, if it is encrypted.
+    pub(super) fn ciphertext(&self) -> Option<Cow<'a, str>> {
+        let is_encrypted = self.get("isEncrypted").and_then(text)?;
+        if !is_encrypted.eq_ignore_ascii_case("true") {
             return None;
         }
-        // An object was not encrypted, whatever the flag says.
+        // An object is not encrypted, whatever the flag says.
         serde_json::from_str::<Cow<'a, str>>(self.get("payload")?.get()).ok()
     }
 
-    /// What it tells with its payload as it is.
-    pub(super) fn news(&self) -> News {
-        self.about(self.get("payload"))
+    /// The event with its plain payload.
+    pub(super) fn event(&self) -> WebhookEvent {
+        self.event_about(self.get("payload"))
     }
 
-    /// What it tells with the payload that was encrypted; `None` where that is no JSON object.
-    pub(super) fn news_with(&self, payload: &[u8]) -> Option<News> {
+    /// The event with its decrypted payload; `None` if that is not a JSON object.
+    pub(super) fn event_with(&self, payload: &[u8]) -> Option<WebhookEvent> {
         Object::parse(payload)?;
         let payload: &RawValue = serde_json::from_slice(payload).ok()?;
-        Some(self.about(Some(payload)))
+        Some(self.event_about(Some(payload)))
     }
 
-    fn about(&self, payload: Option<&RawValue>) -> News {
+    fn event_about(&self, payload: Option<&RawValue>) -> WebhookEvent {
         let name = self.get("eventType").and_then(text).unwrap_or_default();
         let known = KNOWN
             .iter()
@@ -95,9 +95,9 @@ impl<'a> Envelope<'a> {
             contacts.read_outside(key, value);
         }
         let is_unreadable = contacts.is_unreadable();
-        let is_addressed = contacts.is_understood();
-        let (event, kind, contacts, must_name_one) = match known {
-            // Of a contact that came to be nothing is held.
+        let names_contact = contacts.is_understood();
+        let (event, kind, contacts, needs_contact) = match known {
+            // Nothing is cached about a new contact.
             Some((event, ChangeKind::Created)) => {
                 (*event, ChangeKind::Created, contacts.known_event(), false)
             }
@@ -109,26 +109,26 @@ impl<'a> Envelope<'a> {
         } else {
             kind
         };
-        let is_missed = if must_name_one {
-            !is_addressed
+        let is_missed = if needs_contact {
+            !names_contact
         } else {
             is_unreadable
         };
-        News {
+        WebhookEvent {
             event,
             change: Change { kind, contacts },
             is_understood: !is_missed || kind == ChangeKind::Created,
         }
     }
 
-    /// The value under a key, in whichever case it is written.
+    /// The value under a key in any ASCII case.
     fn get(&self, key: &str) -> Option<&'a RawValue> {
         let (_, value) = self.0.0.iter().find(|(name, _)| is(name, key))?;
         (value.get() != "null").then_some(*value)
     }
 }
 
-/// Whether a key of the envelope is that one.
+/// Whether two keys of the envelope are equal.
 fn is(name: &str, key: &str) -> bool {
     name.eq_ignore_ascii_case(key)
 }

@@ -1,4 +1,4 @@
-//! Svix's signatures: HMAC-SHA-256 over id, time and the raw body
+//! Svix signatures: HMAC-SHA-256 over id, timestamp and raw body
 //! [Svix: Verifying payloads manually; Standard Webhooks].
 
 use std::time::Duration;
@@ -10,24 +10,24 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::config::keys::SigningSecret;
 
-/// More signatures than any rotation of secrets needs.
+/// More signatures than a rotation of secrets needs.
 const MAX_SIGNATURES: usize = 16;
-/// Longer than any message's id.
+/// Longer than any message id.
 const MAX_ID: usize = 256;
 
-/// What a delivery's headers claim.
+/// A delivery's signature headers.
 #[derive(Clone, Copy, Debug)]
-pub struct Claim<'a> {
-    /// The message's id: the same each time it is sent.
+pub struct SignatureHeaders<'a> {
+    /// The message id, the same for every attempt.
     pub id: &'a str,
-    /// When it was signed, in seconds of the Unix epoch.
+    /// Time of signing, in seconds since the Unix epoch.
     timestamp: i64,
     signatures: &'a str,
 }
 
-impl<'a> Claim<'a> {
-    /// The claim of either family of headers; each must be there once.
-    pub(super) fn of(headers: &'a HeaderMap) -> Option<Self> {
+impl<'a> SignatureHeaders<'a> {
+    /// Parses either family of headers; each header must be present once.
+    pub(super) fn parse(headers: &'a HeaderMap) -> Option<Self> {
         let family = |id: &str, timestamp: &str, signatures: &str| {
             let id = only(headers, id)?;
             let is_id =
@@ -48,8 +48,8 @@ impl<'a> Claim<'a> {
             .is_ok_and(|signed_at| signed_at.duration_since(now).abs() <= tolerance)
     }
 
-    /// The signatures of the version that is known.
-    fn known(&self) -> impl Iterator<Item = &'a str> {
+    /// The signatures of the supported version.
+    fn supported(&self) -> impl Iterator<Item = &'a str> {
         let signatures = self.signatures.split(' ').take(MAX_SIGNATURES);
         signatures.filter_map(|signature| signature.strip_prefix("v1,"))
     }
@@ -61,55 +61,58 @@ fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     values.next().is_none().then_some(value)
 }
 
-/// One secret.
+/// A signing secret.
 pub(super) struct Signer(hmac::Key);
 
 impl Signer {
-    /// The signer of a secret as the portal shows it.
+    /// A signer for a secret as shown in the portal.
     pub(super) fn new(secret: &str) -> Option<Self> {
         let key = SigningSecret::parse(secret)?;
         Some(Self(hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes())))
     }
 
-    /// The signature of the claimed message, as far as the body.
-    fn begin(&self, claim: &Claim<'_>) -> hmac::Context {
+    /// The signature of the message up to the body.
+    fn begin(&self, headers: &SignatureHeaders<'_>) -> hmac::Context {
         let mut context = hmac::Context::with_key(&self.0);
-        context.update(claim.id.as_bytes());
+        context.update(headers.id.as_bytes());
         context.update(b".");
-        context.update(claim.timestamp.to_string().as_bytes());
+        context.update(headers.timestamp.to_string().as_bytes());
         context.update(b".");
         context
     }
 }
 
-/// Compares a body, as it arrives, with what was claimed of it.
+/// Verifies a body while it arrives.
 pub struct Verifier<'a> {
-    claim: Claim<'a>,
+    headers: SignatureHeaders<'a>,
     contexts: Vec<hmac::Context>,
 }
 
 impl<'a> Verifier<'a> {
-    /// Any of these may have signed it: while one secret replaces another both do.
-    pub(super) fn new(claim: Claim<'a>, signers: &[Signer]) -> Self {
+    /// Any of the signers may have signed it: during a rotation of secrets both do.
+    pub(super) fn new(headers: SignatureHeaders<'a>, signers: &[Signer]) -> Self {
         Self {
-            claim,
-            contexts: signers.iter().map(|signer| signer.begin(&claim)).collect(),
+            headers,
+            contexts: signers
+                .iter()
+                .map(|signer| signer.begin(&headers))
+                .collect(),
         }
     }
 
-    /// The next bytes of the body, exactly as they came.
+    /// Adds the next bytes of the raw body.
     pub fn update(&mut self, bytes: &[u8]) {
         for context in &mut self.contexts {
             context.update(bytes);
         }
     }
 
-    /// Whether one of the claimed signatures is of these bytes.
+    /// Whether one of the signatures matches the body.
     pub fn is_genuine(self) -> bool {
-        let claim = self.claim;
+        let headers = self.headers;
         self.contexts.into_iter().any(|context| {
             let tag = context.sign();
-            claim.known().any(|signature| {
+            headers.supported().any(|signature| {
                 STANDARD.decode(signature).is_ok_and(|given| {
                     constant_time::verify_slices_are_equal(&given, tag.as_ref()).is_ok()
                 })

@@ -110,7 +110,7 @@ async fn who_can_not_prove_to_be_engage_is_told_nothing_and_people_are_called() 
         front.prove(bad);
         app.advance(NEW_POOL);
         let (calls, connections) = (app.engage.total_calls(), front.connections());
-        let alarms = logs().matches("securing the connection").count();
+        let alarms = logs().matches("TLS handshake").count();
         let stale = app.get(&of(ALVA.id)).await;
         stale.assert_stale_if_error();
         assert_eq!(stale.at("/degraded"), json!(["profile"]), "{what}");
@@ -121,13 +121,9 @@ async fn who_can_not_prove_to_be_engage_is_told_nothing_and_people_are_called() 
         assert_eq!(front.connections() - connections, 2, "{what}");
         assert_eq!(app.engage.total_calls(), calls, "{what}");
         let logs = logs();
-        assert_eq!(
-            logs.matches("securing the connection").count() - alarms,
-            2,
-            "{what}"
-        );
+        assert_eq!(logs.matches("TLS handshake").count() - alarms, 2, "{what}");
         let mut lines = logs.lines();
-        let alarm = lines.rfind(|line| line.contains("securing the connection"));
+        let alarm = lines.rfind(|line| line.contains("TLS handshake"));
         let alarm = alarm.expect("a line");
         assert!(alarm.contains("\"alarm\":true"), "{alarm}");
 
@@ -146,5 +142,5 @@ async fn without_a_file_of_its_own_only_the_usual_authorities_count() {
     let told = app.get(&of(ALVA.id)).await;
     told.assert_problem(502, "UpstreamFailed");
     assert_eq!(app.engage.total_calls(), 0);
-    assert!(logs().contains("securing the connection"), "{}", logs());
+    assert!(logs().contains("TLS handshake"), "{}", logs());
 }

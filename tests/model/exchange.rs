@@ -11,7 +11,7 @@ use bytes::Bytes;
 use engage_bff::{
     clock::{Clock, Tick},
     domain::Part,
-    engage::{Answering, Error, Exchange},
+    engage::{Error, Exchange, ResponseFuture},
 };
 use tokio::sync::oneshot;
 
@@ -226,7 +226,7 @@ impl Scripted {
 }
 
 impl Exchange for Scripted {
-    fn get<'a>(&'a self, path: &'a str, query: &'a [(&'a str, &'a str)]) -> Answering<'a> {
+    fn get<'a>(&'a self, path: &'a str, query: &'a [(&'a str, &'a str)]) -> ResponseFuture<'a> {
         let now = self.clock.now().tick;
         let (number, answered) = lock(&self.wire).begin(path, query, now);
         let under_way = UnderWay {

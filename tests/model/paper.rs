@@ -154,7 +154,7 @@ impl Ways {
             Fault::Timeout => Error::Timeout,
             // Faults after which nothing is tried once more: a retry waits for the clock.
             Fault::Unreachable => Error::Unreachable {
-                what: "reading the answer",
+                what: "reading the response",
             },
             Fault::RateLimited => Error::RateLimited {
                 retry_after: Some(PAUSE),

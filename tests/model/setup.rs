@@ -17,7 +17,7 @@ use engage_bff::{
         Digester, PartMap, PartSet,
         aliases::{AliasReader, CustomKeyAttribute},
     },
-    engage::{Admission, EngageClient, Limits, Reader, overview_parts},
+    engage::{Admission, CallLimits, EngageClient, Reader, overview_parts},
 };
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -66,7 +66,7 @@ pub(crate) fn service(case: &Case) -> Setup {
     };
     let wire: Arc<Mutex<Wire>> = Arc::default();
     let (rate, burst, slots) = if case.frugal { FRUGAL } else { AMPLE };
-    let limits = Limits {
+    let limits = CallLimits {
         requests_per_second: f64::from(rate),
         burst,
         max_concurrency: slots,

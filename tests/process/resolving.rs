@@ -189,16 +189,16 @@ fn a_name_server_that_hangs_from_the_start_on_is_said_and_recovered_from() {
     assert!(status.success(), "{log:?}");
     let log = log.join("\n");
     assert_eq!(
-        log.matches("engage's name can't be resolved").count(),
+        log.matches("upstream name resolution failed").count(),
         1,
         "{log}"
     );
     assert_eq!(
-        log.matches("engage's name can be resolved again").count(),
+        log.matches("upstream name resolution recovered").count(),
         1,
         "{log}"
     );
-    assert!(log.contains("resolving the name"), "{log}");
+    assert!(log.contains("unreachable: name resolution"), "{log}");
 }
 
 #[test]

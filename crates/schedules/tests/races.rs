@@ -13,8 +13,8 @@ use std::{
 use engage_bff::{
     clock::{Clock, ManualClock},
     domain::{
-        Claim, ContactId, Decimal, Digester, Flow, Identifier, IdentifierKind, IdentifierRules,
-        Lookup, Overview, Part, PartMap, PartSet, PointAccount, Points, Profile, Urgency,
+        ContactId, Decimal, Digester, Flow, Identifier, IdentifierKind, IdentifierRules, Lookup,
+        Overview, Part, PartMap, PartSet, PointAccount, Points, Priority, Profile, Requester,
     },
 };
 use jiff::{Timestamp, civil::date};
@@ -349,10 +349,10 @@ const PACE: Pace = Pace {
     spacing: Duration::from_millis(50),
 };
 
-fn claim() -> Claim {
-    Claim {
+fn claim() -> Requester {
+    Requester {
         flow: Flow::from("shop"),
-        urgency: Urgency::Miss,
+        priority: Priority::Miss,
     }
 }
 

@@ -13,7 +13,7 @@ fn purge_of(key: &str) -> IsPurged {
 
 fn profile(key: &str) -> PartData {
     let mut profile = Profile::default();
-    profile.identity.aliases.custom_keys[0] = crate::domain::Shown::One(key.into());
+    profile.identity.aliases.custom_keys[0] = crate::domain::FieldValue::One(key.into());
     PartData::Profile(Box::new(profile.into()))
 }
 

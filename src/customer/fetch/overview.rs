@@ -31,7 +31,7 @@ impl Inner {
         let (memory, key) = (&self.tiers.memory, requested.key());
         let (call, outcome) = match checked {
             Ok((overview, matches)) => {
-                let (id, included) = (overview.id, overview.told());
+                let (id, included) = (overview.id, overview.parts());
                 let fill = Fill::Overview {
                     requested,
                     overview,

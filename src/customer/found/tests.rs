@@ -11,7 +11,7 @@ use crate::{
         answer::COMPRESSED_ABOVE,
         view::{Attributes, View},
     },
-    domain::{AnswerPath, ContactId, Part, PartMap, Readable, Voucher},
+    domain::{AnswerPath, ContactId, Part, PartMap, Partial, Voucher},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -79,7 +79,7 @@ impl Kept {
         let start: FetchStart = kept.cache.begin();
         for data in [
             PartData::Profile(Box::default()),
-            PartData::Vouchers(Readable {
+            PartData::Vouchers(Partial {
                 data: vec![voucher],
                 left_out: left_out.to_vec(),
             }),

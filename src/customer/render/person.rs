@@ -9,7 +9,9 @@ use crate::{
         contactability::{ContactMethod, Contactability},
         view::Attributes,
     },
-    domain::{Address, Audience, Consent, Decimal, Level, Preferences, Profile, Store, Warning},
+    domain::{
+        Address, Audience, Consent, Decimal, HomeStore, Level, Preferences, Profile, Warning,
+    },
 };
 
 #[derive(Serialize)]
@@ -78,8 +80,8 @@ pub(super) struct StoreJson<'a> {
     external_id: Option<&'a str>,
 }
 
-impl<'a> From<&'a Store> for StoreJson<'a> {
-    fn from(store: &'a Store) -> Self {
+impl<'a> From<&'a HomeStore> for StoreJson<'a> {
+    fn from(store: &'a HomeStore) -> Self {
         Self {
             id: store.id.as_deref(),
             name: store.name.as_deref(),

@@ -6,7 +6,7 @@ use crate::{
     cache::{Alias, CallKey, fence::Sequence, freshness::Freshness, parts::Origins},
     clock::Tick,
     customer::{fetch::FetchRequest, found::CachedRecord},
-    domain::{ContactId, Lookup, Part, PartSet, Urgency},
+    domain::{ContactId, Lookup, Part, PartSet, Priority},
 };
 
 /// The calls of one round.
@@ -157,14 +157,14 @@ impl Search<'_> {
         }
         let alias_is_stale = ready.alias == Some(Freshness::Stale);
         let mut parts = plan.refresh.without(self.failed);
-        let mut urgency = Urgency::Refresh;
+        let mut urgency = Priority::Refresh;
         if parts.is_empty() && !alias_is_stale && !plan.ahead.is_empty() {
             // No request waits for it and nothing is stale yet: only where the budget has room to spare.
-            if !self.inner.engage.has_room_to_spare() {
+            if !self.inner.engage.has_spare_capacity() {
                 return;
             }
             parts = plan.ahead;
-            urgency = Urgency::Ahead;
+            urgency = Priority::RefreshAhead;
         }
         if self.query.only_if_cached || (parts.is_empty() && !alias_is_stale) {
             return;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::{Email, EmailError};
 
 #[test]
-fn addresses_are_read_into_lower_case_without_blanks_around() {
+fn addresses_are_trimmed_and_lower_cased() {
     let long_local = format!("{}@example.com", "x".repeat(64));
     for (text, canonical) in [
         ("alva.testsson@example.com", "alva.testsson@example.com"),
@@ -27,7 +27,7 @@ fn addresses_are_read_into_lower_case_without_blanks_around() {
 }
 
 #[test]
-fn what_is_not_an_address_is_malformed() {
+fn other_text_is_malformed() {
     let long_local = format!("{}@example.com", "x".repeat(65));
     let long_label = format!("a@{}.com", "x".repeat(64));
     let too_long = format!("a@{}com", "abcdefghi.".repeat(26));
@@ -66,7 +66,7 @@ fn what_is_not_an_address_is_malformed() {
 }
 
 #[test]
-fn letters_beyond_ascii_are_refused_by_name() {
+fn text_outside_ascii_has_errors_of_its_own() {
     for text in [
         "alva@exämpel.example",
         "alva@example.com\u{a0}",
@@ -90,8 +90,8 @@ fn letters_beyond_ascii_are_refused_by_name() {
 }
 
 #[test]
-fn what_is_shown_is_read_however_it_is_written() {
-    let read = |text: &str| Email::read_shown(text);
+fn field_is_read_in_every_common_form() {
+    let read = |text: &str| Email::read_field(text);
     for (text, readings) in [
         (" Alva@Example.com\u{a0}", &["alva@example.com"][..]),
         ("mailto:alva@example.com", &["alva@example.com"]),
@@ -126,8 +126,8 @@ fn what_is_shown_is_read_however_it_is_written() {
             &["a@example.com", "b@example.com"],
         ),
     ] {
-        let shown = read(text);
-        let found: Vec<_> = shown.readings().iter().map(Email::as_str).collect();
+        let value = read(text);
+        let found: Vec<_> = value.readings().iter().map(Email::as_str).collect();
         assert_eq!(found, readings, "{text:?}");
     }
     for text in [
@@ -146,12 +146,12 @@ fn what_is_shown_is_read_however_it_is_written() {
         "alva@exampl\u{fffd}.com",
         "alva",
     ] {
-        let shown = read(text);
-        let reads_as_asked = shown
+        let value = read(text);
+        let is_misread = value
             .readings()
             .iter()
             .any(|email| matches!(email.as_str(), "alva@example.com" | "person@shop.example"));
-        assert!(!reads_as_asked, "{text:?}");
+        assert!(!is_misread, "{text:?}");
     }
 }
 

@@ -21,7 +21,7 @@ fn parse(kind: IdentifierKind, text: &str) -> Result<Identifier, IdentifierError
 }
 
 #[test]
-fn kinds_are_spelled_as_the_query_parameters() {
+fn kinds_are_spelled_like_query_parameters() {
     for kind in IdentifierKind::ALL {
         let json = serde_json::to_value(kind).expect("a name");
         assert_eq!(json, kind.as_str());
@@ -35,7 +35,7 @@ fn kinds_are_spelled_as_the_query_parameters() {
 }
 
 #[test]
-fn values_are_read_into_what_is_sent_and_keep_their_kind() {
+fn values_are_canonical_and_keep_their_kind() {
     use IdentifierKind::{Any, ContactId, CustomKey, Email, MobilePhone, SocialSecurityNumber};
     let guid = "6f1d2c3a-4b5e-4f60-8a71-b2c300d41e01";
     for (kind, text, sent) in [
@@ -54,7 +54,7 @@ fn values_are_read_into_what_is_sent_and_keep_their_kind() {
 }
 
 #[test]
-fn refusals_carry_engages_names() {
+fn errors_are_named_like_engages() {
     use IdentifierError as Error;
     use IdentifierKind as Kind;
     let ssn = Kind::SocialSecurityNumber;
@@ -77,12 +77,12 @@ fn refusals_carry_engages_names() {
         assert_eq!(parse(kind, text), Err(error), "{kind:?} {text:?}");
     }
     for kind in IdentifierKind::ALL {
-        assert_eq!(parse(kind, &too_long), Err(kind.refusal()));
+        assert_eq!(parse(kind, &too_long), Err(kind.error()));
     }
 }
 
 #[test]
-fn any_is_read_in_engages_order() {
+fn any_is_parsed_in_engages_order() {
     for (text, read_as, sent) in [
         ("+46701740605", "Phone(…)", "+46701740605"),
         ("Alva@example.com", "Email(…)", "alva@example.com"),
@@ -112,7 +112,7 @@ fn any_is_read_in_engages_order() {
         let read = AnyIdentifier::parse(text, &RULES, TODAY).expect(text);
         assert_eq!(format!("{read:?}"), read_as, "{text:?}");
         assert_eq!(read.expose(), sent);
-        let looks_like = NationalId::looks_like(text, TODAY); // what a URL may not hold
+        let looks_like = NationalId::looks_like(text, TODAY); // not allowed in URLs
         assert_eq!(looks_like, read_as == "NationalId(…)", "{text:?}");
     }
     let unchecked = AnyIdentifier::parse("198507099806", &UNCHECKED, TODAY);
@@ -120,7 +120,7 @@ fn any_is_read_in_engages_order() {
 }
 
 #[test]
-fn kinds_tell_equal_values_apart_and_debug_is_redacted() {
+fn kinds_distinguish_equal_values_and_debug_is_redacted() {
     let by_phone = parse(IdentifierKind::MobilePhone, "+46701740605");
     let by_any = parse(IdentifierKind::Any, "+46701740605");
     assert_ne!(by_phone, by_any);

@@ -4,12 +4,12 @@ use jiff::civil::Date;
 
 use super::{CheckDigit, FIRST_YEAR, is_digits};
 
-/// The check characters in the order of their remainders (DVV: the personal identity code).
+/// Check characters by remainder (DVV: the personal identity code).
 pub(super) const CHECKS: &[u8; 31] = b"0123456789ABCDEFHJKLMNPRSTUVWXY";
-/// The signs of the centuries, those of the reform of 2023 included (DVV: reform of the personal identity code).
+/// Signs of the century, including those of the reform of 2023 (DVV: reform of the personal identity code).
 const SIGNS: &str = "+-UVWXYABCDEF";
 
-/// Reads `DDMMYYCZZZQ`: date, sign of the century, individual number, check character.
+/// Parses `DDMMYYCZZZQ`: date, sign of the century, individual number, check character.
 pub(super) fn read(text: &str, check: CheckDigit, today: Date) -> Option<String> {
     let (date, sign, individual, check_character) = parts(text)?;
     let century: i16 = match sign {
@@ -27,8 +27,8 @@ pub(super) fn read(text: &str, check: CheckDigit, today: Date) -> Option<String>
     (is_birth && has_form && is_right).then(|| text.to_owned())
 }
 
-/// Every code that the text may stand for. Without a sign it is of any century, where the check character is right: ten
-/// digits are likelier Swedish.
+/// Every code that the text may mean. Without a sign: of any century if the check character is right, because ten digits are
+/// likelier Swedish.
 pub(super) fn readings(text: &str) -> Vec<String> {
     let Some((date, sign, individual, check_character)) = parts(text) else {
         return Vec::new();
@@ -50,7 +50,7 @@ pub(super) fn readings(text: &str) -> Vec<String> {
     SIGNS.chars().map(with_sign).collect()
 }
 
-/// The six digits of the date, the sign or nothing, the three digits of the individual number, and the check character.
+/// Date (six digits), sign (may be empty), individual number (three digits), check character.
 fn parts(text: &str) -> Option<(&str, &str, &str, u8)> {
     let (date, rest) = text.split_at_checked(6)?;
     let (rest, check_character) = rest.split_at_checked(rest.len().checked_sub(1)?)?;
@@ -59,7 +59,7 @@ fn parts(text: &str) -> Option<(&str, &str, &str, u8)> {
     is_form.then_some((date, sign, individual, check_character.as_bytes()[0]))
 }
 
-/// Says whether it is the remainder's character.
+/// Whether the check character is right.
 fn has_check(date: &str, individual: &str, check_character: u8) -> bool {
     let remainder = format!("{date}{individual}")
         .parse::<usize>()

@@ -1,31 +1,31 @@
-//! Personnummer, samordningsnummer, and the reserve numbers of those who have neither.
+//! Personnummer, samordningsnummer, and reserve numbers.
 
 use jiff::civil::Date;
 
 use super::{CheckDigit, FIRST_YEAR, is_digits};
 
-/// What a samordningsnummer adds to the day of birth (Skatteverket: samordningsnummer).
+/// Offset of the day of birth in a samordningsnummer (Skatteverket: samordningsnummer).
 const COORDINATION_DAYS: i8 = 60;
-/// What stands for the first of the last four digits in a reserve number.
+/// Letters that replace the first of the last four digits in a reserve number.
 const RESERVE_LETTERS: &[u8] = b"TRSUWXJKLMN";
 
-/// A number, read.
+/// A parsed number.
 pub(super) struct Swedish {
     /// Twelve digits.
     pub(super) canonical: String,
     pub(super) is_coordination_number: bool,
 }
 
-/// Month and day as they are written.
+/// Month and day as written.
 #[derive(Clone, Copy)]
 struct BirthDay {
     month: i8,
-    /// Without what a samordningsnummer adds.
+    /// Without the offset of a samordningsnummer.
     day: i8,
     is_coordination_number: bool,
 }
 
-/// Reads ten or twelve digits, before the last four of which may stand `-` or `+`, into twelve.
+/// Parses ten or twelve digits, optionally with `-` or `+` before the last four, into twelve.
 pub(super) fn read(text: &str, check: CheckDigit, today: Date) -> Option<Swedish> {
     let (date, turned_100, number) = parts(text)?;
     if !is_digits(date) || !is_digits(number) {
@@ -52,7 +52,7 @@ pub(super) fn is_reserve_number(text: &str, today: Date) -> bool {
         && birth(date, turned_100, today).is_some()
 }
 
-/// Every number that the text may stand for, in twelve digits.
+/// Every number that the text may mean, in twelve digits.
 pub(super) fn readings(text: &str) -> Vec<String> {
     let Some((date, turned_100, number)) = parts(text) else {
         return Vec::new();
@@ -71,7 +71,7 @@ pub(super) fn readings(text: &str) -> Vec<String> {
     }
 }
 
-/// The date, whether a `+` follows it, and the last four characters.
+/// Date, whether `+` follows it, and the last four characters.
 fn parts(text: &str) -> Option<(&str, bool, &str)> {
     let (head, number) = text.split_at_checked(text.len().checked_sub(4)?)?;
     Some(match head.strip_suffix('+') {
@@ -80,10 +80,9 @@ fn parts(text: &str) -> Option<(&str, bool, &str)> {
     })
 }
 
-/// The birth that six or eight digits mean; nothing if there can't have been one.
+/// The birth that six or eight digits mean; `None` if impossible.
 ///
-/// In a samordningsnummer the month may be 00 and the day 60 where they are not known, and the day need not be one of
-/// the month's (Skatteverket: samordningsnummer, and its published test numbers).
+/// In a samordningsnummer unknown months are 00 and unknown days 60, and the day need not exist in the month (Skatteverket: samordningsnummer, and its published test numbers).
 fn birth(date: &str, turned_100: bool, today: Date) -> Option<(i16, BirthDay)> {
     let (year, month_and_day) = date.split_at_checked(date.len().checked_sub(4)?)?;
     let month: i8 = month_and_day[..2].parse().ok()?;
@@ -96,7 +95,7 @@ fn birth(date: &str, turned_100: bool, today: Date) -> Option<(i16, BirthDay)> {
     };
     let year = match year.len() {
         2 => full_year(year.parse().ok()?, born, turned_100, today),
-        // The century is written out, so the sign adds nothing.
+        // The century is explicit, so the sign is ignored.
         4 => year.parse().ok()?,
         _ => return None,
     };
@@ -105,20 +104,18 @@ fn birth(date: &str, turned_100: bool, today: Date) -> Option<(i16, BirthDay)> {
     } else {
         Date::new(year, month, born.day).is_ok()
     };
-    (is_day && year >= FIRST_YEAR && !is_ahead(year, born, today)).then_some((year, born))
+    (is_day && year >= FIRST_YEAR && !is_future(year, born, today)).then_some((year, born))
 }
 
-/// Returns the year that two digits of it mean.
-///
-/// Without the sign the latest birth that is not ahead; with it, the latest that turns a hundred this year or
-/// did earlier.
+/// Returns the year that two digits mean: the latest birth that is not in the future; with the sign, the latest whose
+/// hundredth birthday is this year or earlier.
 fn full_year(two_digits: i16, born: BirthDay, turned_100: bool, today: Date) -> i16 {
     let this_century = today.year() - today.year() % 100 + two_digits;
     let is_too_late = |year| {
         if turned_100 {
             today.year() - year < 100
         } else {
-            is_ahead(year, born, today)
+            is_future(year, born, today)
         }
     };
     let mut year = this_century;
@@ -128,13 +125,13 @@ fn full_year(two_digits: i16, born: BirthDay, turned_100: bool, today: Date) -> 
     year
 }
 
-/// Whether the day is later than today. What is not known of it is nought, and so as early as can be.
-fn is_ahead(year: i16, born: BirthDay, today: Date) -> bool {
+/// Whether the day is after `today`. Unknown months and days are zero and so never after.
+fn is_future(year: i16, born: BirthDay, today: Date) -> bool {
     (year, born.month, born.day) > (today.year(), today.month(), today.day())
 }
 
-/// Says whether the digits end with the right check digit: weights 2, 1, 2, …, digits of the products summed,
-/// a multiple of ten (Skatteverket: personnummer).
+/// Whether the last digit is the right check digit: weights 2, 1, 2, …, the sum of the products' digits is a multiple of ten
+/// (Skatteverket: personnummer).
 pub(super) fn has_luhn_check(ten_digits: &str) -> bool {
     let products = ten_digits.bytes().enumerate().map(|(place, byte)| {
         let digit = u32::from(byte - b'0');

@@ -11,7 +11,7 @@ fn canonical(text: &str, check_digits: bool) -> Option<String> {
     NationalId::parse(text, check_digits, None, TODAY).map(|id| id.expose().to_owned())
 }
 
-/// Completes nine digits with their Luhn digit.
+/// Appends the Luhn digit to nine digits.
 fn with_luhn(nine_digits: &str) -> String {
     (0..10)
         .map(|check| format!("{nine_digits}{check}"))
@@ -43,7 +43,7 @@ fn swedish_numbers_become_twelve_digits() {
 }
 
 #[test]
-fn blanks_and_other_hyphens_count_only_where_the_kind_is_known() {
+fn inner_blanks_and_other_hyphens_are_accepted_for_unknown_kinds() {
     for text in [
         "850709 9805",
         "1985 07 09 - 9805",
@@ -80,7 +80,7 @@ fn finnish_codes_keep_their_sign_in_upper_case() {
 }
 
 #[test]
-fn wrong_check_digits_are_refused_only_where_they_are_verified() {
+fn wrong_check_digits_are_refused_if_verified() {
     for (text, expected) in [
         ("198507099806", "198507099806"),
         ("8507099804", "198507099804"),
@@ -95,7 +95,7 @@ fn wrong_check_digits_are_refused_only_where_they_are_verified() {
 }
 
 #[test]
-fn what_is_no_date_or_no_form_is_refused_in_any_case() {
+fn impossible_dates_and_forms_are_refused() {
     let swedish = "- abc 12 1985 850709 85070998051 1985070998051 198513099805 198502299805 \
         198507009805 198507929805 198513619805 850709--9805 8507-099805 178507099805 203001011234 \
         000101010000 19850709980\u{663} å507099805";
@@ -115,7 +115,7 @@ fn what_is_no_date_or_no_form_is_refused_in_any_case() {
 }
 
 #[test]
-fn ten_digits_mean_under_a_hundred_and_the_plus_sign_the_year_of_the_hundredth_birthday() {
+fn century_follows_from_age_and_plus_sign() {
     for (text, today, born) in [
         ("260301-0000", date(2026, 3, 1), Some("20260301")),
         ("260301-0000", date(2026, 2, 28), Some("19260301")),
@@ -135,7 +135,7 @@ fn ten_digits_mean_under_a_hundred_and_the_plus_sign_the_year_of_the_hundredth_b
 }
 
 #[test]
-fn a_number_of_either_country_goes_by_its_check_digit() {
+fn check_digit_decides_between_countries() {
     for (text, check_digits, expected) in [
         // Only the Finnish check digit is right.
         ("010203-9024", true, Some("010203-9024")),
@@ -152,7 +152,7 @@ fn a_number_of_either_country_goes_by_its_check_digit() {
 }
 
 #[test]
-fn a_code_that_could_be_a_coordination_number_is_finnish_unless_sweden_is_set() {
+fn possible_coordination_number_is_finnish_unless_sweden_is_set() {
     use Country::{Finland, Sweden};
     let plain = with_luhn("010203902");
     let plain = format!("{}-{}", &plain[..6], &plain[6..]);
@@ -162,9 +162,9 @@ fn a_code_that_could_be_a_coordination_number_is_finnish_unless_sweden_is_set() 
         ("010672-9346", false, None, "010672-9346"),
         ("010672-9346", true, Some(Finland), "010672-9346"),
         ("010672-9346", true, Some(Sweden), "200106729346"),
-        // Without the sign it is no Finnish code.
+        // Not a Finnish code without the sign.
         ("0106729346", true, Some(Finland), "200106729346"),
-        // Only one is: the country decides nothing.
+        // Only one is right: the country is ignored.
         ("010203-9024", true, Some(Sweden), "010203-9024"),
         (
             &plain,
@@ -185,7 +185,7 @@ fn a_code_that_could_be_a_coordination_number_is_finnish_unless_sweden_is_set() 
 }
 
 #[test]
-fn coordination_numbers_may_leave_month_and_day_open() {
+fn coordination_numbers_may_omit_month_and_day() {
     for nine in [
         "850760980",
         "850060980",
@@ -251,7 +251,7 @@ fn every_form_of_the_right_length_looks_like_a_national_id() {
 }
 
 #[test]
-fn what_is_shown_is_read_in_every_way_it_may_be_meant() {
+fn field_has_every_possible_reading() {
     let readings = |text: &str| {
         let mut readings: Vec<_> = NationalId::readings(text)
             .iter()
@@ -278,7 +278,7 @@ fn what_is_shown_is_read_in_every_way_it_may_be_meant() {
     ] {
         assert_eq!(readings(text), expected, "{text:?}");
     }
-    // Without its sign a code is of any century.
+    // A code without a sign may be of any century.
     assert!(readings("131052308T").contains(&"131052-308T".to_owned()));
     assert!(readings("150390901C").contains(&"150390Y901C".to_owned()));
 }

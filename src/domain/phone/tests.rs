@@ -3,8 +3,8 @@ use std::collections::HashSet;
 use phonenumber::country::{self, Id};
 use proptest::prelude::*;
 
-use super::{DATABASE, Phone, ShownPhone, calling_code_length, is_swedish_mobile};
-use crate::domain::Shown;
+use super::{DATABASE, Phone, PhoneReading, calling_code_length, is_swedish_mobile};
+use crate::domain::FieldValue;
 
 fn canonical(text: &str, region: Id) -> Option<String> {
     Phone::parse(text, region).map(|phone| phone.as_str().to_owned())
@@ -62,7 +62,7 @@ fn usual_spellings_become_international() {
 }
 
 #[test]
-fn a_zero_that_belongs_to_the_number_stays() {
+fn zero_that_is_part_of_the_number_is_kept() {
     for (text, region, expected) in [
         ("+39 06 698 12345", country::SE, "+390669812345"),
         ("06 698 12345", country::IT, "+390669812345"),
@@ -78,7 +78,7 @@ fn a_zero_that_belongs_to_the_number_stays() {
 }
 
 #[test]
-fn unassigned_international_numbers_are_left_to_engage() {
+fn unassigned_international_numbers_are_accepted() {
     for text in [
         "+46999999999999",
         "+21012345678",
@@ -91,7 +91,7 @@ fn unassigned_international_numbers_are_left_to_engage() {
 }
 
 #[test]
-fn what_is_no_number_is_refused() {
+fn other_text_is_refused() {
     for text in [
         "",
         " ",
@@ -129,7 +129,7 @@ fn what_is_no_number_is_refused() {
 }
 
 #[test]
-fn the_zone_rule_agrees_with_every_assigned_calling_code() {
+fn zone_rule_agrees_with_every_assigned_calling_code() {
     for code in 1..=999_u16 {
         if DATABASE.by_code(&code).is_some() {
             let digits = code.to_string();
@@ -144,7 +144,7 @@ fn the_zone_rule_agrees_with_every_assigned_calling_code() {
 }
 
 #[test]
-fn a_national_number_may_begin_like_the_calling_code() {
+fn national_number_may_begin_like_the_calling_code() {
     for (text, region, expected) in [
         ("47 00 00 00", country::NO, "+4747000000"),
         ("4747000000", country::NO, "+4747000000"),
@@ -167,7 +167,7 @@ fn a_national_number_may_begin_like_the_calling_code() {
 }
 
 #[test]
-fn a_national_number_of_a_possible_length_is_left_to_engage() {
+fn national_number_of_possible_length_is_accepted() {
     for (text, region, expected) in [
         ("0790 00 00 00", country::SE, "+46790000000"),
         ("00 00", country::SE, ""),
@@ -183,12 +183,15 @@ fn a_national_number_of_a_possible_length_is_left_to_engage() {
 }
 
 #[test]
-fn what_is_shown_is_compared_however_it_is_written() {
-    let asked = Phone::parse("+46701740605", country::SE).expect("a number");
-    let is_asked = |text: &str| {
-        let shown = ShownPhone::read(text, country::SE);
-        let is_asked = shown.readings().iter().any(|shown| shown.is(&asked));
-        (is_asked, shown == Shown::Unreadable)
+fn field_is_compared_in_every_common_form() {
+    let requested = Phone::parse("+46701740605", country::SE).expect("a number");
+    let compared = |text: &str| {
+        let value = PhoneReading::read(text, country::SE);
+        let matches = value
+            .readings()
+            .iter()
+            .any(|reading| reading.is(&requested));
+        (matches, value == FieldValue::Unreadable)
     };
     for text in [
         "+46701740605",
@@ -209,7 +212,7 @@ fn what_is_shown_is_compared_however_it_is_written() {
         "+46 70 174 06 06 +46 70 174 06 05",
         "+46701740606/+46701740605",
     ] {
-        assert_eq!(is_asked(text), (true, false), "{text:?}");
+        assert_eq!(compared(text), (true, false), "{text:?}");
     }
     for text in [
         "+46701740606",
@@ -218,7 +221,7 @@ fn what_is_shown_is_compared_however_it_is_written() {
         "+47 701740605",
         "08-465 004 04",
     ] {
-        assert_eq!(is_asked(text), (false, false), "{text:?}");
+        assert_eq!(compared(text), (false, false), "{text:?}");
     }
     for text in [
         "070-174 ** **",
@@ -229,30 +232,33 @@ fn what_is_shown_is_compared_however_it_is_written() {
         "phone",
         "112",
     ] {
-        assert_eq!(is_asked(text), (false, true), "{text:?}");
+        assert_eq!(compared(text), (false, true), "{text:?}");
     }
 }
 
 #[test]
-fn a_national_number_that_is_shown_may_be_of_another_country() {
-    for (text, asked) in [
+fn national_number_in_a_field_may_be_of_any_country() {
+    for (text, requested) in [
         ("040 123 4567", "+358401234567"),
         ("06 698 12345", "+390669812345"),
         ("4747000000", "+4747000000"),
         ("47 00 00 00", "+4747000000"),
         ("2025550123", "+12025550123"),
     ] {
-        let asked = Phone::parse(asked, country::SE).expect("a number");
-        let shown = ShownPhone::read(text, country::SE);
+        let requested = Phone::parse(requested, country::SE).expect("a number");
+        let value = PhoneReading::read(text, country::SE);
         assert!(
-            shown.readings().iter().any(|shown| shown.is(&asked)),
+            value
+                .readings()
+                .iter()
+                .any(|reading| reading.is(&requested)),
             "{text:?}"
         );
     }
 }
 
 #[test]
-fn swedish_mobiles_are_told_by_their_form() {
+fn swedish_mobile_numbers_are_recognised_by_form() {
     assert!(is_swedish_mobile("0701740605"));
     for text in [
         "070174060",

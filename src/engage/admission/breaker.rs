@@ -1,6 +1,6 @@
-//! The breaker of one group of endpoints: where calls mostly fail, it refuses them for a few seconds
-//! and then lets one through to see. What fails is counted by its owner, the contact that the call was
-//! about, so that one contact alone neither opens it nor keeps it open.
+//! Circuit breaker of one group of endpoints. When most calls fail it opens for a few seconds, then lets one probe pass.
+//! Failures are counted per subject, the contact that a call is about, so that one contact alone can neither open the
+//! breaker nor keep it open.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,45 +9,45 @@ use std::{
 
 use crate::clock::Tick;
 
-/// How far back calls are counted.
+/// Length of the sliding window.
 const WINDOW: Duration = Duration::from_secs(10);
-/// Fewer calls than these say nothing.
-const LEAST_CALLS: usize = 20;
-/// The longest pause, and how long one call that tries keeps the next from trying.
+/// Fewer calls in the window never open the breaker.
+const MIN_CALLS: usize = 20;
+/// Longest time that the breaker stays open, and that a probe keeps the next one waiting.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
-/// How soon another may try where one failed that was known to fail.
+/// Delay of the next probe after one failed for a subject that was known to fail.
 const NEXT_PROBE: Duration = Duration::from_millis(500);
 
-/// What a call that ended says about the group's health.
+/// What a finished call says about the group's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mark {
-    /// Engage answered, and in time.
+pub(super) enum CallResult {
+    /// Engage answered in time.
     Good,
-    /// It failed, gave an answer that can't be read, or took too long.
+    /// Failed, unreadable, or too slow.
     Bad,
-    /// It did not accept our key. Counted apart: that is mended by people.
-    Refused,
+    /// The API key was not accepted. Counted apart, because only an operator can fix it.
+    Unauthorized,
 }
 
-/// Whether a call may be made.
+/// The breaker's decision about one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Gate {
-    /// It may.
-    Pass,
-    /// It may, alone, to see whether Engage is back.
+pub(super) enum Decision {
+    /// The call may be made.
+    Allow,
+    /// The call may be made, alone, to test whether Engage has recovered.
     Probe,
-    /// Not before that time has passed.
-    Refuse(Duration),
+    /// Rejected; retry after this time.
+    Reject(Duration),
 }
 
-/// How a breaker stands, in the words that are usual for it.
+/// State of a circuit breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerState {
     /// Calls pass.
     Closed,
-    /// Calls are refused.
+    /// Calls are rejected.
     Open,
-    /// One call is tried.
+    /// One probe is under way.
     HalfOpen,
 }
 
@@ -62,208 +62,218 @@ impl BreakerState {
     }
 }
 
-/// Counts calls and refuses them.
+/// A circuit breaker.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
-    ended: Ended,
-    position: Position,
-    /// What Engage said of when to come back, by owner.
+    recent: RecentCalls,
+    phase: Phase,
+    /// `Retry-After` by subject.
     pauses: HashMap<u64, Pause>,
-    /// The owners whose failed probes said nothing new, and when: others probe before they do again.
-    tried: HashMap<u64, Tick>,
+    /// Subjects whose probe failed as their last call had, and when: others probe before them.
+    failed_probes: HashMap<u64, Tick>,
 }
 
-/// The calls that ended within the window: each good one, but of bad ones only about whom they were. So
-/// one contact that can't be read counts once, however often it is asked for.
+/// Calls that finished within the window: each success, but one failure per subject. A contact that always fails counts
+/// once.
 #[derive(Debug, Default)]
-struct Ended {
+struct RecentCalls {
     good: VecDeque<Tick>,
     bad: HashMap<u64, Tick>,
-    refused: HashMap<u64, Tick>,
+    unauthorized: HashMap<u64, Tick>,
 }
 
-impl Ended {
-    fn push(&mut self, owner: u64, mark: Mark, now: Tick) {
+impl RecentCalls {
+    fn push(&mut self, subject: u64, result: CallResult, now: Tick) {
         let is_old = |at: &mut Tick| now.since(*at) >= WINDOW;
         while self.good.pop_front_if(is_old).is_some() {}
         forget(&mut self.bad, WINDOW, now);
-        forget(&mut self.refused, WINDOW, now);
-        match mark {
-            Mark::Good => self.good.push_back(now),
-            Mark::Bad => drop(self.bad.insert(owner, now)),
-            Mark::Refused => drop(self.refused.insert(owner, now)),
+        forget(&mut self.unauthorized, WINDOW, now);
+        match result {
+            CallResult::Good => self.good.push_back(now),
+            CallResult::Bad => drop(self.bad.insert(subject, now)),
+            CallResult::Unauthorized => drop(self.unauthorized.insert(subject, now)),
         }
     }
 
-    fn has_failed(&self, owner: u64, now: Tick) -> bool {
-        let mut failed = [&self.bad, &self.refused].into_iter();
-        failed.any(|of| of.get(&owner).is_some_and(|at| now.since(*at) < WINDOW))
+    fn has_failed(&self, subject: u64, now: Tick) -> bool {
+        let mut failed = [&self.bad, &self.unauthorized].into_iter();
+        failed.any(|of| of.get(&subject).is_some_and(|at| now.since(*at) < WINDOW))
     }
 
     fn are_mostly_failures(&self) -> bool {
-        let [bad, refused] = [self.bad.len(), self.refused.len()];
-        let calls = self.good.len() + bad + refused;
-        calls >= LEAST_CALLS && (bad * 2 >= calls || refused * 2 >= calls)
+        let [bad, unauthorized] = [self.bad.len(), self.unauthorized.len()];
+        let calls = self.good.len() + bad + unauthorized;
+        calls >= MIN_CALLS && (bad * 2 >= calls || unauthorized * 2 >= calls)
     }
 }
 
-/// How long Engage said that an owner is not to be asked about.
+/// A `Retry-After` for one subject.
 #[derive(Clone, Copy, Debug)]
 struct Pause {
-    said: Tick,
+    received_at: Tick,
     until: Tick,
-    /// Whether Engage answered others since: then it counts for the owner alone.
-    is_alone: bool,
+    /// Whether other calls have succeeded since: then it applies to the subject alone.
+    is_isolated: bool,
 }
 
-fn forget(owners: &mut HashMap<u64, Tick>, after: Duration, now: Tick) {
-    owners.retain(|_, at| now.since(*at) < after);
+fn forget(subjects: &mut HashMap<u64, Tick>, after: Duration, now: Tick) {
+    subjects.retain(|_, at| now.since(*at) < after);
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-enum Position {
+enum Phase {
     #[default]
     Closed,
-    /// Until then calls are refused; afterwards the first is a probe.
+    /// Calls are rejected until then; the next one is the probe.
     Open(Tick),
-    /// A probe is under way; at that moment another may be.
+    /// A probe is under way; another may start at that time.
     Probing(Tick),
 }
 
 impl Breaker {
     pub(super) fn state(&self) -> BreakerState {
-        match self.position {
-            Position::Closed => BreakerState::Closed,
-            Position::Open(_) => BreakerState::Open,
-            Position::Probing(_) => BreakerState::HalfOpen,
+        match self.phase {
+            Phase::Closed => BreakerState::Closed,
+            Phase::Open(_) => BreakerState::Open,
+            Phase::Probing(_) => BreakerState::HalfOpen,
         }
     }
 
-    /// How long all calls are refused from now on.
-    pub(super) fn refuses_for(&self, now: Tick) -> Option<Duration> {
-        match self.position {
-            Position::Open(until) | Position::Probing(until) if until > now => {
-                Some(until.since(now))
-            }
+    /// Remaining time for which all calls are rejected.
+    pub(super) fn rejects_all_for(&self, now: Tick) -> Option<Duration> {
+        match self.phase {
+            Phase::Open(until) | Phase::Probing(until) if until > now => Some(until.since(now)),
             _ => None,
         }
     }
 
-    /// How long calls about the owner are refused from now on: with all others, or alone.
-    pub(super) fn refuses(&self, owner: u64, now: Tick) -> Option<Duration> {
-        let paused = self.pauses.get(&owner).map(|pause| pause.until);
-        let tried = self.tried.get(&owner).map(|at| *at + MAX_PAUSE);
-        let tried = tried.filter(|_| self.state() != BreakerState::Closed);
-        let alone = paused.max(tried).filter(|until| *until > now);
-        self.refuses_for(now)
-            .max(alone.map(|until| until.since(now)))
+    /// Remaining time for which calls about the subject are rejected, alone or with all others.
+    pub(super) fn rejects(&self, subject: u64, now: Tick) -> Option<Duration> {
+        let paused = self.pauses.get(&subject).map(|pause| pause.until);
+        let failed_probes = self.failed_probes.get(&subject).map(|at| *at + MAX_PAUSE);
+        let failed_probes = failed_probes.filter(|_| self.state() != BreakerState::Closed);
+        let subject_alone = paused.max(failed_probes).filter(|until| *until > now);
+        self.rejects_all_for(now)
+            .max(subject_alone.map(|until| until.since(now)))
     }
 
-    /// Judges a call about the owner that is about to be made.
-    pub(super) fn gate(&mut self, owner: u64, now: Tick) -> Gate {
-        if let Some(wait) = self.refuses(owner, now) {
-            return Gate::Refuse(wait);
+    /// Decides about a call that is about to be made.
+    pub(super) fn decide(&mut self, subject: u64, now: Tick) -> Decision {
+        if let Some(wait) = self.rejects(subject, now) {
+            return Decision::Reject(wait);
         }
-        match self.position {
-            Position::Closed => Gate::Pass,
-            Position::Open(_) | Position::Probing(_) => {
-                self.position = Position::Probing(now + MAX_PAUSE);
-                Gate::Probe
+        match self.phase {
+            Phase::Closed => Decision::Allow,
+            Phase::Open(_) | Phase::Probing(_) => {
+                self.phase = Phase::Probing(now + MAX_PAUSE);
+                Decision::Probe
             }
         }
     }
 
-    /// Notes how a call about the owner ended; whether that opened the breaker.
-    pub(super) fn record(&mut self, mark: Mark, owner: u64, is_probe: bool, now: Tick) -> bool {
-        if mark == Mark::Good {
-            // Engage answers: what was said until now was about those owners alone, perhaps one by two identifiers.
+    /// Records the result of a call. Returns whether that opened the breaker.
+    pub(super) fn record(
+        &mut self,
+        result: CallResult,
+        subject: u64,
+        is_probe: bool,
+        now: Tick,
+    ) -> bool {
+        if result == CallResult::Good {
+            // Engage works: earlier pauses are about their subjects alone, perhaps one contact by two identifiers.
             self.pauses
                 .values_mut()
-                .for_each(|pause| pause.is_alone = true);
+                .for_each(|pause| pause.is_isolated = true);
         }
-        match (self.position, mark) {
-            (Position::Probing(_), Mark::Good) if is_probe => {
+        match (self.phase, result) {
+            (Phase::Probing(_), CallResult::Good) if is_probe => {
                 *self = Self::default();
                 false
             }
-            (Position::Probing(_), _) if is_probe => {
-                let said_nothing_new = self.ended.has_failed(owner, now);
-                self.ended.push(owner, mark, now);
-                if said_nothing_new {
-                    self.let_another_probe(owner, now);
+            (Phase::Probing(_), _) if is_probe => {
+                let is_known_failure = self.recent.has_failed(subject, now);
+                self.recent.push(subject, result, now);
+                if is_known_failure {
+                    self.let_another_probe(subject, now);
                     false
                 } else {
                     self.trip(now)
                 }
             }
-            (Position::Closed, _) => {
-                self.ended.push(owner, mark, now);
-                self.ended.are_mostly_failures() && self.trip(now)
+            (Phase::Closed, _) => {
+                self.recent.push(subject, result, now);
+                self.recent.are_mostly_failures() && self.trip(now)
             }
-            // Answers to calls from before it opened close nothing.
-            (Position::Open(_) | Position::Probing(_), Mark::Good) => false,
-            (Position::Open(_) | Position::Probing(_), _) => {
-                self.ended.push(owner, mark, now);
+            // A success of a call from before the breaker opened does not close it.
+            (Phase::Open(_) | Phase::Probing(_), CallResult::Good) => false,
+            (Phase::Open(_) | Phase::Probing(_), _) => {
+                self.recent.push(subject, result, now);
                 false
             }
         }
     }
 
-    /// A probe ended without saying anything: another may try at once.
+    /// A probe ended without a result: the next call may probe at once.
     pub(super) fn abandon_probe(&mut self, now: Tick) {
-        if let Position::Probing(_) = self.position {
-            self.position = Position::Open(now);
+        if let Phase::Probing(_) = self.phase {
+            self.phase = Phase::Open(now);
         }
     }
 
-    /// Refuses calls about the owner for as long as Engage said itself, five seconds at most; and all calls,
-    /// where another owner was told so lately, for the longest that was said and never for less than it did
-    /// anyway. Whether that opened it.
-    pub(super) fn pause(&mut self, owner: u64, said: Duration, is_probe: bool, now: Tick) -> bool {
-        let until = now + said.min(MAX_PAUSE);
+    /// Rejects calls about the subject for `retry_after`, at most five seconds. With a second subject paused within the
+    /// window, rejects all calls for the longest of those pauses; never shortens an opening. Returns whether that opened
+    /// the breaker.
+    pub(super) fn pause(
+        &mut self,
+        subject: u64,
+        retry_after: Duration,
+        is_probe: bool,
+        now: Tick,
+    ) -> bool {
+        let until = now + retry_after.min(MAX_PAUSE);
         self.pauses
-            .retain(|_, pause| now.since(pause.said) < WINDOW);
-        let pause = self.pauses.entry(owner).or_insert(Pause {
-            said: now,
+            .retain(|_, pause| now.since(pause.received_at) < WINDOW);
+        let pause = self.pauses.entry(subject).or_insert(Pause {
+            received_at: now,
             until,
-            is_alone: false,
+            is_isolated: false,
         });
-        pause.said = now;
-        pause.is_alone = false;
+        pause.received_at = now;
+        pause.is_isolated = false;
         pause.until = pause.until.max(until);
-        let shown = self.pauses.values().filter(|pause| !pause.is_alone);
-        if shown.count() < 2 {
-            return self.record(Mark::Bad, owner, is_probe, now);
+        let general = self.pauses.values().filter(|pause| !pause.is_isolated);
+        if general.count() < 2 {
+            return self.record(CallResult::Bad, subject, is_probe, now);
         }
-        if is_probe && self.ended.has_failed(owner, now) {
-            self.note_tried(owner, now);
+        if is_probe && self.recent.has_failed(subject, now) {
+            self.note_failed_probe(subject, now);
         }
-        self.ended.push(owner, Mark::Bad, now);
+        self.recent.push(subject, CallResult::Bad, now);
         let longest = self.pauses.values().map(|pause| pause.until).max();
         let until = longest.unwrap_or(until);
-        let (until, opens) = match self.position {
-            Position::Open(held) if held > now => (until.max(held), false),
+        let (until, opens) = match self.phase {
+            Phase::Open(current) if current > now => (until.max(current), false),
             _ => (until, true),
         };
-        self.position = Position::Open(until);
+        self.phase = Phase::Open(until);
         opens
     }
 
-    /// The owner's failure was known before it was tried: it alone may be what fails.
-    fn let_another_probe(&mut self, owner: u64, now: Tick) {
-        self.note_tried(owner, now);
-        self.position = Position::Open(now + NEXT_PROBE);
+    /// The subject was known to fail, so it may be the only one: another subject probes soon.
+    fn let_another_probe(&mut self, subject: u64, now: Tick) {
+        self.note_failed_probe(subject, now);
+        self.phase = Phase::Open(now + NEXT_PROBE);
     }
 
-    fn note_tried(&mut self, owner: u64, now: Tick) {
-        forget(&mut self.tried, MAX_PAUSE, now);
-        self.tried.insert(owner, now);
+    fn note_failed_probe(&mut self, subject: u64, now: Tick) {
+        forget(&mut self.failed_probes, MAX_PAUSE, now);
+        self.failed_probes.insert(subject, now);
     }
 
     fn trip(&mut self, now: Tick) -> bool {
-        // A little shorter, so that replicas do not try together.
+        // Jitter, so that replicas do not probe together.
         let pause = MAX_PAUSE.mul_f64(1.0 - fastrand::f64() / 5.0);
-        self.position = Position::Open(now + pause);
+        self.phase = Phase::Open(now + pause);
         true
     }
 }

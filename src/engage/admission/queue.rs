@@ -1,7 +1,6 @@
-//! Which calls wait for their turn, and which is next: awaited calls before those in the background; then
-//! the client whose last turn was longest ago, of its shoppers likewise, and within one flow its urgencies by
-//! weight, the oldest first. Bounded: when it is full, calls in the background make room, then the flow that
-//! holds most places, its newest.
+//! Bounded fair queue of calls that wait for admission. Awaited calls precede background calls; within a class flows are
+//! served round robin. When the queue is full it drops background calls first, then the newest call of the flow with the
+//! most entries.
 
 use std::collections::HashMap;
 
@@ -9,73 +8,73 @@ use tokio::sync::oneshot;
 
 use super::{
     Group,
-    turns::{Turns, WEIGHT, is_more_urgent},
+    round_robin::{RoundRobin, WEIGHT, is_urgent},
 };
 use crate::{
     clock::Tick,
-    domain::{Claim, Claims, ClientName, Flow},
+    domain::{ClientName, Flow, Requester, Requesters},
     engage::Error,
 };
 
-/// What a waiter is told: the call that it may make, or why there is none.
-pub(super) type Turn = Result<Grant, Error>;
+/// The decision that a waiter receives.
+pub(super) type Outcome = Result<Grant, Error>;
 
-/// A call that may be made.
+/// Permission for one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Grant {
-    /// Whether it is to see if Engage is back.
+    /// Whether the call is the breaker's probe.
     pub(super) is_probe: bool,
-    /// Whose turn it was.
+    /// The flow that the call is accounted to.
     pub(super) flow: Flow,
 }
 
-/// A call that waits for its turn.
+/// A call that waits for admission.
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) ticket: u64,
-    pub(super) claims: Claims,
+    pub(super) requesters: Requesters,
     pub(super) group: Group,
-    /// To whom its failure will be charged.
-    pub(super) owner: u64,
-    /// Whether it is one more call at the same time, or the next of a call that is under way.
-    pub(super) needs_slot: bool,
+    /// To what its failure will be charged.
+    pub(super) subject: u64,
+    /// Whether it needs a concurrency permit; a further page or a retry uses the one of its first call.
+    pub(super) needs_permit: bool,
     pub(super) deadline: Tick,
-    pub(super) turn: oneshot::Sender<Turn>,
+    pub(super) sender: oneshot::Sender<Outcome>,
 }
 
 impl Waiter {
     fn is_awaited(&self) -> bool {
-        self.claims.urgency().is_awaited()
+        self.requesters.priority().is_awaited()
     }
 
-    /// The claims that count where the waiter does: a refresh that a caller waits for as well is that caller's.
-    fn counted(&self) -> impl Iterator<Item = &Claim> {
+    /// Requesters of the waiter's own class: a refresh that a caller also waits for counts as that caller's.
+    fn effective_requesters(&self) -> impl Iterator<Item = &Requester> {
         let is_awaited = self.is_awaited();
-        let counts = move |claim: &&Claim| claim.urgency.is_awaited() == is_awaited;
-        self.claims.iter().filter(counts)
+        let counts = move |requester: &&Requester| requester.priority.is_awaited() == is_awaited;
+        self.requesters.iter().filter(counts)
     }
 }
 
-/// The waiter that is next, and the claim in whose turn it is.
+/// The next waiter, and the requester whose turn it uses.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Next {
+pub(super) struct NextCall {
     pub(super) ticket: u64,
-    pub(super) claim: Claim,
+    pub(super) requester: Requester,
 }
 
-/// The calls that wait.
+/// Calls that wait for admission.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(super) struct WaitQueue {
     waiting: Vec<Waiter>,
-    turns: Turns,
+    round_robin: RoundRobin,
     max: usize,
 }
 
-impl Queue {
+impl WaitQueue {
     pub(super) fn new(max: usize) -> Self {
         Self {
             waiting: Vec::new(),
-            turns: Turns::default(),
+            round_robin: RoundRobin::default(),
             max,
         }
     }
@@ -84,7 +83,7 @@ impl Queue {
         self.waiting.len()
     }
 
-    /// Takes a waiter in. Returns the one that has no place now: perhaps the new one itself.
+    /// Adds a waiter. Returns the one that is dropped for it, possibly the new one.
     pub(super) fn push(&mut self, waiter: Waiter) -> Option<Waiter> {
         self.waiting.push(waiter);
         if self.waiting.len() <= self.max {
@@ -94,104 +93,113 @@ impl Queue {
         self.remove(ticket)
     }
 
-    /// Of the calls in the background if there are any, else of all: the newest of the flow that holds most places.
+    /// The newest call of the flow with the most entries: among background calls if there are any, else among all.
     fn victim(&self) -> Option<u64> {
         let all_are_awaited = self.waiting.iter().all(Waiter::is_awaited);
-        let in_question = || {
-            let is_meant = |waiter: &&Waiter| waiter.is_awaited() == all_are_awaited;
-            self.waiting.iter().filter(is_meant)
+        let candidates = || {
+            let is_candidate = |waiter: &&Waiter| waiter.is_awaited() == all_are_awaited;
+            self.waiting.iter().filter(is_candidate)
         };
-        let mut places = Places::default();
-        in_question()
-            .flat_map(Waiter::counted)
-            .for_each(|claim| places.count(claim));
-        let victim = in_question().max_by_key(|waiter| (places.of(waiter), waiter.ticket));
+        let mut entries = EntryCounts::default();
+        candidates()
+            .flat_map(Waiter::effective_requesters)
+            .for_each(|requester| entries.count(requester));
+        let victim = candidates().max_by_key(|waiter| (entries.of(waiter), waiter.ticket));
         victim.map(|waiter| waiter.ticket)
     }
 
-    /// Who is next among the claims that `may_go`.
-    pub(super) fn next(&self, may_go: impl Fn(&Waiter, &Claim) -> bool) -> Option<Next> {
-        let claims = || {
+    /// The next waiter among the requesters that `may_go`.
+    pub(super) fn next(&self, may_go: impl Fn(&Waiter, &Requester) -> bool) -> Option<NextCall> {
+        let requesters = || {
             let waiting = self.waiting.iter();
-            let claims =
-                waiting.flat_map(|waiter| waiter.claims.iter().map(move |it| (waiter, it)));
-            claims.filter(|(waiter, claim)| may_go(waiter, claim))
+            let requesters =
+                waiting.flat_map(|waiter| waiter.requesters.iter().map(move |it| (waiter, it)));
+            requesters.filter(|(waiter, requester)| may_go(waiter, requester))
         };
-        let (_, first) =
-            claims().min_by_key(|(waiter, claim)| (self.turns.rank(claim), waiter.ticket))?;
-        let is_of_its_turn = |(_, claim): &(&Waiter, &Claim)| {
-            claim.flow == first.flow && claim.urgency.is_awaited() == first.urgency.is_awaited()
+        let (_, first) = requesters().min_by_key(|(waiter, requester)| {
+            (self.round_robin.service_order(requester), waiter.ticket)
+        })?;
+        let is_of_same_flow = |(_, requester): &(&Waiter, &Requester)| {
+            requester.flow == first.flow
+                && requester.priority.is_awaited() == first.priority.is_awaited()
         };
-        let (waiter, claim) = claims()
-            .filter(is_of_its_turn)
-            .min_by_key(|(waiter, claim)| (self.turns.gives_way(claim), waiter.ticket))?;
-        Some(Next {
+        let (waiter, requester) =
+            requesters()
+                .filter(is_of_same_flow)
+                .min_by_key(|(waiter, requester)| {
+                    (self.round_robin.yields(requester), waiter.ticket)
+                })?;
+        Some(NextCall {
             ticket: waiter.ticket,
-            claim: claim.clone(),
+            requester: requester.clone(),
         })
     }
 
-    /// Notes that the claim's flow has its turn now, with a call that was taken out.
-    pub(super) fn take_turn(&mut self, claim: &Claim) {
+    /// Records the turn of a requester whose call was removed.
+    pub(super) fn record_turn(&mut self, requester: &Requester) {
         if self.waiting.is_empty() {
-            self.turns.forget();
+            self.round_robin.clear();
         } else {
-            self.turns.take(claim);
+            self.round_robin.record(requester);
         }
     }
 
-    /// Takes a waiter out.
+    /// Removes a waiter.
     pub(super) fn remove(&mut self, ticket: u64) -> Option<Waiter> {
         let is_it = |waiter: &Waiter| waiter.ticket == ticket;
         let index = self.waiting.iter().position(is_it)?;
         Some(self.waiting.remove(index))
     }
 
-    /// Takes all waiters out of which that is true.
-    pub(super) fn remove_all(&mut self, is_meant: impl Fn(&Waiter) -> bool) -> Vec<Waiter> {
+    /// Removes all waiters that match.
+    pub(super) fn remove_all(&mut self, matches: impl Fn(&Waiter) -> bool) -> Vec<Waiter> {
         self.waiting
-            .extract_if(.., |waiter| is_meant(waiter))
+            .extract_if(.., |waiter| matches(waiter))
             .collect()
     }
 
-    /// Replaces a waiter's claims by those that it has now.
-    pub(super) fn update(&mut self, ticket: u64, claims: Claims) {
+    /// Replaces a waiter's requesters.
+    pub(super) fn update(&mut self, ticket: u64, requesters: Requesters) {
         let is_it = |waiter: &&mut Waiter| waiter.ticket == ticket;
         if let Some(waiter) = self.waiting.iter_mut().find(is_it) {
-            waiter.claims = claims;
+            waiter.requesters = requesters;
         }
     }
 }
 
-/// How many places clients and flows hold.
+/// Queue entries by client and by flow.
 #[derive(Default)]
-struct Places<'a> {
+struct EntryCounts<'a> {
     clients: HashMap<&'a ClientName, usize>,
-    /// Those of the less urgent, and those of the more urgent.
+    /// Less urgent entries, and urgent ones.
     flows: HashMap<&'a Flow, [usize; 2]>,
 }
 
-impl<'a> Places<'a> {
-    fn count(&mut self, claim: &'a Claim) {
-        *self.clients.entry(&claim.flow.client).or_default() += 1;
-        let of_flow = self.flows.entry(&claim.flow).or_default();
-        of_flow[usize::from(is_more_urgent(claim.urgency))] += 1;
+impl<'a> EntryCounts<'a> {
+    fn count(&mut self, requester: &'a Requester) {
+        *self.clients.entry(&requester.flow.client).or_default() += 1;
+        let of_flow = self.flows.entry(&requester.flow).or_default();
+        of_flow[usize::from(is_urgent(requester.priority))] += 1;
     }
 
-    /// How many places the client and the flow of the waiter hold, and whether it is of the urgency that holds more than
-    /// its weight there; where several flows claim it, of the one that holds least.
+    /// Sort key for dropping: entries of the waiter's client, entries of its flow, and whether its priority exceeds its
+    /// weight there. With several requesters the least key counts.
     fn of(&self, waiter: &Waiter) -> (usize, usize, bool) {
-        let held = |claim: &Claim| {
-            let [less, more] = self.flows.get(&claim.flow).copied().unwrap_or_default();
-            let client = self.clients.get(&claim.flow.client).copied();
-            let more_are_too_many = more > less * usize::from(WEIGHT);
+        let key = |requester: &Requester| {
+            let [less, more] = self.flows.get(&requester.flow).copied().unwrap_or_default();
+            let client = self.clients.get(&requester.flow.client).copied();
+            let is_over_weight = more > less * usize::from(WEIGHT);
             (
                 client.unwrap_or_default(),
                 less + more,
-                is_more_urgent(claim.urgency) == more_are_too_many,
+                is_urgent(requester.priority) == is_over_weight,
             )
         };
-        waiter.counted().map(held).min().unwrap_or_default()
+        waiter
+            .effective_requesters()
+            .map(key)
+            .min()
+            .unwrap_or_default()
     }
 }
 

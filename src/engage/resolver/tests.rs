@@ -7,47 +7,48 @@ use crate::clock::ManualClock;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What ends a look-up.
-type Ends = oneshot::Sender<io::Result<Vec<SocketAddr>>>;
+/// Completes a look-up.
+type Completer = oneshot::Sender<io::Result<Vec<SocketAddr>>>;
 
-/// Look-ups that end when the test says so, and how.
+/// Look-ups that the test completes.
 #[derive(Clone, Default)]
-struct Names {
-    under_way: Arc<Mutex<VecDeque<Ends>>>,
-    begun: Arc<AtomicUsize>,
+struct ManualLookups {
+    running: Arc<Mutex<VecDeque<Completer>>>,
+    started: Arc<AtomicUsize>,
 }
 
-impl Names {
+impl ManualLookups {
     fn resolver(&self) -> (Resolver, ManualClock) {
         let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
-        let names = self.clone();
-        let look_up = move |name: &str| -> LookingUp {
+        let lookups = self.clone();
+        let look_up = move |name: &str| -> PendingLookup {
             assert_eq!(name, "engage.example.com");
-            let (ends, answer) = oneshot::channel();
-            names.begun.fetch_add(1, Ordering::Relaxed);
-            names.under_way.lock().unwrap().push_back(ends);
-            Box::pin(async move { answer.await.expect("it ends") })
+            let (completer, result) = oneshot::channel();
+            lookups.started.fetch_add(1, Ordering::Relaxed);
+            lookups.running.lock().unwrap().push_back(completer);
+            Box::pin(async move { result.await.expect("a result") })
         };
         let resolver = Resolver::over("engage.example.com", clock.clone().into(), look_up);
         (resolver, clock)
     }
 
-    fn begun(&self) -> usize {
-        self.begun.load(Ordering::Relaxed)
+    fn started(&self) -> usize {
+        self.started.load(Ordering::Relaxed)
     }
 
-    /// Ends the look-up under way.
-    async fn end(&self, looked_up: io::Result<Vec<SocketAddr>>) {
+    /// Completes the running look-up.
+    async fn complete(&self, result: io::Result<Vec<SocketAddr>>) {
         settle().await;
-        let ends = self.under_way.lock().unwrap().pop_front();
-        ends.expect("one is under way")
-            .send(looked_up)
-            .expect("it is waited for");
+        let completer = self.running.lock().unwrap().pop_front();
+        completer
+            .expect("a running look-up")
+            .send(result)
+            .expect("a receiver");
         settle().await;
     }
 }
 
-/// Lets all tasks of the test's thread go on as far as they can.
+/// Runs all tasks until they wait.
 async fn settle() {
     for _ in 0..20 {
         tokio::task::yield_now().await;
@@ -62,157 +63,154 @@ fn at(last: u8) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, last], 0))
 }
 
-/// One that knows that address already, by a look-up of its start.
-async fn knowing(names: &Names, addresses: &[SocketAddr]) -> (Resolver, ManualClock) {
-    let (resolver, clock) = names.resolver();
-    resolver.begin();
-    names.end(Ok(addresses.to_vec())).await;
+/// A resolver with known addresses.
+async fn resolver_with(
+    lookups: &ManualLookups,
+    addresses: &[SocketAddr],
+) -> (Resolver, ManualClock) {
+    let (resolver, clock) = lookups.resolver();
+    resolver.start();
+    lookups.complete(Ok(addresses.to_vec())).await;
     (resolver, clock)
 }
 
 #[tokio::test]
-async fn what_is_known_is_used_at_once_while_a_look_up_hangs() {
-    let names = Names::default();
-    let (resolver, clock) = knowing(&names, &[at(1)]).await;
+async fn known_addresses_are_used_while_a_look_up_hangs() {
+    let lookups = ManualLookups::default();
+    let (resolver, clock) = resolver_with(&lookups, &[at(1)]).await;
     clock.advance(9 * SECOND);
     assert_eq!(resolver.addresses().await.expect("known"), [at(1)]);
     settle().await;
-    assert_eq!(names.begun(), 1, "it is young enough");
+    assert_eq!(lookups.started(), 1, "not yet due");
     clock.advance(SECOND);
-    // However long it hangs and however often it is asked, there is one look-up.
+    // There is one look-up for any number of calls.
     for _ in 0..100 {
         assert_eq!(resolver.addresses().await.expect("known"), [at(1)]);
         clock.advance(SECOND);
         settle().await;
     }
-    assert_eq!(names.begun(), 2);
-    names.end(Ok(vec![at(2), at(3)])).await;
+    assert_eq!(lookups.started(), 2);
+    lookups.complete(Ok(vec![at(2), at(3)])).await;
     assert_eq!(resolver.addresses().await.expect("known"), [at(2), at(3)]);
 }
 
 #[tokio::test]
-async fn a_look_up_that_fails_or_is_empty_takes_away_nothing_that_is_known() {
-    let names = Names::default();
-    let (resolver, clock) = knowing(&names, &[at(1)]).await;
+async fn failed_or_empty_look_up_keeps_known_addresses() {
+    let lookups = ManualLookups::default();
+    let (resolver, clock) = resolver_with(&lookups, &[at(1)]).await;
     for failed in [failure(), Ok(Vec::new())] {
-        clock.advance(RENEW_AFTER);
+        clock.advance(REFRESH_AFTER);
         resolver.addresses().await.expect("known");
-        names.end(failed).await;
+        lookups.complete(failed).await;
         assert_eq!(resolver.addresses().await.expect("known"), [at(1)]);
     }
-    assert_eq!(names.begun(), 3);
+    assert_eq!(lookups.started(), 3);
 }
 
 #[tokio::test]
-async fn callers_share_the_first_look_up_and_wait_for_it_two_seconds_at_most() {
-    let names = Names::default();
-    let (resolver, clock) = names.resolver();
+async fn callers_share_the_first_look_up_for_at_most_two_seconds() {
+    let lookups = ManualLookups::default();
+    let (resolver, clock) = lookups.resolver();
     let ask = || {
         let resolver = resolver.clone();
         tokio::spawn(async move { resolver.addresses().await })
     };
     let asked: Vec<_> = (0..600).map(|_| ask()).collect();
     settle().await;
-    assert_eq!(names.begun(), 1);
+    assert_eq!(lookups.started(), 1);
     clock.advance(2 * SECOND);
     for asked in asked {
-        asked
-            .await
-            .expect("no panic")
-            .expect_err("nothing is known");
+        asked.await.expect("no panic").expect_err("no address");
     }
-    // It hangs on: whoever comes now need not find that out again.
-    ask()
-        .await
-        .expect("no panic")
-        .expect_err("nothing is known");
-    assert_eq!(names.begun(), 1);
-    names.end(Ok(vec![at(1)])).await;
+    // It still hangs: the next caller fails at once.
+    ask().await.expect("no panic").expect_err("no address");
+    assert_eq!(lookups.started(), 1);
+    lookups.complete(Ok(vec![at(1)])).await;
     assert_eq!(ask().await.expect("no panic").expect("known"), [at(1)]);
-    assert_eq!(names.begun(), 1);
+    assert_eq!(lookups.started(), 1);
 }
 
 #[tokio::test]
-async fn where_nothing_is_known_each_failure_is_told_and_the_next_call_looks_again() {
-    let names = Names::default();
-    let (resolver, _clock) = names.resolver();
+async fn without_addresses_each_call_fails_and_the_next_looks_up_again() {
+    let lookups = ManualLookups::default();
+    let (resolver, _clock) = lookups.resolver();
     for round in 1..4 {
         let asked = tokio::spawn({
             let resolver = resolver.clone();
             async move { resolver.addresses().await }
         });
-        names.end(failure()).await;
-        asked.await.expect("no panic").expect_err("it failed");
-        assert_eq!(names.begun(), round);
+        lookups.complete(failure()).await;
+        asked.await.expect("no panic").expect_err("a failure");
+        assert_eq!(lookups.started(), round);
     }
 }
 
 #[tokio::test]
-async fn an_address_that_refuses_is_looked_up_again_before_it_is_given_up() {
-    let names = Names::default();
-    let (resolver, clock) = knowing(&names, &[at(1)]).await;
+async fn refused_connection_causes_another_look_up() {
+    let lookups = ManualLookups::default();
+    let (resolver, clock) = resolver_with(&lookups, &[at(1)]).await;
     clock.advance(SECOND);
-    for (looked_up, leads_elsewhere) in [
+    for (looked_up, has_other_addresses) in [
         (Ok(vec![at(1)]), false),
         (failure(), false),
         (Ok(vec![at(2)]), true),
     ] {
         let asked = tokio::spawn({
             let resolver = resolver.clone();
-            async move { resolver.leads_elsewhere(&[at(1)], false).await }
+            async move { resolver.has_other_addresses(&[at(1)], false).await }
         });
-        names.end(looked_up).await;
-        assert_eq!(asked.await.expect("no panic"), leads_elsewhere);
+        lookups.complete(looked_up).await;
+        assert_eq!(asked.await.expect("no panic"), has_other_addresses);
         clock.advance(SECOND);
     }
     assert_eq!(resolver.addresses().await.expect("known"), [at(2)]);
-    // Who used the old one tries the new one without a look-up.
-    let begun = names.begun();
-    assert!(resolver.leads_elsewhere(&[at(1)], false).await);
-    assert_eq!(names.begun(), begun);
+    // A call that used the old address tries the new one without a look-up.
+    let started = lookups.started();
+    assert!(resolver.has_other_addresses(&[at(1)], false).await);
+    assert_eq!(lookups.started(), started);
 }
 
 #[tokio::test]
-async fn connections_that_fail_do_not_look_up_without_end() {
-    let names = Names::default();
-    let (resolver, clock) = knowing(&names, &[at(1)]).await;
+async fn failed_connections_do_not_cause_endless_look_ups() {
+    let lookups = ManualLookups::default();
+    let (resolver, clock) = resolver_with(&lookups, &[at(1)]).await;
     for _ in 0..100 {
-        assert!(!resolver.leads_elsewhere(&[at(1)], false).await);
+        assert!(!resolver.has_other_addresses(&[at(1)], false).await);
     }
-    assert_eq!(names.begun(), 1, "it was looked up just now");
+    assert_eq!(lookups.started(), 1, "the last look-up is recent");
     clock.advance(SECOND);
     let asked = tokio::spawn({
         let resolver = resolver.clone();
-        async move { resolver.leads_elsewhere(&[at(1)], false).await }
+        async move { resolver.has_other_addresses(&[at(1)], false).await }
     });
     settle().await;
-    // The name server hangs as well: that is waited for two seconds, and once.
+    // The name server hangs as well: one call waits for it, for two seconds.
     clock.advance(2 * SECOND);
     assert!(!asked.await.expect("no panic"));
-    assert!(!resolver.leads_elsewhere(&[at(1)], false).await);
-    assert_eq!(names.begun(), 2);
+    assert!(!resolver.has_other_addresses(&[at(1)], false).await);
+    assert_eq!(lookups.started(), 2);
 }
 
 #[tokio::test]
-async fn of_several_addresses_one_that_does_not_answer_is_tried_last() {
-    let names = Names::default();
-    let (resolver, _clock) = knowing(&names, &[at(1), at(2), at(3)]).await;
+async fn address_that_times_out_is_tried_last() {
+    let lookups = ManualLookups::default();
+    let (resolver, _clock) = resolver_with(&lookups, &[at(1), at(2), at(3)]).await;
     let used = resolver.addresses().await.expect("known");
-    // Two calls at the same time move it once.
-    assert!(resolver.leads_elsewhere(&used, true).await);
-    assert!(resolver.leads_elsewhere(&used, true).await);
+    // Two concurrent calls rotate the list once.
+    assert!(resolver.has_other_addresses(&used, true).await);
+    assert!(resolver.has_other_addresses(&used, true).await);
     let turned = resolver.addresses().await.expect("known");
     assert_eq!(turned, [at(2), at(3), at(1)]);
-    // Where all of them refuse, another order helps nobody.
-    assert!(!resolver.leads_elsewhere(&used, false).await);
+    // If all of them refuse, the order does not matter.
+    assert!(!resolver.has_other_addresses(&used, false).await);
 }
 
 #[tokio::test]
-async fn the_system_resolves_what_it_knows_and_says_what_it_does_not() {
+async fn system_resolver_resolves_localhost_and_rejects_other_text() {
     let resolver = Resolver::new("localhost", Clock::system());
-    let addresses = resolver.addresses().await.expect("everybody knows it");
+    let addresses = resolver.addresses().await.expect("localhost");
     assert!(addresses.iter().all(|address| address.ip().is_loopback()));
-    // No name: it is not even asked for.
+    // Not a host name.
     let resolver = Resolver::new("not a name", Clock::system());
-    resolver.addresses().await.expect_err("it is no name");
+    resolver.addresses().await.expect_err("not a name");
 }

@@ -1,4 +1,4 @@
-//! An answer of Engage's: what its head says of its body, and the body read to its end.
+//! Reads the body of a response, after checking that its head allows it.
 
 use bytes::{Buf, Bytes, BytesMut};
 use reqwest::{
@@ -8,15 +8,15 @@ use reqwest::{
 
 use crate::engage::{Error, error::READING, wire::replace_lone_surrogates};
 
-/// U+FEFF, which some writers put before a text.
+/// U+FEFF, which some writers put before the text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What the head says that makes the body unreadable to us, by the field that says it.
+/// The header field that makes the body unreadable, if any.
 pub(super) fn unreadable(headers: &HeaderMap) -> Option<&'static str> {
     if !elements(headers, &header::CONTENT_TYPE).all(is_json) {
         return Some("content-type");
     }
-    // None was asked for, so nothing here can grow beyond what is read.
+    // No coding is accepted, so that a body cannot expand beyond the size limit.
     let is_plain = |coding: &str| coding.eq_ignore_ascii_case("identity");
     if !elements(headers, &header::CONTENT_ENCODING).all(is_plain) {
         return Some("content-encoding");
@@ -24,8 +24,8 @@ pub(super) fn unreadable(headers: &HeaderMap) -> Option<&'static str> {
     None
 }
 
-/// The elements of a field that may be a list or come several times; empty ones say nothing (RFC 9110, 5.6.1), and a comma
-/// in a quoted text ends none. Bytes that are no ASCII make an element that is nothing we know.
+/// Elements of a field that may be a list or repeated. Empty elements are skipped (RFC 9110, 5.6.1), commas in quoted
+/// strings do not separate, and a value with bytes outside ASCII becomes one unknown element.
 fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let values = headers.get_all(name).into_iter();
     values
@@ -41,7 +41,7 @@ fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item
         .filter(|element| !element.is_empty())
 }
 
-/// Where no type is named, the body itself shows what it is (RFC 9110, 8.3).
+/// Whether the media type is JSON. Without a type the body is inspected (RFC 9110, 8.3).
 fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let essence = essence.to_ascii_lowercase();
@@ -52,7 +52,7 @@ fn is_json(content_type: &str) -> bool {
         || suffixed.is_some_and(|subtype| !subtype.is_empty())
 }
 
-/// The body, as JSON that every parser reads.
+/// Reads the body, without byte order mark and lone surrogates.
 pub(super) async fn read(mut response: Response, max_body: usize) -> Result<Bytes, Error> {
     if response
         .content_length()
@@ -81,7 +81,7 @@ fn broken(error: &reqwest::Error) -> Error {
     Error::Unreachable { what: READING }
 }
 
-/// The `errorCode` of a failure's body, where it has one that looks like a code.
+/// The `errorCode` in the body of an error, if it has the form of a code.
 pub(super) async fn error_code(response: Response, max_body: usize) -> Option<Box<str>> {
     let body = read(response, max_body).await.ok()?;
     let body: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&body).ok()?;

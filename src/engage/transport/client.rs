@@ -1,5 +1,4 @@
-//! How connections to Engage are made: what each request bears, how dead ones are found out, and which authorities may
-//! vouch for Engage.
+//! HTTP clients: request headers, detection of dead connections, and trusted certificate authorities.
 
 use std::{path::Path, time::Duration};
 
@@ -16,18 +15,18 @@ use crate::{
     engage::resolver::Resolver,
 };
 
-/// How long a connection is kept that no call uses.
+/// Lifetime of an idle connection.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long what was sent may stay unacknowledged, by TCP or as a ping of HTTP/2; a longer `engage.connect_timeout`
-/// counts instead, because to Linux the attempt to connect is no different.
-const SILENCE: Duration = Duration::from_secs(2);
-/// How long nothing may come over a connection of HTTP/2 with calls under way before it is pinged: one that was idle for
-/// longer is pinged with its next call. Idle connections are not pinged: Engage is spared, TCP looks after them.
+/// Time-out of TCP acknowledgements and HTTP/2 pings. A longer `engage.connect_timeout` replaces it for TCP, because Linux
+/// applies it to connecting as well.
+const ACK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Silence on an HTTP/2 connection with calls in flight after which it is pinged. A connection that was idle for longer is
+/// pinged with its next call; idle connections are left to TCP keep-alive.
 const PING_AFTER: Duration = Duration::from_secs(1);
-/// After how long an idle connection is probed by TCP, how far apart, and how often.
+/// TCP keep-alive: idle time, interval, and number of probes.
 const TCP_PROBES: (Duration, Duration, u32) = (Duration::from_secs(5), Duration::from_secs(1), 3);
 
-/// Makes clients, each with a pool of connections of its own.
+/// Builds clients, each with its own connection pool.
 pub(super) struct Clients {
     headers: HeaderMap,
     user_agent: String,
@@ -55,7 +54,7 @@ impl Clients {
         // [Voyado: the Engage API].
         headers.insert(header::CONTENT_TYPE, json.clone());
         headers.insert(header::ACCEPT, json);
-        // Without it any coding would do (RFC 9110, 12.5.3).
+        // Without the field any coding is acceptable (RFC 9110, 12.5.3).
         headers.insert(
             header::ACCEPT_ENCODING,
             HeaderValue::from_static("identity"),
@@ -70,12 +69,12 @@ impl Clients {
         })
     }
 
-    /// A client that keeps connections.
+    /// A client that reuses connections.
     pub(super) fn client(&self) -> reqwest::Result<Client> {
         self.build(self.max_idle)
     }
 
-    /// A client that makes each call over a connection of its own.
+    /// A client that opens a connection per call.
     pub(super) fn client_for_single_calls(&self) -> reqwest::Result<Client> {
         self.build(0)
     }
@@ -93,20 +92,20 @@ impl Clients {
             .tcp_keepalive_interval(probes_apart)
             .tcp_keepalive_retries(probes)
             .http2_keep_alive_interval(PING_AFTER)
-            .http2_keep_alive_timeout(SILENCE)
+            .http2_keep_alive_timeout(ACK_TIMEOUT)
             .http2_keep_alive_while_idle(false)
-            // The key would go along to wherever a redirect or a proxy points.
+            // The API key would be sent along to the target of a redirect or to a proxy.
             .redirect(Policy::none())
-            // What is tried again is decided and counted by admission.
+            // Retries are decided and counted by admission control.
             .retry(reqwest::retry::never())
-            // A client reads folded lines as if they were one (RFC 9112, 5.2).
+            // Folded header lines are read as one (RFC 9112, 5.2).
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .no_proxy()
             .referer(false)
             .tls_certs_only(self.roots.clone());
         #[cfg(target_os = "linux")]
         {
-            builder = builder.tcp_user_timeout(SILENCE.max(self.connect_timeout));
+            builder = builder.tcp_user_timeout(ACK_TIMEOUT.max(self.connect_timeout));
         }
         if let Some(resolver) = &self.resolver {
             builder = builder.dns_resolver(resolver.clone());
@@ -115,7 +114,7 @@ impl Clients {
     }
 }
 
-/// The certificates of the authorities that may vouch for Engage: those of a file, else the usual ones.
+/// Trusted authorities: those of `engage.ca_file`, else Mozilla's.
 fn roots(file: Option<&Path>) -> Result<Vec<reqwest::Certificate>, anyhow::Error> {
     if let Some(file) = file {
         let bundle = std::fs::read(file).context("engage.ca_file can't be read")?;

@@ -1,11 +1,10 @@
-//! What reqwest's errors say of a call that has no answer. They print the whole URL, and with it the identifier: only
-//! the step is kept.
+//! Classifies reqwest's errors. They print the whole URL, which contains the identifier, so only the step is kept.
 
 use std::{error::Error as StdError, io, net::SocketAddr};
 
 use hyper_util::client::legacy;
 
-/// The connection on which the call failed, by its address on our side; none where there was no connection.
+/// The connection on which the call failed, by its local address; `None` without a connection.
 pub(super) fn connection(error: &reqwest::Error) -> Option<SocketAddr> {
     let error = causes(error).find_map(|cause| cause.downcast_ref::<legacy::Error>())?;
     let mut extensions = http::Extensions::new();
@@ -13,13 +12,13 @@ pub(super) fn connection(error: &reqwest::Error) -> Option<SocketAddr> {
     local_address(&extensions)
 }
 
-/// The address on our side of the connection over which an answer came.
+/// The local address of the connection on which a response came.
 pub(super) fn local_address(extensions: &http::Extensions) -> Option<SocketAddr> {
     let info = extensions.get::<legacy::connect::HttpInfo>()?;
     Some(info.local_addr())
 }
 
-/// rustls tells its failures as invalid data.
+/// Whether TLS failed: rustls reports that as invalid data.
 pub(super) fn is_about_tls(error: &reqwest::Error) -> bool {
     causes(error).any(|cause| {
         let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
@@ -27,7 +26,7 @@ pub(super) fn is_about_tls(error: &reqwest::Error) -> bool {
     })
 }
 
-/// An answer came whose head is no HTTP: asking once more would not make it any.
+/// Whether the head of the response is not HTTP. A retry would not help.
 pub(super) fn is_about_http(error: &reqwest::Error) -> bool {
     error.is_request()
         && causes(error).any(|cause| {
@@ -36,8 +35,8 @@ pub(super) fn is_about_http(error: &reqwest::Error) -> bool {
         })
 }
 
-/// Whether the request was certainly not processed: it was not sent, its stream of HTTP/2 was refused (RFC 9113, 8.7),
-/// or the connection went away in good order before it (6.8).
+/// Whether the request was certainly not processed: it was not sent, its HTTP/2 stream was refused (RFC 9113, 8.7), or the
+/// connection was shut down gracefully before it (6.8).
 pub(super) fn is_unprocessed(error: &reqwest::Error) -> bool {
     causes(error).any(|cause| {
         if let Some(error) = cause.downcast_ref::<hyper::Error>() {
@@ -51,7 +50,7 @@ pub(super) fn is_unprocessed(error: &reqwest::Error) -> bool {
     }) || is_refused(error)
 }
 
-/// Whether its stream of HTTP/2 was refused, on a connection that stays.
+/// Whether its HTTP/2 stream was refused while the connection stays open.
 pub(super) fn is_refused(error: &reqwest::Error) -> bool {
     causes(error).any(|cause| {
         let error = cause.downcast_ref::<h2::Error>();
@@ -63,13 +62,13 @@ pub(super) fn is_refused(error: &reqwest::Error) -> bool {
     })
 }
 
-/// Whether the connection is dead: TCP had no acknowledgement in time, or a ping no answer.
-pub(super) fn is_about_silence(error: &reqwest::Error) -> bool {
+/// Whether the connection is dead: no TCP acknowledgement or no HTTP/2 ping response in time.
+pub(super) fn is_dead_connection(error: &reqwest::Error) -> bool {
     error.is_timeout() && !error.is_connect()
 }
 
-/// What led to the error. An I/O error that wraps another names the other's cause as its own, and so
-/// leaves the other out: it is looked into instead.
+/// The chain of causes. An I/O error that wraps another reports the other's source as its own and skips the other itself, so
+/// it is unwrapped here.
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
     let first = error.source();
     std::iter::successors(first, |error| match error.downcast_ref::<io::Error>() {

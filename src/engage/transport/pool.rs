@@ -1,11 +1,10 @@
-//! Pools of connections, one generation after the other. Connections that are kept can die without a word (a NAT that
-//! forgot them, a fail-over): then a whole generation is retired at once, and not each connection by a call of its own.
+//! Connection pools in generations. Reused connections can die silently (a NAT entry expires, a fail-over). The whole
+//! generation is then retired at once, so that not every connection costs a failed call.
 //!
-//! Three things tell that connections died: TCP, where what was sent is not acknowledged in time; HTTP/2, where a ping
-//! is not answered; and a call that took `engage.timeout` on a generation of which no kept connection answered anything
-//! since the call began. Only the last can be an Engage that is slow as well. So the calls that wait are not all made
-//! again: one tries the new generation, the next that begins anyhow or else one of those that wait, and the others follow
-//! once it has answered.
+//! Connections are considered dead if TCP acknowledgements or HTTP/2 ping responses are missing, or if a call takes
+//! `engage.timeout` and no reused connection of its generation has responded since the call started. The last case may also
+//! be a slow Engage, so the pending calls are not all repeated: one of them, or the next new call, tries the new generation,
+//! and the others follow once it has a response.
 
 use std::{
     collections::HashMap,
@@ -27,17 +26,16 @@ use crate::{
     engage::resolver::Resolver,
 };
 
-/// How long a pool of connections is used. A busy connection never ends by itself, and would stay where the name led
-/// when it was made.
+/// Lifetime of a pool. A busy connection never closes by itself and would stay at the address that it was opened to.
 const POOL_LIFETIME: Duration = Duration::from_secs(300);
-/// How far apart generations are retired before their time.
-const RETIRED_APART: Duration = Duration::from_secs(5);
-/// How long a new generation waits for a call that begins anyhow, before one of those that wait on the old one tries it.
-const TRIED_AFTER: Duration = Duration::from_millis(250);
-/// How long calls whose time is over wait on for what the trial brings, counted from when it was wanted.
-const TRIAL: Duration = Duration::from_secs(1);
+/// Minimum interval between early retirements.
+const RETIRE_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a new generation waits for a new call before a pending call of the old one tries it.
+const TRIAL_DELAY: Duration = Duration::from_millis(250);
+/// How long timed-out calls wait for the result of a trial, from the suspicion on.
+const TRIAL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The pool in use, and how the next is made.
+/// The current pool, and the factory of the next.
 pub(super) struct Pools {
     clients: Clients,
     current: Mutex<Current>,
@@ -46,56 +44,56 @@ pub(super) struct Pools {
 
 struct Current {
     generation: Arc<Generation>,
-    /// When one was last retired before its time.
-    retired: Option<Tick>,
-    /// Whether the generation's connections are used once: for [`RETIRED_APART`].
+    /// Time of the last early retirement.
+    retired_at: Option<Tick>,
+    /// Whether each connection is used once, for [`RETIRE_INTERVAL`].
     is_single_use: bool,
 }
 
-/// One pool of connections, and what is known of them.
+/// One connection pool and the state of its connections.
 pub(super) struct Generation {
     client: Client,
-    made: Tick,
-    seen: Mutex<Seen>,
+    created_at: Tick,
+    history: Mutex<ConnectionHistory>,
     fate: watch::Sender<Fate>,
-    /// Whether a call has begun on it.
+    /// Whether a call has started on it.
     is_tried: Arc<AtomicBool>,
-    /// The one before it, whose calls may follow once this one has answered.
-    before: Mutex<Option<Arc<Generation>>>,
+    /// The previous generation, whose pending calls are abandoned once this one has a response.
+    predecessor: Mutex<Option<Arc<Generation>>>,
 }
 
-/// What becomes of a generation's calls that have no answer.
+/// What happens to a generation's pending calls.
 #[derive(Clone)]
 enum Fate {
     /// They wait.
-    Waits,
-    /// They wait for a trial of the next generation, which was wanted at that moment; one of them may be it.
+    Wait,
+    /// They wait for a trial of the next generation, suspected dead since `at`; one of them may be the trial.
     Suspected {
         at: Tick,
         is_next_tried: Arc<AtomicBool>,
     },
-    /// They are given up: the next generation has answered.
-    GivenUp,
+    /// They are abandoned: the next generation has a response.
+    Abandoned,
 }
 
-/// What happened on the connections, in order.
+/// Responses by connection, in order.
 #[derive(Default)]
-struct Seen {
+struct ConnectionHistory {
     events: u64,
-    /// The connections that have answered, by their addresses on our side.
-    kept: HashMap<SocketAddr, Answers>,
+    /// Connections with a response, by local address.
+    reused: HashMap<SocketAddr, Responses>,
 }
 
-/// The first and the last answer on a connection, as numbers of events, and when the last came.
-struct Answers {
+/// First and last response on a connection, as event numbers, and the time of the last.
+struct Responses {
     first: u64,
     last: u64,
     at: Tick,
 }
 
-/// The place of a call's beginning among a generation's events.
+/// Event number of a call's start.
 #[derive(Clone, Copy)]
-pub(super) struct Begun(u64);
+pub(super) struct CallStart(u64);
 
 impl Pools {
     pub(super) fn new(
@@ -109,7 +107,7 @@ impl Pools {
             clients,
             current: Mutex::new(Current {
                 generation,
-                retired: None,
+                retired_at: None,
                 is_single_use: false,
             }),
             clock,
@@ -120,16 +118,16 @@ impl Pools {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The pool of connections, a new one where it is too old. Calls under way keep theirs.
+    /// The current pool, replaced if it is too old. Calls in flight keep theirs.
     pub(super) fn current(&self) -> Arc<Generation> {
         let now = self.clock.tick();
         let mut current = self.current_mut();
         let lifetime = if current.is_single_use {
-            RETIRED_APART
+            RETIRE_INTERVAL
         } else {
             POOL_LIFETIME
         };
-        if now.since(current.generation.made) >= lifetime
+        if now.since(current.generation.created_at) >= lifetime
             && let Ok(client) = self.clients.client()
         {
             current.generation = Generation::new(client, now);
@@ -138,39 +136,42 @@ impl Pools {
         Arc::clone(&current.generation)
     }
 
-    /// A call that began then had no answer in time. Where no kept connection of its generation answered since, they are
-    /// taken for dead. Returns until when it may wait on for what becomes of that, if it has not itself found it out.
-    pub(super) fn timed_out(&self, generation: &Arc<Generation>, begun: Begun) -> Option<Tick> {
-        if generation.is_silent_since(begun)
+    /// Handles a time-out of a call. If no reused connection of its generation has responded since the call started, the
+    /// generation is retired. Returns until when the call may wait for the trial, unless it caused the retirement.
+    pub(super) fn timed_out(
+        &self,
+        generation: &Arc<Generation>,
+        started_at: CallStart,
+    ) -> Option<Tick> {
+        if generation.is_silent_since(started_at)
             && let Some((at, next)) = self.retire(generation)
         {
-            next.follows(generation);
+            next.succeeds(generation);
             let is_next_tried = Arc::clone(&next.is_tried);
             generation
                 .fate
                 .send_replace(Fate::Suspected { at, is_next_tried });
-            tracing::warn!("the kept connections to engage give no answer: new ones are made");
+            tracing::warn!("upstream connections silent; pool replaced");
             return None;
         }
         match *generation.fate.borrow() {
-            Fate::Suspected { at, .. } => Some(at + TRIAL),
-            Fate::GivenUp => Some(self.clock.tick() + TRIAL),
-            Fate::Waits => None,
+            Fate::Suspected { at, .. } => Some(at + TRIAL_TIMEOUT),
+            Fate::Abandoned => Some(self.clock.tick() + TRIAL_TIMEOUT),
+            Fate::Wait => None,
         }
     }
 
-    /// A kept connection of the generation was found dead: calls that have no answer leave it once a new one has answered.
+    /// Handles a dead connection: pending calls of its generation are abandoned once the next one has a response.
     pub(super) fn died(&self, generation: &Arc<Generation>) {
         if let Some((_, next)) = self.retire(generation) {
-            next.follows(generation);
-            tracing::warn!("a kept connection to engage died: new ones are made");
+            next.succeeds(generation);
+            tracing::warn!("upstream connection died; pool replaced");
         }
     }
 
-    /// A connection of the generation ended as a call was sent over it; others that are kept may end likewise. Uses new ones from
-    /// now on; where that was done just before, and so does not help, none is kept for a while: what is asked once more
-    /// always goes over one that nothing was asked over.
-    pub(super) fn ended(&self, generation: &Arc<Generation>) {
+    /// Handles a connection that closed as a request was sent; others may close likewise. Replaces the pool; if that was done
+    /// just before, connections are not reused for a while, so that a repeated request always uses a new one.
+    pub(super) fn closed(&self, generation: &Arc<Generation>) {
         if self.retire(generation).is_some() {
             return;
         }
@@ -183,94 +184,98 @@ impl Pools {
         }
     }
 
-    /// Uses new connections from now on, where those in use are this generation's. Where that was done just before, they
-    /// are new enough.
+    /// Replaces the pool if this generation is the current one and the last retirement is not too recent.
     fn retire(&self, generation: &Arc<Generation>) -> Option<(Tick, Arc<Generation>)> {
         let now = self.clock.tick();
         let mut current = self.current_mut();
         let is_early = current
-            .retired
-            .is_some_and(|at| now.since(at) < RETIRED_APART);
+            .retired_at
+            .is_some_and(|at| now.since(at) < RETIRE_INTERVAL);
         if is_early || !Arc::ptr_eq(&current.generation, generation) {
             return None;
         }
         let client = self.clients.client().ok()?;
         current.generation = Generation::new(client, now);
-        current.retired = Some(now);
+        current.retired_at = Some(now);
         current.is_single_use = false;
         Some((now, Arc::clone(&current.generation)))
     }
 }
 
 impl Generation {
-    fn new(client: Client, made: Tick) -> Arc<Self> {
+    fn new(client: Client, created_at: Tick) -> Arc<Self> {
         Arc::new(Self {
             client,
-            made,
-            seen: Mutex::default(),
-            fate: watch::Sender::new(Fate::Waits),
+            created_at,
+            history: Mutex::default(),
+            fate: watch::Sender::new(Fate::Wait),
             is_tried: Arc::default(),
-            before: Mutex::default(),
+            predecessor: Mutex::default(),
         })
     }
 
-    /// Once this one has answered, calls of the other that have no answer are given up.
-    fn follows(&self, before: &Arc<Generation>) {
-        *self.before() = Some(Arc::clone(before));
+    /// Once this generation has a response, the other's pending calls are abandoned.
+    fn succeeds(&self, predecessor: &Arc<Generation>) {
+        *self.predecessor() = Some(Arc::clone(predecessor));
     }
 
-    fn before(&self) -> MutexGuard<'_, Option<Arc<Generation>>> {
-        self.before.lock().unwrap_or_else(PoisonError::into_inner)
+    fn predecessor(&self) -> MutexGuard<'_, Option<Arc<Generation>>> {
+        self.predecessor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn history(&self) -> MutexGuard<'_, ConnectionHistory> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Notes that a call begins.
-    pub(super) fn begin(&self) -> Begun {
+    /// Records the start of a call.
+    pub(super) fn start_call(&self) -> CallStart {
         self.is_tried.store(true, Ordering::Relaxed);
-        Begun(self.seen().next())
+        CallStart(self.history().next())
     }
 
-    /// Notes that the head of an answer came, over that connection.
-    pub(super) fn answered(&self, connection: Option<SocketAddr>, now: Tick) {
+    /// Records the head of a response.
+    pub(super) fn responded(&self, connection: Option<SocketAddr>, now: Tick) {
         if let Some(connection) = connection {
-            self.seen().answered(connection, now);
+            self.history().responded(connection, now);
         }
-        if let Some(before) = self.before().take() {
-            before.fate.send_replace(Fate::GivenUp);
+        if let Some(predecessor) = self.predecessor().take() {
+            predecessor.fate.send_replace(Fate::Abandoned);
         }
     }
 
-    /// Whether the connection has answered. It stays noted when it has ended: of HTTP/2 other calls end with it.
-    pub(super) fn is_kept(&self, connection: SocketAddr) -> bool {
-        self.seen().kept.contains_key(&connection)
+    /// Whether the connection has responded before. Closed ones are remembered: on HTTP/2 other calls close with them.
+    pub(super) fn is_reused(&self, connection: SocketAddr) -> bool {
+        self.history().reused.contains_key(&connection)
     }
 
-    /// Whether there are connections that had answered before that moment, and none of them did since.
-    fn is_silent_since(&self, Begun(begun): Begun) -> bool {
-        let seen = self.seen();
-        let mut kept = seen.kept.values().filter(|kept| kept.first < begun);
-        kept.clone().next().is_some() && kept.all(|kept| kept.last < begun)
+    /// Whether connections had responded before that event, and none has since.
+    fn is_silent_since(&self, CallStart(started_at): CallStart) -> bool {
+        let history = self.history();
+        let mut reused = history
+            .reused
+            .values()
+            .filter(|reused| reused.first < started_at);
+        reused.clone().next().is_some() && reused.all(|reused| reused.last < started_at)
     }
 
-    /// Returns when a call that has no answer yet is to be made on the next generation.
-    pub(super) async fn may_be_left(&self, clock: &Clock) {
+    /// Returns once a pending call is to be repeated on the next generation.
+    pub(super) async fn abandoned(&self, clock: &Clock) {
         let mut fates = self.fate.subscribe();
         loop {
             let fate = fates.borrow_and_update().clone();
             match fate {
-                Fate::GivenUp => return,
-                Fate::Waits => {}
+                Fate::Abandoned => return,
+                Fate::Wait => {}
                 Fate::Suspected { at, is_next_tried } => tokio::select! {
                     biased;
                     _ = fates.changed() => continue,
-                    () = clock.sleep_until(at + TRIED_AFTER) => {
+                    () = clock.sleep_until(at + TRIAL_DELAY) => {
                         if !is_next_tried.swap(true, Ordering::Relaxed) {
                             return;
                         }
@@ -283,22 +288,23 @@ impl Generation {
     }
 }
 
-impl Seen {
+impl ConnectionHistory {
     fn next(&mut self) -> u64 {
         self.events += 1;
         self.events
     }
 
-    fn answered(&mut self, connection: SocketAddr, now: Tick) {
+    fn responded(&mut self, connection: SocketAddr, now: Tick) {
         let event = self.next();
-        if let Some(kept) = self.kept.get_mut(&connection) {
-            (kept.last, kept.at) = (event, now);
+        if let Some(entry) = self.reused.get_mut(&connection) {
+            (entry.last, entry.at) = (event, now);
             return;
         }
-        // Those that were idle for so long are kept no more.
-        self.kept
-            .retain(|_, kept| now.since(kept.at) < IDLE_TIMEOUT);
+        // Connections that were idle for longer are closed.
+        self.reused
+            .retain(|_, entry| now.since(entry.at) < IDLE_TIMEOUT);
         let (first, last, at) = (event, event, now);
-        self.kept.insert(connection, Answers { first, last, at });
+        self.reused
+            .insert(connection, Responses { first, last, at });
     }
 }

@@ -1,19 +1,19 @@
-//! What may be passed on as Engage wrote it: only what every parser of JSON accepts.
+//! Bounds of values that are passed on verbatim: only what every JSON parser accepts.
 
 use serde_json::value::RawValue;
 
-/// So many arrays and objects within one another at most.
+/// Maximum nesting of arrays and objects.
 const MAX_DEPTH: usize = 32;
-/// A number that is shorter and has no exponent is in reach of every parser.
+/// A number up to this length without an exponent is within the range of a double.
 const SHORT_NUMBER: usize = 300;
 
-/// Whether the value is not too deep, and no number in it is out of a double's range.
+/// Whether the value is not nested too deeply and every number is within the range of a double.
 pub(super) fn is_bounded(value: &RawValue) -> bool {
     let bytes = value.get().as_bytes();
     let (mut at, mut depth) = (0, 0);
     while let Some(byte) = bytes.get(at) {
         match byte {
-            b'"' => at = end_of_text(bytes, at + 1),
+            b'"' => at = end_of_string(bytes, at + 1),
             b'[' | b'{' => {
                 depth += 1;
                 if depth > MAX_DEPTH {
@@ -35,8 +35,8 @@ pub(super) fn is_bounded(value: &RawValue) -> bool {
     true
 }
 
-/// Where the quote is that ends the text which begins there.
-fn end_of_text(bytes: &[u8], mut at: usize) -> usize {
+/// Index of the quote that ends the string.
+fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'"' => return at,
@@ -48,8 +48,8 @@ fn end_of_text(bytes: &[u8], mut at: usize) -> usize {
 }
 
 fn end_of_number(bytes: &[u8], from: usize) -> usize {
-    let is_of_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
-    let length = bytes[from..].iter().take_while(|byte| is_of_number(byte));
+    let is_number_byte = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+    let length = bytes[from..].iter().take_while(|byte| is_number_byte(byte));
     from + length.count()
 }
 
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_at_most_32_levels_deep() {
+    fn value_is_at_most_32_levels_deep() {
         for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
             let nested = |depth: usize| format!("{}1{}", open.repeat(depth), close.repeat(depth));
             assert_bounded(&nested(32), true);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_in_the_range_of_a_double() {
+    fn number_is_within_the_range_of_a_double() {
         for (written, expected) in [
             ("-0", true),
             ("12345678901234567890.12345", true),

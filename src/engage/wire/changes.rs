@@ -1,4 +1,4 @@
-//! The list of contacts that changed, which may be long: each id is read where it stands, and no text is kept.
+//! Parses the list of changed contacts, which may be long, without allocating per element.
 
 use std::fmt;
 
@@ -7,26 +7,26 @@ use serde_json::value::RawValue;
 
 use crate::{domain::ContactId, engage::Error, json::text};
 
-/// As many contacts as Engage lists at most [Voyado: the Engage API].
+/// Maximum number of contacts that Engage lists [Voyado: the Engage API].
 const MAX_CHANGES: usize = 250_000;
-/// The largest list that is read: each id with its quotes, a comma, and room for blanks.
+/// Size limit of the response in bytes: each id with quotes, a comma and blanks.
 pub(in crate::engage) const MAX_LIST: usize = MAX_CHANGES * 48;
 
-/// The contacts that changed between two moments.
+/// The contacts that changed between two times.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Changes {
-    /// These.
+    /// These contacts.
     Listed {
-        /// Those that could be read.
+        /// The readable ids.
         ids: Vec<ContactId>,
-        /// Whether that is all of them.
+        /// Whether every id was readable.
         is_complete: bool,
     },
-    /// More than are listed.
+    /// More contacts than Engage lists.
     TooMany,
 }
 
-/// The answer of `/contacts/changes`: a bare array of ids.
+/// Parses `/contacts/changes`: a bare array of ids.
 pub(in crate::engage) fn changes(body: &[u8]) -> Result<Changes, Error> {
     let mut body = serde_json::Deserializer::from_slice(body);
     let changes = body.deserialize_seq(Ids);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn each_id_is_read_and_one_that_cannot_be_read_is_noted() {
+    fn unreadable_ids_make_the_list_incomplete() {
         for (body, count, is_complete) in [
             ("[]".to_owned(), 0, true),
             (format!("[\"{ID}\"]"), 1, true),
@@ -89,7 +89,7 @@ mod tests {
                 2,
                 true,
             ),
-            (format!("[\"{ID}\", \"nobody\", \"{ID}\"]"), 2, false),
+            (format!("[\"{ID}\", \"unknown\", \"{ID}\"]"), 2, false),
             (
                 format!("[null, 1, {{\"id\": \"{ID}\"}}, \"\\ud800\", \"{ID}\"]"),
                 1,
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_read_up_to_the_bound() {
+    fn list_is_read_up_to_the_limit() {
         let list = |count: usize| format!("[{}]", vec![format!("\"{ID}\""); count].join(", "));
         let longest = list(MAX_CHANGES);
         assert!(longest.len() < MAX_LIST);

@@ -1,35 +1,34 @@
-//! Flags that protect a contact or end what it has. They fail closed: whatever is written there and is not a clear "no"
-//! is a "yes".
+//! Flags that protect a contact or end a promotion or voucher. They fail closed: everything but a clear "no" is a "yes".
 
 use serde_json::value::RawValue;
 
 use super::time;
 use crate::json::{self, Object};
 
-/// The key of the mark of a protected identity.
-const MARK: &str = "secrecyMarked";
+/// The flag of a protected identity.
+const PROTECTED: &str = "secrecyMarked";
 
-/// Whether the contact's identity is protected: by a mark in any place where one may stand, in whatever case that is
-/// written and however often. What stands in such a place and is no object may hide one.
-pub(super) fn is_marked(answer: &Object<'_>) -> bool {
+/// Whether the contact's identity is protected: by a flag in any of its places, in any case, also if repeated. A place that
+/// is not an object counts as protected.
+pub(super) fn is_protected(answer: &Object<'_>) -> bool {
     let places = ["attributes", "meta"].into_iter();
     let mut places = places.flat_map(|key| answer.every(key));
-    holds(answer, MARK)
-        || places.any(|place| Object::of(place).is_none_or(|object| holds(&object, MARK)))
+    is_set(answer, PROTECTED)
+        || places.any(|place| Object::of(place).is_none_or(|object| is_set(&object, PROTECTED)))
 }
 
-/// Whether it was used: either of two keys says so, and not every model of Engage's has both.
+/// Whether it was redeemed, by either of two keys. Not every model of Engage's has both.
 pub(super) fn is_redeemed(item: &Object<'_>) -> bool {
-    holds(item, "redeemed") || item.every("redeemedOn").any(time::is_set)
+    is_set(item, "redeemed") || item.every("redeemedOn").any(time::is_set)
 }
 
-/// Whether any value under the key, in any ASCII case, is more than a "no".
-fn holds(object: &Object<'_>, key: &str) -> bool {
-    object.every(key).any(|value| !says_no(value))
+/// Whether any value under the key, in any ASCII case, is not a "no".
+fn is_set(object: &Object<'_>, key: &str) -> bool {
+    object.every(key).any(|value| !is_no(value))
 }
 
-/// `false`, also as text; null and blank say nothing.
-fn says_no(value: &RawValue) -> bool {
+/// Whether the value is `false`, also as a string, null or blank.
+fn is_no(value: &RawValue) -> bool {
     if value.get() == "null" {
         return true;
     }
@@ -77,20 +76,20 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_holds_unless_every_value_says_no() {
+    fn flag_is_set_unless_every_value_is_no() {
         for (objects, expected) in [(&NO[..], false), (&YES[..], true)] {
             for object in objects {
                 for key in spellings("secrecyMarked") {
                     let text = object.replace("KEY", &key);
                     let object = Object::parse(text.as_bytes()).expect("an object");
-                    assert_eq!(holds(&object, "secrecyMarked"), expected, "{text}");
+                    assert_eq!(is_set(&object, "secrecyMarked"), expected, "{text}");
                 }
             }
         }
     }
 
     #[test]
-    fn a_mark_counts_wherever_the_answer_has_it() {
+    fn protection_flag_counts_in_every_place() {
         for (text, expected) in [
             (r#"{"attributes": {}}"#, false),
             (
@@ -105,12 +104,12 @@ mod tests {
             (r#"{"attributes": {}, "secrecymarked": "x"}"#, true),
         ] {
             let answer = Object::parse(text.as_bytes()).expect("an object");
-            assert_eq!(is_marked(&answer), expected, "{text}");
+            assert_eq!(is_protected(&answer), expected, "{text}");
         }
     }
 
     #[test]
-    fn what_says_that_it_was_used_and_that_it_was_not_was_used() {
+    fn contradictory_redemption_flags_mean_redeemed() {
         for (text, expected) in [
             ("{}", false),
             (r#"{"redeemed": false, "redeemedOn": null}"#, false),

@@ -1,4 +1,4 @@
-//! The lists: promotions, vouchers, point accounts, audiences and warnings.
+//! Parses lists: promotions, vouchers, point accounts, audiences and warnings.
 
 use serde_json::value::RawValue;
 
@@ -6,14 +6,13 @@ use super::{Page, Reader, flag};
 use crate::{
     domain::{
         AnswerPath, Audience, Audiences, Channel, ContactId, Money, Offer, OfferKind, OfferValue,
-        PointAccount, Points, Promotion, Promotions, Readable, Voucher, Vouchers, Warning,
+        Partial, PointAccount, Points, Promotion, Promotions, Voucher, Vouchers, Warning,
     },
     engage::Error,
     json::{Object, decimal, elements, list, objects, readable, text},
 };
 
-/// The list in an answer that is a bare array, and then whole, or a page. One page of Voyado's prints
-/// `Items` with a capital.
+/// The list in a response: a bare array, which is complete, or a page. One page of Voyado's documentation writes `Items`.
 pub(super) fn page(value: &RawValue) -> Result<Page<&RawValue>, Error> {
     if let Some(items) = list(value) {
         return Ok(Page {
@@ -37,7 +36,7 @@ pub(super) fn page(value: &RawValue) -> Result<Page<&RawValue>, Error> {
     })
 }
 
-pub(super) fn audiences(answer: &Object<'_>) -> Result<Readable<Audiences>, Error> {
+pub(super) fn audiences(answer: &Object<'_>) -> Result<Partial<Audiences>, Error> {
     let audience = |element: Option<Object<'_>>| {
         let audience = element.ok_or("audiences[]")?;
         Ok(Audience {
@@ -50,12 +49,12 @@ pub(super) fn audiences(answer: &Object<'_>) -> Result<Readable<Audiences>, Erro
             let elements = elements(values).ok_or_else(|| Error::invalid("audiences"))?;
             readable(elements, audience)
         }
-        None => Readable::default(),
+        None => Partial::default(),
     };
     let mut warnings = warnings(answer);
     let mut left_out = audiences.left_out;
     left_out.append(&mut warnings.left_out);
-    Ok(Readable {
+    Ok(Partial {
         data: Audiences {
             audiences: audiences.data,
             warnings: warnings.data,
@@ -64,8 +63,8 @@ pub(super) fn audiences(answer: &Object<'_>) -> Result<Readable<Audiences>, Erro
     })
 }
 
-/// The shape of their elements is not documented: a bare text is a message.
-fn warnings(answer: &Object<'_>) -> Readable<Vec<Warning>> {
+/// The shape of the elements is not documented: a bare string is a message.
+fn warnings(answer: &Object<'_>) -> Partial<Vec<Warning>> {
     let warning = |value: &RawValue| match Object::of(value) {
         Some(warning) => Ok(Warning {
             id: warning.filled("id"),
@@ -81,22 +80,22 @@ fn warnings(answer: &Object<'_>) -> Readable<Vec<Warning>> {
     };
     match answer.get("warnings").map(list) {
         Some(Some(values)) => readable(values, warning),
-        Some(None) => Readable {
+        Some(None) => Partial {
             data: Vec::new(),
             left_out: vec!["warnings"],
         },
-        None => Readable::default(),
+        None => Partial::default(),
     }
 }
 
-pub(super) fn promotions(reader: &Reader, value: &RawValue) -> Result<Readable<Promotions>, Error> {
+pub(super) fn promotions(reader: &Reader, value: &RawValue) -> Result<Partial<Promotions>, Error> {
     let elements = elements(value).ok_or_else(|| Error::invalid("promotions"))?;
     Ok(readable(elements, |element| {
         promotion(reader, &element.ok_or("promotions[]")?)
     }))
 }
 
-/// One of whose offers cannot be read is left out whole: it would look like less than it is.
+/// A promotion with an unreadable offer is left out: without it the promotion would be worth less than it is.
 fn promotion(reader: &Reader, item: &Object<'_>) -> Result<Promotion, AnswerPath> {
     let offers = match item.get("redemptionChannels") {
         Some(values) => {
@@ -142,7 +141,7 @@ fn offer(item: &Object<'_>) -> Result<Offer, AnswerPath> {
         ),
         "EXTERNALOFFER" => (OfferKind::External, text_value(item)),
         "MANUAL" => (OfferKind::Manual, text_value(item)),
-        // What SWIPE holds is not documented.
+        // The value of SWIPE is not documented.
         _ => (OfferKind::Other, text_value(item)),
     };
     Ok(Offer {
@@ -161,7 +160,7 @@ fn text_value(item: &Object<'_>) -> OfferValue {
         .map_or(OfferValue::None, OfferValue::Text)
 }
 
-pub(super) fn vouchers(reader: &Reader, value: &RawValue) -> Result<Readable<Vouchers>, Error> {
+pub(super) fn vouchers(reader: &Reader, value: &RawValue) -> Result<Partial<Vouchers>, Error> {
     let elements = elements(value).ok_or_else(|| Error::invalid("vouchers"))?;
     Ok(readable(elements, |element| {
         voucher(reader, &element.ok_or("vouchers[]")?)
@@ -191,16 +190,18 @@ fn local_values(item: &Object<'_>, path: AnswerPath) -> Result<Vec<Money>, Answe
     let Some(values) = item.get("localValues") else {
         return Ok(Vec::new());
     };
-    all(objects(values).ok_or(path)?, |money| exactly(&money, path))
+    all(objects(values).ok_or(path)?, |money| {
+        exact_money(&money, path)
+    })
 }
 
 fn money(value: &RawValue, path: AnswerPath) -> Result<Money, AnswerPath> {
     let money = Object::of(value).ok_or(path)?;
-    exactly(&money, path)
+    exact_money(&money, path)
 }
 
-/// Money is read exactly or not at all.
-fn exactly(money: &Object<'_>, path: AnswerPath) -> Result<Money, AnswerPath> {
+/// Money is parsed exactly or not at all.
+fn exact_money(money: &Object<'_>, path: AnswerPath) -> Result<Money, AnswerPath> {
     let read = || {
         Some(Money {
             amount: money.decimal("amount")?,
@@ -210,7 +211,7 @@ fn exactly(money: &Object<'_>, path: AnswerPath) -> Result<Money, AnswerPath> {
     read().ok_or(path)
 }
 
-/// All of an item's own values, or none.
+/// All values, or the error of the first unreadable one.
 fn all<T, V>(
     values: Vec<V>,
     mut read: impl FnMut(V) -> Result<T, AnswerPath>,
@@ -226,7 +227,7 @@ pub(super) fn points(
     reader: &Reader,
     id: ContactId,
     value: &RawValue,
-) -> Result<Readable<Points>, Error> {
+) -> Result<Partial<Points>, Error> {
     let elements = elements(value).ok_or_else(|| Error::invalid("accounts"))?;
     if !elements.iter().flatten().all(|item| is_of(id, item)) {
         return Err(Error::IdentityMismatch);
@@ -237,18 +238,18 @@ pub(super) fn points(
     Ok(accounts.map(|accounts| Points { accounts }))
 }
 
-/// Whose points they are can be seen here, and only here: unless nothing is said, each value must say so.
+/// Whether the account belongs to the contact. Only here can that be seen; an account without a contact id passes.
 fn is_of(id: ContactId, item: &Object<'_>) -> bool {
-    item.every("contactId").all(|owner| {
+    item.every("contactId").all(|subject| {
         let is_owner =
-            || text(owner).and_then(|owner| ContactId::parse_lenient(&owner)) == Some(id);
-        owner.get() == "null" || is_owner()
+            || text(subject).and_then(|subject| ContactId::parse_lenient(&subject)) == Some(id);
+        subject.get() == "null" || is_owner()
     })
 }
 
 fn account(reader: &Reader, item: &Object<'_>) -> Result<PointAccount, AnswerPath> {
     let definition_id = item.id("definitionId");
-    // Of another definition its balance would be another's.
+    // Without its definition a balance would count as another definition's.
     if definition_id.is_none() && item.is_filled("definitionId") {
         return Err("accounts[].definitionId");
     }
@@ -262,8 +263,8 @@ fn account(reader: &Reader, item: &Object<'_>) -> Result<PointAccount, AnswerPat
     })
 }
 
-/// API v2 tells one balance, as an attribute [Voyado: points].
-pub(super) fn overview_points(answer: &Object<'_>) -> Result<Option<Readable<Points>>, Error> {
+/// API v2 has one balance, in an attribute [Voyado: points].
+pub(super) fn overview_points(answer: &Object<'_>) -> Result<Option<Partial<Points>>, Error> {
     let Some(attributes) = answer.object("attributes") else {
         return Ok(None);
     };

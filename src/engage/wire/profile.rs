@@ -1,4 +1,4 @@
-//! `attributes`, `meta`, `preferences` and `consents`: alike in `/contactoverview` and
+//! Parses the profile: `attributes`, `meta`, `preferences` and `consents`, which are alike in `/contactoverview` and
 //! `/contacts/{id}` [seen in clients of both].
 
 use std::{borrow::Cow, collections::HashSet};
@@ -8,15 +8,15 @@ use serde_json::value::RawValue;
 use super::{Reader, bounds, flag};
 use crate::{
     domain::{
-        Address, Consent, ContactType, Identity, Level, Preferences, Profile, Readable, Shown,
-        Store, aliases::RawAliases,
+        Address, Consent, ContactType, FieldValue, HomeStore, Identity, Level, Partial,
+        Preferences, Profile, aliases::RawAliases,
     },
     engage::Error,
     json::{self, Object},
 };
 
-/// The attributes that have a field of their own in the answer, or that never leave.
-const LIFTED: [&str; 21] = [
+/// Attributes with a field of their own in our response, or that are never passed on.
+const OWN_FIELDS: [&str; 21] = [
     "firstName",
     "lastName",
     "street",
@@ -37,12 +37,12 @@ const LIFTED: [&str; 21] = [
     "bonusBasedLevelLeftForUpgrade",
     "bonusPoints",
     "socialSecurityNumber",
-    // Links that carry it identify a visitor softly: to whoever holds it, it is a password.
+    // A credential: links that contain it identify a visitor.
     "discoveryKey",
 ];
 
 impl Reader {
-    pub(super) fn profile_of(&self, answer: &Object<'_>) -> Result<Readable<Profile>, Error> {
+    pub(super) fn profile_of(&self, answer: &Object<'_>) -> Result<Partial<Profile>, Error> {
         let attributes = answer
             .object("attributes")
             .ok_or_else(|| Error::invalid("attributes"))?;
@@ -68,41 +68,41 @@ impl Reader {
             home_store: attributes.object("currentStore").as_ref().and_then(store),
             member_since: attributes
                 .get("registrationDate")
-                .and_then(|value| self.moment(value)),
-            secrecy_marked: flag::is_marked(answer),
+                .and_then(|value| self.time(value)),
+            secrecy_marked: flag::is_protected(answer),
             attributes: others.data,
             preferences: preferences(answer.object("preferences").as_ref()),
             consents: consents.data,
         };
-        Ok(Readable {
+        Ok(Partial {
             data: profile,
             left_out: [level.left_out, others.left_out, consents.left_out].concat(),
         })
     }
 
-    /// What identifies the contact: read in every place where it may stand, for another reader may heed another.
+    /// The contact's identity, from every place where a value may be: another parser may use another one.
     fn identity(&self, answer: &Object<'_>) -> Identity {
         let attributes = || answer.every("attributes");
         Identity {
-            contact_type: shown(answer.every("meta"), "contactType")
-                .read(|text| Shown::of(ContactType::parse(text.trim()).into_iter().collect())),
+            contact_type: field_values(answer.every("meta"), "contactType")
+                .read(|text| FieldValue::of(ContactType::parse(text.trim()).into_iter().collect())),
             aliases: self.alias_reader.read(&RawAliases {
-                email: shown(attributes(), "email"),
-                mobile_phone: shown(attributes(), "mobilePhone"),
-                national_id: shown(attributes(), "socialSecurityNumber"),
-                member_number: shown(attributes(), "memberNumber"),
-                external_id: shown(attributes(), "externalId"),
+                email: field_values(attributes(), "email"),
+                mobile_phone: field_values(attributes(), "mobilePhone"),
+                national_id: field_values(attributes(), "socialSecurityNumber"),
+                member_number: field_values(attributes(), "memberNumber"),
+                external_id: field_values(attributes(), "externalId"),
             }),
         }
     }
 
-    /// A level that may have lapsed is not shown.
-    fn level(&self, attributes: &Object<'_>) -> Readable<Option<Level>> {
+    /// A level whose end is unreadable is left out: it may have lapsed.
+    fn level(&self, attributes: &Object<'_>) -> Partial<Option<Level>> {
         let Some(name) = attributes.filled("bonusBasedLevel") else {
-            return Readable::default();
+            return Partial::default();
         };
         let Ok(expires_on) = self.end(attributes, "bonusBasedLevelExpires") else {
-            return Readable {
+            return Partial {
                 data: None,
                 left_out: vec!["attributes.bonusBasedLevelExpires"],
             };
@@ -115,13 +115,13 @@ impl Reader {
         Some(level).into()
     }
 
-    /// What is not lifted, as Engage wrote it, as far as every caller can read it.
-    fn others(&self, attributes: &Object<'_>) -> Readable<Vec<(Box<str>, Box<RawValue>)>> {
+    /// The other attributes, verbatim, as far as every JSON parser accepts them.
+    fn others(&self, attributes: &Object<'_>) -> Partial<Vec<(Box<str>, Box<RawValue>)>> {
         let is_other = |key: &Cow<'_, str>| {
-            let lifted = LIFTED.iter().any(|lifted| lifted.eq_ignore_ascii_case(key));
-            !lifted || (self.keeps_national_id && key == "socialSecurityNumber")
+            let has_own_field = OWN_FIELDS.iter().any(|own| own.eq_ignore_ascii_case(key));
+            !has_own_field || (self.keeps_national_id && key == "socialSecurityNumber")
         };
-        // A repeated key would be repeated in our answer.
+        // A repeated key would be repeated in our response.
         let mut seen = HashSet::with_capacity(attributes.0.len());
         let others = attributes
             .0
@@ -137,12 +137,12 @@ impl Reader {
         })
     }
 
-    fn consents(&self, answer: &Object<'_>) -> Readable<Option<Vec<Consent>>> {
+    fn consents(&self, answer: &Object<'_>) -> Partial<Option<Vec<Consent>>> {
         let Some(consents) = answer.get("consents") else {
             return Some(Vec::new()).into();
         };
         let Some(elements) = json::elements(consents) else {
-            return Readable {
+            return Partial {
                 data: None,
                 left_out: vec!["consents"],
             };
@@ -152,33 +152,36 @@ impl Reader {
             Ok(Consent {
                 id: consent.filled("id").ok_or("consents[].id")?,
                 given: consent.flag("value"),
-                date: consent.get("date").and_then(|value| self.moment(value)),
+                date: consent.get("date").and_then(|value| self.time(value)),
             })
         };
         json::readable(elements, consent).map(Some)
     }
 }
 
-/// What the objects show under a key: texts, and numbers as they are written. Anything else can't be read.
-fn shown<'a>(objects: impl Iterator<Item = &'a RawValue>, key: &str) -> Shown<Cow<'a, str>> {
+/// The values under a key in the objects: strings, and numbers as written. Anything else is unreadable.
+fn field_values<'a>(
+    objects: impl Iterator<Item = &'a RawValue>,
+    key: &str,
+) -> FieldValue<Cow<'a, str>> {
     let mut texts = Vec::new();
     for object in objects {
         let Some(object) = Object::of(object) else {
-            return Shown::Unreadable;
+            return FieldValue::Unreadable;
         };
         for value in object.every(key) {
             let is_boolean = matches!(value.get(), "true" | "false");
             match json::text(value).filter(|_| !is_boolean) {
                 Some(text) if text.trim().is_empty() => {}
                 Some(text) => texts.push(text),
-                None => return Shown::Unreadable,
+                None => return FieldValue::Unreadable,
             }
         }
     }
     if texts.is_empty() {
-        Shown::Absent
+        FieldValue::Absent
     } else {
-        Shown::of(texts)
+        FieldValue::of(texts)
     }
 }
 
@@ -192,8 +195,8 @@ fn address(attributes: &Object<'_>) -> Address {
     }
 }
 
-fn store(store: &Object<'_>) -> Option<Store> {
-    let store = Store {
+fn store(store: &Object<'_>) -> Option<HomeStore> {
+    let store = HomeStore {
         id: store.filled("id"),
         name: store.filled("name"),
         external_id: store.filled("externalId"),
@@ -201,7 +204,7 @@ fn store(store: &Object<'_>) -> Option<Store> {
     (store.id.is_some() || store.name.is_some() || store.external_id.is_some()).then_some(store)
 }
 
-/// `YYYY-MM-DD`; an older page of Voyado's prints `DD/MM/YYYY`.
+/// `YYYY-MM-DD`, also from the form `DD/MM/YYYY` of an older page of Voyado's documentation.
 fn birth_day(text: Box<str>) -> Box<str> {
     let bytes = text.as_bytes();
     let slashed = bytes.len() == 10 && text.is_ascii() && bytes[2] == b'/' && bytes[5] == b'/';
@@ -211,8 +214,8 @@ fn birth_day(text: Box<str>) -> Box<str> {
     text
 }
 
-/// One client types the keys as `AcceptsEmails`, `AcceptsPostals`: case and a trailing "s" don't count. Of several
-/// spellings that contradict one another, "not accepted" wins.
+/// Case and a trailing "s" of the keys are ignored: one client reads `AcceptsEmails`, `AcceptsPostals`. Of contradictory
+/// values "not accepted" wins.
 fn preferences(preferences: Option<&Object<'_>>) -> Preferences {
     let accepts = |channel: &str| {
         let object = preferences?;

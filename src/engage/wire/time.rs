@@ -1,8 +1,8 @@
-//! Moments as Engage writes them: the one place that reads them.
+//! Parses times as Engage writes them.
 //!
-//! A moment is absent (missing, null, blank, .NET's least value, which stands for "not set", or its
-//! greatest, which stands for "never"), readable, or unreadable. What is certain is read leniently;
-//! what is not certain is unreadable, and the caller decides what that costs.
+//! A time is absent (missing, null, blank, .NET's minimum, which means "not set", or its maximum, which means "never"),
+//! readable, or unreadable. Any unambiguous form is accepted; an ambiguous one is unreadable, and the caller decides what
+//! follows.
 
 use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 use serde_json::value::RawValue;
@@ -10,28 +10,26 @@ use serde_json::value::RawValue;
 use super::Reader;
 use crate::json::{self, Object};
 
-/// Something is written, and it is not certain which moment it means.
+/// A value is present, and which time it means is uncertain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unreadable;
 
-/// Which moment a date without a time means.
+/// The time that a date without one means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OfDay {
-    /// The first of that day.
-    Beginning,
-    /// The first of the next day: what ends on a day is good for all of it.
+    /// The start of the day.
+    Start,
+    /// The start of the next day: what ends on a day is valid for all of it.
     End,
 }
 
 impl Reader {
-    /// A moment that decides nothing: one that is unreadable is none.
-    pub(super) fn moment(&self, value: &RawValue) -> Option<Timestamp> {
-        read(value, OfDay::Beginning, &self.time_zone)
-            .ok()
-            .flatten()
+    /// A time that nothing depends on: an unreadable one is `None`.
+    pub(super) fn time(&self, value: &RawValue) -> Option<Timestamp> {
+        read(value, OfDay::Start, &self.time_zone).ok().flatten()
     }
 
-    /// When something ends, by the key in any ASCII case; the earliest of several. `None` where it has no end.
+    /// The end of validity under a key, in any ASCII case; the earliest of several. `None` means never.
     pub(super) fn end(
         &self,
         object: &Object<'_>,
@@ -46,10 +44,10 @@ impl Reader {
         Ok(earliest)
     }
 
-    /// A moment as Engage reads it: without a zone [Voyado: the example of `/contacts/changes`]. Where daylight saving
-    /// ends, an hour comes twice and may be read as either: then the moment is moved by `hour`.
-    pub(in crate::engage) fn local(&self, moment: Timestamp, hour: SignedDuration) -> String {
-        let mut civil = self.time_zone.to_datetime(moment);
+    /// A local time without a zone, as Engage expects it [Voyado: the example of `/contacts/changes`]. When daylight saving
+    /// ends, an hour is ambiguous: such a time is shifted by `hour`.
+    pub(in crate::engage) fn local(&self, time: Timestamp, hour: SignedDuration) -> String {
+        let mut civil = self.time_zone.to_datetime(time);
         if self.time_zone.to_ambiguous_timestamp(civil).is_ambiguous() {
             civil = civil.saturating_add(hour);
         }
@@ -57,7 +55,7 @@ impl Reader {
     }
 }
 
-/// Whether a moment is written there, readable or not, other than the one that stands for "not set".
+/// Whether a time is present, readable or not, other than the one that means "not set".
 pub(super) fn is_set(value: &RawValue) -> bool {
     let Some(text) = quoted(value) else {
         return value.get() != "null";
@@ -66,9 +64,9 @@ pub(super) fn is_set(value: &RawValue) -> bool {
     !text.is_empty() && !text.starts_with(NOT_SET)
 }
 
-/// The day of .NET's least value.
+/// The date of .NET's minimum.
 const NOT_SET: &str = "0001-01-01";
-/// The year of .NET's greatest value, whose last days are beyond what a [`Timestamp`] holds.
+/// The year of .NET's maximum, whose last days exceed the range of a [`Timestamp`].
 const NEVER: i16 = 9999;
 
 fn quoted(value: &RawValue) -> Option<std::borrow::Cow<'_, str>> {
@@ -83,14 +81,14 @@ fn read(value: &RawValue, of_day: OfDay, zone: &TimeZone) -> Result<Option<Times
     if value.get() == "null" {
         return Ok(None);
     }
-    // A number could count seconds or milliseconds, from one epoch or another.
+    // A number may be seconds or milliseconds, from any epoch.
     let text = quoted(value).ok_or(Unreadable)?;
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);
     }
     let Some(written) = Written::of(text, of_day) else {
-        // Other forms of ISO 8601 that leave no doubt.
+        // Other unambiguous forms of ISO 8601.
         let has_time = text.contains(['T', 't']);
         return text
             .parse()
@@ -99,16 +97,16 @@ fn read(value: &RawValue, of_day: OfDay, zone: &TimeZone) -> Result<Option<Times
             .map(Some)
             .ok_or(Unreadable);
     };
-    written.moment(zone)
+    written.timestamp(zone)
 }
 
-/// A date, perhaps a time and perhaps an offset, as they were written.
+/// A date with optional time and offset, as written.
 struct Written {
     date: civil::Date,
     time: civil::Time,
-    /// Whether it is that time of the next day.
+    /// Whether the time is that of the next day.
     is_next_day: bool,
-    /// Seconds ahead of UTC.
+    /// Seconds east of UTC.
     offset: Option<i64>,
 }
 
@@ -123,7 +121,7 @@ impl Written {
         let end = rest.find(|c: char| !(c.is_ascii_digit() || matches!(c, ':' | '.' | ',')));
         let (time, offset) = rest.split_at(end.unwrap_or(rest.len()));
         let (time, is_next_day) = if time.is_empty() {
-            // A bare "T" is not a date.
+            // A date with a bare "T" is not a date.
             if text[10..].starts_with(['T', 't']) {
                 return None;
             }
@@ -139,7 +137,7 @@ impl Written {
         })
     }
 
-    fn moment(&self, zone: &TimeZone) -> Result<Option<Timestamp>, Unreadable> {
+    fn timestamp(&self, zone: &TimeZone) -> Result<Option<Timestamp>, Unreadable> {
         if matches!(self.date.year(), 1 | NEVER) {
             return Ok(None);
         }
@@ -149,18 +147,18 @@ impl Written {
             self.date
         };
         let civil = date.to_datetime(self.time);
-        let moment = match self.offset {
+        let time = match self.offset {
             Some(seconds) => TimeZone::UTC
                 .to_timestamp(civil)
-                .and_then(|moment| moment.checked_sub(SignedDuration::from_secs(seconds))),
-            // Where a clock is put forward, a time that it skips is as much later.
+                .and_then(|time| time.checked_sub(SignedDuration::from_secs(seconds))),
+            // A local time skipped by daylight saving is moved forward.
             None => zone.to_timestamp(civil),
         };
-        moment.map(Some).map_err(|_| Unreadable)
+        time.map(Some).map_err(|_| Unreadable)
     }
 }
 
-/// `YYYY-MM-DD`, of a day that there is.
+/// `YYYY-MM-DD` of an existing day.
 fn date_of(text: &str) -> Option<civil::Date> {
     let bytes = text.as_bytes();
     if bytes[4] != b'-' || bytes[7] != b'-' {
@@ -172,7 +170,7 @@ fn date_of(text: &str) -> Option<civil::Date> {
     civil::Date::new(year, month, day).ok()
 }
 
-/// `HH:MM`, `HH:MM:SS` or with a fraction of any length; and whether it is the midnight that ends the day.
+/// `HH:MM`, `HH:MM:SS`, or with a fraction of any length; and whether it is 24:00.
 fn time_of(text: &str) -> Option<(civil::Time, bool)> {
     let (clock, fraction) = match text.split_once(['.', ',']) {
         Some((clock, fraction)) => (clock, Some(fraction)),
@@ -183,7 +181,7 @@ fn time_of(text: &str) -> Option<(civil::Time, bool)> {
     let minute = fields.next()??;
     let second = match fields.next() {
         Some(second) => second?,
-        // A fraction of a minute.
+        // A fraction of a minute is refused.
         None if fraction.is_some() => return None,
         None => 0,
     };
@@ -194,7 +192,7 @@ fn time_of(text: &str) -> Option<(civil::Time, bool)> {
     if (hour, minute, second, nanosecond) == (24, 0, 0, 0) {
         return Some((civil::Time::midnight(), true));
     }
-    // A leap second counts as the last that there always is.
+    // A leap second counts as the second before it.
     let second = if second == 60 { 59 } else { second };
     let time = civil::Time::new(hour, minute, second, nanosecond).ok()?;
     Some((time, false))
@@ -208,10 +206,10 @@ fn nanoseconds(fraction: &str) -> Option<i32> {
     Some(digits.fold(0, |sum, digit| sum * 10 + i32::from(digit - b'0')))
 }
 
-/// Nothing, `Z`, or `+HH:MM`, `+HHMM` or `+HH`, in seconds ahead of UTC.
+/// Nothing, `Z`, or `+HH:MM`, `+HHMM` or `+HH`, in seconds east of UTC.
 #[expect(
     clippy::option_option,
-    reason = "no offset and an unreadable one are two things"
+    reason = "no offset differs from an unreadable one"
 )]
 fn offset_of(text: &str) -> Option<Option<i64>> {
     if text.is_empty() {
@@ -246,7 +244,7 @@ fn two_digits(text: &str) -> Option<i8> {
         .flatten()
 }
 
-/// Digits and nothing else.
+/// ASCII digits only.
 fn number(text: &str) -> Option<i16> {
     text.bytes()
         .all(|byte| byte.is_ascii_digit())

@@ -60,7 +60,7 @@ async fn twenty_calls_of_which_half_failed_open_it_and_then_nobody_waits() {
     assert!((metric(&app, REFUSED).await - 11.0).abs() < 0.1);
     let line = "engage_bff_engage_breaker_state{group=\"overview\"}";
     assert!((metric(&app, line).await - 2.0).abs() < 0.1);
-    assert_eq!(logs().matches("a breaker opened").count(), 1);
+    assert_eq!(logs().matches("circuit breaker opened").count(), 1);
 }
 
 #[tokio::test]
@@ -202,7 +202,7 @@ async fn a_key_that_is_refused_is_counted_apart_from_failures() {
         app.get(&of(ALVA.id))
             .await
             .assert_problem(503, "UpstreamUnavailable");
-        let cause = "engage does not accept the API key";
+        let cause = "API key not accepted";
         assert!(logs().contains(cause), "{}", logs());
     }
 }
@@ -335,5 +335,5 @@ async fn many_503s_at_once_open_it_once_and_for_the_longest_that_they_say() {
     let open = ("open".to_owned(), Some(4.0));
     assert_eq!(breaker(&app, "overview").await, open);
     assert!((metric(&app, OPENINGS).await - 1.0).abs() < 0.1);
-    assert_eq!(logs().matches("a breaker opened").count(), 1);
+    assert_eq!(logs().matches("circuit breaker opened").count(), 1);
 }

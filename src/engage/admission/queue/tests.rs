@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::Urgency;
+use crate::domain::Priority;
 
 struct Tickets(u64);
 
@@ -17,179 +17,179 @@ fn flow(name: &str) -> Flow {
     }
 }
 
-fn claim(name: &str, urgency: Urgency) -> Claim {
-    Claim {
+fn requester(name: &str, priority: Priority) -> Requester {
+    Requester {
         flow: flow(name),
-        urgency,
+        priority,
     }
 }
 
 impl Tickets {
     /// A waiter of a flow: `client`, or `client/shopper`.
-    fn waiter(&mut self, name: &str, urgency: Urgency) -> Waiter {
+    fn waiter(&mut self, name: &str, priority: Priority) -> Waiter {
         self.0 += 1;
         Waiter {
             ticket: self.0,
-            claims: claim(name, urgency).into(),
+            requesters: requester(name, priority).into(),
             group: Group::Overview,
-            owner: self.0,
-            needs_slot: true,
+            subject: self.0,
+            needs_permit: true,
             deadline: Tick::default(),
-            turn: oneshot::channel().0,
+            sender: oneshot::channel().0,
         }
     }
 }
 
-fn serve(queue: &mut Queue) -> Option<Claim> {
+fn serve(queue: &mut WaitQueue) -> Option<Requester> {
     let next = queue.next(|_, _| true)?;
-    queue.remove(next.ticket).expect("it waits");
-    queue.take_turn(&next.claim);
-    Some(next.claim)
+    queue.remove(next.ticket).expect("a waiter");
+    queue.record_turn(&next.requester);
+    Some(next.requester)
 }
 
-fn order(queue: &mut Queue) -> Vec<(String, Urgency)> {
+fn order(queue: &mut WaitQueue) -> Vec<(String, Priority)> {
     let mut order = Vec::new();
-    while let Some(Claim { flow, urgency }) = serve(queue) {
+    while let Some(Requester { flow, priority }) = serve(queue) {
         let client = flow.client.as_str();
         let shopper = flow.shopper.map(|shopper| format!("/{shopper}"));
-        order.push((format!("{client}{}", shopper.unwrap_or_default()), urgency));
+        order.push((format!("{client}{}", shopper.unwrap_or_default()), priority));
     }
     order
 }
 
 #[test]
-fn clients_take_turns_whatever_their_urgency_and_background_calls_come_last() {
+fn clients_take_turns_and_background_calls_come_last() {
     let mut tickets = Tickets(0);
-    let mut queue = Queue::new(100);
-    for (name, urgency) in [
-        ("greedy", Urgency::Fresh),
-        ("greedy", Urgency::Fresh),
-        ("greedy", Urgency::Fresh),
-        ("greedy", Urgency::Refresh),
-        ("modest", Urgency::Ahead),
-        ("modest", Urgency::Miss),
-        ("modest", Urgency::Miss),
+    let mut queue = WaitQueue::new(100);
+    for (name, priority) in [
+        ("greedy", Priority::Fresh),
+        ("greedy", Priority::Fresh),
+        ("greedy", Priority::Fresh),
+        ("greedy", Priority::Refresh),
+        ("modest", Priority::RefreshAhead),
+        ("modest", Priority::Miss),
+        ("modest", Priority::Miss),
     ] {
-        assert!(queue.push(tickets.waiter(name, urgency)).is_none());
+        assert!(queue.push(tickets.waiter(name, priority)).is_none());
     }
-    let told = order(&mut queue);
-    let told: Vec<_> = told.iter().map(|(name, at)| (&**name, *at)).collect();
+    let served = order(&mut queue);
+    let served: Vec<_> = served.iter().map(|(name, at)| (&**name, *at)).collect();
     assert_eq!(
-        told,
+        served,
         [
-            ("greedy", Urgency::Fresh),
-            ("modest", Urgency::Miss),
-            ("greedy", Urgency::Fresh),
-            ("modest", Urgency::Miss),
-            ("greedy", Urgency::Fresh),
-            ("modest", Urgency::Ahead),
-            ("greedy", Urgency::Refresh),
+            ("greedy", Priority::Fresh),
+            ("modest", Priority::Miss),
+            ("greedy", Priority::Fresh),
+            ("modest", Priority::Miss),
+            ("greedy", Priority::Fresh),
+            ("modest", Priority::RefreshAhead),
+            ("greedy", Priority::Refresh),
         ]
     );
 }
 
 #[test]
-fn a_turn_is_remembered_while_its_flow_has_nothing_waiting() {
+fn turn_is_remembered_while_its_flow_has_nothing_queued() {
     let mut tickets = Tickets(0);
-    let mut queue = Queue::new(100);
+    let mut queue = WaitQueue::new(100);
     for shopper in ["s/1", "s/2", "s/3"] {
-        queue.push(tickets.waiter(shopper, Urgency::Miss));
+        queue.push(tickets.waiter(shopper, Priority::Miss));
     }
     for _ in 0..5 {
-        // It asks again as soon as it was served, and always for one call only.
-        queue.push(tickets.waiter("s/0", Urgency::Fresh));
+        // The flow always has exactly one call queued.
+        queue.push(tickets.waiter("s/0", Priority::Fresh));
         serve(&mut queue);
     }
     assert!(
         queue
             .waiting
             .iter()
-            .all(|waiter| waiter.claims.urgency() == Urgency::Fresh)
+            .all(|waiter| waiter.requesters.priority() == Priority::Fresh)
     );
-    queue.push(tickets.waiter("s/1", Urgency::Miss));
-    assert_eq!(serve(&mut queue), Some(claim("s/1", Urgency::Miss)));
+    queue.push(tickets.waiter("s/1", Priority::Miss));
+    assert_eq!(serve(&mut queue), Some(requester("s/1", Priority::Miss)));
 }
 
 #[test]
-fn a_call_that_several_flows_want_goes_in_the_first_of_their_turns() {
+fn shared_call_uses_the_earliest_turn_of_its_requesters() {
     let mut tickets = Tickets(0);
-    let mut queue = Queue::new(100);
+    let mut queue = WaitQueue::new(100);
     for _ in 0..4 {
-        queue.push(tickets.waiter("greedy", Urgency::Fresh));
+        queue.push(tickets.waiter("greedy", Priority::Fresh));
     }
-    let mut shared = Claims::from(claim("greedy", Urgency::Fresh));
-    shared.add(&claim("modest", Urgency::Miss));
+    let mut shared = Requesters::from(requester("greedy", Priority::Fresh));
+    shared.add(&requester("modest", Priority::Miss));
     queue.update(4, shared);
     serve(&mut queue);
     let next = queue.next(|_, _| true).expect("three wait");
     assert_eq!(
-        (next.ticket, next.claim.flow.client.as_str()),
+        (next.ticket, next.requester.flow.client.as_str()),
         (4, "modest")
     );
-    // Nor does it go with the places of the greedy one.
+    // Nor is it dropped with the entries of the greedy flow.
     queue.max = 3;
-    let gone = queue.push(tickets.waiter("other", Urgency::Miss));
-    assert_eq!(gone.map(|waiter| waiter.ticket), Some(3));
+    let dropped = queue.push(tickets.waiter("other", Priority::Miss));
+    assert_eq!(dropped.map(|waiter| waiter.ticket), Some(3));
 }
 
 #[test]
-fn a_full_queue_drops_background_calls_then_the_newest_of_the_flow_with_most() {
+fn full_queue_drops_background_calls_then_newest_of_largest_flow() {
     let mut tickets = Tickets(0);
-    let mut queue = Queue::new(4);
+    let mut queue = WaitQueue::new(4);
     for _ in 0..3 {
-        queue.push(tickets.waiter("greedy", Urgency::Fresh));
+        queue.push(tickets.waiter("greedy", Priority::Fresh));
     }
-    queue.push(tickets.waiter("x", Urgency::Refresh));
-    let mut gone = |name, urgency| {
-        let waiter = queue.push(tickets.waiter(name, urgency));
+    queue.push(tickets.waiter("x", Priority::Refresh));
+    let mut dropped = |name, priority| {
+        let waiter = queue.push(tickets.waiter(name, priority));
         waiter.map(|waiter| waiter.ticket)
     };
-    assert_eq!(gone("modest", Urgency::Miss), Some(4));
-    assert_eq!(gone("s/1", Urgency::Miss), Some(3));
-    assert_eq!(gone("s/2", Urgency::Miss), Some(2));
+    assert_eq!(dropped("modest", Priority::Miss), Some(4));
+    assert_eq!(dropped("s/1", Priority::Miss), Some(3));
+    assert_eq!(dropped("s/2", Priority::Miss), Some(2));
     assert_eq!(
-        gone("s/1", Urgency::Fresh),
+        dropped("s/1", Priority::Fresh),
         Some(6),
-        "the shopper with most"
+        "the shopper with the most entries"
     );
-    assert_eq!(gone("greedy", Urgency::Ahead), Some(9));
+    assert_eq!(dropped("greedy", Priority::RefreshAhead), Some(9));
     assert_eq!(queue.len(), 4);
 }
 
 #[test]
-fn a_flow_does_not_drop_all_of_its_misses_for_what_it_asks_fresh() {
+fn fresh_requests_do_not_push_out_all_misses_of_their_flow() {
     let mut tickets = Tickets(0);
-    let mut queue = Queue::new(8);
+    let mut queue = WaitQueue::new(8);
     for _ in 0..8 {
-        queue.push(tickets.waiter("shop", Urgency::Miss));
+        queue.push(tickets.waiter("shop", Priority::Miss));
     }
     for _ in 0..100 {
-        queue.push(tickets.waiter("shop", Urgency::Fresh));
+        queue.push(tickets.waiter("shop", Priority::Fresh));
     }
     let order = order(&mut queue);
     let misses = order
         .iter()
-        .filter(|(_, urgency)| *urgency == Urgency::Miss);
+        .filter(|(_, priority)| *priority == Priority::Miss);
     assert_eq!(misses.count(), 2);
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    Arrive(usize, Option<u64>, Urgency),
+    Arrive(usize, Option<u64>, Priority),
     Serve,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let urgency = prop::sample::select(Urgency::ALL.to_vec());
+    let priority = prop::sample::select(Priority::ALL.to_vec());
     // The first client is the greedy one.
     let client = prop_oneof![3 => Just(0usize), 2 => 0..4usize];
     let shopper = prop::option::of(prop_oneof![2 => Just(0u64), 1 => 0..4u64]);
-    let arrive = (client, shopper, urgency)
-        .prop_map(|(client, shopper, urgency)| Step::Arrive(client, shopper, urgency));
+    let arrive = (client, shopper, priority)
+        .prop_map(|(client, shopper, priority)| Step::Arrive(client, shopper, priority));
     prop::collection::vec(prop_oneof![3 => arrive, 2 => Just(Step::Serve)], 1..200)
 }
 
-/// What the test itself knows of a flow or a client: since when it waits, and when it was served last.
+/// The test's own record of a flow or client: queued calls, and when one was last served.
 #[derive(Default)]
 struct Record {
     waiting: Vec<(u64, bool, usize)>,
@@ -197,7 +197,7 @@ struct Record {
 }
 
 impl Record {
-    /// Whether it has waited since before that moment, and was not served since.
+    /// Whether a call has been queued since before `since` and none was served since.
     fn was_passed_over(&self, since: usize, awaited: bool) -> bool {
         let waits =
             |(_, is_awaited, at): &(u64, bool, usize)| *is_awaited == awaited && *at < since;
@@ -205,7 +205,7 @@ impl Record {
     }
 }
 
-/// What is known of all clients, and of all flows.
+/// Records of all clients and flows.
 #[derive(Default)]
 struct Records {
     clients: HashMap<ClientName, Record>,
@@ -225,12 +225,12 @@ impl Records {
         waiting.any(|(_, awaited, _)| *awaited)
     }
 
-    fn places(&self, client: &ClientName, awaited: bool) -> usize {
+    fn queued(&self, client: &ClientName, awaited: bool) -> usize {
         let waiting = &self.clients[client].waiting;
         waiting.iter().filter(|(_, is, _)| *is == awaited).count()
     }
 
-    fn leaves(&mut self, flow: &Flow, ticket: u64) {
+    fn remove(&mut self, flow: &Flow, ticket: u64) {
         for record in self.of(flow) {
             record.waiting.retain(|(of, _, _)| *of != ticket);
         }
@@ -239,36 +239,36 @@ impl Records {
 
 proptest! {
     #[test]
-    fn no_flow_gets_more_than_its_share_while_others_wait(steps in steps()) {
+    fn no_flow_exceeds_its_share_while_others_wait(steps in steps()) {
         let mut tickets = Tickets(0);
-        let mut queue = Queue::new(12);
+        let mut queue = WaitQueue::new(12);
         let mut records = Records::default();
         for (now, step) in (1..).zip(steps) {
             match step {
-                Step::Arrive(client, shopper, urgency) => {
+                Step::Arrive(client, shopper, priority) => {
                     let shopper = shopper.map(|shopper| format!("/{shopper}"));
                     let name = format!("{client}{}", shopper.unwrap_or_default());
-                    let waiter = tickets.waiter(&name, urgency);
+                    let waiter = tickets.waiter(&name, priority);
                     for record in records.of(&flow(&name)) {
-                        record.waiting.push((waiter.ticket, urgency.is_awaited(), now));
+                        record.waiting.push((waiter.ticket, priority.is_awaited(), now));
                     }
-                    if let Some(gone) = queue.push(waiter) {
-                        let claim = gone.claims.iter().next().expect("one").clone();
-                        let awaited = claim.urgency.is_awaited();
-                        let held = records.places(&claim.flow.client, awaited);
+                    if let Some(dropped) = queue.push(waiter) {
+                        let requester = dropped.requesters.iter().next().expect("one").clone();
+                        let awaited = requester.priority.is_awaited();
+                        let most = records.queued(&requester.flow.client, awaited);
                         for client in records.clients.keys() {
-                            prop_assert!(records.places(client, awaited) <= held);
+                            prop_assert!(records.queued(client, awaited) <= most);
                         }
-                        records.leaves(&claim.flow, gone.ticket);
+                        records.remove(&requester.flow, dropped.ticket);
                     }
                 }
                 Step::Serve => {
                     let Some(next) = queue.next(|_, _| true) else { continue };
-                    let Claim { flow, urgency } = next.claim.clone();
-                    let awaited = urgency.is_awaited();
+                    let Requester { flow, priority } = next.requester.clone();
+                    let awaited = priority.is_awaited();
                     prop_assert_eq!(awaited, records.awaited());
-                    queue.remove(next.ticket).expect("it waits");
-                    queue.take_turn(&next.claim);
+                    queue.remove(next.ticket).expect("a waiter");
+                    queue.record_turn(&next.requester);
                     let [of_client, of_flow] = records.of(&flow).map(|record| record.served);
                     for (client, record) in &records.clients {
                         let passed = record.was_passed_over(of_client, awaited);
@@ -279,7 +279,7 @@ proptest! {
                         let is_rival = other.client == flow.client && *other != flow;
                         prop_assert!(!is_rival || !passed, "{other:?}");
                     }
-                    records.leaves(&flow, next.ticket);
+                    records.remove(&flow, next.ticket);
                     for record in records.of(&flow) {
                         record.served = now;
                     }

@@ -1,4 +1,4 @@
-//! How moments are read, in tables.
+//! Tables of accepted and refused forms.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn assert_reads(cases: &[(&str, &str)]) {
 }
 
 #[test]
-fn what_is_certain_is_read_in_each_spelling() {
+fn unambiguous_times_are_read_in_every_form() {
     assert_reads(&[
         ("2026-12-31T07:12:44+01:00", "2026-12-31T06:12:44Z"),
         (" 2026-12-31T07:12:44+01:00\t", "2026-12-31T06:12:44Z"),
@@ -55,7 +55,7 @@ fn what_is_certain_is_read_in_each_spelling() {
 }
 
 #[test]
-fn the_midnight_that_ends_a_day_begins_the_next() {
+fn hour_24_is_midnight_of_the_next_day() {
     assert_reads(&[
         ("2019-12-31T24:00:00", "2019-12-31T23:00:00Z"),
         ("2019-12-31T24:00", "2019-12-31T23:00:00Z"),
@@ -65,7 +65,7 @@ fn the_midnight_that_ends_a_day_begins_the_next() {
 }
 
 #[test]
-fn a_date_without_a_time_is_its_beginning_or_its_end() {
+fn date_without_time_means_start_or_end_of_day() {
     for (written, begins, ends) in [
         (
             "\"2026-12-31\"",
@@ -83,7 +83,7 @@ fn a_date_without_a_time_is_its_beginning_or_its_end() {
             "2027-01-01T00:00:00Z",
         ),
     ] {
-        let found = [OfDay::Beginning, OfDay::End].map(|of_day| read(written, of_day));
+        let found = [OfDay::Start, OfDay::End].map(|of_day| read(written, of_day));
         assert_eq!(
             found,
             [begins, ends].map(|meant| Ok(Some(meant.to_owned()))),
@@ -93,7 +93,7 @@ fn a_date_without_a_time_is_its_beginning_or_its_end() {
 }
 
 #[test]
-fn a_time_that_the_clock_skips_or_repeats_is_read() {
+fn times_at_daylight_saving_changes_are_read() {
     assert_reads(&[
         ("2026-03-29T02:30:00", "2026-03-29T01:30:00Z"),
         ("2026-10-25T02:30:00", "2026-10-25T00:30:00Z"),
@@ -101,7 +101,7 @@ fn a_time_that_the_clock_skips_or_repeats_is_read() {
 }
 
 #[test]
-fn what_stands_for_no_moment_is_absent() {
+fn placeholders_mean_absent() {
     for written in [
         "null",
         "\"\"",
@@ -116,14 +116,14 @@ fn what_stands_for_no_moment_is_absent() {
         "\"9999-12-31\"",
         "\"9999-12-30T23:59:59-05:00\"",
     ] {
-        for of_day in [OfDay::Beginning, OfDay::End] {
+        for of_day in [OfDay::Start, OfDay::End] {
             assert_eq!(read(written, of_day), Ok(None), "{written}");
         }
     }
 }
 
 #[test]
-fn what_is_not_certain_is_unreadable() {
+fn ambiguous_times_are_unreadable() {
     for written in [
         "\"2019-02-29T12:00:00Z\"",
         "\"2019-02-29\"",
@@ -162,7 +162,7 @@ fn what_is_not_certain_is_unreadable() {
 }
 
 #[test]
-fn only_what_stands_for_nothing_is_not_set() {
+fn only_placeholders_are_not_set() {
     for (written, expected) in [
         ("null", false),
         ("\"\"", false),

@@ -1,5 +1,4 @@
-//! What is counted of the calls to Engage: for `/metrics` on the operations listener. Labels are names
-//! of ours; no identifier and no value of Engage's is ever one.
+//! Metrics of calls to Engage. Labels are fixed names; no identifier and no value of Engage's is ever one.
 
 use std::time::Duration;
 
@@ -12,8 +11,8 @@ use prometheus_client::{
 use super::{Error, Group};
 use crate::domain::Part;
 
-/// The bounds of the duration buckets, in seconds: around what Engage is said to take, the callers'
-/// patience and the time-out.
+/// Bounds of the duration buckets, in seconds: around typical response times, the callers' time-out and the upstream
+/// time-out.
 const SECONDS: [f64; 10] = [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.5, 5.0, 10.0];
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -37,9 +36,9 @@ struct OfPart {
     part: &'static str,
 }
 
-/// Counts calls.
+/// Metrics of calls to Engage.
 #[derive(Debug)]
-pub struct Traffic {
+pub struct CallMetrics {
     calls: Family<OfOutcome, Counter>,
     durations: Family<OfGroup, Histogram, fn() -> Histogram>,
     retries: Family<OfGroup, Counter>,
@@ -48,7 +47,7 @@ pub struct Traffic {
     unreadable: Family<OfPart, Counter>,
 }
 
-impl Default for Traffic {
+impl Default for CallMetrics {
     fn default() -> Self {
         let durations: fn() -> Histogram = || Histogram::new(SECONDS);
         Self {
@@ -62,37 +61,37 @@ impl Default for Traffic {
     }
 }
 
-impl Traffic {
-    /// Makes the counts known to `registry`.
+impl CallMetrics {
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "engage_calls",
-            "Calls to Engage that ended, by outcome",
+            "Finished calls to Engage, by outcome",
             self.calls.clone(),
         );
         registry.register(
             "engage_call_duration_seconds",
-            "How long calls to Engage took",
+            "Duration of calls to Engage",
             self.durations.clone(),
         );
         registry.register(
             "engage_retries",
-            "Calls to Engage that were made again",
+            "Retried and repeated calls to Engage",
             self.retries.clone(),
         );
         registry.register(
             "engage_breaker_openings",
-            "How often a breaker opened",
+            "Openings of the circuit breaker",
             self.opened.clone(),
         );
         registry.register(
             "engage_refused",
-            "Calls that were wanted and not made, by reason",
+            "Calls rejected by admission control, by reason",
             self.refused.clone(),
         );
         registry.register(
             "engage_items_unreadable",
-            "Items left out of Engage's answers because they can't be read, by part",
+            "Unreadable items left out of Engage's responses, by part",
             self.unreadable.clone(),
         );
     }

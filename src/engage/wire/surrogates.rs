@@ -1,16 +1,15 @@
-//! What every caller's parser would refuse is mended in the body, before anything is read of it.
+//! Replaces lone surrogates in a body before it is parsed: few JSON parsers accept them.
 
-/// What takes the place of half a character.
+/// U+FFFD as an escape's digits.
 const REPLACEMENT: &[u8; 4] = b"fffd";
 
-/// Replaces every `\uXXXX` that is half a character by U+FFFD, in place: JSON lets it be written, and few parsers
-/// accept it.
+/// Replaces every escape `\uXXXX` of a lone surrogate by U+FFFD, in place.
 pub(in crate::engage) fn replace_lone_surrogates(body: &mut [u8]) {
     let mut at = 0;
     while let Some(found) = memchr::memchr(b'\\', &body[at..]) {
         at += found;
         at += match code_unit(body, at) {
-            // Another escape: of a backslash, perhaps.
+            // Another escape, such as of a backslash.
             None => 2,
             Some(0xD800..=0xDBFF) if matches!(code_unit(body, at + 6), Some(0xDC00..=0xDFFF)) => 12,
             Some(0xD800..=0xDFFF) => {
@@ -25,7 +24,7 @@ pub(in crate::engage) fn replace_lone_surrogates(body: &mut [u8]) {
     }
 }
 
-/// The UTF-16 code unit that is escaped there.
+/// The UTF-16 code unit of the escape at that index.
 fn code_unit(body: &[u8], at: usize) -> Option<u16> {
     let escape = body.get(at..at + 6)?;
     let digits = escape.strip_prefix(b"\\u")?;
@@ -40,8 +39,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_a_character_is_replaced_and_nothing_else() {
-        for (written, mended) in [
+    fn only_lone_surrogates_are_replaced() {
+        for (written, expected) in [
             (r#""""#, r#""""#),
             (r#""abc""#, r#""abc""#),
             (r#""\ud800""#, r#""\ufffd""#),
@@ -57,14 +56,14 @@ mod tests {
             (r#""\\\\ud800""#, r#""\\\\ud800""#),
             (r#""\"\ud800\"""#, r#""\"\ufffd\"""#),
             (r#"{"\ud800":["\udc00"]}"#, r#"{"\ufffd":["\ufffd"]}"#),
-            // Not JSON: left as it is, and refused later.
+            // Not JSON: unchanged here, refused by the parser.
             (r#""\ud80"#, r#""\ud80"#),
             (r"\", r"\"),
             (r"\u", r"\u"),
         ] {
             let mut body = written.as_bytes().to_vec();
             replace_lone_surrogates(&mut body);
-            assert_eq!(String::from_utf8_lossy(&body), mended, "{written}");
+            assert_eq!(String::from_utf8_lossy(&body), expected, "{written}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Phone numbers as Engage shows them, compared with the one that was asked for.
+//! Phone numbers in Engage's data, for comparison with a requested one.
 
 use std::ops::RangeInclusive;
 
@@ -6,32 +6,32 @@ use phonenumber::country;
 use serde::{Deserialize, Serialize};
 
 use super::{Phone, calling_code_length, dialled, international};
-use crate::domain::Shown;
+use crate::domain::FieldValue;
 
-/// How many digits a number has that is written without a calling code, or without `+` before it; more are two numbers.
+/// Number of digits without `+`, with or without a calling code; more are two numbers.
 const DIGITS: RangeInclusive<usize> = 6..=13;
 
-/// One reading of a number that Engage shows.
+/// A reading of a phone number in Engage's data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ShownPhone {
+pub enum PhoneReading {
     /// With a calling code.
     International(Phone),
-    /// Without one, as far as can be seen: its digits without the zeros before them.
+    /// Presumably without one: the digits without leading zeros.
     National(Box<str>),
 }
 
-impl ShownPhone {
-    /// Reads a field, which may hold several numbers.
-    pub fn read(text: &str, region: country::Id) -> Shown<Self> {
+impl PhoneReading {
+    /// Parses a field, which may contain several numbers.
+    pub fn read(text: &str, region: country::Id) -> FieldValue<Self> {
         let readings = |text: &str| Self::readings(text, region);
-        match Shown::in_field(text, readings) {
-            // Between two international numbers a blank may stand that stands within them too.
-            Shown::Unreadable => Shown::in_field(&text.replace('+', ";+"), readings),
-            shown => shown,
+        match FieldValue::parse_list(text, readings) {
+            // Two international numbers may be separated by blanks, which also occur within them.
+            FieldValue::Unreadable => FieldValue::parse_list(&text.replace('+', ";+"), readings),
+            value => value,
         }
     }
 
-    /// Reads one number. Without `+` or `00` it may be a national number of any country, not only of the region.
+    /// Parses one number. Without `+` or `00` it may be a national number of any country.
     fn readings(text: &str, region: country::Id) -> Vec<Self> {
         let Some(dialled) = dialled(text) else {
             return Vec::new();
@@ -45,7 +45,7 @@ impl ShownPhone {
             return Vec::new();
         }
         let national = Self::National(digits.into());
-        // Where the trunk prefix is another than a zero, or the digits begin with an international prefix.
+        // For regions with a trunk prefix other than zero, and for digits that begin with an international prefix.
         let of_region = Phone::from_valid_national(&dialled, region);
         let other = of_region.filter(|phone| !national.is(phone));
         let mut readings = vec![national];
@@ -53,15 +53,15 @@ impl ShownPhone {
         readings
     }
 
-    /// Whether it is the number.
-    pub fn is(&self, asked: &Phone) -> bool {
+    /// Whether the reading means this number.
+    pub fn is(&self, phone: &Phone) -> bool {
         match self {
-            Self::International(phone) => phone == asked,
-            Self::National(shown) => {
-                let digits = &asked.0[1..];
+            Self::International(own) => own == phone,
+            Self::National(own) => {
+                let digits = &phone.0[1..];
                 let national = &digits[calling_code_length(digits).min(digits.len())..];
-                national.trim_start_matches('0') == &**shown
-                    || Phone::from_international(shown).as_ref() == Some(asked)
+                national.trim_start_matches('0') == &**own
+                    || Phone::from_international(own).as_ref() == Some(phone)
             }
         }
     }

@@ -1,15 +1,15 @@
-//! E-mail addresses as Engage shows them.
+//! E-mail addresses in Engage's data, parsed more leniently than a caller's.
 
 use super::Email;
-use crate::domain::Shown;
+use crate::domain::FieldValue;
 
-/// What people put around an address.
+/// Quotation marks around an address.
 const QUOTES: [(char, char); 5] = [('"', '"'), ('\'', '\''), ('“', '”'), ('‘', '’'), ('«', '»')];
 
 impl Email {
-    /// Reads an address that is held: as [`Email::parse`] does, and with an international domain, which becomes its
-    /// `xn--` form.
-    pub fn parse_held(text: &str) -> Option<Self> {
+    /// Parses an address of Engage's: like [`Email::parse`], but accepts an international domain, which becomes its `xn--`
+    /// form.
+    pub fn parse_lenient(text: &str) -> Option<Self> {
         let text = text.trim();
         Self::parse(text).ok().or_else(|| {
             let (local, domain) = text.split_once('@')?;
@@ -17,18 +17,18 @@ impl Email {
         })
     }
 
-    /// Reads a field, which may hold several addresses, with names or quotes around them.
-    pub fn read_shown(text: &str) -> Shown<Self> {
-        Shown::in_field(text, |text| {
-            Self::parse_held(bare(text)).into_iter().collect()
+    /// Parses a field, which may contain several addresses, with names or quotes around them.
+    pub fn read_field(text: &str) -> FieldValue<Self> {
+        FieldValue::parse_list(text, |text| {
+            Self::parse_lenient(bare(text)).into_iter().collect()
         })
     }
 }
 
-/// Returns the address without what stands around it.
+/// Returns the address without name, quotes and `mailto:`.
 fn bare(text: &str) -> &str {
     let mut text = text.trim();
-    // A name, and the address in brackets.
+    // `Name <address>`.
     if let Some((name, bracketed)) = text.split_once('<')
         && !name.contains('@')
         && let Some(inner) = bracketed.strip_suffix('>')
@@ -49,8 +49,7 @@ fn bare(text: &str) -> &str {
     }
 }
 
-/// Returns the `xn--` form of an international domain; nothing where it is written with characters that only resemble
-/// the domain's own, or are not seen.
+/// Returns the `xn--` form of an international domain; `None` if it contains look-alike or invisible characters.
 fn ascii_domain(domain: &str) -> Option<String> {
     let ascii = idna::domain_to_ascii(domain).ok()?;
     let (unicode, read) = idna::domain_to_unicode(&ascii);

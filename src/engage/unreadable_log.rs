@@ -1,5 +1,4 @@
-//! What was left out of Engage's answers because it cannot be read: logged once per place and hour, however many
-//! contacts have it.
+//! Log of unreadable items: one event per part, path and hour, for any number of contacts.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,15 +11,15 @@ use crate::{
     domain::{AnswerPath, Part},
 };
 
-/// How long a place is not logged again.
-const QUIET: Duration = Duration::from_secs(3600);
+/// Minimum interval between events about one path.
+const INTERVAL: Duration = Duration::from_secs(3600);
 
-/// When each place was last logged. There are as many as the reader knows keys.
+/// Time of the last event by part and path. Bounded by the paths that the reader knows.
 #[derive(Debug, Default)]
-pub(super) struct Omissions(Mutex<HashMap<(Part, AnswerPath), Tick>>);
+pub(super) struct UnreadableLog(Mutex<HashMap<(Part, AnswerPath), Tick>>);
 
-impl Omissions {
-    /// Logs the places that were not logged of late.
+impl UnreadableLog {
+    /// Logs the paths that are due.
     pub(super) fn log(&self, part: Part, left_out: &[AnswerPath], now: Tick) {
         let mut counts: BTreeMap<AnswerPath, usize> = BTreeMap::new();
         for path in left_out {
@@ -41,7 +40,7 @@ impl Omissions {
     fn is_due(&self, part: Part, path: AnswerPath, now: Tick) -> bool {
         let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let last = logged.get(&(part, path));
-        let due = last.is_none_or(|last| now.since(*last) >= QUIET);
+        let due = last.is_none_or(|last| now.since(*last) >= INTERVAL);
         if due {
             logged.insert((part, path), now);
         }
@@ -54,13 +53,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_due_once_an_hour() {
-        let omissions = Omissions::default();
+    fn path_is_logged_once_an_hour() {
+        let log = UnreadableLog::default();
         let start = Tick::from_nanos(7);
         let path = "vouchers[].expiresOn";
-        assert!(omissions.is_due(Part::Vouchers, path, start));
-        assert!(omissions.is_due(Part::Promotions, path, start));
-        assert!(omissions.is_due(Part::Vouchers, "vouchers[].id", start));
+        assert!(log.is_due(Part::Vouchers, path, start));
+        assert!(log.is_due(Part::Promotions, path, start));
+        assert!(log.is_due(Part::Vouchers, "vouchers[].id", start));
         for (minutes, due) in [
             (0, false),
             (59, false),
@@ -69,11 +68,7 @@ mod tests {
             (120, true),
         ] {
             let now = start + Duration::from_secs(minutes * 60);
-            assert_eq!(
-                omissions.is_due(Part::Vouchers, path, now),
-                due,
-                "{minutes}"
-            );
+            assert_eq!(log.is_due(Part::Vouchers, path, now), due, "{minutes}");
         }
     }
 }

@@ -1,0 +1,167 @@
+//! Flows and priorities of upstream calls, by which admission control schedules them.
+
+use std::{fmt, sync::Arc};
+
+use smallvec::SmallVec;
+
+/// Priority of an upstream call, lowest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Priority {
+    /// The cached data is fresh and about to expire.
+    RefreshAhead = 0,
+    /// Stale data was served.
+    Refresh = 1,
+    /// A caller waits for data that is not cached.
+    Miss = 2,
+    /// A caller waits for current data.
+    Fresh = 3,
+}
+
+impl Priority {
+    /// Every priority, lowest first.
+    pub const ALL: [Priority; 4] = [
+        Priority::RefreshAhead,
+        Priority::Refresh,
+        Priority::Miss,
+        Priority::Fresh,
+    ];
+
+    /// Whether a caller waits for the call. Awaited calls precede background calls.
+    pub const fn is_awaited(self) -> bool {
+        matches!(self, Priority::Miss | Priority::Fresh)
+    }
+
+    /// The metric label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Priority::RefreshAhead => "refresh_ahead",
+            Priority::Refresh => "refresh",
+            Priority::Miss => "miss",
+            Priority::Fresh => "fresh",
+        }
+    }
+}
+
+/// The configured name of a client. Calls are scheduled fairly among clients, so that one client's misses cannot starve
+/// another's. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ClientName(Arc<str>);
+
+impl ClientName {
+    /// The configured name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for ClientName {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl fmt::Debug for ClientName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A flow in the sense of fair queueing. Clients are served round robin, and within a client its shoppers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// The client; all shoppers without one count as one client.
+    pub client: ClientName,
+    /// The shopper of the request's token, as an opaque hash.
+    pub shopper: Option<u64>,
+}
+
+impl From<&str> for Flow {
+    fn from(client: &str) -> Self {
+        Self {
+            client: client.into(),
+            shopper: None,
+        }
+    }
+}
+
+/// A flow that requests an upstream call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requester {
+    /// The flow that the call is accounted to.
+    pub flow: Flow,
+    /// Its priority.
+    pub priority: Priority,
+}
+
+/// The requesters of one upstream call: one per flow, with the flow's highest priority. Never empty; bounded by the number of
+/// clients and shoppers that may request one contact.
+#[derive(Clone, Debug)]
+pub struct Requesters(SmallVec<[Requester; 1]>);
+
+impl Requesters {
+    /// Adds a requester. Returns whether that changed anything.
+    pub fn add(&mut self, requester: &Requester) -> bool {
+        let same_flow = |known: &&mut Requester| known.flow == requester.flow;
+        let Some(known) = self.0.iter_mut().find(same_flow) else {
+            self.0.push(requester.clone());
+            return true;
+        };
+        let is_higher = requester.priority > known.priority;
+        known.priority = known.priority.max(requester.priority);
+        is_higher
+    }
+
+    /// The requesters, in order of arrival.
+    pub fn iter(&self) -> std::slice::Iter<'_, Requester> {
+        self.0.iter()
+    }
+
+    /// The highest priority.
+    pub fn priority(&self) -> Priority {
+        let priorities = self.0.iter().map(|requester| requester.priority);
+        priorities.max().unwrap_or(Priority::RefreshAhead)
+    }
+}
+
+impl From<Requester> for Requesters {
+    fn from(requester: Requester) -> Self {
+        Self(SmallVec::from_buf([requester]))
+    }
+}
+
+impl<'a> IntoIterator for &'a Requesters {
+    type Item = &'a Requester;
+    type IntoIter = std::slice::Iter<'a, Requester>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_flow_has_one_requester_of_highest_priority() {
+        let requester = |flow: &str, priority| Requester {
+            flow: flow.into(),
+            priority,
+        };
+        let mut requesters = Requesters::from(requester("a", Priority::Refresh));
+        assert!(requesters.add(&requester("b", Priority::Miss)));
+        assert!(requesters.add(&requester("a", Priority::Miss)));
+        assert!(!requesters.add(&requester("a", Priority::RefreshAhead)));
+        assert!(!requesters.add(&requester("b", Priority::Miss)));
+        assert_eq!(requesters.priority(), Priority::Miss);
+        let all: Vec<_> = requesters.iter().cloned().collect();
+        assert_eq!(
+            all,
+            [
+                requester("a", Priority::Miss),
+                requester("b", Priority::Miss)
+            ]
+        );
+    }
+}

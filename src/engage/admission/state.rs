@@ -1,0 +1,376 @@
+//! The state of admission under its one lock, and how a call waits for it.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::{Notify, oneshot, watch};
+
+use super::{
+    AdmissionRequest, CallLimits,
+    breaker::{Breaker, CallResult, Decision},
+    concurrency::ConcurrencyLimit,
+    queue::{Grant, NextCall, Outcome, WaitQueue, Waiter},
+    throttle::Throttle,
+};
+use crate::{
+    clock::{Clock, Tick},
+    domain::Requesters,
+    engage::{Error, Group, call_metrics::CallMetrics},
+};
+
+/// Longest time that a call waits for admission.
+const MAX_WAIT: Duration = Duration::from_secs(1);
+/// Upper bound of the queue's length, for any rate.
+const MAX_QUEUE: usize = 1000;
+
+/// Shared by all permits and waiters.
+pub(super) struct Shared {
+    pub(super) clock: Clock,
+    pub(super) limits: CallLimits,
+    pub(super) metrics: Arc<CallMetrics>,
+    state: Mutex<State>,
+    /// Notified when a permit is returned while calls wait.
+    released: Notify,
+}
+
+/// Everything that a decision depends on.
+pub(super) struct State {
+    pub(super) throttle: Throttle,
+    pub(super) queue: WaitQueue,
+    pub(super) breakers: [Breaker; Group::ALL.len()],
+    pub(super) concurrency: ConcurrencyLimit,
+    tickets: u64,
+    /// In calls; a retry costs [`CALLS_PER_RETRY`](super::CALLS_PER_RETRY).
+    pub(super) retry_credit: u32,
+}
+
+/// As many calls as are admitted within [`MAX_WAIT`].
+fn queue_length(rate: f64) -> usize {
+    let in_time = (rate * MAX_WAIT.as_secs_f64()).ceil().max(1.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "positive, and bounded below"
+    )]
+    let in_time = in_time as usize;
+    in_time.min(MAX_QUEUE)
+}
+
+impl Shared {
+    pub(super) fn new(limits: CallLimits, metrics: Arc<CallMetrics>, clock: Clock) -> Self {
+        let now = clock.tick();
+        Self {
+            state: Mutex::new(State {
+                throttle: Throttle::new(limits.requests_per_second, limits.burst, now),
+                queue: WaitQueue::new(queue_length(limits.requests_per_second)),
+                breakers: Default::default(),
+                concurrency: ConcurrencyLimit::new(limits.max_concurrency),
+                tickets: 0,
+                retry_credit: 0,
+            }),
+            released: Notify::new(),
+            clock,
+            limits,
+            metrics,
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn wait(
+        self: &Arc<Self>,
+        group: Group,
+        demand: &AdmissionRequest,
+        needs_permit: bool,
+    ) -> Result<Grant, Error> {
+        let mut requesters = demand.requesters.clone();
+        let now = self.clock.tick();
+        let deadline = now + MAX_WAIT;
+        let (sender, receiver) = oneshot::channel();
+        let ticket = {
+            let mut state = self.state();
+            state.tickets += 1;
+            let waiter = Waiter {
+                ticket: state.tickets,
+                requesters: requesters.borrow_and_update().clone(),
+                group,
+                subject: demand.subject,
+                needs_permit,
+                deadline,
+                sender,
+            };
+            let ticket = waiter.ticket;
+            // Calls that may start now leave the queue first.
+            state.dispatch(now);
+            state.enqueue(waiter, now);
+            state.dispatch(now);
+            ticket
+        };
+        let mut wait = PendingWait {
+            shared: self,
+            ticket,
+            group,
+            needs_permit,
+            receiver,
+            is_decided: false,
+        };
+        let decision = wait.decision(&mut requesters, deadline).await;
+        wait.is_decided = true;
+        decision.inspect_err(|error| self.metrics.refused(error))
+    }
+
+    /// Returns a permit and admits the calls that wait for one.
+    pub(super) fn release(&self, group: Group, grant: &Grant) {
+        let now = self.clock.tick();
+        let mut state = self.state();
+        if grant.is_probe {
+            state.breakers[group as usize].abandon_probe(now);
+        }
+        state.concurrency.release(&grant.flow);
+        state.dispatch(now);
+        if state.queue.len() > 0 {
+            // A call that waited for a permit now waits for the rate limit.
+            self.released.notify_waiters();
+        }
+    }
+
+    /// Pauses all calls after a 429 to a call that started at `started_at`. Returns the remaining pause.
+    pub(super) fn pause_calls(&self, retry_after: Option<Duration>, started_at: Tick) -> Duration {
+        let now = self.clock.tick();
+        let (pause, waiting) = {
+            let mut state = self.state();
+            let pause = state.throttle.pause_calls(retry_after, started_at, now);
+            (pause, state.queue.remove_all(|_| true))
+        };
+        let pause_seconds = pause.as_secs_f64();
+        tracing::warn!(pause_seconds, "upstream rate limit exceeded");
+        for waiter in waiting {
+            let retry_after = Some(pause);
+            waiter.decide(Err(Error::RateLimited { retry_after }));
+        }
+        pause
+    }
+
+    /// Records the result of a call.
+    pub(super) fn record(&self, group: Group, subject: u64, result: CallResult, is_probe: bool) {
+        let cause = match result {
+            CallResult::Unauthorized => "API key not accepted",
+            CallResult::Good | CallResult::Bad => "calls failed or too slow",
+        };
+        self.update_breaker(group, cause, |breaker, now| {
+            breaker.record(result, subject, is_probe, now)
+        });
+    }
+
+    /// Records a `Retry-After` for the subject. Returns the remaining time for which calls about it are rejected.
+    pub(super) fn pause(
+        &self,
+        group: Group,
+        subject: u64,
+        retry_after: Duration,
+        is_probe: bool,
+    ) -> Duration {
+        self.update_breaker(
+            group,
+            "Retry-After from several contacts",
+            |breaker, now| breaker.pause(subject, retry_after, is_probe, now),
+        );
+        let now = self.clock.tick();
+        self.state().breakers[group as usize]
+            .rejects(subject, now)
+            .unwrap_or_default()
+    }
+
+    /// Runs an update that may open the group's breaker; if it does, calls that wait for the group are rejected at once.
+    fn update_breaker(
+        &self,
+        group: Group,
+        cause: &'static str,
+        update: impl FnOnce(&mut Breaker, Tick) -> bool,
+    ) {
+        let now = self.clock.tick();
+        let (retry_after, waiting) = {
+            let mut state = self.state();
+            let breaker = &mut state.breakers[group as usize];
+            if !update(breaker, now) {
+                return;
+            }
+            let retry_after = breaker.rejects_all_for(now).unwrap_or_default();
+            let is_first_call = |waiter: &Waiter| waiter.group == group && waiter.needs_permit;
+            (retry_after, state.queue.remove_all(is_first_call))
+        };
+        let group_name = group.as_str();
+        tracing::warn!(group = group_name, cause, "circuit breaker opened");
+        self.metrics.opened(group);
+        for waiter in waiting {
+            waiter.decide(Err(Error::BreakerOpen { retry_after }));
+        }
+    }
+}
+
+impl State {
+    /// Queues a waiter, or rejects it at once if waiting would be in vain.
+    fn enqueue(&mut self, waiter: Waiter, now: Tick) {
+        if let Some(pause) = self.throttle.pause(now) {
+            let retry_after = Some(pause);
+            return waiter.decide(Err(Error::RateLimited { retry_after }));
+        }
+        let breaker = &self.breakers[waiter.group as usize];
+        if let Some(retry_after) = breaker
+            .rejects(waiter.subject, now)
+            .filter(|_| waiter.needs_permit)
+        {
+            return waiter.decide(Err(Error::BreakerOpen { retry_after }));
+        }
+        let next = self.throttle.next(now);
+        if next > waiter.deadline {
+            let retry_after = next.since(now);
+            return waiter.decide(Err(Error::OverBudget { retry_after }));
+        }
+        if let Some(victim) = self.queue.push(waiter) {
+            let error = self.rejection(&victim, now);
+            victim.decide(Err(error));
+        }
+    }
+
+    /// Why the waiter is rejected.
+    fn rejection(&self, waiter: &Waiter, now: Tick) -> Error {
+        let mut requesters = waiter.requesters.iter();
+        if waiter.needs_permit
+            && !requesters.any(|requester| self.concurrency.may_acquire(requester))
+        {
+            return Error::Overloaded;
+        }
+        let retry_after = self.throttle.next(now).since(now).max(MAX_WAIT);
+        Error::OverBudget { retry_after }
+    }
+
+    /// Admits every call that may start now, and rejects those whose deadline has passed.
+    fn dispatch(&mut self, now: Tick) {
+        self.admit_ready(now);
+        for waiter in self.queue.remove_all(|waiter| waiter.deadline <= now) {
+            let error = self.rejection(&waiter, now);
+            waiter.decide(Err(error));
+        }
+    }
+
+    fn admit_ready(&mut self, now: Tick) {
+        while self.queue.len() > 0 && self.throttle.next(now) <= now {
+            let Some(NextCall { ticket, requester }) = self.next() else {
+                return;
+            };
+            let Some(waiter) = self.queue.remove(ticket) else {
+                return;
+            };
+            let breaker = &mut self.breakers[waiter.group as usize];
+            let decision = if waiter.needs_permit {
+                breaker.decide(waiter.subject, now)
+            } else {
+                Decision::Allow
+            };
+            if let Decision::Reject(retry_after) = decision {
+                waiter.decide(Err(Error::BreakerOpen { retry_after }));
+                continue;
+            }
+            self.throttle.take(now);
+            self.queue.record_turn(&requester);
+            let (group, needs_permit) = (waiter.group, waiter.needs_permit);
+            let grant = Grant {
+                is_probe: decision == Decision::Probe,
+                flow: requester.flow,
+            };
+            if needs_permit {
+                self.concurrency.acquire(&grant.flow);
+            }
+            if let Err(Ok(grant)) = waiter.sender.send(Ok(grant)) {
+                // The caller went away at this moment.
+                if needs_permit {
+                    self.concurrency.release(&grant.flow);
+                }
+                if grant.is_probe {
+                    self.breakers[group as usize].abandon_probe(now);
+                }
+            }
+        }
+    }
+
+    fn next(&self) -> Option<NextCall> {
+        self.queue.next(|waiter, requester| {
+            !waiter.needs_permit || self.concurrency.may_acquire(requester)
+        })
+    }
+
+    /// When the rate limit next admits a call, if not now. Calls that wait for a permit are woken when one is returned.
+    fn wakes_at(&self, now: Tick) -> Option<Tick> {
+        let next = self.throttle.next(now);
+        (next > now).then_some(next)
+    }
+}
+
+impl Waiter {
+    /// Sends the decision; one whose caller went away is discarded.
+    fn decide(self, decision: Outcome) {
+        let _ = self.sender.send(decision);
+    }
+}
+
+/// A call that waits for its decision. Dropping it before then leaves the queue and returns a permit already granted.
+struct PendingWait<'a> {
+    shared: &'a Arc<Shared>,
+    ticket: u64,
+    group: Group,
+    needs_permit: bool,
+    receiver: oneshot::Receiver<Outcome>,
+    is_decided: bool,
+}
+
+impl PendingWait<'_> {
+    async fn decision(
+        &mut self,
+        requesters: &mut watch::Receiver<Requesters>,
+        deadline: Tick,
+    ) -> Outcome {
+        let shared = self.shared;
+        let clock = &shared.clock;
+        let mut may_change = true;
+        loop {
+            // Registered before the state is read, so that no notification is missed.
+            let released = shared.released.notified();
+            let now = clock.tick();
+            let wake = {
+                let mut state = shared.state();
+                state.dispatch(now);
+                state.wakes_at(now).map_or(deadline, |at| at.min(deadline))
+            };
+            tokio::select! {
+                biased;
+                decision = &mut self.receiver => return decision.unwrap_or(Err(Error::Lost)),
+                changed = requesters.changed(), if may_change => {
+                    may_change = changed.is_ok();
+                    let requesters = requesters.borrow_and_update().clone();
+                    shared.state().queue.update(self.ticket, requesters);
+                }
+                () = released => {}
+                () = clock.sleep_until(wake) => {}
+            }
+        }
+    }
+}
+
+impl Drop for PendingWait<'_> {
+    fn drop(&mut self) {
+        if self.is_decided {
+            return;
+        }
+        let was_waiting = self.shared.state().queue.remove(self.ticket).is_some();
+        if let (false, true, Ok(Ok(grant))) =
+            (was_waiting, self.needs_permit, self.receiver.try_recv())
+        {
+            self.shared.release(self.group, &grant);
+        }
+    }
+}

@@ -12,8 +12,6 @@ mod items;
 mod profile;
 mod surrogates;
 mod time;
-#[cfg(test)]
-mod weights;
 
 use jiff::tz::TimeZone;
 use serde_json::value::RawValue;

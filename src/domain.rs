@@ -12,6 +12,7 @@ pub mod email;
 pub mod field_value;
 pub mod flow;
 pub mod identifier;
+pub(crate) mod listed_enum;
 pub mod lookup;
 pub mod national_id;
 pub mod part;

@@ -5,6 +5,7 @@ mod admission;
 mod call_metrics;
 mod error;
 mod exchange;
+mod group;
 mod pages;
 mod resolver;
 mod transport;
@@ -23,6 +24,7 @@ pub use self::{
     call_metrics::CallMetrics,
     error::Error,
     exchange::{Exchange, ResponseFuture},
+    group::Group,
     wire::{Changes, Reader},
 };
 use self::{transport::Transport, unreadable_log::UnreadableLog};
@@ -30,55 +32,13 @@ use crate::{
     clock::Clock,
     config::{self, ApiVersion},
     domain::{
-        ContactId, IdentifierKind, Lookup, Overview, Part, PartSet, Partial, Points, Profile,
-        Promotions, Vouchers,
+        AnswerPath, ContactId, IdentifierKind, Lookup, Overview, Part, PartSet, Partial, Points,
+        Profile, Promotions, Vouchers,
     },
 };
 
 /// Upper bound of attempts per call.
 const MAX_ATTEMPTS: u32 = 3;
-
-/// A group of endpoints that fail together and share a circuit breaker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Group {
-    /// `/contactoverview`.
-    Overview = 0,
-    /// `/contacts/id` and `/contacts/{id}`.
-    Contacts = 1,
-    /// `/contacts/{id}/promotions`.
-    Promotions = 2,
-    /// `/reward-vouchers/available`; in v2 `/contacts/{id}/bonuschecks/available`.
-    Vouchers = 3,
-    /// `/point-accounts`.
-    Points = 4,
-    /// `/contacts/changes`, which is not enabled for every tenant.
-    Changes = 5,
-}
-
-impl Group {
-    /// Every group.
-    pub const ALL: [Group; 6] = [
-        Group::Overview,
-        Group::Contacts,
-        Group::Promotions,
-        Group::Vouchers,
-        Group::Points,
-        Group::Changes,
-    ];
-
-    /// The name in metrics and `/readyz`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Group::Overview => "overview",
-            Group::Contacts => "contacts",
-            Group::Promotions => "promotions",
-            Group::Vouchers => "vouchers",
-            Group::Points => "points",
-            Group::Changes => "changes",
-        }
-    }
-}
 
 /// The kind of change in a request for changed contacts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,10 +74,11 @@ pub struct EngageClient {
 
 /// The parts in the overview of an API version: points only in v2.
 pub fn overview_parts(version: ApiVersion) -> PartSet {
-    match version {
-        ApiVersion::V2 => PartSet::ALL,
-        ApiVersion::V3 => PartSet::ALL.without(Part::Points.into()),
-    }
+    let is_in_overview = |part: &Part| match part {
+        Part::Profile | Part::Audiences | Part::Promotions | Part::Vouchers => true,
+        Part::Points => version == ApiVersion::V2,
+    };
+    Part::ALL.into_iter().filter(is_in_overview).collect()
 }
 
 impl EngageClient {
@@ -183,11 +144,9 @@ impl EngageClient {
         let overview = self
             .by_identifier(&permit, "contactoverview", lookup, read)
             .await?;
-        self.report_unreadable(Part::Profile, Some(&overview.profile));
-        self.report_unreadable(Part::Audiences, overview.audiences.as_ref());
-        self.report_unreadable(Part::Promotions, overview.promotions.as_ref());
-        self.report_unreadable(Part::Vouchers, overview.vouchers.as_ref());
-        self.report_unreadable(Part::Points, overview.points.as_ref());
+        for part in overview.parts().iter() {
+            self.report_unreadable(part, overview.left_out(part));
+        }
         Ok(overview)
     }
 
@@ -206,7 +165,7 @@ impl EngageClient {
         if actual_id != id {
             return Err(Error::IdentityMismatch);
         }
-        self.report_unreadable(Part::Profile, Some(&profile));
+        self.report_unreadable(Part::Profile, &profile.left_out);
         Ok(profile)
     }
 
@@ -219,7 +178,7 @@ impl EngageClient {
         let path = format!("contacts/{id}/promotions");
         let read = |body: &[u8]| self.reader.promotions(body);
         let promotions = self.call(&permit, &path, &[], read).await?;
-        self.report_unreadable(Part::Promotions, Some(&promotions));
+        self.report_unreadable(Part::Promotions, &promotions.left_out);
         Ok(promotions)
     }
 
@@ -240,7 +199,7 @@ impl EngageClient {
         // A voucher created between two pages moves another one to the next page.
         let mut seen = HashSet::new();
         all.data.retain(|voucher| seen.insert(voucher.id.clone()));
-        self.report_unreadable(Part::Vouchers, Some(&all));
+        self.report_unreadable(Part::Vouchers, &all.left_out);
         Ok(all)
     }
 
@@ -252,7 +211,7 @@ impl EngageClient {
         let all = self
             .all_pages(permit, "point-accounts", Some(&contact), read, append)
             .await?;
-        self.report_unreadable(Part::Points, Some(&all));
+        self.report_unreadable(Part::Points, &all.left_out);
         Ok(all)
     }
 
@@ -301,8 +260,7 @@ impl EngageClient {
     }
 
     /// Counts and logs the unreadable items of a part.
-    fn report_unreadable<T>(&self, part: Part, read: Option<&Partial<T>>) {
-        let left_out = read.map_or(&[][..], |read| &read.left_out);
+    fn report_unreadable(&self, part: Part, left_out: &[AnswerPath]) {
         if !left_out.is_empty() {
             self.admission.metrics().left_out(part, left_out.len());
             self.unreadable_log.log(part, left_out, self.clock.tick());

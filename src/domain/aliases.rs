@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Digester, FieldValue, Identifier, IdentifierRules, KeyedDigest,
     custom_key::{self, CustomKey},
+    digest::{Digester, KeyedDigest},
     email::Email,
-    identifier::AnyIdentifier,
+    field_value::FieldValue,
+    identifier::{AnyIdentifier, Identifier, IdentifierRules},
     lookup::national_id_digest,
     national_id::NationalId,
     phone::{Phone, PhoneReading},

@@ -1,6 +1,9 @@
 //! Changes that Engage reports: contacts and parts, without values.
 
-use super::{ContactId, Part, PartSet};
+use super::{
+    contact_id::ContactId,
+    part::{Part, PartSet},
+};
 
 /// The kind of change of a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

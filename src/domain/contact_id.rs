@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-use super::{Digester, KeyedDigest};
+use super::digest::{Digester, KeyedDigest};
 
 /// Length of the only accepted form, 8-4-4-4-12.
 const HYPHENATED_LENGTH: usize = 36;

@@ -4,42 +4,27 @@ use std::{fmt, sync::Arc};
 
 use smallvec::SmallVec;
 
-/// Priority of an upstream call, lowest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Priority {
-    /// The cached data is fresh and about to expire.
-    RefreshAhead = 0,
-    /// Stale data was served.
-    Refresh = 1,
-    /// A caller waits for data that is not cached.
-    Miss = 2,
-    /// A caller waits for current data.
-    Fresh = 3,
+use super::listed_enum::listed_enum;
+
+listed_enum! {
+    /// Priority of an upstream call, lowest first.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Priority {
+        /// The cached data is fresh and about to expire.
+        RefreshAhead => "refresh_ahead",
+        /// Stale data was served.
+        Refresh => "refresh",
+        /// A caller waits for data that is not cached.
+        Miss => "miss",
+        /// A caller waits for current data.
+        Fresh => "fresh",
+    }
 }
 
 impl Priority {
-    /// Every priority, lowest first.
-    pub const ALL: [Priority; 4] = [
-        Priority::RefreshAhead,
-        Priority::Refresh,
-        Priority::Miss,
-        Priority::Fresh,
-    ];
-
     /// Whether a caller waits for the call. Awaited calls precede background calls.
     pub const fn is_awaited(self) -> bool {
         matches!(self, Priority::Miss | Priority::Fresh)
-    }
-
-    /// The metric label.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Priority::RefreshAhead => "refresh_ahead",
-            Priority::Refresh => "refresh",
-            Priority::Miss => "miss",
-            Priority::Fresh => "fresh",
-        }
     }
 }
 

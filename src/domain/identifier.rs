@@ -3,63 +3,45 @@
 //! `http` parses, the cache uses the result as its key, and responses of Engage are compared with it. Two spellings of one
 //! value are equal; values that Engage may distinguish are not.
 
-use std::borrow::Cow;
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use jiff::civil::Date;
 use phonenumber::country;
 use serde::{Deserialize, Serialize};
 
-use super::contact_id::ContactId;
-use super::custom_key::CustomKey;
-use super::email::{Email, EmailError};
-use super::national_id::{self, NationalId};
-use super::phone::{self, Phone};
+use super::{
+    contact_id::ContactId,
+    custom_key::CustomKey,
+    email::{Email, EmailError},
+    listed_enum::listed_enum,
+    national_id::{self, NationalId},
+    phone::{self, Phone},
+};
 
 /// Maximum length of a value in bytes: that of an e-mail address.
 const MAX_LENGTH: usize = 254;
 
-/// The kind of an identifier, spelled as in Engage's and our own query parameters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum IdentifierKind {
-    /// The contact's GUID.
-    ContactId,
-    /// The e-mail address.
-    Email,
-    /// The mobile phone number.
-    MobilePhone,
-    /// The national id.
-    SocialSecurityNumber,
-    /// The member number or external id, as configured in Engage.
-    CustomKey,
-    /// Any of the others but the contact id, by the form of the value.
-    Any,
+listed_enum! {
+    /// The kind of an identifier, spelled as in Engage's and our own query parameters.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub enum IdentifierKind {
+        /// The contact's GUID.
+        ContactId => "contactId",
+        /// The e-mail address.
+        Email => "email",
+        /// The mobile phone number.
+        MobilePhone => "mobilePhone",
+        /// The national id.
+        SocialSecurityNumber => "socialSecurityNumber",
+        /// The member number or external id, as configured in Engage.
+        CustomKey => "customKey",
+        /// Any of the others but the contact id, by the form of the value.
+        Any => "any",
+    }
 }
 
 impl IdentifierKind {
-    /// Every kind, in the order of the API documentation.
-    pub const ALL: [Self; 6] = [
-        Self::ContactId,
-        Self::Email,
-        Self::MobilePhone,
-        Self::SocialSecurityNumber,
-        Self::CustomKey,
-        Self::Any,
-    ];
-
-    /// Returns the query parameter.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ContactId => "contactId",
-            Self::Email => "email",
-            Self::MobilePhone => "mobilePhone",
-            Self::SocialSecurityNumber => "socialSecurityNumber",
-            Self::CustomKey => "customKey",
-            Self::Any => "any",
-        }
-    }
-
     /// Returns the kind of a query parameter.
     pub fn from_param(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)

@@ -2,8 +2,12 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::identifier::AnyIdentifier;
-use super::{ContactId, ContactType, Digester, Identifier, IdentifierKind, KeyedDigest};
+use super::{
+    contact_id::ContactId,
+    contact_type::ContactType,
+    digest::{Digester, KeyedDigest},
+    identifier::{AnyIdentifier, Identifier, IdentifierKind},
+};
 
 /// An identifier with the contact type that narrows it.
 #[derive(Clone, Debug)]

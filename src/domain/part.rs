@@ -1,93 +1,61 @@
 //! The parts of a customer, sets of them, and one value for each of them.
 
-use std::{
-    fmt,
-    ops::{Index, IndexMut},
-};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A part of a customer: the grain in which data is fetched, aged and invalidated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Part {
-    /// Attributes, meta, preferences and consents.
-    Profile = 0,
-    /// The audiences that the contact belongs to, and Engage's warnings about it.
-    Audiences = 1,
-    /// The promotions assigned to the contact.
-    Promotions = 2,
-    /// The contact's reward vouchers.
-    Vouchers = 3,
-    /// The contact's point accounts.
-    Points = 4,
+use super::listed_enum::{listed_enum, listed_enum_map};
+
+listed_enum! {
+    /// A part of a customer: the unit in which data is fetched, cached and invalidated.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    #[repr(u8)]
+    pub enum Part {
+        /// Attributes, meta, preferences and consents.
+        Profile => "profile",
+        /// The contact's audiences, and Engage's warnings about the contact.
+        Audiences => "audiences",
+        /// The promotions assigned to the contact.
+        Promotions => "promotions",
+        /// The contact's reward vouchers.
+        Vouchers => "vouchers",
+        /// The contact's point accounts.
+        Points => "points",
+    }
+}
+
+listed_enum_map! {
+    /// One value for each part.
+    pub struct PartMap of Part
+}
+
+impl<T: Clone> PartMap<T> {
+    /// The same value for every part.
+    pub fn splat(value: T) -> Self {
+        Self::from_fn(|_| value.clone())
+    }
 }
 
 impl Part {
-    /// How many there are.
-    pub const COUNT: usize = 5;
-
-    /// Every part, in the order of the answer.
-    pub const ALL: [Part; Part::COUNT] = [
-        Part::Profile,
-        Part::Audiences,
-        Part::Promotions,
-        Part::Vouchers,
-        Part::Points,
-    ];
-
-    /// The name in parameters and answers.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Part::Profile => "profile",
-            Part::Audiences => "audiences",
-            Part::Promotions => "promotions",
-            Part::Vouchers => "vouchers",
-            Part::Points => "points",
-        }
-    }
-
     /// The part of that name.
     pub fn from_name(name: &str) -> Option<Part> {
         Part::ALL.into_iter().find(|part| part.as_str() == name)
     }
-}
 
-/// One value for each part.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PartMap<T>([T; Part::COUNT]);
-
-impl<T> PartMap<T> {
-    /// The value that `value_of` gives for each part.
-    pub fn from_fn(value_of: impl FnMut(Part) -> T) -> Self {
-        Self(Part::ALL.map(value_of))
+    /// Whether every response contains the part: without it there is no customer.
+    const fn is_always_needed(self) -> bool {
+        match self {
+            Part::Profile | Part::Audiences => true,
+            Part::Promotions | Part::Vouchers | Part::Points => false,
+        }
     }
 
-    /// The same value for every part.
-    pub fn splat(value: T) -> Self
-    where
-        T: Clone,
-    {
-        Self::from_fn(|_| value.clone())
-    }
-
-    /// Each part with its value, in the order of the answer.
-    pub fn iter(&self) -> impl Iterator<Item = (Part, &T)> {
-        Part::ALL.into_iter().zip(&self.0)
-    }
-}
-
-impl<T> Index<Part> for PartMap<T> {
-    type Output = T;
-
-    fn index(&self, part: Part) -> &T {
-        &self.0[part as usize]
-    }
-}
-
-impl<T> IndexMut<Part> for PartMap<T> {
-    fn index_mut(&mut self, part: Part) -> &mut T {
-        &mut self.0[part as usize]
+    /// Whether an invalidation affects the part. Audiences are only in the overview, so only a purge drops them.
+    const fn is_invalidatable(self) -> bool {
+        match self {
+            Part::Profile | Part::Promotions | Part::Vouchers | Part::Points => true,
+            Part::Audiences => false,
+        }
     }
 }
 
@@ -95,23 +63,40 @@ impl<T> IndexMut<Part> for PartMap<T> {
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PartSet(u8);
 
+/// A bit for each part.
+const _: () = assert!(Part::COUNT <= u8::BITS as usize);
+
 impl PartSet {
     /// No part.
     pub const EMPTY: PartSet = PartSet(0);
     /// Every part.
     pub const ALL: PartSet = PartSet::of(&Part::ALL);
-    /// What every answer needs: without these there is no customer to speak of.
-    pub const ALWAYS: PartSet = PartSet::of(&[Part::Profile, Part::Audiences]);
-    /// What an invalidation reaches: audiences come from the overview alone, so only a purge drops
-    /// them.
-    pub const INVALIDATABLE: PartSet = PartSet::of(&[
-        Part::Profile,
-        Part::Promotions,
-        Part::Vouchers,
-        Part::Points,
-    ]);
+    /// The parts of every response.
+    pub const ALWAYS: PartSet = {
+        let mut set = PartSet::EMPTY;
+        let mut index = 0;
+        while index < Part::COUNT {
+            if Part::ALL[index].is_always_needed() {
+                set.insert(Part::ALL[index]);
+            }
+            index += 1;
+        }
+        set
+    };
+    /// The parts that an invalidation affects.
+    pub const INVALIDATABLE: PartSet = {
+        let mut set = PartSet::EMPTY;
+        let mut index = 0;
+        while index < Part::COUNT {
+            if Part::ALL[index].is_invalidatable() {
+                set.insert(Part::ALL[index]);
+            }
+            index += 1;
+        }
+        set
+    };
 
-    /// The set of the listed parts.
+    /// The set of these parts.
     pub const fn of(parts: &[Part]) -> PartSet {
         let mut bits = 0;
         let mut index = 0;
@@ -160,12 +145,12 @@ impl PartSet {
         self.0 & !other.0 == 0
     }
 
-    /// The parts, in the order of the answer.
+    /// The parts, in order of declaration.
     pub fn iter(self) -> impl Iterator<Item = Part> {
         let mut rest = self.0;
         std::iter::from_fn(move || {
             let part = Part::ALL.get(rest.trailing_zeros() as usize)?;
-            // Without the lowest bit that is set.
+            // Clears the lowest bit.
             rest &= rest - 1;
             Some(*part)
         })

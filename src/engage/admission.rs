@@ -19,7 +19,11 @@ use std::{
 use tokio::sync::watch;
 
 pub use self::breaker::BreakerState;
-use self::{breaker::CallResult, queue::Grant, state::Shared};
+use self::{
+    breaker::{Breaker, CallResult},
+    queue::Grant,
+    state::Shared,
+};
 use super::{Error, Group, call_metrics::CallMetrics};
 use crate::{
     clock::{Clock, Tick},
@@ -140,15 +144,14 @@ impl Admission {
     pub fn snapshot(&self) -> AdmissionSnapshot {
         let now = self.shared.clock.tick();
         let state = self.shared.state();
-        let breaker_of = |group: Group| {
-            let breaker = &state.breakers[group as usize];
+        let state_of = |(group, breaker): (Group, &Breaker)| {
             (group, breaker.state(), breaker.rejects_all_for(now))
         };
         AdmissionSnapshot {
             in_flight: state.concurrency.in_use(),
             queued: state.queue.len(),
             paused_for: state.throttle.pause(now),
-            breakers: Group::ALL.into_iter().map(breaker_of).collect(),
+            breakers: state.breakers.iter().map(state_of).collect(),
         }
     }
 }
@@ -208,7 +211,7 @@ impl Permit {
     fn is_breaker_closed(&self) -> bool {
         let now = self.shared.clock.tick();
         let state = self.shared.state();
-        let breaker = &state.breakers[self.group as usize];
+        let breaker = &state.breakers[self.group];
         breaker.state() == BreakerState::Closed
             && breaker.rejects(self.request.subject, now).is_none()
     }

@@ -1,7 +1,7 @@
 //! E-mail addresses in Engage's data, parsed more leniently than a caller's.
 
 use super::Email;
-use crate::domain::FieldValue;
+use crate::domain::field_value::FieldValue;
 
 /// Quotation marks around an address.
 const QUOTES: [(char, char); 5] = [('"', '"'), ('\'', '\''), ('“', '”'), ('‘', '’'), ('«', '»')];

@@ -6,7 +6,7 @@ use phonenumber::country;
 use serde::{Deserialize, Serialize};
 
 use super::{Phone, calling_code_length, dialled, international};
-use crate::domain::FieldValue;
+use crate::domain::field_value::FieldValue;
 
 /// Number of digits without `+`, with or without a calling code; more are two numbers.
 const DIGITS: RangeInclusive<usize> = 6..=13;

@@ -17,7 +17,11 @@ use super::{
 use crate::{
     clock::{Clock, Tick},
     domain::Requesters,
-    engage::{Error, Group, call_metrics::CallMetrics},
+    engage::{
+        Error,
+        call_metrics::CallMetrics,
+        group::{Group, GroupMap},
+    },
 };
 
 /// Longest time that a call waits for admission.
@@ -39,7 +43,7 @@ pub(super) struct Shared {
 pub(super) struct State {
     pub(super) throttle: Throttle,
     pub(super) queue: WaitQueue,
-    pub(super) breakers: [Breaker; Group::ALL.len()],
+    pub(super) breakers: GroupMap<Breaker>,
     pub(super) concurrency: ConcurrencyLimit,
     tickets: u64,
     /// In calls; a retry costs [`CALLS_PER_RETRY`](super::CALLS_PER_RETRY).
@@ -65,7 +69,7 @@ impl Shared {
             state: Mutex::new(State {
                 throttle: Throttle::new(limits.requests_per_second, limits.burst, now),
                 queue: WaitQueue::new(queue_length(limits.requests_per_second)),
-                breakers: Default::default(),
+                breakers: GroupMap::from_fn(|_| Breaker::default()),
                 concurrency: ConcurrencyLimit::new(limits.max_concurrency),
                 tickets: 0,
                 retry_credit: 0,
@@ -128,7 +132,7 @@ impl Shared {
         let now = self.clock.tick();
         let mut state = self.state();
         if grant.is_probe {
-            state.breakers[group as usize].abandon_probe(now);
+            state.breakers[group].abandon_probe(now);
         }
         state.concurrency.release(&grant.flow);
         state.dispatch(now);
@@ -180,7 +184,7 @@ impl Shared {
             |breaker, now| breaker.pause(subject, retry_after, is_probe, now),
         );
         let now = self.clock.tick();
-        self.state().breakers[group as usize]
+        self.state().breakers[group]
             .rejects(subject, now)
             .unwrap_or_default()
     }
@@ -195,7 +199,7 @@ impl Shared {
         let now = self.clock.tick();
         let (retry_after, waiting) = {
             let mut state = self.state();
-            let breaker = &mut state.breakers[group as usize];
+            let breaker = &mut state.breakers[group];
             if !update(breaker, now) {
                 return;
             }
@@ -219,7 +223,7 @@ impl State {
             let retry_after = Some(pause);
             return waiter.decide(Err(Error::RateLimited { retry_after }));
         }
-        let breaker = &self.breakers[waiter.group as usize];
+        let breaker = &self.breakers[waiter.group];
         if let Some(retry_after) = breaker
             .rejects(waiter.subject, now)
             .filter(|_| waiter.needs_permit)
@@ -266,7 +270,7 @@ impl State {
             let Some(waiter) = self.queue.remove(ticket) else {
                 return;
             };
-            let breaker = &mut self.breakers[waiter.group as usize];
+            let breaker = &mut self.breakers[waiter.group];
             let decision = if waiter.needs_permit {
                 breaker.decide(waiter.subject, now)
             } else {
@@ -292,7 +296,7 @@ impl State {
                     self.concurrency.release(&grant.flow);
                 }
                 if grant.is_probe {
-                    self.breakers[group as usize].abandon_probe(now);
+                    self.breakers[group].abandon_probe(now);
                 }
             }
         }

@@ -24,7 +24,7 @@ use self::{
     queue::Grant,
     state::Shared,
 };
-use super::{Error, Group, call_metrics::CallMetrics};
+use super::{call_metrics::CallMetrics, error::Error, group::Group};
 use crate::{
     clock::{Clock, Tick},
     domain::{Flow, Requesters},

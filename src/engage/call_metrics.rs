@@ -8,7 +8,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{Error, Group};
+use super::{error::Error, group::Group};
 use crate::domain::Part;
 
 /// Bounds of the duration buckets, in seconds: around typical response times, the callers' time-out and the upstream

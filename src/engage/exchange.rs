@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 
-use super::Error;
+use super::error::Error;
 
 /// The pending response to one request.
 pub type ResponseFuture<'a> = Pin<Box<dyn Future<Output = Result<Bytes, Error>> + Send + 'a>>;

@@ -18,8 +18,7 @@ use reqwest::{
 
 use self::pool::{Generation, Pools};
 use super::{
-    Error,
-    error::{ABANDONED, OTHER_ADDRESSES, RESOLVING, REUSED_CLOSED, SECURING, UNPROCESSED},
+    error::{ABANDONED, Error, OTHER_ADDRESSES, RESOLVING, REUSED_CLOSED, SECURING, UNPROCESSED},
     exchange::{Exchange, ResponseFuture},
     resolver::Resolver,
 };

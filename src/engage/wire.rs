@@ -21,7 +21,7 @@ pub(in crate::engage) use self::{
     changes::{MAX_LIST, changes},
     surrogates::replace_lone_surrogates,
 };
-use super::Error;
+use super::error::Error;
 use crate::{
     domain::{
         ContactId, Overview, Partial, Points, Profile, Promotions, Vouchers, aliases::AliasReader,

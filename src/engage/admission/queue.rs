@@ -6,14 +6,11 @@ use std::collections::HashMap;
 
 use tokio::sync::oneshot;
 
-use super::{
-    Group,
-    round_robin::{RoundRobin, WEIGHT, is_urgent},
-};
+use super::round_robin::{RoundRobin, WEIGHT, is_urgent};
 use crate::{
     clock::Tick,
     domain::{ClientName, Flow, Requester, Requesters},
-    engage::Error,
+    engage::{error::Error, group::Group},
 };
 
 /// The decision that a waiter receives.

@@ -18,8 +18,8 @@ use crate::{
     clock::{Clock, Tick},
     domain::Requesters,
     engage::{
-        Error,
         call_metrics::CallMetrics,
+        error::Error,
         group::{Group, GroupMap},
     },
 };

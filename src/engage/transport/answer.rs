@@ -6,7 +6,10 @@ use reqwest::{
     header::{self, HeaderMap, HeaderName},
 };
 
-use crate::engage::{Error, error::READING, wire::replace_lone_surrogates};
+use crate::engage::{
+    error::{Error, READING},
+    wire::replace_lone_surrogates,
+};
 
 /// U+FEFF, which some writers put before the text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

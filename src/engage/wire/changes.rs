@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserializer as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::{domain::ContactId, engage::Error, json::text};
+use crate::{domain::ContactId, engage::error::Error, json::text};
 
 /// Maximum number of contacts that Engage lists [Voyado: the Engage API].
 const MAX_CHANGES: usize = 250_000;

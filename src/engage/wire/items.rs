@@ -8,7 +8,7 @@ use crate::{
         AnswerPath, Audience, Audiences, Channel, ContactId, Money, Offer, OfferKind, OfferValue,
         Partial, PointAccount, Points, Promotion, Promotions, Voucher, Vouchers, Warning,
     },
-    engage::Error,
+    engage::error::Error,
     json::{Object, decimal, elements, list, objects, readable, text},
 };
 

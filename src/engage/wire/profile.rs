@@ -11,7 +11,7 @@ use crate::{
         Address, Consent, ContactType, FieldValue, HomeStore, Identity, Level, Partial,
         Preferences, Profile, aliases::RawAliases,
     },
-    engage::Error,
+    engage::error::Error,
     json::{self, Object},
 };
 

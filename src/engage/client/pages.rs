@@ -1,8 +1,11 @@
 //! Paged lists. If a list is too long, or its pages contradict one another, the part that is certain is kept and marked as
 //! incomplete.
 
-use super::{EngageClient, Error, Permit, wire::Page};
-use crate::domain::{AnswerPath, Partial};
+use super::EngageClient;
+use crate::{
+    domain::{AnswerPath, Partial},
+    engage::{admission::Permit, error::Error, wire::Page},
+};
 
 /// Items requested per page.
 const PAGE: usize = 100;

@@ -1,0 +1,327 @@
+//! The client, with one method per operation of the Engage API.
+
+mod pages;
+
+use std::{collections::HashSet, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    admission::{Admission, AdmissionRequest, Permit},
+    error::Error,
+    exchange::Exchange,
+    group::Group,
+    transport::Transport,
+    unreadable_log::UnreadableLog,
+    wire::{self, Changes, Reader},
+};
+use crate::{
+    clock::Clock,
+    config::{self, ApiVersion},
+    domain::{
+        AnswerPath, ContactId, IdentifierKind, Lookup, Overview, Part, PartSet, Partial, Points,
+        Profile, Promotions, Vouchers,
+    },
+};
+
+/// Upper bound of attempts per call.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// The kind of change in a request for changed contacts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContactChanges {
+    /// Created contacts.
+    Created,
+    /// Updated contacts.
+    Updated,
+    /// Deleted contacts.
+    Deleted,
+}
+
+impl ContactChanges {
+    /// Engage's name.
+    const fn as_str(self) -> &'static str {
+        match self {
+            ContactChanges::Created => "Created",
+            ContactChanges::Updated => "Updated",
+            ContactChanges::Deleted => "Deleted",
+        }
+    }
+}
+
+/// Client of the Engage API.
+pub struct EngageClient {
+    exchange: Box<dyn Exchange>,
+    admission: Admission,
+    reader: Reader,
+    unreadable_log: UnreadableLog,
+    version: ApiVersion,
+    clock: Clock,
+}
+
+/// The parts in the overview of an API version: points only in v2.
+pub fn overview_parts(version: ApiVersion) -> PartSet {
+    let is_in_overview = |part: &Part| match part {
+        Part::Profile | Part::Audiences | Part::Promotions | Part::Vouchers => true,
+        Part::Points => version == ApiVersion::V2,
+    };
+    Part::ALL.into_iter().filter(is_in_overview).collect()
+}
+
+impl EngageClient {
+    /// A client of the configured Engage.
+    pub fn new(
+        config: &config::Engage,
+        reader: Reader,
+        admission: Admission,
+        clock: Clock,
+    ) -> Result<Self, anyhow::Error> {
+        let transport = Transport::new(config, clock.clone())?;
+        let version = config.api_version;
+        Ok(Self::over(
+            Box::new(transport),
+            admission,
+            reader,
+            version,
+            clock,
+        ))
+    }
+
+    /// A client over the given transport.
+    pub fn over(
+        exchange: Box<dyn Exchange>,
+        admission: Admission,
+        reader: Reader,
+        version: ApiVersion,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            exchange,
+            admission,
+            reader,
+            unreadable_log: UnreadableLog::default(),
+            version,
+            clock,
+        }
+    }
+
+    /// The parts in the overview.
+    pub fn overview_parts(&self) -> PartSet {
+        overview_parts(self.version)
+    }
+
+    /// Whether there is capacity for background calls.
+    pub fn has_spare_capacity(&self) -> bool {
+        self.admission.has_spare_capacity()
+    }
+
+    /// Burst and interval of calls about one contact's part.
+    pub fn per_contact_rate(&self) -> (u32, Duration) {
+        self.admission.per_contact_rate()
+    }
+
+    /// Waits for permission to call.
+    pub async fn admit(&self, group: Group, demand: AdmissionRequest) -> Result<Permit, Error> {
+        self.admission.admit(group, demand).await
+    }
+
+    /// `/contactoverview`. Engage may answer from a cache of its own [Voyado: enriched profile].
+    pub async fn overview(&self, permit: Permit, lookup: &Lookup) -> Result<Overview, Error> {
+        let read = |body: &[u8]| self.reader.overview(body);
+        let overview = self
+            .by_identifier(&permit, "contactoverview", lookup, read)
+            .await?;
+        for part in overview.parts().iter() {
+            self.report_unreadable(part, overview.left_out(part));
+        }
+        Ok(overview)
+    }
+
+    /// `/contacts/id`: the contact that an identifier leads to now. Not for contact ids.
+    pub async fn contact_id(&self, permit: Permit, lookup: &Lookup) -> Result<ContactId, Error> {
+        debug_assert!(lookup.identifier.kind() != IdentifierKind::ContactId);
+        self.by_identifier(&permit, "contacts/id", lookup, Reader::contact_id)
+            .await
+    }
+
+    /// `/contacts/{id}`: the current profile.
+    pub async fn contact(&self, permit: Permit, id: ContactId) -> Result<Partial<Profile>, Error> {
+        let path = format!("contacts/{id}");
+        let read = |body: &[u8]| self.reader.contact(body);
+        let (actual_id, profile) = self.call(&permit, &path, &[], read).await?;
+        if actual_id != id {
+            return Err(Error::IdentityMismatch);
+        }
+        self.report_unreadable(Part::Profile, &profile.left_out);
+        Ok(profile)
+    }
+
+    /// `/contacts/{id}/promotions`: the current promotions, redeemed ones included.
+    pub async fn promotions(
+        &self,
+        permit: Permit,
+        id: ContactId,
+    ) -> Result<Partial<Promotions>, Error> {
+        let path = format!("contacts/{id}/promotions");
+        let read = |body: &[u8]| self.reader.promotions(body);
+        let promotions = self.call(&permit, &path, &[], read).await?;
+        self.report_unreadable(Part::Promotions, &promotions.left_out);
+        Ok(promotions)
+    }
+
+    /// The available vouchers, up to the page limit.
+    pub async fn vouchers(
+        &self,
+        permit: Permit,
+        id: ContactId,
+    ) -> Result<Partial<Vouchers>, Error> {
+        let id = id.to_string();
+        let (path, contact) = match self.version {
+            ApiVersion::V3 => ("reward-vouchers/available".to_owned(), Some(id.as_str())),
+            ApiVersion::V2 => (format!("contacts/{id}/bonuschecks/available"), None),
+        };
+        let read = |body: &[u8]| self.reader.vouchers(body);
+        let append = |all: &mut Vouchers, mut page: Vouchers| all.append(&mut page);
+        let mut all = self.all_pages(permit, &path, contact, read, append).await?;
+        // A voucher created between two pages moves another one to the next page.
+        let mut seen = HashSet::new();
+        all.data.retain(|voucher| seen.insert(voucher.id.clone()));
+        self.report_unreadable(Part::Vouchers, &all.left_out);
+        Ok(all)
+    }
+
+    /// The point accounts, up to the page limit.
+    pub async fn points(&self, permit: Permit, id: ContactId) -> Result<Partial<Points>, Error> {
+        let read = |body: &[u8]| self.reader.points(id, body);
+        let append = |all: &mut Points, mut page: Points| all.accounts.append(&mut page.accounts);
+        let contact = id.to_string();
+        let all = self
+            .all_pages(permit, "point-accounts", Some(&contact), read, append)
+            .await?;
+        self.report_unreadable(Part::Points, &all.left_out);
+        Ok(all)
+    }
+
+    /// `/contacts/changes`: the contacts created, updated or deleted between two times. Voyado enables it per tenant; for more
+    /// than 250,000 contacts Engage answers 400.
+    pub async fn changes(
+        &self,
+        permit: &Permit,
+        kind: ContactChanges,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Changes, Error> {
+        let hour = SignedDuration::from_hours(1);
+        let from = self.reader.local(from, -hour);
+        let to = self.reader.local(to, hour);
+        let query = [
+            ("changeType", kind.as_str()),
+            ("fromDate", &*from),
+            ("toDate", &*to),
+        ];
+        let path = "contacts/changes";
+        let max_body = Some(wire::MAX_LIST);
+        match self
+            .call_large(permit, path, &query, max_body, wire::changes)
+            .await
+        {
+            Err(Error::Rejected { .. } | Error::Failed { status: 400, .. }) => Ok(Changes::TooMany),
+            Err(Error::Invalid { path }) if &*path == "size" => Ok(Changes::TooMany),
+            answer => answer,
+        }
+    }
+
+    async fn by_identifier<T>(
+        &self,
+        permit: &Permit,
+        path: &str,
+        lookup: &Lookup,
+        read: impl Fn(&[u8]) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let value = lookup.identifier.expose();
+        let mut query = vec![(lookup.identifier.kind().as_str(), &*value)];
+        if let Some(contact_type) = &lookup.contact_type {
+            query.push(("contactType", contact_type.as_str()));
+        }
+        self.call(permit, path, &query, read).await
+    }
+
+    /// Counts and logs the unreadable items of a part.
+    fn report_unreadable(&self, part: Part, left_out: &[AnswerPath]) {
+        if !left_out.is_empty() {
+            self.admission.metrics().left_out(part, left_out.len());
+            self.unreadable_log.log(part, left_out, self.clock.tick());
+        }
+    }
+
+    /// Makes a call, with one retry if the failure is transient and the retry budget allows it. A request that was certainly
+    /// not processed is repeated at once.
+    async fn call<T>(
+        &self,
+        permit: &Permit,
+        path: &str,
+        query: &[(&str, &str)],
+        read: impl Fn(&[u8]) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.call_large(permit, path, query, None, read).await
+    }
+
+    /// The same with another size limit.
+    async fn call_large<T>(
+        &self,
+        permit: &Permit,
+        path: &str,
+        query: &[(&str, &str)],
+        max_body: Option<usize>,
+        read: impl Fn(&[u8]) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        permit.earn_retry_credit();
+        let mut was_retried = false;
+        for left in (0..MAX_ATTEMPTS).rev() {
+            let may_be_repeated = left > 0;
+            let attempt = self.attempt(permit, path, query, max_body, may_be_repeated, &read);
+            let answer = attempt.await;
+            let Err(error) = &answer else {
+                return answer;
+            };
+            let is_retried = if !may_be_repeated {
+                false
+            } else if error.is_unprocessed() {
+                permit.may_repeat().await
+            } else {
+                let may_retry = !was_retried && error.is_transient();
+                was_retried = true;
+                may_retry && permit.may_retry().await
+            };
+            if !is_retried {
+                return answer;
+            }
+        }
+        Err(Error::Lost)
+    }
+
+    async fn attempt<T>(
+        &self,
+        permit: &Permit,
+        path: &str,
+        query: &[(&str, &str)],
+        max_body: Option<usize>,
+        may_be_repeated: bool,
+        read: impl Fn(&[u8]) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut attempt = permit.begin();
+        let mut response = match max_body {
+            None => self.exchange.get(path, query),
+            Some(max_body) => self.exchange.get_large(path, query, max_body),
+        };
+        let body = tokio::select! {
+            biased;
+            body = &mut response => body,
+            () = self.clock.sleep_until(attempt.slow_at()) => {
+                attempt.mark_slow();
+                response.await
+            }
+        };
+        attempt.finish(body.and_then(|body| read(&body)), may_be_repeated)
+    }
+}

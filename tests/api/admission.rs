@@ -1,5 +1,5 @@
-//! Which call to Engage is made, and when: the queue, the budget, the breakers and the one retry, as
-//! callers notice them (P7).
+//! Which upstream calls are made, and when: the queue, the budget, the circuit breakers and the single retry, as
+//! callers see them (P7).
 
 mod breaker;
 mod fairness;
@@ -18,12 +18,12 @@ use serde_json::{Value, json};
 
 use crate::harness::TestApp;
 
-/// That contact's profile: one call of the overview where it is not held.
+/// A query for the contact's profile: one overview call if it is not cached.
 fn of(id: &str) -> String {
     format!("contactId={id}&parts=none")
 }
 
-/// Contacts about whom no test knows anything special.
+/// Contacts without special data.
 fn ids(app: &TestApp) -> Vec<String> {
     app.engage.contact_ids().split_off(5)
 }
@@ -32,8 +32,7 @@ fn broken() -> Fault {
     Fault::Status(500, json!("An error has occurred."))
 }
 
-/// Lets that many look-ups fail, one after the other, each by an identifier of its own: what failed is not asked for again
-/// at once.
+/// Makes this many lookups fail in sequence, each by its own identifier: a failed lookup is not repeated at once.
 async fn fail(app: &TestApp, fault: Fault, times: usize) {
     static FAILED: AtomicUsize = AtomicUsize::new(0);
     app.engage
@@ -45,7 +44,7 @@ async fn fail(app: &TestApp, fault: Fault, times: usize) {
     }
 }
 
-/// Lets a look-up of each of the contacts fail, one after the other.
+/// Makes one lookup of each contact fail, in sequence.
 async fn fail_about(app: &TestApp, fault: Fault, ids: &[String]) {
     app.engage
         .fault_times(Endpoint::Overview, fault.clone(), ids.len());
@@ -54,7 +53,7 @@ async fn fail_about(app: &TestApp, fault: Fault, ids: &[String]) {
     }
 }
 
-/// Waits until so many calls wait for their turn.
+/// Waits until this many calls are queued.
 pub(crate) async fn queued(app: &TestApp, calls: usize) {
     let mut ticks = tokio::time::interval(Duration::from_millis(2));
     for _ in 0..5000 {
@@ -63,17 +62,17 @@ pub(crate) async fn queued(app: &TestApp, calls: usize) {
         }
         ticks.tick().await;
     }
-    panic!("there never were {calls} in the queue");
+    panic!("the queue never held {calls} calls");
 }
 
-/// How the breaker of a group stands, as operators see it. Readiness is never lost over it.
+/// State and remaining seconds of a group's breaker, as operators see them. Asserts that the service stays ready.
 async fn breaker(app: &TestApp, group: &str) -> (String, Option<f64>) {
     let ready = app.operations("/readyz").await;
     assert_eq!(ready.assert_ok().at("/ready"), true);
     let breakers = ready.at("/engage/breakers");
     let mut breakers = breakers.as_array().expect("a list").iter();
     let it = breakers.find(|breaker| breaker["group"] == group);
-    let it: &Value = it.expect("one for each group");
+    let it: &Value = it.expect("a breaker for each group");
     let state = it["state"].as_str().expect("a text").to_owned();
     (state, it["refusesForSeconds"].as_f64())
 }
@@ -82,10 +81,10 @@ async fn state(app: &TestApp) -> String {
     breaker(app, "overview").await.0
 }
 
-/// The value of a metric's line; 0 where it was never counted.
+/// The value of a metric; 0 if it was never counted.
 async fn metric(app: &TestApp, line: &str) -> f64 {
     let metrics = app.operations("/metrics").await;
     let mut lines = metrics.assert_ok().text().lines();
-    let value = lines.find_map(|told| told.strip_prefix(line)?.strip_prefix(' '));
+    let value = lines.find_map(|text| text.strip_prefix(line)?.strip_prefix(' '));
     value.map_or(0.0, |value| value.parse().expect("a number"))
 }

@@ -1,5 +1,4 @@
-//! What the customer answer tells: names and numbers exact, times in UTC, contactability as far as it is
-//! known.
+//! The contents of the customer answer: exact names and numbers, times in UTC, contactability.
 
 use engage_simulator::{
     Endpoint, VoucherSeed,
@@ -12,7 +11,7 @@ use crate::harness::{POINTS_CALLS, TestApp};
 const VOUCHER: &str = "8d31c000-2009-4c22-b002-b2d200c00009";
 
 #[tokio::test]
-async fn alva_is_told_whole() {
+async fn complete_contact_has_every_field() {
     let app = TestApp::spawn().await;
     let answer = app.get(&format!("email={}", ALVA.email)).await.json();
     let expected = json!({
@@ -51,9 +50,9 @@ async fn alva_is_told_whole() {
 }
 
 #[tokio::test]
-async fn points_are_told_with_all_that_their_endpoint_knows_of_them() {
+async fn points_from_their_endpoint_have_every_account_field() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id).await;
+    app.fetch_points_separately(ALVA.id).await;
     let answer = app.get(&format!("email={}", ALVA.email)).await;
     assert_eq!(
         answer.assert_ok().at("/points"),
@@ -65,9 +64,9 @@ async fn points_are_told_with_all_that_their_endpoint_knows_of_them() {
 }
 
 #[tokio::test]
-async fn numbers_leave_exactly_as_engage_wrote_them() {
+async fn numbers_keep_the_exact_digits_from_engage() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id).await;
+    app.fetch_points_separately(ALVA.id).await;
     app.engage
         .contact(ALVA.id)
         .points("0.1")
@@ -91,9 +90,9 @@ async fn numbers_leave_exactly_as_engage_wrote_them() {
 }
 
 #[tokio::test]
-async fn times_leave_in_utc_with_milliseconds_and_times_without_a_zone_are_swedish() {
+async fn times_are_utc_with_milliseconds_and_default_to_swedish_time() {
     let app = TestApp::spawn().await;
-    for (written, told) in [
+    for (written, expected) in [
         ("2026-12-31T07:12:44+01:00", "2026-12-31T06:12:44.000Z"),
         (
             "2026-12-31T07:12:44.1234567+01:00",
@@ -115,13 +114,13 @@ async fn times_leave_in_utc_with_milliseconds_and_times_without_a_zone_are_swedi
                 BO.id
             ))
             .await;
-        assert_eq!(answer.at("/vouchers/0/expiresOn"), told, "{written}");
+        assert_eq!(answer.at("/vouchers/0/expiresOn"), expected, "{written}");
         app.engage.contact(BO.id).remove_voucher(VOUCHER);
     }
 }
 
 #[tokio::test]
-async fn another_zone_may_be_configured_for_times_without_one() {
+async fn times_without_a_zone_use_the_configured_zone() {
     let app = TestApp::with(|config| config.engage.time_zone = "Europe/Helsinki".to_owned()).await;
     let voucher = VoucherSeed::worth("1", "SEK").expires_on("2026-12-31T07:12:44");
     app.engage.contact(BO.id).add_voucher(voucher);
@@ -136,18 +135,18 @@ async fn another_zone_may_be_configured_for_times_without_one() {
 }
 
 #[tokio::test]
-async fn balances_of_different_definitions_are_never_summed() {
+async fn balances_of_different_definitions_are_not_summed() {
     let app = TestApp::spawn().await;
     let query = |id: &str| format!("contactId={id}&parts=points&fresh=points");
-    // The default definition's, though there are two.
+    // The default definition's balance, although there are two accounts.
     app.engage.contact(ALVA.id).points_of(2, "1000");
     let answer = app.get(&query(ALVA.id)).await;
     assert_eq!(answer.at("/points/balance"), json!(317.5));
-    // The only account's, whichever it is.
+    // The only account's balance, whatever its definition.
     app.engage.contact(BO.id).points_of(7, "70");
     let answer = app.get(&query(BO.id)).await;
     assert_eq!(answer.at("/points/balance"), json!(70));
-    // Two, and neither is the default.
+    // Two accounts, neither of them the default.
     app.engage.contact(BO.id).points_of(8, "80");
     let answer = app.get(&query(BO.id)).await;
     assert_eq!(answer.at("/points/balance"), Value::Null);
@@ -158,7 +157,7 @@ async fn balances_of_different_definitions_are_never_summed() {
 }
 
 #[tokio::test]
-async fn an_address_is_missing_malformed_warned_about_or_ok() {
+async fn contactability_status_is_missing_malformed_warned_or_ok() {
     let app = TestApp::spawn().await;
     let query = format!("contactId={}&parts=none", CIM.id);
     let cim = app.get(&query).await;
@@ -202,13 +201,16 @@ async fn an_address_is_missing_malformed_warned_about_or_ok() {
         .warnings(json!([]));
     app.customers.purge_everything().await;
     let answer = app.get(&query).await;
-    for (way, status) in [("email", "ok"), ("sms", "ok"), ("postal", "ok")] {
-        assert_eq!(answer.at(&format!("/contactability/{way}/status")), status);
+    for (channel, status) in [("email", "ok"), ("sms", "ok"), ("postal", "ok")] {
+        assert_eq!(
+            answer.at(&format!("/contactability/{channel}/status")),
+            status
+        );
     }
 }
 
 #[tokio::test]
-async fn by_post_the_answer_is_the_same_as_by_get() {
+async fn post_and_get_return_the_same_answer() {
     let app = TestApp::spawn().await;
     let got = app.get(&format!("email={}", ALVA.email)).await;
     let posted = app
@@ -228,7 +230,7 @@ async fn by_post_the_answer_is_the_same_as_by_get() {
 }
 
 #[tokio::test]
-async fn only_the_whereabouts_of_somebody_with_protected_identity_are_left_out() {
+async fn protected_identity_hides_country_but_not_other_attributes() {
     let app = TestApp::with(|config| {
         let listed = ["country", "shoeSize"];
         config.views.storefront.attributes = listed.map(str::to_owned).to_vec();

@@ -1,5 +1,5 @@
-//! Who looked at whom: what is told of questions in the full view and of operators' acts, and the alarm for a client that
-//! looks at too many people.
+//! The audit log: requests in the full view, operators' actions, and the alarm for a client that reads too many
+//! distinct contacts.
 
 use std::time::Duration;
 
@@ -19,18 +19,18 @@ use crate::{
 
 const DIGEST_KEY: &str = "a key of digests for the tests";
 
-/// A service whose digests can be told beforehand.
+/// A service with a fixed digest key, so that tests can compute digests.
 pub(crate) async fn spawn() -> TestApp {
     TestApp::with(|config| config.telemetry.digest_key = Some(DIGEST_KEY.into())).await
 }
 
-/// What stands in the log and in explanations for the contact.
+/// The digest of the contact in logs and explanations.
 pub(crate) fn digest(contact: &str) -> String {
     let digester = Digester::with_key(DIGEST_KEY.as_bytes());
     id(contact).digest(&digester).to_string()
 }
 
-/// The events of the audit, without the fields that every event has.
+/// The audit events, without the fields common to all events.
 fn audit() -> Vec<Value> {
     let mut events: Vec<Value> = logs()
         .lines()
@@ -45,24 +45,24 @@ fn audit() -> Vec<Value> {
     events
 }
 
-async fn ask(app: &TestApp, request_id: &str, key: &str, query: &str) -> Answer {
+async fn get(app: &TestApp, request_id: &str, key: &str, query: &str) -> Answer {
     let request = app.customer(key, query);
     Answer::of(request.header("x-request-id", request_id)).await
 }
 
 #[tokio::test]
-async fn each_question_in_the_full_view_is_told_with_its_asker_and_outcome() {
+async fn full_view_requests_are_audited_with_client_and_outcome() {
     let app = spawn().await;
     let by_email = format!("email={}", ALVA.email);
-    ask(&app, "a-1", TILL, &by_email).await.assert_ok();
-    let held = ask(&app, "a-2", TILL, &by_email).await;
-    held.assert_hit();
+    get(&app, "a-1", TILL, &by_email).await.assert_ok();
+    let cached = get(&app, "a-2", TILL, &by_email).await;
+    cached.assert_hit();
     let known = app
         .customer(TILL, &by_email)
         .header("x-request-id", "a-3")
-        .header("if-none-match", held.header("etag"));
+        .header("if-none-match", cached.header("etag"));
     assert_eq!(Answer::of(known).await.status, 304);
-    ask(&app, "a-4", TILL, "email=nobody@example.com")
+    get(&app, "a-4", TILL, "email=unknown@example.com")
         .await
         .assert_problem(404, "ContactNotFound");
     let body = json!({"socialSecurityNumber": ALVA.national_id}).to_string();
@@ -85,13 +85,13 @@ async fn each_question_in_the_full_view_is_told_with_its_asker_and_outcome() {
         .remove("contact");
     let mut last = event("a-5", "socialSecurityNumber");
     last["cache"] = json!("miss");
-    let told = audit();
-    assert_eq!(told[..4], expected);
-    assert_eq!(told[4..], [last]);
+    let events = audit();
+    assert_eq!(events[..4], expected);
+    assert_eq!(events[4..], [last]);
 }
 
 #[tokio::test]
-async fn what_only_the_storefront_shows_is_not_in_the_audit() {
+async fn storefront_view_requests_are_not_audited() {
     let app = spawn().await;
     let query = format!("contactId={}", ALVA.id);
     app.get_as(SHOP, &query).await.assert_ok();
@@ -105,24 +105,24 @@ async fn what_only_the_storefront_shows_is_not_in_the_audit() {
 }
 
 #[tokio::test]
-async fn a_question_that_came_through_a_layer_keeps_its_request_id() {
+async fn audit_event_keeps_the_request_id_behind_the_cors_layer() {
     let app = with_config(&Issuer::new(), |config| {
         config.server.cors_origins = vec!["https://shop.example.com".to_owned()];
     })
     .await;
     app.engage
         .fault(Endpoint::Overview, Fault::Status(500, json!("no")));
-    ask(&app, "layered", TILL, &format!("contactId={}", ALVA.id))
+    get(&app, "layered", TILL, &format!("contactId={}", ALVA.id))
         .await
         .assert_problem(502, "UpstreamFailed");
-    let told = audit();
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!(told[0]["request_id"], "layered");
-    assert_eq!(told[0]["code"], "UpstreamFailed");
+    let events = audit();
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(events[0]["request_id"], "layered");
+    assert_eq!(events[0]["code"], "UpstreamFailed");
 }
 
 #[tokio::test]
-async fn what_operators_do_is_told_with_the_request_and_without_a_name() {
+async fn operator_actions_are_audited_with_request_id_and_no_identifier() {
     let app = spawn().await;
     let by_phone = json!({"mobilePhone": ALVA.phone}).to_string();
     let contact = format!("/cache/contacts/{}", ALVA.id);
@@ -163,14 +163,14 @@ async fn what_operators_do_is_told_with_the_request_and_without_a_name() {
 }
 
 #[tokio::test]
-async fn what_operators_look_at_is_told_too() {
+async fn operator_explanations_are_audited_without_identifiers() {
     let app = spawn().await;
     app.get_as(SHOP, &format!("contactId={}", ALVA.id))
         .await
         .assert_ok();
     let by_email = json!({"email": ALVA.email}).to_string();
-    let nobody = json!({"email": "nobody@example.com"}).to_string();
-    for (request_id, body) in [("l-1", by_email), ("l-2", nobody)] {
+    let unknown = json!({"email": "unknown@example.com"}).to_string();
+    for (request_id, body) in [("l-1", by_email), ("l-2", unknown)] {
         let request = app
             .operations_request("/cache/explain")
             .header("content-type", "application/json")
@@ -187,17 +187,17 @@ async fn what_operators_look_at_is_told_too() {
     assert_eq!(audit(), [look("l-1", &digest(ALVA.id)), look("l-2", "")]);
 }
 
-/// How often the alarm was raised, by the log and by the metrics.
+/// The number of alarms in the log and in the metrics.
 async fn alarms(app: &TestApp) -> (usize, usize) {
     let metrics = app.operations("/metrics").await;
     let line = "engage_bff_client_people_alarms_total{client=\"shop\"} ";
     let counted = metrics
         .text()
         .lines()
-        .find_map(|told| told.strip_prefix(line));
+        .find_map(|text| text.strip_prefix(line));
     let counted = counted.map_or(0, |number| number.parse().expect("a number"));
     let logs = logs();
-    let told = logs
+    let logged = logs
         .lines()
         .filter(|line| line.contains("a client looks at many people"))
         .inspect(|line| {
@@ -207,45 +207,44 @@ async fn alarms(app: &TestApp) -> (usize, usize) {
             assert_eq!(event["limit"], 2);
             assert_eq!(event["level"], "WARN");
         });
-    (told.count(), counted)
+    (logged.count(), counted)
 }
 
 #[tokio::test]
-async fn a_client_that_looks_at_more_people_than_it_should_raises_one_alarm_an_hour_and_is_served()
-{
+async fn reading_too_many_contacts_raises_one_alarm_an_hour() {
     let app = TestApp::with(|config| {
         let clients = &mut config.auth.clients;
         let shop = clients.iter_mut().find(|client| client.id == "shop");
         shop.expect("a client of the harness").people_per_hour = Some(2);
     })
     .await;
-    let ask = async |key: &str, contact: &str| {
+    let get = async |key: &str, contact: &str| {
         let query = format!("contactId={contact}&parts=none");
         app.get_as(key, &query).await.assert_ok();
     };
-    // The same two however often, and by whichever name, are two; nobody is none.
+    // Two contacts count as two, however often and by whichever identifier; an unknown contact does not count.
     for _ in 0..3 {
-        ask(SHOP, ALVA.id).await;
-        ask(SHOP, BO.id).await;
+        get(SHOP, ALVA.id).await;
+        get(SHOP, BO.id).await;
     }
     let by_email = format!("email={}&parts=none", ALVA.email);
     app.get_as(SHOP, &by_email).await.assert_ok();
-    app.get_as(SHOP, "email=nobody@example.com")
+    app.get_as(SHOP, "email=unknown@example.com")
         .await
         .assert_problem(404, "ContactNotFound");
     assert_eq!(alarms(&app).await, (0, 0));
-    // Another's are not counted.
+    // Another client's contacts do not count.
     for contact in [ALVA, BO, CIM, DORA] {
-        ask(TILL, contact.id).await;
+        get(TILL, contact.id).await;
     }
     assert_eq!(alarms(&app).await, (0, 0));
     for contact in [CIM, DORA, ALVA, CIM] {
-        ask(SHOP, contact.id).await;
+        get(SHOP, contact.id).await;
         assert_eq!(alarms(&app).await, (1, 1));
     }
     app.advance(Duration::from_secs(60 * 60));
     for (contact, expected) in [(ALVA, 1), (DORA, 1), (CIM, 2), (BO, 2)] {
-        ask(SHOP, contact.id).await;
+        get(SHOP, contact.id).await;
         assert_eq!(alarms(&app).await, (expected, expected));
     }
 }

@@ -1,5 +1,5 @@
-//! A failure is charged to what it is about: the contact, or the part of it, is not asked for again within a back-off,
-//! and every other contact is answered as if nothing had happened.
+//! Back-off after a failure applies to the failed contact, or to one part of it; every other contact is answered as
+//! usual.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use engage_simulator::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{SHOP, TestApp, arrive, id, logs};
+use crate::harness::{SHOP, TestApp, id, let_requests_arrive, logs};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// The first back-off: `cache.negative_lifetime`.
@@ -21,8 +21,8 @@ fn profile_of(id: &str) -> String {
     format!("contactId={id}&parts=none")
 }
 
-/// Answers about one contact that can't be used, each with the code that callers get.
-fn odd_answers() -> Vec<(Fault, &'static str)> {
+/// Unusable answers about one contact, each with the error code that callers get.
+fn unusable_answers() -> Vec<(Fault, &'static str)> {
     let unreadable = json!({"id": ALVA.id, "attributes": null}).to_string();
     vec![
         (Fault::Status(500, json!("An error")), "UpstreamFailed"),
@@ -42,8 +42,8 @@ async fn overview_breaker(app: &TestApp) -> Value {
 }
 
 #[tokio::test]
-async fn one_odd_contact_costs_one_call_and_refuses_no_other() {
-    for (fault, code) in odd_answers() {
+async fn failing_contact_costs_one_call_and_refuses_no_other() {
+    for (fault, code) in unusable_answers() {
         let app = TestApp::spawn().await;
         let alarms = logs().matches(ALARM).count();
         app.engage
@@ -54,7 +54,7 @@ async fn one_odd_contact_costs_one_call_and_refuses_no_other() {
                 .assert_problem(502, code);
             app.advance(SECOND / 2);
         }
-        assert_eq!(app.overviews(), 1, "{fault:?}");
+        assert_eq!(app.overview_calls(), 1, "{fault:?}");
         assert!(logs().matches(ALARM).count() - alarms <= 1, "{fault:?}");
         assert_eq!(overview_breaker(&app).await, "closed", "{fault:?}");
         app.engage.clear_faults();
@@ -65,7 +65,7 @@ async fn one_odd_contact_costs_one_call_and_refuses_no_other() {
 }
 
 #[tokio::test]
-async fn one_odd_identifier_is_asked_for_once_whatever_its_kind() {
+async fn failing_identifier_of_any_kind_costs_one_call() {
     for query in [
         format!("email={}", ALVA.email),
         format!("mobilePhone={}", ALVA.phone.replace('+', "%2B")),
@@ -84,7 +84,7 @@ async fn one_odd_identifier_is_asked_for_once_whatever_its_kind() {
 }
 
 #[tokio::test]
-async fn a_known_contact_has_one_back_off_however_it_is_asked_for() {
+async fn cached_contact_has_one_back_off_for_all_its_identifiers() {
     let app = TestApp::spawn().await;
     let queries = [
         profile_of(ALVA.id),
@@ -101,11 +101,11 @@ async fn a_known_contact_has_one_back_off_however_it_is_asked_for() {
     for query in &queries {
         app.get(query).await.assert_stale_if_error();
     }
-    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.overview_calls(), 1);
 }
 
 #[tokio::test]
-async fn a_part_that_fails_is_null_without_a_call_until_its_back_off_ends() {
+async fn failed_part_is_null_without_a_call_during_its_back_off() {
     let cases = [
         (Endpoint::Promotions, Part::Promotions),
         (Endpoint::Vouchers, Part::Vouchers),
@@ -141,17 +141,17 @@ async fn a_part_that_fails_is_null_without_a_call_until_its_back_off_ends() {
 }
 
 #[tokio::test]
-async fn a_back_off_doubles_up_to_ten_minutes_and_a_success_ends_it() {
+async fn back_off_doubles_up_to_ten_minutes_and_ends_with_success() {
     let app = TestApp::spawn().await;
     let query = profile_of(ALVA.id);
     app.engage
         .fault(Endpoint::Overview, Fault::Status(500, json!("no")));
     for (calls, seconds) in [30, 60, 120, 240, 480, 600, 600].into_iter().enumerate() {
         app.get(&query).await.assert_problem(502, "UpstreamFailed");
-        assert_eq!(app.overviews(), calls + 1);
+        assert_eq!(app.overview_calls(), calls + 1);
         app.advance(Duration::from_millis(seconds * 1000 - 1));
         app.get(&query).await.assert_problem(502, "UpstreamFailed");
-        assert_eq!(app.overviews(), calls + 1, "{seconds} s");
+        assert_eq!(app.overview_calls(), calls + 1, "{seconds} s");
         app.advance(Duration::from_millis(1));
     }
     app.engage.clear_faults();
@@ -166,12 +166,12 @@ async fn a_back_off_doubles_up_to_ten_minutes_and_a_success_ends_it() {
 }
 
 #[tokio::test]
-async fn an_invalidation_ends_a_back_off() {
+async fn invalidation_ends_the_back_off() {
     let app = TestApp::spawn().await;
     let query = format!("contactId={}", ALVA.id);
     app.get(&query).await.assert_ok();
     let fail = |endpoint| app.engage.fault(endpoint, Fault::Status(500, json!("no")));
-    // A part's, by news of that part.
+    // Back-off of a part, ended by an invalidation of that part.
     app.customers
         .invalidate(id(ALVA.id), Part::Vouchers.into())
         .await;
@@ -184,7 +184,7 @@ async fn an_invalidation_ends_a_back_off() {
         .invalidate(id(ALVA.id), Part::Vouchers.into())
         .await;
     assert_eq!(app.get(&query).await.at("/degraded"), json!([]));
-    // That of a contact nothing of which is cached, by any news of it.
+    // Back-off of an uncached contact, ended by any invalidation of it.
     fail(Endpoint::Overview);
     app.get(&profile_of(BO.id))
         .await
@@ -194,7 +194,7 @@ async fn an_invalidation_ends_a_back_off() {
         .invalidate(id(BO.id), PartSet::INVALIDATABLE)
         .await;
     app.get(&profile_of(BO.id)).await.assert_ok();
-    // That of an identifier, by news of any contact's identifiers.
+    // Back-off of an identifier, ended when identifiers of any contact change.
     let by_email = format!("email={}", CIM.email);
     fail(Endpoint::Overview);
     app.get(&by_email)
@@ -209,7 +209,7 @@ async fn an_invalidation_ends_a_back_off() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_fresh_is_tried_within_the_back_off() {
+async fn fresh_request_ignores_the_back_off() {
     let app = TestApp::spawn().await;
     let query = format!("contactId={}", ALVA.id);
     app.get(&query).await.assert_ok();
@@ -221,12 +221,12 @@ async fn what_is_asked_for_fresh_is_tried_within_the_back_off() {
     assert_eq!(app.get(&query).await.at("/degraded"), json!(["vouchers"]));
     let fresh = app.get(&format!("{query}&fresh=vouchers")).await;
     assert_eq!(fresh.assert_ok().at("/degraded"), json!([]));
-    // What it brought is there for all.
+    // The fetched part is cached for all.
     assert_eq!(app.get(&query).await.at("/degraded"), json!([]));
 }
 
 #[tokio::test]
-async fn the_end_of_an_outage_ends_the_back_offs_that_it_caused() {
+async fn end_of_an_outage_ends_its_back_offs() {
     let app = TestApp::spawn().await;
     let mut ids = app.engage.contact_ids().split_off(5);
     let last = ids.pop().expect("many contacts");
@@ -245,7 +245,7 @@ async fn the_end_of_an_outage_ends_the_back_offs_that_it_caused() {
 }
 
 #[tokio::test]
-async fn what_keeps_an_answer_from_coming_is_no_contacts_failure() {
+async fn connection_failures_and_429_start_no_back_off() {
     for fault in [
         Fault::ResetBeforeBody,
         Fault::ResetMidBody,
@@ -263,7 +263,7 @@ async fn what_keeps_an_answer_from_coming_is_no_contacts_failure() {
 }
 
 #[tokio::test]
-async fn without_a_negative_lifetime_nothing_is_remembered() {
+async fn zero_negative_lifetime_disables_the_back_off() {
     let app = TestApp::with(|config| config.cache.negative_lifetime = Duration::ZERO).await;
     app.engage
         .fault_times(Endpoint::Overview, Fault::Status(500, json!("no")), 1);
@@ -274,7 +274,7 @@ async fn without_a_negative_lifetime_nothing_is_remembered() {
 }
 
 #[tokio::test]
-async fn a_caller_that_wants_only_what_is_cached_is_not_given_a_failure() {
+async fn only_if_cached_returns_not_cached_instead_of_the_failure() {
     let app = TestApp::spawn().await;
     app.engage
         .fault_times(Endpoint::Overview, Fault::Status(500, json!("no")), 1);
@@ -288,7 +288,7 @@ async fn a_caller_that_wants_only_what_is_cached_is_not_given_a_failure() {
 }
 
 #[tokio::test]
-async fn a_part_that_the_overview_cannot_tell_is_not_asked_for_again_and_again() {
+async fn part_unreadable_in_the_overview_costs_one_overview_call() {
     for (key, part) in [
         ("audiences", "audiences"),
         ("promotions", "promotions"),
@@ -309,21 +309,21 @@ async fn a_part_that_the_overview_cannot_tell_is_not_asked_for_again_and_again()
             let degraded = answer.at("/degraded") == json!([part]);
             assert_eq!(degraded, part == "audiences", "{part}");
         }
-        assert_eq!(app.overviews(), 1, "{part}");
-        // Nor is the overview asked in vain to renew what it does not tell.
+        assert_eq!(app.overview_calls(), 1, "{part}");
+        // Nor is the overview called in vain to refresh a part that it does not contain.
         app.advance(65 * SECOND);
         app.get(&query).await.assert_ok();
         let calls = app.engage.total_calls();
         for _ in 0..10 {
             app.get(&query).await.assert_ok();
         }
-        arrive().await;
+        let_requests_arrive().await;
         assert!(app.engage.total_calls() <= calls + 4, "{part}");
     }
 }
 
 #[tokio::test]
-async fn a_part_that_engage_says_is_of_no_contact_has_a_back_off_too() {
+async fn part_refused_with_a_contact_error_has_a_back_off() {
     for fault in [
         Fault::Status(404, json!({"errorCode": "ContactNotFound"})),
         Fault::Status(400, json!({"errorCode": "InvalidContactId"})),
@@ -347,7 +347,7 @@ async fn a_part_that_engage_says_is_of_no_contact_has_a_back_off_too() {
 }
 
 #[tokio::test]
-async fn a_mismatch_by_an_alias_is_not_charged_to_the_contact_that_it_led_to() {
+async fn mismatch_by_alias_starts_no_back_off_for_the_contact() {
     let app = TestApp::spawn().await;
     let by_email = format!("email={}&parts=none", ALVA.email);
     app.get(&by_email).await.assert_ok();
@@ -365,7 +365,7 @@ async fn a_mismatch_by_an_alias_is_not_charged_to_the_contact_that_it_led_to() {
 }
 
 #[tokio::test]
-async fn a_retry_after_that_repeats_gives_way_to_the_back_off() {
+async fn repeated_retry_after_becomes_a_back_off() {
     let app = TestApp::spawn().await;
     let busy = crate::faults::busy("1");
     app.engage
@@ -375,12 +375,12 @@ async fn a_retry_after_that_repeats_gives_way_to_the_back_off() {
         assert_eq!(app.get(&query).await.status, 503);
         app.advance(SECOND);
     }
-    // At once, after the second that was said, and after one minute's back-off.
-    assert!(app.overviews() <= 4, "{}", app.overviews());
+    // The first call, one after the announced second, and one after a minute of back-off.
+    assert!(app.overview_calls() <= 4, "{}", app.overview_calls());
 }
 
 #[tokio::test]
-async fn fresh_points_do_not_try_an_overview_that_failed() {
+async fn fresh_points_do_not_repeat_a_failed_overview() {
     let app = TestApp::spawn().await;
     app.engage
         .fault(Endpoint::Overview, Fault::Status(500, json!("no")));
@@ -389,5 +389,5 @@ async fn fresh_points_do_not_try_an_overview_that_failed() {
             .await
             .assert_problem(502, "UpstreamFailed");
     }
-    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.overview_calls(), 1);
 }

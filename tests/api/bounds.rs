@@ -1,4 +1,4 @@
-//! Memory stays bounded, and a flood of one kind takes no room from another.
+//! Memory stays bounded, and a flood of one kind evicts no entries of another.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::harness::TestApp;
 
-/// So much text that packing it saves little.
+/// Text that compresses poorly.
 fn note(number: u64) -> String {
     let mut rng = fastrand::Rng::with_seed(number);
     std::iter::repeat_with(|| rng.alphanumeric())
@@ -17,7 +17,7 @@ fn note(number: u64) -> String {
 }
 
 #[tokio::test]
-async fn a_flood_of_unknown_emails_evicts_no_customer() {
+async fn flood_of_unknown_emails_evicts_no_cached_contact() {
     let app = TestApp::with(|config| config.cache.max_size = ByteSize::mib(1)).await;
     let known = app.engage.contact_ids();
     let known: Vec<_> = known.iter().take(20).collect();
@@ -25,7 +25,7 @@ async fn a_flood_of_unknown_emails_evicts_no_customer() {
         app.get(&format!("contactId={id}")).await.assert_ok();
     }
     for number in 0..2000 {
-        let query = format!("email=nobody-{number}@example.com");
+        let query = format!("email=unknown-{number}@example.com");
         app.get(&query).await.assert_problem(404, "ContactNotFound");
     }
     let calls = app.engage.total_calls();
@@ -41,7 +41,7 @@ async fn a_flood_of_unknown_emails_evicts_no_customer() {
 }
 
 #[tokio::test]
-async fn more_customers_than_fit_keep_the_cache_within_its_size() {
+async fn cache_stays_within_its_size_with_more_contacts_than_fit() {
     let app = TestApp::with(|config| config.cache.max_size = ByteSize::mib(1)).await;
     for number in 0..400 {
         let attributes = json!({
@@ -58,10 +58,10 @@ async fn more_customers_than_fit_keep_the_cache_within_its_size() {
 }
 
 #[tokio::test]
-async fn who_is_asked_for_often_stays_while_others_are_asked_for_once() {
+async fn often_read_contact_survives_a_scan_of_other_contacts() {
     let app = TestApp::with(|config| config.cache.max_size = ByteSize::mib(1)).await;
-    let often = format!("contactId={}&parts=none", ALVA.id);
-    app.get(&often).await.assert_ok();
+    let frequent = format!("contactId={}&parts=none", ALVA.id);
+    app.get(&frequent).await.assert_ok();
     for number in 0..300 {
         let attributes = json!({
             "email": format!("customer-{number}@example.com"),
@@ -71,12 +71,12 @@ async fn who_is_asked_for_often_stays_while_others_are_asked_for_once() {
         app.get(&format!("contactId={id}&parts=none"))
             .await
             .assert_ok();
-        app.get(&often).await.assert_hit();
+        app.get(&frequent).await.assert_hit();
     }
 }
 
-/// Every duration at one end of what it may be.
-fn stretched(config: &mut engage_bff::config::Config, lifetime: Duration, timeout: Duration) {
+/// Sets every duration to one end of its range.
+fn set_durations(config: &mut engage_bff::config::Config, lifetime: Duration, timeout: Duration) {
     let cache = &mut config.cache;
     cache.profile_lifetime = lifetime;
     cache.audiences_lifetime = lifetime;
@@ -98,9 +98,9 @@ fn stretched(config: &mut engage_bff::config::Config, lifetime: Duration, timeou
 }
 
 #[tokio::test]
-async fn the_largest_settings_answer_from_engage_and_from_memory() {
+async fn largest_settings_serve_from_engage_and_from_the_cache() {
     let app = TestApp::with(|config| {
-        stretched(
+        set_durations(
             config,
             Duration::from_secs(24 * 3600),
             Duration::from_secs(3600),
@@ -129,9 +129,9 @@ async fn the_largest_settings_answer_from_engage_and_from_memory() {
 }
 
 #[tokio::test]
-async fn the_smallest_settings_answer() {
+async fn smallest_settings_serve_requests() {
     let app = TestApp::with(|config| {
-        stretched(config, Duration::from_secs(1), Duration::from_secs(3600));
+        set_durations(config, Duration::from_secs(1), Duration::from_secs(3600));
         config.cache.stale_while_revalidate = Duration::ZERO;
         config.cache.stale_if_error = Duration::ZERO;
         config.cache.negative_lifetime = Duration::ZERO;
@@ -144,7 +144,7 @@ async fn the_smallest_settings_answer() {
         config.server.max_body = ByteSize::b(256);
     })
     .await;
-    let _passing = app.let_time_pass();
+    let _clock = app.run_clock();
     let query = format!("contactId={}", ALVA.id);
     for _ in 0..2 {
         app.get(&query).await.assert_ok();

@@ -1,5 +1,5 @@
-//! What callers with the `fresh` scope may ask of the cache: `no-cache`, `max-age`, `only-if-cached`,
-//! `stale-if-error=0`. From others it is ignored.
+//! Request `Cache-Control` from callers with the `fresh` scope: `no-cache`, `max-age`, `only-if-cached`,
+//! `stale-if-error=0`. From other callers it is ignored.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn as_reader(app: &TestApp, query: &str, cache_control: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn no_cache_means_fresh_all() {
+async fn no_cache_fetches_every_part_from_the_entity_endpoints() {
     let app = TestApp::spawn().await;
     app.engage.set_overview_lag(Duration::from_secs(600));
     app.get(&alva()).await.assert_ok();
@@ -37,11 +37,11 @@ async fn no_cache_means_fresh_all() {
     assert_eq!(fresh.at("/points/balance"), json!(1.25));
     assert_eq!(app.engage.calls(Endpoint::ContactIdLookup), 1);
     assert_eq!(app.engage.total_calls(), 5);
-    assert_eq!(app.overviews(), 0);
+    assert_eq!(app.overview_calls(), 0);
 }
 
 #[tokio::test]
-async fn no_cache_reaches_only_the_parts_asked_for() {
+async fn no_cache_fetches_only_the_requested_parts() {
     let app = TestApp::spawn().await;
     let query = format!("{}&parts=none", alva());
     app.get(&query).await.assert_ok();
@@ -53,7 +53,7 @@ async fn no_cache_reaches_only_the_parts_asked_for() {
 }
 
 #[tokio::test]
-async fn max_age_sets_how_old_an_answer_may_be() {
+async fn max_age_bounds_the_age_of_the_answer() {
     let app = TestApp::spawn().await;
     app.get(&alva()).await.assert_ok();
     app.advance(20 * SECOND);
@@ -67,7 +67,7 @@ async fn max_age_sets_how_old_an_answer_may_be() {
         .assert_ok()
         .assert_cache_status("engage-bff; fwd=request; stored");
     assert_eq!(newer.header("age"), "0");
-    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.overview_calls(), 1);
     assert_eq!(app.engage.total_calls(), COLD_CALLS);
     app.get_with(&alva(), "max-age=0")
         .await
@@ -76,38 +76,38 @@ async fn max_age_sets_how_old_an_answer_may_be() {
 }
 
 #[tokio::test]
-async fn what_engage_was_asked_for_the_request_satisfies_any_max_age() {
+async fn record_fetched_for_the_request_satisfies_any_max_age() {
     let app = TestApp::spawn().await;
     let query = format!("{}&parts=none", alva());
     let hold = app.engage.hold(Endpoint::Overview);
     let request = app.customer(TILL, &query);
-    let asked = tokio::spawn(Answer::of(request.header("cache-control", "max-age=1")));
+    let pending = tokio::spawn(Answer::of(request.header("cache-control", "max-age=1")));
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
     app.advance(2 * SECOND);
     hold.release();
-    let answer = asked.await.expect("an answer");
+    let answer = pending.await.expect("an answer");
     answer
         .assert_ok()
         .assert_cache_status("engage-bff; fwd=miss; stored");
-    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.overview_calls(), 1);
 }
 
 #[tokio::test]
-async fn where_engage_fails_max_age_yields_to_what_is_held() {
+async fn cached_record_older_than_max_age_is_served_when_engage_fails() {
     let app = TestApp::spawn().await;
     app.get(&alva()).await.assert_ok();
     app.advance(20 * SECOND);
     app.engage.fault(Endpoint::All, busy());
-    let held = app.get_with(&alva(), "max-age=10").await;
-    held.assert_stale_if_error();
-    assert_eq!(held.at("/degraded"), json!([]));
+    let cached = app.get_with(&alva(), "max-age=10").await;
+    cached.assert_stale_if_error();
+    assert_eq!(cached.at("/degraded"), json!([]));
     app.get_with(&alva(), "max-age=10, stale-if-error=0")
         .await
         .assert_problem(502, "UpstreamFailed");
 }
 
 #[tokio::test]
-async fn stale_if_error_0_wants_the_error() {
+async fn stale_if_error_0_returns_the_error() {
     let app = TestApp::spawn().await;
     let query = format!("{}&parts=none", alva());
     app.get(&query).await.assert_ok();
@@ -117,20 +117,20 @@ async fn stale_if_error_0_wants_the_error() {
         .await
         .assert_problem(502, "UpstreamFailed");
     app.get(&query).await.assert_stale_if_error();
-    // The failure is remembered, and so is no call made for it.
+    // The failure is remembered, so no call is made.
     app.get_with(&query, "stale-if-error=0")
         .await
         .assert_problem(502, "UpstreamFailed");
-    assert_eq!(app.overviews(), 2);
+    assert_eq!(app.overview_calls(), 2);
     app.engage.clear_faults();
     app.advance(30 * SECOND);
     app.get_with(&query, "stale-if-error=0").await.assert_ok();
 }
 
 #[tokio::test]
-async fn stale_if_error_0_leaves_a_part_that_fails_empty() {
+async fn stale_if_error_0_makes_a_failed_part_null() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id).await;
+    app.fetch_points_separately(ALVA.id).await;
     app.get(&alva()).await.assert_ok();
     app.advance(90 * SECOND);
     app.engage.fault(Endpoint::PointAccounts, busy());
@@ -140,7 +140,7 @@ async fn stale_if_error_0_leaves_a_part_that_fails_empty() {
 }
 
 #[tokio::test]
-async fn only_if_cached_never_asks_engage() {
+async fn only_if_cached_makes_no_upstream_call() {
     let app = TestApp::spawn().await;
     app.get_with(&alva(), "only-if-cached")
         .await
@@ -156,7 +156,7 @@ async fn only_if_cached_never_asks_engage() {
     app.get_with(&alva(), "only-if-cached, max-age=10")
         .await
         .assert_problem(504, "NotCached");
-    // Stale, yet within its window: served, and not even refreshed.
+    // Stale but within its window: served, and not refreshed.
     app.get_with(&alva(), "only-if-cached")
         .await
         .assert_ok()
@@ -165,14 +165,14 @@ async fn only_if_cached_never_asks_engage() {
     app.get_with(&alva(), "only-if-cached")
         .await
         .assert_problem(504, "NotCached");
-    crate::harness::arrive().await;
+    crate::harness::let_requests_arrive().await;
     assert_eq!(app.engage.total_calls(), calls);
 }
 
 #[tokio::test]
-async fn only_if_cached_and_a_part_that_is_not_held_is_not_cached() {
+async fn only_if_cached_returns_504_for_an_uncached_part() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id).await;
+    app.fetch_points_separately(ALVA.id).await;
     app.get(&format!("{}&parts=none", alva())).await.assert_ok();
     app.get_with(&format!("{}&parts=points", alva()), "only-if-cached")
         .await
@@ -185,7 +185,7 @@ async fn only_if_cached_and_a_part_that_is_not_held_is_not_cached() {
 }
 
 #[tokio::test]
-async fn without_the_scope_request_directives_are_ignored() {
+async fn request_directives_are_ignored_without_the_fresh_scope() {
     let app = TestApp::spawn().await;
     as_reader(&app, &alva(), "only-if-cached")
         .await

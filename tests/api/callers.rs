@@ -1,4 +1,4 @@
-//! Who may ask what: keys, scopes, identifier kinds, rates, and what a caller without a right gets.
+//! Callers' rights: keys, scopes, identifier kinds, rates, and the refusals.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::harness::{Answer, READER, SHOP, TILL, TestApp, logs};
 
-fn ask() -> String {
+fn alva() -> String {
     format!("email={}", ALVA.email)
 }
 
@@ -25,11 +25,11 @@ fn client<'a>(config: &'a mut Config, id: &str) -> &'a mut config::Client {
 }
 
 #[tokio::test]
-async fn without_a_valid_credential_nobody_learns_anything() {
+async fn request_without_a_valid_credential_is_a_uniform_401() {
     let app = TestApp::spawn().await;
-    app.get(&ask()).await.assert_ok();
+    app.get(&alva()).await.assert_ok();
     let calls = app.engage.total_calls();
-    let target = format!("/customer?{}", ask());
+    let target = format!("/customer?{}", alva());
     let wrong_keys = [
         "",
         " ",
@@ -44,12 +44,12 @@ async fn without_a_valid_credential_nobody_learns_anything() {
     for key in wrong_keys {
         answers.push(Answer::of(app.request(&target).header("x-api-key", key)).await);
     }
-    // A token that nobody can check is no credential, even beside a good key.
+    // A token that cannot be verified is no credential, even together with a valid key.
     for authorization in ["Bearer abc", "Basic dGlsbDp0aWxs", ""] {
-        let request = app.customer(TILL, &ask());
+        let request = app.customer(TILL, &alva());
         answers.push(Answer::of(request.header("authorization", authorization)).await);
     }
-    // Neither does the key count where it does not belong.
+    // A key in the query is no credential either.
     answers.push(Answer::of(app.request(&format!("{target}&x-api-key={TILL}"))).await);
     for answer in &answers {
         answer.assert_problem(401, "Unauthorized");
@@ -61,7 +61,7 @@ async fn without_a_valid_credential_nobody_learns_anything() {
 }
 
 #[tokio::test]
-async fn a_request_without_a_credential_is_refused_before_its_parameters_are_read() {
+async fn missing_credential_is_refused_before_parameters_are_read() {
     let app = TestApp::spawn().await;
     for target in ["/customer", "/customer?bogus=1", "/customer?email=%zz"] {
         Answer::of(app.request(target))
@@ -73,7 +73,7 @@ async fn a_request_without_a_credential_is_refused_before_its_parameters_are_rea
 }
 
 #[tokio::test]
-async fn any_of_a_clients_keys_is_that_client() {
+async fn every_key_of_a_client_has_its_scopes() {
     let app = TestApp::with(|config| {
         let old = client(config, "reader").key_sha256.clone();
         config.auth.clients.retain(|client| client.id != "reader");
@@ -81,18 +81,18 @@ async fn any_of_a_clients_keys_is_that_client() {
     })
     .await;
     for key in [SHOP, READER] {
-        // Only the shop's scopes allow it.
-        app.get_as(key, &format!("{}&fresh=points", ask()))
+        // Only the shop's scopes allow this.
+        app.get_as(key, &format!("{}&fresh=points", alva()))
             .await
             .assert_ok();
     }
 }
 
 #[tokio::test]
-async fn without_the_scope_to_read_nobody_is_served() {
+async fn client_without_the_read_scope_gets_403() {
     let app =
         TestApp::with_unchecked(|config| client(config, "shop").scopes = vec![Scope::Fresh]).await;
-    for query in [ask(), format!("{}&fresh=points", ask()), String::new()] {
+    for query in [alva(), format!("{}&fresh=points", alva()), String::new()] {
         app.get_as(SHOP, &query)
             .await
             .assert_problem(403, "Forbidden");
@@ -101,10 +101,10 @@ async fn without_the_scope_to_read_nobody_is_served() {
 }
 
 #[tokio::test]
-async fn fresh_needs_its_scope() {
+async fn fresh_requires_the_fresh_scope() {
     let app = TestApp::spawn().await;
     for fresh in ["points", "profile", "all", "points,vouchers"] {
-        app.get_as(READER, &format!("{}&fresh={fresh}", ask()))
+        app.get_as(READER, &format!("{}&fresh={fresh}", alva()))
             .await
             .assert_problem(403, "Forbidden");
     }
@@ -115,43 +115,43 @@ async fn fresh_needs_its_scope() {
     assert_eq!(app.engage.total_calls(), 0);
     let none = json!({"email": ALVA.email, "fresh": []});
     app.lookup_as(READER, none).await.assert_ok();
-    app.get_as(SHOP, &format!("{}&fresh=points", ask()))
+    app.get_as(SHOP, &format!("{}&fresh=points", alva()))
         .await
         .assert_ok()
         .assert_cache_status("engage-bff; fwd=request; stored");
 }
 
 #[tokio::test]
-async fn the_full_view_needs_its_scope() {
+async fn full_view_requires_the_full_scope() {
     let app = TestApp::spawn().await;
     for key in [SHOP, READER] {
-        app.get_as(key, &format!("{}&view=full", ask()))
+        app.get_as(key, &format!("{}&view=full", alva()))
             .await
             .assert_problem(403, "Forbidden");
     }
     assert_eq!(app.engage.total_calls(), 0);
-    let till = app.get(&ask()).await;
+    let till = app.get(&alva()).await;
     assert_eq!(till.at("/profile/attributes/shoeSize"), 39);
-    let reader = app.get_as(READER, &ask()).await;
+    let reader = app.get_as(READER, &alva()).await;
     assert_eq!(reader.at("/profile/attributes"), json!({}));
-    let narrowed = app.get(&format!("{}&view=storefront", ask())).await;
+    let narrowed = app.get(&format!("{}&view=storefront", alva())).await;
     assert_eq!(narrowed.at("/profile/attributes"), json!({}));
 }
 
 #[tokio::test]
-async fn a_default_view_is_no_right_to_it() {
+async fn configured_default_view_still_requires_its_scope() {
     let app =
         TestApp::with_unchecked(|config| client(config, "reader").view = config::View::Full).await;
-    app.get_as(READER, &ask())
+    app.get_as(READER, &alva())
         .await
         .assert_problem(403, "Forbidden");
-    app.get_as(READER, &format!("{}&view=storefront", ask()))
+    app.get_as(READER, &format!("{}&view=storefront", alva()))
         .await
         .assert_ok();
 }
 
 #[tokio::test]
-async fn a_client_asks_only_by_the_kinds_of_identifier_that_it_may() {
+async fn identifier_kinds_not_allowed_to_the_client_are_403() {
     let app = TestApp::spawn().await;
     let forbidden = [
         json!({"socialSecurityNumber": ALVA.national_id}),
@@ -181,41 +181,41 @@ async fn a_client_asks_only_by_the_kinds_of_identifier_that_it_may() {
     app.lookup_as(SHOP, json!({"socialSecurityNumber": ALVA.national_id}))
         .await
         .assert_ok();
-    // What another client may see is held, and still not this one's.
-    app.get(&ask()).await.assert_ok();
-    app.get_as(SHOP, &ask())
+    // The contact is cached for another client, and still forbidden to this one.
+    app.get(&alva()).await.assert_ok();
+    app.get_as(SHOP, &alva())
         .await
         .assert_problem(403, "Forbidden");
 }
 
 #[tokio::test]
-async fn a_client_beyond_its_rate_waits_as_long_as_it_is_told() {
+async fn client_above_its_rate_gets_429_with_retry_after() {
     let app = TestApp::with(|config| client(config, "reader").requests_per_second = Some(2)).await;
     for _ in 0..2 {
-        app.get_as(READER, &ask()).await.assert_ok();
+        app.get_as(READER, &alva()).await.assert_ok();
     }
     let calls = app.engage.total_calls();
-    for query in [ask(), "email=new%40example.com".to_owned()] {
+    for query in [alva(), "email=new%40example.com".to_owned()] {
         let refused = app.get_as(READER, &query).await;
         refused.assert_problem(429, "RateLimited");
         assert_eq!(refused.header("retry-after"), "1");
     }
     assert_eq!(app.engage.total_calls(), calls);
-    // Others are not its rate's concern.
-    app.get_as(SHOP, &ask()).await.assert_ok();
+    // Other clients are not affected.
+    app.get_as(SHOP, &alva()).await.assert_ok();
     app.advance(Duration::from_millis(500));
-    app.get_as(READER, &ask()).await.assert_ok();
-    app.get_as(READER, &ask())
+    app.get_as(READER, &alva()).await.assert_ok();
+    app.get_as(READER, &alva())
         .await
         .assert_problem(429, "RateLimited");
     app.advance(Duration::from_secs(3600));
     for status in [200, 200, 429] {
-        assert_eq!(app.get_as(READER, &ask()).await.status, status);
+        assert_eq!(app.get_as(READER, &alva()).await.status, status);
     }
 }
 
 #[tokio::test]
-async fn the_keys_of_a_client_share_its_rate() {
+async fn all_keys_of_a_client_share_one_rate() {
     let app = TestApp::with(|config| {
         let second = client(config, "reader").key_sha256.clone();
         config.auth.clients.retain(|client| client.id != "reader");
@@ -224,23 +224,23 @@ async fn the_keys_of_a_client_share_its_rate() {
         shop.requests_per_second = Some(1);
     })
     .await;
-    app.get_as(SHOP, &ask()).await.assert_ok();
-    app.get_as(READER, &ask())
+    app.get_as(SHOP, &alva()).await.assert_ok();
+    app.get_as(READER, &alva())
         .await
         .assert_problem(429, "RateLimited");
 }
 
 #[tokio::test]
-async fn anonymous_callers_are_served_where_the_configuration_says_so() {
+async fn anonymous_callers_are_served_if_configured() {
     let app = TestApp::with(|config| {
         config.auth.clients.clear();
         config.auth.allow_anonymous = true;
     })
     .await;
-    let target = format!("/customer?{}", ask());
+    let target = format!("/customer?{}", alva());
     let answer = Answer::of(app.request(&target)).await;
     assert_eq!(answer.assert_ok().at("/profile/attributes"), json!({}));
-    // Whoever shows a credential is judged by it.
+    // A credential that is sent must be valid.
     for (name, value) in [("x-api-key", "wrong"), ("authorization", "Bearer x")] {
         Answer::of(app.request(&target).header(name, value))
             .await
@@ -249,66 +249,70 @@ async fn anonymous_callers_are_served_where_the_configuration_says_so() {
 }
 
 #[tokio::test]
-async fn cache_directives_count_only_from_callers_that_may_ask_fresh() {
+async fn cache_directives_count_only_with_the_fresh_scope() {
     let app = TestApp::spawn().await;
-    let ask_with = async |key: &str, directive: &str| {
-        Answer::of(app.customer(key, &ask()).header("cache-control", directive)).await
+    let get_with = async |key: &str, directive: &str| {
+        Answer::of(
+            app.customer(key, &alva())
+                .header("cache-control", directive),
+        )
+        .await
     };
-    ask_with(READER, "only-if-cached")
+    get_with(READER, "only-if-cached")
         .await
         .assert_ok()
         .assert_cache_status("engage-bff; fwd=miss; stored");
     app.advance(Duration::from_secs(10));
     let calls = app.engage.total_calls();
     for directive in ["no-cache", "max-age=0", "no-cache, max-age=0", "no-store"] {
-        ask_with(READER, directive).await.assert_ok().assert_hit();
+        get_with(READER, directive).await.assert_ok().assert_hit();
     }
     assert_eq!(app.engage.total_calls(), calls);
-    ask_with(SHOP, "max-age=30").await.assert_ok().assert_hit();
+    get_with(SHOP, "max-age=30").await.assert_ok().assert_hit();
     assert_eq!(app.engage.total_calls(), calls);
-    ask_with(SHOP, "max-age=5")
+    get_with(SHOP, "max-age=5")
         .await
         .assert_ok()
         .assert_cache_status("engage-bff; fwd=request; stored");
     assert!(app.engage.total_calls() > calls);
     let entity_calls = app.engage.calls(Endpoint::Contact);
-    ask_with(SHOP, "no-cache")
+    get_with(SHOP, "no-cache")
         .await
         .assert_ok()
         .assert_cache_status("engage-bff; fwd=request; stored");
     assert_eq!(app.engage.calls(Endpoint::Contact), entity_calls + 1);
-    ask_with(SHOP, "only-if-cached")
+    get_with(SHOP, "only-if-cached")
         .await
         .assert_ok()
         .assert_hit();
 }
 
 #[tokio::test]
-async fn an_error_is_told_rather_than_stale_data_only_to_callers_that_may_ask_fresh() {
+async fn stale_if_error_0_counts_only_with_the_fresh_scope() {
     let app = TestApp::spawn().await;
-    app.get(&ask()).await.assert_ok();
+    app.get(&alva()).await.assert_ok();
     app.advance(Duration::from_secs(600));
     app.engage
         .fault(Endpoint::All, engage_simulator::Fault::Html502);
-    let ask_as = async |key: &str| {
-        let request = app.customer(key, &ask());
+    let get_as = async |key: &str| {
+        let request = app.customer(key, &alva());
         Answer::of(request.header("cache-control", "stale-if-error=0")).await
     };
-    let stale = ask_as(READER).await;
+    let stale = get_as(READER).await;
     stale.assert_ok();
     assert!(
         stale
             .header("cache-status")
             .ends_with("; detail=stale-if-error")
     );
-    ask_as(SHOP).await.assert_problem(502, "UpstreamFailed");
+    get_as(SHOP).await.assert_problem(502, "UpstreamFailed");
 }
 
 #[tokio::test]
-async fn promotions_are_those_of_the_clients_channel_unless_it_names_one() {
+async fn promotions_are_filtered_by_the_clients_or_requested_channel() {
     let app = TestApp::spawn().await;
     let count = async |key: &str, more: &str| {
-        let answer = app.get_as(key, &format!("{}{more}", ask())).await;
+        let answer = app.get_as(key, &format!("{}{more}", alva())).await;
         let promotions = answer.at("/promotions");
         promotions.as_array().map(Vec::len)
     };
@@ -319,11 +323,11 @@ async fn promotions_are_those_of_the_clients_channel_unless_it_names_one() {
 }
 
 #[tokio::test]
-async fn a_client_that_tries_out_who_is_a_customer_is_answered_from_memory_alone() {
+async fn client_above_unknown_per_minute_is_served_from_the_cache_only() {
     let app = TestApp::with(|config| client(config, "shop").unknown_per_minute = Some(3)).await;
     let known = format!("contactId={}&parts=none", ALVA.id);
     app.get_as(SHOP, &known).await.assert_ok();
-    let unknown = |number: usize| format!("email=nobody{number}%40example.com&parts=none");
+    let unknown = |number: usize| format!("email=unknown{number}%40example.com&parts=none");
     for number in [0, 1, 0, 1, 2] {
         let answer = app.get_as(SHOP, &unknown(number)).await;
         answer.assert_problem(404, "ContactNotFound");
@@ -334,7 +338,7 @@ async fn a_client_that_tries_out_who_is_a_customer_is_answered_from_memory_alone
         refused.assert_problem(429, "RateLimited");
         assert_eq!(refused.header("retry-after"), "60");
     }
-    // What is held is told, to others everything.
+    // Cached contacts and cached negatives are served to this client, everything to others.
     app.get_as(SHOP, &known).await.assert_ok();
     app.get_as(SHOP, &unknown(2))
         .await
@@ -344,7 +348,7 @@ async fn a_client_that_tries_out_who_is_a_customer_is_answered_from_memory_alone
         .await
         .assert_problem(404, "ContactNotFound");
     assert_eq!(logs().matches("whom nobody knows").count(), 1);
-    assert!(!logs().contains("nobody3"), "{}", logs());
+    assert!(!logs().contains("unknown3"), "{}", logs());
     app.advance(Duration::from_secs(60));
     app.get_as(SHOP, &format!("contactId={}", BO.id))
         .await
@@ -352,11 +356,11 @@ async fn a_client_that_tries_out_who_is_a_customer_is_answered_from_memory_alone
 }
 
 #[tokio::test]
-async fn a_client_may_have_so_many_requests_under_way_and_others_are_not_hindered() {
+async fn client_above_max_concurrency_gets_429_and_others_are_served() {
     let app = TestApp::with(|config| client(config, "till").max_concurrency = Some(2)).await;
     let hold = app.engage.hold(Endpoint::Overview);
-    let first = app.ask(&format!("contactId={}", ALVA.id));
-    let second = app.ask(&format!("contactId={}", BO.id));
+    let first = app.spawn_get(&format!("contactId={}", ALVA.id));
+    let second = app.spawn_get(&format!("contactId={}", BO.id));
     app.engage.wait_for_calls(Endpoint::Overview, 2).await;
     let refused = app.get("email=cim.testsson%40example.com").await;
     refused.assert_problem(429, "RateLimited");

@@ -1,4 +1,5 @@
-//! Callers for the same thing cost one upstream call, whoever of them stays (P5, P6).
+//! Request coalescing: concurrent requests for one record cost one upstream call, even if some callers disconnect (P5,
+//! P6).
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use engage_simulator::{
 };
 use serde_json::json;
 
-use crate::harness::{COLD_CALLS, POINTS_CALLS, TestApp, arrive};
+use crate::harness::{COLD_CALLS, POINTS_CALLS, TestApp, let_requests_arrive};
 
 fn by_email() -> String {
     format!("email={}", ALVA.email)
@@ -19,29 +20,29 @@ fn points() -> String {
 }
 
 #[tokio::test]
-async fn two_hundred_cold_requests_for_one_email_cost_one_call_of_each_kind() {
+async fn two_hundred_cold_requests_for_one_email_cost_one_call_each() {
     let app = TestApp::spawn().await;
     let hold = app.engage.hold(Endpoint::Overview);
-    let asked: Vec<_> = (0..200).map(|_| app.ask(&by_email())).collect();
+    let pending: Vec<_> = (0..200).map(|_| app.spawn_get(&by_email())).collect();
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
-    arrive().await;
+    let_requests_arrive().await;
     hold.release();
     let mut collapsed = 0;
-    for asked in asked {
-        let answer = asked.await.expect("an answer");
+    for pending in pending {
+        let answer = pending.await.expect("an answer");
         answer.assert_ok();
         assert_eq!(answer.at("/contactId"), ALVA.id);
         assert_eq!(answer.at("/points/balance"), json!(317.5));
         collapsed += usize::from(answer.header("cache-status").contains("; collapsed"));
     }
-    assert!(collapsed > 100, "{collapsed} waited for another's call");
-    assert_eq!(app.overviews(), 1);
+    assert!(collapsed > 100, "{collapsed} joined another request's call");
+    assert_eq!(app.overview_calls(), 1);
     assert_eq!(app.engage.calls(Endpoint::PointAccounts), POINTS_CALLS);
     assert_eq!(app.engage.total_calls(), COLD_CALLS);
 }
 
 #[tokio::test]
-async fn spellings_of_one_address_and_contact_type_share_one_call() {
+async fn spellings_of_one_email_and_contact_type_share_one_call() {
     let app = TestApp::spawn().await;
     let hold = app.engage.hold(Endpoint::Overview);
     let spellings = [
@@ -50,74 +51,74 @@ async fn spellings_of_one_address_and_contact_type_share_one_call() {
         "email=%20alva.testsson%40example.com&contactType=member&parts=none",
         "contactType=MEMBER&email=alva.testsson@example.com&parts=none",
     ];
-    let asked = spellings.map(|query| app.ask(query));
+    let pending = spellings.map(|query| app.spawn_get(query));
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
-    arrive().await;
+    let_requests_arrive().await;
     hold.release();
-    for asked in asked {
-        let answer = asked.await.expect("an answer");
+    for pending in pending {
+        let answer = pending.await.expect("an answer");
         assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id);
     }
     assert_eq!(app.engage.total_calls(), 1);
 }
 
 #[tokio::test]
-async fn two_contacts_and_two_contact_types_never_share_a_call() {
+async fn different_contacts_and_contact_types_never_share_a_call() {
     let app = TestApp::spawn().await;
     let hold = app.engage.hold(Endpoint::Overview);
-    let alva = app.ask(&format!("email={}&parts=none", ALVA.email));
-    let cim = app.ask(&format!("email={}&parts=none", CIM.email));
-    let bo = app.ask(&format!(
+    let alva = app.spawn_get(&format!("email={}&parts=none", ALVA.email));
+    let cim = app.spawn_get(&format!("email={}&parts=none", CIM.email));
+    let bo = app.spawn_get(&format!(
         "email={}&contactType=Contact&parts=none",
         BO.email
     ));
-    let not_bo = app.ask(&format!("email={}&contactType=Member&parts=none", BO.email));
+    let not_bo = app.spawn_get(&format!("email={}&contactType=Member&parts=none", BO.email));
     app.engage.wait_for_calls(Endpoint::Overview, 4).await;
     hold.release();
-    for (asked, person) in [(alva, ALVA), (cim, CIM), (bo, BO)] {
-        let answer = asked.await.expect("an answer");
+    for (pending, person) in [(alva, ALVA), (cim, CIM), (bo, BO)] {
+        let answer = pending.await.expect("an answer");
         assert_eq!(answer.assert_ok().at("/contactId"), person.id);
         assert_eq!(answer.at("/profile/email"), person.email);
         assert!(!answer.header("cache-status").contains("collapsed"));
     }
     let not_bo = not_bo.await.expect("an answer");
     not_bo.assert_problem(404, "ContactNotFound");
-    assert_eq!(app.overviews(), 4);
+    assert_eq!(app.overview_calls(), 4);
 }
 
 #[tokio::test]
-async fn the_first_of_fifty_callers_leaves_and_all_others_are_answered_by_its_call() {
+async fn shared_call_continues_when_the_first_of_fifty_callers_disconnects() {
     let app = TestApp::spawn().await;
     let hold = app.engage.hold(Endpoint::Overview);
-    let first = app.ask(&by_email());
+    let first = app.spawn_get(&by_email());
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
-    let others: Vec<_> = (0..49).map(|_| app.ask(&by_email())).collect();
-    arrive().await;
+    let others: Vec<_> = (0..49).map(|_| app.spawn_get(&by_email())).collect();
+    let_requests_arrive().await;
     first.abort();
-    arrive().await;
-    assert_eq!(hold.waiting(), 1, "the call goes on");
+    let_requests_arrive().await;
+    assert_eq!(hold.waiting(), 1, "the call continues");
     hold.release();
     for other in others {
         let answer = other.await.expect("an answer");
         assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id);
     }
-    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.overview_calls(), 1);
     assert_eq!(app.engage.calls(Endpoint::PointAccounts), POINTS_CALLS);
     app.get(&by_email()).await.assert_ok().assert_hit();
 }
 
 #[tokio::test]
-async fn everybody_leaves_and_the_call_still_fills_the_cache() {
+async fn call_fills_the_cache_after_all_callers_disconnected() {
     let app = TestApp::spawn().await;
     let query = format!("email={}&parts=none", ALVA.email);
     let hold = app.engage.hold(Endpoint::Overview);
-    let callers: Vec<_> = (0..10).map(|_| app.ask(&query)).collect();
+    let callers: Vec<_> = (0..10).map(|_| app.spawn_get(&query)).collect();
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
-    arrive().await;
+    let_requests_arrive().await;
     for caller in &callers {
         caller.abort();
     }
-    arrive().await;
+    let_requests_arrive().await;
     hold.release();
     let answer = app
         .get_until(&query, |answer| {
@@ -129,7 +130,7 @@ async fn everybody_leaves_and_the_call_still_fills_the_cache() {
 }
 
 #[tokio::test]
-async fn ten_impatient_callers_in_turn_cost_one_call_and_the_cache_is_filled() {
+async fn ten_timed_out_callers_cost_one_call_that_fills_the_cache() {
     let patience = Duration::from_millis(100);
     let app = TestApp::with(|config| {
         config.server.request_timeout = patience;
@@ -140,13 +141,13 @@ async fn ten_impatient_callers_in_turn_cost_one_call_and_the_cache_is_filled() {
     let query = format!("email={}&parts=none", ALVA.email);
     let hold = app.engage.hold(Endpoint::Overview);
     for _ in 0..10 {
-        let caller = app.ask(&query);
-        arrive().await;
+        let caller = app.spawn_get(&query);
+        let_requests_arrive().await;
         app.advance(patience);
         let answer = caller.await.expect("an answer");
         answer.assert_problem(504, "UpstreamTimeout");
     }
-    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.overview_calls(), 1);
     hold.release();
     app.get_until(&query, |answer| answer.status == 200)
         .await
@@ -156,21 +157,21 @@ async fn ten_impatient_callers_in_turn_cost_one_call_and_the_cache_is_filled() {
 }
 
 #[tokio::test]
-async fn fresh_callers_share_one_waiting_call_that_begins_after_they_came() {
+async fn fresh_requests_share_one_queued_call_that_starts_after_them() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id).await;
+    app.fetch_points_separately(ALVA.id).await;
     let fresh = format!("{}&fresh=points", points());
     app.get(&points()).await.assert_ok();
     let hold = app.engage.hold(Endpoint::PointAccounts);
-    let first = app.ask(&fresh);
+    let first = app.spawn_get(&fresh);
     app.engage.wait_for_calls(Endpoint::PointAccounts, 2).await;
     app.engage.contact(ALVA.id).points("1000.25");
-    let others: Vec<_> = (0..20).map(|_| app.ask(&fresh)).collect();
-    arrive().await;
+    let others: Vec<_> = (0..20).map(|_| app.spawn_get(&fresh)).collect();
+    let_requests_arrive().await;
     assert_eq!(app.engage.calls(Endpoint::PointAccounts), 2);
     hold.release_one();
     let first = first.await.expect("an answer");
-    // Its call began after it came, and before the change.
+    // Its call started after the request arrived and before the change.
     assert_eq!(first.assert_ok().at("/points/balance"), json!(317.5));
     app.engage.wait_for_calls(Endpoint::PointAccounts, 3).await;
     hold.release();
@@ -180,38 +181,38 @@ async fn fresh_callers_share_one_waiting_call_that_begins_after_they_came() {
         assert_eq!(answer.at("/degraded"), json!([]));
     }
     assert_eq!(app.engage.calls(Endpoint::PointAccounts), 3);
-    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.overview_calls(), 1);
 }
 
 #[tokio::test]
-async fn a_plain_caller_joins_the_running_call_that_a_fresh_one_started() {
+async fn plain_request_joins_the_running_call_of_a_fresh_request() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id).await;
+    app.fetch_points_separately(ALVA.id).await;
     app.get(&format!("contactId={}&parts=none", ALVA.id)).await;
     let hold = app.engage.hold(Endpoint::PointAccounts);
-    let fresh = app.ask(&format!("{}&fresh=points", points()));
+    let fresh = app.spawn_get(&format!("{}&fresh=points", points()));
     app.engage.wait_for_calls(Endpoint::PointAccounts, 1).await;
-    let plain = app.ask(&points());
-    arrive().await;
+    let plain = app.spawn_get(&points());
+    let_requests_arrive().await;
     hold.release();
-    for asked in [fresh, plain] {
-        let answer = asked.await.expect("an answer");
+    for pending in [fresh, plain] {
+        let answer = pending.await.expect("an answer");
         assert_eq!(answer.assert_ok().at("/points/balance"), json!(317.5));
     }
     assert_eq!(app.engage.calls(Endpoint::PointAccounts), 1);
 }
 
 #[tokio::test]
-async fn a_fresh_caller_does_not_join_a_plain_call_that_has_begun() {
+async fn fresh_request_does_not_join_a_running_plain_call() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id).await;
+    app.fetch_points_separately(ALVA.id).await;
     app.get(&format!("contactId={}&parts=none", ALVA.id)).await;
     let hold = app.engage.hold(Endpoint::PointAccounts);
-    let plain = app.ask(&points());
+    let plain = app.spawn_get(&points());
     app.engage.wait_for_calls(Endpoint::PointAccounts, 1).await;
     app.engage.contact(ALVA.id).points("5");
-    let fresh = app.ask(&format!("{}&fresh=points", points()));
-    arrive().await;
+    let fresh = app.spawn_get(&format!("{}&fresh=points", points()));
+    let_requests_arrive().await;
     hold.release();
     let plain = plain.await.expect("an answer");
     assert_eq!(plain.assert_ok().at("/points/balance"), json!(317.5));
@@ -221,19 +222,19 @@ async fn a_fresh_caller_does_not_join_a_plain_call_that_has_begun() {
 }
 
 #[tokio::test]
-async fn a_call_older_than_a_callers_longest_wait_no_longer_holds_the_next_up() {
+async fn call_older_than_the_request_timeout_does_not_block_the_next() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id).await;
+    app.fetch_points_separately(ALVA.id).await;
     let fresh = format!("{}&fresh=points", points());
     app.get(&points()).await.assert_ok();
     app.engage
         .fault_times(Endpoint::PointAccounts, Fault::Hang, 1);
-    let first = app.ask(&fresh);
+    let first = app.spawn_get(&fresh);
     app.engage.wait_for_calls(Endpoint::PointAccounts, 2).await;
     app.advance(Duration::from_millis(1500));
     app.engage.contact(ALVA.id).points("9");
-    let second = app.ask(&fresh);
-    arrive().await;
+    let second = app.spawn_get(&fresh);
+    let_requests_arrive().await;
     assert_eq!(app.engage.calls(Endpoint::PointAccounts), 2);
     app.advance(Duration::from_millis(1000));
     let second = second.await.expect("an answer");
@@ -245,43 +246,43 @@ async fn a_call_older_than_a_callers_longest_wait_no_longer_holds_the_next_up() 
 }
 
 #[tokio::test]
-async fn at_most_two_calls_run_on_beyond_every_callers_wait() {
+async fn at_most_two_calls_run_past_the_request_timeout() {
     let app = TestApp::spawn().await;
     let wait = Duration::from_millis(2500);
     let fresh = format!("{}&fresh=points", points());
     app.get(&points()).await.assert_ok();
     app.engage.reset_log();
     let _hold = app.engage.hold(Endpoint::PointAccounts);
-    let mut callers = vec![app.ask(&fresh)];
+    let mut callers = vec![app.spawn_get(&fresh)];
     app.engage.wait_for_calls(Endpoint::PointAccounts, 1).await;
     for running in 2..=3 {
-        callers.push(app.ask(&fresh));
-        arrive().await;
+        callers.push(app.spawn_get(&fresh));
+        let_requests_arrive().await;
         assert_eq!(app.engage.calls(Endpoint::PointAccounts), running - 1);
         app.advance(wait);
         app.engage
             .wait_for_calls(Endpoint::PointAccounts, running)
             .await;
     }
-    callers.push(app.ask(&fresh));
-    arrive().await;
+    callers.push(app.spawn_get(&fresh));
+    let_requests_arrive().await;
     app.advance(wait);
-    arrive().await;
-    // Two no longer count; the third holds the fourth up, however old it is.
+    let_requests_arrive().await;
+    // Two calls no longer count; the third blocks the fourth, however old it is.
     assert_eq!(app.engage.calls(Endpoint::PointAccounts), 3);
     for caller in callers {
         let answer = caller.await.expect("an answer");
         assert_eq!(answer.assert_ok().at("/degraded"), json!(["points"]));
     }
-    // Ten seconds after the first call began, it ends by engage.timeout.
+    // Ten seconds after the first call started, engage.timeout ends it.
     app.advance(wait);
     app.engage.wait_for_calls(Endpoint::PointAccounts, 4).await;
-    arrive().await;
+    let_requests_arrive().await;
     assert_eq!(app.engage.calls(Endpoint::PointAccounts), 4);
 }
 
 #[tokio::test]
-async fn whoever_leaves_and_whatever_fails_nobody_gets_somebody_elses_answer() {
+async fn disconnects_and_failures_never_mix_up_contacts() {
     let app = TestApp::spawn().await;
     let contacts = app.engage.contact_ids();
     for round in 0..6 {
@@ -289,20 +290,25 @@ async fn whoever_leaves_and_whatever_fails_nobody_gets_somebody_elses_answer() {
         app.engage.fault_times(Endpoint::All, failing, 5);
         app.engage
             .fault_times(Endpoint::All, Fault::ResetMidBody, 5);
-        let asked: Vec<_> = contacts
+        let pending: Vec<_> = contacts
             .iter()
             .flat_map(|contact| [(contact, ""), (contact, "&fresh=all"), (contact, "")])
-            .map(|(contact, fresh)| (contact, app.ask(&format!("contactId={contact}{fresh}"))))
+            .map(|(contact, fresh)| {
+                (
+                    contact,
+                    app.spawn_get(&format!("contactId={contact}{fresh}")),
+                )
+            })
             .collect();
-        for (index, (_, asked)) in asked.iter().enumerate() {
+        for (index, (_, pending)) in pending.iter().enumerate() {
             if (index + round) % 5 == 0 {
                 tokio::task::yield_now().await;
-                asked.abort();
+                pending.abort();
             }
         }
         let mut answered = 0;
-        for (contact, asked) in asked {
-            let Ok(answer) = asked.await else { continue };
+        for (contact, pending) in pending {
+            let Ok(answer) = pending.await else { continue };
             if answer.status == 200 {
                 assert_eq!(answer.at("/contactId"), contact.as_str());
                 answered += 1;

@@ -36,7 +36,7 @@ async fn etags(app: &TestApp) -> (String, String) {
     let plain = with(app, &Method::GET, &[]).await;
     let plain = plain.assert_ok().header("etag").to_owned();
     // gzip is made beside the answer.
-    crate::harness::until(|| true).await;
+    crate::harness::wait_until(|| true).await;
     loop {
         let gzip = with(app, &Method::GET, &headers).await;
         if gzip.header("content-encoding") == "gzip" {

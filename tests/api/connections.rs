@@ -166,7 +166,7 @@ async fn a_shutdown_finishes_what_is_under_way_and_takes_nothing_new() {
     let mut busy = connect(&app).await;
     busy.write_all(customer("").as_bytes()).await.expect("sent");
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
-    app.begin_stop();
+    app.begin_shutdown();
     assert_eq!(rest(&mut idle).await, "");
     assert!(TcpStream::connect(app.address).await.is_err());
     hold.release();

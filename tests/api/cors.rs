@@ -1,4 +1,4 @@
-//! CORS: no page's scripts may read a response, except those of configured origins, with a shopper's token.
+//! CORS: scripts of other origins read nothing unless the origin is listed, and then only with a shopper's token.
 
 use engage_simulator::people::ALVA;
 use http::header::AUTHORIZATION;
@@ -11,7 +11,7 @@ use crate::{
     tokens::{of_alva, with_config},
 };
 
-const PAGE: &str = "https://shop.example.com";
+const ORIGIN: &str = "https://shop.example.com";
 
 async fn preflight(app: &TestApp, origin: &str, headers: &str) -> Answer {
     let request = app
@@ -25,14 +25,14 @@ async fn preflight(app: &TestApp, origin: &str, headers: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn without_configured_origins_no_cors_header_is_sent() {
+async fn no_cors_headers_are_sent_by_default() {
     let app = TestApp::spawn().await;
     let request = app
         .customer(TILL, "email=alva.testsson%40example.com")
-        .header("origin", PAGE);
+        .header("origin", ORIGIN);
     let answer = Answer::of(request).await;
     answer.assert_ok();
-    let preflight = preflight(&app, PAGE, "authorization").await;
+    let preflight = preflight(&app, ORIGIN, "authorization").await;
     for answer in [answer, preflight] {
         let is_cors = |name: &&reqwest::header::HeaderName| name.as_str().starts_with("access-");
         assert_eq!(answer.headers.keys().find(is_cors), None);
@@ -40,23 +40,23 @@ async fn without_configured_origins_no_cors_header_is_sent() {
 }
 
 #[tokio::test]
-async fn configured_origin_may_ask_with_a_token_and_no_other_may() {
+async fn listed_origin_is_allowed_with_a_token_and_others_are_not() {
     let issuer = Issuer::new();
     let app = with_config(&issuer, |config| {
-        config.server.cors_origins = vec![PAGE.to_owned()];
+        config.server.cors_origins = vec![ORIGIN.to_owned()];
     })
     .await;
     let token = issuer.sign(&of_alva());
-    let ask = |origin: &'static str| {
+    let get = |origin: &'static str| {
         let request = app
             .request("/customer/me")
             .header("origin", origin)
             .header(AUTHORIZATION, format!("Bearer {token}"));
         Answer::of(request)
     };
-    let answer = ask(PAGE).await;
+    let answer = get(ORIGIN).await;
     answer.assert_ok();
-    assert_eq!(answer.header("access-control-allow-origin"), PAGE);
+    assert_eq!(answer.header("access-control-allow-origin"), ORIGIN);
     assert_eq!(answer.header("access-control-allow-credentials"), "");
     assert!(answer.header("vary").ends_with(", Origin"));
     for other in [
@@ -66,7 +66,7 @@ async fn configured_origin_may_ask_with_a_token_and_no_other_may() {
         "https://shop.example.com:8443",
         "null",
     ] {
-        let answer = ask(other).await;
+        let answer = get(other).await;
         assert_eq!(answer.header("access-control-allow-origin"), "", "{other}");
         let preflight = preflight(&app, other, "authorization").await;
         assert_eq!(
@@ -78,14 +78,14 @@ async fn configured_origin_may_ask_with_a_token_and_no_other_may() {
 }
 
 #[tokio::test]
-async fn configured_origin_may_not_send_a_clients_key() {
+async fn preflight_does_not_allow_x_api_key() {
     let issuer = Issuer::new();
     let app = with_config(&issuer, |config| {
-        config.server.cors_origins = vec![PAGE.to_owned()];
+        config.server.cors_origins = vec![ORIGIN.to_owned()];
     })
     .await;
-    let preflight = preflight(&app, PAGE, "authorization,x-api-key").await;
-    assert_eq!(preflight.header("access-control-allow-origin"), PAGE);
+    let preflight = preflight(&app, ORIGIN, "authorization,x-api-key").await;
+    assert_eq!(preflight.header("access-control-allow-origin"), ORIGIN);
     let allowed = preflight
         .header("access-control-allow-headers")
         .to_lowercase();
@@ -109,7 +109,7 @@ fn raw(more: &str) -> Vec<u8> {
 async fn only_requests_with_an_origin_leave_the_fast_path() {
     let issuer = Issuer::new();
     let app = with_config(&issuer, |config| {
-        config.server.cors_origins = vec![PAGE.to_owned()];
+        config.server.cors_origins = vec![ORIGIN.to_owned()];
     })
     .await;
     let query = format!("contactId={}", ALVA.id);
@@ -121,7 +121,7 @@ async fn only_requests_with_an_origin_leave_the_fast_path() {
         "{response}"
     );
     for (origin, is_allowed) in [
-        (PAGE, true),
+        (ORIGIN, true),
         ("https://evil.example", false),
         ("null", false),
     ] {

@@ -277,7 +277,7 @@ async fn a_body_that_was_awaited_in_vain_is_not_awaited_again() {
     );
     stream.write_all(head.as_bytes()).await.expect("sent");
     let ended = tokio::spawn(async move { whole(&mut stream).await });
-    crate::harness::until(|| {
+    crate::harness::wait_until(|| {
         app.advance(PATIENCE);
         ended.is_finished()
     })

@@ -6,7 +6,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 
 use crate::{
     fast_path::assert_same_by_both,
-    harness::{Answer, SHOP, TestApp, arrive, until},
+    harness::{Answer, SHOP, TestApp, let_requests_arrive, wait_until},
     wire::{LIVEZ, PATIENCE, answer, answers, connect, customer, rest},
 };
 
@@ -24,9 +24,9 @@ async fn leaving() -> TestApp {
     app
 }
 
-async fn begin_stop(app: &TestApp) {
-    app.begin_stop();
-    arrive().await;
+async fn begin_shutdown(app: &TestApp) {
+    app.begin_shutdown();
+    let_requests_arrive().await;
 }
 
 fn plain() -> String {
@@ -39,7 +39,7 @@ async fn for_the_delay_the_service_is_not_ready_and_answers_all_the_same() {
     let mut idle = connect(&app).await;
     idle.write_all(LIVEZ.as_bytes()).await.expect("sent");
     answer(&mut idle).await;
-    begin_stop(&app).await;
+    begin_shutdown(&app).await;
     let ready = LIVEZ.replace("livez", "readyz");
     for (request, status) in [
         (ready, "503"),
@@ -64,7 +64,7 @@ async fn for_the_delay_the_service_is_not_ready_and_answers_all_the_same() {
     let address = app.address;
     let refused = async {
         while TcpStream::connect(address).await.is_ok() {
-            arrive().await;
+            let_requests_arrive().await;
         }
     };
     timeout(PATIENCE, refused)
@@ -79,7 +79,7 @@ async fn last_response_is_the_same_by_both_paths() {
     let query = format!("contactId={}", engage_simulator::people::ALVA.id);
     let compressed = app.customer(SHOP, &query).header("accept-encoding", "gzip");
     Answer::of(compressed).await.assert_ok();
-    begin_stop(&app).await;
+    begin_shutdown(&app).await;
     for more in ["", "If-None-Match: *\r\n", "Accept-Encoding: gzip\r\n"] {
         let request = plain().replace("\r\n\r\n", &format!("\r\n{more}\r\n"));
         let (_, is_taken) = assert_same_by_both(&app, request.as_bytes()).await;
@@ -90,7 +90,7 @@ async fn last_response_is_the_same_by_both_paths() {
 #[tokio::test]
 async fn of_requests_sent_together_the_first_answer_is_whole_and_the_last() {
     let app = leaving().await;
-    begin_stop(&app).await;
+    begin_shutdown(&app).await;
     for request in [plain(), LIVEZ.to_owned()] {
         let mut stream = connect(&app).await;
         let together = request.repeat(3);
@@ -104,7 +104,7 @@ async fn of_requests_sent_together_the_first_answer_is_whole_and_the_last() {
 #[tokio::test]
 async fn a_connection_that_http_1_0_wants_kept_ends_too() {
     let app = leaving().await;
-    begin_stop(&app).await;
+    begin_shutdown(&app).await;
     let request = plain().replace("HTTP/1.1", "HTTP/1.0");
     let request = request.replace("Host: bff", "Host: bff\r\nConnection: keep-alive");
     let mut stream = connect(&app).await;
@@ -122,8 +122,8 @@ async fn a_request_that_had_begun_when_the_drain_began_is_answered() {
     let mut begun = connect(&app).await;
     begun.write_all(start.as_bytes()).await.expect("sent");
     let mut idle = connect(&app).await;
-    arrive().await;
-    app.begin_stop();
+    let_requests_arrive().await;
+    app.begin_shutdown();
     // Once the idle one is closed, the other's time as an idle one would be over too.
     assert_eq!(rest(&mut idle).await, "");
     begun.write_all(end.as_bytes()).await.expect("sent");
@@ -132,5 +132,5 @@ async fn a_request_that_had_begun_when_the_drain_began_is_answered() {
     assert!(text.contains("connection: close\r\n"), "{text}");
     let operations = app.operations;
     app.stop().await.expect("everything was finished");
-    until(|| std::net::TcpStream::connect(operations).is_err()).await;
+    wait_until(|| std::net::TcpStream::connect(operations).is_err()).await;
 }

@@ -1,5 +1,5 @@
-//! What Engage's refusals, faults and delays become: each with its code, nothing of Engage's words, and
-//! nothing remembered that is not about the identifier.
+//! Engage's refusals, faults and delays as our errors: each has its code, contains none of Engage's text, and only
+//! refusals of the identifier are cached.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use engage_simulator::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, SHOP, TestApp, until};
+use crate::harness::{Answer, SHOP, TestApp, wait_until};
 
 fn alva() -> String {
     format!("contactId={}", ALVA.id)
 }
 
-/// An overview as Engage would answer it, with these values.
+/// An overview as Engage returns it, with these values.
 fn overview(id: &Value, email: &str, contact_type: &str) -> String {
     let answer = json!({
         "id": id, "attributes": {"email": email}, "meta": {"contactType": contact_type},
@@ -25,7 +25,7 @@ fn overview(id: &Value, email: &str, contact_type: &str) -> String {
 }
 
 #[tokio::test]
-async fn engages_400s_are_passed_on_with_their_code_and_without_their_words() {
+async fn engage_400s_keep_their_code_but_not_their_message() {
     let app = TestApp::spawn().await;
     for code in [
         "InvalidEmailAddress",
@@ -65,22 +65,22 @@ async fn engages_400s_are_passed_on_with_their_code_and_without_their_words() {
 }
 
 #[tokio::test]
-async fn nobody_is_a_404_and_several_are_a_409_that_does_not_say_who() {
+async fn unknown_contact_is_404_and_ambiguous_identifier_409_without_ids() {
     let app = TestApp::spawn().await;
-    app.get("email=nobody%40example.com")
+    app.get("email=unknown%40example.com")
         .await
         .assert_problem(404, "ContactNotFound");
     let several = app.get(&format!("email={}", DORA.email)).await;
     several.assert_problem(409, "MultipleMatches");
-    let told = format!("{}{:?}", several.text(), several.headers);
+    let sent = format!("{}{:?}", several.text(), several.headers);
     for secret in [DORA.id, DINA.id, DORA.email, DORA.phone, "Delad"] {
-        assert!(!told.contains(secret), "{told}");
+        assert!(!sent.contains(secret), "{sent}");
     }
     assert_eq!(app.engage.total_calls(), 2);
 }
 
 #[tokio::test]
-async fn faults_of_engage_are_a_502_until_their_back_off_ends() {
+async fn engage_faults_are_502_until_the_back_off_ends() {
     let text = |status: u16, text: &str| Fault::Status(status, json!(text));
     let body = |body: &str| Fault::Body(body.to_owned());
     let without_id = json!({"attributes": {}, "meta": {}}).to_string();
@@ -89,7 +89,7 @@ async fn faults_of_engage_are_a_502_until_their_back_off_ends() {
     let invalid = "UpstreamInvalid";
     let known = json!({"errorCode": "InvalidEmailAddress"});
     let app = TestApp::spawn().await;
-    let _passing = app.let_time_pass();
+    let _clock = app.run_clock();
     for (fault, code) in [
         (text(401, "Unauthorized"), "UpstreamUnauthorized"),
         (Fault::Status(401, known.clone()), "UpstreamUnauthorized"),
@@ -139,7 +139,7 @@ async fn faults_of_engage_are_a_502_until_their_back_off_ends() {
 }
 
 #[tokio::test]
-async fn a_tenant_without_a_custom_key_is_a_502_that_keeps_engages_code() {
+async fn missing_custom_key_configuration_is_502_with_engages_code() {
     let app = TestApp::spawn().await;
     app.engage.custom_key(CustomKey::Off);
     app.get("customKey=100001")
@@ -148,7 +148,7 @@ async fn a_tenant_without_a_custom_key_is_a_502_that_keeps_engages_code() {
 }
 
 #[tokio::test]
-async fn a_key_that_engage_refuses_or_restricts_is_told_as_engages_fault() {
+async fn refused_or_restricted_api_key_is_502() {
     let app = TestApp::with(|config| config.engage.api_key = Some("old-key".into())).await;
     app.get(&alva())
         .await
@@ -161,10 +161,10 @@ async fn a_key_that_engage_refuses_or_restricts_is_told_as_engages_fault() {
 }
 
 #[tokio::test]
-async fn an_answer_about_somebody_else_is_a_502_and_nothing_of_it_is_kept_or_told() {
+async fn overview_of_another_contact_is_502_and_not_cached() {
     let wrong = |id: &str| Fault::WrongContact(id.to_owned());
     let alva_id = json!(ALVA.id);
-    for (ask, fault) in [
+    for (lookup, fault) in [
         (json!({"contactId": ALVA.id}), wrong(BO.id)),
         (json!({"email": ALVA.email}), wrong(CIM.id)),
         (json!({"mobilePhone": ALVA.phone}), wrong(CIM.id)),
@@ -181,22 +181,22 @@ async fn an_answer_about_somebody_else_is_a_502_and_nothing_of_it_is_kept_or_tol
     ] {
         let app = TestApp::spawn().await;
         app.engage.fault_times(Endpoint::Overview, fault, 1);
-        let mut ask = ask;
-        ask["parts"] = json!([]);
-        let answer = app.lookup(ask.clone()).await;
+        let mut lookup = lookup;
+        lookup["parts"] = json!([]);
+        let answer = app.lookup(lookup.clone()).await;
         answer.assert_problem(502, "IdentityMismatch");
         for secret in [BO.id, BO.email, CIM.id, CIM.email, DORA.id, "Cim", "Dora"] {
             assert!(!answer.text().contains(secret), "{}", answer.text());
         }
-        assert_eq!(app.customers.counts().records, 0, "{ask}");
+        assert_eq!(app.customers.counts().records, 0, "{lookup}");
         app.advance(Duration::from_secs(30));
-        let right = app.lookup(ask).await;
+        let right = app.lookup(lookup).await;
         assert_eq!(right.assert_ok().at("/contactId"), ALVA.id);
     }
 }
 
 #[tokio::test]
-async fn an_answer_of_another_contact_type_is_nobody() {
+async fn overview_of_another_contact_type_is_404() {
     let app = TestApp::spawn().await;
     let other = overview(&json!(ALVA.id), ALVA.email, "Contact");
     app.engage.fault(Endpoint::Overview, Fault::Body(other));
@@ -209,9 +209,9 @@ async fn an_answer_of_another_contact_type_is_nobody() {
 }
 
 #[tokio::test]
-async fn points_of_somebody_else_are_not_shown() {
+async fn points_of_another_contact_are_not_shown() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id).await;
+    app.fetch_points_separately(ALVA.id).await;
     let account = json!([{"contactId": BO.id, "definitionId": 1, "balance": 99}]).to_string();
     app.engage
         .fault(Endpoint::PointAccounts, Fault::Body(account));
@@ -221,8 +221,8 @@ async fn points_of_somebody_else_are_not_shown() {
 }
 
 #[tokio::test]
-async fn a_429_of_engage_pauses_all_calls_as_long_as_it_says() {
-    for (retry_after, told) in [
+async fn engage_429_pauses_all_calls_for_its_retry_after() {
+    for (retry_after, expected) in [
         (Some("7"), 7..=7),
         (Some("Mon, 23 Nov 2026 12:00:30 GMT"), 30..=30),
         (Some("3600"), 60..=60),
@@ -233,27 +233,27 @@ async fn a_429_of_engage_pauses_all_calls_as_long_as_it_says() {
         (None, 1..=30),
     ] {
         let app = TestApp::spawn().await;
-        let asked = format!("{}&parts=none", alva());
+        let profile = format!("{}&parts=none", alva());
         let fault = Fault::TooMany {
             retry_after: retry_after.map(str::to_owned),
         };
         app.engage.fault_times(Endpoint::Overview, fault, 1);
         let mut wait = 0;
-        for query in [&asked, &asked, &format!("contactId={}", BO.id)] {
+        for query in [&profile, &profile, &format!("contactId={}", BO.id)] {
             let answer = app.get(query).await;
             answer.assert_problem(503, "UpstreamUnavailable");
             wait = answer.header("retry-after").parse().expect("seconds");
-            assert!(told.contains(&wait), "{retry_after:?} became {wait}");
+            assert!(expected.contains(&wait), "{retry_after:?} became {wait}");
         }
         assert_eq!(app.engage.total_calls(), 1);
         app.advance(Duration::from_secs(wait));
-        let _passing = app.let_time_pass();
+        let _clock = app.run_clock();
         app.get(&alva()).await.assert_ok();
     }
 }
 
 #[tokio::test]
-async fn a_spent_budget_is_told_with_when_to_come_back() {
+async fn exhausted_budget_is_503_with_retry_after() {
     let app = TestApp::with(|config| {
         config.engage.requests_per_second = 0.1;
         config.engage.burst = 1;
@@ -270,7 +270,7 @@ async fn a_spent_budget_is_told_with_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn beyond_the_calls_at_once_callers_wait_a_second_and_are_told_of_the_overload() {
+async fn calls_above_max_concurrency_wait_a_second_then_503() {
     let app = TestApp::with(|config| {
         config.engage.max_concurrency = 1;
         config.engage.timeout = Duration::from_secs(3600);
@@ -278,10 +278,10 @@ async fn beyond_the_calls_at_once_callers_wait_a_second_and_are_told_of_the_over
     })
     .await;
     let hold = app.engage.hold(Endpoint::Overview);
-    let first = app.ask(&alva());
+    let first = app.spawn_get(&alva());
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
-    let second = app.ask(&format!("contactId={}", BO.id));
-    until(|| {
+    let second = app.spawn_get(&format!("contactId={}", BO.id));
+    wait_until(|| {
         app.advance(Duration::from_millis(100));
         second.is_finished()
     })
@@ -289,33 +289,33 @@ async fn beyond_the_calls_at_once_callers_wait_a_second_and_are_told_of_the_over
     let refused = second.await.expect("an answer");
     refused.assert_problem(503, "Overloaded");
     assert!(!refused.header("retry-after").is_empty());
-    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.overview_calls(), 1);
     hold.release();
     first.await.expect("an answer").assert_ok();
 }
 
 #[tokio::test]
-async fn a_caller_waits_for_a_hanging_engage_only_so_long() {
-    // The caller's own patience, and the call's.
-    for (patience, timeout) in [(2500, 10_000), (10_000, 2500)] {
+async fn hanging_engage_is_504_at_the_shorter_timeout() {
+    // The request timeout, then the timeout of the call.
+    for (request_timeout, timeout) in [(2500, 10_000), (10_000, 2500)] {
         let app = TestApp::with(|config| {
-            config.server.request_timeout = Duration::from_millis(patience);
+            config.server.request_timeout = Duration::from_millis(request_timeout);
             config.engage.timeout = Duration::from_millis(timeout);
         })
         .await;
         app.engage.fault(Endpoint::Overview, Fault::Hang);
-        let asked = app.ask(&alva());
+        let pending = app.spawn_get(&alva());
         app.engage.wait_for_calls(Endpoint::Overview, 1).await;
         app.advance(Duration::from_millis(2499));
-        assert!(!asked.is_finished());
+        assert!(!pending.is_finished());
         app.advance(Duration::from_millis(1));
-        let answer = asked.await.expect("an answer");
+        let answer = pending.await.expect("an answer");
         answer.assert_problem(504, "UpstreamTimeout");
     }
 }
 
 #[tokio::test]
-async fn what_is_not_held_is_a_504_for_whoever_wants_it_only_so() {
+async fn uncached_contact_with_only_if_cached_is_504() {
     let app = TestApp::spawn().await;
     for query in [alva(), format!("email={}", ALVA.email)] {
         let request = app.customer(SHOP, &query);

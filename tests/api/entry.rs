@@ -1,5 +1,5 @@
-//! Pages in a browser that reach a listener without a credential: by a name that they gave its address (DNS rebinding), or
-//! by a request that a browser sends for them.
+//! Browser pages that reach a listener without a credential: through DNS rebinding, or with a request that needs no
+//! preflight.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::harness::{Answer, TILL, TestApp, logs};
 
-/// Every path of the operations listener with a method and a body that it takes, and a path that it lacks.
+/// Every path of the operations listener with a valid method and body, and an unknown path.
 fn operations() -> Vec<(Method, String, &'static str)> {
     let everything = "{\"all\": true}";
     let alva = "{\"email\": \"alva.testsson@example.com\"}";
@@ -54,11 +54,11 @@ fn with_fields(mut request: RequestBuilder, fields: &[(&str, &str)]) -> RequestB
     request
 }
 
-fn ask() -> String {
+fn alva() -> String {
     format!("contactId={}", ALVA.id)
 }
 
-/// What pages of other sites send, or browsers add for them.
+/// What pages of other sites send, and what browsers add.
 const OF_OTHER_SITES: [&[(&str, &str)]; 10] = [
     &[("host", "evil.example")],
     &[("host", "evil.example:9090")],
@@ -76,9 +76,9 @@ const OF_OTHER_SITES: [&[(&str, &str)]; 10] = [
 ];
 
 #[tokio::test]
-async fn a_page_of_another_site_gets_nothing_at_the_operations_listener_and_changes_nothing() {
+async fn cross_site_requests_to_the_operations_listener_are_403_without_effect() {
     let app = TestApp::spawn().await;
-    app.get(&ask()).await.assert_ok();
+    app.get(&alva()).await.assert_ok();
     for fields in OF_OTHER_SITES {
         for operation in operations() {
             let answer = operate(&app, &operation, fields).await;
@@ -92,19 +92,19 @@ async fn a_page_of_another_site_gets_nothing_at_the_operations_listener_and_chan
             }
         }
     }
-    // A form of any page may be sent without a question before it.
+    // A form may be sent by any page without a preflight.
     for kind in ["text/plain", "application/x-www-form-urlencoded"] {
         let purge = (Method::POST, "/cache/purge".to_owned(), "{\"all\": true}");
         let answer = operate(&app, &purge, &[("content-type", kind)]).await;
         answer.assert_problem(415, "UnsupportedMediaType");
     }
-    app.get(&ask()).await.assert_hit();
+    app.get(&alva()).await.assert_hit();
     let enabled = app.operations("/cache/enabled").await;
     assert_eq!(enabled.json(), json!(true));
 }
 
 #[tokio::test]
-async fn probes_scrapers_and_operators_of_this_host_are_answered() {
+async fn same_origin_and_listed_hosts_reach_the_operations_listener() {
     let app = TestApp::with(|config| {
         config.operations.hosts = vec!["Ops.example.com".to_owned()];
     })
@@ -144,7 +144,7 @@ async fn probes_scrapers_and_operators_of_this_host_are_answered() {
 }
 
 #[tokio::test]
-async fn on_all_addresses_any_address_is_accepted_and_no_other_name() {
+async fn wildcard_listener_accepts_any_ip_host_but_no_other_name() {
     let app = TestApp::with(|config| {
         config.operations.listen = SocketAddr::from(([0, 0, 0, 0], 0));
         config.operations.token = Some("an-operators-token".into());
@@ -152,7 +152,7 @@ async fn on_all_addresses_any_address_is_accepted_and_no_other_name() {
     .await;
     let port = app.operations_request("/").build().expect("a request");
     let port = port.url().port().expect("a port");
-    let ask = async |host: &str| {
+    let status_for = async |host: &str| {
         let url = format!("http://127.0.0.1:{port}/metrics");
         let request = reqwest::Request::new(Method::GET, url.parse().expect("a URL"));
         let mut request = request;
@@ -161,15 +161,15 @@ async fn on_all_addresses_any_address_is_accepted_and_no_other_name() {
         app.execute(request).await.status
     };
     for accepted in ["192.0.2.7:9090", "[2001:db8::7]:9090", "localhost"] {
-        assert_eq!(ask(accepted).await, 200, "{accepted}");
+        assert_eq!(status_for(accepted).await, 200, "{accepted}");
     }
     for refused in ["engage-bff:9090", "evil.example"] {
-        assert_eq!(ask(refused).await, 403, "{refused}");
+        assert_eq!(status_for(refused).await, 403, "{refused}");
     }
 }
 
 #[tokio::test]
-async fn a_token_does_not_help_a_page_of_another_site() {
+async fn operations_token_does_not_allow_cross_site_requests() {
     let app = TestApp::with(|config| {
         config.operations.token = Some("an-operators-token".into());
     })
@@ -184,7 +184,7 @@ async fn a_token_does_not_help_a_page_of_another_site() {
 }
 
 #[tokio::test]
-async fn refusals_at_the_operations_listener_are_audited_within_bounds() {
+async fn operations_refusals_are_audited_up_to_ten_at_once() {
     let app = TestApp::spawn().await;
     let scrape = (Method::GET, "/metrics".to_owned(), "");
     for _ in 0..50 {
@@ -211,11 +211,11 @@ async fn anonymous() -> TestApp {
 }
 
 #[tokio::test]
-async fn a_page_of_another_site_asks_for_no_customer_without_a_credential() {
+async fn anonymous_cross_site_requests_for_a_customer_are_403() {
     let app = anonymous().await;
-    let target = format!("/customer?{}", ask());
+    let target = format!("/customer?{}", alva());
     Answer::of(app.request(&target)).await.assert_ok();
-    // Cached now: what is answered from memory is checked like anything else.
+    // Cached now: cache hits are checked too.
     Answer::of(app.request(&target)).await.assert_hit();
     let calls = app.engage.total_calls();
     for fields in OF_OTHER_SITES {
@@ -253,10 +253,10 @@ async fn a_page_of_another_site_asks_for_no_customer_without_a_credential() {
 }
 
 #[tokio::test]
-async fn callers_with_a_credential_and_probes_may_come_by_any_name() {
+async fn credentialed_requests_and_probes_may_use_any_host() {
     for app in [TestApp::spawn().await, anonymous().await] {
         for fields in OF_OTHER_SITES {
-            let request = with_fields(app.customer(TILL, &ask()), fields);
+            let request = with_fields(app.customer(TILL, &alva()), fields);
             assert_eq!(Answer::of(request).await.status, 200, "{fields:?}");
             for probe in ["/livez", "/readyz"] {
                 let request = with_fields(app.request(probe), fields);

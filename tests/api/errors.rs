@@ -1,5 +1,5 @@
-//! What is refused here, before it costs an upstream call, and what every answer bears. Engage's faults
-//! are in `engage_errors`.
+//! Requests refused here before they cost an upstream call, and the headers of every answer. `engage_errors` covers
+//! Engage's faults.
 
 use engage_simulator::{
     Endpoint, Fault,
@@ -15,7 +15,7 @@ fn alva() -> String {
 }
 
 #[tokio::test]
-async fn wrong_input_is_refused_with_its_code_before_it_costs_an_upstream_call() {
+async fn invalid_input_is_refused_with_its_code_without_an_upstream_call() {
     let app = TestApp::spawn().await;
     for (body, code) in [
         (json!({}), "MissingIdentifier"),
@@ -84,7 +84,7 @@ async fn wrong_input_is_refused_with_its_code_before_it_costs_an_upstream_call()
 }
 
 #[tokio::test]
-async fn a_contact_type_is_asked_for_where_there_is_no_default() {
+async fn contact_type_is_required_without_a_default() {
     let app = TestApp::with(|config| config.engage.default_contact_type = None).await;
     for kind in [
         "email",
@@ -105,7 +105,7 @@ async fn a_contact_type_is_asked_for_where_there_is_no_default() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_too_large_or_not_json_are_refused_unread() {
+async fn oversized_and_non_json_bodies_are_refused_unread() {
     let app = TestApp::spawn().await;
     let body = json!({"email": ALVA.email}).to_string();
     let large = format!("{body}{}", " ".repeat(16 * 1024));
@@ -123,7 +123,7 @@ async fn bodies_that_are_too_large_or_not_json_are_refused_unread() {
         "",
     ] {
         let request = app.post(TILL).header("content-type", content_type);
-        // `header` appends: the harness has set one already.
+        // `header` appends, and the harness has already set one.
         let mut request = request.body(body.clone()).build().expect("a request");
         let value = content_type.parse().expect("a header value");
         request.headers_mut().insert("content-type", value);
@@ -138,7 +138,7 @@ async fn bodies_that_are_too_large_or_not_json_are_refused_unread() {
 }
 
 #[tokio::test]
-async fn only_exact_paths_are_served_and_nobody_without_a_credential_learns_which() {
+async fn inexact_paths_are_404_with_a_credential_and_401_without() {
     let app = TestApp::spawn().await;
     for path in [
         "/",
@@ -177,7 +177,7 @@ async fn only_exact_paths_are_served_and_nobody_without_a_credential_learns_whic
 }
 
 #[tokio::test]
-async fn a_wrong_method_is_told_the_right_ones_where_there_is_a_credential() {
+async fn wrong_method_is_405_with_allow_only_for_authenticated_callers() {
     let app = TestApp::spawn().await;
     for (path, allow, wrong) in [
         ("/customer", "GET, HEAD", "POST"),
@@ -192,7 +192,7 @@ async fn a_wrong_method_is_told_the_right_ones_where_there_is_a_credential() {
         ("/readyz", "GET, HEAD", "DELETE"),
     ] {
         let wrong = Method::from_bytes(wrong.as_bytes()).expect("a method");
-        let ask = |key: Option<&str>| {
+        let send = |key: Option<&str>| {
             let mut request = app.request(path).build().expect("a request");
             *request.method_mut() = wrong.clone();
             if let Some(key) = key {
@@ -201,21 +201,21 @@ async fn a_wrong_method_is_told_the_right_ones_where_there_is_a_credential() {
             }
             app.execute(request)
         };
-        let answer = ask(Some(READER)).await;
+        let answer = send(Some(READER)).await;
         assert_eq!(answer.status, 405, "{wrong} {path}");
         assert_eq!(answer.header("allow"), allow);
         if wrong != Method::HEAD {
             answer.assert_problem(405, "MethodNotAllowed");
         }
-        let stranger = ask(None).await;
-        assert_eq!(stranger.status, 401, "{wrong} {path}");
-        assert_eq!(stranger.header("allow"), "", "{wrong} {path}");
+        let unauthenticated = send(None).await;
+        assert_eq!(unauthenticated.status, 401, "{wrong} {path}");
+        assert_eq!(unauthenticated.header("allow"), "", "{wrong} {path}");
     }
     assert_eq!(app.engage.total_calls(), 0);
 }
 
 #[tokio::test]
-async fn every_answer_keeps_caches_out_and_bears_its_request_id() {
+async fn every_answer_has_no_store_and_a_request_id() {
     let app = TestApp::spawn().await;
     let etag = app.get(&alva()).await.header("etag").to_owned();
     let not_modified = app.customer(TILL, &alva()).header("if-none-match", etag);
@@ -225,7 +225,7 @@ async fn every_answer_keeps_caches_out_and_bears_its_request_id() {
         app.get("email=x").await,
         app.get_as("wrong", &alva()).await,
         app.get_as(READER, &format!("{}&view=full", alva())).await,
-        app.get("email=nobody%40example.com").await,
+        app.get("email=unknown%40example.com").await,
         app.get(&format!("email={}", DORA.email)).await,
         app.lookup(json!({"email": " ".repeat(20_000)})).await,
         Answer::of(app.request("/nowhere").header("x-api-key", TILL)).await,
@@ -257,7 +257,7 @@ async fn every_answer_keeps_caches_out_and_bears_its_request_id() {
 }
 
 #[tokio::test]
-async fn a_well_formed_request_id_is_taken_over_and_no_other() {
+async fn only_well_formed_request_ids_are_reused() {
     let app = TestApp::spawn().await;
     let longest = "a".repeat(64);
     for id in ["abc-123_x.Y", "1", &longest] {

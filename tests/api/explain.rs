@@ -1,5 +1,5 @@
-//! What operators are told of what is held: parts, ages, names and fences of a contact, and how much there is of
-//! everything; never a value of anybody's.
+//! Explanations and statistics for operators: parts, ages, aliases and fences of a contact, and counts; never a
+//! personal value.
 
 use std::time::Duration;
 
@@ -13,17 +13,17 @@ use serde_json::{Value, json};
 
 use crate::{
     audit::{digest, spawn},
-    harness::{Answer, SHOP, TELLS_POINTS, TestApp, arrive, id},
-    marks::assert_holds_none,
+    harness::{Answer, OVERVIEW_HAS_POINTS, SHOP, TestApp, id, let_requests_arrive},
     operators::operate,
+    sensitive::assert_no_sensitive_data,
 };
 
-/// What is told of an identifier, searched for what may not be in it.
+/// Explains an identifier and asserts that the answer contains no sensitive data.
 async fn explain(app: &TestApp, identifier: Value) -> Answer {
     let body = identifier.to_string();
     let answer = operate(app, Method::POST, "/cache/explain", &body).await;
     answer.assert_ok();
-    assert_holds_none("an explanation", answer.text());
+    assert_no_sensitive_data("an explanation", answer.text());
     answer
 }
 
@@ -33,30 +33,30 @@ async fn stats(app: &TestApp) -> Answer {
     answer
 }
 
-/// How many there are in a list.
+/// The number of elements in a list.
 #[track_caller]
-fn count(told: &Answer, list: &str) -> usize {
-    told.at(list).as_array().expect("a list").len()
+fn count(answer: &Answer, list: &str) -> usize {
+    answer.at(list).as_array().expect("a list").len()
 }
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// The lifetime is shortened at random by up to a tenth.
+/// Allows for jitter: lifetimes are shortened at random by up to a tenth.
 #[track_caller]
-fn assert_ttl(told: &Value, lifetime: i64, age: i64) {
-    let ttl = told["ttlSeconds"].as_i64().expect("seconds");
+fn assert_ttl(answer: &Value, lifetime: i64, age: i64) {
+    let ttl = answer["ttlSeconds"].as_i64().expect("seconds");
     let expected = lifetime * 9 / 10 - age - 1..=lifetime - age;
     assert!(expected.contains(&ttl), "{ttl} not in {expected:?}");
     assert_eq!(
-        told["ageSeconds"],
+        answer["ageSeconds"],
         json!(f64::from(u16::try_from(age).expect("small")))
     );
 }
 
 #[tokio::test]
-async fn what_is_held_is_told_with_its_source_its_age_its_names_and_its_fences() {
+async fn explanation_lists_source_age_aliases_and_fences_of_a_contact() {
     let app = spawn().await;
     let by_email = format!("email={}", ALVA.email);
     app.get(&by_email).await.assert_ok();
@@ -68,47 +68,47 @@ async fn what_is_held_is_told_with_its_source_its_age_its_names_and_its_fences()
     app.get_as(SHOP, &fresh).await.assert_ok();
     app.get(&by_email).await.assert_hit();
     app.advance(seconds(4));
-    let told = explain(&app, json!({"email": ALVA.email})).await;
-    assert_eq!(told.at("/enabled"), true);
-    assert_eq!(told.at("/negative"), Value::Null);
-    assert_eq!(told.at("/name/contact"), digest(ALVA.id));
-    assert_eq!(count(&told, "/contacts"), 1);
-    assert_eq!(told.at("/contacts/0/contact"), digest(ALVA.id));
-    // The full view and the storefront.
-    assert_eq!(told.at("/contacts/0/rendered"), 2);
+    let answer = explain(&app, json!({"email": ALVA.email})).await;
+    assert_eq!(answer.at("/enabled"), true);
+    assert_eq!(answer.at("/negative"), Value::Null);
+    assert_eq!(answer.at("/name/contact"), digest(ALVA.id));
+    assert_eq!(count(&answer, "/contacts"), 1);
+    assert_eq!(answer.at("/contacts/0/contact"), digest(ALVA.id));
+    // The full view and the storefront view.
+    assert_eq!(answer.at("/contacts/0/rendered"), 2);
     for part in ["audiences", "promotions", "vouchers"] {
-        let part = told.at(&format!("/contacts/0/parts/{part}"));
+        let part = answer.at(&format!("/contacts/0/parts/{part}"));
         assert_eq!(part["source"], "overview");
         assert_eq!(part["freshness"], "fresh");
     }
-    let points = told.at("/contacts/0/parts/points");
+    let points = answer.at("/contacts/0/parts/points");
     assert_eq!(points["source"], "entity");
     assert_eq!(points["asOf"], "2026-11-23T12:00:03.000Z");
     assert_ttl(&points, 30, 4);
-    assert_ttl(&told.at("/contacts/0/parts/audiences"), 3600, 4);
-    // What the overview never tells needs none.
-    let fences = if TELLS_POINTS {
+    assert_ttl(&answer.at("/contacts/0/parts/audiences"), 3600, 4);
+    // Parts that the overview never contains need no fence.
+    let fences = if OVERVIEW_HAS_POINTS {
         json!([{"part": "points", "raised": false, "entityOnlySeconds": 596.0}])
     } else {
         json!([])
     };
-    assert_eq!(told.at("/contacts/0/fences"), fences);
+    assert_eq!(answer.at("/contacts/0/fences"), fences);
     for (index, (kind, age)) in [("email", 7), ("mobilePhone", 4)].into_iter().enumerate() {
-        let name = told.at(&format!("/contacts/0/names/{index}"));
+        let name = answer.at(&format!("/contacts/0/names/{index}"));
         assert_eq!(name["kind"], kind);
         assert_eq!(name["contactType"], "member");
         assert_eq!(name["assured"], true);
         assert_eq!(name["source"], "overview");
         assert_ttl(&name, 60, age);
     }
-    assert_eq!(count(&told, "/contacts/0/names"), 2);
-    let mut name = told.at("/contacts/0/names/0");
+    assert_eq!(count(&answer, "/contacts/0/names"), 2);
+    let mut name = answer.at("/contacts/0/names/0");
     name["contact"] = json!(digest(ALVA.id));
-    assert_eq!(told.at("/name"), name);
+    assert_eq!(answer.at("/name"), name);
 }
 
 #[tokio::test]
-async fn a_contact_is_found_by_whatever_it_bears_and_nobody_else_is_told_of() {
+async fn explanation_finds_a_contact_by_any_of_its_identifiers() {
     let app = spawn().await;
     app.get(&format!("contactId={}", ALVA.id)).await.assert_ok();
     app.get(&format!("contactId={}", BO.id)).await.assert_ok();
@@ -120,22 +120,22 @@ async fn a_contact_is_found_by_whatever_it_bears_and_nobody_else_is_told_of() {
         json!({"customKey": ALVA.member_number}),
         json!({"any": ALVA.email}),
     ] {
-        let told = explain(&app, identifier.clone()).await;
-        assert_eq!(told.at("/name"), Value::Null, "{identifier}");
-        assert_eq!(told.at("/contacts/0/contact"), digest(ALVA.id));
-        assert_eq!(told.at("/contacts/0/parts/profile/freshness"), "fresh");
-        assert_eq!(told.at("/contacts/0/names"), json!([]));
-        assert_eq!(count(&told, "/contacts"), 1, "{identifier}");
+        let answer = explain(&app, identifier.clone()).await;
+        assert_eq!(answer.at("/name"), Value::Null, "{identifier}");
+        assert_eq!(answer.at("/contacts/0/contact"), digest(ALVA.id));
+        assert_eq!(answer.at("/contacts/0/parts/profile/freshness"), "fresh");
+        assert_eq!(answer.at("/contacts/0/names"), json!([]));
+        assert_eq!(count(&answer, "/contacts"), 1, "{identifier}");
     }
-    let told = explain(&app, json!({"email": "nobody@example.com"})).await;
+    let answer = explain(&app, json!({"email": "unknown@example.com"})).await;
     let nothing =
         json!({"enabled": true, "name": null, "negative": null, "contacts": [], "failures": []});
-    assert_eq!(told.at(""), nothing);
-    assert_eq!(app.overviews(), 2);
+    assert_eq!(answer.at(""), nothing);
+    assert_eq!(app.overview_calls(), 2);
 }
 
 #[tokio::test]
-async fn the_words_for_ages_are_those_of_the_windows() {
+async fn freshness_names_follow_the_lifetime_and_stale_windows() {
     let app = spawn().await;
     app.get(&format!("contactId={}&parts=none", ALVA.id))
         .await
@@ -149,61 +149,61 @@ async fn the_words_for_ages_are_those_of_the_windows() {
     ] {
         app.advance(seconds(at - age));
         age = at;
-        let told = explain(&app, json!({"contactId": ALVA.id})).await;
-        assert_eq!(told.at("/contacts/0/parts/profile/freshness"), expected);
+        let answer = explain(&app, json!({"contactId": ALVA.id})).await;
+        assert_eq!(answer.at("/contacts/0/parts/profile/freshness"), expected);
     }
 }
 
 #[tokio::test]
-async fn fences_are_told_after_an_invalidation_and_a_purge_while_they_serve() {
+async fn fences_are_listed_after_invalidation_and_purge_until_they_expire() {
     let app = spawn().await;
     app.get(&format!("contactId={}", ALVA.id)).await.assert_ok();
     app.customers
         .invalidate(id(ALVA.id), Part::Vouchers.into())
         .await;
     app.advance(seconds(100));
-    let told = explain(&app, json!({"contactId": ALVA.id})).await;
+    let answer = explain(&app, json!({"contactId": ALVA.id})).await;
     let fence =
         |part: &str, left: f64| json!({"part": part, "raised": true, "entityOnlySeconds": left});
-    let fences = told
+    let fences = answer
         .at("/contacts/0/fences")
         .as_array()
         .expect("a list")
         .clone();
     assert!(fences.contains(&fence("vouchers", 500.0)), "{fences:?}");
-    assert_eq!(told.at("/contacts/0/parts/vouchers"), Value::Null);
-    assert_eq!(told.at("/contacts/0/parts/promotions/source"), "overview");
+    assert_eq!(answer.at("/contacts/0/parts/vouchers"), Value::Null);
+    assert_eq!(answer.at("/contacts/0/parts/promotions/source"), "overview");
     app.customers.purge(id(ALVA.id)).await;
-    let told = explain(&app, json!({"contactId": ALVA.id})).await;
+    let answer = explain(&app, json!({"contactId": ALVA.id})).await;
     let mut audiences = fence("audiences", 0.0);
     audiences["entityOnlySeconds"] = Value::Null;
     let mut expected = vec![fence("profile", 600.0), audiences];
     expected.extend(["promotions", "vouchers", "points"].map(|part| fence(part, 600.0)));
-    assert_eq!(told.at("/contacts/0/fences"), json!(expected));
+    assert_eq!(answer.at("/contacts/0/fences"), json!(expected));
     let none = json!({"profile": null, "audiences": null, "promotions": null, "vouchers": null, "points": null});
-    assert_eq!(told.at("/contacts/0/parts"), none);
+    assert_eq!(answer.at("/contacts/0/parts"), none);
     app.advance(seconds(3600));
-    let told = explain(&app, json!({"contactId": ALVA.id})).await;
-    assert_eq!(told.at("/contacts/0/fences"), json!([]));
+    let answer = explain(&app, json!({"contactId": ALVA.id})).await;
+    assert_eq!(answer.at("/contacts/0/fences"), json!([]));
 }
 
 #[tokio::test]
-async fn a_remembered_nobody_is_told_with_its_age() {
+async fn cached_negative_is_explained_with_its_age() {
     let app = spawn().await;
-    app.get("email=nobody@example.com")
+    app.get("email=unknown@example.com")
         .await
         .assert_problem(404, "ContactNotFound");
     app.advance(seconds(10));
-    let told = explain(&app, json!({"email": "nobody@example.com"})).await;
+    let answer = explain(&app, json!({"email": "unknown@example.com"})).await;
     let negative = json!({"code": "ContactNotFound", "ageSeconds": 10.0, "ttlSeconds": 20.0});
-    assert_eq!(told.at("/negative"), negative);
+    assert_eq!(answer.at("/negative"), negative);
     app.advance(seconds(20));
-    let told = explain(&app, json!({"email": "nobody@example.com"})).await;
-    assert_eq!(told.at("/negative"), Value::Null);
+    let answer = explain(&app, json!({"email": "unknown@example.com"})).await;
+    assert_eq!(answer.at("/negative"), Value::Null);
 }
 
 #[tokio::test]
-async fn nothing_that_is_told_is_anybodys_value() {
+async fn explanations_and_statistics_contain_no_personal_value() {
     let app = spawn().await;
     let kinds = |person: &engage_simulator::people::Person| {
         [
@@ -214,7 +214,7 @@ async fn nothing_that_is_told_is_anybodys_value() {
             ("customKey", person.member_number),
         ]
     };
-    let mut asked = 0;
+    let mut explained = 0;
     for _ in 0..2 {
         for person in EVERYONE {
             for (kind, value) in kinds(&person) {
@@ -223,21 +223,21 @@ async fn nothing_that_is_told_is_anybodys_value() {
                 }
                 let contact_type = person.contact_type;
                 let identifier = json!({kind: value, "contactType": contact_type});
-                let told = explain(&app, identifier.clone()).await;
+                let answer = explain(&app, identifier.clone()).await;
                 for word in ["Alva", "Testgatan", "VIP", "Exempel", "@"] {
-                    assert!(!told.text().contains(word), "{}", told.text());
+                    assert!(!answer.text().contains(word), "{}", answer.text());
                 }
                 app.lookup(identifier).await;
-                asked += 1;
+                explained += 1;
             }
         }
     }
-    assert!(asked > 20, "{asked}");
-    assert_holds_none("the statistics", stats(&app).await.text());
+    assert!(explained > 20, "{explained}");
+    assert_no_sensitive_data("the statistics", stats(&app).await.text());
 }
 
 #[tokio::test]
-async fn what_is_not_one_identifier_is_refused() {
+async fn explain_without_exactly_one_identifier_is_refused() {
     let app = spawn().await;
     for (body, code) in [
         ("", "InvalidParameter"),
@@ -257,7 +257,7 @@ async fn what_is_not_one_identifier_is_refused() {
 }
 
 #[tokio::test]
-async fn the_statistics_count_what_is_held_fenced_and_in_the_air() {
+async fn statistics_count_records_aliases_fences_and_flights() {
     let app = TestApp::with(|config| {
         config.cache.max_size = "64MiB".parse().expect("a size");
     })
@@ -270,7 +270,7 @@ async fn the_statistics_count_what_is_held_fenced_and_in_the_air() {
     });
     assert_eq!(empty.at(""), nothing);
     app.get(&format!("email={}", ALVA.email)).await.assert_ok();
-    app.get("email=nobody@example.com").await;
+    app.get("email=unknown@example.com").await;
     let filled = stats(&app).await;
     let counts = ["records", "names", "negatives"].map(|name| filled.at(&format!("/{name}")));
     assert_eq!(counts, [json!(1), json!(1), json!(1)]);
@@ -279,17 +279,17 @@ async fn the_statistics_count_what_is_held_fenced_and_in_the_air() {
     app.customers
         .invalidate(id(ALVA.id), Part::Vouchers.into())
         .await;
-    let held_up = app.engage.hold(Endpoint::All);
-    let waiting = app.ask(&format!("email={}", ALVA.email));
+    let hold = app.engage.hold(Endpoint::All);
+    let waiting = app.spawn_get(&format!("email={}", ALVA.email));
     app.engage.wait_for_calls(Endpoint::Vouchers, 1).await;
-    let other = app.ask(&format!("contactId={}&parts=none", BO.id));
+    let other = app.spawn_get(&format!("contactId={}&parts=none", BO.id));
     app.engage.wait_for_calls(Endpoint::Overview, 3).await;
-    arrive().await;
+    let_requests_arrive().await;
     let busy = stats(&app).await;
     assert_eq!(busy.at("/fences/contacts"), 1);
     let flights = json!({"overviews": 1, "resolutions": 0, "parts": 1});
     assert_eq!(busy.at("/flights"), flights);
-    held_up.release();
+    hold.release();
     waiting.await.expect("an answer").assert_ok();
     other.await.expect("an answer").assert_ok();
     assert_eq!(stats(&app).await.at("/flights"), empty.at("/flights"));
@@ -300,7 +300,7 @@ async fn the_statistics_count_what_is_held_fenced_and_in_the_air() {
 }
 
 #[tokio::test]
-async fn calls_within_their_back_off_are_listed_with_their_code() {
+async fn calls_in_back_off_are_listed_with_their_error_code() {
     let app = spawn().await;
     app.get(&format!("contactId={}", ALVA.id)).await.assert_ok();
     app.customers

@@ -19,7 +19,7 @@ use tokio::{
 
 use self::corpus::{PARAMETERS, requests, value_of};
 use crate::{
-    harness::{SHOP, TILL, TestApp, escaped},
+    harness::{SHOP, TILL, TestApp, percent_encoded},
     wire::{LIVEZ, PATIENCE, answer, answers, connect, rest},
 };
 
@@ -156,7 +156,7 @@ async fn generated_requests_get_the_same_response_by_both_paths() {
 async fn every_parameter_takes_the_fast_path_once_cached() {
     let app = TestApp::spawn().await;
     let by_kind = IdentifierKind::ALL.map(|kind| {
-        let query = format!("{}={}", kind.as_str(), escaped(value_of(kind)));
+        let query = format!("{}={}", kind.as_str(), percent_encoded(value_of(kind)));
         // National ids are refused in URLs, and a shop may not ask by `any`.
         let is_refused = matches!(
             kind,

@@ -1,5 +1,5 @@
-//! The fault matrix: whatever Engage does, what callers get who hold nothing, something fresh or
-//! something old, how many calls it costs, that nothing half is kept, and that it ends with the fault.
+//! The fault matrix: for every fault of Engage, what callers get with an empty, fresh or stale cache, how many calls it
+//! costs, that nothing incomplete is cached, and that the effect ends with the fault.
 
 mod rows;
 mod time;
@@ -18,10 +18,10 @@ use crate::harness::{Answer, POINTS_CALLS, TestApp, logs};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// How long a caller waits by default.
-const PATIENCE: Duration = Duration::from_millis(2500);
-/// How long a caller waits while what is cached may be served.
+const REQUEST_TIMEOUT: Duration = Duration::from_millis(2500);
+/// How long a caller waits when a stale record may be served.
 const STALE_IF_SLOW: Duration = Duration::from_millis(300);
-/// Beyond every lifetime and its stale-while-revalidate window.
+/// Past every lifetime and its stale-while-revalidate window.
 const EXPIRED: Duration = Duration::from_secs(90);
 const ALARM: &str = "engage needs an operator";
 
@@ -29,29 +29,29 @@ fn by_email() -> String {
     format!("email={}&parts=none", ALVA.email)
 }
 
-/// Asks, and ends the caller's patience where the fault is that no answer comes.
-async fn ask(app: &TestApp, row: &Row, endpoint: Endpoint, query: &str) -> Answer {
+/// Sends the request, and advances past the request timeout if the fault hangs.
+async fn request(app: &TestApp, row: &Row, endpoint: Endpoint, query: &str) -> Answer {
     let calls = app.engage.calls(endpoint);
-    let asked = app.ask(query);
+    let pending = app.spawn_get(query);
     if row.hangs {
         app.engage.wait_for_calls(endpoint, calls + 1).await;
-        app.advance(PATIENCE);
+        app.advance(REQUEST_TIMEOUT);
     }
-    asked.await.expect("an answer")
+    pending.await.expect("an answer")
 }
 
-/// Ends the fault, and lets as much time pass as it may need to be forgotten.
+/// Ends the fault, and advances past its recovery time.
 fn heal(app: &TestApp, row: &Row) {
     app.engage.clear_faults();
     app.advance(row.recovers_within);
 }
 
-async fn calls_under_way(app: &TestApp) -> Value {
+async fn calls_in_flight(app: &TestApp) -> Value {
     app.operations("/readyz").await.at("/engage/inFlight")
 }
 
 #[track_caller]
-fn assert_told(row: &Row, answer: &Answer) {
+fn assert_error(row: &Row, answer: &Answer) {
     let what = row.what;
     assert_eq!(answer.status, row.status, "{what}: {}", answer.text());
     answer.assert_problem(row.status, row.code);
@@ -61,15 +61,15 @@ fn assert_told(row: &Row, answer: &Answer) {
 }
 
 #[tokio::test]
-async fn who_asks_for_what_is_not_held_is_told_once_and_nothing_is_kept() {
+async fn fault_on_a_miss_returns_its_error_and_caches_nothing() {
     for row in rows::all() {
         let what = row.what;
         let app = TestApp::spawn().await;
         let alarms = logs().matches(ALARM).count();
         app.engage.fault(Endpoint::Overview, row.fault.clone());
-        let told = ask(&app, &row, Endpoint::Overview, &by_email()).await;
-        assert_told(&row, &told);
-        let wait = told.header("retry-after");
+        let answer = request(&app, &row, Endpoint::Overview, &by_email()).await;
+        assert_error(&row, &answer);
+        let wait = answer.header("retry-after");
         match &row.retry_after {
             Some(seconds) => {
                 let wait: u64 = wait.parse().expect("seconds");
@@ -85,10 +85,10 @@ async fn who_asks_for_what_is_not_held_is_told_once_and_nothing_is_kept() {
         );
         let counts = app.customers.counts();
         assert_eq!((counts.records, counts.aliases), (0, 0), "{what}");
-        assert_eq!(counts.negatives, u64::from(row.is_remembered), "{what}");
+        assert_eq!(counts.negatives, u64::from(row.is_negative), "{what}");
 
         heal(&app, &row);
-        // What hung is given up in the background.
+        // A hanging call times out in the background.
         let healed = app
             .get_until(&by_email(), |answer| answer.status == 200)
             .await;
@@ -96,13 +96,13 @@ async fn who_asks_for_what_is_not_held_is_told_once_and_nothing_is_kept() {
         assert_eq!(healed.at("/degraded"), json!([]), "{what}");
         let status = healed.header("cache-status");
         assert!(status.starts_with("engage-bff; "), "{what}: {status}");
-        assert_eq!(app.overviews(), 2, "{what}");
-        assert_eq!(calls_under_way(&app).await, 0, "{what}");
+        assert_eq!(app.overview_calls(), 2, "{what}");
+        assert_eq!(calls_in_flight(&app).await, 0, "{what}");
     }
 }
 
 #[tokio::test]
-async fn who_asks_for_what_is_fresh_notices_nothing() {
+async fn faults_do_not_affect_fresh_hits() {
     let app = TestApp::spawn().await;
     let before = app.get(&by_email()).await;
     before.assert_ok();
@@ -118,16 +118,16 @@ async fn who_asks_for_what_is_fresh_notices_nothing() {
 }
 
 #[tokio::test]
-async fn who_asks_for_what_is_held_and_too_old_gets_it_within_its_window_and_marked() {
+async fn fault_on_an_expired_record_serves_it_stale_and_degraded() {
     for row in rows::all() {
         let what = row.what;
         let app = TestApp::spawn().await;
         let before = app.get(&by_email()).await;
         app.advance(EXPIRED);
         app.engage.fault(Endpoint::All, row.fault.clone());
-        let stale = ask(&app, &row, Endpoint::Overview, &by_email()).await;
+        let stale = request(&app, &row, Endpoint::Overview, &by_email()).await;
         if row.is_final {
-            assert_told(&row, &stale);
+            assert_error(&row, &stale);
         } else {
             assert_eq!(stale.status, 200, "{what}: {}", stale.text());
             if row.hangs {
@@ -141,19 +141,19 @@ async fn who_asks_for_what_is_held_and_too_old_gets_it_within_its_window_and_mar
             let age: u64 = stale.header("age").parse().expect("seconds");
             assert!((90..=93).contains(&age), "{what}: {age}");
         }
-        assert_eq!(app.overviews(), 1 + row.cost(), "{what}");
+        assert_eq!(app.overview_calls(), 1 + row.cost(), "{what}");
 
         if !row.is_final {
-            // Older than lifetime and window together it is not shown to anybody.
+            // Older than lifetime plus window: never served.
             app.advance(3600 * SECOND);
-            let told = app.ask(&by_email());
+            let answer = app.spawn_get(&by_email());
             if row.hangs {
                 app.engage.wait_for_calls(Endpoint::Overview, 3).await;
-                app.advance(PATIENCE);
+                app.advance(REQUEST_TIMEOUT);
             }
-            let told = told.await.expect("an answer");
+            let answer = answer.await.expect("an answer");
             assert_eq!(
-                (told.status, &told.at("/code")),
+                (answer.status, &answer.at("/code")),
                 (row.status, &json!(row.code)),
                 "{what}"
             );
@@ -170,21 +170,21 @@ async fn who_asks_for_what_is_held_and_too_old_gets_it_within_its_window_and_mar
 }
 
 #[tokio::test]
-async fn a_part_that_fails_is_null_and_named_and_the_others_are_whole() {
-    // A list of elements that cannot be read is a list all the same.
+async fn failed_part_is_null_and_degraded_and_other_parts_are_complete() {
+    // A list with unreadable elements is still a list.
     let is_no_list = |row: &Row| row.what != "an array of numbers";
     for row in rows::all().into_iter().filter(is_no_list) {
         let what = row.what;
         let app = TestApp::spawn().await;
-        // Of nobody's empty list it can't be seen whose it is.
+        // The owner of an empty list cannot be verified, so Cim gets points.
         app.engage.contact(CIM.id).points("5");
         let query = format!("contactId={}", ALVA.id);
         app.get(&query).await.assert_ok();
         app.engage.fault(Endpoint::PointAccounts, row.fault.clone());
         let fresh = format!("{query}&fresh=points");
-        let answer = ask(&app, &row, Endpoint::PointAccounts, &fresh).await;
+        let answer = request(&app, &row, Endpoint::PointAccounts, &fresh).await;
         assert_eq!(answer.status, 200, "{what}: {}", answer.text());
-        // Never the older ones: they were asked for as they are now.
+        // Never the older points: the request wanted fresh ones.
         assert_eq!(answer.at("/points"), Value::Null, "{what}");
         assert_eq!(answer.at("/freshness/points"), Value::Null, "{what}");
         assert_eq!(answer.at("/degraded"), json!(["points"]), "{what}");
@@ -196,7 +196,7 @@ async fn a_part_that_fails_is_null_and_named_and_the_others_are_whole() {
         );
         let calls = app.engage.calls(Endpoint::PointAccounts);
         assert_eq!(calls, POINTS_CALLS + row.cost(), "{what}");
-        assert_eq!(app.overviews(), 1, "{what}");
+        assert_eq!(app.overview_calls(), 1, "{what}");
 
         heal(&app, &row);
         let healed = app
@@ -207,7 +207,7 @@ async fn a_part_that_fails_is_null_and_named_and_the_others_are_whole() {
 }
 
 #[tokio::test]
-async fn points_of_somebody_else_are_dropped_however_they_come() {
+async fn points_of_another_contact_are_dropped_for_every_fault() {
     let accounts = |contact: Value| {
         let accounts = json!([
             {"contactId": ALVA.id, "definitionId": 1, "balance": 1},
@@ -226,11 +226,11 @@ async fn points_of_somebody_else_are_dropped_however_they_come() {
         app.engage.contact(BO.id).points("99");
         let query = format!("contactId={}", ALVA.id);
         app.get(&query).await.assert_ok();
-        app.points_alone(ALVA.id).await;
+        app.fetch_points_separately(ALVA.id).await;
         app.engage.fault(Endpoint::PointAccounts, fault);
-        for asked in [format!("{query}&fresh=points"), query] {
+        for query in [format!("{query}&fresh=points"), query] {
             app.advance(EXPIRED);
-            let answer = app.get(&asked).await;
+            let answer = app.get(&query).await;
             assert_eq!(answer.assert_ok().at("/points"), Value::Null, "{what}");
             assert_eq!(answer.at("/degraded"), json!(["points"]), "{what}");
             assert!(!answer.text().contains("99"), "{what}: {}", answer.text());
@@ -239,7 +239,7 @@ async fn points_of_somebody_else_are_dropped_however_they_come() {
 }
 
 #[tokio::test]
-async fn each_fault_costs_one_call_and_others_only_where_they_may_help() {
+async fn each_fault_costs_one_call_plus_a_retry_where_useful() {
     for row in rows::all() {
         let what = row.what;
         let app = TestApp::spawn().await;
@@ -248,16 +248,16 @@ async fn each_fault_costs_one_call_and_others_only_where_they_may_help() {
                 .await
                 .assert_ok();
         }
-        let _passing = app.let_time_pass();
+        let _clock = app.run_clock();
         app.engage.fault(Endpoint::Overview, row.fault.clone());
-        assert_told(&row, &app.get(&by_email()).await);
-        let cost = app.overviews() - 10;
+        assert_error(&row, &app.get(&by_email()).await);
+        let cost = app.overview_calls() - 10;
         assert_eq!(cost, row.cost() + usize::from(row.is_retried), "{what}");
         app.engage.clear_faults();
         app.advance(row.recovers_within);
         app.get_until(&by_email(), |answer| answer.status == 200)
             .await;
-        // It would have been as well had the fault been over in time.
+        // A single fault would have been covered by the retry.
         app.customers.purge_everything().await;
         if row.is_retried {
             for id in app.engage.contact_ids().iter().take(10) {
@@ -271,7 +271,7 @@ async fn each_fault_costs_one_call_and_others_only_where_they_may_help() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed_and_the_key_goes_nowhere() {
+async fn redirect_is_not_followed_and_the_key_is_not_sent() {
     let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     elsewhere.set_nonblocking(true).expect("a socket");
     let there = elsewhere.local_addr().expect("an address");
@@ -285,18 +285,22 @@ async fn a_redirect_is_not_followed_and_the_key_goes_nowhere() {
                 "HTTP/1.1 {status} Elsewhere\r\nlocation: {target}\r\ncontent-length: 0\r\n\r\n"
             );
             app.engage.fault(Endpoint::All, raw(answer));
-            let told = app.get(&by_email()).await;
-            told.assert_problem(502, "UpstreamFailed");
-            assert!(!told.text().contains(&there.to_string()), "{}", told.text());
+            let answer = app.get(&by_email()).await;
+            answer.assert_problem(502, "UpstreamFailed");
+            assert!(
+                !answer.text().contains(&there.to_string()),
+                "{}",
+                answer.text()
+            );
             assert_eq!(app.engage.total_calls(), 1, "{status} to {target}");
         }
     }
-    let nobody_came = elsewhere.accept().expect_err("nobody came");
-    assert_eq!(nobody_came.kind(), std::io::ErrorKind::WouldBlock);
+    let no_connection = elsewhere.accept().expect_err("no connection");
+    assert_eq!(no_connection.kind(), std::io::ErrorKind::WouldBlock);
 }
 
 #[tokio::test]
-async fn answers_that_are_too_large_or_blow_up_take_no_room() {
+async fn oversized_and_compressed_bomb_answers_use_little_memory() {
     let app = TestApp::spawn().await;
     app.get(&by_email()).await.assert_ok();
     let bomb = rows::gzip_bomb();
@@ -306,7 +310,7 @@ async fn answers_that_are_too_large_or_blow_up_take_no_room() {
         bomb.len()
     );
     let bomb = Fault::Raw([head.as_bytes(), &bomb].concat().into());
-    // Of 64 MiB a twentieth is never more than on its way.
+    // At most a twentieth of the 64 MiB is in transit at any time.
     let large = Fault::Raw(
         [
             &b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n"[..],
@@ -329,9 +333,9 @@ async fn answers_that_are_too_large_or_blow_up_take_no_room() {
     }
 }
 
-/// In KiB, of the service and the simulator together.
+/// Peak memory of the service and the simulator together, in KiB.
 fn peak_memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells");
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
     peak.expect("a line").trim().parse().expect("a number")

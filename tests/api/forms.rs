@@ -1,4 +1,4 @@
-//! Engage's forms: every spelling that is not certain is read, ids and money strictly or not at all.
+//! Engage's formats: spelling variants that may occur are all read; ids and money are read strictly or not at all.
 
 use engage_simulator::{
     Endpoint, Fault,
@@ -18,7 +18,7 @@ pub(crate) fn answer_with(app: &TestApp, endpoint: Endpoint, body: impl Into<Str
     app.engage.fault(endpoint, Fault::Body(body.into()));
 }
 
-/// An overview of Bo with these further keys.
+/// An overview of Bo with these additional keys.
 pub(crate) fn overview(more: &Value) -> String {
     let mut body =
         json!({"id": BO.id, "attributes": {"email": BO.email}, "meta": {"contactType": "Contact"}});
@@ -38,12 +38,12 @@ pub(crate) fn assert_missing(answer: &Answer, part: &str, why: &str) {
 }
 
 #[tokio::test]
-async fn vouchers_promotions_and_audiences_of_the_overview_are_read_by_each_name() {
+async fn overview_lists_are_read_under_every_known_key() {
     let vouchers = json!([{"id": GUID, "voucherNumber": "0012"}]);
     let checks = json!([{"id": GUID, "checkNumber": "0012"}]);
     let promotions = json!([{"id": GUID, "redemptionChannels": null}]);
     let audiences = json!([{"id": GUID, "name": "Gold"}]);
-    for (key, list, shown) in [
+    for (key, list, pointer) in [
         ("rewardVouchers", &vouchers, "/vouchers/0/code"),
         ("bonusChecks", &checks, "/vouchers/0/code"),
         ("bonusChecks", &vouchers, "/vouchers/0/code"),
@@ -59,15 +59,15 @@ async fn vouchers_promotions_and_audiences_of_the_overview_are_read_by_each_name
         let app = TestApp::spawn().await;
         answer_with(&app, Endpoint::Overview, overview(&json!({key: list})));
         let answer = app.get(&format!("contactId={}", BO.id)).await;
-        let told = answer.assert_ok().at(shown);
+        let value = answer.assert_ok().at(pointer);
         let known = [json!("0012"), json!(GUID), json!("Gold")];
-        assert!(known.contains(&told), "{key}: {told}");
+        assert!(known.contains(&value), "{key}: {value}");
         assert_eq!(answer.at("/degraded"), json!([]));
     }
 }
 
 #[tokio::test]
-async fn the_vouchers_own_endpoint_is_read_with_either_name_of_the_number() {
+async fn voucher_endpoint_is_read_with_either_key_of_the_number() {
     let app = TestApp::spawn().await;
     for (key, number) in [
         ("voucherNumber", json!("0012")),
@@ -87,7 +87,7 @@ async fn the_vouchers_own_endpoint_is_read_with_either_name_of_the_number() {
 }
 
 #[tokio::test]
-async fn lists_that_are_left_out_null_or_of_unknown_elements_fail_nothing_else() {
+async fn missing_null_or_unreadable_lists_affect_only_their_part() {
     for (more, audiences, degraded) in [
         (json!({}), json!([]), json!([])),
         (
@@ -122,7 +122,7 @@ async fn lists_that_are_left_out_null_or_of_unknown_elements_fail_nothing_else()
             json!([]),
         ),
         (json!({"meta": null}), json!([]), json!([])),
-        // There are some; `degraded` says that these are not all.
+        // There are audiences; `degraded` says that the list is incomplete.
         (
             json!({"audiences": [{"name": "Gold"}]}),
             json!([]),
@@ -149,7 +149,7 @@ async fn lists_that_are_left_out_null_or_of_unknown_elements_fail_nothing_else()
 }
 
 #[tokio::test]
-async fn warnings_are_read_as_objects_and_as_texts() {
+async fn warnings_are_read_as_objects_and_as_strings() {
     let app = TestApp::spawn().await;
     let warnings =
         json!([{"id": "invalidEmail", "message": "bounced"}, "The e-mail address bounced"]);
@@ -167,7 +167,7 @@ async fn warnings_are_read_as_objects_and_as_texts() {
 }
 
 #[tokio::test]
-async fn preferences_are_read_in_each_spelling_from_both_endpoints() {
+async fn preferences_are_read_in_every_spelling_from_both_endpoints() {
     let app = TestApp::spawn().await;
     for preferences in [
         json!({"acceptsEmail": true, "acceptsSms": false, "acceptsPostal": true}),
@@ -189,9 +189,9 @@ async fn preferences_are_read_in_each_spelling_from_both_endpoints() {
 }
 
 #[tokio::test]
-async fn attributes_are_read_in_each_spelling() {
+async fn attributes_are_read_in_every_spelling() {
     let app = TestApp::spawn().await;
-    for (attributes, pointer, told) in [
+    for (attributes, pointer, expected) in [
         (
             json!({"birthDay": "1985-07-09"}),
             "/profile/birthDay",
@@ -236,13 +236,13 @@ async fn attributes_are_read_in_each_spelling() {
         let body = json!({"id": BO.id, "attributes": attributes});
         answer_with(&app, Endpoint::Overview, body.to_string());
         let answer = app.get(&format!("contactId={}&parts=none", BO.id)).await;
-        assert_eq!(answer.assert_ok().at(pointer), told, "{attributes}");
+        assert_eq!(answer.assert_ok().at(pointer), expected, "{attributes}");
         app.customers.purge_everything().await;
     }
 }
 
 #[tokio::test]
-async fn a_mark_of_protection_that_cannot_be_read_protects() {
+async fn unreadable_secrecy_mark_protects_the_contact() {
     let app = TestApp::spawn().await;
     for (mark, protects) in [
         (json!(true), true),
@@ -268,7 +268,7 @@ async fn a_mark_of_protection_that_cannot_be_read_protects() {
 }
 
 #[tokio::test]
-async fn what_was_redeemed_is_left_out_however_that_is_said() {
+async fn redeemed_items_are_left_out_in_every_notation() {
     let app = TestApp::spawn().await;
     for (state, is_left_out) in [
         (json!({"redeemed": true}), true),
@@ -287,18 +287,18 @@ async fn what_was_redeemed_is_left_out_however_that_is_said() {
             .get(&format!("contactId={}&fresh=vouchers,promotions", BO.id))
             .await;
         for list in ["/vouchers", "/promotions"] {
-            let told = answer.assert_ok().at(list);
-            let is_empty = told.as_array().expect("a list").is_empty();
+            let items = answer.assert_ok().at(list);
+            let is_empty = items.as_array().expect("a list").is_empty();
             assert_eq!(is_empty, is_left_out, "{list} {state}");
         }
     }
 }
 
 #[tokio::test]
-async fn an_account_is_read_whatever_its_own_id_and_never_without_knowing_whose_it_is() {
+async fn account_of_another_or_unreadable_contact_is_missing() {
     let app = TestApp::spawn().await;
     let upper = BO.id.to_uppercase();
-    for (account, is_told) in [
+    for (account, is_shown) in [
         (
             json!({"id": 123, "contactId": BO.id, "definitionId": 1}),
             true,
@@ -325,7 +325,7 @@ async fn an_account_is_read_whatever_its_own_id_and_never_without_knowing_whose_
         body["balance"] = json!(5);
         answer_with(&app, Endpoint::PointAccounts, json!([body]).to_string());
         let answer = app.get(&fresh("points")).await;
-        if is_told {
+        if is_shown {
             let id = answer.assert_ok().at("/points/accounts/0/definitionId");
             assert_eq!(id, "1", "{account}");
         } else {
@@ -334,7 +334,7 @@ async fn an_account_is_read_whatever_its_own_id_and_never_without_knowing_whose_
     }
 }
 
-/// That the items left are these many, and that the part is known to be incomplete.
+/// Asserts that this many items are left and that the part is marked as degraded.
 #[track_caller]
 pub(crate) fn assert_incomplete(answer: &Answer, part: &str, left: usize, why: &str) {
     let list = if part == "points" { "/accounts" } else { "" };
@@ -344,7 +344,7 @@ pub(crate) fn assert_incomplete(answer: &Answer, part: &str, left: usize, why: &
 }
 
 #[tokio::test]
-async fn vouchers_promotions_and_money_without_an_id_or_a_currency_are_left_out() {
+async fn items_without_an_id_or_currency_are_left_out() {
     let app = TestApp::spawn().await;
     let good = json!({"id": GUID});
     for id in [
@@ -380,7 +380,7 @@ async fn vouchers_promotions_and_money_without_an_id_or_a_currency_are_left_out(
 }
 
 #[tokio::test]
-async fn refusals_are_read_by_either_key_of_their_code() {
+async fn error_code_is_read_under_either_key() {
     let app = TestApp::spawn().await;
     for key in ["errorCode", "ErrorCode"] {
         for (status, code) in [(404, "ContactNotFound"), (409, "MultipleMatches")] {

@@ -1,5 +1,4 @@
-//! `fresh=`: parts as they are now, from their entity endpoints, and what follows for later callers
-//! (P4, the rule of refill).
+//! `fresh=`: current parts from their entity endpoints, and what later requests get (P4, the refill rule).
 
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use engage_simulator::{
 };
 use serde_json::json;
 
-use crate::harness::{Answer, READER, SHOP, TestApp, arrive};
+use crate::harness::{Answer, READER, SHOP, TestApp, let_requests_arrive};
 
 const NEW_VOUCHER: &str = "8d31c000-2009-4c22-b002-b2d200c00009";
 const NEW_PROMOTION: &str = "7c20b000-1009-4b11-a001-b2d100b00009";
@@ -18,7 +17,7 @@ fn alva() -> String {
     format!("contactId={}", ALVA.id)
 }
 
-/// Changes every part of Alva that can be read fresh.
+/// Changes every part of Alva that can be requested fresh.
 fn change_everything(app: &TestApp) {
     app.engage
         .contact(ALVA.id)
@@ -28,7 +27,7 @@ fn change_everything(app: &TestApp) {
         .attribute("firstName", json!("Alvina"));
 }
 
-fn holds(answer: &Answer, list: &str, id: &str) -> bool {
+fn contains(answer: &Answer, list: &str, id: &str) -> bool {
     let list = answer.at(list);
     let list = list.as_array().expect("a list");
     list.iter().any(|item| item["id"] == id)
@@ -37,14 +36,14 @@ fn holds(answer: &Answer, list: &str, id: &str) -> bool {
 fn shows_new(answer: &Answer) -> [bool; 4] {
     [
         answer.at("/points/balance") == json!(742.25),
-        holds(answer, "/vouchers", NEW_VOUCHER),
-        holds(answer, "/promotions", NEW_PROMOTION),
+        contains(answer, "/vouchers", NEW_VOUCHER),
+        contains(answer, "/promotions", NEW_PROMOTION),
         answer.at("/profile/firstName") == "Alvina",
     ]
 }
 
 #[tokio::test]
-async fn each_part_is_old_until_it_is_asked_fresh_and_new_for_everybody_afterwards() {
+async fn fresh_part_replaces_the_cached_one_for_all_later_requests() {
     for (part, index) in [
         ("points", 0),
         ("vouchers", 1),
@@ -69,7 +68,7 @@ async fn each_part_is_old_until_it_is_asked_fresh_and_new_for_everybody_afterwar
         expected[index] = true;
         assert_eq!(shows_new(&fresh), expected, "{part}");
         assert_eq!(app.engage.total_calls(), calls + 1, "{part}");
-        assert_eq!(app.overviews(), 1);
+        assert_eq!(app.overview_calls(), 1);
 
         let plain = app.get(&alva()).await;
         plain.assert_hit();
@@ -79,14 +78,14 @@ async fn each_part_is_old_until_it_is_asked_fresh_and_new_for_everybody_afterwar
 }
 
 #[tokio::test]
-async fn fresh_all_asks_the_four_entity_endpoints_side_by_side_and_no_overview() {
+async fn fresh_all_calls_four_entity_endpoints_concurrently_and_no_overview() {
     let app = TestApp::spawn().await;
     app.engage.set_overview_lag(Duration::from_secs(600));
     app.get(&alva()).await.assert_ok();
     change_everything(&app);
     app.engage.reset_log();
     let hold = app.engage.hold(Endpoint::All);
-    let fresh = app.ask(&format!("{}&fresh=all", alva()));
+    let fresh = app.spawn_get(&format!("{}&fresh=all", alva()));
     app.engage.wait_for_calls(Endpoint::All, 4).await;
     assert_eq!(app.engage.in_flight(), 4);
     hold.release();
@@ -100,11 +99,11 @@ async fn fresh_all_asks_the_four_entity_endpoints_side_by_side_and_no_overview()
     ] {
         assert_eq!(app.engage.calls(endpoint), 1, "{endpoint:?}");
     }
-    assert_eq!(app.overviews(), 0);
+    assert_eq!(app.overview_calls(), 0);
 }
 
 #[tokio::test]
-async fn fresh_all_means_of_the_parts_asked_for() {
+async fn fresh_all_covers_only_the_requested_parts() {
     let app = TestApp::spawn().await;
     let query = format!("{}&parts=vouchers", alva());
     app.get(&query).await.assert_ok();
@@ -118,16 +117,16 @@ async fn fresh_all_means_of_the_parts_asked_for() {
         .assert_problem(400, "InvalidParameter");
 }
 
-/// The overview goes first, and together with it the resolution of what is no contact id.
+/// The overview is called first, concurrently with the resolution of an identifier that is no contact id.
 async fn cold_and_fresh(query: &str, resolutions: usize) {
     let app = TestApp::spawn().await;
     let first = app.engage.hold(Endpoint::All);
-    let asked = app.ask(&format!("{query}&fresh=all"));
+    let pending = app.spawn_get(&format!("{query}&fresh=all"));
     app.engage
         .wait_for_calls(Endpoint::All, 1 + resolutions)
         .await;
-    arrive().await;
-    assert_eq!(app.overviews(), 1, "the overview is asked first");
+    let_requests_arrive().await;
+    assert_eq!(app.overview_calls(), 1, "the overview is called first");
     assert_eq!(app.engage.calls(Endpoint::ContactIdLookup), resolutions);
     assert_eq!(app.engage.total_calls(), 1 + resolutions);
     let entities = app.engage.hold(Endpoint::All);
@@ -137,37 +136,37 @@ async fn cold_and_fresh(query: &str, resolutions: usize) {
         .await;
     assert_eq!(app.engage.in_flight(), 4);
     entities.release();
-    let answer = asked.await.expect("an answer");
+    let answer = pending.await.expect("an answer");
     answer
         .assert_ok()
         .assert_cache_status("engage-bff; fwd=request; stored");
     assert_eq!(answer.at("/contactId"), ALVA.id);
     assert_eq!(answer.at("/degraded"), json!([]));
     assert_eq!(app.engage.total_calls(), 5 + resolutions);
-    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.overview_calls(), 1);
 }
 
 #[tokio::test]
-async fn cold_and_fresh_by_email_resolves_it_concurrently_with_the_overview() {
+async fn cold_fresh_request_by_email_resolves_it_alongside_the_overview() {
     cold_and_fresh(&format!("email={}", ALVA.email), 1).await;
 }
 
 #[tokio::test]
-async fn cold_and_fresh_by_contact_id_asks_the_overview_first_then_the_entities_side_by_side() {
+async fn cold_fresh_request_by_contact_id_calls_the_overview_then_the_entities() {
     cold_and_fresh(&alva(), 0).await;
 }
 
 #[tokio::test]
-async fn cold_and_fresh_for_nobody_costs_the_overview_and_the_resolution_alone() {
+async fn cold_fresh_request_for_an_unknown_contact_costs_two_calls() {
     let app = TestApp::spawn().await;
-    app.get("email=nobody@example.com&fresh=all")
+    app.get("email=unknown@example.com&fresh=all")
         .await
         .assert_problem(404, "ContactNotFound");
     assert_eq!(app.engage.total_calls(), 2);
 }
 
 #[tokio::test]
-async fn a_fresh_part_that_fails_is_null_and_degraded_and_never_old() {
+async fn failed_fresh_part_is_null_and_degraded_not_stale() {
     for (part, endpoint) in [
         ("points", Endpoint::PointAccounts),
         ("vouchers", Endpoint::Vouchers),
@@ -188,7 +187,7 @@ async fn a_fresh_part_that_fails_is_null_and_degraded_and_never_old() {
                 .header("cache-status")
                 .starts_with("engage-bff; fwd=request")
         );
-        // A caller who does not insist gets what is held, whole.
+        // A request without `fresh` gets the complete cached record.
         let plain = app.get(&alva()).await;
         plain.assert_ok().assert_hit();
         assert_eq!(plain.json(), before.json());
@@ -196,16 +195,16 @@ async fn a_fresh_part_that_fails_is_null_and_degraded_and_never_old() {
 }
 
 #[tokio::test]
-async fn a_fresh_part_that_hangs_is_null_at_the_callers_deadline() {
+async fn hanging_fresh_part_is_null_at_the_request_timeout() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id).await;
+    app.fetch_points_separately(ALVA.id).await;
     app.get(&alva()).await.assert_ok();
     app.engage.fault(Endpoint::Vouchers, Fault::Hang);
     app.engage.contact(ALVA.id).points("742.25");
-    let fresh = app.ask(&format!("{}&fresh=points,vouchers", alva()));
+    let fresh = app.spawn_get(&format!("{}&fresh=points,vouchers", alva()));
     app.engage.wait_for_calls(Endpoint::Vouchers, 1).await;
     app.engage.wait_for_calls(Endpoint::PointAccounts, 2).await;
-    arrive().await;
+    let_requests_arrive().await;
     app.advance(Duration::from_millis(2500));
     let fresh = fresh.await.expect("an answer");
     assert_eq!(fresh.assert_ok().at("/vouchers"), json!(null));
@@ -214,7 +213,7 @@ async fn a_fresh_part_that_hangs_is_null_at_the_callers_deadline() {
 }
 
 #[tokio::test]
-async fn a_fresh_profile_that_fails_fails_the_request_as_on_an_empty_cache() {
+async fn failed_fresh_profile_returns_the_error_despite_a_cached_record() {
     let app = TestApp::spawn().await;
     app.get(&alva()).await.assert_ok();
     for (fault, status, code) in [
@@ -241,11 +240,11 @@ async fn a_fresh_profile_that_fails_fails_the_request_as_on_an_empty_cache() {
 }
 
 #[tokio::test]
-async fn a_fresh_profile_that_hangs_is_a_504_at_the_callers_deadline() {
+async fn hanging_fresh_profile_is_504_at_the_request_timeout() {
     let app = TestApp::spawn().await;
     app.get(&alva()).await.assert_ok();
     app.engage.fault(Endpoint::Contact, Fault::Hang);
-    let fresh = app.ask(&format!("{}&fresh=profile", alva()));
+    let fresh = app.spawn_get(&format!("{}&fresh=profile", alva()));
     app.engage.wait_for_calls(Endpoint::Contact, 1).await;
     app.advance(Duration::from_millis(2500));
     let fresh = fresh.await.expect("an answer");
@@ -253,7 +252,7 @@ async fn a_fresh_profile_that_hangs_is_a_504_at_the_callers_deadline() {
 }
 
 #[tokio::test]
-async fn fresh_without_the_scope_is_a_403_and_with_it_a_shop_may() {
+async fn fresh_is_403_without_the_scope_and_served_with_it() {
     let app = TestApp::spawn().await;
     let query = format!("{}&fresh=points", alva());
     app.get_as(READER, &query)
@@ -264,17 +263,17 @@ async fn fresh_without_the_scope_is_a_403_and_with_it_a_shop_may() {
 }
 
 #[tokio::test]
-async fn a_fresh_call_whose_caller_left_still_fills_the_cache() {
+async fn fresh_call_fills_the_cache_after_its_caller_disconnects() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id).await;
+    app.fetch_points_separately(ALVA.id).await;
     let query = format!("{}&parts=points", alva());
     app.get(&query).await.assert_ok();
     app.engage.contact(ALVA.id).points("742.25");
     let hold = app.engage.hold(Endpoint::PointAccounts);
-    let caller = app.ask(&format!("{query}&fresh=points"));
+    let caller = app.spawn_get(&format!("{query}&fresh=points"));
     app.engage.wait_for_calls(Endpoint::PointAccounts, 2).await;
     caller.abort();
-    arrive().await;
+    let_requests_arrive().await;
     hold.release();
     let is_new = |answer: &Answer| answer.at("/points/balance") == json!(742.25);
     app.get_until(&query, is_new).await.assert_hit();

@@ -1,5 +1,4 @@
-//! How long an answer serves: lifetimes, the window in which a stale one is served while it is
-//! refreshed, and what `Cache-Status`, `Age` and `freshness` say of it (P2).
+//! Freshness: lifetimes, stale-while-revalidate, and the values of `Cache-Status`, `Age` and `freshness` (P2).
 
 use std::time::Duration;
 
@@ -9,7 +8,9 @@ use engage_simulator::{
 };
 use serde_json::json;
 
-use crate::harness::{Answer, COLD_CALLS, POINTS_CALLS, TELLS_POINTS, TestApp, arrive};
+use crate::harness::{
+    Answer, COLD_CALLS, OVERVIEW_HAS_POINTS, POINTS_CALLS, TestApp, let_requests_arrive,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -27,7 +28,7 @@ fn as_of(answer: &Answer, part: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_part_is_fresh_for_its_lifetime_and_stale_when_that_has_passed() {
+async fn each_part_is_fresh_for_its_lifetime_then_stale() {
     for (part, parts, lifetime) in [
         ("profile", "none", 60),
         ("promotions", "promotions", 60),
@@ -39,10 +40,10 @@ async fn every_part_is_fresh_for_its_lifetime_and_stale_when_that_has_passed() {
         let lifetime = Duration::from_secs(lifetime);
         app.get(&query).await.assert_ok();
         let calls = app.engage.total_calls();
-        // What is asked for in the last tenth of its lifetime is refreshed in time: not yet.
+        // A hit in the last tenth of the lifetime refreshes ahead; this one comes before it.
         app.advance(lifetime.mul_f64(0.8));
         app.get(&query).await.assert_ok().assert_hit();
-        arrive().await;
+        let_requests_arrive().await;
         assert_eq!(app.engage.total_calls(), calls, "{part}");
         let hold = app.engage.hold(Endpoint::All);
         app.advance(lifetime.mul_f64(0.09));
@@ -55,14 +56,14 @@ async fn every_part_is_fresh_for_its_lifetime_and_stale_when_that_has_passed() {
         assert!((-7..=0).contains(&stale.ttl()), "{part}: {}", stale.ttl());
         assert_eq!(as_of(&stale, part), "2026-11-23T12:00:00.000Z");
         app.engage.wait_for_calls(Endpoint::All, calls + 1).await;
-        arrive().await;
+        let_requests_arrive().await;
         assert_eq!(app.engage.total_calls(), calls + 1, "{part}");
         hold.release();
     }
 }
 
 #[tokio::test]
-async fn audiences_have_a_lifetime_of_their_own() {
+async fn audiences_have_their_own_lifetime() {
     let app = TestApp::with(|config| {
         config.cache.audiences_lifetime = Duration::from_secs(20);
     })
@@ -70,15 +71,15 @@ async fn audiences_have_a_lifetime_of_their_own() {
     app.get(&profile()).await.assert_ok();
     app.advance(16 * SECOND);
     assert!(app.get(&profile()).await.assert_hit().ttl() >= 2);
-    arrive().await;
-    assert_eq!(app.overviews(), 1);
+    let_requests_arrive().await;
+    assert_eq!(app.overview_calls(), 1);
     app.advance(4 * SECOND);
     assert!(app.get(&profile()).await.assert_hit().ttl() <= 0);
     app.engage.wait_for_calls(Endpoint::Overview, 2).await;
 }
 
 #[tokio::test]
-async fn a_stale_entry_is_served_at_once_while_one_refresh_runs() {
+async fn stale_entry_is_served_while_one_refresh_runs() {
     let app = TestApp::spawn().await;
     app.get(&profile()).await.assert_ok();
     app.advance(66 * SECOND);
@@ -95,43 +96,43 @@ async fn a_stale_entry_is_served_at_once_while_one_refresh_runs() {
         assert_eq!(stale.at("/degraded"), json!([]));
         assert!(!stale.header("cache-status").contains("detail"));
     }
-    arrive().await;
-    assert_eq!(app.overviews(), 2);
+    let_requests_arrive().await;
+    assert_eq!(app.overview_calls(), 2);
     hold.release();
-    let renewed = app
+    let refreshed = app
         .get_until(&profile(), |answer| answer.header("age") == "0")
         .await;
-    renewed.assert_ok().assert_hit();
-    assert_eq!(renewed.at("/profile/firstName"), "Alvina");
-    assert_eq!(as_of(&renewed, "profile"), "2026-11-23T12:01:06.000Z");
-    assert_eq!(app.overviews(), 2);
+    refreshed.assert_ok().assert_hit();
+    assert_eq!(refreshed.at("/profile/firstName"), "Alvina");
+    assert_eq!(as_of(&refreshed, "profile"), "2026-11-23T12:01:06.000Z");
+    assert_eq!(app.overview_calls(), 2);
 }
 
 #[tokio::test]
-async fn what_is_asked_for_just_before_it_expires_is_refreshed_once_and_in_time() {
+async fn hit_shortly_before_expiry_refreshes_ahead_once() {
     let mut in_time = 0;
     for _ in 0..5 {
         let app = TestApp::spawn().await;
         app.get(&profile()).await.assert_ok();
         app.engage.reset_log();
         let hold = app.engage.hold(Endpoint::Overview);
-        // The lifetime is 54 to 60 seconds; the last tenth of nearly all of them has begun.
+        // The lifetime is 54 to 60 seconds; the last tenth has begun for nearly every draw.
         app.advance(Duration::from_millis(53_900));
         for _ in 0..5 {
             let fresh = app.get(&profile()).await;
             fresh.assert_ok().assert_hit();
             assert!(fresh.ttl() >= 0);
         }
-        arrive().await;
-        assert!(app.overviews() <= 1);
-        in_time += app.overviews();
+        let_requests_arrive().await;
+        assert!(app.overview_calls() <= 1);
+        in_time += app.overview_calls();
         hold.release();
     }
     assert!(in_time >= 1);
 }
 
 #[tokio::test]
-async fn stale_points_are_refreshed_by_the_one_call_that_tells_them() {
+async fn stale_points_are_refreshed_by_one_call() {
     let app = TestApp::spawn().await;
     let query = format!("email={}", ALVA.email);
     app.get(&query).await.assert_ok();
@@ -140,22 +141,22 @@ async fn stale_points_are_refreshed_by_the_one_call_that_tells_them() {
     let stale = app.get(&query).await;
     stale.assert_ok().assert_hit();
     assert_eq!(stale.at("/points/balance"), json!(317.5));
-    let renewed = app
+    let refreshed = app
         .get_until(&query, |answer| answer.at("/points/balance") == json!(1.5))
         .await;
-    assert_eq!(as_of(&renewed, "points"), "2026-11-23T12:00:30.000Z");
-    let (profile, overviews) = if TELLS_POINTS {
+    assert_eq!(as_of(&refreshed, "points"), "2026-11-23T12:00:30.000Z");
+    let (profile, overviews) = if OVERVIEW_HAS_POINTS {
         ("2026-11-23T12:00:30.000Z", 2)
     } else {
         ("2026-11-23T12:00:00.000Z", 1)
     };
-    assert_eq!(as_of(&renewed, "profile"), profile);
-    assert_eq!(app.overviews(), overviews);
+    assert_eq!(as_of(&refreshed, "profile"), profile);
+    assert_eq!(app.overview_calls(), overviews);
     assert_eq!(app.engage.total_calls(), COLD_CALLS + 1);
 }
 
 #[tokio::test]
-async fn beyond_the_window_callers_wait_for_one_new_answer() {
+async fn expired_record_makes_all_requests_wait_for_one_call() {
     let app = TestApp::spawn().await;
     app.get(&profile()).await.assert_ok();
     app.engage
@@ -163,9 +164,9 @@ async fn beyond_the_window_callers_wait_for_one_new_answer() {
         .attribute("firstName", json!("Alvina"));
     app.advance(90 * SECOND);
     let hold = app.engage.hold(Endpoint::Overview);
-    let waiting = [(); 3].map(|()| app.ask(&profile()));
+    let waiting = [(); 3].map(|()| app.spawn_get(&profile()));
     app.engage.wait_for_calls(Endpoint::Overview, 2).await;
-    arrive().await;
+    let_requests_arrive().await;
     assert!(waiting.iter().all(|waiting| !waiting.is_finished()));
     hold.release();
     for waiting in waiting {
@@ -180,11 +181,11 @@ async fn beyond_the_window_callers_wait_for_one_new_answer() {
         assert_eq!(answer.header("age"), "0");
         assert_eq!(answer.at("/degraded"), json!([]));
     }
-    assert_eq!(app.overviews(), 2);
+    assert_eq!(app.overview_calls(), 2);
 }
 
 #[tokio::test]
-async fn without_a_window_an_expired_answer_is_asked_anew_at_its_lifetime() {
+async fn zero_stale_window_refetches_at_the_end_of_the_lifetime() {
     let app = TestApp::with(|config| {
         config.cache.stale_while_revalidate = Duration::ZERO;
     })
@@ -200,7 +201,7 @@ async fn without_a_window_an_expired_answer_is_asked_anew_at_its_lifetime() {
 }
 
 #[tokio::test]
-async fn what_expired_is_refilled_by_one_overview_and_a_call_for_what_that_does_not_tell() {
+async fn expired_record_is_refilled_with_the_fewest_calls() {
     let app = TestApp::spawn().await;
     let query = format!("email={}", ALVA.email);
     app.get(&query).await.assert_ok();
@@ -211,13 +212,13 @@ async fn what_expired_is_refilled_by_one_overview_and_a_call_for_what_that_does_
         .assert_ok()
         .assert_cache_status("engage-bff; fwd=stale; stored");
     assert_eq!(answer.header("age"), "0");
-    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.overview_calls(), 1);
     assert_eq!(app.engage.calls(Endpoint::PointAccounts), POINTS_CALLS);
     assert_eq!(app.engage.total_calls(), COLD_CALLS);
 }
 
 #[tokio::test]
-async fn a_moved_email_nobody_told_of_leads_to_its_new_owner_within_the_windows() {
+async fn moved_email_without_webhook_resolves_to_its_new_owner_after_expiry() {
     let app = TestApp::spawn().await;
     let query = format!("email={}&parts=none", ALVA.email);
     app.get(&query).await.assert_ok();
@@ -231,7 +232,7 @@ async fn a_moved_email_nobody_told_of_leads_to_its_new_owner_within_the_windows(
 }
 
 #[tokio::test]
-async fn a_stale_name_is_renewed_in_the_background() {
+async fn stale_alias_is_refreshed_in_the_background() {
     let app = TestApp::spawn().await;
     let query = format!("email={}&parts=none", ALVA.email);
     app.get(&query).await.assert_ok();
@@ -245,7 +246,7 @@ async fn a_stale_name_is_renewed_in_the_background() {
 }
 
 #[tokio::test]
-async fn age_is_the_oldest_parts_and_ttl_the_shortest() {
+async fn age_is_of_the_oldest_part_and_ttl_of_the_shortest() {
     let app = TestApp::spawn().await;
     app.get(&points()).await.assert_ok();
     app.advance(20 * SECOND);
@@ -256,27 +257,27 @@ async fn age_is_the_oldest_parts_and_ttl_the_shortest() {
     let hit = app.get(&points()).await;
     hit.assert_hit();
     assert_eq!(hit.header("age"), "20");
-    // The points' 27 to 30 seconds end before the profile's 34 to 40.
+    // The points' 27 to 30 seconds end before the profile's remaining 34 to 40.
     assert!((26..=30).contains(&hit.ttl()), "{}", hit.ttl());
 }
 
 #[tokio::test]
-async fn data_is_as_old_as_the_start_of_the_upstream_request() {
+async fn age_counts_from_the_start_of_the_upstream_call() {
     let app = TestApp::spawn().await;
     let hold = app.engage.hold(Endpoint::Overview);
-    let asked = app.ask(&profile());
+    let pending = app.spawn_get(&profile());
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
     app.advance(2 * SECOND);
     hold.release();
-    let answer = asked.await.expect("an answer");
+    let answer = pending.await.expect("an answer");
     assert_eq!(answer.assert_ok().header("age"), "2");
     assert_eq!(as_of(&answer, "profile"), "2026-11-23T12:00:00.000Z");
 }
 
 #[tokio::test]
-async fn cache_status_speaks_for_the_worst_part() {
+async fn cache_status_reports_the_worst_part() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id).await;
+    app.fetch_points_separately(ALVA.id).await;
     app.get(&profile())
         .await
         .assert_cache_status("engage-bff; fwd=miss; stored");
@@ -285,7 +286,7 @@ async fn cache_status_speaks_for_the_worst_part() {
         .assert_cache_status("engage-bff; fwd=miss; stored");
     app.get(&points()).await.assert_hit();
 
-    // Expired points beside a fresh profile.
+    // Expired points next to a fresh profile.
     app.advance(60 * SECOND);
     app.get(&profile()).await;
     app.get_until(&profile(), |answer| answer.header("age") == "0")
@@ -294,9 +295,9 @@ async fn cache_status_speaks_for_the_worst_part() {
         .await
         .assert_cache_status("engage-bff; fwd=stale; stored");
 
-    // A stale profile beside missing points, and beside fresh ones.
+    // A stale profile next to missing points, and next to fresh points.
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id).await;
+    app.fetch_points_separately(ALVA.id).await;
     app.get(&profile()).await.assert_ok();
     app.advance(90 * SECOND);
     app.get(&points())
@@ -309,13 +310,13 @@ async fn cache_status_speaks_for_the_worst_part() {
 }
 
 #[tokio::test]
-async fn who_waited_for_a_call_of_another_is_told_so() {
+async fn joined_request_is_marked_collapsed() {
     let app = TestApp::spawn().await;
     let hold = app.engage.hold(Endpoint::Overview);
-    let first = app.ask(&profile());
+    let first = app.spawn_get(&profile());
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
-    let second = app.ask(&profile());
-    arrive().await;
+    let second = app.spawn_get(&profile());
+    let_requests_arrive().await;
     hold.release();
     let first = first.await.expect("an answer");
     first.assert_cache_status("engage-bff; fwd=miss; stored");

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use crate::{
-    harness::{TestApp, arrive},
+    harness::{TestApp, let_requests_arrive},
     wire::{LIVEZ, PATIENCE, answer, connect, customer, rest},
 };
 
@@ -93,7 +93,7 @@ async fn where_none_is_idle_probes_are_answered_and_everything_else_is_turned_aw
     let request = customer("");
     let (start, end) = request.split_at(1);
     begun.write_all(start.as_bytes()).await.expect("sent");
-    arrive().await;
+    let_requests_arrive().await;
     for probe in ["/livez", "/readyz"] {
         let mut another = connect(&app).await;
         let request = LIVEZ.replace("/livez", probe);
@@ -130,7 +130,7 @@ async fn whoever_came_while_there_was_no_room_is_answered_when_there_is_by_its_f
     let hold = app.engage.hold(Endpoint::Overview);
     let mut busy = busy(&app, &hold).await;
     let mut patient = connect(&app).await;
-    arrive().await;
+    let_requests_arrive().await;
     hold.release();
     assert!(answer(&mut busy).await.starts_with("HTTP/1.1 200 "));
     let text = ask(&mut patient, &customer("")).await;

@@ -1,4 +1,4 @@
-//! Starts the service and its own simulator on free ports, asks over real HTTP, and moves the clock.
+//! Starts the service and a simulator on free ports, sends real HTTP requests and moves the clock.
 //!
 //! ```ignore
 //! let app = TestApp::spawn().await;
@@ -36,21 +36,21 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::marks::assert_holds_none;
+use crate::sensitive::assert_no_sensitive_data;
 
 pub(crate) use self::{
     answer::Answer,
-    version::{API, COLD_CALLS, POINTS_CALLS, TELLS_POINTS, has_no_meaning_in},
+    version::{API, COLD_CALLS, OVERVIEW_HAS_POINTS, POINTS_CALLS, not_applicable_in},
 };
 
-/// The key of the client that may do everything and ask by everything; its view is `full`.
+/// The key of the client with every scope and every identifier kind; its view is `full`.
 pub(crate) const TILL: &str = "test-till-key";
 /// The key of a shop's backend: `customer:read` and `customer:fresh`, the default identifiers, view
 /// `storefront`, channel ECOM.
 pub(crate) const SHOP: &str = "test-shop-key";
-/// The key of a client with `customer:read` alone.
+/// The key of a client whose only scope is `customer:read`.
 pub(crate) const READER: &str = "test-reader-key";
-/// When every test begins.
+/// The time at which every test starts.
 pub(crate) const START: &str = "2026-11-23T12:00:00Z";
 
 const DIGESTS: [(&str, &str); 3] = [
@@ -82,12 +82,12 @@ pub(crate) struct TestApp {
 }
 
 impl TestApp {
-    /// With the built-in defaults, a budget that no test spends, and three clients.
+    /// With the built-in defaults, an upstream budget that no test exhausts, and three clients.
     pub(crate) async fn spawn() -> Self {
         Self::with(|_| {}).await
     }
 
-    /// The same, with a changed configuration.
+    /// Like `spawn`, with a changed configuration.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         Self::with_unchecked(|config| {
             change(config);
@@ -96,7 +96,7 @@ impl TestApp {
         .await
     }
 
-    /// The same, with a configuration that a start would refuse: for what must hold nevertheless.
+    /// Like `with`, without validation: for properties that must hold even with values that a start refuses.
     pub(crate) async fn with_unchecked(change: impl FnOnce(&mut Config)) -> Self {
         let start: Timestamp = START.parse().expect("a time");
         let engage = Simulator::builder()
@@ -134,25 +134,25 @@ impl TestApp {
         }
     }
 
-    /// Moves the service's clock and the simulator's.
+    /// Advances the service's clock and the simulator's.
     pub(crate) fn advance(&self, step: Duration) {
         self.engage.clock().advance(step);
         self.clock.advance(step);
     }
 
-    /// Sets the service's wall clock alone.
+    /// Sets the service's wall clock; its monotonic clock stays.
     pub(crate) fn jump_wall(&self, to: Timestamp) {
         self.clock.jump_wall(to);
     }
 
-    /// A delivery of a webhook, with these headers and this body.
+    /// Delivers a webhook with these headers and this body.
     pub(crate) async fn deliver(&self, headers: HeaderMap, body: impl Into<Body>) -> Answer {
         let url = format!("http://{}/webhooks/engage", self.address);
         Answer::of(self.client.post(url).headers(headers).body(body)).await
     }
 
-    /// From now on the simulator tells the service of every change, by webhooks.
-    pub(crate) fn tell_of_changes(&self) {
+    /// From now on the simulator sends the service a webhook for every change.
+    pub(crate) fn send_webhooks(&self) {
         self.engage.webhooks_to(Some(WebhookTarget {
             url: format!("http://{}/webhooks/engage", self.address),
             secret: DEFAULT_WEBHOOK_SECRET.to_owned(),
@@ -160,21 +160,20 @@ impl TestApp {
         }));
     }
 
-    /// From now on, and as long as the overview may lag, the contact's points come from their own endpoint.
-    /// In v3 they always do; in v2 after news of them.
-    pub(crate) async fn points_alone(&self, contact: &str) {
-        if TELLS_POINTS {
+    /// Makes the contact's points come from their own endpoint for as long as the overview may lag.
+    /// In v3 they always do; in v2 after an invalidation.
+    pub(crate) async fn fetch_points_separately(&self, contact: &str) {
+        if OVERVIEW_HAS_POINTS {
             self.customers
                 .invalidate(id(contact), Part::Points.into())
                 .await;
         }
     }
 
-    /// Lets time go on by itself until the guard is dropped: for what waits for its turn, or before it
-    /// tries again.
-    pub(crate) fn let_time_pass(&self) -> Passing {
+    /// Advances the clocks continuously until the guard is dropped: for queued calls and retry delays.
+    pub(crate) fn run_clock(&self) -> RunningClock {
         let (engage, clock) = (self.engage.clone(), self.clock.clone());
-        Passing(tokio::spawn(async move {
+        RunningClock(tokio::spawn(async move {
             let mut ticks = tokio::time::interval(Duration::from_millis(1));
             loop {
                 ticks.tick().await;
@@ -184,86 +183,86 @@ impl TestApp {
         }))
     }
 
-    /// A `GET` of a path and query as given, without a credential.
+    /// A `GET` request for this path and query, without a credential.
     pub(crate) fn request(&self, target: &str) -> RequestBuilder {
         self.client.get(format!("http://{}{target}", self.address))
     }
 
-    /// The request of a `GET` of the operations listener's.
+    /// A `GET` request for the operations listener.
     pub(crate) fn operations_request(&self, target: &str) -> RequestBuilder {
         self.client
             .get(format!("http://{}{target}", self.operations))
     }
 
-    /// A `GET` of the operations listener's, without a token.
+    /// Sends a `GET` to the operations listener, without a token.
     pub(crate) async fn operations(&self, target: &str) -> Answer {
         Answer::of(self.operations_request(target)).await
     }
 
-    /// A `GET /customer` by the till.
+    /// Sends `GET /customer` as the till.
     pub(crate) async fn get(&self, query: &str) -> Answer {
         self.get_as(TILL, query).await
     }
 
-    /// A `GET /customer` by the client with that key.
+    /// Sends `GET /customer` as the client with this key.
     pub(crate) async fn get_as(&self, key: &str, query: &str) -> Answer {
         Answer::of(self.customer(key, query)).await
     }
 
-    /// A `GET /customer` by the till with a request `Cache-Control`.
+    /// Sends `GET /customer` as the till with a request `Cache-Control`.
     pub(crate) async fn get_with(&self, query: &str, cache_control: &str) -> Answer {
         let request = self.customer(TILL, query);
         Answer::of(request.header("cache-control", cache_control)).await
     }
 
-    /// A `GET /customer` by the till, under way in a task of its own: aborting it hangs up.
-    pub(crate) fn ask(&self, query: &str) -> JoinHandle<Answer> {
-        self.ask_as(TILL, query)
+    /// Sends `GET /customer` as the till in a task of its own; aborting the task closes the connection.
+    pub(crate) fn spawn_get(&self, query: &str) -> JoinHandle<Answer> {
+        self.spawn_get_as(TILL, query)
     }
 
-    /// The same by the client with that key.
-    pub(crate) fn ask_as(&self, key: &str, query: &str) -> JoinHandle<Answer> {
+    /// Like `spawn_get`, as the client with this key.
+    pub(crate) fn spawn_get_as(&self, key: &str, query: &str) -> JoinHandle<Answer> {
         tokio::spawn(Answer::of(self.customer(key, query)))
     }
 
-    /// Asks until the answer is as wanted: for what comes in the background. Fails after ten seconds.
+    /// Repeats the request until the answer matches: for background work. Fails after ten seconds.
     #[track_caller]
     pub(crate) fn get_until(
         &self,
         query: &str,
-        wanted: impl Fn(&Answer) -> bool,
+        matches: impl Fn(&Answer) -> bool,
     ) -> impl Future<Output = Answer> {
         let caller = std::panic::Location::caller();
         async move {
             let mut ticks = tokio::time::interval(Duration::from_millis(2));
             for _ in 0..5000 {
                 let answer = self.get(query).await;
-                if wanted(&answer) {
+                if matches(&answer) {
                     return answer;
                 }
                 ticks.tick().await;
             }
-            panic!("it never came to pass: {caller}");
+            panic!("timed out after ten seconds: {caller}");
         }
     }
 
-    /// The request of a `GET /customer` by the client with that key.
+    /// A `GET /customer` request of the client with this key.
     pub(crate) fn customer(&self, key: &str, query: &str) -> RequestBuilder {
         self.request(&format!("/customer?{query}"))
             .header("x-api-key", key)
     }
 
-    /// A `POST /customer/lookup` by the till.
+    /// Sends `POST /customer/lookup` as the till.
     pub(crate) async fn lookup(&self, body: Value) -> Answer {
         self.lookup_as(TILL, body).await
     }
 
-    /// A `POST /customer/lookup` by the client with that key.
+    /// Sends `POST /customer/lookup` as the client with this key.
     pub(crate) async fn lookup_as(&self, key: &str, body: Value) -> Answer {
         Answer::of(self.post(key).body(body.to_string())).await
     }
 
-    /// The request of a `POST /customer/lookup`, without its body.
+    /// A `POST /customer/lookup` request of the client with this key, without a body.
     pub(crate) fn post(&self, key: &str) -> RequestBuilder {
         self.client
             .post(format!("http://{}/customer/lookup", self.address))
@@ -271,13 +270,13 @@ impl TestApp {
             .header("content-type", "application/json")
     }
 
-    /// A `HEAD /customer` by the till.
+    /// Sends `HEAD /customer` as the till.
     pub(crate) async fn head(&self, query: &str) -> Answer {
         let url = format!("http://{}/customer?{query}", self.address);
         Answer::of(self.client.head(url).header("x-api-key", TILL)).await
     }
 
-    /// The answer to a request that was built by hand.
+    /// Sends a request that the test built itself.
     pub(crate) async fn execute(&self, request: reqwest::Request) -> Answer {
         Answer::of(RequestBuilder::from_parts(self.client.clone(), request)).await
     }
@@ -287,12 +286,12 @@ impl TestApp {
         self.requests.fast_path_total()
     }
 
-    /// How often Engage's overview was asked.
-    pub(crate) fn overviews(&self) -> usize {
+    /// The number of calls to Engage's overview.
+    pub(crate) fn overview_calls(&self) -> usize {
         self.engage.calls(Endpoint::Overview)
     }
 
-    /// Ends the service as SIGTERM would, and says whether everything under way was finished.
+    /// Shuts the service down as SIGTERM does; an error if requests in flight were not finished.
     pub(crate) async fn stop(mut self) -> Result<(), io::Error> {
         self.shutdown.cancel();
         (&mut self.running)
@@ -300,8 +299,8 @@ impl TestApp {
             .expect("the service does not panic")
     }
 
-    /// Asks the service to end, and goes on.
-    pub(crate) fn begin_stop(&self) {
+    /// Begins the shutdown and returns at once.
+    pub(crate) fn begin_shutdown(&self) {
         self.shutdown.cancel();
     }
 }
@@ -311,29 +310,32 @@ impl Drop for TestApp {
         self.shutdown.cancel();
         if !std::thread::panicking() {
             let unexpected = self.engage.unexpected();
-            assert!(unexpected.is_empty(), "Engage was asked for {unexpected:?}");
-            assert_holds_none("the log", &logs());
+            assert!(
+                unexpected.is_empty(),
+                "unexpected calls to Engage: {unexpected:?}"
+            );
+            assert_no_sensitive_data("the log", &logs());
             let version = match API {
                 ApiVersion::V2 => "/api/v2/",
                 ApiVersion::V3 => "/api/v3/",
             };
             let log = self.engage.log();
             let other = log.iter().find(|call| !call.path.starts_with(version));
-            assert!(other.is_none(), "another version was asked: {other:?}");
+            assert!(other.is_none(), "call to another API version: {other:?}");
         }
     }
 }
 
-/// Lets time pass until it is dropped.
-pub(crate) struct Passing(JoinHandle<()>);
+/// Advances the clocks until it is dropped.
+pub(crate) struct RunningClock(JoinHandle<()>);
 
-impl Drop for Passing {
+impl Drop for RunningClock {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-/// The built-in defaults for a test.
+/// The built-in defaults, adapted for tests.
 fn config() -> Config {
     let mut config =
         config::layers::read(None, &BTreeMap::new()).expect("the defaults can be read");
@@ -382,7 +384,7 @@ fn config() -> Config {
     config
 }
 
-/// Everything that was logged in this process, whatever the level.
+/// Everything this process logged, at every level.
 pub(crate) fn logs() -> String {
     let bytes = LOGS.lock().unwrap_or_else(PoisonError::into_inner).clone();
     String::from_utf8(bytes).expect("text")
@@ -405,15 +407,15 @@ impl Write for LogWriter {
     }
 }
 
-/// Once per process: with one process for each test the log is the test's own.
+/// Once per process; nextest runs each test in its own process, so the log belongs to one test.
 fn capture_logs(config: &config::Telemetry) {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| telemetry::install(config, || LogWriter).expect("the log starts"));
 }
 
-/// Waits until the condition holds: for what goes on in the background. Fails after ten seconds.
+/// Waits until the condition holds: for background work. Fails after ten seconds.
 #[track_caller]
-pub(crate) fn until(mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
+pub(crate) fn wait_until(mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
     let caller = std::panic::Location::caller();
     async move {
         let mut ticks = tokio::time::interval(Duration::from_millis(2));
@@ -423,12 +425,12 @@ pub(crate) fn until(mut condition: impl FnMut() -> bool) -> impl Future<Output =
             }
             ticks.tick().await;
         }
-        panic!("it never came to pass: {caller}");
+        panic!("timed out after ten seconds: {caller}");
     }
 }
 
-/// A value as it is written into a query: every byte but letters and digits escaped.
-pub(crate) fn escaped(value: &str) -> String {
+/// A query value with every byte percent-encoded except ASCII letters and digits.
+pub(crate) fn percent_encoded(value: &str) -> String {
     use std::fmt::Write as _;
 
     let mut text = String::new();
@@ -442,15 +444,15 @@ pub(crate) fn escaped(value: &str) -> String {
     text
 }
 
-/// The contact id of that text.
+/// Parses a contact id.
 #[track_caller]
 pub(crate) fn id(text: &str) -> ContactId {
     ContactId::parse(text).expect("a contact id")
 }
 
-/// Lets requests that were sent arrive: nothing outside tells that they did. Everything runs on the
-/// test's one thread, so a number of turns is enough however slow the machine is.
-pub(crate) async fn arrive() {
+/// Gives sent requests time to arrive, which cannot be observed from outside. Everything runs on the test's
+/// single thread, so a fixed number of scheduler turns is enough on any machine.
+pub(crate) async fn let_requests_arrive() {
     let mut ticks = tokio::time::interval(Duration::from_millis(1));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for _ in 0..50 {

@@ -1,6 +1,5 @@
-//! What nobody means well: each input is answered with a clear 4xx or a closed connection, costs no call
-//! to Engage, comes back nowhere, and leaves the service answering. Raw bytes, for a client library would
-//! mend most of them before they are sent.
+//! Hostile input: each request gets a clear 4xx or a closed connection, costs no upstream call, is not reflected, and
+//! leaves the service working. Raw bytes, because a client library would correct most of them.
 
 mod bodies;
 mod credentials;
@@ -27,30 +26,30 @@ use crate::{
     wire::{answers, connect, customer, rest},
 };
 
-/// Stands in most inputs, and must stand in no answer.
+/// Part of most inputs; must not appear in any answer.
 const MARK: &str = "zq9mark";
-/// How many different inputs there are at least.
+/// The minimum number of different inputs.
 const LEAST: usize = 1000;
-/// How many are under way at once where each may have to wait for its time-out.
+/// The number of concurrent requests for inputs that may each run into a timeout.
 const AT_ONCE: usize = 50;
 
-/// A request and what is right to do about it.
+/// A request and its expected outcome.
 struct Row {
     request: Vec<u8>,
     expected: Expected,
-    /// What must not come back, beside the mark.
-    typed: Vec<String>,
+    /// Texts that must not be reflected, in addition to `MARK`.
+    reflected: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Expected {
-    /// One answer of ours: a problem with this status and code.
+    /// One answer from the service: a problem with this status and code.
     Problem(u16, &'static str),
-    /// One answer, a 4xx: ours, or the bare one of a head that can't be parsed.
+    /// One 4xx answer: a problem, or hyper's bare answer to an unparsable head.
     Refused,
-    /// One answer: the customer, that nothing has changed, or a 4xx.
+    /// One answer: the customer, 304 or a 4xx.
     Harmless,
-    /// One 4xx or none, and the connection is closed.
+    /// One 4xx or none, and a closed connection.
     Closed,
 }
 
@@ -59,15 +58,15 @@ impl Row {
         Self {
             request: request.into(),
             expected,
-            typed: Vec::new(),
+            reflected: Vec::new(),
         }
     }
 
-    /// The value must not come back, in this spelling.
-    fn never(mut self, typed: &str) -> Self {
-        // Shorter ones are found in any text.
-        if typed.len() >= 4 {
-            self.typed.push(typed.to_lowercase());
+    /// This spelling of the value must not be reflected.
+    fn never(mut self, reflected: &str) -> Self {
+        // Shorter texts occur anywhere by chance.
+        if reflected.len() >= 4 {
+            self.reflected.push(reflected.to_lowercase());
         }
         self
     }
@@ -77,7 +76,7 @@ impl Row {
         start.escape_ascii().to_string()
     }
 
-    fn judge(&self, text: &str) {
+    fn check(&self, text: &str) {
         let shown = self.shown();
         let status: u16 = text
             .strip_prefix("HTTP/1.1 ")
@@ -94,7 +93,7 @@ impl Row {
         assert!(is_right, "{:?}: {shown}: {text}", self.expected);
         let most = usize::from(!text.is_empty());
         assert_eq!(answers(text), most, "{shown}: {text}");
-        // What hyper refuses by itself is bare.
+        // Refusals by hyper itself are bare.
         if matches!(self.expected, Expected::Problem(..)) {
             assert!(
                 text.contains("cache-control: private, no-store"),
@@ -102,14 +101,14 @@ impl Row {
             );
         }
         let text = without_request_id(&text.to_lowercase());
-        let typed = self.typed.iter().map(String::as_str).chain([MARK]);
-        for typed in typed {
-            assert!(!text.contains(typed), "{typed}: {shown}: {text}");
+        let reflected = self.reflected.iter().map(String::as_str).chain([MARK]);
+        for reflected in reflected {
+            assert!(!text.contains(reflected), "{reflected}: {shown}: {text}");
         }
     }
 }
 
-/// The request's id is drawn at random, and may hold any four digits.
+/// The request id is random and may contain any four digits.
 fn without_request_id(text: &str) -> String {
     let id = text
         .split_once("x-request-id: ")
@@ -117,7 +116,7 @@ fn without_request_id(text: &str) -> String {
     id.map_or_else(|| text.to_owned(), |id| text.replace(id, ""))
 }
 
-/// A request without a body, whose answer is the last on its connection.
+/// A request without a body that closes its connection.
 fn bare(method: &str, target: &str, headers: &str) -> String {
     format!("{method} {target} HTTP/1.1\r\nHost: bff\r\n{headers}Connection: close\r\n\r\n")
 }
@@ -127,17 +126,17 @@ fn key() -> String {
     format!("X-Api-Key: {TILL}\r\n")
 }
 
-/// The till's `GET /customer`.
+/// `GET /customer` as the till.
 fn get(query: &str) -> String {
     bare("GET", &format!("/customer?{query}"), &key())
 }
 
-/// The till's `POST /customer/lookup`.
+/// `POST /customer/lookup` as the till.
 fn post(body: &[u8]) -> Vec<u8> {
     post_with("Content-Type: application/json\r\n", body)
 }
 
-/// The same with these header lines for the body's form.
+/// Like `post`, with these header lines for the body.
 fn post_with(headers: &str, body: &[u8]) -> Vec<u8> {
     let key = key();
     let length = body.len();
@@ -148,44 +147,44 @@ fn post_with(headers: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// The till's `POST /customer/lookup` of a JSON value.
+/// `POST /customer/lookup` of a JSON value as the till.
 fn post_json(body: &Value) -> Vec<u8> {
     post(body.to_string().as_bytes())
 }
 
 async fn exchange(app: &TestApp, request: &[u8]) -> String {
     let mut stream = connect(app).await;
-    // The service may hang up before it has read all of it.
+    // The service may close before it has read everything.
     let _ = stream.write_all(request).await;
     rest(&mut stream).await
 }
 
-async fn is_well(app: &TestApp) -> bool {
+async fn is_healthy(app: &TestApp) -> bool {
     let good = customer("Connection: close\r\n");
     let text = exchange(app, good.as_bytes()).await;
     text.starts_with("HTTP/1.1 200 ")
 }
 
-/// Sends the rows one by one; after each the service answers as before.
+/// Sends the rows in sequence; after each the service still works.
 async fn survives(app: &TestApp, rows: &[Row]) {
-    assert!(is_well(app).await, "the customer is held from now on");
+    assert!(is_healthy(app).await, "the customer is cached from now on");
     let calls = app.engage.total_calls();
     for row in rows {
-        row.judge(&exchange(app, &row.request).await);
-        assert!(is_well(app).await, "after {}", row.shown());
+        row.check(&exchange(app, &row.request).await);
+        assert!(is_healthy(app).await, "after {}", row.shown());
         assert_eq!(app.engage.total_calls(), calls, "{}", row.shown());
     }
 }
 
-/// The same for rows that a service may answer by hanging up only.
+/// Like `survives`, concurrently: for rows that may end in a closed connection only.
 async fn survives_together(app: &TestApp, rows: &[Row]) {
-    assert!(is_well(app).await, "the customer is held from now on");
+    assert!(is_healthy(app).await, "the customer is cached from now on");
     let calls = app.engage.total_calls();
     let ended = stream::iter(rows)
-        .map(|row| async { row.judge(&exchange(app, &row.request).await) })
+        .map(|row| async { row.check(&exchange(app, &row.request).await) })
         .buffer_unordered(AT_ONCE);
     ended.collect::<Vec<()>>().await;
-    assert!(is_well(app).await);
+    assert!(is_healthy(app).await);
     assert_eq!(app.engage.total_calls(), calls);
 }
 
@@ -199,31 +198,31 @@ macro_rules! survived {
 }
 
 survived! {
-    a_value_that_is_wrongly_encoded_is_refused: encodings::rows();
-    a_name_given_twice_or_otherwise_is_refused: pollution::rows();
-    a_letter_that_only_looks_like_another_is_not_taken_for_it: lookalikes::rows();
-    a_body_that_is_no_lookup_is_refused: bodies::rows();
-    a_method_that_a_path_does_not_have_is_refused: methods::rows();
-    a_path_that_is_nearly_one_of_ours_is_none: paths::rows();
-    a_key_that_is_not_exactly_one_of_ours_is_none: credentials::keys();
-    a_header_that_says_nonsense_breaks_nothing: headers::rows();
+    badly_encoded_values_are_refused: encodings::rows();
+    repeated_and_polluted_parameters_are_refused: pollution::rows();
+    homoglyphs_are_refused: lookalikes::rows();
+    bodies_that_are_no_lookup_are_refused: bodies::rows();
+    methods_not_allowed_for_a_path_are_refused: methods::rows();
+    paths_close_to_a_route_are_404_or_401: paths::rows();
+    keys_that_do_not_match_exactly_are_401: credentials::keys();
+    nonsense_headers_are_harmless: headers::rows();
 }
 
 #[tokio::test]
-async fn a_token_that_is_no_token_is_refused() {
+async fn malformed_tokens_are_refused() {
     let issuer = Issuer::new();
     let app = tokens::with_config(&issuer, |_| {}).await;
     survives(&app, &credentials::tokens(&issuer)).await;
 }
 
 #[tokio::test]
-async fn no_request_hides_in_another() {
+async fn smuggled_requests_are_not_answered() {
     let app = TestApp::with(with_short_head).await;
     survives_together(&app, &smuggling::rows()).await;
 }
 
 #[test]
-fn there_are_enough_inputs_and_no_two_are_the_same() {
+fn a_thousand_distinct_hostile_inputs_are_tested() {
     let issuer = Issuer::new();
     let groups = [
         encodings::rows(),
@@ -245,7 +244,7 @@ fn there_are_enough_inputs_and_no_two_are_the_same() {
     assert!(different.len() >= LEAST, "{} inputs", different.len());
 }
 
-/// The customer whom the service holds, as a query.
-fn held() -> String {
+/// A query for the cached customer.
+fn cached() -> String {
     format!("contactId={}", ALVA.id)
 }

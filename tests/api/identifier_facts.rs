@@ -1,5 +1,5 @@
-//! Numbers that their authorities publish: each has one canonical form however it is written, and a sample of them finds
-//! its contact.
+//! Published example numbers: each has one canonical form however it is written, and a sample of them finds its
+//! contact.
 
 use engage_bff::domain::{Identifier, IdentifierKind, IdentifierRules};
 use jiff::civil::{Date, date};
@@ -31,7 +31,7 @@ fn canonical(kind: IdentifierKind, text: &str, region: &str) -> Option<String> {
 }
 
 #[test]
-fn every_example_number_has_one_canonical_form() {
+fn every_example_phone_number_has_one_canonical_form() {
     let kind = IdentifierKind::MobilePhone;
     let mut count = 0;
     for row in rows(PHONES) {
@@ -54,7 +54,7 @@ fn every_example_number_has_one_canonical_form() {
 }
 
 #[test]
-fn every_published_national_id_has_one_canonical_form() {
+fn every_example_national_id_has_one_canonical_form() {
     let mut count = 0;
     for row in rows(NATIONAL_IDS) {
         let [text, expected, what] = row[..] else {
@@ -70,7 +70,7 @@ fn every_published_national_id_has_one_canonical_form() {
 }
 
 #[tokio::test]
-async fn example_numbers_find_their_contacts_in_either_form() {
+async fn example_phone_numbers_find_their_contacts_in_both_forms() {
     for region in ["SE", "NO", "PL", "GB"] {
         let app =
             TestApp::with(|config| region.clone_into(&mut config.identifiers.phone_region)).await;
@@ -90,7 +90,7 @@ async fn example_numbers_find_their_contacts_in_either_form() {
 }
 
 #[tokio::test]
-async fn published_national_ids_find_their_contacts() {
+async fn example_national_ids_find_their_contacts() {
     let app = TestApp::spawn().await;
     for text in [
         "189001019802",

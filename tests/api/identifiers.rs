@@ -1,5 +1,5 @@
-//! One customer however asked for: spellings share an entry, kinds share a record, and Engage gets one
-//! canonical form.
+//! One contact under many identifiers: spellings share an entry, kinds share a record, and Engage gets one canonical
+//! form.
 
 use engage_bff::config::NationalIdCountry;
 use engage_simulator::{
@@ -8,9 +8,9 @@ use engage_simulator::{
 };
 use serde_json::json;
 
-use crate::harness::{TestApp, escaped};
+use crate::harness::{TestApp, percent_encoded};
 
-/// The first spelling costs calls, every other one is a hit that costs none and answers alike.
+/// The first spelling costs calls; every other one is a hit without calls and with the same answer.
 async fn assert_one_entry(kind: &str, spellings: &[&str]) {
     let app = TestApp::spawn().await;
     let mut bodies = Vec::new();
@@ -33,7 +33,7 @@ async fn assert_one_entry(kind: &str, spellings: &[&str]) {
 }
 
 #[tokio::test]
-async fn every_spelling_of_a_phone_number_is_one_entry() {
+async fn all_spellings_of_a_phone_number_share_one_entry() {
     let spellings = [
         "070-174 06 05",
         "+46701740605",
@@ -47,7 +47,7 @@ async fn every_spelling_of_a_phone_number_is_one_entry() {
 }
 
 #[tokio::test]
-async fn every_spelling_of_an_email_address_is_one_entry() {
+async fn all_spellings_of_an_email_address_share_one_entry() {
     let spellings = [
         "Alva.Testsson@Example.COM",
         "alva.testsson@example.com",
@@ -58,7 +58,7 @@ async fn every_spelling_of_an_email_address_is_one_entry() {
 }
 
 #[tokio::test]
-async fn every_spelling_of_a_personnummer_is_one_entry() {
+async fn all_spellings_of_a_personnummer_share_one_entry() {
     let spellings = [
         "850709-9805",
         "198507099805",
@@ -71,7 +71,7 @@ async fn every_spelling_of_a_personnummer_is_one_entry() {
 }
 
 #[tokio::test]
-async fn every_spelling_of_a_guid_is_one_entry() {
+async fn all_spellings_of_a_guid_share_one_entry() {
     let upper = ALVA.id.to_uppercase();
     let mut mixed = ALVA.id.to_owned();
     mixed.replace_range(..1, &ALVA.id[..1].to_uppercase());
@@ -80,19 +80,19 @@ async fn every_spelling_of_a_guid_is_one_entry() {
 }
 
 #[tokio::test]
-async fn every_spelling_of_any_that_reads_alike_is_one_entry() {
+async fn all_spellings_of_one_any_value_share_one_entry() {
     assert_one_entry("any", &["070-174 06 05", "+46701740605", "0701740605"]).await;
     assert_one_entry("any", &["ALVA.testsson@example.com", ALVA.email]).await;
 }
 
 #[tokio::test]
-async fn the_case_of_a_contact_type_makes_no_other_entry() {
+async fn case_of_the_contact_type_makes_no_separate_entry() {
     let app = TestApp::spawn().await;
-    let ask = |contact_type: &str| format!("email={}&contactType={contact_type}", ALVA.email);
-    app.get(&ask("member")).await.assert_ok();
+    let query = |contact_type: &str| format!("email={}&contactType={contact_type}", ALVA.email);
+    app.get(&query("member")).await.assert_ok();
     let calls = app.engage.total_calls();
     for contact_type in ["Member", "MEMBER", "mEmBeR"] {
-        app.get(&ask(contact_type)).await.assert_ok().assert_hit();
+        app.get(&query(contact_type)).await.assert_ok().assert_hit();
     }
     // The default contact type is Member.
     app.get(&format!("email={}", ALVA.email)).await.assert_hit();
@@ -101,7 +101,7 @@ async fn the_case_of_a_contact_type_makes_no_other_entry() {
 }
 
 #[tokio::test]
-async fn one_contact_asked_for_by_six_identifiers_is_one_record() {
+async fn six_identifiers_of_one_contact_share_one_record() {
     let app = TestApp::spawn().await;
     let lookups = [
         json!({"contactId": ALVA.id}),
@@ -116,7 +116,7 @@ async fn one_contact_asked_for_by_six_identifiers_is_one_record() {
         assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id, "{lookup}");
     }
     assert_eq!(app.customers.counts().records, 1);
-    // A contactId alone is not a name; points are the record's, so they were asked for once.
+    // A contact id is no alias. Points belong to the record, so they were fetched once.
     assert_eq!(app.customers.counts().aliases, 5);
     let calls = app.engage.total_calls();
     for lookup in lookups {
@@ -126,23 +126,23 @@ async fn one_contact_asked_for_by_six_identifiers_is_one_record() {
 }
 
 #[tokio::test]
-async fn a_value_of_another_kind_is_not_the_same_thing() {
+async fn same_value_as_another_kind_costs_its_own_lookup() {
     let app = TestApp::spawn().await;
     app.get(&format!("email={}", ALVA.email)).await.assert_ok();
     app.get(&format!("any={}", ALVA.email)).await.assert_ok();
-    assert_eq!(app.overviews(), 2);
+    assert_eq!(app.overview_calls(), 2);
     app.get(&format!("any={}", ALVA.member_number))
         .await
         .assert_ok();
     app.get(&format!("customKey={}", ALVA.member_number))
         .await
         .assert_ok();
-    assert_eq!(app.overviews(), 4);
+    assert_eq!(app.overview_calls(), 4);
     assert_eq!(app.customers.counts().records, 1);
 }
 
 #[tokio::test]
-async fn a_custom_key_is_taken_as_it_is() {
+async fn custom_key_is_sent_unchanged() {
     let app = TestApp::spawn().await;
     app.engage.custom_key(CustomKey::ExternalId);
     let key = ALVA.external_id;
@@ -159,7 +159,7 @@ async fn a_custom_key_is_taken_as_it_is() {
 }
 
 #[tokio::test]
-async fn engage_is_asked_in_the_canonical_form_with_the_contact_type_and_its_headers() {
+async fn upstream_call_has_canonical_identifier_contact_type_and_headers() {
     for (kind, value, sent) in [
         ("email", " Alva.Testsson@EXAMPLE.com", ALVA.email),
         ("mobilePhone", "070-174 06 05", ALVA.phone),
@@ -183,7 +183,7 @@ async fn engage_is_asked_in_the_canonical_form_with_the_contact_type_and_its_hea
 }
 
 #[tokio::test]
-async fn the_default_contact_type_is_not_applied_to_a_contact_id() {
+async fn default_contact_type_is_not_applied_to_a_contact_id() {
     let app = TestApp::spawn().await;
     let bo = app.get(&format!("contactId={}", BO.id)).await;
     assert_eq!(bo.assert_ok().at("/contactType"), "Contact");
@@ -196,20 +196,20 @@ async fn the_default_contact_type_is_not_applied_to_a_contact_id() {
 }
 
 #[tokio::test]
-async fn a_name_is_found_under_its_own_contact_type_only() {
+async fn identifier_is_found_under_its_contact_type_only() {
     let app = TestApp::spawn().await;
-    let ask = |contact_type: &str| format!("email={}&contactType={contact_type}", BO.email);
-    app.get(&ask("Contact")).await.assert_ok();
-    app.get(&ask("Member"))
+    let query = |contact_type: &str| format!("email={}&contactType={contact_type}", BO.email);
+    app.get(&query("Contact")).await.assert_ok();
+    app.get(&query("Member"))
         .await
         .assert_problem(404, "ContactNotFound");
-    app.get(&ask("Contact")).await.assert_ok().assert_hit();
+    app.get(&query("Contact")).await.assert_ok().assert_hit();
 }
 
 #[tokio::test]
-async fn ten_digits_that_begin_with_07_are_a_phone_number_in_any() {
+async fn ten_digits_starting_with_07_in_any_are_a_phone_number() {
     let app = TestApp::spawn().await;
-    // Also the personnummer of somebody born on 1 January 2007.
+    // Also the personnummer of a person born on 1 January 2007.
     app.get("any=0701010001")
         .await
         .assert_problem(404, "ContactNotFound");
@@ -221,7 +221,7 @@ async fn ten_digits_that_begin_with_07_are_a_phone_number_in_any() {
 }
 
 #[tokio::test]
-async fn a_wrong_check_digit_is_refused_here_unless_engage_is_to_judge_it() {
+async fn wrong_check_digit_is_refused_unless_check_digits_are_off() {
     let wrong = json!({"socialSecurityNumber": "198507099806"});
     let app = TestApp::spawn().await;
     app.lookup(wrong.clone())
@@ -237,19 +237,19 @@ async fn a_wrong_check_digit_is_refused_here_unless_engage_is_to_judge_it() {
 }
 
 #[tokio::test]
-async fn national_numbers_are_those_of_the_configured_region() {
+async fn national_phone_numbers_use_the_configured_region() {
     let app = TestApp::with(|config| config.identifiers.phone_region = "FI".to_owned()).await;
     app.engage
         .contact(DORA.id)
         .attribute("mobilePhone", json!("+358401234567"));
     let answer = app
-        .get(&format!("mobilePhone={}", escaped("040 1234567")))
+        .get(&format!("mobilePhone={}", percent_encoded("040 1234567")))
         .await;
     assert_eq!(answer.assert_ok().at("/contactId"), DORA.id);
 }
 
 #[tokio::test]
-async fn a_finnish_identity_code_keeps_its_sign() {
+async fn finnish_identity_code_keeps_its_century_sign() {
     let app = TestApp::spawn().await;
     let attributes = json!({"socialSecurityNumber": "150390Y901C", "email": "f@example.com"});
     let id = app.engage.create(attributes, "Member");
@@ -263,9 +263,13 @@ async fn a_finnish_identity_code_keeps_its_sign() {
 }
 
 #[tokio::test]
-async fn a_finnish_code_is_not_sent_as_the_coordination_number_it_resembles() {
-    let (finn, swede) = ("010672-9346", "200106729346");
-    for (country, sent) in [(None, finn), (Some("FI"), finn), (Some("SE"), swede)] {
+async fn finnish_code_is_not_read_as_a_swedish_coordination_number() {
+    let (finnish, swedish) = ("010672-9346", "200106729346");
+    for (country, sent) in [
+        (None, finnish),
+        (Some("FI"), finnish),
+        (Some("SE"), swedish),
+    ] {
         let app = TestApp::with(|config| {
             config.identifiers.national_id_country = country.map(|country| match country {
                 "FI" => NationalIdCountry::Fi,
@@ -277,10 +281,14 @@ async fn a_finnish_code_is_not_sent_as_the_coordination_number_it_resembles() {
             app.engage
                 .create(json!({"socialSecurityNumber": id}), "Member")
         };
-        let (the_finn, the_swede) = (create(finn), create(swede));
+        let (finnish_id, swedish_id) = (create(finnish), create(swedish));
         for kind in ["socialSecurityNumber", "any"] {
-            let answer = app.lookup(json!({ kind: finn })).await;
-            let expected = if sent == finn { &the_finn } else { &the_swede };
+            let answer = app.lookup(json!({ kind: finnish })).await;
+            let expected = if sent == finnish {
+                &finnish_id
+            } else {
+                &swedish_id
+            };
             assert_eq!(
                 answer.assert_ok().at("/contactId"),
                 *expected,
@@ -289,14 +297,14 @@ async fn a_finnish_code_is_not_sent_as_the_coordination_number_it_resembles() {
             let log = app.engage.log();
             let call = log.iter().rfind(|call| call.parameter(kind).is_some());
             assert_eq!(call.and_then(|call| call.parameter(kind)), Some(sent));
-            let answer = app.lookup(json!({ kind: swede })).await;
-            assert_eq!(answer.assert_ok().at("/contactId"), the_swede);
+            let answer = app.lookup(json!({ kind: swedish })).await;
+            assert_eq!(answer.assert_ok().at("/contactId"), swedish_id);
         }
     }
 }
 
 #[tokio::test]
-async fn a_national_number_may_begin_with_its_own_calling_code() {
+async fn national_number_may_start_with_its_calling_code() {
     let app = TestApp::with(|config| config.identifiers.phone_region = "NO".to_owned()).await;
     app.engage
         .contact(ALVA.id)
@@ -310,11 +318,11 @@ async fn a_national_number_may_begin_with_its_own_calling_code() {
         let answer = app.lookup(json!({"mobilePhone": spelling})).await;
         assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id, "{spelling:?}");
     }
-    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.overview_calls(), 1);
 }
 
 #[tokio::test]
-async fn a_number_newer_than_the_numbering_plan_is_left_to_engage() {
+async fn number_unknown_to_the_numbering_plan_is_sent_to_engage() {
     let app = TestApp::with(|config| config.identifiers.phone_region = "NO".to_owned()).await;
     app.lookup(json!({"mobilePhone": "11 00 00 00"}))
         .await
@@ -324,7 +332,7 @@ async fn a_number_newer_than_the_numbering_plan_is_left_to_engage() {
 }
 
 #[tokio::test]
-async fn phone_numbers_are_taken_as_they_are_pasted() {
+async fn pasted_phone_numbers_share_one_entry() {
     let spellings = [
         "\t070-174 06 05\r\n",
         "\u{202d}+46 70-174 06 05\u{202c}",
@@ -339,7 +347,7 @@ async fn phone_numbers_are_taken_as_they_are_pasted() {
 }
 
 #[tokio::test]
-async fn a_number_below_nought_is_refused() {
+async fn phone_number_with_a_minus_is_refused() {
     let app = TestApp::spawn().await;
     for text in [
         "-46701740605",
@@ -355,7 +363,7 @@ async fn a_number_below_nought_is_refused() {
 }
 
 #[tokio::test]
-async fn a_refused_email_address_hints_at_xn_for_its_domain_alone() {
+async fn refused_email_hints_at_punycode_for_its_domain_only() {
     let app = TestApp::spawn().await;
     for (email, hints) in [("anna@räksmörgås.se", true), ("andré@example.com", false)] {
         for kind in ["email", "any"] {

@@ -1,5 +1,4 @@
-//! An invalidation is final: whatever was in flight, nothing whose upstream request began before it is
-//! served or stored after it (P3).
+//! Invalidation is final: an answer whose upstream call started before it is neither served nor stored after it (P3).
 
 use std::time::Duration;
 
@@ -7,7 +6,7 @@ use engage_bff::domain::{Part, PartSet};
 use engage_simulator::{Endpoint, Fault, people::ALVA};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, COLD_CALLS, TestApp, arrive, id};
+use crate::harness::{Answer, COLD_CALLS, TestApp, id, let_requests_arrive};
 
 const LAG: Duration = Duration::from_secs(600);
 
@@ -40,28 +39,28 @@ fn assert_new(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn an_overview_in_the_air_is_neither_served_nor_stored_after_an_invalidation() {
+async fn overview_in_flight_is_discarded_by_an_invalidation() {
     for query in [by_email(), by_id()] {
         let app = TestApp::spawn().await;
         app.engage.set_overview_lag(LAG);
         let hold = app.engage.hold(Endpoint::All);
-        let waiting = app.ask(&query);
+        let waiting = app.spawn_get(&query);
         app.engage.wait_for_calls(Endpoint::Overview, 1).await;
         change(&app);
         app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
-        let later = app.ask(&query);
-        arrive().await;
+        let later = app.spawn_get(&query);
+        let_requests_arrive().await;
         hold.release();
         assert_new(&waiting.await.expect("an answer"));
         assert_new(&later.await.expect("an answer"));
-        let kept = app.get(&query).await;
-        kept.assert_hit();
-        assert_new(&kept);
+        let cached = app.get(&query).await;
+        cached.assert_hit();
+        assert_new(&cached);
     }
 }
 
 #[tokio::test]
-async fn an_entity_answer_in_the_air_is_neither_served_nor_stored_after_an_invalidation() {
+async fn entity_call_in_flight_is_discarded_by_an_invalidation() {
     for (part, endpoint) in [
         (Part::Profile, Endpoint::Contact),
         (Part::Promotions, Endpoint::Promotions),
@@ -75,53 +74,53 @@ async fn an_entity_answer_in_the_air_is_neither_served_nor_stored_after_an_inval
             app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
             let calls = app.engage.calls(endpoint);
             let hold = app.engage.hold(endpoint);
-            let waiting = app.ask(&format!("{}{fresh}", by_email()));
+            let waiting = app.spawn_get(&format!("{}{fresh}", by_email()));
             app.engage.wait_for_calls(endpoint, calls + 1).await;
             change(&app);
             app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
-            let later = app.ask(&by_email());
-            arrive().await;
+            let later = app.spawn_get(&by_email());
+            let_requests_arrive().await;
             hold.release();
             let waiting = waiting.await.expect("an answer");
             assert_new(&waiting);
             assert_new(&later.await.expect("an answer"));
-            let kept = app.get(&by_email()).await;
-            kept.assert_hit();
-            assert_new(&kept);
-            // The fenced call and one more, shared by everybody who came later.
+            let cached = app.get(&by_email()).await;
+            cached.assert_hit();
+            assert_new(&cached);
+            // The fenced call and one more, shared by all later requests.
             assert_eq!(app.engage.calls(endpoint), calls + 2, "{part:?} {fresh}");
         }
     }
 }
 
 #[tokio::test]
-async fn callers_after_an_invalidation_share_one_call_that_waits_for_the_one_cut_off() {
+async fn requests_after_an_invalidation_share_one_new_call() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id).await;
+    app.fetch_points_separately(ALVA.id).await;
     let query = format!("{}&parts=points", by_id());
     app.get(&format!("{}&parts=none", by_id())).await;
     let hold = app.engage.hold(Endpoint::PointAccounts);
-    let before = app.ask(&query);
+    let before = app.spawn_get(&query);
     app.engage.wait_for_calls(Endpoint::PointAccounts, 1).await;
     app.engage.contact(ALVA.id).points("8");
     app.customers
         .invalidate(id(ALVA.id), Part::Points.into())
         .await;
-    let after: Vec<_> = (0..10).map(|_| app.ask(&query)).collect();
-    arrive().await;
+    let after: Vec<_> = (0..10).map(|_| app.spawn_get(&query)).collect();
+    let_requests_arrive().await;
     assert_eq!(app.engage.calls(Endpoint::PointAccounts), 1);
     hold.release_one();
     app.engage.wait_for_calls(Endpoint::PointAccounts, 2).await;
     hold.release();
-    for asked in after.into_iter().chain([before]) {
-        let answer = asked.await.expect("an answer");
+    for pending in after.into_iter().chain([before]) {
+        let answer = pending.await.expect("an answer");
         assert_eq!(answer.assert_ok().at("/points/balance"), json!(8));
     }
     assert_eq!(app.engage.calls(Endpoint::PointAccounts), 2);
 }
 
 #[tokio::test]
-async fn a_refresh_in_the_air_is_not_stored_after_an_invalidation() {
+async fn refresh_in_flight_is_discarded_by_an_invalidation() {
     let app = TestApp::with(|config| {
         config.cache.points_lifetime = Duration::from_secs(60);
     })
@@ -135,20 +134,20 @@ async fn a_refresh_in_the_air_is_not_stored_after_an_invalidation() {
     app.engage.wait_for_calls(Endpoint::All, COLD_CALLS).await;
     change(&app);
     app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
-    let waiting = app.ask(&by_id());
-    arrive().await;
+    let waiting = app.spawn_get(&by_id());
+    let_requests_arrive().await;
     hold.release();
     assert_new(&waiting.await.expect("an answer"));
-    arrive().await;
+    let_requests_arrive().await;
     assert_new(&app.get(&by_id()).await);
 }
 
 #[tokio::test]
-async fn a_person_deleted_while_an_overview_is_in_the_air_is_not_brought_back() {
+async fn overview_in_flight_does_not_restore_a_deleted_contact() {
     let app = TestApp::spawn().await;
     app.engage.set_overview_lag(LAG);
     let hold = app.engage.hold(Endpoint::All);
-    let waiting = [by_email(), by_id()].map(|query| app.ask(&query));
+    let waiting = [by_email(), by_id()].map(|query| app.spawn_get(&query));
     app.engage.wait_for_calls(Endpoint::Overview, 2).await;
     app.engage.contact(ALVA.id).delete();
     app.customers.purge(id(ALVA.id)).await;
@@ -161,7 +160,7 @@ async fn a_person_deleted_while_an_overview_is_in_the_air_is_not_brought_back() 
 }
 
 #[tokio::test]
-async fn a_lagging_overview_does_not_bring_a_purged_person_back() {
+async fn lagging_overview_does_not_restore_a_purged_contact() {
     let phone = format!("mobilePhone={}", ALVA.phone.replace('+', "%2B"));
     let typed = format!("{}&contactType=Member", by_id());
     let unseen = format!("customKey={}", ALVA.member_number);
@@ -185,7 +184,7 @@ async fn a_lagging_overview_does_not_bring_a_purged_person_back() {
 }
 
 #[tokio::test]
-async fn a_purge_drops_everything_audiences_too() {
+async fn purge_drops_every_part_and_the_audiences() {
     let app = TestApp::spawn().await;
     app.get(&by_email()).await.assert_ok();
     change(&app);
@@ -200,25 +199,25 @@ async fn a_purge_drops_everything_audiences_too() {
 }
 
 #[tokio::test]
-async fn what_is_in_the_air_is_not_stored_after_everything_was_purged() {
+async fn answer_in_flight_is_discarded_by_a_purge_of_everything() {
     let app = TestApp::spawn().await;
     let hold = app.engage.hold(Endpoint::All);
-    let waiting = app.ask(&by_email());
+    let waiting = app.spawn_get(&by_email());
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
     change(&app);
     app.customers.purge_everything().await;
-    let later = app.ask(&by_email());
-    arrive().await;
+    let later = app.spawn_get(&by_email());
+    let_requests_arrive().await;
     hold.release();
     assert_new(&waiting.await.expect("an answer"));
     assert_new(&later.await.expect("an answer"));
-    let kept = app.get(&by_email()).await;
-    kept.assert_hit();
-    assert_new(&kept);
+    let cached = app.get(&by_email()).await;
+    cached.assert_hit();
+    assert_new(&cached);
 }
 
 #[tokio::test]
-async fn an_invalidated_part_that_engage_fails_to_tell_is_null_and_never_old() {
+async fn invalidated_part_that_cannot_be_fetched_is_null_not_stale() {
     let app = TestApp::spawn().await;
     app.get(&by_email()).await.assert_ok();
     let parts: PartSet = [Part::Points, Part::Vouchers].into_iter().collect();
@@ -239,7 +238,7 @@ async fn an_invalidated_part_that_engage_fails_to_tell_is_null_and_never_old() {
 }
 
 #[tokio::test]
-async fn no_answer_after_an_acknowledged_change_is_older_than_it() {
+async fn answers_after_an_acknowledged_invalidation_include_the_change() {
     let app = TestApp::spawn().await;
     let query = format!("{}&parts=points", by_email());
     app.engage.set_overview_lag(LAG);
@@ -250,7 +249,7 @@ async fn no_answer_after_an_acknowledged_change_is_older_than_it() {
         .invalidate(id(ALVA.id), Part::Points.into())
         .await;
     for change in 1..=300_u64 {
-        let around = [(); 3].map(|()| app.ask(&query));
+        let around = [(); 3].map(|()| app.spawn_get(&query));
         if change % 3 == 0 {
             app.get(&query).await.assert_ok();
         } else {
@@ -260,13 +259,13 @@ async fn no_answer_after_an_acknowledged_change_is_older_than_it() {
         app.customers
             .invalidate(id(ALVA.id), Part::Points.into())
             .await;
-        let after = [(); 2].map(|()| app.ask(&query));
-        for asked in after {
-            let answer = asked.await.expect("an answer");
+        let after = [(); 2].map(|()| app.spawn_get(&query));
+        for pending in after {
+            let answer = pending.await.expect("an answer");
             assert_eq!(balance(answer.assert_ok()), change);
         }
-        for asked in around {
-            let answer = asked.await.expect("an answer");
+        for pending in around {
+            let answer = pending.await.expect("an answer");
             assert!(balance(answer.assert_ok()) >= change - 1);
         }
     }

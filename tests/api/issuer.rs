@@ -1,4 +1,4 @@
-//! An issuer of tokens, with a key of its own.
+//! A token issuer with its own key.
 
 use std::{
     fs,
@@ -34,7 +34,7 @@ pub(crate) struct Issuer {
 }
 
 impl Issuer {
-    /// With a new key, whose public half stands in a file.
+    /// With a new key, whose public half is published in a file.
     pub(crate) fn new() -> Self {
         let name = format!("engage-bff-test-{}.jwks", uuid::Uuid::new_v4());
         let issuer = Self::with("one", std::env::temp_dir().join(name));
@@ -53,7 +53,7 @@ impl Issuer {
         }
     }
 
-    /// The same issuer with a key of another kind, which is not published.
+    /// The same issuer with an unpublished key for another algorithm.
     pub(crate) fn with_key_for(&self, algorithm: Algorithm) -> Self {
         let random = SystemRandom::new();
         let key = match algorithm {
@@ -75,19 +75,19 @@ impl Issuer {
         }
     }
 
-    /// The same issuer with another key in the other's place.
+    /// The same issuer after publishing another key instead.
     pub(crate) fn rotate(&self) -> Self {
         self.rotate_to("two")
     }
 
-    /// The same, with a key of that id.
+    /// Like `rotate`, with this key id.
     pub(crate) fn rotate_to(&self, id: &str) -> Self {
         let rotated = self.with_id(id);
         rotated.publish();
         rotated
     }
 
-    /// The same issuer with a key of that id, which is not published.
+    /// The same issuer with an unpublished key of this id.
     pub(crate) fn with_id(&self, id: &str) -> Self {
         Self::with(id, self.jwks_file.clone())
     }
@@ -96,7 +96,7 @@ impl Issuer {
         fs::write(&self.jwks_file, self.jwks()).expect("a temporary file");
     }
 
-    /// Puts the keys of all of them into this one's file.
+    /// Publishes the keys of all these issuers in this one's file.
     pub(crate) fn publish_with(&self, issuers: &[&Self]) {
         let keys: Vec<Value> = issuers
             .iter()
@@ -109,27 +109,27 @@ impl Issuer {
         fs::write(&self.jwks_file, set).expect("a temporary file");
     }
 
-    /// The public key, as it is published.
+    /// The public key as published.
     pub(crate) fn jwk(&self) -> Value {
         let mut jwk = Jwk::from_encoding_key(&self.key, self.algorithm).expect("a public key");
         jwk.common.key_id = Some(self.id.clone());
         serde_json::to_value(jwk).expect("JSON")
     }
 
-    /// Puts these keys into the file and no others.
+    /// Publishes exactly these keys.
     pub(crate) fn publish_keys(&self, keys: &[Value]) {
         let set = json!({"keys": keys}).to_string();
         fs::write(&self.jwks_file, set).expect("a temporary file");
     }
 
-    /// A token of this header and these claims, as they are written.
+    /// A token with exactly this header and these claims.
     pub(crate) fn sign_text(&self, header: &str, claims: &str) -> String {
         let message = format!("{}.{}", Self::encoded(header), Self::encoded(claims));
         let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, self.algorithm);
         format!("{message}.{}", signature.expect("a signature"))
     }
 
-    /// What the file holds is no key any more.
+    /// Replaces the file by an empty key set.
     pub(crate) fn break_jwks(&self) {
         fs::write(&self.jwks_file, "{\"keys\": []}").expect("a temporary file");
     }
@@ -158,7 +158,7 @@ impl Issuer {
         jsonwebtoken::encode(&header, claims, &self.key).expect("a token")
     }
 
-    /// What a confused verifier would take: signed by HMAC with what everybody may know.
+    /// A token for an algorithm confusion attack: signed by HMAC with the public key.
     pub(crate) fn sign_with_public_key_as_secret(&self, claims: &Value) -> String {
         let mut header = Header::new(Algorithm::HS256);
         header.kid = Some(self.id.clone());
@@ -166,7 +166,7 @@ impl Issuer {
         jsonwebtoken::encode(&header, claims, &key).expect("a token")
     }
 
-    /// JSON as a part of a token.
+    /// JSON encoded as a part of a token.
     pub(crate) fn header(value: &Value) -> String {
         Self::encoded(&value.to_string())
     }
@@ -192,7 +192,7 @@ impl Issuer {
         self.serve_as(JwksAnswer::Keys(self.jwks())).await
     }
 
-    /// An address that answers so until it is told otherwise.
+    /// A server that gives this answer until it is changed.
     pub(crate) async fn serve_as(&self, answer: JwksAnswer) -> JwksServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let server = JwksServer {
@@ -238,12 +238,12 @@ impl Drop for Issuer {
     }
 }
 
-/// How the address of the keys answers.
+/// How the JWKS server answers.
 #[derive(Clone)]
 pub(crate) enum JwksAnswer {
     Keys(String),
     Failure,
-    /// It takes the request and says nothing.
+    /// Accepts the request and never answers.
     Silence,
 }
 
@@ -260,12 +260,12 @@ impl JwksServer {
         self.url.clone()
     }
 
-    /// From now on it answers so.
+    /// Changes the answer.
     pub(crate) fn answer(&self, answer: JwksAnswer) {
         *self.answer.lock().expect("no test panicked with it") = answer;
     }
 
-    /// From now on it publishes this issuer's keys.
+    /// Publishes this issuer's keys from now on.
     pub(crate) fn publish(&self, issuer: &Issuer) {
         self.answer(JwksAnswer::Keys(issuer.jwks()));
     }
@@ -275,7 +275,7 @@ impl JwksServer {
         self.head.lock().expect("no test panicked with it").clone()
     }
 
-    /// How often they were asked for.
+    /// The number of requests so far.
     pub(crate) fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
     }

@@ -1,6 +1,8 @@
-//! The service through its front door: real HTTP, a stateful pretend Engage, a clock that tests move.
+//! End-to-end tests over real HTTP, with a stateful Engage simulator and a manual clock.
 
 pub(crate) mod admission;
+mod alias_faults;
+mod aliases;
 mod answer;
 pub(crate) mod audit;
 mod back_off;
@@ -28,11 +30,9 @@ pub(crate) mod harness;
 mod hostile;
 mod identifier_facts;
 mod identifiers;
+mod identity_match;
 mod invalidation;
 pub(crate) mod issuer;
-pub(crate) mod marks;
-mod name_faults;
-mod names;
 mod negatives;
 mod numbers;
 mod offers;
@@ -46,17 +46,17 @@ mod purges;
 mod refill;
 mod resolution;
 mod routes;
+pub(crate) mod sensitive;
 mod shape;
-mod shown;
 mod slow_connections;
 mod smoke;
 mod stale_if_error;
 mod stale_if_slow;
-mod strangers;
 mod targets;
 pub(crate) mod tls;
 pub(crate) mod tokens;
 mod too_large;
+mod unauthenticated;
 mod unreadable;
 pub(crate) mod upstream;
 mod validators;

@@ -1,5 +1,5 @@
-//! Negative answers: nobody, several, malformed. Remembered briefly, per identifier, and only where
-//! Engage spoke of the identifier itself.
+//! Negative entries: unknown contact, ambiguous identifier, malformed identifier. Cached briefly, per identifier, and
+//! only if Engage refused the identifier itself.
 
 use std::time::Duration;
 
@@ -9,24 +9,30 @@ use engage_simulator::{
 };
 use serde_json::json;
 
-use crate::harness::{TestApp, arrive, escaped};
+use crate::harness::{TestApp, let_requests_arrive, percent_encoded};
 
-const NOBODY: &str = "email=nobody@example.com";
+const UNKNOWN: &str = "email=unknown@example.com";
 
 #[tokio::test]
-async fn nobody_is_remembered_for_the_negative_lifetime_and_no_longer() {
+async fn unknown_contact_is_cached_for_the_negative_lifetime() {
     let app = TestApp::spawn().await;
-    app.get(NOBODY).await.assert_problem(404, "ContactNotFound");
+    app.get(UNKNOWN)
+        .await
+        .assert_problem(404, "ContactNotFound");
     app.advance(Duration::from_millis(29_900));
-    app.get(NOBODY).await.assert_problem(404, "ContactNotFound");
+    app.get(UNKNOWN)
+        .await
+        .assert_problem(404, "ContactNotFound");
     assert_eq!(app.engage.total_calls(), 1);
     app.advance(Duration::from_millis(100));
-    app.get(NOBODY).await.assert_problem(404, "ContactNotFound");
+    app.get(UNKNOWN)
+        .await
+        .assert_problem(404, "ContactNotFound");
     assert_eq!(app.engage.total_calls(), 2);
 }
 
 #[tokio::test]
-async fn several_are_remembered_and_their_ids_not_told() {
+async fn ambiguous_identifier_is_cached_without_exposing_ids() {
     let app = TestApp::spawn().await;
     let query = format!("email={}", DORA.email);
     for _ in 0..2 {
@@ -38,7 +44,7 @@ async fn several_are_remembered_and_their_ids_not_told() {
 }
 
 #[tokio::test]
-async fn what_engage_refuses_as_malformed_is_remembered() {
+async fn malformed_identifier_refused_by_engage_is_cached() {
     let app = TestApp::spawn().await;
     for code in [
         "InvalidEmailAddress",
@@ -59,7 +65,7 @@ async fn what_engage_refuses_as_malformed_is_remembered() {
 }
 
 #[tokio::test]
-async fn an_unknown_400_of_engage_passes_its_code_on_until_its_back_off_ends() {
+async fn unknown_400_keeps_its_code_until_the_back_off_ends() {
     let app = TestApp::spawn().await;
     let refusal = Fault::Status(400, json!({"errorCode": "NewRule", "message": "no"}));
     app.engage.fault_times(Endpoint::Overview, refusal, 1);
@@ -73,7 +79,7 @@ async fn an_unknown_400_of_engage_passes_its_code_on_until_its_back_off_ends() {
 }
 
 #[tokio::test]
-async fn each_identifier_and_contact_type_has_a_negative_answer_of_its_own() {
+async fn negative_entries_are_per_identifier_and_contact_type() {
     let app = TestApp::spawn().await;
     let member = format!("email={}&contactType=Member", BO.email);
     let contact = format!("email={}&contactType=Contact", BO.email);
@@ -84,15 +90,15 @@ async fn each_identifier_and_contact_type_has_a_negative_answer_of_its_own() {
     app.get(&member)
         .await
         .assert_problem(404, "ContactNotFound");
-    assert_eq!(app.overviews(), 2);
-    app.get("email=another.nobody@example.com")
+    assert_eq!(app.overview_calls(), 2);
+    app.get("email=another.unknown@example.com")
         .await
         .assert_problem(404, "ContactNotFound");
-    assert_eq!(app.overviews(), 3);
+    assert_eq!(app.overview_calls(), 3);
 }
 
 #[tokio::test]
-async fn an_unknown_contact_id_is_remembered_as_well() {
+async fn unknown_contact_id_is_cached_as_negative() {
     let app = TestApp::spawn().await;
     let query = "contactId=00000000-0000-4000-8000-000000000000&parts=none";
     for _ in 0..2 {
@@ -102,20 +108,24 @@ async fn an_unknown_contact_id_is_remembered_as_well() {
 }
 
 #[tokio::test]
-async fn a_newcomer_is_found_at_once_when_negatives_are_ended() {
+async fn new_contact_is_found_after_negatives_are_dropped() {
     let app = TestApp::spawn().await;
-    app.get(NOBODY).await.assert_problem(404, "ContactNotFound");
+    app.get(UNKNOWN)
+        .await
+        .assert_problem(404, "ContactNotFound");
     let id = app
         .engage
-        .create(json!({"email": "nobody@example.com"}), "Member");
-    app.get(NOBODY).await.assert_problem(404, "ContactNotFound");
+        .create(json!({"email": "unknown@example.com"}), "Member");
+    app.get(UNKNOWN)
+        .await
+        .assert_problem(404, "ContactNotFound");
     app.customers.drop_negatives().await;
-    let found = app.get(NOBODY).await;
+    let found = app.get(UNKNOWN).await;
     assert_eq!(found.assert_ok().at("/contactId"), id.as_str());
 }
 
 #[tokio::test]
-async fn a_conflict_that_was_solved_ends_with_the_negatives() {
+async fn resolved_ambiguity_is_found_after_negatives_are_dropped() {
     let app = TestApp::spawn().await;
     let query = format!("email={}", DORA.email);
     app.get(&query).await.assert_problem(409, "MultipleMatches");
@@ -128,28 +138,28 @@ async fn a_conflict_that_was_solved_ends_with_the_negatives() {
 }
 
 #[tokio::test]
-async fn a_nobody_that_was_in_the_air_when_negatives_ended_is_neither_told_nor_remembered() {
+async fn negative_in_flight_is_discarded_when_negatives_are_dropped() {
     let app = TestApp::spawn().await;
     let hold = app.engage.hold(Endpoint::Overview);
-    let waiting = app.ask(NOBODY);
+    let waiting = app.spawn_get(UNKNOWN);
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
     let id = app
         .engage
-        .create(json!({"email": "nobody@example.com"}), "Member");
+        .create(json!({"email": "unknown@example.com"}), "Member");
     app.customers.drop_negatives().await;
-    let later = app.ask(NOBODY);
-    arrive().await;
+    let later = app.spawn_get(UNKNOWN);
+    let_requests_arrive().await;
     hold.release();
-    for asked in [waiting, later] {
-        let answer = asked.await.expect("an answer");
+    for pending in [waiting, later] {
+        let answer = pending.await.expect("an answer");
         assert_eq!(answer.assert_ok().at("/contactId"), id.as_str());
     }
-    assert_eq!(app.overviews(), 2);
-    app.get(NOBODY).await.assert_ok().assert_hit();
+    assert_eq!(app.overview_calls(), 2);
+    app.get(UNKNOWN).await.assert_ok().assert_hit();
 }
 
 #[tokio::test]
-async fn faults_are_no_negative_answers_and_end_with_their_back_off() {
+async fn faults_create_no_negative_entries() {
     let app = TestApp::spawn().await;
     let query = format!("email={}", ALVA.email);
     for (fault, status, code) in [
@@ -209,22 +219,24 @@ async fn faults_are_no_negative_answers_and_end_with_their_back_off() {
         // Longer than any back-off.
         app.advance(Duration::from_secs(600));
     }
-    let calls = app.overviews();
+    let calls = app.overview_calls();
     app.get(&query).await.assert_ok();
-    assert_eq!(app.overviews(), calls + 1);
+    assert_eq!(app.overview_calls(), calls + 1);
 }
 
 #[tokio::test]
-async fn without_a_negative_lifetime_the_calls_own_answer_is_given() {
+async fn zero_negative_lifetime_caches_no_negative_and_no_unconfirmed_alias() {
     let app = TestApp::with(|config| config.cache.negative_lifetime = Duration::ZERO).await;
-    app.get(NOBODY).await.assert_problem(404, "ContactNotFound");
+    app.get(UNKNOWN)
+        .await
+        .assert_problem(404, "ContactNotFound");
     assert_eq!(app.engage.total_calls(), 1);
     let shared = format!("email={}", DORA.email);
     app.get(&shared)
         .await
         .assert_problem(409, "MultipleMatches");
     assert_eq!(app.engage.total_calls(), 2);
-    // A contact that does not show what it was found by: its name is not remembered either.
+    // An alias is not cached either if the contact does not show the identifier.
     app.engage
         .contact(ALVA.id)
         .also_found_by("email", ALVA.email)
@@ -233,7 +245,7 @@ async fn without_a_negative_lifetime_the_calls_own_answer_is_given() {
         .attribute("mobilePhone", json!(null));
     for query in [
         format!("email={}&parts=none", ALVA.email),
-        format!("mobilePhone={}&parts=none", escaped(ALVA.phone)),
+        format!("mobilePhone={}&parts=none", percent_encoded(ALVA.phone)),
     ] {
         for _ in 0..2 {
             app.engage.reset_log();

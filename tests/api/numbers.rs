@@ -1,4 +1,4 @@
-//! Numbers are exact from end to end, or not told: points, money, percentages, and what a tenant keeps.
+//! Numbers are exact from end to end or left out: points, money, percentages and tenant attributes.
 
 use engage_simulator::{Endpoint, people::BO};
 
@@ -7,7 +7,7 @@ use crate::{
     harness::{Answer, TestApp},
 };
 
-/// A number as Engage may write it, and as it is told; `None` where it can't be told exactly.
+/// A number as Engage may write it, and as we return it; `None` if it cannot be returned exactly.
 const NUMBERS: [(&str, Option<&str>); 29] = [
     ("0.1", Some("0.1")),
     ("250", Some("250")),
@@ -36,7 +36,7 @@ const NUMBERS: [(&str, Option<&str>); 29] = [
     (r#""250.0000""#, Some("250.0000")),
     (r#"" 17.5 ""#, Some("17.5")),
     (r#""-3""#, Some("-3")),
-    // More digits than can be kept: rounding them would be a lie.
+    // More digits than a decimal holds: rounding would be wrong.
     ("79228162514264337593543950336", None),
     ("0.00000000000000000000000000001", None),
     ("0.12345678901234567890123456789012e1", None),
@@ -50,27 +50,33 @@ const NUMBERS: [(&str, Option<&str>); 29] = [
     ("[1]", None),
 ];
 
-/// That the answer tells `before` and this very number, or that its item is left out.
+/// Asserts that the answer contains `before` and exactly this number, or that the item is left out.
 #[track_caller]
-fn assert_told(answer: &Answer, part: &str, before: &str, written: &str, told: Option<&str>) {
-    let Some(told) = told else {
+fn assert_exact(answer: &Answer, part: &str, before: &str, written: &str, expected: Option<&str>) {
+    let Some(expected) = expected else {
         return assert_incomplete(answer, part, 0, written);
     };
     let text = answer.assert_ok().text();
-    let exact = [',', '}'].map(|end| format!("{before}{told}{end}"));
+    let exact = [',', '}'].map(|end| format!("{before}{expected}{end}"));
     let is_there = exact.iter().any(|exact| text.contains(exact));
     assert!(is_there, "{written} became {text}");
 }
 
 #[tokio::test]
-async fn balances_are_exact_or_not_told() {
+async fn balances_are_exact_or_left_out() {
     let app = TestApp::spawn().await;
-    for (written, told) in NUMBERS {
+    for (written, expected) in NUMBERS {
         let account = format!(r#"[{{"definitionId":1,"balance":{written},"pendingPoints":0.1}}]"#);
         answer_with(&app, Endpoint::PointAccounts, account);
         let answer = app.get(&fresh("points")).await;
-        assert_told(&answer, "points", r#""points":{"balance":"#, written, told);
-        if told.is_some() {
+        assert_exact(
+            &answer,
+            "points",
+            r#""points":{"balance":"#,
+            written,
+            expected,
+        );
+        if expected.is_some() {
             assert!(answer.text().contains(r#""pending":0.1,"#));
         }
     }
@@ -79,9 +85,9 @@ async fn balances_are_exact_or_not_told() {
 }
 
 #[tokio::test]
-async fn amounts_of_vouchers_are_exact_or_not_told() {
+async fn voucher_amounts_are_exact_or_left_out() {
     let app = TestApp::spawn().await;
-    for (written, told) in NUMBERS {
+    for (written, expected) in NUMBERS {
         let money = format!(r#"{{"amount":{written},"currency":"SEK"}}"#);
         for voucher in [
             format!(r#"{{"id":"{GUID}","value":{money}}}"#),
@@ -90,15 +96,15 @@ async fn amounts_of_vouchers_are_exact_or_not_told() {
             let page = format!(r#"{{"items":[{voucher}],"totalCount":1}}"#);
             answer_with(&app, Endpoint::Vouchers, page);
             let answer = app.get(&fresh("vouchers")).await;
-            assert_told(&answer, "vouchers", r#"{"amount":"#, written, told);
+            assert_exact(&answer, "vouchers", r#"{"amount":"#, written, expected);
         }
     }
 }
 
 #[tokio::test]
-async fn values_of_offers_are_exact_or_not_told() {
+async fn offer_values_are_exact_or_left_out() {
     let app = TestApp::spawn().await;
-    for (written, told) in NUMBERS {
+    for (written, expected) in NUMBERS {
         let money = format!(r#"{{"amount":{written},"currency":"SEK"}}"#);
         for (kind, value, before) in [
             ("PERCENT", written, r#""value":"#),
@@ -108,13 +114,13 @@ async fn values_of_offers_are_exact_or_not_told() {
             let promotions = format!(r#"[{{"id":"{GUID}","redemptionChannels":[{offer}]}}]"#);
             answer_with(&app, Endpoint::Promotions, promotions);
             let answer = app.get(&fresh("promotions")).await;
-            assert_told(&answer, "promotions", before, written, told);
+            assert_exact(&answer, "promotions", before, written, expected);
         }
     }
 }
 
 #[tokio::test]
-async fn points_to_the_next_level_and_own_attributes_are_as_they_were_written() {
+async fn points_to_next_level_and_tenant_attributes_keep_their_digits() {
     let app = TestApp::spawn().await;
     let attributes = r#"{"bonusBasedLevel":"Gold","bonusBasedLevelLeftForUpgrade":0.10,
         "spent":250.0000,"tiny":1e-40,"big":123456789012345678901234567890.5}"#;

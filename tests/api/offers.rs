@@ -1,5 +1,5 @@
-//! Vouchers and promotions: what counts in which channel, what has been used or has lapsed, and what
-//! soon will, at the very moment of the answer.
+//! Vouchers and promotions: filtered by channel, without used and expired items, and with what expires soon, at the
+//! moment of the answer.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ fn ids(answer: &Answer, list: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn offers_of_other_channels_are_dropped_and_promotions_left_with_none() {
+async fn offers_of_other_channels_and_emptied_promotions_are_dropped() {
     let app = TestApp::spawn().await;
     for (channel, expected) in [
         ("", &[AUTUMN, WELCOME, WINTER][..]),
@@ -52,23 +52,23 @@ async fn offers_of_other_channels_are_dropped_and_promotions_left_with_none() {
             .flat_map(|promotion| promotion["offers"].as_array().expect("a list"))
             .map(|offer| &offer["channel"])
             .collect();
-        if let Some(asked) = channel.strip_prefix("&channel=") {
-            assert!(channels.iter().all(|channel| *channel == asked));
+        if let Some(requested) = channel.strip_prefix("&channel=") {
+            assert!(channels.iter().all(|channel| *channel == requested));
         } else {
             assert_eq!(channels, ["POS", "ECOM", "ECOM", "OTHER"]);
         }
-        // What expires soon is of that channel too.
+        // `expiringSoon` is filtered by the channel too.
         let soon = ids(&answer, "/expiringSoon");
         assert_eq!(
             soon.contains(&WINTER.to_owned()),
             expected.contains(&WINTER)
         );
     }
-    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.overview_calls(), 1);
 }
 
 #[tokio::test]
-async fn a_client_has_a_channel_of_its_own_and_may_ask_for_another() {
+async fn channel_parameter_overrides_the_clients_channel() {
     let app = TestApp::spawn().await;
     let answer = app.get_as(SHOP, &alva()).await;
     assert_eq!(ids(&answer, "/promotions"), [AUTUMN, WELCOME]);
@@ -77,7 +77,7 @@ async fn a_client_has_a_channel_of_its_own_and_may_ask_for_another() {
 }
 
 #[tokio::test]
-async fn each_kind_of_offer_has_its_value() {
+async fn every_kind_of_offer_has_its_value() {
     let app = TestApp::spawn().await;
     app.engage.contact(ALVA.id).add_promotion(json!({
         "id": "7c20b000-1008-4b11-a001-b2d100b00008",
@@ -120,7 +120,7 @@ async fn each_kind_of_offer_has_its_value() {
 }
 
 #[tokio::test]
-async fn a_promotion_is_told_with_all_its_words() {
+async fn promotion_and_voucher_have_every_field() {
     let app = TestApp::spawn().await;
     let answer = app.get(&alva()).await;
     let mut promotion = answer.at("/promotions/0");
@@ -147,7 +147,7 @@ async fn a_promotion_is_told_with_all_its_words() {
 }
 
 #[tokio::test]
-async fn what_was_redeemed_is_left_out_from_both_endpoints() {
+async fn redeemed_items_are_left_out_from_both_endpoints() {
     let app = TestApp::spawn().await;
     app.engage
         .contact(ALVA.id)
@@ -162,7 +162,7 @@ async fn what_was_redeemed_is_left_out_from_both_endpoints() {
 }
 
 #[tokio::test]
-async fn what_lapses_while_it_is_cached_is_left_out_from_that_very_moment() {
+async fn cached_item_is_left_out_from_the_moment_it_expires() {
     let app = TestApp::spawn().await;
     let at = "2026-11-23T12:00:20Z";
     app.engage
@@ -191,7 +191,7 @@ async fn what_lapses_while_it_is_cached_is_left_out_from_that_very_moment() {
 }
 
 #[tokio::test]
-async fn what_lapses_is_left_out_of_stale_answers_too() {
+async fn expired_items_are_left_out_of_stale_answers() {
     let app = TestApp::spawn().await;
     let voucher = VoucherSeed::worth("10", "SEK").expires_on("2026-11-23T12:10:00Z");
     app.engage.contact(BO.id).add_voucher(voucher);
@@ -211,9 +211,9 @@ async fn what_lapses_is_left_out_of_stale_answers_too() {
 }
 
 #[tokio::test]
-async fn what_expires_soon_is_listed_soonest_first() {
+async fn expiring_soon_is_sorted_by_expiry() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id).await;
+    app.fetch_points_separately(ALVA.id).await;
     app.engage.contact(ALVA.id).add_voucher(
         VoucherSeed::worth("10", "SEK")
             .name("Soon")
@@ -248,13 +248,13 @@ async fn what_expires_soon_is_listed_soonest_first() {
     assert_eq!(answer.at("/expiringSoon/4/id"), "1");
     let answer = app.get(&format!("{}&expiringWithin=365d", alva())).await;
     assert_eq!(soon(&answer).len(), 6);
-    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.overview_calls(), 1);
 }
 
 #[tokio::test]
-async fn only_parts_that_are_asked_for_can_expire_soon() {
+async fn expiring_soon_covers_only_the_requested_parts() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id).await;
+    app.fetch_points_separately(ALVA.id).await;
     for (parts, kinds) in [
         ("points", &["points"][..]),
         ("promotions", &["promotion", "promotion"]),
@@ -272,7 +272,7 @@ async fn only_parts_that_are_asked_for_can_expire_soon() {
 }
 
 #[tokio::test]
-async fn points_that_are_none_do_not_expire() {
+async fn zero_points_do_not_expire_soon() {
     let app = TestApp::spawn().await;
     app.engage.contact(ALVA.id).points("0");
     let answer = app
@@ -282,7 +282,7 @@ async fn points_that_are_none_do_not_expire() {
 }
 
 #[tokio::test]
-async fn a_cached_answer_lists_what_comes_within_the_window_from_that_very_moment() {
+async fn cached_item_enters_expiring_soon_exactly_when_due() {
     let app = TestApp::spawn().await;
     let at = "2026-12-07T12:00:20Z";
     app.engage

@@ -1,4 +1,4 @@
-//! The operations listener: probes with details, metrics, and nothing for whoever lacks the token.
+//! The operations listener: detailed probes, metrics, and nothing else without the token.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, TILL, TestApp};
 
 #[tokio::test]
-async fn readiness_tells_operators_of_settings_that_are_seldom_meant() {
+async fn readiness_warns_about_webhook_secrets_with_several_replicas() {
     let member_number = Some(engage_bff::config::CustomKey::MemberNumber);
     let app = TestApp::with(|config| config.engage.custom_key = member_number).await;
     let usual = app.operations("/readyz").await;
@@ -35,7 +35,7 @@ async fn with_token(token: &str) -> TestApp {
 }
 
 #[tokio::test]
-async fn readiness_tells_operators_how_engage_and_the_cache_stand() {
+async fn readiness_reports_breakers_pause_and_cache_size() {
     let app = TestApp::spawn().await;
     let idle = app.operations("/readyz").await;
     idle.assert_ok();
@@ -74,9 +74,9 @@ async fn readiness_tells_operators_how_engage_and_the_cache_stand() {
 }
 
 #[tokio::test]
-async fn metrics_count_calls_by_group_and_outcome() {
+async fn metrics_count_upstream_calls_by_group_and_outcome() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id).await;
+    app.fetch_points_separately(ALVA.id).await;
     app.get(&format!("contactId={}", ALVA.id)).await.assert_ok();
     app.engage
         .fault_times(Endpoint::Overview, Fault::Status(500, json!("no")), 1);
@@ -97,13 +97,13 @@ async fn metrics_count_calls_by_group_and_outcome() {
         "engage_bff_engage_in_flight 0.0",
         "engage_bff_cache_records 1.0",
     ] {
-        let is_there = metrics.text().lines().any(|told| told == line);
-        assert!(is_there, "no {line} in {}", metrics.text());
+        let is_present = metrics.text().lines().any(|text| text == line);
+        assert!(is_present, "no {line} in {}", metrics.text());
     }
 }
 
 #[tokio::test]
-async fn every_answer_of_the_operations_listener_forbids_caches_too() {
+async fn operations_answers_have_no_store() {
     let app = with_token("an-operators-token").await;
     for target in ["/livez", "/readyz", "/metrics", "/nowhere"] {
         let answer = app.operations(target).await;
@@ -121,7 +121,7 @@ async fn every_answer_of_the_operations_listener_forbids_caches_too() {
 }
 
 #[tokio::test]
-async fn with_a_token_only_probes_and_metrics_are_open() {
+async fn configured_token_leaves_only_probes_and_metrics_open() {
     let app = with_token("an-operators-token").await;
     for target in ["/livez", "/readyz", "/metrics"] {
         app.operations(target).await.assert_ok();
@@ -129,7 +129,7 @@ async fn with_a_token_only_probes_and_metrics_are_open() {
     let refused = app.operations("/nowhere").await;
     refused.assert_problem(401, "Unauthorized");
     assert!(refused.header("www-authenticate").starts_with("Bearer "));
-    for shown in [
+    for authorization in [
         "Bearer wrong",
         "Bearer ",
         "an-operators-token",
@@ -137,7 +137,7 @@ async fn with_a_token_only_probes_and_metrics_are_open() {
     ] {
         let request = app
             .operations_request("/nowhere")
-            .header("authorization", shown);
+            .header("authorization", authorization);
         Answer::of(request)
             .await
             .assert_problem(401, "Unauthorized");
@@ -149,7 +149,7 @@ async fn with_a_token_only_probes_and_metrics_are_open() {
 }
 
 #[tokio::test]
-async fn customers_are_not_asked_for_at_the_operations_listener_nor_metrics_at_the_front_door() {
+async fn data_and_operations_listeners_do_not_serve_each_others_routes() {
     let app = TestApp::spawn().await;
     let target = format!("/customer?contactId={}", ALVA.id);
     let request = app.operations_request(&target).header("x-api-key", TILL);
@@ -160,7 +160,7 @@ async fn customers_are_not_asked_for_at_the_operations_listener_nor_metrics_at_t
 }
 
 #[tokio::test]
-async fn a_method_that_a_path_lacks_is_told_with_those_that_it_has() {
+async fn wrong_method_on_operations_is_405_with_allow() {
     let app = TestApp::spawn().await;
     let request = app
         .operations_request("/metrics")
@@ -174,12 +174,12 @@ async fn a_method_that_a_path_lacks_is_told_with_those_that_it_has() {
 }
 
 #[tokio::test]
-async fn while_the_last_answers_are_finished_operators_see_that_no_more_is_wanted() {
+async fn readiness_is_503_while_the_service_drains() {
     let app = TestApp::spawn().await;
     let hold = app.engage.hold(Endpoint::Overview);
-    let asked = app.ask(&format!("contactId={}", ALVA.id));
+    let pending = app.spawn_get(&format!("contactId={}", ALVA.id));
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
-    app.begin_stop();
+    app.begin_shutdown();
     let mut ticks = tokio::time::interval(Duration::from_millis(2));
     let mut last = app.operations("/readyz").await;
     while last.status == 200 {
@@ -189,5 +189,5 @@ async fn while_the_last_answers_are_finished_operators_see_that_no_more_is_wante
     assert_eq!(last.status, 503);
     assert_eq!(last.at("/ready"), false);
     hold.release();
-    asked.await.expect("an answer").assert_ok();
+    pending.await.expect("an answer").assert_ok();
 }

@@ -1,4 +1,4 @@
-//! What operators do by hand: purge a contact, whoever bears an identifier, or everything, and switch the cache off.
+//! Operators' actions: purge a contact, an identifier's contact or everything, and switch the cache off.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use engage_simulator::{
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{Answer, COLD_CALLS, TestApp, arrive};
+use crate::harness::{Answer, COLD_CALLS, TestApp, let_requests_arrive};
 
 const LAG: Duration = Duration::from_secs(600);
 
@@ -17,7 +17,7 @@ fn by_email() -> String {
     format!("email={}", ALVA.email)
 }
 
-/// Does something at the operations listener.
+/// Sends a request to the operations listener.
 pub(crate) async fn operate(app: &TestApp, method: Method, target: &str, body: &str) -> Answer {
     let request = app
         .operations_request(target)
@@ -33,7 +33,7 @@ fn assert_done(answer: &Answer) {
     assert_eq!((answer.status, answer.text()), (204, ""));
 }
 
-/// Changes what Engage says of Alva.
+/// Changes Alva in Engage.
 fn change(app: &TestApp) {
     app.engage
         .contact(ALVA.id)
@@ -48,7 +48,7 @@ fn assert_new(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn a_purge_by_id_by_identifier_or_of_everything_is_final() {
+async fn purge_by_id_identifier_or_of_everything_is_final() {
     let by_id = format!("/cache/contacts/{}", ALVA.id.to_uppercase());
     let phone = json!({"mobilePhone": ALVA.phone, "contactType": "member"}).to_string();
     let national_id = json!({"socialSecurityNumber": "198507099805"}).to_string();
@@ -64,7 +64,7 @@ async fn a_purge_by_id_by_identifier_or_of_everything_is_final() {
         app.advance(Duration::from_secs(1));
         change(&app);
         app.get(&by_email()).await.assert_hit();
-        // The overview's copy may be old for as long as it lags, unless it is asked by nobody's fault but time's.
+        // Only a purge of everything may refill from the overview, so the overview must not lag then.
         if body.contains("all") {
             app.engage.set_overview_lag(Duration::ZERO);
         }
@@ -77,25 +77,25 @@ async fn a_purge_by_id_by_identifier_or_of_everything_is_final() {
 }
 
 #[tokio::test]
-async fn what_is_in_the_air_when_a_contact_is_purged_is_neither_served_nor_stored() {
+async fn answer_in_flight_is_discarded_by_a_purge() {
     let app = TestApp::spawn().await;
     app.engage.set_overview_lag(LAG);
     let hold = app.engage.hold(Endpoint::All);
-    let waiting = app.ask(&by_email());
+    let waiting = app.spawn_get(&by_email());
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
     change(&app);
     let target = format!("/cache/contacts/{}", ALVA.id);
     assert_done(&operate(&app, Method::DELETE, &target, "").await);
     hold.release();
     assert_new(&waiting.await.expect("an answer"));
-    let kept = app.get(&by_email()).await;
-    kept.assert_hit();
-    assert_new(&kept);
-    assert_eq!(kept.at("/degraded"), json!([]));
+    let cached = app.get(&by_email()).await;
+    cached.assert_hit();
+    assert_new(&cached);
+    assert_eq!(cached.at("/degraded"), json!([]));
 }
 
 #[tokio::test]
-async fn who_waits_for_a_call_that_a_purge_cuts_off_gets_all_that_a_new_one_tells() {
+async fn request_waiting_during_a_purge_gets_a_complete_new_answer() {
     let by_id = format!("contactId={}", ALVA.id);
     let one = format!("/cache/contacts/{}", ALVA.id);
     let everything = (Method::POST, "/cache/purge", "{\"all\": true}");
@@ -104,9 +104,9 @@ async fn who_waits_for_a_call_that_a_purge_cuts_off_gets_all_that_a_new_one_tell
             let app = TestApp::spawn().await;
             let before = app.get(query).await;
             assert_done(&operate(&app, Method::POST, "/cache/purge", "{\"all\": true}").await);
-            let calls = app.overviews();
+            let calls = app.overview_calls();
             let hold = app.engage.hold(Endpoint::All);
-            let waiting = app.ask(query);
+            let waiting = app.spawn_get(query);
             app.engage
                 .wait_for_calls(Endpoint::Overview, calls + 1)
                 .await;
@@ -117,14 +117,14 @@ async fn who_waits_for_a_call_that_a_purge_cuts_off_gets_all_that_a_new_one_tell
             assert_eq!(answer.at("/degraded"), json!([]), "{query} {target}");
             assert_eq!(answer.at("/audiences"), before.at("/audiences"));
             assert_ne!(answer.at("/audiences"), json!([]));
-            assert_eq!(app.overviews(), calls + 2, "{query} {target}");
+            assert_eq!(app.overview_calls(), calls + 2, "{query} {target}");
             app.get(query).await.assert_hit();
         }
     }
 }
 
 #[tokio::test]
-async fn a_purge_that_names_nobody_or_too_much_is_refused_and_purges_nothing() {
+async fn purge_without_exactly_one_target_is_refused() {
     let app = TestApp::spawn().await;
     app.get(&by_email()).await.assert_ok();
     let both = json!({"email": ALVA.email, "contactId": ALVA.id}).to_string();
@@ -161,17 +161,17 @@ async fn a_purge_that_names_nobody_or_too_much_is_refused_and_purges_nothing() {
 }
 
 #[tokio::test]
-async fn switched_off_the_cache_neither_serves_nor_keeps_anything_until_it_is_on_again() {
+async fn disabled_cache_neither_serves_nor_stores() {
     let app = TestApp::spawn().await;
     let bo = format!("contactId={}", BO.id);
     app.get(&by_email()).await.assert_ok();
     assert_eq!(app.operations("/cache/enabled").await.text(), "true");
     assert_done(&operate(&app, Method::PUT, "/cache/enabled", "false").await);
     assert_eq!(app.operations("/cache/enabled").await.text(), "false");
-    let stand = app.operations("/readyz").await;
-    stand.assert_ok();
-    assert_eq!(stand.at("/cache/enabled"), false);
-    assert_eq!(stand.at("/cache/records"), 0);
+    let ready = app.operations("/readyz").await;
+    ready.assert_ok();
+    assert_eq!(ready.at("/cache/enabled"), false);
+    assert_eq!(ready.at("/cache/records"), 0);
     let metrics = app.operations("/metrics").await;
     assert!(metrics.text().contains("engage_bff_cache_enabled 0.0\n"));
     change(&app);
@@ -188,11 +188,13 @@ async fn switched_off_the_cache_neither_serves_nor_keeps_anything_until_it_is_on
         .await
         .assert_ok()
         .assert_cache_status("engage-bff; fwd=bypass");
-    let nobody = "email=nobody@example.com";
-    for asked in 1..=2 {
-        let calls = app.overviews();
-        app.get(nobody).await.assert_problem(404, "ContactNotFound");
-        assert_eq!(app.overviews(), calls + 1, "question {asked}");
+    let unknown = "email=unknown@example.com";
+    for attempt in 1..=2 {
+        let calls = app.overview_calls();
+        app.get(unknown)
+            .await
+            .assert_problem(404, "ContactNotFound");
+        assert_eq!(app.overview_calls(), calls + 1, "attempt {attempt}");
     }
     app.get_with(&bo, "only-if-cached")
         .await
@@ -205,42 +207,42 @@ async fn switched_off_the_cache_neither_serves_nor_keeps_anything_until_it_is_on
 }
 
 #[tokio::test]
-async fn what_was_in_the_air_when_the_cache_went_off_is_not_there_when_it_is_on_again() {
+async fn answer_in_flight_is_discarded_when_the_cache_is_disabled() {
     let app = TestApp::spawn().await;
     let hold = app.engage.hold(Endpoint::Overview);
-    let waiting = app.ask(&by_email());
+    let waiting = app.spawn_get(&by_email());
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
     change(&app);
     assert_done(&operate(&app, Method::PUT, "/cache/enabled", "false").await);
     assert_done(&operate(&app, Method::PUT, "/cache/enabled", "true").await);
-    let later = app.ask(&by_email());
-    arrive().await;
+    let later = app.spawn_get(&by_email());
+    let_requests_arrive().await;
     hold.release();
     assert_new(&waiting.await.expect("an answer"));
     assert_new(&later.await.expect("an answer"));
-    let kept = app.get(&by_email()).await;
-    kept.assert_hit();
-    assert_new(&kept);
+    let cached = app.get(&by_email()).await;
+    cached.assert_hit();
+    assert_new(&cached);
 }
 
 #[tokio::test]
-async fn while_the_cache_is_off_callers_of_the_same_share_one_call() {
+async fn concurrent_requests_share_one_call_while_the_cache_is_disabled() {
     let app = TestApp::spawn().await;
     assert_done(&operate(&app, Method::PUT, "/cache/enabled", "false").await);
     let hold = app.engage.hold(Endpoint::Overview);
     let query = format!("{}&parts=none", by_email());
-    let waiting: Vec<_> = (0..20).map(|_| app.ask(&query)).collect();
+    let waiting: Vec<_> = (0..20).map(|_| app.spawn_get(&query)).collect();
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
-    arrive().await;
+    let_requests_arrive().await;
     hold.release();
-    for asked in waiting {
-        asked.await.expect("an answer").assert_ok();
+    for pending in waiting {
+        pending.await.expect("an answer").assert_ok();
     }
-    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.overview_calls(), 1);
 }
 
 #[tokio::test]
-async fn the_switch_takes_true_and_false_alone() {
+async fn cache_switch_accepts_only_true_and_false() {
     let app = TestApp::spawn().await;
     for body in ["", "off", "0", "\"false\"", "{\"enabled\": false}"] {
         let answer = operate(&app, Method::PUT, "/cache/enabled", body).await;
@@ -250,7 +252,7 @@ async fn the_switch_takes_true_and_false_alone() {
 }
 
 #[tokio::test]
-async fn nobody_purges_switches_or_looks_without_the_token_or_at_the_front_door() {
+async fn operator_actions_need_the_token_and_the_operations_listener() {
     let app =
         TestApp::with(|config| config.operations.token = Some("an-operators-token".into())).await;
     app.get(&by_email()).await.assert_ok();

@@ -1,5 +1,5 @@
-//! All pages of a list, as far as they are read: a list that is longer, or whose pages contradict one another, is never cut
-//! silently.
+//! Paging: all pages of a list are read up to a limit; a longer list, or contradictory pages, mark the part as
+//! degraded.
 
 use engage_bff::config::ApiVersion;
 use engage_simulator::{
@@ -13,7 +13,7 @@ use crate::{
     harness::{API, Answer, TestApp, logs},
 };
 
-/// As many pages as are read of one list.
+/// The number of pages read of one list.
 const PAGES: usize = 10;
 
 fn fresh(part: &str) -> String {
@@ -29,7 +29,7 @@ fn account(number: usize) -> Value {
     json!({"id": number, "contactId": BO.id, "definitionId": number, "balance": number})
 }
 
-/// Answers of an endpoint, one after the other.
+/// Queues these answers of an endpoint, in order.
 fn answers(app: &TestApp, endpoint: Endpoint, bodies: &[Value]) {
     for body in bodies {
         let body = Fault::Body(body.to_string());
@@ -37,7 +37,7 @@ fn answers(app: &TestApp, endpoint: Endpoint, bodies: &[Value]) {
     }
 }
 
-/// With the overview known, so that the next calls are the part's alone.
+/// With the overview cached, so that the next calls are for the part only.
 async fn app() -> TestApp {
     let app = TestApp::spawn().await;
     app.get(&format!("contactId={}&parts=none", BO.id))
@@ -70,7 +70,7 @@ fn assert_missing(answer: &Answer, part: &str) {
 }
 
 #[tokio::test]
-async fn ten_pages_of_vouchers_are_read_and_an_eleventh_degrades_them() {
+async fn ten_voucher_pages_are_read_and_an_eleventh_degrades_the_part() {
     let app = app().await;
     app.engage.page_cap(Some(1));
     let add = |number: usize| {
@@ -92,7 +92,7 @@ async fn ten_pages_of_vouchers_are_read_and_an_eleventh_degrades_them() {
 }
 
 #[tokio::test]
-async fn ten_pages_of_point_accounts_are_read_and_an_eleventh_degrades_them() {
+async fn ten_account_pages_are_read_and_an_eleventh_degrades_the_part() {
     let app = app().await;
     app.engage.wrap_point_accounts(true);
     app.engage.page_cap(Some(1));
@@ -112,7 +112,7 @@ async fn ten_pages_of_point_accounts_are_read_and_an_eleventh_degrades_them() {
 }
 
 #[tokio::test]
-async fn a_full_page_that_does_not_say_how_many_there_are_is_not_the_last() {
+async fn full_page_without_a_total_is_followed_by_another_call() {
     let app = app().await;
     let full: Vec<Value> = (0..100).map(voucher).collect();
     let rest: Vec<Value> = (100..105).map(voucher).collect();
@@ -129,7 +129,7 @@ async fn a_full_page_that_does_not_say_how_many_there_are_is_not_the_last() {
         let log = app.engage.log();
         assert_eq!(log[1].parameter("offset"), Some("100"));
     }
-    // One that is not full is.
+    // A page that is not full is the last.
     app.engage.reset_log();
     answers(&app, Endpoint::Vouchers, &[json!({"items": rest})]);
     let answer = app.get(&fresh("vouchers")).await;
@@ -138,7 +138,7 @@ async fn a_full_page_that_does_not_say_how_many_there_are_is_not_the_last() {
 }
 
 #[tokio::test]
-async fn fewer_items_than_engage_counts_degrade_the_part() {
+async fn fewer_items_than_the_total_degrade_the_part() {
     let app = app().await;
     let first = json!({"items": [voucher(0), voucher(1)], "totalCount": 3, "offset": 0});
     let empty = json!({"items": [], "totalCount": 3, "offset": 2});
@@ -146,7 +146,7 @@ async fn fewer_items_than_engage_counts_degrade_the_part() {
     let fewer = app.get(&fresh("vouchers")).await;
     assert_eq!(codes(&fewer), ["0", "1"]);
     assert_eq!(fewer.at("/degraded"), json!(["vouchers"]));
-    // One was used between the two pages: then the second says so.
+    // One voucher was used between the two pages: the second page's total says so.
     let fewer = json!({"items": [], "totalCount": 2, "offset": 2});
     answers(&app, Endpoint::Vouchers, &[first, fewer]);
     let answer = app.get(&fresh("vouchers")).await;
@@ -157,7 +157,7 @@ async fn fewer_items_than_engage_counts_degrade_the_part() {
 }
 
 #[tokio::test]
-async fn another_page_than_the_one_asked_for_ends_the_list() {
+async fn page_with_another_offset_ends_the_list() {
     let app = app().await;
     let first = json!({"items": [voucher(0), voucher(1)], "totalCount": 4, "offset": 0});
     answers(&app, Endpoint::Vouchers, &[first.clone(), first]);
@@ -167,16 +167,16 @@ async fn another_page_than_the_one_asked_for_ends_the_list() {
     let first = json!({"items": [account(1)], "totalCount": 2, "offset": 0});
     answers(&app, Endpoint::PointAccounts, &[first.clone(), first]);
     assert_incomplete(&app.get(&fresh("points")).await, "points", 1, "the first");
-    // Of a first page from elsewhere nothing is certain.
+    // A first page with another offset makes the whole list uncertain.
     let other = json!({"items": [account(1)], "totalCount": 2, "offset": 1});
     answers(&app, Endpoint::PointAccounts, &[other]);
     assert_missing(&app.get(&fresh("points")).await, "points");
 }
 
 #[tokio::test]
-async fn a_voucher_that_two_pages_hold_is_told_once() {
+async fn voucher_on_two_pages_is_listed_once() {
     let app = app().await;
-    // Another was created between the two pages and moved all by one.
+    // A new voucher between the two pages shifted all others by one.
     let first = json!({"items": [voucher(0), voucher(1)], "totalCount": 3, "offset": 0});
     let second = json!({"items": [voucher(1), voucher(2)], "totalCount": 4, "offset": 2});
     answers(&app, Endpoint::Vouchers, &[first, second]);
@@ -185,18 +185,18 @@ async fn a_voucher_that_two_pages_hold_is_told_once() {
 }
 
 #[tokio::test]
-async fn a_bare_array_is_whole_however_long_it_is() {
+async fn bare_array_is_a_complete_list() {
     let app = app().await;
     let accounts: Vec<Value> = (1..=250).map(account).collect();
     answers(&app, Endpoint::PointAccounts, &[json!(accounts)]);
     let answer = app.get(&fresh("points")).await;
-    let told = answer.assert_ok().at("/points/accounts");
-    assert_eq!(told.as_array().map(Vec::len), Some(250));
+    let accounts = answer.assert_ok().at("/points/accounts");
+    assert_eq!(accounts.as_array().map(Vec::len), Some(250));
     assert_eq!(app.engage.calls(Endpoint::PointAccounts), 1);
 }
 
 #[tokio::test]
-async fn a_page_is_read_with_items_and_counts_in_each_spelling() {
+async fn page_fields_are_read_in_every_spelling() {
     let app = app().await;
     for page in [
         json!({"items": [account(7)], "totalCount": 1, "offset": 0, "count": 100, "links": []}),
@@ -225,7 +225,7 @@ async fn a_page_is_read_with_items_and_counts_in_each_spelling() {
 }
 
 #[tokio::test]
-async fn every_page_is_asked_for_by_offset_and_count_at_the_path_of_the_version() {
+async fn pages_are_requested_by_offset_and_count_at_the_versions_path() {
     let app = TestApp::spawn().await;
     app.get(&format!("contactId={}&fresh=vouchers,points", ALVA.id))
         .await

@@ -1,50 +1,50 @@
-//! Strictly read parameters: what is unknown, repeated, empty, too long or wrongly written is a 400 that
-//! names the parameter, repeats nothing of the input, and costs no upstream call.
+//! Strict parameters: an unknown, repeated, empty, overlong or malformed one is a 400 that names the parameter, repeats
+//! none of the input and costs no upstream call.
 
 use engage_simulator::people::ALVA;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, READER, TILL, TestApp, escaped};
+use crate::harness::{Answer, READER, TILL, TestApp, percent_encoded};
 
-/// Stands for what somebody typed: it must come back nowhere.
-const TYPED: &str = "typed-by-somebody";
+/// Part of the input that must not be reflected.
+const INPUT: &str = "reflected-input";
 
 impl Answer {
-    /// A 400 whose detail begins with the parameter's name, and which repeats nothing that was typed.
+    /// Asserts a 400 whose detail starts with the parameter's name and which reflects none of the input.
     #[track_caller]
     fn assert_names(&self, parameter: &str) -> &Self {
         self.assert_problem(400, "InvalidParameter");
         let detail = self.at("/detail");
         let detail = detail.as_str().expect("text");
         assert!(detail.starts_with(&format!("{parameter}: ")), "{detail}");
-        self.assert_repeats_nothing()
+        self.assert_no_input_reflected()
     }
 
     #[track_caller]
-    fn assert_repeats_nothing(&self) -> &Self {
-        // The request's id is drawn at random, and may hold any four digits.
+    fn assert_no_input_reflected(&self) -> &Self {
+        // The request id is random and may contain any four digits.
         let request_id = self.header("x-request-id");
         let text = format!("{}{:?}", self.text(), self.headers).replace(request_id, "");
         let text = text.to_lowercase();
-        for typed in [TYPED, "alva", "1985", "0701740", "%zz", "%c0", "%ff"] {
-            assert!(!text.contains(typed), "{typed} in {text}");
+        for input in [INPUT, "alva", "1985", "0701740", "%zz", "%c0", "%ff"] {
+            assert!(!text.contains(input), "{input} in {text}");
         }
         self
     }
 }
 
 #[tokio::test]
-async fn a_query_that_is_not_in_the_contract_is_a_400_that_names_the_parameter() {
+async fn invalid_query_parameter_is_400_naming_it() {
     let app = TestApp::spawn().await;
     let email = format!("email={}", ALVA.email);
-    let too_long = TYPED.repeat(100);
+    let too_long = INPUT.repeat(100);
     for (query, parameter) in [
-        (format!("{email}&{TYPED}=1"), TYPED.to_owned()),
-        (format!("{email}&bogus={TYPED}"), "bogus".to_owned()),
-        (format!("{email}&Email={TYPED}"), "Email".to_owned()),
+        (format!("{email}&{INPUT}=1"), INPUT.to_owned()),
+        (format!("{email}&bogus={INPUT}"), "bogus".to_owned()),
+        (format!("{email}&Email={INPUT}"), "Email".to_owned()),
         (format!("{email}&contacttype=x"), "contacttype".to_owned()),
         (format!("{email}&{email}"), "email".to_owned()),
-        (format!("%65mail={TYPED}&{email}"), "email".to_owned()),
+        (format!("%65mail={INPUT}&{email}"), "email".to_owned()),
         (format!("{email}&view=full&view=full"), "view".to_owned()),
         ("email=".to_owned(), "email".to_owned()),
         ("email".to_owned(), "email".to_owned()),
@@ -60,12 +60,12 @@ async fn a_query_that_is_not_in_the_contract_is_a_400_that_names_the_parameter()
         (format!("email={too_long}"), "email".to_owned()),
         (format!("customKey={too_long}"), "customKey".to_owned()),
         (format!("{email}&view={too_long}"), "view".to_owned()),
-        (format!("email={TYPED}%"), "email".to_owned()),
-        (format!("email={TYPED}%4"), "email".to_owned()),
-        (format!("email=%zz{TYPED}"), "email".to_owned()),
-        (format!("customKey={TYPED}%ff"), "customKey".to_owned()),
-        (format!("customKey=%C3%28{TYPED}"), "customKey".to_owned()),
-        (format!("customKey=%C0%AF{TYPED}"), "customKey".to_owned()),
+        (format!("email={INPUT}%"), "email".to_owned()),
+        (format!("email={INPUT}%4"), "email".to_owned()),
+        (format!("email=%zz{INPUT}"), "email".to_owned()),
+        (format!("customKey={INPUT}%ff"), "customKey".to_owned()),
+        (format!("customKey=%C3%28{INPUT}"), "customKey".to_owned()),
+        (format!("customKey=%C0%AF{INPUT}"), "customKey".to_owned()),
         (
             format!("email={}", ALVA.email.replace('.', "+")),
             "email".to_owned(),
@@ -76,10 +76,10 @@ async fn a_query_that_is_not_in_the_contract_is_a_400_that_names_the_parameter()
         ),
     ] {
         let answer = app.get(&query).await;
-        if parameter == TYPED {
-            // Its name is a harmless word, so it is told.
+        if parameter == INPUT {
+            // The parameter's name is a harmless word, so the detail contains it.
             answer.assert_problem(400, "InvalidParameter");
-            let detail = format!("{TYPED}: no such parameter");
+            let detail = format!("{INPUT}: no such parameter");
             assert_eq!(answer.at("/detail"), detail, "{query}");
         } else {
             answer.assert_names(&parameter);
@@ -89,12 +89,12 @@ async fn a_query_that_is_not_in_the_contract_is_a_400_that_names_the_parameter()
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_in_the_contract_is_a_400_that_names_the_parameter() {
+async fn invalid_body_field_is_400_naming_it() {
     let app = TestApp::spawn().await;
     let email = ALVA.email;
     for (body, parameter) in [
-        (json!({"email": email, "bogus": TYPED}), "bogus"),
-        (json!({"email": email, "bogus": {TYPED: [TYPED]}}), "bogus"),
+        (json!({"email": email, "bogus": INPUT}), "bogus"),
+        (json!({"email": email, "bogus": {INPUT: [INPUT]}}), "bogus"),
         (json!({"email": ""}), "email"),
         (json!({"email": null}), "email"),
         (json!({"email": 19_850_709}), "email"),
@@ -102,10 +102,10 @@ async fn a_body_that_is_not_in_the_contract_is_a_400_that_names_the_parameter() 
         (json!({"email": true}), "email"),
         (json!({"email": [email]}), "email"),
         (json!({"email": {"email": email}}), "email"),
-        (json!({"email": TYPED.repeat(100)}), "email"),
+        (json!({"email": INPUT.repeat(100)}), "email"),
         (json!({"email": email, "contactType": ""}), "contactType"),
         (json!({"email": email, "contactType": 1}), "contactType"),
-        (json!({"email": email, "view": TYPED}), "view"),
+        (json!({"email": email, "view": INPUT}), "view"),
         (json!({"email": email, "channel": null}), "channel"),
         (
             json!({"email": email, "expiringWithin": 14}),
@@ -114,7 +114,7 @@ async fn a_body_that_is_not_in_the_contract_is_a_400_that_names_the_parameter() 
         (json!({"email": email, "parts": "points"}), "parts"),
         (json!({"email": email, "parts": "none"}), "parts"),
         (json!({"email": email, "parts": ["none"]}), "parts"),
-        (json!({"email": email, "parts": [TYPED]}), "parts"),
+        (json!({"email": email, "parts": [INPUT]}), "parts"),
         (json!({"email": email, "parts": ["points", 1]}), "parts"),
         (json!({"email": email, "parts": [["points"]]}), "parts"),
         (json!({"email": email, "parts": {"points": true}}), "parts"),
@@ -122,7 +122,7 @@ async fn a_body_that_is_not_in_the_contract_is_a_400_that_names_the_parameter() 
         (json!({"email": email, "fresh": "all"}), "fresh"),
         (json!({"email": email, "fresh": "points"}), "fresh"),
         (json!({"email": email, "fresh": ["all", "points"]}), "fresh"),
-        (json!({"email": email, "fresh": [TYPED]}), "fresh"),
+        (json!({"email": email, "fresh": [INPUT]}), "fresh"),
     ] {
         let answer = app.lookup(body.clone()).await;
         assert_eq!(answer.status, 400, "{body}");
@@ -132,7 +132,7 @@ async fn a_body_that_is_not_in_the_contract_is_a_400_that_names_the_parameter() 
 }
 
 #[tokio::test]
-async fn of_several_mistakes_the_first_is_named() {
+async fn first_of_several_mistakes_is_named() {
     let app = TestApp::spawn().await;
     let e = format!("email={}", ALVA.email);
     for (query, parameter) in [
@@ -153,7 +153,7 @@ async fn of_several_mistakes_the_first_is_named() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_no_harmless_word_is_not_repeated() {
+async fn unusual_parameter_name_is_not_reflected() {
     let app = TestApp::spawn().await;
     for name in [
         "alva.testsson%40example.com".to_owned(),
@@ -174,21 +174,21 @@ async fn a_name_that_is_no_harmless_word_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_object_is_a_400_and_a_name_given_twice_too() {
+async fn body_that_is_no_json_object_or_repeats_a_name_is_400() {
     let app = TestApp::spawn().await;
     let nested = "[".repeat(5000);
     let object = format!("{{\"email\":\"{}\"}}", ALVA.email);
     for body in [
         String::new(),
         "null".to_owned(),
-        format!("\"{TYPED}\""),
-        format!("[\"email\",\"{TYPED}\"]"),
-        format!("{{\"email\":\"{TYPED}\""),
+        format!("\"{INPUT}\""),
+        format!("[\"email\",\"{INPUT}\"]"),
+        format!("{{\"email\":\"{INPUT}\""),
         format!("{object}{object}"),
-        format!("{object} {TYPED}"),
+        format!("{object} {INPUT}"),
         format!("\u{feff}\u{feff}{object}"),
-        format!("{{'email':'{TYPED}'}}"),
-        format!("email={TYPED}"),
+        format!("{{'email':'{INPUT}'}}"),
+        format!("email={INPUT}"),
         "{\"email\":\"\\ud800\"}".to_owned(),
         "{\"email\":1e99999}".to_owned(),
         format!("{{\"email\":{nested}"),
@@ -196,9 +196,9 @@ async fn a_body_that_is_no_json_object_is_a_400_and_a_name_given_twice_too() {
         let answer = Answer::of(app.post(TILL).body(body)).await;
         answer
             .assert_problem(400, "InvalidParameter")
-            .assert_repeats_nothing();
+            .assert_no_input_reflected();
     }
-    let twice = format!("{{\"email\":\"{TYPED}\",\"email\":\"{}\"}}", ALVA.email);
+    let twice = format!("{{\"email\":\"{INPUT}\",\"email\":\"{}\"}}", ALVA.email);
     let answer = Answer::of(app.post(TILL).body(twice)).await;
     answer.assert_names("email");
     let not_utf8 = Answer::of(app.post(TILL).body(b"{\"email\":\"\xff\"}".to_vec())).await;
@@ -207,7 +207,7 @@ async fn a_body_that_is_no_json_object_is_a_400_and_a_name_given_twice_too() {
 }
 
 #[tokio::test]
-async fn an_unescaped_plus_is_a_400_that_hints_at_its_escape() {
+async fn unescaped_plus_is_400_with_a_hint_at_its_escape() {
     let app = TestApp::spawn().await;
     for query in [
         "email=alva+shop@example.com",
@@ -227,7 +227,7 @@ async fn an_unescaped_plus_is_a_400_that_hints_at_its_escape() {
 }
 
 #[tokio::test]
-async fn an_email_address_beyond_ascii_is_refused_with_a_hint() {
+async fn non_ascii_email_is_refused_with_a_hint() {
     let app = TestApp::spawn().await;
     for address in [
         "älva@example.com",
@@ -236,13 +236,14 @@ async fn an_email_address_beyond_ascii_is_refused_with_a_hint() {
     ] {
         for kind in ["email", "any"] {
             let answers = [
-                app.get(&format!("{kind}={}", escaped(address))).await,
+                app.get(&format!("{kind}={}", percent_encoded(address)))
+                    .await,
                 app.lookup(json!({kind: address})).await,
             ];
             for answer in answers {
                 answer
                     .assert_problem(400, "InvalidEmailAddress")
-                    .assert_repeats_nothing();
+                    .assert_no_input_reflected();
                 assert!(answer.text().contains("ASCII"), "{}", answer.text());
             }
         }
@@ -251,7 +252,7 @@ async fn an_email_address_beyond_ascii_is_refused_with_a_hint() {
 }
 
 #[tokio::test]
-async fn parts_and_fresh_are_read_in_their_forms_and_no_other() {
+async fn parts_and_fresh_accept_only_their_documented_values() {
     let app = TestApp::spawn().await;
     let id = ALVA.id;
     for (wrong, parameter) in [
@@ -278,8 +279,8 @@ async fn parts_and_fresh_are_read_in_their_forms_and_no_other() {
     let body = json!({"contactId": id, "parts": [], "fresh": ["points"]});
     app.lookup(body).await.assert_names("fresh");
     assert_eq!(app.engage.total_calls(), 0);
-    let asked = ["points", "promotions", "vouchers"];
-    for (query, body, held) in [
+    let parts = ["points", "promotions", "vouchers"];
+    for (query, body, present) in [
         ("parts=none", json!([]), [false, false, false]),
         ("parts=points", json!(["points"]), [true, false, false]),
         (
@@ -291,8 +292,12 @@ async fn parts_and_fresh_are_read_in_their_forms_and_no_other() {
         let by_query = app.get(&format!("contactId={id}&{query}")).await;
         let by_body = app.lookup(json!({"contactId": id, "parts": body})).await;
         assert_eq!(by_query.assert_ok().body, by_body.assert_ok().body);
-        for (part, held) in asked.iter().zip(held) {
-            assert_eq!(!by_query.at(&format!("/{part}")).is_null(), held, "{query}");
+        for (part, present) in parts.iter().zip(present) {
+            assert_eq!(
+                !by_query.at(&format!("/{part}")).is_null(),
+                present,
+                "{query}"
+            );
         }
         assert_eq!(by_query.at("/degraded"), json!([]));
     }
@@ -311,9 +316,9 @@ async fn parts_and_fresh_are_read_in_their_forms_and_no_other() {
 }
 
 #[tokio::test]
-async fn view_channel_and_window_are_read_in_their_forms_and_no_other() {
+async fn view_channel_and_expiring_within_accept_only_documented_values() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id).await;
+    app.fetch_points_separately(ALVA.id).await;
     let id = ALVA.id;
     for (wrong, parameter) in [
         ("view=Full", "view"),
@@ -358,7 +363,7 @@ async fn view_channel_and_window_are_read_in_their_forms_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_national_id_is_refused_in_a_url_and_taken_in_a_body() {
+async fn national_id_is_refused_in_a_url_and_accepted_in_a_body() {
     let app = TestApp::spawn().await;
     for query in [
         "socialSecurityNumber=198507099805",
@@ -386,10 +391,10 @@ async fn a_national_id_is_refused_in_a_url_and_taken_in_a_body() {
         let answer = app.get(query).await;
         answer
             .assert_problem(400, "NationalIdInUrl")
-            .assert_repeats_nothing();
+            .assert_no_input_reflected();
         assert!(answer.text().contains("POST"), "{}", answer.text());
     }
-    // Before anything else is known of a caller that may not ask by it.
+    // Refused even before the client's rights are checked.
     app.get_as(READER, "socialSecurityNumber=198507099805")
         .await
         .assert_problem(400, "NationalIdInUrl");
@@ -403,7 +408,7 @@ async fn a_national_id_is_refused_in_a_url_and_taken_in_a_body() {
 }
 
 #[tokio::test]
-async fn what_only_resembles_a_national_id_is_taken_in_a_url() {
+async fn value_resembling_a_national_id_is_accepted_in_a_url() {
     let app = TestApp::spawn().await;
     // 07 and eight digits, a wrong check digit, no date, a member number.
     for value in [
@@ -417,11 +422,11 @@ async fn what_only_resembles_a_national_id_is_taken_in_a_url() {
         let answer = app.get(&format!("any={value}")).await;
         assert!(matches!(answer.status, 200 | 404), "{}", answer.text());
     }
-    assert_eq!(app.overviews(), 5);
+    assert_eq!(app.overview_calls(), 5);
 }
 
 #[tokio::test]
-async fn a_national_id_is_taken_in_a_url_where_the_setting_says_so() {
+async fn national_id_in_a_url_is_accepted_if_configured() {
     let app = TestApp::with(|config| config.server.allow_national_id_in_url = true).await;
     for query in ["socialSecurityNumber=850709-9805", "any=198507099805"] {
         let answer = app.get(query).await;
@@ -430,7 +435,7 @@ async fn a_national_id_is_taken_in_a_url_where_the_setting_says_so() {
 }
 
 #[tokio::test]
-async fn a_lookup_by_body_is_the_same_as_one_by_query() {
+async fn lookup_by_body_equals_lookup_by_query() {
     let app = TestApp::spawn().await;
     let query = "email=alva.testsson%40example.com&contactType=Member&view=storefront\
                  &parts=vouchers,promotions&channel=ECOM&expiringWithin=60d";

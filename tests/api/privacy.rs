@@ -1,5 +1,5 @@
-//! What never leaves: personal data in logs and errors, the national id and other keys in answers, the
-//! whereabouts of people with protected identity.
+//! Data that never leaves: personal data in logs and errors, the national id and internal keys in answers, the
+//! whereabouts of contacts with a protected identity.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::harness::{Answer, READER, SHOP, TILL, TestApp, escaped, logs};
+use crate::harness::{Answer, READER, SHOP, TILL, TestApp, logs, percent_encoded};
 
 const EMAIL: &str = "quistelina.vallmo@example.org";
 const PHONE: &str = "+46701740699";
@@ -22,7 +22,7 @@ const MEMBER_NUMBER: &str = "M-7743190";
 const NOTE: &str = "owes-us-a-favour";
 const DISCOVERY_KEY: &str = "d15c0ve4-5eed";
 
-/// Creates somebody whose every value can be told apart from anything else.
+/// Creates a contact whose every value is unique in the test.
 fn create(app: &TestApp) -> String {
     let attributes = json!({
         "email": EMAIL, "mobilePhone": PHONE, "socialSecurityNumber": NATIONAL_ID,
@@ -34,7 +34,7 @@ fn create(app: &TestApp) -> String {
     app.engage.create(attributes, "Member")
 }
 
-/// Every value of hers that must not be found where nobody looks for it, in any writing.
+/// All values of the contact in any spelling, and secrets: none may appear in logs or errors.
 fn secrets(id: &str) -> Vec<String> {
     let plain = [
         EMAIL,
@@ -64,24 +64,28 @@ fn secrets(id: &str) -> Vec<String> {
         "sesame-open",
     ];
     let mut secrets: Vec<String> = plain.iter().map(|text| text.to_lowercase()).collect();
-    secrets.extend(plain.iter().map(|text| escaped(text).to_lowercase()));
+    secrets.extend(
+        plain
+            .iter()
+            .map(|text| percent_encoded(text).to_lowercase()),
+    );
     secrets.push(id.replace('-', ""));
     secrets
 }
 
 #[track_caller]
-fn assert_holds_none(what: &str, text: &str, secrets: &[String]) {
+fn assert_contains_none(what: &str, text: &str, secrets: &[String]) {
     let text = text.to_lowercase();
     for secret in secrets {
         if let Some(place) = text.find(secret.as_str()) {
             let around = text.get(place.saturating_sub(200)..place + 100);
-            panic!("{what} holds {secret}: {around:?}");
+            panic!("{what} contains {secret}: {around:?}");
         }
     }
 }
 
-/// All ways to ask for her, by query and by body.
-async fn ask_in_every_way(app: &TestApp, id: &str) -> Vec<Answer> {
+/// Lookups of the contact by every identifier, by query and by body.
+async fn look_up_in_every_way(app: &TestApp, id: &str) -> Vec<Answer> {
     let mut answers = Vec::new();
     for (kind, value) in [
         ("contactId", id),
@@ -94,7 +98,7 @@ async fn ask_in_every_way(app: &TestApp, id: &str) -> Vec<Answer> {
         ("any", EMAIL),
         ("any", NATIONAL_ID),
     ] {
-        answers.push(app.get(&format!("{kind}={}", escaped(value))).await);
+        answers.push(app.get(&format!("{kind}={}", percent_encoded(value))).await);
         answers.push(app.lookup(json!({kind: value})).await);
         answers.push(app.lookup(json!({kind: value, "fresh": ["all"]})).await);
         let body = json!({kind: value, "view": "storefront"});
@@ -103,9 +107,9 @@ async fn ask_in_every_way(app: &TestApp, id: &str) -> Vec<Answer> {
     answers
 }
 
-/// Mistakes that carry her values where they do not belong.
-async fn blunder(app: &TestApp, id: &str) -> Vec<Answer> {
-    let email = escaped(EMAIL);
+/// Malformed requests with the contact's values in wrong places.
+async fn send_malformed(app: &TestApp, id: &str) -> Vec<Answer> {
+    let email = percent_encoded(EMAIL);
     let target = format!("/customer?email={email}");
     vec![
         app.get(&format!("{email}=1")).await,
@@ -148,8 +152,8 @@ async fn blunder(app: &TestApp, id: &str) -> Vec<Answer> {
     ]
 }
 
-/// Requests that never become one.
-async fn babble(app: &TestApp) {
+/// Bytes that never become a request.
+async fn send_garbage(app: &TestApp) {
     for request in [
         format!("GET /customer?email={EMAIL} HTTP/9.9\r\n\r\n"),
         format!("{EMAIL}\r\n\r\n"),
@@ -161,7 +165,7 @@ async fn babble(app: &TestApp) {
         ),
     ] {
         let mut stream = TcpStream::connect(app.address).await.expect("a connection");
-        // The service may hang up while this is sent.
+        // The service may close the connection meanwhile.
         let _ = stream.write_all(request.as_bytes()).await;
         let _ = stream.shutdown().await;
         let mut answer = Vec::new();
@@ -172,32 +176,32 @@ async fn babble(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn logs_and_errors_hold_nothing_personal_whatever_happens() {
+async fn logs_and_errors_contain_no_personal_data_under_any_fault() {
     let app = TestApp::with(|config| config.engage.timeout = Duration::from_secs(2)).await;
-    let passing = app.let_time_pass();
+    let clock = app.run_clock();
     let id = create(&app);
     let secrets = secrets(&id);
     let mut errors = Vec::new();
     let mut collect = |answers: Vec<Answer>| {
         errors.extend(answers.into_iter().filter(|answer| answer.status >= 400));
     };
-    collect(ask_in_every_way(&app, &id).await);
-    collect(blunder(&app, &id).await);
-    babble(&app).await;
+    collect(look_up_in_every_way(&app, &id).await);
+    collect(send_malformed(&app, &id).await);
+    send_garbage(&app).await;
     let about = |message: &str| json!({"errorCode": "Odd", "message": message});
-    let about_her = format!("{EMAIL} {NATIONAL_ID} {id}");
+    let about_contact = format!("{EMAIL} {NATIONAL_ID} {id}");
     let broken = json!({"id": id, "attributes": EMAIL, "vouchers": NATIONAL_ID}).to_string();
     let broken_parts = json!({
         "id": id, "attributes": {"email": EMAIL, "socialSecurityNumber": NATIONAL_ID}, "meta": {},
         "consents": {EMAIL: EMAIL}, "promotions": [{"name": EMAIL}], "rewardVouchers": [EMAIL],
     });
     for fault in [
-        Fault::Status(400, about(&about_her)),
+        Fault::Status(400, about(&about_contact)),
         Fault::Status(400, json!({"errorCode": EMAIL})),
-        Fault::Status(500, json!(about_her)),
-        Fault::Status(404, json!(about_her)),
+        Fault::Status(500, json!(about_contact)),
+        Fault::Status(404, json!(about_contact)),
         Fault::Status(409, json!({"multipleMatchesFound": [id, EMAIL]})),
-        Fault::Status(302, json!(about_her)),
+        Fault::Status(302, json!(about_contact)),
         Fault::Html502,
         Fault::HtmlOk200,
         Fault::WrongContentType,
@@ -213,46 +217,46 @@ async fn logs_and_errors_hold_nothing_personal_whatever_happens() {
     ] {
         app.customers.purge_everything().await;
         app.engage.fault(Endpoint::All, fault);
-        collect(ask_in_every_way(&app, &id).await);
+        collect(look_up_in_every_way(&app, &id).await);
         app.engage.clear_faults();
         app.advance(Duration::from_secs(120));
     }
-    drop(passing);
+    drop(clock);
     app.engage.fault(Endpoint::All, Fault::Hang);
-    let asked = app.ask(&format!("email={}", escaped(EMAIL)));
-    let overviews = app.overviews();
+    let pending = app.spawn_get(&format!("email={}", percent_encoded(EMAIL)));
+    let overviews = app.overview_calls();
     app.engage
         .wait_for_calls(Endpoint::Overview, overviews.max(1))
         .await;
-    while !asked.is_finished() {
+    while !pending.is_finished() {
         app.advance(Duration::from_millis(500));
         tokio::task::yield_now().await;
     }
-    collect(vec![asked.await.expect("an answer")]);
+    collect(vec![pending.await.expect("an answer")]);
     app.engage.clear_faults();
     app.engage.shutdown().await;
-    let passing = app.let_time_pass();
-    collect(ask_in_every_way(&app, &id).await);
+    let clock = app.run_clock();
+    collect(look_up_in_every_way(&app, &id).await);
 
     assert!(errors.len() > 100, "{}", errors.len());
     for error in &errors {
         let text = format!("{} {:?}", error.text(), error.headers);
-        assert_holds_none("an error", &text, &secrets);
+        assert_contains_none("an error", &text, &secrets);
     }
-    drop(passing);
+    drop(clock);
     app.stop().await.expect("a clean end");
     let logs = logs();
     assert!(
         logs.contains("answered") && logs.contains("\"alarm\":true"),
         "{logs}"
     );
-    assert_holds_none("the log", &logs, &secrets);
+    assert_contains_none("the log", &logs, &secrets);
 }
 
 #[tokio::test]
-async fn the_national_id_leaves_in_the_full_view_alone_and_only_where_it_is_listed_by_name() {
+async fn national_id_is_shown_only_in_the_full_view_if_listed() {
     let named = |name: &str| vec!["*".to_owned(), name.to_owned()];
-    for (full, told) in [
+    for (full, is_shown) in [
         (vec!["*".to_owned()], false),
         (vec!["shoeSize".to_owned()], false),
         (named("SocialSecurityNumber"), false),
@@ -272,8 +276,8 @@ async fn the_national_id_leaves_in_the_full_view_alone_and_only_where_it_is_list
         for mut lookup in lookups {
             let answer = app.lookup(lookup.clone()).await;
             let text = answer.assert_ok().text();
-            assert_eq!(text.contains("9805"), told, "{full:?} {text}");
-            assert_eq!(text.contains("ocialSecurityNumber"), told, "{text}");
+            assert_eq!(text.contains("9805"), is_shown, "{full:?} {text}");
+            assert_eq!(text.contains("ocialSecurityNumber"), is_shown, "{text}");
             lookup["view"] = json!("storefront");
             let storefront = app.lookup(lookup).await;
             let text = storefront.assert_ok().text();
@@ -284,7 +288,7 @@ async fn the_national_id_leaves_in_the_full_view_alone_and_only_where_it_is_list
 }
 
 #[tokio::test]
-async fn the_discovery_key_never_leaves() {
+async fn discovery_key_is_never_shown() {
     let app = TestApp::with(|config| {
         let keys = ["discoveryKey", "DiscoveryKey"].map(str::to_owned);
         config.views.full.attributes.extend(keys.clone());
@@ -306,23 +310,23 @@ async fn the_discovery_key_never_leaves() {
 }
 
 #[tokio::test]
-async fn a_tenants_own_attribute_passes_in_full_and_in_storefront_only_where_it_is_listed() {
-    let odd = json!({"nested": [1, "två", null, {"deep": true}], "amount": 10.25});
-    for (listed, told) in [(vec![], false), (vec!["loyaltyQuiz".to_owned()], true)] {
+async fn tenant_attribute_is_shown_in_storefront_only_if_listed() {
+    let quiz = json!({"nested": [1, "två", null, {"deep": true}], "amount": 10.25});
+    for (listed, is_shown) in [(vec![], false), (vec!["loyaltyQuiz".to_owned()], true)] {
         let app = TestApp::with(|config| config.views.storefront.attributes = listed).await;
         app.engage
             .contact(ALVA.id)
-            .attribute("loyaltyQuiz", odd.clone());
+            .attribute("loyaltyQuiz", quiz.clone());
         let full = app.get(&format!("contactId={}", ALVA.id)).await;
-        assert_eq!(full.at("/profile/attributes/loyaltyQuiz"), odd);
+        assert_eq!(full.at("/profile/attributes/loyaltyQuiz"), quiz);
         assert_eq!(full.at("/profile/attributes/favouriteSports/1"), "yoga");
         assert_eq!(full.at("/profile/attributes/rfm"), 63);
         let storefront = app
             .get(&format!("contactId={}&view=storefront", ALVA.id))
             .await;
         let attributes = storefront.at("/profile/attributes");
-        let expected = if told {
-            json!({"loyaltyQuiz": odd})
+        let expected = if is_shown {
+            json!({"loyaltyQuiz": quiz})
         } else {
             json!({})
         };
@@ -331,7 +335,7 @@ async fn a_tenants_own_attribute_passes_in_full_and_in_storefront_only_where_it_
 }
 
 #[tokio::test]
-async fn a_full_view_with_a_list_holds_that_list_only() {
+async fn full_view_with_an_attribute_list_shows_only_that_list() {
     let app = TestApp::with(|config| {
         config.views.full.attributes = ["shoeSize", "rfm", "noSuchThing"]
             .map(str::to_owned)
@@ -344,9 +348,9 @@ async fn a_full_view_with_a_list_holds_that_list_only() {
 }
 
 #[tokio::test]
-async fn a_storefront_does_not_tell_where_somebody_with_protected_identity_is() {
+async fn storefront_hides_the_whereabouts_of_a_protected_identity() {
     let app = TestApp::with(|config| {
-        // Whereabouts stay inside even where they are listed.
+        // Whereabouts are hidden even if they are listed.
         let listed = [
             "street",
             "city",
@@ -406,7 +410,7 @@ async fn a_storefront_does_not_tell_where_somebody_with_protected_identity_is() 
 }
 
 #[tokio::test]
-async fn the_mark_of_protection_counts_from_the_answer_that_brings_it() {
+async fn secrecy_mark_takes_effect_with_the_answer_that_contains_it() {
     let app = TestApp::spawn().await;
     let query = format!("contactId={}&view=storefront", DORA.id);
     let before = app.get(&query).await;

@@ -1,5 +1,5 @@
-//! Where what is missing comes from: what expired from the overview, what was invalidated or asked
-//! fresh from its entity endpoint, so that Engage's lagging overview never takes a change back.
+//! The source of a refill: expired parts come from the overview, invalidated and fresh parts from their entity
+//! endpoint, so that Engage's lagging overview never reverts a change.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, COLD_CALLS, POINTS_CALLS, TestApp, id};
 
 const LAG: Duration = Duration::from_secs(600);
-/// Beyond every lifetime and its stale-while-revalidate window.
+/// Past every lifetime and its stale-while-revalidate window.
 const EXPIRED: Duration = Duration::from_secs(90);
 const NEW_VOUCHER: &str = "8d31c000-2009-4c22-b002-b2d200c00009";
 const NEW_PROMOTION: &str = "7c20b000-1009-4b11-a001-b2d100b00009";
 
-/// A part that can change: how, what shows it, and who is asked for it.
+/// A part that can change: how, how it shows, and its endpoint.
 struct Case {
     part: Part,
     parts: &'static str,
@@ -71,8 +71,8 @@ fn lists(list: &Value, id: &str) -> bool {
     list.iter().any(|item| item["id"] == id)
 }
 
-/// Lifetimes pass again and again while the overview lags behind the change.
-async fn stays_new(app: &TestApp, query: &str, case: &Case) {
+/// Lifetimes expire repeatedly while the overview lags behind the change.
+async fn assert_stays_new(app: &TestApp, query: &str, case: &Case) {
     for round in 0..6 {
         app.advance(EXPIRED);
         let calls = app.engage.calls(case.endpoint);
@@ -89,57 +89,57 @@ async fn stays_new(app: &TestApp, query: &str, case: &Case) {
     }
 }
 
-/// Nobody asks for as long as the overview lags: then the overview fills it again.
-async fn overview_comes_back(app: &TestApp, query: &str, case: &Case) {
+/// No requests for as long as the overview lags: then the overview refills the part again.
+async fn assert_overview_refills(app: &TestApp, query: &str, case: &Case) {
     app.advance(LAG);
     app.engage.reset_log();
     let answer = app.get(query).await;
     assert!((case.is_new)(answer.assert_ok()));
-    assert_eq!(app.overviews(), 1, "{:?}", case.part);
-    let points_alone = if case.part == Part::Points {
+    assert_eq!(app.overview_calls(), 1, "{:?}", case.part);
+    let points_calls = if case.part == Part::Points {
         POINTS_CALLS
     } else {
         0
     };
     assert_eq!(
         app.engage.total_calls(),
-        1 + points_alone,
+        1 + points_calls,
         "{:?}",
         case.part
     );
 }
 
 #[tokio::test]
-async fn what_was_asked_fresh_is_never_taken_back_by_a_lagging_overview() {
+async fn fresh_part_is_never_reverted_by_a_lagging_overview() {
     for case in cases() {
-        for name in [
+        for identifier in [
             format!("contactId={}", ALVA.id),
             format!("email={}", ALVA.email),
         ] {
             let app = TestApp::spawn().await;
             app.engage.set_overview_lag(LAG);
-            let query = format!("{name}&parts={}", case.parts);
+            let query = format!("{identifier}&parts={}", case.parts);
             app.get(&query).await.assert_ok();
             (case.change)(&app);
             let part = case.part.as_str();
             let fresh = app.get(&format!("{query}&fresh={part}")).await;
             assert!((case.is_new)(fresh.assert_ok()), "{part}");
-            stays_new(&app, &query, &case).await;
-            overview_comes_back(&app, &query, &case).await;
+            assert_stays_new(&app, &query, &case).await;
+            assert_overview_refills(&app, &query, &case).await;
         }
     }
 }
 
 #[tokio::test]
-async fn what_was_invalidated_is_never_taken_back_by_a_lagging_overview() {
+async fn invalidated_part_is_never_reverted_by_a_lagging_overview() {
     for case in cases() {
-        for name in [
+        for identifier in [
             format!("contactId={}", ALVA.id),
             format!("email={}", ALVA.email),
         ] {
             let app = TestApp::spawn().await;
             app.engage.set_overview_lag(LAG);
-            let query = format!("{name}&parts={}", case.parts);
+            let query = format!("{identifier}&parts={}", case.parts);
             app.get(&query).await.assert_ok();
             (case.change)(&app);
             app.customers
@@ -152,16 +152,16 @@ async fn what_was_invalidated_is_never_taken_back_by_a_lagging_overview() {
                 .assert_cache_status("engage-bff; fwd=miss; stored");
             assert!((case.is_new)(&answer), "{:?}", case.part);
             assert_eq!(app.engage.total_calls(), calls + 1, "{:?}", case.part);
-            assert_eq!(app.overviews(), 1);
+            assert_eq!(app.overview_calls(), 1);
             app.get(&query).await.assert_hit();
-            stays_new(&app, &query, &case).await;
-            overview_comes_back(&app, &query, &case).await;
+            assert_stays_new(&app, &query, &case).await;
+            assert_overview_refills(&app, &query, &case).await;
         }
     }
 }
 
 #[tokio::test]
-async fn an_invalidation_of_a_contact_that_is_not_held_is_heeded_by_its_first_answer() {
+async fn invalidation_of_an_uncached_contact_applies_to_its_first_answer() {
     for case in cases() {
         let app = TestApp::spawn().await;
         app.engage.set_overview_lag(LAG);
@@ -176,7 +176,7 @@ async fn an_invalidation_of_a_contact_that_is_not_held_is_heeded_by_its_first_an
 }
 
 #[tokio::test]
-async fn an_invalidation_leaves_the_other_parts_and_the_audiences_alone() {
+async fn invalidation_leaves_other_parts_and_audiences_cached() {
     let app = TestApp::spawn().await;
     let query = format!("contactId={}", ALVA.id);
     app.get(&query).await.assert_ok();
@@ -203,13 +203,13 @@ async fn an_invalidation_leaves_the_other_parts_and_the_audiences_alone() {
     app.engage.reset_log();
     let answer = app.get(&query).await;
     assert_eq!(app.engage.total_calls(), 4);
-    assert_eq!(app.overviews(), 0);
+    assert_eq!(app.overview_calls(), 0);
     let audiences = answer.at("/freshness/audiences/asOf");
     assert_eq!(audiences, "2026-11-23T12:00:00.000Z");
 }
 
 #[tokio::test]
-async fn an_overview_asked_for_the_audiences_does_not_bring_the_old_parts_along() {
+async fn overview_fetched_for_audiences_does_not_revert_other_parts() {
     let app = TestApp::with(|config| {
         config.cache.audiences_lifetime = Duration::from_secs(60);
     })
@@ -222,19 +222,22 @@ async fn an_overview_asked_for_the_audiences_does_not_bring_the_old_parts_along(
     }
     app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
     for _ in 0..3 {
-        let calls = app.overviews();
+        let calls = app.overview_calls();
         app.advance(EXPIRED);
         let answer = app.get(&query).await;
         assert_eq!(answer.assert_ok().at("/degraded"), json!([]));
         for case in cases() {
             assert!((case.is_new)(&answer), "{:?}", case.part);
         }
-        assert!(app.overviews() > calls, "the audiences come from there");
+        assert!(
+            app.overview_calls() > calls,
+            "the audiences come from the overview"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_stale_part_is_refreshed_from_its_entity_endpoint_while_the_overview_lags() {
+async fn stale_part_is_refreshed_from_its_endpoint_during_overview_lag() {
     for case in cases() {
         let app = TestApp::spawn().await;
         app.engage.set_overview_lag(LAG);
@@ -255,7 +258,7 @@ async fn a_stale_part_is_refreshed_from_its_entity_endpoint_while_the_overview_l
 }
 
 #[tokio::test]
-async fn parts_none_costs_one_call_and_leaves_the_rest_null_and_not_degraded() {
+async fn parts_none_costs_one_call_with_null_parts_not_degraded() {
     let app = TestApp::spawn().await;
     let answer = app.get(&format!("email={}&parts=none", ALVA.email)).await;
     answer
@@ -281,7 +284,7 @@ async fn parts_none_costs_one_call_and_leaves_the_rest_null_and_not_degraded() {
 }
 
 #[tokio::test]
-async fn a_part_that_the_overview_tells_unreadably_comes_from_its_entity_endpoint() {
+async fn part_unreadable_in_the_overview_comes_from_its_entity_endpoint() {
     let app = TestApp::spawn().await;
     for (overview, parts, endpoint) in [
         (
@@ -315,13 +318,13 @@ async fn a_part_that_the_overview_tells_unreadably_comes_from_its_entity_endpoin
                 .expect("a list")
                 .is_empty()
         );
-        assert_eq!(app.overviews(), 1);
+        assert_eq!(app.overview_calls(), 1);
         assert_eq!(app.engage.calls(endpoint), 1, "{parts}");
     }
 }
 
-/// The calls that a contact in demand costs in ten minutes. What is refreshed in the background is waited for.
-async fn calls_in_demand(app: &TestApp, query: &str) -> usize {
+/// The calls that a frequently read contact costs in ten minutes, including background refreshes.
+async fn calls_in_ten_minutes(app: &TestApp, query: &str) -> usize {
     app.engage.reset_log();
     for _ in 0..75 {
         app.advance(Duration::from_secs(8));
@@ -335,7 +338,7 @@ async fn calls_in_demand(app: &TestApp, query: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_contact_in_demand_costs_as_before_once_the_lag_has_passed() {
+async fn calls_return_to_normal_once_the_lag_has_passed() {
     let query = format!("email={}", ALVA.email);
     for event in [
         "fresh=vouchers",
@@ -348,7 +351,7 @@ async fn a_contact_in_demand_costs_as_before_once_the_lag_has_passed() {
         let app = TestApp::spawn().await;
         app.engage.set_overview_lag(LAG);
         app.get(&query).await.assert_ok();
-        let before = calls_in_demand(&app, &query).await;
+        let before = calls_in_ten_minutes(&app, &query).await;
         if event.starts_with("a webhook") {
             if event.ends_with("change") {
                 for case in cases() {
@@ -359,8 +362,8 @@ async fn a_contact_in_demand_costs_as_before_once_the_lag_has_passed() {
         } else {
             app.get(&format!("{query}&{event}")).await.assert_ok();
         }
-        let within = calls_in_demand(&app, &query).await;
-        let after = calls_in_demand(&app, &query).await;
+        let within = calls_in_ten_minutes(&app, &query).await;
+        let after = calls_in_ten_minutes(&app, &query).await;
         assert!(
             after <= before + before / 10,
             "{event}: {before} calls before, {within} within the lag, {after} after it"
@@ -369,7 +372,7 @@ async fn a_contact_in_demand_costs_as_before_once_the_lag_has_passed() {
 }
 
 #[tokio::test]
-async fn an_entity_read_that_tells_something_new_keeps_the_overview_out_for_its_lag() {
+async fn entity_call_with_a_change_fences_the_overview_for_its_lag() {
     let query = format!("contactId={}&parts=vouchers", ALVA.id);
     let app = TestApp::spawn().await;
     app.engage.set_overview_lag(LAG);
@@ -377,7 +380,7 @@ async fn an_entity_read_that_tells_something_new_keeps_the_overview_out_for_its_
     app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
     let vouchers = cases().into_iter().find(|case| case.part == Part::Vouchers);
     let case = vouchers.expect("vouchers");
-    // Late in the ban it changes, and no webhook says so: the next entity read does.
+    // Late in the lag period the part changes without a webhook: the next entity call finds out.
     for _ in 0..5 {
         app.advance(EXPIRED);
         app.get(&query).await.assert_ok();

@@ -1,4 +1,4 @@
-//! A fresh profile is that of the contact which the identifier leads to now: it is resolved anew, whatever is cached (P1).
+//! A fresh profile resolves the identifier again, whatever is cached, and belongs to the contact it now leads to (P1).
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use engage_simulator::{
 };
 use serde_json::json;
 
-use crate::harness::{TestApp, arrive};
+use crate::harness::{TestApp, let_requests_arrive};
 
 const LAG: Duration = Duration::from_secs(600);
 
@@ -16,7 +16,7 @@ fn alvas_email() -> String {
     format!("email={}&parts=none", ALVA.email)
 }
 
-/// The overview lags, and Alva's e-mail address is cached where the test wants it warm.
+/// The overview lags; Alva's e-mail address is cached if `is_warm`.
 async fn started(is_warm: bool) -> TestApp {
     let app = TestApp::spawn().await;
     app.engage.set_overview_lag(LAG);
@@ -26,13 +26,13 @@ async fn started(is_warm: bool) -> TestApp {
     app
 }
 
-/// Dora takes Alva's e-mail address, too.
+/// Gives Alva's e-mail address to Dora too.
 fn share_alvas_email(app: &TestApp) {
     app.engage.contact(DORA.id).email(ALVA.email);
 }
 
 #[tokio::test]
-async fn an_email_that_two_come_to_share_is_ambiguous_for_who_asks_fresh() {
+async fn fresh_request_by_a_shared_email_is_409() {
     for fresh in ["profile", "all"] {
         for is_warm in [true, false] {
             let app = started(is_warm).await;
@@ -42,7 +42,7 @@ async fn an_email_that_two_come_to_share_is_ambiguous_for_who_asks_fresh() {
             }
             let answer = app.get(&format!("{}&fresh={fresh}", alvas_email())).await;
             answer.assert_problem(409, "MultipleMatches");
-            // What the cache has learnt no overview takes back.
+            // No overview reverts what the cache has learned.
             for _ in 0..5 {
                 let answer = app.get(&alvas_email()).await;
                 answer.assert_problem(409, "MultipleMatches");
@@ -53,7 +53,7 @@ async fn an_email_that_two_come_to_share_is_ambiguous_for_who_asks_fresh() {
 }
 
 #[tokio::test]
-async fn no_cache_resolves_an_email_anew() {
+async fn no_cache_resolves_the_email_again() {
     let app = started(true).await;
     share_alvas_email(&app);
     let answer = app.get_with(&alvas_email(), "no-cache").await;
@@ -61,8 +61,8 @@ async fn no_cache_resolves_an_email_anew() {
 }
 
 #[tokio::test]
-async fn every_kind_of_identifier_that_comes_to_be_shared_is_ambiguous() {
-    for (attribute, value, way) in [
+async fn fresh_request_by_any_shared_identifier_is_409() {
+    for (attribute, value, lookup) in [
         (
             "mobilePhone",
             ALVA.phone,
@@ -81,12 +81,12 @@ async fn every_kind_of_identifier_that_comes_to_be_shared_is_ambiguous() {
         ),
     ] {
         let app = TestApp::spawn().await;
-        app.lookup(way.clone()).await.assert_ok();
+        app.lookup(lookup.clone()).await.assert_ok();
         app.engage
             .contact(DORA.id)
             .attribute(attribute, json!(value));
-        app.lookup(way.clone()).await.assert_hit();
-        let mut fresh = way;
+        app.lookup(lookup.clone()).await.assert_hit();
+        let mut fresh = lookup;
         fresh["fresh"] = json!(["profile"]);
         let answer = app.lookup(fresh).await;
         answer.assert_problem(409, "MultipleMatches");
@@ -94,7 +94,7 @@ async fn every_kind_of_identifier_that_comes_to_be_shared_is_ambiguous() {
 }
 
 #[tokio::test]
-async fn an_identifier_that_leads_elsewhere_is_answered_for_the_other_contact() {
+async fn fresh_request_by_a_moved_email_returns_the_other_contact() {
     for deletes in [true, false] {
         for is_warm in [true, false] {
             let app = started(is_warm).await;
@@ -115,28 +115,28 @@ async fn an_identifier_that_leads_elsewhere_is_answered_for_the_other_contact() 
 }
 
 #[tokio::test]
-async fn callers_who_ask_fresh_share_one_resolution() {
+async fn fresh_requests_share_one_resolution() {
     let app = started(true).await;
     app.engage.reset_log();
     let hold = app.engage.hold(Endpoint::All);
     let query = format!("{}&fresh=profile", alvas_email());
-    let first = app.ask(&query);
+    let first = app.spawn_get(&query);
     app.engage.wait_for_calls(Endpoint::All, 2).await;
-    let later: Vec<_> = (0..10).map(|_| app.ask(&query)).collect();
-    arrive().await;
+    let later: Vec<_> = (0..10).map(|_| app.spawn_get(&query)).collect();
+    let_requests_arrive().await;
     hold.release();
     first.await.expect("an answer").assert_ok();
     for answer in later {
         answer.await.expect("an answer").assert_ok();
     }
-    // One was in the air, and one waited for it.
+    // One call was in flight, and one was queued after it.
     assert_eq!(app.engage.calls(Endpoint::ContactIdLookup), 2);
     assert_eq!(app.engage.calls(Endpoint::Contact), 2);
     assert_eq!(app.engage.total_calls(), 4);
 }
 
 #[tokio::test]
-async fn a_resolution_that_fails_fails_a_fresh_profile() {
+async fn failed_resolution_fails_the_fresh_profile() {
     let app = started(true).await;
     let fault = Fault::Status(500, json!("busy"));
     app.engage.fault(Endpoint::ContactIdLookup, fault);
@@ -146,7 +146,7 @@ async fn a_resolution_that_fails_fails_a_fresh_profile() {
 }
 
 #[tokio::test]
-async fn a_contact_id_with_a_type_is_not_resolved() {
+async fn contact_id_with_a_contact_type_is_not_resolved() {
     let app = TestApp::spawn().await;
     let query = format!("contactId={}&contactType=Member&parts=none", ALVA.id);
     app.get(&query).await.assert_ok();

@@ -8,7 +8,7 @@ use engage_simulator::{DEFAULT_WEBHOOK_SECRET, people::ALVA};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, TILL, TestApp, logs, until};
+use crate::harness::{Answer, TILL, TestApp, logs, wait_until};
 
 const OPERATOR: &str = "an-operators-token";
 /// The bucket of events of callers that are not identified is full again.
@@ -104,7 +104,7 @@ async fn event_of(request_id: &str) -> Value {
             .filter_map(|line| serde_json::from_str(line).ok());
         events.find(is_it)
     };
-    until(|| find().is_some()).await;
+    wait_until(|| find().is_some()).await;
     find().expect("the event")
 }
 

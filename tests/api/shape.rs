@@ -1,9 +1,9 @@
-//! The shape of the customer answer: every key there down to its leaves, whoever the customer is.
+//! The shape of the customer answer: every key is present in every object, for every contact.
 
 use engage_simulator::people::BO;
 use serde_json::{Map, Value, json};
 
-use crate::harness::{Answer, TELLS_POINTS, TestApp};
+use crate::harness::{Answer, OVERVIEW_HAS_POINTS, TestApp};
 
 #[track_caller]
 fn object(value: &Value, keys: &[&str], what: &str) -> Map<String, Value> {
@@ -34,7 +34,7 @@ fn flag_or_null(object: &Map<String, Value>, keys: &[&str]) {
     }
 }
 
-/// RFC 3339 in UTC with milliseconds, or nothing.
+/// Null, or RFC 3339 in UTC with milliseconds.
 #[track_caller]
 fn time_or_null(value: &Value) {
     let Some(text) = value.as_str() else {
@@ -99,18 +99,18 @@ fn assert_profile(profile: &Value) {
 
 #[track_caller]
 fn assert_contactability(contactability: &Value) {
-    let ways = object(
+    let channels = object(
         contactability,
         &["email", "sms", "postal"],
         "contactability",
     );
-    for (way, own) in [
+    for (name, own) in [
         ("email", &["address"][..]),
         ("sms", &["number"]),
         ("postal", &[]),
     ] {
         let keys = [own, &["status", "accepted", "warnings"]].concat();
-        let reach = object(&ways[way], &keys, way);
+        let reach = object(&channels[name], &keys, name);
         text_or_null(&reach, own);
         flag_or_null(&reach, &["accepted"]);
         let status = reach["status"].as_str().expect("a status");
@@ -178,7 +178,7 @@ fn assert_promotion(promotion: &Value) {
     }
 }
 
-/// That the answer has the contract's shape, down to its leaves.
+/// Asserts that the answer has the contract's shape in every object.
 #[track_caller]
 fn assert_shape(answer: &Answer) {
     let parts = ["profile", "audiences", "promotions", "vouchers", "points"];
@@ -232,7 +232,7 @@ fn assert_shape(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn every_key_of_every_contact_is_there_in_its_shape_in_both_views() {
+async fn every_contact_has_every_key_in_both_views() {
     let app = TestApp::spawn().await;
     for contact in app.engage.contact_ids() {
         for view in ["full", "storefront"] {
@@ -249,7 +249,7 @@ async fn every_key_of_every_contact_is_there_in_its_shape_in_both_views() {
 }
 
 #[tokio::test]
-async fn who_has_hardly_anything_has_nulls_and_empty_lists() {
+async fn sparse_contact_has_nulls_and_empty_lists() {
     let app = TestApp::spawn().await;
     let bo = app.get(&format!("contactId={}", BO.id)).await;
     assert_shape(&bo);
@@ -270,14 +270,14 @@ async fn who_has_hardly_anything_has_nulls_and_empty_lists() {
     ] {
         assert_eq!(bo.at(null), Value::Null, "{null}");
     }
-    // The overview of v2 tells a balance of whoever has no account.
-    let (balance, accounts) = if TELLS_POINTS {
+    // In v2 the overview contains a balance even without an account.
+    let (balance, accounts) = if OVERVIEW_HAS_POINTS {
         (json!(0), 1)
     } else {
         (Value::Null, 0)
     };
     assert_eq!(bo.at("/points/balance"), balance);
-    let told = bo.at("/points/accounts");
-    assert_eq!(told.as_array().map(Vec::len), Some(accounts));
+    let list = bo.at("/points/accounts");
+    assert_eq!(list.as_array().map(Vec::len), Some(accounts));
     assert_eq!(bo.at("/profile/attributes"), json!({}));
 }

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 
 use crate::{
-    harness::{TILL, TestApp, until},
+    harness::{TILL, TestApp, wait_until},
     wire::{LIVEZ, PATIENCE, answer, answers, connect, customer, rest},
 };
 
@@ -99,7 +99,7 @@ async fn a_thousand_half_bodies_hinder_nobody_and_end_when_their_time_is_up() {
     // The time of a body is the injected clock's: it stands still until it is moved.
     assert!(held.iter().all(is_open));
     let ended = tokio::spawn(ends(held));
-    until(|| {
+    wait_until(|| {
         app.advance(Duration::from_millis(250));
         ended.is_finished()
     })

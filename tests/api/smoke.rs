@@ -1,4 +1,4 @@
-//! The main job, once from end to end.
+//! The main use case, once from end to end.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::harness::{POINTS_CALLS, TestApp};
 
 #[tokio::test]
-async fn the_second_identical_request_is_a_hit_and_costs_no_upstream_call() {
+async fn second_identical_request_is_a_hit_without_upstream_calls() {
     let app = TestApp::spawn().await;
     let query = format!("email={}", ALVA.email);
     let first = app.get(&query).await;
@@ -16,7 +16,7 @@ async fn the_second_identical_request_is_a_hit_and_costs_no_upstream_call() {
         .assert_ok()
         .assert_cache_status("engage-bff; fwd=miss; stored");
     let calls = app.engage.total_calls();
-    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.overview_calls(), 1);
     assert_eq!(app.engage.calls(Endpoint::PointAccounts), POINTS_CALLS);
     let second = app.get(&query).await;
     second.assert_ok().assert_hit();
@@ -26,7 +26,7 @@ async fn the_second_identical_request_is_a_hit_and_costs_no_upstream_call() {
 }
 
 #[tokio::test]
-async fn points_changed_in_engage_are_old_until_their_lifetime_and_new_when_asked_fresh() {
+async fn changed_points_appear_on_a_fresh_request_and_stay_cached() {
     let app = TestApp::spawn().await;
     app.engage.set_overview_lag(Duration::from_secs(300));
     let query = format!("contactId={}&parts=points", ALVA.id);

@@ -1,5 +1,5 @@
-//! What is held stands in where Engage fails, within its window and never beyond, and the answer says
-//! so (P2); what Engage said of the identifier itself is never covered up.
+//! Stale-if-error: a stale record is served within its window when Engage fails, and the answer says so (P2); a refusal
+//! of the identifier itself is never hidden by stale data.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use engage_simulator::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{TestApp, arrive, until};
+use crate::harness::{TestApp, let_requests_arrive, wait_until};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Beyond every lifetime and its stale-while-revalidate window.
+/// Past every lifetime and its stale-while-revalidate window.
 const EXPIRED: Duration = Duration::from_secs(90);
 
 fn by_email() -> String {
@@ -28,7 +28,7 @@ fn busy() -> Fault {
 }
 
 #[tokio::test]
-async fn whatever_way_engage_fails_what_is_held_stands_in_within_the_window() {
+async fn every_fault_serves_stale_within_the_window_only() {
     for (fault, status, code) in [
         (busy(), 502, "UpstreamFailed"),
         (Fault::Status(503, json!("busy")), 502, "UpstreamFailed"),
@@ -80,17 +80,17 @@ async fn whatever_way_engage_fails_what_is_held_stands_in_within_the_window() {
 }
 
 #[tokio::test]
-async fn while_engage_hangs_stale_data_stands_in_after_stale_if_slow() {
+async fn hanging_engage_serves_stale_after_stale_if_slow() {
     let app = TestApp::spawn().await;
     let query = format!("email={}", ALVA.email);
     app.get(&query).await.assert_ok();
     app.engage.fault(Endpoint::All, Fault::Hang);
     app.advance(EXPIRED);
-    let waiting = app.ask(&query);
+    let waiting = app.spawn_get(&query);
     app.engage.wait_for_calls(Endpoint::Overview, 2).await;
-    arrive().await;
+    let_requests_arrive().await;
     app.advance(Duration::from_millis(299));
-    arrive().await;
+    let_requests_arrive().await;
     assert!(!waiting.is_finished());
     app.advance(Duration::from_millis(1));
     let stale = waiting.await.expect("an answer");
@@ -100,12 +100,12 @@ async fn while_engage_hangs_stale_data_stands_in_after_stale_if_slow() {
         json!(["profile", "promotions", "vouchers", "points"])
     );
     assert_eq!(stale.at("/points/balance"), json!(317.5));
-    // Beyond the window there is nothing to show.
+    // Past the window nothing may be served.
     app.advance(3600 * SECOND);
-    arrive().await;
-    // Several calls' time is over at once: all but the first wait for the trial of a new connection.
+    let_requests_arrive().await;
+    // Several calls time out at once: all but the first wait for the trial of a new connection.
     app.advance(SECOND);
-    let waiting = app.ask(&by_email());
+    let waiting = app.spawn_get(&by_email());
     app.engage.wait_for_calls(Endpoint::Overview, 3).await;
     app.advance(Duration::from_millis(2500));
     let late = waiting.await.expect("an answer");
@@ -113,7 +113,7 @@ async fn while_engage_hangs_stale_data_stands_in_after_stale_if_slow() {
 }
 
 #[tokio::test]
-async fn within_the_first_window_a_failing_refresh_degrades_nothing() {
+async fn failed_background_refresh_degrades_nothing_within_its_window() {
     let app = TestApp::spawn().await;
     app.get(&by_email()).await.assert_ok();
     app.engage.fault(Endpoint::All, busy());
@@ -124,19 +124,19 @@ async fn within_the_first_window_a_failing_refresh_degrades_nothing() {
         assert!(!stale.header("cache-status").contains("detail"));
         assert_eq!(stale.at("/degraded"), json!([]));
         app.engage.wait_for_calls(Endpoint::Overview, 2).await;
-        until(|| app.customers.counts().failures == 1).await;
+        wait_until(|| app.customers.counts().failures == 1).await;
     }
-    // It failed, and is not tried again within its back-off.
-    assert_eq!(app.overviews(), 2);
+    // The failed refresh is not repeated within its back-off.
+    assert_eq!(app.overview_calls(), 2);
 }
 
 #[tokio::test]
-async fn each_part_has_a_window_of_its_own() {
+async fn each_part_has_its_own_stale_window() {
     let app = TestApp::spawn().await;
     let query = format!("contactId={}", ALVA.id);
     app.get(&query).await.assert_ok();
     app.engage.fault(Endpoint::All, busy());
-    // Points end 3630 s after they were asked for at the latest, the others 3654 s at the earliest.
+    // Points end at most 3630 s after their fetch, the other parts at least 3654 s after it.
     app.advance(3640 * SECOND);
     let answer = app.get(&query).await;
     answer.assert_stale_if_error();
@@ -151,7 +151,7 @@ async fn each_part_has_a_window_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_part_that_fails_leaves_the_others_whole() {
+async fn failed_part_leaves_the_others_complete() {
     for (fault, hangs) in [
         (busy(), false),
         (Fault::ResetMidBody, false),
@@ -160,15 +160,15 @@ async fn a_part_that_fails_leaves_the_others_whole() {
         (Fault::Hang, true),
     ] {
         let app = TestApp::spawn().await;
-        app.points_alone(ALVA.id).await;
+        app.fetch_points_separately(ALVA.id).await;
         app.engage.fault(Endpoint::PointAccounts, fault.clone());
         let query = format!("email={}", ALVA.email);
-        let asked = app.ask(&query);
+        let pending = app.spawn_get(&query);
         app.engage.wait_for_calls(Endpoint::PointAccounts, 1).await;
         if hangs {
             app.advance(Duration::from_millis(2500));
         }
-        let answer = asked.await.expect("an answer");
+        let answer = pending.await.expect("an answer");
         answer
             .assert_ok()
             .assert_cache_status("engage-bff; fwd=miss; stored");
@@ -176,18 +176,18 @@ async fn a_part_that_fails_leaves_the_others_whole() {
         assert_eq!(answer.at("/degraded"), json!(["points"]), "{fault:?}");
         assert_eq!(answer.at("/profile/firstName"), "Alva");
         assert_eq!(answer.at("/vouchers").as_array().map(Vec::len), Some(2));
-        // A part that could not be had is asked for again once its back-off has passed.
+        // A failed part is fetched again after its back-off.
         app.engage.clear_faults();
         app.advance(30 * SECOND);
         let healed = app.get(&query).await;
         assert_eq!(healed.assert_ok().at("/points/balance"), json!(317.5));
         assert_eq!(healed.at("/degraded"), json!([]));
-        assert_eq!(app.overviews(), 1);
+        assert_eq!(app.overview_calls(), 1);
     }
 }
 
 #[tokio::test]
-async fn nobody_and_several_are_never_answered_stale() {
+async fn unknown_and_ambiguous_are_never_answered_stale() {
     let app = TestApp::spawn().await;
     app.get(&by_email()).await.assert_ok();
     app.engage.contact(DORA.id).email(ALVA.email);
@@ -207,7 +207,7 @@ async fn nobody_and_several_are_never_answered_stale() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_finds_nobody_ends_the_stale_answers() {
+async fn refresh_with_404_ends_the_stale_answers() {
     let app = TestApp::spawn().await;
     app.get(&by_email()).await.assert_ok();
     app.engage.contact(ALVA.id).delete();
@@ -220,7 +220,7 @@ async fn a_refresh_that_finds_nobody_ends_the_stale_answers() {
 }
 
 #[tokio::test]
-async fn an_answer_about_somebody_else_is_never_covered_up_by_a_stale_one() {
+async fn identity_mismatch_is_not_hidden_by_stale_data() {
     for query in [by_email(), by_id()] {
         let app = TestApp::spawn().await;
         app.get(&query).await.assert_ok();
@@ -240,9 +240,9 @@ async fn an_answer_about_somebody_else_is_never_covered_up_by_a_stale_one() {
 }
 
 #[tokio::test]
-async fn points_of_somebody_else_are_never_covered_up_by_stale_ones() {
+async fn points_of_another_contact_are_not_replaced_by_stale_points() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id).await;
+    app.fetch_points_separately(ALVA.id).await;
     app.engage.contact(BO.id).points("5");
     let query = format!("contactId={}&parts=points", ALVA.id);
     app.get(&query).await.assert_ok();
@@ -257,10 +257,10 @@ async fn points_of_somebody_else_are_never_covered_up_by_stale_ones() {
 }
 
 #[tokio::test]
-async fn points_of_a_contact_that_is_gone_are_never_served_stale() {
+async fn points_of_a_deleted_contact_are_never_served_stale() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id).await;
-    // The overview does not know yet.
+    app.fetch_points_separately(ALVA.id).await;
+    // The overview lags behind the deletion.
     app.engage.set_overview_lag(Duration::from_secs(600));
     let query = format!("contactId={}&parts=points", ALVA.id);
     app.get(&query).await.assert_ok();
@@ -276,7 +276,7 @@ async fn points_of_a_contact_that_is_gone_are_never_served_stale() {
 }
 
 #[tokio::test]
-async fn a_429_pauses_all_calls_and_stale_is_served_meanwhile() {
+async fn a_429_pauses_all_calls_and_serves_stale() {
     let app = TestApp::spawn().await;
     app.get(&by_email()).await.assert_ok();
     app.advance(EXPIRED);
@@ -293,8 +293,8 @@ async fn a_429_pauses_all_calls_and_stale_is_served_meanwhile() {
     assert_eq!(cold.header("retry-after"), "1");
     assert_eq!(app.engage.total_calls(), calls);
     app.advance(SECOND);
-    // At first the calls come one by one.
-    let _passing = app.let_time_pass();
+    // At first the calls are sent one by one.
+    let _clock = app.run_clock();
     app.get(&by_email())
         .await
         .assert_ok()

@@ -1,4 +1,4 @@
-//! `cache.stale_if_slow`: while everything asked for is cached within its stale windows, no caller waits longer than that
+//! `cache.stale_if_slow`: if everything requested is cached within its stale windows, no request waits longer than that
 //! for a refresh.
 
 use std::time::Duration;
@@ -6,18 +6,18 @@ use std::time::Duration;
 use engage_simulator::{Endpoint, people::ALVA};
 use serde_json::json;
 
-use crate::harness::{Answer, TestApp, arrive};
+use crate::harness::{Answer, TestApp, let_requests_arrive};
 
 const SECOND: Duration = Duration::from_secs(1);
 const STALE_IF_SLOW: Duration = Duration::from_millis(300);
-/// Beyond every lifetime and its stale-while-revalidate window, but for the audiences.
+/// Past every lifetime and its stale-while-revalidate window, except the audiences'.
 const EXPIRED: Duration = Duration::from_secs(90);
 
 fn alva() -> String {
     format!("contactId={}", ALVA.id)
 }
 
-/// With Alva cached and expired.
+/// A service with an expired record of Alva.
 async fn expired() -> TestApp {
     let app = TestApp::spawn().await;
     app.get(&alva()).await.assert_ok();
@@ -28,17 +28,17 @@ async fn expired() -> TestApp {
 }
 
 #[tokio::test]
-async fn a_slow_refresh_is_not_waited_for_and_fills_the_cache() {
+async fn slow_refresh_serves_stale_and_fills_the_cache() {
     for query in [alva(), format!("email={}", ALVA.email)] {
         let app = expired().await;
         let hold = app.engage.hold(Endpoint::All);
-        let asked = app.ask(&query);
+        let pending = app.spawn_get(&query);
         app.engage.wait_for_calls(Endpoint::Overview, 1).await;
         app.advance(Duration::from_millis(299));
-        arrive().await;
-        assert!(!asked.is_finished());
+        let_requests_arrive().await;
+        assert!(!pending.is_finished());
         app.advance(Duration::from_millis(1));
-        let stale = asked.await.expect("an answer");
+        let stale = pending.await.expect("an answer");
         stale.assert_stale_if_slow();
         assert!(stale.ttl() <= -30, "{}", stale.ttl());
         let expired = json!(["profile", "promotions", "vouchers", "points"]);
@@ -57,20 +57,20 @@ async fn a_slow_refresh_is_not_waited_for_and_fills_the_cache() {
 }
 
 #[tokio::test]
-async fn a_refresh_in_time_is_waited_for() {
+async fn refresh_within_the_limit_is_awaited() {
     let app = expired().await;
     let hold = app.engage.hold(Endpoint::All);
-    let asked = app.ask(&alva());
+    let pending = app.spawn_get(&alva());
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
     app.advance(Duration::from_millis(299));
     hold.release();
-    let answer = asked.await.expect("an answer");
+    let answer = pending.await.expect("an answer");
     assert_eq!(answer.assert_ok().at("/degraded"), json!([]));
     assert!(answer.header("cache-status").contains("fwd=stale"));
 }
 
 #[tokio::test]
-async fn a_caller_that_accepts_nothing_stale_waits_for_its_whole_time() {
+async fn request_that_accepts_no_stale_data_waits_for_the_refresh() {
     for (suffix, cache_control) in [
         ("&fresh=points", ""),
         ("", "no-cache"),
@@ -85,13 +85,13 @@ async fn a_caller_that_accepts_nothing_stale_waits_for_its_whole_time() {
         } else {
             request.header("cache-control", cache_control)
         };
-        let asked = tokio::spawn(Answer::of(request));
+        let pending = tokio::spawn(Answer::of(request));
         app.engage.wait_for_calls(Endpoint::All, 1).await;
         app.advance(2 * SECOND);
-        arrive().await;
-        assert!(!asked.is_finished(), "{suffix} {cache_control}");
+        let_requests_arrive().await;
+        assert!(!pending.is_finished(), "{suffix} {cache_control}");
         hold.release();
-        let answer = asked.await.expect("an answer");
+        let answer = pending.await.expect("an answer");
         assert_eq!(
             answer.assert_ok().at("/degraded"),
             json!([]),
@@ -101,18 +101,18 @@ async fn a_caller_that_accepts_nothing_stale_waits_for_its_whole_time() {
 }
 
 #[tokio::test]
-async fn a_caller_that_accepts_that_age_does_not_wait() {
+async fn request_with_sufficient_max_age_gets_stale_data() {
     let app = expired().await;
     let _hold = app.engage.hold(Endpoint::All);
     let request = app.customer(crate::harness::TILL, &alva());
-    let asked = tokio::spawn(Answer::of(request.header("cache-control", "max-age=120")));
+    let pending = tokio::spawn(Answer::of(request.header("cache-control", "max-age=120")));
     app.engage.wait_for_calls(Endpoint::All, 1).await;
     app.advance(STALE_IF_SLOW);
-    asked.await.expect("an answer").assert_stale_if_slow();
+    pending.await.expect("an answer").assert_stale_if_slow();
 }
 
 #[tokio::test]
-async fn what_is_not_cached_is_waited_for() {
+async fn uncached_part_is_awaited() {
     let app = TestApp::spawn().await;
     app.get(&format!("{}&parts=none", alva())).await.assert_ok();
     app.advance(EXPIRED);
@@ -123,17 +123,17 @@ async fn what_is_not_cached_is_waited_for() {
         )
         .await;
     let hold = app.engage.hold(Endpoint::PointAccounts);
-    let asked = app.ask(&alva());
+    let pending = app.spawn_get(&alva());
     app.engage.wait_for_calls(Endpoint::PointAccounts, 1).await;
     app.advance(2 * SECOND);
-    arrive().await;
-    assert!(!asked.is_finished());
+    let_requests_arrive().await;
+    assert!(!pending.is_finished());
     hold.release();
-    assert_eq!(asked.await.expect("an answer").at("/degraded"), json!([]));
+    assert_eq!(pending.await.expect("an answer").at("/degraded"), json!([]));
 }
 
 #[tokio::test]
-async fn with_zero_no_caller_waits_for_a_refresh() {
+async fn zero_stale_if_slow_serves_stale_at_once() {
     let app = TestApp::with(|config| config.cache.stale_if_slow = Duration::ZERO).await;
     app.get(&alva()).await.assert_ok();
     app.advance(EXPIRED);

@@ -1,4 +1,4 @@
-//! Shoppers with a token of their own: one customer, and nobody else by any way.
+//! Shoppers with a token: each sees one customer, its own, and no other by any request.
 
 mod checks;
 mod forms;
@@ -18,11 +18,11 @@ use http::header::AUTHORIZATION;
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Answer, READER, SHOP, START, TILL, TestApp, escaped},
+    harness::{Answer, READER, SHOP, START, TILL, TestApp, percent_encoded},
     issuer::{AUDIENCE, ISSUER, Issuer},
 };
 
-/// What takes the issuer's tokens.
+/// Configuration that accepts the issuer's tokens.
 fn jwt(issuer: &Issuer) -> Jwt {
     Jwt {
         issuer: ISSUER.to_owned(),
@@ -41,7 +41,7 @@ fn jwt(issuer: &Issuer) -> Jwt {
     }
 }
 
-/// A service that takes the issuer's tokens, with a changed configuration.
+/// A service that accepts the issuer's tokens, with a changed configuration.
 pub(crate) async fn with_config(issuer: &Issuer, change: impl FnOnce(&mut Config)) -> TestApp {
     TestApp::with(|config| {
         config.auth.jwt = Some(jwt(issuer));
@@ -52,7 +52,7 @@ pub(crate) async fn with_config(issuer: &Issuer, change: impl FnOnce(&mut Config
 
 async fn with(issuer: &Issuer, change: impl FnOnce(&mut Jwt)) -> TestApp {
     with_config(issuer, |config| {
-        change(config.auth.jwt.as_mut().expect("it was set"));
+        change(config.auth.jwt.as_mut().expect("set above"));
     })
     .await
 }
@@ -66,15 +66,15 @@ fn now() -> i64 {
     start.as_second()
 }
 
-/// What every good token claims, and these claims.
+/// The claims of every valid token, plus these.
 pub(crate) fn claims(own: Value) -> Value {
     let mut claims = json!({
         "iss": ISSUER, "aud": AUDIENCE, "exp": now() + 600, "scope": "openid customer:read:self",
     });
-    let (Value::Object(claims_of_all), Value::Object(own)) = (&mut claims, own) else {
+    let (Value::Object(common), Value::Object(own)) = (&mut claims, own) else {
         unreachable!("both are objects");
     };
-    claims_of_all.extend(own);
+    common.extend(own);
     claims
 }
 
@@ -90,8 +90,8 @@ async fn get(app: &TestApp, token: &str, target: &str) -> Answer {
     .await
 }
 
-/// Everything of an answer that may not differ from another's.
-fn face(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
+/// Everything of an answer that must not differ from another answer.
+fn comparable(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
     let mut headers: Vec<_> = answer
         .headers
         .iter()
@@ -105,7 +105,7 @@ fn face(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
 }
 
 #[tokio::test]
-async fn a_shopper_sees_itself_and_nothing_that_tells_of_the_cache() {
+async fn shopper_sees_itself_without_cache_headers() {
     let issuer = Issuer::new();
     let app = spawn(&issuer).await;
     let token = issuer.sign(&of_alva());
@@ -121,40 +121,44 @@ async fn a_shopper_sees_itself_and_nothing_that_tells_of_the_cache() {
             assert_eq!(answer.header(absent), "", "{target}");
         }
     }
-    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.overview_calls(), 1);
 }
 
 #[tokio::test]
-async fn to_a_shopper_everybody_else_is_nobody_to_the_byte_and_costs_no_call() {
+async fn other_contacts_are_an_identical_404_to_a_shopper_without_calls() {
     let issuer = Issuer::new();
     let app = spawn(&issuer).await;
-    // Bo is held, and still nobody.
+    // Bo is cached, and still unknown to this shopper.
     let bo = app.get(&format!("contactId={}", BO.id)).await;
     bo.assert_ok();
     let etag = bo.header("etag").to_owned();
     let token = issuer.sign(&claims(
         json!({"contactId": "00000000-0000-4000-8000-000000000001"}),
     ));
-    let nobody = get(&app, &token, "/customer/me").await;
-    nobody.assert_problem(404, "ContactNotFound");
+    let unknown = get(&app, &token, "/customer/me").await;
+    unknown.assert_problem(404, "ContactNotFound");
     let calls = app.engage.total_calls();
     let token = issuer.sign(&of_alva());
     for target in [
         format!("/customer?contactId={}", BO.id),
-        format!("/customer?email={}", escaped(ALVA.email)),
-        format!("/customer?email={}", escaped(BO.email)),
-        format!("/customer?mobilePhone={}", escaped(ALVA.phone)),
+        format!("/customer?email={}", percent_encoded(ALVA.email)),
+        format!("/customer?email={}", percent_encoded(BO.email)),
+        format!("/customer?mobilePhone={}", percent_encoded(ALVA.phone)),
         "/customer?customKey=100001".to_owned(),
-        format!("/customer?any={}", escaped(BO.email)),
+        format!("/customer?any={}", percent_encoded(BO.email)),
         "/customer?contactId=00000000-0000-4000-8000-000000000002".to_owned(),
     ] {
         let answer = get(&app, &token, &target).await;
-        assert_eq!(face(&answer), face(&nobody), "{target}");
+        assert_eq!(comparable(&answer), comparable(&unknown), "{target}");
         let request = app
             .request(&target)
             .header(AUTHORIZATION, format!("Bearer {token}"))
             .header("if-none-match", &etag);
-        assert_eq!(face(&Answer::of(request).await), face(&nobody), "{target}");
+        assert_eq!(
+            comparable(&Answer::of(request).await),
+            comparable(&unknown),
+            "{target}"
+        );
     }
     for body in [
         json!({"contactId": BO.id}),
@@ -166,13 +170,17 @@ async fn to_a_shopper_everybody_else_is_nobody_to_the_byte_and_costs_no_call() {
             .body(body.to_string());
         let mut request = request.build().expect("a request");
         request.headers_mut().remove("x-api-key");
-        assert_eq!(face(&app.execute(request).await), face(&nobody), "{body}");
+        assert_eq!(
+            comparable(&app.execute(request).await),
+            comparable(&unknown),
+            "{body}"
+        );
     }
     assert_eq!(app.engage.total_calls(), calls);
 }
 
 #[tokio::test]
-async fn an_e_mail_claim_counts_only_where_it_is_verified() {
+async fn email_claim_counts_only_if_verified() {
     let issuer = Issuer::new();
     let app = spawn(&issuer).await;
     let email = |verified: Value| {
@@ -180,7 +188,7 @@ async fn an_e_mail_claim_counts_only_where_it_is_verified() {
             claims(json!({"email": ALVA.email.to_uppercase(), "email_verified": verified}));
         issuer.sign(&claims)
     };
-    let target = format!("/customer?email={}", escaped(ALVA.email));
+    let target = format!("/customer?email={}", percent_encoded(ALVA.email));
     for verified in [
         json!(false),
         json!("false"),
@@ -207,14 +215,14 @@ async fn an_e_mail_claim_counts_only_where_it_is_verified() {
 }
 
 #[tokio::test]
-async fn where_both_are_claimed_the_customer_found_by_e_mail_must_be_the_one_of_the_id() {
+async fn contact_found_by_email_must_match_the_claimed_id() {
     let issuer = Issuer::new();
     let app = spawn(&issuer).await;
     let both = |id: &str| {
         let claims = json!({"contactId": id, "email": ALVA.email, "email_verified": true});
         issuer.sign(&self::claims(claims))
     };
-    let target = format!("/customer?email={}", escaped(ALVA.email));
+    let target = format!("/customer?email={}", percent_encoded(ALVA.email));
     let answer = get(&app, &both(ALVA.id), &target).await;
     answer.assert_ok();
     let answer = get(&app, &both(BO.id), &target).await;
@@ -222,8 +230,8 @@ async fn where_both_are_claimed_the_customer_found_by_e_mail_must_be_the_one_of_
     assert!(!answer.text().contains(ALVA.id));
 }
 
-/// Tokens that are signed well and claim too little, or for another.
-fn claiming_wrongly(issuer: &Issuer) -> Vec<(&'static str, String)> {
+/// Correctly signed tokens with missing or wrong claims.
+fn with_wrong_claims(issuer: &Issuer) -> Vec<(&'static str, String)> {
     let id = ALVA.id;
     let signed = |changed: Value| issuer.sign(&claims(changed));
     let without = |claim: &str| {
@@ -241,11 +249,11 @@ fn claiming_wrongly(issuer: &Issuer) -> Vec<(&'static str, String)> {
             signed(json!({"contactId": id, "nbf": now() + 31})),
         ),
         (
-            "odd end",
+            "a malformed expiry",
             signed(json!({"contactId": id, "exp": "tomorrow"})),
         ),
         (
-            "odd begin",
+            "a malformed start",
             signed(json!({"contactId": id, "nbf": "today"})),
         ),
         (
@@ -260,22 +268,22 @@ fn claiming_wrongly(issuer: &Issuer) -> Vec<(&'static str, String)> {
         ("no issuer", without("iss")),
         ("no audience", without("aud")),
         ("no contact id", signed(json!({"contactId": "alva"}))),
-        ("an odd contact id", signed(json!({"contactId": 7}))),
+        ("a malformed contact id", signed(json!({"contactId": 7}))),
         (
-            "an odd e-mail",
+            "a malformed e-mail",
             signed(json!({"email": "alva", "email_verified": true})),
         ),
     ]
 }
 
-/// Tokens that nobody signed as they must be.
-fn signed_wrongly(issuer: &Issuer) -> Vec<(&'static str, String)> {
+/// Tokens without a valid signature.
+fn with_wrong_signatures(issuer: &Issuer) -> Vec<(&'static str, String)> {
     let good = issuer.sign(&of_alva());
     let (head, rest) = good.split_once('.').expect("three parts");
     let (body, signature) = rest.split_once('.').expect("three parts");
-    let stranger = Issuer::new();
+    let other_issuer = Issuer::new();
     vec![
-        ("a stranger's key", stranger.sign(&of_alva())),
+        ("another issuer's key", other_issuer.sign(&of_alva())),
         (
             "an unknown key id",
             issuer.sign_with(&of_alva(), |header| header.kid = Some("x".to_owned())),
@@ -324,12 +332,12 @@ fn signed_wrongly(issuer: &Issuer) -> Vec<(&'static str, String)> {
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_perfect_is_a_401_without_a_word_of_why() {
+async fn invalid_token_is_401_without_a_reason() {
     let issuer = Issuer::new();
     let app = spawn(&issuer).await;
     let good = issuer.sign(&of_alva());
-    let mut bad = claiming_wrongly(&issuer);
-    bad.extend(signed_wrongly(&issuer));
+    let mut bad = with_wrong_claims(&issuer);
+    bad.extend(with_wrong_signatures(&issuer));
     for (what, token) in bad {
         let answer = get(&app, &token, "/customer/me").await;
         assert_eq!(answer.status, 401, "{what}: {}", answer.text());
@@ -350,7 +358,7 @@ async fn a_token_that_is_not_perfect_is_a_401_without_a_word_of_why() {
 }
 
 #[tokio::test]
-async fn clocks_may_differ_by_the_leeway_and_an_audience_may_stand_among_others() {
+async fn token_within_the_leeway_or_with_several_audiences_is_accepted() {
     let issuer = Issuer::new();
     let app = spawn(&issuer).await;
     for own in [
@@ -372,7 +380,7 @@ async fn clocks_may_differ_by_the_leeway_and_an_audience_may_stand_among_others(
 }
 
 #[tokio::test]
-async fn scopes_of_the_token_decide_and_no_token_sees_the_full_view() {
+async fn token_scopes_apply_and_the_full_view_is_forbidden() {
     let issuer = Issuer::new();
     let app = spawn(&issuer).await;
     let with = |scope: &str| issuer.sign(&claims(json!({"contactId": ALVA.id, "scope": scope})));
@@ -394,14 +402,14 @@ async fn scopes_of_the_token_decide_and_no_token_sees_the_full_view() {
 }
 
 #[tokio::test]
-async fn a_key_beside_a_token_takes_nothing_from_either_ones_limits() {
+async fn request_with_key_and_token_has_the_limits_of_both() {
     let issuer = Issuer::new();
     let app = spawn(&issuer).await;
     let fresh = claims(json!({
         "contactId": ALVA.id, "scope": "customer:read:self customer:fresh",
     }));
     let token = issuer.sign(&fresh);
-    let ask = |key: &'static str, target: String| {
+    let get_with = |key: &'static str, target: String| {
         let request = app
             .request(&target)
             .header(AUTHORIZATION, format!("Bearer {token}"))
@@ -410,24 +418,28 @@ async fn a_key_beside_a_token_takes_nothing_from_either_ones_limits() {
     };
     let own = format!("/customer?contactId={}", ALVA.id);
     let other = format!("/customer?contactId={}", BO.id);
-    // The till may do everything, but not on this shopper's behalf.
-    ask(TILL, own.clone()).await.assert_ok();
-    ask(TILL, other)
+    // The till may read everything, but not on behalf of this shopper.
+    get_with(TILL, own.clone()).await.assert_ok();
+    get_with(TILL, other)
         .await
         .assert_problem(404, "ContactNotFound");
-    ask(TILL, format!("{own}&view=full"))
+    get_with(TILL, format!("{own}&view=full"))
         .await
         .assert_problem(403, "Forbidden");
-    ask(SHOP, format!("{own}&fresh=points")).await.assert_ok();
-    // The reader may not ask fresh, whatever the shopper may.
-    ask(READER, format!("{own}&fresh=points"))
+    get_with(SHOP, format!("{own}&fresh=points"))
+        .await
+        .assert_ok();
+    // The reader has no `fresh` scope, whatever the shopper's scopes.
+    get_with(READER, format!("{own}&fresh=points"))
         .await
         .assert_problem(403, "Forbidden");
-    ask("wrong", own).await.assert_problem(401, "Unauthorized");
+    get_with("wrong", own)
+        .await
+        .assert_problem(401, "Unauthorized");
 }
 
 #[tokio::test]
-async fn the_path_for_shoppers_needs_a_token_and_takes_no_identifier() {
+async fn customer_me_requires_a_token_and_accepts_no_identifier() {
     let issuer = Issuer::new();
     let app = spawn(&issuer).await;
     let request = app.request("/customer/me").header("x-api-key", TILL);
@@ -443,7 +455,7 @@ async fn the_path_for_shoppers_needs_a_token_and_takes_no_identifier() {
 }
 
 #[tokio::test]
-async fn each_shopper_has_a_rate_of_its_own() {
+async fn each_shopper_has_its_own_rate() {
     let issuer = Issuer::new();
     let app = with(&issuer, |jwt| jwt.requests_per_second = Some(2)).await;
     let alva = issuer.sign(&of_alva());
@@ -456,7 +468,7 @@ async fn each_shopper_has_a_rate_of_its_own() {
     assert_eq!(refused.header("retry-after"), "1");
     assert_eq!(refused.header("ratelimit"), "\"requests\";r=0;t=1");
     assert_eq!(refused.header("ratelimit-policy"), "\"requests\";q=2;w=1");
-    // Another token of the same shopper does not help; another shopper is not hindered.
+    // Another token of the same shopper shares its rate; another shopper does not.
     let another = issuer.sign(&claims(json!({"contactId": ALVA.id, "jti": "another"})));
     get(&app, &another, "/customer/me")
         .await
@@ -467,14 +479,14 @@ async fn each_shopper_has_a_rate_of_its_own() {
 }
 
 #[tokio::test]
-async fn beside_a_key_a_token_names_its_shopper_by_what_the_client_may_ask_by() {
+async fn token_with_a_key_uses_only_the_clients_identifier_kinds() {
     let issuer = Issuer::new();
     let app = with_config(&issuer, |config| {
         config.auth.clients[1].identifiers = vec![IdentifierKind::ContactId];
         config.auth.clients[2].identifiers = vec![IdentifierKind::Email];
     })
     .await;
-    let ask = |key: &'static str, token: &str| {
+    let get_with = |key: &'static str, token: &str| {
         let request = app
             .request("/customer/me")
             .header(AUTHORIZATION, format!("Bearer {token}"))
@@ -486,8 +498,12 @@ async fn beside_a_key_a_token_names_its_shopper_by_what_the_client_may_ask_by() 
     let by_id = issuer.sign(&of_alva());
     let by_both = json!({"contactId": ALVA.id, "email": ALVA.email, "email_verified": true});
     let by_both = issuer.sign(&claims(by_both));
-    ask(SHOP, &by_email).await.assert_problem(403, "Forbidden");
-    ask(READER, &by_id).await.assert_problem(403, "Forbidden");
+    get_with(SHOP, &by_email)
+        .await
+        .assert_problem(403, "Forbidden");
+    get_with(READER, &by_id)
+        .await
+        .assert_problem(403, "Forbidden");
     assert_eq!(app.engage.total_calls(), 0);
     for (key, token) in [
         (SHOP, &by_id),
@@ -497,12 +513,12 @@ async fn beside_a_key_a_token_names_its_shopper_by_what_the_client_may_ask_by() 
         (TILL, &by_id),
         (TILL, &by_email),
     ] {
-        let answer = ask(key, token).await;
+        let answer = get_with(key, token).await;
         assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id, "{key}");
     }
-    // Found by e-mail it must still be the contact of the id.
+    // A contact found by e-mail must also have the claimed id.
     let other = json!({"contactId": BO.id, "email": ALVA.email, "email_verified": true});
-    ask(READER, &issuer.sign(&claims(other)))
+    get_with(READER, &issuer.sign(&claims(other)))
         .await
         .assert_problem(404, "ContactNotFound");
 }

@@ -1,5 +1,5 @@
-//! An overview that is too large to be read has a bounded answer: the entity endpoints fill what they can, and what they
-//! can't is `null` and named in `degraded`.
+//! An overview above the size limit: the entity endpoints provide what they can, and the rest is `null` and listed in
+//! `degraded`.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::harness::{TestApp, logs};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// More than is read of one answer.
+/// Larger than `engage.max_response_size`.
 fn too_large() -> Fault {
     Fault::Body(" ".repeat(2 << 20))
 }
@@ -26,7 +26,7 @@ fn queries() -> [String; 5] {
 }
 
 #[tokio::test]
-async fn entity_endpoints_answer_for_an_overview_that_is_too_large() {
+async fn oversized_overview_is_replaced_by_entity_endpoints() {
     for query in queries() {
         let app = TestApp::spawn().await;
         let whole = app.get(&query).await;
@@ -39,7 +39,7 @@ async fn entity_endpoints_answer_for_an_overview_that_is_too_large() {
             "{query}"
         );
         assert_eq!(answer.at("/audiences"), Value::Null);
-        // In v2 the overview tells one balance only, and the endpoint every account.
+        // In v2 the overview contains one balance only, the endpoint every account.
         for part in ["/profile", "/vouchers", "/promotions", "/points/balance"] {
             assert_eq!(answer.at(part), whole.at(part), "{query} {part}");
         }
@@ -47,7 +47,7 @@ async fn entity_endpoints_answer_for_an_overview_that_is_too_large() {
 }
 
 #[tokio::test]
-async fn content_panels_are_answered_too() {
+async fn parts_none_is_served_despite_an_oversized_overview() {
     for query in queries() {
         let app = TestApp::spawn().await;
         app.engage.fault(Endpoint::Overview, too_large());
@@ -62,7 +62,7 @@ async fn content_panels_are_answered_too() {
 }
 
 #[tokio::test]
-async fn a_type_that_the_contact_is_not_is_a_404_all_the_same() {
+async fn wrong_contact_type_is_404_despite_an_oversized_overview() {
     let app = TestApp::spawn().await;
     app.engage.fault(Endpoint::Overview, too_large());
     app.get(&format!("contactId={}&contactType=Contact", ALVA.id))
@@ -71,7 +71,7 @@ async fn a_type_that_the_contact_is_not_is_a_404_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_too_large_overview_is_tried_once_per_back_off_and_refused_to_no_other() {
+async fn oversized_overview_is_called_once_per_back_off() {
     let app = TestApp::spawn().await;
     app.engage.fault(Endpoint::Overview, too_large());
     let query = format!("contactId={}", ALVA.id);
@@ -81,16 +81,16 @@ async fn a_too_large_overview_is_tried_once_per_back_off_and_refused_to_no_other
         app.get(&query).await.assert_ok();
         app.advance(SECOND);
     }
-    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.overview_calls(), 1);
     assert_eq!(alarms() - before, 1);
     app.engage.clear_faults();
-    // What expires meanwhile is filled from the entity endpoints, also in the background.
+    // Parts that expire meanwhile come from the entity endpoints, also in the background.
     for _ in 0..20 {
         app.advance(30 * SECOND);
         let answer = app.get(&query).await;
         answer.assert_ok();
     }
-    // In the end it fits.
+    // In the end the overview fits.
     let healed = app
         .get_until(&query, |answer| answer.at("/degraded") == json!([]))
         .await;
@@ -98,7 +98,7 @@ async fn a_too_large_overview_is_tried_once_per_back_off_and_refused_to_no_other
 }
 
 #[tokio::test]
-async fn where_nothing_fits_the_failure_is_returned() {
+async fn oversized_answers_everywhere_are_502() {
     let app = TestApp::spawn().await;
     app.engage.fault(Endpoint::All, too_large());
     for query in [

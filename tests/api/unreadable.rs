@@ -1,5 +1,5 @@
-//! What Engage shows and cannot be read fails closed, and costs the smallest thing: the item is left out, its part is named
-//! in `degraded`, and everything else is answered as ever.
+//! Unreadable data from Engage fails closed and costs as little as possible: the item is left out, its part is listed
+//! in `degraded`, and everything else is served as usual.
 
 mod bodies;
 mod dates;
@@ -21,16 +21,16 @@ use engage_bff::config::ApiVersion;
 
 const OTHER: &str = "8d31c000-2009-4c22-b002-b2d200c0000a";
 
-/// A campaign with an offer of money whose currency is not said.
-fn odd_campaign() -> Value {
-    json!({"id": OTHER, "name": "Odd", "redemptionChannels": [
+/// A promotion with a money offer without a currency.
+fn unreadable_promotion() -> Value {
+    json!({"id": OTHER, "name": "Unreadable", "redemptionChannels": [
         {"type": "ECOM", "valueType": "MONEY", "value": {"amount": 50}, "instruction": null},
     ]})
 }
 
-/// The ids of a list, and what is degraded.
+/// The ids of a list, and the degraded parts.
 #[track_caller]
-fn shown(answer: &Answer, list: &str) -> (Vec<String>, Value) {
+fn ids_and_degraded(answer: &Answer, list: &str) -> (Vec<String>, Value) {
     let items = answer.assert_ok().at(list);
     let items = items
         .as_array()
@@ -43,10 +43,10 @@ fn shown(answer: &Answer, list: &str) -> (Vec<String>, Value) {
 }
 
 #[tokio::test]
-async fn an_unreadable_item_is_left_out_and_its_part_is_degraded() {
+async fn unreadable_item_is_left_out_and_its_part_degraded() {
     let app = TestApp::spawn().await;
     let offer = |offer: Value| json!({"id": OTHER, "redemptionChannels": [offer]});
-    let odd_promotions = [
+    let unreadable_promotions = [
         json!("text"),
         json!(null),
         json!({"name": "without an id"}),
@@ -59,45 +59,49 @@ async fn an_unreadable_item_is_left_out_and_its_part_is_degraded() {
         offer(json!({"valueType": "MANUAL", "localValues": [{"currency": "NOK"}]})),
         json!({"id": OTHER, "expiresOn": "31/12/2026"}),
     ];
-    for odd in odd_promotions {
-        let list = json!([odd, {"id": GUID}, odd]);
+    for item in unreadable_promotions {
+        let list = json!([item, {"id": GUID}, item]);
         answer_with(&app, Endpoint::Promotions, list.to_string());
         let answer = app.get(&fresh("promotions")).await;
         let expected = (vec![GUID.to_owned()], json!(["promotions"]));
-        assert_eq!(shown(&answer, "/promotions"), expected, "{odd}");
+        assert_eq!(ids_and_degraded(&answer, "/promotions"), expected, "{item}");
     }
-    let odd_vouchers = [
+    let unreadable_vouchers = [
         json!(7),
         json!({"voucherNumber": "1"}),
         json!({"id": OTHER, "value": {"amount": "much", "currency": "SEK"}}),
         json!({"id": OTHER, "localValues": {}}),
         json!({"id": OTHER, "expiresOn": 1_767_225_600}),
     ];
-    for odd in odd_vouchers {
-        let page = json!({"items": [{"id": GUID}, odd], "totalCount": 2});
+    for item in unreadable_vouchers {
+        let page = json!({"items": [{"id": GUID}, item], "totalCount": 2});
         answer_with(&app, Endpoint::Vouchers, page.to_string());
         let answer = app.get(&fresh("vouchers")).await;
         let expected = (vec![GUID.to_owned()], json!(["vouchers"]));
-        assert_eq!(shown(&answer, "/vouchers"), expected, "{odd}");
+        assert_eq!(ids_and_degraded(&answer, "/vouchers"), expected, "{item}");
     }
-    let odd_accounts = [
+    let unreadable_accounts = [
         json!([]),
         json!({"definitionId": 2}),
         json!({"definitionId": 2, "balance": "many"}),
         json!({"definitionId": {"id": 2}, "balance": 5}),
         json!({"definitionId": 2, "balance": 5, "balanceExpires": false}),
     ];
-    for odd in odd_accounts {
-        let list = json!([odd, {"definitionId": 1, "balance": 3}]);
+    for item in unreadable_accounts {
+        let list = json!([item, {"definitionId": 1, "balance": 3}]);
         answer_with(&app, Endpoint::PointAccounts, list.to_string());
         let answer = app.get(&fresh("points")).await;
         let expected = (vec!["1".to_owned()], json!(["points"]));
-        assert_eq!(shown(&answer, "/points/accounts"), expected, "{odd}");
+        assert_eq!(
+            ids_and_degraded(&answer, "/points/accounts"),
+            expected,
+            "{item}"
+        );
     }
 }
 
 #[tokio::test]
-async fn unreadable_audiences_warnings_and_consents_degrade_their_part_alone() {
+async fn unreadable_audiences_warnings_and_consents_degrade_only_their_part() {
     for (more, list, ids, degraded) in [
         (
             json!({"audiences": [{"name": "Gold"}, {"id": GUID}, "Gold"]}),
@@ -134,13 +138,13 @@ async fn unreadable_audiences_warnings_and_consents_degrade_their_part_alone() {
         answer_with(&app, Endpoint::Overview, overview(&more));
         let answer = app.get(&format!("contactId={}&parts=none", BO.id)).await;
         let ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
-        assert_eq!(shown(&answer, list), (ids, degraded), "{more}");
+        assert_eq!(ids_and_degraded(&answer, list), (ids, degraded), "{more}");
         assert_eq!(answer.at("/profile/email"), BO.email);
     }
 }
 
 #[tokio::test]
-async fn consents_that_are_no_list_are_null_and_the_profile_is_degraded() {
+async fn consents_that_are_no_list_are_null_and_degrade_the_profile() {
     for consents in [json!({"terms": true}), json!("none"), json!(7)] {
         let app = TestApp::spawn().await;
         let body = overview(&json!({"consents": consents}));
@@ -152,7 +156,7 @@ async fn consents_that_are_no_list_are_null_and_the_profile_is_degraded() {
 }
 
 #[tokio::test]
-async fn with_an_account_left_out_only_the_default_definition_gives_the_balance() {
+async fn unreadable_account_leaves_only_the_default_definitions_balance() {
     let app = TestApp::spawn().await;
     for (accounts, balance) in [
         (json!([{"definitionId": 7, "balance": 70}]), json!(70)),
@@ -181,7 +185,7 @@ async fn with_an_account_left_out_only_the_default_definition_gives_the_balance(
 }
 
 #[tokio::test]
-async fn an_account_of_another_contact_still_fails_the_part() {
+async fn account_of_another_contact_fails_the_part() {
     let app = TestApp::spawn().await;
     let good = json!({"contactId": BO.id, "definitionId": 1, "balance": 5});
     for owner in [json!({"contactId": ALVA.id}), json!({"ContactId": ALVA.id})] {
@@ -195,10 +199,10 @@ async fn an_account_of_another_contact_still_fails_the_part() {
 }
 
 #[tokio::test]
-async fn what_is_left_out_is_counted_and_logged_by_its_place_without_its_value() {
+async fn unreadable_items_are_counted_and_logged_by_path_without_values() {
     let app = TestApp::spawn().await;
-    let odd = json!({"id": OTHER, "expiresOn": "quistelina"});
-    let page = json!({"items": [odd, odd, {"id": GUID}], "totalCount": 3});
+    let item = json!({"id": OTHER, "expiresOn": "quistelina"});
+    let page = json!({"items": [item, item, {"id": GUID}], "totalCount": 3});
     answer_with(&app, Endpoint::Vouchers, page.to_string());
     for _ in 0..3 {
         app.get(&fresh("vouchers")).await.assert_ok();
@@ -211,19 +215,21 @@ async fn what_is_left_out_is_counted_and_logged_by_its_place_without_its_value()
     assert!(!logs.contains("quistelina"));
 }
 
-/// The upstream calls for a thousand page views, one contact after the other.
-async fn calls_for_page_views(is_odd: bool) -> usize {
+/// The number of upstream calls for a thousand page views, round robin over the contacts.
+async fn calls_for_page_views(has_unreadable: bool) -> usize {
     let app = TestApp::spawn().await;
     let contacts = app.engage.contact_ids();
-    if is_odd {
+    if has_unreadable {
         for contact in &contacts {
-            app.engage.contact(contact).add_promotion(odd_campaign());
+            app.engage
+                .contact(contact)
+                .add_promotion(unreadable_promotion());
         }
     }
     for number in 0..1000 {
         let contact = &contacts[number % contacts.len()];
         let answer = app.get_as(SHOP, &format!("contactId={contact}")).await;
-        let degraded = if is_odd {
+        let degraded = if has_unreadable {
             json!(["promotions"])
         } else {
             json!([])
@@ -238,15 +244,17 @@ async fn calls_for_page_views(is_odd: bool) -> usize {
 }
 
 #[tokio::test]
-async fn an_odd_campaign_of_every_customer_costs_no_upstream_call() {
+async fn unreadable_promotion_of_every_contact_costs_no_upstream_call() {
     let without = calls_for_page_views(false).await;
     assert_eq!(calls_for_page_views(true).await, without);
 }
 
 #[tokio::test]
-async fn an_incomplete_answer_is_kept_packed_and_repeated_word_for_word() {
+async fn incomplete_answer_is_cached_compressed_and_served_identically() {
     let app = TestApp::spawn().await;
-    app.engage.contact(ALVA.id).add_promotion(odd_campaign());
+    app.engage
+        .contact(ALVA.id)
+        .add_promotion(unreadable_promotion());
     let queries = [
         (TILL, format!("contactId={}", ALVA.id)),
         (SHOP, format!("contactId={}", ALVA.id)),
@@ -263,15 +271,17 @@ async fn an_incomplete_answer_is_kept_packed_and_repeated_word_for_word() {
             assert_eq!(again.body, first.body);
         }
     }
-    // Where the part is not asked for, nothing of the answer is incomplete.
+    // An answer without that part is complete.
     let other = format!("contactId={}&parts=points", ALVA.id);
     assert_eq!(app.get(&other).await.at("/degraded"), json!([]));
 }
 
 #[tokio::test]
-async fn a_part_that_can_be_read_again_is_complete_again() {
+async fn readable_part_is_no_longer_degraded() {
     let app = TestApp::spawn().await;
-    app.engage.contact(ALVA.id).add_promotion(odd_campaign());
+    app.engage
+        .contact(ALVA.id)
+        .add_promotion(unreadable_promotion());
     let query = format!("contactId={}", ALVA.id);
     assert_eq!(app.get(&query).await.at("/degraded"), json!(["promotions"]));
     app.engage.contact(ALVA.id).remove_promotion(OTHER);
@@ -282,14 +292,15 @@ async fn a_part_that_can_be_read_again_is_complete_again() {
     assert!(answer.at("/promotions").is_array());
 }
 
-/// That the other parts of everybody's answers are as they were.
 #[tokio::test]
-async fn an_odd_item_changes_nothing_else_of_an_answer() {
+async fn unreadable_item_leaves_the_rest_of_the_answer_unchanged() {
     for person in EVERYONE {
         let app = TestApp::spawn().await;
         let query = format!("contactId={}", person.id);
         let mut before = app.get(&query).await.json();
-        app.engage.contact(person.id).add_promotion(odd_campaign());
+        app.engage
+            .contact(person.id)
+            .add_promotion(unreadable_promotion());
         app.customers.purge_everything().await;
         let mut after = app.get(&query).await.json();
         for answer in [&mut before, &mut after] {
@@ -299,9 +310,9 @@ async fn an_odd_item_changes_nothing_else_of_an_answer() {
     }
 }
 
-/// In API v2 the points are the profile's, and only a balance of their own.
+/// API v2 only: the points are among the profile's attributes, as one balance.
 #[tokio::test]
-async fn a_balance_of_the_overview_that_cannot_be_read_is_asked_for_elsewhere() {
+async fn unreadable_overview_balance_is_fetched_from_the_accounts() {
     if API == ApiVersion::V3 {
         return;
     }

@@ -1,7 +1,7 @@
-//! The path to Engage: connections that died unnoticed, requests that were certainly not processed, and harmless
-//! variations of how an answer is written.
+//! The connection to Engage: connections that died silently, requests that were certainly not processed, and harmless
+//! variations of the answers.
 
-mod kept;
+mod pooled;
 pub(crate) mod relay;
 mod repeats;
 mod rewriter;
@@ -12,17 +12,17 @@ use engage_bff::config::Config;
 use self::relay::Relay;
 use crate::harness::TestApp;
 
-/// That contact's profile: one call of the overview where it is not cached.
+/// A query for the contact's profile: one overview call if it is not cached.
 fn of(id: &str) -> String {
     format!("contactId={id}&parts=none")
 }
 
-/// Contacts about whom no test knows anything special.
+/// Contacts without special data.
 fn ids(app: &TestApp) -> Vec<String> {
     app.engage.contact_ids().split_off(5)
 }
 
-/// The service, which asks the simulator through the relay.
+/// The service, which calls the simulator through the relay.
 async fn behind(relay: &mut Relay, change: impl FnOnce(&mut Config)) -> TestApp {
     let mut simulator = String::new();
     let app = TestApp::with(|config| {

@@ -1,5 +1,4 @@
-//! Validators and codings: `ETag`, 304, gzip, `HEAD`, and that no cache in front of us may keep any
-//! answer.
+//! Validators and content codings: `ETag`, 304, gzip, `HEAD`, and `no-store` on every answer.
 
 use std::{io::Read, time::Duration};
 
@@ -13,7 +12,7 @@ fn alva() -> String {
     format!("email={}", ALVA.email)
 }
 
-async fn ask(app: &TestApp, query: &str, headers: &[(&'static str, &str)]) -> Answer {
+async fn get_with(app: &TestApp, query: &str, headers: &[(&'static str, &str)]) -> Answer {
     let mut request = app.customer(TILL, query);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -21,7 +20,7 @@ async fn ask(app: &TestApp, query: &str, headers: &[(&'static str, &str)]) -> An
     Answer::of(request).await
 }
 
-fn unzipped(answer: &Answer) -> Value {
+fn gunzip(answer: &Answer) -> Value {
     let mut text = String::new();
     GzDecoder::new(&answer.body[..])
         .read_to_string(&mut text)
@@ -57,7 +56,7 @@ fn assert_no_store(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn whoever_has_the_answer_already_gets_a_304_in_either_coding() {
+async fn matching_if_none_match_is_304_in_either_coding() {
     let app = TestApp::spawn().await;
     let plain = app.get(&alva()).await;
     let etag = plain.assert_ok().header("etag");
@@ -66,7 +65,7 @@ async fn whoever_has_the_answer_already_gets_a_304_in_either_coding() {
         "strong: {etag}"
     );
     let etag_gzip = format!("{}-gzip\"", etag.trim_end_matches('"'));
-    for (held, named) in [
+    for (validator, expected) in [
         (etag.to_owned(), etag),
         (etag_gzip.clone(), &etag_gzip),
         (format!("W/{etag}"), etag),
@@ -74,39 +73,42 @@ async fn whoever_has_the_answer_already_gets_a_304_in_either_coding() {
         (format!("\"other\",{etag_gzip} , \"third\""), &etag_gzip),
     ] {
         for accepted in ["identity", "gzip"] {
-            let headers = [("if-none-match", &*held), ("accept-encoding", accepted)];
-            let answer = ask(&app, &alva(), &headers).await;
-            assert_not_modified(&answer, named);
+            let headers = [
+                ("if-none-match", &*validator),
+                ("accept-encoding", accepted),
+            ];
+            let answer = get_with(&app, &alva(), &headers).await;
+            assert_not_modified(&answer, expected);
         }
     }
-    for (accepted, named) in [("identity", etag), ("gzip", &etag_gzip)] {
+    for (accepted, expected) in [("identity", etag), ("gzip", &etag_gzip)] {
         let headers = [("if-none-match", "*"), ("accept-encoding", accepted)];
-        assert_not_modified(&ask(&app, &alva(), &headers).await, named);
+        assert_not_modified(&get_with(&app, &alva(), &headers).await, expected);
     }
     for other in ["\"other\"", "", &etag[1..etag.len() - 1]] {
-        let answer = ask(&app, &alva(), &[("if-none-match", other)]).await;
+        let answer = get_with(&app, &alva(), &[("if-none-match", other)]).await;
         answer.assert_ok();
         assert_eq!(answer.header("etag"), etag);
     }
 }
 
 #[tokio::test]
-async fn a_304_for_what_has_to_be_asked_for_first_is_possible_too() {
+async fn matching_if_none_match_is_304_after_a_miss() {
     let app = TestApp::spawn().await;
     let query = format!("{}&parts=none", alva());
     let etag = app.get(&query).await.header("etag").to_owned();
     app.customers.purge_everything().await;
-    // The clock stands still, so that even the age of the parts is the same.
-    let answer = ask(&app, &query, &[("if-none-match", &etag)]).await;
+    // The clock stands still, so the ages of the parts are equal too.
+    let answer = get_with(&app, &query, &[("if-none-match", &etag)]).await;
     assert_not_modified(&answer, &etag);
     answer.assert_cache_status("engage-bff; fwd=miss; stored");
-    assert_eq!(app.overviews(), 2);
+    assert_eq!(app.overview_calls(), 2);
 }
 
 #[tokio::test]
-async fn a_refresh_changes_the_etag() {
+async fn refresh_changes_the_etag() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id).await;
+    app.fetch_points_separately(ALVA.id).await;
     let first = app.get(&alva()).await;
     app.advance(Duration::from_secs(10));
     let hit = app.get(&alva()).await;
@@ -114,14 +116,14 @@ async fn a_refresh_changes_the_etag() {
     let fresh = app.get(&format!("{}&fresh=points", alva())).await;
     assert_ne!(fresh.header("etag"), first.header("etag"));
     assert_eq!(fresh.at("/points"), first.at("/points"));
-    let held = [("if-none-match", first.header("etag"))];
-    let answer = ask(&app, &alva(), &held).await;
+    let validator = [("if-none-match", first.header("etag"))];
+    let answer = get_with(&app, &alva(), &validator).await;
     answer.assert_ok();
     assert_eq!(answer.header("etag"), fresh.header("etag"));
 }
 
 #[tokio::test]
-async fn every_shape_of_an_answer_has_an_etag_of_its_own() {
+async fn every_variant_of_an_answer_has_its_own_etag() {
     let app = TestApp::spawn().await;
     let mut etags = std::collections::HashSet::new();
     for shape in [
@@ -138,23 +140,23 @@ async fn every_shape_of_an_answer_has_an_etag_of_its_own() {
     let bo = app.get(&format!("contactId={}", BO.id)).await;
     etags.insert(bo.assert_ok().header("etag").to_owned());
     assert_eq!(etags.len(), 7);
-    // Whichever way it was looked up, it is the same answer.
+    // Every lookup of the contact returns the same answer.
     let by_id = app.get(&format!("contactId={}", ALVA.id)).await;
     assert!(etags.contains(by_id.header("etag")));
 }
 
 #[tokio::test]
-async fn an_answer_is_compressed_for_those_who_accept_it() {
+async fn answer_is_compressed_only_if_accepted() {
     let app = TestApp::spawn().await;
     let plain = app.get(&alva()).await;
     assert!(!plain.headers.contains_key("content-encoding"));
-    let compressed = async || {
-        let answer = ask(&app, &alva(), &[("accept-encoding", "gzip")]).await;
+    let is_compressed = async || {
+        let answer = get_with(&app, &alva(), &[("accept-encoding", "gzip")]).await;
         answer.headers.contains_key("content-encoding")
     };
-    // It is made beside the first request that takes it, and nobody waits for it.
-    assert!(!compressed().await);
-    while !compressed().await {}
+    // Compressed in the background after the first request that accepts it; no request waits for it.
+    assert!(!is_compressed().await);
+    while !is_compressed().await {}
     for accepted in [
         "gzip",
         "gzip, deflate, br",
@@ -162,11 +164,11 @@ async fn an_answer_is_compressed_for_those_who_accept_it() {
         "*",
         "GZIP",
     ] {
-        let answer = ask(&app, &alva(), &[("accept-encoding", accepted)]).await;
+        let answer = get_with(&app, &alva(), &[("accept-encoding", accepted)]).await;
         answer.assert_ok();
         assert_eq!(answer.header("content-encoding"), "gzip", "{accepted}");
         assert_eq!(answer.header("content-type"), "application/json");
-        assert_eq!(unzipped(&answer), plain.json());
+        assert_eq!(gunzip(&answer), plain.json());
         assert!(answer.body.len() < plain.body.len());
         assert_ne!(answer.header("etag"), plain.header("etag"));
         assert_eq!(
@@ -187,7 +189,7 @@ async fn an_answer_is_compressed_for_those_who_accept_it() {
         "gzip;q=0.0, *",
         "deflate",
     ] {
-        let answer = ask(&app, &alva(), &[("accept-encoding", refused)]).await;
+        let answer = get_with(&app, &alva(), &[("accept-encoding", refused)]).await;
         assert!(
             !answer.headers.contains_key("content-encoding"),
             "{refused}"
@@ -198,7 +200,7 @@ async fn an_answer_is_compressed_for_those_who_accept_it() {
 }
 
 #[tokio::test]
-async fn head_tells_what_get_would_without_the_body() {
+async fn head_has_the_headers_of_get_without_a_body() {
     let app = TestApp::spawn().await;
     let cold = app.head(&alva()).await;
     cold.assert_ok()
@@ -211,21 +213,21 @@ async fn head_tells_what_get_would_without_the_body() {
         assert_eq!(head.header(name), got.header(name), "{name}");
     }
     assert_no_store(&head);
-    let nobody = app.head("email=nobody@example.com").await;
-    assert_eq!(nobody.status, 404);
-    assert!(nobody.body.is_empty());
-    assert_no_store(&nobody);
+    let unknown = app.head("email=unknown@example.com").await;
+    assert_eq!(unknown.status, 404);
+    assert!(unknown.body.is_empty());
+    assert_no_store(&unknown);
 }
 
 #[tokio::test]
-async fn no_answer_may_be_kept_by_a_cache_in_front_of_us() {
+async fn every_answer_forbids_storing_by_caches_in_front() {
     let app = TestApp::spawn().await;
     let ok = app.get(&alva()).await;
     assert_no_store(ok.assert_ok());
     assert_no_store(app.get(&alva()).await.assert_hit());
     assert_no_store(&app.lookup(json!({"contactId": ALVA.id})).await);
     for (query, status) in [
-        ("email=nobody@example.com", 404),
+        ("email=unknown@example.com", 404),
         ("email=shared@example.com", 409),
         ("email=nonsense", 400),
         ("", 400),

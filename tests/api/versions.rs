@@ -1,4 +1,4 @@
-//! The shapes that each version of Engage's API is known to answer in, and all pages of a list.
+//! Shapes of the answers of each version of Engage's API, and paging.
 
 use engage_bff::config::ApiVersion;
 use engage_simulator::{
@@ -7,15 +7,15 @@ use engage_simulator::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{TestApp, has_no_meaning_in};
+use crate::harness::{TestApp, not_applicable_in};
 
 fn alva() -> String {
     format!("email={}", ALVA.email)
 }
 
 #[tokio::test]
-async fn v3_may_still_call_vouchers_bonus_checks_in_the_overview() {
-    if has_no_meaning_in(ApiVersion::V2, "they have no other name there") {
+async fn v3_overview_may_contain_vouchers_as_bonus_checks() {
+    if not_applicable_in(ApiVersion::V2, "v2 has no other name for them") {
         return;
     }
     let app = TestApp::spawn().await;
@@ -29,8 +29,8 @@ async fn v3_may_still_call_vouchers_bonus_checks_in_the_overview() {
 }
 
 #[tokio::test]
-async fn v3_may_wrap_point_accounts_in_pages() {
-    if has_no_meaning_in(ApiVersion::V2, "they always come in pages there") {
+async fn v3_point_accounts_may_be_paged() {
+    if not_applicable_in(ApiVersion::V2, "v2 always returns pages") {
         return;
     }
     let app = TestApp::spawn().await;
@@ -47,7 +47,7 @@ async fn v3_may_wrap_point_accounts_in_pages() {
 }
 
 #[tokio::test]
-async fn vouchers_are_read_page_after_page() {
+async fn vouchers_are_read_from_every_page() {
     let app = TestApp::spawn().await;
     app.engage.page_cap(Some(3));
     for number in 0..7 {
@@ -72,28 +72,28 @@ async fn vouchers_are_read_page_after_page() {
 }
 
 #[tokio::test]
-async fn a_page_that_fails_fails_the_part_and_no_half_of_it_is_told() {
+async fn failed_page_makes_the_whole_part_null() {
     let app = TestApp::spawn().await;
     app.engage.page_cap(Some(1));
     let query = format!("{}&parts=vouchers", alva());
     app.get(&query).await.assert_ok();
     let hold = app.engage.hold(Endpoint::Vouchers);
-    let asked = app.ask(&format!("{query}&fresh=vouchers"));
+    let pending = app.spawn_get(&format!("{query}&fresh=vouchers"));
     app.engage.wait_for_calls(Endpoint::Vouchers, 1).await;
     app.engage
         .fault(Endpoint::Vouchers, Fault::Status(500, json!("busy")));
     hold.release();
-    let answer = asked.await.expect("an answer");
+    let answer = pending.await.expect("an answer");
     assert_eq!(answer.assert_ok().at("/vouchers"), Value::Null);
     assert_eq!(answer.at("/degraded"), json!(["vouchers"]));
     assert_eq!(app.engage.calls(Endpoint::Vouchers), 2);
 }
 
 #[tokio::test]
-async fn point_accounts_of_somebody_else_are_dropped() {
+async fn point_accounts_of_another_contact_are_dropped() {
     let app = TestApp::spawn().await;
-    app.points_alone(ALVA.id).await;
-    app.points_alone(CIM.id).await;
+    app.fetch_points_separately(ALVA.id).await;
+    app.fetch_points_separately(CIM.id).await;
     app.engage.contact(BO.id).points("5555");
     app.engage.fault(
         Endpoint::PointAccounts,
@@ -109,7 +109,7 @@ async fn point_accounts_of_somebody_else_are_dropped() {
         assert_eq!(answer.at("/degraded"), json!(["points"]));
         assert_eq!(answer.at("/contactId"), person.id);
     }
-    // One of somebody else's among her own spoils the whole answer: who knows whose the rest is.
+    // One account of another contact invalidates the whole list: the owners of the others are uncertain.
     let account = |contact: &str, balance: u32| json!({"id": "x", "contactId": contact, "definitionId": 1, "balance": balance, "pendingPoints": 0});
     let mixed = json!([account(ALVA.id, 10), account(BO.id, 5555)]);
     app.engage

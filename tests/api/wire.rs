@@ -1,5 +1,5 @@
-//! What happens on the wire itself: framing, slow and oversize bodies, HEAD, pipelining. Raw sockets.
-//! Connections that are slow, idle or end are in `connections`.
+//! HTTP/1.1 on the wire, over raw sockets: framing, slow and oversized bodies, HEAD, pipelining. `connections` covers
+//! slow, idle and closed connections.
 
 use std::time::Duration;
 
@@ -12,27 +12,27 @@ use tokio::{
 
 use crate::{
     connections::with_short_head,
-    harness::{TILL, TestApp, until},
+    harness::{TILL, TestApp, wait_until},
 };
 
-/// Longer than anything here takes, so that a test that waits for it fails.
+/// Longer than anything here takes: a test that waits for it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) async fn connect(app: &TestApp) -> TcpStream {
     TcpStream::connect(app.address).await.expect("a connection")
 }
 
-/// Everything that comes until the service hangs up.
+/// Reads until the service closes the connection.
 pub(crate) async fn rest(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
-    // A reset is an end too.
+    // A reset counts as an end.
     let _ = timeout(PATIENCE, stream.read_to_end(&mut answer))
         .await
-        .expect("the service hangs up");
+        .expect("the service closes the connection");
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// The next answer with a body of the announced length.
+/// Reads one answer with a body of the announced length.
 pub(crate) async fn answer(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let read = async {
@@ -53,10 +53,10 @@ pub(crate) async fn answer(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Sends the bytes and reads until the service hangs up.
+/// Sends the bytes and reads until the service closes the connection.
 async fn exchange(app: &TestApp, request: &[u8]) -> String {
     let mut stream = connect(app).await;
-    // The service may hang up before it has read all of it.
+    // The service may close before it has read everything.
     let _ = stream.write_all(request).await;
     rest(&mut stream).await
 }
@@ -76,7 +76,7 @@ pub(crate) const LIVEZ: &str = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
 pub(crate) const LAST: &str = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 #[tokio::test]
-async fn requests_that_could_be_read_two_ways_are_refused() {
+async fn requests_with_ambiguous_headers_are_400() {
     let app = TestApp::spawn().await;
     let close = "Connection: close\r\n";
     for request in [
@@ -101,9 +101,9 @@ async fn requests_that_could_be_read_two_ways_are_refused() {
     assert_eq!(app.engage.total_calls(), 0);
 }
 
-/// Behind each body stands a request that must not be taken for one.
+/// Each body is followed by another request, which must not be answered.
 #[tokio::test]
-async fn no_second_answer_comes_out_of_one_ambiguous_request() {
+async fn ambiguously_framed_request_gets_at_most_one_answer() {
     let app = TestApp::with(with_short_head).await;
     let body = format!("{{\"contactId\":\"{}\"}}", ALVA.id);
     let length = body.len();
@@ -177,7 +177,7 @@ async fn no_second_answer_comes_out_of_one_ambiguous_request() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_request_end_the_connection_and_nothing_else() {
+async fn garbage_bytes_close_only_their_connection() {
     let app = TestApp::with(with_short_head).await;
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0";
     let fields = "X-Field: a\r\n".repeat(101);
@@ -211,7 +211,7 @@ async fn bytes_that_are_no_request_end_the_connection_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_a_400_when_its_time_is_up() {
+async fn missing_body_is_400_after_the_body_timeout() {
     let app = TestApp::spawn().await;
     for framing in [
         "Content-Length: 100\r\n\r\n{",
@@ -223,13 +223,13 @@ async fn a_body_that_does_not_come_is_a_400_when_its_time_is_up() {
              Content-Type: application/json\r\n{framing}"
         );
         stream.write_all(request.as_bytes()).await.expect("sent");
-        let asked = tokio::spawn(async move { rest(&mut stream).await });
-        until(|| {
+        let pending = tokio::spawn(async move { rest(&mut stream).await });
+        wait_until(|| {
             app.advance(Duration::from_millis(250));
-            asked.is_finished()
+            pending.is_finished()
         })
         .await;
-        let text = asked.await.expect("an answer");
+        let text = pending.await.expect("an answer");
         assert!(text.starts_with("HTTP/1.1 400 "), "{text}");
         assert!(text.contains("did not arrive in time"), "{text}");
     }
@@ -237,7 +237,7 @@ async fn a_body_that_does_not_come_is_a_400_when_its_time_is_up() {
 }
 
 #[tokio::test]
-async fn an_oversize_body_is_refused_before_it_is_awaited() {
+async fn oversized_body_is_refused_before_it_is_read() {
     let app = TestApp::spawn().await;
     let post = |framing: &str| {
         format!(
@@ -254,15 +254,16 @@ async fn an_oversize_body_is_refused_before_it_is_awaited() {
         assert!(text.starts_with("HTTP/1.1 413 "), "{text}");
         assert_eq!(answers(&text), 1);
     }
-    // Whoever shows no credential is not even asked for the body.
-    let stranger = "POST /customer/lookup HTTP/1.1\r\nHost: bff\r\nContent-Length: 100\r\n\r\n";
-    let text = exchange(&app, stranger.as_bytes()).await;
+    // Without a credential the body is not requested.
+    let unauthenticated =
+        "POST /customer/lookup HTTP/1.1\r\nHost: bff\r\nContent-Length: 100\r\n\r\n";
+    let text = exchange(&app, unauthenticated.as_bytes()).await;
     assert!(text.starts_with("HTTP/1.1 401 "), "{text}");
     assert_eq!(app.engage.total_calls(), 0);
 }
 
 #[tokio::test]
-async fn head_is_get_without_the_body() {
+async fn head_equals_get_without_the_body() {
     let app = TestApp::spawn().await;
     let get = exchange(&app, customer("Connection: close\r\n").as_bytes()).await;
     let (get_head, body) = get.split_once("\r\n\r\n").expect("a head");
@@ -287,7 +288,7 @@ async fn head_is_get_without_the_body() {
     ] {
         assert_eq!(value(get_head, name), value(head_head, name), "{name}");
     }
-    // Errors and probes keep to it too, so that the next answer is not misread.
+    // This holds for errors and probes too, or the next answer would be misread.
     let heads = [
         "HEAD /customer HTTP/1.1\r\nHost: bff\r\n\r\n",
         "HEAD /nowhere HTTP/1.1\r\nHost: bff\r\n\r\n",
@@ -305,7 +306,7 @@ async fn head_is_get_without_the_body() {
 }
 
 #[tokio::test]
-async fn pipelined_requests_are_answered_in_their_order() {
+async fn pipelined_requests_are_answered_in_order() {
     let app = TestApp::spawn().await;
     let wrong = customer("").replace(ALVA.id, "nonsense");
     let requests = [
@@ -322,5 +323,5 @@ async fn pipelined_requests_are_answered_in_their_order() {
         .map(|answer| &answer[..3])
         .collect();
     assert_eq!(found, ["200", "200", "400", "200", "200"], "{text}");
-    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.overview_calls(), 1);
 }

@@ -1,12 +1,11 @@
-//! The same front-door tests once more, with Engage's API v2: the harness takes the version from the
-//! target that it is compiled for.
+//! The end-to-end tests again with Engage's API v2: the harness takes the version from the target it is compiled for.
 
 #[path = "../api/main.rs"]
 mod api;
 mod points;
 
-// What the tests call by `crate::…`.
+// The modules that tests refer to as `crate::…`.
 pub(crate) use api::{
-    admission, audit, connections, fast_path, faults, forms, harness, issuer, marks, operators,
+    admission, audit, connections, fast_path, faults, forms, harness, issuer, operators, sensitive,
     tokens, upstream, wire,
 };

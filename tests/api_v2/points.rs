@@ -1,4 +1,4 @@
-//! What is so in API v2 alone: the overview tells the points, as one balance without an account.
+//! API v2 only: the overview contains the points, as one balance without an account.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn alva() -> String {
     format!("email={}", ALVA.email)
 }
 
-/// An overview of Alva whose attributes hold these points.
+/// An overview of Alva with these points among its attributes.
 fn overview(points: &str) -> Fault {
     let attributes = format!(r#"{{"email":"{}"{points}}}"#, ALVA.email);
     Fault::Body(format!(
@@ -26,7 +26,7 @@ fn overview(points: &str) -> Fault {
     ))
 }
 
-/// The balance as it is written in the answer.
+/// The balance exactly as the answer writes it.
 #[track_caller]
 fn balance(answer: &Answer) -> String {
     let text = answer.assert_ok().text();
@@ -35,7 +35,7 @@ fn balance(answer: &Answer) -> String {
 }
 
 #[tokio::test]
-async fn everything_is_answered_from_one_overview() {
+async fn cold_request_costs_one_overview_call() {
     let app = TestApp::spawn().await;
     let answer = app.get(&alva()).await;
     answer
@@ -50,13 +50,13 @@ async fn everything_is_answered_from_one_overview() {
     assert!(attributes.get("bonusPoints").is_none(), "{attributes}");
     assert_eq!(answer.at("/degraded"), json!([]));
     app.get(&alva()).await.assert_hit();
-    app.get("email=nobody@example.com")
+    app.get("email=unknown@example.com")
         .await
         .assert_problem(404, "ContactNotFound");
 }
 
 #[tokio::test]
-async fn fresh_parts_are_read_from_the_entity_endpoints_of_this_version() {
+async fn fresh_parts_come_from_the_v2_entity_endpoints() {
     let app = TestApp::spawn().await;
     app.engage.set_overview_lag(LAG);
     app.get(&alva()).await.assert_ok();
@@ -74,7 +74,7 @@ async fn fresh_parts_are_read_from_the_entity_endpoints_of_this_version() {
     assert_eq!(fresh.at("/profile/firstName"), "Alvina");
     assert_eq!(fresh.at("/vouchers/2/code"), "99");
     assert_eq!(fresh.at("/promotions").as_array().map(Vec::len), Some(2));
-    // The identifier is resolved anew, and four entity endpoints are asked.
+    // The identifier is resolved again, and four entity endpoints are called.
     assert_eq!(app.engage.total_calls(), 5);
     let plain = app.get(&alva()).await;
     plain.assert_hit();
@@ -82,7 +82,7 @@ async fn fresh_parts_are_read_from_the_entity_endpoints_of_this_version() {
 }
 
 #[tokio::test]
-async fn points_never_go_back_to_what_a_lagging_overview_tells() {
+async fn lagging_overview_never_replaces_newer_points() {
     let app = TestApp::spawn().await;
     app.engage.set_overview_lag(LAG);
     let query = format!("{}&parts=points", alva());
@@ -101,11 +101,11 @@ async fn points_never_go_back_to_what_a_lagging_overview_tells() {
     let answer = app.get(&query).await;
     assert_eq!(answer.assert_ok().at("/points/balance"), json!(742.25));
     assert_eq!(app.engage.total_calls(), 1);
-    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.overview_calls(), 1);
 }
 
 #[tokio::test]
-async fn expired_points_are_refreshed_with_the_overview() {
+async fn expired_points_are_refreshed_by_one_overview_call() {
     let app = TestApp::spawn().await;
     let query = format!("{}&parts=points", alva());
     app.get(&query).await.assert_ok();
@@ -116,12 +116,12 @@ async fn expired_points_are_refreshed_with_the_overview() {
         .assert_ok()
         .assert_cache_status("engage-bff; fwd=stale; stored");
     assert_eq!(answer.at("/points/balance"), json!(1));
-    assert_eq!(app.overviews(), 2);
+    assert_eq!(app.overview_calls(), 2);
     assert_eq!(app.engage.total_calls(), 2);
 }
 
 #[tokio::test]
-async fn stale_points_stand_in_where_engage_fails_and_invalidations_in_the_air_are_heeded() {
+async fn stale_points_cover_an_error_and_invalidation_in_flight_counts() {
     let app = TestApp::spawn().await;
     app.get(&alva()).await.assert_ok();
     app.advance(Duration::from_secs(90));
@@ -132,7 +132,7 @@ async fn stale_points_stand_in_where_engage_fails_and_invalidations_in_the_air_a
 
     let app = TestApp::spawn().await;
     let hold = app.engage.hold(Endpoint::Overview);
-    let waiting = app.ask(&alva());
+    let waiting = app.spawn_get(&alva());
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
     app.engage.contact(ALVA.id).points("5");
     app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
@@ -142,7 +142,7 @@ async fn stale_points_stand_in_where_engage_fails_and_invalidations_in_the_air_a
 }
 
 #[tokio::test]
-async fn all_pages_of_bonus_checks_and_point_accounts_are_read() {
+async fn every_page_of_bonus_checks_and_point_accounts_is_read() {
     let app = TestApp::spawn().await;
     app.engage.page_cap(Some(1));
     app.engage.contact(ALVA.id).points_of(3, "3");
@@ -155,8 +155,8 @@ async fn all_pages_of_bonus_checks_and_point_accounts_are_read() {
 }
 
 #[tokio::test]
-async fn the_overviews_balance_is_exact_however_it_is_written() {
-    for (written, told) in [
+async fn overview_balance_keeps_its_exact_digits() {
+    for (written, expected) in [
         ("0.1", "0.1"),
         ("317.5", "317.5"),
         ("250.0000", "250.0000"),
@@ -171,14 +171,14 @@ async fn the_overviews_balance_is_exact_however_it_is_written() {
         let points = format!(r#","bonusPoints":{written}"#);
         app.engage.fault(Endpoint::Overview, overview(&points));
         let answer = app.get(&alva()).await;
-        assert_eq!(balance(&answer), told, "{written}");
+        assert_eq!(balance(&answer), expected, "{written}");
         assert_eq!(answer.at("/degraded"), json!([]));
         assert_eq!(app.engage.total_calls(), 1, "{written}");
     }
 }
 
 #[tokio::test]
-async fn a_balance_that_the_overview_does_not_tell_or_tells_unreadably_comes_from_the_accounts() {
+async fn missing_or_unreadable_overview_balance_comes_from_the_accounts() {
     for points in [
         "",
         r#","bonusPoints":null"#,
@@ -195,13 +195,13 @@ async fn a_balance_that_the_overview_does_not_tell_or_tells_unreadably_comes_fro
         assert_eq!(balance(&answer), "317.5", "{points}");
         assert_eq!(answer.at("/points/accounts/0/definitionId"), "1");
         assert_eq!(answer.at("/degraded"), json!([]), "{points}");
-        assert_eq!(app.overviews(), 1);
+        assert_eq!(app.overview_calls(), 1);
         assert_eq!(app.engage.calls(Endpoint::PointAccounts), 1, "{points}");
     }
 }
 
 #[tokio::test]
-async fn where_neither_tells_them_points_are_degraded_and_the_rest_is_whole() {
+async fn unreadable_balance_and_failed_accounts_degrade_points_only() {
     let app = TestApp::spawn().await;
     app.engage
         .fault(Endpoint::Overview, overview(r#","bonusPoints":"many""#));
@@ -215,7 +215,7 @@ async fn where_neither_tells_them_points_are_degraded_and_the_rest_is_whole() {
 }
 
 #[tokio::test]
-async fn the_overviews_points_are_a_balance_alone_and_asked_fresh_they_are_told_whole() {
+async fn overview_points_have_a_balance_only_and_fresh_points_all_fields() {
     let app = TestApp::spawn().await;
     let query = format!("{}&parts=points&expiringWithin=60d", alva());
     let plain = app.get(&query).await;
@@ -235,7 +235,7 @@ async fn the_overviews_points_are_a_balance_alone_and_asked_fresh_they_are_told_
 }
 
 #[tokio::test]
-async fn neither_view_repeats_the_points_among_the_attributes() {
+async fn bonus_points_are_no_attribute_in_either_view() {
     let app = TestApp::with(|config| {
         config.views.full.attributes = vec!["*".to_owned()];
         config.views.storefront.attributes = vec!["bonusPoints".to_owned()];

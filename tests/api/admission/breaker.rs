@@ -1,4 +1,4 @@
-//! A group of endpoints that mostly fails is left alone for a few seconds, then tried by one call.
+//! Circuit breakers: a group of endpoints that mostly fails gets no calls for a few seconds, then one probe.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{breaker, broken, fail, fail_about, ids, metric, of, state};
 use crate::{
     faults::busy,
-    harness::{TestApp, arrive, logs},
+    harness::{TestApp, let_requests_arrive, logs},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 const OPENINGS: &str = "engage_bff_engage_breaker_openings_total{group=\"overview\"}";
 const REFUSED: &str = "engage_bff_engage_refused_total{reason=\"breaker_open\"}";
 
-/// With a breaker that twenty failures have opened, the last of them just now.
+/// A service whose overview breaker was just opened by twenty failures.
 async fn open() -> TestApp {
     let app = TestApp::spawn().await;
     fail(&app, broken(), 20).await;
@@ -27,7 +27,7 @@ async fn open() -> TestApp {
 }
 
 #[tokio::test]
-async fn twenty_calls_of_which_half_failed_open_it_and_then_nobody_waits() {
+async fn ten_failures_in_twenty_calls_open_the_breaker() {
     let app = TestApp::spawn().await;
     let ids = ids(&app);
     app.get(&format!("contactId={}&parts=none", ALVA.id))
@@ -64,7 +64,7 @@ async fn twenty_calls_of_which_half_failed_open_it_and_then_nobody_waits() {
 }
 
 #[tokio::test]
-async fn failures_of_more_than_ten_seconds_ago_do_not_count() {
+async fn failures_older_than_ten_seconds_do_not_count() {
     let app = TestApp::spawn().await;
     let ids = ids(&app);
     fail_about(&app, broken(), &ids[..19]).await;
@@ -76,29 +76,29 @@ async fn failures_of_more_than_ten_seconds_ago_do_not_count() {
 }
 
 #[tokio::test]
-async fn after_the_pause_one_call_tries_and_its_success_lets_all_through() {
+async fn one_successful_probe_after_the_pause_closes_the_breaker() {
     let app = open().await;
     let ids = ids(&app);
     app.advance(PAUSE);
     let hold = app.engage.hold(Endpoint::All);
-    let asked: Vec<_> = ids[..10].iter().map(|id| app.ask(&of(id))).collect();
+    let pending: Vec<_> = ids[..10].iter().map(|id| app.spawn_get(&of(id))).collect();
     app.engage.wait_for_calls(Endpoint::All, 1).await;
-    arrive().await;
+    let_requests_arrive().await;
     assert_eq!(app.engage.total_calls(), 1);
     assert_eq!(state(&app).await, "half_open");
     hold.release();
-    let mut told = Vec::new();
-    for asked in asked {
-        let answer = asked.await.expect("an answer");
+    let mut statuses = Vec::new();
+    for pending in pending {
+        let answer = pending.await.expect("an answer");
         if answer.status == 503 {
             answer.assert_problem(503, "UpstreamUnavailable");
             let wait: u64 = answer.header("retry-after").parse().expect("seconds");
             assert!((1..=5).contains(&wait), "{wait}");
         }
-        told.push(answer.status);
+        statuses.push(answer.status);
     }
-    told.sort_unstable();
-    assert_eq!(told, [[200].as_slice(), &[503; 9]].concat());
+    statuses.sort_unstable();
+    assert_eq!(statuses, [[200].as_slice(), &[503; 9]].concat());
     assert_eq!(state(&app).await, "closed");
     for id in &ids[..10] {
         app.get(&of(id)).await.assert_ok();
@@ -107,7 +107,7 @@ async fn after_the_pause_one_call_tries_and_its_success_lets_all_through() {
 }
 
 #[tokio::test]
-async fn a_try_that_fails_opens_it_for_another_pause() {
+async fn failed_probe_opens_the_breaker_for_another_pause() {
     let app = open().await;
     let ids = ids(&app);
     app.engage.fault(Endpoint::All, broken());
@@ -123,7 +123,7 @@ async fn a_try_that_fails_opens_it_for_another_pause() {
         }
         assert_eq!(app.engage.total_calls(), calls);
     }
-    // A minute, 120 look-ups, 12 calls; and it ends with the pause in which Engage came back.
+    // A minute, 120 lookups, 12 calls. The breaker closes after the pause during which Engage recovered.
     app.engage.clear_faults();
     app.advance(PAUSE);
     app.get(&of(&ids[0])).await.assert_ok();
@@ -131,7 +131,7 @@ async fn a_try_that_fails_opens_it_for_another_pause() {
 }
 
 #[tokio::test]
-async fn a_try_that_is_limited_or_about_nobody_leaves_it_to_the_next_or_closes_it() {
+async fn probe_with_429_is_repeated_and_404_closes_the_breaker() {
     let app = open().await;
     let ids = ids(&app);
     app.advance(PAUSE);
@@ -143,8 +143,8 @@ async fn a_try_that_is_limited_or_about_nobody_leaves_it_to_the_next_or_closes_i
         .await
         .assert_problem(503, "UpstreamUnavailable");
     app.advance(SECOND);
-    // Engage speaks: that is all a try wants to know.
-    app.get("email=nobody%40example.com&parts=none")
+    // Any answer from Engage lets the probe succeed.
+    app.get("email=unknown%40example.com&parts=none")
         .await
         .assert_problem(404, "ContactNotFound");
     assert_eq!(state(&app).await, "closed");
@@ -153,15 +153,15 @@ async fn a_try_that_is_limited_or_about_nobody_leaves_it_to_the_next_or_closes_i
 }
 
 #[tokio::test]
-async fn an_engage_that_hangs_is_left_alone_at_half_of_the_time_out() {
+async fn hanging_calls_open_the_breaker_at_half_the_timeout() {
     let app = TestApp::spawn().await;
     let ids = ids(&app);
     app.engage.fault(Endpoint::All, Fault::Hang);
-    let asked: Vec<_> = ids[..20].iter().map(|id| app.ask(&of(id))).collect();
+    let pending: Vec<_> = ids[..20].iter().map(|id| app.spawn_get(&of(id))).collect();
     app.engage.wait_for_calls(Endpoint::All, 20).await;
     app.advance(Duration::from_millis(4999));
-    for asked in asked {
-        asked
+    for pending in pending {
+        pending
             .await
             .expect("an answer")
             .assert_problem(504, "UpstreamTimeout");
@@ -175,7 +175,7 @@ async fn an_engage_that_hangs_is_left_alone_at_half_of_the_time_out() {
         .await
         .assert_problem(503, "UpstreamUnavailable");
     assert_eq!(app.engage.total_calls(), 20);
-    // Five seconds later the calls are given up, one tries, and Engage is back.
+    // Five seconds later the calls time out, one probe is sent, and Engage has recovered.
     app.engage.clear_faults();
     app.advance(PAUSE);
     app.get_until(&of(&ids[20]), |answer| answer.status == 200)
@@ -184,7 +184,7 @@ async fn an_engage_that_hangs_is_left_alone_at_half_of_the_time_out() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_refused_is_counted_apart_from_failures() {
+async fn refused_api_key_is_counted_apart_from_failures() {
     let refusal = Fault::Status(401, json!("Authorization has been denied."));
     let app = TestApp::spawn().await;
     let ids = ids(&app);
@@ -193,7 +193,7 @@ async fn a_key_that_is_refused_is_counted_apart_from_failures() {
         fail_about(&app, refusal.clone(), std::slice::from_ref(refused)).await;
         app.get_with(&of(ALVA.id), "no-cache").await.assert_ok();
     }
-    // Of 24 overviews and profiles two thirds did not work out, but for two reasons.
+    // Two thirds of 24 calls failed, but for two different reasons.
     assert_eq!(state(&app).await, "closed");
     for fault in [refusal, Fault::Status(403, json!("Forbidden"))] {
         let app = TestApp::spawn().await;
@@ -208,7 +208,7 @@ async fn a_key_that_is_refused_is_counted_apart_from_failures() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_fails_does_not_take_the_others_with_it() {
+async fn failing_points_endpoint_opens_only_its_own_breaker() {
     let app = TestApp::spawn().await;
     let ids = ids(&app);
     app.engage.fault(Endpoint::PointAccounts, broken());
@@ -220,7 +220,7 @@ async fn an_endpoint_that_fails_does_not_take_the_others_with_it() {
     }
     assert_eq!(breaker(&app, "points").await.0, "open");
     assert_eq!(app.engage.calls(Endpoint::PointAccounts), 20);
-    assert_eq!(app.overviews(), 30);
+    assert_eq!(app.overview_calls(), 30);
     for group in ["overview", "contacts", "promotions", "vouchers"] {
         assert_eq!(breaker(&app, group).await, ("closed".to_owned(), None));
     }
@@ -231,18 +231,22 @@ async fn an_endpoint_that_fails_does_not_take_the_others_with_it() {
 }
 
 #[tokio::test]
-async fn a_503_that_says_when_to_come_back_pauses_its_contact_alone() {
-    for (said, pause) in [("1", 1), ("3", 3), ("120", 5_u32)] {
+async fn one_503_with_retry_after_pauses_its_contact_only() {
+    for (retry_after, pause) in [("1", 1), ("3", 3), ("120", 5_u32)] {
         let app = TestApp::spawn().await;
         let ids = ids(&app);
-        let fault = Fault::Raw(busy(said).into());
+        let fault = Fault::Raw(busy(retry_after).into());
         app.engage.fault_times(Endpoint::Overview, fault, 1);
         for _ in 0..3 {
-            let told = app.get(&of(&ids[0])).await;
-            told.assert_problem(503, "UpstreamUnavailable");
-            assert_eq!(told.header("retry-after"), pause.to_string(), "{said}");
+            let answer = app.get(&of(&ids[0])).await;
+            answer.assert_problem(503, "UpstreamUnavailable");
+            assert_eq!(
+                answer.header("retry-after"),
+                pause.to_string(),
+                "{retry_after}"
+            );
         }
-        assert_eq!(app.engage.total_calls(), 1, "{said}");
+        assert_eq!(app.engage.total_calls(), 1, "{retry_after}");
         for id in &ids[1..] {
             app.get(&of(id)).await.assert_ok();
         }
@@ -252,19 +256,19 @@ async fn a_503_that_says_when_to_come_back_pauses_its_contact_alone() {
             .assert_problem(503, "UpstreamUnavailable");
         app.advance(Duration::from_millis(1));
         app.get(&of(&ids[0])).await.assert_ok();
-        assert!(metric(&app, OPENINGS).await < 0.1, "{said}");
+        assert!(metric(&app, OPENINGS).await < 0.1, "{retry_after}");
     }
 }
 
 #[tokio::test]
-async fn one_contacts_503s_every_few_seconds_refuse_no_other() {
+async fn repeated_503s_for_one_contact_refuse_no_other_contact() {
     let app = TestApp::spawn().await;
     let ids = ids(&app);
     for id in &ids[1..] {
         let fault = Fault::Raw(busy("5").into());
         app.engage.fault_times(Endpoint::Overview, fault, 1);
         assert_ne!(app.get(&of(&ids[0])).await.status, 200);
-        // Where it is within its back-off no call was made.
+        // No call was made if the contact is within its back-off.
         app.engage.clear_faults();
         app.get(&of(id)).await.assert_ok();
         app.advance(PAUSE);
@@ -273,7 +277,7 @@ async fn one_contacts_503s_every_few_seconds_refuse_no_other() {
 }
 
 #[tokio::test]
-async fn one_contacts_503s_by_two_identifiers_refuse_no_other() {
+async fn repeated_503s_for_two_identifiers_of_one_contact_refuse_no_other() {
     let app = TestApp::spawn().await;
     let ids = ids(&app);
     let by = [
@@ -292,18 +296,22 @@ async fn one_contacts_503s_by_two_identifiers_refuse_no_other() {
 }
 
 #[tokio::test]
-async fn two_contacts_503s_pause_the_group_as_long_and_five_seconds_at_most() {
-    for (said, pause) in [("1", 1), ("3", 3), ("5", 5), ("120", 5_u32)] {
+async fn two_contacts_503s_pause_the_group_for_at_most_five_seconds() {
+    for (retry_after, pause) in [("1", 1), ("3", 3), ("5", 5), ("120", 5_u32)] {
         let app = TestApp::spawn().await;
         let ids = ids(&app);
-        let fault = Fault::Raw(busy(said).into());
+        let fault = Fault::Raw(busy(retry_after).into());
         app.engage.fault_times(Endpoint::Overview, fault, 2);
         for id in &ids[..4] {
-            let told = app.get(&of(id)).await;
-            told.assert_problem(503, "UpstreamUnavailable");
-            assert_eq!(told.header("retry-after"), pause.to_string(), "{said}");
+            let answer = app.get(&of(id)).await;
+            answer.assert_problem(503, "UpstreamUnavailable");
+            assert_eq!(
+                answer.header("retry-after"),
+                pause.to_string(),
+                "{retry_after}"
+            );
         }
-        assert_eq!(app.engage.total_calls(), 2, "{said}");
+        assert_eq!(app.engage.total_calls(), 2, "{retry_after}");
         assert_eq!(state(&app).await, "open");
         app.advance((pause - 1) * SECOND + Duration::from_millis(999));
         app.get(&of(&ids[2]))
@@ -312,25 +320,28 @@ async fn two_contacts_503s_pause_the_group_as_long_and_five_seconds_at_most() {
         app.advance(Duration::from_millis(1));
         app.get(&of(&ids[2])).await.assert_ok();
         assert_eq!(state(&app).await, "closed");
-        assert!((metric(&app, OPENINGS).await - 1.0).abs() < 0.1, "{said}");
+        assert!(
+            (metric(&app, OPENINGS).await - 1.0).abs() < 0.1,
+            "{retry_after}"
+        );
     }
 }
 
 #[tokio::test]
-async fn many_503s_at_once_open_it_once_and_for_the_longest_that_they_say() {
+async fn concurrent_503s_open_the_breaker_once_for_the_longest_retry_after() {
     let app = TestApp::spawn().await;
     let ids = ids(&app);
     let hold = app.engage.hold(Endpoint::All);
-    for said in ["4", "1"] {
-        let fault = Fault::Raw(busy(said).into());
+    for retry_after in ["4", "1"] {
+        let fault = Fault::Raw(busy(retry_after).into());
         app.engage.fault_times(Endpoint::Overview, fault, 5);
     }
-    let asked: Vec<_> = ids[..10].iter().map(|id| app.ask(&of(id))).collect();
+    let pending: Vec<_> = ids[..10].iter().map(|id| app.spawn_get(&of(id))).collect();
     app.engage.wait_for_calls(Endpoint::All, 10).await;
     hold.release();
-    for asked in asked {
-        let told = asked.await.expect("an answer");
-        told.assert_problem(503, "UpstreamUnavailable");
+    for pending in pending {
+        let answer = pending.await.expect("an answer");
+        answer.assert_problem(503, "UpstreamUnavailable");
     }
     let open = ("open".to_owned(), Some(4.0));
     assert_eq!(breaker(&app, "overview").await, open);

@@ -1,4 +1,4 @@
-//! Fair shares: whatever one caller does, the others are answered (P7).
+//! Fair shares: a greedy caller does not starve the others (P7).
 
 use std::{
     collections::HashMap,
@@ -14,19 +14,19 @@ use serde_json::json;
 
 use super::{ids, of, queued};
 use crate::{
-    harness::{Answer, READER, SHOP, TILL, TestApp, arrive},
+    harness::{Answer, READER, SHOP, TILL, TestApp, let_requests_arrive},
     issuer::Issuer,
     tokens::{claims, with_config},
 };
 
-/// The clients of a load, besides the shoppers.
+/// The clients of a load test, next to the shoppers.
 const CLIENTS: usize = 10;
 const SHOPPERS: usize = 100;
-/// How time passes: as it does between two calls of the budget.
+/// One step is the interval between two calls of the budget.
 const STEP: Duration = Duration::from_millis(20);
-/// As long as it takes all shoppers to ask once.
+/// The number of steps in which every shopper sends one request.
 const STEPS: usize = 1200;
-/// Each other client asks four times a second, which is less than its share: an eleventh of fifty.
+/// Each other client sends four requests a second, less than its share: an eleventh of fifty.
 const STEPS_PER_ASK: usize = 13;
 
 fn key(client: usize) -> String {
@@ -58,15 +58,14 @@ fn ten_clients(config: &mut Config) {
         .collect();
 }
 
-/// Lets everything happen that happens at this moment. All of it runs on the test's one thread, and each turn polls
-/// the sockets once.
+/// Runs everything that is ready now. All tasks share the test's thread, and each turn polls the sockets once.
 async fn settle() {
     for _ in 0..80 {
         tokio::task::yield_now().await;
     }
 }
 
-/// How many of whose requests were answered, and not refused.
+/// The number of served requests by caller.
 #[derive(Clone, Default)]
 struct Answered(Arc<Mutex<HashMap<String, usize>>>);
 
@@ -88,17 +87,17 @@ impl Answered {
     }
 }
 
-/// What the greedy one does; client 0 where it is a client.
+/// The behaviour of the greedy caller: client 0, or a shopper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Greed {
     Absent,
-    /// A shopper that may ask fresh, with two tabs of everything.
+    /// A shopper with `fresh` in two tabs, each requesting everything.
     Tabs,
-    /// Seventy times a second the points of one contact, fresh.
+    /// Fresh points of one contact, seventy times a second.
     FreshPoints,
-    /// Seventy contacts a second that are not held.
+    /// Seventy uncached contacts a second.
     Misses,
-    /// Seventy a second of different contacts, fresh.
+    /// Fresh parts of seventy different contacts a second.
     FreshContacts,
 }
 
@@ -121,18 +120,18 @@ impl Load {
         }
     }
 
-    /// A contact that nobody asked for yet.
-    fn newcomer(&mut self) -> String {
+    /// A contact id that was not requested before.
+    fn uncached(&mut self) -> String {
         self.unknown += 1;
         format!("00000000-0000-4000-8000-{:012x}", self.unknown)
     }
 
-    fn ask(&self, client: usize, query: &str) {
+    fn get(&self, client: usize, query: &str) {
         let request = self.app.customer(&key(client), query);
         self.answered.send(&format!("client-{client}"), request);
     }
 
-    fn ask_as_shopper(&self, shopper: &str, contact: &str, query: &str) {
+    fn get_as_shopper(&self, shopper: &str, contact: &str, query: &str) {
         let scope = "customer:read:self customer:fresh";
         let token = self
             .issuer
@@ -141,60 +140,64 @@ impl Load {
         self.answered.send(shopper, request.bearer_auth(token));
     }
 
-    fn be_greedy(&mut self, greed: Greed, step: usize) {
+    fn send_greedy(&mut self, greed: Greed, step: usize) {
         // Seven requests in five steps are seventy a second.
         for request in step * 7 / 5..(step + 1) * 7 / 5 {
             match greed {
                 Greed::Absent => {}
-                Greed::Tabs => self.ask_as_shopper("greedy", ALVA.id, "fresh=all"),
+                Greed::Tabs => self.get_as_shopper("greedy", ALVA.id, "fresh=all"),
                 Greed::FreshPoints => {
-                    self.ask(
+                    self.get(
                         0,
                         &format!("contactId={}&parts=points&fresh=points", ALVA.id),
                     );
                 }
                 Greed::Misses => {
-                    let newcomer = self.newcomer();
-                    self.ask(0, &of(&newcomer));
+                    let uncached = self.uncached();
+                    self.get(0, &of(&uncached));
                 }
                 Greed::FreshContacts => {
                     let ids = ids(&self.app);
                     let id = &ids[request % ids.len()];
-                    self.ask(0, &format!("contactId={id}&parts=points&fresh=points"));
+                    self.get(0, &format!("contactId={id}&parts=points&fresh=points"));
                 }
             }
         }
     }
 
-    /// Half a minute of it. Returns what each of the others got.
+    /// Runs half a minute of load. Returns the number of answers to each of the others.
     async fn run(mut self, greed: Greed) -> HashMap<String, usize> {
-        let mut asked = 0;
+        let mut sent = 0;
         for step in 0..STEPS {
-            self.be_greedy(greed, step);
+            self.send_greedy(greed, step);
             for client in 1..CLIENTS {
                 if (step + client).is_multiple_of(STEPS_PER_ASK) {
-                    let newcomer = self.newcomer();
-                    self.ask(client, &of(&newcomer));
+                    let uncached = self.uncached();
+                    self.get(client, &of(&uncached));
                 }
             }
             if step.is_multiple_of(STEPS / SHOPPERS) {
-                let newcomer = self.newcomer();
-                self.ask_as_shopper("shoppers", &newcomer, "parts=none");
-                asked += 1;
+                let uncached = self.uncached();
+                self.get_as_shopper("shoppers", &uncached, "parts=none");
+                sent += 1;
             }
             settle().await;
             self.app.advance(STEP);
             settle().await;
         }
-        assert_eq!(asked, SHOPPERS);
+        assert_eq!(sent, SHOPPERS);
         for _ in 0..150 {
             self.app.advance(STEP);
             settle().await;
         }
         let greedy = self.answered.of("greedy") + self.answered.of("client-0");
         let calls = self.app.engage.total_calls();
-        println!("{greed:?}: {calls} calls, {greedy} answers for the greedy one");
-        assert_eq!(greedy == 0, greed == Greed::Absent, "it has a share too");
+        println!("{greed:?}: {calls} calls, {greedy} answers for the greedy caller");
+        assert_eq!(
+            greedy == 0,
+            greed == Greed::Absent,
+            "the greedy caller has a share too"
+        );
         let others = (1..CLIENTS).map(|client| format!("client-{client}"));
         others
             .chain(["shoppers".to_owned()])
@@ -203,51 +206,51 @@ impl Load {
     }
 }
 
-/// Next to a greedy one each of the others gets nine tenths of what it gets without, which is all that it asks for.
+/// Next to a greedy caller each of the others gets at least nine tenths of what it requests; without one, all of it.
 async fn others_get_their_share_next_to(greed: Greed) {
     let load = Load::new().await;
     let answered = load.run(greed).await;
     let least = if greed == Greed::Absent { 10 } else { 9 };
     for (other, answered) in answered {
-        let asked = if other == "shoppers" {
+        let sent = if other == "shoppers" {
             SHOPPERS
         } else {
             STEPS / STEPS_PER_ASK
         };
         assert!(
-            answered * 10 >= asked * least,
-            "{greed:?}: {other}: {answered} of {asked}"
+            answered * 10 >= sent * least,
+            "{greed:?}: {other}: {answered} of {sent}"
         );
     }
 }
 
 #[tokio::test]
-async fn without_a_greedy_one_everything_is_answered() {
+async fn every_request_is_answered_without_a_greedy_caller() {
     others_get_their_share_next_to(Greed::Absent).await;
 }
 
 #[tokio::test]
-async fn a_shopper_with_two_tabs_of_fresh_takes_no_share_of_others() {
+async fn shopper_with_two_fresh_tabs_takes_no_share_of_others() {
     others_get_their_share_next_to(Greed::Tabs).await;
 }
 
 #[tokio::test]
-async fn a_client_with_seventy_fresh_points_a_second_takes_no_share_of_others() {
+async fn seventy_fresh_points_requests_a_second_take_no_share_of_others() {
     others_get_their_share_next_to(Greed::FreshPoints).await;
 }
 
 #[tokio::test]
-async fn a_client_with_a_flood_of_misses_takes_no_share_of_others() {
+async fn flood_of_misses_takes_no_share_of_others() {
     others_get_their_share_next_to(Greed::Misses).await;
 }
 
 #[tokio::test]
-async fn a_client_with_a_flood_of_fresh_contacts_takes_no_share_of_others() {
+async fn flood_of_fresh_contacts_takes_no_share_of_others() {
     others_get_their_share_next_to(Greed::FreshContacts).await;
 }
 
 #[tokio::test]
-async fn all_of_another_clients_misses_are_answered_next_to_a_greedy_one() {
+async fn every_miss_of_a_client_is_answered_next_to_a_greedy_one() {
     for greed in [
         Greed::Tabs,
         Greed::FreshPoints,
@@ -256,10 +259,10 @@ async fn all_of_another_clients_misses_are_answered_next_to_a_greedy_one() {
     ] {
         let mut load = Load::new().await;
         for step in 0..200 {
-            load.be_greedy(greed, step);
+            load.send_greedy(greed, step);
             if step.is_multiple_of(8) && step < 24 * 8 {
-                let newcomer = load.newcomer();
-                load.ask(1, &of(&newcomer));
+                let uncached = load.uncached();
+                load.get(1, &of(&uncached));
             }
             settle().await;
             load.app.advance(STEP);
@@ -270,13 +273,13 @@ async fn all_of_another_clients_misses_are_answered_next_to_a_greedy_one() {
 }
 
 #[tokio::test]
-async fn a_newcomer_finds_a_slot_though_another_clients_calls_all_hang() {
+async fn client_gets_a_slot_while_all_calls_of_another_hang() {
     let app = TestApp::with(|config| config.engage.max_concurrency = 8).await;
     let ids = ids(&app);
     app.engage.fault_times(Endpoint::Overview, Fault::Hang, 6);
     let greedy: Vec<_> = ids[..20]
         .iter()
-        .map(|id| app.ask_as(TILL, &of(id)))
+        .map(|id| app.spawn_get_as(TILL, &of(id)))
         .collect();
     app.engage.wait_for_calls(Endpoint::All, 6).await;
     queued(&app, 14).await;
@@ -288,18 +291,18 @@ async fn a_newcomer_finds_a_slot_though_another_clients_calls_all_hang() {
 }
 
 #[tokio::test]
-async fn who_shares_a_greedy_clients_call_does_not_wait_for_its_turns() {
+async fn request_joining_a_greedy_clients_queued_call_moves_it_up() {
     let app = TestApp::with(|config| config.engage.max_concurrency = 1).await;
     let ids = ids(&app);
     let hold = app.engage.hold(Endpoint::All);
-    let mut asked = vec![app.ask_as(TILL, &of(&ids[0]))];
+    let mut sent = vec![app.spawn_get_as(TILL, &of(&ids[0]))];
     app.engage.wait_for_calls(Endpoint::All, 1).await;
     for (waiting, id) in ids[1..10].iter().enumerate() {
-        asked.push(app.ask_as(TILL, &of(id)));
+        sent.push(app.spawn_get_as(TILL, &of(id)));
         queued(&app, waiting + 1).await;
     }
-    let other = app.ask_as(READER, &of(&ids[9]));
-    arrive().await;
+    let other = app.spawn_get_as(READER, &of(&ids[9]));
+    let_requests_arrive().await;
     for calls in 2..=3 {
         hold.release_one();
         app.engage.wait_for_calls(Endpoint::All, calls).await;
@@ -307,13 +310,13 @@ async fn who_shares_a_greedy_clients_call_does_not_wait_for_its_turns() {
     hold.release();
     other.await.expect("an answer").assert_ok();
     assert_eq!(app.engage.log()[2].parameter("contactId"), Some(&*ids[9]));
-    for asked in asked {
-        asked.await.expect("an answer").assert_ok();
+    for sent in sent {
+        sent.await.expect("an answer").assert_ok();
     }
 }
 
 #[tokio::test]
-async fn what_one_contact_is_asked_fresh_is_shared_and_begins_after_each_came() {
+async fn fresh_requests_for_one_contact_share_a_call_started_after_them() {
     let app = TestApp::with(ten_clients).await;
     let fresh = format!("contactId={}&parts=points&fresh=points", ALVA.id);
     app.get_as(&key(0), &fresh).await.assert_ok();
@@ -323,22 +326,22 @@ async fn what_one_contact_is_asked_fresh_is_shared_and_begins_after_each_came() 
         let answer = app.get_as(&key(0), &fresh).await;
         assert_eq!(answer.assert_ok().at("/points/balance"), json!(balance));
     }
-    // The allowance is spent: who comes within fifty milliseconds shares the next call.
-    let mut asked = Vec::new();
+    // The allowance is used up: requests within fifty milliseconds share the next call.
+    let mut sent = Vec::new();
     for balance in 5..=30 {
         app.engage.contact(ALVA.id).points(&balance.to_string());
-        asked.push(app.ask_as(&key(0), &fresh));
-        arrive().await;
+        sent.push(app.spawn_get_as(&key(0), &fresh));
+        let_requests_arrive().await;
         app.advance(Duration::from_millis(1));
     }
     assert_eq!(app.engage.total_calls(), 4);
     app.advance(Duration::from_millis(24));
-    for asked in asked {
-        let answer = asked.await.expect("an answer");
+    for sent in sent {
+        let answer = sent.await.expect("an answer");
         assert_eq!(answer.assert_ok().at("/points/balance"), json!(30));
     }
     assert_eq!(app.engage.total_calls(), 5);
-    // Who does not ask fresh does not wait for it.
+    // A request without `fresh` does not wait for that call.
     app.get_as(&key(0), &format!("contactId={}&parts=points", ALVA.id))
         .await
         .assert_ok()

@@ -1,4 +1,4 @@
-//! One contact about whom Engage fails, in whatever way, refuses no other.
+//! Failures of any kind for one contact refuse no other contact.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use serde_json::json;
 use super::{broken, fail_about, ids, metric, of, state};
 use crate::{
     faults::busy,
-    harness::{TestApp, arrive, until},
+    harness::{TestApp, let_requests_arrive, wait_until},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 const OPENINGS: &str = "engage_bff_engage_breaker_openings_total{group=\"overview\"}";
 
-/// Every way in which a call about one contact may fail at once.
-fn ways() -> Vec<Fault> {
+/// Every way in which a call for one contact may fail at once.
+fn faults() -> Vec<Fault> {
     let unreadable = json!({"id": ALVA.id, "attributes": null}).to_string();
     vec![
         broken(),
@@ -31,11 +31,11 @@ fn ways() -> Vec<Fault> {
 }
 
 #[tokio::test]
-async fn one_contact_that_fails_in_any_way_opens_no_breaker() {
-    for fault in ways() {
+async fn repeated_failures_of_one_contact_open_no_breaker() {
+    for fault in faults() {
         let app = TestApp::spawn().await;
-        // A call that broke may be made once more a little later.
-        let _passing = app.let_time_pass();
+        // A failed call may be retried a little later.
+        let _clock = app.run_clock();
         let ids = ids(&app);
         let by_email = format!("email={}&parts=none", ALVA.email);
         for query in [of(ALVA.id), by_email] {
@@ -55,20 +55,20 @@ async fn one_contact_that_fails_in_any_way_opens_no_breaker() {
 }
 
 #[tokio::test]
-async fn one_contact_whose_calls_hang_opens_no_breaker() {
+async fn hanging_calls_for_one_contact_open_no_breaker() {
     let app = TestApp::spawn().await;
     let ids = ids(&app);
     for _ in 0..25 {
         app.engage.fault_times(Endpoint::Overview, Fault::Hang, 1);
-        let asked = app.ask(&of(ALVA.id));
-        until(|| app.engage.in_flight() == 1).await;
-        // Slow after five seconds, and given up after ten.
+        let pending = app.spawn_get(&of(ALVA.id));
+        wait_until(|| app.engage.in_flight() == 1).await;
+        // Slow after five seconds, timed out after ten.
         for _ in 0..4 {
             app.advance(5 * SECOND / 2);
-            arrive().await;
+            let_requests_arrive().await;
         }
-        assert_ne!(asked.await.expect("an answer").status, 200);
-        until(|| app.engage.in_flight() == 0).await;
+        assert_ne!(pending.await.expect("an answer").status, 200);
+        wait_until(|| app.engage.in_flight() == 0).await;
     }
     for id in &ids {
         app.get(&of(id)).await.assert_ok();
@@ -77,16 +77,16 @@ async fn one_contact_whose_calls_hang_opens_no_breaker() {
 }
 
 #[tokio::test]
-async fn one_contact_that_goes_on_failing_keeps_no_breaker_open() {
-    for fault in ways() {
+async fn one_failing_contact_does_not_keep_the_breaker_open() {
+    for fault in faults() {
         let app = TestApp::spawn().await;
-        // A call that broke may be made once more a little later.
-        let _passing = app.let_time_pass();
+        // A failed call may be retried a little later.
+        let _clock = app.run_clock();
         let ids = ids(&app);
         fail_about(&app, broken(), &ids[..19]).await;
         fail_about(&app, broken(), &[ALVA.id.to_owned()]).await;
         assert_eq!(state(&app).await, "open");
-        // From now on only that contact fails, and it is always the first to be asked for.
+        // From now on only that contact fails, and it is always requested first.
         for _ in 0..4 {
             app.advance(5 * SECOND);
             app.engage.fault(Endpoint::Overview, fault.clone());

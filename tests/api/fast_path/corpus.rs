@@ -7,7 +7,7 @@ use proptest::{
     sample::{select, subsequence},
 };
 
-use crate::harness::{READER, SHOP, TILL, escaped};
+use crate::harness::{READER, SHOP, TILL, percent_encoded};
 
 /// Every parameter besides the identifiers, with valid values.
 pub(super) const PARAMETERS: [(&str, &[&str]); 6] = [
@@ -62,7 +62,7 @@ fn identifiers() -> Vec<String> {
     let each = IdentifierKind::ALL.into_iter().flat_map(|kind| {
         let (name, value) = (kind.as_str(), value_of(kind));
         [
-            format!("{name}={}", escaped(value)),
+            format!("{name}={}", percent_encoded(value)),
             format!("{name}={value}"),
             format!("{name}={}", value.to_uppercase()),
         ]
@@ -97,7 +97,7 @@ fn queries() -> impl Strategy<Value = String> {
     let usual = select(vec![
         format!("email={}", ALVA.email),
         format!("contactId={}", ALVA.id),
-        format!("mobilePhone={}", escaped(ALVA.phone)),
+        format!("mobilePhone={}", percent_encoded(ALVA.phone)),
         format!("customKey={}", ALVA.member_number),
     ]);
     let identifier = prop_oneof![3 => usual, 1 => select(identifiers())];

@@ -1,4 +1,4 @@
-//! The table: every fault of Engage's that a look-up can meet, and what becomes of it.
+//! The table: every fault of Engage that a lookup can meet, and its expected outcome.
 
 use std::{io::Write, ops::RangeInclusive, time::Duration};
 
@@ -9,7 +9,7 @@ use engage_simulator::{
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 
-/// One fault, and the promise about it.
+/// One fault and its expected outcome.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a plain column of the table"
@@ -17,23 +17,23 @@ use serde_json::{Value, json};
 pub(super) struct Row {
     pub(super) what: &'static str,
     pub(super) fault: Fault,
-    /// What whoever has nothing to fall back on is told.
+    /// Status of the answer when nothing is cached.
     pub(super) status: u16,
     pub(super) code: &'static str,
     pub(super) retry_after: Option<RangeInclusive<u64>>,
-    /// Whether it is told although something is held.
+    /// Whether the error is returned even if a record is cached.
     pub(super) is_final: bool,
-    /// Whether it is remembered: Engage spoke of the identifier.
-    pub(super) is_remembered: bool,
-    /// Whether people must mend it.
+    /// Whether the refusal is cached as a negative entry: it is about the identifier.
+    pub(super) is_negative: bool,
+    /// Whether it raises an alarm for operators.
     pub(super) is_alarm: bool,
-    /// Whether the call is tried once more where there is credit.
+    /// Whether the call is retried when there is credit.
     pub(super) is_retried: bool,
-    /// Whether it is tried again without credit, too, over a new connection, where the first was a kept one.
+    /// Whether the call is repeated on a new connection, without credit, if a reused connection broke.
     pub(super) is_repeated: bool,
-    /// Whether the caller's patience has to end.
+    /// Whether the call hangs until the request timeout.
     pub(super) hangs: bool,
-    /// How long after its end all is well again, at the latest.
+    /// The longest time to recover after the fault ends.
     pub(super) recovers_within: Duration,
 }
 
@@ -46,7 +46,7 @@ impl Row {
             code,
             retry_after: None,
             is_final: false,
-            is_remembered: false,
+            is_negative: false,
             is_alarm: false,
             is_retried: false,
             is_repeated: false,
@@ -55,24 +55,24 @@ impl Row {
         }
     }
 
-    /// It broke on the way.
+    /// The connection broke.
     fn broken(what: &'static str, fault: Fault) -> Self {
         Self::new(what, fault, 502, "UpstreamFailed")
     }
 
-    /// It is a failure.
+    /// Engage failed.
     fn failed(what: &'static str, fault: Fault) -> Self {
         Self::broken(what, fault).charged()
     }
 
-    /// It can't be read.
+    /// The answer is unreadable.
     fn invalid(what: &'static str, fault: Fault) -> Self {
         Self::new(what, fault, 502, "UpstreamInvalid")
             .alarm()
             .charged()
     }
 
-    /// It is charged to what was asked for, and so has a back-off.
+    /// The failure is charged to the requested record, which gets a back-off.
     fn charged(self) -> Self {
         Self {
             recovers_within: Duration::from_secs(30),
@@ -80,7 +80,7 @@ impl Row {
         }
     }
 
-    /// Engage asks to wait.
+    /// A 429 or 503 with a delay.
     fn wait(what: &'static str, fault: Fault, seconds: RangeInclusive<u64>) -> Self {
         Self {
             recovers_within: Duration::from_secs(*seconds.end()),
@@ -110,38 +110,38 @@ impl Row {
         }
     }
 
-    /// The calls that it costs where there is a kept connection and no credit.
+    /// The number of calls it costs with a reused connection and no credit.
     pub(super) fn cost(&self) -> usize {
         1 + usize::from(self.is_repeated)
     }
 
-    fn remembered(self) -> Self {
+    fn negative(self) -> Self {
         Self {
             is_final: true,
-            is_remembered: true,
+            is_negative: true,
             recovers_within: Duration::from_secs(30),
             ..self
         }
     }
 }
 
-/// Every row.
+/// Every row of the table.
 pub(super) fn all() -> Vec<Row> {
     let mut rows = broken_connections();
     rows.extend(unreadable_answers());
     rows.extend(unreadable_transfers());
     rows.extend(statuses());
     rows.extend(waits());
-    rows.extend(words_about_the_identifier());
+    rows.extend(refusals_of_the_identifier());
     rows
 }
 
 fn broken_connections() -> Vec<Row> {
     let hang = Row {
         hangs: true,
-        // The call is given up then; until then callers for the same thing share it.
+        // The call times out then; until then requests for the same record share it.
         recovers_within: Duration::from_secs(10),
-        ..Row::new("it hangs", Fault::Hang, 504, "UpstreamTimeout")
+        ..Row::new("a hanging call", Fault::Hang, 504, "UpstreamTimeout")
     };
     let whole = overview_of_alva();
     let longer = format!(
@@ -153,18 +153,24 @@ fn broken_connections() -> Vec<Row> {
         Row::broken("a reset before the answer", Fault::ResetBeforeBody)
             .retried()
             .repeated(),
-        Row::broken("an end before the answer", raw(""))
+        Row::broken("a close before the answer", raw(""))
             .retried()
             .repeated(),
         Row::broken("a reset inside the body", Fault::ResetMidBody),
-        Row::broken("whole JSON, but short of its length", raw(longer)),
-        Row::broken("a chunk of no size", raw(chunked("ZZ\r\n{}\r\n0\r\n\r\n"))),
         Row::broken(
-            "whole JSON, but no last chunk",
+            "complete JSON, shorter than its content length",
+            raw(longer),
+        ),
+        Row::broken(
+            "a chunk without a size",
+            raw(chunked("ZZ\r\n{}\r\n0\r\n\r\n")),
+        ),
+        Row::broken(
+            "complete JSON without the last chunk",
             raw(chunked(&format!("{:x}\r\n{whole}\r\n", whole.len()))),
         ),
         Row::broken(
-            "an end inside a chunk",
+            "a close inside a chunk",
             raw(chunked(&format!("{:x}\r\n{whole}", whole.len() + 9))),
         ),
     ]
@@ -181,16 +187,19 @@ fn unreadable_answers() -> Vec<Row> {
     vec![
         Row::invalid("half of the JSON", Fault::TruncatedJson),
         Row::invalid("garbage", body("\u{1}\u{2}}{")),
-        Row::invalid("nothing with 200", Fault::Empty200),
+        Row::invalid("an empty 200", Fault::Empty200),
         Row::invalid("204", raw("HTTP/1.1 204 No Content\r\n\r\n")),
-        Row::invalid("a page with 200", Fault::HtmlOk200),
-        Row::invalid("JSON that is called text", Fault::WrongContentType),
+        Row::invalid("an HTML page with 200", Fault::HtmlOk200),
+        Row::invalid(
+            "JSON with the content type of text",
+            Fault::WrongContentType,
+        ),
         Row::invalid("NaN", body(r#"{"id": NaN}"#)),
         Row::invalid("an array of numbers", body("[7]")),
         Row::invalid("null", body("null")),
         Row::invalid("an object of another shape", body("{}")),
         Row::invalid("many open brackets", body(&"[".repeat(100_000))),
-        Row::invalid("an unknown field without a bottom", body(&deep)),
+        Row::invalid("an unknown field nested too deeply", body(&deep)),
     ]
 }
 
@@ -207,7 +216,7 @@ fn unreadable_transfers() -> Vec<Row> {
     vec![
         Row::invalid("a gzip bomb", coded("gzip", &gzip_bomb())),
         Row::invalid(
-            "whole JSON that is called gzip",
+            "plain JSON labelled as gzip",
             coded("gzip", overview_of_alva().as_bytes()),
         ),
         Row::invalid("not HTTP", raw("SSH-2.0-OpenSSH_9.2\r\n")),
@@ -223,7 +232,7 @@ fn unreadable_transfers() -> Vec<Row> {
 
 fn statuses() -> Vec<Row> {
     let text = |status: u16| Fault::Status(status, json!("no"));
-    let elsewhere = |status: u16| {
+    let redirect = |status: u16| {
         raw(format!(
             "HTTP/1.1 {status} Elsewhere\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n"
         ))
@@ -242,10 +251,10 @@ fn statuses() -> Vec<Row> {
         Row::failed("503", text(503)).retried(),
         Row::failed("504", text(504)).retried(),
         Row::failed("501", text(501)),
-        Row::failed("404 of no such route", text(404)),
-        Row::failed("302", elsewhere(302)),
-        Row::failed("307", elsewhere(307)),
-        Row::failed("308", elsewhere(308)),
+        Row::failed("404 of an unknown route", text(404)),
+        Row::failed("302", redirect(302)),
+        Row::failed("307", redirect(307)),
+        Row::failed("308", redirect(308)),
     ]
 }
 
@@ -268,12 +277,12 @@ fn waits() -> Vec<Row> {
     ]
 }
 
-fn words_about_the_identifier() -> Vec<Row> {
-    let several = json!({
+fn refusals_of_the_identifier() -> Vec<Row> {
+    let ambiguous = json!({
         "errorCode": "MultipleMatches",
         "messageDetails": {"multipleMatchesFound": [ALVA.id, CIM.id]},
     });
-    let nobody = json!({"errorCode": "ContactNotFound"});
+    let unknown = json!({"errorCode": "ContactNotFound"});
     let malformed = json!({"errorCode": "InvalidEmailAddress"});
     let mismatch = |what, fault| Row {
         is_final: true,
@@ -281,28 +290,31 @@ fn words_about_the_identifier() -> Vec<Row> {
             .alarm()
             .charged()
     };
-    let said = |what, status, body, code| {
-        Row::new(what, Fault::Status(status, body), status, code).remembered()
+    let refused = |what, status, body, code| {
+        Row::new(what, Fault::Status(status, body), status, code).negative()
     };
     let impostor = overview(ALVA.id, CIM.email);
     vec![
         mismatch(
-            "another person's overview",
+            "another contact's overview",
             Fault::WrongContact(CIM.id.to_owned()),
         ),
-        mismatch("another person under the right id", Fault::Body(impostor)),
-        said("several", 409, several, "MultipleMatches"),
-        said("nobody", 404, nobody, "ContactNotFound"),
-        said("malformed", 400, malformed, "InvalidEmailAddress"),
+        mismatch(
+            "another contact's email under the right id",
+            Fault::Body(impostor),
+        ),
+        refused("ambiguous", 409, ambiguous, "MultipleMatches"),
+        refused("unknown", 404, unknown, "ContactNotFound"),
+        refused("malformed", 400, malformed, "InvalidEmailAddress"),
     ]
 }
 
-/// Those bytes on the wire, then the end of the connection.
+/// These raw bytes, then the end of the connection.
 pub(super) fn raw(bytes: impl Into<String>) -> Fault {
     Fault::Raw(bytes.into().into())
 }
 
-/// A 503 that says when to come back.
+/// A 503 with `Retry-After`.
 pub(crate) fn busy(retry_after: &str) -> String {
     format!("HTTP/1.1 503 Busy\r\nretry-after: {retry_after}\r\ncontent-length: 0\r\n\r\n")
 }
@@ -316,7 +328,7 @@ fn overview_of_alva() -> String {
     overview(ALVA.id, ALVA.email)
 }
 
-/// An overview that the service would keep, were it not for how it comes.
+/// An overview that the service would cache if it arrived intact.
 fn overview(id: &str, email: &str) -> String {
     let overview: Value = json!({
         "id": id, "attributes": {"email": email}, "meta": {"contactType": "Member"},
@@ -325,7 +337,7 @@ fn overview(id: &str, email: &str) -> String {
     overview.to_string()
 }
 
-/// 200 MiB of blanks in a fifth of a MiB: gzip may consist of many members.
+/// 200 MiB of spaces compressed to a fifth of a MiB: gzip allows many members.
 pub(super) fn gzip_bomb() -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder

@@ -1,11 +1,11 @@
-//! An answer of the service, and what a test may assert of it.
+//! A response of the service, with assertions on it.
 
 use reqwest::{RequestBuilder, header::HeaderMap};
 use serde_json::Value;
 
-use crate::marks::assert_holds_none;
+use crate::sensitive::assert_no_sensitive_data;
 
-/// An answer, read to its end.
+/// A response, read to its end.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -22,12 +22,12 @@ impl Answer {
             body: response.bytes().await.expect("a whole body").to_vec(),
         };
         if answer.status >= 400 {
-            let told = format!(
+            let response = format!(
                 "{} {:?}",
                 String::from_utf8_lossy(&answer.body),
                 answer.headers
             );
-            assert_holds_none("a refusal", &told);
+            assert_no_sensitive_data("a refusal", &response);
         }
         answer
     }
@@ -63,7 +63,7 @@ impl Answer {
         self
     }
 
-    /// Status and code of a problem, and that it is one (RFC 9457).
+    /// Asserts a problem (RFC 9457) with this status and code.
     #[track_caller]
     pub(crate) fn assert_problem(&self, status: u16, code: &str) -> &Self {
         assert_eq!(self.status, status, "{}", self.text());
@@ -84,7 +84,7 @@ impl Answer {
         self
     }
 
-    /// That stale data stands in for what Engage failed to tell.
+    /// Asserts a stale answer served because Engage failed.
     #[track_caller]
     pub(crate) fn assert_stale_if_error(&self) -> &Self {
         self.assert_ok().assert_hit();
@@ -93,7 +93,7 @@ impl Answer {
         self
     }
 
-    /// Stale data that stands in because Engage is slow.
+    /// Asserts a stale answer served because Engage is slow.
     #[track_caller]
     pub(crate) fn assert_stale_if_slow(&self) -> &Self {
         self.assert_ok().assert_hit();
@@ -114,7 +114,7 @@ impl Answer {
             .expect("a number")
     }
 
-    /// That it was answered from memory.
+    /// Asserts an answer from the cache.
     #[track_caller]
     pub(crate) fn assert_hit(&self) -> &Self {
         let status = self.header("cache-status");

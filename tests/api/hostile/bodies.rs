@@ -1,20 +1,20 @@
-//! Bodies that are no look-up: broken, deep, huge, with names twice, of wrong types, forms and codings.
+//! Bodies that are no lookup: malformed, deep, huge, with repeated names, wrong types, content types and encodings.
 
 use engage_simulator::people::{ALVA, BO};
 use serde_json::{Value, json};
 
 use super::{
     Expected::{Harmless, Problem},
-    MARK, Row, held, post, post_json, post_with,
+    MARK, Row, cached, post, post_json, post_with,
 };
 
 pub(super) fn rows() -> Vec<Row> {
     let mut rows = broken();
     rows.extend(deep_and_huge());
-    rows.extend(twice());
-    rows.extend(wrongly_typed());
+    rows.extend(repeated_names());
+    rows.extend(wrong_types());
     rows.extend(hostile_values());
-    rows.extend(wrong_forms());
+    rows.extend(wrong_content_types());
     rows
 }
 
@@ -129,7 +129,7 @@ fn deep_and_huge() -> Vec<Row> {
     rows
 }
 
-fn twice() -> Vec<Row> {
+fn repeated_names() -> Vec<Row> {
     let (alva, bo) = (ALVA.id, BO.id);
     [
         format!("{{\"contactId\":\"{alva}\",\"contactId\":\"{alva}\"}}"),
@@ -149,7 +149,7 @@ fn twice() -> Vec<Row> {
     .collect()
 }
 
-fn wrongly_typed() -> Vec<Row> {
+fn wrong_types() -> Vec<Row> {
     let values = [
         json!(null),
         json!(true),
@@ -188,7 +188,7 @@ fn wrongly_typed() -> Vec<Row> {
     ] {
         for name in ["parts", "fresh"] {
             let body: Value = json!({"contactId": ALVA.id, name: value});
-            // What the contract has.
+            // Valid values.
             if (name, &value) != ("fresh", &json!(["all"])) {
                 rows.push(refused(body.to_string().as_bytes()));
             }
@@ -216,7 +216,7 @@ fn hostile_values() -> Vec<Row> {
         let expected = Problem(400, "InvalidContactId");
         rows.push(Row::new(post_json(&json!({"contactId": value})), expected));
         let body = post_json(&json!({"contactId": ALVA.id, "contactType": value}));
-        // An id without its hyphens is a word as a type's name is.
+        // A contact id without hyphens is a valid contact type.
         if value.contains(|c: char| !c.is_ascii_alphanumeric()) && value.contains(MARK) {
             rows.push(Row::new(body, Problem(400, "InvalidContactType")));
         }
@@ -224,10 +224,10 @@ fn hostile_values() -> Vec<Row> {
     rows
 }
 
-fn wrong_forms() -> Vec<Row> {
+fn wrong_content_types() -> Vec<Row> {
     let body = json!({"contactId": ALVA.id}).to_string();
     let mut rows = Vec::new();
-    for form in [
+    for headers in [
         "",
         "Content-Type:\r\n",
         "Content-Type: text/plain\r\n",
@@ -260,22 +260,22 @@ fn wrong_forms() -> Vec<Row> {
         "Content-Type: application/json\r\nContent-Encoding: zq9mark\r\n",
         "Content-Type: application/json\r\nContent-Encoding: gzip, gzip\r\n",
     ] {
-        let request = post_with(form, body.as_bytes());
+        let request = post_with(headers, body.as_bytes());
         rows.push(Row::new(request, Problem(415, "UnsupportedMediaType")));
     }
-    for form in [
+    for headers in [
         "Content-Type: application/json\r\nContent-Type: text/plain\r\n",
         "Content-Type: application/json\r\nContent-Type: application/json\r\n",
         "Content-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Encoding: gzip\r\n",
     ] {
-        let request = post_with(form, body.as_bytes());
+        let request = post_with(headers, body.as_bytes());
         rows.push(Row::new(request, Problem(400, "InvalidParameter")));
     }
-    // A query beside a body is not looked at, and a compressed bomb is no JSON.
+    // A query next to a body is ignored, and a compressed bomb is no JSON.
     let plain = "Content-Type: application/json\r\n";
-    let beside = String::from_utf8(post_with(plain, body.as_bytes())).expect("text");
-    let beside = beside.replace("/lookup ", &format!("/lookup?{}&{MARK}=1 ", held()));
-    rows.push(Row::new(beside, Harmless));
+    let with_query = String::from_utf8(post_with(plain, body.as_bytes())).expect("text");
+    let with_query = with_query.replace("/lookup ", &format!("/lookup?{}&{MARK}=1 ", cached()));
+    rows.push(Row::new(with_query, Harmless));
     rows.push(refused(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3].repeat(100)));
     rows
 }

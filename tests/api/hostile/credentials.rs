@@ -1,22 +1,22 @@
-//! Keys and tokens of every kind but the right one.
+//! Keys and tokens of every kind except valid ones.
 
 use serde_json::{Value, json};
 
 use super::{
     Expected::{Problem, Refused},
-    MARK, Row, bare, held,
+    MARK, Row, bare, cached,
 };
 use crate::{
     harness::{SHOP, TILL},
     issuer::{AUDIENCE, ISSUER, Issuer},
 };
 
-fn ask(headers: &str) -> String {
-    bare("GET", &format!("/customer?{}", held()), headers)
+fn get(headers: &str) -> String {
+    bare("GET", &format!("/customer?{}", cached()), headers)
 }
 
 fn with_bytes(name: &str, value: &[u8]) -> Vec<u8> {
-    let request = ask(&format!("{name}: {MARK}\r\n"));
+    let request = get(&format!("{name}: {MARK}\r\n"));
     let (before, after) = request.split_once(MARK).expect("the mark");
     [before.as_bytes(), value, after.as_bytes()].concat()
 }
@@ -71,7 +71,7 @@ pub(super) fn keys() -> Vec<Row> {
         "X-ApiKey",
         "Cookie",
     ] {
-        let request = ask(&format!("{name}: {TILL}\r\n"));
+        let request = get(&format!("{name}: {TILL}\r\n"));
         rows.push(Row::new(request, Problem(401, "Unauthorized")));
     }
     for (first, second) in [
@@ -81,7 +81,7 @@ pub(super) fn keys() -> Vec<Row> {
         ("", TILL),
         (TILL, SHOP),
     ] {
-        let request = ask(&format!("X-Api-Key: {first}\r\nx-api-key: {second}\r\n"));
+        let request = get(&format!("X-Api-Key: {first}\r\nx-api-key: {second}\r\n"));
         rows.push(Row::new(request, Problem(400, "InvalidParameter")));
     }
     let good = format!("X-Api-Key: {TILL}\r\n");
@@ -92,19 +92,19 @@ pub(super) fn keys() -> Vec<Row> {
         "Basic dGlsbDp6cTltYXJr",
         "Digest username=zq9mark",
     ] {
-        let request = ask(&format!("{good}Authorization: {authorization}\r\n"));
+        let request = get(&format!("{good}Authorization: {authorization}\r\n"));
         rows.push(Row::new(request, Problem(401, "Unauthorized")));
     }
     rows
 }
 
-/// Beside a service that takes the issuer's tokens.
+/// Rows for a service that accepts the issuer's tokens.
 pub(super) fn tokens(issuer: &Issuer) -> Vec<Row> {
     let good = issuer.sign(&claims());
     let mut rows = Vec::new();
-    let mut values = spelled_wrongly(&good);
-    values.extend(headed_wrongly(issuer, &good));
-    values.extend(claimed_wrongly(issuer));
+    let mut values = malformed(&good);
+    values.extend(wrong_headers(issuer, &good));
+    values.extend(wrong_claims(issuer));
     for value in values {
         let request = with_bytes("Authorization", value.as_bytes());
         rows.push(Row::new(request, Problem(401, "Unauthorized")));
@@ -118,7 +118,7 @@ pub(super) fn tokens(issuer: &Issuer) -> Vec<Row> {
     }
     for (first, second) in [(&*good, &*good), (&*good, MARK), (MARK, &*good)] {
         let line = |token: &str| format!("Authorization: Bearer {token}\r\n");
-        let request = ask(&format!("{}{}", line(first), line(second)));
+        let request = get(&format!("{}{}", line(first), line(second)));
         rows.push(Row::new(request, Problem(400, "InvalidParameter")));
     }
     rows
@@ -132,7 +132,7 @@ fn claims() -> Value {
     })
 }
 
-fn spelled_wrongly(good: &str) -> Vec<String> {
+fn malformed(good: &str) -> Vec<String> {
     let dots = ".".repeat(4000);
     let mut values: Vec<String> = [
         "Bearer ",
@@ -189,7 +189,7 @@ fn spelled_wrongly(good: &str) -> Vec<String> {
     values
 }
 
-fn headed_wrongly(issuer: &Issuer, good: &str) -> Vec<String> {
+fn wrong_headers(issuer: &Issuer, good: &str) -> Vec<String> {
     let rest = good.split_once('.').expect("three parts").1;
     let url = "https://zq9mark.example.com/keys";
     [
@@ -232,7 +232,7 @@ fn nested() -> Value {
     (0..60).fold(json!(MARK), |inner, _| json!([inner]))
 }
 
-fn claimed_wrongly(issuer: &Issuer) -> Vec<String> {
+fn wrong_claims(issuer: &Issuer) -> Vec<String> {
     let changed = |name: &str, value: Value| {
         let mut claims = claims();
         claims[name] = value;

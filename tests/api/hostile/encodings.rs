@@ -1,4 +1,4 @@
-//! Broken escapes, texts that are no UTF-8, control characters, double encoding, and what is too long.
+//! Broken escapes, invalid UTF-8, control characters, double encoding and overlong values.
 
 use super::{
     Expected::{Problem, Refused},
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::harness::TILL;
 
-/// What no reader may mend or pass over.
+/// Escapes that must be neither repaired nor skipped.
 const BROKEN: [&str; 31] = [
     "%",
     "%4",
@@ -41,7 +41,7 @@ const BROKEN: [&str; 31] = [
     "%E4",
 ];
 
-/// Characters that belong into no value.
+/// Control characters that no value may contain.
 const CONTROLS: [&str; 12] = [
     "%00", "%01", "%08", "%0A", "%0D", "%0D%0A", "%1B", "%1F", "%7F", "%C2%80", "%C2%85", "%C2%9F",
 ];
@@ -67,7 +67,7 @@ fn broken() -> Vec<Row> {
         let name = get(&format!("email=a%40example.com&{MARK}{broken}=1"));
         rows.push(Row::new(name, Problem(400, "InvalidParameter")).never(broken));
     }
-    // Bytes that no request line may have, or that must be escaped there.
+    // Bytes that a request line must not contain unescaped.
     for bytes in [
         &b"\xc3\xa4"[..],
         b"\xff",
@@ -108,7 +108,7 @@ fn controls() -> Vec<Row> {
     rows
 }
 
-/// An escape is taken off once. What is left is a value with percent signs, and is judged as one.
+/// Percent-decoding happens once: the rest is a value with percent signs.
 fn doubly_encoded() -> Vec<Row> {
     [
         (

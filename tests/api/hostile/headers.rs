@@ -1,14 +1,14 @@
-//! Headers that say nonsense to who reads them: they break nothing, and none comes back.
+//! Nonsense in headers: harmless, and never reflected.
 
 use engage_simulator::people::ALVA;
 
 use super::{
     Expected::{Harmless, Refused},
-    MARK, Row, bare, held, key,
+    MARK, Row, bare, cached, key,
 };
 
-/// The headers that the service heeds.
-const HEEDED: [&str; 4] = [
+/// The headers that the service evaluates.
+const EVALUATED: [&str; 4] = [
     "Cache-Control",
     "If-None-Match",
     "Accept-Encoding",
@@ -17,18 +17,18 @@ const HEEDED: [&str; 4] = [
 
 pub(super) fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
-    for name in HEEDED {
+    for name in EVALUATED {
         for value in nonsense() {
             rows.push(with(name, &value));
         }
     }
-    for (name, value) in meant_for_one() {
+    for (name, value) in nonsense_for_one_header() {
         rows.push(with(name, value.as_bytes()));
     }
-    for line in beside() {
+    for line in ignored() {
         let request = bare(
             "GET",
-            &format!("/customer?{}", held()),
+            &format!("/customer?{}", cached()),
             &(key() + line + "\r\n"),
         );
         rows.push(Row::new(request, Harmless));
@@ -40,7 +40,7 @@ pub(super) fn rows() -> Vec<Row> {
         b"\x7f",
         b"a\rX-Zq9mark: 1",
     ] {
-        for name in HEEDED {
+        for name in EVALUATED {
             let row = with(name, value);
             rows.push(Row {
                 expected: Refused,
@@ -51,9 +51,9 @@ pub(super) fn rows() -> Vec<Row> {
     rows
 }
 
-/// The held customer is asked for with that header.
+/// A request for the cached customer with this header.
 fn with(name: &str, value: &[u8]) -> Row {
-    let request = bare("GET", &format!("/customer?{}", held()), &key());
+    let request = bare("GET", &format!("/customer?{}", cached()), &key());
     let head = request.strip_suffix("\r\n").expect("an end");
     let line = [name.as_bytes(), b": ", value, b"\r\n\r\n"].concat();
     Row::new([head.as_bytes(), &*line].concat(), Harmless)
@@ -97,8 +97,8 @@ fn nonsense() -> Vec<Vec<u8>> {
     values
 }
 
-/// Nonsense in the header's own language.
-fn meant_for_one() -> Vec<(&'static str, String)> {
+/// Nonsense in the syntax of one header.
+fn nonsense_for_one_header() -> Vec<(&'static str, String)> {
     let mut values = Vec::new();
     for value in [
         "max-age=18446744073709551615",
@@ -184,8 +184,8 @@ fn meant_for_one() -> Vec<(&'static str, String)> {
     values
 }
 
-/// Headers that the service passes over.
-fn beside() -> Vec<&'static str> {
+/// Headers that the service ignores.
+fn ignored() -> Vec<&'static str> {
     vec![
         "Range: bytes=0-",
         "Range: bytes=0-0,1-1,2-2,3-3,4-4,5-5,6-6,7-7",

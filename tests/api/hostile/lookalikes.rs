@@ -1,11 +1,11 @@
-//! Letters and digits that look, fold or normalise like others: Kelvin sign, dotless i, full width,
-//! combining marks, invisible ones. None of them is taken for the plain one.
+//! Homoglyphs: characters that look like, fold to or normalise to others (Kelvin sign, dotless i, full width, combining
+//! marks, invisible characters). None is accepted for the plain character.
 
 use engage_simulator::people::ALVA;
 use serde_json::json;
 
-use super::{Expected::Problem, Row, get, held, post_json};
-use crate::harness::escaped;
+use super::{Expected::Problem, Row, cached, get, post_json};
+use crate::harness::percent_encoded;
 
 const EMAILS: [&str; 22] = [
     "alva.test\u{17f}son@example.com",
@@ -68,7 +68,7 @@ const TYPES: [&str; 14] = [
     "Member&any=1",
 ];
 
-/// Of a letter of the contact id that is held.
+/// Replacements in the cached contact id.
 const IN_IDS: [(&str, &str); 12] = [
     ("a", "\u{430}"),
     ("a", "\u{ff41}"),
@@ -93,8 +93,8 @@ pub(super) fn rows() -> Vec<Row> {
         rows.extend(both("mobilePhone", phone, "InvalidPhoneNumber"));
     }
     for contact_type in TYPES {
-        let value = escaped(contact_type);
-        let query = get(&format!("{}&contactType={value}", held()));
+        let value = percent_encoded(contact_type);
+        let query = get(&format!("{}&contactType={value}", cached()));
         let body = post_json(&json!({"contactId": ALVA.id, "contactType": contact_type}));
         let expected = Problem(400, "InvalidContactType");
         rows.push(Row::new(query, expected).never(&value));
@@ -109,9 +109,9 @@ pub(super) fn rows() -> Vec<Row> {
     rows
 }
 
-/// In a URL and in a body.
+/// The value in a URL and in a body.
 fn both(name: &str, value: &str, code: &'static str) -> [Row; 2] {
-    let encoded = escaped(value);
+    let encoded = percent_encoded(value);
     let query = get(&format!("{name}={encoded}"));
     let body = post_json(&json!({ name: value }));
     [
@@ -143,7 +143,7 @@ fn national_ids() -> Vec<Row> {
     .collect()
 }
 
-/// Of the words that parameters take.
+/// Homoglyphs in the keywords of parameters.
 fn words() -> Vec<Row> {
     [
         ("view", "fu\u{6c}\u{131}"),
@@ -165,8 +165,8 @@ fn words() -> Vec<Row> {
     ]
     .into_iter()
     .map(|(name, value)| {
-        let value = escaped(value);
-        let query = get(&format!("{}&{name}={value}", held()));
+        let value = percent_encoded(value);
+        let query = get(&format!("{}&{name}={value}", cached()));
         Row::new(query, Problem(400, "InvalidParameter")).never(&value)
     })
     .collect()

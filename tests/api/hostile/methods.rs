@@ -1,8 +1,8 @@
-//! Methods that a path does not have, and headers that would put one in another's place.
+//! Methods that a path does not allow, and headers that try to override the method.
 
 use super::{
     Expected::{Harmless, Problem, Refused},
-    MARK, Row, bare, held, key,
+    MARK, Row, bare, cached, key,
 };
 
 const METHODS: [&str; 30] = [
@@ -40,12 +40,12 @@ const METHODS: [&str; 30] = [
 
 pub(super) fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
-    let customer = format!("/customer?{}", held());
+    let customer = format!("/customer?{}", cached());
     for method in METHODS {
         let expected = Problem(405, "MethodNotAllowed");
         rows.push(Row::new(bare(method, &customer, &key()), expected));
-        let stranger = bare(method, &customer, "");
-        rows.push(Row::new(stranger, Problem(401, "Unauthorized")));
+        let unauthenticated = bare(method, &customer, "");
+        rows.push(Row::new(unauthenticated, Problem(401, "Unauthorized")));
         let lookup = bare(method, "/customer/lookup", &key());
         if method != "POST" {
             rows.push(Row::new(lookup, expected));
@@ -72,13 +72,13 @@ pub(super) fn rows() -> Vec<Row> {
     ] {
         rows.push(Row::new(bare(method, &customer, &key()), Refused));
     }
-    rows.extend(instead());
+    rows.extend(overrides());
     rows
 }
 
-/// What another server might put in the method's or the path's place.
-fn instead() -> Vec<Row> {
-    let customer = format!("/customer?{}", held());
+/// Headers with which other servers override the method or the path.
+fn overrides() -> Vec<Row> {
+    let customer = format!("/customer?{}", cached());
     let mut rows = Vec::new();
     for name in [
         "X-HTTP-Method-Override",
@@ -105,8 +105,8 @@ fn instead() -> Vec<Row> {
         let headers = format!("{}{line}\r\n", key());
         let nowhere = bare("GET", "/nowhere", &headers);
         rows.push(Row::new(nowhere, Problem(404, "NotFound")));
-        let stranger = bare("GET", &customer, &format!("{line}\r\n"));
-        rows.push(Row::new(stranger, Problem(401, "Unauthorized")));
+        let unauthenticated = bare("GET", &customer, &format!("{line}\r\n"));
+        rows.push(Row::new(unauthenticated, Problem(401, "Unauthorized")));
     }
     rows
 }

@@ -1,8 +1,8 @@
-//! Paths that another server might take for one of ours, or for a file.
+//! Paths that another server might resolve to a route or a file.
 
 use super::{
     Expected::{Problem, Refused},
-    MARK, Row, bare, held, key,
+    MARK, Row, bare, cached, key,
 };
 
 const PATHS: [&str; 66] = [
@@ -77,11 +77,11 @@ const PATHS: [&str; 66] = [
 pub(super) fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for path in PATHS {
-        let target = format!("{path}?{}", held());
+        let target = format!("{path}?{}", cached());
         let known = bare("GET", &target, &key());
         rows.push(Row::new(known, Problem(404, "NotFound")).never(path));
-        let stranger = bare("GET", &target, "");
-        rows.push(Row::new(stranger, Problem(401, "Unauthorized")).never(path));
+        let unauthenticated = bare("GET", &target, "");
+        rows.push(Row::new(unauthenticated, Problem(401, "Unauthorized")).never(path));
     }
     let long = format!("/customer/{}", MARK.repeat(1000));
     rows.push(Row::new(

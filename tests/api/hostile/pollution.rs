@@ -1,8 +1,9 @@
-//! Parameters that two readers would see differently: repeated, nested, joined by other signs, empty.
+//! Parameter pollution: parameters that two parsers would read differently: repeated, nested, joined by other
+//! separators, empty.
 
 use engage_simulator::people::{ALVA, BO};
 
-use super::{Expected::Problem, MARK, Row, get, held};
+use super::{Expected::Problem, MARK, Row, cached, get};
 
 pub(super) fn rows() -> Vec<Row> {
     let mut rows = names();
@@ -17,7 +18,7 @@ fn refused(queries: impl IntoIterator<Item = String>, code: &'static str) -> Vec
     queries.into_iter().map(row).collect()
 }
 
-/// Names of which some frameworks make one that is known.
+/// Names that some frameworks resolve to a known name.
 fn names() -> Vec<Row> {
     let spelled = [
         "contactId[]",
@@ -67,73 +68,73 @@ fn names() -> Vec<Row> {
     ];
     let queries = spelled.map(|name| format!("{name}={}{MARK}", ALVA.id));
     let mut rows = refused(queries, "InvalidParameter");
-    // The same beside what is right.
-    let queries = spelled.map(|name| format!("{}&{name}={MARK}", held()));
+    // The same next to a valid parameter.
+    let queries = spelled.map(|name| format!("{}&{name}={MARK}", cached()));
     rows.extend(refused(queries, "InvalidParameter"));
     rows
 }
 
 fn repeated() -> Vec<Row> {
     let (alva, bo) = (ALVA.id, BO.id);
-    let held = held();
+    let cached = cached();
     let mut rows = refused(
         [
-            format!("{held}&{held}"),
-            format!("{held}&contactId={bo}"),
-            format!("contactId={bo}&{held}"),
-            format!("{held}&contactId="),
-            format!("contactId=&{held}"),
-            format!("{held}&%63ontactId={bo}"),
-            format!("%63%6f%6e%74actId={bo}&{held}"),
-            format!("{held}&contactId"),
-            format!("{held}&view=storefront&view=full"),
-            format!("{held}&view=full&vie%77=storefront"),
-            format!("{held}&parts=points&parts=vouchers"),
-            format!("{held}&fresh=points&fresh=all"),
-            format!("{held}&contactType=Member&contactType=Contact"),
-            format!("{held}&channel=ECOM&channel=POS"),
-            format!("{held}&expiringWithin=1d&expiringWithin=2d"),
-            format!("{held}{}", format!("&contactId={alva}").repeat(100)),
-            format!("{held}{}", "&a=1&b=2".repeat(500)),
-            format!("parts=points,points&{held}"),
-            format!("fresh=points,points&{held}"),
-            format!("fresh=all,all&{held}"),
+            format!("{cached}&{cached}"),
+            format!("{cached}&contactId={bo}"),
+            format!("contactId={bo}&{cached}"),
+            format!("{cached}&contactId="),
+            format!("contactId=&{cached}"),
+            format!("{cached}&%63ontactId={bo}"),
+            format!("%63%6f%6e%74actId={bo}&{cached}"),
+            format!("{cached}&contactId"),
+            format!("{cached}&view=storefront&view=full"),
+            format!("{cached}&view=full&vie%77=storefront"),
+            format!("{cached}&parts=points&parts=vouchers"),
+            format!("{cached}&fresh=points&fresh=all"),
+            format!("{cached}&contactType=Member&contactType=Contact"),
+            format!("{cached}&channel=ECOM&channel=POS"),
+            format!("{cached}&expiringWithin=1d&expiringWithin=2d"),
+            format!("{cached}{}", format!("&contactId={alva}").repeat(100)),
+            format!("{cached}{}", "&a=1&b=2".repeat(500)),
+            format!("parts=points,points&{cached}"),
+            format!("fresh=points,points&{cached}"),
+            format!("fresh=all,all&{cached}"),
         ],
         "InvalidParameter",
     );
     rows.extend(refused(
         [
-            format!("{held}&email={MARK}%40example.com"),
-            format!("email={MARK}%40example.com&{held}"),
+            format!("{cached}&email={MARK}%40example.com"),
+            format!("email={MARK}%40example.com&{cached}"),
             format!("any={MARK}&customKey={MARK}"),
-            format!("mobilePhone=0701740605&{held}"),
+            format!("mobilePhone=0701740605&{cached}"),
         ],
         "AmbiguousIdentifier",
     ));
     rows
 }
 
-/// Other signs between parameters are part of the value.
+/// Other separators are part of the value.
 fn joined() -> Vec<Row> {
-    let (held, bo) = (held(), BO.id);
+    let (cached, bo) = (cached(), BO.id);
     let mut rows = refused(
         [
-            format!("{held};contactId={bo}"),
-            format!("{held},{bo}"),
-            format!("{held}%26contactId={bo}"),
-            format!("{held}%00&view=full"),
-            format!("{held}?view=full"),
-            format!("{held}?contactId={bo}"),
-            format!("={held}").replacen("=contactId=", "contactId==", 1),
-            format!("{held}="),
-            format!("{held}%3D"),
-            format!("{held}|{bo}"),
-            format!("{held}/../{bo}"),
-            format!("{held}'"),
-            format!("{held}%27%20OR%201%3D1--"),
-            format!("{held}%22%7D"),
-            format!("{held}%20"),
-            format!("{held}%0A"),
+            format!("{cached};contactId={bo}"),
+            format!("{cached},{bo}"),
+            format!("{cached}%26contactId={bo}"),
+            format!("{cached}%00&view=full"),
+            format!("{cached}?view=full"),
+            format!("{cached}?contactId={bo}"),
+            format!("={cached}").replacen("=contactId=", "contactId==", 1),
+            format!("{cached}="),
+            format!("{cached}%3D"),
+            format!("{cached}|{bo}"),
+            format!("{cached}/../{bo}"),
+            format!("{cached}'"),
+            format!("{cached}%27%20OR%201%3D1--"),
+            format!("{cached}%22%7D"),
+            format!("{cached}%20"),
+            format!("{cached}%0A"),
             format!("contactId=[%22{bo}%22]"),
             "contactId=%7B%22$ne%22:1%7D".to_owned(),
             "contactId=null".to_owned(),
@@ -147,24 +148,24 @@ fn joined() -> Vec<Row> {
     );
     rows.extend(refused(
         [
-            format!("{held}&"),
-            format!("&{held}"),
-            format!("{held}&&view=full"),
-            format!("{held}&="),
-            format!("{held}&=1"),
-            format!("{held}&view=full;parts=none"),
-            format!("{held}&parts=points%00"),
-            format!("{held}&parts=points,,vouchers"),
-            format!("{held}&parts=,"),
-            format!("{held}&parts[]=points"),
-            format!("{held}&parts=[%22points%22]"),
-            format!("{held}&fresh=true"),
-            format!("{held}&fresh=1"),
-            format!("{held}&expiringWithin=1e2d"),
-            format!("{held}&expiringWithin=00000000000000000000001d"),
-            format!("{held}&expiringWithin=99999999999999999999d"),
-            format!("{held}&expiringWithin=0x10d"),
-            format!("?{held}"),
+            format!("{cached}&"),
+            format!("&{cached}"),
+            format!("{cached}&&view=full"),
+            format!("{cached}&="),
+            format!("{cached}&=1"),
+            format!("{cached}&view=full;parts=none"),
+            format!("{cached}&parts=points%00"),
+            format!("{cached}&parts=points,,vouchers"),
+            format!("{cached}&parts=,"),
+            format!("{cached}&parts[]=points"),
+            format!("{cached}&parts=[%22points%22]"),
+            format!("{cached}&fresh=true"),
+            format!("{cached}&fresh=1"),
+            format!("{cached}&expiringWithin=1e2d"),
+            format!("{cached}&expiringWithin=00000000000000000000001d"),
+            format!("{cached}&expiringWithin=99999999999999999999d"),
+            format!("{cached}&expiringWithin=0x10d"),
+            format!("?{cached}"),
             "&".to_owned(),
             "=".to_owned(),
             "?".to_owned(),

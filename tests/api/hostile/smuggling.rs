@@ -1,5 +1,5 @@
-//! Requests of which two readers would make different ones. Behind each stands another request, which
-//! must not be answered as one.
+//! Request smuggling: requests that two parsers would frame differently. Each is followed by another request, which
+//! must not be answered.
 
 use engage_simulator::people::ALVA;
 
@@ -26,7 +26,7 @@ fn chunked() -> String {
     format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
 }
 
-/// A look-up with these header lines and this body, and a request behind it.
+/// A lookup with these header lines and this body, followed by another request.
 fn post(headers: &str, body: &str) -> Row {
     let key = key();
     let request = format!(
@@ -36,7 +36,7 @@ fn post(headers: &str, body: &str) -> Row {
     Row::new(request, Closed)
 }
 
-/// A body's length given twice or wrongly.
+/// Content lengths given twice or wrongly.
 fn lengths() -> Vec<Row> {
     let (body, chunked) = (body(), chunked());
     let length = body.len();
@@ -90,7 +90,7 @@ fn lengths() -> Vec<Row> {
         format!("transfer-encoding: CHUNKED\r\ncontent-length: {length}\r\n"),
         "Content-Length: 5\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n".to_owned(),
     ] {
-        // The coding counts, and nothing behind it is read (RFC 9112, 6.3).
+        // The transfer coding wins, and nothing after it is read (RFC 9112, section 6.3).
         let row = post(&both, &chunked);
         rows.push(Row {
             expected: Harmless,
@@ -100,7 +100,7 @@ fn lengths() -> Vec<Row> {
     rows
 }
 
-/// Codings that one reader knows and another does not.
+/// Transfer codings that only some parsers know.
 fn transfer_codings() -> Vec<Row> {
     let chunked = chunked();
     let mut rows = Vec::new();
@@ -153,7 +153,7 @@ fn transfer_codings() -> Vec<Row> {
     rows
 }
 
-/// Chunks whose size two readers would not agree on.
+/// Chunks whose size is ambiguous.
 fn chunks() -> Vec<Row> {
     let body = body();
     let size = format!("{:x}", body.len());
@@ -196,7 +196,7 @@ fn chunks() -> Vec<Row> {
     .collect()
 }
 
-/// Lines that end otherwise, or go on in the next.
+/// Unusual line ends and folded lines.
 fn lines() -> Vec<Row> {
     let key = key();
     let mut rows = Vec::new();
@@ -227,7 +227,7 @@ fn lines() -> Vec<Row> {
     ] {
         rows.push(Row::new(request, Closed));
     }
-    // A line may end with a bare LF (RFC 9112, 2.2); then it is one request for everybody.
+    // A line may end with a bare LF (RFC 9112, section 2.2); then every parser sees one request.
     for request in [
         format!(
             "GET /customer?contactId={} HTTP/1.1\nHost: a\n{key}Connection: close\n\n",

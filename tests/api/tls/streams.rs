@@ -1,89 +1,89 @@
-//! HTTP/2: requests that Engage says it did not process, and a connection that died unnoticed.
+//! HTTP/2: requests that Engage reports as unprocessed, and a connection that died silently.
 
 use engage_simulator::people::ALVA;
 
 use super::{
-    BOTH, LATE, NEW_POOL,
-    front::{Authority, Front},
-    of, trusting,
+    BOTH_VERSIONS, NEW_POOL, VALID_UNTIL, of,
+    proxy::{CertificateAuthority, TlsProxy},
+    trusting,
 };
-use crate::{harness::until, upstream::relay::Relay};
+use crate::{harness::wait_until, upstream::relay::Relay};
 
-async fn front(authority: &Authority) -> Front {
-    Front::bind(authority.vouch_for("localhost", LATE, &BOTH)).await
+async fn proxy(authority: &CertificateAuthority) -> TlsProxy {
+    TlsProxy::bind(authority.issue("localhost", VALID_UNTIL, &BOTH_VERSIONS)).await
 }
 
 #[tokio::test]
-async fn a_stream_that_is_refused_is_asked_for_again_at_once_from_the_first_call_on() {
-    let authority = Authority::new();
-    let mut front = front(&authority).await;
-    let app = trusting(&authority, &mut front).await;
+async fn refused_stream_is_retried_at_once_without_credit() {
+    let authority = CertificateAuthority::new();
+    let mut proxy = proxy(&authority).await;
+    let app = trusting(&authority, &mut proxy).await;
     for (calls, streams) in [(2, 1), (5, 2)] {
-        front.refuse_next(streams);
-        let asked = app.ask(&of(&app.engage.contact_ids()[5 + streams]));
-        until(|| asked.is_finished()).await;
-        asked.await.expect("an answer").assert_ok();
-        assert_eq!(front.versions().len(), calls);
+        proxy.refuse_next(streams);
+        let pending = app.spawn_get(&of(&app.engage.contact_ids()[5 + streams]));
+        wait_until(|| pending.is_finished()).await;
+        pending.await.expect("an answer").assert_ok();
+        assert_eq!(proxy.versions().len(), calls);
     }
     assert_eq!(app.engage.total_calls(), 2);
-    assert_eq!(front.connections(), 1);
+    assert_eq!(proxy.connections(), 1);
 }
 
 #[tokio::test]
-async fn streams_that_are_all_refused_are_tried_three_times_with_credit_or_without() {
-    let authority = Authority::new();
-    let mut front = front(&authority).await;
-    let app = trusting(&authority, &mut front).await;
-    front.refuse_streams(true);
-    let _passing = app.let_time_pass();
+async fn refused_streams_are_tried_three_times_with_or_without_credit() {
+    let authority = CertificateAuthority::new();
+    let mut proxy = proxy(&authority).await;
+    let app = trusting(&authority, &mut proxy).await;
+    proxy.refuse_streams(true);
+    let _clock = app.run_clock();
     app.get(&of(ALVA.id))
         .await
         .assert_problem(502, "UpstreamFailed");
-    assert_eq!(front.versions().len(), 3);
-    front.refuse_streams(false);
+    assert_eq!(proxy.versions().len(), 3);
+    proxy.refuse_streams(false);
     app.advance(NEW_POOL);
     for id in &app.engage.contact_ids()[5..15] {
         app.get(&of(id)).await.assert_ok();
     }
-    front.refuse_streams(true);
+    proxy.refuse_streams(true);
     app.advance(NEW_POOL);
-    let before = front.versions().len();
+    let before = proxy.versions().len();
     app.get(&of(ALVA.id))
         .await
         .assert_problem(502, "UpstreamFailed");
-    assert_eq!(front.versions().len() - before, 3);
+    assert_eq!(proxy.versions().len() - before, 3);
 }
 
 #[tokio::test]
-async fn a_connection_that_goes_away_costs_no_caller_anything_from_the_first_call_on() {
-    let authority = Authority::new();
-    let mut front = front(&authority).await;
-    let app = trusting(&authority, &mut front).await;
-    front.go_away(1);
-    let asked = app.ask(&of(ALVA.id));
-    until(|| asked.is_finished()).await;
-    asked.await.expect("an answer").assert_ok();
-    assert_eq!((front.connections(), app.engage.total_calls()), (2, 1));
+async fn goaway_before_processing_is_retried_on_a_new_connection() {
+    let authority = CertificateAuthority::new();
+    let mut proxy = proxy(&authority).await;
+    let app = trusting(&authority, &mut proxy).await;
+    proxy.go_away(1);
+    let pending = app.spawn_get(&of(ALVA.id));
+    wait_until(|| pending.is_finished()).await;
+    pending.await.expect("an answer").assert_ok();
+    assert_eq!((proxy.connections(), app.engage.total_calls()), (2, 1));
 }
 
 #[tokio::test]
-async fn an_engage_whose_connections_all_go_away_is_asked_three_times() {
-    let authority = Authority::new();
-    let mut front = front(&authority).await;
-    let app = trusting(&authority, &mut front).await;
-    front.go_away(usize::MAX);
-    let told = app.get(&of(ALVA.id)).await;
-    told.assert_problem(502, "UpstreamFailed");
-    assert_eq!(front.versions().len(), 3);
+async fn goaway_on_every_connection_is_tried_three_times() {
+    let authority = CertificateAuthority::new();
+    let mut proxy = proxy(&authority).await;
+    let app = trusting(&authority, &mut proxy).await;
+    proxy.go_away(usize::MAX);
+    let answer = app.get(&of(ALVA.id)).await;
+    answer.assert_problem(502, "UpstreamFailed");
+    assert_eq!(proxy.versions().len(), 3);
     assert_eq!(app.engage.total_calls(), 0);
 }
 
 #[tokio::test]
-async fn a_dead_connection_of_http_2_is_noticed_by_its_silence_and_not_by_a_time_out() {
-    let authority = Authority::new();
-    let mut front = front(&authority).await;
+async fn dead_http_2_connection_is_detected_by_keep_alive_not_timeout() {
+    let authority = CertificateAuthority::new();
+    let mut proxy = proxy(&authority).await;
     let mut relay = Relay::bind().await;
-    let address = front.address();
+    let address = proxy.address();
     let mut simulator = String::new();
     let app = crate::harness::TestApp::with(|config| {
         let base_url = format!("https://localhost:{}", relay.port());
@@ -91,19 +91,19 @@ async fn a_dead_connection_of_http_2_is_noticed_by_its_silence_and_not_by_a_time
         config.engage.ca_file = Some(authority.file());
     })
     .await;
-    front.serve(simulator);
+    proxy.serve(simulator);
     relay.serve(address);
     let ids = app.engage.contact_ids().split_off(5);
     app.get(&of(&ids[0])).await.assert_ok();
     relay.forget_connections();
-    // The clock stands still: no time-out of ours ends these calls.
-    let asked: Vec<_> = ids[1..9].iter().map(|id| app.ask(&of(id))).collect();
-    for asked in asked {
-        until(|| asked.is_finished()).await;
-        asked.await.expect("an answer").assert_ok();
+    // The clock stands still: no timeout ends these calls.
+    let pending: Vec<_> = ids[1..9].iter().map(|id| app.spawn_get(&of(id))).collect();
+    for pending in pending {
+        wait_until(|| pending.is_finished()).await;
+        pending.await.expect("an answer").assert_ok();
     }
     assert_eq!(app.engage.total_calls(), 9);
-    // Until one of them stands, each of the eight makes its own.
+    // Until one new connection is established, each of the eight calls opens its own.
     let connections = relay.connections();
     assert!(connections <= 9, "{connections}");
     app.get(&of(&ids[9])).await.assert_ok();

@@ -1,4 +1,4 @@
-//! What is checked of a token beyond its signature: its type, its header, its times, its claims, and the key that signed it.
+//! Token checks beyond the signature: type, header, times, claims, and the signing key.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn status(app: &TestApp, token: &str) -> u16 {
     answer.status
 }
 
-/// A token whose header has these members besides.
+/// A token with these additional header members.
 fn with_header(issuer: &Issuer, own: &Value) -> String {
     let mut header = json!({"alg": "ES256", "kid": "one"});
     for (name, value) in own.as_object().expect("an object") {
@@ -33,7 +33,7 @@ fn with_header(issuer: &Issuer, own: &Value) -> String {
     issuer.sign_text(&header.to_string(), &of_alva().to_string())
 }
 
-/// A token of Alva's with these claims besides.
+/// A token of Alva with these additional claims.
 fn with_claims(issuer: &Issuer, own: Value) -> String {
     let mut claims = claims(own);
     claims["contactId"] = json!(ALVA.id);
@@ -41,7 +41,7 @@ fn with_claims(issuer: &Issuer, own: Value) -> String {
 }
 
 #[tokio::test]
-async fn only_tokens_of_the_configured_types_are_accepted() {
+async fn only_configured_token_types_are_accepted() {
     let issuer = Issuer::new();
     let app = spawn(&issuer).await;
     let typed = |kind: Value| with_header(&issuer, &json!({"typ": kind}));
@@ -78,7 +78,7 @@ async fn only_tokens_of_the_configured_types_are_accepted() {
 }
 
 #[tokio::test]
-async fn where_only_access_tokens_are_accepted_a_token_without_a_type_is_none() {
+async fn untyped_token_is_401_if_only_access_tokens_are_accepted() {
     let issuer = Issuer::new();
     let app = with(&issuer, |jwt| {
         jwt.types = vec!["application/at+JWT".to_owned()];
@@ -91,7 +91,7 @@ async fn where_only_access_tokens_are_accepted_a_token_without_a_type_is_none() 
 }
 
 #[tokio::test]
-async fn a_header_that_asks_for_more_is_refused_and_keys_in_it_are_not_looked_at() {
+async fn unsupported_header_members_are_401_and_embedded_keys_are_ignored() {
     let issuer = Issuer::new();
     let app = spawn(&issuer).await;
     for header in [
@@ -120,24 +120,27 @@ async fn a_header_that_asks_for_more_is_refused_and_keys_in_it_are_not_looked_at
         let token = with_header(&issuer, &header);
         assert_eq!(status(&app, &token).await, 401, "{header}");
     }
-    // Keys that the token brings with it: good ones change nothing, a stranger's do not help.
-    let stranger = Issuer::new();
-    let server = stranger.serve().await;
-    let brought =
-        json!({"jwk": stranger.jwk(), "jku": server.url(), "x5u": server.url(), "x5c": ["AA"]});
-    assert_eq!(status(&app, &with_header(&stranger, &brought)).await, 401);
-    assert_eq!(status(&app, &with_header(&issuer, &brought)).await, 200);
+    // Keys inside the token are ignored: they harm no valid token and help no forged one.
+    let other_issuer = Issuer::new();
+    let server = other_issuer.serve().await;
+    let embedded =
+        json!({"jwk": other_issuer.jwk(), "jku": server.url(), "x5u": server.url(), "x5c": ["AA"]});
+    assert_eq!(
+        status(&app, &with_header(&other_issuer, &embedded)).await,
+        401
+    );
+    assert_eq!(status(&app, &with_header(&issuer, &embedded)).await, 200);
     assert_eq!(server.requests(), 0);
 }
 
 #[tokio::test]
-async fn a_token_that_says_a_thing_twice_is_refused() {
+async fn repeated_header_members_and_claims_are_401() {
     let issuer = Issuer::new();
     let app = spawn(&issuer).await;
     let header = r#"{"alg":"ES256","kid":"one"}"#;
     let claims = of_alva().to_string();
     assert_eq!(status(&app, &issuer.sign_text(header, &claims)).await, 200);
-    for twice in [
+    for repeated in [
         r#"{"alg":"ES256","kid":"one","kid":"one"}"#,
         r#"{"alg":"none","alg":"ES256","kid":"one"}"#,
         r#"{"alg":"ES256","\u0061lg":"ES256","kid":"one"}"#,
@@ -146,8 +149,8 @@ async fn a_token_that_says_a_thing_twice_is_refused() {
         "{}",
         "null",
     ] {
-        let token = issuer.sign_text(twice, &claims);
-        assert_eq!(status(&app, &token).await, 401, "{twice}");
+        let token = issuer.sign_text(repeated, &claims);
+        assert_eq!(status(&app, &token).await, 401, "{repeated}");
     }
     for more in [
         format!(r#""contactId":"{}""#, BO.id),
@@ -156,26 +159,26 @@ async fn a_token_that_says_a_thing_twice_is_refused() {
         r#""\u0069ss":"https://login.example.com/""#.to_owned(),
         r#""unknown":1,"unknown":2"#.to_owned(),
     ] {
-        for twice in [
+        for repeated in [
             format!("{{{more},{}", &claims[1..]),
             format!("{},{more}}}", &claims[..claims.len() - 1]),
         ] {
-            let token = issuer.sign_text(header, &twice);
-            assert_eq!(status(&app, &token).await, 401, "{twice}");
+            let token = issuer.sign_text(header, &repeated);
+            assert_eq!(status(&app, &token).await, 401, "{repeated}");
         }
     }
-    for odd in ["[]", "null", "\"text\"", "{", ""] {
-        let token = issuer.sign_text(header, odd);
-        assert_eq!(status(&app, &token).await, 401, "{odd}");
+    for malformed in ["[]", "null", "\"text\"", "{", ""] {
+        let token = issuer.sign_text(header, malformed);
+        assert_eq!(status(&app, &token).await, 401, "{malformed}");
     }
 }
 
 #[tokio::test]
-async fn a_token_lives_for_a_day_at_most_and_was_issued_already() {
+async fn token_lifetime_above_a_day_or_future_issue_is_401() {
     let issuer = Issuer::new();
     let app = spawn(&issuer).await;
     let now = now();
-    for good in [
+    for valid in [
         json!({"exp": now + DAY}),
         json!({"exp": now + DAY + 30}),
         json!({"exp": now}),
@@ -186,10 +189,10 @@ async fn a_token_lives_for_a_day_at_most_and_was_issued_already() {
         json!({"nbf": 0}),
         json!({"nbf": now, "iat": now}),
     ] {
-        let token = with_claims(&issuer, good.clone());
-        assert_eq!(status(&app, &token).await, 200, "{good}");
+        let token = with_claims(&issuer, valid.clone());
+        assert_eq!(status(&app, &token).await, 200, "{valid}");
     }
-    for bad in [
+    for invalid in [
         json!({"exp": now + 100 * 365 * DAY}),
         json!({"exp": now + DAY + 31}),
         json!({"iat": now, "exp": now + DAY + 1}),
@@ -200,13 +203,13 @@ async fn a_token_lives_for_a_day_at_most_and_was_issued_already() {
         json!({"nbf": now + 31}),
         json!({"exp": now - 30}),
     ] {
-        let token = with_claims(&issuer, bad.clone());
-        assert_eq!(status(&app, &token).await, 401, "{bad}");
+        let token = with_claims(&issuer, invalid.clone());
+        assert_eq!(status(&app, &token).await, 401, "{invalid}");
     }
 }
 
 #[tokio::test]
-async fn the_longest_lifetime_is_a_setting() {
+async fn max_lifetime_is_configurable() {
     let issuer = Issuer::new();
     let app = with(&issuer, |jwt| jwt.max_lifetime = Duration::from_secs(300)).await;
     for (lifetime, expected) in [(300, 200), (301, 401)] {
@@ -216,11 +219,11 @@ async fn the_longest_lifetime_is_a_setting() {
 }
 
 #[tokio::test]
-async fn times_that_are_none_are_refused() {
+async fn malformed_times_are_401() {
     let issuer = Issuer::new();
     let app = spawn(&issuer).await;
     for name in ["exp", "nbf", "iat"] {
-        for odd in [
+        for malformed in [
             json!(null),
             json!("1795435500"),
             json!(true),
@@ -233,10 +236,10 @@ async fn times_that_are_none_are_refused() {
             json!(u64::MAX),
             json!(i64::MIN),
         ] {
-            let token = with_claims(&issuer, json!({name: odd}));
-            assert_eq!(status(&app, &token).await, 401, "{name} {odd}");
+            let token = with_claims(&issuer, json!({name: malformed}));
+            assert_eq!(status(&app, &token).await, 401, "{name} {malformed}");
         }
-        // No double holds it.
+        // No double can represent it.
         let all = of_alva()
             .to_string()
             .replacen('{', &format!("{{\"{name}\":1e999,"), 1);
@@ -246,10 +249,10 @@ async fn times_that_are_none_are_refused() {
 }
 
 #[tokio::test]
-async fn events_and_tokens_for_others_are_no_credential() {
+async fn security_events_and_tokens_for_other_audiences_are_401() {
     let issuer = Issuer::new();
     let app = spawn(&issuer).await;
-    for bad in [
+    for invalid in [
         json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}),
         json!({"events": {}}),
         json!({"events": null}),
@@ -266,13 +269,13 @@ async fn events_and_tokens_for_others_are_no_credential() {
         json!({"iss": ISSUER.trim_end_matches('/')}),
         json!({"iss": ISSUER.to_uppercase()}),
     ] {
-        let token = with_claims(&issuer, bad.clone());
-        assert_eq!(status(&app, &token).await, 401, "{bad}");
+        let token = with_claims(&issuer, invalid.clone());
+        assert_eq!(status(&app, &token).await, 401, "{invalid}");
     }
 }
 
 #[tokio::test]
-async fn a_key_verifies_only_what_its_owner_and_its_curve_allow() {
+async fn key_verifies_only_its_own_use_algorithm_and_curve() {
     let issuer = Issuer::new();
     let token = issuer.sign(&of_alva());
     let changed = |name: &str, value: Value| {
@@ -280,7 +283,7 @@ async fn a_key_verifies_only_what_its_owner_and_its_curve_allow() {
         jwk[name] = value;
         jwk
     };
-    // Another key stands beside it, so that the set is never empty.
+    // A second key keeps the set from being empty.
     let other = Issuer::new().jwk();
     for (name, value, expected) in [
         ("use", json!("sig"), 200),
@@ -308,7 +311,7 @@ async fn a_key_verifies_only_what_its_owner_and_its_curve_allow() {
         ("kid", json!("another"), 401),
     ] {
         let mut other = other.clone();
-        other["kid"] = json!("beside");
+        other["kid"] = json!("second");
         issuer.publish_keys(&[other, changed(name, value.clone())]);
         let app = spawn(&issuer).await;
         assert_eq!(status(&app, &token).await, expected, "{name} {value}");
@@ -316,7 +319,7 @@ async fn a_key_verifies_only_what_its_owner_and_its_curve_allow() {
 }
 
 #[tokio::test]
-async fn keys_of_other_curves_verify_their_own_algorithm_alone() {
+async fn keys_of_other_curves_verify_only_their_algorithm() {
     let issuer = Issuer::new();
     let p384 = issuer.with_key_for(Algorithm::ES384);
     let ed25519 = issuer.with_key_for(Algorithm::EdDSA);
@@ -334,9 +337,9 @@ async fn keys_of_other_curves_verify_their_own_algorithm_alone() {
             jwt.algorithms = vec![JwtAlgorithm::Es256, algorithm];
         })
         .await;
-        let good = key.sign(&of_alva());
-        assert_eq!(status(&app, &good).await, 200, "{algorithm:?}");
-        // The same signature under the other algorithm's name.
+        let valid = key.sign(&of_alva());
+        assert_eq!(status(&app, &valid).await, 200, "{algorithm:?}");
+        // The same signature under the name of another algorithm.
         let confused = key.sign_text(
             &json!({"alg": "ES256", "kid": "other"}).to_string(),
             &of_alva().to_string(),
@@ -346,7 +349,7 @@ async fn keys_of_other_curves_verify_their_own_algorithm_alone() {
         let confused = issuer.sign_text(&named.to_string(), &of_alva().to_string());
         assert_eq!(status(&app, &confused).await, 401, "{algorithm:?}");
     }
-    // Of the curve for key agreement (RFC 8037) no key verifies, whatever stands beside it.
+    // X25519 is for key agreement (RFC 8037): no such key verifies, whatever the other keys.
     let mut agreement = published(&ed25519);
     agreement["crv"] = json!("X25519");
     issuer.publish_keys(&[issuer.jwk(), agreement]);

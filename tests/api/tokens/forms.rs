@@ -1,17 +1,16 @@
-//! Tokens that are unusual and good, or good and unusable: without a key's id, too large, about an address that Engage shows
-//! otherwise.
+//! Unusual tokens: without a key id, too large, and for an e-mail address that Engage shows differently.
 
 use engage_simulator::people::ALVA;
 use serde_json::json;
 
 use super::{claims, get, of_alva, spawn};
 use crate::{
-    harness::{escaped, logs},
+    harness::{logs, percent_encoded},
     issuer::Issuer,
 };
 
 #[tokio::test]
-async fn a_shopper_whose_address_engage_shows_otherwise_is_not_shown() {
+async fn shopper_whose_email_differs_in_engage_is_a_mismatch() {
     let issuer = Issuer::new();
     let app = spawn(&issuer).await;
     app.engage
@@ -20,7 +19,7 @@ async fn a_shopper_whose_address_engage_shows_otherwise_is_not_shown() {
     let token = issuer.sign(&claims(
         json!({"email": ALVA.email, "email_verified": true}),
     ));
-    let by_email = format!("/customer?email={}", escaped(ALVA.email));
+    let by_email = format!("/customer?email={}", percent_encoded(ALVA.email));
     for value in [
         json!("andré.person@example.com"),
         json!("alva.tests\u{ad}son@example.com"),
@@ -40,34 +39,34 @@ async fn a_shopper_whose_address_engage_shows_otherwise_is_not_shown() {
     app.engage
         .contact(ALVA.id)
         .email("Alva <alva.testsson@example.com>");
-    // The mismatch is remembered for a while.
+    // The mismatch has a back-off.
     app.customers.purge_everything().await;
     let answer = get(&app, &token, "/customer/me").await;
     assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id);
 }
 
 #[tokio::test]
-async fn a_token_that_names_no_key_is_tried_with_those_that_suit() {
+async fn token_without_a_key_id_is_tried_with_up_to_four_keys() {
     let issuers: Vec<Issuer> = (0..5).map(|_| Issuer::new()).collect();
     let published: Vec<&Issuer> = issuers.iter().collect();
     issuers[0].publish_with(&published);
     let app = spawn(&issuers[0]).await;
-    let nameless = |issuer: &Issuer| issuer.sign_with(&of_alva(), |header| header.kid = None);
+    let without_key_id = |issuer: &Issuer| issuer.sign_with(&of_alva(), |header| header.kid = None);
     for issuer in &issuers[..4] {
-        get(&app, &nameless(issuer), "/customer/me")
+        get(&app, &without_key_id(issuer), "/customer/me")
             .await
             .assert_ok();
     }
-    // Not more than four are tried, and a stranger's is none of them.
+    // At most four keys are tried, and an unknown key is none of them.
     for issuer in [&issuers[4], &Issuer::new()] {
-        get(&app, &nameless(issuer), "/customer/me")
+        get(&app, &without_key_id(issuer), "/customer/me")
             .await
             .assert_problem(401, "Unauthorized");
     }
 }
 
 #[tokio::test]
-async fn a_token_that_is_too_large_is_a_401_and_said_so_in_the_log() {
+async fn oversized_token_is_401_and_logged() {
     let issuer = Issuer::new();
     let app = spawn(&issuer).await;
     let mut claims = of_alva();

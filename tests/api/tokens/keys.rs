@@ -1,4 +1,4 @@
-//! The issuer's keys: not known yet, replaced, taken back, and asked for by tokens that name made-up ones.
+//! The issuer's keys: not loaded yet, rotated, withdrawn, and requested by tokens with unknown key ids.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use engage_simulator::people::ALVA;
 
 use super::{claims, get, now, of_alva, spawn, with, with_config};
 use crate::{
-    harness::{Answer, TILL, TestApp, arrive, logs, until},
+    harness::{Answer, TILL, TestApp, let_requests_arrive, logs, wait_until},
     issuer::{Issuer, JwksAnswer, JwksServer},
 };
 use serde_json::json;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A service that reads the issuer's keys from that address.
+/// A service that fetches the issuer's keys from this URL.
 async fn with_url(issuer: &Issuer, server: &JwksServer) -> TestApp {
     let url = server.url();
     with(issuer, |jwt| {
@@ -23,7 +23,7 @@ async fn with_url(issuer: &Issuer, server: &JwksServer) -> TestApp {
     .await
 }
 
-fn of_key(issuer: &Issuer, id: &str) -> String {
+fn with_key_id(issuer: &Issuer, id: &str) -> String {
     issuer.sign_with(&of_alva(), |header| header.kid = Some(id.to_owned()))
 }
 
@@ -35,7 +35,7 @@ fn assert_unavailable(answer: &Answer) {
     assert_eq!(answer.header("www-authenticate"), "");
 }
 
-/// How often the log raises the alarm about the keys.
+/// The number of alarms about the keys in the log.
 fn alarms() -> usize {
     let logs = logs();
     let of_keys = |line: &&str| {
@@ -45,13 +45,13 @@ fn alarms() -> usize {
 }
 
 #[tokio::test]
-async fn while_no_key_is_known_a_token_that_needs_one_is_a_503() {
+async fn valid_token_is_503_until_keys_are_loaded() {
     let issuer = Issuer::new();
     let server = issuer.serve_as(JwksAnswer::Failure).await;
     let app = with_url(&issuer, &server).await;
     let token = issuer.sign(&of_alva());
     assert_unavailable(&get(&app, &token, "/customer/me").await);
-    // What no key would make good is refused.
+    // A token that no key could validate is refused.
     for own in [
         json!({"exp": now() - 60}),
         json!({"iss": "https://evil.example"}),
@@ -63,16 +63,16 @@ async fn while_no_key_is_known_a_token_that_needs_one_is_a_503() {
     }
     let query = format!("contactId={}", ALVA.id);
     app.get_as(TILL, &query).await.assert_ok();
-    // Read again within a second, without a request.
+    // Fetched again within a second, without a request.
     server.publish(&issuer);
-    let asked = server.requests();
+    let requests = server.requests();
     app.advance(SECOND);
-    until(|| server.requests() > asked).await;
+    wait_until(|| server.requests() > requests).await;
     get(&app, &token, "/customer/me").await.assert_ok();
 }
 
 #[tokio::test]
-async fn readiness_waits_for_the_first_keys_but_not_forever() {
+async fn readiness_waits_thirty_seconds_for_the_first_keys() {
     let issuer = Issuer::new();
     let server = issuer.serve_as(JwksAnswer::Failure).await;
     let app = with_url(&issuer, &server).await;
@@ -92,14 +92,14 @@ async fn readiness_waits_for_the_first_keys_but_not_forever() {
     server.publish(&issuer);
     app.advance(5 * SECOND);
     let token = issuer.sign(&of_alva());
-    until(|| logs().contains("the token issuer's keys can be read again")).await;
+    wait_until(|| logs().contains("the token issuer's keys can be read again")).await;
     get(&app, &token, "/customer/me").await.assert_ok();
     let details = app.operations("/readyz").await;
     assert_eq!(details.assert_ok().at("/tokenKeys"), "loaded");
 }
 
 #[tokio::test]
-async fn a_service_without_an_issuer_or_with_its_keys_is_ready_at_once() {
+async fn service_without_an_issuer_or_with_keys_is_ready() {
     let app = TestApp::spawn().await;
     assert_eq!(Answer::of(app.request("/readyz")).await.status, 200);
     let details = app.operations("/readyz").await;
@@ -113,13 +113,13 @@ async fn a_service_without_an_issuer_or_with_its_keys_is_ready_at_once() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_hangs_holds_no_caller_beyond_the_request_timeout() {
+async fn hanging_issuer_is_503_at_the_request_timeout() {
     let issuer = Issuer::new();
     let server = issuer.serve_as(JwksAnswer::Silence).await;
     let url = server.url();
     let app = with_config(&issuer, |config| {
         config.server.request_timeout = Duration::from_millis(900);
-        let jwt = config.auth.jwt.as_mut().expect("it was set");
+        let jwt = config.auth.jwt.as_mut().expect("set above");
         jwt.jwks_file = None;
         jwt.jwks_url = Some(url);
     })
@@ -128,24 +128,24 @@ async fn an_issuer_that_hangs_holds_no_caller_beyond_the_request_timeout() {
     let waiting =
         futures_util::future::join_all((0..20).map(|_| get(&app, &token, "/customer/me")));
     let (answers, ()) = tokio::join!(waiting, async {
-        arrive().await;
+        let_requests_arrive().await;
         app.advance(Duration::from_millis(900));
     });
     for answer in answers {
         assert_unavailable(&answer);
     }
-    // All of them wait for one reading, which its own time-out ends.
+    // All of them wait for one fetch, which ends at its own timeout.
     assert_eq!(server.requests(), 1);
     server.publish(&issuer);
     for _ in 0..10 {
         app.advance(SECOND);
-        arrive().await;
+        let_requests_arrive().await;
     }
     get(&app, &token, "/customer/me").await.assert_ok();
 }
 
 #[tokio::test]
-async fn a_new_key_is_found_at_once_and_a_key_taken_back_ends() {
+async fn rotated_key_is_accepted_at_once_and_withdrawn_key_refused() {
     let issuer = Issuer::new();
     let app = spawn(&issuer).await;
     let old = issuer.sign(&of_alva());
@@ -156,45 +156,45 @@ async fn a_new_key_is_found_at_once_and_a_key_taken_back_ends() {
     get(&app, &old, "/customer/me")
         .await
         .assert_problem(401, "Unauthorized");
-    // Without any token that names it, the same.
+    // The same happens without a token that names the new key.
     let third = rotated.rotate_to("three");
     app.advance(600 * SECOND);
     let long = json!({"contactId": ALVA.id, "exp": now() + 3600});
-    until_status(&app, &rotated.sign(&claims(long.clone())), 401).await;
+    wait_for_status(&app, &rotated.sign(&claims(long.clone())), 401).await;
     get(&app, &third.sign(&claims(long)), "/customer/me")
         .await
         .assert_ok();
 }
 
-/// Asks until the answer has the status.
-async fn until_status(app: &TestApp, token: &str, status: u16) {
+/// Repeats the request until the answer has this status.
+async fn wait_for_status(app: &TestApp, token: &str, status: u16) {
     for _ in 0..500 {
         if get(app, token, "/customer/me").await.status == status {
             return;
         }
-        arrive().await;
+        let_requests_arrive().await;
     }
-    panic!("the status never was {status}");
+    panic!("the status never became {status}");
 }
 
 #[tokio::test]
-async fn keys_outlive_a_source_that_fails_or_is_gone() {
+async fn loaded_keys_survive_a_broken_or_missing_source() {
     let issuer = Issuer::new();
     let app = spawn(&issuer).await;
     let token = issuer.sign(&claims(json!({"contactId": ALVA.id, "exp": now() + 3600})));
     get(&app, &token, "/customer/me").await.assert_ok();
     issuer.break_jwks();
-    for gone in [false, true] {
-        if gone {
+    for is_removed in [false, true] {
+        if is_removed {
             std::fs::remove_file(issuer.jwks_file()).expect("a file");
         }
         app.advance(700 * SECOND);
-        arrive().await;
+        let_requests_arrive().await;
         get(&app, &token, "/customer/me").await.assert_ok();
-        // Of an unknown key a failed reading says nothing.
+        // A failed fetch says nothing about an unknown key.
         let unknown = json!({"contactId": ALVA.id, "exp": now() + 3600});
         let unknown = issuer.sign_with(&claims(unknown), |header| {
-            header.kid = Some(format!("new {gone}"));
+            header.kid = Some(format!("new {is_removed}"));
         });
         assert_unavailable(&get(&app, &unknown, "/customer/me").await);
     }
@@ -202,63 +202,63 @@ async fn keys_outlive_a_source_that_fails_or_is_gone() {
 }
 
 #[tokio::test]
-async fn made_up_keys_cause_one_reading_in_seconds_and_hold_no_rotation_back() {
+async fn unknown_key_ids_cause_one_fetch_in_three_seconds() {
     let issuer = Issuer::new();
     let server = issuer.serve().await;
     let app = with_url(&issuer, &server).await;
     let good = issuer.sign(&of_alva());
     get(&app, &good, "/customer/me").await.assert_ok();
-    get(&app, &of_key(&issuer, "made up"), "/customer/me")
+    get(&app, &with_key_id(&issuer, "unknown"), "/customer/me")
         .await
         .assert_problem(401, "Unauthorized");
     assert_eq!(server.requests(), 2);
     // Known to be absent for a minute.
-    get(&app, &of_key(&issuer, "made up"), "/customer/me")
+    get(&app, &with_key_id(&issuer, "unknown"), "/customer/me")
         .await
         .assert_problem(401, "Unauthorized");
     assert_eq!(server.requests(), 2);
     for round in 0..10 {
         for each in 0..20 {
-            let made_up = of_key(&issuer, &format!("{round}/{each}"));
-            let answer = get(&app, &made_up, "/customer/me").await;
-            // The next reading is later than this caller waits.
+            let unknown = with_key_id(&issuer, &format!("{round}/{each}"));
+            let answer = get(&app, &unknown, "/customer/me").await;
+            // The next fetch is later than this caller waits.
             assert!([401, 503].contains(&answer.status), "{}", answer.text());
         }
         get(&app, &good, "/customer/me").await.assert_ok();
         app.advance(3 * SECOND);
-        arrive().await;
-        // Its retry is answered from what that reading did not show.
+        let_requests_arrive().await;
+        // Its retry is answered from that fetch, which did not contain the key.
         get(
             &app,
-            &of_key(&issuer, &format!("{round}/19")),
+            &with_key_id(&issuer, &format!("{round}/19")),
             "/customer/me",
         )
         .await
         .assert_problem(401, "Unauthorized");
     }
     assert!(server.requests() <= 12, "{}", server.requests());
-    // The flood goes on, and the issuer changes its key.
+    // The flood continues, and the issuer rotates its key.
     let rotated = issuer.rotate();
     server.publish(&rotated);
     let new = rotated.sign(&of_alva());
-    get(&app, &of_key(&issuer, "one more"), "/customer/me").await;
+    get(&app, &with_key_id(&issuer, "one more"), "/customer/me").await;
     let first = get(&app, &new, "/customer/me").await;
     if first.status != 200 {
         assert_unavailable(&first);
         app.advance(3 * SECOND);
-        arrive().await;
+        let_requests_arrive().await;
         get(&app, &new, "/customer/me").await.assert_ok();
     }
 }
 
 #[tokio::test]
-async fn an_unknown_key_waits_for_the_next_reading_if_that_is_soon() {
+async fn unknown_key_id_waits_for_an_imminent_fetch() {
     let issuer = Issuer::new();
     let server = issuer.serve().await;
     let app = with_url(&issuer, &server).await;
     let good = issuer.sign(&of_alva());
     get(&app, &good, "/customer/me").await.assert_ok();
-    get(&app, &of_key(&issuer, "made up"), "/customer/me").await;
+    get(&app, &with_key_id(&issuer, "unknown"), "/customer/me").await;
     assert_eq!(server.requests(), 2);
     let rotated = issuer.rotate();
     server.publish(&rotated);
@@ -267,7 +267,7 @@ async fn an_unknown_key_waits_for_the_next_reading_if_that_is_soon() {
     let (answers, ()) = tokio::join!(
         futures_util::future::join_all((0..20).map(|_| get(&app, &new, "/customer/me"))),
         async {
-            arrive().await;
+            let_requests_arrive().await;
             assert_eq!(server.requests(), 2);
             app.advance(2 * SECOND);
         }
@@ -279,65 +279,65 @@ async fn an_unknown_key_waits_for_the_next_reading_if_that_is_soon() {
 }
 
 #[tokio::test]
-async fn a_new_key_is_found_by_a_token_that_names_none() {
+async fn token_without_a_key_id_triggers_one_fetch_a_minute() {
     let issuer = Issuer::new();
     let server = issuer.serve().await;
     let app = with_url(&issuer, &server).await;
-    let nameless = |issuer: &Issuer| issuer.sign_with(&of_alva(), |header| header.kid = None);
-    get(&app, &nameless(&issuer), "/customer/me")
+    let without_key_id = |issuer: &Issuer| issuer.sign_with(&of_alva(), |header| header.kid = None);
+    get(&app, &without_key_id(&issuer), "/customer/me")
         .await
         .assert_ok();
     assert_eq!(server.requests(), 1);
     let rotated = issuer.rotate();
     server.publish(&rotated);
-    get(&app, &nameless(&rotated), "/customer/me")
+    get(&app, &without_key_id(&rotated), "/customer/me")
         .await
         .assert_ok();
     assert_eq!(server.requests(), 2);
-    // What no reading makes good stays refused, and is not looked for again for a minute.
-    let made_up = nameless(&issuer);
-    get(&app, &made_up, "/customer/me")
+    // A token that no fetch validates stays refused, and causes no further fetch for a minute.
+    let unknown = without_key_id(&issuer);
+    get(&app, &unknown, "/customer/me")
         .await
         .assert_problem(401, "Unauthorized");
     app.advance(3 * SECOND);
-    until(|| server.requests() == 3).await;
-    arrive().await;
+    wait_until(|| server.requests() == 3).await;
+    let_requests_arrive().await;
     for _ in 0..3 {
-        get(&app, &made_up, "/customer/me")
+        get(&app, &unknown, "/customer/me")
             .await
             .assert_problem(401, "Unauthorized");
         app.advance(3 * SECOND);
-        arrive().await;
+        let_requests_arrive().await;
     }
     assert_eq!(server.requests(), 3);
 }
 
 #[tokio::test]
-async fn while_the_issuer_fails_a_token_that_names_no_key_is_unknown_and_not_refused() {
+async fn token_without_a_key_id_is_503_while_the_issuer_fails() {
     let issuer = Issuer::new();
     let server = issuer.serve().await;
     let app = with_url(&issuer, &server).await;
-    let nameless = |issuer: &Issuer| issuer.sign_with(&of_alva(), |header| header.kid = None);
-    get(&app, &nameless(&issuer), "/customer/me")
+    let without_key_id = |issuer: &Issuer| issuer.sign_with(&of_alva(), |header| header.kid = None);
+    get(&app, &without_key_id(&issuer), "/customer/me")
         .await
         .assert_ok();
     let rotated = issuer.rotate();
     server.answer(JwksAnswer::Failure);
-    // Its own reading, and while the next may not begin yet.
+    // During its own fetch, and while the next one may not start yet.
     for _ in 0..2 {
-        assert_unavailable(&get(&app, &nameless(&rotated), "/customer/me").await);
-        get(&app, &nameless(&issuer), "/customer/me")
+        assert_unavailable(&get(&app, &without_key_id(&rotated), "/customer/me").await);
+        get(&app, &without_key_id(&issuer), "/customer/me")
             .await
             .assert_ok();
     }
     server.publish(&rotated);
     app.advance(3 * SECOND);
-    until(|| server.requests() == 3).await;
-    until_status(&app, &nameless(&rotated), 200).await;
+    wait_until(|| server.requests() == 3).await;
+    wait_for_status(&app, &without_key_id(&rotated), 200).await;
 }
 
 #[tokio::test]
-async fn the_issuer_is_told_that_nothing_but_plain_answers_is_read() {
+async fn key_fetch_sends_accept_encoding_identity() {
     let issuer = Issuer::new();
     let server = issuer.serve().await;
     let app = with_url(&issuer, &server).await;
@@ -349,12 +349,12 @@ async fn the_issuer_is_told_that_nothing_but_plain_answers_is_read() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_absent_is_found_by_any_later_reading() {
+async fn absent_key_is_found_by_a_later_fetch() {
     let issuer = Issuer::new();
     let app = spawn(&issuer).await;
     let good = issuer.sign(&of_alva());
     get(&app, &good, "/customer/me").await.assert_ok();
-    // The issuer signs with a key before it publishes it.
+    // The issuer signs with a key before publishing it.
     let early = issuer.with_id("early");
     let token = early.sign(&of_alva());
     get(&app, &token, "/customer/me")
@@ -369,31 +369,31 @@ async fn a_key_that_was_absent_is_found_by_any_later_reading() {
 }
 
 #[tokio::test]
-async fn a_failing_source_raises_one_alarm_until_it_works_again() {
+async fn failing_key_source_raises_one_alarm_until_it_recovers() {
     let issuer = Issuer::new();
     let server = issuer.serve_as(JwksAnswer::Failure).await;
     let app = with_url(&issuer, &server).await;
     for _ in 0..20 {
         app.advance(SECOND);
-        arrive().await;
+        let_requests_arrive().await;
     }
     assert!(server.requests() > 5, "{}", server.requests());
     assert_eq!(alarms(), 1);
     server.publish(&issuer);
     app.advance(5 * SECOND);
-    until(|| logs().contains("the token issuer's keys can be read again")).await;
+    wait_until(|| logs().contains("the token issuer's keys can be read again")).await;
     server.answer(JwksAnswer::Failure);
     app.advance(600 * SECOND);
-    until(|| alarms() == 2).await;
+    wait_until(|| alarms() == 2).await;
 }
 
 #[tokio::test]
-async fn keys_come_from_a_url_which_is_asked_once_however_many_ask() {
+async fn concurrent_requests_cause_one_key_fetch() {
     let issuer = Issuer::new();
     let server = issuer.serve().await;
     let app = with_url(&issuer, &server).await;
     let token = issuer.sign(&of_alva());
-    let unknown = of_key(&issuer, "x");
+    let unknown = with_key_id(&issuer, "x");
     for _ in 0..20 {
         let (good, bad) = tokio::join!(
             get(&app, &token, "/customer/me"),
@@ -402,6 +402,6 @@ async fn keys_come_from_a_url_which_is_asked_once_however_many_ask() {
         good.assert_ok();
         bad.assert_problem(401, "Unauthorized");
     }
-    // Once at the start, and once for the key that it did not show.
+    // Once at the start, and once for the unknown key.
     assert_eq!(server.requests(), 2);
 }

@@ -1,4 +1,4 @@
-//! Whole bodies: what every caller's parser would refuse is mended or left out, and what is too large is cut.
+//! Whole bodies: invalid text is repaired or left out, and oversized lists are cut.
 
 use bytesize::ByteSize;
 use engage_simulator::{
@@ -12,7 +12,7 @@ use crate::{
     harness::{Answer, TILL, TestApp, logs},
 };
 
-/// Bo's overview with these attributes, as text.
+/// Bo's overview with these attributes, as JSON text.
 fn overview(attributes: &str) -> String {
     format!(
         r#"{{"id": "{}", "meta": {{}}, "attributes": {{{attributes}}}}}"#,
@@ -27,7 +27,7 @@ async fn profile_of(attributes: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn half_a_character_is_replaced_wherever_engage_writes_it() {
+async fn lone_surrogates_are_replaced_everywhere() {
     let attributes = r#""firstName": "A\ud800b", "nick\udc00": "\udfff", "list": ["\ud83e\ud83e\udd8a"],
         "kept": "\ud83e\udd8a \\ud800""#;
     let answer = profile_of(attributes).await;
@@ -46,7 +46,7 @@ async fn half_a_character_is_replaced_wherever_engage_writes_it() {
 }
 
 #[tokio::test]
-async fn a_byte_order_mark_before_an_answer_is_skipped() {
+async fn byte_order_mark_before_an_answer_is_skipped() {
     let app = TestApp::spawn().await;
     let body = format!("\u{feff}{}", overview(r#""firstName": "Bo""#));
     answer_with(&app, Endpoint::Overview, body);
@@ -67,7 +67,7 @@ async fn a_byte_order_mark_before_an_answer_is_skipped() {
 }
 
 #[tokio::test]
-async fn an_attribute_that_callers_could_not_read_is_left_out() {
+async fn attribute_that_callers_cannot_parse_is_left_out() {
     let arrays = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     let objects = |depth: usize| format!("{}1{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
     for (value, is_shown) in [
@@ -83,9 +83,9 @@ async fn an_attribute_that_callers_could_not_read_is_left_out() {
     ] {
         let attributes = format!(r#""odd": {value}, "shoeSize": 38"#);
         let answer = profile_of(&attributes).await;
-        let shown = answer.assert_ok().at("/profile/attributes");
-        assert_eq!(shown["shoeSize"], json!(38));
-        assert_eq!(shown.get("odd").is_some(), is_shown, "{value:.40}");
+        let attributes = answer.assert_ok().at("/profile/attributes");
+        assert_eq!(attributes["shoeSize"], json!(38));
+        assert_eq!(attributes.get("odd").is_some(), is_shown, "{value:.40}");
         let degraded = if is_shown {
             json!([])
         } else {
@@ -100,7 +100,7 @@ fn voucher(number: usize, name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_page_that_is_too_large_ends_the_list_and_degrades_the_part() {
+async fn oversized_page_ends_the_list_and_degrades_the_part() {
     let app = TestApp::with(|config| config.engage.max_response_size = ByteSize::kib(64)).await;
     let page = |offset: usize, size: usize| {
         let voucher = voucher(offset, &"x".repeat(size));
@@ -117,7 +117,7 @@ async fn a_page_that_is_too_large_ends_the_list_and_degrades_the_part() {
         Some(2)
     );
     assert_eq!(answer.at("/degraded"), json!(["vouchers"]));
-    // Of a first page that is too large nothing is known.
+    // An oversized first page makes the whole list unknown.
     app.engage
         .fault_times(Endpoint::Vouchers, page(0, 70_000), 1);
     let answer = app.get(&fresh("vouchers")).await;
@@ -126,8 +126,8 @@ async fn a_page_that_is_too_large_ends_the_list_and_degrades_the_part() {
 }
 
 #[tokio::test]
-async fn how_large_an_answer_may_be_is_a_setting() {
-    // Beyond it entity endpoints answer, which tell no audiences.
+async fn max_response_size_is_configurable() {
+    // Above the limit the entity endpoints answer, which have no audiences.
     for (bound, degraded) in [
         (ByteSize::kib(64), json!(["audiences"])),
         (ByteSize::mib(1), json!(["audiences"])),
@@ -142,7 +142,7 @@ async fn how_large_an_answer_may_be_is_a_setting() {
     }
 }
 
-/// An app whose cache has one shard of some 800 KB.
+/// A service whose cache has one shard of about 800 KB.
 async fn with_a_small_cache() -> TestApp {
     TestApp::with(|config| config.cache.max_size = ByteSize::mib(1)).await
 }
@@ -152,7 +152,7 @@ fn note_of(length: usize) -> Value {
 }
 
 #[tokio::test]
-async fn a_record_too_heavy_with_its_answers_is_held_without_them() {
+async fn record_too_large_with_rendered_answers_is_cached_without_them() {
     let app = with_a_small_cache().await;
     app.engage
         .contact(ALVA.id)
@@ -166,7 +166,7 @@ async fn a_record_too_heavy_with_its_answers_is_held_without_them() {
         again.assert_ok().assert_hit();
         assert_eq!(again.body, first.body);
     }
-    // It is compressed for nobody, since it is not kept.
+    // Not compressed either, since the answer is not cached.
     for _ in 0..3 {
         let request = app.customer(TILL, &query).header("accept-encoding", "gzip");
         let answer = Answer::of(request).await;
@@ -177,7 +177,7 @@ async fn a_record_too_heavy_with_its_answers_is_held_without_them() {
 }
 
 #[tokio::test]
-async fn a_record_too_heavy_by_its_parts_is_answered_and_the_old_one_is_gone() {
+async fn record_too_large_to_cache_is_served_and_the_old_one_dropped() {
     let app = with_a_small_cache().await;
     let query = format!("contactId={}&parts=none", ALVA.id);
     app.get(&query).await.assert_ok();
@@ -191,7 +191,7 @@ async fn a_record_too_heavy_by_its_parts_is_answered_and_the_old_one_is_gone() {
         assert_eq!(note, note_of(850_000), "{more}");
         assert!(app.engage.total_calls() > calls, "{more}");
     }
-    let held = app.customers.counts().record_bytes;
-    assert!(held < 100_000, "{held} bytes are held");
+    let cached = app.customers.counts().record_bytes;
+    assert!(cached < 100_000, "{cached} bytes are cached");
     assert!(logs().contains("too large to be cached"));
 }

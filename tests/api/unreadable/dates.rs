@@ -1,4 +1,4 @@
-//! When something ends: read leniently where it is certain, and otherwise as unreadable.
+//! Expiry dates: read in every unambiguous notation, otherwise treated as unreadable.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
     harness::TestApp,
 };
 
-/// Where an expiry may stand, and what is asked for then.
+/// Answers with this expiry in one item of the part.
 async fn answer(app: &TestApp, part: &str, expiry: &Value) -> crate::harness::Answer {
     let (endpoint, body) = match part {
         "vouchers" => (
@@ -44,7 +44,7 @@ fn list_of(part: &str) -> &'static str {
 const PARTS: [&str; 3] = ["vouchers", "promotions", "points"];
 
 #[tokio::test]
-async fn an_end_is_read_in_every_spelling_that_is_certain() {
+async fn expiry_is_read_in_every_unambiguous_notation() {
     let app = TestApp::spawn().await;
     for (written, expected) in [
         (json!("2026-12-31T24:00:00"), "2026-12-31T23:00:00.000Z"),
@@ -77,7 +77,7 @@ async fn an_end_is_read_in_every_spelling_that_is_certain() {
 }
 
 #[tokio::test]
-async fn what_has_no_end_is_shown_without_one() {
+async fn item_without_expiry_is_shown_without_one() {
     let app = TestApp::spawn().await;
     for written in [
         json!(null),
@@ -100,7 +100,7 @@ async fn what_has_no_end_is_shown_without_one() {
 }
 
 #[tokio::test]
-async fn what_lapsed_is_never_shown_as_valid_however_its_end_is_written() {
+async fn expired_item_is_left_out_in_every_notation() {
     let app = TestApp::spawn().await;
     for written in [
         "2019-12-31T24:00:00",
@@ -119,7 +119,7 @@ async fn what_lapsed_is_never_shown_as_valid_however_its_end_is_written() {
 }
 
 #[tokio::test]
-async fn an_item_whose_end_cannot_be_read_is_left_out_and_its_part_is_degraded() {
+async fn item_with_unreadable_expiry_is_left_out_and_degrades_its_part() {
     let app = TestApp::spawn().await;
     for written in [
         json!("2019-02-29T12:00:00Z"),
@@ -142,7 +142,7 @@ async fn an_item_whose_end_cannot_be_read_is_left_out_and_its_part_is_degraded()
 }
 
 #[tokio::test]
-async fn of_several_ends_in_whatever_case_the_earliest_counts() {
+async fn earliest_of_several_expiry_keys_in_any_case_counts() {
     let app = TestApp::spawn().await;
     for (keys, shown, degraded) in [
         (r#""ExpiresOn": "2019-12-31""#, 0, json!([])),
@@ -172,7 +172,7 @@ async fn of_several_ends_in_whatever_case_the_earliest_counts() {
 }
 
 #[tokio::test]
-async fn what_ends_on_a_day_is_good_to_the_end_of_that_day() {
+async fn date_only_expiry_lasts_to_the_end_of_that_day() {
     let app = TestApp::spawn().await;
     // Midnight in Stockholm is eleven hours away.
     for part in ["vouchers", "promotions"] {
@@ -190,7 +190,7 @@ async fn what_ends_on_a_day_is_good_to_the_end_of_that_day() {
 }
 
 #[tokio::test]
-async fn a_level_whose_end_cannot_be_read_is_left_out_and_the_profile_is_degraded() {
+async fn level_with_unreadable_expiry_is_null_and_degrades_the_profile() {
     for (end, is_shown) in [
         (json!("2027-02-29"), false),
         (json!("31/12/2026"), false),
@@ -216,7 +216,7 @@ async fn a_level_whose_end_cannot_be_read_is_left_out_and_the_profile_is_degrade
 }
 
 #[tokio::test]
-async fn a_date_that_decides_nothing_is_null_where_it_cannot_be_read() {
+async fn unreadable_informational_date_is_null_and_not_degraded() {
     for written in [json!("31/12/2026"), json!(7), json!({})] {
         let app = TestApp::spawn().await;
         let more = json!({

@@ -1,4 +1,4 @@
-//! Flags that protect or end: any "yes" counts, in any case, and so does whatever is not a clear "no".
+//! Protecting flags: any "yes" counts, in any case, and so does everything that is not a clear "no".
 
 use engage_simulator::{
     Endpoint,
@@ -11,7 +11,7 @@ use crate::{
     harness::{SHOP, TestApp},
 };
 
-/// Alva's overview with these further attributes and keys, as text: keys may come twice.
+/// Alva's overview with these additional attributes and keys, as JSON text: keys may be repeated.
 fn overview(attributes: &str, more: &str) -> String {
     format!(
         r#"{{"id": "{}", "meta": {{"contactType": "Member"}}, "attributes": {{"street": "Provgatan 12",
@@ -33,7 +33,7 @@ async fn is_protected(attributes: &str, more: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_mark_protects_in_whatever_case_and_however_often_it_is_written() {
+async fn secrecy_mark_protects_in_any_case_and_when_repeated() {
     for attributes in [
         r#""SecrecyMarked": true,"#,
         r#""secrecymarked": "TRUE","#,
@@ -55,7 +55,7 @@ async fn a_mark_protects_in_whatever_case_and_however_often_it_is_written() {
 }
 
 #[tokio::test]
-async fn a_mark_that_cannot_be_read_protects() {
+async fn secrecy_mark_that_is_unreadable_protects() {
     for value in ["1", "0", "\"yes\"", "\"no\"", "{}", "[false]", "\"0\""] {
         let attributes = format!(r#""secrecyMarked": {value},"#);
         assert!(is_protected(&attributes, "").await, "{value}");
@@ -63,7 +63,7 @@ async fn a_mark_that_cannot_be_read_protects() {
 }
 
 #[tokio::test]
-async fn a_mark_that_says_no_or_nothing_does_not_protect() {
+async fn false_or_empty_secrecy_mark_does_not_protect() {
     for value in ["null", "\"\"", "\" \"", "false", "\"False\""] {
         let attributes = format!(r#""secrecyMarked": {value},"#);
         assert!(!is_protected(&attributes, "").await, "{value}");
@@ -71,8 +71,8 @@ async fn a_mark_that_says_no_or_nothing_does_not_protect() {
 }
 
 #[tokio::test]
-async fn no_attribute_tells_where_a_protected_contact_lives_or_shops() {
-    let telling = [
+async fn attributes_with_whereabouts_of_a_protected_contact_are_hidden() {
+    let revealing = [
         "Country",
         "COUNTRY",
         "createdInStore",
@@ -90,13 +90,13 @@ async fn no_attribute_tells_where_a_protected_contact_lives_or_shops() {
         "Hemadress",
     ];
     let app = TestApp::with(|config| {
-        let listed = telling.iter().chain(&["shoeSize", "delivery", "EMAIL"]);
+        let listed = revealing.iter().chain(&["shoeSize", "delivery", "EMAIL"]);
         config.views.storefront.attributes = listed.map(|key| (*key).to_owned()).collect();
     })
     .await;
     let mut attributes = json!({"shoeSize": 38, "delivery": {"street": "Provgatan 12"}});
     attributes["EMAIL"] = json!("alva.testsson@example.com");
-    for key in telling {
+    for key in revealing {
         attributes[key] = json!("Exempelstad");
     }
     let mut shown = Vec::new();
@@ -109,13 +109,13 @@ async fn no_attribute_tells_where_a_protected_contact_lives_or_shops() {
         let answer = app.get_as(SHOP, &query).await;
         shown.push(answer.assert_ok().at("/profile/attributes"));
     }
-    let whole = shown[0].as_object().map(serde_json::Map::len);
-    assert_eq!(whole, Some(telling.len() + 2));
+    let unprotected = shown[0].as_object().map(serde_json::Map::len);
+    assert_eq!(unprotected, Some(revealing.len() + 2));
     assert_eq!(shown[1], json!({"shoeSize": 38}));
 }
 
 #[tokio::test]
-async fn what_may_have_been_used_is_not_shown_and_degrades_nothing() {
+async fn possibly_redeemed_item_is_left_out_without_degrading() {
     let app = TestApp::spawn().await;
     for (flags, is_shown) in [
         (r#""redeemed": false"#, true),
@@ -152,7 +152,7 @@ async fn what_may_have_been_used_is_not_shown_and_degrades_nothing() {
 }
 
 #[tokio::test]
-async fn of_preferences_that_contradict_one_another_not_accepted_wins() {
+async fn contradicting_preferences_are_not_accepted() {
     for (preferences, expected) in [
         (
             r#""acceptsEmail": true, "AcceptsEmails": false"#,

@@ -1,5 +1,5 @@
-//! A relay of bytes between the service and Engage, as a NAT or a load balancer is: it can forget the connections there
-//! are, so that nothing arrives any more and no end says so, and it can close them.
+//! A TCP relay between the service and Engage, like a NAT or a load balancer: it can silently drop all traffic of
+//! existing connections, and it can close connections.
 
 use std::{
     net::SocketAddr,
@@ -12,17 +12,17 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// What the relay does and has seen.
+/// Settings and counters of the relay.
 #[derive(Default)]
-struct Ledger {
+struct State {
     connections: usize,
-    /// Connections before this one are forgotten.
+    /// Traffic of all connections before this one is dropped.
     forgotten: usize,
-    /// How many requests on connections that had answered are met by the connection's end.
-    cuts_of_kept: usize,
-    /// Whether every request is.
+    /// The number of next requests on reused connections to answer by closing the connection.
+    cuts_of_reused: usize,
+    /// Whether every request is answered by closing the connection.
     cuts_all: bool,
-    /// How many requests were met so.
+    /// The number of requests answered by closing the connection.
     cut: usize,
 }
 
@@ -30,18 +30,18 @@ struct Ledger {
 pub(crate) struct Relay {
     address: SocketAddr,
     listener: Option<TcpListener>,
-    ledger: Arc<Mutex<Ledger>>,
+    state: Arc<Mutex<State>>,
     running: Option<JoinHandle<()>>,
 }
 
 impl Relay {
-    /// One that listens, and serves later.
+    /// A relay that listens now and serves later.
     pub(crate) async fn bind() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         Self {
             address: listener.local_addr().expect("an address"),
             listener: Some(listener),
-            ledger: Arc::default(),
+            state: Arc::default(),
             running: None,
         }
     }
@@ -54,42 +54,42 @@ impl Relay {
         self.address.port()
     }
 
-    /// Passes on to that address from now on.
+    /// Forwards to this address from now on.
     pub(crate) fn serve(&mut self, address: String) {
-        let listener = self.listener.take().expect("it does not serve yet");
-        let ledger = Arc::clone(&self.ledger);
+        let listener = self.listener.take().expect("not serving yet");
+        let state = Arc::clone(&self.state);
         self.running = Some(tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let address = address.clone();
-                tokio::spawn(connection(stream, address, Arc::clone(&ledger)));
+                tokio::spawn(connection(stream, address, Arc::clone(&state)));
             }
         }));
     }
 
-    /// Forgets all connections: they stay open, and nothing passes any more. New ones are served.
+    /// Drops all traffic of existing connections, which stay open. New connections are served.
     pub(crate) fn forget_connections(&self) {
-        let mut ledger = lock(&self.ledger);
-        ledger.forgotten = ledger.connections;
+        let mut state = lock(&self.state);
+        state.forgotten = state.connections;
     }
 
-    /// So many of the next requests on connections that have answered are met by the connection's end.
-    pub(crate) fn cut_kept(&self, times: usize) {
-        lock(&self.ledger).cuts_of_kept = times;
+    /// Closes the connection at this many of the next requests on reused connections.
+    pub(crate) fn cut_reused(&self, times: usize) {
+        lock(&self.state).cuts_of_reused = times;
     }
 
-    /// Whether every request is met so from now on.
+    /// Whether to close the connection at every request from now on.
     pub(crate) fn cut_all(&self, cuts: bool) {
-        lock(&self.ledger).cuts_all = cuts;
+        lock(&self.state).cuts_all = cuts;
     }
 
-    /// How many requests were met by an end.
+    /// The number of connections closed at a request.
     pub(crate) fn cut(&self) -> usize {
-        lock(&self.ledger).cut
+        lock(&self.state).cut
     }
 
-    /// How many connections were made.
+    /// The number of connections so far.
     pub(crate) fn connections(&self) -> usize {
-        lock(&self.ledger).connections
+        lock(&self.state).connections
     }
 }
 
@@ -101,41 +101,41 @@ impl Drop for Relay {
     }
 }
 
-fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
-    ledger.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn connection(mut service: TcpStream, address: String, ledger: Arc<Mutex<Ledger>>) {
+async fn connection(mut service: TcpStream, address: String, state: Arc<Mutex<State>>) {
     let number = {
-        let mut ledger = lock(&ledger);
-        ledger.connections += 1;
-        ledger.connections
+        let mut state = lock(&state);
+        state.connections += 1;
+        state.connections
     };
-    let is_forgotten = || lock(&ledger).forgotten >= number;
+    let is_forgotten = || lock(&state).forgotten >= number;
     let mut engage = TcpStream::connect(address).await.expect("Engage listens");
     let mut has_answered = false;
-    let (mut asked, mut told) = ([0; 8192], [0; 8192]);
+    let (mut request, mut response) = ([0; 8192], [0; 8192]);
     loop {
         tokio::select! {
-            read = service.read(&mut asked) => {
+            read = service.read(&mut request) => {
                 let Ok(length @ 1..) = read else { return };
                 if is_forgotten() {
                     continue;
                 }
-                if lock(&ledger).cuts(has_answered) {
+                if lock(&state).cuts(has_answered) {
                     return;
                 }
-                if engage.write_all(&asked[..length]).await.is_err() {
+                if engage.write_all(&request[..length]).await.is_err() {
                     return;
                 }
             }
-            read = engage.read(&mut told) => {
+            read = engage.read(&mut response) => {
                 let Ok(length @ 1..) = read else { return };
                 if is_forgotten() {
                     continue;
                 }
                 has_answered = true;
-                if service.write_all(&told[..length]).await.is_err() {
+                if service.write_all(&response[..length]).await.is_err() {
                     return;
                 }
             }
@@ -143,14 +143,14 @@ async fn connection(mut service: TcpStream, address: String, ledger: Arc<Mutex<L
     }
 }
 
-impl Ledger {
-    /// Whether this request is met by the connection's end.
+impl State {
+    /// Whether to close the connection at this request.
     fn cuts(&mut self, has_answered: bool) -> bool {
-        let is_kept = has_answered && self.cuts_of_kept > 0;
-        if is_kept {
-            self.cuts_of_kept -= 1;
+        let is_reused = has_answered && self.cuts_of_reused > 0;
+        if is_reused {
+            self.cuts_of_reused -= 1;
         }
-        let cuts = is_kept || self.cuts_all;
+        let cuts = is_reused || self.cuts_all;
         self.cut += usize::from(cuts);
         cuts
     }

@@ -1,4 +1,4 @@
-//! Asks the simulator and writes its answers otherwise: byte for byte as a test wants them.
+//! A proxy that calls the simulator and rewrites its answers byte by byte.
 
 use std::{
     net::SocketAddr,
@@ -11,60 +11,60 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// How an answer with that status and body is written, and whether the connection ends after it.
-pub(super) type Writing = Arc<dyn Fn(u16, &[u8]) -> (Vec<u8>, bool) + Send + Sync>;
+/// Turns a status and a body into the raw answer, and says whether the connection closes after it.
+pub(super) type Rewrite = Arc<dyn Fn(u16, &[u8]) -> (Vec<u8>, bool) + Send + Sync>;
 
-/// What a rewriter does and has seen.
-struct Ledger {
+/// Settings and recorded requests of a rewriter.
+struct State {
     simulator: String,
-    writing: Writing,
+    rewrite: Rewrite,
     heads: Vec<String>,
 }
 
-/// A rewriter, as long as the test's runtime is.
+/// A rewriter; it ends with the test's runtime.
 pub(super) struct Rewriter {
     address: SocketAddr,
-    ledger: Arc<Mutex<Ledger>>,
+    state: Arc<Mutex<State>>,
 }
 
 impl Rewriter {
-    pub(super) async fn start(writing: Writing) -> Self {
+    pub(super) async fn start(rewrite: Rewrite) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let ledger = Arc::new(Mutex::new(Ledger {
+        let state = Arc::new(Mutex::new(State {
             simulator: String::new(),
-            writing,
+            rewrite,
             heads: Vec::new(),
         }));
-        let shared = Arc::clone(&ledger);
+        let shared = Arc::clone(&state);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(connection(stream, Arc::clone(&shared)));
             }
         });
-        Self { address, ledger }
+        Self { address, state }
     }
 
     pub(super) fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Whom it asks.
-    pub(super) fn ask(&self, simulator: String) {
-        lock(&self.ledger).simulator = simulator;
+    /// Forwards to this simulator.
+    pub(super) fn forward_to(&self, simulator: String) {
+        lock(&self.state).simulator = simulator;
     }
 
-    /// The heads of the requests that came.
+    /// The heads of the requests so far.
     pub(super) fn heads(&self) -> Vec<String> {
-        lock(&self.ledger).heads.clone()
+        lock(&self.state).heads.clone()
     }
 }
 
-fn lock(ledger: &Mutex<Ledger>) -> std::sync::MutexGuard<'_, Ledger> {
-    ledger.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn connection(mut stream: TcpStream, ledger: Arc<Mutex<Ledger>>) {
+async fn connection(mut stream: TcpStream, state: Arc<Mutex<State>>) {
     let client = Client::builder().no_proxy().build().expect("a client");
     loop {
         let mut head = Vec::new();
@@ -75,10 +75,10 @@ async fn connection(mut stream: TcpStream, ledger: Arc<Mutex<Ledger>>) {
             head.push(byte);
         }
         let head = String::from_utf8(head).expect("text");
-        let (simulator, writing) = {
-            let mut ledger = lock(&ledger);
-            ledger.heads.push(head.clone());
-            (ledger.simulator.clone(), Arc::clone(&ledger.writing))
+        let (simulator, rewrite) = {
+            let mut state = lock(&state);
+            state.heads.push(head.clone());
+            (state.simulator.clone(), Arc::clone(&state.rewrite))
         };
         let mut lines = head.trim_end().split("\r\n");
         let target = lines.next().and_then(|line| line.split(' ').nth(1));
@@ -89,10 +89,10 @@ async fn connection(mut stream: TcpStream, ledger: Arc<Mutex<Ledger>>) {
                 request = request.header(name, value);
             }
         }
-        let told = request.send().await.expect("the simulator answers");
-        let status = told.status().as_u16();
-        let body = told.bytes().await.expect("a whole body");
-        let (bytes, ends) = writing(status, &body);
+        let response = request.send().await.expect("the simulator answers");
+        let status = response.status().as_u16();
+        let body = response.bytes().await.expect("a whole body");
+        let (bytes, ends) = rewrite(status, &body);
         if stream.write_all(&bytes).await.is_err() || ends {
             return;
         }

@@ -1,5 +1,5 @@
-//! Answers of Engage's that are written a little otherwise, as another server, a new version of one or a proxy in
-//! between writes them, and that mean the same.
+//! Harmless variations of Engage's answers, as another server, a newer version or a proxy might write them, with the
+//! same meaning.
 
 use std::sync::{
     Arc,
@@ -9,13 +9,13 @@ use std::sync::{
 use engage_simulator::people::{ALVA, BO};
 use serde_json::json;
 
-use super::rewriter::{Rewriter, Writing};
+use super::rewriter::{Rewrite, Rewriter};
 use crate::harness::TestApp;
 
 const JSON: &str = "content-type: application/json\r\n";
 
-/// The answer with a head of these lines and the length of its body.
-fn with_head(lines: &'static str) -> Writing {
+/// The answer with a head of these lines and a content length.
+fn with_head(lines: &'static str) -> Rewrite {
     Arc::new(move |status, body| (whole("HTTP/1.1", status, " OK", lines, body), false))
 }
 
@@ -25,8 +25,8 @@ fn whole(version: &str, status: u16, reason: &str, lines: &str, body: &[u8]) -> 
     [head.as_bytes(), body].concat()
 }
 
-/// The answer with something before and after its body.
-fn with_body(before: &'static [u8], after: &'static [u8]) -> Writing {
+/// The answer with bytes before and after its body.
+fn with_body(before: &'static [u8], after: &'static [u8]) -> Rewrite {
     Arc::new(move |status, body| {
         let body = [before, body, after].concat();
         (whole("HTTP/1.1", status, " OK", JSON, &body), false)
@@ -34,15 +34,15 @@ fn with_body(before: &'static [u8], after: &'static [u8]) -> Writing {
 }
 
 /// The answer after other bytes.
-fn after(bytes: &'static str) -> Writing {
+fn after(bytes: &'static str) -> Rewrite {
     Arc::new(move |status, body| {
         let whole = whole("HTTP/1.1", status, " OK", JSON, body);
         ([bytes.as_bytes(), &whole].concat(), false)
     })
 }
 
-/// The answer in chunks, with more lines in its head.
-fn in_chunks(lines: &'static str, extension: &'static str, trailer: &'static str) -> Writing {
+/// The answer in chunks, with additional header lines.
+fn in_chunks(lines: &'static str, extension: &'static str, trailer: &'static str) -> Rewrite {
     Arc::new(move |status, body| {
         let head =
             format!("HTTP/1.1 {status} OK\r\n{JSON}{lines}transfer-encoding: chunked\r\n\r\n");
@@ -57,23 +57,23 @@ fn in_chunks(lines: &'static str, extension: &'static str, trailer: &'static str
     })
 }
 
-/// The answer after whose body the connection ends.
-fn to_the_end(version: &'static str, lines: &'static str) -> Writing {
+/// The answer, with the end of the connection as the end of its body.
+fn to_the_end(version: &'static str, lines: &'static str) -> Rewrite {
     Arc::new(move |status, body| {
         let head = format!("{version} {status} OK\r\n{JSON}{lines}\r\n");
         ([head.as_bytes(), body].concat(), true)
     })
 }
 
-fn first_line(version: &'static str, reason: &'static str, lines: &'static str) -> Writing {
+fn first_line(version: &'static str, reason: &'static str, lines: &'static str) -> Rewrite {
     Arc::new(move |status, body| {
         let ends = lines.contains("close") || version == "HTTP/1.0" && lines == JSON;
         (whole(version, status, reason, lines, body), ends)
     })
 }
 
-fn harmless() -> Vec<(&'static str, Writing)> {
-    let mut all: Vec<(&str, Writing)> = [
+fn harmless() -> Vec<(&'static str, Rewrite)> {
+    let mut all: Vec<(&str, Rewrite)> = [
         "content-type: application/json;charset=UTF8\r\n",
         "content-type: application/json ; charset=\"utf-8\"; version=3\r\n",
         "content-type: application/json; profile=\"a, b\"\r\n",
@@ -101,10 +101,10 @@ fn harmless() -> Vec<(&'static str, Writing)> {
     .collect();
     all.extend([
         ("a byte order mark", with_body("\u{feff}".as_bytes(), b"")),
-        ("line ends behind", with_body(b"", b"\r\n\n \t\n")),
-        ("line ends before", with_body(b"\r\n ", b"")),
+        ("line ends after the body", with_body(b"", b"\r\n\n \t\n")),
+        ("line ends before the body", with_body(b"\r\n ", b"")),
         (
-            "a mark and line ends",
+            "a byte order mark and line ends",
             with_body("\u{feff}\r\n".as_bytes(), b"\n"),
         ),
         ("a 100 before", after("HTTP/1.1 100 Continue\r\n\r\n")),
@@ -121,18 +121,18 @@ fn harmless() -> Vec<(&'static str, Writing)> {
             in_chunks("", ";a=\"b\"", "x-sum: 1\r\n"),
         ),
         (
-            "chunks beside a length",
+            "chunks and a content length",
             in_chunks("content-length: 7\r\n", "", ""),
         ),
-        ("no length and an end", to_the_end("HTTP/1.1", "")),
+        ("no content length", to_the_end("HTTP/1.1", "")),
         (
-            "no length, said to end",
+            "no content length and connection: close",
             to_the_end("HTTP/1.1", "connection: close\r\n"),
         ),
         ("HTTP/1.0 without a length", to_the_end("HTTP/1.0", "")),
         ("HTTP/1.0", first_line("HTTP/1.0", " OK", JSON)),
         (
-            "HTTP/1.0 that is kept",
+            "HTTP/1.0 with keep-alive",
             first_line(
                 "HTTP/1.0",
                 " OK",
@@ -140,7 +140,7 @@ fn harmless() -> Vec<(&'static str, Writing)> {
             ),
         ),
         (
-            "an end after each answer",
+            "a close after each answer",
             first_line(
                 "HTTP/1.1",
                 " OK",
@@ -164,29 +164,29 @@ fn harmless() -> Vec<(&'static str, Writing)> {
     all
 }
 
-async fn behind(writing: Writing) -> (TestApp, Rewriter) {
-    let rewriter = Rewriter::start(writing).await;
+async fn behind(rewrite: Rewrite) -> (TestApp, Rewriter) {
+    let rewriter = Rewriter::start(rewrite).await;
     let mut simulator = String::new();
     let app = TestApp::with(|config| {
         simulator = std::mem::replace(&mut config.engage.base_url, rewriter.base_url());
     })
     .await;
-    rewriter.ask(simulator);
+    rewriter.forward_to(simulator);
     (app, rewriter)
 }
 
 #[tokio::test]
-async fn harmless_variations_are_read_at_every_endpoint() {
-    for (what, writing) in harmless() {
-        let (app, rewriter) = behind(writing).await;
+async fn harmless_variations_are_accepted_at_every_endpoint() {
+    for (what, rewrite) in harmless() {
+        let (app, rewriter) = behind(rewrite).await;
         let query = format!("email={}&fresh=all", ALVA.email.replace('@', "%40"));
         let answer = app.get(&query).await;
         assert_eq!(answer.status, 200, "{what}: {}", answer.text());
         assert_eq!(answer.at("/degraded"), json!([]), "{what}");
         assert_eq!(answer.at("/points/balance"), json!(317.5), "{what}");
         assert_eq!(answer.at("/profile/email"), ALVA.email, "{what}");
-        let nobody = app.get("email=nobody%40example.com").await;
-        nobody.assert_problem(404, "ContactNotFound");
+        let unknown = app.get("email=unknown%40example.com").await;
+        unknown.assert_problem(404, "ContactNotFound");
         // The overview, the resolution and each entity endpoint.
         assert!(
             rewriter.heads().len() >= 6,
@@ -197,7 +197,7 @@ async fn harmless_variations_are_read_at_every_endpoint() {
 }
 
 #[tokio::test]
-async fn what_was_coded_although_not_asked_for_is_refused() {
+async fn unrequested_content_codings_and_types_are_502() {
     for lines in [
         "content-type: application/json\r\ncontent-encoding: gzip\r\n",
         "content-type: application/json\r\ncontent-encoding: identity, br\r\n",
@@ -208,17 +208,17 @@ async fn what_was_coded_although_not_asked_for_is_refused() {
         "content-type: application/jsonp\r\n",
     ] {
         let (app, _rewriter) = behind(with_head(lines)).await;
-        let told = app.get(&format!("contactId={}&parts=none", ALVA.id)).await;
-        assert_eq!(told.status, 502, "{lines}");
-        told.assert_problem(502, "UpstreamInvalid");
+        let answer = app.get(&format!("contactId={}&parts=none", ALVA.id)).await;
+        assert_eq!(answer.status, 502, "{lines}");
+        answer.assert_problem(502, "UpstreamInvalid");
     }
 }
 
 #[tokio::test]
-async fn a_408_on_a_kept_connection_is_no_answer_and_costs_no_caller_anything() {
+async fn request_answered_by_408_on_a_pooled_connection_is_repeated() {
     let answers = AtomicUsize::new(0);
     let (app, rewriter) = behind(Arc::new(move |status, body| {
-        // Each connection is closed so when a second request comes.
+        // Each connection is closed this way when a second request arrives.
         if answers.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
             let lines = "connection: close\r\n";
             return (whole("HTTP/1.1", 408, " Request Timeout", lines, b""), true);
@@ -235,7 +235,7 @@ async fn a_408_on_a_kept_connection_is_no_answer_and_costs_no_caller_anything() 
 }
 
 #[tokio::test]
-async fn engage_is_told_that_nothing_but_plain_answers_is_read() {
+async fn upstream_calls_send_accept_encoding_identity() {
     let (app, rewriter) = behind(with_head(JSON)).await;
     app.get(&format!("contactId={}&fresh=all", ALVA.id))
         .await

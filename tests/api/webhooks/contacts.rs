@@ -1,15 +1,16 @@
-//! Which contacts a delivery is about, wherever its payload names them.
+//! The contacts of a delivery, wherever its payload contains their ids.
 
 use engage_bff::domain::{Digester, Identifier, Lookup, Part};
 use engage_simulator::people::{ALVA, BO};
 use serde_json::{Value, json};
 
 use super::{
-    Answer, DEFAULT_WEBHOOK_SECRET, TestApp, assert_taken, count, feed::state, signed, with_secret,
+    Answer, DEFAULT_WEBHOOK_SECRET, TestApp, assert_accepted, count, feed::state, signed,
+    with_secret,
 };
 use crate::harness::{id, logs};
 
-/// A signed delivery of this event with that payload.
+/// A signed delivery of this event with this payload.
 async fn deliver(app: &TestApp, message: &str, event: &str, payload: Value) -> Answer {
     let body = json!({"eventId": "e7e00000-0000-4000-8000-000000000001", "eventType": event,
         "isEncrypted": false, "payload": payload, "tenant": "exampletenant"});
@@ -18,12 +19,12 @@ async fn deliver(app: &TestApp, message: &str, event: &str, payload: Value) -> A
     app.deliver(headers, body).await
 }
 
-/// Whether the contact's profile is kept out as it was before.
-fn is_changed(app: &TestApp, contact: &str) -> bool {
+/// Whether the contact's profile is fenced by an invalidation.
+fn is_invalidated(app: &TestApp, contact: &str) -> bool {
     let identifier = Identifier::ContactId(id(contact));
     let lookup = Lookup::new(identifier, None, &Digester::random());
     let explained = app.customers.explain(&lookup);
-    let contact = explained.contacts.first().expect("the contact asked for");
+    let contact = explained.contacts.first().expect("the requested contact");
     contact
         .fences
         .iter()
@@ -31,7 +32,7 @@ fn is_changed(app: &TestApp, contact: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_contact_is_found_at_any_depth_and_in_any_spelling() {
+async fn contact_id_is_found_at_any_depth_and_in_any_spelling() {
     let bare = ALVA.id.replace('-', "");
     for (index, payload) in [
         json!({"contact": {"id": ALVA.id}}),
@@ -51,8 +52,8 @@ async fn a_contact_is_found_at_any_depth_and_in_any_spelling() {
     .enumerate()
     {
         let app = TestApp::with(with_secret).await;
-        assert_taken(&deliver(&app, "msg_1", "contact.updated", payload).await);
-        assert!(is_changed(&app, ALVA.id), "{index}");
+        assert_accepted(&deliver(&app, "msg_1", "contact.updated", payload).await);
+        assert!(is_invalidated(&app, ALVA.id), "{index}");
         assert_eq!(
             count(&app, "contact.updated", "taken").await,
             Some(1),
@@ -63,7 +64,7 @@ async fn a_contact_is_found_at_any_depth_and_in_any_spelling() {
 }
 
 #[tokio::test]
-async fn each_contact_of_a_merge_is_changed() {
+async fn every_contact_of_a_merge_is_invalidated() {
     for (index, payload) in [
         json!({"oldContactId": ALVA.id, "newContactId": BO.id}),
         json!({"contactId": ALVA.id, "mergedInto": BO.id}),
@@ -76,18 +77,18 @@ async fn each_contact_of_a_merge_is_changed() {
     {
         for event in ["contact.updated", "contact.merged", "contact.deleted"] {
             let app = TestApp::with(with_secret).await;
-            assert_taken(&deliver(&app, "msg_1", event, payload.clone()).await);
-            assert!(is_changed(&app, ALVA.id), "{index} {event}");
-            assert!(is_changed(&app, BO.id), "{index} {event}");
+            assert_accepted(&deliver(&app, "msg_1", event, payload.clone()).await);
+            assert!(is_invalidated(&app, ALVA.id), "{index} {event}");
+            assert!(is_invalidated(&app, BO.id), "{index} {event}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_known_event_that_names_no_contact_is_taken_and_counts_as_missed() {
+async fn contact_event_without_a_contact_counts_as_missed() {
     let app = TestApp::with(with_secret).await;
     let voucher = "8d31c000-2001-4c22-b002-b2d200c00001";
-    assert_taken(&deliver(&app, "msg_0", "contact.created", json!({})).await);
+    assert_accepted(&deliver(&app, "msg_0", "contact.created", json!({})).await);
     for (index, (event, payload)) in [
         ("contact.updated", json!({})),
         ("contact.updated", json!({"contactId": 12})),
@@ -115,45 +116,47 @@ async fn a_known_event_that_names_no_contact_is_taken_and_counts_as_missed() {
     .enumerate()
     {
         let app = TestApp::with(with_secret).await;
-        assert_taken(&deliver(&app, "msg_0", "contact.created", json!({})).await);
+        assert_accepted(&deliver(&app, "msg_0", "contact.created", json!({})).await);
         for copy in 0..3 {
             assert_eq!(state(&app).await, "working", "{index} {copy}");
             let message = format!("msg_{index}_{copy}");
-            assert_taken(&deliver(&app, &message, event, payload.clone()).await);
+            assert_accepted(&deliver(&app, &message, event, payload.clone()).await);
         }
         assert_eq!(state(&app).await, "failing", "{index}");
     }
-    // What is not about contacts at all is no change of one.
+    // An event about something other than contacts is no missed change.
     for copy in 0..5 {
         let message = format!("msg_other_{copy}");
-        assert_taken(&deliver(&app, &message, "order.shipped", json!({"orderId": voucher})).await);
+        assert_accepted(
+            &deliver(&app, &message, "order.shipped", json!({"orderId": voucher})).await,
+        );
     }
     assert_eq!(state(&app).await, "working");
 }
 
 #[tokio::test]
-async fn what_can_be_read_of_a_delivery_is_taken_although_it_counts_as_missed() {
+async fn partly_readable_delivery_invalidates_its_readable_contacts() {
     let app = TestApp::with(with_secret).await;
     let ids = json!({"contactIds": [ALVA.id, "bo"]});
-    assert_taken(&deliver(&app, "msg_1", "contact.updated", ids).await);
-    assert!(is_changed(&app, ALVA.id));
+    assert_accepted(&deliver(&app, "msg_1", "contact.updated", ids).await);
+    assert!(is_invalidated(&app, ALVA.id));
     assert_eq!(count(&app, "contact.updated", "unaddressed").await, Some(1));
     assert!(!logs().contains("failing"));
 }
 
 #[tokio::test]
-async fn a_delivery_with_more_ids_than_are_read_counts_as_missed() {
+async fn delivery_with_more_than_a_thousand_ids_counts_as_missed() {
     let app = TestApp::with(with_secret).await;
     for message in ["msg_1", "msg_2", "msg_3"] {
         let ids = (0..1001).map(|number| format!("6f1d2c3a-4b5e-4f60-8a71-{number:012x}"));
         let ids = json!({"contactIds": ids.collect::<Vec<_>>()});
-        assert_taken(&deliver(&app, message, "contact.updated", ids).await);
+        assert_accepted(&deliver(&app, message, "contact.updated", ids).await);
     }
     assert_eq!(state(&app).await, "failing");
 }
 
 #[tokio::test]
-async fn what_stands_around_the_payload_is_looked_into_for_contacts_too() {
+async fn contact_ids_outside_the_payload_are_found() {
     for (index, body) in [
         json!({"EventType": "Contact.Updated", "Payload": {"ContactId": ALVA.id}}),
         json!({"eventType": "contact.updated", "contactId": ALVA.id}),
@@ -165,8 +168,8 @@ async fn what_stands_around_the_payload_is_looked_into_for_contacts_too() {
         let app = TestApp::with(with_secret).await;
         let body = body.to_string();
         let headers = signed(DEFAULT_WEBHOOK_SECRET, "msg_1", 0, &body);
-        assert_taken(&app.deliver(headers, body).await);
-        assert!(is_changed(&app, ALVA.id), "{index}");
+        assert_accepted(&app.deliver(headers, body).await);
+        assert!(is_invalidated(&app, ALVA.id), "{index}");
         assert_eq!(
             count(&app, "contact.updated", "taken").await,
             Some(1),

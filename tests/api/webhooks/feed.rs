@@ -1,21 +1,21 @@
-//! How long data serves, as the feed of webhooks stands.
+//! Lifetimes depend on the state of the webhook feed.
 
 use engage_bff::config::Config;
 
 use super::{
-    ALVA, DEFAULT_WEBHOOK_SECRET, Duration, KEY, TestApp, assert_taken, by_email, deliver, signed,
-    with_secret,
+    ALVA, DEFAULT_WEBHOOK_SECRET, Duration, KEY, TestApp, assert_accepted, by_email, deliver,
+    signed, with_secret,
 };
-use crate::harness::{Answer, arrive, logs};
+use crate::harness::{Answer, let_requests_arrive, logs};
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// The fallback lifetime and the stale-while-revalidate window, and a second more.
-const FALLEN_BACK: Duration = Duration::from_secs(60 + 30 + 1);
+/// Just past the fallback lifetime and the stale-while-revalidate window.
+const PAST_FALLBACK: Duration = Duration::from_secs(60 + 30 + 1);
 
-/// Lifetimes of hours, which only news of changes make safe.
+/// Lifetimes of hours, which are safe only with a working feed.
 fn long_lived(config: &mut Config) {
     with_secret(config);
-    // An overview is trusted once its lag has passed since the feed works.
+    // The overview is trusted once its lag has passed since the feed started to work.
     config.engage.overview_lag = Duration::ZERO;
     let cache = &mut config.cache;
     cache.profile_lifetime = 4 * HOUR;
@@ -39,22 +39,22 @@ pub(super) async fn state(app: &TestApp) -> String {
 }
 
 #[track_caller]
-fn assert_asked_again(answer: &Answer) {
+fn assert_refetched(answer: &Answer) {
     answer
         .assert_ok()
         .assert_cache_status("engage-bff; fwd=stale; stored");
 }
 
 #[tokio::test]
-async fn lifetimes_are_short_until_the_first_delivery_and_again_when_none_come() {
+async fn lifetimes_are_short_before_the_first_delivery_and_after_silence() {
     let app = TestApp::with(long_lived).await;
     assert_eq!(state(&app).await, "unknown");
     app.get(&by_email()).await.assert_ok();
     assert_eq!(app.get(&by_email()).await.assert_hit().ttl(), 60);
-    app.advance(FALLEN_BACK);
-    assert_asked_again(&app.get(&by_email()).await);
+    app.advance(PAST_FALLBACK);
+    assert_refetched(&app.get(&by_email()).await);
 
-    assert_taken(
+    assert_accepted(
         &deliver(
             &app,
             "contact.updated",
@@ -63,9 +63,9 @@ async fn lifetimes_are_short_until_the_first_delivery_and_again_when_none_come()
         .await,
     );
     assert_eq!(state(&app).await, "working");
-    // What was asked for before may have changed untold.
-    app.advance(FALLEN_BACK);
-    assert_asked_again(&app.get(&by_email()).await);
+    // Records from before may have changed without a webhook.
+    app.advance(PAST_FALLBACK);
+    assert_refetched(&app.get(&by_email()).await);
     app.advance(Duration::from_secs(3600 - 91 - 1));
     let answer = app.get(&by_email()).await;
     answer.assert_hit();
@@ -73,15 +73,15 @@ async fn lifetimes_are_short_until_the_first_delivery_and_again_when_none_come()
 
     app.advance(Duration::from_secs(1));
     assert_eq!(state(&app).await, "silent");
-    assert_asked_again(&app.get(&by_email()).await);
-    app.advance(FALLEN_BACK);
-    assert_asked_again(&app.get(&by_email()).await);
+    assert_refetched(&app.get(&by_email()).await);
+    app.advance(PAST_FALLBACK);
+    assert_refetched(&app.get(&by_email()).await);
 }
 
 #[tokio::test]
-async fn news_that_come_in_time_keep_lifetimes_long() {
+async fn regular_deliveries_keep_lifetimes_long() {
     let app = TestApp::with(long_lived).await;
-    assert_taken(&deliver(&app, "contact.created", "no-contact").await);
+    assert_accepted(&deliver(&app, "contact.created", "no-contact").await);
     app.advance(Duration::from_secs(1));
     app.get(&by_email()).await.assert_ok();
     for _ in 0..6 {
@@ -89,7 +89,7 @@ async fn news_that_come_in_time_keep_lifetimes_long() {
         let answer = app.get(&by_email()).await;
         answer.assert_hit();
         assert!(answer.ttl() > 0);
-        assert_taken(&deliver(&app, "contact.created", "no-contact").await);
+        assert_accepted(&deliver(&app, "contact.created", "no-contact").await);
     }
     assert_eq!(state(&app).await, "working");
     let readyz = app.operations("/readyz").await;
@@ -97,9 +97,9 @@ async fn news_that_come_in_time_keep_lifetimes_long() {
 }
 
 #[tokio::test]
-async fn one_delivery_that_cannot_be_read_and_forgeries_shorten_no_lifetimes() {
+async fn single_unreadable_delivery_and_forgeries_do_not_shorten_lifetimes() {
     let app = TestApp::with(long_lived).await;
-    assert_taken(&deliver(&app, "contact.created", "no-contact").await);
+    assert_accepted(&deliver(&app, "contact.created", "no-contact").await);
     app.advance(Duration::from_secs(1));
     app.get(&by_email()).await.assert_ok();
     app.advance(HOUR / 2);
@@ -109,19 +109,19 @@ async fn one_delivery_that_cannot_be_read_and_forgeries_shorten_no_lifetimes() {
         forged.assert_problem(401, "Unauthorized");
     }
     app.engage.encrypt_webhooks(Some(KEY));
-    // As often as the sender tries: it stays one.
+    // However often the sender retries, it counts once.
     let (headers, body) = app.engage.webhook("contact.updated", ALVA.id);
     for _ in 0..5 {
         let sealed = app.deliver(headers.clone(), body.clone()).await;
         sealed.assert_problem(503, "WebhookUnreadable");
     }
-    let odd = signed(DEFAULT_WEBHOOK_SECRET, "msg_odd", 1801, "no JSON");
-    let odd = app.deliver(odd, "no JSON").await;
-    odd.assert_problem(400, "InvalidParameter");
+    let malformed = signed(DEFAULT_WEBHOOK_SECRET, "msg_odd", 1801, "no JSON");
+    let malformed = app.deliver(malformed, "no JSON").await;
+    malformed.assert_problem(400, "InvalidParameter");
     assert_eq!(state(&app).await, "working");
     app.get(&by_email()).await.assert_hit();
     assert!(!logs().contains("\"alarm\":true"));
-    // A line for each kind, with what is needed to mend it.
+    // One log line for each kind, with the information needed to fix it.
     assert_eq!(logs().matches("a change is missed").count(), 2);
     for why in ["sealed", "not-json"] {
         assert!(logs().contains(&format!("\"why\":\"{why}\"")), "{why}");
@@ -129,9 +129,9 @@ async fn one_delivery_that_cannot_be_read_and_forgeries_shorten_no_lifetimes() {
 }
 
 #[tokio::test]
-async fn three_that_cannot_be_read_shorten_lifetimes_until_the_rate_falls() {
+async fn three_unreadable_deliveries_shorten_lifetimes_until_their_rate_falls() {
     let app = TestApp::with(long_lived).await;
-    assert_taken(&deliver(&app, "contact.created", "no-contact").await);
+    assert_accepted(&deliver(&app, "contact.created", "no-contact").await);
     app.advance(Duration::from_secs(1));
     app.get(&by_email()).await.assert_ok();
     app.advance(HOUR / 2);
@@ -141,20 +141,20 @@ async fn three_that_cannot_be_read_shorten_lifetimes_until_the_rate_falls() {
         sealed.assert_problem(503, "WebhookUnreadable");
     }
     assert_eq!(state(&app).await, "failing");
-    assert_asked_again(&app.get(&by_email()).await);
+    assert_refetched(&app.get(&by_email()).await);
     app.engage.encrypt_webhooks(None);
-    // Half of what comes can be read: most changes are still missed.
+    // Half of the deliveries are readable: most changes are still missed.
     for _ in 0..5 {
-        assert_taken(&deliver(&app, "contact.created", "no-contact").await);
+        assert_accepted(&deliver(&app, "contact.created", "no-contact").await);
         assert_eq!(state(&app).await, "failing");
     }
-    app.advance(FALLEN_BACK);
-    assert_asked_again(&app.get(&by_email()).await);
+    app.advance(PAST_FALLBACK);
+    assert_refetched(&app.get(&by_email()).await);
     app.advance(Duration::from_secs(300));
-    assert_taken(&deliver(&app, "contact.created", "no-contact").await);
+    assert_accepted(&deliver(&app, "contact.created", "no-contact").await);
     assert_eq!(state(&app).await, "working");
     app.advance(Duration::from_secs(1));
-    assert_asked_again(&app.get(&by_email()).await);
+    assert_refetched(&app.get(&by_email()).await);
     app.advance(HOUR / 2);
     app.get(&by_email()).await.assert_hit();
     assert_eq!(logs().matches("webhook feed failing").count(), 1);
@@ -163,11 +163,11 @@ async fn three_that_cannot_be_read_shorten_lifetimes_until_the_rate_falls() {
 }
 
 #[tokio::test]
-async fn while_engage_is_down_and_tells_nothing_held_answers_serve_as_long_as_ever() {
+async fn silent_feed_does_not_shorten_stale_if_error() {
     use engage_simulator::{Endpoint, Fault};
 
     let app = TestApp::with(long_lived).await;
-    assert_taken(&deliver(&app, "contact.created", "no-contact").await);
+    assert_accepted(&deliver(&app, "contact.created", "no-contact").await);
     app.advance(Duration::from_secs(1));
     app.get(&by_email()).await.assert_ok();
     app.engage.fault(Endpoint::All, Fault::ResetBeforeBody);
@@ -179,17 +179,17 @@ async fn while_engage_is_down_and_tells_nothing_held_answers_serve_as_long_as_ev
 }
 
 #[tokio::test]
-async fn the_log_tells_once_when_webhooks_begin_to_come_and_when_they_stop() {
+async fn start_and_silence_of_the_feed_are_logged_once() {
     let app = TestApp::with(long_lived).await;
-    assert_taken(&deliver(&app, "contact.created", "no-contact").await);
+    assert_accepted(&deliver(&app, "contact.created", "no-contact").await);
     for _ in 0..3 {
         app.advance(Duration::from_secs(15));
-        arrive().await;
+        let_requests_arrive().await;
     }
     assert_eq!(logs().matches("\"webhook feed working\"").count(), 1);
     for _ in 0..3 {
         app.advance(HOUR);
-        arrive().await;
+        let_requests_arrive().await;
     }
     assert_eq!(logs().matches("lifetimes are shortened").count(), 1);
 }

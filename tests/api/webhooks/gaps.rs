@@ -1,12 +1,12 @@
-//! Repair of the feed's gaps from Engage's list of changes.
+//! Repair of gaps in the feed from Engage's list of changes.
 
 use engage_bff::config::Config;
 use engage_simulator::{Endpoint, Fault};
 
 use super::{
-    ALVA, Duration, LAG, NOBODY, TestApp, assert_taken, by_email, deliver, json, with_secret,
+    ALVA, Duration, LAG, TestApp, UNKNOWN, assert_accepted, by_email, deliver, json, with_secret,
 };
-use crate::harness::{arrive, logs, until};
+use crate::harness::{let_requests_arrive, logs, wait_until};
 
 const POLL: Duration = Duration::from_secs(60);
 const BO: &str = "0b8e7a55-93c1-4d2f-9e10-b2c300d41e02";
@@ -22,27 +22,29 @@ fn repairing(config: &mut Config) {
     config.cache.promotions_lifetime = Duration::from_secs(3600);
 }
 
-/// Waits until all three lists were asked for so many times.
+/// Waits until all three lists were fetched this many times.
 async fn polled(app: &TestApp, times: usize) {
     app.engage
         .wait_for_calls(Endpoint::Changes, 3 * times)
         .await;
-    until(|| app.engage.in_flight() == 0).await;
-    arrive().await;
+    wait_until(|| app.engage.in_flight() == 0).await;
+    let_requests_arrive().await;
 }
 
 #[tokio::test]
-async fn what_changed_while_nothing_was_told_is_asked_for_again() {
+async fn changes_without_webhooks_are_found_by_polling() {
     let app = TestApp::with(repairing).await;
     app.engage.set_overview_lag(LAG);
     polled(&app, 1).await;
     app.get(&by_email()).await.assert_ok();
-    app.get(NOBODY).await.assert_problem(404, "ContactNotFound");
+    app.get(UNKNOWN)
+        .await
+        .assert_problem(404, "ContactNotFound");
     app.engage
         .contact(ALVA.id)
         .attribute("firstName", json!("Alvina"));
     app.engage
-        .create(json!({"email": "nobody@example.com"}), "Member");
+        .create(json!({"email": "unknown@example.com"}), "Member");
     app.get(&by_email()).await.assert_hit();
     app.advance(POLL);
     polled(&app, 2).await;
@@ -50,7 +52,7 @@ async fn what_changed_while_nothing_was_told_is_asked_for_again() {
     assert_eq!(answer.assert_ok().at("/profile/firstName"), "Alvina");
     assert_eq!(app.engage.calls(Endpoint::Contact), 1);
     app.engage.set_overview_lag(Duration::ZERO);
-    app.get(NOBODY).await.assert_ok();
+    app.get(UNKNOWN).await.assert_ok();
     app.engage.contact(ALVA.id).delete();
     app.advance(POLL);
     polled(&app, 3).await;
@@ -60,14 +62,14 @@ async fn what_changed_while_nothing_was_told_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_change_just_before_the_start_is_not_taken_from_the_lagging_overview() {
+async fn change_before_the_start_is_not_hidden_by_a_lagging_overview() {
     let app = TestApp::with(repairing).await;
     polled(&app, 1).await;
     app.engage.set_overview_lag(LAG);
     app.engage
         .contact(ALVA.id)
         .attribute("firstName", json!("Alvina"));
-    // As if it had been started only now.
+    // As if the service had started only now.
     app.advance(POLL);
     polled(&app, 2).await;
     let answer = app.get(&by_email()).await;
@@ -77,7 +79,7 @@ async fn a_change_just_before_the_start_is_not_taken_from_the_lagging_overview()
         .iter()
         .find(|call| call.endpoint == Endpoint::Changes)
         .expect("a call");
-    // Local time, as in Voyado's example; so far back as the overview may lag, and two minutes.
+    // Local time, as in Voyado's example; it reaches back by the overview lag plus two minutes.
     let from = first.query.iter().find(|(name, _)| name == "fromDate");
     let to = first.query.iter().find(|(name, _)| name == "toDate");
     assert_eq!(
@@ -91,25 +93,25 @@ async fn a_change_just_before_the_start_is_not_taken_from_the_lagging_overview()
 }
 
 #[tokio::test]
-async fn nothing_is_asked_while_webhooks_come_and_the_gap_before_them_is_asked_for_once() {
+async fn polling_stops_while_webhooks_arrive_and_covers_each_gap_once() {
     let app = TestApp::with(repairing).await;
     polled(&app, 1).await;
-    assert_taken(&deliver(&app, "contact.updated", BO).await);
+    assert_accepted(&deliver(&app, "contact.updated", BO).await);
     for _ in 0..8 {
         app.advance(POLL);
-        arrive().await;
+        let_requests_arrive().await;
     }
-    // Once more for the time until the first delivery, and never again.
+    // One more poll for the time until the first delivery, then none.
     polled(&app, 2).await;
     assert_eq!(app.engage.calls(Endpoint::Changes), 6);
     app.get(&by_email()).await.assert_ok();
-    // Silent since 600 s: what happened since the last delivery is asked for.
+    // Silent for 600 s: changes since the last delivery are fetched.
     app.engage
         .contact(ALVA.id)
         .attribute("firstName", json!("Alvina"));
     for _ in 0..2 {
         app.advance(POLL);
-        arrive().await;
+        let_requests_arrive().await;
     }
     polled(&app, 3).await;
     let answer = app.get(&by_email()).await;
@@ -128,24 +130,21 @@ async fn nothing_is_asked_while_webhooks_come_and_the_gap_before_them_is_asked_f
 }
 
 #[tokio::test]
-async fn a_tenant_without_the_list_costs_little_and_says_so_once() {
+async fn forbidden_change_list_is_logged_once_and_resumed_later() {
     let app = TestApp::with(repairing).await;
     polled(&app, 1).await;
     let refusal = Fault::Status(403, json!({"message": "not switched on"}));
     app.engage.fault(Endpoint::Changes, refusal);
     for _ in 0..5 {
         app.advance(POLL);
-        arrive().await;
+        let_requests_arrive().await;
     }
-    assert_eq!(
-        logs().matches("polling /contacts/changes failed").count(),
-        1
-    );
-    // Its breaker is its own: contacts are still asked for.
+    assert_eq!(logs().matches("can't be asked for changes").count(), 1);
+    // The list has its own breaker: contacts are still fetched.
     app.get(&by_email()).await.assert_ok();
     let fresh = app.get(&format!("{}&fresh=profile", by_email())).await;
     fresh.assert_ok();
-    // What was not learned is asked for later, from where it was left.
+    // Missed changes are fetched later, from where the last poll ended.
     app.engage
         .contact(ALVA.id)
         .attribute("firstName", json!("Alvina"));
@@ -155,7 +154,7 @@ async fn a_tenant_without_the_list_costs_little_and_says_so_once() {
     app.engage
         .wait_for_calls(Endpoint::Changes, before + 3)
         .await;
-    until(|| app.engage.in_flight() == 0).await;
+    wait_until(|| app.engage.in_flight() == 0).await;
     let answer = app
         .get_until(&by_email(), |answer| {
             answer.at("/profile/firstName") == "Alvina"
@@ -164,13 +163,13 @@ async fn a_tenant_without_the_list_costs_little_and_says_so_once() {
     answer.assert_ok();
 }
 
-/// Ids that Engage lists, of contacts that are not held.
+/// Ids that Engage lists, of contacts that are not cached.
 fn ids(count: usize) -> impl Iterator<Item = String> {
     (0..count).map(|number| format!("00000000-0000-4000-8000-{number:012x}"))
 }
 
 #[tokio::test]
-async fn a_list_of_thirty_thousand_contacts_is_read_to_its_end() {
+async fn list_of_thirty_thousand_changes_is_read_completely() {
     let app = TestApp::with(repairing).await;
     app.engage.set_overview_lag(LAG);
     polled(&app, 1).await;
@@ -189,8 +188,8 @@ async fn a_list_of_thirty_thousand_contacts_is_read_to_its_end() {
     assert!(!logs().contains("polling /contacts/changes failed"));
 }
 
-/// Everything is asked for anew, once, and the next poll begins where this one ended.
-async fn assert_everything_is_asked_for_again(app: &TestApp, polls: usize) {
+/// Asserts that everything is refetched once, and that the next poll starts where this one ended.
+async fn assert_everything_is_refetched(app: &TestApp, polls: usize) {
     let answer = app
         .get_until(&by_email(), |answer| {
             answer.at("/profile/firstName") == "Alvina"
@@ -209,17 +208,17 @@ async fn assert_everything_is_asked_for_again(app: &TestApp, polls: usize) {
     app.engage
         .wait_for_calls(Endpoint::Changes, calls + 3)
         .await;
-    until(|| app.engage.in_flight() == 0).await;
+    wait_until(|| app.engage.in_flight() == 0).await;
     let log = app.engage.log();
     let mut changes = log.iter().filter(|call| call.endpoint == Endpoint::Changes);
     let next = changes.nth(calls).expect("a call");
     let from = next.query.iter().find(|(name, _)| name == "fromDate");
-    let wanted = format!("2026-11-23T12:{:02}:00", 58 + polls);
-    assert_eq!(from.map(|(_, value)| value), Some(&wanted));
+    let expected = format!("2026-11-23T12:{:02}:00", 58 + polls);
+    assert_eq!(from.map(|(_, value)| value), Some(&expected));
 }
 
 #[tokio::test]
-async fn more_changes_than_engage_lists_raise_one_fence_around_everything() {
+async fn refused_change_list_invalidates_everything_once() {
     let app = TestApp::with(repairing).await;
     polled(&app, 1).await;
     app.get(&by_email()).await.assert_ok();
@@ -229,11 +228,11 @@ async fn more_changes_than_engage_lists_raise_one_fence_around_everything() {
         .contact(ALVA.id)
         .attribute("firstName", json!("Alvina"));
     app.advance(POLL);
-    assert_everything_is_asked_for_again(&app, 1).await;
+    assert_everything_is_refetched(&app, 1).await;
 }
 
 #[tokio::test]
-async fn a_list_longer_than_is_read_raises_one_fence_around_everything() {
+async fn change_list_above_the_limit_invalidates_everything_once() {
     let app = TestApp::with(repairing).await;
     polled(&app, 1).await;
     app.get(&by_email()).await.assert_ok();
@@ -245,12 +244,12 @@ async fn a_list_longer_than_is_read_raises_one_fence_around_everything() {
         .contact(ALVA.id)
         .attribute("firstName", json!("Alvina"));
     app.advance(POLL);
-    assert_everything_is_asked_for_again(&app, 1).await;
+    assert_everything_is_refetched(&app, 1).await;
 }
 
 #[tokio::test]
-async fn three_unreadable_lists_in_a_row_raise_one_fence_around_everything() {
-    for body in [json!({"message": "?"}), json!(["nobody"]), json!("text")] {
+async fn three_unreadable_change_lists_in_a_row_invalidate_everything() {
+    for body in [json!({"message": "?"}), json!(["unknown"]), json!("text")] {
         let app = TestApp::with(repairing).await;
         polled(&app, 1).await;
         app.get(&by_email()).await.assert_ok();
@@ -261,7 +260,7 @@ async fn three_unreadable_lists_in_a_row_raise_one_fence_around_everything() {
             .fault(Endpoint::Changes, Fault::Status(200, body));
         for _ in 0..2 {
             app.advance(POLL);
-            arrive().await;
+            let_requests_arrive().await;
             app.get(&by_email()).await.assert_hit();
         }
         app.advance(POLL);
@@ -279,17 +278,17 @@ async fn three_unreadable_lists_in_a_row_raise_one_fence_around_everything() {
 }
 
 #[tokio::test]
-async fn a_list_that_is_refused_for_ever_costs_what_is_held_once_an_hour() {
+async fn permanently_refused_change_list_invalidates_once_an_hour() {
     let app = TestApp::with(repairing).await;
     polled(&app, 1).await;
     app.engage.max_changes(0);
     app.engage.list_as_updated(ids(1));
     app.advance(POLL);
-    until(|| logs().contains("changes unknown; cache invalidated")).await;
+    wait_until(|| logs().contains("changes unknown; cache invalidated")).await;
     for _ in 0..58 {
         app.engage.list_as_updated(ids(1));
         app.advance(POLL);
-        arrive().await;
+        let_requests_arrive().await;
     }
     assert_eq!(
         logs().matches("changes unknown; cache invalidated").count(),
@@ -302,14 +301,14 @@ async fn a_list_that_is_refused_for_ever_costs_what_is_held_once_an_hour() {
 }
 
 #[tokio::test]
-async fn an_engage_that_is_down_takes_nothing_that_is_held() {
+async fn unreachable_change_list_invalidates_nothing() {
     let app = TestApp::with(repairing).await;
     polled(&app, 1).await;
     app.get(&by_email()).await.assert_ok();
     app.engage.fault(Endpoint::Changes, Fault::ResetBeforeBody);
     for _ in 0..6 {
         app.advance(POLL);
-        arrive().await;
+        let_requests_arrive().await;
     }
     app.get(&by_email()).await.assert_hit();
 }

@@ -1,18 +1,18 @@
-//! A webhook at every moment of a running fetch, for a change at every moment before it: the old answer is never served
-//! after the webhook was answered, nor left behind.
+//! A webhook at every point of a running fetch, for a change at every earlier point: the old answer is neither served
+//! after the webhook was acknowledged nor left in the cache.
 
 use engage_simulator::{Endpoint, VoucherSeed};
 use serde_json::Value;
 
 use super::{
-    ALVA, Answer, Duration, LAG, TestApp, assert_taken, by_email, deliver, json, with_secret,
+    ALVA, Answer, Duration, LAG, TestApp, assert_accepted, by_email, deliver, json, with_secret,
 };
-use crate::harness::{TELLS_POINTS, arrive};
+use crate::harness::{OVERVIEW_HAS_POINTS, let_requests_arrive};
 
 const VOUCHER: &str = "8d31c000-2009-4c22-b002-b2d200c00009";
 const PROMOTION: &str = "7c20b000-1009-4b11-a001-b2d100b00009";
 
-/// An event, the change that it tells of, and whether an answer shows it.
+/// An event, its change, and whether an answer shows it.
 struct Case {
     event: &'static str,
     change: fn(&TestApp),
@@ -77,46 +77,55 @@ fn lists(list: &Value, id: &str) -> bool {
         .is_some_and(|list| list.iter().any(|item| item["id"] == id))
 }
 
-/// The moments of a cold question: before it, while the overview is in the air, while the points are, and after it.
+/// The points of a cold request: before it, during the overview, during the points, and after it.
 const MOMENTS: usize = 4;
 
-/// What happens at a moment: the change, the webhook, or both in that order.
-async fn pass(app: &TestApp, case: &Case, moment: usize, change_at: usize, told_at: usize) {
+/// At the given moment makes the change, delivers the webhook, or both in this order.
+async fn run_moment(
+    app: &TestApp,
+    case: &Case,
+    moment: usize,
+    change_at: usize,
+    delivered_at: usize,
+) {
     if moment == change_at {
         (case.change)(app);
     }
-    if moment == told_at {
-        assert_taken(&deliver(app, case.event, ALVA.id).await);
+    if moment == delivered_at {
+        assert_accepted(&deliver(app, case.event, ALVA.id).await);
     }
 }
 
 #[tokio::test]
-async fn a_webhook_at_any_moment_of_a_fetch_leaves_nothing_old_behind() {
+async fn webhook_at_any_point_of_a_fetch_leaves_no_old_data() {
     for case in cases() {
-        for told_at in 0..MOMENTS {
-            for change_at in 0..=told_at {
+        for delivered_at in 0..MOMENTS {
+            for change_at in 0..=delivered_at {
                 let app = TestApp::with(with_secret).await;
                 app.engage.set_overview_lag(LAG);
                 let overview = app.engage.hold(Endpoint::Overview);
                 let points = app.engage.hold(Endpoint::PointAccounts);
-                pass(&app, &case, 0, change_at, told_at).await;
-                let waiting = app.ask(&by_email());
+                run_moment(&app, &case, 0, change_at, delivered_at).await;
+                let waiting = app.spawn_get(&by_email());
                 app.engage.wait_for_calls(Endpoint::Overview, 1).await;
-                pass(&app, &case, 1, change_at, told_at).await;
+                run_moment(&app, &case, 1, change_at, delivered_at).await;
                 overview.release();
-                if TELLS_POINTS {
-                    arrive().await;
+                if OVERVIEW_HAS_POINTS {
+                    let_requests_arrive().await;
                 } else {
                     app.engage.wait_for_calls(Endpoint::PointAccounts, 1).await;
                 }
-                pass(&app, &case, 2, change_at, told_at).await;
+                run_moment(&app, &case, 2, change_at, delivered_at).await;
                 points.release();
                 let first = waiting.await.expect("an answer");
                 first.assert_ok();
-                pass(&app, &case, 3, change_at, told_at).await;
-                let place = format!("{}: changed at {change_at}, told at {told_at}", case.event);
-                // In v2 the whole answer comes with the overview.
-                let was_answered = told_at == 3 || (TELLS_POINTS && told_at == 2);
+                run_moment(&app, &case, 3, change_at, delivered_at).await;
+                let place = format!(
+                    "{}: changed at {change_at}, delivered at {delivered_at}",
+                    case.event
+                );
+                // In v2 the overview completes the answer.
+                let was_answered = delivered_at == 3 || (OVERVIEW_HAS_POINTS && delivered_at == 2);
                 if !was_answered {
                     assert!((case.is_new)(&first), "{place}: {}", first.text());
                 }
@@ -126,7 +135,7 @@ async fn a_webhook_at_any_moment_of_a_fetch_leaves_nothing_old_behind() {
     }
 }
 
-/// Now, as a hit, and whenever it is asked for again while the overview lags.
+/// Asserts that the change is visible now, as a hit, and after every refetch while the overview lags.
 async fn assert_stays_new(app: &TestApp, case: &Case, place: &str) {
     for step in [0, 1, 91, 91, 400] {
         app.advance(Duration::from_secs(step));
@@ -141,15 +150,15 @@ async fn assert_stays_new(app: &TestApp, case: &Case, place: &str) {
 }
 
 #[tokio::test]
-async fn a_webhook_at_any_moment_of_a_refill_leaves_nothing_old_behind() {
+async fn webhook_at_any_point_of_a_refill_leaves_no_old_data() {
     for case in cases() {
         for holds_answer in [true, false] {
             for changed_first in [true, false] {
                 let app = TestApp::with(with_secret).await;
                 app.engage.set_overview_lag(LAG);
                 app.get(&by_email()).await.assert_ok();
-                // The refill of an event before.
-                assert_taken(&deliver(&app, case.event, ALVA.id).await);
+                // The refill after an earlier event.
+                assert_accepted(&deliver(&app, case.event, ALVA.id).await);
                 let hold = if holds_answer {
                     app.engage.hold(Endpoint::All)
                 } else {
@@ -159,14 +168,14 @@ async fn a_webhook_at_any_moment_of_a_refill_leaves_nothing_old_behind() {
                     (case.change)(&app);
                 }
                 let calls = app.engage.total_calls();
-                let waiting = app.ask(&by_email());
+                let waiting = app.spawn_get(&by_email());
                 app.engage.wait_for_calls(Endpoint::All, calls + 1).await;
                 if !changed_first {
                     (case.change)(&app);
                 }
-                assert_taken(&deliver(&app, case.event, ALVA.id).await);
-                let later = app.ask(&by_email());
-                arrive().await;
+                assert_accepted(&deliver(&app, case.event, ALVA.id).await);
+                let later = app.spawn_get(&by_email());
+                let_requests_arrive().await;
                 hold.release();
                 let place = format!("{}: {holds_answer} {changed_first}", case.event);
                 for answer in [waiting.await, later.await] {

@@ -1,8 +1,8 @@
-//! Deliveries that are refused change nothing and are not remembered.
+//! Refused deliveries have no effect, and their ids are not remembered.
 
 use super::{
-    ALVA, DEFAULT_WEBHOOK_SECRET, Duration, KEY, TestApp, assert_taken, by_email, count, deliver,
-    feed::state, headers, json, signed, with_secret,
+    ALVA, DEFAULT_WEBHOOK_SECRET, Duration, KEY, TestApp, assert_accepted, by_email, count,
+    deliver, feed::state, headers, json, signed, with_secret,
 };
 use crate::harness::{Answer, TILL, logs};
 
@@ -11,7 +11,7 @@ fn body() -> String {
 }
 
 #[tokio::test]
-async fn forged_altered_old_and_future_deliveries_are_refused_and_change_nothing() {
+async fn forged_altered_and_untimely_deliveries_are_401_without_effect() {
     const OTHER: &str = "whsec_b3RoZXI=";
     let app = TestApp::with(with_secret).await;
     app.get(&by_email()).await.assert_ok();
@@ -87,10 +87,10 @@ async fn forged_altered_old_and_future_deliveries_are_refused_and_change_nothing
         assert!(!answer.text().contains("msg_1"), "{what}");
     }
     app.get(&by_email()).await.assert_hit();
-    // What was refused is not remembered, and the edges of the tolerance are within it.
+    // Ids of refused deliveries are not remembered, and the limits of the tolerance are inclusive.
     for (id, second) in [("msg_1", 0), ("msg_3", -300), ("msg_4", 300)] {
         let headers = signed(DEFAULT_WEBHOOK_SECRET, id, second, &body());
-        assert_taken(&app.deliver(headers, body()).await);
+        assert_accepted(&app.deliver(headers, body()).await);
     }
     assert_eq!(count(&app, "contact.updated", "taken").await, Some(3));
     assert_eq!(count(&app, "(unread)", "forged").await, Some(10));
@@ -99,16 +99,16 @@ async fn forged_altered_old_and_future_deliveries_are_refused_and_change_nothing
 }
 
 #[tokio::test]
-async fn a_recorded_delivery_is_of_no_use_within_the_tolerance_nor_after_it() {
+async fn replayed_delivery_has_no_effect_within_the_tolerance_and_is_401_after() {
     let app = TestApp::with(with_secret).await;
-    // Signed as far ahead as may be: it passes for timely for twice the tolerance.
+    // Signed as far ahead as allowed, so its timestamp stays valid for twice the tolerance.
     let recorded = signed(DEFAULT_WEBHOOK_SECRET, "msg_1", 300, &body());
-    assert_taken(&app.deliver(recorded.clone(), body()).await);
+    assert_accepted(&app.deliver(recorded.clone(), body()).await);
     app.get(&by_email()).await.assert_ok();
     for _ in 0..12 {
         app.advance(Duration::from_secs(50));
         app.get(&by_email()).await.assert_ok();
-        assert_taken(&app.deliver(recorded.clone(), body()).await);
+        assert_accepted(&app.deliver(recorded.clone(), body()).await);
         app.get(&by_email()).await.assert_hit();
     }
     app.advance(Duration::from_secs(1));
@@ -118,7 +118,7 @@ async fn a_recorded_delivery_is_of_no_use_within_the_tolerance_nor_after_it() {
 }
 
 #[tokio::test]
-async fn without_a_secret_there_is_no_such_path() {
+async fn webhook_path_is_404_without_a_secret() {
     let app = TestApp::spawn().await;
     let answer = deliver(&app, "contact.updated", ALVA.id).await;
     answer.assert_problem(404, "NotFound");
@@ -127,7 +127,7 @@ async fn without_a_secret_there_is_no_such_path() {
 }
 
 #[tokio::test]
-async fn other_methods_and_paths_are_refused() {
+async fn other_methods_and_paths_than_the_webhooks_are_refused() {
     let app = TestApp::with(with_secret).await;
     let request = app.request("/webhooks/engage").header("x-api-key", TILL);
     let answer = Answer::of(request).await;
@@ -140,7 +140,7 @@ async fn other_methods_and_paths_are_refused() {
 }
 
 #[tokio::test]
-async fn what_is_signed_and_no_json_object_is_a_400() {
+async fn signed_body_that_is_no_json_object_is_400() {
     let app = TestApp::with(with_secret).await;
     for (index, body) in ["", "no JSON", "[]", "\"text\"", "{\"eventType\":", "{} {}"]
         .into_iter()
@@ -158,7 +158,7 @@ async fn what_is_signed_and_no_json_object_is_a_400() {
     assert_eq!(logs().matches("webhook feed failing").count(), 1);
 }
 
-/// What `sign` does, for bytes that are no text.
+/// Like `sign`, for bytes that are no text.
 fn signed_bytes(id: &str, body: &[u8]) -> reqwest::header::HeaderMap {
     use aws_lc_rs::hmac;
     use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -176,7 +176,7 @@ fn signed_bytes(id: &str, body: &[u8]) -> reqwest::header::HeaderMap {
 }
 
 #[tokio::test]
-async fn a_body_beyond_the_limit_is_a_413_announced_or_not() {
+async fn body_above_the_limit_is_413_with_or_without_a_length() {
     let app = TestApp::with(|config| {
         with_secret(config);
         config.webhooks.max_body = bytesize::ByteSize::kib(1);
@@ -203,25 +203,25 @@ async fn a_body_beyond_the_limit_is_a_413_announced_or_not() {
         let unannounced = app.deliver(headers, pieces).await;
         assert_eq!(unannounced.status, status);
     }
-    // They were Engage's, and what they told of is missed.
+    // They came from Engage, so their changes are missed.
     assert_eq!(count(&app, "(unread)", "too-large").await, Some(4));
     assert_eq!(state(&app).await, "failing");
 }
 
 #[tokio::test]
-async fn large_bodies_that_are_not_genuine_say_nothing_of_the_feed() {
+async fn oversized_forgeries_do_not_affect_the_feed_state() {
     let app = TestApp::with(|config| {
         with_secret(config);
         config.webhooks.max_body = bytesize::ByteSize::kib(1);
     })
     .await;
-    assert_taken(&deliver(&app, "contact.created", ALVA.id).await);
+    assert_accepted(&deliver(&app, "contact.created", ALVA.id).await);
     for number in 0..5 {
         let id = format!("msg_{number}");
         let headers = signed("whsec_b3RoZXI=", &id, 0, "x");
         let answer = app.deliver(headers, "x".repeat(2000)).await;
         answer.assert_problem(401, "Unauthorized");
-        // Too large to be read on.
+        // Too large to be read to its end.
         let headers = signed("whsec_b3RoZXI=", &id, 0, "x");
         let answer = app.deliver(headers, "x".repeat((4 << 20) + 1)).await;
         answer.assert_problem(413, "PayloadTooLarge");
@@ -229,7 +229,7 @@ async fn large_bodies_that_are_not_genuine_say_nothing_of_the_feed() {
     assert_eq!(state(&app).await, "working");
 }
 
-/// What is encrypted under a key that is not ours is refused, missed, and taken once it can be read.
+/// Asserts that a payload encrypted with another key is refused, counted as missed, and accepted once it is readable.
 async fn assert_sealed_is_refused(key: Option<&str>) {
     let app = TestApp::with(|config| {
         with_secret(config);
@@ -252,10 +252,10 @@ async fn assert_sealed_is_refused(key: Option<&str>) {
     assert_eq!(readyz.status, 200);
     assert_eq!(readyz.at("/webhooks/state"), "failing");
     assert_eq!(logs().matches("webhook feed failing").count(), 1);
-    // The id was not remembered: once it can be read, the same message is taken.
+    // The id was not remembered: the same message is accepted once it is readable.
     let id = sealed["svix-id"].to_str().expect("text");
     let headers = signed(DEFAULT_WEBHOOK_SECRET, id, 0, &self::body());
-    assert_taken(&app.deliver(headers, self::body()).await);
+    assert_accepted(&app.deliver(headers, self::body()).await);
     assert_eq!(count(&app, "contact.updated", "taken").await, Some(1));
     assert_eq!(state(&app).await, "failing");
     app.advance(Duration::from_secs(301));
@@ -263,11 +263,11 @@ async fn assert_sealed_is_refused(key: Option<&str>) {
 }
 
 #[tokio::test]
-async fn an_encrypted_payload_is_a_503_without_a_key_and_comes_again() {
+async fn encrypted_payload_without_a_key_is_503_and_can_be_resent() {
     assert_sealed_is_refused(None).await;
 }
 
 #[tokio::test]
-async fn an_encrypted_payload_is_a_503_with_another_key_and_comes_again() {
+async fn encrypted_payload_with_another_key_is_503_and_can_be_resent() {
     assert_sealed_is_refused(Some("another-key-of-thirty-two-chars!")).await;
 }

@@ -1,5 +1,5 @@
-//! What callers without a valid credential make the service log: a bounded number of events, whatever they send, and no
-//! event of a client's less.
+//! Log limit for callers without a valid credential: a bounded number of events, whatever they send, and no client's
+//! event is lost.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
 use crate::{
-    harness::{Answer, READER, TILL, TestApp, logs, until},
+    harness::{Answer, READER, TILL, TestApp, logs, wait_until},
     issuer::Issuer,
     operators::operate,
     tokens::{of_alva, with_config},
     wire::{connect, rest},
 };
 
-/// How many events are logged at once.
+/// The number of events logged in a burst.
 const AT_ONCE: usize = 60;
 const LEFT_OUT: &str = "events left out that anybody can cause";
 const OPERATOR: &str = "an-operators-token";
 
-/// The events with that message.
+/// The events with this message.
 fn events(message: &str) -> Vec<Value> {
     let log = logs();
     let events = log
@@ -33,15 +33,15 @@ fn events(message: &str) -> Vec<Value> {
         .collect()
 }
 
-/// How many requests with an id that begins so are in the log.
+/// The number of logged requests whose id starts with this.
 fn logged(request_id: &str) -> usize {
-    let is_it = |event: &Value| {
+    let matches = |event: &Value| {
         event["request_id"]
             .as_str()
             .expect("an id")
             .starts_with(request_id)
     };
-    events("answered").into_iter().filter(is_it).count()
+    events("answered").into_iter().filter(matches).count()
 }
 
 async fn send(request: RequestBuilder, request_id: &str) -> u16 {
@@ -64,7 +64,7 @@ async fn dropped(app: &TestApp) -> u64 {
         .expect("a number")
 }
 
-/// Sends so many requests without a credential.
+/// Sends this many requests without a credential.
 async fn flood(app: &TestApp, times: usize) {
     for _ in 0..times {
         assert_eq!(send(app.request("/customer"), "flood").await, 401);
@@ -72,7 +72,7 @@ async fn flood(app: &TestApp, times: usize) {
 }
 
 #[tokio::test]
-async fn a_flood_of_strangers_is_logged_sixty_times_at_once_and_once_a_second_and_counted() {
+async fn unauthenticated_flood_is_logged_sixty_times_then_once_a_second() {
     let app = TestApp::spawn().await;
     flood(&app, 200).await;
     assert_eq!(logged("flood"), AT_ONCE);
@@ -87,7 +87,7 @@ async fn a_flood_of_strangers_is_logged_sixty_times_at_once_and_once_a_second_an
     assert_eq!(logged("flood"), AT_ONCE + 5);
     assert_eq!(events(LEFT_OUT).len(), 0);
     app.advance(Duration::from_secs(55));
-    until(|| !events(LEFT_OUT).is_empty()).await;
+    wait_until(|| !events(LEFT_OUT).is_empty()).await;
     let left_out = events(LEFT_OUT);
     assert_eq!(left_out.len(), 1);
     assert_eq!(left_out[0]["count"], 155);
@@ -97,7 +97,7 @@ async fn a_flood_of_strangers_is_logged_sixty_times_at_once_and_once_a_second_an
     flood(&app, 100).await;
     assert_eq!(logged("flood"), AT_ONCE + 5 + 55);
     app.stop().await.expect("a clean end");
-    until(|| events(LEFT_OUT).len() == 2).await;
+    wait_until(|| events(LEFT_OUT).len() == 2).await;
     assert_eq!(events(LEFT_OUT)[1]["count"], 45);
 }
 
@@ -112,7 +112,7 @@ fn with_method(request: RequestBuilder, method: Method) -> reqwest::Request {
     request
 }
 
-/// Everything that a caller without a valid credential may send, under one request id.
+/// Every kind of request from a caller without a valid credential, with one request id.
 async fn send_all_kinds(app: &TestApp, id: &'static str) {
     let named = |request: RequestBuilder| request.header("x-request-id", id);
     for request in [
@@ -149,7 +149,7 @@ async fn send_all_kinds(app: &TestApp, id: &'static str) {
     rest(&mut stream).await;
 }
 
-/// Everything that a caller with a valid credential may send that is an event.
+/// Every kind of logged request from callers with a valid credential.
 async fn send_as_clients(app: &TestApp, token: &str, id: &'static str) -> usize {
     let named = |request: RequestBuilder| request.header("x-request-id", id);
     let mut sent = 0;
@@ -183,17 +183,17 @@ async fn send_as_clients(app: &TestApp, token: &str, id: &'static str) -> usize 
 }
 
 #[tokio::test]
-async fn whatever_strangers_send_is_limited_and_whatever_clients_send_is_not() {
-    for pages in [vec![], vec!["https://shop.example.com".to_owned()]] {
-        let id: [&'static str; 2] = if pages.is_empty() {
-            ["anybody-1", "client-1"]
+async fn log_limit_covers_unauthenticated_requests_and_no_client() {
+    for origins in [vec![], vec!["https://shop.example.com".to_owned()]] {
+        let id: [&'static str; 2] = if origins.is_empty() {
+            ["anonymous-1", "client-1"]
         } else {
-            ["anybody-2", "client-2"]
+            ["anonymous-2", "client-2"]
         };
         let issuer = Issuer::new();
         let app = with_config(&issuer, |config| {
             configure(config);
-            config.server.cors_origins = pages;
+            config.server.cors_origins = origins;
         })
         .await;
         flood(&app, AT_ONCE).await;
@@ -208,7 +208,7 @@ async fn whatever_strangers_send_is_limited_and_whatever_clients_send_is_not() {
 }
 
 #[tokio::test]
-async fn attempts_at_the_operations_listener_have_a_limit_of_their_own() {
+async fn operations_listener_has_its_own_log_limit() {
     let app = TestApp::with(configure).await;
     flood(&app, 2 * AT_ONCE).await;
     let attempt = |target: &'static str, id| send(app.operations_request(target), id);
@@ -232,7 +232,7 @@ async fn attempts_at_the_operations_listener_have_a_limit_of_their_own() {
 }
 
 #[tokio::test]
-async fn tokens_that_are_too_large_are_logged_sixty_times() {
+async fn oversized_tokens_are_logged_sixty_times() {
     let issuer = Issuer::new();
     let app = with_config(&issuer, |_| {}).await;
     let huge = "A".repeat(9000);

@@ -1,5 +1,5 @@
-//! A TLS front before the simulator, as a load balancer is before Engage: it proves who it is, speaks
-//! HTTP/2 or HTTP/1.1 as it is told to offer, and passes on what it is asked.
+//! A TLS proxy in front of the simulator, like a load balancer in front of Engage: it has a certificate, speaks HTTP/2
+//! or HTTP/1.1 as configured, and forwards requests.
 
 use std::{
     io,
@@ -30,18 +30,18 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
-/// An invented authority that vouches for whomever a test wants.
-pub(super) struct Authority {
+/// A certificate authority for tests.
+pub(super) struct CertificateAuthority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
 }
 
-impl Authority {
+impl CertificateAuthority {
     pub(super) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let name = &mut params.distinguished_name;
-        name.push(DnType::CommonName, "An invented authority");
+        name.push(DnType::CommonName, "A test authority");
         let key = KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&key).expect("a certificate");
         let text = STANDARD.encode(certificate.der());
@@ -51,7 +51,7 @@ impl Authority {
         }
     }
 
-    /// A file that holds its certificate. One for each test: each runs in a process of its own.
+    /// A file with its certificate. One per process, and each test runs in its own process.
     pub(super) fn file(&self) -> PathBuf {
         let name = format!("authority-{}.pem", std::process::id());
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -59,8 +59,8 @@ impl Authority {
         path
     }
 
-    /// What a server needs that it vouches for under that name, and what it offers by ALPN.
-    pub(super) fn vouch_for(&self, name: &str, until: i32, offers: &[&str]) -> Proof {
+    /// A server identity with a certificate for this name, and the ALPN protocols to offer.
+    pub(super) fn issue(&self, name: &str, until: i32, offers: &[&str]) -> Identity {
         let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
         params.not_after = date_time_ymd(until, 1, 1);
         let key = KeyPair::generate().expect("a key");
@@ -74,48 +74,48 @@ impl Authority {
             .with_single_cert(vec![certificate.der().clone()], key)
             .expect("a key that fits");
         config.alpn_protocols = offers.iter().map(|offer| offer.as_bytes().into()).collect();
-        Proof(Some(Arc::new(config)))
+        Identity(Some(Arc::new(config)))
     }
 }
 
-/// How the front proves who it is.
+/// The certificate and key of the proxy.
 #[derive(Clone)]
-pub(super) struct Proof(Option<Arc<ServerConfig>>);
+pub(super) struct Identity(Option<Arc<ServerConfig>>);
 
-impl Proof {
-    /// Not at all: it speaks plain HTTP.
-    pub(super) const NONE: Proof = Proof(None);
+impl Identity {
+    /// None: plain HTTP.
+    pub(super) const NONE: Identity = Identity(None);
 }
 
-/// What the front does and has seen.
-struct Ledger {
-    proof: Proof,
+/// Settings and counters of the proxy.
+struct State {
+    identity: Identity,
     refuses_streams: bool,
-    /// How many of the next streams are refused on connections that serve the others.
+    /// The number of next streams to refuse on connections that serve all others.
     refuses_next: usize,
-    /// How many of the next connections say GOAWAY to their first request.
+    /// The number of next connections that send GOAWAY to their first request.
     goes_away: usize,
     connections: usize,
     versions: Vec<Version>,
 }
 
-/// A front; it ends with the test.
-pub(super) struct Front {
+/// A TLS proxy; it ends with the test.
+pub(super) struct TlsProxy {
     address: SocketAddr,
     listener: Option<TcpListener>,
-    ledger: Arc<Mutex<Ledger>>,
+    state: Arc<Mutex<State>>,
     running: Option<JoinHandle<()>>,
 }
 
-impl Front {
-    /// One that listens, and serves later.
-    pub(super) async fn bind(proof: Proof) -> Self {
+impl TlsProxy {
+    /// A proxy that listens now and serves later.
+    pub(super) async fn bind(identity: Identity) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         Self {
             address: listener.local_addr().expect("an address"),
             listener: Some(listener),
-            ledger: Arc::new(Mutex::new(Ledger {
-                proof,
+            state: Arc::new(Mutex::new(State {
+                identity,
                 refuses_streams: false,
                 refuses_next: 0,
                 goes_away: 0,
@@ -134,49 +134,49 @@ impl Front {
         self.address.to_string()
     }
 
-    /// Passes on to that address from now on.
+    /// Forwards to this address from now on.
     pub(super) fn serve(&mut self, base_url: String) {
-        let listener = self.listener.take().expect("it does not serve yet");
-        let ledger = Arc::clone(&self.ledger);
+        let listener = self.listener.take().expect("not serving yet");
+        let state = Arc::clone(&self.state);
         self.running = Some(tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(connection(stream, Arc::clone(&ledger), base_url.clone()));
+                tokio::spawn(connection(stream, Arc::clone(&state), base_url.clone()));
             }
         }));
     }
 
-    /// From now on new connections are proven so.
-    pub(super) fn prove(&self, proof: Proof) {
-        lock(&self.ledger).proof = proof;
+    /// The identity of new connections from now on.
+    pub(super) fn set_identity(&self, identity: Identity) {
+        lock(&self.state).identity = identity;
     }
 
-    /// From now on every stream of HTTP/2 is refused before it is looked at.
+    /// Whether every HTTP/2 stream is refused unprocessed from now on.
     pub(super) fn refuse_streams(&self, refuses: bool) {
-        lock(&self.ledger).refuses_streams = refuses;
+        lock(&self.state).refuses_streams = refuses;
     }
 
-    /// So many of the next streams of HTTP/2 are refused.
+    /// Refuses this many of the next HTTP/2 streams.
     pub(super) fn refuse_next(&self, streams: usize) {
-        lock(&self.ledger).refuses_next = streams;
+        lock(&self.state).refuses_next = streams;
     }
 
-    /// So many of the next connections of HTTP/2 say GOAWAY to their first request, and that they processed none.
+    /// Makes this many of the next HTTP/2 connections send GOAWAY to their first request, with no stream processed.
     pub(super) fn go_away(&self, connections: usize) {
-        lock(&self.ledger).goes_away = connections;
+        lock(&self.state).goes_away = connections;
     }
 
-    /// How many connections were tried.
+    /// The number of connections so far.
     pub(super) fn connections(&self) -> usize {
-        lock(&self.ledger).connections
+        lock(&self.state).connections
     }
 
-    /// In which versions it was asked, in order.
+    /// The HTTP versions of the requests so far, in order.
     pub(super) fn versions(&self) -> Vec<Version> {
-        lock(&self.ledger).versions.clone()
+        lock(&self.state).versions.clone()
     }
 }
 
-impl Drop for Front {
+impl Drop for TlsProxy {
     fn drop(&mut self) {
         if let Some(running) = &self.running {
             running.abort();
@@ -184,35 +184,35 @@ impl Drop for Front {
     }
 }
 
-fn lock(ledger: &Mutex<Ledger>) -> std::sync::MutexGuard<'_, Ledger> {
-    ledger.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An error anywhere here is what the test wants to see from the other side.
-async fn connection(stream: TcpStream, ledger: Arc<Mutex<Ledger>>, base_url: String) {
-    let (proof, refuses_streams, goes_away) = {
-        let mut ledger = lock(&ledger);
-        ledger.connections += 1;
-        let goes_away = ledger.goes_away > 0;
-        ledger.goes_away = ledger.goes_away.saturating_sub(1);
-        (ledger.proof.clone(), ledger.refuses_streams, goes_away)
+/// Errors are ignored here: tests observe them from the client side.
+async fn connection(stream: TcpStream, state: Arc<Mutex<State>>, base_url: String) {
+    let (identity, refuses_streams, goes_away) = {
+        let mut state = lock(&state);
+        state.connections += 1;
+        let goes_away = state.goes_away > 0;
+        state.goes_away = state.goes_away.saturating_sub(1);
+        (state.identity.clone(), state.refuses_streams, goes_away)
     };
     let client = reqwest::Client::builder().no_proxy().build();
     let client = client.expect("a client");
-    let seen = Arc::clone(&ledger);
-    let pass_on = service_fn(move |request: Request<Incoming>| {
+    let seen = Arc::clone(&state);
+    let forward = service_fn(move |request: Request<Incoming>| {
         let is_refused = lock(&seen).receive(request.version());
-        let passed_on = pass_on(client.clone(), base_url.clone(), request);
+        let forwarded = forward(client.clone(), base_url.clone(), request);
         async move {
             if is_refused {
                 return Err(h2::Error::from(h2::Reason::REFUSED_STREAM));
             }
-            Ok(passed_on.await)
+            Ok(forwarded.await)
         }
     });
-    let Proof(Some(config)) = proof else {
+    let Identity(Some(config)) = identity else {
         let plain = conn::http1::Builder::new();
-        let _ = plain.serve_connection(TokioIo::new(stream), pass_on).await;
+        let _ = plain.serve_connection(TokioIo::new(stream), forward).await;
         return;
     };
     let Ok(stream) = TlsAcceptor::from(config).accept(stream).await else {
@@ -220,21 +220,21 @@ async fn connection(stream: TcpStream, ledger: Arc<Mutex<Ledger>>, base_url: Str
     };
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     if is_http2 && goes_away {
-        // What ends the connection sooner is seen from the other side.
-        let _ = go_away(stream, &ledger).await;
+        // The client side observes an early end of the connection.
+        let _ = go_away(stream, &state).await;
     } else if is_http2 && refuses_streams {
-        refuse_streams(stream, &ledger).await;
+        refuse_streams(stream, &state).await;
     } else if is_http2 {
         let server = conn::http2::Builder::new(TokioExecutor::new());
-        let _ = server.serve_connection(TokioIo::new(stream), pass_on).await;
+        let _ = server.serve_connection(TokioIo::new(stream), forward).await;
     } else {
         let server = conn::http1::Builder::new();
-        let _ = server.serve_connection(TokioIo::new(stream), pass_on).await;
+        let _ = server.serve_connection(TokioIo::new(stream), forward).await;
     }
 }
 
-impl Ledger {
-    /// Notes a request; whether it is to be refused.
+impl State {
+    /// Records a request; returns whether to refuse it.
     fn receive(&mut self, version: Version) -> bool {
         self.versions.push(version);
         let is_refused = self.refuses_next > 0;
@@ -243,7 +243,7 @@ impl Ledger {
     }
 }
 
-async fn pass_on(
+async fn forward(
     client: reqwest::Client,
     base_url: String,
     request: Request<Incoming>,
@@ -251,31 +251,31 @@ async fn pass_on(
     let target = request.uri().path_and_query().expect("a path");
     let mut headers = request.headers().clone();
     headers.remove("host");
-    let asked = client.get(format!("{base_url}{target}")).headers(headers);
-    let told = asked.send().await.expect("the simulator answers");
-    let mut answer = Response::builder().status(told.status());
+    let request = client.get(format!("{base_url}{target}")).headers(headers);
+    let response = request.send().await.expect("the simulator answers");
+    let mut answer = Response::builder().status(response.status());
     for name in ["content-type", "retry-after"] {
-        if let Some(value) = told.headers().get(name) {
+        if let Some(value) = response.headers().get(name) {
             answer = answer.header(name, value);
         }
     }
-    let body = told.bytes().await.expect("a whole body");
+    let body = response.bytes().await.expect("a whole body");
     answer.body(Full::new(body)).expect("an answer")
 }
 
-async fn refuse_streams(stream: TlsStream<TcpStream>, ledger: &Mutex<Ledger>) {
+async fn refuse_streams(stream: TlsStream<TcpStream>, state: &Mutex<State>) {
     let Ok(mut streams) = h2::server::handshake(stream).await else {
         return;
     };
     while let Some(Ok((request, mut answer))) = streams.accept().await {
-        lock(ledger).versions.push(request.version());
+        lock(state).versions.push(request.version());
         answer.send_reset(h2::Reason::REFUSED_STREAM);
     }
 }
 
-/// Says of the first request that it was not processed and that there will be no other, by GOAWAY with a last stream of
-/// zero, and leaves the connection open (RFC 9113, 6.8).
-async fn go_away(mut stream: TlsStream<TcpStream>, ledger: &Mutex<Ledger>) -> io::Result<()> {
+/// Answers the first request with GOAWAY and last stream id zero, which means not processed, and leaves the connection
+/// open (RFC 9113, section 6.8).
+async fn go_away(mut stream: TlsStream<TcpStream>, state: &Mutex<State>) -> io::Result<()> {
     const PREFACE: usize = 24;
     const HEADERS: u8 = 1;
     const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
@@ -291,7 +291,7 @@ async fn go_away(mut stream: TlsStream<TcpStream>, ledger: &Mutex<Ledger>) -> io
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
         stream.read_exact(&mut vec![0; length as usize]).await?;
         if head[3] == HEADERS {
-            lock(ledger).receive(Version::HTTP_2);
+            lock(state).receive(Version::HTTP_2);
             stream.write_all(&GOAWAY).await?;
             stream.flush().await?;
         }

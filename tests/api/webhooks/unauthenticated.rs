@@ -1,4 +1,4 @@
-//! Callers that are not Engage send the beginnings of deliveries; they keep out neither Engage nor each other.
+//! Forged and partial deliveries from other senders than Engage block neither Engage's deliveries nor each other.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -7,22 +7,22 @@ use reqwest::header::HeaderMap;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use super::{
-    ALVA, DEFAULT_WEBHOOK_SECRET, TestApp, assert_taken, count, deliver, feed::state, signed,
+    ALVA, DEFAULT_WEBHOOK_SECRET, TestApp, assert_accepted, count, deliver, feed::state, signed,
     with_secret,
 };
 use crate::wire::{answer, connect};
 
-/// Not the secret.
-const OTHER: &str = "whsec_b3RoZXI=";
+/// Another secret.
+const WRONG_SECRET: &str = "whsec_b3RoZXI=";
 
-/// Little room: 256 bodies of a KiB, 64 of them of one peer.
-fn with_little_room(config: &mut Config) {
+/// A small buffer: 256 bodies of 1 KiB, 64 of them per peer.
+fn with_small_buffer(config: &mut Config) {
     with_secret(config);
     config.webhooks.max_body = bytesize::ByteSize::kib(1);
     config.server.body_timeout = Duration::from_secs(3600);
 }
 
-/// Sends a delivery's head, and so much of its body.
+/// Sends a delivery's head and part of its body.
 async fn begin(app: &TestApp, headers: &HeaderMap, length: usize, part: &str) -> TcpStream {
     let mut head =
         format!("POST /webhooks/engage HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n");
@@ -36,38 +36,38 @@ async fn begin(app: &TestApp, headers: &HeaderMap, length: usize, part: &str) ->
     stream
 }
 
-async fn begin_many(app: &TestApp, many: usize, part: &str) -> Vec<TcpStream> {
-    let mut strangers = Vec::new();
+async fn begin_forged(app: &TestApp, many: usize, part: &str) -> Vec<TcpStream> {
+    let mut forged = Vec::new();
     for number in 0..many {
-        let headers = signed(OTHER, &format!("msg_{number}"), 0, part);
-        strangers.push(begin(app, &headers, 1000, part).await);
+        let headers = signed(WRONG_SECRET, &format!("msg_{number}"), 0, part);
+        forged.push(begin(app, &headers, 1000, part).await);
     }
-    strangers
+    forged
 }
 
 #[tokio::test]
-async fn silent_strangers_keep_no_delivery_out() {
+async fn forged_deliveries_without_a_body_block_no_delivery() {
     let app = TestApp::with(with_secret).await;
-    let strangers = begin_many(&app, 300, "").await;
-    assert_taken(&deliver(&app, "contact.updated", ALVA.id).await);
-    drop(strangers);
+    let forged = begin_forged(&app, 300, "").await;
+    assert_accepted(&deliver(&app, "contact.updated", ALVA.id).await);
+    drop(forged);
 }
 
 #[tokio::test]
-async fn strangers_that_send_half_a_body_keep_no_delivery_out() {
-    let app = TestApp::with(with_little_room).await;
-    let strangers = begin_many(&app, 300, &"x".repeat(999)).await;
+async fn forged_deliveries_with_half_a_body_block_no_delivery() {
+    let app = TestApp::with(with_small_buffer).await;
+    let forged = begin_forged(&app, 300, &"x".repeat(999)).await;
     for _ in 0..3 {
-        assert_taken(&deliver(&app, "contact.updated", ALVA.id).await);
+        assert_accepted(&deliver(&app, "contact.updated", ALVA.id).await);
     }
     assert_eq!(state(&app).await, "working");
-    drop(strangers);
+    drop(forged);
 }
 
 #[tokio::test]
-async fn genuine_deliveries_that_find_no_room_come_again_and_count_as_missed() {
-    let app = TestApp::with(with_little_room).await;
-    assert_taken(&deliver(&app, "contact.created", ALVA.id).await);
+async fn delivery_without_buffer_space_is_503_and_counts_as_missed() {
+    let app = TestApp::with(with_small_buffer).await;
+    assert_accepted(&deliver(&app, "contact.created", ALVA.id).await);
     let mut slow = Vec::new();
     for number in 0..3 {
         let (_, body) = app.engage.webhook("contact.updated", ALVA.id);
@@ -77,9 +77,9 @@ async fn genuine_deliveries_that_find_no_room_come_again_and_count_as_missed() {
         let stream = begin(&app, &headers, body.len(), begun).await;
         slow.push((stream, rest.to_owned(), headers, body));
     }
-    let strangers = begin_many(&app, 100, "x").await;
-    // Deliveries on other connections are read after what the strangers sent.
-    assert_taken(&deliver(&app, "contact.created", ALVA.id).await);
+    let forged = begin_forged(&app, 100, "x").await;
+    // Deliveries on other connections are read after the partial bodies.
+    assert_accepted(&deliver(&app, "contact.created", ALVA.id).await);
     for (mut stream, rest, headers, body) in slow {
         stream.write_all(rest.as_bytes()).await.expect("sent");
         let text = answer(&mut stream).await;
@@ -87,9 +87,9 @@ async fn genuine_deliveries_that_find_no_room_come_again_and_count_as_missed() {
             text.starts_with("HTTP/1.1 503 ") && text.contains("Overloaded"),
             "{text}"
         );
-        assert_taken(&app.deliver(headers, body).await);
+        assert_accepted(&app.deliver(headers, body).await);
     }
     assert_eq!(count(&app, "(unread)", "overloaded").await, Some(3));
     assert_eq!(state(&app).await, "failing");
-    drop(strangers);
+    drop(forged);
 }

@@ -1,5 +1,5 @@
-//! Names that move while Engage fails, or while their bearer goes: one call tells it, and nobody is
-//! asked for over and over.
+//! Identifiers that move while Engage fails or while their contact is deleted: one call finds out, and no call is
+//! repeated needlessly.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn busy() -> Fault {
     Fault::Status(500, json!({"message": "busy"}))
 }
 
-/// Alva's e-mail address is known to the cache, the overview lags, and the address is Dora's now.
+/// Alva's e-mail address is cached, the overview lags, and the address now belongs to Dora.
 async fn moved() -> TestApp {
     let app = TestApp::spawn().await;
     app.engage.set_overview_lag(Duration::from_secs(600));
@@ -33,7 +33,7 @@ async fn moved() -> TestApp {
 }
 
 #[tokio::test]
-async fn a_look_up_of_a_moved_email_that_fails_is_told_and_not_repeated() {
+async fn failed_lookup_of_a_moved_email_is_502_and_not_repeated() {
     let app = moved().await;
     app.customers
         .invalidate(id(ALVA.id), Part::Profile.into())
@@ -50,7 +50,7 @@ async fn a_look_up_of_a_moved_email_that_fails_is_told_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_new_bearer_who_cannot_be_asked_whether_it_is_so_is_not_shown_and_not_asked_again() {
+async fn new_owner_that_cannot_be_confirmed_is_502_and_not_repeated() {
     let app = moved().await;
     let alva = format!("contactId={}&parts=none&fresh=profile", ALVA.id);
     app.get(&alva).await.assert_ok();
@@ -68,7 +68,7 @@ async fn a_new_bearer_who_cannot_be_asked_whether_it_is_so_is_not_shown_and_not_
 }
 
 #[tokio::test]
-async fn a_fresh_profile_by_the_email_of_somebody_who_is_gone_is_that_of_its_new_bearer() {
+async fn fresh_profile_by_a_deleted_contacts_email_is_the_new_owners() {
     let app = moved().await;
     app.engage.contact(ALVA.id).delete();
     let query = format!("{}&fresh=profile", alvas_email());
@@ -78,7 +78,7 @@ async fn a_fresh_profile_by_the_email_of_somebody_who_is_gone_is_that_of_its_new
 }
 
 #[tokio::test]
-async fn an_email_that_a_later_overview_shows_no_more_leads_to_nobody() {
+async fn email_missing_in_a_later_overview_is_404() {
     let app = TestApp::spawn().await;
     app.get(&alvas_email()).await.assert_ok();
     app.engage.contact(ALVA.id).attribute("email", json!(null));
@@ -93,7 +93,7 @@ async fn an_email_that_a_later_overview_shows_no_more_leads_to_nobody() {
 }
 
 #[tokio::test]
-async fn an_email_that_moves_back_leads_to_its_first_bearer_again() {
+async fn email_that_moves_back_resolves_to_its_first_owner() {
     let app = moved().await;
     app.customers
         .invalidate(id(ALVA.id), Part::Profile.into())
@@ -111,8 +111,8 @@ async fn an_email_that_moves_back_leads_to_its_first_bearer_again() {
     assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id);
 }
 
-/// Alva is held as she is now; her e-mail address was asked for so much earlier.
-async fn name_of_age(age: Duration) -> TestApp {
+/// Alva's record is current; her e-mail address was resolved this long ago.
+async fn alias_of_age(age: Duration) -> TestApp {
     let app = TestApp::spawn().await;
     app.get(&alvas_email()).await.assert_ok();
     app.advance(age);
@@ -123,14 +123,14 @@ async fn name_of_age(age: Duration) -> TestApp {
 }
 
 #[tokio::test]
-async fn a_stale_name_of_somebody_whose_profile_is_fresh_is_renewed_in_the_background() {
-    let app = name_of_age(Duration::from_secs(61)).await;
+async fn stale_alias_of_a_fresh_profile_is_refreshed_in_the_background() {
+    let app = alias_of_age(Duration::from_secs(61)).await;
     app.get(&alvas_email()).await.assert_ok().assert_hit();
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
 }
 
 #[tokio::test]
-async fn a_stale_name_that_the_overview_may_not_tell_is_renewed_by_its_own_look_up() {
+async fn stale_alias_during_overview_lag_is_refreshed_by_id_lookup() {
     let app = moved().await;
     app.customers
         .invalidate(id(ALVA.id), Part::Profile.into())
@@ -146,9 +146,9 @@ async fn a_stale_name_that_the_overview_may_not_tell_is_renewed_by_its_own_look_
 }
 
 #[tokio::test]
-async fn a_name_that_cannot_be_renewed_is_followed_within_its_window_and_never_beyond() {
+async fn alias_that_cannot_be_refreshed_is_used_within_its_window_only() {
     for (age, within_window) in [(100, true), (3700, false)] {
-        let app = name_of_age(Duration::from_secs(age)).await;
+        let app = alias_of_age(Duration::from_secs(age)).await;
         app.engage.fault(Endpoint::All, busy());
         app.get_with(&alvas_email(), "stale-if-error=0")
             .await

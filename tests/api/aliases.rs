@@ -1,5 +1,5 @@
-//! Names (e-mail, phone, …) that change their bearer: they lead to the new one as soon as the cache
-//! learns of it, though Engage's overview lags (P1).
+//! Identifiers (e-mail, phone, …) that move to another contact: they resolve to the new owner as soon as the cache
+//! learns of the move, even if Engage's overview lags (P1).
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn alvas_email() -> String {
     format!("email={}&parts=none", ALVA.email)
 }
 
-/// Alva's e-mail address is known to the cache, and the overview lags from now on.
+/// Alva's e-mail address is cached, and the overview lags from now on.
 async fn warm() -> TestApp {
     let app = TestApp::spawn().await;
     app.engage.set_overview_lag(LAG);
@@ -27,8 +27,8 @@ async fn warm() -> TestApp {
     app
 }
 
-/// The address leads to Dora at once, and for as long as the overview lags.
-async fn leads_to_dora(app: &TestApp, query: &str) {
+/// Asserts that the address resolves to Dora at once, and for as long as the overview lags.
+async fn resolves_to_dora(app: &TestApp, query: &str) {
     for _ in 0..10 {
         let answer = app.get(query).await;
         assert_eq!(answer.assert_ok().at("/contactId"), DORA.id);
@@ -38,29 +38,29 @@ async fn leads_to_dora(app: &TestApp, query: &str) {
 }
 
 #[tokio::test]
-async fn an_email_leads_to_its_new_bearer_at_once_when_the_old_one_took_another() {
+async fn email_resolves_to_its_new_owner_after_the_old_one_changed_it() {
     let app = warm().await;
     app.engage.contact(ALVA.id).email("alva.new@example.com");
     app.engage.contact(DORA.id).email(ALVA.email);
     app.customers
         .invalidate(id(ALVA.id), Part::Profile.into())
         .await;
-    leads_to_dora(&app, &alvas_email()).await;
+    resolves_to_dora(&app, &alvas_email()).await;
     assert!(app.engage.calls(Endpoint::ContactIdLookup) >= 1);
 }
 
 #[tokio::test]
-async fn an_email_leads_to_its_new_bearer_at_once_when_the_old_one_has_none_any_more() {
+async fn email_resolves_to_its_new_owner_after_the_old_one_lost_it() {
     let app = warm().await;
     app.engage.move_email(ALVA.id, DORA.id);
     app.customers
         .invalidate(id(ALVA.id), Part::Profile.into())
         .await;
-    leads_to_dora(&app, &alvas_email()).await;
+    resolves_to_dora(&app, &alvas_email()).await;
 }
 
 #[tokio::test]
-async fn an_email_leads_at_once_to_a_new_bearer_who_had_none_before() {
+async fn email_resolves_to_a_new_owner_without_a_previous_email() {
     let app = TestApp::spawn().await;
     app.engage.contact(DORA.id).attribute("email", Value::Null);
     app.advance(LAG);
@@ -71,11 +71,11 @@ async fn an_email_leads_at_once_to_a_new_bearer_who_had_none_before() {
     app.customers
         .invalidate(id(ALVA.id), Part::Profile.into())
         .await;
-    leads_to_dora(&app, &alvas_email()).await;
+    resolves_to_dora(&app, &alvas_email()).await;
 }
 
 #[tokio::test]
-async fn an_email_leads_to_its_new_bearer_when_both_were_invalidated() {
+async fn email_resolves_to_its_new_owner_when_both_were_invalidated() {
     let app = warm().await;
     app.engage.move_email(ALVA.id, DORA.id);
     app.customers
@@ -85,11 +85,11 @@ async fn an_email_leads_to_its_new_bearer_when_both_were_invalidated() {
         .invalidate(id(ALVA.id), Part::Profile.into())
         .await;
     app.customers.drop_negatives().await;
-    leads_to_dora(&app, &alvas_email()).await;
+    resolves_to_dora(&app, &alvas_email()).await;
 }
 
 #[tokio::test]
-async fn an_email_leads_to_its_new_bearer_who_is_held_already() {
+async fn email_resolves_to_a_new_owner_that_is_already_cached() {
     let app = warm().await;
     let dora = format!("contactId={}&parts=none", DORA.id);
     app.get(&dora).await.assert_ok();
@@ -98,11 +98,11 @@ async fn an_email_leads_to_its_new_bearer_who_is_held_already() {
     app.customers
         .invalidate(id(ALVA.id), Part::Profile.into())
         .await;
-    leads_to_dora(&app, &alvas_email()).await;
+    resolves_to_dora(&app, &alvas_email()).await;
 }
 
 #[tokio::test]
-async fn two_who_swap_their_emails_answer_for_each_others() {
+async fn swapped_emails_resolve_to_the_other_contact() {
     let app = warm().await;
     app.engage.contact(DORA.id).email("dora@example.com");
     app.advance(LAG);
@@ -121,15 +121,15 @@ async fn two_who_swap_their_emails_answer_for_each_others() {
     for _ in 0..3 {
         let alva = app.get(doras_email).await;
         assert_eq!(alva.assert_ok().at("/contactId"), ALVA.id);
-        leads_to_dora(&app, &alvas_email()).await;
+        resolves_to_dora(&app, &alvas_email()).await;
     }
 }
 
 #[tokio::test]
-async fn an_email_that_moves_while_its_look_up_is_in_the_air_leads_to_its_new_bearer() {
+async fn email_that_moves_during_its_lookup_resolves_to_the_new_owner() {
     let app = TestApp::spawn().await;
     let hold = app.engage.hold(Endpoint::Overview);
-    let waiting = app.ask(&alvas_email());
+    let waiting = app.spawn_get(&alvas_email());
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
     app.engage.contact(ALVA.id).email("alva.new@example.com");
     app.engage.contact(DORA.id).email(ALVA.email);
@@ -139,11 +139,11 @@ async fn an_email_that_moves_while_its_look_up_is_in_the_air_leads_to_its_new_be
     hold.release();
     let waiting = waiting.await.expect("an answer");
     assert_eq!(waiting.assert_ok().at("/contactId"), DORA.id);
-    leads_to_dora(&app, &alvas_email()).await;
+    resolves_to_dora(&app, &alvas_email()).await;
 }
 
 #[tokio::test]
-async fn a_profile_read_fresh_tells_the_cache_that_an_email_has_moved() {
+async fn fresh_profile_without_the_email_drops_the_alias() {
     for takes_another in [true, false] {
         let app = warm().await;
         app.engage.move_email(ALVA.id, DORA.id);
@@ -152,12 +152,12 @@ async fn a_profile_read_fresh_tells_the_cache_that_an_email_has_moved() {
         }
         let fresh = format!("contactId={}&parts=none&fresh=profile", ALVA.id);
         app.get(&fresh).await.assert_ok();
-        leads_to_dora(&app, &alvas_email()).await;
+        resolves_to_dora(&app, &alvas_email()).await;
     }
 }
 
 #[tokio::test]
-async fn a_fresh_look_up_by_a_moved_email_answers_about_its_bearer_now() {
+async fn fresh_lookup_by_a_moved_email_returns_the_new_owner() {
     for takes_another in [true, false] {
         let app = warm().await;
         app.engage.move_email(ALVA.id, DORA.id);
@@ -168,12 +168,12 @@ async fn a_fresh_look_up_by_a_moved_email_answers_about_its_bearer_now() {
         let answer = app.get(&fresh).await;
         assert_eq!(answer.assert_ok().at("/contactId"), DORA.id);
         assert_eq!(answer.at("/profile/email"), ALVA.email);
-        leads_to_dora(&app, &alvas_email()).await;
+        resolves_to_dora(&app, &alvas_email()).await;
     }
 }
 
 #[tokio::test]
-async fn phones_and_custom_keys_move_like_emails() {
+async fn moved_phones_and_custom_keys_resolve_to_the_new_owner() {
     for (parameter, value, attribute) in [
         ("mobilePhone", ALVA.phone, "mobilePhone"),
         ("customKey", ALVA.member_number, "memberNumber"),
@@ -196,12 +196,12 @@ async fn phones_and_custom_keys_move_like_emails() {
         app.customers
             .invalidate(id(ALVA.id), Part::Profile.into())
             .await;
-        leads_to_dora(&app, &query).await;
+        resolves_to_dora(&app, &query).await;
     }
 }
 
 #[tokio::test]
-async fn a_national_id_moves_like_an_email() {
+async fn moved_national_id_resolves_to_the_new_owner() {
     let app = TestApp::spawn().await;
     app.engage.set_overview_lag(LAG);
     let body = json!({"socialSecurityNumber": ALVA.national_id, "parts": []});
@@ -221,7 +221,7 @@ async fn a_national_id_moves_like_an_email() {
 }
 
 #[tokio::test]
-async fn an_email_that_was_given_up_leads_to_nobody() {
+async fn email_without_an_owner_is_404() {
     for takes_another in [true, false] {
         let app = warm().await;
         let email = if takes_another {
@@ -243,7 +243,7 @@ async fn an_email_that_was_given_up_leads_to_nobody() {
 }
 
 #[tokio::test]
-async fn an_email_that_the_refilled_profile_still_bears_stands_and_costs_no_look_up() {
+async fn alias_confirmed_by_the_refilled_profile_costs_no_lookup() {
     let app = warm().await;
     app.engage
         .contact(ALVA.id)
@@ -259,26 +259,26 @@ async fn an_email_that_the_refilled_profile_still_bears_stands_and_costs_no_look
 }
 
 #[tokio::test]
-async fn two_who_come_to_share_an_email_end_in_a_409_once_the_cache_learns_of_it() {
+async fn email_shared_by_two_contacts_becomes_409_after_expiry() {
     let app = TestApp::spawn().await;
     app.get(&alvas_email()).await.assert_ok();
     app.engage.contact(DORA.id).email(ALVA.email);
     app.advance(Duration::from_secs(48));
-    let held = app.get(&alvas_email()).await;
-    assert_eq!(held.assert_hit().at("/contactId"), ALVA.id);
+    let cached = app.get(&alvas_email()).await;
+    assert_eq!(cached.assert_hit().at("/contactId"), ALVA.id);
     app.advance(Duration::from_secs(42));
     for _ in 0..2 {
         app.get(&alvas_email())
             .await
             .assert_problem(409, "MultipleMatches");
     }
-    // By her id she is answered as before.
+    // By her contact id she is served as before.
     let by_id = format!("contactId={}&parts=none", ALVA.id);
     app.get(&by_id).await.assert_ok();
 }
 
 #[tokio::test]
-async fn the_contact_type_belongs_to_the_key() {
+async fn same_email_under_two_contact_types_is_two_aliases() {
     let app = TestApp::spawn().await;
     let as_contact = format!("email={}&contactType=Contact&parts=none", ALVA.email);
     app.get(&alvas_email()).await.assert_ok();
@@ -288,7 +288,7 @@ async fn the_contact_type_belongs_to_the_key() {
     app.get(&alvas_email()).await.assert_ok().assert_hit();
     let bo = format!("email={}&contactType=cOnTaCt&parts=none", BO.email);
     assert_eq!(app.get(&bo).await.assert_ok().at("/contactId"), BO.id);
-    // The same address may belong to a Member and to a Contact.
+    // A Member and a Contact may have the same address.
     app.engage.contact(BO.id).email(ALVA.email);
     app.customers.drop_negatives().await;
     let found = app.get(&as_contact).await;
@@ -298,7 +298,7 @@ async fn the_contact_type_belongs_to_the_key() {
 }
 
 #[tokio::test]
-async fn a_contact_id_of_another_contact_type_is_a_404_whatever_is_held() {
+async fn contact_id_with_another_contact_type_is_404_despite_a_cached_record() {
     let app = TestApp::spawn().await;
     let plain = format!("contactId={}&parts=none", ALVA.id);
     app.get(&plain).await.assert_ok();
@@ -314,7 +314,7 @@ async fn a_contact_id_of_another_contact_type_is_a_404_whatever_is_held() {
 }
 
 #[tokio::test]
-async fn a_contact_id_whose_type_changed_no_longer_answers_for_the_old_type() {
+async fn contact_id_with_its_former_contact_type_is_404() {
     let app = TestApp::spawn().await;
     app.engage.set_overview_lag(LAG);
     let typed = format!("contactId={}&contactType=Member&parts=none", CIM.id);
@@ -330,17 +330,17 @@ async fn a_contact_id_whose_type_changed_no_longer_answers_for_the_old_type() {
 }
 
 #[tokio::test]
-async fn a_name_that_the_contact_does_not_show_is_asked_for_anew_after_the_negative_lifetime() {
+async fn unconfirmed_alias_is_refetched_after_the_negative_lifetime() {
     let app = TestApp::spawn().await;
-    // The tenant hides e-mail addresses: nothing proves the name, nothing contradicts it.
+    // The tenant hides e-mail addresses: the alias is neither confirmed nor contradicted.
     let hidden = json!({"id": ALVA.id, "attributes": {"firstName": "Alva"}});
     let hidden = engage_simulator::Fault::Body(hidden.to_string());
     app.engage.fault(Endpoint::Overview, hidden);
     app.get(&alvas_email()).await.assert_ok();
     app.advance(Duration::from_secs(24));
     app.get(&alvas_email()).await.assert_ok().assert_hit();
-    assert_eq!(app.overviews(), 1);
+    assert_eq!(app.overview_calls(), 1);
     app.advance(Duration::from_secs(36));
     app.get(&alvas_email()).await.assert_ok();
-    assert_eq!(app.overviews(), 2);
+    assert_eq!(app.overview_calls(), 2);
 }

@@ -1,5 +1,5 @@
-//! What Engage shows of the contact that it answers with: the identifier that was asked for in any spelling, nothing, or
-//! a contradiction. What can't be read is a contradiction.
+//! Identity check: what Engage shows of the contact must match the requested identifier in some spelling, or be absent.
+//! An unreadable value is a mismatch.
 
 use engage_simulator::{
     CustomKey, Endpoint, Fault,
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{TestApp, logs};
 
-/// A service whose Engage finds Alva by what identified her before, whatever she shows.
+/// A service whose Engage finds Alva by her original identifiers, whatever values it returns.
 async fn with_alva() -> TestApp {
     let app = TestApp::spawn().await;
     app.engage
@@ -21,37 +21,37 @@ async fn with_alva() -> TestApp {
     app
 }
 
-/// Asked for so, Alva is not shown while she shows any of the values, and is again when she shows none.
-async fn assert_mismatch(asked: Value, key: &str, values: &[Value]) {
+/// Asserts a mismatch for each of these values, and a match when the value is absent.
+async fn assert_mismatch(lookup: Value, key: &str, values: &[Value]) {
     let app = with_alva().await;
     for value in values {
         app.engage.contact(ALVA.id).attribute(key, value.clone());
         app.customers.purge_everything().await;
-        let answer = app.lookup(asked.clone()).await;
+        let answer = app.lookup(lookup.clone()).await;
         assert_eq!(answer.status, 502, "{value}: {}", answer.text());
         answer.assert_problem(502, "IdentityMismatch");
     }
     app.engage.contact(ALVA.id).attribute(key, Value::Null);
     app.customers.purge_everything().await;
-    let answer = app.lookup(asked).await;
+    let answer = app.lookup(lookup).await;
     assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id);
 }
 
-/// Asked for so, Alva is shown whichever of the values she shows.
-async fn assert_match(asked: Value, key: &str, values: &[Value]) {
+/// Asserts a match for each of these values.
+async fn assert_match(lookup: Value, key: &str, values: &[Value]) {
     let app = with_alva().await;
     for value in values {
         app.engage.contact(ALVA.id).attribute(key, value.clone());
         app.customers.purge_everything().await;
-        let answer = app.lookup(asked.clone()).await;
+        let answer = app.lookup(lookup.clone()).await;
         assert_eq!(answer.status, 200, "{value}: {}", answer.text());
         assert_eq!(answer.at("/contactId"), ALVA.id, "{value}");
-        app.lookup(asked.clone()).await.assert_ok().assert_hit();
+        app.lookup(lookup.clone()).await.assert_ok().assert_hit();
     }
 }
 
-/// JSON that is no text, and text in which something is not what it seems.
-fn of_another_kind() -> Vec<Value> {
+/// JSON that is no string, and strings with deceptive contents.
+fn of_wrong_type() -> Vec<Value> {
     vec![
         json!({"value": "x"}),
         json!(["x"]),
@@ -63,7 +63,7 @@ fn of_another_kind() -> Vec<Value> {
 }
 
 fn emails_of_others() -> Vec<Value> {
-    let mut values = of_another_kind();
+    let mut values = of_wrong_type();
     values.extend([
         json!("andré.person@example.com"),
         json!("alva.tests\u{ad}son@example.com"),
@@ -81,7 +81,7 @@ fn emails_of_others() -> Vec<Value> {
 }
 
 fn phones_of_others() -> Vec<Value> {
-    let mut values = of_another_kind();
+    let mut values = of_wrong_type();
     values.extend([
         json!("+46701740699"),
         json!("+47701740605"),
@@ -96,7 +96,7 @@ fn phones_of_others() -> Vec<Value> {
 }
 
 fn national_ids_of_others() -> Vec<Value> {
-    let mut values = of_another_kind();
+    let mut values = of_wrong_type();
     values.extend([
         json!("19850709-****"),
         json!("198507099813"),
@@ -110,7 +110,7 @@ fn national_ids_of_others() -> Vec<Value> {
 }
 
 fn custom_keys_of_others() -> Vec<Value> {
-    let mut values = of_another_kind();
+    let mut values = of_wrong_type();
     values.extend([
         json!("100002"),
         json!("1000 01"),
@@ -121,24 +121,24 @@ fn custom_keys_of_others() -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn an_email_address_that_is_not_the_one_asked_for_is_a_mismatch() {
+async fn another_email_than_requested_is_a_mismatch() {
     let values = emails_of_others();
     assert_mismatch(json!({"email": ALVA.email}), "email", &values).await;
     assert_mismatch(json!({"any": ALVA.email}), "email", &values).await;
 }
 
 #[tokio::test]
-async fn a_phone_number_that_is_not_the_one_asked_for_is_a_mismatch() {
+async fn another_phone_number_than_requested_is_a_mismatch() {
     let values = phones_of_others();
     assert_mismatch(json!({"mobilePhone": ALVA.phone}), "mobilePhone", &values).await;
     assert_mismatch(json!({"any": "070-174 06 05"}), "mobilePhone", &values).await;
 }
 
 #[tokio::test]
-async fn a_national_id_that_is_not_the_one_asked_for_is_a_mismatch() {
+async fn another_national_id_than_requested_is_a_mismatch() {
     let values = national_ids_of_others();
-    let asked = json!({"socialSecurityNumber": ALVA.national_id});
-    assert_mismatch(asked, "socialSecurityNumber", &values).await;
+    let lookup = json!({"socialSecurityNumber": ALVA.national_id});
+    assert_mismatch(lookup, "socialSecurityNumber", &values).await;
     assert_mismatch(
         json!({"any": "850709-9805"}),
         "socialSecurityNumber",
@@ -148,11 +148,11 @@ async fn a_national_id_that_is_not_the_one_asked_for_is_a_mismatch() {
 }
 
 #[tokio::test]
-async fn a_custom_key_that_is_not_the_one_asked_for_is_a_mismatch() {
+async fn another_custom_key_than_requested_is_a_mismatch() {
     let values = custom_keys_of_others();
-    for asked in ["customKey", "any"] {
+    for lookup in ["customKey", "any"] {
         assert_mismatch(
-            json!({ asked: ALVA.member_number }),
+            json!({ lookup: ALVA.member_number }),
             "memberNumber",
             &values,
         )
@@ -161,49 +161,49 @@ async fn a_custom_key_that_is_not_the_one_asked_for_is_a_mismatch() {
 }
 
 #[tokio::test]
-async fn a_mismatch_is_neither_kept_nor_answered_from_memory() {
+async fn mismatch_is_neither_cached_nor_served() {
     let app = with_alva().await;
-    let asked = json!({"email": ALVA.email});
+    let lookup = json!({"email": ALVA.email});
     app.engage
         .contact(ALVA.id)
         .email("andré.person@example.com");
     for _ in 0..2 {
-        app.lookup(asked.clone())
+        app.lookup(lookup.clone())
             .await
             .assert_problem(502, "IdentityMismatch");
     }
     assert_eq!(app.customers.counts().records, 0);
     assert!(logs().contains("needs an operator"));
-    // By her id she is who was asked for.
+    // By contact id the identifier does not matter.
     let by_id = app.lookup(json!({"contactId": ALVA.id})).await;
     assert_eq!(
         by_id.assert_ok().at("/profile/email"),
         "andré.person@example.com"
     );
-    app.lookup(asked)
+    app.lookup(lookup)
         .await
         .assert_problem(502, "IdentityMismatch");
 }
 
 #[tokio::test]
-async fn an_email_that_became_unreadable_since_leads_nowhere_any_more() {
+async fn alias_ends_when_the_email_becomes_unreadable() {
     let app = with_alva().await;
-    let asked = json!({"email": ALVA.email, "parts": []});
-    app.lookup(asked.clone()).await.assert_ok();
+    let lookup = json!({"email": ALVA.email, "parts": []});
+    app.lookup(lookup.clone()).await.assert_ok();
     app.engage
         .contact(ALVA.id)
         .email("alva.tests\u{ad}son@example.com");
-    let anew = json!({"email": ALVA.email, "parts": [], "fresh": ["profile"]});
-    app.lookup(anew)
+    let fresh = json!({"email": ALVA.email, "parts": [], "fresh": ["profile"]});
+    app.lookup(fresh)
         .await
         .assert_problem(502, "IdentityMismatch");
-    app.lookup(asked)
+    app.lookup(lookup)
         .await
         .assert_problem(502, "IdentityMismatch");
 }
 
 #[tokio::test]
-async fn odd_spellings_of_the_right_email_address_pass() {
+async fn unusual_spellings_of_the_right_email_match() {
     let values = [
         json!(" Alva.Testsson@EXAMPLE.com\u{a0}"),
         json!("Alva Testsson <alva.testsson@example.com>"),
@@ -218,25 +218,25 @@ async fn odd_spellings_of_the_right_email_address_pass() {
 }
 
 #[tokio::test]
-async fn an_international_domain_is_compared_in_its_ascii_form() {
+async fn international_domain_is_compared_in_its_ascii_form() {
     let app = TestApp::spawn().await;
-    let asked = "anna@xn--rksmrgs-5wao1o.se";
+    let lookup = "anna@xn--rksmrgs-5wao1o.se";
     app.engage
         .contact(ALVA.id)
-        .also_found_by("email", asked)
+        .also_found_by("email", lookup)
         .email("Anna@Räksmörgås.se");
-    let answer = app.lookup(json!({"email": asked})).await;
+    let answer = app.lookup(json!({"email": lookup})).await;
     assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id);
     assert_eq!(answer.at("/contactability/email/status"), "ok");
     app.engage.contact(ALVA.id).email("anna@rаksmorgas.se");
     app.customers.purge_everything().await;
-    app.lookup(json!({"email": asked}))
+    app.lookup(json!({"email": lookup}))
         .await
         .assert_problem(502, "IdentityMismatch");
 }
 
 #[tokio::test]
-async fn odd_spellings_of_the_right_phone_number_pass() {
+async fn unusual_spellings_of_the_right_phone_number_match() {
     let values = [
         json!("0701740605"),
         json!("070-174 06 05"),
@@ -256,7 +256,7 @@ async fn odd_spellings_of_the_right_phone_number_pass() {
 }
 
 #[tokio::test]
-async fn odd_spellings_of_the_right_national_id_pass() {
+async fn unusual_spellings_of_the_right_national_id_match() {
     let values = [
         json!("19850709-9805"),
         json!("850709-9805"),
@@ -265,22 +265,22 @@ async fn odd_spellings_of_the_right_national_id_pass() {
         json!("1985 07 09 9805"),
         json!("850709\u{2013}9805"),
     ];
-    let asked = json!({"socialSecurityNumber": ALVA.national_id});
-    assert_match(asked, "socialSecurityNumber", &values).await;
+    let lookup = json!({"socialSecurityNumber": ALVA.national_id});
+    assert_match(lookup, "socialSecurityNumber", &values).await;
 }
 
 #[tokio::test]
-async fn a_custom_key_in_another_case_or_padded_is_found_or_unknown() {
+async fn custom_key_in_another_case_or_padded_is_left_to_engage() {
     let app = TestApp::spawn().await;
     app.engage.custom_key(CustomKey::ExternalId);
-    let odd = ["shop-55501", "SHOP-55501 ", " Shop-55501"];
-    for key in odd {
+    let variants = ["shop-55501", "SHOP-55501 ", " Shop-55501"];
+    for key in variants {
         app.lookup(json!({"customKey": key}))
             .await
             .assert_problem(404, "ContactNotFound");
     }
     app.customers.purge_everything().await;
-    for key in odd {
+    for key in variants {
         app.engage.contact(ALVA.id).also_found_by("externalId", key);
         for kind in ["customKey", "any"] {
             let answer = app.lookup(json!({ kind: key })).await;
@@ -290,9 +290,9 @@ async fn a_custom_key_in_another_case_or_padded_is_found_or_unknown() {
 }
 
 #[tokio::test]
-async fn a_value_that_engage_reads_as_another_kind_is_found() {
+async fn any_value_matched_by_engage_as_another_kind_is_accepted() {
     let app = with_alva().await;
-    // Bare digits are a custom key to us, and the number to an Engage that takes it so.
+    // Bare digits are a custom key to us, but may be a phone number to Engage.
     app.engage
         .contact(ALVA.id)
         .also_found_by("memberNumber", "46701740605");
@@ -307,7 +307,7 @@ async fn a_value_that_engage_reads_as_another_kind_is_found() {
 }
 
 #[tokio::test]
-async fn what_is_not_shown_contradicts_nothing() {
+async fn absent_identifiers_are_no_mismatch() {
     let app = with_alva().await;
     for value in [json!(null), json!(""), json!(" \u{a0}")] {
         for key in [
@@ -320,20 +320,20 @@ async fn what_is_not_shown_contradicts_nothing() {
         }
         app.engage.contact(ALVA.id).attribute("externalId", value);
         app.customers.purge_everything().await;
-        for asked in [
+        for lookup in [
             json!({"email": ALVA.email}),
             json!({"mobilePhone": ALVA.phone}),
             json!({"socialSecurityNumber": ALVA.national_id}),
             json!({"customKey": ALVA.member_number}),
             json!({"any": ALVA.phone}),
         ] {
-            let answer = app.lookup(asked).await;
+            let answer = app.lookup(lookup).await;
             assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id);
         }
     }
 }
 
-/// An overview of Alva with these attributes and this meta, as text.
+/// An overview of Alva with these attributes and this meta, as JSON text.
 fn overview(attributes: &str, meta: &str) -> Fault {
     let id = ALVA.id;
     Fault::Body(format!(
@@ -343,7 +343,7 @@ fn overview(attributes: &str, meta: &str) -> Fault {
 }
 
 #[tokio::test]
-async fn keys_that_identify_are_read_in_any_case_and_however_often() {
+async fn identifying_keys_are_read_in_any_case_and_when_repeated() {
     let app = TestApp::spawn().await;
     let meta = r#""meta":{"contactType":"Member"},"#;
     for (attributes, status) in [
@@ -376,7 +376,7 @@ async fn keys_that_identify_are_read_in_any_case_and_however_often() {
 }
 
 #[tokio::test]
-async fn two_ids_that_differ_are_no_id() {
+async fn two_different_ids_are_an_invalid_answer() {
     let app = TestApp::spawn().await;
     let query = json!({"email": ALVA.email, "parts": []});
     for (other, status) in [(ALVA.id, 200), (DORA.id, 502), ("", 502)] {
@@ -389,7 +389,7 @@ async fn two_ids_that_differ_are_no_id() {
 }
 
 #[tokio::test]
-async fn a_contact_type_that_cannot_be_read_is_another() {
+async fn unreadable_contact_type_is_404() {
     let app = TestApp::spawn().await;
     let attributes = r#"{"email":"alva.testsson@example.com"}"#;
     for (meta, status) in [

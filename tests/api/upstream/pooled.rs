@@ -1,54 +1,54 @@
-//! Kept connections that died unnoticed, as behind a NAT that forgot them or after a fail-over: that is found out once,
-//! and an Engage that is merely slow is not taken for it.
+//! Pooled connections that died silently, as behind a NAT or after a failover: detected once, and not confused with a
+//! slow Engage.
 
 use std::time::Duration;
 
 use engage_simulator::{Endpoint, Fault};
 
 use super::{behind, ids, of, relay::Relay};
-use crate::harness::{TestApp, arrive, until};
+use crate::harness::{TestApp, let_requests_arrive, wait_until};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Asks for so many contacts at once, so that as many connections are kept afterwards.
-pub(super) async fn keep(app: &TestApp, ids: &[String]) {
+/// Requests all these contacts concurrently, so that as many connections are pooled afterwards.
+pub(super) async fn fill_pool(app: &TestApp, ids: &[String]) {
     let before = app.engage.total_calls();
     let hold = app.engage.hold(Endpoint::All);
-    let asked: Vec<_> = ids.iter().map(|id| app.ask(&of(id))).collect();
+    let pending: Vec<_> = ids.iter().map(|id| app.spawn_get(&of(id))).collect();
     app.engage
         .wait_for_calls(Endpoint::All, before + ids.len())
         .await;
     hold.release();
-    for asked in asked {
-        asked.await.expect("an answer").assert_ok();
+    for pending in pending {
+        pending.await.expect("an answer").assert_ok();
     }
 }
 
 #[tokio::test]
-async fn kept_connections_that_died_cost_eight_callers_one_time_out() {
+async fn dead_pooled_connections_cost_eight_requests_one_timeout() {
     let mut relay = Relay::bind().await;
     let app = behind(&mut relay, |config| {
         config.server.request_timeout = 30 * SECOND;
     })
     .await;
     let ids = ids(&app);
-    keep(&app, &ids[..8]).await;
+    fill_pool(&app, &ids[..8]).await;
     assert_eq!(relay.connections(), 8);
     relay.forget_connections();
-    let first = app.ask(&of(&ids[8]));
-    arrive().await;
+    let first = app.spawn_get(&of(&ids[8]));
+    let_requests_arrive().await;
     app.advance(SECOND);
-    let others: Vec<_> = ids[9..16].iter().map(|id| app.ask(&of(id))).collect();
-    arrive().await;
-    assert_eq!(app.engage.total_calls(), 8, "nothing arrives");
+    let others: Vec<_> = ids[9..16].iter().map(|id| app.spawn_get(&of(id))).collect();
+    let_requests_arrive().await;
+    assert_eq!(app.engage.total_calls(), 8, "no call arrives");
     app.advance(9 * SECOND);
-    // The first call's time is over.
-    let told = first.await.expect("an answer");
-    told.assert_problem(504, "UpstreamTimeout");
-    // No call begins anyhow, so one of the seven tries the new connections, and the others follow without waiting.
+    // The first call times out.
+    let answer = first.await.expect("an answer");
+    answer.assert_problem(504, "UpstreamTimeout");
+    // No other call starts, so one of the seven tries a new connection, and the others follow without waiting.
     app.advance(SECOND / 4);
     for other in others {
-        until(|| other.is_finished()).await;
+        wait_until(|| other.is_finished()).await;
         other.await.expect("an answer").assert_ok();
     }
     assert_eq!(app.engage.total_calls(), 15);
@@ -62,143 +62,143 @@ async fn kept_connections_that_died_cost_eight_callers_one_time_out() {
 }
 
 #[tokio::test]
-async fn of_calls_that_began_together_all_but_one_are_answered() {
+async fn concurrent_calls_on_dead_connections_all_succeed_but_one() {
     let mut relay = Relay::bind().await;
     let app = behind(&mut relay, |config| {
         config.server.request_timeout = 30 * SECOND;
     })
     .await;
     let ids = ids(&app);
-    keep(&app, &ids[..8]).await;
+    fill_pool(&app, &ids[..8]).await;
     relay.forget_connections();
-    let asked: Vec<_> = ids[8..16].iter().map(|id| app.ask(&of(id))).collect();
-    arrive().await;
+    let pending: Vec<_> = ids[8..16].iter().map(|id| app.spawn_get(&of(id))).collect();
+    let_requests_arrive().await;
     app.advance(10 * SECOND);
-    arrive().await;
+    let_requests_arrive().await;
     app.advance(SECOND / 4);
-    let mut told = Vec::new();
-    for asked in asked {
-        until(|| asked.is_finished()).await;
-        told.push(asked.await.expect("an answer").status);
+    let mut statuses = Vec::new();
+    for pending in pending {
+        wait_until(|| pending.is_finished()).await;
+        statuses.push(pending.await.expect("an answer").status);
     }
-    told.sort_unstable();
-    assert_eq!(told, [200, 200, 200, 200, 200, 200, 200, 504]);
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 200, 200, 200, 200, 200, 504]);
     assert_eq!(app.engage.total_calls(), 15);
 }
 
 #[tokio::test]
-async fn a_call_that_begins_anyhow_is_the_trial_and_no_other_is_made() {
+async fn new_call_serves_as_the_trial_of_a_new_connection() {
     let app = TestApp::with(|config| config.server.request_timeout = 30 * SECOND).await;
     let ids = ids(&app);
-    keep(&app, &ids[..4]).await;
+    fill_pool(&app, &ids[..4]).await;
     let hold = app.engage.hold(Endpoint::All);
-    let first = app.ask(&of(&ids[4]));
+    let first = app.spawn_get(&of(&ids[4]));
     app.engage.wait_for_calls(Endpoint::All, 5).await;
     app.advance(SECOND);
-    let waiting: Vec<_> = ids[5..8].iter().map(|id| app.ask(&of(id))).collect();
+    let waiting: Vec<_> = ids[5..8].iter().map(|id| app.spawn_get(&of(id))).collect();
     app.engage.wait_for_calls(Endpoint::All, 8).await;
     app.advance(9 * SECOND);
     assert_eq!(first.await.expect("an answer").status, 504);
-    // Engage is slow, and nothing else: it hangs on new connections, too.
-    let next = app.ask(&of(&ids[8]));
+    // Engage is merely slow: it hangs on new connections too.
+    let next = app.spawn_get(&of(&ids[8]));
     app.engage.wait_for_calls(Endpoint::All, 9).await;
     app.advance(SECOND / 2);
-    arrive().await;
+    let_requests_arrive().await;
     assert_eq!(app.engage.total_calls(), 9);
-    // The answers to those that wait on the old connections are taken all the same.
+    // Answers on the old connections are still accepted.
     hold.release();
-    for asked in waiting.into_iter().chain([next]) {
-        assert!([200, 504].contains(&asked.await.expect("an answer").status));
+    for pending in waiting.into_iter().chain([next]) {
+        assert!([200, 504].contains(&pending.await.expect("an answer").status));
     }
     let calls = app.engage.total_calls();
     assert!(calls <= 12, "{calls}");
 }
 
 #[tokio::test]
-async fn connections_that_work_beside_the_dead_ones_do_not_hide_them() {
+async fn working_connection_does_not_hide_dead_ones() {
     let mut relay = Relay::bind().await;
     let app = behind(&mut relay, |config| {
         config.server.request_timeout = 30 * SECOND;
     })
     .await;
     let ids = ids(&app);
-    keep(&app, &ids[..2]).await;
+    fill_pool(&app, &ids[..2]).await;
     relay.forget_connections();
-    let dead: Vec<_> = ids[2..4].iter().map(|id| app.ask(&of(id))).collect();
-    arrive().await;
-    // Both kept ones are taken: this one is new.
+    let dead: Vec<_> = ids[2..4].iter().map(|id| app.spawn_get(&of(id))).collect();
+    let_requests_arrive().await;
+    // Both pooled connections are busy, so this one is new.
     app.get(&of(&ids[4])).await.assert_ok();
     app.advance(10 * SECOND);
-    arrive().await;
+    let_requests_arrive().await;
     let before = relay.connections();
     app.get(&of(&ids[5])).await.assert_ok();
     assert!(relay.connections() > before, "a new pool");
-    let mut told = Vec::new();
+    let mut statuses = Vec::new();
     for dead in dead {
-        until(|| dead.is_finished()).await;
-        told.push(dead.await.expect("an answer").status);
+        wait_until(|| dead.is_finished()).await;
+        statuses.push(dead.await.expect("an answer").status);
     }
-    told.sort_unstable();
-    assert_eq!(told, [200, 504]);
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 504]);
 }
 
 #[tokio::test]
-async fn an_engage_that_hangs_costs_one_call_more_and_no_new_connections_without_end() {
+async fn hanging_engage_costs_one_extra_call_at_most() {
     let mut relay = Relay::bind().await;
     let app = behind(&mut relay, |_| {}).await;
     let ids = ids(&app);
-    keep(&app, &ids[..8]).await;
+    fill_pool(&app, &ids[..8]).await;
     app.engage.fault(Endpoint::All, Fault::Hang);
-    let mut asked = Vec::new();
-    // Fewer than the breaker wants, over a minute, so that it is not what keeps the number low.
+    let mut pending = Vec::new();
+    // Fewer than the breaker needs, over a minute, so that the breaker does not limit the number.
     for id in &ids[8..26] {
-        asked.push(app.ask(&of(id)));
-        arrive().await;
+        pending.push(app.spawn_get(&of(id)));
+        let_requests_arrive().await;
         app.advance(3 * SECOND);
     }
     for _ in 0..10 {
         app.advance(2 * SECOND);
-        arrive().await;
+        let_requests_arrive().await;
     }
-    for asked in asked {
-        assert_eq!(asked.await.expect("an answer").status, 504);
+    for pending in pending {
+        assert_eq!(pending.await.expect("an answer").status, 504);
     }
     let calls = app.engage.total_calls() - 8;
-    assert!(calls <= 18 + 1, "{calls} calls for 18 look-ups");
+    assert!(calls <= 18 + 1, "{calls} calls for 18 lookups");
     assert_eq!(app.engage.in_flight(), 0);
     app.engage.clear_faults();
     app.get(&of(&ids[30])).await.assert_ok();
 }
 
 #[tokio::test]
-async fn an_engage_that_is_slow_and_answers_keeps_its_connections() {
+async fn slow_engage_that_answers_keeps_its_connections() {
     let mut relay = Relay::bind().await;
     let app = behind(&mut relay, |config| {
         config.server.request_timeout = 30 * SECOND;
     })
     .await;
     let ids = ids(&app);
-    keep(&app, &ids[..4]).await;
+    fill_pool(&app, &ids[..4]).await;
     app.engage.fault_times(Endpoint::All, Fault::Hang, 1);
-    let hanging = app.ask(&of(&ids[4]));
+    let hanging = app.spawn_get(&of(&ids[4]));
     app.engage.wait_for_calls(Endpoint::All, 5).await;
     app.advance(SECOND);
     let hold = app.engage.hold(Endpoint::All);
-    let slow: Vec<_> = ids[5..7].iter().map(|id| app.ask(&of(id))).collect();
+    let slow: Vec<_> = ids[5..7].iter().map(|id| app.spawn_get(&of(id))).collect();
     app.engage.wait_for_calls(Endpoint::All, 7).await;
     app.advance(4 * SECOND);
-    // Kept connections answer while the other call waits.
+    // Pooled connections answer while the other call waits.
     hold.release();
     for slow in slow {
         slow.await.expect("an answer").assert_ok();
     }
     let hold = app.engage.hold(Endpoint::All);
-    let late = app.ask(&of(&ids[7]));
+    let late = app.spawn_get(&of(&ids[7]));
     app.engage.wait_for_calls(Endpoint::All, 8).await;
     app.advance(5 * SECOND);
-    let told = hanging.await.expect("an answer");
-    told.assert_problem(504, "UpstreamTimeout");
-    arrive().await;
+    let answer = hanging.await.expect("an answer");
+    answer.assert_problem(504, "UpstreamTimeout");
+    let_requests_arrive().await;
     hold.release();
     late.await.expect("an answer").assert_ok();
     app.get(&of(&ids[8])).await.assert_ok();

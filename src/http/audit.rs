@@ -1,6 +1,5 @@
-//! Who looked at whom: one event for each question in the full view, in which a contact is a keyed digest. Acts of
-//! operators go to the same target, which has a name of its own so that these events can be kept apart from the rest of
-//! the log, and longer.
+//! The audit log: one event for each look-up in the full view, with the contact as a keyed digest. Actions of operators
+//! are logged to the same target, which can be stored apart from the rest of the log, and longer.
 
 use tracing::Level;
 
@@ -15,10 +14,10 @@ use crate::{
     telemetry,
 };
 
-/// Where events of the audit go.
+/// The target of audit events.
 pub(super) const TARGET: &str = telemetry::AUDIT;
 
-/// How a question in the full view was answered, and about whom.
+/// Logs a look-up in the full view, its result, and the contact.
 pub(super) fn full_view(
     request_id: &RequestId,
     query: &CustomerQuery,
@@ -42,6 +41,6 @@ pub(super) fn full_view(
         status = status.as_u16(),
         cache = outcome.ok().map(|reply| reply.cache_status.as_str()),
         code = outcome.err().map(ApiError::code).map(Code::as_str),
-        "asked for the full view"
+        "full view requested"
     );
 }

@@ -1,5 +1,5 @@
-//! Who is asking. A handler that needs a caller names [`Caller`] in its signature; one that does not
-//! cannot have one by accident. What a caller may do is decided here and nowhere else.
+//! Authentication and authorization. A handler that needs a caller takes [`Caller`] as an argument; a handler without
+//! that argument has none. What a caller may do is decided in this module and nowhere else.
 
 mod anonymous;
 mod caller;
@@ -36,12 +36,12 @@ use crate::{
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// The key that a connection's last request came with, and whose it is. The next one nearly always comes with the same,
-/// and comparing two keys costs a tenth of a digest.
+/// The key of a connection's last request, with its client. The next request nearly always has the same key, and
+/// comparing two keys takes a tenth of the time of a digest.
 #[derive(Default)]
 pub(super) struct LastKey(Option<(SecretSlice<u8>, Arc<ApiClient>)>);
 
-/// Shoppers' tokens, without the keys that it would take to believe one.
+/// Reads tokens without the keys that would verify them.
 #[cfg(fuzzing)]
 pub(super) struct FuzzedTokens(TokenVerifier);
 
@@ -60,26 +60,26 @@ impl FuzzedTokens {
     }
 }
 
-/// Knows the callers.
+/// Identifies callers by their credentials.
 pub struct Authenticator {
     clients: Vec<Arc<ApiClient>>,
     anonymous: Option<Anonymous>,
     tokens: Option<TokenVerifier>,
     distinct_contacts_alarms: Family<ClientLabels, Counter>,
-    /// A caller's longest wait.
+    /// The longest that a caller waits (`server.request_timeout`).
     patience: Duration,
     clock: Clock,
 }
 
-/// How the issuer's keys stand.
+/// Whether the issuer's keys are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum JwksStatus {
     /// No issuer is configured.
     Off,
     Loaded,
-    /// They could not be read yet, and the service has just started.
+    /// Not read yet; the service started less than 30 seconds ago.
     Starting,
-    /// They could not be read yet.
+    /// Not read yet.
     NotLoaded,
 }
 
@@ -89,7 +89,7 @@ struct ClientLabels {
 }
 
 impl Authenticator {
-    /// The configured clients, and the issuer of shoppers' tokens.
+    /// With the configured clients and token issuer. Fails for a JWKS URL that can't be used.
     pub fn new(
         config: &config::Auth,
         server: &config::Server,
@@ -123,16 +123,16 @@ impl Authenticator {
         })
     }
 
-    /// Makes the counts known to `registry`.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "client_people_alarms",
-            "Hours in which a client was shown more people than its people_per_hour",
+            "Hours in which a client was sent more distinct contacts than its people_per_hour",
             self.distinct_contacts_alarms.clone(),
         );
     }
 
-    /// Reads the issuer's keys for as long as the service runs.
+    /// Keeps the issuer's keys current. Never returns.
     pub async fn refresh_keys(&self) {
         match &self.tokens {
             Some(tokens) => tokens.refresh_keys().await,
@@ -140,7 +140,7 @@ impl Authenticator {
         }
     }
 
-    /// How the issuer's keys stand.
+    /// Whether the issuer's keys are known.
     pub(super) fn jwks_status(&self) -> JwksStatus {
         match self.tokens.as_ref().map(TokenVerifier::ring) {
             None => JwksStatus::Off,
@@ -150,7 +150,8 @@ impl Authenticator {
         }
     }
 
-    /// Who asks, by the credentials among the headers; noted, and counted. `now` is when the request arrived.
+    /// The caller with the credentials in the request's head. Sets `identified` and counts the request against the
+    /// client's limits. `now` is when the request arrived.
     pub(super) async fn identify(
         &self,
         request: &Parts,
@@ -175,8 +176,8 @@ impl Authenticator {
         Ok(caller)
     }
 
-    /// Who asks with that key and no other credential, on a connection whose last request came with that one; not counted
-    /// yet.
+    /// The caller with this key and no other credential; `last` is the key of the connection's last request. The
+    /// request is not counted.
     pub(super) fn identify_by_key(
         &self,
         key: &[u8],
@@ -192,10 +193,10 @@ impl Authenticator {
         Ok(Caller::by_key(client))
     }
 
-    /// A token that nobody here can check is no credential, whatever stands beside it.
+    /// A token is refused where no issuer is configured, even next to a valid key.
     async fn shopper(&self, headers: &HeaderMap, deadline: Tick) -> Result<Shopper, AuthRefusal> {
-        let mut shown = headers.get_all(header::AUTHORIZATION).iter();
-        let token = match (shown.next(), shown.next(), &self.tokens) {
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        let token = match (values.next(), values.next(), &self.tokens) {
             (Some(only), None, Some(tokens)) => bearer(only).map(|token| (token, tokens)),
             _ => None,
         };
@@ -205,13 +206,13 @@ impl Authenticator {
         }
     }
 
-    /// The client that holds the key. Every digest is compared, each in constant time.
+    /// The client with this key. Every digest is compared, each in constant time.
     fn client(&self, key: &[u8]) -> Result<Arc<ApiClient>, AuthRefusal> {
-        let shown = digest::digest(&digest::SHA256, key);
+        let hash = digest::digest(&digest::SHA256, key);
         let mut found = None;
         for client in &self.clients {
             for digest in client.digests() {
-                if constant_time::verify_slices_are_equal(digest, shown.as_ref()).is_ok() {
+                if constant_time::verify_slices_are_equal(digest, hash.as_ref()).is_ok() {
                     found = Some(Arc::clone(client));
                 }
             }

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::clock::{Clock, Tick};
 
-/// The body of a look-up: JSON, plain, not too large and not too slow. The announced length is judged
-/// before a byte is awaited.
+/// Reads a JSON body: UTF-8, no content coding, within `max_body` and `body_timeout`. A `Content-Length` beyond that is
+/// refused before a byte is read.
 pub(super) async fn read_json_body<B>(
     rules: &LookupRules,
     clock: &Clock,
@@ -36,7 +36,7 @@ where
     read_body(rules, clock, headers, body).await
 }
 
-/// A body of whatever type, not too large and not too slow, without the byte order mark that some writers put in front.
+/// Reads a body of any type within `max_body` and `body_timeout`. A byte order mark is removed.
 pub(super) async fn read_body<B>(
     rules: &LookupRules,
     clock: &Clock,
@@ -52,7 +52,7 @@ where
     Ok(body.slice_ref(codings::without_mark(&body)))
 }
 
-/// A body of so many bytes at most, if it is there by then.
+/// Reads a body of at most `max_body` bytes until `deadline`.
 async fn read_at_most<B>(
     max_body: usize,
     deadline: Tick,
@@ -82,7 +82,7 @@ where
             if error.is::<LengthLimitError>() {
                 ApiError::new(Code::PayloadTooLarge)
             } else {
-                ApiError::with_detail(Code::InvalidParameter, "the body broke off")
+                ApiError::with_detail(Code::InvalidParameter, "the body was cut off")
             }
         })
 }

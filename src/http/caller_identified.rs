@@ -1,4 +1,5 @@
-//! Whether a request's caller has been identified. What a client causes is logged, what anybody can cause is limited.
+//! Whether a request had a valid credential. Its log event is then written without a limit; events that anyone on the
+//! network can cause are limited.
 
 use std::sync::{
     Arc,
@@ -7,22 +8,22 @@ use std::sync::{
 
 use http::Extensions;
 
-/// Noted where a credential is found valid, read when the request has been answered.
+/// Set when a credential is valid, read when the request has been answered.
 #[derive(Debug, Default)]
 pub(super) struct CallerIdentified(AtomicBool);
 
 impl CallerIdentified {
-    /// That of the request with these extensions.
+    /// The flag of the request with these extensions.
     pub(super) fn from_extensions(extensions: &Extensions) -> Arc<Self> {
         extensions.get().cloned().unwrap_or_default()
     }
 
-    /// The caller's credential is valid.
+    /// Call when the caller's credential is valid.
     pub(super) fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it was.
+    /// Whether the credential was valid.
     pub(super) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

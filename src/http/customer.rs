@@ -1,5 +1,5 @@
-//! Questions about customers: `GET /customer`, `GET /customer/me` and `POST /customer/lookup`. Reads the question, asks
-//! the hall, tells the answer.
+//! Customer look-ups: `GET /customer`, `GET /customer/me` and `POST /customer/lookup`. Parses the look-up, asks the
+//! customer service, renders the response.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::{
     customer::{self, CustomerQuery, Found, view::View},
 };
 
-/// In which way a customer is asked for.
+/// The route of a look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LookupRoute {
     /// `GET /customer`.
@@ -36,7 +36,7 @@ pub(super) enum LookupRoute {
     Own,
 }
 
-/// One question, one answer. What a hit does not need is boxed, so that hits stay small.
+/// Answers a look-up. Futures that a hit does not need are boxed, which keeps those of hits small.
 pub(super) async fn answer<B>(
     state: &AppState,
     route: LookupRoute,
@@ -114,7 +114,7 @@ async fn find(
     outcome
 }
 
-/// What the hall is asked.
+/// The query to the customer service.
 pub(super) fn customer_query(
     state: &AppState,
     caller: &Caller,
@@ -155,11 +155,11 @@ async fn find_customer(
     Ok(found)
 }
 
-/// To a client that asked for too many unknown people: what is held is told, nobody else is looked up.
+/// The refusal of a client whose enumeration guard is tripped, where the customer is not cached.
 fn guard_tripped() -> ApiError {
     ApiError::with_detail(
         Code::RateLimited,
-        "Too many of those asked for within a minute are unknown.",
+        "Too many unknown customers were looked up within a minute.",
     )
     .retry_after(Duration::from_secs(60))
 }

@@ -1,25 +1,25 @@
-//! What a request's `Cache-Control` asks of the cache (RFC 9111, 5.2.1). Heeded only from callers that
-//! may ask fresh, so that a reload button is no attack.
+//! The directives of a request's `Cache-Control` (RFC 9111, 5.2.1). They are ignored from callers without the scope
+//! `customer:fresh`, so that a browser's reload can't bypass the cache.
 
 use std::time::Duration;
 
 use http::{HeaderMap, header};
 
-/// The directives that we heed.
+/// The directives that have an effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Directives {
-    /// Everything asked for is wanted fresh.
+    /// Every requested part must be fresh.
     pub(super) no_cache: bool,
-    /// The greatest age that is accepted.
+    /// The greatest accepted age.
     pub(super) max_age: Option<Duration>,
-    /// Only what is held is wanted.
+    /// Only a cached response is accepted.
     pub(super) only_if_cached: bool,
-    /// `stale-if-error=0`: an error is wanted rather than stale data.
+    /// `stale-if-error=0`: an error is preferred to stale data.
     pub(super) no_stale_if_error: bool,
 }
 
 impl Directives {
-    /// The directives of a request; those that can't be read are passed over.
+    /// The directives of a request. Unknown and malformed ones are ignored.
     pub(super) fn from_headers(headers: &HeaderMap) -> Self {
         let mut directives = Self::default();
         let values = headers.get_all(header::CACHE_CONTROL).iter();
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directives_are_read_in_any_case_and_order_and_others_passed_over() {
+    fn known_directives_are_read_and_others_ignored() {
         let mut headers = HeaderMap::new();
         headers.append(
             header::CACHE_CONTROL,

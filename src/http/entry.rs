@@ -1,7 +1,7 @@
-//! Which requests may come in without a credential of their own, by what they say of their target and of the page that
-//! sends them: a page in a browser on this machine or network reaches what its user reaches. A page of another site can
-//! give its own name any address (DNS rebinding), so `Host` must name this service; and it can send simple requests
-//! without asking, so what it sends is refused by `Origin` and `Sec-Fetch-Site`.
+//! Protection of listeners that need no credential against pages in a browser on the same machine or network, which can
+//! reach whatever the user can. A page of another site can point its own host name at any address (DNS rebinding), so
+//! `Host` must name this service. It can also send simple requests without a preflight, so `Origin` and
+//! `Sec-Fetch-Site` are checked.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -12,12 +12,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 use crate::{clock::Tick, rate::Bucket};
 
-/// Where the page stands that sends the request (Fetch Metadata Request Headers, 2.3).
+/// The relation of the sending page to this origin (Fetch Metadata Request Headers, 2.3).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// How many refusals a second are logged, and how many at once; all are counted.
+/// The rate a second and the burst in which refusals are logged; all are counted.
 const LOGGED: (f64, u32) = (1.0, 10);
 
-/// Which hosts and which pages are accepted.
+/// The hosts and origins that are accepted.
 pub(super) struct EntryRules {
     listen: IpAddr,
     hosts: Vec<Host>,
@@ -35,7 +35,7 @@ pub(super) enum EntryRefusal {
 }
 
 impl EntryRefusal {
-    /// The cause in log events.
+    /// The name in log events.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Host => "host",
@@ -44,7 +44,7 @@ impl EntryRefusal {
     }
 }
 
-/// A host as URLs name it. Names are in lower case, without the dot at the end.
+/// A host of a URL. Names are in lower case, without a trailing dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Host {
     Address(IpAddr),
@@ -52,7 +52,7 @@ enum Host {
 }
 
 impl EntryRules {
-    /// For a listener at that address that is also asked under these names, and by these pages.
+    /// Rules of a listener at the address `listen`, which also accepts these host names and origins.
     pub(super) fn new(listen: IpAddr, hosts: &[String], origins: &[HeaderValue]) -> Self {
         let (rate, burst) = LOGGED;
         Self {
@@ -65,10 +65,10 @@ impl EntryRules {
 
     /// Refuses a request that names another host, or that a page of another origin sends.
     pub(super) fn check(&self, headers: &HeaderMap, target: &Uri) -> Result<(), EntryRefusal> {
-        // A target in absolute form names the host itself (RFC 9112, 3.2.2).
-        let of_target = target.authority().map(|named| Some(named.as_str()));
-        let named = headers.get_all(header::HOST).into_iter();
-        let hosts = named
+        // A target in absolute form contains a host too (RFC 9112, 3.2.2).
+        let of_target = target.authority().map(|authority| Some(authority.as_str()));
+        let hosts = headers.get_all(header::HOST).into_iter();
+        let hosts = hosts
             .map(|host| host.to_str().ok())
             .chain(of_target)
             .map(|host| host.and_then(Authority::parse))
@@ -108,7 +108,7 @@ impl EntryRules {
         is_of_listener || self.hosts.contains(host)
     }
 
-    /// Whether the refusal is among those that are logged.
+    /// Whether this refusal is within the rate that is logged.
     pub(super) fn is_logged(&self, now: Tick) -> bool {
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         logged.take(now).is_ok()
@@ -116,7 +116,7 @@ impl EntryRules {
 }
 
 impl Host {
-    /// The host of that text, without brackets.
+    /// Parses a host without brackets.
     fn of(text: &str) -> Self {
         let text = text.strip_suffix('.').unwrap_or(text);
         match text.parse::<IpAddr>() {
@@ -156,7 +156,7 @@ impl Authority {
         Some(Self { host, port })
     }
 
-    /// Whether both are the same host and port, where none is the scheme's.
+    /// Whether host and port are equal; a missing port is the scheme's.
     fn is_same(&self, other: &Self, scheme: Scheme) -> bool {
         let port = |of: &Self| of.port.unwrap_or(scheme.port());
         self.host == other.host && port(self) == port(other)
@@ -178,7 +178,7 @@ impl Scheme {
     }
 }
 
-/// Scheme and authority of an origin as browsers write it (RFC 6454, 6.2). Https is that of a proxy before this service.
+/// Scheme and authority of a serialized origin (RFC 6454, 6.2). `https` where a proxy in front terminates TLS.
 fn origin_of(text: &str) -> Option<(Scheme, Authority)> {
     let (scheme, authority) = text.split_once("://")?;
     let scheme = match scheme {
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_of_the_listener_are_accepted_in_every_spelling() {
+    fn listener_hosts_are_accepted_in_every_spelling() {
         for accepted in [
             "localhost",
             "LocalHost.:9090",
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn other_hosts_are_refused_and_so_is_what_is_no_host() {
+    fn other_and_malformed_hosts_are_refused() {
         for refused in [
             "",
             ":9090",
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn bound_to_all_addresses_any_address_is_accepted_and_no_other_name() {
+    fn unspecified_listen_address_accepts_any_address_and_no_name() {
         for listen in ["0.0.0.0", "::"] {
             for accepted in ["192.0.2.9:9090", "[2001:db8::9]:9090", "0.0.0.0"] {
                 assert!(host(listen, accepted), "{listen} {accepted}");
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_in_absolute_form_must_name_the_listener_too() {
+    fn absolute_target_must_name_the_listener() {
         let rules = EntryRules::new(IpAddr::from([127, 0, 0, 1]), &[], &[]);
         let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("localhost"))]);
         let check = |target| rules.check(&headers, &Uri::from_static(target));
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_the_same_origin_and_listed_ones_are_accepted() {
+    fn same_and_listed_origins_are_accepted() {
         let page = |host: &'static str, fields: &[(&'static str, &'static str)]| {
             check("127.0.0.1", &[&[("host", host)], fields].concat())
         };
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_other_origins_are_refused() {
+    fn other_origins_are_refused() {
         let page = |fields: &[(&'static str, &'static str)]| {
             check(
                 "127.0.0.1",
@@ -334,11 +334,11 @@ mod tests {
         for site in ["cross-site", "same-site", "SAME-ORIGIN", "", "other"] {
             let refused = page(&[("sec-fetch-site", site)]);
             assert_eq!(refused, Err(EntryRefusal::Page), "{site}");
-            let beside = [
+            let with_own_origin = [
                 ("origin", "http://localhost:9090"),
                 ("sec-fetch-site", site),
             ];
-            assert_eq!(page(&beside), Err(EntryRefusal::Page), "{site}");
+            assert_eq!(page(&with_own_origin), Err(EntryRefusal::Page), "{site}");
         }
         let two = [("origin", PAGE), ("origin", "http://evil.example")];
         assert_eq!(page(&two), Err(EntryRefusal::Page));

@@ -1,6 +1,6 @@
-//! The only place where a failure becomes a status and a body: `application/problem+json`
-//! (RFC 9457) with a stable `code`. Texts are fixed; nothing that a caller or Engage sent is echoed
-//! but a parameter's name, where that is a harmless word, and Engage's own code.
+//! Error responses: `application/problem+json` (RFC 9457) with a stable `code`. Every failure gets its status and body
+//! here. Texts are fixed: of a caller's input only a parameter's name is echoed, where it is a plain word, and of
+//! Engage's response only its error code.
 
 mod code;
 
@@ -22,16 +22,16 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 
 const API_KEY_CHALLENGE: &str = "ApiKey realm=\"engage-bff\", header=\"X-Api-Key\"";
 
-/// What a body may be (RFC 9110, 15.5.16).
+/// What a 415 response says that a body must be (RFC 9110, 15.5.16).
 #[derive(Clone, Copy, Debug)]
 pub(super) enum AcceptedBody {
-    /// JSON, and not the media type that it has.
+    /// JSON: the media type is wrong.
     Json,
-    /// As it is, and not in the coding that it has.
+    /// Without a content coding: it has one.
     Identity,
 }
 
-/// A failure, as its caller may know it.
+/// A failure, with what its caller may know of it.
 #[derive(Clone, Debug)]
 pub struct ApiError {
     code: Code,
@@ -44,7 +44,7 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// A failure with its code's own text.
+    /// A failure with the code's detail.
     pub fn new(code: Code) -> Self {
         let detail = Cow::Borrowed(code.detail());
         Self {
@@ -58,7 +58,7 @@ impl ApiError {
         }
     }
 
-    /// A failure with a text of its own.
+    /// A failure with its own detail.
     pub(super) fn with_detail(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
             detail: detail.into(),
@@ -66,29 +66,29 @@ impl ApiError {
         }
     }
 
-    /// A failure of the parameter of that name, which is told where it is a harmless word.
+    /// A failure of a parameter. The detail contains its name where that is a plain word.
     pub(super) fn parameter(name: &str, what: &str) -> Self {
-        let is_word = (1..=32).contains(&name.len())
+        let is_plain_word = (1..=32).contains(&name.len())
             && name
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-        let name = if is_word { name } else { "a parameter" };
+        let name = if is_plain_word { name } else { "a parameter" };
         Self::with_detail(Code::InvalidParameter, format!("{name}: {what}"))
     }
 
-    /// Of the identifier in the parameter of that name.
+    /// A failure of the identifier in a parameter.
     pub(super) fn identifier(error: IdentifierError, parameter: &'static str) -> Self {
         match error {
             IdentifierError::InvalidContactId => Self::new(Code::InvalidContactId),
             IdentifierError::InvalidEmailAddress => Self::new(Code::InvalidEmailAddress),
             IdentifierError::EmailNotAscii => Self::with_detail(
                 Code::InvalidEmailAddress,
-                format!("{parameter}: an e-mail address is ASCII."),
+                format!("{parameter}: an e-mail address must be ASCII."),
             ),
             IdentifierError::EmailDomainNotAscii => Self::with_detail(
                 Code::InvalidEmailAddress,
                 format!(
-                    "{parameter}: an e-mail address is ASCII; write the domain in its xn-- form."
+                    "{parameter}: an e-mail address must be ASCII; write the domain in its xn-- form."
                 ),
             ),
             IdentifierError::InvalidPhoneNumber => Self::new(Code::InvalidPhoneNumber),
@@ -102,13 +102,13 @@ impl ApiError {
         }
     }
 
-    /// Tells the methods that the path has.
+    /// With the path's methods, for `Allow`.
     pub(super) fn allow(mut self, methods: HeaderValue) -> Self {
         self.allow = Some(methods);
         self
     }
 
-    /// A body of a type or in a coding that is not read.
+    /// A body of an unsupported media type or content coding.
     pub(super) fn unsupported(accepts: AcceptedBody) -> Self {
         Self {
             accepts: Some(accepts),
@@ -116,7 +116,7 @@ impl ApiError {
         }
     }
 
-    /// Tells how to show a credential, where it is not an API key.
+    /// With a challenge other than that for an API key.
     pub(super) fn challenge(mut self, challenge: &'static str) -> Self {
         self.challenge = challenge;
         self
@@ -126,8 +126,8 @@ impl ApiError {
         &self.code
     }
 
-    /// A client or shopper that asked more often than `rate` times a second.
-    pub(super) fn limited(mut self, rate: u32, wait: Duration) -> Self {
+    /// With the rate limit, in requests a second, and the time until the next request is admitted.
+    pub(super) fn rate_limited(mut self, rate: u32, wait: Duration) -> Self {
         self.rate = NonZeroU32::new(rate);
         self.retry_after(wait)
     }
@@ -189,7 +189,7 @@ impl From<customer::Error> for ApiError {
 }
 
 impl IntoResponse for ApiError {
-    /// Status and headers; `write_problem` adds the body, which holds the request id.
+    /// Status and headers; `write_problem` adds the body, which contains the request id.
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = self.code.status();
@@ -222,7 +222,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// The limit and when it is lifted, in the fields of draft-ietf-httpapi-ratelimit-headers-10.
+/// Writes the rate limit in the fields of draft-ietf-httpapi-ratelimit-headers-10.
 fn write_rate(headers: &mut HeaderMap, rate: NonZeroU32, seconds: u64) {
     let text = |text: String| HeaderValue::try_from(text).expect("digits make a header value");
     headers.insert(RATE_LIMIT, text(format!("\"requests\";r=0;t={seconds}")));
@@ -244,7 +244,7 @@ struct Problem<'a> {
     request_id: &'a str,
 }
 
-/// The status's name in RFC 9110.
+/// The reason phrase of the status in RFC 9110.
 fn title(status: StatusCode) -> &'static str {
     match status {
         StatusCode::PAYLOAD_TOO_LARGE => "Content Too Large",
@@ -252,7 +252,7 @@ fn title(status: StatusCode) -> &'static str {
     }
 }
 
-/// Writes the problem body of a response that an [`ApiError`] made.
+/// Writes the problem body of a response made from an [`ApiError`].
 pub(super) fn write_problem(response: &mut Response, request_id: &RequestId) {
     let Some(error) = response.extensions_mut().remove::<ApiError>() else {
         return;
@@ -269,9 +269,9 @@ pub(super) fn write_problem(response: &mut Response, request_id: &RequestId) {
     let body = serde_json::to_vec(&problem).expect("the problem's types have a JSON form");
     *response.body_mut() = Body::from(body);
     let headers = response.headers_mut();
-    // The router announced the empty body that was there before.
+    // The router has set the length of the empty body.
     headers.remove(header::CONTENT_LENGTH);
-    // And it tells a path's methods to whoever uses another, also without a credential.
+    // It also sets Allow on a 405, before the caller's credential is checked.
     if error.allow.is_none() {
         headers.remove(header::ALLOW);
     }

@@ -1,5 +1,5 @@
-//! What fuzz targets reach of the front door's private rooms, with what must hold of it. There in builds
-//! of `scripts/fuzz` only: see `fuzz/`.
+//! Entry points of the fuzz targets in `fuzz/` into private modules, with the invariants that they check. Compiled by
+//! `scripts/fuzz` only.
 
 use std::{fmt::Write, sync::LazyLock, time::Duration};
 
@@ -25,7 +25,7 @@ use crate::{
     webhook::WebhookReader,
 };
 
-/// When everything happens.
+/// The time in all targets, in seconds since 1970.
 const NOW: i64 = 1_795_435_200;
 
 static CLOCK: LazyLock<Clock> = LazyLock::new(|| {
@@ -68,20 +68,22 @@ static TOKENS: LazyLock<FuzzedTokens> = LazyLock::new(|| {
     FuzzedTokens::new(&jwt, &CLOCK).expect("tokens")
 });
 
-/// Reads a query. What was read says the same when it is written down again.
+/// Parses a query. Its parameters, encoded again, parse to the same.
 pub fn query(query: &str) {
     let params = match Params::from_query(query) {
         Ok(params) => params,
-        Err(error) => return says_nothing_of_the_input(&error),
+        Err(error) => return has_no_input(&error),
     };
     let mut again = String::new();
     let mut is_too_long = false;
     for (name, value) in &params.0 {
-        // A repeated name stays repeated whatever its value.
+        // A repeated name stays repeated, whatever its value.
         let text = match value {
             ParamValue::Text(text) => text,
             ParamValue::Repeated => "",
-            ParamValue::List(_) | ParamValue::Other => unreachable!("a query has texts alone"),
+            ParamValue::List(_) | ParamValue::Other => {
+                unreachable!("the values of a query are text")
+            }
         };
         if !again.is_empty() {
             again.push('&');
@@ -89,17 +91,17 @@ pub fn query(query: &str) {
         escape(&mut again, name);
         again.push('=');
         escape(&mut again, text);
-        // Escapes count, so that what is written longer may be too long.
+        // Escapes count, so a value may be too long once every byte is escaped.
         is_too_long |= text.len() * 3 > 1024;
     }
     if !is_too_long && !query.is_empty() {
-        let read = Params::from_query(&again).expect("what was written can be read");
+        let read = Params::from_query(&again).expect("the encoded query parses");
         assert_eq!(format!("{:?}", read.0), format!("{:?}", params.0));
     }
-    question(params, ParamLocation::Url);
+    check_lookup(params, ParamLocation::Url);
 }
 
-/// Follows what a connection brings, cut anywhere: how many requests it is, and what of the last is still to come.
+/// Follows the bytes of a connection, split anywhere: the number of requests, and the missing bytes of the last.
 pub fn heads(bytes: &[u8]) {
     let Some((cut, bytes)) = bytes.split_first() else {
         return;
@@ -111,7 +113,7 @@ pub fn heads(bytes: &[u8]) {
 pub fn body(body: &[u8]) {
     match Params::from_json(body) {
         Ok(params) => {
-            // A second reader must see no other object, where it goes as deep.
+            // serde_json must read the same object, where its nesting is within its limit.
             let seen: Map<String, Json> = serde_json::from_slice(body).unwrap_or_default();
             for (name, value) in &params.0 {
                 if let ParamValue::Text(text) = value
@@ -121,36 +123,36 @@ pub fn body(body: &[u8]) {
                     assert_eq!(other.as_str(), Some(&**text));
                 }
             }
-            question(params, ParamLocation::Body);
+            check_lookup(params, ParamLocation::Body);
         }
-        Err(error) => says_nothing_of_the_input(&error),
+        Err(error) => has_no_input(&error),
     }
 }
 
-/// Whether the name comes again; of so many parameters that it may among those that are not looked at.
+/// Whether the name is repeated, or may be among the parameters beyond the limit.
 fn is_repeated(params: &Params<'_>, name: &str) -> bool {
     let is_cut = params.0.len() == MAX_PARAMETERS;
     is_cut || params.0.iter().filter(|(given, _)| given == name).count() > 1
 }
 
-/// What a caller asks is within what it may ask, and an identifier in its one form.
-fn question(params: Params<'_>, location: ParamLocation) {
-    let caller = Caller::anybody(&CLOCK);
+/// A parsed look-up is within the caller's rights, and its identifier is in canonical form.
+fn check_lookup(params: Params<'_>, location: ParamLocation) {
+    let caller = Caller::unrestricted(&CLOCK);
     let has_repeated = params
         .0
         .iter()
         .any(|(_, v)| matches!(v, ParamValue::Repeated));
     let now = CLOCK.now();
-    let ask = match RULES.read(params, location, &caller, &Directives::default(), now) {
-        Ok(ask) => ask,
-        Err(error) => return says_nothing_of_the_input(&error),
+    let lookup = match RULES.read(params, location, &caller, &Directives::default(), now) {
+        Ok(lookup) => lookup,
+        Err(error) => return has_no_input(&error),
     };
     assert!(!has_repeated);
-    assert!(ask.fresh.is_subset(ask.shape.asked));
-    assert!(PartSet::ALWAYS.is_subset(ask.shape.asked));
-    let days = ask.shape.expiring_within.as_secs() / (24 * 60 * 60);
+    assert!(lookup.fresh.is_subset(lookup.shape.asked));
+    assert!(PartSet::ALWAYS.is_subset(lookup.shape.asked));
+    let days = lookup.shape.expiring_within.as_secs() / (24 * 60 * 60);
     assert!((1..=365).contains(&days));
-    let identifier = &ask.lookup.identifier;
+    let identifier = &lookup.lookup.identifier;
     let is_national_id = matches!(
         identifier,
         Identifier::SocialSecurityNumber(_) | Identifier::Any(AnyIdentifier::NationalId(_))
@@ -166,7 +168,7 @@ fn question(params: Params<'_>, location: ParamLocation) {
     assert_eq!(again.as_ref(), Ok(identifier));
 }
 
-/// Reads the text as a token, and as the header of one.
+/// Parses the text as a token, as a token's header, and as claims.
 pub fn token(text: &str) {
     TOKENS.token(text);
     TOKENS.token(&format!("{}.e30.AA", base64url(text.as_bytes())));
@@ -175,39 +177,39 @@ pub fn token(text: &str) {
     }
 }
 
-/// Beside a harmless word an error says only what stands in our own source.
-fn says_nothing_of_the_input(error: &ApiError) {
-    let said = error.detail();
-    if said == ApiError::new(error.code().clone()).detail() {
+/// A detail consists of fixed texts and at most one plain word of the input.
+fn has_no_input(error: &ApiError) {
+    let detail = error.detail();
+    if detail == ApiError::new(error.code().clone()).detail() {
         return;
     }
-    let (name, what) = said.split_once(": ").unwrap_or(("a parameter", said));
-    let is_word = (1..=32).contains(&name.len())
+    let (name, what) = detail.split_once(": ").unwrap_or(("a parameter", detail));
+    let is_plain_word = (1..=32).contains(&name.len())
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-    assert!(is_word || name == "a parameter", "{name:?}");
-    assert!(OUR_WORDS.contains(&what), "{what:?}");
+    assert!(is_plain_word || name == "a parameter", "{name:?}");
+    assert!(DETAILS.contains(&what), "{what:?}");
 }
 
-/// What errors say, beside the texts of their codes.
-const OUR_WORDS: [&str; 17] = [
+/// The details of errors other than those of their codes.
+const DETAILS: [&str; 17] = [
     "the body is not a JSON object",
     "too long",
-    "an unescaped + stands for a blank: write %2B",
+    "an unescaped + means a space: write %2B",
     "not percent-encoded UTF-8",
-    "given twice",
-    "no such parameter",
+    "repeated",
+    "unknown parameter",
     "empty",
-    "not a text",
+    "not a string",
     "storefront or full",
     "ECOM, POS or OTHER",
-    "whole days, 1d to 365d",
-    "points, promotions, vouchers; in a URL also none, in a body an array, [] for none",
-    "points, promotions, vouchers, profile, or all; in a body an array",
-    "names a part that parts does not ask for",
-    "an e-mail address is ASCII.",
-    "an e-mail address is ASCII; write the domain in its xn-- form.",
+    "whole days from 1d to 365d",
+    "a comma-separated list of points, promotions, vouchers, or none; in a body an array, [] for none",
+    "a comma-separated list of points, promotions, vouchers, profile, or all; in a body an array",
+    "contains a part that is not in parts",
+    "an e-mail address must be ASCII.",
+    "an e-mail address must be ASCII; write the domain in its xn-- form.",
     "empty, too long or not text.",
 ];
 
@@ -249,7 +251,7 @@ static WEBHOOKS: LazyLock<WebhookReader> = LazyLock::new(|| {
     .expect("a secret")
 });
 
-/// Reads the bytes as a webhook's signature and as its body.
+/// Reads the bytes as a webhook's signature headers and as its body.
 pub fn webhook(bytes: &[u8]) {
     let mut headers = HeaderMap::new();
     let mut lines = bytes.split(|byte| *byte == b'\n');
@@ -264,7 +266,7 @@ pub fn webhook(bytes: &[u8]) {
         assert!(!verifier.is_genuine(), "forged");
     }
     if let Ok(news) = WEBHOOKS.read(bytes) {
-        // What a second reader finds right in the payload must be found, and everything found must be written there.
+        // A contact id that serde_json finds in the payload must be found.
         let seen: Json = serde_json::from_slice(bytes).unwrap_or_default();
         if seen["isEncrypted"] != Json::Bool(false) {
             return;

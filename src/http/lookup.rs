@@ -1,5 +1,5 @@
-//! Parameters read into a question and a shape. What cannot be valid is refused here, before it costs
-//! an upstream call.
+//! Parses parameters into a look-up and the shape of its response. What cannot be valid is refused here, before it
+//! costs an upstream call.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -21,38 +21,38 @@ use crate::{
     },
 };
 
-/// How look-ups are read.
+/// The rules by which look-ups are parsed.
 pub struct LookupRules {
-    /// How identifiers are read.
+    /// The rules of identifiers.
     pub identifiers: IdentifierRules,
-    /// The contact type of look-ups that name none; not applied to contact ids.
+    /// The contact type of look-ups without one; not applied to contact ids.
     pub default_contact_type: Option<ContactType>,
-    /// The window of `expiringSoon` where the caller names none.
+    /// The default window of `expiringSoon`.
     pub expiring_within: Duration,
-    /// Whether a national id may be given in a URL.
+    /// Whether a national id is accepted in a URL.
     pub allow_national_id_in_url: bool,
-    /// Stands in for national ids.
+    /// Makes the digests that replace national ids.
     pub digester: Digester,
-    /// Where "today" is decided, for the century of ten-digit national ids.
+    /// The time zone of "today", which decides the century of ten-digit national ids.
     pub time_zone: TimeZone,
-    /// A caller's longest wait.
+    /// The longest that a caller waits.
     pub patience: Duration,
-    /// The largest body that is read.
+    /// The largest body that is read, in bytes.
     pub max_body: usize,
     /// The longest time that a body may take to arrive.
     pub body_timeout: Duration,
 }
 
-/// How the parameters came.
+/// Where parameters are in the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ParamLocation {
-    /// In the URL, which ends up in logs.
+    /// In the URL, which proxies log.
     Url,
     /// In the body.
     Body,
 }
 
-/// What a caller wants to know, and how it wants it told.
+/// A look-up that the caller may make, and the shape of its response.
 #[derive(Debug)]
 pub(super) struct ParsedLookup {
     pub(super) lookup: Lookup,
@@ -60,7 +60,7 @@ pub(super) struct ParsedLookup {
     pub(super) shape: Shape,
 }
 
-/// The parameters, each at most once.
+/// The values of the parameters, before they are checked against each other and the caller's rights.
 #[derive(Default)]
 struct RawLookup<'a> {
     identifier: Option<(IdentifierKind, Cow<'a, str>)>,
@@ -72,15 +72,15 @@ struct RawLookup<'a> {
     expiring_within: Option<Duration>,
 }
 
-/// What is asked fresh.
+/// The value of `fresh`.
 enum FreshParam {
-    /// `all`: of the parts asked for.
+    /// `all`: every requested part.
     All,
     These(PartSet),
 }
 
 impl LookupRules {
-    /// What the caller asks, as far as it may.
+    /// Parses a look-up by identifier. Fails where the caller may not make it.
     pub(super) fn read(
         &self,
         params: Params<'_>,
@@ -91,13 +91,13 @@ impl LookupRules {
     ) -> Result<ParsedLookup, ApiError> {
         caller.require(Scope::Read)?;
         let raw = RawLookup::read(params, location)?;
-        let may_ask_by = |kind| caller.require_identifier(kind);
-        let lookup = self.lookup(&raw, location, may_ask_by, now)?;
+        let may_look_up_by = |kind| caller.require_identifier(kind);
+        let lookup = self.lookup(&raw, location, may_look_up_by, now)?;
         caller.require_lookup(&lookup)?;
         self.parse(lookup, &raw, caller, directives)
     }
 
-    /// What a shopper asks about itself.
+    /// Parses a look-up by a shopper of itself.
     pub(super) fn read_own(
         &self,
         params: Params<'_>,
@@ -109,7 +109,7 @@ impl LookupRules {
         if let Some((kind, _)) = raw.identifier {
             return Err(ApiError::parameter(
                 kind.as_str(),
-                "not here: the token says who is asked for",
+                "not allowed here: the token identifies the customer",
             ));
         }
         let identifier = caller.own_identifier()?;
@@ -118,12 +118,12 @@ impl LookupRules {
         self.parse(lookup, &raw, caller, directives)
     }
 
-    /// Whom an operator names: one identifier, perhaps with a contact type, and nothing else.
+    /// Parses an operator's identifier: one, with or without a contact type, and no other parameter.
     pub(super) fn read_identifier(&self, params: Params<'_>, now: Now) -> Result<Lookup, ApiError> {
-        let is_name =
+        let is_expected =
             |name: &str| name == "contactType" || IdentifierKind::from_param(name).is_some();
-        if let Some((other, _)) = params.0.iter().find(|(name, _)| !is_name(name)) {
-            return Err(ApiError::parameter(other, "no such parameter"));
+        if let Some((other, _)) = params.0.iter().find(|(name, _)| !is_expected(name)) {
+            return Err(ApiError::parameter(other, "unknown parameter"));
         }
         let raw = RawLookup::read(params, ParamLocation::Body)?;
         self.lookup(&raw, ParamLocation::Body, |_| Ok(()), now)
@@ -133,7 +133,7 @@ impl LookupRules {
         &self,
         raw: &RawLookup<'_>,
         location: ParamLocation,
-        may_ask_by: impl FnOnce(IdentifierKind) -> Result<(), ApiError>,
+        may_look_up_by: impl FnOnce(IdentifierKind) -> Result<(), ApiError>,
         now: Now,
     ) -> Result<Lookup, ApiError> {
         let Some((kind, text)) = &raw.identifier else {
@@ -145,7 +145,7 @@ impl LookupRules {
         if location == ParamLocation::Url && !self.allow_national_id_in_url {
             refuse_national_id(kind, text, today)?;
         }
-        may_ask_by(kind)?;
+        may_look_up_by(kind)?;
         let identifier = Identifier::parse(kind, text, &self.identifiers, today)
             .map_err(|error| ApiError::identifier(error, kind.as_str()))?;
         if location == ParamLocation::Url
@@ -157,7 +157,7 @@ impl LookupRules {
         Ok(Lookup::new(identifier, contact_type, &self.digester))
     }
 
-    /// Today's date, where the kind's values are read by it; any date elsewhere.
+    /// Today's date, where the kind of identifier depends on it; any date otherwise.
     fn today(&self, kind: IdentifierKind, now: Now) -> Date {
         match kind {
             IdentifierKind::SocialSecurityNumber | IdentifierKind::Any => {
@@ -178,13 +178,13 @@ impl LookupRules {
         if view == View::Full {
             caller.require(Scope::ReadFull)?;
         }
-        let asked = raw.parts.unwrap_or(PartSet::ALL).union(PartSet::ALWAYS);
-        let mut fresh = fresh_parts(raw.fresh.as_ref(), asked)?;
+        let requested = raw.parts.unwrap_or(PartSet::ALL).union(PartSet::ALWAYS);
+        let mut fresh = fresh_parts(raw.fresh.as_ref(), requested)?;
         if !fresh.is_empty() {
             caller.require(Scope::Fresh)?;
         }
         if directives.no_cache {
-            fresh = asked.intersection(PartSet::INVALIDATABLE);
+            fresh = requested.intersection(PartSet::INVALIDATABLE);
         }
         Ok(ParsedLookup {
             lookup,
@@ -192,7 +192,7 @@ impl LookupRules {
             shape: Shape {
                 view,
                 channel: raw.channel.or_else(|| caller.channel()),
-                asked,
+                asked: requested,
                 expiring_within: raw.expiring_within.unwrap_or(self.expiring_within),
             },
         })
@@ -216,27 +216,27 @@ impl LookupRules {
     }
 }
 
-/// URLs end up in logs.
+/// Refuses a national id in a URL, which proxies log.
 fn refuse_national_id(kind: IdentifierKind, text: &str, today: Date) -> Result<(), ApiError> {
-    let is_one = match kind {
+    let is_national_id = match kind {
         IdentifierKind::SocialSecurityNumber => true,
         IdentifierKind::Any => NationalId::looks_like(text, today),
         _ => false,
     };
-    if is_one {
+    if is_national_id {
         return Err(ApiError::new(Code::NationalIdInUrl));
     }
     Ok(())
 }
 
-fn fresh_parts(fresh: Option<&FreshParam>, asked: PartSet) -> Result<PartSet, ApiError> {
+fn fresh_parts(fresh: Option<&FreshParam>, requested: PartSet) -> Result<PartSet, ApiError> {
     match fresh {
         None => Ok(PartSet::EMPTY),
-        Some(FreshParam::All) => Ok(asked.intersection(PartSet::INVALIDATABLE)),
-        Some(FreshParam::These(parts)) if parts.is_subset(asked) => Ok(*parts),
+        Some(FreshParam::All) => Ok(requested.intersection(PartSet::INVALIDATABLE)),
+        Some(FreshParam::These(parts)) if parts.is_subset(requested) => Ok(*parts),
         Some(FreshParam::These(_)) => Err(ApiError::parameter(
             "fresh",
-            "names a part that parts does not ask for",
+            "contains a part that is not in parts",
         )),
     }
 }
@@ -246,7 +246,7 @@ impl<'a> RawLookup<'a> {
         let mut raw = Self::default();
         for (name, value) in params.0 {
             if matches!(value, ParamValue::Repeated) {
-                return Err(ApiError::parameter(&name, "given twice"));
+                return Err(ApiError::parameter(&name, "repeated"));
             }
             if let Some(kind) = IdentifierKind::from_param(&name) {
                 let text = text(&name, value)?;
@@ -262,14 +262,14 @@ impl<'a> RawLookup<'a> {
                 "channel" => raw.channel = Some(channel(&text(&name, value)?)?),
                 "expiringWithin" => {
                     let window = days::parse(&text(&name, value)?);
-                    raw.expiring_within = Some(
-                        window
-                            .ok_or_else(|| ApiError::parameter(&name, "whole days, 1d to 365d"))?,
-                    );
+                    raw.expiring_within =
+                        Some(window.ok_or_else(|| {
+                            ApiError::parameter(&name, "whole days from 1d to 365d")
+                        })?);
                 }
                 "parts" => raw.parts = Some(parts(value, location)?),
                 "fresh" => raw.fresh = Some(fresh(value, location)?),
-                _ => return Err(ApiError::parameter(&name, "no such parameter")),
+                _ => return Err(ApiError::parameter(&name, "unknown parameter")),
             }
         }
         Ok(raw)
@@ -281,7 +281,7 @@ fn text<'a>(name: &str, value: ParamValue<'a>) -> Result<Cow<'a, str>, ApiError>
         ParamValue::Text(text) if !text.is_empty() => Ok(text),
         ParamValue::Text(_) => Err(ApiError::parameter(name, "empty")),
         ParamValue::List(_) | ParamValue::Other | ParamValue::Repeated => {
-            Err(ApiError::parameter(name, "not a text"))
+            Err(ApiError::parameter(name, "not a string"))
         }
     }
 }
@@ -299,27 +299,26 @@ fn channel(text: &str) -> Result<Channel, ApiError> {
 }
 
 fn parts(value: ParamValue<'_>, location: ParamLocation) -> Result<PartSet, ApiError> {
-    const FORM: &str =
-        "points, promotions, vouchers; in a URL also none, in a body an array, [] for none";
+    const FORM: &str = "a comma-separated list of points, promotions, vouchers, or none; in a body an array, [] for none";
     let names = list("parts", value, FORM, location)?;
     if location == ParamLocation::Url && names == ["none"] {
         return Ok(PartSet::EMPTY);
     }
-    named(&names, "parts", FORM, |part| {
+    part_set(&names, "parts", FORM, |part| {
         matches!(part, Part::Points | Part::Promotions | Part::Vouchers)
     })
 }
 
 fn fresh(value: ParamValue<'_>, location: ParamLocation) -> Result<FreshParam, ApiError> {
-    const FORM: &str = "points, promotions, vouchers, profile, or all; in a body an array";
+    const FORM: &str = "a comma-separated list of points, promotions, vouchers, profile, or all; in a body an array";
     let names = list("fresh", value, FORM, location)?;
     if names == ["all"] {
         return Ok(FreshParam::All);
     }
-    named(&names, "fresh", FORM, |part| part != Part::Audiences).map(FreshParam::These)
+    part_set(&names, "fresh", FORM, |part| part != Part::Audiences).map(FreshParam::These)
 }
 
-/// The items of a list: in a URL separated by commas, in a body an array.
+/// The items of a list: separated by commas in a URL, an array in a body.
 fn list(
     name: &str,
     value: ParamValue<'_>,
@@ -338,7 +337,7 @@ fn list(
     }
 }
 
-fn named(
+fn part_set(
     names: &[String],
     parameter: &str,
     form: &str,

@@ -1,5 +1,5 @@
-//! The operations listener: probes with details, metrics, what the cache holds, purges, and the switch that takes the
-//! cache out of use. For the people and machines that run the service; never behind the public load balancer.
+//! The operations listener: readiness with details, metrics, the content of the cache, purges, and the switch that
+//! turns the cache off. For operators and their tools; never behind the public load balancer.
 
 pub(super) mod cache;
 pub(super) mod explain;
@@ -7,7 +7,6 @@ pub(super) mod readiness;
 
 use std::sync::Arc;
 
-pub use self::readiness::{BreakerStatus, UpstreamStatus};
 use aws_lc_rs::constant_time;
 use axum::{
     extract::{FromRef, FromRequestParts, State},
@@ -17,8 +16,10 @@ use http::{HeaderValue, header, request::Parts};
 use prometheus_client::registry::Registry;
 use secrecy::{ExposeSecret, SecretString};
 
+pub use self::readiness::{BreakerStatus, UpstreamStatus};
 use super::{
-    Authenticator, audit,
+    audit,
+    auth::Authenticator,
     caller_identified::CallerIdentified,
     entry::{EntryRefusal, EntryRules},
     error::{ApiError, Code},
@@ -28,34 +29,34 @@ use super::{
 };
 use crate::{clock::Tick, customer::CustomerService};
 
-/// How metrics are written.
+/// The media type of metrics.
 const OPENMETRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 const CHALLENGE: &str = "Bearer realm=\"engage-bff operations\"";
 
-/// What the operations listener needs; cheap to clone.
+/// What the handlers of the operations listener share; cheap to clone.
 #[derive(Clone)]
 pub struct OperationsState {
-    /// Whether this replica wants traffic.
+    /// Whether this replica accepts traffic.
     pub readiness: Readiness,
-    /// Knows whether tokens can be judged.
+    /// Reports whether the token issuer's keys are known.
     pub authenticator: Arc<Authenticator>,
     /// Reads the state of calls to Engage.
     pub upstream: Arc<dyn Fn() -> UpstreamStatus + Send + Sync>,
-    /// What is held.
+    /// The customer service with its cache.
     pub customers: CustomerService,
-    /// What is counted.
+    /// The metrics.
     pub registry: Arc<Registry>,
-    /// How identifiers are read.
+    /// The rules by which identifiers are parsed.
     pub rules: Arc<LookupRules>,
-    /// What everything but the probes and the metrics asks for, where it is set.
+    /// The token that every route but probes and metrics requires, where it is set.
     pub token: Option<SecretString>,
-    /// What of the configuration works and is seldom meant.
+    /// Warnings about the configuration: settings that are valid and seldom intended.
     pub warnings: Arc<[String]>,
 }
 
 impl OperationsState {
-    /// Does what looks at everything that is held where no request waits for it.
+    /// Runs a scan of the whole cache outside the async workers.
     async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&CustomerService) -> T + Send + 'static,
@@ -73,8 +74,8 @@ impl FromRef<OperationsState> for Readiness {
     }
 }
 
-/// Refuses what a page of another site sends, whatever it asks for: `Host` must name this listener.
-pub(super) fn let_in(
+/// Refuses requests of pages of other origins, and those whose `Host` is not this listener, whatever the route.
+pub(super) fn check_entry(
     entry: &EntryRules,
     request: &Parts,
     request_id: &RequestId,
@@ -93,16 +94,16 @@ pub(super) fn let_in(
     }
     let detail = match refusal {
         EntryRefusal::Host => {
-            "Host names none of this listener's hosts: list it in operations.hosts."
+            "Host is not one of this listener's hosts. List it in operations.hosts."
         }
         EntryRefusal::Page => {
-            "Pages of other origins may not ask here. A proxy must pass Host on, and operations.hosts list it."
+            "Pages of other origins are refused. A proxy must forward Host, and operations.hosts must list it."
         }
     };
     Err(ApiError::with_detail(Code::Forbidden, detail))
 }
 
-/// An operator: somebody who shows the token, or anybody where none is set.
+/// An authenticated operator: the request has the token, or none is set.
 pub(super) struct Operator {
     request_id: RequestId,
 }
@@ -122,15 +123,15 @@ impl FromRequestParts<OperationsState> for Operator {
             identified.set();
             return Ok(operator);
         };
-        let shown = parts
+        let sent = parts
             .headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-        let is_it = shown.is_some_and(|shown| {
+        let is_valid = sent.is_some_and(|sent| {
             let token = token.expose_secret().as_bytes();
-            constant_time::verify_slices_are_equal(shown, token).is_ok()
+            constant_time::verify_slices_are_equal(sent, token).is_ok()
         });
-        if is_it {
+        if is_valid {
             identified.set();
             Ok(operator)
         } else {

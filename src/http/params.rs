@@ -1,4 +1,4 @@
-//! Parameters out of a query or a JSON body: strictly read, each name once, nothing guessed.
+//! Reads the parameters of a query or a JSON body, strictly: no repeated names, no lenient decoding.
 
 use std::{borrow::Cow, fmt};
 
@@ -9,13 +9,13 @@ use serde::{
 
 use super::error::{ApiError, Code};
 
-/// A value longer than this is refused before it is looked at.
+/// The longest value, in bytes as sent.
 const MAX_VALUE: usize = 1024;
-/// There are fewer names than this, so among so many parameters one is unknown or repeated, and the first
-/// of those is found without the rest.
+/// How many parameters are read. There are fewer names, so one of so many is unknown or repeated, and the rest can't
+/// change which is the first.
 pub(super) const MAX_PARAMETERS: usize = 32;
 
-/// What a caller gave, in its order.
+/// The parameters in the order of the request.
 #[derive(Debug, Default)]
 pub(super) struct Params<'a>(pub(super) Vec<(Cow<'a, str>, ParamValue<'a>)>);
 
@@ -26,9 +26,9 @@ pub(super) enum ParamValue<'a> {
     Text(Cow<'a, str>),
     /// A list, in a body.
     List(Vec<String>),
-    /// Something that no parameter is.
+    /// A JSON value of another type.
     Other,
-    /// Whatever came with a name that was given before.
+    /// Any value after the first of the same name.
     Repeated,
 }
 
@@ -41,11 +41,11 @@ impl<'a> Params<'a> {
         }
         for pair in query.split('&').take(MAX_PARAMETERS) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = decode(name).map_err(|error| error.of("a parameter"))?;
+            let name = decode(name).map_err(|error| error.of_parameter("a parameter"))?;
             if value.len() > MAX_VALUE {
                 return Err(ApiError::parameter(&name, "too long"));
             }
-            let value = decode(value).map_err(|error| error.of(&name))?;
+            let value = decode(value).map_err(|error| error.of_parameter(&name))?;
             params.add(name, ParamValue::Text(value));
         }
         Ok(params)
@@ -53,7 +53,7 @@ impl<'a> Params<'a> {
 
     /// The parameters of a JSON body.
     pub(super) fn from_json(body: &[u8]) -> Result<Self, ApiError> {
-        // serde's message would quote the value.
+        // serde's message would quote the input.
         let JsonEntries(entries) = serde_json::from_slice(body).map_err(|_| {
             ApiError::with_detail(Code::InvalidParameter, "the body is not a JSON object")
         })?;
@@ -80,40 +80,40 @@ impl<'a> Params<'a> {
     }
 }
 
-/// Why a piece of a query can't be decoded.
+/// Why a name or value of a query can't be decoded.
 enum DecodeError {
-    /// A plus: in forms it is a blank, in addresses and phone numbers it is meant.
+    /// An unescaped plus: form encoding reads it as a space, senders of addresses and phone numbers mean a plus.
     Plus,
-    /// A broken escape, a byte beyond ASCII, or no UTF-8.
+    /// A broken escape, a byte beyond ASCII, or invalid UTF-8.
     Broken,
 }
 
 impl DecodeError {
-    fn of(self, name: &str) -> ApiError {
+    fn of_parameter(self, name: &str) -> ApiError {
         let what = match self {
-            Self::Plus => "an unescaped + stands for a blank: write %2B",
+            Self::Plus => "an unescaped + means a space: write %2B",
             Self::Broken => "not percent-encoded UTF-8",
         };
         ApiError::parameter(name, what)
     }
 }
 
-/// The text of a piece of a query. Every byte must be well-formed: a library that lets a broken escape
-/// pass as it is would let two readers see two values.
-fn decode(piece: &str) -> Result<Cow<'_, str>, DecodeError> {
-    // Nearly every piece means what it says. Counting, unlike searching, is done with a few wide comparisons.
-    let stands_for_another = |byte: &&u8| !byte.is_ascii() || **byte == b'+' || **byte == b'%';
-    if piece.as_bytes().iter().filter(stands_for_another).count() == 0 {
-        return Ok(Cow::Borrowed(piece));
+/// Decodes a name or value of a query. A broken escape is an error: a lenient decoder would let two readers see two
+/// values.
+fn decode(text: &str) -> Result<Cow<'_, str>, DecodeError> {
+    // Nearly every input needs no decoding. Counting, unlike searching, is vectorized.
+    let is_special = |byte: &&u8| !byte.is_ascii() || **byte == b'+' || **byte == b'%';
+    if text.as_bytes().iter().filter(is_special).count() == 0 {
+        return Ok(Cow::Borrowed(text));
     }
-    if piece.contains('+') {
+    if text.contains('+') {
         return Err(DecodeError::Plus);
     }
-    if !piece.is_ascii() {
+    if !text.is_ascii() {
         return Err(DecodeError::Broken);
     }
-    let mut decoded = Vec::with_capacity(piece.len());
-    let mut chunks = piece.as_bytes().split(|byte| *byte == b'%');
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut chunks = text.as_bytes().split(|byte| *byte == b'%');
     decoded.extend_from_slice(chunks.next().unwrap_or_default());
     for chunk in chunks {
         let (digits, rest) = chunk.split_at_checked(2).ok_or(DecodeError::Broken)?;
@@ -132,7 +132,7 @@ fn hex(digits: &[u8]) -> Option<u8> {
     u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 
-/// The entries of a JSON object, repeated names included.
+/// The members of a JSON object, repeated names included.
 struct JsonEntries(Vec<(String, ParamValue<'static>)>);
 
 impl<'de> Deserialize<'de> for JsonEntries {

@@ -1,6 +1,6 @@
-//! Liveness and readiness. Neither asks Engage: held answers can be served while it is down, and a
-//! replica that says otherwise is taken away when it is needed most. A replica that has just started waits for the token
-//! issuer's keys, but not for long: clients with a key need none.
+//! Liveness and readiness probes. Neither depends on Engage: cached responses are served while it is down, and a
+//! replica taken out of service then would be missed most. For 30 seconds after its start a replica without the token
+//! issuer's keys is not ready; after that it is, since clients with a key need none of them.
 
 use std::sync::{
     Arc,
@@ -12,7 +12,7 @@ use http::StatusCode;
 
 use super::auth::{Authenticator, JwksStatus};
 
-/// Whether this replica wants traffic: from the start until it is told to end.
+/// Whether this replica accepts traffic: from its start until its shutdown begins.
 #[derive(Clone, Debug)]
 pub struct Readiness(Arc<AtomicBool>);
 
@@ -23,12 +23,12 @@ impl Default for Readiness {
 }
 
 impl Readiness {
-    /// Tells the load balancer to send no more.
+    /// Makes the readiness probes fail from now on.
     pub fn withdraw(&self) {
         self.0.store(false, Ordering::Relaxed);
     }
 
-    /// Whether more may be sent.
+    /// Whether traffic is accepted.
     pub fn is_ready(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -38,7 +38,7 @@ pub(super) async fn live() -> StatusCode {
     StatusCode::OK
 }
 
-/// Whether traffic is wanted, and tokens can be judged or are no longer waited for.
+/// Whether traffic is accepted, and the issuer's keys are known or no longer waited for.
 pub(super) fn is_ready(readiness: &Readiness, authenticator: &Authenticator) -> bool {
     readiness.is_ready() && authenticator.jwks_status() != JwksStatus::Starting
 }

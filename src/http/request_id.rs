@@ -1,14 +1,14 @@
-//! The id of a request: the caller's own where it is well-formed, else a new one.
+//! Request ids: the caller's own where it is well-formed, else a new one.
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use uuid::fmt::Hyphenated;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest id of a caller's that is kept.
+/// The longest id that is accepted from a caller, in bytes.
 const MAX_LENGTH: usize = 64;
 
-/// The id of a request, in its answer, its problem body and its log events.
+/// The id of a request, sent in the response, in problems and in log events.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestId {
     text: [u8; MAX_LENGTH],
@@ -21,7 +21,7 @@ impl RequestId {
         Self::from_bytes(headers.get(&REQUEST_ID).map(HeaderValue::as_bytes))
     }
 
-    /// The one given where it is well-formed, else a new one.
+    /// The given id where it is well-formed, else a new one.
     pub(super) fn from_bytes(given: Option<&[u8]>) -> Self {
         let mut id = Self {
             text: [0; MAX_LENGTH],
@@ -31,7 +31,7 @@ impl RequestId {
             id.length = given.len();
             id.text[..id.length].copy_from_slice(given);
         } else {
-            // Only to tell requests apart, so no secure source of randomness is needed.
+            // Ids only distinguish requests: no secure source of randomness is needed.
             let random = fastrand::u128(..).to_le_bytes();
             let uuid = uuid::Builder::from_random_bytes(random).into_uuid();
             id.length = Hyphenated::LENGTH;
@@ -40,7 +40,7 @@ impl RequestId {
         id
     }
 
-    /// The one that the front door found.
+    /// The id in the extensions, else a new one.
     pub(super) fn from_extensions(extensions: &Extensions) -> Self {
         let found = extensions.get().copied();
         found.unwrap_or_else(|| Self::from_bytes(None))

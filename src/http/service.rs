@@ -244,7 +244,7 @@ impl HttpService {
     {
         let (parts, body) = request.into_parts();
         if let Some(entry) = &self.entry
-            && let Err(refusal) = operations::let_in(entry, &parts, request_id, arrived.tick)
+            && let Err(refusal) = operations::check_entry(entry, &parts, request_id, arrived.tick)
         {
             return (refusal.into_response(), None);
         }

@@ -10,14 +10,14 @@ use crate::customer::CustomerService;
 /// What the handlers of the data listener share; cheap to clone.
 #[derive(Clone, FromRef)]
 pub struct AppState {
-    /// Answers questions about customers.
+    /// The customer service.
     pub customers: CustomerService,
-    /// Knows the callers.
+    /// Identifies callers.
     pub authenticator: Arc<Authenticator>,
-    /// How look-ups are read.
+    /// The rules by which look-ups are parsed.
     pub rules: Arc<LookupRules>,
-    /// Receives Engage's webhooks, where they have a secret.
+    /// Receives Engage's webhooks, where secrets are configured.
     pub webhooks: Option<Arc<WebhookReceiver>>,
-    /// Whether this replica wants traffic.
+    /// Whether this replica accepts traffic.
     pub readiness: Readiness,
 }

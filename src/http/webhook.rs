@@ -1,9 +1,9 @@
-//! `POST /webhooks/engage`: the one route that Engage calls. Whose delivery it is shows in its signature alone, so it is
-//! checked over the raw bytes before anything else is read of them; and it is answered once the fence stands. Until then
-//! its body is a stranger's, and what it may take is bounded ([`bodies`]).
+//! `POST /webhooks/engage`: receives Engage's webhooks. The signature over the raw bytes is verified before anything in
+//! the body is parsed, and the delivery is acknowledged once its fences are raised. Until its signature is verified the
+//! sender is unknown, so the memory for bodies is bounded ([`bodies`]).
 //!
-//! A delivery only ever makes something be asked for again. One that is sent twice does nothing the second time: not for
-//! safety, since an invalidation may be repeated, but so that whoever recorded one can't keep a customer out of the cache.
+//! A delivery can only invalidate. A repeated one has no effect: applying it again would be safe, but a replayed
+//! recording could keep a contact out of the cache.
 
 mod bodies;
 mod metrics;
@@ -38,39 +38,39 @@ use crate::{
 };
 
 const CHALLENGE: &str = "Svix realm=\"engage-bff webhooks\"";
-/// The event in metrics of what was not read.
+/// The event label of deliveries whose body was not read.
 const UNREAD: &str = "(unread)";
-/// What is too large to be kept is still read, to learn whether it is Engage's: up to so many times the largest that is
-/// kept, or so many bytes if that is more.
+/// A body that is too large to be kept is still read, to verify its signature: up to this multiple of `max_body`, or up
+/// to `READ_ON_BYTES` if that is more.
 const READ_ON: usize = 4;
 const READ_ON_BYTES: usize = 4 << 20;
-/// Messages that were taken: as many as some 800 a second bring in ten minutes.
+/// How many ids of accepted messages are remembered: ten minutes at 800 a second.
 const MAX_SEEN: usize = 500_000;
-/// Messages that were not understood.
+/// How many ids of messages that were not understood are remembered.
 const MAX_MISSED: usize = 10_000;
-/// How often one kind of message that was not understood is logged.
+/// The time between two log events of one kind of message that was not understood.
 const LOG_PAUSE: Duration = Duration::from_secs(60 * 60);
 
-/// Receives deliveries.
+/// Receives deliveries of webhooks.
 pub struct WebhookReceiver {
     reader: WebhookReader,
     max_body: usize,
     body_timeout: Duration,
     bodies: BodyBuffers,
     seen: Mutex<RecentIds>,
-    /// A message that is not taken is sent again, and must not count again.
+    /// A message that is not accepted is sent again, and must be counted once.
     missed: Mutex<RecentIds>,
     logged: Mutex<HashMap<Missed, Tick>>,
-    counts: DeliveryMetrics,
+    metrics: DeliveryMetrics,
 }
 
-/// What was not understood: the event where that could be read, and why.
+/// A kind of message that was not understood: the event, where it could be read, and the reason.
 type Missed = (&'static str, &'static str);
 
 impl WebhookReceiver {
-    /// Receives what the reader can read, if its body is no larger and no slower than that.
+    /// A receiver of deliveries whose body has at most `max_body` bytes and arrives within `body_timeout`.
     pub fn new(reader: WebhookReader, max_body: usize, body_timeout: Duration) -> Self {
-        // The longest time in which a recorded delivery passes for timely.
+        // The longest time for which a replayed delivery has a valid timestamp.
         let keep = 2 * reader.tolerance();
         Self {
             seen: Mutex::new(RecentIds::new(keep, MAX_SEEN)),
@@ -80,13 +80,13 @@ impl WebhookReceiver {
             max_body,
             body_timeout,
             bodies: BodyBuffers::new(max_body),
-            counts: DeliveryMetrics::default(),
+            metrics: DeliveryMetrics::default(),
         }
     }
 
-    /// Makes the counts known to `registry`.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
-        self.counts.register(registry);
+        self.metrics.register(registry);
     }
 
     async fn receive(
@@ -104,22 +104,22 @@ impl WebhookReceiver {
             .signature_headers(headers, arrived.wall)
             .map_err(|refusal| self.refuse(refusal))?;
         let mut verifier = self.reader.verifier(claim);
-        let mut unfinished = self.bodies.receive(peer);
+        let mut incoming = self.bodies.receive(peer);
         let deadline = arrived.tick + self.body_timeout;
         self.read_on(headers, body, deadline, clock, |chunk| {
             verifier.update(chunk);
-            unfinished.append(chunk);
+            incoming.append(chunk);
         })
         .await?;
         if !verifier.is_genuine() {
             return Err(self.refuse(WebhookError::SignatureMismatch));
         }
         identified.set();
-        let taken = match unfinished.finish() {
-            Ok(body) => self.take(claim.id, &body, customers).await,
-            Err(lost) => Err(self.lose(lost)),
+        let accepted = match incoming.finish() {
+            Ok(body) => self.accept(claim.id, &body, customers).await,
+            Err(dropped) => Err(self.refuse_dropped(dropped)),
         };
-        match taken {
+        match accepted {
             Ok(()) => Ok(StatusCode::NO_CONTENT),
             Err((why, answer)) => {
                 self.missed(claim.id, (UNREAD, why), customers);
@@ -128,7 +128,7 @@ impl WebhookReceiver {
         }
     }
 
-    /// Reads a body to its end, though no further than is reasonable.
+    /// Reads a body to its end, within `READ_ON` and the deadline.
     async fn read_on(
         &self,
         headers: &HeaderMap,
@@ -139,10 +139,10 @@ impl WebhookReceiver {
     ) -> Result<(), ApiError> {
         let most = self.max_body.saturating_mul(READ_ON).max(READ_ON_BYTES);
         let refused = |outcome, answer| {
-            self.counts.ended(UNREAD, outcome);
+            self.metrics.count(UNREAD, outcome);
             Err(answer)
         };
-        if announced(headers).is_some_and(|length| length > most as u64) {
+        if content_length(headers).is_some_and(|length| length > most as u64) {
             return refused("too-large", ApiError::new(Code::PayloadTooLarge));
         }
         let late = clock.sleep_until(deadline);
@@ -161,7 +161,7 @@ impl WebhookReceiver {
                 return Ok(());
             };
             let Ok(frame) = frame else {
-                let why = "the body broke off";
+                let why = "the body was cut off";
                 return refused(
                     "incomplete",
                     ApiError::with_detail(Code::InvalidParameter, why),
@@ -178,8 +178,9 @@ impl WebhookReceiver {
         }
     }
 
-    /// Takes what is Engage's. Nothing but the invalidation is awaited between the fence and the answer.
-    async fn take(
+    /// Applies a genuine delivery. The response is sent after its fences are raised, and nothing else is awaited in
+    /// between.
+    async fn accept(
         &self,
         id: &str,
         body: &[u8],
@@ -195,20 +196,20 @@ impl WebhookReceiver {
             .map_err(|refusal| (refusal.as_str(), self.refuse(refusal)))?;
         let now = customers.clock().tick();
         if lock(&self.seen).contains(id, now) {
-            self.counts.ended(event, "repeated");
+            self.metrics.count(event, "repeated");
             return Ok(());
         }
         customers.apply(&change).await;
-        // Only now: where this is cut off before, the sender tries again with the same id.
+        // After the fences: if this is interrupted before, the sender tries again with the same id.
         lock(&self.seen).insert(id, now);
         let outcome = if is_understood && !change.is_nothing() {
             "taken"
         } else {
             "unaddressed"
         };
-        self.counts.ended(event, outcome);
+        self.metrics.count(event, outcome);
         if !is_understood {
-            // It would be the same if it came again.
+            // Acknowledged all the same: it would be no better if it were sent again.
             self.missed(id, (event, outcome), customers);
         } else if let Some(feed) = customers.feed() {
             feed.note_received(now);
@@ -216,7 +217,7 @@ impl WebhookReceiver {
         Ok(())
     }
 
-    /// A message that is Engage's was not understood, or not kept.
+    /// Records that a genuine message was not understood, or its body was dropped.
     fn missed(&self, id: &str, missed: Missed, customers: &CustomerService) {
         let now = customers.clock().tick();
         if !lock(&self.missed).insert(id, now) {
@@ -226,25 +227,25 @@ impl WebhookReceiver {
         let logged_at = lock(&self.logged).get(&missed).copied();
         if logged_at.is_none_or(|at| now.since(at) >= LOG_PAUSE) {
             lock(&self.logged).insert(missed, now);
-            tracing::warn!(event, why, "webhook not understood; a change is missed");
+            tracing::warn!(event, why, "webhook not understood; change missed");
         }
         if let Some(feed) = customers.feed() {
             feed.note_missed(now, why);
         }
     }
 
-    /// The body of a genuine delivery was not kept.
-    fn lose(&self, lost: BodyDropped) -> (&'static str, ApiError) {
-        let (why, code) = match lost {
+    /// The failure of a genuine delivery whose body was dropped.
+    fn refuse_dropped(&self, dropped: BodyDropped) -> (&'static str, ApiError) {
+        let (why, code) = match dropped {
             BodyDropped::TooLarge => ("too-large", Code::PayloadTooLarge),
             BodyDropped::Evicted => ("overloaded", Code::Overloaded),
         };
-        self.counts.ended(UNREAD, why);
+        self.metrics.count(UNREAD, why);
         (why, ApiError::new(code))
     }
 
     fn refuse(&self, refusal: WebhookError) -> ApiError {
-        self.counts.ended(UNREAD, refusal.as_str());
+        self.metrics.count(UNREAD, refusal.as_str());
         match refusal {
             WebhookError::MalformedHeaders
             | WebhookError::TimestampOutOfRange
@@ -260,8 +261,8 @@ impl WebhookReceiver {
     }
 }
 
-/// The length of the body that the head announces.
-fn announced(headers: &HeaderMap) -> Option<u64> {
+/// The value of `Content-Length`.
+fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers
         .get(header::CONTENT_LENGTH)?
         .to_str()
@@ -274,7 +275,7 @@ fn lock<T>(locked: &Mutex<T>) -> MutexGuard<'_, T> {
     locked.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One delivery.
+/// Answers one delivery.
 pub(super) async fn receive(
     State(webhooks): State<Option<Arc<WebhookReceiver>>>,
     State(customers): State<CustomerService>,

@@ -69,7 +69,7 @@ async fn full_view_requests_are_audited_with_client_and_outcome() {
     let posted = app.post(TILL).header("x-request-id", "a-5").body(body);
     Answer::of(posted).await.assert_ok();
     let event = |request_id: &str, by: &str| {
-        json!({"level": "INFO", "message": "asked for the full view", "client": "till",
+        json!({"level": "INFO", "message": "full view requested", "client": "till",
             "request_id": request_id, "by": by, "contact": digest(ALVA.id), "status": 200})
     };
     let mut expected = ["a-1", "a-2", "a-3", "a-4"].map(|id| event(id, "email"));
@@ -143,11 +143,11 @@ async fn operator_actions_are_audited_with_request_id_and_no_identifier() {
         assert_eq!(app.execute(request).await.status, 204, "{request_id}");
     }
     let purge = |request_id: &str, what: &str| {
-        json!({"level": "WARN", "message": "an operator purged the cache",
+        json!({"level": "WARN", "message": "cache purged by operator",
             "request_id": request_id, "what": what})
     };
     let switch = |request_id: &str, enabled: bool| {
-        json!({"level": "WARN", "message": "an operator switched the cache",
+        json!({"level": "WARN", "message": "cache switched by operator",
             "request_id": request_id, "enabled": enabled})
     };
     let mut of_contact = purge("o-1", "a contact");
@@ -181,7 +181,7 @@ async fn operator_explanations_are_audited_without_identifiers() {
         app.execute(request).await.assert_ok();
     }
     let look = |request_id: &str, contact: &str| {
-        json!({"level": "INFO", "message": "an operator asked what is held",
+        json!({"level": "INFO", "message": "cache inspected by operator",
             "request_id": request_id, "what": "email", "contact": contact})
     };
     assert_eq!(audit(), [look("l-1", &digest(ALVA.id)), look("l-2", "")]);
@@ -199,7 +199,7 @@ async fn alarms(app: &TestApp) -> (usize, usize) {
     let logs = logs();
     let logged = logs
         .lines()
-        .filter(|line| line.contains("a client looks at many people"))
+        .filter(|line| line.contains("distinct contacts limit exceeded"))
         .inspect(|line| {
             let event: Value = serde_json::from_str(line).expect("JSON");
             assert_eq!(event["alarm"], true);

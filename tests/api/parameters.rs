@@ -79,7 +79,7 @@ async fn invalid_query_parameter_is_400_naming_it() {
         if parameter == INPUT {
             // The parameter's name is a harmless word, so the detail contains it.
             answer.assert_problem(400, "InvalidParameter");
-            let detail = format!("{INPUT}: no such parameter");
+            let detail = format!("{INPUT}: unknown parameter");
             assert_eq!(answer.at("/detail"), detail, "{query}");
         } else {
             answer.assert_names(&parameter);

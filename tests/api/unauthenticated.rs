@@ -228,7 +228,7 @@ async fn operations_listener_has_its_own_log_limit() {
             .status,
         401
     );
-    assert!(!logs().contains("an operator switched the cache"));
+    assert!(!logs().contains("cache switched by operator"));
 }
 
 #[tokio::test]

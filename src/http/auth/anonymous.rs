@@ -1,5 +1,5 @@
-//! Callers without a credential, where they are served: programs on this machine, and no pages of other sites in its
-//! browser.
+//! Callers without a credential, where `auth.allow_anonymous` is set: programs on this machine, but no page of another
+//! origin in a browser on it.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use http::{HeaderValue, request::Parts};
 use super::{super::entry::EntryRules, client::ApiClient, refusal::AuthRefusal};
 use crate::{clock::Clock, config};
 
-/// Their rights, and which of their requests are answered.
+/// The rights of such callers, and which of their requests are answered.
 pub(super) struct Anonymous {
     client: Arc<ApiClient>,
     entry: EntryRules,
@@ -28,7 +28,7 @@ impl Anonymous {
         })
     }
 
-    /// Refuses what a page of another origin sends, or sends by a name of its own.
+    /// Refuses a request of a page of another origin, or to another host name.
     pub(super) fn admit(&self, request: &Parts) -> Result<Arc<ApiClient>, AuthRefusal> {
         let checked = self.entry.check(&request.headers, &request.uri);
         checked.map_err(AuthRefusal::Entry)?;

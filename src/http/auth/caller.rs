@@ -1,4 +1,4 @@
-//! Who asks, and what it may do.
+//! The caller of a request and its rights.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use crate::{
     domain::{Channel, ClientName, ContactId, Flow, Identifier, IdentifierKind, Lookup},
 };
 
-/// Somebody who may ask: a client with a key, a shopper with a token, or a client on behalf of a
-/// shopper, who then may do what both may.
+/// An authenticated caller: a client with a key, a shopper with a token, or both, a client on behalf of a shopper. With
+/// both, only the rights that both have count.
 pub(in crate::http) struct Caller {
     client: Option<Arc<ApiClient>>,
     shopper: Option<Shopper>,
-    /// The client's permit among its requests under way, as long as this is one.
+    /// Limits the client's concurrent requests (`max_concurrency`); released when the caller is dropped.
     permit: Option<ConcurrencyPermit>,
 }
 
@@ -41,14 +41,14 @@ impl Caller {
         }
     }
 
-    /// Counts the request; refuses one that is too many a second or at once.
+    /// Counts the request against the client's rate and concurrency limits.
     pub(in crate::http) fn admit(&mut self, now: Tick) -> Result<(), AuthRefusal> {
         let admit = |client: &Arc<ApiClient>| client.admit(now);
         self.permit = self.client.as_ref().map(admit).transpose()?.flatten();
         Ok(())
     }
 
-    /// Refuses a caller without the right.
+    /// Forbidden without the scope.
     pub(in crate::http) fn require(&self, scope: Scope) -> Result<(), ApiError> {
         if self.has(scope) {
             Ok(())
@@ -57,12 +57,12 @@ impl Caller {
         }
     }
 
-    /// Whether the caller has the right.
+    /// Whether the caller has the scope.
     pub(in crate::http) fn has(&self, scope: Scope) -> bool {
         let client_may = |scope| self.client.as_ref().is_none_or(|client| client.has(scope));
         match &self.shopper {
             None => client_may(scope),
-            // Of a customer's own data shoppers never see more than the storefront shows.
+            // A shopper gets the storefront view of its own data, never the full view.
             Some(_) if scope == Scope::ReadFull => false,
             Some(shopper) if scope == Scope::Read => {
                 client_may(Scope::Read) && shopper.has(Scope::ReadSelf)
@@ -71,9 +71,9 @@ impl Caller {
         }
     }
 
-    /// Refuses an identifier that the caller may not ask by.
+    /// Forbidden where the client may not look up by this kind of identifier.
     pub(in crate::http) fn require_identifier(&self, kind: IdentifierKind) -> Result<(), ApiError> {
-        let may = |client: &Arc<ApiClient>| client.may_ask_by(kind);
+        let may = |client: &Arc<ApiClient>| client.may_look_up_by(kind);
         if self.client.as_ref().is_none_or(may) {
             Ok(())
         } else {
@@ -81,7 +81,7 @@ impl Caller {
         }
     }
 
-    /// To a shopper everybody else is nobody, and Engage need not be asked for nobody.
+    /// Not found where a shopper looks up another contact; without an upstream call.
     pub(in crate::http) fn require_lookup(&self, lookup: &Lookup) -> Result<(), ApiError> {
         let is_own = |shopper: &Shopper| shopper.is_named_by(lookup);
         if self.shopper.as_ref().is_none_or(is_own) {
@@ -91,7 +91,7 @@ impl Caller {
         }
     }
 
-    /// The last look at an answer: it must be about the contact that the token names.
+    /// The final check of a response: not found where it is about another contact than the token's.
     pub(in crate::http) fn require_contact(&self, id: ContactId) -> Result<(), ApiError> {
         let may_be = |shopper: &Shopper| shopper.may_be(id);
         if self.shopper.as_ref().is_none_or(may_be) {
@@ -101,7 +101,7 @@ impl Caller {
         }
     }
 
-    /// What a shopper's own token names it by, as far as the client beside it may ask by that.
+    /// The identifier in the shopper's token, of a kind that the client may look up by, where there is a client.
     pub(in crate::http) fn own_identifier(&self) -> Result<Identifier, ApiError> {
         let Some(shopper) = &self.shopper else {
             return Err(ApiError::with_detail(
@@ -119,7 +119,7 @@ impl Caller {
         Err(ApiError::new(refusal))
     }
 
-    /// Whose share of the calls to Engage the caller uses: shoppers without a client count as one client together.
+    /// The flow that the caller's upstream calls are charged to. Shoppers without a client share one.
     pub(in crate::http) fn flow(&self) -> Flow {
         let name = self.client.as_ref().map(|client| client.name().clone());
         Flow {
@@ -128,27 +128,27 @@ impl Caller {
         }
     }
 
-    /// Whether it has asked for so many unknown people that nobody is looked up for it any more.
+    /// Whether the client asked for so many unknown contacts that it is answered from the cache alone.
     pub(in crate::http) fn is_guard_tripped(&self, now: Tick) -> bool {
         let is_tripped = |client: &Arc<ApiClient>| client.guard().is_tripped(now);
         self.client.as_ref().is_some_and(is_tripped)
     }
 
-    /// Notes that nobody was found.
+    /// Counts a look-up of an unknown contact.
     pub(in crate::http) fn record_unknown(&self, lookup: &Lookup) {
         if let Some(client) = &self.client {
             client.guard().record_unknown(client.name(), lookup.key());
         }
     }
 
-    /// Notes that it was shown the contact.
+    /// Counts a contact that is sent to the client.
     pub(in crate::http) fn record_shown(&self, id: ContactId) {
         if let Some(client) = &self.client {
             client.record_shown(id);
         }
     }
 
-    /// The view of callers that name none.
+    /// The default view.
     pub(in crate::http) fn view(&self) -> View {
         match (&self.shopper, &self.client) {
             (None, Some(client)) => client.view(),
@@ -156,7 +156,7 @@ impl Caller {
         }
     }
 
-    /// The channel of callers that name none.
+    /// The default channel.
     pub(in crate::http) fn channel(&self) -> Option<Channel> {
         self.client.as_ref().and_then(|client| client.channel())
     }
@@ -164,8 +164,8 @@ impl Caller {
 
 #[cfg(fuzzing)]
 impl Caller {
-    /// Somebody who may ask for everything by everything.
-    pub(in crate::http) fn anybody(clock: &crate::clock::Clock) -> Self {
+    /// A caller with all rights.
+    pub(in crate::http) fn unrestricted(clock: &crate::clock::Clock) -> Self {
         Self {
             client: Some(Arc::new(ApiClient::anonymous(clock))),
             shopper: None,

@@ -1,5 +1,4 @@
-//! A server or till that holds a key: its rights, its rate, its requests under way, and the guard
-//! against a client that tries out who is a customer.
+//! A client with an API key, such as a shop's server or a till: its rights, limits and alarms.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,6 +14,7 @@ use crate::{
     rate::Bucket,
 };
 
+/// A client with an API key, or all callers without a credential.
 pub(super) struct ApiClient {
     name: ClientName,
     digests: Vec<[u8; 32]>,
@@ -28,11 +28,11 @@ pub(super) struct ApiClient {
     distinct_contacts: Option<DistinctContacts>,
 }
 
-/// A permit among the client's requests under way.
+/// Counts one concurrent request of the client; released when dropped.
 pub(super) type ConcurrencyPermit = OwnedSemaphorePermit;
 
 impl ApiClient {
-    /// `alarms` is asked for where the people whom the client is shown are counted.
+    /// `alarms` is called where the client has a limit of distinct contacts.
     pub(super) fn new(
         client: &config::Client,
         alarms: impl FnOnce() -> Counter,
@@ -62,7 +62,7 @@ impl ApiClient {
         }
     }
 
-    /// Whoever shows nothing, where that is allowed: on loopback only.
+    /// All callers without a credential (`auth.allow_anonymous`, on loopback only).
     pub(super) fn anonymous(clock: &Clock) -> Self {
         Self {
             name: ClientName::from("anonymous"),
@@ -78,7 +78,7 @@ impl ApiClient {
         }
     }
 
-    /// Counts a request; refuses one that is too many a second or at once.
+    /// Counts a request against the rate and concurrency limits.
     pub(super) fn admit(&self, now: Tick) -> Result<Option<ConcurrencyPermit>, AuthRefusal> {
         if let Some((rate, bucket)) = &self.rate {
             let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,7 +106,7 @@ impl ApiClient {
         self.scopes.contains(&scope)
     }
 
-    pub(super) fn may_ask_by(&self, kind: IdentifierKind) -> bool {
+    pub(super) fn may_look_up_by(&self, kind: IdentifierKind) -> bool {
         self.identifiers.contains(&kind)
     }
 
@@ -118,7 +118,7 @@ impl ApiClient {
         self.channel
     }
 
-    /// Notes that it was shown the contact.
+    /// Counts a contact that is sent to the client.
     pub(super) fn record_shown(&self, id: ContactId) {
         if let Some(counter) = &self.distinct_contacts {
             counter.record(&self.name, id);

@@ -1,5 +1,5 @@
-//! The alarm for a client that looks at too many people: a service desk meets some dozens an hour, who copies the
-//! customer base meets all of it. It goes on being answered: people decide.
+//! The alarm for a client that is sent too many distinct contacts: a service desk needs some dozens an hour, a copy of
+//! the customer base needs all of them. The client is still answered; an operator decides.
 
 use std::{
     collections::HashSet,
@@ -15,10 +15,10 @@ use crate::{
     domain::{ClientName, ContactId},
 };
 
-/// For how long people are counted together.
+/// The window in which contacts are counted.
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// Counts the different people that a client was shown.
+/// Counts the distinct contacts that a client was sent.
 pub(super) struct DistinctContacts {
     limit: usize,
     shown: Mutex<ShownContacts>,
@@ -27,7 +27,7 @@ pub(super) struct DistinctContacts {
     clock: Clock,
 }
 
-/// Whom the client was shown since the hour began: as many as the limit, each by a hash.
+/// The contacts sent since the hour began, by their hashes; no more than the limit.
 #[derive(Default)]
 struct ShownContacts {
     since: Tick,
@@ -46,7 +46,7 @@ impl DistinctContacts {
         }
     }
 
-    /// Notes that the client was shown the contact.
+    /// Counts a contact that is sent to the client.
     pub(super) fn record(&self, client: &ClientName, id: ContactId) {
         if self.exceeds_limit(id) {
             self.alarms.inc();
@@ -54,12 +54,12 @@ impl DistinctContacts {
                 alarm = true,
                 client = client.as_str(),
                 limit = self.limit,
-                "a client looks at many people"
+                "distinct contacts limit exceeded"
             );
         }
     }
 
-    /// Whether it is the first beyond the limit in this hour.
+    /// Whether this contact is the first beyond the limit in this hour.
     fn exceeds_limit(&self, id: ContactId) -> bool {
         let now = self.clock.tick();
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! The guard against a client that tries out who is a customer.
+//! The guard against enumeration: a client that probes which identifiers belong to customers.
 
 use std::{
     collections::HashSet,
@@ -12,12 +12,11 @@ use crate::{
     domain::{ClientName, LookupKey},
 };
 
-/// For how long unknown identifiers are counted together.
+/// The window in which unknown identifiers are counted.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Counts the different people that a client asked for and nobody knows: shops meet a few, who tries
-/// out addresses meets many. Beyond the limit the client is answered from memory alone for the rest of
-/// the minute.
+/// Counts the distinct identifiers without a contact that a client looked up: few in a shop's traffic, many in an
+/// enumeration. From the limit on, the client is answered from the cache alone for the rest of the minute.
 pub(super) struct EnumerationGuard {
     limit: Option<usize>,
     unknown: Mutex<UnknownIdentifiers>,
@@ -41,11 +40,13 @@ impl EnumerationGuard {
         }
     }
 
+    /// Whether the client is answered from the cache alone.
     pub(super) fn is_tripped(&self, now: Tick) -> bool {
         let is_over = |limit| self.current_minute(now).identifiers.len() >= limit;
         self.limit.is_some_and(is_over)
     }
 
+    /// Counts an identifier without a contact.
     pub(super) fn record_unknown(&self, client: &ClientName, key: &LookupKey) {
         let Some(limit) = self.limit else { return };
         let is_last = {
@@ -57,12 +58,7 @@ impl EnumerationGuard {
         };
         if is_last {
             let client = client.as_str();
-            tracing::error!(
-                alarm = true,
-                client,
-                limit,
-                "a client asks for many people whom nobody knows"
-            );
+            tracing::error!(alarm = true, client, limit, "enumeration guard tripped");
         }
     }
 

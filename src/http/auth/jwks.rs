@@ -1,6 +1,6 @@
-//! The keys with which an issuer signs its tokens, read by one background task: until they are known after a short
-//! back-off, then every ten minutes, and soon after a token names a key that is not known. Callers wait for a reading and
-//! never make one. Keys outlive a source that fails.
+//! The keys that an issuer signs its tokens with. One background task refreshes them: until the first success with a
+//! short back-off, then every ten minutes, and soon after a token with an unknown key id. Callers wait for a refresh
+//! and never run one. While refreshes fail the last keys stay valid.
 
 mod absent_ids;
 mod key_source;
@@ -21,71 +21,72 @@ use crate::{
     config::jwk::Key,
 };
 
-/// How often keys are read anew.
-const REFRESH: Duration = Duration::from_secs(600);
-/// How long at least between the beginnings of two readings that callers ask for.
+/// The time between two refreshes.
+const INTERVAL: Duration = Duration::from_secs(600);
+/// The least time between the starts of two refreshes that callers request.
 const SPACING: Duration = Duration::from_secs(3);
-/// The first and the longest pause after a reading that failed while no key is known; each is twice as long as the last.
-const UNKNOWN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+/// The first and the longest back-off after a failed refresh while no key is known; each is twice the last.
+const BACK_OFF_WITHOUT_KEYS: (Duration, Duration) =
+    (Duration::from_millis(250), Duration::from_secs(5));
 /// The same while keys are known.
-const KNOWN: (Duration, Duration) = (SPACING, Duration::from_secs(60));
+const BACK_OFF_WITH_KEYS: (Duration, Duration) = (SPACING, Duration::from_secs(60));
 /// How long the service counts as starting while no key is known.
-const START: Duration = Duration::from_secs(30);
-/// How many keys are tried on one token.
-const MAX_TRIED: usize = 4;
-/// How many callers wait for a reading at the same time.
+const START_UP: Duration = Duration::from_secs(30);
+/// How many keys are tried for one token.
+const MAX_CANDIDATES: usize = 4;
+/// How many callers may wait for a refresh at a time.
 const MAX_WAITING: usize = 1000;
 
-/// No reading could be finished that says whether the issuer has the key.
+/// Whether the issuer has the key is not known yet.
 #[derive(Debug)]
 pub(super) struct KeysUnavailable {
     /// When to try again.
     pub(super) retry_after: Duration,
 }
 
-/// There was no time, or no room, to wait for one.
-const LATER: KeysUnavailable = KeysUnavailable {
+/// The deadline passed, or too many callers wait already.
+const TIMED_OUT: KeysUnavailable = KeysUnavailable {
     retry_after: SPACING,
 };
 
-/// The keys, as they are known now.
+/// The keys that are known, and the task that refreshes them.
 pub(super) struct KeyRing {
     source: KeySource,
     state: Mutex<RingState>,
-    /// A caller asks for a reading.
+    /// A caller requested a refresh.
     requested: Notify,
-    /// The number of the reading that ended last.
+    /// The number of the last finished refresh.
     ended: watch::Sender<u64>,
     waiting: Semaphore,
     hasher: RandomState,
     clock: Clock,
-    since: Tick,
+    started_at: Tick,
 }
 
-/// Readings are numbered from 1, in the order in which they begin; one is under way at a time.
+/// Refreshes are numbered from 1 and run one at a time.
 struct RingState {
-    /// `None` until a reading succeeds.
+    /// `None` until a refresh succeeds.
     keys: Option<Arc<Vec<Key>>>,
     started: u64,
     ended: u64,
     succeeded: u64,
-    /// How many failed since one succeeded.
+    /// Failures since the last success.
     failures: u32,
-    /// When the next one begins, whether or not a caller asks for it.
+    /// When the next one starts, even if no caller requests it.
     next: Tick,
-    /// Whether a caller asks for the next one.
+    /// Whether a caller requested the next one.
     is_requested: bool,
-    /// When the last one began that a caller had asked for.
+    /// When the last one that a caller had requested started.
     requested_started: Option<Tick>,
     absent: AbsentIds,
 }
 
 impl RingState {
-    fn is_reading(&self) -> bool {
+    fn is_refreshing(&self) -> bool {
         self.started > self.ended
     }
 
-    /// When a reading that a caller asks for may begin.
+    /// When a refresh that a caller requests may start.
     fn earliest(&self, now: Tick) -> Tick {
         let spaced = self
             .requested_started
@@ -94,11 +95,11 @@ impl RingState {
     }
 }
 
-/// What is known of a key at one moment.
+/// The result of a search for keys.
 enum KeySearch {
     /// The keys that may have signed the token; none where the issuer has no such key.
     Found(Vec<DecodingKey>),
-    /// The next reading will say.
+    /// The next refresh decides.
     Pending,
 }
 
@@ -109,7 +110,7 @@ impl KeyRing {
             source,
             state: Mutex::new(RingState {
                 keys: None,
-                // The first reading begins with the service.
+                // The first refresh starts with the service.
                 started: 1,
                 ended: 0,
                 succeeded: 0,
@@ -123,90 +124,91 @@ impl KeyRing {
             ended: watch::Sender::new(0),
             waiting: Semaphore::new(MAX_WAITING),
             hasher: RandomState::new(),
-            since: now,
+            started_at: now,
             clock,
         }
     }
 
-    /// Whether a reading has succeeded.
+    /// Whether any refresh has succeeded.
     pub(super) fn is_loaded(&self) -> bool {
         self.state().keys.is_some()
     }
 
-    /// Whether the service still starts: no key is known, and might soon be.
+    /// Whether no key is known yet and the service has just started.
     pub(super) fn is_starting(&self) -> bool {
-        !self.is_loaded() && self.clock.tick().since(self.since) < START
+        !self.is_loaded() && self.clock.tick().since(self.started_at) < START_UP
     }
 
-    /// The keys of the issuer's that may have signed a token that names this key, or none. Where the key is not known, the
-    /// answer waits for a reading that begins from now on, until `deadline` at most.
+    /// The issuer's keys with this id, or all of them for a token without one, as far as they suit the algorithm. Where
+    /// there is none, waits until `deadline` at most for a refresh that starts after the call.
     pub(super) async fn keys(
         &self,
         id: Option<&str>,
         algorithm: Algorithm,
         deadline: Tick,
     ) -> Result<Vec<DecodingKey>, KeysUnavailable> {
-        let known = |state: &RingState, _: Option<u64>| {
+        let find = |state: &RingState, _: Option<u64>| {
             let keys = state.keys.as_deref()?;
-            known(keys, id, algorithm)
+            candidates(keys, id, algorithm)
         };
-        self.wait_for(self.hasher.hash_one(id), known, deadline)
+        self.wait_for(self.hasher.hash_one(id), find, deadline)
             .await
     }
 
-    /// The keys that suit the algorithm after a reading that begins from now on: for a token that names no key and was
-    /// signed with none of the known ones. None where there was such a reading for it within a minute.
+    /// The keys that suit the algorithm after a refresh that starts after the call: for a token without a key id that
+    /// no known key verifies. Empty where such a refresh was made for the token within the last minute.
     pub(super) async fn newer_keys(
         &self,
         signature: &str,
         algorithm: Algorithm,
         deadline: Tick,
     ) -> Result<Vec<DecodingKey>, KeysUnavailable> {
-        let known = |state: &RingState, needed: Option<u64>| {
+        let find = |state: &RingState, needed: Option<u64>| {
             let is_newer = needed.is_some_and(|needed| state.succeeded >= needed);
             let keys = state.keys.as_deref().filter(|_| is_newer)?;
-            known(keys, None, algorithm)
+            candidates(keys, None, algorithm)
         };
-        self.wait_for(self.hasher.hash_one(signature), known, deadline)
+        self.wait_for(self.hasher.hash_one(signature), find, deadline)
             .await
     }
 
-    /// Whether the last reading failed.
+    /// Whether the last refresh failed.
     pub(super) fn is_failing(&self) -> bool {
         self.state().failures > 0
     }
 
-    /// `known` finds the keys in a state; it is given the number of the first reading that began after the question.
+    /// Waits until `find` finds keys, or a refresh decides that there are none. `find` gets the number of the first
+    /// refresh that starts after the call.
     async fn wait_for(
         &self,
         hash: u64,
-        known: impl Fn(&RingState, Option<u64>) -> Option<Vec<DecodingKey>>,
+        find: impl Fn(&RingState, Option<u64>) -> Option<Vec<DecodingKey>>,
         deadline: Tick,
     ) -> Result<Vec<DecodingKey>, KeysUnavailable> {
         let mut ended = self.ended.subscribe();
         let mut needed = None;
-        let mut place = None;
+        let mut slot = None;
         loop {
-            if let KeySearch::Found(keys) = self.search(hash, &known, deadline, &mut needed)? {
+            if let KeySearch::Found(keys) = self.search(hash, &find, deadline, &mut needed)? {
                 return Ok(keys);
             }
-            if place.is_none() {
-                place = Some(self.waiting.try_acquire().map_err(|_| LATER)?);
+            if slot.is_none() {
+                slot = Some(self.waiting.try_acquire().map_err(|_| TIMED_OUT)?);
             }
             tokio::select! {
                 biased;
-                ended = ended.changed() => ended.map_err(|_| LATER)?,
-                () = self.clock.sleep_until(deadline) => return Err(LATER),
+                ended = ended.changed() => ended.map_err(|_| TIMED_OUT)?,
+                () = self.clock.sleep_until(deadline) => return Err(TIMED_OUT),
             }
         }
     }
 
-    /// What is known now. `needed` is the number of the first reading that began after the question, once it has been
-    /// asked.
+    /// One look at the state. `needed` is the number of the first refresh that starts after the call; the first search
+    /// sets it.
     fn search(
         &self,
         hash: u64,
-        known: impl Fn(&RingState, Option<u64>) -> Option<Vec<DecodingKey>>,
+        find: impl Fn(&RingState, Option<u64>) -> Option<Vec<DecodingKey>>,
         deadline: Tick,
         needed: &mut Option<u64>,
     ) -> Result<KeySearch, KeysUnavailable> {
@@ -214,13 +216,13 @@ impl KeyRing {
         let mut state = self.state();
         if state.keys.is_none() {
             let retry_after = state.next.since(now);
-            let is_reading = state.is_reading();
-            return is_reading
+            let is_refreshing = state.is_refreshing();
+            return is_refreshing
                 .then_some(KeySearch::Pending)
                 .ok_or(KeysUnavailable { retry_after });
         }
-        if let Some(known) = known(&state, *needed) {
-            return Ok(KeySearch::Found(known));
+        if let Some(keys) = find(&state, *needed) {
+            return Ok(KeySearch::Found(keys));
         }
         let is_first = needed.is_none();
         let needed = *needed.get_or_insert(state.started + 1);
@@ -238,8 +240,8 @@ impl KeyRing {
             self.requested.notify_one();
         }
         let earliest = state.earliest(now);
-        if !state.is_reading() && earliest > deadline {
-            // The reading will be made, only not in this caller's time.
+        if !state.is_refreshing() && earliest > deadline {
+            // The refresh will start, but not before this caller's deadline.
             return Err(KeysUnavailable {
                 retry_after: earliest.since(now),
             });
@@ -247,17 +249,17 @@ impl KeyRing {
         Ok(KeySearch::Pending)
     }
 
-    /// Reads the keys anew for as long as the service runs.
+    /// Keeps the keys current. Never returns.
     pub(super) async fn refresh(&self) {
         loop {
             let read = self.source.read(&self.clock).await;
-            self.end(read);
+            self.end_refresh(read);
             self.pause().await;
-            self.begin();
+            self.start_refresh();
         }
     }
 
-    /// Waits until the next reading may begin.
+    /// Waits until the next refresh may start.
     async fn pause(&self) {
         loop {
             let due = {
@@ -277,16 +279,16 @@ impl KeyRing {
         }
     }
 
-    fn begin(&self) {
+    fn start_refresh(&self) {
         let mut state = self.state();
         state.started += 1;
-        state.absent.begin();
+        state.absent.start_refresh();
         if std::mem::take(&mut state.is_requested) {
             state.requested_started = Some(self.clock.tick());
         }
     }
 
-    fn end(&self, read: Result<Vec<Key>, anyhow::Error>) {
+    fn end_refresh(&self, read: Result<Vec<Key>, anyhow::Error>) {
         let now = self.clock.tick();
         let mut state = self.state();
         state.ended = state.started;
@@ -299,24 +301,28 @@ impl KeyRing {
                 let ids = ids.map(|id| self.hasher.hash_one(Some(id)));
                 state.succeeded = state.started;
                 state.failures = 0;
-                state.next = now + REFRESH;
+                state.next = now + INTERVAL;
                 state.absent.succeed(ids, now);
                 if failures > 0 {
-                    tracing::info!(failures, "the token issuer's keys can be read again");
+                    tracing::info!(failures, "token issuer keys available again");
                 }
             }
             Err(error) => {
-                let (first, most) = if state.keys.is_some() { KNOWN } else { UNKNOWN };
+                let (first, most) = if state.keys.is_some() {
+                    BACK_OFF_WITH_KEYS
+                } else {
+                    BACK_OFF_WITHOUT_KEYS
+                };
                 let pause = first.saturating_mul(1 << failures.min(16));
                 state.failures = failures.saturating_add(1);
                 state.next = now + pause.min(most);
                 state.absent.fail();
                 let error = format!("{error:#}");
-                // An alarm when it begins; what it goes on with is of interest to whoever looks for it.
+                // One alarm for the first failure in a row; the others at debug.
                 if failures == 0 {
-                    tracing::error!(alarm = true, error, "the token issuer's keys can't be read");
+                    tracing::error!(alarm = true, error, "token issuer keys unavailable");
                 } else {
-                    tracing::debug!(error, failures, "the token issuer's keys can't be read");
+                    tracing::debug!(error, failures, "token issuer keys unavailable");
                 }
             }
         }
@@ -330,17 +336,17 @@ impl KeyRing {
     }
 }
 
-/// The keys of that id, or where a token names none all, as far as they suit its algorithm. `None` where the issuer has
-/// none of that id, or none that suits a token without one.
-fn known(keys: &[Key], id: Option<&str>, algorithm: Algorithm) -> Option<Vec<DecodingKey>> {
+/// The keys with this id, or all for a token without one, that suit the algorithm. `None` where the issuer has no key
+/// with the id, or none that suits a token without one.
+fn candidates(keys: &[Key], id: Option<&str>, algorithm: Algorithm) -> Option<Vec<DecodingKey>> {
     let is_named = |key: &&Key| id.is_none() || key.id.as_deref() == id;
-    let suiting: Vec<_> = keys
+    let suitable: Vec<_> = keys
         .iter()
         .filter(is_named)
         .filter(|key| key.suits(algorithm))
-        .take(MAX_TRIED)
+        .take(MAX_CANDIDATES)
         .map(|key| key.verifier.clone())
         .collect();
-    let is_known = !suiting.is_empty() || (id.is_some() && keys.iter().any(|key| is_named(&key)));
-    is_known.then_some(suiting)
+    let is_known = !suitable.is_empty() || (id.is_some() && keys.iter().any(|key| is_named(&key)));
+    is_known.then_some(suitable)
 }

@@ -44,20 +44,20 @@ impl From<AuthRefusal> for ApiError {
                 Self::with_detail(Code::UpstreamUnavailable, detail).retry_after(retry_after)
             }
             AuthRefusal::RateLimited { rate, retry_after } => {
-                Self::new(Code::RateLimited).limited(rate, retry_after)
+                Self::new(Code::RateLimited).rate_limited(rate, retry_after)
             }
             AuthRefusal::TooManyConcurrent => {
-                let detail = "Too many requests of this client are under way.";
+                let detail = "Too many concurrent requests from this client.";
                 Self::with_detail(Code::RateLimited, detail).retry_after(Duration::from_secs(1))
             }
             AuthRefusal::Entry(refusal) => Self::with_detail(
                 Code::Forbidden,
                 match refusal {
                     EntryRefusal::Host => {
-                        "Without a credential Host must be localhost or a loopback address; or configure auth.clients."
+                        "Without a credential, Host must be localhost or a loopback address. Otherwise configure auth.clients."
                     }
                     EntryRefusal::Page => {
-                        "Without a credential pages of other origins may not ask; configure auth.clients or auth.jwt."
+                        "Without a credential, pages of other origins are refused. Configure auth.clients or auth.jwt."
                     }
                 },
             ),

@@ -1,17 +1,17 @@
-//! A shopper, as its token names it.
+//! A shopper: the contact that a token names.
 
 use crate::{
     config::Scope,
     domain::{ContactId, Identifier, Lookup, email::Email},
 };
 
-/// A shopper, who may ask for one customer.
+/// A shopper, which may look up one contact: itself.
 #[derive(Clone)]
 pub(super) struct Shopper {
     pub(super) contact_id: Option<ContactId>,
     pub(super) email: Option<Email>,
     pub(super) scopes: Vec<Scope>,
-    /// A keyed hash of whom the token names: the same for all tokens of one shopper.
+    /// A keyed hash of the shopper's first identifier: the same for all of its tokens.
     pub(super) flow: u64,
 }
 
@@ -20,12 +20,12 @@ impl Shopper {
         self.scopes.contains(&scope)
     }
 
-    /// Whose share of the calls to Engage the shopper uses: one hash for all of its tokens.
+    /// The flow that the shopper's upstream calls are charged to: the same for all of its tokens.
     pub(super) fn flow(&self) -> u64 {
         self.flow
     }
 
-    /// Whether the look-up is for the shopper, by what the token carries.
+    /// Whether the look-up is by an identifier in the token.
     pub(super) fn is_named_by(&self, lookup: &Lookup) -> bool {
         match &lookup.identifier {
             Identifier::ContactId(id) => self.contact_id == Some(*id),
@@ -34,12 +34,12 @@ impl Shopper {
         }
     }
 
-    /// Whether that contact is the shopper, as far as the token says who it is.
+    /// Whether the contact may be the shopper: a token without a contact id excludes none.
     pub(super) fn may_be(&self, id: ContactId) -> bool {
         self.contact_id.is_none_or(|own| own == id)
     }
 
-    /// What the token names the shopper by, the surest first.
+    /// The identifiers in the token, the contact id first.
     pub(super) fn identifiers(&self) -> impl Iterator<Item = Identifier> {
         let by_id = self.contact_id.map(Identifier::ContactId);
         let by_email = self.email.clone().map(Identifier::Email);

@@ -1,5 +1,5 @@
-//! A shopper's token: a JWT (RFC 7519), checked as RFC 8725 asks: one issuer, its own asymmetric
-//! algorithms, our audience, an end that has not come.
+//! A shopper's token: a JWT (RFC 7519), verified as RFC 8725 requires: one issuer, asymmetric algorithms only, our
+//! audience, not expired.
 
 mod claims;
 mod jws;
@@ -28,14 +28,14 @@ use crate::{
     telemetry::Limit,
 };
 
-/// The longest token that is looked at.
+/// The longest token that is parsed, in bytes.
 const MAX_TOKEN: usize = 8 * 1024;
-/// Of how many shoppers the rate is remembered.
+/// How many shoppers have a rate limiter at a time.
 const MAX_SHOPPERS: u64 = 100_000;
-/// The type of a token whose header names none.
+/// The type of a token without `typ`.
 const DEFAULT_TYPE: &str = "jwt";
 
-/// Knows shoppers by their tokens.
+/// Verifies shoppers' tokens.
 pub(super) struct TokenVerifier {
     ring: KeyRing,
     algorithms: Vec<Algorithm>,
@@ -44,8 +44,8 @@ pub(super) struct TokenVerifier {
     rate: Option<u32>,
     buckets: moka::sync::Cache<u64, Arc<Mutex<Bucket>>>,
     hasher: RandomState,
-    /// For events of tokens before they are verified.
-    of_strangers: Limit,
+    /// Limits the log events that unverified tokens cause.
+    unverified_events: Limit,
     clock: Clock,
 }
 
@@ -68,12 +68,12 @@ impl TokenVerifier {
             rate: config.requests_per_second,
             buckets: moka::sync::Cache::new(MAX_SHOPPERS),
             hasher: RandomState::new(),
-            of_strangers: Limit::new("tokens", clock.clone()),
+            unverified_events: Limit::new("tokens", clock.clone()),
             clock,
         })
     }
 
-    /// Reads the issuer's keys for as long as the service runs.
+    /// Keeps the issuer's keys current. Never returns.
     pub(super) async fn refresh_keys(&self) {
         self.ring.refresh().await;
     }
@@ -83,8 +83,8 @@ impl TokenVerifier {
         &self.ring
     }
 
-    /// The shopper who shows the token, unless it asks too often. Waits until `deadline` at most for keys that are not
-    /// known yet.
+    /// The shopper with the token; counts the request against the shopper's rate limit. Waits until `deadline` at most
+    /// for a key that is not known yet.
     pub(super) async fn shopper(
         &self,
         token: &str,
@@ -96,8 +96,7 @@ impl TokenVerifier {
         Ok(Shopper { flow, ..shopper })
     }
 
-    /// Whatever can be refused without a key is refused before one is looked
-    /// for.
+    /// Header and claims are checked before a key is looked up, so that a token with wrong ones costs no read of keys.
     async fn verify(&self, token: &str, deadline: Tick) -> Result<Shopper, AuthRefusal> {
         let token = self.parse(token).ok_or(AuthRefusal::InvalidToken)?;
         let shopper = self.claims.shopper(&token.claims, self.clock.now());
@@ -107,25 +106,27 @@ impl TokenVerifier {
         } = &token.header;
         let keys = self.ring.keys(key_id.as_deref(), *algorithm, deadline);
         let keys = keys.await?;
-        let mut is_good = keys.iter().any(|key| token.is_signed_with(key));
-        if !is_good && key_id.is_none() && !keys.is_empty() {
-            // It may be signed with a key that is not known yet. Where that can't be found out for now it stays refused,
-            // unless the issuer can't be read: then nothing is known of it.
+        let mut is_verified = keys.iter().any(|key| token.is_signed_with(key));
+        if !is_verified && key_id.is_none() && !keys.is_empty() {
+            // The token may be signed with a key that is not known yet. Where that can't be checked now it is refused
+            // as invalid, unless the last read of the keys failed: then it is neither valid nor invalid.
             let newer = self.ring.newer_keys(token.signature, *algorithm, deadline);
             let newer = match newer.await {
                 Ok(keys) => keys,
                 Err(unavailable) if self.ring.is_failing() => return Err(unavailable.into()),
                 Err(_) => Vec::new(),
             };
-            is_good = newer.iter().any(|key| token.is_signed_with(key));
+            is_verified = newer.iter().any(|key| token.is_signed_with(key));
         }
-        is_good.then_some(shopper).ok_or(AuthRefusal::InvalidToken)
+        is_verified
+            .then_some(shopper)
+            .ok_or(AuthRefusal::InvalidToken)
     }
 
-    /// A token of an algorithm and a type that are accepted.
+    /// The token's parts, if its algorithm and type are accepted.
     fn parse<'a>(&self, token: &'a str) -> Option<UnverifiedToken<'a>> {
         if token.len() > MAX_TOKEN {
-            if tracing::enabled!(Level::INFO) && self.of_strangers.allows() {
+            if tracing::enabled!(Level::INFO) && self.unverified_events.allows() {
                 tracing::info!(bytes = token.len(), limit = MAX_TOKEN, "token too large");
             }
             return None;
@@ -156,13 +157,13 @@ impl TokenVerifier {
     }
 }
 
-/// The leeway of the configuration that is fuzzed, in seconds.
+/// The leeway in the fuzz targets' configuration, in seconds.
 #[cfg(fuzzing)]
 const FUZZED_LEEWAY: i64 = 30;
 
 #[cfg(fuzzing)]
 impl TokenVerifier {
-    /// What is done before a key is looked for: only our algorithms and types go on.
+    /// The steps before a key is looked up. Only accepted algorithms and types pass.
     pub(super) fn fuzz_token(&self, token: &str) {
         if let Some(parsed) = self.parse(token) {
             assert!(token.len() <= MAX_TOKEN);
@@ -172,7 +173,7 @@ impl TokenVerifier {
         }
     }
 
-    /// A shopper is the contact that its claims name, for as long as they say, and no more.
+    /// A shopper has the identifiers and scopes of its claims and no others, until the claims expire.
     pub(super) fn fuzz_claims(&self, claims: &serde_json::Map<String, serde_json::Value>) {
         use serde_json::Value;
 
@@ -188,14 +189,14 @@ impl TokenVerifier {
         let begin = (now - FUZZED_LEEWAY) as f64;
         assert!(end > begin);
         if let Some(id) = shopper.contact_id {
-            let told = claims["contactId"].as_str().expect("text");
-            assert_eq!(id.to_string(), told.to_ascii_lowercase());
+            let claimed = claims["contactId"].as_str().expect("text");
+            assert_eq!(id.to_string(), claimed.to_ascii_lowercase());
         }
         if let Some(email) = &shopper.email {
             let verified = &claims["email_verified"];
             assert!(*verified == Value::Bool(true) || *verified == "true");
-            let told = claims["email"].as_str().expect("text");
-            assert_eq!(email.as_str(), told.trim_ascii().to_ascii_lowercase());
+            let claimed = claims["email"].as_str().expect("text");
+            assert_eq!(email.as_str(), claimed.trim_ascii().to_ascii_lowercase());
             assert_eq!(Email::parse(email.as_str()).as_ref(), Ok(email));
         }
         for scope in &shopper.scopes {

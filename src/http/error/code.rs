@@ -1,19 +1,19 @@
-//! The stable codes: each with its status and what it means.
+//! The stable error codes, each with its status and its detail.
 
 use http::StatusCode;
 
 macro_rules! codes {
     ($($code:ident $status:ident $detail:literal)+) => {
-        /// What went wrong, as callers may rely on it.
+        /// The stable code of a failure.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum Code {
             $(#[doc = $detail] $code,)+
-            /// Engage's own code of a 400 that is not listed here.
+            /// Engage's code of a 400, where it is not one of ours.
             Rejected(Box<str>),
         }
 
         impl Code {
-            /// The code in answers and logs.
+            /// The code in responses and logs.
             pub fn as_str(&self) -> &str {
                 match self {
                     $(Code::$code => stringify!($code),)+
@@ -21,7 +21,7 @@ macro_rules! codes {
                 }
             }
 
-            /// The code in metrics, where Engage's own have one name together.
+            /// The code in metrics; all codes of Engage's share one label.
             pub(in super::super) fn label(&self) -> &'static str {
                 match self {
                     $(Code::$code => stringify!($code),)+
@@ -48,15 +48,15 @@ macro_rules! codes {
 
 codes! {
     MissingIdentifier BAD_REQUEST
-        "Give one of contactId, email, mobilePhone, socialSecurityNumber, customKey, any."
+        "Send one of contactId, email, mobilePhone, socialSecurityNumber, customKey, any."
     AmbiguousIdentifier BAD_REQUEST
-        "Give one identifier only."
+        "Send one identifier only."
     MissingContactType BAD_REQUEST
-        "Give contactType with every identifier but contactId."
+        "Send contactType with every identifier but contactId."
     InvalidParameter BAD_REQUEST
         "A parameter can't be read."
     NationalIdInUrl BAD_REQUEST
-        "URLs end up in logs: send a national id in the body of POST /customer/lookup."
+        "URLs are logged by proxies: send a national id in the body of POST /customer/lookup."
     InvalidEmailAddress BAD_REQUEST
         "email: not an e-mail address."
     InvalidPhoneNumber BAD_REQUEST
@@ -78,11 +78,11 @@ codes! {
     NotFound NOT_FOUND
         "There is no such path."
     MethodNotAllowed METHOD_NOT_ALLOWED
-        "The path has other methods."
+        "The path does not have this method."
     MultipleMatches CONFLICT
         "Several customers share the identifier."
     PreconditionFailed PRECONDITION_FAILED
-        "If-Match names another answer, or If-None-Match this one."
+        "If-Match does not match, or If-None-Match does."
     PayloadTooLarge PAYLOAD_TOO_LARGE
         "The body is too large."
     UnsupportedMediaType UNSUPPORTED_MEDIA_TYPE
@@ -92,7 +92,7 @@ codes! {
     RateLimited TOO_MANY_REQUESTS
         "Too many requests from this client."
     Internal INTERNAL_SERVER_ERROR
-        "A defect of this service."
+        "An internal error of this service."
     InvalidSystemConfiguration BAD_GATEWAY
         "Engage is not configured for the request."
     UpstreamUnauthorized BAD_GATEWAY
@@ -102,17 +102,17 @@ codes! {
     UpstreamFailed BAD_GATEWAY
         "Engage failed."
     UpstreamInvalid BAD_GATEWAY
-        "Engage's answer can't be read."
+        "Engage's response can't be read."
     IdentityMismatch BAD_GATEWAY
-        "Engage answered about somebody else."
+        "Engage's response is about another contact."
     UpstreamUnavailable SERVICE_UNAVAILABLE
-        "Engage can't be asked now."
+        "Engage is unavailable now."
     Overloaded SERVICE_UNAVAILABLE
-        "Too much is under way."
+        "The service is overloaded."
     WebhookUnreadable SERVICE_UNAVAILABLE
-        "The payload is encrypted, and no key here opens it."
+        "The payload is encrypted, and no configured key decrypts it."
     UpstreamTimeout GATEWAY_TIMEOUT
-        "Engage took too long."
+        "Engage did not respond in time."
     NotCached GATEWAY_TIMEOUT
-        "The answer is not held, and only-if-cached was asked."
+        "The customer is not cached, and the request has only-if-cached."
 }

@@ -1,5 +1,5 @@
-//! What operators do to the cache by hand: purge one contact, whoever bears an identifier, or everything; and switch the
-//! cache off for the minutes after something terrible is found. This replica's alone.
+//! An operator's actions on the cache of this replica: purge a contact, the contacts with an identifier, or everything;
+//! switch the cache off and on; read its statistics.
 
 use axum::{
     Json,
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// `DELETE /cache/contacts/{contactId}`: nothing fetched of the contact until now is served again.
+/// `DELETE /cache/contacts/{contactId}`: purges the contact. Data that was fetched before is never served again.
 pub(in crate::http) async fn purge_contact(
     operator: Operator,
     State(state): State<OperationsState>,
@@ -34,7 +34,7 @@ pub(in crate::http) async fn purge_contact(
         request_id = operator.request_id.as_str(),
         what = "a contact",
         contact = %id.digest(&state.rules.digester),
-        "an operator purged the cache"
+        "cache purged by operator"
     );
     Ok(StatusCode::NO_CONTENT)
 }
@@ -45,7 +45,7 @@ struct PurgeAllJson {
     all: bool,
 }
 
-/// `POST /cache/purge`: `{"all": true}`, or one identifier.
+/// `POST /cache/purge`: purges everything (`{"all": true}`), or every contact with the identifier in the body.
 pub(in crate::http) async fn purge(
     operator: Operator,
     State(state): State<OperationsState>,
@@ -55,14 +55,14 @@ pub(in crate::http) async fn purge(
     let customers = &state.customers;
     let request_id = operator.request_id.as_str();
     let body = read_json_body(&state.rules, customers.clock(), &headers, body).await?;
-    let everything = serde_json::from_slice::<PurgeAllJson>(&body);
-    if everything.is_ok_and(|everything| everything.all) {
+    let purge_all = serde_json::from_slice::<PurgeAllJson>(&body);
+    if purge_all.is_ok_and(|body| body.all) {
         customers.purge_everything().await;
         tracing::warn!(
             target: audit::TARGET,
             request_id,
             what = "everything",
-            "an operator purged the cache"
+            "cache purged by operator"
         );
         return Ok(StatusCode::NO_CONTENT);
     }
@@ -74,11 +74,11 @@ pub(in crate::http) async fn purge(
     state
         .run_blocking(move |customers| Handle::current().block_on(customers.purge_by(&lookup)))
         .await?;
-    tracing::warn!(target: audit::TARGET, request_id, what, "an operator purged the cache");
+    tracing::warn!(target: audit::TARGET, request_id, what, "cache purged by operator");
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `GET /cache/enabled`: `true` or `false`.
+/// `GET /cache/enabled`: whether the cache is on.
 pub(in crate::http) async fn is_on(
     _operator: Operator,
     State(state): State<OperationsState>,
@@ -86,8 +86,7 @@ pub(in crate::http) async fn is_on(
     Json(state.customers.cache_is_on())
 }
 
-/// `PUT /cache/enabled`: `false` purges everything, and from then on nothing is read from or stored in the cache;
-/// `true` lets it fill again.
+/// `PUT /cache/enabled`: `false` purges everything and turns the cache off, `true` turns it on again, empty.
 pub(in crate::http) async fn switch(
     operator: Operator,
     State(state): State<OperationsState>,
@@ -96,11 +95,12 @@ pub(in crate::http) async fn switch(
 ) -> Result<StatusCode, ApiError> {
     let clock = state.customers.clock();
     let body = read_body(&state.rules, clock, &headers, body).await?;
-    let enabled = serde_json::from_slice::<bool>(&body)
-        .map_err(|_| ApiError::with_detail(Code::InvalidParameter, "the body is true or false"))?;
+    let enabled = serde_json::from_slice::<bool>(&body).map_err(|_| {
+        ApiError::with_detail(Code::InvalidParameter, "the body must be true or false")
+    })?;
     state.customers.switch_cache(enabled).await;
     let request_id = operator.request_id.as_str();
-    tracing::warn!(target: audit::TARGET, request_id, enabled, "an operator switched the cache");
+    tracing::warn!(target: audit::TARGET, request_id, enabled, "cache switched by operator");
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -131,7 +131,7 @@ struct FlightCountsJson {
     parts: usize,
 }
 
-/// `GET /cache/stats`: how much there is of everything that is bounded.
+/// `GET /cache/stats`: the size of everything that is bounded.
 pub(in crate::http) async fn stats(
     _operator: Operator,
     State(OperationsState { customers, .. }): State<OperationsState>,

@@ -1,5 +1,5 @@
-//! What the cache holds, told to operators: how much of everything, and for one identifier what, since when, under which
-//! names and behind which fences. A contact stands in it as a keyed digest; no value of anybody's is among it.
+//! `POST /cache/explain`: what is cached for an identifier: parts with their age and source, aliases, fences, negative
+//! entries and failures. Contacts appear as keyed digests; no personal value is included.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{OperationsState, Operator};
 use crate::{
-    customer::{self, Age, AliasView, ContactView, FenceStatus},
+    customer::{self, Age, AliasView, ContactView, Explanation, FenceStatus},
     domain::{Digester, Part},
     http::{audit, body::read_json_body, error::ApiError, params::Params},
 };
@@ -23,7 +23,7 @@ pub(in crate::http) struct ExplanationJson {
     failures: Vec<FailureJson>,
 }
 
-/// A call that is not made now, because it failed.
+/// A call in back-off after a failure.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct FailureJson {
@@ -95,7 +95,7 @@ struct FenceJson {
     entity_only_seconds: Option<f64>,
 }
 
-/// `POST /cache/explain`: what is held for one identifier.
+/// Explains what is cached for the identifier in the body.
 pub(in crate::http) async fn explain(
     operator: Operator,
     State(state): State<OperationsState>,
@@ -109,43 +109,11 @@ pub(in crate::http) async fn explain(
         .rules
         .read_identifier(params, customers.clock().now())?;
     let what = lookup.identifier.kind().as_str();
-    let held = state
+    let found = state
         .run_blocking(move |customers| customers.explain(&lookup))
         .await?;
     let digester = &state.rules.digester;
-    let explanation = ExplanationJson {
-        enabled: customers.cache_is_on(),
-        name: held.alias.map(|(id, name)| AliasTargetJson {
-            contact: id.digest(digester).to_string(),
-            name: AliasJson::from(name),
-        }),
-        negative: held.negative.map(|negative| {
-            let error = ApiError::from(customer::Error::Upstream(negative.why));
-            NegativeJson {
-                code: error.code().as_str().to_owned(),
-                age_seconds: negative.age.as_secs_f64(),
-                ttl_seconds: negative.left.as_secs_f64(),
-            }
-        }),
-        contacts: held
-            .contacts
-            .into_iter()
-            .map(|contact| ContactJson::new(contact, digester))
-            .collect(),
-        failures: held
-            .failures
-            .into_iter()
-            .map(|failed| FailureJson {
-                call: failed.call,
-                contact: failed.contact.map(|id| id.digest(digester).to_string()),
-                code: ApiError::from(customer::Error::Upstream(failed.why))
-                    .code()
-                    .as_str()
-                    .to_owned(),
-                retry_seconds: failed.left.as_secs_f64(),
-            })
-            .collect(),
-    };
+    let explanation = ExplanationJson::new(found, customers.cache_is_on(), digester);
     let contacts = explanation.contacts.iter();
     let contacts: Vec<_> = contacts.map(|contact| &*contact.digest).collect();
     tracing::info!(
@@ -153,15 +121,50 @@ pub(in crate::http) async fn explain(
         request_id = operator.request_id.as_str(),
         what,
         contact = contacts.join(" "),
-        "an operator asked what is held"
+        "cache inspected by operator"
     );
     Ok(Json(explanation))
 }
 
+impl ExplanationJson {
+    fn new(found: Explanation, enabled: bool, digester: &Digester) -> Self {
+        let contacts = found.contacts.into_iter();
+        let failures = found.failures.into_iter();
+        Self {
+            enabled,
+            name: found.alias.map(|(id, alias)| AliasTargetJson {
+                contact: id.digest(digester).to_string(),
+                name: AliasJson::from(alias),
+            }),
+            negative: found.negative.map(|negative| NegativeJson {
+                code: code_of(customer::Error::Upstream(negative.why)),
+                age_seconds: negative.age.as_secs_f64(),
+                ttl_seconds: negative.left.as_secs_f64(),
+            }),
+            contacts: contacts
+                .map(|contact| ContactJson::new(contact, digester))
+                .collect(),
+            failures: failures
+                .map(|failed| FailureJson {
+                    call: failed.call,
+                    contact: failed.contact.map(|id| id.digest(digester).to_string()),
+                    code: code_of(customer::Error::Upstream(failed.why)),
+                    retry_seconds: failed.left.as_secs_f64(),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// The code of the problem that callers get for the error.
+fn code_of(error: customer::Error) -> String {
+    ApiError::from(error).code().as_str().to_owned()
+}
+
 impl ContactJson {
-    fn new(held: ContactView, digester: &Digester) -> Self {
+    fn new(contact: ContactView, digester: &Digester) -> Self {
         let mut parts = PartsJson::default();
-        for (part, age) in held.parts {
+        for (part, age) in contact.parts {
             let slot = match part {
                 Part::Profile => &mut parts.profile,
                 Part::Audiences => &mut parts.audiences,
@@ -172,11 +175,11 @@ impl ContactJson {
             *slot = Some(ProvenanceJson::from(age));
         }
         Self {
-            digest: held.id.digest(digester).to_string(),
+            digest: contact.id.digest(digester).to_string(),
             parts,
-            rendered: held.rendered,
-            names: held.aliases.into_iter().map(AliasJson::from).collect(),
-            fences: held.fences.into_iter().map(FenceJson::from).collect(),
+            rendered: contact.rendered,
+            names: contact.aliases.into_iter().map(AliasJson::from).collect(),
+            fences: contact.fences.into_iter().map(FenceJson::from).collect(),
         }
     }
 }
@@ -194,12 +197,12 @@ impl From<Age> for ProvenanceJson {
 }
 
 impl From<AliasView> for AliasJson {
-    fn from(name: AliasView) -> Self {
+    fn from(alias: AliasView) -> Self {
         Self {
-            kind: name.kind.as_str(),
-            contact_type: name.contact_type,
-            assured: name.is_assured,
-            provenance: ProvenanceJson::from(name.age),
+            kind: alias.kind.as_str(),
+            contact_type: alias.contact_type,
+            assured: alias.is_assured,
+            provenance: ProvenanceJson::from(alias.age),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `GET /readyz` at the operations listener: readiness with its details.
+//! `GET /readyz` of the operations listener: readiness with its details.
 
 use axum::{
     Json,
@@ -41,7 +41,7 @@ pub struct BreakerStatus {
 }
 
 impl JwksStatus {
-    /// In the details of readiness.
+    /// The value of `tokenKeys`.
     fn as_str(self) -> &'static str {
         match self {
             Self::Off => "off",
@@ -62,7 +62,7 @@ struct ReadinessJson {
     warnings: Vec<String>,
 }
 
-/// The feed of webhooks.
+/// The state of the webhook feed.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct WebhooksJson {
@@ -92,8 +92,7 @@ struct CacheJson {
     negatives: u64,
 }
 
-/// Readiness and what an operator wants to know beside it. Never false because Engage is down: held
-/// answers can be served.
+/// Readiness, with the state of Engage, cache and webhooks, which it does not depend on.
 pub(in crate::http) async fn ready(State(state): State<OperationsState>) -> Response {
     let ready = probe::is_ready(&state.readiness, &state.authenticator);
     let status = if ready {

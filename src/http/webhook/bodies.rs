@@ -1,8 +1,8 @@
-//! The bodies of deliveries while they arrive. Their senders are not known yet, so what they take is bounded in bytes,
-//! altogether and for each peer. A delivery of which no byte has come takes nothing.
+//! Buffers for the bodies of deliveries while they arrive. Their senders are not authenticated yet, so memory is
+//! bounded, in total and for each peer. A delivery without a received byte takes none.
 //!
-//! Where there is no room, the body that began to arrive longest ago is dropped: Engage sends a delivery at once, and a peer
-//! that takes its time must not keep it out, even if both come through one load balancer.
+//! When a bound is reached, the body whose first byte is oldest is evicted: Engage sends a body at once, and a slow
+//! peer must not block it, even behind the same load balancer.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -11,25 +11,25 @@ use std::{
 
 use crate::http::peer::Peer;
 
-/// What all bodies may take.
+/// The bound of all bodies together.
 const MAX_BYTES: usize = 64 << 20;
-/// How many of the largest bodies fit, if that is less.
+/// The same bound as a number of bodies of the largest size; the lower one counts.
 const MAX_BODIES: usize = 256;
-/// The share of it that one peer may take.
+/// One peer may take one in this many bytes of the bound.
 const PEER_SHARE: usize = 4;
-/// The least that a body takes.
+/// The capacity of the smallest buffer.
 const MIN_CAPACITY: usize = 1024;
 
-/// Why a body was not kept.
+/// Why a body was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyDropped {
-    /// It is larger than any may be.
+    /// It is larger than `max_body`.
     TooLarge,
-    /// Others needed the room.
+    /// Other bodies needed the memory.
     Evicted,
 }
 
-/// All bodies that are arriving.
+/// The buffers of all arriving bodies.
 #[derive(Debug)]
 pub(super) struct BodyBuffers {
     limits: BufferLimits,
@@ -46,9 +46,9 @@ struct BufferLimits {
 #[derive(Debug, Default)]
 struct BuffersState {
     bodies: BTreeMap<(Peer, u64), BufferedBody>,
-    /// Whose they are, in the order in which their first bytes came.
+    /// The peer of each body, in the order of their first bytes.
     order: BTreeMap<u64, Peer>,
-    /// What each peer's bodies take, and all of them.
+    /// The capacity of each peer's bodies; `bytes` is that of all.
     peers: HashMap<Peer, usize>,
     bytes: usize,
     next: u64,
@@ -60,17 +60,17 @@ struct BufferedBody {
     capacity: usize,
 }
 
-/// One body that is arriving; what is kept of it is dropped with this.
+/// An arriving body. Dropping this frees its buffer.
 #[derive(Debug)]
 pub(super) struct IncomingBody<'a> {
     bodies: &'a BodyBuffers,
     peer: Peer,
     number: Option<u64>,
-    lost: Option<BodyDropped>,
+    dropped: Option<BodyDropped>,
 }
 
 impl BodyBuffers {
-    /// Room for bodies that are no larger than that.
+    /// Buffers for bodies of at most `max_body` bytes.
     pub(super) fn new(max_body: usize) -> Self {
         let several = max_body.saturating_mul(PEER_SHARE);
         let all = MAX_BYTES
@@ -86,13 +86,13 @@ impl BodyBuffers {
         }
     }
 
-    /// A body of which nothing has come yet.
+    /// A body without a received byte.
     pub(super) fn receive(&self, peer: Peer) -> IncomingBody<'_> {
         IncomingBody {
             bodies: self,
             peer,
             number: None,
-            lost: None,
+            dropped: None,
         }
     }
 
@@ -102,21 +102,21 @@ impl BodyBuffers {
 }
 
 impl IncomingBody<'_> {
-    /// Keeps what came next, unless the body is lost.
+    /// Appends the next bytes, unless the body was dropped.
     pub(super) fn append(&mut self, chunk: &[u8]) {
-        if self.lost.is_some() || chunk.is_empty() {
+        if self.dropped.is_some() || chunk.is_empty() {
             return;
         }
         let mut state = self.bodies.state();
         let number = *self.number.get_or_insert_with(|| state.begin(self.peer));
-        let kept = state.append((self.peer, number), chunk, self.bodies.limits);
-        self.lost = kept.err();
+        let appended = state.append((self.peer, number), chunk, self.bodies.limits);
+        self.dropped = appended.err();
     }
 
-    /// The whole body, if it is still there.
+    /// The whole body, unless it was dropped.
     pub(super) fn finish(self) -> Result<Vec<u8>, BodyDropped> {
-        match (self.lost, self.number) {
-            (Some(lost), _) => Err(lost),
+        match (self.dropped, self.number) {
+            (Some(dropped), _) => Err(dropped),
             (None, None) => Ok(Vec::new()),
             (None, Some(number)) => {
                 let body = self.bodies.state().remove((self.peer, number));
@@ -155,13 +155,13 @@ impl BuffersState {
             self.remove(key);
             return Err(BodyDropped::TooLarge);
         }
-        let roomy = length
+        let rounded = length
             .next_power_of_two()
             .max(MIN_CAPACITY)
             .min(limits.body);
-        let capacity = roomy.max(body.capacity);
+        let capacity = rounded.max(body.capacity);
         let more = capacity - body.capacity;
-        self.make_room(key.0, more, limits);
+        self.evict_for(key.0, more, limits);
         let body = self.bodies.get_mut(&key).ok_or(BodyDropped::Evicted)?;
         body.bytes.reserve_exact(capacity - body.bytes.len());
         body.bytes.extend_from_slice(chunk);
@@ -171,8 +171,8 @@ impl BuffersState {
         Ok(())
     }
 
-    /// Drops the oldest bodies, the peer's own first, until there is room for so many bytes more.
-    fn make_room(&mut self, peer: Peer, more: usize, limits: BufferLimits) {
+    /// Evicts the oldest bodies, the peer's own first, until `more` bytes fit.
+    fn evict_for(&mut self, peer: Peer, more: usize, limits: BufferLimits) {
         while self
             .peers
             .get(&peer)
@@ -218,27 +218,27 @@ mod tests {
         IpAddr::from([192, 0, 2, number]).into()
     }
 
-    /// A body of which so much has come.
-    fn begun(bodies: &BodyBuffers, from: u8, length: usize) -> IncomingBody<'_> {
-        let mut unfinished = bodies.receive(peer(from));
-        unfinished.append(&vec![from; length]);
-        unfinished
+    /// A body with `length` received bytes.
+    fn received(bodies: &BodyBuffers, from: u8, length: usize) -> IncomingBody<'_> {
+        let mut body = bodies.receive(peer(from));
+        body.append(&vec![from; length]);
+        body
     }
 
     #[test]
-    fn a_body_is_what_came_of_it() {
+    fn body_is_assembled_from_its_chunks() {
         let bodies = BodyBuffers::new(KIB);
-        let mut unfinished = bodies.receive(peer(1));
+        let mut body = bodies.receive(peer(1));
         for chunk in [&b"{\"a\""[..], b"", b":1}"] {
-            unfinished.append(chunk);
+            body.append(chunk);
         }
-        assert_eq!(unfinished.finish(), Ok(b"{\"a\":1}".to_vec()));
+        assert_eq!(body.finish(), Ok(b"{\"a\":1}".to_vec()));
         assert_eq!(bodies.receive(peer(1)).finish(), Ok(Vec::new()));
         assert_eq!(
-            begun(&bodies, 1, KIB).finish().map(|all| all.len()),
+            received(&bodies, 1, KIB).finish().map(|all| all.len()),
             Ok(KIB)
         );
-        let mut one_too_many = begun(&bodies, 1, KIB);
+        let mut one_too_many = received(&bodies, 1, KIB);
         one_too_many.append(b"x");
         one_too_many.append(b"x");
         assert_eq!(one_too_many.finish(), Err(BodyDropped::TooLarge));
@@ -248,48 +248,48 @@ mod tests {
     }
 
     #[test]
-    fn deliveries_without_a_byte_take_nothing() {
+    fn delivery_without_a_byte_takes_no_memory() {
         let bodies = BodyBuffers::new(KIB);
         let silent: Vec<_> = (0..10_000).map(|_| bodies.receive(peer(1))).collect();
         assert_eq!(bodies.state().bytes, 0);
-        assert!(begun(&bodies, 1, KIB).finish().is_ok());
+        assert!(received(&bodies, 1, KIB).finish().is_ok());
         drop(silent);
     }
 
     #[test]
-    fn a_peer_with_too_much_loses_its_own_oldest() {
+    fn peer_beyond_its_share_loses_its_oldest_body() {
         let bodies = BodyBuffers::new(KIB);
-        let other = begun(&bodies, 2, KIB);
-        let many: Vec<_> = (0..65).map(|_| begun(&bodies, 1, 1)).collect();
-        let lost: Vec<bool> = many
+        let other = received(&bodies, 2, KIB);
+        let many: Vec<_> = (0..65).map(|_| received(&bodies, 1, 1)).collect();
+        let dropped: Vec<bool> = many
             .into_iter()
             .map(|body| body.finish().is_err())
             .collect();
-        assert_eq!(lost.iter().filter(|lost| **lost).count(), 1);
-        assert!(lost[0]);
+        assert_eq!(dropped.iter().filter(|dropped| **dropped).count(), 1);
+        assert!(dropped[0]);
         assert!(other.finish().is_ok());
     }
 
     #[test]
-    fn all_together_are_bounded_and_the_newest_is_kept() {
+    fn total_is_bounded_and_the_newest_body_kept() {
         let bodies = BodyBuffers::new(KIB);
         let many: Vec<_> = (0..600)
-            .map(|number| begun(&bodies, u8::try_from(number % 100).expect("small"), KIB))
+            .map(|number| received(&bodies, u8::try_from(number % 100).expect("small"), KIB))
             .collect();
         assert!(bodies.state().bytes <= 256 * KIB);
-        let newest = begun(&bodies, 200, KIB);
-        let kept = many.into_iter().filter(|body| body.lost.is_none());
+        let newest = received(&bodies, 200, KIB);
+        let kept = many.into_iter().filter(|body| body.dropped.is_none());
         assert_eq!(kept.filter_map(|body| body.finish().ok()).count(), 255);
         assert!(newest.finish().is_ok());
     }
 
     #[test]
-    fn what_is_dropped_half_way_leaves_nothing() {
+    fn dropped_body_frees_its_memory() {
         let bodies = BodyBuffers::new(100 << 20);
-        let large = begun(&bodies, 1, 30 << 20);
+        let large = received(&bodies, 1, 30 << 20);
         assert!(bodies.state().bytes >= 30 << 20);
         drop(large);
         assert_eq!(bodies.state().bytes, 0);
-        assert!(begun(&bodies, 1, 100 << 20).finish().is_ok());
+        assert!(received(&bodies, 1, 100 << 20).finish().is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! What is counted of deliveries. Labels are names of ours and the events that are known.
+//! The metrics of deliveries. Labels are outcomes and known events, never text of a sender's.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -12,7 +12,7 @@ struct DeliveryLabels {
     outcome: &'static str,
 }
 
-/// DeliveryMetrics deliveries.
+/// Counts deliveries by event and outcome.
 #[derive(Debug, Default)]
 pub(super) struct DeliveryMetrics(Family<DeliveryLabels, Counter>);
 
@@ -20,12 +20,12 @@ impl DeliveryMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register(
             "webhooks",
-            "Deliveries of Engage's webhooks, by event and by what became of them",
+            "Deliveries of Engage's webhooks, by event and outcome",
             self.0.clone(),
         );
     }
 
-    pub(super) fn ended(&self, event: &'static str, outcome: &'static str) {
+    pub(super) fn count(&self, event: &'static str, outcome: &'static str) {
         self.0
             .get_or_create(&DeliveryLabels { event, outcome })
             .inc();

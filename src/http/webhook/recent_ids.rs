@@ -1,8 +1,8 @@
-//! The ids of the messages that were taken, for as long as one that was recorded passes for timely.
+//! The ids of recent messages, remembered for as long as a replayed one has a valid timestamp.
 //!
-//! Two generations: ids come into the young one; when that is old enough it takes the old one's place. So each is
-//! remembered once to twice as long as is needed, and forgetting costs nothing but dropping a set. Whoever has no secret
-//! brings nothing in. More messages than fit make the generations shorter: then a repetition may cost a refill.
+//! There are two generations: ids are inserted into the young one, which replaces the old one when it is `keep` old or
+//! full. So an id is remembered for `keep` to twice `keep`, and expiry is dropping a set. Only genuine messages insert
+//! ids. If too many come, generations get shorter, and a repeated message may cost a refill.
 
 use std::{
     collections::HashSet,
@@ -13,19 +13,19 @@ use std::{
 
 use crate::clock::Tick;
 
-/// Remembers ids: 16 bytes each and the set's own.
+/// A set of recent ids, as 16-byte hashes.
 pub(super) struct RecentIds {
     keep: Duration,
     max: usize,
     since: Tick,
     young: HashSet<u128>,
     old: HashSet<u128>,
-    /// Under keys of this process: nobody can choose ids that collide.
+    /// With random keys, so that colliding ids can't be chosen.
     hashers: [RandomState; 2],
 }
 
 impl RecentIds {
-    /// Remembers each id for that long at least, if no more than `max` come within that time.
+    /// Remembers each id for at least `keep`, if no more than `max` are inserted within that time.
     pub(super) fn new(keep: Duration, max: usize) -> Self {
         Self {
             keep,
@@ -37,23 +37,23 @@ impl RecentIds {
         }
     }
 
-    /// Whether the id was inserted lately.
+    /// Whether the id is remembered.
     pub(super) fn contains(&mut self, id: &str, now: Tick) -> bool {
-        self.turn(now);
+        self.rotate(now);
         let digest = self.digest(id);
         self.young.contains(&digest) || self.old.contains(&digest)
     }
 
-    /// Remembers the id. Returns whether it is new.
+    /// Inserts the id. Returns whether it is new.
     pub(super) fn insert(&mut self, id: &str, now: Tick) -> bool {
-        self.turn(now);
+        self.rotate(now);
         let digest = self.digest(id);
         let is_new = !self.old.contains(&digest);
         self.young.insert(digest) && is_new
     }
 
-    /// Lets generations pass.
-    fn turn(&mut self, now: Tick) {
+    /// Replaces the old generation when the young one is old or full.
+    fn rotate(&mut self, now: Tick) {
         let age = now.since(self.since);
         if age >= self.keep || self.young.len() >= self.max {
             self.old = mem::take(&mut self.young);
@@ -79,30 +79,30 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_remembered_as_long_as_is_needed_and_at_most_twice_as_long() {
+    fn id_is_remembered_for_once_to_twice_the_time() {
         for inserted in 0..20 {
-            let mut seen = RecentIds::new(Duration::from_secs(10), 1000);
-            seen.insert("another", at(0));
-            assert!(!seen.contains("msg_1", at(inserted)));
-            seen.insert("msg_1", at(inserted));
+            let mut ids = RecentIds::new(Duration::from_secs(10), 1000);
+            ids.insert("another", at(0));
+            assert!(!ids.contains("msg_1", at(inserted)));
+            ids.insert("msg_1", at(inserted));
             for later in 0..=10 {
                 assert!(
-                    seen.contains("msg_1", at(inserted + later)),
+                    ids.contains("msg_1", at(inserted + later)),
                     "{inserted} {later}"
                 );
             }
-            assert!(!seen.contains("msg_1", at(inserted + 20)), "{inserted}");
+            assert!(!ids.contains("msg_1", at(inserted + 20)), "{inserted}");
         }
     }
 
     #[test]
-    fn however_many_come_no_more_than_two_generations_are_kept() {
-        let mut seen = RecentIds::new(Duration::from_secs(10), 100);
+    fn flood_of_ids_stays_within_two_generations() {
+        let mut ids = RecentIds::new(Duration::from_secs(10), 100);
         for index in 0..1000 {
-            seen.insert(&format!("msg_{index}"), at(1));
-            assert!(seen.young.len() <= 100 && seen.old.len() <= 100);
+            ids.insert(&format!("msg_{index}"), at(1));
+            assert!(ids.young.len() <= 100 && ids.old.len() <= 100);
         }
-        assert!(seen.contains("msg_999", at(1)));
-        assert!(!seen.contains("msg_0", at(1)));
+        assert!(ids.contains("msg_999", at(1)));
+        assert!(!ids.contains("msg_0", at(1)));
     }
 }

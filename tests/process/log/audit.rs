@@ -6,7 +6,7 @@ use crate::{
     harness::{Engage, Service, Started},
 };
 
-const LOOKED: &str = "asked for the full view";
+const LOOKED: &str = "full view requested";
 const DROPPED: &str = "audit events dropped";
 
 #[test]

@@ -1,4 +1,4 @@
-//! Where the issuer's keys come from: a file, or one configured URL.
+//! Reads the issuer's keys from a file or a URL.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -14,9 +14,9 @@ use crate::{
     config::jwk::{Key, keys_of},
 };
 
-/// The longest time that a reading may take.
+/// The longest time that a read may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// The largest set of keys that is read.
+/// The largest key set that is read, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
 
 /// Where the keys come from.
@@ -26,7 +26,7 @@ pub(in crate::http::auth) enum KeySource {
 }
 
 impl KeySource {
-    /// Keys from a URL: nothing but that URL is ever asked.
+    /// Keys at a URL, requested without redirects or proxies. Fails for a URL that can't be parsed.
     pub(in crate::http::auth) fn url(url: &str) -> Result<Self, anyhow::Error> {
         let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
             .iter()
@@ -60,7 +60,7 @@ impl KeySource {
 }
 
 async fn get(client: &Client, url: reqwest::Url) -> Result<Vec<u8>, anyhow::Error> {
-    // Without it any coding would do (RFC 9110, 12.5.3).
+    // Without this field any coding is acceptable (RFC 9110, 12.5.3).
     let plain = HeaderValue::from_static("identity");
     let response = client.get(url).header(ACCEPT_ENCODING, plain).send().await;
     let mut response = response.map_err(reqwest::Error::without_url)?;

@@ -1,4 +1,4 @@
-//! What a token claims: whose it is, for whom, for how long, and which shopper it names.
+//! The claims of a token: issuer, audience, validity, and the identifiers of the shopper.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
     domain::{ContactId, email::Email},
 };
 
-/// Which claims a token must make, and which say who the shopper is.
+/// The claims that a token must have, and those that identify the shopper.
 pub(super) struct ClaimRules {
     issuer: String,
     audience: String,
@@ -39,19 +39,19 @@ impl From<&config::Jwt> for ClaimRules {
 }
 
 impl ClaimRules {
-    /// The shopper whom the claims name; `None` where they are not those of a token for this service that is valid now.
+    /// The shopper that the claims name; `None` where the token is not for this service or not valid at `now`.
     pub(super) fn shopper(&self, claims: &Map<String, Value>, now: Now) -> Option<Shopper> {
-        // A logout token or another security event (RFC 8417, 2.2) is no credential, whatever its type says.
+        // A logout token or another security event (RFC 8417, 2.2) is no credential, whatever its `typ`.
         let is_event = claims.contains_key("events");
         let is_ours = !is_event && self.is_for_us(claims) && self.is_timely(claims, now);
-        is_ours.then(|| self.named(claims)).flatten()
+        is_ours.then(|| self.identified(claims)).flatten()
     }
 
     fn is_for_us(&self, claims: &Map<String, Value>) -> bool {
         let is_of_issuer = claims.get("iss").and_then(Value::as_str) == Some(&*self.issuer);
         let is_for_us = match claims.get("aud") {
             Some(Value::String(only)) => *only == self.audience,
-            // A list of texts and nothing else (RFC 7519, 4.1.3).
+            // An array of strings only (RFC 7519, 4.1.3).
             Some(Value::Array(all)) => {
                 all.iter().all(Value::is_string)
                     && all.iter().any(|one| one.as_str() == Some(&*self.audience))
@@ -61,7 +61,7 @@ impl ClaimRules {
         is_of_issuer && is_for_us
     }
 
-    /// Whether the token is valid now, and was not made for longer than tokens may live.
+    /// Whether the token is valid at `now`, and its lifetime is no longer than `max_lifetime`.
     fn is_timely(&self, claims: &Map<String, Value>, now: Now) -> bool {
         let date = |name| match claims.get(name) {
             None => Some(None),
@@ -82,8 +82,8 @@ impl ClaimRules {
             && lifetime <= seconds(self.max_lifetime)
     }
 
-    /// `None` where a claim that names the shopper can't be read: no contact is better than the wrong one.
-    fn named(&self, claims: &Map<String, Value>) -> Option<Shopper> {
+    /// `None` where an identifying claim can't be read: no contact is better than the wrong one.
+    fn identified(&self, claims: &Map<String, Value>) -> Option<Shopper> {
         let claim = |name: &Option<String>| {
             let value = name.as_ref().and_then(|name| claims.get(name));
             value.filter(|value| !value.is_null())
@@ -92,7 +92,7 @@ impl ClaimRules {
             Some(value) => Some(ContactId::parse(value.as_str()?)?),
             None => None,
         };
-        // Some issuers write every claim as text.
+        // Some issuers send every claim as a string.
         let is_verified = match claims.get(&self.email_verified) {
             Some(Value::Bool(is_verified)) => *is_verified,
             Some(Value::String(text)) => text == "true",
@@ -115,7 +115,7 @@ impl ClaimRules {
     }
 }
 
-/// Words separated by blanks (RFC 8693), or a list of them.
+/// The scopes in a space-separated string (RFC 8693, 4.2) or an array of strings.
 fn scopes(claim: Option<&Value>) -> Vec<Scope> {
     let words: Vec<&str> = match claim {
         Some(Value::String(words)) => words.split(' ').collect(),
@@ -128,11 +128,11 @@ fn scopes(claim: Option<&Value>) -> Vec<Scope> {
         .collect()
 }
 
-/// Whole or fractional seconds since 1970 (RFC 7519, 2), not before.
+/// Whole or fractional seconds since 1970 (RFC 7519, 2); not negative.
 fn numeric_date(value: &Value) -> Option<i64> {
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "a float that is out of range becomes the nearest end of it"
+        reason = "a float out of range saturates"
     )]
     let truncated = |seconds: f64| seconds as i64;
     let is_negative = value.as_f64().is_none_or(|seconds| seconds < 0.0);

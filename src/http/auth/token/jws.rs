@@ -1,4 +1,4 @@
-//! The compact serialization of a signed token (RFC 7515, 7.1), read before anything of it is believed.
+//! The compact serialization of a signed token (RFC 7515, 7.1), parsed before its signature is verified.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-/// A token in its parts. Nothing says yet that its signature is good.
+/// The parts of a token whose signature is not verified yet.
 pub(super) struct UnverifiedToken<'a> {
     signed: &'a str,
     pub(super) signature: &'a str,
@@ -18,8 +18,8 @@ pub(super) struct UnverifiedToken<'a> {
     pub(super) claims: Map<String, Value>,
 }
 
-/// What is used of a token's header. Keys and certificates that a header carries or points to (`jwk`, `jku`, `x5c`,
-/// `x5u`) are never looked at.
+/// The header parameters that are used. Keys and certificates that a header contains or points to (`jwk`, `jku`, `x5c`,
+/// `x5u`) are ignored.
 pub(super) struct JoseHeader {
     pub(super) algorithm: Algorithm,
     pub(super) key_id: Option<String>,
@@ -27,7 +27,7 @@ pub(super) struct JoseHeader {
 }
 
 impl<'a> UnverifiedToken<'a> {
-    /// `None` for what is no signed token, or has a header that asks for what is not done here.
+    /// `None` for anything but a signed token, and for a header that requires an extension.
     pub(super) fn parse(token: &'a str) -> Option<Self> {
         let (signed, signature) = token.rsplit_once('.')?;
         let (header, payload) = signed.split_once('.')?;
@@ -39,7 +39,7 @@ impl<'a> UnverifiedToken<'a> {
         })
     }
 
-    /// Whether the signature is that key's.
+    /// Whether the signature was made with this key.
     pub(super) fn is_signed_with(&self, key: &DecodingKey) -> bool {
         let Self {
             signed, signature, ..
@@ -51,8 +51,8 @@ impl<'a> UnverifiedToken<'a> {
 
 impl JoseHeader {
     fn of(header: &Map<String, Value>) -> Option<Self> {
-        // Whatever is critical is unknown here, and a list of nothing is no valid one (RFC 7515, 4.1.11). A token's payload
-        // is always base64url (RFC 7797, 7).
+        // No critical extension is supported, and an empty list is not valid (RFC 7515, 4.1.11). A JWT's payload is
+        // always base64url (RFC 7797, 7).
         if header.contains_key("crit") || header.contains_key("b64") {
             return None;
         }
@@ -61,7 +61,7 @@ impl JoseHeader {
             Some(Value::String(text)) => Some(Some(text.clone())),
             Some(_) => None,
         };
-        // A token within a token (RFC 7519, 5.2).
+        // Nested tokens are not supported (RFC 7519, 5.2).
         if text("cty")?.is_some_and(|content| media_type(&content) == "jwt") {
             return None;
         }
@@ -73,7 +73,7 @@ impl JoseHeader {
     }
 }
 
-/// A media type as headers name it: in lower case, without `application/` where no other slash follows (RFC 7515, 4.1.9).
+/// A media type in the short form: lower case, without `application/` where no other slash follows (RFC 7515, 4.1.9).
 pub(super) fn media_type(name: &str) -> String {
     let name = name.to_ascii_lowercase();
     match name.strip_prefix("application/") {
@@ -82,14 +82,15 @@ pub(super) fn media_type(name: &str) -> String {
     }
 }
 
-/// The JSON object that a part of a token is.
+/// The JSON object in a part of a token.
 fn members(part: &str) -> Option<Map<String, Value>> {
     let json = URL_SAFE_NO_PAD.decode(part).ok()?;
     let Members(members) = serde_json::from_slice(&json).ok()?;
     Some(members)
 }
 
-/// The members of a JSON object, each name once: of two, issuer and service might read different ones (RFC 8725, 2.4).
+/// The members of a JSON object without duplicate names: of two, issuer and service might read different ones (RFC
+/// 8725, 2.4).
 struct Members(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Members {

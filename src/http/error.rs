@@ -37,7 +37,7 @@ pub struct ApiError {
     code: Code,
     detail: Cow<'static, str>,
     retry_after: Option<Duration>,
-    allow: Option<HeaderValue>,
+    allow: Option<Box<str>>,
     accepts: Option<AcceptedBody>,
     challenge: &'static str,
     rate: Option<NonZeroU32>,
@@ -103,8 +103,8 @@ impl ApiError {
     }
 
     /// With the path's methods, for `Allow`.
-    pub(super) fn allow(mut self, methods: HeaderValue) -> Self {
-        self.allow = Some(methods);
+    pub(super) fn allow(mut self, methods: String) -> Self {
+        self.allow = Some(methods.into());
         self
     }
 
@@ -203,7 +203,8 @@ impl IntoResponse for ApiError {
             }
         }
         if let Some(allow) = &self.allow {
-            headers.insert(header::ALLOW, allow.clone());
+            let allow = HeaderValue::from_str(allow).expect("methods make a header value");
+            headers.insert(header::ALLOW, allow);
         }
         if let Some(accepts) = self.accepts {
             let (name, value) = match accepts {

@@ -70,7 +70,7 @@ impl<'a> Params<'a> {
     }
 
     fn add(&mut self, name: Cow<'a, str>, value: ParamValue<'a>) {
-        let is_repeated = self.0.iter().any(|(given, _)| *given == name);
+        let is_repeated = self.0.iter().any(|(earlier, _)| *earlier == name);
         let value = if is_repeated {
             ParamValue::Repeated
         } else {

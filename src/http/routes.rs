@@ -5,7 +5,7 @@ use axum::{
     Router,
     routing::{MethodFilter, MethodRouter, on},
 };
-use http::{HeaderValue, Method, Uri};
+use http::{Method, Uri};
 
 use super::{
     auth::Caller,
@@ -316,8 +316,7 @@ async fn operations_method_not_allowed(uri: Uri) -> ApiError {
 fn method_not_allowed(listener: ListenerKind, path: &str) -> ApiError {
     let methods = methods(routes_at(listener, path));
     let allow = methods.iter().map(Method::as_str).collect::<Vec<_>>();
-    let allow = HeaderValue::try_from(allow.join(", "));
-    ApiError::new(Code::MethodNotAllowed).allow(allow.expect("methods make a header value"))
+    ApiError::new(Code::MethodNotAllowed).allow(allow.join(", "))
 }
 
 /// The methods of the routes, each once, `HEAD` after `GET`.

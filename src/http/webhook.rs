@@ -106,7 +106,7 @@ impl WebhookReceiver {
         let mut verifier = self.reader.verifier(claim);
         let mut incoming = self.bodies.receive(peer);
         let deadline = arrived.tick + self.body_timeout;
-        self.read_on(headers, body, deadline, clock, |chunk| {
+        self.read_body(headers, body, deadline, clock, |chunk| {
             verifier.update(chunk);
             incoming.append(chunk);
         })
@@ -128,8 +128,8 @@ impl WebhookReceiver {
         }
     }
 
-    /// Reads a body to its end, within `READ_ON` and the deadline.
-    async fn read_on(
+    /// Passes the body to `take`, chunk by chunk, to its end; within the bounds of size and time.
+    async fn read_body(
         &self,
         headers: &HeaderMap,
         mut body: Body,

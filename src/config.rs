@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use self::layers::Source;
 pub use self::{
-    auth::{Auth, Channel, Client, Jwt, JwtAlgorithm, Scope, View},
+    auth::{AuthConfig, ClientChannel, ClientConfig, ClientView, JwtAlgorithm, JwtConfig, Scope},
     mistakes::{Mistake, Mistakes},
 };
 
@@ -39,29 +39,29 @@ pub use self::{
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The data listener.
-    pub server: Server,
+    pub server: ServerConfig,
     /// The operations listener.
-    pub operations: Operations,
+    pub operations: OperationsConfig,
     /// Voyado Engage.
-    pub engage: Engage,
+    pub engage: EngageConfig,
     /// The cache.
-    pub cache: Cache,
+    pub cache: CacheConfig,
     /// Who may ask.
-    pub auth: Auth,
+    pub auth: AuthConfig,
     /// What leaves.
-    pub views: Views,
+    pub views: ViewsConfig,
     /// How identifiers are read.
-    pub identifiers: Identifiers,
+    pub identifiers: IdentifiersConfig,
     /// Engage's webhooks.
-    pub webhooks: Webhooks,
+    pub webhooks: WebhookConfig,
     /// What is told to operators.
-    pub telemetry: Telemetry,
+    pub telemetry: TelemetryConfig,
 }
 
 /// The data listener.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Server {
+pub struct ServerConfig {
     /// Address and port.
     pub listen: SocketAddr,
     /// A caller's longest wait.
@@ -102,7 +102,7 @@ pub struct Server {
 /// The operations listener: for the people and machines that run the service, never for its callers.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Operations {
+pub struct OperationsConfig {
     /// Address and port.
     pub listen: SocketAddr,
     /// What everything but the probes and the metrics asks for as `Authorization: Bearer`.
@@ -122,7 +122,7 @@ pub struct Operations {
 /// Voyado Engage.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Engage {
+pub struct EngageConfig {
     /// Where Engage is: `https://{client}.voyado.com`; plain http on loopback only.
     pub base_url: String,
     /// Whether plain http may leave this machine, the API key and personal data with it.
@@ -151,7 +151,7 @@ pub struct Engage {
     pub default_point_definition: Option<String>,
     /// What `customKey` searches in this tenant, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub custom_key: Option<CustomKey>,
+    pub custom_key: Option<CustomKeyField>,
     /// The largest answer that is read.
     #[serde(serialize_with = "printed::exact")]
     pub max_response_size: ByteSize,
@@ -189,7 +189,7 @@ pub enum ApiVersion {
 /// What Engage's `customKey` searches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum CustomKey {
+pub enum CustomKeyField {
     /// The member number.
     MemberNumber,
     /// The shop's own customer id.
@@ -199,7 +199,7 @@ pub enum CustomKey {
 /// The cache.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Cache {
+pub struct CacheConfig {
     /// How many bytes it may hold.
     #[serde(serialize_with = "printed::exact")]
     pub max_size: ByteSize,
@@ -235,7 +235,7 @@ pub struct Cache {
 /// What leaves.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Views {
+pub struct ViewsConfig {
     /// What a shopper may see of themselves.
     pub storefront: ViewRules,
     /// What staff may see.
@@ -257,7 +257,7 @@ pub struct ViewRules {
 /// How identifiers are read.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Identifiers {
+pub struct IdentifiersConfig {
     /// The country whose national phone numbers are understood, ISO 3166-1 alpha-2.
     pub phone_region: String,
     /// Whether national ids with a wrong check digit are refused here.
@@ -280,7 +280,7 @@ pub enum NationalIdCountry {
 /// Engage's webhooks.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Webhooks {
+pub struct WebhookConfig {
     /// The secrets that may sign them; none: there are no webhooks.
     #[serde(serialize_with = "printed::masked_list")]
     pub secrets: Vec<SecretString>,
@@ -320,7 +320,7 @@ pub struct Webhooks {
 /// What is told to operators.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Telemetry {
+pub struct TelemetryConfig {
     /// Which events are logged, in `tracing`'s filter syntax.
     pub log: String,
     /// How they are written.

@@ -22,7 +22,7 @@ pub use self::{counts::Dropped, last_word::last_word, limit::Limit};
 use self::{queue::Queue, writer::ToQueue};
 use crate::{
     clock::Clock,
-    config::{LogFormat, Telemetry},
+    config::{LogFormat, TelemetryConfig},
 };
 
 /// The target of the audit's events.
@@ -58,7 +58,7 @@ pub fn grace_for_answers(grace: Duration) -> Duration {
 }
 
 /// Sends log events to `output`, through a queue, until the process ends. Once per process.
-pub fn start(config: &Telemetry, output: impl AsFd) -> Result<Log, anyhow::Error> {
+pub fn start(config: &TelemetryConfig, output: impl AsFd) -> Result<Log, anyhow::Error> {
     let output = output.as_fd().try_clone_to_owned();
     let output = File::from(output.context("the log's output")?);
     let queue = Arc::new(Queue::new(&counts::OF_THE_PROCESS));
@@ -69,14 +69,14 @@ pub fn start(config: &Telemetry, output: impl AsFd) -> Result<Log, anyhow::Error
 }
 
 /// Sends log events to `writer` itself, without a queue, until the process ends. Once per process.
-pub fn install<W>(config: &Telemetry, writer: W) -> Result<(), anyhow::Error>
+pub fn install<W>(config: &TelemetryConfig, writer: W) -> Result<(), anyhow::Error>
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
     subscribe(config, writer, false)
 }
 
-fn subscribe<W>(config: &Telemetry, writer: W, is_terminal: bool) -> Result<(), anyhow::Error>
+fn subscribe<W>(config: &TelemetryConfig, writer: W, is_terminal: bool) -> Result<(), anyhow::Error>
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {

@@ -64,7 +64,7 @@ pub struct WebhookReader {
 
 impl WebhookReader {
     /// A reader for deliveries signed with any of the secrets; `None` without secrets. Fails for malformed secrets and keys.
-    pub fn new(config: &config::Webhooks) -> Result<Option<Self>, &'static str> {
+    pub fn new(config: &config::WebhookConfig) -> Result<Option<Self>, &'static str> {
         let secrets = config.secrets.iter();
         let signers: Option<Vec<Signer>> = secrets
             .map(|secret| Signer::new(secret.expose_secret()))

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use engage_bff::config::{Client, Jwt, layers::DEFAULTS};
+use engage_bff::config::{ClientConfig, JwtConfig, layers::DEFAULTS};
 use toml::{Table, Value};
 
 /// What stands in the default's cell of a key that has none.
@@ -163,14 +163,14 @@ fn the_readme_tells_every_key_with_its_default() {
 /// What a client has that names only what it must.
 fn client_defaults() -> Table {
     let least = "id = \"shop\"\nkey_sha256 = []\nscopes = []";
-    let client: Client = toml::from_str(least).expect("these three are enough");
+    let client: ClientConfig = toml::from_str(least).expect("these three are enough");
     Table::try_from(client).expect("a client has a TOML form")
 }
 
 /// What an issuer of tokens has that names only what it must.
 fn jwt_defaults() -> Table {
     let least = "issuer = \"i\"\naudience = \"a\"\nalgorithms = []";
-    let jwt: Jwt = toml::from_str(least).expect("these three are enough");
+    let jwt: JwtConfig = toml::from_str(least).expect("these three are enough");
     Table::try_from(jwt).expect("an issuer has a TOML form")
 }
 

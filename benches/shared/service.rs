@@ -95,20 +95,20 @@ fn configuration(engage: &Simulator) -> Result<Config, Failure> {
     Ok(config)
 }
 
-fn clients() -> Vec<config::Client> {
+fn clients() -> Vec<config::ClientConfig> {
     DIGESTS
         .iter()
-        .map(|(id, digest)| config::Client {
+        .map(|(id, digest)| config::ClientConfig {
             id: (*id).to_owned(),
             key_sha256: vec![(*digest).to_owned()],
             scopes: vec![Scope::Read, Scope::ReadFull, Scope::Fresh],
             identifiers: IdentifierKind::ALL.to_vec(),
             view: if *id == "till" {
-                config::View::Full
+                config::ClientView::Full
             } else {
-                config::View::Storefront
+                config::ClientView::Storefront
             },
-            channel: (*id == "shop").then_some(config::Channel::Ecom),
+            channel: (*id == "shop").then_some(config::ClientChannel::Ecom),
             requests_per_second: Some(1_000_000),
             max_concurrency: Some(1000),
             unknown_per_minute: Some(1000),

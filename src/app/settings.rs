@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 
 use crate::{
     cache::{Bounds, feed::Feed, freshness::Policy},
-    config::{self, Config, CustomKey, NationalIdCountry},
+    config::{self, Config, CustomKeyField, NationalIdCountry},
     customer::view::{Attributes, Rules},
     domain::{
         ContactType, Digester, IdentifierRules, Part, PartMap,
@@ -45,8 +45,8 @@ pub(super) fn alias_reader(
             ),
         },
         custom_key: config.engage.custom_key.map(|key| match key {
-            CustomKey::MemberNumber => CustomKeyAttribute::MemberNumber,
-            CustomKey::ExternalId => CustomKeyAttribute::ExternalId,
+            CustomKeyField::MemberNumber => CustomKeyAttribute::MemberNumber,
+            CustomKeyField::ExternalId => CustomKeyAttribute::ExternalId,
         }),
         digester,
     }
@@ -71,7 +71,7 @@ pub(super) fn digester(config: &Config) -> Digester {
 }
 
 /// Without a secret nobody tells of changes.
-fn feed(config: &config::Webhooks) -> Option<Arc<Feed>> {
+fn feed(config: &config::WebhookConfig) -> Option<Arc<Feed>> {
     (!config.secrets.is_empty())
         .then(|| Arc::new(Feed::new(config.silence, config.fallback_lifetime)))
 }

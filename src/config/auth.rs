@@ -10,20 +10,20 @@ use crate::domain::IdentifierKind;
 /// Who may ask.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Auth {
+pub struct AuthConfig {
     /// Whether callers without a credential are served; on loopback only.
     pub allow_anonymous: bool,
     /// Servers and tills that hold a key.
-    pub clients: Vec<Client>,
+    pub clients: Vec<ClientConfig>,
     /// The issuer of shoppers' tokens; unset = no token is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jwt: Option<Jwt>,
+    pub jwt: Option<JwtConfig>,
 }
 
 /// The issuer of shoppers' tokens.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Jwt {
+pub struct JwtConfig {
     /// What a token's `iss` must be.
     pub issuer: String,
     /// What a token's `aud` must be or hold.
@@ -123,7 +123,7 @@ impl From<JwtAlgorithm> for jsonwebtoken::Algorithm {
 /// A server or till that holds a key.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Client {
+pub struct ClientConfig {
     /// Its name.
     pub id: String,
     /// The SHA-256 digests of its keys, lower-case hex of the whole `X-Api-Key` header value.
@@ -135,10 +135,10 @@ pub struct Client {
     pub identifiers: Vec<IdentifierKind>,
     /// The view it gets when it names none.
     #[serde(default)]
-    pub view: View,
+    pub view: ClientView,
     /// Whose promotions it gets when it names no channel; unset = every channel's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channel: Option<Channel>,
+    pub channel: Option<ClientChannel>,
     /// Requests a second; unset = no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_second: Option<u32>,
@@ -195,7 +195,7 @@ impl Scope {
 /// Which fields leave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum View {
+pub enum ClientView {
     /// What a shopper may see of themselves.
     #[default]
     Storefront,
@@ -206,7 +206,7 @@ pub enum View {
 /// A redemption channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
-pub enum Channel {
+pub enum ClientChannel {
     /// The web shop.
     Ecom,
     /// The till.

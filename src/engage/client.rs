@@ -71,7 +71,7 @@ pub fn overview_parts(version: ApiVersion) -> PartSet {
 impl EngageClient {
     /// A client of the configured Engage.
     pub fn new(
-        config: &config::Engage,
+        config: &config::EngageConfig,
         reader: Reader,
         admission: Admission,
         clock: Clock,

@@ -41,7 +41,7 @@ pub(super) struct Transport {
 
 impl Transport {
     /// A transport to the configured Engage. Starts resolving its name.
-    pub(super) fn new(config: &config::Engage, clock: Clock) -> Result<Self, anyhow::Error> {
+    pub(super) fn new(config: &config::EngageConfig, clock: Clock) -> Result<Self, anyhow::Error> {
         let version = match config.api_version {
             config::ApiVersion::V3 => "v3",
             config::ApiVersion::V2 => "v2",

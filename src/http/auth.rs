@@ -47,7 +47,7 @@ pub(super) struct FuzzedTokens(TokenVerifier);
 
 #[cfg(fuzzing)]
 impl FuzzedTokens {
-    pub(super) fn new(config: &config::Jwt, clock: &Clock) -> Result<Self, anyhow::Error> {
+    pub(super) fn new(config: &config::JwtConfig, clock: &Clock) -> Result<Self, anyhow::Error> {
         TokenVerifier::new(config, clock.clone()).map(Self)
     }
 
@@ -91,12 +91,12 @@ struct ClientLabels {
 impl Authenticator {
     /// With the configured clients and token issuer. Fails for a JWKS URL that can't be used.
     pub fn new(
-        config: &config::Auth,
-        server: &config::Server,
+        config: &config::AuthConfig,
+        server: &config::ServerConfig,
         clock: &Clock,
     ) -> Result<Self, anyhow::Error> {
         let distinct_contacts_alarms = Family::<ClientLabels, Counter>::default();
-        let client = |client: &config::Client| {
+        let client = |client: &config::ClientConfig| {
             let alarms = || {
                 let client = client.id.clone();
                 distinct_contacts_alarms

@@ -50,7 +50,7 @@ static RULES: LazyLock<LookupRules> = LazyLock::new(|| LookupRules {
 });
 
 static TOKENS: LazyLock<FuzzedTokens> = LazyLock::new(|| {
-    let jwt = config::Jwt {
+    let jwt = config::JwtConfig {
         issuer: "https://login.example.com/".to_owned(),
         audience: "engage-bff".to_owned(),
         algorithms: vec![JwtAlgorithm::Es256, JwtAlgorithm::Rs256],
@@ -236,7 +236,7 @@ fn base64url(bytes: &[u8]) -> String {
 }
 
 static WEBHOOKS: LazyLock<WebhookReader> = LazyLock::new(|| {
-    WebhookReader::new(&config::Webhooks {
+    WebhookReader::new(&config::WebhookConfig {
         secrets: vec!["whsec_YSBzZWNyZXQgb2YgZnV6eiB0YXJnZXRz".into()],
         secrets_file: None,
         tolerance: Duration::from_secs(300),

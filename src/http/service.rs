@@ -102,7 +102,7 @@ impl HttpService {
     /// The service of the operations listener, where requests may name the listener's address and these hosts.
     pub fn for_operations(
         state: OperationsState,
-        config: &config::Operations,
+        config: &config::OperationsConfig,
         requests: Arc<RequestMetrics>,
         clock: Clock,
     ) -> Self {

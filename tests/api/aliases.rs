@@ -179,7 +179,7 @@ async fn moved_phones_and_custom_keys_resolve_to_the_new_owner() {
         ("customKey", ALVA.member_number, "memberNumber"),
     ] {
         let app = TestApp::with(|config| {
-            config.engage.custom_key = Some(engage_bff::config::CustomKey::MemberNumber);
+            config.engage.custom_key = Some(engage_bff::config::CustomKeyField::MemberNumber);
         })
         .await;
         app.engage.set_overview_lag(LAG);

@@ -18,7 +18,7 @@ fn alva() -> String {
     format!("email={}", ALVA.email)
 }
 
-fn client<'a>(config: &'a mut Config, id: &str) -> &'a mut config::Client {
+fn client<'a>(config: &'a mut Config, id: &str) -> &'a mut config::ClientConfig {
     let clients = &mut config.auth.clients;
     let found = clients.iter_mut().find(|client| client.id == id);
     found.expect("a client of the harness")
@@ -141,7 +141,8 @@ async fn full_view_requires_the_full_scope() {
 #[tokio::test]
 async fn configured_default_view_still_requires_its_scope() {
     let app =
-        TestApp::with_unchecked(|config| client(config, "reader").view = config::View::Full).await;
+        TestApp::with_unchecked(|config| client(config, "reader").view = config::ClientView::Full)
+            .await;
     app.get_as(READER, &alva())
         .await
         .assert_problem(403, "Forbidden");

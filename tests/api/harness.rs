@@ -356,18 +356,19 @@ fn config() -> Config {
             .expect("a known client");
         vec![(*digest).to_owned()]
     };
-    let client = |id: &str, scopes: &[Scope], identifiers: &[IdentifierKind]| config::Client {
-        id: id.to_owned(),
-        key_sha256: digest(id),
-        scopes: scopes.to_vec(),
-        identifiers: identifiers.to_vec(),
-        view: config::View::Storefront,
-        channel: None,
-        requests_per_second: None,
-        max_concurrency: None,
-        unknown_per_minute: None,
-        people_per_hour: None,
-    };
+    let client =
+        |id: &str, scopes: &[Scope], identifiers: &[IdentifierKind]| config::ClientConfig {
+            id: id.to_owned(),
+            key_sha256: digest(id),
+            scopes: scopes.to_vec(),
+            identifiers: identifiers.to_vec(),
+            view: config::ClientView::Storefront,
+            channel: None,
+            requests_per_second: None,
+            max_concurrency: None,
+            unknown_per_minute: None,
+            people_per_hour: None,
+        };
     let usual = [
         IdentifierKind::ContactId,
         IdentifierKind::Email,
@@ -376,9 +377,9 @@ fn config() -> Config {
     ];
     let all = [Scope::Read, Scope::ReadFull, Scope::Fresh];
     let mut till = client("till", &all, &IdentifierKind::ALL);
-    till.view = config::View::Full;
+    till.view = config::ClientView::Full;
     let mut shop = client("shop", &[Scope::Read, Scope::Fresh], &usual);
-    shop.channel = Some(config::Channel::Ecom);
+    shop.channel = Some(config::ClientChannel::Ecom);
     let reader = client("reader", &[Scope::Read], &usual);
     config.auth.clients = vec![till, shop, reader];
     config
@@ -408,7 +409,7 @@ impl Write for LogWriter {
 }
 
 /// Once per process; nextest runs each test in its own process, so the log belongs to one test.
-fn capture_logs(config: &config::Telemetry) {
+fn capture_logs(config: &config::TelemetryConfig) {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| telemetry::install(config, || LogWriter).expect("the log starts"));
 }

@@ -9,7 +9,7 @@ use crate::harness::{Answer, TILL, TestApp};
 
 #[tokio::test]
 async fn readiness_warns_about_webhook_secrets_with_several_replicas() {
-    let member_number = Some(engage_bff::config::CustomKey::MemberNumber);
+    let member_number = Some(engage_bff::config::CustomKeyField::MemberNumber);
     let app = TestApp::with(|config| config.engage.custom_key = member_number).await;
     let usual = app.operations("/readyz").await;
     assert_eq!(usual.at("/warnings"), serde_json::json!([]));

@@ -7,7 +7,7 @@ mod keys;
 use std::time::Duration;
 
 use engage_bff::{
-    config::{Config, Jwt, JwtAlgorithm},
+    config::{Config, JwtAlgorithm, JwtConfig},
     domain::IdentifierKind,
 };
 use engage_simulator::{
@@ -23,8 +23,8 @@ use crate::{
 };
 
 /// Configuration that accepts the issuer's tokens.
-fn jwt(issuer: &Issuer) -> Jwt {
-    Jwt {
+fn jwt(issuer: &Issuer) -> JwtConfig {
+    JwtConfig {
         issuer: ISSUER.to_owned(),
         audience: AUDIENCE.to_owned(),
         algorithms: vec![JwtAlgorithm::Es256],
@@ -50,7 +50,7 @@ pub(crate) async fn with_config(issuer: &Issuer, change: impl FnOnce(&mut Config
     .await
 }
 
-async fn with(issuer: &Issuer, change: impl FnOnce(&mut Jwt)) -> TestApp {
+async fn with(issuer: &Issuer, change: impl FnOnce(&mut JwtConfig)) -> TestApp {
     with_config(issuer, |config| {
         change(config.auth.jwt.as_mut().expect("set above"));
     })

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{bounds::check_limit, jwt::check_jwt, listeners::is_loopback};
-use crate::config::{Client, Config, Scope, View, mistakes::Mistakes};
+use crate::config::{ClientConfig, ClientView, Config, Scope, mistakes::Mistakes};
 
 impl Config {
     pub(super) fn check_auth(&self, mistakes: &mut Mistakes) {
@@ -54,7 +54,7 @@ impl Config {
     }
 }
 
-fn check_scopes(client: &Client, key: &str, mistakes: &mut Mistakes) {
+fn check_scopes(client: &ClientConfig, key: &str, mistakes: &mut Mistakes) {
     let scopes = &client.scopes;
     let fault = if scopes.is_empty() {
         Some("is empty")
@@ -72,7 +72,7 @@ fn check_scopes(client: &Client, key: &str, mistakes: &mut Mistakes) {
             "give at least \"customer:read\"",
         );
     }
-    if client.view == View::Full && !scopes.contains(&Scope::ReadFull) {
+    if client.view == ClientView::Full && !scopes.contains(&Scope::ReadFull) {
         mistakes.add(
             format!("{key}.view"),
             "is \"full\" without the scope customer:read:full",
@@ -81,7 +81,7 @@ fn check_scopes(client: &Client, key: &str, mistakes: &mut Mistakes) {
     }
 }
 
-fn check_limits(client: &Client, key: &str, mistakes: &mut Mistakes) {
+fn check_limits(client: &ClientConfig, key: &str, mistakes: &mut Mistakes) {
     let places = client.max_concurrency;
     let places = places.map(|places| u64::try_from(places).unwrap_or(u64::MAX));
     for (name, limit) in [
@@ -102,7 +102,7 @@ fn check_limits(client: &Client, key: &str, mistakes: &mut Mistakes) {
 
 /// `digests` tells of each whose it is.
 fn check_digests<'a>(
-    client: &'a Client,
+    client: &'a ClientConfig,
     index: usize,
     digests: &mut HashMap<&'a str, usize>,
     mistakes: &mut Mistakes,

@@ -6,7 +6,7 @@ use super::{
     bounds::{check_limit, check_token_lifetime},
     engage::leads_to_loopback,
 };
-use crate::config::{Config, Jwt, files, jwk::check_key_set, mistakes::Mistakes};
+use crate::config::{Config, JwtConfig, files, jwk::check_key_set, mistakes::Mistakes};
 
 /// The longest time by which clocks may be taken to differ.
 const MAX_LEEWAY: Duration = Duration::from_secs(60);
@@ -41,7 +41,7 @@ fn is_origin(text: &str) -> bool {
     is_one && is_https_or_loopback(text) && url.origin().ascii_serialization() == text
 }
 
-pub(super) fn check_jwt(jwt: &Jwt, mistakes: &mut Mistakes) {
+pub(super) fn check_jwt(jwt: &JwtConfig, mistakes: &mut Mistakes) {
     for (key, text) in [
         ("auth.jwt.issuer", &jwt.issuer),
         ("auth.jwt.audience", &jwt.audience),
@@ -110,7 +110,7 @@ pub(super) fn check_jwt(jwt: &Jwt, mistakes: &mut Mistakes) {
     check_limit("auth.jwt.requests_per_second", rate, mistakes);
 }
 
-fn check_jwks_file(path: &Path, jwt: &Jwt, mistakes: &mut Mistakes) {
+fn check_jwks_file(path: &Path, jwt: &JwtConfig, mistakes: &mut Mistakes) {
     let algorithms: Vec<_> = jwt.algorithms.iter().copied().map(Into::into).collect();
     let what = match files::bytes(path) {
         Ok(set) => match check_key_set(&set, &algorithms) {

@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use super::engage::leads_to_loopback;
 use crate::{
-    config::{Client, Config, auth::default_identifiers, mistakes::Mistake},
+    config::{ClientConfig, Config, auth::default_identifiers, mistakes::Mistake},
     domain::IdentifierKind,
 };
 
@@ -69,7 +69,7 @@ impl Config {
 
     /// Only where a client's list was chosen: the default list has `customKey` for whoever needs it.
     fn warn_of_custom_key(&self) -> Option<Mistake> {
-        let asks = |client: &Client| {
+        let asks = |client: &ClientConfig| {
             let kinds = &client.identifiers;
             let asks = |kind| kinds.contains(&kind);
             *kinds != default_identifiers()

@@ -38,7 +38,7 @@ pub(super) struct Clients {
 
 impl Clients {
     pub(super) fn new(
-        config: &config::Engage,
+        config: &config::EngageConfig,
         resolver: Option<Resolver>,
     ) -> Result<Self, anyhow::Error> {
         let mut headers = HeaderMap::new();

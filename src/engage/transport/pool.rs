@@ -97,7 +97,7 @@ pub(super) struct CallStart(u64);
 
 impl Pools {
     pub(super) fn new(
-        config: &config::Engage,
+        config: &config::EngageConfig,
         resolver: Option<Resolver>,
         clock: Clock,
     ) -> Result<Self, anyhow::Error> {

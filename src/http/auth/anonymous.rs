@@ -15,7 +15,7 @@ pub(super) struct Anonymous {
 }
 
 impl Anonymous {
-    pub(super) fn new(server: &config::Server, clock: &Clock) -> Result<Self, anyhow::Error> {
+    pub(super) fn new(server: &config::ServerConfig, clock: &Clock) -> Result<Self, anyhow::Error> {
         let origins = server.cors_origins.iter();
         let origins = origins.map(|origin| HeaderValue::from_str(origin));
         Ok(Self {

@@ -34,7 +34,7 @@ pub(super) type ConcurrencyPermit = OwnedSemaphorePermit;
 impl ApiClient {
     /// `alarms` is called where the client has a limit of distinct contacts.
     pub(super) fn new(
-        client: &config::Client,
+        client: &config::ClientConfig,
         alarms: impl FnOnce() -> Counter,
         clock: &Clock,
     ) -> Self {
@@ -130,21 +130,21 @@ impl ApiClient {
     }
 }
 
-impl From<config::View> for View {
-    fn from(view: config::View) -> Self {
+impl From<config::ClientView> for View {
+    fn from(view: config::ClientView) -> Self {
         match view {
-            config::View::Storefront => View::Storefront,
-            config::View::Full => View::Full,
+            config::ClientView::Storefront => View::Storefront,
+            config::ClientView::Full => View::Full,
         }
     }
 }
 
-impl From<config::Channel> for Channel {
-    fn from(channel: config::Channel) -> Self {
+impl From<config::ClientChannel> for Channel {
+    fn from(channel: config::ClientChannel) -> Self {
         match channel {
-            config::Channel::Ecom => Channel::Ecom,
-            config::Channel::Pos => Channel::Pos,
-            config::Channel::Other => Channel::Other,
+            config::ClientChannel::Ecom => Channel::Ecom,
+            config::ClientChannel::Pos => Channel::Pos,
+            config::ClientChannel::Other => Channel::Other,
         }
     }
 }

@@ -50,7 +50,7 @@ pub(super) struct TokenVerifier {
 }
 
 impl TokenVerifier {
-    pub(super) fn new(config: &config::Jwt, clock: Clock) -> Result<Self, anyhow::Error> {
+    pub(super) fn new(config: &config::JwtConfig, clock: Clock) -> Result<Self, anyhow::Error> {
         let source = match (&config.jwks_url, &config.jwks_file) {
             (Some(url), _) => KeySource::url(url)?,
             (None, Some(path)) => KeySource::File(path.clone()),

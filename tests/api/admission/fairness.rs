@@ -7,7 +7,7 @@ use std::{
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
-use engage_bff::config::{Client, Config};
+use engage_bff::config::{ClientConfig, Config};
 use engage_simulator::{Endpoint, Fault, people::ALVA};
 use reqwest::RequestBuilder;
 use serde_json::json;
@@ -49,7 +49,7 @@ fn ten_clients(config: &mut Config) {
         .map(|number| {
             let sum = digest(&SHA256, key(number).as_bytes());
             let hex = sum.as_ref().iter().map(|byte| format!("{byte:02x}"));
-            Client {
+            ClientConfig {
                 id: format!("client-{number}"),
                 key_sha256: vec![hex.collect()],
                 ..shop.clone()

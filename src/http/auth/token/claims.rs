@@ -23,8 +23,8 @@ pub(super) struct ClaimRules {
     scope: Option<String>,
 }
 
-impl From<&config::Jwt> for ClaimRules {
-    fn from(config: &config::Jwt) -> Self {
+impl From<&config::JwtConfig> for ClaimRules {
+    fn from(config: &config::JwtConfig) -> Self {
         Self {
             issuer: config.issuer.clone(),
             audience: config.audience.clone(),

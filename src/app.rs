@@ -1,5 +1,5 @@
-//! The composition root: configuration and clock in, a bound and running service out. The same path
-//! for `main`, the demo and the tests.
+//! The composition root: turns configuration and clock into a bound and running service. `main`, the demo and the tests
+//! share it.
 
 mod metrics;
 mod settings;
@@ -45,17 +45,17 @@ pub struct App {
     changes_poll: Option<Duration>,
     authenticator: Arc<Authenticator>,
     shutdown_delay: Duration,
-    /// How long answers may take after that, on both listeners together.
+    /// How long responses in flight may take after the delay, on both listeners together.
     shutdown_grace: Duration,
     clock: Clock,
 }
 
 impl App {
-    /// Puts the rooms together and binds the listener. The configuration has been validated.
+    /// Builds every part and binds both listeners. Expects a configuration that was checked.
     pub async fn build(config: &Config, clock: Clock) -> Result<Self, anyhow::Error> {
         let phone_region = config.phone_region().context("identifiers.phone_region")?;
-        // The numbering plans are read on first use, which takes a hundred milliseconds: the start does not wait for
-        // it, and only a caller within that time would.
+        // The first use loads the numbering plans, which takes about 100 ms: done in the background, so that neither the
+        // start nor the first caller waits for it.
         tokio::task::spawn_blocking(move || Phone::parse("0701740605", phone_region));
         let time_zone = TimeZone::get(&config.engage.time_zone).context("engage.time_zone")?;
         let digester = digester(config);
@@ -64,7 +64,7 @@ impl App {
         let traffic = Arc::new(CallMetrics::default());
         let admission =
             Admission::new(upstream_limits(config), Arc::clone(&traffic), clock.clone());
-        let customers = hall(
+        let customers = customer_service(
             config,
             alias_reader,
             time_zone.clone(),
@@ -94,7 +94,7 @@ impl App {
             webhooks,
             readiness: readiness.clone(),
         };
-        let operations = OperationsState {
+        let operations_state = OperationsState {
             readiness: readiness.clone(),
             authenticator: Arc::clone(&authenticator),
             upstream: Arc::new(move || upstream_status(&admission)),
@@ -104,7 +104,7 @@ impl App {
             token: config.operations.token.clone(),
             warnings: config.warnings().iter().map(ToString::to_string).collect(),
         };
-        let (listener, for_operations) = listeners(config, &connections).await?;
+        let (listener, operations_listener) = listeners(config, &connections).await?;
         Ok(Self {
             listener,
             service: HttpService::new(
@@ -115,9 +115,9 @@ impl App {
                 clock.clone(),
             ),
             operations: (
-                for_operations,
+                operations_listener,
                 HttpService::for_operations(
-                    operations,
+                    operations_state,
                     &config.operations,
                     requests,
                     clock.clone(),
@@ -133,8 +133,8 @@ impl App {
         })
     }
 
-    /// Whether a start would succeed, but for the addresses: those may be another machine's, or be in use by the service
-    /// itself.
+    /// Checks that a start would succeed, apart from the listen addresses: those may belong to another machine, or be in
+    /// use by the service itself.
     pub async fn rehearse(config: &Config) -> Result<(), anyhow::Error> {
         let mut config = config.clone();
         config.server.listen = (Ipv4Addr::LOCALHOST, 0).into();
@@ -142,17 +142,17 @@ impl App {
         Self::build(&config, Clock::system()).await.map(drop)
     }
 
-    /// Where the data listener is.
+    /// The address of the data listener.
     pub fn local_addr(&self) -> SocketAddr {
         self.listener.local_addr()
     }
 
-    /// Where the operations listener is.
+    /// The address of the operations listener.
     pub fn operations_addr(&self) -> SocketAddr {
         self.operations.0.local_addr()
     }
 
-    /// The hall, for whoever tells it of changes.
+    /// The customer service, for tests and programs that apply changes to it directly.
     pub fn customers(&self) -> CustomerService {
         self.customers.clone()
     }
@@ -162,7 +162,7 @@ impl App {
         Arc::clone(self.service.metrics())
     }
 
-    /// Answers one caller whose bytes come another way than through the data listener, as from the same process.
+    /// Serves one caller over a stream other than the data listener's, such as one within the process.
     pub fn serve_peer<S>(&self, stream: S) -> impl Future<Output = ()> + Send + use<S>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin,
@@ -170,8 +170,8 @@ impl App {
         self.listener.serve_peer(stream, self.service.clone())
     }
 
-    /// Serves until `shutdown`. Then it is not ready any more, answers for `server.shutdown_delay` as before, but each
-    /// answer is its connection's last, and finishes what is under way.
+    /// Serves until `shutdown`. Then withdraws readiness, keeps answering for `server.shutdown_delay`, each response
+    /// closing its connection, and finishes the requests in flight. Fails if the grace period ends before they do.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), io::Error> {
         tracing::info!(
             listen = %self.local_addr(),
@@ -179,13 +179,13 @@ impl App {
             max_connections = self.listener.max_connections(),
             "serving"
         );
-        // Operators may look on until the last answer is finished.
+        // The operations listener serves until the last response is finished.
         let last = CancellationToken::new();
         let (listener, service) = self.operations;
         let services = [self.service.clone(), service.clone()];
         let operations = tokio::spawn(listener.serve(service, last.clone()));
         let drain = CancellationToken::new();
-        let leaving = tokio::spawn(leave(
+        let draining = tokio::spawn(drain_after_delay(
             shutdown,
             self.readiness,
             self.clock.clone(),
@@ -195,31 +195,32 @@ impl App {
         let authenticator = self.authenticator;
         let keys = tokio::spawn(async move { authenticator.refresh_keys().await });
         let customers = self.customers;
-        let news =
+        let maintenance =
             tokio::spawn(async move { customers.run_background_work(self.changes_poll).await });
         let finished = self.listener.serve(self.service, drain).await;
         keys.abort();
-        news.abort();
+        maintenance.abort();
         last.cancel();
         // The drain has begun, or the listener would not have ended.
-        let began = leaving.await.map_err(io::Error::other)?;
+        let began = draining.await.map_err(io::Error::other)?;
         let took = self.clock.tick().since(began);
         let left = self.shutdown_grace.saturating_sub(took);
         drop(tokio::time::timeout(left, operations).await);
-        // Connections that have not ended hold them too.
+        // Not left to their destructors: connections that have not ended hold the services too.
         services.iter().for_each(HttpService::log_dropped_events);
         if finished {
             tracing::info!("stopped");
             return Ok(());
         }
-        let what = "answers were still under way when the grace ended";
+        let what = "shutdown grace ended with responses in flight";
         tracing::warn!("{what}");
         Err(io::Error::other(what))
     }
 }
 
-/// Waits until the service is to end, has balancers take it out, and after the delay begins the drain. When that was.
-async fn leave(
+/// Waits for `shutdown`, withdraws readiness so that load balancers stop sending requests, and starts the drain after the
+/// delay. Returns when the drain started.
+async fn drain_after_delay(
     shutdown: CancellationToken,
     readiness: Readiness,
     clock: Clock,
@@ -228,17 +229,14 @@ async fn leave(
 ) -> Tick {
     shutdown.cancelled().await;
     readiness.withdraw();
-    tracing::info!(
-        delay_seconds = delay.as_secs_f64(),
-        "not ready: answers close their connections"
-    );
+    tracing::info!(delay_seconds = delay.as_secs_f64(), "readiness withdrawn");
     clock.sleep_until(clock.tick() + delay).await;
     drain.cancel();
     clock.tick()
 }
 
-/// The hall, and behind it the back door to Engage.
-fn hall(
+/// The customer service with its client of Engage.
+fn customer_service(
     config: &Config,
     alias_reader: AliasReader,
     time_zone: TimeZone,
@@ -281,7 +279,7 @@ fn upstream_status(admission: &Admission) -> UpstreamStatus {
     }
 }
 
-/// The data listener and the operations listener, bound.
+/// Binds the data listener and the operations listener.
 async fn listeners(
     config: &Config,
     connections: &ConnectionMetrics,
@@ -312,7 +310,7 @@ async fn bind(
 ) -> Result<Listener, anyhow::Error> {
     Listener::bind(address, limits, counts)
         .await
-        .with_context(|| format!("{key}: {address} can't be bound"))
+        .with_context(|| format!("{key}: can't bind {address}"))
 }
 
 fn webhooks(config: &Config) -> Result<Option<Arc<WebhookReceiver>>, anyhow::Error> {

@@ -1,8 +1,8 @@
-//! The one source of time. Every room that needs a moment asks the injected [`Clock`]; tests move a
-//! manual one by hand, so nothing sleeps to make time pass.
+//! The only source of time. Modules read the injected [`Clock`]; tests move a manual clock, so no test sleeps to make time
+//! pass.
 //!
-//! Freshness is reckoned in [`Tick`]s of a monotonic clock, which no operator and no NTP daemon sets
-//! back. Wall time is for what people and other systems wrote down as dates.
+//! Ages and deadlines use [`Tick`]s of a monotonic clock, which no operator and no NTP daemon sets back. Wall time is for
+//! dates.
 
 use std::{
     ops::{Add, Sub},
@@ -14,14 +14,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-/// A moment of the monotonic clock: the nanoseconds since the clock was made.
+/// A moment of the monotonic clock: nanoseconds since the clock was created.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct Tick(u64);
 
 impl Tick {
-    /// The last moment there is, some five hundred years from the first.
+    /// The last moment, some five hundred years after the first.
     pub const END: Tick = Tick(u64::MAX);
 
     /// The time from `earlier` until this moment, zero if `earlier` is later.
@@ -29,21 +29,21 @@ impl Tick {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// The moment so many nanoseconds after the clock was made.
+    /// The moment that many nanoseconds after the clock was created.
     pub fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
-    /// The nanoseconds since the clock was made.
+    /// The nanoseconds since the clock was created.
     pub fn nanos(self) -> u64 {
         self.0
     }
 }
 
 impl From<Duration> for Tick {
-    fn from(since_the_first: Duration) -> Self {
-        let nanos = since_the_first.as_secs().saturating_mul(1_000_000_000);
-        Self(nanos.saturating_add(since_the_first.subsec_nanos().into()))
+    fn from(since_creation: Duration) -> Self {
+        let nanos = since_creation.as_secs().saturating_mul(1_000_000_000);
+        Self(nanos.saturating_add(since_creation.subsec_nanos().into()))
     }
 }
 
@@ -72,12 +72,12 @@ pub struct Now {
     pub wall: Timestamp,
 }
 
-/// Tells the time and waits for it.
+/// Returns the time and waits until a time is reached.
 #[derive(Clone, Debug)]
-pub struct Clock(Source);
+pub struct Clock(Backend);
 
 #[derive(Clone, Debug)]
-enum Source {
+enum Backend {
     System { origin: std::time::Instant },
     Manual(ManualClock),
 }
@@ -89,7 +89,7 @@ impl Clock {
         reason = "this is the one place that reads the machine's clock"
     )]
     pub fn system() -> Self {
-        Self(Source::System {
+        Self(Backend::System {
             origin: std::time::Instant::now(),
         })
     }
@@ -101,23 +101,23 @@ impl Clock {
     )]
     pub fn now(&self) -> Now {
         match &self.0 {
-            Source::System { origin } => Now {
+            Backend::System { origin } => Now {
                 tick: origin.elapsed().into(),
                 wall: Timestamp::now(),
             },
-            Source::Manual(clock) => clock.now(),
+            Backend::Manual(clock) => clock.now(),
         }
     }
 
-    /// This moment on the monotonic clock alone, which is the cheaper half.
+    /// This moment on the monotonic clock alone: cheaper than [`now`](Self::now).
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the one place that reads the machine's clock"
     )]
     pub fn tick(&self) -> Tick {
         match &self.0 {
-            Source::System { origin } => origin.elapsed().into(),
-            Source::Manual(clock) => clock.now().tick,
+            Backend::System { origin } => origin.elapsed().into(),
+            Backend::Manual(clock) => clock.now().tick,
         }
     }
 
@@ -128,17 +128,17 @@ impl Clock {
     )]
     pub async fn sleep_until(&self, deadline: Tick) {
         match &self.0 {
-            Source::System { .. } => {
+            Backend::System { .. } => {
                 tokio::time::sleep(deadline.since(self.tick())).await;
             }
-            Source::Manual(clock) => clock.reached(deadline).await,
+            Backend::Manual(clock) => clock.reached(deadline).await,
         }
     }
 }
 
 impl From<ManualClock> for Clock {
     fn from(clock: ManualClock) -> Self {
-        Self(Source::Manual(clock))
+        Self(Backend::Manual(clock))
     }
 }
 
@@ -158,7 +158,7 @@ impl ManualClock {
         }
     }
 
-    /// Moves both clocks forward and wakes everybody whose deadline has come.
+    /// Moves both clocks forward and wakes the tasks whose deadlines are reached.
     pub fn advance(&self, step: Duration) {
         self.elapsed.send_modify(|elapsed| *elapsed += step);
     }
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_sleeper_wakes_when_the_manual_clock_reaches_its_deadline() {
+    async fn sleeper_wakes_when_the_manual_clock_reaches_its_deadline() {
         let manual = ManualClock::new(Timestamp::UNIX_EPOCH);
         let clock = Clock::from(manual.clone());
         let deadline = clock.now().tick + Duration::from_secs(5);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_of_the_wall_clock_leaves_the_monotonic_clock_alone() {
+    fn jump_of_the_wall_clock_does_not_move_the_monotonic_clock() {
         let manual = ManualClock::new(Timestamp::UNIX_EPOCH);
         let clock = Clock::from(manual.clone());
         manual.advance(Duration::from_secs(3));

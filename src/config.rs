@@ -1,9 +1,8 @@
-//! The configuration: plain data, one struct per section, and how it is read and checked. A leaf that
-//! any room may take its own section from.
+//! The configuration: plain data, one struct per section, and how it is read and checked. Imports nothing of the crate but
+//! `domain`; each module takes its own section.
 //!
-//! Layers: the built-in `config/default.toml` < the given file < the environment
-//! (`BFF_<SECTION>__<KEY>`). Unknown keys are errors in the file and in the environment. A secret may
-//! be given as a file's path under its own name with `_file` behind it.
+//! Layers: the built-in `config/default.toml` < the given file < the environment (`BFF_<SECTION>__<KEY>`). Unknown keys are
+//! refused in the file and in the environment. A secret `x` may be given as `x_file`, the path of a file that contains it.
 
 pub mod auth;
 pub(crate) mod authorities;
@@ -46,15 +45,15 @@ pub struct Config {
     pub engage: EngageConfig,
     /// The cache.
     pub cache: CacheConfig,
-    /// Who may ask.
+    /// Who may send requests.
     pub auth: AuthConfig,
-    /// What leaves.
+    /// What responses contain.
     pub views: ViewsConfig,
-    /// How identifiers are read.
+    /// How identifiers are parsed.
     pub identifiers: IdentifiersConfig,
     /// Engage's webhooks.
     pub webhooks: WebhookConfig,
-    /// What is told to operators.
+    /// The log.
     pub telemetry: TelemetryConfig,
 }
 
@@ -64,58 +63,59 @@ pub struct Config {
 pub struct ServerConfig {
     /// Address and port.
     pub listen: SocketAddr,
-    /// A caller's longest wait.
+    /// The longest wait of a caller.
     #[serde(with = "duration")]
     pub request_timeout: Duration,
-    /// The longest time that a request's head may take to arrive.
+    /// How long a request's head may take to arrive.
     #[serde(with = "duration")]
     pub header_timeout: Duration,
-    /// The longest time that a request's body may take to arrive.
+    /// How long a request's body may take to arrive.
     #[serde(with = "duration")]
     pub body_timeout: Duration,
-    /// How long a connection may stay open between requests.
+    /// How long a connection may stay idle between requests.
     #[serde(with = "duration")]
     pub idle_timeout: Duration,
-    /// The longest time that a client may take to accept a piece of the answer.
+    /// How long a client may take to accept a piece of the response.
     #[serde(with = "duration")]
     pub write_timeout: Duration,
-    /// The largest body that is read.
+    /// The largest body that is accepted.
     #[serde(serialize_with = "printed::exact")]
     pub max_body: ByteSize,
-    /// Connections at the same time: for one more the one that has been idle longest is closed. Fewer where the machine
-    /// has not descriptors enough.
+    /// The most concurrent connections; one more closes the connection that has been idle longest. Lowered at the start if
+    /// the limit of open files is too low.
     pub max_connections: usize,
-    /// How long the service goes on answering once it is told to end, not ready any more, before the drain begins.
+    /// How long the service goes on answering after SIGTERM, not ready any more, before the drain starts.
     #[serde(with = "duration")]
     pub shutdown_delay: Duration,
-    /// How long the shutdown after that may take: answers under way have all but two seconds of it, or half below four.
+    /// How long the shutdown may take after that. Responses in flight get all but two seconds of it, or half if it is
+    /// shorter than four.
     #[serde(with = "duration")]
     pub shutdown_grace: Duration,
     /// Whether a national id may be given in a URL.
     pub allow_national_id_in_url: bool,
-    /// The pages (scheme, host, port) whose scripts may ask with a shopper's token.
+    /// The origins whose scripts may send requests with a shopper's token.
     pub cors_origins: Vec<String>,
     /// Whether plain hits are answered without hyper.
     pub fast_path: bool,
 }
 
-/// The operations listener: for the people and machines that run the service, never for its callers.
+/// The operations listener, for those who run the service, not for its callers.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct OperationsConfig {
     /// Address and port.
     pub listen: SocketAddr,
-    /// What everything but the probes and the metrics asks for as `Authorization: Bearer`.
+    /// The token that everything except the probes and the metrics requires, as `Authorization: Bearer`.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "printed::masked"
     )]
     pub token: Option<SecretString>,
-    /// A file that holds it.
+    /// A file that contains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
-    /// Host names and addresses, without port, that requests may name in `Host` besides `localhost`, loopback
-    /// addresses and the listen address.
+    /// Host names and addresses, without port, that are allowed in `Host` besides `localhost`, loopback addresses and the
+    /// listen address.
     pub hosts: Vec<String>,
 }
 
@@ -123,11 +123,11 @@ pub struct OperationsConfig {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngageConfig {
-    /// Where Engage is: `https://{client}.voyado.com`; plain http on loopback only.
+    /// The URL of Engage: `https://{client}.voyado.com`; plain http on loopback only.
     pub base_url: String,
-    /// Whether plain http may leave this machine, the API key and personal data with it.
+    /// Whether plain http is allowed to other machines, which sends the API key and personal data unencrypted.
     pub allow_plain_http: bool,
-    /// A file of certificates (PEM) that alone may vouch for Engage, instead of the usual authorities.
+    /// A file of CA certificates (PEM), the only ones trusted for Engage; unset = the usual authorities.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
     /// The API key.
@@ -136,43 +136,43 @@ pub struct EngageConfig {
         serialize_with = "printed::masked"
     )]
     pub api_key: Option<SecretString>,
-    /// A file that holds the API key.
+    /// A file that contains the API key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_file: Option<PathBuf>,
-    /// Which version of Engage's API to ask.
+    /// The version of Engage's API to call.
     pub api_version: ApiVersion,
-    /// Engage requires one, of the form `Product/Version`.
+    /// The `User-Agent` of calls, of the form `Product/Version`, which Engage requires.
     pub user_agent: String,
-    /// The contact type of look-ups that name none; not applied to contact ids.
+    /// The contact type of look-ups that give none; not applied to contact ids.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_contact_type: Option<String>,
-    /// Whose balance is `points.balance`.
+    /// The point definition whose balance is `points.balance`; unset = the balance of the only account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_point_definition: Option<String>,
-    /// What `customKey` searches in this tenant, where it is known.
+    /// The field that `customKey` searches in this tenant; unset = a match in either counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom_key: Option<CustomKeyField>,
-    /// The largest answer that is read.
+    /// The largest response that is read.
     #[serde(serialize_with = "printed::exact")]
     pub max_response_size: ByteSize,
-    /// The longest time of one upstream call.
+    /// The longest time of one call.
     #[serde(with = "duration")]
     pub timeout: Duration,
-    /// The longest time to a connection.
+    /// How long connecting may take.
     #[serde(with = "duration")]
     pub connect_timeout: Duration,
-    /// Calls a second, all replicas together.
+    /// Calls per second of all replicas together.
     pub requests_per_second: f64,
-    /// Calls beyond that rate at once, all replicas together.
+    /// Calls at once beyond that rate, of all replicas together.
     pub burst: u32,
-    /// Among how many replicas rate and burst are divided.
+    /// The number of replicas that share rate and burst equally.
     pub replicas: u32,
-    /// Calls at the same time.
+    /// The most concurrent calls of this process.
     pub max_concurrency: usize,
     /// How long Engage's overview may lag behind its entity endpoints.
     #[serde(with = "duration")]
     pub overview_lag: Duration,
-    /// The zone of Engage's times that name none.
+    /// The time zone of times that Engage sends without one.
     pub time_zone: String,
 }
 
@@ -180,13 +180,13 @@ pub struct EngageConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ApiVersion {
-    /// The current one.
+    /// The current version.
     V3,
-    /// In long-term support; its overview holds the points.
+    /// The version in long-term support, whose overview contains the points.
     V2,
 }
 
-/// What Engage's `customKey` searches.
+/// A field that Engage's `customKey` may search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum CustomKeyField {
@@ -200,10 +200,10 @@ pub enum CustomKeyField {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct CacheConfig {
-    /// How many bytes it may hold.
+    /// The size of the cache.
     #[serde(serialize_with = "printed::exact")]
     pub max_size: ByteSize,
-    /// How long a profile, and a name that leads to it, is fresh.
+    /// How long a profile is fresh, and the aliases that lead to it.
     #[serde(with = "duration")]
     pub profile_lifetime: Duration,
     /// How long audiences and warnings are fresh.
@@ -218,56 +218,57 @@ pub struct CacheConfig {
     /// How long points are fresh.
     #[serde(with = "duration")]
     pub points_lifetime: Duration,
-    /// How long after its lifetime data is served while it is refreshed.
+    /// How long after its lifetime data is still served at once, while it is refreshed in the background.
     #[serde(with = "duration")]
     pub stale_while_revalidate: Duration,
-    /// How long after its lifetime data is served while Engage fails.
+    /// How long after its lifetime data is still served while Engage fails.
     #[serde(with = "duration")]
     pub stale_if_error: Duration,
-    /// How long a caller waits for a refresh while what is cached may still be served.
+    /// How long a caller waits for a refresh if stale data may be served instead.
     #[serde(with = "duration")]
     pub stale_if_slow: Duration,
-    /// How long "nobody", "several" and "malformed" are remembered.
+    /// How long unknown contacts, ambiguous and malformed identifiers are cached, and the first back-off after a failed
+    /// call for one contact.
     #[serde(with = "duration")]
     pub negative_lifetime: Duration,
 }
 
-/// What leaves.
+/// What responses contain.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ViewsConfig {
-    /// What a shopper may see of themselves.
+    /// The view for shoppers.
     pub storefront: ViewRules,
-    /// What staff may see.
+    /// The view for staff.
     pub full: ViewRules,
-    /// How soon something must lapse to be listed in `expiringSoon`, where the caller does not say.
+    /// How soon something must expire to be listed in `expiringSoon`, if the caller does not say.
     #[serde(with = "duration::days")]
     pub expiring_within: Duration,
 }
 
-/// What leaves in one view.
+/// What one view contains.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ViewRules {
-    /// Engage's attributes that leave beyond the answer's own fields; `"*"` = all but the national id
-    /// and the discovery key.
+    /// The attributes of Engage in addition to the response's own fields; `"*"` = all except the national id and the
+    /// discovery key.
     pub attributes: Vec<String>,
 }
 
-/// How identifiers are read.
+/// How identifiers are parsed.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdentifiersConfig {
-    /// The country whose national phone numbers are understood, ISO 3166-1 alpha-2.
+    /// The country of phone numbers without a country code, ISO 3166-1 alpha-2.
     pub phone_region: String,
-    /// Whether national ids with a wrong check digit are refused here.
+    /// Whether national ids with a wrong check digit are refused without a call to Engage.
     pub check_digits: bool,
-    /// Whose national id it is that could be of either country; unset = by what is likelier.
+    /// The country of national ids that could be of either; unset = the likelier one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub national_id_country: Option<NationalIdCountry>,
 }
 
-/// A country whose national ids are read.
+/// A country whose national ids are supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum NationalIdCountry {
@@ -281,34 +282,34 @@ pub enum NationalIdCountry {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookConfig {
-    /// The secrets that may sign them; none: there are no webhooks.
+    /// The secrets that sign them; empty = no webhooks are accepted.
     #[serde(serialize_with = "printed::masked_list")]
     pub secrets: Vec<SecretString>,
-    /// A file that holds them, one a line.
+    /// A file that contains them, one per line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secrets_file: Option<PathBuf>,
-    /// How far a delivery's time may be from ours.
+    /// How much a delivery's timestamp may differ from this machine's clock.
     #[serde(with = "duration")]
     pub tolerance: Duration,
-    /// The largest delivery that is read.
+    /// The largest delivery that is accepted.
     #[serde(serialize_with = "printed::exact")]
     pub max_body: ByteSize,
-    /// What opens encrypted payloads.
+    /// The key that decrypts encrypted payloads.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "printed::masked"
     )]
     pub encryption_key: Option<SecretString>,
-    /// A file that holds it.
+    /// A file that contains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encryption_key_file: Option<PathBuf>,
-    /// After how long without any the feed counts as silent.
+    /// How long without a delivery until the feed counts as silent.
     #[serde(with = "duration")]
     pub silence: Duration,
-    /// How long data is fresh at most while changes may go untold.
+    /// The longest lifetime while webhooks may be missing.
     #[serde(with = "duration")]
     pub fallback_lifetime: Duration,
-    /// How often Engage is asked what changed while they are not told; unset = never.
+    /// How often `/contacts/changes` is polled while webhooks may be missing; unset = never.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -317,38 +318,37 @@ pub struct WebhookConfig {
     pub changes_poll: Option<Duration>,
 }
 
-/// What is told to operators.
+/// The log.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TelemetryConfig {
     /// Which events are logged, in `tracing`'s filter syntax.
     pub log: String,
-    /// How they are written.
+    /// The format of the log.
     pub log_format: LogFormat,
-    /// The key of the digests that stand for national ids, and in the log for contacts; unset = a random one per
-    /// process.
+    /// The key of the digests that replace national ids, and contacts in the log; unset = a random key per process.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "printed::masked"
     )]
     pub digest_key: Option<SecretString>,
-    /// A file that holds it.
+    /// A file that contains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest_key_file: Option<PathBuf>,
 }
 
-/// How log events are written.
+/// A format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-    /// For people.
+    /// Readable text.
     Pretty,
 }
 
 impl Config {
-    /// Reads the layers and checks the result. `environment` holds the process's variables.
+    /// Reads the layers and checks the result. `environment` contains the variables of the process.
     pub fn load(
         file: Option<&std::path::Path>,
         environment: &BTreeMap<String, String>,
@@ -357,7 +357,7 @@ impl Config {
         Self::from_layers(file, environment)
     }
 
-    /// The same with the text of a file, and without an environment.
+    /// Like [`load`](Self::load), from the text of a file and without an environment.
     pub fn parse(text: &str) -> Result<Self, Mistakes> {
         Self::from_layers(Source::Text(text), &BTreeMap::new())
     }

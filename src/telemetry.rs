@@ -1,10 +1,10 @@
-//! The log: how events are written, and that writing them stops nothing. What is logged is decided where it happens.
+//! The log: how events are written without blocking what they are about.
 //!
-//! Standard output may be a pipe that is not read for a while. An event is formatted where it happens, put into a bounded
-//! queue (`queue`), and written by a thread of its own (`writer`); what the queue has no room for is dropped and
-//! counted. No library may log more than a warning: at lower levels they print addresses, queries and bytes.
+//! Standard output may be a pipe that is not read for a while. The thread that logs an event formats it and puts it into a
+//! bounded queue (`queue`); a thread of its own (`writer`) writes it. Events that do not fit are dropped and counted. Of
+//! libraries only warnings and errors are logged: at lower levels they print addresses, queries and bytes.
 
-mod counts;
+mod dropped;
 mod last_word;
 mod limit;
 mod queue;
@@ -18,29 +18,28 @@ use tracing_subscriber::{
     EnvFilter, filter::filter_fn, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-pub use self::{counts::Dropped, last_word::last_word, limit::Limit};
-use self::{queue::Queue, writer::ToQueue};
+pub use self::{dropped::Dropped, last_word::last_word, limit::Limit};
+use self::{queue::LogQueue, writer::ToQueue};
 use crate::{
     clock::Clock,
     config::{LogFormat, TelemetryConfig},
 };
 
-/// The target of the audit's events.
+/// The target of audit events.
 pub const AUDIT: &str = "engage_bff::audit";
-/// The crate whose lower levels may be logged: what libraries say there shows what requests and answers
-/// hold.
+/// The only crate whose info, debug and trace events may be logged: those of libraries show the content of requests and
+/// responses.
 const OURS: &str = env!("CARGO_CRATE_NAME");
-/// The least time that the end of the process leaves for writing what is queued.
+/// The time reserved at the end of the process for writing queued events.
 const FLUSH: Duration = Duration::from_secs(1);
-/// The longest time that the process's last words on standard error may take.
+/// The longest time that [`last_word`] may take.
 pub const LAST_WORD: Duration = Duration::from_secs(1);
 
-/// The started log. What is queued when it is dropped is written, if that takes a second at most.
-pub struct Log(Arc<Queue>);
+/// The started log. Dropping it writes the queued events, for a second at most.
+pub struct Log(Arc<LogQueue>);
 
 impl Log {
-    /// Writes what is queued, for as long as `left` of the process's time, without what [`last_word`] may need; for a
-    /// second at least.
+    /// Writes the queued events. May take `left` minus the time for [`last_word`], and a second at least.
     pub fn finish(self, left: Duration) {
         self.0.finish(left.saturating_sub(LAST_WORD).max(FLUSH));
     }
@@ -52,7 +51,7 @@ impl Drop for Log {
     }
 }
 
-/// How much of a shutdown's grace answers may take: the rest is for the log and the last word.
+/// How much of the shutdown's grace period responses may take; the rest is for the log and [`last_word`].
 pub fn grace_for_answers(grace: Duration) -> Duration {
     grace.saturating_sub(FLUSH + LAST_WORD).max(grace / 2)
 }
@@ -61,7 +60,7 @@ pub fn grace_for_answers(grace: Duration) -> Duration {
 pub fn start(config: &TelemetryConfig, output: impl AsFd) -> Result<Log, anyhow::Error> {
     let output = output.as_fd().try_clone_to_owned();
     let output = File::from(output.context("the log's output")?);
-    let queue = Arc::new(Queue::new(&counts::OF_THE_PROCESS));
+    let queue = Arc::new(LogQueue::new(&dropped::OF_THE_PROCESS));
     let is_terminal = output.is_terminal();
     subscribe(config, ToQueue::new(Arc::clone(&queue)), is_terminal)?;
     writer::spawn(Arc::clone(&queue), output).context("the log's thread")?;
@@ -81,7 +80,7 @@ where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
     let filter = EnvFilter::try_new(&config.log).context("telemetry.log")?;
-    // Beside the configured filter and not in it, so that no directive can lift it.
+    // A filter of its own, so that no configured directive can lift it.
     let cap = filter_fn(|event| *event.level() <= Level::WARN || is_ours(event.target()));
     let registry = tracing_subscriber::registry().with(filter).with(cap);
     let layer = tracing_subscriber::fmt::layer();
@@ -105,8 +104,8 @@ fn is_ours(target: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// Lets a panic tell its place and nothing else: its message may hold what was being worked on. A defect may panic for
-/// anybody's request, so these events are limited too.
+/// Logs the place of a panic and nothing else: its message may contain personal data. Limited, because any caller's
+/// request may trigger a defect.
 pub fn quiet_panics(clock: Clock) {
     let limit = Limit::new("panics", clock);
     std::panic::set_hook(Box::new(move |panic| {
@@ -122,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_grace_answers_get_all_but_two_seconds_and_never_less_than_half() {
+    fn responses_get_all_but_two_seconds_of_the_grace_or_half() {
         for (grace, answers) in [(15_000, 13_000), (4000, 2000), (3000, 1500), (1, 0)] {
             let left = grace_for_answers(Duration::from_millis(grace));
             assert_eq!(left.as_millis(), answers);

@@ -383,14 +383,14 @@ fn a_secret_can_be_given_as_the_path_of_a_file() {
     let both = [pairs[0], ("BFF_WEBHOOKS__SECRETS", first)];
     let twice = refusal(LEAST, &both);
     assert!(
-        twice.starts_with("webhooks.secrets: is given together with"),
+        twice.starts_with("webhooks.secrets: is set together with"),
         "{twice}"
     );
     let secret = temp_file("other");
     let pairs = [("BFF_ENGAGE__API_KEY_FILE", path(&secret))];
     let twice = refusal(LEAST, &pairs);
     assert!(
-        twice.starts_with("engage.api_key: is given together with"),
+        twice.starts_with("engage.api_key: is set together with"),
         "{twice}"
     );
     let pairs = [("BFF_ENGAGE__API_KEY_FILE", "/nowhere/at-all")];

@@ -1,4 +1,4 @@
-//! What `/metrics` tells: what the rooms have counted, and how they stand at that moment.
+//! The metrics of `/metrics`: the counters of every module, and gauges read at the scrape.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use crate::{
     telemetry::Dropped,
 };
 
-/// Everything that is told, under names that begin with the service's.
+/// A registry of all metrics, whose names begin with `engage_bff_`.
 pub(super) fn registry(
     traffic: &CallMetrics,
     requests: &RequestMetrics,
@@ -48,11 +48,11 @@ struct Gauges {
 }
 
 impl Gauges {
-    /// How many events the log dropped.
+    /// The events that the log dropped.
     fn encode_dropped(encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let mut counters = encoder.encode_descriptor(
             "log_events_dropped",
-            "Log events that were not written: the output was not read in time, or strangers caused too many",
+            "Log events that were not written: the output was not read in time, or unauthenticated callers caused too many",
             None,
             MetricType::Counter,
         )?;
@@ -63,7 +63,7 @@ impl Gauges {
         Ok(())
     }
 
-    /// How the feed stands, where there is one.
+    /// The state of the webhook feed, if webhooks are configured.
     fn encode_feed(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let Some(feed) = self.customers.feed() else {
             return Ok(());
@@ -72,7 +72,7 @@ impl Gauges {
         let status = feed.status(now);
         let mut states = encoder.encode_descriptor(
             "webhook_feed_state",
-            "How the feed of webhooks stands: 1 for its state, 0 for the others",
+            "State of the webhook feed: 1 for the current state, 0 for the others",
             None,
             MetricType::Gauge,
         )?;
@@ -85,7 +85,7 @@ impl Gauges {
             let age = now.since(last).as_secs_f64();
             let gauge = encoder.encode_descriptor(
                 "webhook_last_taken_seconds",
-                "How long ago the last webhook was taken",
+                "Seconds since the last webhook was accepted",
                 None,
                 MetricType::Gauge,
             )?;
@@ -103,49 +103,49 @@ impl fmt::Debug for Gauges {
 
 impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let stand = self.admission.snapshot();
+        let admission = self.admission.snapshot();
         let counts = self.customers.counts();
-        let paused_for = stand.paused_for.unwrap_or_default().as_secs_f64();
+        let paused_for = admission.paused_for.unwrap_or_default().as_secs_f64();
         for (name, help, value) in [
             (
                 "engage_in_flight",
-                "Calls to Engage under way",
-                count(stand.in_flight),
+                "Calls to Engage in flight",
+                count(admission.in_flight),
             ),
             (
                 "engage_queued",
-                "Calls to Engage that wait for their turn",
-                count(stand.queued),
+                "Calls to Engage that wait for the call budget",
+                count(admission.queued),
             ),
             (
                 "engage_paused_seconds",
-                "How long a 429 still pauses all calls to Engage",
+                "Seconds for which a 429 still pauses all calls to Engage",
                 paused_for,
             ),
             (
                 "cache_enabled",
-                "Whether the cache is in use: 0 where an operator switched it off",
+                "Whether the cache is in use: 0 if an operator switched it off",
                 count(u64::from(self.customers.cache_is_on())),
             ),
-            ("cache_records", "Contacts held", count(counts.records)),
+            ("cache_records", "Cached contacts", count(counts.records)),
             (
                 "cache_record_bytes",
-                "Estimated bytes of the contacts held",
+                "Estimated bytes of the cached contacts",
                 count(counts.record_bytes),
             ),
             (
                 "cache_names",
-                "Identifiers held that lead to a contact",
+                "Cached identifiers that lead to a contact",
                 count(counts.aliases),
             ),
             (
                 "cache_negatives",
-                "Identifiers held that lead to none",
+                "Cached identifiers that lead to no single contact",
                 count(counts.negatives),
             ),
             (
                 "cache_failures",
-                "Calls that failed and are not made again within their back-off",
+                "Failed calls in back-off",
                 count(counts.failures),
             ),
         ] {
@@ -156,11 +156,11 @@ impl Collector for Gauges {
         Self::encode_dropped(&mut encoder)?;
         let mut breakers = encoder.encode_descriptor(
             "engage_breaker_state",
-            "How the breaker of a group of endpoints stands: 0 closed, 1 half open, 2 open",
+            "State of the circuit breaker of a group of endpoints: 0 closed, 1 half open, 2 open",
             None,
             MetricType::Gauge,
         )?;
-        for (group, state, _) in stand.breakers {
+        for (group, state, _) in admission.breakers {
             let value: i64 = match state {
                 BreakerState::Closed => 0,
                 BreakerState::HalfOpen => 1,
@@ -173,7 +173,6 @@ impl Collector for Gauges {
     }
 }
 
-/// Exact far beyond anything that is counted here.
 #[expect(clippy::cast_precision_loss, reason = "no count here comes near 2^53")]
 fn count(value: impl TryInto<u64>) -> f64 {
     value.try_into().unwrap_or(u64::MAX) as f64

@@ -1,4 +1,4 @@
-//! What each part of the service is told of the configuration.
+//! The settings of each part of the service, from the configuration.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,9 +21,9 @@ use crate::{
     telemetry,
 };
 
-/// Connections to the operations listener at the same time.
+/// Concurrent connections to the operations listener.
 const OPERATIONS_CONNECTIONS: usize = 64;
-/// How long its answers are waited for once the data listener has ended.
+/// How long the operations listener may finish responses once the data listener has ended.
 const OPERATIONS_GRACE: Duration = Duration::from_secs(5);
 /// Descriptors for the standard streams, the listeners, the runtime, the name server, the token issuer and files.
 const OTHER_DESCRIPTORS: usize = 32;
@@ -52,7 +52,7 @@ pub(super) fn alias_reader(
     }
 }
 
-/// This replica's part of the API key's budget.
+/// This replica's share of the API key's call budget.
 pub fn upstream_limits(config: &Config) -> CallLimits {
     let engage = &config.engage;
     CallLimits {
@@ -70,7 +70,7 @@ pub(super) fn digester(config: &Config) -> Digester {
     }
 }
 
-/// Without a secret nobody tells of changes.
+/// The state of the webhook feed. `None` without a signing secret: then no webhooks are accepted.
 fn feed(config: &config::WebhookConfig) -> Option<Arc<Feed>> {
     (!config.secrets.is_empty())
         .then(|| Arc::new(Feed::new(config.silence, config.fallback_lifetime)))
@@ -101,8 +101,7 @@ pub fn policy(config: &Config) -> Policy {
 pub fn bounds(config: &Config) -> Bounds {
     Bounds {
         max_bytes: config.cache.max_size.as_u64(),
-        // Pages of a list follow one another, each tried twice with a time-out of its own; and each
-        // may wait for its turn.
+        // The pages of a list are fetched in turn, each with up to two attempts, and each may wait for the call budget.
         longest_flight: (config.engage.timeout + Duration::from_secs(2)) * 20,
     }
 }
@@ -167,7 +166,7 @@ pub(super) fn limits(config: &Config) -> http::ConnectionLimits {
     }
 }
 
-/// Its connections are few, whatever callers are allowed, and so is the time that they get at the end.
+/// The limits of the operations listener: few connections, and a short grace period.
 pub(super) fn operations_limits(config: &Config) -> http::ConnectionLimits {
     let limits = limits(config);
     http::ConnectionLimits {
@@ -177,9 +176,9 @@ pub(super) fn operations_limits(config: &Config) -> http::ConnectionLimits {
     }
 }
 
-/// How many descriptors the process needs beside those of callers' connections.
+/// How many descriptors the process needs besides those of callers' connections.
 pub fn reserved_descriptors(config: &Config) -> usize {
-    // Twice, since connections to an address that Engage has left may not be closed yet.
+    // Twice: connections to an address that Engage no longer has may still be open.
     let engage = config.engage.max_concurrency.saturating_mul(2);
     let operations = OPERATIONS_CONNECTIONS + PROBE_CONNECTIONS;
     engage.saturating_add(operations + PROBE_CONNECTIONS + OTHER_DESCRIPTORS)

@@ -1,4 +1,4 @@
-//! Who may ask, and for what.
+//! Who may send requests, and what each may do.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::duration;
 use crate::domain::IdentifierKind;
 
-/// Who may ask.
+/// Who may send requests.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuthConfig {
     /// Whether callers without a credential are served; on loopback only.
     pub allow_anonymous: bool,
-    /// Servers and tills that hold a key.
+    /// Servers and tills that send an API key.
     pub clients: Vec<ClientConfig>,
     /// The issuer of shoppers' tokens; unset = no token is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,40 +24,40 @@ pub struct AuthConfig {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct JwtConfig {
-    /// What a token's `iss` must be.
+    /// The value that a token's `iss` must have.
     pub issuer: String,
-    /// What a token's `aud` must be or hold.
+    /// The value that a token's `aud` must be or contain.
     pub audience: String,
-    /// With which algorithms the issuer signs.
+    /// The algorithms with which the issuer signs.
     pub algorithms: Vec<JwtAlgorithm>,
     /// Where the issuer publishes its keys (RFC 7517).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_url: Option<String>,
-    /// A file that holds them.
+    /// A file that contains them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_file: Option<PathBuf>,
-    /// The claim that holds the shopper's contact id.
+    /// The claim that contains the shopper's contact id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact_id_claim: Option<String>,
-    /// The claim that holds the shopper's e-mail address.
+    /// The claim that contains the shopper's e-mail address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email_claim: Option<String>,
-    /// The claim that must be true, or the address does not count.
+    /// The claim that must be true for the address to count.
     #[serde(default = "email_verified")]
     pub email_verified_claim: String,
     /// The claim that lists the shopper's scopes; unset = every token has `customer:read:self`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope_claim: Option<String>,
-    /// By how much clocks may differ.
+    /// How much the clocks of issuer and service may differ.
     #[serde(default = "default_leeway", with = "duration")]
     pub leeway: Duration,
-    /// The types of token that are accepted, as `typ` in the header (RFC 7515, 4.1.9), without `application/`.
+    /// The accepted types of token: `typ` in the header (RFC 7515, 4.1.9), without `application/`.
     #[serde(default = "default_types")]
     pub types: Vec<String>,
-    /// The longest lifetime of a token, from its `iat` (without one: from now) to its `exp`.
+    /// The longest lifetime of a token, from its `iat`, or from now if it has none, to its `exp`.
     #[serde(default = "default_max_lifetime", with = "duration")]
     pub max_lifetime: Duration,
-    /// Requests a second of one shopper; unset = no limit.
+    /// Requests per second of one shopper; unset = no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_second: Option<u32>,
 }
@@ -70,7 +70,7 @@ fn default_leeway() -> Duration {
     Duration::from_secs(30)
 }
 
-/// Of JWTs in general (RFC 7519, 5.1), and of access tokens (RFC 9068, 2.1).
+/// The types of JWTs in general (RFC 7519, 5.1) and of access tokens (RFC 9068, 2.1).
 fn default_types() -> Vec<String> {
     vec!["JWT".to_owned(), "at+jwt".to_owned()]
 }
@@ -87,16 +87,16 @@ pub enum JwtAlgorithm {
     Es256,
     /// ECDSA with P-384.
     Es384,
-    /// Edwards curves.
+    /// EdDSA with Ed25519.
     #[serde(rename = "EdDSA")]
     EdDsa,
-    /// RSA, PKCS #1.
+    /// RSA, PKCS #1, with SHA-256.
     Rs256,
     /// The same with SHA-384.
     Rs384,
     /// The same with SHA-512.
     Rs512,
-    /// RSA, PSS.
+    /// RSA, PSS, with SHA-256.
     Ps256,
     /// The same with SHA-384.
     Ps384,
@@ -120,36 +120,35 @@ impl From<JwtAlgorithm> for jsonwebtoken::Algorithm {
     }
 }
 
-/// A server or till that holds a key.
+/// A server or till that sends an API key.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientConfig {
-    /// Its name.
+    /// Its name in the log and the metrics.
     pub id: String,
     /// The SHA-256 digests of its keys, lower-case hex of the whole `X-Api-Key` header value.
     pub key_sha256: Vec<String>,
-    /// What it may do.
+    /// Its permissions.
     pub scopes: Vec<Scope>,
-    /// By which identifiers it may ask.
+    /// The identifiers that it may look up by.
     #[serde(default = "default_identifiers")]
     pub identifiers: Vec<IdentifierKind>,
-    /// The view it gets when it names none.
+    /// The view of requests that name none.
     #[serde(default)]
     pub view: ClientView,
-    /// Whose promotions it gets when it names no channel; unset = every channel's.
+    /// The channel of requests that name none; unset = promotions of every channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<ClientChannel>,
-    /// Requests a second; unset = no limit.
+    /// Requests per second; unset = no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_second: Option<u32>,
-    /// Requests at the same time; unset = no limit.
+    /// Concurrent requests; unset = no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrency: Option<usize>,
-    /// Different unknown identifiers a minute, beyond which it is answered from memory alone; unset = no
-    /// limit.
+    /// Distinct unknown identifiers per minute; beyond it the client is answered from the cache alone. Unset = no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown_per_minute: Option<u32>,
-    /// Different people an hour, beyond which the log and the metrics raise an alarm; unset = none.
+    /// Distinct contacts per hour; beyond it the log and the metrics raise an alarm. Unset = no alarm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub people_per_hour: Option<u32>,
 }
@@ -163,19 +162,19 @@ pub(super) fn default_identifiers() -> Vec<IdentifierKind> {
     ]
 }
 
-/// What a caller may do.
+/// A permission of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 pub enum Scope {
-    /// Ask for customers.
+    /// Look up customers.
     #[serde(rename = "customer:read")]
     Read,
-    /// Get the full view.
+    /// Request the full view.
     #[serde(rename = "customer:read:full")]
     ReadFull,
-    /// Ask for oneself: of shoppers' tokens.
+    /// Look up oneself: a shopper's token.
     #[serde(rename = "customer:read:self")]
     ReadSelf,
-    /// Ask for parts as they are now.
+    /// Request parts fresh from Engage.
     #[serde(rename = "customer:fresh")]
     Fresh,
 }
@@ -192,18 +191,18 @@ impl Scope {
     }
 }
 
-/// Which fields leave.
+/// A client's default view: which fields responses contain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClientView {
-    /// What a shopper may see of themselves.
+    /// The view for shoppers.
     #[default]
     Storefront,
-    /// What staff may see.
+    /// The view for staff.
     Full,
 }
 
-/// A redemption channel.
+/// A client's default redemption channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ClientChannel {

@@ -4,10 +4,10 @@ use super::files::without_byte_order_mark;
 
 /// Whether a text in PEM can say who may vouch for Engage; if not, why.
 pub(crate) fn check_authorities(pem: &[u8]) -> Result<(), &'static str> {
-    let unusable = |_| "holds what is not a certificate";
+    let unusable = |_| "contains something that is not a certificate";
     let roots = authorities(pem).map_err(unusable)?;
     if roots.is_empty() {
-        return Err("holds no certificate");
+        return Err("contains no certificate");
     }
     // Certificates are not read before a client is made.
     let client = reqwest::Client::builder()

@@ -56,7 +56,7 @@ impl Config {
             mistakes.add(
                 "cache.stale_if_error",
                 "is shorter than cache.stale_while_revalidate",
-                "both windows begin where the lifetime ends: make it at least as long",
+                "both windows start when the lifetime ends: make it at least as long",
             );
         }
     }
@@ -68,14 +68,14 @@ impl Config {
             mistakes.add(
                 key,
                 "lists the national id",
-                "it never leaves in this view: list it in views.full.attributes",
+                "this view never contains it: list it in views.full.attributes",
             );
         }
         if storefront.iter().any(|name| name == "*") {
             mistakes.add(
                 key,
-                "opens every attribute to shoppers",
-                "list those that may leave by name",
+                "would show every attribute to shoppers",
+                "list the attributes that shoppers may see",
             );
         }
     }

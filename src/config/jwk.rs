@@ -83,7 +83,7 @@ pub(crate) fn check_key_set(set: &[u8], algorithms: &[Algorithm]) -> Result<(), 
     if algorithms.is_empty() || keys.iter().any(suits) {
         Ok(())
     } else {
-        Err("holds no key for auth.jwt.algorithms".to_owned())
+        Err("contains no key for auth.jwt.algorithms".to_owned())
     }
 }
 
@@ -98,6 +98,6 @@ pub(crate) fn keys_of(set: &[u8]) -> Result<Vec<Key>, anyhow::Error> {
     // serde's message would quote the text.
     let set: Set = serde_json::from_slice(set).map_err(|_| anyhow::anyhow!("is not a JWK set"))?;
     let keys: Vec<_> = set.keys.iter().filter_map(Key::of).collect();
-    ensure!(!keys.is_empty(), "holds no key that verifies");
+    ensure!(!keys.is_empty(), "contains no key that can verify a token");
     Ok(keys)
 }

@@ -200,15 +200,15 @@ impl Overlay<'_> {
             return;
         }
         if !ours.contains("__") || ours.split("__").any(str::is_empty) {
-            let remedy = "a variable of ours is named BFF_<SECTION>__<KEY>";
-            self.mistakes.add(name, "is an unknown field", remedy);
+            let remedy = "variables of the service are named BFF_<SECTION>__<KEY>";
+            self.mistakes.add(name, "is an unknown key", remedy);
             return;
         }
         let key = place.to_string();
         if key == "auth.clients" || key.starts_with("auth.clients.") {
             let remedy = "write each as [[auth.clients]] there";
             self.mistakes
-                .add("auth.clients", "can be given in the file only", remedy);
+                .add("auth.clients", "can only be set in the file", remedy);
             return;
         }
         let is_list = matches!(place.get(self.defaults), Some(Value::Array(_)));
@@ -226,8 +226,7 @@ impl Overlay<'_> {
                 .split()
                 .is_some_and(|(parent, _)| parent.get(self.defaults).is_some_and(Value::is_table));
             if !is_in_section {
-                self.mistakes
-                    .add(&key, "is an unknown field", "leave it out");
+                self.mistakes.add(&key, "is an unknown key", "leave it out");
             }
         }
         self.keys.insert(key);
@@ -246,7 +245,7 @@ impl Overlay<'_> {
     fn list(&mut self, key: &str, text: &str) -> Option<Value> {
         let text = text.trim();
         if text.starts_with('[') && text.ends_with(']') {
-            let remedy = "separate its items with commas alone";
+            let remedy = "give the items separated by commas, without brackets";
             self.mistakes.add(key, "is in brackets", remedy);
             return None;
         }

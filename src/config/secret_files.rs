@@ -50,8 +50,8 @@ pub(super) fn read(config: &mut Config, mistakes: &mut Mistakes) {
 }
 
 fn given_twice(key: &str, mistakes: &mut Mistakes) {
-    let what = format!("is given together with {key}_file");
-    mistakes.add(key, what, "give one of the two");
+    let what = format!("is set together with {key}_file");
+    mistakes.add(key, what, "set one of the two");
 }
 
 /// The text of a secret's file without the line ends around it.
@@ -68,7 +68,7 @@ fn text_of(key: &str, file: &Path, mistakes: &mut Mistakes) -> Option<String> {
         Err(fault) => fault,
     };
     let remedy = fault.remedy();
-    let remedy = remedy.unwrap_or("give the path of a readable file that holds the secret");
+    let remedy = remedy.unwrap_or("give the path of a readable file that contains the secret");
     mistakes.add(
         format!("{key}_file"),
         fault.what_at(&files::shown(file)),

@@ -31,7 +31,7 @@ pub(super) fn fault_of_file(text: &str) -> Option<Fault> {
     if text.contains(['\n', '\r']) {
         return Some((
             "has more than one line",
-            "write the secret alone into the file",
+            "put nothing but the secret into the file",
         ));
     }
     let general = blank(text)
@@ -41,18 +41,18 @@ pub(super) fn fault_of_file(text: &str) -> Option<Fault> {
 }
 
 const PLACEHOLDER: Fault = (
-    "holds a placeholder",
-    "fill it in: variables are not replaced here",
+    "contains a placeholder",
+    "replace it with a value: variables are not expanded here",
 );
 
 fn blank(text: &str) -> Option<Fault> {
     let visible = text.trim();
     if visible.is_empty() {
-        return Some(("is empty", "give a value, or leave it out altogether"));
+        return Some(("is empty", "give a value, or remove the key"));
     }
     (visible.len() != text.len()).then_some((
-        "begins or ends with blanks",
-        "leave them out: they would be part of the value",
+        "begins or ends with white space",
+        "remove it: it would be part of the value",
     ))
 }
 
@@ -67,8 +67,8 @@ pub(super) fn quoted(text: &str) -> Option<Fault> {
     let is_between = (open == close && STRAIGHT.contains(&open))
         || (TYPOGRAPHIC.contains(&open) && TYPOGRAPHIC.contains(&close));
     is_between.then_some((
-        "is in quotes, which would be part of it",
-        "leave them out: docker run --env-file, for one, keeps them",
+        "is in quotes, which would be part of the value",
+        "remove them: docker run --env-file, for example, keeps them",
     ))
 }
 
@@ -85,8 +85,8 @@ fn unseen(text: &str) -> Option<Fault> {
             )
     };
     text.contains(is_unseen).then_some((
-        "holds characters that can't be seen",
-        "type it anew, without control characters and byte order marks",
+        "contains invisible characters",
+        "type it again, without control characters and byte order marks",
     ))
 }
 

@@ -58,7 +58,7 @@ impl Reader<'_> {
                 path.key(field)
             };
             let remedy = remedy_for_unknown(field, &listed(message));
-            self.report(&path, "is an unknown field", &remedy);
+            self.report(&path, "is an unknown key", &remedy);
             path.remove(&mut self.table);
         } else if let Some(field) = named(message, "missing field ") {
             let path = path.key(field);
@@ -148,7 +148,7 @@ fn remedy_for_unknown(field: &str, known: &[&str]) -> String {
     match most_alike(field, known.iter().copied()) {
         Some(meant) => format!("did you mean {meant}?"),
         None if known.is_empty() => "leave it out".to_owned(),
-        None => format!("known here: {}", known.join(", ")),
+        None => format!("known keys: {}", known.join(", ")),
     }
 }
 
@@ -175,19 +175,19 @@ fn describe(message: &str) -> (&'static str, String) {
     let (what, remedy) = match expected.unwrap_or(message) {
         _ if message.starts_with("unknown variant") => {
             return (
-                "is not one of its values",
+                "is not one of the allowed values",
                 format!("give {}", alternatives(&listed(message))),
             );
         }
         _ if message.contains("socket address") => (
             "is not an address with a port",
-            "give numbers such as \"127.0.0.1:8080\" or \"[::]:8080\": names are not looked up",
+            "give an IP address and port such as \"127.0.0.1:8080\" or \"[::]:8080\"; host names are not resolved",
         ),
         "a duration" => (
             "is not a duration",
             "give whole milliseconds or more, such as \"800ms\", \"60s\", \"10m\", \"1h\" or \"1d\"",
         ),
-        "at most a year" => ("is longer than a year", "no duration needs to be"),
+        "at most a year" => ("is longer than a year", "no duration may be"),
         "whole days" => ("is not a number of days", "give \"1d\" to \"365d\""),
         "an integer or string" | "parsable string" => (
             "is not a size",
@@ -199,7 +199,7 @@ fn describe(message: &str) -> (&'static str, String) {
             ("is not a whole number", "give one from 1 to 1000000")
         }
         "a sequence" => ("is not a list", "give one such as [\"one\", \"other\"]"),
-        "a string" | "path string" => ("is not a text", "write it in quotes"),
+        "a string" | "path string" => ("is not a string", "write it in quotes"),
         table if table.starts_with("struct ") || table == "a map" => {
             ("is not a table", "config/default.toml shows its form")
         }

@@ -136,8 +136,8 @@ impl HttpService {
 
     /// Logs how many events the limits dropped, at the end of the service.
     pub fn log_dropped_events(&self) {
-        self.stranger_limit.tell();
-        self.connection_limit.tell();
+        self.stranger_limit.report();
+        self.connection_limit.report();
     }
 
     /// One request, one response. On a connection without a slot the response is the only one.

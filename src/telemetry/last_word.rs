@@ -1,4 +1,4 @@
-//! What the process says on standard error before it ends, where nobody may read that either.
+//! The final message on standard error, which may be a pipe that is not read.
 
 use std::{io, os::fd::AsFd, time::Duration};
 
@@ -9,10 +9,10 @@ use rustix::{
 
 use crate::clock::Clock;
 
-/// A pipe that can be written to at all takes so much without waiting (POSIX, `PIPE_BUF`).
+/// A pipe that is writable takes this many bytes without blocking (POSIX, `PIPE_BUF`).
 const PIECE: usize = 512;
 
-/// Writes the text to standard error, or as much of it as is taken in that time.
+/// Writes the text to standard error, or as much of it as can be written in that time.
 pub fn last_word(text: &str, at_most: Duration) {
     let stderr = io::stderr();
     let clock = Clock::system();
@@ -25,7 +25,7 @@ pub fn last_word(text: &str, at_most: Duration) {
             Ok(0) => return,
             Ok(_) if output[0].revents().contains(PollFlags::OUT) => {}
             Err(Errno::INTR) => continue,
-            // Nobody will read it.
+            // The reader is gone.
             Ok(_) | Err(_) => return,
         }
         let piece = &rest[..rest.len().min(PIECE)];

@@ -1,4 +1,4 @@
-//! A limit on events that anybody can cause, who need not be a client for it: a flood of them must fill no disk.
+//! A rate limit for events that unauthenticated callers can cause, so that a flood of them does not fill the disk.
 
 use std::{
     sync::{
@@ -10,17 +10,17 @@ use std::{
 
 use tokio::runtime::Handle;
 
-use super::counts::{Dropped, OF_THE_PROCESS};
+use super::dropped::{Dropped, OF_THE_PROCESS};
 use crate::{clock::Clock, rate::Bucket};
 
-/// Events a second.
+/// Events per second.
 const RATE: f64 = 1.0;
-/// Events beyond that at once.
+/// Events at once beyond that rate.
 const BURST: u32 = 60;
-/// How long after the first event that was left out it is told how many were.
-const PAUSE: Duration = Duration::from_secs(60);
+/// How long after the first suppressed event their number is logged.
+const REPORT_DELAY: Duration = Duration::from_secs(60);
 
-/// Lets sixty events through at once and one a second, counts the rest, and tells once a minute how many that were.
+/// Lets through 60 events at once and one per second, counts the rest and logs once a minute how many were suppressed.
 /// Clones share the limit.
 #[derive(Clone)]
 pub struct Limit(Arc<Counted>);
@@ -28,24 +28,24 @@ pub struct Limit(Arc<Counted>);
 struct Counted {
     what: &'static str,
     bucket: Mutex<Bucket>,
-    /// Those that were not told yet.
-    left_out: AtomicU64,
+    /// Suppressed since the last report.
+    suppressed: AtomicU64,
     clock: Clock,
 }
 
 impl Limit {
-    /// A limit for events about `what`, in a word or two.
+    /// A limit for events about `what`: a word or two, logged with their number.
     pub fn new(what: &'static str, clock: Clock) -> Self {
         Self(Arc::new(Counted {
             what,
             bucket: Mutex::new(Bucket::new(RATE, BURST, clock.tick())),
-            left_out: AtomicU64::new(0),
+            suppressed: AtomicU64::new(0),
             clock,
         }))
     }
 
-    /// Whether one more event may be logged. One that may not is counted. To be asked for events alone that would be
-    /// logged otherwise.
+    /// Whether one more event may be logged; counts it if not. Call it only for events that the log's filter lets
+    /// through.
     pub fn allows(&self) -> bool {
         let now = self.0.clock.tick();
         let mut bucket = self.0.bucket.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,47 +53,47 @@ impl Limit {
         drop(bucket);
         if !is_taken {
             OF_THE_PROCESS.add(Dropped::Strangers);
-            if self.0.left_out.fetch_add(1, Ordering::Relaxed) == 0 {
-                self.tell_later();
+            if self.0.suppressed.fetch_add(1, Ordering::Relaxed) == 0 {
+                self.report_later();
             }
         }
         is_taken
     }
 
-    /// Logs now how many events were left out, if any were.
-    pub fn tell(&self) {
-        self.0.tell();
+    /// Logs now how many events were suppressed, if any.
+    pub fn report(&self) {
+        self.0.report();
     }
 
-    /// Where nothing runs any more that could wait, it is told at the end.
-    fn tell_later(&self) {
+    /// Without a runtime, dropping the limit reports instead.
+    fn report_later(&self) {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
         let clock = self.0.clock.clone();
-        let until = clock.tick() + PAUSE;
+        let until = clock.tick() + REPORT_DELAY;
         let counted = Arc::downgrade(&self.0);
         runtime.spawn(async move {
             clock.sleep_until(until).await;
             if let Some(counted) = counted.upgrade() {
-                counted.tell();
+                counted.report();
             }
         });
     }
 }
 
 impl Counted {
-    fn tell(&self) {
-        let count = self.left_out.swap(0, Ordering::Relaxed);
+    fn report(&self) {
+        let count = self.suppressed.swap(0, Ordering::Relaxed);
         if count > 0 {
             let about = self.what;
-            tracing::warn!(about, count, "events left out that anybody can cause");
+            tracing::warn!(about, count, "log events suppressed");
         }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.tell();
+        self.report();
     }
 }

@@ -1,5 +1,5 @@
-//! The lines that wait to be written: bounded in bytes, the audit's apart from the others, so that neither takes the
-//! other's room. Whoever puts a line in waits for nothing but the lock, which nobody holds while writing.
+//! The lines that wait to be written. Audit lines and other lines have separate bounds in bytes, so that neither displaces
+//! the other. Pushing a line waits for the lock alone, which is never held while writing.
 
 use std::{
     collections::VecDeque,
@@ -7,16 +7,16 @@ use std::{
     time::Duration,
 };
 
-use super::counts::{Counts, Dropped};
+use super::dropped::{Dropped, DroppedCounts};
 
-/// How many bytes may wait, of the audit and of the others each.
-const ROOM: usize = 2 << 20;
-/// What a line takes beside its text.
-const LINE: usize = 64;
-/// About how many bytes are written at once.
+/// The most bytes that may wait in each lane.
+const CAPACITY: usize = 2 << 20;
+/// The bytes that a line takes in addition to its text.
+const LINE_OVERHEAD: usize = 64;
+/// The approximate number of bytes written at once.
 const CHUNK: usize = 16 << 10;
 
-/// To which part of the queue a line belongs.
+/// The part of the queue to which a line belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
     Audit,
@@ -26,7 +26,7 @@ pub(super) enum Lane {
 impl Lane {
     pub(super) const ALL: [Lane; 2] = [Lane::Audit, Lane::Events];
 
-    /// What is counted where there is no room.
+    /// The count of lines that did not fit.
     pub(super) fn dropped(self) -> Dropped {
         match self {
             Lane::Audit => Dropped::Audit,
@@ -35,20 +35,20 @@ impl Lane {
     }
 }
 
-pub(super) struct Queue {
+pub(super) struct LogQueue {
     state: Mutex<State>,
-    /// There is a line, or the end is near.
+    /// There is a line, or the queue is closing.
     changed: Condvar,
     /// The writer has ended.
     ended: Condvar,
-    counts: &'static Counts,
+    counts: &'static DroppedCounts,
 }
 
 #[derive(Default)]
 struct State {
-    /// In the order in which they are written.
+    /// In the order of [`Lane::ALL`], which is the order of writing.
     lanes: [Lines; Lane::ALL.len()],
-    /// The writer waits for a line.
+    /// The writer is waiting for a line.
     is_idle: bool,
     is_closing: bool,
     has_ended: bool,
@@ -61,24 +61,24 @@ struct Lines {
 }
 
 impl Lines {
-    fn has_room_for(&self, line: &[u8]) -> bool {
-        self.bytes + line.len() + LINE <= ROOM
+    fn fits(&self, line: &[u8]) -> bool {
+        self.bytes + line.len() + LINE_OVERHEAD <= CAPACITY
     }
 
     fn push(&mut self, line: &[u8]) {
-        self.bytes += line.len() + LINE;
+        self.bytes += line.len() + LINE_OVERHEAD;
         self.lines.push_back(line.into());
     }
 
     fn pop(&mut self) -> Option<Box<[u8]>> {
         let line = self.lines.pop_front()?;
-        self.bytes -= line.len() + LINE;
+        self.bytes -= line.len() + LINE_OVERHEAD;
         Some(line)
     }
 }
 
-impl Queue {
-    pub(super) fn new(counts: &'static Counts) -> Self {
+impl LogQueue {
+    pub(super) fn new(counts: &'static DroppedCounts) -> Self {
         Self {
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -87,22 +87,22 @@ impl Queue {
         }
     }
 
-    /// Puts a line in, or counts it as dropped.
+    /// Adds a line, or counts it as dropped if it does not fit.
     pub(super) fn push(&self, to: Lane, line: &[u8]) {
-        let has_room = |state: &State| state.lanes[to as usize].has_room_for(line);
-        if !self.push_if(to, line, has_room) {
+        let fits = |state: &State| state.lanes[to as usize].fits(line);
+        if !self.push_if(to, line, fits) {
             self.counts.add(to.dropped());
         }
     }
 
-    /// Puts a line in whether there is room or not: one that says how many were dropped.
-    pub(super) fn push_anyhow(&self, to: Lane, line: &[u8]) {
+    /// Adds a line even if the lane is full: for the writer's own lines, which report dropped ones.
+    pub(super) fn push_unbounded(&self, to: Lane, line: &[u8]) {
         self.push_if(to, line, |_| true);
     }
 
-    fn push_if(&self, to: Lane, line: &[u8], may: impl FnOnce(&State) -> bool) -> bool {
+    fn push_if(&self, to: Lane, line: &[u8], fits: impl FnOnce(&State) -> bool) -> bool {
         let mut state = self.lock();
-        if state.has_ended || !may(&state) {
+        if state.has_ended || !fits(&state) {
             return false;
         }
         state.lanes[to as usize].push(line);
@@ -113,7 +113,7 @@ impl Queue {
         true
     }
 
-    /// Takes the next whole lines, the audit's before others, and waits for them; `false` when there will be none.
+    /// Waits for lines and moves the next ones into `chunk`, audit lines first. `false` once the queue is closed and empty.
     pub(super) fn take(&self, chunk: &mut Vec<u8>) -> bool {
         chunk.clear();
         let mut state = self.lock();
@@ -140,13 +140,13 @@ impl Queue {
         }
     }
 
-    /// How many lines of the lane were dropped, once at least half of its room is free again.
+    /// How many lines of the lane were dropped in all. `None` until at least half of its capacity is free again.
     pub(super) fn dropped(&self, lane: Lane) -> Option<u64> {
-        let is_drained = self.lock().lanes[lane as usize].bytes <= ROOM / 2;
+        let is_drained = self.lock().lanes[lane as usize].bytes <= CAPACITY / 2;
         is_drained.then(|| self.counts.total(lane.dropped()))
     }
 
-    /// Waits for so long, or until the end is near. Whether it is.
+    /// Waits for that long or until the queue is closing, and returns whether it is.
     pub(super) fn pause(&self, pause: Duration) -> bool {
         let waited = self
             .changed
@@ -155,13 +155,14 @@ impl Queue {
         state.is_closing
     }
 
-    /// The writer has ended: what comes from now on is dropped.
+    /// Marks the writer as ended: further lines are dropped.
     pub(super) fn end(&self) {
         self.lock().has_ended = true;
         self.ended.notify_all();
     }
 
-    /// Has the writer write what is there and end; waits so long for that, and not again where that has been waited for.
+    /// Closes the queue and waits, `at_most` that long, until the writer has written the rest. A second call returns at
+    /// once.
     pub(super) fn finish(&self, at_most: Duration) {
         let mut state = self.lock();
         if std::mem::replace(&mut state.is_closing, true) {
@@ -182,11 +183,11 @@ impl Queue {
 mod tests {
     use super::*;
 
-    fn queue() -> Queue {
-        Queue::new(Box::leak(Box::default()))
+    fn queue() -> LogQueue {
+        LogQueue::new(Box::leak(Box::default()))
     }
 
-    fn written(queue: &Queue) -> Vec<u8> {
+    fn written(queue: &LogQueue) -> Vec<u8> {
         let (mut all, mut chunk) = (Vec::new(), Vec::new());
         queue.lock().is_closing = true;
         while queue.take(&mut chunk) {
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_taken_whole_and_the_audits_first() {
+    fn lines_are_taken_whole_and_audit_lines_first() {
         let queue = queue();
         let long = "x".repeat(CHUNK + 1) + "\n";
         queue.push(Lane::Events, long.as_bytes());
@@ -210,10 +211,10 @@ mod tests {
     }
 
     #[test]
-    fn each_lane_keeps_what_has_room_and_counts_the_rest() {
+    fn each_lane_keeps_the_lines_that_fit_and_counts_the_rest() {
         let queue = queue();
         let line = [b'.'; 1000];
-        let fits = ROOM / (line.len() + LINE);
+        let fits = CAPACITY / (line.len() + LINE_OVERHEAD);
         for _ in 0..fits + 7 {
             queue.push(Lane::Events, &line);
         }
@@ -221,20 +222,20 @@ mod tests {
         assert_eq!(queue.counts.total(Dropped::Audit), 0);
         assert_eq!(queue.dropped(Lane::Events), None);
         assert_eq!(queue.dropped(Lane::Audit), Some(0));
-        // However short the lines are.
-        for _ in 0..ROOM {
+        // Empty lines count too.
+        for _ in 0..CAPACITY {
             queue.push(Lane::Audit, b"");
         }
         assert_eq!(
             queue.counts.total(Dropped::Audit),
-            (ROOM - ROOM / LINE) as u64
+            (CAPACITY - CAPACITY / LINE_OVERHEAD) as u64
         );
         assert_eq!(written(&queue).len(), fits * line.len());
         assert_eq!(queue.dropped(Lane::Events), Some(7));
     }
 
     #[test]
-    fn after_the_writers_end_nothing_is_kept() {
+    fn lines_after_the_end_of_the_writer_are_dropped() {
         let queue = queue();
         queue.end();
         queue.finish(Duration::MAX);
@@ -244,14 +245,14 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_waited_for_once() {
+    fn finish_waits_for_the_writer_only_once() {
         let queue = queue();
-        let (tell, told) = std::sync::mpsc::channel();
+        let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             queue.finish(Duration::ZERO);
             queue.finish(Duration::MAX);
-            tell.send(())
+            sender.send(())
         });
-        assert_eq!(told.recv_timeout(Duration::from_secs(60)), Ok(()));
+        assert_eq!(receiver.recv_timeout(Duration::from_secs(60)), Ok(()));
     }
 }

@@ -1,4 +1,4 @@
-//! The thread that writes the log. It alone waits for whoever reads it.
+//! The thread that writes the log, and the only one that a slow reader of the log can block.
 
 use std::{
     cell::Cell,
@@ -16,28 +16,28 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::{
     AUDIT,
-    queue::{Lane, Queue},
+    queue::{Lane, LogQueue},
 };
 
-/// How long to wait after an output that takes nothing: a full disk, or a pipe that has no reader.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How long to wait before writing again to a full disk or to a pipe without a reader.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 thread_local! {
     static IS_WRITER: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Gives each event's line to the queue.
-pub(super) struct ToQueue(Arc<Queue>);
+/// Makes a writer that puts each event's line into the queue.
+pub(super) struct ToQueue(Arc<LogQueue>);
 
 impl ToQueue {
-    pub(super) fn new(queue: Arc<Queue>) -> Self {
+    pub(super) fn new(queue: Arc<LogQueue>) -> Self {
         Self(queue)
     }
 }
 
-/// Takes one event's line, which comes in one piece.
+/// Puts one event's line into the queue; the formatter writes it in one piece.
 pub(super) struct Line<'queue> {
-    queue: &'queue Queue,
+    queue: &'queue LogQueue,
     lane: Lane,
 }
 
@@ -67,7 +67,7 @@ impl<'queue> MakeWriter<'queue> for ToQueue {
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if IS_WRITER.get() {
-            self.queue.push_anyhow(self.lane, line);
+            self.queue.push_unbounded(self.lane, line);
         } else {
             self.queue.push(self.lane, line);
         }
@@ -79,25 +79,25 @@ impl Write for Line<'_> {
     }
 }
 
-/// Starts the thread.
-pub(super) fn spawn(queue: Arc<Queue>, output: File) -> io::Result<()> {
+/// Starts the writer thread.
+pub(super) fn spawn(queue: Arc<LogQueue>, output: File) -> io::Result<()> {
     let writer = Writer {
         queue,
         output,
-        told: [0; Lane::ALL.len()],
+        reported: [0; Lane::ALL.len()],
     };
     let thread = thread::Builder::new().name("log".to_owned());
     thread.spawn(move || writer.run()).map(drop)
 }
 
 struct Writer {
-    queue: Arc<Queue>,
+    queue: Arc<LogQueue>,
     output: File,
-    /// How many dropped events were told of each lane.
-    told: [u64; Lane::ALL.len()],
+    /// How many dropped events of each lane were reported.
+    reported: [u64; Lane::ALL.len()],
 }
 
-/// The end of the process has come.
+/// The queue is closing, and the output takes no more.
 struct Closed;
 
 impl Writer {
@@ -105,18 +105,18 @@ impl Writer {
         IS_WRITER.set(true);
         let mut chunk = Vec::new();
         while self.queue.take(&mut chunk) && self.write(&chunk).is_ok() {
-            self.tell_dropped();
+            self.report_dropped();
         }
     }
 
-    /// One event for all that was dropped since the last.
-    fn tell_dropped(&mut self) {
+    /// Logs how many events were dropped since the last report.
+    fn report_dropped(&mut self) {
         for lane in Lane::ALL {
-            let told = &mut self.told[lane as usize];
-            let Some(total) = self.queue.dropped(lane).filter(|total| total > told) else {
+            let reported = &mut self.reported[lane as usize];
+            let Some(total) = self.queue.dropped(lane).filter(|total| total > reported) else {
                 continue;
             };
-            let dropped = total - *told;
+            let dropped = total - *reported;
             match lane {
                 Lane::Audit => tracing::error!(
                     target: AUDIT,
@@ -126,12 +126,12 @@ impl Writer {
                 ),
                 Lane::Events => tracing::warn!(dropped, "log events dropped"),
             }
-            *told = total;
+            *reported = total;
         }
     }
 
-    /// Writes all of it, however long that takes. What an output takes no more of is tried again: it may be a disk on
-    /// which there is room again, or a pipe that gets another reader.
+    /// Writes the whole chunk, however long that takes. Retries when writing fails: the disk may get free space, the pipe
+    /// another reader.
     fn write(&mut self, chunk: &[u8]) -> Result<(), Closed> {
         let mut written = 0;
         while written < chunk.len() {
@@ -145,15 +145,15 @@ impl Writer {
             };
             match error {
                 ErrorKind::Interrupted => {}
-                // Somebody has set the pipe so that writing to it does not wait.
+                // The pipe was set to non-blocking by another process that shares it.
                 ErrorKind::WouldBlock => wait_for(&self.output),
                 _ => {
                     if error == ErrorKind::BrokenPipe {
-                        // The next reader must not begin with half a line.
+                        // The next reader must start at the beginning of a line.
                         let lines = memrchr(b'\n', &chunk[..written]);
                         written = lines.map_or(0, |end| end + 1);
                     }
-                    if self.queue.pause(PAUSE) {
+                    if self.queue.pause(RETRY_DELAY) {
                         return Err(Closed);
                     }
                 }
@@ -163,7 +163,7 @@ impl Writer {
     }
 }
 
-/// Waits until the output takes something.
+/// Waits until the output is writable.
 fn wait_for(output: &File) {
     // If this fails, so does the next attempt to write.
     let _ = poll(&mut [PollFd::new(output, PollFlags::OUT)], None);
@@ -181,21 +181,21 @@ mod tests {
 
     use super::*;
 
-    /// More than any pipe holds.
+    /// More than fit into any pipe.
     const LINES: usize = 20_000;
 
     fn line(number: usize) -> String {
         format!("line {number} of {LINES} {}\n", "-".repeat(50))
     }
 
-    fn started(output: impl Into<OwnedFd>) -> Arc<Queue> {
-        let queue = Arc::new(Queue::new(Box::leak(Box::default())));
+    fn started(output: impl Into<OwnedFd>) -> Arc<LogQueue> {
+        let queue = Arc::new(LogQueue::new(Box::leak(Box::default())));
         spawn(Arc::clone(&queue), File::from(output.into())).expect("a thread");
         queue
     }
 
     #[test]
-    fn what_is_queued_while_the_pipe_is_full_is_written_whole_and_in_order_when_it_is_read() {
+    fn lines_queued_while_the_pipe_is_full_are_written_whole_and_in_order() {
         let (mut reader, writer) = io::pipe().expect("a pipe");
         let queue = started(writer);
         for number in 0..LINES {
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_does_not_wait_for_a_pipe_that_is_not_read() {
+    fn finish_does_not_wait_for_a_pipe_that_is_not_read() {
         let (reader, writer) = io::pipe().expect("a pipe");
         let queue = started(writer);
         for number in 0..LINES {
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_does_not_wait_for_a_pipe_without_a_reader() {
+    fn finish_does_not_wait_for_a_pipe_without_a_reader() {
         let (reader, writer) = io::pipe().expect("a pipe");
         drop(reader);
         let queue = started(writer);

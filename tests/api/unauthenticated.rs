@@ -19,7 +19,7 @@ use crate::{
 
 /// The number of events logged in a burst.
 const AT_ONCE: usize = 60;
-const LEFT_OUT: &str = "events left out that anybody can cause";
+const LEFT_OUT: &str = "log events suppressed";
 const OPERATOR: &str = "an-operators-token";
 
 /// The events with this message.

@@ -188,7 +188,7 @@ fn a_client_whose_settings_do_not_go_together_is_refused() {
     );
     assert_eq!(
         told,
-        "auth.clients[1].id: is that of auth.clients[0] too; give each client a name of its own"
+        "auth.clients[1].id: is also the id of auth.clients[0]; give each client its own id"
     );
 }
 
@@ -197,19 +197,19 @@ fn webhook_secrets_that_can_be_guessed_are_refused() {
     for (secret, what) in [
         (
             "whsec_Zmlyc3Q=",
-            "webhooks.secrets: holds one that is shorter than 16 bytes; ",
+            "webhooks.secrets: contains one that is shorter than 16 bytes; ",
         ),
         (
             "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-            "webhooks.secrets: holds one that is a byte over and over; ",
+            "webhooks.secrets: contains one that repeats a single byte; ",
         ),
         (
             "whsec_no-base64!",
-            "webhooks.secrets: holds one that can't sign; ",
+            "webhooks.secrets: contains one that is not \"whsec_\" and base64; ",
         ),
         (
             "c2VjcmV0LXdpdGhvdXQtcHJlZml4",
-            "webhooks.secrets: holds one that can't sign; ",
+            "webhooks.secrets: contains one that is not \"whsec_\" and base64; ",
         ),
     ] {
         let told = refusal(LEAST, &[("BFF_WEBHOOKS__SECRETS", secret)]);

@@ -118,9 +118,9 @@ fn what_is_in_a_file_must_be_what_its_key_asks_for() {
     const DAMAGED: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     for (text, what) in [
         ("", "is empty"),
-        ("no certificates here\n", "holds no certificate"),
-        (KEY, "holds no certificate"),
-        (DAMAGED, "holds what is not a certificate"),
+        ("no certificates here\n", "contains no certificate"),
+        (KEY, "contains no certificate"),
+        (DAMAGED, "contains something that is not a certificate"),
     ] {
         let file = temp_file(text);
         let told = refusal(LEAST, &[("BFF_ENGAGE__CA_FILE", path(&file))]);
@@ -132,10 +132,10 @@ fn what_is_in_a_file_must_be_what_its_key_asks_for() {
     for (text, what) in [
         ("", "is empty"),
         ("no keys", "is not a JWK set"),
-        ("{\"keys\":[]}", "holds no key that verifies"),
+        ("{\"keys\":[]}", "contains no key that can verify a token"),
         (
             "{\"keys\":[{\"kty\":\"oct\",\"k\":\"c2VjcmV0\"}]}",
-            "holds no key that verifies",
+            "contains no key that can verify a token",
         ),
     ] {
         let file = temp_file(text);
@@ -151,7 +151,7 @@ fn what_is_in_a_file_must_be_what_its_key_asks_for() {
     let other = with_jwks(path(&keys)).replace("ES256", "RS256");
     let told = refusal(&other, &[]);
     assert!(
-        told.starts_with("auth.jwt.jwks_file: holds no key for auth.jwt.algorithms: "),
+        told.starts_with("auth.jwt.jwks_file: contains no key for auth.jwt.algorithms: "),
         "{told}"
     );
 }

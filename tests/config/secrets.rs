@@ -22,7 +22,7 @@ fn secrets_that_are_none_are_refused_and_not_repeated() {
         "OPERATIONS__TOKEN",
         "TELEMETRY__DIGEST_KEY",
     ];
-    const REMEDY: &str = "give a secret: head -c 32 /dev/urandom | sha256sum";
+    const REMEDY: &str = "generate a secret: head -c 32 /dev/urandom | sha256sum";
     for name in KEYS {
         let key = name.to_lowercase().replace("__", ".");
         for value in [
@@ -44,7 +44,7 @@ fn secrets_that_are_none_are_refused_and_not_repeated() {
         ] {
             let told = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
             // To the letter, so that the value is not repeated.
-            let expected = format!("{key}: is a placeholder, which everybody knows; {REMEDY}");
+            let expected = format!("{key}: is a placeholder, which anyone can guess; {REMEDY}");
             let short =
                 format!("{key}: is shorter than 16 characters; a random one can't be guessed");
             let mut lines = told.lines();
@@ -114,7 +114,7 @@ fn a_webhook_secret_is_no_other_secret_and_no_clients_key() {
 fn a_client_whose_key_is_known_elsewhere_is_refused() {
     const KEY: &str = "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11";
     const TOKEN: &str = "an-operators-own-token";
-    let nobody = "auth.clients[0].key_sha256: is the digest of no key or of a placeholder; ";
+    let nobody = "auth.clients[0].key_sha256: is the digest of an empty key or of a placeholder; ";
     for (key, expected) in [
         ("", nobody),
         ("secret", nobody),
@@ -136,6 +136,7 @@ fn a_client_whose_key_is_known_elsewhere_is_refused() {
     let second = "[[auth.clients]]\nid = \"shop\"\nscopes = [\"customer:read\"]\n";
     let file = format!("{LEAST}{second}key_sha256 = [\"{KEY}\"]\n");
     let told = refusal(&file, &[]);
-    let expected = "auth.clients[1].key_sha256: is another client's too; give each client";
+    let expected =
+        "auth.clients[1].key_sha256: is also listed for another client; give each client";
     assert!(told.starts_with(expected), "{told}");
 }

@@ -124,7 +124,7 @@ fn quotes_around_a_value_are_a_mistake() {
             only(
                 &told,
                 &format!(
-                    "{}: is in quotes, which would be part of it; ",
+                    "{}: is in quotes, which would be part of the value; ",
                     key_of(name)
                 ),
             );
@@ -155,31 +155,22 @@ fn quotes_around_a_value_are_a_mistake() {
 fn blanks_and_what_can_not_be_seen_are_mistakes_around_and_in_a_value() {
     for (name, good) in TEXTS {
         for (padded, what) in [
-            (format!(" {good}"), "begins or ends with blanks; "),
-            (format!("{good} "), "begins or ends with blanks; "),
-            (format!("{good}\n"), "begins or ends with blanks; "),
-            (format!("{good}\u{2003}"), "begins or ends with blanks; "),
-            (format!("\u{3000}{good}"), "begins or ends with blanks; "),
+            (format!(" {good}"), "begins or ends with white space; "),
+            (format!("{good} "), "begins or ends with white space; "),
+            (format!("{good}\n"), "begins or ends with white space; "),
             (
-                format!("{good}\u{2069}"),
-                "holds characters that can't be seen; ",
+                format!("{good}\u{2003}"),
+                "begins or ends with white space; ",
             ),
             (
-                format!("\u{61c}{good}"),
-                "holds characters that can't be seen; ",
+                format!("\u{3000}{good}"),
+                "begins or ends with white space; ",
             ),
-            (
-                format!("\u{feff}{good}"),
-                "holds characters that can't be seen; ",
-            ),
-            (
-                format!("{good}\u{200b}"),
-                "holds characters that can't be seen; ",
-            ),
-            (
-                format!("{good}\u{7}"),
-                "holds characters that can't be seen; ",
-            ),
+            (format!("{good}\u{2069}"), "contains invisible characters; "),
+            (format!("\u{61c}{good}"), "contains invisible characters; "),
+            (format!("\u{feff}{good}"), "contains invisible characters; "),
+            (format!("{good}\u{200b}"), "contains invisible characters; "),
+            (format!("{good}\u{7}"), "contains invisible characters; "),
             (format!("{good}\u{fffd}"), "is not UTF-8; "),
         ] {
             let told = refusal(LEAST, &[(&format!("BFF_{name}"), &padded)]);
@@ -206,7 +197,10 @@ fn a_placeholder_left_in_a_value_is_a_mistake() {
         ("IDENTIFIERS__PHONE_REGION", "<region>"),
     ] {
         let told = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
-        only(&told, &format!("{}: holds a placeholder; ", key_of(name)));
+        only(
+            &told,
+            &format!("{}: contains a placeholder; ", key_of(name)),
+        );
     }
     for name in [
         "ENGAGE__API_KEY",
@@ -223,7 +217,7 @@ fn a_placeholder_left_in_a_value_is_a_mistake() {
         ] {
             let told = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
             let expected = format!(
-                "{}: is a placeholder, which everybody knows; ",
+                "{}: is a placeholder, which anyone can guess; ",
                 key_of(name)
             );
             let is_told = told.lines().any(|line| line.starts_with(&expected));
@@ -238,7 +232,7 @@ fn a_placeholder_left_in_a_value_is_a_mistake() {
     let file = changed("\"till\"", "\"{name}\"");
     only(
         &refusal(&file, &[]),
-        "auth.clients[0].id: holds a placeholder; ",
+        "auth.clients[0].id: contains a placeholder; ",
     );
 }
 
@@ -269,10 +263,10 @@ fn a_byte_order_mark_and_line_ends_around_a_secret_are_taken_off() {
         ("\n\r\n", "is empty: "),
         ("  \n", "is empty: "),
         ("\u{feff}\n", "is empty: "),
-        (" from-a-file\n", "begins or ends with blanks; "),
+        (" from-a-file\n", "begins or ends with white space; "),
         ("from\na-file\n", "has more than one line; "),
         ("\"from-a-file\"\n", "is in quotes, "),
-        ("<from the vault>", "holds a placeholder; "),
+        ("<from the vault>", "contains a placeholder; "),
     ] {
         let secret = temp_file(text);
         let told = refusal(&keyless, &[("BFF_ENGAGE__API_KEY_FILE", path(&secret))]);

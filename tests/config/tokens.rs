@@ -34,7 +34,7 @@ fn an_issuer_of_tokens_that_lets_too_much_through_is_refused() {
         (
             "jwks_url",
             "jwks_file = \"x\"\njwks_url",
-            "auth.jwt.jwks_url: is given together with auth.jwt.jwks_file",
+            "auth.jwt.jwks_url: is set together with auth.jwt.jwks_file",
         ),
         (
             "jwks_url = \"https://login.example.com/jwks\"",

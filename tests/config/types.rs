@@ -59,12 +59,12 @@ fn a_mistake_says_what_is_wanted() {
         (
             "ENGAGE__API_VERSION",
             "v4",
-            "engage.api_version: is not one of its values; give \"v3\" or \"v2\"",
+            "engage.api_version: is not one of the allowed values; give \"v3\" or \"v2\"",
         ),
         (
             "TELEMETRY__LOG_FORMAT",
             "text",
-            "telemetry.log_format: is not one of its values; give \"json\" or \"pretty\"",
+            "telemetry.log_format: is not one of the allowed values; give \"json\" or \"pretty\"",
         ),
         (
             "ENGAGE__BURST",
@@ -84,7 +84,7 @@ fn a_mistake_says_what_is_wanted() {
         (
             "ENGAGE__REQUESTS_PER_SECOND",
             "10000000",
-            "engage.requests_per_second: is not a rate; give 0.001 to 1000000; Engage asks for at most 50",
+            "engage.requests_per_second: is out of range; give 0.001 to 1000000; Engage asks for at most 50",
         ),
         (
             "ENGAGE__REQUESTS_PER_SECOND",
@@ -125,12 +125,12 @@ fn a_mistake_says_what_is_wanted() {
         (
             "AUTH__CLIENTS",
             "till",
-            "auth.clients: can be given in the file only; ",
+            "auth.clients: can only be set in the file; ",
         ),
         (
             "AUTH__CLIENTS__0__ID",
             "till",
-            "auth.clients: can be given in the file only; ",
+            "auth.clients: can only be set in the file; ",
         ),
     ] {
         let told = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
@@ -144,7 +144,7 @@ fn a_mistake_says_what_is_wanted() {
         ),
         &[],
     );
-    let expected = "auth.clients[0].scopes[1]: is not one of its values; give \"customer:read\", \"customer:read:full\", ";
+    let expected = "auth.clients[0].scopes[1]: is not one of the allowed values; give \"customer:read\", \"customer:read:full\", ";
     assert!(told.starts_with(expected), "{told}");
 }
 
@@ -241,11 +241,11 @@ fn every_key_that_is_missing_or_unknown_is_reported() {
     for expected in [
         "auth.clients[0].id: is missing; ",
         "auth.clients[0].scopes: is missing; ",
-        "auth.clients[0].name: is an unknown field; ",
-        "auth.clients[0].scope: is an unknown field; did you mean scopes?",
-        "cache.max_bytes: is an unknown field; ",
-        "caches: is an unknown field; did you mean cache?",
-        "engage.burts: is an unknown field; did you mean burst?",
+        "auth.clients[0].name: is an unknown key; ",
+        "auth.clients[0].scope: is an unknown key; did you mean scopes?",
+        "cache.max_bytes: is an unknown key; ",
+        "caches: is an unknown key; did you mean cache?",
+        "engage.burts: is an unknown key; did you mean burst?",
     ] {
         assert!(
             told.lines().any(|line| line.starts_with(expected)),

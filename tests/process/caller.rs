@@ -1,4 +1,4 @@
-//! Asks over HTTP on one connection, and fails where an answer does not come.
+//! Sends HTTP requests over one connection, and fails if a response does not arrive.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -10,7 +10,7 @@ use crate::harness::PATIENCE;
 /// A connection to one of the service's listeners.
 pub(crate) struct Caller(BufReader<TcpStream>);
 
-/// The answer to one request.
+/// The response to one request.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: String,
@@ -31,7 +31,7 @@ impl Caller {
         self.ask("GET", target, fields)
     }
 
-    /// One request without a body, one answer.
+    /// Sends one request without a body and reads the response.
     pub(crate) fn ask(&mut self, method: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
         let mut request = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n");
         for (name, value) in fields {

@@ -1,4 +1,4 @@
-//! The commands of the real binary, as an operator or an orchestrator runs them.
+//! The commands of the real binary.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use std::{
 use crate::harness::{BINARY, LEAST, Running, Service, path, run, temp_file, text};
 
 #[test]
-fn check_config_prints_what_counts_with_the_secrets_masked() {
+fn check_config_prints_the_effective_configuration_with_secrets_masked() {
     let file = temp_file(LEAST);
     let pairs = [
         ("BFF_ENGAGE__API_KEY", "sesame-open"),
@@ -28,7 +28,7 @@ fn check_config_prints_what_counts_with_the_secrets_masked() {
     assert_eq!(parsed["engage"]["api_key"].as_str(), Some("********"));
     assert_eq!(parsed["telemetry"]["digest_key"].as_str(), Some("********"));
     assert_eq!(parsed["cache"]["points_lifetime"].as_str(), Some("7s"));
-    // In the form in which it is given, and to the byte.
+    // Sizes are printed exactly, in the largest unit that fits.
     assert_eq!(parsed["server"]["max_body"].as_str(), Some("65537B"));
     assert_eq!(parsed["cache"]["max_size"].as_str(), Some("512MiB"));
     assert_eq!(parsed["server"]["listen"].as_str(), Some("127.0.0.1:8080"));
@@ -36,7 +36,7 @@ fn check_config_prints_what_counts_with_the_secrets_masked() {
 }
 
 #[test]
-fn a_wrong_configuration_is_told_on_stderr_and_nothing_starts() {
+fn invalid_configuration_is_reported_on_stderr_and_nothing_starts() {
     for command in ["check-config", "serve"] {
         let pairs = [
             ("BFF_ENGAGE__API_KEY", "sesame open"),
@@ -45,30 +45,30 @@ fn a_wrong_configuration_is_told_on_stderr_and_nothing_starts() {
         let output = run(&[command], &pairs);
         assert!(!output.status.success());
         assert_eq!(text(&output.stdout), "");
-        let told = text(&output.stderr);
+        let error = text(&output.stderr);
         for key in [
             "engage.base_url",
             "engage.api_key",
             "engage.burst",
             "auth.clients",
         ] {
-            assert!(told.contains(&format!("{key}: ")), "{told}");
+            assert!(error.contains(&format!("{key}: ")), "{error}");
         }
         assert!(
-            !told.contains("sesame") && !told.contains("panicked"),
-            "{told}"
+            !error.contains("sesame") && !error.contains("panicked"),
+            "{error}"
         );
         let unreadable = run(&[command, "--config", "/nowhere/at-all.toml"], &[]);
         assert!(!unreadable.status.success());
-        let told = text(&unreadable.stderr);
+        let error = text(&unreadable.stderr);
         assert!(
-            told.starts_with("/nowhere/at-all.toml: can't be read"),
-            "{told}"
+            error.starts_with("/nowhere/at-all.toml: can't be read"),
+            "{error}"
         );
     }
 }
 
-/// The program without rights over others' processes, which root would have.
+/// The program without root's capabilities, which allow access to other processes.
 fn without_rights(program: &str) -> Command {
     let is_root = fs::metadata("/proc/self").expect("Linux").uid() == 0;
     if !is_root {
@@ -79,8 +79,8 @@ fn without_rights(program: &str) -> Command {
     command
 }
 
-/// Whether another process of the same user may look into the process.
-fn may_look_into(process: &Child) -> bool {
+/// Whether another process of the same user may read the process's environment.
+fn may_read(process: &Child) -> bool {
     let mut look = without_rights("cat");
     look.arg(format!("/proc/{}/environ", process.id()));
     look.output().expect("it runs").status.success()
@@ -88,14 +88,14 @@ fn may_look_into(process: &Child) -> bool {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_serving_process_leaves_no_core_dump_and_lets_no_other_process_look_into_it() {
+fn memory_of_the_service_is_neither_dumped_nor_readable() {
     let sleeper = without_rights("sleep").arg("60").spawn();
     let sleeper = Running(sleeper.expect("it starts"));
-    // Until it has dropped the rights it was started with, nobody without them may.
-    let is_open = (0..1000).any(|_| may_look_into(&sleeper.0));
-    assert!(is_open, "nobody may look into anything");
+    // Not readable until it has dropped the capabilities with which it was started.
+    let is_open = (0..1000).any(|_| may_read(&sleeper.0));
+    assert!(is_open, "no process is readable");
     let service = Service::new().start_as(without_rights(BINARY));
-    assert!(!may_look_into(&service.process.0));
+    assert!(!may_read(&service.process.0));
     let limits = fs::read_to_string(format!("/proc/{}/limits", service.id()));
     let limits = limits.expect("a process's limits");
     let core = limits.lines().find(|line| line.starts_with("Max core"));
@@ -104,7 +104,7 @@ fn a_serving_process_leaves_no_core_dump_and_lets_no_other_process_look_into_it(
 }
 
 #[test]
-fn a_serving_process_is_alive_and_ends_cleanly_on_sigterm() {
+fn service_passes_the_healthcheck_and_ends_cleanly_on_sigterm() {
     let service = Service::new().start();
     assert!(service.before.is_empty(), "{:?}", service.before);
     assert_ne!(service.operations, service.data);
@@ -126,7 +126,7 @@ fn a_serving_process_is_alive_and_ends_cleanly_on_sigterm() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_told_by_its_key() {
+fn address_in_use_is_reported_with_its_key() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
     let file = temp_file(LEAST);
@@ -135,12 +135,12 @@ fn an_address_that_is_taken_is_told_by_its_key() {
         &[("BFF_SERVER__LISTEN", &address)],
     );
     assert!(!output.status.success());
-    let told = text(&output.stderr);
-    assert!(told.starts_with("server.listen: "), "{told}");
+    let error = text(&output.stderr);
+    assert!(error.starts_with("server.listen: "), "{error}");
 }
 
 #[test]
-fn a_service_that_answers_otherwise_is_not_healthy() {
+fn healthcheck_fails_unless_livez_is_200() {
     for answer in ["HTTP/1.1 503 Service Unavailable\r\n\r\n", "", "nonsense"] {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address").to_string();

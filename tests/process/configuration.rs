@@ -1,4 +1,4 @@
-//! How the binary meets mistakes of its configuration, what it only warns of, and the addresses that it listens on.
+//! The binary with an invalid configuration, its warnings, and its listen addresses.
 
 use std::{
     ffi::OsStr,
@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::harness::{BINARY, LEAST, Service, path, run, temp_file, text};
 
 #[test]
-fn no_error_of_the_command_line_prints_a_backtrace() {
+fn command_line_errors_print_no_backtrace() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = taken.local_addr().expect("an address").to_string();
     let file = temp_file(LEAST);
@@ -44,18 +44,18 @@ fn no_error_of_the_command_line_prints_a_backtrace() {
         let mut all = vec![("RUST_BACKTRACE", "1"), ("RUST_LIB_BACKTRACE", "1")];
         all.extend(pairs);
         let output = run(&arguments, &all);
-        let told = text(&output.stderr);
+        let error = text(&output.stderr);
         assert!(!output.status.success(), "{arguments:?}");
-        assert!(!told.trim().is_empty(), "{arguments:?}");
+        assert!(!error.trim().is_empty(), "{arguments:?}");
         for trace in ["stack backtrace", "panicked", ".rs:", "   0: "] {
-            assert!(!told.contains(trace), "{arguments:?}: {told}");
+            assert!(!error.contains(trace), "{arguments:?}: {error}");
         }
         assert_eq!(text(&output.stdout).matches("panicked").count(), 0);
     }
 }
 
 #[test]
-fn what_the_limit_of_open_files_refuses_check_config_refuses_too() {
+fn check_config_refuses_too_low_a_limit_of_open_files() {
     let file = temp_file(LEAST);
     for command in ["check-config", "serve"] {
         let mut limited = Command::new("sh");
@@ -63,17 +63,17 @@ fn what_the_limit_of_open_files_refuses_check_config_refuses_too() {
         limited.args(["-c", script, "sh", BINARY, command, "--config", path(&file)]);
         let output = limited.output().expect("it starts");
         assert!(!output.status.success(), "{command}");
-        let told = text(&output.stderr);
+        let error = text(&output.stderr);
         assert!(
-            told.contains("150 open files") && told.contains("ulimit -n"),
-            "{command}: {told}"
+            error.contains("150 open files") && error.contains("ulimit -n"),
+            "{command}: {error}"
         );
         assert_eq!(text(&output.stdout), "", "{command}");
     }
 }
 
 #[test]
-fn a_value_that_is_no_text_is_reported_and_not_left_out() {
+fn variable_that_is_not_utf8_is_reported() {
     let file = temp_file(LEAST);
     let output = Command::new(BINARY)
         .args(["check-config", "--config", path(&file)])
@@ -82,10 +82,10 @@ fn a_value_that_is_no_text_is_reported_and_not_left_out() {
         .output()
         .expect("it runs");
     assert!(!output.status.success());
-    let told = text(&output.stderr);
+    let error = text(&output.stderr);
     assert!(
-        told.starts_with("engage.user_agent: is not UTF-8; "),
-        "{told}"
+        error.starts_with("engage.user_agent: is not UTF-8; "),
+        "{error}"
     );
 }
 
@@ -130,11 +130,11 @@ fn warnings_are_printed_by_check_config_and_logged_once_by_serve() {
     assert_eq!(keys, expected, "{logged:?}");
     for event in &logged {
         assert_eq!(event["level"], "WARN");
-        assert_eq!(event["message"], "a setting is seldom meant");
+        assert_eq!(event["message"], "questionable setting");
     }
 }
 
-/// The status line that a path is answered with.
+/// The status line of the response for a path.
 fn status_at(address: SocketAddr, target: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("a listener");
     let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
@@ -144,13 +144,13 @@ fn status_at(address: SocketAddr, target: &str) -> String {
     answer.lines().next().unwrap_or_default().to_owned()
 }
 
-/// Machines without IPv6 have nothing to try.
+/// Skipped on machines without IPv6.
 fn has_ipv6() -> bool {
     TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }
 
 #[test]
-fn all_addresses_of_ipv6_are_those_of_ipv4_too() {
+fn unspecified_ipv6_address_accepts_ipv4() {
     if !has_ipv6() {
         return;
     }
@@ -174,7 +174,7 @@ fn all_addresses_of_ipv6_are_those_of_ipv4_too() {
 }
 
 #[test]
-fn loopback_of_ipv6_needs_no_token_and_answers() {
+fn ipv6_loopback_needs_no_token_and_answers() {
     if !has_ipv6() {
         return;
     }

@@ -1,4 +1,4 @@
-//! The end: what was sent is answered, and no connection closes without its client having been told.
+//! Shutdown: every request that was sent is answered, and no connection closes without notice.
 
 use std::{
     net::SocketAddr,
@@ -19,16 +19,16 @@ use crate::{
     wire::{Tally, answer, ask, customer, get},
 };
 
-/// Callers that keep their connections.
+/// The number of callers with a kept connection.
 const CALLERS: usize = 240;
-/// How often each asks.
+/// The pause between two requests of a caller.
 const PAUSE: Duration = Duration::from_millis(20);
-/// So many answers each has had before the end comes.
+/// Responses that each caller has received before the shutdown.
 const WARM: usize = 5;
-/// How often the end is tried.
+/// How often the shutdown is repeated.
 const ROUNDS: usize = 3;
 
-/// A question that is answered by the usual way, whatever is cached.
+/// A request that never takes the fast path.
 fn lookup() -> String {
     let body = format!("{{\"contactId\":\"{}\"}}", ALVA.id);
     format!(
@@ -38,7 +38,7 @@ fn lookup() -> String {
     )
 }
 
-/// Asks again and again on one connection, until an answer is its last.
+/// Sends requests over one connection until a response closes it.
 async fn keep_asking(address: SocketAddr, number: usize, warm: Arc<AtomicUsize>) -> Tally {
     let request = match number % 2 {
         0 => customer(""),
@@ -55,7 +55,7 @@ async fn keep_asking(address: SocketAddr, number: usize, warm: Arc<AtomicUsize>)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn busy_connections_lose_no_request_at_the_end() {
+async fn busy_connections_lose_no_request_at_shutdown() {
     for round in 0..ROUNDS {
         let engage = engage().await;
         let service = Service::new().asks(&engage).start();
@@ -81,14 +81,14 @@ async fn busy_connections_lose_no_request_at_the_end() {
     }
 }
 
-/// Waits until the replica says that it wants no more requests.
+/// Waits until the replica is not ready.
 async fn until_not_ready(service: &Started) {
     let ready = || async { ask(service.operations, &get("/readyz")).await };
     while ready().await.expect("an answer").status == 200 {}
 }
 
 #[tokio::test]
-async fn a_request_on_an_idle_connection_is_still_answered_when_the_drain_has_begun() {
+async fn request_on_an_idle_connection_is_answered_during_the_drain() {
     let engage = engage().await;
     let service = Service::new().asks(&engage).start();
     let mut kept = TcpStream::connect(service.data).await.expect("accepted");
@@ -110,7 +110,7 @@ async fn a_request_on_an_idle_connection_is_still_answered_when_the_drain_has_be
 }
 
 #[tokio::test]
-async fn idle_connections_do_not_hold_up_the_end() {
+async fn idle_connections_do_not_delay_shutdown() {
     let service = Service::new()
         .env("BFF_SERVER__IDLE_TIMEOUT", "1h")
         .env("BFF_SERVER__HEADER_TIMEOUT", "1h")
@@ -131,14 +131,14 @@ async fn idle_connections_do_not_hold_up_the_end() {
         // Ended, not reset.
         assert!(answer(stream).await.expect("an end").is_none());
     }
-    // They stay open at the callers' end.
+    // The callers keep their ends open.
     let (status, _) = service.end();
     assert!(status.success(), "{status}");
     drop(idle);
 }
 
 #[tokio::test]
-async fn connections_that_were_not_yet_accepted_are_answered_too() {
+async fn connections_still_in_the_backlog_at_shutdown_are_answered() {
     let engage = engage().await;
     let service = Service::new().asks(&engage).start();
     let signal = |name| {
@@ -173,7 +173,7 @@ async fn connections_that_were_not_yet_accepted_are_answered_too() {
 }
 
 #[tokio::test]
-async fn both_listeners_end_within_one_grace() {
+async fn both_listeners_end_within_one_grace_period() {
     const GRACE: Duration = Duration::from_secs(8);
     let service = Service::new()
         .env("BFF_SERVER__SHUTDOWN_GRACE", "8s")
@@ -203,6 +203,6 @@ async fn both_listeners_end_within_one_grace() {
     assert!(kill.expect("kill runs").success());
     let (status, _) = service.end();
     assert_eq!(status.code(), Some(1));
-    // Five seconds for the operators' listener alone would not be within the grace any more.
+    // The grace period of the operations listener must not be added to that of the data listener.
     assert!(clock.tick().since(signalled) < GRACE + Duration::from_secs(2));
 }

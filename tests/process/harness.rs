@@ -1,4 +1,4 @@
-//! Starts the real binary on free ports and ends it with the test.
+//! Starts the real binary on free ports, and kills it at the end of the test.
 
 use std::{
     io::{BufRead, BufReader, Lines, Write},
@@ -17,10 +17,10 @@ use tokio::runtime::Runtime;
 /// The program under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_engage-bff");
 
-/// How long a test waits for what must come: far longer than it takes on a busy machine.
+/// The longest wait of a test for an event: far longer than it takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The least that can be started. The key of its client is `test-till-key`.
+/// The minimal valid configuration. The key of its client is `test-till-key`.
 pub(crate) const LEAST: &str = r#"
     [engage]
     base_url = "https://192.0.2.1"
@@ -31,7 +31,7 @@ pub(crate) const LEAST: &str = r#"
     scopes = ["customer:read"]
 "#;
 
-/// A file of its own that is gone with its test.
+/// A file that is deleted at the end of the test.
 pub(crate) fn temp_file(text: &str) -> NamedTempFile {
     let mut file = NamedTempFile::new().expect("a writable directory");
     file.write_all(text.as_bytes()).expect("room for it");
@@ -46,7 +46,7 @@ pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("text")
 }
 
-/// The command with nothing of the test's own environment.
+/// The command without the environment of the test.
 fn with(mut command: Command, arguments: &[&str], pairs: &[(&str, &str)]) -> Command {
     command
         .env_clear()
@@ -55,7 +55,7 @@ fn with(mut command: Command, arguments: &[&str], pairs: &[(&str, &str)]) -> Com
     command
 }
 
-/// Runs one of the binary's commands to its end.
+/// Runs a command of the binary and returns its output.
 pub(crate) fn run(arguments: &[&str], pairs: &[(&str, &str)]) -> Output {
     with(Command::new(BINARY), arguments, pairs)
         .output()
@@ -73,7 +73,7 @@ impl Drop for Running {
     }
 }
 
-/// How the service is to be started.
+/// A service to be started.
 pub(crate) struct Service {
     file: String,
     environment: Vec<(String, String)>,
@@ -103,14 +103,14 @@ impl Service {
         self
     }
 
-    /// Lets it ask that simulator, without a limit that a test would meet.
+    /// Uses that simulator as Engage, with a call budget above what any test needs.
     pub(crate) fn engage(self, engage: &Engage) -> Self {
         self.asks(&engage.simulator)
             .env("BFF_ENGAGE__REQUESTS_PER_SECOND", "1000000.0")
             .env("BFF_ENGAGE__BURST", "1000000")
     }
 
-    /// Lets it ask that simulator.
+    /// Uses that simulator as Engage.
     pub(crate) fn asks(self, engage: &Simulator) -> Self {
         self.env("BFF_ENGAGE__BASE_URL", &engage.base_url())
             .env("BFF_ENGAGE__API_KEY", engage.api_key())
@@ -121,7 +121,7 @@ impl Service {
         self.start_as(Command::new(BINARY))
     }
 
-    /// As [`Service::start`], by a command to which the arguments of `serve` are appended.
+    /// Like [`Service::start`], with a command to which the arguments of `serve` are appended.
     pub(crate) fn start_as(self, command: Command) -> Started {
         let file = temp_file(&self.file);
         let pairs: Vec<_> = self
@@ -177,11 +177,11 @@ impl Engage {
     }
 }
 
-/// Waits for the process's end. Kills it and fails where that does not come.
+/// Waits for the end of the process. Kills it and fails if it does not end.
 pub(crate) fn status(mut process: Running) -> ExitStatus {
     let id = process.0.id();
-    let (tell, ended) = mpsc::channel();
-    thread::spawn(move || tell.send(process.0.wait()));
+    let (sender, ended) = mpsc::channel();
+    thread::spawn(move || sender.send(process.0.wait()));
     let Ok(status) = ended.recv_timeout(PATIENCE) else {
         let _ = Command::new("kill")
             .args(["-s", "KILL", &id.to_string()])
@@ -196,12 +196,12 @@ fn address(field: &Value) -> SocketAddr {
     text.parse().expect("an address")
 }
 
-/// A service that serves.
+/// A running service.
 pub(crate) struct Started {
     pub(crate) process: Running,
-    /// Its log from `serving` on.
+    /// The log after the event `serving`.
     pub(crate) log: Lines<BufReader<ChildStdout>>,
-    /// The lines before that.
+    /// The lines before that event.
     pub(crate) before: Vec<String>,
     /// The event `serving`.
     pub(crate) serving: Value,
@@ -211,7 +211,7 @@ pub(crate) struct Started {
     pub(crate) operations: SocketAddr,
 }
 
-/// A simulator that never limits, of a few contacts.
+/// A simulator of 50 contacts without a rate limit.
 pub(crate) async fn engage() -> Simulator {
     let builder = Simulator::builder().seed(7).contacts(50);
     let started = builder.api_key("test-engage-key").rate_limit(None).start();
@@ -232,7 +232,7 @@ impl Started {
         assert!(killed.expect("kill runs").success());
     }
 
-    /// Waits for the process's end: how it ended, and what it still logged.
+    /// Waits for the end of the process; returns its status and the rest of its log.
     pub(crate) fn end(mut self) -> (ExitStatus, Vec<String>) {
         let rest = self.log.map(|line| line.expect("text")).collect();
         (self.process.0.wait().expect("it ends"), rest)

@@ -1,4 +1,4 @@
-//! The machine's limits: descriptors, of which idle callers may not use what Engage and operators need.
+//! The limit of open files: idle callers leave enough for Engage and operators.
 
 use std::process::Command;
 
@@ -17,13 +17,13 @@ fn limited(soft: usize, hard: usize) -> Command {
     command
 }
 
-/// What the event `serving` says of a number.
+/// A numeric field of the event `serving`.
 fn serving(service: &Started, field: &str) -> u64 {
     let number = service.serving[field].as_u64();
     number.unwrap_or_else(|| panic!("no {field} in {}", service.serving))
 }
 
-/// Opens so many connections that say nothing, and asks for what is not cached meanwhile.
+/// Opens that many silent connections, and requests a contact that is not cached meanwhile.
 async fn idle_callers_leave_room(soft: usize, hard: usize, callers: usize) -> Started {
     let engage = engage().await;
     let service = Service::new().asks(&engage).start_as(limited(soft, hard));
@@ -46,7 +46,7 @@ async fn idle_callers_leave_room(soft: usize, hard: usize, callers: usize) -> St
 }
 
 #[tokio::test]
-async fn idle_callers_leave_descriptors_for_engage_and_operators_where_there_are_few() {
+async fn idle_callers_leave_descriptors_for_engage_and_operators() {
     let service = idle_callers_leave_room(256, 256, 600).await;
     let most = serving(&service, "max_connections");
     assert!((16..256).contains(&most), "{most}");
@@ -59,14 +59,14 @@ async fn idle_callers_leave_descriptors_for_engage_and_operators_where_there_are
 }
 
 #[tokio::test]
-async fn the_soft_limit_of_descriptors_is_raised_to_the_hard_one() {
+async fn soft_limit_of_open_files_is_raised_to_the_hard_limit() {
     let service = idle_callers_leave_room(256, 4096, 4300).await;
     let most = serving(&service, "max_connections");
     assert!((3500..4096).contains(&most), "{most}");
 }
 
 #[tokio::test]
-async fn descriptors_that_suffice_are_not_worth_a_warning() {
+async fn sufficient_descriptors_cause_no_warning() {
     let service = Service::new()
         .env("BFF_SERVER__MAX_CONNECTIONS", "100")
         .start_as(limited(256, 1024));
@@ -75,13 +75,13 @@ async fn descriptors_that_suffice_are_not_worth_a_warning() {
 }
 
 #[test]
-fn with_hardly_any_descriptor_the_service_does_not_start_and_says_why() {
+fn too_few_descriptors_stop_the_start_with_an_explanation() {
     let file = temp_file(LEAST);
     let mut command = limited(64, 64);
     command.args(["serve", "--config", path(&file)]);
     let output = command.env_clear().output().expect("it runs");
     assert_eq!(output.status.code(), Some(1));
-    let told = text(&output.stderr);
-    assert!(told.contains("64 open files"), "{told}");
-    assert!(told.contains("ulimit -n"), "{told}");
+    let error = text(&output.stderr);
+    assert!(error.contains("64 open files"), "{error}");
+    assert!(error.contains("ulimit -n"), "{error}");
 }

@@ -1,5 +1,5 @@
-//! Standard output that is not read, as when a log collector has stopped: what is lost, what is not, and what never
-//! waits.
+//! Standard output that is not read, as when a log collector has stopped: what is lost, what is kept, and what never
+//! blocks.
 
 mod audit;
 mod ends;
@@ -23,26 +23,26 @@ use crate::{
     harness::{PATIENCE, Started},
 };
 
-/// The client of the harness's configuration.
+/// The client of [`LEAST`](crate::harness::LEAST).
 const TILL: (&str, &str) = ("X-Api-Key", "test-till-key");
-/// A client in the full view, added by [`DESK_CLIENT`].
-const DESK: (&str, &str) = ("X-Api-Key", "test-shop-key");
-const DESK_CLIENT: &str = r#"
+/// A client in the full view, added by [`STAFF_CLIENT`].
+const STAFF: (&str, &str) = ("X-Api-Key", "test-shop-key");
+const STAFF_CLIENT: &str = r#"
     [[auth.clients]]
-    id = "desk"
+    id = "staff"
     key_sha256 = ["e5249de586268b731d323d859d06ff8f401cefe0e350238514840edfd8c6995f"]
     scopes = ["customer:read", "customer:read:full"]
     view = "full"
 "#;
-/// Beyond this many requests the log must have stalled, whatever the machine's pipes hold.
+/// After this many requests the log must have stalled, however large the machine's pipes are.
 const FLOOD: usize = 200_000;
 
-/// A question that is a hit from the second time on.
-fn question() -> String {
+/// A look-up that is a hit from the second time on.
+fn lookup() -> String {
     format!("/customer?contactId={}", ALVA.id)
 }
 
-/// How many events of that kind `/metrics` says were dropped.
+/// The number of dropped events of that kind, from `/metrics`.
 fn dropped(operations: &mut Caller, log: &str) -> u64 {
     let metrics = operations.get("/metrics", &[]).body;
     let name = format!("engage_bff_log_events_dropped_total{{log=\"{log}\"}} ");
@@ -51,7 +51,7 @@ fn dropped(operations: &mut Caller, log: &str) -> u64 {
     value.parse().expect("a number")
 }
 
-/// Repeats what causes events until some of that kind are dropped; how often it did.
+/// Repeats `cause` until events of that kind are dropped; returns how often.
 fn flood(operations: &mut Caller, log: &str, mut cause: impl FnMut()) -> usize {
     let mut times = 0;
     while dropped(operations, log) == 0 {
@@ -64,18 +64,18 @@ fn flood(operations: &mut Caller, log: &str, mut cause: impl FnMut()) -> usize {
     times
 }
 
-/// The log, read on beside the test.
+/// The log, read in the background.
 struct Reading(Receiver<Value>);
 
 impl Reading {
     fn on(log: Lines<BufReader<ChildStdout>>) -> Self {
-        let (tell, lines) = mpsc::channel();
+        let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
             for line in log {
                 let line = line.expect("text");
                 let event = serde_json::from_str(&line)
                     .unwrap_or_else(|error| panic!("{error} in {line:?}"));
-                if tell.send(event).is_err() {
+                if sender.send(event).is_err() {
                     return;
                 }
             }
@@ -83,7 +83,7 @@ impl Reading {
         Self(lines)
     }
 
-    /// All events up to the first for which that holds, with it.
+    /// All events up to and including the first that matches.
     fn until(&self, mut is_it: impl FnMut(&Value) -> bool) -> Vec<Value> {
         let mut events = Vec::new();
         loop {
@@ -96,7 +96,7 @@ impl Reading {
         }
     }
 
-    /// All events to the end of the process.
+    /// All events until the end of the process.
     fn rest(&self) -> Vec<Value> {
         let mut events = Vec::new();
         while let Ok(event) = self.0.recv_timeout(PATIENCE) {
@@ -106,7 +106,7 @@ impl Reading {
     }
 }
 
-/// How many events have that message.
+/// The number of events with that message.
 fn count(events: &[Value], message: &str) -> usize {
     events
         .iter()
@@ -114,20 +114,21 @@ fn count(events: &[Value], message: &str) -> usize {
         .count()
 }
 
-/// What events with that message say in that field, added up.
+/// The sum of a field over the events with that message.
 fn sum(events: &[Value], message: &str, field: &str) -> u64 {
-    let told = events.iter().filter(|event| event["message"] == message);
-    told.map(|event| event[field].as_u64().expect("a number"))
+    let matching = events.iter().filter(|event| event["message"] == message);
+    matching
+        .map(|event| event[field].as_u64().expect("a number"))
         .sum()
 }
 
-/// Asks for a path that is not there, which is an event of a client's; by this request id it is found in the log.
+/// Requests an unknown path, which logs an event of a client with this request id.
 fn cause_event(caller: &mut Caller, request_id: &str) {
     let answer = caller.get("/nowhere", &[TILL, ("X-Request-Id", request_id)]);
     assert_eq!(answer.status, 404);
 }
 
-/// Everything that must answer at any time does.
+/// Asserts that the probes, the metrics and a hit are answered.
 fn assert_answers(service: &Started) {
     for address in [service.data, service.operations] {
         for path in ["/livez", "/readyz"] {

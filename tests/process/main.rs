@@ -1,5 +1,5 @@
-//! The real binary as a process: its commands, what it prints, its signals and the machine's limits. What does not need
-//! a process of its own is tested in `tests/api`, where tests move the clock.
+//! The real binary as a process: commands, output, signals, limits. Everything that needs no process of its own is tested
+//! in `tests/api`, where tests move the clock.
 
 mod caller;
 mod commands;

@@ -1,8 +1,8 @@
-//! Engage's name, and a name server that hangs: it is asked and never answers.
+//! Resolving Engage's host name while the name server never answers.
 //!
-//! The service runs in a mount namespace of its own, in which `/etc/hosts` and `/etc/resolv.conf` are the test's. That
-//! needs `unshare` with user namespaces, or root; and the silent name server needs port 53 of a loopback address: root,
-//! or `net.ipv4.ip_unprivileged_port_start` at 53 or less. Where something of it is missing the tests fail and say so.
+//! The service runs in its own mount namespace, with the test's `/etc/hosts` and `/etc/resolv.conf`. That needs `unshare`
+//! with user namespaces, or root. The silent name server needs port 53 of a loopback address: root, or
+//! `net.ipv4.ip_unprivileged_port_start` at 53 or less. If any of it is missing, the tests fail with an explanation.
 
 use std::{
     fs,
@@ -19,10 +19,10 @@ use crate::harness::{BINARY, Service, Started, path, temp_file};
 
 const NAME: &str = "engage.example.com";
 const KEY: &str = "test-till-key";
-/// The longest time that anything may take before the test fails.
+/// The longest wait before a test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An Engage whose contacts are whoever is asked for. It ends each connection after its answer.
+/// An Engage that knows every requested contact, and closes each connection after its response.
 fn engage() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -55,7 +55,7 @@ fn engage() -> SocketAddr {
     address
 }
 
-/// A name server that never answers, and the names and servers that the service sees.
+/// A name server that never answers, and the `hosts` and `resolv.conf` of the service.
 struct Names {
     server: UdpSocket,
     hosts: NamedTempFile,
@@ -63,7 +63,7 @@ struct Names {
 }
 
 impl Names {
-    /// With an address of its own, and these options of resolv.conf.
+    /// A name server at its own address, with these options in resolv.conf.
     fn silent(last: u8, options: &str) -> Self {
         let address = Ipv4Addr::new(127, 53, 53, last);
         let server = UdpSocket::bind((address, 53)).unwrap_or_else(|error| {
@@ -79,12 +79,12 @@ impl Names {
         }
     }
 
-    /// What `/etc/hosts` says from now on.
+    /// Replaces `/etc/hosts`.
     fn say(&self, hosts: &str) {
         fs::write(self.hosts.path(), hosts).expect("a file");
     }
 
-    /// Waits so long for a question; whether one came.
+    /// Waits for a query, and returns whether one arrived.
     fn is_asked_within(&self, wait: Duration) -> bool {
         self.server
             .set_read_timeout(Some(wait))
@@ -92,7 +92,7 @@ impl Names {
         self.server.recv(&mut [0; 512]).is_ok()
     }
 
-    /// Starts the service where these names count.
+    /// Starts the service with these names.
     fn start(&self, engage: SocketAddr) -> Started {
         let check = Command::new("/usr/bin/unshare")
             .args(["-r", "-m", "true"])
@@ -119,7 +119,7 @@ impl Names {
     }
 }
 
-/// The status of a look-up of that contact, and the answer.
+/// The status and the body of a look-up of that contact.
 fn ask(service: &Started, contact: usize) -> (u16, String) {
     let mut stream = TcpStream::connect(service.data).expect("it listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
@@ -141,12 +141,12 @@ fn assert_found(service: &Started, contact: usize) {
 }
 
 #[test]
-fn a_name_server_that_hangs_takes_nothing_away_that_was_known() {
+fn hanging_name_server_leaves_known_addresses_in_use() {
     let names = Names::silent(1, "timeout:30 attempts:5");
     names.say(&format!("127.0.0.1 {NAME}\n"));
     let service = names.start(engage());
     assert_found(&service, 0);
-    // From here on only the name server could tell, and each call needs a new connection.
+    // From here on only the name server knows the address, and each call needs a new connection.
     names.say("");
     let mut contact = 1;
     for _ in 0..2 * PATIENCE.as_secs() {
@@ -161,14 +161,14 @@ fn a_name_server_that_hangs_takes_nothing_away_that_was_known() {
     for contact in contact..contact + 20 {
         assert_found(&service, contact);
     }
-    // Nor does it hold up the end.
+    // It does not delay the shutdown either.
     service.signal("TERM");
     let (status, log) = service.end();
     assert!(status.success(), "{log:?}");
 }
 
 #[test]
-fn a_name_server_that_hangs_from_the_start_on_is_said_and_recovered_from() {
+fn name_server_hanging_from_the_start_is_logged_and_recovered_from() {
     let names = Names::silent(2, "timeout:5 attempts:1");
     let service = names.start(engage());
     let (status, answer) = ask(&service, 0);
@@ -202,17 +202,17 @@ fn a_name_server_that_hangs_from_the_start_on_is_said_and_recovered_from() {
 }
 
 #[test]
-fn a_fail_over_by_the_name_is_noticed_by_the_call_that_meets_it() {
+fn failing_call_resolves_the_name_again_and_reaches_the_new_address() {
     let names = Names::silent(3, "timeout:30 attempts:5");
     let engage = engage();
-    // Nothing listens there: this one refuses connections.
+    // Nothing listens at this address: connections are refused.
     names.say(&format!("127.53.53.9 {NAME}\n"));
     let service = names.start(engage);
     let (status, answer) = ask(&service, 0);
     assert_eq!(status, 502, "{answer}");
     names.say(&format!("127.0.0.1 {NAME}\n"));
-    // A look-up that connections ask for is a second after the last at the earliest; what is known is young enough
-    // for ten, so nothing else renews it.
+    // A failed connection starts a look-up a second after the last one at the earliest. Known addresses are fresh for ten
+    // seconds, so nothing else starts one.
     assert!(!names.is_asked_within(Duration::from_millis(1500)));
     assert_found(&service, 1);
     assert_found(&service, 2);

@@ -1,4 +1,4 @@
-//! Replicas behind a real balancer are restarted one after the other while callers go on asking.
+//! Rolling restarts of replicas behind a real load balancer, under load.
 
 use std::{
     io,
@@ -24,21 +24,21 @@ use crate::{
     wire::{PATIENCE, Tally, customer},
 };
 
-/// How long a replica is to go on answering once it is not ready: more than the balancer needs to notice.
+/// The shutdown delay: longer than the balancer needs to notice that a replica is not ready.
 const DELAY: &str = "2s";
 
-/// An address that nothing listens on.
+/// An address on which nothing listens.
 fn free() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address")
 }
 
-/// What stands before the replicas.
+/// The load balancer.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    /// It asks `/readyz`, and tries no request twice.
+    /// Probes `/readyz`, and never retries a request.
     Haproxy,
-    /// It asks no probe: a replica that refuses the connection is passed over.
+    /// Probes nothing; skips a replica that refuses the connection.
     Nginx,
 }
 
@@ -90,7 +90,7 @@ impl Balancer {
         std::fs::write(&file, text).expect("a writable directory");
         let mut command = Command::new(program);
         command.arg(flag).arg(&file).stdout(Stdio::null());
-        // Where balancers are, which is not in every user's path.
+        // The directories of balancers, which are not in every user's path.
         command.env(
             "PATH",
             "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -109,39 +109,39 @@ impl Balancer {
         balancer
     }
 
-    /// Waits until it sends requests to that replica.
+    /// Waits until the balancer sends requests to that replica.
     async fn until_up(&self, name: &str) {
         let Kind::Haproxy = self.kind else {
             return;
         };
         let line = format!("replicas,{name},");
         until(|| async {
-            let told = self.stats().await.unwrap_or_default();
-            let row = told.lines().find(|row| row.starts_with(&line));
+            let stats = self.stats().await.unwrap_or_default();
+            let row = stats.lines().find(|row| row.starts_with(&line));
             row.is_some_and(|row| row.split(',').nth(17) == Some("UP"))
         })
         .await;
     }
 
-    /// How the replicas stand, as HAProxy says it.
+    /// The state of the replicas according to HAProxy.
     async fn stats(&self) -> io::Result<String> {
         let mut stream = UnixStream::connect(self.directory.path().join("stats")).await?;
         stream.write_all(b"show stat\n").await?;
-        let mut told = String::new();
-        stream.read_to_string(&mut told).await?;
-        Ok(told)
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await?;
+        Ok(text)
     }
 }
 
 async fn until<F: Future<Output = bool>>(mut is_so: impl FnMut() -> F) {
-    let looks = async {
+    let checks = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(20));
         while !is_so().await {
             ticks.tick().await;
         }
     };
-    let looked = tokio::time::timeout(PATIENCE, looks).await;
-    looked.expect("it never came to pass");
+    let looked = tokio::time::timeout(PATIENCE, checks).await;
+    looked.expect("the condition never held");
 }
 
 fn replica(engage: &Simulator, address: SocketAddr) -> Started {
@@ -158,7 +158,7 @@ struct Load {
     pause: Duration,
 }
 
-/// A caller of the balancer's, who keeps the connection as long as the balancer does.
+/// A caller that keeps its connection to the balancer for as long as the balancer does.
 async fn call(
     address: SocketAddr,
     pause: Duration,
@@ -180,7 +180,7 @@ async fn call(
     tally
 }
 
-/// Restarts each replica so many times, with so many requests before and after each step. What the callers saw.
+/// Restarts each replica `rounds` times, with requests before and after each step; returns what the callers saw.
 async fn restart_in_turn(kind: Kind, load: &Load, rounds: usize, between: usize) -> Tally {
     let engage = engage().await;
     let addresses = [free(), free()];
@@ -219,7 +219,7 @@ async fn restart_in_turn(kind: Kind, load: &Load, rounds: usize, between: usize)
     all
 }
 
-/// Whether the process has ended, though nothing has been asked for its status yet.
+/// Whether the process has ended; its status is not read.
 fn has_ended(id: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     let state = stat
@@ -230,7 +230,7 @@ fn has_ended(id: u32) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_request_fails_while_replicas_behind_haproxy_restart_one_after_the_other() {
+async fn no_request_fails_during_a_rolling_restart_behind_haproxy() {
     let load = Load {
         callers: 20,
         pause: Duration::from_millis(50),
@@ -240,10 +240,10 @@ async fn no_request_fails_while_replicas_behind_haproxy_restart_one_after_the_ot
     assert!(seen.answered > 800, "{}", seen.answered);
 }
 
-/// The acceptance form: some 300 requests a second for a minute or more, behind each balancer.
+/// The acceptance run: about 300 requests per second for a minute or more, behind each balancer.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes: run it before a release, with nginx installed beside haproxy"]
-async fn no_request_fails_while_replicas_restart_for_minutes_behind_either_balancer() {
+async fn no_request_fails_during_minutes_of_restarts_behind_either_balancer() {
     for kind in [Kind::Nginx, Kind::Haproxy] {
         let load = Load {
             callers: 30,

@@ -1,4 +1,4 @@
-//! Signals: which end the service, when, and which do not.
+//! Signals: which end the service, and which are ignored.
 
 use std::{
     fs,
@@ -14,9 +14,9 @@ use crate::{
     wire::{ask, customer, get},
 };
 
-/// Signals that operators send to other services to have them do something.
+/// Signals that make other services reload or reopen files.
 const OTHERS: [&str; 3] = ["HUP", "USR1", "USR2"];
-/// So many looks at a condition, with a pause between, are enough on any machine.
+/// Enough checks of a condition, with a pause between them, for any machine.
 const LOOKS: usize = 30_000;
 
 fn signal(id: u32, name: &str) {
@@ -26,7 +26,7 @@ fn signal(id: u32, name: &str) {
     assert!(killed.expect("kill runs").success());
 }
 
-/// Looks until it is so.
+/// Waits until the condition holds.
 fn until(mut is_so: impl FnMut() -> bool) {
     for _ in 0..LOOKS {
         if is_so() {
@@ -34,10 +34,10 @@ fn until(mut is_so: impl FnMut() -> bool) {
         }
         thread::park_timeout(std::time::Duration::from_millis(2));
     }
-    panic!("it never came to pass");
+    panic!("the condition never held");
 }
 
-/// Whether the process has a handler of its own for the signal of that number.
+/// Whether the process handles the signal of that number.
 fn handles(id: u32, number: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{id}/status")).expect("a status");
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
@@ -51,12 +51,12 @@ fn ignored(lines: &[String]) -> usize {
 }
 
 #[tokio::test]
-async fn other_signals_do_not_end_the_service_and_a_flood_of_them_is_logged_once_each() {
+async fn ignored_signals_are_logged_once_per_interval() {
     let mut service = Service::new().start();
     for name in OTHERS {
         service.signal(name);
     }
-    // The first of each is logged before more come.
+    // The first signal of each kind is logged before the next are sent.
     let mut lines: Vec<String> = Vec::new();
     while ignored(&lines) < OTHERS.len() {
         lines.push(service.log.next().expect("it runs").expect("text"));
@@ -82,10 +82,10 @@ async fn other_signals_do_not_end_the_service_and_a_flood_of_them_is_logged_once
 }
 
 #[test]
-fn a_slow_start_is_ended_cleanly_and_survives_other_signals() {
+fn slow_start_ends_cleanly_on_sigterm_and_survives_other_signals() {
     for (name, number) in [("TERM", 15), ("INT", 2)] {
         let directory = tempfile::tempdir().expect("a directory");
-        // Whoever reads it waits for a writer, who never comes.
+        // Opening a pipe that has no writer blocks.
         let fifo = directory.path().join("slow.toml");
         let made = Command::new("mkfifo").arg(&fifo).status();
         assert!(made.expect("mkfifo runs").success());
@@ -105,7 +105,7 @@ fn a_slow_start_is_ended_cleanly_and_survives_other_signals() {
     }
 }
 
-/// A service that has been told to end and can't yet, because a request waits for Engage.
+/// A service whose shutdown waits for a request in flight to Engage.
 async fn draining(engage: &engage_simulator::Simulator, first: &str) -> (Started, TcpStream) {
     let service = Service::new()
         .asks(engage)
@@ -127,7 +127,7 @@ async fn draining(engage: &engage_simulator::Simulator, first: &str) -> (Started
 }
 
 #[tokio::test]
-async fn a_second_sigint_ends_the_drain_at_once() {
+async fn second_sigint_ends_the_drain_at_once() {
     let engage = engage().await;
     let _hold = engage.hold(Endpoint::Overview);
     let (service, _busy) = draining(&engage, "INT").await;

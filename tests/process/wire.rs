@@ -1,4 +1,4 @@
-//! Raw HTTP/1.1 over keep-alive connections, of which every loss is seen.
+//! Raw HTTP/1.1 over keep-alive connections, so that every lost request is seen.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -9,10 +9,10 @@ use tokio::{
     time::timeout,
 };
 
-/// Longer than anything here takes, so that a test that waits for it fails.
+/// Longer than anything here takes; a test that waits this long fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A question that the till may ask.
+/// A look-up by the till.
 pub(crate) fn customer(more: &str) -> String {
     format!(
         "GET /customer?contactId={} HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: test-till-key\r\n{more}\r\n",
@@ -25,23 +25,23 @@ pub(crate) fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// In small letters.
+    /// In lower case.
     pub(crate) head: String,
     pub(crate) body: String,
 }
 
 impl Answer {
-    /// Whether it is the connection's last.
+    /// Whether it closes the connection.
     pub(crate) fn closes(&self) -> bool {
         self.head.contains("\r\nconnection: close\r\n")
     }
 }
 
-/// The next answer, or how the connection ended before it was whole: `Ok(None)` where not a byte of it came.
+/// The next response, or how the connection ended before it was complete: `Ok(None)` if not a byte of it arrived.
 pub(crate) async fn answer(stream: &mut TcpStream) -> io::Result<Option<Answer>> {
     let mut bytes = Vec::new();
     let mut piece = [0; 4096];
@@ -71,7 +71,7 @@ fn whole(bytes: &[u8]) -> Option<Answer> {
     })
 }
 
-/// Asks once on a connection of its own.
+/// Sends one request over its own connection.
 pub(crate) async fn ask(address: SocketAddr, request: &str) -> io::Result<Answer> {
     let asked = async {
         let mut stream = TcpStream::connect(address).await?;
@@ -82,14 +82,14 @@ pub(crate) async fn ask(address: SocketAddr, request: &str) -> io::Result<Answer
     answer.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
-/// How a client's requests went.
+/// The outcomes of a client's requests.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
-    /// Requests that were answered with 200.
+    /// Responses with status 200.
     pub(crate) answered: usize,
-    /// Connections that an answer with `Connection: close` ended.
+    /// Connections ended by a response with `Connection: close`.
     pub(crate) closed: usize,
-    /// What became of the others.
+    /// The outcomes of all other requests.
     pub(crate) lost: Vec<String>,
 }
 
@@ -100,7 +100,7 @@ impl Tally {
         self.lost.extend(other.lost);
     }
 
-    /// Sends one request and counts what becomes of it. Whether another may be sent on the connection.
+    /// Sends one request and counts its outcome. Returns whether another may be sent over the connection.
     pub(crate) async fn ask(&mut self, stream: &mut TcpStream, request: &str) -> bool {
         let sent = stream.write_all(request.as_bytes()).await;
         let answered = match sent {

@@ -18,7 +18,7 @@ impl Config {
         if auth.clients.is_empty() && auth.jwt.is_none() && !auth.allow_anonymous {
             mistakes.add(
                 "auth.clients",
-                "is empty, so nobody could ask",
+                "is empty, so no request would be accepted",
                 "configure a client, auth.jwt, or auth.allow_anonymous = true on loopback",
             );
         }
@@ -27,12 +27,12 @@ impl Config {
         for (index, client) in auth.clients.iter().enumerate() {
             let key = format!("auth.clients[{index}]");
             if client.id.is_empty() {
-                mistakes.add(format!("{key}.id"), "is empty", "give the client a name");
+                mistakes.add(format!("{key}.id"), "is empty", "give the client an id");
             } else if let Some(first) = ids.insert(client.id.as_str(), index) {
                 mistakes.add(
                     format!("{key}.id"),
-                    format!("is that of auth.clients[{first}] too"),
-                    "give each client a name of its own",
+                    format!("is also the id of auth.clients[{first}]"),
+                    "give each client its own id",
                 );
             }
             check_digests(client, index, &mut digests, mistakes);
@@ -42,7 +42,7 @@ impl Config {
                 mistakes.add(
                     format!("{key}.identifiers"),
                     "is empty",
-                    "give those that it may ask by, or leave it out for the default",
+                    "list the identifiers that it may look up by, or remove the key for the default",
                 );
             }
             check_limits(client, &key, mistakes);
@@ -59,9 +59,9 @@ fn check_scopes(client: &ClientConfig, key: &str, mistakes: &mut Mistakes) {
     let fault = if scopes.is_empty() {
         Some("is empty")
     } else if scopes.contains(&Scope::ReadSelf) {
-        Some("holds customer:read:self, which only shoppers have")
+        Some("contains customer:read:self, which only shoppers' tokens have")
     } else if !scopes.contains(&Scope::Read) {
-        Some("lacks customer:read, without which nothing can be asked")
+        Some("lacks customer:read, which every request needs")
     } else {
         None
     };
@@ -76,7 +76,7 @@ fn check_scopes(client: &ClientConfig, key: &str, mistakes: &mut Mistakes) {
         mistakes.add(
             format!("{key}.view"),
             "is \"full\" without the scope customer:read:full",
-            "give it the scope, or leave the view out",
+            "add the scope, or remove the view",
         );
     }
 }
@@ -117,17 +117,17 @@ fn check_digests<'a>(
         let (what, remedy) = if !is_digest {
             (
                 "is not a SHA-256 digest",
-                "never write the key itself here, but 64 hex digits: printf %s \"$KEY\" | sha256sum",
+                "give 64 hex digits, never the key itself: printf %s \"$KEY\" | sha256sum",
             )
         } else if !is_lower {
-            ("is not in lower case", "write a to f for A to F")
+            ("is not in lower case", "write the hex digits in lower case")
         } else {
             match digests.insert(digest, index) {
                 None => continue,
-                Some(owner) if owner == index => ("is listed twice", "leave one of them out"),
+                Some(owner) if owner == index => ("is listed twice", "remove one of them"),
                 Some(_) => (
-                    "is another client's too",
-                    "give each client keys of its own",
+                    "is also listed for another client",
+                    "give each client its own keys",
                 ),
             }
         };

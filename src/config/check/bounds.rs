@@ -42,7 +42,7 @@ impl Config {
         if !RATES.contains(&engage.requests_per_second) {
             mistakes.add(
                 "engage.requests_per_second",
-                "is not a rate",
+                "is out of range",
                 "give 0.001 to 1000000; Engage asks for at most 50",
             );
         }
@@ -179,7 +179,7 @@ pub(super) fn check_token_lifetime(value: Duration, mistakes: &mut Mistakes) {
 /// A limit that may be left out.
 pub(super) fn check_limit(key: &str, value: Option<u64>, mistakes: &mut Mistakes) {
     match value {
-        Some(0) => mistakes.add(key, "is zero", "leave it out for no limit"),
+        Some(0) => mistakes.add(key, "is zero", "remove it for no limit"),
         Some(value) => check_count(key, value, mistakes),
         None => {}
     }

@@ -33,15 +33,15 @@ impl Config {
         } else if api_key.bytes().any(|byte| !byte.is_ascii_graphic()) {
             mistakes.add(
                 "engage.api_key",
-                "holds blanks or what is not ASCII",
-                "give the key as Voyado gave it",
+                "contains spaces or characters outside ASCII",
+                "copy the key exactly as Voyado issued it",
             );
         }
         if !is_user_agent(&engage.user_agent) {
             mistakes.add(
                 "engage.user_agent",
                 "is not of the form Product/Version",
-                "give one such as \"shop/1.0\", perhaps with more behind a blank, in ASCII",
+                "give one such as \"shop/1.0\" in ASCII; more may follow after a space",
             );
         }
         if let Some(contact_type) = &engage.default_contact_type
@@ -83,16 +83,16 @@ impl Config {
         if engage.replicas > 0 && !engage.burst.is_multiple_of(engage.replicas) {
             mistakes.add(
                 "engage.burst",
-                "can't be shared out evenly among engage.replicas",
-                "give a multiple of their number",
+                "is not a multiple of engage.replicas",
+                "give a multiple, so that each replica gets a whole share",
             );
         }
         let share = engage.requests_per_second / f64::from(engage.replicas.max(1));
         if engage.requests_per_second >= LEAST_RATE && share < LEAST_RATE {
             mistakes.add(
                 "engage.requests_per_second",
-                "is too little to be shared out among engage.replicas",
-                "give at least 0.001 for each",
+                "is too low to be divided among engage.replicas",
+                "give at least 0.001 per replica",
             );
         }
     }
@@ -124,7 +124,7 @@ fn base_url(text: &str, allow_plain_http: bool) -> Result<(), &'static str> {
     }
     let url = reqwest::Url::parse(text).map_err(|_| "is not a URL")?;
     if url.domain().is_some_and(|name| !is_host(name)) {
-        return Err("has a host that is no name");
+        return Err("has an invalid host name");
     }
     match url.scheme() {
         "https" => {}
@@ -132,13 +132,13 @@ fn base_url(text: &str, allow_plain_http: bool) -> Result<(), &'static str> {
         _ => return Err("is not https"),
     }
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-        return Err("has more than a host");
+        return Err("has a path, a query or a fragment");
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("holds a credential");
+        return Err("contains a credential");
     }
     if url.port() == Some(0) {
-        return Err("has a port that can't be asked");
+        return Err("has port 0");
     }
     Ok(())
 }

@@ -18,14 +18,14 @@ impl Config {
         if origins.iter().any(|origin| !is_origin(origin)) {
             mistakes.add(
                 key,
-                "holds what is not an origin",
-                "give scheme and host of each page, such as \"https://shop.example.com\"; \"*\" is none",
+                "has an entry that is not an origin",
+                "give scheme and host of each page, such as \"https://shop.example.com\"; \"*\" is not allowed",
             );
         }
         if !origins.is_empty() && (self.auth.jwt.is_none() || self.auth.allow_anonymous) {
             mistakes.add(
                 key,
-                "lets pages ask without a shopper's token",
+                "would let pages send requests without a shopper's token",
                 "configure auth.jwt and switch auth.allow_anonymous off",
             );
         }
@@ -50,7 +50,7 @@ pub(super) fn check_jwt(jwt: &JwtConfig, mistakes: &mut Mistakes) {
             mistakes.add(
                 key,
                 "is empty",
-                "any token would do: give the issuer's own value",
+                "any token would be accepted: give the issuer's value",
             );
         }
     }
@@ -66,7 +66,7 @@ pub(super) fn check_jwt(jwt: &JwtConfig, mistakes: &mut Mistakes) {
             if !is_https_or_loopback(url) {
                 mistakes.add(
                     "auth.jwt.jwks_url",
-                    "is not an https URL without a credential",
+                    "is not an https URL, or contains a credential",
                     "give the address of the issuer's keys (plain http on loopback only)",
                 );
             }
@@ -74,20 +74,20 @@ pub(super) fn check_jwt(jwt: &JwtConfig, mistakes: &mut Mistakes) {
         (None, Some(path)) => check_jwks_file(path, jwt, mistakes),
         (Some(_), Some(_)) => mistakes.add(
             "auth.jwt.jwks_url",
-            "is given together with auth.jwt.jwks_file",
-            "give one of the two",
+            "is set together with auth.jwt.jwks_file",
+            "set one of the two",
         ),
         (None, None) => mistakes.add(
             "auth.jwt.jwks_url",
-            "is missing, and auth.jwt.jwks_file too",
-            "give one of the two",
+            "is missing, and so is auth.jwt.jwks_file",
+            "set one of the two",
         ),
     }
     if jwt.contact_id_claim.is_none() && jwt.email_claim.is_none() {
         mistakes.add(
             "auth.jwt.contact_id_claim",
-            "is missing, and auth.jwt.email_claim too",
-            "give the claim that says who the shopper is",
+            "is missing, and so is auth.jwt.email_claim",
+            "give the claim that identifies the shopper",
         );
     }
     if jwt.leeway > MAX_LEEWAY {
@@ -101,7 +101,7 @@ pub(super) fn check_jwt(jwt: &JwtConfig, mistakes: &mut Mistakes) {
     if jwt.types.is_empty() || !jwt.types.iter().all(is_type) {
         mistakes.add(
             "auth.jwt.types",
-            "is empty, or holds what is no type of token",
+            "is empty, or has an entry that is not a token type",
             "give what the issuer writes as \"typ\", such as [\"JWT\", \"at+jwt\"]",
         );
     }

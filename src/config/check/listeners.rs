@@ -14,8 +14,8 @@ impl Config {
         if token.is_some_and(|token| !can_be_sent(token)) {
             mistakes.add(
                 "operations.token",
-                "holds blanks or what is not ASCII",
-                "give printable ASCII without blanks",
+                "contains spaces or characters outside ASCII",
+                "give printable ASCII without spaces",
             );
         }
         if token.is_none() && !is_loopback(operations.listen.ip()) {
@@ -28,15 +28,15 @@ impl Config {
         if !operations.hosts.iter().all(|host| is_host(host)) {
             mistakes.add(
                 "operations.hosts",
-                "holds what is neither a host name nor an address",
-                "give names without scheme and port, such as \"engage-bff.example.com\"; \"*\" is none",
+                "has an entry that is neither a host name nor an address",
+                "give names without scheme and port, such as \"engage-bff.example.com\"; \"*\" is not allowed",
             );
         }
         if are_one(self.server.listen, operations.listen) {
             mistakes.add(
                 "operations.listen",
-                "is the address and port of server.listen too",
-                "give each listener a port of its own",
+                "is also the address and port of server.listen",
+                "give each listener its own port",
             );
         }
     }

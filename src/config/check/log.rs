@@ -82,8 +82,8 @@ struct Directive<'a> {
 impl<'a> Directive<'a> {
     fn parse(text: &'a str) -> Result<Self, Fault> {
         if text.trim() != text {
-            let remedy = "leave them out: they would be part of a name";
-            return Err(("holds blanks around a comma", remedy.to_owned()));
+            let remedy = "remove them: they would be part of a name";
+            return Err(("has spaces around a comma", remedy.to_owned()));
         }
         if let Some((target, rest)) = text.split_once('[') {
             let (_, level) = rest.rsplit_once("]=").ok_or_else(|| no_level(None))?;
@@ -131,7 +131,7 @@ fn no_level(meant: Option<&str>) -> Fault {
         Some(meant) => format!("did you mean \"{meant}\"? The levels are {levels}"),
         None => format!("give one of {levels}, or pairs such as \"info,{OURS}=debug\""),
     };
-    ("names no level", remedy)
+    ("has no valid level", remedy)
 }
 
 /// Of libraries nothing is known; of this crate all modules are.
@@ -143,7 +143,7 @@ fn check_target(target: &str) -> Result<(), Fault> {
             Some(meant) => format!("did you mean \"{OURS}::{meant}\"?"),
             None => format!("its modules are {}", MODULES.join(", ")),
         };
-        return Err(("names what is no such module of the service", remedy));
+        return Err(("names a module that the service does not have", remedy));
     }
     if target.is_empty() {
         return Err(no_level(None));

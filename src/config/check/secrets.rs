@@ -40,8 +40,8 @@ impl Config {
             if is_placeholder(secret) {
                 mistakes.add(
                     *key,
-                    "is a placeholder, which everybody knows",
-                    "give a secret: head -c 32 /dev/urandom | sha256sum",
+                    "is a placeholder, which anyone can guess",
+                    "generate a secret: head -c 32 /dev/urandom | sha256sum",
                 );
             }
             let is_same = |(_, other): &&(&str, &str)| other == secret;
@@ -49,7 +49,7 @@ impl Config {
                 mistakes.add(
                     *key,
                     format!("is the same as {other}"),
-                    "who holds one would hold both: give each a value of its own",
+                    "a leak of one would be a leak of both: give each its own value",
                 );
             }
         }
@@ -60,7 +60,7 @@ impl Config {
                 mistakes.add(
                     *key,
                     "is shorter than 16 characters",
-                    "a random one can't be guessed: head -c 32 /dev/urandom | sha256sum",
+                    "generate a random one: head -c 32 /dev/urandom | sha256sum",
                 );
             }
         }
@@ -99,7 +99,7 @@ impl Config {
             if is_listed("") || is_listed("\n") || PLACEHOLDERS.into_iter().any(is_listed) {
                 mistakes.add(
                     &key,
-                    "is the digest of no key or of a placeholder",
+                    "is the digest of an empty key or of a placeholder",
                     "was KEY set? printf %s \"$KEY\" | sha256sum",
                 );
             }
@@ -107,7 +107,7 @@ impl Config {
                 mistakes.add(
                     &key,
                     format!("is the digest of {other}"),
-                    "the client would hold that secret: give it a key of its own",
+                    "the client would know that secret: give it its own key",
                 );
             }
         }

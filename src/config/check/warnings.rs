@@ -33,8 +33,8 @@ impl Config {
         self.logs_errors_alone().then(|| {
             Mistake::new(
                 "telemetry.log",
-                "leaves out alarms of the level warn",
-                "log warn at least",
+                "drops alarms of level warn",
+                "use at least \"warn\"",
             )
         })
     }
@@ -50,7 +50,7 @@ impl Config {
             Mistake::new(
                 "engage.requests_per_second",
                 "is more than 50",
-                "Engage asks for at most 50 per API key: have more agreed",
+                "Engage asks for at most 50 per API key, unless you agreed on more",
             )
         })
     }
@@ -61,7 +61,7 @@ impl Config {
         is_plain.then(|| {
             Mistake::new(
                 "engage.allow_plain_http",
-                "lets the API key and personal data travel in the clear",
+                "sends the API key and personal data unencrypted",
                 "use https wherever the network is not your own",
             )
         })
@@ -79,8 +79,8 @@ impl Config {
         is_open.then(|| {
             Mistake::new(
                 "engage.custom_key",
-                "is unset while a client asks by customKey or any",
-                "say which of the two it searches in your tenant: until then either counts",
+                "is unset while a client may look up by customKey or any",
+                "set the field that customKey searches in your tenant: until then a match in either counts",
             )
         })
     }
@@ -91,7 +91,7 @@ impl Config {
             Mistake::new(
                 "cache.max_size",
                 "is more than the memory of this machine or container",
-                "leave some of it for the rest: docs/OPERATIONS.md has the sizes",
+                "leave memory for the rest of the process: docs/OPERATIONS.md has the sizes",
             )
         })
     }
@@ -102,7 +102,7 @@ impl Config {
             Mistake::new(
                 "webhooks.secrets",
                 "are set while engage.replicas is more than 1",
-                "a webhook reaches one replica alone: give each replica an endpoint of its own",
+                "a webhook reaches only one replica: give each replica its own endpoint",
             )
         })
     }
@@ -123,7 +123,7 @@ impl Config {
             Mistake::new(
                 key,
                 "is an hour or more while no webhooks are configured",
-                "changes show that late: give webhooks.secrets, or a shorter lifetime",
+                "changes become visible that late: set webhooks.secrets, or a shorter lifetime",
             )
         };
         long.map(warning).collect()

@@ -18,10 +18,10 @@ impl Config {
         for secret in secrets {
             let secret = SigningSecret::parse(secret.expose_secret());
             let what = match secret.as_ref().map(SigningSecret::as_bytes) {
-                None => "holds one that can't sign",
-                Some(key) if key.len() < MIN_KEY => "holds one that is shorter than 16 bytes",
+                None => "contains one that is not \"whsec_\" and base64",
+                Some(key) if key.len() < MIN_KEY => "contains one that is shorter than 16 bytes",
                 Some(key) if key.iter().all(|byte| *byte == key[0]) => {
-                    "holds one that is a byte over and over"
+                    "contains one that repeats a single byte"
                 }
                 Some(_) => continue,
             };
@@ -42,8 +42,8 @@ impl Config {
         if webhooks.changes_poll.is_some() && secrets.is_empty() {
             mistakes.add(
                 "webhooks.changes_poll",
-                "is set, and webhooks.secrets is empty",
-                "it repairs gaps between webhooks: give their secret, or unset it",
+                "is set while webhooks.secrets is empty",
+                "polling repairs gaps between webhooks: set their secrets, or remove it",
             );
         }
     }

@@ -1,6 +1,6 @@
-//! The audit has room of its own: ordinary events don't take it, and where it does not suffice, that is an alarm.
+//! Audit events have their own queue: ordinary events do not displace them, and dropping one raises an alarm.
 
-use super::{DESK, DESK_CLIENT, Reading, cause_event, count, dropped, flood, question, sum};
+use super::{Reading, STAFF, STAFF_CLIENT, cause_event, count, dropped, flood, lookup, sum};
 use crate::{
     caller::Caller,
     harness::{Engage, Service, Started},
@@ -10,19 +10,19 @@ const LOOKED: &str = "full view requested";
 const DROPPED: &str = "audit events dropped";
 
 #[test]
-fn a_flood_of_ordinary_events_takes_no_room_from_the_audit() {
+fn flood_of_ordinary_events_displaces_no_audit_event() {
     let engage = Engage::start();
-    let service = Service::new().engage(&engage).file(DESK_CLIENT).start();
+    let service = Service::new().engage(&engage).file(STAFF_CLIENT).start();
     let mut operations = Caller::to(service.operations);
     let mut till = Caller::to(service.data);
-    let mut desk = Caller::to(service.data);
+    let mut staff = Caller::to(service.data);
     flood(&mut operations, "events", || {
         cause_event(&mut till, "flood");
     });
     let looks = 300;
     for _ in 0..looks {
         cause_event(&mut till, "flood");
-        assert_eq!(desk.get(&question(), &[DESK]).status, 200);
+        assert_eq!(staff.get(&lookup(), &[STAFF]).status, 200);
     }
     assert!(dropped(&mut operations, "events") > 0);
     assert_eq!(dropped(&mut operations, "audit"), 0);
@@ -47,14 +47,14 @@ fn a_flood_of_ordinary_events_takes_no_room_from_the_audit() {
 }
 
 #[test]
-fn audit_events_that_are_lost_are_counted_and_an_alarm_in_the_audit_itself() {
+fn dropped_audit_events_are_counted_and_raise_an_audit_alarm() {
     let engage = Engage::start();
-    let service = Service::new().engage(&engage).file(DESK_CLIENT).start();
+    let service = Service::new().engage(&engage).file(STAFF_CLIENT).start();
     let mut operations = Caller::to(service.operations);
-    let mut desk = Caller::to(service.data);
-    assert_eq!(desk.get(&question(), &[DESK]).status, 200);
+    let mut staff = Caller::to(service.data);
+    assert_eq!(staff.get(&lookup(), &[STAFF]).status, 200);
     let caused = 1 + flood(&mut operations, "audit", || {
-        assert_eq!(desk.get(&question(), &[DESK]).status, 200);
+        assert_eq!(staff.get(&lookup(), &[STAFF]).status, 200);
     });
     let lost = dropped(&mut operations, "audit");
     let Started {
@@ -67,8 +67,8 @@ fn audit_events_that_are_lost_are_counted_and_an_alarm_in_the_audit_itself() {
     assert_eq!(alarm["level"], "ERROR");
     assert_eq!(alarm["alarm"], true);
     assert_eq!(alarm["target"], "engage_bff::audit");
-    let told = sum(&events, DROPPED, "dropped");
-    assert_eq!(told, lost);
-    // The alarm comes once there is room again, before the last of what was kept.
+    let reported = sum(&events, DROPPED, "dropped");
+    assert_eq!(reported, lost);
+    // The alarm is written once there is space again, before the last of the kept events.
     assert!(count(&events, LOOKED) as u64 + lost <= caused as u64);
 }

@@ -1,4 +1,4 @@
-//! Ends other than by a signal to a healthy process: what was logged before is written.
+//! Failed starts: what was logged before is written.
 
 use std::net::TcpListener;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::harness::{LEAST, path, run, temp_file, text};
 
 #[test]
-fn a_start_that_fails_writes_its_events_and_why() {
+fn failed_start_writes_its_events_and_the_reason() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
     let file = temp_file(LEAST);

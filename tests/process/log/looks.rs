@@ -1,4 +1,4 @@
-//! How the log looks to people.
+//! The pretty format of the log.
 
 use std::{fs::File, process::Command};
 
@@ -8,7 +8,7 @@ use crate::harness::{BINARY, LEAST, path, temp_file};
 
 const ESCAPE: char = '\u{1b}';
 
-/// What a start that fails at once, with an event, writes; by a shell line in which `$SERVE` is the command.
+/// The output of a start that logs an event and fails, run by a shell line in which `$SERVE` is the command.
 fn written(line: &str, no_color: bool) -> String {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
@@ -33,15 +33,15 @@ fn written(line: &str, no_color: bool) -> String {
     }
     command.status().expect("it runs");
     let text = std::fs::read_to_string(output.path()).expect("text");
-    assert!(text.contains("a setting is seldom meant"), "{text}");
+    assert!(text.contains("questionable setting"), "{text}");
     text
 }
 
 #[test]
-fn a_log_for_people_has_colours_on_a_terminal_alone_and_none_where_they_are_not_wanted() {
+fn pretty_log_has_colours_on_a_terminal_only_and_honours_no_color() {
     let in_file = written("exec $SERVE", false);
     assert!(!in_file.contains(ESCAPE), "{in_file:?}");
-    // `script` runs it on a terminal and copies what is shown there.
+    // `script` runs it on a terminal and copies the output.
     let on_terminal = "exec script -qec \"$SERVE\" /dev/null";
     let shown = written(on_terminal, false);
     assert!(shown.contains(ESCAPE), "{shown:?}");

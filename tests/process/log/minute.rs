@@ -1,5 +1,4 @@
-//! The acceptance run, which takes two minutes: hits at five hundred requests a second while the log is read, and while
-//! it is not.
+//! The acceptance run, two minutes long: hits at 500 requests per second while the log is read, and while it is not.
 //!
 //! ```sh
 //! cargo nextest run --test process --run-ignored only --no-capture minute
@@ -17,7 +16,7 @@ use std::{
 use engage_bff::clock::Clock;
 use tokio::runtime::Runtime;
 
-use super::{Reading, TILL, assert_answers, cause_event, count, dropped, question, sum};
+use super::{Reading, TILL, assert_answers, cause_event, count, dropped, lookup, sum};
 use crate::{
     caller::Caller,
     harness::{Engage, Service, Started, status},
@@ -25,11 +24,11 @@ use crate::{
 
 const MINUTE: Duration = Duration::from_secs(60);
 const A_SECOND: u32 = 500;
-/// One request of so many is an event, the others are hits.
+/// One request in this many logs an event; the others are hits.
 const EVENT_OF: u32 = 2;
 const DROPPED: &str = "log events dropped";
 
-/// The hits' latencies of a minute at that rate, on one connection, sorted.
+/// The latencies of the hits of one minute at that rate, over one connection, sorted.
 fn play(clock: &Clock, runtime: &Runtime, caller: &mut Caller) -> Vec<Duration> {
     let begin = clock.tick();
     let mut hits = Vec::new();
@@ -44,7 +43,7 @@ fn play(clock: &Clock, runtime: &Runtime, caller: &mut Caller) -> Vec<Duration> 
             continue;
         }
         let asked = clock.tick();
-        assert_eq!(caller.get(&question(), &[TILL]).status, 200);
+        assert_eq!(caller.get(&lookup(), &[TILL]).status, 200);
         hits.push(clock.tick().since(asked));
     }
     let took = clock.tick().since(begin);
@@ -56,18 +55,18 @@ fn play(clock: &Clock, runtime: &Runtime, caller: &mut Caller) -> Vec<Duration> 
     hits
 }
 
-/// The latency that so many of a thousand did not exceed.
+/// A quantile of the latencies, in thousandths.
 fn quantile(sorted: &[Duration], of_thousand: usize) -> Duration {
     sorted[(sorted.len() - 1) * of_thousand / 1000]
 }
 
 #[test]
 #[ignore = "two minutes"]
-fn a_log_that_is_not_read_for_a_minute_slows_no_hit_and_loses_a_counted_number_of_events() {
+fn unread_log_slows_no_hit_and_counts_lost_events() {
     let engage = Engage::start();
     let service = Service::new()
         .engage(&engage)
-        // What is asked for is held all the time.
+        // The contact stays cached all the time.
         .env("BFF_CACHE__PROFILE_LIFETIME", "1h")
         .env("BFF_CACHE__VOUCHERS_LIFETIME", "1h")
         .env("BFF_CACHE__PROMOTIONS_LIFETIME", "1h")
@@ -75,7 +74,7 @@ fn a_log_that_is_not_read_for_a_minute_slows_no_hit_and_loses_a_counted_number_o
         .start();
     let (clock, runtime) = (Clock::system(), Runtime::new().expect("a runtime"));
     let mut till = Caller::to(service.data);
-    assert_eq!(till.get(&question(), &[TILL]).status, 200);
+    assert_eq!(till.get(&lookup(), &[TILL]).status, 200);
     let events = 1 + u64::from(2 * A_SECOND * 60 / EVENT_OF);
 
     let Started {
@@ -133,8 +132,8 @@ fn a_log_that_is_not_read_for_a_minute_slows_no_hit_and_loses_a_counted_number_o
     eprintln!("ended {:?} after SIGTERM", clock.tick().since(began));
     assert!(status.success(), "{status}");
     let rest = log.rest();
-    // The end has events of its own, for which there is no room either.
-    let told = sum(&rest, DROPPED, "dropped");
-    assert!((lost..lost + 4).contains(&told), "{lost}, {told}");
+    // The shutdown logs events too, which do not fit either.
+    let reported = sum(&rest, DROPPED, "dropped");
+    assert!((lost..lost + 4).contains(&reported), "{lost}, {reported}");
     assert_eq!(lines + count(&rest, "answered") as u64 + lost, events);
 }

@@ -1,4 +1,4 @@
-//! What waits for a log that is not read: nothing, and when it is read again nothing is torn.
+//! A log that is not read blocks nothing; once it is read again, no line is torn.
 
 use std::{
     io::{self, Write},
@@ -8,7 +8,7 @@ use std::{
 
 use engage_simulator::Endpoint;
 
-use super::{Reading, TILL, assert_answers, cause_event, count, dropped, flood, question, sum};
+use super::{Reading, TILL, assert_answers, cause_event, count, dropped, flood, lookup, sum};
 use crate::{
     caller::Caller,
     harness::{BINARY, Engage, Service, Started, status},
@@ -16,7 +16,7 @@ use crate::{
 
 const DROPPED: &str = "log events dropped";
 
-/// Causes events until some are dropped; how many were caused.
+/// Causes events until some are dropped; returns how many it caused.
 fn stall(service: &Started) -> usize {
     let mut operations = Caller::to(service.operations);
     let mut till = Caller::to(service.data);
@@ -26,17 +26,17 @@ fn stall(service: &Started) -> usize {
 }
 
 #[test]
-fn no_request_waits_for_a_log_that_is_not_read_and_what_is_lost_is_counted() {
+fn unread_log_blocks_no_request_and_lost_events_are_counted() {
     let engage = Engage::start();
     let service = Service::new().engage(&engage).start();
     let mut operations = Caller::to(service.operations);
     let mut till = Caller::to(service.data);
     assert_eq!(dropped(&mut operations, "events"), 0);
-    assert_eq!(till.get(&question(), &[TILL]).status, 200);
+    assert_eq!(till.get(&lookup(), &[TILL]).status, 200);
     let caused = 1 + stall(&service);
     let more = 2000;
     for turn in 0..more {
-        assert_eq!(till.get(&question(), &[TILL]).status, 200);
+        assert_eq!(till.get(&lookup(), &[TILL]).status, 200);
         let unknown = format!("/customer?contactId=00000000-0000-4000-8000-{turn:012}");
         assert_eq!(till.get(&unknown, &[TILL]).status, 404);
         assert_eq!(till.get("/customer?email=none", &[TILL]).status, 400);
@@ -53,8 +53,8 @@ fn no_request_waits_for_a_log_that_is_not_read_and_what_is_lost_is_counted() {
     events.extend(log.until(|event| event["request_id"] == "afterwards"));
     assert_eq!(sum(&events, DROPPED, "dropped"), lost);
     assert_eq!(dropped(&mut operations, "events"), lost);
-    let told = count(&events, "answered") - 1;
-    assert_eq!(told as u64 + lost, caused as u64);
+    let logged = count(&events, "answered") - 1;
+    assert_eq!(logged as u64 + lost, caused as u64);
     let line = events.iter().find(|event| event["message"] == DROPPED);
     assert_eq!(line.expect("a line")["level"], "WARN");
 
@@ -80,7 +80,7 @@ fn sigterm_ends_a_process_whose_log_is_not_read() {
     drop(log);
 }
 
-/// A pipe that is full and stays so.
+/// A pipe that is full and never read.
 fn full_pipe() -> (io::PipeReader, io::PipeWriter) {
     let (reader, writer) = io::pipe().expect("a pipe");
     let mut filler = writer.try_clone().expect("a descriptor");
@@ -104,9 +104,9 @@ fn sigterm_ends_a_process_that_can_write_neither_its_log_nor_its_last_error() {
     stall(&service);
     let data = service.data;
     let waiting = thread::spawn(move || {
-        // It is cut off with the process.
+        // The process ends in the middle of it.
         let mut caller = Caller::to(data);
-        let _ = std::panic::catch_unwind(move || caller.get(&question(), &[TILL]).status);
+        let _ = std::panic::catch_unwind(move || caller.get(&lookup(), &[TILL]).status);
     });
     while hold.waiting() == 0 {
         thread::yield_now();

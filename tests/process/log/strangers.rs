@@ -1,4 +1,4 @@
-//! What strangers make a process write is bounded, and what was left out is told before the process ends.
+//! Events caused by unauthenticated callers are limited, and the number of suppressed ones is logged before the process ends.
 
 use super::{Reading, cause_event, count, dropped, sum};
 use crate::{
@@ -6,10 +6,10 @@ use crate::{
     harness::{Service, Started, status},
 };
 
-const LEFT_OUT: &str = "events left out that anybody can cause";
+const LEFT_OUT: &str = "log events suppressed";
 
 #[test]
-fn of_a_flood_of_strangers_some_are_logged_the_rest_is_counted_and_a_client_is_not_missed() {
+fn flood_of_unauthenticated_requests_is_logged_in_part_and_counted() {
     const FLOOD: usize = 5000;
     let service = Service::new().start();
     let mut stranger = Caller::to(service.data);
@@ -18,7 +18,7 @@ fn of_a_flood_of_strangers_some_are_logged_the_rest_is_counted_and_a_client_is_n
     }
     cause_event(&mut Caller::to(service.data), "of-a-client");
     let lost = dropped(&mut Caller::to(service.operations), "strangers");
-    // Sixty at once and one a second, however long it took.
+    // 60 at once and one per second.
     assert!(lost > 0);
     service.signal("TERM");
     let Started { process, log, .. } = service;

@@ -1,21 +1,21 @@
-//! How many events were dropped. There is one log in a process, and one set of counts.
+//! Counts of dropped log events, one set per process.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What was dropped, and why.
+/// Which events were dropped, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Dropped {
     /// Ordinary events, because the output was not read in time.
     Events = 0,
-    /// Events of the audit, because the output was not read in time.
+    /// Audit events, because the output was not read in time.
     Audit = 1,
-    /// Events that callers without a valid credential cause, because there were too many.
+    /// Events that callers without a valid credential caused, because there were too many.
     Strangers = 2,
 }
 
 impl Dropped {
-    /// Every kind.
+    /// All kinds.
     pub const ALL: [Dropped; 3] = [Dropped::Events, Dropped::Audit, Dropped::Strangers];
 
     /// The label in metrics.
@@ -27,21 +27,21 @@ impl Dropped {
         }
     }
 
-    /// How many since the process began.
+    /// How many since the process started.
     pub fn total(self) -> u64 {
         OF_THE_PROCESS.total(self)
     }
 }
 
-/// Counts what was dropped.
+/// How many events of each kind were dropped.
 #[derive(Debug, Default)]
-pub(super) struct Counts([AtomicU64; Dropped::ALL.len()]);
+pub(super) struct DroppedCounts([AtomicU64; Dropped::ALL.len()]);
 
-/// What this process dropped.
-pub(super) static OF_THE_PROCESS: Counts =
-    Counts([const { AtomicU64::new(0) }; Dropped::ALL.len()]);
+/// The counts of this process.
+pub(super) static OF_THE_PROCESS: DroppedCounts =
+    DroppedCounts([const { AtomicU64::new(0) }; Dropped::ALL.len()]);
 
-impl Counts {
+impl DroppedCounts {
     pub(super) fn add(&self, what: Dropped) {
         self.0[what as usize].fetch_add(1, Ordering::Relaxed);
     }

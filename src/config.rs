@@ -27,7 +27,7 @@ use bytesize::ByteSize;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use self::layers::Source;
+use self::layers::FileLayer;
 pub use self::{
     auth::{AuthConfig, ClientChannel, ClientConfig, ClientView, JwtAlgorithm, JwtConfig, Scope},
     mistakes::{Mistake, Mistakes},
@@ -353,22 +353,21 @@ impl Config {
         file: Option<&std::path::Path>,
         environment: &BTreeMap<String, String>,
     ) -> Result<Self, Mistakes> {
-        let file = file.map_or(Source::Nothing, Source::File);
+        let file = file.map_or(FileLayer::Nothing, FileLayer::File);
         Self::from_layers(file, environment)
     }
 
     /// Like [`load`](Self::load), from the text of a file and without an environment.
     pub fn parse(text: &str) -> Result<Self, Mistakes> {
-        Self::from_layers(Source::Text(text), &BTreeMap::new())
+        Self::from_layers(FileLayer::Text(text), &BTreeMap::new())
     }
 
     fn from_layers(
-        source: Source<'_>,
+        file: FileLayer<'_>,
         environment: &BTreeMap<String, String>,
     ) -> Result<Self, Mistakes> {
         let mut mistakes = Mistakes::default();
-        let layers::Gathered { mut config, known } =
-            layers::gather(source, environment, &mut mistakes);
+        let layers::Merged { mut config, known } = layers::merge(file, environment, &mut mistakes);
         let mut later = Mistakes::default();
         secret_files::read(&mut config, &mut later);
         mistakes.add_all(later, known.as_ref());

@@ -1,4 +1,4 @@
-//! The configuration as operators meet it: defaults, layers, secrets, refusals.
+//! The configuration: defaults, layers, secrets, refusals.
 
 #[path = "config/bounds.rs"]
 mod bounds;
@@ -28,7 +28,7 @@ use engage_bff::config::{Config, Mistakes, NationalIdCountry, layers};
 use secrecy::ExposeSecret;
 use tempfile::NamedTempFile;
 
-/// The least that can be started.
+/// The minimal valid configuration.
 const LEAST: &str = r#"
     [engage]
     base_url = "https://shop.example.com"
@@ -39,7 +39,7 @@ const LEAST: &str = r#"
     scopes = ["customer:read"]
 "#;
 
-/// A file of its own that is gone with its test.
+/// A file that is deleted at the end of the test.
 fn temp_file(text: &str) -> NamedTempFile {
     let mut file = NamedTempFile::new().expect("a writable directory");
     file.write_all(text.as_bytes()).expect("room for it");
@@ -70,7 +70,7 @@ fn refusal(file: &str, pairs: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn host_names_and_addresses_may_be_listed_for_the_operations_listener() {
+fn operations_hosts_may_list_names_and_addresses() {
     let hosts = "engage-bff, Ops.example.com., 192.0.2.7, 2001:db8::7, engage_bff_1";
     let config = load(LEAST, &[("BFF_OPERATIONS__HOSTS", hosts)]).expect("a configuration");
     assert_eq!(config.operations.hosts.len(), 5);
@@ -78,7 +78,7 @@ fn host_names_and_addresses_may_be_listed_for_the_operations_listener() {
 }
 
 #[test]
-fn the_defaults_are_those_of_the_contract() {
+fn defaults_are_those_of_the_contract() {
     let config = load(LEAST, &[]).expect("valid");
     let seconds = Duration::from_secs;
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
@@ -126,20 +126,20 @@ fn the_defaults_are_those_of_the_contract() {
 }
 
 #[test]
-fn the_demo_configuration_is_valid() {
+fn demo_configuration_is_valid() {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("config/demo.toml");
     Config::load(Some(&file), &BTreeMap::new()).expect("valid");
 }
 
 #[test]
-fn the_profile_with_webhooks_is_valid_and_holds_for_longer_than_the_defaults() {
+fn settings_with_webhooks_have_longer_lifetimes_than_the_defaults() {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("config/with-webhooks.toml");
     let pairs = [
         ("BFF_ENGAGE__BASE_URL", "https://shop.example.com"),
         ("BFF_ENGAGE__API_KEY", "a-key"),
         ("BFF_AUTH__ALLOW_ANONYMOUS", "true"),
     ];
-    let held = |file| {
+    let lifetimes = |file| {
         let cache = Config::load(file, &environment(&pairs))
             .expect("valid")
             .cache;
@@ -152,13 +152,13 @@ fn the_profile_with_webhooks_is_valid_and_holds_for_longer_than_the_defaults() {
             cache.stale_while_revalidate,
         ]
     };
-    let pairs = held(Some(&*file)).into_iter().zip(held(None));
+    let pairs = lifetimes(Some(&*file)).into_iter().zip(lifetimes(None));
     for (with_webhooks, default) in pairs {
         assert!(with_webhooks > default, "{with_webhooks:?} {default:?}");
     }
 }
 
-/// The fields of a section, as serde names them to whoever gets one wrong.
+/// The fields of a section, from serde's message about an unknown one.
 fn fields(section: &str) -> Vec<String> {
     let text = match section {
         "" => "zzz = 1".to_owned(),
@@ -194,7 +194,7 @@ fn known_keys(section: &str) -> BTreeSet<String> {
     keys
 }
 
-/// A key line of the defaults, commented out or not.
+/// The key of a line of the defaults, which may be commented out.
 fn key_of(line: &str) -> Option<&str> {
     let (key, _) = line.strip_prefix("# ").unwrap_or(line).split_once(" = ")?;
     let is_key = key
@@ -204,7 +204,7 @@ fn key_of(line: &str) -> Option<&str> {
 }
 
 #[test]
-fn the_default_file_shows_every_key_and_explains_it() {
+fn default_file_shows_and_explains_every_key() {
     let mut shown = BTreeSet::new();
     let mut section = String::new();
     let mut example = None;
@@ -233,7 +233,7 @@ fn the_default_file_shows_every_key_and_explains_it() {
 }
 
 #[test]
-fn the_keys_that_are_commented_out_can_be_switched_on() {
+fn keys_commented_out_in_the_defaults_can_be_set() {
     let text = layers::DEFAULTS.replace("# [[auth.clients]]", "\n# no example");
     for (section, line) in [
         ("engage", "default_contact_type"),
@@ -250,7 +250,7 @@ fn the_keys_that_are_commented_out_can_be_switched_on() {
 }
 
 #[test]
-fn the_file_is_laid_over_the_defaults_and_the_environment_over_both() {
+fn file_overrides_defaults_and_environment_overrides_both() {
     let file = format!(
         "{LEAST}[cache]\npoints_lifetime = \"5s\"\nvouchers_lifetime = \"800ms\"\n\
          [server]\nmax_body = \"65536B\"\n"
@@ -288,7 +288,7 @@ fn the_file_is_laid_over_the_defaults_and_the_environment_over_both() {
 }
 
 #[test]
-fn lists_of_attributes_can_come_from_the_environment() {
+fn lists_are_read_from_the_environment() {
     let pairs = [
         (
             "BFF_VIEWS__STOREFRONT__ATTRIBUTES",
@@ -305,7 +305,7 @@ fn lists_of_attributes_can_come_from_the_environment() {
 }
 
 #[test]
-fn a_text_that_looks_like_a_number_stays_as_it_is() {
+fn text_that_looks_like_a_number_is_kept_unchanged() {
     for value in [
         "0123456789",
         "1e5",
@@ -321,7 +321,7 @@ fn a_text_that_looks_like_a_number_stays_as_it_is() {
             ("BFF_TELEMETRY__DIGEST_KEY", value),
             ("BFF_ENGAGE__DEFAULT_POINT_DEFINITION", value),
         ];
-        // Some of them are no good secrets.
+        // Unchecked: some of these values are not valid secrets.
         let config = layers::read(None, &environment(&pairs)).expect("readable");
         let key = config.engage.api_key.as_ref().expect("a key");
         assert_eq!(key.expose_secret(), value);
@@ -335,7 +335,7 @@ fn a_text_that_looks_like_a_number_stays_as_it_is() {
 }
 
 #[test]
-fn only_names_with_two_underscores_behind_the_prefix_are_ours() {
+fn variables_without_two_underscores_after_the_prefix_are_ignored() {
     let pairs = [
         ("BFF_SERVICE_HOST", "10.0.0.1"),
         ("BFF_PORT_8080_TCP_ADDR", "10.0.0.1"),
@@ -351,7 +351,7 @@ fn only_names_with_two_underscores_behind_the_prefix_are_ours() {
 }
 
 #[test]
-fn a_secret_can_be_given_as_the_path_of_a_file() {
+fn secret_is_read_from_the_file_at_its_path() {
     let keyless = LEAST.replace("api_key = \"a-key\"", "");
     for (text, key) in [
         ("from-a-file", "from-a-file"),

@@ -34,7 +34,7 @@ fn cost(setting: &Setting) -> f64 {
 }
 
 #[test]
-fn a_run_repeats_to_the_letter() {
+fn run_with_the_same_seed_prints_the_same_report() {
     let setting = small(Setting::with_webhooks());
     assert_eq!(found(&setting), found(&setting));
     let prove = || measure::prove(&setting, 0.5, &people(), SMALL);
@@ -42,7 +42,7 @@ fn a_run_repeats_to_the_letter() {
 }
 
 #[test]
-fn the_longer_the_lifetimes_the_fewer_the_calls() {
+fn longer_lifetimes_cost_fewer_calls() {
     let off = found(&small(Setting::off()));
     let seconds = found(&small(Setting::without_webhooks()));
     let minutes = found(&small(Setting::with_webhooks()));
@@ -59,7 +59,7 @@ fn the_longer_the_lifetimes_the_fewer_the_calls() {
 }
 
 #[test]
-fn asking_for_everything_costs_more_and_so_do_replicas_that_share_no_memory() {
+fn requesting_every_part_and_separate_replica_caches_cost_more_calls() {
     let one = small(Setting::with_webhooks());
     let alone = cost(&one);
     let everything = cost(&one.clone().asking_all("all"));
@@ -69,7 +69,7 @@ fn asking_for_everything_costs_more_and_so_do_replicas_that_share_no_memory() {
 }
 
 #[test]
-fn callers_are_all_answered_below_the_budget_and_not_all_beyond_it() {
+fn all_callers_are_answered_only_within_the_budget() {
     let setting = small(Setting::without_webhooks());
     // Three times as many as the key carries: few sessions are enough to see it.
     let carried = found(&setting).carried * 2.0;
@@ -82,7 +82,7 @@ fn callers_are_all_answered_below_the_budget_and_not_all_beyond_it() {
 }
 
 #[test]
-fn the_tables_and_the_plot_show_every_setting() {
+fn tables_and_plot_show_every_setting() {
     let setting = Setting::off().expect("its configuration is valid");
     let stretch = Stretch {
         time: Duration::from_secs(10),

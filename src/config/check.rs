@@ -1,5 +1,5 @@
-//! What a configuration must keep to, checked at the start and never at the first request: every
-//! mistake is reported at once, with its key and its remedy.
+//! The checks that types can't express, made at the start and not at the first request. Every mistake is reported at once,
+//! with its key and its remedy.
 
 mod auth;
 mod bounds;
@@ -13,18 +13,18 @@ mod webhooks;
 
 use super::{Config, mistakes::Mistakes};
 
-/// What the storefront view never holds.
+/// The attribute that the storefront view never contains.
 const NATIONAL_ID: &str = "socialSecurityNumber";
 
 impl Config {
-    /// Checks what the types can't say.
+    /// Checks everything that types can't express.
     pub fn validate(&self) -> Result<(), Mistakes> {
         let mut mistakes = Mistakes::default();
         self.check(&mut mistakes);
         mistakes.or_ok()
     }
 
-    /// Adds all that is wrong.
+    /// Adds every mistake.
     pub(super) fn check(&self, mistakes: &mut Mistakes) {
         self.check_listeners(mistakes);
         self.check_engage(mistakes);
@@ -45,7 +45,7 @@ impl Config {
         }
     }
 
-    /// The country whose national phone numbers are understood.
+    /// The country of phone numbers without a country code. `None` for an unknown one.
     pub fn phone_region(&self) -> Option<phonenumber::country::Id> {
         self.identifiers.phone_region.parse().ok()
     }

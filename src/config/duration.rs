@@ -1,5 +1,5 @@
-//! Durations as people write them: `"800ms"`, `"60s"`, `"10m"`, `"14d"`. None is longer than a year, so that none can't be
-//! added to a moment, or finer than a millisecond, which is the finest that is written.
+//! Durations as operators write them: `"800ms"`, `"60s"`, `"10m"`, `"14d"`. At most a year, so that adding one to a moment
+//! never overflows, and whole milliseconds, the finest unit that is printed.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ fn parse(text: &str) -> Option<Duration> {
         .then_some(duration)
 }
 
-/// The same for a key that may be unset.
+/// Durations of keys that may be unset.
 pub mod optional {
     use super::{Deserializer, Duration, Serializer};
 
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_people_write_them() {
+    fn durations_are_whole_milliseconds_or_days() {
         for (text, millis) in [
             ("800ms", 800),
             ("60s", 60_000),

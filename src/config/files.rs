@@ -1,4 +1,4 @@
-//! Files that the configuration names: what is in them, or why they can't be used.
+//! Reads the files that the configuration names, with clear errors.
 
 use std::{
     fs::File,
@@ -6,14 +6,14 @@ use std::{
     path::Path,
 };
 
-/// More than any of these files needs: the usual authorities together have 220 KiB.
+/// More than any of these files needs: all usual certificate authorities together take 220 KiB.
 const MAX_BYTES: u64 = 4 << 20;
 /// U+FEFF in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Why a file can't be used.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum FileFault {
     Unreadable(io::Error),
     TooLarge,
     Empty,
@@ -21,19 +21,19 @@ pub(super) enum Fault {
     NotUtf8,
 }
 
-impl Fault {
-    /// What is wrong, as it goes behind "key: ".
+impl FileFault {
+    /// What is wrong, as written after "key: ".
     pub(super) fn what(&self) -> String {
         match self {
-            Fault::Unreadable(error) => format!("can't be read: {}", cause(error)),
-            Fault::TooLarge => "is larger than 4 MiB".to_owned(),
-            Fault::Empty => "is empty".to_owned(),
-            Fault::Utf16 => "is UTF-16".to_owned(),
-            Fault::NotUtf8 => "is not UTF-8".to_owned(),
+            FileFault::Unreadable(error) => format!("can't be read: {}", cause(error)),
+            FileFault::TooLarge => "is larger than 4 MiB".to_owned(),
+            FileFault::Empty => "is empty".to_owned(),
+            FileFault::Utf16 => "is UTF-16".to_owned(),
+            FileFault::NotUtf8 => "is not UTF-8".to_owned(),
         }
     }
 
-    /// The same with the path, if that may be shown.
+    /// The same with the path, unless that is empty.
     pub(super) fn what_at(&self, path: &str) -> String {
         let path = if path.is_empty() {
             String::new()
@@ -43,13 +43,13 @@ impl Fault {
         format!("{}{path}", self.what())
     }
 
-    /// What to do, unless the reader of the file knows better.
+    /// The remedy, if it does not depend on the kind of file.
     pub(super) fn remedy(&self) -> Option<&'static str> {
-        matches!(self, Fault::Utf16 | Fault::NotUtf8).then_some("save it as UTF-8")
+        matches!(self, FileFault::Utf16 | FileFault::NotUtf8).then_some("save it as UTF-8")
     }
 }
 
-/// What went wrong, as people say it.
+/// The cause in plain words.
 fn cause(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file".to_owned(),
@@ -61,19 +61,19 @@ fn cause(error: &io::Error) -> String {
 }
 
 /// The bytes of a file, at least one.
-pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, Fault> {
+pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, FileFault> {
     let read = || {
         let mut bytes = Vec::new();
         let file = File::open(path)?;
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
-    let bytes: Vec<u8> = read().map_err(Fault::Unreadable)?;
+    let bytes: Vec<u8> = read().map_err(FileFault::Unreadable)?;
     if bytes.is_empty() {
-        return Err(Fault::Empty);
+        return Err(FileFault::Empty);
     }
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(Fault::TooLarge);
+        return Err(FileFault::TooLarge);
     }
     Ok(bytes)
 }
@@ -84,18 +84,18 @@ pub(super) fn without_byte_order_mark(bytes: &[u8]) -> &[u8] {
 }
 
 /// The text of a file without a byte order mark; it may be blank.
-pub(super) fn text(path: &Path) -> Result<String, Fault> {
+pub(super) fn text(path: &Path) -> Result<String, FileFault> {
     let bytes = bytes(path)?;
-    // A text in UTF-8 holds no zeros; in UTF-16 half of the bytes of most texts are.
+    // UTF-8 text contains no zero bytes; in UTF-16 about half of the bytes of most texts are zero.
     if matches!(&*bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) || bytes.contains(&0) {
-        return Err(Fault::Utf16);
+        return Err(FileFault::Utf16);
     }
     let text = without_byte_order_mark(&bytes);
-    let text = std::str::from_utf8(text).map_err(|_| Fault::NotUtf8)?;
+    let text = std::str::from_utf8(text).map_err(|_| FileFault::NotUtf8)?;
     Ok(text.to_owned())
 }
 
-/// The path for people; nothing where it may be the secret itself, given where the path belongs.
+/// The path as shown in messages; empty if it may be the secret itself, given by mistake instead of a path.
 pub(super) fn shown(path: &Path) -> String {
     let is_a_path = path.is_absolute() || path.starts_with(".") || path.starts_with("..");
     if is_a_path || path.exists() {

@@ -1,4 +1,4 @@
-//! Keys of a token issuer as JWK sets hold them (RFC 7517), and which tokens each may have signed.
+//! The public keys of a token issuer (RFC 7517), and which tokens each may verify.
 
 use anyhow::ensure;
 use jsonwebtoken::{
@@ -9,19 +9,19 @@ use serde_json::Value;
 
 use super::files::without_byte_order_mark;
 
-/// A key that verifies.
+/// A key that verifies tokens.
 pub(crate) struct Key {
     pub(crate) id: Option<String>,
     algorithm: Option<String>,
-    /// The algorithm that the key's curve fixes; none for RSA keys.
+    /// The algorithm that the key's curve implies; `None` for RSA keys.
     of_curve: Option<Algorithm>,
     family: AlgorithmFamily,
     pub(crate) verifier: DecodingKey,
 }
 
 impl Key {
-    /// `None` for what can't verify a token's signature: symmetric keys, keys for encryption or for signing alone, unknown
-    /// kinds and curves.
+    /// Parses a JWK. `None` if it can't verify signatures: symmetric keys, keys for encryption or for signing alone, unknown
+    /// types and curves.
     fn of(jwk: &Value) -> Option<Self> {
         if !is_for_signatures(jwk) {
             return None;
@@ -38,7 +38,7 @@ impl Key {
                 EllipticCurve::Ed25519 => Some(Algorithm::EdDSA),
                 _ => return None,
             },
-            // Symmetric keys, and kinds that are not known here.
+            // Symmetric keys and unknown types.
             _ => return None,
         };
         let verifier = DecodingKey::from_jwk(&jwk).ok()?;
@@ -54,8 +54,8 @@ impl Key {
         })
     }
 
-    /// Whether a token of that algorithm may be signed with it: by its kind, by its curve (RFC 7518, 3.4; RFC 8037, 3.1)
-    /// and by its own `alg`.
+    /// Whether the key may verify tokens of that algorithm, by its type, its curve (RFC 7518, 3.4; RFC 8037, 3.1) and its
+    /// `alg`.
     pub(crate) fn suits(&self, algorithm: Algorithm) -> bool {
         let named = format!("{algorithm:?}");
         self.family == algorithm.family()
@@ -64,8 +64,7 @@ impl Key {
     }
 }
 
-/// Whether the key's owner lets it verify signatures (RFC 7517, 4.2 and 4.3): what limits its use and can't be read
-/// forbids it.
+/// Whether the key may verify signatures (RFC 7517, 4.2 and 4.3). A restriction that can't be parsed forbids it.
 fn is_for_signatures(jwk: &Value) -> bool {
     let is_by_use = jwk.get("use").is_none_or(|used| used == "sig");
     let is_by_operations = jwk.get("key_ops").is_none_or(|operations| {
@@ -76,7 +75,7 @@ fn is_for_signatures(jwk: &Value) -> bool {
     is_by_use && is_by_operations && has_readable_algorithm
 }
 
-/// Whether a JWK set has a key for one of the algorithms; if not, why.
+/// Checks that a JWK set has a key for one of the algorithms. The error says what is wrong with the set.
 pub(crate) fn check_key_set(set: &[u8], algorithms: &[Algorithm]) -> Result<(), String> {
     let keys = keys_of(set).map_err(|error| error.to_string())?;
     let suits = |key: &Key| algorithms.iter().any(|algorithm| key.suits(*algorithm));
@@ -87,7 +86,7 @@ pub(crate) fn check_key_set(set: &[u8], algorithms: &[Algorithm]) -> Result<(), 
     }
 }
 
-/// The keys of a JWK set that verify, perhaps behind a byte order mark. An error where there is none.
+/// The keys of a JWK set that can verify tokens. Fails if there is none. The text may begin with a byte order mark.
 pub(crate) fn keys_of(set: &[u8]) -> Result<Vec<Key>, anyhow::Error> {
     #[derive(serde::Deserialize)]
     struct Set {

@@ -1,30 +1,30 @@
-//! Where in the configuration a value stands: `auth.clients[0].scopes[1]`.
+//! The path of a value in the configuration: `auth.clients[0].scopes[1]`.
 
 use std::fmt;
 
 use serde_path_to_error::Segment;
 use toml::{Table, Value};
 
-/// One step on the way to a value.
+/// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
-    /// Into a table.
+    /// A key of a table.
     Key(String),
-    /// Into a list.
+    /// An item of a list.
     Item(usize),
 }
 
-/// The way to a value from the whole.
+/// The steps from the root to a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct KeyPath(Vec<Step>);
 
 impl KeyPath {
-    /// A path made of keys alone.
+    /// A path of keys alone.
     pub(super) fn of_keys<'a>(keys: impl Iterator<Item = &'a str>) -> Self {
         Self(keys.map(|key| Step::Key(key.to_owned())).collect())
     }
 
-    /// One step further.
+    /// The path one step further.
     pub(super) fn then(&self, step: Step) -> Self {
         let mut steps = self.0.clone();
         steps.push(step);
@@ -35,7 +35,7 @@ impl KeyPath {
         self.then(Step::Key(key.to_owned()))
     }
 
-    /// The last key and the path that it stands in.
+    /// The parent and the last step; `None` for the root.
     pub(super) fn split(&self) -> Option<(KeyPath, &Step)> {
         let (last, steps) = self.0.split_last()?;
         Some((Self(steps.to_vec()), last))
@@ -65,18 +65,18 @@ impl KeyPath {
             })
     }
 
-    /// Puts a value there, in tables that are made where there are none. Whether there was a way.
+    /// Sets the value, creating missing tables on the way. `false` if something other than a table is in the way.
     pub(super) fn set(&self, table: &mut Table, value: Value) -> bool {
-        if let Some(held) = self.get_mut(table) {
-            *held = value;
+        if let Some(old) = self.get_mut(table) {
+            *old = value;
             return true;
         }
         let Some((parent, Step::Key(last))) = self.split() else {
             return false;
         };
         if !parent.is_root() && parent.get(table).is_none() {
-            let is_made = parent.set(table, Value::Table(Table::new()));
-            if !is_made {
+            let is_created = parent.set(table, Value::Table(Table::new()));
+            if !is_created {
                 return false;
             }
         }
@@ -86,7 +86,7 @@ impl KeyPath {
         }
     }
 
-    /// Takes the value away.
+    /// Removes the value.
     pub(super) fn remove(&self, table: &mut Table) {
         match self.split() {
             Some((parent, Step::Key(key))) => {

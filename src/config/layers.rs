@@ -1,4 +1,4 @@
-//! How the layers are laid over one another: the defaults, the file, the environment.
+//! The layers, merged: the defaults, the file, the environment.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,48 +18,48 @@ use super::{
 /// Every key with its default; compiled into the binary.
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 
-/// The list among the keys that has no default by which it could be known.
+/// Lists that have no default from which their type could be known.
 const LISTS_WITHOUT_DEFAULT: [&str; 2] = ["auth.jwt.algorithms", "auth.jwt.types"];
 
 /// Where the layer between the defaults and the environment comes from.
 #[derive(Clone, Copy)]
-pub(super) enum Source<'a> {
+pub(super) enum FileLayer<'a> {
     File(&'a Path),
     Text(&'a str),
     Nothing,
 }
 
-/// What the layers make together.
-pub(super) struct Gathered {
-    /// With defaults in place of what is mistaken.
+/// The merged layers.
+pub(super) struct Merged {
+    /// With defaults in place of invalid values.
     pub(super) config: Config,
-    /// The keys that the environment sets, where the file could not be read: of the others nothing is known.
+    /// If the file could not be read: the keys that the environment sets. Nothing is known about the others.
     pub(super) known: Option<BTreeSet<String>>,
 }
 
-/// The configuration of the layers, unchecked.
+/// Merges the layers without checking the result.
 pub fn read(
     file: Option<&Path>,
     environment: &BTreeMap<String, String>,
 ) -> Result<Config, Mistakes> {
     let mut mistakes = Mistakes::default();
-    let source = file.map_or(Source::Nothing, Source::File);
-    let gathered = gather(source, environment, &mut mistakes);
-    mistakes.or_ok().map(|()| gathered.config)
+    let file = file.map_or(FileLayer::Nothing, FileLayer::File);
+    let merged = merge(file, environment, &mut mistakes);
+    mistakes.or_ok().map(|()| merged.config)
 }
 
-/// Lays the layers over one another and reads the result in the configuration's types.
-pub(super) fn gather(
-    source: Source<'_>,
+/// Merges the layers and deserializes the result.
+pub(super) fn merge(
+    file: FileLayer<'_>,
     environment: &BTreeMap<String, String>,
     mistakes: &mut Mistakes,
-) -> Gathered {
+) -> Merged {
     let defaults: Table = DEFAULTS.parse().expect("the defaults are TOML");
     let mut table = defaults.clone();
-    let is_read = match between(source) {
-        Ok(mut between) => {
-            check_texts(&mut between, mistakes);
-            lay_over(&mut table, between);
+    let is_read = match read_file(file) {
+        Ok(mut layer) => {
+            check_texts(&mut layer, mistakes);
+            override_with(&mut table, layer);
             true
         }
         Err((key, what, remedy)) => {
@@ -74,27 +74,27 @@ pub(super) fn gather(
         keys: BTreeSet::new(),
     };
     for (name, value) in environment {
-        overlay.lay(name, value);
+        overlay.set(name, value);
     }
     let keys = overlay.keys;
-    Gathered {
+    Merged {
         config: typed::read(table, &defaults, mistakes),
         known: (!is_read).then_some(keys),
     }
 }
 
-/// The layer between the defaults and the environment, or key, fault and remedy.
-fn between(source: Source<'_>) -> Result<Table, (String, String, &'static str)> {
+/// The layer between the defaults and the environment; the error is key, mistake and remedy.
+fn read_file(file: FileLayer<'_>) -> Result<Table, (String, String, &'static str)> {
     let read;
-    let (name, text) = match source {
-        Source::Nothing => return Ok(Table::new()),
-        Source::Text(text) => ("configuration".to_owned(), text),
-        Source::File(path) => {
+    let (name, text) = match file {
+        FileLayer::Nothing => return Ok(Table::new()),
+        FileLayer::Text(text) => ("configuration".to_owned(), text),
+        FileLayer::File(path) => {
             let name = path.display().to_string();
             match files::text(path) {
                 Ok(text) => read = text,
-                // As good as none: the environment may say everything.
-                Err(files::Fault::Empty) => return Ok(Table::new()),
+                // Treated as no file: the environment may set everything.
+                Err(files::FileFault::Empty) => return Ok(Table::new()),
                 Err(fault) => {
                     let remedy = fault.remedy();
                     let remedy = remedy.unwrap_or("give the path of a readable TOML file");
@@ -105,7 +105,7 @@ fn between(source: Source<'_>) -> Result<Table, (String, String, &'static str)> 
         }
     };
     text.parse::<Table>().map_err(|error| {
-        // The message alone: its other form quotes the line, which may hold a secret.
+        // The message alone: `Display` quotes the line, which may contain a secret.
         let cause = error.message().lines().next().unwrap_or("unknown cause");
         let before = error
             .span()
@@ -128,11 +128,11 @@ fn between(source: Source<'_>) -> Result<Table, (String, String, &'static str)> 
     })
 }
 
-/// Puts the values of one table over those of the other; lists as a whole.
-fn lay_over(table: &mut Table, upper: Table) {
+/// Replaces the values of `table` by those of `upper`; lists are replaced as a whole.
+fn override_with(table: &mut Table, upper: Table) {
     for (key, value) in upper {
         match (table.get_mut(&key), value) {
-            (Some(Value::Table(lower)), Value::Table(upper)) => lay_over(lower, upper),
+            (Some(Value::Table(lower)), Value::Table(upper)) => override_with(lower, upper),
             (_, value) => {
                 table.insert(key, value);
             }
@@ -140,62 +140,63 @@ fn lay_over(table: &mut Table, upper: Table) {
     }
 }
 
-/// Takes the texts away that break the rule for texts.
+/// Removes and reports the texts that break the rules of [`texts`].
 fn check_texts(table: &mut Table, mistakes: &mut Mistakes) {
     let mut faults = Vec::new();
     for (key, value) in table.iter() {
         find_faults(&KeyPath::default().key(key), value, &mut faults);
     }
-    for (place, (what, remedy)) in &faults {
-        mistakes.add(place.to_string(), *what, *remedy);
+    for (path, (what, remedy)) in &faults {
+        mistakes.add(path.to_string(), *what, *remedy);
     }
-    // The last first: what is behind an item of a list moves up.
-    for (place, _) in faults.iter().rev() {
-        place.remove(table);
+    // In reverse, since removing an item of a list moves the later ones.
+    for (path, _) in faults.iter().rev() {
+        path.remove(table);
     }
 }
 
-fn find_faults(place: &KeyPath, value: &Value, faults: &mut Vec<(KeyPath, texts::Fault)>) {
+fn find_faults(path: &KeyPath, value: &Value, faults: &mut Vec<(KeyPath, texts::TextFault)>) {
     match value {
         Value::String(text) => {
-            let fault = texts::fault(&place.to_string(), text);
-            faults.extend(fault.map(|fault| (place.clone(), fault)));
+            let fault = texts::fault(&path.to_string(), text);
+            faults.extend(fault.map(|fault| (path.clone(), fault)));
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                find_faults(&place.then(Step::Item(index)), item, faults);
+                find_faults(&path.then(Step::Item(index)), item, faults);
             }
         }
         Value::Table(table) => {
             for (key, value) in table {
-                find_faults(&place.key(key), value, faults);
+                find_faults(&path.key(key), value, faults);
             }
         }
         _ => {}
     }
 }
 
-/// The environment, laid over the other layers.
+/// Sets the values of the environment over the other layers.
 struct Overlay<'a> {
     table: &'a mut Table,
     defaults: &'a Table,
     mistakes: &'a mut Mistakes,
-    /// The keys that it sets.
+    /// The keys that the environment sets.
     keys: BTreeSet<String>,
 }
 
 impl Overlay<'_> {
-    /// Only names of the form `BFF_<SECTION>__<KEY>` are ours: Kubernetes puts `BFF_SERVICE_HOST` beside a Service that is
-    /// named bff. Values stay texts until a key's type is known: a secret of digits would lose its zeros.
-    fn lay(&mut self, name: &str, value: &str) {
+    /// Sets the key of one variable. Only names of the form `BFF_<SECTION>__<KEY>` count: Kubernetes sets
+    /// `BFF_SERVICE_HOST` for a Service named bff. Values stay strings until the type of their key is known, so that a
+    /// secret of digits keeps its leading zeros.
+    fn set(&mut self, name: &str, value: &str) {
         let ours = name.strip_prefix("BFF_");
         let Some(ours) = ours.filter(|_| name.contains("__")) else {
             return;
         };
         let ours = ours.to_lowercase();
-        let place = KeyPath::of_keys(ours.split("__"));
+        let path = KeyPath::of_keys(ours.split("__"));
         let (section, _) = ours.split_once("__").unwrap_or_default();
-        let is_known = place.get(self.defaults).is_some();
+        let is_known = path.get(self.defaults).is_some();
         if !is_known && is_link(name, value, self.defaults.contains_key(section)) {
             return;
         }
@@ -204,14 +205,14 @@ impl Overlay<'_> {
             self.mistakes.add(name, "is an unknown key", remedy);
             return;
         }
-        let key = place.to_string();
+        let key = path.to_string();
         if key == "auth.clients" || key.starts_with("auth.clients.") {
             let remedy = "write each as [[auth.clients]] there";
             self.mistakes
                 .add("auth.clients", "can only be set in the file", remedy);
             return;
         }
-        let is_list = matches!(place.get(self.defaults), Some(Value::Array(_)));
+        let is_list = matches!(path.get(self.defaults), Some(Value::Array(_)));
         let value = if is_list || LISTS_WITHOUT_DEFAULT.contains(&key.as_str()) {
             self.list(&key, value)
         } else {
@@ -219,10 +220,10 @@ impl Overlay<'_> {
                 .then(|| Value::String(value.to_owned()))
         };
         if let Some(value) = value
-            && !place.set(self.table, value)
+            && !path.set(self.table, value)
         {
-            // Unless what it would stand in is itself of a wrong type.
-            let is_in_section = place
+            // Unless its section itself has a wrong type, which is reported elsewhere.
+            let is_in_section = path
                 .split()
                 .is_some_and(|(parent, _)| parent.get(self.defaults).is_some_and(Value::is_table));
             if !is_in_section {
@@ -232,7 +233,7 @@ impl Overlay<'_> {
         self.keys.insert(key);
     }
 
-    /// Whether the text keeps to the rule for texts.
+    /// Whether the text keeps the rules of [`texts`]; reports it otherwise.
     fn text(&mut self, key: &str, text: &str) -> bool {
         let fault = texts::fault(key, text);
         if let Some((what, remedy)) = fault {
@@ -241,7 +242,7 @@ impl Overlay<'_> {
         fault.is_none()
     }
 
-    /// The items between the commas; none where there is nothing.
+    /// The items between the commas; an empty list for an empty text.
     fn list(&mut self, key: &str, text: &str) -> Option<Value> {
         let text = text.trim();
         if text.starts_with('[') && text.ends_with(']') {
@@ -249,7 +250,7 @@ impl Overlay<'_> {
             self.mistakes.add(key, "is in brackets", remedy);
             return None;
         }
-        // Around all of them; around each they are found below.
+        // Quotes around the whole list; those around an item are found below.
         if let Some((what, remedy)) = texts::quoted(text).filter(|_| !is_list_of_quoted(text)) {
             self.mistakes.add(key, what, remedy);
             return None;

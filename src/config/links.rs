@@ -1,8 +1,8 @@
-//! The variables that Kubernetes and Docker make of every service of a namespace: for one that is named `bff--canary`
-//! they look like ours.
+//! The variables that Kubernetes and Docker set for every service of a namespace. Those of a service named `bff--canary`
+//! look like keys of the configuration.
 
-/// Whether the variable is one of them. Where it would stand in a section of ours, its value must be one too: a
-/// misspelt key of ours is not overlooked.
+/// Whether the variable is one of them. If its name begins with a section of the configuration, its value must have the
+/// right form too, so that a misspelt key is still reported.
 pub(super) fn is_link(name: &str, value: &str, is_our_section: bool) -> bool {
     let Some(form) = Form::of(name) else {
         return false;
@@ -10,7 +10,7 @@ pub(super) fn is_link(name: &str, value: &str, is_our_section: bool) -> bool {
     !is_our_section || form.has(value)
 }
 
-/// What the value of such a variable is.
+/// The form of such a variable's value.
 #[derive(Clone, Copy)]
 enum Form {
     Address,
@@ -20,7 +20,7 @@ enum Form {
 }
 
 impl Form {
-    /// The form that a name asks for.
+    /// The form that the name implies.
     fn of(name: &str) -> Option<Self> {
         if name.ends_with("_SERVICE_HOST") {
             return Some(Form::Address);

@@ -1,8 +1,8 @@
-//! What is wrong with a configuration, for people.
+//! Mistakes in a configuration, as operators read them.
 
 use std::{collections::BTreeSet, fmt};
 
-/// One thing that is wrong, or that is seldom meant.
+/// A mistake or a warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     key: String,
@@ -11,7 +11,7 @@ pub struct Mistake {
 }
 
 impl Mistake {
-    /// The key, what is wrong with it, and what to do.
+    /// A mistake about `key`: what is wrong, and the remedy.
     pub fn new(key: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             key: key.into(),
@@ -20,17 +20,17 @@ impl Mistake {
         }
     }
 
-    /// The key, such as `engage.burst`; of a configuration file that can't be read its path.
+    /// The key, such as `engage.burst`, or the path of a configuration file that can't be read.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// What is wrong, without the value.
+    /// What is wrong, without the value, which may be a secret.
     pub fn what(&self) -> &str {
         &self.what
     }
 
-    /// What to do.
+    /// How to fix it.
     pub fn remedy(&self) -> &str {
         &self.remedy
     }
@@ -43,12 +43,12 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// Everything that is wrong.
+/// All mistakes of a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mistakes(Vec<Mistake>);
 
 impl Mistakes {
-    /// Adds one.
+    /// Adds a mistake.
     pub fn add(
         &mut self,
         key: impl Into<String>,
@@ -58,7 +58,7 @@ impl Mistakes {
         self.0.push(Mistake::new(key, what, remedy));
     }
 
-    /// Adds one, unless what was added before is about the same: then its value only stands in for another.
+    /// Adds a mistake, unless an earlier one is about the same key: then the value is only a substitute.
     pub(super) fn add_unless_covered(
         &mut self,
         key: String,
@@ -70,8 +70,8 @@ impl Mistakes {
         }
     }
 
-    /// Adds those of a later check, unless earlier ones are about the same. Where only some keys are known, the others
-    /// are not judged.
+    /// Adds the mistakes of a later check, unless earlier ones are about the same keys. If `known` is given, mistakes about
+    /// other keys are dropped.
     pub(super) fn add_all(&mut self, later: Mistakes, known: Option<&BTreeSet<String>>) {
         let is_known = |mistake: &Mistake| {
             known.is_none_or(|known| known.iter().any(|key| is_about(key, &mistake.key)))
@@ -84,7 +84,7 @@ impl Mistakes {
         }
     }
 
-    /// Nothing was wrong, or all that was.
+    /// The mistakes as an error, if there are any.
     pub fn or_ok(self) -> Result<(), Mistakes> {
         if self.0.is_empty() { Ok(()) } else { Err(self) }
     }
@@ -94,7 +94,7 @@ fn covers(mistakes: &[Mistake], key: &str) -> bool {
     mistakes.iter().any(|mistake| is_about(&mistake.key, key))
 }
 
-/// Whether one key is the other, or holds it, or is an item of it, or is the file that it is read from.
+/// Whether `key` is `other`, contains it, is an item of it, or is the `_file` key that it is read from.
 fn is_about(key: &str, other: &str) -> bool {
     let is_within = |inner: &str, outer: &str| {
         let rest = inner.strip_prefix(outer);

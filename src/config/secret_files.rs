@@ -1,4 +1,4 @@
-//! Secrets that are given as the path of a file.
+//! Secrets given as the path of a file.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{Config, files, mistakes::Mistakes, texts};
 
-/// Puts what the secrets' files hold in the secrets' places.
+/// Reads the files of secrets and sets the secrets.
 pub(super) fn read(config: &mut Config, mistakes: &mut Mistakes) {
     let operations = &mut config.operations;
     let engage = &mut config.engage;
@@ -34,7 +34,7 @@ pub(super) fn read(config: &mut Config, mistakes: &mut Mistakes) {
         if secret.is_some() {
             given_twice(key, mistakes);
         } else if let Some(text) = text_of(key, file, mistakes)
-            && is_in_order(key, &text, mistakes)
+            && is_valid(key, &text, mistakes)
         {
             *secret = Some(text.into());
         }
@@ -54,14 +54,14 @@ fn given_twice(key: &str, mistakes: &mut Mistakes) {
     mistakes.add(key, what, "set one of the two");
 }
 
-/// The text of a secret's file without the line ends around it.
+/// The text of a secret's file without leading and trailing line ends.
 fn text_of(key: &str, file: &Path, mistakes: &mut Mistakes) -> Option<String> {
     let text = files::text(file).and_then(|text| {
         let text = text.trim_matches(['\r', '\n']);
         let is_blank = text.trim().is_empty();
         (!is_blank)
             .then(|| text.to_owned())
-            .ok_or(files::Fault::Empty)
+            .ok_or(files::FileFault::Empty)
     });
     let fault = match text {
         Ok(text) => return Some(text),
@@ -77,7 +77,7 @@ fn text_of(key: &str, file: &Path, mistakes: &mut Mistakes) -> Option<String> {
     None
 }
 
-fn is_in_order(key: &str, text: &str, mistakes: &mut Mistakes) -> bool {
+fn is_valid(key: &str, text: &str, mistakes: &mut Mistakes) -> bool {
     let fault = texts::fault_of_file(text);
     if let Some((what, remedy)) = fault {
         mistakes.add(format!("{key}_file"), what, remedy);
@@ -85,14 +85,14 @@ fn is_in_order(key: &str, text: &str, mistakes: &mut Mistakes) -> bool {
     fault.is_none()
 }
 
-/// The secrets of a file with one a line.
+/// The secrets of a file with one per line.
 fn lines_of(key: &str, text: &str, mistakes: &mut Mistakes) -> Vec<SecretString> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let secrets = lines.filter(|line| is_in_order(key, line, mistakes));
+    let secrets = lines.filter(|line| is_valid(key, line, mistakes));
     secrets.map(SecretString::from).collect()
 }
 
-/// A secret in the clear; nothing where it is not set.
+/// The plain text of a secret; empty if it is not set.
 pub(super) fn given(secret: Option<&SecretString>) -> &str {
     secret.map_or("", ExposeSecret::expose_secret)
 }

@@ -1,10 +1,10 @@
-//! The rule for every text, whether it stands in the file, in the environment or in a secret's file: it is neither empty
-//! nor padded nor in quotes, and nothing in it is left to be filled in.
+//! The rules for every text of the file, the environment and the files of secrets: not empty, no white space around it, not
+//! in quotes, no placeholders, no invisible characters.
 
-/// What is wrong with a text, and what to do.
-pub(super) type Fault = (&'static str, &'static str);
+/// What is wrong with a text, and the remedy.
+pub(super) type TextFault = (&'static str, &'static str);
 
-/// The keys of secrets: in a random one any character may stand anywhere.
+/// The keys of secrets, which may contain any character anywhere.
 const SECRETS: [&str; 5] = [
     "engage.api_key",
     "operations.token",
@@ -14,20 +14,20 @@ const SECRETS: [&str; 5] = [
 ];
 
 /// What is wrong with the value of a key.
-pub(super) fn fault(key: &str, text: &str) -> Option<Fault> {
+pub(super) fn fault(key: &str, text: &str) -> Option<TextFault> {
     let general = blank(text)
         .or_else(|| quoted(text))
-        .or_else(|| unseen(text));
+        .or_else(|| invisible(text));
     general.or_else(|| {
         let key = key.split('[').next().unwrap_or_default();
-        // A filter's spans are written in braces; placeholders in place of secrets are found with the secrets.
+        // The log's filter writes spans in braces. Placeholders of secrets are found by the checks of secrets.
         let is_exempt = key == "telemetry.log" || SECRETS.contains(&key);
         (!is_exempt && holds_placeholder(text)).then_some(PLACEHOLDER)
     })
 }
 
-/// The same for a text that was read from a secret's file.
-pub(super) fn fault_of_file(text: &str) -> Option<Fault> {
+/// What is wrong with the text of a secret's file.
+pub(super) fn fault_of_file(text: &str) -> Option<TextFault> {
     if text.contains(['\n', '\r']) {
         return Some((
             "has more than one line",
@@ -36,16 +36,16 @@ pub(super) fn fault_of_file(text: &str) -> Option<Fault> {
     }
     let general = blank(text)
         .or_else(|| quoted(text))
-        .or_else(|| unseen(text));
+        .or_else(|| invisible(text));
     general.or_else(|| is_placeholder(text).then_some(PLACEHOLDER))
 }
 
-const PLACEHOLDER: Fault = (
+const PLACEHOLDER: TextFault = (
     "contains a placeholder",
     "replace it with a value: variables are not expanded here",
 );
 
-fn blank(text: &str) -> Option<Fault> {
+fn blank(text: &str) -> Option<TextFault> {
     let visible = text.trim();
     if visible.is_empty() {
         return Some(("is empty", "give a value, or remove the key"));
@@ -56,11 +56,11 @@ fn blank(text: &str) -> Option<Fault> {
     ))
 }
 
-/// Quotes that belong to a shell's or a file's syntax, which `docker run --env-file` takes for a part of the value, or that
-/// a word processor made of them.
-pub(super) fn quoted(text: &str) -> Option<Fault> {
+/// Quotes around the text: from shell or TOML syntax, which `docker run --env-file` keeps as part of the value, or
+/// typographic ones from a word processor.
+pub(super) fn quoted(text: &str) -> Option<TextFault> {
     const STRAIGHT: [char; 3] = ['"', '\'', '`'];
-    // Which of them opens and which closes differs from language to language.
+    // Which of them opens and which closes depends on the language.
     const TYPOGRAPHIC: [char; 10] = ['“', '”', '„', '‘', '’', '‚', '«', '»', '‹', '›'];
     let mut characters = text.chars();
     let (open, close) = (characters.next()?, characters.next_back()?);
@@ -72,11 +72,11 @@ pub(super) fn quoted(text: &str) -> Option<Fault> {
     ))
 }
 
-fn unseen(text: &str) -> Option<Fault> {
+fn invisible(text: &str) -> Option<TextFault> {
     if text.contains('\u{fffd}') {
         return Some(("is not UTF-8", "give the value in UTF-8"));
     }
-    let is_unseen = |character: char| {
+    let is_invisible = |character: char| {
         character.is_control()
             || matches!(
                 character,
@@ -84,13 +84,13 @@ fn unseen(text: &str) -> Option<Fault> {
                     | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
             )
     };
-    text.contains(is_unseen).then_some((
+    text.contains(is_invisible).then_some((
         "contains invisible characters",
         "type it again, without control characters and byte order marks",
     ))
 }
 
-/// Whether something in the text is left to be filled in: `{client}`, `<client>`, `$CLIENT`, `…`.
+/// Whether the text contains a placeholder: `{client}`, `<client>`, `$CLIENT`, `…`.
 fn holds_placeholder(text: &str) -> bool {
     let holds_pair = |open: char, close: char| {
         let rest = text.split_once(open);
@@ -104,7 +104,7 @@ fn holds_placeholder(text: &str) -> bool {
     names_variable || holds_pair('{', '}') || holds_pair('<', '>') || text.contains('…')
 }
 
-/// Whether the text as a whole is one: `<your key>`, `{key}`, `${KEY}`, `$(key)`, `$API_KEY`, or it ends in `…`.
+/// Whether the whole text is a placeholder: `<your key>`, `{key}`, `${KEY}`, `$(key)`, `$API_KEY`, or any with `…`.
 pub(super) fn is_placeholder(text: &str) -> bool {
     let is_between = |open: &str, close: char| text.starts_with(open) && text.ends_with(close);
     let variable = text.strip_prefix('$').unwrap_or_default();

@@ -1,5 +1,5 @@
-//! From a table to the configuration's types. A type is wrong where it is wrong, and the rest is read nevertheless: what
-//! can't be read is reported and replaced, and reading begins again, until nothing is left to report.
+//! Deserializes the configuration and reports every invalid value, not only the first: each is replaced by a substitute, and
+//! deserialization starts again.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,24 +12,24 @@ use super::{
     spelling::most_alike,
 };
 
-/// More rounds than any file has values that people would want to hear of.
+/// More rounds than a file has mistakes worth reporting.
 const MAX_ROUNDS: usize = 1000;
 
-/// Reads the table's values in the types of the configuration. Where one is of another type, or unknown, or missing, that
-/// is added to the mistakes, and its default or something empty stands in its path.
+/// Deserializes the table. Values of a wrong type, unknown and missing keys are added to the mistakes, and replaced by their
+/// defaults or empty values.
 pub(super) fn read(table: Table, defaults: &Table, mistakes: &mut Mistakes) -> Config {
     let mut reader = Reader {
         table,
         defaults,
         mistakes,
-        converted: HashSet::new(),
+        already_converted: HashSet::new(),
         tried: HashMap::new(),
     };
     for _ in 0..MAX_ROUNDS {
         let table = Value::Table(reader.table.clone());
         match serde_path_to_error::deserialize::<_, Config>(table) {
             Ok(config) => return config,
-            Err(error) => reader.mend(&KeyPath::from(error.path()), error.inner().message()),
+            Err(error) => reader.repair(&KeyPath::from(error.path()), error.inner().message()),
         }
     }
     Value::Table(defaults.clone())
@@ -41,15 +41,15 @@ struct Reader<'a> {
     table: Table,
     defaults: &'a Table,
     mistakes: &'a mut Mistakes,
-    /// What was read in another type than it was written in.
-    converted: HashSet<KeyPath>,
-    /// How many values stood in already.
+    /// Values already converted to another type.
+    already_converted: HashSet<KeyPath>,
+    /// How many substitutes were tried for a value.
     tried: HashMap<KeyPath, usize>,
 }
 
 impl Reader<'_> {
-    /// Does away with what stopped the last round.
-    fn mend(&mut self, path: &KeyPath, message: &str) {
+    /// Removes the cause of the error.
+    fn repair(&mut self, path: &KeyPath, message: &str) {
         if let Some(field) = named(message, "unknown field ") {
             let is_named = matches!(path.split(), Some((_, Step::Key(last))) if last == field);
             let path = if is_named {
@@ -63,14 +63,14 @@ impl Reader<'_> {
         } else if let Some(field) = named(message, "missing field ") {
             let path = path.key(field);
             self.report(&path, "is missing", "config/default.toml shows its form");
-            self.stand_in(&path);
-        } else if let Some(value) = self.in_another_type(path, message) {
-            self.converted.insert(path.clone());
+            self.substitute(&path);
+        } else if let Some(value) = self.converted(path, message) {
+            self.already_converted.insert(path.clone());
             path.set(&mut self.table, value);
         } else {
             let (what, remedy) = describe(message);
             self.report(path, what, &remedy);
-            self.stand_in(path);
+            self.substitute(path);
         }
     }
 
@@ -79,9 +79,9 @@ impl Reader<'_> {
             .add_unless_covered(path.to_string(), what, remedy);
     }
 
-    /// The value as it was meant: in the environment all are texts, and a text may be given as a number.
-    fn in_another_type(&self, path: &KeyPath, message: &str) -> Option<Value> {
-        if self.converted.contains(path) {
+    /// The value converted to the expected type: variables are always strings, and a string may be given as a number.
+    fn converted(&self, path: &KeyPath, message: &str) -> Option<Value> {
+        if self.already_converted.contains(path) {
             return None;
         }
         let (_, expected) = message.rsplit_once("expected ")?;
@@ -99,8 +99,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Puts the default in a value's path, or nothing, or what is empty, or else does without what holds it.
-    fn stand_in(&mut self, path: &KeyPath) {
+    /// Replaces a value: first by its default, then by nothing, an empty string, an empty list; at last removes its parent.
+    fn substitute(&mut self, path: &KeyPath) {
         if let Some((_, Step::Item(_))) = path.split() {
             path.remove(&mut self.table);
             return;
@@ -129,7 +129,7 @@ impl Reader<'_> {
     }
 }
 
-/// The name between backticks behind these words.
+/// The name in backticks after these words.
 fn named<'a>(message: &'a str, words: &str) -> Option<&'a str> {
     let (name, _) = message
         .strip_prefix(words)?
@@ -138,7 +138,7 @@ fn named<'a>(message: &'a str, words: &str) -> Option<&'a str> {
     Some(name)
 }
 
-/// The names between backticks behind "expected".
+/// The names in backticks after "expected".
 fn listed(message: &str) -> Vec<&str> {
     let (_, expected) = message.rsplit_once("expected ").unwrap_or_default();
     expected.split('`').skip(1).step_by(2).collect()
@@ -167,7 +167,8 @@ fn is_whole_number(expected: &str) -> bool {
     )
 }
 
-/// What is wrong and what to do, from serde's message, which quotes the value: that may be a secret in the wrong path.
+/// What is wrong and the remedy, from serde's message. The message itself quotes the value, which may be a secret given to
+/// the wrong key.
 fn describe(message: &str) -> (&'static str, String) {
     let expected = message
         .rsplit_once("expected ")

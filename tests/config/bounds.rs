@@ -1,4 +1,4 @@
-//! Every number, size and duration has bounds, and whatever is within them starts.
+//! Every number, size and duration has bounds, and every value within them starts.
 
 use engage_bff::{
     app::App,
@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 use crate::{LEAST, load, refusal};
 
-/// The names of every number, size and duration, with a value far beyond any use.
+/// The variables of all numbers, sizes and durations, each with a value far above any useful one.
 fn quantities() -> Vec<(String, &'static str)> {
     fn walk(prefix: &str, table: &Table, found: &mut Vec<(String, &'static str)>) {
         for (key, value) in table {
@@ -42,15 +42,16 @@ fn quantities() -> Vec<(String, &'static str)> {
 #[test]
 fn every_number_size_and_duration_has_an_upper_bound() {
     for (name, huge) in quantities() {
-        let told = refusal(LEAST, &[(&name, huge)]);
+        let error = refusal(LEAST, &[(&name, huge)]);
         let key = name
             .trim_start_matches("BFF_")
             .to_lowercase()
             .replace("__", ".");
         assert!(
-            told.lines()
+            error
+                .lines()
                 .any(|line| line.starts_with(&format!("{key}: "))),
-            "{name}={huge}: {told}"
+            "{name}={huge}: {error}"
         );
     }
     for (key, value) in [
@@ -59,16 +60,16 @@ fn every_number_size_and_duration_has_an_upper_bound() {
         ("unknown_per_minute", "4294967295"),
         ("people_per_hour", "4294967295"),
     ] {
-        let told = refusal(&format!("{LEAST}{key} = {value}\n"), &[]);
+        let error = refusal(&format!("{LEAST}{key} = {value}\n"), &[]);
         assert!(
-            told.starts_with(&format!("auth.clients[0].{key}: is more than ")),
-            "{told}"
+            error.starts_with(&format!("auth.clients[0].{key}: is more than ")),
+            "{error}"
         );
     }
 }
 
 #[test]
-fn a_duration_that_can_not_be_added_to_a_moment_is_refused() {
+fn duration_longer_than_a_year_is_refused() {
     for value in [
         "5000000h",
         "31536000001s",
@@ -76,35 +77,35 @@ fn a_duration_that_can_not_be_added_to_a_moment_is_refused() {
         "99999999999999999999h",
         "584y",
     ] {
-        let told = refusal(LEAST, &[("BFF_CACHE__NEGATIVE_LIFETIME", value)]);
+        let error = refusal(LEAST, &[("BFF_CACHE__NEGATIVE_LIFETIME", value)]);
         assert!(
-            told.starts_with("cache.negative_lifetime: "),
-            "{value}: {told}"
+            error.starts_with("cache.negative_lifetime: "),
+            "{value}: {error}"
         );
     }
     for value in ["1ns", "1500us", "0.4ms"] {
-        let told = refusal(LEAST, &[("BFF_SERVER__REQUEST_TIMEOUT", value)]);
+        let error = refusal(LEAST, &[("BFF_SERVER__REQUEST_TIMEOUT", value)]);
         assert!(
-            told.starts_with("server.request_timeout: "),
-            "{value}: {told}"
+            error.starts_with("server.request_timeout: "),
+            "{value}: {error}"
         );
     }
 }
 
-/// On ports of its own.
+/// Builds the service on free ports.
 async fn start(mut config: Config) -> Result<(), String> {
     config.server.listen = ([127, 0, 0, 1], 0).into();
     config.operations.listen = config.server.listen;
     let built = App::build(&config, Clock::system()).await;
     let app = built.map_err(|error| format!("{error:#}"))?;
-    // What is asked at once: that reckons with all of them.
+    // The probe uses all durations in arithmetic.
     let (stream, far) = tokio::io::duplex(1024);
     drop(far);
     app.serve_peer(stream).await;
     Ok(())
 }
 
-/// Values at and beyond the ends of what a key may have.
+/// Values at and beyond the bounds of a key.
 fn extremes(huge: &str) -> Vec<&'static str> {
     if huge.ends_with("TiB") {
         vec![
@@ -162,7 +163,7 @@ proptest! {
     fn whatever_is_accepted_starts(chosen in settings()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let mut pairs: Vec<(&str, &str)> = Vec::new();
-        // One after the other, so that what is refused leaves the others in place.
+        // One at a time, so that a refused value does not hide the others.
         for (name, value) in &chosen {
             pairs.push((name, value));
             if load(LEAST, &pairs).is_err() {
@@ -176,7 +177,7 @@ proptest! {
 }
 
 #[test]
-fn each_value_that_is_accepted_alone_starts() {
+fn each_accepted_extreme_value_starts() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

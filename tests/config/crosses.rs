@@ -1,11 +1,11 @@
-//! Values that do not go together, the log's filter, and what is only warned of.
+//! Contradictory values, the log's filter, and warnings.
 
 use crate::{LEAST, load, refusal, refusals::changed};
 
 const KEY: &str = "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11";
 
 #[test]
-fn a_log_filter_that_silences_alarms_or_names_no_level_is_refused() {
+fn log_filter_without_alarms_or_valid_level_is_refused() {
     for (filter, expected) in [
         ("warning", "did you mean \"warn\"?"),
         ("WARNING", "did you mean \"warn\"?"),
@@ -17,7 +17,7 @@ fn a_log_filter_that_silences_alarms_or_names_no_level_is_refused() {
         ("engage_bff=loud", "off, error, warn, info, debug, trace"),
         ("info,engage_bff=3", "off, error, warn, info, debug, trace"),
         ("info,,debug", "off, error, warn, info, debug, trace"),
-        ("info, hyper=warn", "leave them out"),
+        ("info, hyper=warn", "remove them"),
         ("off", "alarms"),
         ("OFF", "alarms"),
         ("info,engage_bff=off", "alarms"),
@@ -31,7 +31,10 @@ fn a_log_filter_that_silences_alarms_or_names_no_level_is_refused() {
             "info,engage_bff::htp=debug",
             "did you mean \"engage_bff::http\"?",
         ),
-        ("info,engage_bff::nothing=debug", "no such module"),
+        (
+            "info,engage_bff::nothing=debug",
+            "a module that the service does not have",
+        ),
         ("info,=,[", "off, error, warn, info, debug, trace"),
         ("info,engage_bff::audit=off", "alarms"),
         (
@@ -39,12 +42,12 @@ fn a_log_filter_that_silences_alarms_or_names_no_level_is_refused() {
             "did you mean \"engage_bff::audit\"?",
         ),
     ] {
-        let told = refusal(LEAST, &[("BFF_TELEMETRY__LOG", filter)]);
+        let error = refusal(LEAST, &[("BFF_TELEMETRY__LOG", filter)]);
         assert!(
-            told.starts_with("telemetry.log: ") && told.contains(expected),
-            "{filter}: {told}"
+            error.starts_with("telemetry.log: ") && error.contains(expected),
+            "{filter}: {error}"
         );
-        assert_eq!(told.lines().count(), 1, "{told}");
+        assert_eq!(error.lines().count(), 1, "{error}");
     }
     for filter in [
         "info",
@@ -57,19 +60,19 @@ fn a_log_filter_that_silences_alarms_or_names_no_level_is_refused() {
         "hyper=off,info",
         "warn,engage_bff::cache=trace",
         "info,engage_bff::http::audit=info",
-        // docs/OPERATIONS.md says so.
+        // Documented in docs/OPERATIONS.md.
         "warn,engage_bff::audit=info",
         "info,engage_bff::process=debug",
         "engage_bff=info",
         "info,engage_bff[request{id=1}]=debug",
     ] {
         load(LEAST, &[("BFF_TELEMETRY__LOG", filter)])
-            .unwrap_or_else(|told| panic!("{filter}: {told}"));
+            .unwrap_or_else(|error| panic!("{filter}: {error}"));
     }
 }
 
 #[test]
-fn two_listeners_on_one_address_are_refused() {
+fn overlapping_listen_addresses_are_refused() {
     for (data, operations) in [
         ("127.0.0.1:8080", "127.0.0.1:8080"),
         ("0.0.0.0:8080", "127.0.0.1:8080"),
@@ -84,12 +87,12 @@ fn two_listeners_on_one_address_are_refused() {
             ("BFF_OPERATIONS__LISTEN", operations),
             ("BFF_OPERATIONS__TOKEN", "k7Qm2xW9pLr4tYzC"),
         ];
-        let told = refusal(LEAST, &pairs);
+        let error = refusal(LEAST, &pairs);
         assert!(
-            told.starts_with("operations.listen: "),
-            "{data} {operations}: {told}"
+            error.starts_with("operations.listen: "),
+            "{data} {operations}: {error}"
         );
-        assert_eq!(told.lines().count(), 1, "{told}");
+        assert_eq!(error.lines().count(), 1, "{error}");
     }
     for (data, operations) in [
         ("127.0.0.1:0", "127.0.0.1:0"),
@@ -103,12 +106,12 @@ fn two_listeners_on_one_address_are_refused() {
             ("BFF_SERVER__LISTEN", data),
             ("BFF_OPERATIONS__LISTEN", operations),
         ];
-        load(LEAST, &pairs).unwrap_or_else(|told| panic!("{data} {operations}: {told}"));
+        load(LEAST, &pairs).unwrap_or_else(|error| panic!("{data} {operations}: {error}"));
     }
 }
 
 #[test]
-fn loopback_is_known_in_every_form_of_address() {
+fn loopback_is_recognised_in_every_form_of_address() {
     for listen in [
         "127.0.0.1:9091",
         "127.0.0.2:9091",
@@ -119,9 +122,9 @@ fn loopback_is_known_in_every_form_of_address() {
             ("BFF_SERVER__LISTEN", listen),
             ("BFF_AUTH__ALLOW_ANONYMOUS", "true"),
         ];
-        load(LEAST, &pairs).unwrap_or_else(|told| panic!("{listen}: {told}"));
+        load(LEAST, &pairs).unwrap_or_else(|error| panic!("{listen}: {error}"));
         load(LEAST, &[("BFF_OPERATIONS__LISTEN", listen)])
-            .unwrap_or_else(|told| panic!("{listen}: {told}"));
+            .unwrap_or_else(|error| panic!("{listen}: {error}"));
     }
     load(
         LEAST,
@@ -133,16 +136,16 @@ fn loopback_is_known_in_every_form_of_address() {
         "[::ffff:0.0.0.0]:9091",
         "[fe80::1]:9091",
     ] {
-        let told = refusal(LEAST, &[("BFF_OPERATIONS__LISTEN", listen)]);
+        let error = refusal(LEAST, &[("BFF_OPERATIONS__LISTEN", listen)]);
         assert!(
-            told.starts_with("operations.token: is missing while"),
-            "{told}"
+            error.starts_with("operations.token: is missing while"),
+            "{error}"
         );
     }
 }
 
 #[test]
-fn a_client_whose_settings_do_not_go_together_is_refused() {
+fn client_with_contradictory_settings_is_refused() {
     for (file, expected) in [
         (
             format!("{LEAST}view = \"full\"\n"),
@@ -173,27 +176,27 @@ fn a_client_whose_settings_do_not_go_together_is_refused() {
             "auth.clients[0].key_sha256[1]: is listed twice; ",
         ),
     ] {
-        let told = refusal(&file, &[]);
-        assert!(told.starts_with(expected), "{expected}\n{told}");
-        assert_eq!(told.lines().count(), 1, "{told}");
+        let error = refusal(&file, &[]);
+        assert!(error.starts_with(expected), "{expected}\n{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
         assert!(
-            !told.contains("test-till-key") && !told.contains("cf23"),
-            "{told}"
+            !error.contains("test-till-key") && !error.contains("cf23"),
+            "{error}"
         );
     }
     let twice = LEAST.split_once("[[auth.clients]]").expect("clients").1;
-    let told = refusal(
+    let error = refusal(
         &format!("{LEAST}[[auth.clients]]{}", twice.replace("cf23", "cf24")),
         &[],
     );
     assert_eq!(
-        told,
+        error,
         "auth.clients[1].id: is also the id of auth.clients[0]; give each client its own id"
     );
 }
 
 #[test]
-fn webhook_secrets_that_can_be_guessed_are_refused() {
+fn guessable_webhook_secrets_are_refused() {
     for (secret, what) in [
         (
             "whsec_Zmlyc3Q=",
@@ -212,17 +215,17 @@ fn webhook_secrets_that_can_be_guessed_are_refused() {
             "webhooks.secrets: contains one that is not \"whsec_\" and base64; ",
         ),
     ] {
-        let told = refusal(LEAST, &[("BFF_WEBHOOKS__SECRETS", secret)]);
+        let error = refusal(LEAST, &[("BFF_WEBHOOKS__SECRETS", secret)]);
         assert!(
-            told.starts_with(what) && told.lines().count() == 1,
-            "{secret}: {told}"
+            error.starts_with(what) && error.lines().count() == 1,
+            "{secret}: {error}"
         );
     }
 }
 
-/// The keys that are warned of.
+/// The keys of the warnings.
 fn warned(file: &str, pairs: &[(&str, &str)]) -> Vec<String> {
-    let config = load(file, pairs).unwrap_or_else(|told| panic!("{pairs:?}: {told}"));
+    let config = load(file, pairs).unwrap_or_else(|error| panic!("{pairs:?}: {error}"));
     config
         .warnings()
         .iter()
@@ -231,7 +234,7 @@ fn warned(file: &str, pairs: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
-fn what_works_but_is_seldom_meant_is_warned_of() {
+fn questionable_settings_cause_warnings() {
     assert!(warned(LEAST, &[]).is_empty());
     let secret = (
         "BFF_WEBHOOKS__SECRETS",
@@ -270,6 +273,6 @@ fn what_works_but_is_seldom_meant_is_warned_of() {
     let by_any = format!("{LEAST}identifiers = [\"any\"]\n");
     assert_eq!(warned(&by_any, &[]), ["engage.custom_key"]);
     assert!(warned(&by_any, &[("BFF_ENGAGE__CUSTOM_KEY", "memberNumber")]).is_empty());
-    // With webhooks lifetimes may be long, and on one replica they come to the right one.
+    // With webhooks long lifetimes are fine, and a single replica receives every webhook.
     assert!(warned(LEAST, &[secret, ("BFF_CACHE__POINTS_LIFETIME", "6h")]).is_empty());
 }

@@ -1,4 +1,4 @@
-//! Files that the configuration names: what can't be read or used is reported with key, path and cause.
+//! Files that the configuration names: unusable ones are reported with key, path and cause.
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
@@ -23,7 +23,7 @@ fn bytes_file(bytes: &[u8]) -> tempfile::NamedTempFile {
 }
 
 #[test]
-fn every_file_that_is_not_there_is_reported_at_once_with_its_path() {
+fn every_missing_file_is_reported_at_once_with_its_path() {
     let pairs = [
         ("BFF_ENGAGE__CA_FILE", "/nowhere/ca.pem"),
         ("BFF_OPERATIONS__TOKEN_FILE", "/nowhere/token"),
@@ -32,7 +32,7 @@ fn every_file_that_is_not_there_is_reported_at_once_with_its_path() {
         ("BFF_TELEMETRY__DIGEST_KEY_FILE", "/nowhere/digest"),
         ("BFF_ENGAGE__BURST", "0"),
     ];
-    let told = refusal(&with_jwks("/nowhere/keys.json"), &pairs);
+    let error = refusal(&with_jwks("/nowhere/keys.json"), &pairs);
     for (key, at) in [
         ("engage.ca_file", "/nowhere/ca.pem"),
         ("auth.jwt.jwks_file", "/nowhere/keys.json"),
@@ -43,16 +43,16 @@ fn every_file_that_is_not_there_is_reported_at_once_with_its_path() {
     ] {
         let line = format!("{key}: can't be read: no such file: {at}; ");
         assert!(
-            told.lines().any(|told| told.starts_with(&line)),
-            "{line}\n{told}"
+            error.lines().any(|error| error.starts_with(&line)),
+            "{line}\n{error}"
         );
     }
-    assert!(told.contains("engage.burst: "), "{told}");
-    assert_eq!(told.lines().count(), 7, "{told}");
+    assert!(error.contains("engage.burst: "), "{error}");
+    assert_eq!(error.lines().count(), 7, "{error}");
 }
 
 #[test]
-fn a_file_that_is_no_file_is_reported_with_its_cause() {
+fn unreadable_file_is_reported_with_its_cause() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path().to_str().expect("text");
     let keyless = LEAST.replace("api_key = \"a-key\"", "");
@@ -62,31 +62,31 @@ fn a_file_that_is_no_file_is_reported_with_its_cause() {
         ("telemetry.digest_key_file", LEAST),
     ] {
         let name = format!("BFF_{}", key.to_uppercase().replace('.', "__"));
-        let told = refusal(file, &[(&name, folder)]);
+        let error = refusal(file, &[(&name, folder)]);
         let expected = format!("{key}: can't be read: it is a directory: {folder}; ");
         assert!(
-            told.starts_with(&expected) && told.lines().count() == 1,
-            "{told}"
+            error.starts_with(&expected) && error.lines().count() == 1,
+            "{error}"
         );
     }
-    let told = refusal(&with_jwks(folder), &[]);
+    let error = refusal(&with_jwks(folder), &[]);
     assert!(
-        told.starts_with("auth.jwt.jwks_file: can't be read: it is a directory: "),
-        "{told}"
+        error.starts_with("auth.jwt.jwks_file: can't be read: it is a directory: "),
+        "{error}"
     );
     let below = temp_file("");
     let below = format!("{}/key", path(&below));
-    let told = refusal(&keyless, &[("BFF_ENGAGE__API_KEY_FILE", &below)]);
+    let error = refusal(&keyless, &[("BFF_ENGAGE__API_KEY_FILE", &below)]);
     assert!(
-        told.starts_with("engage.api_key_file: can't be read: "),
-        "{told}"
+        error.starts_with("engage.api_key_file: can't be read: "),
+        "{error}"
     );
     let at = Path::new(folder);
-    let told = Config::load(Some(at), &environment(&[]))
+    let error = Config::load(Some(at), &environment(&[]))
         .expect_err("a directory")
         .to_string();
     assert_eq!(
-        told.lines().next(),
+        error.lines().next(),
         Some(&*format!(
             "{folder}: can't be read: it is a directory; give the path of a readable TOML file"
         ))
@@ -94,26 +94,26 @@ fn a_file_that_is_no_file_is_reported_with_its_cause() {
 }
 
 #[test]
-fn a_relative_path_that_leads_nowhere_is_not_repeated_for_it_may_be_the_secret() {
+fn relative_path_to_no_file_is_not_printed() {
     let keyless = LEAST.replace("api_key = \"a-key\"", "");
-    let told = refusal(
+    let error = refusal(
         &keyless,
         &[("BFF_ENGAGE__API_KEY_FILE", "k7Qm2xW9pLr4tYzB")],
     );
     assert!(
-        told.starts_with("engage.api_key_file: can't be read: no such file"),
-        "{told}"
+        error.starts_with("engage.api_key_file: can't be read: no such file"),
+        "{error}"
     );
-    assert!(!told.contains("k7Qm"), "{told}");
-    let told = refusal(LEAST, &[("BFF_ENGAGE__CA_FILE", "k7Qm2xW9pLr4tYzB")]);
+    assert!(!error.contains("k7Qm"), "{error}");
+    let error = refusal(LEAST, &[("BFF_ENGAGE__CA_FILE", "k7Qm2xW9pLr4tYzB")]);
     assert!(
-        told.starts_with("engage.ca_file: can't be read: no such file; "),
-        "{told}"
+        error.starts_with("engage.ca_file: can't be read: no such file; "),
+        "{error}"
     );
 }
 
 #[test]
-fn what_is_in_a_file_must_be_what_its_key_asks_for() {
+fn files_must_contain_what_their_key_requires() {
     const KEY: &str = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
     const DAMAGED: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     for (text, what) in [
@@ -123,10 +123,10 @@ fn what_is_in_a_file_must_be_what_its_key_asks_for() {
         (DAMAGED, "contains something that is not a certificate"),
     ] {
         let file = temp_file(text);
-        let told = refusal(LEAST, &[("BFF_ENGAGE__CA_FILE", path(&file))]);
+        let error = refusal(LEAST, &[("BFF_ENGAGE__CA_FILE", path(&file))]);
         assert!(
-            told.starts_with(&format!("engage.ca_file: {what}: {}; ", path(&file))),
-            "{told}"
+            error.starts_with(&format!("engage.ca_file: {what}: {}; ", path(&file))),
+            "{error}"
         );
     }
     for (text, what) in [
@@ -139,25 +139,25 @@ fn what_is_in_a_file_must_be_what_its_key_asks_for() {
         ),
     ] {
         let file = temp_file(text);
-        let told = refusal(&with_jwks(path(&file)), &[]);
+        let error = refusal(&with_jwks(path(&file)), &[]);
         assert!(
-            told.starts_with(&format!("auth.jwt.jwks_file: {what}: {}; ", path(&file))),
-            "{told}"
+            error.starts_with(&format!("auth.jwt.jwks_file: {what}: {}; ", path(&file))),
+            "{error}"
         );
-        assert!(!told.contains("c2Vj"), "{told}");
+        assert!(!error.contains("c2Vj"), "{error}");
     }
     let keys = temp_file(KEYS);
     load(&with_jwks(path(&keys)), &[]).expect("valid");
     let other = with_jwks(path(&keys)).replace("ES256", "RS256");
-    let told = refusal(&other, &[]);
+    let error = refusal(&other, &[]);
     assert!(
-        told.starts_with("auth.jwt.jwks_file: contains no key for auth.jwt.algorithms: "),
-        "{told}"
+        error.starts_with("auth.jwt.jwks_file: contains no key for auth.jwt.algorithms: "),
+        "{error}"
     );
 }
 
 #[test]
-fn texts_in_utf_16_are_called_that() {
+fn utf_16_files_are_reported_as_such() {
     let wide = |text: &str| {
         let units = std::iter::once(0xfeff).chain(text.encode_utf16());
         units.flat_map(u16::to_le_bytes).collect::<Vec<u8>>()
@@ -166,30 +166,30 @@ fn texts_in_utf_16_are_called_that() {
     let without_mark = &wide("a-key")[2..];
     for bytes in [wide("a-key"), without_mark.to_vec()] {
         let file = bytes_file(&bytes);
-        let told = refusal(&keyless, &[("BFF_ENGAGE__API_KEY_FILE", path(&file))]);
+        let error = refusal(&keyless, &[("BFF_ENGAGE__API_KEY_FILE", path(&file))]);
         assert!(
-            told.starts_with("engage.api_key_file: is UTF-16: "),
-            "{told}"
+            error.starts_with("engage.api_key_file: is UTF-16: "),
+            "{error}"
         );
     }
     let file = bytes_file(b"sm\xf6r-key");
-    let told = refusal(&keyless, &[("BFF_ENGAGE__API_KEY_FILE", path(&file))]);
+    let error = refusal(&keyless, &[("BFF_ENGAGE__API_KEY_FILE", path(&file))]);
     assert!(
-        told.starts_with("engage.api_key_file: is not UTF-8: "),
-        "{told}"
+        error.starts_with("engage.api_key_file: is not UTF-8: "),
+        "{error}"
     );
     let file = bytes_file(&wide(LEAST));
-    let told = Config::load(Some(file.path()), &environment(&[]))
+    let error = Config::load(Some(file.path()), &environment(&[]))
         .expect_err("UTF-16")
         .to_string();
     assert!(
-        told.starts_with(&format!("{}: is UTF-16; ", path(&file))),
-        "{told}"
+        error.starts_with(&format!("{}: is UTF-16; ", path(&file))),
+        "{error}"
     );
 }
 
 #[test]
-fn a_mounted_secret_that_is_a_link_to_a_link_is_read() {
+fn secret_mounted_as_a_chain_of_links_is_read() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
     fs::create_dir(at("..2026_11_23")).expect("a folder");
@@ -206,37 +206,37 @@ fn a_mounted_secret_that_is_a_link_to_a_link_is_read() {
         .expect("a key");
     assert_eq!(secrecy::ExposeSecret::expose_secret(&key), "from-a-mount");
     fs::remove_dir_all(at("..2026_11_23")).expect("gone");
-    let told = refusal(&keyless, &pairs);
+    let error = refusal(&keyless, &pairs);
     assert!(
-        told.starts_with("engage.api_key_file: can't be read: no such file"),
-        "{told}"
+        error.starts_with("engage.api_key_file: can't be read: no such file"),
+        "{error}"
     );
 }
 
 #[test]
-fn a_configuration_file_that_can_not_be_read_hides_no_mistake_of_the_environment() {
+fn unreadable_file_hides_no_mistake_of_the_environment() {
     let pairs = [
         ("BFF_ENGAGE__BURST", "many"),
         ("BFF_CACHE__MAX_SIZE", "1B"),
         ("BFF_OPERATIONS__TOKEN", ""),
     ];
-    let told = Config::load(
+    let error = Config::load(
         Some(Path::new("/nowhere/at-all.toml")),
         &environment(&pairs),
     );
-    let told = told.expect_err("no file").to_string();
-    let keys: Vec<_> = told
+    let error = error.expect_err("no file").to_string();
+    let keys: Vec<_> = error
         .lines()
         .filter_map(|line| line.split_once(": "))
         .map(|(key, _)| key)
         .collect();
-    assert_eq!(keys.len(), 4, "{told}");
+    assert_eq!(keys.len(), 4, "{error}");
     for key in [
         "/nowhere/at-all.toml",
         "engage.burst",
         "cache.max_size",
         "operations.token",
     ] {
-        assert!(keys.contains(&key), "{told}");
+        assert!(keys.contains(&key), "{error}");
     }
 }

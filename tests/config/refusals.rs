@@ -1,5 +1,4 @@
-//! What the service refuses to start with: every mistake at once, with its key and its remedy, and never a
-//! secret that stands in the wrong place.
+//! Refused configurations: every mistake is reported at once, with its key and its remedy, and no secret is printed.
 
 use crate::{LEAST, load, refusal};
 
@@ -10,10 +9,10 @@ pub(crate) fn changed(from: &str, to: &str) -> String {
 }
 
 #[test]
-fn an_open_configuration_is_refused() {
+fn configuration_open_to_anyone_is_refused() {
     let (without_clients, _) = LEAST.split_once("[[auth.clients]]").expect("clients");
-    let nobody = refusal(without_clients, &[]);
-    assert!(nobody.starts_with("auth.clients: is empty"), "{nobody}");
+    let mistake = refusal(without_clients, &[]);
+    assert!(mistake.starts_with("auth.clients: is empty"), "{mistake}");
     for listen in [
         "0.0.0.0:8080",
         "[::]:8080",
@@ -35,7 +34,7 @@ fn an_open_configuration_is_refused() {
 }
 
 #[test]
-fn a_client_that_can_not_work_is_refused_with_its_key() {
+fn unusable_client_is_refused_with_its_key() {
     let key = "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11";
     let second =
         format!("{LEAST}[[auth.clients]]\nid = \"till\"\nkey_sha256 = [\"{key}\"]\nscopes = []\n");
@@ -68,13 +67,13 @@ fn a_client_that_can_not_work_is_refused_with_its_key() {
         ),
         (second, "auth.clients[1].id:"),
     ] {
-        let told = refusal(&file, &[]);
-        assert!(told.starts_with(expected), "{expected} {told}");
+        let error = refusal(&file, &[]);
+        assert!(error.starts_with(expected), "{expected} {error}");
     }
 }
 
 #[test]
-fn an_issuers_address_with_a_credential_and_a_wildcard_of_pages_are_refused() {
+fn jwks_url_with_credential_and_wildcard_origin_are_refused() {
     let issuer = [
         ("BFF_AUTH__JWT__ISSUER", "https://login.example.com/"),
         ("BFF_AUTH__JWT__AUDIENCE", "bff"),
@@ -83,21 +82,24 @@ fn an_issuers_address_with_a_credential_and_a_wildcard_of_pages_are_refused() {
     ];
     let url = "BFF_AUTH__JWT__JWKS_URL";
     let with = |pairs: &[(&'static str, &'static str)]| [&issuer, pairs].concat();
-    let told = refusal(
+    let error = refusal(
         LEAST,
         &with(&[(url, "https://me:sesame@login.example.com/")]),
     );
-    assert!(told.starts_with("auth.jwt.jwks_url: is not"), "{told}");
-    assert!(!told.contains("sesame"), "{told}");
+    assert!(error.starts_with("auth.jwt.jwks_url: is not"), "{error}");
+    assert!(!error.contains("sesame"), "{error}");
     let good = (url, "https://login.example.com/jwks");
     load(LEAST, &with(&[good])).expect("valid");
     let pages = ("BFF_SERVER__CORS_ORIGINS", "https://*.example.com");
-    let told = refusal(LEAST, &with(&[good, pages]));
-    assert!(told.starts_with("server.cors_origins: holds"), "{told}");
+    let error = refusal(LEAST, &with(&[good, pages]));
+    assert!(
+        error.starts_with("server.cors_origins: has an entry"),
+        "{error}"
+    );
 }
 
 #[test]
-fn what_cannot_work_is_refused_with_its_key() {
+fn invalid_values_are_refused_with_their_key() {
     for (name, value) in [
         ("ENGAGE__BASE_URL", ""),
         ("ENGAGE__BASE_URL", "shop.example.com"),
@@ -114,7 +116,7 @@ fn what_cannot_work_is_refused_with_its_key() {
         ("ENGAGE__API_KEY", "line\nbreak"),
         ("ENGAGE__USER_AGENT", ""),
         ("ENGAGE__USER_AGENT", "a\nb"),
-        // Engage wants Product/Version.
+        // Engage requires Product/Version.
         ("ENGAGE__USER_AGENT", "shop"),
         ("ENGAGE__USER_AGENT", "/1.0"),
         ("ENGAGE__USER_AGENT", "my shop/1.0"),
@@ -180,17 +182,17 @@ fn what_cannot_work_is_refused_with_its_key() {
 #[track_caller]
 fn assert_refused(name: &str, value: &str) {
     let key = name.to_lowercase().replace("__", ".");
-    let told = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
+    let error = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
     assert!(
-        told.starts_with(&format!("{key}: ")),
-        "{name}={value}: {told}"
+        error.starts_with(&format!("{key}: ")),
+        "{name}={value}: {error}"
     );
-    let (_, remedy) = told.split_once("; ").unwrap_or_default();
-    assert!(!remedy.is_empty(), "{told}");
+    let (_, remedy) = error.split_once("; ").unwrap_or_default();
+    assert!(!remedy.is_empty(), "{error}");
 }
 
 #[test]
-fn webhooks_that_could_not_be_checked_or_read_are_refused() {
+fn invalid_webhook_settings_are_refused() {
     for (name, value) in [
         ("WEBHOOKS__SECRETS", "whsec_"),
         ("WEBHOOKS__SECRETS", "whsec_c2VjcmV0,c2VjcmV0"),
@@ -212,7 +214,7 @@ fn webhooks_that_could_not_be_checked_or_read_are_refused() {
 }
 
 #[test]
-fn loopback_and_https_are_where_engage_may_be() {
+fn engage_must_be_https_or_on_loopback() {
     for url in [
         "https://shop.voyado.com",
         "https://shop.voyado.com/",
@@ -227,7 +229,7 @@ fn loopback_and_https_are_where_engage_may_be() {
 }
 
 #[test]
-fn unknown_keys_are_refused_wherever_they_stand() {
+fn unknown_keys_are_refused_in_every_layer() {
     for file in [
         format!("{LEAST}[caches]\nmax_size = \"1GiB\"\n"),
         format!("{LEAST}[cache]\nmax_bytes = \"1GiB\"\n"),
@@ -236,8 +238,8 @@ fn unknown_keys_are_refused_wherever_they_stand() {
         format!("{LEAST}[server.limits]\nbody = 1\n"),
         format!("colour = \"red\"\n{LEAST}"),
     ] {
-        let told = refusal(&file, &[]);
-        assert!(told.contains("unknown field"), "{told}");
+        let error = refusal(&file, &[]);
+        assert!(error.contains("unknown key"), "{error}");
     }
     for name in [
         "BFF_CACHES__MAX_SIZE",
@@ -245,18 +247,18 @@ fn unknown_keys_are_refused_wherever_they_stand() {
         "BFF_ENGAGE__API__KEY",
         "BFF_A__B",
     ] {
-        let told = refusal(LEAST, &[(name, "1")]);
-        assert!(!told.is_empty(), "{told}");
+        let error = refusal(LEAST, &[(name, "1")]);
+        assert!(!error.is_empty(), "{error}");
     }
 }
 
 #[test]
-fn every_mistake_is_told_at_once() {
-    let told = refusal(
+fn every_mistake_is_reported_at_once() {
+    let error = refusal(
         "",
         &[("BFF_ENGAGE__BURST", "0"), ("BFF_CACHE__MAX_SIZE", "1B")],
     );
-    let keys: Vec<&str> = told
+    let keys: Vec<&str> = error
         .lines()
         .filter_map(|line| line.split_once(": "))
         .map(|(key, _)| key)
@@ -268,11 +270,11 @@ fn every_mistake_is_told_at_once() {
         "cache.max_size",
         "auth.clients",
     ];
-    assert_eq!(keys, expected, "{told}");
+    assert_eq!(keys, expected, "{error}");
 }
 
 #[test]
-fn a_secret_in_the_wrong_place_is_not_repeated() {
+fn secret_in_the_wrong_key_is_not_printed() {
     const SECRET: &str = "sesame-open-4711";
     for key in [
         "SERVER__LISTEN",
@@ -301,18 +303,18 @@ fn a_secret_in_the_wrong_place_is_not_repeated() {
         "WEBHOOKS__ENCRYPTION_KEY",
         "ENGAGE",
     ] {
-        // Without a second underscore it is a section's, which only the file can get wrong.
-        let told = if key == "ENGAGE" {
+        // A name without two underscores is not read from the environment.
+        let error = if key == "ENGAGE" {
             refusal(&format!("engage = \"{SECRET}\""), &[])
         } else {
             refusal(LEAST, &[(&format!("BFF_{key}"), SECRET)])
         };
         assert!(
-            !told.contains(SECRET) && !told.contains("4711"),
-            "{key}: {told}"
+            !error.contains(SECRET) && !error.contains("4711"),
+            "{key}: {error}"
         );
         let last = key.rsplit("__").next().unwrap_or_default().to_lowercase();
-        assert!(told.contains(&last), "{key}: {told}");
+        assert!(error.contains(&last), "{key}: {error}");
     }
     for file in [
         format!("[engage]\napi_key = \"{SECRET}"),
@@ -330,45 +332,48 @@ fn a_secret_in_the_wrong_place_is_not_repeated() {
             SECRET,
         ),
     ] {
-        let told = refusal(&file, &[]);
+        let error = refusal(&file, &[]);
         assert!(
-            !told.contains(SECRET) && !told.contains("4711"),
-            "{file}: {told}"
+            !error.contains(SECRET) && !error.contains("4711"),
+            "{file}: {error}"
         );
     }
 }
 
 #[test]
-fn an_operations_listener_that_others_reach_needs_a_token() {
+fn operations_listener_beyond_loopback_needs_a_token() {
     for listen in ["0.0.0.0:9090", "[::]:9090", "192.168.1.2:9090"] {
         let open = [("BFF_OPERATIONS__LISTEN", listen)];
-        let told = refusal(LEAST, &open);
+        let error = refusal(LEAST, &open);
         assert!(
-            told.starts_with("operations.token: is missing while"),
-            "{told}"
+            error.starts_with("operations.token: is missing while"),
+            "{error}"
         );
     }
 }
 
 #[test]
-fn a_burst_that_replicas_can_not_share_is_refused() {
-    let told = refusal(LEAST, &[("BFF_ENGAGE__REPLICAS", "3")]);
-    assert!(told.starts_with("engage.burst: can't be shared"), "{told}");
+fn burst_that_is_no_multiple_of_replicas_is_refused() {
+    let error = refusal(LEAST, &[("BFF_ENGAGE__REPLICAS", "3")]);
+    assert!(
+        error.starts_with("engage.burst: is not a multiple"),
+        "{error}"
+    );
 }
 
 #[test]
-fn a_rate_that_replicas_can_not_share_is_refused() {
+fn rate_too_low_for_the_replicas_is_refused() {
     let pairs = [
         ("BFF_ENGAGE__REPLICAS", "10"),
         ("BFF_ENGAGE__REQUESTS_PER_SECOND", "0.005"),
     ];
-    let told = refusal(LEAST, &pairs);
-    let expected = "engage.requests_per_second: is too little to be shared out";
-    assert!(told.starts_with(expected), "{told}");
+    let error = refusal(LEAST, &pairs);
+    let expected = "engage.requests_per_second: is too low to be divided";
+    assert!(error.starts_with(expected), "{error}");
 }
 
 #[test]
-fn one_process_has_room_for_one_tenant() {
+fn configuration_of_two_tenants_is_refused() {
     let one = "base_url = \"https://shop.example.com\"";
     let two = "[\"https://shop.example.com\", \"https://other.example.com\"]";
     let list = changed(one, &format!("base_url = {two}"));
@@ -377,7 +382,7 @@ fn one_process_has_room_for_one_tenant() {
     let tables = changed("[engage]", "[[engage]]");
     let named = format!("{LEAST}[engage.other]\nbase_url = \"https://other.example.com\"\n");
     for file in [list, keys, twice, tables, named] {
-        let told = refusal(&file, &[]);
-        assert!(!told.is_empty() && !told.contains("-key"), "{told}");
+        let error = refusal(&file, &[]);
+        assert!(!error.is_empty() && !error.contains("-key"), "{error}");
     }
 }

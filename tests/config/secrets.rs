@@ -1,4 +1,4 @@
-//! Secrets that the service refuses to start with: placeholders, short ones, and one in two places.
+//! Secrets that are refused: placeholders, short ones, and one used for two keys.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::{LEAST, refusal, refusals::changed};
 
-/// The SHA-256 of a text, as `key_sha256` wants it.
+/// The SHA-256 of a text in the form of `key_sha256`.
 fn sha256(text: &str) -> String {
     let mut hex = String::new();
     for byte in digest(&SHA256, text.as_bytes()).as_ref() {
@@ -16,7 +16,7 @@ fn sha256(text: &str) -> String {
 }
 
 #[test]
-fn secrets_that_are_none_are_refused_and_not_repeated() {
+fn placeholder_secrets_are_refused_and_not_printed() {
     const KEYS: [&str; 3] = [
         "ENGAGE__API_KEY",
         "OPERATIONS__TOKEN",
@@ -42,14 +42,13 @@ fn secrets_that_are_none_are_refused_and_not_repeated() {
             "0000000000000000",
             "****************",
         ] {
-            let told = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
-            // To the letter, so that the value is not repeated.
+            let error = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
+            // The exact message, which does not contain the value.
             let expected = format!("{key}: is a placeholder, which anyone can guess; {REMEDY}");
-            let short =
-                format!("{key}: is shorter than 16 characters; a random one can't be guessed");
-            let mut lines = told.lines();
+            let short = format!("{key}: is shorter than 16 characters; generate a random one");
+            let mut lines = error.lines();
             assert_eq!(lines.next(), Some(&*expected), "{value}");
-            assert!(lines.all(|line| line.starts_with(&short)), "{told}");
+            assert!(lines.all(|line| line.starts_with(&short)), "{error}");
         }
         let good = "not-a-secret-that-anybody-knows-1";
         crate::load(LEAST, &[(&format!("BFF_{name}"), good)]).expect("valid");
@@ -57,19 +56,19 @@ fn secrets_that_are_none_are_refused_and_not_repeated() {
 }
 
 #[test]
-fn secrets_of_ours_are_no_shorter_than_sixteen_characters() {
+fn secrets_chosen_by_operators_have_at_least_sixteen_characters() {
     for name in ["OPERATIONS__TOKEN", "TELEMETRY__DIGEST_KEY"] {
         let key = name.to_lowercase().replace("__", ".");
         let name = format!("BFF_{name}");
-        let told = refusal(LEAST, &[(&name, "k7Qm2xW9pLr4tYz")]);
-        let expected = format!("{key}: is shorter than 16 characters; a random one");
-        assert!(told.starts_with(&expected), "{told}");
+        let error = refusal(LEAST, &[(&name, "k7Qm2xW9pLr4tYz")]);
+        let expected = format!("{key}: is shorter than 16 characters; generate a random one");
+        assert!(error.starts_with(&expected), "{error}");
         crate::load(LEAST, &[(&name, "k7Qm2xW9pLr4tYzB")]).expect("valid");
     }
 }
 
 #[test]
-fn one_secret_in_two_places_is_refused() {
+fn secret_used_for_two_keys_is_refused() {
     const SAME: &str = "one-and-the-same-for-all";
     for (pairs, expected) in [
         (
@@ -86,39 +85,43 @@ fn one_secret_in_two_places_is_refused() {
         ),
     ] {
         let [one, other] = pairs.map(|name| format!("BFF_{name}"));
-        let told = refusal(LEAST, &[(&one, SAME), (&other, SAME)]);
-        assert!(told.starts_with(expected), "{told}");
-        assert!(!told.contains(SAME) && told.lines().count() == 1, "{told}");
+        let error = refusal(LEAST, &[(&one, SAME), (&other, SAME)]);
+        assert!(error.starts_with(expected), "{error}");
+        assert!(
+            !error.contains(SAME) && error.lines().count() == 1,
+            "{error}"
+        );
     }
 }
 
 #[test]
-fn a_webhook_secret_is_no_other_secret_and_no_clients_key() {
+fn webhook_secret_reused_elsewhere_is_refused() {
     const SECRET: &str = "whsec_oYn8D9SpnpQQHZtlAPhb518LJCuSK89X";
     const KEY: &str = "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11";
     let given = ("BFF_WEBHOOKS__SECRETS", SECRET);
-    let told = refusal(LEAST, &[given, ("BFF_OPERATIONS__TOKEN", SECRET)]);
+    let error = refusal(LEAST, &[given, ("BFF_OPERATIONS__TOKEN", SECRET)]);
     let expected = "webhooks.secrets: is the same as operations.token; ";
-    assert!(told.starts_with(expected), "{told}");
+    assert!(error.starts_with(expected), "{error}");
     let twice = format!("{SECRET},{SECRET}");
-    let told = refusal(LEAST, &[("BFF_WEBHOOKS__SECRETS", &twice)]);
+    let error = refusal(LEAST, &[("BFF_WEBHOOKS__SECRETS", &twice)]);
     let expected = "webhooks.secrets: is the same as webhooks.secrets; ";
-    assert!(told.starts_with(expected), "{told}");
-    let told = refusal(&changed(KEY, &sha256(SECRET)), &[given]);
+    assert!(error.starts_with(expected), "{error}");
+    let error = refusal(&changed(KEY, &sha256(SECRET)), &[given]);
     let expected = "auth.clients[0].key_sha256: is the digest of webhooks.secrets; ";
-    assert!(told.starts_with(expected), "{told}");
-    assert!(!told.contains(SECRET), "{told}");
+    assert!(error.starts_with(expected), "{error}");
+    assert!(!error.contains(SECRET), "{error}");
 }
 
 #[test]
-fn a_client_whose_key_is_known_elsewhere_is_refused() {
+fn client_whose_key_is_another_secret_is_refused() {
     const KEY: &str = "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11";
     const TOKEN: &str = "an-operators-own-token";
-    let nobody = "auth.clients[0].key_sha256: is the digest of an empty key or of a placeholder; ";
+    let placeholder =
+        "auth.clients[0].key_sha256: is the digest of an empty key or of a placeholder; ";
     for (key, expected) in [
-        ("", nobody),
-        ("secret", nobody),
-        ("changeme", nobody),
+        ("", placeholder),
+        ("secret", placeholder),
+        ("changeme", placeholder),
         (
             "a-key",
             "auth.clients[0].key_sha256: is the digest of engage.api_key; ",
@@ -130,13 +133,13 @@ fn a_client_whose_key_is_known_elsewhere_is_refused() {
     ] {
         let file = changed(KEY, &sha256(key));
         let pairs = [("BFF_OPERATIONS__TOKEN", TOKEN)];
-        let told = refusal(&file, &pairs);
-        assert!(told.starts_with(expected), "{key}: {told}");
+        let error = refusal(&file, &pairs);
+        assert!(error.starts_with(expected), "{key}: {error}");
     }
     let second = "[[auth.clients]]\nid = \"shop\"\nscopes = [\"customer:read\"]\n";
     let file = format!("{LEAST}{second}key_sha256 = [\"{KEY}\"]\n");
-    let told = refusal(&file, &[]);
+    let error = refusal(&file, &[]);
     let expected =
         "auth.clients[1].key_sha256: is also listed for another client; give each client";
-    assert!(told.starts_with(expected), "{told}");
+    assert!(error.starts_with(expected), "{error}");
 }

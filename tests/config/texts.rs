@@ -1,8 +1,8 @@
-//! The one rule for texts, wherever they stand: what is empty, quoted, padded or left to be filled in is a mistake.
+//! The rules for texts of every layer: empty, quoted and padded ones are refused, and placeholders.
 
 use crate::{LEAST, load, path, refusal, refusals::changed, temp_file};
 
-/// A key of every kind of text, with a value that is good.
+/// A key of every kind of text, with a valid value.
 const TEXTS: [(&str, &str); 12] = [
     ("ENGAGE__API_KEY", "k7Qm2xW9pLr4tYzB"),
     ("OPERATIONS__TOKEN", "k7Qm2xW9pLr4tYzC"),
@@ -21,18 +21,18 @@ const TEXTS: [(&str, &str); 12] = [
     ("CACHE__POINTS_LIFETIME", "30s"),
 ];
 
-/// The one mistake that is reported.
+/// Asserts that this is the only mistake.
 #[track_caller]
-fn only(told: &str, expected: &str) {
-    assert!(told.starts_with(expected), "{expected}\n{told}");
-    assert_eq!(told.lines().count(), 1, "{told}");
+fn only(error: &str, expected: &str) {
+    assert!(error.starts_with(expected), "{expected}\n{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
 }
 
 fn key_of(name: &str) -> String {
     name.to_lowercase().replace("__", ".")
 }
 
-/// The minimal file with one key of it set, wherever its section stands.
+/// The minimal file with one key set.
 fn in_file(name: &str, toml_value: &str) -> String {
     let (section, key) = name.split_once("__").expect("a section");
     let (section, key) = (section.to_lowercase(), key.to_lowercase());
@@ -50,10 +50,10 @@ fn in_file(name: &str, toml_value: &str) -> String {
 }
 
 #[test]
-fn an_empty_text_is_a_mistake_in_the_file_and_in_the_environment() {
+fn empty_text_is_refused_in_file_and_environment() {
     for (name, good) in TEXTS {
         let variable = format!("BFF_{name}");
-        load(LEAST, &[(&variable, good)]).unwrap_or_else(|told| panic!("{name}: {told}"));
+        load(LEAST, &[(&variable, good)]).unwrap_or_else(|error| panic!("{name}: {error}"));
         for empty in ["", " ", "\t "] {
             let expected = format!("{}: is empty; ", key_of(name));
             only(&refusal(LEAST, &[(&variable, empty)]), &expected);
@@ -88,13 +88,13 @@ fn an_empty_text_is_a_mistake_in_the_file_and_in_the_environment() {
         "ENGAGE__API_KEY_FILE",
         "TELEMETRY__DIGEST_KEY_FILE",
     ] {
-        let told = refusal(LEAST, &[(&format!("BFF_{name}"), "")]);
-        only(&told, &format!("{}: is empty; ", key_of(name)));
+        let error = refusal(LEAST, &[(&format!("BFF_{name}"), "")]);
+        only(&error, &format!("{}: is empty; ", key_of(name)));
     }
 }
 
 #[test]
-fn a_list_may_be_empty_where_it_has_a_meaning() {
+fn lists_may_be_empty() {
     let config = load(
         LEAST,
         &[
@@ -104,8 +104,8 @@ fn a_list_may_be_empty_where_it_has_a_meaning() {
     );
     let config = config.expect("valid");
     assert!(config.views.full.attributes.is_empty() && config.webhooks.secrets.is_empty());
-    let told = refusal(LEAST, &[("BFF_VIEWS__FULL__ATTRIBUTES", "rfm,,age")]);
-    only(&told, "views.full.attributes[1]: is empty; ");
+    let error = refusal(LEAST, &[("BFF_VIEWS__FULL__ATTRIBUTES", "rfm,,age")]);
+    only(&error, "views.full.attributes[1]: is empty; ");
 }
 
 /// The two characters of a text.
@@ -116,43 +116,43 @@ fn pair(text: &str) -> (char, char) {
 }
 
 #[test]
-fn quotes_around_a_value_are_a_mistake() {
+fn quotes_around_a_value_are_refused() {
     for (name, good) in TEXTS {
         for quote in ['"', '\''] {
             let quoted = format!("{quote}{good}{quote}");
-            let told = refusal(LEAST, &[(&format!("BFF_{name}"), &quoted)]);
+            let error = refusal(LEAST, &[(&format!("BFF_{name}"), &quoted)]);
             only(
-                &told,
+                &error,
                 &format!(
                     "{}: is in quotes, which would be part of the value; ",
                     key_of(name)
                 ),
             );
-            assert!(!told.contains(good) || good.len() < 5, "{told}");
+            assert!(!error.contains(good) || good.len() < 5, "{error}");
         }
     }
     for (open, close) in ["‘’", "’’", "‚‘", "“”", "„“", "””", "«»", "»«", "‹›"].map(pair)
     {
         let quoted = format!("{open}k7Qm2xW9pLr4tYzD{close}");
-        let told = refusal(LEAST, &[("BFF_TELEMETRY__DIGEST_KEY", &quoted)]);
-        only(&told, "telemetry.digest_key: is in quotes, ");
+        let error = refusal(LEAST, &[("BFF_TELEMETRY__DIGEST_KEY", &quoted)]);
+        only(&error, "telemetry.digest_key: is in quotes, ");
     }
     for list in ["\"rfm,age\"", "'rfm,age'", "“rfm,age”"] {
-        let told = refusal(LEAST, &[("BFF_VIEWS__FULL__ATTRIBUTES", list)]);
-        only(&told, "views.full.attributes: is in quotes, ");
+        let error = refusal(LEAST, &[("BFF_VIEWS__FULL__ATTRIBUTES", list)]);
+        only(&error, "views.full.attributes: is in quotes, ");
     }
     let file = in_file("ENGAGE__API_KEY", "'\"k7Qm2xW9pLr4tYzB\"'");
     only(&refusal(&file, &[]), "engage.api_key: is in quotes, ");
     for list in ["[\"rfm\", \"age\"]", "[]"] {
-        let told = refusal(LEAST, &[("BFF_VIEWS__FULL__ATTRIBUTES", list)]);
-        only(&told, "views.full.attributes: is in brackets; ");
+        let error = refusal(LEAST, &[("BFF_VIEWS__FULL__ATTRIBUTES", list)]);
+        only(&error, "views.full.attributes: is in brackets; ");
     }
-    let told = refusal(LEAST, &[("BFF_ENGAGE__BURST", "\"5\"")]);
-    only(&told, "engage.burst: is in quotes, ");
+    let error = refusal(LEAST, &[("BFF_ENGAGE__BURST", "\"5\"")]);
+    only(&error, "engage.burst: is in quotes, ");
 }
 
 #[test]
-fn blanks_and_what_can_not_be_seen_are_mistakes_around_and_in_a_value() {
+fn surrounding_white_space_and_invisible_characters_are_refused() {
     for (name, good) in TEXTS {
         for (padded, what) in [
             (format!(" {good}"), "begins or ends with white space; "),
@@ -173,14 +173,14 @@ fn blanks_and_what_can_not_be_seen_are_mistakes_around_and_in_a_value() {
             (format!("{good}\u{7}"), "contains invisible characters; "),
             (format!("{good}\u{fffd}"), "is not UTF-8; "),
         ] {
-            let told = refusal(LEAST, &[(&format!("BFF_{name}"), &padded)]);
-            only(&told, &format!("{}: {what}", key_of(name)));
+            let error = refusal(LEAST, &[(&format!("BFF_{name}"), &padded)]);
+            only(&error, &format!("{}: {what}", key_of(name)));
         }
     }
 }
 
 #[test]
-fn a_placeholder_left_in_a_value_is_a_mistake() {
+fn placeholder_in_a_value_is_refused() {
     for (name, value) in [
         ("ENGAGE__BASE_URL", "https://{client}.voyado.com"),
         ("ENGAGE__BASE_URL", "https://<client>.voyado.com"),
@@ -196,9 +196,9 @@ fn a_placeholder_left_in_a_value_is_a_mistake() {
         ("ENGAGE__CA_FILE", "/etc/{client}.pem"),
         ("IDENTIFIERS__PHONE_REGION", "<region>"),
     ] {
-        let told = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
+        let error = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
         only(
-            &told,
+            &error,
             &format!("{}: contains a placeholder; ", key_of(name)),
         );
     }
@@ -215,18 +215,18 @@ fn a_placeholder_left_in_a_value_is_a_mistake() {
             "$(engage-api-key)",
             "k7Qm2xW9pLr4tYz…",
         ] {
-            let told = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
+            let error = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
             let expected = format!(
                 "{}: is a placeholder, which anyone can guess; ",
                 key_of(name)
             );
-            let is_told = told.lines().any(|line| line.starts_with(&expected));
-            assert!(is_told, "{value}: {told}");
+            let is_reported = error.lines().any(|line| line.starts_with(&expected));
+            assert!(is_reported, "{value}: {error}");
         }
-        // A random secret may hold any of these characters.
+        // A random secret may contain any of these characters.
         for value in ["k7Q{m2x}W9pLr4tYzB", "k7Q$Wm2x<W9pLr4>tYzB"] {
             load(LEAST, &[(&format!("BFF_{name}"), value)])
-                .unwrap_or_else(|told| panic!("{value}: {told}"));
+                .unwrap_or_else(|error| panic!("{value}: {error}"));
         }
     }
     let file = changed("\"till\"", "\"{name}\"");
@@ -237,7 +237,7 @@ fn a_placeholder_left_in_a_value_is_a_mistake() {
 }
 
 #[test]
-fn a_byte_order_mark_and_line_ends_around_a_secret_are_taken_off() {
+fn byte_order_mark_and_line_ends_around_a_secret_are_removed() {
     let keyless = LEAST.replace("api_key = \"a-key\"", "");
     for text in [
         "\u{feff}from-a-file",
@@ -248,7 +248,7 @@ fn a_byte_order_mark_and_line_ends_around_a_secret_are_taken_off() {
         let secret = temp_file(text);
         let config = load(&keyless, &[("BFF_ENGAGE__API_KEY_FILE", path(&secret))]);
         let key = config
-            .unwrap_or_else(|told| panic!("{text:?}: {told}"))
+            .unwrap_or_else(|error| panic!("{text:?}: {error}"))
             .engage
             .api_key
             .expect("a key");
@@ -269,12 +269,12 @@ fn a_byte_order_mark_and_line_ends_around_a_secret_are_taken_off() {
         ("<from the vault>", "contains a placeholder; "),
     ] {
         let secret = temp_file(text);
-        let told = refusal(&keyless, &[("BFF_ENGAGE__API_KEY_FILE", path(&secret))]);
-        only(&told, &format!("engage.api_key_file: {what}"));
+        let error = refusal(&keyless, &[("BFF_ENGAGE__API_KEY_FILE", path(&secret))]);
+        only(&error, &format!("engage.api_key_file: {what}"));
     }
 }
 
 #[test]
-fn the_configuration_file_may_begin_with_a_byte_order_mark() {
+fn configuration_file_may_begin_with_a_byte_order_mark() {
     load(&format!("\u{feff}{LEAST}"), &[]).expect("valid");
 }

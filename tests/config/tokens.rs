@@ -1,9 +1,9 @@
-//! Refusals of what is said about the issuer of shoppers' tokens.
+//! Refused settings of the issuer of shoppers' tokens.
 
 use crate::{LEAST, refusal};
 
 #[test]
-fn an_issuer_of_tokens_that_lets_too_much_through_is_refused() {
+fn token_issuer_with_weak_settings_is_refused() {
     const JWT: &str = "[auth.jwt]\nissuer = \"https://login.example.com/\"\naudience = \"bff\"\n\
         algorithms = [\"ES256\"]\njwks_url = \"https://login.example.com/jwks\"\n\
         contact_id_claim = \"contactId\"\n";
@@ -76,11 +76,11 @@ fn an_issuer_of_tokens_that_lets_too_much_through_is_refused() {
             "requests_per_second = 0\naudience",
             "auth.jwt.requests_per_second: is zero",
         ),
-        ("audience", "secret = \"x\"\naudience", "unknown field"),
+        ("audience", "secret = \"x\"\naudience", "unknown key"),
     ] {
         assert!(JWT.contains(from), "{from}");
         let file = format!("{LEAST}{}", JWT.replacen(from, to, 1));
-        let told = refusal(&file, &[]);
-        assert!(told.contains(expected), "{expected}: {told}");
+        let error = refusal(&file, &[]);
+        assert!(error.contains(expected), "{expected}: {error}");
     }
 }

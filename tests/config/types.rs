@@ -1,12 +1,12 @@
-//! Values of the wrong type and keys that are not known: all are reported, each with its key and what is wanted.
+//! Values of a wrong type and unknown keys: all are reported, each with its key and the expected form.
 
 use engage_bff::config::layers::DEFAULTS;
 
 use crate::{LEAST, load, refusal, refusals::changed};
 
 #[track_caller]
-fn keys(told: &str) -> Vec<&str> {
-    let keys = told
+fn keys(error: &str) -> Vec<&str> {
+    let keys = error
         .lines()
         .map(|line| line.split_once(": ").expect("a key").0);
     keys.collect()
@@ -30,8 +30,8 @@ fn every_value_of_a_wrong_type_is_reported_at_once() {
         ("BFF_IDENTIFIERS__CHECK_DIGITS", "perhaps"),
         ("BFF_CACHE__PROFILE_LIFETIME", "25h"),
     ];
-    let told = refusal(&file, &pairs);
-    let mut found = keys(&told);
+    let error = refusal(&file, &pairs);
+    let mut found = keys(&error);
     found.sort_unstable();
     let expected = [
         "auth.clients[0].scopes[1]",
@@ -50,11 +50,11 @@ fn every_value_of_a_wrong_type_is_reported_at_once() {
         "server.max_connections",
         "views.expiring_within",
     ];
-    assert_eq!(found, expected, "{told}");
+    assert_eq!(found, expected, "{error}");
 }
 
 #[test]
-fn a_mistake_says_what_is_wanted() {
+fn mistake_names_the_expected_form() {
     for (name, value, expected) in [
         (
             "ENGAGE__API_VERSION",
@@ -133,11 +133,11 @@ fn a_mistake_says_what_is_wanted() {
             "auth.clients: can only be set in the file; ",
         ),
     ] {
-        let told = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
-        assert!(told.starts_with(expected), "{name}={value}: {told}");
-        assert_eq!(told.lines().count(), 1, "{told}");
+        let error = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
+        assert!(error.starts_with(expected), "{name}={value}: {error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
     }
-    let told = refusal(
+    let error = refusal(
         &changed(
             "[\"customer:read\"]",
             "[\"customer:read\", \"customer:write\"]",
@@ -145,7 +145,7 @@ fn a_mistake_says_what_is_wanted() {
         &[],
     );
     let expected = "auth.clients[0].scopes[1]: is not one of the allowed values; give \"customer:read\", \"customer:read:full\", ";
-    assert!(told.starts_with(expected), "{told}");
+    assert!(error.starts_with(expected), "{error}");
 }
 
 /// The keys of the defaults, sections too, and those of a client and an issuer.
@@ -184,7 +184,7 @@ fn places() -> Vec<String> {
     found
 }
 
-/// Puts a value in a place, and makes the way there.
+/// Sets a value, creating missing tables on the way.
 fn put(table: &mut toml::Table, place: &str, value: toml::Value) {
     let place = place.replace("[0]", "");
     let (way, last) = place.rsplit_once('.').unwrap_or(("", &place));
@@ -202,7 +202,7 @@ fn put(table: &mut toml::Table, place: &str, value: toml::Value) {
 }
 
 #[test]
-fn any_value_in_any_place_is_accepted_or_reported_with_its_key() {
+fn any_value_of_any_key_is_accepted_or_reported_with_its_key() {
     let values: toml::Table =
         "values = [\"x\", \"\", 0, -1, 1.5, true, [], [\"x\"], [1], [[]], {}, {a = 1}, \
         [{a = 1}], 2026-11-23, \"30s\", 9223372036854775807]"
@@ -217,12 +217,12 @@ fn any_value_in_any_place_is_accepted_or_reported_with_its_key() {
             match load(&file.to_string(), &[]) {
                 Ok(_) => accepted += 1,
                 Err(mistakes) => {
-                    let told = mistakes.to_string();
-                    let names_it = told.lines().any(|line| line.starts_with(&place));
-                    // A section that is replaced by nothing lacks what it must have.
+                    let error = mistakes.to_string();
+                    let names_it = error.lines().any(|line| line.starts_with(&place));
+                    // An empty section lacks its required keys.
                     let is_emptied =
                         value.is_table() || value.is_array() || place.starts_with("auth.jwt");
-                    assert!(names_it || is_emptied, "{place} = {value}\n{told}");
+                    assert!(names_it || is_emptied, "{place} = {value}\n{error}");
                     reported += 1;
                 }
             }
@@ -232,9 +232,9 @@ fn any_value_in_any_place_is_accepted_or_reported_with_its_key() {
 }
 
 #[test]
-fn every_key_that_is_missing_or_unknown_is_reported() {
+fn every_missing_or_unknown_key_is_reported() {
     let file = changed("id = \"till\"", "name = \"till\"").replace("scopes", "scope");
-    let told = refusal(
+    let error = refusal(
         &format!("{file}[cache]\nmax_bytes = \"1GiB\"\n[caches]\nx = 1\n"),
         &[("BFF_ENGAGE__BURTS", "1")],
     );
@@ -248,15 +248,15 @@ fn every_key_that_is_missing_or_unknown_is_reported() {
         "engage.burts: is an unknown key; did you mean burst?",
     ] {
         assert!(
-            told.lines().any(|line| line.starts_with(expected)),
-            "{expected}\n{told}"
+            error.lines().any(|line| line.starts_with(expected)),
+            "{expected}\n{error}"
         );
     }
-    assert_eq!(told.lines().count(), 7, "{told}");
+    assert_eq!(error.lines().count(), 7, "{error}");
 }
 
 #[test]
-fn a_syntax_error_says_where_and_why_and_never_a_value() {
+fn syntax_error_names_place_and_cause_without_a_value() {
     for (line, cause) in [
         ("api_key = \"sesame-4711", "line 3, column "),
         ("api_key = sesame-4711", "string values must be quoted"),
@@ -264,20 +264,23 @@ fn a_syntax_error_says_where_and_why_and_never_a_value() {
         ("[server", "unclosed table"),
         ("burst = 3\nburst = 4", "duplicate key"),
     ] {
-        let told = refusal(&format!("[engage]\nreplicas = 1\n{line}\n"), &[]);
-        let first = told.lines().next().unwrap_or_default();
+        let error = refusal(&format!("[engage]\nreplicas = 1\n{line}\n"), &[]);
+        let first = error.lines().next().unwrap_or_default();
         assert!(
             first.contains(": is not TOML: line ") && first.contains(", column "),
-            "{told}"
+            "{error}"
         );
-        assert!(first.contains(cause), "{cause}: {told}");
-        assert!(!told.contains("sesame") && !told.contains("4711"), "{told}");
-        assert_eq!(told.lines().count(), 1, "{told}");
+        assert!(first.contains(cause), "{cause}: {error}");
+        assert!(
+            !error.contains("sesame") && !error.contains("4711"),
+            "{error}"
+        );
+        assert_eq!(error.lines().count(), 1, "{error}");
     }
 }
 
 #[test]
-fn the_variables_that_kubernetes_makes_of_a_service_are_not_ours() {
+fn service_variables_of_kubernetes_are_ignored() {
     for (name, value) in [
         ("BFF__CANARY_SERVICE_HOST", "10.0.0.1"),
         ("BFF__CANARY_SERVICE_PORT", "8080"),
@@ -295,7 +298,7 @@ fn the_variables_that_kubernetes_makes_of_a_service_are_not_ours() {
         ("BFF_ENGAGE__X_PORT", "tcp://[fd00::1]:80"),
         ("BFF_ENGAGE__X_PORT_80_TCP_ADDR", "10.0.0.1"),
     ] {
-        load(LEAST, &[(name, value)]).unwrap_or_else(|told| panic!("{name}: {told}"));
+        load(LEAST, &[(name, value)]).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
     for (name, value) in [
         ("BFF_CACHE__TYPO", "1"),
@@ -306,10 +309,10 @@ fn the_variables_that_kubernetes_makes_of_a_service_are_not_ours() {
         ("BFF__CANARY_PORT_HTTP_TCP", "1"),
         ("BFF_CACHES__MAX_SIZE", "1GiB"),
     ] {
-        let told = refusal(LEAST, &[(name, value)]);
+        let error = refusal(LEAST, &[(name, value)]);
         assert!(
-            told.contains("unknown field") && told.lines().count() == 1,
-            "{name}: {told}"
+            error.contains("unknown key") && error.lines().count() == 1,
+            "{name}: {error}"
         );
     }
 }

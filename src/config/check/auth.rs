@@ -1,4 +1,4 @@
-//! Who may ask: what the types of `[auth]` can't say.
+//! Checks of `[auth]`.
 
 use std::collections::HashMap;
 
@@ -37,7 +37,7 @@ impl Config {
             }
             check_digests(client, index, &mut digests, mistakes);
             check_scopes(client, &key, mistakes);
-            // With a shopper's token beside its key it may ask for that shopper.
+            // A client without identifiers may still send a shopper's token with its key.
             if client.identifiers.is_empty() && auth.jwt.is_none() {
                 mistakes.add(
                     format!("{key}.identifiers"),
@@ -100,7 +100,7 @@ fn check_limits(client: &ClientConfig, key: &str, mistakes: &mut Mistakes) {
     }
 }
 
-/// `digests` tells of each whose it is.
+/// `digests` maps each digest to the index of its client.
 fn check_digests<'a>(
     client: &'a ClientConfig,
     index: usize,

@@ -1,4 +1,4 @@
-//! The bounds of every duration, size and number: within them all sums can be formed and everything starts.
+//! The bounds of durations, sizes and numbers. Within them no arithmetic overflows and every part can start.
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
@@ -8,23 +8,23 @@ use crate::config::{Config, mistakes::Mistakes};
 
 const NONE: Duration = Duration::ZERO;
 const MILLISECOND: Duration = Duration::from_millis(1);
-/// Less is over before an answer has come.
+/// Shorter lifetimes end before a response arrives.
 const SHORTEST_LIFETIME: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A tenant's changes are asked for at most so often.
+/// The shortest interval between polls of `/contacts/changes`.
 const SHORTEST_POLL: Duration = Duration::from_secs(5);
 
 const MEBIBYTE: u64 = 1 << 20;
 
-/// One call in a quarter of an hour: below, the time between two calls soon can't be told.
+/// One call in about 17 minutes; far lower rates overflow the interval between two calls.
 pub(super) const LEAST_RATE: f64 = 0.001;
 const RATES: RangeInclusive<f64> = LEAST_RATE..=1_000_000.0;
 
-/// More can't be counted, or is no limit.
+/// Higher counts overflow, or are no limit at all.
 pub(super) const COUNTS: RangeInclusive<u64> = 1..=1_000_000;
 
 impl Config {
@@ -79,7 +79,7 @@ impl Config {
                 server.write_timeout,
                 MILLISECOND..=HOUR,
             ),
-            // Orchestrators kill what takes longer.
+            // Orchestrators kill processes that take longer.
             (
                 "server.shutdown_delay",
                 server.shutdown_delay,
@@ -124,7 +124,7 @@ impl Config {
             ("cache.stale_if_error", cache.stale_if_error),
             ("cache.negative_lifetime", cache.negative_lifetime),
         ] {
-            // Data that is never fresh would be asked for anew until the caller's time is over.
+            // Data that is never fresh would be fetched again and again until the caller's time is over.
             if key.ends_with("_lifetime")
                 && key != "cache.negative_lifetime"
                 && value < SHORTEST_LIFETIME
@@ -143,14 +143,14 @@ impl Config {
 
     fn check_sizes(&self, mistakes: &mut Mistakes) {
         for (key, value, bounds) in [
-            // What a look-up needs, and more than any body of ours holds.
+            // From what a look-up needs to more than any request needs.
             ("server.max_body", self.server.max_body, 256..=16 * MEBIBYTE),
             (
                 "webhooks.max_body",
                 self.webhooks.max_body,
                 1024..=16 * MEBIBYTE,
             ),
-            // From what few answers exceed to what a replica can hold many of at once.
+            // From what few responses exceed to what a replica can buffer many of.
             (
                 "engage.max_response_size",
                 self.engage.max_response_size,
@@ -164,7 +164,7 @@ impl Config {
     }
 }
 
-/// How long the issuer's tokens may live.
+/// Checks the longest lifetime of tokens.
 pub(super) fn check_token_lifetime(value: Duration, mistakes: &mut Mistakes) {
     let bounds = MILLISECOND..=DAY * 366;
     check_range(
@@ -176,7 +176,7 @@ pub(super) fn check_token_lifetime(value: Duration, mistakes: &mut Mistakes) {
     );
 }
 
-/// A limit that may be left out.
+/// Checks a limit that may be unset.
 pub(super) fn check_limit(key: &str, value: Option<u64>, mistakes: &mut Mistakes) {
     match value {
         Some(0) => mistakes.add(key, "is zero", "remove it for no limit"),
@@ -213,7 +213,7 @@ fn check_range<T: PartialOrd, S: fmt::Display>(
     mistakes.add(key, what, format!("give {least} to {most}"));
 }
 
-/// A bound as it is written.
+/// A duration in the form of the configuration.
 struct Shown(Duration);
 
 impl fmt::Display for Shown {

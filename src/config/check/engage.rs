@@ -1,4 +1,4 @@
-//! Engage: where it is, how it is asked and by what budget.
+//! Checks of `[engage]`.
 
 use std::net::IpAddr;
 
@@ -98,7 +98,8 @@ impl Config {
     }
 }
 
-/// Whether it begins as Engage wants it, with a product and its version, and can be sent (RFC 9110, 10.1.5).
+/// Whether the text begins with a product and its version, which Engage requires, and is a valid header value (RFC 9110,
+/// 10.1.5).
 fn is_user_agent(text: &str) -> bool {
     let is_token = |text: &str| {
         let is_char = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
@@ -117,7 +118,7 @@ pub(super) fn leads_to_loopback(url: &reqwest::Url) -> bool {
     host == "localhost" || address.is_some_and(is_loopback)
 }
 
-/// Whether Engage may be asked there.
+/// Checks the URL of Engage.
 fn base_url(text: &str, allow_plain_http: bool) -> Result<(), &'static str> {
     if text.is_empty() {
         return Err("is missing");

@@ -1,4 +1,4 @@
-//! The issuer of shoppers' tokens, and the pages that may ask with one.
+//! Checks of `[auth.jwt]`, and of the origins whose scripts may use its tokens.
 
 use std::{path::Path, time::Duration};
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::config::{Config, JwtConfig, files, jwk::check_key_set, mistakes::Mistakes};
 
-/// The longest time by which clocks may be taken to differ.
+/// The largest accepted difference between clocks.
 const MAX_LEEWAY: Duration = Duration::from_secs(60);
 
 impl Config {
@@ -32,7 +32,7 @@ impl Config {
     }
 }
 
-/// An origin as browsers write it (RFC 6454): scheme, host and perhaps a port, no more.
+/// Whether the text is an origin as browsers write it (RFC 6454): scheme, host and an optional port.
 fn is_origin(text: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(text) else {
         return false;
@@ -128,7 +128,7 @@ fn is_https_or_loopback(text: &str) -> bool {
         return false;
     };
     let is_safe = url.scheme() == "https" || (url.scheme() == "http" && leads_to_loopback(&url));
-    // A credential would stand in what `check-config` prints.
+    // `check-config` would print a credential.
     let is_bare = url.username().is_empty() && url.password().is_none();
     is_safe && is_bare && url.port() != Some(0)
 }

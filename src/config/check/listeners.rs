@@ -1,4 +1,4 @@
-//! Where the service listens.
+//! Checks of the listeners.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -32,7 +32,7 @@ impl Config {
                 "give names without scheme and port, such as \"engage-bff.example.com\"; \"*\" is not allowed",
             );
         }
-        if are_one(self.server.listen, operations.listen) {
+        if overlap(self.server.listen, operations.listen) {
             mistakes.add(
                 "operations.listen",
                 "is also the address and port of server.listen",
@@ -42,12 +42,13 @@ impl Config {
     }
 }
 
-/// Whether the address is this machine's own, `::ffff:127.0.0.1` too.
+/// Whether the address is a loopback address, including IPv4-mapped ones such as `::ffff:127.0.0.1`.
 pub(super) fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// Whether it is an IP address, or a host name (RFC 1123, 2.1, and with underscores as container engines allow them).
+/// Whether the text is an IP address or a host name (RFC 1123, 2.1), which may contain underscores, as container engines
+/// allow.
 pub(super) fn is_host(text: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -61,11 +62,11 @@ pub(super) fn is_host(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok() || (name.len() <= 253 && name.split('.').all(is_label))
 }
 
-/// Whether the second can't be bound beside the first. `[::]` is all addresses, those of IPv4 too.
-fn are_one(one: SocketAddr, other: SocketAddr) -> bool {
+/// Whether the two addresses can't both be bound. `[::]` includes all IPv4 addresses.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let (first, second) = (one.ip().to_canonical(), other.ip().to_canonical());
-    let holds =
+    let includes =
         |all: IpAddr, other: IpAddr| all.is_unspecified() && (all.is_ipv6() || other.is_ipv4());
-    let same = first == second || holds(first, second) || holds(second, first);
+    let same = first == second || includes(first, second) || includes(second, first);
     one.port() != 0 && one.port() == other.port() && same
 }

@@ -1,4 +1,5 @@
-//! The log's filter, in `tracing`'s syntax, which takes any word for a module: a misspelt level would silence everything.
+//! Checks of the log's filter. In `tracing`'s syntax any word is a valid module name, so a misspelt level would silence the
+//! log without an error.
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
@@ -7,7 +8,7 @@ use crate::config::{Config, mistakes::Mistakes, spelling::most_alike};
 
 const KEY: &str = "telemetry.log";
 
-/// The levels, each with the words that other programs have for it.
+/// The levels, each with the words that other programs use for it.
 const LEVELS: [(&str, &[&str]); 6] = [
     ("off", &["none", "silent", "quiet"]),
     ("error", &["err", "fatal", "critical", "severe"]),
@@ -20,11 +21,10 @@ const LEVELS: [(&str, &[&str]); 6] = [
     ("trace", &["all", "finest", "silly", "everything"]),
 ];
 
-/// This crate, as its events name it.
+/// The first segment of the targets of this crate's events.
 const OURS: &str = env!("CARGO_CRATE_NAME");
 
-/// What stands behind it in the targets of its events: its modules, the audit, and
-/// what is compiled into the program alone.
+/// The second segment of those targets: the modules of the library, the audit, and `process`, which belongs to the program.
 const MODULES: [&str; 13] = [
     "app",
     "audit",
@@ -58,7 +58,7 @@ impl Config {
         }
     }
 
-    /// Whether alarms of the level `warn` are left out.
+    /// Whether the filter drops alarms of level `warn`.
     pub(super) fn logs_errors_alone(&self) -> bool {
         let directives = self.telemetry.log.split(',');
         let directives: Vec<_> = directives
@@ -68,19 +68,19 @@ impl Config {
     }
 }
 
-/// What is wrong, and what to do.
-type Fault = (&'static str, String);
+/// What is wrong, and the remedy.
+type LogFault = (&'static str, String);
 
-/// One level, for all or for what a target's name begins with.
+/// A level for all targets, or for those with a prefix.
 struct Directive<'a> {
     target: &'a str,
     level: LevelFilter,
-    /// Only adds what happens in a span.
+    /// Applies to events within a span only.
     is_of_span: bool,
 }
 
 impl<'a> Directive<'a> {
-    fn parse(text: &'a str) -> Result<Self, Fault> {
+    fn parse(text: &'a str) -> Result<Self, LogFault> {
         if text.trim() != text {
             let remedy = "remove them: they would be part of a name";
             return Err(("has spaces around a comma", remedy.to_owned()));
@@ -108,7 +108,7 @@ impl<'a> Directive<'a> {
     }
 }
 
-fn level_of(text: &str) -> Result<LevelFilter, Fault> {
+fn level_of(text: &str) -> Result<LevelFilter, LogFault> {
     let text = text.to_ascii_lowercase();
     let is_level = LEVELS.iter().any(|(level, _)| *level == text);
     match text.parse() {
@@ -117,14 +117,14 @@ fn level_of(text: &str) -> Result<LevelFilter, Fault> {
     }
 }
 
-/// The level that another word may have been meant for.
+/// The level that a synonym or a misspelling stands for.
 fn level_meant(text: &str) -> Option<&'static str> {
     let is_synonym = |(_, others): &&(&str, &[&str])| others.contains(&text);
     let synonym = LEVELS.iter().find(is_synonym).map(|(level, _)| *level);
     synonym.or_else(|| most_alike(text, LEVELS.iter().map(|(level, _)| *level)))
 }
 
-fn no_level(meant: Option<&str>) -> Fault {
+fn no_level(meant: Option<&str>) -> LogFault {
     let levels: Vec<_> = LEVELS.iter().map(|(level, _)| *level).collect();
     let levels = levels.join(", ");
     let remedy = match meant {
@@ -134,8 +134,8 @@ fn no_level(meant: Option<&str>) -> Fault {
     ("has no valid level", remedy)
 }
 
-/// Of libraries nothing is known; of this crate all modules are.
-fn check_target(target: &str) -> Result<(), Fault> {
+/// Checks a target: the modules of this crate are known, those of libraries are not.
+fn check_target(target: &str) -> Result<(), LogFault> {
     let (first, rest) = target.split_once("::").unwrap_or((target, ""));
     let module = rest.split("::").next().unwrap_or_default();
     if first == OURS && !module.is_empty() && !MODULES.contains(&module) {
@@ -156,8 +156,8 @@ fn check_target(target: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Alarms are to be seen whatever else is not.
-fn silenced(directives: &[Directive<'_>]) -> Option<Fault> {
+/// Refuses a filter that drops every alarm.
+fn silenced(directives: &[Directive<'_>]) -> Option<LogFault> {
     (least_of_ours(directives) == LevelFilter::OFF).then(|| {
         let remedy =
             format!("give at least \"error\" for all or for {OURS}, such as \"info,hyper=off\"");
@@ -165,7 +165,7 @@ fn silenced(directives: &[Directive<'_>]) -> Option<Fault> {
     })
 }
 
-/// The least that is logged of any module of ours.
+/// The lowest level in force for any module of this crate.
 fn least_of_ours(directives: &[Directive<'_>]) -> LevelFilter {
     let of = |name: &str| {
         let applies = |one: &&Directive<'_>| !one.is_of_span && name.starts_with(one.target);
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_modules_are_those_of_the_crate_the_audit_and_the_program() {
+    fn modules_are_those_of_library_audit_and_program() {
         let declared = include_str!("../../lib.rs").lines();
         let declared = declared
             .map(|line| line.strip_prefix("pub ").unwrap_or(line))

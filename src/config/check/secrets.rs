@@ -1,4 +1,4 @@
-//! Secrets that are none: too short, known to everybody, or the same in two places, so that who holds one holds both.
+//! Checks of secrets: none is short, a placeholder, or used twice.
 
 use std::fmt::Write;
 
@@ -7,10 +7,10 @@ use secrecy::ExposeSecret;
 
 use crate::config::{Config, mistakes::Mistakes, secret_files::given, texts};
 
-/// Shorter ones that we choose ourselves can be guessed.
+/// The shortest secret chosen by the operator: shorter ones can be guessed.
 const MIN_LENGTH: usize = 16;
 
-/// What stands in examples until somebody chooses a secret: letters and digits in lower case, without trailing digits.
+/// Placeholders of examples, reduced to lower-case letters and digits without trailing digits.
 const PLACEHOLDERS: [&str; 19] = [
     "admin",
     "apikey",
@@ -55,7 +55,7 @@ impl Config {
         }
         let ours = |(key, _): &&(&str, &str)| ![ENGAGES, SVIXS].contains(key);
         for (key, secret) in secrets.iter().filter(ours) {
-            // One that is empty is told as missing.
+            // An empty one is reported as missing.
             if (1..MIN_LENGTH).contains(&secret.len()) {
                 mistakes.add(
                     *key,
@@ -67,7 +67,7 @@ impl Config {
         self.check_client_keys(&secrets, mistakes);
     }
 
-    /// The secrets given in the clear, each with its key.
+    /// The plain-text secrets, each with its key.
     fn secrets(&self) -> Vec<(&'static str, &str)> {
         let secrets = [
             (ENGAGES, given(self.engage.api_key.as_ref())),
@@ -91,7 +91,7 @@ impl Config {
             .collect()
     }
 
-    /// Of clients' keys the digests are known, and with them whether they are one of those.
+    /// Checks clients' keys by their digests: whether one is the digest of a placeholder or of another secret.
     fn check_client_keys(&self, secrets: &[(&'static str, &str)], mistakes: &mut Mistakes) {
         for (index, client) in self.auth.clients.iter().enumerate() {
             let key = format!("auth.clients[{index}].key_sha256");
@@ -114,13 +114,13 @@ impl Config {
     }
 }
 
-/// Whose length is Engage's to choose.
+/// Exempt from the length check: Engage chooses it.
 const ENGAGES: &str = "engage.api_key";
 
-/// Whose length is judged by what they decode to.
+/// Exempt from the length check: the decoded bytes are checked.
 const SVIXS: &str = "webhooks.secrets";
 
-/// Whether it is a placeholder or one character, perhaps over and over.
+/// Whether the text is a placeholder or repeats a single character.
 fn is_placeholder(secret: &str) -> bool {
     let letters: String = secret
         .chars()
@@ -134,7 +134,7 @@ fn is_placeholder(secret: &str) -> bool {
     is_one_character || PLACEHOLDERS.contains(&word) || texts::is_placeholder(secret)
 }
 
-/// The shortest text that, over and over, is this one.
+/// The shortest text whose repetition is this one.
 fn repeated(text: &str) -> &str {
     let makes_it = |length: &usize| {
         let (unit, _) = text.split_at(*length);

@@ -1,4 +1,4 @@
-//! What starts, and is seldom meant.
+//! Warnings: settings that work and are probably a mistake.
 
 use std::{fs, time::Duration};
 
@@ -8,28 +8,28 @@ use crate::{
     domain::IdentifierKind,
 };
 
-/// What Engage asks for at most with one key.
+/// The most calls per second with one key that Engage asks for.
 const ENGAGES_RATE: f64 = 50.0;
-/// Longer lifetimes are for services that are told of changes.
+/// Lifetimes from here on are for services that receive webhooks.
 const LONG: Duration = Duration::from_secs(60 * 60);
 
 impl Config {
-    /// What works, and is seldom meant.
+    /// Settings that work and are probably a mistake.
     pub fn warnings(&self) -> Vec<Mistake> {
         let checks = [
-            self.warn_of_log(),
-            self.warn_of_rate(),
-            self.warn_of_plain_http(),
-            self.warn_of_custom_key(),
-            self.warn_of_memory(),
-            self.warn_of_webhooks(),
+            self.warn_about_log(),
+            self.warn_about_rate(),
+            self.warn_about_plain_http(),
+            self.warn_about_custom_key(),
+            self.warn_about_memory(),
+            self.warn_about_webhooks(),
         ];
         let mut warnings: Vec<_> = checks.into_iter().flatten().collect();
-        warnings.extend(self.warn_of_lifetimes());
+        warnings.extend(self.warn_about_lifetimes());
         warnings
     }
 
-    fn warn_of_log(&self) -> Option<Mistake> {
+    fn warn_about_log(&self) -> Option<Mistake> {
         self.logs_errors_alone().then(|| {
             Mistake::new(
                 "telemetry.log",
@@ -44,7 +44,7 @@ impl Config {
         url.is_ok_and(|url| leads_to_loopback(&url))
     }
 
-    fn warn_of_rate(&self) -> Option<Mistake> {
+    fn warn_about_rate(&self) -> Option<Mistake> {
         let is_over = self.engage.requests_per_second > ENGAGES_RATE && !self.is_on_loopback();
         is_over.then(|| {
             Mistake::new(
@@ -55,7 +55,7 @@ impl Config {
         })
     }
 
-    fn warn_of_plain_http(&self) -> Option<Mistake> {
+    fn warn_about_plain_http(&self) -> Option<Mistake> {
         let url = reqwest::Url::parse(&self.engage.base_url);
         let is_plain = url.is_ok_and(|url| url.scheme() == "http") && !self.is_on_loopback();
         is_plain.then(|| {
@@ -67,8 +67,8 @@ impl Config {
         })
     }
 
-    /// Only where a client's list was chosen: the default list has `customKey` for whoever needs it.
-    fn warn_of_custom_key(&self) -> Option<Mistake> {
+    /// Only if a client's list was configured: the default list contains `customKey`.
+    fn warn_about_custom_key(&self) -> Option<Mistake> {
         let asks = |client: &ClientConfig| {
             let kinds = &client.identifiers;
             let asks = |kind| kinds.contains(&kind);
@@ -85,7 +85,7 @@ impl Config {
         })
     }
 
-    fn warn_of_memory(&self) -> Option<Mistake> {
+    fn warn_about_memory(&self) -> Option<Mistake> {
         let is_beyond = memory().is_some_and(|memory| self.cache.max_size.as_u64() > memory);
         is_beyond.then(|| {
             Mistake::new(
@@ -96,7 +96,7 @@ impl Config {
         })
     }
 
-    fn warn_of_webhooks(&self) -> Option<Mistake> {
+    fn warn_about_webhooks(&self) -> Option<Mistake> {
         let is_shared = !self.webhooks.secrets.is_empty() && self.engage.replicas > 1;
         is_shared.then(|| {
             Mistake::new(
@@ -107,7 +107,7 @@ impl Config {
         })
     }
 
-    fn warn_of_lifetimes(&self) -> Vec<Mistake> {
+    fn warn_about_lifetimes(&self) -> Vec<Mistake> {
         let cache = &self.cache;
         let lifetimes = [
             ("cache.profile_lifetime", cache.profile_lifetime),
@@ -115,10 +115,10 @@ impl Config {
             ("cache.vouchers_lifetime", cache.vouchers_lifetime),
             ("cache.points_lifetime", cache.points_lifetime),
         ];
-        let are_untold = self.webhooks.secrets.is_empty();
+        let has_no_webhooks = self.webhooks.secrets.is_empty();
         let long = lifetimes
             .into_iter()
-            .filter(|(_, lifetime)| are_untold && *lifetime >= LONG);
+            .filter(|(_, lifetime)| has_no_webhooks && *lifetime >= LONG);
         let warning = |(key, _)| {
             Mistake::new(
                 key,
@@ -130,7 +130,7 @@ impl Config {
     }
 }
 
-/// The bytes that this process may use, as far as the machine says.
+/// The memory that this process may use, in bytes: the machine's, or the container's limit if lower.
 fn memory() -> Option<u64> {
     let read = |path| fs::read_to_string(path).ok();
     let of_machine = || {

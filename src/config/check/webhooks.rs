@@ -1,4 +1,4 @@
-//! What the webhooks' section must keep to.
+//! Checks of `[webhooks]`.
 
 use secrecy::ExposeSecret;
 
@@ -8,7 +8,7 @@ use crate::config::{
     mistakes::Mistakes,
 };
 
-/// Shorter ones can be guessed; Svix makes 24 bytes.
+/// The shortest signing key in bytes: shorter ones can be guessed. Svix generates 24.
 const MIN_KEY: usize = 16;
 
 impl Config {

@@ -2,13 +2,13 @@
 #
 #   docker build --tag engage-bff .          (or: podman build --format docker --tag engage-bff .)
 #
-# `--format docker` keeps the HEALTHCHECK, which the OCI format has no place for.
-# scripts/container builds the last stage alone from a binary built outside, runs it and tries it.
+# `--format docker` keeps the HEALTHCHECK, which the OCI format does not support.
+# scripts/container builds the last stage alone, from a binary built outside, and tests it.
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY . .
-# Naming the target keeps the static flag away from macros and build scripts, which cannot be static.
+# With an explicit target the flag does not apply to macros and build scripts, which can't be static.
 RUN target="$(rustc -vV | sed -n 's/^host: //p')" \
   && RUSTFLAGS="-C target-feature=+crt-static" \
     cargo build --locked --release --package engage-bff --bin engage-bff --target "$target" \
@@ -19,10 +19,10 @@ LABEL org.opencontainers.image.title="engage-bff" \
       org.opencontainers.image.description="A caching backend-for-frontend for Voyado Engage" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 COPY --from=build /engage-bff /engage-bff
-# Nobody: there is no user list in the image, and no file that this user could write.
+# An unprivileged user: the image has no user list and no file that this user can write.
 USER 65532:65532
-# Where the network is of IPv6: --env BFF_SERVER__LISTEN=[::]:8080, which answers by IPv4 too. The default stays with IPv4,
-# for [::] can't be bound where IPv6 is switched off.
+# In IPv6 networks: --env BFF_SERVER__LISTEN=[::]:8080, which accepts IPv4 too. Not the default, because [::] can't be bound
+# if IPv6 is disabled.
 ENV BFF_SERVER__LISTEN=0.0.0.0:8080
 EXPOSE 8080
 STOPSIGNAL SIGTERM

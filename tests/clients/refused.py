@@ -1,9 +1,10 @@
-"""Python's clients, and one that behaves as the JDK's do, before a service that refuses: each must get each answer whole.
+"""Python's HTTP clients, and one that behaves like the JDK's, and a service that refuses requests: every response must
+be received completely.
 
     refused.py CASES COUNT
 
-CASES is a file that scripts/clients writes. Each line that is printed is one client and one refusal: how many answers
-came whole, of how many, and why the first that did not was missed.
+CASES is a file that scripts/clients writes. Prints a line per client and refusal: complete responses, all responses, and
+the first failure.
 """
 
 import http.client
@@ -18,7 +19,7 @@ import httpx
 with open(sys.argv[1], encoding="utf-8") as file:
     cases = json.load(file)
 count = int(sys.argv[2])
-# Time enough for the service to have answered, and perhaps closed, between the head and the body.
+# Enough time for the service to respond, and perhaps close, between the head and the body.
 PAUSE = 0.001
 
 
@@ -28,14 +29,14 @@ class Httpx:
     def __init__(self, base):
         self.client = httpx.Client(base_url=base, timeout=20, trust_env=False)
 
-    def ask(self, case):
+    def send(self, case):
         def body():
             time.sleep(PAUSE)
             yield case["body"]
 
         headers = case["headers"] | {"content-length": str(len(case["body"]))}
-        answer = self.client.request(case["method"], case["path"], headers=headers, content=body())
-        return answer.status_code, answer.content
+        response = self.client.request(case["method"], case["path"], headers=headers, content=body())
+        return response.status_code, response.content
 
 
 class HttpClient:
@@ -44,7 +45,7 @@ class HttpClient:
     def __init__(self, base):
         self.connection = http.client.HTTPConnection(urlsplit(base).netloc, timeout=20)
 
-    def ask(self, case):
+    def send(self, case):
         connection = self.connection
         connection.putrequest(case["method"], case["path"])
         for name, value in case["headers"].items():
@@ -53,28 +54,28 @@ class HttpClient:
         connection.endheaders()
         time.sleep(PAUSE)
         connection.send(case["body"])
-        answer = connection.getresponse()
-        return answer.status, answer.read()
+        response = connection.getresponse()
+        return response.status, response.read()
 
 
 class Jdk:
-    """Keeps its connection, writes head and body one after the other, reads only then; a failed write is a failure."""
+    """Keeps its connection, writes head and body before it reads, and fails if a write fails."""
 
-    name = "as the JDK"
+    name = "like the JDK"
 
     def __init__(self, base):
         parts = urlsplit(base)
         self.address = (parts.hostname, parts.port)
         self.socket = None
 
-    def ask(self, case):
+    def send(self, case):
         try:
             return self.exchange(case)
         except OSError:
-            self.hang_up()
+            self.close()
             raise
 
-    def hang_up(self):
+    def close(self):
         if self.socket:
             self.socket.close()
         self.socket = None
@@ -90,12 +91,12 @@ class Jdk:
         time.sleep(PAUSE)
         for start in range(0, len(case["body"]), 8192):
             self.socket.sendall(case["body"][start : start + 8192])
-        answer = http.client.HTTPResponse(self.socket, method=case["method"])
-        answer.begin()
-        body = answer.read()
-        if answer.will_close:
-            self.hang_up()
-        return answer.status, body
+        response = http.client.HTTPResponse(self.socket, method=case["method"])
+        response.begin()
+        body = response.read()
+        if response.will_close:
+            self.close()
+        return response.status, body
 
 
 for case in cases["cases"]:
@@ -105,16 +106,16 @@ for kind in (Httpx, HttpClient, Jdk):
         client, whole, tried, missed = kind(cases["base"]), 0, 0, ""
         while tried < count:
             try:
-                status, body = client.ask(case)
+                status, body = client.send(case)
                 code = json.loads(body)["code"]
                 if status == case["besides"]:
-                    # Not refused yet: who is limited is served once a second.
+                    # Not refused: a limited client is served once per second.
                     continue
                 if (status, code) == (case["status"], case["code"]):
                     whole += 1
                 else:
                     missed = missed or f"{status} {code}"
-            except Exception as error:  # Whatever a client throws is what its caller would see.
+            except Exception as error:  # The caller of the client would see any of them.
                 missed = missed or f"{type(error).__name__}: {error}"
                 client = kind(cases["base"])
             tried += 1

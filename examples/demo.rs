@@ -1,5 +1,4 @@
-//! The service and a pretend Engage, both on loopback, with ready-made curl lines to try them. Stays
-//! up until Ctrl-C.
+//! The service and the Engage simulator on loopback, with curl commands to try. Runs until Ctrl-C.
 //!
 //! ```sh
 //! cargo run --release --example demo
@@ -13,27 +12,27 @@ use engage_simulator::{Simulator, SimulatorClock, people};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// In the program, so that it runs from any folder.
+/// Compiled in, so that the demo runs from any directory.
 const CONFIG: &str = include_str!("../config/demo.toml");
 const CONTACTS: usize = 2000;
-/// The trap that the service exists to avoid: Engage's overview shows changes this much later.
+/// How late the simulated overview shows changes, which the service must hide from callers.
 const OVERVIEW_LAG: Duration = Duration::from_secs(60);
 
-/// The service and a pretend Engage, both on loopback. An address that is taken is replaced by a free one.
+/// The service and the Engage simulator on loopback. An address in use is replaced by a free one.
 #[derive(Clone, Debug, Parser)]
 struct Addresses {
-    /// Where the service answers.
+    /// The data listener of the service.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Where its operations listener is.
+    /// The operations listener of the service.
     #[arg(long, default_value = "127.0.0.1:9090")]
     operations: SocketAddr,
-    /// Where the pretend Engage is.
+    /// The Engage simulator.
     #[arg(long, default_value = "127.0.0.1:8090")]
     engage: SocketAddr,
 }
 
-/// What has been started.
+/// The started simulator and service.
 struct Demo {
     engage: Simulator,
     app: App,
@@ -44,7 +43,7 @@ async fn main() -> ExitCode {
     match run(&Addresses::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Where even this can't be written there is nothing left to do.
+            // If standard error is closed too, nothing is left to do.
             let _ = writeln!(std::io::stderr(), "{error:#}");
             ExitCode::FAILURE
         }
@@ -65,7 +64,7 @@ async fn run(wanted: &Addresses) -> Result<(), anyhow::Error> {
     let shutdown = CancellationToken::new();
     let stop = shutdown.clone();
     tokio::spawn(async move {
-        // Without a signal to wait for, the demo ends at once instead of never.
+        // If the signal can't be handled, the demo ends at once instead of never.
         let _ = tokio::signal::ctrl_c().await;
         stop.cancel();
     });
@@ -74,7 +73,7 @@ async fn run(wanted: &Addresses) -> Result<(), anyhow::Error> {
     Ok(())
 }
 
-/// Starts both where that was wanted, or else on free ports.
+/// Starts both at the wanted addresses, or on free ports.
 async fn start(mut config: Config, wanted: &Addresses) -> Result<Demo, anyhow::Error> {
     let engage = Simulator::builder()
         .seed(7)
@@ -88,7 +87,7 @@ async fn start(mut config: Config, wanted: &Addresses) -> Result<Demo, anyhow::E
     config.engage.base_url = engage.base_url();
     config.server.listen = free_or_any(wanted.listen).await;
     config.operations.listen = match wanted.operations {
-        // Not bound yet, and no longer free.
+        // Not bound yet, but already assigned.
         taken if taken == config.server.listen => SocketAddr::new(taken.ip(), 0),
         wanted => free_or_any(wanted).await,
     };
@@ -96,7 +95,7 @@ async fn start(mut config: Config, wanted: &Addresses) -> Result<Demo, anyhow::E
     Ok(Demo { engage, app })
 }
 
-/// The wanted address where it is free, else any free port beside it.
+/// The wanted address if it is free, else the same IP with port 0.
 async fn free_or_any(wanted: SocketAddr) -> SocketAddr {
     match TcpListener::bind(wanted).await {
         Ok(_) => wanted,
@@ -104,7 +103,7 @@ async fn free_or_any(wanted: SocketAddr) -> SocketAddr {
     }
 }
 
-/// What to try, as lines for a shell.
+/// The addresses, and commands to try in a shell.
 fn tour(bff: &str, operations: &str, engage: &str) -> String {
     let alva = people::ALVA;
     let shop = "curl -si -H 'X-Api-Key: demo-shop-key'";
@@ -136,9 +135,12 @@ fn tour(bff: &str, operations: &str, engage: &str) -> String {
             "By national id: in the body only, and only for the till",
             body("socialSecurityNumber", alva.national_id),
         ),
-        ("By whatever the customer says", body("any", alva.email)),
         (
-            "Points as they are now",
+            "By any identifier: the service finds out which",
+            body("any", alva.email),
+        ),
+        (
+            "Points, fresh from Engage",
             format!("{shop} '{bff}/customer?email={}&fresh=points'", alva.email),
         ),
         (
@@ -146,18 +148,18 @@ fn tour(bff: &str, operations: &str, engage: &str) -> String {
             format!("{shop} '{bff}/customer?email={}&parts=none'", alva.email),
         ),
         (
-            "What lapses within sixty days",
+            "What expires within sixty days",
             format!(
                 "{shop} '{bff}/customer?email={}&expiringWithin=60d'",
                 alva.email
             ),
         ),
         (
-            "Nobody: 404",
-            format!("{shop} '{bff}/customer?email=nobody@example.com'"),
+            "An unknown contact: 404",
+            format!("{shop} '{bff}/customer?email=unknown@example.com'"),
         ),
         (
-            "Two who share an address: 409",
+            "An address of two contacts: 409",
             format!("{shop} '{bff}/customer?email={}'", people::DORA.email),
         ),
         (
@@ -165,7 +167,7 @@ fn tour(bff: &str, operations: &str, engage: &str) -> String {
             format!("curl -si '{bff}/customer?email={}'", alva.email),
         ),
         (
-            "Change the points in Engage, then ask plainly (old) and with fresh=points (new)",
+            "Change the points in Engage, then look up without (old) and with fresh=points (new)",
             format!(
                 "curl -s {engage}/control/contacts/{} -d '[{{\"points\":\"742.25\"}}]'",
                 alva.id
@@ -175,11 +177,11 @@ fn tour(bff: &str, operations: &str, engage: &str) -> String {
     let steps = steps.map(|(what, line)| format!("# {what}\n{line}\n"));
     let lag = OVERVIEW_LAG.as_secs();
     format!(
-        "engage-bff      {bff}\n\
-         operations      {operations}   (/metrics, /readyz)\n\
-         pretend Engage  {engage}   ({CONTACTS} invented contacts; its overview lags {lag} s)\n\
+        "engage-bff        {bff}\n\
+         operations        {operations}   (/metrics, /readyz)\n\
+         Engage simulator  {engage}   ({CONTACTS} invented contacts; its overview lags {lag} s)\n\
          \n{}\n\
-         Ctrl-C ends both.",
+         Ctrl-C stops both.",
         steps.join("\n")
     )
 }
@@ -188,7 +190,7 @@ fn tour(bff: &str, operations: &str, engage: &str) -> String {
 mod tests {
     use super::*;
 
-    /// An address that is taken as long as the listener lives.
+    /// An address that is in use until the listener is dropped.
     async fn taken() -> (TcpListener, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_address_that_is_taken_is_replaced_and_the_tour_names_what_was_chosen() {
+    async fn address_in_use_is_replaced_and_the_tour_shows_the_new_one() {
         let (_one, listen) = taken().await;
         let (_two, operations) = taken().await;
         let (_three, engage) = taken().await;
@@ -229,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_that_is_free_is_taken_and_the_folder_does_not_matter() {
+    async fn free_address_is_used_from_any_directory() {
         let folder = tempfile::tempdir().expect("a folder");
         std::env::set_current_dir(folder.path()).expect("it is there");
         let (listener, listen) = taken().await;
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_address_for_all_is_given_to_one_of_them() {
+    async fn address_wanted_twice_is_used_once() {
         let (listener, one) = taken().await;
         drop(listener);
         let wanted = Addresses {
@@ -258,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn the_addresses_are_those_of_the_documents() {
+    fn default_addresses_are_those_of_the_documents() {
         let wanted = Addresses::parse_from(["demo"]);
         let documented = [wanted.listen, wanted.operations, wanted.engage];
         let documented = documented.map(|address| address.to_string());

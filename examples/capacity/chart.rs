@@ -1,5 +1,4 @@
-//! The plot: for each setting the sessions a second that one key carries, and beside it where a
-//! session's calls go.
+//! The plot: for each setting the sessions per second that one key supports, and the calls of a session by endpoint.
 
 use std::fmt::Write;
 
@@ -8,9 +7,9 @@ use crate::{engage::GROUPS, report::Report};
 const WIDTH: f64 = 960.0;
 const ROW: f64 = 36.0;
 const BAR: f64 = 20.0;
-/// Where the rows begin.
+/// The top of the first row.
 const TOP: f64 = 84.0;
-/// Of the two panels: where they begin, and how wide they are.
+/// The two panels: left edge and width.
 const SESSIONS: Panel = Panel {
     left: 300.0,
     width: 280.0,
@@ -19,7 +18,7 @@ const CALLS: Panel = Panel {
     left: 640.0,
     width: 280.0,
 };
-/// Told apart by whoever sees no red or no green (Okabe and Ito), in the order of [`GROUPS`].
+/// Distinguishable with any form of colour blindness (Okabe and Ito), in the order of [`GROUPS`].
 const COLOURS: [&str; GROUPS.len()] = ["#0072b2", "#999999", "#e69f00", "#009e73", "#cc79a7"];
 const BLUE: &str = "#0072b2";
 
@@ -29,7 +28,7 @@ struct Panel {
     width: f64,
 }
 
-/// A drawing in the making.
+/// A drawing under construction.
 struct Drawing {
     svg: String,
     bottom: f64,
@@ -51,8 +50,8 @@ pub(crate) fn draw(report: &Report) -> String {
             .iter()
             .map(|(_, finding)| finding.wanted.calls_per_session()),
     );
-    let sessions = drawing.axis(SESSIONS, "sessions a second that one key carries", most);
-    let calls = drawing.axis(CALLS, "calls to Engage a session", dearest);
+    let sessions = drawing.axis(SESSIONS, "sessions per second that one key supports", most);
+    let calls = drawing.axis(CALLS, "calls to Engage per session", dearest);
     let mut y = TOP;
     for (name, finding) in &rows {
         let middle = y + ROW / 2.0;
@@ -80,18 +79,17 @@ impl Drawing {
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" font-size=\"13\">\n"
         );
-        svg += "<title>Shop sessions a second that one Engage API key carries</title>\n";
+        svg += "<title>Shop sessions per second that one Engage API key supports</title>\n";
         svg += "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n";
         let mut drawing = Self { svg, bottom };
-        let title =
-            "What one Engage API key (50 calls a second) carries, by the setting of the cache";
+        let title = "What one Engage API key (50 calls per second) supports, by cache setting";
         drawing.write(&format!(
             "<text x=\"20\" y=\"28\" font-size=\"16\" font-weight=\"bold\" fill=\"#222222\">{title}</text>"
         ));
         drawing
     }
 
-    /// Draws heading, grid and figures of a panel; returns how many pixels one unit is.
+    /// Draws heading, grid and figures of a panel; returns the pixels per unit.
     fn axis(&mut self, panel: Panel, heading: &str, most: f64) -> f64 {
         let step = step(most);
         let steps = (most / step).ceil();
@@ -142,7 +140,7 @@ impl Drawing {
     }
 }
 
-/// A round distance between two lines of the grid, so that there are about five.
+/// A round distance between grid lines that gives about five of them.
 fn step(most: f64) -> f64 {
     let rounds = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0];
     let is_few = |step: &f64| most / step <= 7.0;

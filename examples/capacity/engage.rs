@@ -1,5 +1,5 @@
-//! Engage in memory: knows everybody, answers after a constant time, and counts what it is asked. It
-//! stands where the service's HTTP transport stands.
+//! An in-memory Engage in place of the service's HTTP transport: knows every contact, responds after a constant time, and
+//! counts calls.
 
 use std::{
     cmp::Reverse,
@@ -15,15 +15,14 @@ use engage_bff::{
     engage::{Error, Exchange, Group, ResponseFuture},
 };
 
-/// How long Engage takes: its own pages name no figure, and the calls that a session costs do not
-/// depend on it.
+/// The response time of Engage. Its documentation names none, and the calls per session do not depend on it.
 const LATENCY: Duration = Duration::from_millis(100);
 
-/// How long a call waits for its turn before it is refused: whoever begins to wait is woken then, one after
-/// the other, and so in the same order every time.
+/// How long a call waits for the budget before it is refused. Waiting calls are woken then, one at a time, so always in the
+/// same order.
 pub(crate) const LONGEST_TURN: Duration = Duration::from_secs(1);
 
-/// Whom questions about customers call.
+/// The groups of endpoints that customer queries call.
 pub(crate) const GROUPS: [Group; 5] = [
     Group::Overview,
     Group::Contacts,
@@ -35,9 +34,9 @@ pub(crate) const GROUPS: [Group; 5] = [
 /// Calls by [`Group`].
 pub(crate) type Calls = [u64; GROUPS.len()];
 
-/// What is counted, and when something will happen that the clock must not be moved past.
+/// The counts of calls, and the alarms past which the clock must not be moved.
 #[derive(Clone, Default)]
-pub(crate) struct Desk {
+pub(crate) struct CallLog {
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -45,22 +44,22 @@ pub(crate) struct Desk {
 struct Inner {
     calls: Calls,
     alarms: BinaryHeap<Reverse<Tick>>,
-    /// When the last call will be answered.
+    /// When the last call gets its response.
     last_due: Tick,
 }
 
-impl Desk {
-    /// The calls until now.
+impl CallLog {
+    /// The calls so far.
     pub(crate) fn calls(&self) -> Calls {
         self.lock().calls
     }
 
-    /// Asks to be woken.
+    /// Sets an alarm.
     pub(crate) fn wake_at(&self, at: Tick) {
         self.lock().alarms.push(Reverse(at));
     }
 
-    /// The next moment at which somebody wants to be woken, after this one.
+    /// The first alarm after `now`.
     pub(crate) fn next_alarm(&self, now: Tick) -> Option<Tick> {
         let mut inner = self.lock();
         while inner.alarms.peek().is_some_and(|alarm| alarm.0 <= now) {
@@ -69,15 +68,15 @@ impl Desk {
         inner.alarms.peek().map(|alarm| alarm.0)
     }
 
-    /// Counts a call, and says when it is answered: each at a moment of its own, because in which order
-    /// tokio wakes those who wait for the same is drawn at random.
-    fn asked(&self, group: Group, now: Tick) -> Tick {
+    /// Counts a call and returns when it gets its response: each at a different moment, because tokio wakes tasks with the
+    /// same deadline in random order.
+    fn record(&self, group: Group, now: Tick) -> Tick {
         let mut inner = self.lock();
         inner.calls[group as usize] += 1;
         inner.last_due = (now + LATENCY).max(inner.last_due + Duration::from_nanos(1));
         let due = inner.last_due;
         inner.alarms.push(Reverse(due));
-        // Another call may follow, and wait.
+        // Another call may follow, and wait for the budget.
         inner.alarms.push(Reverse(due + LONGEST_TURN));
         due
     }
@@ -87,25 +86,25 @@ impl Desk {
     }
 }
 
-/// Carries a replica's questions to the desk.
-pub(crate) struct Wire {
-    desk: Desk,
+/// Answers a replica's calls.
+pub(crate) struct InMemoryEngage {
+    calls: CallLog,
     clock: Clock,
 }
 
-impl Wire {
-    pub(crate) fn new(desk: Desk, clock: Clock) -> Self {
-        Self { desk, clock }
+impl InMemoryEngage {
+    pub(crate) fn new(calls: CallLog, clock: Clock) -> Self {
+        Self { calls, clock }
     }
 }
 
-impl Exchange for Wire {
+impl Exchange for InMemoryEngage {
     fn get<'a>(&'a self, path: &'a str, query: &'a [(&'a str, &'a str)]) -> ResponseFuture<'a> {
-        let (group, answer) = answer(path, query);
-        let due = self.desk.asked(group, self.clock.now().tick);
+        let (group, response) = respond(path, query);
+        let due = self.calls.record(group, self.clock.now().tick);
         Box::pin(async move {
             self.clock.sleep_until(due).await;
-            answer.map(Bytes::from)
+            response.map(Bytes::from)
         })
     }
 }
@@ -129,18 +128,18 @@ fn guid(contact: u32) -> String {
     format!("6f1d2c3a-4b5e-4f60-8a71-{contact:012x}")
 }
 
-fn answer(path: &str, query: &[(&str, &str)]) -> (Group, Result<String, Error>) {
+fn respond(path: &str, query: &[(&str, &str)]) -> (Group, Result<String, Error>) {
     let words: Vec<&str> = path.split('/').collect();
     let (group, contact) = match words[..] {
-        ["contactoverview"] => (Group::Overview, named(query)),
+        ["contactoverview"] => (Group::Overview, contact_of(query)),
         ["contacts", "id"] => {
-            let guid = named(query).map(|contact| format!("\"{}\"", guid(contact)));
+            let guid = contact_of(query).map(|contact| format!("\"{}\"", guid(contact)));
             return (Group::Contacts, guid.ok_or(Error::NotFound));
         }
         ["contacts", guid] => (Group::Contacts, of_guid(guid)),
         ["contacts", guid, "promotions"] => (Group::Promotions, of_guid(guid)),
-        ["reward-vouchers", "available"] => (Group::Vouchers, named(query)),
-        ["point-accounts"] => (Group::Points, named(query)),
+        ["reward-vouchers", "available"] => (Group::Vouchers, contact_of(query)),
+        ["point-accounts"] => (Group::Points, contact_of(query)),
         _ => panic!("Engage has no {path}"),
     };
     let write = |contact| match group {
@@ -149,13 +148,13 @@ fn answer(path: &str, query: &[(&str, &str)]) -> (Group, Result<String, Error>) 
         Group::Promotions => promotions(contact),
         Group::Vouchers => format!("{{\"totalCount\":1,\"items\":{}}}", vouchers(contact)),
         Group::Points => points(contact),
-        Group::Changes => unreachable!("nobody watches the feed"),
+        Group::Changes => unreachable!("changes are not polled"),
     };
     (group, contact.map(write).ok_or(Error::NotFound))
 }
 
-/// Whom the first parameter names.
-fn named(query: &[(&str, &str)]) -> Option<u32> {
+/// The contact of the first parameter.
+fn contact_of(query: &[(&str, &str)]) -> Option<u32> {
     match query.first()? {
         ("email", email) => number(email.strip_prefix("kund")?.strip_suffix("@example.com")?),
         ("customKey", key) => number(key.strip_prefix('M')?),

@@ -1,6 +1,5 @@
-//! How many shop sessions a second one Engage API key carries at each setting of the cache: the real
-//! service, over Engage in memory, on a clock that is moved by hand. Prints the tables of
-//! `docs/CAPACITY.md`, the same figures every time.
+//! How many shop sessions per second one Engage API key supports, for several cache settings. Runs the real service over an
+//! in-memory Engage on a manual clock, and prints the tables of `docs/CAPACITY.md`: the same figures every time.
 //!
 //! ```sh
 //! cargo run --release --example capacity
@@ -11,7 +10,6 @@ mod chart;
 mod engage;
 mod measure;
 mod model;
-mod people;
 mod replica;
 mod report;
 mod settings;
@@ -19,6 +17,7 @@ mod shop;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod visitors;
 
 use std::{
     io::Write,
@@ -34,27 +33,27 @@ use clap::{Parser, builder::RangedU64ValueParser};
 
 use crate::{
     measure::{Finding, Proof, Scale},
-    people::People,
     report::Report,
     settings::Setting,
+    visitors::Visitors,
 };
 
-/// Counts what shop sessions cost Engage, and how many a second one API key carries.
+/// Counts the calls to Engage per shop session, and how many sessions per second one API key supports.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// How many sessions are counted at each setting.
+    /// Sessions counted for each setting.
     #[arg(long, default_value_t = 10_000, value_parser = RangedU64ValueParser::<u64>::new().range(100..))]
     sessions: u64,
-    /// How many contacts the shop has.
+    /// Contacts of the shop.
     #[arg(long, default_value_t = model::CONTACTS, value_parser = clap::value_parser!(u32).range(20_000..))]
     contacts: u32,
-    /// How much more often some contacts come than others; 0 = all come alike.
+    /// The skew of visits among contacts (Zipf exponent); 0 = all visit equally often.
     #[arg(long, default_value_t = model::SKEW)]
     skew: f64,
-    /// What everything random is drawn from.
+    /// The seed of everything random.
     #[arg(long, default_value_t = 2026)]
     seed: u64,
-    /// Where a plot is written.
+    /// The file for a plot (SVG).
     #[arg(long)]
     svg: Option<PathBuf>,
 }
@@ -63,7 +62,7 @@ fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Where even this can't be written there is nothing left to do.
+            // If standard error is closed too, nothing is left to do.
             let _ = writeln!(std::io::stderr(), "{error:#}");
             ExitCode::FAILURE
         }
@@ -79,24 +78,24 @@ fn run(arguments: &Arguments) -> Result<(), anyhow::Error> {
     Ok(())
 }
 
-/// Goes through everything that is compared.
+/// Measures all settings.
 fn report(arguments: &Arguments) -> Result<Report, anyhow::Error> {
-    let people = People::new(arguments.contacts, arguments.skew);
+    let visitors = Visitors::new(arguments.contacts, arguments.skew);
     let scale = Scale::whole(arguments.sessions, arguments.seed);
     let replicated = Setting::replicated()?;
     let replicated = replicated.into_iter().map(|setting| (setting, false));
     let work: Vec<(Setting, bool)> = Setting::all()?.into_iter().chain(replicated).collect();
-    let results = side_by_side(&work, |(setting, is_proved)| {
-        let finding = measure::find(setting, &people, scale);
-        let proof = is_proved.then(|| measure::prove(setting, finding.carried, &people, scale));
+    let results = in_parallel(&work, |(setting, is_verified)| {
+        let finding = measure::find(setting, &visitors, scale);
+        let proof = is_verified.then(|| measure::prove(setting, finding.carried, &visitors, scale));
         (finding, proof)
     });
     let mut report = Report::default();
     for ((setting, _), (finding, proof)) in work.iter().zip(results) {
-        let room = setting.config.cache.max_size.as_u64() / 2;
+        let limit = setting.config.cache.max_size.as_u64() / 2;
         anyhow::ensure!(
-            finding.bytes < room,
-            "{}: the cache is too full to count on nothing having been evicted; give fewer --sessions or --contacts",
+            finding.bytes < limit,
+            "{}: the cache may have evicted entries; give fewer --sessions or --contacts",
             setting.name
         );
         report.add(setting, finding, proof);
@@ -104,9 +103,9 @@ fn report(arguments: &Arguments) -> Result<Report, anyhow::Error> {
     Ok(report)
 }
 
-/// Does the work on every processor, the longest first; the results stand in the order of the work. Each
-/// run keeps to one thread, so that nothing depends on which.
-fn side_by_side(
+/// Does the work on all processors, the longest first; returns the results in the order of the work. Each run stays on one
+/// thread, so that results do not depend on scheduling.
+fn in_parallel(
     work: &[(Setting, bool)],
     each: impl Fn(&(Setting, bool)) -> (Finding, Option<Proof>) + Sync,
 ) -> Vec<(Finding, Option<Proof>)> {

@@ -1,25 +1,25 @@
-//! What one setting carries: first how many calls a session costs when as many may be made as are
-//! wanted, then whether the sessions a second that follow from it are really carried by one API key.
+//! Measures one setting: first the calls per session without a budget, then whether one API key really supports the
+//! sessions per second that follow from it.
 
 use std::time::Duration;
 
-use crate::{people::People, replica::Budget, settings::Setting, shop::Shop, tally::Stretch};
+use crate::{replica::Budget, settings::Setting, shop::Shop, tally::Stretch, visitors::Visitors};
 
 /// How large a run is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
-    /// How many sessions are counted.
+    /// Sessions that are counted.
     pub(crate) sessions: u64,
-    /// The least time before anything is counted.
+    /// The minimum time before counting starts.
     pub(crate) settling: Duration,
-    /// The longest time that the cache is given to fill.
+    /// The maximum time for filling the cache.
     pub(crate) filling: Duration,
-    /// What everything random is drawn from.
+    /// The seed of everything random.
     pub(crate) seed: u64,
 }
 
 impl Scale {
-    /// A run that is long enough for so many sessions to be like those before them.
+    /// A run long enough for a steady state.
     pub(crate) fn whole(sessions: u64, seed: u64) -> Self {
         Self {
             sessions,
@@ -35,41 +35,41 @@ impl Scale {
     }
 }
 
-/// Calls a session at a guess, before they are counted.
+/// A first guess of the calls per session.
 const GUESS: f64 = 5.0;
-/// How much of what is carried comes while the cache fills.
+/// The load while the cache fills, as a share of the supported rate.
 const FILLING: f64 = 0.6;
-/// How much of what is carried must be carried well, and how much can't be.
+/// The loads that are verified, as shares of the supported rate: below it and beyond it.
 const WELL: f64 = 0.9;
 const TOO_MUCH: f64 = 1.5;
 
-/// What was found of one setting.
+/// The result for one setting.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Finding {
-    /// With as many calls as are wanted.
+    /// Without a call budget.
     pub(crate) wanted: Stretch,
-    /// Sessions a second that the budget carries.
+    /// Sessions per second that the budget supports.
     pub(crate) carried: f64,
-    /// The bytes that were held at the end.
+    /// The cached bytes at the end.
     pub(crate) bytes: u64,
 }
 
-/// What callers of one setting saw within the budget.
+/// What callers saw with the call budget in force.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Proof {
-    /// At [`WELL`] of what is carried.
+    /// At [`WELL`] of the supported rate.
     pub(crate) well: Stretch,
     /// At [`TOO_MUCH`] of it.
     pub(crate) too_much: Stretch,
 }
 
-/// Counts what sessions cost, until so many have begun. The more sessions there are, the more of them
-/// are of people who were here lately, so it is counted at the very rate that is carried, which is found
-/// in two steps.
-pub(crate) fn find(setting: &Setting, people: &People, scale: Scale) -> Finding {
+/// Counts the calls per session. The more sessions there are, the more contacts are still cached, so it is counted at the
+/// supported rate itself, which is found in two steps.
+pub(crate) fn find(setting: &Setting, visitors: &Visitors, scale: Scale) -> Finding {
     let budget = setting.config.engage.requests_per_second;
     run(async {
-        let mut shop = Shop::new(setting, people, Budget::Ample, budget / GUESS, scale.seed).await;
+        let mut shop =
+            Shop::new(setting, visitors, Budget::Ample, budget / GUESS, scale.seed).await;
         shop.pass(scale.settling).await;
         for filling in [scale.filling(setting), Duration::ZERO] {
             let cost = shop.watch(scale.sessions / 4).await.calls_per_session();
@@ -80,17 +80,17 @@ pub(crate) fn find(setting: &Setting, people: &People, scale: Scale) -> Finding 
         Finding {
             carried: budget / wanted.calls_per_session(),
             wanted,
-            bytes: shop.bytes_held(),
+            bytes: shop.cached_bytes(),
         }
     })
 }
 
-/// Shows what callers see near what is carried, and beyond.
-pub(crate) fn prove(setting: &Setting, carried: f64, people: &People, scale: Scale) -> Proof {
+/// Measures what callers see near the supported rate, and beyond it.
+pub(crate) fn prove(setting: &Setting, carried: f64, visitors: &Visitors, scale: Scale) -> Proof {
     run(async {
         let mut shop = Shop::new(
             setting,
-            people,
+            visitors,
             Budget::OneKey,
             carried * FILLING,
             scale.seed,
@@ -107,7 +107,7 @@ pub(crate) fn prove(setting: &Setting, carried: f64, people: &People, scale: Sca
     })
 }
 
-/// One thread, whose tasks all rest before anything else is looked at: so runs repeat to the letter.
+/// Runs on one thread, which checks for other events only when all tasks are idle, so that runs are reproducible.
 fn run<T>(shop: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .event_interval(u32::MAX)

@@ -1,4 +1,4 @@
-//! One replica of the real service, put together as in `app`, over Engage in memory.
+//! One replica of the real service, built as in `app`, over the in-memory Engage.
 
 use std::sync::Arc;
 
@@ -18,32 +18,32 @@ use engage_bff::{
 };
 use jiff::tz::TimeZone;
 
-use crate::engage::{Desk, Wire};
+use crate::engage::{CallLog, InMemoryEngage};
 
-/// How identifiers are read.
+/// How identifiers are parsed.
 pub(crate) const RULES: IdentifierRules = IdentifierRules {
     phone_region: phonenumber::country::SE,
     check_digits: true,
     national_id_country: None,
 };
 
-/// How many calls may be made.
+/// The call budget of a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Budget {
-    /// As many as are wanted: to see how many those are.
+    /// Unlimited, to count the calls that are wanted.
     Ample,
-    /// This replica's part of one API key's.
+    /// This replica's share of one API key's budget.
     OneKey,
 }
 
-/// The service, and how its calls stand.
+/// The service and its call admission.
 pub(crate) struct Replica {
     pub(crate) customers: CustomerService,
     pub(crate) admission: Admission,
 }
 
 impl Replica {
-    pub(crate) fn new(config: &Config, budget: Budget, desk: &Desk, clock: &Clock) -> Self {
+    pub(crate) fn new(config: &Config, budget: Budget, calls: &CallLog, clock: &Clock) -> Self {
         let alias_reader = AliasReader {
             rules: RULES,
             custom_key: Some(CustomKeyAttribute::MemberNumber),
@@ -65,7 +65,7 @@ impl Replica {
             },
         };
         let admission = Admission::new(limits, Arc::default(), clock.clone());
-        let wire = Wire::new(desk.clone(), clock.clone());
+        let wire = InMemoryEngage::new(calls.clone(), clock.clone());
         let engage = EngageClient::over(
             Box::new(wire),
             admission.clone(),
@@ -96,7 +96,7 @@ impl Replica {
     }
 }
 
-/// No national id is asked for, so nothing is digested.
+/// Unused: no lookup is by national id.
 pub(crate) fn digester() -> Digester {
     Digester::with_key(b"a key of no importance")
 }

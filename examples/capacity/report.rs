@@ -9,17 +9,17 @@ use crate::{
     tally::Stretch,
 };
 
-/// What was found of everything that is compared.
+/// The results of all settings.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Report {
-    /// By setting, in the order in which they are shown.
+    /// By setting, in the order of the tables.
     pub(crate) settings: Vec<(&'static str, Finding, Option<Proof>)>,
-    /// By profile, spread and number of replicas.
+    /// By setting, spread and number of replicas.
     pub(crate) replicas: Vec<(&'static str, Spread, u32, Finding)>,
 }
 
 impl Report {
-    /// Adds what was found of a setting.
+    /// Adds the results of a setting.
     pub(crate) fn add(&mut self, setting: &Setting, finding: Finding, proof: Option<Proof>) {
         let name = setting.name;
         match setting.config.engage.replicas {
@@ -38,7 +38,7 @@ impl Report {
         }
         writeln!(
             f,
-            " calls a session | from memory | sessions a second | held, MB |"
+            " calls per session | hits | sessions per second | cached, MB |"
         )?;
         rule(f, 10)?;
         for (name, finding, _) in &self.settings {
@@ -62,7 +62,7 @@ impl Report {
     fn proofs(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "| setting | load | sessions a second | calls a second | from memory | older than it should be | a part missing | refused | p99 where Engage was asked |"
+            "| setting | load | sessions per second | calls per second | hits | stale | a part missing or outdated | refused | p99 except hits |"
         )?;
         rule(f, 9)?;
         for (name, finding, proof) in &self.settings {
@@ -79,7 +79,7 @@ impl Report {
     fn replicas(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "| profile | replicas | a session's requests | calls a session | from memory | sessions a second, all together |"
+            "| setting | replicas | requests of a session | calls per session | hits | sessions per second, all replicas |"
         )?;
         rule(f, 6)?;
         for (name, finding, _) in &self.settings {
@@ -87,8 +87,8 @@ impl Report {
             if has_replicas {
                 writeln!(f, "| {name} | 1 | | {} |", carried(finding))?;
             }
-            let of_profile = self.replicas.iter().filter(|(other, ..)| other == name);
-            for (name, spread, replicas, finding) in of_profile {
+            let of_setting = self.replicas.iter().filter(|(other, ..)| other == name);
+            for (name, spread, replicas, finding) in of_setting {
                 let spread = match spread {
                     Spread::Sticky => "stay with one",
                     Spread::Requests => "go to each in turn",
@@ -103,7 +103,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "### Calls a session\n")?;
+        writeln!(f, "### Calls per session\n")?;
         self.costs(f)?;
         writeln!(f, "\n### Below and beyond the budget\n")?;
         self.proofs(f)?;
@@ -119,7 +119,7 @@ fn rule(f: &mut fmt::Formatter<'_>, columns: usize) -> fmt::Result {
 fn seen(stretch: &Stretch) -> String {
     let shares = [
         stretch.hits,
-        stretch.stand_ins,
+        stretch.stale,
         stretch.degraded,
         stretch.refused,
     ];

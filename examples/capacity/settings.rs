@@ -1,5 +1,5 @@
-//! The settings that are compared: the cache's lifetimes, what a page asks for, and among how many
-//! replicas sessions are spread. The lifetimes are read as the service reads them.
+//! The settings that are compared: the cache's lifetimes, the parts that a page requests, and the replicas among which
+//! sessions are spread. Lifetimes are read from configurations, as the service reads them.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -8,7 +8,7 @@ use engage_bff::{
     domain::PartSet,
 };
 
-/// The profile for a service that Engage's webhooks reach.
+/// The settings for a service that receives Engage's webhooks.
 pub(crate) const WITH_WEBHOOKS: &str = "config/with-webhooks.toml";
 
 /// How sessions are spread among replicas.
@@ -25,37 +25,37 @@ pub(crate) enum Spread {
 pub(crate) struct Setting {
     /// Its name in the tables.
     pub(crate) name: &'static str,
-    /// The configuration; `engage.replicas` is among it.
+    /// The configuration, `engage.replicas` included.
     pub(crate) config: Config,
-    /// Whether anything is held.
-    pub(crate) holds: bool,
-    /// Whether webhooks tell of changes.
-    pub(crate) hears: bool,
-    /// What a page view asks for beside profile and audiences.
+    /// Whether the cache is on.
+    pub(crate) caches: bool,
+    /// Whether webhooks report changes.
+    pub(crate) has_webhooks: bool,
+    /// The parts that a page view requests in addition to profile and audiences.
     pub(crate) panels: PartSet,
     /// How sessions are spread among replicas.
     pub(crate) spread: Spread,
 }
 
 impl Setting {
-    /// The built-in defaults: what a service must do with that no webhook reaches.
+    /// The built-in defaults, for a service without webhooks.
     pub(crate) fn without_webhooks() -> Result<Self, Mistakes> {
         Ok(Self {
             name: "without webhooks (the defaults)",
             config: load(None, &[])?,
-            holds: true,
-            hears: false,
+            caches: true,
+            has_webhooks: false,
             panels: PartSet::EMPTY,
             spread: Spread::Sticky,
         })
     }
 
-    /// The profile of the file.
+    /// The settings of [`WITH_WEBHOOKS`].
     pub(crate) fn with_webhooks() -> Result<Self, Mistakes> {
         Ok(Self {
             name: "with webhooks",
             config: load(Some(WITH_WEBHOOKS), &[])?,
-            hears: true,
+            has_webhooks: true,
             ..Self::without_webhooks()?
         })
     }
@@ -76,17 +76,17 @@ impl Setting {
         })
     }
 
-    /// The cache switched off.
+    /// The cache is off.
     pub(crate) fn off() -> Result<Self, Mistakes> {
         Ok(Self {
             name: "no cache",
-            holds: false,
+            caches: false,
             ..Self::without_webhooks()?
         })
     }
 
-    /// The same, where every page view asks for everything.
-    pub(crate) fn asking_all(self, name: &'static str) -> Self {
+    /// The same, with every page view requesting all parts.
+    pub(crate) fn requesting_all(self, name: &'static str) -> Self {
         Self {
             name,
             panels: PartSet::ALL,
@@ -94,24 +94,25 @@ impl Setting {
         }
     }
 
-    /// The same with so many replicas.
+    /// The same with that many replicas.
     pub(crate) fn among(mut self, replicas: u32, spread: Spread) -> Self {
         self.config.engage.replicas = replicas;
         self.spread = spread;
         self
     }
 
-    /// Everything that is compared, and whether it is also shown what callers see near the budget's end.
+    /// The settings of one replica, each with whether it is also verified near and beyond the budget.
     pub(crate) fn all() -> Result<Vec<(Self, bool)>, Mistakes> {
         Ok(vec![
             (Self::off()?, true),
             (
-                Self::without_webhooks()?.asking_all("without webhooks, every view asks for all"),
+                Self::without_webhooks()?
+                    .requesting_all("without webhooks, all parts in every view"),
                 false,
             ),
             (Self::without_webhooks()?, true),
             (
-                Self::with_webhooks()?.asking_all("with webhooks, every view asks for all"),
+                Self::with_webhooks()?.requesting_all("with webhooks, all parts in every view"),
                 false,
             ),
             (Self::with_webhooks()?, true),
@@ -119,7 +120,7 @@ impl Setting {
         ])
     }
 
-    /// The two profiles among several replicas that share one key.
+    /// The settings of several replicas that share one key.
     pub(crate) fn replicated() -> Result<Vec<Self>, Mistakes> {
         let mut settings = Vec::new();
         for profile in [Self::without_webhooks()?, Self::with_webhooks()?] {
@@ -130,10 +131,10 @@ impl Setting {
         Ok(settings)
     }
 
-    /// How long something is held at most: for as long the past of a run is felt.
+    /// How long anything stays cached at most, and with it the influence of the past of a run.
     pub(crate) fn memory(&self) -> Duration {
         let cache = &self.config.cache;
-        // Audiences come with every overview, and so never live longer than what is asked for more often.
+        // Audiences arrive with every overview, so they never outlive the parts that are refreshed more often.
         let lifetimes = [
             cache.profile_lifetime,
             cache.promotions_lifetime,
@@ -145,13 +146,13 @@ impl Setting {
     }
 }
 
-/// The lifetimes of a file, with some of them replaced as the environment would.
+/// The configuration of a file, with some lifetimes overridden by the environment.
 fn load(file: Option<&str>, lifetimes: &[(&str, &str)]) -> Result<Config, Mistakes> {
     let mut environment: BTreeMap<String, String> = [
         ("BFF_ENGAGE__BASE_URL", "https://shop.example.com"),
         ("BFF_ENGAGE__API_KEY", "never-used"),
         ("BFF_AUTH__ALLOW_ANONYMOUS", "true"),
-        // Ample: nothing is evicted, which is left to chance.
+        // Ample, so that nothing is evicted, which would be random.
         ("BFF_CACHE__MAX_SIZE", "2GiB"),
     ]
     .map(|(key, value)| (key.to_owned(), value.to_owned()))

@@ -1,5 +1,4 @@
-//! The shop: its visitors and what happens to them, played against the real service on a clock that is
-//! moved from one event to the next.
+//! The shop: simulated visitors and changes, against the real service, on a clock that jumps from event to event.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -17,120 +16,120 @@ use fastrand::Rng;
 use jiff::{Timestamp, civil::date};
 
 use crate::{
-    engage::{Calls, Desk, LONGEST_TURN, email, id, member_number},
+    engage::{CallLog, Calls, LONGEST_TURN, email, id, member_number},
     model::{
-        BOUGHT, CHECKOUT, MY_PAGES, PROMOTED_EVERY, REWARDED, THINKING, TILL_VISITS, TOLD_AFTER,
-        UPDATED_EVERY, VIEWS,
+        BOUGHT, CHECKOUT, MY_PAGES, PROMOTED_EVERY, REPORTED_AFTER, REWARDED, THINKING,
+        TILL_VISITS, UPDATED_EVERY, VIEWS,
     },
-    people::People,
     replica::{Budget, RULES, Replica, digester},
     settings::{Setting, Spread},
     tally::{Stretch, Tally},
+    visitors::Visitors,
 };
 
-/// What a checkout asks for as it is now: everything that can be spent.
+/// The parts that a checkout requests fresh: everything that can be spent.
 const SPENDABLE: PartSet = PartSet::of(&[Part::Promotions, Part::Vouchers, Part::Points]);
-/// How closely time passes while calls wait for their turn: the time between two of one key's.
+/// The step of the clock while calls wait for the budget: the time between two calls of one key.
 const STEP: Duration = Duration::from_millis(20);
 
-/// Something that happens at its time.
+/// A scheduled event.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    /// Somebody opens the web shop, and after them the next will.
+    /// A session starts in the web shop; schedules the next one.
     Opens,
-    /// A session's next page.
+    /// The next page view of a session.
     Views(Session),
-    /// Somebody comes to a till, and after them the next will.
+    /// A contact pays at a till; schedules the next one.
     Pays,
-    /// Engage tells of somebody's purchase.
+    /// Engage reports a purchase of a contact.
     Bought(u32),
-    /// Engage tells of another change to somebody.
+    /// Engage reports another change of a contact.
     Updated,
-    /// Engage tells of somebody's new promotion.
+    /// Engage reports a new promotion of a contact.
     Promoted,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Session {
-    who: u32,
+    contact: u32,
     number: usize,
 }
 
-/// A shop at work.
+/// A running shop.
 pub(crate) struct Shop<'a> {
     setting: &'a Setting,
-    people: &'a People,
+    visitors: &'a Visitors,
     replicas: Vec<Replica>,
-    desk: Desk,
+    call_log: CallLog,
     clock: ManualClock,
     time: Clock,
     digester: Digester,
     tally: Tally,
     rng: Rng,
-    /// Sessions a second.
+    /// Sessions per second.
     rate: f64,
-    /// What happens when; of what happens at the same time, in the order in which it was noted.
-    agenda: BTreeMap<(Duration, u64), Event>,
-    noted: u64,
-    /// Since the shop opened.
+    /// The events by time, and in the order of scheduling.
+    schedule: BTreeMap<(Duration, u64), Event>,
+    scheduled: u64,
+    /// The time since the shop opened.
     now: Duration,
-    /// Who is in a session: nobody is in two.
-    inside: HashSet<u32>,
-    /// How many sessions began, and how many requests were sent, ever.
-    begun: usize,
+    /// The contacts in a session; each is in one at most.
+    in_session: HashSet<u32>,
+    /// The sessions started and the requests sent since the shop opened.
+    started: usize,
     sent: usize,
 }
 
 impl<'a> Shop<'a> {
-    /// A shop that opens with so many sessions a second.
+    /// A shop that opens with `rate` sessions per second.
     pub(crate) async fn new(
         setting: &'a Setting,
-        people: &'a People,
+        visitors: &'a Visitors,
         budget: Budget,
         rate: f64,
         seed: u64,
     ) -> Self {
-        // The service draws from this one how much shorter each lifetime is.
+        // The service draws the jitter of lifetimes from this generator.
         fastrand::seed(seed);
         let noon: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
         let clock = ManualClock::new(noon);
         let time = Clock::from(clock.clone());
-        let desk = Desk::default();
+        let call_log = CallLog::default();
         let replicas: Vec<Replica> = (0..setting.config.engage.replicas)
-            .map(|_| Replica::new(&setting.config, budget, &desk, &time))
+            .map(|_| Replica::new(&setting.config, budget, &call_log, &time))
             .collect();
         for replica in &replicas {
-            replica.customers.switch_cache(setting.holds).await;
+            replica.customers.switch_cache(setting.caches).await;
         }
         let mut shop = Self {
             setting,
-            people,
+            visitors,
             replicas,
-            desk,
+            call_log,
             clock,
             time,
             digester: digester(),
             tally: Tally::default(),
             rng: Rng::with_seed(seed),
             rate,
-            agenda: BTreeMap::new(),
-            noted: 0,
+            schedule: BTreeMap::new(),
+            scheduled: 0,
             now: Duration::ZERO,
-            inside: HashSet::new(),
-            begun: 0,
+            in_session: HashSet::new(),
+            started: 0,
             sent: 0,
         };
         for event in [Event::Opens, Event::Pays] {
-            shop.note(Duration::ZERO, event);
+            shop.schedule_in(Duration::ZERO, event);
         }
-        if setting.hears {
-            shop.note(Duration::ZERO, Event::Updated);
-            shop.note(Duration::ZERO, Event::Promoted);
+        if setting.has_webhooks {
+            shop.schedule_in(Duration::ZERO, Event::Updated);
+            shop.schedule_in(Duration::ZERO, Event::Promoted);
         }
         shop
     }
 
-    /// From now on so many sessions a second begin.
+    /// Sets the number of sessions that start per second.
     pub(crate) fn set_rate(&mut self, rate: f64) {
         self.rate = rate;
     }
@@ -143,23 +142,23 @@ impl<'a> Shop<'a> {
         }
     }
 
-    /// Lets time pass until so many sessions have begun, and says what happened meanwhile.
+    /// Lets time pass until that many sessions have started; returns what happened meanwhile.
     pub(crate) async fn watch(&mut self, sessions: u64) -> Stretch {
-        let (begun, calls) = (self.now, self.desk.calls());
+        let (start, calls) = (self.now, self.call_log.calls());
         self.tally.take();
         while self.tally.sessions() < sessions {
             self.move_on(Duration::MAX).await;
         }
-        let after: Calls = self.desk.calls();
+        let after: Calls = self.call_log.calls();
         Stretch {
-            time: self.now.saturating_sub(begun),
+            time: self.now.saturating_sub(start),
             calls: std::array::from_fn(|group| after[group] - calls[group]),
             ..self.tally.take()
         }
     }
 
-    /// The bytes held by the replica that holds most.
-    pub(crate) fn bytes_held(&self) -> u64 {
+    /// The cached bytes of the fullest replica.
+    pub(crate) fn cached_bytes(&self) -> u64 {
         let counts = self
             .replicas
             .iter()
@@ -167,12 +166,12 @@ impl<'a> Shop<'a> {
         counts.map(|counts| counts.record_bytes).max().unwrap_or(0)
     }
 
-    /// Moves the clock to the next moment at which something may happen, and lets it happen.
+    /// Moves the clock to the next moment at which something may happen, and runs the events that are due.
     async fn move_on(&mut self, until: Duration) {
         let now = Tick::default() + self.now;
         let since_opening = |tick: Tick| tick.since(Tick::default());
-        let event = self.agenda.keys().next().map(|(at, _)| *at);
-        let alarm = self.desk.next_alarm(now).map(since_opening);
+        let event = self.schedule.keys().next().map(|(at, _)| *at);
+        let alarm = self.call_log.next_alarm(now).map(since_opening);
         let turn = self.calls_wait().then(|| self.now + STEP);
         let next = [event, alarm, turn].into_iter().flatten().min();
         let next = next.unwrap_or(until).min(until);
@@ -181,68 +180,68 @@ impl<'a> Shop<'a> {
             self.now = next;
             settle().await;
         }
-        while let Some(entry) = self.agenda.first_entry()
+        while let Some(entry) = self.schedule.first_entry()
             && entry.key().0 <= self.now
         {
             let event = entry.remove();
-            self.happen(event).await;
+            self.run(event).await;
         }
     }
 
-    /// Whether a call waits for its turn.
+    /// Whether a call waits for the budget.
     fn calls_wait(&self) -> bool {
         let waits = |replica: &Replica| replica.admission.snapshot().queued > 0;
         self.replicas.iter().any(waits)
     }
 
-    async fn happen(&mut self, event: Event) {
+    async fn run(&mut self, event: Event) {
         match event {
             Event::Opens => {
                 let pause = self.within(1.0 / self.rate);
-                self.note(pause, Event::Opens);
-                let who = self.newcomer();
-                self.inside.insert(who);
+                self.schedule_in(pause, Event::Opens);
+                let contact = self.newcomer();
+                self.in_session.insert(contact);
                 self.tally.session();
-                self.begun += 1;
-                let number = self.begun;
-                self.view(Session { who, number }).await;
+                self.started += 1;
+                let number = self.started;
+                self.view(Session { contact, number }).await;
             }
             Event::Views(session) => self.view(session).await,
             Event::Pays => {
                 let pause = self.within(1.0 / (self.rate * TILL_VISITS));
-                self.note(pause, Event::Pays);
-                let who = self.newcomer();
+                self.schedule_in(pause, Event::Pays);
+                let contact = self.newcomer();
                 let points = Part::Points.into();
-                let key = (IdentifierKind::CustomKey, member_number(who));
-                self.ask("till", key, PartSet::ALL, points, who as usize)
+                let key = (IdentifierKind::CustomKey, member_number(contact));
+                self.look_up("till", key, PartSet::ALL, points, contact as usize)
                     .await;
-                self.note(TOLD_AFTER, Event::Bought(who));
+                self.schedule_in(REPORTED_AFTER, Event::Bought(contact));
             }
-            Event::Bought(who) => {
+            Event::Bought(contact) => {
                 let mut parts = PartSet::of(&[Part::Profile, Part::Points]);
                 if self.rng.f64() < REWARDED {
                     parts.insert(Part::Vouchers);
                 }
-                self.change(who, parts).await;
+                self.change(contact, parts).await;
             }
             Event::Updated => {
                 let pause = self.within(self.each(UPDATED_EVERY));
-                self.note(pause, Event::Updated);
-                let who = self.people.anybody(&mut self.rng);
-                self.change(who, Part::Profile.into()).await;
+                self.schedule_in(pause, Event::Updated);
+                let contact = self.visitors.any_contact(&mut self.rng);
+                self.change(contact, Part::Profile.into()).await;
             }
             Event::Promoted => {
                 let pause = self.within(self.each(PROMOTED_EVERY));
-                self.note(pause, Event::Promoted);
-                let who = self.people.anybody(&mut self.rng);
-                self.change(who, Part::Promotions.into()).await;
+                self.schedule_in(pause, Event::Promoted);
+                let contact = self.visitors.any_contact(&mut self.rng);
+                self.change(contact, Part::Promotions.into()).await;
             }
         }
     }
 
-    /// A page is looked at, and the next one, or a checkout, or nothing follows.
+    /// A page view; schedules the next one, unless the session ends, perhaps with a checkout.
     async fn view(&mut self, session: Session) {
-        let Session { who, number } = session;
+        let Session { contact, number } = session;
         let is_last = self.rng.f64() < 1.0 / VIEWS;
         let checks_out = is_last && self.rng.f64() < CHECKOUT;
         let (asked, fresh) = if checks_out {
@@ -252,25 +251,24 @@ impl<'a> Shop<'a> {
         } else {
             (self.setting.panels, PartSet::EMPTY)
         };
-        let name = (IdentifierKind::Email, email(who));
-        self.ask("webshop", name, asked, fresh, number).await;
+        let email = (IdentifierKind::Email, email(contact));
+        self.look_up("webshop", email, asked, fresh, number).await;
         if !is_last {
             let pause = self.within(THINKING.as_secs_f64());
-            self.note(pause, Event::Views(session));
+            self.schedule_in(pause, Event::Views(session));
             return;
         }
-        self.inside.remove(&who);
+        self.in_session.remove(&contact);
         if checks_out && self.rng.f64() < BOUGHT {
-            self.note(TOLD_AFTER, Event::Bought(who));
+            self.schedule_in(REPORTED_AFTER, Event::Bought(contact));
         }
     }
 
-    /// Sends a question. What is answered from memory is answered at once; else it is waited for beside
-    /// everything else.
-    async fn ask(
+    /// Sends a query. A hit is answered at once; otherwise the response is awaited in the background.
+    async fn look_up(
         &mut self,
         client: &str,
-        (kind, name): (IdentifierKind, String),
+        (kind, value): (IdentifierKind, String),
         asked: PartSet,
         fresh: PartSet,
         session: usize,
@@ -281,15 +279,15 @@ impl<'a> Shop<'a> {
             Spread::Requests => self.sent,
         };
         let replica = &self.replicas[turn % self.replicas.len()];
-        let identifier = Identifier::parse(kind, &name, &RULES, date(2026, 11, 23));
+        let identifier = Identifier::parse(kind, &value, &RULES, date(2026, 11, 23));
         let lookup = Lookup::new(
-            identifier.expect("a name of ours"),
+            identifier.expect("a valid identifier"),
             ContactType::parse("Member"),
             &self.digester,
         );
         let now = self.time.now();
         let deadline = now.tick + self.setting.config.server.request_timeout;
-        let question = CustomerQuery {
+        let query = CustomerQuery {
             flow: Flow::from(client),
             lookup,
             asked: asked.union(PartSet::ALWAYS),
@@ -303,64 +301,65 @@ impl<'a> Shop<'a> {
         };
         let answering = answer(
             replica.customers.clone(),
-            question,
+            query,
             self.time.clone(),
             self.tally.clone(),
         );
         let mut answering = Box::pin(answering);
         let first = poll_fn(|context| Poll::Ready(answering.as_mut().poll(context))).await;
         if first.is_pending() {
-            self.desk.wake_at(deadline);
-            self.desk.wake_at(now.tick + LONGEST_TURN);
+            self.call_log.wake_at(deadline);
+            self.call_log.wake_at(now.tick + LONGEST_TURN);
             tokio::spawn(answering);
         }
         settle().await;
     }
 
-    /// Tells every replica of a change, as webhooks would.
-    async fn change(&mut self, who: u32, parts: PartSet) {
-        if !self.setting.hears {
+    /// Invalidates parts in every replica, as webhooks would.
+    async fn change(&mut self, contact: u32, parts: PartSet) {
+        if !self.setting.has_webhooks {
             return;
         }
         for replica in &self.replicas {
-            replica.customers.invalidate(id(who), parts).await;
+            replica.customers.invalidate(id(contact), parts).await;
         }
         settle().await;
     }
 
-    /// Somebody who is not in a session.
+    /// A contact that is not in a session.
     fn newcomer(&mut self) -> u32 {
         loop {
-            let who = self.people.visitor(&mut self.rng);
-            if !self.inside.contains(&who) {
-                return who;
+            let contact = self.visitors.visitor(&mut self.rng);
+            if !self.in_session.contains(&contact) {
+                return contact;
             }
         }
     }
 
-    /// How many seconds pass from one contact's change to the next's.
+    /// The mean time in seconds between two changes of any contacts, if each changes once in `every`.
     fn each(&self, every: Duration) -> f64 {
-        every.as_secs_f64() / f64::from(self.people.count())
+        every.as_secs_f64() / f64::from(self.visitors.count())
     }
 
-    /// A time drawn at random, exponential with that mean in seconds.
+    /// A random time, exponentially distributed with that mean in seconds.
     fn within(&mut self, mean: f64) -> Duration {
         Duration::from_secs_f64(-mean * (1.0 - self.rng.f64()).ln())
     }
 
-    fn note(&mut self, after: Duration, event: Event) {
-        self.noted += 1;
-        self.agenda.insert((self.now + after, self.noted), event);
+    fn schedule_in(&mut self, after: Duration, event: Event) {
+        self.scheduled += 1;
+        self.schedule
+            .insert((self.now + after, self.scheduled), event);
     }
 }
 
-async fn answer(customers: CustomerService, question: CustomerQuery, time: Clock, tally: Tally) {
-    let outcome = customers.find(&question).await;
-    tally.ended(&outcome, time.now().tick.since(question.now.tick));
+async fn answer(customers: CustomerService, query: CustomerQuery, time: Clock, tally: Tally) {
+    let outcome = customers.find(&query).await;
+    tally.ended(&outcome, time.now().tick.since(query.now.tick));
 }
 
-/// Lets everything happen that can happen now. The runtime of a run looks at nothing else before all of
-/// its tasks rest, so who yields comes back when they do; once more for who was woken by the last.
+/// Waits until no task can run. The runtime resumes a yielding task after all others are idle; the second yield is for tasks
+/// that the last one woke.
 async fn settle() {
     for _ in 0..2 {
         tokio::task::yield_now().await;

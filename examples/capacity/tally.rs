@@ -1,4 +1,4 @@
-//! What became of the callers in a stretch of time, and what Engage was asked meanwhile.
+//! The outcomes of queries in a stretch of time, and the calls to Engage meanwhile.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,47 +14,47 @@ use crate::engage::{Calls, GROUPS};
 pub(crate) struct Stretch {
     /// How long it was.
     pub(crate) time: Duration,
-    /// Sessions that began.
+    /// Started sessions.
     pub(crate) sessions: u64,
-    /// Questions that were answered or refused.
-    pub(crate) questions: u64,
-    /// Those answered from memory, within the lifetimes and their stale-while-revalidate window.
+    /// Queries that were answered or refused.
+    pub(crate) queries: u64,
+    /// Those answered from the cache, fresh or within the stale-while-revalidate window.
     pub(crate) hits: u64,
-    /// Those answered with what is older, because Engage could not be asked.
-    pub(crate) stand_ins: u64,
-    /// Those answered without a part, or with one that is older than it should be.
+    /// Those answered with older data, because Engage could not be called.
+    pub(crate) stale: u64,
+    /// Those answered without a part, or with an outdated one.
     pub(crate) degraded: u64,
-    /// Those not answered.
+    /// Those refused.
     pub(crate) refused: u64,
-    /// How long each question took that was no hit, longest last.
+    /// The times of queries that were no hits, longest last.
     pub(crate) waits: Vec<Duration>,
-    /// Calls to Engage that began.
+    /// Calls to Engage.
     pub(crate) calls: Calls,
 }
 
 impl Stretch {
-    /// Calls a session.
+    /// Calls per session.
     pub(crate) fn calls_per_session(&self) -> f64 {
         self.calls.iter().copied().map(per(self.sessions)).sum()
     }
 
-    /// Of the calls a session those of each group.
+    /// Calls per session, by group.
     pub(crate) fn calls_by_group(&self) -> [f64; GROUPS.len()] {
         self.calls.map(per(self.sessions))
     }
 
-    /// Calls a second.
+    /// Calls per second.
     pub(crate) fn calls_per_second(&self) -> f64 {
         let calls: u64 = self.calls.iter().sum();
         per_time(calls, self.time)
     }
 
-    /// A count as a share of the questions.
+    /// A count as a share of the queries.
     pub(crate) fn share(&self, count: u64) -> f64 {
-        per(self.questions)(count)
+        per(self.queries)(count)
     }
 
-    /// What 99 of a hundred questions that were no hits took at most.
+    /// The 99th percentile of the times of queries that were no hits.
     pub(crate) fn slow(&self) -> Duration {
         let index = self.waits.len() * 99 / 100;
         self.waits.get(index).copied().unwrap_or_default()
@@ -77,27 +77,27 @@ fn per_time(count: u64, time: Duration) -> f64 {
     count as f64 / time.as_secs_f64()
 }
 
-/// Where callers' outcomes are noted.
+/// Collects the outcomes of queries.
 #[derive(Clone, Default)]
 pub(crate) struct Tally {
     stretch: Arc<Mutex<Stretch>>,
 }
 
 impl Tally {
-    /// A session began.
+    /// Counts a started session.
     pub(crate) fn session(&self) {
         self.lock().sessions += 1;
     }
 
-    /// A question ended.
+    /// Counts the outcome of a query.
     pub(crate) fn ended(&self, outcome: &Result<Found, Error>, took: Duration) {
         let mut stretch = self.lock();
-        stretch.questions += 1;
+        stretch.queries += 1;
         match outcome {
             Ok(found) => {
                 let verdict = &found.verdict;
                 if verdict.stands_in.is_some() {
-                    stretch.stand_ins += 1;
+                    stretch.stale += 1;
                 } else if !found.degraded.is_empty() {
                     stretch.degraded += 1;
                 } else if verdict.status == CacheStatus::Hit {
@@ -110,12 +110,12 @@ impl Tally {
         stretch.waits.push(took);
     }
 
-    /// How many sessions began.
+    /// The number of started sessions.
     pub(crate) fn sessions(&self) -> u64 {
         self.lock().sessions
     }
 
-    /// What was noted since the last time.
+    /// The outcomes since the last call.
     pub(crate) fn take(&self) -> Stretch {
         let mut stretch = std::mem::take(&mut *self.lock());
         stretch.waits.sort_unstable();

@@ -1,4 +1,4 @@
-//! A small shop with a tenth of a key, which is the same every time and whose figures make sense.
+//! A small shop with a tiny call budget: its figures are reproducible and plausible.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use engage_bff::config::Mistakes;
 use super::*;
 use crate::{settings::Spread, tally::Stretch};
 
-/// Enough to tell apart what is compared, and no more: without optimisation a run is slow.
+/// Just enough to distinguish the settings: unoptimised runs are slow.
 const SMALL: Scale = Scale {
     sessions: 60,
     settling: Duration::from_secs(120),
@@ -15,8 +15,8 @@ const SMALL: Scale = Scale {
     seed: 7,
 };
 
-fn people() -> People {
-    People::new(20_000, model::SKEW)
+fn visitors() -> Visitors {
+    Visitors::new(20_000, model::SKEW)
 }
 
 fn small(setting: Result<Setting, Mistakes>) -> Setting {
@@ -26,7 +26,7 @@ fn small(setting: Result<Setting, Mistakes>) -> Setting {
 }
 
 fn found(setting: &Setting) -> Finding {
-    measure::find(setting, &people(), SMALL)
+    measure::find(setting, &visitors(), SMALL)
 }
 
 fn cost(setting: &Setting) -> f64 {
@@ -37,7 +37,7 @@ fn cost(setting: &Setting) -> f64 {
 fn run_with_the_same_seed_prints_the_same_report() {
     let setting = small(Setting::with_webhooks());
     assert_eq!(found(&setting), found(&setting));
-    let prove = || measure::prove(&setting, 0.5, &people(), SMALL);
+    let prove = || measure::prove(&setting, 0.5, &visitors(), SMALL);
     assert_eq!(prove(), prove());
 }
 
@@ -62,7 +62,7 @@ fn longer_lifetimes_cost_fewer_calls() {
 fn requesting_every_part_and_separate_replica_caches_cost_more_calls() {
     let one = small(Setting::with_webhooks());
     let alone = cost(&one);
-    let everything = cost(&one.clone().asking_all("all"));
+    let everything = cost(&one.clone().requesting_all("all"));
     assert!(everything > alone, "{everything} {alone}");
     let in_turn = cost(&one.among(4, Spread::Requests));
     assert!(in_turn > alone * 1.3, "{in_turn} {alone}");
@@ -71,14 +71,14 @@ fn requesting_every_part_and_separate_replica_caches_cost_more_calls() {
 #[test]
 fn all_callers_are_answered_only_within_the_budget() {
     let setting = small(Setting::without_webhooks());
-    // Three times as many as the key carries: few sessions are enough to see it.
+    // Three times the supported rate, so that a few sessions show it.
     let carried = found(&setting).carried * 2.0;
-    let beyond = measure::prove(&setting, carried, &people(), SMALL).too_much;
-    let below = measure::prove(&setting, carried * 0.3, &people(), SMALL).well;
-    assert_eq!(below.refused + below.degraded + below.stand_ins, 0);
+    let beyond = measure::prove(&setting, carried, &visitors(), SMALL).too_much;
+    let below = measure::prove(&setting, carried * 0.3, &visitors(), SMALL).well;
+    assert_eq!(below.refused + below.degraded + below.stale, 0);
     assert!(beyond.calls_per_second() < 2.2, "{beyond:?}");
-    let failed = beyond.refused + beyond.degraded + beyond.stand_ins;
-    assert!(failed > beyond.questions / 20, "{beyond:?}");
+    let failed = beyond.refused + beyond.degraded + beyond.stale;
+    assert!(failed > beyond.queries / 20, "{beyond:?}");
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn tables_and_plot_show_every_setting() {
     let stretch = Stretch {
         time: Duration::from_secs(10),
         sessions: 10,
-        questions: 80,
+        queries: 80,
         hits: 20,
         calls: [40, 0, 5, 5, 10],
         ..Stretch::default()

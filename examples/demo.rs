@@ -105,6 +105,21 @@ async fn free_or_any(wanted: SocketAddr) -> SocketAddr {
 
 /// The addresses, and commands to try in a shell.
 fn tour(bff: &str, operations: &str, engage: &str) -> String {
+    let steps = steps(bff, engage);
+    let steps = steps.map(|(what, line)| format!("# {what}\n{line}\n"));
+    let lag = OVERVIEW_LAG.as_secs();
+    format!(
+        "engage-bff        {bff}\n\
+         operations        {operations}   (/metrics, /readyz)\n\
+         Engage simulator  {engage}   ({CONTACTS} invented contacts; its overview lags {lag} s)\n\
+         \n{}\n\
+         Ctrl-C stops both.",
+        steps.join("\n")
+    )
+}
+
+/// The commands to try in a shell, each with what it shows.
+fn steps(bff: &str, engage: &str) -> [(&'static str, String); 13] {
     let alva = people::ALVA;
     let shop = "curl -si -H 'X-Api-Key: demo-shop-key'";
     let till = "curl -si -H 'X-Api-Key: demo-till-key'";
@@ -114,7 +129,7 @@ fn tour(bff: &str, operations: &str, engage: &str) -> String {
             "{till} -H 'Content-Type: application/json' {bff}/customer/lookup -d '{{\"{kind}\":\"{value}\"}}'"
         )
     };
-    let steps = [
+    [
         (
             "By contact id: a miss, then (run it twice) a hit",
             format!("{shop} '{bff}/customer?contactId={}'", alva.id),
@@ -173,17 +188,7 @@ fn tour(bff: &str, operations: &str, engage: &str) -> String {
                 alva.id
             ),
         ),
-    ];
-    let steps = steps.map(|(what, line)| format!("# {what}\n{line}\n"));
-    let lag = OVERVIEW_LAG.as_secs();
-    format!(
-        "engage-bff        {bff}\n\
-         operations        {operations}   (/metrics, /readyz)\n\
-         Engage simulator  {engage}   ({CONTACTS} invented contacts; its overview lags {lag} s)\n\
-         \n{}\n\
-         Ctrl-C stops both.",
-        steps.join("\n")
-    )
+    ]
 }
 
 #[cfg(test)]

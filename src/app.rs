@@ -53,76 +53,33 @@ pub struct App {
 impl App {
     /// Builds every part and binds both listeners. Expects a configuration that was checked.
     pub async fn build(config: &Config, clock: Clock) -> Result<Self, anyhow::Error> {
-        let phone_region = config.phone_region().context("identifiers.phone_region")?;
-        // The first use loads the numbering plans, which takes about 100 ms: done in the background, so that neither the
-        // start nor the first caller waits for it.
-        tokio::task::spawn_blocking(move || Phone::parse("0701740605", phone_region));
-        let time_zone = TimeZone::get(&config.engage.time_zone).context("engage.time_zone")?;
-        let digester = digester(config);
-        let alias_reader = alias_reader(config, phone_region, digester.clone());
-        let identifiers = alias_reader.rules.clone();
-        let traffic = Arc::new(CallMetrics::default());
-        let admission =
-            Admission::new(upstream_limits(config), Arc::clone(&traffic), clock.clone());
-        let customers = customer_service(
-            config,
-            alias_reader,
-            time_zone.clone(),
-            admission.clone(),
-            &clock,
-        )?;
-        let readiness = Readiness::default();
-        let authenticator =
-            Arc::new(Authenticator::new(&config.auth, &config.server, &clock).context("auth.jwt")?);
-        let lookups = Arc::new(lookup_rules(config, identifiers, digester, time_zone));
-        let webhooks = webhooks(config)?;
-        let requests = Arc::new(RequestMetrics::default());
-        let connections = ConnectionMetrics::default();
-        let registry = metrics::registry(
-            &traffic,
-            &requests,
-            &connections,
-            &authenticator,
-            webhooks.as_deref(),
-            admission.clone(),
-            customers.clone(),
-        );
-        let state = AppState {
-            customers: customers.clone(),
-            authenticator: Arc::clone(&authenticator),
-            rules: Arc::clone(&lookups),
-            webhooks,
-            readiness: readiness.clone(),
-        };
-        let operations_state = OperationsState {
-            readiness: readiness.clone(),
-            authenticator: Arc::clone(&authenticator),
-            upstream: Arc::new(move || upstream_status(&admission)),
-            customers: customers.clone(),
-            registry: Arc::new(registry),
-            rules: lookups,
-            token: config.operations.token.clone(),
-            warnings: config.warnings().iter().map(ToString::to_string).collect(),
-        };
+        let Parts {
+            state,
+            operations_state,
+            requests,
+            connections,
+        } = parts(config, &clock)?;
         let (listener, operations_listener) = listeners(config, &connections).await?;
+        let readiness = state.readiness.clone();
+        let customers = state.customers.clone();
+        let authenticator = Arc::clone(&state.authenticator);
+        let service = HttpService::new(
+            state,
+            &cors_origins(config)?,
+            config.server.fast_path,
+            Arc::clone(&requests),
+            clock.clone(),
+        );
+        let operations_service = HttpService::for_operations(
+            operations_state,
+            &config.operations,
+            requests,
+            clock.clone(),
+        );
         Ok(Self {
             listener,
-            service: HttpService::new(
-                state,
-                &cors_origins(config)?,
-                config.server.fast_path,
-                Arc::clone(&requests),
-                clock.clone(),
-            ),
-            operations: (
-                operations_listener,
-                HttpService::for_operations(
-                    operations_state,
-                    &config.operations,
-                    requests,
-                    clock.clone(),
-                ),
-            ),
+            service,
+            operations: (operations_listener, operations_service),
             readiness,
             customers,
             changes_poll: config.webhooks.changes_poll,
@@ -233,6 +190,72 @@ async fn drain_after_delay(
     clock.sleep_until(clock.tick() + delay).await;
     drain.cancel();
     clock.tick()
+}
+
+/// What the two listeners serve, and what both count.
+struct Parts {
+    state: AppState,
+    operations_state: OperationsState,
+    requests: Arc<RequestMetrics>,
+    connections: ConnectionMetrics,
+}
+
+/// Builds everything but the listeners.
+fn parts(config: &Config, clock: &Clock) -> Result<Parts, anyhow::Error> {
+    let phone_region = config.phone_region().context("identifiers.phone_region")?;
+    // The first use loads the numbering plans, which takes about 100 ms: done in the background, so that neither the
+    // start nor the first caller waits for it.
+    tokio::task::spawn_blocking(move || Phone::parse("0701740605", phone_region));
+    let time_zone = TimeZone::get(&config.engage.time_zone).context("engage.time_zone")?;
+    let digester = digester(config);
+    let alias_reader = alias_reader(config, phone_region, digester.clone());
+    let identifiers = alias_reader.rules.clone();
+    let traffic = Arc::new(CallMetrics::default());
+    let admission = Admission::new(upstream_limits(config), Arc::clone(&traffic), clock.clone());
+    let customers = customer_service(
+        config,
+        alias_reader,
+        time_zone.clone(),
+        admission.clone(),
+        clock,
+    )?;
+    let authenticator = Authenticator::new(&config.auth, &config.server, clock);
+    let authenticator = Arc::new(authenticator.context("auth.jwt")?);
+    let webhooks = webhooks(config)?;
+    let requests = Arc::new(RequestMetrics::default());
+    let connections = ConnectionMetrics::default();
+    let registry = metrics::registry(
+        &traffic,
+        &requests,
+        &connections,
+        &authenticator,
+        webhooks.as_deref(),
+        admission.clone(),
+        customers.clone(),
+    );
+    let state = AppState {
+        customers,
+        authenticator,
+        rules: Arc::new(lookup_rules(config, identifiers, digester, time_zone)),
+        webhooks,
+        readiness: Readiness::default(),
+    };
+    let operations_state = OperationsState {
+        readiness: state.readiness.clone(),
+        authenticator: Arc::clone(&state.authenticator),
+        upstream: Arc::new(move || upstream_status(&admission)),
+        customers: state.customers.clone(),
+        registry: Arc::new(registry),
+        rules: Arc::clone(&state.rules),
+        token: config.operations.token.clone(),
+        warnings: config.warnings().iter().map(ToString::to_string).collect(),
+    };
+    Ok(Parts {
+        state,
+        operations_state,
+        requests,
+        connections,
+    })
 }
 
 /// The customer service with its client of Engage.

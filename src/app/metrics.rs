@@ -12,7 +12,7 @@ use prometheus_client::{
 use crate::{
     cache::feed::FeedStatus,
     customer::CustomerService,
-    engage::{Admission, BreakerState, CallMetrics},
+    engage::{Admission, AdmissionSnapshot, BreakerState, CallMetrics},
     http::{Authenticator, ConnectionMetrics, RequestMetrics, WebhookReceiver},
     telemetry::Dropped,
 };
@@ -48,62 +48,12 @@ struct Gauges {
 }
 
 impl Gauges {
-    /// The events that the log dropped.
-    fn encode_dropped(encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let mut counters = encoder.encode_descriptor(
-            "log_events_dropped",
-            "Log events that were not written: the output was not read in time, or unauthenticated callers caused too many",
-            None,
-            MetricType::Counter,
-        )?;
-        for dropped in Dropped::ALL {
-            let labels = [("log", dropped.as_str())];
-            ConstCounter::new(dropped.total()).encode(counters.encode_family(&labels)?)?;
-        }
-        Ok(())
-    }
-
-    /// The state of the webhook feed, if webhooks are configured.
-    fn encode_feed(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Some(feed) = self.customers.feed() else {
-            return Ok(());
-        };
-        let now = self.customers.clock().now().tick;
-        let status = feed.status(now);
-        let mut states = encoder.encode_descriptor(
-            "webhook_feed_state",
-            "State of the webhook feed: 1 for the current state, 0 for the others",
-            None,
-            MetricType::Gauge,
-        )?;
-        for state in FeedStatus::ALL {
-            let labels = [("state", state.as_str())];
-            let value = i64::from(state == status);
-            ConstGauge::new(value).encode(states.encode_family(&labels)?)?;
-        }
-        if let Some(last) = feed.last_received() {
-            let age = now.since(last).as_secs_f64();
-            let gauge = encoder.encode_descriptor(
-                "webhook_last_taken_seconds",
-                "Seconds since the last webhook was accepted",
-                None,
-                MetricType::Gauge,
-            )?;
-            ConstGauge::new(age).encode(gauge)?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Gauges {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Gauges")
-    }
-}
-
-impl Collector for Gauges {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let admission = self.admission.snapshot();
+    /// The gauges without labels.
+    fn encode_values(
+        &self,
+        admission: &AdmissionSnapshot,
+        encoder: &mut DescriptorEncoder<'_>,
+    ) -> Result<(), fmt::Error> {
         let counts = self.customers.counts();
         let paused_for = admission.paused_for.unwrap_or_default().as_secs_f64();
         for (name, help, value) in [
@@ -152,25 +102,93 @@ impl Collector for Gauges {
             let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(value).encode(gauge)?;
         }
-        self.encode_feed(&mut encoder)?;
-        Self::encode_dropped(&mut encoder)?;
-        let mut breakers = encoder.encode_descriptor(
-            "engage_breaker_state",
-            "State of the circuit breaker of a group of endpoints: 0 closed, 1 half open, 2 open",
+        Ok(())
+    }
+
+    /// The events that the log dropped.
+    fn encode_dropped(encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut counters = encoder.encode_descriptor(
+            "log_events_dropped",
+            "Log events that were not written: the output was not read in time, or unauthenticated callers caused too many",
             None,
-            MetricType::Gauge,
+            MetricType::Counter,
         )?;
-        for (group, state, _) in admission.breakers {
-            let value: i64 = match state {
-                BreakerState::Closed => 0,
-                BreakerState::HalfOpen => 1,
-                BreakerState::Open => 2,
-            };
-            let labels = [("group", group.as_str())];
-            ConstGauge::new(value).encode(breakers.encode_family(&labels)?)?;
+        for dropped in Dropped::ALL {
+            let labels = [("log", dropped.as_str())];
+            ConstCounter::new(dropped.total()).encode(counters.encode_family(&labels)?)?;
         }
         Ok(())
     }
+
+    /// The state of the webhook feed, if webhooks are configured.
+    fn encode_feed(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Some(feed) = self.customers.feed() else {
+            return Ok(());
+        };
+        let now = self.customers.clock().now().tick;
+        let status = feed.status(now);
+        let mut gauges = encoder.encode_descriptor(
+            "webhook_feed_state",
+            "State of the webhook feed: 1 for the current state, 0 for the others",
+            None,
+            MetricType::Gauge,
+        )?;
+        for state in FeedStatus::ALL {
+            let labels = [("state", state.as_str())];
+            let value = i64::from(state == status);
+            ConstGauge::new(value).encode(gauges.encode_family(&labels)?)?;
+        }
+        if let Some(last) = feed.last_received() {
+            let age = now.since(last).as_secs_f64();
+            let gauge = encoder.encode_descriptor(
+                "webhook_last_taken_seconds",
+                "Seconds since the last webhook was accepted",
+                None,
+                MetricType::Gauge,
+            )?;
+            ConstGauge::new(age).encode(gauge)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Gauges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gauges")
+    }
+}
+
+impl Collector for Gauges {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let admission = self.admission.snapshot();
+        self.encode_values(&admission, &mut encoder)?;
+        self.encode_feed(&mut encoder)?;
+        Self::encode_dropped(&mut encoder)?;
+        encode_breakers(&admission, &mut encoder)
+    }
+}
+
+/// The state of each circuit breaker.
+fn encode_breakers(
+    admission: &AdmissionSnapshot,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), fmt::Error> {
+    let mut breakers = encoder.encode_descriptor(
+        "engage_breaker_state",
+        "State of the circuit breaker of a group of endpoints: 0 closed, 1 half open, 2 open",
+        None,
+        MetricType::Gauge,
+    )?;
+    for (group, state, _) in &admission.breakers {
+        let value: i64 = match state {
+            BreakerState::Closed => 0,
+            BreakerState::HalfOpen => 1,
+            BreakerState::Open => 2,
+        };
+        let labels = [("group", group.as_str())];
+        ConstGauge::new(value).encode(breakers.encode_family(&labels)?)?;
+    }
+    Ok(())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "no count here comes near 2^53")]

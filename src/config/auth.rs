@@ -87,7 +87,7 @@ pub enum JwtAlgorithm {
     Es256,
     /// ECDSA with P-384.
     Es384,
-    /// EdDSA with Ed25519.
+    /// `EdDSA` with Ed25519.
     #[serde(rename = "EdDSA")]
     EdDsa,
     /// RSA, PKCS #1, with SHA-256.

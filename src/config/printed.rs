@@ -4,7 +4,8 @@ use bytesize::ByteSize;
 use secrecy::SecretString;
 use serde::Serializer;
 
-/// Writes that a secret is set, never the secret.
+/// Prints that a secret is set, never the secret.
+#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
 pub(super) fn masked<S: Serializer>(
     secret: &Option<SecretString>,
     serializer: S,
@@ -15,7 +16,11 @@ pub(super) fn masked<S: Serializer>(
     }
 }
 
-/// Writes a size as it is given, and to the byte.
+/// Prints a size exactly, in the largest unit that fits.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference to the field"
+)]
 pub(super) fn exact<S: Serializer>(size: &ByteSize, serializer: S) -> Result<S::Ok, S::Error> {
     let bytes = size.as_u64();
     let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
@@ -26,7 +31,7 @@ pub(super) fn exact<S: Serializer>(size: &ByteSize, serializer: S) -> Result<S::
     }
 }
 
-/// Writes how many secrets there are, never one of them.
+/// Prints the number of secrets, never one of them.
 pub(super) fn masked_list<S: Serializer>(
     secrets: &[SecretString],
     serializer: S,

@@ -8,7 +8,7 @@ use engage_bff::{
 use proptest::prelude::*;
 use toml::{Table, Value};
 
-use crate::{LEAST, load, refusal};
+use crate::{MINIMAL, load, refusal};
 
 /// The variables of all numbers, sizes and durations, each with a value far above any useful one.
 fn quantities() -> Vec<(String, &'static str)> {
@@ -42,7 +42,7 @@ fn quantities() -> Vec<(String, &'static str)> {
 #[test]
 fn every_number_size_and_duration_has_an_upper_bound() {
     for (name, huge) in quantities() {
-        let error = refusal(LEAST, &[(&name, huge)]);
+        let error = refusal(MINIMAL, &[(&name, huge)]);
         let key = name
             .trim_start_matches("BFF_")
             .to_lowercase()
@@ -60,7 +60,7 @@ fn every_number_size_and_duration_has_an_upper_bound() {
         ("unknown_per_minute", "4294967295"),
         ("people_per_hour", "4294967295"),
     ] {
-        let error = refusal(&format!("{LEAST}{key} = {value}\n"), &[]);
+        let error = refusal(&format!("{MINIMAL}{key} = {value}\n"), &[]);
         assert!(
             error.starts_with(&format!("auth.clients[0].{key}: is more than ")),
             "{error}"
@@ -77,14 +77,14 @@ fn duration_longer_than_a_year_is_refused() {
         "99999999999999999999h",
         "584y",
     ] {
-        let error = refusal(LEAST, &[("BFF_CACHE__NEGATIVE_LIFETIME", value)]);
+        let error = refusal(MINIMAL, &[("BFF_CACHE__NEGATIVE_LIFETIME", value)]);
         assert!(
             error.starts_with("cache.negative_lifetime: "),
             "{value}: {error}"
         );
     }
     for value in ["1ns", "1500us", "0.4ms"] {
-        let error = refusal(LEAST, &[("BFF_SERVER__REQUEST_TIMEOUT", value)]);
+        let error = refusal(MINIMAL, &[("BFF_SERVER__REQUEST_TIMEOUT", value)]);
         assert!(
             error.starts_with("server.request_timeout: "),
             "{value}: {error}"
@@ -166,11 +166,11 @@ proptest! {
         // One at a time, so that a refused value does not hide the others.
         for (name, value) in &chosen {
             pairs.push((name, value));
-            if load(LEAST, &pairs).is_err() {
+            if load(MINIMAL, &pairs).is_err() {
                 pairs.pop();
             }
         }
-        let config = load(LEAST, &pairs).expect("valid");
+        let config = load(MINIMAL, &pairs).expect("valid");
         let started = runtime.block_on(start(config));
         prop_assert!(started.is_ok(), "{pairs:?} {started:?}");
     }
@@ -185,7 +185,7 @@ fn each_accepted_extreme_value_starts() {
     let mut accepted = 0;
     for (name, huge) in quantities() {
         for value in extremes(huge) {
-            if let Ok(config) = load(LEAST, &[(&name, value)]) {
+            if let Ok(config) = load(MINIMAL, &[(&name, value)]) {
                 let started = runtime.block_on(start(config));
                 assert!(started.is_ok(), "{name}={value}: {started:?}");
                 accepted += 1;
@@ -199,7 +199,7 @@ fn each_accepted_extreme_value_starts() {
         "unknown_per_minute",
         "people_per_hour",
     ] {
-        let config = load(&format!("{LEAST}{key} = 1000000\n"), &[]).expect("valid");
+        let config = load(&format!("{MINIMAL}{key} = 1000000\n"), &[]).expect("valid");
         runtime.block_on(start(config)).expect("it starts");
     }
 }

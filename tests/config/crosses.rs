@@ -1,6 +1,6 @@
 //! Contradictory values, the log's filter, and warnings.
 
-use crate::{LEAST, load, refusal, refusals::changed};
+use crate::{MINIMAL, load, refusal, refusals::changed};
 
 const KEY: &str = "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11";
 
@@ -42,7 +42,7 @@ fn log_filter_without_alarms_or_valid_level_is_refused() {
             "did you mean \"engage_bff::audit\"?",
         ),
     ] {
-        let error = refusal(LEAST, &[("BFF_TELEMETRY__LOG", filter)]);
+        let error = refusal(MINIMAL, &[("BFF_TELEMETRY__LOG", filter)]);
         assert!(
             error.starts_with("telemetry.log: ") && error.contains(expected),
             "{filter}: {error}"
@@ -66,7 +66,7 @@ fn log_filter_without_alarms_or_valid_level_is_refused() {
         "engage_bff=info",
         "info,engage_bff[request{id=1}]=debug",
     ] {
-        load(LEAST, &[("BFF_TELEMETRY__LOG", filter)])
+        load(MINIMAL, &[("BFF_TELEMETRY__LOG", filter)])
             .unwrap_or_else(|error| panic!("{filter}: {error}"));
     }
 }
@@ -87,7 +87,7 @@ fn overlapping_listen_addresses_are_refused() {
             ("BFF_OPERATIONS__LISTEN", operations),
             ("BFF_OPERATIONS__TOKEN", "k7Qm2xW9pLr4tYzC"),
         ];
-        let error = refusal(LEAST, &pairs);
+        let error = refusal(MINIMAL, &pairs);
         assert!(
             error.starts_with("operations.listen: "),
             "{data} {operations}: {error}"
@@ -106,7 +106,7 @@ fn overlapping_listen_addresses_are_refused() {
             ("BFF_SERVER__LISTEN", data),
             ("BFF_OPERATIONS__LISTEN", operations),
         ];
-        load(LEAST, &pairs).unwrap_or_else(|error| panic!("{data} {operations}: {error}"));
+        load(MINIMAL, &pairs).unwrap_or_else(|error| panic!("{data} {operations}: {error}"));
     }
 }
 
@@ -122,12 +122,12 @@ fn loopback_is_recognised_in_every_form_of_address() {
             ("BFF_SERVER__LISTEN", listen),
             ("BFF_AUTH__ALLOW_ANONYMOUS", "true"),
         ];
-        load(LEAST, &pairs).unwrap_or_else(|error| panic!("{listen}: {error}"));
-        load(LEAST, &[("BFF_OPERATIONS__LISTEN", listen)])
+        load(MINIMAL, &pairs).unwrap_or_else(|error| panic!("{listen}: {error}"));
+        load(MINIMAL, &[("BFF_OPERATIONS__LISTEN", listen)])
             .unwrap_or_else(|error| panic!("{listen}: {error}"));
     }
     load(
-        LEAST,
+        MINIMAL,
         &[("BFF_ENGAGE__BASE_URL", "http://[::ffff:127.0.0.1]:8090")],
     )
     .expect("loopback");
@@ -136,7 +136,7 @@ fn loopback_is_recognised_in_every_form_of_address() {
         "[::ffff:0.0.0.0]:9091",
         "[fe80::1]:9091",
     ] {
-        let error = refusal(LEAST, &[("BFF_OPERATIONS__LISTEN", listen)]);
+        let error = refusal(MINIMAL, &[("BFF_OPERATIONS__LISTEN", listen)]);
         assert!(
             error.starts_with("operations.token: is missing while"),
             "{error}"
@@ -148,7 +148,7 @@ fn loopback_is_recognised_in_every_form_of_address() {
 fn client_with_contradictory_settings_is_refused() {
     for (file, expected) in [
         (
-            format!("{LEAST}view = \"full\"\n"),
+            format!("{MINIMAL}view = \"full\"\n"),
             "auth.clients[0].view: is \"full\" without the scope customer:read:full; ",
         ),
         (
@@ -160,7 +160,7 @@ fn client_with_contradictory_settings_is_refused() {
             "auth.clients[0].scopes: lacks customer:read",
         ),
         (
-            format!("{LEAST}identifiers = []\n"),
+            format!("{MINIMAL}identifiers = []\n"),
             "auth.clients[0].identifiers: is empty; ",
         ),
         (
@@ -184,9 +184,9 @@ fn client_with_contradictory_settings_is_refused() {
             "{error}"
         );
     }
-    let twice = LEAST.split_once("[[auth.clients]]").expect("clients").1;
+    let twice = MINIMAL.split_once("[[auth.clients]]").expect("clients").1;
     let error = refusal(
-        &format!("{LEAST}[[auth.clients]]{}", twice.replace("cf23", "cf24")),
+        &format!("{MINIMAL}[[auth.clients]]{}", twice.replace("cf23", "cf24")),
         &[],
     );
     assert_eq!(
@@ -215,7 +215,7 @@ fn guessable_webhook_secrets_are_refused() {
             "webhooks.secrets: contains one that is not \"whsec_\" and base64; ",
         ),
     ] {
-        let error = refusal(LEAST, &[("BFF_WEBHOOKS__SECRETS", secret)]);
+        let error = refusal(MINIMAL, &[("BFF_WEBHOOKS__SECRETS", secret)]);
         assert!(
             error.starts_with(what) && error.lines().count() == 1,
             "{secret}: {error}"
@@ -235,7 +235,7 @@ fn warned(file: &str, pairs: &[(&str, &str)]) -> Vec<String> {
 
 #[test]
 fn questionable_settings_cause_warnings() {
-    assert!(warned(LEAST, &[]).is_empty());
+    assert!(warned(MINIMAL, &[]).is_empty());
     let secret = (
         "BFF_WEBHOOKS__SECRETS",
         "whsec_oYn8D9SpnpQQHZtlAPhb518LJCuSK89X",
@@ -268,11 +268,11 @@ fn questionable_settings_cause_warnings() {
         ),
         (vec![("BFF_CACHE__MAX_SIZE", "1TiB")], "cache.max_size"),
     ] {
-        assert_eq!(warned(LEAST, &pairs), [key], "{pairs:?}");
+        assert_eq!(warned(MINIMAL, &pairs), [key], "{pairs:?}");
     }
-    let by_any = format!("{LEAST}identifiers = [\"any\"]\n");
+    let by_any = format!("{MINIMAL}identifiers = [\"any\"]\n");
     assert_eq!(warned(&by_any, &[]), ["engage.custom_key"]);
     assert!(warned(&by_any, &[("BFF_ENGAGE__CUSTOM_KEY", "memberNumber")]).is_empty());
     // With webhooks long lifetimes are fine, and a single replica receives every webhook.
-    assert!(warned(LEAST, &[secret, ("BFF_CACHE__POINTS_LIFETIME", "6h")]).is_empty());
+    assert!(warned(MINIMAL, &[secret, ("BFF_CACHE__POINTS_LIFETIME", "6h")]).is_empty());
 }

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::symlink, path::Path};
 
 use engage_bff::config::Config;
 
-use crate::{LEAST, environment, load, path, refusal, temp_file};
+use crate::{MINIMAL, environment, load, path, refusal, temp_file};
 
 const JWT: &str = "[auth.jwt]\nissuer = \"https://login.example.com/\"\naudience = \"bff\"\n\
     algorithms = [\"ES256\"]\ncontact_id_claim = \"contactId\"\n";
@@ -13,7 +13,7 @@ const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","use":"sig","kid":"1",
     "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
 
 fn with_jwks(file: &str) -> String {
-    format!("{LEAST}{JWT}jwks_file = \"{file}\"\n")
+    format!("{MINIMAL}{JWT}jwks_file = \"{file}\"\n")
 }
 
 fn bytes_file(bytes: &[u8]) -> tempfile::NamedTempFile {
@@ -55,11 +55,11 @@ fn every_missing_file_is_reported_at_once_with_its_path() {
 fn unreadable_file_is_reported_with_its_cause() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path().to_str().expect("text");
-    let keyless = LEAST.replace("api_key = \"a-key\"", "");
+    let keyless = MINIMAL.replace("api_key = \"a-key\"", "");
     for (key, file) in [
         ("engage.api_key_file", keyless.as_str()),
-        ("engage.ca_file", LEAST),
-        ("telemetry.digest_key_file", LEAST),
+        ("engage.ca_file", MINIMAL),
+        ("telemetry.digest_key_file", MINIMAL),
     ] {
         let name = format!("BFF_{}", key.to_uppercase().replace('.', "__"));
         let error = refusal(file, &[(&name, folder)]);
@@ -95,7 +95,7 @@ fn unreadable_file_is_reported_with_its_cause() {
 
 #[test]
 fn relative_path_to_no_file_is_not_printed() {
-    let keyless = LEAST.replace("api_key = \"a-key\"", "");
+    let keyless = MINIMAL.replace("api_key = \"a-key\"", "");
     let error = refusal(
         &keyless,
         &[("BFF_ENGAGE__API_KEY_FILE", "k7Qm2xW9pLr4tYzB")],
@@ -105,7 +105,7 @@ fn relative_path_to_no_file_is_not_printed() {
         "{error}"
     );
     assert!(!error.contains("k7Qm"), "{error}");
-    let error = refusal(LEAST, &[("BFF_ENGAGE__CA_FILE", "k7Qm2xW9pLr4tYzB")]);
+    let error = refusal(MINIMAL, &[("BFF_ENGAGE__CA_FILE", "k7Qm2xW9pLr4tYzB")]);
     assert!(
         error.starts_with("engage.ca_file: can't be read: no such file; "),
         "{error}"
@@ -123,7 +123,7 @@ fn files_must_contain_what_their_key_requires() {
         (DAMAGED, "contains something that is not a certificate"),
     ] {
         let file = temp_file(text);
-        let error = refusal(LEAST, &[("BFF_ENGAGE__CA_FILE", path(&file))]);
+        let error = refusal(MINIMAL, &[("BFF_ENGAGE__CA_FILE", path(&file))]);
         assert!(
             error.starts_with(&format!("engage.ca_file: {what}: {}; ", path(&file))),
             "{error}"
@@ -162,7 +162,7 @@ fn utf_16_files_are_reported_as_such() {
         let units = std::iter::once(0xfeff).chain(text.encode_utf16());
         units.flat_map(u16::to_le_bytes).collect::<Vec<u8>>()
     };
-    let keyless = LEAST.replace("api_key = \"a-key\"", "");
+    let keyless = MINIMAL.replace("api_key = \"a-key\"", "");
     let without_mark = &wide("a-key")[2..];
     for bytes in [wide("a-key"), without_mark.to_vec()] {
         let file = bytes_file(&bytes);
@@ -178,7 +178,7 @@ fn utf_16_files_are_reported_as_such() {
         error.starts_with("engage.api_key_file: is not UTF-8: "),
         "{error}"
     );
-    let file = bytes_file(&wide(LEAST));
+    let file = bytes_file(&wide(MINIMAL));
     let error = Config::load(Some(file.path()), &environment(&[]))
         .expect_err("UTF-16")
         .to_string();
@@ -196,7 +196,7 @@ fn secret_mounted_as_a_chain_of_links_is_read() {
     fs::write(at("..2026_11_23/api-key"), "from-a-mount\n").expect("room");
     symlink("..2026_11_23", at("..data")).expect("a link");
     symlink("..data/api-key", at("api-key")).expect("a link");
-    let keyless = LEAST.replace("api_key = \"a-key\"", "");
+    let keyless = MINIMAL.replace("api_key = \"a-key\"", "");
     let file = at("api-key");
     let pairs = [("BFF_ENGAGE__API_KEY_FILE", file.to_str().expect("text"))];
     let key = load(&keyless, &pairs)

@@ -1,16 +1,16 @@
 //! Refused configurations: every mistake is reported at once, with its key and its remedy, and no secret is printed.
 
-use crate::{LEAST, load, refusal};
+use crate::{MINIMAL, load, refusal};
 
-/// `LEAST` with a change.
+/// `MINIMAL` with a change.
 pub(crate) fn changed(from: &str, to: &str) -> String {
-    assert!(LEAST.contains(from), "{from}");
-    LEAST.replace(from, to)
+    assert!(MINIMAL.contains(from), "{from}");
+    MINIMAL.replace(from, to)
 }
 
 #[test]
 fn configuration_open_to_anyone_is_refused() {
-    let (without_clients, _) = LEAST.split_once("[[auth.clients]]").expect("clients");
+    let (without_clients, _) = MINIMAL.split_once("[[auth.clients]]").expect("clients");
     let mistake = refusal(without_clients, &[]);
     assert!(mistake.starts_with("auth.clients: is empty"), "{mistake}");
     for listen in [
@@ -19,7 +19,7 @@ fn configuration_open_to_anyone_is_refused() {
         "192.168.1.2:8080",
         "203.0.113.9:80",
     ] {
-        for file in [without_clients, LEAST] {
+        for file in [without_clients, MINIMAL] {
             let pairs = [
                 ("BFF_AUTH__ALLOW_ANONYMOUS", "true"),
                 ("BFF_SERVER__LISTEN", listen),
@@ -36,8 +36,9 @@ fn configuration_open_to_anyone_is_refused() {
 #[test]
 fn unusable_client_is_refused_with_its_key() {
     let key = "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11";
-    let second =
-        format!("{LEAST}[[auth.clients]]\nid = \"till\"\nkey_sha256 = [\"{key}\"]\nscopes = []\n");
+    let second = format!(
+        "{MINIMAL}[[auth.clients]]\nid = \"till\"\nkey_sha256 = [\"{key}\"]\nscopes = []\n"
+    );
     for (file, expected) in [
         (changed("\"till\"", "\"\""), "auth.clients[0].id:"),
         (
@@ -54,15 +55,15 @@ fn unusable_client_is_refused_with_its_key() {
             "auth.clients[0].scopes:",
         ),
         (
-            format!("{LEAST}requests_per_second = 0\n"),
+            format!("{MINIMAL}requests_per_second = 0\n"),
             "auth.clients[0].requests_per_second:",
         ),
         (
-            format!("{LEAST}people_per_hour = 0\n"),
+            format!("{MINIMAL}people_per_hour = 0\n"),
             "auth.clients[0].people_per_hour:",
         ),
         (
-            format!("{LEAST}people_per_hour = 1000001\n"),
+            format!("{MINIMAL}people_per_hour = 1000001\n"),
             "auth.clients[0].people_per_hour:",
         ),
         (second, "auth.clients[1].id:"),
@@ -83,15 +84,15 @@ fn jwks_url_with_credential_and_wildcard_origin_are_refused() {
     let url = "BFF_AUTH__JWT__JWKS_URL";
     let with = |pairs: &[(&'static str, &'static str)]| [&issuer, pairs].concat();
     let error = refusal(
-        LEAST,
+        MINIMAL,
         &with(&[(url, "https://me:sesame@login.example.com/")]),
     );
     assert!(error.starts_with("auth.jwt.jwks_url: is not"), "{error}");
     assert!(!error.contains("sesame"), "{error}");
     let good = (url, "https://login.example.com/jwks");
-    load(LEAST, &with(&[good])).expect("valid");
+    load(MINIMAL, &with(&[good])).expect("valid");
     let pages = ("BFF_SERVER__CORS_ORIGINS", "https://*.example.com");
-    let error = refusal(LEAST, &with(&[good, pages]));
+    let error = refusal(MINIMAL, &with(&[good, pages]));
     assert!(
         error.starts_with("server.cors_origins: has an entry"),
         "{error}"
@@ -182,7 +183,7 @@ fn invalid_values_are_refused_with_their_key() {
 #[track_caller]
 fn assert_refused(name: &str, value: &str) {
     let key = name.to_lowercase().replace("__", ".");
-    let error = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
+    let error = refusal(MINIMAL, &[(&format!("BFF_{name}"), value)]);
     assert!(
         error.starts_with(&format!("{key}: ")),
         "{name}={value}: {error}"
@@ -224,19 +225,19 @@ fn engage_must_be_https_or_on_loopback() {
         "http://[::1]:8090",
     ] {
         let pairs = [("BFF_ENGAGE__BASE_URL", url)];
-        crate::load(LEAST, &pairs).unwrap_or_else(|mistakes| panic!("{url}: {mistakes}"));
+        crate::load(MINIMAL, &pairs).unwrap_or_else(|mistakes| panic!("{url}: {mistakes}"));
     }
 }
 
 #[test]
 fn unknown_keys_are_refused_in_every_layer() {
     for file in [
-        format!("{LEAST}[caches]\nmax_size = \"1GiB\"\n"),
-        format!("{LEAST}[cache]\nmax_bytes = \"1GiB\"\n"),
-        format!("{LEAST}colour = \"red\"\n"),
-        format!("{LEAST}[views.storefront]\nattribute = []\n"),
-        format!("{LEAST}[server.limits]\nbody = 1\n"),
-        format!("colour = \"red\"\n{LEAST}"),
+        format!("{MINIMAL}[caches]\nmax_size = \"1GiB\"\n"),
+        format!("{MINIMAL}[cache]\nmax_bytes = \"1GiB\"\n"),
+        format!("{MINIMAL}colour = \"red\"\n"),
+        format!("{MINIMAL}[views.storefront]\nattribute = []\n"),
+        format!("{MINIMAL}[server.limits]\nbody = 1\n"),
+        format!("colour = \"red\"\n{MINIMAL}"),
     ] {
         let error = refusal(&file, &[]);
         assert!(error.contains("unknown key"), "{error}");
@@ -247,7 +248,7 @@ fn unknown_keys_are_refused_in_every_layer() {
         "BFF_ENGAGE__API__KEY",
         "BFF_A__B",
     ] {
-        let error = refusal(LEAST, &[(name, "1")]);
+        let error = refusal(MINIMAL, &[(name, "1")]);
         assert!(!error.is_empty(), "{error}");
     }
 }
@@ -307,7 +308,7 @@ fn secret_in_the_wrong_key_is_not_printed() {
         let error = if key == "ENGAGE" {
             refusal(&format!("engage = \"{SECRET}\""), &[])
         } else {
-            refusal(LEAST, &[(&format!("BFF_{key}"), SECRET)])
+            refusal(MINIMAL, &[(&format!("BFF_{key}"), SECRET)])
         };
         assert!(
             !error.contains(SECRET) && !error.contains("4711"),
@@ -324,9 +325,9 @@ fn secret_in_the_wrong_key_is_not_printed() {
         format!("[engage]\napi_key = \"{SECRET}\"\napi_key = \"{SECRET}\"\n"),
         format!("{SECRET}\n"),
         changed("[\"customer:read\"]", &format!("[\"{SECRET}\"]")),
-        format!("{LEAST}identifiers = [\"{SECRET}\"]\n"),
-        format!("{LEAST}view = \"{SECRET}\"\n"),
-        format!("{LEAST}channel = \"{SECRET}\"\n"),
+        format!("{MINIMAL}identifiers = [\"{SECRET}\"]\n"),
+        format!("{MINIMAL}view = \"{SECRET}\"\n"),
+        format!("{MINIMAL}channel = \"{SECRET}\"\n"),
         changed(
             "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11",
             SECRET,
@@ -344,7 +345,7 @@ fn secret_in_the_wrong_key_is_not_printed() {
 fn operations_listener_beyond_loopback_needs_a_token() {
     for listen in ["0.0.0.0:9090", "[::]:9090", "192.168.1.2:9090"] {
         let open = [("BFF_OPERATIONS__LISTEN", listen)];
-        let error = refusal(LEAST, &open);
+        let error = refusal(MINIMAL, &open);
         assert!(
             error.starts_with("operations.token: is missing while"),
             "{error}"
@@ -354,7 +355,7 @@ fn operations_listener_beyond_loopback_needs_a_token() {
 
 #[test]
 fn burst_that_is_no_multiple_of_replicas_is_refused() {
-    let error = refusal(LEAST, &[("BFF_ENGAGE__REPLICAS", "3")]);
+    let error = refusal(MINIMAL, &[("BFF_ENGAGE__REPLICAS", "3")]);
     assert!(
         error.starts_with("engage.burst: is not a multiple"),
         "{error}"
@@ -367,7 +368,7 @@ fn rate_too_low_for_the_replicas_is_refused() {
         ("BFF_ENGAGE__REPLICAS", "10"),
         ("BFF_ENGAGE__REQUESTS_PER_SECOND", "0.005"),
     ];
-    let error = refusal(LEAST, &pairs);
+    let error = refusal(MINIMAL, &pairs);
     let expected = "engage.requests_per_second: is too low to be divided";
     assert!(error.starts_with(expected), "{error}");
 }
@@ -378,9 +379,9 @@ fn configuration_of_two_tenants_is_refused() {
     let two = "[\"https://shop.example.com\", \"https://other.example.com\"]";
     let list = changed(one, &format!("base_url = {two}"));
     let keys = changed("api_key = \"a-key\"", "api_key = [\"a-key\", \"b-key\"]");
-    let twice = format!("{LEAST}[engage]\nbase_url = \"https://other.example.com\"\n");
+    let twice = format!("{MINIMAL}[engage]\nbase_url = \"https://other.example.com\"\n");
     let tables = changed("[engage]", "[[engage]]");
-    let named = format!("{LEAST}[engage.other]\nbase_url = \"https://other.example.com\"\n");
+    let named = format!("{MINIMAL}[engage.other]\nbase_url = \"https://other.example.com\"\n");
     for file in [list, keys, twice, tables, named] {
         let error = refusal(&file, &[]);
         assert!(!error.is_empty() && !error.contains("-key"), "{error}");

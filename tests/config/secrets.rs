@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use crate::{LEAST, refusal, refusals::changed};
+use crate::{MINIMAL, refusal, refusals::changed};
 
 /// The SHA-256 of a text in the form of `key_sha256`.
 fn sha256(text: &str) -> String {
@@ -42,7 +42,7 @@ fn placeholder_secrets_are_refused_and_not_printed() {
             "0000000000000000",
             "****************",
         ] {
-            let error = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
+            let error = refusal(MINIMAL, &[(&format!("BFF_{name}"), value)]);
             // The exact message, which does not contain the value.
             let expected = format!("{key}: is a placeholder, which anyone can guess; {REMEDY}");
             let short = format!("{key}: is shorter than 16 characters; generate a random one");
@@ -51,7 +51,7 @@ fn placeholder_secrets_are_refused_and_not_printed() {
             assert!(lines.all(|line| line.starts_with(&short)), "{error}");
         }
         let good = "not-a-secret-that-anybody-knows-1";
-        crate::load(LEAST, &[(&format!("BFF_{name}"), good)]).expect("valid");
+        crate::load(MINIMAL, &[(&format!("BFF_{name}"), good)]).expect("valid");
     }
 }
 
@@ -60,10 +60,10 @@ fn secrets_chosen_by_operators_have_at_least_sixteen_characters() {
     for name in ["OPERATIONS__TOKEN", "TELEMETRY__DIGEST_KEY"] {
         let key = name.to_lowercase().replace("__", ".");
         let name = format!("BFF_{name}");
-        let error = refusal(LEAST, &[(&name, "k7Qm2xW9pLr4tYz")]);
+        let error = refusal(MINIMAL, &[(&name, "k7Qm2xW9pLr4tYz")]);
         let expected = format!("{key}: is shorter than 16 characters; generate a random one");
         assert!(error.starts_with(&expected), "{error}");
-        crate::load(LEAST, &[(&name, "k7Qm2xW9pLr4tYzB")]).expect("valid");
+        crate::load(MINIMAL, &[(&name, "k7Qm2xW9pLr4tYzB")]).expect("valid");
     }
 }
 
@@ -85,7 +85,7 @@ fn secret_used_for_two_keys_is_refused() {
         ),
     ] {
         let [one, other] = pairs.map(|name| format!("BFF_{name}"));
-        let error = refusal(LEAST, &[(&one, SAME), (&other, SAME)]);
+        let error = refusal(MINIMAL, &[(&one, SAME), (&other, SAME)]);
         assert!(error.starts_with(expected), "{error}");
         assert!(
             !error.contains(SAME) && error.lines().count() == 1,
@@ -99,11 +99,11 @@ fn webhook_secret_reused_elsewhere_is_refused() {
     const SECRET: &str = "whsec_oYn8D9SpnpQQHZtlAPhb518LJCuSK89X";
     const KEY: &str = "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11";
     let given = ("BFF_WEBHOOKS__SECRETS", SECRET);
-    let error = refusal(LEAST, &[given, ("BFF_OPERATIONS__TOKEN", SECRET)]);
+    let error = refusal(MINIMAL, &[given, ("BFF_OPERATIONS__TOKEN", SECRET)]);
     let expected = "webhooks.secrets: is the same as operations.token; ";
     assert!(error.starts_with(expected), "{error}");
     let twice = format!("{SECRET},{SECRET}");
-    let error = refusal(LEAST, &[("BFF_WEBHOOKS__SECRETS", &twice)]);
+    let error = refusal(MINIMAL, &[("BFF_WEBHOOKS__SECRETS", &twice)]);
     let expected = "webhooks.secrets: is the same as webhooks.secrets; ";
     assert!(error.starts_with(expected), "{error}");
     let error = refusal(&changed(KEY, &sha256(SECRET)), &[given]);
@@ -137,7 +137,7 @@ fn client_whose_key_is_another_secret_is_refused() {
         assert!(error.starts_with(expected), "{key}: {error}");
     }
     let second = "[[auth.clients]]\nid = \"shop\"\nscopes = [\"customer:read\"]\n";
-    let file = format!("{LEAST}{second}key_sha256 = [\"{KEY}\"]\n");
+    let file = format!("{MINIMAL}{second}key_sha256 = [\"{KEY}\"]\n");
     let error = refusal(&file, &[]);
     let expected =
         "auth.clients[1].key_sha256: is also listed for another client; give each client";

@@ -1,6 +1,6 @@
 //! The rules for texts of every layer: empty, quoted and padded ones are refused, and placeholders.
 
-use crate::{LEAST, load, path, refusal, refusals::changed, temp_file};
+use crate::{MINIMAL, load, path, refusal, refusals::changed, temp_file};
 
 /// A key of every kind of text, with a valid value.
 const TEXTS: [(&str, &str); 12] = [
@@ -38,14 +38,14 @@ fn in_file(name: &str, toml_value: &str) -> String {
     let (section, key) = (section.to_lowercase(), key.to_lowercase());
     let line = format!("{key} = {toml_value}");
     if section == "engage" {
-        let kept = LEAST
+        let kept = MINIMAL
             .lines()
             .filter(|line| !line.trim().starts_with(&format!("{key} =")));
         let kept: Vec<_> = kept.collect();
         kept.join("\n")
             .replace("[engage]", &format!("[engage]\n{line}"))
     } else {
-        format!("{LEAST}[{section}]\n{line}\n")
+        format!("{MINIMAL}[{section}]\n{line}\n")
     }
 }
 
@@ -53,10 +53,10 @@ fn in_file(name: &str, toml_value: &str) -> String {
 fn empty_text_is_refused_in_file_and_environment() {
     for (name, good) in TEXTS {
         let variable = format!("BFF_{name}");
-        load(LEAST, &[(&variable, good)]).unwrap_or_else(|error| panic!("{name}: {error}"));
+        load(MINIMAL, &[(&variable, good)]).unwrap_or_else(|error| panic!("{name}: {error}"));
         for empty in ["", " ", "\t "] {
             let expected = format!("{}: is empty; ", key_of(name));
-            only(&refusal(LEAST, &[(&variable, empty)]), &expected);
+            only(&refusal(MINIMAL, &[(&variable, empty)]), &expected);
             only(
                 &refusal(&in_file(name, &format!("'{empty}'")), &[]),
                 &expected,
@@ -69,15 +69,15 @@ fn empty_text_is_refused_in_file_and_environment() {
             "auth.clients[0].id: is empty; ",
         ),
         (
-            format!("{LEAST}[views.full]\nattributes = [\"rfm\", \"\"]\n"),
+            format!("{MINIMAL}[views.full]\nattributes = [\"rfm\", \"\"]\n"),
             "views.full.attributes[1]: is empty; ",
         ),
         (
-            format!("{LEAST}[webhooks]\nsecrets = [\"\"]\n"),
+            format!("{MINIMAL}[webhooks]\nsecrets = [\"\"]\n"),
             "webhooks.secrets[0]: is empty; ",
         ),
         (
-            format!("{LEAST}[engage2]\n").replace("[engage2]", "[operations]\ntoken_file = \"\""),
+            format!("{MINIMAL}[engage2]\n").replace("[engage2]", "[operations]\ntoken_file = \"\""),
             "operations.token_file: is empty; ",
         ),
     ] {
@@ -88,7 +88,7 @@ fn empty_text_is_refused_in_file_and_environment() {
         "ENGAGE__API_KEY_FILE",
         "TELEMETRY__DIGEST_KEY_FILE",
     ] {
-        let error = refusal(LEAST, &[(&format!("BFF_{name}"), "")]);
+        let error = refusal(MINIMAL, &[(&format!("BFF_{name}"), "")]);
         only(&error, &format!("{}: is empty; ", key_of(name)));
     }
 }
@@ -96,7 +96,7 @@ fn empty_text_is_refused_in_file_and_environment() {
 #[test]
 fn lists_may_be_empty() {
     let config = load(
-        LEAST,
+        MINIMAL,
         &[
             ("BFF_VIEWS__FULL__ATTRIBUTES", ""),
             ("BFF_WEBHOOKS__SECRETS", ""),
@@ -104,7 +104,7 @@ fn lists_may_be_empty() {
     );
     let config = config.expect("valid");
     assert!(config.views.full.attributes.is_empty() && config.webhooks.secrets.is_empty());
-    let error = refusal(LEAST, &[("BFF_VIEWS__FULL__ATTRIBUTES", "rfm,,age")]);
+    let error = refusal(MINIMAL, &[("BFF_VIEWS__FULL__ATTRIBUTES", "rfm,,age")]);
     only(&error, "views.full.attributes[1]: is empty; ");
 }
 
@@ -120,7 +120,7 @@ fn quotes_around_a_value_are_refused() {
     for (name, good) in TEXTS {
         for quote in ['"', '\''] {
             let quoted = format!("{quote}{good}{quote}");
-            let error = refusal(LEAST, &[(&format!("BFF_{name}"), &quoted)]);
+            let error = refusal(MINIMAL, &[(&format!("BFF_{name}"), &quoted)]);
             only(
                 &error,
                 &format!(
@@ -134,20 +134,20 @@ fn quotes_around_a_value_are_refused() {
     for (open, close) in ["‘’", "’’", "‚‘", "“”", "„“", "””", "«»", "»«", "‹›"].map(pair)
     {
         let quoted = format!("{open}k7Qm2xW9pLr4tYzD{close}");
-        let error = refusal(LEAST, &[("BFF_TELEMETRY__DIGEST_KEY", &quoted)]);
+        let error = refusal(MINIMAL, &[("BFF_TELEMETRY__DIGEST_KEY", &quoted)]);
         only(&error, "telemetry.digest_key: is in quotes, ");
     }
     for list in ["\"rfm,age\"", "'rfm,age'", "“rfm,age”"] {
-        let error = refusal(LEAST, &[("BFF_VIEWS__FULL__ATTRIBUTES", list)]);
+        let error = refusal(MINIMAL, &[("BFF_VIEWS__FULL__ATTRIBUTES", list)]);
         only(&error, "views.full.attributes: is in quotes, ");
     }
     let file = in_file("ENGAGE__API_KEY", "'\"k7Qm2xW9pLr4tYzB\"'");
     only(&refusal(&file, &[]), "engage.api_key: is in quotes, ");
     for list in ["[\"rfm\", \"age\"]", "[]"] {
-        let error = refusal(LEAST, &[("BFF_VIEWS__FULL__ATTRIBUTES", list)]);
+        let error = refusal(MINIMAL, &[("BFF_VIEWS__FULL__ATTRIBUTES", list)]);
         only(&error, "views.full.attributes: is in brackets; ");
     }
-    let error = refusal(LEAST, &[("BFF_ENGAGE__BURST", "\"5\"")]);
+    let error = refusal(MINIMAL, &[("BFF_ENGAGE__BURST", "\"5\"")]);
     only(&error, "engage.burst: is in quotes, ");
 }
 
@@ -173,7 +173,7 @@ fn surrounding_white_space_and_invisible_characters_are_refused() {
             (format!("{good}\u{7}"), "contains invisible characters; "),
             (format!("{good}\u{fffd}"), "is not UTF-8; "),
         ] {
-            let error = refusal(LEAST, &[(&format!("BFF_{name}"), &padded)]);
+            let error = refusal(MINIMAL, &[(&format!("BFF_{name}"), &padded)]);
             only(&error, &format!("{}: {what}", key_of(name)));
         }
     }
@@ -196,7 +196,7 @@ fn placeholder_in_a_value_is_refused() {
         ("ENGAGE__CA_FILE", "/etc/{client}.pem"),
         ("IDENTIFIERS__PHONE_REGION", "<region>"),
     ] {
-        let error = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
+        let error = refusal(MINIMAL, &[(&format!("BFF_{name}"), value)]);
         only(
             &error,
             &format!("{}: contains a placeholder; ", key_of(name)),
@@ -215,7 +215,7 @@ fn placeholder_in_a_value_is_refused() {
             "$(engage-api-key)",
             "k7Qm2xW9pLr4tYz…",
         ] {
-            let error = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
+            let error = refusal(MINIMAL, &[(&format!("BFF_{name}"), value)]);
             let expected = format!(
                 "{}: is a placeholder, which anyone can guess; ",
                 key_of(name)
@@ -225,7 +225,7 @@ fn placeholder_in_a_value_is_refused() {
         }
         // A random secret may contain any of these characters.
         for value in ["k7Q{m2x}W9pLr4tYzB", "k7Q$Wm2x<W9pLr4>tYzB"] {
-            load(LEAST, &[(&format!("BFF_{name}"), value)])
+            load(MINIMAL, &[(&format!("BFF_{name}"), value)])
                 .unwrap_or_else(|error| panic!("{value}: {error}"));
         }
     }
@@ -238,7 +238,7 @@ fn placeholder_in_a_value_is_refused() {
 
 #[test]
 fn byte_order_mark_and_line_ends_around_a_secret_are_removed() {
-    let keyless = LEAST.replace("api_key = \"a-key\"", "");
+    let keyless = MINIMAL.replace("api_key = \"a-key\"", "");
     for text in [
         "\u{feff}from-a-file",
         "\nfrom-a-file",
@@ -276,5 +276,5 @@ fn byte_order_mark_and_line_ends_around_a_secret_are_removed() {
 
 #[test]
 fn configuration_file_may_begin_with_a_byte_order_mark() {
-    load(&format!("\u{feff}{LEAST}"), &[]).expect("valid");
+    load(&format!("\u{feff}{MINIMAL}"), &[]).expect("valid");
 }

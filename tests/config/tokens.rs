@@ -1,6 +1,6 @@
 //! Refused settings of the issuer of shoppers' tokens.
 
-use crate::{LEAST, refusal};
+use crate::{MINIMAL, refusal};
 
 #[test]
 fn token_issuer_with_weak_settings_is_refused() {
@@ -79,7 +79,7 @@ fn token_issuer_with_weak_settings_is_refused() {
         ("audience", "secret = \"x\"\naudience", "unknown key"),
     ] {
         assert!(JWT.contains(from), "{from}");
-        let file = format!("{LEAST}{}", JWT.replacen(from, to, 1));
+        let file = format!("{MINIMAL}{}", JWT.replacen(from, to, 1));
         let error = refusal(&file, &[]);
         assert!(error.contains(expected), "{expected}: {error}");
     }

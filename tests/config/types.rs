@@ -2,7 +2,7 @@
 
 use engage_bff::config::layers::DEFAULTS;
 
-use crate::{LEAST, load, refusal, refusals::changed};
+use crate::{MINIMAL, load, refusal, refusals::changed};
 
 #[track_caller]
 fn keys(error: &str) -> Vec<&str> {
@@ -133,7 +133,7 @@ fn mistake_names_the_expected_form() {
             "auth.clients: can only be set in the file; ",
         ),
     ] {
-        let error = refusal(LEAST, &[(&format!("BFF_{name}"), value)]);
+        let error = refusal(MINIMAL, &[(&format!("BFF_{name}"), value)]);
         assert!(error.starts_with(expected), "{name}={value}: {error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
@@ -212,7 +212,7 @@ fn any_value_of_any_key_is_accepted_or_reported_with_its_key() {
     let (mut accepted, mut reported) = (0, 0);
     for place in places() {
         for value in values {
-            let mut file: toml::Table = LEAST.parse().expect("TOML");
+            let mut file: toml::Table = MINIMAL.parse().expect("TOML");
             put(&mut file, &place, value.clone());
             match load(&file.to_string(), &[]) {
                 Ok(_) => accepted += 1,
@@ -298,7 +298,7 @@ fn service_variables_of_kubernetes_are_ignored() {
         ("BFF_ENGAGE__X_PORT", "tcp://[fd00::1]:80"),
         ("BFF_ENGAGE__X_PORT_80_TCP_ADDR", "10.0.0.1"),
     ] {
-        load(LEAST, &[(name, value)]).unwrap_or_else(|error| panic!("{name}: {error}"));
+        load(MINIMAL, &[(name, value)]).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
     for (name, value) in [
         ("BFF_CACHE__TYPO", "1"),
@@ -309,7 +309,7 @@ fn service_variables_of_kubernetes_are_ignored() {
         ("BFF__CANARY_PORT_HTTP_TCP", "1"),
         ("BFF_CACHES__MAX_SIZE", "1GiB"),
     ] {
-        let error = refusal(LEAST, &[(name, value)]);
+        let error = refusal(MINIMAL, &[(name, value)]);
         assert!(
             error.contains("unknown key") && error.lines().count() == 1,
             "{name}: {error}"

@@ -2,20 +2,18 @@
 
 use super::{Table, Tree, faults};
 
+/// The faults of files against a table, written as `module -> import import` a line.
 fn found(table: &str, files: &[(&str, &str)]) -> Vec<String> {
-    let rows: String = table
-        .lines()
-        .map(str::trim)
-        .filter_map(|line| line.split_once(" ->"))
+    let rows = table.lines().filter_map(|line| line.split_once(" ->"));
+    let rows: Vec<_> = rows
         .map(|(module, imports)| {
-            let imports: Vec<_> = imports
-                .split_whitespace()
-                .map(|to| format!("`{to}`"))
-                .collect();
-            format!("| `{module}` | a purpose | {} |\n", imports.join(", "))
+            let imports = imports.split_whitespace().map(|to| format!("`{to}`"));
+            let imports: Vec<_> = imports.collect();
+            format!("| `{module}` | a purpose | {} |", imports.join(", "))
         })
         .collect();
-    let document = format!("# Title\n\n## Layers\n\n{rows}\n## Next\n\n| `x` | y | `z` |\n");
+    let rows = rows.join("\n");
+    let document = format!("# Title\n\n## Layers\n\n{rows}\n\n## Next\n\n| `x` | y | `z` |\n");
     faults(&Tree::of(files), &Table::parse(&document))
 }
 

@@ -65,7 +65,7 @@ fn collect(
             TokenTree::Ident(_) if follows_colons => drop(path(&mut tokens, String::new())),
             // In bounds it is no declaration: `impl Trait + use<T>`.
             TokenTree::Ident(word) if word == "use" && !next_is(&mut tokens, '<') => {
-                use_tree(&mut tokens, &[], module)?
+                use_tree(&mut tokens, &[], module)?;
             }
             TokenTree::Ident(word) if word == "mod" => {
                 let Some(TokenTree::Ident(name)) = tokens.next() else {
@@ -187,10 +187,11 @@ fn skip_item(tokens: &mut Tokens, module: &mut Source) {
     for token in tokens.by_ref() {
         match token {
             TokenTree::Ident(word) => words.push(word.to_string()),
-            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
-                if !words.iter().any(|word| word == "use") {
-                    return;
-                }
+            TokenTree::Group(group)
+                if group.delimiter() == Delimiter::Brace
+                    && !words.iter().any(|word| word == "use") =>
+            {
+                return;
             }
             TokenTree::Punct(punct) if punct.as_char() == ';' => {
                 if let Some(place) = words.iter().position(|word| word == "mod") {

@@ -9,11 +9,11 @@ use std::{
     thread,
 };
 
-use crate::harness::{BINARY, LEAST, Running, Service, path, run, temp_file, text};
+use crate::harness::{BINARY, MINIMAL, Running, Service, path, run, temp_file, text};
 
 #[test]
 fn check_config_prints_the_effective_configuration_with_secrets_masked() {
-    let file = temp_file(LEAST);
+    let file = temp_file(MINIMAL);
     let pairs = [
         ("BFF_ENGAGE__API_KEY", "sesame-open"),
         ("BFF_TELEMETRY__DIGEST_KEY", "sesame-shut-at-night"),
@@ -129,7 +129,7 @@ fn service_passes_the_healthcheck_and_ends_cleanly_on_sigterm() {
 fn address_in_use_is_reported_with_its_key() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
-    let file = temp_file(LEAST);
+    let file = temp_file(MINIMAL);
     let output = run(
         &["serve", "--config", path(&file)],
         &[("BFF_SERVER__LISTEN", &address)],

@@ -10,13 +10,13 @@ use std::{
 
 use serde_json::Value;
 
-use crate::harness::{BINARY, LEAST, Service, path, run, temp_file, text};
+use crate::harness::{BINARY, MINIMAL, Service, path, run, temp_file, text};
 
 #[test]
 fn command_line_errors_print_no_backtrace() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = taken.local_addr().expect("an address").to_string();
-    let file = temp_file(LEAST);
+    let file = temp_file(MINIMAL);
     let broken = temp_file("[engage\n");
     for (arguments, pairs) in [
         (vec!["serve"], vec![]),
@@ -56,7 +56,7 @@ fn command_line_errors_print_no_backtrace() {
 
 #[test]
 fn check_config_refuses_too_low_a_limit_of_open_files() {
-    let file = temp_file(LEAST);
+    let file = temp_file(MINIMAL);
     for command in ["check-config", "serve"] {
         let mut limited = Command::new("sh");
         let script = "ulimit -n 150; exec \"$@\"";
@@ -74,7 +74,7 @@ fn check_config_refuses_too_low_a_limit_of_open_files() {
 
 #[test]
 fn variable_that_is_not_utf8_is_reported() {
-    let file = temp_file(LEAST);
+    let file = temp_file(MINIMAL);
     let output = Command::new(BINARY)
         .args(["check-config", "--config", path(&file)])
         .env_clear()
@@ -91,7 +91,7 @@ fn variable_that_is_not_utf8_is_reported() {
 
 #[test]
 fn warnings_are_printed_by_check_config_and_logged_once_by_serve() {
-    let file = temp_file(LEAST);
+    let file = temp_file(MINIMAL);
     let pairs = [
         ("BFF_CACHE__POINTS_LIFETIME", "6h"),
         ("BFF_ENGAGE__REQUESTS_PER_SECOND", "80"),

@@ -21,7 +21,7 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_engage-bff");
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The minimal valid configuration. The key of its client is `test-till-key`.
-pub(crate) const LEAST: &str = r#"
+pub(crate) const MINIMAL: &str = r#"
     [engage]
     base_url = "https://192.0.2.1"
     api_key = "a-key"
@@ -80,10 +80,10 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// With [`LEAST`], on free ports.
+    /// With [`MINIMAL`], on free ports.
     pub(crate) fn new() -> Self {
         let service = Self {
-            file: LEAST.to_owned(),
+            file: MINIMAL.to_owned(),
             environment: Vec::new(),
         };
         service

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::{
-    harness::{BINARY, LEAST, Service, Started, engage, path, temp_file, text},
+    harness::{BINARY, MINIMAL, Service, Started, engage, path, temp_file, text},
     wire::{ask, customer, get},
 };
 
@@ -76,7 +76,7 @@ async fn sufficient_descriptors_cause_no_warning() {
 
 #[test]
 fn too_few_descriptors_stop_the_start_with_an_explanation() {
-    let file = temp_file(LEAST);
+    let file = temp_file(MINIMAL);
     let mut command = limited(64, 64);
     command.args(["serve", "--config", path(&file)]);
     let output = command.env_clear().output().expect("it runs");

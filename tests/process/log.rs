@@ -23,7 +23,7 @@ use crate::{
     harness::{PATIENCE, Started},
 };
 
-/// The client of [`LEAST`](crate::harness::LEAST).
+/// The client of [`MINIMAL`](crate::harness::MINIMAL).
 const TILL: (&str, &str) = ("X-Api-Key", "test-till-key");
 /// A client in the full view, added by [`STAFF_CLIENT`].
 const STAFF: (&str, &str) = ("X-Api-Key", "test-shop-key");

@@ -61,28 +61,7 @@ pub(super) fn check_jwt(jwt: &JwtConfig, mistakes: &mut Mistakes) {
             "give those that the issuer signs with, such as [\"ES256\"]",
         );
     }
-    match (&jwt.jwks_url, &jwt.jwks_file) {
-        (Some(url), None) => {
-            if !is_https_or_loopback(url) {
-                mistakes.add(
-                    "auth.jwt.jwks_url",
-                    "is not an https URL, or contains a credential",
-                    "give the address of the issuer's keys (plain http on loopback only)",
-                );
-            }
-        }
-        (None, Some(path)) => check_jwks_file(path, jwt, mistakes),
-        (Some(_), Some(_)) => mistakes.add(
-            "auth.jwt.jwks_url",
-            "is set together with auth.jwt.jwks_file",
-            "set one of the two",
-        ),
-        (None, None) => mistakes.add(
-            "auth.jwt.jwks_url",
-            "is missing, and so is auth.jwt.jwks_file",
-            "set one of the two",
-        ),
-    }
+    check_key_source(jwt, mistakes);
     if jwt.contact_id_claim.is_none() && jwt.email_claim.is_none() {
         mistakes.add(
             "auth.jwt.contact_id_claim",
@@ -108,6 +87,32 @@ pub(super) fn check_jwt(jwt: &JwtConfig, mistakes: &mut Mistakes) {
     check_token_lifetime(jwt.max_lifetime, mistakes);
     let rate = jwt.requests_per_second.map(u64::from);
     check_limit("auth.jwt.requests_per_second", rate, mistakes);
+}
+
+/// The issuer's keys come from exactly one place.
+fn check_key_source(jwt: &JwtConfig, mistakes: &mut Mistakes) {
+    match (&jwt.jwks_url, &jwt.jwks_file) {
+        (Some(url), None) => {
+            if !is_https_or_loopback(url) {
+                mistakes.add(
+                    "auth.jwt.jwks_url",
+                    "is not an https URL, or contains a credential",
+                    "give the address of the issuer's keys (plain http on loopback only)",
+                );
+            }
+        }
+        (None, Some(path)) => check_jwks_file(path, jwt, mistakes),
+        (Some(_), Some(_)) => mistakes.add(
+            "auth.jwt.jwks_url",
+            "is set together with auth.jwt.jwks_file",
+            "set one of the two",
+        ),
+        (None, None) => mistakes.add(
+            "auth.jwt.jwks_url",
+            "is missing, and so is auth.jwt.jwks_file",
+            "set one of the two",
+        ),
+    }
 }
 
 fn check_jwks_file(path: &Path, jwt: &JwtConfig, mistakes: &mut Mistakes) {

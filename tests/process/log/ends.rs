@@ -4,13 +4,13 @@ use std::net::TcpListener;
 
 use serde_json::Value;
 
-use crate::harness::{LEAST, path, run, temp_file, text};
+use crate::harness::{MINIMAL, path, run, temp_file, text};
 
 #[test]
 fn failed_start_writes_its_events_and_the_reason() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
-    let file = temp_file(LEAST);
+    let file = temp_file(MINIMAL);
     let output = run(
         &["serve", "--config", path(&file)],
         &[

@@ -4,7 +4,7 @@ use std::{fs::File, process::Command};
 
 use tempfile::NamedTempFile;
 
-use crate::harness::{BINARY, LEAST, path, temp_file};
+use crate::harness::{BINARY, MINIMAL, path, temp_file};
 
 const ESCAPE: char = '\u{1b}';
 
@@ -12,7 +12,7 @@ const ESCAPE: char = '\u{1b}';
 fn written(line: &str, no_color: bool) -> String {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
-    let file = temp_file(LEAST);
+    let file = temp_file(MINIMAL);
     let output = NamedTempFile::new().expect("a writable directory");
     let mut command = Command::new("sh");
     command

@@ -1,13 +1,13 @@
-//! Cycles among the children of a module, each with all that is below it.
+//! Cycles among the children of a module, each child with all modules below it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::tree::{Import, Module, Tree};
 
-/// The imports among the children of one module: from, to, and an import that makes it so.
+/// The imports among the children of one module: from, to, and one import as evidence.
 type Siblings<'a> = BTreeMap<&'a str, BTreeMap<&'a str, &'a Import>>;
 
-/// Every shortest cycle among siblings.
+/// The shortest cycle through each child.
 pub(crate) fn faults(tree: &Tree) -> Vec<String> {
     let mut parents: BTreeMap<Module, Siblings<'_>> = BTreeMap::new();
     for import in &tree.imports {

@@ -1,4 +1,4 @@
-//! What the comparison refuses, and what it does not see as an import.
+//! Tests of the comparison itself: what it refuses, and what it does not count as an import.
 
 use super::{Table, Tree, faults};
 
@@ -103,6 +103,16 @@ fn cycle_through_a_re_export_of_the_parent_is_refused() {
     ];
     let cycle = "cycle in a: a::one imports a::two, a::two imports a::one";
     assert_eq!(found("a ->", &files), [cycle]);
+}
+
+#[test]
+fn re_export_counts_as_the_module_that_re_exports() {
+    let files = [
+        ("a.rs", "use crate::b::C;"),
+        ("b.rs", "pub use crate::c::C;"),
+        ("c.rs", "pub struct C;"),
+    ];
+    assert_eq!(found("a -> b\nb -> c\nc ->", &files), [""; 0]);
 }
 
 #[test]

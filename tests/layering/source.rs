@@ -1,8 +1,7 @@
 //! What one source file imports.
 //!
-//! `proc-macro2` splits the text into tokens, and with that comments, strings and lifetimes are out of the way. It is
-//! compiled for the derive macros anyway. `syn` would cost a build of several seconds and would not see paths in the
-//! arguments of macros.
+//! `proc-macro2` splits the text into tokens, so that comments, strings and lifetimes need no care. It is compiled for the
+//! derive macros anyway; `syn` would take seconds to compile, and does not see paths in the arguments of macros.
 
 use std::iter::Peekable;
 
@@ -11,26 +10,26 @@ use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree, token_stream::Into
 /// The segments of a path, as written.
 pub(crate) type Segments = Vec<String>;
 
-/// A module of a file: the file's own, or one in braces within it.
+/// A module of a file: the file itself, or an inline module.
 #[derive(Debug, Default)]
 pub(crate) struct Source {
-    /// The modules in braces around it, within the file.
+    /// The names of the inline modules around it, within the file.
     pub(crate) within: Segments,
-    /// What `use` declarations bring in: the name and its path.
+    /// The `use` declarations: each name with its path.
     pub(crate) uses: Vec<(String, Segments)>,
     /// Paths of two segments or more outside of `use` declarations.
     pub(crate) paths: Vec<Segments>,
-    /// The modules of ours that `use …::*` names.
+    /// The modules of this crate that are imported by `*`.
     pub(crate) globs: Vec<Segments>,
-    /// The children that it declares in files of their own.
+    /// The modules declared by `mod name;`.
     pub(crate) children: Vec<String>,
-    /// Those of them that are compiled for tests alone.
+    /// The modules declared for tests alone.
     pub(crate) test_children: Vec<String>,
 }
 
 type Tokens = Peekable<IntoIter>;
 
-/// The modules of a file without what is compiled for tests alone.
+/// The modules of a file, without code compiled for tests alone.
 pub(crate) fn parse(text: &str) -> Result<Vec<Source>, String> {
     let tokens: TokenStream = text.parse().map_err(|error| format!("{error}"))?;
     let mut modules = Vec::new();
@@ -61,7 +60,7 @@ fn collect(
                 }
                 continue;
             }
-            // What follows `::` here is another crate's, or an associated item.
+            // After a leading `::` stands another crate, after `>::` an associated item.
             TokenTree::Ident(_) if follows_colons => drop(path(&mut tokens, String::new())),
             // In bounds it is no declaration: `impl Trait + use<T>`.
             TokenTree::Ident(word) if word == "use" && !next_is(&mut tokens, '<') => {
@@ -102,7 +101,7 @@ fn next_is(tokens: &mut Tokens, character: char) -> bool {
     matches!(tokens.peek(), Some(TokenTree::Punct(punct)) if punct.as_char() == character)
 }
 
-/// The whole path that begins with this segment.
+/// The path that begins with this segment.
 fn path(tokens: &mut Tokens, first: String) -> Segments {
     let mut segments = vec![first];
     loop {
@@ -122,7 +121,7 @@ fn path(tokens: &mut Tokens, first: String) -> Segments {
     }
 }
 
-/// One tree of a `use` declaration, up to its comma or semicolon or the end of its braces.
+/// One tree of a `use` declaration, up to its comma, its semicolon or the end of the braces.
 fn use_tree(tokens: &mut Tokens, before: &[String], module: &mut Source) -> Result<(), String> {
     let mut segments = before.to_vec();
     let mut is_external = false;
@@ -169,7 +168,7 @@ fn is_ours(segments: &[String]) -> bool {
     matches!(first, "crate" | "self" | "super" | "engage_bff")
 }
 
-/// Whether the attribute that comes next is `#[cfg(test)]`.
+/// Whether the next attribute is `#[cfg(test)]`.
 fn is_for_tests(tokens: &mut Tokens) -> bool {
     if next_is(tokens, '!') {
         return false;
@@ -181,7 +180,7 @@ fn is_for_tests(tokens: &mut Tokens) -> bool {
     text.split_whitespace().collect::<String>() == "cfg(test)"
 }
 
-/// Skips what the attribute was about: up to its semicolon or its braces, or a field's comma.
+/// Skips the item of the attribute: up to its semicolon, its braces, or the comma of a field.
 fn skip_item(tokens: &mut Tokens, module: &mut Source) {
     let mut words = Vec::new();
     for token in tokens.by_ref() {

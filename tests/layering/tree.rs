@@ -10,7 +10,7 @@ use super::source::{self, Segments, Source};
 
 /// The library's name in the program's imports.
 const LIBRARY: &str = "engage_bff";
-/// More names that lead to names than any import of ours.
+/// More steps than any import takes; ends a circular chain of imports.
 const MAX_STEPS: usize = 32;
 
 /// The path of a module, such as `http::auth`; empty for the library's root.
@@ -45,7 +45,7 @@ impl fmt::Display for Module {
     }
 }
 
-/// One module that imports from another.
+/// An import of one module from another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Import {
     pub(crate) from: Module,
@@ -78,7 +78,11 @@ impl Tree {
         for (from, source) in &names.sources {
             let used = source.uses.iter().map(|(_, path)| path);
             for path in used.chain(&source.paths) {
-                let to = names.resolve(from, path, Some(path), MAX_STEPS);
+                let search = Search {
+                    names: &names,
+                    importer: from,
+                };
+                let to = search.resolve(from, path, Some(path), MAX_STEPS);
                 if let Some(to) = to.filter(|to| to != from) {
                     let from = from.clone();
                     imports.insert(Import { from, to });
@@ -103,10 +107,10 @@ fn read_files(root: &FilePath, directory: &FilePath, files: &mut Vec<(String, St
     }
 }
 
-/// The names of every module.
+/// The modules and their `use` declarations.
 struct Names {
     sources: BTreeMap<Module, Source>,
-    /// The program and the modules that belong to it: there `crate` is the program.
+    /// `main` and its modules, where `crate` is the program, not the library.
     program: BTreeSet<String>,
 }
 
@@ -146,8 +150,28 @@ impl Names {
         Self { sources, program }
     }
 
-    /// The module that a path in `from` leads to: the one that defines its item. `None` for another crate's. `own` is the
-    /// `use` declaration that is resolved, which does not explain itself.
+    fn is_of_program(&self, module: &Module) -> bool {
+        let top = module.0.first();
+        top.is_some_and(|top| self.program.contains(top))
+    }
+
+    /// The path of a name that the module imports.
+    fn used(&self, module: &Module, name: &str, own: Option<&Segments>) -> Option<&Segments> {
+        let mut uses = self.sources.get(module)?.uses.iter();
+        let found = uses.find(|(used, path)| used == name && own != Some(path));
+        found.map(|(_, path)| path)
+    }
+}
+
+/// Resolves the paths of one module.
+struct Search<'a> {
+    names: &'a Names,
+    importer: &'a Module,
+}
+
+impl Search<'_> {
+    /// The module that a path in `from` leads to; `None` for a path to another crate. `own` is the `use` declaration being
+    /// resolved, which must not resolve itself.
     fn resolve(
         &self,
         from: &Module,
@@ -158,7 +182,7 @@ impl Names {
         let steps = steps.checked_sub(1)?;
         let (first, rest) = path.split_first()?;
         match first.as_str() {
-            "crate" if from.0.first().is_some_and(|top| self.program.contains(top)) => {
+            "crate" if self.names.is_of_program(from) => {
                 self.descend(Module::parse("main"), rest, own, steps)
             }
             "crate" | LIBRARY => self.descend(Module::default(), rest, own, steps),
@@ -174,19 +198,20 @@ impl Names {
                 self.descend(parent, rest, own, steps)
             }
             name => {
-                let used = self.used(from, name, own);
+                let used = self.names.used(from, name, own);
                 if let Some(used) = used {
                     let whole = [used, rest].concat();
                     return self.resolve(from, &whole, Some(used), steps);
                 }
                 let child = from.child(name);
-                let is_child = self.sources.contains_key(&child);
+                let is_child = self.names.sources.contains_key(&child);
                 is_child.then(|| self.descend(child, rest, own, steps))?
             }
         }
     }
 
-    /// Follows the segments from a module down, and what its `use` declarations say.
+    /// Follows the segments down from a module. A name that the module itself imports is followed if the importer is within
+    /// the module: the parent of two siblings hides no import between them. For others a re-export is the module's own.
     fn descend(
         &self,
         mut module: Module,
@@ -196,9 +221,11 @@ impl Names {
     ) -> Option<Module> {
         for (index, name) in path.iter().enumerate() {
             let child = module.child(name);
-            if self.sources.contains_key(&child) {
+            if self.names.sources.contains_key(&child) {
                 module = child;
-            } else if let Some(used) = self.used(&module, name, own) {
+            } else if module.contains(self.importer)
+                && let Some(used) = self.names.used(&module, name, own)
+            {
                 let whole = [used, &path[index + 1..]].concat();
                 return self.resolve(&module, &whole, Some(used), steps);
             } else {
@@ -207,15 +234,9 @@ impl Names {
         }
         Some(module)
     }
-
-    fn used(&self, module: &Module, name: &str, own: Option<&Segments>) -> Option<&Segments> {
-        let mut uses = self.sources.get(module)?.uses.iter();
-        let found = uses.find(|(used, path)| used == name && own != Some(path));
-        found.map(|(_, path)| path)
-    }
 }
 
-/// The module that a file holds.
+/// The module of a file.
 fn module_of(path: &str) -> Module {
     match path.trim_end_matches(".rs") {
         "lib" => Module::default(),

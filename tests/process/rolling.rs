@@ -242,7 +242,7 @@ async fn no_request_fails_during_a_rolling_restart_behind_haproxy() {
 
 /// The acceptance run: about 300 requests per second for a minute or more, behind each balancer.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes: run it before a release, with nginx installed beside haproxy"]
+#[ignore = "takes minutes: run it before a release, with nginx and haproxy installed"]
 async fn no_request_fails_during_minutes_of_restarts_behind_either_balancer() {
     for kind in [Kind::Nginx, Kind::Haproxy] {
         let load = Load {

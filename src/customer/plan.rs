@@ -42,7 +42,7 @@ pub struct CustomerQuery {
 pub struct Plan {
     /// Parts without which there is no answer yet.
     pub missing: PartSet,
-    /// Parts that are served stale while they are fetched anew.
+    /// Parts that are served stale while they are refreshed.
     pub refresh: PartSet,
     /// Parts that are fresh and about to expire, and were requested just now.
     pub ahead: PartSet,

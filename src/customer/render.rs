@@ -1,8 +1,8 @@
-//! The customer answer as JSON: every key is always there, absent knowledge is `null` or an empty list, money is exact. What
-//! has been redeemed or has expired is left out at the moment of rendering, from stale records too; beside the bytes
-//! stands the next moment at which one of them would change.
+//! The customer answer as JSON, a pure function of the parts, the rules, the shape and the time.
 //!
-//! A pure function of the parts, the rules, the shape and the time.
+//! Every key is always present, absent knowledge is `null` or an empty list, money is exact. What has been redeemed or has
+//! expired by the time of rendering is left out, from stale records too. The next moment at which a byte would change is
+//! returned with the bytes.
 
 mod current;
 mod json;
@@ -52,7 +52,7 @@ impl Content<'_> {
     }
 }
 
-/// The JSON, and the moment from which it would be different.
+/// The JSON, and the moment from which it is no longer right.
 pub(super) fn render(
     rules: &Rules,
     shape: &Shape,

@@ -8,7 +8,7 @@ mod deadline;
 mod outcomes;
 mod verdict;
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use self::{alias_check::AliasCheck, calls::Calls};
 use super::{
@@ -200,32 +200,13 @@ impl<'a> Search<'a> {
         if resolution.is_some() && self.alias_failed {
             return Err(self.give_up());
         }
-        let mut alias_freshness = None;
-        if let Some(alias) = alias {
-            match self.check_alias(&alias, &record)? {
-                AliasCheck::Holds => {}
-                AliasCheck::Dropped => return Ok(Step::Again),
-                AliasCheck::NeedsProfile if self.failed.contains(Part::Profile) => {
-                    return Err(self.give_up());
-                }
-                AliasCheck::NeedsProfile => {
-                    let calls = self.calls_for_alias_check(&alias);
-                    return self.wait_unless_in_back_off(calls, now);
-                }
-            }
-            // An alias that this request's own calls found is used however short its lifetime is.
-            let is_new = alias.provenance.sequence > self.query.arrival;
-            let freshness = if is_new {
-                Freshness::Fresh
-            } else {
-                alias.freshness(now, &memory.policy)
-            };
-            alias_freshness = Some(freshness);
-            if freshness >= Freshness::Expired && !self.alias_failed {
-                self.deadline = self.deadline_for(&record, alias_freshness, now);
-                return self.resolve(Some(id), now);
-            }
-        }
+        let alias_freshness = match alias {
+            None => None,
+            Some(alias) => match self.judge_alias(&alias, &record, now)? {
+                ControlFlow::Continue(freshness) => Some(freshness),
+                ControlFlow::Break(step) => return Ok(step),
+            },
+        };
         let plan = self.query.plan(&*record, now, &memory.policy);
         if !plan.missing.is_empty() {
             self.note_missing_from_overview(id, now);
@@ -245,6 +226,40 @@ impl<'a> Search<'a> {
             plan,
             now,
         }))
+    }
+
+    /// How old the alias is that led to the record; or what to do first, where it can't be used as it is.
+    fn judge_alias(
+        &mut self,
+        alias: &Alias,
+        record: &CachedRecord,
+        now: Tick,
+    ) -> Result<ControlFlow<Step, Freshness>, Error> {
+        match self.check_alias(alias, record)? {
+            AliasCheck::Holds => {}
+            AliasCheck::Dropped => return Ok(ControlFlow::Break(Step::Again)),
+            AliasCheck::NeedsProfile if self.failed.contains(Part::Profile) => {
+                return Err(self.give_up());
+            }
+            AliasCheck::NeedsProfile => {
+                let calls = self.calls_for_alias_check(alias);
+                let step = self.wait_unless_in_back_off(calls, now)?;
+                return Ok(ControlFlow::Break(step));
+            }
+        }
+        // An alias that this request's own calls found is used however short its lifetime is.
+        let is_new = alias.provenance.sequence > self.query.arrival;
+        let freshness = if is_new {
+            Freshness::Fresh
+        } else {
+            alias.freshness(now, &self.inner.tiers.memory.policy)
+        };
+        if freshness >= Freshness::Expired && !self.alias_failed {
+            self.deadline = self.deadline_for(record, Some(freshness), now);
+            let step = self.resolve(Some(record.id), now)?;
+            return Ok(ControlFlow::Break(step));
+        }
+        Ok(ControlFlow::Continue(freshness))
     }
 
     fn resolve(&mut self, id: Option<ContactId>, now: Tick) -> Result<Step, Error> {

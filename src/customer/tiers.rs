@@ -18,9 +18,9 @@
 //!   memory, as far as the local fences allow, and no other replica. So a flight gets its lease in `begin` and gives it
 //!   up in `store`: a [`Lease`] can be used once and can't be copied.
 //! - **Two starts.** What another replica fetched enters memory under a sequence number that was taken *before* the
-//!   tier was read. The start of a call of our own is marked after the budget admitted it: until then callers who want
-//!   data as it is now may join the flight, and a call that starts later than its lease only brings newer data. `begin`
-//!   covers both steps, so that the budget is spent only on what no replica has.
+//!   tier was read. The start of a call of our own is marked after the budget admitted it: until then requests for fresh
+//!   data may join the flight, and a call that starts later than its lease only returns newer data. `begin` covers both
+//!   steps, so that the budget is spent only on what no replica has.
 //! - **`fresh=` and corrections** never take another replica's data, but a lease of their own. `begin` can tell them
 //!   apart by the flight's claims and by the alias fence.
 //! - **Aliases and negative entries** are fills as parts are. A resolution has a [`Target`] of its own, hence a lease.

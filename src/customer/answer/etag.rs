@@ -1,14 +1,14 @@
-//! Strong validators (RFC 9110, 8.8.3): the same for the same bytes, on every replica and after every restart.
+//! Strong validators (RFC 9110, 8.8.3): equal for equal bytes, on every replica and after every restart.
 
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
-/// So many bytes of a digest tell two answers about one customer apart.
+/// How many bytes of the digest are used: enough to distinguish two answers about one customer.
 const LENGTH: usize = 12;
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 const OF_GZIP: &str = "-gzip";
 
-/// The validators of an answer, as it is and in gzip.
+/// The validators of an answer, uncompressed and in gzip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "[u8; LENGTH]", into = "[u8; LENGTH]")]
 pub struct ETag {
@@ -26,7 +26,7 @@ impl ETag {
         Self::from(first)
     }
 
-    /// Writes the validator of that form, in its quotes.
+    /// Writes the validator of one form, in quotes.
     pub fn write(&self, is_gzip: bool, text: &mut String) {
         text.push('"');
         text.push_str(self.hex());
@@ -36,7 +36,7 @@ impl ETag {
         text.push('"');
     }
 
-    /// Whether the form whose validator `tag` is, in its quotes, is gzip; `None` if it is neither's.
+    /// The form of which `tag`, in quotes, is the validator: `true` for gzip, `None` if of neither.
     pub fn form_of(&self, tag: &str) -> Option<bool> {
         let opaque = tag.strip_prefix('"')?.strip_suffix('"')?;
         let form = opaque.strip_prefix(self.hex())?;
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_validator_is_the_beginning_of_the_digest_in_quotes() {
+    fn validator_is_the_start_of_the_digest_in_quotes() {
         // SHA-256 of "abc" (FIPS 180-4).
         let etag = ETag::of(b"abc");
         let written = |is_gzip| {

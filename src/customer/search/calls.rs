@@ -151,8 +151,9 @@ impl Search<'_> {
         let Ready {
             record, plan, now, ..
         } = ready;
-        let now = *now;
-        if !self.inner.tiers.memory.is_on() {
+        let (id, now) = (record.id, *now);
+        let memory = &self.inner.tiers.memory;
+        if !memory.is_on() || self.query.only_if_cached {
             return;
         }
         let alias_is_stale = ready.alias == Some(Freshness::Stale);
@@ -166,54 +167,69 @@ impl Search<'_> {
             parts = plan.ahead;
             urgency = Priority::RefreshAhead;
         }
-        if self.query.only_if_cached || (parts.is_empty() && !alias_is_stale) {
+        if parts.is_empty() && !alias_is_stale {
             return;
         }
-        let id = record.id;
-        let fences = &self.inner.tiers.memory.fences;
-        let request = |not_before| FetchRequest {
-            flow: &self.query.flow,
-            urgency,
-            not_before,
-        };
-        let memory = &self.inner.tiers.memory;
         let mut from_overview = parts
             .intersection(self.inner.engage.overview_parts())
-            .without(fences.entity_only(id, now))
+            .without(memory.fences.entity_only(id, now))
             .without(
                 self.not_in_overview
                     .union(memory.missing_from_overview(id, now)),
             );
         if !from_overview.is_empty() || alias_is_stale {
-            let (lookup, not_before) = self.overview_of(id, from_overview, now);
-            let mut calls = memory.overview_calls(lookup.key());
-            let is_too_large = match calls.find_map(|call| memory.failure(&call, now)) {
-                None => {
-                    drop(self.inner.join_overview(&lookup, request(not_before)));
-                    false
-                }
-                Some((error, _)) => error.is_too_large(),
-            };
-            if is_too_large {
+            let overview = self.overview_of(id, from_overview, now);
+            if self.refresh_overview(&overview, alias_is_stale, urgency, now) {
                 from_overview = PartSet::EMPTY;
-            }
-            let key = self.query.lookup.key();
-            let call = || CallKey::Resolution(key.clone());
-            if alias_is_stale
-                && !key.is_contact_id()
-                && (is_too_large || lookup.key() != key)
-                && memory.failure(&call(), now).is_none()
-            {
-                let request = request(not_before);
-                drop(self.inner.join_resolution(&self.query.lookup, request));
             }
         }
         let entities = parts.without(from_overview).without(Part::Audiences.into());
         for part in entities.iter() {
             if memory.failure(&CallKey::Part(id, part), now).is_none() {
-                let not_before = fences.not_before(id, part.into());
-                drop(self.inner.join_part(id, part, request(not_before)));
+                let not_before = memory.fences.not_before(id, part.into());
+                let request = self.background_request(urgency, not_before);
+                drop(self.inner.join_part(id, part, request));
             }
+        }
+    }
+
+    /// Starts a call of the overview, unless it is in back-off, and one that resolves the alias where the overview can't.
+    /// Returns whether the overview was too large to be read lately.
+    fn refresh_overview(
+        &self,
+        (lookup, not_before): &(Lookup, Sequence),
+        alias_is_stale: bool,
+        urgency: Urgency,
+        now: Tick,
+    ) -> bool {
+        let memory = &self.inner.tiers.memory;
+        let request = self.background_request(urgency, *not_before);
+        let mut calls = memory.overview_calls(lookup.key());
+        let is_too_large = match calls.find_map(|call| memory.failure(&call, now)) {
+            None => {
+                drop(self.inner.join_overview(lookup, request));
+                false
+            }
+            Some((error, _)) => error.is_too_large(),
+        };
+        let key = self.query.lookup.key();
+        let resolution = || CallKey::Resolution(key.clone());
+        if alias_is_stale
+            && !key.is_contact_id()
+            && (is_too_large || lookup.key() != key)
+            && memory.failure(&resolution(), now).is_none()
+        {
+            drop(self.inner.join_resolution(&self.query.lookup, request));
+        }
+        is_too_large
+    }
+
+    /// A call that no request waits for.
+    fn background_request(&self, urgency: Urgency, not_before: Sequence) -> FetchRequest<'_> {
+        FetchRequest {
+            flow: &self.query.flow,
+            urgency,
+            not_before,
         }
     }
 }

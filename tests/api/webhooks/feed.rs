@@ -196,5 +196,10 @@ async fn start_and_silence_of_the_feed_are_logged_once() {
         app.advance(HOUR);
         let_requests_arrive().await;
     }
-    assert_eq!(logs().matches("lifetimes are shortened").count(), 1);
+    assert_eq!(
+        logs()
+            .matches("webhook feed silent; lifetimes shortened")
+            .count(),
+        1
+    );
 }

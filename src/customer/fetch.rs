@@ -40,7 +40,7 @@ pub(super) struct FetchRequest<'a> {
     /// Whose share of the calls it is part of.
     pub(super) flow: &'a Flow,
     /// How urgent it is.
-    pub(super) urgency: Priority,
+    pub(super) priority: Priority,
     /// The upstream request must begin after this.
     pub(super) not_before: Sequence,
 }
@@ -70,7 +70,7 @@ impl FetchRequest<'_> {
     fn claim(&self) -> Requester {
         Requester {
             flow: self.flow.clone(),
-            priority: self.urgency,
+            priority: self.priority,
         }
     }
 }

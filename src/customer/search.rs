@@ -363,14 +363,14 @@ impl<'a> Search<'a> {
 
     /// A call that this request waits for.
     fn fetch_request(&self, not_before: Sequence) -> FetchRequest<'a> {
-        let urgency = if self.query.fresh.is_empty() {
+        let priority = if self.query.fresh.is_empty() {
             Priority::Miss
         } else {
             Priority::Fresh
         };
         FetchRequest {
             flow: &self.query.flow,
-            urgency,
+            priority,
             not_before,
         }
     }

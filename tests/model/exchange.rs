@@ -1,6 +1,5 @@
-//! Engage under the hand of the machine: every call waits until it is told what to answer and when.
-//! Like the transport in service it ends a call after `engage.timeout`, and it notices a call that is
-//! dropped before.
+//! Engage under the machine's control: every call waits until the machine delivers a response. As the real transport does,
+//! it ends a call after `engage.timeout`; and it notices a call that is dropped before.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -16,32 +15,32 @@ use engage_bff::{
 use tokio::sync::oneshot;
 
 use crate::{
-    paper::Content,
-    world::{Change, Who, contact},
+    responses::Response,
+    world::{Change, TestLookup, contact},
 };
 
-/// A moment, and its place in the order of everything that happened in a case.
+/// A time, and its place in the order of a case's events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Mark {
     pub(crate) place: u64,
     pub(crate) tick: Tick,
 }
 
-/// What a call asks for.
+/// What a call fetches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    Overview(Who),
-    Resolution(Who),
+    Overview(TestLookup),
+    Resolution(TestLookup),
     Entity(usize, Part),
 }
 
-/// What became of a call.
+/// The state of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Pending,
     Answered,
     TimedOut,
-    /// Given up by the service: that harms whoever waits for it.
+    /// Dropped by the service, which harms the requests that wait for it.
     Dropped,
 }
 
@@ -49,7 +48,7 @@ pub(crate) enum State {
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) target: Target,
-    /// Which item a page begins with.
+    /// The first item of a page.
     pub(crate) offset: usize,
     /// When it began.
     pub(crate) start: Mark,
@@ -58,44 +57,44 @@ pub(crate) struct Call {
     pub(crate) state: State,
     /// When it was answered.
     pub(crate) answered: Option<Mark>,
-    /// Whether its next page was asked for.
+    /// Whether its next page was requested.
     continued: bool,
-    /// What it will answer, once that was read from the world.
-    pub(crate) content: Option<Content>,
+    /// Its response, once that was read from the world.
+    pub(crate) response: Option<Response>,
     answer: Option<oneshot::Sender<Result<Bytes, Error>>>,
 }
 
-/// Something that an answer told: this version of this contact's part.
+/// A version of a contact's part that a response contained.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Telling {
+pub(crate) struct Delivery {
     pub(crate) contact: usize,
     pub(crate) part: Part,
     pub(crate) version: Change,
-    /// When the call began that told it.
+    /// When the call began.
     pub(crate) flight: Mark,
-    /// When it was told.
+    /// When it was delivered.
     pub(crate) at: Mark,
     pub(crate) by_entity: bool,
-    /// Whether Engage failed at the same time: then it need not be heeded.
+    /// Whether the response was faulty: then the service need not use it.
     pub(crate) faulty: bool,
-    /// Whether the identifiers that it shows can't be read.
+    /// Whether the response's identifiers are unreadable.
     pub(crate) is_unreadable: bool,
 }
 
-/// All calls of a case, and what they told.
+/// All calls of a case, and what their responses contained.
 #[derive(Debug, Default)]
 pub(crate) struct Wire {
     places: u64,
     pub(crate) calls: Vec<Call>,
-    pub(crate) told: Vec<Telling>,
+    pub(crate) deliveries: Vec<Delivery>,
     /// When the last call failed.
     pub(crate) last_fault: Option<Mark>,
-    /// When Engage last said that there were too many.
+    /// When Engage last answered 429.
     pub(crate) last_limit: Option<Tick>,
 }
 
 impl Wire {
-    /// The next place in the order of everything.
+    /// The next place in the order of events.
     pub(crate) fn mark(&mut self, tick: Tick) -> Mark {
         self.places += 1;
         Mark {
@@ -104,39 +103,39 @@ impl Wire {
         }
     }
 
-    /// The calls that are under way.
+    /// The calls in flight.
     pub(crate) fn pending(&self) -> impl Iterator<Item = usize> {
         (0..self.calls.len()).filter(|number| self.calls[*number].state == State::Pending)
     }
 
-    /// Hands the answer over. Says whether it was one to build on.
+    /// Delivers the response.
     pub(crate) fn deliver(&mut self, number: usize, now: Tick) {
         let mark = self.mark(now);
         let call = &mut self.calls[number];
-        let content = call.content.as_ref().expect("it was read");
-        if content.faulty {
+        let response = call.response.as_ref().expect("it was read");
+        if response.faulty {
             self.last_fault = Some(mark);
         }
-        if let Err(Error::RateLimited { .. }) = content.answer {
+        if let Err(Error::RateLimited { .. }) = response.answer {
             self.last_limit = Some(now);
         }
-        for (contact, part, version) in &content.tells {
-            self.told.push(Telling {
+        for (contact, part, version) in &response.versions {
+            self.deliveries.push(Delivery {
                 contact: *contact,
                 part: *part,
                 version: *version,
                 flight: call.flight,
                 at: mark,
-                faulty: content.faulty,
-                is_unreadable: content.is_unreadable,
+                faulty: response.faulty,
+                is_unreadable: response.is_unreadable,
                 by_entity: matches!(call.target, Target::Entity(..)),
             });
         }
         call.state = State::Answered;
         call.answered = Some(mark);
         let answer = call.answer.take().expect("a call is answered once");
-        // Nobody takes it where the call was dropped, which is told by its state.
-        let _ = answer.send(content.answer.clone());
+        // A call that was dropped does not take it; its state shows that.
+        let _ = answer.send(response.answer.clone());
     }
 
     fn begin(
@@ -151,10 +150,10 @@ impl Wire {
         let of = |name| query.iter().find(|(param, _)| *param == name);
         let offset = of("offset").map_or(0, |(_, text)| text.parse().expect("a number"));
         let before = self.calls.iter_mut().find(|call| {
-            let is_whole = |content: &Content| content.answer.is_ok();
+            let is_whole = |response: &Response| response.answer.is_ok();
             let page_before = call.state == State::Answered
                 && call.offset < offset
-                && call.content.as_ref().is_some_and(is_whole);
+                && call.response.as_ref().is_some_and(is_whole);
             call.target == target && page_before && !call.continued
         });
         let flight = before.map_or(start, |before| {
@@ -169,7 +168,7 @@ impl Wire {
             state: State::Pending,
             answered: None,
             continued: false,
-            content: None,
+            response: None,
             answer: Some(answer),
         });
         (self.calls.len() - 1, answered)
@@ -187,18 +186,18 @@ impl Wire {
 
 fn target(path: &str, query: &[(&str, &str)]) -> Target {
     let words: Vec<&str> = path.split('/').collect();
-    let person = |guid: &str| contact(guid).expect("a contact of ours");
+    let known = |guid: &str| contact(guid).expect("a contact of ours");
     let named = || {
         let (_, guid) = query.iter().find(|(param, _)| *param == "contactId")?;
         contact(guid)
     };
     match words[..] {
-        ["contactoverview"] => Target::Overview(Who::of_query(query)),
-        ["contacts", "id"] => Target::Resolution(Who::of_query(query)),
-        ["contacts", guid] => Target::Entity(person(guid), Part::Profile),
-        ["contacts", guid, "promotions"] => Target::Entity(person(guid), Part::Promotions),
+        ["contactoverview"] => Target::Overview(TestLookup::of_query(query)),
+        ["contacts", "id"] => Target::Resolution(TestLookup::of_query(query)),
+        ["contacts", guid] => Target::Entity(known(guid), Part::Profile),
+        ["contacts", guid, "promotions"] => Target::Entity(known(guid), Part::Promotions),
         ["contacts", guid, "bonuschecks", "available"] => {
-            Target::Entity(person(guid), Part::Vouchers)
+            Target::Entity(known(guid), Part::Vouchers)
         }
         ["reward-vouchers", "available"] => {
             Target::Entity(named().expect("a contact"), Part::Vouchers)
@@ -208,7 +207,7 @@ fn target(path: &str, query: &[(&str, &str)]) -> Target {
     }
 }
 
-/// Carries the service's questions to the machine.
+/// The exchange that the machine controls.
 pub(crate) struct Scripted {
     wire: Arc<Mutex<Wire>>,
     clock: Clock,
@@ -229,7 +228,7 @@ impl Exchange for Scripted {
     fn get<'a>(&'a self, path: &'a str, query: &'a [(&'a str, &'a str)]) -> ResponseFuture<'a> {
         let now = self.clock.now().tick;
         let (number, answered) = lock(&self.wire).begin(path, query, now);
-        let under_way = UnderWay {
+        let in_flight = InFlight {
             exchange: self,
             number,
         };
@@ -238,7 +237,7 @@ impl Exchange for Scripted {
                 biased;
                 answer = answered => answer.expect("the machine outlives its calls"),
                 () = self.clock.sleep_until(now + self.timeout) => {
-                    under_way.end(State::TimedOut);
+                    in_flight.end(State::TimedOut);
                     Err(Error::Timeout)
                 }
             }
@@ -246,25 +245,25 @@ impl Exchange for Scripted {
     }
 }
 
-struct UnderWay<'a> {
+struct InFlight<'a> {
     exchange: &'a Scripted,
     number: usize,
 }
 
-impl UnderWay<'_> {
+impl InFlight<'_> {
     fn end(&self, state: State) {
         let now = self.exchange.clock.now().tick;
         lock(&self.exchange.wire).end(self.number, state, now);
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.end(State::Dropped);
     }
 }
 
-/// The wire, for a moment.
+/// Locks the wire.
 pub(crate) fn lock(wire: &Mutex<Wire>) -> MutexGuard<'_, Wire> {
     wire.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,8 @@
-//! Drives the real service through a sequence of events and asks the model after each whether every
-//! promise was kept.
+//! Runs a sequence of events against the real service, and checks every promise after each.
 
-mod rest;
+mod calls;
+mod checks;
+mod invalidations;
 
 use std::{
     collections::BTreeMap,
@@ -13,31 +14,31 @@ use bytes::Bytes;
 use engage_bff::{
     clock::{Clock, ManualClock, Tick},
     customer::{CustomerQuery, CustomerService, Error, Found},
-    domain::{self, ChangeKind, Digester, Part, PartSet},
+    domain::{ChangeKind, Digester, Part, PartSet},
 };
 use tokio::task::AbortHandle;
 
 use crate::{
-    exchange::{Target, Wire, lock},
+    exchange::{Wire, lock},
     model::{
-        Caller, Model, PATIENCE, PAUSE, REOPENING, STALE_IF_ERROR, STALE_WHILE_REVALIDATE, Verdict,
-        demand, lifetime,
+        Caller, CheckResult, Model, PATIENCE, PAUSE, REOPENING, STALE_IF_ERROR,
+        STALE_WHILE_REVALIDATE, demand, lifetime,
     },
-    ops::{Ask, Case, Move, Op, Stretch},
-    paper::{Content, Ways},
+    ops::{Case, Op, Request, Step, Stretch},
+    responses::Responder,
     setup::{self, Setup},
-    world::{Snapshot, World, id},
+    world::World,
 };
 
-/// A step of time that divides the time between two calls of a small budget.
+/// A step of time that divides the interval between two calls of a small budget.
 const SMALL_STEP: Duration = Duration::from_millis(50);
-/// So many of them are longer than a call waits for the one before it, and for its turn.
+/// So many steps are longer than a call waits for the one before it and for the budget.
 const SMALL_STEPS: u32 = 100;
 
-/// What a caller got, with the bytes, rendered twice.
-type Got = Result<(Arc<Found>, [Bytes; 2]), Error>;
+/// A request's outcome, with the bytes, rendered twice.
+type Outcome = Result<(Arc<Found>, [Bytes; 2]), Error>;
 
-/// A case under way.
+/// A running case.
 pub(crate) struct Machine {
     case: Case,
     customers: CustomerService,
@@ -46,19 +47,19 @@ pub(crate) struct Machine {
     time: Clock,
     world: World,
     model: Model,
-    ways: Ways,
+    responder: Responder,
     digester: Digester,
     waiting: BTreeMap<usize, (Caller, AbortHandle)>,
     arrived: usize,
-    done: Arc<Mutex<Vec<(usize, Got)>>>,
-    /// Answers that were given: a slow caller may render them again.
-    given: Vec<(Arc<Found>, PartSet)>,
-    /// What the last caller got.
-    last: Option<(usize, Got)>,
-    /// Whether everything has come to rest.
-    at_rest: bool,
-    /// How many calls have been looked at.
-    looked_at: usize,
+    done: Arc<Mutex<Vec<(usize, Outcome)>>>,
+    /// Earlier answers: a slow request may render them again.
+    answers: Vec<(Arc<Found>, PartSet)>,
+    /// The last outcome.
+    last: Option<(usize, Outcome)>,
+    /// Whether all tasks are idle.
+    is_idle: bool,
+    /// How many calls have been checked.
+    checked_calls: usize,
 }
 
 impl Machine {
@@ -74,7 +75,7 @@ impl Machine {
         Self {
             world: World::new(time.now().tick),
             model: Model::new(case),
-            ways: Ways {
+            responder: Responder {
                 knows_custom_key: case.knows_custom_key,
                 version: case.version,
                 page: case.page,
@@ -88,53 +89,57 @@ impl Machine {
             waiting: BTreeMap::new(),
             arrived: 0,
             done: Arc::default(),
-            given: Vec::new(),
+            answers: Vec::new(),
             last: None,
-            at_rest: true,
-            looked_at: 0,
+            is_idle: true,
+            checked_calls: 0,
         }
     }
 
-    /// Goes through the events, and on until everybody who still waits is answered.
-    pub(crate) async fn play(&mut self, moves: &[Move]) -> Verdict {
-        for Move { op, polls } in moves {
-            self.happen(op, *polls).await?;
+    /// Runs the events, then time until every request is answered.
+    pub(crate) async fn play(&mut self, steps: &[Step]) -> CheckResult {
+        for Step { op, polls } in steps {
+            self.run(op, *polls).await?;
         }
         self.pass(PATIENCE).await?;
         demand!(
             self.waiting.is_empty(),
             "P10",
-            "{} callers hang",
+            "{} requests hang",
             self.waiting.len()
         );
         self.probe().await
     }
 
-    async fn happen(&mut self, op: &Op, polls: usize) -> Verdict {
+    async fn run(&mut self, op: &Op, polls: usize) -> CheckResult {
         if let Op::Advance(stretch) = op {
             return self.pass(self.length(*stretch)).await;
         }
         let start = lock(&self.wire).calls.len();
-        let was_at_rest = self.at_rest;
+        let was_idle = self.is_idle;
         let change = self.world.change();
         self.apply(op).await;
         if self.world.change() > change {
             self.model.last_change = lock(&self.wire).mark(self.now());
         }
         self.settle(polls).await?;
-        if let Op::Ask(ask) = op
-            && ask.only_if_cached
-            && was_at_rest
+        if let Op::Request(request) = op
+            && request.only_if_cached
+            && was_idle
         {
             let calls = lock(&self.wire).calls.len() - start;
-            demand!(calls == 0, "P5", "{calls} calls for what is held only");
+            demand!(
+                calls == 0,
+                "P5",
+                "{calls} calls for a request that accepts a cached answer only"
+            );
         }
         Ok(())
     }
 
-    /// Time passes, but not while somebody could do something. Where calls wait for their turn it goes
-    /// in small steps: who wakes late is not counted where it belongs.
-    async fn pass(&mut self, stretch: Duration) -> Verdict {
+    /// Advances the clock, once all tasks are idle. Where calls wait for the budget it goes in small steps: a call that woke
+    /// late would be counted at the wrong time.
+    async fn pass(&mut self, stretch: Duration) -> CheckResult {
         let mut left = stretch;
         self.settle(0).await?;
         let is_scarce = self.is_scarce(&lock(&self.wire));
@@ -154,7 +159,7 @@ impl Machine {
         let now = self.now();
         match op {
             Op::Nothing | Op::Advance(_) => {}
-            Op::Ask(ask) => self.ask(ask),
+            Op::Request(request) => self.request(request),
             Op::Cancel(caller) => {
                 if let Some(caller) = nth(self.waiting.keys(), *caller).copied() {
                     let (_, task) = self.waiting.remove(&caller).expect("it waits");
@@ -162,7 +167,7 @@ impl Machine {
                 }
             }
             Op::RenderAgain(number) => {
-                if let Some((found, asked)) = nth(self.given.iter(), *number) {
+                if let Some((found, asked)) = nth(self.answers.iter(), *number) {
                     let _ = self.customers.render(found, &setup::shape(*asked));
                 }
             }
@@ -175,49 +180,31 @@ impl Machine {
             Op::Recreate(contact) => self.world.set_alive(now, *contact, true),
             Op::Invalidate(contact, parts) => self.invalidate(*contact, *parts).await,
             Op::Updated(contact) => {
-                self.tell(*contact, ChangeKind::Changed(Part::Profile.into()))
+                self.webhook(*contact, ChangeKind::Changed(Part::Profile.into()))
                     .await;
             }
             Op::Deleted(contact) => {
                 self.world.set_alive(now, *contact, false);
-                self.tell(*contact, ChangeKind::Deleted).await;
+                self.webhook(*contact, ChangeKind::Deleted).await;
             }
             Op::Purge(contact) => self.purge(*contact).await,
-            Op::PurgeBy(who) => {
-                let sequence = self.customers.arrival();
-                let lookup = who.lookup(false, &self.digester);
-                self.customers.purge_by(&lookup).await;
-                let mark = lock(&self.wire).mark(now);
-                self.model.purged_by(&self.world, *who, sequence, mark);
-            }
-            Op::PurgeEverything => {
-                let sequence = self.customers.arrival();
-                self.customers.purge_everything().await;
-                let mark = lock(&self.wire).mark(now);
-                self.model.everything_purged(&self.world, sequence, mark);
-            }
+            Op::PurgeBy(lookup) => self.purge_by(*lookup).await,
+            Op::PurgeEverything => self.purge_everything().await,
             Op::Switch(on) => self.switch(*on).await,
-            Op::EndNegatives => self.drop_negatives().await,
+            Op::DropNegatives => self.drop_negatives().await,
             Op::Read(call, quarters) => {
-                let call = nth(lock(&self.wire).pending(), *call);
-                if let Some(call) = call {
+                if let Some(call) = self.nth_pending(*call) {
                     self.read(call, *quarters);
                 }
             }
             Op::Deliver(call) => {
-                let call = nth(lock(&self.wire).pending(), *call);
-                if let Some(call) = call {
+                if let Some(call) = self.nth_pending(*call) {
                     self.answer(call);
                 }
             }
             Op::Fail(call, fault) => {
-                let call = nth(lock(&self.wire).pending(), *call);
-                if let Some(call) = call {
-                    let (ways, fault) = (self.ways, *fault);
-                    self.write(call, 0, |target, offset, world| {
-                        ways.fail(fault, target, offset, world)
-                    });
-                    lock(&self.wire).deliver(call, now);
+                if let Some(call) = self.nth_pending(*call) {
+                    self.fail(call, *fault);
                 }
             }
             Op::AnswerAll => self.answer_all(),
@@ -225,29 +212,30 @@ impl Machine {
         }
     }
 
-    fn ask(&mut self, ask: &Ask) {
+    fn request(&mut self, request: &Request) {
         let now = self.now();
         let arrival = lock(&self.wire).mark(now);
         self.model.last_arrival = arrival;
-        if !ask.fresh.is_empty() {
+        if !request.fresh.is_empty() {
             self.model.last_fresh = arrival;
         }
         let query = CustomerQuery {
             flow: "shop".into(),
-            lookup: ask
-                .who
-                .lookup(ask.shouted && ask.who.kind.is_some(), &self.digester),
-            asked: ask.asked,
-            fresh: ask.fresh,
+            lookup: request.lookup.build(
+                request.shouted && request.lookup.kind.is_some(),
+                &self.digester,
+            ),
+            asked: request.asked,
+            fresh: request.fresh,
             now: self.time.now(),
             arrival: self.customers.arrival(),
-            max_age: ask.max_age.map(Duration::from_secs),
-            only_if_cached: ask.only_if_cached,
-            stale_if_error: ask.stale_if_error,
+            max_age: request.max_age.map(Duration::from_secs),
+            only_if_cached: request.only_if_cached,
+            stale_if_error: request.stale_if_error,
             deadline: now + PATIENCE,
         };
         let caller = Caller {
-            who: ask.who,
+            lookup: request.lookup,
             query: query.clone(),
             arrival,
             change: self.world.change(),
@@ -257,7 +245,7 @@ impl Machine {
         let number = self.arrived;
         self.arrived += 1;
         let task = tokio::spawn(async move {
-            let got = customers.find(&query).await.map(|found| {
+            let outcome = customers.find(&query).await.map(|found| {
                 let shape = setup::shape(query.asked);
                 let bytes = [(); 2].map(|()| {
                     customers
@@ -269,121 +257,22 @@ impl Machine {
                 (Arc::new(found), bytes)
             });
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-            done.push((number, got));
+            done.push((number, outcome));
         });
         self.waiting.insert(number, (caller, task.abort_handle()));
     }
 
-    async fn invalidate(&mut self, contact: usize, parts: PartSet) {
-        let sequence = self.customers.arrival();
-        self.customers.invalidate(id(contact), parts).await;
-        let mark = lock(&self.wire).mark(self.now());
-        self.model
-            .invalidated(&self.world, contact, parts, sequence, mark);
-    }
-
-    /// A webhook.
-    async fn tell(&mut self, contact: usize, kind: ChangeKind) {
-        let sequence = self.customers.arrival();
-        self.customers
-            .apply(&domain::Change {
-                kind,
-                contacts: vec![id(contact)],
-            })
-            .await;
-        let mark = lock(&self.wire).mark(self.now());
-        let parts = match kind {
-            ChangeKind::Created => PartSet::EMPTY,
-            ChangeKind::Changed(parts) => parts,
-            ChangeKind::Deleted => PartSet::ALL,
-        };
-        self.model
-            .invalidated(&self.world, contact, parts, sequence, mark);
-        self.model.negatives_ended = mark;
-        self.model.last_news = mark;
-    }
-
-    async fn purge(&mut self, contact: usize) {
-        let sequence = self.customers.arrival();
-        self.customers.purge(id(contact)).await;
-        let mark = lock(&self.wire).mark(self.now());
-        self.model
-            .invalidated(&self.world, contact, PartSet::ALL, sequence, mark);
-    }
-
-    async fn switch(&mut self, on: bool) {
-        let sequence = self.customers.arrival();
-        self.customers.switch_cache(on).await;
-        let mark = lock(&self.wire).mark(self.now());
-        if !on {
-            self.model.everything_purged(&self.world, sequence, mark);
-            self.model.negatives_ended = mark;
-        }
-        self.model.switched(on, mark);
-    }
-
-    async fn drop_negatives(&mut self) {
-        self.customers.drop_negatives().await;
-        let mark = lock(&self.wire).mark(self.now());
-        self.model.negatives_ended = mark;
-        self.model.last_news = mark;
-    }
-
-    fn read(&mut self, call: usize, quarters: u32) {
-        let ways = self.ways;
-        self.write(call, quarters, |target, offset, world| {
-            ways.read(target, offset, world)
-        });
-    }
-
-    fn write(
-        &mut self,
-        call: usize,
-        quarters: u32,
-        write: impl FnOnce(Target, usize, &Snapshot) -> Content,
-    ) {
-        let now = self.now();
-        let mut wire = lock(&self.wire);
-        let call = &mut wire.calls[call];
-        let change = match call.target {
-            Target::Overview(_) => {
-                let lag = setup::lag(&self.case) * quarters / 4;
-                self.world.as_of(now - lag)
-            }
-            Target::Resolution(_) | Target::Entity(..) => self.world.change(),
-        };
-        let world = self.world.at(change);
-        call.content = Some(write(call.target, call.offset, world));
-    }
-
-    fn answer(&mut self, call: usize) {
-        let unread = lock(&self.wire).calls[call].content.is_none();
-        if unread {
-            self.read(call, 4);
-        }
-        let now = self.now();
-        lock(&self.wire).deliver(call, now);
-    }
-
-    fn answer_all(&mut self) {
-        let pending: Vec<_> = lock(&self.wire).pending().collect();
-        for call in pending {
-            self.answer(call);
-        }
-    }
-
-    /// Whether calls may have to wait for their turn: the budget is small, or Engage lately said that
-    /// there were too many.
+    /// Whether calls may have to wait for the budget: it is small, or Engage lately answered 429.
     fn is_scarce(&self, wire: &Wire) -> bool {
         let now = self.now();
         let limited = wire.last_limit;
-        self.case.frugal || limited.is_some_and(|at| now.since(at) < PAUSE + REOPENING)
+        self.case.small_budget || limited.is_some_and(|at| now.since(at) < PAUSE + REOPENING)
     }
 
     fn length(&self, stretch: Stretch) -> Duration {
         let lag = Duration::from_secs(self.case.overview_lag);
         match stretch {
-            Stretch::Moment if self.case.frugal => SMALL_STEP,
+            Stretch::Moment if self.case.small_budget => SMALL_STEP,
             Stretch::Moment => Duration::from_millis(1),
             Stretch::Second => Duration::from_secs(1),
             Stretch::HalfOfPatience => PATIENCE / 2,
@@ -402,7 +291,7 @@ impl Machine {
     }
 }
 
-/// One of those that there are, counted round and round.
+/// The item of that number, modulo how many there are.
 fn nth<T>(all: impl Iterator<Item = T>, number: usize) -> Option<T> {
     let mut all: Vec<T> = all.collect();
     if all.is_empty() {

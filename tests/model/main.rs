@@ -1,39 +1,39 @@
-//! The promises P1-P7 of `README.md` against the real service: random events in random order, and after
-//! each of them everything that was answered is compared with a model of what may be answered.
+//! The promises P1-P7 of `README.md` against the real service: random events in random order; after each of them every
+//! answer is compared with a model of what may be answered.
 //!
-//! [`world`] is what Engage knows, [`paper`] what it writes, [`exchange`] how that is carried under the
-//! hand of the [`machine`], which goes through the events of [`ops`]; [`model`] and [`refusal`] say what
-//! the service may answer, [`sight`] reads what it did answer.
+//! [`world`] is Engage's data and [`responses`] what it returns of it; [`exchange`] delivers responses when the [`machine`],
+//! which runs the events of [`ops`], wants it; [`model`] and [`refusal`] say what the service may answer, [`served`] reads
+//! what it did answer. [`regressions`] replays sequences that once failed.
 //!
-//! `MODEL_CASES` sets how many sequences each test goes through, `MODEL_SEED` which ones; a failure
-//! prints both, the shortest sequence that still fails, and the promise that it breaks.
+//! `MODEL_CASES` sets how many sequences each test runs, `MODEL_SEED` which ones; a failure prints both, the shortest
+//! sequence that still fails, and the promise that it breaks.
 
 mod exchange;
 mod machine;
 mod model;
 mod ops;
-mod paper;
 mod refusal;
+mod regressions;
+mod responses;
+mod served;
 mod setup;
-mod sight;
-mod stories;
 mod world;
 
 use proptest::test_runner::{Config, FileFailurePersistence, RngSeed, TestRunner};
 
 use crate::{
     machine::Machine,
-    ops::{BALANCED, Focus, Story},
+    ops::{BALANCED, Focus, Scenario},
 };
 
-/// How many sequences each test goes through, unless `MODEL_CASES` says otherwise: what the check has time for.
-/// `scripts/nightly` goes through many times as many.
+/// How many sequences each test runs, unless `MODEL_CASES` says otherwise: what the check has time for. `scripts/nightly`
+/// runs many times as many.
 const CASES: u32 = 400;
-/// Which ones, unless `MODEL_SEED` says otherwise.
+/// Their seed, unless `MODEL_SEED` says otherwise.
 const SEED: u64 = 2026;
 
 #[test]
-fn a_little_of_everything_keeps_every_promise() {
+fn mixed_events_keep_every_promise() {
     let focus = Focus {
         switches: 2,
         ..BALANCED
@@ -42,7 +42,7 @@ fn a_little_of_everything_keeps_every_promise() {
 }
 
 #[test]
-fn invalidations_that_race_calls_are_final() {
+fn invalidations_racing_calls_are_final() {
     let focus = Focus {
         name: "invalidations",
         edits: 20,
@@ -57,21 +57,21 @@ fn invalidations_that_race_calls_are_final() {
 }
 
 #[test]
-fn names_that_move_lead_to_nobody_else() {
+fn moved_aliases_lead_to_no_other_contact() {
     let focus = Focus {
-        name: "names",
+        name: "aliases",
         edits: 2,
-        moves: 16,
+        alias_moves: 16,
         lives: 5,
         invalidations: 16,
         faults: 2,
         ..BALANCED
     };
-    run(focus, "tests/model/regressions/names.txt");
+    run(focus, "tests/model/regressions/aliases.txt");
 }
 
 #[test]
-fn fresh_callers_get_what_is_so_now() {
+fn fresh_requests_get_the_present_state() {
     let focus = Focus {
         name: "fresh",
         fresh: 75,
@@ -83,7 +83,7 @@ fn fresh_callers_get_what_is_so_now() {
 }
 
 #[test]
-fn faults_let_what_is_held_stand_in_for_so_long() {
+fn stale_data_is_served_during_faults_within_its_windows() {
     let focus = Focus {
         name: "faults",
         faults: 20,
@@ -95,19 +95,19 @@ fn faults_let_what_is_held_stand_in_for_so_long() {
 }
 
 #[test]
-fn callers_who_leave_harm_nobody() {
+fn cancelled_requests_change_nothing_for_others() {
     let focus = Focus {
-        name: "pending_purges",
-        asks: 40,
+        name: "cancellations",
+        requests: 40,
         cancels: 25,
         time: 10,
         ..BALANCED
     };
-    run(focus, "tests/model/regressions/pending_purges.txt");
+    run(focus, "tests/model/regressions/cancellations.txt");
 }
 
 #[test]
-fn a_lagging_overview_brings_nothing_back() {
+fn lagging_overview_brings_nothing_back() {
     let focus = Focus {
         name: "lag",
         edits: 16,
@@ -122,7 +122,7 @@ fn a_lagging_overview_brings_nothing_back() {
 }
 
 #[test]
-fn a_cache_that_is_off_is_none_and_on_again_holds_nothing_from_before() {
+fn cache_that_was_off_serves_nothing_from_before() {
     let focus = Focus {
         name: "switch",
         switches: 14,
@@ -134,7 +134,7 @@ fn a_cache_that_is_off_is_none_and_on_again_holds_nothing_from_before() {
 }
 
 #[test]
-fn a_small_budget_and_little_room_break_no_promise() {
+fn small_budget_and_small_cache_keep_every_promise() {
     let focus = Focus {
         name: "scarcity",
         evictions: 10,
@@ -145,12 +145,12 @@ fn a_small_budget_and_little_room_break_no_promise() {
     run(focus, "tests/model/regressions/scarcity.txt");
 }
 
-/// Goes through the sequences of a focus, through fewer where each takes longer.
+/// Runs the sequences of a focus, fewer where each takes longer.
 fn run(focus: Focus, regressions: &'static str) {
     let cases = setting("MODEL_CASES").and_then(|text| text.parse().ok());
     let seed = setting("MODEL_SEED").and_then(|text| text.parse().ok());
     let (cases, seed) = (cases.unwrap_or(CASES), seed.unwrap_or(SEED));
-    // With a small budget most calls wait for their turn: a sequence takes two and a half times as long.
+    // With a small budget most calls wait: a sequence takes two and a half times as long.
     let cases = if focus.small_budget {
         cases * 2 / 5
     } else {
@@ -162,7 +162,7 @@ fn run(focus: Focus, regressions: &'static str) {
         rng_seed: RngSeed::Fixed(seed),
         ..Config::default()
     });
-    let outcome = runner.run(&focus.stories(), |story| play(&story));
+    let outcome = runner.run(&focus.scenarios(), |scenario| play(&scenario));
     if let Err(error) = outcome {
         panic!(
             "{}: MODEL_SEED={seed} MODEL_CASES={cases}\n{error}",
@@ -171,18 +171,18 @@ fn run(focus: Focus, regressions: &'static str) {
     }
 }
 
-/// One sequence, on a runtime that gives one task its turn at a time.
-fn play(story: &Story) -> model::Verdict {
+/// Runs one sequence on a runtime that polls one task at a time.
+fn play(scenario: &Scenario) -> model::CheckResult {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .event_interval(1)
         .build()
         .expect("a runtime");
-    runtime.block_on(async { Machine::new(&story.case).play(&story.moves).await })
+    runtime.block_on(async { Machine::new(&scenario.case).play(&scenario.steps).await })
 }
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "how long to look is not a setting of the service"
+    reason = "how long to test is not a setting of the service"
 )]
 fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok()

@@ -1,6 +1,7 @@
-//! The promises as a model: what the service was told and when, and whether an answer may be given.
+//! A model of the promises: what the service knows, since when, and which answers it may give.
 
 mod answers;
+mod calls;
 mod purges;
 
 use std::{collections::HashMap, time::Duration};
@@ -9,7 +10,7 @@ use engage_bff::{
     cache::fence::Sequence,
     clock::Tick,
     customer::CustomerQuery,
-    domain::{Part, PartSet},
+    domain::{Part, PartMap, PartSet},
 };
 use proptest::test_runner::TestCaseError;
 
@@ -17,13 +18,13 @@ use crate::{
     exchange::{Mark, Wire},
     ops::Case,
     setup,
-    world::{Alias, Change, PEOPLE, Who, World},
+    world::{Alias, CONTACTS, Change, TestLookup, World},
 };
 
-/// Whether a promise holds; if not, which one and how.
-pub(crate) type Verdict = Result<(), TestCaseError>;
+/// Whether every promise is kept; if not, which one is broken and how.
+pub(crate) type CheckResult = Result<(), TestCaseError>;
 
-/// Ends the case with the name of the promise that was broken, unless the condition holds.
+/// Fails the case with the name of the broken promise, unless the condition holds.
 macro_rules! demand {
     ($condition:expr, $promise:literal, $($text:tt)*) => {
         if !$condition {
@@ -52,83 +53,83 @@ pub(crate) const STALE_IF_ERROR: Duration = Duration::from_secs(300);
 pub(crate) const STALE_IF_SLOW: Duration = Duration::from_millis(300);
 /// `cache.negative_lifetime`.
 pub(crate) const NEGATIVE_LIFETIME: Duration = Duration::from_secs(30);
-/// `server.request_timeout`.
-/// The longest time for which a call that failed is not made again.
+/// The longest back-off of a call that failed.
 pub(crate) const MAX_BACK_OFF: Duration = Duration::from_secs(600);
-/// How long a 429 pauses calls, and how long they come slowly afterwards.
+/// How long a 429 pauses calls, and for how long they are spaced out afterwards.
 pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) const REOPENING: Duration = Duration::from_secs(10);
+/// `server.request_timeout`.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(2500);
 /// `engage.timeout`.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Who asked what, and when.
+/// A request, and the state when it arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    pub(crate) who: Who,
+    pub(crate) lookup: TestLookup,
     pub(crate) query: CustomerQuery,
     pub(crate) arrival: Mark,
-    /// The last change before it came.
+    /// The last change before it arrived.
     pub(crate) change: Change,
-    /// Whether the cache was off when it came.
+    /// Whether the cache was off when it arrived.
     pub(crate) finds_it_off: bool,
 }
 
-/// What may be shown of a contact's part.
+/// Which data of a contact's part may be served.
 #[derive(Clone, Copy, Debug, Default)]
 struct Bound {
-    /// Only what was asked for later.
-    asked_after: Mark,
-    stamped_after: Sequence,
-    /// Only what is not older than this: it was invalidated.
+    /// Only what was fetched after this.
+    fetched_after: Mark,
+    sequence_after: Sequence,
+    /// Only this version or a later one: an older one was invalidated.
     floor: Change,
-    /// Only what is not older than this: an entity endpoint told it.
+    /// Only this version or a later one: an entity endpoint returned it.
     read: Change,
-    /// When that was read. Of two calls at the same time neither need be the newer.
+    /// When it was returned. Of two calls at the same time either may be the newer.
     read_at: Mark,
-    /// When something of that was last said.
+    /// When any of these last changed.
     since: Tick,
 }
 
-/// What the service was told, and what follows from it.
+/// What the service knows, and what follows from it.
 #[derive(Debug)]
 pub(crate) struct Model {
     /// How far the world's overview lags at most.
     lag: Duration,
     /// How far the service believes that it may lag.
     overview_lag: Duration,
-    /// Whether what was read is never forgotten, for want of room.
+    /// Whether the cache is large enough never to evict.
     remembers: bool,
     knows_custom_key: bool,
-    /// Whether the budget may be spent, which is a fault too.
-    frugal: bool,
-    bounds: [[Bound; 5]; PEOPLE],
-    /// The last change that the service knows of, concerning whether a contact bears a name.
-    learnt: [Change; PEOPLE],
-    /// Names that were purged: the last change that the service knows of.
-    purged: HashMap<Who, Change>,
+    /// Whether the budget may be spent, which counts as a fault.
+    small_budget: bool,
+    bounds: [PartMap<Bound>; CONTACTS],
+    /// By contact: the last change of its identifiers that the service knows of.
+    learnt: [Change; CONTACTS],
+    /// By purged lookup: the last change before the purge.
+    purged: HashMap<TestLookup, Change>,
     /// Purges by identifier, in their order.
     purges: Vec<purges::Purge>,
-    /// Whom a name was last seen to lead to.
-    known: HashMap<Who, usize>,
-    /// The profile that was last shown of each, as long as it is surely held.
-    shown: [Option<Change>; PEOPLE],
-    /// When the last negative answers were ended.
+    /// The contact to which a lookup last led.
+    known: HashMap<TestLookup, usize>,
+    /// The version of each contact's profile that was last served, while it is certainly cached.
+    shown: [Option<Change>; CONTACTS],
+    /// When negative entries were last dropped.
     pub(crate) negatives_ended: Mark,
     /// Since when the cache is off.
     off_since: Option<Mark>,
     /// When it last went off or on.
     last_switch: Mark,
-    /// When the service was last told of something.
-    pub(crate) last_news: Mark,
-    /// When the last caller came.
+    /// When the service last applied an invalidation, a purge or a switch.
+    pub(crate) last_notice: Mark,
+    /// When the last request arrived.
     pub(crate) last_arrival: Mark,
-    /// When the last caller came that wanted something fresh.
+    /// When the last request for fresh data arrived.
     pub(crate) last_fresh: Mark,
     /// When the world last changed.
     pub(crate) last_change: Mark,
-    /// Up to which telling entity reads have been taken in.
-    taken_in: usize,
+    /// How many deliveries have been applied.
+    applied: usize,
 }
 
 impl Model {
@@ -138,21 +139,21 @@ impl Model {
             overview_lag: Duration::from_secs(case.overview_lag),
             remembers: case.max_bytes >= 1 << 20,
             knows_custom_key: case.knows_custom_key,
-            frugal: case.frugal,
-            bounds: [[Bound::default(); 5]; PEOPLE],
-            learnt: [0; PEOPLE],
+            small_budget: case.small_budget,
+            bounds: [PartMap::default(); CONTACTS],
+            learnt: [0; CONTACTS],
             purged: HashMap::new(),
             purges: Vec::new(),
             known: HashMap::new(),
-            shown: [None; PEOPLE],
+            shown: [None; CONTACTS],
             negatives_ended: Mark::default(),
             off_since: None,
             last_switch: Mark::default(),
-            last_news: Mark::default(),
+            last_notice: Mark::default(),
             last_arrival: Mark::default(),
             last_fresh: Mark::default(),
             last_change: Mark::default(),
-            taken_in: 0,
+            applied: 0,
         }
     }
 
@@ -175,68 +176,78 @@ impl Model {
             self.raise(world, contact, part, change, sequence, mark);
         }
         if parts == PartSet::ALL {
-            // Its names are gone too.
+            // Its aliases are dropped too.
             self.known.retain(|_, known| *known != contact);
         }
         if parts.contains(Part::Profile) {
             self.learnt[contact] = world.change();
             self.shown[contact] = None;
         }
-        self.last_news = mark;
+        self.last_notice = mark;
     }
 
     /// A purge of everything was acknowledged: the overview may still lag.
     pub(crate) fn everything_purged(&mut self, world: &World, sequence: Sequence, mark: Mark) {
         let lagging = world.as_of(mark.tick - self.lag);
-        for contact in 0..PEOPLE {
+        for contact in 0..CONTACTS {
             for part in Part::ALL {
                 self.raise(world, contact, part, lagging, sequence, mark);
             }
         }
         self.known.clear();
-        self.shown = [None; PEOPLE];
-        self.last_news = mark;
+        self.shown = [None; CONTACTS];
+        self.last_notice = mark;
     }
 
-    /// A purge by name was acknowledged: it reaches whom the service knows the name to lead to.
-    pub(crate) fn purged_by(&mut self, world: &World, who: Who, sequence: Sequence, mark: Mark) {
-        self.last_news = mark;
-        let known = match who {
-            Who {
-                name: Alias::Id(contact),
+    /// A purge by identifier was acknowledged: it covers the contacts that the service knows to have it.
+    pub(crate) fn purged_by(
+        &mut self,
+        world: &World,
+        lookup: TestLookup,
+        sequence: Sequence,
+        mark: Mark,
+    ) {
+        self.last_notice = mark;
+        let known = match lookup {
+            TestLookup {
+                alias: Alias::Id(contact),
                 kind: None,
             } => Some(contact),
-            _ => self.known.remove(&who),
+            _ => self.known.remove(&lookup),
         };
-        let held = (0..PEOPLE).filter(|contact| {
+        let held = (0..CONTACTS).filter(|contact| {
             let shown = self.shown[*contact];
-            let still_bears = |shown| world.has_borne_since(*contact, who, shown);
-            shown.is_some_and(still_bears)
+            let still_has = |shown| world.has_had_since(*contact, lookup, shown);
+            shown.is_some_and(still_has)
         });
         let reached: Vec<usize> = known.into_iter().chain(held).collect();
         for contact in reached {
             self.invalidated(world, contact, PartSet::ALL, sequence, mark);
         }
-        // Whoever bears the name and is of another type may be gone as well.
-        let whoever = Who { kind: None, ..who };
-        for contact in world.now().bearers(whoever) {
+        // Contacts of other types that have the identifier may be dropped too.
+        let of_any_type = TestLookup {
+            kind: None,
+            ..lookup
+        };
+        for contact in world.now().owners(of_any_type) {
             self.shown[contact] = None;
             self.known.retain(|_, known| *known != contact);
         }
-        // Engage resolves an id with a type in the overview alone, which may lag.
-        if !matches!(who.name, Alias::Id(_)) {
-            let ways = purges::ways(who.name).map(|who| (who, world.change()));
-            self.purged.extend(ways);
-            self.register(who, sequence, mark);
+        // Engage resolves an id with a type by the overview alone, which may lag.
+        if !matches!(lookup.alias, Alias::Id(_)) {
+            let lookups =
+                purges::equivalent_lookups(lookup.alias).map(|lookup| (lookup, world.change()));
+            self.purged.extend(lookups);
+            self.register(lookup, sequence, mark);
         }
     }
 
-    /// An answer was given: the service knows now whom the name leads to, and holds the profile.
+    /// A request was answered: the service knows the contact now, and has its profile cached.
     pub(crate) fn answered(&mut self, caller: &Caller, contact: usize, profile: Change) {
-        // Of what was told while the cache was off nothing was kept.
+        // Nothing that was fetched while the cache was off was stored.
         let is_kept = !self.is_off() && self.last_switch < caller.arrival;
         if self.remembers && is_kept {
-            self.known.insert(caller.who, contact);
+            self.known.insert(caller.lookup, contact);
             self.shown[contact] = Some(profile);
         }
     }
@@ -255,15 +266,15 @@ impl Model {
     pub(crate) fn switched(&mut self, on: bool, mark: Mark) {
         self.off_since = (!on).then_some(mark);
         self.last_switch = mark;
-        self.last_news = mark;
+        self.last_notice = mark;
     }
 
-    /// No answer was given: what the name leads to, and who that is, may be forgotten.
-    pub(crate) fn refused(&mut self, who: Who) {
-        if let Some(contact) = self.known.remove(&who) {
+    /// A request was refused: the alias and the profile may have been dropped.
+    pub(crate) fn refused(&mut self, lookup: TestLookup) {
+        if let Some(contact) = self.known.remove(&lookup) {
             self.shown[contact] = None;
         }
-        if let Alias::Id(contact) = who.name {
+        if let Alias::Id(contact) = lookup.alias {
             self.shown[contact] = None;
         }
     }
@@ -277,42 +288,41 @@ impl Model {
         sequence: Sequence,
         mark: Mark,
     ) {
-        let bound = &mut self.bounds[contact][part as usize];
-        let version = world.at(change).people[contact].versions[part as usize];
+        let bound = &mut self.bounds[contact][part];
+        let version = world.at(change).contacts[contact].versions[part];
         *bound = Bound {
-            asked_after: mark,
-            stamped_after: sequence,
+            fetched_after: mark,
+            sequence_after: sequence,
             floor: bound.floor.max(version),
             since: mark.tick,
             ..*bound
         };
     }
 
-    /// What entity endpoints told, once the service has taken it in: from then on it must not go back
-    /// in time.
-    pub(crate) fn take_in(&mut self, world: &World, wire: &Wire, whole_pages: bool) {
-        for telling in &wire.told[self.taken_in..] {
-            if telling.part == Part::Profile && !telling.faulty {
-                self.heed_purges(world, telling);
+    /// Applies what entity endpoints returned, once the service has: from then on it must not serve older versions.
+    pub(crate) fn apply_reads(&mut self, world: &World, wire: &Wire, whole_pages: bool) {
+        for delivery in &wire.deliveries[self.applied..] {
+            if delivery.part == Part::Profile && !delivery.faulty {
+                self.apply_purges(world, delivery);
             }
-            let in_pages = telling.part == Part::Vouchers && !whole_pages;
-            if !telling.by_entity || telling.faulty || !self.remembers || in_pages {
+            let in_pages = delivery.part == Part::Vouchers && !whole_pages;
+            if !delivery.by_entity || delivery.faulty || !self.remembers || in_pages {
                 continue;
             }
-            let bound = &mut self.bounds[telling.contact][telling.part as usize];
-            if telling.flight < bound.asked_after {
+            let bound = &mut self.bounds[delivery.contact][delivery.part];
+            if delivery.flight < bound.fetched_after {
                 continue;
             }
-            if telling.version >= bound.read {
-                bound.read = telling.version;
-                bound.read_at = telling.at;
+            if delivery.version >= bound.read {
+                bound.read = delivery.version;
+                bound.read_at = delivery.at;
             }
-            bound.since = telling.at.tick;
-            if telling.part == Part::Profile {
-                let learnt = &mut self.learnt[telling.contact];
-                *learnt = telling.version.max(*learnt);
+            bound.since = delivery.at.tick;
+            if delivery.part == Part::Profile {
+                let learnt = &mut self.learnt[delivery.contact];
+                *learnt = delivery.version.max(*learnt);
             }
         }
-        self.taken_in = wire.told.len();
+        self.applied = wire.deliveries.len();
     }
 }

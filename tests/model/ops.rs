@@ -1,6 +1,6 @@
-//! What may happen, and how often: strategies that proptest shrinks.
+//! The events of a case and how often they happen.
 
-mod drawn;
+mod strategies;
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use engage_bff::{
     domain::{Part, PartSet},
 };
 
-use crate::{paper::Fault, world::Who};
+use crate::{responses::Fault, world::TestLookup};
 
-/// What is set up for a whole case.
+/// The settings of a case.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) version: ApiVersion,
@@ -24,18 +24,18 @@ pub(crate) struct Case {
     /// How many vouchers a page holds.
     pub(crate) page: usize,
     /// Whether the budget of upstream calls is small.
-    pub(crate) frugal: bool,
+    pub(crate) small_budget: bool,
     /// Whether the tenant's custom key is known to be the member number.
     pub(crate) knows_custom_key: bool,
     /// Seeds the jitter.
     pub(crate) seed: u64,
 }
 
-/// A question.
+/// A request.
 #[derive(Clone, Debug)]
-pub(crate) struct Ask {
-    pub(crate) who: Who,
-    /// Whether the contact type is spelled in capitals.
+pub(crate) struct Request {
+    pub(crate) lookup: TestLookup,
+    /// Whether the contact type is written in capitals.
     pub(crate) shouted: bool,
     pub(crate) asked: PartSet,
     pub(crate) fresh: PartSet,
@@ -45,7 +45,7 @@ pub(crate) struct Ask {
     pub(crate) stale_if_error: bool,
 }
 
-/// A stretch of time.
+/// A span of time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Stretch {
     Moment,
@@ -57,16 +57,16 @@ pub(crate) enum Stretch {
     StaleWhileRevalidate,
     StaleIfError,
     OverviewLag,
-    /// The overview's lag but for a second.
+    /// A second less than the overview's lag.
     NearlyOverviewLag,
 }
 
-/// One event. Numbers of calls, callers and answers count modulo those that there are.
+/// One event. Numbers of calls, requests and answers are taken modulo how many there are.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
-    /// What others shrink to.
+    /// The simplest event for shrinking.
     Nothing,
-    Ask(Ask),
+    Request(Request),
     Cancel(usize),
     RenderAgain(usize),
     Edit(usize, Part),
@@ -93,12 +93,12 @@ pub(crate) enum Op {
     /// The webhook `contact.deleted`.
     Deleted(usize),
     Purge(usize),
-    PurgeBy(Who),
+    PurgeBy(TestLookup),
     PurgeEverything,
     /// The cache goes off, or on again.
     Switch(bool),
-    EndNegatives,
-    /// The content of a call's answer is read, with so many quarters of the world's lag.
+    DropNegatives,
+    /// The response to a call is read from the world, so many quarters of its lag ago.
     Read(usize, u32),
     Deliver(usize),
     Fail(usize, Fault),
@@ -107,53 +107,53 @@ pub(crate) enum Op {
     Evict,
 }
 
-/// An event, and how many tasks get their turn before the next; 0 = until nothing moves any more.
+/// An event, and how many tasks are polled before the next; 0 = until all are idle.
 #[derive(Clone)]
-pub(crate) struct Move {
+pub(crate) struct Step {
     pub(crate) op: Op,
     pub(crate) polls: usize,
 }
 
-impl fmt::Debug for Move {
+impl fmt::Debug for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.op)?;
         match self.polls {
             0 => Ok(()),
-            polls => write!(f, ", then {polls} turns only"),
+            polls => write!(f, ", then {polls} polls only"),
         }
     }
 }
 
-/// A case and its events, told in lines.
+/// A case and its events, printed in lines.
 #[derive(Clone)]
-pub(crate) struct Story {
+pub(crate) struct Scenario {
     pub(crate) case: Case,
-    pub(crate) moves: Vec<Move>,
+    pub(crate) steps: Vec<Step>,
 }
 
-impl fmt::Debug for Story {
+impl fmt::Debug for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.case)?;
-        let moves = self.moves.iter();
-        for told in moves.filter(|told| !matches!(told.op, Op::Nothing)) {
-            write!(f, "\n  {told:?}")?;
+        let steps = self.steps.iter();
+        for step in steps.filter(|step| !matches!(step.op, Op::Nothing)) {
+            write!(f, "\n  {step:?}")?;
         }
         Ok(())
     }
 }
 
-/// How often what happens, and what is special about a test.
+/// How often each event happens in a test, and its special settings.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Focus {
     pub(crate) name: &'static str,
-    pub(crate) asks: u32,
-    /// Of a hundred questions.
+    pub(crate) requests: u32,
+    /// Of a hundred requests.
     pub(crate) fresh: u32,
-    /// Of a hundred questions.
+    /// Of a hundred requests.
     pub(crate) directives: u32,
     pub(crate) cancels: u32,
     pub(crate) edits: u32,
-    pub(crate) moves: u32,
+    pub(crate) alias_moves: u32,
     pub(crate) lives: u32,
     pub(crate) invalidations: u32,
     pub(crate) purges: u32,
@@ -168,12 +168,12 @@ pub(crate) struct Focus {
 /// A little of everything.
 pub(crate) const BALANCED: Focus = Focus {
     name: "balanced",
-    asks: 30,
+    requests: 30,
     fresh: 25,
     directives: 15,
     cancels: 4,
     edits: 12,
-    moves: 4,
+    alias_moves: 4,
     lives: 3,
     invalidations: 9,
     purges: 4,

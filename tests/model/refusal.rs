@@ -1,23 +1,22 @@
-//! Whether the service may give no answer: only for a reason that lies in the world, in Engage, or in
-//! the question.
+//! Whether a request may be refused: only for a reason in the world, in Engage or in the request.
 
 use engage_bff::{clock::Tick, customer::Error, domain::Part, engage};
 
 use crate::{
     exchange::{Target, Wire},
-    model::{Caller, MAX_BACK_OFF, Model, NEGATIVE_LIFETIME, Verdict, demand},
+    model::{Caller, CheckResult, MAX_BACK_OFF, Model, NEGATIVE_LIFETIME, demand},
     world::{Alias, World},
 };
 
-/// What else is known when no answer is given.
+/// The circumstances of a refusal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Circumstances {
-    /// Whether calls may have to wait, or are not made.
-    pub(crate) frugal: bool,
+    /// Whether the budget may delay or refuse calls.
+    pub(crate) small_budget: bool,
     pub(crate) now: Tick,
 }
 
-/// Whether there is a reason for giving no answer.
+/// Whether there is a reason for the refusal.
 pub(crate) fn check_refusal(
     model: &Model,
     world: &World,
@@ -25,29 +24,29 @@ pub(crate) fn check_refusal(
     caller: &Caller,
     error: &Error,
     circumstances: Circumstances,
-) -> Verdict {
+) -> CheckResult {
     let now = circumstances.now;
     let query = &caller.query;
     let changed = world.now().since >= caller.arrival.tick && world.change() > caller.change;
-    let disturbed = changed || model.last_news > caller.arrival;
+    let disturbed = changed || model.last_notice > caller.arrival;
     match error {
         Error::Damaged => {
             return Err(proptest::test_runner::TestCaseError::fail(
-                "nothing damages what is held",
+                "nothing damages what is cached",
             ));
         }
         Error::NotCached => {
             demand!(
                 query.only_if_cached,
                 "P2",
-                "nobody asked for what is held only"
+                "the request did not ask for a cached answer only"
             );
         }
         Error::TooLate => {
             demand!(
                 now >= query.deadline || disturbed,
                 "P5",
-                "the caller was given up before its time"
+                "the request was given up before its deadline"
             );
         }
         Error::Upstream(error) => match error {
@@ -55,7 +54,7 @@ pub(crate) fn check_refusal(
                 check_negative(model, world, wire, caller, error, now)?;
             }
             engage::Error::IdentityMismatch => {
-                // What it was found by may lag, and it is remembered.
+                // The overview that led to the contact may lag, and the failure is remembered.
                 let window = 2 * MAX_BACK_OFF + model.overview_lag();
                 let changed = changed || now.since(world.now().since) < window;
                 demand!(
@@ -66,16 +65,16 @@ pub(crate) fn check_refusal(
             }
             engage::Error::Overloaded | engage::Error::OverBudget { .. } => {
                 demand!(
-                    circumstances.frugal,
+                    circumstances.small_budget,
                     "P7",
                     "the budget is large, and yet {error}"
                 );
             }
             engage::Error::Overtaken | engage::Error::Lost | engage::Error::Rejected { .. } => {
-                demand!(false, "P6", "a caller was told that {error}");
+                demand!(false, "P6", "a request was answered with: {error}");
             }
-            // Nobody asks Engage before the time that it named.
-            engage::Error::RateLimited { .. } if circumstances.frugal => {}
+            // Engage is not called before the time that it named.
+            engage::Error::RateLimited { .. } if circumstances.small_budget => {}
             error if error.is_about_the_call() => demand!(
                 failed_lately(wire, caller, now),
                 "P10",
@@ -90,7 +89,7 @@ pub(crate) fn check_refusal(
     Ok(())
 }
 
-/// Whether a call failed since the caller came, or so that its failure is still remembered.
+/// Whether a call failed after the request arrived, or so lately that its failure is still remembered.
 fn failed_lately(wire: &Wire, caller: &Caller, now: Tick) -> bool {
     wire.last_fault.is_some_and(|fault| {
         let remembered = now.since(fault.tick) < MAX_BACK_OFF && !caller.finds_it_off;
@@ -98,8 +97,8 @@ fn failed_lately(wire: &Wire, caller: &Caller, now: Tick) -> bool {
     })
 }
 
-/// "Nobody" and "several" need a call that said so, lately and after the last word about contacts;
-/// "nobody" also stands for a contact of another type.
+/// An unknown contact or an ambiguous identifier needs a call that said so, lately and after the negatives were last
+/// dropped; "unknown" also stands for a contact of another type.
 fn check_negative(
     model: &Model,
     world: &World,
@@ -107,33 +106,33 @@ fn check_negative(
     caller: &Caller,
     error: &engage::Error,
     now: Tick,
-) -> Verdict {
-    let who = caller.who;
-    let was_told = wire.calls.iter().any(|call| {
+) -> CheckResult {
+    let lookup = caller.lookup;
+    let was_answered_so = wire.calls.iter().any(|call| {
         let about = match call.target {
             Target::Overview(asked) | Target::Resolution(asked) => {
-                asked == who || matches!(asked.name, Alias::Id(_))
+                asked == lookup || matches!(asked.alias, Alias::Id(_))
             }
             Target::Entity(_, part) => part == Part::Profile,
         };
         let said = call
-            .content
+            .response
             .as_ref()
-            .is_some_and(|content| content.answer.as_ref().is_err_and(|said| said == error));
+            .is_some_and(|response| response.answer.as_ref().is_err_and(|said| said == error));
         let remembered = now.since(call.start.tick) < NEGATIVE_LIFETIME;
-        let heard = call
+        let is_new = call
             .answered
             .is_some_and(|answered| answered > caller.arrival);
-        let lately = heard || (remembered && !caller.finds_it_off);
+        let lately = is_new || (remembered && !caller.finds_it_off);
         about && said && lately && call.start > model.negatives_ended
     });
-    let another_type = who
+    let another_type = lookup
         .kind
-        .is_some_and(|kind| world.now().people.iter().any(|person| person.kind != kind));
+        .is_some_and(|kind| world.now().contacts.iter().any(|state| state.kind != kind));
     demand!(
-        was_told || (*error == engage::Error::NotFound && another_type),
+        was_answered_so || (*error == engage::Error::NotFound && another_type),
         "P3",
-        "no call said lately that of {who:?} {error}"
+        "no call lately answered {lookup:?} with: {error}"
     );
     Ok(())
 }

@@ -1,5 +1,4 @@
-//! The shortest sequences that once broke a promise. Each is told again, so that what was found stays
-//! found whatever the random ones come upon.
+//! The shortest sequences that once broke a promise, replayed whatever the random ones find.
 
 use engage_bff::{
     config::ApiVersion,
@@ -7,10 +6,10 @@ use engage_bff::{
 };
 
 use crate::{
-    ops::{Ask, Case, Move, Op, Story, Stretch},
-    paper::Fault,
+    ops::{Case, Op, Request, Scenario, Step, Stretch},
     play,
-    world::{Alias, Kind, Who},
+    responses::Fault,
+    world::{Alias, Kind, TestLookup},
 };
 
 const PROFILE: PartSet = PartSet::of(&[Part::Profile]);
@@ -24,27 +23,27 @@ fn case() -> Case {
         lag_quarters: 4,
         max_bytes: 1 << 20,
         page: 100,
-        frugal: false,
+        small_budget: false,
         knows_custom_key: true,
         seed: 0,
     }
 }
 
-fn by(name: Alias) -> Who {
-    let kind = match name {
+fn by(alias: Alias) -> TestLookup {
+    let kind = match alias {
         Alias::Id(_) => None,
         _ => Some(Kind::Member),
     };
-    Who { name, kind }
+    TestLookup { alias, kind }
 }
 
-fn ask(name: Alias) -> Op {
-    ask_fresh(name, PartSet::EMPTY)
+fn request(alias: Alias) -> Op {
+    request_fresh(alias, PartSet::EMPTY)
 }
 
-fn ask_fresh(name: Alias, fresh: PartSet) -> Op {
-    Op::Ask(Ask {
-        who: by(name),
+fn request_fresh(alias: Alias, fresh: PartSet) -> Op {
+    Op::Request(Request {
+        lookup: by(alias),
         shouted: false,
         asked: PartSet::ALWAYS.union(VOUCHERS),
         fresh,
@@ -55,57 +54,57 @@ fn ask_fresh(name: Alias, fresh: PartSet) -> Op {
 }
 
 #[track_caller]
-fn tell(case: Case, ops: Vec<Op>) {
-    let moves = ops.into_iter().map(|op| Move { op, polls: 0 }).collect();
-    if let Err(error) = play(&Story { case, moves }) {
+fn replay(case: Case, ops: Vec<Op>) {
+    let steps = ops.into_iter().map(|op| Step { op, polls: 0 }).collect();
+    if let Err(error) = play(&Scenario { case, steps }) {
         panic!("{error}");
     }
 }
 
 #[test]
-fn an_overview_asked_while_it_may_lag_is_not_believed_when_it_comes_later() {
+fn overview_requested_within_its_lag_is_not_trusted_later() {
     let ops = vec![
         Op::Advance(Stretch::OverviewLag),
         Op::Edit(0, Part::Vouchers),
         Op::Invalidate(0, VOUCHERS),
         Op::Advance(Stretch::NearlyOverviewLag),
-        ask(Alias::Email(0)),
+        request(Alias::Email(0)),
         Op::Read(0, 4),
         Op::Advance(Stretch::Second),
         Op::AnswerAll,
-        ask(Alias::Id(0)),
+        request(Alias::Id(0)),
         Op::AnswerAll,
     ];
-    tell(case(), ops);
+    replay(case(), ops);
 }
 
 #[test]
-fn without_a_lag_an_older_read_does_not_undo_an_entitys() {
+fn without_a_lag_an_older_overview_does_not_undo_an_entity_read() {
     let case = Case {
         overview_lag: 20,
         lag_quarters: 0,
         ..case()
     };
     let ops = vec![
-        ask(Alias::Id(0)),
+        request(Alias::Id(0)),
         Op::AnswerAll,
-        ask_fresh(Alias::Id(0), VOUCHERS),
+        request_fresh(Alias::Id(0), VOUCHERS),
         Op::Advance(Stretch::Lifetime),
-        ask_fresh(Alias::Id(0), VOUCHERS),
-        ask(Alias::Email(0)),
+        request_fresh(Alias::Id(0), VOUCHERS),
+        request(Alias::Email(0)),
         Op::Read(0, 0),
         Op::Read(1, 0),
         Op::Edit(0, Part::Vouchers),
         Op::Deliver(1),
         Op::Deliver(0),
         Op::AnswerAll,
-        ask(Alias::Id(0)),
+        request(Alias::Id(0)),
     ];
-    tell(case, ops);
+    replay(case, ops);
 }
 
 #[test]
-fn a_lagging_overview_does_not_give_a_name_back_to_whom_it_was_seen_to_have_left() {
+fn lagging_overview_does_not_return_an_alias_to_its_former_owner() {
     let ops = vec![
         Op::Advance(Stretch::Second),
         Op::MoveEmail {
@@ -113,21 +112,21 @@ fn a_lagging_overview_does_not_give_a_name_back_to_whom_it_was_seen_to_have_left
             to: 0,
             swap: false,
         },
-        ask_fresh(Alias::Id(1), PROFILE),
+        request_fresh(Alias::Id(1), PROFILE),
         Op::Read(0, 0),
         Op::AnswerAll,
         Op::AnswerAll,
-        ask(Alias::AnyEmail(1)),
+        request(Alias::AnyEmail(1)),
         Op::AnswerAll,
         Op::AnswerAll,
     ];
-    tell(case(), ops);
+    replay(case(), ops);
 }
 
 #[test]
-fn a_name_that_was_given_up_leads_to_its_former_bearer_no_more() {
+fn alias_that_was_given_up_no_longer_leads_to_its_former_owner() {
     let ops = vec![
-        ask(Alias::Email(1)),
+        request(Alias::Email(1)),
         Op::AnswerAll,
         Op::MoveEmail {
             email: 1,
@@ -135,17 +134,17 @@ fn a_name_that_was_given_up_leads_to_its_former_bearer_no_more() {
             swap: false,
         },
         Op::Updated(1),
-        ask(Alias::Email(1)),
+        request(Alias::Email(1)),
         Op::AnswerAll,
         Op::AnswerAll,
     ];
-    tell(case(), ops);
+    replay(case(), ops);
 }
 
 #[test]
-fn an_overview_of_somebody_else_lends_them_no_name() {
+fn overview_of_another_contact_confirms_no_alias() {
     let ops = vec![
-        ask(Alias::Email(0)),
+        request(Alias::Email(0)),
         Op::Invalidate(1, PROFILE),
         Op::Fail(0, Fault::Misdirected),
         Op::MoveEmail {
@@ -155,55 +154,55 @@ fn an_overview_of_somebody_else_lends_them_no_name() {
         },
         Op::AnswerAll,
     ];
-    tell(case(), ops);
+    replay(case(), ops);
 }
 
 #[test]
-fn a_purge_by_name_reaches_whoever_is_held_under_another() {
+fn purge_by_identifier_reaches_a_contact_cached_under_another_alias() {
     let ops = vec![
-        ask(Alias::Id(0)),
+        request(Alias::Id(0)),
         Op::AnswerAll,
         Op::PurgeBy(by(Alias::Email(0))),
-        ask(Alias::Email(0)),
+        request(Alias::Email(0)),
         Op::AnswerAll,
-        ask(Alias::Id(0)),
+        request(Alias::Id(0)),
     ];
-    tell(case(), ops);
+    replay(case(), ops);
 }
 
 #[test]
-fn a_purge_by_id_and_type_reaches_the_contact() {
-    let who = Who {
-        name: Alias::Id(0),
+fn purge_by_id_and_type_reaches_the_contact() {
+    let lookup = TestLookup {
+        alias: Alias::Id(0),
         kind: Some(Kind::Member),
     };
     let ops = vec![
-        ask(Alias::Id(0)),
+        request(Alias::Id(0)),
         Op::AnswerAll,
-        Op::PurgeBy(who),
-        ask(Alias::Id(0)),
+        Op::PurgeBy(lookup),
+        request(Alias::Id(0)),
     ];
-    tell(case(), ops);
+    replay(case(), ops);
 }
 
 #[test]
-fn a_part_that_is_not_found_does_not_speak_for_the_contact() {
+fn part_not_found_says_nothing_about_the_contact() {
     let ops = vec![
         Op::Invalidate(0, PartSet::INVALIDATABLE),
-        ask(Alias::Id(0)),
+        request(Alias::Id(0)),
         Op::Deliver(0),
         Op::Delete(0),
-        // The vouchers; the profile is still asked for.
+        // The vouchers; the call of the profile is still in flight.
         Op::Deliver(1),
         Op::Deleted(0),
     ];
-    tell(case(), ops);
+    replay(case(), ops);
 }
 
 #[test]
-fn what_one_contact_told_fresh_is_not_taken_for_anothers() {
+fn fresh_part_of_one_contact_is_not_served_for_another() {
     let ops = vec![
-        ask_fresh(Alias::AnyKey(0), PROFILE),
+        request_fresh(Alias::AnyKey(0), PROFILE),
         Op::Read(0, 0),
         Op::MoveKey {
             key: 0,
@@ -211,11 +210,11 @@ fn what_one_contact_told_fresh_is_not_taken_for_anothers() {
             swap: false,
         },
         Op::Deliver(0),
-        ask(Alias::Id(1)),
+        request(Alias::Id(1)),
         Op::AnswerAll,
         Op::AnswerAll,
     ];
-    tell(
+    replay(
         Case {
             lag_quarters: 0,
             knows_custom_key: false,
@@ -226,54 +225,54 @@ fn what_one_contact_told_fresh_is_not_taken_for_anothers() {
 }
 
 #[test]
-fn a_caller_who_wants_nothing_old_asks_once() {
-    let Op::Ask(query) = ask(Alias::Id(0)) else {
-        unreachable!("a query is one");
+fn request_with_max_age_zero_makes_one_call() {
+    let Op::Request(query) = request(Alias::Id(0)) else {
+        unreachable!("a request");
     };
-    let impatient = Op::Ask(Ask {
+    let impatient = Op::Request(Request {
         max_age: Some(0),
         ..query
     });
     let ops = vec![impatient, Op::Advance(Stretch::Second), Op::AnswerAll];
-    tell(case(), ops);
+    replay(case(), ops);
 }
 
 #[test]
-fn a_call_that_hangs_holds_up_nobody_beyond_a_callers_patience() {
+fn hanging_call_delays_no_request_beyond_its_deadline() {
     let ops = vec![
-        ask_fresh(Alias::Id(0), VOUCHERS),
+        request_fresh(Alias::Id(0), VOUCHERS),
         Op::AnswerAll,
         Op::Advance(Stretch::HalfOfPatience),
-        ask_fresh(Alias::Id(0), VOUCHERS),
+        request_fresh(Alias::Id(0), VOUCHERS),
         Op::Advance(Stretch::HalfOfPatience),
     ];
-    tell(case(), ops);
+    replay(case(), ops);
 }
 
 #[test]
-fn who_asks_by_id_and_a_type_that_it_is_no_more_is_told_so_at_once() {
-    let who = Who {
-        name: Alias::Id(1),
+fn request_by_id_and_former_type_is_refused_at_once() {
+    let lookup = TestLookup {
+        alias: Alias::Id(1),
         kind: Some(Kind::Member),
     };
-    let ask_typed = || {
-        let Op::Ask(query) = ask(Alias::Id(1)) else {
-            unreachable!("a query is one");
+    let request_typed = || {
+        let Op::Request(query) = request(Alias::Id(1)) else {
+            unreachable!("a request");
         };
-        Op::Ask(Ask { who, ..query })
+        Op::Request(Request { lookup, ..query })
     };
     let ops = vec![
         Op::Invalidate(1, PartSet::INVALIDATABLE),
-        ask_typed(),
+        request_typed(),
         Op::Read(0, 0),
-        ask(Alias::Email(1)),
+        request(Alias::Email(1)),
         Op::Deliver(1),
         Op::Retype(1),
-        ask_typed(),
+        request_typed(),
         Op::AnswerAll,
         Op::AnswerAll,
     ];
-    tell(
+    replay(
         Case {
             lag_quarters: 0,
             ..case()
@@ -283,59 +282,59 @@ fn who_asks_by_id_and_a_type_that_it_is_no_more_is_told_so_at_once() {
 }
 
 #[test]
-fn what_was_in_the_air_when_the_cache_went_off_is_not_there_when_it_is_on_again() {
+fn data_in_flight_when_the_cache_went_off_is_never_served() {
     let ops = vec![
-        ask(Alias::Email(0)),
+        request(Alias::Email(0)),
         Op::Read(0, 0),
         Op::Edit(0, Part::Vouchers),
         Op::Switch(false),
         Op::Switch(true),
         Op::Deliver(0),
-        ask(Alias::Email(0)),
+        request(Alias::Email(0)),
         Op::AnswerAll,
-        ask(Alias::Id(0)),
+        request(Alias::Id(0)),
     ];
-    tell(case(), ops);
+    replay(case(), ops);
 }
 
 #[test]
-fn a_cache_that_is_off_answers_nobody() {
+fn cache_that_is_off_answers_no_request() {
     let ops = vec![
-        ask(Alias::Email(0)),
+        request(Alias::Email(0)),
         Op::AnswerAll,
         Op::Switch(false),
-        ask(Alias::Email(0)),
+        request(Alias::Email(0)),
         Op::AnswerAll,
-        ask(Alias::Email(0)),
+        request(Alias::Email(0)),
         Op::AnswerAll,
         Op::Switch(true),
-        ask(Alias::Email(0)),
+        request(Alias::Email(0)),
         Op::AnswerAll,
     ];
-    tell(case(), ops);
+    replay(case(), ops);
 }
 
 #[test]
-fn a_purge_by_identifier_reaches_whom_an_answer_in_the_air_shows() {
+fn purge_by_identifier_reaches_a_contact_in_an_answer_in_flight() {
     let ops = vec![
-        ask(Alias::Key(0)),
+        request(Alias::Key(0)),
         Op::Read(0, 0),
         Op::Edit(0, Part::Vouchers),
         Op::PurgeBy(by(Alias::Email(0))),
         Op::Deliver(0),
         Op::AnswerAll,
         Op::AnswerAll,
-        ask(Alias::Email(0)),
+        request(Alias::Email(0)),
         Op::AnswerAll,
-        ask(Alias::Id(0)),
+        request(Alias::Id(0)),
     ];
-    tell(case(), ops);
+    replay(case(), ops);
 }
 
 #[test]
-fn a_purge_by_identifier_reaches_who_was_resolved_while_it_came() {
+fn purge_by_identifier_reaches_a_contact_resolved_meanwhile() {
     let ops = vec![
-        ask_fresh(Alias::AnyEmail(1), PROFILE),
+        request_fresh(Alias::AnyEmail(1), PROFILE),
         Op::Read(1, 0),
         Op::MoveEmail {
             email: 1,
@@ -347,20 +346,20 @@ fn a_purge_by_identifier_reaches_who_was_resolved_while_it_came() {
         Op::AnswerAll,
         Op::AnswerAll,
     ];
-    tell(case(), ops);
+    replay(case(), ops);
 }
 
 #[test]
-fn an_email_that_is_shared_since_is_not_answered_for_the_first_to_who_asks_fresh() {
+fn email_shared_since_is_ambiguous_for_a_fresh_request() {
     let ops = vec![
-        ask(Alias::Email(0)),
+        request(Alias::Email(0)),
         Op::AnswerAll,
         Op::ShareEmail { email: 0, with: 1 },
-        ask_fresh(Alias::Email(0), PROFILE),
+        request_fresh(Alias::Email(0), PROFILE),
         Op::AnswerAll,
         Op::AnswerAll,
-        ask(Alias::Email(0)),
+        request(Alias::Email(0)),
         Op::AnswerAll,
     ];
-    tell(case(), ops);
+    replay(case(), ops);
 }

@@ -1,5 +1,4 @@
-//! What Engage writes: the world, read at some moment, in the shapes of its endpoints; and the ways in
-//! which it may fail.
+//! Engage's responses: the world at one time, in the shapes of its endpoints; and the ways in which it may fail.
 
 use bytes::Bytes;
 use engage_bff::{config::ApiVersion, domain::Part, engage::Error};
@@ -8,23 +7,23 @@ use serde_json::{Value, json};
 use crate::{
     exchange::Target,
     model::PAUSE,
-    world::{Alias, Change, PEOPLE, Person, Snapshot, address, guid, member_number},
+    world::{Alias, CONTACTS, Change, ContactState, Snapshot, address, guid, member_number},
 };
 
-/// How many vouchers everybody has: two, so that they may come on two pages.
+/// How many vouchers a contact has: two, so that they may come on two pages.
 pub(crate) const VOUCHERS: usize = 2;
 
-/// An answer in the making.
+/// A response.
 #[derive(Clone, Debug)]
-pub(crate) struct Content {
+pub(crate) struct Response {
     pub(crate) answer: Result<Bytes, Error>,
-    /// Which versions it tells.
-    pub(crate) tells: Vec<(usize, Part, Change)>,
-    /// Whom it names, of a name that was to be resolved.
-    pub(crate) names: Option<usize>,
+    /// The versions that it contains.
+    pub(crate) versions: Vec<(usize, Part, Change)>,
+    /// The contact to which it resolves an alias, if it does.
+    pub(crate) leads_to: Option<usize>,
     /// Whether Engage failed.
     pub(crate) faulty: bool,
-    /// Whether the identifiers that it shows can't be read.
+    /// Whether its identifiers are unreadable.
     pub(crate) is_unreadable: bool,
 }
 
@@ -37,19 +36,19 @@ pub(crate) enum Fault {
     RateLimited,
     Forbidden,
     Invalid,
-    /// The answer breaks off.
+    /// The body is truncated.
     Truncated,
-    /// A part of it can't be read.
+    /// A part of it is unreadable.
     Garbled,
-    /// It is about somebody else.
+    /// It is about another contact.
     Misdirected,
-    /// The identifiers that it shows can't be read.
+    /// Its identifiers are unreadable.
     Unreadable,
 }
 
-/// Engage's ways in a case.
+/// How Engage responds in a case.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ways {
+pub(crate) struct Responder {
     pub(crate) version: ApiVersion,
     /// How many items a page holds.
     pub(crate) page: usize,
@@ -57,94 +56,92 @@ pub(crate) struct Ways {
     pub(crate) knows_custom_key: bool,
 }
 
-impl Ways {
-    /// What a call is answered from the world as it was after a change.
-    pub(crate) fn read(self, target: Target, offset: usize, world: &Snapshot) -> Content {
-        let (answer, tells) = match target {
-            Target::Overview(who) => match world.bearers(who)[..] {
-                [contact] => self.overview(contact, &world.people[contact]),
-                ref bearers => nobody(bearers),
+impl Responder {
+    /// The response to a call from the world at one time.
+    pub(crate) fn read(self, target: Target, offset: usize, world: &Snapshot) -> Response {
+        let (answer, versions) = match target {
+            Target::Overview(lookup) => match world.owners(lookup)[..] {
+                [contact] => self.overview(contact, &world.contacts[contact]),
+                ref owners => not_one(owners),
             },
-            Target::Resolution(who) => match world.bearers(who)[..] {
+            Target::Resolution(lookup) => match world.owners(lookup)[..] {
                 [contact] => (Ok(bytes(&json!(guid(contact)))), Vec::new()),
-                ref bearers => nobody(bearers),
+                ref owners => not_one(owners),
             },
             Target::Entity(contact, part) => {
-                let person = &world.people[contact];
-                if person.alive {
-                    self.entity(contact, part, offset, person)
+                let state = &world.contacts[contact];
+                if state.alive {
+                    self.entity(contact, part, offset, state)
                 } else {
-                    nobody(&[])
+                    not_one(&[])
                 }
             }
         };
-        let names = match (target, &answer) {
-            (Target::Resolution(who), Ok(_)) => world.bearers(who).first().copied(),
+        let leads_to = match (target, &answer) {
+            (Target::Resolution(lookup), Ok(_)) => world.owners(lookup).first().copied(),
             _ => None,
         };
-        Content {
+        Response {
             answer,
-            tells,
-            names,
+            versions,
+            leads_to,
             faulty: false,
             is_unreadable: false,
         }
     }
 
-    fn overview(self, contact: usize, person: &Person) -> Read {
-        let told = |part: Part| (contact, part, person.versions[part as usize]);
-        let label = |part: Part| label(contact, person.versions[part as usize]);
+    fn overview(self, contact: usize, state: &ContactState) -> Read {
+        let version = |part: Part| (contact, part, state.versions[part]);
+        let label = |part: Part| label(contact, state.versions[part]);
         let audience = json!({"id": label(Part::Audiences), "name": label(Part::Audiences)});
-        let mut answer = profile(contact, person);
+        let mut answer = profile(contact, state);
         answer["audiences"] = json!([audience]);
         answer["promotions"] = json!([{"id": label(Part::Promotions)}]);
         answer["bonusChecks"] = (0..VOUCHERS)
-            .map(|number| voucher(contact, person, number))
+            .map(|number| voucher(contact, state, number))
             .collect();
-        let mut tells = vec![
-            told(Part::Profile),
-            told(Part::Audiences),
-            told(Part::Promotions),
-            told(Part::Vouchers),
+        let mut versions = vec![
+            version(Part::Profile),
+            version(Part::Audiences),
+            version(Part::Promotions),
+            version(Part::Vouchers),
         ];
         if self.version == ApiVersion::V2 {
-            answer["attributes"]["bonusPoints"] = json!(balance(contact, person));
-            tells.push(told(Part::Points));
+            answer["attributes"]["bonusPoints"] = json!(balance(contact, state));
+            versions.push(version(Part::Points));
         }
-        (Ok(bytes(&answer)), tells)
+        (Ok(bytes(&answer)), versions)
     }
 
-    fn entity(self, contact: usize, part: Part, offset: usize, person: &Person) -> Read {
-        let label = || label(contact, person.versions[part as usize]);
+    fn entity(self, contact: usize, part: Part, offset: usize, state: &ContactState) -> Read {
+        let label = || label(contact, state.versions[part]);
         let answer = match part {
-            Part::Profile => profile(contact, person),
+            Part::Profile => profile(contact, state),
             Part::Promotions => json!([{"id": label()}]),
             Part::Vouchers => {
                 let page = (offset..VOUCHERS).take(self.page);
-                let items: Value = page
-                    .map(|number| voucher(contact, person, number))
-                    .collect();
+                let items: Value = page.map(|number| voucher(contact, state, number)).collect();
                 json!({"totalCount": VOUCHERS, "items": items})
             }
             Part::Points => json!([{
                 "contactId": guid(contact),
                 "definitionId": "points",
-                "balance": balance(contact, person),
+                "balance": balance(contact, state),
             }]),
-            Part::Audiences => panic!("Engage tells audiences in the overview alone"),
+            Part::Audiences => panic!("audiences have no entity endpoint"),
         };
-        let tells = vec![(contact, part, person.versions[part as usize])];
-        (Ok(bytes(&answer)), tells)
+        let versions = vec![(contact, part, state.versions[part])];
+        (Ok(bytes(&answer)), versions)
     }
 
-    /// A failing answer.
+    /// A failure, or a faulty response.
     pub(crate) fn fail(
         self,
         fault: Fault,
         target: Target,
         offset: usize,
         world: &Snapshot,
-    ) -> Content {
+    ) -> Response {
         let whole = self.read(target, offset, world);
         let error = match fault {
             Fault::Failed => Error::Failed {
@@ -152,7 +149,7 @@ impl Ways {
                 retry_after: None,
             },
             Fault::Timeout => Error::Timeout,
-            // Faults after which nothing is tried once more: a retry waits for the clock.
+            // A fault that is not retried: a retry would wait for the clock.
             Fault::Unreachable => Error::Unreachable {
                 what: "reading the response",
             },
@@ -168,7 +165,7 @@ impl Ways {
         faulty(Err(error), Vec::new())
     }
 
-    fn spoil(self, fault: Fault, whole: Content, target: Target, world: &Snapshot) -> Content {
+    fn spoil(self, fault: Fault, whole: Response, target: Target, world: &Snapshot) -> Response {
         let failed = || {
             faulty(
                 Err(Error::Failed {
@@ -186,22 +183,22 @@ impl Ways {
             Fault::Garbled if matches!(target, Target::Overview(_)) => {
                 let mut answer: Value = serde_json::from_slice(&body).expect("JSON");
                 answer["promotions"] = json!(7);
-                let mut tells = whole.tells;
-                tells.retain(|(_, part, _)| *part != Part::Promotions);
-                faulty(Ok(bytes(&answer)), tells)
+                let mut versions = whole.versions;
+                versions.retain(|(_, part, _)| *part != Part::Promotions);
+                faulty(Ok(bytes(&answer)), versions)
             }
-            Fault::Unreadable => unreadable(&body, whole.tells).unwrap_or_else(failed),
+            Fault::Unreadable => unreadable(&body, whole.versions).unwrap_or_else(failed),
             Fault::Misdirected => self
                 .misdirected(target, world)
-                .map_or_else(failed, |(answer, tells)| faulty(answer, tells)),
+                .map_or_else(failed, |(answer, versions)| faulty(answer, versions)),
             _ => failed(),
         }
     }
 
-    /// The answer to the same question about somebody else, where it can be seen that it is.
+    /// The response about another contact, where the service can see that it is.
     fn misdirected(self, target: Target, world: &Snapshot) -> Option<Read> {
-        let tells_on = |other: &Person| match target {
-            Target::Overview(who) => match who.name {
+        let is_recognizable = |other: &ContactState| match target {
+            Target::Overview(lookup) => match lookup.alias {
                 Alias::Id(_) => true,
                 Alias::Email(_) | Alias::AnyEmail(_) => other.email.is_some(),
                 Alias::Key(_) => self.knows_custom_key && other.key.is_some(),
@@ -211,52 +208,52 @@ impl Ways {
             Target::Entity(..) | Target::Resolution(_) => false,
         };
         let (meant, is_meant) = match target {
-            Target::Overview(who) | Target::Resolution(who) => {
-                let meant = *world.bearers(who).first()?;
-                let other = (meant + 1) % PEOPLE;
-                (meant, world.people[other].matches(other, who))
+            Target::Overview(lookup) | Target::Resolution(lookup) => {
+                let meant = *world.owners(lookup).first()?;
+                let other = (meant + 1) % CONTACTS;
+                (meant, world.contacts[other].matches(other, lookup))
             }
             Target::Entity(contact, _) => (contact, false),
         };
-        let other = (meant + 1) % PEOPLE;
-        let person = &world.people[other];
-        if is_meant || !person.alive || !tells_on(person) {
+        let other = (meant + 1) % CONTACTS;
+        let state = &world.contacts[other];
+        if is_meant || !state.alive || !is_recognizable(state) {
             return None;
         }
         Some(match target {
-            Target::Entity(_, part) => self.entity(other, part, 0, person),
-            Target::Overview(_) | Target::Resolution(_) => self.overview(other, person),
+            Target::Entity(_, part) => self.entity(other, part, 0, state),
+            Target::Overview(_) | Target::Resolution(_) => self.overview(other, state),
         })
     }
 }
 
-/// An answer, and the versions that it tells.
+/// A body, and the versions that it contains.
 type Read = (Result<Bytes, Error>, Vec<(usize, Part, Change)>);
 
-fn faulty(answer: Result<Bytes, Error>, tells: Vec<(usize, Part, Change)>) -> Content {
-    Content {
+fn faulty(answer: Result<Bytes, Error>, versions: Vec<(usize, Part, Change)>) -> Response {
+    Response {
         answer,
-        tells,
-        names: None,
+        versions,
+        leads_to: None,
         faulty: true,
         is_unreadable: false,
     }
 }
 
-/// A profile whose identifiers are there and can't be read.
-fn unreadable(body: &Bytes, tells: Vec<(usize, Part, Change)>) -> Option<Content> {
+/// A profile whose identifiers are present and unreadable.
+fn unreadable(body: &Bytes, versions: Vec<(usize, Part, Change)>) -> Option<Response> {
     let mut answer: Value = serde_json::from_slice(body).ok()?;
     let attributes = answer.get_mut("attributes")?;
     attributes["email"] = json!("andr\u{e9}@example.com");
     attributes["memberNumber"] = json!({"number": 7});
-    Some(Content {
+    Some(Response {
         is_unreadable: true,
-        ..faulty(Ok(bytes(&answer)), tells)
+        ..faulty(Ok(bytes(&answer)), versions)
     })
 }
 
-fn nobody(bearers: &[usize]) -> Read {
-    let error = if bearers.is_empty() {
+fn not_one(owners: &[usize]) -> Read {
+    let error = if owners.is_empty() {
         Error::NotFound
     } else {
         Error::MultipleMatches
@@ -268,27 +265,27 @@ fn bytes(answer: &Value) -> Bytes {
     Bytes::from(answer.to_string())
 }
 
-fn profile(contact: usize, person: &Person) -> Value {
+fn profile(contact: usize, state: &ContactState) -> Value {
     json!({
         "id": guid(contact),
         "attributes": {
-            "firstName": label(contact, person.versions[Part::Profile as usize]),
-            "email": person.email.map(address),
-            "memberNumber": person.key.map(member_number),
+            "firstName": label(contact, state.versions[Part::Profile]),
+            "email": state.email.map(address),
+            "memberNumber": state.key.map(member_number),
         },
-        "meta": {"contactType": person.kind.as_str()},
+        "meta": {"contactType": state.kind.as_str()},
         "preferences": {},
         "consents": [],
     })
 }
 
-fn voucher(contact: usize, person: &Person, number: usize) -> Value {
-    let label = label(contact, person.versions[Part::Vouchers as usize]);
+fn voucher(contact: usize, state: &ContactState, number: usize) -> Value {
+    let label = label(contact, state.versions[Part::Vouchers]);
     json!({"id": format!("{label}/{number}")})
 }
 
-fn balance(contact: usize, person: &Person) -> usize {
-    person.versions[Part::Points as usize] * 10 + contact
+fn balance(contact: usize, state: &ContactState) -> usize {
+    state.versions[Part::Points] * 10 + contact
 }
 
 /// A contact and a version in one word.
@@ -296,7 +293,7 @@ fn label(contact: usize, version: Change) -> String {
     format!("c{contact}v{version}")
 }
 
-/// The contact and version of a word; of a voucher's the page order is left out.
+/// The contact and version of a word, without a voucher's number.
 pub(crate) fn read_label(text: &str) -> Option<(usize, Change)> {
     let (contact, rest) = text.strip_prefix('c')?.split_once('v')?;
     let version = rest.split('/').next()?;

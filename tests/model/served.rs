@@ -1,4 +1,4 @@
-//! What an answer shows: which version of whom, in the record and in the rendered bytes.
+//! What an answer contains: which version of which contact, in the record and in the rendered bytes.
 
 use engage_bff::{
     cache::{
@@ -14,25 +14,25 @@ use proptest::test_runner::TestCaseError;
 use serde_json::Value;
 
 use crate::{
-    model::{Verdict, demand},
-    paper::{VOUCHERS, read_balance, read_label},
+    model::{CheckResult, demand},
+    responses::{VOUCHERS, read_balance, read_label},
     world::{Change, contact},
 };
 
-/// A part that is shown.
+/// A part in an answer.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct ServedPart {
     pub(crate) contact: usize,
     pub(crate) part: Part,
-    /// Several where pages were written at different times.
+    /// Several where its pages were read at different times.
     pub(crate) versions: Vec<Change>,
     pub(crate) requested_at: Tick,
     pub(crate) sequence: Sequence,
     pub(crate) source: FetchSource,
 }
 
-/// Everything that is shown, the profile first.
-pub(crate) fn see(found: &Found) -> Result<Vec<Seen>, TestCaseError> {
+/// Every part in an answer, the profile first.
+pub(crate) fn served_parts(found: &Found) -> Result<Vec<ServedPart>, TestCaseError> {
     let Some(parts) = found.record.parts() else {
         return Err(TestCaseError::fail("broken promise P1: a damaged record"));
     };
@@ -46,17 +46,13 @@ pub(crate) fn see(found: &Found) -> Result<Vec<Seen>, TestCaseError> {
             Part::Vouchers => VOUCHERS,
             _ => 1,
         };
-        demand!(
-            labels.len() == whole,
-            "P1",
-            "of {part:?} there is {labels:?}"
-        );
+        demand!(labels.len() == whole, "P1", "{part:?} contains {labels:?}");
         demand!(
             labels.iter().all(|(contact, _)| *contact == labels[0].0),
             "P1",
-            "{part:?} of several people: {labels:?}"
+            "{part:?} of several contacts: {labels:?}"
         );
-        all.push(Seen {
+        all.push(ServedPart {
             contact: labels[0].0,
             part,
             versions: labels.iter().map(|(_, version)| *version).collect(),
@@ -65,7 +61,7 @@ pub(crate) fn see(found: &Found) -> Result<Vec<Seen>, TestCaseError> {
             source: provenance.source,
         });
     }
-    demand!(!all.is_empty(), "P1", "nothing is shown");
+    demand!(!all.is_empty(), "P1", "the answer is empty");
     demand!(
         contact(&found.record.id.to_string()) == Some(all[0].contact),
         "P1",
@@ -109,26 +105,31 @@ fn read(part: Part, text: &str) -> Option<(usize, Change)> {
     }
 }
 
-/// P3 and P8 in the bytes: they show what the record shows, of the same person.
-pub(crate) fn check_rendered(found: &Found, seen: &[Seen], body: &[u8]) -> Verdict {
+/// P3 and P8 in the bytes: they contain what the record contains, of the same contact.
+pub(crate) fn check_rendered(found: &Found, served: &[ServedPart], body: &[u8]) -> CheckResult {
     let body: Value = serde_json::from_slice(body)
         .map_err(|error| TestCaseError::fail(format!("broken promise P1: no JSON: {error}")))?;
     let id = body["contactId"].as_str().and_then(contact);
-    demand!(id == Some(seen[0].contact), "P1", "rendered {id:?}");
+    demand!(id == Some(served[0].contact), "P1", "rendered {id:?}");
     for part in Part::ALL {
         let shown: Vec<_> = texts(&body, part)
             .iter()
             .filter_map(|text| read(part, text))
             .collect();
-        let held = seen.iter().find(|seen| seen.part == part);
+        let held = served.iter().find(|served| served.part == part);
         let expected: Vec<_> = held
             .iter()
-            .flat_map(|seen| seen.versions.iter().map(|version| (seen.contact, *version)))
+            .flat_map(|served| {
+                served
+                    .versions
+                    .iter()
+                    .map(|version| (served.contact, *version))
+            })
             .collect();
         demand!(
             shown == expected,
             "P3",
-            "{part:?} is rendered as {shown:?} and held as {expected:?}"
+            "{part:?} is rendered as {shown:?} and cached as {expected:?}"
         );
     }
     let degraded: Vec<_> = found.degraded.iter().map(Part::as_str).collect();

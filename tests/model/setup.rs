@@ -32,11 +32,11 @@ use crate::{
 };
 
 /// The rate, the burst and the greatest number of calls at once of a small budget.
-pub(crate) const FRUGAL: (u32, u32, usize) = (4, 3, 4);
-/// Those of one that is never spent.
-const AMPLE: (u32, u32, usize) = (1_000_000, 1_000_000, 10_000);
+pub(crate) const SMALL_BUDGET: (u32, u32, usize) = (4, 3, 4);
+/// Those of a budget that is never spent.
+const LARGE_BUDGET: (u32, u32, usize) = (1_000_000, 1_000_000, 10_000);
 
-/// The service and the hands that it is held by.
+/// The service, and what the test controls it by.
 pub(crate) struct Setup {
     pub(crate) customers: CustomerService,
     pub(crate) wire: Arc<Mutex<Wire>>,
@@ -48,7 +48,7 @@ pub(crate) struct Setup {
 pub(crate) fn service(case: &Case) -> Setup {
     let start: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
     let manual = ManualClock::new(start);
-    // The clock's zero is also the beginning of the world: its first answers may lag.
+    // The world begins at the clock's zero, so its first answers may lag.
     let clock = Clock::from(manual.clone());
     let digester = Digester::with_key(b"a key of tests");
     let alias_reader = AliasReader {
@@ -65,7 +65,11 @@ pub(crate) fn service(case: &Case) -> Setup {
         points_in_overview: case.version == ApiVersion::V2,
     };
     let wire: Arc<Mutex<Wire>> = Arc::default();
-    let (rate, burst, slots) = if case.frugal { FRUGAL } else { AMPLE };
+    let (rate, burst, slots) = if case.small_budget {
+        SMALL_BUDGET
+    } else {
+        LARGE_BUDGET
+    };
     let limits = CallLimits {
         requests_per_second: f64::from(rate),
         burst,
@@ -117,7 +121,7 @@ pub(crate) fn lag(case: &Case) -> Duration {
     Duration::from_secs(case.overview_lag) * case.lag_quarters / 4
 }
 
-/// What callers want to see: the full view of what they asked for.
+/// The full view of the requested parts.
 pub(crate) fn shape(asked: PartSet) -> Shape {
     Shape {
         view: View::Full,

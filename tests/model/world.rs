@@ -1,17 +1,18 @@
-//! The world behind Engage: three people, what they bear and own, and everything that they ever bore
-//! and owned. Each part carries its contact and the number of the change that made it, so that an
-//! answer shows exactly which version of whom it holds.
+//! The world behind Engage: three contacts with their identifiers and parts, now and at every earlier time. Each part
+//! contains its contact and the number of the change that made it, so an answer shows which version of which contact it
+//! has.
 
 use engage_bff::{
     clock::Tick,
     domain::{
-        ContactId, ContactType, Digester, Identifier, IdentifierKind, IdentifierRules, Lookup, Part,
+        ContactId, ContactType, Digester, Identifier, IdentifierKind, IdentifierRules, Lookup,
+        Part, PartMap,
     },
 };
 use jiff::civil::{Date, date};
 
-/// How many people there are.
-pub(crate) const PEOPLE: usize = 3;
+/// How many contacts there are.
+pub(crate) const CONTACTS: usize = 3;
 /// The number of a change: later changes have greater numbers.
 pub(crate) type Change = usize;
 
@@ -48,7 +49,7 @@ impl Kind {
     }
 }
 
-/// What somebody is asked for by.
+/// An identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Alias {
     Id(usize),
@@ -58,15 +59,15 @@ pub(crate) enum Alias {
     AnyKey(usize),
 }
 
-/// A name and the contact type that narrows it: the same thing for whoever asks.
+/// An identifier and the contact type that narrows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Who {
-    pub(crate) name: Alias,
+pub(crate) struct TestLookup {
+    pub(crate) alias: Alias,
     pub(crate) kind: Option<Kind>,
 }
 
-impl Who {
-    /// Whom a question of ours to Engage is about.
+impl TestLookup {
+    /// The lookup of a call to Engage.
     pub(crate) fn of_query(query: &[(&str, &str)]) -> Self {
         let (param, value) = query[0];
         let email = || {
@@ -74,7 +75,7 @@ impl Who {
             digits.parse().ok()
         };
         let key = || value.strip_prefix("M-")?.parse().ok();
-        let name = match param {
+        let alias = match param {
             "contactId" => contact(value).map(Alias::Id),
             "email" => email().map(Alias::Email),
             "customKey" => key().map(Alias::Key),
@@ -85,14 +86,14 @@ impl Who {
         };
         let mut types = query.iter().filter(|(param, _)| *param == "contactType");
         Self {
-            name: name.unwrap_or_else(|| panic!("Engage does not know {query:?}")),
+            alias: alias.unwrap_or_else(|| panic!("Engage does not know {query:?}")),
             kind: types.next().map(|(_, text)| Kind::parse(text)),
         }
     }
 
-    /// The look-up, with the type in the given spelling.
-    pub(crate) fn lookup(self, shouted: bool, digester: &Digester) -> Lookup {
-        let (kind, text) = match self.name {
+    /// The service's lookup; `shouted`: with the type in capitals.
+    pub(crate) fn build(self, shouted: bool, digester: &Digester) -> Lookup {
+        let (kind, text) = match self.alias {
             Alias::Id(contact) => (IdentifierKind::ContactId, guid(contact)),
             Alias::Email(email) => (IdentifierKind::Email, address(email)),
             Alias::Key(key) => (IdentifierKind::CustomKey, member_number(key)),
@@ -124,7 +125,7 @@ pub(crate) fn id(contact: usize) -> ContactId {
 
 /// The contact of a GUID.
 pub(crate) fn contact(guid: &str) -> Option<usize> {
-    (0..PEOPLE).find(|contact| self::guid(*contact) == guid)
+    (0..CONTACTS).find(|contact| self::guid(*contact) == guid)
 }
 
 /// An e-mail address.
@@ -137,46 +138,46 @@ pub(crate) fn member_number(key: usize) -> String {
     format!("M-{key}")
 }
 
-/// One person at one time.
+/// A contact at one time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Person {
+pub(crate) struct ContactState {
     pub(crate) alive: bool,
     pub(crate) kind: Kind,
     pub(crate) email: Option<usize>,
     pub(crate) key: Option<usize>,
     /// The change that made each part.
-    pub(crate) versions: [Change; 5],
+    pub(crate) versions: PartMap<Change>,
 }
 
-impl Person {
-    /// Whether contact number `own` bears the name and is of the type.
-    pub(crate) fn matches(&self, own: usize, who: Who) -> bool {
-        let named = match who.name {
+impl ContactState {
+    /// Whether it, contact number `own`, has the identifier and is of the type.
+    pub(crate) fn matches(&self, own: usize, lookup: TestLookup) -> bool {
+        let named = match lookup.alias {
             Alias::Id(contact) => contact == own,
             Alias::Email(email) | Alias::AnyEmail(email) => self.email == Some(email),
             Alias::Key(key) | Alias::AnyKey(key) => self.key == Some(key),
         };
-        self.alive && named && who.kind.is_none_or(|kind| kind == self.kind)
+        self.alive && named && lookup.kind.is_none_or(|kind| kind == self.kind)
     }
 }
 
-/// Everybody at one time.
+/// All contacts at one time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Snapshot {
     pub(crate) since: Tick,
-    pub(crate) people: [Person; PEOPLE],
+    pub(crate) contacts: [ContactState; CONTACTS],
 }
 
 impl Snapshot {
-    /// Who bears the name and is of the type.
-    pub(crate) fn bearers(&self, who: Who) -> Vec<usize> {
-        (0..PEOPLE)
-            .filter(|contact| self.people[*contact].matches(*contact, who))
+    /// The contacts that have the identifier and are of the type.
+    pub(crate) fn owners(&self, lookup: TestLookup) -> Vec<usize> {
+        (0..CONTACTS)
+            .filter(|contact| self.contacts[*contact].matches(*contact, lookup))
             .collect()
     }
 }
 
-/// Everybody at all times.
+/// All contacts at all times.
 #[derive(Debug)]
 pub(crate) struct World {
     history: Vec<Snapshot>,
@@ -184,24 +185,27 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(now: Tick) -> Self {
-        let person = |kind, email, key| Person {
+        let state = |kind, email, key| ContactState {
             alive: true,
             kind,
             email: Some(email),
             key,
-            versions: [0; 5],
+            versions: PartMap::splat(0),
         };
-        let people = [
-            person(Kind::Member, 0, Some(0)),
-            person(Kind::Member, 1, Some(1)),
-            person(Kind::Contact, 2, None),
+        let contacts = [
+            state(Kind::Member, 0, Some(0)),
+            state(Kind::Member, 1, Some(1)),
+            state(Kind::Contact, 2, None),
         ];
         Self {
-            history: vec![Snapshot { since: now, people }],
+            history: vec![Snapshot {
+                since: now,
+                contacts,
+            }],
         }
     }
 
-    /// How things are.
+    /// The present state.
     pub(crate) fn now(&self) -> &Snapshot {
         &self.history[self.change()]
     }
@@ -211,7 +215,7 @@ impl World {
         self.history.len() - 1
     }
 
-    /// How things were after a change.
+    /// The state after a change.
     pub(crate) fn at(&self, change: Change) -> &Snapshot {
         &self.history[change]
     }
@@ -225,8 +229,14 @@ impl World {
         later.unwrap_or(0)
     }
 
-    /// Whether the contact bore the name at some time since, and after the change of that number.
-    pub(crate) fn bore(&self, contact: usize, who: Who, since: Tick, floor: Change) -> bool {
+    /// Whether the contact had the identifier at any time since `since`, and after the change of number `floor`.
+    pub(crate) fn had(
+        &self,
+        contact: usize,
+        lookup: TestLookup,
+        since: Tick,
+        floor: Change,
+    ) -> bool {
         let ends_before = |next: &Snapshot| next.since < since;
         let gone = self.history[1..]
             .iter()
@@ -234,75 +244,81 @@ impl World {
         let from = gone.count().max(floor);
         self.history[from..]
             .iter()
-            .any(|snapshot| snapshot.people[contact].matches(contact, who))
+            .any(|snapshot| snapshot.contacts[contact].matches(contact, lookup))
     }
 
-    /// Whether the contact has borne the name ever since a change.
-    pub(crate) fn has_borne_since(&self, contact: usize, who: Who, change: Change) -> bool {
+    /// Whether the contact has had the identifier ever since a change.
+    pub(crate) fn has_had_since(&self, contact: usize, lookup: TestLookup, change: Change) -> bool {
         self.history[change..]
             .iter()
-            .all(|snapshot| snapshot.people[contact].matches(contact, who))
+            .all(|snapshot| snapshot.contacts[contact].matches(contact, lookup))
     }
 
-    /// Whether, after that change, the contact at some time showed nothing against the name: none of its
-    /// kind, or one where it is not known which attribute the name is.
-    pub(crate) fn hides(&self, contact: usize, who: Who, floor: Change, knows_key: bool) -> bool {
+    /// Whether, at any time after that change, the contact's profile did not contradict the identifier: it showed none of
+    /// its kind, or the attribute of the kind is not known.
+    pub(crate) fn hides(
+        &self,
+        contact: usize,
+        lookup: TestLookup,
+        floor: Change,
+        knows_key: bool,
+    ) -> bool {
         self.history[floor..].iter().any(|snapshot| {
-            let person = &snapshot.people[contact];
-            let shown = match who.name {
+            let state = &snapshot.contacts[contact];
+            let shown = match lookup.alias {
                 Alias::Id(_) | Alias::AnyKey(_) => false,
-                Alias::Email(_) | Alias::AnyEmail(_) => person.email.is_some(),
-                Alias::Key(_) => knows_key && person.key.is_some(),
+                Alias::Email(_) | Alias::AnyEmail(_) => state.email.is_some(),
+                Alias::Key(_) => knows_key && state.key.is_some(),
             };
-            person.alive && !shown && who.kind.is_none_or(|kind| kind == person.kind)
+            state.alive && !shown && lookup.kind.is_none_or(|kind| kind == state.kind)
         })
     }
 
-    /// Changes somebody's part.
+    /// Changes a contact's part.
     pub(crate) fn edit(&mut self, now: Tick, contact: usize, part: Part) {
-        self.alter(now, |people, change| {
-            people[contact].versions[part as usize] = change;
+        self.alter(now, |contacts, change| {
+            contacts[contact].versions[part] = change;
         });
     }
 
-    /// An e-mail address goes over to somebody, who leaves theirs to the former owners or to nobody.
+    /// Moves an e-mail address to a contact; its own goes to the former owners, or to none.
     pub(crate) fn move_email(&mut self, now: Tick, email: usize, to: usize, swap: bool) {
-        let left = self.now().people[to].email.filter(|_| swap);
-        self.alter_profiles(now, |contact, person| {
+        let left = self.now().contacts[to].email.filter(|_| swap);
+        self.alter_profiles(now, |contact, state| {
             if contact == to {
-                person.email = Some(email);
-            } else if person.email == Some(email) {
-                person.email = left;
+                state.email = Some(email);
+            } else if state.email == Some(email) {
+                state.email = left;
             }
         });
     }
 
     /// The same for a member number.
     pub(crate) fn move_key(&mut self, now: Tick, key: usize, to: usize, swap: bool) {
-        let left = self.now().people[to].key.filter(|_| swap);
-        self.alter_profiles(now, |contact, person| {
+        let left = self.now().contacts[to].key.filter(|_| swap);
+        self.alter_profiles(now, |contact, state| {
             if contact == to {
-                person.key = Some(key);
-            } else if person.key == Some(key) {
-                person.key = left;
+                state.key = Some(key);
+            } else if state.key == Some(key) {
+                state.key = left;
             }
         });
     }
 
-    /// Somebody takes an e-mail address that others keep.
+    /// Gives an e-mail address to one more contact.
     pub(crate) fn share_email(&mut self, now: Tick, email: usize, with: usize) {
-        self.alter_profiles(now, |contact, person| {
+        self.alter_profiles(now, |contact, state| {
             if contact == with {
-                person.email = Some(email);
+                state.email = Some(email);
             }
         });
     }
 
-    /// Somebody becomes a contact of the other type.
+    /// Changes the contact's type to the other one.
     pub(crate) fn retype(&mut self, now: Tick, contact: usize) {
-        self.alter_profiles(now, |other, person| {
+        self.alter_profiles(now, |other, state| {
             if contact == other {
-                person.kind = match person.kind {
+                state.kind = match state.kind {
                     Kind::Member => Kind::Contact,
                     Kind::Contact => Kind::Member,
                 };
@@ -310,31 +326,34 @@ impl World {
         });
     }
 
-    /// Somebody is deleted, or comes back.
+    /// Deletes a contact, or restores it.
     pub(crate) fn set_alive(&mut self, now: Tick, contact: usize, alive: bool) {
-        if self.now().people[contact].alive != alive {
-            self.alter(now, |people, change| {
-                people[contact].alive = alive;
-                people[contact].versions = [change; 5];
+        if self.now().contacts[contact].alive != alive {
+            self.alter(now, |contacts, change| {
+                contacts[contact].alive = alive;
+                contacts[contact].versions = PartMap::splat(change);
             });
         }
     }
 
-    fn alter_profiles(&mut self, now: Tick, change: impl Fn(usize, &mut Person)) {
-        self.alter(now, |people, number| {
-            for (contact, person) in people.iter_mut().enumerate() {
-                let before = (person.email, person.key, person.kind);
-                change(contact, person);
-                if before != (person.email, person.key, person.kind) {
-                    person.versions[Part::Profile as usize] = number;
+    fn alter_profiles(&mut self, now: Tick, change: impl Fn(usize, &mut ContactState)) {
+        self.alter(now, |contacts, number| {
+            for (contact, state) in contacts.iter_mut().enumerate() {
+                let before = (state.email, state.key, state.kind);
+                change(contact, state);
+                if before != (state.email, state.key, state.kind) {
+                    state.versions[Part::Profile] = number;
                 }
             }
         });
     }
 
-    fn alter(&mut self, now: Tick, change: impl FnOnce(&mut [Person; PEOPLE], Change)) {
-        let mut people = self.now().people;
-        change(&mut people, self.history.len());
-        self.history.push(Snapshot { since: now, people });
+    fn alter(&mut self, now: Tick, change: impl FnOnce(&mut [ContactState; CONTACTS], Change)) {
+        let mut contacts = self.now().contacts;
+        change(&mut contacts, self.history.len());
+        self.history.push(Snapshot {
+            since: now,
+            contacts,
+        });
     }
 }

@@ -158,14 +158,14 @@ impl Search<'_> {
         }
         let alias_is_stale = ready.alias == Some(Freshness::Stale);
         let mut parts = plan.refresh.without(self.failed);
-        let mut urgency = Priority::Refresh;
+        let mut priority = Priority::Refresh;
         if parts.is_empty() && !alias_is_stale && !plan.ahead.is_empty() {
             // No request waits for it and nothing is stale yet: only where the budget has room to spare.
             if !self.inner.engage.has_spare_capacity() {
                 return;
             }
             parts = plan.ahead;
-            urgency = Priority::RefreshAhead;
+            priority = Priority::RefreshAhead;
         }
         if parts.is_empty() && !alias_is_stale {
             return;
@@ -179,7 +179,7 @@ impl Search<'_> {
             );
         if !from_overview.is_empty() || alias_is_stale {
             let overview = self.overview_of(id, from_overview, now);
-            if self.refresh_overview(&overview, alias_is_stale, urgency, now) {
+            if self.refresh_overview(&overview, alias_is_stale, priority, now) {
                 from_overview = PartSet::EMPTY;
             }
         }
@@ -187,7 +187,7 @@ impl Search<'_> {
         for part in entities.iter() {
             if memory.failure(&CallKey::Part(id, part), now).is_none() {
                 let not_before = memory.fences.not_before(id, part.into());
-                let request = self.background_request(urgency, not_before);
+                let request = self.background_request(priority, not_before);
                 drop(self.inner.join_part(id, part, request));
             }
         }
@@ -199,11 +199,11 @@ impl Search<'_> {
         &self,
         (lookup, not_before): &(Lookup, Sequence),
         alias_is_stale: bool,
-        urgency: Urgency,
+        priority: Priority,
         now: Tick,
     ) -> bool {
         let memory = &self.inner.tiers.memory;
-        let request = self.background_request(urgency, *not_before);
+        let request = self.background_request(priority, *not_before);
         let mut calls = memory.overview_calls(lookup.key());
         let is_too_large = match calls.find_map(|call| memory.failure(&call, now)) {
             None => {
@@ -225,10 +225,10 @@ impl Search<'_> {
     }
 
     /// A call that no request waits for.
-    fn background_request(&self, urgency: Urgency, not_before: Sequence) -> FetchRequest<'_> {
+    fn background_request(&self, priority: Priority, not_before: Sequence) -> FetchRequest<'_> {
         FetchRequest {
             flow: &self.query.flow,
-            urgency,
+            priority,
             not_before,
         }
     }

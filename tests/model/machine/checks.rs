@@ -1,4 +1,4 @@
-//! What is checked whenever tasks had their turn, and once nothing moves any more.
+//! The checks after each event, and those at the end.
 
 use std::{
     sync::{
@@ -15,68 +15,68 @@ use engage_bff::{
 };
 use tokio::task::yield_now;
 
-use super::{Got, Machine, SMALL_STEP};
+use super::{Machine, Outcome, SMALL_STEP};
 use crate::{
     exchange::{Call, State, Target, lock},
     model::{
-        Caller, MAX_BACK_OFF, NEGATIVE_LIFETIME, PATIENCE, STALE_IF_ERROR, Verdict, demand,
+        Caller, CheckResult, MAX_BACK_OFF, NEGATIVE_LIFETIME, PATIENCE, STALE_IF_ERROR, demand,
         lifetime,
     },
-    ops::Ask,
+    ops::Request,
     refusal::{Circumstances, check_refusal},
-    setup::{FRUGAL, lag},
-    sight::{check_rendered, see},
-    world::{Alias, Kind, PEOPLE, Who},
+    served::{check_rendered, served_parts},
+    setup::{SMALL_BUDGET, lag},
+    world::{Alias, CONTACTS, Kind, TestLookup},
 };
 
-/// More turns than all tasks of a case need together.
-const MANY_TURNS: usize = 20_000;
-/// How long a call may wait for its turn within the budget.
-const LONGEST_TURN: Duration = Duration::from_secs(2);
+/// More polls than all tasks of a case need together.
+const MANY_POLLS: usize = 20_000;
+/// How long a call may wait for the budget.
+const LONGEST_BUDGET_WAIT: Duration = Duration::from_secs(2);
 
 impl Machine {
-    /// Lets so many tasks have their turn, or, for 0, all until nothing moves; then checks everything.
-    pub(super) async fn settle(&mut self, polls: usize) -> Verdict {
-        self.at_rest = polls == 0;
-        if self.at_rest {
-            come_to_rest().await?;
+    /// Polls so many tasks, or for 0 all until they are idle; then checks everything.
+    pub(super) async fn settle(&mut self, polls: usize) -> CheckResult {
+        self.is_idle = polls == 0;
+        if self.is_idle {
+            until_idle().await?;
         }
         for _ in 0..polls {
             yield_now().await;
         }
         self.check_calls()?;
         self.check_answers()?;
-        if self.at_rest {
-            self.check_rest()?;
-            self.model.take_in(
+        if self.is_idle {
+            self.check_idle()?;
+            self.model.apply_reads(
                 &self.world,
                 &lock(&self.wire),
-                self.case.page >= crate::paper::VOUCHERS,
+                self.case.page >= crate::responses::VOUCHERS,
             );
         }
         Ok(())
     }
 
-    /// P5, P6 and P7, by the calls that are under way.
-    fn check_calls(&mut self) -> Verdict {
+    /// P5, P6 and P7, by the calls in flight.
+    fn check_calls(&mut self) -> CheckResult {
         let now = self.now();
         let wire = lock(&self.wire);
-        let new = &wire.calls[self.looked_at..];
+        let new = &wire.calls[self.checked_calls..];
         self.model.check_repeats(&wire, new)?;
         self.model.check_back_off(&wire, new)?;
-        self.looked_at = wire.calls.len();
+        self.checked_calls = wire.calls.len();
         for call in &wire.calls {
             demand!(
                 call.state != State::Dropped,
                 "P6",
-                "the call of {:?} that began at {:?} was given up",
+                "the call of {:?} that began at {:?} was dropped",
                 call.target,
                 call.start
             );
         }
-        // A call may have waited for its turn: its patience began to run before it did.
+        // A call may have waited for the budget first: then it is younger than its flight.
         let patience = if self.is_scarce(&wire) {
-            PATIENCE.saturating_sub(LONGEST_TURN)
+            PATIENCE.saturating_sub(LONGEST_BUDGET_WAIT)
         } else {
             PATIENCE
         };
@@ -91,12 +91,12 @@ impl Machine {
             demand!(
                 young <= 1 && all <= 3,
                 "P5",
-                "{all} calls of {:?} are under way, {young} of them young",
+                "{all} calls of {:?} are in flight, {young} of them young",
                 call.target
             );
         }
-        if self.case.frugal {
-            let (rate, burst, slots) = FRUGAL;
+        if self.case.small_budget {
+            let (rate, burst, slots) = SMALL_BUDGET;
             demand!(
                 pending.len() <= slots,
                 "P7",
@@ -122,41 +122,41 @@ impl Machine {
         Ok(())
     }
 
-    fn check_answers(&mut self) -> Verdict {
+    fn check_answers(&mut self) -> CheckResult {
         let done = std::mem::take(&mut *self.done.lock().unwrap_or_else(PoisonError::into_inner));
-        for (number, got) in done {
+        for (number, outcome) in done {
             if let Some((caller, _)) = self.waiting.remove(&number) {
-                self.check_answer(&caller, &got)?;
-                match &got {
+                self.check_answer(&caller, &outcome)?;
+                match &outcome {
                     Ok((found, _)) => {
-                        let profile = &see(found)?[0];
+                        let profile = &served_parts(found)?[0];
                         let version = profile.versions[0];
                         self.model.answered(&caller, profile.contact, version);
-                        self.given.push((Arc::clone(found), caller.query.asked));
+                        self.answers.push((Arc::clone(found), caller.query.asked));
                     }
-                    Err(_) => self.model.refused(caller.who),
+                    Err(_) => self.model.refused(caller.lookup),
                 }
-                self.last = Some((number, got));
+                self.last = Some((number, outcome));
             }
         }
         Ok(())
     }
 
-    fn check_answer(&self, caller: &Caller, got: &Got) -> Verdict {
+    fn check_answer(&self, caller: &Caller, outcome: &Outcome) -> CheckResult {
         let wire = lock(&self.wire);
         let now = self.now();
-        match got {
+        match outcome {
             Ok((found, bodies)) => {
                 self.model.check(&self.world, &wire, caller, found, now)?;
-                let seen = see(found)?;
+                let served = served_parts(found)?;
                 for body in bodies {
-                    check_rendered(found, &seen, body)?;
+                    check_rendered(found, &served, body)?;
                 }
                 Ok(())
             }
             Err(error) => {
                 let circumstances = Circumstances {
-                    frugal: self.is_scarce(&wire),
+                    small_budget: self.is_scarce(&wire),
                     now,
                 };
                 check_refusal(
@@ -171,10 +171,10 @@ impl Machine {
         }
     }
 
-    /// P10: nobody waits for nothing, or beyond its time.
-    fn check_rest(&self) -> Verdict {
+    /// P10: no request waits without a call, or beyond its deadline.
+    fn check_idle(&self) -> CheckResult {
         let now = self.now();
-        let (under_way, is_scarce) = {
+        let (in_flight, is_scarce) = {
             let wire = lock(&self.wire);
             (wire.pending().count(), self.is_scarce(&wire))
         };
@@ -182,28 +182,28 @@ impl Machine {
             demand!(
                 now < caller.query.deadline,
                 "P10",
-                "who asked for {:?} waits beyond its time",
-                caller.who
+                "the request for {:?} waits beyond its deadline",
+                caller.lookup
             );
             demand!(
-                under_way > 0 || is_scarce,
+                in_flight > 0 || is_scarce,
                 "P10",
-                "who asked for {:?} waits for nothing",
-                caller.who
+                "the request for {:?} waits for nothing",
+                caller.lookup
             );
             if !is_scarce {
-                self.check_hold_ups(caller)?;
+                self.check_delays(caller)?;
             }
         }
         Ok(())
     }
 
-    /// P5: a call that is older than anybody's patience holds up nobody who needs a later one.
-    fn check_hold_ups(&self, caller: &Caller) -> Verdict {
-        let Who {
-            name: Alias::Id(contact),
+    /// P5: a call that is older than any request waits does not delay a later call.
+    fn check_delays(&self, caller: &Caller) -> CheckResult {
+        let TestLookup {
+            alias: Alias::Id(contact),
             kind: None,
-        } = caller.who
+        } = caller.lookup
         else {
             return Ok(());
         };
@@ -211,7 +211,7 @@ impl Machine {
         let wire = lock(&self.wire);
         let pending: Vec<&Call> = wire.pending().map(|number| &wire.calls[number]).collect();
         let is_entity = |call: &&Call| matches!(call.target, Target::Entity(..));
-        // Whether there is such a contact is asked first.
+        // The first call finds out whether the contact exists.
         if !pending.iter().all(is_entity) || wire.last_fault.is_some() {
             return Ok(());
         }
@@ -220,86 +220,89 @@ impl Machine {
             let later = |call: &Call| call.target == target && call.flight > caller.arrival;
             let alike = || pending.iter().filter(|call| call.target == target);
             let all_old = alike().all(|call| now.since(call.flight.tick) >= PATIENCE);
-            let held_up = alike().count() > 0 && all_old && alike().count() <= 2;
+            let is_delayed = alike().count() > 0 && all_old && alike().count() <= 2;
             demand!(
-                !held_up || wire.calls.iter().any(later),
+                !is_delayed || wire.calls.iter().any(later),
                 "P5",
-                "who asked for {:?} is held up by an old call of {target:?}",
-                caller.who
+                "the request for {:?} is delayed by an old call of {target:?}",
+                caller.lookup
             );
         }
         Ok(())
     }
 
-    /// When all is over and everything has expired, each question is answered as the world is.
-    pub(super) async fn probe(&mut self) -> Verdict {
+    /// At the end, when everything has expired, each request is answered with the present state of the world.
+    pub(super) async fn probe(&mut self) -> CheckResult {
         self.answer_until_quiet().await?;
         let windows = lifetime(Part::Audiences) + STALE_IF_ERROR;
         let longest = (windows + NEGATIVE_LIFETIME).max(MAX_BACK_OFF);
         self.pass(longest + lag(&self.case)).await?;
         self.answer_until_quiet().await?;
-        let ids = (0..PEOPLE).map(|contact| Who {
-            name: Alias::Id(contact),
+        let ids = (0..CONTACTS).map(|contact| TestLookup {
+            alias: Alias::Id(contact),
             kind: None,
         });
-        let named = [Alias::Email(0), Alias::AnyKey(0)].map(|name| Who {
-            name,
+        let named = [Alias::Email(0), Alias::AnyKey(0)].map(|alias| TestLookup {
+            alias,
             kind: Some(Kind::Member),
         });
-        for who in ids.chain(named) {
-            self.probe_one(who).await?;
+        for lookup in ids.chain(named) {
+            self.probe_one(lookup).await?;
         }
         Ok(())
     }
 
-    async fn probe_one(&mut self, who: Who) -> Verdict {
+    async fn probe_one(&mut self, lookup: TestLookup) -> CheckResult {
         let number = self.arrived;
         self.pass(PATIENCE).await?;
-        self.apply_probe(who);
+        self.apply_probe(lookup);
         self.settle(0).await?;
         self.answer_until_quiet().await?;
         let last = self.last.take().filter(|(last, _)| *last == number);
-        let Some((_, got)) = last else {
+        let Some((_, outcome)) = last else {
             demand!(
                 false,
                 "P10",
-                "nobody answers who asks for {who:?} in the end"
+                "in the end the request for {lookup:?} is not answered"
             );
             return Ok(());
         };
-        let bearers = self.world.now().bearers(who);
-        let expected = match bearers[..] {
+        let owners = self.world.now().owners(lookup);
+        let expected = match owners[..] {
             [_] => None,
             [] => Some(Error::Upstream(engage::Error::NotFound)),
             _ => Some(Error::Upstream(engage::Error::MultipleMatches)),
         };
         demand!(
-            got.as_ref().err() == expected.as_ref(),
+            outcome.as_ref().err() == expected.as_ref(),
             "P10",
-            "in the end {who:?} is answered with {:?}",
-            got.as_ref().map(|(found, _)| found.shown)
+            "in the end {lookup:?} is answered with {:?}",
+            outcome.as_ref().map(|(found, _)| found.shown)
         );
-        let Ok((found, _)) = got else { return Ok(()) };
+        let Ok((found, _)) = outcome else {
+            return Ok(());
+        };
         demand!(
             found.shown == PartSet::ALL,
             "P10",
-            "in the end only {:?} is there",
+            "in the end only {:?} is shown",
             found.shown
         );
-        for seen in see(&found)? {
-            let version = self.world.now().people[bearers[0]].versions[seen.part as usize];
+        for served in served_parts(&found)? {
+            let version = self.world.now().contacts[owners[0]].versions[served.part];
             demand!(
-                seen.contact == bearers[0] && seen.versions.iter().all(|seen| *seen == version),
+                served.contact == owners[0]
+                    && served.versions.iter().all(|served| *served == version),
                 "P2",
-                "in the end {who:?} is answered with {seen:?}, and it is version {version}"
+                "in the end {lookup:?} is answered with {served:?} instead of version {version}"
             );
         }
         Ok(())
     }
 
-    fn apply_probe(&mut self, who: Who) {
-        self.ask(&Ask {
-            who,
+    fn apply_probe(&mut self, lookup: TestLookup) {
+        self.request(&Request {
+            lookup,
             shouted: false,
             asked: PartSet::ALL,
             fresh: PartSet::EMPTY,
@@ -309,7 +312,7 @@ impl Machine {
         });
     }
 
-    async fn answer_until_quiet(&mut self) -> Verdict {
+    async fn answer_until_quiet(&mut self) -> CheckResult {
         for _ in 0..100 {
             if lock(&self.wire).pending().count() == 0 && self.waiting.is_empty() {
                 return Ok(());
@@ -322,39 +325,39 @@ impl Machine {
                 self.settle(0).await?;
             }
         }
-        demand!(false, "P10", "there is no end of calls");
+        demand!(false, "P10", "the calls never end");
         Ok(())
     }
 }
 
-/// Waits until no task has anything to do. A sentinel always queues up behind all others; where it has
-/// two turns in a row, there are none.
-async fn come_to_rest() -> Verdict {
-    let (turns, over) = (
+/// Waits until no task has anything to do. A sentinel task always queues behind all others: if it is polled twice in a row,
+/// there are none.
+async fn until_idle() -> CheckResult {
+    let (polls, over) = (
         Arc::new(AtomicUsize::new(0)),
         Arc::new(AtomicBool::new(false)),
     );
     tokio::spawn({
-        let (turns, over) = (Arc::clone(&turns), Arc::clone(&over));
+        let (polls, over) = (Arc::clone(&polls), Arc::clone(&over));
         async move {
             while !over.load(Ordering::Relaxed) {
-                turns.fetch_add(1, Ordering::Relaxed);
+                polls.fetch_add(1, Ordering::Relaxed);
                 yield_now().await;
             }
         }
     });
     let mut alone = 0;
-    for _ in 0..MANY_TURNS {
-        let before = turns.load(Ordering::Relaxed);
+    for _ in 0..MANY_POLLS {
+        let before = polls.load(Ordering::Relaxed);
         yield_now().await;
-        let had_its_turn = turns.load(Ordering::Relaxed) > before;
-        alone = if had_its_turn { alone + 1 } else { 0 };
+        let was_polled = polls.load(Ordering::Relaxed) > before;
+        alone = if was_polled { alone + 1 } else { 0 };
         if alone == 2 {
             break;
         }
     }
     over.store(true, Ordering::Relaxed);
     yield_now().await;
-    demand!(alone == 2, "P10", "the service never comes to rest");
+    demand!(alone == 2, "P10", "the service is never idle");
     Ok(())
 }

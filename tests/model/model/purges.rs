@@ -1,60 +1,64 @@
-//! Purges by identifier, as predicates: what the service is shown to have borne a purged identifier is held to that purge.
+//! Purges by identifier, as predicates: a contact whose profile shows a purged identifier counts as purged too.
 
-use engage_bff::cache::fence::Sequence;
+use engage_bff::{cache::fence::Sequence, domain::Part};
 
 use super::{Model, TIMEOUT};
 use crate::{
-    exchange::{Mark, Telling},
-    world::{Alias, Kind, Who, World},
+    exchange::{Delivery, Mark},
+    world::{Alias, Kind, TestLookup, World},
 };
 
 /// An acknowledged purge by identifier.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Purge {
-    /// Whatever its type.
-    who: Who,
+    /// Without a type: a purge covers contacts of any type.
+    lookup: TestLookup,
     sequence: Sequence,
     mark: Mark,
 }
 
-/// Every way of asking for the same value.
-pub(super) fn ways(name: Alias) -> impl Iterator<Item = Who> {
-    let other = match name {
-        Alias::Id(_) => name,
+/// Every lookup by the same value.
+pub(super) fn equivalent_lookups(alias: Alias) -> impl Iterator<Item = TestLookup> {
+    let other = match alias {
+        Alias::Id(_) => alias,
         Alias::Email(email) => Alias::AnyEmail(email),
         Alias::AnyEmail(email) => Alias::Email(email),
         Alias::Key(key) => Alias::AnyKey(key),
         Alias::AnyKey(key) => Alias::Key(key),
     };
     let kinds = [None, Some(Kind::Member), Some(Kind::Contact)];
-    let names = [name, other].into_iter();
-    names.flat_map(move |name| kinds.map(|kind| Who { name, kind }))
+    let aliases = [alias, other].into_iter();
+    aliases.flat_map(move |alias| kinds.map(|kind| TestLookup { alias, kind }))
 }
 
 impl Model {
-    /// From now on nothing that began before is answered about a contact that is shown to have borne the identifier.
-    pub(super) fn register(&mut self, who: Who, sequence: Sequence, mark: Mark) {
-        let who = Who { kind: None, ..who };
+    /// Registers a purge: data that was fetched before is not served of a contact whose profile shows the identifier.
+    pub(super) fn register(&mut self, lookup: TestLookup, sequence: Sequence, mark: Mark) {
+        let lookup = TestLookup {
+            kind: None,
+            ..lookup
+        };
         self.purges.push(Purge {
-            who,
+            lookup,
             sequence,
             mark,
         });
     }
 
-    /// A profile was told that shows whom it is of.
-    pub(super) fn heed_purges(&mut self, world: &World, telling: &Telling) {
-        let person = &world.at(telling.version).people[telling.contact];
+    /// Applies the purges to a contact whose profile was delivered.
+    pub(super) fn apply_purges(&mut self, world: &World, delivery: &Delivery) {
+        let state = &world.at(delivery.version).contacts[delivery.contact];
         for purge in &self.purges {
-            // All that was in the air when it was acknowledged has come by then.
-            let stands =
-                telling.at > purge.mark && telling.at.tick.since(purge.mark.tick) <= TIMEOUT;
-            if !stands || !person.matches(telling.contact, purge.who) {
+            // Every call that was in flight when it was acknowledged has ended by then.
+            let is_in_force =
+                delivery.at > purge.mark && delivery.at.tick.since(purge.mark.tick) <= TIMEOUT;
+            if !is_in_force || !state.matches(delivery.contact, purge.lookup) {
                 continue;
             }
-            for bound in &mut self.bounds[telling.contact] {
-                bound.asked_after = bound.asked_after.max(purge.mark);
-                bound.stamped_after = bound.stamped_after.max(purge.sequence);
+            for part in Part::ALL {
+                let bound = &mut self.bounds[delivery.contact][part];
+                bound.fetched_after = bound.fetched_after.max(purge.mark);
+                bound.sequence_after = bound.sequence_after.max(purge.sequence);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! How events are drawn, and shrunk.
+//! How events are generated and shrunk.
 
 use engage_bff::{
     config::ApiVersion,
@@ -6,16 +6,16 @@ use engage_bff::{
 };
 use proptest::{collection::vec, prelude::*, sample::select, strategy::Union};
 
-use super::{Ask, Case, Focus, Move, Op, Story, Stretch};
+use super::{Case, Focus, Op, Request, Scenario, Step, Stretch};
 use crate::{
-    paper::Fault,
-    world::{Alias, Kind, Who},
+    responses::Fault,
+    world::{Alias, Kind, TestLookup},
 };
 
 impl Focus {
-    pub(crate) fn stories(self) -> impl Strategy<Value = Story> {
-        let moves = vec(self.movement(), 1..48);
-        (self.case(), moves).prop_map(|(case, moves)| Story { case, moves })
+    pub(crate) fn scenarios(self) -> impl Strategy<Value = Scenario> {
+        let steps = vec(self.step(), 1..48);
+        (self.case(), steps).prop_map(|(case, steps)| Scenario { case, steps })
     }
 
     fn case(self) -> impl Strategy<Value = Case> {
@@ -41,7 +41,7 @@ impl Focus {
                     lag_quarters,
                     max_bytes,
                     page,
-                    frugal,
+                    small_budget,
                     knows_custom_key,
                     seed,
                 )| Case {
@@ -50,30 +50,30 @@ impl Focus {
                     lag_quarters,
                     max_bytes,
                     page,
-                    frugal,
+                    small_budget,
                     knows_custom_key,
                     seed,
                 },
             )
     }
 
-    fn movement(self) -> impl Strategy<Value = Move> {
+    fn step(self) -> impl Strategy<Value = Step> {
         let polls = select(vec![0, 0, 0, 0, 0, 0, 1, 2, 3, 5]);
-        (self.op(), polls).prop_map(|(op, polls)| Move { op, polls })
+        (self.op(), polls).prop_map(|(op, polls)| Step { op, polls })
     }
 
     fn op(self) -> impl Strategy<Value = Op> {
         let all: Vec<(u32, BoxedStrategy<Op>)> = vec![
             (1, Just(Op::Nothing).boxed()),
-            (self.asks, self.ask().prop_map(Op::Ask).boxed()),
+            (self.requests, self.request().prop_map(Op::Request).boxed()),
             (
-                self.asks,
+                self.requests,
                 (any_call(), 0..=4u32)
                     .prop_map(|(call, quarters)| Op::Read(call, quarters))
                     .boxed(),
             ),
-            (self.asks, any_call().prop_map(Op::Deliver).boxed()),
-            (self.asks / 8, Just(Op::AnswerAll).boxed()),
+            (self.requests, any_call().prop_map(Op::Deliver).boxed()),
+            (self.requests / 8, Just(Op::AnswerAll).boxed()),
             (self.cancels, any_call().prop_map(Op::Cancel).boxed()),
             (1, any_call().prop_map(Op::RenderAgain).boxed()),
             (
@@ -82,7 +82,7 @@ impl Focus {
                     .prop_map(|(contact, part)| Op::Edit(contact, part))
                     .boxed(),
             ),
-            (self.moves, movement_of_names().boxed()),
+            (self.alias_moves, alias_move().boxed()),
             (self.lives, life().boxed()),
             (
                 self.invalidations,
@@ -110,7 +110,7 @@ impl Focus {
         Union::new_weighted(some.collect())
     }
 
-    fn ask(self) -> impl Strategy<Value = Ask> {
+    fn request(self) -> impl Strategy<Value = Request> {
         let asked = PartSet::of(&[Part::Promotions, Part::Vouchers, Part::Points]);
         let fresh = prop_oneof![
             100 - self.fresh => Just(PartSet::EMPTY),
@@ -124,12 +124,12 @@ impl Focus {
                 any::<bool>(),
             ),
         ];
-        (who(), any::<bool>(), parts(asked), fresh, directives).prop_map(
-            |(who, shouted, asked, fresh, directives)| {
+        (lookup(), any::<bool>(), parts(asked), fresh, directives).prop_map(
+            |(lookup, shouted, asked, fresh, directives)| {
                 let (max_age, only_if_cached, stale_if_error) = directives;
                 let asked = asked.union(PartSet::ALWAYS);
-                Ask {
-                    who,
+                Request {
+                    lookup,
                     shouted,
                     asked,
                     fresh: fresh.intersection(asked),
@@ -154,7 +154,7 @@ fn part() -> impl Strategy<Value = Part> {
     select(Part::ALL.to_vec())
 }
 
-/// A set of some of the parts, rather a small or a whole one.
+/// A set of some of the parts: one or two of them, or all.
 fn parts(of: PartSet) -> impl Strategy<Value = PartSet> {
     let some = vec(select(of.iter().collect::<Vec<_>>()), 1..3);
     prop_oneof![
@@ -163,10 +163,10 @@ fn parts(of: PartSet) -> impl Strategy<Value = PartSet> {
     ]
 }
 
-fn who() -> impl Strategy<Value = Who> {
+fn lookup() -> impl Strategy<Value = TestLookup> {
     let number = || select(vec![0, 0, 0, 0, 1, 1, 2]);
     let kind = || select(vec![Kind::Member, Kind::Member, Kind::Contact]).prop_map(Some);
-    let name = prop_oneof![
+    let alias = prop_oneof![
         3 => number().prop_map(Alias::Email),
         2 => select(vec![0, 0, 1]).prop_map(Alias::Key),
         1 => number().prop_map(Alias::AnyEmail),
@@ -174,12 +174,12 @@ fn who() -> impl Strategy<Value = Who> {
         1 => number().prop_map(Alias::Id),
     ];
     prop_oneof![
-        1 => number().prop_map(|contact| Who { name: Alias::Id(contact), kind: None }),
-        2 => (name, kind()).prop_map(|(name, kind)| Who { name, kind }),
+        1 => number().prop_map(|contact| TestLookup { alias: Alias::Id(contact), kind: None }),
+        2 => (alias, kind()).prop_map(|(alias, kind)| TestLookup { alias, kind }),
     ]
 }
 
-fn movement_of_names() -> impl Strategy<Value = Op> {
+fn alias_move() -> impl Strategy<Value = Op> {
     prop_oneof![
         3 => (0..2usize, contact(), any::<bool>()).prop_map(|(email, to, swap)| Op::MoveEmail { email, to, swap }),
         2 => (0..2usize, contact(), any::<bool>()).prop_map(|(key, to, swap)| Op::MoveKey { key, to, swap }),
@@ -207,7 +207,7 @@ fn fault() -> impl Strategy<Value = Fault> {
 
 fn life() -> impl Strategy<Value = Op> {
     select(vec![
-        Op::EndNegatives,
+        Op::DropNegatives,
         Op::Delete(0),
         Op::Recreate(0),
         Op::Deleted(0),
@@ -220,7 +220,7 @@ fn life() -> impl Strategy<Value = Op> {
 fn purge() -> impl Strategy<Value = Op> {
     prop_oneof![
         4 => contact().prop_map(Op::Purge),
-        6 => who().prop_map(Op::PurgeBy),
+        6 => lookup().prop_map(Op::PurgeBy),
         1 => Just(Op::PurgeEverything),
     ]
 }

@@ -1,0 +1,81 @@
+//! Invalidations, purges and the switch, applied to the service and noted by the model.
+
+use engage_bff::domain::{self, ChangeKind, PartSet};
+
+use super::Machine;
+use crate::{
+    exchange::lock,
+    world::{TestLookup, id},
+};
+
+impl Machine {
+    pub(super) async fn invalidate(&mut self, contact: usize, parts: PartSet) {
+        let sequence = self.customers.arrival();
+        self.customers.invalidate(id(contact), parts).await;
+        let mark = lock(&self.wire).mark(self.now());
+        self.model
+            .invalidated(&self.world, contact, parts, sequence, mark);
+    }
+
+    /// A webhook.
+    pub(super) async fn webhook(&mut self, contact: usize, kind: ChangeKind) {
+        let sequence = self.customers.arrival();
+        self.customers
+            .apply(&domain::Change {
+                kind,
+                contacts: vec![id(contact)],
+            })
+            .await;
+        let mark = lock(&self.wire).mark(self.now());
+        let parts = match kind {
+            ChangeKind::Created => PartSet::EMPTY,
+            ChangeKind::Changed(parts) => parts,
+            ChangeKind::Deleted => PartSet::ALL,
+        };
+        self.model
+            .invalidated(&self.world, contact, parts, sequence, mark);
+        self.model.negatives_ended = mark;
+        self.model.last_notice = mark;
+    }
+
+    pub(super) async fn purge(&mut self, contact: usize) {
+        let sequence = self.customers.arrival();
+        self.customers.purge(id(contact)).await;
+        let mark = lock(&self.wire).mark(self.now());
+        self.model
+            .invalidated(&self.world, contact, PartSet::ALL, sequence, mark);
+    }
+
+    pub(super) async fn switch(&mut self, on: bool) {
+        let sequence = self.customers.arrival();
+        self.customers.switch_cache(on).await;
+        let mark = lock(&self.wire).mark(self.now());
+        if !on {
+            self.model.everything_purged(&self.world, sequence, mark);
+            self.model.negatives_ended = mark;
+        }
+        self.model.switched(on, mark);
+    }
+
+    pub(super) async fn drop_negatives(&mut self) {
+        self.customers.drop_negatives().await;
+        let mark = lock(&self.wire).mark(self.now());
+        self.model.negatives_ended = mark;
+        self.model.last_notice = mark;
+    }
+
+    pub(super) async fn purge_by(&mut self, lookup: TestLookup) {
+        let sequence = self.customers.arrival();
+        let built = lookup.build(false, &self.digester);
+        self.customers.purge_by(&built).await;
+        let mark = lock(&self.wire).mark(self.now());
+        self.model.purged_by(&self.world, lookup, sequence, mark);
+    }
+
+    pub(super) async fn purge_everything(&mut self) {
+        let sequence = self.customers.arrival();
+        self.customers.purge_everything().await;
+        let mark = lock(&self.wire).mark(self.now());
+        self.model.everything_purged(&self.world, sequence, mark);
+    }
+}

@@ -72,22 +72,29 @@ fn answer_json<'a>(
     content: &Content<'a>,
     moments: &mut Moments,
 ) -> AnswerJson<'a> {
-    let parts = content.parts;
-    let profile = parts.profile.as_ref().map(|entry| &*entry.data);
+    // Without `..`: an answer has every part that there is.
+    let Parts {
+        profile,
+        audiences,
+        promotions,
+        vouchers,
+        points,
+    } = content.parts;
+    let profile = profile.as_ref().map(|entry| &*entry.data);
     let is_protected =
         profile.is_some_and(|profile| profile.secrecy_marked) && shape.view == View::Storefront;
     let attributes = match shape.view {
         View::Storefront => &rules.storefront,
         View::Full => &rules.full,
     };
-    let audiences = content.shown(Part::Audiences, parts.audiences.as_ref());
-    let points = content.shown(Part::Points, parts.points.as_ref());
+    let audiences = content.shown(Part::Audiences, audiences.as_ref());
+    let points = content.shown(Part::Points, points.as_ref());
     let current = Current {
         vouchers: content
-            .shown(Part::Vouchers, parts.vouchers.as_ref())
+            .shown(Part::Vouchers, vouchers.as_ref())
             .map(|vouchers| current::vouchers(vouchers, moments)),
         promotions: content
-            .shown(Part::Promotions, parts.promotions.as_ref())
+            .shown(Part::Promotions, promotions.as_ref())
             .map(|promotions| current::promotions(promotions, shape.channel, moments)),
         points,
     };
@@ -105,7 +112,7 @@ fn answer_json<'a>(
             .map(|consents| consents.iter().map(ConsentJson::from).collect()),
         audiences: audiences.map(|known| known.audiences.iter().map(AudienceJson::from).collect()),
         points: points.map(|points| {
-            let is_incomplete = parts.incomplete().contains(Part::Points);
+            let is_incomplete = content.parts.incomplete().contains(Part::Points);
             PointsJson::of(points, balance(points, is_incomplete, rules))
         }),
         expiring_soon: current.expiring_soon(moments),

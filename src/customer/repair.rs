@@ -111,7 +111,9 @@ impl Watch<'_> {
             FeedStatus::Failing => {}
             FeedStatus::Working if before == FeedStatus::Failing => {}
             FeedStatus::Working => tracing::info!(from, to, "webhook feed working"),
-            _ => tracing::warn!(from, to, "webhook feed silent; lifetimes shortened"),
+            FeedStatus::Silent | FeedStatus::Unknown => {
+                tracing::warn!(from, to, "webhook feed silent; lifetimes shortened");
+            }
         }
         let is_repaired = self.repaired.is_some() && !self.has_gap(now);
         if let Some(last) = self.feed.last_received().filter(|_| is_repaired) {

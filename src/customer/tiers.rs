@@ -81,7 +81,7 @@ pub(super) enum Fill<'a> {
         /// By what it was requested.
         requested: &'a Lookup,
         /// What it contains.
-        overview: Overview,
+        overview: Box<Overview>,
         /// Whether its profile shows the identifier.
         confirmed: bool,
     },
@@ -198,7 +198,7 @@ impl Tiers {
                 let id = overview.id;
                 let alias =
                     self.store_alias(requested, id, start, FetchSource::Overview, confirmed)?;
-                let parts = self.memory.store_overview(requested, start, overview);
+                let parts = self.memory.store_overview(requested, start, *overview);
                 Ok(Stored { alias, parts })
             }
             Fill::Resolution { requested, id } => Ok(Stored {

@@ -1,7 +1,11 @@
 //! Engage's responses: the world at one time, in the shapes of its endpoints; and the ways in which it may fail.
 
 use bytes::Bytes;
-use engage_bff::{config::ApiVersion, domain::Part, engage::Error};
+use engage_bff::{
+    config::ApiVersion,
+    domain::Part,
+    engage::{Error, overview_parts},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -100,16 +104,10 @@ impl Responder {
         answer["bonusChecks"] = (0..VOUCHERS)
             .map(|number| voucher(contact, state, number))
             .collect();
-        let mut versions = vec![
-            version(Part::Profile),
-            version(Part::Audiences),
-            version(Part::Promotions),
-            version(Part::Vouchers),
-        ];
         if self.version == ApiVersion::V2 {
             answer["attributes"]["bonusPoints"] = json!(balance(contact, state));
-            versions.push(version(Part::Points));
         }
+        let versions = overview_parts(self.version).iter().map(version).collect();
         (Ok(bytes(&answer)), versions)
     }
 

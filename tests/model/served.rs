@@ -44,7 +44,7 @@ pub(crate) fn served_parts(found: &Found) -> Result<Vec<ServedPart>, TestCaseErr
         let labels = labels(&parts, part);
         let whole = match part {
             Part::Vouchers => VOUCHERS,
-            _ => 1,
+            Part::Profile | Part::Audiences | Part::Promotions | Part::Points => 1,
         };
         demand!(labels.len() == whole, "P1", "{part:?} contains {labels:?}");
         demand!(
@@ -101,7 +101,7 @@ fn labels(parts: &Parts, part: Part) -> Vec<(usize, Change)> {
 fn read(part: Part, text: &str) -> Option<(usize, Change)> {
     match part {
         Part::Points => read_balance(text),
-        _ => read_label(text),
+        Part::Profile | Part::Audiences | Part::Promotions | Part::Vouchers => read_label(text),
     }
 }
 

@@ -34,7 +34,7 @@ impl Inner {
                 let (id, included) = (overview.id, overview.parts());
                 let fill = Fill::Overview {
                     requested,
-                    overview,
+                    overview: Box::new(overview),
                     confirmed: matches == Match::Yes,
                 };
                 match self.tiers.store(lease, fill).await {

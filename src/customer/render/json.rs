@@ -8,7 +8,8 @@ use super::{
     time::{maybe_rfc_3339, rfc_3339},
 };
 use crate::domain::{
-    ContactId, Decimal, Money, Offer, OfferKind, OfferValue, Part, Points, Promotion, Voucher,
+    ContactId, Decimal, Money, Offer, OfferKind, OfferValue, Part, PartMap, Points, Promotion,
+    Voucher,
 };
 
 #[derive(Serialize)]
@@ -200,14 +201,8 @@ impl<'a> ExpiringJson<'a> {
     }
 }
 
-#[derive(Serialize)]
-pub(super) struct FreshnessJson {
-    profile: Option<AsOfJson>,
-    audiences: Option<AsOfJson>,
-    promotions: Option<AsOfJson>,
-    vouchers: Option<AsOfJson>,
-    points: Option<AsOfJson>,
-}
+/// When each part was fetched; `null` for a part that is not shown.
+pub(super) struct FreshnessJson(PartMap<Option<AsOfJson>>);
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -217,13 +212,14 @@ struct AsOfJson {
 
 impl FreshnessJson {
     pub(super) fn of(as_of: impl Fn(Part) -> Option<Box<str>>) -> Self {
-        let of = |part| as_of(part).map(|as_of| AsOfJson { as_of });
-        Self {
-            profile: of(Part::Profile),
-            audiences: of(Part::Audiences),
-            promotions: of(Part::Promotions),
-            vouchers: of(Part::Vouchers),
-            points: of(Part::Points),
-        }
+        Self(PartMap::from_fn(|part| {
+            as_of(part).map(|as_of| AsOfJson { as_of })
+        }))
+    }
+}
+
+impl Serialize for FreshnessJson {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(part, as_of)| (part.as_str(), as_of)))
     }
 }

@@ -96,7 +96,7 @@ impl Search<'_> {
                     .union(self.not_in_overview)
                     .union(PartSet::ALL.without(overview_parts)),
             )
-            .without(Part::Audiences.into());
+            .intersection(PartSet::INVALIDATABLE);
         let from_overview = missing.without(from_entity);
         let mut calls = Calls {
             from_overview,
@@ -183,7 +183,9 @@ impl Search<'_> {
                 from_overview = PartSet::EMPTY;
             }
         }
-        let entities = parts.without(from_overview).without(Part::Audiences.into());
+        let entities = parts
+            .without(from_overview)
+            .intersection(PartSet::INVALIDATABLE);
         for part in entities.iter() {
             if memory.failure(&CallKey::Part(id, part), now).is_none() {
                 let not_before = memory.fences.not_before(id, part.into());

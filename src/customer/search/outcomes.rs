@@ -69,12 +69,11 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Leaves the parts to their entity endpoints. The audiences have none.
+    /// Leaves the parts to their entity endpoints; a part that has none failed.
     pub(super) fn expect_none_in_overview(&mut self, parts: PartSet) {
         self.not_in_overview = self.not_in_overview.union(parts);
-        if parts.contains(Part::Audiences) {
-            self.failed.insert(Part::Audiences);
-        }
+        let lost = parts.without(PartSet::INVALIDATABLE);
+        self.failed = self.failed.union(lost);
     }
 
     /// Whether the alias was resolved for this request.

@@ -111,7 +111,7 @@ impl Focus {
     }
 
     fn request(self) -> impl Strategy<Value = Request> {
-        let asked = PartSet::of(&[Part::Promotions, Part::Vouchers, Part::Points]);
+        let optional = PartSet::ALL.without(PartSet::ALWAYS);
         let fresh = prop_oneof![
             100 - self.fresh => Just(PartSet::EMPTY),
             self.fresh.max(1) => parts(PartSet::INVALIDATABLE),
@@ -124,7 +124,7 @@ impl Focus {
                 any::<bool>(),
             ),
         ];
-        (lookup(), any::<bool>(), parts(asked), fresh, directives).prop_map(
+        (lookup(), any::<bool>(), parts(optional), fresh, directives).prop_map(
             |(lookup, shouted, asked, fresh, directives)| {
                 let (max_age, only_if_cached, stale_if_error) = directives;
                 let asked = asked.union(PartSet::ALWAYS);

@@ -1,9 +1,9 @@
 //! One request for one customer, answered from the cache, from Engage, or from both. Decides when cached data is fresh
 //! enough; knows neither HTTP nor Engage's spellings.
 //!
-//! [`CustomerService::find`] is the entry point. `search` follows one request through its rounds, [`plan`] decides which
-//! parts are missing, `fetch` makes the shared upstream calls, `tiers` is where they and every invalidation reach the
-//! cache, `render` writes the answer and [`answer`] is what is kept of it.
+//! [`CustomerService::find`] is the entry point. `search` follows one request through its rounds, [`plan`] decides
+//! which parts are missing, `fetch` makes the shared upstream calls, `tiers` is where they and every invalidation reach
+//! the cache, `render` writes the answer and [`answer`] is what is kept of it.
 
 pub mod answer;
 mod contactability;
@@ -116,8 +116,8 @@ pub struct Stats {
 }
 
 impl CustomerService {
-    /// A service with an empty cache. A request waits `patience` at most; an upstream call that has run for longer no longer
-    /// delays the next one for the same thing.
+    /// A service with an empty cache. A request waits `patience` at most; an upstream call that has run for longer no
+    /// longer delays the next one for the same thing.
     pub fn new(
         engage: EngageClient,
         alias_reader: AliasReader,
@@ -154,8 +154,9 @@ impl CustomerService {
         Search::new(&self.inner, query).run().await
     }
 
-    /// Answers from memory alone. `respond` gets the answer and may decline it with `None`; if it takes the answer, stale
-    /// parts are refreshed in the background. `None` also where there is no such answer; nothing has been done then.
+    /// Answers from memory alone. `respond` gets the answer and may decline it with `None`; if it takes the answer,
+    /// stale parts are refreshed in the background. `None` also where there is no such answer; nothing has been done
+    /// then.
     pub fn find_in_memory<T>(
         &self,
         query: &CustomerQuery,
@@ -204,8 +205,8 @@ impl CustomerService {
         self.inner.tiers.invalidate(invalidation).await;
     }
 
-    /// The same for every contact that has the identifier, now or in an answer in flight, whatever its contact type. Reads
-    /// every record and every alias: not for a thread that serves requests.
+    /// The same for every contact that has the identifier, now or in an answer in flight, whatever its contact type.
+    /// Reads every record and every alias: not for a thread that serves requests.
     pub async fn purge_by(&self, lookup: &Lookup) {
         let invalidation = Invalidation::Identifier(lookup.clone());
         self.inner.tiers.invalidate(invalidation).await;

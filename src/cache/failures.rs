@@ -1,9 +1,9 @@
-//! Failures by call: a call that failed for one contact is not made again within a back-off, and its failure is returned
-//! instead.
+//! Failures by call: a call that failed for one contact is not made again within a back-off, and its failure is
+//! returned instead.
 //!
-//! The back-off starts at `cache.negative_lifetime` and doubles with each failure, up to ten minutes. An invalidation ends
-//! it, and so does the end of an outage: where calls for several contacts failed in a row and then a call of the same kind
-//! succeeds, Engage had failed, not its data about these contacts.
+//! The back-off starts at `cache.negative_lifetime` and doubles with each failure, up to ten minutes. An invalidation
+//! ends it, and so does the end of an outage: where calls for several contacts failed in a row and then a call of the
+//! same kind succeeds, Engage had failed, not its data about these contacts.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -274,8 +274,8 @@ where
         parts.filter(is_missing).collect()
     }
 
-    /// Whether a failure of a call that began at `start` still counts: nothing was invalidated since, and it was not part of
-    /// an outage that has ended.
+    /// Whether a failure of a call that began at `start` still counts: nothing was invalidated since, and it was not
+    /// part of an outage that has ended.
     fn is_still_valid(&self, call: &CallKey, start: Sequence) -> bool {
         let fences = &self.fences;
         let not_before = match call {

@@ -1,9 +1,9 @@
 //! The feed of webhooks: whether changes at Engage reach us, and so how long data may be served.
 //!
-//! Long lifetimes are safe while every change is reported. Where that is in doubt, data is fresh for the fallback lifetime
-//! only: before the first delivery, after too long without one, and while too many deliveries are unreadable. Data that was
-//! fetched before the feed worked again keeps that short lifetime, since changes in the gap may never be reported. One
-//! unreadable delivery concerns one contact; the feed fails by their rate (`window.rs`).
+//! Long lifetimes are safe while every change is reported. Where that is in doubt, data is fresh for the fallback
+//! lifetime only: before the first delivery, after too long without one, and while too many deliveries are unreadable.
+//! Data that was fetched before the feed worked again keeps that short lifetime, since changes in the gap may never be
+//! reported. One unreadable delivery concerns one contact; the feed fails by their rate (`window.rs`).
 //!
 //! A hit costs two atomic loads: the end of trust is stored at once, its return at the next delivery or status query.
 

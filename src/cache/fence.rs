@@ -1,12 +1,13 @@
 //! Fences: what was fetched before an invalidation is never stored or served after it.
 //!
 //! Every upstream request and every invalidation takes a [`Sequence`] number, so "began before" is a comparison of two
-//! numbers, whatever the clocks do. A fence is kept for contacts that are not cached too, for as long as a flight may last
-//! after Engage's overview lag: within the lag the part is filled from its entity endpoint only, and the overview's copy of
-//! it is discarded.
+//! numbers, whatever the clocks do. A fence is kept for contacts that are not cached too, for as long as a flight may
+//! last after Engage's overview lag: within the lag the part is filled from its entity endpoint only, and the
+//! overview's copy of it is discarded.
 //!
-//! The tables are bounded. When one is full, a single fence around everything replaces all others, and for the overview's
-//! lag everything is filled from entity endpoints. That costs a cold cache and a share of the budget, never a promise.
+//! The tables are bounded. When one is full, a single fence around everything replaces all others, and for the
+//! overview's lag everything is filled from entity endpoints. That costs a cold cache and a share of the budget, never
+//! a promise.
 
 mod table;
 
@@ -79,8 +80,8 @@ impl Fence {
 }
 
 impl Fences {
-    /// Fences that are kept for `overview_lag`, and for as long as a call that began within it may last. Each table has at
-    /// most `max_fences`.
+    /// Fences that are kept for `overview_lag`, and for as long as a call that began within it may last. Each table has
+    /// at most `max_fences`.
     pub fn new(overview_lag: Duration, longest_flight: Duration, max_fences: usize) -> Self {
         Self {
             // 0 is "never": the first event is 1.
@@ -138,7 +139,7 @@ impl Fences {
         self.or_everything(raised, now);
     }
 
-    /// Notes that the entity endpoint returned a part: for the overview's lag, its copy could be older.
+    /// Notes that the entity endpoint returned a part: for the overview's lag, an overview's copy could be older.
     pub fn entity_read(&self, id: ContactId, part: Part, now: Tick) {
         let until = now + self.lag;
         let noted = self.contacts.change(id, now, now + self.keep, |fence| {
@@ -162,8 +163,8 @@ impl Fences {
         self.or_everything(raised, now);
     }
 
-    /// Notes that the entity endpoint resolved the alias, to another contact than was cached or to none: for the overview's
-    /// lag, its copy could be older.
+    /// Notes that the entity endpoint resolved the alias, to another contact than was cached or to none: for the
+    /// overview's lag, an overview could be older.
     pub fn alias_resolved(&self, key: &LookupKey, now: Tick) {
         let until = now + self.lag;
         let noted = self
@@ -272,8 +273,8 @@ impl Fences {
         }
     }
 
-    /// Raises a fence around every contact and alias, as if each had been invalidated now. The fences that it covers are
-    /// dropped.
+    /// Raises a fence around every contact and alias, as if each had been invalidated now. The fences that it covers
+    /// are dropped.
     pub fn raise_around_everything(&self, now: Tick) {
         let until = now + self.lag;
         let mut everything_until = self.everything_until();

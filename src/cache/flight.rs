@@ -1,14 +1,14 @@
-//! Flights: upstream calls that concurrent requests for the same thing share (single-flight). Each runs in a task of its
-//! own, so a cancelled request neither cancels nor repeats it.
+//! Flights: upstream calls that concurrent requests for the same thing share (single-flight). Each runs in a task of
+//! its own, so a cancelled request neither cancels nor repeats it.
 //!
-//! A request says how new the data must be: a [`Sequence`] after which the upstream call must begin. A request for fresh
-//! data, or one that comes after an invalidation, can't join a flight that has already begun; such requests share one
-//! flight that waits for the running one to end. So each key has at most one running and one waiting call, however many
-//! requests there are. A call that has run for longer than any request waits no longer delays the next one, but there are
-//! at most [`MAX_OVERDUE`] of those per key.
+//! A request says how new the data must be: a [`Sequence`] after which the upstream call must begin. A request for
+//! fresh data, or one that comes after an invalidation, can't join a flight that has already begun; such requests share
+//! one flight that waits for the running one to end. So each key has at most one running and one waiting call, however
+//! many requests there are. A call that has run for longer than any request waits no longer delays the next one, but
+//! there are at most [`MAX_OVERDUE`] of those per key.
 //!
-//! How often requests can make the same call again is bounded by [`Pace`]: a few calls in a row, then calls at a distance.
-//! Requests in between share the next call, which begins after each of them arrived.
+//! How often requests can make the same call again is bounded by [`Pace`]: a few calls in a row, then calls at a
+//! distance. Requests in between share the next call, which begins after each of them arrived.
 
 mod pace;
 
@@ -97,8 +97,8 @@ pub struct FlightStart<V> {
 }
 
 impl<V> FlightStart<V> {
-    /// Marks the start of the upstream request. Only the first counts: a later page or retry of the same flight returns data
-    /// that is at least as new.
+    /// Marks the start of the upstream request. Only the first counts: a later page or retry of the same flight returns
+    /// data that is at least as new.
     pub fn begin(&self, sequence: Sequence, at: Tick) {
         let _ = self.flight.start.set((sequence, at));
     }
@@ -151,8 +151,9 @@ where
         }
     }
 
-    /// Joins a flight for `key` whose upstream request begins after `not_before`: the running one if it began late enough or
-    /// not yet, else the waiting one, else a new one that makes `call`. The claim is added to that flight's claims.
+    /// Joins a flight for `key` whose upstream request begins after `not_before`: the running one if it began late
+    /// enough or not yet, else the waiting one, else a new one that makes `call`. The claim is added to that flight's
+    /// claims.
     pub fn join<F, C>(
         &self,
         key: K,

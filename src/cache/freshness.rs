@@ -62,8 +62,8 @@ pub struct Provenance {
     pub lifetime: Duration,
     /// Which kind of endpoint returned it.
     pub source: FetchSource,
-    /// When the first request began to which the entity endpoint returned this same data: an overview that began within the
-    /// overview's lag after that may be older. `None` where only an overview returned it.
+    /// When the first request began to which the entity endpoint returned this same data: an overview that began within
+    /// the overview's lag after that may be older. `None` where only an overview returned it.
     pub differed_at: Option<Tick>,
 }
 
@@ -129,8 +129,8 @@ impl Provenance {
         })
     }
 
-    /// In which window the data is at `now`. While changes may go unreported its lifetime is shorter, but the end of the
-    /// last window does not move: an Engage that fails may report no changes either.
+    /// In which window the data is at `now`. While changes may go unreported its lifetime is shorter, but the end of
+    /// the last window does not move: an Engage that fails may report no changes either.
     pub fn freshness(&self, now: Tick, policy: &Policy) -> Freshness {
         let fresh_until = self.requested_at + self.lifetime_at(now, policy);
         if now < fresh_until {
@@ -150,15 +150,15 @@ impl Provenance {
         self.requested_at + self.lifetime + window
     }
 
-    /// Whether the last tenth of the lifetime has begun: a request now shows that the data is still in demand, and a refresh
-    /// ahead spares the next one a stale answer.
+    /// Whether the last tenth of the lifetime has begun: a request now shows that the data is still in demand, and a
+    /// refresh ahead spares the next one a stale answer.
     pub fn expires_soon(&self, now: Tick, policy: &Policy) -> bool {
         let lifetime = self.lifetime_at(now, policy);
         now >= self.requested_at + lifetime - lifetime / 10
     }
 
-    /// Whether this data replaces `cached`. Of the same kind of endpoint, the later request wins. An overview may lag, so it
-    /// replaces an entity endpoint's data only if its request began later by at least the lag, counted from
+    /// Whether this data replaces `cached`. Of the same kind of endpoint, the later request wins. An overview may lag,
+    /// so it replaces an entity endpoint's data only if its request began later by at least the lag, counted from
     /// [`Provenance::differed_at`].
     pub fn supersedes(&self, cached: &Provenance, overview_lag: Duration) -> bool {
         let catches_up = |overview: &Provenance, entity: &Provenance| {

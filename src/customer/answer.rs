@@ -1,5 +1,5 @@
-//! A rendered answer: its bytes, their validators and their compressed form, kept with the record for as long as not one
-//! byte would change.
+//! A rendered answer: its bytes, their validators and their compressed form, kept with the record for as long as not
+//! one byte would change.
 
 mod etag;
 

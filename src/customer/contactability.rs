@@ -1,5 +1,5 @@
-//! Whether a customer can be reached by e-mail, text message and post: staff see that an address is missing, malformed or
-//! warned about by Engage. Engage gives no other sign of validity, so none is invented.
+//! Whether a customer can be reached by e-mail, text message and post: staff see that an address is missing, malformed
+//! or warned about by Engage. Engage gives no other sign of validity, so none is invented.
 
 use crate::domain::{Audiences, Profile, Warning, email::Email, phone::Phone};
 

@@ -171,8 +171,8 @@ impl Inner {
         }
     }
 
-    /// Notes how a call went and logs what an operator must know; a failure that is charged to the call itself is logged
-    /// once, until the call succeeds.
+    /// Notes how a call went and logs what an operator must know; a failure that is charged to the call itself is
+    /// logged once, until the call succeeds.
     pub(super) fn note(&self, call: &CallKey, start: FetchStart, error: Option<&Error>) {
         let memory = &self.tiers.memory;
         let Some(error) = error else {

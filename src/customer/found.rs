@@ -122,11 +122,11 @@ impl CacheStatus {
 }
 
 impl Found {
-    /// The answer in that shape: the one kept with the record where it is still right, else rendered now. `None` where the
-    /// cached record is damaged.
+    /// The answer in that shape: the one kept with the record where it is still right, else rendered now. `None` where
+    /// the cached record is damaged.
     ///
-    /// Kept are answers with all requested parts, as complete as the record is, and with the default window; there would
-    /// be too many others.
+    /// Kept are answers with all requested parts, as complete as the record is, and with the default window; there
+    /// would be too many others.
     pub(super) fn render(
         &self,
         memory: &Cache<Rendered, engage::Error>,

@@ -1,4 +1,5 @@
-//! The service's background work: sweeping the cache, and keeping up with changes while webhooks fail ([`super::repair`]).
+//! The service's background work: sweeping the cache, and keeping up with changes while webhooks fail
+//! ([`super::repair`]).
 
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ const SWEEP_PERIOD: Duration = Duration::from_secs(2);
 const MAINTENANCE_PERIOD: Duration = Duration::from_secs(60);
 
 impl CustomerService {
-    /// Frees what can't be served any more and compresses what was not read since the last time. Reads everything: not for
-    /// a thread that serves requests.
+    /// Frees what can't be served any more and compresses what was not read since the last time. Reads everything: not
+    /// for a thread that serves requests.
     pub fn maintain(&self) {
         let memory = &self.inner.tiers.memory;
         memory.sweep_pending_purges();

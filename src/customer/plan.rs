@@ -77,8 +77,8 @@ impl CustomerQuery {
         provenance.sequence > self.arrival && provenance.source == FetchSource::Entity
     }
 
-    /// Whether the alias must be resolved again: a fresh profile is that of the contact to which the identifier leads now.
-    /// A contact id leads to itself.
+    /// Whether the alias must be resolved again: a fresh profile is that of the contact to which the identifier leads
+    /// now. A contact id leads to itself.
     pub fn wants_resolution(&self) -> bool {
         self.fresh.contains(Part::Profile) && !self.lookup.key().is_contact_id()
     }
@@ -88,8 +88,8 @@ impl CustomerQuery {
         self.wants_resolution() && self.is_fresh_enough(alias)
     }
 
-    /// Whether the data is older than the request accepts. What was fetched after it arrived is not, however long the call
-    /// took.
+    /// Whether the data is older than the request accepts. What was fetched after it arrived is not, however long the
+    /// call took.
     pub(super) fn is_too_old(&self, provenance: &Provenance, now: Tick) -> bool {
         provenance.sequence <= self.arrival
             && self

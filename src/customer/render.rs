@@ -1,8 +1,8 @@
 //! The customer answer as JSON, a pure function of the parts, the rules, the shape and the time.
 //!
-//! Every key is always present, absent knowledge is `null` or an empty list, money is exact. What has been redeemed or has
-//! expired by the time of rendering is left out, from stale records too. The next moment at which a byte would change is
-//! returned with the bytes.
+//! Every key is always present, absent knowledge is `null` or an empty list, money is exact. What has been redeemed or
+//! has expired by the time of rendering is left out, from stale records too. The next moment at which a byte would
+//! change is returned with the bytes.
 
 mod current;
 mod json;
@@ -177,9 +177,9 @@ fn promotion_json<'a>(promotion: &'a Promotion, shape: &Shape) -> PromotionJson<
     PromotionJson::of(promotion, offers)
 }
 
-/// The balance of the configured definition, else of the only account: balances of different
-/// definitions are never summed [Voyado: more than one definition is allowed]. Of incomplete points, the only account may
-/// not be the only one.
+/// The balance of the configured definition, else of the only account: balances of different definitions are never
+/// summed [Voyado: more than one definition is allowed]. Of incomplete points, the only account may not be the only
+/// one.
 fn balance(points: &Points, is_incomplete: bool, rules: &Rules) -> Option<Decimal> {
     let of_default = points.accounts.iter().find(|account| {
         account.definition_id.is_some() && account.definition_id == rules.default_point_definition

@@ -1,11 +1,12 @@
 //! Repair of gaps in the webhook feed: while no webhooks arrive, Engage is asked which contacts changed.
 //!
-//! It is polled from the start until the first delivery shows that webhooks work, again whenever they fell silent or could
-//! not be read, and once more when they work again. A change that is found so is applied like one that a webhook reports.
-//! Engage has no such list of points, vouchers and promotions: their age is bounded by the feed's fallback lifetime.
+//! It is polled from the start until the first delivery shows that webhooks work, again whenever they fell silent or
+//! could not be read, and once more when they work again. A change that is found so is applied like one that a webhook
+//! reports. Engage has no such list of points, vouchers and promotions: their age is bounded by the feed's fallback
+//! lifetime.
 //!
-//! Where more contacts changed than Engage lists, or the list was unreadable several times in a row, any contact may have
-//! changed: everything is invalidated, and the next poll asks only for later changes.
+//! Where more contacts changed than Engage lists, or the list was unreadable several times in a row, any contact may
+//! have changed: everything is invalidated, and the next poll asks only for later changes.
 
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ struct Watch<'a> {
 
 /// Why a poll did not return all changes.
 #[derive(Debug, thiserror::Error)]
-enum Unknown {
+enum ChangesUnknown {
     /// More contacts changed than Engage lists.
     #[error("more contacts changed than engage lists")]
     TooMany,
@@ -70,7 +71,7 @@ enum Unknown {
 }
 
 impl CustomerService {
-    /// Watches the feed, and asks Engage every `poll` for changes that it may have missed. Returns only where there is no feed.
+    /// Watches the feed, and asks Engage every `poll` for changes that it may have missed. Returns only without a feed.
     pub(super) async fn watch_feed(&self, poll: Option<Duration>) {
         let inner = &*self.inner;
         let Some(feed) = inner.tiers.memory.policy.feed.as_deref() else {
@@ -159,15 +160,15 @@ impl Watch<'_> {
     }
 
     /// Whether asking again will not bring the changes.
-    fn is_lost(&mut self, unknown: &Unknown, now: Tick) -> bool {
+    fn is_lost(&mut self, unknown: &ChangesUnknown, now: Tick) -> bool {
         let is_lost = match unknown {
-            Unknown::TooMany => true,
-            Unknown::Unreadable | Unknown::Failed(Error::Invalid { .. }) => {
+            ChangesUnknown::TooMany => true,
+            ChangesUnknown::Unreadable | ChangesUnknown::Failed(Error::Invalid { .. }) => {
                 self.unreadable += 1;
                 self.unreadable >= MAX_UNREADABLE
             }
             // Engage may answer next time; until then cached data is served.
-            Unknown::Failed(_) => {
+            ChangesUnknown::Failed(_) => {
                 self.unreadable = 0;
                 false
             }
@@ -179,7 +180,7 @@ impl Watch<'_> {
 
 impl Inner {
     /// Applies what changed between the two times. Returns how many contacts did.
-    async fn apply_changes(&self, from: Timestamp, to: Timestamp) -> Result<usize, Unknown> {
+    async fn apply_changes(&self, from: Timestamp, to: Timestamp) -> Result<usize, ChangesUnknown> {
         let claim = Requester {
             flow: Flow::from("(changes)"),
             priority: Priority::Refresh,
@@ -199,7 +200,7 @@ impl Inner {
                     is_complete &= all;
                     ids
                 }
-                Changes::TooMany => return Err(Unknown::TooMany),
+                Changes::TooMany => return Err(ChangesUnknown::TooMany),
             };
             count += ids.len();
             let kind = match kind {
@@ -216,7 +217,7 @@ impl Inner {
         if is_complete {
             Ok(count)
         } else {
-            Err(Unknown::Unreadable)
+            Err(ChangesUnknown::Unreadable)
         }
     }
 }

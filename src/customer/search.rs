@@ -1,6 +1,6 @@
-//! One request, followed through its rounds: which contact it is about, what is cached of that contact, what is missing,
-//! and which calls fetch it. Every round reads the cache again, so an invalidation takes effect however long the calls
-//! took.
+//! One request, followed through its rounds: which contact it is about, what is cached of that contact, what is
+//! missing, and which calls fetch it. Every round reads the cache again, so an invalidation takes effect however long
+//! the calls took.
 
 mod alias_check;
 mod calls;
@@ -315,7 +315,8 @@ impl<'a> Search<'a> {
         };
         let mut parts = memory.still_allowed(fetched, id, cached.as_deref());
         if let Some(cached) = cached.as_ref().and_then(|cached| memory.parts_of(cached)) {
-            // What an entity endpoint returned for this request stays its answer, whatever an overview has stored since.
+            // What an entity endpoint returned for this request stays its answer, whatever an overview has stored
+            // since.
             parts.merge(&cached, Duration::MAX);
         }
         match cached {

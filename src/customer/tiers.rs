@@ -1,26 +1,25 @@
 //! The tiers of the cache, behind three calls: a flight begins, a flight stores, an invalidation takes effect. Today
 //! there is one tier, this replica's memory. A tier that replicas share plugs in here and nowhere else.
 //!
-//! | call | in memory | a shared tier adds |
-//! | --- | --- | --- |
-//! | [`Tiers::begin`] | waits for the budget, marks the start | before that: reads the tier, which returns the data, a lease, or until when another replica has the lease |
-//! | [`Tiers::store`] | stores what the fences allow | stores in the tier too, if the lease's token is still there |
-//! | [`Tiers::invalidate`] | raises the fence, drops what it covers | writes the invalidation to the tier, or fails |
+//! - [`Tiers::begin`] waits until the budget admits the call and marks its start. Before that, a shared tier is read:
+//!   it returns the data, a lease, or until when another replica has the lease.
+//! - [`Tiers::store`] stores what the fences allow. A shared tier stores it too, if the lease's token is still there.
+//! - [`Tiers::invalidate`] raises the fence and drops what it covers. Then it is written to a shared tier, or fails.
 //!
 //! Reads of a hit go to [`Tiers::memory`] directly: no shared tier is ever on that path.
 //!
 //! # What a shared tier needs, and finds
 //!
-//! - **Numbers stay here.** [`Sequence`](crate::cache::fence::Sequence)s and ticks mean nothing to another replica, so no
-//!   type that is stored carries one: the [`Lease`] keeps the start of the call to itself. What a shared tier stores is a
-//!   [`Fill`], its [`FetchSource`] and its age, a duration: the time since the lease's start.
+//! - **Numbers stay here.** [`Sequence`](crate::cache::fence::Sequence)s and ticks mean nothing to another replica, so
+//!   no type that is stored carries one: the [`Lease`] keeps the start of the call to itself. What a shared tier stores
+//!   is a [`Fill`], its [`FetchSource`] and its age, a duration: the time since the lease's start.
 //! - **The lease is the fence.** An invalidation deletes the lease; a store without it reaches the callers and this
 //!   memory, as far as the local fences allow, and no other replica. So a flight gets its lease in `begin` and gives it
 //!   up in `store`: a [`Lease`] can be used once and can't be copied.
 //! - **Two starts.** What another replica fetched enters memory under a sequence number that was taken *before* the
-//!   tier was read. The start of a call of our own is marked after the budget admitted it: until then requests for fresh
-//!   data may join the flight, and a call that starts later than its lease only returns newer data. `begin` covers both
-//!   steps, so that the budget is spent only on what no replica has.
+//!   tier was read. The start of a call of our own is marked after the budget admitted it: until then requests for
+//!   fresh data may join the flight, and a call that starts later than its lease only returns newer data. `begin`
+//!   covers both steps, so that the budget is spent only on what no replica has.
 //! - **`fresh=` and corrections** never take another replica's data, but a lease of their own. `begin` can tell them
 //!   apart by the flight's claims and by the alias fence.
 //! - **Aliases and negative entries** are fills as parts are. A resolution has a [`Target`] of its own, hence a lease.
@@ -28,8 +27,8 @@
 //!   and no sequence. Its local fence is raised first and stands even if the tier can't be written.
 //!
 //! `invalidate` returns nothing, because memory can't refuse: an error type would have no value. It is asynchronous
-//! because every caller of it must be able to wait. With a shared tier it returns `Result<(), NotShared>`, and the compiler
-//! leads to the callers: a webhook and a purge then answer 503, a poll of the changes does not advance.
+//! because every caller of it must be able to wait. With a shared tier it returns `Result<(), NotShared>`, and the
+//! compiler leads to the callers: a webhook and a purge then answer 503, a poll of the changes does not advance.
 //!
 //! Not here: failures and back-offs ([`crate::cache::CallKey`]) and what a search corrects in memory (an alias that a
 //! newer profile contradicts). They concern this replica's calls and are promised to no caller.
@@ -179,8 +178,8 @@ impl Tiers {
         Ok((Lease { start }, permit))
     }
 
-    /// Ends a flight: stores what it fetched, except what an invalidation has overtaken, and returns what may be served.
-    /// [`Error::Overtaken`] where the alias itself was dropped since the flight began.
+    /// Ends a flight: stores what it fetched, except what an invalidation has overtaken, and returns what may be
+    /// served. [`Error::Overtaken`] where the alias itself was dropped since the flight began.
     #[expect(
         clippy::unused_async,
         reason = "memory needs no wait, a shared tier will"
@@ -219,8 +218,8 @@ impl Tiers {
         }
     }
 
-    /// What the invalidation covers and was fetched until now is never served again: not by flights that have begun, nor
-    /// from memory.
+    /// What the invalidation covers and was fetched until now is never served again: not by flights that have begun,
+    /// nor from memory.
     #[expect(
         clippy::unused_async,
         reason = "memory needs no wait, a shared tier will"

@@ -1,5 +1,5 @@
-//! Engage under the machine's control: every call waits until the machine delivers a response. As the real transport does,
-//! it ends a call after `engage.timeout`; and it notices a call that is dropped before.
+//! Engage under the machine's control: every call waits until the machine delivers a response. As the real transport
+//! does, it ends a call after `engage.timeout`; and it notices a call that is dropped before.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},

@@ -137,8 +137,8 @@ impl Machine {
         Ok(())
     }
 
-    /// Advances the clock, once all tasks are idle. Where calls wait for the budget it goes in small steps: a call that woke
-    /// late would be counted at the wrong time.
+    /// Advances the clock, once all tasks are idle. Where calls wait for the budget it goes in small steps: a call that
+    /// woke late would be counted at the wrong time.
     async fn pass(&mut self, stretch: Duration) -> CheckResult {
         let mut left = stretch;
         self.settle(0).await?;

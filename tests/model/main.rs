@@ -1,9 +1,9 @@
 //! The promises P1-P7 of `README.md` against the real service: random events in random order; after each of them every
 //! answer is compared with a model of what may be answered.
 //!
-//! [`world`] is Engage's data and [`responses`] what it returns of it; [`exchange`] delivers responses when the [`machine`],
-//! which runs the events of [`ops`], wants it; [`model`] and [`refusal`] say what the service may answer, [`served`] reads
-//! what it did answer. [`regressions`] replays sequences that once failed.
+//! [`world`] is Engage's data and [`responses`] what it returns of it; [`exchange`] delivers responses when the
+//! [`machine`], which runs the events of [`ops`], wants it; [`model`] and [`refusal`] say what the service may answer,
+//! [`served`] reads what it did answer. [`regressions`] replays sequences that once failed.
 //!
 //! `MODEL_CASES` sets how many sequences each test runs, `MODEL_SEED` which ones; a failure prints both, the shortest
 //! sequence that still fails, and the promise that it breaks.
@@ -26,8 +26,8 @@ use crate::{
     ops::{BALANCED, Focus, Scenario},
 };
 
-/// How many sequences each test runs, unless `MODEL_CASES` says otherwise: what the check has time for. `scripts/nightly`
-/// runs many times as many.
+/// How many sequences each test runs, unless `MODEL_CASES` says otherwise: what the check has time for.
+/// `scripts/nightly` runs many times as many.
 const CASES: u32 = 400;
 /// Their seed, unless `MODEL_SEED` says otherwise.
 const SEED: u64 = 2026;

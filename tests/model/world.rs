@@ -254,8 +254,8 @@ impl World {
             .all(|snapshot| snapshot.contacts[contact].matches(contact, lookup))
     }
 
-    /// Whether, at any time after that change, the contact's profile did not contradict the identifier: it showed none of
-    /// its kind, or the attribute of the kind is not known.
+    /// Whether, at any time after that change, the contact's profile did not contradict the identifier: it showed none
+    /// of its kind, or the attribute of the kind is not known.
     pub(crate) fn hides(
         &self,
         contact: usize,

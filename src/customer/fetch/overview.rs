@@ -94,8 +94,8 @@ impl Inner {
         Ok(matches)
     }
 
-    /// Notes which parts an overview that should contain them did not, or not readably: their entity endpoints take over
-    /// for a back-off.
+    /// Notes which parts an overview that should contain them did not, or not readably: their entity endpoints take
+    /// over for a back-off.
     fn note_parts_of_overview(&self, id: ContactId, start: FetchStart, included: PartSet) {
         let why = Error::Invalid {
             path: "overview".into(),

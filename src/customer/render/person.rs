@@ -98,8 +98,8 @@ pub(super) struct AttributesJson<'a> {
     pub(super) is_protected: bool,
 }
 
-/// Words in the key of an attribute, or of a structure within it, that give away where a contact lives or shops or how to
-/// reach it, in English and Swedish. For a contact with protected identity it is better to leave out too much.
+/// Words in the key of an attribute, or of a structure within it, that give away where a contact lives or shops or how
+/// to reach it, in English and Swedish. For a contact with protected identity it is better to leave out too much.
 const WHEREABOUTS: [&str; 25] = [
     "address",
     "adress",

@@ -79,8 +79,8 @@ impl Search<'_> {
         Ok(AliasCheck::Dropped)
     }
 
-    /// Drops the alias that led to the wrong contact. Engage resolves a contact id with a type by the overview alone, so
-    /// such an alias gets no fence.
+    /// Drops the alias that led to the wrong contact. Engage resolves a contact id with a type by the overview alone,
+    /// so such an alias gets no fence.
     pub(super) fn drop_alias(&mut self) {
         self.found_alias = None;
         let memory = &self.inner.tiers.memory;

@@ -29,8 +29,8 @@ impl Calls {
 }
 
 impl Search<'_> {
-    /// The calls that resolve the alias: the overview, which returns the parts too, unless its lagging copy could bring a
-    /// wrong alias back.
+    /// The calls that resolve the alias: the overview, which returns the parts too, unless its lagging copy could bring
+    /// a wrong alias back.
     pub(super) fn calls_for_alias(&self, id: Option<ContactId>, now: Tick) -> Calls {
         let fences = &self.inner.tiers.memory.fences;
         let lookup = &self.query.lookup;
@@ -130,8 +130,8 @@ impl Search<'_> {
         }
     }
 
-    /// The overview is requested by the identifier of this request, which refreshes the alias too, unless its lagging copy
-    /// could bring a wrong alias back.
+    /// The overview is requested by the identifier of this request, which refreshes the alias too, unless its lagging
+    /// copy could bring a wrong alias back.
     fn overview_of(&self, id: ContactId, parts: PartSet, now: Tick) -> (Lookup, Sequence) {
         let fences = &self.inner.tiers.memory.fences;
         let lookup = &self.query.lookup;
@@ -195,8 +195,8 @@ impl Search<'_> {
         }
     }
 
-    /// Starts a call of the overview, unless it is in back-off, and one that resolves the alias where the overview can't.
-    /// Returns whether the overview was too large to be read lately.
+    /// Starts a call of the overview, unless it is in back-off, and one that resolves the alias where the overview
+    /// can't. Returns whether the overview was too large to be read lately.
     fn refresh_overview(
         &self,
         (lookup, not_before): &(Lookup, Sequence),

@@ -139,8 +139,8 @@ impl Search<'_> {
         }
     }
 
-    /// `None` for an outcome that an invalidation has overtaken: an alias that was dropped since, or a negative answer that
-    /// is older than the last change of any contact.
+    /// `None` for an outcome that an invalidation has overtaken: an alias that was dropped since, or a negative answer
+    /// that is older than the last change of any contact.
     fn unless_overtaken(&self, outcome: FetchOutcome) -> Result<Option<Fetched>, Error> {
         match outcome.outcome {
             Ok(fetched) => Ok(Some(fetched)),

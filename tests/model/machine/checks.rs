@@ -330,8 +330,8 @@ impl Machine {
     }
 }
 
-/// Waits until no task has anything to do. A sentinel task always queues behind all others: if it is polled twice in a row,
-/// there are none.
+/// Waits until no task has anything to do. A sentinel task always queues behind all others: if it is polled twice in a
+/// row, there are none.
 async fn until_idle() -> CheckResult {
     let (polls, over) = (
         Arc::new(AtomicUsize::new(0)),

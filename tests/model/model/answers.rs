@@ -30,7 +30,6 @@ impl Model {
     ) -> CheckResult {
         let query = &caller.query;
         let served = served_parts(found)?;
-        let contact = served[0].contact;
         let shown: PartSet = served.iter().map(|served| served.part).collect();
         demand!(
             shown == found.shown,
@@ -48,24 +47,11 @@ impl Model {
             found.shown,
             found.degraded
         );
-        let is_bypass = found.verdict.status == CacheStatus::Bypass && !found.verdict.stored;
-        demand!(
-            is_bypass || !caller.finds_it_off || self.last_switch > caller.arrival,
-            "P3",
-            "the cache was off, and its verdict is {:?}",
-            found.verdict
-        );
+        self.check_verdict(caller, found, now)?;
         let is_slow = found.verdict.stands_in == Some(StaleReason::Slow);
-        demand!(
-            !is_slow
-                || (query.fresh.is_empty()
-                    && query.stale_if_error
-                    && now >= query.now.tick + STALE_IF_SLOW),
-            "P2",
-            "stale data is served because of a slow call, and the request did not wait"
-        );
         let faults =
             self.small_budget || wire.last_fault.is_some() || is_slow || now >= query.deadline;
+        let contact = served[0].contact;
         for served in &served {
             demand!(
                 served.contact == contact,
@@ -96,6 +82,25 @@ impl Model {
                 self.check_window(world, caller, served, faults, now)?;
             }
         }
+        Ok(())
+    }
+
+    /// P2 and P3: what the answer says about the cache is right.
+    fn check_verdict(&self, caller: &Caller, found: &Found, now: Tick) -> CheckResult {
+        let (query, verdict) = (&caller.query, &found.verdict);
+        let is_bypass = verdict.status == CacheStatus::Bypass && !verdict.stored;
+        demand!(
+            is_bypass || !caller.finds_it_off || self.last_switch > caller.arrival,
+            "P3",
+            "the cache was off, and its verdict is {verdict:?}"
+        );
+        let may_be_slow =
+            query.fresh.is_empty() && query.stale_if_error && now >= query.now.tick + STALE_IF_SLOW;
+        demand!(
+            may_be_slow || verdict.stands_in != Some(StaleReason::Slow),
+            "P2",
+            "stale data is served because of a slow call, and the request did not wait"
+        );
         Ok(())
     }
 
@@ -199,16 +204,16 @@ impl Model {
         is_named && world.hides(contact, lookup, self.learnt[contact], self.knows_custom_key)
     }
 
-    /// Whether an overview was in flight together with an invalidation or an entity read. Where the overview is believed not
-    /// to lag, either may be the newer.
+    /// Whether an overview was in flight together with an invalidation or an entity read. Where the overview is
+    /// believed not to lag, either may be the newer.
     fn is_in_doubt(&self, delivery: &Delivery) -> bool {
         let bound = &self.bounds[delivery.contact][delivery.part];
         let until = bound.since + self.overview_lag;
         !delivery.by_entity && self.overview_lag.is_zero() && delivery.flight.tick <= until
     }
 
-    /// P4: fresh parts were fetched after the request arrived, from the entity endpoint, or from an overview that began so
-    /// much later that it can't lag behind such a read.
+    /// P4: fresh parts were fetched after the request arrived, from the entity endpoint, or from an overview that began
+    /// so much later that it can't lag behind such a read.
     fn check_freshness(
         &self,
         world: &World,
@@ -247,8 +252,8 @@ impl Model {
         Ok(())
     }
 
-    /// P3: nothing that was fetched before an invalidation, and no older version. Returns the deliveries that may have filled
-    /// the part.
+    /// P3: nothing that was fetched before an invalidation, and no older version. Returns the deliveries that may have
+    /// filled the part.
     fn check_finality(
         &self,
         wire: &Wire,

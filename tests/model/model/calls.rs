@@ -16,8 +16,8 @@ const OUTAGE: usize = 3;
 const SHORTEST_DEMAND: Duration = Duration::from_secs(24);
 
 impl Model {
-    /// P5: a call that began after the last request, change and invalidation, and was answered, is not repeated while its
-    /// data is fresh.
+    /// P5: a call that began after the last request, change and invalidation, and was answered, is not repeated while
+    /// its data is fresh.
     pub(crate) fn check_repeats(&self, wire: &Wire, new: &[Call]) -> CheckResult {
         let settled = self
             .last_arrival
@@ -65,8 +65,8 @@ impl Model {
         Ok(())
     }
 
-    /// P10: a call that failed by its own fault is not repeated within its back-off, unless something was invalidated or a
-    /// request wants fresh data. Several failures in a row may be an outage, whose end releases all of them.
+    /// P10: a call that failed by its own fault is not repeated within its back-off, unless something was invalidated
+    /// or a request wants fresh data. Several failures in a row may be an outage, whose end releases all of them.
     pub(crate) fn check_back_off(&self, wire: &Wire, new: &[Call]) -> CheckResult {
         let failed = |call: &Call| {
             let response = call.response.as_ref().filter(|_| call.offset == 0);

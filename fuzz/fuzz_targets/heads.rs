@@ -1,4 +1,4 @@
-//! What a connection brings: requests, one after another, in pieces.
+//! The input of a connection: requests, one after another, in pieces.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Identifiers: the first byte says which kind, the rest is the value.
+//! Identifiers: the first byte selects the kind, the rest is the value.
 
 #![no_main]
 
@@ -29,12 +29,12 @@ fuzz_target!(|data: &[u8]| {
     contact_type(text);
     match Identifier::parse(kind, text, &rules, TODAY) {
         Ok(identifier) => canonical(&identifier, &rules),
-        // Its text is fixed, and its parts hold no value: the type says so.
+        // Its text is fixed, and its type has no room for the value.
         Err(error) => assert!(error.to_string().is_ascii()),
     }
 });
 
-/// What is sent to Engage is read as the same, is remembered as the same, and is told by no `Debug`.
+/// The canonical value parses to the same identifier, has the same cache key, and is not shown by `Debug`.
 fn canonical(identifier: &Identifier, rules: &IdentifierRules) {
     let sent = identifier.expose();
     let again = Identifier::parse(identifier.kind(), &sent, rules, TODAY);
@@ -61,19 +61,19 @@ fn canonical(identifier: &Identifier, rules: &IdentifierRules) {
     let other = Lookup::new(again.expect("it was read"), None, &digester);
     assert_eq!(lookup.key(), other.key());
     let shown = format!("{lookup:?}");
-    // Shorter ones may stand in it by chance.
-    assert!(sent.len() < 8 || is_our_word(&sent) || !shown.contains(&*sent));
+    // A shorter value may occur in it by chance.
+    assert!(sent.len() < 8 || is_fixed_text(&sent) || !shown.contains(&*sent));
 }
 
-/// Whether the value happens to be a word of `Debug`'s own.
-fn is_our_word(value: &str) -> bool {
+/// Whether the value occurs in the fixed text of `Debug`.
+fn is_fixed_text(value: &str) -> bool {
     let shown = "Lookup { identifier: ContactId(ContactId(…)) Email(Email(…)) MobilePhone(Phone(…)) \
                  SocialSecurityNumber(NationalId(…)) CustomKey(CustomKey(…)) Any(CustomKey(…)), \
                  contact_type: None, key: LookupKey { kind: CustomKey, contact_type: None, value: … } }";
     shown.contains(value) || value.bytes().all(|byte| !byte.is_ascii_digit())
 }
 
-/// Case makes no difference, and the spelling is kept.
+/// Case is ignored in comparisons, and the spelling kept.
 fn contact_type(text: &str) {
     if let Some(read) = ContactType::parse(text) {
         assert_eq!(read.as_str(), text);

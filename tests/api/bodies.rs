@@ -1,4 +1,4 @@
-//! Bodies as clients write them: charsets and their spellings, codings that change nothing, byte order marks, trailers.
+//! Bodies as clients write them: spellings of charsets, the identity coding, byte order marks, trailers.
 
 use engage_simulator::people::ALVA;
 use reqwest::{Method, header::HeaderValue};
@@ -14,7 +14,7 @@ fn body() -> String {
     json!({ "contactId": ALVA.id }).to_string()
 }
 
-/// A look-up, and a purge by an operator, with these headers and this body.
+/// A look-up and an operator's purge with these headers and this body.
 async fn both(app: &TestApp, headers: &[(&'static str, &str)], body: &[u8]) -> [Answer; 2] {
     let lookup = app.post(TILL);
     let purge = app.operations_request("/cache/purge");
@@ -32,7 +32,7 @@ async fn both(app: &TestApp, headers: &[(&'static str, &str)], body: &[u8]) -> [
 }
 
 #[tokio::test]
-async fn every_spelling_of_utf_8_is_taken_and_no_other_charset() {
+async fn every_spelling_of_utf_8_is_accepted_and_no_other_charset() {
     let app = TestApp::spawn().await;
     for content_type in [
         "application/json",
@@ -73,7 +73,7 @@ async fn every_spelling_of_utf_8_is_taken_and_no_other_charset() {
 }
 
 #[tokio::test]
-async fn a_coding_that_changes_nothing_is_taken_and_another_is_told_what_is() {
+async fn identity_coding_is_accepted_and_others_are_a_415() {
     let app = TestApp::spawn().await;
     let json = ("content-type", "application/json");
     for coding in ["identity", "Identity", "", "identity, identity"] {
@@ -102,7 +102,7 @@ async fn a_coding_that_changes_nothing_is_taken_and_another_is_told_what_is() {
 }
 
 #[tokio::test]
-async fn a_byte_order_mark_is_skipped() {
+async fn byte_order_mark_is_skipped() {
     let app = TestApp::spawn().await;
     let marked = [b"\xef\xbb\xbf", body().as_bytes()].concat();
     let json = ("content-type", "application/json");
@@ -110,7 +110,7 @@ async fn a_byte_order_mark_is_skipped() {
     assert_eq!([answers[0].status, answers[1].status], [200, 204]);
     let all = [&b"\xef\xbb\xbf"[..], b"{\"all\":true}"].concat();
     assert_eq!(both(&app, &[json], &all).await[1].status, 204);
-    // One, and only in front.
+    // Only one, and only at the beginning.
     let twice = [&b"\xef\xbb\xbf"[..], &marked].concat();
     let half = [&b"\xef\xbb"[..], body().as_bytes()].concat();
     for body in [&twice[..], &half, b"\xef\xbb\xbf", b""] {
@@ -134,7 +134,7 @@ async fn a_byte_order_mark_is_skipped() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_has_the_title_of_today() {
+async fn oversize_body_is_a_413_with_the_current_title() {
     let app = TestApp::spawn().await;
     let large = " ".repeat(20_000);
     for answer in both(&app, &[], large.as_bytes()).await {
@@ -148,7 +148,7 @@ async fn a_body_that_is_too_large_has_the_title_of_today() {
 }
 
 #[tokio::test]
-async fn chunks_with_extensions_and_trailers_are_a_body_and_broken_ones_end_the_connection() {
+async fn chunk_extensions_and_trailers_are_accepted_and_broken_chunks_refused() {
     let app = TestApp::spawn().await;
     let body = body();
     let head = format!(

@@ -1,5 +1,4 @@
-//! Preconditions (RFC 9110, 13) and content codings (12.5.3): what is answered by whoever has the answer already, wants
-//! it only as it was, or prefers it in one form. Each request goes both ways, whole and in pieces.
+//! Preconditions (RFC 9110, 13) and content codings (12.5.3), by the fast path and by hyper.
 
 use engage_simulator::people::ALVA;
 use reqwest::{Method, RequestBuilder};
@@ -10,7 +9,7 @@ fn query() -> String {
     format!("contactId={}", ALVA.id)
 }
 
-/// The same question, by `GET` or `POST`, of a client whose answers come by the fast path where they can.
+/// The same look-up by `GET` or `POST`, of a client in the storefront view, which the fast path may answer.
 fn ask(app: &TestApp, method: &Method) -> RequestBuilder {
     if *method == Method::POST {
         app.post(READER)
@@ -30,12 +29,12 @@ async fn with(app: &TestApp, method: &Method, headers: &[(&'static str, &str)]) 
     Answer::of(request).await
 }
 
-/// The validators of the answer as it is and in gzip.
+/// The entity tags of the uncompressed and the compressed response.
 async fn etags(app: &TestApp) -> (String, String) {
     let headers = [("accept-encoding", "gzip")];
     let plain = with(app, &Method::GET, &[]).await;
     let plain = plain.assert_ok().header("etag").to_owned();
-    // gzip is made beside the answer.
+    // The response is compressed in the background.
     crate::harness::wait_until(|| true).await;
     loop {
         let gzip = with(app, &Method::GET, &headers).await;
@@ -46,16 +45,16 @@ async fn etags(app: &TestApp) -> (String, String) {
 }
 
 #[tokio::test]
-async fn who_has_the_answer_gets_a_304_by_get_and_a_412_by_post() {
+async fn current_copy_is_a_304_for_get_and_a_412_for_post() {
     let app = TestApp::spawn().await;
     let (plain, gzip) = etags(&app).await;
     let weak = format!("W/{plain}");
     let listed = format!("\"other\" ,{gzip}, \"third\"");
-    for held in [&plain, &gzip, &weak, &listed, "*"] {
-        let headers = [("if-none-match", held)];
+    for copy in [&plain, &gzip, &weak, &listed, "*"] {
+        let headers = [("if-none-match", copy)];
         for method in [Method::GET, Method::HEAD] {
             let answer = with(&app, &method, &headers).await;
-            assert_eq!(answer.status, 304, "{method} {held}");
+            assert_eq!(answer.status, 304, "{method} {copy}");
             assert!(answer.body.is_empty());
         }
         let answer = with(&app, &Method::POST, &headers).await;
@@ -71,7 +70,7 @@ async fn who_has_the_answer_gets_a_304_by_get_and_a_412_by_post() {
 }
 
 #[tokio::test]
-async fn if_match_is_compared_strongly_and_judged_first() {
+async fn if_match_is_compared_strongly_and_evaluated_first() {
     let app = TestApp::spawn().await;
     let (plain, gzip) = etags(&app).await;
     let weak = format!("W/{plain}");
@@ -105,7 +104,7 @@ async fn if_match_is_compared_strongly_and_judged_first() {
     }
     // Only where the answer would have been a 200 (RFC 9110, 13.2.1).
     for (query, status) in [
-        ("email=nobody@example.com", 404),
+        ("email=unknown@example.com", 404),
         ("email=shared@example.com", 409),
         ("email=x", 400),
     ] {
@@ -117,11 +116,11 @@ async fn if_match_is_compared_strongly_and_judged_first() {
 }
 
 #[tokio::test]
-async fn a_304_names_the_validator_that_was_sent() {
+async fn not_modified_repeats_the_etag_of_the_callers_copy() {
     let app = TestApp::spawn().await;
     let (plain, gzip) = etags(&app).await;
     let weak = |tag: &str| format!("W/{tag}");
-    for (held, accepted, named) in [
+    for (copy, accepted, named) in [
         (plain.clone(), "gzip", &plain),
         (gzip.clone(), "gzip", &gzip),
         (plain.clone(), "identity", &plain),
@@ -130,25 +129,25 @@ async fn a_304_names_the_validator_that_was_sent() {
         (weak(&plain), "gzip", &plain),
         (format!("\"other\", {plain}"), "gzip", &plain),
         (format!("{gzip}, \"other\""), "identity", &gzip),
-        // Of several, or of any, that of the answer which would have been sent.
+        // Of several, or of `*`, the one that would have been sent.
         (format!("{plain}, {gzip}"), "gzip", &gzip),
         (format!("{gzip}, {plain}"), "identity", &plain),
         ("*".to_owned(), "gzip", &gzip),
         ("*".to_owned(), "identity", &plain),
     ] {
-        let headers = [("if-none-match", &*held), ("accept-encoding", accepted)];
+        let headers = [("if-none-match", &*copy), ("accept-encoding", accepted)];
         let answer = with(&app, &Method::GET, &headers).await;
-        assert_eq!(answer.status, 304, "{held}");
-        assert_eq!(answer.header("etag"), named, "{held}, {accepted}");
-        // The same where the answer is not told by the fast path.
+        assert_eq!(answer.status, 304, "{copy}");
+        assert_eq!(answer.header("etag"), named, "{copy}, {accepted}");
+        // The same by hyper.
         let slow = [&headers[..], &[("cache-control", "max-age=100000")]].concat();
         let answer = with(&app, &Method::GET, &slow).await;
-        assert_eq!(answer.header("etag"), named, "{held}, {accepted}");
+        assert_eq!(answer.header("etag"), named, "{copy}, {accepted}");
     }
 }
 
 #[tokio::test]
-async fn the_coding_that_is_preferred_is_sent() {
+async fn preferred_coding_is_sent() {
     let app = TestApp::spawn().await;
     etags(&app).await;
     for (accepted, coding) in [
@@ -182,10 +181,10 @@ async fn the_coding_that_is_preferred_is_sent() {
         ("gzip;q=0.5, identity", ""),
         ("gzip;q=0.5, *;q=0.8", ""),
         ("identity;q=0.002, gzip;q=0.001", ""),
-        // Nothing that we have is acceptable: what is understood by everybody is sent.
+        // Where nothing is acceptable, the uncompressed response is sent.
         ("identity;q=0", ""),
         ("identity;q=0, br", ""),
-        // What is no weight is no wish.
+        // A malformed weight counts as zero.
         ("gzip;q=", ""),
         ("gzip;q=x", ""),
         ("gzip;q=2", ""),

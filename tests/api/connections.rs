@@ -1,5 +1,5 @@
-//! Connections that are slow, idle, too many or read nothing, and the shutdown. Raw sockets; the only
-//! waits are the configured time-outs.
+//! Connections that are slow, idle, or read nothing, and the shutdown. Raw sockets; the only waits are the configured
+//! time-outs.
 
 use std::{io, time::Duration};
 
@@ -16,22 +16,22 @@ use crate::{
     wire::{LIVEZ, PATIENCE, answer, answers, connect, customer, rest},
 };
 
-/// A time-out that is short enough to be waited for.
+/// A time-out short enough for a test to wait for.
 const SHORT: Duration = Duration::from_millis(200);
 
-/// Little time for a head, much for idling.
+/// A short time-out for heads, a long one for idling.
 pub(crate) fn with_short_head(config: &mut Config) {
     config.server.header_timeout = SHORT;
     config.server.idle_timeout = PATIENCE * 10;
 }
 
 #[tokio::test]
-async fn half_a_head_ends_the_connection_when_its_time_is_up() {
+async fn partial_head_closes_the_connection_after_the_header_timeout() {
     let app = TestApp::with(with_short_head).await;
     let mut stream = connect(&app).await;
     stream.write_all(b"GET /livez HT").await.expect("sent");
     assert_eq!(answers(&rest(&mut stream).await), 0);
-    // The same after an answer.
+    // The same after a response.
     let mut stream = connect(&app).await;
     stream.write_all(LIVEZ.as_bytes()).await.expect("sent");
     assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200 "));
@@ -40,7 +40,7 @@ async fn half_a_head_ends_the_connection_when_its_time_is_up() {
 }
 
 #[tokio::test]
-async fn half_a_head_behind_a_whole_request_has_no_more_time_than_another() {
+async fn partial_head_after_a_complete_request_has_the_same_timeout() {
     let app = TestApp::with(with_short_head).await;
     let mut stream = connect(&app).await;
     let request = format!("{LIVEZ}GET /livez HT");
@@ -49,11 +49,11 @@ async fn half_a_head_behind_a_whole_request_has_no_more_time_than_another() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_the_last_survives_what_its_client_still_sends() {
+async fn last_response_arrives_while_the_client_is_still_sending() {
     let app = TestApp::spawn().await;
     for request in [
         customer("Connection: close\r\n"),
-        // hyper can't read it, and hangs up.
+        // hyper refuses it and closes.
         "GET /livez HTTP/9.9\r\n\r\n".to_owned(),
     ] {
         let mut stream = connect(&app).await;
@@ -68,7 +68,7 @@ async fn an_answer_that_is_the_last_survives_what_its_client_still_sends() {
 }
 
 #[tokio::test]
-async fn a_head_that_dribbles_gains_no_time_by_it() {
+async fn dribbled_head_gains_no_time() {
     let app = TestApp::with(with_short_head).await;
     let mut stream = connect(&app).await;
     stream
@@ -97,7 +97,7 @@ async fn a_head_that_dribbles_gains_no_time_by_it() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_outlives_the_time_for_a_head_and_ends_with_its_own() {
+async fn idle_connection_closes_after_the_idle_timeout_not_the_header_timeout() {
     let app = TestApp::with(with_short_head).await;
     let mut stream = connect(&app).await;
     for request in [LIVEZ.to_owned(), customer(""), LIVEZ.to_owned()] {
@@ -115,7 +115,7 @@ async fn an_idle_connection_outlives_the_time_for_a_head_and_ends_with_its_own()
 }
 
 #[tokio::test]
-async fn a_slow_answer_of_engage_is_nothing_that_the_client_pays_for() {
+async fn slow_engage_call_does_not_trigger_connection_timeouts() {
     let app = TestApp::with(|config| {
         config.server.header_timeout = SHORT;
         config.server.idle_timeout = SHORT;
@@ -136,14 +136,14 @@ async fn a_slow_answer_of_engage_is_nothing_that_the_client_pays_for() {
 }
 
 #[tokio::test]
-async fn whoever_takes_no_answer_loses_the_connection() {
+async fn client_that_reads_nothing_loses_the_connection() {
     let app = TestApp::with(|config| config.server.write_timeout = SHORT).await;
     app.get(&format!("contactId={}", ALVA.id)).await.assert_ok();
     let mut stream = connect(&app).await;
     let request = customer("").repeat(100);
     let flood = async {
         loop {
-            // Nothing is read, so at last nothing more is taken either.
+            // The client reads nothing, so the service stops reading at last.
             if let Err(error) = stream.write_all(request.as_bytes()).await {
                 return error.kind();
             }
@@ -157,7 +157,7 @@ async fn whoever_takes_no_answer_loses_the_connection() {
 }
 
 #[tokio::test]
-async fn a_shutdown_finishes_what_is_under_way_and_takes_nothing_new() {
+async fn shutdown_finishes_requests_under_way_and_accepts_no_others() {
     let app = TestApp::spawn().await;
     let hold = app.engage.hold(Endpoint::Overview);
     let mut idle = connect(&app).await;
@@ -177,7 +177,7 @@ async fn a_shutdown_finishes_what_is_under_way_and_takes_nothing_new() {
 }
 
 #[tokio::test]
-async fn a_shutdown_waits_no_longer_than_its_grace() {
+async fn shutdown_ends_after_its_grace() {
     let app = TestApp::with(|config| config.server.shutdown_grace = SHORT).await;
     let _hold = app.engage.hold(Endpoint::Overview);
     let mut busy = connect(&app).await;

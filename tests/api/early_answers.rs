@@ -1,6 +1,6 @@
-//! Answers that do not wait for the request's body. What was announced and is small is read after the answer, and the
-//! connection goes on; everything else is announced by `Connection: close`, and what still comes is read and discarded
-//! for a while, so that no reset overtakes the answer. Raw sockets.
+//! Responses that do not wait for the request's body. A small body of known length is read after the response, and the
+//! connection is kept; otherwise the response says `Connection: close`, and input is discarded for a while, so that no reset
+//! destroys the response. Raw sockets.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
 const TOKEN: &str = "a-token-for-operators";
 const JSON: &str = "Content-Type: application/json\r\n";
 
-/// A request whose answer needs no byte of its body: the listener is the operators' or the callers'.
+/// A request whose response needs no byte of its body, at either listener.
 struct Early {
     is_for_operators: bool,
     start: String,
@@ -61,7 +61,7 @@ impl Early {
     }
 }
 
-/// Every answer of either listener that is given before the body. `limited` is a client that asks too often.
+/// Every response of either listener that is sent before the body. `limited` is a client above its rate.
 fn early() -> Vec<Early> {
     let key = |key: &str| format!("X-Api-Key: {key}\r\n");
     let operator = format!("Authorization: Bearer {TOKEN}\r\n");
@@ -107,7 +107,7 @@ fn early() -> Vec<Early> {
     ]
 }
 
-/// With an operator's token, and one client that has asked too often already.
+/// A service with an operator's token, and one client that is above its rate already.
 async fn app(change: impl FnOnce(&mut Config)) -> TestApp {
     let app = TestApp::with(|config| {
         config.operations.token = Some(TOKEN.into());
@@ -126,7 +126,7 @@ async fn app(change: impl FnOnce(&mut Config)) -> TestApp {
     app
 }
 
-/// Everything until the service hangs up, which no reset may come before.
+/// Everything until the service closes the connection; a reset is a failure.
 async fn whole(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     let read = timeout(PATIENCE, stream.read_to_end(&mut text)).await;
@@ -141,21 +141,21 @@ fn says_close(text: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_small_body_is_read_after_the_answer_and_the_connection_goes_on() {
+async fn small_body_is_read_after_the_response_and_the_connection_kept() {
     let app = app(|_| {}).await;
     for early in early() {
         let mut stream = early.connect(&app).await;
         let head = format!("{}Content-Length: 5\r\n\r\n", early.start);
         for _ in 0..2 {
             stream.write_all(head.as_bytes()).await.expect("sent");
-            // The answer comes before the body does.
+            // The response arrives before the body is sent.
             let text = answer(&mut stream).await;
             early.check(&text);
             assert!(!says_close(&text), "{text}");
             stream.write_all(b"he").await.expect("sent");
             stream.write_all(b"llo").await.expect("sent");
         }
-        // In one piece, with the next request behind it.
+        // In one piece, followed by the next request.
         let both = format!("{head}hello{LIVEZ}");
         stream.write_all(both.as_bytes()).await.expect("sent");
         early.check(&answer(&mut stream).await);
@@ -165,7 +165,7 @@ async fn a_small_body_is_read_after_the_answer_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
-async fn the_largest_body_that_is_taken_is_read_after_the_answer_too() {
+async fn body_at_the_size_limit_is_read_after_the_response() {
     let app = app(|config| config.webhooks.secrets.clear()).await;
     let size = 16 * 1024;
     let lookup = Early::data(401, "POST /customer/lookup", JSON);
@@ -185,12 +185,12 @@ async fn the_largest_body_that_is_taken_is_read_after_the_answer_too() {
 }
 
 #[tokio::test]
-async fn the_answer_to_a_body_that_is_too_long_to_be_read_arrives_whole_and_says_close() {
+async fn response_to_an_oversize_body_arrives_complete_and_announces_the_close() {
     let app = app(|_| {}).await;
     let large = vec![b' '; 1 << 20];
     let chunk = [b"100000\r\n", &large[..], b"\r\n"].concat();
     let mut all = early();
-    // What is too long by its announcement or its chunks.
+    // Too long by its `Content-Length` or by its chunks.
     for key in [TILL, READER] {
         let headers = format!("{JSON}X-Api-Key: {key}\r\n");
         all.push(Early::data(413, "POST /customer/lookup", &headers));
@@ -205,7 +205,7 @@ async fn the_answer_to_a_body_that_is_too_long_to_be_read_arrives_whole_and_says
             let mut stream = early.connect(&app).await;
             let head = format!("{}{framing}", early.start);
             stream.write_all(head.as_bytes()).await.expect("sent");
-            // As many clients do: nothing is read before everything is written.
+            // As many clients do, nothing is read before everything is written.
             for _ in 0..8 {
                 let sent = stream.write_all(piece).await;
                 sent.unwrap_or_else(|error| panic!("{error}: {head}"));
@@ -219,7 +219,7 @@ async fn the_answer_to_a_body_that_is_too_long_to_be_read_arrives_whole_and_says
 }
 
 #[tokio::test]
-async fn a_body_that_was_to_wait_for_a_100_gets_the_refusal_and_no_100() {
+async fn refused_expect_100_gets_the_refusal_and_no_100() {
     let app = app(|_| {}).await;
     for early in early() {
         for sends_it_all_the_same in [false, true] {
@@ -234,7 +234,7 @@ async fn a_body_that_was_to_wait_for_a_100_gets_the_refusal_and_no_100() {
             }
             let text = whole(&mut stream).await;
             early.check(&text);
-            // Whether the next bytes are a body or a request is not certain.
+            // Whether the next bytes are a body or a request is ambiguous.
             assert!(says_close(&text), "{text}");
         }
     }
@@ -257,7 +257,7 @@ async fn a_body_that_was_to_wait_for_a_100_gets_the_refusal_and_no_100() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_ends_the_connection_when_its_time_is_up() {
+async fn missing_body_closes_the_connection_after_the_body_timeout() {
     let app = app(|config| config.server.body_timeout = Duration::from_millis(200)).await;
     for early in early() {
         let mut stream = early.connect(&app).await;
@@ -268,7 +268,7 @@ async fn a_body_that_does_not_come_ends_the_connection_when_its_time_is_up() {
 }
 
 #[tokio::test]
-async fn a_body_that_was_awaited_in_vain_is_not_awaited_again() {
+async fn body_that_timed_out_is_not_awaited_again() {
     let app = app(|config| config.server.body_timeout = PATIENCE * 10).await;
     let mut stream = TcpStream::connect(app.address).await.expect("a connection");
     let head = format!(
@@ -290,7 +290,7 @@ async fn a_body_that_was_awaited_in_vain_is_not_awaited_again() {
 }
 
 #[tokio::test]
-async fn whoever_never_stops_sending_loses_the_connection() {
+async fn client_that_never_stops_sending_loses_the_connection() {
     let app = app(|config| config.server.body_timeout = Duration::from_millis(200)).await;
     let stranger = Early::data(401, "POST /customer/lookup", JSON);
     for framing in [
@@ -309,7 +309,7 @@ async fn whoever_never_stops_sending_loses_the_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_that_went_on_after_a_refusal_idles_and_ends_as_any_other() {
+async fn connection_kept_after_a_refusal_has_the_usual_idle_timeout() {
     let app = app(|config| {
         config.server.header_timeout = Duration::from_millis(100);
         config.server.idle_timeout = Duration::from_millis(800);
@@ -321,7 +321,7 @@ async fn a_connection_that_went_on_after_a_refusal_idles_and_ends_as_any_other()
     let head = format!("{}Content-Length: 5\r\n\r\n", stranger.start);
     stream.write_all(head.as_bytes()).await.expect("sent");
     answer(&mut stream).await;
-    // The rest of a body has the time of a body, and then the connection that of idling.
+    // The remainder of a body has the time-out of bodies; then the connection has the idle time-out.
     for piece in [&b"he"[..], b"llo"] {
         let early = timeout(Duration::from_millis(250), stream.read_u8()).await;
         assert!(early.is_err(), "hung up after {early:?}");

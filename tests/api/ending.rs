@@ -1,4 +1,4 @@
-//! The end as callers see it: the delay, and answers that are the last of their connections.
+//! Shutdown as callers see it: the delay, and responses that are the last of their connections.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::{
 
 const DELAY: Duration = Duration::from_secs(60);
 
-/// A service that was told to end, and goes on for as long as the clock stands still.
-async fn leaving() -> TestApp {
+/// A service with a shutdown delay, which lasts as long as the clock stands still.
+async fn delayed() -> TestApp {
     let app = TestApp::with(|config| {
         config.server.shutdown_delay = DELAY;
         config.server.idle_timeout = PATIENCE * 10;
@@ -34,8 +34,8 @@ fn plain() -> String {
 }
 
 #[tokio::test]
-async fn for_the_delay_the_service_is_not_ready_and_answers_all_the_same() {
-    let app = leaving().await;
+async fn service_answers_during_the_shutdown_delay_and_is_not_ready() {
+    let app = delayed().await;
     let mut idle = connect(&app).await;
     idle.write_all(LIVEZ.as_bytes()).await.expect("sent");
     answer(&mut idle).await;
@@ -55,7 +55,7 @@ async fn for_the_delay_the_service_is_not_ready_and_answers_all_the_same() {
     }
     assert_eq!(app.operations("/readyz").await.status, 503);
     app.advance(DELAY / 2);
-    // Who kept a connection is answered on it, and then opens another elsewhere.
+    // A kept connection is answered once more.
     idle.write_all(plain().as_bytes()).await.expect("sent");
     let text = rest(&mut idle).await;
     assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
@@ -75,7 +75,7 @@ async fn for_the_delay_the_service_is_not_ready_and_answers_all_the_same() {
 
 #[tokio::test]
 async fn last_response_is_the_same_by_both_paths() {
-    let app = leaving().await;
+    let app = delayed().await;
     let query = format!("contactId={}", engage_simulator::people::ALVA.id);
     let compressed = app.customer(SHOP, &query).header("accept-encoding", "gzip");
     Answer::of(compressed).await.assert_ok();
@@ -88,8 +88,8 @@ async fn last_response_is_the_same_by_both_paths() {
 }
 
 #[tokio::test]
-async fn of_requests_sent_together_the_first_answer_is_whole_and_the_last() {
-    let app = leaving().await;
+async fn only_the_first_of_pipelined_requests_is_answered_while_stopping() {
+    let app = delayed().await;
     begin_shutdown(&app).await;
     for request in [plain(), LIVEZ.to_owned()] {
         let mut stream = connect(&app).await;
@@ -102,8 +102,8 @@ async fn of_requests_sent_together_the_first_answer_is_whole_and_the_last() {
 }
 
 #[tokio::test]
-async fn a_connection_that_http_1_0_wants_kept_ends_too() {
-    let app = leaving().await;
+async fn http_1_0_keep_alive_connection_closes_too() {
+    let app = delayed().await;
     begin_shutdown(&app).await;
     let request = plain().replace("HTTP/1.1", "HTTP/1.0");
     let request = request.replace("Host: bff", "Host: bff\r\nConnection: keep-alive");
@@ -115,7 +115,7 @@ async fn a_connection_that_http_1_0_wants_kept_ends_too() {
 }
 
 #[tokio::test]
-async fn a_request_that_had_begun_when_the_drain_began_is_answered() {
+async fn request_begun_before_the_drain_is_answered() {
     let app = TestApp::spawn().await;
     let request = customer("");
     let (start, end) = request.split_at(30);
@@ -124,7 +124,7 @@ async fn a_request_that_had_begun_when_the_drain_began_is_answered() {
     let mut idle = connect(&app).await;
     let_requests_arrive().await;
     app.begin_shutdown();
-    // Once the idle one is closed, the other's time as an idle one would be over too.
+    // Once the idle one is closed, the other would be too if it counted as idle.
     assert_eq!(rest(&mut idle).await, "");
     begun.write_all(end.as_bytes()).await.expect("sent");
     let text = rest(&mut begun).await;

@@ -1,4 +1,4 @@
-//! As many connections as there may be: who makes room for one more, and what is answered where there is none.
+//! The limit of connections: which one is evicted for a new one, and what is answered where none is idle.
 
 use std::time::Duration;
 
@@ -14,34 +14,34 @@ use crate::{
     wire::{LIVEZ, PATIENCE, answer, connect, customer, rest},
 };
 
-/// Longer than a tick by which idle connections are told apart.
+/// Longer than a tick, the resolution of idle times.
 const TICKS: Duration = Duration::from_millis(300);
-/// So many connections beyond the most are accepted for probes.
+/// The connections in the reserve.
 const RESERVE: usize = 16;
 
-async fn with_most(most: usize) -> TestApp {
+async fn with_limit(limit: usize) -> TestApp {
     TestApp::with(|config| {
-        config.server.max_connections = most;
+        config.server.max_connections = limit;
         config.server.header_timeout = PATIENCE * 10;
         config.server.idle_timeout = PATIENCE * 10;
     })
     .await
 }
 
-/// Sends a request and reads its answer.
+/// Sends a request and reads its response.
 async fn ask(stream: &mut TcpStream, request: &str) -> String {
     stream.write_all(request.as_bytes()).await.expect("sent");
     answer(stream).await
 }
 
-/// A connection that has had an answer.
+/// A connection that has had a response.
 async fn kept(app: &TestApp) -> TcpStream {
     let mut stream = connect(app).await;
     assert!(ask(&mut stream, LIVEZ).await.starts_with("HTTP/1.1 200 "));
     stream
 }
 
-/// A connection whose request waits for Engage.
+/// A connection whose request is waiting for Engage.
 async fn busy(app: &TestApp, hold: &Hold) -> TcpStream {
     let mut stream = connect(app).await;
     let request = customer("");
@@ -53,23 +53,23 @@ async fn busy(app: &TestApp, hold: &Hold) -> TcpStream {
 
 async fn assert_metric(app: &TestApp, line: &str) {
     let metrics = app.operations("/metrics").await;
-    let is_there = metrics.text().lines().any(|told| told == line);
+    let is_there = metrics.text().lines().any(|found| found == line);
     assert!(is_there, "no {line} in {}", metrics.text());
 }
 
 #[tokio::test]
-async fn the_connection_that_was_idle_longest_makes_room_for_another() {
-    let app = with_most(3).await;
+async fn longest_idle_connection_is_evicted_for_a_new_one() {
+    let app = with_limit(3).await;
     let mut first = kept(&app).await;
     let mut second = kept(&app).await;
     let mut third = connect(&app).await;
     let early = timeout(TICKS, second.read_u8()).await;
     assert!(early.is_err(), "{early:?}");
-    // Asked again, the first has been idle for a shorter time than the others.
+    // After another request the first has been idle for a shorter time than the others.
     ask(&mut first, LIVEZ).await;
     let mut fourth = kept(&app).await;
     assert_eq!(rest(&mut second).await, "");
-    // One that has never said anything is no better.
+    // One that has never sent anything is evicted as well.
     let mut fifth = kept(&app).await;
     assert_eq!(rest(&mut third).await, "");
     for open in [&mut first, &mut fourth, &mut fifth] {
@@ -84,11 +84,11 @@ async fn the_connection_that_was_idle_longest_makes_room_for_another() {
 }
 
 #[tokio::test]
-async fn where_none_is_idle_probes_are_answered_and_everything_else_is_turned_away() {
-    let app = with_most(2).await;
+async fn only_probes_are_answered_where_no_connection_is_idle() {
+    let app = with_limit(2).await;
     let hold = app.engage.hold(Endpoint::Overview);
     let mut busy = busy(&app, &hold).await;
-    // A request that has begun is not idle, whatever comes first.
+    // A connection on which a request has begun is not idle.
     let mut begun = connect(&app).await;
     let request = customer("");
     let (start, end) = request.split_at(1);
@@ -125,8 +125,8 @@ async fn where_none_is_idle_probes_are_answered_and_everything_else_is_turned_aw
 }
 
 #[tokio::test]
-async fn whoever_came_while_there_was_no_room_is_answered_when_there_is_by_its_first_request() {
-    let app = with_most(1).await;
+async fn reserve_connection_is_admitted_once_a_slot_is_free() {
+    let app = with_limit(1).await;
     let hold = app.engage.hold(Endpoint::Overview);
     let mut busy = busy(&app, &hold).await;
     let mut patient = connect(&app).await;
@@ -140,15 +140,15 @@ async fn whoever_came_while_there_was_no_room_is_answered_when_there_is_by_its_f
 }
 
 #[tokio::test]
-async fn silent_connections_keep_no_probe_waiting() {
-    let app = with_most(1).await;
+async fn silent_connections_do_not_delay_probes() {
+    let app = with_limit(1).await;
     let hold = app.engage.hold(Endpoint::Overview);
     let _busy = busy(&app, &hold).await;
     let mut silent = Vec::new();
     for _ in 0..RESERVE {
         silent.push(connect(&app).await);
     }
-    // Others that have had their answer and stay open keep none waiting either.
+    // Neither do others that have had their response and stay open.
     for _ in 0..RESERVE {
         let mut turned_away = connect(&app).await;
         let text = ask(&mut turned_away, &customer("")).await;
@@ -161,8 +161,8 @@ async fn silent_connections_keep_no_probe_waiting() {
 }
 
 #[tokio::test]
-async fn half_a_head_keeps_probes_waiting_for_a_second() {
-    let app = with_most(1).await;
+async fn partial_heads_delay_probes_for_a_second_at_most() {
+    let app = with_limit(1).await;
     let hold = app.engage.hold(Endpoint::Overview);
     let _busy = busy(&app, &hold).await;
     let mut halves = Vec::new();
@@ -175,13 +175,13 @@ async fn half_a_head_keeps_probes_waiting_for_a_second() {
     waiting.write_all(LIVEZ.as_bytes()).await.expect("sent");
     let early = timeout(TICKS, waiting.read_u8()).await;
     assert!(early.is_err(), "{early:?}");
-    // Their heads' own time is many times longer.
+    // The configured time-out of heads is many times longer.
     let text = timeout(PATIENCE, answer(&mut waiting)).await;
     assert!(text.expect("an answer").starts_with("HTTP/1.1 200 "));
 }
 
 #[tokio::test]
-async fn connections_that_have_had_their_last_answer_make_room() {
+async fn connections_that_are_closing_are_evicted() {
     let app = TestApp::with(|config| {
         config.server.max_connections = 2;
         config.server.body_timeout = PATIENCE * 10;
@@ -206,8 +206,8 @@ async fn connections_that_have_had_their_last_answer_make_room() {
 }
 
 #[tokio::test]
-async fn few_idle_operators_are_many_and_leave_room_for_the_next() {
-    let app = with_most(1).await;
+async fn operations_listener_evicts_idle_connections_at_its_own_limit() {
+    let app = with_limit(1).await;
     let mut idle = Vec::new();
     for _ in 0..200 {
         let stream = TcpStream::connect(app.operations).await;

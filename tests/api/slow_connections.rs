@@ -1,5 +1,5 @@
-//! A thousand connections at once whose peers do not go on: they hinder nobody, and end when their time
-//! is up. The only waits are the configured time-outs, and nothing is said about how long hits take.
+//! A thousand connections at once whose peers stop in the middle: other requests are answered, and the connections end by
+//! their time-outs. The only waits are the configured time-outs; how long hits take is not measured.
 //!
 //! Both ends of each connection are in this process, so these tests need some 2,100 descriptors: more
 //! than the soft limit of many shells, `ulimit -n 4096` does.
@@ -14,16 +14,16 @@ use crate::{
     wire::{LIVEZ, PATIENCE, answer, answers, connect, customer, rest},
 };
 
-/// So many peers are slow at once.
+/// The number of slow peers.
 const MANY: usize = 1000;
-/// So many read nothing: each fills megabytes of the machine's buffers before the service can notice.
+/// The number of peers that read nothing: each fills megabytes of the system's buffers before the service notices.
 const DEAF: usize = 10;
-/// How often the customer is asked for meanwhile.
+/// How many other requests are made meanwhile.
 const HITS: usize = 50;
-/// Time enough to open all, hold them and ask meanwhile; short enough to be waited for.
+/// Long enough to open all connections and make the other requests; short enough to wait for.
 const HELD_FOR: Duration = Duration::from_secs(3);
 
-/// Connects once more, and sends what is only the beginning of something.
+/// Opens a connection and sends the beginning of a request.
 async fn begin(app: &TestApp, start: &[u8]) -> TcpStream {
     let mut stream = connect(app).await;
     stream.write_all(start).await.expect("sent");
@@ -38,7 +38,7 @@ async fn begin_many(app: &TestApp, start: &[u8]) -> Vec<TcpStream> {
     held
 }
 
-/// Whoever asks in the meantime is answered from memory, on one connection and on new ones.
+/// Other requests are answered from memory, on one connection and on new ones.
 async fn others_are_answered(app: &TestApp) {
     let mut stream = connect(app).await;
     for _ in 0..HITS {
@@ -52,13 +52,13 @@ async fn others_are_answered(app: &TestApp) {
     }
 }
 
-/// Whether the service has not hung up yet.
+/// Whether the service has not closed the connection yet.
 fn is_open(stream: &TcpStream) -> bool {
     let ended = stream.try_read(&mut [0]);
     ended.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
-/// What came on each until the service hung up.
+/// What arrived on each connection until the service closed it.
 async fn ends(held: Vec<TcpStream>) -> Vec<String> {
     join_all(
         held.into_iter()
@@ -68,13 +68,13 @@ async fn ends(held: Vec<TcpStream>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_thousand_half_heads_hinder_nobody_and_end_when_their_time_is_up() {
+async fn thousand_partial_heads_block_no_one_and_time_out() {
     let app = TestApp::with(|config| {
         config.server.header_timeout = HELD_FOR;
         config.server.idle_timeout = PATIENCE * 10;
     })
     .await;
-    app.get(&held()).await.assert_ok();
+    app.get(&cached()).await.assert_ok();
     let calls = app.engage.total_calls();
     let held = begin_many(&app, b"GET /customer HTTP/1.1\r\nHost: bff\r\nX-Api-").await;
     others_are_answered(&app).await;
@@ -86,9 +86,9 @@ async fn a_thousand_half_heads_hinder_nobody_and_end_when_their_time_is_up() {
 }
 
 #[tokio::test]
-async fn a_thousand_half_bodies_hinder_nobody_and_end_when_their_time_is_up() {
+async fn thousand_partial_bodies_block_no_one_and_time_out() {
     let app = TestApp::spawn().await;
-    app.get(&held()).await.assert_ok();
+    app.get(&cached()).await.assert_ok();
     let calls = app.engage.total_calls();
     let start = format!(
         "POST /customer/lookup HTTP/1.1\r\nHost: bff\r\nX-Api-Key: {TILL}\r\n\
@@ -96,7 +96,7 @@ async fn a_thousand_half_bodies_hinder_nobody_and_end_when_their_time_is_up() {
     );
     let held = begin_many(&app, start.as_bytes()).await;
     others_are_answered(&app).await;
-    // The time of a body is the injected clock's: it stands still until it is moved.
+    // The time-out of a body uses the injected clock, which stands still until the test moves it.
     assert!(held.iter().all(is_open));
     let ended = tokio::spawn(ends(held));
     wait_until(|| {
@@ -113,9 +113,9 @@ async fn a_thousand_half_bodies_hinder_nobody_and_end_when_their_time_is_up() {
 }
 
 #[tokio::test]
-async fn peers_that_read_nothing_hinder_nobody_and_lose_their_connections() {
+async fn clients_that_read_nothing_block_no_one_and_are_disconnected() {
     let app = TestApp::with(|config| config.server.write_timeout = HELD_FOR).await;
-    app.get(&held()).await.assert_ok();
+    app.get(&cached()).await.assert_ok();
     let calls = app.engage.total_calls();
     let requests = customer("").repeat(20);
     let mut held = Vec::with_capacity(DEAF);
@@ -140,7 +140,7 @@ async fn peers_that_read_nothing_hinder_nobody_and_lose_their_connections() {
     assert_eq!(app.engage.total_calls(), calls);
 }
 
-/// The customer whom the service holds, as a query.
-fn held() -> String {
+/// The query for the cached customer.
+fn cached() -> String {
     format!("contactId={}", engage_simulator::people::ALVA.id)
 }

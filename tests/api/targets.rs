@@ -1,4 +1,4 @@
-//! Targets and hosts (RFC 9112, 3.2), and that what is no request at all is answered as everything else is. Raw sockets.
+//! Targets and hosts (RFC 9112, 3.2), and refusals of malformed heads. Raw sockets.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use crate::{
 
 const PAGE: &str = "https://shop.example.com";
 
-/// Sends the bytes and reads until the service hangs up.
+/// Sends the bytes and reads until the service closes the connection.
 async fn exchange(app: &TestApp, request: &str) -> String {
     let mut stream = connect(app).await;
     stream.write_all(request.as_bytes()).await.expect("sent");
     rest(&mut stream).await
 }
 
-fn held() -> String {
+fn cached() -> String {
     format!("/customer?contactId={}", ALVA.id)
 }
 
@@ -31,16 +31,16 @@ fn get(target: &str, headers: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_absolute_target_is_as_good_as_a_path() {
+async fn absolute_target_is_accepted_like_a_path() {
     let app = TestApp::spawn().await;
     for target in [
-        format!("http://shop.example.com{}", held()),
-        format!("HTTP://SHOP.example.com:8080{}", held()),
-        format!("https://shop.example.com{}", held()),
-        format!("http://[2001:db8::1]:80{}", held()),
+        format!("http://shop.example.com{}", cached()),
+        format!("HTTP://SHOP.example.com:8080{}", cached()),
+        format!("https://shop.example.com{}", cached()),
+        format!("http://[2001:db8::1]:80{}", cached()),
         "http://shop.example.com/livez".to_owned(),
     ] {
-        // Whatever Host says (RFC 9112, 3.2.2).
+        // Whatever `Host` says (RFC 9112, 3.2.2).
         for host in ["shop.example.com", "other.example.com", "bff"] {
             let text = exchange(&app, &get(&target, &format!("Host: {host}\r\n"))).await;
             assert!(text.starts_with("HTTP/1.1 200 "), "{target}: {text}");
@@ -57,7 +57,7 @@ async fn an_absolute_target_is_as_good_as_a_path() {
 }
 
 #[tokio::test]
-async fn targets_of_other_forms_are_a_400() {
+async fn other_forms_of_target_are_a_400() {
     let app = TestApp::spawn().await;
     for line in [
         "OPTIONS * HTTP/1.1",
@@ -80,9 +80,9 @@ async fn targets_of_other_forms_are_a_400() {
 }
 
 #[tokio::test]
-async fn an_invalid_host_is_a_400_and_any_valid_one_is_taken() {
+async fn invalid_host_is_a_400_and_any_valid_one_is_accepted() {
     let app = TestApp::spawn().await;
-    exchange(&app, &get(&held(), "Host: bff\r\n")).await;
+    exchange(&app, &get(&cached(), "Host: bff\r\n")).await;
     for host in [
         "",
         " ",
@@ -119,8 +119,8 @@ async fn an_invalid_host_is_a_400_and_any_valid_one_is_taken() {
         "a^b",
         "a`b",
     ] {
-        // Of the fast path's requests, of the others, and with an absolute target.
-        for target in [held(), "/livez".to_owned(), "http://a/livez".to_owned()] {
+        // By the fast path, by hyper, and with an absolute target.
+        for target in [cached(), "/livez".to_owned(), "http://a/livez".to_owned()] {
             let text = exchange(&app, &get(&target, &format!("Host: {host}\r\n"))).await;
             assert!(text.starts_with("HTTP/1.1 400 "), "{host:?}: {text}");
             assert!(text.contains("\"code\":\"InvalidParameter\""), "{text}");
@@ -142,15 +142,15 @@ async fn an_invalid_host_is_a_400_and_any_valid_one_is_taken() {
         "a-b~c!$&'()*+;=d",
         "%c3%a4.example",
     ] {
-        for target in [held(), "/livez".to_owned()] {
+        for target in [cached(), "/livez".to_owned()] {
             let text = exchange(&app, &get(&target, &format!("Host: {host}\r\n"))).await;
             assert!(text.starts_with("HTTP/1.1 200 "), "{host:?}: {text}");
         }
     }
 }
 
-/// What hyper's parser refuses: a request, its status and the code.
-fn unparsable() -> Vec<(String, u16, &'static str)> {
+/// What hyper's parser refuses: the request, the status and the code.
+fn malformed() -> Vec<(String, u16, &'static str)> {
     let with = |headers: &str| format!("GET /livez HTTP/1.1\r\nHost: a\r\n{headers}\r\n");
     let no_request = |request: &str| (request.to_owned(), 400, "InvalidParameter");
     let of_length = |length: &str| {
@@ -204,11 +204,11 @@ fn assert_full(text: &str, status: u16, code: &str) {
 }
 
 #[tokio::test]
-async fn what_cannot_be_parsed_is_answered_as_any_other_refusal_is() {
+async fn malformed_head_is_refused_with_a_problem_like_any_other() {
     let app = TestApp::spawn().await;
-    for (request, status, code) in unparsable() {
+    for (request, status, code) in malformed() {
         assert_full(&exchange(&app, &request).await, status, code);
-        // The same behind other requests, and in pieces.
+        // The same after other requests, and in pieces.
         let mut stream = connect(&app).await;
         stream.write_all(LIVEZ.as_bytes()).await.expect("sent");
         answer(&mut stream).await;
@@ -229,12 +229,12 @@ async fn what_cannot_be_parsed_is_answered_as_any_other_refusal_is() {
     }
     let counted = app.operations("/metrics").await;
     assert!(counted.text().contains("code=\"HeadTooLarge\""));
-    // So many events of strangers are left out that this one must come after a while.
+    // The limit of log events drops most of these, and lets this one pass after a while.
     app.advance(Duration::from_secs(60));
-    let (request, status, code) = unparsable().pop().expect("one");
+    let (request, status, code) = malformed().pop().expect("one");
     assert_full(&exchange(&app, &request).await, status, code);
     assert!(logs().contains("HeadTooLarge"));
-    // The operators' listener too.
+    // The operations listener too.
     let mut stream = tokio::net::TcpStream::connect(app.operations)
         .await
         .expect("a connection");
@@ -243,7 +243,7 @@ async fn what_cannot_be_parsed_is_answered_as_any_other_refusal_is() {
 }
 
 #[tokio::test]
-async fn a_listed_page_may_read_refusals_of_framing_too() {
+async fn configured_origin_may_read_framing_refusals() {
     let issuer = Issuer::new();
     let app = with_config(&issuer, |config| {
         config.server.cors_origins = vec![PAGE.to_owned()];
@@ -286,7 +286,7 @@ async fn a_listed_page_may_read_refusals_of_framing_too() {
                 usize::from(is_allowed)
             );
         }
-        // What goes the usual way bears it once as well.
+        // A regular response has the field once as well.
         let ask = app.request("/customer/me").header("origin", origin);
         let answer = ask.header(AUTHORIZATION, format!("Bearer {token}"));
         let answer = crate::harness::Answer::of(answer).await;

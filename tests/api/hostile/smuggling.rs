@@ -1,5 +1,5 @@
-//! Request smuggling: requests that two parsers would frame differently. Each is followed by another request, which
-//! must not be answered.
+//! Requests that two parsers could read differently. Each is followed by another request, which must not be answered as
+//! one.
 
 use engage_simulator::people::ALVA;
 
@@ -26,7 +26,7 @@ fn chunked() -> String {
     format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
 }
 
-/// A lookup with these header lines and this body, followed by another request.
+/// A look-up with these header lines and this body, followed by another request.
 fn post(headers: &str, body: &str) -> Row {
     let key = key();
     let request = format!(
@@ -36,7 +36,7 @@ fn post(headers: &str, body: &str) -> Row {
     Row::new(request, Closed)
 }
 
-/// Content lengths given twice or wrongly.
+/// Repeated or malformed lengths of a body.
 fn lengths() -> Vec<Row> {
     let (body, chunked) = (body(), chunked());
     let length = body.len();
@@ -90,7 +90,7 @@ fn lengths() -> Vec<Row> {
         format!("transfer-encoding: CHUNKED\r\ncontent-length: {length}\r\n"),
         "Content-Length: 5\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n".to_owned(),
     ] {
-        // The transfer coding wins, and nothing after it is read (RFC 9112, section 6.3).
+        // The coding takes precedence, and nothing after the body is read (RFC 9112, 6.3).
         let row = post(&both, &chunked);
         rows.push(Row {
             expected: Harmless,
@@ -100,7 +100,7 @@ fn lengths() -> Vec<Row> {
     rows
 }
 
-/// Transfer codings that only some parsers know.
+/// Transfer codings that one parser knows and another does not.
 fn transfer_codings() -> Vec<Row> {
     let chunked = chunked();
     let mut rows = Vec::new();
@@ -153,7 +153,7 @@ fn transfer_codings() -> Vec<Row> {
     rows
 }
 
-/// Chunks whose size is ambiguous.
+/// Chunks of whose size two parsers could disagree.
 fn chunks() -> Vec<Row> {
     let body = body();
     let size = format!("{:x}", body.len());
@@ -196,7 +196,7 @@ fn chunks() -> Vec<Row> {
     .collect()
 }
 
-/// Unusual line ends and folded lines.
+/// Lines with other ends, and folded lines.
 fn lines() -> Vec<Row> {
     let key = key();
     let mut rows = Vec::new();
@@ -227,7 +227,7 @@ fn lines() -> Vec<Row> {
     ] {
         rows.push(Row::new(request, Closed));
     }
-    // A line may end with a bare LF (RFC 9112, section 2.2); then every parser sees one request.
+    // A bare LF may end a line (RFC 9112, 2.2): every parser must read one request.
     for request in [
         format!(
             "GET /customer?contactId={} HTTP/1.1\nHost: a\n{key}Connection: close\n\n",

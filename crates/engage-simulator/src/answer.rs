@@ -1,4 +1,4 @@
-//! What Engage answers: a status, a content type and a body, and its errors in their usual shape.
+//! Responses: status, content type and body, and Engage's errors.
 
 use crate::json::Json;
 
@@ -6,7 +6,7 @@ pub(crate) const JSON: &str = "application/json; charset=utf-8";
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 pub(crate) const HTML: &str = "text/html";
 
-/// One complete answer.
+/// A complete response.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -30,30 +30,30 @@ impl Answer {
     }
 }
 
-/// Why Engage refuses a call, by the codes that it documents.
+/// Errors of Engage, by its documented codes.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Refusal {
+pub(crate) enum ApiError {
     InvalidEmailAddress,
     InvalidPhoneNumber,
     InvalidSocialSecurityNumber,
     InvalidContactType,
     InvalidSearchQuery,
     InvalidContactId,
-    /// More contacts changed than `/contacts/changes` lists.
+    /// `/contacts/changes` has too many contacts.
     TooManyChanges,
     ContactNotFound,
-    /// With the ids of everybody who matched.
+    /// With the ids of all matches.
     MultipleMatches(Vec<String>),
     InvalidSystemConfiguration,
     Unauthorized,
     Forbidden,
     /// A call without `Content-Type: application/json`, even a GET.
     MissingContentType,
-    /// Not Engage's: the caller asked for something that the simulator does not know.
+    /// Not an error of Engage's: the simulator does not know the route or parameter.
     Unknown(String),
 }
 
-impl Refusal {
+impl ApiError {
     pub(crate) fn answer(&self, request_id: &str) -> Answer {
         let coded = |status: u16, code: &str, message: &str| {
             let mut body = Json::object([("errorCode", code.into()), ("message", message.into())]);

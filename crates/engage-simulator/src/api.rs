@@ -1,31 +1,30 @@
-//! The pretend API itself: from a path and its query to an answer, out of the world as it stands.
-//!
-//! Pure reading: nothing here waits, records or changes anything.
+//! The simulated API: computes the response to a path and query from the state of the world. Nothing here waits, records or
+//! changes anything.
 
 mod entities;
 mod lookup;
 mod render;
 
-pub(crate) use render::truth;
+pub(crate) use render::full_data;
 
 use jiff::Timestamp;
 
 use crate::{
-    answer::{Answer, Refusal},
+    answer::{Answer, ApiError},
     contact::Contact,
     endpoint::Endpoint,
     identifier,
     world::World,
 };
 
-/// The version that a call's path names.
+/// The API version in a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
     V2,
     V3,
 }
 
-/// Which of a contact's vouchers are asked for.
+/// The requested subset of a contact's vouchers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum VoucherScope {
     All,
@@ -33,14 +32,14 @@ pub(crate) enum VoucherScope {
     Redeemed,
 }
 
-/// What a path asks for.
+/// The operation of a path.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Operation {
     Overview,
     ContactIdLookup,
     Contact(String),
     Promotions(String),
-    /// The contact is part of the path in v2 and a parameter in v3.
+    /// The contact id is part of the path in v2 and a parameter in v3.
     Vouchers(VoucherScope, Option<String>),
     PointAccounts,
     Changes,
@@ -48,7 +47,7 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// Reads a path; `None` for what the simulator does not know.
+    /// Parses a path; `None` if unknown.
     pub(crate) fn parse(path: &str) -> Option<(Version, Self)> {
         let (version, rest) = if let Some(rest) = path.strip_prefix("/api/v3/") {
             (Version::V3, rest)
@@ -57,7 +56,7 @@ impl Operation {
         };
         let segments: Vec<&str> = rest.split('/').collect();
         let operation = match (version, segments.as_slice()) {
-            // Engage tolerates the slash here, and a known client sends it.
+            // Engage accepts the trailing slash, and a known client sends it.
             (_, ["contactoverview"] | ["contactoverview", ""]) => Self::Overview,
             (_, ["contacts", "id"]) => Self::ContactIdLookup,
             (_, ["contacts", "changes"]) => Self::Changes,
@@ -89,7 +88,7 @@ impl Operation {
         }
     }
 
-    /// The query parameters that Engage knows here.
+    /// The query parameters that Engage accepts.
     pub(crate) fn parameters(&self) -> &'static [&'static str] {
         match self {
             Self::Overview => &[
@@ -129,19 +128,19 @@ impl VoucherScope {
     }
 }
 
-/// One question to the world.
-pub(crate) struct Question<'a> {
+/// A request with the state that it is answered from.
+pub(crate) struct ApiRequest<'a> {
     pub(crate) world: &'a World,
     pub(crate) now: Timestamp,
     pub(crate) version: Version,
     pub(crate) query: &'a [(String, String)],
-    /// Answer about this contact instead of the one that was asked for.
-    pub(crate) impostor: Option<&'a str>,
+    /// Id of a contact to respond about instead of the requested one.
+    pub(crate) substitute: Option<&'a str>,
 }
 
-impl Question<'_> {
-    /// Answers as Engage would.
-    pub(crate) fn answer(&self, operation: &Operation) -> Result<Answer, Refusal> {
+impl ApiRequest<'_> {
+    /// Computes Engage's response.
+    pub(crate) fn answer(&self, operation: &Operation) -> Result<Answer, ApiError> {
         match operation {
             Operation::Overview => self.overview(),
             Operation::ContactIdLookup => self.contact_id(),
@@ -162,17 +161,17 @@ impl Question<'_> {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The contact with this id as it is now, or whoever stands in for it.
-    fn current(&self, id: Option<&str>) -> Result<&Contact, Refusal> {
+    /// The current contact with this id, or its substitute.
+    fn current(&self, id: Option<&str>) -> Result<&Contact, ApiError> {
         let id = id
             .and_then(identifier::guid)
-            .ok_or(Refusal::InvalidContactId)?;
-        let found = self.world.current(&id).ok_or(Refusal::ContactNotFound)?;
-        Ok(self.or_impostor(found))
+            .ok_or(ApiError::InvalidContactId)?;
+        let found = self.world.current(&id).ok_or(ApiError::ContactNotFound)?;
+        Ok(self.or_substitute(found))
     }
 
-    fn or_impostor<'b>(&'b self, asked: &'b Contact) -> &'b Contact {
-        let impostor = self.impostor.and_then(|id| self.world.current(id));
-        impostor.map_or(asked, |impostor| impostor)
+    fn or_substitute<'b>(&'b self, requested: &'b Contact) -> &'b Contact {
+        let substitute = self.substitute.and_then(|id| self.world.current(id));
+        substitute.map_or(requested, |substitute| substitute)
     }
 }

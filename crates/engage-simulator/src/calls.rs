@@ -1,4 +1,4 @@
-//! What the simulator was asked: every call, counted and remembered.
+//! Counts and records every call.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,15 +12,15 @@ use tokio::sync::watch;
 
 use crate::endpoint::Endpoint;
 
-/// Older calls are forgotten beyond this many; the counts stay exact.
-const REMEMBERED: usize = 100_000;
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Number of recorded calls; older ones are dropped, but still counted.
+const MAX_LOGGED: usize = 100_000;
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// One call, as it arrived and, later, as it was answered.
+/// A recorded call.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Call {
-    /// What was called.
+    /// The endpoint.
     pub endpoint: Endpoint,
     /// The HTTP method.
     pub method: String,
@@ -28,13 +28,13 @@ pub struct Call {
     pub path: String,
     /// The query's pairs, decoded, in order.
     pub query: Vec<(String, String)>,
-    /// Which of the headers that Engage wants were there.
+    /// Which of the headers that Engage requires were sent.
     pub headers: HeadersSeen,
-    /// When it arrived, by the simulator's clock.
+    /// Time of arrival, by the simulator's clock.
     pub at: Timestamp,
-    /// The status it was answered with; `None` while it runs, and for a call without an answer.
+    /// Status of the response; `None` while the call is in flight, and without a response.
     pub status: Option<u16>,
-    /// Whether it still waits for its answer.
+    /// Whether the call is in flight.
     pub in_flight: bool,
 }
 
@@ -48,13 +48,10 @@ impl Call {
     }
 }
 
-/// Which headers a call carried.
+/// Which headers a call had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a plain answer about one header"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "one flag per header")]
 pub struct HeadersSeen {
     /// `User-Agent`, of the form `Product/Version`.
     pub user_agent: bool,
@@ -62,22 +59,22 @@ pub struct HeadersSeen {
     pub content_type: bool,
     /// `Accept`.
     pub accept: bool,
-    /// `apikey`, with the right key.
+    /// `apikey` with the right key.
     pub api_key: bool,
 }
 
 /// The record of all calls.
 #[derive(Debug)]
 pub(crate) struct Calls {
-    book: Mutex<Book>,
-    /// Told of every arrival.
+    log: Mutex<CallLog>,
+    /// Notified of every arrival.
     arrivals: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
-struct Book {
+struct CallLog {
     calls: VecDeque<Call>,
-    /// The number of the first call that is still remembered; never falls, not even on a reset.
+    /// Number of the first recorded call; never decreases, not even on a reset.
     first: u64,
     counts: HashMap<Endpoint, usize>,
     in_flight: usize,
@@ -85,7 +82,7 @@ struct Book {
     unexpected: Vec<String>,
 }
 
-/// A call that has not ended; dropped without an answer, the caller has hung up.
+/// A call in flight. Dropping it without a response means that the caller hung up.
 #[derive(Debug)]
 pub(crate) struct RunningCall {
     calls: Arc<Calls>,
@@ -95,14 +92,14 @@ pub(crate) struct RunningCall {
 impl Calls {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            book: Mutex::default(),
+            log: Mutex::default(),
             arrivals: watch::Sender::new(0),
         })
     }
 
     /// Records an arrival.
     pub(crate) fn begin(self: &Arc<Self>, call: Call) -> RunningCall {
-        let number = self.book().begin(call);
+        let number = self.lock().begin(call);
         self.arrivals.send_modify(|arrivals| *arrivals += 1);
         RunningCall {
             calls: self.clone(),
@@ -110,17 +107,17 @@ impl Calls {
         }
     }
 
-    pub(crate) fn note_unexpected(&self, what: String) {
-        self.book().unexpected.push(what);
+    pub(crate) fn record_unexpected(&self, what: String) {
+        self.lock().unexpected.push(what);
     }
 
     pub(crate) fn unexpected(&self) -> Vec<String> {
-        self.book().unexpected.clone()
+        self.lock().unexpected.clone()
     }
 
     pub(crate) fn count(&self, endpoint: Endpoint) -> usize {
-        let book = self.book();
-        let covered = book
+        let log = self.lock();
+        let covered = log
             .counts
             .iter()
             .filter(|(called, _)| endpoint.covers(**called));
@@ -128,54 +125,54 @@ impl Calls {
     }
 
     pub(crate) fn log(&self) -> Vec<Call> {
-        self.book().calls.iter().cloned().collect()
+        self.lock().calls.iter().cloned().collect()
     }
 
     pub(crate) fn in_flight(&self) -> usize {
-        self.book().in_flight
+        self.lock().in_flight
     }
 
     pub(crate) fn max_in_flight(&self) -> usize {
-        self.book().max_in_flight
+        self.lock().max_in_flight
     }
 
-    /// Forgets everything but the calls that still run.
+    /// Forgets everything but the calls in flight.
     pub(crate) fn reset(&self) {
-        let mut book = self.book();
-        book.first += book.calls.len() as u64;
-        book.calls.clear();
-        book.counts.clear();
-        book.unexpected.clear();
-        book.max_in_flight = book.in_flight;
+        let mut log = self.lock();
+        log.first += log.calls.len() as u64;
+        log.calls.clear();
+        log.counts.clear();
+        log.unexpected.clear();
+        log.max_in_flight = log.in_flight;
     }
 
     /// Waits until `endpoint` has been called at least `n` times since the last reset.
     pub(crate) async fn wait_for(&self, endpoint: Endpoint, n: usize) {
         let mut arrivals = self.arrivals.subscribe();
         let enough = arrivals.wait_for(|_| self.count(endpoint) >= n);
-        let waited = tokio::time::timeout(PATIENCE, enough).await.is_ok();
+        let waited = tokio::time::timeout(WAIT_TIMEOUT, enough).await.is_ok();
         assert!(
             waited,
-            "waited {PATIENCE:?} for {n} calls to {endpoint:?}, saw {}; unexpected: {:?}; log: {:#?}",
+            "waited {WAIT_TIMEOUT:?} for {n} calls to {endpoint:?}, saw {}; unexpected: {:?}; log: {:#?}",
             self.count(endpoint),
             self.unexpected(),
             self.log(),
         );
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, CallLog> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Book {
+impl CallLog {
     fn begin(&mut self, call: Call) -> u64 {
         *self.counts.entry(call.endpoint).or_default() += 1;
         self.in_flight += 1;
         self.max_in_flight = self.max_in_flight.max(self.in_flight);
         self.calls.push_back(call);
         let number = self.first + self.calls.len() as u64 - 1;
-        if self.calls.len() > REMEMBERED {
+        if self.calls.len() > MAX_LOGGED {
             self.calls.pop_front();
             self.first += 1;
         }
@@ -189,9 +186,9 @@ impl Book {
 }
 
 impl RunningCall {
-    /// Notes the status that the caller is about to get.
+    /// Records the status of the response.
     pub(crate) fn answered(self, status: u16) {
-        if let Some(call) = self.calls.book().call(self.number) {
+        if let Some(call) = self.calls.lock().call(self.number) {
             call.status = Some(status);
         }
     }
@@ -199,9 +196,9 @@ impl RunningCall {
 
 impl Drop for RunningCall {
     fn drop(&mut self) {
-        let mut book = self.calls.book();
-        book.in_flight -= 1;
-        if let Some(call) = book.call(self.number) {
+        let mut log = self.calls.lock();
+        log.in_flight -= 1;
+        if let Some(call) = log.call(self.number) {
             call.in_flight = false;
         }
     }

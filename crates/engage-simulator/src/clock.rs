@@ -1,7 +1,6 @@
-//! The simulator's time: the system's, or one that only moves when a test says so.
+//! The simulator's clock: the system's, or one that only a test advances.
 //!
-//! Everything dated in the world asks this clock. The rate limit and latencies do not: they concern
-//! the wire, so they run in real time.
+//! All data of the world uses it. The rate limit and latencies use real time, because they belong to the network.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,29 +9,29 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
 
-/// A shared handle to the time of the simulated world; clones move together.
+/// A shared handle to the simulated time; clones advance together.
 #[derive(Debug, Clone)]
 pub struct SimulatorClock(Source);
 
 #[derive(Debug, Clone)]
 enum Source {
-    /// The system's time plus what `advance` has added.
+    /// The system's time plus the sum of all `advance` calls.
     System(Arc<Mutex<Duration>>),
     Manual(Arc<Mutex<Timestamp>>),
 }
 
 impl SimulatorClock {
-    /// Follows the system's clock; `advance` runs ahead of it.
+    /// Follows the system's clock; `advance` adds to it.
     pub fn system() -> Self {
         Self(Source::System(Arc::default()))
     }
 
-    /// Stands at `start` until it is advanced.
+    /// Stays at `start` until it is advanced.
     pub fn manual(start: Timestamp) -> Self {
         Self(Source::Manual(Arc::new(Mutex::new(start))))
     }
 
-    /// Tells the time.
+    /// The current time.
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the simulator's own clock"
@@ -47,7 +46,7 @@ impl SimulatorClock {
         }
     }
 
-    /// Lets time pass.
+    /// Advances the clock.
     pub fn advance(&self, by: Duration) {
         match &self.0 {
             Source::System(ahead) => {
@@ -68,12 +67,12 @@ fn shift(from: Timestamp, by: Duration) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
-/// The zone that times without one are written and read in.
+/// The zone of times without one.
 pub(crate) fn local_zone() -> TimeZone {
     TimeZone::get("Europe/Stockholm").unwrap_or(TimeZone::UTC)
 }
 
-/// Reads a date-time in any of the spellings that Engage uses.
+/// Parses a time in any of Engage's formats.
 pub(crate) fn parse_instant(text: &str) -> Option<Timestamp> {
     text.parse::<Timestamp>().ok().or_else(|| {
         let civil: DateTime = text.parse().ok()?;
@@ -81,9 +80,9 @@ pub(crate) fn parse_instant(text: &str) -> Option<Timestamp> {
     })
 }
 
-/// The date-time spellings that Engage mixes.
+/// Engage's time formats.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Spelling {
+pub(crate) enum TimeFormat {
     /// `2026-11-01T07:12:44+01:00`
     Offset,
     /// `2026-11-01T07:12:44.1234567+01:00`
@@ -98,7 +97,7 @@ pub(crate) enum Spelling {
     NoZoneFiveDigits,
 }
 
-impl Spelling {
+impl TimeFormat {
     pub(crate) const ALL: [Self; 6] = [
         Self::Offset,
         Self::OffsetSevenDigits,
@@ -126,17 +125,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_names_the_same_second() {
+    fn every_format_means_the_same_second() {
         let at: Timestamp = "2026-11-01T06:12:44.1234567Z".parse().expect("valid");
-        for spelling in Spelling::ALL {
-            let text = spelling.write(at);
+        for format in TimeFormat::ALL {
+            let text = format.write(at);
             let read = parse_instant(&text).expect("readable");
             assert_eq!(read.as_second(), at.as_second(), "{text}");
         }
     }
 
     #[test]
-    fn a_manual_clock_moves_only_when_told_and_for_all_its_clones() {
+    fn manual_clock_advances_for_all_clones() {
         let clock = SimulatorClock::manual(Timestamp::UNIX_EPOCH);
         let other = clock.clone();
         clock.advance(Duration::from_secs(61));

@@ -1,10 +1,10 @@
-//! A contact as the simulated tenant knows it: everything Engage can tell about one person.
+//! A contact of the simulated tenant, with all of its data.
 
 use jiff::Timestamp;
 
 use crate::{clock::parse_instant, identifier::Identifier, json::Json};
 
-/// One version of a contact. Edits make a new version; see the world's history.
+/// One version of a contact. Edits create a new version, see the world's history.
 #[derive(Debug, Clone)]
 pub(crate) struct Contact {
     pub(crate) id: String,
@@ -15,12 +15,12 @@ pub(crate) struct Contact {
     pub(crate) warnings: Json,
     pub(crate) audiences: Json,
     pub(crate) vouchers: Vec<Voucher>,
-    /// As Engage writes them; nothing in here is read but `id`, `redeemed`, `expiresOn` and the channels.
+    /// As written by Engage; only `id`, `redeemed`, `expiresOn` and the channels are interpreted.
     pub(crate) promotions: Vec<Json>,
     pub(crate) accounts: Vec<PointAccount>,
-    /// Fields that a later Engage added to the overview and to the contact.
+    /// Fields that a later release of Engage adds to the overview and to the contact.
     pub(crate) extra: Vec<(String, Json)>,
-    /// Identifiers that lead to it whatever its attributes show, as a collation or an index may have it.
+    /// Further identifiers that lead to the contact, as a collation or an index of Engage's may cause.
     pub(crate) also_found_by: Vec<Identifier>,
 }
 
@@ -44,7 +44,7 @@ impl Voucher {
     }
 }
 
-/// One balance of a contact, of one point definition.
+/// A contact's balance of one point definition.
 #[derive(Debug, Clone)]
 pub(crate) struct PointAccount {
     /// The id in v3.
@@ -62,7 +62,7 @@ impl Contact {
         self.meta.text("contactType").unwrap_or_default()
     }
 
-    /// The promotions that the overview shows: neither redeemed nor expired.
+    /// The promotions in the overview: neither redeemed nor expired.
     pub(crate) fn live_promotions(&self, now: Timestamp) -> Vec<Json> {
         let is_live = |promotion: &&Json| {
             !promotion.is_true("redeemed") && !is_past(promotion.text("expiresOn"), now)

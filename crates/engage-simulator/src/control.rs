@@ -1,6 +1,6 @@
-//! The control API: the Rust handle's operations over HTTP, for demos and load runs.
+//! The control API: the operations of the Rust handle over HTTP, for demos and load runs.
 //!
-//! The crate's front page documents each route. It has no key: keep the listener on loopback.
+//! The crate documentation lists the routes. They need no key: keep the listener on loopback.
 
 mod contacts;
 mod holds;
@@ -18,9 +18,9 @@ use serde_json::{Value, json};
 
 use crate::{Simulator, service};
 
-/// Everything that the listener serves: the control API, and Engage for all the rest.
+/// All routes of the listener: the control API, and Engage's.
 pub(crate) fn router(engage: Simulator) -> Router {
-    let holds = holds::Kept::default();
+    let holds = holds::HoldRegistry::default();
     Router::new()
         .route(
             "/control/contacts",
@@ -73,14 +73,14 @@ pub(crate) fn router(engage: Simulator) -> Router {
         .fallback_service(axum::handler::Handler::with_state(service::handle, engage))
 }
 
-async fn unknown() -> Refused {
-    Refused(StatusCode::NOT_FOUND, "no such control route".to_owned())
+async fn unknown() -> ControlError {
+    ControlError(StatusCode::NOT_FOUND, "no such control route".to_owned())
 }
 
-/// Why a control call was refused, told as `{"error": …}`.
-struct Refused(StatusCode, String);
+/// An error of the control API, sent as `{"error": …}`.
+struct ControlError(StatusCode, String);
 
-impl IntoResponse for Refused {
+impl IntoResponse for ControlError {
     fn into_response(self) -> Response {
         (self.0, Json(json!({"error": self.1}))).into_response()
     }
@@ -90,14 +90,14 @@ fn done() -> Json<Value> {
     Json(json!({"ok": true}))
 }
 
-/// A JSON body, whatever its content type says, so that a bare `curl -d` works.
+/// A JSON body of any content type, so that a bare `curl -d` works.
 struct Body<T>(T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
-    type Rejection = Refused;
+    type Rejection = ControlError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
-        let bad = |reason: String| Refused(StatusCode::BAD_REQUEST, reason);
+    async fn from_request(request: Request, state: &S) -> Result<Self, ControlError> {
+        let bad = |reason: String| ControlError(StatusCode::BAD_REQUEST, reason);
         let bytes = bytes::Bytes::from_request(request, state)
             .await
             .map_err(|rejection| bad(rejection.body_text()))?;

@@ -1,4 +1,4 @@
-//! Changing the world: what tests and the control API can do to a contact.
+//! Edits of contacts, by tests and the control API.
 
 mod apply;
 mod editor;
@@ -10,7 +10,7 @@ pub use editor::ContactEditor;
 
 use crate::json::Json;
 
-/// A voucher to be given to a contact; what is left out is invented.
+/// A voucher to add; missing fields are generated.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VoucherSeed {
@@ -23,24 +23,24 @@ pub struct VoucherSeed {
     /// Its name.
     #[serde(default = "default_name")]
     pub name: String,
-    /// What it is worth, as the text of a JSON number.
+    /// Its value, as the text of a JSON number.
     pub amount: String,
-    /// In which currency.
+    /// Its currency.
     #[serde(default = "default_currency")]
     pub currency: String,
-    /// What it is worth elsewhere: currency and amount.
+    /// Its value in other currencies: currency and amount.
     #[serde(default)]
     pub local_values: Vec<(String, String)>,
-    /// What it cost in points.
+    /// Points spent on it.
     #[serde(default = "default_points")]
     pub points: String,
-    /// When it lapses; thirty days from now if not said.
+    /// End of validity; thirty days from now by default.
     #[serde(default)]
     pub expires_on: Option<String>,
 }
 
 impl VoucherSeed {
-    /// A voucher worth this much.
+    /// A voucher of this value.
     pub fn worth(amount: &str, currency: &str) -> Self {
         Self {
             id: None,
@@ -54,28 +54,28 @@ impl VoucherSeed {
         }
     }
 
-    /// With this id.
+    /// Sets the id.
     #[must_use]
     pub fn id(mut self, id: &str) -> Self {
         self.id = Some(id.to_owned());
         self
     }
 
-    /// With this number.
+    /// Sets the number.
     #[must_use]
     pub fn number(mut self, number: &str) -> Self {
         self.number = Some(number.to_owned());
         self
     }
 
-    /// With this name.
+    /// Sets the name.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
         self
     }
 
-    /// Lapsing then; written to the wire as given.
+    /// Sets the end of validity, sent verbatim.
     #[must_use]
     pub fn expires_on(mut self, date: &str) -> Self {
         self.expires_on = Some(date.to_owned());
@@ -95,7 +95,7 @@ fn default_points() -> String {
     "0".to_owned()
 }
 
-/// One change to one contact, as the control API spells it.
+/// An edit of one contact, as in the control API.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Edit {
@@ -104,7 +104,7 @@ pub(crate) enum Edit {
     /// The balance of a definition.
     PointsOf(u32, String),
     Attribute(String, Json),
-    /// An attribute's key and a value by which the contact is found too, whatever it shows.
+    /// An attribute's key and a value by which the contact is found as well, whatever the attribute is.
     AlsoFoundBy(String, String),
     AddVoucher(VoucherSeed),
     RemoveVoucher(String),
@@ -114,9 +114,9 @@ pub(crate) enum Edit {
     RedeemPromotion(String),
     Audiences(Json),
     Warnings(Json),
-    /// Sets those that are named.
+    /// Sets the given ones.
     Preferences(Json),
-    /// All of them.
+    /// Replaces all.
     Consents(Json),
     ContactType(String),
     Delete,

@@ -1,12 +1,12 @@
-//! The endpoints of Engage that are simulated, as tests name them.
+//! The simulated endpoints of Engage.
 
 use serde::{Deserialize, Serialize};
 
-/// One simulated endpoint, in either API version.
+/// A simulated endpoint, in either API version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Endpoint {
-    /// Every endpoint; for calls themselves it never occurs.
+    /// Every endpoint; never the endpoint of a call.
     All,
     /// `GET /contactoverview`
     Overview,
@@ -39,7 +39,7 @@ impl Endpoint {
         Self::TargetAudiences,
     ];
 
-    /// Whether a rule for `self` concerns a call to `called`.
+    /// Whether a rule for `self` applies to a call to `called`.
     pub fn covers(self, called: Self) -> bool {
         self == Self::All || self == called
     }

@@ -1,4 +1,4 @@
-//! What can go wrong on the way to Engage, and how long the way takes.
+//! Simulated faults and latencies.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -11,17 +11,17 @@ use crate::{
     endpoint::Endpoint,
 };
 
-/// One way for a call to fail or to be answered wrongly.
+/// A way for a call to fail or to get a wrong response.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Fault {
-    /// Never answers; the connection stays open.
+    /// Never responds; the connection stays open.
     Hang,
-    /// Resets the connection instead of answering.
+    /// Resets the connection instead of responding.
     ResetBeforeBody,
     /// Resets the connection after the head and half of the body.
     ResetMidBody,
-    /// Answers whole as HTTP, with half of the JSON.
+    /// A complete HTTP response with half of the JSON.
     TruncatedJson,
     /// A proxy's 502 page.
     Html502,
@@ -38,41 +38,41 @@ pub enum Fault {
     },
     /// Any status; a JSON string is sent as plain text, anything else as JSON.
     Status(u16, Value),
-    /// The right answer, this much later; in JSON the number of milliseconds.
+    /// The right response after this delay; in JSON in milliseconds.
     #[serde(deserialize_with = "milliseconds")]
     Delay(Duration),
-    /// 200 with this body as JSON, whatever was asked.
+    /// 200 with this JSON body for any request.
     Body(String),
-    /// The right kind of answer, but about the contact with this id.
+    /// The right kind of response, but about the contact with this id.
     WrongContact(String),
-    /// These bytes on the wire, head and all, then the end of the connection: for answers that no
-    /// honest server gives. In JSON a text.
+    /// These raw bytes including the head, then the end of the connection: for responses that no correct server sends. In
+    /// JSON a string.
     #[serde(deserialize_with = "text")]
     Raw(Bytes),
 }
 
 /// How a call ends on the wire.
 #[derive(Debug)]
-pub(crate) enum Ending {
-    Whole(Answer),
+pub(crate) enum Outcome {
+    Complete(Answer),
     /// The head, half of the body, then a reset.
-    Half(Answer),
-    /// A reset without a byte.
-    Nothing,
+    Partial(Answer),
+    /// A reset without any byte.
+    Reset,
     /// These bytes, then the end of the connection.
     Raw(Bytes),
-    /// Neither answer nor end.
-    Never,
+    /// Neither response nor end.
+    Hang,
 }
 
 impl Fault {
-    /// Spoils the answer that would have been given.
-    pub(crate) fn spoil(&self, mut answer: Answer) -> Ending {
+    /// Applies the fault to the right response.
+    pub(crate) fn apply(&self, mut answer: Answer) -> Outcome {
         match self {
-            Self::Hang => return Ending::Never,
-            Self::ResetBeforeBody => return Ending::Nothing,
-            Self::ResetMidBody => return Ending::Half(answer),
-            Self::Raw(bytes) => return Ending::Raw(bytes.clone()),
+            Self::Hang => return Outcome::Hang,
+            Self::ResetBeforeBody => return Outcome::Reset,
+            Self::ResetMidBody => return Outcome::Partial(answer),
+            Self::Raw(bytes) => return Outcome::Raw(bytes.clone()),
             Self::TruncatedJson => {
                 let half = answer.body.floor_char_boundary(answer.body.len() / 2);
                 answer.body.truncate(half);
@@ -100,10 +100,10 @@ impl Fault {
             Self::Status(status, Value::String(text)) => answer = Answer::new(*status, TEXT, text),
             Self::Status(status, body) => answer = Answer::new(*status, JSON, body.to_string()),
             Self::Body(body) => answer = Answer::new(200, JSON, body),
-            // These two change when and about whom, not how.
+            // Applied elsewhere: to the time and to the contact.
             Self::Delay(_) | Self::WrongContact(_) => {}
         }
-        Ending::Whole(answer)
+        Outcome::Complete(answer)
     }
 
     pub(crate) fn delay(&self) -> Duration {
@@ -113,7 +113,7 @@ impl Fault {
         }
     }
 
-    pub(crate) fn impostor(&self) -> Option<&str> {
+    pub(crate) fn substitute(&self) -> Option<&str> {
         match self {
             Self::WrongContact(id) => Some(id),
             _ => None,
@@ -121,18 +121,18 @@ impl Fault {
     }
 }
 
-/// How long an endpoint takes to answer.
+/// Response time of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Latency {
-    /// Answers at once.
+    /// No latency.
     None,
-    /// Always takes this long.
+    /// A constant latency.
     Fixed(Duration),
-    /// Takes long now and then, as real services do.
+    /// A log-normal latency, as of real services.
     LogNormal {
-        /// Half of the calls take longer.
+        /// The median.
         median: Duration,
-        /// The standard deviation of the logarithm; 0.5 is calm, 1.0 is wild.
+        /// The standard deviation of the logarithm; 0.5 is moderate, 1.0 is strong.
         sigma: f64,
     },
 }
@@ -143,7 +143,7 @@ impl Latency {
             Self::None => Duration::ZERO,
             Self::Fixed(latency) => latency,
             Self::LogNormal { median, sigma } => {
-                // Box and Muller's way to a normally distributed number.
+                // The Box-Muller transform to a normal distribution.
                 let radius = (-2.0 * (1.0 - fastrand::f64()).ln()).sqrt();
                 let normal = radius * (std::f64::consts::TAU * fastrand::f64()).cos();
                 median.mul_f64((sigma * normal).exp().min(1e6))
@@ -152,9 +152,9 @@ impl Latency {
     }
 }
 
-/// The faults and latencies that are in force.
+/// The active faults and latencies.
 #[derive(Debug, Default)]
-pub(crate) struct Weather {
+pub(crate) struct NetworkConditions {
     faults: Vec<Rule>,
     latencies: HashMap<Endpoint, Latency>,
 }
@@ -163,11 +163,11 @@ pub(crate) struct Weather {
 struct Rule {
     endpoint: Endpoint,
     fault: Fault,
-    /// `None` is until cleared.
+    /// `None` means until cleared.
     left: Option<usize>,
 }
 
-impl Weather {
+impl NetworkConditions {
     pub(crate) fn add(&mut self, endpoint: Endpoint, fault: Fault, times: Option<usize>) {
         if times.is_none() {
             self.faults
@@ -191,19 +191,19 @@ impl Weather {
         self.latencies.insert(endpoint, latency);
     }
 
-    /// The fault of this call: counted ones first, in the order in which they were added.
+    /// The fault of this call: limited ones first, in the order in which they were added.
     pub(crate) fn take_fault(&mut self, called: Endpoint) -> Option<Fault> {
         let covering = |rule: &&mut Rule| rule.endpoint.covers(called);
-        let mut counted = self.faults.iter_mut().filter(covering);
+        let mut limited = self.faults.iter_mut().filter(covering);
         if let Some((left, fault)) =
-            counted.find_map(|rule| Some((rule.left.as_mut()?, rule.fault.clone())))
+            limited.find_map(|rule| Some((rule.left.as_mut()?, rule.fault.clone())))
         {
             *left -= 1;
             self.faults.retain(|rule| rule.left != Some(0));
             return Some(fault);
         }
-        let mut lasting = self.faults.iter().rev();
-        let rule = lasting.find(|rule| rule.endpoint.covers(called))?;
+        let mut unlimited = self.faults.iter().rev();
+        let rule = unlimited.find(|rule| rule.endpoint.covers(called))?;
         Some(rule.fault.clone())
     }
 
@@ -227,15 +227,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counted_faults_come_before_lasting_ones_and_end() {
-        let mut weather = Weather::default();
-        weather.add(Endpoint::All, Fault::Html502, None);
-        weather.add(Endpoint::Contact, Fault::Hang, Some(2));
-        let mut taken = || weather.take_fault(Endpoint::Contact);
+    fn limited_faults_precede_unlimited_ones() {
+        let mut conditions = NetworkConditions::default();
+        conditions.add(Endpoint::All, Fault::Html502, None);
+        conditions.add(Endpoint::Contact, Fault::Hang, Some(2));
+        let mut taken = || conditions.take_fault(Endpoint::Contact);
         assert_eq!(taken(), Some(Fault::Hang));
         assert_eq!(taken(), Some(Fault::Hang));
         assert_eq!(taken(), Some(Fault::Html502));
-        weather.clear_faults();
-        assert_eq!(weather.take_fault(Endpoint::Contact), None);
+        conditions.clear_faults();
+        assert_eq!(conditions.take_fault(Endpoint::Contact), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Barriers: calls that a test keeps waiting until it lets them go.
+//! Barriers that hold calls until a test releases them.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -9,35 +9,35 @@ use tokio::sync::Semaphore;
 
 use crate::endpoint::Endpoint;
 
-/// Keeps the calls to an endpoint waiting; dropping it lets all of them go.
+/// Holds the calls to an endpoint; dropping it releases them.
 ///
-/// The calls are recorded as they arrive. Whether a held call answers with the world of its arrival
-/// or of its release depends on which function made the hold.
+/// Calls are recorded on arrival. Whether the response is computed on arrival or on release depends on the function that
+/// created the hold.
 #[derive(Debug)]
-#[must_use = "a hold that is dropped holds nothing"]
-pub struct Hold(Arc<Gate>);
+#[must_use = "dropping a hold releases its calls"]
+pub struct Hold(Arc<Barrier>);
 
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub(crate) struct Barrier {
     endpoint: Endpoint,
-    /// Whether the answer is made after the release.
+    /// Whether the response is computed after the release.
     pub(crate) is_before_answer: bool,
     permits: Semaphore,
     waiting: AtomicUsize,
 }
 
 impl Hold {
-    /// Lets everybody go, and from now on holds nobody.
+    /// Releases all calls, also future ones.
     pub fn release(&self) {
         self.0.permits.close();
     }
 
-    /// Lets the call go that has waited longest, or else the next one to come.
+    /// Releases the call that has waited longest, or else the next one.
     pub fn release_one(&self) {
         self.0.permits.add_permits(1);
     }
 
-    /// How many calls wait now.
+    /// Number of held calls.
     pub fn waiting(&self) -> usize {
         self.0.waiting.load(Ordering::SeqCst)
     }
@@ -49,49 +49,49 @@ impl Drop for Hold {
     }
 }
 
-impl Gate {
+impl Barrier {
     pub(crate) async fn pass(&self) {
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        let _left = Leaving(&self.waiting);
-        // An error means that the hold was released for good.
+        let _left = WaitingGuard(&self.waiting);
+        // An error means that the hold was released.
         if let Ok(permit) = self.permits.acquire().await {
             permit.forget();
         }
     }
 }
 
-/// Counts a call out of the gate, also when its caller has hung up.
-struct Leaving<'a>(&'a AtomicUsize);
+/// Decrements the number of held calls, also if the caller hangs up.
+struct WaitingGuard<'a>(&'a AtomicUsize);
 
-impl Drop for Leaving<'_> {
+impl Drop for WaitingGuard<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-/// The holds in force; the latest one on an endpoint catches its calls.
+/// The active holds; the latest one on an endpoint applies.
 #[derive(Debug, Default)]
-pub(crate) struct Holds(Mutex<Vec<Arc<Gate>>>);
+pub(crate) struct Holds(Mutex<Vec<Arc<Barrier>>>);
 
 impl Holds {
     pub(crate) fn add(&self, endpoint: Endpoint, is_before_answer: bool) -> Hold {
-        let gate = Arc::new(Gate {
+        let barrier = Arc::new(Barrier {
             endpoint,
             is_before_answer,
             permits: Semaphore::new(0),
             waiting: AtomicUsize::new(0),
         });
-        let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        gates.push(gate.clone());
-        Hold(gate)
+        let mut barriers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        barriers.push(barrier.clone());
+        Hold(barrier)
     }
 
-    pub(crate) fn gate(&self, called: Endpoint) -> Option<Arc<Gate>> {
-        let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        gates.retain(|gate| !gate.permits.is_closed());
-        let mut latest = gates.iter().rev();
+    pub(crate) fn barrier(&self, called: Endpoint) -> Option<Arc<Barrier>> {
+        let mut barriers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        barriers.retain(|barrier| !barrier.permits.is_closed());
+        let mut latest = barriers.iter().rev();
         latest
-            .find(|gate| gate.endpoint.covers(called))
+            .find(|barrier| barrier.endpoint.covers(called))
             .map(Arc::clone)
     }
 }

@@ -1,8 +1,8 @@
-//! The identifiers that Engage finds contacts by: their format checks and canonical forms.
+//! Identifiers of contacts: format checks and canonical forms.
 
 use crate::settings::CustomKey;
 
-/// What a contact is looked up by, in the form that two spellings of the same thing share.
+/// An identifier in canonical form.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Identifier {
     Email(String),
@@ -12,7 +12,7 @@ pub(crate) enum Identifier {
     ExternalId(String),
 }
 
-/// Reads an e-mail address; compared without regard to case.
+/// Parses an e-mail address, ignoring case.
 pub(crate) fn email(text: &str) -> Option<Identifier> {
     let (local, domain) = text.split_once('@')?;
     let is_plain =
@@ -25,14 +25,14 @@ pub(crate) fn email(text: &str) -> Option<Identifier> {
     is_email.then(|| Identifier::Email(text.to_lowercase()))
 }
 
-/// Reads a phone number with country code: `+` and digits.
+/// Parses a phone number with country code: `+` and digits.
 pub(crate) fn phone(text: &str) -> Option<Identifier> {
     let digits = text.strip_prefix('+')?;
     let is_phone = (6..=15).contains(&digits.len()) && is_digits(digits);
     is_phone.then(|| Identifier::Phone(text.to_owned()))
 }
 
-/// Reads a personnummer, samordningsnummer or HETU. What could be both of the last two is a HETU.
+/// Parses a personnummer, samordningsnummer or HETU. A number that may be either of the last two is a HETU.
 pub(crate) fn national_id(text: &str) -> Option<Identifier> {
     let is_samordningsnummer = |id: &String| &id[6..8] > "60";
     match (swedish_id(text), hetu(text)) {
@@ -42,7 +42,7 @@ pub(crate) fn national_id(text: &str) -> Option<Identifier> {
     .map(Identifier::NationalId)
 }
 
-/// Reads the value of an attribute that identifies.
+/// Parses the value of an identifying attribute.
 pub(crate) fn of_attribute(key: &str, value: &str) -> Option<Identifier> {
     match key {
         "email" => email(value),
@@ -54,7 +54,7 @@ pub(crate) fn of_attribute(key: &str, value: &str) -> Option<Identifier> {
     }
 }
 
-/// Reads the tenant's custom key; `None` when none is set up.
+/// Parses the tenant's custom key; `None` if not configured.
 pub(crate) fn custom_key(text: &str, key: CustomKey) -> Option<Identifier> {
     match key {
         CustomKey::Off => None,
@@ -63,7 +63,7 @@ pub(crate) fn custom_key(text: &str, key: CustomKey) -> Option<Identifier> {
     }
 }
 
-/// Whether this is a GUID in the 8-4-4-4-12 form; answers with the lower-case one.
+/// Parses a GUID in the form 8-4-4-4-12 into lower case.
 pub(crate) fn guid(text: &str) -> Option<String> {
     let groups: Vec<&str> = text.split('-').collect();
     let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
@@ -95,7 +95,7 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Ten digits mean someone under a hundred years old, unless the separator is a `+`.
+/// Ten digits mean an age below a hundred years, unless the separator is `+`.
 fn swedish_id(text: &str) -> Option<String> {
     let (birth, separator, last) = split_swedish(text)?;
     let short = &birth[birth.len() - 6..];
@@ -149,7 +149,7 @@ fn is_date(month: &str, day: &str) -> bool {
     (1..=12).contains(&month) && (1..=31).contains(&day)
 }
 
-/// The date of a samordningsnummer, of which month and day may be unknown.
+/// Whether it is the date of a samordningsnummer, with possibly unknown month and day.
 fn is_coordination_date(month: &str, day: &str) -> bool {
     let month: u8 = month.parse().unwrap_or(u8::MAX);
     let day: u8 = day.parse().unwrap_or_default();
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_spellings_of_a_national_id_become_one() {
+    fn spellings_of_a_national_id_become_one() {
         let full = Some(Identifier::NationalId("198507099805".to_owned()));
         for text in ["198507099805", "8507099805", "850709-9805", "19850709-9805"] {
             assert_eq!(national_id(text), full, "{text}");
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn national_ids_that_break_a_rule_are_refused() {
+    fn malformed_national_ids_are_refused() {
         for text in [
             "198507099806",
             "8507099804",

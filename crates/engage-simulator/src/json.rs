@@ -1,7 +1,7 @@
-//! JSON whose numbers are kept as they were written.
+//! JSON that keeps numbers verbatim.
 //!
-//! Engage writes amounts such as `250.0000`; a float would lose the digits, and whether
-//! `serde_json` keeps them depends on a feature that another crate of the build may turn on.
+//! Engage writes amounts such as `250.0000`; a float loses the digits, and whether `serde_json` keeps them depends on a
+//! feature that another crate of the build may enable.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use serde_json::{Value, value::RawValue};
 pub(crate) enum Json {
     Null,
     Bool(bool),
-    /// The number's own text.
+    /// The text of the number.
     Number(String),
     String(String),
     Array(Vec<Json>),
@@ -33,14 +33,14 @@ impl Json {
         )
     }
 
-    /// Takes a number verbatim; refuses text that is not a JSON number.
+    /// A verbatim number. Panics for text that is not a JSON number.
     pub(crate) fn number(text: impl Display) -> Self {
         let text = text.to_string();
         assert!(is_number(&text), "`{text}` is not a JSON number");
         Self::Number(text)
     }
 
-    /// Reads JSON text without touching its numbers.
+    /// Parses JSON and keeps its numbers verbatim.
     pub(crate) fn parse(text: &str) -> Result<Self, serde_json::Error> {
         let text = text.trim();
         Ok(match text.as_bytes().first() {
@@ -72,7 +72,7 @@ impl Json {
             .map(|(_, value)| value)
     }
 
-    /// Sets a field of an object; on anything else it does nothing.
+    /// Sets a field of an object; no effect on other values.
     pub(crate) fn set(&mut self, key: &str, value: Self) {
         let Self::Object(fields) = self else { return };
         match fields.iter_mut().find(|(name, _)| name == key) {
@@ -107,7 +107,7 @@ impl Json {
     }
 
     pub(crate) fn to_value(&self) -> Value {
-        serde_json::from_str(&self.to_string()).expect("what this writes is JSON")
+        serde_json::from_str(&self.to_string()).expect("JSON")
     }
 }
 
@@ -212,14 +212,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_keep_their_digits_through_reading_and_writing() {
+    fn numbers_keep_their_digits() {
         let text = r#"{"amount":250.0000,"big":12345678901234567890.123,"list":[1.50,-0.0]}"#;
         assert_eq!(Json::parse(text).expect("JSON").to_string(), text);
     }
 
     #[test]
     #[should_panic(expected = "not a JSON number")]
-    fn a_number_that_is_none_is_refused() {
+    fn other_text_is_not_a_number() {
         Json::number("12,5");
     }
 }

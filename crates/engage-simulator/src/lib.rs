@@ -1,8 +1,8 @@
-//! A stateful pretend Voyado Engage for tests, demo and load runs.
+//! A stateful simulator of Voyado Engage for tests, demos and load runs.
 //!
-//! It holds a world of invented contacts, answers the calls of Engage's API v2 and v3 that a customer
-//! page needs, remembers what it was asked, and fails in every way that a network can. It shares no
-//! type with the service on purpose: sharing them would make it agree with the service's mistakes.
+//! It generates invented contacts, serves the calls of Engage's API v2 and v3 that the service makes, records every call,
+//! and simulates every kind of network fault. It shares no type with the service: shared types would make it agree with the
+//! service's mistakes.
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -17,25 +17,23 @@
 //! # }
 //! ```
 //!
-//! # Engage's side
+//! # Engage's API
 //!
 //! Under `/api/v3` and `/api/v2`: `contactoverview`, `contacts/id`, `contacts/{id}`,
 //! `contacts/{id}/promotions`, `point-accounts`, `contacts/changes`, `target-audiences`; v3 also has
 //! `reward-vouchers[/available|/redeemed]`, v2 `contacts/{id}/bonuschecks[/available|/redeemed]`.
-//! Anything else, and any query parameter that Engage does not know, is a loud 404 and is listed by
-//! [`Simulator::unexpected`].
+//! Anything else, and any query parameter that Engage does not accept, is a 404 and listed by [`Simulator::unexpected`].
 //!
-//! - The overview shows the world as it was one overview lag ago, identifiers included; everything
-//!   else is current. Contacts of the seed have always existed.
-//! - Answers are made when a call arrives; latency is the way back. A hold made by
-//!   [`Simulator::hold_before`] makes the answer when it is released.
-//! - The rate limit and latencies run in real time, whatever the clock; only calls with the right key
-//!   count against the limit.
+//! - The overview has the data of one overview lag ago, identifiers included; everything else is current. Initial contacts
+//!   have always existed.
+//! - Responses are computed when a call arrives; latency delays them. A hold of [`Simulator::hold_before`] computes them on
+//!   release.
+//! - The rate limit and latencies use real time, with any clock; only calls with the right key count against the limit.
 //! - Times without a zone are Swedish.
 //!
 //! # The control API
 //!
-//! Everything but a manual clock can be steered over HTTP, on the same listener, without a key.
+//! Everything but a manual clock can be controlled over HTTP, on the same listener, without a key.
 //! Bodies are JSON. Endpoints are named `all`, `overview`, `contactIdLookup`, `contact`, `promotions`,
 //! `vouchers`, `pointAccounts`, `changes`, `targetAudiences`; durations are milliseconds.
 //!
@@ -43,28 +41,28 @@
 //! | --- | --- |
 //! | `GET /control/contacts?offset=&count=` | ids of the contacts |
 //! | `POST /control/contacts` `{"contactType":"Member","attributes":{}}` | creates one: `{"id"}` |
-//! | `GET /control/contacts/{id}` | everything that is true of a contact |
+//! | `GET /control/contacts/{id}` | all data of a contact |
 //! | `POST /control/contacts/{id}` `[edit, …]` | edits one, in order, see below |
 //! | `DELETE /control/contacts/{id}` | deletes one |
 //! | `POST /control/move-email` `{"from":"id","to":"id"}` | moves an e-mail address |
-//! | `GET /control/settings` | the base facts: time, number of contacts, calls |
+//! | `GET /control/settings` | time, number of contacts, number of calls |
 //! | `POST /control/settings` | any of `customKey` (`off`, `memberNumber`, `externalId`), `voucherKey` (`rewardVouchers`, `bonusChecks`), `wrapPointAccounts`, `pageCap` (0: none), `forbid`, `rateLimit` (0: none), `overviewLagMs` |
 //! | `POST /control/faults` `{"endpoint":"all","fault":"hang","times":3}` | adds a fault; without `times` until cleared |
-//! | `DELETE /control/faults` | clears them |
+//! | `DELETE /control/faults` | removes all faults |
 //! | `POST /control/latency` `{"endpoint":"all","fixedMs":20}` or `{"endpoint":"all","medianMs":40,"sigma":0.8}` | sets a latency; with neither, none |
-//! | `POST /control/holds` `{"endpoint":"overview","before":false}` | makes a hold: `{"hold":1}` |
-//! | `POST /control/holds/{hold}/release-one` | lets one call go |
-//! | `DELETE /control/holds/{hold}` | lets all go |
+//! | `POST /control/holds` `{"endpoint":"overview","before":false}` | creates a hold: `{"hold":1}` |
+//! | `POST /control/holds/{hold}/release-one` | releases one call |
+//! | `DELETE /control/holds/{hold}` | releases all |
 //! | `GET /control/calls` | counts, in flight, unexpected |
 //! | `GET /control/calls/log?count=` | the latest calls |
-//! | `DELETE /control/calls` | forgets them |
-//! | `POST /control/clock` `{"advanceMs":60000}` | lets time pass |
-//! | `POST /control/webhooks` `{"url":"http://…","secret":"whsec_…"}` | edits send webhooks from now on |
+//! | `DELETE /control/calls` | clears them |
+//! | `POST /control/clock` `{"advanceMs":60000}` | advances the clock |
+//! | `POST /control/webhooks` `{"url":"http://…","secret":"whsec_…"}` | edits send webhooks |
 //! | the same with `"encryptionKey":"…32 characters…"` | with encrypted payloads |
-//! | `DELETE /control/webhooks` | no more |
+//! | `DELETE /control/webhooks` | disables webhooks |
 //! | `POST /control/webhooks/send` `{"event":"contact.updated","contactId":"…"}` | sends one |
-//! | `POST /control/webhooks/resend` `{"backwards":true}` | sends all of them again, under their ids |
-//! | `GET /control/webhooks/deliveries` | what became of them |
+//! | `POST /control/webhooks/resend` `{"backwards":true}` | resends all, under their ids |
+//! | `GET /control/webhooks/deliveries` | results of deliveries |
 //!
 //! Edits: `{"points":"120.5"}`, `{"pointsOf":[2,"3"]}`, `{"attribute":["shoeSize",41]}`,
 //! `{"addVoucher":{"amount":"100"}}`, `{"removeVoucher":"id"}`, `{"redeemVoucher":"id"}`,
@@ -76,13 +74,13 @@
 //! `{"status":[503,"busy"]}`, `{"delay":250}`, `{"body":"{}"}`, `{"wrongContact":"id"}`,
 //! `{"raw":"HTTP/1.1 503 Busy\r\nretry-after: 3\r\ncontent-length: 0\r\n\r\n"}`.
 
-// The map, in reading order. First what a test holds in its hand.
+// In reading order. First the handle.
 mod simulator;
 
 mod edit;
 pub mod people;
 
-// Then the way of a call: from the socket, through its life, to the answer.
+// Then the path of a call, from the socket to the response.
 mod server;
 
 mod service;
@@ -93,7 +91,7 @@ mod answer;
 
 mod control;
 
-// Then what is true, and who is in it.
+// Then the data.
 mod world;
 
 mod contact;
@@ -102,7 +100,7 @@ mod json;
 mod seed;
 mod settings;
 
-// Last, what surrounds a call: records, time, faults, barriers, and webhooks the other way.
+// Last: records, time, faults, holds and webhooks.
 mod calls;
 mod clock;
 mod endpoint;

@@ -1,7 +1,6 @@
-//! Runs the simulator until it is interrupted.
+//! Runs the simulator until interrupted.
 //!
-//! Every flag can also come from the environment: `--overview-lag-ms` as
-//! `ENGAGE_SIMULATOR_OVERVIEW_LAG_MS`.
+//! Every flag is also an environment variable: `--overview-lag-ms` is `ENGAGE_SIMULATOR_OVERVIEW_LAG_MS`.
 
 use std::{env, error::Error, time::Duration};
 
@@ -46,10 +45,10 @@ fn milliseconds(name: &str) -> Result<Duration, Box<dyn Error>> {
     Ok(Duration::from_millis(option(name, "0")?.parse()?))
 }
 
-/// A flag's value: from the command line, else from the environment, else the default.
+/// A flag's value, from the command line, the environment or the default, in this order.
 #[expect(
     clippy::disallowed_methods,
-    reason = "a program of a few flags reads them where it starts"
+    reason = "flags are read at the start of the program"
 )]
 fn option(name: &str, default: &str) -> Result<String, Box<dyn Error>> {
     let flag = format!("--{name}");

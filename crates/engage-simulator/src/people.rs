@@ -1,10 +1,10 @@
-//! The people that every simulated tenant knows, whatever its seed; all of them are invented.
+//! Fixed contacts that exist in every simulated tenant, for any seed. All of them are invented.
 
 mod content;
 
 pub(crate) use content::everyone;
 
-/// What tests need to know about one of the people; a text is empty when the person has none.
+/// The identifiers of a fixed contact; an empty text means none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Person {
     /// The contact id.
@@ -23,7 +23,7 @@ pub struct Person {
     pub contact_type: &'static str,
 }
 
-/// Has everything: profile, consents, audiences, vouchers, promotions, two point accounts.
+/// A complete contact: profile, consents, audiences, vouchers, promotions, two point accounts.
 pub const ALVA: Person = Person {
     id: "6f1d2c3a-4b5e-4f60-8a71-b2c300d41e01",
     email: "alva.testsson@example.com",
@@ -34,7 +34,7 @@ pub const ALVA: Person = Person {
     contact_type: "Member",
 };
 
-/// Has hardly anything: a `Contact` with an e-mail address, many nulls and no lists.
+/// A minimal contact: a `Contact` with an e-mail address, many nulls and no lists.
 pub const BO: Person = Person {
     id: "0b8e7a55-93c1-4d2f-9e10-b2c300d41e02",
     email: "bo.minimal@example.com",
@@ -45,7 +45,7 @@ pub const BO: Person = Person {
     contact_type: "Contact",
 };
 
-/// Is unapproved, has a protected identity and a bounced e-mail address.
+/// An unapproved contact with a protected identity and a bounced e-mail address.
 pub const CIM: Person = Person {
     id: "a4c0de11-2f6b-4b7a-b3d5-b2c300d41e03",
     email: "cim.ovan@example.com",
@@ -56,7 +56,7 @@ pub const CIM: Person = Person {
     contact_type: "Member",
 };
 
-/// Shares her e-mail address with Dina.
+/// Shares the e-mail address of [`DINA`].
 pub const DORA: Person = Person {
     id: "d9e8f7a6-1b2c-4d3e-8f90-b2c300d41e04",
     email: "shared@example.com",
@@ -67,7 +67,7 @@ pub const DORA: Person = Person {
     contact_type: "Member",
 };
 
-/// Shares her e-mail address with Dora.
+/// Shares the e-mail address of [`DORA`].
 pub const DINA: Person = Person {
     id: "e1a2b3c4-5d6e-4f70-9a81-b2c300d41e05",
     email: "shared@example.com",
@@ -78,5 +78,5 @@ pub const DINA: Person = Person {
     contact_type: "Member",
 };
 
-/// All of them.
+/// All fixed contacts.
 pub const EVERYONE: [Person; 5] = [ALVA, BO, CIM, DORA, DINA];

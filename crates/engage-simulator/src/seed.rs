@@ -1,4 +1,4 @@
-//! The mass of contacts: invented, and the same for the same seed and time.
+//! Generated contacts, equal for equal seed and time.
 
 mod identity;
 mod rewards;
@@ -7,7 +7,7 @@ use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::{clock::Spelling, contact::Contact, json::Json};
+use crate::{clock::TimeFormat, contact::Contact, json::Json};
 
 pub(crate) use rewards::AUDIENCES;
 
@@ -22,32 +22,32 @@ const LAST_NAMES: [&str; 10] = [
 const CITIES: [&str; 4] = ["Exempelstad", "Provköping", "Testås", "Mallby"];
 const SPORTS: [&str; 6] = ["running", "yoga", "padel", "golf", "skiing", "swimming"];
 
-/// Invents `count` contacts.
+/// Generates `count` contacts.
 pub(crate) fn contacts(rng: &mut Rng, now: Timestamp, count: usize) -> Vec<Contact> {
     (0..count).map(|index| contact(rng, now, index)).collect()
 }
 
-/// A GUID out of the seed's own sequence.
+/// A GUID from the seeded generator.
 pub(crate) fn guid(rng: &mut Rng) -> String {
     uuid::Builder::from_random_bytes(rng.u128(..).to_be_bytes())
         .into_uuid()
         .to_string()
 }
 
-/// A moment up to `days` away, written in one of Engage's spellings.
+/// A time within `days`, in one of Engage's formats.
 fn date(rng: &mut Rng, now: Timestamp, days: std::ops::Range<i64>) -> String {
     let away = SignedDuration::from_hours(24 * rng.i64(days))
         + SignedDuration::from_secs(rng.i64(0..86_400));
     let nanos = SignedDuration::from_nanos(rng.i64(0..1_000_000_000));
-    let spelling = pick(rng, &Spelling::ALL);
-    spelling.write(now + away + nanos)
+    let format = pick(rng, &TimeFormat::ALL);
+    format.write(now + away + nanos)
 }
 
 fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
     from[rng.usize(..from.len())]
 }
 
-/// True once in `n` times.
+/// `true` once in `n` times.
 fn once_in(rng: &mut Rng, n: u32) -> bool {
     rng.u32(..n) == 0
 }
@@ -139,7 +139,7 @@ fn attributes(rng: &mut Rng, now: Timestamp, index: usize) -> Value {
     })
 }
 
-/// Unique by its number; now and then in capitals, since Engage keeps what was typed.
+/// Unique by its number; sometimes in capitals, because Engage keeps addresses as entered.
 fn email(rng: &mut Rng, index: usize) -> String {
     if once_in(rng, 20) {
         format!("Customer.{index}@Example.com")
@@ -187,7 +187,7 @@ fn warnings(rng: &mut Rng) -> Json {
     if warned { vec![bounced] } else { Vec::new() }.into()
 }
 
-/// Engage may add fields without notice; a few contacts already have one.
+/// Unknown fields for a few contacts, because Engage may add fields without notice.
 fn extra(rng: &mut Rng) -> Vec<(String, Json)> {
     if once_in(rng, 6) {
         let added = json!({"ignore": "me", "score": 0.5, "list": [null, true]});

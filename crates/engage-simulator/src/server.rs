@@ -1,4 +1,4 @@
-//! The listener: its own accept loop, so that a connection can be cut as a network would.
+//! The listener, with its own accept loop so that connections can be reset.
 
 use std::{
     io,
@@ -24,14 +24,14 @@ use tokio::{
     task::JoinSet,
 };
 
-/// Serves until told to stop, then drops every connection at once.
+/// Serves until stopped, then drops every connection at once.
 pub(crate) async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            () = told_to_stop(&mut stop) => break,
+            () = stopped(&mut stop) => break,
             accepted = listener.accept() => {
-                // A failed accept concerns one caller, who has gone.
+                // A failed accept concerns one connection only.
                 let Ok((stream, _)) = accepted else {
                     tokio::task::yield_now().await;
                     continue;
@@ -45,12 +45,12 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, mut stop: watch
     connections.shutdown().await;
 }
 
-/// Waits for the word, or for the last handle to be gone.
-async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
+/// Waits until stopped, or until the last handle is dropped.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// Binds at once, so that the address is known before anything is served.
+/// Binds the listener, so that the address is known before anything is served.
 pub(crate) async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
@@ -58,39 +58,39 @@ pub(crate) async fn bind(address: SocketAddr) -> io::Result<(TcpListener, Socket
 }
 
 async fn connection(stream: TcpStream, router: Router) {
-    // Without it small answers would wait for the peer's delayed acknowledgement.
+    // Without it small responses wait for delayed acknowledgements.
     let _ = stream.set_nodelay(true);
-    let scissors = Scissors::default();
-    let line = Line {
+    let connection_control = ConnectionControl::default();
+    let controlled = ControlledStream {
         stream,
-        scissors: scissors.clone(),
+        connection_control: connection_control.clone(),
     };
-    let service = TowerToHyperService::new(router.layer(Extension(scissors)));
-    // An error here is a caller who hung up, or a connection that was cut on purpose.
+    let service = TowerToHyperService::new(router.layer(Extension(connection_control)));
+    // An error is a client that hung up, or a connection that was cut on purpose.
     let _ = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(line), service)
+        .serve_connection(TokioIo::new(controlled), service)
         .await;
 }
 
-/// Cuts the connection that it belongs to.
+/// Cuts a connection, or replaces its response.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Scissors(Arc<Cut>);
+pub(crate) struct ConnectionControl(Arc<Cut>);
 
 #[derive(Debug, Default)]
 struct Cut {
     is_cut: AtomicBool,
-    /// What is still to be sent in place of the answer, before the connection ends.
+    /// Bytes to be sent instead of the response, before the connection ends.
     instead: Mutex<Option<Bytes>>,
 }
 
-impl Scissors {
-    /// From now on nothing is sent any more; the peer sees a reset.
+impl ConnectionControl {
+    /// Stops sending; the peer sees a reset.
     pub(crate) fn cut(&self) {
         self.0.is_cut.store(true, Ordering::SeqCst);
     }
 
-    /// The answer that is about to be sent is replaced by these bytes; then the connection ends.
+    /// Replaces the pending response by these bytes, then ends the connection.
     pub(crate) fn send_instead(&self, bytes: Bytes) {
         *self.instead() = Some(bytes);
     }
@@ -114,41 +114,44 @@ impl Scissors {
     }
 }
 
-/// A connection that can be cut.
-struct Line {
+/// A stream that can be cut.
+struct ControlledStream {
     stream: TcpStream,
-    scissors: Scissors,
+    connection_control: ConnectionControl,
 }
 
-impl Drop for Line {
+impl Drop for ControlledStream {
     fn drop(&mut self) {
-        if self.scissors.is_cut() {
-            // Closing without lingering sends a reset instead of a polite end.
+        if self.connection_control.is_cut() {
+            // Closing with zero linger sends a reset.
             let _ = self.stream.set_zero_linger();
         }
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for ControlledStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.scissors.check()?;
+        self.connection_control.check()?;
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for ControlledStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.scissors.check()?;
-        let Line { stream, scissors } = &mut *self;
-        let mut instead = scissors.instead();
+        self.connection_control.check()?;
+        let ControlledStream {
+            stream,
+            connection_control,
+        } = &mut *self;
+        let mut instead = connection_control.instead();
         let Some(instead) = &mut *instead else {
             return Pin::new(stream).poll_write(context, bytes);
         };
@@ -160,12 +163,12 @@ impl AsyncWrite for Line {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.scissors.check()?;
+        self.connection_control.check()?;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.scissors.check()?;
+        self.connection_control.check()?;
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

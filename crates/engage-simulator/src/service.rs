@@ -1,7 +1,7 @@
-//! The life of one call: it is answered in thought, recorded, held, delayed, spoiled and sent.
+//! Handles one call: computes the response, records the call, then holds, delays, alters and sends the response.
 //!
-//! The answer is made when the call arrives, so what is slow is the way back; only a hold made for
-//! it lets the world change before the answer is made.
+//! The response is computed when the call arrives, so latency delays an older response. Only [`Simulator::hold_before`]
+//! computes it after the release.
 
 use std::time::Duration;
 
@@ -17,15 +17,15 @@ use http::{HeaderMap, Method, header};
 
 use crate::{
     Simulator,
-    answer::{Answer, Refusal, TEXT},
-    api::{Operation, Question, Version},
+    answer::{Answer, ApiError, TEXT},
+    api::{ApiRequest, Operation, Version},
     calls::{Call, HeadersSeen, RunningCall},
-    fault::{Ending, Fault},
-    server::Scissors,
+    fault::{Fault, Outcome},
+    server::ConnectionControl,
 };
 
-/// One call, understood.
-struct Asked {
+/// A parsed call.
+struct ParsedCall {
     version: Version,
     operation: Operation,
     query: Vec<(String, String)>,
@@ -33,10 +33,10 @@ struct Asked {
     fault: Option<Fault>,
 }
 
-/// Handles everything that is not the control API.
+/// Handles every call outside of the control API.
 pub(crate) async fn handle(
     State(engage): State<Simulator>,
-    Extension(scissors): Extension<Scissors>,
+    Extension(connection_control): Extension<ConnectionControl>,
     request: Request,
 ) -> Response {
     let path = request.uri().path().to_owned();
@@ -45,112 +45,118 @@ pub(crate) async fn handle(
     let parsed = Operation::parse(&path).filter(|_| request.method() == Method::GET);
     let Some((version, operation)) = parsed else {
         let what = format!("no such route: {} {path}", request.method());
-        engage.0.calls.note_unexpected(what.clone());
-        return whole(&Refusal::Unknown(what).answer(""));
+        engage.0.calls.record_unexpected(what.clone());
+        return whole(&ApiError::Unknown(what).answer(""));
     };
     let endpoint = operation.endpoint();
-    let (fault, latency) = engage.weather_of(endpoint);
-    let asked = Asked {
+    let (fault, latency) = engage.conditions_of(endpoint);
+    let call = ParsedCall {
         version,
         operation,
         query,
         headers: headers_seen(request.headers(), engage.api_key()),
         fault,
     };
-    let gate = engage.0.holds.gate(endpoint);
-    let is_late = gate.as_ref().is_some_and(|gate| gate.is_before_answer);
-    // The answer comes before the record: who has seen the record may change the world.
-    let early = (!is_late).then(|| engage.answer(&asked));
+    let barrier = engage.0.holds.barrier(endpoint);
+    let is_late = barrier
+        .as_ref()
+        .is_some_and(|barrier| barrier.is_before_answer);
+    // Computed before the call is recorded: a test that sees the record may change the world.
+    let early = (!is_late).then(|| engage.answer(&call));
     let running = engage.0.calls.begin(Call {
         endpoint,
         method: request.method().to_string(),
         path,
-        query: asked.query.clone(),
-        headers: asked.headers,
+        query: call.query.clone(),
+        headers: call.headers,
         at: engage.clock().now(),
         status: None,
         in_flight: true,
     });
-    if let Some(gate) = gate {
-        gate.pass().await;
+    if let Some(barrier) = barrier {
+        barrier.pass().await;
     }
-    let answer = early.unwrap_or_else(|| engage.answer(&asked));
-    let delay = latency + asked.fault.as_ref().map(Fault::delay).unwrap_or_default();
-    take_time(delay).await;
-    let ending = match &asked.fault {
-        Some(fault) => fault.spoil(answer),
-        None => Ending::Whole(answer),
+    let answer = early.unwrap_or_else(|| engage.answer(&call));
+    let delay = latency + call.fault.as_ref().map(Fault::delay).unwrap_or_default();
+    delay_response(delay).await;
+    let outcome = match &call.fault {
+        Some(fault) => fault.apply(answer),
+        None => Outcome::Complete(answer),
     };
-    send(ending, running, scissors).await
+    send(outcome, running, connection_control).await
 }
 
-async fn send(ending: Ending, running: RunningCall, scissors: Scissors) -> Response {
-    match ending {
-        Ending::Whole(answer) => {
+async fn send(
+    outcome: Outcome,
+    running: RunningCall,
+    connection_control: ConnectionControl,
+) -> Response {
+    match outcome {
+        Outcome::Complete(answer) => {
             running.answered(answer.status);
             whole(&answer)
         }
-        Ending::Half(answer) => {
+        Outcome::Partial(answer) => {
             running.answered(answer.status);
-            half(&answer, scissors)
+            half(&answer, connection_control)
         }
-        Ending::Nothing => {
-            scissors.cut();
-            // Never sent: the line is cut.
+        Outcome::Reset => {
+            connection_control.cut();
+            // Never sent: the connection is cut.
             Response::default()
         }
-        Ending::Raw(bytes) => {
-            scissors.send_instead(bytes);
+        Outcome::Raw(bytes) => {
+            connection_control.send_instead(bytes);
             // Never sent: the bytes are.
             Response::default()
         }
-        Ending::Never => std::future::pending().await,
+        Outcome::Hang => std::future::pending().await,
     }
 }
 
 impl Simulator {
-    /// What Engage would answer now.
-    fn answer(&self, asked: &Asked) -> Answer {
-        self.try_answer(asked)
-            .unwrap_or_else(|refusal| refusal.answer(&self.request_id()))
+    /// The response of Engage.
+    fn answer(&self, call: &ParsedCall) -> Answer {
+        self.try_answer(call)
+            .unwrap_or_else(|error| error.answer(&self.request_id()))
     }
 
-    fn try_answer(&self, asked: &Asked) -> Result<Answer, Refusal> {
-        if !asked.headers.api_key {
-            return Err(Refusal::Unauthorized);
+    fn try_answer(&self, call: &ParsedCall) -> Result<Answer, ApiError> {
+        if !call.headers.api_key {
+            return Err(ApiError::Unauthorized);
         }
         if !self.is_within_rate() {
             return Ok(Answer::new(429, TEXT, "Too Many Requests"));
         }
-        if !asked.headers.content_type {
-            return Err(Refusal::MissingContentType);
+        if !call.headers.content_type {
+            return Err(ApiError::MissingContentType);
         }
-        let known = asked.operation.parameters();
-        let mut names = asked.query.iter().map(|(name, _)| name.as_str());
+        let known = call.operation.parameters();
+        let mut names = call.query.iter().map(|(name, _)| name.as_str());
         if let Some(unknown) = names.find(|name| !known.contains(name)) {
-            let endpoint = asked.operation.endpoint();
+            let endpoint = call.operation.endpoint();
             let what = format!("no such query parameter of {endpoint:?}: {unknown}");
-            self.0.calls.note_unexpected(what.clone());
-            return Err(Refusal::Unknown(what));
+            self.0.calls.record_unexpected(what.clone());
+            return Err(ApiError::Unknown(what));
         }
         let world = self.world();
         if world.settings.is_forbidden {
-            return Err(Refusal::Forbidden);
+            return Err(ApiError::Forbidden);
         }
-        let question = Question {
+        let request = ApiRequest {
             world: &world,
             now: self.clock().now(),
-            version: asked.version,
-            query: &asked.query,
-            impostor: asked.fault.as_ref().and_then(Fault::impostor),
+            version: call.version,
+            query: &call.query,
+            substitute: call.fault.as_ref().and_then(Fault::substitute),
         };
-        question.answer(&asked.operation)
+        request.answer(&call.operation)
     }
 }
 
-/// Latency is of the wire, where real time runs.
-#[expect(clippy::disallowed_methods, reason = "tests ask for real delays here")]
-async fn take_time(delay: Duration) {
+/// In real time: latency belongs to the network, not to the simulated world.
+#[expect(clippy::disallowed_methods, reason = "tests request real delays")]
+async fn delay_response(delay: Duration) {
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
@@ -172,20 +178,20 @@ fn whole(answer: &Answer) -> Response {
     respond(answer, Body::from(answer.body.clone()))
 }
 
-/// Promises the whole body, sends half of it, and cuts the line.
-fn half(answer: &Answer, scissors: Scissors) -> Response {
+/// Announces the whole body, sends half of it, and cuts the connection.
+fn half(answer: &Answer, connection_control: ConnectionControl) -> Response {
     let bytes = Bytes::from(answer.body.clone());
     let length = bytes.len();
     let first = bytes.slice(..length / 2);
     let parts = stream::unfold(Some(first), move |first| {
-        let scissors = scissors.clone();
+        let connection_control = connection_control.clone();
         async move {
             if let Some(first) = first {
                 return Some((Ok(first), None));
             }
-            // What was given so far goes out while this waits.
+            // Lets the first half be sent.
             tokio::task::yield_now().await;
-            scissors.cut();
+            connection_control.cut();
             let error = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
             Some((Err(error), None))
         }
@@ -204,7 +210,7 @@ fn respond(answer: &Answer, body: Body) -> Response {
     if let Some(retry_after) = &answer.retry_after {
         response = response.header(header::RETRY_AFTER, retry_after);
     }
-    // A test may ask for a status or a header that HTTP can't carry.
+    // A test may request an invalid status or header.
     response
         .body(body)
         .unwrap_or_else(|error| (http::StatusCode::IM_A_TEAPOT, error.to_string()).into_response())

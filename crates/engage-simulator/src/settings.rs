@@ -1,14 +1,14 @@
-//! How the simulated tenant is set up, and which of the disputed shapes it answers in.
+//! Settings of the simulated tenant, including the choice among disputed response shapes.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Which attribute the tenant's custom key is.
+/// The attribute of the tenant's custom key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum CustomKey {
-    /// Not set up: looking up by it answers 500 `InvalidSystemConfiguration`.
+    /// None: a look-up by it answers 500 `InvalidSystemConfiguration`.
     Off,
     /// The attribute `memberNumber`.
     MemberNumber,
@@ -16,7 +16,7 @@ pub enum CustomKey {
     ExternalId,
 }
 
-/// How v3 spells the vouchers of the overview; v2 always has bonus checks.
+/// Key of the vouchers in v3's overview; v2 always has bonus checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum VoucherKey {
@@ -26,7 +26,7 @@ pub enum VoucherKey {
     BonusChecks,
 }
 
-/// Everything that can be switched while the simulator runs.
+/// Settings that can be changed at run time.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) custom_key: CustomKey,
@@ -35,7 +35,7 @@ pub(crate) struct Settings {
     pub(crate) page_cap: Option<usize>,
     pub(crate) is_forbidden: bool,
     pub(crate) overview_lag: Duration,
-    /// How many contacts `/contacts/changes` lists at most.
+    /// Maximum number of contacts in `/contacts/changes`.
     pub(crate) max_changes: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The handle that tests and programs hold: starting, steering and asking the simulator.
+//! The handle: starts, controls and inspects the simulator.
 
 mod builder;
 mod world;
@@ -19,13 +19,13 @@ use crate::{
     Call, CustomKey, Delivery, Endpoint, Fault, Hold, Latency, SimulatorClock, VoucherKey,
     WebhookTarget,
     calls::Calls,
-    fault::Weather,
+    fault::NetworkConditions,
     hold::Holds,
     webhook::{Event, Signed, Webhooks},
     world::{ChangeType, World},
 };
 
-/// A running pretend Engage; clones are handles to the same one.
+/// A running Engage simulator; clones are handles to the same one.
 #[derive(Debug, Clone)]
 pub struct Simulator(pub(crate) Arc<Inner>);
 
@@ -35,7 +35,7 @@ pub(crate) struct Inner {
     address: SocketAddr,
     clock: SimulatorClock,
     world: Mutex<World>,
-    weather: Mutex<Weather>,
+    conditions: Mutex<NetworkConditions>,
     rate: Mutex<Rate>,
     pub(crate) calls: Arc<Calls>,
     pub(crate) holds: Holds,
@@ -44,7 +44,7 @@ pub(crate) struct Inner {
     server: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// The calls of the last second, in real time.
+/// Rate limiter: the calls of the last second, in real time.
 #[derive(Debug)]
 struct Rate {
     limit: Option<u32>,
@@ -52,7 +52,7 @@ struct Rate {
 }
 
 impl Simulator {
-    /// Describes a simulator that is to be started.
+    /// A builder of a simulator.
     pub fn builder() -> SimulatorBuilder {
         SimulatorBuilder::default()
     }
@@ -62,143 +62,143 @@ impl Simulator {
         format!("http://{}", self.0.address)
     }
 
-    /// The key that calls must carry.
+    /// The API key that calls must have.
     pub fn api_key(&self) -> &str {
         &self.0.api_key
     }
 
-    /// The simulator's time.
+    /// The simulator's clock.
     pub fn clock(&self) -> &SimulatorClock {
         &self.0.clock
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.0.address
     }
 
-    /// Closes the listener and every connection, also those of running calls.
+    /// Closes the listener and every connection, also those with calls in flight.
     pub async fn shutdown(&self) {
         self.0.stop.send_replace(true);
         let server = lock(&self.0.server).take();
         if let Some(server) = server {
-            // An error means that it has panicked, and so is gone as well.
+            // An error means that it panicked, and has ended as well.
             let _ = server.await;
         }
     }
 
-    /// Lets the calls to an endpoint fail until the faults are cleared.
+    /// Makes the calls to an endpoint fail until the faults are cleared.
     pub fn fault(&self, endpoint: Endpoint, fault: Fault) {
-        lock(&self.0.weather).add(endpoint, fault, None);
+        lock(&self.0.conditions).add(endpoint, fault, None);
     }
 
-    /// Lets the next `n` calls to an endpoint fail.
+    /// Makes the next `n` calls to an endpoint fail.
     pub fn fault_times(&self, endpoint: Endpoint, fault: Fault, n: usize) {
         if n > 0 {
-            lock(&self.0.weather).add(endpoint, fault, Some(n));
+            lock(&self.0.conditions).add(endpoint, fault, Some(n));
         }
     }
 
-    /// Ends all faults; calls that hang already go on hanging.
+    /// Removes all faults; calls that already hang continue to hang.
     pub fn clear_faults(&self) {
-        lock(&self.0.weather).clear_faults();
+        lock(&self.0.conditions).clear_faults();
     }
 
-    /// Sets how long an endpoint takes to answer, in real time.
+    /// Sets an endpoint's latency, in real time.
     pub fn latency(&self, endpoint: Endpoint, latency: Latency) {
-        lock(&self.0.weather).set_latency(endpoint, latency);
+        lock(&self.0.conditions).set_latency(endpoint, latency);
     }
 
-    /// Keeps calls waiting with the answer that was true when they arrived.
+    /// Holds calls whose responses are computed on arrival.
     pub fn hold(&self, endpoint: Endpoint) -> Hold {
         self.0.holds.add(endpoint, false)
     }
 
-    /// Keeps calls waiting, and answers them with what is true when they are let go.
+    /// Holds calls and computes their responses on release.
     pub fn hold_before(&self, endpoint: Endpoint) -> Hold {
         self.0.holds.add(endpoint, true)
     }
 
-    /// Sets how old the world of the overview is.
+    /// Sets the age of the overview's data.
     pub fn set_overview_lag(&self, lag: Duration) {
         self.world().settings.overview_lag = lag;
     }
 
-    /// Sets which attribute the custom key is, if any.
+    /// Sets the attribute of the custom key, if any.
     pub fn custom_key(&self, key: CustomKey) {
         self.world().settings.custom_key = key;
     }
 
-    /// Sets how v3's overview spells vouchers.
+    /// Sets the key of vouchers in v3's overview.
     pub fn voucher_key(&self, key: VoucherKey) {
         self.world().settings.voucher_key = key;
     }
 
-    /// Sets whether v3's point accounts come as a page instead of a bare array.
+    /// Sets whether v3's point accounts are a page instead of a bare array.
     pub fn wrap_point_accounts(&self, wrap: bool) {
         self.world().settings.wrap_point_accounts = wrap;
     }
 
-    /// Sets how many items a page holds at most, whatever is asked for.
+    /// Sets the maximum number of items on a page, for any request.
     pub fn page_cap(&self, cap: Option<usize>) {
         self.world().settings.page_cap = cap;
     }
 
-    /// Sets how many contacts `/contacts/changes` lists; of more it answers 400.
+    /// Sets the maximum number of contacts in `/contacts/changes`; for more it answers 400.
     pub fn max_changes(&self, max: usize) {
         self.world().settings.max_changes = max;
     }
 
-    /// Lets `/contacts/changes` list these ids as updated now, whether there are such contacts or not.
+    /// Makes `/contacts/changes` list these ids as updated now, existing or not.
     pub fn list_as_updated(&self, ids: impl IntoIterator<Item = String>) {
         let now = self.clock().now();
         let mut world = self.world();
         for id in ids {
-            world.note(now, ChangeType::Updated, &id);
+            world.record_change(now, ChangeType::Updated, &id);
         }
     }
 
-    /// Sets whether the key is refused with 403.
+    /// Sets whether calls are refused with 403.
     pub fn forbid(&self, forbid: bool) {
         self.world().settings.is_forbidden = forbid;
     }
 
-    /// Sets how many calls per second are answered before 429, in real time.
+    /// Sets the calls per second before 429, in real time.
     pub fn rate_limit(&self, per_second: Option<u32>) {
         lock(&self.0.rate).limit = per_second;
     }
 
-    /// How often an endpoint was called since the last reset.
+    /// Number of calls to an endpoint since the last reset.
     pub fn calls(&self, endpoint: Endpoint) -> usize {
         self.0.calls.count(endpoint)
     }
 
-    /// How often any endpoint was called since the last reset.
+    /// Number of all calls since the last reset.
     pub fn total_calls(&self) -> usize {
         self.calls(Endpoint::All)
     }
 
-    /// The calls since the last reset, in the order of arrival.
+    /// The calls since the last reset, in order of arrival.
     pub fn log(&self) -> Vec<Call> {
         self.0.calls.log()
     }
 
-    /// How many calls wait for an answer now.
+    /// Number of calls in flight.
     pub fn in_flight(&self) -> usize {
         self.0.calls.in_flight()
     }
 
-    /// How many waited at most at the same time since the last reset.
+    /// Maximum number of concurrent calls since the last reset.
     pub fn max_in_flight(&self) -> usize {
         self.0.calls.max_in_flight()
     }
 
-    /// Forgets all calls that have been recorded.
+    /// Clears the recorded calls.
     pub fn reset_log(&self) {
         self.0.calls.reset();
     }
 
-    /// Unknown routes and query parameters that were asked for.
+    /// Requested routes and query parameters that are unknown.
     pub fn unexpected(&self) -> Vec<String> {
         self.0.calls.unexpected()
     }
@@ -208,9 +208,9 @@ impl Simulator {
         self.0.calls.wait_for(endpoint, n).await;
     }
 
-    /// From now on edits send webhooks there; `None` ends it.
+    /// Sets the target of the webhooks that edits send; `None` disables them.
     pub fn webhooks_to(&self, target: Option<WebhookTarget>) {
-        self.0.webhooks.aim(target);
+        self.0.webhooks.set_target(target);
     }
 
     /// Builds a signed webhook about a contact without sending it.
@@ -219,18 +219,17 @@ impl Simulator {
         (signed.headers, signed.body)
     }
 
-    /// Sends a webhook about a contact, as if something had happened.
+    /// Sends a webhook about a contact without an edit.
     pub fn send_webhook(&self, event: &str, contact_id: &str) {
-        self.tell(vec![self.event_about(event, contact_id)]);
+        self.emit(vec![self.event_about(event, contact_id)]);
     }
 
-    /// From now on payloads of webhooks are encrypted under that key of 32 characters; `None` ends it.
+    /// Sets the key of 32 characters that payloads of webhooks are encrypted with; `None` disables encryption.
     pub fn encrypt_webhooks(&self, key: Option<&str>) {
         self.0.webhooks.encrypt(key);
     }
 
-    /// Sends all webhooks again, each under its id and signed now, as after a failure; in the order in which they were
-    /// sent, or the other way round.
+    /// Resends all webhooks as after a failure, under their ids with new signatures, in the original order or backwards.
     pub fn resend_webhooks(&self, backwards: bool) {
         let mut sent = self.0.webhooks.sent();
         if backwards {
@@ -238,18 +237,18 @@ impl Simulator {
         }
         let secret = self.0.webhooks.secret();
         for (event, signed) in sent {
-            let again = signed.again(&secret, self.clock().now());
-            let again = again.expect("what was signed once can be signed again");
-            self.0.webhooks.send(&event, again);
+            let resigned = signed.resign(&secret, self.clock().now());
+            let resigned = resigned.expect("a valid secret");
+            self.0.webhooks.send(&event, resigned);
         }
     }
 
-    /// What became of the webhooks that were sent.
+    /// Results of the sent webhooks.
     pub fn deliveries(&self) -> Vec<Delivery> {
         self.0.webhooks.deliveries()
     }
 
-    /// Waits until all webhooks sent so far have been answered or have failed.
+    /// Waits until all sent webhooks have a response or have failed.
     pub async fn webhooks_settled(&self) {
         self.0.webhooks.settled().await;
     }
@@ -258,16 +257,13 @@ impl Simulator {
         lock(&self.0.world)
     }
 
-    pub(crate) fn weather_of(&self, endpoint: Endpoint) -> (Option<Fault>, Duration) {
-        let mut weather = lock(&self.0.weather);
-        let latency = weather.draw_latency(endpoint);
-        (weather.take_fault(endpoint), latency)
+    pub(crate) fn conditions_of(&self, endpoint: Endpoint) -> (Option<Fault>, Duration) {
+        let mut conditions = lock(&self.0.conditions);
+        let latency = conditions.draw_latency(endpoint);
+        (conditions.take_fault(endpoint), latency)
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the limit concerns the wire, where real time runs"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the rate limit uses real time")]
     pub(crate) fn is_within_rate(&self) -> bool {
         lock(&self.0.rate).take(Instant::now())
     }
@@ -276,9 +272,9 @@ impl Simulator {
         crate::seed::guid(&mut self.world().rng)
     }
 
-    /// Sends the events, if there is somebody to send them to.
-    pub(crate) fn tell(&self, events: Vec<Event>) {
-        if !self.0.webhooks.is_aimed() {
+    /// Sends the events if there is a target.
+    pub(crate) fn emit(&self, events: Vec<Event>) {
+        if !self.0.webhooks.has_target() {
             return;
         }
         for event in events {
@@ -292,7 +288,7 @@ impl Simulator {
         let key = self.0.webhooks.encryption_key();
         let now = self.clock().now();
         Signed::new(event, &self.request_id(), &secret, key.as_deref(), now)
-            .expect("the secret is `whsec_` and base64, the key has 32 characters")
+            .expect("a valid secret and key")
     }
 }
 

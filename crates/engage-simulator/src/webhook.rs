@@ -1,6 +1,6 @@
-//! Engage's webhooks: their envelopes, their signatures (Svix), and sending them.
+//! Engage's webhooks: envelopes, signatures (Svix) and sending.
 //!
-//! One worker sends in order, each once; nothing is sent again unless somebody wants it.
+//! One worker sends them in order, once each; they are resent on request only.
 
 mod cipher;
 pub(crate) mod event;
@@ -15,19 +15,19 @@ pub(crate) use event::Event;
 pub(crate) use sender::Webhooks;
 pub use sender::{Delivery, WebhookTarget};
 
-/// Signs deliveries until another secret is told; invented.
+/// Secret of deliveries until another one is set; invented.
 pub const DEFAULT_WEBHOOK_SECRET: &str = "whsec_ZW5nYWdlLXNpbXVsYXRvci1pbnZlbnRlZA==";
 
-/// A webhook as it goes over the wire.
+/// A signed webhook.
 #[derive(Debug, Clone)]
 pub(crate) struct Signed {
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
 
-/// Signs a body as Svix does; `None` when the secret is not base64 or is empty.
+/// Signs a body like Svix and returns the value of `svix-signature`; `None` if the secret is empty or not base64.
 ///
-/// The secret may carry its `whsec_` prefix. The answer is what stands in `svix-signature`.
+/// The secret may have its `whsec_` prefix.
 pub fn sign(secret: &str, id: &str, timestamp: i64, body: &str) -> Option<String> {
     let secret = secret.strip_prefix("whsec_").unwrap_or(secret);
     let key = STANDARD.decode(secret).ok().filter(|key| !key.is_empty())?;
@@ -37,7 +37,7 @@ pub fn sign(secret: &str, id: &str, timestamp: i64, body: &str) -> Option<String
 }
 
 impl Signed {
-    /// Signs an event, encrypted if there is a key for that; fails like `sign`, and for a key that is none.
+    /// Signs an event, encrypted if there is a key. Fails like [`sign`], and for an invalid key.
     pub(crate) fn new(
         event: &Event,
         event_id: &str,
@@ -47,13 +47,15 @@ impl Signed {
     ) -> Option<Self> {
         let body = match key {
             None => event.envelope(event_id),
-            Some(key) => event.sealed_envelope(event_id, &cipher::seal(key, &event.payload())?),
+            Some(key) => {
+                event.encrypted_envelope(event_id, &cipher::encrypt(key, &event.payload())?)
+            }
         };
         let id = format!("msg_{}", event_id.replace('-', ""));
         Self::message(&id, body.to_string(), secret, now)
     }
 
-    /// Signs a message under its id.
+    /// Signs a message.
     fn message(id: &str, body: String, secret: &str, now: Timestamp) -> Option<Self> {
         let timestamp = now.as_second();
         let signature = sign(secret, id, timestamp, &body)?;
@@ -67,8 +69,8 @@ impl Signed {
         Some(Self { headers, body })
     }
 
-    /// The same message, signed anew.
-    pub(crate) fn again(&self, secret: &str, now: Timestamp) -> Option<Self> {
+    /// The same message with a new signature.
+    pub(crate) fn resign(&self, secret: &str, now: Timestamp) -> Option<Self> {
         let id = self.headers.get("svix-id")?.to_str().ok()?;
         Self::message(id, self.body.clone(), secret, now)
     }
@@ -78,12 +80,12 @@ impl Signed {
 mod tests {
     use super::*;
 
-    // Published, invented vectors.
+    // Published test vectors.
     const SECRET: &str = "whsec_oYn8D9SpnpQQHZtlAPhb518LJCuSK89X";
     const TIMESTAMP: i64 = 1_795_392_000;
 
     #[test]
-    fn the_signature_of_a_known_delivery_is_reproduced() {
+    fn known_signature_is_reproduced() {
         let body = r#"{"eventId":"e7e00000-0000-4000-8000-000000000006","eventType":"contact.updated","isEncrypted":false,"payload":{"contactId":"6f1d2c3a-4b5e-4f60-8a71-b2c300d41e01"},"tenant":"exampletenant"}"#;
         assert_eq!(
             sign(SECRET, "msg_fixture00000000000000000006", TIMESTAMP, body).as_deref(),
@@ -92,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_signature_covers_the_exact_bytes_of_the_body() {
+    fn signature_covers_the_exact_body() {
         let body = r#"{"eventId":"e7e00000-0000-4000-8000-000000000011","eventType":"reward.voucher.created","isEncrypted":false,"payload":{"Amount":150,"ContactId":"6f1d2c3a-4b5e-4f60-8a71-b2c300d41e01","Currency":"SEK","Id":"8d31c000-2001-4c22-b002-b2d200c00001","UniqueCode":"2511000000017","ValidFrom":"2026-10-01T07:00:00+02:00","ValidTo":"2026-12-31T23:59:59+01:00"},"tenant":"exampletenant"}"#;
         assert_eq!(
             sign(SECRET, "msg_fixture00000000000000000011", TIMESTAMP, body).as_deref(),
@@ -101,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_without_bytes_signs_nothing() {
+    fn empty_secret_signs_nothing() {
         assert_eq!(sign("whsec_", "msg", TIMESTAMP, "{}"), None);
         assert_eq!(sign("whsec_%%%", "msg", TIMESTAMP, "{}"), None);
     }

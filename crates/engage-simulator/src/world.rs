@@ -1,6 +1,6 @@
-//! The world of one tenant: every contact with its history, findable as it is and as it was.
+//! The data of one tenant: every contact with its history, current and past.
 //!
-//! Contacts that were there from the start count as having always existed.
+//! Initial contacts have always existed.
 
 mod history;
 
@@ -20,7 +20,7 @@ use crate::{
     settings::Settings,
 };
 
-/// What happened to a contact, as `/contacts/changes` asks for it.
+/// A kind of change, as in `/contacts/changes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ChangeType {
     Created,
@@ -34,29 +34,29 @@ pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) rng: Rng,
     histories: HashMap<String, History>,
-    /// Ids in the order of creation; deleted ones stay.
+    /// Ids in order of creation, including deleted ones.
     order: Vec<String>,
-    /// Who has ever borne an identifier; whether they do at some time is asked of their history.
-    bearers: HashMap<Identifier, Vec<String>>,
+    /// Contacts that have ever had an identifier; their history says when.
+    by_identifier: HashMap<Identifier, Vec<String>>,
     contact_types: HashSet<String>,
     changes: Vec<(Timestamp, ChangeType, String)>,
 }
 
 impl World {
-    /// A world of the well-known people and `count` others.
+    /// A world of the fixed contacts and `count` others.
     pub(crate) fn new(seed: u64, count: usize, now: Timestamp) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let mass = seed::contacts(&mut rng, now, count);
+        let generated = seed::contacts(&mut rng, now, count);
         let mut world = Self {
             settings: Settings::default(),
             rng,
             histories: HashMap::new(),
             order: Vec::new(),
-            bearers: HashMap::new(),
+            by_identifier: HashMap::new(),
             contact_types: ["member", "contact"].map(str::to_owned).into(),
             changes: Vec::new(),
         };
-        for contact in people::everyone(now).into_iter().chain(mass) {
+        for contact in people::everyone(now).into_iter().chain(generated) {
             world.store(Timestamp::MIN, contact);
         }
         world
@@ -77,7 +77,7 @@ impl World {
         self.histories.get(id)?.as_of(time)
     }
 
-    /// The moment that the overview shows.
+    /// The time of the overview's data.
     pub(crate) fn overview_time(&self, now: Timestamp) -> Timestamp {
         SignedDuration::try_from(self.settings.overview_lag)
             .ok()
@@ -85,19 +85,22 @@ impl World {
             .unwrap_or(Timestamp::MIN)
     }
 
-    /// Whoever bears the identifier now, or at `time`.
-    pub(crate) fn bearers(
+    /// The contacts with the identifier now, or at `time`.
+    pub(crate) fn find(
         &self,
         identifier: &Identifier,
         time: Option<Timestamp>,
     ) -> Vec<&Arc<Contact>> {
-        let ids = self.bearers.get(identifier).map_or(&[][..], Vec::as_slice);
+        let ids = self
+            .by_identifier
+            .get(identifier)
+            .map_or(&[][..], Vec::as_slice);
         ids.iter()
             .filter_map(|id| match time {
                 Some(time) => self.as_of(id, time),
                 None => self.current(id),
             })
-            .filter(|contact| borne_by(contact).contains(identifier))
+            .filter(|contact| identifiers_of(contact).contains(identifier))
             .collect()
     }
 
@@ -105,7 +108,7 @@ impl World {
         self.contact_types.contains(&contact_type.to_lowercase())
     }
 
-    /// Ids of the contacts that were changed so between the two moments, each once.
+    /// Ids of the contacts changed between two times, each once.
     pub(crate) fn changed(
         &self,
         change: ChangeType,
@@ -121,10 +124,10 @@ impl World {
             .collect()
     }
 
-    /// Puts a new contact, or a new version of a known one, in the world.
+    /// Adds a contact, or a new version of one.
     pub(crate) fn store(&mut self, at: Timestamp, contact: Contact) {
-        for identifier in borne_by(&contact) {
-            let ids = self.bearers.entry(identifier).or_default();
+        for identifier in identifiers_of(&contact) {
+            let ids = self.by_identifier.entry(identifier).or_default();
             if !ids.contains(&contact.id) {
                 ids.push(contact.id.clone());
             }
@@ -140,7 +143,7 @@ impl World {
         history.push(at, Some(Arc::new(contact)), keep_from);
     }
 
-    /// Takes a contact out of the world; its past stays visible to a lagging overview.
+    /// Removes a contact; its past stays visible in a lagging overview.
     pub(crate) fn remove(&mut self, at: Timestamp, id: &str) {
         let keep_from = self.overview_time(at);
         if let Some(history) = self.histories.get_mut(id) {
@@ -148,16 +151,16 @@ impl World {
         }
     }
 
-    /// Notes a change for `/contacts/changes`.
-    pub(crate) fn note(&mut self, at: Timestamp, change: ChangeType, id: &str) {
+    /// Records a change for `/contacts/changes`.
+    pub(crate) fn record_change(&mut self, at: Timestamp, change: ChangeType, id: &str) {
         self.changes.push((at, change, id.to_owned()));
     }
 }
 
 /// The identifiers of a contact, in canonical form.
-fn borne_by(contact: &Contact) -> Vec<Identifier> {
+fn identifiers_of(contact: &Contact) -> Vec<Identifier> {
     let text = |key| contact.attributes.text(key);
-    // What does not pass a format check can't be asked for, so it identifies nobody.
+    // A value that fails its format check cannot be requested, so it is not an identifier.
     let mut found = contact.also_found_by.clone();
     found.extend(text("email").and_then(identifier::email));
     found.extend(text("mobilePhone").and_then(identifier::phone));

@@ -1,42 +1,38 @@
-//! The entity endpoints: one part of a contact each, as it is now.
+//! The entity endpoints, with the current data of one part each.
 
-use super::{Question, Version, VoucherScope, render};
+use super::{
+    ApiRequest, Version, VoucherScope,
+    render::{self, Page},
+};
 use crate::{
-    answer::{Answer, Refusal},
+    answer::{Answer, ApiError},
     clock::parse_instant,
     contact::Voucher,
     json::Json,
     world::ChangeType,
 };
 
-/// The part of a list that a page shows.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Page {
-    pub(super) offset: usize,
-    pub(super) count: usize,
-}
-
-impl Question<'_> {
-    pub(super) fn contact(&self, id: &str) -> Result<Answer, Refusal> {
+impl ApiRequest<'_> {
+    pub(super) fn contact(&self, id: &str) -> Result<Answer, ApiError> {
         let contact = self.current(Some(id))?;
         Ok(Answer::ok(&render::contact(contact)))
     }
 
-    pub(super) fn promotions(&self, id: &str) -> Result<Answer, Refusal> {
+    pub(super) fn promotions(&self, id: &str) -> Result<Answer, ApiError> {
         let contact = self.current(Some(id))?;
         let channel = match self.parameter("redemptionChannelType") {
             None => None,
             Some(channel @ ("POS" | "ECOM" | "OTHER")) => Some(channel),
-            Some(_) => return Err(Refusal::InvalidSearchQuery),
+            Some(_) => return Err(ApiError::InvalidSearchQuery),
         };
-        let is_asked = |promotion: &&Json| {
+        let is_requested = |promotion: &&Json| {
             channel.is_none_or(|channel| {
                 let channels = promotion.get("redemptionChannels");
                 let mut offered = channels.map_or(&[][..], Json::items).iter();
                 offered.any(|offer| offer.text("type") == Some(channel))
             })
         };
-        let promotions = contact.promotions.iter().filter(is_asked).cloned();
+        let promotions = contact.promotions.iter().filter(is_requested).cloned();
         Ok(Answer::ok(&Json::Array(promotions.collect())))
     }
 
@@ -44,10 +40,10 @@ impl Question<'_> {
         &self,
         scope: VoucherScope,
         in_path: Option<&str>,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Answer, ApiError> {
         let contact = self.current(in_path.or_else(|| self.parameter("contactId")))?;
         let page = self.page()?;
-        let is_asked = |voucher: &&Voucher| match scope {
+        let is_requested = |voucher: &&Voucher| match scope {
             VoucherScope::All => true,
             VoucherScope::Available => voucher.is_available(self.now),
             VoucherScope::Redeemed => voucher.redeemed_on.is_some(),
@@ -56,7 +52,7 @@ impl Question<'_> {
         let items: Vec<Json> = contact
             .vouchers
             .iter()
-            .filter(is_asked)
+            .filter(is_requested)
             .map(|voucher| match self.version {
                 Version::V2 => render::bonus_check(voucher, with_state),
                 Version::V3 => render::reward_voucher(voucher, with_state),
@@ -65,7 +61,7 @@ impl Question<'_> {
         Ok(Answer::ok(&render::page(&items, page)))
     }
 
-    pub(super) fn point_accounts(&self) -> Result<Answer, Refusal> {
+    pub(super) fn point_accounts(&self) -> Result<Answer, ApiError> {
         let contact = self.current(self.parameter("contactId"))?;
         let page = self.page()?;
         let items: Vec<Json> = contact
@@ -73,7 +69,7 @@ impl Question<'_> {
             .iter()
             .map(|account| render::point_account(self.version, &contact.id, account))
             .collect();
-        // A bare array has no pages: it is always complete.
+        // A bare array is always complete.
         if self.version == Version::V3 && !self.world.settings.wrap_point_accounts {
             return Ok(Answer::ok(&Json::Array(items)));
         }
@@ -82,30 +78,30 @@ impl Question<'_> {
         Ok(Answer::ok(&body))
     }
 
-    pub(super) fn changes(&self) -> Result<Answer, Refusal> {
+    pub(super) fn changes(&self) -> Result<Answer, ApiError> {
         let change = match self.parameter("changeType") {
             Some("Created") => ChangeType::Created,
             Some("Updated") => ChangeType::Updated,
             Some("Deleted") => ChangeType::Deleted,
-            _ => return Err(Refusal::InvalidSearchQuery),
+            _ => return Err(ApiError::InvalidSearchQuery),
         };
         let date = |name| {
-            let text = self.parameter(name).ok_or(Refusal::InvalidSearchQuery)?;
-            parse_instant(text).ok_or(Refusal::InvalidSearchQuery)
+            let text = self.parameter(name).ok_or(ApiError::InvalidSearchQuery)?;
+            parse_instant(text).ok_or(ApiError::InvalidSearchQuery)
         };
         let ids = self
             .world
             .changed(change, date("fromDate")?, date("toDate")?);
         if ids.len() > self.world.settings.max_changes {
-            return Err(Refusal::TooManyChanges);
+            return Err(ApiError::TooManyChanges);
         }
         Ok(Answer::ok(&Json::from(ids)))
     }
 
-    fn page(&self) -> Result<Page, Refusal> {
+    fn page(&self) -> Result<Page, ApiError> {
         let number = |name, default| match self.parameter(name) {
             None => Ok(default),
-            Some(text) => text.parse().map_err(|_| Refusal::InvalidSearchQuery),
+            Some(text) => text.parse().map_err(|_| ApiError::InvalidSearchQuery),
         };
         let cap = self.world.settings.page_cap.unwrap_or(usize::MAX);
         Ok(Page {

@@ -1,8 +1,8 @@
-//! The shapes that Engage answers in, per version.
+//! Shapes of Engage's responses, by version.
 
 use jiff::Timestamp;
 
-use super::{Question, Version, entities::Page};
+use super::{ApiRequest, Version};
 use crate::{
     answer::Answer,
     contact::{Contact, PointAccount, Voucher},
@@ -11,10 +11,17 @@ use crate::{
     settings::VoucherKey,
 };
 
-pub(super) fn overview(question: &Question<'_>, contact: &Contact, at: Timestamp) -> Answer {
-    let settings = &question.world.settings;
+/// Offset and size of a page.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Page {
+    pub(super) offset: usize,
+    pub(super) count: usize,
+}
+
+pub(super) fn overview(request: &ApiRequest<'_>, contact: &Contact, at: Timestamp) -> Answer {
+    let settings = &request.world.settings;
     let mut body = self::contact(contact);
-    if question.version == Version::V2 {
+    if request.version == Version::V2 {
         let mut attributes = contact.attributes.clone();
         let balance = contact.balance(1).unwrap_or("0");
         attributes.set("bonusPoints", Json::number(balance));
@@ -23,7 +30,7 @@ pub(super) fn overview(question: &Question<'_>, contact: &Contact, at: Timestamp
     body.set("warnings", contact.warnings.clone());
     body.set("audiences", contact.audiences.clone());
     let as_checks =
-        question.version == Version::V2 || settings.voucher_key == VoucherKey::BonusChecks;
+        request.version == Version::V2 || settings.voucher_key == VoucherKey::BonusChecks;
     let available = contact.vouchers.iter().filter(|v| v.is_available(at));
     if as_checks {
         let checks = available.map(|v| bonus_check(v, true)).collect();
@@ -36,7 +43,7 @@ pub(super) fn overview(question: &Question<'_>, contact: &Contact, at: Timestamp
     Answer::ok(&body)
 }
 
-/// The contact by itself: no promotions, vouchers, audiences, warnings or points.
+/// The contact alone, without promotions, vouchers, audiences, warnings and points.
 pub(super) fn contact(contact: &Contact) -> Json {
     let mut body = Json::object([
         ("id", contact.id.as_str().into()),
@@ -51,8 +58,8 @@ pub(super) fn contact(contact: &Contact) -> Json {
     body
 }
 
-/// Everything that is true of a contact, in v3's words, redeemed and expired things included.
-pub(crate) fn truth(contact: &Contact) -> Json {
+/// All data of a contact with v3's keys, including redeemed and expired items.
+pub(crate) fn full_data(contact: &Contact) -> Json {
     let mut body = self::contact(contact);
     body.set("warnings", contact.warnings.clone());
     body.set("audiences", contact.audiences.clone());

@@ -1,4 +1,4 @@
-//! Control routes about the people of the world.
+//! Control routes about contacts.
 
 use axum::{
     extract::{Path, Query, State},
@@ -8,10 +8,10 @@ use http::{StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Body, Refused, done};
+use super::{Body, ControlError, done};
 use crate::{Simulator, answer::JSON, edit::Edit, json::Json};
 
-type Answer = Result<axum::Json<Value>, Refused>;
+type Answer = Result<axum::Json<Value>, ControlError>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,8 +50,8 @@ pub(super) async fn list(
     Query(slice): Query<Slice>,
 ) -> axum::Json<Value> {
     let ids = engage.contact_ids();
-    let shown: Vec<&String> = ids.iter().skip(slice.offset).take(slice.count).collect();
-    axum::Json(json!({"totalCount": ids.len(), "ids": shown}))
+    let page: Vec<&String> = ids.iter().skip(slice.offset).take(slice.count).collect();
+    axum::Json(json!({"totalCount": ids.len(), "ids": page}))
 }
 
 pub(super) async fn create(
@@ -59,7 +59,7 @@ pub(super) async fn create(
     Body(contact): Body<NewContact>,
 ) -> Answer {
     if !matches!(contact.attributes, Json::Object(_)) {
-        return Err(bad("`attributes` is an object".to_owned()));
+        return Err(bad("`attributes` must be an object".to_owned()));
     }
     let id = engage.create_from(contact.attributes, &contact.contact_type);
     Ok(axum::Json(json!({"id": id})))
@@ -68,10 +68,10 @@ pub(super) async fn create(
 pub(super) async fn show(
     State(engage): State<Simulator>,
     Path(id): Path<String>,
-) -> Result<Response, Refused> {
-    let truth = engage.truth(&id).ok_or_else(absent)?;
-    // The text itself, so that numbers keep their digits.
-    Ok(([(header::CONTENT_TYPE, JSON)], truth.to_string()).into_response())
+) -> Result<Response, ControlError> {
+    let full_data = engage.full_data(&id).ok_or_else(absent)?;
+    // As text, so that numbers keep their digits.
+    Ok(([(header::CONTENT_TYPE, JSON)], full_data.to_string()).into_response())
 }
 
 pub(super) async fn edit(
@@ -80,7 +80,7 @@ pub(super) async fn edit(
     Body(edits): Body<Vec<Edit>>,
 ) -> Answer {
     let id = id.to_ascii_lowercase();
-    engage.truth(&id).ok_or_else(absent)?;
+    engage.full_data(&id).ok_or_else(absent)?;
     for edit in edits {
         engage.edit(&id, edit).map_err(bad)?;
     }
@@ -98,10 +98,10 @@ pub(super) async fn move_email(State(engage): State<Simulator>, Body(ids): Body<
     Ok(done())
 }
 
-fn bad(reason: String) -> Refused {
-    Refused(StatusCode::BAD_REQUEST, reason)
+fn bad(reason: String) -> ControlError {
+    ControlError(StatusCode::BAD_REQUEST, reason)
 }
 
-fn absent() -> Refused {
-    Refused(StatusCode::NOT_FOUND, "there is no such contact".to_owned())
+fn absent() -> ControlError {
+    ControlError(StatusCode::NOT_FOUND, "no such contact".to_owned())
 }

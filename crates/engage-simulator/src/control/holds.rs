@@ -1,4 +1,4 @@
-//! Control routes about holds, which are kept here under a number.
+//! Control routes about holds, which are registered by number.
 
 use std::{
     collections::HashMap,
@@ -13,15 +13,15 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Body, Refused, done};
+use super::{Body, ControlError, done};
 use crate::{Endpoint, Hold, Simulator};
 
-/// The holds that were made over HTTP.
+/// The holds created over HTTP.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Kept(Arc<Mutex<Shelf>>);
+pub(super) struct HoldRegistry(Arc<Mutex<Registry>>);
 
 #[derive(Debug, Default)]
-struct Shelf {
+struct Registry {
     latest: u64,
     holds: HashMap<u64, Hold>,
 }
@@ -30,13 +30,13 @@ struct Shelf {
 #[serde(deny_unknown_fields)]
 pub(super) struct NewHold {
     endpoint: Endpoint,
-    /// Whether the answer is made after the release.
+    /// Whether the response is computed after the release.
     #[serde(default)]
     before: bool,
 }
 
 pub(super) async fn add(
-    State((engage, kept)): State<(Simulator, Kept)>,
+    State((engage, registry)): State<(Simulator, HoldRegistry)>,
     Body(new): Body<NewHold>,
 ) -> Json<Value> {
     let hold = if new.before {
@@ -44,37 +44,37 @@ pub(super) async fn add(
     } else {
         engage.hold(new.endpoint)
     };
-    let mut shelf = kept.shelf();
-    shelf.latest += 1;
-    let number = shelf.latest;
-    shelf.holds.insert(number, hold);
+    let mut holds = registry.lock();
+    holds.latest += 1;
+    let number = holds.latest;
+    holds.holds.insert(number, hold);
     Json(json!({"hold": number}))
 }
 
 pub(super) async fn release_one(
-    State((_, kept)): State<(Simulator, Kept)>,
+    State((_, registry)): State<(Simulator, HoldRegistry)>,
     Path(number): Path<u64>,
-) -> Result<Json<Value>, Refused> {
-    let shelf = kept.shelf();
-    shelf.holds.get(&number).ok_or_else(absent)?.release_one();
+) -> Result<Json<Value>, ControlError> {
+    let holds = registry.lock();
+    holds.holds.get(&number).ok_or_else(absent)?.release_one();
     Ok(done())
 }
 
 pub(super) async fn release(
-    State((_, kept)): State<(Simulator, Kept)>,
+    State((_, registry)): State<(Simulator, HoldRegistry)>,
     Path(number): Path<u64>,
-) -> Result<Json<Value>, Refused> {
-    let hold = kept.shelf().holds.remove(&number);
+) -> Result<Json<Value>, ControlError> {
+    let hold = registry.lock().holds.remove(&number);
     hold.ok_or_else(absent)?.release();
     Ok(done())
 }
 
-impl Kept {
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+impl HoldRegistry {
+    fn lock(&self) -> MutexGuard<'_, Registry> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn absent() -> Refused {
-    Refused(StatusCode::NOT_FOUND, "there is no such hold".to_owned())
+fn absent() -> ControlError {
+    ControlError(StatusCode::NOT_FOUND, "no such hold".to_owned())
 }

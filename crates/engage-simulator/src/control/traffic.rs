@@ -1,4 +1,4 @@
-//! Control routes about the calls: settings, faults, latency, records, time and webhooks.
+//! Control routes about settings, faults, latency, recorded calls, time and webhooks.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Body, Refused, done};
+use super::{Body, ControlError, done};
 use crate::{
     Call, CustomKey, Delivery, Endpoint, Fault, Latency, Simulator, VoucherKey, WebhookTarget, sign,
 };
@@ -117,7 +117,7 @@ pub(super) async fn clear_faults(State(engage): State<Simulator>) -> Json<Value>
 pub(super) async fn latency(
     State(engage): State<Simulator>,
     Body(new): Body<NewLatency>,
-) -> Result<Json<Value>, Refused> {
+) -> Result<Json<Value>, ControlError> {
     let latency = match (new.fixed_ms, new.median_ms, new.sigma) {
         (None, None, None) => Latency::None,
         (Some(fixed), None, None) => Latency::Fixed(Duration::from_millis(fixed)),
@@ -125,7 +125,7 @@ pub(super) async fn latency(
             median: Duration::from_millis(median),
             sigma,
         },
-        _ => return Err(bad("a latency is `fixedMs`, or `medianMs` and `sigma`")),
+        _ => return Err(bad("a latency needs `fixedMs`, or `medianMs` and `sigma`")),
     };
     engage.latency(new.endpoint, latency);
     Ok(done())
@@ -173,11 +173,11 @@ pub(super) async fn clock(
 pub(super) async fn webhooks_to(
     State(engage): State<Simulator>,
     Body(target): Body<WebhookTarget>,
-) -> Result<Json<Value>, Refused> {
-    sign(&target.secret, "", 0, "").ok_or_else(|| bad("`secret` is `whsec_` and base64"))?;
+) -> Result<Json<Value>, ControlError> {
+    sign(&target.secret, "", 0, "").ok_or_else(|| bad("`secret` must be `whsec_` and base64"))?;
     let is_key = |key: &String| key.len() == 32;
     if !target.encryption_key.as_ref().is_none_or(is_key) {
-        return Err(bad("`encryptionKey` has 32 characters"));
+        return Err(bad("`encryptionKey` must have 32 characters"));
     }
     engage.webhooks_to(Some(target));
     Ok(done())
@@ -196,7 +196,7 @@ pub(super) async fn send_webhook(
     done()
 }
 
-/// In which order to send again.
+/// The order of resending.
 #[derive(Deserialize)]
 pub(super) struct Resend {
     #[serde(default)]
@@ -215,6 +215,6 @@ pub(super) async fn deliveries(State(engage): State<Simulator>) -> Json<Vec<Deli
     Json(engage.deliveries())
 }
 
-fn bad(reason: &str) -> Refused {
-    Refused(StatusCode::BAD_REQUEST, reason.to_owned())
+fn bad(reason: &str) -> ControlError {
+    ControlError(StatusCode::BAD_REQUEST, reason.to_owned())
 }

@@ -1,11 +1,11 @@
-//! What an edit does to a contact, and which events Engage would tell of it.
+//! Applies edits to a contact and determines the events that Engage would send.
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Edit, VoucherSeed};
 use crate::{
-    clock::Spelling,
+    clock::TimeFormat,
     contact::{Contact, PointAccount, Voucher},
     identifier,
     json::Json,
@@ -13,7 +13,7 @@ use crate::{
     webhook::Event,
 };
 
-/// What came of an edit.
+/// The result of an edit.
 #[derive(Debug, Default)]
 pub(crate) struct Change {
     pub(crate) events: Vec<Event>,
@@ -26,7 +26,7 @@ impl Change {
         Self::default()
     }
 
-    fn told(event: Event) -> Self {
+    fn with_event(event: Event) -> Self {
         Self {
             events: vec![event],
             is_update: false,
@@ -41,9 +41,7 @@ impl Change {
     }
 }
 
-/// Applies an edit; says in words why it can't be done.
-///
-/// Deleting is not among them: it concerns the world, not the contact.
+/// Applies an edit; the error is a message. Deletion is handled by the world.
 pub(crate) fn apply(
     edit: Edit,
     contact: &mut Contact,
@@ -59,7 +57,7 @@ pub(crate) fn apply(
         }
         Edit::AlsoFoundBy(key, value) => {
             let found_by = identifier::of_attribute(&key, &value)
-                .ok_or_else(|| format!("no contact is found by a {key} like that"))?;
+                .ok_or_else(|| format!("no contact can be found by this {key}"))?;
             contact.also_found_by.push(found_by);
             Change::silent()
         }
@@ -74,14 +72,14 @@ pub(crate) fn apply(
             Change::silent()
         }
         Edit::RedeemVoucher(id) => {
-            voucher(contact, &id)?.redeemed_on = Some(Spelling::Zulu.write(now));
+            voucher(contact, &id)?.redeemed_on = Some(TimeFormat::Zulu.write(now));
             Change::silent()
         }
         Edit::AddPromotion(given) => {
             let promotion = complete_promotion(given, rng)?;
             let event = Event::promotion_assigned(&contact.id, &promotion);
             contact.promotions.push(promotion);
-            Change::told(event)
+            Change::with_event(event)
         }
         Edit::RemovePromotion(id) => {
             promotion(contact, &id)?;
@@ -92,7 +90,7 @@ pub(crate) fn apply(
         Edit::RedeemPromotion(id) => {
             let promotion = promotion(contact, &id)?;
             promotion.set("redeemed", true.into());
-            promotion.set("redeemedOn", Spelling::Offset.write(now).into());
+            promotion.set("redeemedOn", TimeFormat::Offset.write(now).into());
             Change::silent()
         }
         Edit::Audiences(audiences) => {
@@ -105,10 +103,10 @@ pub(crate) fn apply(
         }
         Edit::Preferences(given) => set_preferences(contact, &given),
         Edit::Consents(consents) => set_consents(contact, consents),
-        Edit::Delete => return Err("a contact is deleted through the world".to_owned()),
+        Edit::Delete => return Err("contacts are deleted in the world".to_owned()),
     };
     if change.is_update {
-        let modified = Spelling::OffsetSevenDigits.write(now);
+        let modified = TimeFormat::OffsetSevenDigits.write(now);
         contact.meta.set("modifiedOn", modified.into());
     }
     Ok(change)
@@ -139,7 +137,7 @@ fn set_points(
     });
     let account = &mut contact.accounts[index];
     let before = std::mem::replace(&mut account.balance, balance);
-    let mut change = Change::told(Event::balance_updated(&contact.id, account));
+    let mut change = Change::with_event(Event::balance_updated(&contact.id, account));
     if let Some(amount) = raise(&before, &account.balance) {
         let added = Event::points_added(&contact.id, definition, &amount);
         change.events.push(added);
@@ -166,16 +164,16 @@ fn add_voucher(
         name: seed.name,
         expires_on: seed
             .expires_on
-            .unwrap_or_else(|| Spelling::Zulu.write(in_a_month)),
+            .unwrap_or_else(|| TimeFormat::Zulu.write(in_a_month)),
         redeemed_on: None,
         amount: seed.amount,
         currency: seed.currency,
         local_values: seed.local_values,
         points: seed.points,
     };
-    let event = Event::voucher_created(&contact.id, &voucher, &Spelling::Offset.write(now));
+    let event = Event::voucher_created(&contact.id, &voucher, &TimeFormat::Offset.write(now));
     contact.vouchers.push(voucher);
-    Ok(Change::told(event))
+    Ok(Change::with_event(event))
 }
 
 fn voucher<'a>(contact: &'a mut Contact, id: &str) -> Result<&'a mut Voucher, String> {
@@ -192,10 +190,10 @@ fn promotion<'a>(contact: &'a mut Contact, id: &str) -> Result<&'a mut Json, Str
         .ok_or_else(|| format!("the contact has no promotion {id}"))
 }
 
-/// Fills in what Engage always tells of a promotion.
+/// Adds the fields that Engage's promotions always have.
 fn complete_promotion(given: Json, rng: &mut Rng) -> Result<Json, String> {
     let Json::Object(fields) = given else {
-        return Err("a promotion is a JSON object".to_owned());
+        return Err("a promotion must be a JSON object".to_owned());
     };
     let mut promotion = Json::object([
         ("id", guid(rng).into()),
@@ -249,13 +247,13 @@ fn check_number(text: &str) -> Result<(), String> {
     }
 }
 
-/// By how much a balance has risen, exactly; `None` when it has not.
+/// The exact increase of a balance; `None` without one.
 fn raise(before: &str, after: &str) -> Option<String> {
     let fraction = |text: &str| text.split_once('.').map_or(0, |(_, digits)| digits.len());
     let scale = fraction(before).max(fraction(after));
     let scaled = |text: &str| -> Option<i128> {
         let padding = "0".repeat(scale - fraction(text));
-        // An exponent does not parse: such a raise is not told, which Engage may do as well.
+        // A number with an exponent does not parse, so it has no event; Engage may do the same.
         format!("{}{padding}", text.replace('.', "")).parse().ok()
     };
     let risen = scaled(after)?.checked_sub(scaled(before)?)?;
@@ -276,7 +274,7 @@ mod tests {
     use super::raise;
 
     #[test]
-    fn a_raise_is_exact_and_only_a_raise() {
+    fn increase_is_exact() {
         assert_eq!(raise("317.5", "343"), Some("25.5".to_owned()));
         assert_eq!(raise("0", "0.0001"), Some("0.0001".to_owned()));
         assert_eq!(raise("-25", "250.0000"), Some("275.0000".to_owned()));

@@ -1,4 +1,4 @@
-//! The chainable way to edit one contact from Rust.
+//! Chainable edits of one contact.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::Simulator;
 
 /// Edits one contact; every call applies at once.
 ///
-/// Panics when the contact, or the thing to be edited, is not there: then the test is wrong.
+/// Panics if the contact or the edited item does not exist: the test is wrong then.
 #[derive(Debug, Clone)]
 pub struct ContactEditor {
     engage: Simulator,
@@ -31,7 +31,7 @@ impl ContactEditor {
         &self.id
     }
 
-    /// Sets the balance of definition 1; written to the wire as given.
+    /// Sets the balance of definition 1, sent verbatim.
     #[track_caller]
     pub fn points(self, balance: &str) -> Self {
         self.apply(Edit::Points(balance.to_owned()))
@@ -49,8 +49,7 @@ impl ContactEditor {
         self.apply(Edit::Attribute(key.to_owned(), value.into()))
     }
 
-    /// Lets the contact be found by this value of an attribute too, whatever it shows: as a collation or an index of Engage's
-    /// may have it.
+    /// Lets the contact be found by this value of an attribute as well, as a collation or an index of Engage's may cause.
     #[track_caller]
     pub fn also_found_by(self, key: &str, value: &str) -> Self {
         self.apply(Edit::AlsoFoundBy(key.to_owned(), value.to_owned()))
@@ -62,13 +61,13 @@ impl ContactEditor {
         self.attribute("email", email.into())
     }
 
-    /// Gives a voucher.
+    /// Adds a voucher.
     #[track_caller]
     pub fn add_voucher(self, voucher: VoucherSeed) -> Self {
         self.apply(Edit::AddVoucher(voucher))
     }
 
-    /// Takes a voucher away, as if it had never been.
+    /// Removes a voucher without a trace.
     #[track_caller]
     pub fn remove_voucher(self, id: &str) -> Self {
         self.apply(Edit::RemoveVoucher(id.to_owned()))
@@ -80,37 +79,37 @@ impl ContactEditor {
         self.apply(Edit::RedeemVoucher(id.to_owned()))
     }
 
-    /// Assigns a promotion; the fields that are left out are filled in.
+    /// Assigns a promotion; missing fields are added.
     #[track_caller]
     pub fn add_promotion(self, promotion: Value) -> Self {
         self.apply(Edit::AddPromotion(promotion.into()))
     }
 
-    /// Takes a promotion away.
+    /// Removes a promotion.
     #[track_caller]
     pub fn remove_promotion(self, id: &str) -> Self {
         self.apply(Edit::RemovePromotion(id.to_owned()))
     }
 
-    /// Redeems a promotion; the entity list still shows it.
+    /// Redeems a promotion; it stays in the entity list.
     #[track_caller]
     pub fn redeem_promotion(self, id: &str) -> Self {
         self.apply(Edit::RedeemPromotion(id.to_owned()))
     }
 
-    /// Replaces the audiences, `[{"id":…,"name":…}]`; Engage tells no event of it.
+    /// Replaces the audiences, `[{"id":…,"name":…}]`; Engage sends no event.
     #[track_caller]
     pub fn audiences(self, audiences: Value) -> Self {
         self.apply(Edit::Audiences(audiences.into()))
     }
 
-    /// Replaces the warnings, `[{"id":…,"message":…}]`; Engage tells no event of it.
+    /// Replaces the warnings, `[{"id":…,"message":…}]`; Engage sends no event.
     #[track_caller]
     pub fn warnings(self, warnings: Value) -> Self {
         self.apply(Edit::Warnings(warnings.into()))
     }
 
-    /// Sets the preferences that are named, `{"acceptsEmail":false}`.
+    /// Sets the given preferences, `{"acceptsEmail":false}`.
     #[track_caller]
     pub fn preferences(self, preferences: Value) -> Self {
         self.apply(Edit::Preferences(preferences.into()))
@@ -122,7 +121,7 @@ impl ContactEditor {
         self.apply(Edit::Consents(consents.into()))
     }
 
-    /// Sets `meta.contactType`; a new type is known from then on.
+    /// Sets `meta.contactType`; a new type becomes valid.
     #[track_caller]
     pub fn contact_type(self, contact_type: &str) -> Self {
         self.apply(Edit::ContactType(contact_type.to_owned()))
@@ -137,7 +136,7 @@ impl ContactEditor {
     #[track_caller]
     fn apply(self, edit: Edit) -> Self {
         if let Err(reason) = self.engage.edit(&self.id, edit) {
-            panic!("can't edit contact {}: {reason}", self.id);
+            panic!("cannot edit contact {}: {reason}", self.id);
         }
         self
     }

@@ -1,16 +1,16 @@
-//! What Engage holds about the well-known people, with dates relative to the clock.
+//! The data of the fixed contacts, with dates relative to the clock.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{ALVA, BO, CIM, DINA, DORA, Person};
 use crate::{
-    clock::Spelling,
+    clock::TimeFormat,
     contact::{Contact, PointAccount, Voucher},
     json::Json,
 };
 
-/// The five of them, as they are when the simulator starts.
+/// The fixed contacts in their initial state.
 pub(crate) fn everyone(now: Timestamp) -> Vec<Contact> {
     vec![
         alva(now),
@@ -21,8 +21,8 @@ pub(crate) fn everyone(now: Timestamp) -> Vec<Contact> {
     ]
 }
 
-fn day(now: Timestamp, days: i64, spelling: Spelling) -> String {
-    spelling.write(now + SignedDuration::from_hours(24 * days))
+fn day(now: Timestamp, days: i64, format: TimeFormat) -> String {
+    format.write(now + SignedDuration::from_hours(24 * days))
 }
 
 fn store() -> Value {
@@ -49,8 +49,8 @@ fn bare(person: &Person, attributes: Value, meta: Value) -> Contact {
 
 fn alva(now: Timestamp) -> Contact {
     let meta = json!({
-        "createdOn": day(now, -958, Spelling::Offset),
-        "modifiedOn": day(now, -22, Spelling::OffsetSevenDigits),
+        "createdOn": day(now, -958, TimeFormat::Offset),
+        "modifiedOn": day(now, -22, TimeFormat::OffsetSevenDigits),
         "sourceType": "ECOM",
         "approved": true,
         "contactType": ALVA.contact_type,
@@ -60,8 +60,8 @@ fn alva(now: Timestamp) -> Contact {
     contact.preferences =
         json!({"acceptsEmail": true, "acceptsPostal": false, "acceptsSms": true}).into();
     contact.consents = json!([
-        {"id": "memberTerms", "value": true, "date": day(now, -958, Spelling::Offset), "comment": "Signed up online", "source": "ecom"},
-        {"id": "profiling", "value": false, "date": day(now, -676, Spelling::Offset), "comment": null, "source": "POS"},
+        {"id": "memberTerms", "value": true, "date": day(now, -958, TimeFormat::Offset), "comment": "Signed up online", "source": "ecom"},
+        {"id": "profiling", "value": false, "date": day(now, -676, TimeFormat::Offset), "comment": null, "source": "POS"},
     ])
     .into();
     contact.audiences = json!([
@@ -72,7 +72,13 @@ fn alva(now: Timestamp) -> Contact {
     contact.vouchers = alva_vouchers(now);
     contact.promotions = alva_promotions(now);
     contact.accounts = vec![
-        account(123, 1, "317.5", "40", Some(day(now, 38, Spelling::Offset))),
+        account(
+            123,
+            1,
+            "317.5",
+            "40",
+            Some(day(now, 38, TimeFormat::Offset)),
+        ),
         account(124, 2, "0", "0", None),
     ];
     contact
@@ -102,13 +108,13 @@ fn alva_attributes(now: Timestamp) -> Value {
         "discoveryKey": "3f5c7a10-aaaa-4bbb-8ccc-b2c300d4ffff",
         "rfm": 63,
         "isRegistrationCompleted": true,
-        "registrationDate": day(now, -958, Spelling::Offset),
+        "registrationDate": day(now, -958, TimeFormat::Offset),
         "secrecyMarked": false,
-        "lastOrderDate": day(now, -52, Spelling::Offset),
+        "lastOrderDate": day(now, -52, TimeFormat::Offset),
         "currentStore": store(),
         "bonusBasedLevel": "Gold",
-        "bonusBasedLevelChanged": day(now, -267, Spelling::Offset),
-        "bonusBasedLevelExpires": day(now, 97, Spelling::Offset),
+        "bonusBasedLevelChanged": day(now, -267, TimeFormat::Offset),
+        "bonusBasedLevelExpires": day(now, 97, TimeFormat::Offset),
         "bonusBasedLevelLeftForUpgrade": 1250.5,
         "memberLevelsBonusPoints": 3749.5,
         "shoeSize": 39,
@@ -123,7 +129,7 @@ fn alva_vouchers(now: Timestamp) -> Vec<Voucher> {
             id: format!("8d31c000-200{last}-4c22-b002-b2d200c0000{last}"),
             number: number.to_owned(),
             name: name.to_owned(),
-            expires_on: day(now, days, Spelling::Zulu),
+            expires_on: day(now, days, TimeFormat::Zulu),
             redeemed_on: None,
             amount: amount.to_owned(),
             currency: "SEK".to_owned(),
@@ -151,7 +157,7 @@ fn alva_vouchers(now: Timestamp) -> Vec<Voucher> {
         "100",
         "2000",
     );
-    used.redeemed_on = Some(day(now, -205, Spelling::Zulu));
+    used.redeemed_on = Some(day(now, -205, TimeFormat::Zulu));
     vec![payout, birthday, used]
 }
 
@@ -160,7 +166,7 @@ fn alva_promotions(now: Timestamp) -> Vec<Json> {
         {
             "id": "7c20b000-1001-4b11-a001-b2d100b00001", "promotionId": "5a1e0f10-0001-4a00-9000-b2d000a00001",
             "externalId": "SO-90001", "type": "Multichannel", "name": "Höstrabatt 15 procent",
-            "expiresOn": day(now, 38, Spelling::Offset), "heading": "15 % på valfri jacka",
+            "expiresOn": day(now, 38, TimeFormat::Offset), "heading": "15 % på valfri jacka",
             "description": "Gäller en gång, ej på reavaror.", "redeemed": false, "redeemedOn": null,
             "imageUrl": "https://cdn.example.com/promo/autumn15.png", "link": "https://shop.example.com/jackor",
             "redemptionChannels": [
@@ -181,7 +187,7 @@ fn alva_promotions(now: Timestamp) -> Vec<Json> {
         {
             "id": "7c20b000-1003-4b11-a001-b2d100b00003", "promotionId": "5a1e0f10-0003-4a00-9000-b2d000a00003",
             "externalId": "PARTNER-77", "type": "Multichannel", "name": "Förköp vinter",
-            "expiresOn": day(now, 8, Spelling::Offset), "heading": "Förköp", "description": "Early access",
+            "expiresOn": day(now, 8, TimeFormat::Offset), "heading": "Förköp", "description": "Early access",
             "redeemed": false, "redeemedOn": null, "imageUrl": null, "link": "https://shop.example.com/forkop",
             "redemptionChannels": [{
                 "type": "OTHER", "valueType": "MANUAL", "value": "Visa koden i kassan", "localValues": [],
@@ -192,7 +198,7 @@ fn alva_promotions(now: Timestamp) -> Vec<Json> {
             "id": "7c20b000-1004-4b11-a001-b2d100b00004", "promotionId": "5a1e0f10-0004-4a00-9000-b2d000a00004",
             "externalId": null, "type": "Multichannel", "name": "Demo already used", "expiresOn": null,
             "heading": "Gratis frakt", "description": "Redan använd", "redeemed": true,
-            "redeemedOn": day(now, -165, Spelling::Offset), "imageUrl": null, "link": null,
+            "redeemedOn": day(now, -165, TimeFormat::Offset), "imageUrl": null, "link": null,
             "redemptionChannels": [
                 {"type": "ECOM", "valueType": "EXTERNALOFFER", "value": "FREESHIP", "localValues": [], "instruction": null},
             ],
@@ -219,7 +225,7 @@ fn account(
 }
 
 fn bo(now: Timestamp) -> Contact {
-    let created = day(now, -3, Spelling::Offset);
+    let created = day(now, -3, TimeFormat::Offset);
     let attributes = json!({
         "email": BO.email, "firstName": null, "lastName": null, "mobilePhone": null,
         "countryCode": null, "currentStore": null,
@@ -232,7 +238,7 @@ fn bo(now: Timestamp) -> Contact {
 }
 
 fn cim(now: Timestamp) -> Contact {
-    let created = day(now, -1, Spelling::Offset);
+    let created = day(now, -1, TimeFormat::Offset);
     let attributes = json!({
         "email": CIM.email, "firstName": "Cim", "lastName": "Ovan", "mobilePhone": CIM.phone,
         "countryCode": "SE", "secrecyMarked": true, "currentStore": store(),
@@ -252,7 +258,7 @@ fn cim(now: Timestamp) -> Contact {
 }
 
 fn sharer(now: Timestamp, person: &Person, first_name: &str) -> Contact {
-    let created = day(now, -400, Spelling::NoZone);
+    let created = day(now, -400, TimeFormat::NoZone);
     let attributes = json!({
         "email": person.email, "firstName": first_name, "lastName": "Delad",
         "mobilePhone": person.phone, "socialSecurityNumber": person.national_id,

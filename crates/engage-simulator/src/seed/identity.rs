@@ -1,6 +1,6 @@
-//! Invented phones and national ids that pass the public rules for their form.
+//! Generated phone numbers and national ids that satisfy the public rules for their form.
 //!
-//! Birth numbers 980 to 999 (Sweden) and 900 to 999 (Finland) are kept for tests and temporary ids.
+//! Birth numbers 980 to 999 (Sweden) and 900 to 999 (Finland) are reserved for tests and temporary ids.
 
 use std::fmt::Write as _;
 
@@ -15,14 +15,14 @@ pub(super) struct Identity {
     pub(super) country: &'static str,
 }
 
-/// The phone of the contact with this number; unique up to ten million contacts.
+/// A phone number, unique by index up to ten million contacts.
 pub(super) fn phone(index: usize) -> String {
     format!("+4670{:07}", (index * 7919 + 1_000_003) % 10_000_000)
 }
 
-/// A national id that no other index gets: mostly personnummer, some samordningsnummer, some HETU.
+/// A national id, unique by index: mostly personnummer, some samordningsnummer, some HETU.
 pub(super) fn invent(rng: &mut Rng, index: usize) -> Identity {
-    // The date carries the index, so that no two contacts share a number.
+    // The date encodes the index, so that no two contacts share a number.
     let slot = index / 20;
     let day = 1 + slot % 28;
     let month = 1 + slot / 28 % 12;

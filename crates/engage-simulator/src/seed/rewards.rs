@@ -1,4 +1,4 @@
-//! What the invented contacts have earned: audiences, vouchers, promotions and points.
+//! Audiences, vouchers, promotions and points of generated contacts.
 
 use fastrand::Rng;
 use jiff::Timestamp;
@@ -18,7 +18,7 @@ pub(crate) const AUDIENCES: [(&str, &str); 4] = [
     ("a11d0003-0000-4000-8000-dddd006c0004", "Skidåkare"),
 ];
 
-/// Balances in the forms that Engage writes.
+/// Balances in Engage's formats.
 const BALANCES: [&str; 8] = [
     "0",
     "317.5",
@@ -143,7 +143,7 @@ fn redemption_channel(rng: &mut Rng, channel: &str) -> Json {
             rng.bool().then_some("Scanna medlemskortet").into(),
         ),
     ]);
-    // Engage's own examples sometimes lack the list.
+    // Some of Engage's own examples lack the list.
     if !once_in(rng, 5) {
         written.set("localValues", Json::Array(local_values));
     }

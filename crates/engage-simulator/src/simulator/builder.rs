@@ -1,4 +1,4 @@
-//! Starting a simulator.
+//! Builder of a simulator.
 
 use std::{
     collections::VecDeque,
@@ -12,11 +12,11 @@ use tokio::sync::watch;
 
 use super::{Inner, Rate, Simulator};
 use crate::{
-    SimulatorClock, calls::Calls, control, fault::Weather, hold::Holds, server, webhook::Webhooks,
-    world::World,
+    SimulatorClock, calls::Calls, control, fault::NetworkConditions, hold::Holds, server,
+    webhook::Webhooks, world::World,
 };
 
-/// What a simulator starts with.
+/// Configuration of a simulator.
 #[derive(Debug, Clone)]
 pub struct SimulatorBuilder {
     seed: u64,
@@ -43,56 +43,56 @@ impl Default for SimulatorBuilder {
 }
 
 impl SimulatorBuilder {
-    /// The same seed, clock and number give the same contacts.
+    /// Seed of the contacts: the same seed, clock and number give the same contacts.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// How many contacts there are besides the well-known people.
+    /// Number of generated contacts, in addition to the fixed ones.
     #[must_use]
     pub fn contacts(mut self, contacts: usize) -> Self {
         self.contacts = contacts;
         self
     }
 
-    /// The key that calls must carry.
+    /// The API key that calls must have.
     #[must_use]
     pub fn api_key(mut self, api_key: impl Into<String>) -> Self {
         self.api_key = api_key.into();
         self
     }
 
-    /// The simulator's time.
+    /// The simulator's clock.
     #[must_use]
     pub fn clock(mut self, clock: SimulatorClock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// How old the world of the overview is.
+    /// Age of the overview's data.
     #[must_use]
     pub fn overview_lag(mut self, lag: Duration) -> Self {
         self.overview_lag = lag;
         self
     }
 
-    /// Where to listen; port 0 takes a free one.
+    /// Address to listen on; port 0 takes a free one.
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
         self
     }
 
-    /// How many calls per second are answered before 429; 200 by default.
+    /// Calls per second before 429; 200 by default.
     #[must_use]
     pub fn rate_limit(mut self, per_second: Option<u32>) -> Self {
         self.rate_limit = per_second;
         self
     }
 
-    /// Binds the listener and serves in the background; fails when the address can't be bound.
+    /// Binds the listener and serves in the background; fails if the address cannot be bound.
     pub async fn start(self) -> io::Result<Simulator> {
         let (listener, address) = server::bind(self.listen).await?;
         let mut world = World::new(self.seed, self.contacts, self.clock.now());
@@ -103,7 +103,7 @@ impl SimulatorBuilder {
             address,
             clock: self.clock,
             world: Mutex::new(world),
-            weather: Mutex::new(Weather::default()),
+            conditions: Mutex::new(NetworkConditions::default()),
             rate: Mutex::new(Rate {
                 limit: self.rate_limit,
                 recent: VecDeque::new(),

@@ -1,11 +1,11 @@
-//! The handle's view of the world: who is in it, and changing them.
+//! Reading and changing contacts through the handle.
 
 use serde_json::Value;
 
 use super::Simulator;
 use crate::{
     api,
-    clock::Spelling,
+    clock::TimeFormat,
     contact::Contact,
     edit::{Change, ContactEditor, Edit, apply},
     json::Json,
@@ -20,7 +20,7 @@ impl Simulator {
         ContactEditor::new(self.clone(), id)
     }
 
-    /// Creates a contact with these attributes and answers with its id.
+    /// Creates a contact with these attributes and returns its id.
     pub fn create(&self, attributes: Value, contact_type: &str) -> String {
         self.create_from(attributes.into(), contact_type)
     }
@@ -29,7 +29,7 @@ impl Simulator {
         let now = self.clock().now();
         let mut world = self.world();
         let id = guid(&mut world.rng);
-        let created = Spelling::Offset.write(now);
+        let created = TimeFormat::Offset.write(now);
         let accepts = ["acceptsEmail", "acceptsPostal", "acceptsSms"].map(|p| (p, false.into()));
         let contact = Contact {
             id: id.clone(),
@@ -53,19 +53,19 @@ impl Simulator {
             also_found_by: Vec::new(),
         };
         world.store(now, contact);
-        world.note(now, ChangeType::Created, &id);
+        world.record_change(now, ChangeType::Created, &id);
         drop(world);
-        self.tell(vec![Event::new("contact.created", &id, &[])]);
+        self.emit(vec![Event::new("contact.created", &id, &[])]);
         id
     }
 
-    /// Gives one contact's e-mail address to another; the first is left without.
+    /// Moves one contact's e-mail address to another.
     ///
-    /// Both change at the same moment. Panics when one of them does not exist.
+    /// Both change at the same time. Panics if one of them does not exist.
     #[track_caller]
     pub fn move_email(&self, from_id: &str, to_id: &str) {
         if let Err(reason) = self.try_move_email(from_id, to_id) {
-            panic!("can't move the e-mail address: {reason}");
+            panic!("cannot move the e-mail address: {reason}");
         }
     }
 
@@ -87,59 +87,58 @@ impl Simulator {
             events.extend(change.events);
         }
         for contact in [from, to] {
-            world.note(now, ChangeType::Updated, &contact.id);
+            world.record_change(now, ChangeType::Updated, &contact.id);
             world.store(now, contact);
         }
         drop(world);
-        self.tell(events);
+        self.emit(events);
         Ok(())
     }
 
-    /// The ids of all contacts that exist now, the well-known people first.
+    /// The ids of all current contacts, the fixed ones first.
     pub fn contact_ids(&self) -> Vec<String> {
         self.world().ids()
     }
 
-    /// Everything that is true of a contact now.
+    /// All current data of a contact.
     ///
-    /// An object with `id`, `attributes`, `meta`, `preferences`, `consents`, `warnings`,
-    /// `audiences`, `vouchers`, `promotions` and `pointAccounts`, in v3's words; redeemed and expired
-    /// things are in it.
+    /// An object with `id`, `attributes`, `meta`, `preferences`, `consents`, `warnings`, `audiences`, `vouchers`,
+    /// `promotions` and `pointAccounts`, with v3's keys, including redeemed and expired items.
     pub fn snapshot(&self, id: &str) -> Option<Value> {
-        self.truth(id).map(|truth| truth.to_value())
+        self.full_data(id).map(|full_data| full_data.to_value())
     }
 
-    pub(crate) fn truth(&self, id: &str) -> Option<Json> {
+    pub(crate) fn full_data(&self, id: &str) -> Option<Json> {
         let world = self.world();
         let contact = world.current(&id.to_ascii_lowercase())?;
-        Some(api::truth(contact))
+        Some(api::full_data(contact))
     }
 
-    /// Applies an edit and tells its events; says in words why it can't.
+    /// Applies an edit and sends its events; the error is a message.
     pub(crate) fn edit(&self, id: &str, edit: Edit) -> Result<(), String> {
         let now = self.clock().now();
         let mut world = self.world();
         let current = world.current(id).ok_or_else(|| absent(id))?;
         let events = if matches!(edit, Edit::Delete) {
             world.remove(now, id);
-            world.note(now, ChangeType::Deleted, id);
+            world.record_change(now, ChangeType::Deleted, id);
             vec![Event::new("contact.deleted", id, &[])]
         } else {
             let mut contact = current.as_ref().clone();
             let Change { events, is_update } = apply(edit, &mut contact, &mut world.rng, now)?;
             world.store(now, contact);
             if is_update {
-                world.note(now, ChangeType::Updated, id);
+                world.record_change(now, ChangeType::Updated, id);
             }
             events
         };
         drop(world);
-        self.tell(events);
+        self.emit(events);
         Ok(())
     }
 
     pub(crate) fn event_about(&self, event: &str, id: &str) -> Event {
-        let now = Spelling::Offset.write(self.clock().now());
+        let now = TimeFormat::Offset.write(self.clock().now());
         let world = self.world();
         let contact = world.current(id).map(AsRef::as_ref);
         Event::about(event, id, contact, &now)
@@ -147,5 +146,5 @@ impl Simulator {
 }
 
 fn absent(id: &str) -> String {
-    format!("there is no contact {id}")
+    format!("no contact {id}")
 }

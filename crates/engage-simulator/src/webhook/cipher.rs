@@ -1,4 +1,4 @@
-//! End-to-end encryption of payloads: AES-256-CBC, in URL-safe base64 behind its initialisation vector.
+//! Encryption of payloads: AES-256-CBC, in URL-safe base64 after the initialisation vector.
 
 use aws_lc_rs::{
     cipher::{AES_256, DecryptionContext, PaddedBlockEncryptingKey, UnboundCipherKey},
@@ -6,14 +6,13 @@ use aws_lc_rs::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE};
 
-/// Seals a text under a key of 32 characters; `None` for any other. The same text under the same key comes out the same:
-/// a simulator has no secrets, but repeatable runs.
-pub(super) fn seal(key: &str, text: &str) -> Option<String> {
+/// Encrypts a text under a key of 32 characters; `None` for any other key. Deterministic, so that runs are repeatable.
+pub(super) fn encrypt(key: &str, text: &str) -> Option<String> {
     let iv: [u8; 16] = std::array::from_fn(|index| u8::try_from(index).unwrap_or_default());
     let key = UnboundCipherKey::new(&AES_256, key.as_bytes()).ok()?;
     let key = PaddedBlockEncryptingKey::cbc_pkcs7(key).ok()?;
-    let mut sealed = text.as_bytes().to_vec();
+    let mut encrypted = text.as_bytes().to_vec();
     let context = DecryptionContext::Iv128(FixedLength::from(&iv));
-    key.less_safe_encrypt(&mut sealed, context.into()).ok()?;
-    Some(URL_SAFE.encode([&iv[..], &sealed].concat()))
+    key.less_safe_encrypt(&mut encrypted, context.into()).ok()?;
+    Some(URL_SAFE.encode([&iv[..], &encrypted].concat()))
 }

@@ -1,11 +1,11 @@
-//! The events that Engage tells about, in the shapes of their payloads.
+//! Engage's events and their payloads.
 
 use crate::{
     contact::{Contact, PointAccount, Voucher},
     json::Json,
 };
 
-/// One event about one contact.
+/// An event about one contact.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Event {
     pub(crate) name: String,
@@ -13,7 +13,7 @@ pub(crate) struct Event {
 }
 
 impl Event {
-    /// An event whose payload names the contact and, perhaps, more.
+    /// An event whose payload has the contact id and further fields.
     pub(crate) fn new(name: &str, contact_id: &str, more: &[(&str, Json)]) -> Self {
         let mut payload = Json::object([("contactId", contact_id.into())]);
         for (key, value) in more {
@@ -82,7 +82,7 @@ impl Event {
         Self::new("contact.consent.changed", contact_id, &more)
     }
 
-    /// The event of this name as it would be told about the contact as it is now.
+    /// The event of this name about the current contact.
     pub(crate) fn about(name: &str, id: &str, contact: Option<&Contact>, now: &str) -> Self {
         let specific = contact.and_then(|contact| match name {
             "point.balance.updated" => {
@@ -117,20 +117,20 @@ impl Event {
         })
     }
 
-    /// What is told of the contact.
+    /// The payload as JSON text.
     pub(super) fn payload(&self) -> String {
         self.payload.to_string()
     }
 
-    /// The body of the delivery with its payload encrypted.
-    pub(crate) fn sealed_envelope(&self, event_id: &str, sealed: &str) -> Json {
+    /// The body of the delivery with an encrypted payload.
+    pub(crate) fn encrypted_envelope(&self, event_id: &str, encrypted: &str) -> Json {
         let mut envelope = self.envelope(event_id);
         envelope.set("isEncrypted", true.into());
-        envelope.set("payload", sealed.into());
+        envelope.set("payload", encrypted.into());
         envelope
     }
 
-    /// The body of the delivery. Which key holds the event's id differs between events.
+    /// The body of the delivery. The key of the event's id differs between events.
     pub(crate) fn envelope(&self, event_id: &str) -> Json {
         let id_key = match self.name.as_str() {
             "loyalty.addPoints" => "id",

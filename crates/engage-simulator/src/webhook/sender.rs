@@ -1,4 +1,4 @@
-//! The worker that posts webhooks, and the record of what became of them.
+//! The worker that sends webhooks, and the record of deliveries.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -10,10 +10,10 @@ use tokio::sync::{mpsc, watch};
 
 use super::{DEFAULT_WEBHOOK_SECRET, Signed};
 
-/// Svix gives a receiver this long to answer.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Svix's time-out for a receiver.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Where webhooks go and what signs them.
+/// Target and secrets of webhooks.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookTarget {
@@ -21,12 +21,12 @@ pub struct WebhookTarget {
     pub url: String,
     /// The secret, `whsec_` and base64.
     pub secret: String,
-    /// The key of 32 characters under which payloads are encrypted, if they are.
+    /// The key of 32 characters that payloads are encrypted with, if any.
     #[serde(default)]
     pub encryption_key: Option<String>,
 }
 
-/// What became of one webhook.
+/// The result of one delivery.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
@@ -34,21 +34,21 @@ pub struct Delivery {
     pub event: String,
     /// The `svix-id`.
     pub id: String,
-    /// The receiver's status; `None` when nothing came back.
+    /// The receiver's status; `None` without a response.
     pub status: Option<u16>,
 }
 
-/// The outgoing side of the webhooks.
+/// Sender of webhooks.
 #[derive(Debug)]
 pub(crate) struct Webhooks {
     target: Mutex<Option<WebhookTarget>>,
     secret: Mutex<String>,
     encryption_key: Mutex<Option<String>>,
-    /// What was sent, to be sent again.
+    /// Sent webhooks, for resending.
     sent: Mutex<Vec<(String, Signed)>>,
     queue: mpsc::UnboundedSender<Outgoing>,
     deliveries: Arc<Mutex<Vec<Delivery>>>,
-    /// How many have been queued, and how many have been dealt with.
+    /// Number of queued and of finished deliveries.
     queued: Mutex<u64>,
     settled: watch::Receiver<u64>,
 }
@@ -60,7 +60,7 @@ struct Outgoing {
 }
 
 impl Webhooks {
-    /// Starts the worker on the current runtime; it ends with the last handle.
+    /// Starts the worker on the current runtime; it stops with the last handle.
     pub(crate) fn start() -> Self {
         let (queue, outgoing) = mpsc::unbounded_channel();
         let (report, settled) = watch::channel(0);
@@ -78,7 +78,7 @@ impl Webhooks {
         }
     }
 
-    pub(crate) fn aim(&self, target: Option<WebhookTarget>) {
+    pub(crate) fn set_target(&self, target: Option<WebhookTarget>) {
         if let Some(target) = &target {
             lock(&self.secret).clone_from(&target.secret);
             lock(&self.encryption_key).clone_from(&target.encryption_key);
@@ -86,7 +86,7 @@ impl Webhooks {
         *lock(&self.target) = target;
     }
 
-    pub(crate) fn is_aimed(&self) -> bool {
+    pub(crate) fn has_target(&self) -> bool {
         lock(&self.target).is_some()
     }
 
@@ -102,7 +102,7 @@ impl Webhooks {
         *lock(&self.encryption_key) = key.map(str::to_owned);
     }
 
-    /// Everything that was sent so far, in order.
+    /// All sent webhooks, in order.
     pub(crate) fn sent(&self) -> Vec<(String, Signed)> {
         lock(&self.sent).clone()
     }
@@ -113,7 +113,7 @@ impl Webhooks {
         self.send(event, signed);
     }
 
-    /// Queues a delivery; without a target it does nothing.
+    /// Queues a delivery; no effect without a target.
     pub(crate) fn send(&self, event: &str, signed: Signed) {
         let Some(target) = lock(&self.target).clone() else {
             return;
@@ -133,11 +133,11 @@ impl Webhooks {
         lock(&self.deliveries).clone()
     }
 
-    /// Waits until everything queued so far has been answered or has failed.
+    /// Waits until all queued deliveries have a response or have failed.
     pub(crate) async fn settled(&self) {
         let queued = *lock(&self.queued);
         let mut settled = self.settled.clone();
-        // An error means that the worker is gone, and the queue with it.
+        // An error means that the worker has stopped.
         let _ = settled.wait_for(|settled| *settled >= queued).await;
     }
 }
@@ -147,13 +147,13 @@ async fn work(
     deliveries: Arc<Mutex<Vec<Delivery>>>,
     report: watch::Sender<u64>,
 ) {
-    // Connecting to the simulator's own machine needs no proxy from the environment.
+    // Without proxies from the environment.
     let client = reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(PATIENCE)
+        .timeout(WAIT_TIMEOUT)
         .build()
-        .expect("a client without options of its own can be built");
+        .expect("a default client can be built");
     while let Some(next) = outgoing.recv().await {
         let id = next.signed.headers.get("svix-id");
         let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The versions of one contact, each with the moment from which it holds.
+//! The versions of one contact, each with the time from which it is valid.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::contact::Contact;
 
-/// Old versions are kept this long, so that a lag set later still has something to show.
-const KEPT: SignedDuration = SignedDuration::from_hours(24);
+/// Retention of old versions, so that a lag set later has data.
+const RETENTION: SignedDuration = SignedDuration::from_hours(24);
 
-/// Versions in the order in which they came; a deleted contact ends with `None`.
+/// Versions in order; a deleted contact ends with `None`.
 #[derive(Debug, Default)]
 pub(super) struct History(Vec<(Timestamp, Option<Arc<Contact>>)>);
 
@@ -23,7 +23,7 @@ impl History {
         version.1.as_ref()
     }
 
-    /// Adds a version; drops those that neither `keep_from` nor the last day can ask for.
+    /// Adds a version; drops those older than both `keep_from` and the retention.
     pub(super) fn push(
         &mut self,
         at: Timestamp,
@@ -31,7 +31,7 @@ impl History {
         keep_from: Timestamp,
     ) {
         self.0.push((at, version));
-        let day_ago = at.checked_sub(KEPT).unwrap_or(Timestamp::MIN);
+        let day_ago = at.checked_sub(RETENTION).unwrap_or(Timestamp::MIN);
         let horizon = keep_from.min(day_ago);
         let first_needed = self.0.iter().rposition(|(since, _)| *since <= horizon);
         self.0.drain(..first_needed.unwrap_or(0));

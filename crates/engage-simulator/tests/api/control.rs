@@ -1,4 +1,4 @@
-//! The control API: what the Rust handle can do, over HTTP.
+//! The control API.
 
 use engage_simulator::{
     Endpoint,
@@ -26,15 +26,15 @@ async fn contacts_are_listed_created_edited_moved_and_deleted() {
         {"addPromotion":{"name":"N","redemptionChannels":[{"type":"ECOM","valueType":"MONEY","value":{"amount":9.90,"currency":"SEK"}}]}},
         {"preferences":{"acceptsSms":true}},{"contactType":"Member"}]"#;
     engage.control("POST", &path, edits).await.ok();
-    let truth = engage.control("GET", &path, "").await;
-    assert_eq!(truth.ok()["meta"]["contactType"], "Member");
+    let data = engage.control("GET", &path, "").await;
+    assert_eq!(data.ok()["meta"]["contactType"], "Member");
     for exact in [
         r#""balance":120.50"#,
         r#""amount":100.00"#,
         r#""amount":9.90"#,
         r#""shoeSize":41"#,
     ] {
-        assert!(truth.body.contains(exact), "{exact} in {}", truth.body);
+        assert!(data.body.contains(exact), "{exact} in {}", data.body);
     }
     let moved = format!(r#"{{"from":"{}","to":"{}"}}"#, ALVA.id, BO.id);
     engage.control("POST", "/move-email", &moved).await.ok();
@@ -45,7 +45,7 @@ async fn contacts_are_listed_created_edited_moved_and_deleted() {
 }
 
 #[tokio::test]
-async fn settings_faults_latency_and_time_are_steered() {
+async fn settings_faults_latency_and_time_are_controlled() {
     let engage = Engage::start().await;
     let settings = r#"{"customKey":"externalId","voucherKey":"bonusChecks","wrapPointAccounts":true,
         "pageCap":1,"rateLimit":0,"overviewLagMs":60000,"forbid":false}"#;
@@ -83,7 +83,7 @@ async fn settings_faults_latency_and_time_are_steered() {
 }
 
 #[tokio::test]
-async fn holds_and_records_are_steered() {
+async fn holds_and_records_are_controlled() {
     let engage = Engage::start().await;
     let hold = engage
         .control("POST", "/holds", r#"{"endpoint":"overview"}"#)
@@ -121,7 +121,7 @@ async fn holds_and_records_are_steered() {
 }
 
 #[tokio::test]
-async fn webhooks_are_steered() {
+async fn webhooks_are_controlled() {
     let engage = Engage::start().await;
     let target = format!(
         r#"{{"url":"{}/hooks","secret":"whsec_oYn8D9SpnpQQHZtlAPhb518LJCuSK89X"}}"#,
@@ -151,7 +151,7 @@ async fn webhooks_are_steered() {
 }
 
 #[tokio::test]
-async fn nonsense_is_refused_in_words() {
+async fn invalid_requests_are_refused_with_a_message() {
     let engage = Engage::start().await;
     let alva = format!("/contacts/{}", ALVA.id);
     for (path, body) in [

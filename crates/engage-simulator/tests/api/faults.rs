@@ -1,4 +1,4 @@
-//! Everything that can go wrong, over real sockets.
+//! Faults over real sockets.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::harness::{Engage, send};
 
 #[tokio::test]
-async fn a_reset_before_the_answer_is_an_error_of_the_connection() {
+async fn reset_before_the_response_is_a_connection_error() {
     let engage = Engage::start().await;
     engage
         .simulator
@@ -24,7 +24,7 @@ async fn a_reset_before_the_answer_is_an_error_of_the_connection() {
 }
 
 #[tokio::test]
-async fn a_reset_inside_the_body_comes_after_the_head() {
+async fn reset_inside_the_body_comes_after_the_head() {
     let engage = Engage::start().await;
     engage
         .simulator
@@ -37,7 +37,7 @@ async fn a_reset_inside_the_body_comes_after_the_head() {
 }
 
 #[tokio::test]
-async fn a_call_that_hangs_ends_with_its_caller() {
+async fn hanging_call_ends_with_its_caller() {
     let engage = Engage::start().await;
     engage.simulator.fault(Endpoint::PointAccounts, Fault::Hang);
     let request = engage.request("/api/v3/point-accounts", &[("contactId", ALVA.id)]);
@@ -56,7 +56,7 @@ async fn a_call_that_hangs_ends_with_its_caller() {
 }
 
 #[tokio::test]
-async fn spoilt_answers_look_as_described() {
+async fn altered_responses_are_as_documented() {
     let engage = Engage::start().await;
     let fault = |fault| engage.simulator.fault_times(Endpoint::All, fault, 1);
     let ask = || engage.overview_of(ALVA.id);
@@ -101,7 +101,7 @@ async fn spoilt_answers_look_as_described() {
 }
 
 #[tokio::test]
-async fn a_wrong_contact_comes_in_the_right_shape() {
+async fn wrong_contact_has_the_right_shape() {
     let engage = Engage::start().await;
     let id = || BO.id.to_owned();
     engage
@@ -118,7 +118,7 @@ async fn a_wrong_contact_comes_in_the_right_shape() {
 }
 
 #[tokio::test]
-async fn faults_and_delays_concern_their_endpoint_only() {
+async fn faults_and_delays_affect_their_endpoint_only() {
     let engage = Engage::start().await;
     engage
         .simulator
@@ -149,7 +149,7 @@ async fn faults_and_delays_concern_their_endpoint_only() {
 }
 
 #[tokio::test]
-async fn a_shutdown_cuts_running_calls_and_closes_the_listener() {
+async fn shutdown_cuts_calls_in_flight_and_closes_the_listener() {
     let engage = Engage::start().await;
     engage.simulator.fault(Endpoint::Overview, Fault::Hang);
     let request = engage.request("/api/v3/contactoverview", &[("contactId", ALVA.id)]);
@@ -160,11 +160,11 @@ async fn a_shutdown_cuts_running_calls_and_closes_the_listener() {
     let address = engage.simulator.local_addr();
     tokio::net::TcpStream::connect(address)
         .await
-        .expect_err("nobody listens");
+        .expect_err("no listener");
 }
 
 #[tokio::test]
-async fn raw_bytes_are_sent_as_they_are_and_then_the_connection_ends() {
+async fn raw_bytes_are_sent_verbatim_before_the_connection_ends() {
     let engage = Engage::start().await;
     let raw = |bytes: &'static str| {
         let fault = Fault::Raw(bytes.into());

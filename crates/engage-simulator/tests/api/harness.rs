@@ -1,4 +1,4 @@
-//! A simulator, a client with good manners, and answers that are easy to assert on.
+//! A simulator, a well-behaved client, and responses with assertions.
 
 use engage_simulator::{Simulator, SimulatorBuilder, SimulatorClock};
 use reqwest::{Client, RequestBuilder};
@@ -6,13 +6,13 @@ use serde_json::Value;
 
 pub(crate) const NOW: &str = "2026-11-23T12:00:00Z";
 
-/// A simulator with a clock that stands, and somebody to ask it.
+/// A simulator with a manual clock, and a client.
 pub(crate) struct Engage {
     pub(crate) simulator: Simulator,
     pub(crate) client: Client,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -35,7 +35,7 @@ impl Engage {
         }
     }
 
-    /// A request as a well-behaved integration sends it.
+    /// A request of a well-behaved integration.
     pub(crate) fn request(&self, path: &str, query: &[(&str, &str)]) -> RequestBuilder {
         self.client
             .get(format!("{}{path}", self.simulator.base_url()))

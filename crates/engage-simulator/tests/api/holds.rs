@@ -1,4 +1,4 @@
-//! Barriers: which world a held call answers with, and who goes when.
+//! Holds: which data a held call responds with, and the order of release.
 
 use engage_simulator::{Endpoint, people::ALVA};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ async fn balance(answer: JoinHandle<Answer>) -> Value {
 }
 
 #[tokio::test]
-async fn a_held_answer_is_older_than_what_happens_while_it_waits() {
+async fn held_response_has_the_data_of_its_arrival() {
     let engage = Engage::start().await;
     let hold = engage.simulator.hold(Endpoint::PointAccounts);
     let answer = ask(&engage);
@@ -33,7 +33,7 @@ async fn a_held_answer_is_older_than_what_happens_while_it_waits() {
 }
 
 #[tokio::test]
-async fn a_call_held_before_its_answer_tells_what_is_true_at_its_release() {
+async fn call_held_before_its_response_has_the_data_of_its_release() {
     let engage = Engage::start().await;
     let hold = engage.simulator.hold_before(Endpoint::PointAccounts);
     let answer = ask(&engage);
@@ -47,7 +47,7 @@ async fn a_call_held_before_its_answer_tells_what_is_true_at_its_release() {
 }
 
 #[tokio::test]
-async fn held_calls_can_be_let_go_one_by_one() {
+async fn held_calls_can_be_released_one_by_one() {
     let engage = Engage::start().await;
     let hold = engage.simulator.hold(Endpoint::PointAccounts);
     let first = ask(&engage);
@@ -71,7 +71,7 @@ async fn held_calls_can_be_let_go_one_by_one() {
 }
 
 #[tokio::test]
-async fn a_hold_leaves_other_endpoints_alone() {
+async fn hold_does_not_affect_other_endpoints() {
     let engage = Engage::start().await;
     let _hold = engage.simulator.hold(Endpoint::PointAccounts);
     engage.overview_of(ALVA.id).await.ok();

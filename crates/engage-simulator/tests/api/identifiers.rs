@@ -1,4 +1,4 @@
-//! Finding people by their six identifiers.
+//! Look-ups by the six kinds of identifiers.
 
 use engage_simulator::{
     CustomKey,
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::harness::Engage;
 
 #[tokio::test]
-async fn every_identifier_finds_its_bearer() {
+async fn every_identifier_finds_its_contact() {
     let engage = Engage::start().await;
     for (name, value) in [
         ("email", "ALVA.Testsson@example.com"),
@@ -34,7 +34,7 @@ async fn every_identifier_finds_its_bearer() {
 }
 
 #[tokio::test]
-async fn malformed_identifiers_are_refused_by_their_own_code() {
+async fn malformed_identifiers_have_codes_of_their_own() {
     let engage = Engage::start().await;
     for (name, value, code) in [
         ("email", "plain", "InvalidEmailAddress"),
@@ -54,7 +54,7 @@ async fn malformed_identifiers_are_refused_by_their_own_code() {
 }
 
 #[tokio::test]
-async fn an_unescaped_plus_arrives_as_a_space() {
+async fn unescaped_plus_is_a_space() {
     let engage = Engage::start().await;
     let path = format!(
         "/api/v3/contactoverview?mobilePhone={}&contactType=Member",
@@ -67,7 +67,7 @@ async fn an_unescaped_plus_arrives_as_a_space() {
 }
 
 #[tokio::test]
-async fn the_overview_wants_a_known_contact_type_unless_asked_by_id() {
+async fn overview_needs_a_known_contact_type_unless_by_id() {
     let engage = Engage::start().await;
     let by_email = [("email", ALVA.email)];
     let answer = engage.overview(&by_email).await;
@@ -99,7 +99,7 @@ async fn exactly_one_identifier_must_be_sent() {
 }
 
 #[tokio::test]
-async fn any_stops_at_the_first_format_that_fits_even_if_nobody_bears_it() {
+async fn any_uses_the_first_matching_format() {
     let engage = Engage::start().await;
     let looks_like_a_phone = json!({"memberNumber": "+46700000000", "email": "x@example.com"});
     engage.simulator.create(looks_like_a_phone, "Member");
@@ -111,7 +111,7 @@ async fn any_stops_at_the_first_format_that_fits_even_if_nobody_bears_it() {
 }
 
 #[tokio::test]
-async fn people_who_share_an_address_are_a_conflict_that_names_them() {
+async fn shared_address_is_a_conflict_with_all_ids() {
     let engage = Engage::start().await;
     let shared = [("email", DORA.email), ("contactType", "Member")];
     let answer = engage.overview(&shared).await;
@@ -121,7 +121,7 @@ async fn people_who_share_an_address_are_a_conflict_that_names_them() {
 }
 
 #[tokio::test]
-async fn the_custom_key_is_one_attribute_or_none() {
+async fn custom_key_is_one_attribute_or_none() {
     let engage = Engage::start().await;
     let member_number = [("customKey", ALVA.member_number), ("contactType", "Member")];
     let external_id = [("customKey", ALVA.external_id), ("contactType", "Member")];
@@ -136,7 +136,7 @@ async fn the_custom_key_is_one_attribute_or_none() {
 }
 
 #[tokio::test]
-async fn the_well_known_people_are_as_documented() {
+async fn fixed_contacts_are_as_documented() {
     let engage = Engage::start().await;
     let bo = engage.overview_of(BO.id).await.ok();
     assert_eq!(bo["meta"]["contactType"], "Contact");

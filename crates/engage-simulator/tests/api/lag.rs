@@ -1,4 +1,4 @@
-//! The overview shows the world as it was; everything else shows it as it is.
+//! The overview has past data; everything else is current.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::harness::Engage;
 const LAG: Duration = Duration::from_mins(10);
 
 #[tokio::test]
-async fn an_edit_reaches_the_overview_after_the_lag_and_the_entities_at_once() {
+async fn edit_reaches_overview_after_lag_and_entities_at_once() {
     let engage = Engage::with(|builder| builder.overview_lag(LAG)).await;
     let promotion = json!({"id": "11110000-0000-4000-8000-000000000001"});
     engage
@@ -33,7 +33,7 @@ async fn an_edit_reaches_the_overview_after_the_lag_and_the_entities_at_once() {
 }
 
 #[tokio::test]
-async fn a_moved_address_still_answers_for_its_old_bearer_during_the_lag() {
+async fn moved_address_leads_to_old_contact_during_the_lag() {
     let engage = Engage::with(|builder| builder.overview_lag(LAG)).await;
     engage.simulator.contact(BO.id).contact_type("Member");
     engage.simulator.clock().advance(LAG);
@@ -47,7 +47,7 @@ async fn a_moved_address_still_answers_for_its_old_bearer_during_the_lag() {
 }
 
 #[tokio::test]
-async fn creation_and_deletion_lag_likewise() {
+async fn creation_and_deletion_are_delayed_too() {
     let engage = Engage::with(|builder| builder.overview_lag(LAG)).await;
     let id = engage
         .simulator
@@ -70,7 +70,7 @@ async fn creation_and_deletion_lag_likewise() {
 }
 
 #[tokio::test]
-async fn without_a_lag_the_latest_of_several_edits_at_one_moment_counts() {
+async fn without_lag_the_latest_of_simultaneous_edits_counts() {
     let engage = Engage::start().await;
     engage
         .simulator
@@ -85,7 +85,7 @@ async fn without_a_lag_the_latest_of_several_edits_at_one_moment_counts() {
 }
 
 #[tokio::test]
-async fn a_lag_can_be_set_after_the_edit() {
+async fn lag_can_be_set_after_the_edit() {
     let engage = Engage::start().await;
     engage.simulator.clock().advance(Duration::from_secs(1));
     engage.simulator.contact(ALVA.id).email("new@example.com");

@@ -1,4 +1,4 @@
-//! The simulator, asked over real HTTP.
+//! Tests of the simulator over real HTTP.
 
 mod control;
 mod faults;

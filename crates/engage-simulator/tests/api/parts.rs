@@ -25,7 +25,7 @@ async fn points_are_in_the_overview_of_v2_only() {
 }
 
 #[tokio::test]
-async fn the_overview_spells_vouchers_as_it_is_told() {
+async fn overview_uses_the_configured_voucher_key() {
     let engage = Engage::start().await;
     let v3 = engage.overview_of(ALVA.id).await.ok();
     assert_eq!(v3["rewardVouchers"][0]["voucherNumber"], "2511000000017");
@@ -55,7 +55,7 @@ async fn voucher_lists_differ_by_scope_and_version() {
 }
 
 #[tokio::test]
-async fn a_page_cap_spreads_lists_over_pages() {
+async fn page_cap_splits_lists_into_pages() {
     let engage = Engage::start().await;
     engage.simulator.page_cap(Some(2));
     let page = |offset: &'static str| {
@@ -91,7 +91,7 @@ async fn point_accounts_are_an_array_a_page_or_wrapped() {
 }
 
 #[tokio::test]
-async fn numbers_are_written_digit_for_digit() {
+async fn numbers_are_written_verbatim() {
     let engage = Engage::start().await;
     let voucher = VoucherSeed::worth("250.0000", "SEK").id("22220000-0000-4000-8000-000000000001");
     engage
@@ -111,7 +111,7 @@ async fn numbers_are_written_digit_for_digit() {
 }
 
 #[tokio::test]
-async fn promotions_are_filtered_by_channel_and_keep_the_redeemed_ones() {
+async fn promotions_are_filtered_by_channel_and_include_redeemed_ones() {
     let engage = Engage::start().await;
     let path = format!("/api/v3/contacts/{}/promotions", ALVA.id);
     assert_eq!(ids(&engage.get(&path, &[]).await.ok()).len(), 4);
@@ -130,7 +130,7 @@ async fn promotions_are_filtered_by_channel_and_keep_the_redeemed_ones() {
 }
 
 #[tokio::test]
-async fn what_expires_leaves_the_available_lists_but_not_the_full_ones() {
+async fn expired_items_leave_the_available_lists_only() {
     let engage = Engage::start().await;
     engage
         .simulator
@@ -151,7 +151,7 @@ async fn what_expires_leaves_the_available_lists_but_not_the_full_ones() {
 }
 
 #[tokio::test]
-async fn edits_are_seen_by_the_entities_and_the_snapshot() {
+async fn edits_appear_in_entities_and_snapshot() {
     let engage = Engage::start().await;
     let simulator = &engage.simulator;
     simulator
@@ -178,7 +178,7 @@ async fn edits_are_seen_by_the_entities_and_the_snapshot() {
 }
 
 #[tokio::test]
-async fn changes_list_who_was_created_updated_and_deleted() {
+async fn changes_list_created_updated_and_deleted_contacts() {
     let engage = Engage::start().await;
     let created = engage
         .simulator

@@ -1,11 +1,11 @@
-//! What the simulator remembers of its calls.
+//! Recorded calls.
 
 use engage_simulator::{Endpoint, people::ALVA};
 
 use crate::harness::{Engage, NOW, send};
 
 #[tokio::test]
-async fn calls_are_counted_by_endpoint_and_kept_with_their_circumstances() {
+async fn calls_are_counted_by_endpoint_and_recorded() {
     let engage = Engage::start().await;
     let query = [("email", ALVA.email), ("contactType", "Member")];
     engage.overview(&query).await.ok();
@@ -29,7 +29,7 @@ async fn calls_are_counted_by_endpoint_and_kept_with_their_circumstances() {
 }
 
 #[tokio::test]
-async fn a_reset_forgets_calls_but_not_those_that_run() {
+async fn reset_keeps_calls_in_flight() {
     let engage = Engage::start().await;
     let hold = engage.simulator.hold(Endpoint::Overview);
     let request = engage.request("/api/v3/contactoverview", &[("contactId", ALVA.id)]);

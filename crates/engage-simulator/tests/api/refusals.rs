@@ -1,4 +1,4 @@
-//! What Engage refuses whatever is asked, and what the simulator refuses because Engage has no such thing.
+//! Calls that Engage refuses, and calls that the simulator refuses as unknown.
 
 use engage_simulator::people::ALVA;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -9,7 +9,7 @@ const PATH: &str = "/api/v3/contactoverview";
 const QUERY: [(&str, &str); 1] = [("contactId", ALVA.id)];
 
 #[tokio::test]
-async fn a_wrong_or_missing_key_is_unauthorized() {
+async fn wrong_or_missing_key_is_unauthorized() {
     let engage = Engage::start().await;
     let url = format!("{}{PATH}", engage.simulator.base_url());
     let bare = || engage.client.get(&url).query(&QUERY);
@@ -25,7 +25,7 @@ async fn a_wrong_or_missing_key_is_unauthorized() {
 }
 
 #[tokio::test]
-async fn a_call_without_content_type_fails_even_as_a_get() {
+async fn get_without_content_type_fails() {
     let engage = Engage::start().await;
     let url = format!("{}{PATH}", engage.simulator.base_url());
     let request = engage.client.get(url).query(&QUERY);
@@ -36,7 +36,7 @@ async fn a_call_without_content_type_fails_even_as_a_get() {
 }
 
 #[tokio::test]
-async fn a_key_without_rights_is_forbidden() {
+async fn key_without_rights_is_forbidden() {
     let engage = Engage::start().await;
     engage.simulator.forbid(true);
     assert_eq!(engage.get(PATH, &QUERY).await.status, 403);
@@ -45,7 +45,7 @@ async fn a_key_without_rights_is_forbidden() {
 }
 
 #[tokio::test]
-async fn calls_beyond_the_rate_are_too_many() {
+async fn calls_beyond_the_rate_limit_are_429() {
     let engage = Engage::with(|builder| builder.rate_limit(Some(3))).await;
     for _ in 0..3 {
         engage.get(PATH, &QUERY).await.ok();
@@ -59,7 +59,7 @@ async fn calls_beyond_the_rate_are_too_many() {
 }
 
 #[tokio::test]
-async fn unknown_routes_and_parameters_are_loud() {
+async fn unknown_routes_and_parameters_are_reported() {
     let engage = Engage::start().await;
     for (path, query) in [
         ("/api/v3/contacts/1/kpis", &[][..]),
@@ -83,15 +83,15 @@ async fn unknown_routes_and_parameters_are_loud() {
 }
 
 #[tokio::test]
-async fn entities_of_nobody_are_not_found() {
+async fn entities_of_unknown_contacts_are_not_found() {
     let engage = Engage::start().await;
-    let nobody = "00000000-0000-4000-8000-000000000000";
+    let unknown = "00000000-0000-4000-8000-000000000000";
     for path in [
         "/api/v3/contacts/ID",
         "/api/v3/contacts/ID/promotions",
         "/api/v2/contacts/ID/bonuschecks",
     ] {
-        let answer = engage.get(&path.replace("ID", nobody), &[]).await;
+        let answer = engage.get(&path.replace("ID", unknown), &[]).await;
         answer.refuses_with(404, "ContactNotFound");
         let answer = engage.get(&path.replace("ID", "nonsense"), &[]).await;
         answer.refuses_with(400, "InvalidContactId");
@@ -100,7 +100,7 @@ async fn entities_of_nobody_are_not_found() {
         "/api/v3/reward-vouchers/available",
         "/api/v3/point-accounts",
     ] {
-        let answer = engage.get(path, &[("contactId", nobody)]).await;
+        let answer = engage.get(path, &[("contactId", unknown)]).await;
         answer.refuses_with(404, "ContactNotFound");
         engage
             .get(path, &[])

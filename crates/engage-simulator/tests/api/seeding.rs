@@ -1,4 +1,4 @@
-//! The same seed gives the same people, and every one of them can be found.
+//! The same seed gives the same contacts, and each of them can be found.
 
 use std::collections::HashSet;
 
@@ -13,12 +13,12 @@ async fn world(seed: u64, contacts: usize) -> Vec<Value> {
     let engage = builder.clock(clock).start().await.expect("a free port");
     let ids = engage.contact_ids();
     ids.iter()
-        .map(|id| engage.snapshot(id).expect("it exists"))
+        .map(|id| engage.snapshot(id).expect("a contact"))
         .collect()
 }
 
 #[tokio::test]
-async fn a_seed_determines_the_world() {
+async fn seed_determines_the_contacts() {
     let one = world(7, 50).await;
     assert_eq!(one, world(7, 50).await);
     let other = world(8, 50).await;
@@ -28,7 +28,7 @@ async fn a_seed_determines_the_world() {
 }
 
 #[tokio::test]
-async fn thousands_of_contacts_share_no_identifier() {
+async fn generated_contacts_share_no_identifier() {
     let contacts = world(1, 5000).await;
     assert_eq!(contacts.len(), 5005);
     for key in [
@@ -51,7 +51,7 @@ async fn thousands_of_contacts_share_no_identifier() {
 }
 
 #[tokio::test]
-async fn the_mass_is_varied() {
+async fn generated_contacts_are_varied() {
     let contacts = world(1, 1000).await;
     let text: String = contacts.iter().map(Value::to_string).collect();
     for sign in [
@@ -72,17 +72,17 @@ async fn the_mass_is_varied() {
 }
 
 #[tokio::test]
-async fn every_contact_of_the_seed_is_found_by_its_identifiers() {
+async fn generated_contacts_are_found_by_their_identifiers() {
     let engage = Engage::with(|builder| builder.contacts(60).rate_limit(None)).await;
     for id in &engage.simulator.contact_ids()[EVERYONE.len()..] {
-        let truth = engage.simulator.snapshot(id).expect("it exists");
+        let data = engage.simulator.snapshot(id).expect("a contact");
         for (parameter, key) in [
             ("email", "email"),
             ("mobilePhone", "mobilePhone"),
             ("customKey", "memberNumber"),
             ("socialSecurityNumber", "socialSecurityNumber"),
         ] {
-            if let Some(value) = truth["attributes"][key].as_str() {
+            if let Some(value) = data["attributes"][key].as_str() {
                 let query = [(parameter, value)];
                 let found = engage.get("/api/v3/contacts/id", &query).await.ok();
                 assert_eq!(found, id.as_str(), "{parameter}={value}");

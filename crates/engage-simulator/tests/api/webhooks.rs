@@ -1,4 +1,4 @@
-//! Webhooks: edits tell of themselves, signed so that a receiver can believe them.
+//! Webhooks of edits, and their signatures.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn assert_signed(headers: &HeaderMap, body: &str, secret: &str) {
 }
 
 #[tokio::test]
-async fn a_webhook_can_be_built_without_being_sent() {
+async fn webhook_can_be_built_without_being_sent() {
     let engage = Engage::start().await;
     let (headers, body) = engage.simulator.webhook("point.balance.updated", ALVA.id);
     assert_signed(&headers, &body, DEFAULT_WEBHOOK_SECRET);
@@ -48,7 +48,7 @@ async fn a_webhook_can_be_built_without_being_sent() {
 }
 
 #[tokio::test]
-async fn edits_send_the_events_that_engage_would() {
+async fn edits_send_engages_events() {
     let engage = Engage::start().await;
     let (url, mut received) = receiver().await;
     engage.simulator.contact(ALVA.id).points("1");
@@ -109,11 +109,11 @@ async fn edits_send_the_events_that_engage_would() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_is_gone_is_noted_and_harms_nobody() {
+async fn unreachable_receiver_is_recorded() {
     let engage = Engage::start().await;
-    let nobody = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = nobody.local_addr().expect("an address");
-    drop(nobody);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
     let url = format!("http://{address}/hooks");
     engage.simulator.webhooks_to(Some(target(url)));
     engage.simulator.contact(ALVA.id).email("new@example.com");
@@ -130,7 +130,7 @@ fn target(url: String) -> WebhookTarget {
 }
 
 #[tokio::test]
-async fn webhooks_are_sent_again_under_their_ids_and_signed_anew_in_either_order() {
+async fn resent_webhooks_keep_ids_and_get_new_signatures() {
     let engage = Engage::start().await;
     let (url, mut received) = receiver().await;
     engage.simulator.webhooks_to(Some(target(url)));
@@ -156,7 +156,7 @@ async fn webhooks_are_sent_again_under_their_ids_and_signed_anew_in_either_order
 }
 
 #[tokio::test]
-async fn payloads_are_encrypted_where_there_is_a_key() {
+async fn payloads_are_encrypted_if_there_is_a_key() {
     let engage = Engage::start().await;
     engage
         .simulator
@@ -169,7 +169,7 @@ async fn payloads_are_encrypted_where_there_is_a_key() {
     assert_eq!(event["payload"], SEALED);
 }
 
-/// Takes posts, one per connection, and answers 204.
+/// Accepts posts, one per connection, and answers 204.
 async fn receiver() -> (String, mpsc::UnboundedReceiver<(String, String)>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!(

@@ -1,11 +1,10 @@
-//! A token bucket. A leaf: callers and upstream calls are counted by it alike.
+//! A token bucket, for requests of callers and for upstream calls. A leaf.
 
 use std::time::Duration;
 
 use crate::clock::Tick;
 
-/// A token bucket kept as the moment at which it is full again (GCRA): in any T seconds at most
-/// rate x T + burst tokens are taken.
+/// A token bucket, stored as the time at which it is full again (GCRA): at most rate x T + burst tokens in any T seconds.
 #[derive(Debug)]
 pub struct Bucket {
     interval: Duration,
@@ -14,7 +13,7 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// A full bucket that lets `rate` through a second and `burst` at once.
+    /// A full bucket of `burst` tokens, refilled by `rate` tokens a second.
     pub fn new(rate: f64, burst: u32, now: Tick) -> Self {
         let interval = Duration::from_secs_f64(1.0 / rate);
         Self {
@@ -29,12 +28,12 @@ impl Bucket {
         self.interval
     }
 
-    /// When the next token is there: now, or later.
+    /// When the next token is available; `now` if one is available.
     pub fn next(&self, now: Tick) -> Tick {
         (self.next.max(now) - self.tolerance).max(now)
     }
 
-    /// Takes a token, or says how long to wait for one.
+    /// Takes a token, or returns how long to wait for one.
     pub fn take(&mut self, now: Tick) -> Result<(), Duration> {
         let at = self.next(now);
         if at > now {
@@ -44,12 +43,12 @@ impl Bucket {
         Ok(())
     }
 
-    /// Whether all of the burst is there.
+    /// Whether the whole burst is available.
     pub fn is_full(&self, now: Tick) -> bool {
         self.next <= now
     }
 
-    /// Whether at least half of the burst is there.
+    /// Whether at least half of the burst is available.
     pub fn is_half_full(&self, now: Tick) -> bool {
         self.next.since(now) <= self.tolerance / 2
     }
@@ -60,32 +59,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_never_lets_more_through_than_rate_and_burst_allow() {
+    fn bucket_never_exceeds_rate_and_burst() {
         let start = Tick::default();
         let mut bucket = Bucket::new(50.0, 10, start);
-        let mut turns = Vec::new();
+        let mut taken = Vec::new();
         for step in 0..3000u32 {
             let now = start + Duration::from_millis(u64::from(step));
             while bucket.take(now).is_ok() {
-                turns.push(now);
+                taken.push(now);
             }
         }
-        for (index, from) in turns.iter().enumerate() {
+        for (index, from) in taken.iter().enumerate() {
             for window in [100u32, 1000, 2000] {
                 let until = *from + Duration::from_millis(u64::from(window));
-                let let_through = turns[index..]
-                    .iter()
-                    .take_while(|turn| **turn < until)
-                    .count();
+                let in_window = taken[index..].iter().take_while(|at| **at < until).count();
                 let allowed = 50 * window as usize / 1000 + 10;
-                assert!(let_through <= allowed, "{let_through} in {window} ms");
+                assert!(in_window <= allowed, "{in_window} in {window} ms");
             }
         }
-        assert!(turns.len() >= 150, "{} in 3 s", turns.len());
+        assert!(taken.len() >= 150, "{} in 3 s", taken.len());
     }
 
     #[test]
-    fn a_spent_bucket_says_how_long_to_wait_and_lends_nothing() {
+    fn empty_bucket_returns_the_wait_and_lends_nothing() {
         let now = Tick::default();
         let mut bucket = Bucket::new(1.0, 1, now);
         assert_eq!(bucket.take(now), Ok(()));

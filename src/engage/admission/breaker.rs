@@ -52,7 +52,7 @@ pub enum BreakerState {
 }
 
 impl BreakerState {
-    /// The name in metrics and in the readiness detail.
+    /// The name in metrics and `/readyz`.
     pub const fn as_str(self) -> &'static str {
         match self {
             BreakerState::Closed => "closed",

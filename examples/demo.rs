@@ -8,7 +8,7 @@ use std::{io::Write, net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use engage_bff::{app::App, clock::Clock, config::Config, telemetry};
-use engage_simulator::{Simulator, SimulatorClock, people};
+use engage_simulator::{Simulator, SimulatorClock, fixtures};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -120,7 +120,7 @@ fn tour(bff: &str, operations: &str, engage: &str) -> String {
 
 /// The commands to try in a shell, each with what it shows.
 fn steps(bff: &str, engage: &str) -> [(&'static str, String); 13] {
-    let alva = people::ALVA;
+    let alva = fixtures::ALVA;
     let shop = "curl -si -H 'X-Api-Key: demo-shop-key'";
     let till = "curl -si -H 'X-Api-Key: demo-till-key'";
     let escaped = alva.phone.replace('+', "%2B");
@@ -175,7 +175,7 @@ fn steps(bff: &str, engage: &str) -> [(&'static str, String); 13] {
         ),
         (
             "An address of two contacts: 409",
-            format!("{shop} '{bff}/customer?email={}'", people::DORA.email),
+            format!("{shop} '{bff}/customer?email={}'", fixtures::DORA.email),
         ),
         (
             "No key: 401",

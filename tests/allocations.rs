@@ -8,7 +8,7 @@ mod peer;
 mod service;
 
 use allocation_counter::{AllocationInfo, measure};
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 use tokio::runtime::{Builder, Runtime};
 
 use self::{

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 
 use crate::{
     Failure, kinds,

@@ -1,6 +1,6 @@
 //! What is asked: the requests that callers make all day, each answered from memory.
 
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 
 use crate::{
     BESIDE, Failure,

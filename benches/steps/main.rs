@@ -21,7 +21,7 @@ use engage_bff::{
         PartSet,
     },
 };
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 use jiff::civil::{Date, date};
 use tokio::{runtime::Builder, time::Instant};
 

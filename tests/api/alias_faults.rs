@@ -6,7 +6,7 @@ use std::time::Duration;
 use engage_bff::domain::Part;
 use engage_simulator::{
     Endpoint, Fault,
-    people::{ALVA, DORA},
+    fixtures::{ALVA, DORA},
 };
 use serde_json::json;
 

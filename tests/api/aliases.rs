@@ -6,7 +6,7 @@ use std::time::Duration;
 use engage_bff::domain::Part;
 use engage_simulator::{
     Endpoint,
-    people::{ALVA, BO, CIM, DORA},
+    fixtures::{ALVA, BO, CIM, DORA},
 };
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use engage_simulator::{
     Endpoint, VoucherSeed,
-    people::{ALVA, BO, CIM},
+    fixtures::{ALVA, BO, CIM},
 };
 use serde_json::{Value, json};
 

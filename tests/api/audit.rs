@@ -6,7 +6,7 @@ use std::time::Duration;
 use engage_bff::domain::Digester;
 use engage_simulator::{
     Endpoint, Fault,
-    people::{ALVA, BO, CIM, DORA},
+    fixtures::{ALVA, BO, CIM, DORA},
 };
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use engage_bff::domain::{Part, PartSet};
 use engage_simulator::{
     Endpoint, Fault,
-    people::{ALVA, BO, CIM, DORA},
+    fixtures::{ALVA, BO, CIM, DORA},
 };
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! Bodies as clients write them: spellings of charsets, the identity coding, byte order marks, trailers.
 
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 use reqwest::{Method, header::HeaderValue};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 use serde_json::json;
 
 use crate::harness::TestApp;

@@ -8,7 +8,7 @@ use engage_bff::{
 };
 use engage_simulator::{
     Endpoint,
-    people::{ALVA, BO},
+    fixtures::{ALVA, BO},
 };
 use serde_json::json;
 

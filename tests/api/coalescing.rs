@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use engage_simulator::{
     Endpoint, Fault,
-    people::{ALVA, BO, CIM},
+    fixtures::{ALVA, BO, CIM},
 };
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! Preconditions (RFC 9110, 13) and content codings (12.5.3), by the fast path and by hyper.
 
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 use reqwest::{Method, RequestBuilder};
 
 use crate::harness::{Answer, READER, TILL, TestApp};

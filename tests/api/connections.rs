@@ -4,7 +4,7 @@
 use std::{io, time::Duration};
 
 use engage_bff::config::Config;
-use engage_simulator::{Endpoint, people::ALVA};
+use engage_simulator::{Endpoint, fixtures::ALVA};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

@@ -1,6 +1,6 @@
 //! CORS: scripts of other origins read nothing unless the origin is listed, and then only with a shopper's token.
 
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 use http::header::AUTHORIZATION;
 use reqwest::Method;
 

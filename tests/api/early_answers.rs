@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use engage_bff::config::Config;
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

@@ -19,7 +19,7 @@ async fn delayed() -> TestApp {
         config.server.idle_timeout = PATIENCE * 10;
     })
     .await;
-    let query = format!("contactId={}", engage_simulator::people::ALVA.id);
+    let query = format!("contactId={}", engage_simulator::fixtures::ALVA.id);
     app.get_as(SHOP, &query).await.assert_ok();
     app
 }
@@ -76,7 +76,7 @@ async fn service_answers_during_the_shutdown_delay_and_is_not_ready() {
 #[tokio::test]
 async fn last_response_is_the_same_by_both_paths() {
     let app = delayed().await;
-    let query = format!("contactId={}", engage_simulator::people::ALVA.id);
+    let query = format!("contactId={}", engage_simulator::fixtures::ALVA.id);
     let compressed = app.customer(SHOP, &query).header("accept-encoding", "gzip");
     Answer::of(compressed).await.assert_ok();
     begin_shutdown(&app).await;

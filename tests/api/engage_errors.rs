@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use engage_simulator::{
     CustomKey, Endpoint, Fault,
-    people::{ALVA, BO, CIM, DINA, DORA},
+    fixtures::{ALVA, BO, CIM, DINA, DORA},
 };
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 

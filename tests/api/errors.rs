@@ -3,7 +3,7 @@
 
 use engage_simulator::{
     Endpoint, Fault,
-    people::{ALVA, BO, DORA},
+    fixtures::{ALVA, BO, DORA},
 };
 use reqwest::Method;
 use serde_json::json;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use engage_bff::domain::Part;
 use engage_simulator::{
     Endpoint, Fault,
-    people::{ALVA, BO, EVERYONE},
+    fixtures::{ALL_CONTACTS, ALVA, BO},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -205,7 +205,7 @@ async fn cached_negative_is_explained_with_its_age() {
 #[tokio::test]
 async fn explanations_and_statistics_contain_no_personal_value() {
     let app = spawn().await;
-    let kinds = |person: &engage_simulator::people::Person| {
+    let kinds = |person: &engage_simulator::fixtures::FixtureContact| {
         [
             ("contactId", person.id),
             ("email", person.email),
@@ -216,7 +216,7 @@ async fn explanations_and_statistics_contain_no_personal_value() {
     };
     let mut explained = 0;
     for _ in 0..2 {
-        for person in EVERYONE {
+        for person in ALL_CONTACTS {
             for (kind, value) in kinds(&person) {
                 if value.is_empty() {
                     continue;

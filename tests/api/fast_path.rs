@@ -6,7 +6,7 @@ mod corpus;
 use std::time::Duration;
 
 use engage_bff::domain::IdentifierKind;
-use engage_simulator::{Endpoint, people::ALVA};
+use engage_simulator::{Endpoint, fixtures::ALVA};
 use proptest::{
     strategy::{Strategy, ValueTree},
     test_runner::TestRunner,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use engage_simulator::{
     Endpoint, Fault,
-    people::{ALVA, BO, CIM},
+    fixtures::{ALVA, BO, CIM},
 };
 use serde_json::{Value, json};
 

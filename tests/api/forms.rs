@@ -2,7 +2,7 @@
 
 use engage_simulator::{
     Endpoint, Fault,
-    people::{ALVA, BO},
+    fixtures::{ALVA, BO},
 };
 use serde_json::{Value, json};
 

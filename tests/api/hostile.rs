@@ -13,7 +13,7 @@ mod smuggling;
 
 use std::collections::HashSet;
 
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;

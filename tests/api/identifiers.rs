@@ -4,7 +4,7 @@
 use engage_bff::config::NationalIdCountry;
 use engage_simulator::{
     CustomKey,
-    people::{ALVA, BO, DORA},
+    fixtures::{ALVA, BO, DORA},
 };
 use serde_json::json;
 

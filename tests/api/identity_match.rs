@@ -3,7 +3,7 @@
 
 use engage_simulator::{
     CustomKey, Endpoint, Fault,
-    people::{ALVA, DORA},
+    fixtures::{ALVA, DORA},
 };
 use serde_json::{Value, json};
 

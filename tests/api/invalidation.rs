@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engage_bff::domain::{Part, PartSet};
-use engage_simulator::{Endpoint, Fault, people::ALVA};
+use engage_simulator::{Endpoint, Fault, fixtures::ALVA};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, COLD_CALLS, TestApp, id, let_requests_arrive};

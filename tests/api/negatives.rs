@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use engage_simulator::{
     Endpoint, Fault,
-    people::{ALVA, BO, DORA},
+    fixtures::{ALVA, BO, DORA},
 };
 use serde_json::json;
 
@@ -130,7 +130,7 @@ async fn resolved_ambiguity_is_found_after_negatives_are_dropped() {
     let query = format!("email={}", DORA.email);
     app.get(&query).await.assert_problem(409, "MultipleMatches");
     app.engage
-        .contact(engage_simulator::people::DINA.id)
+        .contact(engage_simulator::fixtures::DINA.id)
         .email("dina@example.com");
     app.customers.drop_negatives().await;
     let found = app.get(&query).await;

@@ -1,6 +1,6 @@
 //! Numbers are exact from end to end or left out: points, money, percentages and tenant attributes.
 
-use engage_simulator::{Endpoint, people::BO};
+use engage_simulator::{Endpoint, fixtures::BO};
 
 use crate::{
     forms::{GUID, answer_with, assert_incomplete, fresh},

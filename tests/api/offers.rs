@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use engage_simulator::{
     Endpoint, Fault, VoucherSeed,
-    people::{ALVA, BO},
+    fixtures::{ALVA, BO},
 };
 use serde_json::{Value, json};
 

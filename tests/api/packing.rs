@@ -1,7 +1,7 @@
 //! Who is not asked for takes less room: what is held is packed, and nobody can tell from any answer.
 
 use engage_bff::domain::{Part, PartSet};
-use engage_simulator::people::{ALVA, BO, CIM, DORA, EVERYONE};
+use engage_simulator::fixtures::{ALL_CONTACTS, ALVA, BO, CIM, DORA};
 use reqwest::Method;
 use serde_json::json;
 
@@ -28,7 +28,7 @@ fn by_email() -> String {
 async fn what_was_packed_is_told_word_for_word_and_costs_no_call() {
     let app = TestApp::spawn().await;
     let mut asked = Vec::new();
-    for person in EVERYONE {
+    for person in ALL_CONTACTS {
         for (key, more) in [
             (TILL, ""),
             (TILL, "&channel=POS"),

@@ -4,7 +4,7 @@
 use engage_bff::config::ApiVersion;
 use engage_simulator::{
     Endpoint, Fault, VoucherSeed,
-    people::{ALVA, BO},
+    fixtures::{ALVA, BO},
 };
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! Strict parameters: an unknown, repeated, empty, overlong or malformed one is a 400 that names the parameter, repeats
 //! none of the input and costs no upstream call.
 
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, READER, TILL, TestApp, percent_encoded};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engage_simulator::{Endpoint, people::ALVA};
+use engage_simulator::{Endpoint, fixtures::ALVA};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;

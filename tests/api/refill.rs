@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use engage_bff::domain::{Part, PartSet};
-use engage_simulator::{Endpoint, VoucherSeed, people::ALVA};
+use engage_simulator::{Endpoint, VoucherSeed, fixtures::ALVA};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, COLD_CALLS, POINTS_CALLS, TestApp, id};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engage_simulator::{
     Endpoint, Fault,
-    people::{ALVA, DORA},
+    fixtures::{ALVA, DORA},
 };
 use serde_json::json;
 

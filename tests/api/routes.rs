@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use engage_bff::http::{Access, ListenerKind, ROUTES, Route};
-use engage_simulator::{DEFAULT_WEBHOOK_SECRET, people::ALVA};
+use engage_simulator::{DEFAULT_WEBHOOK_SECRET, fixtures::ALVA};
 use reqwest::Method;
 use serde_json::{Value, json};
 

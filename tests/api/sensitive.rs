@@ -1,12 +1,12 @@
 //! Values that must appear in no log and in no refusal. Every test of this suite searches for them.
 
-use engage_simulator::people::EVERYONE;
+use engage_simulator::fixtures::ALL_CONTACTS;
 
 use crate::harness::{READER, SHOP, TILL};
 
 /// Personal values of every contact in the simulator, and secrets, in lower case.
 fn sensitive_values() -> Vec<String> {
-    let mut values: Vec<String> = EVERYONE
+    let mut values: Vec<String> = ALL_CONTACTS
         .iter()
         .flat_map(|person| {
             let plain = [

@@ -1,6 +1,6 @@
 //! The shape of the customer answer: every key is present in every object, for every contact.
 
-use engage_simulator::people::BO;
+use engage_simulator::fixtures::BO;
 use serde_json::{Map, Value, json};
 
 use crate::harness::{Answer, OVERVIEW_HAS_POINTS, TestApp};

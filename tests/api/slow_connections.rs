@@ -142,5 +142,5 @@ async fn clients_that_read_nothing_block_no_one_and_are_disconnected() {
 
 /// The query for the cached customer.
 fn cached() -> String {
-    format!("contactId={}", engage_simulator::people::ALVA.id)
+    format!("contactId={}", engage_simulator::fixtures::ALVA.id)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engage_simulator::{Endpoint, people::ALVA};
+use engage_simulator::{Endpoint, fixtures::ALVA};
 use serde_json::json;
 
 use crate::harness::{POINTS_CALLS, TestApp};

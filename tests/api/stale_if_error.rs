@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use engage_simulator::{
     Endpoint, Fault,
-    people::{ALVA, BO, DORA},
+    fixtures::{ALVA, BO, DORA},
 };
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use engage_simulator::{Endpoint, people::ALVA};
+use engage_simulator::{Endpoint, fixtures::ALVA};
 use serde_json::json;
 
 use crate::harness::{Answer, TestApp, let_requests_arrive};

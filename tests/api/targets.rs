@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 use http::header::AUTHORIZATION;
 use tokio::io::AsyncWriteExt;
 

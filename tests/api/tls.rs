@@ -7,7 +7,7 @@ mod streams;
 use std::time::Duration;
 
 use engage_bff::config::Config;
-use engage_simulator::{Endpoint, people::ALVA};
+use engage_simulator::{Endpoint, fixtures::ALVA};
 use http::Version;
 use serde_json::json;
 

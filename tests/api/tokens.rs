@@ -12,7 +12,7 @@ use engage_bff::{
 };
 use engage_simulator::{
     Endpoint,
-    people::{ALVA, BO},
+    fixtures::{ALVA, BO},
 };
 use http::header::AUTHORIZATION;
 use serde_json::{Value, json};

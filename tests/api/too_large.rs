@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use engage_simulator::{Endpoint, Fault, people::ALVA};
+use engage_simulator::{Endpoint, Fault, fixtures::ALVA};
 use serde_json::{Value, json};
 
 use crate::harness::{TestApp, logs};

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use engage_bff::config::Config;
-use engage_simulator::{DEFAULT_WEBHOOK_SECRET, people::ALVA};
+use engage_simulator::{DEFAULT_WEBHOOK_SECRET, fixtures::ALVA};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use engage_simulator::{
     Endpoint,
-    people::{ALVA, BO, EVERYONE},
+    fixtures::{ALL_CONTACTS, ALVA, BO},
 };
 use serde_json::{Value, json};
 
@@ -294,7 +294,7 @@ async fn readable_part_is_no_longer_degraded() {
 
 #[tokio::test]
 async fn unreadable_item_leaves_the_rest_of_the_answer_unchanged() {
-    for person in EVERYONE {
+    for person in ALL_CONTACTS {
         let app = TestApp::spawn().await;
         let query = format!("contactId={}", person.id);
         let mut before = app.get(&query).await.json();

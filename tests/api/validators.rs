@@ -2,7 +2,7 @@
 
 use std::{io::Read, time::Duration};
 
-use engage_simulator::people::{ALVA, BO};
+use engage_simulator::fixtures::{ALVA, BO};
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 

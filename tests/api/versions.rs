@@ -3,7 +3,7 @@
 use engage_bff::config::ApiVersion;
 use engage_simulator::{
     Endpoint, Fault, VoucherKey, VoucherSeed,
-    people::{ALVA, BO, CIM},
+    fixtures::{ALVA, BO, CIM},
 };
 use serde_json::{Value, json};
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use engage_bff::config::Config;
 use engage_simulator::{
     DEFAULT_WEBHOOK_SECRET, Endpoint,
-    people::{ALVA, BO},
+    fixtures::{ALVA, BO},
     sign,
 };
 use jiff::Timestamp;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

@@ -11,7 +11,7 @@ use std::{
 };
 
 use engage_bff::clock::Clock;
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet};
 
 use crate::{

@@ -15,7 +15,7 @@ use std::{
     thread,
 };
 
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 use serde_json::Value;
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

@@ -6,10 +6,10 @@
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
-//! use engage_simulator::{Endpoint, Fault, Simulator, people};
+//! use engage_simulator::{Endpoint, Fault, Simulator, fixtures};
 //!
 //! let engage = Simulator::builder().seed(7).contacts(200).start().await?;
-//! engage.contact(people::ALVA.id).points("120.5");
+//! engage.contact(fixtures::ALVA.id).points("120.5");
 //! engage.fault_times(Endpoint::PointAccounts, Fault::ResetMidBody, 1);
 //! println!("{}", engage.base_url());
 //! engage.shutdown().await;
@@ -78,7 +78,7 @@
 mod simulator;
 
 mod edit;
-pub mod people;
+pub mod fixtures;
 
 // Then the path of a call, from the socket to the response.
 mod server;

@@ -15,8 +15,9 @@ use jiff::{SignedDuration, Timestamp};
 use self::history::History;
 use crate::{
     contact::Contact,
+    fixtures,
     identifier::{self, Identifier},
-    people, seed,
+    seed,
     settings::Settings,
 };
 
@@ -56,7 +57,7 @@ impl World {
             contact_types: ["member", "contact"].map(str::to_owned).into(),
             changes: Vec::new(),
         };
-        for contact in people::everyone(now).into_iter().chain(generated) {
+        for contact in fixtures::contacts(now).into_iter().chain(generated) {
             world.store(Timestamp::MIN, contact);
         }
         world

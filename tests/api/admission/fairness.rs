@@ -8,7 +8,7 @@ use std::{
 
 use aws_lc_rs::digest::{SHA256, digest};
 use engage_bff::config::{ClientConfig, Config};
-use engage_simulator::{Endpoint, Fault, people::ALVA};
+use engage_simulator::{Endpoint, Fault, fixtures::ALVA};
 use reqwest::RequestBuilder;
 use serde_json::json;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engage_simulator::{Endpoint, Fault, people::ALVA};
+use engage_simulator::{Endpoint, Fault, fixtures::ALVA};
 use serde_json::json;
 use tokio::task::JoinHandle;
 

@@ -1,7 +1,7 @@
 //! Generated requests, and which of them are plain.
 
 use engage_bff::domain::IdentifierKind;
-use engage_simulator::people::{ALVA, BO};
+use engage_simulator::fixtures::{ALVA, BO};
 use proptest::{
     prelude::*,
     sample::{select, subsequence},

@@ -4,7 +4,7 @@ use std::{io::Write, ops::RangeInclusive, time::Duration};
 
 use engage_simulator::{
     Fault,
-    people::{ALVA, CIM},
+    fixtures::{ALVA, CIM},
 };
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use engage_simulator::{
     Endpoint, Fault, Simulator,
-    people::{ALVA, BO, CIM},
+    fixtures::{ALVA, BO, CIM},
 };
 use serde_json::json;
 

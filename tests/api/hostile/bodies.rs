@@ -1,6 +1,6 @@
 //! Bodies that are no lookup: malformed, deep, huge, with repeated names, wrong types, content types and encodings.
 
-use engage_simulator::people::{ALVA, BO};
+use engage_simulator::fixtures::{ALVA, BO};
 use serde_json::{Value, json};
 
 use super::{

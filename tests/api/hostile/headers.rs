@@ -1,6 +1,6 @@
 //! Nonsense in headers: harmless, and never reflected.
 
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 
 use super::{
     Expected::{Harmless, Refused},

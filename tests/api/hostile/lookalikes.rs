@@ -1,7 +1,7 @@
 //! Homoglyphs: characters that look like, fold to or normalise to others (Kelvin sign, dotless i, full width, combining
 //! marks, invisible characters). None is accepted for the plain character.
 
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 use serde_json::json;
 
 use super::{Expected::Problem, Row, cached, get, post_json};

@@ -1,7 +1,7 @@
 //! Parameter pollution: parameters that two parsers would read differently: repeated, nested, joined by other
 //! separators, empty.
 
-use engage_simulator::people::{ALVA, BO};
+use engage_simulator::fixtures::{ALVA, BO};
 
 use super::{Expected::Problem, MARK, Row, cached, get};
 

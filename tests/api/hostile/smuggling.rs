@@ -1,7 +1,7 @@
 //! Requests that two parsers could read differently. Each is followed by another request, which must not be answered as
 //! one.
 
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 
 use super::{
     Expected::{Closed, Harmless},

@@ -1,6 +1,6 @@
 //! HTTP/2: requests that Engage reports as unprocessed, and a connection that died silently.
 
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 
 use super::{
     BOTH_VERSIONS, NEW_POOL, VALID_UNTIL, of,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engage_bff::config::JwtAlgorithm;
-use engage_simulator::people::{ALVA, BO};
+use engage_simulator::fixtures::{ALVA, BO};
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! Unusual tokens: without a key id, too large, and for an e-mail address that Engage shows differently.
 
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 use serde_json::json;
 
 use super::{claims, get, of_alva, spawn};

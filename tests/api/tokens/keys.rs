@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 
 use super::{claims, get, now, of_alva, spawn, with, with_config};
 use crate::{

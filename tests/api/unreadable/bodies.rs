@@ -3,7 +3,7 @@
 use bytesize::ByteSize;
 use engage_simulator::{
     Endpoint, Fault,
-    people::{ALVA, BO},
+    fixtures::{ALVA, BO},
 };
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engage_simulator::{
     Endpoint,
-    people::{ALVA, BO},
+    fixtures::{ALVA, BO},
 };
 use serde_json::{Value, json};
 

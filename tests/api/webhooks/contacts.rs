@@ -1,7 +1,7 @@
 //! The contacts of a delivery, wherever its payload contains their ids.
 
 use engage_bff::domain::{Digester, Identifier, Lookup, Part};
-use engage_simulator::people::{ALVA, BO};
+use engage_simulator::fixtures::{ALVA, BO};
 use serde_json::{Value, json};
 
 use super::{

@@ -2,7 +2,7 @@
 
 use engage_simulator::{
     Endpoint,
-    people::{ALVA, BO},
+    fixtures::{ALVA, BO},
 };
 use serde_json::json;
 

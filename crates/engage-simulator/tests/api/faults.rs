@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use engage_simulator::{
     Endpoint, Fault, Latency,
-    people::{ALVA, BO},
+    fixtures::{ALVA, BO},
 };
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! Holds: which data a held call responds with, and the order of release.
 
-use engage_simulator::{Endpoint, people::ALVA};
+use engage_simulator::{Endpoint, fixtures::ALVA};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 

@@ -2,7 +2,7 @@
 
 use engage_simulator::{
     CustomKey,
-    people::{ALVA, BO, CIM, DINA, DORA},
+    fixtures::{ALVA, BO, CIM, DINA, DORA},
 };
 use serde_json::json;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engage_simulator::people::{ALVA, BO};
+use engage_simulator::fixtures::{ALVA, BO};
 use serde_json::json;
 
 use crate::harness::Engage;

@@ -1,6 +1,6 @@
 //! The parts of a contact in both versions: their shapes, pages and exact numbers.
 
-use engage_simulator::{VoucherKey, VoucherSeed, people::ALVA};
+use engage_simulator::{VoucherKey, VoucherSeed, fixtures::ALVA};
 use serde_json::{Value, json};
 
 use crate::harness::Engage;

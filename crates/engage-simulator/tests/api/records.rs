@@ -1,6 +1,6 @@
 //! Recorded calls.
 
-use engage_simulator::{Endpoint, people::ALVA};
+use engage_simulator::{Endpoint, fixtures::ALVA};
 
 use crate::harness::{Engage, NOW, send};
 

@@ -1,6 +1,6 @@
 //! Calls that Engage refuses, and calls that the simulator refuses as unknown.
 
-use engage_simulator::people::ALVA;
+use engage_simulator::fixtures::ALVA;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use crate::harness::{Engage, send};

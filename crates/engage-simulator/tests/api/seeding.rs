@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use engage_simulator::{Simulator, SimulatorClock, people::EVERYONE};
+use engage_simulator::{Simulator, SimulatorClock, fixtures::ALL_CONTACTS};
 use serde_json::Value;
 
 use crate::harness::{Engage, NOW};
@@ -22,7 +22,7 @@ async fn seed_determines_the_contacts() {
     let one = world(7, 50).await;
     assert_eq!(one, world(7, 50).await);
     let other = world(8, 50).await;
-    let known = EVERYONE.len();
+    let known = ALL_CONTACTS.len();
     assert_eq!(one[..known], other[..known]);
     assert_ne!(one[known..], other[known..]);
 }
@@ -74,7 +74,7 @@ async fn generated_contacts_are_varied() {
 #[tokio::test]
 async fn generated_contacts_are_found_by_their_identifiers() {
     let engage = Engage::with(|builder| builder.contacts(60).rate_limit(None)).await;
-    for id in &engage.simulator.contact_ids()[EVERYONE.len()..] {
+    for id in &engage.simulator.contact_ids()[ALL_CONTACTS.len()..] {
         let data = engage.simulator.snapshot(id).expect("a contact");
         for (parameter, key) in [
             ("email", "email"),

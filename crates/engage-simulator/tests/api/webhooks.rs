@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engage_simulator::{DEFAULT_WEBHOOK_SECRET, VoucherSeed, WebhookTarget, people::ALVA, sign};
+use engage_simulator::{DEFAULT_WEBHOOK_SECRET, VoucherSeed, WebhookTarget, fixtures::ALVA, sign};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use tokio::{

@@ -2,11 +2,11 @@
 
 mod content;
 
-pub(crate) use content::everyone;
+pub(crate) use content::contacts;
 
 /// The identifiers of a fixed contact; an empty text means none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Person {
+pub struct FixtureContact {
     /// The contact id.
     pub id: &'static str,
     /// The e-mail address.
@@ -24,7 +24,7 @@ pub struct Person {
 }
 
 /// A complete contact: profile, consents, audiences, vouchers, promotions, two point accounts.
-pub const ALVA: Person = Person {
+pub const ALVA: FixtureContact = FixtureContact {
     id: "6f1d2c3a-4b5e-4f60-8a71-b2c300d41e01",
     email: "alva.testsson@example.com",
     phone: "+46701740605",
@@ -35,7 +35,7 @@ pub const ALVA: Person = Person {
 };
 
 /// A minimal contact: a `Contact` with an e-mail address, many nulls and no lists.
-pub const BO: Person = Person {
+pub const BO: FixtureContact = FixtureContact {
     id: "0b8e7a55-93c1-4d2f-9e10-b2c300d41e02",
     email: "bo.minimal@example.com",
     phone: "",
@@ -46,7 +46,7 @@ pub const BO: Person = Person {
 };
 
 /// An unapproved contact with a protected identity and a bounced e-mail address.
-pub const CIM: Person = Person {
+pub const CIM: FixtureContact = FixtureContact {
     id: "a4c0de11-2f6b-4b7a-b3d5-b2c300d41e03",
     email: "cim.ovan@example.com",
     phone: "+46701740606",
@@ -57,7 +57,7 @@ pub const CIM: Person = Person {
 };
 
 /// Shares the e-mail address of [`DINA`].
-pub const DORA: Person = Person {
+pub const DORA: FixtureContact = FixtureContact {
     id: "d9e8f7a6-1b2c-4d3e-8f90-b2c300d41e04",
     email: "shared@example.com",
     phone: "+46701740607",
@@ -68,7 +68,7 @@ pub const DORA: Person = Person {
 };
 
 /// Shares the e-mail address of [`DORA`].
-pub const DINA: Person = Person {
+pub const DINA: FixtureContact = FixtureContact {
     id: "e1a2b3c4-5d6e-4f70-9a81-b2c300d41e05",
     email: "shared@example.com",
     phone: "+46701740608",
@@ -79,4 +79,4 @@ pub const DINA: Person = Person {
 };
 
 /// All fixed contacts.
-pub const EVERYONE: [Person; 5] = [ALVA, BO, CIM, DORA, DINA];
+pub const ALL_CONTACTS: [FixtureContact; 5] = [ALVA, BO, CIM, DORA, DINA];

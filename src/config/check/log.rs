@@ -25,7 +25,7 @@ const LEVELS: [(&str, &[&str]); 6] = [
 const OURS: &str = env!("CARGO_CRATE_NAME");
 
 /// The second segment of those targets: the modules of the library, the audit, and `process`, which belongs to the program.
-const MODULES: [&str; 13] = [
+const MODULES: [&str; 15] = [
     "app",
     "audit",
     "cache",
@@ -35,10 +35,12 @@ const MODULES: [&str; 13] = [
     "domain",
     "engage",
     "http",
+    "json",
     "process",
     "rate",
     "telemetry",
     "threads",
+    "webhook",
 ];
 
 impl Config {

@@ -58,7 +58,7 @@ async fn dead_pooled_connections_cost_eight_requests_one_timeout() {
     }
     assert_eq!(app.engage.total_calls(), 23);
     let log = crate::harness::logs();
-    assert_eq!(log.matches("kept connections to engage").count(), 1);
+    assert_eq!(log.matches("upstream connections silent").count(), 1);
 }
 
 #[tokio::test]

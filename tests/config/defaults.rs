@@ -17,6 +17,7 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.server.request_timeout, Duration::from_millis(2500));
     assert!(!config.server.allow_national_id_in_url);
+    assert!(config.server.fast_path);
     let engage = &config.engage;
     assert_eq!(engage.requests_per_second.to_string(), "50");
     assert_eq!((engage.burst, engage.max_concurrency), (10, 32));

@@ -24,7 +24,7 @@ const METHODS: [Method; 8] = [
     Method::TRACE,
 ];
 
-/// Each path with its methods, as the README lists them.
+/// Each path with its `Allow`: a copy of the table, so that a change of either fails.
 const PATHS: [(ListenerKind, &str, &str); 14] = [
     (ListenerKind::Data, "/customer", "GET, HEAD"),
     (ListenerKind::Data, "/customer/lookup", "POST"),

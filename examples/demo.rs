@@ -203,7 +203,7 @@ mod tests {
     }
 
     async fn start_at(wanted: &Addresses) -> Demo {
-        let config = Config::parse(CONFIG).expect("valid");
+        let config = Config::parse(CONFIG).expect("a valid configuration");
         start(config, wanted).await.expect("it starts")
     }
 
@@ -237,8 +237,8 @@ mod tests {
 
     #[tokio::test]
     async fn free_address_is_used_from_any_directory() {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::env::set_current_dir(folder.path()).expect("it is there");
+        let folder = tempfile::tempdir().expect("a directory");
+        std::env::set_current_dir(folder.path()).expect("it exists");
         let (listener, listen) = taken().await;
         drop(listener);
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();

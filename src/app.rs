@@ -92,7 +92,7 @@ impl App {
 
     /// Checks that a start would succeed, apart from the listen addresses: those may belong to another machine, or be in
     /// use by the service itself.
-    pub async fn rehearse(config: &Config) -> Result<(), anyhow::Error> {
+    pub async fn dry_run(config: &Config) -> Result<(), anyhow::Error> {
         let mut config = config.clone();
         config.server.listen = (Ipv4Addr::LOCALHOST, 0).into();
         config.operations.listen = config.server.listen;

@@ -71,8 +71,8 @@ fn main() -> ExitCode {
 
 #[tokio::main(flavor = "current_thread")]
 async fn check(config: &Config) -> Result<(), anyhow::Error> {
-    process::rehearse(config)?;
-    App::rehearse(config).await?;
+    process::dry_run(config)?;
+    App::dry_run(config).await?;
     for warning in config.warnings() {
         writeln!(std::io::stderr(), "warning: {warning}")?;
     }

@@ -141,7 +141,7 @@ async fn start(file: Option<&Path>, clock: Clock, end: &Mutex<End>) -> Result<Ap
 }
 
 /// Checks that the process may open as many files as a start needs.
-pub(crate) fn rehearse(config: &Config) -> Result<(), anyhow::Error> {
+pub(crate) fn dry_run(config: &Config) -> Result<(), anyhow::Error> {
     fit_connections(&mut config.clone(), raise_descriptors())
 }
 

@@ -39,7 +39,7 @@ const MINIMAL: &str = r#"
 /// A file that is deleted at the end of the test.
 fn temp_file(text: &str) -> NamedTempFile {
     let mut file = NamedTempFile::new().expect("a writable directory");
-    file.write_all(text.as_bytes()).expect("room for it");
+    file.write_all(text.as_bytes()).expect("free disk space");
     file
 }
 
@@ -92,7 +92,7 @@ fn file_overrides_defaults_and_environment_overrides_both() {
         ("BFF_VIEWS__EXPIRING_WITHIN", "30d"),
         ("BFF_TELEMETRY__LOG", "info,engage_bff=debug"),
     ];
-    let config = load(&file, &pairs).expect("valid");
+    let config = load(&file, &pairs).expect("a valid configuration");
     assert_eq!(config.cache.points_lifetime, Duration::from_secs(7));
     assert_eq!(config.cache.vouchers_lifetime, Duration::from_millis(800));
     assert_eq!(config.cache.profile_lifetime, Duration::from_secs(60));
@@ -121,7 +121,7 @@ fn lists_are_read_from_the_environment() {
         ),
         ("BFF_VIEWS__FULL__ATTRIBUTES", "rfm"),
     ];
-    let config = load(MINIMAL, &pairs).expect("valid");
+    let config = load(MINIMAL, &pairs).expect("a valid configuration");
     assert_eq!(
         config.views.storefront.attributes,
         ["shoeSize", "favouriteSports"]
@@ -169,7 +169,7 @@ fn variables_without_two_underscores_after_the_prefix_are_ignored() {
         ("bff_engage__burst", "7"),
         ("PATH", "/bin"),
     ];
-    let config = load(MINIMAL, &pairs).expect("valid");
+    let config = load(MINIMAL, &pairs).expect("a valid configuration");
     assert_eq!(config.engage.burst, 10);
     let key = config.engage.api_key.expect("a key");
     assert_eq!(key.expose_secret(), "a-key");
@@ -189,7 +189,7 @@ fn secret_is_read_from_the_file_at_its_path() {
             ("BFF_ENGAGE__API_KEY_FILE", path(&secret)),
             ("BFF_TELEMETRY__DIGEST_KEY_FILE", path(&longer)),
         ];
-        let config = load(&keyless, &pairs).expect("valid");
+        let config = load(&keyless, &pairs).expect("a valid configuration");
         let found = config.engage.api_key.expect("a secret");
         assert_eq!(found.expose_secret(), key);
         let found = config.telemetry.digest_key.expect("a secret");
@@ -201,7 +201,7 @@ fn secret_is_read_from_the_file_at_its_path() {
     ];
     let secrets = temp_file(&format!("{first}\n\n{second}\r\n"));
     let pairs = [("BFF_WEBHOOKS__SECRETS_FILE", path(&secrets))];
-    let config = load(MINIMAL, &pairs).expect("valid");
+    let config = load(MINIMAL, &pairs).expect("a valid configuration");
     let found = config.webhooks.secrets.iter();
     let found: Vec<&str> = found.map(ExposeSecret::expose_secret).collect();
     assert_eq!(found, [first, second]);

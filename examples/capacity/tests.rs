@@ -20,7 +20,7 @@ fn visitors() -> Visitors {
 }
 
 fn small(setting: Result<Setting, Mistakes>) -> Setting {
-    let mut setting = setting.expect("its configuration is valid");
+    let mut setting = setting.expect("a valid configuration");
     setting.config.engage.requests_per_second = 2.0;
     setting
 }
@@ -83,7 +83,7 @@ fn all_callers_are_answered_only_within_the_budget() {
 
 #[test]
 fn tables_and_plot_show_every_setting() {
-    let setting = Setting::off().expect("its configuration is valid");
+    let setting = Setting::off().expect("a valid configuration");
     let stretch = Stretch {
         time: Duration::from_secs(10),
         sessions: 10,

@@ -26,7 +26,7 @@ impl Visitors {
 
     /// The number of contacts.
     pub(crate) fn count(&self) -> u32 {
-        u32::try_from(self.up_to.len()).expect("it was made of a u32")
+        u32::try_from(self.up_to.len()).expect("constructed from a u32")
     }
 
     /// The contact of a visit.

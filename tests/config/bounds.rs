@@ -170,7 +170,7 @@ proptest! {
                 pairs.pop();
             }
         }
-        let config = load(MINIMAL, &pairs).expect("valid");
+        let config = load(MINIMAL, &pairs).expect("a valid configuration");
         let started = runtime.block_on(start(config));
         prop_assert!(started.is_ok(), "{pairs:?} {started:?}");
     }
@@ -199,7 +199,8 @@ fn each_accepted_extreme_value_starts() {
         "unknown_per_minute",
         "people_per_hour",
     ] {
-        let config = load(&format!("{MINIMAL}{key} = 1000000\n"), &[]).expect("valid");
+        let config =
+            load(&format!("{MINIMAL}{key} = 1000000\n"), &[]).expect("a valid configuration");
         runtime.block_on(start(config)).expect("it starts");
     }
 }

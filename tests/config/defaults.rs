@@ -12,7 +12,7 @@ use crate::{MINIMAL, environment, load};
 
 #[test]
 fn defaults_are_those_of_the_contract() {
-    let config = load(MINIMAL, &[]).expect("valid");
+    let config = load(MINIMAL, &[]).expect("a valid configuration");
     let seconds = Duration::from_secs;
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.server.request_timeout, Duration::from_millis(2500));
@@ -62,7 +62,7 @@ fn defaults_are_those_of_the_contract() {
 #[test]
 fn demo_configuration_is_valid() {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("config/demo.toml");
-    Config::load(Some(&file), &BTreeMap::new()).expect("valid");
+    Config::load(Some(&file), &BTreeMap::new()).expect("a valid configuration");
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn settings_with_webhooks_have_longer_lifetimes_than_the_defaults() {
     ];
     let lifetimes = |file| {
         let cache = Config::load(file, &environment(&pairs))
-            .expect("valid")
+            .expect("a valid configuration")
             .cache;
         [
             cache.profile_lifetime,
@@ -179,6 +179,7 @@ fn keys_commented_out_in_the_defaults_can_be_set() {
             .find_map(|shown| shown.strip_prefix(&format!("# {line}")))
             .expect("a line of the defaults");
         let file = format!("[{section}]\n{line}{commented}\n");
-        load(&format!("{file}{}", MINIMAL.replace("[engage]", "")), &[]).expect("valid");
+        load(&format!("{file}{}", MINIMAL.replace("[engage]", "")), &[])
+            .expect("a valid configuration");
     }
 }

@@ -18,7 +18,7 @@ fn with_jwks(file: &str) -> String {
 
 fn bytes_file(bytes: &[u8]) -> tempfile::NamedTempFile {
     let file = temp_file("");
-    fs::write(file.path(), bytes).expect("room for it");
+    fs::write(file.path(), bytes).expect("free disk space");
     file
 }
 
@@ -53,7 +53,7 @@ fn every_missing_file_is_reported_at_once_with_its_path() {
 
 #[test]
 fn unreadable_file_is_reported_with_its_cause() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a directory");
     let folder = folder.path().to_str().expect("text");
     let keyless = MINIMAL.replace("api_key = \"a-key\"", "");
     for (key, file) in [
@@ -147,7 +147,7 @@ fn files_must_contain_what_their_key_requires() {
         assert!(!error.contains("c2Vj"), "{error}");
     }
     let keys = temp_file(KEYS);
-    load(&with_jwks(path(&keys)), &[]).expect("valid");
+    load(&with_jwks(path(&keys)), &[]).expect("a valid configuration");
     let other = with_jwks(path(&keys)).replace("ES256", "RS256");
     let error = refusal(&other, &[]);
     assert!(
@@ -190,9 +190,9 @@ fn utf_16_files_are_reported_as_such() {
 
 #[test]
 fn secret_mounted_as_a_chain_of_links_is_read() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a directory");
     let at = |name: &str| folder.path().join(name);
-    fs::create_dir(at("..2026_11_23")).expect("a folder");
+    fs::create_dir(at("..2026_11_23")).expect("a directory");
     fs::write(at("..2026_11_23/api-key"), "from-a-mount\n").expect("room");
     symlink("..2026_11_23", at("..data")).expect("a link");
     symlink("..data/api-key", at("api-key")).expect("a link");
@@ -200,7 +200,7 @@ fn secret_mounted_as_a_chain_of_links_is_read() {
     let file = at("api-key");
     let pairs = [("BFF_ENGAGE__API_KEY_FILE", file.to_str().expect("text"))];
     let key = load(&keyless, &pairs)
-        .expect("valid")
+        .expect("a valid configuration")
         .engage
         .api_key
         .expect("a key");

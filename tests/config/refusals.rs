@@ -90,7 +90,7 @@ fn jwks_url_with_credential_and_wildcard_origin_are_refused() {
     assert!(error.starts_with("auth.jwt.jwks_url: is not"), "{error}");
     assert!(!error.contains("sesame"), "{error}");
     let good = (url, "https://login.example.com/jwks");
-    load(MINIMAL, &with(&[good])).expect("valid");
+    load(MINIMAL, &with(&[good])).expect("a valid configuration");
     let pages = ("BFF_SERVER__CORS_ORIGINS", "https://*.example.com");
     let error = refusal(MINIMAL, &with(&[good, pages]));
     assert!(

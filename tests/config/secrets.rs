@@ -51,7 +51,7 @@ fn placeholder_secrets_are_refused_and_not_printed() {
             assert!(lines.all(|line| line.starts_with(&short)), "{error}");
         }
         let good = "not-a-secret-that-anybody-knows-1";
-        crate::load(MINIMAL, &[(&format!("BFF_{name}"), good)]).expect("valid");
+        crate::load(MINIMAL, &[(&format!("BFF_{name}"), good)]).expect("a valid configuration");
     }
 }
 
@@ -63,7 +63,7 @@ fn secrets_chosen_by_operators_have_at_least_sixteen_characters() {
         let error = refusal(MINIMAL, &[(&name, "k7Qm2xW9pLr4tYz")]);
         let expected = format!("{key}: is shorter than 16 characters; generate a random one");
         assert!(error.starts_with(&expected), "{error}");
-        crate::load(MINIMAL, &[(&name, "k7Qm2xW9pLr4tYzB")]).expect("valid");
+        crate::load(MINIMAL, &[(&name, "k7Qm2xW9pLr4tYzB")]).expect("a valid configuration");
     }
 }
 

@@ -102,7 +102,7 @@ fn lists_may_be_empty() {
             ("BFF_WEBHOOKS__SECRETS", ""),
         ],
     );
-    let config = config.expect("valid");
+    let config = config.expect("a valid configuration");
     assert!(config.views.full.attributes.is_empty() && config.webhooks.secrets.is_empty());
     let error = refusal(MINIMAL, &[("BFF_VIEWS__FULL__ATTRIBUTES", "rfm,,age")]);
     only(&error, "views.full.attributes[1]: is empty; ");
@@ -276,5 +276,5 @@ fn byte_order_mark_and_line_ends_around_a_secret_are_removed() {
 
 #[test]
 fn configuration_file_may_begin_with_a_byte_order_mark() {
-    load(&format!("\u{feff}{MINIMAL}"), &[]).expect("valid");
+    load(&format!("\u{feff}{MINIMAL}"), &[]).expect("a valid configuration");
 }

@@ -22,7 +22,7 @@ impl Caller {
         stream.set_nodelay(true).expect("a socket");
         stream
             .set_read_timeout(Some(PATIENCE))
-            .expect("a time-out that is none");
+            .expect("a valid timeout");
         Self(BufReader::new(stream))
     }
 
@@ -39,7 +39,9 @@ impl Caller {
         }
         request.push_str("\r\n");
         let stream = self.0.get_mut();
-        stream.write_all(request.as_bytes()).expect("it is taken");
+        stream
+            .write_all(request.as_bytes())
+            .expect("a writable stream");
         self.answer()
     }
 
@@ -58,7 +60,7 @@ impl Caller {
             }
         }
         let mut body = vec![0; length];
-        self.0.read_exact(&mut body).expect("a whole answer");
+        self.0.read_exact(&mut body).expect("a complete response");
         Answer {
             status: status.expect("a status"),
             body: String::from_utf8(body).expect("text"),
@@ -67,7 +69,7 @@ impl Caller {
 
     fn line(&mut self) -> String {
         let mut line = String::new();
-        self.0.read_line(&mut line).expect("an answer in time");
+        self.0.read_line(&mut line).expect("a response in time");
         line.trim_end().to_owned()
     }
 }

@@ -140,7 +140,7 @@ fn status_at(address: SocketAddr, target: &str) -> String {
     let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("sent");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
+    stream.read_to_string(&mut answer).expect("a response");
     answer.lines().next().unwrap_or_default().to_owned()
 }
 

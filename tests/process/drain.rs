@@ -84,7 +84,7 @@ async fn busy_connections_lose_no_request_at_shutdown() {
 /// Waits until the replica is not ready.
 async fn until_not_ready(service: &Started) {
     let ready = || async { ask(service.operations, &get("/readyz")).await };
-    while ready().await.expect("an answer").status == 200 {}
+    while ready().await.expect("a response").status == 200 {}
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn request_on_an_idle_connection_is_answered_during_the_drain() {
             until_not_ready(&service).await;
         }
         kept.write_all(request.as_bytes()).await.expect("sent");
-        let answer = answer(&mut kept).await.expect("one").expect("an answer");
+        let answer = answer(&mut kept).await.expect("one").expect("a response");
         assert!(
             answer.status == 200 && answer.closes() == closes,
             "{answer:?}"
@@ -122,7 +122,7 @@ async fn idle_connections_do_not_delay_shutdown() {
         kept.write_all(get("/livez").as_bytes())
             .await
             .expect("sent");
-        answer(&mut kept).await.expect("one").expect("an answer");
+        answer(&mut kept).await.expect("one").expect("a response");
         idle.push(kept);
         idle.push(TcpStream::connect(address).await.expect("accepted"));
     }
@@ -165,7 +165,7 @@ async fn connections_still_in_the_backlog_at_shutdown_are_answered() {
     signal("TERM");
     signal("CONT");
     for stream in &mut waiting {
-        let answer = answer(stream).await.expect("no reset").expect("an answer");
+        let answer = answer(stream).await.expect("no reset").expect("a response");
         assert_eq!(answer.status, 200, "{answer:?}");
     }
     let (status, _) = service.end();
@@ -193,7 +193,7 @@ async fn both_listeners_end_within_one_grace_period() {
         held.push(stream);
     }
     // Answered after the others were accepted.
-    let first = ask(service.data, &get("/livez")).await.expect("an answer");
+    let first = ask(service.data, &get("/livez")).await.expect("a response");
     assert_eq!(first.status, 200);
     let clock = Clock::system();
     let signalled = clock.tick();

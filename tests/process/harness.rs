@@ -34,7 +34,7 @@ pub(crate) const MINIMAL: &str = r#"
 /// A file that is deleted at the end of the test.
 pub(crate) fn temp_file(text: &str) -> NamedTempFile {
     let mut file = NamedTempFile::new().expect("a writable directory");
-    file.write_all(text.as_bytes()).expect("room for it");
+    file.write_all(text.as_bytes()).expect("free disk space");
     file
 }
 

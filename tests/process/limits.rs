@@ -31,10 +31,10 @@ async fn idle_callers_leave_room(soft: usize, hard: usize, callers: usize) -> St
     for _ in 0..callers {
         idle.push(TcpStream::connect(service.data).await.expect("accepted"));
     }
-    let answer = ask(service.data, &customer("")).await.expect("an answer");
+    let answer = ask(service.data, &customer("")).await.expect("a response");
     assert_eq!(answer.status, 200, "{answer:?}");
     for probe in ["/livez", "/readyz"] {
-        let answer = ask(service.data, &get(probe)).await.expect("an answer");
+        let answer = ask(service.data, &get(probe)).await.expect("a response");
         assert_eq!(answer.status, 200, "{answer:?}");
     }
     for path in ["/livez", "/readyz", "/metrics"] {

@@ -129,7 +129,7 @@ fn ask(service: &Started, contact: usize) -> (u16, String) {
     );
     stream.write_all(request.as_bytes()).expect("it is read");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
+    stream.read_to_string(&mut answer).expect("a response");
     let status = answer.split(' ').nth(1).expect("a status");
     (status.parse().expect("a number"), answer)
 }

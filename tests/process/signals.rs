@@ -72,7 +72,7 @@ async fn ignored_signals_are_logged_once_per_interval() {
         for name in OTHERS {
             service.signal(name);
         }
-        let answer = ask(service.data, &get("/livez")).await.expect("an answer");
+        let answer = ask(service.data, &get("/livez")).await.expect("a response");
         assert_eq!(answer.status, 200);
     }
     service.signal("TERM");
@@ -144,11 +144,11 @@ async fn further_sigterms_cut_no_drain_short() {
     for _ in 0..3 {
         service.signal("TERM");
         let ready = ask(service.operations, &get("/readyz")).await;
-        assert_eq!(ready.expect("an answer").status, 503);
+        assert_eq!(ready.expect("a response").status, 503);
     }
     hold.release();
     let answer = crate::wire::answer(&mut busy).await.expect("one");
-    let answer = answer.expect("an answer");
+    let answer = answer.expect("a response");
     assert!(answer.status == 200 && answer.closes(), "{answer:?}");
     let (status, _) = service.end();
     assert!(status.success(), "{status}");

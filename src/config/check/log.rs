@@ -66,7 +66,7 @@ impl Config {
         let directives: Vec<_> = directives
             .filter_map(|one| Directive::parse(one).ok())
             .collect();
-        least_of_ours(&directives) < LevelFilter::WARN
+        lowest_level(&directives) < LevelFilter::WARN
     }
 }
 
@@ -150,8 +150,8 @@ fn check_target(target: &str) -> Result<(), LogFault> {
     if target.is_empty() {
         return Err(no_level(None));
     }
-    let is_nearly_ours = first != OURS && most_alike(first, [OURS].into_iter()).is_some();
-    if is_nearly_ours && !OURS.starts_with(first) {
+    let is_misspelt = first != OURS && most_alike(first, [OURS].into_iter()).is_some();
+    if is_misspelt && !OURS.starts_with(first) {
         let remedy = format!("did you mean \"{OURS}\"?");
         return Err(("names a target that logs nothing", remedy));
     }
@@ -160,7 +160,7 @@ fn check_target(target: &str) -> Result<(), LogFault> {
 
 /// Refuses a filter that drops every alarm.
 fn silenced(directives: &[Directive<'_>]) -> Option<LogFault> {
-    (least_of_ours(directives) == LevelFilter::OFF).then(|| {
+    (lowest_level(directives) == LevelFilter::OFF).then(|| {
         let remedy =
             format!("give at least \"error\" for all or for {OURS}, such as \"info,hyper=off\"");
         ("silences the service's alarms", remedy)
@@ -168,14 +168,14 @@ fn silenced(directives: &[Directive<'_>]) -> Option<LogFault> {
 }
 
 /// The lowest level in force for any module of this crate.
-fn least_of_ours(directives: &[Directive<'_>]) -> LevelFilter {
+fn lowest_level(directives: &[Directive<'_>]) -> LevelFilter {
     let of = |name: &str| {
         let applies = |one: &&Directive<'_>| !one.is_of_span && name.starts_with(one.target);
-        let most_special = directives
+        let most_specific = directives
             .iter()
             .filter(applies)
             .max_by_key(|one| one.target.len());
-        most_special.map_or(LevelFilter::OFF, |one| one.level)
+        most_specific.map_or(LevelFilter::OFF, |one| one.level)
     };
     let below = directives
         .iter()

@@ -1,22 +1,31 @@
-//! The documents against the tree: every key and every error code is told, and every link leads somewhere.
+//! The documents against the tree: keys, defaults, error codes, routes, links, commands, paths and tests that they name.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
-use engage_bff::config::{ClientConfig, JwtConfig, layers::DEFAULTS};
+use engage_bff::{
+    config::{ClientConfig, JwtConfig, layers::DEFAULTS},
+    domain::{IdentifierKind, Part},
+    http::{ListenerKind, ROUTES},
+};
 use toml::{Table, Value};
 
-/// What stands in the default's cell of a key that has none.
+/// The default's cell of a key without one.
 const UNSET: &str = "unset";
-/// What stands there where the key must be given.
+/// The default's cell of a key that must be given.
 const REQUIRED: &str = "required";
-/// The keys of one client, of which `config/default.toml` shows an example.
+/// The keys of one client, of which `config/default.toml` has an example in comments.
 const CLIENT: &str = "auth.clients[]";
-/// The keys of the issuer of tokens, likewise.
+/// The keys of the token issuer, likewise.
 const JWT: &str = "auth.jwt.";
+/// The longest README that a newcomer reads to its end.
+const README_LINES: usize = 200;
+/// More words of our own than this are not remembered.
+const GLOSSARY_TERMS: usize = 25;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -26,7 +35,12 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The rows of the table under a heading, without the heads: the cells of each, trimmed.
+/// A document, by its path from the root.
+fn document(path: &str) -> String {
+    read(&root().join(path))
+}
+
+/// The trimmed cells of each row of the table with that head.
 fn table(document: &str, head: &str) -> Vec<Vec<String>> {
     let rows: Vec<_> = document
         .lines()
@@ -46,22 +60,22 @@ fn without_backticks(cell: &str) -> &str {
     cell.trim_matches('`')
 }
 
-/// The defaults that the README tells, by key.
-fn told_defaults() -> BTreeMap<String, String> {
-    let readme = read(&root().join("README.md"));
-    let mut told = BTreeMap::new();
-    for row in table(&readme, "| key | default | meaning |") {
+/// The defaults in docs/CONFIGURATION.md, by key.
+fn documented_defaults() -> BTreeMap<String, String> {
+    let page = document("docs/CONFIGURATION.md");
+    let mut documented = BTreeMap::new();
+    for row in table(&page, "| key | default | meaning |") {
         let [key, default, meaning] = &row[..] else {
             panic!("not three cells: {row:?}");
         };
         assert!(!meaning.is_empty(), "{key} has no meaning");
-        let again = told.insert(without_backticks(key).to_owned(), default.clone());
-        assert_eq!(again, None, "{key} is told twice");
+        let earlier = documented.insert(without_backticks(key).to_owned(), default.clone());
+        assert_eq!(earlier, None, "{key} is listed twice");
     }
-    told
+    documented
 }
 
-/// The default that a cell tells; `None` for words.
+/// The value in a default's cell; `None` for words.
 fn value_in(cell: &str) -> Option<Value> {
     let literal = cell.strip_prefix('`')?.strip_suffix('`')?;
     let mut table: Table = format!("value = {literal}").parse().ok()?;
@@ -80,7 +94,7 @@ fn flatten(prefix: &str, table: &Table, into: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// The keys that `config/default.toml` shows commented out: those that have no default.
+/// The keys in comments of `config/default.toml`: those without a default.
 fn commented_out() -> Vec<String> {
     let mut keys = Vec::new();
     let mut section = "";
@@ -114,31 +128,35 @@ fn commented_out() -> Vec<String> {
 }
 
 #[test]
-fn the_readme_tells_every_key_with_its_default() {
-    let mut told = told_defaults();
+fn configuration_page_lists_every_key_with_its_default() {
+    let mut documented = documented_defaults();
     let mut defaults = BTreeMap::new();
     let parsed: Table = DEFAULTS.parse().expect("TOML");
     flatten("", &parsed, &mut defaults);
     for (key, default) in &defaults {
-        let cell = told.remove(key);
-        let cell = cell.unwrap_or_else(|| panic!("README.md does not tell {key}"));
+        let cell = documented.remove(key);
+        let cell = cell.unwrap_or_else(|| panic!("docs/CONFIGURATION.md does not list {key}"));
         assert_eq!(
             value_in(&cell).as_ref(),
             Some(default),
-            "{key}: README.md says {cell}"
+            "{key} in docs/CONFIGURATION.md: {cell}"
         );
     }
     let is_optional = |key: &String| key.starts_with(CLIENT) || key.starts_with(JWT);
     let (optional, unset): (Vec<_>, Vec<_>) = commented_out().into_iter().partition(is_optional);
-    assert!(optional.len() > 12 && unset.len() > 3, "nothing was found");
+    assert!(optional.len() > 12 && unset.len() > 3, "no keys were found");
     for key in unset {
-        let cell = told.remove(&key);
-        assert_eq!(cell.as_deref(), Some(UNSET), "{key} in README.md");
+        let cell = documented.remove(&key);
+        assert_eq!(
+            cell.as_deref(),
+            Some(UNSET),
+            "{key} in docs/CONFIGURATION.md"
+        );
     }
     let (of_client, of_jwt) = (client_defaults(), jwt_defaults());
     for key in optional {
-        let cell = told.remove(&key);
-        let cell = cell.unwrap_or_else(|| panic!("README.md does not tell {key}"));
+        let cell = documented.remove(&key);
+        let cell = cell.unwrap_or_else(|| panic!("docs/CONFIGURATION.md does not list {key}"));
         let (name, defaults) = match key.strip_prefix(JWT) {
             Some(name) => (name, &of_jwt),
             None => (key.trim_start_matches(CLIENT), &of_client),
@@ -148,26 +166,30 @@ fn the_readme_tells_every_key_with_its_default() {
             name => Some(defaults.get(name)),
         };
         match default {
-            None => assert_eq!(cell, REQUIRED, "{key} in README.md"),
-            Some(None) => assert_eq!(cell, UNSET, "{key} in README.md"),
-            Some(default) => assert_eq!(value_in(&cell).as_ref(), default, "{key} in README.md"),
+            None => assert_eq!(cell, REQUIRED, "{key} in docs/CONFIGURATION.md"),
+            Some(None) => assert_eq!(cell, UNSET, "{key} in docs/CONFIGURATION.md"),
+            Some(default) => assert_eq!(
+                value_in(&cell).as_ref(),
+                default,
+                "{key} in docs/CONFIGURATION.md"
+            ),
         }
     }
     assert!(
-        told.is_empty(),
-        "config/default.toml does not show {:?}",
-        told.keys()
+        documented.is_empty(),
+        "config/default.toml does not have {:?}",
+        documented.keys()
     );
 }
 
-/// What a client has that names only what it must.
+/// The values of a client with nothing but its required keys.
 fn client_defaults() -> Table {
     let least = "id = \"shop\"\nkey_sha256 = []\nscopes = []";
     let client: ClientConfig = toml::from_str(least).expect("these three are enough");
     Table::try_from(client).expect("a client has a TOML form")
 }
 
-/// What an issuer of tokens has that names only what it must.
+/// The values of a token issuer with nothing but its required keys.
 fn jwt_defaults() -> Table {
     let least = "issuer = \"i\"\naudience = \"a\"\nalgorithms = []";
     let jwt: JwtConfig = toml::from_str(least).expect("these three are enough");
@@ -203,15 +225,108 @@ fn number(constant: &str) -> u16 {
 }
 
 #[test]
-fn the_readme_tells_every_error_code_with_its_status() {
-    let readme = read(&root().join("README.md"));
-    let mut told = BTreeMap::new();
-    for row in table(&readme, "| status | code | meaning and what to do |") {
+fn api_page_lists_every_error_code_with_its_status() {
+    let page = document("docs/API.md");
+    let mut documented = BTreeMap::new();
+    for row in table(&page, "| status | code | meaning and what to do |") {
         let status: u16 = row[0].parse().expect("a status");
-        let again = told.insert(without_backticks(&row[1]).to_owned(), status);
-        assert_eq!(again, None, "{} is told twice", row[1]);
+        let earlier = documented.insert(without_backticks(&row[1]).to_owned(), status);
+        assert_eq!(earlier, None, "{} is listed twice", row[1]);
     }
-    assert_eq!(told, codes());
+    assert_eq!(documented, codes());
+}
+
+/// Whether the sources of a folder have the path as a route's, or a route with a parameter in its place.
+fn is_route(sources: &str, path: &str) -> bool {
+    let with_parameter = path
+        .rsplit_once('/')
+        .map(|(parent, _)| format!("\"{parent}/{{"));
+    sources.contains(&format!("\"{path}\""))
+        || with_parameter.is_some_and(|route| sources.contains(&route))
+}
+
+#[test]
+fn routes_of_each_listener_are_listed() {
+    for (listener, page) in [
+        (ListenerKind::Data, "docs/API.md"),
+        (ListenerKind::Operations, "docs/OPERATIONS.md"),
+    ] {
+        let routes = ROUTES.iter().filter(|route| route.listener() == listener);
+        let routes: BTreeSet<_> = routes
+            .map(|route| format!("`{} {}`", route.method, route.path))
+            .collect();
+        let rows = table(&document(page), "| route | what |");
+        let documented: BTreeSet<_> = rows.into_iter().map(|row| row[0].clone()).collect();
+        assert_eq!(documented, routes, "{page}");
+    }
+}
+
+#[test]
+fn api_page_lists_every_identifier_kind_and_part() {
+    let page = document("docs/API.md");
+    let rows = table(&page, "| parameter | value |");
+    let parameters: Vec<_> = rows.iter().map(|row| without_backticks(&row[0])).collect();
+    for kind in IdentifierKind::ALL {
+        assert!(parameters.contains(&kind.as_str()), "{kind:?}");
+    }
+    for part in Part::ALL {
+        let key = format!("\"{}\": ", part.as_str());
+        assert!(page.contains(&key), "no {part:?} in the response");
+    }
+}
+
+/// The name of a metric at the beginning of the text: in lower case, and followed by its help text.
+fn metric_in(text: &str) -> Option<&str> {
+    let (name, rest) = text.trim_start().strip_prefix('"')?.split_once('"')?;
+    let help = rest.strip_prefix(',')?.trim_start().strip_prefix('"')?;
+    let is_name = name
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    (is_name && help.starts_with(char::is_uppercase)).then_some(name)
+}
+
+/// The names of the metrics in the sources.
+fn metrics() -> BTreeSet<String> {
+    let files = source_files(&["src"]);
+    let with_metrics = files
+        .iter()
+        .filter(|file| file.contains("prometheus_client"));
+    with_metrics
+        .flat_map(|file| file.split('('))
+        .filter_map(metric_in)
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn operations_page_lists_every_metric() {
+    let page = document("docs/OPERATIONS.md");
+    let mut documented = BTreeSet::new();
+    for row in table(&page, "| metric | kind | meaning |") {
+        for name in row[0].split(", ").map(without_backticks) {
+            let name = name.split('{').next().unwrap_or_default();
+            // Counters get this ending when they are written.
+            documented.insert(name.trim_end_matches("_total").to_owned());
+        }
+    }
+    let metrics = metrics();
+    assert!(metrics.len() > 20, "{metrics:?}");
+    assert_eq!(documented, metrics);
+}
+
+#[test]
+fn operations_page_lists_log_messages_that_exist() {
+    let code = sources(&["src"]);
+    // A text may go on in the next line.
+    let code: String = code.split("\\\n").map(str::trim_start).collect();
+    let page = document("docs/OPERATIONS.md");
+    let rows = table(&page, "| message | level | fields | meaning | what to do |");
+    let messages: BTreeSet<_> = rows.iter().map(|row| without_backticks(&row[0])).collect();
+    let missing: Vec<_> = messages
+        .iter()
+        .filter(|message| !code.contains(&format!("\"{message}\"")))
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?}");
 }
 
 /// Every document of the tree.
@@ -234,7 +349,7 @@ fn documents() -> Vec<PathBuf> {
     found
 }
 
-/// The lines that are prose: not those between fences.
+/// The lines outside code blocks.
 fn prose(document: &str) -> impl Iterator<Item = &str> {
     let mut fenced = false;
     document.lines().filter(move |line| {
@@ -251,7 +366,7 @@ fn links(line: &str) -> impl Iterator<Item = &str> {
         .filter_map(|rest| rest.split(')').next())
 }
 
-/// What a heading is called in a link.
+/// The anchors of the headings.
 fn anchors(document: &str) -> Vec<String> {
     prose(document)
         .filter_map(|line| Some(line.strip_prefix('#')?.trim_start_matches('#').trim()))
@@ -268,7 +383,7 @@ fn anchors(document: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_relative_link_of_every_document_leads_somewhere() {
+fn every_relative_link_of_every_document_resolves() {
     let mut broken = Vec::new();
     let mut followed = 0;
     for document in documents() {
@@ -285,9 +400,9 @@ fn every_relative_link_of_every_document_leads_somewhere() {
             } else {
                 folder.join(path)
             };
-            let leads = target.exists()
+            let resolves = target.exists()
                 && (anchor.is_empty() || anchors(&read(&target)).iter().any(|name| name == anchor));
-            if !leads {
+            if !resolves {
                 broken.push(format!("{}: {link}", document.display()));
             }
         }
@@ -296,29 +411,261 @@ fn every_relative_link_of_every_document_leads_somewhere() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
-/// The Rust files of a folder and of those in it.
-fn sources(folder: PathBuf, found: &mut String) {
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            sources(path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push_str(&read(&path));
+/// The texts of all Rust files below the folders.
+fn source_files(folders: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders: Vec<_> = folders.iter().map(|folder| root().join(folder)).collect();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(read(&path));
+            }
         }
+    }
+    found
+}
+
+/// The same in one text.
+fn sources(folders: &[&str]) -> String {
+    source_files(folders).concat()
+}
+
+/// The words in backticks of the lines outside code blocks.
+fn code_spans(document: &str) -> Vec<&str> {
+    prose(document)
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+        .collect()
+}
+
+/// The documents for those who work on the code: their paths and test names are checked.
+fn developers_documents() -> Vec<PathBuf> {
+    let decisions = root().join("docs/decisions");
+    let decisions = documents()
+        .into_iter()
+        .filter(move |path| path.starts_with(&decisions));
+    let others = ["CONTRIBUTING.md", "docs/ARCHITECTURE.md"].map(|path| root().join(path));
+    others.into_iter().chain(decisions).collect()
+}
+
+#[test]
+fn every_test_that_a_document_names_exists() {
+    let code = sources(&["tests", "src", "crates", "examples"]);
+    let is_test = |word: &&str| word.matches('_').count() >= 4 && !word.contains([' ', '.', '/']);
+    let mut documents = developers_documents();
+    documents.push(root().join("docs/SECURITY.md"));
+    let mut named = 0;
+    for document in documents {
+        let text = read(&document);
+        for name in code_spans(&text).into_iter().filter(is_test) {
+            named += 1;
+            assert!(
+                code.contains(&format!("fn {name}(")),
+                "{}: no test {name}",
+                document.display()
+            );
+        }
+    }
+    assert!(named > 30, "{named}");
+}
+
+/// The path that a word in backticks names, if it is one from the root; up to the first wildcard or placeholder.
+fn path_in(span: &str) -> Option<&str> {
+    const FOLDERS: [&str; 11] = [
+        "src/",
+        "tests/",
+        "crates/",
+        "docs/",
+        "config/",
+        "benches/",
+        "examples/",
+        "scripts/",
+        "fuzz/",
+        ".ci/",
+        ".config/",
+    ];
+    let path = span.split([' ', ':']).next()?;
+    if !FOLDERS.iter().any(|folder| path.starts_with(folder)) {
+        return None;
+    }
+    let is_literal =
+        |piece: &&str| !piece.contains(['*', '<', '{', '…']) && !piece.contains("NNNN");
+    let literal = path.split('/').take_while(is_literal).map(str::len);
+    // The lengths of the pieces, and one separator after each but the last.
+    let length = literal.map(|length| length + 1).sum::<usize>();
+    path.get(..length.saturating_sub(1))
+}
+
+#[test]
+fn every_path_in_the_developers_documents_exists() {
+    let mut missing = Vec::new();
+    let mut named = 0;
+    for document in developers_documents() {
+        let text = read(&document);
+        for path in code_spans(&text).into_iter().filter_map(path_in) {
+            named += 1;
+            if !root().join(path).exists() {
+                missing.push(format!("{}: {path}", document.display()));
+            }
+        }
+    }
+    assert!(named > 30, "{named}");
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn index_of_decisions_lists_every_decision() {
+    let index = document("docs/decisions/README.md");
+    for entry in fs::read_dir(root().join("docs/decisions")).expect("a folder") {
+        let name = entry.expect("an entry").file_name();
+        let name = name.to_string_lossy();
+        let is_listed = name == "README.md" || index.contains(&format!("]({name})"));
+        assert!(is_listed, "{name}");
     }
 }
 
 #[test]
-fn every_test_that_the_security_page_names_is_there() {
-    let mut code = String::new();
-    for folder in ["tests", "src"] {
-        sources(root().join(folder), &mut code);
+fn glossary_stays_short() {
+    let terms = table(
+        &document("docs/ARCHITECTURE.md"),
+        "| term | meaning | lives in |",
+    );
+    assert!(terms.len() <= GLOSSARY_TERMS, "{} terms", terms.len());
+}
+
+#[test]
+fn readme_stays_short() {
+    let lines = document("README.md").lines().count();
+    assert!(lines <= README_LINES, "{lines} lines");
+}
+
+/// The commands in the code blocks of a document, and those in backticks that are cargo's or a script's.
+fn commands(document: &str) -> Vec<String> {
+    let mut commands = Vec::new();
+    let mut block = None;
+    let mut command = String::new();
+    for line in document.lines().map(str::trim) {
+        if let Some(language) = line.strip_prefix("```") {
+            block = block.is_none().then(|| language.to_owned());
+            continue;
+        }
+        let starts = match block.as_deref() {
+            Some("console") => line.strip_prefix("$ "),
+            Some("sh") => Some(line).filter(|line| !line.is_empty() && !line.starts_with('#')),
+            _ => None,
+        };
+        let Some(text) = starts.or_else(|| (!command.is_empty()).then_some(line)) else {
+            continue;
+        };
+        command.push_str(text.trim_end_matches('\\'));
+        if !text.ends_with('\\') {
+            commands.push(std::mem::take(&mut command));
+        }
     }
-    let page = read(&root().join("docs/SECURITY.md"));
-    let is_test = |word: &&str| word.matches('_').count() >= 4 && !word.contains([' ', '.', '/']);
-    let named: Vec<_> = page.split('`').skip(1).step_by(2).filter(is_test).collect();
-    assert!(named.len() > 10, "{named:?}");
-    for name in named {
-        assert!(code.contains(&format!("fn {name}(")), "no test {name}");
+    let spans = code_spans(document).into_iter();
+    let is_ours = |span: &&str| span.starts_with("cargo ") || span.starts_with("scripts/");
+    commands.extend(spans.filter(is_ours).map(str::to_owned));
+    commands
+}
+
+/// Whether the command only sets a variable to what another command prints.
+fn is_assignment(command: &str) -> bool {
+    let before = command.split("=$(").next().unwrap_or_default();
+    before != command && !before.contains(' ')
+}
+
+/// The words of a command, without the variables that are set before it.
+fn words(command: &str) -> Vec<&str> {
+    let command = command.split(" #").next().unwrap_or_default();
+    command
+        .split_whitespace()
+        .skip_while(|word| word.contains('=') && !word.starts_with('-'))
+        .collect()
+}
+
+/// The targets that an option of cargo may name, and how they are looked up.
+fn is_target(option: &str, name: &str) -> bool {
+    let is_in = |folder: &str| {
+        let folder = root().join(folder);
+        folder.join(format!("{name}.rs")).exists() || folder.join(name).join("main.rs").exists()
+    };
+    match option {
+        "--example" => is_in("examples"),
+        "--bench" => is_in("benches"),
+        "--test" => {
+            is_in("tests") || document("Cargo.toml").contains(&format!("name = \"{name}\""))
+        }
+        "--package" | "-p" => name == "engage-bff" || root().join("crates").join(name).exists(),
+        _ => true,
     }
+}
+
+/// Whether the service's binary has the subcommand.
+fn is_subcommand(name: &str) -> bool {
+    Command::new(env!("CARGO_BIN_EXE_engage-bff"))
+        .args([name, "--help"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// What is wrong with a command that a document shows.
+fn defect(command: &str, routes: &str) -> Option<String> {
+    if is_assignment(command) {
+        return None;
+    }
+    let words = words(command);
+    let (program, arguments) = words.split_first()?;
+    match *program {
+        "cargo" => {
+            let options = arguments.windows(2);
+            let unknown = options.filter(|pair| !is_target(pair[0], pair[1]));
+            unknown
+                .map(|pair| format!("no {} {}", pair[0], pair[1]))
+                .next()
+        }
+        "engage-bff" => {
+            let name = arguments.first().filter(|name| !is_subcommand(name))?;
+            Some(format!("no subcommand {name}"))
+        }
+        "curl" => {
+            let urls = arguments.iter().map(|word| word.trim_matches('\''));
+            let paths = urls.filter_map(|url| {
+                let (_, rest) = url.strip_prefix("http://127.0.0.1:")?.split_once('/')?;
+                rest.split('?').next()
+            });
+            let unknown = paths
+                .map(|path| format!("/{path}"))
+                .find(|path| !is_route(routes, path))?;
+            Some(format!("no route {unknown}"))
+        }
+        script if script.starts_with("scripts/") => {
+            (!root().join(script).is_file()).then(|| "no such script".to_owned())
+        }
+        "export" | "printf" | "docker" | "sudo" => None,
+        other => Some(format!("unknown program {other}: list it here")),
+    }
+}
+
+#[test]
+fn every_command_in_the_documents_exists() {
+    let routes = sources(&["src", "crates"]);
+    let mut defects = Vec::new();
+    let mut shown = 0;
+    for path in documents() {
+        if path.ends_with("CHANGELOG.md") {
+            continue;
+        }
+        for command in commands(&read(&path)) {
+            shown += 1;
+            if let Some(defect) = defect(&command, &routes) {
+                defects.push(format!("{}: {command}: {defect}", path.display()));
+            }
+        }
+    }
+    assert!(shown > 20, "{shown}");
+    assert!(defects.is_empty(), "{defects:#?}");
 }

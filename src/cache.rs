@@ -1,118 +1,124 @@
-//! The pantry: records by contact, the index of names that lead to them, negative answers, and the
-//! fences that keep what was fetched before an invalidation out. Knows contacts and parts, neither
-//! HTTP nor Engage.
+//! The cache: records by contact, the index of aliases that lead to them, negative entries, and the fences that keep out
+//! data fetched before an invalidation. It knows contacts and parts, neither HTTP nor Engage.
 //!
-//! Records and names are in a store of our own (`store.rs`), which every hit reads; negative answers, which come in
-//! floods and are read seldom, in moka, which admits by how often somebody is asked for. moka is a store there and
-//! nothing else: its `get_with` family puts old values back after an invalidation, joins late callers to old fetches and
-//! starts over when the first caller leaves, so flights and fences are our own ([`flight`], [`fence`]). Freshness is our
-//! own arithmetic over the injected clock.
+//! Records, negative entries and failures are in moka, which admits a newcomer to a full cache only where it is requested
+//! more often than the entries that it would evict. moka is the store and nothing else: its `get_with` family puts old
+//! values back after an invalidation, joins late callers to old fetches and starts over when the first caller leaves, so
+//! flights and fences are our own ([`flight`], [`fence`]). Freshness is our own arithmetic over the injected clock.
 
+mod codec;
+mod compact;
 pub mod explain;
 mod failures;
 pub mod feed;
 pub mod fence;
 pub mod flight;
 pub mod freshness;
-mod held;
 mod index;
-mod packed;
+mod maintenance;
 pub mod parts;
 mod pending_purges;
 mod purges;
 pub mod record;
-mod store;
-mod upkeep;
-mod weight;
+mod records;
 
-use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    hash::RandomState,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use moka::ops::compute::Op;
 
-pub use self::{failures::CallKey, index::Alias, purges::IsPurged};
 use self::{
+    codec::Codec,
     failures::Failures,
     fence::{Fences, Sequence},
     freshness::{FetchSource, Policy, Provenance},
-    held::{Held, weight},
-    index::{AliasEntry, AliasHasher, AliasKey, NegativeEntry},
-    packed::Packer,
+    index::{AliasHasher, Aliases, NegativeEntry},
+    maintenance::FillCounter,
     parts::{Entry, Origins, Parts},
     pending_purges::PendingPurges,
     purges::Purges,
     record::Record,
-    store::{Op, Store},
-    upkeep::Intake,
+    records::weight,
 };
+pub use self::{failures::CallKey, index::Alias, purges::IsPurged};
 use crate::{
     clock::{Clock, Now},
     domain::{ContactId, Lookup, LookupKey, Overview, Part, PartSet, Partial},
-    threads::{AtomicBool, Ordering},
+    threads::{AtomicBool, Ordering, RwLock},
 };
 
-/// Something that can say how many bytes it occupies.
-pub trait Weigh {
-    /// The bytes, estimated.
+/// A response that was rendered from a record and is kept with it.
+pub trait Answer: Send + Sync + 'static {
+    /// The bytes that it occupies, estimated.
     fn bytes(&self) -> usize;
-}
 
-/// An answer that was rendered from a record and is kept with it; written and read where it is packed.
-pub trait Answer: Weigh + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// Takes note that it is kept as it is from now on, for later requests. Until then, what is made of it serves one.
+    /// Notes that it is kept for later requests. Until then it serves only the request that it was rendered for.
     fn made_ready(&self);
 }
 
 /// The beginning of an upstream request.
 #[derive(Clone, Copy, Debug)]
 pub struct FetchStart {
-    /// Its place in the order of events.
+    /// Its sequence number.
     pub sequence: Sequence,
-    /// Its moment.
+    /// The time.
     pub now: Now,
 }
 
 /// How much the cache may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Bytes of records and names together.
+    /// Bytes of everything that is cached.
     pub max_bytes: u64,
-    /// The longest time that an upstream call may be in the air.
+    /// The longest time that an upstream call may be in flight.
     pub longest_flight: Duration,
 }
 
-/// Of the bytes that the cache may hold, one in so many is for negative answers.
+/// Of the bytes that the cache may hold, one in so many is for negative entries.
 const NEGATIVE_SHARE: u64 = 32;
 /// Of the bytes that the cache may hold, one in so many is for failures.
 const FAILURE_SHARE: u64 = 64;
-/// Of the bytes that the cache may hold, one in so many is for names.
-const ALIAS_SHARE: u64 = 8;
-/// Of the bytes that the cache may hold, one in so many is what packing works in, to begin with.
-const PACKING_SHARE: u64 = 12;
-/// It works in no more than this.
-const PACKING_BYTES: u64 = 16 << 20;
+/// Of the bytes that the cache may hold, one in so many is for aliases: room for three of each contact.
+const ALIAS_SHARE: u64 = 4;
+/// Of the bytes that the cache may hold, one in so many is for the making of a dictionary.
+const TRAINING_SHARE: u64 = 24;
+/// It takes no more than this.
+const TRAINING_BYTES: u64 = 8 << 20;
+/// One record takes no more than one in so many of the bytes for records.
+const RECORD_SHARE: u64 = 64;
+/// It may take this much all the same, where there is room.
+const LARGE_RECORD: u64 = 4 << 20;
 /// What an entry of moka costs besides its key and value: measured with tiny values.
 const ENTRY_OVERHEAD: usize = 300;
-/// Fences that are kept before one around everything takes the place of all.
+/// What a record costs besides itself.
+const RECORD_OVERHEAD: usize = ENTRY_OVERHEAD + size_of::<ContactId>();
+/// With more fences than this, one around everything replaces them all.
 const MAX_FENCES: usize = 1_000_000;
 
-/// Records with rendered answers of type `R`, names, and negative answers of type `E`.
+/// Records with rendered responses of type `R`, aliases, and negative entries with a reason of type `E`.
 pub struct Cache<R, E> {
-    records: Store<ContactId, Held<R>>,
-    packer: Packer,
-    intake: Intake,
-    aliases: Store<AliasKey, AliasEntry>,
+    records: moka::sync::Cache<ContactId, Arc<Record<R>>>,
+    /// Read-locked while a record is stored; a scan takes the write lock once, to wait for stores under way.
+    stores: RwLock<()>,
+    codec: Codec,
+    fills: FillCounter,
+    max_record_bytes: u32,
+    aliases: Aliases,
     alias_hasher: AliasHasher,
     negatives: moka::sync::Cache<LookupKey, NegativeEntry<E>>,
     failures: Failures<E>,
     pending_purges: PendingPurges,
     purges: Purges,
-    /// What must not be stored or served any more.
+    /// Which data must not be stored or served any more.
     pub fences: Fences,
     /// Lifetimes and windows.
     pub policy: Policy,
     /// Whether nothing is read or stored.
     is_off: AtomicBool,
-    /// Whether it was logged that a record is too heavy to be held: once is enough.
+    /// Whether it was logged that a record is too heavy to cache: once is enough.
     too_heavy_was_logged: AtomicBool,
     max_bytes: u64,
     clock: Clock,
@@ -128,17 +134,24 @@ where
         let aliases_bytes = bounds.max_bytes / ALIAS_SHARE;
         let negatives_bytes = bounds.max_bytes / NEGATIVE_SHARE;
         let failures_bytes = bounds.max_bytes / FAILURE_SHARE;
-        let packing_bytes = PACKING_BYTES.min(bounds.max_bytes / PACKING_SHARE);
+        let training_bytes = TRAINING_BYTES.min(bounds.max_bytes / TRAINING_SHARE);
+        let records_bytes =
+            bounds.max_bytes - aliases_bytes - negatives_bytes - failures_bytes - training_bytes;
+        let max_record_bytes = LARGE_RECORD.max(records_bytes / RECORD_SHARE);
         Self {
-            records: Store::new(
-                bounds.max_bytes - aliases_bytes - negatives_bytes - failures_bytes - packing_bytes,
-                |_, held| weight(held),
-            ),
-            packer: Packer::new(),
-            intake: Intake::new(bounds.max_bytes),
-            aliases: Store::new(aliases_bytes, |_, _| {
-                Store::<AliasKey, AliasEntry>::SLOT_BYTES
-            }),
+            records: moka::sync::Cache::builder()
+                .max_capacity(records_bytes)
+                .weigher(|_, record: &Arc<Record<R>>| weight(record))
+                // moka's own clock can't be replaced, so this is only an outer bound in real time.
+                .time_to_live(maintenance::outer_lifetime(&policy))
+                // Contact ids are Engage's, but any may be requested: a hash without a key would let a client choose
+                // whose frequency it raises.
+                .build_with_hasher(RandomState::new()),
+            stores: RwLock::new(()),
+            codec: Codec::default(),
+            fills: FillCounter::new(bounds.max_bytes),
+            max_record_bytes: saturating(max_record_bytes.min(records_bytes)),
+            aliases: Aliases::new(aliases_bytes),
             alias_hasher: AliasHasher::random(),
             negatives: moka::sync::Cache::builder()
                 .max_capacity(negatives_bytes)
@@ -165,14 +178,13 @@ where
         !self.is_off.load(Ordering::SeqCst)
     }
 
-    /// Switches the cache off, or on again. Off, nothing is read from it and nothing stored in it; fences go on being
-    /// raised and heeded. The caller purges everything after it was switched off: what was cached or in flight before is
-    /// then never served again.
+    /// Switches the cache off, or on again. While it is off nothing is read or stored; fences are still raised and checked.
+    /// The caller purges everything after switching it off: data cached or in flight before is then never served again.
     pub fn switch(&self, on: bool) {
         self.is_off.store(!on, Ordering::SeqCst);
     }
 
-    /// Marks the beginning of an upstream request.
+    /// Marks the start of an upstream request.
     pub fn begin(&self) -> FetchStart {
         FetchStart {
             sequence: self.fences.sequence(),
@@ -180,8 +192,8 @@ where
         }
     }
 
-    /// Takes over what an overview tells, except the parts that only their entity endpoints may fill
-    /// now and those whose held data is newer. Returns what was taken.
+    /// Stores the parts of an overview, except those that only their entity endpoints may fill now and those of which
+    /// newer data is cached. Returns the parts that no fence forbids.
     pub fn store_overview(&self, asked: &Lookup, start: FetchStart, overview: Overview) -> Parts {
         let provenance =
             |part| provenance(start, self.policy.lifetime(part), FetchSource::Overview);
@@ -203,7 +215,7 @@ where
         self.store(overview.id, parts, Some(asked))
     }
 
-    /// Takes over what an entity endpoint tells, unless the held data is newer. Returns what was taken.
+    /// Stores a part from its entity endpoint, unless newer data is cached. Returns it unless a fence forbids it.
     pub fn store_part(&self, id: ContactId, start: FetchStart, data: PartData) -> Parts {
         let part = data.part();
         let provenance = provenance(start, self.policy.lifetime(part), FetchSource::Entity);
@@ -217,16 +229,17 @@ where
         self.store(id, parts, None)
     }
 
-    /// Within the record's own lock, so that no invalidation can come between question and answer.
+    /// Checks and stores under the record's lock, so that no invalidation comes in between.
     fn store(&self, id: ContactId, mut parts: Parts, asked: Option<&Lookup>) -> Parts {
-        self.records.update(id, |held| {
-            let held = held.and_then(|held| held.parts(id));
+        let _store = self.stores.read().unwrap_or_else(PoisonError::into_inner);
+        self.update_record(id, |cached| {
+            let cached = cached.and_then(|cached| self.parts_to_replace(id, cached));
             let identifier = asked.map(|asked| &asked.identifier);
-            let cached = held.as_ref().and_then(|held| held.seen());
-            let is_fenced = self.heed_purges(id, &mut parts, cached, identifier);
+            let profile = cached.as_ref().and_then(Parts::identity);
+            let is_fenced = self.heed_purges(id, &mut parts, profile, identifier);
             let alias_not_before = asked.map(|asked| self.fences.alias_not_before(asked.key()));
             parts.retain(|part, provenance| {
-                // What counts is when Engage was asked, not when it answered.
+                // The start of the request counts, not its end.
                 let lags = provenance.source == FetchSource::Overview
                     && self
                         .fences
@@ -239,7 +252,7 @@ where
             if parts.held().is_empty() && !is_fenced {
                 return Op::Nop;
             }
-            let mut merged = held.map_or_else(Parts::default, Cow::into_owned);
+            let mut merged = cached.unwrap_or_default();
             merged.retain(|part, provenance| self.fences.allows(id, part, provenance.sequence));
             self.note_entity_reads(id, &mut parts, &merged);
             if !self.is_on() {
@@ -249,50 +262,46 @@ where
             if merged.held().is_empty() {
                 return Op::Remove;
             }
-            let record = Record::new(id, merged);
-            self.intake.add(record.bytes());
-            self.put(record)
+            self.put(id, &merged)
         });
         parts
     }
 
-    /// What an entity endpoint tells that it did not tell before an overview's older copy could take back: for the
-    /// overview's lag that may not fill the part. A read that tells the same once more leaves it as it stands.
+    /// Raises a fence for each part of which the entity endpoint returned something new: for the overview's lag an older
+    /// copy there must not replace it. A read that returned the same data again changes nothing.
     fn note_entity_reads(&self, id: ContactId, parts: &mut Parts, cached: &Parts) {
         for part in parts.note_differences(cached).iter() {
-            // What the overview never tells it can't take back either.
+            // A part that the overview never contains it can't replace either.
             if self.policy.overview_parts.contains(part) {
                 self.fences.entity_read(id, part, self.clock.tick());
             }
         }
     }
 
-    /// What was fetched of the parts until now is never served again.
+    /// Data of the parts that was fetched until now is never served again.
     pub fn invalidate(&self, id: ContactId, parts: PartSet) {
         self.fences.raise(id, parts, self.clock.tick());
         self.drop_forbidden(id);
     }
 
-    /// Drops what is cached of the contact and a fence forbids, once that was raised.
+    /// Drops the cached parts of the contact that a fence forbids, after it was raised.
     fn drop_forbidden(&self, id: ContactId) {
-        self.records.update(id, |held| {
-            let Some(held) = held else {
+        self.update_record(id, |cached| {
+            let Some(cached) = cached else {
                 return Op::Nop;
             };
-            let Some(parts) = held.parts(id) else {
+            let Some(mut kept) = self.parts_to_replace(id, cached) else {
                 return Op::Remove;
             };
-            let mut kept = parts.into_owned();
             kept.retain(|part, provenance| self.fences.allows(id, part, provenance.sequence));
-            self.put(Record::new(id, kept))
+            self.put(id, &kept)
         });
     }
 
-    /// Drops the record of a contact that Engage no longer knows, as told by a request of that stamp.
+    /// Drops the record of a contact that Engage no longer knows, as a request of that sequence number found.
     pub fn drop_record(&self, id: ContactId, start: Sequence) {
-        self.records.update(id, |held| {
-            let held = held.and_then(|held| held.record(id));
-            let newer = held.is_some_and(|held| held.sequence(Part::Profile) > start);
+        self.update_record(id, |cached| {
+            let newer = cached.is_some_and(|cached| cached.sequence(Part::Profile) > start);
             if newer { Op::Nop } else { Op::Remove }
         });
     }
@@ -302,15 +311,14 @@ where
         self.max_bytes
     }
 
-    /// How many records and names are held.
+    /// How many entries of each kind are cached.
     pub fn counts(&self) -> Counts {
         self.negatives.run_pending_tasks();
-        let (records, record_bytes) = self.records.size();
-        let (aliases, _) = self.aliases.size();
+        self.records.run_pending_tasks();
         Counts {
-            records,
-            record_bytes,
-            aliases,
+            records: self.records.entry_count(),
+            record_bytes: self.records.weighted_size(),
+            aliases: self.aliases.count(),
             negatives: self.negatives.entry_count(),
             failures: self.failures.count(),
         }
@@ -328,22 +336,22 @@ fn provenance(start: FetchStart, lifetime: Duration, source: FetchSource) -> Pro
     }
 }
 
-/// What the cache holds.
+/// The number of cached entries of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
     /// Contacts.
     pub records: u64,
     /// Their estimated bytes.
     pub record_bytes: u64,
-    /// Names.
+    /// Aliases.
     pub aliases: u64,
-    /// Negative answers.
+    /// Negative entries.
     pub negatives: u64,
-    /// Failures that are remembered.
+    /// Remembered failures.
     pub failures: u64,
 }
 
-/// What an entity endpoint told.
+/// Data from an entity endpoint.
 #[derive(Debug)]
 pub enum PartData {
     /// From `/contacts/{id}`.
@@ -367,17 +375,16 @@ impl PartData {
     }
 }
 
-fn entry<T: Weigh>(read: Partial<T>, provenance: Provenance) -> Entry<T> {
+fn entry<T>(read: Partial<T>, provenance: Provenance) -> Entry<T> {
     Entry {
-        bytes: saturating(read.data.bytes()),
         data: Arc::new(read.data),
         provenance,
         incomplete: !read.left_out.is_empty(),
     }
 }
 
-fn saturating(bytes: usize) -> u32 {
-    u32::try_from(bytes).unwrap_or(u32::MAX)
+fn saturating(bytes: impl TryInto<u32>) -> u32 {
+    bytes.try_into().unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

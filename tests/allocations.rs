@@ -64,7 +64,7 @@ fn measured(runtime: &Runtime) -> Result<Vec<Kind>, Failure> {
             Peer::warm(stream, request.into_bytes(), status, mark).await
         })
     };
-    // Somebody asked for by another name is fetched once more: what is asked for now lasts.
+    // A contact requested by another alias is fetched once more: from now on its record stays.
     connect(get("", ""), "200", HIT)?;
     let first = connect(get("", ""), "200", HIT)?.first;
     let etag = first.field("etag").ok_or("no ETag")?.to_owned();

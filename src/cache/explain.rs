@@ -1,5 +1,5 @@
-//! What is held of a contact, for operators: where each part came from and how old it is, which names lead there, and
-//! which fences stand. No value is among it but the contact's id, which whoever tells it must replace.
+//! What is cached of a contact, for operators: where each part came from and how old it is, which aliases lead to it, and
+//! which fences stand. It contains no personal value but the contact's id, which the caller must replace.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ use crate::{
     domain::{ContactId, IdentifierKind, LookupKey, Part},
 };
 
-/// How old something is, and how long it is fresh.
+/// How old an entry is, and how long it is fresh.
 #[derive(Clone, Copy, Debug)]
 pub struct Age {
-    /// Who told it.
+    /// Which kind of endpoint it came from.
     pub source: FetchSource,
-    /// When it was asked for.
+    /// When it was requested.
     pub as_of: Timestamp,
     /// The time since.
     pub age: Duration,
@@ -32,40 +32,40 @@ pub struct Age {
     pub freshness: Freshness,
 }
 
-/// A name that leads to a contact; not its value.
+/// An alias that leads to a contact, without its text.
 #[derive(Clone, Debug)]
 pub struct AliasView {
     /// The kind of identifier.
     pub kind: IdentifierKind,
-    /// The contact type that it was asked with.
+    /// The contact type that it was requested with.
     pub contact_type: Option<Box<str>>,
-    /// Whether the contact is known to bear it.
+    /// Whether the contact's profile is known to have it.
     pub is_assured: bool,
     /// How old it is.
     pub age: Age,
 }
 
-/// A remembered answer of which nothing can be shown.
+/// An identifier that leads to no contact.
 #[derive(Clone, Debug)]
 pub struct NegativeView<E> {
     /// Why.
     pub why: E,
-    /// The time since it was asked for.
+    /// The time since it was requested.
     pub age: Duration,
     /// How long it is still remembered.
     pub left: Duration,
 }
 
-/// What is held of one contact.
+/// What is cached of one contact.
 #[derive(Clone, Debug)]
 pub struct ContactView {
     /// The contact.
     pub id: ContactId,
-    /// The parts that are held.
+    /// The cached parts.
     pub parts: Vec<(Part, Age)>,
-    /// How many answers are kept rendered.
+    /// The number of rendered responses.
     pub rendered: usize,
-    /// The names that lead to it.
+    /// The aliases that lead to it.
     pub aliases: Vec<AliasView>,
     /// The fences around it.
     pub fences: Vec<FenceStatus>,
@@ -76,7 +76,7 @@ where
     R: Answer,
     E: Clone + Send + Sync + 'static,
 {
-    /// What is held of the contact. Looks at every name.
+    /// What is cached of the contact. Visits every alias; counts as no read.
     pub fn explain(&self, id: ContactId) -> ContactView {
         let now = self.clock.tick();
         let record = self.glance(id);
@@ -84,25 +84,25 @@ where
         let age = |part: Part| {
             let provenance = record?.provenance(part)?;
             let freshness = provenance.freshness(now, &self.policy);
-            Some((part, age(provenance, freshness, now, &self.policy)))
+            Some((part, age(&provenance, freshness, now, &self.policy)))
         };
         ContactView {
             id,
             parts: Part::ALL.into_iter().filter_map(age).collect(),
             rendered: record.map_or(0, |record| record.rendered().count()),
-            aliases: self.names_of(id, now),
+            aliases: self.aliases_of(id, now),
             fences: self.fences.status(id, now),
         }
     }
 
-    /// What the name leads to, and how old that is.
+    /// Which contact the alias leads to, and how old that is.
     pub fn explain_alias(&self, key: &LookupKey) -> Option<(ContactId, AliasView)> {
-        let held = self.aliases.peek(&self.alias_hasher.of(key))?;
-        let is_told = self.is_on() && self.stands(&held.alias);
-        is_told.then(|| (held.alias.id, self.alias_view(&held, self.clock.tick())))
+        let entry = self.aliases.peek(&self.alias_hasher.of(key))?;
+        let is_served = self.is_on() && self.stands(&entry.alias());
+        is_served.then(|| (entry.id, self.alias_view(&entry, self.clock.tick())))
     }
 
-    /// Why there is nothing to show for the name, if that is remembered, and for how long.
+    /// Why the identifier leads to no contact, if that is remembered, and for how long.
     pub fn explain_negative(&self, key: &LookupKey) -> Option<NegativeView<E>> {
         let now = self.clock.tick();
         let (why, until) = self.negative_until(key, now)?;
@@ -114,26 +114,21 @@ where
         })
     }
 
-    fn names_of(&self, id: ContactId, now: Tick) -> Vec<AliasView> {
-        let mut held = Vec::new();
-        self.aliases.for_each(|_, alias| {
-            if alias.alias.id == id {
-                held.push(alias.clone());
-            }
-        });
-        let is_told = |held: &&AliasEntry| self.is_on() && self.stands(&held.alias);
-        let told = held.iter().filter(is_told);
-        let mut aliases: Vec<_> = told.map(|held| self.alias_view(held, now)).collect();
+    fn aliases_of(&self, id: ContactId, now: Tick) -> Vec<AliasView> {
+        let is_served =
+            |entry: &AliasEntry| entry.id == id && self.is_on() && self.stands(&entry.alias());
+        let entries = self.aliases.iter().filter(is_served);
+        let mut aliases: Vec<_> = entries.map(|entry| self.alias_view(&entry, now)).collect();
         aliases.sort_by_key(|alias| (alias.kind.as_str(), alias.age.age));
         aliases
     }
 
-    fn alias_view(&self, held: &AliasEntry, now: Tick) -> AliasView {
-        let alias = &held.alias;
+    fn alias_view(&self, entry: &AliasEntry, now: Tick) -> AliasView {
+        let alias = entry.alias();
         let freshness = alias.freshness(now, &self.policy);
         AliasView {
-            kind: held.kind,
-            contact_type: held.contact_type.as_ref().map(|of| of.folded().into()),
+            kind: entry.kind,
+            contact_type: entry.contact_type.as_ref().map(|of| of.folded().into()),
             is_assured: alias.confirmed,
             age: age(&alias.provenance, freshness, now, &self.policy),
         }

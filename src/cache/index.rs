@@ -1,42 +1,48 @@
-//! The index: what names lead to, and the names that lead to nobody. Both are remembered apart from the
-//! records, and bounded apart, so that a flood of names takes no room from customers.
+//! The index: which contact an alias leads to, and which identifiers no contact has. Both are bounded apart from the
+//! records, so that a flood of aliases evicts no customer.
+//!
+//! Aliases are in `quick_cache`: an entry of moka takes twice the memory, and every contact has several (docs/PERFORMANCE.md
+//! has the figures). Their changes take a lock of ours, which is the only thing that they need of a store.
 
 use std::{
-    hash::{BuildHasher, Hash, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState},
+    sync::PoisonError,
     time::Duration,
 };
 
 use moka::ops::compute::Op as NegativeOp;
+use quick_cache::{OptionsBuilder, UnitWeighter, sync::DefaultLifecycle};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::{
     Answer, Cache, FetchStart,
+    compact::CompactProvenance,
     fence::Sequence,
     freshness::{FetchSource, Freshness, Policy, Provenance},
     provenance,
-    store::Op,
 };
 use crate::{
     clock::{Now, Tick},
     domain::{ContactId, ContactType, IdentifierKind, LookupKey, Part},
+    threads::Mutex,
 };
 
-/// What a name led to when it was last asked for.
+/// The contact that an alias led to when it was last resolved.
 #[derive(Clone, Copy, Debug)]
 pub struct Alias {
     /// The contact.
     pub id: ContactId,
-    /// Who told it, and when.
+    /// Which endpoint said so, and when.
     pub provenance: Provenance,
-    /// Whether the contact is known to bear the name.
+    /// Whether the contact's profile is known to have the identifier.
     pub confirmed: bool,
-    /// The profile that was last seen to bear it: as long as that one is held, nobody need look again.
+    /// The last profile that was seen to have it: while that one is cached, it need not be checked again.
     pub seen_in: Sequence,
 }
 
 impl Alias {
-    /// How old the name is. One that could not be checked has no stale windows: it serves no longer
-    /// than a negative answer.
+    /// How old the alias is. One that could not be confirmed has no stale windows: it lives no longer than a negative
+    /// entry.
     pub fn freshness(&self, now: Tick, policy: &Policy) -> Freshness {
         let freshness = self.provenance.freshness(now, policy);
         if self.confirmed || freshness == Freshness::Fresh {
@@ -48,29 +54,66 @@ impl Alias {
 }
 
 impl Alias {
-    /// Whether it stays where `other`, learnt of the same alias, would take its place.
+    /// Whether it stays although `other` was found for the same alias.
     fn outlasts(&self, other: &Alias, overview_lag: Duration) -> bool {
-        let (held, new) = (&self.provenance, &other.provenance);
+        let (cached, new) = (&self.provenance, &other.provenance);
         if self.id == other.id {
-            held.sequence > new.sequence
+            cached.sequence > new.sequence
         } else {
-            held.sequence != new.sequence && !new.supersedes(held, overview_lag)
+            cached.sequence != new.sequence && !new.supersedes(cached, overview_lag)
         }
     }
 }
 
-/// A name in the index, with what operators are told of it; its value is not there, only its digest.
+/// An alias as it is stored, with what operators are shown of it. Its text is not there, only its digest.
 #[derive(Clone, Debug)]
 pub(super) struct AliasEntry {
-    pub(super) alias: Alias,
-    pub(super) kind: IdentifierKind,
+    pub(super) id: ContactId,
+    provenance: CompactProvenance,
+    seen_in: Sequence,
     pub(super) contact_type: Option<ContactType>,
+    pub(super) kind: IdentifierKind,
+    confirmed: bool,
 }
 
-/// The digest that stands for a name. Of 128 bits under a key of the process's own, so that no two names that anybody
-/// comes upon share one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+impl AliasEntry {
+    pub(super) fn alias(&self) -> Alias {
+        Alias {
+            id: self.id,
+            provenance: self.provenance.into(),
+            confirmed: self.confirmed,
+            seen_in: self.seen_in,
+        }
+    }
+}
+
+/// The digest that stands for an alias: 128 bits under a key of this process, so that no two aliases share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AliasKey([u64; 2]);
+
+impl Hash for AliasKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0[0]);
+    }
+}
+
+/// The hash of a digest is half of the digest: it is under a key already.
+#[derive(Clone, Copy, Default)]
+struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        unreachable!("a digest writes one number, not {bytes:?}")
+    }
+
+    fn write_u64(&mut self, half: u64) {
+        self.0 = half;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// Makes the digests.
 pub(super) struct AliasHasher(SipHasher13);
@@ -92,7 +135,97 @@ impl AliasHasher {
     }
 }
 
-/// A remembered answer of which nothing can be shown: `E` says why.
+/// How many parts the index is divided into, each with a lock: sweeps hold one at a time.
+const SHARDS: usize = 64;
+
+/// The aliases by digest.
+pub(super) struct Aliases {
+    entries: quick_cache::sync::Cache<
+        AliasKey,
+        AliasEntry,
+        UnitWeighter,
+        BuildHasherDefault<DigestHasher>,
+    >,
+    changes: Box<[Mutex<()>]>,
+}
+
+impl Aliases {
+    /// What an alias takes: measured, a third of it besides itself.
+    pub(super) const ENTRY_BYTES: usize = (size_of::<AliasKey>() + size_of::<AliasEntry>()) * 3 / 2;
+
+    /// An empty index that takes so many bytes at most.
+    pub(super) fn new(max_bytes: u64) -> Self {
+        let max = max_bytes / Self::ENTRY_BYTES as u64;
+        let options = OptionsBuilder::new()
+            .shards(SHARDS)
+            .estimated_items_capacity(usize::try_from(max).unwrap_or(usize::MAX))
+            .weight_capacity(max)
+            // Evicted keys are not remembered: they would take as much memory as entries.
+            .ghost_allocation(0.0)
+            .build()
+            .expect("all options are set");
+        Self {
+            entries: quick_cache::sync::Cache::with_options(
+                options,
+                UnitWeighter,
+                BuildHasherDefault::default(),
+                DefaultLifecycle::default(),
+            ),
+            changes: (0..SHARDS).map(|_| Mutex::new(())).collect(),
+        }
+    }
+
+    pub(super) fn get(&self, key: &AliasKey) -> Option<AliasEntry> {
+        self.entries.get(key)
+    }
+
+    /// The same without counting as a read.
+    pub(super) fn peek(&self, key: &AliasKey) -> Option<AliasEntry> {
+        self.entries.peek(key)
+    }
+
+    /// Decides under a lock what becomes of the alias: a change under way is either seen here, or comes later and sees the
+    /// fences that were raised before.
+    pub(super) fn update(&self, key: AliasKey, decide: impl FnOnce(Option<AliasEntry>) -> Change) {
+        let lock = &self.changes[key.0[1] as usize % SHARDS];
+        let _turn = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        match decide(self.peek(&key)) {
+            Change::None => {}
+            Change::Put(entry) => self.entries.insert(key, entry),
+            Change::Remove => drop(self.entries.remove(&key)),
+        }
+    }
+
+    pub(super) fn remove(&self, key: AliasKey) {
+        self.update(key, |_| Change::Remove);
+    }
+
+    /// Keeps the entries for which `keep` holds.
+    pub(super) fn retain(&self, keep: impl Fn(&AliasEntry) -> bool) {
+        self.entries.retain(|_, entry| keep(entry));
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = AliasEntry> {
+        self.entries.iter().map(|(_, entry)| entry)
+    }
+
+    pub(super) fn clear(&self) {
+        self.entries.clear();
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.entries.len() as u64
+    }
+}
+
+/// What becomes of an alias.
+pub(super) enum Change {
+    None,
+    Put(AliasEntry),
+    Remove,
+}
+
+/// An identifier that leads to no contact; `E` is the reason.
 #[derive(Clone, Debug)]
 pub(super) struct NegativeEntry<E> {
     why: E,
@@ -105,25 +238,25 @@ where
     R: Answer,
     E: Clone + Send + Sync + 'static,
 {
-    /// What the name led to, unless a fence forbids it. A bare contact id leads to itself.
+    /// Which contact the alias leads to, unless a fence forbids it. A bare contact id leads to itself.
     pub fn alias(&self, key: &LookupKey) -> Option<Alias> {
         if !self.is_on() {
             return None;
         }
-        let AliasEntry { alias, .. } = self.aliases.get(&self.alias_hasher.of(key))?;
+        let alias = self.aliases.get(&self.alias_hasher.of(key))?.alias();
         self.stands(&alias).then_some(alias)
     }
 
-    /// Whether no fence forbids the name.
+    /// Whether no fence forbids the alias.
     pub(super) fn stands(&self, alias: &Alias) -> bool {
         let sequence = alias.provenance.sequence;
         // Only a purge fences the audiences.
-        let is_left_behind = self.pending_purges.contains(alias.id)
+        let is_purged = self.pending_purges.contains(alias.id)
             && !self.fences.allows(alias.id, Part::Audiences, sequence);
-        sequence > self.fences.everything() && !is_left_behind
+        sequence > self.fences.everything() && !is_purged
     }
 
-    /// Why there is nothing to show for the name, if that is remembered.
+    /// Why the identifier leads to no contact, if that is remembered.
     pub fn negative(&self, key: &LookupKey, now: Tick) -> Option<E> {
         self.negative_until(key, now).map(|(why, _)| why)
     }
@@ -136,8 +269,8 @@ where
         holds.then_some((negative.why, negative.until))
     }
 
-    /// Remembers what a name leads to, unless the name was dropped meanwhile; then `false`. A name that
-    /// the contact was not seen to bear lives no longer than a negative answer.
+    /// Stores which contact an alias leads to. `false` where a fence forbids it. An alias that is not confirmed lives no
+    /// longer than a negative entry.
     pub fn store_alias(
         &self,
         key: &LookupKey,
@@ -157,28 +290,32 @@ where
             seen_in: Sequence::default(),
         };
         let mut overtaken = false;
-        self.aliases.update(self.alias_hasher.of(key), |held| {
-            let held = held.map(|held| &held.alias);
-            let other = held.filter(|held| held.id != id);
-            let stays = held.is_some_and(|held| held.outlasts(&alias, self.policy.overview_lag));
-            // What the entity endpoint said of the alias no overview takes back within its lag.
-            let contradicts =
-                stays && other.is_some_and(|held| held.provenance.source == FetchSource::Entity);
+        self.aliases.update(self.alias_hasher.of(key), |cached| {
+            let cached = cached.map(|cached| cached.alias());
+            let other = cached.filter(|cached| cached.id != id);
+            let stays =
+                cached.is_some_and(|cached| cached.outlasts(&alias, self.policy.overview_lag));
+            // An overview does not replace what the entity endpoint found, within its lag.
+            let contradicts = stays
+                && other.is_some_and(|cached| cached.provenance.source == FetchSource::Entity);
             let lags = source == FetchSource::Overview
                 && (contradicts || self.fences.alias_is_entity_only(key, start.now.tick));
             // Only a purge fences the audiences.
             let is_purged = !self.fences.allows(id, Part::Audiences, start.sequence);
             overtaken = lags || is_purged || start.sequence <= self.fences.alias_not_before(key);
             if stays || overtaken || !self.is_on() {
-                return Op::Nop;
+                return Change::None;
             }
             if source == FetchSource::Entity && other.is_some() {
                 self.fences.alias_resolved(key, self.clock.tick());
             }
-            Op::Put(AliasEntry {
-                alias,
-                kind: key.kind(),
+            Change::Put(AliasEntry {
+                id,
+                provenance: alias.provenance.into(),
+                seen_in: alias.seen_in,
                 contact_type: key.contact_type().cloned(),
+                kind: key.kind(),
+                confirmed,
             })
         });
         if !overtaken {
@@ -187,15 +324,14 @@ where
         !overtaken
     }
 
-    /// Notes that the contact was, or was not, seen to bear the name that led to it.
+    /// Notes whether the contact's profile was seen to have the identifier that led to it.
     pub fn confirm_alias(&self, key: &LookupKey, alias: &Alias, confirmed: bool) {
         if alias.confirmed == confirmed {
             return;
         }
-        // One that was dropped or learnt anew meanwhile stays so.
+        // Not where the alias was dropped or stored anew meanwhile.
         let cached = self.aliases.peek(&self.alias_hasher.of(key));
-        if cached.is_none_or(|cached| cached.alias.provenance.sequence != alias.provenance.sequence)
-        {
+        if cached.is_none_or(|cached| cached.provenance.sequence != alias.provenance.sequence) {
             return;
         }
         let start = FetchStart {
@@ -208,42 +344,41 @@ where
         self.store_alias(key, alias.id, start, alias.provenance.source, confirmed);
     }
 
-    /// Notes in which profile the contact was seen to bear the name that led to it, unless the name was learnt anew
-    /// meanwhile.
+    /// Notes in which profile the identifier was seen, unless the alias was stored anew meanwhile.
     pub fn note_seen(&self, key: &LookupKey, alias: &Alias, profile: Sequence) {
         self.aliases
-            .update(self.alias_hasher.of(key), |held| match held {
-                Some(held) if held.alias.provenance.sequence == alias.provenance.sequence => {
-                    let mut held = held.clone();
-                    held.alias.seen_in = profile;
-                    Op::Put(held)
+            .update(self.alias_hasher.of(key), |cached| match cached {
+                Some(cached) if cached.provenance.sequence == alias.provenance.sequence => {
+                    Change::Put(AliasEntry {
+                        seen_in: profile,
+                        ..cached
+                    })
                 }
-                _ => Op::Nop,
+                _ => Change::None,
             });
     }
 
-    /// Forgets a name that turned out to be wrong. For the overview's lag the overview can't bring it
-    /// back.
+    /// Drops an alias that turned out to be wrong. For the overview's lag the overview can't bring it back.
     pub fn drop_alias(&self, key: &LookupKey) {
         self.fences.raise_alias(key, self.clock.tick());
         self.aliases.remove(self.alias_hasher.of(key));
     }
 
-    /// Forgets a name; the overview may bring it back.
+    /// Drops an alias; the overview may bring it back.
     pub fn forget_alias(&self, key: &LookupKey) {
         self.aliases.remove(self.alias_hasher.of(key));
     }
 
-    /// Remembers that there is nothing to show for the name, and forgets what it led to.
+    /// Remembers that the identifier leads to no contact, and drops its alias.
     pub fn store_negative(&self, key: &LookupKey, start: FetchStart, source: FetchSource, why: E) {
-        let said = provenance(start, Duration::ZERO, source);
-        self.aliases.update(self.alias_hasher.of(key), |held| {
+        let found = provenance(start, Duration::ZERO, source);
+        self.aliases.update(self.alias_hasher.of(key), |cached| {
             let lag = self.policy.overview_lag;
-            let newer = held.is_some_and(|held| {
-                let held = &held.alias.provenance;
-                held.sequence > start.sequence && !said.supersedes(held, lag)
+            let newer = cached.is_some_and(|cached| {
+                let cached = cached.alias().provenance;
+                cached.sequence > start.sequence && !found.supersedes(&cached, lag)
             });
-            if newer { Op::Nop } else { Op::Remove }
+            if newer { Change::None } else { Change::Remove }
         });
         if source == FetchSource::Entity && !key.is_contact_id() {
             self.fences.alias_resolved(key, self.clock.tick());
@@ -263,7 +398,7 @@ where
         });
     }
 
-    /// Somebody was created, changed or deleted: no negative answer holds any more.
+    /// A contact was created, changed or deleted: every negative entry ends.
     pub fn drop_negatives(&self) {
         self.fences.raise_negatives();
         self.negatives.invalidate_all();

@@ -1,4 +1,4 @@
-//! What is known of one contact, part by part, each of its own age.
+//! The parts of one contact, each with an age of its own.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,11 +20,9 @@ pub struct Entry<T> {
         deserialize_with = "deserialize_shared"
     )]
     pub data: Arc<T>,
-    /// Where and when it was asked for.
+    /// Where and when it was requested.
     pub provenance: Provenance,
-    /// The bytes that the data occupies, estimated once.
-    pub bytes: u32,
-    /// Whether something of it was left out because it could not be read.
+    /// Whether some of it was left out because it could not be read.
     pub incomplete: bool,
 }
 
@@ -45,13 +43,12 @@ impl<T> Clone for Entry<T> {
         Self {
             data: Arc::clone(&self.data),
             provenance: self.provenance,
-            bytes: self.bytes,
             incomplete: self.incomplete,
         }
     }
 }
 
-/// The parts that are held, each of its own age.
+/// The parts of a contact, as far as there are any.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Parts {
     /// Profile.
@@ -68,20 +65,20 @@ pub struct Parts {
 
 /// Where the parts of something came from.
 pub trait Origins {
-    /// Where the part came from, if it is held.
-    fn provenance(&self, part: Part) -> Option<&Provenance>;
+    /// Where the part came from, if there is one.
+    fn provenance(&self, part: Part) -> Option<Provenance>;
 
-    /// The parts that are held of which something could not be read.
+    /// The parts of which something could not be read.
     fn incomplete(&self) -> PartSet;
 
-    /// Where the parts that are held came from.
-    fn provenances(&self) -> impl Iterator<Item = &Provenance> {
+    /// Where the parts came from.
+    fn provenances(&self) -> impl Iterator<Item = Provenance> {
         Part::ALL
             .into_iter()
             .filter_map(|part| self.provenance(part))
     }
 
-    /// The parts that are held.
+    /// The parts that there are.
     fn held(&self) -> PartSet {
         Part::ALL
             .into_iter()
@@ -89,15 +86,15 @@ pub trait Origins {
             .collect()
     }
 
-    /// The stamp of the part, zero where it is not held.
+    /// The sequence number of the part; zero without one.
     fn sequence(&self, part: Part) -> Sequence {
         self.provenance(part)
             .map_or(Sequence::default(), |provenance| provenance.sequence)
     }
 
-    /// Whether both hold the very same data.
+    /// Whether both have the very same data.
     fn same(&self, other: &impl Origins) -> bool {
-        let source = |provenance: &Provenance| (provenance.sequence, provenance.source);
+        let source = |provenance: Provenance| (provenance.sequence, provenance.source);
         Part::ALL
             .into_iter()
             .all(|part| self.provenance(part).map(source) == other.provenance(part).map(source))
@@ -105,13 +102,13 @@ pub trait Origins {
 }
 
 impl Origins for Parts {
-    fn provenance(&self, part: Part) -> Option<&Provenance> {
+    fn provenance(&self, part: Part) -> Option<Provenance> {
         match part {
-            Part::Profile => self.profile.as_ref().map(|entry| &entry.provenance),
-            Part::Audiences => self.audiences.as_ref().map(|entry| &entry.provenance),
-            Part::Promotions => self.promotions.as_ref().map(|entry| &entry.provenance),
-            Part::Vouchers => self.vouchers.as_ref().map(|entry| &entry.provenance),
-            Part::Points => self.points.as_ref().map(|entry| &entry.provenance),
+            Part::Profile => self.profile.as_ref().map(|entry| entry.provenance),
+            Part::Audiences => self.audiences.as_ref().map(|entry| entry.provenance),
+            Part::Promotions => self.promotions.as_ref().map(|entry| entry.provenance),
+            Part::Vouchers => self.vouchers.as_ref().map(|entry| entry.provenance),
+            Part::Points => self.points.as_ref().map(|entry| entry.provenance),
         }
     }
 
@@ -156,7 +153,7 @@ impl Parts {
         retain(&mut self.points, Part::Points, &mut keep);
     }
 
-    /// Takes over each part of `other` that supersedes the one held.
+    /// Takes over each part of `other` that supersedes the one here.
     pub fn merge(&mut self, other: &Parts, overview_lag: Duration) {
         newer(&mut self.profile, other.profile.as_ref(), overview_lag);
         newer(&mut self.audiences, other.audiences.as_ref(), overview_lag);
@@ -169,14 +166,14 @@ impl Parts {
         newer(&mut self.points, other.points.as_ref(), overview_lag);
     }
 
-    /// The profile as one that shows which contact it is.
-    pub(super) fn seen(&self) -> Option<(Sequence, &Identity)> {
+    /// The identity in the profile, and the sequence number of its request.
+    pub(super) fn identity(&self) -> Option<(Sequence, &Identity)> {
         let profile = self.profile.as_ref()?;
         Some((profile.provenance.sequence, &profile.data.identity))
     }
 
-    /// Carries over since when an entity endpoint has said what is the same as what is cached. Returns the parts of which it
-    /// says something new now.
+    /// Carries over since when an entity endpoint has returned data that is the same as the cached data. Returns the parts of
+    /// which it returned something new.
     pub(super) fn note_differences(&mut self, cached: &Parts) -> PartSet {
         let differ = [
             (
@@ -203,16 +200,6 @@ impl Parts {
         let differ = differ.into_iter().filter(|(_, differs)| *differs);
         differ.map(|(part, _)| part).collect()
     }
-
-    /// The estimated bytes of everything held.
-    pub fn bytes(&self) -> usize {
-        let of = |bytes: Option<u32>| bytes.map_or(0, |bytes| bytes as usize);
-        of(self.profile.as_ref().map(|entry| entry.bytes))
-            + of(self.audiences.as_ref().map(|entry| entry.bytes))
-            + of(self.promotions.as_ref().map(|entry| entry.bytes))
-            + of(self.vouchers.as_ref().map(|entry| entry.bytes))
-            + of(self.points.as_ref().map(|entry| entry.bytes))
-    }
 }
 
 fn retain<T>(
@@ -230,14 +217,14 @@ fn retain<T>(
 
 fn newer<T>(slot: &mut Option<Entry<T>>, other: Option<&Entry<T>>, overview_lag: Duration) {
     let Some(other) = other else { return };
-    let held = slot.as_ref().map(|entry| &entry.provenance);
-    if held.is_none_or(|held| other.provenance.supersedes(held, overview_lag)) {
+    let cached = slot.as_ref().map(|entry| &entry.provenance);
+    if cached.is_none_or(|cached| other.provenance.supersedes(cached, overview_lag)) {
         *slot = Some(other.clone());
     }
 }
 
-/// Whether an entity endpoint says something else than it did before, if it did. Data that is the same as what is cached
-/// takes over since when it is known from there.
+/// Whether an entity endpoint returned something else than before. Data that is the same as the cached data takes over since
+/// when it has been so.
 fn differs<T: PartialEq>(fetched: &mut Option<Entry<T>>, cached: Option<&Entry<T>>) -> bool {
     let Some(fetched) = fetched.as_mut() else {
         return false;
@@ -251,7 +238,7 @@ fn differs<T: PartialEq>(fetched: &mut Option<Entry<T>>, cached: Option<&Entry<T
         fetched.provenance.differed_at = cached.provenance.differed_at;
         return false;
     }
-    // Of two that differ, the one that was asked for earlier says nothing new.
+    // Of two that differ, the one that was requested earlier is nothing new.
     let is_outdated = cached.provenance.source == FetchSource::Entity
         && fetched.provenance.sequence < cached.provenance.sequence;
     by_entity && !is_outdated

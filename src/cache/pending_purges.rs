@@ -1,7 +1,7 @@
-//! Contacts that were purged and whose names are not swept out of the index yet.
+//! Purged contacts whose aliases are still in the index.
 //!
-//! To sweep is to look at every name. So it is done from time to time beside the requests, for all who left since, and
-//! until then their names don't stand.
+//! To remove them a sweep visits every alias. So one in the background removes those of all contacts purged since the
+//! last one, and until then such aliases are not served.
 
 use std::{
     collections::HashSet,
@@ -13,10 +13,10 @@ use crate::{
     threads::{AtomicBool, Mutex, MutexGuard, Ordering},
 };
 
-/// Those who wait to be swept out.
+/// The contacts whose aliases wait to be removed.
 #[derive(Debug, Default)]
 pub(super) struct PendingPurges {
-    /// Whether there are any: a hit asks no more.
+    /// Whether there are any: a hit checks nothing else.
     any: AtomicBool,
     waiting: Mutex<Waiting>,
 }
@@ -24,8 +24,8 @@ pub(super) struct PendingPurges {
 #[derive(Debug, Default)]
 struct Waiting {
     contacts: HashSet<ContactId>,
-    /// Whom a sweep is removing.
-    leaving: Arc<HashSet<ContactId>>,
+    /// Those that a sweep is removing.
+    swept: Arc<HashSet<ContactId>>,
 }
 
 impl PendingPurges {
@@ -37,35 +37,35 @@ impl PendingPurges {
     pub(super) fn contains(&self, id: ContactId) -> bool {
         !self.is_empty() && {
             let waiting = self.locked();
-            waiting.contacts.contains(&id) || waiting.leaving.contains(&id)
+            waiting.contacts.contains(&id) || waiting.swept.contains(&id)
         }
     }
 
-    /// Whether anybody waits.
+    /// Whether none waits.
     pub(super) fn is_empty(&self) -> bool {
         !self.any.load(Ordering::SeqCst)
     }
 
-    /// Hands over those who wait, if anybody does. They count as waiting until `sweep` returns, and nobody waits for
-    /// that.
+    /// Passes the waiting contacts to `sweep`, if there are any. They count as waiting until it returns; no lock is held
+    /// meanwhile.
     pub(super) fn sweep(&self, sweep: impl FnOnce(&HashSet<ContactId>)) {
         if self.is_empty() {
             return;
         }
-        let leaving = {
+        let swept = {
             let mut waiting = self.locked();
             let contacts = std::mem::take(&mut waiting.contacts);
-            // A sweep beside this one removes some of them itself; twice does no harm.
-            let all = waiting.leaving.iter().copied().chain(contacts).collect();
-            waiting.leaving = Arc::new(all);
-            Arc::clone(&waiting.leaving)
+            // A concurrent sweep removes some of them too; twice does no harm.
+            let all = waiting.swept.iter().copied().chain(contacts).collect();
+            waiting.swept = Arc::new(all);
+            Arc::clone(&waiting.swept)
         };
-        sweep(&leaving);
+        sweep(&swept);
         let mut waiting = self.locked();
-        if Arc::ptr_eq(&waiting.leaving, &leaving) {
-            waiting.leaving = Arc::default();
+        if Arc::ptr_eq(&waiting.swept, &swept) {
+            waiting.swept = Arc::default();
         }
-        let any = !waiting.contacts.is_empty() || !waiting.leaving.is_empty();
+        let any = !waiting.contacts.is_empty() || !waiting.swept.is_empty();
         self.any.store(any, Ordering::SeqCst);
     }
 
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_left_waits_until_a_sweep_has_ended() {
+    fn purged_contact_waits_until_a_sweep_has_ended() {
         let pending_purges = PendingPurges::default();
         let id = |number: u64| {
             let text = format!("{number:08x}-0000-4000-8000-000000000000");
@@ -87,19 +87,19 @@ mod tests {
         };
         pending_purges.add(id(1));
         pending_purges.add(id(2));
-        pending_purges.sweep(|gone| {
-            assert_eq!(*gone, HashSet::from([id(1), id(2)]));
+        pending_purges.sweep(|purged| {
+            assert_eq!(*purged, HashSet::from([id(1), id(2)]));
             assert!(pending_purges.contains(id(1)));
             pending_purges.add(id(3));
-            // Another sweep beside it.
-            pending_purges.sweep(|gone| assert_eq!(gone.len(), 3));
+            // A concurrent sweep.
+            pending_purges.sweep(|purged| assert_eq!(purged.len(), 3));
             assert!(!pending_purges.contains(id(1)));
             pending_purges.add(id(4));
         });
         assert!(!pending_purges.contains(id(3)));
         assert!(pending_purges.contains(id(4)));
-        pending_purges.sweep(|gone| assert_eq!(*gone, HashSet::from([id(4)])));
+        pending_purges.sweep(|purged| assert_eq!(*purged, HashSet::from([id(4)])));
         assert!(!pending_purges.contains(id(4)));
-        pending_purges.sweep(|_| unreachable!("nobody waits"));
+        pending_purges.sweep(|_| unreachable!("none waits"));
     }
 }

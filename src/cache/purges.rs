@@ -1,21 +1,23 @@
 //! Purges: of one contact, of an identifier, of everything.
 //!
-//! Which contact an identifier leads to is known only once an answer shows it, and that answer may be in the air while the
-//! purge is acknowledged. So a purged identifier stays as a predicate for as long as such a call may run: a contact that
-//! meets it gets a fence of its own, at the predicate's place in the order of events, and the fences do the rest. The
-//! predicate is registered before the records are scanned, so a store either sees it or is seen by the scan.
+//! Which contact has an identifier is known only once a profile shows it, and that profile may be in flight while the purge
+//! is acknowledged. So a purged identifier stays as a predicate for as long as such a call may run: a contact that matches
+//! gets a fence of its own, with the predicate's sequence number, and the fences do the rest. The predicate is registered
+//! before the records are scanned, and the scan waits for stores under way: a store either sees the predicate or is seen.
 
 use std::{
     fmt,
     sync::{Arc, PoisonError},
 };
 
+use moka::ops::compute::Op;
+
 use super::{
     Answer, Cache,
     fence::{Fences, Sequence},
+    index::Change,
     parts::{Origins, Parts},
     record::Record,
-    store::Op,
 };
 use crate::{
     clock::Tick,
@@ -23,19 +25,19 @@ use crate::{
     threads::{AtomicBool, Mutex, MutexGuard, Ordering},
 };
 
-/// Predicates that are kept before one fence around everything takes their place.
+/// With more predicates than this, one fence around everything replaces them.
 const MAX_PURGES: usize = 1000;
 
-/// Which contacts are purged: by what one shows of itself, and by what it was asked for by, if by anything.
+/// Which contacts are purged: by the identifiers in a profile, and by the identifier of the request, if there was one.
 pub type IsPurged = Arc<dyn Fn(&Identity, Option<&Identifier>) -> bool + Send + Sync>;
 
-/// A profile at hand: when its request began, and which contact it shows.
-pub(super) type Seen<'a> = (Sequence, &'a Identity);
+/// A profile: the sequence number of its request, and whose it is.
+pub(super) type ProfileIdentity<'a> = (Sequence, &'a Identity);
 
 /// The predicates in force.
 #[derive(Default)]
 pub(super) struct Purges {
-    /// Whether there are any: without, this is all that anything costs.
+    /// Whether there are any: without, nothing else is checked.
     any: AtomicBool,
     purges: Mutex<Vec<Purge>>,
 }
@@ -46,29 +48,29 @@ struct Purge {
     until: Tick,
 }
 
-/// What the predicates say of data about a contact.
+/// What the predicates demand of data about a contact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Ruling {
-    /// The contact is one of those purged: its data must have begun after this.
+    /// The contact is purged: requests for its data must have begun after this.
     purged_at: Option<Sequence>,
-    /// Data that comes now must have begun after this, since no profile as old shows whose it was.
+    /// Requests for its data must have begun after this, since no older profile shows that it is another contact.
     not_before: Sequence,
 }
 
 impl Purges {
-    /// Registers a predicate. Where there are as many as may be, a fence around everything takes the place of all.
+    /// Registers a predicate. Where there are too many, a fence around everything replaces them all.
     fn add(&self, is_purged: &IsPurged, fences: &Fences, now: Tick) {
         let mut purges = self.locked();
         purges.retain(|purge| purge.until > now);
         let has_room = purges.len() < MAX_PURGES;
         if !has_room {
-            // Before they are dropped: no answer may come in between.
+            // Before they are dropped: no response may come in between.
             fences.raise_around_everything(now);
         }
         if has_room {
             purges.push(Purge {
                 is_purged: Arc::clone(is_purged),
-                // Under the lock: a request that takes a later stamp finds the predicate in force.
+                // Under the lock: a request with a later number finds the predicate in force.
                 sequence: fences.sequence(),
                 until: now + fences.kept(),
             });
@@ -78,12 +80,12 @@ impl Purges {
         self.any.store(has_room, Ordering::SeqCst);
     }
 
-    /// Whether there are any.
+    /// Whether there are none.
     fn is_empty(&self) -> bool {
         !self.any.load(Ordering::SeqCst)
     }
 
-    fn rule(&self, seen: &[Seen<'_>], asked: Option<&Identifier>, now: Tick) -> Ruling {
+    fn rule(&self, seen: &[ProfileIdentity<'_>], asked: Option<&Identifier>, now: Tick) -> Ruling {
         let mut purges = self.locked();
         purges.retain(|purge| purge.until > now);
         if purges.is_empty() {
@@ -91,8 +93,9 @@ impl Purges {
         }
         let mut ruling = Ruling::default();
         for purge in purges.iter() {
-            let is_purged = |(_, identity): &Seen<'_>| (purge.is_purged)(identity, asked);
-            let is_as_old = |(sequence, _): &Seen<'_>| *sequence <= purge.sequence;
+            let is_purged =
+                |(_, identity): &ProfileIdentity<'_>| (purge.is_purged)(identity, asked);
+            let is_as_old = |(sequence, _): &ProfileIdentity<'_>| *sequence <= purge.sequence;
             if seen.iter().any(is_purged) {
                 ruling.purged_at = ruling.purged_at.max(Some(purge.sequence));
             } else if !seen.iter().any(is_as_old) {
@@ -118,21 +121,21 @@ where
     R: Answer,
     E: Clone + Send + Sync + 'static,
 {
-    /// The contact is gone: nothing fetched of it until now is ever served again, audiences included.
+    /// Purges the contact: no data of it that was fetched until now is ever served again, audiences included.
     pub fn purge(&self, id: ContactId) {
         self.fences.raise(id, PartSet::ALL, self.clock.tick());
-        self.records.remove(id);
+        self.remove_record(id);
         self.pending_purges.add(id);
     }
 
-    /// What the alias led to is gone: nothing fetched by it, or of the contact that it leads to, until now is ever served
-    /// again.
+    /// Purges the alias and the contact that it leads to: no data that was fetched by it, or of the contact, until now is
+    /// ever served again.
     pub fn purge_alias(&self, key: &LookupKey) {
         self.fences.raise_alias(key, self.clock.tick());
         let mut led_to = None;
-        self.aliases.update(self.alias_hasher.of(key), |held| {
-            led_to = held.map(|held| held.alias.id);
-            Op::Remove
+        self.aliases.update(self.alias_hasher.of(key), |cached| {
+            led_to = cached.map(|cached| cached.id);
+            Change::Remove
         });
         self.negatives.invalidate(key);
         if let Some(id) = key.bare_id().or(led_to) {
@@ -140,11 +143,13 @@ where
         }
     }
 
-    /// Every contact of which this holds is gone, cached or not: nothing fetched of one until now is ever served again.
-    /// Looks at every record.
+    /// Purges every contact for which this holds, cached or not: no data of one that was fetched until now is ever served
+    /// again. Visits every record.
     pub fn purge_where(&self, is_purged: &IsPurged) {
         let now = self.clock.tick();
         self.purges.add(is_purged, &self.fences, now);
+        // A store that did not see the predicate has inserted its record by now; a scan alone does not wait for it.
+        drop(self.stores.write().unwrap_or_else(PoisonError::into_inner));
         let mut unknown = Vec::new();
         let purged = self.contacts_where(|id, identity| {
             if identity.is_none() {
@@ -155,51 +160,51 @@ where
         for id in purged {
             self.purge(id);
         }
-        // Of these it can't be said which contact they show.
+        // Without a profile it is not known which contact these are.
         for id in unknown {
-            self.records.update(id, |held| match held {
-                Some(held) if held.identity(id).is_none() => Op::Remove,
+            self.update_record(id, |cached| match cached {
+                Some(cached) if cached.provenance(Part::Profile).is_none() => Op::Remove,
                 _ => Op::Nop,
             });
         }
     }
 
-    /// The contact types that aliases in the index are narrowed by.
+    /// The contact types that cached aliases are narrowed by. Visits every alias.
     pub fn contact_types(&self) -> Vec<ContactType> {
         let mut types = Vec::new();
-        self.aliases.for_each(|_, held| {
-            if let Some(of) = &held.contact_type
-                && !types.contains(of)
-            {
-                types.push(of.clone());
+        for of in self.aliases.iter().filter_map(|entry| entry.contact_type) {
+            if !types.contains(&of) {
+                types.push(of);
             }
-        });
+        }
         types
     }
 
-    /// Nothing fetched until now is ever served again, whoever it is about.
+    /// Nothing fetched until now is ever served again.
     pub fn purge_everything(&self) {
         self.fences.raise_everything();
         self.clear();
     }
 
-    /// Any contact may have changed until now: nothing fetched before is ever served again, and for the overview's lag
-    /// everything is filled from entity endpoints.
+    /// Any contact may have changed: nothing fetched until now is ever served again, and for the overview's lag everything is
+    /// filled from entity endpoints.
     pub fn invalidate_everything(&self) {
         self.fences.raise_around_everything(self.clock.tick());
         self.clear();
     }
 
     fn clear(&self) {
-        self.records.clear();
-        self.packer.forget();
+        self.records.invalidate_all();
+        // Frees the memory: until then moka keeps entries that it no longer serves.
+        self.records.run_pending_tasks();
+        self.codec.forget();
         self.aliases.clear();
         self.negatives.invalidate_all();
         self.failures.clear();
     }
 
-    /// Takes note of what a profile that was just fetched shows, whatever becomes of it: a contact that it shows to be
-    /// purged gets its fence.
+    /// Checks the identity in a profile that was just fetched, stored or not: a contact that a predicate matches gets its
+    /// fence.
     pub fn note_identity(
         &self,
         id: ContactId,
@@ -218,7 +223,7 @@ where
         }
     }
 
-    /// Whether what the identifier led to at `start` was purged since, though no profile may show the identifier.
+    /// Whether the contact that the identifier led to at `start` was purged since; its profile may not show the identifier.
     pub fn is_purged(&self, asked: &Identifier, start: Sequence) -> bool {
         !self.purges.is_empty() && {
             let hidden = [(Sequence::default(), &Identity::default())];
@@ -227,14 +232,14 @@ where
         }
     }
 
-    /// Leaves out of `parts`, which were just fetched, what a purge by identifier forbids. A contact that a predicate means
-    /// gets a fence at that predicate's place; then `true`: what is cached of it may be forbidden now. Called within the
-    /// record's own lock where the parts are to be stored.
+    /// Removes from `parts`, which were just fetched, those that a purge by identifier forbids. A contact that a predicate
+    /// matches gets a fence with that predicate's sequence number; then `true`: cached data of it may be forbidden now. Called
+    /// under the record's lock where the parts are to be stored.
     pub(super) fn heed_purges(
         &self,
         id: ContactId,
         parts: &mut Parts,
-        cached: Option<Seen<'_>>,
+        cached: Option<ProfileIdentity<'_>>,
         asked: Option<&Identifier>,
     ) -> bool {
         if self.purges.is_empty() {
@@ -242,7 +247,7 @@ where
         }
         let now = self.clock.tick();
         let fetched = parts
-            .seen()
+            .identity()
             .map(|(sequence, identity)| (sequence, identity.clone()));
         let fetched = fetched
             .as_ref()
@@ -260,18 +265,20 @@ where
         raised.is_some()
     }
 
-    /// The parts that a search has gained of a contact, without what a fence or a purge by identifier forbids.
+    /// The parts of a contact that a request fetched, without those that a fence or a purge by identifier forbids.
     pub fn still_allowed(
         &self,
-        gained: &Parts,
+        fetched: &Parts,
         id: ContactId,
         cached: Option<&Record<R>>,
     ) -> Parts {
-        let mut parts = gained.clone();
-        let profile =
-            cached.and_then(|record| Some((record.sequence(Part::Profile), record.identity()?)));
-        if self.heed_purges(id, &mut parts, profile, None) {
-            self.drop_forbidden(id);
+        let mut parts = fetched.clone();
+        if !self.purges.is_empty() {
+            let cached = cached.and_then(|record| self.parts_of(record));
+            let profile = cached.as_ref().and_then(Parts::identity);
+            if self.heed_purges(id, &mut parts, profile, None) {
+                self.drop_forbidden(id);
+            }
         }
         parts.retain(|part, provenance| self.fences.allows(id, part, provenance.sequence));
         parts

@@ -1,132 +1,86 @@
-//! One record per contact: an immutable snapshot of its parts and of the answers already rendered
-//! from them. Replacing a part makes a new snapshot, which starts without rendered answers.
+//! One record per contact: an immutable snapshot of its parts, compressed, and of the responses rendered from them.
+//! Replacing a part makes a new snapshot, which starts without rendered responses.
 //!
-//! A record that was packed and is asked for is not unpacked whole: what every look needs and the rendered answers are
-//! enough for a hit, and the parts stay packed until somebody needs them.
+//! A hit reads the provenance of each part and a rendered response; parts are decompressed for everything else.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::{
-    Weigh,
+    Answer,
+    codec::{Codec, Compressed},
+    compact::CompactProvenance,
+    fence::Sequence,
     freshness::Provenance,
-    packed::Packed,
     parts::{Origins, Parts},
 };
-use crate::domain::{ContactId, Identity, Part, PartSet};
+use crate::{
+    domain::{ContactId, Part, PartMap, PartSet},
+    threads::{AtomicU8, Ordering},
+};
+
+/// How many rendered responses a record keeps: the views and channels in use are few.
+const MAX_RENDERED: usize = 8;
+/// The allocator rounds up and leaves holes: measured, this part of what compressed parts take.
+const ROUNDED_UP: usize = 8;
 
 /// What is known of one contact.
 #[derive(Debug)]
 pub struct Record<R> {
-    /// Whose record it is.
+    /// The contact.
     pub id: ContactId,
-    /// The parts of which something could not be read, so that a hit need not look at each.
-    incomplete: PartSet,
-    body: Body,
-    rendered: Answers<R>,
-}
-
-/// In which form its parts are.
-#[derive(Debug)]
-enum Body {
-    Whole(Parts),
-    Packed { brief: Brief, packed: Packed },
-}
-
-/// What every look at a record needs to know of its parts.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Brief {
-    /// By [`Part`].
-    provenances: [Option<Provenance>; 5],
+    provenances: PartMap<Option<CompactProvenance>>,
     /// The parts of which something could not be read.
     incomplete: PartSet,
-    /// `None` where no profile is held.
-    pub(super) identity: Option<Identity>,
+    compressed: Compressed,
+    /// The storefront's response and the full view's are found without going elsewhere in memory.
+    rendered: SmallVec<[Arc<R>; 2]>,
+    /// Reads since the last sweep, of which no more than two are counted.
+    reads: AtomicU8,
 }
 
-/// A shop's answer and a till's are found without going elsewhere in memory.
-pub(super) type Answers<R> = SmallVec<[Arc<R>; 2]>;
-
-/// How many rendered answers a record keeps: the views and channels in use are few.
-const MAX_RENDERED: usize = 8;
-
 impl<R> Record<R> {
+    /// A record that is not cached and of which nothing is known.
+    pub fn empty(id: ContactId) -> Self {
+        Self {
+            id,
+            provenances: PartMap::default(),
+            incomplete: PartSet::EMPTY,
+            compressed: Compressed::empty(),
+            rendered: SmallVec::new(),
+            reads: AtomicU8::new(0),
+        }
+    }
+
     /// A record of these parts, nothing rendered yet.
-    pub fn new(id: ContactId, parts: Parts) -> Self {
+    pub(super) fn new(id: ContactId, parts: &Parts, codec: &Codec) -> Self {
         Self {
-            id,
+            provenances: PartMap::from_fn(|part| parts.provenance(part).map(Into::into)),
             incomplete: parts.incomplete(),
-            body: Body::Whole(parts),
-            rendered: Answers::new(),
+            compressed: codec.compress(id, parts),
+            ..Self::empty(id)
         }
     }
 
-    /// A record of what is packed, of which so much is unpacked.
-    pub(super) fn unpacked(
-        id: ContactId,
-        brief: Brief,
-        rendered: Answers<R>,
-        packed: Packed,
-    ) -> Self {
-        Self {
-            id,
-            incomplete: brief.incomplete,
-            body: Body::Packed { brief, packed },
-            rendered,
-        }
+    /// The parts, decompressed; `None` where the bytes are damaged or another contact's.
+    pub fn parts(&self) -> Option<Parts> {
+        self.compressed.parts(self.id)
     }
 
-    /// Its parts; `None` where they were packed and are damaged.
-    pub fn parts(&self) -> Option<Cow<'_, Parts>> {
-        match &self.body {
-            Body::Whole(parts) => Some(Cow::Borrowed(parts)),
-            Body::Packed { packed, .. } => packed.parts(self.id).map(Cow::Owned),
-        }
+    /// The parts as they are stored.
+    pub(super) fn compressed(&self) -> &Compressed {
+        &self.compressed
     }
 
-    /// What the profile says of which contact it is; `None` where no profile is held.
-    pub fn identity(&self) -> Option<&Identity> {
-        match &self.body {
-            Body::Whole(parts) => parts.profile.as_ref().map(|entry| &entry.data.identity),
-            Body::Packed { brief, .. } => brief.identity.as_ref(),
-        }
-    }
-
-    /// The answers rendered from these parts.
+    /// The responses rendered from these parts.
     pub fn rendered(&self) -> impl DoubleEndedIterator<Item = &Arc<R>> + ExactSizeIterator {
         self.rendered.iter()
     }
 
-    /// What it was unpacked from, where its parts still are.
-    pub(super) fn packed(&self) -> Option<&Packed> {
-        match &self.body {
-            Body::Packed { packed, .. } => Some(packed),
-            Body::Whole(_) => None,
-        }
-    }
-
-    /// The same with its parts, as they were unpacked.
-    #[must_use]
-    pub(super) fn with_parts(&self, parts: &Parts) -> Self {
-        Self {
-            id: self.id,
-            incomplete: parts.incomplete(),
-            body: Body::Whole(parts.clone()),
-            rendered: self.rendered.clone(),
-        }
-    }
-
-    /// The same parts with one more answer that was rendered from them; the oldest gives way.
-    #[must_use]
-    pub(super) fn with_rendered(
-        &self,
-        parts: &Parts,
-        answer: Arc<R>,
-        replaces: impl Fn(&R) -> bool,
-    ) -> Self {
-        let mut rendered: Answers<R> = self
+    /// The same parts with one more rendered response; the oldest gives way.
+    pub(super) fn with_rendered(&self, response: Arc<R>, replaces: impl Fn(&R) -> bool) -> Self {
+        let mut rendered: SmallVec<_> = self
             .rendered
             .iter()
             .filter(|kept| !replaces(kept))
@@ -135,51 +89,83 @@ impl<R> Record<R> {
         if rendered.len() == MAX_RENDERED {
             rendered.remove(0);
         }
-        rendered.push(answer);
+        rendered.push(response);
+        Self {
+            rendered,
+            ..self.without_rendered()
+        }
+    }
+
+    /// The same parts without any rendered response.
+    pub(super) fn without_rendered(&self) -> Self {
         Self {
             id: self.id,
-            incomplete: parts.incomplete(),
-            body: Body::Whole(parts.clone()),
-            rendered,
+            provenances: self.provenances,
+            incomplete: self.incomplete,
+            compressed: self.compressed.clone(),
+            rendered: SmallVec::new(),
+            reads: AtomicU8::new(self.reads()),
+        }
+    }
+
+    /// Notes a read.
+    pub(super) fn note_read(&self) {
+        let reads = self.reads();
+        // Seldom written: cores that read the same record don't take its cache line from each other.
+        if reads < 2 {
+            self.reads.store(reads + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// The reads since the last sweep, at most two.
+    pub(super) fn reads(&self) -> u8 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    /// The same, for a sweep: the count begins anew.
+    pub(super) fn take_reads(&self) -> u8 {
+        self.reads.swap(0, Ordering::Relaxed)
+    }
+
+    /// Bytes of memory, besides what the store takes for an entry.
+    pub(super) fn weight(&self) -> usize
+    where
+        R: Answer,
+    {
+        let rendered: usize = self.rendered.iter().map(|response| response.bytes()).sum();
+        let compressed = self.compressed.len();
+        size_of::<Self>() + compressed + compressed / ROUNDED_UP + rendered
+    }
+}
+
+#[cfg(test)]
+impl<R> Record<R> {
+    /// The same with one bit of its parts turned.
+    pub(super) fn damaged(&self, byte: usize) -> Self {
+        Self {
+            compressed: self.compressed.damaged(byte),
+            ..self.without_rendered()
         }
     }
 }
 
 impl<R> Origins for Record<R> {
-    fn provenance(&self, part: Part) -> Option<&Provenance> {
-        match &self.body {
-            Body::Whole(parts) => parts.provenance(part),
-            Body::Packed { brief, .. } => brief.provenances[part as usize].as_ref(),
-        }
+    fn provenance(&self, part: Part) -> Option<Provenance> {
+        self.provenances[part].map(Into::into)
+    }
+
+    fn held(&self) -> PartSet {
+        let parts = self.provenances.iter();
+        parts
+            .filter_map(|(part, provenance)| provenance.map(|_| part))
+            .collect()
+    }
+
+    fn sequence(&self, part: Part) -> Sequence {
+        self.provenances[part].map_or(Sequence::default(), |provenance| provenance.sequence)
     }
 
     fn incomplete(&self) -> PartSet {
         self.incomplete
-    }
-}
-
-impl<R: Weigh> Weigh for Record<R> {
-    fn bytes(&self) -> usize {
-        let body = match &self.body {
-            Body::Whole(parts) => parts.bytes(),
-            Body::Packed { brief, packed, .. } => {
-                brief.identity.as_ref().map_or(0, Weigh::bytes) + packed.bytes()
-            }
-        };
-        let rendered: usize = self.rendered.iter().map(|answer| answer.bytes()).sum();
-        size_of::<Self>() + body + rendered
-    }
-}
-
-impl Brief {
-    pub(super) fn of(parts: &Parts) -> Self {
-        Self {
-            provenances: Part::ALL.map(|part| parts.provenance(part).copied()),
-            incomplete: parts.incomplete(),
-            identity: parts
-                .profile
-                .as_ref()
-                .map(|entry| entry.data.identity.clone()),
-        }
     }
 }

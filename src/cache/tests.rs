@@ -1,7 +1,8 @@
-//! What the cache keeps and drops, without anybody asking over HTTP.
+//! What the cache keeps and drops.
 
+mod bounds;
+mod maintenance;
 mod purges;
-mod upkeep;
 
 use std::sync::atomic::AtomicUsize;
 
@@ -15,30 +16,27 @@ use super::{
 use crate::{
     clock::{ManualClock, Tick},
     domain::{
-        Audiences, Digester, Flow, Identifier, IdentifierKind, IdentifierRules, Lookup, PartMap,
-        Points, Priority, Profile, Promotions, Requester, Vouchers,
+        Digester, Flow, Identifier, IdentifierKind, IdentifierRules, Lookup, PartMap, Points,
+        Priority, Profile, Requester,
     },
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A rendered answer of so many bytes.
-#[derive(Serialize, serde::Deserialize)]
+/// A rendered response of so many bytes.
 struct Rendered(usize);
 
-impl Weigh for Rendered {
+impl Answer for Rendered {
+    fn made_ready(&self) {}
+
     fn bytes(&self) -> usize {
         self.0
     }
 }
 
-impl Answer for Rendered {
-    fn made_ready(&self) {}
-}
+type TestCache = Cache<Rendered, &'static str>;
 
-type Pantry = Cache<Rendered, &'static str>;
-
-fn pantry() -> (Pantry, ManualClock) {
+fn cache() -> (TestCache, ManualClock) {
     let policy = Policy {
         lifetimes: PartMap::splat(MINUTE),
         stale_while_revalidate: MINUTE,
@@ -78,168 +76,204 @@ fn email(text: &str) -> Lookup {
     )
 }
 
-/// Stores a profile that was asked for now.
-fn store_profile(pantry: &Pantry, id: ContactId) -> FetchStart {
-    let start = pantry.begin();
-    pantry.store_part(id, start, PartData::Profile(Box::default()));
+/// Stores a profile that was requested now.
+fn store_profile(cache: &TestCache, id: ContactId) -> FetchStart {
+    let start = cache.begin();
+    cache.store_part(id, start, PartData::Profile(Box::default()));
     start
 }
 
-fn learn(pantry: &Pantry, alias: &Lookup, id: ContactId) {
-    let start = pantry.begin();
-    assert!(pantry.store_alias(alias.key(), id, start, FetchSource::Overview, true));
+fn store_alias(cache: &TestCache, alias: &Lookup, id: ContactId) {
+    let start = cache.begin();
+    assert!(cache.store_alias(alias.key(), id, start, FetchSource::Overview, true));
 }
 
-/// Keeps an answer of so many bytes that was rendered from the record.
-fn keep(pantry: &Pantry, record: &Arc<Record<Rendered>>, bytes: usize) {
-    let parts = record.parts().expect("parts");
-    pantry.keep_rendered(record, &parts, &Arc::new(Rendered(bytes)), |_| false);
+/// Keeps a response of so many bytes that was rendered from the record.
+fn keep(cache: &TestCache, record: &Record<Rendered>, bytes: usize) {
+    cache.keep_rendered(record, &Arc::new(Rendered(bytes)), |_| false);
 }
 
-fn rendered(pantry: &Pantry, id: ContactId) -> Vec<usize> {
-    let record = pantry.record(id).expect("a record");
+/// Text that can't be compressed to less than three quarters.
+fn noise(bytes: usize) -> String {
+    let mut random = fastrand::Rng::with_seed(7);
+    std::iter::repeat_with(|| random.alphanumeric())
+        .take(bytes)
+        .collect()
+}
+
+fn rendered(cache: &TestCache, id: ContactId) -> Vec<usize> {
+    let record = cache.record(id).expect("a record");
     record.rendered().map(|answer| answer.0).collect()
 }
 
 #[test]
-fn a_rendered_answer_is_kept_with_the_record_that_it_was_rendered_from_and_with_no_other() {
-    let (pantry, _) = pantry();
+fn rendered_response_is_kept_only_with_the_record_it_came_from() {
+    let (cache, _) = cache();
     let id = contact('1');
-    store_profile(&pantry, id);
-    let old = pantry.record(id).expect("a record");
-    keep(&pantry, &old, 1);
-    assert_eq!(rendered(&pantry, id), [1]);
-    store_profile(&pantry, id);
-    assert!(rendered(&pantry, id).is_empty());
-    keep(&pantry, &old, 2);
-    assert!(rendered(&pantry, id).is_empty());
+    store_profile(&cache, id);
+    let old = cache.record(id).expect("a record");
+    keep(&cache, &old, 1);
+    assert_eq!(rendered(&cache, id), [1]);
+    store_profile(&cache, id);
+    assert!(rendered(&cache, id).is_empty());
+    keep(&cache, &old, 2);
+    assert!(rendered(&cache, id).is_empty());
 }
 
 #[test]
-fn a_rendered_answer_takes_the_place_of_its_like_or_of_the_oldest() {
-    let (pantry, _) = pantry();
+fn rendered_response_replaces_its_like_or_the_oldest() {
+    let (cache, _) = cache();
     let id = contact('1');
-    store_profile(&pantry, id);
+    store_profile(&cache, id);
     let keep = |size, replaced| {
-        let record = pantry.record(id).expect("a record");
-        let parts = pantry.parts_of(&record).expect("parts");
-        let answer = Arc::new(Rendered(size));
-        pantry.keep_rendered(&record, &parts, &answer, |kept| kept.0 == replaced);
+        let record = cache.record(id).expect("a record");
+        cache.keep_rendered(&record, &Arc::new(Rendered(size)), |kept| {
+            kept.0 == replaced
+        });
     };
     for size in 1..=8 {
         keep(size, 0);
     }
-    assert_eq!(rendered(&pantry, id), [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(rendered(&cache, id), [1, 2, 3, 4, 5, 6, 7, 8]);
     keep(9, 4);
-    assert_eq!(rendered(&pantry, id), [1, 2, 3, 5, 6, 7, 8, 9]);
+    assert_eq!(rendered(&cache, id), [1, 2, 3, 5, 6, 7, 8, 9]);
     keep(10, 0);
-    assert_eq!(rendered(&pantry, id), [2, 3, 5, 6, 7, 8, 9, 10]);
+    assert_eq!(rendered(&cache, id), [2, 3, 5, 6, 7, 8, 9, 10]);
 }
 
 #[test]
-fn an_answer_that_would_make_its_record_too_heavy_is_not_kept() {
-    let (pantry, _) = pantry();
+fn rendered_response_is_not_kept_where_its_record_gets_too_heavy() {
+    let (cache, _) = cache();
     let id = contact('1');
-    store_profile(&pantry, id);
-    let keep = |size| {
-        let record = pantry.record(id).expect("a record");
-        let parts = pantry.parts_of(&record).expect("parts");
-        pantry.keep_rendered(&record, &parts, &Arc::new(Rendered(size)), |_| false);
-    };
-    keep(1000);
-    keep(1 << 20);
-    assert_eq!(rendered(&pantry, id), [1000]);
+    store_profile(&cache, id);
+    for size in [1000, 1 << 20] {
+        keep(&cache, &cache.record(id).expect("a record"), size);
+    }
+    assert_eq!(rendered(&cache, id), [1000]);
 }
 
 #[test]
-fn parts_too_heavy_to_be_held_leave_nothing_of_the_old_record() {
-    let (pantry, _) = pantry();
+fn parts_too_heavy_to_cache_drop_the_old_record() {
+    let (cache, _) = cache();
     let id = contact('1');
-    store_profile(&pantry, id);
+    store_profile(&cache, id);
     let profile = Profile {
-        first_name: Some("x".repeat(1 << 20).into()),
+        first_name: Some(noise(2 << 20).into()),
         ..Profile::default()
     };
-    let start = pantry.begin();
+    let start = cache.begin();
     let data = PartData::Profile(Box::new(profile.into()));
-    let taken = pantry.store_part(id, start, data);
+    let taken = cache.store_part(id, start, data);
     assert!(taken.profile.is_some());
-    assert!(pantry.record(id).is_none());
+    assert!(cache.record(id).is_none());
 }
 
 #[test]
-fn a_record_weighs_its_parts_and_its_rendered_answers() {
-    let (pantry, _) = pantry();
+fn record_weighs_its_bytes_and_its_rendered_responses() {
+    let (cache, _) = cache();
     let id = contact('1');
-    let overview = Overview {
-        id,
-        profile: Profile::default().into(),
-        audiences: Some(Audiences::default().into()),
-        promotions: Some(Promotions::default().into()),
-        vouchers: Some(Vouchers::default().into()),
-        points: Some(Points::default().into()),
-    };
-    let lookup = Lookup::by_id(id);
-    pantry.store_overview(&lookup, pantry.begin(), overview);
-    let parts = Profile::default().bytes()
-        + Audiences::default().bytes()
-        + Promotions::default().bytes()
-        + Vouchers::default().bytes()
-        + Points::default().bytes();
-    let slot = Store::<ContactId, Held<Rendered>>::SLOT_BYTES;
-    let expected = (slot + size_of::<Record<Rendered>>() + parts) as u64;
-    assert_eq!(pantry.counts().record_bytes, expected);
-    let record = pantry.record(id).expect("a record");
-    keep(&pantry, &record, 1000);
-    assert_eq!(pantry.counts().record_bytes, expected + 1000);
+    store_profile(&cache, id);
+    let record = cache.record(id).expect("a record");
+    let parts = record.compressed().len();
+    let expected = (RECORD_OVERHEAD + size_of::<Record<Rendered>>() + parts + parts / 8) as u64;
+    assert_eq!(cache.counts().record_bytes, expected);
+    keep(&cache, &record, 1000);
+    assert_eq!(cache.counts().record_bytes, expected + 1000);
 }
 
 #[test]
-fn a_purge_drops_the_names_that_led_to_the_contact_and_no_others() {
-    let (pantry, _) = pantry();
+fn damaged_record_is_dropped_by_its_first_reader() {
+    for byte in [0, 10, 40] {
+        let (cache, _) = cache();
+        let id = contact('1');
+        store_profile(&cache, id);
+        cache.update_record(id, |cached| {
+            Op::Put(Arc::new(cached.expect("a record").damaged(byte)))
+        });
+        let record = cache.record(id).expect("a hit needs no parts");
+        assert!(cache.parts_of(&record).is_none());
+        assert!(cache.record(id).is_none());
+    }
+}
+
+#[test]
+fn damaged_record_is_replaced_by_a_store_and_dropped_by_an_invalidation() {
+    let (cache, _) = cache();
+    let id = contact('1');
+    let damage = || {
+        cache.update_record(id, |cached| {
+            Op::Put(Arc::new(cached.expect("a record").damaged(3)))
+        });
+    };
+    store_profile(&cache, id);
+    damage();
+    store_profile(&cache, id);
+    assert!(
+        cache
+            .parts_of(&cache.record(id).expect("a record"))
+            .is_some()
+    );
+    damage();
+    cache.invalidate(id, Part::Points.into());
+    assert!(cache.record(id).is_none());
+}
+
+#[test]
+fn record_under_another_contacts_key_is_dropped() {
+    let (cache, _) = cache();
+    store_profile(&cache, contact('1'));
+    let other = cache.record(contact('1')).expect("a record");
+    cache.update_record(contact('2'), |_| Op::Put(other));
+    assert!(cache.record(contact('2')).is_none());
+    assert_eq!(cache.counts().records, 1);
+}
+
+#[test]
+fn purge_ends_the_aliases_of_the_contact_and_no_others() {
+    let (cache, _) = cache();
     let (alva, dora) = (email("alva@example.com"), email("dora@example.com"));
-    learn(&pantry, &alva, contact('1'));
-    learn(&pantry, &dora, contact('2'));
-    pantry.purge(contact('1'));
-    assert!(pantry.alias(alva.key()).is_none());
+    store_alias(&cache, &alva, contact('1'));
+    store_alias(&cache, &dora, contact('2'));
+    cache.purge(contact('1'));
+    assert!(cache.alias(alva.key()).is_none());
     assert_eq!(
-        pantry.alias(dora.key()).map(|alias| alias.id),
+        cache.alias(dora.key()).map(|alias| alias.id),
         Some(contact('2'))
     );
 }
 
 #[test]
-fn the_names_of_who_was_purged_are_swept_out_and_no_others() {
-    let (pantry, _) = pantry();
+fn sweep_removes_aliases_of_purged_contacts_and_no_others() {
+    let (cache, _) = cache();
     let (alva, dora) = (email("alva@example.com"), email("dora@example.com"));
-    learn(&pantry, &alva, contact('1'));
-    learn(&pantry, &dora, contact('2'));
-    pantry.purge(contact('1'));
-    assert_eq!(pantry.counts().aliases, 2);
-    pantry.sweep_pending_purges();
-    assert_eq!(pantry.counts().aliases, 1);
-    assert!(pantry.alias(dora.key()).is_some());
+    store_alias(&cache, &alva, contact('1'));
+    store_alias(&cache, &dora, contact('2'));
+    cache.purge(contact('1'));
+    assert_eq!(cache.counts().aliases, 2);
+    cache.sweep_pending_purges();
+    assert_eq!(cache.counts().aliases, 1);
+    assert!(cache.alias(dora.key()).is_some());
 }
 
 #[test]
-fn a_name_that_was_learnt_after_the_purge_is_not_swept_out() {
-    let (pantry, _) = pantry();
+fn sweep_keeps_an_alias_stored_after_the_purge() {
+    let (cache, _) = cache();
     let alva = email("alva@example.com");
-    learn(&pantry, &alva, contact('1'));
-    pantry.purge(contact('1'));
-    learn(&pantry, &alva, contact('1'));
-    pantry.sweep_pending_purges();
-    assert!(pantry.alias(alva.key()).is_some());
+    store_alias(&cache, &alva, contact('1'));
+    cache.purge(contact('1'));
+    store_alias(&cache, &alva, contact('1'));
+    cache.sweep_pending_purges();
+    assert!(cache.alias(alva.key()).is_some());
 }
 
 #[test]
-fn what_a_later_call_said_of_a_name_stands_against_an_earlier_one() {
-    let (pantry, _) = pantry();
+fn later_call_about_an_alias_outlasts_an_earlier_one() {
+    let (cache, _) = cache();
     let alias = email("alva@example.com");
-    let leads_to = || pantry.alias(alias.key()).map(|alias| alias.id);
-    let early = pantry.begin();
-    learn(&pantry, &alias, contact('2'));
-    assert!(pantry.store_alias(
+    let leads_to = || cache.alias(alias.key()).map(|alias| alias.id);
+    let early = cache.begin();
+    store_alias(&cache, &alias, contact('2'));
+    assert!(cache.store_alias(
         alias.key(),
         contact('1'),
         early,
@@ -247,35 +281,35 @@ fn what_a_later_call_said_of_a_name_stands_against_an_earlier_one() {
         true
     ));
     assert_eq!(leads_to(), Some(contact('2')));
-    pantry.store_negative(alias.key(), early, FetchSource::Overview, "nobody");
+    cache.store_negative(alias.key(), early, FetchSource::Overview, "unknown");
     assert_eq!(leads_to(), Some(contact('2')));
-    pantry.store_negative(alias.key(), pantry.begin(), FetchSource::Overview, "nobody");
+    cache.store_negative(alias.key(), cache.begin(), FetchSource::Overview, "unknown");
     assert_eq!(leads_to(), None);
 }
 
 #[test]
-fn a_name_that_was_learnt_ends_its_negative_answer_and_one_overtaken_does_not() {
-    let (pantry, clock) = pantry();
+fn stored_alias_ends_its_negative_entry_unless_overtaken() {
+    let (cache, clock) = cache();
     let alias = email("alva@example.com");
-    let refusal = || pantry.negative(alias.key(), Clock::from(clock.clone()).now().tick);
-    let early = pantry.begin();
-    pantry.drop_alias(alias.key());
-    pantry.store_negative(alias.key(), pantry.begin(), FetchSource::Overview, "nobody");
-    assert!(!pantry.store_alias(alias.key(), contact('1'), early, FetchSource::Entity, true));
-    assert_eq!(refusal(), Some("nobody"));
-    let start = pantry.begin();
-    assert!(pantry.store_alias(alias.key(), contact('1'), start, FetchSource::Entity, true));
+    let refusal = || cache.negative(alias.key(), Clock::from(clock.clone()).now().tick);
+    let early = cache.begin();
+    cache.drop_alias(alias.key());
+    cache.store_negative(alias.key(), cache.begin(), FetchSource::Overview, "unknown");
+    assert!(!cache.store_alias(alias.key(), contact('1'), early, FetchSource::Entity, true));
+    assert_eq!(refusal(), Some("unknown"));
+    let start = cache.begin();
+    assert!(cache.store_alias(alias.key(), contact('1'), start, FetchSource::Entity, true));
     assert_eq!(refusal(), None);
 }
 
 #[test]
-fn a_name_serves_longer_once_the_contact_is_seen_to_bear_it_and_no_longer_otherwise() {
-    let (pantry, _) = pantry();
+fn confirmed_alias_lives_as_long_as_a_profile() {
+    let (cache, _) = cache();
     let alias = email("alva@example.com");
-    let held = || pantry.alias(alias.key()).expect("a alias");
-    let freshness_at = |age: Duration| held().freshness(Tick::default() + age, &pantry.policy);
-    let start = pantry.begin();
-    assert!(pantry.store_alias(
+    let held = || cache.alias(alias.key()).expect("an alias");
+    let freshness_at = |age: Duration| held().freshness(Tick::default() + age, &cache.policy);
+    let start = cache.begin();
+    assert!(cache.store_alias(
         alias.key(),
         contact('1'),
         start,
@@ -284,57 +318,57 @@ fn a_name_serves_longer_once_the_contact_is_seen_to_bear_it_and_no_longer_otherw
     ));
     assert_eq!(freshness_at(MINUTE / 4), Freshness::Fresh);
     assert_eq!(freshness_at(MINUTE / 2), Freshness::Dead);
-    pantry.confirm_alias(alias.key(), &held(), true);
+    cache.confirm_alias(alias.key(), &held(), true);
     assert_eq!(freshness_at(MINUTE / 2), Freshness::Fresh);
     assert_eq!(freshness_at(MINUTE), Freshness::Stale);
-    pantry.confirm_alias(alias.key(), &held(), false);
+    cache.confirm_alias(alias.key(), &held(), false);
     assert_eq!(freshness_at(MINUTE / 2), Freshness::Dead);
 }
 
 #[test]
-fn what_was_seen_of_a_name_holds_until_it_is_learnt_anew() {
-    let (pantry, _) = pantry();
+fn profile_noted_with_an_alias_lasts_until_it_is_stored_anew() {
+    let (cache, _) = cache();
     let alias = email("alva@example.com");
-    let held = || pantry.alias(alias.key()).expect("a alias");
-    learn(&pantry, &alias, contact('1'));
-    let profile = store_profile(&pantry, contact('1')).sequence;
+    let held = || cache.alias(alias.key()).expect("an alias");
+    store_alias(&cache, &alias, contact('1'));
+    let profile = store_profile(&cache, contact('1')).sequence;
     let first = held();
     assert_ne!(first.seen_in, profile);
-    pantry.note_seen(alias.key(), &first, profile);
+    cache.note_seen(alias.key(), &first, profile);
     assert_eq!(held().seen_in, profile);
-    learn(&pantry, &alias, contact('2'));
+    store_alias(&cache, &alias, contact('2'));
     assert_ne!(held().seen_in, profile);
-    pantry.note_seen(alias.key(), &first, profile);
+    cache.note_seen(alias.key(), &first, profile);
     assert_ne!(held().seen_in, profile);
 }
 
 #[test]
-fn who_is_told_to_be_gone_is_dropped_unless_a_later_call_told_them() {
-    let (pantry, _) = pantry();
+fn missing_contact_is_dropped_unless_a_later_call_found_it() {
+    let (cache, _) = cache();
     let id = contact('1');
-    let before = pantry.begin();
-    store_profile(&pantry, id);
-    pantry.drop_record(id, before.sequence);
-    assert!(pantry.record(id).is_some());
-    let after = pantry.begin();
-    pantry.drop_record(id, after.sequence);
-    assert!(pantry.record(id).is_none());
+    let before = cache.begin();
+    store_profile(&cache, id);
+    cache.drop_record(id, before.sequence);
+    assert!(cache.record(id).is_some());
+    let after = cache.begin();
+    cache.drop_record(id, after.sequence);
+    assert!(cache.record(id).is_none());
 }
 
 #[test]
-fn counts_tell_what_is_held() {
-    let (pantry, _) = pantry();
-    store_profile(&pantry, contact('1'));
-    store_profile(&pantry, contact('2'));
-    learn(&pantry, &email("alva@example.com"), contact('1'));
-    let nobody = email("nobody@example.com");
-    pantry.store_negative(
-        nobody.key(),
-        pantry.begin(),
+fn counts_cover_records_aliases_and_negatives() {
+    let (cache, _) = cache();
+    store_profile(&cache, contact('1'));
+    store_profile(&cache, contact('2'));
+    store_alias(&cache, &email("alva@example.com"), contact('1'));
+    let unknown = email("unknown@example.com");
+    cache.store_negative(
+        unknown.key(),
+        cache.begin(),
         FetchSource::Overview,
-        "nobody",
+        "unknown",
     );
-    let counts = pantry.counts();
+    let counts = cache.counts();
     assert_eq!(
         (counts.records, counts.aliases, counts.negatives),
         (2, 1, 1)
@@ -354,7 +388,7 @@ fn claim() -> Requester {
 }
 
 #[tokio::test]
-async fn fresh_callers_of_one_key_share_a_call_in_fifty_milliseconds() {
+async fn fresh_callers_share_one_call_in_fifty_milliseconds() {
     let manual = ManualClock::new(Timestamp::UNIX_EPOCH);
     let clock = Clock::from(manual.clone());
     let fences = Arc::new(Fences::new(MINUTE, MINUTE, 16));
@@ -362,47 +396,47 @@ async fn fresh_callers_of_one_key_share_a_call_in_fifty_milliseconds() {
     let start = Arc::new(AtomicUsize::new(0));
     let join = |not_before| {
         let (fences, start, clock) = (Arc::clone(&fences), Arc::clone(&start), clock.clone());
-        let seat = flights.join(7, not_before, claim(), move |flight| async move {
+        let handle = flights.join(7, not_before, claim(), move |flight| async move {
             flight.begin(fences.sequence(), clock.tick());
             start.fetch_add(1, Ordering::SeqCst) + 1
         });
-        seat.expect("a seat")
+        handle.expect("a flight")
     };
     for number in 1..=5 {
         assert_eq!(join(fences.latest()).outcome().await, Ok(number));
     }
     for number in 6..10 {
-        let seats: Vec<_> = (0..20).map(|_| join(fences.latest())).collect();
-        let joined = |seat: &&FlightHandle<usize>| seat.joined == Joined::Collapsed;
-        assert_eq!(seats.iter().filter(joined).count(), 19);
+        let handles: Vec<_> = (0..20).map(|_| join(fences.latest())).collect();
+        let joined = |handle: &&FlightHandle<usize>| handle.joined == Joined::Collapsed;
+        assert_eq!(handles.iter().filter(joined).count(), 19);
         manual.advance(Duration::from_millis(49));
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
         assert_eq!(start.load(Ordering::SeqCst), number - 1, "too soon");
         manual.advance(Duration::from_millis(1));
-        for seat in seats {
-            assert_eq!(seat.outcome().await, Ok(number));
+        for handle in handles {
+            assert_eq!(handle.outcome().await, Ok(number));
         }
     }
-    // A caller whom the last call would have done is not held up.
+    // A caller that would have joined the last call does not wait.
     let plain = join(Sequence::default());
     assert_eq!(plain.joined, Joined::Started);
     assert_eq!(plain.outcome().await, Ok(10));
 }
 
 #[tokio::test]
-async fn a_call_that_panics_is_lost_to_who_waits_and_makes_room_for_the_next() {
+async fn panicked_call_is_lost_and_makes_room_for_the_next() {
     let clock = Clock::from(ManualClock::new(Timestamp::UNIX_EPOCH));
     let flights: Flights<u8, u8> = Flights::new(clock, MINUTE, PACE, 1);
     let lost = flights.join(7, Sequence::default(), claim(), |_| async {
         panic!("on purpose")
     });
-    let outcome = lost.expect("a seat").outcome().await;
+    let outcome = lost.expect("a flight").outcome().await;
     assert_eq!(outcome, Err(FlightError::Lost));
     let next = flights
         .join(7, Sequence::default(), claim(), |_| async { 1 })
-        .expect("a seat");
+        .expect("a flight");
     assert_eq!(next.joined, Joined::Started);
     assert_eq!(next.outcome().await, Ok(1));
     assert_eq!(flights.in_flight(), 0);

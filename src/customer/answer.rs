@@ -11,14 +11,12 @@ use std::{
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 pub use self::etag::ETag;
 use super::view::Shape;
 use crate::{
-    cache::{Answer, Weigh},
+    cache::Answer,
     clock::Now,
-    domain::plain,
     threads::{AtomicBool, Ordering, spawn},
 };
 
@@ -26,24 +24,20 @@ use crate::{
 pub(super) const COMPRESSED_ABOVE: usize = 1024;
 
 /// A rendered answer.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub struct Rendered {
     shape: Shape,
     /// The JSON.
     pub body: Bytes,
     /// Its strong validators.
     pub etag: ETag,
-    #[serde(skip)]
     gzip: OnceLock<Bytes>,
     /// Whether the next request for gzip has it compressed: not yet done, and the answer is kept for later requests. An
-    /// answer that is not kept, or was read from a packed record, is not compressed.
-    #[serde(skip)]
+    /// answer that is not kept is not compressed.
     gzip_is_due: AtomicBool,
     /// The wall clock when it was rendered: at an earlier time it may differ.
-    #[serde(with = "plain")]
     made_at: Timestamp,
     /// When a date passes that changes the bytes.
-    #[serde(with = "plain")]
     changes_at: Timestamp,
 }
 
@@ -110,9 +104,7 @@ impl Answer for Rendered {
     fn made_ready(&self) {
         self.gzip_is_due.store(true, Ordering::Relaxed);
     }
-}
 
-impl Weigh for Rendered {
     fn bytes(&self) -> usize {
         // The compressed form comes later, and is about a third.
         size_of::<Self>() + self.body.len() + self.body.len() / 3

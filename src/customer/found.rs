@@ -156,7 +156,7 @@ impl Found {
         let (body, changes_at) = render(rules, shape, &content, now.wall);
         let answer = Arc::new(Rendered::new(*shape, body, now.wall, changes_at));
         if is_kept {
-            memory.keep_rendered(&self.record, &parts, &answer, |kept| kept.has_shape(shape));
+            memory.keep_rendered(&self.record, &answer, |kept| kept.has_shape(shape));
         }
         Some(answer)
     }

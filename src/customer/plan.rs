@@ -57,8 +57,8 @@ impl CustomerQuery {
                 plan.missing.insert(part);
                 continue;
             };
-            let unfresh = self.fresh.contains(part) && !self.is_fresh_enough(provenance);
-            if unfresh || self.is_too_old(provenance, now) {
+            let unfresh = self.fresh.contains(part) && !self.is_fresh_enough(&provenance);
+            if unfresh || self.is_too_old(&provenance, now) {
                 plan.missing.insert(part);
                 continue;
             }

@@ -185,7 +185,7 @@ impl<'a> Search<'a> {
         // A cached profile outweighs a negative entry: storing one drops what the key led to.
         let is_cached = record
             .as_ref()
-            .is_some_and(|record| record.identity().is_some());
+            .is_some_and(|record| record.provenance(Part::Profile).is_some());
         if !is_cached
             && self.query.fresh.is_empty()
             && let Some(refusal) = memory.negative(key, now)
@@ -311,7 +311,7 @@ impl<'a> Search<'a> {
         self.first_read.note(cached.as_ref());
         let fetched = self.fetched.as_ref().filter(|(fetched, _)| *fetched == id);
         let Some((_, fetched)) = fetched else {
-            return cached.unwrap_or_else(|| Arc::new(CachedRecord::new(id, Parts::default())));
+            return cached.unwrap_or_else(|| Arc::new(CachedRecord::empty(id)));
         };
         let mut parts = memory.still_allowed(fetched, id, cached.as_deref());
         if let Some(cached) = cached.as_ref().and_then(|cached| memory.parts_of(cached)) {
@@ -321,7 +321,7 @@ impl<'a> Search<'a> {
         }
         match cached {
             Some(cached) if cached.same(&parts) => cached,
-            _ => Arc::new(CachedRecord::new(id, parts)),
+            _ => Arc::new(memory.uncached_record(id, &parts)),
         }
     }
 

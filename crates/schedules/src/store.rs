@@ -1,105 +1,142 @@
-//! What the cache room relies on of moka for its negative answers: a map whose changes of one key follow one another, and
-//! whose reads see the last of them. Nothing expires and nothing is evicted.
+//! What the cache relies on of moka: a map whose changes of one key follow one another, whose reads see the last of them
+//! and wait for none, and whose iteration is a read of each key that was there when it began. Nothing expires and nothing
+//! is evicted.
 
-use std::{collections::HashMap, hash::Hash, sync::PoisonError};
+use std::{
+    collections::HashMap,
+    hash::{Hash, RandomState},
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use shuttle::sync::{Mutex, MutexGuard};
+
+use self::ops::compute::Op;
 
 pub(crate) mod ops {
     pub(crate) mod compute {
         pub(crate) enum Op<V> {
             Nop,
             Put(V),
+            Remove,
         }
     }
 }
 
 pub(crate) mod sync {
-    use std::{sync::Arc, time::Duration};
+    pub(crate) use super::Cache;
+}
 
-    use super::{Hash, HashMap, Mutex, MutexGuard, PoisonError, ops::compute::Op};
+/// A key's value.
+pub(crate) struct Entry<V>(V);
 
-    /// A lock for each key around a lock around the map, as moka has them.
-    pub(crate) struct Cache<K, V> {
-        held: Mutex<HashMap<K, V>>,
-        keys: Mutex<HashMap<K, Arc<Mutex<()>>>>,
+impl<V> Entry<V> {
+    pub(crate) fn value(&self) -> &V {
+        &self.0
+    }
+}
+
+/// A lock for each key around a lock around the map, as moka has them.
+pub(crate) struct Cache<K, V> {
+    entries: Mutex<HashMap<K, V>>,
+    changes: Mutex<HashMap<K, Arc<Mutex<()>>>>,
+}
+
+pub(crate) struct Builder<K, V>(std::marker::PhantomData<(K, V)>);
+
+impl<K, V> Builder<K, V> {
+    pub(crate) fn max_capacity(self, _: u64) -> Self {
+        self
     }
 
-    pub(crate) struct Builder<K, V>(std::marker::PhantomData<(K, V)>);
+    pub(crate) fn weigher(self, _: impl Fn(&K, &V) -> u32) -> Self {
+        self
+    }
 
-    impl<K, V> Builder<K, V> {
-        pub(crate) fn max_capacity(self, _: u64) -> Self {
-            self
+    pub(crate) fn time_to_live(self, _: Duration) -> Self {
+        self
+    }
+
+    #[expect(clippy::unused_self, reason = "moka's signature")]
+    pub(crate) fn build(self) -> Cache<K, V> {
+        Cache {
+            entries: Mutex::new(HashMap::new()),
+            changes: Mutex::new(HashMap::new()),
         }
+    }
 
-        pub(crate) fn weigher(self, _: impl Fn(&K, &V) -> u32) -> Self {
-            self
-        }
+    pub(crate) fn build_with_hasher(self, _: RandomState) -> Cache<K, V> {
+        self.build()
+    }
+}
 
-        pub(crate) fn time_to_live(self, _: Duration) -> Self {
-            self
-        }
+pub(crate) struct Selected<'a, K, V> {
+    cache: &'a Cache<K, V>,
+    key: K,
+}
 
-        #[expect(clippy::unused_self, reason = "moka's signature")]
-        pub(crate) fn build(self) -> Cache<K, V> {
-            Cache {
-                held: Mutex::new(HashMap::new()),
-                keys: Mutex::new(HashMap::new()),
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
+    pub(crate) fn builder() -> Builder<K, V> {
+        Builder(std::marker::PhantomData)
+    }
+
+    pub(crate) fn get(&self, key: &K) -> Option<V> {
+        lock(&self.entries).get(key).cloned()
+    }
+
+    /// Waits for no change of the key, as moka's does not.
+    pub(crate) fn invalidate(&self, key: &K) {
+        lock(&self.entries).remove(key);
+    }
+
+    pub(crate) fn invalidate_all(&self) {
+        lock(&self.entries).clear();
+    }
+
+    pub(crate) fn entry(&self, key: K) -> Selected<'_, K, V> {
+        Selected { cache: self, key }
+    }
+
+    /// The keys at once, then their values one by one: changes may come in between.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Arc<K>, V)> {
+        let keys: Vec<K> = lock(&self.entries).keys().cloned().collect();
+        keys.into_iter()
+            .filter_map(|key| Some((Arc::new(key.clone()), self.get(&key)?)))
+    }
+
+    #[expect(clippy::unused_self, reason = "moka's signature")]
+    pub(crate) fn run_pending_tasks(&self) {}
+
+    pub(crate) fn entry_count(&self) -> u64 {
+        lock(&self.entries).len() as u64
+    }
+
+    pub(crate) fn weighted_size(&self) -> u64 {
+        self.entry_count()
+    }
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> Selected<'_, K, V> {
+    /// The key's changes follow one another; readers wait for none.
+    pub(crate) fn and_compute_with(self, change: impl FnOnce(Option<Entry<V>>) -> Op<V>) {
+        let turn = Arc::clone(
+            lock(&self.cache.changes)
+                .entry(self.key.clone())
+                .or_default(),
+        );
+        let turn = lock(&turn);
+        let value = self.cache.get(&self.key);
+        match change(value.map(Entry)) {
+            Op::Nop => {}
+            Op::Put(value) => {
+                lock(&self.cache.entries).insert(self.key, value);
             }
+            Op::Remove => self.cache.invalidate(&self.key),
         }
-    }
-
-    pub(crate) struct Selected<'a, K, V> {
-        cache: &'a Cache<K, V>,
-        key: K,
-    }
-
-    fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-        mutex.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
-        pub(crate) fn builder() -> Builder<K, V> {
-            Builder(std::marker::PhantomData)
-        }
-
-        pub(crate) fn get(&self, key: &K) -> Option<V> {
-            lock(&self.held).get(key).cloned()
-        }
-
-        pub(crate) fn invalidate(&self, key: &K) {
-            lock(&self.held).remove(key);
-        }
-
-        pub(crate) fn invalidate_all(&self) {
-            lock(&self.held).clear();
-        }
-
-        pub(crate) fn entry(&self, key: K) -> Selected<'_, K, V> {
-            Selected { cache: self, key }
-        }
-
-        #[expect(clippy::unused_self, reason = "moka's signature")]
-        pub(crate) fn run_pending_tasks(&self) {}
-
-        pub(crate) fn entry_count(&self) -> u64 {
-            lock(&self.held).len() as u64
-        }
-    }
-
-    impl<K: Hash + Eq + Clone, V: Clone> Selected<'_, K, V> {
-        /// The key's changes follow one another; readers are not held up.
-        pub(crate) fn and_compute_with(self, change: impl FnOnce(Option<V>) -> Op<V>) {
-            let turn = Arc::clone(lock(&self.cache.keys).entry(self.key.clone()).or_default());
-            let turn = lock(&turn);
-            let held = self.cache.get(&self.key);
-            match change(held) {
-                Op::Nop => {}
-                Op::Put(value) => {
-                    lock(&self.cache.held).insert(self.key, value);
-                }
-            }
-            drop(turn);
-        }
+        drop(turn);
     }
 }

@@ -1,6 +1,5 @@
-//! The races that the cache was designed against, each under many orders of its threads: what was
-//! fetched before an invalidation, a purge or a dropped name is never seen after it, and flights share
-//! what they may share and nothing else.
+//! The races that the cache was designed against, each under many orders of its threads: data fetched before an invalidation,
+//! a purge or a dropped alias is never seen after it, and flights share what they may share and nothing else.
 
 use std::{
     sync::{
@@ -19,38 +18,34 @@ use engage_bff::{
 };
 use jiff::{Timestamp, civil::date};
 use schedules::cache::{
-    Answer, Bounds, Cache, FetchStart, IsPurged, PartData, Weigh,
+    Answer, Bounds, Cache, FetchStart, IsPurged, PartData,
     fence::{Fences, Sequence},
     flight::{Flights, Joined, Pace},
     freshness::{FetchSource, Policy},
     parts::Origins,
 };
-use serde::{Deserialize, Serialize};
-use shuttle::{future, thread};
+use shuttle::{Config, Runner, future, scheduler::RandomScheduler, thread};
 
 /// How many orders each race is tried under.
 const SCHEDULES: usize = 10_000;
 
-#[derive(Serialize, Deserialize)]
 struct NothingRendered;
 
 impl Answer for NothingRendered {
     fn made_ready(&self) {}
-}
 
-impl Weigh for NothingRendered {
     fn bytes(&self) -> usize {
         0
     }
 }
 
-type Pantry = Cache<NothingRendered, &'static str>;
+type TestCache = Cache<NothingRendered, &'static str>;
 
 fn clock() -> Clock {
     Clock::from(ManualClock::new(Timestamp::UNIX_EPOCH))
 }
 
-fn pantry() -> Arc<Pantry> {
+fn cache() -> Arc<TestCache> {
     let minute = Duration::from_secs(60);
     let policy = Policy {
         lifetimes: PartMap::splat(minute),
@@ -93,7 +88,7 @@ fn by_email() -> Lookup {
     )
 }
 
-/// What Engage would tell, `balance` at the time of asking.
+/// The points that Engage returns, with `balance` at the time of the request.
 fn points(balance: usize) -> Points {
     Points {
         accounts: vec![PointAccount {
@@ -116,125 +111,128 @@ fn overview(balance: usize) -> Overview {
     }
 }
 
-fn held_balance(pantry: &Pantry) -> Option<Decimal> {
-    let record = pantry.record(alva())?;
-    Some(record.parts()?.points.as_ref()?.data.accounts[0].balance)
+fn cached_balance(cache: &TestCache) -> Option<Decimal> {
+    let record = cache.record(alva())?;
+    Some(record.parts()?.points?.data.accounts[0].balance)
 }
 
-/// Asks the world for the balance as a flight does: the request begins, then Engage looks.
-fn ask(pantry: &Pantry, world: &shuttle::sync::atomic::AtomicUsize) -> (FetchStart, usize) {
-    let start = pantry.begin();
+/// Fetches the balance as a flight does: the request begins, then Engage reads its data.
+fn fetch(cache: &TestCache, world: &shuttle::sync::atomic::AtomicUsize) -> (FetchStart, usize) {
+    let start = cache.begin();
     (start, world.load(Ordering::SeqCst))
 }
 
 fn explore(race: impl Fn() + Send + Sync + 'static) {
-    shuttle::check_random(race, SCHEDULES);
+    let mut config = Config::new();
+    // zstd needs more than the usual 32 KiB.
+    config.stack_size = 256 << 10;
+    Runner::new(RandomScheduler::new(SCHEDULES), config).run(race);
 }
 
 #[test]
-fn an_entity_answer_asked_for_before_an_invalidation_is_never_seen_after_it() {
+fn entity_data_requested_before_an_invalidation_is_never_seen_after_it() {
     explore(|| {
-        let pantry = pantry();
+        let cache = cache();
         let world = Arc::new(shuttle::sync::atomic::AtomicUsize::new(1));
         let flights: Vec<_> = (0..2)
             .map(|_| {
-                let (pantry, world) = (Arc::clone(&pantry), Arc::clone(&world));
+                let (cache, world) = (Arc::clone(&cache), Arc::clone(&world));
                 thread::spawn(move || {
-                    let (start, balance) = ask(&pantry, &world);
-                    pantry.store_part(alva(), start, PartData::Points(points(balance).into()));
+                    let (start, balance) = fetch(&cache, &world);
+                    cache.store_part(alva(), start, PartData::Points(points(balance).into()));
                 })
             })
             .collect();
         world.store(2, Ordering::SeqCst);
-        pantry.invalidate(alva(), Part::Points.into());
-        // Acknowledged: from here on nobody sees 1, whatever is in the air.
+        cache.invalidate(alva(), Part::Points.into());
+        // Acknowledged: from here on 1 is never served, whatever is in flight.
         for _ in 0..3 {
-            assert_ne!(held_balance(&pantry), Some(Decimal::ONE));
+            assert_ne!(cached_balance(&cache), Some(Decimal::ONE));
             thread::yield_now();
         }
         for flight in flights {
             flight.join().expect("the flight ends");
         }
-        assert_ne!(held_balance(&pantry), Some(Decimal::ONE));
+        assert_ne!(cached_balance(&cache), Some(Decimal::ONE));
     });
 }
 
 #[test]
-fn an_overview_is_never_seen_after_an_invalidation_though_asked_for_later() {
+fn overview_requested_after_an_invalidation_is_never_seen() {
     explore(|| {
-        let pantry = pantry();
+        let cache = cache();
         let flight = {
-            let pantry = Arc::clone(&pantry);
+            let cache = Arc::clone(&cache);
             thread::spawn(move || {
-                let start = pantry.begin();
-                // Engage's own cached copy: old whenever it is asked.
-                pantry.store_overview(&Lookup::by_id(alva()), start, overview(1));
+                let start = cache.begin();
+                // Engage's own cached copy: old whenever it is requested.
+                cache.store_overview(&Lookup::by_id(alva()), start, overview(1));
             })
         };
-        pantry.invalidate(alva(), Part::Points.into());
-        assert_ne!(held_balance(&pantry), Some(Decimal::ONE));
+        cache.invalidate(alva(), Part::Points.into());
+        assert_ne!(cached_balance(&cache), Some(Decimal::ONE));
         flight.join().expect("the flight ends");
-        assert_ne!(held_balance(&pantry), Some(Decimal::ONE));
+        assert_ne!(cached_balance(&cache), Some(Decimal::ONE));
     });
 }
 
 #[test]
-fn an_overview_never_stands_over_what_the_entity_endpoint_told() {
+fn overview_never_replaces_newer_entity_data() {
     explore(|| {
-        let pantry = pantry();
+        let cache = cache();
         let lagging = {
-            let pantry = Arc::clone(&pantry);
+            let cache = Arc::clone(&cache);
             thread::spawn(move || {
-                let start = pantry.begin();
-                pantry.store_overview(&Lookup::by_id(alva()), start, overview(1));
+                let start = cache.begin();
+                cache.store_overview(&Lookup::by_id(alva()), start, overview(1));
             })
         };
-        let start = pantry.begin();
-        pantry.store_part(alva(), start, PartData::Points(points(2).into()));
-        assert_eq!(held_balance(&pantry), Some(Decimal::TWO));
+        let start = cache.begin();
+        cache.store_part(alva(), start, PartData::Points(points(2).into()));
+        assert_eq!(cached_balance(&cache), Some(Decimal::TWO));
         lagging.join().expect("the flight ends");
-        assert_eq!(held_balance(&pantry), Some(Decimal::TWO));
+        assert_eq!(cached_balance(&cache), Some(Decimal::TWO));
     });
 }
 
 #[test]
-fn a_purge_by_a_name_reaches_the_contact_that_a_flight_is_only_just_learning() {
+fn purge_by_alias_reaches_a_contact_that_a_flight_is_just_finding() {
     explore(|| {
-        let pantry = pantry();
+        let cache = cache();
         let asked = by_email();
         let flight = {
-            let (pantry, asked) = (Arc::clone(&pantry), asked.clone());
+            let (cache, asked) = (Arc::clone(&cache), asked.clone());
             thread::spawn(move || {
-                let start = pantry.begin();
+                let start = cache.begin();
                 let key = asked.key();
-                if pantry.store_alias(key, alva(), start, FetchSource::Overview, true) {
-                    pantry.store_overview(&asked, start, overview(1));
+                if cache.store_alias(key, alva(), start, FetchSource::Overview, true) {
+                    cache.store_overview(&asked, start, overview(1));
                 }
             })
         };
-        let before = pantry.begin();
-        pantry.purge_alias(asked.key());
-        let seen = |pantry: &Pantry| {
-            let record = pantry.record(alva());
+        let before = cache.begin();
+        cache.purge_alias(asked.key());
+        let seen = |cache: &TestCache| {
+            let record = cache.record(alva());
             record.is_some_and(|record| record.sequence(Part::Profile) < before.sequence)
         };
-        assert!(!seen(&pantry));
+        assert!(!seen(&cache));
         flight.join().expect("the flight ends");
-        assert!(!seen(&pantry));
-        let alias = pantry.alias(asked.key());
+        assert!(!seen(&cache));
+        let alias = cache.alias(asked.key());
         assert!(alias.is_none_or(|alias| alias.provenance.sequence > before.sequence));
     });
 }
 
 #[test]
-fn a_purge_by_identifier_reaches_every_contact_that_is_only_just_stored() {
+fn purge_by_identifier_reaches_contacts_that_are_just_being_stored() {
     explore(|| {
-        let pantry = pantry();
+        let cache = cache();
         let flights = [Part::Profile, Part::Points].map(|part| {
-            let pantry = Arc::clone(&pantry);
+            let cache = Arc::clone(&cache);
             thread::spawn(move || {
-                let start = pantry.begin();
-                let kept = pantry.store_part(
+                let start = cache.begin();
+                let kept = cache.store_part(
                     alva(),
                     start,
                     match part {
@@ -245,21 +243,21 @@ fn a_purge_by_identifier_reaches_every_contact_that_is_only_just_stored() {
                 (start, kept.provenance(part).is_some())
             })
         });
-        let before = pantry.begin();
+        let before = cache.begin();
         let everyone: IsPurged = Arc::new(|_, _| true);
-        pantry.purge_where(&everyone);
-        let after = pantry.begin();
-        let seen = |pantry: &Pantry| {
-            let record = pantry.record(alva());
+        cache.purge_where(&everyone);
+        let after = cache.begin();
+        let seen = |cache: &TestCache| {
+            let record = cache.record(alva());
             record.is_some_and(|record| {
                 let old = |sequence| sequence > Sequence::default() && sequence < before.sequence;
                 old(record.sequence(Part::Profile)) || old(record.sequence(Part::Points))
             })
         };
-        assert!(!seen(&pantry));
+        assert!(!seen(&cache));
         for flight in flights {
             let (start, is_handed_over) = flight.join().expect("the flight ends");
-            assert!(!seen(&pantry));
+            assert!(!seen(&cache));
             // What begins later is kept.
             assert!(start.sequence < after.sequence || is_handed_over);
         }
@@ -267,83 +265,83 @@ fn a_purge_by_identifier_reaches_every_contact_that_is_only_just_stored() {
 }
 
 #[test]
-fn nothing_asked_for_before_everything_was_purged_is_seen_after_it() {
+fn data_requested_before_a_purge_of_everything_is_never_seen() {
     explore(|| {
-        let pantry = pantry();
+        let cache = cache();
         let asked = by_email();
         let flight = {
-            let (pantry, asked) = (Arc::clone(&pantry), asked.clone());
+            let (cache, asked) = (Arc::clone(&cache), asked.clone());
             thread::spawn(move || {
-                let start = pantry.begin();
-                pantry.store_alias(asked.key(), alva(), start, FetchSource::Overview, true);
-                pantry.store_overview(&asked, start, overview(1));
-                pantry.store_negative(
+                let start = cache.begin();
+                cache.store_alias(asked.key(), alva(), start, FetchSource::Overview, true);
+                cache.store_overview(&asked, start, overview(1));
+                cache.store_negative(
                     Lookup::by_id(alva()).key(),
                     start,
                     FetchSource::Overview,
-                    "nobody",
+                    "unknown",
                 );
             })
         };
-        let before = pantry.begin();
-        pantry.purge_everything();
+        let before = cache.begin();
+        cache.purge_everything();
         let old = |sequence| sequence < before.sequence;
-        let clean = |pantry: &Pantry| {
-            let record = pantry.record(alva());
-            let alias = pantry.alias(asked.key());
+        let clean = |cache: &TestCache| {
+            let record = cache.record(alva());
+            let alias = cache.alias(asked.key());
             !record.is_some_and(|record| old(record.sequence(Part::Profile)))
                 && !alias.is_some_and(|alias| old(alias.provenance.sequence))
         };
-        assert!(clean(&pantry));
+        assert!(clean(&cache));
         flight.join().expect("the flight ends");
-        assert!(clean(&pantry));
+        assert!(clean(&cache));
     });
 }
 
 #[test]
-fn a_nobody_asked_for_before_somebody_was_created_is_never_told_after_it() {
+fn negative_entry_requested_before_a_creation_is_never_served_after_it() {
     explore(|| {
-        let pantry = pantry();
+        let cache = cache();
         let asked = by_email();
         let exists = Arc::new(shuttle::sync::atomic::AtomicUsize::new(0));
         let flight = {
-            let (pantry, asked, exists) = (Arc::clone(&pantry), asked.clone(), Arc::clone(&exists));
+            let (cache, asked, exists) = (Arc::clone(&cache), asked.clone(), Arc::clone(&exists));
             thread::spawn(move || {
-                let (start, exists) = ask(&pantry, &exists);
+                let (start, exists) = fetch(&cache, &exists);
                 if exists == 0 {
-                    pantry.store_negative(asked.key(), start, FetchSource::Overview, "nobody");
+                    cache.store_negative(asked.key(), start, FetchSource::Overview, "unknown");
                 }
             })
         };
         exists.store(1, Ordering::SeqCst);
-        pantry.drop_negatives();
-        let told = |pantry: &Pantry| pantry.negative(asked.key(), clock().now().tick);
-        assert_eq!(told(&pantry), None);
+        cache.drop_negatives();
+        let served = |cache: &TestCache| cache.negative(asked.key(), clock().now().tick);
+        assert_eq!(served(&cache), None);
         flight.join().expect("the flight ends");
-        assert_eq!(told(&pantry), None);
+        assert_eq!(served(&cache), None);
     });
 }
 
 #[test]
-fn a_dropped_name_is_not_brought_back_by_a_flight_that_was_in_the_air() {
+fn flight_does_not_bring_back_a_dropped_alias() {
     explore(|| {
-        let pantry = pantry();
+        let cache = cache();
         let asked = by_email();
         let flight = {
-            let (pantry, asked) = (Arc::clone(&pantry), asked.clone());
+            let (cache, asked) = (Arc::clone(&cache), asked.clone());
             thread::spawn(move || {
-                let start = pantry.begin();
-                pantry.store_alias(asked.key(), alva(), start, FetchSource::Overview, true);
+                let start = cache.begin();
+                cache.store_alias(asked.key(), alva(), start, FetchSource::Overview, true);
             })
         };
-        pantry.drop_alias(asked.key());
-        assert!(pantry.alias(asked.key()).is_none());
+        cache.drop_alias(asked.key());
+        assert!(cache.alias(asked.key()).is_none());
         flight.join().expect("the flight ends");
-        assert!(pantry.alias(asked.key()).is_none());
+        assert!(cache.alias(asked.key()).is_none());
     });
 }
 
-/// One that holds up nothing: the clock stands still.
+/// A pace that delays nothing: the clock stands still.
 const PACE: Pace = Pace {
     in_a_row: 100,
     spacing: Duration::from_millis(50),
@@ -356,7 +354,7 @@ fn claim() -> Requester {
     }
 }
 
-/// A flight that notes how many fly at once.
+/// A flight that counts how many run at once.
 fn counted(
     flights: &Flights<u8, usize>,
     fences: &Arc<Fences>,
@@ -382,7 +380,7 @@ fn counted(
 }
 
 #[test]
-fn fresh_callers_share_one_waiting_flight_and_never_one_that_had_begun_before_they_came() {
+fn fresh_callers_share_one_waiting_flight_and_never_an_earlier_one() {
     explore(|| {
         let fences = Arc::new(Fences::new(Duration::ZERO, Duration::ZERO, 16));
         let flights = Arc::new(Flights::new(clock(), Duration::from_secs(2), PACE, 100));
@@ -394,8 +392,8 @@ fn fresh_callers_share_one_waiting_flight_and_never_one_that_had_begun_before_th
                 future::spawn(async move {
                     let came_after = start.load(Ordering::SeqCst);
                     let arrival = fences.sequence();
-                    let seat = counted(&flights, &fences, arrival, &start, &running);
-                    let number = seat.outcome().await.expect("the flight lands");
+                    let handle = counted(&flights, &fences, arrival, &start, &running);
+                    let number = handle.outcome().await.expect("the flight lands");
                     assert!(number > came_after, "flight {number} had start before");
                 })
             })
@@ -411,20 +409,20 @@ fn fresh_callers_share_one_waiting_flight_and_never_one_that_had_begun_before_th
 }
 
 #[test]
-fn callers_of_no_great_demands_share_one_flight_and_one_who_leaves_harms_nobody() {
+fn plain_callers_share_one_flight_and_one_may_leave() {
     explore(|| {
         let fences = Arc::new(Fences::new(Duration::ZERO, Duration::ZERO, 16));
         let flights = Arc::new(Flights::new(clock(), Duration::from_secs(2), PACE, 100));
         let start = Arc::new(AtomicUsize::new(0));
         let anything = schedules::cache::fence::Sequence::default();
-        let all_aboard = Arc::new(AtomicUsize::new(0));
+        let all_joined = Arc::new(AtomicUsize::new(0));
         let join = || {
             let (fences, start) = (Arc::clone(&fences), Arc::clone(&start));
-            let all_aboard = Arc::clone(&all_aboard);
+            let all_joined = Arc::clone(&all_joined);
             let call = move |flight: schedules::cache::flight::FlightStart<usize>| async move {
                 flight.begin(fences.sequence(), clock().now().tick);
                 let number = start.fetch_add(1, Ordering::SeqCst) + 1;
-                while all_aboard.load(Ordering::SeqCst) == 0 {
+                while all_joined.load(Ordering::SeqCst) == 0 {
                     future::yield_now().await;
                 }
                 number
@@ -438,11 +436,11 @@ fn callers_of_no_great_demands_share_one_flight_and_one_who_leaves_harms_nobody(
         let others = [join(), join()];
         drop(first);
         assert_eq!(flights.in_flight(), 1);
-        all_aboard.store(1, Ordering::SeqCst);
+        all_joined.store(1, Ordering::SeqCst);
         future::block_on(async {
-            for seat in others {
-                assert_eq!(seat.joined, Joined::Collapsed);
-                assert_eq!(seat.outcome().await, Ok(1));
+            for handle in others {
+                assert_eq!(handle.joined, Joined::Collapsed);
+                assert_eq!(handle.outcome().await, Ok(1));
             }
         });
         assert_eq!(start.load(Ordering::SeqCst), 1);
@@ -450,18 +448,18 @@ fn callers_of_no_great_demands_share_one_flight_and_one_who_leaves_harms_nobody(
 }
 
 #[test]
-fn parts_beside_the_invalidated_one_stay() {
+fn parts_other_than_the_invalidated_one_stay() {
     explore(|| {
-        let pantry = pantry();
-        let start = pantry.begin();
-        pantry.store_overview(&Lookup::by_id(alva()), start, overview(1));
+        let cache = cache();
+        let start = cache.begin();
+        cache.store_overview(&Lookup::by_id(alva()), start, overview(1));
         let racing = {
-            let pantry = Arc::clone(&pantry);
-            thread::spawn(move || pantry.invalidate(alva(), Part::Points.into()))
+            let cache = Arc::clone(&cache);
+            thread::spawn(move || cache.invalidate(alva(), Part::Points.into()))
         };
-        pantry.invalidate(alva(), Part::Vouchers.into());
+        cache.invalidate(alva(), Part::Vouchers.into());
         racing.join().expect("the invalidation ends");
-        let record = pantry.record(alva()).expect("the record stays");
+        let record = cache.record(alva()).expect("the record stays");
         assert_eq!(record.held(), PartSet::from(Part::Profile));
     });
 }

@@ -1,4 +1,4 @@
-//! Purges by identifier: whom their predicates meet, for how long, and how many there may be.
+//! Purges by identifier: which contacts their predicates match, for how long, and how many there may be.
 
 use super::*;
 
@@ -18,12 +18,12 @@ fn profile(key: &str) -> PartData {
 }
 
 #[test]
-fn a_purge_meets_what_began_before_it_and_nothing_later() {
-    let (pantry, _) = pantry();
-    let (before, other) = (pantry.begin(), pantry.begin());
-    pantry.purge_where(&purge_of("A-1"));
-    let after = pantry.begin();
-    let kept = |id, start, data| !pantry.store_part(id, start, data).held().is_empty();
+fn purge_reaches_requests_begun_before_it_and_none_later() {
+    let (cache, _) = cache();
+    let (before, other) = (cache.begin(), cache.begin());
+    cache.purge_where(&purge_of("A-1"));
+    let after = cache.begin();
+    let kept = |id, start, data| !cache.store_part(id, start, data).held().is_empty();
     assert!(!kept(contact('1'), before, profile("A-1")));
     assert!(!kept(
         contact('1'),
@@ -32,7 +32,7 @@ fn a_purge_meets_what_began_before_it_and_nothing_later() {
     ));
     assert!(kept(contact('1'), after, profile("A-1")));
     assert!(kept(contact('2'), other, profile("B-2")));
-    // A profile as old says that these are another's; without one they could be anybody's.
+    // A profile as old shows that these are another's; without one they may be the purged contact's.
     assert!(kept(
         contact('2'),
         other,
@@ -51,44 +51,44 @@ fn a_purge_meets_what_began_before_it_and_nothing_later() {
 }
 
 #[test]
-fn a_contact_that_bears_no_more_what_was_purged_is_met_by_its_older_copy() {
-    let (pantry, _) = pantry();
-    let old = pantry.begin();
-    let points = pantry.begin();
-    pantry.purge_where(&purge_of("A-1"));
-    pantry.store_part(contact('1'), pantry.begin(), profile("A-2"));
-    pantry.store_part(contact('1'), old, profile("A-1"));
-    pantry.store_part(
+fn purge_reaches_a_contact_by_its_older_copy() {
+    let (cache, _) = cache();
+    let old = cache.begin();
+    let points = cache.begin();
+    cache.purge_where(&purge_of("A-1"));
+    cache.store_part(contact('1'), cache.begin(), profile("A-2"));
+    cache.store_part(contact('1'), old, profile("A-1"));
+    cache.store_part(
         contact('1'),
         points,
         PartData::Points(Points::default().into()),
     );
-    let record = pantry.record(contact('1')).expect("a record");
+    let record = cache.record(contact('1')).expect("a record");
     assert_eq!(record.held(), Part::Profile.into());
     assert!(record.sequence(Part::Profile) > points.sequence);
 }
 
 #[test]
-fn a_purge_stands_as_long_as_a_fence_and_one_too_many_is_a_fence_around_everything() {
-    let (pantry, clock) = pantry();
-    let before = pantry.begin();
-    pantry.purge_where(&purge_of("A-1"));
+fn purge_lasts_as_long_as_a_fence_and_one_too_many_fences_everything() {
+    let (cache, clock) = cache();
+    let before = cache.begin();
+    cache.purge_where(&purge_of("A-1"));
     clock.advance(3 * MINUTE);
     assert!(
-        !pantry
+        !cache
             .store_part(contact('1'), before, profile("A-1"))
             .held()
             .is_empty()
     );
-    let kept = pantry.begin();
+    let kept = cache.begin();
     for number in 0..1000 {
-        pantry.purge_where(&purge_of(&number.to_string()));
+        cache.purge_where(&purge_of(&number.to_string()));
     }
-    assert!(pantry.fences.everything() < kept.sequence);
-    pantry.purge_where(&purge_of("one more"));
-    assert!(pantry.fences.everything() > kept.sequence);
+    assert!(cache.fences.everything() < kept.sequence);
+    cache.purge_where(&purge_of("one more"));
+    assert!(cache.fences.everything() > kept.sequence);
     assert!(
-        pantry
+        cache
             .store_part(contact('1'), kept, profile("A-1"))
             .held()
             .is_empty()

@@ -25,14 +25,18 @@ impl Search<'_> {
         alias: &Alias,
         record: &CachedRecord,
     ) -> Result<AliasCheck, Error> {
-        let (Some(identity), Some(provenance)) =
-            (record.identity(), record.provenance(Part::Profile))
-        else {
+        let Some(provenance) = record.provenance(Part::Profile) else {
             return Ok(AliasCheck::Holds);
         };
         if alias.seen_in == provenance.sequence {
             return Ok(AliasCheck::Holds);
         }
+        // A damaged record was dropped: what is cached must be read again.
+        let parts = self.inner.tiers.memory.parts_of(record);
+        let Some(profile) = parts.and_then(|parts| parts.profile) else {
+            return Ok(AliasCheck::Dropped);
+        };
+        let identity = &profile.data.identity;
         let lookup = &self.query.lookup;
         let key = lookup.key();
         let matches = self

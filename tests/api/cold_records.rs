@@ -1,4 +1,4 @@
-//! Who is not asked for takes less room: what is held is packed, and nobody can tell from any answer.
+//! Cold records lose their rendered responses; no response shows it.
 
 use engage_bff::domain::{Part, PartSet};
 use engage_simulator::fixtures::{ALL_CONTACTS, ALVA, BO, CIM, DORA};
@@ -10,8 +10,8 @@ use crate::{
     operators::operate,
 };
 
-/// Looks after the cache until nobody has been asked for since it last did.
-fn pack(app: &TestApp) {
+/// Two rounds of maintenance: after the first, no record counts as read.
+fn cool(app: &TestApp) {
     app.customers.maintain();
     app.customers.maintain();
 }
@@ -25,9 +25,9 @@ fn by_email() -> String {
 }
 
 #[tokio::test]
-async fn what_was_packed_is_told_word_for_word_and_costs_no_call() {
+async fn cold_record_is_served_byte_for_byte_without_a_call() {
     let app = TestApp::spawn().await;
-    let mut asked = Vec::new();
+    let mut requests = Vec::new();
     for person in ALL_CONTACTS {
         for (key, more) in [
             (TILL, ""),
@@ -37,19 +37,19 @@ async fn what_was_packed_is_told_word_for_word_and_costs_no_call() {
         ] {
             let query = format!("contactId={}{more}", person.id);
             app.get_as(key, &query).await.assert_ok();
-            asked.push((key, query));
+            requests.push((key, query));
         }
     }
     let mut before = Vec::new();
-    for (key, query) in &asked {
+    for (key, query) in &requests {
         before.push(app.get_as(key, query).await);
     }
-    let (ready, calls) = (bytes(&app), app.engage.total_calls());
-    pack(&app);
-    assert!(bytes(&app) * 3 < ready, "{} of {ready}", bytes(&app));
-    for ((key, query), before) in asked.iter().zip(before) {
-        // Each the first that is asked for after it was packed.
-        pack(&app);
+    let (warm, calls) = (bytes(&app), app.engage.total_calls());
+    cool(&app);
+    assert!(bytes(&app) * 3 < warm, "{} of {warm}", bytes(&app));
+    for ((key, query), before) in requests.iter().zip(before) {
+        // Each is the first request after the sweeps.
+        cool(&app);
         let after = app.get_as(key, query).await;
         after.assert_hit();
         assert_eq!(after.body, before.body, "{query}");
@@ -60,11 +60,11 @@ async fn what_was_packed_is_told_word_for_word_and_costs_no_call() {
 }
 
 #[tokio::test]
-async fn a_change_reaches_what_is_packed() {
+async fn invalidation_reaches_a_cold_record() {
     let app = TestApp::spawn().await;
     app.get(&by_email()).await.assert_ok();
     for (part, points) in [(Part::Points, 742.25), (Part::Profile, 743.5)] {
-        pack(&app);
+        cool(&app);
         app.engage
             .contact(ALVA.id)
             .points(&points.to_string())
@@ -74,7 +74,7 @@ async fn a_change_reaches_what_is_packed() {
             .await;
         let after = app.get(&by_email()).await;
         after.assert_ok();
-        // What was not told of is told as it was held.
+        // The other part is served as it was cached.
         let (balance, name) = match part {
             Part::Points => (points, "Alva"),
             _ => (742.25, "Alvina"),
@@ -85,39 +85,39 @@ async fn a_change_reaches_what_is_packed() {
 }
 
 #[tokio::test]
-async fn what_is_told_afresh_takes_the_place_of_what_is_packed() {
+async fn fresh_part_replaces_a_cold_one() {
     let app = TestApp::spawn().await;
     app.get(&by_email()).await.assert_ok();
-    pack(&app);
+    cool(&app);
     app.engage.contact(ALVA.id).points("742.25");
     let fresh = app.get(&format!("{}&fresh=points", by_email())).await;
     assert_eq!(fresh.at("/points/balance"), json!(742.25));
-    pack(&app);
+    cool(&app);
     let after = app.get(&by_email()).await;
     after.assert_hit();
     assert_eq!(after.body, fresh.body);
 }
 
 #[tokio::test]
-async fn whoever_bears_an_identifier_is_purged_packed_or_not() {
+async fn purge_by_identifier_reaches_warm_and_cold_records() {
     let app = TestApp::spawn().await;
     for person in [&ALVA, &BO, &CIM, &DORA] {
         app.get(&format!("contactId={}", person.id))
             .await
             .assert_ok();
     }
-    pack(&app);
+    cool(&app);
     app.get(&format!("contactId={}", DORA.id))
         .await
         .assert_hit();
-    for (gone, phone) in [ALVA, DORA].iter().map(|person| (person.id, person.phone)) {
+    for (purged, phone) in [ALVA, DORA].iter().map(|person| (person.id, person.phone)) {
         let body = json!({ "mobilePhone": phone }).to_string();
-        let purged = operate(&app, Method::POST, "/cache/purge", &body).await;
-        assert_eq!(purged.status, 204);
-        let after = app.get(&format!("contactId={gone}")).await;
+        let purge = operate(&app, Method::POST, "/cache/purge", &body).await;
+        assert_eq!(purge.status, 204);
+        let after = app.get(&format!("contactId={purged}")).await;
         after.assert_ok();
         after.assert_cache_status("engage-bff; fwd=miss; stored");
-        app.customers.purge(id(gone)).await;
+        app.customers.purge(id(purged)).await;
     }
     assert_eq!(app.customers.counts().records, 2);
 }

@@ -1,0 +1,155 @@
+//! Maintenance in the background: entries too old for anything are removed, and cold records lose their rendered
+//! responses.
+
+use std::{sync::Arc, time::Duration};
+
+use moka::ops::compute::Op;
+use tokio::sync::Notify;
+
+use super::{
+    Answer, Cache, codec,
+    freshness::{Freshness, Policy},
+    parts::Origins,
+    record::Record,
+};
+use crate::{
+    clock::Tick,
+    threads::{AtomicU64, Ordering},
+};
+
+/// Records grow by one in so many of the bytes that the cache may hold between two evictions, and between two sweeps while
+/// it is more than half full: new records come with rendered responses, which take several times the room of their parts.
+pub(super) const GROWTH_SHARE: u64 = 64;
+
+/// For how long at least an entry that is too old for anything is kept: a request for it is reported as stale, not as a
+/// miss.
+pub(super) const DEAD_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// For how long after it was written a record may be of any use.
+pub(super) fn outer_lifetime(policy: &Policy) -> Duration {
+    let lifetimes = policy.lifetimes.iter().map(|(_, lifetime)| *lifetime);
+    let window = policy.stale_if_error.max(policy.stale_while_revalidate);
+    lifetimes.max().unwrap_or_default() + window + DEAD_FOR
+}
+
+/// Counts the bytes by which records grew since the last eviction.
+pub(super) struct FillCounter {
+    bytes: AtomicU64,
+    limit: u64,
+    reached: Notify,
+}
+
+impl FillCounter {
+    pub(super) fn new(max_bytes: u64) -> Self {
+        Self {
+            bytes: AtomicU64::new(0),
+            limit: max_bytes / GROWTH_SHARE,
+            reached: Notify::new(),
+        }
+    }
+
+    /// Adds so much. Returns whether the limit was reached; then it begins anew.
+    pub(super) fn note(&self, bytes: u32) -> bool {
+        let bytes = u64::from(bytes);
+        let is_reached = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > self.limit;
+        if is_reached {
+            self.bytes.store(0, Ordering::Relaxed);
+            self.reached.notify_one();
+        }
+        is_reached
+    }
+}
+
+impl<R, E> Cache<R, E>
+where
+    R: Answer,
+    E: Clone + Send + Sync + 'static,
+{
+    /// Whether aliases of purged contacts wait to be removed.
+    pub fn has_pending_purges(&self) -> bool {
+        !self.pending_purges.is_empty()
+    }
+
+    /// Removes the aliases of purged contacts. Visits every alias: not on a request's way.
+    pub fn sweep_pending_purges(&self) {
+        self.pending_purges.sweep(|purged| {
+            self.aliases
+                .retain(|entry| !purged.contains(&entry.id) || self.stands(&entry.alias()));
+        });
+    }
+
+    /// Waits until records grew so much that a sweep is due. None is while the cache is half empty, except to make the
+    /// first dictionary early.
+    pub async fn filled(&self) {
+        loop {
+            self.fills.reached.notified().await;
+            let has_samples = self.records.entry_count() >= codec::MIN_SAMPLES as u64;
+            let is_dictionary_due = has_samples && self.codec.is_dictionary_due(self.clock.tick());
+            if self.is_half_full() || is_dictionary_due {
+                return;
+            }
+        }
+    }
+
+    /// Whether more than half of the bytes are taken.
+    pub(super) fn is_half_full(&self) -> bool {
+        self.records.weighted_size() > self.max_bytes / 2
+    }
+
+    /// Removes what has been too old for anything for a while, and sweeps the records. Visits everything: not on a
+    /// request's way.
+    pub fn maintain(&self) {
+        let now = self.dead_before();
+        self.aliases
+            .retain(|entry| entry.alias().freshness(now, &self.policy) != Freshness::Dead);
+        self.sweep();
+    }
+
+    /// Removes records that have been too old for anything for a while, and the rendered responses of those that were not
+    /// read since the last sweep. Visits every record: not on a request's way.
+    pub fn sweep(&self) {
+        let now = self.dead_before();
+        for (id, seen) in self.records.iter() {
+            let is_cold = seen.take_reads() == 0;
+            let is_dead = is_cold && self.is_dead(&seen, now);
+            if !is_dead && (!is_cold || seen.rendered().len() == 0) {
+                continue;
+            }
+            // A record that was read or replaced meanwhile is left alone.
+            self.update_record(*id, |cached| match cached {
+                Some(cached) if Arc::ptr_eq(cached, &seen) && cached.reads() == 0 => {
+                    if is_dead {
+                        Op::Remove
+                    } else {
+                        Op::Put(Arc::new(cached.without_rendered()))
+                    }
+                }
+                _ => Op::Nop,
+            });
+        }
+        self.records.run_pending_tasks();
+        let records: Vec<_> = if self.codec.is_dictionary_due(self.clock.tick()) {
+            self.records.iter().take(codec::MAX_SAMPLES).collect()
+        } else {
+            Vec::new()
+        };
+        let samples = records
+            .iter()
+            .map(|(id, record)| (**id, record.compressed()));
+        if let Err(error) = self.codec.renew(self.clock.tick(), samples) {
+            tracing::error!(alarm = true, %error, "dictionary training failed");
+        }
+    }
+
+    /// Entries that were too old for anything at that moment are removed.
+    fn dead_before(&self) -> Tick {
+        self.clock.tick() - DEAD_FOR
+    }
+
+    /// Whether no part of the record may be served any more.
+    fn is_dead(&self, record: &Record<R>, now: Tick) -> bool {
+        record
+            .provenances()
+            .all(|provenance| provenance.freshness(now, &self.policy) == Freshness::Dead)
+    }
+}

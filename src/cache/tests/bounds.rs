@@ -1,0 +1,197 @@
+//! How much is kept, and which entries leave when there is more.
+
+use std::collections::VecDeque;
+
+use super::*;
+
+fn numbered(number: u32) -> ContactId {
+    ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c3{number:08x}")).expect("an id")
+}
+
+/// A profile that takes a kilobyte and more however it is compressed.
+fn heavy_profile(number: u32) -> PartData {
+    let mut random = fastrand::Rng::with_seed(number.into());
+    let name: String = std::iter::repeat_with(|| random.alphanumeric())
+        .take(1500)
+        .collect();
+    PartData::Profile(Box::new(
+        Profile {
+            first_name: Some(name.into()),
+            ..Profile::default()
+        }
+        .into(),
+    ))
+}
+
+/// A contact as a request brings it: looked up, stored, rendered.
+fn fetch(cache: &TestCache, number: u32) {
+    let id = numbered(number);
+    if cache.record(id).is_none() {
+        cache.store_part(id, cache.begin(), heavy_profile(number));
+    }
+    if let Some(record) = cache.record(id)
+        && record.rendered().len() == 0
+    {
+        keep(cache, &record, 4000);
+    }
+}
+
+fn sized(max_bytes: u64) -> TestCache {
+    let (small, clock) = cache();
+    let bounds = Bounds {
+        max_bytes,
+        longest_flight: MINUTE,
+    };
+    Cache::new(small.policy, bounds, Clock::from(clock))
+}
+
+#[test]
+fn burst_of_records_stays_within_a_tenth_above_the_size() {
+    let max = 8 << 20;
+    let cache = Arc::new(sized(max));
+    // What may be served at any moment, evicted or not yet: moka's own count lags behind.
+    let served = |cache: &TestCache| -> u64 {
+        let records = cache.records.iter();
+        records.map(|(_, record)| u64::from(weight(&record))).sum()
+    };
+    let writers: Vec<_> = (0..4)
+        .map(|writer| {
+            let cache = Arc::clone(&cache);
+            std::thread::spawn(move || {
+                for number in 0..2000 {
+                    fetch(&cache, writer * 10_000 + number);
+                }
+            })
+        })
+        .collect();
+    let mut most = 0;
+    while !writers.iter().all(std::thread::JoinHandle::is_finished) {
+        most = most.max(served(&cache));
+    }
+    for writer in writers {
+        writer.join().expect("it writes");
+    }
+    assert!(most > max / 2, "{most} of {max}");
+    assert!(most <= max + max / 10, "{most} of {max}");
+    let counted = cache.counts().record_bytes;
+    assert!(counted <= max, "{counted} of {max}");
+}
+
+/// What fits of the contacts that `fetch` brings into a cache of that size.
+const FIT: u32 = 1000;
+const FIT_BYTES: u64 = 7 << 19;
+
+/// A cache full of others, then a scan over ten times as many contacts as fit, during which each of 100 is read again
+/// whenever as many came as fit. `request` says whether the contact was cached. Returns how many in a hundred of these reads
+/// were hits.
+fn hits_during_a_scan(mut request: impl FnMut(u32) -> bool) -> u32 {
+    for number in 0..2 * FIT {
+        request(100_000 + number);
+        request(number % 100);
+    }
+    let (mut reads, mut hits) = (0, 0);
+    for number in 0..10 * FIT {
+        request(200_000 + number);
+        if number % (FIT / 100) == 0 {
+            reads += 1;
+            hits += u32::from(request(number / (FIT / 100) % 100));
+        }
+    }
+    hits * 100 / reads
+}
+
+#[test]
+fn scan_over_all_contacts_evicts_none_of_those_in_use() {
+    let cache = sized(FIT_BYTES);
+    let hits = hits_during_a_scan(|number| {
+        let is_cached = cache.record(numbered(number)).is_some();
+        if !is_cached {
+            cache.store_part(numbered(number), cache.begin(), heavy_profile(number));
+            let record = cache.record(numbered(number));
+            record.iter().for_each(|record| keep(&cache, record, 1000));
+        }
+        is_cached
+    });
+    let count = cache.counts().records;
+    assert!(
+        (u64::from(FIT) * 8 / 10..u64::from(FIT) * 12 / 10).contains(&count),
+        "{count}"
+    );
+    assert!(hits >= 95, "{hits} % hits");
+    // The control: where the least recently used is evicted, the same requests miss.
+    let mut lru = VecDeque::new();
+    let hits = hits_during_a_scan(|number| {
+        let place = lru.iter().position(|cached| *cached == number);
+        if let Some(place) = place {
+            lru.remove(place);
+        }
+        lru.push_back(number);
+        if lru.len() > FIT as usize {
+            lru.pop_front();
+        }
+        place.is_some()
+    });
+    assert!(hits <= 25, "{hits} % hits");
+}
+
+#[test]
+fn refused_record_is_still_returned_to_its_callers() {
+    let cache = sized(1 << 20);
+    for number in 0..200 {
+        for _ in 0..5 {
+            fetch(&cache, number);
+        }
+    }
+    cache.counts();
+    let mut refused = 0;
+    for number in 1000..1300 {
+        let id = numbered(number);
+        let taken = cache.store_part(id, cache.begin(), heavy_profile(number));
+        assert!(taken.profile.is_some());
+        cache.counts();
+        refused += usize::from(cache.record(id).is_none());
+    }
+    assert!(refused > 100, "{refused}");
+}
+
+#[test]
+fn three_aliases_of_every_contact_fit_into_two_kibibytes_each() {
+    // Enough that the parts of the index differ little in size.
+    let contacts = 40_000;
+    let cache = sized(contacts * 2048);
+    let alias = |number: u64, domain: u64| email(&format!("alva.{number}@{domain}.example.com"));
+    for number in 0..contacts {
+        for domain in 0..3 {
+            let id = numbered(u32::try_from(number).expect("few"));
+            store_alias(&cache, &alias(number, domain), id);
+        }
+    }
+    let mut left = 0;
+    for number in 0..contacts {
+        for domain in 0..3 {
+            left += u64::from(cache.alias(alias(number, domain).key()).is_some());
+        }
+    }
+    assert_eq!(left, 3 * contacts);
+}
+
+#[test]
+fn aliases_in_use_outlast_a_flood_of_others() {
+    let cache = sized(1 << 20);
+    let alias = |number: u32| email(&format!("alva.{number}@example.com"));
+    let request = |number| {
+        let is_cached = cache.alias(alias(number).key()).is_some();
+        if !is_cached {
+            store_alias(&cache, &alias(number), numbered(number));
+        }
+        is_cached
+    };
+    let hits = hits_during_a_scan(request);
+    assert!(hits >= 95, "{hits} % hits");
+    let bytes = cache.counts().aliases * Aliases::ENTRY_BYTES as u64;
+    // The number of entries is rounded up for each part of the index.
+    assert!(
+        bytes <= cache.max_bytes() / ALIAS_SHARE * 102 / 100,
+        "{bytes}"
+    );
+}

@@ -1,4 +1,4 @@
-//! What runs beside hits: contacts whom nobody asked for before, and word that others have changed.
+//! Background load while hits are counted: misses, and webhooks about other contacts.
 
 use std::fmt::Write as _;
 
@@ -10,24 +10,24 @@ use crate::{
     service::{SHOP, Service},
 };
 
-/// So many are fetched each time.
+/// So many contacts are fetched each time.
 const UNKNOWN: usize = 10;
-/// So many change: twenty for each who is fetched, as 1,000 a second beside 50.
+/// So many change: twenty for each that is fetched, as 1,000 a second to 50.
 const CHANGES: usize = 20 * UNKNOWN;
-/// The member numbers of the simulator's crowd begin after this.
-const CROWD: usize = 200_000;
-/// More turns than anything takes that was begun and need not be waited for.
+/// The member numbers of the simulator's generated contacts begin after this.
+const GENERATED: usize = 200_000;
+/// More turns than any background task takes.
 const TURNS: usize = 64;
 
-/// Others, who go on each time that they are let.
-pub(crate) struct Beside {
+/// The background load, one batch at a time.
+pub(crate) struct Background {
     service: Service,
     peer: Peer,
     asked: usize,
     changed: usize,
 }
 
-impl Beside {
+impl Background {
     pub(crate) async fn new(service: Service) -> Result<Self, Failure> {
         let alva = kinds::get(SHOP, &format!("contactId={}", ALVA.id), "");
         let peer = Peer::warm(service.connect(), alva, "200", "").await?;
@@ -39,16 +39,16 @@ impl Beside {
         })
     }
 
-    /// Some are fetched, others change, and what that began comes to its end.
-    pub(crate) async fn go_on(&mut self) -> Result<(), Failure> {
+    /// Fetches some contacts, changes others, and waits for the tasks that this began.
+    pub(crate) async fn run_batch(&mut self) -> Result<(), Failure> {
         let calls = self.service.engage.total_calls();
         for _ in 0..UNKNOWN {
             self.asked += 1;
-            let by_number = format!("customKey={}&parts=none", CROWD + self.asked);
+            let by_number = format!("customKey={}&parts=none", GENERATED + self.asked);
             self.ask(kinds::get(SHOP, &by_number, "")).await?;
         }
         if self.service.engage.total_calls() < calls + UNKNOWN {
-            return Err("Engage was not asked".into());
+            return Err("Engage was not called".into());
         }
         for _ in 0..CHANGES {
             self.changed += 1;
@@ -64,7 +64,7 @@ impl Beside {
         Ok(())
     }
 
-    /// The request by which Engage tells that a contact has changed.
+    /// The webhook about a changed contact.
     fn change_of(&self, contact_id: &str) -> Result<Vec<u8>, Failure> {
         let (fields, body) = self.service.engage.webhook("contact.updated", contact_id);
         let mut head =

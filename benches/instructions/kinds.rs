@@ -3,7 +3,7 @@
 use engage_simulator::fixtures::ALVA;
 
 use crate::{
-    BESIDE, Failure,
+    BACKGROUND, Failure,
     peer::Peer,
     service::{SHOP, Service, TILL},
 };
@@ -24,15 +24,15 @@ pub(crate) async fn all(service: &Service) -> Result<Vec<Kind>, Failure> {
     let etag = email.first.field("etag").ok_or("no ETag")?.to_owned();
     let known = format!("If-None-Match: {etag}\r\n");
     let gzip = "Accept-Encoding: gzip, deflate, br\r\n";
-    // The problem's body repeats the request's id, and all answers are to be alike.
-    let nobody = get(
+    // The problem's body repeats the request's id, and all responses must be the same.
+    let unknown = get(
         SHOP,
         "email=nobody%40example.com",
         "X-Request-Id: bench\r\n",
     );
     Ok(vec![
         ("hit by e-mail", email),
-        (BESIDE, ask(get(SHOP, &by_email, ""), "200", hit).await?),
+        (BACKGROUND, ask(get(SHOP, &by_email, ""), "200", hit).await?),
         (
             "the same, 304",
             ask(get(SHOP, &by_email, &known), "304", hit).await?,
@@ -70,7 +70,10 @@ pub(crate) async fn all(service: &Service) -> Result<Vec<Kind>, Failure> {
             )
             .await?,
         ),
-        ("nobody, known", ask(nobody, "404", "").await?),
+        (
+            "unknown contact, remembered",
+            ask(unknown, "404", "").await?,
+        ),
         (
             "no such key",
             ask(

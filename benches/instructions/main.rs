@@ -6,7 +6,7 @@
 //! cargo bench --bench instructions -- 500
 //! ```
 
-mod beside;
+mod background;
 mod kinds;
 #[path = "../shared/peer.rs"]
 mod peer;
@@ -18,11 +18,11 @@ use std::{io::Write, process::ExitCode};
 
 use tokio::runtime::{Builder, Runtime};
 
-use self::{beside::Beside, kinds::Kind, peer::Peer, service::Service};
+use self::{background::Background, kinds::Kind, peer::Peer, service::Service};
 
-/// The kind beside which others go on.
-const BESIDE: &str = "the same, beside others";
-/// Others go on after so many requests.
+/// The kind that is counted under background load.
+const BACKGROUND: &str = "the same, background load";
+/// A batch of it runs after so many requests.
 const AT_A_TIME: usize = 100;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     match run(given.unwrap_or(500)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody is left to tell where even this can't be written.
+            // Where even this can't be written there is no place left to report it.
             let _ = writeln!(std::io::stderr(), "{error}");
             ExitCode::FAILURE
         }
@@ -41,10 +41,10 @@ fn main() -> ExitCode {
 
 fn run(requests: usize) -> Result<(), Failure> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let (kinds, mut beside) = runtime.block_on(warm())?;
+    let (kinds, mut background) = runtime.block_on(warm())?;
     for (name, mut peer) in kinds {
         for times in [requests, 2 * requests] {
-            let others = (name == BESIDE).then_some(&mut beside);
+            let others = (name == BACKGROUND).then_some(&mut background);
             measured_requests(&runtime, &mut peer, others, times)?;
         }
         writeln!(std::io::stdout(), "{name}")?;
@@ -52,10 +52,10 @@ fn run(requests: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The callers, and the others beside whom one of them asks.
-async fn warm() -> Result<(Vec<Kind>, Beside), Failure> {
+/// The callers, and the background load for one of them.
+async fn warm() -> Result<(Vec<Kind>, Background), Failure> {
     let service = Service::start().await?;
-    // Somebody asked for by another name is fetched once more, so the second round's answers are those that last.
+    // A contact requested by another alias is fetched once more, so the second round's responses are those that last.
     kinds::all(&service).await?;
     let mut kinds = kinds::all(&service).await?;
     let (_, email) = &kinds[0];
@@ -66,7 +66,7 @@ async fn warm() -> Result<(Vec<Kind>, Beside), Failure> {
     let hyper = Peer::warm(references::hyper(body), request.clone(), "200", "").await?;
     kinds.push(("(bare hyper)", hyper));
     kinds.push(("(the caller itself)", canned));
-    Ok((kinds, Beside::new(service).await?))
+    Ok((kinds, Background::new(service).await?))
 }
 
 /// At its end callgrind writes down what it counted: see `scripts/instructions`.
@@ -74,13 +74,13 @@ async fn warm() -> Result<(Vec<Kind>, Beside), Failure> {
 fn measured_requests(
     runtime: &Runtime,
     peer: &mut Peer,
-    mut others: Option<&mut Beside>,
+    mut others: Option<&mut Background>,
     times: usize,
 ) -> Result<(), Failure> {
     let mut left = times;
     while left > 0 {
         if let Some(others) = &mut others {
-            runtime.block_on(others.go_on())?;
+            runtime.block_on(others.run_batch())?;
         }
         let some = left.min(AT_A_TIME);
         counted_requests(runtime, peer, some)?;

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// One request and what became of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
-    /// Whether nobody had asked for the contact before.
+    /// Whether the contact was not requested before.
     pub(crate) is_new: bool,
     /// When it was due.
     pub(crate) due: Tick,

@@ -1,5 +1,5 @@
 //! What becomes of callers when Engage slows down, hangs and heals: the real binary on loopback before a
-//! pretend Engage, under an open load of known contacts and new ones. Prints a table, and fails only
+//! simulated Engage, under an open load of known contacts and new ones. Prints a table, and fails only
 //! where a promise is broken that the machine's speed has no part in.
 //!
 //! ```sh
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         Ok(report) => (report.to_string(), report.broken().is_empty()),
         Err(error) => (format!("the run failed: {error}\n"), false),
     };
-    // Whoever closed the output does not want it.
+    // A closed output is no failure.
     let _ = std::io::stdout().write_all(text.as_bytes());
     if is_good {
         ExitCode::SUCCESS

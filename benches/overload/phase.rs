@@ -19,7 +19,7 @@ use crate::{
     load::{Load, Sample},
 };
 
-/// Every answer has come by then: the service lets nobody wait for longer than 2.5 s.
+/// Every response has come by then: the service lets no caller wait longer than 2.5 s.
 const SETTLED: u64 = 4;
 /// How long is waited for recovery, and how long the load goes on after it.
 pub(crate) const HEALING: u64 = 60;
@@ -30,7 +30,7 @@ const RECOVERED: f64 = 0.95;
 /// One phase, when it is over.
 pub(crate) struct Phase {
     pub(crate) name: &'static str,
-    /// When it began and ended, by the load's clock and by the pretend Engage's.
+    /// When it began and ended, by the load's clock and by the simulated Engage's.
     pub(crate) ticks: [Tick; 2],
     pub(crate) times: [Timestamp; 2],
     /// Resident memory at its end, in bytes.

@@ -12,7 +12,7 @@ pub(crate) const KNOWN: usize = 200;
 pub(crate) struct Settings {
     /// Requests a second.
     pub(crate) rate: u64,
-    /// How many of a hundred requests are for a contact that nobody asked for before.
+    /// How many of a hundred requests are for a contact that was not requested before.
     pub(crate) new_percent: u64,
     /// Seconds with a good Engage.
     pub(crate) quiet: u64,

@@ -1,6 +1,6 @@
 //! As many invented contacts as are wanted, each made from its number alone, in the sizes of real overviews: from half a
 //! kilobyte to some six, four in the middle. What a tenant writes once is the same for many (campaigns, audiences,
-//! stores, the names of vouchers), what is somebody's own is nobody else's.
+//! stores, the names of vouchers), what is a contact's own is no other's.
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,5 @@
 //! The service in the instruments' own process, with what production has: three clients with rates, an index of names,
-//! metrics, and a log of warnings. Before it stands a pretend Engage.
+//! metrics, and a log of warnings. Upstream is a simulated Engage.
 
 use std::{collections::BTreeMap, io, net::SocketAddr, time::Duration};
 

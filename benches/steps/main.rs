@@ -44,7 +44,7 @@ fn main() -> Result<(), Failure> {
     words(&mut criterion);
     runtime.block_on(caller(&service, SHOP))?;
     {
-        // What is stale is refreshed beside the answer; nothing is.
+        // Stale parts are refreshed in the background; none is stale here.
         let _guard = runtime.enter();
         looks(&mut criterion, &service.app.customers());
     }
@@ -66,7 +66,7 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Somebody who asks for Alva, who is in memory from then on.
+/// Requests Alva, who is in memory from then on.
 async fn caller(service: &Service, key: &str) -> Result<Peer, Failure> {
     let email = ALVA.email.replace('@', "%40");
     let request = format!(
@@ -96,7 +96,7 @@ fn lookup() -> Lookup {
     )
 }
 
-/// What is done to the words of a request before anybody looks.
+/// What is done with the text of a request before the look-up.
 fn words(criterion: &mut Criterion) {
     let (rules, phone) = (rules(), ALVA.phone);
     criterion.bench_function("read an e-mail address", |bench| {
@@ -119,7 +119,7 @@ fn words(criterion: &mut Criterion) {
     });
 }
 
-/// What is done with what is held.
+/// What is done with cached records.
 fn looks(criterion: &mut Criterion, customers: &CustomerService) {
     let shape = Shape {
         view: View::Storefront,
@@ -145,7 +145,7 @@ fn looks(criterion: &mut Criterion, customers: &CustomerService) {
         };
         bench.iter(|| render(unusual).expect("held"));
     });
-    criterion.bench_function("look, unpack, and render anew", |bench| {
+    criterion.bench_function("look, and render a cold record", |bench| {
         bench.iter_custom(|times| {
             let mut spent = Duration::ZERO;
             for _ in 0..times {

@@ -1,4 +1,4 @@
-//! What runs beside hits: contacts that nobody asked for before, and word that others have changed.
+//! Background load while hits are measured: misses, and webhooks about contacts that are not requested.
 
 use std::{
     net::SocketAddr,
@@ -20,30 +20,30 @@ use crate::{
     service::Service,
 };
 
-/// So often something is sent.
-const BEAT: Duration = Duration::from_millis(20);
+/// How often a batch is sent.
+const PAUSE: Duration = Duration::from_millis(20);
 /// A thousand a second.
 const INVALIDATIONS: usize = 20;
-/// Whose data change: nobody who is asked for meanwhile, and again and again the same.
+/// The contacts that the webhooks are about, in turn: none is requested meanwhile.
 const CHANGING: std::ops::Range<usize> = 5_000_000..5_020_000;
 const UNKNOWN: u64 = 6_000_000;
 
-/// Where it goes to, and whom it came to.
-pub(crate) struct Beside {
+/// Where the background load goes, and how much of it ran.
+pub(crate) struct Background {
     address: SocketAddr,
-    /// How many were asked for and changed so far.
+    /// How many batches so far.
     done: Arc<AtomicU64>,
     busy: Arc<AtomicU64>,
 }
 
-/// It runs until it is stopped.
+/// Background load until it is stopped.
 pub(crate) struct Running {
     task: JoinHandle<Result<(), Failure>>,
     started: Instant,
     busy: Arc<AtomicU64>,
 }
 
-impl Beside {
+impl Background {
     pub(crate) fn new(service: &Service) -> Self {
         Self {
             address: service.server.address,
@@ -61,14 +61,14 @@ impl Beside {
         }
     }
 
-    /// How many contacts were asked for so far.
+    /// How many misses so far.
     pub(crate) fn misses(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// Beats a second, of one miss and twenty invalidations each: fifty, where the server keeps up.
+    /// Batches a second, of one miss and twenty invalidations each: fifty, where the server keeps up.
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-    pub(crate) fn beats_a_second(&self) -> f64 {
+    pub(crate) fn batches_a_second(&self) -> f64 {
         let busy = self.busy.load(Ordering::Relaxed) as f64 / 1_000_000.0;
         self.done.load(Ordering::Relaxed) as f64 / busy
     }
@@ -88,24 +88,24 @@ impl Running {
 
 async fn run(address: SocketAddr, done: Arc<AtomicU64>) -> Result<(), Failure> {
     let mut asking = Caller::connect(address).await?;
-    let mut telling = Caller::connect(address).await?;
+    let mut webhooks = Caller::connect(address).await?;
     let mut deliveries = Deliveries::new()?;
-    let mut beat = interval(BEAT);
+    let mut beat = interval(PAUSE);
     let mut changing = CHANGING.cycle();
     loop {
         beat.tick().await;
-        let mut told = Vec::new();
+        let mut batch = Vec::new();
         for number in (&mut changing).take(INVALIDATIONS) {
-            told.extend(deliveries.of(number)?);
+            batch.extend(deliveries.of(number)?);
         }
-        telling.send(&told).await?;
+        webhooks.send(&batch).await?;
         let number = UNKNOWN + done.load(Ordering::Relaxed);
         asking
             .ask(&miss(usize::try_from(number)?))
             .await?
             .expect(200)?;
         for _ in 0..INVALIDATIONS {
-            telling.reply().await?.expect(204)?;
+            webhooks.reply().await?.expect(204)?;
         }
         done.fetch_add(1, Ordering::Relaxed);
     }

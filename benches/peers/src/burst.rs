@@ -8,83 +8,83 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{Failure, beside::miss, caller::Caller, scene::Scene};
+use crate::{Failure, background::miss, caller::Caller, scene::Scene};
 
-pub(crate) const HERD: usize = 500;
+pub(crate) const CALLERS: usize = 500;
 /// How long Engage takes meanwhile.
 pub(crate) const DELAY: Duration = Duration::from_millis(200);
-/// How long a profile is fresh in the herd's service.
+/// How long a profile is fresh in this service.
 pub(crate) const LIFETIME: &str = "2s";
 const UNTIL_EXPIRED: Duration = Duration::from_millis(2500);
 
-/// What became of a herd.
+/// What a burst cost.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Herd {
-    /// What Engage was asked.
+pub(crate) struct Burst {
+    /// Upstream calls.
     pub(crate) calls: u64,
     pub(crate) median: Duration,
     pub(crate) p99: Duration,
 }
 
-/// The herds of one contact's life: nobody knows it, it is held, it has expired.
-pub(crate) struct Life {
-    pub(crate) cold: Herd,
-    pub(crate) held: Herd,
-    pub(crate) expired: Herd,
+/// The bursts for one contact: not cached, cached, expired.
+pub(crate) struct Bursts {
+    pub(crate) cold: Burst,
+    pub(crate) cached: Burst,
+    pub(crate) expired: Burst,
 }
 
-/// Lets the herd come three times.
-pub(crate) async fn live(
+/// Sends three bursts.
+pub(crate) async fn three(
     scene: &Scene,
     address: SocketAddr,
     number: usize,
-) -> Result<Life, Failure> {
+) -> Result<Bursts, Failure> {
     scene.engage_takes(DELAY).await?;
-    let cold = come(scene, address, number).await?;
-    let held = come(scene, address, number).await?;
+    let cold = one(scene, address, number).await?;
+    let cached = one(scene, address, number).await?;
     sleep_until(Instant::now() + UNTIL_EXPIRED).await;
-    let expired = come(scene, address, number).await?;
+    let expired = one(scene, address, number).await?;
     scene.engage_takes(Duration::ZERO).await?;
-    Ok(Life {
+    Ok(Bursts {
         cold,
-        held,
+        cached,
         expired,
     })
 }
 
-/// All have a connection and ask at the same moment. Each is timed from then.
-pub(crate) async fn come(
+/// All callers have a connection and send at the same moment. Each is timed from then.
+pub(crate) async fn one(
     scene: &Scene,
     address: SocketAddr,
     number: usize,
-) -> Result<Herd, Failure> {
-    let start = Arc::new(Barrier::new(HERD + 1));
+) -> Result<Burst, Failure> {
+    let start = Arc::new(Barrier::new(CALLERS + 1));
     let mut callers = JoinSet::new();
     let request: Arc<[u8]> = miss(number).into();
-    for _ in 0..HERD {
+    for _ in 0..CALLERS {
         let (start, request) = (Arc::clone(&start), Arc::clone(&request));
-        // Accepted, and known to be: only then is the connection no part of the wait.
+        // A first response shows that it was accepted: the connection is no part of the wait.
         let mut caller = Caller::connect(address).await?;
         caller.ask(&crate::caller::get("/livez", "")).await?;
         callers.spawn(async move {
             start.wait().await;
-            let asked = Instant::now();
+            let sent = Instant::now();
             caller.send(&request).await?;
             caller.reply().await?.expect(200)?;
-            Ok::<_, Failure>(asked.elapsed())
+            Ok::<_, Failure>(sent.elapsed())
         });
     }
     start.wait().await;
-    let mut waits = Vec::with_capacity(HERD);
+    let mut waits = Vec::with_capacity(CALLERS);
     while let Some(wait) = callers.join_next().await {
         waits.push(wait??);
     }
     waits.sort_unstable();
     // A refresh may still be under way.
     sleep_until(Instant::now() + 2 * DELAY).await;
-    Ok(Herd {
+    Ok(Burst {
         calls: scene.engage_takes(DELAY).await?,
-        median: waits[HERD / 2],
-        p99: waits[HERD * 99 / 100],
+        median: waits[CALLERS / 2],
+        p99: waits[CALLERS * 99 / 100],
     })
 }

@@ -1,4 +1,4 @@
-//! A caller that keeps its connection and reads whole answers: for warming, for herds and for what runs beside.
+//! A client that keeps its connection and reads whole responses: to warm caches, for bursts and for background load.
 
 use std::{net::SocketAddr, sync::Arc};
 

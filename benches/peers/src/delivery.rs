@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::{Failure, contacts::contact_id};
 
-/// The key that signs, in base64 as the service is told it behind `whsec_`.
+/// The signing key, in base64 as the configuration has it after `whsec_`.
 pub(crate) const SECRET: &str = "YmVuY2gtd2ViaG9vay1zZWNyZXQtMzItYnl0ZXMtbG9uZw==";
 
 /// Signs deliveries, each with an id of its own.

@@ -1,4 +1,4 @@
-//! What the service takes while nobody asks, what a contact takes, and how soon it serves.
+//! Memory when idle and for each contact, and how soon the service serves.
 
 use std::{fs, time::Duration};
 
@@ -14,39 +14,40 @@ use crate::{
 };
 
 const STARTS: usize = 11;
-/// How many are asked for to compare hits.
-const PACKED_CONTACTS: usize = 50_000;
+/// How many contacts are requested to compare hits.
+const COLD_CONTACTS: usize = 50_000;
 const HOT_ROUNDS: usize = 3;
-/// So much may be held where too much comes, and so many come: each takes more than half a kilobyte.
+/// The size of the cache where more contacts come than fit, and how many come: each takes more than half a kilobyte.
 const OVERFULL_MEBIBYTES: u64 = 192;
 const OVERFULL_CONTACTS: usize = 500_000;
-/// Longer than two rounds of the service's caretaker: the second packs whom nobody asked for since the first.
-const TWO_ROUNDS: Duration = Duration::from_secs(130);
-/// How long a thread that has nothing to do is kept, and some.
-const HELPERS_END: Duration = Duration::from_secs(12);
-const GLANCE: Duration = Duration::from_secs(5);
+/// Longer than two sweeps: the second finds every record cold that was not read since the first.
+const TWO_SWEEPS: Duration = Duration::from_secs(130);
+/// A little longer than an idle blocking thread is kept.
+const THREADS_END: Duration = Duration::from_secs(12);
+const POLL: Duration = Duration::from_secs(5);
 
-/// What was found.
+/// What was measured.
 pub(crate) struct Footprint {
     /// The binary as it is built, in bytes.
     pub(crate) binary: u64,
     /// From the start of the process until it takes a connection, in milliseconds.
     pub(crate) start: f64,
-    /// Resident memory before anybody asks, in bytes.
+    /// Resident memory before the first request, in bytes.
     pub(crate) idle: u64,
     pub(crate) contacts: usize,
     /// Resident memory for each contact, in bytes.
     pub(crate) contact: f64,
-    /// What the service itself says it holds.
-    pub(crate) held: String,
+    /// What the service itself reports of its cache.
+    pub(crate) reported: String,
 }
 
-/// What a hit takes on who was not asked for in a while, in microseconds of processor time.
-pub(crate) struct Packed {
+/// What a hit on a cold record takes, in microseconds of processor time.
+pub(crate) struct Cold {
+    /// The first hit, which renders the response.
     pub(crate) first: f64,
-    /// Which makes it ready again.
+    /// The second hit.
     pub(crate) second: f64,
-    /// The next ones.
+    /// Later hits.
     pub(crate) hot: f64,
 }
 
@@ -62,30 +63,31 @@ pub(crate) async fn measure(scene: &Scene, contacts: usize) -> Result<Footprint,
             .await?
             .expect(200)?;
     }
-    let (contact, held) = memory(scene, contacts).await?;
+    let (contact, reported) = memory(scene, contacts).await?;
     Ok(Footprint {
         binary: fs::metadata(&scene.binary)?.len(),
         start: median(starts),
         idle: idle(scene).await?,
         contacts,
         contact,
-        held,
+        reported,
     })
 }
 
-/// Resident memory when the threads that helped to start have ended and a probe has been answered since.
+/// Resident memory after the threads of the start have ended and a probe was answered.
 async fn idle(scene: &Scene) -> Result<u64, Failure> {
     let service = scene.usual().serve().await?;
     for _ in 0..2 {
-        sleep_until(Instant::now() + HELPERS_END).await;
+        sleep_until(Instant::now() + THREADS_END).await;
         let mut caller = Caller::connect(service.server.address).await?;
         caller.ask(&get("/livez", "")).await?.expect(200)?;
     }
     service.server.resident()
 }
 
-/// Lets so much come that it could not all be held, were it not packed; and waits until nobody is left to be packed.
-/// Returns what memory grew by for each contact, and what the service says that it holds.
+/// Requests more contacts than fit with their rendered responses, and waits until every record is cold. Fails where a contact
+/// is not answered from memory by each of its aliases. Returns the growth of memory for each contact, and what the service
+/// reports.
 async fn memory(scene: &Scene, contacts: usize) -> Result<(f64, String), Failure> {
     let start = Start {
         max_size: &format!("{}KiB", 2 * contacts),
@@ -93,16 +95,19 @@ async fn memory(scene: &Scene, contacts: usize) -> Result<(f64, String), Failure
     };
     let service = start.serve().await?;
     let before = service.server.resident()?;
-    for name in [by_email, by_phone, by_id] {
-        ask(&service, contacts, name).await?;
+    for alias in [by_email, by_phone, by_id] {
+        request_all(&service, contacts, alias).await?;
     }
-    let held = settled(&service).await?;
+    let reported = settled(&service).await?;
     let grown = service.server.resident()?.saturating_sub(before);
+    for alias in [by_email, by_phone, by_id] {
+        expect_cached(&service, contacts, alias).await?;
+    }
     let contacts = u64::try_from(contacts)?;
-    Ok((float(grown) / float(contacts), held))
+    Ok((float(grown) / float(contacts), reported))
 }
 
-/// Lets more come than may be held. Returns what memory grew by, as a share of that.
+/// Requests more contacts than fit. Returns the growth of memory, as a share of the size of the cache.
 pub(crate) async fn overfull(scene: &Scene) -> Result<f64, Failure> {
     let start = Start {
         max_size: &format!("{OVERFULL_MEBIBYTES}MiB"),
@@ -110,31 +115,31 @@ pub(crate) async fn overfull(scene: &Scene) -> Result<f64, Failure> {
     };
     let service = start.serve().await?;
     let before = service.server.resident()?;
-    ask(&service, OVERFULL_CONTACTS, by_email).await?;
+    request_all(&service, OVERFULL_CONTACTS, by_email).await?;
     let grown = service.server.resident()?.saturating_sub(before);
     Ok(float(grown) / float(OVERFULL_MEBIBYTES << 20))
 }
 
-/// Asks for those who were packed, and for the same again.
-pub(crate) async fn packed(scene: &Scene) -> Result<Packed, Failure> {
+/// Requests cold records, and the same ones again.
+pub(crate) async fn cold(scene: &Scene) -> Result<Cold, Failure> {
     let start = Start {
-        // So much that no round is due before its time.
+        // So large that no sweep is due early.
         max_size: "16GiB",
         ..scene.usual()
     };
     let service = start.serve().await?;
-    ask(&service, PACKED_CONTACTS, by_email).await?;
+    request_all(&service, COLD_CONTACTS, by_email).await?;
     settled(&service).await?;
     let mut spent = Vec::new();
     for _ in 0..2 + HOT_ROUNDS {
         let before = service.server.cpu();
-        ask(&service, PACKED_CONTACTS, by_email).await?;
+        request_all(&service, COLD_CONTACTS, by_email).await?;
         let spent_now = service.server.cpu().since(before);
-        let requests = u64::try_from(PACKED_CONTACTS)?;
+        let requests = u64::try_from(COLD_CONTACTS)?;
         spent.push(float(spent_now.user + spent_now.kernel) / float(requests));
     }
     let hot = median(spent.split_off(2));
-    Ok(Packed {
+    Ok(Cold {
         first: spent[0],
         second: spent[1],
         hot,
@@ -153,29 +158,55 @@ fn by_id(number: usize) -> String {
     format!("contactId={}", contact_id(number))
 }
 
-/// Asks for each contact once.
-async fn ask(service: &Service, contacts: usize, name: fn(usize) -> String) -> Result<(), Failure> {
-    let request = move |number| get(&format!("/customer?{}", name(number)), "");
+/// Requests each contact once.
+async fn request_all(
+    service: &Service,
+    contacts: usize,
+    alias: fn(usize) -> String,
+) -> Result<(), Failure> {
+    let request = move |number| get(&format!("/customer?{}", alias(number)), "");
     let look = |reply: Reply| reply.expect(200).map(drop);
     ask_all(service.server.address, contacts, request, look).await?;
     Ok(())
 }
 
-/// Waits until the records take no less room any more, for longer than two rounds take. Returns what it says that it holds
+/// Fails where any contact is not answered from memory by that alias.
+async fn expect_cached(
+    service: &Service,
+    contacts: usize,
+    alias: fn(usize) -> String,
+) -> Result<(), Failure> {
+    let request = move |number| {
+        let path = format!("/customer?{}", alias(number));
+        get(&path, "Cache-Control: only-if-cached\r\n")
+    };
+    let is_cached = |reply: Reply| Ok(reply.status == 200);
+    let replies = ask_all(service.server.address, contacts, request, is_cached).await?;
+    let missing = replies.into_iter().filter(|is_cached| !is_cached).count();
+    if missing > 0 {
+        let example = alias(0);
+        return Err(
+            format!("{missing} of {contacts} aliases like {example} are not cached").into(),
+        );
+    }
+    Ok(())
+}
+
+/// Waits until the records have not become smaller for longer than two sweeps take. Returns what the service reports
 /// then.
 async fn settled(service: &Service) -> Result<String, Failure> {
     let (mut least, mut unchanged) = (u64::MAX, 0);
     loop {
         let mut operator = Caller::connect(service.operations).await?;
         let readyz = operator.ask(&get("/readyz", "")).await?.expect(200)?;
-        let told: serde_json::Value = serde_json::from_slice(&readyz.body)?;
-        let held = &told["cache"];
-        let bytes = held["recordBytes"].as_u64().ok_or("no recordBytes")?;
+        let report: serde_json::Value = serde_json::from_slice(&readyz.body)?;
+        let cache = &report["cache"];
+        let bytes = cache["recordBytes"].as_u64().ok_or("no recordBytes")?;
         unchanged = if bytes < least { 0 } else { unchanged + 1 };
-        if unchanged > TWO_ROUNDS.as_secs() / GLANCE.as_secs() {
-            return Ok(held.to_string());
+        if unchanged > TWO_SWEEPS.as_secs() / POLL.as_secs() {
+            return Ok(cache.to_string());
         }
         least = bytes.min(least);
-        sleep_until(Instant::now() + GLANCE).await;
+        sleep_until(Instant::now() + POLL).await;
     }
 }

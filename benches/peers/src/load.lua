@@ -1,4 +1,4 @@
--- What wrk sends. After "--" it is told: the kind, the questions' file, the order's file, and for misses the first number.
+-- What wrk sends. Its arguments after "--": the kind, the questions' file, the order's file, and for misses the first number.
 local requests, order, at = {}, {}, 0
 local kind, template
 

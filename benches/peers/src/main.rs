@@ -1,17 +1,17 @@
-//! The service beside what would otherwise stand in its place: HAProxy, nginx, Varnish, and a twin that is hyper and a
+//! The service compared with HAProxy, nginx, Varnish, and bare hyper with a
 //! table. Run by `scripts/bench`, which builds and installs what is needed.
 //!
 //! Every server is a process of its own on one core, with one worker; the load and what stands behind are on the other
 //! core. All are asked in turn, for a few seconds each. What counts is processor time for a request, from `/proc`.
 
-mod beside;
+mod background;
+mod burst;
 mod caller;
 #[path = "../../shared/contacts.rs"]
 mod contacts;
 mod delivery;
 mod footprint;
 mod goals;
-mod herd;
 mod peers;
 mod plot;
 mod process;
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody is left to tell where even this can't be written.
+            // Where even this can't be written there is no place left to report it.
             let _ = writeln!(std::io::stderr(), "{error}");
             ExitCode::FAILURE
         }

@@ -12,7 +12,7 @@ use crate::{
 pub(crate) const MEASURED: &str = "0";
 pub(crate) const LOADING: &str = "1";
 
-/// What Varnish would write to its log in memory for every hit, and nobody reads.
+/// What Varnish would write to its log in memory for every hit.
 const VARNISH_MASK: &str = "vsl_mask=-Begin,-End,-SessOpen,-SessClose,-ReqStart,-ReqMethod,-ReqURL,-ReqProtocol,\
     -ReqHeader,-ReqUnset,-ReqAcct,-RespProtocol,-RespStatus,-RespReason,-RespHeader,-RespUnset,-VCL_call,-VCL_return,\
     -VCL_use,-Timestamp,-Hit,-Link";

@@ -43,7 +43,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts it on those cores. What it says goes to a file beside its configuration.
+    /// Starts it on those cores. Its output goes to a file next to its configuration.
     pub(crate) fn start(
         cores: &str,
         address: SocketAddr,
@@ -75,7 +75,7 @@ impl Server {
                 return Err(format!("a server ended at its start, {status}").into());
             }
             if started.elapsed() > LONGEST_START {
-                return Err(format!("nobody listens on {}", self.address).into());
+                return Err(format!("no server listens on {}", self.address).into());
             }
             sleep_until(Instant::now() + Duration::from_millis(1)).await;
         }

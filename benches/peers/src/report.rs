@@ -3,14 +3,14 @@
 use std::fmt;
 
 use crate::{
-    footprint::{Footprint, Packed},
+    burst::Burst,
+    footprint::{Cold, Footprint},
     goals::{self, Goal},
-    herd::Herd,
     rounds::{Row, float, median},
 };
 
-/// The row of hits beside which others are answered.
-pub(crate) const BESIDE: &str = "engage-bff, beside";
+/// The row of hits that are measured under background load.
+pub(crate) const BACKGROUND: &str = "engage-bff, background load";
 
 /// Everything that was measured.
 #[derive(Default)]
@@ -18,21 +18,21 @@ pub(crate) struct Report {
     pub(crate) memory: Vec<Row>,
     pub(crate) misses: Vec<Row>,
     pub(crate) workers: Vec<Row>,
-    pub(crate) herds: Vec<(&'static str, Vec<Herd>)>,
+    pub(crate) bursts: Vec<(&'static str, Vec<Burst>)>,
     pub(crate) footprint: Option<Footprint>,
-    /// What memory grew by when too much came, as a share of `cache.max_size`.
+    /// The growth of memory when more came than fits, as a share of `cache.max_size`.
     pub(crate) overfull: Option<f64>,
-    pub(crate) packed: Option<Packed>,
-    /// What ran beside hits, in beats of one miss and twenty invalidations.
-    pub(crate) beats_a_second: Option<f64>,
+    pub(crate) cold: Option<Cold>,
+    /// The background load, in batches of one miss and twenty invalidations.
+    pub(crate) batches_a_second: Option<f64>,
 }
 
 impl Report {
-    /// Adds what became of a herd.
-    pub(crate) fn herd(&mut self, name: &'static str, herd: Herd) {
-        match self.herds.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, herds)) => herds.push(herd),
-            None => self.herds.push((name, vec![herd])),
+    /// Adds a burst.
+    pub(crate) fn burst(&mut self, name: &'static str, burst: Burst) {
+        match self.bursts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, bursts)) => bursts.push(burst),
+            None => self.bursts.push((name, vec![burst])),
         }
     }
 }
@@ -45,29 +45,29 @@ pub(crate) fn row<'a>(rows: &'a [Row], name: &str) -> Option<&'a Row> {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         rows(f, "From memory", &self.memory)?;
-        if let Some(beats) = self.beats_a_second {
-            let told = beats * 20.0;
+        if let Some(batches) = self.batches_a_second {
+            let invalidations = batches * 20.0;
             writeln!(
                 f,
-                "\nBeside: {beats:.0} misses and {told:.0} invalidations a second, in that row's figures."
+                "\nBackground load: {batches:.0} misses and {invalidations:.0} invalidations a second, in that row's figures."
             )?;
         }
         rows(f, "Misses", &self.misses)?;
         rows(f, "Workers, on both cores with the load", &self.workers)?;
-        self.herds(f)?;
+        self.bursts(f)?;
         if let Some(footprint) = &self.footprint {
             footprint.fmt(f)?;
         }
         if let Some(overfull) = self.overfull {
             writeln!(
                 f,
-                "\nResident when too much comes, as a share of `cache.max_size`: {overfull:.2}."
+                "\nResident when more comes than fits, as a share of `cache.max_size`: {overfull:.2}."
             )?;
         }
-        if let Some(Packed { first, second, hot }) = self.packed {
+        if let Some(Cold { first, second, hot }) = self.cold {
             writeln!(
                 f,
-                "\nA hit on a packed record: {first:.1} µs; the second, {second:.1} µs; the next, {hot:.1} µs."
+                "\nA hit on a cold record: {first:.1} µs; the second, {second:.1} µs; later ones, {hot:.1} µs."
             )?;
         }
         let goals = goals::of(self);
@@ -82,31 +82,33 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    fn herds(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.herds.is_empty() {
+    fn bursts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.bursts.is_empty() {
             return Ok(());
         }
         writeln!(
             f,
-            "\n| A herd of 500, Engage takes 200 ms | calls | p50, ms | p99, ms |"
+            "\n| A burst of 500, Engage takes 200 ms | calls | p50, ms | p99, ms |"
         )?;
         writeln!(f, "| --- | ---: | ---: | ---: |")?;
-        for (name, herds) in &self.herds {
-            let calls = herds.iter().map(|herd| float(herd.calls)).collect();
-            let (p50, p99) = waits(herds);
+        for (name, bursts) in &self.bursts {
+            let calls = bursts.iter().map(|burst| float(burst.calls)).collect();
+            let (p50, p99) = waits(bursts);
             writeln!(f, "| {name} | {:.0} | {p50:.1} | {p99:.1} |", median(calls))?;
         }
         Ok(())
     }
 }
 
-/// The medians of the herds' medians and 99th percentiles, in milliseconds.
-pub(crate) fn waits(herds: &[Herd]) -> (f64, f64) {
-    let of = |wait: fn(&Herd) -> std::time::Duration| {
-        let waits = herds.iter().map(|herd| wait(herd).as_secs_f64() * 1000.0);
+/// The medians of the bursts' medians and 99th percentiles, in milliseconds.
+pub(crate) fn waits(bursts: &[Burst]) -> (f64, f64) {
+    let of = |wait: fn(&Burst) -> std::time::Duration| {
+        let waits = bursts
+            .iter()
+            .map(|burst| wait(burst).as_secs_f64() * 1000.0);
         median(waits.collect())
     };
-    (of(|herd| herd.median), of(|herd| herd.p99))
+    (of(|burst| burst.median), of(|burst| burst.p99))
 }
 
 fn rows(f: &mut fmt::Formatter<'_>, title: &str, rows: &[Row]) -> fmt::Result {
@@ -151,7 +153,7 @@ impl fmt::Display for Footprint {
             start,
             contacts,
             contact,
-            held,
+            reported,
             ..
         } = self;
         writeln!(f, "\n| Footprint | |\n| --- | ---: |")?;
@@ -163,9 +165,9 @@ impl fmt::Display for Footprint {
         writeln!(f, "| resident, idle | {idle:.1} MiB |")?;
         writeln!(
             f,
-            "| resident for each of {contacts} contacts of three names | {contact:.0} B |"
+            "| resident for each of {contacts} contacts with three aliases | {contact:.0} B |"
         )?;
-        writeln!(f, "\nWhat it says it holds then: `{held}`.")
+        writeln!(f, "\nIt reports then: `{reported}`.")
     }
 }
 

@@ -1,29 +1,29 @@
-//! Rounds: everybody is asked for a few seconds, again and again in turn, so that a noisy minute befalls all alike. What
-//! counts is the median of a row's slices.
+//! Rounds: every server is measured for a few seconds, again and again in turn, so that a noisy minute disturbs all alike.
+//! A row is the median of its slices.
 
 use std::time::Duration;
 
 use crate::{
     Failure,
-    beside::Beside,
+    background::Background,
     process::Server,
     wrk::{Load, Questions, Slice, ask},
 };
 
-/// How often and how long everybody is asked.
+/// How often and how long each is measured.
 #[derive(Clone, Copy)]
 pub(crate) struct Pace {
     pub(crate) rounds: u64,
     pub(crate) seconds: u64,
 }
 
-/// Somebody who is asked in every round.
+/// A server and the load that it gets in every round.
 pub(crate) struct Contender<'a> {
     pub(crate) name: &'static str,
     pub(crate) server: &'a Server,
     pub(crate) load: Load<'a>,
-    /// What runs beside, where something does.
-    pub(crate) beside: Option<&'a Beside>,
+    /// The background load, if there is any.
+    pub(crate) background: Option<&'a Background>,
 }
 
 impl<'a> Contender<'a> {
@@ -32,7 +32,7 @@ impl<'a> Contender<'a> {
             name,
             server,
             load,
-            beside: None,
+            background: None,
         }
     }
 }
@@ -87,7 +87,7 @@ impl Row {
     }
 }
 
-/// Asks all in turn.
+/// Measures all in turn.
 pub(crate) async fn play(
     contenders: &[Contender<'_>],
     pace: Pace,
@@ -100,9 +100,9 @@ pub(crate) async fn play(
     let mut rows: Vec<Row> = rows.collect();
     for round in 0..pace.rounds {
         for (contender, row) in contenders.iter().zip(&mut rows) {
-            let running = contender.beside.map(Beside::start);
+            let running = contender.background.map(Background::start);
             let mut load = contender.load;
-            // More than anybody answers in a slice.
+            // More than any server answers in a slice.
             load.first += round * 60_000 * pace.seconds;
             let slice = ask(contender.server, load, questions).await;
             if let Some(running) = running {

@@ -1,5 +1,5 @@
-//! What every shape begins with: the pretend Engage, the service with everything in memory, and what it answered, for
-//! those that answer the same.
+//! What every shape begins with: the simulated Engage, the service with everything in memory, and its responses, which
+//! the peers serve too.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! The servers that the bench brings along, each a process of its own and bare hyper: the pretend Engage, quick enough to
+//! The servers that the bench brings along, each a process of its own and bare hyper: the simulated Engage, quick enough to
 //! stand behind a proxy that is measured; the twin, which answers from a table what the service answered; and the origin
 //! of the peers, the same with what caches want to see.
 
@@ -128,7 +128,7 @@ fn read_bodies(file: &Path) -> Result<HashMap<String, (Bytes, String)>, Failure>
     Ok(table)
 }
 
-/// The pretend Engage: every contact there could be.
+/// The simulated Engage: every contact there could be.
 #[derive(Default)]
 struct Engage {
     /// How long it takes, in milliseconds.

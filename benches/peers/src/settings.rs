@@ -9,18 +9,18 @@ pub(crate) const SHAPES: [&str; 10] = [
     "hit",
     "not-modified",
     "gzip",
-    "beside",
+    "background",
     "miss",
-    "herd",
+    "burst",
     "workers",
     "footprint",
     "overfull",
-    "packed",
+    "cold",
 ];
 
 const USAGE: &str = "[--seconds N] [--rounds N] [--contacts N] [SHAPE...]";
 
-/// What was asked for.
+/// What is measured, and how.
 pub(crate) struct Settings {
     /// The service's release binary.
     pub(crate) binary: String,
@@ -61,7 +61,7 @@ impl Settings {
                 shape if SHAPES.contains(&shape) => settings.shapes.push(shape.to_owned()),
                 other => {
                     let shapes = SHAPES.join(" ");
-                    return Err(format!("what is {other}? {USAGE}; shapes: {shapes}").into());
+                    return Err(format!("unknown: {other}. {USAGE}; shapes: {shapes}").into());
                 }
             }
         }

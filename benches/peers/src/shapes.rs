@@ -4,11 +4,11 @@ use std::{fs, io::Write, time::Duration};
 
 use crate::{
     Failure,
-    beside::Beside,
-    footprint, herd,
+    background::Background,
+    burst, footprint,
     peers::{self, MEASURED, haproxy, nginx, own, varnish},
     plot,
-    report::{BESIDE, Report},
+    report::{BACKGROUND, Report},
     rounds::{Contender, Row, play},
     scene::{Scene, warm},
     service::Start,
@@ -16,16 +16,16 @@ use crate::{
     wrk::Load,
 };
 
-/// The first contact of the misses, and of the herds.
+/// The first contact of the misses, and of the bursts.
 const UNKNOWN: u64 = 1_000_000;
-const OF_HERDS: usize = 7_000_000;
-/// An origin that nobody asks takes no more processor time.
+const OF_BURSTS: usize = 7_000_000;
+/// An origin without requests takes no more processor time.
 const IDLE_MICROS: u64 = 200_000;
 
 pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
     let scene = Scene::set(&settings.scratch, &settings.binary).await?;
     let mut report = Report::default();
-    if ["hit", "not-modified", "gzip", "beside"]
+    if ["hit", "not-modified", "gzip", "background"]
         .iter()
         .any(|shape| settings.wants(shape))
     {
@@ -40,21 +40,21 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
         progress("workers")?;
         report.workers = workers(settings, &scene).await?;
     }
-    if settings.wants("herd") {
-        progress("herds")?;
-        herds(settings, &scene, &mut report).await?;
+    if settings.wants("burst") {
+        progress("bursts")?;
+        bursts(settings, &scene, &mut report).await?;
     }
     if settings.wants("footprint") {
         progress("footprint")?;
         report.footprint = Some(footprint::measure(&scene, settings.contacts).await?);
     }
     if settings.wants("overfull") {
-        progress("more than may be held")?;
+        progress("more than fits")?;
         report.overfull = Some(footprint::overfull(&scene).await?);
     }
-    if settings.wants("packed") {
-        progress("packed records")?;
-        report.packed = Some(footprint::packed(&scene).await?);
+    if settings.wants("cold") {
+        progress("cold records")?;
+        report.cold = Some(footprint::cold(&scene).await?);
     }
     fs::write(settings.out.join("table.md"), report.to_string())?;
     if let Some(plot) = plot::of(&report.memory) {
@@ -74,7 +74,7 @@ async fn from_memory(
     report: &mut Report,
 ) -> Result<Vec<Row>, Failure> {
     let service = scene.recorded_service(scene.usual()).await?;
-    // Its own, so that what runs beside is left in nobody else's way.
+    // A service of its own, so that the background load disturbs no other row.
     let disturbed = scene.warm_service(scene.usual()).await?;
     let scratch = &scene.scratch;
     let twin = own("twin", MEASURED, &scene.bodies, scratch).await?;
@@ -85,7 +85,7 @@ async fn from_memory(
     for peer in [&twin, &haproxy, &nginx, &varnish] {
         warm(peer.address, "", |_| Ok(())).await?;
     }
-    let beside = Beside::new(&disturbed);
+    let background = Background::new(&disturbed);
     let load = |kind| Load::of(kind, settings.pace.seconds);
     let mut contenders = vec![Contender::new("engage-bff", &service.server, load("hit"))];
     if settings.wants("not-modified") {
@@ -108,10 +108,10 @@ async fn from_memory(
         contenders.push(Contender::new("nginx", &nginx, load("hit")));
         contenders.push(Contender::new("Varnish", &varnish, load("hit")));
     }
-    if settings.wants("beside") {
+    if settings.wants("background") {
         contenders.push(Contender {
-            beside: Some(&beside),
-            ..Contender::new(BESIDE, &disturbed.server, load("hit"))
+            background: Some(&background),
+            ..Contender::new(BACKGROUND, &disturbed.server, load("hit"))
         });
     }
     let before = origin.cpu();
@@ -123,14 +123,16 @@ async fn from_memory(
         return Err("a peer's hits were none: its origin was asked".into());
     }
     // The last of each slice may not have been answered.
-    if calls > beside.misses() + settings.pace.rounds {
+    if calls > background.misses() + settings.pace.rounds {
         return Err(format!("hits were none: Engage was called {calls} times").into());
     }
-    report.beats_a_second = settings.wants("beside").then(|| beside.beats_a_second());
+    report.batches_a_second = settings
+        .wants("background")
+        .then(|| background.batches_a_second());
     Ok(rows)
 }
 
-/// Contacts that nobody asked for before: one call each.
+/// Contacts that were not requested before: one call each.
 async fn misses(settings: &Settings, scene: &Scene) -> Result<Vec<Row>, Failure> {
     let service = scene.usual().serve().await?;
     let haproxy = haproxy(scene.engage.address, &scene.scratch).await?;
@@ -177,9 +179,9 @@ async fn workers(settings: &Settings, scene: &Scene) -> Result<Vec<Row>, Failure
     play(&contenders, settings.pace, &scene.questions).await
 }
 
-async fn herds(settings: &Settings, scene: &Scene, report: &mut Report) -> Result<(), Failure> {
+async fn bursts(settings: &Settings, scene: &Scene, report: &mut Report) -> Result<(), Failure> {
     let start = Start {
-        lifetime: herd::LIFETIME,
+        lifetime: burst::LIFETIME,
         ..scene.usual()
     };
     let service = start.serve().await?;
@@ -187,18 +189,18 @@ async fn herds(settings: &Settings, scene: &Scene, report: &mut Report) -> Resul
     let nginx = nginx(scene.engage.address, &scene.scratch).await?;
     let varnish = varnish(scene.engage.address, &scene.scratch).await?;
     let rounds = usize::try_from(settings.pace.rounds)?;
-    for number in OF_HERDS..OF_HERDS + rounds {
-        let life = herd::live(scene, service.server.address, number).await?;
-        report.herd("engage-bff, cold", life.cold);
-        report.herd("engage-bff, held", life.held);
-        report.herd("engage-bff, expired", life.expired);
+    for number in OF_BURSTS..OF_BURSTS + rounds {
+        let of_contact = burst::three(scene, service.server.address, number).await?;
+        report.burst("engage-bff, cold", of_contact.cold);
+        report.burst("engage-bff, cached", of_contact.cached);
+        report.burst("engage-bff, expired", of_contact.expired);
         for (name, peer) in [
             ("HAProxy, cold", &haproxy),
             ("nginx, cold", &nginx),
             ("Varnish, cold", &varnish),
         ] {
-            scene.engage_takes(herd::DELAY).await?;
-            report.herd(name, herd::come(scene, peer.address, number).await?);
+            scene.engage_takes(burst::DELAY).await?;
+            report.burst(name, burst::one(scene, peer.address, number).await?);
         }
     }
     scene.engage_takes(Duration::ZERO).await?;

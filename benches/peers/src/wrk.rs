@@ -36,7 +36,7 @@ pub(crate) struct Load<'a> {
     pub(crate) kind: &'a str,
     pub(crate) seconds: u64,
     pub(crate) cores: &'a str,
-    /// From which contact on nobody was asked for before.
+    /// The first contact that was not requested before.
     pub(crate) first: u64,
 }
 

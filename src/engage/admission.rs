@@ -72,7 +72,7 @@ pub struct Admission {
 /// The state of admission, for operators.
 #[derive(Clone, Debug)]
 pub struct AdmissionSnapshot {
-    /// Calls under way.
+    /// Calls in flight.
     pub in_flight: usize,
     /// Calls that wait for admission.
     pub queued: usize,

@@ -82,7 +82,7 @@ impl SelectedResponse {
         });
         sink.number(&AGE, self.verdict.age.as_secs());
         sink.text(&CACHE_STATUS, |text| {
-            write_cache_status(text, &self.verdict)
+            write_cache_status(text, &self.verdict);
         });
         if !self.is_not_modified {
             sink.constant(&CONTENT_TYPE, "application/json");

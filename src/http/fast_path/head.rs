@@ -62,12 +62,21 @@ struct Fields<'a> {
     if_none_match: Option<&'a [u8]>,
     body: Option<u64>,
     has_origin: bool,
-    /// Whether another field has a meaning, or one of these is repeated.
-    is_not_plain: bool,
-    /// Whether a field makes the framing hyper's business.
-    is_opaque: bool,
-    /// Whether `Content-Length` is not a number.
-    is_malformed: bool,
+    class: HeadClass,
+}
+
+/// What the fields make of a head; the last that applies counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum HeadClass {
+    /// Nothing but the fields of a plain request.
+    #[default]
+    Plain,
+    /// Another field has a meaning, or one of these is repeated.
+    Other,
+    /// Only hyper can tell where the body ends.
+    Opaque,
+    /// `Content-Length` is not a number.
+    Malformed,
 }
 
 /// Parses the head that the bytes begin with.
@@ -84,10 +93,10 @@ pub(super) fn next(bytes: &[u8]) -> NextInput<'_> {
     for header in &*request.headers {
         fields.add(header);
     }
-    if fields.is_malformed {
+    if fields.class == HeadClass::Malformed {
         return NextInput::Malformed;
     }
-    if fields.is_opaque || request.method == Some("CONNECT") {
+    if fields.class == HeadClass::Opaque || request.method == Some("CONNECT") {
         return NextInput::Opaque { head };
     }
     let plain = plain(&request, &fields);
@@ -112,7 +121,7 @@ fn plain<'a>(request: &httparse::Request<'_, 'a>, fields: &Fields<'a>) -> Option
         && request.version == Some(1)
         && fields.host.is_some_and(is_host)
         && fields.body.is_none()
-        && !fields.is_not_plain;
+        && fields.class == HeadClass::Plain;
     let query = request.path?.strip_prefix(CUSTOMER)?.strip_prefix('?')?;
     if !is_plain || !query.bytes().all(|byte| PLAIN_IN_QUERY[usize::from(byte)]) {
         return None;
@@ -144,29 +153,43 @@ impl<'a> Fields<'a> {
             13 if is("if-none-match") => &mut self.if_none_match,
             15 if is("accept-encoding") => &mut self.accept_encoding,
             10 if is("connection") => {
-                self.is_not_plain |= !header.value.eq_ignore_ascii_case(b"keep-alive");
+                if !header.value.eq_ignore_ascii_case(b"keep-alive") {
+                    self.raise(HeadClass::Other);
+                }
                 return;
             }
             14 if is("content-length") => {
                 let is_number = header.value.iter().all(u8::is_ascii_digit);
                 let length = str::from_utf8(header.value).ok().filter(|_| is_number);
                 let length = length.and_then(|length| length.parse().ok());
-                self.is_opaque |= self.body.is_some();
-                self.is_malformed |= length.is_none();
+                if self.body.is_some() {
+                    self.raise(HeadClass::Opaque);
+                }
+                if length.is_none() {
+                    self.raise(HeadClass::Malformed);
+                }
                 self.body = length;
                 return;
             }
-            8 if is("if-match") => return self.is_not_plain = true,
+            8 if is("if-match") => return self.raise(HeadClass::Other),
             6 if is("origin") => return self.has_origin = true,
-            6 if is("expect") => return self.is_opaque = true,
-            7 if is("upgrade") => return self.is_opaque = true,
-            17 if is("transfer-encoding") => return self.is_opaque = true,
-            12 if is("content-type") => return self.is_not_plain = true,
-            13 if is("cache-control") || is("authorization") => return self.is_not_plain = true,
-            16 if is("content-encoding") => return self.is_not_plain = true,
+            6 if is("expect") => return self.raise(HeadClass::Opaque),
+            7 if is("upgrade") => return self.raise(HeadClass::Opaque),
+            17 if is("transfer-encoding") => return self.raise(HeadClass::Opaque),
+            12 if is("content-type") => return self.raise(HeadClass::Other),
+            13 if is("cache-control") || is("authorization") => {
+                return self.raise(HeadClass::Other);
+            }
+            16 if is("content-encoding") => return self.raise(HeadClass::Other),
             _ => return,
         };
-        self.is_not_plain |= slot.is_some();
-        *slot = Some(header.value);
+        let is_repeated = slot.replace(header.value).is_some();
+        if is_repeated {
+            self.raise(HeadClass::Other);
+        }
+    }
+
+    fn raise(&mut self, class: HeadClass) {
+        self.class = self.class.max(class);
     }
 }

@@ -185,7 +185,7 @@ pub(super) fn requests(etag: &str) -> impl Strategy<Value = Generated> + use<> {
         let (method, path, query, version, line_end) = line;
         let mut lines = host.to_owned();
         if !key.is_empty() {
-            lines.push_str(&format!("X-Api-Key: {key}\r\n"));
+            lines.extend(["X-Api-Key: ", key, "\r\n"]);
         }
         lines.extend(fields.iter().map(|(lines, _)| &**lines));
         let text = format!("{method} {path}?{query} {version}{line_end}{lines}\r\n");

@@ -6,6 +6,7 @@
 //! values back after an invalidation, joins late callers to old fetches and starts over when the first caller leaves, so
 //! flights and fences are our own ([`flight`], [`fence`]). Freshness is our own arithmetic over the injected clock.
 
+mod aliases;
 mod codec;
 mod compact;
 pub mod explain;
@@ -31,11 +32,12 @@ use std::{
 use moka::ops::compute::Op;
 
 use self::{
+    aliases::{AliasHasher, Aliases},
     codec::Codec,
     failures::Failures,
     fence::{Fences, Sequence},
     freshness::{FetchSource, Policy, Provenance},
-    index::{AliasHasher, Aliases, NegativeEntry},
+    index::NegativeEntry,
     maintenance::FillCounter,
     parts::{Entry, Origins, Parts},
     pending_purges::PendingPurges,

@@ -27,7 +27,7 @@ pub(crate) async fn all(service: &Service) -> Result<Vec<Kind>, Failure> {
     // The problem's body repeats the request's id, and all responses must be the same.
     let unknown = get(
         SHOP,
-        "email=nobody%40example.com",
+        "email=unknown%40example.com",
         "X-Request-Id: bench\r\n",
     );
     Ok(vec![

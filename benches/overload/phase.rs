@@ -96,7 +96,7 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// By how much this process was held up at worst.
+    /// The longest delay of this process itself.
     pub(crate) fn late(&self) -> Duration {
         Duration::from_nanos(self.late.load(Ordering::Relaxed))
     }
@@ -165,7 +165,7 @@ impl Drop for Stage<'_> {
     }
 }
 
-/// Wakes often and notes by how much too late: what is held up here, is measured too late there.
+/// Wakes often and notes by how much too late: such a delay is in the measured waits too.
 async fn watch(clock: Clock, late: Arc<AtomicU64>) {
     loop {
         let due = clock.now().tick + Duration::from_millis(5);

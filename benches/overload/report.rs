@@ -24,7 +24,7 @@ pub(crate) struct Report {
     pub(crate) calls: Vec<Timestamp>,
     /// Resident memory when the known contacts were known.
     pub(crate) resident_at_first: u64,
-    /// By how much the measuring process was held up at worst.
+    /// The longest delay of the measuring process itself.
     pub(crate) late: Duration,
     /// Which part of the new contacts was answered in the first phase.
     pub(crate) usual: f64,
@@ -41,7 +41,7 @@ impl Report {
     pub(crate) fn broken(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let needed = budget::needed_burst(&self.calls);
-        // Calls that leave in time may arrive bunched where this process is held up.
+        // Calls that are sent in time may arrive in a bunch where this process is delayed.
         let allowed = BURST + 1.0 + RATE * 2.0 * self.late.as_secs_f64();
         if needed > allowed {
             broken.push(format!(

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use crate::Failure;
 
-/// How many contacts are asked for again and again.
+/// How many contacts are requested again and again.
 pub(crate) const KNOWN: usize = 200;
 
 /// The load and its length.

@@ -51,7 +51,7 @@ impl Answer {
 }
 
 impl Peer {
-    /// Asks until the answer has that status, and a head with that text: what is asked for is in memory then.
+    /// Requests until the response has that status, and a head with that text: then it comes from memory.
     pub(crate) async fn warm(
         stream: DuplexStream,
         request: Vec<u8>,

@@ -50,7 +50,7 @@ fn main() -> Result<(), Failure> {
     }
     for (name, key) in [
         ("all of it, through a connection in memory", SHOP),
-        ("all of it for staff, whose looks are audited", TILL),
+        ("all of it in the full view, which is audited", TILL),
     ] {
         let mut peer = runtime.block_on(caller(&service, key))?;
         criterion.bench_function(name, |bench| {
@@ -66,7 +66,7 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Requests Alva, who is in memory from then on.
+/// Requests a contact, which is cached from then on.
 async fn caller(service: &Service, key: &str) -> Result<Peer, Failure> {
     let email = ALVA.email.replace('@', "%40");
     let request = format!(
@@ -134,7 +134,7 @@ fn looks(criterion: &mut Criterion, customers: &CustomerService) {
     criterion.bench_function(
         "look: the name, the record, its freshness, the answer",
         |bench| {
-            bench.iter(|| render(shape).expect("held"));
+            bench.iter(|| render(shape).expect("cached"));
         },
     );
     criterion.bench_function("look, and render anew", |bench| {
@@ -143,7 +143,7 @@ fn looks(criterion: &mut Criterion, customers: &CustomerService) {
             expiring_within: MINUTE,
             ..shape
         };
-        bench.iter(|| render(unusual).expect("held"));
+        bench.iter(|| render(unusual).expect("cached"));
     });
     criterion.bench_function("look, and render a cold record", |bench| {
         bench.iter_custom(|times| {
@@ -152,7 +152,7 @@ fn looks(criterion: &mut Criterion, customers: &CustomerService) {
                 customers.maintain();
                 customers.maintain();
                 let began = Instant::now();
-                black_box(render(shape).expect("held"));
+                black_box(render(shape).expect("cached"));
                 spent += began.elapsed();
             }
             spent

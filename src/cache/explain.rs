@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use super::{
     Answer, Cache,
+    aliases::AliasEntry,
     fence::FenceStatus,
     freshness::{FetchSource, Freshness, Policy, Provenance},
-    index::AliasEntry,
     parts::Origins,
 };
 use crate::{

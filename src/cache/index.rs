@@ -1,30 +1,20 @@
 //! The index: which contact an alias leads to, and which identifiers no contact has. Both are bounded apart from the
 //! records, so that a flood of aliases evicts no customer.
-//!
-//! Aliases are in `quick_cache`: an entry of moka takes twice the memory, and every contact has several (docs/PERFORMANCE.md
-//! has the figures). Their changes take a lock of ours, which is the only thing that they need of a store.
 
-use std::{
-    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState},
-    sync::PoisonError,
-    time::Duration,
-};
+use std::time::Duration;
 
 use moka::ops::compute::Op as NegativeOp;
-use quick_cache::{OptionsBuilder, UnitWeighter, sync::DefaultLifecycle};
-use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::{
     Answer, Cache, FetchStart,
-    compact::CompactProvenance,
+    aliases::{AliasEntry, Change},
     fence::Sequence,
     freshness::{FetchSource, Freshness, Policy, Provenance},
     provenance,
 };
 use crate::{
     clock::{Now, Tick},
-    domain::{ContactId, ContactType, IdentifierKind, LookupKey, Part},
-    threads::Mutex,
+    domain::{ContactId, LookupKey, Part},
 };
 
 /// The contact that an alias led to when it was last resolved.
@@ -63,166 +53,6 @@ impl Alias {
             cached.sequence != new.sequence && !new.supersedes(cached, overview_lag)
         }
     }
-}
-
-/// An alias as it is stored, with what operators are shown of it. Its text is not there, only its digest.
-#[derive(Clone, Debug)]
-pub(super) struct AliasEntry {
-    pub(super) id: ContactId,
-    provenance: CompactProvenance,
-    seen_in: Sequence,
-    pub(super) contact_type: Option<ContactType>,
-    pub(super) kind: IdentifierKind,
-    confirmed: bool,
-}
-
-impl AliasEntry {
-    pub(super) fn alias(&self) -> Alias {
-        Alias {
-            id: self.id,
-            provenance: self.provenance.into(),
-            confirmed: self.confirmed,
-            seen_in: self.seen_in,
-        }
-    }
-}
-
-/// The digest that stands for an alias: 128 bits under a key of this process, so that no two aliases share one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct AliasKey([u64; 2]);
-
-impl Hash for AliasKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0[0]);
-    }
-}
-
-/// The hash of a digest is half of the digest: it is under a key already.
-#[derive(Clone, Copy, Default)]
-struct DigestHasher(u64);
-
-impl Hasher for DigestHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        unreachable!("a digest writes one number, not {bytes:?}")
-    }
-
-    fn write_u64(&mut self, half: u64) {
-        self.0 = half;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-/// Makes the digests.
-pub(super) struct AliasHasher(SipHasher13);
-
-impl AliasHasher {
-    pub(super) fn random() -> Self {
-        let random = RandomState::new();
-        Self(SipHasher13::new_with_keys(
-            random.hash_one(0),
-            random.hash_one(1),
-        ))
-    }
-
-    pub(super) fn of(&self, key: &LookupKey) -> AliasKey {
-        let mut hasher = self.0;
-        key.hash(&mut hasher);
-        let digest = hasher.finish128();
-        AliasKey([digest.h1, digest.h2])
-    }
-}
-
-/// How many parts the index is divided into, each with a lock: sweeps hold one at a time.
-const SHARDS: usize = 64;
-
-/// The aliases by digest.
-pub(super) struct Aliases {
-    entries: quick_cache::sync::Cache<
-        AliasKey,
-        AliasEntry,
-        UnitWeighter,
-        BuildHasherDefault<DigestHasher>,
-    >,
-    changes: Box<[Mutex<()>]>,
-}
-
-impl Aliases {
-    /// What an alias takes: measured, a third of it besides itself.
-    pub(super) const ENTRY_BYTES: usize = (size_of::<AliasKey>() + size_of::<AliasEntry>()) * 3 / 2;
-
-    /// An empty index that takes so many bytes at most.
-    pub(super) fn new(max_bytes: u64) -> Self {
-        let max = max_bytes / Self::ENTRY_BYTES as u64;
-        let options = OptionsBuilder::new()
-            .shards(SHARDS)
-            .estimated_items_capacity(usize::try_from(max).unwrap_or(usize::MAX))
-            .weight_capacity(max)
-            // Evicted keys are not remembered: they would take as much memory as entries.
-            .ghost_allocation(0.0)
-            .build()
-            .expect("all options are set");
-        Self {
-            entries: quick_cache::sync::Cache::with_options(
-                options,
-                UnitWeighter,
-                BuildHasherDefault::default(),
-                DefaultLifecycle::default(),
-            ),
-            changes: (0..SHARDS).map(|_| Mutex::new(())).collect(),
-        }
-    }
-
-    pub(super) fn get(&self, key: &AliasKey) -> Option<AliasEntry> {
-        self.entries.get(key)
-    }
-
-    /// The same without counting as a read.
-    pub(super) fn peek(&self, key: &AliasKey) -> Option<AliasEntry> {
-        self.entries.peek(key)
-    }
-
-    /// Decides under a lock what becomes of the alias: a change under way is either seen here, or comes later and sees the
-    /// fences that were raised before.
-    pub(super) fn update(&self, key: AliasKey, decide: impl FnOnce(Option<AliasEntry>) -> Change) {
-        let lock = &self.changes[key.0[1] as usize % SHARDS];
-        let _turn = lock.lock().unwrap_or_else(PoisonError::into_inner);
-        match decide(self.peek(&key)) {
-            Change::None => {}
-            Change::Put(entry) => self.entries.insert(key, entry),
-            Change::Remove => drop(self.entries.remove(&key)),
-        }
-    }
-
-    pub(super) fn remove(&self, key: AliasKey) {
-        self.update(key, |_| Change::Remove);
-    }
-
-    /// Keeps the entries for which `keep` holds.
-    pub(super) fn retain(&self, keep: impl Fn(&AliasEntry) -> bool) {
-        self.entries.retain(|_, entry| keep(entry));
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = AliasEntry> {
-        self.entries.iter().map(|(_, entry)| entry)
-    }
-
-    pub(super) fn clear(&self) {
-        self.entries.clear();
-    }
-
-    pub(super) fn count(&self) -> u64 {
-        self.entries.len() as u64
-    }
-}
-
-/// What becomes of an alias.
-pub(super) enum Change {
-    None,
-    Put(AliasEntry),
-    Remove,
 }
 
 /// An identifier that leads to no contact; `E` is the reason.
@@ -309,14 +139,7 @@ where
             if source == FetchSource::Entity && other.is_some() {
                 self.fences.alias_resolved(key, self.clock.tick());
             }
-            Change::Put(AliasEntry {
-                id,
-                provenance: alias.provenance.into(),
-                seen_in: alias.seen_in,
-                contact_type: key.contact_type().cloned(),
-                kind: key.kind(),
-                confirmed,
-            })
+            Change::Put(AliasEntry::new(alias, key))
         });
         if !overtaken {
             self.negatives.invalidate(key);

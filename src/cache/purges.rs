@@ -14,8 +14,8 @@ use moka::ops::compute::Op;
 
 use super::{
     Answer, Cache,
+    aliases::Change,
     fence::{Fences, Sequence},
-    index::Change,
     parts::{Origins, Parts},
     record::Record,
 };

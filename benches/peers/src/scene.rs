@@ -18,9 +18,9 @@ use crate::{
     wrk::{Questions, write_order},
 };
 
-/// How many contacts are asked for again and again.
+/// How many contacts are requested again and again.
 pub(crate) const CONTACTS: usize = 10_000;
-/// How often all are asked for until everything is as it stays.
+/// How often all are requested until nothing changes any more.
 const WARMING: usize = 3;
 
 /// An `ETag` and a body.

@@ -29,7 +29,7 @@ pub(crate) struct Slice {
     pub(crate) p99: Duration,
 }
 
-/// How a slice is asked for.
+/// The load of a slice.
 #[derive(Clone, Copy)]
 pub(crate) struct Load<'a> {
     /// "hit", "not-modified", "gzip" or "miss".
@@ -101,7 +101,7 @@ pub(crate) async fn ask(
     })
 }
 
-/// Writes the order in which contacts are asked for: the first most often, the second half as often (Zipf).
+/// Writes the order in which contacts are requested: the first most often, the second half as often (Zipf).
 pub(crate) fn write_order(file: &PathBuf, contacts: usize) -> Result<(), Failure> {
     const ASKED: usize = 100_000;
     let mut sum = 0.0;
@@ -110,7 +110,7 @@ pub(crate) fn write_order(file: &PathBuf, contacts: usize) -> Result<(), Failure
         sum
     });
     let weights: Vec<f64> = weights.collect();
-    // Who is asked for most is not who came first.
+    // The most requested contact is not the one stored first.
     let mut rng = fastrand::Rng::with_seed(7);
     let mut numbers: Vec<usize> = (1..=contacts).collect();
     rng.shuffle(&mut numbers);

@@ -31,8 +31,9 @@ use std::{
 
 use moka::ops::compute::Op;
 
+pub use self::{aliases::Alias, failures::CallKey, purges::IsPurged};
 use self::{
-    aliases::{AliasHasher, Aliases},
+    aliases::{AliasHasher, AliasIndex},
     codec::Codec,
     failures::Failures,
     fence::{Fences, Sequence},
@@ -45,7 +46,6 @@ use self::{
     record::Record,
     records::weight,
 };
-pub use self::{failures::CallKey, index::Alias, purges::IsPurged};
 use crate::{
     clock::{Clock, Now},
     domain::{ContactId, Lookup, LookupKey, Overview, Part, PartSet, Partial},
@@ -108,7 +108,7 @@ pub struct Cache<R, E> {
     codec: Codec,
     fills: FillCounter,
     max_record_bytes: u32,
-    aliases: Aliases,
+    aliases: AliasIndex,
     alias_hasher: AliasHasher,
     negatives: moka::sync::Cache<LookupKey, NegativeEntry<E>>,
     failures: Failures<E>,
@@ -153,7 +153,7 @@ where
             codec: Codec::default(),
             fills: FillCounter::new(bounds.max_bytes),
             max_record_bytes: saturating(max_record_bytes.min(records_bytes)),
-            aliases: Aliases::new(aliases_bytes),
+            aliases: AliasIndex::new(aliases_bytes),
             alias_hasher: AliasHasher::random(),
             negatives: moka::sync::Cache::builder()
                 .max_capacity(negatives_bytes)
@@ -345,7 +345,7 @@ pub struct Counts {
     pub records: u64,
     /// Their estimated bytes.
     pub record_bytes: u64,
-    /// Aliases.
+    /// AliasIndex.
     pub aliases: u64,
     /// Negative entries.
     pub negatives: u64,

@@ -6,16 +6,58 @@
 use std::{
     hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState},
     sync::PoisonError,
+    time::Duration,
 };
 
 use quick_cache::{OptionsBuilder, UnitWeighter, sync::DefaultLifecycle};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::{Alias, compact::CompactProvenance, fence::Sequence};
+use super::{
+    compact::CompactProvenance,
+    fence::Sequence,
+    freshness::{Freshness, Policy, Provenance},
+};
 use crate::{
+    clock::Tick,
     domain::{ContactId, ContactType, IdentifierKind, LookupKey},
     threads::Mutex,
 };
+
+/// The contact that an alias led to when it was last resolved.
+#[derive(Clone, Copy, Debug)]
+pub struct Alias {
+    /// The contact.
+    pub id: ContactId,
+    /// Which endpoint said so, and when.
+    pub provenance: Provenance,
+    /// Whether the contact's profile is known to have the identifier.
+    pub confirmed: bool,
+    /// The last profile that was seen to have it: while that one is cached, it need not be checked again.
+    pub seen_in: Sequence,
+}
+
+impl Alias {
+    /// How old the alias is. One that could not be confirmed has no stale windows: it lives no longer than a negative
+    /// entry.
+    pub fn freshness(&self, now: Tick, policy: &Policy) -> Freshness {
+        let freshness = self.provenance.freshness(now, policy);
+        if self.confirmed || freshness == Freshness::Fresh {
+            freshness
+        } else {
+            Freshness::Dead
+        }
+    }
+
+    /// Whether it stays although `other` was found for the same alias.
+    pub(super) fn outlasts(&self, other: &Alias, overview_lag: Duration) -> bool {
+        let (cached, new) = (&self.provenance, &other.provenance);
+        if self.id == other.id {
+            cached.sequence > new.sequence
+        } else {
+            cached.sequence != new.sequence && !new.supersedes(cached, overview_lag)
+        }
+    }
+}
 
 /// An alias as it is stored, with what operators are shown of it. Its text is not there, only its digest.
 #[derive(Clone, Debug)]
@@ -102,7 +144,7 @@ impl AliasHasher {
 const SHARDS: usize = 64;
 
 /// The aliases by digest.
-pub(super) struct Aliases {
+pub(super) struct AliasIndex {
     entries: quick_cache::sync::Cache<
         AliasKey,
         AliasEntry,
@@ -112,7 +154,7 @@ pub(super) struct Aliases {
     changes: Box<[Mutex<()>]>,
 }
 
-impl Aliases {
+impl AliasIndex {
     /// What an alias takes: measured, a third of it besides itself.
     pub(super) const ENTRY_BYTES: usize = (size_of::<AliasKey>() + size_of::<AliasEntry>()) * 3 / 2;
 

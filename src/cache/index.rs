@@ -7,53 +7,15 @@ use moka::ops::compute::Op as NegativeOp;
 
 use super::{
     Answer, Cache, FetchStart,
-    aliases::{AliasEntry, Change},
+    aliases::{Alias, AliasEntry, Change},
     fence::Sequence,
-    freshness::{FetchSource, Freshness, Policy, Provenance},
+    freshness::FetchSource,
     provenance,
 };
 use crate::{
     clock::{Now, Tick},
     domain::{ContactId, LookupKey, Part},
 };
-
-/// The contact that an alias led to when it was last resolved.
-#[derive(Clone, Copy, Debug)]
-pub struct Alias {
-    /// The contact.
-    pub id: ContactId,
-    /// Which endpoint said so, and when.
-    pub provenance: Provenance,
-    /// Whether the contact's profile is known to have the identifier.
-    pub confirmed: bool,
-    /// The last profile that was seen to have it: while that one is cached, it need not be checked again.
-    pub seen_in: Sequence,
-}
-
-impl Alias {
-    /// How old the alias is. One that could not be confirmed has no stale windows: it lives no longer than a negative
-    /// entry.
-    pub fn freshness(&self, now: Tick, policy: &Policy) -> Freshness {
-        let freshness = self.provenance.freshness(now, policy);
-        if self.confirmed || freshness == Freshness::Fresh {
-            freshness
-        } else {
-            Freshness::Dead
-        }
-    }
-}
-
-impl Alias {
-    /// Whether it stays although `other` was found for the same alias.
-    fn outlasts(&self, other: &Alias, overview_lag: Duration) -> bool {
-        let (cached, new) = (&self.provenance, &other.provenance);
-        if self.id == other.id {
-            cached.sequence > new.sequence
-        } else {
-            cached.sequence != new.sequence && !new.supersedes(cached, overview_lag)
-        }
-    }
-}
 
 /// An identifier that leads to no contact; `E` is the reason.
 #[derive(Clone, Debug)]

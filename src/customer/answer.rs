@@ -5,7 +5,10 @@ mod etag;
 
 use std::{
     io::Write,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -14,11 +17,7 @@ use jiff::Timestamp;
 
 pub use self::etag::ETag;
 use super::view::Shape;
-use crate::{
-    cache::Answer,
-    clock::Now,
-    threads::{AtomicBool, Ordering, spawn},
-};
+use crate::{cache::Answer, clock::Now};
 
 /// Answers below this are not compressed: nothing would be saved.
 pub(super) const COMPRESSED_ABOVE: usize = 1024;
@@ -74,7 +73,7 @@ impl Rendered {
             && self.gzip_is_due.swap(false, Ordering::Relaxed)
         {
             let answer = Arc::clone(self);
-            spawn(async move { answer.compress() });
+            tokio::spawn(async move { answer.compress() });
         }
         gzip
     }

@@ -113,7 +113,7 @@ async fn invalid_certificate_gets_no_request_and_raises_an_alarm() {
         proxy.set_identity(invalid);
         app.advance(NEW_POOL);
         let (calls, connections) = (app.engage.total_calls(), proxy.connections());
-        let alarms = logs().matches("securing the connection").count();
+        let alarms = logs().matches("TLS handshake").count();
         let stale = app.get(&of(ALVA.id)).await;
         stale.assert_stale_if_error();
         assert_eq!(stale.at("/degraded"), json!(["profile"]), "{what}");

@@ -188,7 +188,7 @@ fn aliases_in_use_outlast_a_flood_of_others() {
     };
     let hits = hits_during_a_scan(request);
     assert!(hits >= 95, "{hits} % hits");
-    let bytes = cache.counts().aliases * Aliases::ENTRY_BYTES as u64;
+    let bytes = cache.counts().aliases * AliasIndex::ENTRY_BYTES as u64;
     // The number of entries is rounded up for each part of the index.
     assert!(
         bytes <= cache.max_bytes() / ALIAS_SHARE * 102 / 100,

@@ -142,13 +142,19 @@ async fn max_response_size_is_configurable() {
     }
 }
 
-/// A service whose cache has one shard of about 800 KB.
+/// A service whose cache has about 700 KB for records.
 async fn with_a_small_cache() -> TestApp {
     TestApp::with(|config| config.cache.max_size = ByteSize::mib(1)).await
 }
 
+/// A note that compresses to no less than three quarters.
 fn note_of(length: usize) -> Value {
-    json!("x".repeat(length))
+    let mut random = fastrand::Rng::with_seed(7);
+    json!(
+        (0..length)
+            .map(|_| random.alphanumeric())
+            .collect::<String>()
+    )
 }
 
 #[tokio::test]
@@ -156,7 +162,7 @@ async fn record_too_large_with_rendered_answers_is_cached_without_them() {
     let app = with_a_small_cache().await;
     app.engage
         .contact(ALVA.id)
-        .attribute("note", note_of(400_000));
+        .attribute("note", note_of(450_000));
     let query = format!("contactId={}", ALVA.id);
     let first = app.get(&query).await;
     first.assert_ok();
@@ -183,12 +189,12 @@ async fn record_too_large_to_cache_is_served_and_the_old_one_dropped() {
     app.get(&query).await.assert_ok();
     app.engage
         .contact(ALVA.id)
-        .attribute("note", note_of(850_000));
+        .attribute("note", note_of(1_000_000));
     for more in ["&fresh=profile", "", ""] {
         let calls = app.engage.total_calls();
         let answer = app.get(&format!("{query}{more}")).await;
         let note = answer.assert_ok().at("/profile/attributes/note");
-        assert_eq!(note, note_of(850_000), "{more}");
+        assert_eq!(note, note_of(1_000_000), "{more}");
         assert!(app.engage.total_calls() > calls, "{more}");
     }
     let cached = app.customers.counts().record_bytes;

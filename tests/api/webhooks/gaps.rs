@@ -139,7 +139,10 @@ async fn forbidden_change_list_is_logged_once_and_resumed_later() {
         app.advance(POLL);
         let_requests_arrive().await;
     }
-    assert_eq!(logs().matches("can't be asked for changes").count(), 1);
+    assert_eq!(
+        logs().matches("polling /contacts/changes failed").count(),
+        1
+    );
     // The list has its own breaker: contacts are still fetched.
     app.get(&by_email()).await.assert_ok();
     let fresh = app.get(&format!("{}&fresh=profile", by_email())).await;

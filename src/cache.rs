@@ -235,7 +235,7 @@ where
     fn store(&self, id: ContactId, mut parts: Parts, asked: Option<&Lookup>) -> Parts {
         let _store = self.stores.read().unwrap_or_else(PoisonError::into_inner);
         self.update_record(id, |cached| {
-            let cached = cached.and_then(|cached| self.parts_to_replace(id, cached));
+            let cached = cached.and_then(|cached| Self::parts_to_replace(id, cached));
             let identifier = asked.map(|asked| &asked.identifier);
             let profile = cached.as_ref().and_then(Parts::identity);
             let is_fenced = self.heed_purges(id, &mut parts, profile, identifier);
@@ -292,7 +292,7 @@ where
             let Some(cached) = cached else {
                 return Op::Nop;
             };
-            let Some(mut kept) = self.parts_to_replace(id, cached) else {
+            let Some(mut kept) = Self::parts_to_replace(id, cached) else {
                 return Op::Remove;
             };
             kept.retain(|part, provenance| self.fences.allows(id, part, provenance.sequence));
@@ -345,7 +345,7 @@ pub struct Counts {
     pub records: u64,
     /// Their estimated bytes.
     pub record_bytes: u64,
-    /// AliasIndex.
+    /// Aliases.
     pub aliases: u64,
     /// Negative entries.
     pub negatives: u64,

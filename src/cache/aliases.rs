@@ -192,7 +192,8 @@ impl AliasIndex {
     /// Decides under a lock what becomes of the alias: a change under way is either seen here, or comes later and sees the
     /// fences that were raised before.
     pub(super) fn update(&self, key: AliasKey, decide: impl FnOnce(Option<AliasEntry>) -> Change) {
-        let lock = &self.changes[key.0[1] as usize % SHARDS];
+        let place = usize::from(key.0[1].to_ne_bytes()[0]) % SHARDS;
+        let lock = &self.changes[place];
         let _turn = lock.lock().unwrap_or_else(PoisonError::into_inner);
         match decide(self.peek(&key)) {
             Change::None => {}

@@ -109,7 +109,8 @@ where
     /// read since the last sweep. Visits every record: not on a request's way.
     pub fn sweep(&self) {
         let now = self.dead_before();
-        for (id, seen) in self.records.iter() {
+        let records = self.records.iter();
+        for (id, seen) in records {
             let is_cold = seen.take_reads() == 0;
             let is_dead = is_cold && self.is_dead(&seen, now);
             if !is_dead && (!is_cold || seen.rendered().len() == 0) {

@@ -61,7 +61,7 @@ where
     }
 
     /// The parts of a cached record that is about to be replaced; none, and an alarm, where they are damaged.
-    pub(super) fn parts_to_replace(&self, id: ContactId, cached: &Record<R>) -> Option<Parts> {
+    pub(super) fn parts_to_replace(id: ContactId, cached: &Record<R>) -> Option<Parts> {
         let parts = cached.parts().filter(|_| cached.id == id);
         if parts.is_none() {
             alarm();
@@ -154,7 +154,8 @@ where
         mut is_meant: impl FnMut(ContactId, Option<&Identity>) -> bool,
     ) -> Vec<ContactId> {
         let mut ids = Vec::new();
-        for (id, record) in self.records.iter() {
+        let records = self.records.iter();
+        for (id, record) in records {
             let profile = self.parts_of(&record).and_then(|parts| parts.profile);
             if is_meant(*id, profile.as_ref().map(|profile| &profile.data.identity)) {
                 ids.push(*id);

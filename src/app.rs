@@ -90,8 +90,8 @@ impl App {
         })
     }
 
-    /// Checks that a start would succeed, apart from the listen addresses: those may belong to another machine, or be in
-    /// use by the service itself.
+    /// Checks that a start would succeed, apart from the listen addresses: those may belong to another machine, or be
+    /// in use by the service itself.
     pub async fn dry_run(config: &Config) -> Result<(), anyhow::Error> {
         let mut config = config.clone();
         config.server.listen = (Ipv4Addr::LOCALHOST, 0).into();
@@ -175,8 +175,8 @@ impl App {
     }
 }
 
-/// Waits for `shutdown`, withdraws readiness so that load balancers stop sending requests, and starts the drain after the
-/// delay. Returns when the drain started.
+/// Waits for `shutdown`, withdraws readiness so that load balancers stop sending requests, and starts the drain after
+/// the delay. Returns when the drain started.
 async fn drain_after_delay(
     shutdown: CancellationToken,
     readiness: Readiness,

@@ -1,10 +1,11 @@
-//! The cache: records by contact, the index of aliases that lead to them, negative entries, and the fences that keep out
-//! data fetched before an invalidation. It knows contacts and parts, neither HTTP nor Engage.
+//! The cache: records by contact, the index of aliases that lead to them, negative entries, and the fences that keep
+//! out data fetched before an invalidation. It knows contacts and parts, neither HTTP nor Engage.
 //!
-//! Records, negative entries and failures are in moka, which admits a newcomer to a full cache only where it is requested
-//! more often than the entries that it would evict. moka is the store and nothing else: its `get_with` family puts old
-//! values back after an invalidation, joins late callers to old fetches and starts over when the first caller leaves, so
-//! flights and fences are our own ([`flight`], [`fence`]). Freshness is our own arithmetic over the injected clock.
+//! Records, negative entries and failures are in moka, which admits a new entry to a full cache only where it is
+//! requested more often than the entries that it would evict. moka is the store and nothing else: its `get_with` family
+//! puts old values back after an invalidation, joins late callers to old fetches and starts over when the first caller
+//! leaves, so flights and fences are our own ([`flight`], [`fence`]). Freshness is our own arithmetic over the injected
+//! clock.
 
 mod aliases;
 mod codec;
@@ -87,11 +88,11 @@ const FAILURE_SHARE: u64 = 64;
 const ALIAS_SHARE: u64 = 4;
 /// Of the bytes that the cache may hold, one in so many is for the making of a dictionary.
 const TRAINING_SHARE: u64 = 24;
-/// It takes no more than this.
+/// The most bytes for the making of a dictionary.
 const TRAINING_BYTES: u64 = 8 << 20;
 /// One record takes no more than one in so many of the bytes for records.
 const RECORD_SHARE: u64 = 64;
-/// It may take this much all the same, where there is room.
+/// A record of up to this size is cached even where that share is smaller.
 const LARGE_RECORD: u64 = 4 << 20;
 /// What an entry of moka costs besides its key and value: measured with tiny values.
 const ENTRY_OVERHEAD: usize = 300;
@@ -180,8 +181,9 @@ where
         !self.is_off.load(Ordering::SeqCst)
     }
 
-    /// Switches the cache off, or on again. While it is off nothing is read or stored; fences are still raised and checked.
-    /// The caller purges everything after switching it off: data cached or in flight before is then never served again.
+    /// Switches the cache off, or on again. While it is off nothing is read or stored; fences are still raised and
+    /// checked. The caller purges everything after switching it off: data cached or in flight before is then never
+    /// served again.
     pub fn switch(&self, on: bool) {
         self.is_off.store(!on, Ordering::SeqCst);
     }
@@ -269,8 +271,8 @@ where
         parts
     }
 
-    /// Raises a fence for each part of which the entity endpoint returned something new: for the overview's lag an older
-    /// copy there must not replace it. A read that returned the same data again changes nothing.
+    /// Raises a fence for each part of which the entity endpoint returned something new: for the overview's lag an
+    /// older copy there must not replace it. A read that returned the same data again changes nothing.
     fn note_entity_reads(&self, id: ContactId, parts: &mut Parts, cached: &Parts) {
         for part in parts.note_differences(cached).iter() {
             // A part that the overview never contains it can't replace either.
@@ -280,7 +282,7 @@ where
         }
     }
 
-    /// Data of the parts that was fetched until now is never served again.
+    /// Makes sure that data of the parts fetched until now is never served again.
     pub fn invalidate(&self, id: ContactId, parts: PartSet) {
         self.fences.raise(id, parts, self.clock.tick());
         self.drop_forbidden(id);

@@ -1,8 +1,8 @@
-//! The only source of time. Modules read the injected [`Clock`]; tests move a manual clock, so no test sleeps to make time
-//! pass.
+//! The only source of time. Modules read the injected [`Clock`]; tests move a manual clock, so no test sleeps to make
+//! time pass.
 //!
-//! Ages and deadlines use [`Tick`]s of a monotonic clock, which no operator and no NTP daemon sets back. Wall time is for
-//! dates.
+//! Ages and deadlines use [`Tick`]s of a monotonic clock, which no operator and no NTP daemon sets back. Wall time is
+//! for dates.
 
 use std::{
     ops::{Add, Sub},

@@ -1,8 +1,9 @@
-//! The configuration: plain data, one struct per section, and how it is read and checked. Imports nothing of the crate but
-//! `domain`; each module takes its own section.
+//! The configuration: plain data, one struct per section, and how it is read and checked. Imports nothing of the crate
+//! but `domain`; each module takes its own section.
 //!
-//! Layers: the built-in `config/default.toml` < the given file < the environment (`BFF_<SECTION>__<KEY>`). Unknown keys are
-//! refused in the file and in the environment. A secret `x` may be given as `x_file`, the path of a file that contains it.
+//! Layers: the built-in `config/default.toml` < the given file < the environment (`BFF_<SECTION>__<KEY>`). Unknown keys
+//! are refused in the file and in the environment. A secret `x` may be given as `x_file`, the path of a file that
+//! contains it.
 
 pub mod auth;
 pub(crate) mod authorities;
@@ -81,8 +82,8 @@ pub struct ServerConfig {
     /// The largest body that is accepted.
     #[serde(serialize_with = "printed::exact")]
     pub max_body: ByteSize,
-    /// The most concurrent connections; one more closes the connection that has been idle longest. Lowered at the start if
-    /// the limit of open files is too low.
+    /// The most concurrent connections; one more closes the connection that has been idle longest. Lowered at the start
+    /// if the limit of open files is too low.
     pub max_connections: usize,
     /// How long the service goes on answering after SIGTERM, not ready any more, before the drain starts.
     #[serde(with = "duration")]
@@ -114,8 +115,8 @@ pub struct OperationsConfig {
     /// A file that contains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
-    /// Host names and addresses, without port, that are allowed in `Host` besides `localhost`, loopback addresses and the
-    /// listen address.
+    /// Host names and addresses, without port, that are allowed in `Host` besides `localhost`, loopback addresses and
+    /// the listen address.
     pub hosts: Vec<String>,
 }
 

@@ -2,8 +2,8 @@
 //! enough; knows neither HTTP nor Engage's spellings.
 //!
 //! [`CustomerService::find`] is the entry point. `search` follows one request through its rounds, [`plan`] decides
-//! which parts are missing, `fetch` makes the shared upstream calls, `tiers` is where they and every invalidation reach
-//! the cache, `render` writes the answer and [`answer`] is what is kept of it.
+//! which parts are missing, `fetch` makes the shared upstream calls, `tiers` stores their results and applies
+//! invalidations, `render` writes the response and [`answer`] keeps it for later requests.
 
 pub mod answer;
 mod contactability;
@@ -116,8 +116,8 @@ pub struct Stats {
 }
 
 impl CustomerService {
-    /// A service with an empty cache. A request waits `patience` at most; an upstream call that has run for longer no
-    /// longer delays the next one for the same thing.
+    /// A service with an empty cache. A request waits `patience` at most; a call that has run for more than that does
+    /// not delay the next one for the same thing.
     pub fn new(
         engage: EngageClient,
         alias_reader: AliasReader,
@@ -193,26 +193,26 @@ impl CustomerService {
         self.inner.tiers.memory.policy.feed.as_deref()
     }
 
-    /// Nothing that was fetched of the parts until now is ever served again. Audiences are left out.
+    /// Makes sure that nothing fetched of the parts until now is ever served again. Audiences are left out.
     pub async fn invalidate(&self, id: ContactId, parts: PartSet) {
         let invalidation = Invalidation::Parts(id, parts);
         self.inner.tiers.invalidate(invalidation).await;
     }
 
-    /// Nothing that was fetched of the contact until now is ever served again.
+    /// Makes sure that nothing fetched of the contact until now is ever served again.
     pub async fn purge(&self, id: ContactId) {
         let invalidation = Invalidation::Contact(id);
         self.inner.tiers.invalidate(invalidation).await;
     }
 
-    /// The same for every contact that has the identifier, now or in an answer in flight, whatever its contact type.
-    /// Reads every record and every alias: not for a thread that serves requests.
+    /// The same for every contact that has the identifier, by a cached profile or one still in flight, whatever its
+    /// type. Reads every record and every alias: not for a thread that serves requests.
     pub async fn purge_by(&self, lookup: &Lookup) {
         let invalidation = Invalidation::Identifier(lookup.clone());
         self.inner.tiers.invalidate(invalidation).await;
     }
 
-    /// Nothing that was fetched until now is ever served again.
+    /// Makes sure that nothing fetched until now is ever served again.
     pub async fn purge_everything(&self) {
         self.inner.tiers.invalidate(Invalidation::Everything).await;
     }

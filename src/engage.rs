@@ -18,7 +18,7 @@ pub use self::{
         Permit,
     },
     call_metrics::CallMetrics,
-    client::{ContactChanges, EngageClient, overview_parts},
+    client::{ContactChanges, EngageClient, longest_call, overview_parts},
     error::Error,
     exchange::{Exchange, ResponseFuture},
     group::Group,

@@ -32,8 +32,8 @@ impl<'a> Object<'a> {
         (value.get() != "null").then_some(value)
     }
 
-    /// Every value under a key in any ASCII case, without nulls: for values that must not be hidden by another spelling or a
-    /// repeated key.
+    /// Every value under a key in any ASCII case, without nulls: for values that must not be hidden by another spelling
+    /// or a repeated key.
     pub(crate) fn every(&self, key: &str) -> impl Iterator<Item = &'a RawValue> {
         let matches = move |(name, value): &&(Cow<'a, str>, &'a RawValue)| {
             name.eq_ignore_ascii_case(key) && value.get() != "null"
@@ -147,8 +147,8 @@ pub(crate) fn elements(value: &RawValue) -> Option<Vec<Option<Object<'_>>>> {
     Some(list(value)?.into_iter().map(Object::of).collect())
 }
 
-/// Parses the elements of a list, collecting the paths of unreadable ones. The list has no spare capacity, because it is
-/// cached.
+/// Parses the elements of a list, collecting the paths of unreadable ones. The list has no spare capacity, because it
+/// is cached.
 pub(crate) fn readable<T, V>(
     values: Vec<V>,
     mut read: impl FnMut(V) -> Result<T, AnswerPath>,

@@ -1,7 +1,7 @@
 //! engage-bff: a caching backend-for-frontend for Voyado Engage.
 //!
-//! The modules, in the order in which a request passes through them. `docs/ARCHITECTURE.md` describes each, and which
-//! may import which.
+//! The modules; the first four in the order in which a request passes them. `docs/ARCHITECTURE.md` describes each, and
+//! which may import which.
 //!
 //! - [`http`] reads the request: routes, credentials, parameters. It writes the response: status, headers, body.
 //! - [`customer`] answers one customer query from the cache, from Engage, or from both.
@@ -9,9 +9,9 @@
 //! - [`engage`] calls Engage's API and keeps to its call budget.
 //! - [`webhook`] verifies and reads Engage's webhook deliveries.
 //!
-//! What they share: [`domain`], the values that all of them use; [`config`], the configuration; [`clock`], the source of
-//! time; [`rate`], a token bucket; `json`, the lenient reader of what Engage sends; [`threads`], the locks and atomics of the cache; [`telemetry`], the log. [`app`]
-//! builds all of it from the configuration and runs it.
+//! What they share: [`domain`], the values that all of them use; [`config`], the configuration; [`clock`], the source
+//! of time; [`rate`], a token bucket; `json`, the lenient reader of Engage's JSON; [`threads`], the locks and atomics
+//! of the cache; [`telemetry`], the log. [`app`] builds all of it from the configuration and runs it.
 
 pub mod app;
 pub mod cache;

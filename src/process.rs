@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 /// The fewest connections with which the service starts, unless fewer are configured.
 const MIN_CONNECTIONS: usize = 16;
 
-/// How long after one ignored signal was logged further ones are not.
+/// After an ignored signal was logged, further ones of its kind are not logged for this long.
 const IGNORED_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What the end of the process needs, whatever ends the service.

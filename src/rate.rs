@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::clock::Tick;
 
-/// A token bucket, stored as the time at which it is full again (GCRA): at most rate x T + burst tokens in any T seconds.
+/// A token bucket, stored as the time at which it is full again (GCRA): at most rate x T + burst tokens in any T
+/// seconds.
 #[derive(Debug)]
 pub struct Bucket {
     interval: Duration,

@@ -1,8 +1,8 @@
 //! The log: how events are written without blocking what they are about.
 //!
-//! Standard output may be a pipe that is not read for a while. The thread that logs an event formats it and puts it into a
-//! bounded queue (`queue`); a thread of its own (`writer`) writes it. Events that do not fit are dropped and counted. Of
-//! libraries only warnings and errors are logged: at lower levels they print addresses, queries and bytes.
+//! Standard output may be a pipe that is not read for a while. The thread that logs an event formats it and puts it
+//! into a bounded queue (`queue`); a thread of its own (`writer`) writes it. Events that do not fit are dropped and
+//! counted. Of libraries only warnings and errors are logged: at lower levels they print addresses, queries and bytes.
 
 mod dropped;
 mod last_word;

@@ -1,8 +1,8 @@
 //! Verifies and reads Engage's webhook deliveries. They are sent and signed by Svix [Voyado: Webhooks; Svix: Verifying
 //! payloads manually].
 //!
-//! Only contact ids are read from a payload. Deliveries may be late, repeated and out of order, for 28 hours after a failure,
-//! so their values may be older than the cached ones.
+//! Only contact ids are read from a payload. Deliveries may be late, repeated and out of order, for 28 hours after a
+//! failure, so their values may be older than the cached ones.
 
 mod cipher;
 mod contacts;
@@ -63,7 +63,8 @@ pub struct WebhookReader {
 }
 
 impl WebhookReader {
-    /// A reader for deliveries signed with any of the secrets; `None` without secrets. Fails for malformed secrets and keys.
+    /// A reader for deliveries signed with any of the secrets; `None` without secrets. Fails for malformed secrets and
+    /// keys.
     pub fn new(config: &config::WebhookConfig) -> Result<Option<Self>, &'static str> {
         let secrets = config.secrets.iter();
         let signers: Option<Vec<Signer>> = secrets

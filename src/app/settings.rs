@@ -16,7 +16,7 @@ use crate::{
         aliases::{AliasReader, CustomKeyAttribute},
         national_id,
     },
-    engage::{CallLimits, overview_parts},
+    engage::{CallLimits, longest_call, overview_parts},
     http::{self, LookupRules, PROBE_CONNECTIONS},
     telemetry,
 };
@@ -101,8 +101,7 @@ pub fn policy(config: &Config) -> Policy {
 pub fn bounds(config: &Config) -> Bounds {
     Bounds {
         max_bytes: config.cache.max_size.as_u64(),
-        // The pages of a list are fetched in turn, each with up to two attempts, and each may wait for the call budget.
-        longest_flight: (config.engage.timeout + Duration::from_secs(2)) * 20,
+        longest_flight: longest_call(config.engage.timeout),
     }
 }
 

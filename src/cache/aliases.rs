@@ -1,7 +1,8 @@
 //! The aliases of the index, by keyed digest.
 //!
-//! They are in `quick_cache`: an entry of moka takes twice the memory, and every contact has several (docs/PERFORMANCE.md has
-//! the figures). Their changes take a lock of ours, which is the only thing that they need of a store.
+//! They are in `quick_cache`: an entry of moka takes twice the memory, and every contact has several
+//! (docs/PERFORMANCE.md has the figures). A bounded map is all that they need of a store; their changes take a lock of
+//! our own.
 
 use std::{
     hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState},
@@ -48,7 +49,7 @@ impl Alias {
         }
     }
 
-    /// Whether it stays although `other` was found for the same alias.
+    /// Whether it stays although `other` was found for the same lookup key.
     pub(super) fn outlasts(&self, other: &Alias, overview_lag: Duration) -> bool {
         let (cached, new) = (&self.provenance, &other.provenance);
         if self.id == other.id {
@@ -140,7 +141,7 @@ impl AliasHasher {
     }
 }
 
-/// How many parts the index is divided into, each with a lock: sweeps hold one at a time.
+/// How many shards the index is divided into, each with a lock: sweeps lock one at a time.
 const SHARDS: usize = 64;
 
 /// The aliases by digest.
@@ -155,10 +156,10 @@ pub(super) struct AliasIndex {
 }
 
 impl AliasIndex {
-    /// What an alias takes: measured, a third of it besides itself.
+    /// What an alias takes, measured: half as much again as its key and entry.
     pub(super) const ENTRY_BYTES: usize = (size_of::<AliasKey>() + size_of::<AliasEntry>()) * 3 / 2;
 
-    /// An empty index that takes so many bytes at most.
+    /// An empty index that takes `max_bytes` at most.
     pub(super) fn new(max_bytes: u64) -> Self {
         let max = max_bytes / Self::ENTRY_BYTES as u64;
         let options = OptionsBuilder::new()
@@ -189,8 +190,8 @@ impl AliasIndex {
         self.entries.peek(key)
     }
 
-    /// Decides under a lock what becomes of the alias: a change under way is either seen here, or comes later and sees the
-    /// fences that were raised before.
+    /// Decides under a lock what becomes of the alias: a change under way is either seen here, or comes later and sees
+    /// the fences that were raised before.
     pub(super) fn update(&self, key: AliasKey, decide: impl FnOnce(Option<AliasEntry>) -> Change) {
         let place = usize::from(key.0[1].to_ne_bytes()[0]) % SHARDS;
         let lock = &self.changes[place];

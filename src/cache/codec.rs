@@ -2,8 +2,8 @@
 //!
 //! A tenant writes the same campaigns, stores and audiences for many contacts. A dictionary made of some of the records
 //! takes a record to two fifths of what zstd makes of it alone; without one a million contacts exceed their bound
-//! (docs/PERFORMANCE.md has the figures). A dictionary may contain text of single contacts, so it is replaced every hour
-//! and dropped by a purge of everything; records compressed with it keep it alive until they leave.
+//! (docs/PERFORMANCE.md has the figures). A dictionary may contain text of single contacts, so it is replaced every
+//! hour and dropped by a purge of everything; records compressed with it keep it alive until they are dropped.
 
 use std::{
     cell::RefCell,
@@ -49,7 +49,7 @@ thread_local! {
     static CONTEXTS: RefCell<Contexts> = RefCell::default();
 }
 
-/// What zstd works in: expensive to make, cheap to keep.
+/// zstd's contexts and their buffer: expensive to make, cheap to keep.
 #[derive(Default)]
 struct Contexts {
     compress: CCtx<'static>,
@@ -118,7 +118,7 @@ impl Compressed {
         })
     }
 
-    /// The same with one bit turned.
+    /// The same with one bit flipped.
     #[cfg(test)]
     pub(super) fn damaged(&self, byte: usize) -> Self {
         let mut copy = self.clone();
@@ -142,7 +142,7 @@ impl fmt::Debug for Compressed {
     }
 }
 
-/// Compresses parts with the dictionary of the hour.
+/// Compresses parts with the newest dictionary.
 #[derive(Default)]
 pub(super) struct Codec {
     newest: Mutex<Newest>,
@@ -151,7 +151,7 @@ pub(super) struct Codec {
 #[derive(Default)]
 struct Newest {
     dictionary: Option<Arc<Dictionary>>,
-    /// How often everything was forgotten.
+    /// How many times the dictionary was dropped by a purge.
     forgotten: u64,
 }
 
@@ -190,7 +190,7 @@ impl Codec {
     }
 
     /// Makes a dictionary of some of the records where one is due; with too few of them, the old one is dropped all the
-    /// same. Takes a tenth of a second: not on a request's way.
+    /// same. Takes a tenth of a second: never within a request.
     pub(super) fn renew<'a>(
         &self,
         now: Tick,
@@ -248,7 +248,7 @@ fn seal(id: ContactId, frame: &[u8]) -> [u8; SEAL] {
     hasher.finish().to_le_bytes()
 }
 
-/// Empties the buffer and makes room for so much.
+/// Empties the buffer and reserves `room` bytes.
 fn empty(buffer: &mut Vec<u8>, room: usize) {
     buffer.clear();
     buffer.shrink_to(KEPT_BUFFER);

@@ -1,5 +1,5 @@
-//! What is cached of a contact, for operators: where each part came from and how old it is, which aliases lead to it, and
-//! which fences stand. It contains no personal value but the contact's id, which the caller must replace.
+//! What is cached of a contact, for operators: where each part came from and how old it is, which aliases lead to it,
+//! and which fences stand. It contains no personal value but the contact's id, which the caller must replace.
 
 use std::time::Duration;
 

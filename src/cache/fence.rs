@@ -1,13 +1,13 @@
 //! Fences: what was fetched before an invalidation is never stored or served after it.
 //!
 //! Every upstream request and every invalidation takes a [`Sequence`] number, so "began before" is a comparison of two
-//! numbers, whatever the clocks do. A fence is kept for contacts that are not cached too, for as long as a flight may
-//! last after Engage's overview lag: within the lag the part is filled from its entity endpoint only, and the
+//! numbers, whatever the clocks do. Contacts that are not cached have fences too. A fence is kept for Engage's overview
+//! lag and the longest flight after it: within the lag the part is filled from its entity endpoint only, and the
 //! overview's copy of it is discarded.
 //!
 //! The tables are bounded. When one is full, a single fence around everything replaces all others, and for the
-//! overview's lag everything is filled from entity endpoints. That costs a cold cache and a share of the budget, never
-//! a promise.
+//! overview's lag everything is filled from entity endpoints. The price is a cold cache and a share of the budget; no
+//! promise is broken.
 
 mod table;
 

@@ -91,7 +91,7 @@ pub enum FlightError {
     Lost,
 }
 
-/// Given to a flight's call: marks the start of the upstream request, and knows the claims of the requests that wait.
+/// Given to a flight's call: marks the start of the upstream request, and has the claims of the requests that wait.
 pub struct FlightStart<V> {
     flight: Arc<Flight<V>>,
 }

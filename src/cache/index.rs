@@ -30,7 +30,7 @@ where
     R: Answer,
     E: Clone + Send + Sync + 'static,
 {
-    /// Which contact the alias leads to, unless a fence forbids it. A bare contact id leads to itself.
+    /// Which contact the alias leads to, unless a fence forbids it. A bare contact id has no alias.
     pub fn alias(&self, key: &LookupKey) -> Option<Alias> {
         if !self.is_on() {
             return None;
@@ -61,8 +61,8 @@ where
         holds.then_some((negative.why, negative.until))
     }
 
-    /// Stores which contact an alias leads to. `false` where a fence forbids it. An alias that is not confirmed lives no
-    /// longer than a negative entry.
+    /// Stores which contact an alias leads to. `false` where a fence forbids it. An alias that is not confirmed lives
+    /// no longer than a negative entry.
     pub fn store_alias(
         &self,
         key: &LookupKey,

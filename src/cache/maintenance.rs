@@ -17,8 +17,8 @@ use crate::{
     threads::{AtomicU64, Ordering},
 };
 
-/// Records grow by one in so many of the bytes that the cache may hold between two evictions, and between two sweeps while
-/// it is more than half full: new records come with rendered responses, which take several times the room of their parts.
+/// One in so many of the cache's bytes: when records have grown by that much an eviction is run, and also a sweep while
+/// the cache is more than half full. New records come with rendered responses, several times as large as their parts.
 pub(super) const GROWTH_SHARE: u64 = 64;
 
 /// For how long at least an entry that is too old for anything is kept: a request for it is reported as stale, not as a
@@ -48,7 +48,7 @@ impl FillCounter {
         }
     }
 
-    /// Adds so much. Returns whether the limit was reached; then it begins anew.
+    /// Adds the bytes. Returns whether the limit was reached; then the count begins anew.
     pub(super) fn note(&self, bytes: u32) -> bool {
         let bytes = u64::from(bytes);
         let is_reached = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > self.limit;
@@ -70,7 +70,7 @@ where
         !self.pending_purges.is_empty()
     }
 
-    /// Removes the aliases of purged contacts. Visits every alias: not on a request's way.
+    /// Removes the aliases of purged contacts. Visits every alias: never within a request.
     pub fn sweep_pending_purges(&self) {
         self.pending_purges.sweep(|purged| {
             self.aliases
@@ -78,8 +78,8 @@ where
         });
     }
 
-    /// Waits until records grew so much that a sweep is due. None is while the cache is half empty, except to make the
-    /// first dictionary early.
+    /// Waits until records have grown so much that a sweep is due. While the cache is half empty none is, except to
+    /// make the first dictionary early.
     pub async fn filled(&self) {
         loop {
             self.fills.reached.notified().await;
@@ -96,8 +96,8 @@ where
         self.records.weighted_size() > self.max_bytes / 2
     }
 
-    /// Removes what has been too old for anything for a while, and sweeps the records. Visits everything: not on a
-    /// request's way.
+    /// Removes what has been too old for anything for a while, and sweeps the records. Visits everything: never within
+    /// a request.
     pub fn maintain(&self) {
         let now = self.dead_before();
         self.aliases
@@ -105,8 +105,8 @@ where
         self.sweep();
     }
 
-    /// Removes records that have been too old for anything for a while, and the rendered responses of those that were not
-    /// read since the last sweep. Visits every record: not on a request's way.
+    /// Removes records that have been too old for anything for a while, and the rendered responses of those that were
+    /// not read since the last sweep. Visits every record: never within a request.
     pub fn sweep(&self) {
         let now = self.dead_before();
         let records = self.records.iter();

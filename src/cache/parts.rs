@@ -172,8 +172,8 @@ impl Parts {
         Some((profile.provenance.sequence, &profile.data.identity))
     }
 
-    /// Carries over since when an entity endpoint has returned data that is the same as the cached data. Returns the parts of
-    /// which it returned something new.
+    /// Carries over since when an entity endpoint has returned data that is the same as the cached data. Returns the
+    /// parts of which it returned something new.
     pub(super) fn note_differences(&mut self, cached: &Parts) -> PartSet {
         let differ = [
             (
@@ -223,8 +223,8 @@ fn newer<T>(slot: &mut Option<Entry<T>>, other: Option<&Entry<T>>, overview_lag:
     }
 }
 
-/// Whether an entity endpoint returned something else than before. Data that is the same as the cached data takes over since
-/// when it has been so.
+/// Whether an entity endpoint returned something else than before. Data that is the same as the cached data takes over
+/// since when it has been so.
 fn differs<T: PartialEq>(fetched: &mut Option<Entry<T>>, cached: Option<&Entry<T>>) -> bool {
     let Some(fetched) = fetched.as_mut() else {
         return false;

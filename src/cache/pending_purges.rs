@@ -46,8 +46,8 @@ impl PendingPurges {
         !self.any.load(Ordering::SeqCst)
     }
 
-    /// Passes the waiting contacts to `sweep`, if there are any. They count as waiting until it returns; no lock is held
-    /// meanwhile.
+    /// Passes the waiting contacts to `sweep`, if there are any. They count as waiting until it returns; no lock is
+    /// held meanwhile.
     pub(super) fn sweep(&self, sweep: impl FnOnce(&HashSet<ContactId>)) {
         if self.is_empty() {
             return;

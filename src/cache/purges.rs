@@ -1,9 +1,10 @@
 //! Purges: of one contact, of an identifier, of everything.
 //!
-//! Which contact has an identifier is known only once a profile shows it, and that profile may be in flight while the purge
-//! is acknowledged. So a purged identifier stays as a predicate for as long as such a call may run: a contact that matches
-//! gets a fence of its own, with the predicate's sequence number, and the fences do the rest. The predicate is registered
-//! before the records are scanned, and the scan waits for stores under way: a store either sees the predicate or is seen.
+//! Which contact has an identifier is known only once a profile shows it, and that profile may be in flight while the
+//! purge is acknowledged. So a purged identifier stays as a predicate for as long as such a call may run: a contact
+//! that matches gets a fence of its own, with the predicate's sequence number, and the fences do the rest. The
+//! predicate is registered before the records are scanned, and the scan waits for stores under way: a store either sees
+//! the predicate or is seen.
 
 use std::{
     fmt,
@@ -37,7 +38,7 @@ pub(super) type ProfileIdentity<'a> = (Sequence, &'a Identity);
 /// The predicates in force.
 #[derive(Default)]
 pub(super) struct Purges {
-    /// Whether there are any: without, nothing else is checked.
+    /// Whether there are any. While there are none, nothing else is checked.
     any: AtomicBool,
     purges: Mutex<Vec<Purge>>,
 }
@@ -48,7 +49,7 @@ struct Purge {
     until: Tick,
 }
 
-/// What the predicates demand of data about a contact.
+/// Which data about a contact the predicates allow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Ruling {
     /// The contact is purged: requests for its data must have begun after this.
@@ -128,8 +129,8 @@ where
         self.pending_purges.add(id);
     }
 
-    /// Purges the alias and the contact that it leads to: no data that was fetched by it, or of the contact, until now is
-    /// ever served again.
+    /// Purges the alias and the contact that it leads to: no data that was fetched by it, or of the contact, until now
+    /// is ever served again.
     pub fn purge_alias(&self, key: &LookupKey) {
         self.fences.raise_alias(key, self.clock.tick());
         let mut led_to = None;
@@ -143,8 +144,8 @@ where
         }
     }
 
-    /// Purges every contact for which this holds, cached or not: no data of one that was fetched until now is ever served
-    /// again. Visits every record.
+    /// Purges every contact for which this holds, cached or not: no data of one that was fetched until now is ever
+    /// served again. Visits every record.
     pub fn purge_where(&self, is_purged: &IsPurged) {
         let now = self.clock.tick();
         self.purges.add(is_purged, &self.fences, now);
@@ -180,14 +181,14 @@ where
         types
     }
 
-    /// Nothing fetched until now is ever served again.
+    /// Makes sure that nothing fetched until now is ever served again.
     pub fn purge_everything(&self) {
         self.fences.raise_everything();
         self.clear();
     }
 
-    /// Any contact may have changed: nothing fetched until now is ever served again, and for the overview's lag everything is
-    /// filled from entity endpoints.
+    /// Any contact may have changed: nothing fetched until now is ever served again, and for the overview's lag
+    /// everything is filled from entity endpoints.
     pub fn invalidate_everything(&self) {
         self.fences.raise_around_everything(self.clock.tick());
         self.clear();
@@ -203,8 +204,8 @@ where
         self.failures.clear();
     }
 
-    /// Checks the identity in a profile that was just fetched, stored or not: a contact that a predicate matches gets its
-    /// fence.
+    /// Checks the identity in a profile that was just fetched, stored or not: a contact that a predicate matches gets
+    /// its fence.
     pub fn note_identity(
         &self,
         id: ContactId,
@@ -223,7 +224,8 @@ where
         }
     }
 
-    /// Whether the contact that the identifier led to at `start` was purged since; its profile may not show the identifier.
+    /// Whether the contact that the identifier led to at `start` was purged since; its profile may not show the
+    /// identifier.
     pub fn is_purged(&self, asked: &Identifier, start: Sequence) -> bool {
         !self.purges.is_empty() && {
             let hidden = [(Sequence::default(), &Identity::default())];
@@ -232,9 +234,9 @@ where
         }
     }
 
-    /// Removes from `parts`, which were just fetched, those that a purge by identifier forbids. A contact that a predicate
-    /// matches gets a fence with that predicate's sequence number; then `true`: cached data of it may be forbidden now. Called
-    /// under the record's lock where the parts are to be stored.
+    /// Removes from `parts`, which were just fetched, those that a purge by identifier forbids. A contact that a
+    /// predicate matches gets a fence with that predicate's sequence number; then `true`: cached data of it may be
+    /// forbidden now. Called under the record's lock where the parts are to be stored.
     pub(super) fn heed_purges(
         &self,
         id: ContactId,

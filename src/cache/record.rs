@@ -22,7 +22,7 @@ use crate::{
 
 /// How many rendered responses a record keeps: the views and channels in use are few.
 const MAX_RENDERED: usize = 8;
-/// The allocator rounds up and leaves holes: measured, this part of what compressed parts take.
+/// The allocator's overhead, measured: one in so many of the bytes of compressed parts.
 const ROUNDED_UP: usize = 8;
 
 /// What is known of one contact.
@@ -34,7 +34,7 @@ pub struct Record<R> {
     /// The parts of which something could not be read.
     incomplete: PartSet,
     compressed: Compressed,
-    /// The storefront's response and the full view's are found without going elsewhere in memory.
+    /// Two are stored inline: usually the storefront view's and the full view's.
     rendered: SmallVec<[Arc<R>; 2]>,
     /// Reads since the last sweep, of which no more than two are counted.
     reads: AtomicU8,
@@ -78,7 +78,7 @@ impl<R> Record<R> {
         self.rendered.iter()
     }
 
-    /// The same parts with one more rendered response; the oldest gives way.
+    /// The same parts with one more rendered response; the oldest is dropped.
     pub(super) fn with_rendered(&self, response: Arc<R>, replaces: impl Fn(&R) -> bool) -> Self {
         let mut rendered: SmallVec<_> = self
             .rendered
@@ -111,7 +111,8 @@ impl<R> Record<R> {
     /// Notes a read.
     pub(super) fn note_read(&self) {
         let reads = self.reads();
-        // Seldom written: cores that read the same record don't take its cache line from each other.
+        // Written twice between sweeps at most, so that cores that read the same record don't contend for its cache
+        // line.
         if reads < 2 {
             self.reads.store(reads + 1, Ordering::Relaxed);
         }
@@ -140,7 +141,7 @@ impl<R> Record<R> {
 
 #[cfg(test)]
 impl<R> Record<R> {
-    /// The same with one bit of its parts turned.
+    /// The same with one bit of its parts flipped.
     pub(super) fn damaged(&self, byte: usize) -> Self {
         Self {
             compressed: self.compressed.damaged(byte),

@@ -69,9 +69,9 @@ where
         parts
     }
 
-    /// Keeps a response that was rendered from `record`, if that is still the cached one. A cache that fills up keeps it from
-    /// the second read on: records that are read once, as a scan does, get no larger, and moka, which takes each change for a
-    /// read, does not take them for records in use.
+    /// Keeps a response that was rendered from `record`, if that is still the cached one. A cache that fills up keeps
+    /// it from the second read on: records that are read once, as a scan does, get no larger, and moka, to which a
+    /// change is a read, does not keep them as records in use.
     pub fn keep_rendered(
         &self,
         record: &Record<R>,
@@ -100,8 +100,8 @@ where
     }
 
     /// Decides under the record's lock what becomes of it: a change under way is either seen here, or comes later and
-    /// sees the fences that were raised before. `decide` must not come back to the same record: the lock is moka's, and
-    /// waits for itself.
+    /// sees the fences that were raised before. `decide` must not access the same record: the lock is moka's and not
+    /// reentrant.
     pub(super) fn update_record(
         &self,
         id: ContactId,
@@ -116,8 +116,8 @@ where
             }
             decided
         });
-        // moka evicts later, in batches: until then a burst may exceed the capacity by some hundred records of any weight.
-        // So records may only grow by a small share of it between two evictions.
+        // moka evicts later, in batches: until then a burst may exceed the capacity by some hundred records of any
+        // weight. So records may only grow by a small share of it between two evictions.
         if growth > 0 && self.fills.note(growth) {
             self.records.run_pending_tasks();
         }
@@ -129,8 +129,8 @@ where
         self.update_record(id, |_| Op::Remove);
     }
 
-    /// Puts a record of these parts in the place of the contact's old one. Where they are too heavy, none is cached: the
-    /// old one is outdated.
+    /// Puts a record of these parts in the place of the contact's old one. Where they are too heavy, none is cached:
+    /// the old one is outdated.
     pub(super) fn put(&self, id: ContactId, parts: &Parts) -> Op<Arc<Record<R>>> {
         let record = Record::new(id, parts, &self.codec);
         if self.fits(&record) {
@@ -147,8 +147,8 @@ where
         weight(record) <= self.max_record_bytes
     }
 
-    /// The cached contacts that are meant, by their profile if there is one. Decompresses every record: for what operators
-    /// do by hand. Counts as no read.
+    /// The cached contacts for which `is_meant` holds, by their profile if any. Decompresses every record: for
+    /// operators' commands. Does not count as a read.
     pub fn contacts_where(
         &self,
         mut is_meant: impl FnMut(ContactId, Option<&Identity>) -> bool,

@@ -145,7 +145,8 @@ pub struct ClientConfig {
     /// Concurrent requests; unset = no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrency: Option<usize>,
-    /// Distinct unknown identifiers per minute; beyond it the client is answered from the cache alone. Unset = no limit.
+    /// Distinct unknown identifiers per minute; beyond it the client is answered from the cache alone. Unset = no
+    /// limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown_per_minute: Option<u32>,
     /// Distinct contacts per hour; beyond it the log and the metrics raise an alarm. Unset = no alarm.

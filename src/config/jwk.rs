@@ -20,8 +20,8 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// Parses a JWK. `None` if it can't verify signatures: symmetric keys, keys for encryption or for signing alone, unknown
-    /// types and curves.
+    /// Parses a JWK. `None` if it can't verify signatures: symmetric keys, keys for encryption or for signing alone,
+    /// unknown types and curves.
     fn of(jwk: &Value) -> Option<Self> {
         if !is_for_signatures(jwk) {
             return None;
@@ -54,8 +54,8 @@ impl Key {
         })
     }
 
-    /// Whether the key may verify tokens of that algorithm, by its type, its curve (RFC 7518, 3.4; RFC 8037, 3.1) and its
-    /// `alg`.
+    /// Whether the key may verify tokens of that algorithm, by its type, its curve (RFC 7518, 3.4; RFC 8037, 3.1) and
+    /// its `alg`.
     pub(crate) fn suits(&self, algorithm: Algorithm) -> bool {
         let named = format!("{algorithm:?}");
         self.family == algorithm.family()

@@ -1,5 +1,5 @@
-//! The variables that Kubernetes and Docker set for every service of a namespace. Those of a service named `bff--canary`
-//! look like keys of the configuration.
+//! The variables that Kubernetes and Docker set for every service of a namespace. Those of a service named
+//! `bff--canary` look like keys of the configuration.
 
 /// Whether the variable is one of them. If its name begins with a section of the configuration, its value must have the
 /// right form too, so that a misspelt key is still reported.

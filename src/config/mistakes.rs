@@ -70,8 +70,8 @@ impl Mistakes {
         }
     }
 
-    /// Adds the mistakes of a later check, unless earlier ones are about the same keys. If `known` is given, mistakes about
-    /// other keys are dropped.
+    /// Adds the mistakes of a later check, unless earlier ones are about the same keys. If `known` is given, mistakes
+    /// about other keys are dropped.
     pub(super) fn add_all(&mut self, later: Mistakes, known: Option<&BTreeSet<String>>) {
         let is_known = |mistake: &Mistake| {
             known.is_none_or(|known| known.iter().any(|key| is_about(key, &mistake.key)))

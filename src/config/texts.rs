@@ -1,5 +1,5 @@
-//! The rules for every text of the file, the environment and the files of secrets: not empty, no white space around it, not
-//! in quotes, no placeholders, no invisible characters.
+//! The rules for every text of the file, the environment and the files of secrets: not empty, no white space around it,
+//! not in quotes, no placeholders, no invisible characters.
 
 /// What is wrong with a text, and the remedy.
 pub(super) type TextFault = (&'static str, &'static str);

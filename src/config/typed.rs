@@ -1,5 +1,5 @@
-//! Deserializes the configuration and reports every invalid value, not only the first: each is replaced by a substitute, and
-//! deserialization starts again.
+//! Deserializes the configuration and reports every invalid value, not only the first: each is replaced by a
+//! substitute, and deserialization starts again.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,8 +15,8 @@ use super::{
 /// More rounds than a file has mistakes worth reporting.
 const MAX_ROUNDS: usize = 1000;
 
-/// Deserializes the table. Values of a wrong type, unknown and missing keys are added to the mistakes, and replaced by their
-/// defaults or empty values.
+/// Deserializes the table. Values of a wrong type, unknown and missing keys are added to the mistakes, and replaced by
+/// their defaults or empty values.
 pub(super) fn read(table: Table, defaults: &Table, mistakes: &mut Mistakes) -> Config {
     let mut reader = Reader {
         table,
@@ -99,7 +99,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Replaces a value: first by its default, then by nothing, an empty string, an empty list; at last removes its parent.
+    /// Replaces a value: first by its default, then by nothing, an empty string, an empty list; at last removes its
+    /// parent.
     fn substitute(&mut self, path: &KeyPath) {
         if let Some((_, Step::Item(_))) = path.split() {
             path.remove(&mut self.table);
@@ -167,8 +168,8 @@ fn is_whole_number(expected: &str) -> bool {
     )
 }
 
-/// What is wrong and the remedy, from serde's message. The message itself quotes the value, which may be a secret given to
-/// the wrong key.
+/// What is wrong and the remedy, from serde's message. The message itself quotes the value, which may be a secret given
+/// to the wrong key.
 fn describe(message: &str) -> (&'static str, String) {
     let expected = message
         .rsplit_once("expected ")

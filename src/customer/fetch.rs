@@ -1,5 +1,5 @@
-//! The shared upstream calls: each asks Engage once for all requests that wait for it. Every kind of call has the same
-//! four steps: begin, ask Engage, check that the answer is about what was requested, store.
+//! The shared upstream calls, each made once for all requests that wait for it. Every kind of call has the same
+//! four steps: begin, call Engage, check that the response is about what was requested, store.
 //!
 //! The outcome is handed to the waiting requests directly, so an eviction in between costs none of them its answer.
 
@@ -37,7 +37,7 @@ pub(super) struct FetchOutcome {
 /// For which request a call is made, and how new its data must be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FetchRequest<'a> {
-    /// Whose share of the calls it is part of.
+    /// The flow to which the call is charged.
     pub(super) flow: &'a Flow,
     /// How urgent it is.
     pub(super) priority: Priority,

@@ -66,8 +66,8 @@ impl StaleReason {
     }
 }
 
-/// What the cache did for a part or for a whole response; the worst last. `Cache-Status` (RFC 9211), `Server-Timing`, the
-/// label of metrics and the field of log events are all written from it.
+/// What the cache did for a part or for a whole response; the worst last. `Cache-Status` (RFC 9211), `Server-Timing`,
+/// the label of metrics and the field of log events are all written from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum CacheStatus {

@@ -11,8 +11,8 @@ const SWEEP_PERIOD: Duration = Duration::from_secs(2);
 const MAINTENANCE_PERIOD: Duration = Duration::from_secs(60);
 
 impl CustomerService {
-    /// Frees what can't be served any more, and the rendered responses of records that were not read since the last time.
-    /// Visits everything: not for a thread that serves requests.
+    /// Frees what can't be served any more, and the rendered responses of records that were not read since the last
+    /// time. Visits everything: not for a thread that serves requests.
     pub fn maintain(&self) {
         let memory = &self.inner.tiers.memory;
         memory.sweep_pending_purges();

@@ -281,8 +281,8 @@ impl<'a> Search<'a> {
         self.failure.clone().unwrap_or(Error::TooLate)
     }
 
-    /// The alias: the newer of what is cached and what this request's calls found, but one that was resolved for this
-    /// request before either.
+    /// The alias. One that was resolved for this request takes precedence; otherwise the newer of the cached one and
+    /// the one that this request's calls found.
     fn alias(&self) -> Option<Alias> {
         let key = self.query.lookup.key();
         let memory = &self.inner.tiers.memory;

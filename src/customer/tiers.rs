@@ -136,7 +136,7 @@ impl Target<'_> {
         }
     }
 
-    /// To which contact a failure is charged; to the identifier where the contact is not known.
+    /// The subject of the call: the contact, or the identifier where the contact is not known.
     fn owner(self, memory: &Cache<Rendered, Error>) -> u64 {
         match self {
             Target::Overview(lookup) | Target::Resolution(lookup) => {

@@ -12,11 +12,11 @@ use super::digest::{Digester, KeyedDigest};
 /// Length of the only accepted form, 8-4-4-4-12.
 const HYPHENATED_LENGTH: usize = 36;
 
-/// The permanent id of one contact; the only identifier that Engage guarantees to be unique (Voyado: get enriched profile
-/// page).
+/// The permanent id of one contact; the only identifier that Engage guarantees to be unique (Voyado: get enriched
+/// profile page).
 ///
-/// [`Display`](fmt::Display) is for responses and upstream URLs; `Debug` is redacted, because logs contain at most a keyed
-/// digest.
+/// [`Display`](fmt::Display) is for responses and upstream URLs; `Debug` is redacted, because logs contain at most a
+/// keyed digest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContactId(Uuid);
 
@@ -31,7 +31,8 @@ impl ContactId {
         Uuid::try_parse(text).ok().map(Self)
     }
 
-    /// Parses a GUID with or without hyphens, in braces or parentheses, in either case. For Engage's data, not for callers'.
+    /// Parses a GUID with or without hyphens, in braces or parentheses, in either case. For Engage's data, not for
+    /// callers'.
     pub fn parse_lenient(text: &str) -> Option<Self> {
         let text = text.trim();
         let bare = [('{', '}'), ('(', ')')]

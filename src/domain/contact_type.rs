@@ -1,6 +1,7 @@
 //! The contact type, such as `Member` or `Contact`.
 //!
-//! It is part of every look-up but those by contact id, and so of the cache key. Which types exist depends on the tenant.
+//! It is part of every look-up but those by contact id, and so of the cache key. Which types exist depends on the
+//! tenant.
 
 use std::{
     fmt,
@@ -15,8 +16,8 @@ const MAX_LENGTH: usize = 64;
 
 /// A contact type; equality ignores ASCII case.
 ///
-/// Voyado's pages write `member` for the type `Member` (Voyado: get enriched profile page). The original spelling is sent
-/// upstream.
+/// Voyado's pages write `member` for the type `Member` (Voyado: get enriched profile page). The original spelling is
+/// sent upstream.
 #[derive(Clone)]
 pub struct ContactType(Arc<Spellings>);
 

@@ -7,10 +7,11 @@ use std::fmt;
 /// Maximum number of characters.
 const MAX_CHARS: usize = 100;
 
-/// A tenant's own key of a contact: `memberNumber` or `externalId`, as configured in Engage (Voyado: find contact page).
+/// A tenant's own key of a contact: `memberNumber` or `externalId`, as configured in Engage (Voyado: find contact
+/// page).
 ///
-/// Equal only to the same text, so that each spelling is looked up by itself: whether Engage ignores case or blanks is not
-/// documented. A contact found by one spelling may have another; those are compared folded.
+/// Equal only to the same text, so that each spelling is looked up by itself: whether Engage ignores case or blanks is
+/// not documented. A contact found by one spelling may have another; those are compared folded.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CustomKey(Box<str>);
 
@@ -43,8 +44,8 @@ pub(super) fn folded_field(text: &str) -> Option<Box<str>> {
     (!folded.contains(is_unreadable)).then_some(folded)
 }
 
-/// Trims and lower-cases. A character whose lower case is ASCII, such as the Kelvin sign, is kept: folding it would make two
-/// keys equal.
+/// Trims and lower-cases. A character whose lower case is ASCII, such as the Kelvin sign, is kept: folding it would
+/// make two keys equal.
 fn fold(text: &str) -> Box<str> {
     let mut folded = String::with_capacity(text.len());
     for character in text.trim().chars() {

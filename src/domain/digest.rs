@@ -1,7 +1,7 @@
 //! Keyed digests, to compare values that must not be stored or logged.
 //!
-//! A plain hash of a national id can be reversed in seconds, because there are only about 10^8 of them. A digest under a
-//! secret key cannot.
+//! A plain hash of a national id can be reversed in seconds, because there are only about 10^8 of them. A digest under
+//! a secret key cannot.
 
 use std::fmt;
 

@@ -16,8 +16,8 @@ const MAX_LABEL_LENGTH: usize = 63;
 
 /// An e-mail address in lower case.
 ///
-/// Only ASCII is accepted. Beyond ASCII, case folding differs between implementations (the Kelvin sign, ſ, ß, dotless ı),
-/// and a difference from Engage's would merge two contacts.
+/// Only ASCII is accepted. Beyond ASCII, case folding differs between implementations (the Kelvin sign, ſ, ß, dotless
+/// ı), and a difference from Engage's would merge two contacts.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Email(Box<str>);
 

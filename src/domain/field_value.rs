@@ -1,5 +1,5 @@
-//! The value of an identifier's field in Engage's data. "Missing" and "unreadable" are distinct, because they are judged
-//! differently.
+//! The value of an identifier's field in Engage's data. "Missing" and "unreadable" are distinct, because they are
+//! judged differently.
 
 use serde::{Deserialize, Serialize};
 
@@ -58,8 +58,8 @@ impl<T> FieldValue<T> {
         matches!(self, FieldValue::Absent)
     }
 
-    /// Parses a field that may have several values. If the whole text is unreadable it is split at semicolons, commas and line
-    /// ends, then at slashes too, then at blanks too, and each piece must be readable.
+    /// Parses a field that may have several values. If the whole text is unreadable it is split at semicolons, commas
+    /// and line ends, then at slashes too, then at blanks too, and each piece must be readable.
     pub fn parse_list(text: &str, read: impl Fn(&str) -> Vec<T>) -> Self {
         let whole = read(text);
         if !whole.is_empty() {

@@ -79,8 +79,8 @@ pub struct Requester {
     pub priority: Priority,
 }
 
-/// The requesters of one upstream call: one per flow, with the flow's highest priority. Never empty; bounded by the number of
-/// clients and shoppers that may request one contact.
+/// The requesters of one upstream call: one per flow, with the flow's highest priority. Never empty; bounded by the
+/// number of clients and shoppers that may request one contact.
 #[derive(Clone, Debug)]
 pub struct Requesters(SmallVec<[Requester; 1]>);
 

@@ -1,7 +1,7 @@
 //! Identifiers by which a customer can be requested: a kind and a value, parsed once into canonical form.
 //!
-//! `http` parses, the cache uses the result as its key, and responses of Engage are compared with it. Two spellings of one
-//! value are equal; values that Engage may distinguish are not.
+//! `http` parses, the cache uses the result as its key, and responses of Engage are compared with it. Two spellings of
+//! one value are equal; values that Engage may distinguish are not.
 
 use std::{borrow::Cow, fmt};
 
@@ -212,8 +212,8 @@ pub enum AnyIdentifier {
 impl AnyIdentifier {
     /// Parses a value in Engage's order.
     ///
-    /// Bare digits are a national phone number only if they are 07 and eight digits; otherwise a member number is likelier.
-    /// An e-mail address outside ASCII is refused.
+    /// Bare digits are a national phone number only if they are 07 and eight digits; otherwise a member number is
+    /// likelier. An e-mail address outside ASCII is refused.
     fn parse(text: &str, rules: &IdentifierRules, today: Date) -> Result<Self, IdentifierError> {
         match Email::parse(text) {
             Ok(email) => return Ok(Self::Email(email)),

@@ -66,8 +66,8 @@ pub fn national_id_digest(digester: &Digester, canonical: &str) -> KeyedDigest {
     digester.digest("national id", canonical.as_bytes())
 }
 
-/// Kind, contact type and canonical value. A struct rather than a joined string, so that values of different kinds cannot
-/// collide.
+/// Kind, contact type and canonical value. A struct rather than a joined string, so that values of different kinds
+/// cannot collide.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LookupKey {
     kind: IdentifierKind,
@@ -98,8 +98,8 @@ impl LookupKey {
         self.kind == IdentifierKind::ContactId
     }
 
-    /// To what a failure of a call by this key is charged: a hash of the value, without kind and contact type, so that one
-    /// contact cannot count as several. Equal for all keys of one contact id.
+    /// To what a failure of a call by this key is charged: a hash of the value, without kind and contact type, so that
+    /// one contact cannot count as several. Equal for all keys of one contact id.
     pub fn subject(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.value.hash(&mut hasher);

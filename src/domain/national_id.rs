@@ -1,7 +1,7 @@
 //! National identity numbers: the Swedish personnummer and samordningsnummer, and the Finnish henkilötunnus.
 //!
-//! Engage accepts these three (Voyado: find contact page). They are parsed into one spelling, and recognised so that they
-//! can be kept out of URLs. Whether such a person exists is not checked.
+//! Engage accepts these three (Voyado: find contact page). They are parsed into one spelling, and recognised so that
+//! they can be kept out of URLs. Whether such a person exists is not checked.
 
 mod finnish;
 mod swedish;
@@ -48,14 +48,15 @@ enum CheckDigit {
 impl NationalId {
     /// Parses a personnummer, a samordningsnummer or a henkilötunnus, ignoring surrounding blanks and case.
     ///
-    /// The date of birth must exist and not be after `today`, as far as a samordningsnummer contains it; the check digit
-    /// must be right if `check_digits` is set (Voyado's own examples are not). Ten digits mean a birth less than a
-    /// hundred years ago (Voyado: contact field definitions page), with `+` instead of the hyphen a hundredth birthday
-    /// this year or earlier (Skatteverket: personnummer).
+    /// The date of birth must exist and not be after `today`, as far as a samordningsnummer contains it; the check
+    /// digit must be right if `check_digits` is set (Voyado's own examples are not). Ten digits mean a birth less than
+    /// a hundred years ago (Voyado: contact field definitions page), with `+` instead of the hyphen a hundredth
+    /// birthday this year or earlier (Skatteverket: personnummer).
     ///
-    /// `010203-9024` may be of either country: of the one whose check digit is right. If both are right, or neither is and
-    /// check digits are ignored, it is of `country`. Without `country` it is Finnish if both are right and the Swedish
-    /// number would be a samordningsnummer, which is rare; otherwise Swedish, because the Finnish birth would be before 1932.
+    /// `010203-9024` may be of either country: of the one whose check digit is right. If both are right, or neither is
+    /// and check digits are ignored, it is of `country`. Without `country` it is Finnish if both are right and the
+    /// Swedish number would be a samordningsnummer, which is rare; otherwise Swedish, because the Finnish birth would
+    /// be before 1932.
     pub fn parse(
         text: &str,
         check_digits: bool,
@@ -66,8 +67,8 @@ impl NationalId {
         Self::parse_compact(&text, check_digits, country, today)
     }
 
-    /// The same for a text of unknown kind, with blanks and any hyphen in it. Ten digits beginning with 07 are a Swedish
-    /// mobile number; with a hyphen after the sixth they are not.
+    /// The same for a text of unknown kind, with blanks and any hyphen in it. Ten digits beginning with 07 are a
+    /// Swedish mobile number; with a hyphen after the sixth they are not.
     pub fn parse_unless_mobile(
         text: &str,
         check_digits: bool,
@@ -114,8 +115,8 @@ impl NationalId {
         Some(Self(canonical.into()))
     }
 
-    /// Whether the text is very likely a national id: date and check digit are right. Includes Swedish reserve numbers, with
-    /// a letter before the last three digits; their check digits differ by issuer and are not checked.
+    /// Whether the text is very likely a national id: date and check digit are right. Includes Swedish reserve numbers,
+    /// with a letter before the last three digits; their check digits differ by issuer and are not checked.
     pub fn looks_like(text: &str, today: Date) -> bool {
         compact(text).is_some_and(|text| {
             let is_national_id = || Self::parse_compact(&text, true, None, today).is_some();

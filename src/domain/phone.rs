@@ -1,7 +1,7 @@
 //! Phone numbers: every usual spelling becomes the international form.
 //!
-//! Engage requires the country code with `+` and no blanks (Voyado: LS Central contacts page). Whether a number is in use or
-//! a mobile number is not checked.
+//! Engage requires the country code with `+` and no blanks (Voyado: LS Central contacts page). Whether a number is in
+//! use or a mobile number is not checked.
 
 mod reading;
 #[cfg(test)]
@@ -44,8 +44,8 @@ impl Phone {
         &self.0
     }
 
-    /// Parses the digits after `+` or `00`. The numbering plan is only used if a zero follows the calling code, which may be
-    /// the trunk prefix as in `+46 (0)70`.
+    /// Parses the digits after `+` or `00`. The numbering plan is only used if a zero follows the calling code, which
+    /// may be the trunk prefix as in `+46 (0)70`.
     fn from_international(digits: &str) -> Option<Self> {
         let without_prefix = without_trunk_prefix(digits);
         let digits = without_prefix.as_deref().unwrap_or(digits);
@@ -80,8 +80,8 @@ impl Phone {
         })
     }
 
-    /// Parses a number that is valid in the region's plan. It may begin like the region's calling code, or be written with
-    /// that code without `+`. In regions without a trunk prefix the number as written takes precedence.
+    /// Parses a number that is valid in the region's plan. It may begin like the region's calling code, or be written
+    /// with that code without `+`. In regions without a trunk prefix the number as written takes precedence.
     fn from_valid_national(digits: &str, region: country::Id) -> Option<Self> {
         let plan = DATABASE.by_id(region.as_ref())?;
         let code = plan.country_code().to_string();
@@ -142,8 +142,8 @@ fn without_tel(text: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("tel:").then_some(number)
 }
 
-/// Returns the text without punctuation; `None` if anything but digits and one leading `+` is left, or a hyphen precedes
-/// them.
+/// Returns the text without punctuation; `None` if anything but digits and one leading `+` is left, or a hyphen
+/// precedes them.
 pub(super) fn dialled(text: &str) -> Option<String> {
     let text = text.trim_matches(|c: char| c.is_whitespace() || is_direction_mark(c));
     let text = without_tel(text).unwrap_or(text);
@@ -169,8 +169,8 @@ pub(super) fn is_swedish_mobile(text: &str) -> bool {
     text.len() == 10 && text.starts_with("07") && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Returns the international digits without a trunk prefix written in brackets; `None` without one. In Italy, among others,
-/// the zero is part of the number.
+/// Returns the international digits without a trunk prefix written in brackets; `None` without one. In Italy, among
+/// others, the zero is part of the number.
 fn without_trunk_prefix(digits: &str) -> Option<String> {
     let (code, national) = digits.split_at_checked(calling_code_length(digits))?;
     if !national.starts_with('0') {

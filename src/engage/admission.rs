@@ -1,5 +1,6 @@
-//! Admission control: which upstream call may be made, and when. One lock guards all of it: the rate limit with its pauses
-//! after a 429, the concurrency limit, the fair queue, a circuit breaker per group of endpoints, and the retry budget.
+//! Admission control: which upstream call may be made, and when. One lock guards all of it: the rate limit with its
+//! pauses after a 429, the concurrency limit, the fair queue, a circuit breaker per group of endpoints, and the retry
+//! budget.
 //!
 //! There is no background task: each waiting call wakes when the next call may start or a permit is returned, and then
 //! admits every call that may start.
@@ -22,7 +23,7 @@ pub use self::breaker::BreakerState;
 use self::{
     breaker::{Breaker, CallResult},
     queue::Grant,
-    state::Shared,
+    state::{MAX_WAIT, Shared},
 };
 use super::{call_metrics::CallMetrics, error::Error, group::Group};
 use crate::{
@@ -37,6 +38,9 @@ const MAX_RETRIES: u32 = 10;
 const MAX_CONTACT_SPACING: Duration = Duration::from_millis(50);
 /// Delay before a retry, in milliseconds.
 const RETRY_DELAY: std::ops::Range<u64> = 50..200;
+/// The longest time between two attempts of a call: the delay, and the wait for the call budget.
+pub(super) const LONGEST_WAIT: Duration =
+    MAX_WAIT.saturating_add(Duration::from_millis(RETRY_DELAY.end));
 
 /// Limits of upstream calls.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +91,7 @@ pub struct Permit {
     shared: Arc<Shared>,
     group: Group,
     request: AdmissionRequest,
-    /// The flow that it is accounted to.
+    /// The flow to which it is charged.
     flow: Flow,
     /// Whether the call is the breaker's probe and its result is still open.
     is_probe: Mutex<bool>,
@@ -118,8 +122,8 @@ impl Admission {
         &self.shared.metrics
     }
 
-    /// Whether there is capacity for background calls: half of the burst and half of the permits are free, and the queue is
-    /// empty.
+    /// Whether there is capacity for background calls: half of the burst and half of the permits are free, and the
+    /// queue is empty.
     pub fn has_spare_capacity(&self) -> bool {
         let now = self.shared.clock.tick();
         let state = self.shared.state();
@@ -128,8 +132,8 @@ impl Admission {
             && state.concurrency.is_half_free()
     }
 
-    /// Burst and interval of calls about one contact's part: half of the burst, then two fifths of the rate or twenty calls
-    /// a second, whichever is more.
+    /// Burst and interval of calls about one contact's part: half of the burst, then two fifths of the rate or twenty
+    /// calls a second, whichever is more.
     pub fn per_contact_rate(&self) -> (u32, Duration) {
         let CallLimits {
             requests_per_second,
@@ -195,8 +199,8 @@ impl Permit {
         may
     }
 
-    /// Waits for permission to repeat a call that was not processed. Returns whether it may be repeated: without delay and
-    /// retry budget, but within the rate limit.
+    /// Waits for permission to repeat a call that was not processed. Returns whether it may be repeated: without delay
+    /// and retry budget, but within the rate limit.
     pub(super) async fn may_repeat(&self) -> bool {
         // A probe that was not processed has not probed yet.
         let is_allowed = || *self.probe_flag() || self.is_breaker_closed();

@@ -6,8 +6,9 @@ use std::{collections::HashSet, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
+use self::pages::MAX_PAGES;
 use super::{
-    admission::{Admission, AdmissionRequest, Permit},
+    admission::{Admission, AdmissionRequest, LONGEST_WAIT, Permit},
     error::Error,
     exchange::Exchange,
     group::Group,
@@ -57,6 +58,12 @@ pub struct EngageClient {
     unreadable_log: UnreadableLog,
     version: ApiVersion,
     clock: Clock,
+}
+
+/// The longest time from a call's start to its end: every attempt of every page takes the time-out, after the longest
+/// waits for a retry and for the call budget.
+pub fn longest_call(timeout: Duration) -> Duration {
+    (LONGEST_WAIT + timeout) * MAX_ATTEMPTS * MAX_PAGES
 }
 
 /// The parts in the overview of an API version: points only in v2.
@@ -202,8 +209,8 @@ impl EngageClient {
         Ok(all)
     }
 
-    /// `/contacts/changes`: the contacts created, updated or deleted between two times. Voyado enables it per tenant; for more
-    /// than 250,000 contacts Engage answers 400.
+    /// `/contacts/changes`: the contacts created, updated or deleted between two times. Voyado enables it per tenant;
+    /// for more than 250,000 contacts Engage answers 400.
     pub async fn changes(
         &self,
         permit: &Permit,
@@ -254,8 +261,8 @@ impl EngageClient {
         }
     }
 
-    /// Makes a call, with one retry if the failure is transient and the retry budget allows it. A request that was certainly
-    /// not processed is repeated at once.
+    /// Makes a call, with one retry if the failure is transient and the retry budget allows it. A request that was
+    /// certainly not processed is repeated at once.
     async fn call<T>(
         &self,
         permit: &Permit,

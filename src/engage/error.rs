@@ -1,5 +1,5 @@
-//! Errors of upstream calls. No message contains a URL, a body or a value, because they may contain personal data and end up
-//! in logs.
+//! Errors of upstream calls. No message contains a URL, a body or a value, because they may contain personal data and
+//! end up in logs.
 
 use std::time::Duration;
 
@@ -83,8 +83,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the error is about the identifier itself: unknown contact, ambiguous or malformed identifier. No cached data
-    /// may be served then.
+    /// Whether the error is about the identifier itself: unknown contact, ambiguous or malformed identifier. No cached
+    /// data may be served then.
     pub fn is_about_the_identifier(&self) -> bool {
         match self {
             Error::NotFound | Error::MultipleMatches => true,
@@ -98,8 +98,8 @@ impl Error {
         !self.is_about_the_identifier() && *self != Error::IdentityMismatch
     }
 
-    /// Whether a response came and was bad: the failure is charged to this call, which is not repeated within a back-off.
-    /// What prevents a response (a time-out, a broken connection, a 429, the budget) concerns every call.
+    /// Whether a response came and was bad: the failure is charged to this call, which is not repeated within a
+    /// back-off. What prevents a response (a time-out, a broken connection, a 429, the budget) concerns every call.
     pub fn is_about_the_call(&self) -> bool {
         match self {
             Error::Failed { .. }
@@ -151,8 +151,8 @@ impl Error {
         matches!(self, Error::Unreachable { what } if UNPROCESSED_STEPS.contains(what))
     }
 
-    /// Whether a retry may help: no byte of a response came, or a proxy had none. A retry after a time-out would only add
-    /// load [Voyado: client time-outs].
+    /// Whether a retry may help: no byte of a response came, or a proxy had none. A retry after a time-out would only
+    /// add load [Voyado: client time-outs].
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Error::Unreachable { what } => !matches!(*what, READING | SECURING),
@@ -164,8 +164,8 @@ impl Error {
         }
     }
 
-    /// Whether only an operator can fix it: the API key, the tenant's configuration, a response about another contact or of
-    /// another shape, TLS.
+    /// Whether only an operator can fix it: the API key, the tenant's configuration, a response about another contact
+    /// or of another shape, TLS.
     pub fn needs_an_operator(&self) -> bool {
         match self {
             Error::IdentityMismatch

@@ -9,7 +9,8 @@ use super::error::Error;
 /// The pending response to one request.
 pub type ResponseFuture<'a> = Pin<Box<dyn Future<Output = Result<Bytes, Error>> + Send + 'a>>;
 
-/// Sends requests to Engage: over HTTP in service; in the property tests a stand-in that completes responses in any order.
+/// Sends requests to Engage: over HTTP in service; in the property tests a stand-in that completes responses in any
+/// order.
 pub trait Exchange: Send + Sync {
     /// Returns the JSON body of the response to `GET path?query`; any other outcome is an error.
     fn get<'a>(&'a self, path: &'a str, query: &'a [(&'a str, &'a str)]) -> ResponseFuture<'a>;

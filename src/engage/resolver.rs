@@ -1,8 +1,8 @@
 //! Resolves Engage's host name. Known addresses are used at once and refreshed in the background, so that a failing or
 //! hanging name server does not affect calls.
 //!
-//! Uses the system's resolver (`/etc/hosts`, nsswitch, resolv.conf). It cannot be cancelled, so there is one look-up at a
-//! time, in its own thread: a hanging look-up blocks that thread only.
+//! Uses the system's resolver (`/etc/hosts`, nsswitch, resolv.conf). It cannot be cancelled, so there is one look-up at
+//! a time, in its own thread: a hanging look-up blocks that thread only.
 
 use std::{
     io,
@@ -118,8 +118,8 @@ impl Resolver {
         }
     }
 
-    /// Whether there are other addresses to try after connecting to `used` failed. If the first of several timed out, it
-    /// becomes the last; otherwise waits for another look-up.
+    /// Whether there are other addresses to try after connecting to `used` failed. If the first of several timed out,
+    /// it becomes the last; otherwise waits for another look-up.
     pub(super) async fn has_other_addresses(&self, used: &[SocketAddr], timed_out: bool) -> bool {
         let mut changed = self.0.changed.subscribe();
         let mut waits_for = None;

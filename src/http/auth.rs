@@ -1,5 +1,6 @@
-//! Authentication and authorization. A handler that needs a caller takes [`Caller`] as an argument; a handler without
-//! that argument has none. What a caller may do is decided in this module and nowhere else.
+//! Authentication and authorization. A routed handler that needs a caller takes [`Caller`] as an argument; one without
+//! it has none. Customer look-ups call [`Authenticator::identify`]. What a caller may do is decided in this module
+//! only.
 
 mod anonymous;
 mod caller;

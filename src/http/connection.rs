@@ -60,7 +60,8 @@ pub struct ConnectionLimits {
     pub shutdown_grace: Duration,
 }
 
-/// The body of a response of hyper's. hyper drops it when it has buffered all of it, and then waits for the next head.
+/// The body of a response that hyper sends. hyper drops it when it has buffered all of it, and then waits for the next
+/// head.
 struct TrackedBody {
     body: Body,
     connection: Arc<ConnectionContext>,
@@ -92,7 +93,8 @@ impl http_body::Body for TrackedBody {
     }
 }
 
-/// Answers the requests of one peer until it hangs up, exceeds a time-out, is evicted, or the service ends.
+/// Answers the requests of one peer until it closes the connection, exceeds a time-out, is evicted, or the service
+/// ends.
 pub(super) async fn serve_connection<S>(
     stream: S,
     peer: Peer,
@@ -158,8 +160,8 @@ pub(super) async fn serve_connection<S>(
 
 /// Drives the connection to its end, and follows its listener's signals.
 ///
-/// An idle connection is closed by its stream, which checks for input first. hyper's own graceful shutdown does not check,
-/// and would lose a request that has just arrived.
+/// An idle connection is closed by its stream, which checks for input first. hyper's own graceful shutdown does not
+/// check, and would lose a request that has just arrived.
 async fn until_end<C>(mut connection: Pin<&mut C>, permit: &ConnectionPermit) -> C::Output
 where
     C: Future,

@@ -1,6 +1,6 @@
-//! The limit of a listener's connections. At the limit the connection that has been idle longest is evicted for a new one.
-//! Where none is idle, a few more are accepted in a reserve, on which only probes are answered: an orchestrator must not
-//! take a replica that is full for one that is dead.
+//! The limit of a listener's connections. At the limit the connection that has been idle longest is evicted for a new
+//! one. Where none is idle, a few more are accepted in a reserve, on which only probes are answered: an orchestrator
+//! must not take a replica that is full for one that is dead.
 
 use std::{
     collections::HashMap,

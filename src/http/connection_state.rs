@@ -1,5 +1,5 @@
-//! What a connection's streams, its task and its listener know of each other: whether a request is being answered, since
-//! when the connection is idle, and whether it is to close.
+//! What a connection's streams, its task and its listener know of each other: whether a request is being answered,
+//! since when the connection is idle, and whether it is to close.
 
 use std::sync::{
     Arc,

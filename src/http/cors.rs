@@ -1,5 +1,5 @@
-//! Cross-origin requests (CORS): the pages whose scripts may read responses. Where origins are configured, a layer of the
-//! router answers preflights; every other response gets its fields from [`Cors::allow`], whatever produced it.
+//! Cross-origin requests (CORS): the pages whose scripts may read responses. Where origins are configured, a layer of
+//! the router answers preflights; every other response gets its fields from [`Cors::allow`], whatever produced it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,8 +28,8 @@ impl Cors {
         self.0.is_empty()
     }
 
-    /// The layer that answers preflights. A script may send a shopper's token, but neither a client's key nor a credential
-    /// that the browser adds by itself.
+    /// The layer that answers preflights. A script may send a shopper's token, but neither a client's key nor a
+    /// credential that the browser adds by itself.
     pub(super) fn layer(&self, methods: Vec<Method>) -> CorsLayer {
         CorsLayer::new()
             .allow_origin(self.0.to_vec())

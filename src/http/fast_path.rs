@@ -1,11 +1,12 @@
-//! The fast path: a plain `GET /customer` that the cache can serve is answered from the connection's bytes, without hyper.
+//! The fast path: a plain `GET /customer` that the cache can serve is answered from the connection's bytes, without
+//! hyper.
 //!
-//! Authentication, parameters, look-up, selection and header fields are the regular path's own code. Only the reading of
-//! the head and the writing of the bytes are different, and both must match hyper's byte for byte. Every other request
-//! (not plain, not a hit, refused) is passed to hyper, untouched.
+//! Authentication, parameters, look-up, selection and header fields are the regular path's own code. Only the reading
+//! of the head and the writing of the bytes are different, and both must match hyper's byte for byte. Every other
+//! request (not plain, not a hit, refused) is passed to hyper, untouched.
 //!
-//! The reason is processor time: hyper and its header maps take more than half of a hit's instructions. The decision, its
-//! figures and its risks are in docs/decisions/0004-fast-path.md; `server.fast_path = false` switches it off.
+//! The reason is processor time: hyper and its header maps take more than half of a hit's instructions. The decision,
+//! its figures and its risks are in docs/decisions/0004-fast-path.md; `server.fast_path = false` switches it off.
 
 mod head;
 mod hyper_backlog;

@@ -142,16 +142,16 @@ fn is_repeated(headers: &HeaderMap, name: &HeaderName) -> bool {
     headers.get_all(name).iter().nth(1).is_some()
 }
 
-/// Whether the body is not encoded except by chunks. hyper decodes the chunks whatever coding precedes them, which would
-/// leave the body encoded.
+/// Whether the body is not encoded except by chunks. hyper decodes the chunks whatever coding precedes them, which
+/// would leave the body encoded.
 fn is_plainly_chunked(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
     codings.next().is_none_or(is_chunked) && codings.next().is_none()
 }
 
-/// Whether the target is a path or an absolute URL (RFC 9112, 3.2.1 and 3.2.2). TLS is terminated in front of this service,
-/// so either scheme may be right.
+/// Whether the target is a path or an absolute URL (RFC 9112, 3.2.1 and 3.2.2). TLS is terminated in front of this
+/// service, so either scheme may be right.
 fn names_a_path(target: &Uri) -> bool {
     let is_web = |scheme: &Scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS;
     let is_form_allowed = match (target.scheme(), target.authority()) {

@@ -1,7 +1,7 @@
-//! Lingering close (RFC 9112, 9.6). Closing a socket with unread bytes, or with bytes on their way, makes the system send a
-//! reset, which can destroy a response that the peer has not read yet. So the writing side is closed first, and input is
-//! read and discarded until the peer closes its side, for a bounded time and a bounded number of bytes. Only an idle
-//! connection that is evicted does not linger.
+//! Lingering close (RFC 9112, 9.6). Closing a socket with unread bytes, or with bytes on their way, makes the system
+//! send a reset, which can destroy a response that the peer has not read yet. So the writing side is closed first, and
+//! input is read and discarded until the peer closes its side, for a bounded time and a bounded number of bytes. Only
+//! an idle connection that is evicted does not linger.
 
 use std::{
     future::Future,

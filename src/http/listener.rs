@@ -1,5 +1,5 @@
-//! The accept loop: connections are limited, timed, and drained at shutdown. `axum::serve` has neither a time-out for heads
-//! nor a limit of connections (docs/decisions/0005-own-http-accept-loop.md).
+//! The accept loop: connections are limited, timed, and drained at shutdown. `axum::serve` has neither a time-out for
+//! heads nor a limit of connections (docs/decisions/0005-own-http-accept-loop.md).
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -56,8 +56,8 @@ impl Listener {
         self.slots.max()
     }
 
-    /// Serves until `drain`, then accepts the connections that are waiting, closes the socket, and finishes what is under
-    /// way. Returns whether all of it was finished within `shutdown_grace`.
+    /// Serves until `drain`, then accepts the connections that are waiting, closes the socket, and finishes what is
+    /// under way. Returns whether all of it was finished within `shutdown_grace`.
     pub async fn serve(self, service: HttpService, drain: CancellationToken) -> bool {
         let connections = TaskTracker::new();
         let accept_limit = service.accept_limit();
@@ -100,8 +100,8 @@ impl Listener {
             .is_ok()
     }
 
-    /// Serves a connection that does not come from the socket, until its peer hangs up or the service ends. Closes it at
-    /// once where no slot is left.
+    /// Serves a connection that does not come from the socket, until its peer closes it or the service ends. Closes it
+    /// at once where no slot is left.
     pub fn serve_peer<S>(
         &self,
         stream: S,

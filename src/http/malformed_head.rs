@@ -1,5 +1,5 @@
-//! Refusals of malformed heads. hyper refuses a head that it can't parse with a bare status; the refusal is replaced by a
-//! problem with the common header fields, which is counted and logged like any other.
+//! Refusals of malformed heads. hyper refuses a head that it can't parse with a bare status; the refusal is replaced by
+//! a problem with the common header fields, which is counted and logged like any other.
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The peer's address; of IPv6 its /64 network, all of which one peer may have. Behind a load balancer it is the balancer's.
-/// `None` for connections within the process.
+/// The peer's address; of IPv6 its /64 network, all of which one peer may have. Behind a load balancer it is the
+/// balancer's. `None` for connections within the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Peer(Option<IpAddr>);
 

@@ -1,5 +1,5 @@
-//! Metrics of answered requests, and their log events. Neither contains a URL, a body, or a header of the caller's other
-//! than a well-formed request id.
+//! Metrics of answered requests, and their log events. Neither contains a URL, a body, or a header of the caller's
+//! other than a well-formed request id.
 //!
 //! Hits are frequent, so the series of every cache status is created at the start: a request needs no look-up by label.
 
@@ -121,8 +121,8 @@ impl RequestMetrics {
     }
 }
 
-/// Logs a response; a hit, a probe or a delivered webhook at debug. `limit` bounds what callers without a valid credential
-/// can cause.
+/// Logs a response; a hit, a probe or a delivered webhook at debug. `limit` bounds what callers without a valid
+/// credential can cause.
 pub(super) fn log(
     route: RouteLabel,
     status: StatusCode,

@@ -1,5 +1,5 @@
 //! The route table: each method of each path, of both listeners. The routers, the `Allow` field of a 405, the route in
-//! log events and what has to be known of a path before it is routed are derived from it.
+//! log events, and the checks that precede routing are derived from it.
 
 use axum::{
     Router,
@@ -18,7 +18,7 @@ use super::{
     webhook,
 };
 
-/// The path that the fast path answers `GET` of.
+/// The path whose `GET` the fast path answers.
 pub(super) const CUSTOMER: &str = "/customer";
 
 /// The listener that serves a route.
@@ -66,7 +66,8 @@ enum Handler {
 
 use Handler::{Data, Lookup, Operations};
 
-/// Every route. Any other path is a 404, any other method of one of these a 405: for callers with a credential.
+/// Every route. Any other path is a 404, any other method of one of these a 405. Both need a
+/// credential, except the 405 of the operations listener.
 pub static ROUTES: [Route; 15] = [
     Route {
         method: Method::GET,
@@ -251,7 +252,7 @@ impl RouteLabel {
         matches!(self.known, Some((_, Access::Signature)))
     }
 
-    /// Whether a machine sends such requests all day.
+    /// Whether such requests come periodically, from probes and scrapers.
     pub(super) fn is_polled(self) -> bool {
         matches!(self.known, Some((_, Access::Probe | Access::Metrics)))
     }
@@ -296,7 +297,7 @@ pub(super) fn operations_router(state: OperationsState) -> Router {
         .with_state(state)
 }
 
-/// Without a credential a 401: which paths there are is not for strangers.
+/// A 401 without a credential, so that it does not disclose which paths exist.
 async fn data_path_not_found(_caller: Caller) -> ApiError {
     ApiError::new(Code::NotFound)
 }

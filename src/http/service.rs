@@ -140,7 +140,7 @@ impl HttpService {
         self.connection_limit.report();
     }
 
-    /// One request, one response. On a connection without a slot the response is the only one.
+    /// Answers one request. A connection without a slot is closed after the response.
     pub(super) async fn respond<B>(
         &self,
         request: Request<B>,
@@ -211,7 +211,7 @@ impl HttpService {
         let headers = response.headers_mut();
         headers.reserve(8);
         if context.is_shopper {
-            // It could tell a shopper of others.
+            // It would disclose whether others requested the contact lately.
             headers.remove(&CACHE_STATUS.name);
         }
         common.write(headers);

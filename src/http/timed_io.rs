@@ -1,9 +1,9 @@
-//! The time-outs of a connection: idling between requests, a head from its first byte, and each write. hyper has one timer,
-//! which counts a head from the end of the response before it: it can bound idling or slow heads, not both, and is reset
-//! for every request.
+//! The time-outs of a connection: idling between requests, a head from its first byte, and each write. hyper has one
+//! timer, which counts a head from the end of the response before it: it can bound idling or slow heads, not both, and
+//! is reset for every request.
 //!
-//! Here a request that arrives in one piece sets no timer. Idling is counted by a timer that fires four times within the
-//! time-out; the other timers start when the peer is first waited for. They use real time, not the injected clock.
+//! Here a request that arrives in one piece sets no timer. Idling is counted by a timer that fires four times within
+//! the time-out; the other timers start when the peer is first waited for. They use real time, not the injected clock.
 
 use std::{
     future::Future,
@@ -164,7 +164,7 @@ where
         if is_idle {
             state.mark_idle();
         }
-        // An end of file, as if the peer had hung up: between requests that is no error.
+        // An end of file, as if the peer had closed the connection: between requests that is no error.
         if !is_idle || !state.begin_idle_close() {
             ready!(self.poll_idle(cx));
         }

@@ -1,6 +1,6 @@
 //! Request bodies that a handler does not read to their end. The unread remainder decides how the connection goes on,
-//! whatever the route: a small remainder of known length is read after the response, and the connection is kept. Any other
-//! makes the response say `Connection: close`, and is discarded by [`lingering_close`](super::lingering_close).
+//! whatever the route: a small remainder of known length is read after the response, and the connection is kept. Any
+//! other makes the response say `Connection: close`, and is discarded by [`lingering_close`](super::lingering_close).
 
 use std::{
     pin::Pin,

@@ -1,5 +1,5 @@
-//! The lines that wait to be written. Audit lines and other lines have separate bounds in bytes, so that neither displaces
-//! the other. Pushing a line waits for the lock alone, which is never held while writing.
+//! The lines that wait to be written. Audit lines and other lines have separate bounds in bytes, so that neither
+//! displaces the other. Pushing a line waits for the lock alone, which is never held while writing.
 
 use std::{
     collections::VecDeque,
@@ -113,7 +113,8 @@ impl LogQueue {
         true
     }
 
-    /// Waits for lines and moves the next ones into `chunk`, audit lines first. `false` once the queue is closed and empty.
+    /// Waits for lines and moves the next ones into `chunk`, audit lines first. `false` once the queue is closed and
+    /// empty.
     pub(super) fn take(&self, chunk: &mut Vec<u8>) -> bool {
         chunk.clear();
         let mut state = self.lock();

@@ -130,8 +130,8 @@ impl Writer {
         }
     }
 
-    /// Writes the whole chunk, however long that takes. Retries when writing fails: the disk may get free space, the pipe
-    /// another reader.
+    /// Writes the whole chunk, however long that takes. Retries when writing fails: the disk may get free space, the
+    /// pipe another reader.
     fn write(&mut self, chunk: &[u8]) -> Result<(), Closed> {
         let mut written = 0;
         while written < chunk.len() {

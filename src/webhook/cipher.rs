@@ -1,5 +1,6 @@
-//! Decrypts payloads: AES-256-CBC under a shared key of 32 characters, in URL-safe base64 with the initialisation vector in
-//! the first 16 bytes [Voyado: Webhooks, Soft identification]. The scheme is not authenticated; the delivery's signature is.
+//! Decrypts payloads: AES-256-CBC under a shared key of 32 characters, in URL-safe base64 with the initialisation
+//! vector in the first 16 bytes [Voyado: Webhooks, Soft identification]. The scheme is not authenticated; the
+//! delivery's signature is.
 
 use aws_lc_rs::{
     cipher::{AES_256, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey},

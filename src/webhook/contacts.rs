@@ -1,9 +1,9 @@
-//! Finds the contacts that a payload is about. Voyado documents the payloads of few events, with two spellings of the key,
-//! so every GUID under a key that may contain a contact id counts, at any depth, in lists too. One contact too many costs a
-//! fetch; one too few leaves stale data in service.
+//! Finds the contacts that a payload is about. Voyado documents the payloads of few events, with two spellings of the
+//! key, so every GUID under a key that may contain a contact id counts, at any depth, in lists too. One contact too
+//! many costs a fetch; one too few leaves stale data in service.
 //!
-//! Whether the payload was *understood* is stricter: a key that names a contact must contain a GUID, and a `contactId` or a
-//! side of a merge nothing else.
+//! Whether the payload was *understood* is stricter: a key that names a contact must contain a GUID, and a `contactId`
+//! or a side of a merge nothing else.
 
 use serde_json::value::RawValue;
 

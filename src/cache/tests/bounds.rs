@@ -82,8 +82,8 @@ const FIT: u32 = 1000;
 const FIT_BYTES: u64 = 7 << 19;
 
 /// A cache full of others, then a scan over ten times as many contacts as fit, during which each of 100 is read again
-/// whenever as many came as fit. `request` says whether the contact was cached. Returns how many in a hundred of these reads
-/// were hits.
+/// whenever as many came as fit. `request` says whether the contact was cached. Returns how many in a hundred of these
+/// reads were hits.
 fn hits_during_a_scan(mut request: impl FnMut(u32) -> bool) -> u32 {
     for number in 0..2 * FIT {
         request(100_000 + number);

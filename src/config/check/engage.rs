@@ -98,8 +98,8 @@ impl Config {
     }
 }
 
-/// Whether the text begins with a product and its version, which Engage requires, and is a valid header value (RFC 9110,
-/// 10.1.5).
+/// Whether the text begins with a product and its version, which Engage requires, and is a valid header value (RFC
+/// 9110, 10.1.5).
 fn is_user_agent(text: &str) -> bool {
     let is_token = |text: &str| {
         let is_char = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);

@@ -47,8 +47,8 @@ pub(super) fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// Whether the text is an IP address or a host name (RFC 1123, 2.1), which may contain underscores, as container engines
-/// allow.
+/// Whether the text is an IP address or a host name (RFC 1123, 2.1), which may contain underscores, as container
+/// engines allow.
 pub(super) fn is_host(text: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())

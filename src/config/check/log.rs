@@ -1,5 +1,5 @@
-//! Checks of the log's filter. In `tracing`'s syntax any word is a valid module name, so a misspelt level would silence the
-//! log without an error.
+//! Checks of the log's filter. In `tracing`'s syntax any word is a valid module name, so a misspelt level would silence
+//! the log without an error.
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
@@ -24,7 +24,8 @@ const LEVELS: [(&str, &[&str]); 6] = [
 /// The first segment of the targets of this crate's events.
 const OURS: &str = env!("CARGO_CRATE_NAME");
 
-/// The second segment of those targets: the modules of the library, the audit, and `process`, which belongs to the program.
+/// The second segment of those targets: the modules of the library, the audit, and `process`, which belongs to the
+/// program.
 const MODULES: [&str; 15] = [
     "app",
     "audit",

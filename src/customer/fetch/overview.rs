@@ -83,11 +83,11 @@ impl Inner {
             if !may_be_old {
                 return Err(Error::IdentityMismatch);
             }
-            // An old copy of the right contact, or another contact: the entity endpoint knows which.
+            // An old copy of the right contact, or another contact: only the entity endpoint shows which.
             memory.drop_alias(requested.key());
             return Err(Error::Overtaken);
         }
-        // Of an old copy, the search asks the entity endpoint for the type.
+        // The type in an old copy proves nothing: the search checks it in the entity endpoint's profile.
         if !may_be_old && !identity.is_of(requested.contact_type.as_ref()) {
             return Err(Error::NotFound);
         }

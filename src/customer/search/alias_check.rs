@@ -74,7 +74,7 @@ impl Search<'_> {
             };
             self.drop_alias();
             let call = CallKey::Resolution(self.query.lookup.key().clone());
-            // It is known as of now, so the fence around the alias does not end it.
+            // As of now: with an earlier start, the fence just raised around the alias would end the back-off at once.
             let start = self.inner.tiers.memory.begin();
             self.inner.note(&call, start, Some(&error));
             return Err(error.into());

@@ -69,7 +69,7 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Leaves the parts to their entity endpoints; a part that has none failed.
+    /// Leaves the parts to their entity endpoints; a part without one counts as failed.
     pub(super) fn expect_none_in_overview(&mut self, parts: PartSet) {
         self.not_in_overview = self.not_in_overview.union(parts);
         let lost = parts.without(PartSet::INVALIDATABLE);
@@ -93,7 +93,7 @@ impl Search<'_> {
         let fetched = outcome.and_then(|outcome| Ok(outcome.outcome?));
         match fetched {
             Ok(fetched) => self.apply(&fetched),
-            // The failure is this part's alone: a missing profile has another cause.
+            // Not `self.failure`: that is returned where the profile is missing, and this is not the reason.
             Err(error) => {
                 if let Error::Upstream(upstream) = &error
                     && !upstream.allows_stale()
@@ -110,7 +110,7 @@ impl Search<'_> {
         match outcome.and_then(|outcome| self.unless_overtaken(outcome)) {
             Ok(Some(fetched)) => self.apply(&fetched),
             Ok(None) => {}
-            // The contact itself is gone or another one: that concerns the whole answer.
+            // The contact is gone, or is another one: that concerns the whole answer.
             Err(error) => {
                 let is_gone = error == Error::Upstream(engage::Error::NotFound);
                 let is_old = |alias: Alias| alias.provenance.sequence < self.query.arrival;

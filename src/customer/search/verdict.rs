@@ -109,7 +109,7 @@ impl Search<'_> {
         verdict
     }
 
-    /// What the cache did for a part whose data, as it is served, was fetched at `served`.
+    /// What the cache did for a part. `served` is the sequence number of the data that is served.
     fn status(&self, part: Part, served: Sequence, now: Tick) -> CacheStatus {
         let first_read = self.first_read.record();
         let cached = first_read.and_then(|record| record.provenance(part));

@@ -82,7 +82,8 @@ fn parts(text: &str) -> Option<(&str, bool, &str)> {
 
 /// The birth that six or eight digits mean; `None` if impossible.
 ///
-/// In a samordningsnummer unknown months are 00 and unknown days 60, and the day need not exist in the month (Skatteverket: samordningsnummer, and its published test numbers).
+/// In a samordningsnummer unknown months are 00 and unknown days 60, and the day need not exist in the month
+/// (Skatteverket: samordningsnummer, and its published test numbers).
 fn birth(date: &str, turned_100: bool, today: Date) -> Option<(i16, BirthDay)> {
     let (year, month_and_day) = date.split_at_checked(date.len().checked_sub(4)?)?;
     let month: i8 = month_and_day[..2].parse().ok()?;
@@ -130,8 +131,8 @@ fn is_future(year: i16, born: BirthDay, today: Date) -> bool {
     (year, born.month, born.day) > (today.year(), today.month(), today.day())
 }
 
-/// Whether the last digit is the right check digit: weights 2, 1, 2, …, the sum of the products' digits is a multiple of ten
-/// (Skatteverket: personnummer).
+/// Whether the last digit is the right check digit: weights 2, 1, 2, …, the sum of the products' digits is a multiple
+/// of ten (Skatteverket: personnummer).
 pub(super) fn has_luhn_check(ten_digits: &str) -> bool {
     let products = ten_digits.bytes().enumerate().map(|(place, byte)| {
         let digit = u32::from(byte - b'0');

@@ -1,6 +1,6 @@
-//! Circuit breaker of one group of endpoints. When most calls fail it opens for a few seconds, then lets one probe pass.
-//! Failures are counted per subject, the contact that a call is about, so that one contact alone can neither open the
-//! breaker nor keep it open.
+//! Circuit breaker of one group of endpoints. When most calls fail it opens for a few seconds, then lets one probe
+//! pass. Failures are counted per subject, the contact that a call is about, so that one contact alone can neither open
+//! the breaker nor keep it open.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -69,7 +69,7 @@ pub(super) struct Breaker {
     phase: Phase,
     /// `Retry-After` by subject.
     pauses: HashMap<u64, Pause>,
-    /// Subjects whose probe failed as their last call had, and when: others probe before them.
+    /// Subjects that were known to fail and whose probe failed too, and when: other subjects probe before them.
     failed_probes: HashMap<u64, Tick>,
 }
 
@@ -221,8 +221,8 @@ impl Breaker {
     }
 
     /// Rejects calls about the subject for `retry_after`, at most five seconds. With a second subject paused within the
-    /// window, rejects all calls for the longest of those pauses; never shortens an opening. Returns whether that opened
-    /// the breaker.
+    /// window, rejects all calls for the longest of those pauses; never shortens an opening. Returns whether that
+    /// opened the breaker.
     pub(super) fn pause(
         &mut self,
         subject: u64,

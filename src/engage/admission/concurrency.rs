@@ -1,5 +1,5 @@
-//! Concurrency limit, in total and per flow. Round robin alone does not stop a flow with slow calls from occupying every
-//! permit.
+//! Concurrency limit, in total and per flow. Round robin alone does not stop a flow with slow calls from occupying
+//! every permit.
 
 use std::collections::HashMap;
 
@@ -34,9 +34,9 @@ impl ConcurrencyLimit {
         self.in_use * 2 <= self.max
     }
 
-    /// Whether the requester's flow may take a permit. Background calls leave some to awaited ones; the last quarter (of
-    /// eight or more) is reserved for clients below their fair share, so that a new client is not blocked; a shopper has
-    /// at most an eighth.
+    /// Whether the requester's flow may take a permit. Background calls leave some to awaited ones; the last quarter
+    /// (of eight or more) is reserved for clients below their fair share, so that a new client is not blocked; a
+    /// shopper has at most an eighth.
     pub(super) fn may_acquire(&self, requester: &Requester) -> bool {
         let free = self.max.saturating_sub(self.in_use);
         match requester.priority {
@@ -50,7 +50,7 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// A sole client shares with one that may still come.
+    /// A sole client counts as one of two, so that a second one finds permits.
     fn is_below_fair_share(&self, client: &ClientName) -> bool {
         let in_use = self.clients.get(client).copied().unwrap_or_default();
         let clients = self.clients.len() + usize::from(in_use == 0);

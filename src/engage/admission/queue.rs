@@ -1,6 +1,6 @@
-//! Bounded fair queue of calls that wait for admission. Awaited calls precede background calls; within a class flows are
-//! served round robin. When the queue is full it drops background calls first, then the newest call of the flow with the
-//! most entries.
+//! Bounded fair queue of calls that wait for admission. Awaited calls precede background calls; within a class flows
+//! are served round robin. When the queue is full it drops background calls first, then the newest call of the flow
+//! with the most entries.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ pub(super) type Outcome = Result<Grant, Error>;
 pub(super) struct Grant {
     /// Whether the call is the breaker's probe.
     pub(super) is_probe: bool,
-    /// The flow that the call is accounted to.
+    /// The flow to which the call is charged.
     pub(super) flow: Flow,
 }
 

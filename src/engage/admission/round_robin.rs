@@ -1,5 +1,5 @@
-//! Hierarchical round robin: the client served longest ago is next, among its shoppers likewise, and within one flow the
-//! priorities are served by weight.
+//! Hierarchical round robin: the client served longest ago is next, among its shoppers likewise, and within one flow
+//! the priorities are served by weight.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -7,8 +7,8 @@ use crate::domain::{ClientName, Flow, Priority, Requester};
 
 /// Within one flow, this many urgent calls are served per less urgent one.
 pub(super) const WEIGHT: u8 = 3;
-/// How many turns are remembered. A flow whose last turn is forgotten counts as one without a turn, an advantage only after
-/// this many turns of other flows.
+/// How many turns are remembered. A flow whose last turn is forgotten counts as one without a turn, an advantage only
+/// after this many turns of other flows.
 const MAX_TURNS: usize = 4096;
 
 /// Sort key of a flow; the least is served first.

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Longest time that a call waits for admission.
-const MAX_WAIT: Duration = Duration::from_secs(1);
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(1);
 /// Upper bound of the queue's length, for any rate.
 const MAX_QUEUE: usize = 1000;
 
@@ -189,7 +189,8 @@ impl Shared {
             .unwrap_or_default()
     }
 
-    /// Runs an update that may open the group's breaker; if it does, calls that wait for the group are rejected at once.
+    /// Runs an update that may open the group's breaker; if it does, calls that wait for the group are rejected at
+    /// once.
     fn update_breaker(
         &self,
         group: Group,
@@ -291,7 +292,7 @@ impl State {
                 self.concurrency.acquire(&grant.flow);
             }
             if let Err(Ok(grant)) = waiter.sender.send(Ok(grant)) {
-                // The caller went away at this moment.
+                // The waiting call was dropped at this moment.
                 if needs_permit {
                     self.concurrency.release(&grant.flow);
                 }
@@ -316,7 +317,7 @@ impl State {
 }
 
 impl Waiter {
-    /// Sends the decision; one whose caller went away is discarded.
+    /// Sends the decision; it is discarded if the waiting call was dropped.
     fn decide(self, decision: Outcome) {
         let _ = self.sender.send(decision);
     }

@@ -59,8 +59,8 @@ impl Throttle {
         (ends_at > now).then(|| ends_at.since(now))
     }
 
-    /// Pauses all calls after a 429 to a call that started at `started_at`: for `retry_after`, at most a minute; without
-    /// it for a default pause that doubles from one such 429 to the next. Returns the remaining pause.
+    /// Pauses all calls after a 429 to a call that started at `started_at`: for `retry_after`, at most a minute;
+    /// without it for a default pause that doubles from one such 429 to the next. Returns the remaining pause.
     pub(super) fn pause_calls(
         &mut self,
         retry_after: Option<Duration>,

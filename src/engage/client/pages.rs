@@ -1,5 +1,5 @@
-//! Paged lists. If a list is too long, or its pages contradict one another, the part that is certain is kept and marked as
-//! incomplete.
+//! Paged lists. If a list is too long, or its pages contradict one another, the part that is certain is kept and marked
+//! as incomplete.
 
 use super::EngageClient;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 /// Items requested per page.
 const PAGE: usize = 100;
 /// Upper bound of pages: more than a thousand vouchers are a defect.
-const MAX_PAGES: usize = 10;
+pub(super) const MAX_PAGES: u32 = 10;
 
 impl EngageClient {
     /// Fetches up to [`MAX_PAGES`] pages of a list.

@@ -17,11 +17,11 @@ use crate::{
 
 /// Lifetime of an idle connection.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time-out of TCP acknowledgements and HTTP/2 pings. A longer `engage.connect_timeout` replaces it for TCP, because Linux
-/// applies it to connecting as well.
+/// Time-out of TCP acknowledgements and HTTP/2 pings. A longer `engage.connect_timeout` replaces it for TCP, because
+/// Linux applies it to connecting as well.
 const ACK_TIMEOUT: Duration = Duration::from_secs(2);
-/// Silence on an HTTP/2 connection with calls in flight after which it is pinged. A connection that was idle for longer is
-/// pinged with its next call; idle connections are left to TCP keep-alive.
+/// Silence on an HTTP/2 connection with calls in flight after which it is pinged. A connection that was idle for longer
+/// is pinged with its next call; idle connections are left to TCP keep-alive.
 const PING_AFTER: Duration = Duration::from_secs(1);
 /// TCP keep-alive: idle time, interval, and number of probes.
 const TCP_PROBES: (Duration, Duration, u32) = (Duration::from_secs(5), Duration::from_secs(1), 3);

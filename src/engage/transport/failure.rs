@@ -35,8 +35,8 @@ pub(super) fn is_about_http(error: &reqwest::Error) -> bool {
         })
 }
 
-/// Whether the request was certainly not processed: it was not sent, its HTTP/2 stream was refused (RFC 9113, 8.7), or the
-/// connection was shut down gracefully before it (6.8).
+/// Whether the request was certainly not processed: it was not sent, its HTTP/2 stream was refused (RFC 9113, 8.7), or
+/// the connection was shut down gracefully before it (6.8).
 pub(super) fn is_unprocessed(error: &reqwest::Error) -> bool {
     causes(error).any(|cause| {
         if let Some(error) = cause.downcast_ref::<hyper::Error>() {
@@ -67,8 +67,8 @@ pub(super) fn is_dead_connection(error: &reqwest::Error) -> bool {
     error.is_timeout() && !error.is_connect()
 }
 
-/// The chain of causes. An I/O error that wraps another reports the other's source as its own and skips the other itself, so
-/// it is unwrapped here.
+/// The chain of causes. An I/O error that wraps another reports the other's source as its own and skips the other
+/// itself, so it is unwrapped here.
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
     let first = error.source();
     std::iter::successors(first, |error| match error.downcast_ref::<io::Error>() {

@@ -2,9 +2,9 @@
 //! generation is then retired at once, so that not every connection costs a failed call.
 //!
 //! Connections are considered dead if TCP acknowledgements or HTTP/2 ping responses are missing, or if a call takes
-//! `engage.timeout` and no reused connection of its generation has responded since the call started. The last case may also
-//! be a slow Engage, so the pending calls are not all repeated: one of them, or the next new call, tries the new generation,
-//! and the others follow once it has a response.
+//! `engage.timeout` and no reused connection of its generation has responded since the call started. The last case may
+//! also be a slow Engage, so the pending calls are not all repeated: one of them, or the next new call, tries the new
+//! generation, and the others follow once it has a response.
 
 use std::{
     collections::HashMap,
@@ -136,8 +136,8 @@ impl Pools {
         Arc::clone(&current.generation)
     }
 
-    /// Handles a time-out of a call. If no reused connection of its generation has responded since the call started, the
-    /// generation is retired. Returns until when the call may wait for the trial, unless it caused the retirement.
+    /// Handles a time-out of a call. If no reused connection of its generation has responded since the call started,
+    /// the generation is retired. Returns until when the call may wait for the trial, unless it caused the retirement.
     pub(super) fn timed_out(
         &self,
         generation: &Arc<Generation>,
@@ -169,8 +169,8 @@ impl Pools {
         }
     }
 
-    /// Handles a connection that closed as a request was sent; others may close likewise. Replaces the pool; if that was done
-    /// just before, connections are not reused for a while, so that a repeated request always uses a new one.
+    /// Handles a connection that closed as a request was sent; others may close likewise. Replaces the pool; if that
+    /// was done just before, connections are not reused for a while, so that a repeated request always uses a new one.
     pub(super) fn closed(&self, generation: &Arc<Generation>) {
         if self.retire(generation).is_some() {
             return;

@@ -1,4 +1,5 @@
-//! Flags that protect a contact or end a promotion or voucher. They fail closed: everything but a clear "no" is a "yes".
+//! Flags that protect a contact or end a promotion or voucher. They fail closed: everything but a clear "no" is a
+//! "yes".
 
 use serde_json::value::RawValue;
 
@@ -8,8 +9,8 @@ use crate::json::{self, Object};
 /// The flag of a protected identity.
 const PROTECTED: &str = "secrecyMarked";
 
-/// Whether the contact's identity is protected: by a flag in any of its places, in any case, also if repeated. A place that
-/// is not an object counts as protected.
+/// Whether the contact's identity is protected: by a flag in any of its places, in any case, also if repeated. A place
+/// that is not an object counts as protected.
 pub(super) fn is_protected(answer: &Object<'_>) -> bool {
     let places = ["attributes", "meta"].into_iter();
     let mut places = places.flat_map(|key| answer.every(key));

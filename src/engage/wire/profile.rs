@@ -214,8 +214,8 @@ fn birth_day(text: Box<str>) -> Box<str> {
     text
 }
 
-/// Case and a trailing "s" of the keys are ignored: one client reads `AcceptsEmails`, `AcceptsPostals`. Of contradictory
-/// values "not accepted" wins.
+/// Case and a trailing "s" of the keys are ignored: one client reads `AcceptsEmails`, `AcceptsPostals`. Of
+/// contradictory values "not accepted" wins.
 fn preferences(preferences: Option<&Object<'_>>) -> Preferences {
     let accepts = |channel: &str| {
         let object = preferences?;

@@ -1,8 +1,8 @@
 //! Parses times as Engage writes them.
 //!
 //! A time is absent (missing, null, blank, .NET's minimum, which means "not set", or its maximum, which means "never"),
-//! readable, or unreadable. Any unambiguous form is accepted; an ambiguous one is unreadable, and the caller decides what
-//! follows.
+//! readable, or unreadable. Any unambiguous form is accepted; an ambiguous one is unreadable, and the caller decides
+//! what follows.
 
 use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 use serde_json::value::RawValue;
@@ -44,8 +44,8 @@ impl Reader {
         Ok(earliest)
     }
 
-    /// A local time without a zone, as Engage expects it [Voyado: the example of `/contacts/changes`]. When daylight saving
-    /// ends, an hour is ambiguous: such a time is shifted by `hour`.
+    /// A local time without a zone, as Engage expects it [Voyado: the example of `/contacts/changes`]. When daylight
+    /// saving ends, an hour is ambiguous: such a time is shifted by `hour`.
     pub(in crate::engage) fn local(&self, time: Timestamp, hour: SignedDuration) -> String {
         let mut civil = self.time_zone.to_datetime(time);
         if self.time_zone.to_ambiguous_timestamp(civil).is_ambiguous() {

@@ -128,7 +128,7 @@ impl Caller {
         }
     }
 
-    /// Whether the client asked for so many unknown contacts that it is answered from the cache alone.
+    /// Whether the client looked up so many unknown contacts that it is answered from the cache alone.
     pub(in crate::http) fn is_guard_tripped(&self, now: Tick) -> bool {
         let is_tripped = |client: &Arc<ApiClient>| client.guard().is_tripped(now);
         self.client.as_ref().is_some_and(is_tripped)

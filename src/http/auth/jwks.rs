@@ -49,7 +49,7 @@ const TIMED_OUT: KeysUnavailable = KeysUnavailable {
     retry_after: SPACING,
 };
 
-/// The keys that are known, and the task that refreshes them.
+/// The keys that are known, and the state of their refreshes.
 pub(super) struct KeyRing {
     source: KeySource,
     state: Mutex<RingState>,

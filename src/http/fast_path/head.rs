@@ -40,7 +40,7 @@ pub(super) enum NextInput<'a> {
     Malformed,
 }
 
-/// A `GET /customer` whose head has no field with a meaning to this service but these.
+/// A `GET /customer` whose head has no field that this service interprets, except these.
 #[derive(Debug)]
 pub(super) struct PlainRequest<'a> {
     pub(super) query: &'a str,
@@ -52,7 +52,7 @@ pub(super) struct PlainRequest<'a> {
     pub(super) has_origin: bool,
 }
 
-/// The fields with a meaning to this service, and those that must not be repeated.
+/// The fields that this service interprets, and those that must not be repeated.
 #[derive(Default)]
 struct Fields<'a> {
     host: Option<&'a [u8]>,
@@ -65,7 +65,7 @@ struct Fields<'a> {
     class: HeadClass,
 }
 
-/// What the fields make of a head; the last that applies counts.
+/// The class of a head by its fields; the greatest that applies counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum HeadClass {
     /// Nothing but the fields of a plain request.

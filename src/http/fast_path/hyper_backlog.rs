@@ -1,4 +1,4 @@
-//! The bytes that hyper was passed and has not finished with. The fast path may answer only while there are none: hyper
+//! The bytes that were passed to hyper and are not finished. The fast path may answer only while there are none: hyper
 //! then waits for the next head, with nothing read and nothing left to write.
 
 use super::{
@@ -6,7 +6,7 @@ use super::{
     head::{self, NextInput},
 };
 
-/// The requests that hyper was passed since it last had finished all of them.
+/// The requests that were passed to hyper since it last had none to answer.
 ///
 /// A connection's phase is even while a head is awaited and odd while a request is being answered
 /// ([`ConnectionState`](super::super::connection_state::ConnectionState)), so each request takes two phases.
@@ -21,7 +21,7 @@ pub(super) struct HyperBacklog {
     head: Vec<u8>,
     /// Whether only hyper can tell where requests end from here on.
     is_opaque: bool,
-    /// The head at which that began and the phase in which hyper reads it: hyper may refuse it.
+    /// The phase in which hyper reads the head that is opaque, and that head: hyper may refuse it.
     opaque_head: Option<(usize, Vec<u8>)>,
 }
 
@@ -41,7 +41,7 @@ impl HyperBacklog {
         !self.head.is_empty()
     }
 
-    /// As much of the head that hyper refuses in this phase as is known.
+    /// The head that hyper refuses in this phase, as far as it has arrived.
     pub(super) fn refused_head(&self, phase: usize) -> &[u8] {
         match &self.opaque_head {
             Some((of, head)) if *of == phase => head,

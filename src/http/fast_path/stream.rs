@@ -109,7 +109,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for FastPath<S> {
         ready!(this.poll_send(cx))?;
         loop {
             if this.pending.was_last() {
-                // Looks to hyper as if the peer had hung up.
+                // An end of file: to hyper the peer has closed the connection.
                 return Poll::Ready(Ok(()));
             }
             let before = buf.filled().len();

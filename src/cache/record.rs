@@ -10,7 +10,6 @@ use smallvec::SmallVec;
 use super::{
     Answer,
     codec::{Codec, Compressed},
-    compact::CompactProvenance,
     fence::Sequence,
     freshness::Provenance,
     parts::{Origins, Parts},
@@ -30,7 +29,7 @@ const ROUNDED_UP: usize = 8;
 pub struct Record<R> {
     /// The contact.
     pub id: ContactId,
-    provenances: PartMap<Option<CompactProvenance>>,
+    provenances: PartMap<Option<Provenance>>,
     /// The parts of which something could not be read.
     incomplete: PartSet,
     compressed: Compressed,
@@ -56,7 +55,7 @@ impl<R> Record<R> {
     /// A record of these parts, nothing rendered yet.
     pub(super) fn new(id: ContactId, parts: &Parts, codec: &Codec) -> Self {
         Self {
-            provenances: PartMap::from_fn(|part| parts.provenance(part).map(Into::into)),
+            provenances: PartMap::from_fn(|part| parts.provenance(part)),
             incomplete: parts.incomplete(),
             compressed: codec.compress(id, parts),
             ..Self::empty(id)
@@ -152,7 +151,7 @@ impl<R> Record<R> {
 
 impl<R> Origins for Record<R> {
     fn provenance(&self, part: Part) -> Option<Provenance> {
-        self.provenances[part].map(Into::into)
+        self.provenances[part]
     }
 
     fn held(&self) -> PartSet {

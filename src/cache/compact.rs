@@ -17,7 +17,8 @@ pub(super) struct CompactProvenance {
     requested_at: Tick,
     /// [`Tick::END`] stands for none.
     differed_at: Tick,
-    as_of: Timestamp,
+    as_of_seconds: i64,
+    as_of_nanos: i32,
     lifetime_seconds: u32,
     lifetime_nanos: u32,
     source: FetchSource,
@@ -29,7 +30,8 @@ impl From<Provenance> for CompactProvenance {
             sequence: of.sequence,
             requested_at: of.requested_at,
             differed_at: of.differed_at.unwrap_or(Tick::END),
-            as_of: of.as_of,
+            as_of_seconds: of.as_of.as_second(),
+            as_of_nanos: of.as_of.subsec_nanosecond(),
             lifetime_seconds: u32::try_from(of.lifetime.as_secs()).unwrap_or(u32::MAX),
             lifetime_nanos: of.lifetime.subsec_nanos(),
             source: of.source,
@@ -42,7 +44,8 @@ impl From<CompactProvenance> for Provenance {
         Self {
             sequence: of.sequence,
             requested_at: of.requested_at,
-            as_of: of.as_of,
+            as_of: Timestamp::new(of.as_of_seconds, of.as_of_nanos)
+                .expect("it was a timestamp before"),
             lifetime: Duration::new(of.lifetime_seconds.into(), of.lifetime_nanos),
             source: of.source,
             differed_at: Some(of.differed_at).filter(|at| *at != Tick::END),

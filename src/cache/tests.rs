@@ -272,12 +272,12 @@ async fn fresh_callers_share_one_call_in_fifty_milliseconds() {
     let clock = Clock::from(manual.clone());
     let fences = Arc::new(Fences::new(MINUTE, MINUTE, 16));
     let flights: Flights<u8, usize> = Flights::new(clock.clone(), MINUTE, PACE, 100);
-    let start = Arc::new(AtomicUsize::new(0));
+    let begun = Arc::new(AtomicUsize::new(0));
     let join = |not_before| {
-        let (fences, start, clock) = (Arc::clone(&fences), Arc::clone(&start), clock.clone());
+        let (fences, begun, clock) = (Arc::clone(&fences), Arc::clone(&begun), clock.clone());
         let handle = flights.join(7, not_before, claim(), move |flight| async move {
             flight.begin(fences.sequence(), clock.tick());
-            start.fetch_add(1, Ordering::SeqCst) + 1
+            begun.fetch_add(1, Ordering::SeqCst) + 1
         });
         handle.expect("a flight")
     };
@@ -292,7 +292,7 @@ async fn fresh_callers_share_one_call_in_fifty_milliseconds() {
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(start.load(Ordering::SeqCst), number - 1, "too soon");
+        assert_eq!(begun.load(Ordering::SeqCst), number - 1, "too soon");
         manual.advance(Duration::from_millis(1));
         for handle in handles {
             assert_eq!(handle.outcome().await, Ok(number));

@@ -359,19 +359,15 @@ fn counted(
     flights: &Flights<u8, usize>,
     fences: &Arc<Fences>,
     not_before: schedules::cache::fence::Sequence,
-    begun_count: &Arc<AtomicUsize>,
+    begun: &Arc<AtomicUsize>,
     running: &Arc<AtomicUsize>,
 ) -> schedules::cache::flight::FlightHandle<usize> {
-    let (fences, begun_count, running) = (
-        Arc::clone(fences),
-        Arc::clone(begun_count),
-        Arc::clone(running),
-    );
+    let (fences, begun, running) = (Arc::clone(fences), Arc::clone(begun), Arc::clone(running));
     flights
         .join(7, not_before, claim(), move |flight| async move {
             assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0, "two at once");
             flight.begin(fences.sequence(), clock().now().tick);
-            let number = begun_count.fetch_add(1, Ordering::SeqCst) + 1;
+            let number = begun.fetch_add(1, Ordering::SeqCst) + 1;
             future::yield_now().await;
             running.fetch_sub(1, Ordering::SeqCst);
             number
@@ -384,17 +380,17 @@ fn fresh_callers_share_one_waiting_flight_and_never_an_earlier_one() {
     explore(|| {
         let fences = Arc::new(Fences::new(Duration::ZERO, Duration::ZERO, 16));
         let flights = Arc::new(Flights::new(clock(), Duration::from_secs(2), PACE, 100));
-        let (start, running) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (begun, running) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let callers: Vec<_> = (0..3)
             .map(|_| {
                 let (flights, fences) = (Arc::clone(&flights), Arc::clone(&fences));
-                let (start, running) = (Arc::clone(&start), Arc::clone(&running));
+                let (begun, running) = (Arc::clone(&begun), Arc::clone(&running));
                 future::spawn(async move {
-                    let came_after = start.load(Ordering::SeqCst);
+                    let came_after = begun.load(Ordering::SeqCst);
                     let arrival = fences.sequence();
-                    let handle = counted(&flights, &fences, arrival, &start, &running);
+                    let handle = counted(&flights, &fences, arrival, &begun, &running);
                     let number = handle.outcome().await.expect("the flight lands");
-                    assert!(number > came_after, "flight {number} had start before");
+                    assert!(number > came_after, "flight {number} had begun before");
                 })
             })
             .collect();
@@ -403,7 +399,7 @@ fn fresh_callers_share_one_waiting_flight_and_never_an_earlier_one() {
                 caller.await.expect("the caller is answered");
             }
         });
-        assert!(start.load(Ordering::SeqCst) <= 3);
+        assert!(begun.load(Ordering::SeqCst) <= 3);
         assert_eq!(flights.in_flight(), 0);
     });
 }
@@ -413,15 +409,15 @@ fn plain_callers_share_one_flight_and_one_may_leave() {
     explore(|| {
         let fences = Arc::new(Fences::new(Duration::ZERO, Duration::ZERO, 16));
         let flights = Arc::new(Flights::new(clock(), Duration::from_secs(2), PACE, 100));
-        let start = Arc::new(AtomicUsize::new(0));
+        let begun = Arc::new(AtomicUsize::new(0));
         let anything = schedules::cache::fence::Sequence::default();
         let all_joined = Arc::new(AtomicUsize::new(0));
         let join = || {
-            let (fences, start) = (Arc::clone(&fences), Arc::clone(&start));
+            let (fences, begun) = (Arc::clone(&fences), Arc::clone(&begun));
             let all_joined = Arc::clone(&all_joined);
             let call = move |flight: schedules::cache::flight::FlightStart<usize>| async move {
                 flight.begin(fences.sequence(), clock().now().tick);
-                let number = start.fetch_add(1, Ordering::SeqCst) + 1;
+                let number = begun.fetch_add(1, Ordering::SeqCst) + 1;
                 while all_joined.load(Ordering::SeqCst) == 0 {
                     future::yield_now().await;
                 }
@@ -443,7 +439,7 @@ fn plain_callers_share_one_flight_and_one_may_leave() {
                 assert_eq!(handle.outcome().await, Ok(1));
             }
         });
-        assert_eq!(start.load(Ordering::SeqCst), 1);
+        assert_eq!(begun.load(Ordering::SeqCst), 1);
     });
 }
 

@@ -46,6 +46,10 @@ fn clock() -> Clock {
 }
 
 fn cache() -> Arc<TestCache> {
+    cache_at(clock())
+}
+
+fn cache_at(clock: Clock) -> Arc<TestCache> {
     let minute = Duration::from_secs(60);
     let policy = Policy {
         lifetimes: PartMap::splat(minute),
@@ -61,7 +65,7 @@ fn cache() -> Arc<TestCache> {
         max_bytes: 1 << 20,
         longest_flight: minute,
     };
-    Arc::new(Cache::new(policy, bounds, clock()))
+    Arc::new(Cache::new(policy, bounds, clock))
 }
 
 fn alva() -> ContactId {
@@ -440,6 +444,27 @@ fn plain_callers_share_one_flight_and_one_may_leave() {
             }
         });
         assert_eq!(begun.load(Ordering::SeqCst), 1);
+    });
+}
+
+#[test]
+fn sweep_leaves_a_record_that_is_stored_meanwhile() {
+    explore(|| {
+        let manual = ManualClock::new(Timestamp::UNIX_EPOCH);
+        let cache = cache_at(Clock::from(manual.clone()));
+        let store = |cache: &TestCache, balance| {
+            cache.store_overview(&Lookup::by_id(alva()), cache.begin(), overview(balance));
+        };
+        store(&cache, 1);
+        // Long enough that a sweep removes it.
+        manual.advance(Duration::from_secs(3600));
+        let storing = {
+            let cache = Arc::clone(&cache);
+            thread::spawn(move || store(&cache, 2))
+        };
+        cache.sweep();
+        storing.join().expect("the store ends");
+        assert_eq!(cached_balance(&cache), Some(Decimal::TWO));
     });
 }
 

@@ -81,6 +81,19 @@ fn burst_of_records_stays_within_a_tenth_above_the_size() {
 const FIT: u32 = 1000;
 const FIT_BYTES: u64 = 7 << 19;
 
+/// A request for a contact of that size; whether it was cached.
+fn request(cache: &TestCache, number: u32) -> bool {
+    let id = numbered(number);
+    let is_cached = cache.record(id).is_some();
+    if !is_cached {
+        cache.store_part(id, cache.begin(), heavy_profile(number));
+        if let Some(record) = cache.record(id) {
+            keep(cache, &record, 1000);
+        }
+    }
+    is_cached
+}
+
 /// A cache full of others, then a scan over ten times as many contacts as fit, during which each of 100 is read again
 /// whenever as many came as fit. `request` says whether the contact was cached. Returns how many in a hundred of these
 /// reads were hits.
@@ -103,17 +116,7 @@ fn hits_during_a_scan(mut request: impl FnMut(u32) -> bool) -> u32 {
 #[test]
 fn scan_over_all_contacts_evicts_none_of_those_in_use() {
     let cache = sized(FIT_BYTES);
-    let hits = hits_during_a_scan(|number| {
-        let is_cached = cache.record(numbered(number)).is_some();
-        if !is_cached {
-            cache.store_part(numbered(number), cache.begin(), heavy_profile(number));
-            let record = cache.record(numbered(number));
-            if let Some(record) = record {
-                keep(&cache, &record, 1000);
-            }
-        }
-        is_cached
-    });
+    let hits = hits_during_a_scan(|number| request(&cache, number));
     let count = cache.counts().records;
     assert!(
         (u64::from(FIT) * 8 / 10..u64::from(FIT) * 12 / 10).contains(&count),
@@ -134,6 +137,23 @@ fn scan_over_all_contacts_evicts_none_of_those_in_use() {
         place.is_some()
     });
     assert!(hits <= 25, "{hits} % hits");
+}
+
+#[test]
+fn contacts_that_come_into_use_replace_those_of_before() {
+    let cache = sized(FIT_BYTES);
+    for _ in 0..20 {
+        for number in 0..FIT {
+            request(&cache, number);
+        }
+    }
+    let in_use = FIT / 2;
+    let mut hits = 0;
+    for _ in 0..20 {
+        let others = 100_000..100_000 + in_use;
+        hits = others.filter(|number| request(&cache, *number)).count();
+    }
+    assert!(hits >= in_use as usize * 95 / 100, "{hits} of {in_use}");
 }
 
 #[test]

@@ -25,7 +25,7 @@ use crate::{
 
 const LAST: &str = "GET /livez HTTP/1.1\r\nHost: bff\r\nConnection: close\r\n\r\n";
 /// How many requests are generated.
-const REQUESTS: usize = 600;
+const REQUESTS: usize = 1000;
 
 /// How the bytes of a request arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

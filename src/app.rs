@@ -53,7 +53,7 @@ pub struct App {
 impl App {
     /// Builds every part and binds both listeners. Expects a configuration that was checked.
     pub async fn build(config: &Config, clock: Clock) -> Result<Self, anyhow::Error> {
-        let Parts {
+        let ListenerStates {
             state,
             operations_state,
             requests,
@@ -193,7 +193,7 @@ async fn drain_after_delay(
 }
 
 /// What the two listeners serve, and what both count.
-struct Parts {
+struct ListenerStates {
     state: AppState,
     operations_state: OperationsState,
     requests: Arc<RequestMetrics>,
@@ -201,7 +201,7 @@ struct Parts {
 }
 
 /// Builds everything but the listeners.
-fn parts(config: &Config, clock: &Clock) -> Result<Parts, anyhow::Error> {
+fn parts(config: &Config, clock: &Clock) -> Result<ListenerStates, anyhow::Error> {
     let phone_region = config.phone_region().context("identifiers.phone_region")?;
     // The first use loads the numbering plans, which takes about 100 ms: done in the background, so that neither the
     // start nor the first caller waits for it.
@@ -250,7 +250,7 @@ fn parts(config: &Config, clock: &Clock) -> Result<Parts, anyhow::Error> {
         token: config.operations.token.clone(),
         warnings: config.warnings().iter().map(ToString::to_string).collect(),
     };
-    Ok(Parts {
+    Ok(ListenerStates {
         state,
         operations_state,
         requests,

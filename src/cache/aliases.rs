@@ -192,19 +192,23 @@ impl AliasIndex {
 
     /// Decides under a lock what becomes of the alias: a change under way is either seen here, or comes later and sees
     /// the fences that were raised before.
-    pub(super) fn update(&self, key: AliasKey, decide: impl FnOnce(Option<AliasEntry>) -> Change) {
+    pub(super) fn update(
+        &self,
+        key: AliasKey,
+        decide: impl FnOnce(Option<AliasEntry>) -> AliasChange,
+    ) {
         let place = usize::from(key.0[1].to_ne_bytes()[0]) % SHARDS;
         let lock = &self.changes[place];
         let _turn = lock.lock().unwrap_or_else(PoisonError::into_inner);
         match decide(self.peek(&key)) {
-            Change::None => {}
-            Change::Put(entry) => self.entries.insert(key, entry),
-            Change::Remove => drop(self.entries.remove(&key)),
+            AliasChange::None => {}
+            AliasChange::Put(entry) => self.entries.insert(key, entry),
+            AliasChange::Remove => drop(self.entries.remove(&key)),
         }
     }
 
     pub(super) fn remove(&self, key: AliasKey) {
-        self.update(key, |_| Change::Remove);
+        self.update(key, |_| AliasChange::Remove);
     }
 
     /// Keeps the entries for which `keep` holds.
@@ -226,7 +230,7 @@ impl AliasIndex {
 }
 
 /// What becomes of an alias.
-pub(super) enum Change {
+pub(super) enum AliasChange {
     None,
     Put(AliasEntry),
     Remove,

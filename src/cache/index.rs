@@ -7,7 +7,7 @@ use moka::ops::compute::Op as NegativeOp;
 
 use super::{
     Answer, Cache, FetchStart,
-    aliases::{Alias, AliasEntry, Change},
+    aliases::{Alias, AliasChange, AliasEntry},
     fence::Sequence,
     freshness::FetchSource,
     provenance,
@@ -96,12 +96,12 @@ where
             let is_purged = !self.fences.allows(id, Part::Audiences, start.sequence);
             overtaken = lags || is_purged || start.sequence <= self.fences.alias_not_before(key);
             if stays || overtaken || !self.is_on() {
-                return Change::None;
+                return AliasChange::None;
             }
             if source == FetchSource::Entity && other.is_some() {
                 self.fences.alias_resolved(key, self.clock.tick());
             }
-            Change::Put(AliasEntry::new(alias, key))
+            AliasChange::Put(AliasEntry::new(alias, key))
         });
         if !overtaken {
             self.negatives.invalidate(key);
@@ -134,12 +134,12 @@ where
         self.aliases
             .update(self.alias_hasher.of(key), |cached| match cached {
                 Some(cached) if cached.provenance.sequence == alias.provenance.sequence => {
-                    Change::Put(AliasEntry {
+                    AliasChange::Put(AliasEntry {
                         seen_in: profile,
                         ..cached
                     })
                 }
-                _ => Change::None,
+                _ => AliasChange::None,
             });
     }
 
@@ -163,7 +163,11 @@ where
                 let cached = cached.alias().provenance;
                 cached.sequence > start.sequence && !found.supersedes(&cached, lag)
             });
-            if newer { Change::None } else { Change::Remove }
+            if newer {
+                AliasChange::None
+            } else {
+                AliasChange::Remove
+            }
         });
         if source == FetchSource::Entity && !key.is_contact_id() {
             self.fences.alias_resolved(key, self.clock.tick());

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::rounds::Row;
 
-const LEFT: f64 = 150.0;
+const LEFT: f64 = 200.0;
 const WIDTH: f64 = 480.0;
 const STEP: f64 = 30.0;
 

@@ -58,7 +58,7 @@ pub struct CallLimits {
 /// The subject of calls that are about no contact.
 pub const NO_SUBJECT: u64 = 0;
 
-/// A call that asks for admission.
+/// A call that waits for admission.
 #[derive(Clone, Debug)]
 pub struct AdmissionRequest {
     /// The flows that request it, with their priorities; more may join while it waits.

@@ -115,7 +115,7 @@ fn write_cache_status(text: &mut String, verdict: &Verdict) {
     }
 }
 
-/// The response to a request that hyper has parsed, or the 412 that its preconditions ask for.
+/// The response to a request that hyper has parsed, or the 412 that its preconditions require.
 pub(super) fn customer(
     rendered: Arc<Rendered>,
     verdict: Verdict,

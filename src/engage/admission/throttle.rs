@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{clock::Tick, rate::Bucket};
 
-/// Upper bound of the pause that a 429 asks for.
+/// Upper bound of the pause after a 429 with `Retry-After`.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// First and longest pause after a 429 without `Retry-After`; each such 429 doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

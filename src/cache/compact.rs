@@ -1,4 +1,4 @@
-//! A provenance in less room: the index has several for each contact.
+//! A provenance in two thirds of its room: the index has several for each contact.
 
 use std::time::Duration;
 

@@ -111,8 +111,15 @@ where
         self.records.entry(id).and_compute_with(|cached| {
             let cached = cached.as_ref().map(Entry::value);
             let decided = decide(cached);
-            if let Op::Put(record) = &decided {
-                growth = weight(record).saturating_sub(cached.map_or(0, |cached| weight(cached)));
+            match &decided {
+                Op::Put(record) => {
+                    let before = cached.map_or(0, |cached| weight(cached));
+                    growth = weight(record).saturating_sub(before);
+                }
+                // moka 0.12.16 skips the queued change of a removed entry, but subtracts the weight after it: its sum
+                // would be wrong for good, so that it evicts too little, or everything.
+                Op::Remove => self.records.run_pending_tasks(),
+                Op::Nop => {}
             }
             decided
         });

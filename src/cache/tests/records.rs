@@ -77,6 +77,27 @@ fn record_weighs_its_bytes_and_its_rendered_responses() {
     assert_eq!(cache.counts().record_bytes, expected + 1000);
 }
 
+/// moka applies changes of weight later, in batches: a removal must not overtake the change before it.
+#[test]
+fn removal_right_after_a_change_leaves_the_weight_of_the_others() {
+    let (cache, _) = cache();
+    let id = contact('1');
+    store_profile(&cache, contact('2'));
+    let others = cache.counts().record_bytes;
+    let keep_response = || keep(&cache, &cache.record(id).expect("a record"), 5000);
+    store_profile(&cache, id);
+    cache.counts();
+    keep_response();
+    cache.purge(id);
+    assert_eq!(cache.counts().record_bytes, others);
+    store_profile(&cache, id);
+    keep_response();
+    cache.counts();
+    store_profile(&cache, id);
+    cache.purge(id);
+    assert_eq!(cache.counts().record_bytes, others);
+}
+
 #[test]
 fn damaged_record_is_dropped_by_its_first_reader() {
     for byte in [0, 10, 40] {

@@ -211,7 +211,22 @@ impl AliasIndex {
         self.update(key, |_| AliasChange::Remove);
     }
 
-    /// Keeps the entries for which `keep` holds.
+    /// Waits for the changes that are under way: those that begin later see the fences that were raised before.
+    pub(super) fn wait_for_changes(&self) {
+        for lock in &self.changes {
+            drop(lock.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    /// The keys of the entries for which `is_meant` holds. It is called without a lock.
+    pub(super) fn keys_where(&self, is_meant: impl Fn(&AliasEntry) -> bool) -> Vec<AliasKey> {
+        let entries = self.entries.iter();
+        let meant = entries.filter(|(_, entry)| is_meant(entry));
+        meant.map(|(key, _)| key).collect()
+    }
+
+    /// Keeps the entries for which `keep` holds. It takes no turn: a change under way may put back what it removes. Only
+    /// for entries that are not served in any case.
     pub(super) fn retain(&self, keep: impl Fn(&AliasEntry) -> bool) {
         self.entries.retain(|_, entry| keep(entry));
     }

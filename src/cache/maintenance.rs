@@ -7,7 +7,9 @@ use moka::ops::compute::Op;
 use tokio::sync::Notify;
 
 use super::{
-    Answer, Cache, codec,
+    Answer, Cache,
+    aliases::Change,
+    codec,
     freshness::{Freshness, Policy},
     parts::Origins,
     record::Record,
@@ -73,8 +75,14 @@ where
     /// Removes the aliases of purged contacts. Visits every alias: never within a request.
     pub fn sweep_pending_purges(&self) {
         self.pending_purges.sweep(|purged| {
-            self.aliases
-                .retain(|entry| !purged.contains(&entry.id) || self.stands(&entry.alias()));
+            // A change that did not see the fence has stored its alias by now.
+            self.aliases.wait_for_changes();
+            for key in self.aliases.keys_where(|entry| purged.contains(&entry.id)) {
+                self.aliases.update(key, |cached| match cached {
+                    Some(cached) if !self.stands(&cached.alias()) => Change::Remove,
+                    _ => Change::None,
+                });
+            }
         });
     }
 

@@ -345,6 +345,35 @@ fn flight_does_not_bring_back_a_dropped_alias() {
     });
 }
 
+#[test]
+fn alias_of_a_purged_contact_is_not_brought_back_after_its_sweep() {
+    explore(|| {
+        let cache = cache();
+        let asked = by_email();
+        let flight = {
+            let (cache, asked) = (Arc::clone(&cache), asked.clone());
+            thread::spawn(move || {
+                let start = cache.begin();
+                cache.store_alias(asked.key(), alva(), start, FetchSource::Overview, true);
+                if let Some(alias) = cache.alias(asked.key()) {
+                    cache.note_seen(asked.key(), &alias, start.sequence);
+                }
+            })
+        };
+        let before = cache.begin();
+        cache.purge(alva());
+        let old = |cache: &TestCache| {
+            let alias = cache.alias(asked.key());
+            alias.is_some_and(|alias| alias.provenance.sequence < before.sequence)
+        };
+        assert!(!old(&cache));
+        cache.sweep_pending_purges();
+        assert!(!old(&cache));
+        flight.join().expect("the flight ends");
+        assert!(!old(&cache));
+    });
+}
+
 /// A pace that delays nothing: the clock stands still.
 const PACE: Pace = Pace {
     in_a_row: 100,

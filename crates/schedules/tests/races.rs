@@ -24,10 +24,13 @@ use schedules::cache::{
     freshness::{FetchSource, Policy},
     parts::Origins,
 };
-use shuttle::{Config, Runner, future, scheduler::RandomScheduler, thread};
+use shuttle::{Config, Runner, future, rand::Rng, scheduler::RandomScheduler, thread};
 
 /// How many orders each race is tried under.
 const SCHEDULES: usize = 10_000;
+
+/// About as many steps as a store takes.
+const MAX_PAUSE: usize = 100;
 
 struct NothingRendered;
 
@@ -133,6 +136,13 @@ fn explore(race: impl Fn() + Send + Sync + 'static) {
     Runner::new(RandomScheduler::new(SCHEDULES), config).run(race);
 }
 
+/// Lets the other threads run for a while of random length. Without it both sides begin at once, and an order in which one
+/// is far ahead of the other is never drawn.
+fn pause() {
+    let steps = shuttle::rand::thread_rng().gen_range(0..MAX_PAUSE);
+    (0..steps).for_each(|_| thread::yield_now());
+}
+
 #[test]
 fn entity_data_requested_before_an_invalidation_is_never_seen_after_it() {
     explore(|| {
@@ -147,6 +157,7 @@ fn entity_data_requested_before_an_invalidation_is_never_seen_after_it() {
                 })
             })
             .collect();
+        pause();
         world.store(2, Ordering::SeqCst);
         cache.invalidate(alva(), Part::Points.into());
         // Acknowledged: from here on 1 is never served, whatever is in flight.
@@ -173,6 +184,7 @@ fn overview_requested_after_an_invalidation_is_never_seen() {
                 cache.store_overview(&Lookup::by_id(alva()), start, overview(1));
             })
         };
+        pause();
         cache.invalidate(alva(), Part::Points.into());
         assert_ne!(cached_balance(&cache), Some(Decimal::ONE));
         flight.join().expect("the flight ends");
@@ -191,6 +203,7 @@ fn overview_never_replaces_newer_entity_data() {
                 cache.store_overview(&Lookup::by_id(alva()), start, overview(1));
             })
         };
+        pause();
         let start = cache.begin();
         cache.store_part(alva(), start, PartData::Points(points(2).into()));
         assert_eq!(cached_balance(&cache), Some(Decimal::TWO));
@@ -215,6 +228,7 @@ fn purge_by_alias_reaches_a_contact_that_a_flight_is_just_finding() {
             })
         };
         let before = cache.begin();
+        pause();
         cache.purge_alias(asked.key());
         let seen = |cache: &TestCache| {
             let record = cache.record(alva());
@@ -249,6 +263,7 @@ fn purge_by_identifier_reaches_contacts_that_are_just_being_stored() {
         });
         let before = cache.begin();
         let everyone: IsPurged = Arc::new(|_, _| true);
+        pause();
         cache.purge_where(&everyone);
         let after = cache.begin();
         let seen = |cache: &TestCache| {
@@ -288,6 +303,7 @@ fn data_requested_before_a_purge_of_everything_is_never_seen() {
             })
         };
         let before = cache.begin();
+        pause();
         cache.purge_everything();
         let old = |sequence| sequence < before.sequence;
         let clean = |cache: &TestCache| {
@@ -317,6 +333,7 @@ fn negative_entry_requested_before_a_creation_is_never_served_after_it() {
                 }
             })
         };
+        pause();
         exists.store(1, Ordering::SeqCst);
         cache.drop_negatives();
         let served = |cache: &TestCache| cache.negative(asked.key(), clock().now().tick);
@@ -338,6 +355,7 @@ fn flight_does_not_bring_back_a_dropped_alias() {
                 cache.store_alias(asked.key(), alva(), start, FetchSource::Overview, true);
             })
         };
+        pause();
         cache.drop_alias(asked.key());
         assert!(cache.alias(asked.key()).is_none());
         flight.join().expect("the flight ends");
@@ -361,6 +379,7 @@ fn alias_of_a_purged_contact_is_not_brought_back_after_its_sweep() {
             })
         };
         let before = cache.begin();
+        pause();
         cache.purge(alva());
         let old = |cache: &TestCache| {
             let alias = cache.alias(asked.key());
@@ -507,6 +526,7 @@ fn parts_other_than_the_invalidated_one_stay() {
             let cache = Arc::clone(&cache);
             thread::spawn(move || cache.invalidate(alva(), Part::Points.into()))
         };
+        pause();
         cache.invalidate(alva(), Part::Vouchers.into());
         racing.join().expect("the invalidation ends");
         let record = cache.record(alva()).expect("the record stays");

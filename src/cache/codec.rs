@@ -29,8 +29,6 @@ use crate::{
 
 /// zstd's level: with a dictionary, higher ones take more time and save nothing.
 const LEVEL: i32 = 1;
-/// A frame that claims to be longer than this is damaged.
-const MAX_DECOMPRESSED: usize = 16 << 20;
 /// How much of the thread's buffer is kept from one record to the next.
 const KEPT_BUFFER: usize = 64 << 10;
 /// The length of the digest behind a frame.
@@ -98,9 +96,8 @@ impl Compressed {
             return None;
         }
         let size = zstd_safe::get_frame_content_size(frame).ok()??;
-        let size = usize::try_from(size)
-            .ok()
-            .filter(|size| *size <= MAX_DECOMPRESSED)?;
+        // Not bounded: the digest shows that the frame is ours, and whatever was read of Engage must be read here too.
+        let size = usize::try_from(size).ok()?;
         CONTEXTS.with_borrow_mut(|contexts| {
             let Contexts {
                 decompress, buffer, ..

@@ -141,6 +141,27 @@ fn damaged_bytes_and_another_contacts_are_refused() {
     assert_reads_back(1, &compressed);
 }
 
+/// Ten pages of the largest response that may be configured are more than this.
+#[test]
+fn large_parts_are_read_back() {
+    let codec = Codec::default();
+    let mut large = parts(1);
+    let data = Audiences {
+        audiences: vec![Audience {
+            id: "1".into(),
+            name: Some("a".repeat(20 << 20).into()),
+        }],
+        warnings: Vec::new(),
+    };
+    let audiences = large.audiences.as_mut().expect("audiences");
+    audiences.data = Arc::new(data);
+    let compressed = codec.compress(id(1), &large);
+    assert!(compressed.len() < 1 << 20);
+    let read = compressed.parts(id(1)).expect("undamaged");
+    let expected = large.audiences.expect("audiences");
+    assert_eq!(read.audiences.expect("audiences").data, expected.data);
+}
+
 #[test]
 fn no_parts_take_no_bytes() {
     let codec = Codec::default();

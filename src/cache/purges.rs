@@ -181,7 +181,8 @@ where
         types
     }
 
-    /// Makes sure that nothing fetched until now is ever served again.
+    /// Makes sure that nothing fetched until now is ever served again. Frees every record: never on a thread that serves
+    /// requests.
     pub fn purge_everything(&self) {
         self.fences.raise_everything();
         self.clear();
@@ -196,9 +197,10 @@ where
 
     fn clear(&self) {
         self.records.invalidate_all();
+        // Before what takes long: what is stored meanwhile must not keep a dictionary of purged records.
+        self.codec.forget();
         // Frees the memory: until then moka keeps entries that it no longer serves.
         self.records.run_pending_tasks();
-        self.codec.forget();
         self.aliases.clear();
         self.negatives.invalidate_all();
         self.failures.clear();

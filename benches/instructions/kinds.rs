@@ -1,6 +1,7 @@
 //! What is asked: the requests that callers make all day, each answered from memory.
 
-use engage_simulator::fixtures::ALVA;
+use engage_simulator::fixtures::{ALVA, DORA};
+use serde_json::Value;
 
 use crate::{
     BACKGROUND, Failure,
@@ -20,6 +21,11 @@ pub(crate) async fn all(service: &Service) -> Result<Vec<Kind>, Failure> {
     let by_email = format!("email={}", escaped(ALVA.email));
     let hit = "cache-status: engage-bff; hit";
 
+    // As where a tenant hides the attribute: no profile confirms the alias.
+    let hidden = service.engage.contact(DORA.id);
+    hidden
+        .attribute("memberNumber", Value::Null)
+        .also_found_by("memberNumber", DORA.member_number);
     let email = ask(get(SHOP, &by_email, ""), "200", hit).await?;
     let etag = email.first.field("etag").ok_or("no ETag")?.to_owned();
     let known = format!("If-None-Match: {etag}\r\n");
@@ -60,6 +66,10 @@ pub(crate) async fn all(service: &Service) -> Result<Vec<Kind>, Failure> {
         (
             "hit by member number",
             ask(by("customKey", ALVA.member_number), "200", hit).await?,
+        ),
+        (
+            "hit by a hidden member number",
+            ask(by("customKey", DORA.member_number), "200", hit).await?,
         ),
         (
             "hit by POST",

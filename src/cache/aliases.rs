@@ -33,7 +33,7 @@ pub struct Alias {
     pub provenance: Provenance,
     /// Whether the contact's profile is known to have the identifier.
     pub confirmed: bool,
-    /// The last profile that was seen to have it: while that one is cached, it need not be checked again.
+    /// The last profile that does not contradict it: while that one is cached, it need not be checked again.
     pub seen_in: Sequence,
 }
 

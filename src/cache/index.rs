@@ -129,7 +129,7 @@ where
         self.store_alias(key, alias.id, start, alias.provenance.source, confirmed);
     }
 
-    /// Notes in which profile the identifier was seen, unless the alias was stored anew meanwhile.
+    /// Notes the profile that does not contradict the alias, unless the alias was stored anew meanwhile.
     pub fn note_seen(&self, key: &LookupKey, alias: &Alias, profile: Sequence) {
         self.aliases
             .update(self.alias_hasher.of(key), |cached| match cached {

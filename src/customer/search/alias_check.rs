@@ -53,9 +53,8 @@ impl Search<'_> {
         if !is_contradicted && of_type {
             let confirmed = matches == Match::Yes || key.is_contact_id();
             memory.confirm_alias(key, alias, confirmed);
-            if confirmed {
-                memory.note_seen(key, alias, provenance.sequence);
-            }
+            // A profile that hides the identifier too: what it says stays the same until it is stored anew.
+            memory.note_seen(key, alias, provenance.sequence);
             return Ok(AliasCheck::Holds);
         }
         // A profile that may be older than the alias proves nothing.

@@ -144,12 +144,6 @@ impl Provenance {
         }
     }
 
-    /// When it is [`Freshness::Dead`], whatever the feed's status.
-    pub fn kept_until(&self, policy: &Policy) -> Tick {
-        let window = policy.stale_if_error.max(policy.stale_while_revalidate);
-        self.requested_at + self.lifetime + window
-    }
-
     /// Whether the last tenth of the lifetime has begun: a request now shows that the data is still in demand, and a
     /// refresh ahead spares the next one a stale answer.
     pub fn expires_soon(&self, now: Tick, policy: &Policy) -> bool {

@@ -1,5 +1,5 @@
 //! The data of the five parts. Immutable once parsed; everything that a tenant may leave out is optional.
-//! [`Debug`](fmt::Debug) output contains no personal values. The serde implementations are for packing in memory, not
+//! [`Debug`](fmt::Debug) output contains no personal values. The serde implementations are for storing in memory, not
 //! for responses.
 
 mod offer;

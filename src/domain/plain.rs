@@ -1,4 +1,4 @@
-//! Compact, lossless serde form of other crates' values, for packing a contact's parts in memory. Used as
+//! Compact, lossless serde form of other crates' values, for storing a contact's parts compressed in memory. Used as
 //! `#[serde(with = "plain")]`. Not used for responses.
 
 use jiff::Timestamp;

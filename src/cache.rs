@@ -337,6 +337,7 @@ fn provenance(start: FetchStart, lifetime: Duration, source: FetchSource) -> Pro
         lifetime: Policy::jittered(lifetime),
         source,
         differed_at: (source == FetchSource::Entity).then_some(start.now.tick),
+        is_shared: false,
     }
 }
 

@@ -7,6 +7,7 @@
 //! - [`customer`] answers one customer query from the cache, from Engage, or from both.
 //! - [`cache`] stores records, aliases and negative entries, with the fences and flights that keep them correct.
 //! - [`engage`] calls Engage's API and keeps to its call budget.
+//! - [`shared_tier`] is an optional second tier of the cache that all replicas share.
 //! - [`webhook`] verifies and reads Engage's webhook deliveries.
 //!
 //! What they share: [`domain`], the values that all of them use; [`config`], the configuration; [`clock`], the source
@@ -23,6 +24,7 @@ pub mod engage;
 pub mod http;
 mod json;
 pub mod rate;
+pub mod shared_tier;
 pub mod telemetry;
 pub mod threads;
 pub mod webhook;

@@ -22,6 +22,7 @@ pub(super) struct CompactProvenance {
     lifetime_seconds: u32,
     lifetime_nanos: u32,
     source: FetchSource,
+    is_shared: bool,
 }
 
 impl From<Provenance> for CompactProvenance {
@@ -35,6 +36,7 @@ impl From<Provenance> for CompactProvenance {
             lifetime_seconds: u32::try_from(of.lifetime.as_secs()).unwrap_or(u32::MAX),
             lifetime_nanos: of.lifetime.subsec_nanos(),
             source: of.source,
+            is_shared: of.is_shared,
         }
     }
 }
@@ -49,6 +51,7 @@ impl From<CompactProvenance> for Provenance {
             lifetime: Duration::new(of.lifetime_seconds.into(), of.lifetime_nanos),
             source: of.source,
             differed_at: Some(of.differed_at).filter(|at| *at != Tick::END),
+            is_shared: of.is_shared,
         }
     }
 }

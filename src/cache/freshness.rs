@@ -65,6 +65,9 @@ pub struct Provenance {
     /// When the first request began to which the entity endpoint returned this same data: an overview that began within
     /// the overview's lag after that may be older. `None` where only an overview returned it.
     pub differed_at: Option<Tick>,
+    /// Whether another replica fetched it: then `sequence` is when this replica read it from the shared tier, and says
+    /// nothing about when the request began.
+    pub is_shared: bool,
 }
 
 /// A kind of endpoint.
@@ -211,6 +214,7 @@ mod tests {
             lifetime: Duration::from_secs(60),
             source: FetchSource::Overview,
             differed_at: None,
+            is_shared: false,
         };
         let mut at = 0;
         for (second, expected, ttl) in [
@@ -254,6 +258,7 @@ mod tests {
                 lifetime: Duration::from_secs(60),
                 source,
                 differed_at: None,
+                is_shared: false,
             };
             let actual = provenance.ttl_seconds(at(second), &policy);
             assert_eq!(actual, ttl, "{source:?} at {second} s");
@@ -271,6 +276,7 @@ mod tests {
             source,
             differed_at: (source == FetchSource::Entity)
                 .then_some(Tick::default() + Duration::from_secs(second)),
+            is_shared: false,
         };
         let lag = Duration::from_secs(600);
         let early = requested(0, FetchSource::Overview);

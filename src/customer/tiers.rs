@@ -282,6 +282,7 @@ impl Tiers {
                 lifetime: self.memory.policy.lifetime(Part::Profile),
                 source,
                 differed_at: (source == FetchSource::Entity).then_some(start.now.tick),
+                is_shared: false,
             },
             confirmed,
             seen_in: Sequence::default(),

@@ -33,6 +33,7 @@ fn parts(number: u32) -> Parts {
         lifetime: Duration::from_millis(1234),
         source: FetchSource::Overview,
         differed_at: Some(Tick::from_nanos(900_000_000)),
+        is_shared: false,
     };
     Parts {
         audiences: Some(Entry {

@@ -26,7 +26,7 @@ const OURS: &str = env!("CARGO_CRATE_NAME");
 
 /// The second segment of those targets: the modules of the library, the audit, and `process`, which belongs to the
 /// program.
-const MODULES: [&str; 15] = [
+const MODULES: [&str; 16] = [
     "app",
     "audit",
     "cache",
@@ -39,6 +39,7 @@ const MODULES: [&str; 15] = [
     "json",
     "process",
     "rate",
+    "shared_tier",
     "telemetry",
     "threads",
     "webhook",

@@ -3,6 +3,7 @@
 
 mod metrics;
 mod settings;
+mod shared_tier;
 
 use std::{
     io,
@@ -31,6 +32,7 @@ use crate::{
         HttpService, Listener, OperationsState, Readiness, RequestMetrics, UpstreamStatus,
         WebhookReceiver,
     },
+    shared_tier::{SharedTier, protocol::Backend},
     telemetry,
     webhook::WebhookReader,
 };
@@ -42,6 +44,7 @@ pub struct App {
     operations: (Listener, HttpService),
     readiness: Readiness,
     customers: CustomerService,
+    shared: Option<SharedTier>,
     changes_poll: Option<Duration>,
     authenticator: Arc<Authenticator>,
     shutdown_delay: Duration,
@@ -53,12 +56,24 @@ pub struct App {
 impl App {
     /// Builds every part and binds both listeners. Expects a configuration that was checked.
     pub async fn build(config: &Config, clock: Clock) -> Result<Self, anyhow::Error> {
+        let backend = shared_tier::configured_backend(config)?;
+        Self::build_with_backend(config, clock, backend).await
+    }
+
+    /// The same with this backend of the shared tier, whatever is configured; `None`: without that tier.
+    pub async fn build_with_backend(
+        config: &Config,
+        clock: Clock,
+        backend: Option<Arc<dyn Backend>>,
+    ) -> Result<Self, anyhow::Error> {
+        let shared = backend.map(|backend| shared_tier::shared_tier(config, backend, &clock));
+        let shared = shared.transpose()?;
         let ListenerStates {
             state,
             operations_state,
             requests,
             connections,
-        } = parts(config, &clock)?;
+        } = parts(config, shared.clone(), &clock)?;
         let (listener, operations_listener) = listeners(config, &connections).await?;
         let readiness = state.readiness.clone();
         let customers = state.customers.clone();
@@ -82,6 +97,7 @@ impl App {
             operations: (operations_listener, operations_service),
             readiness,
             customers,
+            shared,
             changes_poll: config.webhooks.changes_poll,
             authenticator,
             shutdown_delay: config.server.shutdown_delay,
@@ -157,6 +173,9 @@ impl App {
         let finished = self.listener.serve(self.service, drain).await;
         keys.abort();
         maintenance.abort();
+        if let Some(shared) = self.shared {
+            shared.leave().await;
+        }
         last.cancel();
         // The drain has begun, or the listener would not have ended.
         let began = draining.await.map_err(io::Error::other)?;
@@ -201,7 +220,11 @@ struct ListenerStates {
 }
 
 /// Builds everything but the listeners.
-fn parts(config: &Config, clock: &Clock) -> Result<ListenerStates, anyhow::Error> {
+fn parts(
+    config: &Config,
+    shared: Option<SharedTier>,
+    clock: &Clock,
+) -> Result<ListenerStates, anyhow::Error> {
     let phone_region = config.phone_region().context("identifiers.phone_region")?;
     // The first use loads the numbering plans, which takes about 100 ms: done in the background, so that neither the
     // start nor the first caller waits for it.
@@ -219,6 +242,7 @@ fn parts(config: &Config, clock: &Clock) -> Result<ListenerStates, anyhow::Error
         admission.clone(),
         clock,
     )?;
+    let customers = customers.with_shared_tier(shared);
     let authenticator = Authenticator::new(&config.auth, &config.server, clock);
     let authenticator = Arc::new(authenticator.context("auth.jwt")?);
     let webhooks = webhooks(config)?;

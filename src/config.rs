@@ -17,6 +17,7 @@ pub mod layers;
 mod links;
 mod mistakes;
 mod printed;
+pub mod redis;
 mod secret_files;
 mod spelling;
 mod texts;
@@ -32,6 +33,7 @@ use self::layers::FileLayer;
 pub use self::{
     auth::{AuthConfig, ClientChannel, ClientConfig, ClientView, JwtAlgorithm, JwtConfig, Scope},
     mistakes::{Mistake, Mistakes},
+    redis::RedisConfig,
 };
 
 /// Everything that can be configured.
@@ -54,6 +56,8 @@ pub struct Config {
     pub identifiers: IdentifiersConfig,
     /// Engage's webhooks.
     pub webhooks: WebhookConfig,
+    /// The tier of the cache that replicas share.
+    pub redis: RedisConfig,
     /// The log.
     pub telemetry: TelemetryConfig,
 }

@@ -49,6 +49,7 @@ use crate::{
         Change, ChangeKind, ContactId, Lookup, LookupKey, Part, PartSet, aliases::AliasReader,
     },
     engage::{self, EngageClient},
+    shared_tier::SharedTier,
 };
 
 /// Why there is no answer.
@@ -142,6 +143,14 @@ impl CustomerService {
                 clock,
             }),
         }
+    }
+
+    /// With a tier that replicas share. To be called before the service is cloned.
+    #[must_use]
+    pub fn with_shared_tier(mut self, shared: Option<SharedTier>) -> Self {
+        let inner = Arc::get_mut(&mut self.inner).expect("the service is not cloned yet");
+        inner.tiers.shared = shared;
+        self
     }
 
     /// The place of a request's arrival in the order of events: data that is requested fresh must be fetched later.

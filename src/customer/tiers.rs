@@ -47,12 +47,15 @@ use crate::{
     },
     domain::{ContactId, Lookup, LookupKey, Overview, Part, aliases::AliasReader},
     engage::{AdmissionRequest, EngageClient, Error, Group, Permit},
+    shared_tier::SharedTier,
 };
 
 /// The tiers of the cache.
 pub(super) struct Tiers {
     /// This replica's memory.
     pub(super) memory: Cache<Rendered, Error>,
+    /// The tier that replicas share.
+    pub(super) shared: Option<SharedTier>,
     alias_reader: AliasReader,
 }
 
@@ -156,6 +159,7 @@ impl Tiers {
     pub(super) fn new(memory: Cache<Rendered, Error>, alias_reader: AliasReader) -> Self {
         Self {
             memory,
+            shared: None,
             alias_reader,
         }
     }

@@ -106,6 +106,12 @@ impl Config {
                 webhooks.changes_poll.unwrap_or(DAY),
                 SHORTEST_POLL..=DAY,
             ),
+            // Shorter ones fail at random. Longer ones cost callers more than a call to Engage.
+            (
+                "redis.timeout",
+                self.redis.timeout,
+                MILLISECOND * 5..=SECOND,
+            ),
         ] {
             check_range(key, &value, &bounds, |value| Shown(*value), mistakes);
         }

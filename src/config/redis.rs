@@ -1,0 +1,60 @@
+//! The section `redis`: the tier of the cache that replicas share.
+
+use std::{path::PathBuf, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use super::{duration, printed};
+
+/// The tier of the cache that replicas share, on Redis or Valkey.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedisConfig {
+    /// Where it is; unset = each replica is on its own.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "printed::masked"
+    )]
+    pub url: Option<SecretString>,
+    /// A file that contains the URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url_file: Option<PathBuf>,
+    /// The user; unset = the default user, or the one in the URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The user's password.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "printed::masked"
+    )]
+    pub password: Option<SecretString>,
+    /// A file that contains the password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
+    /// The keys that encrypt what is stored, 32 bytes each in base64: the first encrypts, all decrypt.
+    #[serde(serialize_with = "printed::masked_list")]
+    pub encryption_keys: Vec<SecretString>,
+    /// A file that contains them, one per line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encryption_keys_file: Option<PathBuf>,
+    /// The beginning of every key.
+    pub prefix: String,
+    /// The longest time of an operation.
+    #[serde(with = "duration")]
+    pub timeout: Duration,
+}
+
+impl RedisConfig {
+    /// The bytes of the encryption keys. `None` if one of them is not 32 bytes in base64.
+    pub fn key_bytes(&self) -> Option<Vec<[u8; 32]>> {
+        let keys = self.encryption_keys.iter();
+        keys.map(|key| key_bytes(key.expose_secret())).collect()
+    }
+}
+
+/// 32 bytes in base64.
+pub(super) fn key_bytes(text: &str) -> Option<[u8; 32]> {
+    STANDARD.decode(text).ok()?.try_into().ok()
+}

@@ -10,6 +10,7 @@ pub(crate) mod authorities;
 mod check;
 pub mod duration;
 mod files;
+mod hosts;
 pub(crate) mod jwk;
 mod key_path;
 pub mod keys;
@@ -33,7 +34,7 @@ use self::layers::FileLayer;
 pub use self::{
     auth::{AuthConfig, ClientChannel, ClientConfig, ClientView, JwtAlgorithm, JwtConfig, Scope},
     mistakes::{Mistake, Mistakes},
-    redis::RedisConfig,
+    redis::{RedisConfig, RedisUrl},
 };
 
 /// Everything that can be configured.

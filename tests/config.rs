@@ -8,6 +8,8 @@ mod crosses;
 mod defaults;
 #[path = "config/files.rs"]
 mod files;
+#[path = "config/redis.rs"]
+mod redis;
 #[path = "config/refusals.rs"]
 mod refusals;
 #[path = "config/secrets.rs"]

@@ -1,4 +1,10 @@
-//! Certificate authorities, from files in PEM.
+//! Certificates, from files in PEM.
+
+use tokio_rustls::rustls::{
+    crypto::aws_lc_rs::default_provider,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    sign::CertifiedKey,
+};
 
 use super::files::without_byte_order_mark;
 
@@ -20,4 +26,26 @@ pub(crate) fn check_authorities(pem: &[u8]) -> Result<(), &'static str> {
 /// The certificates of a PEM text, which may begin with a byte order mark.
 pub(crate) fn authorities(pem: &[u8]) -> reqwest::Result<Vec<reqwest::Certificate>> {
     reqwest::Certificate::from_pem_bundle(without_byte_order_mark(pem))
+}
+
+/// Checks that two PEM texts contain a certificate and its private key. The error says of which file (the end of its
+/// key) something is wrong, and what.
+pub(super) fn check_identity(
+    certificate: &[u8],
+    key: &[u8],
+) -> Result<(), (&'static str, &'static str)> {
+    const CERTIFICATE: &str = "client_certificate_file";
+    const KEY: &str = "client_key_file";
+    let unusable = (CERTIFICATE, "contains something that is not a certificate");
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(without_byte_order_mark(certificate))
+        .collect::<Result<_, _>>()
+        .map_err(|_| unusable)?;
+    if chain.is_empty() {
+        return Err((CERTIFICATE, "contains no certificate"));
+    }
+    let key = PrivateKeyDer::from_pem_slice(without_byte_order_mark(key))
+        .map_err(|_| (KEY, "contains no private key"))?;
+    CertifiedKey::from_der(chain, key, &default_provider())
+        .map(drop)
+        .map_err(|_| (KEY, "is not the key of redis.client_certificate_file"))
 }

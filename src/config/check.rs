@@ -7,6 +7,7 @@ mod engage;
 mod jwt;
 mod listeners;
 mod log;
+mod redis;
 mod secrets;
 mod warnings;
 mod webhooks;
@@ -35,6 +36,7 @@ impl Config {
         self.check_secrets(mistakes);
         self.check_views(mistakes);
         self.check_webhooks(mistakes);
+        self.check_redis(mistakes);
         self.check_log(mistakes);
         if self.phone_region().is_none() {
             mistakes.add(

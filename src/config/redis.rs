@@ -1,11 +1,14 @@
 //! The section `redis`: the tier of the cache that replicas share.
 
+mod url;
+
 use std::{path::PathBuf, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
+pub use self::url::{RedisUrl, UrlFault};
 use super::{duration, printed};
 
 /// The tier of the cache that replicas share, on Redis or Valkey.
@@ -13,10 +16,7 @@ use super::{duration, printed};
 #[serde(deny_unknown_fields)]
 pub struct RedisConfig {
     /// Where it is; unset = each replica is on its own.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "printed::masked"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "masked_url")]
     pub url: Option<SecretString>,
     /// A file that contains the URL.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -24,7 +24,7 @@ pub struct RedisConfig {
     /// The user; unset = the default user, or the one in the URL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// The user's password.
+    /// The user's password; unset = none, or the one in the URL.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "printed::masked"
@@ -33,6 +33,27 @@ pub struct RedisConfig {
     /// A file that contains the password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password_file: Option<PathBuf>,
+    /// The user at the sentinels; unset = the default user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sentinel_username: Option<String>,
+    /// That user's password; unset = none.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "printed::masked"
+    )]
+    pub sentinel_password: Option<SecretString>,
+    /// A file that contains that password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sentinel_password_file: Option<PathBuf>,
+    /// A file of CA certificates (PEM), the only ones trusted for Redis; unset = the usual authorities.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// A file of the certificate that this service presents (PEM), with those that lead to its authority.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_certificate_file: Option<PathBuf>,
+    /// A file of that certificate's private key (PEM).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_key_file: Option<PathBuf>,
     /// The keys that encrypt what is stored, 32 bytes each in base64: the first encrypts, all decrypt.
     #[serde(serialize_with = "printed::masked_list")]
     pub encryption_keys: Vec<SecretString>,
@@ -47,6 +68,12 @@ pub struct RedisConfig {
 }
 
 impl RedisConfig {
+    /// What the URL says. `None` without one.
+    pub fn parsed_url(&self) -> Option<Result<RedisUrl, UrlFault>> {
+        let url = self.url.as_ref()?;
+        Some(RedisUrl::parse(url.expose_secret()))
+    }
+
     /// The bytes of the encryption keys. `None` if one of them is not 32 bytes in base64.
     pub fn key_bytes(&self) -> Option<Vec<[u8; 32]>> {
         let keys = self.encryption_keys.iter();
@@ -57,4 +84,14 @@ impl RedisConfig {
 /// 32 bytes in base64.
 pub(super) fn key_bytes(text: &str) -> Option<[u8; 32]> {
     STANDARD.decode(text).ok()?.try_into().ok()
+}
+
+/// Prints the URL without user and password.
+#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
+fn masked_url<S: Serializer>(url: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+    let parsed = url.as_ref().map(|url| RedisUrl::parse(url.expose_secret()));
+    match parsed {
+        Some(Ok(url)) => serializer.collect_str(&url),
+        _ => printed::masked(url, serializer),
+    }
 }

@@ -11,6 +11,7 @@ pub(super) fn read(config: &mut Config, mistakes: &mut Mistakes) {
     let operations = &mut config.operations;
     let engage = &mut config.engage;
     let webhooks = &mut config.webhooks;
+    let redis = &mut config.redis;
     let telemetry = &mut config.telemetry;
     for (key, secret, file) in [
         (
@@ -23,6 +24,13 @@ pub(super) fn read(config: &mut Config, mistakes: &mut Mistakes) {
             "webhooks.encryption_key",
             &mut webhooks.encryption_key,
             &webhooks.encryption_key_file,
+        ),
+        ("redis.url", &mut redis.url, &redis.url_file),
+        ("redis.password", &mut redis.password, &redis.password_file),
+        (
+            "redis.sentinel_password",
+            &mut redis.sentinel_password,
+            &redis.sentinel_password_file,
         ),
         (
             "telemetry.digest_key",
@@ -39,12 +47,23 @@ pub(super) fn read(config: &mut Config, mistakes: &mut Mistakes) {
             *secret = Some(text.into());
         }
     }
-    if let Some(file) = &webhooks.secrets_file {
-        let key = "webhooks.secrets";
-        if !webhooks.secrets.is_empty() {
+    for (key, secrets, file) in [
+        (
+            "webhooks.secrets",
+            &mut webhooks.secrets,
+            &webhooks.secrets_file,
+        ),
+        (
+            "redis.encryption_keys",
+            &mut redis.encryption_keys,
+            &redis.encryption_keys_file,
+        ),
+    ] {
+        let Some(file) = file else { continue };
+        if !secrets.is_empty() {
             given_twice(key, mistakes);
         } else if let Some(text) = text_of(key, file, mistakes) {
-            webhooks.secrets = lines_of(key, &text, mistakes);
+            *secrets = lines_of(key, &text, mistakes);
         }
     }
 }

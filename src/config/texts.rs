@@ -5,9 +5,12 @@
 pub(super) type TextFault = (&'static str, &'static str);
 
 /// The keys of secrets, which may contain any character anywhere.
-const SECRETS: [&str; 5] = [
+const SECRETS: [&str; 8] = [
     "engage.api_key",
     "operations.token",
+    "redis.encryption_keys",
+    "redis.password",
+    "redis.sentinel_password",
     "telemetry.digest_key",
     "webhooks.encryption_key",
     "webhooks.secrets",

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{bounds::check_limit, jwt::check_jwt, listeners::is_loopback};
-use crate::config::{ClientConfig, ClientView, Config, Scope, mistakes::Mistakes};
+use super::{bounds::check_limit, jwt::check_jwt};
+use crate::config::{
+    ClientConfig, ClientView, Config, Scope, hosts::is_loopback, mistakes::Mistakes,
+};
 
 impl Config {
     pub(super) fn check_auth(&self, mistakes: &mut Mistakes) {

@@ -1,14 +1,14 @@
 //! Checks of `[engage]`.
 
-use std::net::IpAddr;
-
-use super::{
-    bounds::LEAST_RATE,
-    listeners::{is_host, is_loopback},
-};
+use super::bounds::LEAST_RATE;
 use crate::{
     config::{
-        Config, authorities::check_authorities, files, mistakes::Mistakes, secret_files::given,
+        Config,
+        authorities::check_authorities,
+        files,
+        hosts::{is_host, names_loopback},
+        mistakes::Mistakes,
+        secret_files::given,
     },
     domain::ContactType,
 };
@@ -114,8 +114,7 @@ fn is_user_agent(text: &str) -> bool {
 /// Whether the URL leads to this machine.
 pub(super) fn leads_to_loopback(url: &reqwest::Url) -> bool {
     let host = url.host_str().unwrap_or_default();
-    let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
-    host == "localhost" || address.is_some_and(is_loopback)
+    names_loopback(host.trim_matches(['[', ']']))
 }
 
 /// Checks the URL of Engage.

@@ -37,7 +37,7 @@ impl Config {
     pub(super) fn check_secrets(&self, mistakes: &mut Mistakes) {
         let secrets = self.secrets();
         for (index, (key, secret)) in secrets.iter().enumerate() {
-            if is_placeholder(secret) {
+            if *key != KEYS && is_placeholder(secret) {
                 mistakes.add(
                     *key,
                     "is a placeholder, which anyone can guess",
@@ -53,7 +53,7 @@ impl Config {
                 );
             }
         }
-        let ours = |(key, _): &&(&str, &str)| ![ENGAGES, SVIXS].contains(key);
+        let ours = |(key, _): &&(&str, &str)| !CHOSEN_ELSEWHERE.contains(key);
         for (key, secret) in secrets.iter().filter(ours) {
             // An empty one is reported as missing.
             if (1..MIN_LENGTH).contains(&secret.len()) {
@@ -80,13 +80,21 @@ impl Config {
                 "webhooks.encryption_key",
                 given(self.webhooks.encryption_key.as_ref()),
             ),
+            (PASSWORD, given(self.redis.password.as_ref())),
+            (
+                SENTINEL_PASSWORD,
+                given(self.redis.sentinel_password.as_ref()),
+            ),
         ];
         let webhooks = self.webhooks.secrets.iter();
         let webhooks = webhooks.map(|secret| (SVIXS, secret.expose_secret()));
+        let keys = self.redis.encryption_keys.iter();
+        let keys = keys.map(|key| (KEYS, key.expose_secret()));
         let is_given = |(_, secret): &(&str, &str)| !secret.is_empty();
         secrets
             .into_iter()
             .chain(webhooks)
+            .chain(keys)
             .filter(is_given)
             .collect()
     }
@@ -114,11 +122,14 @@ impl Config {
     }
 }
 
-/// Exempt from the length check: Engage chooses it.
 const ENGAGES: &str = "engage.api_key";
-
-/// Exempt from the length check: the decoded bytes are checked.
 const SVIXS: &str = "webhooks.secrets";
+const PASSWORD: &str = "redis.password";
+const SENTINEL_PASSWORD: &str = "redis.sentinel_password";
+const KEYS: &str = "redis.encryption_keys";
+
+/// Exempt from the length check: Engage or another service chooses them, or the decoded bytes are checked.
+const CHOSEN_ELSEWHERE: [&str; 5] = [ENGAGES, SVIXS, PASSWORD, SENTINEL_PASSWORD, KEYS];
 
 /// Whether the text is a placeholder or repeats a single character.
 fn is_placeholder(secret: &str) -> bool {

@@ -23,6 +23,7 @@ impl Config {
             self.warn_about_custom_key(),
             self.warn_about_memory(),
             self.warn_about_webhooks(),
+            self.warn_about_plain_redis(),
         ];
         let mut warnings: Vec<_> = checks.into_iter().flatten().collect();
         warnings.extend(self.warn_about_lifetimes());
@@ -97,12 +98,25 @@ impl Config {
     }
 
     fn warn_about_webhooks(&self) -> Option<Mistake> {
-        let is_shared = !self.webhooks.secrets.is_empty() && self.engage.replicas > 1;
+        let is_alone = self.redis.url.is_none();
+        let is_shared = is_alone && !self.webhooks.secrets.is_empty() && self.engage.replicas > 1;
         is_shared.then(|| {
             Mistake::new(
                 "webhooks.secrets",
                 "are set while engage.replicas is more than 1",
-                "a webhook reaches only one replica: give each replica its own endpoint",
+                "a webhook reaches only one replica: set redis.url, or give each replica its own endpoint",
+            )
+        })
+    }
+
+    fn warn_about_plain_redis(&self) -> Option<Mistake> {
+        let url = self.redis.parsed_url()?.ok()?;
+        let is_plain = !url.uses_tls && !url.leads_to_loopback();
+        is_plain.then(|| {
+            Mistake::new(
+                "redis.url",
+                "leads to another machine without TLS",
+                "what is stored is encrypted, the password and the commands are not: use rediss:// wherever the network is not your own",
             )
         })
     }

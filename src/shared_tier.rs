@@ -9,7 +9,13 @@
 //! Every failure is a miss and a count, and costs a caller at most [`Settings::timeout`], once: then the tier is not
 //! used until a heartbeat has succeeded.
 
+#[cfg_attr(not(test), expect(dead_code, reason = "the facade will use it"))]
+mod names;
 pub mod protocol;
+#[cfg_attr(not(test), expect(dead_code, reason = "the facade will use it"))]
+mod seal;
+#[cfg_attr(not(test), expect(dead_code, reason = "the facade will use it"))]
+mod value;
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,6 +29,7 @@ use crate::{
     domain::{ContactId, Lookup, Part, PartMap, PartSet},
 };
 
+pub use self::names::budget_name;
 use self::protocol::{Backend, Grant, ServerTime, Subject, Token};
 
 /// The settings of the tier.

@@ -24,7 +24,9 @@ use crate::domain::{Digester, KeyedDigest};
 const KEY: usize = 32;
 /// The length of an authentication tag.
 const TAG: usize = 16;
-/// The format of a wrapped secret: its first byte.
+/// The format of a wrapped secret: its first byte. **To be raised** whenever names are made differently, or keys are
+/// derived differently: replicas that disagree about names must never be in one epoch, since an invalidation by one
+/// would miss what another has stored.
 const WRAP_FORMAT: u8 = 1;
 /// Separates what is derived here from what anything else may derive of the same keys.
 const SALT: &[u8] = b"engage-bff shared tier";
@@ -38,6 +40,12 @@ impl EpochSecret {
         Self(SecretBox::init_with_mut(|secret: &mut [u8; KEY]| {
             fill_randomly(secret);
         }))
+    }
+
+    /// A secret that is not random.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn fixed(bytes: [u8; KEY]) -> Self {
+        Self(SecretBox::new(Box::new(bytes)))
     }
 
     /// The secret sealed by a configured key.

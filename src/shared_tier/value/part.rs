@@ -75,7 +75,7 @@ pub(in crate::shared_tier) fn decode_part(
     read: &ReadAt,
     into: &mut Parts,
 ) -> Result<ContactId, Unreadable> {
-    let reader = Reader {
+    let reader = PartReader {
         sealer,
         from: Place::of(role(part), &name.0, stored),
         expected,
@@ -113,7 +113,7 @@ fn seal<T: Serialize>(
     to.seal(sealer, &content)
 }
 
-struct Reader<'a> {
+struct PartReader<'a> {
     sealer: &'a Sealer,
     from: Place<'a>,
     expected: Option<ContactId>,
@@ -121,7 +121,7 @@ struct Reader<'a> {
     read: &'a ReadAt,
 }
 
-impl Reader<'_> {
+impl PartReader<'_> {
     fn take<T: DeserializeOwned>(
         &self,
         slot: &mut Option<Entry<T>>,

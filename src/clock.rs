@@ -14,7 +14,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-/// A moment of the monotonic clock: nanoseconds since the clock was created.
+/// What the monotonic clock shows when it is created. So what began before it, such as another replica's request, has a
+/// moment of its own too.
+const FIRST: Duration = Duration::from_secs(48 * 60 * 60);
+
+/// A moment of the monotonic clock: nanoseconds since two days before the clock was created.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -29,21 +33,21 @@ impl Tick {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// The moment that many nanoseconds after the clock was created.
+    /// The moment that many nanoseconds after the first.
     pub fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
-    /// The nanoseconds since the clock was created.
+    /// The nanoseconds since the first moment.
     pub fn nanos(self) -> u64 {
         self.0
     }
 }
 
 impl From<Duration> for Tick {
-    fn from(since_creation: Duration) -> Self {
-        let nanos = since_creation.as_secs().saturating_mul(1_000_000_000);
-        Self(nanos.saturating_add(since_creation.subsec_nanos().into()))
+    fn from(since_first: Duration) -> Self {
+        let nanos = since_first.as_secs().saturating_mul(1_000_000_000);
+        Self(nanos.saturating_add(since_first.subsec_nanos().into()))
     }
 }
 
@@ -102,7 +106,7 @@ impl Clock {
     pub fn now(&self) -> Now {
         match &self.0 {
             Backend::System { origin } => Now {
-                tick: origin.elapsed().into(),
+                tick: shown_after(origin.elapsed()),
                 wall: Timestamp::now(),
             },
             Backend::Manual(clock) => clock.now(),
@@ -116,7 +120,7 @@ impl Clock {
     )]
     pub fn tick(&self) -> Tick {
         match &self.0 {
-            Backend::System { origin } => origin.elapsed().into(),
+            Backend::System { origin } => shown_after(origin.elapsed()),
             Backend::Manual(clock) => clock.now().tick,
         }
     }
@@ -173,7 +177,7 @@ impl ManualClock {
         let elapsed = *self.elapsed.borrow();
         let origin = *self.origin.lock().unwrap_or_else(PoisonError::into_inner);
         Now {
-            tick: elapsed.into(),
+            tick: shown_after(elapsed),
             wall: origin + elapsed_span(elapsed),
         }
     }
@@ -182,9 +186,14 @@ impl ManualClock {
         let mut elapsed = self.elapsed.subscribe();
         // The sender lives in `self`, so the channel can't close while this waits.
         let _ = elapsed
-            .wait_for(|elapsed| Tick::from(*elapsed) >= deadline)
+            .wait_for(|elapsed| shown_after(*elapsed) >= deadline)
             .await;
     }
+}
+
+/// What a clock shows that long after it was created.
+fn shown_after(elapsed: Duration) -> Tick {
+    Tick::from(FIRST) + elapsed
 }
 
 fn elapsed_span(elapsed: Duration) -> jiff::SignedDuration {

@@ -26,14 +26,14 @@ use crate::{
         parts::Parts,
     },
     clock::{Clock, Tick},
-    domain::{ContactId, Lookup, Part, PartMap, PartSet},
+    domain::{ContactId, Digester, Lookup, Part, PartMap, PartSet},
 };
 
 pub use self::names::budget_name;
-use self::protocol::{Backend, Grant, ServerTime, Subject, Token};
+use self::protocol::{Backend, BudgetName, Grant, ServerTime, Subject, Token};
 
 /// The settings of the tier.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// The longest time of an operation.
     pub timeout: Duration,
@@ -51,6 +51,14 @@ pub struct Settings {
     pub message_memory: Duration,
     /// The keys that wrap epochs' secrets: the first wraps, all unwrap. Each has 32 bytes.
     pub encryption_keys: Vec<[u8; 32]>,
+    /// Digests national ids, under a key that all replicas have. Without it profiles with national ids are not shared.
+    pub digester: Option<Digester>,
+    /// The call budget that all replicas share.
+    pub budget: BudgetName,
+    /// Its calls a second, of all replicas.
+    pub requests_per_second: f64,
+    /// Its calls at once, of all replicas.
+    pub burst: u32,
 }
 
 /// The shared tier. Cheap to clone.

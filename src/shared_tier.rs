@@ -4,33 +4,71 @@
 //! - [`protocol`] has the operations, and what each guarantees.
 //! - `redis` runs them on a server; tests run them on a stand-in.
 //! - `names`, `seal` and `value` turn contacts, identifiers and parts into names and sealed bytes, and back.
-//! - This module knows the current epoch, limits the time of every operation, and reads the stream.
+//! - `fetch`, `store`, `announce`, `budget` and `explain` are the operations of the service on top of them.
+//! - `guard` limits their time, and knows whether the tier works and which epoch is current.
+//! - `session`, `heartbeat`, `reading` and `chores` are the background task; `stream` and `progress` its knowledge.
 //!
 //! Every failure is a miss and a count, and costs a caller at most [`Settings::timeout`], once: then the tier is not
 //! used until a heartbeat has succeeded.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the facade will use it"))]
+mod announce;
+mod budget;
+mod chores;
+mod epoch;
+mod explain;
+mod fetch;
+mod flight;
+mod guard;
+mod heartbeat;
+mod log_spacing;
+mod metrics;
 mod names;
+mod progress;
 pub mod protocol;
-#[cfg_attr(not(test), expect(dead_code, reason = "the facade will use it"))]
+mod reading;
 mod seal;
-#[cfg_attr(not(test), expect(dead_code, reason = "the facade will use it"))]
+mod session;
+mod status;
+mod store;
+mod stream;
 mod value;
 
-use std::{sync::Arc, time::Duration};
-
-use crate::{
-    cache::{
-        FetchStart,
-        freshness::{FetchSource, Provenance},
-        parts::Parts,
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
     },
-    clock::{Clock, Tick},
-    domain::{ContactId, Digester, Lookup, Part, PartMap, PartSet},
+    time::Duration,
 };
 
-pub use self::names::budget_name;
-use self::protocol::{Backend, BudgetName, Grant, ServerTime, Subject, Token};
+use prometheus_client::registry::Registry;
+
+use crate::{
+    cache::FetchStart,
+    clock::{Clock, Tick},
+    domain::{ContactId, Digester, Part, PartMap, PartSet},
+};
+
+use self::{
+    budget::Budget,
+    chores::Chores,
+    epoch::Keys,
+    guard::{Condition, Guard},
+    log_spacing::LogSpacing,
+    metrics::{Metrics, Operation},
+    progress::Progress,
+    protocol::{Backend, BudgetName, ReplicaId},
+};
+pub use self::{
+    explain::{SharedAliasView, SharedValueView, SharedView},
+    flight::{
+        AliasFill, Found, Need, NegativeReason, Overtaken, SharedAlias, SharedData, SharedFill,
+        SharedLease, SharedNegative, Wanted,
+    },
+    names::budget_name,
+    status::{BudgetStatus, Status},
+};
 
 /// The settings of the tier.
 #[derive(Clone)]
@@ -71,161 +109,25 @@ struct Inner {
     settings: Settings,
     backend: Arc<dyn Backend>,
     clock: Clock,
+    /// This replica: one number per process.
+    replica: ReplicaId,
+    keys: Keys,
+    guard: Guard,
+    progress: Progress,
+    budget: Budget,
+    chores: Chores,
+    metrics: Arc<Metrics>,
+    /// Held while the next epoch is opened.
+    reopening: tokio::sync::Mutex<()>,
+    is_leaving: AtomicBool,
+    gap_log: LogSpacing,
+    mismatch_log: LogSpacing,
 }
 
 /// The tier can't be used now: every operation is a miss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the shared tier is unavailable")]
 pub struct Unavailable;
-
-/// What a flight looks up.
-#[derive(Clone, Copy, Debug)]
-pub enum Wanted<'a> {
-    /// A contact by its id.
-    Contact(ContactId),
-    /// Which contact has an identifier, which is not a bare contact id.
-    Alias(&'a Lookup),
-}
-
-/// What a flight needs. Ages bound what another replica may have fetched.
-#[derive(Clone, Copy, Debug)]
-pub struct Need<'a> {
-    /// What it looks up.
-    pub wanted: Wanted<'a>,
-    /// The parts that its requests wait for.
-    pub needed: PartSet,
-    /// The parts that its call would fetch.
-    pub fetched: PartSet,
-    /// The greatest age of data that its requests accept; zero: they accept no data of another replica, and do not wait
-    /// for its call.
-    pub max_age: Duration,
-    /// The ages of the parts in this replica's memory: data of another replica must be younger.
-    pub cached: PartMap<Option<Duration>>,
-    /// The age of the alias in this replica's memory.
-    pub cached_alias: Option<Duration>,
-}
-
-/// What the tier has for a flight.
-#[derive(Debug)]
-pub enum Found {
-    /// What another replica fetched: everything that the flight needs.
-    Data(Box<SharedData>),
-    /// That the identifier leads to no contact.
-    Negative(SharedNegative),
-    /// Nothing, and this replica is to call.
-    Leased(SharedLease),
-    /// Nothing, and another replica calls: look again soon.
-    Busy,
-}
-
-/// What another replica fetched. Its provenances have the sequence number of the fetch from the tier, are marked
-/// [`Provenance::is_shared`], and count ages from when the other replica's request began.
-#[derive(Debug)]
-pub struct SharedData {
-    /// The contact.
-    pub id: ContactId,
-    /// The alias that led to it, where it was looked up by one.
-    pub alias: Option<SharedAlias>,
-    /// The parts.
-    pub parts: Parts,
-    /// For how long the entity endpoint alone may fill each part; zero: not at all.
-    pub entity_only: PartMap<Duration>,
-}
-
-/// An alias that another replica resolved.
-#[derive(Clone, Copy, Debug)]
-pub struct SharedAlias {
-    /// Where it came from, and its age.
-    pub provenance: Provenance,
-    /// Whether the contact's profile is known to have the identifier.
-    pub confirmed: bool,
-}
-
-/// An identifier that leads to no contact, as another replica found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SharedNegative {
-    /// The kind of endpoint that said so.
-    pub source: FetchSource,
-    /// Why.
-    pub why: NegativeReason,
-    /// When the other replica's request began.
-    pub requested_at: Tick,
-}
-
-/// Why an identifier leads to no contact.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum NegativeReason {
-    /// No contact has it.
-    NotFound,
-    /// Several have it.
-    MultipleMatches,
-    /// Engage refuses it, with this code.
-    Rejected(Box<str>),
-}
-
-/// The right of one flight to store what it fetches. Given up by [`SharedTier::store`] or [`SharedTier::release`]; if it
-/// is dropped, other replicas wait until it ends.
-#[derive(Debug)]
-pub struct SharedLease {
-    #[expect(dead_code, reason = "the skeleton")]
-    epoch: protocol::EpochId,
-    #[expect(dead_code, reason = "the skeleton")]
-    subject: Subject,
-    #[expect(dead_code, reason = "the skeleton")]
-    token: Token,
-    #[expect(dead_code, reason = "the skeleton")]
-    leased: PartSet,
-    #[expect(dead_code, reason = "the skeleton")]
-    grant: Grant,
-    /// The server's time when it was granted, and this replica's when that was received.
-    #[expect(dead_code, reason = "the skeleton")]
-    granted_at: (ServerTime, Tick),
-}
-
-/// What a flight fetched.
-#[derive(Clone, Copy, Debug)]
-pub enum SharedFill<'a> {
-    /// A contact, with parts of it.
-    Contact {
-        /// The contact.
-        id: ContactId,
-        /// The identifier that led to it, where the call resolved one.
-        alias: Option<AliasFill<'a>>,
-        /// The parts, as this replica would cache them.
-        parts: &'a Parts,
-        /// The parts of which an entity endpoint returned something new.
-        new_from_entity: PartSet,
-    },
-    /// An identifier that leads to no contact.
-    Negative {
-        /// The identifier.
-        requested: &'a Lookup,
-        /// The kind of endpoint that said so.
-        source: FetchSource,
-        /// Why.
-        why: &'a NegativeReason,
-    },
-}
-
-/// An identifier that was resolved.
-#[derive(Clone, Copy, Debug)]
-pub struct AliasFill<'a> {
-    /// The identifier.
-    pub requested: &'a Lookup,
-    /// By which kind of endpoint.
-    pub source: FetchSource,
-    /// Whether the contact's profile is known to have it.
-    pub confirmed: bool,
-}
-
-/// What of a fill this replica's memory must not keep either, because an invalidation overtook it somewhere.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Overtaken {
-    /// The parts.
-    pub parts: PartSet,
-    /// The alias.
-    pub alias: bool,
-}
 
 /// An invalidation for all replicas.
 #[derive(Clone, Debug)]
@@ -295,80 +197,128 @@ pub struct TokenLease {
 impl SharedTier {
     /// A tier that is not connected yet: [`SharedTier::run`] connects.
     pub fn new(settings: Settings, backend: Arc<dyn Backend>, clock: Clock) -> Self {
+        let metrics = Arc::new(Metrics::default());
         Self {
             inner: Arc::new(Inner {
+                keys: Keys::new(&settings),
+                guard: Guard::new(clock.clone(), Arc::clone(&metrics)),
                 settings,
                 backend,
                 clock,
+                replica: ReplicaId(epoch::random()),
+                progress: Progress::new(),
+                budget: Budget::default(),
+                chores: Chores::default(),
+                metrics,
+                reopening: tokio::sync::Mutex::default(),
+                is_leaving: AtomicBool::new(false),
+                gap_log: LogSpacing::default(),
+                mismatch_log: LogSpacing::default(),
             }),
         }
     }
 
+    /// Registers the metrics.
+    pub fn register(&self, registry: &mut Registry) {
+        self.inner.metrics.register(registry);
+        let gauges = status::Gauges(Arc::clone(&self.inner));
+        registry.register_collector(Box::new(gauges));
+    }
+
     /// Looks for what a flight needs, or leases the right to fetch it. `start` was taken before this call.
-    #[expect(clippy::unused_async, reason = "the skeleton")]
     pub async fn fetch(&self, start: FetchStart, need: Need<'_>) -> Result<Found, Unavailable> {
-        let _ = (start, need, &self.inner.backend, &self.inner.settings);
-        Err(Unavailable)
+        self.inner.fetch(start, need).await
     }
 
     /// Stores what a flight fetched that began its upstream request at `start`. What can't be stored because the tier
     /// fails is overtaken only if its epoch has ended.
-    #[expect(clippy::unused_async, reason = "the skeleton")]
     pub async fn store(
         &self,
         lease: SharedLease,
         start: FetchStart,
         fill: SharedFill<'_>,
     ) -> Overtaken {
-        let _ = (lease, start, fill);
-        Overtaken::default()
+        self.inner.store(lease, start, fill).await
     }
 
     /// Gives up a lease of a flight that fetched nothing.
-    #[expect(clippy::unused_async, reason = "the skeleton")]
     pub async fn release(&self, lease: SharedLease) {
-        drop(lease);
+        self.inner.release(lease).await;
     }
 
     /// Writes an invalidation for all replicas. This replica applies it itself.
-    #[expect(clippy::unused_async, reason = "the skeleton")]
     pub async fn announce(&self, announcement: Announcement<'_>) -> Result<Announced, NotShared> {
-        let _ = announcement;
-        Err(NotShared)
+        self.inner.announce(&announcement).await
     }
 
     /// Connects, keeps the connection, and passes what the stream says to `handle`, in order. Never returns.
-    pub async fn run<F>(&self, mut handle: impl FnMut(StreamEvent) -> F + Send)
+    ///
+    /// The first event is a gap: whatever was announced before the first connection was missed. An event that was not
+    /// handled to its end, because the server failed meanwhile, may come again.
+    pub async fn run<F>(&self, handle: impl FnMut(StreamEvent) -> F + Send)
     where
         F: Future<Output = ()> + Send,
     {
-        handle(StreamEvent::Gap).await;
-        std::future::pending::<()>().await;
+        self.inner.run(handle).await;
     }
 
-    /// Tells the other replicas that this one ends.
-    #[expect(clippy::unused_async, reason = "the skeleton")]
-    pub async fn leave(&self) {}
+    /// Tells the other replicas that this one ends: it does not count any more.
+    pub async fn leave(&self) {
+        self.inner.is_leaving.store(true, Ordering::Relaxed);
+        let Condition::Usable(link) = self.inner.guard.condition() else {
+            return;
+        };
+        let beat = self.inner.beat_command();
+        let reply = self.inner.backend.beat(link.epoch.id, beat);
+        let until = self.inner.deadline();
+        let call = self.inner.guard.call(&link, Operation::Beat, until, reply);
+        if call.await.is_ok() {
+            self.inner.metrics.ended(Operation::Beat, "ok");
+        }
+    }
 
     /// Leases tokens of the call budget.
-    #[expect(clippy::unused_async, reason = "the skeleton")]
     pub async fn lease_tokens(&self, wanted: u32) -> Result<TokenLease, Unavailable> {
-        let _ = wanted;
-        Err(Unavailable)
+        self.inner.lease_tokens(wanted).await
+    }
+
+    /// Counts leased tokens that were not used in time.
+    pub fn note_lapsed_tokens(&self, tokens: u32) {
+        self.inner.metrics.tokens_lapsed(tokens);
     }
 
     /// Pauses the call budget for all replicas.
-    #[expect(clippy::unused_async, reason = "the skeleton")]
     pub async fn pause(&self, pause: Duration) {
-        let _ = pause;
+        self.inner.pause(pause).await;
     }
 
-    /// Whether operations are tried: it is connected, in an epoch, and the last heartbeat succeeded.
+    /// How many replicas share the budget, this one included, as far as is known: 1 before the first connection.
+    pub fn known_replicas(&self) -> u32 {
+        self.inner.budget.replicas()
+    }
+
+    /// Whether operations are tried: it is connected, in an epoch, and nothing has failed since.
     pub fn is_available(&self) -> bool {
-        let _ = self.inner.clock.tick();
-        false
+        self.inner.guard.status().is_usable
+    }
+
+    /// The state, for operators.
+    pub fn status(&self) -> Status {
+        self.inner.status()
+    }
+
+    /// What the tier has for an identifier, for operators. Nothing is leased.
+    pub async fn explain(&self, wanted: Wanted<'_>) -> Result<SharedView, Unavailable> {
+        self.inner.explain(wanted).await
     }
 
     /// The parts that the tier can keep.
     pub const PARTS: [Part; Part::COUNT] = Part::ALL;
+}
+
+impl fmt::Debug for Settings {
+    /// Without the keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").finish_non_exhaustive()
+    }
 }

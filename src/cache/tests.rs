@@ -15,7 +15,7 @@ use super::{
     *,
 };
 use crate::{
-    clock::{ManualClock, Tick},
+    clock::ManualClock,
     domain::{
         Digester, Flow, Identifier, IdentifierKind, IdentifierRules, Lookup, PartMap, Points,
         Priority, Profile, Requester,
@@ -186,8 +186,8 @@ fn confirmed_alias_lives_as_long_as_a_profile() {
     let (cache, _) = cache();
     let alias = email("alva@example.com");
     let held = || cache.alias(alias.key()).expect("an alias");
-    let freshness_at = |age: Duration| held().freshness(Tick::default() + age, &cache.policy);
     let start = cache.begin();
+    let freshness_at = |age: Duration| held().freshness(start.now.tick + age, &cache.policy);
     assert!(cache.store_alias(
         alias.key(),
         contact('1'),

@@ -19,7 +19,6 @@ use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "the facade will use them"))]
 pub(super) use self::{
     alias::{decode_alias, decode_negative, encode_alias, encode_negative},
     part::{decode_part, encode_part},

@@ -1,0 +1,401 @@
+//! Limits the time of operations, and stops them while the tier does not work: after a failure operations fail at once,
+//! until the background task has connected anew. So no request waits longer than one time-out, once.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+use super::{
+    Unavailable,
+    epoch::Epoch,
+    metrics::{Metrics, Operation},
+    protocol::{BackendError, EpochId, Reply},
+};
+use crate::clock::{Clock, Tick};
+
+/// Why an operation has no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    Timeout,
+    Unreachable,
+    Epoch,
+    ReadOnly,
+    Full,
+    Forbidden,
+    Unexpected,
+}
+
+/// Why the tier is unavailable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It has not been connected yet.
+    Starting,
+    /// An operation failed.
+    Fault(Fault),
+    /// No configured key unwraps the epoch's secret.
+    WrongKey,
+    /// The stream did not follow to the current epoch.
+    Behind,
+}
+
+/// The epoch in which an operation runs.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    pub(super) epoch: Arc<Epoch>,
+    /// Numbers the connections, so that a late failure of one does not end the next.
+    pub(super) session: u64,
+}
+
+/// What operations can do now.
+#[derive(Debug)]
+pub(super) enum Condition {
+    /// Be tried.
+    Usable(Link),
+    /// Wait for the next epoch to be opened: this one has ended.
+    EpochEnded(Link),
+    /// Not be tried before the stream has caught up.
+    CatchingUp(Link),
+    /// Not be tried before the background task has connected.
+    Closed,
+}
+
+/// The state, for operators.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GuardStatus {
+    pub(super) state: &'static str,
+    pub(super) since: Tick,
+    pub(super) is_usable: bool,
+    /// The last round trip, and their exponential average.
+    pub(super) round_trips: Option<(Duration, Duration)>,
+    /// When the current epoch was opened.
+    pub(super) epoch_since: Option<Tick>,
+}
+
+pub(super) struct Guard {
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    state: RwLock<State>,
+    /// The state has changed, or the epoch.
+    changed: Notify,
+    round_trips: Mutex<Option<(Duration, Duration)>>,
+}
+
+struct State {
+    session: u64,
+    /// What this session has opened.
+    epoch: Option<(Arc<Epoch>, Tick)>,
+    is_caught_up: bool,
+    has_epoch_ended: bool,
+    /// The epoch that was current last, in this session or before.
+    latest: Option<EpochId>,
+    why: Why,
+    since: Tick,
+    /// Why it was last logged to be unavailable, since it was available.
+    logged: Option<Why>,
+}
+
+impl Fault {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Fault::Timeout => "timeout",
+            Fault::Unreachable => "unreachable",
+            Fault::Epoch => "epoch",
+            Fault::ReadOnly => "read_only",
+            Fault::Full => "full",
+            Fault::Forbidden => "forbidden",
+            Fault::Unexpected => "unexpected",
+        }
+    }
+}
+
+impl From<BackendError> for Fault {
+    fn from(error: BackendError) -> Self {
+        match error {
+            BackendError::Unreachable => Fault::Unreachable,
+            BackendError::Epoch => Fault::Epoch,
+            BackendError::ReadOnly => Fault::ReadOnly,
+            BackendError::Full => Fault::Full,
+            BackendError::Forbidden => Fault::Forbidden,
+            BackendError::Unexpected => Fault::Unexpected,
+        }
+    }
+}
+
+impl From<Fault> for Unavailable {
+    fn from(_: Fault) -> Self {
+        Unavailable
+    }
+}
+
+impl Why {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Why::Starting => "connecting",
+            Why::Fault(Fault::Timeout) => "timeout",
+            Why::Fault(Fault::Unreachable) => "unreachable",
+            Why::Fault(Fault::Epoch) | Why::Behind => "stream behind",
+            Why::Fault(Fault::ReadOnly) => "read-only server",
+            Why::Fault(Fault::Full) => "server out of memory",
+            Why::Fault(Fault::Forbidden) => "forbidden",
+            Why::Fault(Fault::Unexpected) => "unexpected reply",
+            Why::WrongKey => "wrong key",
+        }
+    }
+}
+
+impl State {
+    fn condition(&self) -> Condition {
+        let Some((epoch, _)) = &self.epoch else {
+            return Condition::Closed;
+        };
+        let link = Link {
+            epoch: Arc::clone(epoch),
+            session: self.session,
+        };
+        match (self.has_epoch_ended, self.is_caught_up) {
+            (true, _) => Condition::EpochEnded(link),
+            (false, true) => Condition::Usable(link),
+            (false, false) => Condition::CatchingUp(link),
+        }
+    }
+
+    fn is_usable(&self) -> bool {
+        self.epoch.is_some() && self.is_caught_up && !self.has_epoch_ended
+    }
+}
+
+impl Guard {
+    pub(super) fn new(clock: Clock, metrics: Arc<Metrics>) -> Self {
+        let since = clock.tick();
+        Self {
+            clock,
+            metrics,
+            state: RwLock::new(State {
+                session: 0,
+                epoch: None,
+                is_caught_up: false,
+                has_epoch_ended: false,
+                latest: None,
+                why: Why::Starting,
+                since,
+                logged: None,
+            }),
+            changed: Notify::new(),
+            round_trips: Mutex::new(None),
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn condition(&self) -> Condition {
+        self.read().condition()
+    }
+
+    /// The epoch that was current last, as far as this replica knows.
+    pub(super) fn latest_epoch(&self) -> Option<EpochId> {
+        self.read().latest
+    }
+
+    /// Where to run an operation, which otherwise fails at once.
+    pub(super) fn link(&self, operation: Operation) -> Result<Link, Unavailable> {
+        match self.condition() {
+            Condition::Usable(link) => Ok(link),
+            Condition::EpochEnded(_) | Condition::CatchingUp(_) | Condition::Closed => {
+                self.metrics.ended(operation, "unavailable");
+                Err(Unavailable)
+            }
+        }
+    }
+
+    /// Runs an operation until the deadline. A failure that others would have too ends the session; where the epoch has
+    /// ended, the background task opens the next.
+    pub(super) async fn call<T>(
+        &self,
+        link: &Link,
+        operation: Operation,
+        deadline: Tick,
+        reply: Reply<'_, T>,
+    ) -> Result<T, Fault> {
+        let result = self.timed(operation, deadline, reply).await;
+        match result {
+            Ok(_) | Err(Fault::Full) => {}
+            Err(Fault::Epoch) => self.epoch_ended(link),
+            Err(fault) => self.fail(link.session, Why::Fault(fault)),
+        }
+        result
+    }
+
+    /// Runs an operation until the deadline, whatever the state. Only failures are counted: the caller counts what a
+    /// reply says.
+    pub(super) async fn timed<T>(
+        &self,
+        operation: Operation,
+        deadline: Tick,
+        reply: Reply<'_, T>,
+    ) -> Result<T, Fault> {
+        let sent = self.clock.tick();
+        let result = tokio::select! {
+            biased;
+            result = reply => result.map_err(Fault::from),
+            () = self.clock.sleep_until(deadline) => Err(Fault::Timeout),
+        };
+        let took = self.clock.tick().since(sent);
+        if operation.is_round_trip() {
+            self.metrics.took(operation, took);
+        }
+        match &result {
+            Ok(_) if operation.is_round_trip() => self.note_round_trip(took),
+            Ok(_) => {}
+            Err(fault) => self.metrics.ended(operation, fault.as_str()),
+        }
+        result
+    }
+
+    fn round_trips(&self) -> MutexGuard<'_, Option<(Duration, Duration)>> {
+        self.round_trips
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_round_trip(&self, took: Duration) {
+        let mut trips = self.round_trips();
+        let average = trips.map_or(took, |(_, average)| (average * 7 + took) / 8);
+        *trips = Some((took, average));
+    }
+
+    /// Begins a session: until it has opened an epoch and caught up, operations fail at once.
+    pub(super) fn begin(&self) -> u64 {
+        let mut state = self.write();
+        state.session += 1;
+        state.epoch = None;
+        state.is_caught_up = false;
+        state.has_epoch_ended = false;
+        state.session
+    }
+
+    /// The session has opened an epoch.
+    pub(super) fn opened(&self, session: u64, epoch: &Arc<Epoch>) {
+        let now = self.clock.tick();
+        let mut state = self.write();
+        if state.session == session {
+            let is_other = state.latest.is_some_and(|latest| latest != epoch.id);
+            state.latest = Some(epoch.id);
+            state.epoch = Some((Arc::clone(epoch), now));
+            drop(state);
+            if is_other {
+                tracing::info!("shared tier epoch changed");
+            }
+        }
+    }
+
+    /// The session's stream has caught up.
+    pub(super) fn caught_up(&self, session: u64) {
+        let now = self.clock.tick();
+        let mut state = self.write();
+        if state.session == session && state.epoch.is_some() && !state.is_caught_up {
+            state.is_caught_up = true;
+            state.since = now;
+            state.logged = None;
+            drop(state);
+            tracing::info!("shared tier connected");
+        }
+    }
+
+    /// Ends the session.
+    pub(super) fn fail(&self, session: u64, why: Why) {
+        let now = self.clock.tick();
+        let mut state = self.write();
+        if state.session != session {
+            return;
+        }
+        let was_usable = state.is_caught_up;
+        // The next failure of this session is none.
+        state.session += 1;
+        state.epoch = None;
+        state.is_caught_up = false;
+        state.has_epoch_ended = false;
+        if was_usable {
+            state.since = now;
+        }
+        state.why = why;
+        let is_new_key_fault = why == Why::WrongKey && state.logged != Some(why);
+        let is_news = was_usable || state.logged.is_none() || is_new_key_fault;
+        if is_news {
+            state.logged = Some(why);
+        }
+        drop(state);
+        self.changed.notify_one();
+        if !is_news {
+        } else if why == Why::WrongKey {
+            tracing::error!("shared tier key unknown");
+        } else {
+            tracing::warn!(reason = why.as_str(), "shared tier unavailable");
+        }
+    }
+
+    /// The epoch has ended: operations fail at once until the next is opened.
+    pub(super) fn epoch_ended(&self, link: &Link) {
+        let mut state = self.write();
+        let is_current = state
+            .epoch
+            .as_ref()
+            .is_some_and(|(epoch, _)| epoch.id == link.epoch.id);
+        if state.session == link.session && is_current && !state.has_epoch_ended {
+            state.has_epoch_ended = true;
+            drop(state);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Puts `next` in the place of an epoch that has ended. Nothing where that was done already.
+    pub(super) fn replace(&self, ended: &Link, next: &Arc<Epoch>) {
+        let now = self.clock.tick();
+        let mut state = self.write();
+        let is_current = state
+            .epoch
+            .as_ref()
+            .is_some_and(|(epoch, _)| epoch.id == ended.epoch.id);
+        if state.session == ended.session && is_current {
+            let is_other = next.id != ended.epoch.id;
+            state.latest = Some(next.id);
+            state.epoch = Some((Arc::clone(next), now));
+            state.has_epoch_ended = false;
+            drop(state);
+            self.changed.notify_one();
+            if is_other {
+                tracing::info!("shared tier epoch changed");
+            }
+        }
+    }
+
+    /// Returns after the state has changed. For one task.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    pub(super) fn status(&self) -> GuardStatus {
+        let state = self.read();
+        let name = match state.condition() {
+            Condition::Usable(_) => "connected",
+            Condition::EpochEnded(_) => "changing epoch",
+            Condition::CatchingUp(_) => "catching up",
+            Condition::Closed => state.why.as_str(),
+        };
+        GuardStatus {
+            state: name,
+            since: state.since,
+            is_usable: state.is_usable(),
+            round_trips: *self.round_trips(),
+            epoch_since: state.epoch.as_ref().map(|(_, since)| *since),
+        }
+    }
+}

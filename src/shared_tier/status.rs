@@ -1,0 +1,104 @@
+//! The state of the tier for operators: readiness detail, gauges, and what is stored for one identifier.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric as _},
+    metrics::{MetricType, gauge::ConstGauge},
+};
+
+use super::Inner;
+
+/// The state of the tier.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Status {
+    /// `connected`, `changing epoch`, `catching up`, or why it is unavailable: `connecting`, `timeout`, `unreachable`,
+    /// `wrong key`, …
+    pub state: &'static str,
+    /// Whether operations are tried.
+    pub is_available: bool,
+    /// How long ago it became available, or unavailable.
+    pub since: Duration,
+    /// The last round trip to the server.
+    pub round_trip: Option<Duration>,
+    /// The exponential average of round trips.
+    pub average_round_trip: Option<Duration>,
+    /// How long ago this replica entered the current epoch.
+    pub epoch_age: Option<Duration>,
+    /// How old the state of the stream is that was applied. `None` before it has caught up once.
+    pub stream_age: Option<Duration>,
+    /// How often invalidations may have been missed, so that memory was dropped.
+    pub gaps: u64,
+    /// How many replicas there are, this one included, as far as is known.
+    pub replicas: u32,
+    /// The shared call budget.
+    pub budget: BudgetStatus,
+}
+
+/// The shared call budget, since the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetStatus {
+    /// Tokens that this replica leased.
+    pub granted: u64,
+    /// Those of them that it did not use in time.
+    pub lapsed: u64,
+}
+
+impl Inner {
+    pub(super) fn status(&self) -> Status {
+        let now = self.clock.tick();
+        let guard = self.guard.status();
+        let (granted, lapsed) = self.metrics.tokens();
+        Status {
+            state: guard.state,
+            is_available: guard.is_usable,
+            since: now.since(guard.since),
+            round_trip: guard.round_trips.map(|(last, _)| last),
+            average_round_trip: guard.round_trips.map(|(_, average)| average),
+            epoch_age: guard.epoch_since.map(|since| now.since(since)),
+            stream_age: self.progress.caught_up().map(|tick| now.since(tick)),
+            gaps: self.progress.gaps(),
+            replicas: self.budget.replicas(),
+            budget: BudgetStatus { granted, lapsed },
+        }
+    }
+}
+
+/// The gauges, read at the scrape.
+pub(super) struct Gauges(pub(super) Arc<Inner>);
+
+impl fmt::Debug for Gauges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gauges")
+    }
+}
+
+impl Collector for Gauges {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let status = self.0.status();
+        for (name, help, value) in [
+            (
+                "shared_tier_available",
+                "Whether the shared tier is in use: 0 while it can't be",
+                Some(f64::from(u8::from(status.is_available))),
+            ),
+            (
+                "shared_tier_replicas",
+                "Replicas that share the tier, this one included",
+                Some(f64::from(status.replicas)),
+            ),
+            (
+                "shared_tier_caught_up_seconds",
+                "Seconds since the moment until which every invalidation was applied",
+                status.stream_age.map(|age| age.as_secs_f64()),
+            ),
+        ] {
+            if let Some(value) = value {
+                let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+                ConstGauge::new(value).encode(gauge)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,238 @@
+//! Stores what a flight fetched.
+
+use std::time::Duration;
+
+use super::{
+    AliasFill, Inner, Overtaken, SharedFill, SharedLease,
+    epoch::Epoch,
+    guard::{Condition, Fault, Link},
+    metrics::Operation,
+    protocol::{ReleaseCommand, ServerTime, StoreCommand, StoreReply, Subject, Token},
+    value::{encode_alias, encode_negative, encode_part},
+};
+use crate::{
+    cache::{
+        FetchStart,
+        freshness::{FetchSource, Policy},
+        parts::{Origins as _, Parts},
+    },
+    clock::Tick,
+    domain::{ContactId, Part, PartMap, PartSet},
+};
+
+impl Overtaken {
+    /// Everything.
+    const ALL: Overtaken = Overtaken {
+        parts: PartSet::ALL,
+        alias: true,
+    };
+}
+
+impl Inner {
+    /// See [`SharedTier::store`](super::SharedTier::store).
+    pub(super) async fn store(
+        &self,
+        lease: SharedLease,
+        start: FetchStart,
+        fill: SharedFill<'_>,
+    ) -> Overtaken {
+        let link = match self.place_of(&lease) {
+            Ok(link) => link,
+            Err(overtaken) => return overtaken,
+        };
+        let Some(command) = self.store_command(&link.epoch, &lease, start, fill) else {
+            // Nothing that can be shared, or not what was leased.
+            self.release_at(&link, &lease).await;
+            return Overtaken::default();
+        };
+        let reply = self.backend.store(link.epoch.id, command);
+        let call = self
+            .guard
+            .call(&link, Operation::Store, self.deadline(), reply);
+        match call.await {
+            Ok(reply) => self.stored(reply),
+            Err(Fault::Epoch) => Overtaken::ALL,
+            // Memory may keep it: the stream says what overtook it, or memory is distrusted.
+            Err(_) => Overtaken::default(),
+        }
+    }
+
+    /// See [`SharedTier::release`](super::SharedTier::release).
+    pub(super) async fn release(&self, lease: SharedLease) {
+        if let Ok(link) = self.place_of(&lease) {
+            self.release_at(&link, &lease).await;
+        }
+    }
+
+    async fn release_at(&self, link: &Link, lease: &SharedLease) {
+        let command = ReleaseCommand {
+            subject: lease.subject,
+            token: lease.token,
+        };
+        let reply = self.backend.release(link.epoch.id, command);
+        let call = self
+            .guard
+            .call(link, Operation::Release, self.deadline(), reply);
+        if call.await.is_ok() {
+            self.metrics.ended(Operation::Release, "ok");
+        }
+    }
+
+    /// Where the lease is valid. Otherwise what of its fill was overtaken: everything if its epoch is known to have
+    /// ended.
+    fn place_of(&self, lease: &SharedLease) -> Result<Link, Overtaken> {
+        let overtaken = match self.guard.condition() {
+            Condition::Usable(link) if link.epoch.id == lease.epoch => return Ok(link),
+            Condition::EpochEnded(_) => Overtaken::ALL,
+            Condition::Usable(_) | Condition::CatchingUp(_) | Condition::Closed => {
+                if self.guard.latest_epoch() == Some(lease.epoch) {
+                    Overtaken::default()
+                } else {
+                    Overtaken::ALL
+                }
+            }
+        };
+        let outcome = if overtaken == Overtaken::ALL {
+            "epoch"
+        } else {
+            "unavailable"
+        };
+        self.metrics.ended(Operation::Store, outcome);
+        Err(overtaken)
+    }
+
+    fn stored(&self, reply: StoreReply) -> Overtaken {
+        let is_overtaken = reply.alias_overtaken || !reply.overtaken.is_empty();
+        let is_stored = reply.alias_stored || !reply.stored.is_empty();
+        let outcome = match (is_overtaken, is_stored) {
+            (true, _) => "overtaken",
+            (false, true) => "stored",
+            (false, false) => "newer",
+        };
+        self.metrics.ended(Operation::Store, outcome);
+        Overtaken {
+            parts: reply.overtaken,
+            alias: reply.alias_overtaken,
+        }
+    }
+
+    /// What to store. `None` where that is nothing.
+    fn store_command(
+        &self,
+        epoch: &Epoch,
+        lease: &SharedLease,
+        start: FetchStart,
+        fill: SharedFill<'_>,
+    ) -> Option<StoreCommand> {
+        let requested_at = requested_at(lease.granted_at, start.now.tick);
+        let mut command = StoreCommand {
+            subject: lease.subject,
+            token: lease.token,
+            leased: lease.leased,
+            grant: lease.grant,
+            requested_at,
+            contact: None,
+            generation: Token(fastrand::u64(..)),
+            alias: None,
+            parts: PartMap::default(),
+            from_overview: PartSet::EMPTY,
+            entity_only: PartMap::default(),
+        };
+        match fill {
+            SharedFill::Contact {
+                id,
+                alias,
+                parts,
+                new_from_entity,
+            } => {
+                let contact = epoch.names.contact(id);
+                if matches!(lease.subject, Subject::Contact(leased) if leased != contact) {
+                    return None;
+                }
+                command.contact = Some(contact);
+                self.add_alias(&mut command, epoch, id, alias);
+                add_parts(&mut command, epoch, id, parts);
+                command.entity_only = PartMap::from_fn(|part| {
+                    if new_from_entity.contains(part) {
+                        self.settings.overview_lag
+                    } else {
+                        Duration::ZERO
+                    }
+                });
+            }
+            SharedFill::Negative {
+                requested,
+                source,
+                why,
+            } => {
+                let name = epoch.names.alias(requested);
+                if lease.subject != Subject::Alias(name) {
+                    return None;
+                }
+                let lifetime = Policy::jittered(self.settings.negative_lifetime);
+                let encoded =
+                    encode_negative(&epoch.sealer, name, source, why, requested_at, lifetime);
+                command.alias = Some(encoded?);
+            }
+        }
+        Some(command)
+    }
+
+    fn add_alias(
+        &self,
+        command: &mut StoreCommand,
+        epoch: &Epoch,
+        id: ContactId,
+        alias: Option<AliasFill<'_>>,
+    ) {
+        let Some(alias) = alias else { return };
+        let name = epoch.names.alias(alias.requested);
+        if command.subject != Subject::Alias(name) {
+            return;
+        }
+        let mut lifetime = self.settings.lifetimes[Part::Profile];
+        if !alias.confirmed {
+            lifetime = lifetime.min(self.settings.negative_lifetime);
+        }
+        command.alias = Some(encode_alias(
+            &epoch.sealer,
+            name,
+            id,
+            alias.source,
+            alias.confirmed,
+            command.requested_at,
+            Policy::jittered(lifetime),
+        ));
+    }
+}
+
+fn add_parts(command: &mut StoreCommand, epoch: &Epoch, id: ContactId, parts: &Parts) {
+    let name = epoch.names.contact(id);
+    for part in Part::ALL {
+        let Some(provenance) = parts.provenance(part) else {
+            continue;
+        };
+        command.parts[part] = encode_part(
+            &epoch.sealer,
+            name,
+            id,
+            part,
+            parts,
+            command.requested_at,
+            provenance.lifetime,
+        );
+        if provenance.source == FetchSource::Overview {
+            command.from_overview.insert(part);
+        }
+    }
+}
+
+/// When a call began, by the server's clock, or earlier: the lease was granted before it was received, and never later
+/// than this replica noticed.
+fn requested_at((granted, received): (ServerTime, Tick), start: Tick) -> ServerTime {
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let later = millis(start.since(received));
+    // A call that began before the lease was received: rounded up.
+    let earlier = millis(received.since(start) + Duration::from_nanos(999_999));
+    ServerTime(granted.0.saturating_add(later).saturating_sub(earlier))
+}

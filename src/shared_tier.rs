@@ -26,6 +26,7 @@ mod names;
 mod progress;
 pub mod protocol;
 mod reading;
+pub mod redis;
 mod seal;
 mod session;
 mod status;

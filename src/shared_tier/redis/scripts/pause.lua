@@ -1,0 +1,8 @@
+-- pause: no tokens of a budget are leased before the pause has passed. A pause never shortens another.
+--
+-- KEYS   1 the budget
+-- ARGV   1 the pause, ms
+-- Reply  1
+
+write_budget(tokens, at, math.max(paused_until, now + tonumber(ARGV[1])))
+return 1

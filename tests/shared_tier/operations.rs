@@ -1,0 +1,3 @@
+//! What `shared_tier::protocol` promises of each operation, one test for each promise.
+
+mod flights;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use secrecy::ExposeSecret;
 
-use super::settings::{bounds, policy};
+use super::settings::{bounds, digester, policy};
 use crate::{
     clock::Clock,
     config::Config,
-    shared_tier::{Settings, SharedTier, protocol::Backend},
+    shared_tier::{Settings, SharedTier, budget_name, protocol::Backend},
 };
 
 /// The tier on this backend.
@@ -42,6 +43,20 @@ fn settings(config: &Config) -> Result<Settings, anyhow::Error> {
         // A delivery is accepted while its timestamp is at most the tolerance before or after this machine's clock.
         message_memory: config.webhooks.tolerance * 2,
         encryption_keys: encryption_keys(config)?,
+        digester: config
+            .telemetry
+            .digest_key
+            .as_ref()
+            .map(|_| digester(config)),
+        budget: budget_name(
+            config
+                .engage
+                .api_key
+                .as_ref()
+                .map_or("", |key| key.expose_secret()),
+        ),
+        requests_per_second: config.engage.requests_per_second,
+        burst: config.engage.burst,
     })
 }
 

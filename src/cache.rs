@@ -23,6 +23,7 @@ mod pending_purges;
 mod purges;
 pub mod record;
 mod records;
+mod shared;
 
 use std::{
     hash::RandomState,
@@ -196,12 +197,11 @@ where
         }
     }
 
-    /// Stores the parts of an overview, except those that only their entity endpoints may fill now and those of which
-    /// newer data is cached. Returns the parts that no fence forbids.
-    pub fn store_overview(&self, asked: &Lookup, start: FetchStart, overview: Overview) -> Parts {
+    /// The parts of an overview, to be stored.
+    pub fn parts_of_overview(&self, start: FetchStart, overview: Overview) -> Parts {
         let provenance =
             |part| provenance(start, self.policy.lifetime(part), FetchSource::Overview);
-        let parts = Parts {
+        Parts {
             profile: Some(entry(overview.profile, provenance(Part::Profile))),
             audiences: overview
                 .audiences
@@ -215,12 +215,11 @@ where
             points: overview
                 .points
                 .map(|data| entry(data, provenance(Part::Points))),
-        };
-        self.store(overview.id, parts, Some(asked))
+        }
     }
 
-    /// Stores a part from its entity endpoint, unless newer data is cached. Returns it unless a fence forbids it.
-    pub fn store_part(&self, id: ContactId, start: FetchStart, data: PartData) -> Parts {
+    /// A part from its entity endpoint, to be stored.
+    pub fn part_of_entity(&self, start: FetchStart, data: PartData) -> Parts {
         let part = data.part();
         let provenance = provenance(start, self.policy.lifetime(part), FetchSource::Entity);
         let mut parts = Parts::default();
@@ -230,29 +229,32 @@ where
             PartData::Vouchers(data) => parts.vouchers = Some(entry(data, provenance)),
             PartData::Points(data) => parts.points = Some(entry(data, provenance)),
         }
-        self.store(id, parts, None)
+        parts
     }
 
-    /// Checks and stores under the record's lock, so that no invalidation comes in between.
-    fn store(&self, id: ContactId, mut parts: Parts, asked: Option<&Lookup>) -> Parts {
+    /// Stores parts that were fetched by `asked` or from entity endpoints, except those that only their entity endpoints
+    /// may fill now and those of which newer data is cached. Returns the parts that no fence forbids.
+    pub fn store_parts(&self, id: ContactId, parts: Parts, asked: Option<&Lookup>) -> Parts {
+        self.store_parts_except(id, parts, asked, PartSet::EMPTY)
+    }
+
+    /// The same, but parts that are `overtaken` are only returned: an invalidation that has not reached this replica yet
+    /// covers them.
+    pub fn store_parts_except(
+        &self,
+        id: ContactId,
+        mut parts: Parts,
+        asked: Option<&Lookup>,
+        overtaken: PartSet,
+    ) -> Parts {
+        // Checked and stored under the record's lock, so that no invalidation comes in between.
         let _store = self.stores.read().unwrap_or_else(PoisonError::into_inner);
         self.update_record(id, |cached| {
             let cached = cached.and_then(|cached| Self::parts_to_replace(id, cached));
             let identifier = asked.map(|asked| &asked.identifier);
             let profile = cached.as_ref().and_then(Parts::identity);
             let is_fenced = self.heed_purges(id, &mut parts, profile, identifier);
-            let alias_not_before = asked.map(|asked| self.fences.alias_not_before(asked.key()));
-            parts.retain(|part, provenance| {
-                // The start of the request counts, not its end.
-                let lags = provenance.source == FetchSource::Overview
-                    && self
-                        .fences
-                        .entity_only(id, provenance.requested_at)
-                        .contains(part);
-                let allowed =
-                    alias_not_before.is_none_or(|not_before| provenance.sequence > not_before);
-                allowed && !lags && self.fences.allows(id, part, provenance.sequence)
-            });
+            self.drop_fenced(id, &mut parts, asked);
             if parts.held().is_empty() && !is_fenced {
                 return Op::Nop;
             }
@@ -262,7 +264,13 @@ where
             if !self.is_on() {
                 return Op::Nop;
             }
-            merged.merge(&parts, self.policy.overview_lag);
+            if overtaken.is_empty() {
+                merged.merge(&parts, self.policy.overview_lag);
+            } else {
+                let mut kept = parts.clone();
+                kept.retain(|part, _| !overtaken.contains(part));
+                merged.merge(&kept, self.policy.overview_lag);
+            }
             if merged.held().is_empty() {
                 return Op::Remove;
             }
@@ -271,15 +279,39 @@ where
         parts
     }
 
+    /// Drops what fences forbid of parts that were fetched by `asked` or from entity endpoints.
+    pub(super) fn drop_fenced(&self, id: ContactId, parts: &mut Parts, asked: Option<&Lookup>) {
+        let alias_not_before = asked.map(|asked| self.fences.alias_not_before(asked.key()));
+        parts.retain(|part, provenance| {
+            // The start of the request counts, not its end.
+            let lags = provenance.source == FetchSource::Overview
+                && self
+                    .fences
+                    .entity_only(id, provenance.requested_at)
+                    .contains(part);
+            let allowed =
+                alias_not_before.is_none_or(|not_before| provenance.sequence > not_before);
+            allowed && !lags && self.fences.allows(id, part, provenance.sequence)
+        });
+    }
+
     /// Raises a fence for each part of which the entity endpoint returned something new: for the overview's lag an
-    /// older copy there must not replace it. A read that returned the same data again changes nothing.
+    /// older copy there must not replace it. A read that returned the same data again changes nothing; for what another
+    /// replica read, the shared tier says how long that is.
     fn note_entity_reads(&self, id: ContactId, parts: &mut Parts, cached: &Parts) {
-        for part in parts.note_differences(cached).iter() {
-            // A part that the overview never contains it can't replace either.
-            if self.policy.overview_parts.contains(part) {
+        for part in self.new_parts(parts, cached).iter() {
+            if !parts.provenance(part).is_some_and(|new| new.is_shared) {
                 self.fences.entity_read(id, part, self.clock.tick());
             }
         }
+    }
+
+    /// The parts that the overview can contain and of which the entity endpoint returned something new.
+    fn new_parts(&self, parts: &mut Parts, cached: &Parts) -> PartSet {
+        // A part that the overview never contains it can't replace either.
+        parts
+            .note_differences(cached)
+            .intersection(self.policy.overview_parts)
     }
 
     /// Makes sure that data of the parts fetched until now is never served again.
@@ -302,10 +334,12 @@ where
         });
     }
 
-    /// Drops the record of a contact that Engage no longer knows, as a request of that sequence number found.
-    pub fn drop_record(&self, id: ContactId, start: Sequence) {
+    /// Drops the record of a contact that Engage no longer knows, as a request that began at `start` found.
+    pub fn drop_record(&self, id: ContactId, start: FetchStart) {
+        let found = provenance(start, Duration::ZERO, FetchSource::Entity);
         self.update_record(id, |cached| {
-            let newer = cached.is_some_and(|cached| cached.sequence(Part::Profile) > start);
+            let profile = cached.and_then(|cached| cached.provenance(Part::Profile));
+            let newer = profile.is_some_and(|profile| profile.is_later_than(&found));
             if newer { Op::Nop } else { Op::Remove }
         });
     }

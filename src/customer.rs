@@ -133,7 +133,7 @@ impl CustomerService {
         let memory = Cache::new(policy, bounds, clock.clone());
         Self {
             inner: Arc::new(Inner {
-                tiers: Tiers::new(memory, alias_reader.clone()),
+                tiers: Tiers::new(memory, alias_reader.clone(), clock.clone()),
                 engage,
                 overviews: Flights::new(clock.clone(), patience, pace, MAX_FLIGHTS),
                 resolutions: Flights::new(clock.clone(), patience, pace, MAX_FLIGHTS),

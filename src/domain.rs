@@ -32,7 +32,7 @@ pub use customer::{
 };
 pub use digest::{Digester, KeyedDigest};
 pub use field_value::FieldValue;
-pub use flow::{ClientName, Flow, Priority, Requester, Requesters};
+pub use flow::{Claim, ClientName, Demand, Flow, Priority, Requester, Requesters};
 pub use identifier::{Identifier, IdentifierError, IdentifierKind, IdentifierRules};
 pub use lookup::{Lookup, LookupKey};
 pub use part::{Part, PartMap, PartSet};

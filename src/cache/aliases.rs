@@ -53,7 +53,7 @@ impl Alias {
     pub(super) fn outlasts(&self, other: &Alias, overview_lag: Duration) -> bool {
         let (cached, new) = (&self.provenance, &other.provenance);
         if self.id == other.id {
-            cached.sequence > new.sequence
+            cached.is_later_than(new)
         } else {
             cached.sequence != new.sequence && !new.supersedes(cached, overview_lag)
         }

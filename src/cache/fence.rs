@@ -148,6 +148,22 @@ impl Fences {
         self.or_everything(noted, now);
     }
 
+    /// Notes for how long the entity endpoint alone may fill a part, as another replica found.
+    pub fn entity_only_for(&self, id: ContactId, parts: &PartMap<Duration>, now: Tick) {
+        let longest = parts.iter().map(|(_, left)| *left).max();
+        let Some(longest) = longest.filter(|longest| !longest.is_zero()) else {
+            return;
+        };
+        // A call that begins in the last moment may end as much later as any other.
+        let kept_until = now + longest + (self.keep - self.lag);
+        let noted = self.contacts.change(id, now, kept_until, |fence| {
+            for (part, left) in parts.iter().filter(|(_, left)| !left.is_zero()) {
+                fence[part].entity_only(now + *left);
+            }
+        });
+        self.or_everything(noted, now);
+    }
+
     /// Forbids what an alias led to until now, and for the overview's lag its resolution by the overview.
     pub fn raise_alias(&self, key: &LookupKey, now: Tick) {
         let until = now + self.lag;

@@ -27,7 +27,7 @@ use self::pace::Paces;
 use super::fence::Sequence;
 use crate::{
     clock::{Clock, Tick},
-    domain::{Requester, Requesters},
+    domain::{Claim, Demand, Requesters},
     threads::{AtomicUsize, Mutex, MutexGuard, Ordering, spawn},
 };
 
@@ -68,6 +68,8 @@ struct Flight<V> {
     started: OnceLock<Tick>,
     /// The claims of the requests that joined it.
     claims: watch::Sender<Requesters>,
+    /// What they want of it.
+    demand: watch::Sender<Demand>,
     outcome: watch::Sender<Option<Outcome<V>>>,
 }
 
@@ -106,6 +108,11 @@ impl<V> FlightStart<V> {
     /// The claims of the requests that have joined the flight, kept up to date.
     pub fn claims(&self) -> watch::Receiver<Requesters> {
         self.flight.claims.subscribe()
+    }
+
+    /// What the requests that have joined the flight want of it, kept up to date.
+    pub fn demand(&self) -> watch::Receiver<Demand> {
+        self.flight.demand.subscribe()
     }
 }
 
@@ -158,7 +165,7 @@ where
         &self,
         key: K,
         not_before: Sequence,
-        claim: Requester,
+        claim: Claim,
         call: C,
     ) -> Result<FlightHandle<V>, FlightError>
     where
@@ -191,7 +198,8 @@ where
         let flight = Arc::new(Flight {
             start: OnceLock::new(),
             started: OnceLock::new(),
-            claims: watch::Sender::new(claim.into()),
+            claims: watch::Sender::new(claim.requester.into()),
+            demand: watch::Sender::new(claim.demand),
             outcome: watch::Sender::new(None),
         });
         let handle = flight.handle(Joined::Started);
@@ -233,8 +241,11 @@ where
 }
 
 impl<V> Flight<V> {
-    fn add(&self, claim: &Requester) {
-        self.claims.send_if_modified(|claims| claims.add(claim));
+    fn add(&self, claim: &Claim) {
+        self.claims
+            .send_if_modified(|claims| claims.add(&claim.requester));
+        self.demand
+            .send_if_modified(|demand| demand.add(claim.demand));
     }
 
     fn handle(&self, joined: Joined) -> FlightHandle<V> {

@@ -120,6 +120,17 @@ impl Provenance {
         now.since(self.requested_at)
     }
 
+    /// Whether this data's upstream request is known to have begun later than the other's. Of this replica's own requests
+    /// the order of events says so. Where another replica made one, only the times can: they make its request look
+    /// earlier than it was, never later.
+    pub fn is_later_than(&self, other: &Provenance) -> bool {
+        if self.is_shared || other.is_shared {
+            self.requested_at > other.requested_at
+        } else {
+            self.sequence > other.sequence
+        }
+    }
+
     /// How long the data is fresh, given the feed at `now`.
     fn lifetime_at(&self, now: Tick, policy: &Policy) -> Duration {
         policy.feed.as_ref().map_or(self.lifetime, |feed| {
@@ -160,13 +171,12 @@ impl Provenance {
     pub fn supersedes(&self, cached: &Provenance, overview_lag: Duration) -> bool {
         let catches_up = |overview: &Provenance, entity: &Provenance| {
             let differed_at = entity.differed_at.unwrap_or(entity.requested_at);
-            overview.sequence > entity.sequence
-                && overview.requested_at >= differed_at + overview_lag
+            overview.is_later_than(entity) && overview.requested_at >= differed_at + overview_lag
         };
         match (self.source, cached.source) {
             (FetchSource::Overview, FetchSource::Entity) => catches_up(self, cached),
             (FetchSource::Entity, FetchSource::Overview) => !catches_up(cached, self),
-            _ => self.sequence > cached.sequence,
+            _ => self.is_later_than(cached),
         }
     }
 

@@ -9,11 +9,11 @@ use super::{
     Answer, Cache, FetchStart,
     aliases::{Alias, AliasChange, AliasEntry},
     fence::Sequence,
-    freshness::FetchSource,
+    freshness::{FetchSource, Policy, Provenance},
     provenance,
 };
 use crate::{
-    clock::{Now, Tick},
+    clock::Tick,
     domain::{ContactId, LookupKey, Part},
 };
 
@@ -71,16 +71,48 @@ where
         source: FetchSource,
         confirmed: bool,
     ) -> bool {
-        let mut lifetime = self.policy.lifetime(Part::Profile);
-        if !confirmed {
-            lifetime = lifetime.min(self.policy.negative_lifetime);
-        }
-        let alias = Alias {
+        self.place_alias(key, self.new_alias(id, start, source, confirmed), true)
+    }
+
+    /// Whether no fence forbids the alias, which is not stored: an invalidation that has not reached this replica yet
+    /// covers it.
+    pub fn allows_alias(
+        &self,
+        key: &LookupKey,
+        id: ContactId,
+        start: FetchStart,
+        source: FetchSource,
+    ) -> bool {
+        self.place_alias(key, self.new_alias(id, start, source, false), false)
+    }
+
+    fn new_alias(
+        &self,
+        id: ContactId,
+        start: FetchStart,
+        source: FetchSource,
+        confirmed: bool,
+    ) -> Alias {
+        Alias {
             id,
-            provenance: provenance(start, lifetime, source),
+            provenance: provenance(start, self.alias_lifetime(confirmed), source),
             confirmed,
             seen_in: Sequence::default(),
-        };
+        }
+    }
+
+    pub(super) fn alias_lifetime(&self, confirmed: bool) -> Duration {
+        let lifetime = self.policy.lifetime(Part::Profile);
+        if confirmed {
+            lifetime
+        } else {
+            lifetime.min(self.policy.negative_lifetime)
+        }
+    }
+
+    /// Checks the alias against what is cached and fenced, and stores it if `is_kept`. `false` where a fence forbids it.
+    pub(super) fn place_alias(&self, key: &LookupKey, alias: Alias, is_kept: bool) -> bool {
+        let Alias { id, provenance, .. } = alias;
         let mut overtaken = false;
         self.aliases.update(self.alias_hasher.of(key), |cached| {
             let cached = cached.map(|cached| cached.alias());
@@ -90,20 +122,27 @@ where
             // An overview does not replace what the entity endpoint found, within its lag.
             let contradicts = stays
                 && other.is_some_and(|cached| cached.provenance.source == FetchSource::Entity);
-            let lags = source == FetchSource::Overview
-                && (contradicts || self.fences.alias_is_entity_only(key, start.now.tick));
+            let lags = provenance.source == FetchSource::Overview
+                && (contradicts
+                    || self
+                        .fences
+                        .alias_is_entity_only(key, provenance.requested_at));
             // Only a purge fences the audiences.
-            let is_purged = !self.fences.allows(id, Part::Audiences, start.sequence);
-            overtaken = lags || is_purged || start.sequence <= self.fences.alias_not_before(key);
-            if stays || overtaken || !self.is_on() {
+            let is_purged = !self.fences.allows(id, Part::Audiences, provenance.sequence);
+            let is_outdated = provenance.is_shared && stays && other.is_some();
+            overtaken = lags
+                || is_purged
+                || is_outdated
+                || provenance.sequence <= self.fences.alias_not_before(key);
+            if stays || overtaken || !is_kept || !self.is_on() {
                 return AliasChange::None;
             }
-            if source == FetchSource::Entity && other.is_some() {
+            if provenance.source == FetchSource::Entity && other.is_some() {
                 self.fences.alias_resolved(key, self.clock.tick());
             }
             AliasChange::Put(AliasEntry::new(alias, key))
         });
-        if !overtaken {
+        if !overtaken && is_kept {
             self.negatives.invalidate(key);
         }
         !overtaken
@@ -119,14 +158,17 @@ where
         if cached.is_none_or(|cached| cached.provenance.sequence != alias.provenance.sequence) {
             return;
         }
-        let start = FetchStart {
-            sequence: alias.provenance.sequence,
-            now: Now {
-                tick: alias.provenance.requested_at,
-                wall: alias.provenance.as_of,
+        let lifetime = Policy::jittered(self.alias_lifetime(confirmed));
+        let alias = Alias {
+            provenance: Provenance {
+                lifetime,
+                ..alias.provenance
             },
+            confirmed,
+            seen_in: Sequence::default(),
+            ..*alias
         };
-        self.store_alias(key, alias.id, start, alias.provenance.source, confirmed);
+        self.place_alias(key, alias, true);
     }
 
     /// Notes the profile that does not contradict the alias, unless the alias was stored anew meanwhile.
@@ -156,12 +198,19 @@ where
 
     /// Remembers that the identifier leads to no contact, and drops its alias.
     pub fn store_negative(&self, key: &LookupKey, start: FetchStart, source: FetchSource, why: E) {
-        let found = provenance(start, Duration::ZERO, source);
+        let found = provenance(start, self.policy.negative_lifetime, source);
+        self.place_negative(key, &found, why);
+    }
+
+    /// The same for what a request of that provenance found. `false` where a fence or a newer alias forbids it.
+    pub(super) fn place_negative(&self, key: &LookupKey, found: &Provenance, why: E) -> bool {
+        let source = found.source;
+        let mut newer = false;
         self.aliases.update(self.alias_hasher.of(key), |cached| {
             let lag = self.policy.overview_lag;
-            let newer = cached.is_some_and(|cached| {
+            newer = cached.is_some_and(|cached| {
                 let cached = cached.alias().provenance;
-                cached.sequence > start.sequence && !found.supersedes(&cached, lag)
+                cached.is_later_than(found) && !found.supersedes(&cached, lag)
             });
             if newer {
                 AliasChange::None
@@ -169,22 +218,28 @@ where
                 AliasChange::Remove
             }
         });
+        if newer && found.is_shared {
+            return false;
+        }
         if source == FetchSource::Entity && !key.is_contact_id() {
             self.fences.alias_resolved(key, self.clock.tick());
         }
-        let until = start.now.tick + self.policy.negative_lifetime;
         let negative = NegativeEntry {
             why,
-            sequence: start.sequence,
-            until,
+            sequence: found.sequence,
+            // Not the lifetime, which is jittered.
+            until: found.requested_at + self.policy.negative_lifetime,
         };
+        let mut is_allowed = false;
         self.negatives.entry(key.clone()).and_compute_with(|_| {
-            if start.sequence > self.fences.negatives_not_before(key) && self.is_on() {
+            is_allowed = found.sequence > self.fences.negatives_not_before(key);
+            if is_allowed && self.is_on() {
                 NegativeOp::Put(negative)
             } else {
                 NegativeOp::Nop
             }
         });
+        is_allowed && !newer
     }
 
     /// A contact was created, changed or deleted: every negative entry ends.

@@ -240,6 +240,6 @@ fn differs<T: PartialEq>(fetched: &mut Option<Entry<T>>, cached: Option<&Entry<T
     }
     // Of two that differ, the one that was requested earlier is nothing new.
     let is_outdated = cached.provenance.source == FetchSource::Entity
-        && fetched.provenance.sequence < cached.provenance.sequence;
+        && cached.provenance.is_later_than(&fetched.provenance);
     by_entity && !is_outdated
 }

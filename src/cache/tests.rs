@@ -17,8 +17,8 @@ use super::{
 use crate::{
     clock::ManualClock,
     domain::{
-        Digester, Flow, Identifier, IdentifierKind, IdentifierRules, Lookup, PartMap, Points,
-        Priority, Profile, Requester,
+        Claim, Demand, Digester, Flow, Identifier, IdentifierKind, IdentifierRules, Lookup,
+        PartMap, Points, Priority, Profile, Requester,
     },
 };
 
@@ -77,10 +77,15 @@ fn email(text: &str) -> Lookup {
     )
 }
 
+/// Stores a part that an entity endpoint returned.
+fn store_part(cache: &TestCache, id: ContactId, start: FetchStart, data: PartData) -> Parts {
+    cache.store_parts(id, cache.part_of_entity(start, data), None)
+}
+
 /// Stores a profile that was requested now.
 fn store_profile(cache: &TestCache, id: ContactId) -> FetchStart {
     let start = cache.begin();
-    cache.store_part(id, start, PartData::Profile(Box::default()));
+    store_part(cache, id, start, PartData::Profile(Box::default()));
     start
 }
 
@@ -227,10 +232,10 @@ fn missing_contact_is_dropped_unless_a_later_call_found_it() {
     let id = contact('1');
     let before = cache.begin();
     store_profile(&cache, id);
-    cache.drop_record(id, before.sequence);
+    cache.drop_record(id, before);
     assert!(cache.record(id).is_some());
     let after = cache.begin();
-    cache.drop_record(id, after.sequence);
+    cache.drop_record(id, after);
     assert!(cache.record(id).is_none());
 }
 
@@ -259,10 +264,16 @@ const PACE: Pace = Pace {
     spacing: Duration::from_millis(50),
 };
 
-fn claim() -> Requester {
-    Requester {
-        flow: Flow::from("shop"),
-        priority: Priority::Fresh,
+fn claim() -> Claim {
+    Claim {
+        requester: Requester {
+            flow: Flow::from("shop"),
+            priority: Priority::Fresh,
+        },
+        demand: Demand {
+            needed: PartSet::EMPTY,
+            max_age: Demand::ANY_AGE,
+        },
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::{
     Inner,
-    tiers::{Fill, Lease, Stored},
+    tiers::{Fill, Lease, Shared, Stored},
 };
 use crate::{
     cache::{
@@ -21,7 +21,7 @@ use crate::{
         freshness::FetchSource,
         parts::Parts,
     },
-    domain::{ContactId, Flow, Lookup, LookupKey, Part, Priority, Requester},
+    domain::{Claim, ContactId, Demand, Flow, Lookup, Part, Priority, Requester},
     engage::Error,
 };
 
@@ -43,6 +43,8 @@ pub(super) struct FetchRequest<'a> {
     pub(super) priority: Priority,
     /// The upstream request must begin after this.
     pub(super) not_before: Sequence,
+    /// What it wants of the call, as far as another replica may have made it.
+    pub(super) demand: Demand,
 }
 
 /// What a call that succeeded fetched.
@@ -54,6 +56,8 @@ pub(super) struct Fetched {
     pub(super) alias: Option<Alias>,
     /// The parts that may be served.
     pub(super) parts: Arc<Parts>,
+    /// Whether another replica made the call: then a part that is not there was not asked for.
+    pub(super) is_shared: bool,
 }
 
 impl Fetched {
@@ -62,15 +66,19 @@ impl Fetched {
             id,
             alias: stored.alias,
             parts: Arc::new(stored.parts),
+            is_shared: false,
         }
     }
 }
 
 impl FetchRequest<'_> {
-    fn claim(&self) -> Requester {
-        Requester {
-            flow: self.flow.clone(),
-            priority: self.priority,
+    fn claim(&self) -> Claim {
+        Claim {
+            requester: Requester {
+                flow: self.flow.clone(),
+                priority: self.priority,
+            },
+            demand: self.demand,
         }
     }
 }
@@ -80,6 +88,18 @@ impl FetchOutcome {
         Self {
             start: None,
             outcome: Err(error),
+        }
+    }
+
+    /// Of a call that another replica made.
+    fn shared(start: FetchStart, found: Result<Shared, Error>) -> Self {
+        let fetched = |Shared { id, stored }| Fetched {
+            is_shared: true,
+            ..Fetched::new(id, stored)
+        };
+        Self {
+            start: Some(start),
+            outcome: found.map(fetched),
         }
     }
 }
@@ -140,22 +160,25 @@ impl Inner {
         )
     }
 
-    /// Stores what Engage said about the identifier itself, if that is what the error is, and returns the error.
+    /// Stores what Engage said about the identifier itself, if that is what the error is, else gives up the lease.
+    /// Returns the error.
     async fn store_negative(
         &self,
         lease: Lease,
-        key: &LookupKey,
+        requested: &Lookup,
         source: FetchSource,
         error: Error,
     ) -> Error {
-        if error.is_about_the_identifier() {
-            let why = &error;
-            let fill = Fill::Negative { key, source, why };
-            if let Err(overtaken) = self.tiers.store(lease, fill).await {
-                return overtaken;
-            }
+        if !error.is_about_the_identifier() {
+            self.tiers.release(lease).await;
+            return error;
         }
-        error
+        let fill = Fill::Negative {
+            requested,
+            source,
+            why: &error,
+        };
+        self.tiers.store(lease, fill).await.err().unwrap_or(error)
     }
 
     fn finish(

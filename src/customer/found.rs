@@ -73,24 +73,27 @@ impl StaleReason {
 pub enum CacheStatus {
     /// Served from memory.
     Hit = 0,
+    /// Not in memory, or too old: served from the tier that replicas share, where another replica stored it.
+    Shared = 1,
     /// Served from memory although it is too old, because Engage fails. Of responses only.
-    StaleIfError = 1,
+    StaleIfError = 2,
     /// Served from memory although it is too old, because Engage is slow. Of responses only.
-    StaleIfSlow = 2,
+    StaleIfSlow = 3,
     /// Cached, but too old: Engage was asked.
-    Stale = 3,
+    Stale = 4,
     /// Not cached: Engage was asked.
-    Miss = 4,
+    Miss = 5,
     /// Cached, but the caller wanted it fresh: Engage was asked.
-    Request = 5,
+    Request = 6,
     /// The cache is off: Engage was asked.
-    Bypass = 6,
+    Bypass = 7,
 }
 
 impl CacheStatus {
     /// Every status, each at the index that is its number.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Hit,
+        Self::Shared,
         Self::StaleIfError,
         Self::StaleIfSlow,
         Self::Stale,
@@ -103,6 +106,7 @@ impl CacheStatus {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Hit => "hit",
+            Self::Shared => "shared",
             Self::StaleIfError => StaleReason::Error.as_str(),
             Self::StaleIfSlow => StaleReason::Slow.as_str(),
             Self::Stale => "stale",
@@ -115,7 +119,7 @@ impl CacheStatus {
     /// Why Engage was asked: the `fwd` parameter of `Cache-Status` (RFC 9211, 2.2). `None` is its `hit`.
     pub const fn forward_reason(self) -> Option<&'static str> {
         match self {
-            Self::Hit | Self::StaleIfError | Self::StaleIfSlow => None,
+            Self::Hit | Self::Shared | Self::StaleIfError | Self::StaleIfSlow => None,
             Self::Stale | Self::Miss | Self::Request | Self::Bypass => Some(self.as_str()),
         }
     }

@@ -72,9 +72,10 @@ impl CustomerQuery {
         plan
     }
 
-    /// Whether the data was fetched from its entity endpoint after the request arrived.
+    /// Whether this replica fetched the data from its entity endpoint after the request arrived.
     fn is_fresh_enough(&self, provenance: &Provenance) -> bool {
-        provenance.sequence > self.arrival && provenance.source == FetchSource::Entity
+        let is_later = provenance.sequence > self.arrival && !provenance.is_shared;
+        is_later && provenance.source == FetchSource::Entity
     }
 
     /// Whether the alias must be resolved again: a fresh profile is that of the contact to which the identifier leads
@@ -88,10 +89,10 @@ impl CustomerQuery {
         self.wants_resolution() && self.is_fresh_enough(alias)
     }
 
-    /// Whether the data is older than the request accepts. What was fetched after it arrived is not, however long the
-    /// call took.
+    /// Whether the data is older than the request accepts. What this replica fetched after it arrived is not, however
+    /// long the call took.
     pub(super) fn is_too_old(&self, provenance: &Provenance, now: Tick) -> bool {
-        provenance.sequence <= self.arrival
+        (provenance.sequence <= self.arrival || provenance.is_shared)
             && self
                 .max_age
                 .is_some_and(|max_age| provenance.age(now) > max_age)

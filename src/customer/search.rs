@@ -26,7 +26,7 @@ use crate::{
         parts::{Origins, Parts},
     },
     clock::Tick,
-    domain::{ContactId, Identifier, Part, PartSet, Priority},
+    domain::{ContactId, Demand, Identifier, Part, PartSet, Priority},
     engage,
 };
 
@@ -62,6 +62,8 @@ pub(super) struct Search<'a> {
     deadline: Tick,
     /// Whether stale data is served because a refresh is slow.
     is_slow: bool,
+    /// Whether something that was found turned out to be wrong: another replica's data may be as wrong.
+    corrects: bool,
     first_read: FirstRead,
     stored: bool,
     collapsed: bool,
@@ -127,6 +129,7 @@ impl<'a> Search<'a> {
             too_large: false,
             deadline: query.deadline,
             is_slow: false,
+            corrects: false,
             first_read: FirstRead::Pending,
             stored: false,
             collapsed: false,
@@ -300,7 +303,7 @@ impl<'a> Search<'a> {
             return Some(found);
         }
         cached
-            .filter(|cached| cached.provenance.sequence >= found.provenance.sequence)
+            .filter(|cached| !found.provenance.is_later_than(&cached.provenance))
             .or(Some(found))
     }
 
@@ -328,18 +331,23 @@ impl<'a> Search<'a> {
     /// Makes the calls concurrently and applies what they return, until the deadline.
     async fn wait_for(&mut self, calls: &Calls) -> Result<(), Error> {
         let overview = calls.overview.as_ref().map(|(lookup, not_before)| {
+            let demand = self.demand(calls.from_overview, calls.corrects);
             self.inner
-                .join_overview(lookup, self.fetch_request(*not_before))
+                .join_overview(lookup, self.fetch_request(*not_before, demand))
         });
         let resolution = calls.resolution.map(|not_before| {
+            let must_be_fresh = calls.corrects || self.query.wants_resolution();
+            let demand = self.demand(PartSet::EMPTY, must_be_fresh);
             self.inner
-                .join_resolution(&self.query.lookup, self.fetch_request(not_before))
+                .join_resolution(&self.query.lookup, self.fetch_request(not_before, demand))
         });
         let entities: Vec<_> = calls
             .entities
             .iter()
             .map(|(id, part, not_before)| {
-                let request = self.fetch_request(*not_before);
+                let must_be_fresh = calls.corrects || self.query.fresh.contains(*part);
+                let demand = self.demand((*part).into(), must_be_fresh);
+                let request = self.fetch_request(*not_before, demand);
                 (*id, *part, self.inner.join_part(*id, *part, request))
             })
             .collect();
@@ -363,7 +371,7 @@ impl<'a> Search<'a> {
     }
 
     /// A call that this request waits for.
-    fn fetch_request(&self, not_before: Sequence) -> FetchRequest<'a> {
+    fn fetch_request(&self, not_before: Sequence, demand: Demand) -> FetchRequest<'a> {
         let priority = if self.query.fresh.is_empty() {
             Priority::Miss
         } else {
@@ -373,6 +381,7 @@ impl<'a> Search<'a> {
             flow: &self.query.flow,
             priority,
             not_before,
+            demand,
         }
     }
 

@@ -1,53 +1,53 @@
-//! The tiers of the cache, behind three calls: a flight begins, a flight stores, an invalidation takes effect. Today
-//! there is one tier, this replica's memory. A tier that replicas share plugs in here and nowhere else.
+//! The tiers of the cache: this replica's memory, and an optional one that replicas share, behind three calls: a flight
+//! begins, a flight stores, an invalidation takes effect.
 //!
-//! - [`Tiers::begin`] waits until the budget admits the call and marks its start. Before that, a shared tier is read:
-//!   it returns the data, a lease, or until when another replica has the lease.
-//! - [`Tiers::store`] stores what the fences allow. A shared tier stores it too, if the lease's token is still there.
-//! - [`Tiers::invalidate`] raises the fence and drops what it covers. Then it is written to a shared tier, or fails.
+//! - [`Tiers::begin`] reads the shared tier. If another replica fetched what the flight needs, the flight ends there, and
+//!   spends nothing of the budget. If another replica is fetching it, the flight waits and reads again. Otherwise it has
+//!   the shared lease, waits until the budget admits the call, and marks its start.
+//! - [`Tiers::store`] stores what a call fetched, in the shared tier first: what it says that an invalidation has
+//!   overtaken reaches the waiting requests, as far as this replica's own fences allow, and no memory.
+//! - [`Tiers::invalidate`] raises the fence and drops what it covers.
 //!
-//! Reads of a hit go to [`Tiers::memory`] directly: no shared tier is ever on that path.
+//! Reads of a hit go to [`Tiers::memory`] directly: no shared tier is ever on that path. While the cache is switched off
+//! the shared tier is neither read nor written.
 //!
-//! # What a shared tier needs, and finds
+//! # Data of other replicas
 //!
-//! - **Numbers stay here.** [`Sequence`](crate::cache::fence::Sequence)s and ticks mean nothing to another replica, so
-//!   no type that is stored carries one: the [`Lease`] keeps the start of the call to itself. What a shared tier stores
-//!   is a [`Fill`], its [`FetchSource`] and its age, a duration: the time since the lease's start.
-//! - **The lease is the fence.** An invalidation deletes the lease; a store without it reaches the callers and this
-//!   memory, as far as the local fences allow, and no other replica. So a flight gets its lease in `begin` and gives it
-//!   up in `store`: a [`Lease`] can be used once and can't be copied.
-//! - **Two starts.** What another replica fetched enters memory under a sequence number that was taken *before* the
-//!   tier was read. The start of a call of our own is marked after the budget admitted it: until then requests for
-//!   fresh data may join the flight, and a call that starts later than its lease only returns newer data. `begin`
-//!   covers both steps, so that the budget is spent only on what no replica has.
-//! - **`fresh=` and corrections** never take another replica's data, but a lease of their own. `begin` can tell them
-//!   apart by the flight's claims and by the alias fence.
-//! - **Aliases and negative entries** are fills as parts are. A resolution has a [`Target`] of its own, hence a lease.
-//! - **An invalidation is plain data**, which another replica can apply: it names contacts and identifiers, no closure
-//!   and no sequence. Its local fence is raised first and stands even if the tier can't be written.
+//! - **It enters memory under a sequence number that was taken before the shared tier was read**, so each invalidation
+//!   that this replica applied since then overtakes it. [`Sequence`]s and ticks mean nothing to another replica: what is
+//!   shared are ages.
+//! - **Its place in the order of requests at Engage is not that number**: the provenance is marked `is_shared`, and
+//!   [`Provenance::is_later_than`] compares times where one is.
+//! - **It never counts as fresh.** A flight knows the greatest age that all its requests accept ([`Demand`]): zero where
+//!   one of them requests fresh data, or corrects what turned out to be wrong. Such a flight gets a lease at once.
+//! - **What memory refuses is not asked for again**: where a fence or newer knowledge forbids something that the flight
+//!   needs, it asks for a lease. So no flight goes round in circles.
 //!
-//! `invalidate` returns nothing, because memory can't refuse: an error type would have no value. It is asynchronous
-//! because every caller of it must be able to wait. With a shared tier it returns `Result<(), NotShared>`, and the
-//! compiler leads to the callers: a webhook and a purge then answer 503, a poll of the changes does not advance.
+//! Every failure of the shared tier is a miss: then a flight does what it does without one.
 //!
 //! Not here: failures and back-offs ([`crate::cache::CallKey`]) and what a search corrects in memory (an alias that a
 //! newer profile contradicts). They concern this replica's calls and are promised to no caller.
 
 mod invalidation;
+mod shared;
 
 pub(super) use self::invalidation::Invalidation;
+use self::shared::Look;
 use super::Rendered;
+#[cfg(doc)]
+use crate::domain::Demand;
 use crate::{
     cache::{
         Alias, Cache, FetchStart, PartData,
         fence::Sequence,
         flight::FlightStart,
         freshness::{FetchSource, Provenance},
-        parts::Parts,
+        parts::{Origins, Parts},
     },
+    clock::Clock,
     domain::{ContactId, Lookup, LookupKey, Overview, Part, aliases::AliasReader},
     engage::{AdmissionRequest, EngageClient, Error, Group, Permit},
-    shared_tier::SharedTier,
+    shared_tier::{AliasFill, Overtaken, SharedFill, SharedLease, SharedTier},
 };
 
 /// The tiers of the cache.
@@ -57,6 +57,7 @@ pub(super) struct Tiers {
     /// The tier that replicas share.
     pub(super) shared: Option<SharedTier>,
     alias_reader: AliasReader,
+    clock: Clock,
 }
 
 /// What a flight fetches.
@@ -70,10 +71,29 @@ pub(super) enum Target<'a> {
     Part(ContactId, Part),
 }
 
-/// The right of one flight to store what it fetched, once.
+/// How a flight began.
+pub(super) enum Begun {
+    /// It makes its call.
+    Call(Lease, Permit),
+    /// Another replica made it.
+    Shared(FetchStart, Result<Shared, Error>),
+}
+
+/// What another replica fetched, as this replica stored it.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// The contact.
+    pub(super) id: ContactId,
+    /// What may be served of it.
+    pub(super) stored: Stored,
+}
+
+/// The right of one flight to store what it fetched, once. Given up by [`Tiers::store`] or [`Tiers::release`].
 #[derive(Debug)]
 pub(super) struct Lease {
     start: FetchStart,
+    /// The right to store it in the shared tier too.
+    shared: Option<SharedLease>,
 }
 
 /// What a flight fetched, checked against what was requested.
@@ -99,7 +119,7 @@ pub(super) enum Fill<'a> {
     /// That no contact, or more than one, has the identifier.
     Negative {
         /// The identifier.
-        key: &'a LookupKey,
+        requested: &'a Lookup,
         /// Which kind of endpoint said so.
         source: FetchSource,
         /// What it said.
@@ -156,70 +176,153 @@ impl Target<'_> {
 
 impl Tiers {
     /// A memory, and how identifiers are compared with profiles.
-    pub(super) fn new(memory: Cache<Rendered, Error>, alias_reader: AliasReader) -> Self {
+    pub(super) fn new(
+        memory: Cache<Rendered, Error>,
+        alias_reader: AliasReader,
+        clock: Clock,
+    ) -> Self {
         Self {
             memory,
             shared: None,
             alias_reader,
+            clock,
         }
     }
 
-    /// Begins a flight's upstream request: waits until `engage` admits it, then marks its start. The error says why it
-    /// was not admitted.
+    /// Begins a flight: takes what another replica fetched, or waits until `engage` admits its upstream request and marks
+    /// the start. The error says why it was not admitted.
     pub(super) async fn begin<V>(
         &self,
         target: Target<'_>,
         engage: &EngageClient,
         flight: &FlightStart<V>,
-    ) -> Result<(Lease, Permit), Error> {
-        let demand = AdmissionRequest {
+    ) -> Result<Begun, Error> {
+        let shared = match &self.shared {
+            None => None,
+            Some(tier) => {
+                let overview_parts = engage.overview_parts();
+                let look = self.look_in(tier, target, overview_parts, flight);
+                match Box::pin(look).await {
+                    Look::Found(start, found) => return Ok(Begun::Shared(start, found)),
+                    Look::Leased(lease) => Some(lease),
+                    Look::Unavailable => None,
+                }
+            }
+        };
+        let request = AdmissionRequest {
             requesters: flight.claims(),
             subject: target.owner(&self.memory),
         };
-        let permit = engage.admit(target.group(), demand).await?;
+        let permit = match engage.admit(target.group(), request).await {
+            Ok(permit) => permit,
+            Err(error) => {
+                self.release_shared(shared).await;
+                return Err(error);
+            }
+        };
         let start = self.memory.begin();
         flight.begin(start.sequence, start.now.tick);
-        Ok((Lease { start }, permit))
+        Ok(Begun::Call(Lease { start, shared }, permit))
+    }
+
+    /// Gives up a flight's right to store what it fetched: its call failed.
+    pub(super) async fn release(&self, lease: Lease) {
+        self.release_shared(lease.shared).await;
     }
 
     /// Ends a flight: stores what it fetched, except what an invalidation has overtaken, and returns what may be
     /// served. [`Error::Overtaken`] where the alias itself was dropped since the flight began.
-    #[expect(
-        clippy::unused_async,
-        reason = "memory needs no wait, a shared tier will"
-    )]
     pub(super) async fn store(&self, lease: Lease, fill: Fill<'_>) -> Result<Stored, Error> {
-        let start = lease.start;
+        let Lease { start, shared } = lease;
         match fill {
             Fill::Overview {
                 requested,
                 overview,
                 confirmed,
             } => {
-                // The alias first: a purge by identifier finds it and fences the contact, or comes first and fences the
-                // alias, and then nothing is stored.
                 let id = overview.id;
-                let alias =
-                    self.store_alias(requested, id, start, FetchSource::Overview, confirmed)?;
-                let parts = self.memory.store_overview(requested, start, *overview);
-                Ok(Stored { alias, parts })
+                let parts = self.memory.parts_of_overview(start, *overview);
+                let led = AliasFill {
+                    requested,
+                    source: FetchSource::Overview,
+                    confirmed,
+                };
+                self.store_contact(shared, start, id, Some(led), parts)
+                    .await
             }
-            Fill::Resolution { requested, id } => Ok(Stored {
-                alias: self.store_alias(requested, id, start, FetchSource::Entity, false)?,
-                parts: Parts::default(),
-            }),
-            Fill::Part(id, data) => Ok(Stored {
-                alias: None,
-                parts: self.memory.store_part(id, start, data),
-            }),
-            Fill::Negative { key, source, why } => {
-                self.memory.store_negative(key, start, source, why.clone());
+            Fill::Resolution { requested, id } => {
+                let led = AliasFill {
+                    requested,
+                    source: FetchSource::Entity,
+                    confirmed: false,
+                };
+                self.store_contact(shared, start, id, Some(led), Parts::default())
+                    .await
+            }
+            Fill::Part(id, data) => {
+                let part = self.memory.part_of_entity(start, data);
+                self.store_contact(shared, start, id, None, part).await
+            }
+            Fill::Negative {
+                requested,
+                source,
+                why,
+            } => {
+                let key = requested.key();
+                let overtaken = self
+                    .share_negative(shared, start, requested, source, why)
+                    .await;
+                if !overtaken.alias {
+                    self.memory.store_negative(key, start, source, why.clone());
+                }
                 if let Some(id) = key.bare_id() {
-                    self.memory.drop_record(id, start.sequence);
+                    self.memory.drop_record(id, start);
                 }
                 Ok(Stored::default())
             }
         }
+    }
+
+    /// Stores what was fetched of a contact: in the shared tier, then in memory.
+    async fn store_contact(
+        &self,
+        shared: Option<SharedLease>,
+        start: FetchStart,
+        id: ContactId,
+        led: Option<AliasFill<'_>>,
+        mut parts: Parts,
+    ) -> Result<Stored, Error> {
+        let requested = led.map(|led| led.requested);
+        // A bare contact id has no alias.
+        let led = led.filter(|led| led.requested.key().bare_id().is_none());
+        let overtaken = match shared {
+            None => Overtaken::default(),
+            Some(shared) => {
+                let (allowed, new_from_entity) =
+                    self.memory.parts_to_share(id, &mut parts, requested);
+                let fill = SharedFill::Contact {
+                    id,
+                    alias: led,
+                    parts: &allowed,
+                    new_from_entity,
+                };
+                self.share(shared, start, fill).await
+            }
+        };
+        // The alias first: a purge by identifier finds it and fences the contact, or comes first and fences the alias,
+        // and then nothing is stored.
+        let alias = match led {
+            None => None,
+            Some(led) => Some(self.store_alias(led, id, start, overtaken.alias)?),
+        };
+        let overtaken = overtaken.parts;
+        let parts = if parts.held().is_empty() {
+            parts
+        } else {
+            self.memory
+                .store_parts_except(id, parts, requested, overtaken)
+        };
+        Ok(Stored { alias, parts })
     }
 
     /// What the invalidation covers and was fetched until now is never served again: not by flights that have begun,
@@ -241,28 +344,43 @@ impl Tiers {
         }
     }
 
+    /// Stores an alias unless it was overtaken elsewhere, and returns it. [`Error::Overtaken`] where a fence here forbids
+    /// it.
     fn store_alias(
         &self,
-        requested: &Lookup,
+        led: AliasFill<'_>,
         id: ContactId,
         start: FetchStart,
-        source: FetchSource,
-        confirmed: bool,
-    ) -> Result<Option<Alias>, Error> {
+        is_overtaken: bool,
+    ) -> Result<Alias, Error> {
+        let AliasFill {
+            requested,
+            source,
+            confirmed,
+        } = led;
         let key = requested.key();
-        if key.bare_id().is_some() {
-            return Ok(None);
-        }
         let confirmed = confirmed || key.is_contact_id();
-        if !self.memory.store_alias(key, id, start, source, confirmed) {
+        let is_allowed = if is_overtaken {
+            self.memory.allows_alias(key, id, start, source)
+        } else {
+            self.memory.store_alias(key, id, start, source, confirmed)
+        };
+        if !is_allowed {
             return Err(Error::Overtaken);
         }
-        // Afterwards: a purge by identifier is seen here, or finds the alias.
+        self.unless_purged(requested, start)?;
+        Ok(self.alias(id, start, source, confirmed))
+    }
+
+    /// [`Error::Overtaken`] where the contact that the identifier led to was purged since `start`; then the alias is
+    /// dropped.
+    fn unless_purged(&self, requested: &Lookup, start: FetchStart) -> Result<(), Error> {
+        // After the alias was stored: a purge by identifier is seen here, or finds the alias.
         if self.memory.is_purged(&requested.identifier, start.sequence) {
-            self.memory.forget_alias(key);
+            self.memory.forget_alias(requested.key());
             return Err(Error::Overtaken);
         }
-        Ok(Some(self.alias(id, start, source, confirmed)))
+        Ok(())
     }
 
     /// The alias of a contact id, which leads to itself whatever the contact's type.

@@ -1,10 +1,10 @@
 //! Flows and priorities of upstream calls, by which admission control schedules them.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 
-use super::listed_enum::listed_enum;
+use super::{listed_enum::listed_enum, part::PartSet};
 
 listed_enum! {
     /// Priority of an upstream call, lowest first.
@@ -79,6 +79,38 @@ pub struct Requester {
     pub priority: Priority,
 }
 
+/// What the requests that share an upstream call want of it, as far as another replica may have fetched it already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// The parts that they wait for.
+    pub needed: PartSet,
+    /// The greatest age of another replica's data that all of them accept; zero: they accept none.
+    pub max_age: Duration,
+}
+
+impl Demand {
+    /// Stands for any age.
+    pub const ANY_AGE: Duration = Duration::from_secs(86_400);
+
+    /// Adds the demand of one more request. Returns whether that changed anything.
+    pub fn add(&mut self, other: Demand) -> bool {
+        let both = Demand {
+            needed: self.needed.union(other.needed),
+            max_age: self.max_age.min(other.max_age),
+        };
+        std::mem::replace(self, both) != both
+    }
+}
+
+/// One request for an upstream call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// On whose behalf it is.
+    pub requester: Requester,
+    /// What it wants.
+    pub demand: Demand,
+}
+
 /// The requesters of one upstream call: one per flow, with the flow's highest priority. Never empty; bounded by the
 /// number of clients and shoppers that may request one contact.
 #[derive(Clone, Debug)]
@@ -127,6 +159,21 @@ impl<'a> IntoIterator for &'a Requesters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Part;
+
+    #[test]
+    fn demands_add_up_to_all_parts_and_the_least_age() {
+        let demand = |parts: &[Part], seconds| Demand {
+            needed: PartSet::of(parts),
+            max_age: Duration::from_secs(seconds),
+        };
+        let mut all = demand(&[Part::Points], 60);
+        assert!(!all.add(demand(&[], 60)));
+        assert!(all.add(demand(&[Part::Profile], 90)));
+        assert!(!all.add(demand(&[Part::Points], 90)));
+        assert!(all.add(demand(&[], 10)));
+        assert_eq!(all, demand(&[Part::Profile, Part::Points], 10));
+    }
 
     #[test]
     fn each_flow_has_one_requester_of_highest_priority() {

@@ -11,7 +11,7 @@ use super::{
     error::{ApiError, Code},
     response_headers::{AGE, CACHE_STATUS, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderSink},
 };
-use crate::customer::{CacheStatus, Rendered, Verdict};
+use crate::customer::{CacheStatus, Rendered, StaleReason, Verdict};
 
 /// A response about a customer, and what the cache did for it.
 pub(super) struct CustomerResponse {
@@ -109,9 +109,14 @@ fn write_cache_status(text: &mut String, verdict: &Verdict) {
         text.push_str("; hit; ttl=");
         text.push_str(itoa::Buffer::new().format(verdict.ttl));
     }
-    if let Some(reason) = verdict.stands_in {
+    // Why a hit is not an ordinary one.
+    let detail = match verdict.status {
+        CacheStatus::Shared => Some(verdict.status.as_str()),
+        _ => verdict.stands_in.map(StaleReason::as_str),
+    };
+    if let Some(detail) = detail {
         text.push_str("; detail=");
-        text.push_str(reason.as_str());
+        text.push_str(detail);
     }
 }
 

@@ -12,8 +12,9 @@ use std::{
 use engage_bff::{
     clock::{Clock, ManualClock},
     domain::{
-        ContactId, Decimal, Digester, Flow, Identifier, IdentifierKind, IdentifierRules, Lookup,
-        Overview, Part, PartMap, PartSet, PointAccount, Points, Priority, Profile, Requester,
+        Claim, ContactId, Decimal, Demand, Digester, Flow, Identifier, IdentifierKind,
+        IdentifierRules, Lookup, Overview, Part, PartMap, PartSet, PointAccount, Points, Priority,
+        Profile, Requester,
     },
 };
 use jiff::{Timestamp, civil::date};
@@ -22,7 +23,7 @@ use schedules::cache::{
     fence::{Fences, Sequence},
     flight::{Flights, Joined, Pace},
     freshness::{FetchSource, Policy},
-    parts::Origins,
+    parts::{Origins, Parts},
 };
 use shuttle::{Config, Runner, future, rand::Rng, scheduler::RandomScheduler, thread};
 
@@ -153,7 +154,12 @@ fn entity_data_requested_before_an_invalidation_is_never_seen_after_it() {
                 let (cache, world) = (Arc::clone(&cache), Arc::clone(&world));
                 thread::spawn(move || {
                     let (start, balance) = fetch(&cache, &world);
-                    cache.store_part(alva(), start, PartData::Points(points(balance).into()));
+                    store_part(
+                        &cache,
+                        alva(),
+                        start,
+                        PartData::Points(points(balance).into()),
+                    );
                 })
             })
             .collect();
@@ -181,7 +187,7 @@ fn overview_requested_after_an_invalidation_is_never_seen() {
             thread::spawn(move || {
                 let start = cache.begin();
                 // Engage's own cached copy: old whenever it is requested.
-                cache.store_overview(&Lookup::by_id(alva()), start, overview(1));
+                store_overview(&cache, &Lookup::by_id(alva()), start, overview(1));
             })
         };
         pause();
@@ -200,12 +206,12 @@ fn overview_never_replaces_newer_entity_data() {
             let cache = Arc::clone(&cache);
             thread::spawn(move || {
                 let start = cache.begin();
-                cache.store_overview(&Lookup::by_id(alva()), start, overview(1));
+                store_overview(&cache, &Lookup::by_id(alva()), start, overview(1));
             })
         };
         pause();
         let start = cache.begin();
-        cache.store_part(alva(), start, PartData::Points(points(2).into()));
+        store_part(&cache, alva(), start, PartData::Points(points(2).into()));
         assert_eq!(cached_balance(&cache), Some(Decimal::TWO));
         lagging.join().expect("the flight ends");
         assert_eq!(cached_balance(&cache), Some(Decimal::TWO));
@@ -223,7 +229,7 @@ fn purge_by_alias_reaches_a_contact_that_a_flight_is_just_finding() {
                 let start = cache.begin();
                 let key = asked.key();
                 if cache.store_alias(key, alva(), start, FetchSource::Overview, true) {
-                    cache.store_overview(&asked, start, overview(1));
+                    store_overview(&cache, &asked, start, overview(1));
                 }
             })
         };
@@ -250,7 +256,8 @@ fn purge_by_identifier_reaches_contacts_that_are_just_being_stored() {
             let cache = Arc::clone(&cache);
             thread::spawn(move || {
                 let start = cache.begin();
-                let kept = cache.store_part(
+                let kept = store_part(
+                    &cache,
                     alva(),
                     start,
                     match part {
@@ -293,7 +300,7 @@ fn data_requested_before_a_purge_of_everything_is_never_seen() {
             thread::spawn(move || {
                 let start = cache.begin();
                 cache.store_alias(asked.key(), alva(), start, FetchSource::Overview, true);
-                cache.store_overview(&asked, start, overview(1));
+                store_overview(&cache, &asked, start, overview(1));
                 cache.store_negative(
                     Lookup::by_id(alva()).key(),
                     start,
@@ -399,10 +406,32 @@ const PACE: Pace = Pace {
     spacing: Duration::from_millis(50),
 };
 
-fn claim() -> Requester {
-    Requester {
-        flow: Flow::from("shop"),
-        priority: Priority::Miss,
+/// Stores what an entity endpoint returned.
+fn store_part(cache: &TestCache, id: ContactId, start: FetchStart, data: PartData) -> Parts {
+    cache.store_parts(id, cache.part_of_entity(start, data), None)
+}
+
+/// Stores what the overview returned.
+fn store_overview(
+    cache: &TestCache,
+    asked: &Lookup,
+    start: FetchStart,
+    overview: Overview,
+) -> Parts {
+    let (id, parts) = (overview.id, cache.parts_of_overview(start, overview));
+    cache.store_parts(id, parts, Some(asked))
+}
+
+fn claim() -> Claim {
+    Claim {
+        requester: Requester {
+            flow: Flow::from("shop"),
+            priority: Priority::Miss,
+        },
+        demand: Demand {
+            needed: PartSet::EMPTY,
+            max_age: Demand::ANY_AGE,
+        },
     }
 }
 
@@ -501,7 +530,12 @@ fn sweep_leaves_a_record_that_is_stored_meanwhile() {
         let manual = ManualClock::new(Timestamp::UNIX_EPOCH);
         let cache = cache_at(Clock::from(manual.clone()));
         let store = |cache: &TestCache, balance| {
-            cache.store_overview(&Lookup::by_id(alva()), cache.begin(), overview(balance));
+            store_overview(
+                &cache,
+                &Lookup::by_id(alva()),
+                cache.begin(),
+                overview(balance),
+            );
         };
         store(&cache, 1);
         // Long enough that a sweep removes it.
@@ -521,7 +555,7 @@ fn parts_other_than_the_invalidated_one_stay() {
     explore(|| {
         let cache = cache();
         let start = cache.begin();
-        cache.store_overview(&Lookup::by_id(alva()), start, overview(1));
+        store_overview(&cache, &Lookup::by_id(alva()), start, overview(1));
         let racing = {
             let cache = Arc::clone(&cache);
             thread::spawn(move || cache.invalidate(alva(), Part::Points.into()))

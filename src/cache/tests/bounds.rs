@@ -27,7 +27,7 @@ fn heavy_profile(number: u32) -> PartData {
 fn fetch(cache: &TestCache, number: u32) {
     let id = numbered(number);
     if cache.record(id).is_none() {
-        cache.store_part(id, cache.begin(), heavy_profile(number));
+        store_part(&cache, id, cache.begin(), heavy_profile(number));
     }
     if let Some(record) = cache.record(id)
         && record.rendered().len() == 0
@@ -86,7 +86,7 @@ fn request(cache: &TestCache, number: u32) -> bool {
     let id = numbered(number);
     let is_cached = cache.record(id).is_some();
     if !is_cached {
-        cache.store_part(id, cache.begin(), heavy_profile(number));
+        store_part(&cache, id, cache.begin(), heavy_profile(number));
         if let Some(record) = cache.record(id) {
             keep(cache, &record, 1000);
         }
@@ -168,7 +168,7 @@ fn refused_record_is_still_returned_to_its_callers() {
     let mut refused = 0;
     for number in 1000..1300 {
         let id = numbered(number);
-        let taken = cache.store_part(id, cache.begin(), heavy_profile(number));
+        let taken = store_part(&cache, id, cache.begin(), heavy_profile(number));
         assert!(taken.profile.is_some());
         cache.counts();
         refused += usize::from(cache.record(id).is_none());

@@ -23,7 +23,7 @@ fn purge_reaches_requests_begun_before_it_and_none_later() {
     let (before, other) = (cache.begin(), cache.begin());
     cache.purge_where(&purge_of("A-1"));
     let after = cache.begin();
-    let kept = |id, start, data| !cache.store_part(id, start, data).held().is_empty();
+    let kept = |id, start, data| !store_part(&cache, id, start, data).held().is_empty();
     assert!(!kept(contact('1'), before, profile("A-1")));
     assert!(!kept(
         contact('1'),
@@ -56,9 +56,10 @@ fn purge_reaches_a_contact_by_its_older_copy() {
     let old = cache.begin();
     let points = cache.begin();
     cache.purge_where(&purge_of("A-1"));
-    cache.store_part(contact('1'), cache.begin(), profile("A-2"));
-    cache.store_part(contact('1'), old, profile("A-1"));
-    cache.store_part(
+    store_part(&cache, contact('1'), cache.begin(), profile("A-2"));
+    store_part(&cache, contact('1'), old, profile("A-1"));
+    store_part(
+        &cache,
         contact('1'),
         points,
         PartData::Points(Points::default().into()),
@@ -75,8 +76,7 @@ fn purge_lasts_as_long_as_a_fence_and_one_too_many_fences_everything() {
     cache.purge_where(&purge_of("A-1"));
     clock.advance(3 * MINUTE);
     assert!(
-        !cache
-            .store_part(contact('1'), before, profile("A-1"))
+        !store_part(&cache, contact('1'), before, profile("A-1"))
             .held()
             .is_empty()
     );
@@ -88,8 +88,7 @@ fn purge_lasts_as_long_as_a_fence_and_one_too_many_fences_everything() {
     cache.purge_where(&purge_of("one more"));
     assert!(cache.fences.everything() > kept.sequence);
     assert!(
-        cache
-            .store_part(contact('1'), kept, profile("A-1"))
+        store_part(&cache, contact('1'), kept, profile("A-1"))
             .held()
             .is_empty()
     );

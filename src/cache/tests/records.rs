@@ -59,7 +59,7 @@ fn parts_too_heavy_to_cache_drop_the_old_record() {
     };
     let start = cache.begin();
     let data = PartData::Profile(Box::new(profile.into()));
-    let taken = cache.store_part(id, start, data);
+    let taken = store_part(&cache, id, start, data);
     assert!(taken.profile.is_some());
     assert!(cache.record(id).is_none());
 }

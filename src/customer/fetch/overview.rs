@@ -5,7 +5,7 @@ use crate::{
     cache::{CallKey, FetchStart, flight::FlightStart, freshness::FetchSource},
     customer::{
         Inner,
-        tiers::{Fill, Target},
+        tiers::{Begun, Fill, Target},
     },
     domain::{ContactId, Identifier, Lookup, Match, Overview, Part, PartSet},
     engage::Error,
@@ -19,7 +19,8 @@ impl Inner {
     ) -> FetchOutcome {
         let target = Target::Overview(requested);
         let (lease, permit) = match self.tiers.begin(target, &self.engage, flight).await {
-            Ok(begun) => begun,
+            Ok(Begun::Call(lease, permit)) => (lease, permit),
+            Ok(Begun::Shared(start, found)) => return FetchOutcome::shared(start, found),
             Err(error) => return FetchOutcome::not_admitted(error),
         };
         let start = lease.start();
@@ -53,7 +54,7 @@ impl Inner {
                     _ => memory.overview_call(key),
                 };
                 let source = FetchSource::Overview;
-                let error = self.store_negative(lease, key, source, error).await;
+                let error = self.store_negative(lease, requested, source, error).await;
                 (call, Err(error))
             }
         };

@@ -5,9 +5,9 @@ use crate::{
     cache::{CallKey, PartData, flight::FlightStart, freshness::FetchSource},
     customer::{
         Inner,
-        tiers::{Fill, Invalidation, Target},
+        tiers::{Begun, Fill, Invalidation, Target},
     },
-    domain::{ContactId, LookupKey, Part},
+    domain::{ContactId, Lookup, Part},
     engage::{Error, Permit},
 };
 
@@ -20,7 +20,8 @@ impl Inner {
     ) -> FetchOutcome {
         let target = Target::Part(id, part);
         let (lease, permit) = match self.tiers.begin(target, &self.engage, flight).await {
-            Ok(begun) => begun,
+            Ok(Begun::Call(lease, permit)) => (lease, permit),
+            Ok(Begun::Shared(start, found)) => return FetchOutcome::shared(start, found),
             Err(error) => return FetchOutcome::not_admitted(error),
         };
         let start = lease.start();
@@ -35,10 +36,13 @@ impl Inner {
                     // For the overview's lag its copy could bring the contact back.
                     self.tiers.invalidate(Invalidation::Contact(id)).await;
                 }
-                let (key, source) = (LookupKey::by_id(id), FetchSource::Entity);
-                Err(self.store_negative(lease, &key, source, error).await)
+                let (lookup, source) = (Lookup::by_id(id), FetchSource::Entity);
+                Err(self.store_negative(lease, &lookup, source, error).await)
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                self.tiers.release(lease).await;
+                Err(error)
+            }
         };
         self.finish(&CallKey::Part(id, part), start, outcome)
     }

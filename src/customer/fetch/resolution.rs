@@ -5,7 +5,7 @@ use crate::{
     cache::{CallKey, flight::FlightStart, freshness::FetchSource},
     customer::{
         Inner,
-        tiers::{Fill, Target},
+        tiers::{Begun, Fill, Target},
     },
     domain::Lookup,
 };
@@ -18,7 +18,8 @@ impl Inner {
     ) -> FetchOutcome {
         let target = Target::Resolution(requested);
         let (lease, permit) = match self.tiers.begin(target, &self.engage, flight).await {
-            Ok(begun) => begun,
+            Ok(Begun::Call(lease, permit)) => (lease, permit),
+            Ok(Begun::Shared(start, found)) => return FetchOutcome::shared(start, found),
             Err(error) => return FetchOutcome::not_admitted(error),
         };
         let start = lease.start();
@@ -32,7 +33,7 @@ impl Inner {
             }
             Err(error) => {
                 let source = FetchSource::Entity;
-                Err(self.store_negative(lease, key, source, error).await)
+                Err(self.store_negative(lease, requested, source, error).await)
             }
         };
         self.finish(&CallKey::Resolution(key.clone()), start, outcome)

@@ -84,7 +84,8 @@ impl Kept {
                 left_out: left_out.to_vec(),
             }),
         ] {
-            kept.cache.store_part(id, start, data);
+            let parts = kept.cache.part_of_entity(start, data);
+            kept.cache.store_parts(id, parts, None);
         }
         kept
     }

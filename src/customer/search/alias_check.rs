@@ -43,8 +43,8 @@ impl Search<'_> {
             .inner
             .alias_reader
             .matches(&identity.aliases, &lookup.identifier);
-        let is_newer = provenance.sequence > alias.provenance.sequence
-            || provenance.source == FetchSource::Entity;
+        let is_newer =
+            provenance.is_later_than(&alias.provenance) || provenance.source == FetchSource::Entity;
         // A confirmed alias that a newer profile no longer shows is gone, not hidden.
         let no_longer_shown = matches == Match::Unknown && alias.confirmed && is_newer;
         let is_contradicted = matches == Match::No || (no_longer_shown && !key.is_contact_id());
@@ -60,10 +60,10 @@ impl Search<'_> {
         // A profile that may be older than the alias proves nothing.
         let lags = provenance.source == FetchSource::Overview
             && alias.provenance.source == FetchSource::Entity;
-        if lags || provenance.sequence < alias.provenance.sequence {
+        if lags || alias.provenance.is_later_than(&provenance) {
             return Ok(AliasCheck::NeedsProfile);
         }
-        let is_new = alias.provenance.sequence > self.query.arrival;
+        let is_new = alias.provenance.sequence > self.query.arrival && !alias.provenance.is_shared;
         let by_entity = alias.provenance.source == FetchSource::Entity || key.is_contact_id();
         if is_new && by_entity {
             let error = if is_contradicted {
@@ -86,6 +86,7 @@ impl Search<'_> {
     /// so such an alias gets no fence.
     pub(super) fn drop_alias(&mut self) {
         self.found_alias = None;
+        self.corrects = true;
         let memory = &self.inner.tiers.memory;
         let key = self.query.lookup.key();
         if key.is_contact_id() {

@@ -1,12 +1,14 @@
 //! Which calls fetch what is missing: expired parts come from the overview, one call for all of them; parts that were
 //! invalidated or are requested fresh from their entity endpoints.
 
+use std::time::Duration;
+
 use super::{Ready, Search};
 use crate::{
     cache::{Alias, CallKey, fence::Sequence, freshness::Freshness, parts::Origins},
     clock::Tick,
     customer::{fetch::FetchRequest, found::CachedRecord},
-    domain::{ContactId, Lookup, Part, PartSet, Priority},
+    domain::{ContactId, Demand, Lookup, Part, PartSet, Priority},
 };
 
 /// The calls of one round.
@@ -20,6 +22,8 @@ pub(super) struct Calls {
     pub(super) resolution: Option<Sequence>,
     /// Entity endpoints, and after which event each must begin.
     pub(super) entities: Vec<(ContactId, Part, Sequence)>,
+    /// Whether they are to correct what was found before: another replica's data does not.
+    pub(super) corrects: bool,
 }
 
 impl Calls {
@@ -39,6 +43,7 @@ impl Search<'_> {
         if self.too_large || fences.alias_is_entity_only(lookup.key(), now) {
             return Calls {
                 resolution: resolution.or(Some(not_before)),
+                corrects: fences.alias_is_entity_only(lookup.key(), now),
                 ..Calls::default()
             };
         }
@@ -74,6 +79,7 @@ impl Search<'_> {
             .max(alias.provenance.sequence);
         Calls {
             entities: vec![(alias.id, Part::Profile, not_before)],
+            corrects: true,
             ..Calls::default()
         }
     }
@@ -178,8 +184,9 @@ impl Search<'_> {
                     .union(memory.missing_from_overview(id, now)),
             );
         if !from_overview.is_empty() || alias_is_stale {
-            let overview = self.overview_of(id, from_overview, now);
-            if self.refresh_overview(&overview, alias_is_stale, priority, now) {
+            let (lookup, not_before) = self.overview_of(id, from_overview, now);
+            let request = self.background_request(priority, not_before, from_overview);
+            if self.refresh_overview(&lookup, request, alias_is_stale, now) {
                 from_overview = PartSet::EMPTY;
             }
         }
@@ -189,7 +196,7 @@ impl Search<'_> {
         for part in entities.iter() {
             if memory.failure(&CallKey::Part(id, part), now).is_none() {
                 let not_before = memory.fences.not_before(id, part.into());
-                let request = self.background_request(priority, not_before);
+                let request = self.background_request(priority, not_before, part.into());
                 drop(self.inner.join_part(id, part, request));
             }
         }
@@ -199,13 +206,12 @@ impl Search<'_> {
     /// can't. Returns whether the overview was too large to be read lately.
     fn refresh_overview(
         &self,
-        (lookup, not_before): &(Lookup, Sequence),
+        lookup: &Lookup,
+        request: FetchRequest<'_>,
         alias_is_stale: bool,
-        priority: Priority,
         now: Tick,
     ) -> bool {
         let memory = &self.inner.tiers.memory;
-        let request = self.background_request(priority, *not_before);
         let mut calls = memory.overview_calls(lookup.key());
         let is_too_large = match calls.find_map(|call| memory.failure(&call, now)) {
             None => {
@@ -221,17 +227,46 @@ impl Search<'_> {
             && (is_too_large || lookup.key() != key)
             && memory.failure(&resolution(), now).is_none()
         {
+            let request = FetchRequest {
+                demand: any_of(PartSet::EMPTY),
+                ..request
+            };
             drop(self.inner.join_resolution(&self.query.lookup, request));
         }
         is_too_large
     }
 
-    /// A call that no request waits for.
-    fn background_request(&self, priority: Priority, not_before: Sequence) -> FetchRequest<'_> {
+    /// A call that no request waits for. Of another replica it takes what is newer than what is cached.
+    fn background_request(
+        &self,
+        priority: Priority,
+        not_before: Sequence,
+        needed: PartSet,
+    ) -> FetchRequest<'_> {
         FetchRequest {
             flow: &self.query.flow,
             priority,
             not_before,
+            demand: any_of(needed),
         }
+    }
+
+    /// What this request wants of a call for these parts; of another replica's data, only what the request accepts.
+    pub(super) fn demand(&self, needed: PartSet, must_be_fresh: bool) -> Demand {
+        let max_age = if must_be_fresh || self.corrects {
+            Duration::ZERO
+        } else {
+            let max_age = self.query.max_age.unwrap_or(Demand::ANY_AGE);
+            max_age.min(Demand::ANY_AGE)
+        };
+        Demand { needed, max_age }
+    }
+}
+
+/// These parts, however old.
+fn any_of(needed: PartSet) -> Demand {
+    Demand {
+        needed,
+        max_age: Demand::ANY_AGE,
     }
 }

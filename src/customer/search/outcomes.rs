@@ -46,7 +46,9 @@ impl Search<'_> {
                 let missing = calls
                     .from_overview
                     .without(fetched.parts.held().union(overtaken));
-                self.expect_none_in_overview(missing);
+                if !fetched.is_shared {
+                    self.expect_none_in_overview(missing);
+                }
                 self.apply(&fetched);
             }
             Ok(None) => {}
@@ -113,7 +115,9 @@ impl Search<'_> {
             // The contact is gone, or is another one: that concerns the whole answer.
             Err(error) => {
                 let is_gone = error == Error::Upstream(engage::Error::NotFound);
-                let is_old = |alias: Alias| alias.provenance.sequence < self.query.arrival;
+                let is_old = |alias: Alias| {
+                    alias.provenance.is_shared || alias.provenance.sequence < self.query.arrival
+                };
                 let may_move = !self.query.lookup.key().is_contact_id();
                 // The old aliases of a deleted contact may belong to another one by now.
                 if is_gone && may_move && self.found_alias.is_none_or(is_old) {
@@ -127,7 +131,7 @@ impl Search<'_> {
     }
 
     fn apply(&mut self, fetched: &Fetched) {
-        self.stored |= !fetched.parts.held().is_empty();
+        self.stored |= !fetched.is_shared && !fetched.parts.held().is_empty();
         if fetched.alias.is_some() && !self.is_resolved() {
             self.found_alias = fetched.alias;
         }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Ready, Search};
 use crate::{
-    cache::{fence::Sequence, freshness::Freshness, parts::Origins},
+    cache::{freshness::Freshness, parts::Origins},
     clock::Tick,
     customer::{
         Error,
@@ -89,7 +89,7 @@ impl Search<'_> {
         };
         for part in self.query.asked.iter() {
             if !is_off {
-                let status = self.status(part, record.sequence(part), now);
+                let status = self.status(part, record, now);
                 verdict.status = verdict.status.max(status);
             }
             if let Some(provenance) = record.provenance(part)
@@ -99,9 +99,9 @@ impl Search<'_> {
                 verdict.age = verdict.age.max(provenance.age(now));
             }
         }
-        if verdict.status == CacheStatus::Hit {
+        if verdict.status <= CacheStatus::Shared {
             verdict.status = match verdict.stands_in {
-                None => CacheStatus::Hit,
+                None => verdict.status,
                 Some(StaleReason::Error) => CacheStatus::StaleIfError,
                 Some(StaleReason::Slow) => CacheStatus::StaleIfSlow,
             };
@@ -109,14 +109,20 @@ impl Search<'_> {
         verdict
     }
 
-    /// What the cache did for a part. `served` is the sequence number of the data that is served.
-    fn status(&self, part: Part, served: Sequence, now: Tick) -> CacheStatus {
+    /// What the cache did for a part of the record that is served.
+    fn status(&self, part: Part, record: &CachedRecord, now: Tick) -> CacheStatus {
         let first_read = self.first_read.record();
         let cached = first_read.and_then(|record| record.provenance(part));
         match cached {
             _ if self.query.fresh.contains(part) => CacheStatus::Request,
+            Some(cached) if cached.sequence == record.sequence(part) => CacheStatus::Hit,
+            _ if record
+                .provenance(part)
+                .is_some_and(|served| served.is_shared) =>
+            {
+                CacheStatus::Shared
+            }
             None => CacheStatus::Miss,
-            Some(cached) if cached.sequence == served => CacheStatus::Hit,
             Some(cached) => match cached.freshness(now, &self.inner.tiers.memory.policy) {
                 Freshness::Fresh | Freshness::Stale if self.query.max_age.is_some() => {
                     CacheStatus::Request

@@ -1,0 +1,99 @@
+//! What another replica fetched, as it enters this replica's memory: under the number of the moment when it was read
+//! from the shared tier, by the same rules as what this replica fetches itself.
+
+use std::time::Duration;
+
+use super::{
+    Alias, Answer, Cache, FetchStart,
+    fence::Sequence,
+    freshness::{FetchSource, Provenance},
+    parts::{Origins, Parts},
+    provenance,
+};
+use crate::{
+    clock::Tick,
+    domain::{ContactId, Lookup, LookupKey, PartMap, PartSet},
+};
+
+impl<R, E> Cache<R, E>
+where
+    R: Answer,
+    E: Clone + Send + Sync + 'static,
+{
+    /// The ages of the parts that are cached of the contact. Does not count as a read.
+    pub fn ages(&self, id: ContactId, now: Tick) -> PartMap<Option<Duration>> {
+        let record = self.glance(id);
+        PartMap::from_fn(|part| {
+            let provenance = record.as_ref()?.provenance(part)?;
+            Some(provenance.age(now))
+        })
+    }
+
+    /// The parts that this replica may pass on: those that no fence forbids. Those of which an entity endpoint returned
+    /// something new come second. Notes since when an entity endpoint has returned the same data as is cached.
+    pub fn parts_to_share(
+        &self,
+        id: ContactId,
+        parts: &mut Parts,
+        asked: Option<&Lookup>,
+    ) -> (Parts, PartSet) {
+        let cached = self.glance(id);
+        let cached = cached.and_then(|cached| self.parts_of(&cached));
+        let new = self.new_parts(parts, &cached.unwrap_or_default());
+        let mut allowed = parts.clone();
+        self.drop_fenced(id, &mut allowed, asked);
+        (allowed, new)
+    }
+
+    /// Stores parts that another replica fetched, and notes for how long entity endpoints alone may fill each. Returns
+    /// the parts that no fence forbids.
+    pub fn store_shared_parts(
+        &self,
+        id: ContactId,
+        parts: Parts,
+        entity_only: &PartMap<Duration>,
+        asked: Option<&Lookup>,
+    ) -> Parts {
+        self.fences
+            .entity_only_for(id, entity_only, self.clock.tick());
+        self.store_parts(id, parts, asked)
+    }
+
+    /// Stores an alias that another replica resolved. Returns it unless a fence, or what this replica knows, forbids it.
+    pub fn store_shared_alias(
+        &self,
+        key: &LookupKey,
+        id: ContactId,
+        found: Provenance,
+        confirmed: bool,
+    ) -> Option<Alias> {
+        let lifetime = found.lifetime.min(self.alias_lifetime(confirmed));
+        let alias = Alias {
+            id,
+            provenance: Provenance { lifetime, ..found },
+            confirmed,
+            seen_in: Sequence::default(),
+        };
+        self.place_alias(key, alias, true).then_some(alias)
+    }
+
+    /// Remembers for the rest of its life that another replica found that the identifier leads to no contact. `false`
+    /// where a fence, or what this replica knows, forbids it.
+    pub fn store_shared_negative(
+        &self,
+        key: &LookupKey,
+        start: FetchStart,
+        source: FetchSource,
+        requested_at: Tick,
+        why: E,
+    ) -> bool {
+        let found = Provenance {
+            requested_at,
+            is_shared: true,
+            ..provenance(start, self.policy.negative_lifetime, source)
+        };
+        let lags =
+            source == FetchSource::Overview && self.fences.alias_is_entity_only(key, requested_at);
+        !lags && self.place_negative(key, &found, why)
+    }
+}

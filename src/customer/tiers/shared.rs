@@ -1,0 +1,336 @@
+//! What a flight does with the tier that replicas share: it takes what another replica fetched, waits for another
+//! replica's call, or gets the lease to make the call itself.
+
+use std::time::Duration;
+
+use super::{Shared, Stored, Target, Tiers};
+use crate::{
+    cache::{
+        FetchStart,
+        flight::FlightStart,
+        freshness::{FetchSource, Freshness, Provenance},
+        parts::{Origins, Parts},
+    },
+    clock::Tick,
+    domain::{ContactId, Demand, Identifier, Lookup, Match, Part, PartMap, PartSet},
+    engage::Error,
+    shared_tier::{
+        Found, Need, NegativeReason, Overtaken, SharedAlias, SharedData, SharedFill, SharedLease,
+        SharedNegative, SharedTier, Wanted,
+    },
+};
+
+/// How long a flight waits before it looks again whether another replica's call has ended, in milliseconds.
+const LOOK_AGAIN: std::ops::Range<u64> = 25..100;
+/// A flight waits for the calls of other replicas for so long at most. Each of their leases ends before.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// What a flight found in the shared tier.
+pub(super) enum Look {
+    /// What it needs.
+    Found(FetchStart, Result<Shared, Error>),
+    /// Nothing: this replica makes the call.
+    Leased(SharedLease),
+    /// The tier can't be used.
+    Unavailable,
+}
+
+impl<'a> Target<'a> {
+    /// The identifier by which it is looked up. A contact id alone leads to itself.
+    fn lookup(self) -> Option<&'a Lookup> {
+        match self {
+            Target::Overview(lookup) | Target::Resolution(lookup) => {
+                Some(lookup).filter(|lookup| lookup.key().bare_id().is_none())
+            }
+            Target::Part(..) => None,
+        }
+    }
+}
+
+impl Tiers {
+    /// Looks for what the flight needs until it is found or the flight may fetch it.
+    pub(super) async fn look_in<V>(
+        &self,
+        tier: &SharedTier,
+        target: Target<'_>,
+        overview_parts: PartSet,
+        flight: &FlightStart<V>,
+    ) -> Look {
+        let mut demand = flight.demand();
+        let give_up = self.clock.tick() + LONGEST_WAIT;
+        // Whether only a lease helps: something that the flight needs is refused.
+        let mut wants_lease = false;
+        while self.memory.is_on() {
+            let start = self.memory.begin();
+            let mut asked = *demand.borrow_and_update();
+            wants_lease |= start.now.tick >= give_up;
+            if wants_lease {
+                asked.max_age = Duration::ZERO;
+            }
+            let need = self.need(target, overview_parts, asked, start.now.tick);
+            let found = match tier.fetch(start, need).await {
+                Err(_) => return Look::Unavailable,
+                Ok(Found::Leased(lease)) if self.memory.is_on() => return Look::Leased(lease),
+                Ok(Found::Leased(lease)) => {
+                    tier.release(lease).await;
+                    return Look::Unavailable;
+                }
+                // What was not asked for.
+                Ok(_) if wants_lease => return Look::Unavailable,
+                Ok(Found::Busy) => {
+                    let wait = Duration::from_millis(fastrand::u64(LOOK_AGAIN));
+                    tokio::select! {
+                        biased;
+                        _ = demand.changed() => {}
+                        () = self.clock.sleep_until(self.clock.tick() + wait) => {}
+                    }
+                    continue;
+                }
+                Ok(Found::Data(data)) => Ok(data),
+                Ok(Found::Negative(negative)) => Err(negative),
+            };
+            // From here on requests for newer data don't join the flight; those that did are in the demand.
+            flight.begin(start.sequence, start.now.tick);
+            let asked = *demand.borrow_and_update();
+            let taken = match found {
+                Ok(data) => self.take(target, start, asked, *data).map(Ok),
+                Err(negative) => self.take_negative(target, start, asked, &negative).map(Err),
+            };
+            if let Some(taken) = taken {
+                return Look::Found(start, taken);
+            }
+            wants_lease = true;
+        }
+        Look::Unavailable
+    }
+
+    /// What the flight needs of the tier.
+    fn need<'a>(
+        &self,
+        target: Target<'a>,
+        overview_parts: PartSet,
+        demand: Demand,
+        now: Tick,
+    ) -> Need<'a> {
+        let (wanted, id, called) = match target {
+            Target::Part(id, part) => (Wanted::Contact(id), Some(id), part.into()),
+            Target::Overview(lookup) | Target::Resolution(lookup) => {
+                let key = lookup.key();
+                let called = match target {
+                    Target::Overview(_) => overview_parts,
+                    Target::Resolution(_) | Target::Part(..) => PartSet::EMPTY,
+                };
+                match key.bare_id() {
+                    Some(id) => (Wanted::Contact(id), Some(id), called),
+                    None => {
+                        let id = self.memory.alias(key).map(|alias| alias.id);
+                        (Wanted::Alias(lookup), id, called)
+                    }
+                }
+            }
+        };
+        let fetched = match (target, id) {
+            // What its copy may not fill is another call's.
+            (Target::Overview(_), Some(id)) => {
+                called.without(self.memory.fences.entity_only(id, now))
+            }
+            _ => called,
+        };
+        Need {
+            wanted,
+            needed: demand.needed,
+            fetched,
+            max_age: demand.max_age,
+            cached: id.map_or_else(PartMap::default, |id| self.memory.ages(id, now)),
+            cached_alias: target
+                .lookup()
+                .and_then(|lookup| self.outdated_alias(lookup, now)),
+        }
+    }
+
+    /// The age of the cached alias, where it must be resolved again. While it is fresh, an older one does as well.
+    fn outdated_alias(&self, lookup: &Lookup, now: Tick) -> Option<Duration> {
+        let alias = self.memory.alias(lookup.key())?;
+        let policy = &self.memory.policy;
+        let is_outdated = alias.freshness(now, policy) != Freshness::Fresh
+            || alias.provenance.expires_soon(now, policy);
+        is_outdated.then(|| alias.provenance.age(now))
+    }
+
+    /// Puts what another replica fetched into memory. `None` where memory's rules, or the flight's requests, refuse
+    /// something that they need.
+    fn take(
+        &self,
+        target: Target<'_>,
+        start: FetchStart,
+        demand: Demand,
+        data: SharedData,
+    ) -> Option<Shared> {
+        let SharedData {
+            id,
+            alias,
+            parts,
+            entity_only,
+        } = data;
+        let now = self.clock.tick();
+        let is_usable = |provenance: &Provenance| {
+            provenance.age(now) < demand.max_age
+                && provenance.freshness(now, &self.memory.policy) <= Freshness::Stale
+        };
+        let lookup = target.lookup();
+        let alias = match (target, lookup) {
+            (Target::Part(wanted, _), _) if wanted != id => return None,
+            (_, None) => None,
+            (_, Some(lookup)) => {
+                let alias = alias.filter(|alias| is_usable(&alias.provenance))?;
+                let confirmed = self.confirms(target, lookup, id, &alias, &parts)?;
+                let key = lookup.key();
+                let alias = self
+                    .memory
+                    .store_shared_alias(key, id, alias.provenance, confirmed)?;
+                self.unless_purged(lookup, start).ok()?;
+                Some(alias)
+            }
+        };
+        let parts = self
+            .memory
+            .store_shared_parts(id, parts, &entity_only, lookup);
+        let is_served = |part: Part| {
+            parts
+                .provenance(part)
+                .is_some_and(|found| is_usable(&found))
+        };
+        let is_complete = demand.needed.iter().all(is_served);
+        is_complete.then_some(Shared {
+            id,
+            stored: Stored { alias, parts },
+        })
+    }
+
+    /// Whether the contact is known to have the identifier; `None` if this is the wrong contact, or may be.
+    fn confirms(
+        &self,
+        target: Target<'_>,
+        lookup: &Lookup,
+        id: ContactId,
+        alias: &SharedAlias,
+        parts: &Parts,
+    ) -> Option<bool> {
+        let key = lookup.key();
+        let is_overview = alias.provenance.source == FetchSource::Overview;
+        if matches!(target, Target::Resolution(_)) && is_overview {
+            return None;
+        }
+        if let Identifier::ContactId(requested) = lookup.identifier
+            && requested != id
+        {
+            return None;
+        }
+        let Some(profile) = &parts.profile else {
+            return Some(alias.confirmed || key.is_contact_id());
+        };
+        let identity = &profile.data.identity;
+        let matches = self
+            .alias_reader
+            .matches(&identity.aliases, &lookup.identifier);
+        let is_other = matches == Match::No || !identity.is_of(lookup.contact_type.as_ref());
+        (!is_other).then_some(alias.confirmed || matches == Match::Yes || key.is_contact_id())
+    }
+
+    /// Remembers that another replica found no contact, and returns the error that this stands for.
+    fn take_negative(
+        &self,
+        target: Target<'_>,
+        start: FetchStart,
+        demand: Demand,
+        found: &SharedNegative,
+    ) -> Option<Error> {
+        let lookup = target.lookup()?;
+        let is_overview = found.source == FetchSource::Overview;
+        let age = self.clock.tick().since(found.requested_at);
+        let is_lagging = matches!(target, Target::Resolution(_)) && is_overview;
+        if is_lagging || age >= demand.max_age.min(self.memory.policy.negative_lifetime) {
+            return None;
+        }
+        let error = Error::from(&found.why);
+        let is_stored = error.is_about_the_identifier()
+            && self.memory.store_shared_negative(
+                lookup.key(),
+                start,
+                found.source,
+                found.requested_at,
+                error.clone(),
+            );
+        is_stored.then_some(error)
+    }
+
+    /// Stores what a call fetched in the shared tier, unless the cache was switched off meanwhile.
+    pub(super) async fn share(
+        &self,
+        lease: SharedLease,
+        start: FetchStart,
+        fill: SharedFill<'_>,
+    ) -> Overtaken {
+        match &self.shared {
+            Some(tier) if self.memory.is_on() => tier.store(lease, start, fill).await,
+            _ => {
+                self.release_shared(Some(lease)).await;
+                Overtaken::default()
+            }
+        }
+    }
+
+    /// Stores in the shared tier that an identifier leads to no contact.
+    pub(super) async fn share_negative(
+        &self,
+        lease: Option<SharedLease>,
+        start: FetchStart,
+        requested: &Lookup,
+        source: FetchSource,
+        why: &Error,
+    ) -> Overtaken {
+        // A contact id alone has no alias, hence no negative value.
+        let reason = reason(why).filter(|_| requested.key().bare_id().is_none());
+        match (lease, &reason) {
+            (Some(lease), Some(why)) => {
+                let fill = SharedFill::Negative {
+                    requested,
+                    source,
+                    why,
+                };
+                self.share(lease, start, fill).await
+            }
+            (lease, _) => {
+                self.release_shared(lease).await;
+                Overtaken::default()
+            }
+        }
+    }
+
+    /// Gives up a lease of the shared tier.
+    pub(super) async fn release_shared(&self, lease: Option<SharedLease>) {
+        if let (Some(tier), Some(lease)) = (&self.shared, lease) {
+            tier.release(lease).await;
+        }
+    }
+}
+
+/// What the error says about the identifier, if it says anything.
+fn reason(error: &Error) -> Option<NegativeReason> {
+    match error {
+        Error::NotFound => Some(NegativeReason::NotFound),
+        Error::MultipleMatches => Some(NegativeReason::MultipleMatches),
+        Error::Rejected { code } => Some(NegativeReason::Rejected(code.clone())),
+        _ => None,
+    }
+}
+
+impl From<&NegativeReason> for Error {
+    fn from(why: &NegativeReason) -> Self {
+        match why {
+            NegativeReason::NotFound => Error::NotFound,
+            NegativeReason::MultipleMatches => Error::MultipleMatches,
+            NegativeReason::Rejected(code) => Error::Rejected { code: code.clone() },
+        }
+    }
+}

@@ -18,10 +18,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use self::settings::{
-    alias_reader, cors_origins, digester, limits, lookup_rules, operations_limits, view_rules,
+    alias_reader, cors_origins, digester, feed, limits, lookup_rules, operations_limits, view_rules,
 };
 pub use self::settings::{bounds, policy, reserved_descriptors, upstream_limits};
 use crate::{
+    cache::freshness::Policy,
     clock::{Clock, Tick},
     config::{self, Config},
     customer::CustomerService,
@@ -240,9 +241,9 @@ fn parts(
         alias_reader,
         time_zone.clone(),
         admission.clone(),
+        shared,
         clock,
     )?;
-    let customers = customers.with_shared_tier(shared);
     let authenticator = Authenticator::new(&config.auth, &config.server, clock);
     let authenticator = Arc::new(authenticator.context("auth.jwt")?);
     let webhooks = webhooks(config)?;
@@ -288,6 +289,7 @@ fn customer_service(
     alias_reader: AliasReader,
     time_zone: TimeZone,
     admission: Admission,
+    shared: Option<SharedTier>,
     clock: &Clock,
 ) -> Result<CustomerService, anyhow::Error> {
     let rules = view_rules(config, alias_reader.rules.phone_region);
@@ -298,15 +300,19 @@ fn customer_service(
         points_in_overview: config.engage.api_version == config::ApiVersion::V2,
     };
     let engage = EngageClient::new(&config.engage, reader, admission, clock.clone())?;
-    Ok(CustomerService::new(
+    let customers = CustomerService::new(
         engage,
         alias_reader,
         rules,
-        policy(config),
+        Policy {
+            feed: feed(&config.webhooks, shared.is_some()),
+            ..policy(config)
+        },
         bounds(config),
         config.server.request_timeout,
         clock.clone(),
-    ))
+    );
+    Ok(customers.with_shared_tier(shared))
 }
 
 /// The state of calls to Engage, for the readiness detail.

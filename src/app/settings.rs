@@ -70,13 +70,21 @@ pub(super) fn digester(config: &Config) -> Digester {
     }
 }
 
-/// The state of the webhook feed. `None` without a signing secret: then no webhooks are accepted.
-fn feed(config: &config::WebhookConfig) -> Option<Arc<Feed>> {
-    (!config.secrets.is_empty())
-        .then(|| Arc::new(Feed::new(config.silence, config.fallback_lifetime)))
+/// The feed of changes, of webhooks and of what replicas that share a tier announce. `None` without a signing secret,
+/// when no webhooks are accepted, and without such a tier.
+pub(super) fn feed(config: &config::WebhookConfig, has_shared_tier: bool) -> Option<Arc<Feed>> {
+    let silence = (!config.secrets.is_empty()).then_some(config.silence);
+    let is_some = silence.is_some() || has_shared_tier;
+    is_some.then(|| {
+        Arc::new(Feed::new(
+            silence,
+            has_shared_tier,
+            config.fallback_lifetime,
+        ))
+    })
 }
 
-/// The cache's lifetimes and windows.
+/// The cache's lifetimes and windows, for a replica without a shared tier.
 pub fn policy(config: &Config) -> Policy {
     let cache = &config.cache;
     Policy {
@@ -93,7 +101,7 @@ pub fn policy(config: &Config) -> Policy {
         negative_lifetime: cache.negative_lifetime,
         overview_lag: config.engage.overview_lag,
         overview_parts: overview_parts(config.engage.api_version),
-        feed: feed(&config.webhooks),
+        feed: feed(&config.webhooks, false),
     }
 }
 

@@ -1,11 +1,18 @@
-//! The feed of webhooks: whether changes at Engage reach us, and so how long data may be served.
+//! The feed of changes: whether what changes at Engage reaches us, and so how long data may be served.
 //!
-//! Long lifetimes are safe while every change is reported. Where that is in doubt, data is fresh for the fallback
-//! lifetime only: before the first delivery, after too long without one, and while too many deliveries are unreadable.
-//! Data that was fetched before the feed worked again keeps that short lifetime, since changes in the gap may never be
-//! reported. One unreadable delivery concerns one contact; the feed fails by their rate (`window.rs`).
+//! It has two sources: deliveries of webhooks, and the stream in which replicas that share a tier announce
+//! invalidations to each other. Long lifetimes are safe while every configured one works. Where that is in doubt, data
+//! is fresh for the fallback lifetime only.
 //!
-//! A hit costs two atomic loads: the end of trust is stored at once, its return at the next delivery or status query.
+//! - **Webhooks** are in doubt before the first delivery, after too long without one, and while too many deliveries are
+//!   unreadable. Data that was fetched before they worked again keeps the short lifetime, since changes in the gap may
+//!   never be reported. One unreadable delivery concerns one contact; the feed fails by their rate (`window.rs`).
+//! - **The stream** is in doubt while the moment until which everything in it was applied is too long ago. It is read by
+//!   position: once everything is applied again, nothing was missed, and all data is trusted as before. Where something
+//!   was missed, all data is dropped.
+//!
+//! A hit costs two atomic loads: the end of trust is stored at once, its return at the next event or status query. So a
+//! process that was stopped distrusts its memory from its first instruction on.
 
 mod window;
 
@@ -17,7 +24,10 @@ use crate::{
     threads::{AtomicU64, Mutex, MutexGuard, Ordering},
 };
 
-/// The status of the feed.
+/// The stream is in doubt so long after the moment until which everything in it was applied.
+pub const STREAM_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The status of the feed of webhooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeedStatus {
     /// No delivery yet.
@@ -50,40 +60,93 @@ impl FeedStatus {
     }
 }
 
-/// Records deliveries, and bounds lifetimes by them.
+/// What a genuine delivery of a webhook says about the feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// It was read.
+    Received,
+    /// It could not be read, and why.
+    Missed(&'static str),
+}
+
+/// Records what the sources deliver, and bounds lifetimes by it.
 #[derive(Debug)]
 pub struct Feed {
-    /// How long the feed counts as working without a delivery.
-    silence: Duration,
+    /// How long webhooks count as working without a delivery. `None` where none are configured.
+    silence: Option<Duration>,
+    /// Whether replicas announce invalidations to each other.
+    has_stream: bool,
     /// The longest lifetime while changes may have been missed.
     fallback: Duration,
-    /// The start of the current period without missed deliveries, and its end as far as is known yet.
-    since: AtomicU64,
-    until: AtomicU64,
+    /// Data that was true at this moment or later is trusted, until the other moment.
+    trusted_from: AtomicU64,
+    trusted_until: AtomicU64,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     last_received: Option<Tick>,
     is_failing: bool,
     window: Window,
+    /// The start of the current period without missed deliveries.
+    since: Tick,
+    /// When the next delivery is overdue; the first moment while the feed fails.
+    webhooks_until: Tick,
+    /// When the stream is in doubt.
+    stream_until: Tick,
 }
 
 impl Feed {
-    /// A feed without a delivery yet.
-    pub fn new(silence: Duration, fallback: Duration) -> Self {
-        Self {
+    /// A feed without a delivery yet. `silence` is how long webhooks may be silent, `None` where none are configured;
+    /// `fallback` is the longest lifetime of data in doubt.
+    pub fn new(silence: Option<Duration>, has_stream: bool, fallback: Duration) -> Self {
+        // A source that is not configured is never in doubt.
+        let ends = |is_configured| {
+            if is_configured {
+                Tick::default()
+            } else {
+                Tick::END
+            }
+        };
+        let state = State {
+            last_received: None,
+            is_failing: false,
+            window: Window::default(),
+            since: Tick::END,
+            webhooks_until: ends(silence.is_some()),
+            stream_until: ends(has_stream),
+        };
+        let feed = Self {
             silence,
+            has_stream,
             fallback,
-            since: AtomicU64::new(Tick::END.nanos()),
-            until: AtomicU64::new(0),
-            state: Mutex::default(),
+            trusted_from: AtomicU64::default(),
+            trusted_until: AtomicU64::default(),
+            state: Mutex::new(state),
+        };
+        feed.publish(&feed.locked());
+        feed
+    }
+
+    /// Whether webhooks are configured.
+    pub fn has_webhooks(&self) -> bool {
+        self.silence.is_some()
+    }
+
+    /// Notes a genuine delivery, to this replica or to another one. Nothing where webhooks are not configured.
+    pub fn note(&self, now: Tick, delivery: Delivery) {
+        match delivery {
+            Delivery::Received => self.note_received(now),
+            Delivery::Missed(why) => self.note_missed(now, why),
         }
     }
 
     /// Notes a delivery that was read.
     pub fn note_received(&self, now: Tick) {
+        if !self.has_webhooks() {
+            return;
+        }
         let mut state = self.locked();
         let before = self.status_of(&state, now);
         state.window.note_received(now);
@@ -91,10 +154,9 @@ impl Feed {
         let transition = self.update(&mut state, now);
         if !state.is_failing {
             if before != FeedStatus::Working {
-                // Before the end: a reader of the new end must not see the old start.
-                self.since.store(now.nanos(), Ordering::SeqCst);
+                state.since = now;
             }
-            self.trust(&state);
+            self.trust(&mut state);
         }
         drop(state);
         log(transition, "");
@@ -102,6 +164,9 @@ impl Feed {
 
     /// Notes a genuine delivery that could not be read, and why.
     pub fn note_missed(&self, now: Tick, why: &'static str) {
+        if !self.has_webhooks() {
+            return;
+        }
         let mut state = self.locked();
         state.window.note_missed(now);
         let transition = self.update(&mut state, now);
@@ -109,7 +174,27 @@ impl Feed {
         log(transition, why);
     }
 
-    /// The status at `now`.
+    /// Notes that everything that other replicas announced until `at` was applied.
+    pub fn note_caught_up(&self, at: Tick) {
+        if !self.has_stream {
+            return;
+        }
+        let mut state = self.locked();
+        state.stream_until = state.stream_until.max(at + STREAM_PATIENCE);
+        self.publish(&state);
+    }
+
+    /// Notes that announcements may have been missed: the stream is in doubt until everything was applied again.
+    pub fn note_gap(&self) {
+        if !self.has_stream {
+            return;
+        }
+        let mut state = self.locked();
+        state.stream_until = Tick::default();
+        self.publish(&state);
+    }
+
+    /// The status of the feed of webhooks at `now`.
     pub fn status(&self, now: Tick) -> FeedStatus {
         let mut state = self.locked();
         let transition = self.update(&mut state, now);
@@ -119,7 +204,7 @@ impl Feed {
         status
     }
 
-    /// Notes whether the feed fails now, where that has changed.
+    /// Notes whether the feed of webhooks fails now, where that has changed.
     fn update(&self, state: &mut State, now: Tick) -> Option<Transition> {
         // Hysteresis: a feed that fails does so until clearly less is missed, so it does not flap with each delivery.
         let is_failing =
@@ -129,22 +214,37 @@ impl Feed {
         }
         state.is_failing = is_failing;
         if is_failing {
-            self.until.store(0, Ordering::SeqCst);
+            state.webhooks_until = Tick::default();
+            self.publish(state);
             let (received, missed) = state.window.counts(now);
             return Some(Transition::Failing { received, missed });
         }
         // A delivery that was missed may concern any contact.
-        self.since.store(now.nanos(), Ordering::SeqCst);
+        state.since = now;
         self.trust(state);
         Some(Transition::Recovered)
     }
 
-    /// Trusts data until the next delivery is overdue.
-    fn trust(&self, state: &State) {
-        if let Some(last) = state.last_received {
-            let until = (last + self.silence).nanos();
-            self.until.fetch_max(until, Ordering::SeqCst);
+    /// Trusts webhooks until the next delivery is overdue.
+    fn trust(&self, state: &mut State) {
+        if let (Some(silence), Some(last)) = (self.silence, state.last_received) {
+            state.webhooks_until = state.webhooks_until.max(last + silence);
         }
+        self.publish(state);
+    }
+
+    /// Stores what hits read.
+    fn publish(&self, state: &State) {
+        let from = if self.has_webhooks() {
+            // A change of the same moment may have been reported before.
+            state.since.nanos().saturating_add(1)
+        } else {
+            0
+        };
+        // Before the end: a reader of the new end must not see the old start.
+        self.trusted_from.store(from, Ordering::SeqCst);
+        let until = state.webhooks_until.min(state.stream_until);
+        self.trusted_until.store(until.nanos(), Ordering::SeqCst);
     }
 
     /// When the last delivery that could be read arrived.
@@ -152,28 +252,29 @@ impl Feed {
         self.locked().last_received
     }
 
-    /// Since when no delivery was missed, if the feed works.
+    /// Since when no delivery was missed, if webhooks work.
     pub fn working_since(&self, now: Tick) -> Option<Tick> {
-        let until = Tick::from_nanos(self.until.load(Ordering::SeqCst));
-        let since = Tick::from_nanos(self.since.load(Ordering::SeqCst));
-        (now < until).then_some(since)
+        let state = self.locked();
+        (now < state.webhooks_until).then_some(state.since)
     }
 
     /// The longest lifetime of data that was true at `true_at`.
     pub fn longest_lifetime(&self, true_at: Tick, now: Tick) -> Duration {
-        match self.working_since(now) {
-            // A change of the same moment may have been reported before.
-            Some(since) if since < true_at => Duration::MAX,
-            _ => self.fallback,
+        let until = Tick::from_nanos(self.trusted_until.load(Ordering::SeqCst));
+        let from = Tick::from_nanos(self.trusted_from.load(Ordering::SeqCst));
+        if now < until && from <= true_at {
+            Duration::MAX
+        } else {
+            self.fallback
         }
     }
 
     fn status_of(&self, state: &State, now: Tick) -> FeedStatus {
-        match state.last_received {
+        match (state.last_received, self.silence) {
             _ if state.is_failing => FeedStatus::Failing,
-            None => FeedStatus::Unknown,
-            Some(last) if now < last + self.silence => FeedStatus::Working,
-            Some(_) => FeedStatus::Silent,
+            (Some(last), Some(silence)) if now < last + silence => FeedStatus::Working,
+            (Some(_), Some(_)) => FeedStatus::Silent,
+            _ => FeedStatus::Unknown,
         }
     }
 
@@ -206,104 +307,4 @@ fn log(transition: Option<Transition>, why: &'static str) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SILENCE: Duration = Duration::from_secs(100);
-    const FALLBACK: Duration = Duration::from_secs(60);
-
-    fn at(second: u64) -> Tick {
-        Tick::default() + Duration::from_secs(second)
-    }
-
-    #[test]
-    fn only_data_fetched_while_the_feed_works_is_trusted() {
-        let feed = Feed::new(SILENCE, FALLBACK);
-        assert_eq!(feed.status(at(0)), FeedStatus::Unknown);
-        assert_eq!(feed.longest_lifetime(at(0), at(0)), FALLBACK);
-        feed.note_received(at(10));
-        assert_eq!(feed.longest_lifetime(at(10), at(11)), FALLBACK);
-        assert_eq!(feed.longest_lifetime(at(11), at(11)), Duration::MAX);
-        feed.note_received(at(50));
-        // A delivery in time prolongs the period that began with the first.
-        assert_eq!(feed.longest_lifetime(at(11), at(149)), Duration::MAX);
-        assert_eq!(feed.status(at(149)), FeedStatus::Working);
-        assert_eq!(feed.status(at(150)), FeedStatus::Silent);
-        assert_eq!(feed.longest_lifetime(at(149), at(150)), FALLBACK);
-    }
-
-    #[test]
-    fn data_fetched_before_a_gap_is_not_trusted_after_it() {
-        let feed = Feed::new(SILENCE, FALLBACK);
-        feed.note_received(at(0));
-        assert_eq!(feed.status(at(199)), FeedStatus::Silent);
-        feed.note_received(at(200));
-        for (true_at, longest) in [(50, FALLBACK), (200, FALLBACK), (201, Duration::MAX)] {
-            assert_eq!(feed.longest_lifetime(at(true_at), at(201)), longest);
-        }
-        assert_eq!(feed.working_since(at(201)), Some(at(200)));
-    }
-
-    #[test]
-    fn one_unreadable_delivery_changes_nothing() {
-        let feed = Feed::new(SILENCE, FALLBACK);
-        feed.note_received(at(0));
-        for second in [5, 6] {
-            feed.note_missed(at(second), "sealed");
-            assert_eq!(feed.status(at(second)), FeedStatus::Working);
-            assert_eq!(feed.longest_lifetime(at(1), at(second)), Duration::MAX);
-        }
-    }
-
-    #[test]
-    fn after_a_failure_only_data_fetched_later_is_trusted() {
-        let feed = Feed::new(SILENCE, FALLBACK);
-        feed.note_received(at(0));
-        for _ in 0..3 {
-            feed.note_missed(at(5), "sealed");
-        }
-        assert_eq!(feed.status(at(6)), FeedStatus::Failing);
-        assert_eq!(feed.longest_lifetime(at(1), at(6)), FALLBACK);
-        // No readable delivery since.
-        assert_eq!(feed.status(at(1000)), FeedStatus::Failing);
-        feed.note_received(at(1001));
-        assert_eq!(feed.status(at(1002)), FeedStatus::Working);
-        assert_eq!(feed.longest_lifetime(at(1001), at(1002)), FALLBACK);
-        assert_eq!(feed.longest_lifetime(at(1002), at(1002)), Duration::MAX);
-        assert_eq!(feed.last_received(), Some(at(1001)));
-    }
-
-    #[test]
-    fn partly_read_feed_fails_until_the_rate_falls() {
-        let feed = Feed::new(SILENCE, FALLBACK);
-        (0..20).for_each(|_| feed.note_received(at(0)));
-        (0..3).for_each(|_| {
-            feed.note_missed(at(1), "unaddressed");
-            feed.note_received(at(1));
-        });
-        assert_eq!(feed.status(at(2)), FeedStatus::Failing);
-        assert_eq!(feed.longest_lifetime(at(1), at(2)), FALLBACK);
-        // It does not recover at a rate from which one delivery would let it fail again.
-        (0..10).for_each(|_| feed.note_received(at(2)));
-        assert_eq!(feed.status(at(2)), FeedStatus::Failing);
-        (0..25).for_each(|_| feed.note_received(at(2)));
-        assert_eq!(feed.status(at(3)), FeedStatus::Working);
-        assert_eq!(feed.longest_lifetime(at(1), at(3)), FALLBACK);
-        assert_eq!(feed.longest_lifetime(at(3), at(3)), Duration::MAX);
-    }
-
-    #[test]
-    fn failed_feed_is_judged_by_its_last_delivery_once_the_window_is_empty() {
-        let long = Duration::from_secs(10_000);
-        for (silence, then) in [(long, FeedStatus::Working), (SILENCE, FeedStatus::Silent)] {
-            let feed = Feed::new(silence, FALLBACK);
-            (0..3).for_each(|_| feed.note_missed(at(1), "sealed"));
-            feed.note_received(at(1));
-            assert_eq!(feed.status(at(2)), FeedStatus::Failing);
-            assert_eq!(feed.working_since(at(299)), None);
-            assert_eq!(feed.status(at(301)), then);
-            let since = (then == FeedStatus::Working).then_some(at(301));
-            assert_eq!(feed.working_since(at(301)), since);
-        }
-    }
-}
+mod tests;

@@ -32,7 +32,8 @@ pub struct Policy {
     pub overview_lag: Duration,
     /// The parts that the overview contains.
     pub overview_parts: PartSet,
-    /// Shortens lifetimes while changes may go unreported; `None` without webhooks: the lifetimes are chosen for that.
+    /// Shortens lifetimes while changes may go unreported; `None` without webhooks and without a tier that replicas share:
+    /// the lifetimes are chosen for that.
     pub feed: Option<Arc<Feed>>,
 }
 
@@ -246,7 +247,11 @@ mod tests {
 
     #[test]
     fn after_a_feed_gap_an_overview_is_trusted_once_its_lag_has_passed() {
-        let feed = Feed::new(Duration::from_secs(10_000), Duration::from_secs(20));
+        let feed = Feed::new(
+            Some(Duration::from_secs(10_000)),
+            false,
+            Duration::from_secs(20),
+        );
         let policy = Policy {
             feed: Some(feed.into()),
             ..policy()

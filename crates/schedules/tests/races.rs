@@ -10,7 +10,7 @@ use std::{
 };
 
 use engage_bff::{
-    clock::{Clock, ManualClock},
+    clock::{Clock, ManualClock, Tick},
     domain::{
         Claim, ContactId, Decimal, Demand, Digester, Flow, Identifier, IdentifierKind,
         IdentifierRules, Lookup, Overview, Part, PartMap, PartSet, PointAccount, Points, Priority,
@@ -20,6 +20,7 @@ use engage_bff::{
 use jiff::{Timestamp, civil::date};
 use schedules::cache::{
     Answer, Bounds, Cache, FetchStart, IsPurged, PartData,
+    feed::Feed,
     fence::{Fences, Sequence},
     flight::{Flights, Joined, Pace},
     freshness::{FetchSource, Policy},
@@ -565,5 +566,36 @@ fn parts_other_than_the_invalidated_one_stay() {
         racing.join().expect("the invalidation ends");
         let record = cache.record(alva()).expect("the record stays");
         assert_eq!(record.held(), PartSet::from(Part::Profile));
+    });
+}
+
+#[test]
+fn data_from_before_a_gap_is_never_trusted_again() {
+    let at = |second: u64| Tick::default() + Duration::from_secs(second);
+    let fallback = Duration::from_secs(1);
+    explore(move || {
+        let feed = Arc::new(Feed::new(Some(Duration::from_secs(100)), true, fallback));
+        feed.note_caught_up(at(0));
+        feed.note_received(at(0));
+        assert_eq!(feed.longest_lifetime(at(1), at(1)), Duration::MAX);
+        // From 100 to 200 nothing was reported, and then both sources are heard of again.
+        let webhooks = {
+            let feed = Arc::clone(&feed);
+            thread::spawn(move || feed.note_received(at(200)))
+        };
+        let stream = {
+            let feed = Arc::clone(&feed);
+            thread::spawn(move || feed.note_caught_up(at(200)))
+        };
+        for _ in 0..3 {
+            assert_eq!(feed.longest_lifetime(at(50), at(201)), fallback);
+            thread::yield_now();
+        }
+        webhooks.join().expect("the delivery is noted");
+        stream.join().expect("the stream is noted");
+        assert_eq!(feed.longest_lifetime(at(50), at(201)), fallback);
+        assert_eq!(feed.longest_lifetime(at(201), at(201)), Duration::MAX);
+        // Once cut, the stream alone ends the trust.
+        assert_eq!(feed.longest_lifetime(at(201), at(202)), fallback);
     });
 }

@@ -9,6 +9,7 @@ pub mod answer;
 mod contactability;
 mod explain;
 mod fetch;
+mod follow;
 mod found;
 mod maintenance;
 pub mod plan;
@@ -25,17 +26,13 @@ pub use self::{
     explain::{Explanation, FailedCall},
     found::{CacheStatus, Found, StaleReason, Verdict},
     plan::CustomerQuery,
+    tiers::WebhookMessage,
     view::Shape,
 };
 use self::{
     fetch::FetchOutcome,
     search::Search,
     tiers::{Invalidation, Tiers},
-};
-pub use crate::cache::{
-    explain::{Age, AliasView, ContactView},
-    feed::Feed,
-    fence::FenceStatus,
 };
 use crate::{
     cache::{
@@ -45,11 +42,17 @@ use crate::{
         freshness::Policy,
     },
     clock::{Clock, Now},
-    domain::{
-        Change, ChangeKind, ContactId, Lookup, LookupKey, Part, PartSet, aliases::AliasReader,
-    },
+    domain::{Change, ContactId, Lookup, LookupKey, Part, PartSet, aliases::AliasReader},
     engage::{self, EngageClient},
     shared_tier::SharedTier,
+};
+pub use crate::{
+    cache::{
+        explain::{Age, AliasView, ContactView},
+        feed::{Delivery, Feed},
+        fence::FenceStatus,
+    },
+    shared_tier::{Announced, NotShared},
 };
 
 /// Why there is no answer.
@@ -192,48 +195,64 @@ impl CustomerService {
             .ok_or(Error::Damaged)
     }
 
-    /// Applies a change that Engage reports. Repeated, late or out of order, it costs a refill at most.
-    pub async fn apply(&self, change: &Change) {
-        self.inner.apply(change).await;
+    /// Applies a change that Engage reports, here and at the other replicas. Repeated, late or out of order, it costs a
+    /// refill at most.
+    pub async fn apply(&self, change: &Change) -> Result<(), NotShared> {
+        self.inner.apply(change).await
     }
 
-    /// Whether changes are reported; `None` where no webhooks are configured.
+    /// The same for a change that came with a webhook, which takes effect once.
+    pub async fn apply_webhook(
+        &self,
+        change: &Change,
+        message: WebhookMessage<'_>,
+    ) -> Result<Announced, NotShared> {
+        let invalidations = Vec::from(change);
+        let tiers = &self.inner.tiers;
+        tiers.invalidate(&invalidations, Some(message)).await
+    }
+
+    /// Notes a genuine webhook that could not be read.
+    pub async fn note_missed(&self, message: WebhookMessage<'_>) {
+        self.inner.tiers.note_missed(message).await;
+    }
+
+    /// Whether webhooks report changes; `None` where none are configured.
     pub fn feed(&self) -> Option<&Feed> {
-        self.inner.tiers.memory.policy.feed.as_deref()
+        self.inner.webhook_feed()
     }
 
     /// Makes sure that nothing fetched of the parts until now is ever served again. Audiences are left out.
-    pub async fn invalidate(&self, id: ContactId, parts: PartSet) {
-        let invalidation = Invalidation::Parts(id, parts);
-        self.inner.tiers.invalidate(invalidation).await;
+    pub async fn invalidate(&self, id: ContactId, parts: PartSet) -> Result<(), NotShared> {
+        self.inner.invalidate(Invalidation::Parts(id, parts)).await
     }
 
     /// Makes sure that nothing fetched of the contact until now is ever served again.
-    pub async fn purge(&self, id: ContactId) {
-        let invalidation = Invalidation::Contact(id);
-        self.inner.tiers.invalidate(invalidation).await;
+    pub async fn purge(&self, id: ContactId) -> Result<(), NotShared> {
+        self.inner.invalidate(Invalidation::Contact(id)).await
     }
 
     /// The same for every contact that has the identifier, by a cached profile or one still in flight, whatever its
     /// type. Reads every record and every alias: not for a thread that serves requests.
-    pub async fn purge_by(&self, lookup: &Lookup) {
+    pub async fn purge_by(&self, lookup: &Lookup) -> Result<(), NotShared> {
         let invalidation = Invalidation::Identifier(lookup.clone());
-        self.inner.tiers.invalidate(invalidation).await;
+        self.inner.invalidate(invalidation).await
     }
 
     /// Makes sure that nothing fetched until now is ever served again.
-    pub async fn purge_everything(&self) {
-        self.inner.tiers.invalidate(Invalidation::Everything).await;
+    pub async fn purge_everything(&self) -> Result<(), NotShared> {
+        self.inner.invalidate(Invalidation::Everything).await
     }
 
     /// Drops every negative entry: a contact was created, changed or deleted.
-    pub async fn drop_negatives(&self) {
-        self.inner.tiers.invalidate(Invalidation::Negatives).await;
+    pub async fn drop_negatives(&self) -> Result<(), NotShared> {
+        self.inner.invalidate(Invalidation::Negatives).await
     }
 
-    /// Switches the cache off, which purges everything, or on again. Off, every request is answered by Engage.
-    pub async fn switch_cache(&self, on: bool) {
-        self.inner.tiers.switch(on).await;
+    /// Switches the cache of this replica off, which empties its memory, or on again. Off, every request is answered by
+    /// Engage.
+    pub fn switch_cache(&self, on: bool) {
+        self.inner.tiers.switch(on);
     }
 
     /// Whether the cache is used.
@@ -269,17 +288,22 @@ impl CustomerService {
 }
 
 impl Inner {
-    async fn apply(&self, change: &Change) {
-        for id in &change.contacts {
-            let invalidation = match change.kind {
-                ChangeKind::Changed(parts) => Invalidation::Parts(*id, parts),
-                ChangeKind::Deleted => Invalidation::Contact(*id),
-                ChangeKind::Created => continue,
-            };
-            self.tiers.invalidate(invalidation).await;
-        }
-        if change.affects_aliases() {
-            self.tiers.invalidate(Invalidation::Negatives).await;
-        }
+    async fn apply(&self, change: &Change) -> Result<(), NotShared> {
+        let invalidations = Vec::from(change);
+        self.tiers.invalidate(&invalidations, None).await.map(drop)
+    }
+
+    async fn invalidate(&self, invalidation: Invalidation) -> Result<(), NotShared> {
+        self.tiers.invalidate(&[invalidation], None).await.map(drop)
+    }
+
+    /// A contact is gone, as Engage has just said. If it can't be announced, it is owed.
+    async fn contact_is_gone(&self, id: ContactId) {
+        let _owed = self.invalidate(Invalidation::Contact(id)).await;
+    }
+
+    fn webhook_feed(&self) -> Option<&Feed> {
+        let feed = self.tiers.memory.policy.feed.as_deref();
+        feed.filter(|feed| feed.has_webhooks())
     }
 }

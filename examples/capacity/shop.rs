@@ -99,7 +99,7 @@ impl<'a> Shop<'a> {
             .map(|_| Replica::new(&setting.config, budget, &call_log, &time))
             .collect();
         for replica in &replicas {
-            replica.customers.switch_cache(setting.caches).await;
+            replica.customers.switch_cache(setting.caches);
         }
         let mut shop = Self {
             setting,
@@ -321,7 +321,11 @@ impl<'a> Shop<'a> {
             return;
         }
         for replica in &self.replicas {
-            replica.customers.invalidate(id(contact), parts).await;
+            replica
+                .customers
+                .invalidate(id(contact), parts)
+                .await
+                .expect("there is no shared tier");
         }
         settle().await;
     }

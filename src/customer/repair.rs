@@ -19,6 +19,7 @@ use crate::{
     clock::{Now, Tick},
     domain::{Change, ChangeKind, Flow, PartSet, Priority, Requester},
     engage::{AdmissionRequest, Changes, ContactChanges, Error, Group, NO_SUBJECT},
+    shared_tier::NotShared,
 };
 
 /// How often the state of the feed is read where no changes are polled.
@@ -68,13 +69,16 @@ enum ChangesUnknown {
     /// The call failed.
     #[error(transparent)]
     Failed(#[from] Error),
+    /// They were applied at this replica alone.
+    #[error(transparent)]
+    NotShared(#[from] NotShared),
 }
 
 impl CustomerService {
     /// Watches the feed, and asks Engage every `poll` for changes that it may have missed. Returns only without a feed.
     pub(super) async fn watch_feed(&self, poll: Option<Duration>) {
         let inner = &*self.inner;
-        let Some(feed) = inner.tiers.memory.policy.feed.as_deref() else {
+        let Some(feed) = inner.webhook_feed() else {
             return;
         };
         let now = inner.clock.now();
@@ -142,21 +146,26 @@ impl Watch<'_> {
                 self.fenced_at = None;
             }
             Err(unknown) if self.is_lost(&unknown, now.tick) => {
-                self.inner.tiers.invalidate(Invalidation::AnyContact).await;
+                let is_shared = self.inner.invalidate(Invalidation::AnyContact).await;
                 tracing::error!(alarm = true, why = %unknown, "changes unknown; cache invalidated");
                 self.unreadable = 0;
                 self.fenced_at = Some(now.tick);
-            }
-            Err(error) => {
-                if !self.is_failing {
-                    tracing::warn!(%error, "polling /contacts/changes failed");
+                if let Err(error) = is_shared {
+                    return self.note_failure(&error.into());
                 }
-                self.is_failing = true;
-                return;
             }
+            Err(error) => return self.note_failure(&error),
         }
         self.known_until = now.wall;
         self.repaired = since;
+    }
+
+    /// Notes that the next poll asks for the same changes again.
+    fn note_failure(&mut self, error: &ChangesUnknown) {
+        if !self.is_failing {
+            tracing::warn!(%error, "polling /contacts/changes failed");
+        }
+        self.is_failing = true;
     }
 
     /// Whether asking again will not bring the changes.
@@ -169,6 +178,11 @@ impl Watch<'_> {
             }
             // Engage may answer next time; until then cached data is served.
             ChangesUnknown::Failed(_) => {
+                self.unreadable = 0;
+                false
+            }
+            // They are known, and applied here.
+            ChangesUnknown::NotShared(_) => {
                 self.unreadable = 0;
                 false
             }
@@ -190,6 +204,7 @@ impl Inner {
             subject: NO_SUBJECT,
         };
         let (mut count, mut is_complete) = (0, true);
+        let mut is_shared = Ok(());
         for kind in KINDS {
             let permit = self.engage.admit(Group::Changes, demand.clone()).await?;
             let ids = match self.engage.changes(&permit, kind, from, to).await? {
@@ -210,15 +225,16 @@ impl Inner {
             };
             for ids in ids.chunks(BATCH) {
                 let contacts = ids.to_vec();
-                self.apply(&Change { kind, contacts }).await;
+                // Here they are applied all the same.
+                is_shared = is_shared.and(self.apply(&Change { kind, contacts }).await);
                 tokio::task::yield_now().await;
             }
         }
-        if is_complete {
-            Ok(count)
-        } else {
-            Err(ChangesUnknown::Unreadable)
+        if !is_complete {
+            return Err(ChangesUnknown::Unreadable);
         }
+        is_shared?;
+        Ok(count)
     }
 }
 

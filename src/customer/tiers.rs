@@ -6,7 +6,7 @@
 //!   the shared lease, waits until the budget admits the call, and marks its start.
 //! - [`Tiers::store`] stores what a call fetched, in the shared tier first: what it says that an invalidation has
 //!   overtaken reaches the waiting requests, as far as this replica's own fences allow, and no memory.
-//! - [`Tiers::invalidate`] raises the fence and drops what it covers.
+//! - [`Tiers::invalidate`] announces it to the other replicas, raises the fence and drops what it covers ([`announce`]).
 //!
 //! Reads of a hit go to [`Tiers::memory`] directly: no shared tier is ever on that path. While the cache is switched off
 //! the shared tier is neither read nor written.
@@ -22,17 +22,26 @@
 //!   one of them requests fresh data, or corrects what turned out to be wrong. Such a flight gets a lease at once.
 //! - **What memory refuses is not asked for again**: where a fence or newer knowledge forbids something that the flight
 //!   needs, it asks for a lease. So no flight goes round in circles.
+//! - **An invalidation is plain data**, which another replica can apply: it names contacts and identifiers, no closure
+//!   and no sequence ([`payload`] is its serial form). Its local fence is raised even if the tier can't be written; then
+//!   a webhook and a purge answer 503, and a poll of the changes does not advance.
 //!
 //! Every failure of the shared tier is a miss: then a flight does what it does without one.
 //!
 //! Not here: failures and back-offs ([`crate::cache::CallKey`]) and what a search corrects in memory (an alias that a
 //! newer profile contradicts). They concern this replica's calls and are promised to no caller.
 
+mod announce;
 mod invalidation;
+mod payload;
 mod shared;
 
-pub(super) use self::invalidation::Invalidation;
-use self::shared::Look;
+pub use self::announce::WebhookMessage;
+use self::{announce::Owed, shared::Look};
+pub(super) use self::{
+    invalidation::Invalidation,
+    payload::{Payload, Unreadable},
+};
 use super::Rendered;
 #[cfg(doc)]
 use crate::domain::Demand;
@@ -56,6 +65,8 @@ pub(super) struct Tiers {
     pub(super) memory: Cache<Rendered, Error>,
     /// The tier that replicas share.
     pub(super) shared: Option<SharedTier>,
+    /// What other replicas may not have been sent.
+    owed: Owed,
     alias_reader: AliasReader,
     clock: Clock,
 }
@@ -184,6 +195,7 @@ impl Tiers {
         Self {
             memory,
             shared: None,
+            owed: Owed::default(),
             alias_reader,
             clock,
         }
@@ -323,25 +335,6 @@ impl Tiers {
                 .store_parts_except(id, parts, requested, overtaken)
         };
         Ok(Stored { alias, parts })
-    }
-
-    /// What the invalidation covers and was fetched until now is never served again: not by flights that have begun,
-    /// nor from memory.
-    #[expect(
-        clippy::unused_async,
-        reason = "memory needs no wait, a shared tier will"
-    )]
-    pub(super) async fn invalidate(&self, invalidation: Invalidation) {
-        invalidation.apply(&self.memory, &self.alias_reader);
-    }
-
-    /// Switches this replica's cache off or on. Off, nothing is read or stored; fences go on being raised.
-    pub(super) async fn switch(&self, on: bool) {
-        self.memory.switch(on);
-        if !on {
-            // After the switch: a store that still saw the cache on is fenced out, wherever it ends up.
-            self.invalidate(Invalidation::Everything).await;
-        }
     }
 
     /// Stores an alias unless it was overtaken elsewhere, and returns it. [`Error::Overtaken`] where a fence here forbids

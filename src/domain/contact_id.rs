@@ -53,6 +53,13 @@ impl ContactId {
     }
 }
 
+impl From<Uuid> for ContactId {
+    /// The contact of a GUID that was stored.
+    fn from(id: Uuid) -> Self {
+        Self(id)
+    }
+}
+
 impl fmt::Display for ContactId {
     /// Writes the canonical form: lower case, hyphenated.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

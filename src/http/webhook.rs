@@ -3,7 +3,8 @@
 //! sender is unknown, so the memory for bodies is bounded ([`bodies`]).
 //!
 //! A delivery can only invalidate. A repeated one has no effect: applying it again would be safe, but a replayed
-//! recording could keep a contact out of the cache.
+//! recording could keep a contact out of the cache. Replicas that share a tier remember each other's deliveries there;
+//! one that can't be announced to them is refused, so that the sender repeats it.
 
 mod bodies;
 mod metrics;
@@ -33,7 +34,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Tick},
-    customer::CustomerService,
+    customer::{Announced, CustomerService, Delivery, WebhookMessage},
     webhook::{WebhookError, WebhookEvent, WebhookReader},
 };
 
@@ -66,6 +67,14 @@ pub struct WebhookReceiver {
 
 /// A kind of message that was not understood: the event, where it could be read, and the reason.
 type Missed = (&'static str, &'static str);
+
+/// Why a genuine delivery was not accepted.
+enum Refused {
+    /// It could not be read: the reason, and what is answered.
+    Unread(&'static str, ApiError),
+    /// It took effect here, and may not have reached the other replicas.
+    NotShared,
+}
 
 impl WebhookReceiver {
     /// A receiver of deliveries whose body has at most `max_body` bytes and arrives within `body_timeout`.
@@ -121,10 +130,12 @@ impl WebhookReceiver {
         };
         match accepted {
             Ok(()) => Ok(StatusCode::NO_CONTENT),
-            Err((why, answer)) => {
-                self.missed(claim.id, (UNREAD, why), customers);
+            Err(Refused::Unread(why, answer)) => {
+                self.missed(claim.id, (UNREAD, why), customers).await;
                 Err(answer)
             }
+            // Not remembered: the sender repeats it.
+            Err(Refused::NotShared) => Err(ApiError::new(Code::NotShared)),
         }
     }
 
@@ -178,14 +189,14 @@ impl WebhookReceiver {
         }
     }
 
-    /// Applies a genuine delivery. The response is sent after its fences are raised, and nothing else is awaited in
-    /// between.
+    /// Applies a genuine delivery. The response is sent after its fences are raised, and with a shared tier after it was
+    /// announced to the other replicas; nothing else is awaited in between.
     async fn accept(
         &self,
         id: &str,
         body: &[u8],
         customers: &CustomerService,
-    ) -> Result<(), (&'static str, ApiError)> {
+    ) -> Result<(), Refused> {
         let WebhookEvent {
             event,
             change,
@@ -193,55 +204,77 @@ impl WebhookReceiver {
         } = self
             .reader
             .read(without_mark(body))
-            .map_err(|refusal| (refusal.as_str(), self.refuse(refusal)))?;
+            .map_err(|refusal| Refused::Unread(refusal.as_str(), self.refuse(refusal)))?;
         let now = customers.clock().tick();
         if lock(&self.seen).contains(id, now) {
             self.metrics.count(event, "repeated");
             return Ok(());
         }
-        customers.apply(&change).await;
-        // After the fences: if this is interrupted before, the sender tries again with the same id.
-        lock(&self.seen).insert(id, now);
         let outcome = if is_understood && !change.is_nothing() {
             "taken"
         } else {
             "unaddressed"
         };
+        let says = if is_understood {
+            Some(Delivery::Received)
+        } else {
+            // It may have been too large before, and counted then.
+            let is_new = !lock(&self.missed).contains(id, now);
+            is_new.then_some(Delivery::Missed(outcome))
+        };
+        let message = WebhookMessage { id, at: now, says };
+        let announced = customers.apply_webhook(&change, message).await;
+        let Ok(announced) = announced else {
+            self.metrics.count(event, "not-shared");
+            return Err(Refused::NotShared);
+        };
+        // After the fences: if this is interrupted before, the sender tries again with the same id.
+        lock(&self.seen).insert(id, now);
+        if announced == Announced::Repeated {
+            self.metrics.count(event, "repeated");
+            return Ok(());
+        }
         self.metrics.count(event, outcome);
-        if !is_understood {
+        if !is_understood && lock(&self.missed).insert(id, now) {
             // Acknowledged all the same: it would be no better if it were sent again.
-            self.missed(id, (event, outcome), customers);
-        } else if let Some(feed) = customers.feed() {
-            feed.note_received(now);
+            self.log_missed((event, outcome), now);
         }
         Ok(())
     }
 
-    /// Records that a genuine message was not understood, or its body was dropped.
-    fn missed(&self, id: &str, missed: Missed, customers: &CustomerService) {
+    /// Records that a genuine message could not be read, or its body was dropped.
+    async fn missed(&self, id: &str, missed: Missed, customers: &CustomerService) {
         let now = customers.clock().tick();
         if !lock(&self.missed).insert(id, now) {
             return;
         }
+        self.log_missed(missed, now);
+        let (_, why) = missed;
+        let message = WebhookMessage {
+            id,
+            at: now,
+            says: Some(Delivery::Missed(why)),
+        };
+        customers.note_missed(message).await;
+    }
+
+    fn log_missed(&self, missed: Missed, now: Tick) {
         let (event, why) = missed;
         let logged_at = lock(&self.logged).get(&missed).copied();
         if logged_at.is_none_or(|at| now.since(at) >= LOG_PAUSE) {
             lock(&self.logged).insert(missed, now);
             tracing::warn!(event, why, "webhook not understood; change missed");
         }
-        if let Some(feed) = customers.feed() {
-            feed.note_missed(now, why);
-        }
     }
 
     /// The failure of a genuine delivery whose body was dropped.
-    fn refuse_dropped(&self, dropped: BodyDropped) -> (&'static str, ApiError) {
+    fn refuse_dropped(&self, dropped: BodyDropped) -> Refused {
         let (why, code) = match dropped {
             BodyDropped::TooLarge => ("too-large", Code::PayloadTooLarge),
             BodyDropped::Evicted => ("overloaded", Code::Overloaded),
         };
         self.metrics.count(UNREAD, why);
-        (why, ApiError::new(code))
+        Refused::Unread(why, ApiError::new(code))
     }
 
     fn refuse(&self, refusal: WebhookError) -> ApiError {

@@ -37,7 +37,8 @@ async fn failed_lookup_of_a_moved_email_is_502_and_not_repeated() {
     let app = moved().await;
     app.customers
         .invalidate(id(ALVA.id), Part::Profile.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     app.engage.fault(Endpoint::ContactIdLookup, busy());
     app.get(&alvas_email())
         .await
@@ -97,7 +98,8 @@ async fn email_that_moves_back_resolves_to_its_first_owner() {
     let app = moved().await;
     app.customers
         .invalidate(id(ALVA.id), Part::Profile.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     let answer = app.get(&alvas_email()).await;
     assert_eq!(answer.assert_ok().at("/contactId"), DORA.id);
     app.engage.contact(DORA.id).email("dora.new@example.com");
@@ -105,7 +107,8 @@ async fn email_that_moves_back_resolves_to_its_first_owner() {
     for person in [ALVA, DORA] {
         app.customers
             .invalidate(id(person.id), Part::Profile.into())
-            .await;
+            .await
+            .expect("there is no shared tier");
     }
     let answer = app.get(&alvas_email()).await;
     assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id);
@@ -134,7 +137,8 @@ async fn stale_alias_during_overview_lag_is_refreshed_by_id_lookup() {
     let app = moved().await;
     app.customers
         .invalidate(id(ALVA.id), Part::Profile.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     app.get(&alvas_email()).await.assert_ok();
     assert_eq!(app.engage.calls(Endpoint::ContactIdLookup), 1);
     app.advance(Duration::from_secs(61));

@@ -44,7 +44,8 @@ async fn email_resolves_to_its_new_owner_after_the_old_one_changed_it() {
     app.engage.contact(DORA.id).email(ALVA.email);
     app.customers
         .invalidate(id(ALVA.id), Part::Profile.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     resolves_to_dora(&app, &alvas_email()).await;
     assert!(app.engage.calls(Endpoint::ContactIdLookup) >= 1);
 }
@@ -55,7 +56,8 @@ async fn email_resolves_to_its_new_owner_after_the_old_one_lost_it() {
     app.engage.move_email(ALVA.id, DORA.id);
     app.customers
         .invalidate(id(ALVA.id), Part::Profile.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     resolves_to_dora(&app, &alvas_email()).await;
 }
 
@@ -70,7 +72,8 @@ async fn email_resolves_to_a_new_owner_without_a_previous_email() {
     app.engage.contact(DORA.id).email(ALVA.email);
     app.customers
         .invalidate(id(ALVA.id), Part::Profile.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     resolves_to_dora(&app, &alvas_email()).await;
 }
 
@@ -80,11 +83,16 @@ async fn email_resolves_to_its_new_owner_when_both_were_invalidated() {
     app.engage.move_email(ALVA.id, DORA.id);
     app.customers
         .invalidate(id(DORA.id), Part::Profile.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     app.customers
         .invalidate(id(ALVA.id), Part::Profile.into())
-        .await;
-    app.customers.drop_negatives().await;
+        .await
+        .expect("there is no shared tier");
+    app.customers
+        .drop_negatives()
+        .await
+        .expect("there is no shared tier");
     resolves_to_dora(&app, &alvas_email()).await;
 }
 
@@ -97,7 +105,8 @@ async fn email_resolves_to_a_new_owner_that_is_already_cached() {
     app.engage.contact(DORA.id).email(ALVA.email);
     app.customers
         .invalidate(id(ALVA.id), Part::Profile.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     resolves_to_dora(&app, &alvas_email()).await;
 }
 
@@ -115,9 +124,13 @@ async fn swapped_emails_resolve_to_the_other_contact() {
     for person in [ALVA, DORA] {
         app.customers
             .invalidate(id(person.id), Part::Profile.into())
-            .await;
+            .await
+            .expect("there is no shared tier");
     }
-    app.customers.drop_negatives().await;
+    app.customers
+        .drop_negatives()
+        .await
+        .expect("there is no shared tier");
     for _ in 0..3 {
         let alva = app.get(doras_email).await;
         assert_eq!(alva.assert_ok().at("/contactId"), ALVA.id);
@@ -135,7 +148,8 @@ async fn email_that_moves_during_its_lookup_resolves_to_the_new_owner() {
     app.engage.contact(DORA.id).email(ALVA.email);
     app.customers
         .invalidate(id(ALVA.id), Part::Profile.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     hold.release();
     let waiting = waiting.await.expect("an answer");
     assert_eq!(waiting.assert_ok().at("/contactId"), DORA.id);
@@ -195,7 +209,8 @@ async fn moved_phones_and_custom_keys_resolve_to_the_new_owner() {
             .attribute(attribute, json!(value));
         app.customers
             .invalidate(id(ALVA.id), Part::Profile.into())
-            .await;
+            .await
+            .expect("there is no shared tier");
         resolves_to_dora(&app, &query).await;
     }
 }
@@ -215,7 +230,8 @@ async fn moved_national_id_resolves_to_the_new_owner() {
         .attribute("socialSecurityNumber", json!(ALVA.national_id));
     app.customers
         .invalidate(id(ALVA.id), Part::Profile.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     let after = app.lookup(body).await;
     assert_eq!(after.assert_ok().at("/contactId"), DORA.id);
 }
@@ -232,7 +248,8 @@ async fn email_without_an_owner_is_404() {
         app.engage.contact(ALVA.id).attribute("email", email);
         app.customers
             .invalidate(id(ALVA.id), Part::Profile.into())
-            .await;
+            .await
+            .expect("there is no shared tier");
         for _ in 0..3 {
             app.get(&alvas_email())
                 .await
@@ -250,7 +267,8 @@ async fn alias_confirmed_by_the_refilled_profile_costs_no_lookup() {
         .attribute("firstName", json!("Alvina"));
     app.customers
         .invalidate(id(ALVA.id), Part::Profile.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     app.engage.reset_log();
     let answer = app.get(&alvas_email()).await;
     assert_eq!(answer.assert_ok().at("/profile/firstName"), "Alvina");
@@ -290,7 +308,10 @@ async fn same_email_under_two_contact_types_is_two_aliases() {
     assert_eq!(app.get(&bo).await.assert_ok().at("/contactId"), BO.id);
     // A Member and a Contact may have the same address.
     app.engage.contact(BO.id).email(ALVA.email);
-    app.customers.drop_negatives().await;
+    app.customers
+        .drop_negatives()
+        .await
+        .expect("there is no shared tier");
     let found = app.get(&as_contact).await;
     assert_eq!(found.assert_ok().at("/contactId"), BO.id);
     let found = app.get(&alvas_email()).await;
@@ -322,7 +343,8 @@ async fn contact_id_with_its_former_contact_type_is_404() {
     app.engage.contact(CIM.id).contact_type("Contact");
     app.customers
         .invalidate(id(CIM.id), Part::Profile.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     for _ in 0..3 {
         app.get(&typed).await.assert_problem(404, "ContactNotFound");
         app.advance(Duration::from_secs(70));

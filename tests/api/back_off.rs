@@ -120,7 +120,10 @@ async fn failed_part_is_null_without_a_call_during_its_back_off() {
             let app = TestApp::spawn().await;
             let query = format!("contactId={}", ALVA.id);
             app.get(&query).await.assert_ok();
-            app.customers.invalidate(id(ALVA.id), part.into()).await;
+            app.customers
+                .invalidate(id(ALVA.id), part.into())
+                .await
+                .expect("there is no shared tier");
             app.engage.reset_log();
             app.engage.fault(endpoint, fault.clone());
             let alarms = logs().matches(ALARM).count();
@@ -174,7 +177,8 @@ async fn invalidation_ends_the_back_off() {
     // Back-off of a part, ended by an invalidation of that part.
     app.customers
         .invalidate(id(ALVA.id), Part::Vouchers.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     fail(Endpoint::Vouchers);
     let degraded = app.get(&query).await.at("/degraded");
     assert_eq!(degraded, json!(["vouchers"]));
@@ -182,7 +186,8 @@ async fn invalidation_ends_the_back_off() {
     assert_eq!(app.get(&query).await.at("/degraded"), json!(["vouchers"]));
     app.customers
         .invalidate(id(ALVA.id), Part::Vouchers.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     assert_eq!(app.get(&query).await.at("/degraded"), json!([]));
     // Back-off of an uncached contact, ended by any invalidation of it.
     fail(Endpoint::Overview);
@@ -192,7 +197,8 @@ async fn invalidation_ends_the_back_off() {
     app.engage.clear_faults();
     app.customers
         .invalidate(id(BO.id), PartSet::INVALIDATABLE)
-        .await;
+        .await
+        .expect("there is no shared tier");
     app.get(&profile_of(BO.id)).await.assert_ok();
     // Back-off of an identifier, ended when identifiers of any contact change.
     let by_email = format!("email={}", CIM.email);
@@ -204,7 +210,10 @@ async fn invalidation_ends_the_back_off() {
     app.get(&by_email)
         .await
         .assert_problem(502, "UpstreamFailed");
-    app.customers.drop_negatives().await;
+    app.customers
+        .drop_negatives()
+        .await
+        .expect("there is no shared tier");
     app.get(&by_email).await.assert_ok();
 }
 
@@ -215,7 +224,8 @@ async fn fresh_request_ignores_the_back_off() {
     app.get(&query).await.assert_ok();
     app.customers
         .invalidate(id(ALVA.id), Part::Vouchers.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     app.engage
         .fault_times(Endpoint::Vouchers, Fault::Status(500, json!("no")), 1);
     assert_eq!(app.get(&query).await.at("/degraded"), json!(["vouchers"]));
@@ -335,7 +345,8 @@ async fn part_refused_with_a_contact_error_has_a_back_off() {
         app.get(&query).await.assert_ok();
         app.customers
             .invalidate(id(ALVA.id), Part::Vouchers.into())
-            .await;
+            .await
+            .expect("there is no shared tier");
         app.engage.fault(Endpoint::Vouchers, fault.clone());
         app.engage.reset_log();
         for _ in 0..10 {

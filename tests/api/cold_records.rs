@@ -71,7 +71,8 @@ async fn invalidation_reaches_a_cold_record() {
             .attribute("firstName", json!("Alvina"));
         app.customers
             .invalidate(id(ALVA.id), PartSet::from(part))
-            .await;
+            .await
+            .expect("there is no shared tier");
         let after = app.get(&by_email()).await;
         after.assert_ok();
         // The other part is served as it was cached.
@@ -117,7 +118,10 @@ async fn purge_by_identifier_reaches_warm_and_cold_records() {
         let after = app.get(&format!("contactId={purged}")).await;
         after.assert_ok();
         after.assert_cache_status("engage-bff; fwd=miss; stored");
-        app.customers.purge(id(purged)).await;
+        app.customers
+            .purge(id(purged))
+            .await
+            .expect("there is no shared tier");
     }
     assert_eq!(app.customers.counts().records, 2);
 }

@@ -42,8 +42,14 @@ async fn engage_400s_keep_their_code_but_not_their_message() {
         let answer = app.get(&alva()).await;
         answer.assert_problem(400, code);
         assert!(!answer.text().contains("alva"), "{}", answer.text());
-        app.customers.purge_everything().await;
-        app.customers.drop_negatives().await;
+        app.customers
+            .purge_everything()
+            .await
+            .expect("there is no shared tier");
+        app.customers
+            .drop_negatives()
+            .await
+            .expect("there is no shared tier");
     }
     for body in [
         json!("Bad Request"),
@@ -59,7 +65,10 @@ async fn engage_400s_keep_their_code_but_not_their_message() {
         let answer = app.get(&alva()).await;
         answer.assert_problem(502, "UpstreamFailed");
         assert!(!answer.text().contains("alva"), "{}", answer.text());
-        app.customers.purge_everything().await;
+        app.customers
+            .purge_everything()
+            .await
+            .expect("there is no shared tier");
     }
     app.get(&alva()).await.assert_ok();
 }
@@ -134,7 +143,10 @@ async fn engage_faults_are_502_until_the_back_off_ends() {
         app.advance(Duration::from_secs(60));
         let healed = app.get(&alva()).await;
         assert_eq!(healed.status, 200, "{what}: {}", healed.text());
-        app.customers.purge_everything().await;
+        app.customers
+            .purge_everything()
+            .await
+            .expect("there is no shared tier");
     }
 }
 

@@ -160,7 +160,8 @@ async fn fences_are_listed_after_invalidation_and_purge_until_they_expire() {
     app.get(&format!("contactId={}", ALVA.id)).await.assert_ok();
     app.customers
         .invalidate(id(ALVA.id), Part::Vouchers.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     app.advance(seconds(100));
     let answer = explain(&app, json!({"contactId": ALVA.id})).await;
     let fence =
@@ -173,7 +174,10 @@ async fn fences_are_listed_after_invalidation_and_purge_until_they_expire() {
     assert!(fences.contains(&fence("vouchers", 500.0)), "{fences:?}");
     assert_eq!(answer.at("/contacts/0/parts/vouchers"), Value::Null);
     assert_eq!(answer.at("/contacts/0/parts/promotions/source"), "overview");
-    app.customers.purge(id(ALVA.id)).await;
+    app.customers
+        .purge(id(ALVA.id))
+        .await
+        .expect("there is no shared tier");
     let answer = explain(&app, json!({"contactId": ALVA.id})).await;
     let mut audiences = fence("audiences", 0.0);
     audiences["entityOnlySeconds"] = Value::Null;
@@ -278,7 +282,8 @@ async fn statistics_count_records_aliases_fences_and_flights() {
     assert_eq!(filled.at("/fences"), empty.at("/fences"));
     app.customers
         .invalidate(id(ALVA.id), Part::Vouchers.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     let hold = app.engage.hold(Endpoint::All);
     let waiting = app.spawn_get(&format!("email={}", ALVA.email));
     app.engage.wait_for_calls(Endpoint::Vouchers, 1).await;
@@ -305,7 +310,8 @@ async fn calls_in_back_off_are_listed_with_their_error_code() {
     app.get(&format!("contactId={}", ALVA.id)).await.assert_ok();
     app.customers
         .invalidate(id(ALVA.id), Part::Vouchers.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     let failing = || Fault::Status(500, json!("no"));
     app.engage.fault(Endpoint::Vouchers, failing());
     app.get(&format!("contactId={}", ALVA.id)).await.assert_ok();

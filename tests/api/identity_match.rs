@@ -26,13 +26,19 @@ async fn assert_mismatch(lookup: Value, key: &str, values: &[Value]) {
     let app = with_alva().await;
     for value in values {
         app.engage.contact(ALVA.id).attribute(key, value.clone());
-        app.customers.purge_everything().await;
+        app.customers
+            .purge_everything()
+            .await
+            .expect("there is no shared tier");
         let answer = app.lookup(lookup.clone()).await;
         assert_eq!(answer.status, 502, "{value}: {}", answer.text());
         answer.assert_problem(502, "IdentityMismatch");
     }
     app.engage.contact(ALVA.id).attribute(key, Value::Null);
-    app.customers.purge_everything().await;
+    app.customers
+        .purge_everything()
+        .await
+        .expect("there is no shared tier");
     let answer = app.lookup(lookup).await;
     assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id);
 }
@@ -42,7 +48,10 @@ async fn assert_match(lookup: Value, key: &str, values: &[Value]) {
     let app = with_alva().await;
     for value in values {
         app.engage.contact(ALVA.id).attribute(key, value.clone());
-        app.customers.purge_everything().await;
+        app.customers
+            .purge_everything()
+            .await
+            .expect("there is no shared tier");
         let answer = app.lookup(lookup.clone()).await;
         assert_eq!(answer.status, 200, "{value}: {}", answer.text());
         assert_eq!(answer.at("/contactId"), ALVA.id, "{value}");
@@ -229,7 +238,10 @@ async fn international_domain_is_compared_in_its_ascii_form() {
     assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id);
     assert_eq!(answer.at("/contactability/email/status"), "ok");
     app.engage.contact(ALVA.id).email("anna@rаksmorgas.se");
-    app.customers.purge_everything().await;
+    app.customers
+        .purge_everything()
+        .await
+        .expect("there is no shared tier");
     app.lookup(json!({"email": lookup}))
         .await
         .assert_problem(502, "IdentityMismatch");
@@ -279,7 +291,10 @@ async fn custom_key_in_another_case_or_padded_is_left_to_engage() {
             .await
             .assert_problem(404, "ContactNotFound");
     }
-    app.customers.purge_everything().await;
+    app.customers
+        .purge_everything()
+        .await
+        .expect("there is no shared tier");
     for key in variants {
         app.engage.contact(ALVA.id).also_found_by("externalId", key);
         for kind in ["customKey", "any"] {
@@ -319,7 +334,10 @@ async fn absent_identifiers_are_no_mismatch() {
             app.engage.contact(ALVA.id).attribute(key, value.clone());
         }
         app.engage.contact(ALVA.id).attribute("externalId", value);
-        app.customers.purge_everything().await;
+        app.customers
+            .purge_everything()
+            .await
+            .expect("there is no shared tier");
         for lookup in [
             json!({"email": ALVA.email}),
             json!({"mobilePhone": ALVA.phone}),
@@ -367,7 +385,10 @@ async fn identifying_keys_are_read_in_any_case_and_when_repeated() {
         (r#"{},"attributes":{"email":"other@example.com"}"#, 502),
         ("{}", 200),
     ] {
-        app.customers.purge_everything().await;
+        app.customers
+            .purge_everything()
+            .await
+            .expect("there is no shared tier");
         app.engage
             .fault(Endpoint::Overview, overview(attributes, meta));
         let answer = app.lookup(json!({"email": ALVA.email, "parts": []})).await;
@@ -380,7 +401,10 @@ async fn two_different_ids_are_an_invalid_answer() {
     let app = TestApp::spawn().await;
     let query = json!({"email": ALVA.email, "parts": []});
     for (other, status) in [(ALVA.id, 200), (DORA.id, 502), ("", 502)] {
-        app.customers.purge_everything().await;
+        app.customers
+            .purge_everything()
+            .await
+            .expect("there is no shared tier");
         let twice = overview("{}", &format!(r#""id":"{other}","#));
         app.engage.fault(Endpoint::Overview, twice);
         let answer = app.lookup(query.clone()).await;
@@ -416,7 +440,10 @@ async fn unreadable_contact_type_is_404() {
         (r#""meta":[],"#, 404),
         (r#""meta":5,"#, 404),
     ] {
-        app.customers.purge_everything().await;
+        app.customers
+            .purge_everything()
+            .await
+            .expect("there is no shared tier");
         app.engage
             .fault(Endpoint::Overview, overview(attributes, meta));
         let answer = app.lookup(json!({"email": ALVA.email, "parts": []})).await;

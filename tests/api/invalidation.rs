@@ -47,7 +47,10 @@ async fn overview_in_flight_is_discarded_by_an_invalidation() {
         let waiting = app.spawn_get(&query);
         app.engage.wait_for_calls(Endpoint::Overview, 1).await;
         change(&app);
-        app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
+        app.customers
+            .invalidate(id(ALVA.id), PartSet::ALL)
+            .await
+            .expect("there is no shared tier");
         let later = app.spawn_get(&query);
         let_requests_arrive().await;
         hold.release();
@@ -71,13 +74,19 @@ async fn entity_call_in_flight_is_discarded_by_an_invalidation() {
             let app = TestApp::spawn().await;
             app.engage.set_overview_lag(LAG);
             app.get(&by_email()).await.assert_ok();
-            app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
+            app.customers
+                .invalidate(id(ALVA.id), PartSet::ALL)
+                .await
+                .expect("there is no shared tier");
             let calls = app.engage.calls(endpoint);
             let hold = app.engage.hold(endpoint);
             let waiting = app.spawn_get(&format!("{}{fresh}", by_email()));
             app.engage.wait_for_calls(endpoint, calls + 1).await;
             change(&app);
-            app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
+            app.customers
+                .invalidate(id(ALVA.id), PartSet::ALL)
+                .await
+                .expect("there is no shared tier");
             let later = app.spawn_get(&by_email());
             let_requests_arrive().await;
             hold.release();
@@ -105,7 +114,8 @@ async fn requests_after_an_invalidation_share_one_new_call() {
     app.engage.contact(ALVA.id).points("8");
     app.customers
         .invalidate(id(ALVA.id), Part::Points.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     let after: Vec<_> = (0..10).map(|_| app.spawn_get(&query)).collect();
     let_requests_arrive().await;
     assert_eq!(app.engage.calls(Endpoint::PointAccounts), 1);
@@ -133,7 +143,10 @@ async fn refresh_in_flight_is_discarded_by_an_invalidation() {
     app.get(&by_id()).await.assert_ok();
     app.engage.wait_for_calls(Endpoint::All, COLD_CALLS).await;
     change(&app);
-    app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
+    app.customers
+        .invalidate(id(ALVA.id), PartSet::ALL)
+        .await
+        .expect("there is no shared tier");
     let waiting = app.spawn_get(&by_id());
     let_requests_arrive().await;
     hold.release();
@@ -150,8 +163,14 @@ async fn overview_in_flight_does_not_restore_a_deleted_contact() {
     let waiting = [by_email(), by_id()].map(|query| app.spawn_get(&query));
     app.engage.wait_for_calls(Endpoint::Overview, 2).await;
     app.engage.contact(ALVA.id).delete();
-    app.customers.purge(id(ALVA.id)).await;
-    app.customers.drop_negatives().await;
+    app.customers
+        .purge(id(ALVA.id))
+        .await
+        .expect("there is no shared tier");
+    app.customers
+        .drop_negatives()
+        .await
+        .expect("there is no shared tier");
     hold.release();
     for waiting in waiting {
         let answer = waiting.await.expect("an answer");
@@ -170,8 +189,14 @@ async fn lagging_overview_does_not_restore_a_purged_contact() {
         app.get(query).await.assert_ok();
     }
     app.engage.contact(ALVA.id).delete();
-    app.customers.purge(id(ALVA.id)).await;
-    app.customers.drop_negatives().await;
+    app.customers
+        .purge(id(ALVA.id))
+        .await
+        .expect("there is no shared tier");
+    app.customers
+        .drop_negatives()
+        .await
+        .expect("there is no shared tier");
     for _ in 0..8 {
         for query in [&by_email(), &by_id(), &phone, &typed, &unseen] {
             app.get(query).await.assert_problem(404, "ContactNotFound");
@@ -191,7 +216,10 @@ async fn purge_drops_every_part_and_the_audiences() {
     app.engage
         .contact(ALVA.id)
         .audiences(json!([{"id": "a11d0009-0000-4000-8000-000000000009", "name": "New"}]));
-    app.customers.purge(id(ALVA.id)).await;
+    app.customers
+        .purge(id(ALVA.id))
+        .await
+        .expect("there is no shared tier");
     let answer = app.get(&by_email()).await;
     assert_new(&answer);
     answer.assert_cache_status("engage-bff; fwd=miss; stored");
@@ -205,7 +233,10 @@ async fn answer_in_flight_is_discarded_by_a_purge_of_everything() {
     let waiting = app.spawn_get(&by_email());
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
     change(&app);
-    app.customers.purge_everything().await;
+    app.customers
+        .purge_everything()
+        .await
+        .expect("there is no shared tier");
     let later = app.spawn_get(&by_email());
     let_requests_arrive().await;
     hold.release();
@@ -221,7 +252,10 @@ async fn invalidated_part_that_cannot_be_fetched_is_null_not_stale() {
     let app = TestApp::spawn().await;
     app.get(&by_email()).await.assert_ok();
     let parts: PartSet = [Part::Points, Part::Vouchers].into_iter().collect();
-    app.customers.invalidate(id(ALVA.id), parts).await;
+    app.customers
+        .invalidate(id(ALVA.id), parts)
+        .await
+        .expect("there is no shared tier");
     app.engage
         .fault(Endpoint::All, Fault::Status(500, json!("busy")));
     let answer = app.get(&by_email()).await;
@@ -231,7 +265,8 @@ async fn invalidated_part_that_cannot_be_fetched_is_null_not_stale() {
     assert!(answer.at("/promotions").is_array());
     app.customers
         .invalidate(id(ALVA.id), Part::Profile.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     app.get(&by_email())
         .await
         .assert_problem(502, "UpstreamFailed");
@@ -247,7 +282,8 @@ async fn answers_after_an_acknowledged_invalidation_include_the_change() {
     app.engage.contact(ALVA.id).points("0");
     app.customers
         .invalidate(id(ALVA.id), Part::Points.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     for change in 1..=300_u64 {
         let around = [(); 3].map(|()| app.spawn_get(&query));
         if change % 3 == 0 {
@@ -258,7 +294,8 @@ async fn answers_after_an_acknowledged_invalidation_include_the_change() {
         app.engage.contact(ALVA.id).points(&change.to_string());
         app.customers
             .invalidate(id(ALVA.id), Part::Points.into())
-            .await;
+            .await
+            .expect("there is no shared tier");
         let after = [(); 2].map(|()| app.spawn_get(&query));
         for pending in after {
             let answer = pending.await.expect("an answer");

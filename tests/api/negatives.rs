@@ -119,7 +119,10 @@ async fn new_contact_is_found_after_negatives_are_dropped() {
     app.get(UNKNOWN)
         .await
         .assert_problem(404, "ContactNotFound");
-    app.customers.drop_negatives().await;
+    app.customers
+        .drop_negatives()
+        .await
+        .expect("there is no shared tier");
     let found = app.get(UNKNOWN).await;
     assert_eq!(found.assert_ok().at("/contactId"), id.as_str());
 }
@@ -132,7 +135,10 @@ async fn resolved_ambiguity_is_found_after_negatives_are_dropped() {
     app.engage
         .contact(engage_simulator::fixtures::DINA.id)
         .email("dina@example.com");
-    app.customers.drop_negatives().await;
+    app.customers
+        .drop_negatives()
+        .await
+        .expect("there is no shared tier");
     let found = app.get(&query).await;
     assert_eq!(found.assert_ok().at("/contactId"), DORA.id);
 }
@@ -146,7 +152,10 @@ async fn negative_in_flight_is_discarded_when_negatives_are_dropped() {
     let id = app
         .engage
         .create(json!({"email": "unknown@example.com"}), "Member");
-    app.customers.drop_negatives().await;
+    app.customers
+        .drop_negatives()
+        .await
+        .expect("there is no shared tier");
     let later = app.spawn_get(UNKNOWN);
     let_requests_arrive().await;
     hold.release();

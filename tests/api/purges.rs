@@ -148,7 +148,8 @@ async fn purge_discards_entity_calls_in_flight() {
                     crate::harness::id(ALVA.id),
                     engage_bff::domain::PartSet::ALL,
                 )
-                .await;
+                .await
+                .expect("there is no shared tier");
             let hold = app.engage.hold(endpoint);
             let lookup = json!({"contactId": ALVA.id, "parts": ["promotions"], "fresh": fresh});
             let waiting = spawn_lookup(&app, &lookup);
@@ -180,7 +181,8 @@ async fn parts_cached_without_a_profile_are_purged() {
     let profile = engage_bff::domain::Part::Profile;
     app.customers
         .invalidate(crate::harness::id(ALVA.id), profile.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     app.engage
         .contact(ALVA.id)
         .email("alva.new@example.com")

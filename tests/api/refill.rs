@@ -144,7 +144,8 @@ async fn invalidated_part_is_never_reverted_by_a_lagging_overview() {
             (case.change)(&app);
             app.customers
                 .invalidate(id(ALVA.id), case.part.into())
-                .await;
+                .await
+                .expect("there is no shared tier");
             let calls = app.engage.total_calls();
             let answer = app.get(&query).await;
             answer
@@ -168,7 +169,8 @@ async fn invalidation_of_an_uncached_contact_applies_to_its_first_answer() {
         (case.change)(&app);
         app.customers
             .invalidate(id(ALVA.id), case.part.into())
-            .await;
+            .await
+            .expect("there is no shared tier");
         let query = format!("email={}&parts={}", ALVA.email, case.parts);
         let answer = app.get(&query).await;
         assert!((case.is_new)(answer.assert_ok()), "{:?}", case.part);
@@ -184,7 +186,8 @@ async fn invalidation_leaves_other_parts_and_audiences_cached() {
     app.engage.reset_log();
     app.customers
         .invalidate(id(ALVA.id), Part::Vouchers.into())
-        .await;
+        .await
+        .expect("there is no shared tier");
     let answer = app.get(&query).await;
     assert_eq!(app.engage.calls(Endpoint::Vouchers), 1);
     assert_eq!(app.engage.total_calls(), 1);
@@ -199,7 +202,10 @@ async fn invalidation_leaves_other_parts_and_audiences_cached() {
         let as_of = answer.at(&format!("/freshness/{part}/asOf"));
         assert_eq!(as_of, expected.as_str(), "{part}");
     }
-    app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
+    app.customers
+        .invalidate(id(ALVA.id), PartSet::ALL)
+        .await
+        .expect("there is no shared tier");
     app.engage.reset_log();
     let answer = app.get(&query).await;
     assert_eq!(app.engage.total_calls(), 4);
@@ -220,7 +226,10 @@ async fn overview_fetched_for_audiences_does_not_revert_other_parts() {
     for case in cases() {
         (case.change)(&app);
     }
-    app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
+    app.customers
+        .invalidate(id(ALVA.id), PartSet::ALL)
+        .await
+        .expect("there is no shared tier");
     for _ in 0..3 {
         let calls = app.overview_calls();
         app.advance(EXPIRED);
@@ -245,7 +254,8 @@ async fn stale_part_is_refreshed_from_its_endpoint_during_overview_lag() {
         app.get(&query).await.assert_ok();
         app.customers
             .invalidate(id(ALVA.id), case.part.into())
-            .await;
+            .await
+            .expect("there is no shared tier");
         app.get(&query).await.assert_ok();
         (case.change)(&app);
         app.engage.reset_log();
@@ -300,7 +310,10 @@ async fn part_unreadable_in_the_overview_comes_from_its_entity_endpoint() {
         ),
         (json!({}), "promotions", Endpoint::Promotions),
     ] {
-        app.customers.purge_everything().await;
+        app.customers
+            .purge_everything()
+            .await
+            .expect("there is no shared tier");
         app.engage.reset_log();
         let mut body = json!({"id": ALVA.id, "attributes": {"email": ALVA.email}});
         let fields = overview.as_object().expect("an object").clone();
@@ -358,7 +371,10 @@ async fn calls_return_to_normal_once_the_lag_has_passed() {
                     (case.change)(&app);
                 }
             }
-            app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
+            app.customers
+                .invalidate(id(ALVA.id), PartSet::ALL)
+                .await
+                .expect("there is no shared tier");
         } else {
             app.get(&format!("{query}&{event}")).await.assert_ok();
         }
@@ -377,7 +393,10 @@ async fn entity_call_with_a_change_fences_the_overview_for_its_lag() {
     let app = TestApp::spawn().await;
     app.engage.set_overview_lag(LAG);
     app.get(&query).await.assert_ok();
-    app.customers.invalidate(id(ALVA.id), PartSet::ALL).await;
+    app.customers
+        .invalidate(id(ALVA.id), PartSet::ALL)
+        .await
+        .expect("there is no shared tier");
     let vouchers = cases().into_iter().find(|case| case.part == Part::Vouchers);
     let case = vouchers.expect("vouchers");
     // Late in the lag period the part changes without a webhook: the next entity call finds out.

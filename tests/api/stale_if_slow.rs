@@ -121,7 +121,8 @@ async fn uncached_part_is_awaited() {
             crate::harness::id(ALVA.id),
             engage_bff::domain::Part::Points.into(),
         )
-        .await;
+        .await
+        .expect("there is no shared tier");
     let hold = app.engage.hold(Endpoint::PointAccounts);
     let pending = app.spawn_get(&alva());
     app.engage.wait_for_calls(Endpoint::PointAccounts, 1).await;

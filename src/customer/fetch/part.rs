@@ -5,7 +5,7 @@ use crate::{
     cache::{CallKey, PartData, flight::FlightStart, freshness::FetchSource},
     customer::{
         Inner,
-        tiers::{Begun, Fill, Invalidation, Target},
+        tiers::{Begun, Fill, Target},
     },
     domain::{ContactId, Lookup, Part},
     engage::{Error, Permit},
@@ -34,7 +34,7 @@ impl Inner {
             Err(error) if part == Part::Profile => {
                 if error == Error::NotFound {
                     // For the overview's lag its copy could bring the contact back.
-                    self.tiers.invalidate(Invalidation::Contact(id)).await;
+                    self.contact_is_gone(id).await;
                 }
                 let (lookup, source) = (Lookup::by_id(id), FetchSource::Entity);
                 Err(self.store_negative(lease, &lookup, source, error).await)

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::{
     cache::{Cache, IsPurged},
     customer::Rendered,
-    domain::{ContactId, Identifier, Lookup, Match, PartSet, aliases::AliasReader},
+    domain::{
+        Change, ChangeKind, ContactId, Identifier, Lookup, Match, PartSet, aliases::AliasReader,
+    },
     engage,
 };
 
@@ -29,17 +31,49 @@ pub(in crate::customer) enum Invalidation {
 
 impl Invalidation {
     /// Raises the fences in this replica's memory, then drops what they cover.
-    pub(super) fn apply(self, memory: &Cache<Rendered, engage::Error>, alias_reader: &AliasReader) {
+    pub(super) fn apply(
+        &self,
+        memory: &Cache<Rendered, engage::Error>,
+        alias_reader: &AliasReader,
+    ) {
         match self {
             Invalidation::Parts(id, parts) => {
-                memory.invalidate(id, parts.intersection(PartSet::INVALIDATABLE));
+                memory.invalidate(*id, parts.intersection(PartSet::INVALIDATABLE));
             }
-            Invalidation::Contact(id) => memory.purge(id),
-            Invalidation::Identifier(lookup) => purge_by(&lookup, memory, alias_reader),
+            Invalidation::Contact(id) => memory.purge(*id),
+            Invalidation::Identifier(lookup) => purge_by(lookup, memory, alias_reader),
             Invalidation::Negatives => memory.drop_negatives(),
             Invalidation::AnyContact => memory.invalidate_everything(),
             Invalidation::Everything => memory.purge_everything(),
         }
+    }
+
+    /// Whether it visits everything that is cached: not for a thread that serves requests.
+    pub(super) fn is_heavy(&self) -> bool {
+        match self {
+            Invalidation::Parts(..) | Invalidation::Contact(_) | Invalidation::Negatives => false,
+            Invalidation::Identifier(_) | Invalidation::AnyContact | Invalidation::Everything => {
+                true
+            }
+        }
+    }
+}
+
+impl From<&Change> for Vec<Invalidation> {
+    /// What a change that Engage reports invalidates.
+    fn from(change: &Change) -> Self {
+        let contacts = change.contacts.iter();
+        let mut invalidations: Vec<_> = match change.kind {
+            ChangeKind::Changed(parts) => {
+                contacts.map(|id| Invalidation::Parts(*id, parts)).collect()
+            }
+            ChangeKind::Deleted => contacts.map(|id| Invalidation::Contact(*id)).collect(),
+            ChangeKind::Created => Vec::new(),
+        };
+        if change.affects_aliases() {
+            invalidations.push(Invalidation::Negatives);
+        }
+        invalidations
     }
 }
 

@@ -111,6 +111,8 @@ codes! {
         "The service is overloaded."
     WebhookUnreadable SERVICE_UNAVAILABLE
         "The payload is encrypted, and no configured key decrypts it."
+    NotShared SERVICE_UNAVAILABLE
+        "Other replicas could not be reached; it took effect at this one alone. Send it again."
     UpstreamTimeout GATEWAY_TIMEOUT
         "Engage did not respond in time."
     NotCached GATEWAY_TIMEOUT

@@ -1,5 +1,5 @@
-//! An operator's actions on the cache of this replica: purge a contact, the contacts with an identifier, or everything;
-//! switch the cache off and on; read its statistics.
+//! An operator's actions on the cache: purge a contact, the contacts with an identifier, or everything, at every replica
+//! where they share a tier; switch the cache of this replica off and on; read its statistics.
 
 use axum::{
     Json,
@@ -12,7 +12,8 @@ use tokio::runtime::Handle;
 
 use super::{OperationsState, Operator};
 use crate::{
-    domain::ContactId,
+    customer::NotShared,
+    domain::{ContactId, KeyedDigest},
     http::{
         audit,
         body::{read_body, read_json_body},
@@ -28,15 +29,34 @@ pub(in crate::http) async fn purge_contact(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let id = ContactId::parse(&id).ok_or_else(|| ApiError::new(Code::InvalidContactId))?;
-    state.customers.purge(id).await;
+    let purged = state.customers.purge(id).await;
+    let contact = id.digest(&state.rules.digester);
+    answer(purged, &operator, "a contact", Some(contact))
+}
+
+/// Logs the purge, and answers it.
+fn answer(
+    purged: Result<(), NotShared>,
+    operator: &Operator,
+    what: &'static str,
+    contact: Option<KeyedDigest>,
+) -> Result<StatusCode, ApiError> {
+    let request_id = operator.request_id.as_str();
+    let contact = contact.map(tracing::field::display);
+    if purged.is_ok() {
+        tracing::warn!(target: audit::TARGET, request_id, what, contact, "cache purged by operator");
+        return Ok(StatusCode::NO_CONTENT);
+    }
     tracing::warn!(
         target: audit::TARGET,
-        request_id = operator.request_id.as_str(),
-        what = "a contact",
-        contact = %id.digest(&state.rules.digester),
-        "cache purged by operator"
+        request_id,
+        what,
+        contact,
+        "cache purged by operator at this replica alone"
     );
-    Ok(StatusCode::NO_CONTENT)
+    let detail =
+        "Other replicas could not be reached: the purge holds at this replica alone. Repeat it.";
+    Err(ApiError::with_detail(Code::NotShared, detail))
 }
 
 #[derive(Deserialize)]
@@ -53,32 +73,24 @@ pub(in crate::http) async fn purge(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     let customers = &state.customers;
-    let request_id = operator.request_id.as_str();
     let body = read_json_body(&state.rules, customers.clock(), &headers, body).await?;
     let purge_all = serde_json::from_slice::<PurgeAllJson>(&body);
     if purge_all.is_ok_and(|body| body.all) {
         // It frees what was cached: seconds, with a million contacts.
-        state
+        let purged = state
             .run_blocking(|customers| Handle::current().block_on(customers.purge_everything()))
             .await?;
-        tracing::warn!(
-            target: audit::TARGET,
-            request_id,
-            what = "everything",
-            "cache purged by operator"
-        );
-        return Ok(StatusCode::NO_CONTENT);
+        return answer(purged, &operator, "everything", None);
     }
     let params = Params::from_json(&body)?;
     let lookup = state
         .rules
         .read_identifier(params, customers.clock().now())?;
     let what = lookup.identifier.kind().as_str();
-    state
+    let purged = state
         .run_blocking(move |customers| Handle::current().block_on(customers.purge_by(&lookup)))
         .await?;
-    tracing::warn!(target: audit::TARGET, request_id, what, "cache purged by operator");
-    Ok(StatusCode::NO_CONTENT)
+    answer(purged, &operator, what, None)
 }
 
 /// `GET /cache/enabled`: whether the cache is on.
@@ -89,7 +101,7 @@ pub(in crate::http) async fn is_on(
     Json(state.customers.cache_is_on())
 }
 
-/// `PUT /cache/enabled`: `false` purges everything and turns the cache off, `true` turns it on again, empty.
+/// `PUT /cache/enabled`: `false` empties this replica's cache and turns it off, `true` turns it on again.
 pub(in crate::http) async fn switch(
     operator: Operator,
     State(state): State<OperationsState>,
@@ -103,7 +115,7 @@ pub(in crate::http) async fn switch(
     })?;
     // Off, it frees what was cached, as a purge does.
     state
-        .run_blocking(move |customers| Handle::current().block_on(customers.switch_cache(enabled)))
+        .run_blocking(move |customers| customers.switch_cache(enabled))
         .await?;
     let request_id = operator.request_id.as_str();
     tracing::warn!(target: audit::TARGET, request_id, enabled, "cache switched by operator");

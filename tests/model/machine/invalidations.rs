@@ -11,7 +11,10 @@ use crate::{
 impl Machine {
     pub(super) async fn invalidate(&mut self, contact: usize, parts: PartSet) {
         let sequence = self.customers.arrival();
-        self.customers.invalidate(id(contact), parts).await;
+        self.customers
+            .invalidate(id(contact), parts)
+            .await
+            .expect("there is no shared tier");
         let mark = lock(&self.wire).mark(self.now());
         self.model
             .invalidated(&self.world, contact, parts, sequence, mark);
@@ -25,7 +28,8 @@ impl Machine {
                 kind,
                 contacts: vec![id(contact)],
             })
-            .await;
+            .await
+            .expect("there is no shared tier");
         let mark = lock(&self.wire).mark(self.now());
         let parts = match kind {
             ChangeKind::Created => PartSet::EMPTY,
@@ -40,7 +44,10 @@ impl Machine {
 
     pub(super) async fn purge(&mut self, contact: usize) {
         let sequence = self.customers.arrival();
-        self.customers.purge(id(contact)).await;
+        self.customers
+            .purge(id(contact))
+            .await
+            .expect("there is no shared tier");
         let mark = lock(&self.wire).mark(self.now());
         self.model
             .invalidated(&self.world, contact, PartSet::ALL, sequence, mark);
@@ -48,7 +55,7 @@ impl Machine {
 
     pub(super) async fn switch(&mut self, on: bool) {
         let sequence = self.customers.arrival();
-        self.customers.switch_cache(on).await;
+        self.customers.switch_cache(on);
         let mark = lock(&self.wire).mark(self.now());
         if !on {
             self.model.everything_purged(&self.world, sequence, mark);
@@ -58,7 +65,10 @@ impl Machine {
     }
 
     pub(super) async fn drop_negatives(&mut self) {
-        self.customers.drop_negatives().await;
+        self.customers
+            .drop_negatives()
+            .await
+            .expect("there is no shared tier");
         let mark = lock(&self.wire).mark(self.now());
         self.model.negatives_ended = mark;
         self.model.last_notice = mark;
@@ -67,14 +77,20 @@ impl Machine {
     pub(super) async fn purge_by(&mut self, lookup: TestLookup) {
         let sequence = self.customers.arrival();
         let built = lookup.build(false, &self.digester);
-        self.customers.purge_by(&built).await;
+        self.customers
+            .purge_by(&built)
+            .await
+            .expect("there is no shared tier");
         let mark = lock(&self.wire).mark(self.now());
         self.model.purged_by(&self.world, lookup, sequence, mark);
     }
 
     pub(super) async fn purge_everything(&mut self) {
         let sequence = self.customers.arrival();
-        self.customers.purge_everything().await;
+        self.customers
+            .purge_everything()
+            .await
+            .expect("there is no shared tier");
         let mark = lock(&self.wire).mark(self.now());
         self.model.everything_purged(&self.world, sequence, mark);
     }

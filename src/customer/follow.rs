@@ -1,0 +1,85 @@
+//! What other replicas announce takes effect here, in order.
+
+use super::CustomerService;
+use crate::shared_tier::StreamEvent;
+
+impl CustomerService {
+    /// Follows the stream of the shared tier. Returns only without such a tier.
+    pub(super) async fn follow_replicas(&self) {
+        let Some(shared) = self.inner.tiers.shared.clone() else {
+            return;
+        };
+        // Before it is caught up for the first time nothing has come from the tier.
+        let mut was_caught_up = false;
+        shared
+            .run(|event| {
+                let before = was_caught_up;
+                was_caught_up |= matches!(event, StreamEvent::CaughtUp(_));
+                self.follow(event, before)
+            })
+            .await;
+    }
+
+    async fn follow(&self, event: StreamEvent, was_caught_up: bool) {
+        match event {
+            StreamEvent::Apply(payload) => self.apply_announced(&payload).await,
+            StreamEvent::Gap => self.drop_everything(was_caught_up).await,
+            StreamEvent::CaughtUp(at) => {
+                if let Some(feed) = &self.inner.tiers.memory.policy.feed {
+                    feed.note_caught_up(at);
+                }
+                self.inner.tiers.announce_owed().await;
+            }
+        }
+    }
+
+    async fn apply_announced(&self, bytes: &[u8]) {
+        let payload = match self.inner.tiers.read_payload(bytes) {
+            Ok(payload) => payload,
+            Err(error) => {
+                // It may have been about any contact.
+                tracing::error!(alarm = true, %error, "announcement unreadable; cache dropped");
+                return self.drop_everything(true).await;
+            }
+        };
+        let now = self.inner.clock.tick();
+        if !payload.is_heavy() {
+            return self.inner.tiers.apply_payload(&payload, now);
+        }
+        let is_applied = self
+            .run_blocking(move |customers| customers.inner.tiers.apply_payload(&payload, now))
+            .await;
+        if !is_applied {
+            self.drop_everything(true).await;
+        }
+    }
+
+    /// Invalidations may have been missed: nothing fetched until now is served again. With `all_lag`, the tier does not
+    /// know any more of which parts the overview may lag, so it counts as lagging in all.
+    async fn drop_everything(&self, all_lag: bool) {
+        let memory = &self.inner.tiers.memory;
+        if let Some(feed) = &memory.policy.feed {
+            feed.note_gap();
+        }
+        // At once; what it covers is freed afterwards.
+        if all_lag {
+            memory
+                .fences
+                .raise_around_everything(self.inner.clock.tick());
+        } else {
+            memory.fences.raise_everything();
+        }
+        self.run_blocking(|customers| customers.inner.tiers.memory.purge_everything())
+            .await;
+    }
+
+    /// Runs what visits everything outside the async workers. Returns whether it ended.
+    async fn run_blocking(&self, work: impl FnOnce(&CustomerService) + Send + 'static) -> bool {
+        let customers = self.clone();
+        let ended = tokio::task::spawn_blocking(move || work(&customers)).await;
+        if ended.is_err() {
+            tracing::error!(alarm = true, "applying an announcement failed");
+        }
+        ended.is_ok()
+    }
+}

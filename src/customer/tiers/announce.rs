@@ -1,0 +1,267 @@
+//! How an invalidation takes effect everywhere: it is announced to the other replicas, then raises this replica's fences.
+//!
+//! In this order, because the announcement says whether a webhook was applied before. The fences here are raised in any
+//! case: also if the announcement can't be written, or its caller leaves while it is being written. What may not have
+//! been written is still owed: until it is, this replica reads nothing from the shared tier, since what it has just
+//! dropped may be there.
+
+use std::{
+    mem,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use super::{Invalidation, Payload, Tiers, Unreadable};
+use crate::{
+    cache::feed::Delivery,
+    clock::Tick,
+    domain::{ContactId, PartSet},
+    shared_tier::{Announced, Announcement, NotShared, Scope, SharedTier},
+};
+
+/// So many invalidations are one announcement.
+const BATCH: usize = 1000;
+/// If more are owed, any contact counts as changed in their place.
+const MAX_OWED: usize = 10_000;
+
+/// A webhook that a change came with.
+#[derive(Clone, Copy, Debug)]
+pub struct WebhookMessage<'a> {
+    /// Its id: it takes effect once.
+    pub id: &'a str,
+    /// When it arrived.
+    pub at: Tick,
+    /// What it says about the feed.
+    pub says: Option<Delivery>,
+}
+
+/// What may not have been announced.
+#[derive(Debug, Default)]
+pub(super) struct Owed {
+    any: AtomicBool,
+    invalidations: Mutex<Vec<Invalidation>>,
+}
+
+impl Owed {
+    fn add(&self, invalidations: &[Invalidation]) {
+        if invalidations.is_empty() {
+            return;
+        }
+        let mut owed = self.locked();
+        if owed.len() + invalidations.len() > MAX_OWED {
+            *owed = vec![Invalidation::AnyContact];
+        } else {
+            owed.extend_from_slice(invalidations);
+        }
+        self.any.store(true, Ordering::SeqCst);
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Vec<Invalidation>> {
+        self.invalidations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The invalidations that this replica has not applied. What is left when it is dropped is applied then, and owed.
+struct Unapplied<'a> {
+    tiers: &'a Tiers,
+    rest: &'a [Invalidation],
+}
+
+impl<'a> Unapplied<'a> {
+    /// The next announcement's.
+    fn batch(&self) -> &'a [Invalidation] {
+        &self.rest[..self.rest.len().min(BATCH)]
+    }
+
+    /// Passes over the batch, which was announced.
+    fn pass(&mut self) -> &'a [Invalidation] {
+        let (batch, rest) = self.rest.split_at(self.batch().len());
+        self.rest = rest;
+        batch
+    }
+}
+
+impl Drop for Unapplied<'_> {
+    fn drop(&mut self) {
+        // First: a flight that begins after the fence must find it owed.
+        self.tiers.owed.add(self.rest);
+        self.tiers.apply(self.rest);
+    }
+}
+
+impl Tiers {
+    /// What the invalidations cover and was fetched until now is never served again: not by flights that have begun,
+    /// nor from memory, here and, a second later, at every replica. With a webhook that was applied before, here or
+    /// elsewhere, nothing is done.
+    ///
+    /// Fails if other replicas may not have been reached. Here it holds all the same; to be repeated, with the same
+    /// webhook.
+    pub(in crate::customer) async fn invalidate(
+        &self,
+        invalidations: &[Invalidation],
+        message: Option<WebhookMessage<'_>>,
+    ) -> Result<Announced, NotShared> {
+        let says = message.and_then(|message| message.says);
+        if invalidations.is_empty() && says.is_none() {
+            return Ok(Announced::Written);
+        }
+        let Some(shared) = &self.shared else {
+            self.apply(invalidations);
+            self.note(message, says);
+            return Ok(Announced::Written);
+        };
+        let mut unapplied = Unapplied {
+            tiers: self,
+            rest: invalidations,
+        };
+        let mut outcome = Announced::Repeated;
+        for number in 1.. {
+            let batch = unapplied.batch();
+            let is_last = batch.len() == unapplied.rest.len();
+            // Each batch has an id of its own: the webhook may be repeated after some of them.
+            let id = message.map(|message| match number {
+                1 => message.id.to_owned(),
+                number => format!("{}\n{number}", message.id),
+            });
+            let payload = Payload::write(batch, says.filter(|_| is_last));
+            match announce(shared, batch, id.as_deref(), payload).await? {
+                Announced::Written => {
+                    self.apply(unapplied.pass());
+                    outcome = Announced::Written;
+                }
+                Announced::Repeated => drop(unapplied.pass()),
+            }
+            if is_last {
+                break;
+            }
+        }
+        if outcome == Announced::Written {
+            self.note(message, says);
+        }
+        Ok(outcome)
+    }
+
+    /// Notes a webhook that could not be read, here and, where they can be reached, at the other replicas. One that was
+    /// noted before does nothing.
+    pub(in crate::customer) async fn note_missed(&self, message: WebhookMessage<'_>) {
+        // Not the webhook's id: once it can be read, its change must not count as repeated.
+        let id = format!("{}\nmissed", message.id);
+        let message = WebhookMessage { id: &id, ..message };
+        if self.invalidate(&[], Some(message)).await == Err(NotShared) {
+            self.note(Some(message), message.says);
+        }
+    }
+
+    /// Switches this replica's cache off or on. Off, nothing is read or stored; fences go on being raised. No other
+    /// replica is concerned.
+    pub(in crate::customer) fn switch(&self, on: bool) {
+        self.memory.switch(on);
+        if !on {
+            // After the switch: a store that still saw the cache on is fenced out, wherever it ends up.
+            self.apply(&[Invalidation::Everything]);
+        }
+    }
+
+    /// Applies what another replica announced. May take long: see [`Payload::is_heavy`].
+    pub(in crate::customer) fn apply_payload(&self, payload: &Payload, now: Tick) {
+        self.apply(&payload.invalidations);
+        if let (Some(feed), Some(delivery)) = (&self.memory.policy.feed, payload.delivery) {
+            feed.note(now, delivery);
+        }
+    }
+
+    /// Reads what another replica announced.
+    pub(in crate::customer) fn read_payload(&self, bytes: &[u8]) -> Result<Payload, Unreadable> {
+        Payload::read(bytes, &self.alias_reader.digester)
+    }
+
+    /// The shared tier, where it may be read: not while this replica owes it an invalidation. To be asked after the
+    /// flight's start was marked.
+    #[expect(dead_code, reason = "flights do not read the tier yet")]
+    pub(in crate::customer) fn readable(&self) -> Option<&SharedTier> {
+        let owes = self.owed.any.load(Ordering::SeqCst);
+        self.shared.as_ref().filter(|_| !owes)
+    }
+
+    /// Announces what is owed.
+    pub(in crate::customer) async fn announce_owed(&self) {
+        let Some(shared) = &self.shared else {
+            return;
+        };
+        if !self.owed.any.load(Ordering::SeqCst) || !shared.is_available() {
+            return;
+        }
+        let owed = mem::take(&mut *self.owed.locked());
+        let mut rest = &owed[..];
+        while !rest.is_empty() {
+            let (batch, later) = rest.split_at(rest.len().min(BATCH));
+            let payload = Payload::write(batch, None);
+            if announce(shared, batch, None, payload).await.is_err() {
+                self.owed.add(rest);
+                return;
+            }
+            rest = later;
+        }
+        // What was added meanwhile is still owed.
+        let left = self.owed.locked();
+        self.owed.any.store(!left.is_empty(), Ordering::SeqCst);
+    }
+
+    /// Raises the fences here, and drops what they cover.
+    fn apply(&self, invalidations: &[Invalidation]) {
+        for invalidation in invalidations {
+            invalidation.apply(&self.memory, &self.alias_reader);
+        }
+    }
+
+    fn note(&self, message: Option<WebhookMessage<'_>>, says: Option<Delivery>) {
+        if let (Some(feed), Some(message), Some(says)) = (&self.memory.policy.feed, message, says) {
+            feed.note(message.at, says);
+        }
+    }
+}
+
+async fn announce(
+    shared: &SharedTier,
+    batch: &[Invalidation],
+    message: Option<&str>,
+    payload: Vec<u8>,
+) -> Result<Announced, NotShared> {
+    let covered = covered(batch);
+    let scope = match &covered {
+        Some((contacts, negatives)) => Scope::Contacts {
+            contacts,
+            negatives: *negatives,
+        },
+        None => Scope::Everything,
+    };
+    let announcement = Announcement {
+        scope,
+        message,
+        payload,
+    };
+    shared.announce(announcement).await
+}
+
+/// The contacts that the invalidations cover, and whether they cover the negative entries; `None` where contacts are
+/// covered that they don't name.
+fn covered(batch: &[Invalidation]) -> Option<(Vec<(ContactId, PartSet, bool)>, bool)> {
+    let (mut contacts, mut negatives) = (Vec::with_capacity(batch.len()), false);
+    for invalidation in batch {
+        match invalidation {
+            Invalidation::Parts(id, parts) => {
+                contacts.push((*id, parts.intersection(PartSet::INVALIDATABLE), false));
+            }
+            Invalidation::Contact(id) => contacts.push((*id, PartSet::ALL, true)),
+            Invalidation::Negatives => negatives = true,
+            Invalidation::Identifier(_) | Invalidation::AnyContact | Invalidation::Everything => {
+                return None;
+            }
+        }
+    }
+    Some((contacts, negatives))
+}

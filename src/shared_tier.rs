@@ -18,6 +18,8 @@ mod epoch;
 mod explain;
 mod fetch;
 mod flight;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod guard;
 mod heartbeat;
 mod log_spacing;

@@ -159,6 +159,28 @@ impl<'a> Place<'a> {
     }
 }
 
+/// Seals what claims to be packed content.
+#[cfg(fuzzing)]
+pub(super) fn sealed_as(
+    sealer: &Sealer,
+    role: &str,
+    name: &[u8; 16],
+    requested_at: ServerTime,
+    lifetime: Duration,
+    packed: &[u8],
+) -> Bytes {
+    let place = Place {
+        role,
+        name,
+        requested_at,
+        lifetime,
+    };
+    with_format(
+        FORMAT,
+        &place.in_context(|context| sealer.seal(context, packed)),
+    )
+}
+
 /// Seals what the stream carries to other replicas.
 pub(super) fn seal_payload(sealer: &Sealer, epoch: EpochId, payload: &[u8]) -> Bytes {
     let sealed = sealer.seal(&payload_context(&epoch.0.to_le_bytes()), payload);

@@ -24,8 +24,9 @@ use crate::{
 };
 
 static SEALER: LazyLock<Sealer> = LazyLock::new(|| {
-    let digester = Digester::with_key(b"a key of fuzz targets");
-    Sealer::new(&EpochSecret::fixed([7; 32])).with_digester(&digester)
+    // The key of the corpus.
+    let digester = Digester::with_key(b"the key of every replica");
+    Sealer::new(&EpochSecret::fixed([9; 32])).with_digester(&digester)
 });
 
 const CONTACT: ContactName = ContactName([1; 16]);

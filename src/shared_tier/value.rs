@@ -128,18 +128,18 @@ impl<'a> Place<'a> {
     fn seal(&self, sealer: &Sealer, content: &impl Serialize) -> Option<NewValue> {
         let plain = postcard::to_allocvec(content).ok()?;
         let packed = compress::pack(&plain)?;
-        let sealed = self.in_context(|context| sealer.seal(context, &packed));
+        let rest = self.in_context(|context| sealer.seal(context, &packed));
         Some(NewValue {
             lifetime: whole(self.lifetime),
-            sealed: with_format(FORMAT, &sealed),
+            sealed: with_format(FORMAT, &rest),
         })
     }
 
     /// Opens the content.
     fn open<T: DeserializeOwned>(&self, sealer: &Sealer, value: &[u8]) -> Result<T, Unreadable> {
-        let sealed = without_format(FORMAT, value)?;
+        let rest = without_format(FORMAT, value)?;
         let packed = self
-            .in_context(|context| sealer.open(context, sealed))
+            .in_context(|context| sealer.open(context, rest))
             .ok_or(Unreadable::Seal)?;
         let plain = compress::unpack(&packed).ok_or(Unreadable::Content)?;
         match postcard::take_from_bytes(&plain) {
@@ -183,19 +183,19 @@ pub(super) fn sealed_as(
 
 /// Seals what the stream carries to other replicas.
 pub(super) fn seal_payload(sealer: &Sealer, epoch: EpochId, payload: &[u8]) -> Bytes {
-    let sealed = sealer.seal(&payload_context(&epoch.0.to_le_bytes()), payload);
-    with_format(PAYLOAD_FORMAT, &sealed)
+    let rest = sealer.seal(&payload_context(&epoch.0.to_le_bytes()), payload);
+    with_format(PAYLOAD_FORMAT, &rest)
 }
 
 /// Opens what the stream carries.
 pub(super) fn open_payload(
     sealer: &Sealer,
     epoch: EpochId,
-    sealed: &[u8],
+    bytes: &[u8],
 ) -> Result<Vec<u8>, Unreadable> {
-    let sealed = without_format(PAYLOAD_FORMAT, sealed)?;
+    let rest = without_format(PAYLOAD_FORMAT, bytes)?;
     sealer
-        .open(&payload_context(&epoch.0.to_le_bytes()), sealed)
+        .open(&payload_context(&epoch.0.to_le_bytes()), rest)
         .ok_or(Unreadable::Seal)
 }
 

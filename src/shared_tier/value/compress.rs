@@ -1,8 +1,11 @@
 //! Compresses a value where that saves something.
+//!
+//! Without a dictionary: a fixed one of words that many tenants use saves 3 %. One made of a tenant's contacts would save
+//! two thirds, but would have to be shared and to be forgotten whenever a contact in it is purged.
 
 use zstd::zstd_safe;
 
-/// zstd's level.
+/// zstd's level: higher ones save less than one per cent.
 const LEVEL: i32 = 1;
 /// Values that are larger uncompressed are neither stored nor read: a server that copies them serves no other command
 /// meanwhile.

@@ -127,6 +127,20 @@ impl RedisServer {
         self.start_again();
     }
 
+    /// Takes its directory away, so that it can't save, and refuses writes from now on.
+    pub(crate) fn fail_to_save(&self) {
+        std::fs::remove_dir_all(self.directory.path()).expect("it is there");
+        self.set("save", "3600 1000000");
+        self.command(&["BGSAVE"]);
+        while self
+            .info("persistence", "rdb_last_bgsave_status")
+            .as_deref()
+            != Some("err")
+        {
+            std::thread::yield_now();
+        }
+    }
+
     /// Makes it a replica of another server, and waits until it has that one's keys.
     pub(crate) fn replicate(&self, primary: &RedisServer) {
         let port = primary.port.to_string();

@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! ACL SETUSER engage-bff on >PASSWORD resetchannels resetkeys ~engage-bff:* nocommands
-//!   +ping +client|setinfo +info +time +script|load +evalsha +scan +unlink
+//!   +ping +info +time +script|load +evalsha +scan +unlink
 //!   +del +exists +set +pexpire +pttl +hget +hmget +hset +hsetnx +hdel +hincrby
 //!   +xadd +xrange +xrevrange +xread
 //!   +zadd +zrem +zcount +zscore +zmscore +zremrangebyscore

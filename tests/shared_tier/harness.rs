@@ -11,9 +11,9 @@ use engage_bff::{
     domain::{Part, PartMap, PartSet},
     shared_tier::{
         protocol::{
-            AdvanceCommand, AliasName, Backend as _, BackendError, BeatCommand, ContactName,
-            Covered, EpochId, EpochOffer, FetchCommand, FetchOutcome, FetchReply, Grant,
-            InvalidateCommand, InvalidateReply, LeaseOffer, NewValue, OpenEpoch, PeekReply,
+            AdvanceCommand, AliasName, Backend as _, BackendError, BeatCommand, BeatReply,
+            ContactName, Covered, EpochId, EpochOffer, FetchCommand, FetchOutcome, FetchReply,
+            Grant, InvalidateCommand, InvalidateReply, LeaseOffer, NewValue, OpenEpoch, PeekReply,
             Position, ReplicaId, ServerTime, StoreCommand, StoreReply, StreamEntry, StreamLimits,
             Subject, Token,
         },
@@ -163,6 +163,11 @@ impl Tier {
 
     pub(crate) async fn invalidate(&self, command: InvalidateCommand) -> InvalidateReply {
         let reply = self.backend.invalidate(self.epoch, command).await;
+        reply.expect("a working server")
+    }
+
+    pub(crate) async fn beat(&self, command: BeatCommand) -> BeatReply {
+        let reply = self.backend.beat(self.epoch, command).await;
         reply.expect("a working server")
     }
 

@@ -3,7 +3,8 @@
 --
 -- Marks are not kept with the contact, because what is evicted with it can't be missed. The epoch knows when the last
 -- mark ends (marked_until): if the set is missing before that, it was evicted, and any part of any contact may have been
--- marked; when a new set begins, the epoch remembers until when that is so (unsure_until).
+-- marked; when a new set begins, the epoch remembers until when that is so (unsure_until). A new epoch knows no marks of
+-- the one before, in which contacts had other names; each replica has those in its memory.
 
 local marked_until = tonumber(epoch[4] or '0')
 local unsure_until = tonumber(epoch[5] or '0')

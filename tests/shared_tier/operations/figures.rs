@@ -1,0 +1,104 @@
+//! What the scripts cost the server, and a contact in memory. Prints; asserts nothing about time.
+
+use engage_bff::{
+    domain::PartMap,
+    shared_tier::protocol::{ContactName, FetchOutcome, NewValue, StoreCommand, Subject},
+};
+
+use crate::harness::{ANNA, ANNAS_MAIL, HOUR, Tier, fetch, nothing, purge, store};
+
+const ROUNDS: usize = 2000;
+
+fn kilobytes(mut command: StoreCommand) -> StoreCommand {
+    command.parts = PartMap::from_fn(|_| {
+        let sealed = vec![b'x'; 1000].into();
+        Some(NewValue {
+            lifetime: HOUR,
+            sealed,
+        })
+    });
+    command
+}
+
+/// Prints what the server needs for each script since the last time.
+fn print(tier: &Tier, what: &str) {
+    let stats = tier
+        .server
+        .info("commandstats", "cmdstat_evalsha")
+        .expect("it ran scripts");
+    let per_call = stats
+        .split(',')
+        .find_map(|field| field.strip_prefix("usec_per_call="));
+    println!("{what}: {} µs", per_call.expect("it is counted"));
+    tier.server.command(&["CONFIG", "RESETSTAT"]);
+}
+
+#[tokio::test]
+#[ignore = "prints figures"]
+async fn what_the_scripts_cost() {
+    let tier = Tier::start().await;
+    let contact = Subject::Contact(ANNA);
+    let lease = tier.lease(contact).await;
+    tier.store(kilobytes(store(lease, ANNA, ""))).await;
+    tier.server.command(&["CONFIG", "RESETSTAT"]);
+    for _ in 0..ROUNDS {
+        assert_eq!(
+            tier.fetch(fetch(contact)).await.outcome,
+            FetchOutcome::Served
+        );
+    }
+    print(&tier, "fetch, 5 parts of 1 kB");
+
+    tier.fill_alias(ANNAS_MAIL, ANNA).await;
+    tier.server.command(&["CONFIG", "RESETSTAT"]);
+    for _ in 0..ROUNDS {
+        tier.fetch(fetch(Subject::Alias(ANNAS_MAIL))).await;
+    }
+    print(&tier, "fetch by alias, 5 parts");
+
+    let name = |number: usize| {
+        let mut name = [0; 16];
+        name[..8].copy_from_slice(&number.to_le_bytes());
+        ContactName(name)
+    };
+    let mut leases = Vec::new();
+    for number in 0..ROUNDS {
+        leases.push(tier.lease(Subject::Contact(name(number))).await);
+    }
+    print(&tier, "fetch that leases");
+    for (number, lease) in leases.into_iter().enumerate() {
+        tier.store(kilobytes(store(lease, name(number), ""))).await;
+    }
+    print(&tier, "store of 5 parts, no entry since");
+
+    let mut leases = Vec::new();
+    for number in 0..ROUNDS {
+        leases.push(tier.lease(Subject::Contact(name(number))).await);
+    }
+    tier.server.command(&["CONFIG", "RESETSTAT"]);
+    for number in 0..500 {
+        tier.invalidate(purge(name(ROUNDS + number))).await;
+    }
+    print(&tier, "invalidate one contact");
+    for (number, lease) in leases.into_iter().enumerate() {
+        let mut command = kilobytes(store(lease, name(number), ""));
+        command.requested_at.0 += 1;
+        tier.store(command).await;
+    }
+    print(&tier, "store of 5 parts, 500 entries since");
+    for _ in 0..ROUNDS {
+        tier.beat(crate::harness::beat(crate::harness::REPLICA))
+            .await;
+    }
+    print(&tier, "beat");
+    for _ in 0..ROUNDS {
+        tier.invalidate(nothing()).await;
+    }
+    print(&tier, "invalidate nothing");
+    let usage = |key: &[u8]| tier.server.command(&[&b"MEMORY"[..], b"USAGE", key]);
+    println!("a contact of 5 kB: {:?}", usage(&tier.contact_key(name(0))));
+    println!(
+        "the stream of 2500 entries: {:?}",
+        usage(tier.stream().as_bytes())
+    );
+}

@@ -243,6 +243,19 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_can_not_save_refuses_writes() {
+        let server = RedisServer::start();
+        server.fail_to_save();
+        let client = redis::Client::open(server.url()).expect("a valid URL");
+        let mut connection = client.get_connection().expect("a running server");
+        let refused = redis::cmd("SET")
+            .arg("key")
+            .arg("value")
+            .exec(&mut connection);
+        assert_eq!(refused.expect_err("it is refused").code(), Some("MISCONF"));
+    }
+
+    #[test]
     fn a_replica_of_a_server_takes_over() {
         let (primary, replica) = (RedisServer::start(), RedisServer::start());
         primary.command(&["SET", "key", "value"]);

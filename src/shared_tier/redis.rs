@@ -88,7 +88,7 @@ impl Backend for RedisBackend {
     fn rewrap(&self, epoch: EpochId, old: Bytes, new: Bytes) -> Reply<'_, bool> {
         Box::pin(async move {
             let script = commands::epoch::rewrap(&self.scripts, &self.keys, epoch, &old, &new);
-            commands::epoch::rewrapped(self.run(&script).await?)
+            commands::epoch::rewrapped(&self.run(&script).await?)
         })
     }
 

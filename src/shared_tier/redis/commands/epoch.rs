@@ -47,8 +47,8 @@ pub(in super::super) fn rewrap<'a>(
     script
 }
 
-pub(in super::super) fn rewrapped(reply: Value) -> Result<bool, BackendError> {
-    number(&reply).map(|replaced| replaced == 1)
+pub(in super::super) fn rewrapped(reply: &Value) -> Result<bool, BackendError> {
+    number(reply).map(|replaced| replaced == 1)
 }
 
 pub(in super::super) fn advance<'a>(

@@ -1,0 +1,170 @@
+//! What one replica fetched, others use.
+
+use std::time::Duration;
+
+use engage_bff::{
+    cache::{freshness::FetchSource, parts::Origins as _},
+    shared_tier::{
+        AliasFill, Found, NegativeReason, Overtaken, SharedData, SharedFill, SharedTier, Wanted,
+    },
+};
+
+use crate::{
+    replica::{Bench, Replica},
+    settings::{BOTH, LIFETIME, contact, email, need},
+};
+
+async fn data(replica: &Replica, wanted: Wanted<'_>) -> SharedData {
+    match replica.fetch(wanted).await {
+        Ok(Found::Data(data)) => *data,
+        other => panic!("no data: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn contact_that_one_replica_fetched_is_found_by_another() {
+    let bench = Bench::new();
+    let (one, two) = (bench.replica().await, bench.replica().await);
+    let id = contact(1);
+    assert_eq!(one.fill(id).await, Overtaken::default());
+    bench.pass(Duration::from_secs(5)).await;
+    let found = data(&two, Wanted::Contact(id)).await;
+    assert_eq!((found.id, found.parts.held()), (id, BOTH));
+    for provenance in found.parts.provenances() {
+        assert!(provenance.is_shared);
+        assert_eq!(provenance.source, FetchSource::Overview);
+        assert_eq!(provenance.age(two.start().now.tick), Duration::from_secs(5));
+        assert_eq!(provenance.lifetime, LIFETIME);
+    }
+    assert_eq!(
+        found.parts.audiences.expect("audiences").data.audiences[0].id,
+        "vip".into()
+    );
+    let hits = "shared_tier_operations_total{operation=\"fetch\",outcome=\"hit\"}";
+    assert!((two.metric(hits) - 1.0).abs() < 0.1);
+}
+
+#[tokio::test]
+async fn second_replica_waits_for_the_lease_of_the_first() {
+    let bench = Bench::new();
+    let (one, two) = (bench.replica().await, bench.replica().await);
+    let id = contact(1);
+    let lease = one.lease(Wanted::Contact(id)).await;
+    assert!(matches!(
+        two.fetch(Wanted::Contact(id)).await,
+        Ok(Found::Busy)
+    ));
+    one.tier.release(lease).await;
+    assert!(matches!(
+        two.fetch(Wanted::Contact(id)).await,
+        Ok(Found::Leased(_))
+    ));
+}
+
+#[tokio::test]
+async fn request_for_fresh_data_gets_a_lease_at_once() {
+    let bench = Bench::new();
+    let (one, two) = (bench.replica().await, bench.replica().await);
+    let id = contact(1);
+    one.fill(id).await;
+    let _lease = one.lease(Wanted::Contact(contact(2))).await;
+    for id in [id, contact(2)] {
+        let mut need = need(Wanted::Contact(id));
+        need.max_age = Duration::ZERO;
+        let found = two.tier.fetch(two.start(), need).await;
+        assert!(matches!(found, Ok(Found::Leased(_))), "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn data_no_younger_than_in_memory_is_not_taken() {
+    let bench = Bench::new();
+    let (one, two) = (bench.replica().await, bench.replica().await);
+    one.fill(contact(1)).await;
+    bench.pass(Duration::from_secs(5)).await;
+    for (cached, is_taken) in [(5, false), (6, true)] {
+        let mut need = need(Wanted::Contact(contact(1)));
+        need.cached[engage_bff::domain::Part::Points] = Some(Duration::from_secs(cached));
+        let found = two.tier.fetch(two.start(), need).await.expect("available");
+        assert_eq!(matches!(found, Found::Data(_)), is_taken, "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn alias_leads_another_replica_to_the_contact() {
+    let bench = Bench::new();
+    let (one, two) = (bench.replica().await, bench.replica().await);
+    let (id, lookup) = (contact(1), email("alva@example.com"));
+    let lease = one.lease(Wanted::Alias(&lookup)).await;
+    let fill = AliasFill {
+        requested: &lookup,
+        source: FetchSource::Overview,
+        confirmed: false,
+    };
+    assert_eq!(one.store(lease, id, Some(fill)).await, Overtaken::default());
+    let found = data(&two, Wanted::Alias(&email("alva@example.com"))).await;
+    let alias = found.alias.expect("an alias");
+    assert_eq!((found.id, alias.confirmed), (id, false));
+    // One that is not confirmed lives no longer than a negative entry.
+    assert!(alias.provenance.lifetime <= Duration::from_secs(30));
+    let view = two
+        .tier
+        .explain(Wanted::Alias(&lookup))
+        .await
+        .expect("available");
+    assert_eq!(view.contact, Some(id));
+    let alias = view.alias.expect("an alias");
+    assert_eq!(alias.value.source, Some(FetchSource::Overview));
+    let held = view.parts.iter().filter(|(_, value)| value.is_some());
+    assert_eq!(held.count(), 2);
+}
+
+#[tokio::test]
+async fn unknown_identifier_is_known_as_such_to_another_replica() {
+    let bench = Bench::new();
+    let (one, two) = (bench.replica().await, bench.replica().await);
+    let lookup = email("nils@example.com");
+    let lease = one.lease(Wanted::Alias(&lookup)).await;
+    let start = one.start();
+    let fill = SharedFill::Negative {
+        requested: &lookup,
+        source: FetchSource::Entity,
+        why: &NegativeReason::NotFound,
+    };
+    one.tier.store(lease, start, fill).await;
+    match two.fetch(Wanted::Alias(&lookup)).await {
+        Ok(Found::Negative(negative)) => {
+            assert_eq!(negative.why, NegativeReason::NotFound);
+            assert_eq!(negative.requested_at, start.now.tick);
+        }
+        other => panic!("no negative entry: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn store_after_an_invalidation_elsewhere_is_overtaken() {
+    let bench = Bench::new();
+    let (one, two) = (bench.replica().await, bench.replica().await);
+    let id = contact(1);
+    let lease = one.lease(Wanted::Contact(id)).await;
+    two.purge_contact(id).await.expect("shared");
+    assert_eq!(one.store(lease, id, None).await.parts, BOTH);
+}
+
+#[tokio::test]
+async fn tokens_are_leased_within_the_shared_budget() {
+    let bench = Bench::new();
+    let (one, two) = (bench.replica().await, bench.replica().await);
+    bench.pass(Duration::from_secs(2)).await;
+    let total = |tier: &SharedTier| {
+        let tier = tier.clone();
+        async move { tier.lease_tokens(100).await.expect("available").tokens }
+    };
+    let granted = total(&one.tier).await + total(&two.tier).await;
+    assert!((1..=10).contains(&granted), "{granted}");
+    assert_eq!(one.tier.known_replicas(), 2);
+    two.tier.pause(Duration::from_secs(3)).await;
+    let lease = one.tier.lease_tokens(1).await.expect("available");
+    let paused = one.start().now.tick + Duration::from_secs(3);
+    assert_eq!((lease.tokens, lease.paused_until), (0, Some(paused)));
+}

@@ -1,0 +1,161 @@
+//! Where invalidations may have been missed, memory is dropped; where none can have been, it is not.
+
+use std::time::Duration;
+
+use engage_bff::shared_tier::{Found, Scope, StreamEvent, Wanted};
+
+use crate::{
+    replica::{Bench, settle},
+    settings::contact,
+    standin::{Evicted, Fault, Operation},
+};
+
+#[tokio::test]
+async fn first_connection_drops_memory_and_replays_the_stream() {
+    let bench = Bench::new();
+    let one = bench.replica().await;
+    one.purge_contact(contact(1)).await.expect("shared");
+    let mut late = bench.replica_with_keys(&[1]);
+    settle().await;
+    let expected = [StreamEvent::Gap, StreamEvent::Apply(b"purge".to_vec())];
+    assert_eq!(late.events(), expected);
+    assert_eq!(late.tier.status().gaps, 0);
+}
+
+#[tokio::test]
+async fn trimmed_stream_is_a_gap_for_a_replica_that_was_away() {
+    let bench = Bench::new();
+    let (one, mut two) = (bench.replica().await, bench.replica().await);
+    two.wire.cut(true);
+    settle().await;
+    for _ in 0..3 {
+        one.purge_contact(contact(1)).await.expect("shared");
+    }
+    bench.server.trim_stream(1);
+    two.wire.cut(false);
+    bench.pass(Duration::from_secs(1)).await;
+    let expected = [StreamEvent::Gap, StreamEvent::Apply(b"purge".to_vec())];
+    assert_eq!(two.events(), expected);
+    assert_eq!(two.tier.status().gaps, 1);
+    let gaps = "shared_tier_stream_gaps_total{reason=\"chain\"}";
+    assert!((two.metric(gaps) - 1.0).abs() < 0.1);
+}
+
+#[tokio::test]
+async fn short_cut_is_no_gap() {
+    let bench = Bench::new();
+    let (one, mut two) = (bench.replica().await, bench.replica().await);
+    two.wire.cut(true);
+    settle().await;
+    one.purge_contact(contact(1)).await.expect("shared");
+    two.wire.cut(false);
+    bench.pass(Duration::from_secs(1)).await;
+    assert_eq!(two.events(), [StreamEvent::Apply(b"purge".to_vec())]);
+    assert!(two.tier.is_available());
+}
+
+#[tokio::test]
+async fn flush_restart_and_failover_are_gaps_within_a_second() {
+    for what in ["flush", "restart", "empty restart", "failover"] {
+        let bench = Bench::new();
+        let (mut one, mut two) = (bench.replica().await, bench.replica().await);
+        bench.server.take_snapshot();
+        one.fill(contact(1)).await;
+        match what {
+            "flush" => bench.server.flush(),
+            "restart" => bench.server.restart(true),
+            "empty restart" => bench.server.restart(false),
+            _ => bench.server.fail_over(),
+        }
+        bench.pass(Duration::from_secs(1)).await;
+        for replica in [&mut one, &mut two] {
+            assert_eq!(replica.events(), [StreamEvent::Gap], "{what}");
+            assert!(replica.tier.is_available(), "{what}");
+        }
+        let found = two.fetch(Wanted::Contact(contact(1))).await;
+        assert!(matches!(found, Ok(Found::Leased(_))), "{what}: {found:?}");
+        one.purge_contact(contact(1)).await.expect("shared");
+        settle().await;
+        assert_eq!(two.events(), [StreamEvent::Apply(b"purge".to_vec())]);
+    }
+}
+
+#[tokio::test]
+async fn evicted_stream_or_epoch_is_a_gap() {
+    for key in [Evicted::Stream, Evicted::Epoch] {
+        let bench = Bench::new();
+        let (one, mut two) = (bench.replica().await, bench.replica().await);
+        bench.pass(Duration::from_secs(1)).await;
+        assert!(bench.server.evict(key));
+        bench.pass(Duration::from_secs(2)).await;
+        assert_eq!(two.events().first(), Some(&StreamEvent::Gap), "{key:?}");
+        assert!(
+            one.tier.is_available() && two.tier.is_available(),
+            "{key:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_caught_up_while_the_stream_is_cut() {
+    let bench = Bench::new();
+    let (one, mut two) = (bench.replica().await, bench.replica().await);
+    bench.pass(Duration::from_secs(2)).await;
+    let now = two.start().now.tick;
+    let caught_up = two.caught_up().expect("it has caught up");
+    assert!(now.since(caught_up) <= Duration::from_millis(600));
+    // Only the reads of one replica hang.
+    two.wire.set_fault(Some(Fault::SlowReply));
+    one.purge_contact(contact(1)).await.expect("shared");
+    let cut = two.start().now.tick;
+    bench.pass(Duration::from_secs(5)).await;
+    assert!(two.caught_up().is_none_or(|tick| tick <= cut));
+    let age = two.tier.status().stream_age.expect("it had caught up");
+    assert!(age >= Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn replica_is_not_available_before_its_stream_has_caught_up() {
+    let bench = Bench::new();
+    let one = bench.replica_with_keys(&[1]);
+    bench
+        .server
+        .fault_next(Operation::ReadStream, Fault::SlowReply);
+    settle().await;
+    assert_eq!(one.tier.status().state, "catching up");
+    assert!(one.fetch(Wanted::Contact(contact(1))).await.is_err());
+    bench.server.release();
+    settle().await;
+    assert!(one.tier.is_available());
+}
+
+#[tokio::test]
+async fn acknowledged_invalidation_was_applied_at_every_moment_of_catching_up() {
+    let bench = Bench::new();
+    let (one, mut two) = (bench.replica().await, bench.replica().await);
+    for round in 0..20_u8 {
+        let scope = if round % 5 == 4 {
+            Scope::Everything
+        } else {
+            Scope::Contacts {
+                contacts: &[],
+                negatives: false,
+            }
+        };
+        let payload = [round];
+        bench
+            .pass(Duration::from_millis(u64::from(round) * 70))
+            .await;
+        one.announce(scope, &payload).await.expect("shared");
+        let acknowledged = two.start().now.tick;
+        bench.pass(Duration::from_secs(1)).await;
+        let events = two.all_events();
+        let applied = events
+            .iter()
+            .position(|event| *event == StreamEvent::Apply(payload.into()));
+        let later = events
+            .iter()
+            .position(|event| matches!(event, StreamEvent::CaughtUp(tick) if *tick > acknowledged));
+        assert!(applied.expect("applied") < later.expect("caught up"));
+    }
+}

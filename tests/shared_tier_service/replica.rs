@@ -1,0 +1,200 @@
+//! Replicas in this process, and time that passes for them.
+
+use std::{sync::Arc, time::Duration};
+
+use engage_bff::{
+    cache::FetchStart,
+    clock::{Clock, ManualClock, Tick},
+    domain::{ContactId, PartSet},
+    shared_tier::{
+        AliasFill, Announced, Announcement, Found, NotShared, Overtaken, Scope, SharedFill,
+        SharedLease, SharedTier, StreamEvent, Unavailable, Wanted,
+    },
+};
+use jiff::Timestamp;
+use prometheus_client::{encoding::text::encode, registry::Registry};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use crate::{
+    settings::{need, parts, settings, start},
+    standin::{Connection, Standin},
+};
+
+/// A server and the time.
+pub(crate) struct Bench {
+    pub(crate) clock: ManualClock,
+    pub(crate) server: Standin,
+}
+
+/// A replica, whose background task runs.
+pub(crate) struct Replica {
+    pub(crate) tier: SharedTier,
+    pub(crate) wire: Connection,
+    events: mpsc::UnboundedReceiver<StreamEvent>,
+    registry: Registry,
+    clock: ManualClock,
+    task: JoinHandle<()>,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let clock = ManualClock::new("2026-11-23T12:00:00Z".parse::<Timestamp>().expect("a time"));
+        let server = Standin::new(Clock::from(clock.clone()));
+        Self { clock, server }
+    }
+
+    /// A replica that has the keys made of these bytes, and has not connected yet.
+    pub(crate) fn replica_with_keys(&self, keys: &[u8]) -> Replica {
+        let wire = self.server.connection();
+        let clock = Clock::from(self.clock.clone());
+        let tier = SharedTier::new(settings(keys), Arc::new(wire.clone()), clock);
+        let mut registry = Registry::default();
+        tier.register(&mut registry);
+        let (sender, events) = mpsc::unbounded_channel();
+        let running = tier.clone();
+        let task = tokio::spawn(async move {
+            let handle = |event| {
+                let _ = sender.send(event);
+                std::future::ready(())
+            };
+            running.run(handle).await;
+        });
+        Replica {
+            tier,
+            wire,
+            events,
+            registry,
+            clock: self.clock.clone(),
+            task,
+        }
+    }
+
+    /// A replica that is connected.
+    pub(crate) async fn replica(&self) -> Replica {
+        let mut replica = self.replica_with_keys(&[1]);
+        settle().await;
+        assert!(replica.tier.is_available());
+        let events = replica.events();
+        assert_eq!(events.first(), Some(&StreamEvent::Gap));
+        replica
+    }
+
+    /// Lets time pass in steps, so that tasks do what is due.
+    pub(crate) async fn pass(&self, time: Duration) {
+        let step = Duration::from_millis(10);
+        let mut passed = Duration::ZERO;
+        while passed < time {
+            self.clock.advance(step);
+            settle().await;
+            passed += step;
+        }
+    }
+}
+
+/// Lets every task do what it can.
+pub(crate) async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+impl Replica {
+    /// What the stream said, but for the moments of catching up.
+    pub(crate) fn events(&mut self) -> Vec<StreamEvent> {
+        let all = self.all_events();
+        let others = all
+            .into_iter()
+            .filter(|event| !matches!(event, StreamEvent::CaughtUp(_)));
+        others.collect()
+    }
+
+    pub(crate) fn all_events(&mut self) -> Vec<StreamEvent> {
+        std::iter::from_fn(|| self.events.try_recv().ok()).collect()
+    }
+
+    /// The last moment of catching up.
+    pub(crate) fn caught_up(&mut self) -> Option<Tick> {
+        let ticks = self
+            .all_events()
+            .into_iter()
+            .filter_map(|event| match event {
+                StreamEvent::CaughtUp(tick) => Some(tick),
+                _ => None,
+            });
+        ticks.last()
+    }
+
+    pub(crate) fn start(&self) -> FetchStart {
+        start(&self.clock)
+    }
+
+    pub(crate) async fn fetch(&self, wanted: Wanted<'_>) -> Result<Found, Unavailable> {
+        self.tier.fetch(self.start(), need(wanted)).await
+    }
+
+    /// Fetches, and expects the lease.
+    pub(crate) async fn lease(&self, wanted: Wanted<'_>) -> SharedLease {
+        match self.fetch(wanted).await {
+            Ok(Found::Leased(lease)) => lease,
+            other => panic!("no lease: {other:?}"),
+        }
+    }
+
+    /// Stores a contact's parts.
+    pub(crate) async fn store(
+        &self,
+        lease: SharedLease,
+        id: ContactId,
+        alias: Option<AliasFill<'_>>,
+    ) -> Overtaken {
+        let start = self.start();
+        let fill = SharedFill::Contact {
+            id,
+            alias,
+            parts: &parts(start, "vip"),
+            new_from_entity: PartSet::EMPTY,
+        };
+        self.tier.store(lease, start, fill).await
+    }
+
+    /// Leases a contact and stores it.
+    pub(crate) async fn fill(&self, id: ContactId) -> Overtaken {
+        let lease = self.lease(Wanted::Contact(id)).await;
+        self.store(lease, id, None).await
+    }
+
+    pub(crate) async fn announce(
+        &self,
+        scope: Scope<'_>,
+        payload: &[u8],
+    ) -> Result<Announced, NotShared> {
+        let announcement = Announcement {
+            scope,
+            message: None,
+            payload: payload.to_vec(),
+        };
+        self.tier.announce(announcement).await
+    }
+
+    pub(crate) async fn purge_contact(&self, id: ContactId) -> Result<Announced, NotShared> {
+        let scope = Scope::Contacts {
+            contacts: &[(id, PartSet::ALL, true)],
+            negatives: false,
+        };
+        self.announce(scope, b"purge").await
+    }
+
+    /// The value of a metric, by the beginning of its line.
+    pub(crate) fn metric(&self, line: &str) -> f64 {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("metrics");
+        let value = text.lines().find_map(|found| found.strip_prefix(line));
+        value.map_or(0.0, |value| value.trim().parse().expect("a number"))
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

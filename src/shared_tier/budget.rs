@@ -89,7 +89,6 @@ impl Inner {
         let outcome = if reply.granted > 0 { "granted" } else { "none" };
         self.metrics.ended(Operation::LeaseTokens, outcome);
         self.metrics.tokens_granted(reply.granted);
-        self.budget.note_replicas(reply.replicas);
         Ok(TokenLease {
             tokens: reply.granted,
             // The server counts from later.

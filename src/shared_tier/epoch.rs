@@ -41,6 +41,14 @@ impl Keys {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn of(keys: &[u8]) -> Self {
+        Self {
+            wrapping: keys.iter().map(|key| [*key; 32]).collect(),
+            digester: None,
+        }
+    }
+
     /// A new epoch. `None` without a key.
     pub(super) fn offer(&self, stream: StreamLimits) -> Option<(EpochOffer, Arc<Epoch>)> {
         let secret = EpochSecret::random();
@@ -85,3 +93,6 @@ impl fmt::Debug for Epoch {
 pub(super) fn random() -> u64 {
     getrandom::u64().expect("the system's random source works")
 }
+
+#[cfg(test)]
+mod tests;

@@ -199,7 +199,7 @@ impl Inner {
         read.inspect_err(|flaw| {
             self.metrics.unreadable(flaw.as_str());
             if matches!(flaw, Flaw::Mismatch) && self.mismatch_log.is_due(self.clock.tick()) {
-                tracing::error!("shared tier value is about another contact");
+                tracing::error!(alarm = true, "shared tier value is about another contact");
             }
         })
         .ok()

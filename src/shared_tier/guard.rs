@@ -336,7 +336,7 @@ impl Guard {
         self.changed.notify_one();
         if !is_news {
         } else if why == Why::WrongKey {
-            tracing::error!("shared tier key unknown");
+            tracing::error!(alarm = true, "shared tier key unknown");
         } else {
             tracing::warn!(reason = why.as_str(), "shared tier unavailable");
         }
@@ -399,3 +399,6 @@ impl Guard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -213,14 +213,4 @@ impl Metrics {
             .get_or_create(&OfOutcome { operation, outcome })
             .get()
     }
-
-    #[cfg(test)]
-    pub(super) fn unreadable_values(&self, kind: &'static str) -> u64 {
-        self.unreadable.get_or_create(&OfKind { kind }).get()
-    }
-
-    #[cfg(test)]
-    pub(super) fn gaps(&self, reason: &'static str) -> u64 {
-        self.gaps.get_or_create(&OfReason { reason }).get()
-    }
 }

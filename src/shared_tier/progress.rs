@@ -153,3 +153,6 @@ impl Progress {
         self.state().gaps
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,7 +36,7 @@ impl Inner {
         start: FetchStart,
         fill: SharedFill<'_>,
     ) -> Overtaken {
-        let link = match self.place_of(&lease) {
+        let link = match self.place_of(Operation::Store, &lease) {
             Ok(link) => link,
             Err(overtaken) => return overtaken,
         };
@@ -59,7 +59,7 @@ impl Inner {
 
     /// See [`SharedTier::release`](super::SharedTier::release).
     pub(super) async fn release(&self, lease: SharedLease) {
-        if let Ok(link) = self.place_of(&lease) {
+        if let Ok(link) = self.place_of(Operation::Release, &lease) {
             self.release_at(&link, &lease).await;
         }
     }
@@ -80,7 +80,7 @@ impl Inner {
 
     /// Where the lease is valid. Otherwise what of its fill was overtaken: everything if its epoch is known to have
     /// ended.
-    fn place_of(&self, lease: &SharedLease) -> Result<Link, Overtaken> {
+    fn place_of(&self, operation: Operation, lease: &SharedLease) -> Result<Link, Overtaken> {
         let overtaken = match self.guard.condition() {
             Condition::Usable(link) if link.epoch.id == lease.epoch => return Ok(link),
             Condition::EpochEnded(_) => Overtaken::ALL,
@@ -97,7 +97,7 @@ impl Inner {
         } else {
             "unavailable"
         };
-        self.metrics.ended(Operation::Store, outcome);
+        self.metrics.ended(operation, outcome);
         Err(overtaken)
     }
 
@@ -236,3 +236,6 @@ fn requested_at((granted, received): (ServerTime, Tick), start: Tick) -> ServerT
     let earlier = millis(received.since(start) + Duration::from_nanos(999_999));
     ServerTime(granted.0.saturating_add(later).saturating_sub(earlier))
 }
+
+#[cfg(test)]
+mod tests;

@@ -144,3 +144,6 @@ impl Reader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

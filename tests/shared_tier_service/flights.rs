@@ -37,8 +37,8 @@ async fn contact_that_one_replica_fetched_is_found_by_another() {
         assert_eq!(provenance.lifetime, LIFETIME);
     }
     assert_eq!(
-        found.parts.audiences.expect("audiences").data.audiences[0].id,
-        "vip".into()
+        &*found.parts.audiences.expect("audiences").data.audiences[0].id,
+        "vip"
     );
     let hits = "shared_tier_operations_total{operation=\"fetch\",outcome=\"hit\"}";
     assert!((two.metric(hits) - 1.0).abs() < 0.1);

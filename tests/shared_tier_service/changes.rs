@@ -107,7 +107,7 @@ async fn two_quick_purges_of_everything_are_followed_in_order() {
 async fn replica_that_was_away_follows_through_ended_epochs_without_a_gap() {
     let bench = Bench::new();
     let (one, mut two) = (bench.replica().await, bench.replica().await);
-    two.wire.cut(true);
+    two.wire().cut(true);
     settle().await;
     one.purge_contact(contact(1)).await.expect("shared");
     one.announce(Scope::Everything, b"first")
@@ -117,7 +117,7 @@ async fn replica_that_was_away_follows_through_ended_epochs_without_a_gap() {
         .await
         .expect("shared");
     assert!(!two.tier.is_available());
-    two.wire.cut(false);
+    two.wire().cut(false);
     bench.pass(Duration::from_secs(1)).await;
     assert!(two.tier.is_available());
     let all = [b"purge".to_vec(), b"first".to_vec(), b"second".to_vec()];
@@ -149,7 +149,7 @@ async fn fill_that_can_not_be_stored_stays_in_memory() {
     let bench = Bench::new();
     let one = bench.replica().await;
     let lease = one.lease(Wanted::Contact(contact(1))).await;
-    one.wire.cut(true);
+    one.wire().cut(true);
     let overtaken = one.store(lease, contact(1), None).await;
     assert_eq!(overtaken, Overtaken::default());
 }

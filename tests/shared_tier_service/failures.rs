@@ -108,7 +108,7 @@ async fn full_server_fails_each_write_and_stays_connected() {
 async fn attempts_to_connect_become_rarer() {
     let bench = Bench::new();
     let one = bench.replica_with_keys(&[1]);
-    one.wire
+    one.wire()
         .set_fault(Some(Fault::Error(BackendError::Unreachable)));
     settle().await;
     let connects = || {
@@ -124,7 +124,7 @@ async fn attempts_to_connect_become_rarer() {
     bench.pass(Duration::from_secs(20)).await;
     let later = connects() - first;
     assert!((9..=21).contains(&later), "{later}");
-    one.wire.set_fault(None);
+    one.wire().set_fault(None);
     bench.pass(Duration::from_secs(2)).await;
     assert!(one.tier.is_available());
 }

@@ -155,6 +155,7 @@ async fn store_after_an_invalidation_elsewhere_is_overtaken() {
 async fn tokens_are_leased_within_the_shared_budget() {
     let bench = Bench::new();
     let (one, two) = (bench.replica().await, bench.replica().await);
+    one.tier.lease_tokens(1).await.expect("available");
     bench.pass(Duration::from_secs(2)).await;
     let total = |tier: &SharedTier| {
         let tier = tier.clone();

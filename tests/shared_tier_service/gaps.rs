@@ -26,13 +26,13 @@ async fn first_connection_drops_memory_and_replays_the_stream() {
 async fn trimmed_stream_is_a_gap_for_a_replica_that_was_away() {
     let bench = Bench::new();
     let (one, mut two) = (bench.replica().await, bench.replica().await);
-    two.wire.cut(true);
+    two.wire().cut(true);
     settle().await;
     for _ in 0..3 {
         one.purge_contact(contact(1)).await.expect("shared");
     }
     bench.server.trim_stream(1);
-    two.wire.cut(false);
+    two.wire().cut(false);
     bench.pass(Duration::from_secs(1)).await;
     let expected = [StreamEvent::Gap, StreamEvent::Apply(b"purge".to_vec())];
     assert_eq!(two.events(), expected);
@@ -45,10 +45,10 @@ async fn trimmed_stream_is_a_gap_for_a_replica_that_was_away() {
 async fn short_cut_is_no_gap() {
     let bench = Bench::new();
     let (one, mut two) = (bench.replica().await, bench.replica().await);
-    two.wire.cut(true);
+    two.wire().cut(true);
     settle().await;
     one.purge_contact(contact(1)).await.expect("shared");
-    two.wire.cut(false);
+    two.wire().cut(false);
     bench.pass(Duration::from_secs(1)).await;
     assert_eq!(two.events(), [StreamEvent::Apply(b"purge".to_vec())]);
     assert!(two.tier.is_available());
@@ -105,7 +105,7 @@ async fn nothing_is_caught_up_while_the_stream_is_cut() {
     let caught_up = two.caught_up().expect("it has caught up");
     assert!(now.since(caught_up) <= Duration::from_millis(600));
     // Only the reads of one replica hang.
-    two.wire.set_fault(Some(Fault::SlowReply));
+    two.wire().set_fault(Some(Fault::SlowReply));
     one.purge_contact(contact(1)).await.expect("shared");
     let cut = two.start().now.tick;
     bench.pass(Duration::from_secs(5)).await;

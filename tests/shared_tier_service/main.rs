@@ -9,3 +9,4 @@ mod flights;
 mod gaps;
 mod replica;
 mod settings;
+mod tampered;

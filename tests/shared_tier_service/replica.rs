@@ -8,7 +8,7 @@ use engage_bff::{
     domain::{ContactId, PartSet},
     shared_tier::{
         AliasFill, Announced, Announcement, Found, NotShared, Overtaken, Scope, SharedFill,
-        SharedLease, SharedTier, StreamEvent, Unavailable, Wanted,
+        SharedLease, SharedTier, StreamEvent, Unavailable, Wanted, protocol::Backend,
     },
 };
 use jiff::Timestamp;
@@ -29,7 +29,7 @@ pub(crate) struct Bench {
 /// A replica, whose background task runs.
 pub(crate) struct Replica {
     pub(crate) tier: SharedTier,
-    pub(crate) wire: Connection,
+    wire: Option<Connection>,
     events: mpsc::UnboundedReceiver<StreamEvent>,
     registry: Registry,
     clock: ManualClock,
@@ -46,8 +46,15 @@ impl Bench {
     /// A replica that has the keys made of these bytes, and has not connected yet.
     pub(crate) fn replica_with_keys(&self, keys: &[u8]) -> Replica {
         let wire = self.server.connection();
+        let mut replica = self.replica_over(keys, Arc::new(wire.clone()));
+        replica.wire = Some(wire);
+        replica
+    }
+
+    /// The same over another backend.
+    pub(crate) fn replica_over(&self, keys: &[u8], backend: Arc<dyn Backend>) -> Replica {
         let clock = Clock::from(self.clock.clone());
-        let tier = SharedTier::new(settings(keys), Arc::new(wire.clone()), clock);
+        let tier = SharedTier::new(settings(keys), backend, clock);
         let mut registry = Registry::default();
         tier.register(&mut registry);
         let (sender, events) = mpsc::unbounded_channel();
@@ -61,7 +68,7 @@ impl Bench {
         });
         Replica {
             tier,
-            wire,
+            wire: None,
             events,
             registry,
             clock: self.clock.clone(),
@@ -99,6 +106,11 @@ pub(crate) async fn settle() {
 }
 
 impl Replica {
+    /// Its connection to the stand-in.
+    pub(crate) fn wire(&self) -> &Connection {
+        self.wire.as_ref().expect("a connection to the stand-in")
+    }
+
     /// What the stream said, but for the moments of catching up.
     pub(crate) fn events(&mut self) -> Vec<StreamEvent> {
         let all = self.all_events();

@@ -229,7 +229,9 @@ impl Guard {
         match result {
             Ok(_) | Err(Fault::Full) => {}
             Err(Fault::Epoch) => self.epoch_ended(link),
-            Err(fault) => self.fail(link.session, Why::Fault(fault)),
+            Err(fault) => {
+                self.fail(link.session, Why::Fault(fault));
+            }
         }
         result
     }
@@ -310,12 +312,12 @@ impl Guard {
         }
     }
 
-    /// Ends the session.
-    pub(super) fn fail(&self, session: u64, why: Why) {
+    /// Ends the session, unless it has ended already. Returns why it has.
+    pub(super) fn fail(&self, session: u64, why: Why) -> Why {
         let now = self.clock.tick();
         let mut state = self.write();
         if state.session != session {
-            return;
+            return state.why;
         }
         let was_usable = state.is_caught_up;
         // The next failure of this session is none.
@@ -340,6 +342,7 @@ impl Guard {
         } else {
             tracing::warn!(reason = why.as_str(), "shared tier unavailable");
         }
+        why
     }
 
     /// The epoch has ended: operations fail at once until the next is opened.

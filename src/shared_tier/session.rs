@@ -53,8 +53,7 @@ impl Inner {
             if was_stable {
                 back_off = BackOff(BACK_OFF.0);
             }
-            let why = result.unwrap_or_else(|why| why);
-            self.guard.fail(session, why);
+            let why = self.guard.fail(session, result.unwrap_or_else(|why| why));
             let pause = match why {
                 Why::WrongKey => KEY_BACK_OFF,
                 // The server works: only the way to the current epoch is missing, which the next session finds.

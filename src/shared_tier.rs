@@ -16,6 +16,7 @@ mod budget;
 mod chores;
 mod epoch;
 mod explain;
+mod fault;
 mod fetch;
 mod flight;
 #[cfg(fuzzing)]

@@ -2,7 +2,8 @@
 
 use super::{
     Announced, Announcement, Inner, NotShared, Scope,
-    guard::{Condition, Fault, Link},
+    fault::Fault,
+    guard::{Condition, Link},
     metrics::Operation,
     protocol::{AdvanceCommand, Covered, InvalidateCommand, InvalidateReply},
     value::seal_payload,

@@ -6,7 +6,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Inner,
-    guard::{Condition, Fault, Why},
+    fault::{Fault, Why},
+    guard::Condition,
     metrics::Operation,
     progress::Beat,
     protocol::BeatCommand,

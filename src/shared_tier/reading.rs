@@ -7,7 +7,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Inner, StreamEvent,
     epoch::Epoch,
-    guard::{Condition, Why},
+    fault::Why,
+    guard::Condition,
     metrics::Operation,
     progress::Place,
     protocol::StreamEntry,

@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Inner, StreamEvent,
     epoch::{Epoch, Unwrapped},
-    guard::{Condition, Fault, Link, Why},
+    fault::{Fault, Why},
+    guard::{Condition, Link},
     metrics::Operation,
     protocol::StreamLimits,
     stream::{GapReason, Reader},

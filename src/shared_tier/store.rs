@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{
     AliasFill, Inner, Overtaken, SharedFill, SharedLease,
     epoch::Epoch,
-    guard::{Condition, Fault, Link},
+    fault::Fault,
+    guard::{Condition, Link},
     metrics::Operation,
     protocol::{ReleaseCommand, ServerTime, StoreCommand, StoreReply, Subject, Token},
     value::{encode_alias, encode_negative, encode_part},

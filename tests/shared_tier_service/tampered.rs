@@ -149,12 +149,7 @@ fn unreadable(replica: &Replica, kind: &str) -> f64 {
 
 #[tokio::test]
 async fn changed_value_is_a_miss_and_is_replaced() {
-    for (index, kind) in [
-        (0, "format"),
-        (1, "seal"),
-        (20, "seal"),
-        (30, "seal"),
-    ] {
+    for (index, kind) in [(0, "format"), (1, "seal"), (20, "seal"), (30, "seal")] {
         let bench = Bench::new();
         let (one, other) = replicas(&bench, move |reply| {
             if reply.parts[Part::Points].is_some() {

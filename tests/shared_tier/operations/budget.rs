@@ -148,6 +148,11 @@ async fn a_restart_with_its_keys_empties_the_budget_but_keeps_a_pause() {
     let mut tier = Tier::start().await;
     lease(&tier, command(REPLICA)).await;
     wait(Duration::from_millis(50)).await;
+    let count = TokenCommand {
+        wanted: 0,
+        ..command(REPLICA)
+    };
+    lease(&tier, count).await;
     tier.server.restart_with_keys();
     tier.reopen().await;
     assert_eq!(lease(&tier, slow()).await.granted, 0);

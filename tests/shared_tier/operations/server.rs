@@ -106,6 +106,48 @@ async fn every_key_has_a_ttl_and_begins_with_the_prefix() {
 }
 
 #[tokio::test]
+async fn every_operation_of_a_replica_extends_the_epoch() {
+    let tier = Tier::start().await;
+    let key = format!("{PREFIX}epoch");
+    let expect_extended = |operation: &str| {
+        let left = tier.server.command(&["PTTL", &key]);
+        assert!(
+            matches!(left, Value::Int(86_400_000..)),
+            "{operation}: {left:?}"
+        );
+        tier.server.command(&["PEXPIRE", &key, "60000"]);
+    };
+    expect_extended("open");
+    let lease = tier.lease(CONTACT).await;
+    expect_extended("fetch, leased");
+    tier.store(store(lease, ANNA, "data")).await;
+    expect_extended("store");
+    tier.fetch(fetch(CONTACT)).await;
+    expect_extended("fetch, served");
+    let release = ReleaseCommand {
+        subject: CONTACT,
+        token: lease.token,
+    };
+    let released = tier.backend.release(tier.epoch, release).await;
+    released.expect("a working server");
+    expect_extended("release");
+    tier.invalidate(nothing()).await;
+    expect_extended("invalidate");
+    tier.beat(beat(REPLICA)).await;
+    expect_extended("beat");
+    let opened = tier.backend.open(offer()).await.expect("a working server");
+    expect_extended("open again");
+    let rewrapped = tier
+        .backend
+        .rewrap(tier.epoch, opened.wrapped_secret, "new".into());
+    assert_eq!(rewrapped.await, Ok(true));
+    expect_extended("rewrap");
+    let advanced = tier.backend.advance(tier.epoch, advance()).await;
+    advanced.expect("a working server");
+    expect_extended("advance");
+}
+
+#[tokio::test]
 async fn a_ttl_never_becomes_shorter_than_what_is_left() {
     let tier = Tier::start().await;
     tier.fill(ANNA, "data").await;

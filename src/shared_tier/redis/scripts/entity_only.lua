@@ -32,15 +32,18 @@ local function entity_only_ends(name, parts, markable)
   return ends
 end
 
+local has_begun = false
+
 -- Marks a part of a contact, or extends its mark.
 local function mark_entity_only(name, part, till)
-  if not redis.call('ZSCORE', KEYS[3], 'begun') then
+  if not has_begun and not redis.call('ZSCORE', KEYS[3], 'begun') then
     if marked_until > now then
       unsure_until = math.max(unsure_until, marked_until)
       redis.call('HSET', KEYS[1], 'unsure_until', string.format('%.0f', unsure_until))
     end
     redis.call('ZADD', KEYS[3], '+inf', 'begun')
   end
+  has_begun = true
   redis.call('ZADD', KEYS[3], 'GT', string.format('%.0f', till), part .. name)
   if till > marked_until then
     marked_until = till

@@ -123,13 +123,15 @@ impl Provenance {
 
     /// Whether this data's upstream request is known to have begun later than the other's. Of this replica's own requests
     /// the order of events says so. Where another replica made one, only the times can: they make its request look
-    /// earlier than it was, never later.
+    /// earlier than it was, never later. Of the same moment, an own request that began after the other's data was read is
+    /// the later one.
     pub fn is_later_than(&self, other: &Provenance) -> bool {
-        if self.is_shared || other.is_shared {
-            self.requested_at > other.requested_at
-        } else {
-            self.sequence > other.sequence
+        let begun_later = self.sequence > other.sequence;
+        if !self.is_shared && !other.is_shared {
+            return begun_later;
         }
+        self.requested_at > other.requested_at
+            || (self.requested_at == other.requested_at && !self.is_shared && begun_later)
     }
 
     /// How long the data is fresh, given the feed at `now`.
@@ -324,6 +326,37 @@ mod tests {
             assert_eq!(overview.supersedes(&repeated, lag), takes_over);
             assert_eq!(repeated.supersedes(overview, lag), !takes_over);
         }
+    }
+
+    #[test]
+    fn data_of_another_replica_competes_by_the_time_of_its_request() {
+        let fences = Fences::new(Duration::ZERO, Duration::ZERO, 16);
+        let requested = |second: u64, is_shared| Provenance {
+            sequence: fences.sequence(),
+            requested_at: Tick::default() + Duration::from_secs(second),
+            as_of: Timestamp::UNIX_EPOCH,
+            lifetime: Duration::from_secs(60),
+            source: FetchSource::Entity,
+            differed_at: None,
+            is_shared,
+        };
+        let own = requested(10, false);
+        let of_the_same_moment = requested(10, false);
+        assert!(of_the_same_moment.is_later_than(&own));
+        // Each was read after the own request began.
+        for (second, is_later, is_earlier) in
+            [(9, false, true), (10, false, false), (11, true, false)]
+        {
+            let shared = requested(second, true);
+            assert_eq!(shared.is_later_than(&own), is_later, "{second} s");
+            assert_eq!(own.is_later_than(&shared), is_earlier, "{second} s");
+        }
+        // An own request that began after the reading.
+        let shared = requested(10, true);
+        assert!(requested(10, false).is_later_than(&shared));
+        assert!(!requested(9, false).is_later_than(&shared));
+        assert!(requested(11, true).is_later_than(&requested(10, true)));
+        assert!(!requested(10, true).is_later_than(&requested(10, true)));
     }
 
     #[test]

@@ -20,12 +20,19 @@ where
     R: Answer,
     E: Clone + Send + Sync + 'static,
 {
-    /// The ages of the parts that are cached of the contact. Does not count as a read.
-    pub fn ages(&self, id: ContactId, now: Tick) -> PartMap<Option<Duration>> {
+    /// The ages of the contact's cached parts that are to be replaced: they expire soon, or are as old as `max_age`. Does
+    /// not count as a read.
+    pub fn outdated(
+        &self,
+        id: ContactId,
+        max_age: Duration,
+        now: Tick,
+    ) -> PartMap<Option<Duration>> {
         let record = self.glance(id);
         PartMap::from_fn(|part| {
             let provenance = record.as_ref()?.provenance(part)?;
-            Some(provenance.age(now))
+            let age = provenance.age(now);
+            (age >= max_age || provenance.expires_soon(now, &self.policy)).then_some(age)
         })
     }
 

@@ -25,6 +25,9 @@ const LOOK_AGAIN: std::ops::Range<u64> = 25..100;
 /// A flight waits for the calls of other replicas for so long at most. Each of their leases ends before.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
+/// The server measures ages in milliseconds: what is not younger by more than this may be the very data that is cached.
+const PRECISION: Duration = Duration::from_millis(2);
+
 /// What a flight found in the shared tier.
 pub(super) enum Look {
     /// What it needs.
@@ -141,20 +144,21 @@ impl Tiers {
             needed: demand.needed,
             fetched,
             max_age: demand.max_age,
-            cached: id.map_or_else(PartMap::default, |id| self.memory.ages(id, now)),
+            cached: id.map_or_else(PartMap::default, |id| {
+                let ages = self.memory.outdated(id, demand.max_age, now);
+                PartMap::from_fn(|part| ages[part].map(|age| age.saturating_sub(PRECISION)))
+            }),
             cached_alias: target
                 .lookup()
                 .and_then(|lookup| self.outdated_alias(lookup, now)),
         }
     }
 
-    /// The age of the cached alias, where it must be resolved again. While it is fresh, an older one does as well.
+    /// The age of the cached alias, where it is to be resolved again. Until it expires soon, an older one does as well.
     fn outdated_alias(&self, lookup: &Lookup, now: Tick) -> Option<Duration> {
         let alias = self.memory.alias(lookup.key())?;
-        let policy = &self.memory.policy;
-        let is_outdated = alias.freshness(now, policy) != Freshness::Fresh
-            || alias.provenance.expires_soon(now, policy);
-        is_outdated.then(|| alias.provenance.age(now))
+        let is_outdated = alias.provenance.expires_soon(now, &self.memory.policy);
+        is_outdated.then(|| alias.provenance.age(now).saturating_sub(PRECISION))
     }
 
     /// Puts what another replica fetched into memory. `None` where memory's rules, or the flight's requests, refuse

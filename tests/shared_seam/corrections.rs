@@ -1,0 +1,102 @@
+//! What another replica found and turns out to be wrong is corrected by few calls.
+
+use engage_bff::{
+    customer::CacheStatus,
+    domain::{Lookup, Part},
+};
+use engage_simulator::Endpoint;
+
+use crate::{
+    ALVA, SECOND,
+    replicas::{Wish, World, by_email, contact_id},
+};
+
+#[tokio::test]
+async fn alias_that_a_newer_profile_contradicts_costs_two_calls_at_most() {
+    let world = World::start().await;
+    let (old, new) = (world.contact(ALVA), world.contact("bo@example.com"));
+    let [a, b] = world.replicas().await;
+    a.get(ALVA).await.expect("an answer");
+    world.advance(SECOND, &[]).await;
+    world.engage.move_email(&old, &new);
+    // The other replica reads the old contact's profile, without the address.
+    let fresh = Wish {
+        fresh: Part::Profile.into(),
+        ..Wish::default()
+    };
+    let by_id = Lookup::by_id(contact_id(&old));
+    b.ask(&by_id, fresh).await.expect("an answer");
+    // Everything of the new contact is cached: only the alias is to be corrected.
+    b.ask(&Lookup::by_id(contact_id(&new)), Wish::default())
+        .await
+        .expect("an answer");
+    world.engage.reset_log();
+    let found = b.get(ALVA).await.expect("an answer");
+    assert_eq!(found.record.id, contact_id(&new));
+    assert!(world.engage.total_calls() <= 2, "{:?}", world.engage.log());
+    // The other replica still has its own alias: no change was reported. Once it asks again, it takes the new one.
+    let fresh = b.ask(&by_email(ALVA), fresh).await.expect("an answer");
+    assert_eq!(fresh.record.id, contact_id(&new));
+}
+
+#[tokio::test]
+async fn alias_is_refused_where_only_memory_knows_the_contradicting_profile() {
+    let world = World::start().await;
+    let (old, new) = (world.contact(ALVA), world.contact("bo@example.com"));
+    let [a, b] = world.replicas().await;
+    a.get(ALVA).await.expect("an answer");
+    world.advance(SECOND, &[]).await;
+    world.engage.move_email(&old, &new);
+    let fresh = Wish {
+        fresh: Part::Profile.into(),
+        ..Wish::default()
+    };
+    b.ask(&Lookup::by_id(contact_id(&old)), fresh)
+        .await
+        .expect("an answer");
+    // The tier loses the contact, not the alias that leads to it, nor memory the profile.
+    assert!(world.standin.evict(crate::standin::Evicted::Contact(0)));
+    world.engage.reset_log();
+    let found = b.get(ALVA).await.expect("an answer");
+    assert_eq!(found.record.id, contact_id(&new));
+    assert_eq!(world.engage.unexpected(), Vec::<String>::new());
+    // One call more than for an identifier that nothing is known of: the overview, and the points.
+    assert!(world.engage.total_calls() <= 3, "{:?}", world.engage.log());
+}
+
+#[tokio::test]
+async fn other_type_of_contact_is_not_found_by_a_neighbours_alias() {
+    let world = World::start().await;
+    let id = world.contact(ALVA);
+    let [a, b] = world.replicas().await;
+    a.get(ALVA).await.expect("an answer");
+    let _ = world.engage.contact(&id).contact_type("Contact");
+    world.advance(SECOND, &[]).await;
+    let fresh = Wish {
+        fresh: Part::Profile.into(),
+        ..Wish::default()
+    };
+    let by_id = Lookup::by_id(contact_id(&id));
+    b.ask(&by_id, fresh).await.expect("an answer");
+    world.engage.reset_log();
+    let refusal = b.get(ALVA).await.err().expect("no member");
+    assert!(refusal.is_not_found(), "{refusal}");
+    assert!(world.engage.total_calls() <= 2);
+}
+
+#[tokio::test]
+async fn resolution_does_not_take_an_alias_of_the_overview() {
+    let world = World::start().await;
+    let id = world.contact(ALVA);
+    let [a, b] = world.replicas().await;
+    a.get(ALVA).await.expect("an answer");
+    // The overview is too large for this replica: it resolves by the entity endpoint.
+    let fault = engage_simulator::Fault::Body(" ".repeat(2 << 20));
+    world.engage.fault(Endpoint::Overview, fault);
+    assert!(world.standin.evict(crate::standin::Evicted::Contact(0)));
+    world.engage.reset_log();
+    let found = b.get(ALVA).await.expect("an answer");
+    assert_eq!(found.record.id, contact_id(&id));
+    assert_eq!(world.engage.calls(Endpoint::ContactIdLookup), 1);
+    assert_ne!(found.verdict.status, CacheStatus::Shared);
+}

@@ -1,0 +1,79 @@
+//! Every way with the tier failing at any step behaves as without the tier.
+
+use engage_bff::shared_tier::protocol::BackendError;
+
+use crate::{
+    ALVA, SECOND, balance,
+    replicas::{ASKED, World},
+    standin::{Fault, Operation},
+};
+
+const STEPS: [Operation; 3] = [Operation::Fetch, Operation::Store, Operation::Release];
+
+fn faults() -> Vec<Fault> {
+    let errors = [
+        BackendError::Unreachable,
+        BackendError::Epoch,
+        BackendError::ReadOnly,
+        BackendError::Full,
+        BackendError::Forbidden,
+        BackendError::Unexpected,
+    ];
+    let errors = errors.into_iter().map(Fault::Error);
+    [Fault::Unreachable, Fault::LostReply]
+        .into_iter()
+        .chain(errors)
+        .collect()
+}
+
+#[tokio::test]
+async fn failing_tier_costs_no_answer_and_no_more_calls_than_none() {
+    for step in STEPS {
+        for fault in faults() {
+            let world = World::start().await;
+            let id = world.contact(ALVA);
+            let lone = world.lone_replica();
+            lone.get(ALVA).await.expect("an answer");
+            let without = world.engage.total_calls();
+            let replicas = world.replicas().await;
+            for replica in &replicas {
+                world.engage.reset_log();
+                world.standin.fault_next(step, fault.clone());
+                let found = replica.get(ALVA).await;
+                let found = found.unwrap_or_else(|error| panic!("{step:?} {fault:?}: {error}"));
+                assert_eq!(found.shown, ASKED, "{step:?} {fault:?}");
+                assert!(world.engage.total_calls() <= without, "{step:?} {fault:?}");
+                world.standin.release();
+                world.advance(5 * SECOND, &replicas).await;
+            }
+            // It recovers by itself: the second change is one call for both.
+            let _ = world.engage.contact(&id).points("30");
+            world.advance(60 * SECOND, &replicas).await;
+            world.engage.reset_log();
+            for replica in &replicas {
+                world.advance(SECOND, &replicas).await;
+                let found = replica.get(ALVA).await.expect("an answer");
+                assert_eq!(found.shown, ASKED);
+                let _ = balance(&found);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn hanging_tier_delays_an_answer_by_its_time_out_alone() {
+    for step in [Operation::Fetch, Operation::Store] {
+        for fault in [Fault::SlowReply, Fault::SlowRequest] {
+            let world = World::start().await;
+            world.contact(ALVA);
+            let replicas = world.replicas().await;
+            world.standin.fault_next(step, fault.clone());
+            let request = replicas[0].spawn_get(ALVA);
+            let clock = world.run_clock();
+            let found = request.await.expect("no panic");
+            drop(clock);
+            assert_eq!(found.expect("an answer").shown, ASKED, "{step:?} {fault:?}");
+            world.standin.release();
+        }
+    }
+}

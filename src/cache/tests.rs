@@ -4,6 +4,7 @@ mod bounds;
 mod maintenance;
 mod purges;
 mod records;
+mod shared;
 
 use std::sync::atomic::AtomicUsize;
 

@@ -209,18 +209,15 @@ impl Tiers {
         engage: &EngageClient,
         flight: &FlightStart<V>,
     ) -> Result<Begun, Error> {
-        let shared = match &self.shared {
-            None => None,
-            Some(tier) => {
-                let overview_parts = engage.overview_parts();
-                let look = self.look_in(tier, target, overview_parts, flight);
-                match Box::pin(look).await {
-                    Look::Found(start, found) => return Ok(Begun::Shared(start, found)),
-                    Look::Leased(lease) => Some(lease),
-                    Look::Unavailable => None,
-                }
+        let mut shared = None;
+        if self.shared.is_some() {
+            let look = self.look(target, engage.overview_parts(), flight);
+            match Box::pin(look).await {
+                Look::Found(start, found) => return Ok(Begun::Shared(start, found)),
+                Look::Leased(lease) => shared = Some(lease),
+                Look::Unavailable => {}
             }
-        };
+        }
         let request = AdmissionRequest {
             requesters: flight.claims(),
             subject: target.owner(&self.memory),

@@ -52,9 +52,8 @@ impl<'a> Target<'a> {
 
 impl Tiers {
     /// Looks for what the flight needs until it is found or the flight may fetch it.
-    pub(super) async fn look_in<V>(
+    pub(super) async fn look<V>(
         &self,
-        tier: &SharedTier,
         target: Target<'_>,
         overview_parts: PartSet,
         flight: &FlightStart<V>,
@@ -65,6 +64,9 @@ impl Tiers {
         let mut wants_lease = false;
         while self.memory.is_on() {
             let start = self.memory.begin();
+            let Some(tier) = self.readable() else {
+                break;
+            };
             let mut asked = *demand.borrow_and_update();
             wants_lease |= start.now.tick >= give_up;
             if wants_lease {
@@ -105,6 +107,11 @@ impl Tiers {
             wants_lease = true;
         }
         Look::Unavailable
+    }
+
+    /// The shared tier, where it may be read. To be asked after the flight's start was marked.
+    fn readable(&self) -> Option<&SharedTier> {
+        self.shared.as_ref()
     }
 
     /// What the flight needs of the tier.

@@ -14,6 +14,7 @@ pub mod explain;
 mod failures;
 pub mod feed;
 pub mod fence;
+mod fetched;
 pub mod flight;
 pub mod freshness;
 mod index;
@@ -33,16 +34,17 @@ use std::{
 
 use moka::ops::compute::Op;
 
-pub use self::{aliases::Alias, failures::CallKey, purges::IsPurged};
+pub use self::{aliases::Alias, failures::CallKey, fetched::PartData, purges::IsPurged};
 use self::{
     aliases::{AliasHasher, AliasIndex},
     codec::Codec,
     failures::Failures,
     fence::{Fences, Sequence},
-    freshness::{FetchSource, Policy, Provenance},
+    fetched::provenance,
+    freshness::{FetchSource, Policy},
     index::NegativeEntry,
     maintenance::FillCounter,
-    parts::{Entry, Origins, Parts},
+    parts::{Origins, Parts},
     pending_purges::PendingPurges,
     purges::Purges,
     record::Record,
@@ -50,7 +52,7 @@ use self::{
 };
 use crate::{
     clock::{Clock, Now},
-    domain::{ContactId, Lookup, LookupKey, Overview, Part, PartSet, Partial},
+    domain::{ContactId, Lookup, LookupKey, Part, PartSet},
     threads::{AtomicBool, Ordering, RwLock},
 };
 
@@ -197,41 +199,6 @@ where
         }
     }
 
-    /// The parts of an overview, to be stored.
-    pub fn parts_of_overview(&self, start: FetchStart, overview: Overview) -> Parts {
-        let provenance =
-            |part| provenance(start, self.policy.lifetime(part), FetchSource::Overview);
-        Parts {
-            profile: Some(entry(overview.profile, provenance(Part::Profile))),
-            audiences: overview
-                .audiences
-                .map(|data| entry(data, provenance(Part::Audiences))),
-            promotions: overview
-                .promotions
-                .map(|data| entry(data, provenance(Part::Promotions))),
-            vouchers: overview
-                .vouchers
-                .map(|data| entry(data, provenance(Part::Vouchers))),
-            points: overview
-                .points
-                .map(|data| entry(data, provenance(Part::Points))),
-        }
-    }
-
-    /// A part from its entity endpoint, to be stored.
-    pub fn part_of_entity(&self, start: FetchStart, data: PartData) -> Parts {
-        let part = data.part();
-        let provenance = provenance(start, self.policy.lifetime(part), FetchSource::Entity);
-        let mut parts = Parts::default();
-        match data {
-            PartData::Profile(data) => parts.profile = Some(entry(*data, provenance)),
-            PartData::Promotions(data) => parts.promotions = Some(entry(data, provenance)),
-            PartData::Vouchers(data) => parts.vouchers = Some(entry(data, provenance)),
-            PartData::Points(data) => parts.points = Some(entry(data, provenance)),
-        }
-        parts
-    }
-
     /// Stores parts that were fetched by `asked` or from entity endpoints, except those that only their entity endpoints
     /// may fill now and those of which newer data is cached. Returns the parts that no fence forbids.
     pub fn store_parts(&self, id: ContactId, parts: Parts, asked: Option<&Lookup>) -> Parts {
@@ -363,18 +330,6 @@ where
     }
 }
 
-fn provenance(start: FetchStart, lifetime: Duration, source: FetchSource) -> Provenance {
-    Provenance {
-        sequence: start.sequence,
-        requested_at: start.now.tick,
-        as_of: start.now.wall,
-        lifetime: Policy::jittered(lifetime),
-        source,
-        differed_at: (source == FetchSource::Entity).then_some(start.now.tick),
-        is_shared: false,
-    }
-}
-
 /// The number of cached entries of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
@@ -388,38 +343,6 @@ pub struct Counts {
     pub negatives: u64,
     /// Remembered failures.
     pub failures: u64,
-}
-
-/// Data from an entity endpoint.
-#[derive(Debug)]
-pub enum PartData {
-    /// From `/contacts/{id}`.
-    Profile(Box<Partial<crate::domain::Profile>>),
-    /// The contact's promotions.
-    Promotions(Partial<crate::domain::Promotions>),
-    /// The contact's vouchers.
-    Vouchers(Partial<crate::domain::Vouchers>),
-    /// The contact's point accounts.
-    Points(Partial<crate::domain::Points>),
-}
-
-impl PartData {
-    fn part(&self) -> Part {
-        match self {
-            PartData::Profile(_) => Part::Profile,
-            PartData::Promotions(_) => Part::Promotions,
-            PartData::Vouchers(_) => Part::Vouchers,
-            PartData::Points(_) => Part::Points,
-        }
-    }
-}
-
-fn entry<T>(read: Partial<T>, provenance: Provenance) -> Entry<T> {
-    Entry {
-        data: Arc::new(read.data),
-        provenance,
-        incomplete: !read.left_out.is_empty(),
-    }
 }
 
 fn saturating(bytes: impl TryInto<u32>) -> u32 {

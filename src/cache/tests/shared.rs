@@ -1,7 +1,10 @@
 //! Data that other replicas fetched: it enters by the number of its reading and competes by the time of its request.
 
 use super::*;
-use crate::cache::freshness::Provenance;
+use crate::{
+    cache::freshness::Provenance,
+    domain::{Overview, Partial},
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -21,7 +21,7 @@ use crate::{
     shared_tier::{Announced, Announcement, NotShared, Scope, SharedTier},
 };
 
-/// So many invalidations are one announcement.
+/// What is owed is announced in batches of this size.
 const BATCH: usize = 1000;
 /// If more are owed, any contact counts as changed in their place.
 const MAX_OWED: usize = 10_000;
@@ -65,31 +65,17 @@ impl Owed {
     }
 }
 
-/// The invalidations that this replica has not applied. What is left when it is dropped is applied then, and owed.
+/// Invalidations that are being announced. Where this ends before the reply came, they are applied and owed.
 struct Unapplied<'a> {
     tiers: &'a Tiers,
-    rest: &'a [Invalidation],
-}
-
-impl<'a> Unapplied<'a> {
-    /// The next announcement's.
-    fn batch(&self) -> &'a [Invalidation] {
-        &self.rest[..self.rest.len().min(BATCH)]
-    }
-
-    /// Passes over the batch, which was announced.
-    fn pass(&mut self) -> &'a [Invalidation] {
-        let (batch, rest) = self.rest.split_at(self.batch().len());
-        self.rest = rest;
-        batch
-    }
+    invalidations: &'a [Invalidation],
 }
 
 impl Drop for Unapplied<'_> {
     fn drop(&mut self) {
         // First: a flight that begins after the fence must find it owed.
-        self.tiers.owed.add(self.rest);
-        self.tiers.apply(self.rest);
+        self.tiers.owed.add(self.invalidations);
+        self.tiers.apply(self.invalidations);
     }
 }
 
@@ -116,33 +102,17 @@ impl Tiers {
         };
         let mut unapplied = Unapplied {
             tiers: self,
-            rest: invalidations,
+            invalidations,
         };
-        let mut outcome = Announced::Repeated;
-        for number in 1.. {
-            let batch = unapplied.batch();
-            let is_last = batch.len() == unapplied.rest.len();
-            // Each batch has an id of its own: the webhook may be repeated after some of them.
-            let id = message.map(|message| match number {
-                1 => message.id.to_owned(),
-                number => format!("{}\n{number}", message.id),
-            });
-            let payload = Payload::write(batch, says.filter(|_| is_last));
-            match announce(shared, batch, id.as_deref(), payload).await? {
-                Announced::Written => {
-                    self.apply(unapplied.pass());
-                    outcome = Announced::Written;
-                }
-                Announced::Repeated => drop(unapplied.pass()),
-            }
-            if is_last {
-                break;
-            }
-        }
-        if outcome == Announced::Written {
+        let payload = Payload::write(invalidations, says);
+        let id = message.map(|message| message.id);
+        let announced = announce(shared, invalidations, id, payload).await?;
+        unapplied.invalidations = &[];
+        if announced == Announced::Written {
+            self.apply(invalidations);
             self.note(message, says);
         }
-        Ok(outcome)
+        Ok(announced)
     }
 
     /// Notes a webhook that could not be read, here and, where they can be reached, at the other replicas. One that was

@@ -1,0 +1,8 @@
+//! What one replica invalidates takes effect at the others, and what they can't hear of is distrusted.
+
+mod purges;
+mod replicas;
+#[path = "../standin.rs"]
+mod standin;
+mod trust;
+mod webhooks;

@@ -1,0 +1,402 @@
+//! Two replicas of the service that share a tier, over the stand-in of its server, and one simulator of Engage. Real HTTP,
+//! and one clock, which a test moves.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    io::{self, Write},
+    net::SocketAddr,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use engage_bff::{
+    app::App,
+    clock::{Clock, ManualClock},
+    config::{self, ClientConfig, ClientView, Config, Scope},
+    domain::{Digester, IdentifierKind, PartMap},
+    shared_tier::{Announcement, Scope as Covered, Settings, SharedTier, budget_name},
+    telemetry,
+};
+use engage_simulator::{DEFAULT_WEBHOOK_SECRET, Simulator, SimulatorClock, sign};
+use jiff::Timestamp;
+use reqwest::{Client, RequestBuilder, header::HeaderMap};
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::standin::{Connection, Standin};
+
+const START: &str = "2026-11-23T12:00:00Z";
+const KEY: &str = "test-till-key";
+const KEY_DIGEST: &str = "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11";
+/// 32 bytes in base64.
+const ENCRYPTION_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+/// How far the clock moves at once while something is waited for.
+const STEP: Duration = Duration::from_millis(10);
+
+/// Everything that a test has.
+pub(crate) struct World {
+    pub(crate) engage: Simulator,
+    pub(crate) standin: Standin,
+    pub(crate) a: Replica,
+    pub(crate) b: Replica,
+    clock: ManualClock,
+}
+
+/// One replica.
+pub(crate) struct Replica {
+    pub(crate) connection: Connection,
+    address: SocketAddr,
+    operations: SocketAddr,
+    client: Client,
+    _running: JoinHandle<Result<(), io::Error>>,
+    shutdown: CancellationToken,
+}
+
+/// A response.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) cache_status: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl World {
+    /// Both replicas are connected, and caught up with the stream.
+    pub(crate) async fn start(change: impl Fn(&mut Config)) -> Self {
+        let start: Timestamp = START.parse().expect("a time");
+        let engage = Simulator::builder()
+            .seed(7)
+            .contacts(10)
+            .api_key("test-engage-key")
+            .clock(SimulatorClock::manual(start))
+            .rate_limit(None)
+            .start()
+            .await
+            .expect("the simulator starts");
+        let clock = ManualClock::new(start);
+        let standin = Standin::new(Clock::from(clock.clone()));
+        let mut config = config();
+        config.engage.base_url = engage.base_url();
+        change(&mut config);
+        config.validate().expect("a valid configuration");
+        capture_logs(&config.telemetry);
+        let a = Replica::start(&config, &clock, standin.connection()).await;
+        let b = Replica::start(&config, &clock, standin.connection()).await;
+        let world = Self {
+            engage,
+            standin,
+            a,
+            b,
+            clock,
+        };
+        // A purge of a contact that there is not.
+        let nobody = "00000000-0000-4000-8000-000000000000";
+        for replica in [&world.a, &world.b] {
+            while replica.purge_contact(nobody).await.status != 204 {
+                world.run_for(Duration::from_millis(100)).await;
+            }
+        }
+        world.settle().await;
+        world
+    }
+
+    /// Moves both clocks.
+    pub(crate) fn advance(&self, step: Duration) {
+        self.engage.clock().advance(step);
+        self.clock.advance(step);
+    }
+
+    /// Moves the clocks by this time in small steps, so that the replicas' background work keeps up.
+    pub(crate) async fn run_for(&self, time: Duration) {
+        let mut ticks = tokio::time::interval(Duration::from_millis(1));
+        for _ in 0..time.as_millis() / STEP.as_millis() {
+            self.advance(STEP);
+            ticks.tick().await;
+        }
+    }
+
+    /// As long as a replica may take to hear of what another one has acknowledged.
+    pub(crate) async fn settle(&self) {
+        self.run_for(Duration::from_secs(1)).await;
+    }
+
+    /// Moves the clocks in small steps while the future runs.
+    pub(crate) async fn while_time_passes<T>(&self, future: impl Future<Output = T>) -> T {
+        let passes = async {
+            loop {
+                self.run_for(STEP).await;
+            }
+        };
+        tokio::select! {
+            done = future => done,
+            () = passes => unreachable!("it has no end"),
+        }
+    }
+
+    /// What a version of the service would announce that these replicas do not understand.
+    pub(crate) async fn announce_unreadable(&self) {
+        let minute = Duration::from_secs(60);
+        let settings = Settings {
+            timeout: minute,
+            lease: minute,
+            overview_lag: 10 * minute,
+            longest_flight: minute,
+            lifetimes: PartMap::splat(minute),
+            negative_lifetime: minute,
+            message_memory: minute,
+            encryption_keys: vec![*b"0123456789abcdef0123456789abcdef"],
+            digester: Some(Digester::random()),
+            budget: budget_name("another"),
+            requests_per_second: 1.0,
+            burst: 1,
+        };
+        let clock = Clock::from(self.clock.clone());
+        let tier = SharedTier::new(settings, Arc::new(self.standin.connection()), clock);
+        let running = tier.clone();
+        let running = tokio::spawn(async move { running.run(|_| std::future::ready(())).await });
+        self.settle().await;
+        let announcement = Announcement {
+            scope: Covered::Contacts {
+                contacts: &[],
+                negatives: false,
+            },
+            message: None,
+            payload: vec![99, 1, 2, 3],
+        };
+        tier.announce(announcement).await.expect("it is written");
+        running.abort();
+    }
+}
+
+impl Replica {
+    async fn start(config: &Config, clock: &ManualClock, connection: Connection) -> Self {
+        let backend = Arc::new(connection.clone());
+        let clock = Clock::from(clock.clone());
+        let app = App::build_with_backend(config, clock, Some(backend)).await;
+        let app = app.expect("the service starts");
+        let shutdown = CancellationToken::new();
+        Self {
+            connection,
+            address: app.local_addr(),
+            operations: app.operations_addr(),
+            client: Client::builder().no_proxy().build().expect("a client"),
+            _running: tokio::spawn(app.run(shutdown.clone())),
+            shutdown,
+        }
+    }
+
+    /// The customer with this query.
+    pub(crate) async fn get(&self, query: &str) -> Answer {
+        let url = format!("http://{}/customer?{query}", self.address);
+        Answer::of(self.client.get(url).header("x-api-key", KEY)).await
+    }
+
+    /// Delivers a webhook.
+    pub(crate) async fn deliver(&self, (headers, body): &(HeaderMap, String)) -> Answer {
+        self.delivery((headers, body)).await
+    }
+
+    /// The same, to be spawned.
+    pub(crate) fn delivery(
+        &self,
+        (headers, body): (&HeaderMap, &String),
+    ) -> impl Future<Output = Answer> + use<> {
+        let url = format!("http://{}/webhooks/engage", self.address);
+        let request = self.client.post(url).headers(headers.clone());
+        Answer::of(request.body(body.clone()))
+    }
+
+    /// Purges one contact.
+    pub(crate) async fn purge_contact(&self, id: &str) -> Answer {
+        let url = format!("http://{}/cache/contacts/{id}", self.operations);
+        Answer::of(self.client.delete(url)).await
+    }
+
+    /// Purges what the body says.
+    pub(crate) async fn purge(&self, body: Value) -> Answer {
+        let url = format!("http://{}/cache/purge", self.operations);
+        let request = self.client.post(url).body(body.to_string());
+        Answer::of(request.header("content-type", "application/json")).await
+    }
+
+    /// Switches the cache.
+    pub(crate) async fn switch(&self, on: bool) -> Answer {
+        let url = format!("http://{}/cache/enabled", self.operations);
+        Answer::of(self.client.put(url).body(on.to_string())).await
+    }
+
+    /// The state of webhooks, as its operator sees it.
+    pub(crate) async fn webhooks_state(&self) -> String {
+        let url = format!("http://{}/readyz", self.operations);
+        let readyz = Answer::of(self.client.get(url)).await;
+        let state = readyz.at("/webhooks/state");
+        state.as_str().expect("text").to_owned()
+    }
+
+    /// The number of deliveries in the metrics.
+    pub(crate) async fn deliveries(&self, event: &str, outcome: &str) -> u64 {
+        let url = format!("http://{}/metrics", self.operations);
+        let metrics = Answer::of(self.client.get(url)).await;
+        let name = format!("engage_bff_webhooks_total{{event=\"{event}\",outcome=\"{outcome}\"}} ");
+        let text = String::from_utf8(metrics.body).expect("text");
+        let count = text.lines().find_map(|line| line.strip_prefix(&name));
+        count.map_or(0, |count| count.parse().expect("a number"))
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+impl Answer {
+    async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.expect("an answer");
+        let cache_status = response.headers().get("cache-status");
+        let cache_status = cache_status.map_or("", |status| status.to_str().expect("text"));
+        Self {
+            status: response.status().as_u16(),
+            cache_status: cache_status.to_owned(),
+            body: response.bytes().await.expect("a whole body").to_vec(),
+        }
+    }
+
+    /// The value at a JSON pointer.
+    #[track_caller]
+    pub(crate) fn at(&self, pointer: &str) -> Value {
+        let json: Value = serde_json::from_slice(&self.body).expect("JSON");
+        let value = json.pointer(pointer);
+        value
+            .unwrap_or_else(|| panic!("no {pointer} in {json}"))
+            .clone()
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_status(&self, expected: u16) -> &Self {
+        let body = String::from_utf8_lossy(&self.body);
+        assert_eq!(self.status, expected, "{body}");
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_not_shared(&self) -> &Self {
+        self.assert_status(503);
+        assert_eq!(self.at("/code"), "NotShared");
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_hit(&self) -> &Self {
+        self.assert_status(200);
+        let status = &self.cache_status;
+        assert!(status.starts_with("engage-bff; hit; ttl="), "{status}");
+        self
+    }
+
+    /// The `ttl` of `Cache-Status`.
+    #[track_caller]
+    pub(crate) fn ttl(&self) -> i64 {
+        let parts = self.cache_status.split("; ");
+        let ttl = parts.filter_map(|part| part.strip_prefix("ttl=")).next();
+        ttl.expect("a ttl").parse().expect("a number")
+    }
+
+    /// The first name of the customer.
+    #[track_caller]
+    pub(crate) fn first_name(&self) -> String {
+        self.assert_status(200);
+        let name = self.at("/profile/firstName");
+        name.as_str().expect("text").to_owned()
+    }
+}
+
+/// A delivery that is signed at the start.
+pub(crate) fn signed(id: &str, body: &str) -> (HeaderMap, String) {
+    let start: Timestamp = START.parse().expect("a time");
+    let at = start.as_second();
+    let signature = sign(DEFAULT_WEBHOOK_SECRET, id, at, body).expect("a secret");
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("svix-id", id),
+        ("svix-timestamp", &at.to_string()),
+        ("svix-signature", &signature),
+    ] {
+        headers.insert(name, value.parse().expect("a header's value"));
+    }
+    (headers, body.to_owned())
+}
+
+/// An e-mail address as a query.
+pub(crate) fn by_email(address: &str) -> String {
+    let mut query = "email=".to_owned();
+    for byte in address.bytes() {
+        write!(query, "%{byte:02X}").expect("a String takes it");
+    }
+    query
+}
+
+/// Everything this process logged.
+pub(crate) fn logs() -> String {
+    let bytes = LOGS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    String::from_utf8(bytes).expect("text")
+}
+
+static LOGS: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+struct LogWriter;
+
+impl Write for LogWriter {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        LOGS.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(event);
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn capture_logs(config: &config::TelemetryConfig) {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    ONCE.get_or_init(|| telemetry::install(config, || LogWriter).expect("the log starts"));
+}
+
+/// The defaults, with webhooks, an overview without lag, and lifetimes that only a working feed allows.
+fn config() -> Config {
+    let mut config =
+        config::layers::read(None, &BTreeMap::new()).expect("the defaults can be read");
+    config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    config.operations.listen = config.server.listen;
+    config.engage.api_key = Some("test-engage-key".into());
+    config.engage.default_contact_type = Some("Member".to_owned());
+    config.engage.requests_per_second = 1_000_000.0;
+    config.engage.burst = 1_000_000;
+    config.engage.overview_lag = Duration::ZERO;
+    config.webhooks.secrets = vec![DEFAULT_WEBHOOK_SECRET.into()];
+    config.redis.encryption_keys = vec![ENCRYPTION_KEY.into()];
+    "trace".clone_into(&mut config.telemetry.log);
+    let hours = Duration::from_secs(4 * 3600);
+    let cache = &mut config.cache;
+    cache.profile_lifetime = hours;
+    cache.audiences_lifetime = hours;
+    cache.promotions_lifetime = hours;
+    cache.vouchers_lifetime = hours;
+    cache.points_lifetime = hours;
+    config.auth.clients = vec![ClientConfig {
+        id: "till".to_owned(),
+        key_sha256: vec![KEY_DIGEST.to_owned()],
+        scopes: vec![Scope::Read, Scope::ReadFull, Scope::Fresh],
+        identifiers: IdentifierKind::ALL.to_vec(),
+        view: ClientView::Full,
+        channel: None,
+        requests_per_second: None,
+        max_concurrency: None,
+        unknown_per_minute: None,
+        people_per_hour: None,
+    }];
+    config
+}

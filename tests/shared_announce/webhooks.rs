@@ -1,0 +1,248 @@
+//! A webhook that reaches one replica.
+
+use std::time::Duration;
+
+use engage_simulator::{
+    Endpoint,
+    fixtures::{ALVA, BO},
+};
+use serde_json::json;
+
+use crate::{
+    replicas::{World, by_email, logs, signed},
+    standin::{Fault, Operation},
+};
+
+/// Both replicas have the contact in memory, and it is renamed then.
+async fn world_with_a_change() -> (World, String) {
+    let world = World::start(|_| {}).await;
+    let query = by_email(ALVA.email);
+    for replica in [&world.a, &world.b] {
+        replica.get(&query).await.assert_status(200);
+        replica.get(&query).await.assert_hit();
+    }
+    world
+        .engage
+        .contact(ALVA.id)
+        .attribute("firstName", json!("Alvina"));
+    (world, query)
+}
+
+/// How many announcements about contacts there were.
+fn announced(world: &World) -> usize {
+    let calls = world.standin.calls();
+    let is_invalidation = |(_, call): &&(usize, Operation)| *call == Operation::Invalidate;
+    calls.iter().filter(is_invalidation).count()
+}
+
+#[tokio::test]
+async fn webhook_at_one_replica_invalidates_at_all() {
+    let (world, query) = world_with_a_change().await;
+    let webhook = world.engage.webhook("contact.updated", ALVA.id);
+    world.a.deliver(&webhook).await.assert_status(204);
+    assert_eq!(world.a.get(&query).await.first_name(), "Alvina");
+    world.settle().await;
+    assert_eq!(world.b.get(&query).await.first_name(), "Alvina");
+}
+
+#[tokio::test]
+async fn message_that_another_replica_applied_does_nothing() {
+    let (world, query) = world_with_a_change().await;
+    let webhook = world.engage.webhook("contact.updated", ALVA.id);
+    world.a.deliver(&webhook).await.assert_status(204);
+    world.settle().await;
+    for replica in [&world.a, &world.b] {
+        assert_eq!(replica.get(&query).await.first_name(), "Alvina");
+    }
+    for replica in [&world.b, &world.b, &world.a] {
+        replica.deliver(&webhook).await.assert_status(204);
+        world.settle().await;
+        world.a.get(&query).await.assert_hit();
+        world.b.get(&query).await.assert_hit();
+    }
+    let counted = |outcome| world.b.deliveries("contact.updated", outcome);
+    assert_eq!(counted("taken").await, 0);
+    assert_eq!(counted("repeated").await, 2);
+}
+
+#[tokio::test]
+async fn webhook_that_cannot_be_announced_holds_here_and_is_repeated() {
+    for fault in [Fault::Unreachable, Fault::LostReply] {
+        let (world, query) = world_with_a_change().await;
+        let webhook = world.engage.webhook("contact.updated", ALVA.id);
+        world
+            .standin
+            .fault_next(Operation::Invalidate, fault.clone());
+        let answer = world.a.deliver(&webhook).await;
+        answer.assert_not_shared();
+        assert_eq!(
+            world.a.get(&query).await.first_name(),
+            "Alvina",
+            "{fault:?}"
+        );
+        let counted = |outcome| world.a.deliveries("contact.updated", outcome);
+        assert_eq!(counted("not-shared").await, 1);
+        // The tier is not connected: neither is the next attempt announced.
+        world.a.deliver(&webhook).await.assert_not_shared();
+        world.run_for(Duration::from_secs(5)).await;
+        // Now it is, and where the reply was lost it was before.
+        world.a.deliver(&webhook).await.assert_status(204);
+        let is_taken = counted("taken").await == 1;
+        assert_eq!(is_taken, fault == Fault::Unreachable);
+        world.settle().await;
+        assert_eq!(world.b.get(&query).await.first_name(), "Alvina");
+        world.a.deliver(&webhook).await.assert_status(204);
+        assert_eq!(counted("not-shared").await, 2);
+    }
+}
+
+#[tokio::test]
+async fn sender_that_leaves_meanwhile_leaves_no_old_data() {
+    let (world, query) = world_with_a_change().await;
+    let webhook = world.engage.webhook("contact.updated", ALVA.id);
+    world
+        .standin
+        .fault_next(Operation::Invalidate, Fault::SlowReply);
+    let before = announced(&world);
+    let sent = tokio::spawn(world.a.delivery((&webhook.0, &webhook.1)));
+    while announced(&world) == before {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    sent.abort();
+    // The service notices that the connection is closed.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    world.standin.release();
+    world.settle().await;
+    // It was written, and counts as applied.
+    world.a.deliver(&webhook).await.assert_status(204);
+    for replica in [&world.a, &world.b] {
+        assert_eq!(replica.get(&query).await.first_name(), "Alvina");
+    }
+}
+
+#[tokio::test]
+async fn created_contact_is_found_at_the_other_replica() {
+    let world = World::start(|_| {}).await;
+    let query = by_email("new@example.com");
+    for replica in [&world.a, &world.b] {
+        replica.get(&query).await.assert_status(404);
+    }
+    let id = world.engage.create(
+        json!({"email": "new@example.com", "firstName": "Nova"}),
+        "Member",
+    );
+    let webhook = world.engage.webhook("contact.created", &id);
+    world.a.deliver(&webhook).await.assert_status(204);
+    world.settle().await;
+    for replica in [&world.a, &world.b] {
+        assert_eq!(replica.get(&query).await.first_name(), "Nova");
+    }
+}
+
+#[tokio::test]
+async fn webhook_with_many_contacts_is_one_announcement() {
+    let (world, query) = world_with_a_change().await;
+    let others = (0..999).map(|number| format!("00000000-0000-4000-8000-{number:012}"));
+    let contacts: Vec<_> = others.chain([ALVA.id.to_owned()]).collect();
+    let body = json!({
+        "eventId": "1", "eventType": "contact.updated", "isEncrypted": false, "tenant": "t",
+        "payload": { "contactIds": contacts },
+    });
+    let webhook = signed("msg_many", &body.to_string());
+    let before = announced(&world);
+    for _ in 0..2 {
+        world.a.deliver(&webhook).await.assert_status(204);
+    }
+    assert_eq!(announced(&world), before + 1);
+    world.settle().await;
+    for replica in [&world.a, &world.b] {
+        assert_eq!(replica.get(&query).await.first_name(), "Alvina");
+    }
+    world.b.deliver(&webhook).await.assert_status(204);
+    assert_eq!(world.b.deliveries("contact.updated", "repeated").await, 1);
+}
+
+#[tokio::test]
+async fn feed_works_at_the_replica_that_gets_no_delivery() {
+    let world = World::start(|_| {}).await;
+    let states = || async {
+        (
+            world.a.webhooks_state().await,
+            world.b.webhooks_state().await,
+        )
+    };
+    let both = |state: &str| (state.to_owned(), state.to_owned());
+    assert_eq!(states().await, both("unknown"));
+    let webhook = world.engage.webhook("contact.updated", BO.id);
+    world.a.deliver(&webhook).await.assert_status(204);
+    world.settle().await;
+    assert_eq!(states().await, both("working"));
+    for number in 0..3 {
+        let sealed = signed(&format!("msg_{number}"), "no JSON");
+        world.a.deliver(&sealed).await.assert_status(400);
+        // At the other replica it counts once.
+        world.settle().await;
+        world.b.deliver(&sealed).await.assert_status(400);
+        world.settle().await;
+        let expected = if number < 2 { "working" } else { "failing" };
+        assert_eq!(states().await, both(expected), "{number}");
+    }
+    assert_eq!(logs().matches("webhook feed failing").count(), 2);
+}
+
+#[tokio::test]
+async fn tier_without_webhooks_takes_no_deliveries_of_others() {
+    let world = World::start(|config| config.webhooks.secrets.clear()).await;
+    let query = by_email(ALVA.email);
+    world.a.get(&query).await.assert_status(200);
+    // Trusted for as long as the lifetime, for the stream is caught up.
+    assert!(world.a.get(&query).await.assert_hit().ttl() > 3600);
+    assert_eq!(world.a.webhooks_state().await, "off");
+}
+
+#[tokio::test]
+async fn poll_does_not_advance_while_others_cannot_be_reached() {
+    let poll = Duration::from_secs(10);
+    let world = World::start(|config| config.webhooks.changes_poll = Some(poll)).await;
+    let query = by_email(ALVA.email);
+    for replica in [&world.a, &world.b] {
+        replica.get(&query).await.assert_status(200);
+    }
+    world
+        .engage
+        .contact(ALVA.id)
+        .attribute("firstName", json!("Alvina"));
+    let connections = [&world.a.connection, &world.b.connection];
+    connections.iter().for_each(|wire| wire.cut(true));
+    world.engage.reset_log();
+    world.run_for(poll + Duration::from_secs(5)).await;
+    let from = |index: usize| {
+        let log = world.engage.log();
+        let polls: Vec<_> = log
+            .iter()
+            .filter(|call| call.endpoint == Endpoint::Changes)
+            .map(|call| call.query.clone())
+            .collect();
+        polls[index].clone()
+    };
+    let first = from(0);
+    assert_eq!(world.a.get(&query).await.first_name(), "Alvina");
+    assert_eq!(
+        logs().matches("polling /contacts/changes failed").count(),
+        2
+    );
+    world.engage.reset_log();
+    world.run_for(poll).await;
+    let second = from(0);
+    let begin = |query: &[(String, String)]| {
+        let from = query.iter().find(|(name, _)| name.contains("from"));
+        from.expect("the beginning").1.clone()
+    };
+    assert_eq!(begin(&second), begin(&first));
+    assert_ne!(second, first);
+    connections.iter().for_each(|wire| wire.cut(false));
+    world.run_for(poll + Duration::from_secs(5)).await;
+    world.engage.reset_log();
+    world.run_for(poll).await;
+    assert_ne!(begin(&from(0)), begin(&first));
+}

@@ -90,11 +90,11 @@ async fn purge_that_cannot_be_announced_holds_at_this_replica_alone() {
 #[tokio::test]
 async fn purge_that_is_still_to_be_announced_holds_against_the_tier() {
     let world = world_with_two_changes().await;
-    let query = by_email(ALVA.email);
+    let query = by_email(CIM.email);
     world
         .standin
         .fault_next(Operation::Invalidate, Fault::Unreachable);
-    world.a.purge_contact(ALVA.id).await.assert_not_shared();
+    world.a.purge_contact(CIM.id).await.assert_not_shared();
     // The tier is connected again; at every moment from now on the contact's new name is shown here.
     for _ in 0..300 {
         let answer = world.while_time_passes(world.a.get(&query)).await;

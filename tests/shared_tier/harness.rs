@@ -19,7 +19,7 @@ use engage_bff::{
         },
         redis::{
             RedisBackend,
-            link::{Link, LinkConfig},
+            link::{Address, Link, LinkConfig, Server, User},
         },
     },
 };
@@ -52,8 +52,32 @@ pub(crate) async fn wait(time: Duration) {
     clock.sleep_until(clock.tick() + time).await;
 }
 
-pub(crate) fn backend(url: String) -> RedisBackend {
-    RedisBackend::new(Link::new(LinkConfig { url }), PREFIX.to_owned())
+/// A connection to a server as its default user. It is not opened yet.
+pub(crate) fn backend(server: &RedisServer) -> RedisBackend {
+    backend_of(server, User::default())
+}
+
+/// The same as another user.
+pub(crate) fn backend_as(server: &RedisServer, name: &str, password: &str) -> RedisBackend {
+    let user = User {
+        name: Some(name.to_owned()),
+        password: Some(password.into()),
+    };
+    backend_of(server, user)
+}
+
+fn backend_of(server: &RedisServer, user: User) -> RedisBackend {
+    let address = Address {
+        host: "127.0.0.1".to_owned(),
+        port: server.port(),
+    };
+    let config = LinkConfig {
+        server: Server::At(address),
+        tls: None,
+        user,
+        database: 0,
+    };
+    RedisBackend::new(Link::new(config), PREFIX.to_owned())
 }
 
 pub(crate) fn offer() -> EpochOffer {
@@ -88,7 +112,7 @@ impl Tier {
 
     pub(crate) async fn start_with(arguments: &[&str]) -> Self {
         let server = RedisServer::start_with(arguments);
-        let backend = backend(server.url());
+        let backend = backend(&server);
         backend.connect().await.expect("it accepts connections");
         let epoch = backend.open(offer()).await.expect("an epoch").id;
         Self {

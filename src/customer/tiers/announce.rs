@@ -151,8 +151,7 @@ impl Tiers {
 
     /// The shared tier, where it may be read: not while this replica owes it an invalidation. To be asked after the
     /// flight's start was marked.
-    #[expect(dead_code, reason = "flights do not read the tier yet")]
-    pub(in crate::customer) fn readable(&self) -> Option<&SharedTier> {
+    pub(super) fn readable(&self) -> Option<&SharedTier> {
         let owes = self.owed.any.load(Ordering::SeqCst);
         self.shared.as_ref().filter(|_| !owes)
     }

@@ -16,7 +16,7 @@ use crate::{
     engage::Error,
     shared_tier::{
         Found, Need, NegativeReason, Overtaken, SharedAlias, SharedData, SharedFill, SharedLease,
-        SharedNegative, SharedTier, Wanted,
+        SharedNegative, Wanted,
     },
 };
 
@@ -107,11 +107,6 @@ impl Tiers {
             wants_lease = true;
         }
         Look::Unavailable
-    }
-
-    /// The shared tier, where it may be read. To be asked after the flight's start was marked.
-    fn readable(&self) -> Option<&SharedTier> {
-        self.shared.as_ref()
     }
 
     /// What the flight needs of the tier.

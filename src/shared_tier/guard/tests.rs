@@ -3,6 +3,7 @@ use std::future::{pending, ready};
 use jiff::Timestamp;
 
 use super::*;
+use crate::shared_tier::protocol::BackendError;
 use crate::{
     clock::ManualClock,
     shared_tier::{epoch::Keys, protocol::StreamLimits},

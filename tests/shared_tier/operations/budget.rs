@@ -221,7 +221,7 @@ async fn random_demand_of_three_replicas_never_exceeds_the_budget() {
     let start = clock.tick();
     let mut replicas = Vec::new();
     for number in 1..=3 {
-        let backend = backend(tier.server.url());
+        let backend = backend(&tier.server);
         let clock = clock.clone();
         replicas.push(tokio::spawn(async move {
             backend.connect().await.expect("it accepts connections");

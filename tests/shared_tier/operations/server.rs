@@ -10,7 +10,7 @@ use engage_bff::{
 use redis::Value;
 
 use crate::harness::{
-    ANNA, ANNAS_MAIL, BERT, HOUR, PREFIX, REPLICA, SECOND, Tier, advance, backend, beat, fetch,
+    ANNA, ANNAS_MAIL, BERT, HOUR, PREFIX, REPLICA, SECOND, Tier, advance, backend_as, beat, fetch,
     nothing, offer, parts_of, purge, store,
 };
 
@@ -165,7 +165,7 @@ async fn a_ttl_never_becomes_shorter_than_what_is_left() {
 async fn a_user_with_the_documented_rights_can_do_everything() {
     let mut tier = Tier::start().await;
     tier.server.command(&documented_rule());
-    tier.backend = backend(tier.server.url_as("engage-bff", "PASSWORD"));
+    tier.backend = backend_as(&tier.server, "engage-bff", "PASSWORD");
     tier.reopen().await;
     run_all(&mut tier).await.expect("the rights suffice");
     let info = tier.backend.inspect().await.expect("the rights suffice");
@@ -189,10 +189,9 @@ async fn the_documented_rights_contain_nothing_unneeded() {
             .cloned()
             .collect();
         tier.server.command(&reduced);
-        let url = tier.server.url_as("engage-bff", "PASSWORD");
-        tier.backend = backend(url);
-        tier.backend.connect().await.expect("the password is right");
+        tier.backend = backend_as(&tier.server, "engage-bff", "PASSWORD");
         let all = tokio::spawn(async move {
+            tier.backend.connect().await?;
             tier.backend.open(offer()).await?;
             run_all(&mut tier).await
         });
@@ -207,13 +206,13 @@ async fn a_user_without_rights_or_password_is_forbidden() {
     tier.server.command(&[
         "ACL", "SETUSER", "poor", "on", ">secret", "~other:*", "+@all",
     ]);
-    let poor = backend(tier.server.url_as("poor", "secret"));
+    let poor = backend_as(&tier.server, "poor", "secret");
     poor.connect().await.expect("the password is right");
     assert_eq!(
         poor.open(offer()).await.err(),
         Some(BackendError::Forbidden)
     );
-    let wrong = backend(tier.server.url_as("poor", "wrong"));
+    let wrong = backend_as(&tier.server, "poor", "wrong");
     assert_eq!(wrong.connect().await.err(), Some(BackendError::Forbidden));
 }
 

@@ -297,7 +297,7 @@ async fn cache_that_is_off_leaves_the_tier_alone() {
     world.contact(ALVA);
     let [a, b] = world.replicas().await;
     a.get(ALVA).await.expect("an answer");
-    b.customers.switch_cache(false).await;
+    b.customers.switch_cache(false);
     let uses = || {
         let calls = world.standin.calls();
         let of_b = calls.iter().filter(|(number, kind)| {

@@ -343,7 +343,7 @@ pub struct StoreCommand {
 pub struct StoreReply {
     /// The parts that an invalidation overtook, all of them where the chain is broken: nobody may keep them.
     pub overtaken: PartSet,
-    /// Whether the alias was overtaken by a purge of its contact or by an invalidation of itself, or the chain is broken.
+    /// Whether the alias was overtaken by a purge of its contact or an invalidation of itself, or the chain is broken.
     pub alias_overtaken: bool,
     /// The parts that were stored. Neither stored nor overtaken: newer data is stored, or the entity endpoint alone may
     /// fill it.

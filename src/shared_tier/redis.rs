@@ -5,14 +5,14 @@
 //!
 //! # Which servers
 //!
-//! A primary on its own or with replicas, not a cluster: an alias leads scripts to the key of a contact. A restart and a
-//! failover end the epoch, because they change `master_replid` in `INFO replication`; so writes that a failover loses are
-//! never missed. Of two primaries that a network partition leaves, each serves its own side: `min-replicas-to-write`
-//! bounds for how long.
+//! A primary on its own or with replicas, not a cluster: an alias leads scripts to the key of a contact. A restart and
+//! a failover end the epoch, because they change `master_replid` in `INFO replication`; so writes that a failover loses
+//! are never missed. Of two primaries that a network partition leaves, each serves its own side:
+//! `min-replicas-to-write` bounds for how long.
 //!
-//! Any eviction policy is safe, since what was evicted is never taken for "no invalidation"; those by last use or frequency
-//! keep what is used. Without eviction a server whose memory is full refuses leases and stores, but serves what it has,
-//! and accepts invalidations, heartbeats and the call budget, which take few bytes.
+//! Any eviction policy is safe, since what was evicted is never taken for "no invalidation"; those by last use or
+//! frequency keep what is used. Without eviction a server whose memory is full refuses leases and stores, but serves
+//! what it has, and accepts invalidations, heartbeats and the call budget, which take few bytes.
 //!
 //! # What the server must allow
 //!

@@ -65,8 +65,8 @@ struct Truth {
     version: u32,
     /// The version as of the last acknowledged invalidation.
     acknowledged: u32,
-    /// The version that the overview returns: it is late by more than the test lasts. A new epoch has no marks of the one
-    /// before, whose contacts had other names; replicas know those themselves, so this is then the current version.
+    /// The version that the overview returns: it is late by more than the test lasts. A new epoch has no marks of the
+    /// one before, whose contacts had other names; replicas know those themselves, so this is then the current version.
     overview: u32,
 }
 

@@ -95,6 +95,14 @@ async fn what_the_scripts_cost() {
         tier.invalidate(nothing()).await;
     }
     print(&tier, "invalidate nothing");
+    let mut many = nothing();
+    many.contacts = (0..1000)
+        .flat_map(|number| purge(name(number)).contacts)
+        .collect();
+    for _ in 0..10 {
+        tier.invalidate(many.clone()).await;
+    }
+    print(&tier, "invalidate 1000 contacts");
     let usage = |key: &[u8]| tier.server.command(&[&b"MEMORY"[..], b"USAGE", key]);
     println!("a contact of 5 kB: {:?}", usage(&tier.contact_key(name(0))));
     println!(

@@ -17,12 +17,15 @@ use super::{
     },
     bits,
 };
-use crate::domain::PartSet;
+use crate::domain::{Part, PartSet};
 
 /// In what is covered: an alias.
 const ALIAS: u8 = 0x40;
 /// In what is covered: a purge of the contact.
 const PURGE: u8 = 0x80;
+
+/// No part has the bit of an alias.
+const _: () = assert!(1 << (Part::COUNT - 1) < ALIAS as usize);
 
 /// How many entries are read at once, at most.
 const ENTRIES: usize = 500;

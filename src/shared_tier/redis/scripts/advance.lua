@@ -1,7 +1,7 @@
 -- advance: ends the epoch and begins the next. The last entry of the ending epoch's stream leads to the next one.
 --
--- That entry is written first, and the epoch's key last: if a write in between failed, replicas would follow the entry to
--- an epoch that is not the current one, and open that anew. Like invalidate it runs even without memory left.
+-- That entry is written first, and the epoch's key last: if a write in between failed, replicas would follow the entry
+-- to an epoch that is not the current one, and open that anew. Like invalidate it runs even without memory left.
 --
 -- KEYS   1 the epoch   2 its stream   3 the next epoch's stream
 -- ARGV   1 the epoch's id   2 the next id   3 its wrapped secret   4 the replica   5 the payload

@@ -1,5 +1,6 @@
--- After server.lua: a call budget, KEYS[1], a hash of replid, tokens, at (when those were counted, µs), paused_until (ms),
--- expected and expected_until (ms). Tokens of another data set are not used, since calls after its copy are not counted.
+-- After server.lua: a call budget, KEYS[1], a hash of replid, tokens, at (when those were counted, µs), paused_until
+-- (ms), expected and expected_until (ms). Tokens of another data set are not used, since calls after its copy are not
+-- counted.
 
 local micros = time[1] * 1000000 + time[2]
 local budget = redis.call('HMGET', KEYS[1], 'replid', 'tokens', 'at', 'paused_until', 'expected', 'expected_until')

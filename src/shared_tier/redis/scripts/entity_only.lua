@@ -1,10 +1,10 @@
--- After epoch.lua. KEYS[3] has the marks: until when only the entity endpoint may fill a part. A sorted set of the part's
--- number before the contact's name, by the mark's end, and of the member `begun`.
+-- After epoch.lua. KEYS[3] has the marks: until when only the entity endpoint may fill a part. A sorted set of the
+-- part's number before the contact's name, by the mark's end, and of the member `begun`.
 --
 -- Marks are not kept with the contact, because what is evicted with it can't be missed. The epoch knows when the last
--- mark ends (marked_until): if the set is missing before that, it was evicted, and any part of any contact may have been
--- marked; when a new set begins, the epoch remembers until when that is so (unsure_until). A new epoch knows no marks of
--- the one before, in which contacts had other names; each replica has those in its memory.
+-- mark ends (marked_until): if the set is missing before that, it was evicted, and any part of any contact may have
+-- been marked; when a new set begins, the epoch remembers until when that is so (unsure_until). A new epoch knows no
+-- marks of the one before, in which contacts had other names; each replica has those in its memory.
 
 local marked_until = tonumber(epoch[4] or '0')
 local unsure_until = tonumber(epoch[5] or '0')
@@ -34,8 +34,8 @@ end
 
 local has_begun = false
 
--- Marks a part of a contact, or extends its mark.
-local function mark_entity_only(name, part, till)
+-- Marks parts of a contact (bits, some), or extends their marks.
+local function mark_entity_only(name, bits, till)
   if not has_begun and not redis.call('ZSCORE', KEYS[3], 'begun') then
     if marked_until > now then
       unsure_until = math.max(unsure_until, marked_until)
@@ -44,7 +44,14 @@ local function mark_entity_only(name, part, till)
     redis.call('ZADD', KEYS[3], '+inf', 'begun')
   end
   has_begun = true
-  redis.call('ZADD', KEYS[3], 'GT', string.format('%.0f', till), part .. name)
+  local score, marks = string.format('%.0f', till), {}
+  for part = 0, 5 do
+    if bit.band(bits, bit.lshift(1, part)) ~= 0 then
+      marks[#marks + 1] = score
+      marks[#marks + 1] = part .. name
+    end
+  end
+  redis.call('ZADD', KEYS[3], 'GT', unpack(marks))
   if till > marked_until then
     marked_until = till
     redis.call('HSET', KEYS[1], 'marked_until', string.format('%.0f', till))

@@ -1,6 +1,6 @@
--- fetch: returns what is usable of a contact, or of an alias and the contact that it leads to. If that does not serve the
--- flight, leases the right to call, unless another flight has that lease and this one waits for it. The lease is granted
--- with the position of the stream at this moment.
+-- fetch: returns what is usable of a contact, or of an alias and the contact that it leads to. If that does not serve
+-- the flight, leases the right to call, unless another flight has that lease and this one waits for it. The lease is
+-- granted with the position of the stream at this moment.
 --
 -- A server without memory left still serves what it has, and refuses leases, whose values it would refuse too: the
 -- script has no `#!lua` line, and a lease is the first thing that it writes (see server.lua).

@@ -1,15 +1,16 @@
 -- invalidate: drops what an invalidation covers, and appends it to the stream, unless its message is remembered.
 --
--- The entry is written before anything is dropped. What can fail is refused before the script runs (see server.lua), and
--- if an append failed all the same, nothing would have been dropped without an entry, which would leave old data in the
--- memories of other replicas. The message is remembered last, so that it is never taken for applied too early.
+-- The entry is written before anything is dropped. What can fail is refused before the script runs (see server.lua),
+-- and if an append failed all the same, nothing would have been dropped without an entry, which would leave old data in
+-- the memories of other replicas. The message is remembered last, so that it is never taken for applied too early.
 --
 -- It runs even if the server is out of memory: it drops more than it writes, and a full server must not keep old data.
 --
 -- KEYS   1 the epoch   2 the stream   3 the marks   4 the message, or nothing
 -- ARGV   1 the epoch's id   2 what is covered   3 what keys of contacts begin with   4 … of aliases
 --        5 1 if negative values end   6 for how long parts are marked, ms   7 the parts that can be marked (bits)
---        8 for how long the message is remembered, ms   9 the replica   10 the payload   11 how long entries are kept, ms
+--        8 for how long the message is remembered, ms   9 the replica   10 the payload
+--        11 how long entries are kept, ms
 -- Reply  the position of the entry, or nil if the message is remembered
 --
 -- What is covered: 17 bytes for each contact or alias, its name and what of it. 0x40: an alias; 0x80: a purge of the
@@ -58,10 +59,9 @@ for record = 1, #records, 17 do
     elseif bits ~= 0 then
       drop(ARGV[3] .. name, bits)
     end
-    for part = 0, 5 do
-      if length > 0 and bit.band(bit.band(bits, markable), bit.lshift(1, part)) ~= 0 then
-        mark_entity_only(name, part, now + length)
-      end
+    bits = bit.band(bits, markable)
+    if length > 0 and bits ~= 0 then
+      mark_entity_only(name, bits, now + length)
     end
   end
 end

@@ -1,14 +1,14 @@
--- lease_tokens: at most `rate` tokens a second and `burst` at once, over all replicas. Replicas that may be cut off, and
--- use their own share, are subtracted: the bucket fills by the share of those that are alive.
+-- lease_tokens: at most `rate` tokens a second and `burst` at once, over all replicas. Replicas that may be cut off,
+-- and use their own share, are subtracted: the bucket fills by the share of those that are alive.
 --
 -- KEYS   1 the budget   2 the replicas (see beat.lua)
 -- ARGV   1 the replica   2 tokens a second   3 the burst   4 how many are wanted   5 the replicas that this one knows
 --        6 1 if it may have called within its own share
 -- Reply  tokens, the ms until the next, the rest of a pause in ms, replicas
 --
--- Of the replicas that were seen within ten minutes, those seen within two seconds are alive. After the set was lost, the
--- greatest number that a replica knew within ten seconds counts, if that is more. The number is not part of the reply,
--- which replicas send back.
+-- Of the replicas that were seen within ten minutes, those seen within two seconds are alive. After the set was lost,
+-- the greatest number that a replica knew within ten seconds counts, if that is more. The number is not part of the
+-- reply, which replicas send back.
 
 local rate, burst, wanted = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 

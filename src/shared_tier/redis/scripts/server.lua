@@ -2,8 +2,8 @@
 --
 -- Before this comes a line `#!lua`, with flags, but for fetch. It makes the server decide whether a script may write
 -- before it runs: a replica, or a server that can't save, refuses the whole script, and one without memory left refuses
--- it unless the flags allow it. Without the line the server checks each command until the first write, and lets all that
--- follow pass; so a PEXPIRE or DEL as the first write would hide that there is no memory left.
+-- it unless the flags allow it. Without the line the server checks each command until the first write, and lets all
+-- that follow pass; so a PEXPIRE or DEL as the first write would hide that there is no memory left.
 
 local time = redis.call('TIME')
 -- Milliseconds, as in the positions of the stream.

@@ -48,7 +48,7 @@ if name ~= '' then
       end
     end
     if ARGV[place + 2] ~= '0' and not is_covered then
-      mark_entity_only(name, part, now + tonumber(ARGV[place + 2]))
+      mark_entity_only(name, bits, now + tonumber(ARGV[place + 2]))
       marked = true
     end
   end

@@ -1,6 +1,6 @@
 -- The log of invalidations. An entry has the fields p (the position of the entry before it, 0-0 for the first), k (its
--- kind: h heartbeat, i invalidation, a advance), and by kind: r (the replica), c (what is covered, see invalidate.lua), v
--- (the payload), n and s (the next epoch's id and wrapped secret).
+-- kind: h heartbeat, i invalidation, a advance), and by kind: r (the replica), c (what is covered, see invalidate.lua),
+-- v (the payload), n and s (the next epoch's id and wrapped secret).
 
 -- The position of the last entry, 0-0 if there is none.
 local function last_entry(stream)

@@ -1,5 +1,5 @@
--- A value, in a field p0, p1 … (by the part's number) of a contact's hash or v of an alias's: `REQUESTED LIFETIME ` in
--- milliseconds, then the sealed bytes.
+-- A value, in a field p0, p1 … (by the part's number) of a contact's hash or in v of an alias's: `REQUESTED LIFETIME `
+-- in milliseconds, then the sealed bytes.
 
 local function requested_at(value)
   return tonumber(string.match(value, '^%d+'))

@@ -16,6 +16,9 @@ use crate::clock::Tick;
 
 /// The time between two heartbeats.
 pub(super) const BEAT: Duration = Duration::from_millis(500);
+/// How long the stream may take to follow to the current epoch, before it is read anew: an invalidation in that epoch
+/// has to be applied within a second, and the change is noticed by a heartbeat at the latest.
+const FOLLOW: Duration = Duration::from_millis(100);
 
 impl Inner {
     /// Sends heartbeats until the session ends.
@@ -97,7 +100,10 @@ impl Inner {
                 _ => Err(Why::Behind),
             };
             let result = match result {
-                Ok(()) => self.wait_for_stream(session, self.deadline(), end).await,
+                Ok(()) => {
+                    self.wait_for_stream(session, self.clock.tick() + FOLLOW, end)
+                        .await
+                }
                 failed => failed,
             };
             if let Err(why) = result {

@@ -176,13 +176,8 @@ impl Watch<'_> {
                 self.unreadable += 1;
                 self.unreadable >= MAX_UNREADABLE
             }
-            // Engage may answer next time; until then cached data is served.
-            ChangesUnknown::Failed(_) => {
-                self.unreadable = 0;
-                false
-            }
-            // They are known, and applied here.
-            ChangesUnknown::NotShared(_) => {
+            // Engage may answer next time; until then cached data is served. What is not shared is applied here.
+            ChangesUnknown::Failed(_) | ChangesUnknown::NotShared(_) => {
                 self.unreadable = 0;
                 false
             }

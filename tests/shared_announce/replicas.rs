@@ -298,8 +298,8 @@ impl Answer {
     /// The `ttl` of `Cache-Status`.
     #[track_caller]
     pub(crate) fn ttl(&self) -> i64 {
-        let parts = self.cache_status.split("; ");
-        let ttl = parts.filter_map(|part| part.strip_prefix("ttl=")).next();
+        let mut parts = self.cache_status.split("; ");
+        let ttl = parts.find_map(|part| part.strip_prefix("ttl="));
         ttl.expect("a ttl").parse().expect("a number")
     }
 
@@ -326,6 +326,15 @@ pub(crate) fn signed(id: &str, body: &str) -> (HeaderMap, String) {
         headers.insert(name, value.parse().expect("a header's value"));
     }
     (headers, body.to_owned())
+}
+
+/// Lets everything that is on its way arrive, while the clock stands still.
+pub(crate) async fn let_everything_arrive() {
+    let mut ticks = tokio::time::interval(Duration::from_millis(1));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    for _ in 0..50 {
+        ticks.tick().await;
+    }
 }
 
 /// An e-mail address as a query.

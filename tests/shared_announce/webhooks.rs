@@ -9,7 +9,7 @@ use engage_simulator::{
 use serde_json::json;
 
 use crate::{
-    replicas::{World, by_email, logs, signed},
+    replicas::{World, by_email, let_everything_arrive, logs, signed},
     standin::{Fault, Operation},
 };
 
@@ -106,11 +106,11 @@ async fn sender_that_leaves_meanwhile_leaves_no_old_data() {
     let before = announced(&world);
     let sent = tokio::spawn(world.a.delivery((&webhook.0, &webhook.1)));
     while announced(&world) == before {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        let_everything_arrive().await;
     }
     sent.abort();
     // The service notices that the connection is closed.
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let_everything_arrive().await;
     world.standin.release();
     world.settle().await;
     // It was written, and counts as applied.
@@ -213,7 +213,9 @@ async fn poll_does_not_advance_while_others_cannot_be_reached() {
         .contact(ALVA.id)
         .attribute("firstName", json!("Alvina"));
     let connections = [&world.a.connection, &world.b.connection];
-    connections.iter().for_each(|wire| wire.cut(true));
+    for wire in connections {
+        wire.cut(true);
+    }
     world.engage.reset_log();
     world.run_for(poll + Duration::from_secs(5)).await;
     let from = |index: usize| {
@@ -240,7 +242,9 @@ async fn poll_does_not_advance_while_others_cannot_be_reached() {
     };
     assert_eq!(begin(&second), begin(&first));
     assert_ne!(second, first);
-    connections.iter().for_each(|wire| wire.cut(false));
+    for wire in connections {
+        wire.cut(false);
+    }
     world.run_for(poll + Duration::from_secs(5)).await;
     world.engage.reset_log();
     world.run_for(poll).await;

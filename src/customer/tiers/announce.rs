@@ -200,13 +200,17 @@ async fn announce(
     message: Option<&str>,
     payload: Vec<u8>,
 ) -> Result<Announced, NotShared> {
-    let covered = covered(batch);
-    let scope = match &covered {
-        Some((contacts, negatives)) => Scope::Contacts {
-            contacts,
-            negatives: *negatives,
-        },
-        None => Scope::Everything,
+    let is_wide = batch.iter().any(Invalidation::is_wide);
+    let contacts: Vec<_> = batch.iter().filter_map(contact).collect();
+    let negatives = |invalidation| matches!(invalidation, &Invalidation::Negatives);
+    let scope = if is_wide {
+        // Of contacts that it does not name.
+        Scope::Everything
+    } else {
+        Scope::Contacts {
+            contacts: &contacts,
+            negatives: batch.iter().any(negatives),
+        }
     };
     let announcement = Announcement {
         scope,
@@ -216,21 +220,16 @@ async fn announce(
     shared.announce(announcement).await
 }
 
-/// The contacts that the invalidations cover, and whether they cover the negative entries; `None` where contacts are
-/// covered that they don't name.
-fn covered(batch: &[Invalidation]) -> Option<(Vec<(ContactId, PartSet, bool)>, bool)> {
-    let (mut contacts, mut negatives) = (Vec::with_capacity(batch.len()), false);
-    for invalidation in batch {
-        match invalidation {
-            Invalidation::Parts(id, parts) => {
-                contacts.push((*id, parts.intersection(PartSet::INVALIDATABLE), false));
-            }
-            Invalidation::Contact(id) => contacts.push((*id, PartSet::ALL, true)),
-            Invalidation::Negatives => negatives = true,
-            Invalidation::Identifier(_) | Invalidation::AnyContact | Invalidation::Everything => {
-                return None;
-            }
+/// The contact that an invalidation names, what it covers of it, and whether the contact is gone.
+fn contact(invalidation: &Invalidation) -> Option<(ContactId, PartSet, bool)> {
+    match invalidation {
+        Invalidation::Parts(id, parts) => {
+            Some((*id, parts.intersection(PartSet::INVALIDATABLE), false))
         }
+        Invalidation::Contact(id) => Some((*id, PartSet::ALL, true)),
+        Invalidation::Identifier(_)
+        | Invalidation::Negatives
+        | Invalidation::AnyContact
+        | Invalidation::Everything => None,
     }
-    Some((contacts, negatives))
 }

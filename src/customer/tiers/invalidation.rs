@@ -48,8 +48,8 @@ impl Invalidation {
         }
     }
 
-    /// Whether it visits everything that is cached: not for a thread that serves requests.
-    pub(super) fn is_heavy(&self) -> bool {
+    /// Whether it covers contacts that it does not name. Then it visits everything that is cached.
+    pub(super) fn is_wide(&self) -> bool {
         match self {
             Invalidation::Parts(..) | Invalidation::Contact(_) | Invalidation::Negatives => false,
             Invalidation::Identifier(_) | Invalidation::AnyContact | Invalidation::Everything => {

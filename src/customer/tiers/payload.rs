@@ -132,7 +132,7 @@ impl Payload {
 impl Payload {
     /// Whether it visits everything that is cached: not for a thread that serves requests.
     pub(in crate::customer) fn is_heavy(&self) -> bool {
-        self.invalidations.iter().any(Invalidation::is_heavy)
+        self.invalidations.iter().any(Invalidation::is_wide)
     }
 }
 

@@ -61,8 +61,18 @@ where
         entity_only: &PartMap<Duration>,
         asked: Option<&Lookup>,
     ) -> Parts {
-        self.fences
-            .entity_only_for(id, entity_only, self.clock.tick());
+        let now = self.clock.tick();
+        // An overview can't replace what an entity endpoint returned within the lag, so none may be asked for it: the
+        // tier has no such time where it was out of reach when the data was new.
+        let entity_only = PartMap::from_fn(|part| {
+            let provenance = parts
+                .provenance(part)
+                .filter(|_| self.policy.overview_parts.contains(part));
+            let differed_at = provenance.and_then(|provenance| provenance.differed_at);
+            let left = differed_at.map(|at| (at + self.policy.overview_lag).since(now));
+            entity_only[part].max(left.unwrap_or_default())
+        });
+        self.fences.entity_only_for(id, &entity_only, now);
         self.store_parts(id, parts, asked)
     }
 

@@ -73,7 +73,7 @@ impl StaleReason {
 pub enum CacheStatus {
     /// Served from memory.
     Hit = 0,
-    /// Not in memory, or too old: served from the tier that replicas share, where another replica stored it.
+    /// Not cached here, or too old: another replica had fetched it. Engage was not asked.
     Shared = 1,
     /// Served from memory although it is too old, because Engage fails. Of responses only.
     StaleIfError = 2,

@@ -65,6 +65,36 @@ async fn alias_is_refused_where_only_memory_knows_the_contradicting_profile() {
 }
 
 #[tokio::test]
+async fn overview_is_not_called_for_what_a_neighbours_entity_read_outweighs() {
+    let world = World::start().await;
+    let id = world.contact(ALVA);
+    let replicas = world.replicas().await;
+    let [a, b] = &replicas;
+    let fresh = Wish {
+        fresh: Part::Profile.into(),
+        ..Wish::default()
+    };
+    // The tier does not hear of the first entity read, only of the one that returns the same again.
+    a.connection.cut(true);
+    a.ask(&by_email(ALVA), fresh).await.expect("an answer");
+    a.connection.cut(false);
+    world.advance(5 * SECOND, &replicas).await;
+    a.ask(&by_email(ALVA), fresh).await.expect("an answer");
+    b.get(ALVA).await.expect("an answer");
+    world.advance(20 * SECOND, &replicas).await;
+    world.engage.reset_log();
+    let young = Wish {
+        max_age: Some(10 * SECOND),
+        ..Wish::default()
+    };
+    let found = b.ask(&by_email(ALVA), young).await.expect("an answer");
+    assert_eq!(found.record.id, contact_id(&id));
+    assert!(found.verdict.age < SECOND);
+    // One for the overview's other parts, one for the profile, one for the points.
+    assert!(world.engage.total_calls() <= 3, "{:?}", world.engage.log());
+}
+
+#[tokio::test]
 async fn other_type_of_contact_is_not_found_by_a_neighbours_alias() {
     let world = World::start().await;
     let id = world.contact(ALVA);

@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     cache::freshness::Provenance,
+    clock::Tick,
     domain::{Overview, Partial},
 };
 
@@ -38,6 +39,11 @@ fn profile(name: &str) -> Partial<Profile> {
     let mut profile = Profile::default();
     profile.identity.aliases.custom_keys[0] = crate::domain::FieldValue::One(name.into());
     profile.into()
+}
+
+fn differed_at(parts: &mut Parts, at: Tick) {
+    let entry = parts.profile.as_mut().expect("a profile");
+    entry.provenance.differed_at = Some(at);
 }
 
 fn store_shared(cache: &TestCache, parts: Parts) -> Parts {
@@ -105,10 +111,11 @@ fn fence_raised_after_the_reading_keeps_shared_data_out() {
 #[test]
 fn entity_only_time_of_the_tier_keeps_overviews_out_and_is_no_fence() {
     let (cache, clock) = cache();
-    clock.advance(10 * SECOND);
+    clock.advance(2 * MINUTE);
     let mut marks = PartMap::splat(Duration::ZERO);
     marks[Part::Profile] = 20 * SECOND;
-    let entity = shared(&cache, FetchSource::Entity, SECOND);
+    let mut entity = shared(&cache, FetchSource::Entity, SECOND);
+    differed_at(&mut entity, Tick::default());
     let taken = cache.store_shared_parts(contact('1'), entity, &marks, None);
     assert_eq!(taken.held(), Part::Profile.into());
     let tick = || Clock::from(clock.clone()).tick();
@@ -119,6 +126,19 @@ fn entity_only_time_of_the_tier_keeps_overviews_out_and_is_no_fence() {
     clock.advance(20 * SECOND);
     // Not for this replica's whole lag: another replica's read adds nothing of its own.
     assert_eq!(entity_only(), PartSet::EMPTY);
+}
+
+#[test]
+fn overview_is_not_asked_for_what_it_can_not_replace() {
+    let (cache, clock) = cache();
+    clock.advance(2 * MINUTE);
+    let now = Clock::from(clock.clone()).tick();
+    let mut entity = shared(&cache, FetchSource::Entity, SECOND);
+    differed_at(&mut entity, now - MINUTE / 2);
+    store_shared(&cache, entity);
+    let entity_only = |at: Tick| cache.fences.entity_only(contact('1'), at);
+    assert_eq!(entity_only(now), Part::Profile.into());
+    assert_eq!(entity_only(now + MINUTE / 2), PartSet::EMPTY);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use engage_bff::{
     cache::parts::Origins,
     customer::{CacheStatus, Error, Found},
-    domain::{Part, PartSet},
+    domain::{Lookup, Part, PartSet},
     engage,
     shared_tier::Scope,
 };
@@ -114,6 +114,35 @@ async fn fresh_part_is_never_a_neighbours() {
     };
     let found = a.ask(&by_email(ALVA), wish).await.expect("an answer");
     assert_eq!(balance(&found), "20");
+}
+
+#[tokio::test]
+async fn calls_of_one_request_do_not_wait_for_each_other() {
+    let world = World::start().await;
+    let id = world.contact(ALVA);
+    let [a, _] = world.replicas().await;
+    let by_id = Lookup::by_id(contact_id(&id));
+    let wish = |fresh| Wish {
+        fresh,
+        ..Wish::default()
+    };
+    a.ask(&by_id, wish(PartSet::EMPTY))
+        .await
+        .expect("an answer");
+    world.advance(LIFETIME * 2, &[]).await;
+    world.engage.reset_log();
+    let hold = world.engage.hold(Endpoint::All);
+    let request = a.spawn_ask(&by_id, wish(Part::Vouchers.into()));
+    // The overview for what has expired, next to the fresh vouchers and the points, while the clock stands still.
+    for endpoint in [
+        Endpoint::Overview,
+        Endpoint::Vouchers,
+        Endpoint::PointAccounts,
+    ] {
+        world.engage.wait_for_calls(endpoint, 1).await;
+    }
+    drop(hold);
+    request.await.expect("no panic").expect("an answer");
 }
 
 #[tokio::test]

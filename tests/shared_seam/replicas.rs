@@ -207,7 +207,16 @@ impl Replica {
 
     /// The same in a task of its own.
     pub(crate) fn spawn_get(&self, email: &str) -> JoinHandle<Result<Found, Error>> {
-        let query = self.query(&by_email(email), Wish::default());
+        self.spawn_ask(&by_email(email), Wish::default())
+    }
+
+    /// Requests a customer in a task of its own.
+    pub(crate) fn spawn_ask(
+        &self,
+        lookup: &Lookup,
+        wish: Wish,
+    ) -> JoinHandle<Result<Found, Error>> {
+        let query = self.query(lookup, wish);
         let customers = self.customers.clone();
         tokio::spawn(async move { customers.find(&query).await })
     }

@@ -134,12 +134,12 @@ impl Tiers {
                 }
             }
         };
-        let fetched = match (target, id) {
-            // What its copy may not fill is another call's.
-            (Target::Overview(_), Some(id)) => {
-                called.without(self.memory.fences.entity_only(id, now))
-            }
-            _ => called,
+        // Only what is waited for: the rest may be another call's, even one that the same request makes.
+        let waited_for = called.intersection(demand.needed);
+        let fetched = if waited_for.is_empty() {
+            called
+        } else {
+            waited_for
         };
         Need {
             wanted,

@@ -8,7 +8,7 @@ use engage_simulator::Endpoint;
 
 use crate::{
     ALVA, SECOND,
-    replicas::{Wish, World, by_email, contact_id},
+    replicas::{LIFETIME, Wish, World, by_email, contact_id},
 };
 
 #[tokio::test]
@@ -78,9 +78,10 @@ async fn overview_is_not_called_for_what_a_neighbours_entity_read_outweighs() {
     a.connection.cut(true);
     a.ask(&by_email(ALVA), fresh).await.expect("an answer");
     a.connection.cut(false);
-    world.advance(5 * SECOND, &replicas).await;
+    world.advance(2 * LIFETIME, &replicas).await;
     a.ask(&by_email(ALVA), fresh).await.expect("an answer");
-    b.get(ALVA).await.expect("an answer");
+    let found = b.get(ALVA).await.expect("an answer");
+    assert_eq!(found.verdict.status, CacheStatus::Shared);
     world.advance(20 * SECOND, &replicas).await;
     world.engage.reset_log();
     let young = Wish {

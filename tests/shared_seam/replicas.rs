@@ -187,10 +187,21 @@ impl Drop for RunningClock {
 }
 
 /// What a request wants besides the usual.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish {
+    pub(crate) asked: PartSet,
     pub(crate) fresh: PartSet,
     pub(crate) max_age: Option<Duration>,
+}
+
+impl Default for Wish {
+    fn default() -> Self {
+        Self {
+            asked: ASKED,
+            fresh: PartSet::EMPTY,
+            max_age: None,
+        }
+    }
 }
 
 impl Replica {
@@ -226,7 +237,7 @@ impl Replica {
         CustomerQuery {
             flow: Flow::from("test"),
             lookup: lookup.clone(),
-            asked: ASKED,
+            asked: wish.asked,
             fresh: wish.fresh,
             now,
             arrival: self.customers.arrival(),

@@ -20,7 +20,10 @@ use tokio_util::sync::CancellationToken;
 use self::settings::{
     alias_reader, cors_origins, digester, feed, limits, lookup_rules, operations_limits, view_rules,
 };
-pub use self::settings::{bounds, policy, reserved_descriptors, upstream_limits};
+pub use self::{
+    settings::{bounds, policy, reserved_descriptors, upstream_limits},
+    shared_tier::link_to,
+};
 use crate::{
     cache::freshness::Policy,
     clock::{Clock, Tick},

@@ -1,15 +1,23 @@
 //! The shared tier of the cache, from the configuration.
 
-use std::sync::Arc;
+use std::{fmt::Write, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
+use aws_lc_rs::digest::{SHA256, digest};
 use secrecy::ExposeSecret;
 
 use super::settings::{bounds, digester, policy};
 use crate::{
     clock::Clock,
-    config::Config,
-    shared_tier::{Settings, SharedTier, budget_name, protocol::Backend},
+    config::{Config, RedisConfig, RedisUrl},
+    shared_tier::{
+        Settings, SharedTier, budget_name,
+        protocol::Backend,
+        redis::{
+            RedisBackend,
+            link::{Address, Link, LinkConfig, Server, Tls, User},
+        },
+    },
 };
 
 /// The tier on this backend.
@@ -25,10 +33,93 @@ pub(super) fn shared_tier(
 pub(super) fn configured_backend(
     config: &Config,
 ) -> Result<Option<Arc<dyn Backend>>, anyhow::Error> {
-    if config.redis.url.is_none() {
+    let Some(link) = link(config)? else {
         return Ok(None);
+    };
+    let backend = RedisBackend::new(Link::new(link), prefix(config));
+    Ok(Some(Arc::new(backend)))
+}
+
+/// The connections that are configured.
+pub(super) fn link(config: &Config) -> Result<Option<LinkConfig>, anyhow::Error> {
+    let redis = &config.redis;
+    let Some(url) = redis.parsed_url() else {
+        return Ok(None);
+    };
+    let url = url.map_err(|fault| anyhow::anyhow!("redis.url: {}", fault.what))?;
+    let mut link = link_to(&url);
+    if url.uses_tls {
+        link.tls = Some(tls(redis)?);
     }
-    anyhow::bail!("redis.url: the client is not built in yet");
+    let user = &mut link.user;
+    user.name = user.name.take().or_else(|| redis.username.clone());
+    user.password = user.password.take().or_else(|| redis.password.clone());
+    if let Server::Sentinels { user, .. } = &mut link.server {
+        user.name.clone_from(&redis.sentinel_username);
+        user.password.clone_from(&redis.sentinel_password);
+    }
+    Ok(Some(link))
+}
+
+/// The connections to what this URL names, without TLS.
+pub fn link_to(url: &RedisUrl) -> LinkConfig {
+    let address = |(host, port): &(String, u16)| Address {
+        host: host.clone(),
+        port: *port,
+    };
+    let mut addresses: Vec<_> = url.hosts.iter().map(address).collect();
+    let server = match &url.service {
+        Some(service) => Server::Sentinels {
+            addresses,
+            service: service.clone(),
+            user: User::default(),
+        },
+        None => Server::At(addresses.swap_remove(0)),
+    };
+    LinkConfig {
+        server,
+        tls: None,
+        user: User {
+            name: url.username.clone(),
+            password: url.password.clone(),
+        },
+        database: url.database,
+    }
+}
+
+fn tls(redis: &RedisConfig) -> Result<Tls, anyhow::Error> {
+    let read = |key: &'static str, file: &Option<PathBuf>| {
+        let bytes = file.as_ref().map(std::fs::read).transpose();
+        bytes.with_context(|| format!("{key} can't be read"))
+    };
+    let authorities = read("redis.ca_file", &redis.ca_file)?;
+    let chain = read(
+        "redis.client_certificate_file",
+        &redis.client_certificate_file,
+    )?;
+    let key = read("redis.client_key_file", &redis.client_key_file)?;
+    let identity = chain.as_deref().zip(key.as_deref());
+    Ok(Tls::new(authorities.as_deref(), identity)?)
+}
+
+/// The beginning of every key: the configured one, and a digest of the tenant, so that two tenants never meet.
+fn prefix(config: &Config) -> String {
+    let url = reqwest::Url::parse(&config.engage.base_url);
+    let tenant = url.map_or_else(
+        |_| config.engage.base_url.clone(),
+        |url| {
+            let host = url.host_str().unwrap_or_default();
+            // A port that is not the scheme's: several simulators on one machine.
+            let port = url.port().map(|port| format!(":{port}"));
+            host.to_owned() + &port.unwrap_or_default()
+        },
+    );
+    let mut prefix = config.redis.prefix.clone();
+    for byte in &digest(&SHA256, tenant.as_bytes()).as_ref()[..6] {
+        write!(prefix, "{byte:02x}").expect("writing to a String does not fail");
+    }
+    prefix.push(':');
+    prefix
 }
 
 fn settings(config: &Config) -> Result<Settings, anyhow::Error> {
@@ -70,4 +161,31 @@ fn encryption_keys(config: &Config) -> Result<Vec<[u8; 32]>, anyhow::Error> {
         keys.push(key);
     }
     Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix_for(base_url: &str) -> String {
+        let text = format!(
+            "[engage]\nbase_url = \"{base_url}\"\napi_key = \"a-key\"\n[auth]\nallow_anonymous = true\n"
+        );
+        prefix(&Config::parse(&text).expect("a configuration"))
+    }
+
+    #[test]
+    fn prefix_ends_with_a_digest_of_the_tenant() {
+        // printf %s shop.example.com | sha256sum
+        let expected = "engage-bff:951623a26f8b:";
+        assert_eq!(prefix_for("https://shop.example.com"), expected);
+        assert_eq!(
+            prefix_for("https://Shop.example.com:443/"),
+            prefix_for("https://shop.example.com")
+        );
+        let others = ["https://toys.example.com", "https://shop.example.com:8443"];
+        for other in others {
+            assert_ne!(prefix_for(other), prefix_for("https://shop.example.com"));
+        }
+    }
 }

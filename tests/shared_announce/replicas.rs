@@ -78,6 +78,8 @@ impl World {
         let standin = Standin::new(Clock::from(clock.clone()));
         let mut config = config();
         config.engage.base_url = engage.base_url();
+        // The stand-in is used instead.
+        config.redis.url = Some("redis://127.0.0.1:1".into());
         change(&mut config);
         config.validate().expect("a valid configuration");
         capture_logs(&config.telemetry);

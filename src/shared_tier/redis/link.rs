@@ -99,7 +99,15 @@ impl Link {
     /// The same, with the reason of a failure.
     pub async fn connect_or_explain(&self) -> Result<(), ConnectFailure> {
         self.drop_connections();
-        let pair = open::pair(&self.config).await?;
+        let address = match &self.config.server {
+            Server::At(address) => address.clone(),
+            Server::Sentinels {
+                addresses,
+                service,
+                user,
+            } => sentinel::primary(addresses, service, user, self.config.tls.as_ref()).await?,
+        };
+        let pair = open::pair(&address, &self.config).await?;
         *self.pair() = Some(pair);
         Ok(())
     }

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::{Address, LinkConfig, Server, Tls, User, failure::ConnectFailure, sentinel};
+use super::{Address, LinkConfig, Tls, User, failure::ConnectFailure};
 
 /// More addresses of one host than this are not tried.
 const MOST_ADDRESSES: usize = 8;
@@ -57,18 +57,10 @@ impl Connection {
     }
 }
 
-/// Opens both connections to the primary.
-pub(super) async fn pair(config: &LinkConfig) -> Result<Pair, ConnectFailure> {
-    let address = match &config.server {
-        Server::At(address) => address.clone(),
-        Server::Sentinels {
-            addresses,
-            service,
-            user,
-        } => sentinel::primary(addresses, service, user, config.tls.as_ref()).await?,
-    };
+/// Opens both connections to the primary, which is at this address.
+pub(super) async fn pair(address: &Address, config: &LinkConfig) -> Result<Pair, ConnectFailure> {
     let open = |at| pair_at(&address.host, at, config);
-    first(addresses(&address).await?.into_iter().map(open)).await
+    first(addresses(address).await?.into_iter().map(open)).await
 }
 
 /// Opens a connection to whatever answers at this address.
@@ -114,7 +106,6 @@ async fn pair_at(host: &str, at: SocketAddr, config: &LinkConfig) -> Result<Pair
             select(&mut connection, config.database).await?;
         }
         let server = data_set(&mut connection).await?;
-        introduce(&mut connection).await;
         Ok::<_, ConnectFailure>((connection, server))
     };
     let ((operations, one), (stream, other)) = tokio::try_join!(open(), open())?;
@@ -159,7 +150,8 @@ async fn drive<S>(stream: S) -> Result<Connection, ConnectFailure>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    // Authentication and database are our own commands, since the crate's set-up hides which of them failed.
+    // Authentication and database are our own commands, since the crate's set-up hides which of them failed. It would
+    // also send `CLIENT SETINFO`, which needs a permission.
     let settings = RedisConnectionInfo::default().set_skip_set_lib_name();
     // By default the crate gives up on a reply after half a second, and with it on a read that blocks.
     let config = AsyncConnectionConfig::new()
@@ -189,20 +181,6 @@ async fn authenticate(connection: &mut Connection, user: &User) -> Result<(), Co
         ConnectFailure::Unexpected => ConnectFailure::Password,
         failure => failure,
     })
-}
-
-/// Shows in `CLIENT LIST` whose connection it is, from Redis 7.2 on. Others refuse it, which changes nothing.
-async fn introduce(connection: &mut Connection) {
-    for (name, value) in [
-        ("LIB-NAME", env!("CARGO_PKG_NAME")),
-        ("LIB-VER", env!("CARGO_PKG_VERSION")),
-    ] {
-        let mut command = cmd("CLIENT");
-        command.arg("SETINFO").arg(name).arg(value);
-        command.set_no_response(true);
-        let result: RedisResult<()> = connection.query(&command).await;
-        drop(result);
-    }
 }
 
 async fn select(connection: &mut Connection, database: u32) -> Result<(), ConnectFailure> {

@@ -20,17 +20,40 @@ fn kilobytes(mut command: StoreCommand) -> StoreCommand {
     command
 }
 
-/// Prints what the server needs for each script since the last time.
+/// Prints what the server needs for each script since the last time: elapsed, and of its processor with all that is around
+/// the script.
 fn print(tier: &Tier, what: &str) {
-    let stats = tier
-        .server
-        .info("commandstats", "cmdstat_evalsha")
-        .expect("it ran scripts");
-    let per_call = stats
-        .split(',')
-        .find_map(|field| field.strip_prefix("usec_per_call="));
-    println!("{what}: {} µs", per_call.expect("it is counted"));
+    let stats = tier.server.info("commandstats", "cmdstat_evalsha");
+    let stats = stats.expect("it ran scripts");
+    let of = |name: &str| -> f64 {
+        let field = stats.split(',').find_map(|field| field.strip_prefix(name));
+        field.expect("it is counted").parse().expect("a number")
+    };
+    let processor = processor(tier) * 1e6 / of("calls=");
+    println!(
+        "{what}: {} µs, processor {processor:.1} µs",
+        of("usec_per_call=")
+    );
+    reset(tier);
+}
+
+fn reset(tier: &Tier) {
     tier.server.command(&["CONFIG", "RESETSTAT"]);
+    STARTED.with(|started| started.set(started.get() + processor(tier)));
+}
+
+thread_local! {
+    static STARTED: std::cell::Cell<f64> = const { std::cell::Cell::new(0.0) };
+}
+
+/// The seconds of processor since the last reset.
+fn processor(tier: &Tier) -> f64 {
+    let of = |field| -> f64 {
+        let text = tier.server.info("cpu", field).expect("it is counted");
+        text.parse().expect("a number")
+    };
+    let total = of("used_cpu_user_main_thread") + of("used_cpu_sys_main_thread");
+    total - STARTED.with(std::cell::Cell::get)
 }
 
 #[tokio::test]
@@ -40,7 +63,7 @@ async fn what_the_scripts_cost() {
     let contact = Subject::Contact(ANNA);
     let lease = tier.lease(contact).await;
     tier.store(kilobytes(store(lease, ANNA, ""))).await;
-    tier.server.command(&["CONFIG", "RESETSTAT"]);
+    reset(&tier);
     for _ in 0..ROUNDS {
         assert_eq!(
             tier.fetch(fetch(contact)).await.outcome,
@@ -50,7 +73,7 @@ async fn what_the_scripts_cost() {
     print(&tier, "fetch, 5 parts of 1 kB");
 
     tier.fill_alias(ANNAS_MAIL, ANNA).await;
-    tier.server.command(&["CONFIG", "RESETSTAT"]);
+    reset(&tier);
     for _ in 0..ROUNDS {
         tier.fetch(fetch(Subject::Alias(ANNAS_MAIL))).await;
     }
@@ -70,12 +93,14 @@ async fn what_the_scripts_cost() {
         tier.store(kilobytes(store(lease, name(number), ""))).await;
     }
     print(&tier, "store of 5 parts, no entry since");
+    let usage = |key: &[u8]| tier.server.command(&[&b"MEMORY"[..], b"USAGE", key]);
+    println!("a contact of 5 kB: {:?}", usage(&tier.contact_key(name(0))));
 
     let mut leases = Vec::new();
     for number in 0..ROUNDS {
         leases.push(tier.lease(Subject::Contact(name(number))).await);
     }
-    tier.server.command(&["CONFIG", "RESETSTAT"]);
+    reset(&tier);
     for number in 0..500 {
         tier.invalidate(purge(name(ROUNDS + number))).await;
     }
@@ -103,8 +128,6 @@ async fn what_the_scripts_cost() {
         tier.invalidate(many.clone()).await;
     }
     print(&tier, "invalidate 1000 contacts");
-    let usage = |key: &[u8]| tier.server.command(&[&b"MEMORY"[..], b"USAGE", key]);
-    println!("a contact of 5 kB: {:?}", usage(&tier.contact_key(name(0))));
     println!(
         "the stream of 2500 entries: {:?}",
         usage(tier.stream().as_bytes())

@@ -143,11 +143,11 @@ async fn a_flight_never_waits_for_its_own_lease() {
 async fn a_lease_ends_by_itself() {
     let tier = Tier::start().await;
     let mut command = fetch(CONTACT);
-    command.lease.busy = Duration::from_millis(60);
+    command.lease.busy = Duration::from_millis(400);
     tier.fetch(command).await;
     let busy = tier.fetch(fetch(CONTACT)).await;
     assert!(matches!(busy.outcome, FetchOutcome::Busy(_)), "{busy:?}");
-    wait(Duration::from_millis(80)).await;
+    wait(Duration::from_millis(420)).await;
     let next = tier.fetch(fetch(CONTACT)).await;
     assert!(matches!(next.outcome, FetchOutcome::Leased(_)), "{next:?}");
 }

@@ -109,10 +109,10 @@ async fn covered_parts_are_filled_by_the_entity_endpoint_alone() {
 async fn a_mark_ends_by_itself() {
     let tier = Tier::start().await;
     let mut command = parts_of(ANNA, &[Part::Points]);
-    command.entity_only = Duration::from_millis(60);
+    command.entity_only = Duration::from_millis(400);
     tier.invalidate(command).await;
     assert!(tier.peek(CONTACT).await.entity_only[Part::Points] > Duration::ZERO);
-    wait(Duration::from_millis(80)).await;
+    wait(Duration::from_millis(420)).await;
     assert_eq!(tier.peek(CONTACT).await.entity_only, PartMap::default());
     let lease = tier.lease(CONTACT).await;
     let overview = StoreCommand {

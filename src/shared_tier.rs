@@ -31,6 +31,7 @@ pub mod protocol;
 mod reading;
 pub mod redis;
 mod seal;
+mod server_clock;
 mod session;
 mod status;
 mod store;
@@ -63,6 +64,7 @@ use self::{
     metrics::{Metrics, Operation},
     progress::Progress,
     protocol::{Backend, BudgetName, ReplicaId},
+    server_clock::ServerClock,
 };
 pub use self::{
     explain::{SharedAliasView, SharedValueView, SharedView},
@@ -118,6 +120,7 @@ struct Inner {
     keys: Keys,
     guard: Guard,
     progress: Progress,
+    server_clock: ServerClock,
     budget: Budget,
     chores: Chores,
     metrics: Arc<Metrics>,
@@ -211,6 +214,7 @@ impl SharedTier {
                 clock,
                 replica: ReplicaId(epoch::random()),
                 progress: Progress::new(),
+                server_clock: ServerClock::default(),
                 budget: Budget::default(),
                 chores: Chores::default(),
                 metrics,

@@ -11,6 +11,7 @@ use super::{
         AliasName, FetchCommand, FetchOutcome, FetchReply, LeaseOffer, StoredAlias, StoredValue,
         Subject, Token,
     },
+    server_clock::Reading,
     value::{ReadAt, Unreadable, decode_alias, decode_negative, decode_part},
 };
 use crate::{
@@ -153,7 +154,10 @@ impl Inner {
             token: command.lease.token,
             leased: command.fetched,
             grant,
-            granted_at: (reply.now, self.clock.tick()),
+            granted_at: Reading {
+                time: reply.now,
+                received: self.clock.tick(),
+            },
         })
     }
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::protocol::{EpochId, Grant, ServerTime, Subject, Token};
+use super::{
+    protocol::{EpochId, Grant, Subject, Token},
+    server_clock::Reading,
+};
 use crate::{
     cache::{
         freshness::{FetchSource, Provenance},
@@ -107,7 +110,7 @@ pub struct SharedLease {
     pub(super) leased: PartSet,
     pub(super) grant: Grant,
     /// The server's time when it was granted, and this replica's when that was received.
-    pub(super) granted_at: (ServerTime, Tick),
+    pub(super) granted_at: Reading,
 }
 
 /// What a flight fetched.

@@ -54,6 +54,7 @@ impl Inner {
         match self.guard.timed(Operation::Beat, until, reply).await {
             Ok(reply) => {
                 self.metrics.ended(Operation::Beat, "ok");
+                self.server_clock.note(reply.now, self.clock.tick());
                 self.budget.note_replicas(reply.alive);
                 let beat = Beat {
                     epoch: link.epoch.id,

@@ -100,6 +100,7 @@ impl Inner {
         let reply = self.backend.open(offer);
         let opened = self.guard.timed(Operation::Open, deadline, reply).await;
         let opened = opened.map_err(Why::Fault)?;
+        self.server_clock.note(opened.now, self.clock.tick());
         let unwrapped = self.keys.unwrap(opened.id, &opened.wrapped_secret);
         let Some(Unwrapped { epoch, rewrapped }) = unwrapped else {
             self.metrics.ended(Operation::Open, "wrong_key");

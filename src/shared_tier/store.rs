@@ -8,7 +8,7 @@ use super::{
     fault::Fault,
     guard::{Condition, Link},
     metrics::Operation,
-    protocol::{ReleaseCommand, ServerTime, StoreCommand, StoreReply, Subject, Token},
+    protocol::{ReleaseCommand, StoreCommand, StoreReply, Subject, Token},
     value::{encode_alias, encode_negative, encode_part},
 };
 use crate::{
@@ -17,7 +17,6 @@ use crate::{
         freshness::{FetchSource, Policy},
         parts::{Origins as _, Parts},
     },
-    clock::Tick,
     domain::{ContactId, Part, PartMap, PartSet},
 };
 
@@ -125,7 +124,8 @@ impl Inner {
         start: FetchStart,
         fill: SharedFill<'_>,
     ) -> Option<StoreCommand> {
-        let requested_at = requested_at(lease.granted_at, start.now.tick);
+        // Or earlier: the lease was granted before it was received.
+        let requested_at = lease.granted_at.at(start.now.tick);
         let mut command = StoreCommand {
             subject: lease.subject,
             token: lease.token,
@@ -227,16 +227,3 @@ fn add_parts(command: &mut StoreCommand, epoch: &Epoch, id: ContactId, parts: &P
         }
     }
 }
-
-/// When a call began, by the server's clock, or earlier: the lease was granted before it was received, and never later
-/// than this replica noticed.
-fn requested_at((granted, received): (ServerTime, Tick), start: Tick) -> ServerTime {
-    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let later = millis(start.since(received));
-    // A call that began before the lease was received: rounded up.
-    let earlier = millis(received.since(start) + Duration::from_nanos(999_999));
-    ServerTime(granted.0.saturating_add(later).saturating_sub(earlier))
-}
-
-#[cfg(test)]
-mod tests;

@@ -126,14 +126,11 @@ impl Replica {
 
     /// The last moment of catching up.
     pub(crate) fn caught_up(&mut self) -> Option<Tick> {
-        let ticks = self
-            .all_events()
-            .into_iter()
-            .filter_map(|event| match event {
-                StreamEvent::CaughtUp(tick) => Some(tick),
-                _ => None,
-            });
-        ticks.last()
+        let mut events = self.all_events().into_iter().rev();
+        events.find_map(|event| match event {
+            StreamEvent::CaughtUp(tick) => Some(tick),
+            _ => None,
+        })
     }
 
     pub(crate) fn start(&self) -> FetchStart {

@@ -17,7 +17,7 @@ use engage_bff::{
     shared_tier::{Need, Settings, Wanted, budget_name},
 };
 
-pub(crate) const TIMEOUT: Duration = Duration::from_millis(50);
+const TIMEOUT: Duration = Duration::from_millis(50);
 pub(crate) const LIFETIME: Duration = Duration::from_secs(300);
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) const BOTH: PartSet = PartSet::of(&[Part::Audiences, Part::Points]);

@@ -155,7 +155,7 @@ impl Fences {
             return;
         };
         // A call that begins in the last moment may end as much later as any other.
-        let kept_until = now + longest + (self.keep - self.lag);
+        let kept_until = now + longest + self.keep.saturating_sub(self.lag);
         let noted = self.contacts.change(id, now, kept_until, |fence| {
             for (part, left) in parts.iter().filter(|(_, left)| !left.is_zero()) {
                 fence[part].entity_only(now + *left);

@@ -92,10 +92,10 @@ impl FetchOutcome {
     }
 
     /// Of a call that another replica made.
-    fn shared(start: FetchStart, found: Result<Shared, Error>) -> Self {
-        let fetched = |Shared { id, stored }| Fetched {
+    fn shared(start: FetchStart, found: Result<Box<Shared>, Error>) -> Self {
+        let fetched = |found: Box<Shared>| Fetched {
             is_shared: true,
-            ..Fetched::new(id, stored)
+            ..Fetched::new(found.id, found.stored)
         };
         Self {
             start: Some(start),

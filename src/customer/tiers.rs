@@ -87,7 +87,7 @@ pub(super) enum Begun {
     /// It makes its call.
     Call(Lease, Permit),
     /// Another replica made it.
-    Shared(FetchStart, Result<Shared, Error>),
+    Shared(FetchStart, Result<Box<Shared>, Error>),
 }
 
 /// What another replica fetched, as this replica stored it.

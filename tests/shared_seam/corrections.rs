@@ -110,7 +110,7 @@ async fn other_type_of_contact_is_not_found_by_a_neighbours_alias() {
     let by_id = Lookup::by_id(contact_id(&id));
     b.ask(&by_id, fresh).await.expect("an answer");
     world.engage.reset_log();
-    let refusal = b.get(ALVA).await.err().expect("no member");
+    let refusal = b.get(ALVA).await.expect_err("no member");
     assert!(refusal.is_not_found(), "{refusal}");
     assert!(world.engage.total_calls() <= 2);
 }

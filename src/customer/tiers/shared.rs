@@ -31,7 +31,7 @@ const PRECISION: Duration = Duration::from_millis(2);
 /// What a flight found in the shared tier.
 pub(super) enum Look {
     /// What it needs.
-    Found(FetchStart, Result<Shared, Error>),
+    Found(FetchStart, Result<Box<Shared>, Error>),
     /// Nothing: this replica makes the call.
     Leased(SharedLease),
     /// The tier can't be used.
@@ -98,7 +98,10 @@ impl Tiers {
             flight.begin(start.sequence, start.now.tick);
             let asked = *demand.borrow_and_update();
             let taken = match found {
-                Ok(data) => self.take(target, start, asked, *data).map(Ok),
+                Ok(data) => {
+                    let taken = self.take(target, start, asked, *data);
+                    taken.map(|taken| Ok(Box::new(taken)))
+                }
                 Err(negative) => self.take_negative(target, start, asked, &negative).map(Err),
             };
             if let Some(taken) = taken {
@@ -125,12 +128,11 @@ impl Tiers {
                     Target::Overview(_) => overview_parts,
                     Target::Resolution(_) | Target::Part(..) => PartSet::EMPTY,
                 };
-                match key.bare_id() {
-                    Some(id) => (Wanted::Contact(id), Some(id), called),
-                    None => {
-                        let id = self.memory.alias(key).map(|alias| alias.id);
-                        (Wanted::Alias(lookup), id, called)
-                    }
+                if let Some(id) = key.bare_id() {
+                    (Wanted::Contact(id), Some(id), called)
+                } else {
+                    let id = self.memory.alias(key).map(|alias| alias.id);
+                    (Wanted::Alias(lookup), id, called)
                 }
             }
         };

@@ -9,21 +9,21 @@ impl CustomerService {
         let Some(shared) = self.inner.tiers.shared.clone() else {
             return;
         };
-        // Before it is caught up for the first time nothing has come from the tier.
-        let mut was_caught_up = false;
+        // The first is the beginning of the stream: what it still has follows.
+        let mut had_gap = false;
         shared
             .run(|event| {
-                let before = was_caught_up;
-                was_caught_up |= matches!(event, StreamEvent::CaughtUp(_));
-                self.follow(event, before)
+                let is_first = !had_gap;
+                had_gap |= event == StreamEvent::Gap;
+                self.follow(event, is_first)
             })
             .await;
     }
 
-    async fn follow(&self, event: StreamEvent, was_caught_up: bool) {
+    async fn follow(&self, event: StreamEvent, is_beginning: bool) {
         match event {
             StreamEvent::Apply(payload) => self.apply_announced(&payload).await,
-            StreamEvent::Gap => self.drop_everything(was_caught_up).await,
+            StreamEvent::Gap => self.drop_everything(!is_beginning).await,
             StreamEvent::CaughtUp(at) => {
                 if let Some(feed) = &self.inner.tiers.memory.policy.feed {
                     feed.note_caught_up(at);
@@ -54,8 +54,8 @@ impl CustomerService {
         }
     }
 
-    /// Invalidations may have been missed: nothing fetched until now is served again. With `all_lag`, the tier does not
-    /// know any more of which parts the overview may lag, so it counts as lagging in all.
+    /// Invalidations may have been missed: nothing fetched until now is served again. With `all_lag` it is not known of
+    /// which parts the overview may lag, so it counts as lagging in all.
     async fn drop_everything(&self, all_lag: bool) {
         let memory = &self.inner.tiers.memory;
         if let Some(feed) = &memory.policy.feed {

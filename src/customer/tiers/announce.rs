@@ -233,3 +233,52 @@ fn contact(invalidation: &Invalidation) -> Option<(ContactId, PartSet, bool)> {
         | Invalidation::Everything => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owed(owed: &Owed) -> usize {
+        owed.locked().len()
+    }
+
+    #[test]
+    fn what_is_owed_is_bounded_and_covers_no_less() {
+        let id = ContactId::parse("6f1d2c3a-4b5e-4f60-8a71-b2c300d41e01").expect("an id");
+        let list = Owed::default();
+        list.add(&[]);
+        assert!(!list.any.load(Ordering::SeqCst));
+        for count in 1..=MAX_OWED {
+            list.add(&[Invalidation::Contact(id)]);
+            assert_eq!(owed(&list), count);
+        }
+        assert!(list.any.load(Ordering::SeqCst));
+        list.add(&[Invalidation::Contact(id)]);
+        assert!(matches!(list.locked()[..], [Invalidation::AnyContact]));
+        list.add(&[Invalidation::Negatives]);
+        assert!(matches!(
+            list.locked()[..],
+            [Invalidation::AnyContact, Invalidation::Negatives]
+        ));
+    }
+
+    #[test]
+    fn scope_names_each_contact_with_what_is_covered() {
+        use crate::domain::Part;
+
+        let id = ContactId::parse("6f1d2c3a-4b5e-4f60-8a71-b2c300d41e01").expect("an id");
+        let parts = PartSet::of(&[Part::Points, Part::Audiences]);
+        for (invalidation, expected) in [
+            (
+                Invalidation::Parts(id, parts),
+                Some((id, Part::Points.into(), false)),
+            ),
+            (Invalidation::Contact(id), Some((id, PartSet::ALL, true))),
+            (Invalidation::Negatives, None),
+            (Invalidation::AnyContact, None),
+            (Invalidation::Everything, None),
+        ] {
+            assert_eq!(contact(&invalidation), expected, "{invalidation:?}");
+        }
+    }
+}

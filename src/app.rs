@@ -2,6 +2,7 @@
 //! share it.
 
 mod metrics;
+mod online;
 mod settings;
 mod shared_tier;
 
@@ -21,6 +22,7 @@ use self::settings::{
     alias_reader, cors_origins, digester, feed, limits, lookup_rules, operations_limits, view_rules,
 };
 pub use self::{
+    online::{OnlineReport, check_online},
     settings::{bounds, policy, reserved_descriptors, upstream_limits},
     shared_tier::link_to,
 };

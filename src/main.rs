@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use engage_bff::{
-    app::App,
+    app::{App, check_online},
     config::{Config, layers},
     telemetry,
 };
@@ -43,6 +43,12 @@ enum Command {
         /// A TOML file that overrides the defaults; environment variables override both.
         #[arg(long)]
         config: Option<PathBuf>,
+        /// Try what redis.url names, and print how it fares instead of the configuration.
+        #[arg(long)]
+        online: bool,
+        /// Print that as JSON.
+        #[arg(long, requires = "online")]
+        json: bool,
     },
     /// Check whether the service on this machine is alive: for container health checks.
     Healthcheck {
@@ -55,9 +61,11 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve { config } => process::serve(config),
-        Command::CheckConfig { config } => {
-            process::load(config.as_deref()).and_then(|config| check(&config))
-        }
+        Command::CheckConfig {
+            config,
+            online,
+            json,
+        } => process::load(config.as_deref()).and_then(|config| check(&config, online, json)),
         Command::Healthcheck { config } => healthcheck(config.as_deref()),
     };
     match outcome {
@@ -70,13 +78,31 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn check(config: &Config) -> Result<(), anyhow::Error> {
+async fn check(config: &Config, online: bool, json: bool) -> Result<(), anyhow::Error> {
     process::dry_run(config)?;
     App::dry_run(config).await?;
     for warning in config.warnings() {
         writeln!(std::io::stderr(), "warning: {warning}")?;
     }
+    if online {
+        return try_shared_tier(config, json).await;
+    }
     print(config)
+}
+
+/// Fails if the shared tier does not work; without one there is nothing to try.
+async fn try_shared_tier(config: &Config, json: bool) -> Result<(), anyhow::Error> {
+    let report = check_online(config).await?;
+    let text = match &report {
+        Some(report) if json => serde_json::to_string_pretty(report)? + "\n",
+        Some(report) => report.to_string(),
+        None if json => "null\n".to_owned(),
+        None => "redis.url is unset: replicas share nothing\n".to_owned(),
+    };
+    std::io::stdout().write_all(text.as_bytes())?;
+    let works = report.is_none_or(|report| report.works);
+    anyhow::ensure!(works, "the shared tier does not work");
+    Ok(())
 }
 
 fn print(config: &Config) -> Result<(), anyhow::Error> {

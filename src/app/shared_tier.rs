@@ -103,7 +103,7 @@ fn tls(redis: &RedisConfig) -> Result<Tls, anyhow::Error> {
 }
 
 /// The beginning of every key: the configured one, and a digest of the tenant, so that two tenants never meet.
-fn prefix(config: &Config) -> String {
+pub(super) fn prefix(config: &Config) -> String {
     let url = reqwest::Url::parse(&config.engage.base_url);
     let tenant = url.map_or_else(
         |_| config.engage.base_url.clone(),

@@ -1,0 +1,217 @@
+//! Runs each operation of the tier once, and measures how long operations take.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::{
+    domain::{Part, PartMap, PartSet},
+    shared_tier::protocol::{
+        AdvanceCommand, AliasName, Backend, BackendError, BeatCommand, BudgetName, ContactName,
+        Covered, EpochId, EpochOffer, FetchCommand, FetchOutcome, InvalidateCommand, LeaseOffer,
+        MessageName, NewValue, Position, ReleaseCommand, ReplicaId, ServerInfo, StoreCommand,
+        StreamLimits, Subject, Token, TokenCommand,
+    },
+};
+
+/// How many operations are measured.
+const MEASURED: usize = 20;
+
+/// How long what is stored lives at most.
+const LIMITS: StreamLimits = StreamLimits {
+    keep: Duration::from_secs(10),
+};
+const LIFETIME: Duration = Duration::from_secs(10);
+
+/// How the operations went.
+#[derive(Debug, Default)]
+pub(super) struct Exercise {
+    /// The operations that failed, and how.
+    pub(super) failed: Vec<(&'static str, BackendError)>,
+    /// The operations that succeeded without the effect that they should have.
+    pub(super) ineffective: Vec<&'static str>,
+    /// The times of [`MEASURED`] operations, in order.
+    latencies: Vec<Duration>,
+}
+
+impl Exercise {
+    /// The median latency.
+    pub(super) fn median(&self) -> Duration {
+        let middle = self.latencies.get(self.latencies.len() / 2);
+        middle.copied().unwrap_or_default()
+    }
+
+    /// The longest.
+    pub(super) fn worst(&self) -> Duration {
+        self.latencies.last().copied().unwrap_or_default()
+    }
+
+    fn check<T>(&mut self, operation: &'static str, result: Result<T, BackendError>) -> Option<T> {
+        result
+            .map_err(|error| self.failed.push((operation, error)))
+            .ok()
+    }
+
+    fn expect(&mut self, operation: &'static str, is_effective: bool) {
+        if !is_effective {
+            self.ineffective.push(operation);
+        }
+    }
+}
+
+/// Connects and runs everything. The error says what keeps it from beginning.
+pub(super) async fn exercise(backend: &dyn Backend) -> Result<(ServerInfo, Exercise), String> {
+    let describe = |operation| move |error: BackendError| format!("{operation}: {error}");
+    backend.connect().await.map_err(describe("connect"))?;
+    let info = backend.inspect().await.map_err(describe("inspect"))?;
+    let mut exercise = Exercise::default();
+    let first = EpochId(fastrand::u64(..));
+    if let Some(open) = exercise.check("open", backend.open(offer(first)).await) {
+        flights(backend, open.id, &mut exercise).await;
+        replicas(backend, open.id, &mut exercise).await;
+        measure(backend, open.id, &mut exercise).await;
+        ends(backend, open.id, &mut exercise).await;
+    }
+    Ok((info, exercise))
+}
+
+fn offer(id: EpochId) -> EpochOffer {
+    EpochOffer {
+        id,
+        wrapped_secret: Bytes::from_static(b"check"),
+        stream: LIMITS,
+    }
+}
+
+const CONTACT: ContactName = ContactName([1; 16]);
+const REPLICA: ReplicaId = ReplicaId(1);
+
+fn fetch() -> FetchCommand {
+    FetchCommand {
+        subject: Subject::Contact(CONTACT),
+        needed: PartSet::from_iter([Part::Points]),
+        fetched: PartSet::from_iter([Part::Points]),
+        max_age: PartMap::from_fn(|_| LIFETIME),
+        max_alias_age: LIFETIME,
+        waits: true,
+        lease: LeaseOffer {
+            token: Token(fastrand::u64(..)),
+            busy: Duration::from_secs(1),
+        },
+    }
+}
+
+/// A flight that stores, one that is served, one that gives up.
+async fn flights(backend: &dyn Backend, epoch: EpochId, exercise: &mut Exercise) {
+    let command = fetch();
+    let token = command.lease.token;
+    let Some(reply) = exercise.check("fetch", backend.fetch(epoch, command).await) else {
+        return;
+    };
+    let FetchOutcome::Leased(grant) = reply.outcome else {
+        return exercise.expect("fetch", false);
+    };
+    let value = || NewValue {
+        lifetime: LIFETIME,
+        sealed: Bytes::from_static(b"check"),
+    };
+    let store = StoreCommand {
+        subject: Subject::Contact(CONTACT),
+        token,
+        leased: PartSet::from_iter([Part::Points]),
+        grant,
+        requested_at: reply.now,
+        contact: Some(CONTACT),
+        generation: Token(fastrand::u64(..)),
+        alias: None,
+        parts: PartMap::from_fn(|part| (part == Part::Points).then(value)),
+        from_overview: PartSet::default(),
+        entity_only: PartMap::from_fn(|_| Duration::ZERO),
+    };
+    if let Some(reply) = exercise.check("store", backend.store(epoch, store).await) {
+        exercise.expect("store", reply.stored.contains(Part::Points));
+    }
+    if let Some(reply) = exercise.check("fetch", backend.fetch(epoch, fetch()).await) {
+        exercise.expect("fetch", reply.outcome == FetchOutcome::Served);
+    }
+    let release = ReleaseCommand {
+        subject: Subject::Contact(CONTACT),
+        token,
+    };
+    exercise.check("release", backend.release(epoch, release).await);
+}
+
+/// What replicas tell each other.
+async fn replicas(backend: &dyn Backend, epoch: EpochId, exercise: &mut Exercise) {
+    let invalidate = InvalidateCommand {
+        contacts: vec![Covered {
+            contact: CONTACT,
+            parts: PartSet::from_iter([Part::Points]),
+            is_purge: true,
+        }],
+        negatives: true,
+        aliases: vec![AliasName([1; 16])],
+        entity_only: Duration::from_secs(1),
+        message: Some((MessageName([1; 16]), LIFETIME)),
+        replica: REPLICA,
+        payload: Bytes::from_static(b"check"),
+        stream: LIMITS,
+    };
+    exercise.check("invalidate", backend.invalidate(epoch, invalidate).await);
+    let entries = backend.read_stream(epoch, Position::START, Duration::from_millis(1));
+    if let Some(entries) = exercise.check("read the stream", entries.await) {
+        exercise.expect("read the stream", entries.len() >= 2);
+    }
+    let beat = BeatCommand {
+        replica: REPLICA,
+        leaves: false,
+        interval: Duration::from_secs(1),
+        stream: LIMITS,
+    };
+    exercise.check("beat", backend.beat(epoch, beat).await);
+    let budget = BudgetName([1; 16]);
+    let tokens = TokenCommand {
+        budget,
+        replica: REPLICA,
+        rate: 1.0,
+        burst: 1,
+        wanted: 1,
+        known_replicas: 1,
+        was_cut_off: false,
+    };
+    exercise.check("lease tokens", backend.lease_tokens(tokens).await);
+    let pause = backend.pause(budget, Duration::from_millis(1));
+    exercise.check("pause", pause.await);
+}
+
+async fn measure(backend: &dyn Backend, epoch: EpochId, exercise: &mut Exercise) {
+    // The first loads the script.
+    for measured in 0..=MEASURED {
+        let began = Instant::now();
+        let peeked = backend.peek(epoch, Subject::Contact(CONTACT)).await;
+        if exercise.check("peek", peeked).is_none() {
+            return;
+        }
+        if measured > 0 {
+            exercise.latencies.push(began.elapsed());
+        }
+    }
+    exercise.latencies.sort_unstable();
+}
+
+/// Ends the epoch.
+async fn ends(backend: &dyn Backend, epoch: EpochId, exercise: &mut Exercise) {
+    let (old, new) = (Bytes::from_static(b"check"), Bytes::from_static(b"again"));
+    if let Some(is_done) = exercise.check("rewrap", backend.rewrap(epoch, old, new).await) {
+        exercise.expect("rewrap", is_done);
+    }
+    let advance = AdvanceCommand {
+        next: offer(EpochId(fastrand::u64(..))),
+        replica: REPLICA,
+        payload: Bytes::from_static(b"check"),
+    };
+    exercise.check("advance", backend.advance(epoch, advance).await);
+    exercise.check("sweep", backend.sweep(epoch).await);
+    let ended = backend.peek(epoch, Subject::Contact(CONTACT)).await;
+    exercise.expect("advance", ended.err() == Some(BackendError::Epoch));
+}

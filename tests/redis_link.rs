@@ -4,6 +4,8 @@
 mod certificates;
 #[path = "redis_link/failures.rs"]
 mod failures;
+#[path = "redis_link/online.rs"]
+mod online;
 #[path = "redis_link/replies.rs"]
 mod replies;
 #[path = "redis_link/sentinels.rs"]

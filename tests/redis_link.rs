@@ -19,12 +19,15 @@ mod users;
 
 use std::time::Duration;
 
-use engage_bff::shared_tier::{
-    protocol::BackendError,
-    redis::link::{Address, Link, LinkConfig, Server, User},
+use engage_bff::{
+    clock::Clock,
+    shared_tier::{
+        protocol::BackendError,
+        redis::link::{Address, Link, LinkConfig, Server, User},
+    },
 };
 use redis::{Cmd, FromRedisValue, Script, cmd, from_redis_value};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use self::server::RedisServer;
 
@@ -43,6 +46,12 @@ fn address(port: u16) -> Address {
         host: "127.0.0.1".to_owned(),
         port,
     }
+}
+
+/// Real time passes: these are real servers.
+async fn sleep(time: Duration) {
+    let clock = Clock::system();
+    clock.sleep_until(clock.tick() + time).await;
 }
 
 /// A connected link.

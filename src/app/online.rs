@@ -17,6 +17,7 @@ use self::{
 };
 use super::shared_tier::{link, prefix};
 use crate::{
+    clock::Clock,
     config::Config,
     shared_tier::{
         protocol::ServerInfo,
@@ -107,7 +108,7 @@ async fn check(config: &Config, settings: &LinkConfig) -> Result<(ServerInfo, Ex
     }
     let own = format!("{}check-{:016x}:", prefix(config), fastrand::u64(..));
     let backend = RedisBackend::new(Link::new(settings.clone()), own.clone());
-    let result = exercise(&backend).await;
+    let result = exercise(&backend, &Clock::system()).await;
     remove(&link, &own).await;
     result
 }

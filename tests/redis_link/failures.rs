@@ -122,8 +122,9 @@ async fn what_is_not_redis_is_reported() {
     let web = tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.expect("a connection");
-            let mut request = [0; 4096];
-            stream.read(&mut request).await.expect("a request");
+            let mut request = Vec::new();
+            let read = stream.read_buf(&mut request).await;
+            assert!(read.is_ok_and(|bytes| bytes > 0));
             let answer = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
             stream.write_all(answer).await.expect("a connection");
         }

@@ -6,7 +6,7 @@ use engage_bff::shared_tier::protocol::BackendError;
 use redis::Script;
 use tokio::time::timeout;
 
-use crate::{connected, local, reply, server::RedisServer, words};
+use crate::{connected, local, reply, server::RedisServer, sleep, words};
 
 #[tokio::test]
 async fn late_replies_of_dropped_commands_reach_no_other_command() {
@@ -75,11 +75,11 @@ async fn broken_replies_end_the_connection() {
                         let read = stream.read_buf(&mut requests).await;
                         assert!(read.is_ok_and(|bytes| bytes > 0), "requests");
                     }
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    sleep(Duration::from_millis(50)).await;
                     let sent = stream.write_all(replies.as_bytes()).await;
                     sent.expect("a connection");
                 }
-                tokio::time::sleep(Duration::from_secs(5)).await;
+                sleep(Duration::from_secs(5)).await;
             });
         }
     }

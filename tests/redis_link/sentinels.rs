@@ -6,11 +6,12 @@ use engage_bff::shared_tier::{
     protocol::BackendError,
     redis::link::{Address, ConnectFailure, Link, LinkConfig, Server, User},
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::{
     address, connect_again, connected, local, reply,
     server::{RedisServer, free_port},
+    sleep,
 };
 
 /// The service "main" of these sentinels.

@@ -1,10 +1,11 @@
 //! Runs each operation of the tier once, and measures how long operations take.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::{
+    clock::Clock,
     domain::{Part, PartMap, PartSet},
     shared_tier::protocol::{
         AdvanceCommand, AliasName, Backend, BackendError, BeatCommand, BudgetName, ContactName,
@@ -60,7 +61,10 @@ impl Exercise {
 }
 
 /// Connects and runs everything. The error says what keeps it from beginning.
-pub(super) async fn exercise(backend: &dyn Backend) -> Result<(ServerInfo, Exercise), String> {
+pub(super) async fn exercise(
+    backend: &dyn Backend,
+    clock: &Clock,
+) -> Result<(ServerInfo, Exercise), String> {
     let describe = |operation| move |error: BackendError| format!("{operation}: {error}");
     backend.connect().await.map_err(describe("connect"))?;
     let info = backend.inspect().await.map_err(describe("inspect"))?;
@@ -69,7 +73,7 @@ pub(super) async fn exercise(backend: &dyn Backend) -> Result<(ServerInfo, Exerc
     if let Some(open) = exercise.check("open", backend.open(offer(first)).await) {
         flights(backend, open.id, &mut exercise).await;
         replicas(backend, open.id, &mut exercise).await;
-        measure(backend, open.id, &mut exercise).await;
+        measure(backend, open.id, clock, &mut exercise).await;
         ends(backend, open.id, &mut exercise).await;
     }
     Ok((info, exercise))
@@ -184,16 +188,16 @@ async fn replicas(backend: &dyn Backend, epoch: EpochId, exercise: &mut Exercise
     exercise.check("pause", pause.await);
 }
 
-async fn measure(backend: &dyn Backend, epoch: EpochId, exercise: &mut Exercise) {
+async fn measure(backend: &dyn Backend, epoch: EpochId, clock: &Clock, exercise: &mut Exercise) {
     // The first loads the script.
     for measured in 0..=MEASURED {
-        let began = Instant::now();
+        let began = clock.tick();
         let peeked = backend.peek(epoch, Subject::Contact(CONTACT)).await;
         if exercise.check("peek", peeked).is_none() {
             return;
         }
         if measured > 0 {
-            exercise.latencies.push(began.elapsed());
+            exercise.latencies.push(clock.tick().since(began));
         }
     }
     exercise.latencies.sort_unstable();

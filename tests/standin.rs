@@ -181,6 +181,20 @@ impl Standin {
         self.change(|state| state.server.refusal = error);
     }
 
+    /// No faults from now on, and what is slow goes on.
+    pub(crate) fn clear_faults(&self) {
+        self.set_fault(None);
+        self.refuse_writes(None);
+        self.change(|state| state.next.clear());
+        self.release();
+    }
+
+    /// Whether a fault was ordered that has not happened, or an operation waits for its release.
+    pub(crate) fn is_disturbed(&self) -> bool {
+        let state = self.shared.lock();
+        !state.next.is_empty() || !state.held.is_empty()
+    }
+
     /// Lets slow operations go on, those until now.
     pub(crate) fn release(&self) {
         let now = self.shared.now();

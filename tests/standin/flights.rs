@@ -56,6 +56,24 @@ pub(super) struct Lease {
     pub(super) ends: u64,
 }
 
+impl Contact {
+    /// What a purge leaves: for what the entity endpoints alone may fill.
+    pub(super) fn purged(&self) -> Self {
+        Self {
+            entity_only: self.entity_only,
+            ..Self::default()
+        }
+    }
+
+    /// Drops what has ended. Returns whether anything is left.
+    pub(super) fn lapse(&mut self, now: u64) -> bool {
+        if self.ends <= now {
+            *self = self.purged();
+        }
+        self.ends > now || self.entity_only.iter().any(|(_, end)| *end > now)
+    }
+}
+
 impl Value {
     fn age(&self, now: u64) -> u64 {
         now.saturating_sub(self.requested_at)
@@ -303,7 +321,6 @@ impl Server {
                 if entity_only > 0 && !named.contains(part) {
                     let until = now + entity_only;
                     contact.entity_only[part] = contact.entity_only[part].max(until);
-                    contact.ends = contact.ends.max(until);
                 }
             }
             if !reply.stored.is_empty() || alias.is_some() {
@@ -357,6 +374,7 @@ impl Server {
             Subject::Alias(name) => {
                 let alias = self.aliases.get(&(id.0, name.0));
                 let value = alias.and_then(|alias| alias.value.as_ref());
+                let value = value.filter(|(_, value)| value.serves(now, Duration::MAX));
                 reply.alias = value.map(|(leads, value)| StoredAlias {
                     contact: match leads {
                         Leads::To(contact, _) => Some(*contact),
@@ -364,12 +382,16 @@ impl Server {
                     },
                     value: value.stored(now),
                 });
-                reply.alias.as_ref().and_then(|alias| alias.contact)
+                // It does not stand if its contact was purged.
+                let standing = self.standing_alias(id, name);
+                standing.and_then(|(contact, _)| contact.filter(|_| reply.alias.is_some()))
             }
         };
         if let Some(contact) = name.and_then(|name| self.contacts.get(&(id.0, name.0))) {
             reply.parts = PartMap::from_fn(|part| {
-                contact.values[part].as_ref().map(|value| value.stored(now))
+                let value = contact.values[part].as_ref();
+                let fresh = value.filter(|value| value.serves(now, Duration::MAX));
+                fresh.map(|value| value.stored(now))
             });
             reply.entity_only = remaining(&contact.entity_only, now);
         }

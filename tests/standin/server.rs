@@ -35,6 +35,7 @@ pub(super) struct Server {
     pub(super) aliases: BTreeMap<(u64, [u8; 16]), Alias>,
     pub(super) messages: BTreeMap<(u64, [u8; 16]), u64>,
     pub(super) streams: BTreeMap<u64, Stream>,
+    /// When each was last seen.
     pub(super) replicas: HashMap<ReplicaId, u64>,
     pub(super) budgets: HashMap<[u8; 16], Budget>,
 }
@@ -123,19 +124,20 @@ impl Server {
         for covered in &command.contacts {
             let key = (id.0, covered.contact.0);
             let mut contact = self.contacts.remove(&key).unwrap_or_default();
+            let mut parts = covered.parts;
             if covered.is_purge {
-                contact = Contact::default();
+                contact = contact.purged();
+                parts = PartSet::ALL;
             }
             let until = now + millis(command.entity_only);
-            for part in covered.parts.iter() {
+            for part in parts.iter() {
                 contact.values[part] = None;
                 contact.leases[part].clear();
                 if PartSet::INVALIDATABLE.contains(part) {
                     contact.entity_only[part] = contact.entity_only[part].max(until);
-                    contact.ends = contact.ends.max(until);
                 }
             }
-            if contact.ends > now {
+            if contact.lapse(now) {
                 self.contacts.insert(key, contact);
             }
         }
@@ -202,8 +204,9 @@ impl Server {
             self.replicas.insert(command.replica, now);
         }
         let patience = 4 * millis(command.interval);
-        self.replicas
-            .retain(|_, seen| now.saturating_sub(*seen) < patience.max(1));
+        let seen = self.replicas.values();
+        let alive = seen.filter(|seen| now.saturating_sub(**seen) < patience);
+        let alive = alive.count();
         let stream = self.streams.entry(id.0).or_default();
         let quiet = now.saturating_sub(stream.last().millis);
         if quiet >= millis(command.interval) {
@@ -211,7 +214,7 @@ impl Server {
         }
         Ok(BeatReply {
             now: ServerTime(now),
-            alive: u32::try_from(self.replicas.len()).expect("few replicas"),
+            alive: u32::try_from(alive).expect("few replicas"),
             last: stream.last(),
         })
     }
@@ -254,7 +257,7 @@ impl Server {
 
     /// Drops the keys whose TTL has passed.
     pub(super) fn drop_ended(&mut self, now: u64) {
-        self.contacts.retain(|_, contact| contact.ends > now);
+        self.contacts.retain(|_, contact| contact.lapse(now));
         self.aliases.retain(|_, alias| alias.ends > now);
         self.messages.retain(|_, ends| *ends > now);
         self.streams.retain(|_, stream| stream.ends() > now);

@@ -430,6 +430,8 @@ async fn faults_lose_or_delay_what_they_say() {
     assert_eq!(invalidate().await, Err(BackendError::Full));
     bench.standin.set_fault(Some(Fault::Unreachable));
     assert_eq!(invalidate().await, Err(BackendError::Unreachable));
+    bench.standin.clear_faults();
+    assert!(!bench.standin.is_disturbed());
     let calls = bench.standin.calls();
     let number = bench.one.number();
     let invalidations = calls

@@ -1,0 +1,211 @@
+//! Which versions a replica may serve.
+
+use std::{collections::HashMap, time::Duration};
+
+use engage_bff::{clock::Tick, domain::Part};
+use proptest::test_runner::TestCaseError;
+
+use crate::{
+    engage::{CONTACTS, Engage, PARTS, Version},
+    replicas::{FALLBACK, LIFETIME, OVERVIEW_LAG},
+};
+
+/// Whether every promise is kept; if not, which one is broken and how.
+pub(crate) type CheckResult = Result<(), TestCaseError>;
+
+/// Fails the case with the name of the broken promise, unless the condition holds.
+macro_rules! demand {
+    ($condition:expr, $promise:literal, $($text:tt)*) => {
+        if !$condition {
+            let text = format!($($text)*);
+            return Err(proptest::test_runner::TestCaseError::fail(
+                format!(concat!("broken promise ", $promise, ": {}"), text),
+            ));
+        }
+    };
+}
+pub(crate) use demand;
+
+/// After a fault of the tier, a replica may need so long to find it again.
+pub(crate) const RECOVERY: Duration = Duration::from_secs(10);
+/// A replica that can't read the stream for so long distrusts its memory: 2 s, and a beat's interval.
+const DISTRUST: Duration = Duration::from_secs(3);
+
+/// The versions that an invalidation leaves: by contact and part, the oldest that may be served.
+pub(crate) type Floors = [[Version; PARTS.len()]; CONTACTS];
+
+/// How a replica knows an invalidation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Knowledge {
+    /// It applied it: for a while only entity endpoints fill what it covered.
+    Applied,
+    /// It began without memory, and knows what the tier has of it.
+    FromTier,
+    /// It dropped its memory: the overview, which may lag, fills it again.
+    Dropped,
+}
+
+/// An invalidation that was acknowledged.
+struct Ack {
+    at: Tick,
+    floors: Floors,
+    /// The same where the overview, which lags, may have filled it since.
+    lagging: Floors,
+    /// Whether the tier may have lost since for what only entity endpoints may fill.
+    is_lost: bool,
+    /// Whether it holds on the replica alone that acknowledged it.
+    is_local: bool,
+    /// The replicas, by their incarnation, that must know it.
+    reached: HashMap<usize, Knowledge>,
+}
+
+/// How a replica fares.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Health {
+    pub(crate) incarnation: usize,
+    /// Since when the tier troubles it no more; `None`: it does.
+    pub(crate) calm_since: Option<Tick>,
+    /// Whether it never did.
+    pub(crate) was_calm: bool,
+    /// Since when it certainly can't read the stream.
+    pub(crate) dark_since: Option<Tick>,
+}
+
+impl Health {
+    /// Whether it certainly reads the stream.
+    pub(crate) fn knows_all(&self, now: Tick) -> bool {
+        self.calm_since
+            .is_some_and(|since| self.was_calm || now.since(since) >= RECOVERY)
+    }
+}
+
+/// All acknowledged invalidations.
+#[derive(Default)]
+pub(crate) struct Oracle {
+    acks: Vec<Ack>,
+    /// Whether a replica owes the tier a wide invalidation, which makes it forget for what only entity endpoints may
+    /// fill, at any time.
+    forgets: bool,
+}
+
+impl Oracle {
+    /// An invalidation was acknowledged by that replica.
+    pub(crate) fn acknowledged(
+        &mut self,
+        engage: &Engage,
+        floors: Floors,
+        is_local: bool,
+        incarnation: usize,
+        at: Tick,
+    ) {
+        let mut lagging = Floors::default();
+        for contact in 0..CONTACTS {
+            for (index, part) in PARTS.into_iter().enumerate() {
+                let shown = engage.version_at(contact, part, at - engage.lag);
+                lagging[contact][index] = shown.min(floors[contact][index]);
+            }
+        }
+        self.acks.push(Ack {
+            at,
+            floors,
+            lagging,
+            is_lost: false,
+            is_local,
+            reached: HashMap::from([(incarnation, Knowledge::Applied)]),
+        });
+    }
+
+    /// All tasks are idle: who can read the stream has read it.
+    pub(crate) fn spread(&mut self, health: &Health, now: Tick) {
+        if !health.knows_all(now) {
+            return;
+        }
+        for ack in self.acks.iter_mut().filter(|ack| !ack.is_local) {
+            let was_calm = health.calm_since.is_some_and(|since| since <= ack.at);
+            let knowledge = if was_calm {
+                Knowledge::Applied
+            } else {
+                Knowledge::Dropped
+            };
+            ack.reached.entry(health.incarnation).or_insert(knowledge);
+        }
+    }
+
+    /// A replica starts without memory: what it finds in the tier must not be older than any invalidation.
+    pub(crate) fn started(&mut self, incarnation: usize, has_tier: bool) {
+        let knowledge = if has_tier {
+            Knowledge::FromTier
+        } else {
+            Knowledge::Dropped
+        };
+        for ack in self.acks.iter_mut().filter(|ack| !ack.is_local) {
+            ack.reached.insert(incarnation, knowledge);
+        }
+    }
+
+    /// A wide invalidation was not written, and will be.
+    pub(crate) fn owes(&mut self) {
+        self.forgets = true;
+    }
+
+    /// The tier may have lost what it had, or may not be reached.
+    pub(crate) fn lost(&mut self) {
+        for ack in &mut self.acks {
+            ack.is_lost = true;
+        }
+    }
+
+    /// The oldest versions that the replica may serve to a request that it gets now, and for each the promise.
+    pub(crate) fn floors(
+        &self,
+        engage: &Engage,
+        health: &Health,
+        contact: usize,
+        now: Tick,
+    ) -> [(Version, &'static str); PARTS.len()] {
+        let is_dark = health
+            .dark_since
+            .is_some_and(|since| now.since(since) >= DISTRUST);
+        let lifetime = if is_dark { FALLBACK } else { LIFETIME };
+        let age = engage.lag + lifetime;
+        let mut index = 0;
+        PARTS.map(|part| {
+            let invalidated = self.acks.iter().filter_map(|ack| {
+                let floors = match ack.reached.get(&health.incarnation)? {
+                    Knowledge::FromTier if !ack.is_lost && !self.forgets => &ack.floors,
+                    Knowledge::Applied => &ack.floors,
+                    Knowledge::FromTier | Knowledge::Dropped => &ack.lagging,
+                };
+                Some(floors[contact][index])
+            });
+            let invalidated = invalidated.max();
+            index += 1;
+            let by_age = engage.version_at(contact, part, now - age);
+            let promise = if is_dark { "S2" } else { "P2" };
+            (by_age, promise).max((invalidated.unwrap_or(0), "S3"))
+        })
+    }
+}
+
+/// What an invalidation of these parts of a contact leaves.
+pub(crate) fn floors_of(engage: &Engage, contact: usize, parts: &[Part]) -> Floors {
+    let mut floors = Floors::default();
+    for (index, part) in PARTS.into_iter().enumerate() {
+        if parts.contains(&part) {
+            floors[contact][index] = engage.version(contact, part);
+        }
+    }
+    floors
+}
+
+/// What an invalidation leaves after which the overview, which lags, may fill every part.
+pub(crate) fn lagging_floors(engage: &Engage, contacts: &[usize], now: Tick) -> Floors {
+    debug_assert!(engage.lag <= OVERVIEW_LAG);
+    let mut floors = Floors::default();
+    for contact in contacts {
+        for (index, part) in PARTS.into_iter().enumerate() {
+            floors[*contact][index] = engage.version_at(*contact, part, now - engage.lag);
+        }
+    }
+    floors
+}

@@ -1,0 +1,49 @@
+//! Sequences that once failed.
+
+use engage_bff::domain::Part;
+
+use crate::{
+    ops::{Case, Notice, Op, Scenario, Step},
+    play,
+};
+
+fn case() -> Case {
+    Case {
+        has_tier: true,
+        lags: false,
+        server_offset: 0,
+        seed: 0,
+        is_calm: false,
+    }
+}
+
+#[track_caller]
+fn check(case: Case, ops: Vec<Op>) {
+    let steps = ops.into_iter().map(|op| Step { op, polls: 0 });
+    let steps = steps.collect();
+    if let Err(error) = play(&Scenario { case, steps }) {
+        panic!("{error}");
+    }
+}
+
+#[test]
+fn purge_that_was_owed_forgets_what_may_lag() {
+    let case = Case {
+        lags: true,
+        ..case()
+    };
+    let ops = vec![
+        Op::Cut(1),
+        Op::Notify {
+            replica: 1,
+            contact: 0,
+            notice: Notice::PurgeByEmail,
+        },
+        Op::Change {
+            replica: 2,
+            contact: 0,
+            part: Part::Profile,
+        },
+    ];
+    check(case, ops);
+}

@@ -3,5 +3,9 @@
 #[path = "../redis_server.rs"]
 mod redis_server;
 
+#[path = "../standin.rs"]
+mod standin;
+
+mod differential;
 mod harness;
 mod operations;

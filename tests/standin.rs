@@ -131,6 +131,8 @@ pub(crate) struct Connection {
 #[derive(Default)]
 struct Link {
     is_cut: bool,
+    /// Whether what the stream says does not arrive.
+    is_deaf: bool,
     fault: Option<Fault>,
     /// The number of [`State::breaks`] when it connected.
     connected: Option<u64>,
@@ -320,6 +322,12 @@ impl Connection {
         self.shared.changed();
     }
 
+    /// From now on what the stream says does not arrive here, or does again; other operations succeed.
+    pub(crate) fn deafen(&self, is_deaf: bool) {
+        self.lock().is_deaf = is_deaf;
+        self.shared.changed();
+    }
+
     /// From now on every operation of this connection ends like this; `None`: none.
     pub(crate) fn set_fault(&self, fault: Option<Fault>) {
         let mut link = self.lock();
@@ -460,6 +468,11 @@ impl Connection {
                 let releases = state.releases;
                 let entries = state.server.entries_after(epoch, after, now);
                 (entries, is_slow, releases)
+            };
+            let entries = if self.lock().is_deaf {
+                Vec::new()
+            } else {
+                entries
             };
             // A wire that became slow meanwhile delays what it says.
             if is_slow && !entries.is_empty() {

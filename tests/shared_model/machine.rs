@@ -36,6 +36,7 @@ pub(crate) struct Machine {
     replicas: Vec<Replica>,
     health: Vec<Health>,
     cut: Vec<bool>,
+    deaf: Vec<bool>,
     /// Whether a fault of the tier lasts, and whether nobody can read the stream meanwhile.
     tier_is_faulty: bool,
     tier_is_dark: bool,
@@ -106,6 +107,7 @@ impl Machine {
             replicas: Vec::new(),
             health: Vec::new(),
             cut: vec![false; REPLICAS],
+            deaf: vec![false; REPLICAS],
             tier_is_faulty: false,
             tier_is_dark: false,
             starts: 0,

@@ -48,6 +48,7 @@ fn invalidations_racing_calls_are_final_everywhere() {
         holds: 20,
         tier_faults: 0,
         cuts: 0,
+        deafness: 16,
         restarts: 2,
         engage_faults: 0,
         ..BALANCED
@@ -86,6 +87,7 @@ fn faults_of_the_tier_cost_no_answer() {
 fn one_call_serves_all_replicas() {
     let focus = Focus {
         name: "calm",
+        deafness: 0,
         fresh: 0,
         changes: 0,
         edits: 4,
@@ -107,6 +109,7 @@ fn replicas_without_the_tier_keep_their_own_promises() {
     let focus = Focus {
         name: "alone",
         has_tier: false,
+        deafness: 0,
         losses: 0,
         tier_faults: 0,
         cuts: 0,

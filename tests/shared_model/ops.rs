@@ -105,6 +105,8 @@ pub(crate) enum Op {
     Evict(Evicted),
     Trim(usize),
     Cut(usize),
+    /// The replica does not get what the stream says.
+    Deafen(usize),
     Mend(usize),
     Restart {
         replica: usize,
@@ -165,6 +167,7 @@ pub(crate) struct Focus {
     pub(crate) tier_faults: u32,
     pub(crate) losses: u32,
     pub(crate) cuts: u32,
+    pub(crate) deafness: u32,
     pub(crate) restarts: u32,
     pub(crate) time: u32,
 }
@@ -184,6 +187,7 @@ pub(crate) const BALANCED: Focus = Focus {
     tier_faults: 8,
     losses: 6,
     cuts: 6,
+    deafness: 4,
     restarts: 3,
     time: 14,
 };
@@ -259,7 +263,11 @@ impl Focus {
             (self.tier_faults, tier_fault().boxed()),
             (self.losses, loss().boxed()),
             (self.cuts, replica().prop_map(Op::Cut).boxed()),
-            (self.cuts, replica().prop_map(Op::Mend).boxed()),
+            (self.deafness, replica().prop_map(Op::Deafen).boxed()),
+            (
+                self.cuts + self.deafness / 2,
+                replica().prop_map(Op::Mend).boxed(),
+            ),
             (
                 self.restarts,
                 (replica(), any::<bool>())

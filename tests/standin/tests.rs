@@ -377,7 +377,9 @@ async fn read_of_the_stream_waits_for_an_entry_or_the_clock() {
     assert_eq!(waiting.await.expect("it ends"), Ok(Vec::new()));
     let waiting = read();
     tokio::task::yield_now().await;
+    bench.two.deafen(true);
     bench.invalidate(false).await;
+    bench.two.deafen(false);
     let entries = waiting.await.expect("it ends").expect("entries");
     assert_eq!((entries.len(), entries[0].previous), (1, last));
     bench.standin.evict(Evicted::Any(usize::MAX));

@@ -164,6 +164,7 @@ impl Machine {
         self.tier_is_faulty = false;
         self.tier_is_dark = false;
         for replica in 0..REPLICAS {
+            self.deafen(replica, false);
             self.cut[replica] = false;
             if let Some(connection) = &self.replicas[replica].connection {
                 connection.cut(false);
@@ -185,6 +186,7 @@ impl Machine {
         self.replicas.push(replica);
         self.health.push(health);
         self.cut.push(false);
+        self.deaf.push(false);
         self.pass(Duration::from_secs(2)).await?;
         for replica in (0..=REPLICAS).rev() {
             for contact in 0..CONTACTS {

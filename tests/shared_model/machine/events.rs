@@ -68,7 +68,11 @@ impl Machine {
             }
             Op::Advance(stretch) => return self.pass(length(stretch)).await,
             Op::Cut(replica) => self.cut(replica, true),
-            Op::Mend(replica) => self.cut(replica, false),
+            Op::Deafen(replica) => self.deafen(replica, true),
+            Op::Mend(replica) => {
+                self.cut(replica, false);
+                self.deafen(replica, false);
+            }
             Op::Restart {
                 replica,
                 gracefully,
@@ -239,6 +243,13 @@ impl Machine {
         self.expect(number, replica, notice, floors, contact);
     }
 
+    pub(super) fn deafen(&mut self, replica: usize, is_deaf: bool) {
+        self.deaf[replica] = is_deaf;
+        if let Some(connection) = &self.replicas[replica].connection {
+            connection.deafen(is_deaf);
+        }
+    }
+
     fn cut(&mut self, replica: usize, is_cut: bool) {
         self.cut[replica] = is_cut;
         if let Some(connection) = &self.replicas[replica].connection {
@@ -263,6 +274,7 @@ impl Machine {
         let (new, health) = self.start_replica(false).await;
         if let Some(connection) = &new.connection {
             connection.cut(self.cut[replica]);
+            connection.deafen(self.deaf[replica]);
         }
         self.replicas[replica] = new;
         self.health[replica] = health;

@@ -93,7 +93,8 @@ impl Machine {
         if self.tier_is_faulty || self.standin.is_disturbed() {
             self.note_disturbance();
         }
-        for (replica, is_cut) in self.cut.iter().enumerate() {
+        for (replica, is_deaf) in self.deaf.iter().enumerate() {
+            let is_cut = &(*is_deaf || self.cut[replica]);
             let health = &mut self.health[replica];
             if *is_cut {
                 health.calm_since = Some(now).filter(|_| self.case.has_tier);

@@ -1,0 +1,239 @@
+//! S2: what one replica acknowledged, all of them hold to.
+
+use std::time::Duration;
+
+use engage_bff::config::Config;
+use engage_simulator::fixtures::{ALVA, BO};
+use serde_json::json;
+
+use crate::harness::{Mode, Replica, Replicas, Stopwatch, until, wait};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// A replica may trust its memory for so long after the stream was cut.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Nothing is served beyond its lifetime.
+pub(crate) fn without_stale_windows(config: &mut Config) {
+    config.cache.stale_while_revalidate = Duration::ZERO;
+    config.cache.stale_if_error = Duration::ZERO;
+    // How long a caller waits at least.
+    config.cache.stale_if_slow = Duration::from_secs(60);
+}
+
+async fn first_name(replica: &Replica, id: &str) -> serde_json::Value {
+    replica.of(id).await.assert_ok().at("/profile/firstName")
+}
+
+/// Changes a contact, has one replica acknowledge it, and returns the longest time until another served it.
+async fn worst_delay(replicas: &Replicas, rounds: usize, is_purge: bool) -> Duration {
+    let mut worst = Duration::ZERO;
+    for round in 0..rounds {
+        let name = json!(format!("Name {round}"));
+        for replica in &replicas.all {
+            first_name(replica, ALVA.id).await;
+        }
+        let editor = replicas.engage.contact(ALVA.id);
+        editor.attribute("firstName", name.clone());
+        let at = &replicas.all[round % 3];
+        let status = if is_purge {
+            at.purge(ALVA.id).await
+        } else {
+            at.webhook(&replicas.engage, "contact.updated", ALVA.id).await
+        };
+        assert_eq!(status, 204);
+        let acknowledged = Stopwatch::start();
+        assert_eq!(first_name(at, ALVA.id).await, name);
+        for other in &replicas.all {
+            loop {
+                let asked = acknowledged.elapsed();
+                if first_name(other, ALVA.id).await == name {
+                    break;
+                }
+                worst = worst.max(asked);
+            }
+        }
+    }
+    worst
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_acknowledged_webhook_reaches_all_replicas_within_a_second() {
+    let replicas = Replicas::start().await;
+    let worst = worst_delay(&replicas, 30, false).await;
+    println!("the last old answer after a webhook was requested {worst:?} after its acknowledgement");
+    assert!(worst < SECOND, "{worst:?}");
+    replicas.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_acknowledged_purge_reaches_all_replicas_within_a_second() {
+    let replicas = Replicas::start().await;
+    let worst = worst_delay(&replicas, 30, true).await;
+    println!("the last old answer after a purge was requested {worst:?} after its acknowledgement");
+    assert!(worst < SECOND, "{worst:?}");
+    replicas.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_purge_of_everything_or_by_identifier_reaches_all_replicas() {
+    let replicas = Replicas::start().await;
+    for (number, body) in [
+        json!({"email": ALVA.email}),
+        json!({"all": true}),
+        json!({"customKey": ALVA.member_number}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for replica in &replicas.all {
+            first_name(replica, ALVA.id).await;
+        }
+        let name = json!(format!("Name {number}"));
+        let editor = replicas.engage.contact(ALVA.id);
+        editor.attribute("firstName", name.clone());
+        let status = replicas.all[number % 3].purge_by(&body).await;
+        assert_eq!(status, 204, "{body}");
+        let acknowledged = Stopwatch::start();
+        for replica in &replicas.all {
+            loop {
+                let asked = acknowledged.elapsed();
+                if first_name(replica, ALVA.id).await == name {
+                    break;
+                }
+                assert!(asked < SECOND, "{body}");
+            }
+        }
+    }
+    replicas.stop().await;
+}
+
+/// A replica whose way to the server is in this mode serves old data for the fallback lifetime at most.
+async fn distrusts_its_memory(mode: Mode) {
+    let fallback = 3 * SECOND;
+    let replicas = Replicas::with(|config| {
+        without_stale_windows(config);
+        config.webhooks.fallback_lifetime = fallback;
+        config.engage.timeout = SECOND;
+    })
+    .await;
+    let [cut, other, _] = &replicas.all[..] else {
+        panic!("there are three");
+    };
+    // Webhooks work, so that nothing but the stream ends the trust. What was fetched before is not trusted.
+    assert_eq!(other.webhook(&replicas.engage, "contact.updated", BO.id).await, 204);
+    wait(SECOND).await;
+    first_name(cut, ALVA.id).await;
+    wait(fallback + SECOND).await;
+    let trusted = cut.of(ALVA.id).await;
+    assert!(trusted.cache_status().starts_with("engage-bff; hit"), "{}", trusted.cache_status());
+
+    cut.way.set(mode);
+    replicas.engage.contact(ALVA.id).attribute("firstName", json!("New"));
+    assert_eq!(other.webhook(&replicas.engage, "contact.updated", ALVA.id).await, 204);
+    let acknowledged = Stopwatch::start();
+    assert_eq!(first_name(other, ALVA.id).await, "New");
+    let mut last = None;
+    loop {
+        let asked = acknowledged.elapsed();
+        if first_name(cut, ALVA.id).await == "New" {
+            break;
+        }
+        last = Some(asked);
+        wait(Duration::from_millis(5)).await;
+    }
+    println!("{mode:?}: the last old answer was requested {last:?} after the acknowledgement");
+    assert!(last.unwrap_or_default() < PATIENCE.max(fallback), "{last:?}");
+
+    // Others' invalidations reach it late, but they do. What it can't announce, it does not acknowledge.
+    cut.until_unavailable().await;
+    assert_eq!(cut.webhook(&replicas.engage, "contact.updated", BO.id).await, 503);
+    replicas.engage.contact(BO.id).attribute("firstName", json!("New"));
+    first_name(cut, BO.id).await;
+    replicas.engage.contact(BO.id).attribute("firstName", json!("Newer"));
+    assert_eq!(other.webhook(&replicas.engage, "contact.updated", BO.id).await, 204);
+    cut.way.set(Mode::Open);
+    cut.until_available().await;
+    assert_eq!(first_name(cut, BO.id).await, "Newer");
+    assert_eq!(cut.webhook(&replicas.engage, "contact.updated", BO.id).await, 204);
+    replicas.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_is_cut_off_distrusts_its_memory() {
+    distrusts_its_memory(Mode::Cut).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_whose_connection_hangs_distrusts_its_memory() {
+    distrusts_its_memory(Mode::Hung).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_reads_on_without_a_gap_keeps_its_memory() {
+    let replicas = Replicas::start().await;
+    let [cut, other, _] = &replicas.all[..] else {
+        panic!("there are three");
+    };
+    for id in [ALVA.id, BO.id] {
+        first_name(cut, id).await;
+    }
+    cut.way.set(Mode::Cut);
+    cut.until_unavailable().await;
+    replicas.engage.contact(ALVA.id).attribute("firstName", json!("New"));
+    assert_eq!(other.webhook(&replicas.engage, "contact.updated", ALVA.id).await, 204);
+    wait(PATIENCE).await;
+    cut.way.set(Mode::Open);
+    cut.until_available().await;
+    assert_eq!(cut.shared.status().gaps, 0);
+    assert_eq!(first_name(cut, ALVA.id).await, "New");
+    let calls = replicas.engage.total_calls();
+    assert!(cut.of(BO.id).await.cache_status().starts_with("engage-bff; hit; ttl="));
+    assert_eq!(replicas.engage.total_calls(), calls);
+    replicas.stop().await;
+}
+
+/// A replica that is cut off while this happens to the server fetches everything anew.
+async fn drops_its_memory(replicas: &Replicas, happens: impl FnOnce()) {
+    let [cut, other, _] = &replicas.all[..] else {
+        panic!("there are three");
+    };
+    first_name(cut, ALVA.id).await;
+    let gaps = cut.shared.status().gaps;
+    cut.way.set(Mode::Cut);
+    cut.until_unavailable().await;
+    replicas.engage.contact(ALVA.id).attribute("firstName", json!("New"));
+    assert_eq!(other.webhook(&replicas.engage, "contact.updated", ALVA.id).await, 204);
+    happens();
+    cut.way.set(Mode::Open);
+    cut.until_available().await;
+    assert!(cut.shared.status().gaps > gaps);
+    assert_eq!(first_name(cut, ALVA.id).await, "New");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_flush_everything_is_fetched_anew() {
+    let replicas = Replicas::start().await;
+    for replica in &replicas.all {
+        first_name(replica, BO.id).await;
+    }
+    drops_its_memory(&replicas, || replicas.redis.flush()).await;
+    for replica in &replicas.all {
+        until(async || replica.shared.status().gaps > 0).await;
+    }
+    let calls = replicas.engage.total_calls();
+    first_name(&replicas.all[1], BO.id).await;
+    assert!(replicas.engage.total_calls() > calls);
+    replicas.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_trimmed_stream_everything_is_fetched_anew() {
+    let replicas = Replicas::start().await;
+    drops_its_memory(&replicas, || {
+        for stream in replicas.keys("*:s") {
+            replicas.redis.command(&[&b"XTRIM"[..], &stream[..], b"MAXLEN", b"0"]);
+        }
+    })
+    .await;
+    replicas.stop().await;
+}

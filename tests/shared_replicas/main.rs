@@ -1,0 +1,15 @@
+//! Three replicas behind real HTTP, one real server of the shared tier, and the simulator in Engage's place: what the
+//! shared tier promises, over the system clock.
+
+#[path = "../redis_server.rs"]
+mod redis_server;
+
+mod harness;
+
+mod failures;
+mod hits;
+mod invalidations;
+mod observer;
+mod one_fill;
+mod privacy;
+mod stale_sets;

@@ -1,0 +1,117 @@
+//! S1: replicas that need the same at once make one call.
+
+use std::time::Duration;
+
+use engage_simulator::{
+    Endpoint,
+    fixtures::{ALVA, BO},
+};
+use futures_util::future::join_all;
+
+use crate::harness::{Answer, Replicas, Stopwatch, until};
+
+/// Sends 100 requests to each of three replicas at once.
+async fn herd(replicas: &Replicas, query: &str) {
+    let requests = replicas
+        .all
+        .iter()
+        .flat_map(|replica| (0..100).map(|_| replica.spawn_get(query)));
+    for answer in join_all(requests.collect::<Vec<_>>()).await {
+        let answer = answer.expect("no panic");
+        answer.assert_ok();
+        assert_eq!(answer.at("/contactId"), ALVA.id);
+        assert_eq!(answer.at("/degraded"), serde_json::json!([]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_herd_of_300_by_id_makes_one_call_per_part() {
+    let replicas = Replicas::start().await;
+    herd(&replicas, &format!("contactId={}", ALVA.id)).await;
+    replicas.assert_calls(1, 1);
+    replicas.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_herd_of_300_by_email_makes_one_call_per_part() {
+    let replicas = Replicas::start().await;
+    herd(&replicas, &format!("email={}", ALVA.email)).await;
+    replicas.assert_calls(1, 1);
+    // What led to the contact is shared too.
+    herd(&replicas, &format!("contactId={}", ALVA.id)).await;
+    replicas.assert_calls(1, 1);
+    replicas.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_fresh_at_one_replica_costs_the_others_no_call() {
+    let replicas = Replicas::start().await;
+    let [first, second, third] = &replicas.all[..] else {
+        panic!("there are three");
+    };
+    let query = format!("email={}", BO.email);
+    let filled = first.get(&format!("{query}&contactType=Contact")).await;
+    filled.assert_ok();
+    let calls = replicas.engage.total_calls();
+    for replica in [second, third] {
+        let fetches = replica.backend.count("fetch");
+        let answer = replica.get(&format!("{query}&contactType=Contact")).await;
+        answer.assert_ok();
+        assert!(answer.cache_status().ends_with("detail=shared"), "{}", answer.cache_status());
+        // It never looks younger than it is.
+        let as_of = |answer: &Answer| answer.at("/freshness/profile/asOf").to_string();
+        assert!(as_of(&answer) <= as_of(&filled), "{} {}", as_of(&answer), as_of(&filled));
+        // One for the overview's parts, one for the points.
+        assert!(replica.backend.count("fetch") - fetches <= 2);
+    }
+    assert_eq!(replicas.engage.total_calls(), calls);
+    replicas.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_whose_holder_died_costs_at_most_the_engage_timeout() {
+    let mut replicas = Replicas::with(|config| {
+        config.engage.timeout = Duration::from_secs(3);
+        config.server.request_timeout = Duration::from_secs(25);
+    })
+    .await;
+    let hold = replicas.engage.hold(Endpoint::Overview);
+    let holder = replicas.all.remove(0);
+    let abandoned = holder.request(&format!("contactId={}", ALVA.id));
+    let abandoned = tokio::spawn(abandoned.send());
+    replicas.engage.wait_for_calls(Endpoint::Overview, 1).await;
+    holder.kill();
+    let began = Stopwatch::start();
+    let waiting = replicas.all[0].spawn_get(&format!("contactId={}", ALVA.id));
+    // It waits for the lease, and does not call.
+    until(async || replicas.all[0].backend.count("fetch") >= 3).await;
+    assert_eq!(replicas.engage.calls(Endpoint::Overview), 1);
+    hold.release();
+    waiting.await.expect("no panic").assert_ok();
+    println!("the dead lease cost {:?}", began.elapsed());
+    assert_eq!(replicas.engage.calls(Endpoint::Overview), 2);
+    assert!(began.elapsed() < Duration::from_secs(20));
+    assert!(abandoned.await.expect("no panic").is_err());
+    replicas.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_caller_waits_for_another_replica_beyond_its_deadline() {
+    let mut replicas = Replicas::with(|config| {
+        config.engage.timeout = Duration::from_secs(60);
+        config.server.request_timeout = Duration::from_secs(2);
+    })
+    .await;
+    let _hold = replicas.engage.hold(Endpoint::Overview);
+    let holder = replicas.all.remove(0);
+    let abandoned = tokio::spawn(holder.request(&format!("contactId={}", ALVA.id)).send());
+    replicas.engage.wait_for_calls(Endpoint::Overview, 1).await;
+    holder.kill();
+    let began = Stopwatch::start();
+    let late = replicas.all[0].get(&format!("contactId={}", ALVA.id)).await;
+    assert_eq!(late.status, 504);
+    println!("answered after {:?}", began.elapsed());
+    // The lease lasts a minute.
+    assert!(began.elapsed() < Duration::from_secs(30));
+    abandoned.abort();
+}

@@ -136,6 +136,11 @@ impl App {
         self.customers.clone()
     }
 
+    /// The tier that replicas share, if there is one.
+    pub fn shared_tier(&self) -> Option<SharedTier> {
+        self.shared.clone()
+    }
+
     /// The metrics of responses.
     pub fn request_metrics(&self) -> Arc<RequestMetrics> {
         Arc::clone(self.service.metrics())

@@ -49,9 +49,18 @@ impl Replicas {
 
     /// The same with this server.
     pub(crate) async fn with_server(redis: RedisServer, change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_contacts(CONTACTS, redis, change).await
+    }
+
+    /// The same with so many generated contacts.
+    pub(crate) async fn with_contacts(
+        contacts: usize,
+        redis: RedisServer,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let engage = Simulator::builder()
             .seed(7)
-            .contacts(CONTACTS)
+            .contacts(contacts)
             .api_key("test-engage-key")
             .rate_limit(None)
             .start()

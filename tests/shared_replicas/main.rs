@@ -6,10 +6,14 @@ mod redis_server;
 
 mod harness;
 
+mod budget;
 mod failures;
+mod figures;
 mod hits;
 mod invalidations;
 mod observer;
 mod one_fill;
 mod privacy;
+mod rolling;
 mod stale_sets;
+mod versions;

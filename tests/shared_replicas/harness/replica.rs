@@ -100,6 +100,23 @@ impl Replica {
         until(async || !self.shared.is_available()).await;
     }
 
+    /// What sends it requests.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// The processor time of its runtime.
+    pub(crate) async fn processor_time(&self) -> Duration {
+        let runtime = self.runtime.as_ref().expect("it runs");
+        // It has one thread.
+        let reading = runtime.spawn(async {
+            let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
+            let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
+            Duration::from_nanos(nanos.expect("a number"))
+        });
+        reading.await.expect("no panic")
+    }
+
     /// A `GET /customer` request.
     pub(crate) fn request(&self, query: &str) -> RequestBuilder {
         self.client

@@ -1,0 +1,118 @@
+//! S4: replicas call Engage within one budget.
+
+use std::{sync::Arc, time::Duration};
+
+use engage_bff::config::Config;
+use engage_simulator::{Endpoint, Fault, Simulator};
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+
+use crate::harness::{Mode, Replicas, until, wait};
+
+const RATE: f64 = 40.0;
+const BURST: u32 = 10;
+
+fn within_the_budget(config: &mut Config) {
+    config.engage.requests_per_second = RATE;
+    config.engage.burst = BURST;
+    config.engage.timeout = Duration::from_secs(10);
+    config.redis.timeout = Duration::from_millis(250);
+}
+
+/// The greatest number of calls by which any stretch of time exceeds what the rate allows in it: at most the burst.
+fn greatest_excess(engage: &Simulator) -> f64 {
+    let calls = engage.log();
+    let times: Vec<Timestamp> = calls.iter().map(|call| call.at).collect();
+    let mut greatest = 0.0_f64;
+    // The excess of the stretch that ends with this call and began with the worst one before it.
+    let mut excess = 0.0_f64;
+    for (index, at) in times.iter().enumerate() {
+        if index > 0 {
+            let since = at.duration_since(times[index - 1]).as_secs_f64();
+            excess = (excess - since * RATE).max(0.0);
+        }
+        excess += 1.0;
+        greatest = greatest.max(excess);
+    }
+    greatest
+}
+
+/// Misses at all replicas for so long, with failures of the server in between.
+async fn misses(long: Duration) {
+    let mut replicas = Replicas::with(within_the_budget).await;
+    let people = Arc::new(replicas.people());
+    let mut tasks = JoinSet::new();
+    for replica in &replicas.all {
+        for _ in 0..20 {
+            let (client, people) = (replica.client(), Arc::clone(&people));
+            let address = replica.address;
+            tasks.spawn(async move {
+                loop {
+                    let (id, _) = &people[fastrand::usize(..people.len())];
+                    let url = format!("http://{address}/customer?contactId={id}&fresh=all");
+                    let request = client.get(url).header("x-api-key", crate::harness::TILL);
+                    let _ = request.timeout(Duration::from_secs(5)).send().await;
+                }
+            });
+        }
+    }
+    wait(long / 5).await;
+    replicas.redis.restart_empty();
+    wait(long / 5).await;
+    replicas.all[0].way.set(Mode::Cut);
+    wait(long / 5).await;
+    replicas.redis.kill();
+    wait(long / 5).await;
+    replicas.redis.start_again();
+    replicas.all[0].way.set(Mode::Open);
+    wait(long / 5).await;
+    tasks.abort_all();
+    let calls = replicas.engage.total_calls();
+    let excess = greatest_excess(&replicas.engage);
+    println!("{calls} calls in {long:?}, {excess:.1} above the rate at most, burst {BURST}");
+    assert!(excess <= f64::from(BURST) + 1.0, "{excess}");
+    // They use it, too.
+    let allowed = RATE * long.as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a small number")]
+    let used = calls as f64 / allowed;
+    assert!(used > 0.3, "{used}");
+    replicas.all.clear();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_never_call_more_often_than_the_budget_allows() {
+    misses(Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute"]
+async fn replicas_never_call_more_often_than_the_budget_allows_for_a_minute() {
+    misses(Duration::from_secs(60)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_after_a_429_holds_for_all_replicas() {
+    let replicas = Replicas::with(within_the_budget).await;
+    let people = replicas.people();
+    let too_many = Fault::TooMany {
+        retry_after: Some("4".to_owned()),
+    };
+    replicas.engage.fault_times(Endpoint::All, too_many, 1);
+    let refused = replicas.all[0].spawn_get(&format!("contactId={}", people[0].0));
+    until(async || replicas.engage.log().iter().any(|call| call.status == Some(429))).await;
+    // Its caller waits for another attempt.
+    drop(refused);
+    wait(Duration::from_secs(1)).await;
+    let calls = replicas.engage.total_calls();
+    let waiting: Vec<_> = people[1..13]
+        .iter()
+        .enumerate()
+        .map(|(number, (id, _))| replicas.all[number % 3].spawn_get(&format!("contactId={id}")))
+        .collect();
+    wait(Duration::from_secs(1)).await;
+    assert_eq!(replicas.engage.total_calls(), calls);
+    for answer in waiting {
+        answer.await.expect("no panic").assert_ok();
+    }
+    replicas.stop().await;
+}

@@ -1,0 +1,170 @@
+//! Replicas and the server are restarted in turn, under load: no request fails, and what is fresh is not asked for again.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use engage_simulator::Simulator;
+use reqwest::Client;
+use tokio::task::JoinSet;
+
+use crate::harness::{Answer, Replicas, TILL, wait};
+
+/// Requests a second.
+const RATE: u32 = 300;
+const CALLERS: u32 = 30;
+
+/// A balancer in its callers: takes replicas in turn, and another one only if a connection is refused.
+struct Balancer {
+    addresses: Mutex<Vec<SocketAddr>>,
+    next: AtomicUsize,
+    client: Client,
+    asked: AtomicUsize,
+    refused: AtomicUsize,
+    failures: Mutex<Vec<String>>,
+    is_over: AtomicBool,
+}
+
+impl Balancer {
+    fn addresses(&self) -> Vec<SocketAddr> {
+        self.addresses.lock().expect("no panic").clone()
+    }
+
+    async fn get(&self, query: &str) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        for _ in 0..10 {
+            let addresses = self.addresses();
+            let number = self.next.fetch_add(1, Ordering::Relaxed) % addresses.len();
+            let url = format!("http://{}/customer?{query}", addresses[number]);
+            let request = self.client.get(url).header("x-api-key", TILL);
+            let failure = match Answer::try_of(request).await {
+                Ok(answer) if answer.status == 200 => return,
+                Err(error) if error.is_connect() => {
+                    self.refused.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                }
+                Ok(answer) => format!("{} {}", answer.status, answer.cache_status()),
+                Err(error) => format!("{error:?}"),
+            };
+            return self.failures.lock().expect("no panic").push(failure);
+        }
+        let failure = "refused by all".to_owned();
+        self.failures.lock().expect("no panic").push(failure);
+    }
+}
+
+/// Calls for one part of one contact beyond the first.
+fn repeated_calls(engage: &Simulator) -> usize {
+    let mut calls: Vec<_> = engage
+        .log()
+        .into_iter()
+        .map(|call| format!("{} {:?}", call.path, call.query))
+        .collect();
+    let all = calls.len();
+    calls.sort();
+    calls.dedup();
+    all - calls.len()
+}
+
+async fn restart_all(rounds: usize, between: Duration) {
+    let mut replicas = Replicas::with(|config| {
+        config.server.shutdown_delay = Duration::from_millis(300);
+        // Nothing expires meanwhile.
+        for lifetime in [
+            &mut config.cache.profile_lifetime,
+            &mut config.cache.audiences_lifetime,
+            &mut config.cache.promotions_lifetime,
+            &mut config.cache.vouchers_lifetime,
+            &mut config.cache.points_lifetime,
+            &mut config.webhooks.fallback_lifetime,
+        ] {
+            *lifetime = Duration::from_secs(3600);
+        }
+    })
+    .await;
+    let people = Arc::new(replicas.people()[..100].to_vec());
+    let balancer = Arc::new(Balancer {
+        addresses: Mutex::new(replicas.all.iter().map(|replica| replica.address).collect()),
+        next: AtomicUsize::new(0),
+        client: Client::builder()
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .build()
+            .expect("a client"),
+        asked: AtomicUsize::new(0),
+        refused: AtomicUsize::new(0),
+        failures: Mutex::default(),
+        is_over: AtomicBool::new(false),
+    });
+    let mut callers = JoinSet::new();
+    for _ in 0..CALLERS {
+        let (balancer, people) = (Arc::clone(&balancer), Arc::clone(&people));
+        callers.spawn(async move {
+            let mut ticks = tokio::time::interval(Duration::from_secs(1) * CALLERS / RATE);
+            while !balancer.is_over.load(Ordering::Relaxed) {
+                ticks.tick().await;
+                let (id, _) = &people[fastrand::usize(..people.len())];
+                balancer.get(&format!("contactId={id}")).await;
+            }
+        });
+    }
+    wait(between).await;
+    for _ in 0..rounds {
+        for number in 0..3 {
+            let old = replicas.all.remove(0);
+            let address = old.address;
+            old.stop().await;
+            let new = replicas.another().await;
+            // The server has everything, once it is connected.
+            new.until_available().await;
+            let mut addresses = balancer.addresses();
+            addresses.retain(|known| *known != address);
+            addresses.push(new.address);
+            *balancer.addresses.lock().expect("no panic") = addresses;
+            replicas.all.push(new);
+            println!("restarted replica {number}");
+            wait(between).await;
+        }
+    }
+    let repeated = repeated_calls(&replicas.engage);
+    println!("calls for what was fresh, while replicas were restarted: {repeated}");
+    assert_eq!(repeated, 0);
+    for _ in 0..rounds {
+        replicas.redis.restart_with_keys();
+        replicas.until_available().await;
+        wait(between).await;
+    }
+    balancer.is_over.store(true, Ordering::Relaxed);
+    while let Some(ended) = callers.join_next().await {
+        ended.expect("no panic");
+    }
+    let failures = balancer.failures.lock().expect("no panic").clone();
+    println!(
+        "{} requests, {} refused connections, {} failures, {} calls, {} of them again",
+        balancer.asked.load(Ordering::Relaxed),
+        balancer.refused.load(Ordering::Relaxed),
+        failures.len(),
+        replicas.engage.total_calls(),
+        repeated_calls(&replicas.engage),
+    );
+    assert!(failures.is_empty(), "{:#?}", &failures[..failures.len().min(10)]);
+    // Memory is dropped with each restart of the server; while it is down, each replica is on its own.
+    assert!(repeated_calls(&replicas.engage) <= rounds * 3 * 2 * people.len());
+    replicas.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rolling_restarts_fail_no_request_and_repeat_no_call() {
+    restart_all(1, Duration::from_secs(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute"]
+async fn rolling_restarts_fail_no_request_and_repeat_no_call_for_long() {
+    restart_all(4, Duration::from_secs(3)).await;
+}

@@ -99,7 +99,14 @@ async fn a_pause_after_a_429_holds_for_all_replicas() {
     };
     replicas.engage.fault_times(Endpoint::All, too_many, 1);
     let refused = replicas.all[0].spawn_get(&format!("contactId={}", people[0].0));
-    until(async || replicas.engage.log().iter().any(|call| call.status == Some(429))).await;
+    until(async || {
+        replicas
+            .engage
+            .log()
+            .iter()
+            .any(|call| call.status == Some(429))
+    })
+    .await;
     // Its caller waits for another attempt.
     drop(refused);
     wait(Duration::from_secs(1)).await;

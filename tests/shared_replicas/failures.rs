@@ -57,18 +57,32 @@ async fn survives(
         replica.until_unavailable().await;
     }
     // No request tries what is known to fail.
-    let tried: Vec<u64> = replicas.all.iter().map(|replica| replica.backend.by_requests()).collect();
+    let tried: Vec<u64> = replicas
+        .all
+        .iter()
+        .map(|replica| replica.backend.by_requests())
+        .collect();
     answers(replicas, &people[30..90]).await;
     for (replica, tried) in replicas.all.iter().zip(tried) {
         assert_eq!(replica.backend.by_requests(), tried);
         assert!(!replica.shared.is_available());
     }
     // An invalidation holds where it was received, and is to be repeated.
-    replicas.engage.contact(ALVA.id).attribute("firstName", json!("New"));
+    replicas
+        .engage
+        .contact(ALVA.id)
+        .attribute("firstName", json!("New"));
     let signed = replicas.engage.webhook("contact.updated", ALVA.id);
     assert_eq!(replicas.all[0].deliver(signed.clone()).await, 503);
     assert_eq!(replicas.all[0].purge(ALVA.id).await, 503);
-    assert_eq!(replicas.all[0].of(ALVA.id).await.assert_ok().at("/profile/firstName"), "New");
+    assert_eq!(
+        replicas.all[0]
+            .of(ALVA.id)
+            .await
+            .assert_ok()
+            .at("/profile/firstName"),
+        "New"
+    );
     recover(replicas).await;
     recovers(replicas, signed, &people[90..]).await;
 }
@@ -220,7 +234,10 @@ async fn a_server_that_is_full_is_survived_and_takes_invalidations() {
     replicas.redis.set("maxmemory-policy", "noeviction");
     replicas.redis.set("maxmemory", "1");
     answers(&replicas, &people[..30]).await;
-    replicas.engage.contact(ALVA.id).attribute("firstName", json!("New"));
+    replicas
+        .engage
+        .contact(ALVA.id)
+        .attribute("firstName", json!("New"));
     let signed = replicas.engage.webhook("contact.updated", ALVA.id);
     until(async || replicas.all[0].deliver(signed.clone()).await == 204).await;
     for replica in &replicas.all {
@@ -240,7 +257,10 @@ async fn a_flush_is_survived() {
         replicas.redis.flush();
         answers(&replicas, &people[round * 10..round * 10 + 10]).await;
     }
-    replicas.engage.contact(ALVA.id).attribute("firstName", json!("New"));
+    replicas
+        .engage
+        .contact(ALVA.id)
+        .attribute("firstName", json!("New"));
     let signed = replicas.engage.webhook("contact.updated", ALVA.id);
     recovers(&replicas, signed, &people[60..]).await;
     replicas.stop().await;
@@ -262,7 +282,9 @@ async fn values_that_were_corrupted_are_misses() {
                     redis::from_redis_value(fields).expect("a hash");
                 for (field, value) in fields {
                     let changed = change(value);
-                    replicas.redis.command(&[b"HSET", &key[..], &field[..], &changed[..]]);
+                    replicas
+                        .redis
+                        .command(&[b"HSET", &key[..], &field[..], &changed[..]]);
                 }
             }
         }
@@ -281,7 +303,12 @@ async fn values_that_were_corrupted_are_misses() {
     corrupt(&|_| Vec::new());
     let answer = third.get(&query).await;
     assert_eq!(answer.assert_ok().at("/contactId"), json!(ALVA.id));
-    for garbage in [&b"garbage"[..], &[0xff; 300], b"-1", b"99999999999999999999"] {
+    for garbage in [
+        &b"garbage"[..],
+        &[0xff; 300],
+        b"-1",
+        b"99999999999999999999",
+    ] {
         corrupt(&|_| garbage.to_vec());
         let fourth = replicas.another().await;
         fourth.until_available().await;

@@ -70,7 +70,9 @@ async fn what_the_shared_tier_costs() {
     let rest = &queries[200..];
     let used = info(&replicas.redis, "memory", "used_memory");
     let commands = || info(&replicas.redis, "stats", "total_commands_processed");
-    let processor = || info(&replicas.redis, "cpu", "used_cpu_user") + info(&replicas.redis, "cpu", "used_cpu_sys");
+    let processor = || {
+        info(&replicas.redis, "cpu", "used_cpu_user") + info(&replicas.redis, "cpu", "used_cpu_sys")
+    };
     let (operations, sent, busy) = (first.backend.by_requests(), commands(), processor());
     let by_engage = look_up(first, rest).await;
     let operations = first.backend.by_requests() - operations;
@@ -78,19 +80,31 @@ async fn what_the_shared_tier_costs() {
     println!("a miss served by Engage, with the shared tier: {by_engage:?}");
     #[expect(clippy::cast_precision_loss, reason = "a small number")]
     let each = operations as f64 / (many - 200.0);
-    println!("  operations of the tier: {each:.2}; commands in scripts included: {:.1}; server: {:.0} µs",
-        (commands() - sent) / (many - 200.0), (processor() - busy) * 1e6 / (many - 200.0));
+    println!(
+        "  operations of the tier: {each:.2}; commands in scripts included: {:.1}; server: {:.0} µs",
+        (commands() - sent) / (many - 200.0),
+        (processor() - busy) * 1e6 / (many - 200.0)
+    );
     let used = info(&replicas.redis, "memory", "used_memory") - used;
     let calls = replicas.engage.total_calls();
     let (operations, sent, busy) = (second.backend.by_requests(), commands(), processor());
     let by_tier = look_up(second, rest).await;
     let operations = second.backend.by_requests() - operations;
-    println!("a miss served by the shared tier: {by_tier:?}, {:.2} of that", by_tier.as_secs_f64() / by_engage.as_secs_f64());
+    println!(
+        "a miss served by the shared tier: {by_tier:?}, {:.2} of that",
+        by_tier.as_secs_f64() / by_engage.as_secs_f64()
+    );
     #[expect(clippy::cast_precision_loss, reason = "a small number")]
     let each = operations as f64 / (many - 200.0);
-    println!("  operations of the tier: {each:.2}; commands in scripts included: {:.1}; server: {:.0} µs",
-        (commands() - sent) / (many - 200.0), (processor() - busy) * 1e6 / (many - 200.0));
-    println!("  calls to Engage meanwhile: {}", replicas.engage.total_calls() - calls);
+    println!(
+        "  operations of the tier: {each:.2}; commands in scripts included: {:.1}; server: {:.0} µs",
+        (commands() - sent) / (many - 200.0),
+        (processor() - busy) * 1e6 / (many - 200.0)
+    );
+    println!(
+        "  calls to Engage meanwhile: {}",
+        replicas.engage.total_calls() - calls
+    );
     let hit = look_up(second, rest).await;
     println!("a hit: {hit:?}");
     let memory = |pattern| {
@@ -98,7 +112,10 @@ async fn what_the_shared_tier_costs() {
         let sum: i64 = keys
             .iter()
             .map(|key| {
-                let bytes = replicas.redis.command(&[&b"MEMORY"[..], b"USAGE", &key[..], b"SAMPLES", b"0"]);
+                let bytes =
+                    replicas
+                        .redis
+                        .command(&[&b"MEMORY"[..], b"USAGE", &key[..], b"SAMPLES", b"0"]);
                 redis::from_redis_value::<i64>(bytes).expect("a number")
             })
             .sum();
@@ -106,7 +123,10 @@ async fn what_the_shared_tier_costs() {
         let each = sum as f64 / keys.len() as f64;
         println!("  {} keys {pattern}, {each:.0} bytes each", keys.len());
     };
-    println!("memory of the server: {:.0} bytes for each contact with its alias", used / (many - 200.0));
+    println!(
+        "memory of the server: {:.0} bytes for each contact with its alias",
+        used / (many - 200.0)
+    );
     memory("*:c:*");
     memory("*:a:*");
     replicas.stop().await;

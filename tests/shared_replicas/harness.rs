@@ -13,6 +13,7 @@ use engage_bff::{
     telemetry,
 };
 use engage_simulator::{DEFAULT_WEBHOOK_SECRET, Endpoint, Simulator};
+use futures_util::future::join_all;
 
 pub(crate) use self::{
     counted::Counted,
@@ -117,9 +118,7 @@ impl Replicas {
 
     /// Ends the replicas as SIGTERM does.
     pub(crate) async fn stop(self) {
-        for replica in self.all {
-            replica.stop().await;
-        }
+        join_all(self.all.into_iter().map(Replica::stop)).await;
         assert_eq!(self.engage.unexpected(), Vec::<String>::new());
     }
 }

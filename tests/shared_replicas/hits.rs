@@ -12,12 +12,17 @@ async fn a_thousand_hits_send_the_server_nothing() {
     replica.get(&query).await.assert_ok();
     let commands = || -> u64 {
         let count = replicas.redis.info("stats", "total_commands_processed");
-        count.and_then(|count| count.parse().ok()).expect("a number")
+        count
+            .and_then(|count| count.parse().ok())
+            .expect("a number")
     };
     let (tried, before) = (replica.backend.by_requests(), commands());
     for _ in 0..1000 {
         let answer = replica.get(&query).await;
-        assert!(answer.cache_status().starts_with("engage-bff; hit; ttl="), "{answer:?}");
+        assert!(
+            answer.cache_status().starts_with("engage-bff; hit; ttl="),
+            "{answer:?}"
+        );
     }
     assert_eq!(replica.backend.by_requests(), tried);
     // Heartbeats and the stream go on.
@@ -38,7 +43,10 @@ async fn hits_are_served_while_the_server_hangs() {
     for _ in 0..100 {
         for replica in &replicas.all {
             let answer = replica.get(&query).await;
-            assert!(answer.cache_status().starts_with("engage-bff; hit; ttl="), "{answer:?}");
+            assert!(
+                answer.cache_status().starts_with("engage-bff; hit; ttl="),
+                "{answer:?}"
+            );
         }
     }
     replicas.redis.thaw();

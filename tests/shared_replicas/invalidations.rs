@@ -38,7 +38,8 @@ async fn worst_delay(replicas: &Replicas, rounds: usize, is_purge: bool) -> Dura
         let status = if is_purge {
             at.purge(ALVA.id).await
         } else {
-            at.webhook(&replicas.engage, "contact.updated", ALVA.id).await
+            at.webhook(&replicas.engage, "contact.updated", ALVA.id)
+                .await
         };
         assert_eq!(status, 204);
         let acknowledged = Stopwatch::start();
@@ -60,7 +61,9 @@ async fn worst_delay(replicas: &Replicas, rounds: usize, is_purge: bool) -> Dura
 async fn an_acknowledged_webhook_reaches_all_replicas_within_a_second() {
     let replicas = Replicas::start().await;
     let worst = worst_delay(&replicas, 30, false).await;
-    println!("the last old answer after a webhook was requested {worst:?} after its acknowledgement");
+    println!(
+        "the last old answer after a webhook was requested {worst:?} after its acknowledgement"
+    );
     assert!(worst < SECOND, "{worst:?}");
     replicas.stop().await;
 }
@@ -120,16 +123,33 @@ async fn distrusts_its_memory(mode: Mode) {
         panic!("there are three");
     };
     // Webhooks work, so that nothing but the stream ends the trust. What was fetched before is not trusted.
-    assert_eq!(other.webhook(&replicas.engage, "contact.updated", BO.id).await, 204);
+    assert_eq!(
+        other
+            .webhook(&replicas.engage, "contact.updated", BO.id)
+            .await,
+        204
+    );
     wait(SECOND).await;
     first_name(cut, ALVA.id).await;
     wait(fallback + SECOND).await;
     let trusted = cut.of(ALVA.id).await;
-    assert!(trusted.cache_status().starts_with("engage-bff; hit"), "{}", trusted.cache_status());
+    assert!(
+        trusted.cache_status().starts_with("engage-bff; hit"),
+        "{}",
+        trusted.cache_status()
+    );
 
     cut.way.set(mode);
-    replicas.engage.contact(ALVA.id).attribute("firstName", json!("New"));
-    assert_eq!(other.webhook(&replicas.engage, "contact.updated", ALVA.id).await, 204);
+    replicas
+        .engage
+        .contact(ALVA.id)
+        .attribute("firstName", json!("New"));
+    assert_eq!(
+        other
+            .webhook(&replicas.engage, "contact.updated", ALVA.id)
+            .await,
+        204
+    );
     let acknowledged = Stopwatch::start();
     assert_eq!(first_name(other, ALVA.id).await, "New");
     let mut last = None;
@@ -142,19 +162,41 @@ async fn distrusts_its_memory(mode: Mode) {
         wait(Duration::from_millis(5)).await;
     }
     println!("{mode:?}: the last old answer was requested {last:?} after the acknowledgement");
-    assert!(last.unwrap_or_default() < PATIENCE.max(fallback), "{last:?}");
+    assert!(
+        last.unwrap_or_default() < PATIENCE.max(fallback),
+        "{last:?}"
+    );
 
     // Others' invalidations reach it late, but they do. What it can't announce, it does not acknowledge.
     cut.until_unavailable().await;
-    assert_eq!(cut.webhook(&replicas.engage, "contact.updated", BO.id).await, 503);
-    replicas.engage.contact(BO.id).attribute("firstName", json!("New"));
+    assert_eq!(
+        cut.webhook(&replicas.engage, "contact.updated", BO.id)
+            .await,
+        503
+    );
+    replicas
+        .engage
+        .contact(BO.id)
+        .attribute("firstName", json!("New"));
     first_name(cut, BO.id).await;
-    replicas.engage.contact(BO.id).attribute("firstName", json!("Newer"));
-    assert_eq!(other.webhook(&replicas.engage, "contact.updated", BO.id).await, 204);
+    replicas
+        .engage
+        .contact(BO.id)
+        .attribute("firstName", json!("Newer"));
+    assert_eq!(
+        other
+            .webhook(&replicas.engage, "contact.updated", BO.id)
+            .await,
+        204
+    );
     cut.way.set(Mode::Open);
     cut.until_available().await;
     assert_eq!(first_name(cut, BO.id).await, "Newer");
-    assert_eq!(cut.webhook(&replicas.engage, "contact.updated", BO.id).await, 204);
+    assert_eq!(
+        cut.webhook(&replicas.engage, "contact.updated", BO.id)
+            .await,
+        204
+    );
     replicas.stop().await;
 }
 
@@ -179,15 +221,28 @@ async fn a_replica_that_reads_on_without_a_gap_keeps_its_memory() {
     }
     cut.way.set(Mode::Cut);
     cut.until_unavailable().await;
-    replicas.engage.contact(ALVA.id).attribute("firstName", json!("New"));
-    assert_eq!(other.webhook(&replicas.engage, "contact.updated", ALVA.id).await, 204);
+    replicas
+        .engage
+        .contact(ALVA.id)
+        .attribute("firstName", json!("New"));
+    assert_eq!(
+        other
+            .webhook(&replicas.engage, "contact.updated", ALVA.id)
+            .await,
+        204
+    );
     wait(PATIENCE).await;
     cut.way.set(Mode::Open);
     cut.until_available().await;
     assert_eq!(cut.shared.status().gaps, 0);
     assert_eq!(first_name(cut, ALVA.id).await, "New");
     let calls = replicas.engage.total_calls();
-    assert!(cut.of(BO.id).await.cache_status().starts_with("engage-bff; hit; ttl="));
+    assert!(
+        cut.of(BO.id)
+            .await
+            .cache_status()
+            .starts_with("engage-bff; hit; ttl=")
+    );
     assert_eq!(replicas.engage.total_calls(), calls);
     replicas.stop().await;
 }
@@ -201,8 +256,16 @@ async fn drops_its_memory(replicas: &Replicas, happens: impl FnOnce()) {
     let gaps = cut.shared.status().gaps;
     cut.way.set(Mode::Cut);
     cut.until_unavailable().await;
-    replicas.engage.contact(ALVA.id).attribute("firstName", json!("New"));
-    assert_eq!(other.webhook(&replicas.engage, "contact.updated", ALVA.id).await, 204);
+    replicas
+        .engage
+        .contact(ALVA.id)
+        .attribute("firstName", json!("New"));
+    assert_eq!(
+        other
+            .webhook(&replicas.engage, "contact.updated", ALVA.id)
+            .await,
+        204
+    );
     happens();
     cut.way.set(Mode::Open);
     cut.until_available().await;
@@ -231,9 +294,51 @@ async fn after_a_trimmed_stream_everything_is_fetched_anew() {
     let replicas = Replicas::start().await;
     drops_its_memory(&replicas, || {
         for stream in replicas.keys("*:s") {
-            replicas.redis.command(&[&b"XTRIM"[..], &stream[..], b"MAXLEN", b"0"]);
+            replicas
+                .redis
+                .command(&[&b"XTRIM"[..], &stream[..], b"MAXLEN", b"0"]);
         }
     })
     .await;
+    replicas.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invalidation_that_was_not_shared_is_made_good() {
+    let replicas = Replicas::start().await;
+    let [cut, other, _] = &replicas.all[..] else {
+        panic!("there are three");
+    };
+    let people: Vec<_> = replicas.people().into_iter().take(20).collect();
+    for (id, _) in &people {
+        first_name(other, id).await;
+    }
+    cut.way.set(Mode::Cut);
+    cut.until_unavailable().await;
+    for (number, (id, _)) in people.iter().enumerate() {
+        replicas
+            .engage
+            .contact(id)
+            .attribute("firstName", json!("New"));
+        let status = if number % 2 == 0 {
+            cut.purge(id).await
+        } else {
+            cut.webhook(&replicas.engage, "contact.updated", id).await
+        };
+        assert_eq!(status, 503);
+    }
+    // The server still has the old data, which this replica has refused to serve.
+    cut.way.set(Mode::Open);
+    for (id, _) in &people[..10] {
+        assert_eq!(first_name(cut, id).await, "New");
+    }
+    cut.until_available().await;
+    for (id, _) in &people[10..] {
+        assert_eq!(first_name(cut, id).await, "New");
+    }
+    // The others learn of it without a repetition.
+    for (id, _) in &people {
+        until(async || first_name(other, id).await == "New").await;
+    }
     replicas.stop().await;
 }

@@ -57,10 +57,19 @@ async fn what_is_fresh_at_one_replica_costs_the_others_no_call() {
         let fetches = replica.backend.count("fetch");
         let answer = replica.get(&format!("{query}&contactType=Contact")).await;
         answer.assert_ok();
-        assert!(answer.cache_status().ends_with("detail=shared"), "{}", answer.cache_status());
+        assert!(
+            answer.cache_status().ends_with("detail=shared"),
+            "{}",
+            answer.cache_status()
+        );
         // It never looks younger than it is.
         let as_of = |answer: &Answer| answer.at("/freshness/profile/asOf").to_string();
-        assert!(as_of(&answer) <= as_of(&filled), "{} {}", as_of(&answer), as_of(&filled));
+        assert!(
+            as_of(&answer) <= as_of(&filled),
+            "{} {}",
+            as_of(&answer),
+            as_of(&filled)
+        );
         // One for the overview's parts, one for the points.
         assert!(replica.backend.count("fetch") - fetches <= 2);
     }

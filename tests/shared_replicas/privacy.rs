@@ -101,7 +101,9 @@ fn flat(value: &redis::Value) -> Vec<u8> {
         redis::Value::BulkString(bytes) => bytes.clone(),
         redis::Value::Array(values) => values.iter().flat_map(flat).collect(),
         redis::Value::Map(pairs) => {
-            let both = pairs.iter().flat_map(|(key, value)| [flat(key), flat(value)]);
+            let both = pairs
+                .iter()
+                .flat_map(|(key, value)| [flat(key), flat(value)]);
             both.flatten().collect()
         }
         redis::Value::SimpleString(text) => text.clone().into_bytes(),
@@ -171,7 +173,11 @@ async fn no_personal_data_can_be_read_in_the_server_nor_on_the_way() {
         editor.attribute("firstName", json!(format!("zmark {number}")));
         one.get(&format!("email={email}")).await.assert_ok();
         other.of(id).await.assert_ok();
-        let event = ["contact.updated", "point.balance.updated", "contact.deleted"][number % 3];
+        let event = [
+            "contact.updated",
+            "point.balance.updated",
+            "contact.deleted",
+        ][number % 3];
         let (headers, body) = replicas.engage.webhook(event, id);
         let message = headers["svix-id"].to_str().expect("text").to_owned();
         assert_eq!(other.deliver((headers, body)).await, 204);
@@ -194,7 +200,12 @@ async fn no_personal_data_can_be_read_in_the_server_nor_on_the_way() {
     assert_eq!(replicas.all[1].purge(&people[1].0).await, 204);
     // Before the epoch ends, and after.
     let mut dumped = dump(&replicas);
-    assert_eq!(replicas.all[2].purge_by(&json!({"email": people[2].1})).await, 204);
+    assert_eq!(
+        replicas.all[2]
+            .purge_by(&json!({"email": people[2].1}))
+            .await,
+        204
+    );
     replicas.until_available().await;
     for query in &alva {
         replicas.all[0].get(query).await;
@@ -207,14 +218,19 @@ async fn no_personal_data_can_be_read_in_the_server_nor_on_the_way() {
     let mut ids: Vec<String> = people.iter().map(|(id, _)| id.clone()).collect();
     ids.push(ALVA.id.to_owned());
     let more = people.iter().map(|(_, email)| &**email);
-    let more = more.chain(messages.iter().map(String::as_str)).collect::<Vec<_>>();
+    let more = more
+        .chain(messages.iter().map(String::as_str))
+        .collect::<Vec<_>>();
     let marked = marked(&ids, &more);
     assert_has_none("the log of commands", &log, &marked);
     for (key, ttl, value) in &dumped {
         assert_has_none("a key", key, &marked);
         assert_has_none("a value", value, &marked);
         let key = key.escape_ascii();
-        assert!((1..=8 * 24 * 3600 * 1000).contains(ttl), "{key} lives for {ttl} ms");
+        assert!(
+            (1..=8 * 24 * 3600 * 1000).contains(ttl),
+            "{key} lives for {ttl} ms"
+        );
     }
     println!("{} bytes of commands, {} keys", log.len(), dumped.len());
     replicas.stop().await;
@@ -224,7 +240,10 @@ async fn no_personal_data_can_be_read_in_the_server_nor_on_the_way() {
 async fn a_purged_contact_leaves_nothing_but_marks() {
     let replicas = Replicas::start().await;
     let first = &replicas.all[0];
-    first.get(&format!("email={}", ALVA.email)).await.assert_ok();
+    first
+        .get(&format!("email={}", ALVA.email))
+        .await
+        .assert_ok();
     first.of(ALVA.id).await.assert_ok();
     let contacts = replicas.keys("*:c:*");
     assert_eq!(contacts.len(), 1, "{contacts:?}");
@@ -237,7 +256,11 @@ async fn a_purged_contact_leaves_nothing_but_marks() {
         let has_name = memchr::memmem::find(&value, name).is_some();
         let is_alias = memchr::memmem::find(&key, b":a:").is_some();
         let is_stream = key.ends_with(b":s");
-        assert!(!has_name || is_marks || is_alias || is_stream, "{}", key.escape_ascii());
+        assert!(
+            !has_name || is_marks || is_alias || is_stream,
+            "{}",
+            key.escape_ascii()
+        );
     }
     replicas.stop().await;
 }
@@ -246,12 +269,24 @@ async fn a_purged_contact_leaves_nothing_but_marks() {
 async fn after_a_purge_by_identifier_the_old_epoch_is_swept() {
     let replicas = Replicas::start().await;
     for (id, email) in &replicas.people()[..20] {
-        replicas.all[0].get(&format!("email={email}")).await.assert_ok();
+        replicas.all[0]
+            .get(&format!("email={email}"))
+            .await
+            .assert_ok();
         replicas.all[1].of(id).await.assert_ok();
     }
-    let old: BTreeSet<_> = replicas.keys("*:c:*").into_iter().chain(replicas.keys("*:a:*")).collect();
+    let old: BTreeSet<_> = replicas
+        .keys("*:c:*")
+        .into_iter()
+        .chain(replicas.keys("*:a:*"))
+        .collect();
     assert!(old.len() >= 40, "{}", old.len());
-    assert_eq!(replicas.all[0].purge_by(&json!({"email": ALVA.email})).await, 204);
+    assert_eq!(
+        replicas.all[0]
+            .purge_by(&json!({"email": ALVA.email}))
+            .await,
+        204
+    );
     until(async || {
         let left = replicas.keys("*:?:*");
         !left.iter().any(|key| old.contains(key))

@@ -152,7 +152,11 @@ async fn restart_all(rounds: usize, between: Duration) {
         replicas.engage.total_calls(),
         repeated_calls(&replicas.engage),
     );
-    assert!(failures.is_empty(), "{:#?}", &failures[..failures.len().min(10)]);
+    assert!(
+        failures.is_empty(),
+        "{:#?}",
+        &failures[..failures.len().min(10)]
+    );
     // Memory is dropped with each restart of the server; while it is down, each replica is on its own.
     assert!(repeated_calls(&replicas.engage) <= rounds * 3 * 2 * people.len());
     replicas.stop().await;

@@ -92,7 +92,6 @@ async fn store_after(loss: Loss, is_purge: bool, loses_first: bool) {
             assert_eq!(answer.at("/points/balance"), json!(1234), "{loss:?}");
         }
     }
-    replicas.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,7 +16,11 @@ async fn values_of_another_format_are_misses() {
     let calls = replicas.engage.total_calls();
     let mut changed = 0;
     // The first byte of a value is its format, behind what the server must read of it.
-    for key in replicas.keys("*:c:*").into_iter().chain(replicas.keys("*:a:*")) {
+    for key in replicas
+        .keys("*:c:*")
+        .into_iter()
+        .chain(replicas.keys("*:a:*"))
+    {
         let fields = replicas.redis.command(&[b"HGETALL", &key[..]]);
         let fields: Vec<(Vec<u8>, Vec<u8>)> = redis::from_redis_value(fields).expect("a hash");
         for (field, mut value) in fields {
@@ -24,7 +28,9 @@ async fn values_of_another_format_are_misses() {
             if let Some(format) = sealed(&mut value).and_then(|sealed| sealed.first_mut()) {
                 *format ^= 0x40;
                 changed += 1;
-                replicas.redis.command(&[b"HSET", &key[..], &field[..], &value[..]]);
+                replicas
+                    .redis
+                    .command(&[b"HSET", &key[..], &field[..], &value[..]]);
             }
         }
     }

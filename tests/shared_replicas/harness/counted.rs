@@ -36,7 +36,10 @@ impl<B> Counted<B> {
     /// How often anything was tried that a request causes.
     pub(crate) fn by_requests(&self) -> u64 {
         let of_requests = ["fetch", "store", "release", "invalidate", "advance", "peek"];
-        of_requests.map(|operation| self.count(operation)).iter().sum()
+        of_requests
+            .map(|operation| self.count(operation))
+            .iter()
+            .sum()
     }
 
     fn note(&self, operation: &'static str) {

@@ -79,11 +79,7 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    target: Arc<AtomicU16>,
-    mode: watch::Receiver<(Mode, u64)>,
-) {
+async fn accept(listener: TcpListener, target: Arc<AtomicU16>, mode: watch::Receiver<(Mode, u64)>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             continue;
@@ -120,7 +116,11 @@ async fn pass(
 ) {
     let mut bytes = vec![0; 64 << 10];
     while let Ok(read @ 1..) = from.read(&mut bytes).await {
-        if mode.wait_for(|(mode, _)| *mode != Mode::Hung).await.is_err() {
+        if mode
+            .wait_for(|(mode, _)| *mode != Mode::Hung)
+            .await
+            .is_err()
+        {
             return;
         }
         let current = mode.borrow().0;

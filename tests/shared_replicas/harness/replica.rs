@@ -76,7 +76,10 @@ impl Replica {
         let building = runtime.spawn(async move {
             App::build_with_backend(&config, Clock::system(), Some(of_app)).await
         });
-        let app = building.await.expect("no panic").expect("the service starts");
+        let app = building
+            .await
+            .expect("no panic")
+            .expect("the service starts");
         Self {
             address: app.local_addr(),
             operations: app.operations_addr(),
@@ -168,7 +171,9 @@ impl Replica {
     /// Ends it as SIGTERM does.
     pub(crate) async fn stop(mut self) {
         self.shutdown.cancel();
-        let ended = (&mut self.running).await.expect("the service does not panic");
+        let ended = (&mut self.running)
+            .await
+            .expect("the service does not panic");
         ended.expect("requests in flight end");
     }
 
@@ -209,7 +214,9 @@ impl Answer {
         let text = String::from_utf8_lossy(&self.body);
         let json: Value = serde_json::from_slice(&self.body).expect("JSON");
         let value = json.pointer(pointer);
-        value.unwrap_or_else(|| panic!("no {pointer} in {text}")).clone()
+        value
+            .unwrap_or_else(|| panic!("no {pointer} in {text}"))
+            .clone()
     }
 
     #[track_caller]

@@ -167,13 +167,19 @@ impl Ledger {
     /// Prints what was read, and fails if something was too old or missing.
     pub(super) fn report(&self) {
         let state = self.state();
-        for (when, tally) in ["while the server worked", "while it did not"].iter().zip(state.tallies) {
+        for (when, tally) in ["while the server worked", "while it did not"]
+            .iter()
+            .zip(state.tallies)
+        {
             println!(
                 "{when}: {} fields read, {} of them older than something acknowledged, by {:?} at most",
                 tally.reads, tally.old, tally.worst
             );
         }
-        let stalls = state.disturbed.iter().filter(|(.., what)| what.contains("stall"));
+        let stalls = state
+            .disturbed
+            .iter()
+            .filter(|(.., what)| what.contains("stall"));
         println!("stalls of the machine: {}", stalls.count());
         for (status, count) in &state.statuses {
             println!("{count:>8}  {status}");

@@ -66,7 +66,11 @@ impl Traffic {
             Ok(answer) => {
                 let text = String::from_utf8_lossy(&answer.body);
                 let end = &text[text.floor_char_boundary(text.len().saturating_sub(600))..];
-                ledger.fail(format!("{} {}: {end}", answer.status, answer.cache_status()));
+                ledger.fail(format!(
+                    "{} {}: {end}",
+                    answer.status,
+                    answer.cache_status()
+                ));
                 return None;
             }
             Err(error) => {
@@ -184,11 +188,16 @@ static VERSIONS: std::sync::Mutex<u64> = std::sync::Mutex::new(1_000_000);
 fn version_of_name(answer: &Answer) -> u64 {
     let name = answer.at("/profile/firstName");
     let version = name.as_str().and_then(|name| name.strip_prefix("Version "));
-    version.and_then(|text| text.parse().ok()).unwrap_or_default()
+    version
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default()
 }
 
 fn version_of_points(answer: &Answer) -> u64 {
     let balance: Value = answer.at("/points/balance");
     // What contacts have at first is less than the first version.
-    balance.as_u64().filter(|&version| version > 1_000_000).unwrap_or_default()
+    balance
+        .as_u64()
+        .filter(|&version| version > 1_000_000)
+        .unwrap_or_default()
 }

@@ -190,7 +190,7 @@ impl Machine {
             Op::Purge(contact) => self.purge(*contact).await,
             Op::PurgeBy(lookup) => self.purge_by(*lookup).await,
             Op::PurgeEverything => self.purge_everything().await,
-            Op::Switch(on) => self.switch(*on).await,
+            Op::Switch(on) => self.switch(*on),
             Op::DropNegatives => self.drop_negatives().await,
             Op::Read(call, quarters) => {
                 if let Some(call) = self.nth_pending(*call) {

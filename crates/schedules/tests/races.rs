@@ -532,7 +532,7 @@ fn sweep_leaves_a_record_that_is_stored_meanwhile() {
         let cache = cache_at(Clock::from(manual.clone()));
         let store = |cache: &TestCache, balance| {
             store_overview(
-                &cache,
+                cache,
                 &Lookup::by_id(alva()),
                 cache.begin(),
                 overview(balance),

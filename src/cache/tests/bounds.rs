@@ -27,7 +27,7 @@ fn heavy_profile(number: u32) -> PartData {
 fn fetch(cache: &TestCache, number: u32) {
     let id = numbered(number);
     if cache.record(id).is_none() {
-        store_part(&cache, id, cache.begin(), heavy_profile(number));
+        store_part(cache, id, cache.begin(), heavy_profile(number));
     }
     if let Some(record) = cache.record(id)
         && record.rendered().len() == 0
@@ -86,7 +86,7 @@ fn request(cache: &TestCache, number: u32) -> bool {
     let id = numbered(number);
     let is_cached = cache.record(id).is_some();
     if !is_cached {
-        store_part(&cache, id, cache.begin(), heavy_profile(number));
+        store_part(cache, id, cache.begin(), heavy_profile(number));
         if let Some(record) = cache.record(id) {
             keep(cache, &record, 1000);
         }

@@ -207,7 +207,7 @@ fn shared_negative_entry_lives_for_the_rest_of_its_life() {
         let source = FetchSource::Overview;
         cache.store_shared_negative(alias.key(), start, source, requested_at, "unknown")
     };
-    assert!(offer(cache.begin(), MINUTE / 2 - SECOND));
+    assert!(offer(cache.begin(), 29 * SECOND));
     assert_eq!(cache.negative(alias.key(), tick()), Some("unknown"));
     clock.advance(SECOND);
     assert_eq!(cache.negative(alias.key(), tick()), None);

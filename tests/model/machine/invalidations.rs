@@ -53,7 +53,7 @@ impl Machine {
             .invalidated(&self.world, contact, PartSet::ALL, sequence, mark);
     }
 
-    pub(super) async fn switch(&mut self, on: bool) {
+    pub(super) fn switch(&mut self, on: bool) {
         let sequence = self.customers.arrival();
         self.customers.switch_cache(on);
         let mark = lock(&self.wire).mark(self.now());

@@ -38,10 +38,12 @@ pub(super) fn id(number: u32) -> ContactId {
     ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c3{number:08x}")).expect("an id")
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "most fields are optional")]
 fn text(text: &str) -> Option<Box<str>> {
     Some(text.into())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "most fields are optional")]
 fn time(seconds: i64, nanoseconds: i32) -> Option<Timestamp> {
     Some(Timestamp::new(seconds, nanoseconds).expect("a time"))
 }
@@ -353,8 +355,8 @@ fn random_promotion() -> impl Strategy<Value = Promotion> {
         |(id, heading, offers, expires_on)| Promotion {
             id,
             heading,
-            offers,
             expires_on,
+            offers,
             ..promotion()
         },
     )

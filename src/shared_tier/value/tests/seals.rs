@@ -176,7 +176,7 @@ fn values_are_read_with_their_own_times_only() {
                 ..value.clone()
             },
             StoredValue {
-                lifetime: LIFETIME - millisecond,
+                lifetime: LIFETIME.saturating_sub(millisecond),
                 ..value.clone()
             },
             StoredValue {

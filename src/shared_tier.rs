@@ -73,7 +73,7 @@ pub use self::{
         SharedLease, SharedNegative, Wanted,
     },
     names::budget_name,
-    status::{BudgetStatus, Status},
+    status::Status,
 };
 
 /// The settings of the tier.
@@ -186,14 +186,29 @@ pub enum StreamEvent {
     CaughtUp(Tick),
 }
 
+/// A request for tokens of the shared call budget; see [`protocol::TokenCommand`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenRequest {
+    /// How many more tokens are wanted.
+    pub wanted: u32,
+    /// How many are held.
+    pub held: u32,
+    /// How many are given back.
+    pub returned: u32,
+    /// How many replicas share the budget, as far as this one knows.
+    pub known_replicas: u32,
+    /// Until when this replica's share is lent; [`Tick::END`]: it ends.
+    pub lent_until: Tick,
+}
+
 /// Tokens of the shared call budget.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TokenLease {
     /// How many calls may be made.
     pub tokens: u32,
-    /// Until when.
+    /// Until when: [`protocol::TOKEN_LEASE`] after the command was sent.
     pub until: Tick,
-    /// Without tokens: when there may be some.
+    /// With fewer tokens than wanted: when there may be some.
     pub next: Tick,
     /// Until when all calls pause.
     pub paused_until: Option<Tick>,
@@ -285,14 +300,9 @@ impl SharedTier {
         }
     }
 
-    /// Leases tokens of the call budget.
-    pub async fn lease_tokens(&self, wanted: u32) -> Result<TokenLease, Unavailable> {
-        self.inner.lease_tokens(wanted).await
-    }
-
-    /// Counts leased tokens that were not used in time.
-    pub fn note_lapsed_tokens(&self, tokens: u32) {
-        self.inner.metrics.tokens_lapsed(tokens);
+    /// Leases tokens of the call budget, and lends this replica's share of it. One at a time.
+    pub async fn lease_tokens(&self, request: TokenRequest) -> Result<TokenLease, Unavailable> {
+        self.inner.lease_tokens(request).await
     }
 
     /// Pauses the call budget for all replicas.

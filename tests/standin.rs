@@ -561,7 +561,8 @@ impl Backend for Connection {
     fn lease_tokens(&self, command: TokenCommand) -> Reply<'_, TokenReply> {
         Box::pin(self.run(Operation::LeaseTokens, move |server, now| {
             server.may_write()?;
-            Ok(server.budget(command.budget).lease(command, now))
+            let data_set = server.data_set;
+            Ok(server.budget(command.budget).lease(command, data_set, now))
         }))
     }
 

@@ -1,29 +1,29 @@
 //! The call budget that all replicas share, and how many they are.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
     time::Duration,
 };
 
 use super::{
-    Inner, TokenLease, Unavailable,
+    Inner, TokenLease, TokenRequest, Unavailable,
     metrics::Operation,
     protocol::{TOKEN_LEASE, TokenCommand},
 };
 
-/// What this replica knows of the others.
+/// What this replica knows of the others, and the number of its last command.
 pub(super) struct Budget {
     /// How many replicas there are, this one included.
     replicas: AtomicU32,
-    /// Whether tokens could not be leased since they last could.
-    is_cut_off: AtomicBool,
+    /// The number of the last command.
+    number: AtomicU64,
 }
 
 impl Default for Budget {
     fn default() -> Self {
         Self {
             replicas: AtomicU32::new(1),
-            is_cut_off: AtomicBool::new(false),
+            number: AtomicU64::new(0),
         }
     }
 }
@@ -36,48 +36,34 @@ impl Budget {
     pub(super) fn note_replicas(&self, replicas: u32) {
         self.replicas.store(replicas.max(1), Ordering::Relaxed);
     }
-}
 
-/// An attempt to lease tokens, which leaves the replica cut off if it fails or is given up.
-struct Attempt<'a> {
-    was_cut_off: bool,
-    has_failed: bool,
-    is_cut_off: &'a AtomicBool,
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        if self.has_failed {
-            self.is_cut_off.store(true, Ordering::Relaxed);
-        }
+    fn next_number(&self) -> u64 {
+        self.number.fetch_add(1, Ordering::Relaxed) + 1
     }
 }
 
 impl Inner {
     /// See [`SharedTier::lease_tokens`](super::SharedTier::lease_tokens).
-    pub(super) async fn lease_tokens(&self, wanted: u32) -> Result<TokenLease, Unavailable> {
-        let is_cut_off = &self.budget.is_cut_off;
-        let mut attempt = Attempt {
-            was_cut_off: is_cut_off.swap(false, Ordering::Relaxed),
-            has_failed: true,
-            is_cut_off,
-        };
-        let lease = self.try_lease(wanted, attempt.was_cut_off).await;
-        attempt.has_failed = lease.is_err();
-        lease
-    }
-
-    async fn try_lease(&self, wanted: u32, was_cut_off: bool) -> Result<TokenLease, Unavailable> {
+    pub(super) async fn lease_tokens(
+        &self,
+        request: TokenRequest,
+    ) -> Result<TokenLease, Unavailable> {
         let link = self.guard.link(Operation::LeaseTokens)?;
+        // Never later than the server shows at that moment: for it the loan ends when it ends for this replica, or sooner.
+        let lent_until = self.server_clock.at(request.lent_until);
+        let lent_until = lent_until.ok_or(Unavailable)?;
         let sent = self.clock.tick();
         let command = TokenCommand {
             budget: self.settings.budget,
             replica: self.replica,
+            number: self.budget.next_number(),
             rate: self.settings.requests_per_second,
             burst: self.settings.burst,
-            wanted,
-            known_replicas: self.budget.replicas(),
-            was_cut_off,
+            wanted: request.wanted,
+            held: request.held,
+            returned: request.returned,
+            known_replicas: request.known_replicas,
+            lent_until,
         };
         let reply = self.backend.lease_tokens(command);
         let until = sent + self.settings.timeout;
@@ -88,7 +74,6 @@ impl Inner {
         let received = self.clock.tick();
         let outcome = if reply.granted > 0 { "granted" } else { "none" };
         self.metrics.ended(Operation::LeaseTokens, outcome);
-        self.metrics.tokens_granted(reply.granted);
         Ok(TokenLease {
             tokens: reply.granted,
             // The server counts from later.

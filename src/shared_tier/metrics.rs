@@ -96,8 +96,6 @@ pub(super) struct Metrics {
     entries: Family<OfKind, Counter>,
     gaps: Family<OfReason, Counter>,
     announcements: Family<OfAnnouncement, Counter>,
-    granted: Counter,
-    lapsed: Counter,
 }
 
 impl Default for Metrics {
@@ -110,8 +108,6 @@ impl Default for Metrics {
             entries: Family::default(),
             gaps: Family::default(),
             announcements: Family::default(),
-            granted: Counter::default(),
-            lapsed: Counter::default(),
         }
     }
 }
@@ -149,16 +145,6 @@ impl Metrics {
             "Invalidations for all replicas, by outcome",
             self.announcements.clone(),
         );
-        registry.register(
-            "shared_tier_tokens_granted",
-            "Tokens of the shared call budget that were leased",
-            self.granted.clone(),
-        );
-        registry.register(
-            "shared_tier_tokens_lapsed",
-            "Leased tokens of the shared call budget that were not used in time",
-            self.lapsed.clone(),
-        );
     }
 
     pub(super) fn ended(&self, operation: Operation, outcome: &'static str) {
@@ -191,19 +177,6 @@ impl Metrics {
         self.announcements
             .get_or_create(&OfAnnouncement { outcome })
             .inc();
-    }
-
-    pub(super) fn tokens_granted(&self, tokens: u32) {
-        self.granted.inc_by(tokens.into());
-    }
-
-    pub(super) fn tokens_lapsed(&self, tokens: u32) {
-        self.lapsed.inc_by(tokens.into());
-    }
-
-    /// Tokens that were granted, and those of them that lapsed.
-    pub(super) fn tokens(&self) -> (u64, u64) {
-        (self.granted.get(), self.lapsed.get())
     }
 
     #[cfg(test)]

@@ -24,13 +24,6 @@ impl ServerClock {
     }
 
     /// What the server shows at a moment, or earlier. `None` before the first reading.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "for the time until which a replica lends its share of the budget"
-        )
-    )]
     pub(super) fn at(&self, moment: Tick) -> Option<ServerTime> {
         let reading = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         reading.map(|reading| reading.at(moment))

@@ -32,24 +32,12 @@ pub struct Status {
     pub gaps: u64,
     /// How many replicas there are, this one included, as far as is known.
     pub replicas: u32,
-    /// The shared call budget.
-    pub budget: BudgetStatus,
-}
-
-/// The shared call budget, since the start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BudgetStatus {
-    /// Tokens that this replica leased.
-    pub granted: u64,
-    /// Those of them that it did not use in time.
-    pub lapsed: u64,
 }
 
 impl Inner {
     pub(super) fn status(&self) -> Status {
         let now = self.clock.tick();
         let guard = self.guard.status();
-        let (granted, lapsed) = self.metrics.tokens();
         Status {
             state: guard.state,
             is_available: guard.is_usable,
@@ -60,7 +48,6 @@ impl Inner {
             stream_age: self.progress.caught_up().map(|tick| now.since(tick)),
             gaps: self.progress.gaps(),
             replicas: self.budget.replicas(),
-            budget: BudgetStatus { granted, lapsed },
         }
     }
 }

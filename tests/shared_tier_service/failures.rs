@@ -48,7 +48,7 @@ async fn each_failure_is_a_miss_and_the_next_costs_nothing() {
                 "{error:?}"
             );
             assert_eq!(one.purge_contact(contact(1)).await, Err(NotShared));
-            assert!(one.tier.lease_tokens(1).await.is_err());
+            assert!(one.tier.lease_tokens(one.token_request(1)).await.is_err());
         }
         assert_eq!(requests(&bench) - before, 1, "{error:?}");
         // The background task connects anew.

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use engage_bff::{
     cache::{freshness::FetchSource, parts::Origins as _},
-    shared_tier::{
-        AliasFill, Found, NegativeReason, Overtaken, SharedData, SharedFill, SharedTier, Wanted,
-    },
+    shared_tier::{AliasFill, Found, NegativeReason, Overtaken, SharedData, SharedFill, Wanted},
 };
 
 use crate::{
@@ -155,17 +153,24 @@ async fn store_after_an_invalidation_elsewhere_is_overtaken() {
 async fn tokens_are_leased_within_the_shared_budget() {
     let bench = Bench::new();
     let (one, two) = (bench.replica().await, bench.replica().await);
-    one.tier.lease_tokens(1).await.expect("available");
-    bench.pass(Duration::from_secs(2)).await;
-    let total = |tier: &SharedTier| {
-        let tier = tier.clone();
-        async move { tier.lease_tokens(100).await.expect("available").tokens }
+    let granted = async |replica: &Replica| {
+        let request = replica.token_request(100);
+        let lease = replica.tier.lease_tokens(request).await;
+        lease.expect("available").tokens
     };
-    let granted = total(&one.tier).await + total(&two.tier).await;
-    assert!((1..=10).contains(&granted), "{granted}");
+    for _ in 0..2 {
+        assert_eq!(granted(&one).await + granted(&two).await, 0);
+        bench.pass(Duration::from_secs(2)).await;
+    }
+    // Neither share was lent when these seconds ended.
+    assert_eq!(granted(&one).await + granted(&two).await, 0);
+    bench.pass(Duration::from_millis(500)).await;
+    assert_eq!(granted(&one).await, 10);
+    assert_eq!(granted(&two).await, 0);
     assert_eq!(one.tier.known_replicas(), 2);
     two.tier.pause(Duration::from_secs(3)).await;
-    let lease = one.tier.lease_tokens(1).await.expect("available");
+    let lease = one.tier.lease_tokens(one.token_request(1)).await;
+    let lease = lease.expect("available");
     let paused = one.start().now.tick + Duration::from_secs(3);
     assert_eq!((lease.tokens, lease.paused_until), (0, Some(paused)));
 }

@@ -8,7 +8,7 @@ use engage_bff::{
     domain::{ContactId, PartSet},
     shared_tier::{
         AliasFill, Announced, Announcement, Found, NotShared, Overtaken, Scope, SharedFill,
-        SharedLease, SharedTier, StreamEvent, Unavailable, Wanted, protocol::Backend,
+        SharedLease, SharedTier, StreamEvent, TokenRequest, Unavailable, Wanted, protocol::Backend,
     },
 };
 use jiff::Timestamp;
@@ -135,6 +135,17 @@ impl Replica {
 
     pub(crate) fn start(&self) -> FetchStart {
         start(&self.clock)
+    }
+
+    /// Wants tokens, and lends its share for a second.
+    pub(crate) fn token_request(&self, wanted: u32) -> TokenRequest {
+        TokenRequest {
+            wanted,
+            held: 0,
+            returned: 0,
+            known_replicas: 2,
+            lent_until: self.start().now.tick + Duration::from_secs(1),
+        }
     }
 
     pub(crate) async fn fetch(&self, wanted: Wanted<'_>) -> Result<Found, Unavailable> {

@@ -11,7 +11,7 @@ use engage_bff::{
         Covered, EntryContent, EpochId, EpochOffer, FetchCommand, FetchOutcome, FetchReply, Grant,
         InvalidateCommand, InvalidateReply, LeaseOffer, MessageName, NewValue, Position,
         ReleaseCommand, ReplicaId, ServerTime, StoreCommand, StoreReply, StreamLimits, Subject,
-        Token, TokenCommand,
+        Token, TokenCommand, TokenReply,
     },
 };
 use jiff::Timestamp;
@@ -474,23 +474,38 @@ async fn beats_count_the_replicas_alive() {
 async fn budget_grows_with_time_and_pauses() {
     let bench = bench().await;
     let budget = BudgetName([4; 16]);
-    let lease = || async {
+    let beat = BeatCommand {
+        replica: REPLICA,
+        leaves: false,
+        interval: HOUR,
+        stream: LIMITS,
+    };
+    let beaten = bench.one.beat(bench.epoch, beat).await;
+    let lent_until = beaten.expect("a reply").now.0 + 5000;
+    let mut number = 0;
+    let mut lease = |wanted| {
+        number += 1;
         let command = TokenCommand {
             budget,
             replica: REPLICA,
+            number,
             rate: 10.0,
             burst: 5,
-            wanted: 3,
+            wanted,
+            held: 0,
+            returned: 0,
             known_replicas: 1,
-            was_cut_off: false,
+            lent_until: ServerTime(lent_until),
         };
-        bench.one.lease_tokens(command).await.expect("a reply")
+        bench.one.lease_tokens(command)
     };
-    assert_eq!(lease().await.granted, 0);
+    let granted = |reply: Result<TokenReply, BackendError>| reply.expect("a reply").granted;
+    assert_eq!(granted(lease(3).await), 0);
     bench.clock.advance(Duration::from_secs(1));
-    assert_eq!(lease().await.granted, 3);
-    assert_eq!(lease().await.granted, 2);
+    assert_eq!(granted(lease(3).await), 3);
+    assert_eq!(granted(lease(3).await), 2);
     bench.one.pause(budget, HOUR).await.expect("a reply");
     bench.clock.advance(Duration::from_secs(1));
-    assert_eq!(lease().await.pause, Some(Duration::from_secs(3599)));
+    let pause = lease(3).await.expect("a reply").pause;
+    assert_eq!(pause, Some(Duration::from_secs(3599)));
 }

@@ -10,8 +10,8 @@ use crate::{
     shared_tier::protocol::{
         AdvanceCommand, AliasName, Backend, BackendError, BeatCommand, BudgetName, ContactName,
         Covered, EpochId, EpochOffer, FetchCommand, FetchOutcome, InvalidateCommand, LeaseOffer,
-        MessageName, NewValue, Position, ReleaseCommand, ReplicaId, ServerInfo, StoreCommand,
-        StreamLimits, Subject, Token, TokenCommand,
+        MessageName, NewValue, Position, ReleaseCommand, ReplicaId, ServerInfo, ServerTime,
+        StoreCommand, StreamLimits, Subject, Token, TokenCommand,
     },
 };
 
@@ -177,11 +177,14 @@ async fn replicas(backend: &dyn Backend, epoch: EpochId, exercise: &mut Exercise
     let tokens = TokenCommand {
         budget,
         replica: REPLICA,
+        number: 1,
         rate: 1.0,
         burst: 1,
         wanted: 1,
+        held: 0,
+        returned: 0,
         known_replicas: 1,
-        was_cut_off: false,
+        lent_until: ServerTime(0),
     };
     exercise.check("lease tokens", backend.lease_tokens(tokens).await);
     let pause = backend.pause(budget, Duration::from_millis(1));

@@ -94,7 +94,7 @@ pub(super) fn millis(duration: Duration) -> u64 {
 }
 
 /// Scripts calculate with floating point numbers, and add this to the time: some 30,000 years.
-const MOST_MILLIS: u64 = 1_000_000_000_000_000;
+pub(super) const MOST_MILLIS: u64 = 1_000_000_000_000_000;
 
 /// A position as the server writes it.
 pub(super) fn position(position: Position) -> String {

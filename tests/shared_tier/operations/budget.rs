@@ -3,32 +3,62 @@
 use std::time::Duration;
 
 use engage_bff::{
-    clock::Clock,
-    shared_tier::protocol::{Backend as _, BudgetName, ReplicaId, TokenCommand, TokenReply},
+    clock::{Clock, Tick},
+    shared_tier::protocol::{
+        Backend as _, BudgetName, ReplicaId, ServerTime, TOKEN_LEASE, TokenCommand, TokenReply,
+    },
 };
 
-use crate::harness::{PREFIX, REPLICA, SECOND, Tier, backend, beat, wait};
+use crate::harness::{PREFIX, REPLICA, SECOND, Tier, unique, wait};
 
 const BUDGET: BudgetName = BudgetName(*b"an API key \x00\xfe\r\n ");
+const OTHER: ReplicaId = ReplicaId(0xbb);
+const LEAVES: ServerTime = ServerTime(u64::MAX);
 
-/// A thousand tokens a second, ten at once.
+/// A thousand tokens a second, ten at once. The share is not lent.
 pub(crate) fn command(replica: ReplicaId) -> TokenCommand {
     TokenCommand {
         budget: BUDGET,
         replica,
+        number: unique(),
         rate: 1000.0,
         burst: 10,
         wanted: 10,
+        held: 0,
+        returned: 0,
         known_replicas: 1,
-        was_cut_off: false,
+        lent_until: ServerTime(0),
+    }
+}
+
+/// The time of the server.
+fn server_time(tier: &Tier) -> u64 {
+    let redis::Value::Array(time) = tier.server.command(&["TIME"]) else {
+        panic!("TIME returns an array");
+    };
+    let number = |item: &redis::Value| {
+        let redis::Value::BulkString(text) = item else {
+            panic!("TIME returns text");
+        };
+        let number = String::from_utf8_lossy(text).parse::<u64>();
+        number.expect("a number")
+    };
+    number(&time[0]) * 1000 + number(&time[1]) / 1000
+}
+
+/// The same, of a replica that lends its share for five seconds.
+fn lends(tier: &Tier, replica: ReplicaId) -> TokenCommand {
+    TokenCommand {
+        lent_until: ServerTime(server_time(tier) + 5000),
+        ..command(replica)
     }
 }
 
 /// One token in ten seconds: none is added during a test.
-fn slow() -> TokenCommand {
+fn slow(tier: &Tier, replica: ReplicaId) -> TokenCommand {
     TokenCommand {
         rate: 0.1,
-        ..command(REPLICA)
+        ..lends(tier, replica)
     }
 }
 
@@ -37,96 +67,174 @@ async fn lease(tier: &Tier, command: TokenCommand) -> TokenReply {
     reply.expect("a working server")
 }
 
-/// Seen by a heartbeat so many milliseconds ago.
-fn note_seen(tier: &Tier, replica: ReplicaId, ago: u64) {
-    let redis::Value::Array(time) = tier.server.command(&["TIME"]) else {
-        panic!("TIME returns an array");
-    };
-    let number = |value: &redis::Value| -> u64 {
-        let redis::Value::BulkString(text) = value else {
-            panic!("TIME returns text");
-        };
-        String::from_utf8_lossy(text).parse().expect("a number")
-    };
-    let now = number(&time[0]) * 1000 + number(&time[1]) / 1000;
-    let seen = (now - ago).to_string();
-    let name = format!("{:016x}", replica.0);
-    tier.server
-        .command(&["ZADD", &format!("{PREFIX}replicas"), &seen, &name]);
+/// A server where these replicas lend their shares, and all tokens that there may be at once are there.
+async fn full(replicas: &[ReplicaId]) -> Tier {
+    let tier = Tier::start().await;
+    for _ in 0..2 {
+        for replica in replicas {
+            let known_replicas = u32::try_from(replicas.len()).expect("few");
+            let nothing = TokenCommand {
+                wanted: 0,
+                known_replicas,
+                ..lends(&tier, *replica)
+            };
+            lease(&tier, nothing).await;
+        }
+        wait(TOKEN_LEASE + Duration::from_millis(30)).await;
+    }
+    tier
+}
+
+/// Changes a field of the budget.
+fn set(tier: &Tier, field: &str, value: &str) {
+    let key = [format!("{PREFIX}b:").as_bytes(), &BUDGET.0].concat();
+    let words: [&[u8]; 4] = [b"HSET", &key, field.as_bytes(), value.as_bytes()];
+    tier.server.command(&words);
+}
+
+/// Tries until it takes much less time than tokens are valid, even if the machine stops meanwhile.
+async fn promptly<T>(attempt: impl AsyncFn(Tier) -> T, replicas: &[ReplicaId]) -> T {
+    let clock = Clock::system();
+    loop {
+        let tier = full(replicas).await;
+        let began = clock.tick();
+        let result = attempt(tier).await;
+        if clock.tick().since(began) < TOKEN_LEASE * 3 / 4 {
+            return result;
+        }
+    }
 }
 
 #[tokio::test]
-async fn a_new_budget_is_empty_and_fills_up_to_its_burst() {
+async fn a_new_budget_is_empty_until_old_tokens_lapsed() {
     let tier = Tier::start().await;
-    let first = lease(&tier, command(REPLICA)).await;
+    let clock = Clock::system();
+    let began = clock.tick();
+    let first = lease(&tier, lends(&tier, REPLICA)).await;
     assert_eq!((first.granted, first.pause, first.replicas), (0, None, 1));
-    assert!(first.wait > Duration::ZERO && first.wait <= Duration::from_millis(1));
+    assert_eq!(first.wait, Duration::from_millis(1));
     wait(Duration::from_millis(100)).await;
-    let full = lease(&tier, command(REPLICA)).await;
-    assert_eq!((full.granted, full.wait), (10, Duration::ZERO));
+    let early = lease(&tier, lends(&tier, REPLICA)).await;
+    if clock.tick().since(began) < TOKEN_LEASE {
+        assert_eq!(early.granted, 0);
+        wait(TOKEN_LEASE).await;
+        let later = lease(&tier, lends(&tier, REPLICA)).await;
+        assert_eq!((later.granted, later.wait), (10, Duration::ZERO));
+    }
 }
 
 #[tokio::test]
 async fn no_more_is_granted_than_wanted_and_the_rest_stays() {
-    let tier = Tier::start().await;
-    lease(&tier, command(REPLICA)).await;
-    wait(Duration::from_millis(50)).await;
-    let wants = |wanted| TokenCommand { wanted, ..slow() };
-    lease(
-        &tier,
-        TokenCommand {
-            wanted: 0,
-            ..command(REPLICA)
-        },
-    )
-    .await;
-    assert_eq!(lease(&tier, wants(3)).await.granted, 3);
+    let tier = full(&[REPLICA]).await;
+    let wants = |wanted| TokenCommand {
+        wanted,
+        ..slow(&tier, REPLICA)
+    };
+    let first = TokenCommand {
+        wanted: 3,
+        ..lends(&tier, REPLICA)
+    };
+    assert_eq!(lease(&tier, first).await.granted, 3);
     assert_eq!(lease(&tier, wants(4)).await.granted, 4);
     assert_eq!(lease(&tier, wants(10)).await.granted, 3);
     let none = lease(&tier, wants(10)).await;
     assert_eq!(none.granted, 0);
     assert!(
-        none.wait > 9 * SECOND && none.wait <= 10 * SECOND,
+        none.wait > 8 * SECOND && none.wait <= 10 * SECOND,
         "{none:?}"
     );
 }
 
 #[tokio::test]
-async fn a_replica_that_was_cut_off_finds_nothing_accumulated() {
-    let tier = Tier::start().await;
-    lease(&tier, command(REPLICA)).await;
-    wait(Duration::from_millis(50)).await;
-    let back = TokenCommand {
-        was_cut_off: true,
-        ..slow()
+async fn tokens_that_are_given_back_are_leased_again() {
+    let granted = async |tier: Tier| {
+        let mut granted = vec![lease(&tier, lends(&tier, REPLICA)).await.granted];
+        // Six are held at first. What was never leased is not given back.
+        for (held, returned) in [(6, 4), (3, 100)] {
+            let returns = TokenCommand {
+                wanted: 0,
+                held,
+                returned,
+                ..slow(&tier, REPLICA)
+            };
+            lease(&tier, returns).await;
+            granted.push(lease(&tier, slow(&tier, OTHER)).await.granted);
+        }
+        granted
     };
-    assert_eq!(lease(&tier, back).await.granted, 0);
-    assert_eq!(lease(&tier, slow()).await.granted, 0);
+    assert_eq!(promptly(granted, &[REPLICA, OTHER]).await, [10, 4, 3]);
+}
+
+#[tokio::test]
+async fn tokens_that_may_be_used_leave_no_room() {
+    let tier = full(&[REPLICA, OTHER]).await;
+    assert_eq!(lease(&tier, lends(&tier, REPLICA)).await.granted, 10);
+    wait(Duration::from_millis(30)).await;
+    assert_eq!(lease(&tier, lends(&tier, OTHER)).await.granted, 0);
+    // They are reported used: what accumulates now has room.
+    let used = TokenCommand {
+        wanted: 0,
+        ..lends(&tier, REPLICA)
+    };
+    lease(&tier, used).await;
+    wait(Duration::from_millis(30)).await;
+    assert_eq!(lease(&tier, lends(&tier, OTHER)).await.granted, 10);
+    // These are never reported, and lapse.
+    wait(TOKEN_LEASE).await;
+    assert_eq!(lease(&tier, lends(&tier, REPLICA)).await.granted, 0);
+    wait(Duration::from_millis(30)).await;
+    assert_eq!(lease(&tier, lends(&tier, REPLICA)).await.granted, 10);
+}
+
+#[tokio::test]
+async fn a_command_that_was_overtaken_changes_nothing() {
+    let tier = full(&[REPLICA, OTHER]).await;
+    let delayed = lends(&tier, REPLICA);
+    assert_eq!(lease(&tier, lends(&tier, REPLICA)).await.granted, 10);
+    let returned = TokenCommand {
+        returned: 10,
+        ..delayed
+    };
+    let reply = lease(&tier, returned).await;
+    assert_eq!((reply.granted, reply.replicas), (0, 2));
+    let leaves = TokenCommand {
+        lent_until: LEAVES,
+        ..delayed
+    };
+    lease(&tier, leaves).await;
+    let other = lease(&tier, slow(&tier, OTHER)).await;
+    assert_eq!((other.granted, other.replicas), (0, 2));
+}
+
+#[tokio::test]
+async fn a_share_that_is_not_lent_is_granted_nothing() {
+    let tier = full(&[REPLICA]).await;
+    assert_eq!(lease(&tier, command(OTHER)).await.granted, 0);
+    // Such a time was reckoned by another clock.
+    let far = TokenCommand {
+        lent_until: ServerTime(server_time(&tier) + 60_000),
+        ..command(OTHER)
+    };
+    assert_eq!(lease(&tier, far).await.granted, 0);
+    // What is left is the other half.
+    assert_eq!(lease(&tier, lends(&tier, REPLICA)).await.granted, 5);
 }
 
 #[tokio::test]
 async fn a_pause_stops_all_and_never_shortens_another() {
-    let tier = Tier::start().await;
-    lease(&tier, command(REPLICA)).await;
-    tier.backend
-        .pause(BUDGET, Duration::from_millis(900))
-        .await
-        .expect("it pauses");
-    tier.backend
-        .pause(BUDGET, Duration::from_millis(1))
-        .await
-        .expect("it pauses");
+    let tier = full(&[REPLICA, OTHER]).await;
+    for millis in [900, 1] {
+        let pause = Duration::from_millis(millis);
+        tier.backend.pause(BUDGET, pause).await.expect("it pauses");
+    }
     wait(Duration::from_millis(50)).await;
-    let paused = lease(&tier, command(ReplicaId(2))).await;
+    let paused = lease(&tier, lends(&tier, OTHER)).await;
     assert_eq!(paused.granted, 0);
     let rest = paused.pause.expect("it lasts");
-    assert!(
-        rest > Duration::from_millis(50) && rest <= Duration::from_millis(850),
-        "{rest:?}"
-    );
+    assert!(rest <= Duration::from_millis(850), "{rest:?}");
     assert!(paused.wait >= rest);
     wait(rest).await;
-    let after = lease(&tier, command(ReplicaId(2))).await;
+    let after = lease(&tier, lends(&tier, OTHER)).await;
     assert_eq!((after.granted, after.pause), (10, None));
 }
 
@@ -137,132 +245,197 @@ async fn a_pause_of_a_new_budget_holds() {
         .pause(BUDGET, 60 * SECOND)
         .await
         .expect("it pauses");
-    assert!(
-        lease(&tier, command(REPLICA))
-            .await
-            .pause
-            .expect("it lasts")
-            > 59 * SECOND
-    );
+    for _ in 0..2 {
+        let reply = lease(&tier, lends(&tier, REPLICA)).await;
+        assert!(reply.pause.expect("it lasts") > 58 * SECOND);
+    }
 }
 
 #[tokio::test]
 async fn a_restart_with_its_keys_empties_the_budget_but_keeps_a_pause() {
-    let mut tier = Tier::start().await;
-    lease(&tier, command(REPLICA)).await;
-    wait(Duration::from_millis(50)).await;
-    let count = TokenCommand {
-        wanted: 0,
-        ..command(REPLICA)
-    };
-    lease(&tier, count).await;
+    let mut tier = full(&[REPLICA]).await;
     tier.server.restart_with_keys();
     tier.reopen().await;
-    assert_eq!(lease(&tier, slow()).await.granted, 0);
+    assert_eq!(lease(&tier, slow(&tier, REPLICA)).await.granted, 0);
     tier.backend
         .pause(BUDGET, 60 * SECOND)
         .await
         .expect("it pauses");
     tier.server.restart_with_keys();
     tier.reopen().await;
-    assert!(lease(&tier, slow()).await.pause.expect("it lasts") > 58 * SECOND);
+    let reply = lease(&tier, slow(&tier, REPLICA)).await;
+    assert!(reply.pause.expect("it lasts") > 57 * SECOND);
 }
 
-/// How long the next token takes, if it takes a second for all replicas together.
-async fn wait_for_one(tier: &Tier, known_replicas: u32) -> (u32, Duration) {
+/// How many replicas there are, and of how many shares the budget fills by one.
+async fn shares(tier: &Tier, known_replicas: u32) -> (u32, u64) {
+    // An empty budget: the next token takes a minute with all shares.
+    set(tier, "tokens", "0");
     let command = TokenCommand {
-        rate: 1.0,
+        rate: 1.0 / 60.0,
+        wanted: 1,
         known_replicas,
-        was_cut_off: true,
-        ..command(REPLICA)
+        ..lends(tier, REPLICA)
     };
     let reply = lease(tier, command).await;
-    (reply.replicas, reply.wait)
+    // A little may have accumulated.
+    (reply.replicas, reply.wait.as_secs().div_ceil(60))
 }
 
 #[tokio::test]
-async fn a_replica_that_may_be_cut_off_keeps_its_share() {
+async fn a_replica_that_may_be_cut_off_keeps_its_share_for_a_while() {
     let tier = Tier::start().await;
-    tier.beat(beat(REPLICA)).await;
-    assert_eq!(wait_for_one(&tier, 1).await, (1, SECOND));
-    note_seen(&tier, ReplicaId(2), 0);
-    assert_eq!(wait_for_one(&tier, 1).await, (2, SECOND));
-    note_seen(&tier, ReplicaId(2), 5000);
-    assert_eq!(wait_for_one(&tier, 1).await, (2, 2 * SECOND));
-    note_seen(&tier, ReplicaId(2), 605_000);
-    assert_eq!(wait_for_one(&tier, 1).await, (1, SECOND));
+    assert_eq!(shares(&tier, 1).await, (1, 1));
+    lease(&tier, command(OTHER)).await;
+    assert_eq!(shares(&tier, 1).await, (2, 2));
+    lease(&tier, lends(&tier, OTHER)).await;
+    assert_eq!(shares(&tier, 1).await, (2, 1));
+    for (ago, result) in [(590_000, (2, 2)), (601_000, (1, 1))] {
+        let seen = server_time(&tier) - ago;
+        let member = format!("{} {seen} {seen} 0 {seen}", unique());
+        set(&tier, &format!("r:{:016x}", OTHER.0), &member);
+        assert_eq!(shares(&tier, 1).await, result);
+    }
 }
 
 #[tokio::test]
-async fn a_replica_that_leaves_leaves_its_share() {
-    let tier = Tier::start().await;
-    tier.beat(beat(REPLICA)).await;
-    tier.beat(beat(ReplicaId(2))).await;
-    let mut leaves = beat(ReplicaId(2));
-    leaves.leaves = true;
-    tier.beat(leaves).await;
-    assert_eq!(wait_for_one(&tier, 1).await, (1, SECOND));
+async fn a_replica_that_leaves_leaves_its_share_and_tokens() {
+    let outcome = async |tier: Tier| {
+        assert_eq!(lease(&tier, lends(&tier, OTHER)).await.granted, 10);
+        let leaves = TokenCommand {
+            returned: 7,
+            lent_until: LEAVES,
+            ..slow(&tier, OTHER)
+        };
+        let reply = lease(&tier, leaves).await;
+        assert_eq!(reply.granted, 0);
+        // Otherwise the greatest number known counts.
+        let began = server_time(&tier) - 601_000;
+        set(&tier, "began", &began.to_string());
+        let reply = lease(&tier, slow(&tier, REPLICA)).await;
+        (reply.granted, reply.replicas)
+    };
+    assert_eq!(promptly(outcome, &[REPLICA, OTHER]).await, (7, 1));
 }
 
 #[tokio::test]
-async fn after_a_flush_the_replicas_known_before_count() {
+async fn after_a_flush_the_replicas_known_before_count_for_a_while() {
     let tier = Tier::start().await;
-    assert_eq!(wait_for_one(&tier, 4).await, (1, 4 * SECOND));
+    assert_eq!(shares(&tier, 4).await, (4, 4));
     // Another one knows less.
-    assert_eq!(wait_for_one(&tier, 2).await, (1, 4 * SECOND));
-    tier.beat(beat(ReplicaId(2))).await;
-    assert_eq!(wait_for_one(&tier, 2).await, (2, 2 * SECOND));
+    assert_eq!(shares(&tier, 2).await, (4, 4));
     tier.server.flush();
-    assert_eq!(wait_for_one(&tier, 2).await, (1, 2 * SECOND));
+    assert_eq!(shares(&tier, 2).await, (2, 2));
+    let began = server_time(&tier) - 601_000;
+    set(&tier, "began", &began.to_string());
+    assert_eq!(shares(&tier, 2).await, (1, 1));
 }
 
 #[tokio::test]
-async fn random_demand_of_three_replicas_never_exceeds_the_budget() {
-    let tier = Tier::start().await;
-    let clock = Clock::system();
-    let (rate, burst) = (200.0, 10);
-    let start = clock.tick();
-    let mut replicas = Vec::new();
-    for number in 1..=3 {
-        let backend = backend(&tier.server);
-        let clock = clock.clone();
-        replicas.push(tokio::spawn(async move {
-            backend.connect().await.expect("it accepts connections");
-            let mut random = fastrand::Rng::with_seed(number);
-            let mut granted = Vec::new();
-            while clock.tick().since(start) < Duration::from_millis(1500) {
-                let command = TokenCommand {
-                    rate,
-                    burst,
-                    wanted: random.u32(1..20),
-                    ..command(ReplicaId(number))
-                };
-                let sent = clock.tick();
-                let reply = backend
-                    .lease_tokens(command)
-                    .await
-                    .expect("a working server");
-                granted.push((clock.tick(), sent, reply.granted));
-                wait(Duration::from_millis(random.u64(0..30))).await;
+async fn a_clock_that_was_set_back_stops_the_budget_for_a_moment_only() {
+    let tier = full(&[REPLICA, OTHER]).await;
+    let future = server_time(&tier) + 3_600_000;
+    set(&tier, "at", &format!("{future}000"));
+    let member = format!("{} {future} {future} 10 {future}", unique());
+    set(&tier, &format!("r:{:016x}", OTHER.0), &member);
+    assert_eq!(shares(&tier, 2).await, (2, 2));
+    wait(TOKEN_LEASE + Duration::from_millis(30)).await;
+    lease(&tier, lends(&tier, OTHER)).await;
+    wait(Duration::from_millis(30)).await;
+    assert_eq!(lease(&tier, lends(&tier, REPLICA)).await.granted, 10);
+}
+
+/// A replica that keeps the rules, and otherwise behaves as it likes.
+struct Client {
+    clock: Clock,
+    random: fastrand::Rng,
+    /// How many tokens are held, and until when.
+    tokens: Vec<(u32, Tick)>,
+    calls: Vec<Tick>,
+}
+
+impl Client {
+    fn held(&self, now: Tick) -> u32 {
+        let valid = self.tokens.iter().filter(|(_, until)| now < *until);
+        valid.map(|(tokens, _)| tokens).sum()
+    }
+
+    /// Calls with all tokens that are valid.
+    fn spend(&mut self) {
+        let now = self.clock.tick();
+        for _ in 0..self.held(now) {
+            self.calls.push(now);
+        }
+        self.tokens.clear();
+    }
+
+    async fn step(&mut self, tier: &Tier, replica: ReplicaId) {
+        match self.random.u8(0..4) {
+            0 => self.spend(),
+            // As late as it may.
+            1 => {
+                if let Some((_, until)) = self.tokens.first() {
+                    let left = until.since(self.clock.tick());
+                    wait(left.saturating_sub(Duration::from_millis(10))).await;
+                    self.spend();
+                }
             }
-            granted
-        }));
+            _ => {}
+        }
+        let now = self.clock.tick();
+        self.tokens.retain(|(_, until)| now < *until);
+        let mut returned = 0;
+        if self.random.bool() && !self.tokens.is_empty() {
+            returned = self.tokens.swap_remove(0).0;
+        }
+        let lapses = self.clock.tick() + TOKEN_LEASE;
+        let command = TokenCommand {
+            rate: 200.0,
+            wanted: self.random.u32(0..15),
+            held: self.held(now),
+            returned,
+            known_replicas: 3,
+            ..lends(tier, replica)
+        };
+        let reply = lease(tier, command).await;
+        if reply.granted > 0 {
+            self.tokens.push((reply.granted, lapses));
+        }
+        wait(Duration::from_millis(self.random.u64(0..40))).await;
     }
-    let mut granted = Vec::new();
-    for replica in replicas {
-        granted.extend(replica.await.expect("it ends"));
-    }
-    // In the order of the replies. The tokens were counted between the request and the reply.
-    granted.sort_unstable();
-    for (_, from, _) in &granted {
-        let mut sum = 0;
-        for (until, _, tokens) in granted.iter().filter(|(_, sent, _)| sent >= from) {
-            sum += tokens;
-            let time = until.since(*from);
-            let most = rate * time.as_secs_f64() + f64::from(burst);
-            assert!(f64::from(sum) <= most, "{sum} in {time:?}");
+}
+
+#[tokio::test]
+async fn random_calls_of_three_replicas_never_exceed_the_budget() {
+    let clock = Clock::system();
+    let first = Tier::start().await;
+    let replicas = (1..=3).map(|number| {
+        let (tier, clock) = (&first, clock.clone());
+        async move {
+            let mut client = Client {
+                clock,
+                random: fastrand::Rng::with_seed(number),
+                tokens: Vec::new(),
+                calls: Vec::new(),
+            };
+            for _ in 0..50 {
+                client.step(tier, ReplicaId(number)).await;
+            }
+            client.calls
+        }
+    });
+    let mut calls = futures_util::future::join_all(replicas).await.concat();
+    calls.sort_unstable();
+    // The server counts in whole milliseconds.
+    let slack = Duration::from_millis(5);
+    for (index, from) in calls.iter().enumerate() {
+        for (count, until) in calls[index..].iter().enumerate() {
+            let time = until.since(*from) + slack;
+            let most = 200.0 * time.as_secs_f64() + 10.0;
+            let count = f64::from(u32::try_from(count + 1).expect("few"));
+            assert!(count <= most, "{count} in {time:?}");
         }
     }
-    let sum: u32 = granted.iter().map(|(_, _, tokens)| tokens).sum();
-    assert!(sum > 200, "{sum}: the budget is used");
+    println!("{} calls", calls.len());
+    assert!(calls.len() > 100, "{}: the budget is used", calls.len());
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use ::redis::{ScriptInvocation, Value};
 
 use super::super::{
-    super::protocol::{BackendError, BudgetName, TokenCommand, TokenReply},
-    keys::{Keys, hex, millis},
+    super::protocol::{BackendError, BudgetName, ServerTime, TokenCommand, TokenReply},
+    keys::{Keys, MOST_MILLIS, hex, millis},
     reply::Items,
     scripts::Scripts,
 };
@@ -19,13 +19,19 @@ pub(in super::super) fn lease_tokens<'a>(
     let mut script = scripts.lease_tokens.prepare_invoke();
     script
         .key(keys.budget(command.budget))
-        .key(keys.replicas())
         .arg(hex(command.replica.0))
+        .arg(command.number)
         .arg(command.rate)
         .arg(command.burst)
         .arg(command.wanted)
-        .arg(command.known_replicas)
-        .arg(u8::from(command.was_cut_off));
+        .arg(command.held)
+        .arg(command.returned)
+        .arg(command.known_replicas);
+    if command.lent_until == ServerTime(u64::MAX) {
+        script.arg("leaves");
+    } else {
+        script.arg(command.lent_until.0.min(MOST_MILLIS));
+    }
     script
 }
 

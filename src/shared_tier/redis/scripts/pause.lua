@@ -4,5 +4,6 @@
 -- ARGV   1 the pause, ms
 -- Reply  1
 
-write_budget(tokens, at, math.max(paused_until, now + tonumber(ARGV[1])))
+redis.call('HSET', KEYS[1], 'paused_until', whole(math.max(paused_until, now + tonumber(ARGV[1]))))
+redis.call('PEXPIRE', KEYS[1], KEEP)
 return 1

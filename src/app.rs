@@ -4,6 +4,7 @@
 mod metrics;
 mod online;
 mod settings;
+mod shared_budget;
 mod shared_tier;
 
 use std::{
@@ -34,9 +35,9 @@ use crate::{
     domain::{aliases::AliasReader, phone::Phone},
     engage::{Admission, CallMetrics, EngageClient, Reader},
     http::{
-        self, AppState, Authenticator, BreakerStatus, ConnectionCounters, ConnectionMetrics,
-        HttpService, Listener, OperationsState, Readiness, RequestMetrics, UpstreamStatus,
-        WebhookReceiver,
+        self, AppState, Authenticator, BreakerStatus, BudgetStatus, ConnectionCounters,
+        ConnectionMetrics, HttpService, Listener, OperationsState, Readiness, RequestMetrics,
+        UpstreamStatus, WebhookReceiver,
     },
     shared_tier::{SharedTier, protocol::Backend},
     telemetry,
@@ -338,6 +339,14 @@ fn upstream_status(admission: &Admission) -> UpstreamStatus {
         in_flight: snapshot.in_flight,
         queued: snapshot.queued,
         paused_for_seconds: snapshot.paused_for.map(|wait| wait.as_secs_f64()),
+        budget: snapshot.shared_budget.map(|budget| BudgetStatus {
+            mode: if budget.is_shared {
+                "shared"
+            } else {
+                "own share"
+            },
+            replicas: budget.replicas,
+        }),
         breakers: breakers.collect(),
     }
 }

@@ -171,7 +171,8 @@ pub struct EngageConfig {
     pub requests_per_second: f64,
     /// Calls at once beyond that rate, of all replicas together.
     pub burst: u32,
-    /// The number of replicas that share rate and burst equally.
+    /// The number of replicas that share rate and burst equally. With a shared tier: the share of a replica that has
+    /// never reached it.
     pub replicas: u32,
     /// The most concurrent calls of this process.
     pub max_concurrency: usize,

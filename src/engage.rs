@@ -15,7 +15,7 @@ mod wire;
 pub use self::{
     admission::{
         Admission, AdmissionRequest, AdmissionSnapshot, BreakerState, CallLimits, NO_SUBJECT,
-        Permit,
+        Permit, SharedBudgetSnapshot, TokenCounts, TokenGrant, TokenRequest,
     },
     call_metrics::CallMetrics,
     client::{ContactChanges, EngageClient, longest_call, overview_parts},

@@ -51,7 +51,7 @@ pub use self::{
     error::{ApiError, Code},
     listener::Listener,
     lookup::LookupRules,
-    operations::{BreakerStatus, OperationsState, UpstreamStatus},
+    operations::{BreakerStatus, BudgetStatus, OperationsState, UpstreamStatus},
     probe::Readiness,
     requests::RequestMetrics,
     routes::{Access, ListenerKind, ROUTES, Route},

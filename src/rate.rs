@@ -24,6 +24,17 @@ impl Bucket {
         }
     }
 
+    /// A bucket that is empty until `from`. The burst need not be whole; less than a token counts as one.
+    pub fn empty(rate: f64, burst: f64, from: Tick) -> Self {
+        let interval = Duration::from_secs_f64(1.0 / rate);
+        let burst = burst.max(1.0);
+        Self {
+            interval,
+            tolerance: interval.mul_f64(burst - 1.0),
+            next: from + interval.mul_f64(burst),
+        }
+    }
+
     /// The time between two tokens.
     pub fn interval(&self) -> Duration {
         self.interval
@@ -79,6 +90,19 @@ mod tests {
             }
         }
         assert!(taken.len() >= 150, "{} in 3 s", taken.len());
+    }
+
+    #[test]
+    fn bucket_that_starts_empty_admits_the_burst_after_its_time() {
+        let from = Tick::default() + Duration::from_secs(1);
+        let mut bucket = Bucket::empty(10.0, 2.5, from);
+        assert_eq!(
+            bucket.next(Tick::default()),
+            from + Duration::from_millis(100)
+        );
+        let later = from + Duration::from_secs(10);
+        assert_eq!((bucket.take(later), bucket.take(later)), (Ok(()), Ok(())));
+        assert_eq!(bucket.take(later), Err(Duration::from_millis(50)));
     }
 
     #[test]

@@ -164,8 +164,51 @@ impl Collector for Gauges {
         self.encode_values(&admission, &mut encoder)?;
         self.encode_feed(&mut encoder)?;
         Self::encode_dropped(&mut encoder)?;
+        encode_budget(&admission, &mut encoder)?;
         encode_breakers(&admission, &mut encoder)
     }
+}
+
+/// The state of a call budget that replicas share, if they do.
+fn encode_budget(
+    admission: &AdmissionSnapshot,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), fmt::Error> {
+    let Some(budget) = &admission.shared_budget else {
+        return Ok(());
+    };
+    for (name, help, value) in [
+        (
+            "engage_budget_shared",
+            "Whether calls to Engage use the budget that replicas share: 0 if this replica calls within its own share",
+            u64::from(budget.is_shared),
+        ),
+        (
+            "engage_budget_replicas",
+            "Replicas that share the budget of calls to Engage, as far as this one knows",
+            u64::from(budget.replicas),
+        ),
+    ] {
+        let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(count(value)).encode(gauge)?;
+    }
+    let mut counters = encoder.encode_descriptor(
+        "engage_tokens",
+        "Tokens of the shared budget of calls to Engage, by what became of them",
+        None,
+        MetricType::Counter,
+    )?;
+    let tokens = budget.tokens;
+    for (outcome, total) in [
+        ("leased", tokens.leased),
+        ("used", tokens.used),
+        ("returned", tokens.returned),
+        ("lapsed", tokens.lapsed),
+    ] {
+        let labels = [("outcome", outcome)];
+        ConstCounter::new(total).encode(counters.encode_family(&labels)?)?;
+    }
+    Ok(())
 }
 
 /// The state of each circuit breaker.

@@ -9,8 +9,10 @@ mod breaker;
 mod concurrency;
 mod queue;
 mod round_robin;
+mod shared_budget;
 mod state;
 mod throttle;
+mod token_requests;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -19,7 +21,10 @@ use std::{
 
 use tokio::sync::watch;
 
-pub use self::breaker::BreakerState;
+pub use self::{
+    breaker::BreakerState,
+    shared_budget::{SharedBudgetSnapshot, TokenCounts, TokenGrant, TokenRequest},
+};
 use self::{
     breaker::{Breaker, CallResult},
     queue::Grant,
@@ -82,6 +87,8 @@ pub struct AdmissionSnapshot {
     pub queued: usize,
     /// Remaining pause of all calls after a 429.
     pub paused_for: Option<Duration>,
+    /// The budget that replicas share, where one is shared.
+    pub shared_budget: Option<SharedBudgetSnapshot>,
     /// The breaker of each group, with the remaining time for which it rejects calls.
     pub breakers: Vec<(Group, BreakerState, Option<Duration>)>,
 }
@@ -101,8 +108,44 @@ impl Admission {
     /// Admission control within these limits.
     pub fn new(limits: CallLimits, metrics: Arc<CallMetrics>, clock: Clock) -> Self {
         Self {
-            shared: Arc::new(Shared::new(limits, metrics, clock)),
+            shared: Arc::new(Shared::new(limits, None, metrics, clock)),
         }
+    }
+
+    /// Admission control within limits of rate and burst that so many replicas share. The caller serves
+    /// [`next_token_request`](Self::next_token_request); while that fails, this replica calls within its share.
+    pub fn with_shared_budget(
+        limits: CallLimits,
+        replicas: u32,
+        metrics: Arc<CallMetrics>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared::new(limits, Some(replicas), metrics, clock)),
+        }
+    }
+
+    /// Waits until tokens of a shared budget are to be requested. The reply is passed to
+    /// [`tokens_granted`](Self::tokens_granted) or [`token_request_failed`](Self::token_request_failed), before this is
+    /// called again. Never returns if no budget is shared.
+    pub async fn next_token_request(&self) -> TokenRequest {
+        self.shared.next_token_request().await
+    }
+
+    /// The last request, when this replica ends: gives its share of the budget to the others. No call is made after it.
+    /// `None` if no budget is shared.
+    pub fn last_token_request(&self) -> Option<TokenRequest> {
+        self.shared.last_token_request()
+    }
+
+    /// Takes over the reply to a request for tokens.
+    pub fn tokens_granted(&self, grant: TokenGrant) {
+        self.shared.tokens_granted(grant);
+    }
+
+    /// A request for tokens failed: until one succeeds, calls are made within this replica's share.
+    pub fn token_request_failed(&self) {
+        self.shared.token_request_failed();
     }
 
     /// Waits for permission to call.
@@ -122,8 +165,8 @@ impl Admission {
         &self.shared.metrics
     }
 
-    /// Whether there is capacity for background calls: half of the burst and half of the permits are free, and the
-    /// queue is empty.
+    /// Whether there is capacity for background calls: half of the burst and half of the permits are free (of a shared
+    /// budget: the last tokens were leased without waiting), and the queue is empty.
     pub fn has_spare_capacity(&self) -> bool {
         let now = self.shared.clock.tick();
         let state = self.shared.state();
@@ -155,6 +198,7 @@ impl Admission {
             in_flight: state.concurrency.in_use(),
             queued: state.queue.len(),
             paused_for: state.throttle.pause(now),
+            shared_budget: state.throttle.shared_budget(now),
             breakers: state.breakers.iter().map(state_of).collect(),
         }
     }

@@ -16,7 +16,7 @@ use http::{HeaderValue, header, request::Parts};
 use prometheus_client::registry::Registry;
 use secrecy::{ExposeSecret, SecretString};
 
-pub use self::readiness::{BreakerStatus, UpstreamStatus};
+pub use self::readiness::{BreakerStatus, BudgetStatus, UpstreamStatus};
 use super::{
     audit,
     auth::Authenticator,

@@ -12,6 +12,7 @@ use super::{
     breaker::{Breaker, CallResult, Decision},
     concurrency::ConcurrencyLimit,
     queue::{Grant, NextCall, Outcome, WaitQueue, Waiter},
+    shared_budget::SharedBudget,
     throttle::Throttle,
 };
 use crate::{
@@ -35,8 +36,10 @@ pub(super) struct Shared {
     pub(super) limits: CallLimits,
     pub(super) metrics: Arc<CallMetrics>,
     state: Mutex<State>,
-    /// Notified when a permit is returned while calls wait.
-    released: Notify,
+    /// Notified when a permit is returned, or tokens arrive, while calls wait.
+    pub(super) released: Notify,
+    /// Notified when tokens of a shared budget are to be requested.
+    pub(super) tokens_due: Notify,
 }
 
 /// Everything that a decision depends on.
@@ -63,11 +66,22 @@ fn queue_length(rate: f64) -> usize {
 }
 
 impl Shared {
-    pub(super) fn new(limits: CallLimits, metrics: Arc<CallMetrics>, clock: Clock) -> Self {
+    /// The state within these limits: this replica's own, or those of so many replicas that share them.
+    pub(super) fn new(
+        limits: CallLimits,
+        shared_by: Option<u32>,
+        metrics: Arc<CallMetrics>,
+        clock: Clock,
+    ) -> Self {
         let now = clock.tick();
+        let (rate, burst) = (limits.requests_per_second, limits.burst);
+        let throttle = match shared_by {
+            None => Throttle::new(rate, burst, now),
+            Some(replicas) => Throttle::shared(SharedBudget::new(rate, burst, replicas, now), now),
+        };
         Self {
             state: Mutex::new(State {
-                throttle: Throttle::new(limits.requests_per_second, limits.burst, now),
+                throttle,
                 queue: WaitQueue::new(queue_length(limits.requests_per_second)),
                 breakers: GroupMap::from_fn(|_| Breaker::default()),
                 concurrency: ConcurrencyLimit::new(limits.max_concurrency),
@@ -75,6 +89,7 @@ impl Shared {
                 retry_credit: 0,
             }),
             released: Notify::new(),
+            tokens_due: Notify::new(),
             clock,
             limits,
             metrics,
@@ -112,6 +127,7 @@ impl Shared {
             state.dispatch(now);
             state.enqueue(waiter, now);
             state.dispatch(now);
+            self.notice_demand(&state, now);
             ticket
         };
         let mut wait = PendingWait {
@@ -136,6 +152,7 @@ impl Shared {
         }
         state.concurrency.release(&grant.flow);
         state.dispatch(now);
+        self.notice_demand(&state, now);
         if state.queue.len() > 0 {
             // A call that waited for a permit now waits for the rate limit.
             self.released.notify_waiters();
@@ -148,14 +165,13 @@ impl Shared {
         let (pause, waiting) = {
             let mut state = self.state();
             let pause = state.throttle.pause_calls(retry_after, started_at, now);
-            (pause, state.queue.remove_all(|_| true))
+            let waiting = state.queue.remove_all(|_| true);
+            self.notice_demand(&state, now);
+            (pause, waiting)
         };
         let pause_seconds = pause.as_secs_f64();
         tracing::warn!(pause_seconds, "upstream rate limit exceeded");
-        for waiter in waiting {
-            let retry_after = Some(pause);
-            waiter.decide(Err(Error::RateLimited { retry_after }));
-        }
+        refuse_for_pause(waiting, pause);
         pause
     }
 
@@ -217,6 +233,14 @@ impl Shared {
     }
 }
 
+/// Refuses calls that waited when a pause began.
+pub(super) fn refuse_for_pause(waiting: Vec<Waiter>, pause: Duration) {
+    for waiter in waiting {
+        let retry_after = Some(pause);
+        waiter.decide(Err(Error::RateLimited { retry_after }));
+    }
+}
+
 impl State {
     /// Queues a waiter, or rejects it at once if waiting would be in vain.
     fn enqueue(&mut self, waiter: Waiter, now: Tick) {
@@ -255,7 +279,7 @@ impl State {
     }
 
     /// Admits every call that may start now, and rejects those whose deadline has passed.
-    fn dispatch(&mut self, now: Tick) {
+    pub(super) fn dispatch(&mut self, now: Tick) {
         self.admit_ready(now);
         for waiter in self.queue.remove_all(|waiter| waiter.deadline <= now) {
             let error = self.rejection(&waiter, now);
@@ -349,6 +373,7 @@ impl PendingWait<'_> {
             let wake = {
                 let mut state = shared.state();
                 state.dispatch(now);
+                shared.notice_demand(&state, now);
                 state.wakes_at(now).map_or(deadline, |at| at.min(deadline))
             };
             tokio::select! {

@@ -1,8 +1,10 @@
 //! Rate limit of all calls with the API key: rate, burst, and the pause after a 429. After a pause the rate rises
-//! gradually, because the load that caused the 429 is likely to be still there.
+//! gradually, because the load that caused the 429 is likely to be still there. The tokens come from a bucket, or from a
+//! budget that replicas share.
 
 use std::time::Duration;
 
+use super::shared_budget::{Demand, SharedBudget, SharedBudgetSnapshot, TokenGrant, TokenRequest};
 use crate::{clock::Tick, rate::Bucket};
 
 /// Upper bound of the pause after a 429 with `Retry-After`.
@@ -14,21 +16,40 @@ const MAX_DEFAULT_PAUSE: Duration = Duration::from_secs(30);
 const SLOW_START: Duration = Duration::from_secs(10);
 /// How many times the configured interval lies between the first calls after a pause.
 const SLOW_START_FACTOR: f64 = 10.0;
+/// Another replica's pause that ends so little later than the one here is the same pause.
+const SAME_PAUSE: Duration = Duration::from_millis(20);
 
 /// Rate limiter with pauses.
 #[derive(Debug)]
 pub(super) struct Throttle {
-    bucket: Bucket,
+    tokens: Tokens,
     last: Tick,
     /// Start and end of the last pause.
     paused: Option<(Tick, Tick)>,
     default_pause: Duration,
 }
 
+/// Where the tokens come from.
+#[derive(Debug)]
+enum Tokens {
+    Own(Bucket),
+    Shared(Box<SharedBudget>),
+}
+
 impl Throttle {
+    /// A rate limiter with tokens of its own.
     pub(super) fn new(rate: f64, burst: u32, now: Tick) -> Self {
+        Self::with(Tokens::Own(Bucket::new(rate, burst, now)), now)
+    }
+
+    /// A rate limiter with tokens of a budget that replicas share.
+    pub(super) fn shared(budget: SharedBudget, now: Tick) -> Self {
+        Self::with(Tokens::Shared(Box::new(budget)), now)
+    }
+
+    fn with(tokens: Tokens, now: Tick) -> Self {
         Self {
-            bucket: Bucket::new(rate, burst, now),
+            tokens,
             last: now,
             paused: None,
             default_pause: FIRST_PAUSE,
@@ -37,7 +58,10 @@ impl Throttle {
 
     /// Earliest time of the next call; `now` if it may start at once.
     pub(super) fn next(&self, now: Tick) -> Tick {
-        let next = self.bucket.next(now);
+        let next = match &self.tokens {
+            Tokens::Own(bucket) => bucket.next(now),
+            Tokens::Shared(budget) => budget.next(now),
+        };
         let Some((_, ends_at)) = self.paused else {
             return next;
         };
@@ -46,7 +70,12 @@ impl Throttle {
 
     /// Takes a token; `false` if no call may start now.
     pub(super) fn take(&mut self, now: Tick) -> bool {
-        if self.next(now) > now || self.bucket.take(now).is_err() {
+        let is_taken = self.next(now) <= now
+            && match &mut self.tokens {
+                Tokens::Own(bucket) => bucket.take(now).is_ok(),
+                Tokens::Shared(budget) => budget.take(now),
+            };
+        if !is_taken {
             return false;
         }
         self.last = now;
@@ -91,9 +120,78 @@ impl Throttle {
         self.pause(now).unwrap_or_default()
     }
 
-    /// Whether a background call may start: half of the burst is available and no slow start is under way.
+    /// Whether a background call may start: half of the burst is available, or shared tokens are leased without waiting,
+    /// and no slow start is under way.
     pub(super) fn has_spare_capacity(&self, now: Tick) -> bool {
-        self.next(now) <= now && self.spacing(now).is_zero() && self.bucket.is_half_full(now)
+        if self.pause(now).is_some() || !self.spacing(now).is_zero() {
+            return false;
+        }
+        match &self.tokens {
+            Tokens::Own(bucket) => bucket.next(now) <= now && bucket.is_half_full(now),
+            Tokens::Shared(budget) => budget.has_spare_capacity(now),
+        }
+    }
+
+    /// When tokens of a shared budget are to be requested, while so many calls wait. `None`: no budget is shared.
+    pub(super) fn request_due(&self, waiting: usize, now: Tick) -> Option<Tick> {
+        let Tokens::Shared(budget) = &self.tokens else {
+            return None;
+        };
+        Some(budget.request_due(self.demand(waiting, now), now))
+    }
+
+    /// The request for tokens of a shared budget that is due.
+    pub(super) fn request(&mut self, waiting: usize, now: Tick) -> Option<TokenRequest> {
+        let demand = self.demand(waiting, now);
+        match &mut self.tokens {
+            Tokens::Own(_) => None,
+            Tokens::Shared(budget) => Some(budget.request(demand, now)),
+        }
+    }
+
+    /// Takes over the reply to a request for tokens. Returns the remaining pause, if another replica's begins here.
+    pub(super) fn granted(&mut self, grant: TokenGrant, now: Tick) -> Option<Duration> {
+        if let Tokens::Shared(budget) = &mut self.tokens {
+            budget.granted(grant, now);
+        }
+        let ends_at = grant.paused_until.filter(|at| *at > now)?;
+        let (began, known) = self.paused.unwrap_or_default();
+        if ends_at <= known + SAME_PAUSE {
+            return None;
+        }
+        self.paused = Some((if known > now { began } else { now }, ends_at));
+        self.pause(now)
+    }
+
+    /// A request for tokens failed.
+    pub(super) fn request_failed(&mut self, now: Tick) {
+        if let Tokens::Shared(budget) = &mut self.tokens {
+            budget.failed(now);
+        }
+    }
+
+    /// The last request, when this replica ends. `None`: no budget is shared.
+    pub(super) fn leave(&mut self, now: Tick) -> Option<TokenRequest> {
+        match &mut self.tokens {
+            Tokens::Own(_) => None,
+            Tokens::Shared(budget) => Some(budget.leave(now)),
+        }
+    }
+
+    /// The state of a shared budget.
+    pub(super) fn shared_budget(&self, now: Tick) -> Option<SharedBudgetSnapshot> {
+        match &self.tokens {
+            Tokens::Own(_) => None,
+            Tokens::Shared(budget) => Some(budget.snapshot(now)),
+        }
+    }
+
+    fn demand(&self, waiting: usize, now: Tick) -> Demand {
+        Demand {
+            waiting,
+            is_ahead: self.spacing(now).is_zero(),
+            paused_until: self.pause(now).map(|rest| now + rest),
+        }
     }
 
     /// Minimum interval between calls during the slow start; zero outside of it.
@@ -106,9 +204,11 @@ impl Throttle {
             return Duration::ZERO;
         }
         let left = 1.0 - resumed_for.as_secs_f64() / SLOW_START.as_secs_f64();
-        self.bucket
-            .interval()
-            .mul_f64(1.0 + (SLOW_START_FACTOR - 1.0) * left)
+        let interval = match &self.tokens {
+            Tokens::Own(bucket) => bucket.interval(),
+            Tokens::Shared(budget) => budget.interval(),
+        };
+        interval.mul_f64(1.0 + (SLOW_START_FACTOR - 1.0) * left)
     }
 }
 

@@ -24,8 +24,21 @@ pub struct UpstreamStatus {
     pub queued: usize,
     /// Seconds until a pause that Engage asked for (429) ends.
     pub paused_for_seconds: Option<f64>,
+    /// The call budget that replicas share, if they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetStatus>,
     /// The circuit breaker of each group of endpoints.
     pub breakers: Vec<BreakerStatus>,
+}
+
+/// The state of a call budget that replicas share.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BudgetStatus {
+    /// `shared`, or `own share` while no tokens can be leased.
+    pub mode: &'static str,
+    /// How many replicas share it, as far as this one knows.
+    pub replicas: u32,
 }
 
 /// The state of one circuit breaker.

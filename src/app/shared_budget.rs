@@ -1,0 +1,97 @@
+//! The loop between the call budget and the shared tier: requests tokens when admission needs them, and renews the loan of
+//! this replica's share.
+#![cfg_attr(
+    not(test),
+    expect(dead_code, reason = "for the wiring of the tier in `App::build`")
+)]
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    clock::Clock,
+    config::Config,
+    engage::{Admission, CallLimits, CallMetrics, TokenGrant, TokenRequest},
+    shared_tier::{self, SharedTier, TokenLease, Unavailable},
+};
+
+/// Admission control whose rate and burst all replicas share. Without the tier, each has the share of one of
+/// `engage.replicas` or of as many as it last knew.
+#[cfg_attr(test, expect(dead_code, reason = "for the wiring of the tier"))]
+pub(super) fn admission(config: &Config, metrics: Arc<CallMetrics>, clock: Clock) -> Admission {
+    let engage = &config.engage;
+    let limits = CallLimits {
+        requests_per_second: engage.requests_per_second,
+        burst: engage.burst,
+        max_concurrency: engage.max_concurrency,
+        slow_after: engage.timeout / 2,
+    };
+    Admission::with_shared_budget(limits, engage.replicas, metrics, clock)
+}
+
+/// Where tokens come from: the tier, or a test's.
+pub(super) trait TokenSource {
+    /// Leases tokens.
+    fn lease(
+        &self,
+        request: shared_tier::TokenRequest,
+    ) -> impl Future<Output = Result<TokenLease, Unavailable>> + Send;
+
+    /// Pauses the budget for all replicas.
+    fn pause(&self, pause: Duration) -> impl Future<Output = ()> + Send;
+}
+
+impl TokenSource for SharedTier {
+    async fn lease(&self, request: shared_tier::TokenRequest) -> Result<TokenLease, Unavailable> {
+        self.lease_tokens(request).await
+    }
+
+    async fn pause(&self, pause: Duration) {
+        SharedTier::pause(self, pause).await;
+    }
+}
+
+/// Leases tokens as admission needs them. Never returns; when its task has been ended, [`leave`] comes.
+pub(super) async fn run(admission: Admission, tier: impl TokenSource, clock: Clock) {
+    loop {
+        let request = admission.next_token_request().await;
+        // Before the lease: its reply then says that the tier knows of the pause.
+        if let Some(until) = request.pause_until {
+            tier.pause(until.since(clock.tick())).await;
+        }
+        match tier.lease(to_tier(request)).await {
+            Ok(lease) => admission.tokens_granted(to_admission(lease)),
+            Err(Unavailable) => admission.token_request_failed(),
+        }
+    }
+}
+
+/// Gives this replica's share to the others, after its last call.
+pub(super) async fn leave(admission: &Admission, tier: &impl TokenSource) {
+    if let Some(request) = admission.last_token_request() {
+        // If it fails, the share is not used for ten minutes.
+        let _ = tier.lease(to_tier(request)).await;
+    }
+}
+
+fn to_tier(request: TokenRequest) -> shared_tier::TokenRequest {
+    shared_tier::TokenRequest {
+        wanted: request.wanted,
+        held: request.held,
+        returned: request.returned,
+        known_replicas: request.known_replicas,
+        lent_until: request.lent_until,
+    }
+}
+
+fn to_admission(lease: TokenLease) -> TokenGrant {
+    TokenGrant {
+        tokens: lease.tokens,
+        until: lease.until,
+        next: lease.next,
+        paused_until: lease.paused_until,
+        replicas: lease.replicas,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,371 @@
+//! The call budget that replicas share. Each replica has a share of it, which it either lends or calls within:
+//!
+//! - **Lent**: calls take tokens that are leased from the shared tier, a few ahead while calls are made, so that a call
+//!   seldom waits for a round trip. What is not needed is given back. Each request for tokens says until when the share
+//!   is lent.
+//! - **Its own**, when no tokens can be leased: a bucket with this replica's share of rate and burst. It begins empty,
+//!   and not before the time until which the share was lent has passed, and [`TOKEN_LEASE`] more: by then the tier lends
+//!   nothing of it, and what it had leased to others is used.
+//!
+//! So at any time each part of the rate and of the burst is used by one side alone, however long a message takes.
+
+mod tokens;
+
+use std::{collections::VecDeque, time::Duration};
+
+pub(super) use self::tokens::Demand;
+pub use self::tokens::{SharedBudgetSnapshot, TokenCounts, TokenGrant, TokenRequest};
+use crate::{clock::Tick, rate::Bucket};
+
+/// How long leased tokens are valid; the same as that of the shared tier.
+const TOKEN_LEASE: Duration = Duration::from_millis(200);
+/// The most tokens that are leased ahead.
+const MAX_RESERVE: u32 = 4;
+/// How long after a call tokens are still leased ahead.
+const RESERVE_TIME: Duration = Duration::from_millis(200);
+/// Tokens are exchanged for new ones so long before they lapse.
+const EXCHANGE_MARGIN: Duration = Duration::from_millis(50);
+/// The least time until tokens that were not there are requested again.
+const SPACING: Duration = Duration::from_millis(5);
+/// How long after a call this replica counts as busy.
+const BUSY_TIME: Duration = Duration::from_secs(10);
+/// For how long the share is lent at a time, and how often that is renewed, while busy. Short, because after a failure
+/// no call is made until that time has passed.
+const BUSY_LOAN: Duration = Duration::from_millis(400);
+const BUSY_RENEWAL: Duration = Duration::from_millis(150);
+/// The same for a replica that makes no calls.
+const IDLE_LOAN: Duration = Duration::from_secs(2);
+const IDLE_RENEWAL: Duration = Duration::from_secs(1);
+/// How long after a failure tokens are requested again.
+const RETRY: Duration = Duration::from_millis(100);
+/// When a waiting call looks again while tokens are requested; it is woken when they arrive.
+const ROUND_TRIP: Duration = Duration::from_millis(20);
+/// The shared tier's pause may end this much earlier than the pause here, by rounding.
+const PAUSE_TOLERANCE: Duration = Duration::from_millis(20);
+
+/// A budget that replicas share.
+#[derive(Debug)]
+pub(super) struct SharedBudget {
+    rate: f64,
+    burst: f64,
+    replicas: u32,
+    /// This replica's share, empty until `own_from`.
+    own: Bucket,
+    /// Until then the share is lent, or others may hold tokens of it.
+    own_from: Tick,
+    /// The leased tokens, and until when they are valid; the oldest first.
+    leased: VecDeque<(u32, Tick)>,
+    contact: Contact,
+    /// Whether the share is to be lent now, since the tier can be reached again.
+    is_loan_due: bool,
+    /// When the last request was answered or failed, or [`IN_FLIGHT`].
+    requested_at: Tick,
+    /// How many tokens the request in flight wants.
+    wanted: u32,
+    /// When more tokens may be had.
+    next: Tick,
+    /// The last call.
+    called_at: Option<Tick>,
+    /// Whether the last request was granted in full.
+    is_plentiful: bool,
+    /// Until when calls pause, as far as the tier is known to know.
+    announced: Option<Tick>,
+    /// When a pause was last announced.
+    announced_at: Tick,
+    counts: TokenCounts,
+}
+
+/// Whether tokens can be leased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Contact {
+    /// The last request was answered.
+    Kept,
+    /// It failed: the next is made at this time, and lends nothing.
+    Lost(Tick),
+}
+
+/// The value of [`SharedBudget::requested_at`] while a request is in flight.
+const IN_FLIGHT: Tick = Tick::END;
+
+impl SharedBudget {
+    /// A budget of all replicas. Until a request is answered, this replica calls within its share, which is empty now.
+    pub(super) fn new(rate: f64, burst: u32, replicas: u32, now: Tick) -> Self {
+        let replicas = replicas.max(1);
+        let burst = f64::from(burst);
+        Self {
+            rate,
+            burst,
+            replicas,
+            own: own_share(rate, burst, replicas, now),
+            own_from: now,
+            leased: VecDeque::new(),
+            contact: Contact::Lost(now),
+            is_loan_due: false,
+            requested_at: now,
+            wanted: 0,
+            next: now,
+            called_at: None,
+            is_plentiful: false,
+            announced: None,
+            announced_at: Tick::default(),
+            counts: TokenCounts::default(),
+        }
+    }
+
+    /// Earliest time of the next call; `now` if it may start at once.
+    pub(super) fn next(&self, now: Tick) -> Tick {
+        if self.held(now) > 0 {
+            now
+        } else if self.contact == Contact::Kept && now < self.own_from {
+            let looks_again = if self.requested_at == IN_FLIGHT {
+                now
+            } else {
+                self.next
+            };
+            looks_again.max(now) + ROUND_TRIP
+        } else {
+            self.own.next(now)
+        }
+    }
+
+    /// Takes a token; `false` if there is none.
+    pub(super) fn take(&mut self, now: Tick) -> bool {
+        self.drop_lapsed(now);
+        let is_leased = self.leased.front_mut().is_some_and(|(tokens, _)| {
+            *tokens -= 1;
+            true
+        });
+        if is_leased {
+            self.leased.pop_front_if(|(tokens, _)| *tokens == 0);
+            self.counts.used += 1;
+        } else if now < self.own_from || self.own.take(now).is_err() {
+            return false;
+        }
+        self.called_at = Some(now);
+        true
+    }
+
+    /// The time between two calls within this replica's share.
+    pub(super) fn interval(&self) -> Duration {
+        self.own.interval()
+    }
+
+    /// Whether a background call may start: the last tokens were leased without waiting, or half of the own share's
+    /// burst is there.
+    pub(super) fn has_spare_capacity(&self, now: Tick) -> bool {
+        if self.is_shared(now) {
+            self.is_plentiful
+        } else {
+            self.own.is_half_full(now)
+        }
+    }
+
+    /// When tokens are to be requested, or the loan renewed; `now` or earlier: now.
+    pub(super) fn request_due(&self, demand: Demand, now: Tick) -> Tick {
+        if self.requested_at == IN_FLIGHT {
+            return Tick::END;
+        }
+        if let Contact::Lost(retry_at) = self.contact {
+            return retry_at;
+        }
+        if self.is_loan_due {
+            return now;
+        }
+        let renewal = self.requested_at + self.loan(now).1;
+        let exchange = self.leased.front().map(|(_, until)| {
+            let last_need = self.called_at.unwrap_or_default() + RESERVE_TIME;
+            (*until - EXCHANGE_MARGIN).min(last_need)
+        });
+        let is_short = self.held(now) < self.target(demand, now);
+        let is_unknown = self.unannounced(demand).is_some();
+        let soon = self.requested_at + SPACING;
+        let more = is_short.then_some(self.next);
+        let announcement = is_unknown.then_some(soon.max(self.announced_at + RETRY));
+        let times = [exchange.map(|at| at.max(soon)), more, announcement];
+        times.into_iter().flatten().fold(renewal, Tick::min)
+    }
+
+    /// The request that is due. Until it is answered or has failed, no other is.
+    pub(super) fn request(&mut self, demand: Demand, now: Tick) -> TokenRequest {
+        self.drop_lapsed(now);
+        let is_lost = self.contact != Contact::Kept;
+        let loan = self.loan(now).0;
+        let target = self.target(demand, now);
+        let returned = if is_lost {
+            0
+        } else {
+            self.give_back(target, now)
+        };
+        let held = self.held(now);
+        let (wanted, lent_until) = if is_lost {
+            // If this is answered, the next lends the share. Before, nothing may: each failure would put off calls within
+            // the own share.
+            (0, now)
+        } else {
+            self.lend_until(now + loan);
+            (target.saturating_sub(held), self.own_from - TOKEN_LEASE)
+        };
+        self.wanted = wanted;
+        self.is_loan_due = false;
+        self.requested_at = IN_FLIGHT;
+        let pause_until = self.unannounced(demand);
+        if pause_until.is_some() {
+            self.announced_at = now;
+        }
+        TokenRequest {
+            wanted,
+            held,
+            returned,
+            known_replicas: self.replicas,
+            lent_until,
+            pause_until,
+        }
+    }
+
+    /// Takes over the reply to a request.
+    pub(super) fn granted(&mut self, grant: TokenGrant, now: Tick) {
+        if let Contact::Lost(_) = self.contact {
+            self.contact = Contact::Kept;
+            self.is_loan_due = true;
+        }
+        self.requested_at = now;
+        if self.replicas != grant.replicas.max(1) {
+            self.replicas = grant.replicas.max(1);
+            let from = self.own_from.max(now);
+            self.own = own_share(self.rate, self.burst, self.replicas, from);
+        }
+        self.counts.leased += u64::from(grant.tokens);
+        if grant.tokens > 0 {
+            self.leased.push_back((grant.tokens, grant.until));
+        }
+        self.is_plentiful = grant.tokens >= self.wanted;
+        self.next = if self.is_plentiful {
+            now
+        } else {
+            grant.next.max(now + SPACING)
+        };
+        self.announced = grant.paused_until;
+    }
+
+    /// A request failed: what it was granted, if anything, is not used.
+    pub(super) fn failed(&mut self, now: Tick) {
+        self.contact = Contact::Lost(now + RETRY);
+        self.requested_at = now;
+        self.is_plentiful = false;
+    }
+
+    /// The last request: gives back what is held, and lends the share for good. No call is made after it.
+    pub(super) fn leave(&mut self, now: Tick) -> TokenRequest {
+        self.drop_lapsed(now);
+        let returned = self.held(now);
+        self.leased.clear();
+        self.counts.returned += u64::from(returned);
+        self.lend_until(Tick::END);
+        self.requested_at = IN_FLIGHT;
+        TokenRequest {
+            wanted: 0,
+            held: 0,
+            returned,
+            known_replicas: self.replicas,
+            lent_until: Tick::END,
+            pause_until: None,
+        }
+    }
+
+    pub(super) fn snapshot(&self, now: Tick) -> SharedBudgetSnapshot {
+        SharedBudgetSnapshot {
+            is_shared: self.is_shared(now),
+            replicas: self.replicas,
+            tokens: self.counts,
+        }
+    }
+
+    fn is_shared(&self, now: Tick) -> bool {
+        self.contact == Contact::Kept && now < self.own_from
+    }
+
+    /// How many leased tokens are valid.
+    fn held(&self, now: Tick) -> u32 {
+        let valid = self.leased.iter().filter(|(_, until)| *until > now);
+        valid.map(|(tokens, _)| tokens).sum()
+    }
+
+    fn drop_lapsed(&mut self, now: Tick) {
+        while let Some((tokens, _)) = self.leased.pop_front_if(|(_, until)| *until <= now) {
+            self.counts.lapsed += u64::from(tokens);
+        }
+    }
+
+    /// Gives back tokens that would soon lapse, and those beyond `target`. Returns how many.
+    fn give_back(&mut self, target: u32, now: Tick) -> u32 {
+        let mut returned = 0;
+        let is_old = |(_, until): &mut (u32, Tick)| *until <= now + TOKEN_LEASE / 2;
+        while let Some((tokens, _)) = self.leased.pop_front_if(is_old) {
+            returned += tokens;
+        }
+        while self.held(now) > target
+            && let Some((tokens, _)) = self.leased.front_mut()
+        {
+            *tokens -= 1;
+            returned += 1;
+            self.leased.pop_front_if(|(tokens, _)| *tokens == 0);
+        }
+        self.counts.returned += u64::from(returned);
+        returned
+    }
+
+    /// How many tokens are to be held: one for each waiting call, and some ahead while calls are made.
+    fn target(&self, demand: Demand, now: Tick) -> u32 {
+        if demand.paused_until.is_some() {
+            return 0;
+        }
+        let waiting = u32::try_from(demand.waiting).unwrap_or(u32::MAX);
+        let is_called = self
+            .called_at
+            .is_some_and(|at| now.since(at) < RESERVE_TIME);
+        if demand.is_ahead && (waiting > 0 || is_called) {
+            waiting.saturating_add(self.reserve())
+        } else {
+            waiting.min(1)
+        }
+    }
+
+    /// How many tokens are leased ahead: so few that all replicas together hold at most half of the burst.
+    fn reserve(&self) -> u32 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "positive, and the burst is a u32"
+        )]
+        let half = (self.burst / 2.0 / f64::from(self.replicas)) as u32;
+        half.min(MAX_RESERVE)
+    }
+
+    /// For how long the share is lent, and when that is renewed.
+    fn loan(&self, now: Tick) -> (Duration, Duration) {
+        match self.called_at {
+            Some(at) if now.since(at) < BUSY_TIME => (BUSY_LOAN, BUSY_RENEWAL),
+            _ => (IDLE_LOAN, IDLE_RENEWAL),
+        }
+    }
+
+    /// Lends the share. What of it was not used is lost.
+    fn lend_until(&mut self, until: Tick) {
+        self.own_from = self.own_from.max(until + TOKEN_LEASE);
+        self.own = own_share(self.rate, self.burst, self.replicas, self.own_from);
+    }
+
+    /// Until when calls pause, if the tier does not know.
+    fn unannounced(&self, demand: Demand) -> Option<Tick> {
+        let known = self.announced.unwrap_or_default() + PAUSE_TOLERANCE;
+        demand.paused_until.filter(|until| *until > known)
+    }
+}
+
+fn own_share(rate: f64, burst: f64, replicas: u32, from: Tick) -> Bucket {
+    let replicas = f64::from(replicas);
+    Bucket::empty(rate / replicas, burst / replicas, from)
+}
+
+#[cfg(test)]
+mod tests;

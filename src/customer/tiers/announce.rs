@@ -21,8 +21,8 @@ use crate::{
     shared_tier::{Announced, Announcement, NotShared, Scope, SharedTier},
 };
 
-/// What is owed is announced in batches of this size.
-const BATCH: usize = 1000;
+/// What is owed is announced in batches of this size: the server does nothing else while it writes one.
+const BATCH: usize = 200;
 /// If more are owed, any contact counts as changed in their place.
 const MAX_OWED: usize = 10_000;
 

@@ -14,10 +14,15 @@ const OTHER: &str = "T3BlbiBzZXNhbWUgb3BlbiBzZXNhbWUgb3BlbiBzZXM=";
 const URL: (&str, &str) = ("BFF_REDIS__URL", "redis://127.0.0.1");
 const KEYS: (&str, &str) = ("BFF_REDIS__ENCRYPTION_KEYS", KEY);
 
+/// The minimal configuration with the key that a shared tier requires.
+fn minimal() -> String {
+    format!("{MINIMAL}[telemetry]\ndigest_key = \"the same at every replica\"\n")
+}
+
 /// The only mistake under these variables begins like this.
 #[track_caller]
 fn refused(pairs: &[(&str, &str)], expected: &str) {
-    let error = refusal(MINIMAL, pairs);
+    let error = refusal(&minimal(), pairs);
     assert!(
         error.starts_with(expected) && error.lines().count() == 1,
         "{expected}\n{error}"
@@ -29,7 +34,7 @@ fn refused(pairs: &[(&str, &str)], expected: &str) {
 
 #[test]
 fn url_and_keys_are_enough() {
-    let config = load(MINIMAL, &[URL, KEYS]).expect("a configuration");
+    let config = load(&minimal(), &[URL, KEYS]).expect("a configuration");
     let redis = &config.redis;
     assert_eq!(redis.prefix, "engage-bff:");
     assert_eq!(redis.timeout.as_millis(), 50);
@@ -53,12 +58,12 @@ fn every_secret_may_be_in_a_file() {
         ("BFF_REDIS__SENTINEL_PASSWORD_FILE", path(&sentinel)),
         ("BFF_REDIS__ENCRYPTION_KEYS_FILE", path(&keys)),
     ];
-    let redis = load(MINIMAL, &pairs).expect("a configuration").redis;
+    let redis = load(&minimal(), &pairs).expect("a configuration").redis;
     let password = redis.password.as_ref().map(ExposeSecret::expose_secret);
     assert_eq!(password, Some("pass: %2F"));
     assert_eq!(redis.key_bytes().map(|keys| keys.len()), Some(2));
     let again = [&pairs[..], &[URL]].concat();
-    let error = refusal(MINIMAL, &again);
+    let error = refusal(&minimal(), &again);
     assert!(
         error.starts_with("redis.url: is set together with redis.url_file"),
         "{error}"
@@ -95,7 +100,7 @@ fn invalid_urls_are_refused_without_showing_them() {
             &[("BFF_REDIS__URL", url), KEYS],
             &format!("redis.url: {what}"),
         );
-        assert!(!refusal(MINIMAL, &[("BFF_REDIS__URL", url), KEYS]).contains("sesame"));
+        assert!(!refusal(&minimal(), &[("BFF_REDIS__URL", url), KEYS]).contains("sesame"));
     }
 }
 
@@ -128,6 +133,26 @@ fn encryption_keys_have_thirty_two_bytes_and_differ() {
     refused(
         &both,
         "redis.encryption_keys: is the same as redis.password; ",
+    );
+}
+
+#[test]
+fn digest_key_is_required_with_a_url() {
+    let expected =
+        "telemetry.digest_key: is missing while redis.url is set; give every replica the same, ";
+    let error = refusal(MINIMAL, &[URL, KEYS]);
+    assert!(
+        error.starts_with(expected) && error.lines().count() == 1,
+        "{error}"
+    );
+    let key = temp_file("the same at every replica\n");
+    let file = ("BFF_TELEMETRY__DIGEST_KEY_FILE", path(&key));
+    load(MINIMAL, &[URL, KEYS, file]).expect("a configuration");
+    let missing = ("BFF_TELEMETRY__DIGEST_KEY_FILE", "/nowhere/key");
+    let error = refusal(MINIMAL, &[URL, KEYS, missing]);
+    assert!(
+        error.starts_with("telemetry.digest_key_file: ") && error.lines().count() == 1,
+        "{error}"
     );
 }
 
@@ -194,7 +219,7 @@ fn users_and_passwords_are_given_once_and_together() {
         vec![url("redis://shop@127.0.0.1"), password],
         vec![url("redis://shop:other@127.0.0.1")],
     ] {
-        load(MINIMAL, &[&pairs[..], &[KEYS]].concat()).expect("a configuration");
+        load(&minimal(), &[&pairs[..], &[KEYS]].concat()).expect("a configuration");
     }
 }
 
@@ -210,13 +235,13 @@ fn prefixes_have_no_characters_of_patterns() {
         ("bffå", "has characters besides letters"),
         (&"a".repeat(65), "is longer than 64 characters"),
     ] {
-        let error = refusal(MINIMAL, &[("BFF_REDIS__PREFIX", prefix)]);
+        let error = refusal(&minimal(), &[("BFF_REDIS__PREFIX", prefix)]);
         assert!(
             error.starts_with(&format!("redis.prefix: {what}")) || error.contains("placeholder"),
             "{error}"
         );
     }
-    load(MINIMAL, &[("BFF_REDIS__PREFIX", "shop/eu-1_bff.2:")]).expect("a configuration");
+    load(&minimal(), &[("BFF_REDIS__PREFIX", "shop/eu-1_bff.2:")]).expect("a configuration");
 }
 
 fn pem(label: &str, der: &[u8]) -> String {
@@ -250,7 +275,7 @@ fn certificates_are_checked_with_their_keys() {
     };
     let good = [tls, KEYS, authorities].into_iter();
     let good: Vec<_> = good.chain(identity(&certificate, &key)).collect();
-    load(MINIMAL, &good).expect("a configuration");
+    load(&minimal(), &good).expect("a configuration");
     for (pairs, expected) in [
         (
             vec![("BFF_REDIS__CA_FILE", path(&rubbish))],
@@ -305,7 +330,7 @@ fn printed_configuration_has_the_url_without_its_password() {
         ),
         ("BFF_REDIS__ENCRYPTION_KEYS", &format!("{KEY},{OTHER}")),
     ];
-    let config = load(MINIMAL, &pairs).expect("a configuration");
+    let config = load(&minimal(), &pairs).expect("a configuration");
     let text = toml::to_string_pretty(&config).expect("TOML");
     assert!(
         text.contains("url = \"rediss://********@cache.example.com:6380/0\""),
@@ -329,7 +354,7 @@ fn plain_connections_to_other_machines_cause_a_warning() {
         ("redis://cache.example.com", true),
         ("redis+sentinel://127.0.0.1,10.0.0.1/main", true),
     ] {
-        let config = load(MINIMAL, &[("BFF_REDIS__URL", url), KEYS]).expect("a configuration");
+        let config = load(&minimal(), &[("BFF_REDIS__URL", url), KEYS]).expect("a configuration");
         let keys: Vec<_> = config
             .warnings()
             .iter()

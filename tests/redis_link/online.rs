@@ -14,7 +14,8 @@ async fn report(url: &str) -> OnlineReport {
     let text = format!(
         "[engage]\nbase_url = \"https://shop.example.com\"\napi_key = \"a-key\"\n\
          [auth]\nallow_anonymous = true\n[redis]\nurl = \"{url}\"\n\
-         encryption_keys = [\"b3BlbiBzZXNhbWUgb3BlbiBzZXNhbWUgb3BlbiBzZXM=\"]\n"
+         encryption_keys = [\"b3BlbiBzZXNhbWUgb3BlbiBzZXNhbWUgb3BlbiBzZXM=\"]\n\
+         [telemetry]\ndigest_key = \"the same at every replica\"\n"
     );
     let config = Config::parse(&text).expect("a configuration");
     let report = check_online(&config).await.expect("a report");

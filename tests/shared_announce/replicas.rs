@@ -32,6 +32,7 @@ const KEY: &str = "test-till-key";
 const KEY_DIGEST: &str = "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11";
 /// 32 bytes in base64.
 const ENCRYPTION_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+pub(crate) const DIGEST_KEY: &str = "the digest key of the replicas";
 /// How far the clock moves at once while something is waited for.
 const STEP: Duration = Duration::from_millis(10);
 
@@ -389,6 +390,7 @@ fn config() -> Config {
     config.engage.overview_lag = Duration::ZERO;
     config.webhooks.secrets = vec![DEFAULT_WEBHOOK_SECRET.into()];
     config.redis.encryption_keys = vec![ENCRYPTION_KEY.into()];
+    config.telemetry.digest_key = Some(DIGEST_KEY.into());
     "trace".clone_into(&mut config.telemetry.log);
     let hours = Duration::from_secs(4 * 3600);
     let cache = &mut config.cache;

@@ -34,6 +34,16 @@ impl Config {
                 "give BFF_REDIS__ENCRYPTION_KEYS_FILE; generate a key: head -c 32 /dev/urandom | base64",
             );
         }
+        let telemetry = &self.telemetry;
+        let may_have = telemetry.digest_key.is_some() || telemetry.digest_key_file.is_some();
+        if redis.url.is_some() && !may_have {
+            // Digests of national ids are part of what is shared: under a key of one process no other could compare them.
+            mistakes.add(
+                "telemetry.digest_key",
+                "is missing while redis.url is set",
+                "give every replica the same, in BFF_TELEMETRY__DIGEST_KEY_FILE; generate one: head -c 32 /dev/urandom | sha256sum",
+            );
+        }
     }
 }
 

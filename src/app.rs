@@ -252,7 +252,7 @@ fn parts(
         alias_reader,
         time_zone.clone(),
         admission.clone(),
-        shared,
+        shared.clone(),
         clock,
     )?;
     let authenticator = Authenticator::new(&config.auth, &config.server, clock);
@@ -266,8 +266,11 @@ fn parts(
         &connections,
         &authenticator,
         webhooks.as_deref(),
-        admission.clone(),
-        customers.clone(),
+        shared.as_ref(),
+        metrics::Gauges {
+            admission: admission.clone(),
+            customers: customers.clone(),
+        },
     );
     let state = AppState {
         customers,

@@ -14,6 +14,7 @@ use crate::{
     customer::CustomerService,
     engage::{Admission, AdmissionSnapshot, BreakerState, CallMetrics},
     http::{Authenticator, ConnectionMetrics, RequestMetrics, WebhookReceiver},
+    shared_tier::SharedTier,
     telemetry::Dropped,
 };
 
@@ -24,8 +25,8 @@ pub(super) fn registry(
     connections: &ConnectionMetrics,
     authenticator: &Authenticator,
     webhooks: Option<&WebhookReceiver>,
-    admission: Admission,
-    customers: CustomerService,
+    shared: Option<&SharedTier>,
+    gauges: Gauges,
 ) -> Registry {
     let mut registry = Registry::with_prefix("engage_bff");
     traffic.register(&mut registry);
@@ -35,16 +36,17 @@ pub(super) fn registry(
         webhooks.register(&mut registry);
     }
     authenticator.register(&mut registry);
-    registry.register_collector(Box::new(Gauges {
-        admission,
-        customers,
-    }));
+    if let Some(shared) = shared {
+        shared.register(&mut registry);
+    }
+    registry.register_collector(Box::new(gauges));
     registry
 }
 
-struct Gauges {
-    admission: Admission,
-    customers: CustomerService,
+/// What is read at the scrape.
+pub(super) struct Gauges {
+    pub(super) admission: Admission,
+    pub(super) customers: CustomerService,
 }
 
 impl Gauges {

@@ -16,6 +16,7 @@ pub mod plan;
 mod render;
 mod repair;
 mod search;
+mod shared_tier_view;
 mod tiers;
 pub mod view;
 
@@ -26,6 +27,7 @@ pub use self::{
     explain::{Explanation, FailedCall},
     found::{CacheStatus, Found, StaleReason, Verdict},
     plan::CustomerQuery,
+    shared_tier_view::{SharedContact, SharedExplanation, SharedTierStatus},
     tiers::WebhookMessage,
     view::Shape,
 };
@@ -52,7 +54,7 @@ pub use crate::{
         feed::{Delivery, Feed},
         fence::FenceStatus,
     },
-    shared_tier::{Announced, NotShared},
+    shared_tier::{Announced, NotShared, SharedAliasView, SharedValueView, Unavailable},
 };
 
 /// Why there is no answer.

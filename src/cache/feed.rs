@@ -194,6 +194,11 @@ impl Feed {
         self.publish(&state);
     }
 
+    /// Whether lifetimes are short because of the stream, whatever webhooks do.
+    pub fn distrusts_stream(&self, now: Tick) -> bool {
+        now >= self.locked().stream_until
+    }
+
     /// The status of the feed of webhooks at `now`.
     pub fn status(&self, now: Tick) -> FeedStatus {
         let mut state = self.locked();

@@ -69,6 +69,7 @@ pub(crate) async fn queued(app: &TestApp, calls: usize) {
 async fn breaker(app: &TestApp, group: &str) -> (String, Option<f64>) {
     let ready = app.operations("/readyz").await;
     assert_eq!(ready.assert_ok().at("/ready"), true);
+    assert_eq!(ready.at("/sharedTier"), Value::Null);
     let breakers = ready.at("/engage/breakers");
     let mut breakers = breakers.as_array().expect("a list").iter();
     let it = breakers.find(|breaker| breaker["group"] == group);

@@ -128,8 +128,7 @@ async fn explanation_finds_a_contact_by_any_of_its_identifiers() {
         assert_eq!(count(&answer, "/contacts"), 1, "{identifier}");
     }
     let answer = explain(&app, json!({"email": "unknown@example.com"})).await;
-    let nothing =
-        json!({"enabled": true, "name": null, "negative": null, "contacts": [], "failures": []});
+    let nothing = json!({"enabled": true, "name": null, "negative": null, "contacts": [], "failures": [], "sharedTier": null});
     assert_eq!(answer.at(""), nothing);
     assert_eq!(app.overview_calls(), 2);
 }

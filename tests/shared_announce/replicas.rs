@@ -223,6 +223,19 @@ impl Replica {
         Answer::of(request.header("content-type", "application/json")).await
     }
 
+    /// What is cached for the identifier in the body.
+    pub(crate) async fn explain(&self, body: Value) -> Answer {
+        let url = format!("http://{}/cache/explain", self.operations);
+        let request = self.client.post(url).body(body.to_string());
+        Answer::of(request.header("content-type", "application/json")).await
+    }
+
+    /// A page for operators.
+    pub(crate) async fn operations(&self, path: &str) -> Answer {
+        let url = format!("http://{}{path}", self.operations);
+        Answer::of(self.client.get(url)).await
+    }
+
     /// Switches the cache.
     pub(crate) async fn switch(&self, on: bool) -> Answer {
         let url = format!("http://{}/cache/enabled", self.operations);
@@ -231,16 +244,14 @@ impl Replica {
 
     /// The state of webhooks, as its operator sees it.
     pub(crate) async fn webhooks_state(&self) -> String {
-        let url = format!("http://{}/readyz", self.operations);
-        let readyz = Answer::of(self.client.get(url)).await;
+        let readyz = self.operations("/readyz").await;
         let state = readyz.at("/webhooks/state");
         state.as_str().expect("text").to_owned()
     }
 
     /// The number of deliveries in the metrics.
     pub(crate) async fn deliveries(&self, event: &str, outcome: &str) -> u64 {
-        let url = format!("http://{}/metrics", self.operations);
-        let metrics = Answer::of(self.client.get(url)).await;
+        let metrics = self.operations("/metrics").await;
         let name = format!("engage_bff_webhooks_total{{event=\"{event}\",outcome=\"{outcome}\"}} ");
         let text = String::from_utf8(metrics.body).expect("text");
         let count = text.lines().find_map(|line| line.strip_prefix(&name));

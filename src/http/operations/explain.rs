@@ -1,5 +1,8 @@
 //! `POST /cache/explain`: what is cached for an identifier: parts with their age and source, aliases, fences, negative
-//! entries and failures. Contacts appear as keyed digests; no personal value is included.
+//! entries and failures; and what the tier that replicas share has. Contacts appear as keyed digests; no personal value is
+//! included.
+
+mod shared;
 
 use std::time::Duration;
 
@@ -7,6 +10,7 @@ use axum::{Json, body::Body, extract::State};
 use http::HeaderMap;
 use serde::Serialize;
 
+use self::shared::SharedTierJson;
 use super::{OperationsState, Operator};
 use crate::{
     customer::{self, Age, AliasView, ContactView, Explanation, FenceStatus},
@@ -15,12 +19,14 @@ use crate::{
 };
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(in crate::http) struct ExplanationJson {
     enabled: bool,
     name: Option<AliasTargetJson>,
     negative: Option<NegativeJson>,
     contacts: Vec<ContactJson>,
     failures: Vec<FailureJson>,
+    shared_tier: Option<SharedTierJson>,
 }
 
 /// A call in back-off after a failure.
@@ -52,19 +58,31 @@ struct NegativeJson {
 struct ContactJson {
     #[serde(rename = "contact")]
     digest: String,
-    parts: PartsJson,
+    parts: PartsJson<ProvenanceJson>,
     rendered: usize,
     names: Vec<AliasJson>,
     fences: Vec<FenceJson>,
 }
 
-#[derive(Default, Serialize)]
-struct PartsJson {
-    profile: Option<ProvenanceJson>,
-    audiences: Option<ProvenanceJson>,
-    promotions: Option<ProvenanceJson>,
-    vouchers: Option<ProvenanceJson>,
-    points: Option<ProvenanceJson>,
+#[derive(Serialize)]
+struct PartsJson<T> {
+    profile: Option<T>,
+    audiences: Option<T>,
+    promotions: Option<T>,
+    vouchers: Option<T>,
+    points: Option<T>,
+}
+
+impl<T> PartsJson<T> {
+    fn new(mut of: impl FnMut(Part) -> Option<T>) -> Self {
+        Self {
+            profile: of(Part::Profile),
+            audiences: of(Part::Audiences),
+            promotions: of(Part::Promotions),
+            vouchers: of(Part::Vouchers),
+            points: of(Part::Points),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -109,11 +127,14 @@ pub(in crate::http) async fn explain(
         .rules
         .read_identifier(params, customers.clock().now())?;
     let what = lookup.identifier.kind().as_str();
-    let found = state
-        .run_blocking(move |customers| customers.explain(&lookup))
+    let (found, lookup) = state
+        .run_blocking(move |customers| (customers.explain(&lookup), lookup))
         .await?;
+    let ids: Vec<_> = found.contacts.iter().map(|contact| contact.id).collect();
+    let shared = customers.explain_shared(&lookup, &ids).await;
     let digester = &state.rules.digester;
-    let explanation = ExplanationJson::new(found, customers.cache_is_on(), digester);
+    let mut explanation = ExplanationJson::new(found, customers.cache_is_on(), digester);
+    explanation.shared_tier = shared.map(|shared| SharedTierJson::new(shared, digester));
     let contacts = explanation.contacts.iter();
     let contacts: Vec<_> = contacts.map(|contact| &*contact.digest).collect();
     tracing::info!(
@@ -152,6 +173,7 @@ impl ExplanationJson {
                     retry_seconds: failed.left.as_secs_f64(),
                 })
                 .collect(),
+            shared_tier: None,
         }
     }
 }
@@ -163,17 +185,11 @@ fn code_of(error: customer::Error) -> String {
 
 impl ContactJson {
     fn new(contact: ContactView, digester: &Digester) -> Self {
-        let mut parts = PartsJson::default();
-        for (part, age) in contact.parts {
-            let slot = match part {
-                Part::Profile => &mut parts.profile,
-                Part::Audiences => &mut parts.audiences,
-                Part::Promotions => &mut parts.promotions,
-                Part::Vouchers => &mut parts.vouchers,
-                Part::Points => &mut parts.points,
-            };
-            *slot = Some(ProvenanceJson::from(age));
-        }
+        let mut ages = contact.parts;
+        let parts = PartsJson::new(|part| {
+            let index = ages.iter().position(|(of, _)| *of == part)?;
+            Some(ProvenanceJson::from(ages.swap_remove(index).1))
+        });
         Self {
             digest: contact.id.digest(digester).to_string(),
             parts,

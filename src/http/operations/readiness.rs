@@ -1,5 +1,7 @@
 //! `GET /readyz` of the operations listener: readiness with its details.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::State,
@@ -10,7 +12,7 @@ use serde::Serialize;
 
 use super::OperationsState;
 use crate::{
-    customer::{CustomerService, Feed},
+    customer::{CustomerService, Feed, SharedTierStatus},
     http::{auth::JwksStatus, probe},
 };
 
@@ -72,6 +74,7 @@ struct ReadinessJson {
     engage: UpstreamStatus,
     cache: CacheJson,
     webhooks: WebhooksJson,
+    shared_tier: Option<SharedTierJson>,
     warnings: Vec<String>,
 }
 
@@ -95,6 +98,47 @@ impl WebhooksJson {
     }
 }
 
+/// The state of the tier that replicas share.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SharedTierJson {
+    state: &'static str,
+    available: bool,
+    since_seconds: f64,
+    round_trip_milliseconds: Option<RoundTripJson>,
+    caught_up_seconds_ago: Option<f64>,
+    gaps: u64,
+    replicas: u32,
+    memory_distrusted: bool,
+}
+
+#[derive(Serialize)]
+struct RoundTripJson {
+    last: f64,
+    average: f64,
+}
+
+impl From<SharedTierStatus> for SharedTierJson {
+    fn from(status: SharedTierStatus) -> Self {
+        let tier = status.tier;
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
+        let round_trips = tier.round_trip.zip(tier.average_round_trip);
+        Self {
+            state: tier.state,
+            available: tier.is_available,
+            since_seconds: tier.since.as_secs_f64(),
+            round_trip_milliseconds: round_trips.map(|(last, average)| RoundTripJson {
+                last: milliseconds(last),
+                average: milliseconds(average),
+            }),
+            caught_up_seconds_ago: tier.stream_age.as_ref().map(Duration::as_secs_f64),
+            gaps: tier.gaps,
+            replicas: tier.replicas,
+            memory_distrusted: status.memory_is_distrusted,
+        }
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CacheJson {
@@ -105,7 +149,7 @@ struct CacheJson {
     negatives: u64,
 }
 
-/// Readiness, with the state of Engage, cache and webhooks, which it does not depend on.
+/// Readiness, with the state of Engage, cache, webhooks and shared tier, which it does not depend on.
 pub(in crate::http) async fn ready(State(state): State<OperationsState>) -> Response {
     let ready = probe::is_ready(&state.readiness, &state.authenticator);
     let status = if ready {
@@ -126,6 +170,10 @@ pub(in crate::http) async fn ready(State(state): State<OperationsState>) -> Resp
             negatives: counts.negatives,
         },
         webhooks: WebhooksJson::of(&state.customers),
+        shared_tier: state
+            .customers
+            .shared_tier_status()
+            .map(SharedTierJson::from),
         warnings: state.warnings.to_vec(),
     };
     (status, Json(detail)).into_response()

@@ -1,0 +1,123 @@
+//! What operators see of the tier that replicas share.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::CustomerService;
+use crate::{
+    domain::{ContactId, Lookup, PartMap},
+    shared_tier::{
+        SharedAliasView, SharedTier, SharedValueView, SharedView, Status, Unavailable, Wanted,
+    },
+};
+
+/// What the tier has is shown of so many contacts at most.
+const MOST_CONTACTS: usize = 8;
+
+/// The state of the tier.
+#[derive(Clone, Copy, Debug)]
+pub struct SharedTierStatus {
+    /// What the tier knows.
+    pub tier: Status,
+    /// Whether lifetimes in memory are short, because other replicas may have announced what was not heard here.
+    pub memory_is_distrusted: bool,
+}
+
+/// What the tier has for an identifier.
+#[derive(Clone, Debug)]
+pub struct SharedExplanation {
+    /// The alias or negative entry; `None` also where a contact id was given.
+    pub alias: Option<SharedAliasView>,
+    /// The contact that the alias leads to.
+    pub leads_to: Option<ContactId>,
+    /// For how long other replicas wait for a flight that looks up the identifier; zero: there is none.
+    pub busy: Duration,
+    /// The contact that it is or leads to, and those that memory has for it.
+    pub contacts: Vec<SharedContact>,
+}
+
+/// What the tier has of a contact.
+#[derive(Clone, Debug)]
+pub struct SharedContact {
+    /// The contact.
+    pub id: ContactId,
+    /// Its parts.
+    pub parts: PartMap<Option<SharedValueView>>,
+    /// For how long the entity endpoint alone may fill each part; zero: not at all.
+    pub entity_only: PartMap<Duration>,
+    /// For how long other replicas wait for a flight that looks up the contact. `None`: it was read through an alias,
+    /// which does not say.
+    pub busy: Option<Duration>,
+}
+
+impl SharedContact {
+    fn new(id: ContactId, view: &SharedView, busy: Option<Duration>) -> Self {
+        Self {
+            id,
+            parts: view.parts,
+            entity_only: view.entity_only,
+            busy,
+        }
+    }
+}
+
+impl CustomerService {
+    /// The state of the tier that replicas share. `None` without one.
+    pub fn shared_tier_status(&self) -> Option<SharedTierStatus> {
+        let tiers = &self.inner.tiers;
+        let tier = tiers.shared.as_ref()?.status();
+        let now = self.inner.clock.tick();
+        let feed = tiers.memory.policy.feed.as_deref();
+        Some(SharedTierStatus {
+            tier,
+            memory_is_distrusted: feed.is_some_and(|feed| feed.distrusts_stream(now)),
+        })
+    }
+
+    /// What the tier that replicas share has for an identifier, and for the contacts that memory has for it. `None`
+    /// without such a tier. It asks for all at once, so it takes no longer than one operation may.
+    pub async fn explain_shared(
+        &self,
+        lookup: &Lookup,
+        in_memory: &[ContactId],
+    ) -> Option<Result<SharedExplanation, Unavailable>> {
+        let tier = self.inner.tiers.shared.as_ref()?;
+        Some(explain(tier, lookup, in_memory).await)
+    }
+}
+
+async fn explain(
+    tier: &SharedTier,
+    lookup: &Lookup,
+    in_memory: &[ContactId],
+) -> Result<SharedExplanation, Unavailable> {
+    // A bare contact id has no alias.
+    let by_id = lookup.key().bare_id();
+    let mut ids: Vec<ContactId> = by_id.into_iter().collect();
+    ids.extend(in_memory.iter().filter(|id| by_id != Some(**id)));
+    ids.truncate(MOST_CONTACTS);
+    let views = join_all(ids.iter().map(|id| tier.explain(Wanted::Contact(*id))));
+    let by_alias = async {
+        match by_id {
+            Some(_) => Ok(SharedView::default()),
+            None => tier.explain(Wanted::Alias(lookup)).await,
+        }
+    };
+    let (views, by_alias) = tokio::join!(views, by_alias);
+    let (views, by_alias) = (views.into_iter().collect::<Result<Vec<_>, _>>()?, by_alias?);
+    let mut contacts: Vec<_> = ids
+        .iter()
+        .zip(&views)
+        .map(|(id, view)| SharedContact::new(*id, view, Some(view.busy)))
+        .collect();
+    if let Some(id) = by_alias.contact.filter(|id| !ids.contains(id)) {
+        contacts.insert(0, SharedContact::new(id, &by_alias, None));
+    }
+    Ok(SharedExplanation {
+        alias: by_alias.alias,
+        leads_to: by_alias.contact,
+        busy: by_alias.busy,
+        contacts,
+    })
+}

@@ -26,7 +26,8 @@ async fn look_up(replica: &Replica, queries: &[String]) -> Duration {
             answer.assert_ok();
         })
         .await;
-    (replica.processor_time().await - before) / u32::try_from(queries.len()).expect("few")
+    replica.processor_time().await.saturating_sub(before)
+        / u32::try_from(queries.len()).expect("few")
 }
 
 /// A field of `INFO`, as a number.

@@ -181,13 +181,19 @@ fn config() -> Config {
 /// With `REPLICAS_LOG=debug`, prints what the replicas log.
 fn log_if_wanted(config: &Config) {
     static ONCE: Once = Once::new();
-    if let Ok(level) = std::env::var("REPLICAS_LOG") {
+    if let Some(level) = variable("REPLICAS_LOG") {
         let mut telemetry_config = config.telemetry.clone();
         telemetry_config.log = level;
         ONCE.call_once(|| {
             telemetry::install(&telemetry_config, std::io::stderr).expect("the log starts");
         });
     }
+}
+
+/// A variable of the environment.
+#[expect(clippy::disallowed_methods, reason = "how a test by hand is set up")]
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Real time passes.

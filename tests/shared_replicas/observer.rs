@@ -2,8 +2,7 @@
 //! reads with what was acknowledged. Nothing older than the bound may be served.
 //!
 //! ```text
-//! OBSERVER_SEED=7 OBSERVER_READS=100000 OBSERVER_CHANGES=5000 \
-//!   cargo nextest run --test shared_replicas --run-ignored only observer
+//! OBSERVER_SEED=7 OBSERVER_READS=100000 OBSERVER_CHANGES=5000 scripts/shared-tier-observer
 //! ```
 
 mod chaos;
@@ -27,7 +26,7 @@ use self::{
     traffic::Traffic,
 };
 use crate::{
-    harness::{Replicas, wait},
+    harness::{Replicas, variable, wait},
     invalidations::without_stale_windows,
 };
 
@@ -68,15 +67,12 @@ async fn observe(plan: Plan) {
         redis,
         all,
         config: _,
-    } = {
-        let replicas = Replicas::with(|config| {
-            without_stale_windows(config);
-            config.webhooks.fallback_lifetime = FALLBACK;
-            config.redis.timeout = Duration::from_millis(250);
-        })
-        .await;
-        replicas
-    };
+    } = Replicas::with(|config| {
+        without_stale_windows(config);
+        config.webhooks.fallback_lifetime = FALLBACK;
+        config.redis.timeout = Duration::from_millis(250);
+    })
+    .await;
     let people = crate::harness::people(&engage)[..PEOPLE].to_vec();
     let clock = Clock::system();
     let world = Arc::new(World {
@@ -145,8 +141,9 @@ async fn an_observer_reads_nothing_older_than_the_bound() {
 #[ignore = "takes minutes"]
 async fn an_observer_reads_nothing_older_than_the_bound_for_long() {
     let number = |name: &str, default: u64| {
-        let text = std::env::var(name).ok();
-        text.and_then(|text| text.parse().ok()).unwrap_or(default)
+        variable(name)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(default)
     };
     let count = |name, default| usize::try_from(number(name, default)).expect("a count");
     observe(Plan {

@@ -142,8 +142,9 @@ impl Ledger {
         if age >= bound {
             let (version, _) = missed.expect("it is older");
             let violation = format!(
-                "{seen:?}: version {version} was acknowledged {age:?} before; {}",
-                what.as_deref().unwrap_or("the server worked")
+                "replica {}, {seen:?}: version {version} was acknowledged {age:?} before; {}",
+                seen.replica,
+                what.as_deref().unwrap_or("the server worked"),
             );
             state.violations.push(violation);
         }

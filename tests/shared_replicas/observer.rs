@@ -110,6 +110,9 @@ async fn observe(plan: Plan) {
             wait(Duration::from_millis(1500)).await;
         }
         rounds += 1;
+        let [reads, changes] =
+            [&world.reads, &world.changes].map(|count| count.load(Ordering::Relaxed));
+        println!("round {rounds}: {reads} reads, {changes} changes");
     }
     world.is_over.store(true, Ordering::Relaxed);
     while let Some(ended) = tasks.join_next().await {

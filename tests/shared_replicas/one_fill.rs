@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use crate::harness::{Answer, Replicas, Stopwatch, until};
 
 /// Sends 100 requests to each of three replicas at once.
-async fn herd(replicas: &Replicas, query: &str) {
+async fn herd(replicas: &Replicas, query: &str, id: &str) {
     let requests = replicas
         .all
         .iter()
@@ -19,28 +19,47 @@ async fn herd(replicas: &Replicas, query: &str) {
     for answer in join_all(requests.collect::<Vec<_>>()).await {
         let answer = answer.expect("no panic");
         answer.assert_ok();
-        assert_eq!(answer.at("/contactId"), ALVA.id);
+        assert_eq!(answer.at("/contactId"), id);
         assert_eq!(answer.at("/degraded"), serde_json::json!([]));
     }
 }
 
+/// How often replicas have connected to the server.
+fn connections(replicas: &Replicas) -> u64 {
+    let all = replicas.all.iter();
+    all.map(|replica| replica.backend.count("connect")).sum()
+}
+
+/// Several herds, until the machine was fast enough for one: a replica to which the server seems to hang is on its own.
+async fn herds(query: impl Fn(&str, &str) -> String) {
+    let replicas = Replicas::start().await;
+    for (id, email) in &replicas.people()[..20] {
+        replicas.until_available().await;
+        replicas.engage.reset_log();
+        let before = connections(&replicas);
+        herd(&replicas, &query(id, email), id).await;
+        // What led to the contact is shared too.
+        herd(&replicas, &format!("contactId={id}"), id).await;
+        let is_available = replicas
+            .all
+            .iter()
+            .all(|replica| replica.shared.is_available());
+        if connections(&replicas) == before && is_available {
+            replicas.assert_calls(1, 1);
+            return replicas.stop().await;
+        }
+    }
+    panic!("the machine is too slow for operations within a second");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_herd_of_300_by_id_makes_one_call_per_part() {
-    let replicas = Replicas::start().await;
-    herd(&replicas, &format!("contactId={}", ALVA.id)).await;
-    replicas.assert_calls(1, 1);
-    replicas.stop().await;
+    herds(|id, _| format!("contactId={id}")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_herd_of_300_by_email_makes_one_call_per_part() {
-    let replicas = Replicas::start().await;
-    herd(&replicas, &format!("email={}", ALVA.email)).await;
-    replicas.assert_calls(1, 1);
-    // What led to the contact is shared too.
-    herd(&replicas, &format!("contactId={}", ALVA.id)).await;
-    replicas.assert_calls(1, 1);
-    replicas.stop().await;
+    herds(|_, email| format!("email={email}")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -52,6 +52,7 @@ pub struct App {
     readiness: Readiness,
     customers: CustomerService,
     shared: Option<SharedTier>,
+    admission: Admission,
     changes_poll: Option<Duration>,
     authenticator: Arc<Authenticator>,
     shutdown_delay: Duration,
@@ -80,6 +81,7 @@ impl App {
             operations_state,
             requests,
             connections,
+            admission,
         } = parts(config, shared.clone(), &clock)?;
         let (listener, operations_listener) = listeners(config, &connections).await?;
         let readiness = state.readiness.clone();
@@ -105,6 +107,7 @@ impl App {
             readiness,
             customers,
             shared,
+            admission,
             changes_poll: config.webhooks.changes_poll,
             authenticator,
             shutdown_delay: config.server.shutdown_delay,
@@ -182,10 +185,17 @@ impl App {
         let customers = self.customers;
         let maintenance =
             tokio::spawn(async move { customers.run_background_work(self.changes_poll).await });
+        let admission = self.admission;
+        let budget = self.shared.clone().map(|shared| {
+            let run = shared_budget::run(admission.clone(), shared, self.clock.clone());
+            tokio::spawn(run)
+        });
         let finished = self.listener.serve(self.service, drain).await;
         keys.abort();
         maintenance.abort();
-        if let Some(shared) = self.shared {
+        if let (Some(shared), Some(budget)) = (self.shared, budget) {
+            budget.abort();
+            shared_budget::leave(&admission, &shared).await;
             shared.leave().await;
         }
         last.cancel();
@@ -229,6 +239,7 @@ struct ListenerStates {
     operations_state: OperationsState,
     requests: Arc<RequestMetrics>,
     connections: ConnectionMetrics,
+    admission: Admission,
 }
 
 /// Builds everything but the listeners.
@@ -246,7 +257,10 @@ fn parts(
     let alias_reader = alias_reader(config, phone_region, digester.clone());
     let identifiers = alias_reader.rules.clone();
     let traffic = Arc::new(CallMetrics::default());
-    let admission = Admission::new(upstream_limits(config), Arc::clone(&traffic), clock.clone());
+    let admission = match &shared {
+        Some(_) => shared_budget::admission(config, Arc::clone(&traffic), clock.clone()),
+        None => Admission::new(upstream_limits(config), Arc::clone(&traffic), clock.clone()),
+    };
     let customers = customer_service(
         config,
         alias_reader,
@@ -282,7 +296,10 @@ fn parts(
     let operations_state = OperationsState {
         readiness: state.readiness.clone(),
         authenticator: Arc::clone(&state.authenticator),
-        upstream: Arc::new(move || upstream_status(&admission)),
+        upstream: {
+            let admission = admission.clone();
+            Arc::new(move || upstream_status(&admission))
+        },
         customers: state.customers.clone(),
         registry: Arc::new(registry),
         rules: Arc::clone(&state.rules),
@@ -294,6 +311,7 @@ fn parts(
         operations_state,
         requests,
         connections,
+        admission,
     })
 }
 

@@ -1,9 +1,5 @@
 //! The loop between the call budget and the shared tier: requests tokens when admission needs them, and renews the loan of
 //! this replica's share.
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for the wiring of the tier in `App::build`")
-)]
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +12,6 @@ use crate::{
 
 /// Admission control whose rate and burst all replicas share. Without the tier, each has the share of one of
 /// `engage.replicas` or of as many as it last knew.
-#[cfg_attr(test, expect(dead_code, reason = "for the wiring of the tier"))]
 pub(super) fn admission(config: &Config, metrics: Arc<CallMetrics>, clock: Clock) -> Admission {
     let engage = &config.engage;
     let limits = CallLimits {
@@ -50,7 +45,7 @@ impl TokenSource for SharedTier {
     }
 }
 
-/// Leases tokens as admission needs them. Never returns; when its task has been ended, [`leave`] comes.
+/// Leases tokens as admission needs them. Never returns; after its task was ended, [`leave`] is called.
 pub(super) async fn run(admission: Admission, tier: impl TokenSource, clock: Clock) {
     loop {
         let request = admission.next_token_request().await;

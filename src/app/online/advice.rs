@@ -68,8 +68,8 @@ pub(super) fn advice(info: &ServerInfo, exercise: &Exercise, config: &Config) ->
     [
         (
             policy == "noeviction",
-            "maxmemory-policy is noeviction: a full server refuses writes, and webhooks and purges are then answered 503; \
-             set allkeys-lru",
+            "maxmemory-policy is noeviction: a full server stores nothing new, and each replica then calls Engage for \
+             itself; set allkeys-lru",
         ),
         (
             policy.ends_with("-random") || policy == "volatile-ttl",

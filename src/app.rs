@@ -82,7 +82,7 @@ impl App {
             requests,
             connections,
             admission,
-        } = parts(config, shared.clone(), &clock)?;
+        } = parts(config, shared.as_ref(), &clock)?;
         let (listener, operations_listener) = listeners(config, &connections).await?;
         let readiness = state.readiness.clone();
         let customers = state.customers.clone();
@@ -245,7 +245,7 @@ struct ListenerStates {
 /// Builds everything but the listeners.
 fn parts(
     config: &Config,
-    shared: Option<SharedTier>,
+    shared: Option<&SharedTier>,
     clock: &Clock,
 ) -> Result<ListenerStates, anyhow::Error> {
     let phone_region = config.phone_region().context("identifiers.phone_region")?;
@@ -266,7 +266,7 @@ fn parts(
         alias_reader,
         time_zone.clone(),
         admission.clone(),
-        shared.clone(),
+        shared.cloned(),
         clock,
     )?;
     let authenticator = Authenticator::new(&config.auth, &config.server, clock);
@@ -280,7 +280,7 @@ fn parts(
         &connections,
         &authenticator,
         webhooks.as_deref(),
-        shared.as_ref(),
+        shared,
         metrics::Gauges {
             admission: admission.clone(),
             customers: customers.clone(),

@@ -53,6 +53,7 @@ pub use crate::{
         explain::{Age, AliasView, ContactView},
         feed::{Delivery, Feed},
         fence::FenceStatus,
+        freshness::FetchSource,
     },
     shared_tier::{Announced, NotShared, SharedAliasView, SharedValueView, Unavailable},
 };

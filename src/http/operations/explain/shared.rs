@@ -6,7 +6,10 @@ use serde::Serialize;
 
 use super::PartsJson;
 use crate::{
-    customer::{SharedAliasView, SharedContact, SharedExplanation, SharedValueView, Unavailable},
+    customer::{
+        FetchSource, SharedAliasView, SharedContact, SharedExplanation, SharedValueView,
+        Unavailable,
+    },
     domain::{ContactId, Digester, PartMap},
 };
 
@@ -92,7 +95,7 @@ impl ContactJson {
     fn new(contact: &SharedContact, digester: &Digester) -> Self {
         let seconds = |times: &PartMap<Duration>, part| {
             let time: Duration = times[part];
-            (!time.is_zero()).then(|| time.as_secs_f64())
+            (!time.is_zero()).then_some(time.as_secs_f64())
         };
         Self {
             digest: contact.id.digest(digester).to_string(),
@@ -107,7 +110,7 @@ impl From<SharedValueView> for ValueJson {
     fn from(value: SharedValueView) -> Self {
         Self {
             readable: value.source.is_some(),
-            source: value.source.map(|source| source.as_str()),
+            source: value.source.map(FetchSource::as_str),
             age_seconds: value.age.as_secs_f64(),
             ttl_seconds: value.lifetime_left.as_secs_f64(),
         }

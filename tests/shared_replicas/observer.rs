@@ -26,7 +26,7 @@ use self::{
     traffic::Traffic,
 };
 use crate::{
-    harness::{Replicas, variable, wait},
+    harness::{Replicas, Stopwatch, variable, wait},
     invalidations::without_stale_windows,
 };
 
@@ -46,6 +46,8 @@ struct Plan {
     changers: usize,
     /// Between two reads of one reader.
     pause: Duration,
+    /// It ends then, whatever was done.
+    longest: Duration,
 }
 
 /// What all tasks share.
@@ -92,7 +94,7 @@ async fn observe(plan: Plan) {
     }
     for number in 0..plan.changers {
         let traffic = Traffic::new(&world, plan.seed + 2000 + number as u64);
-        tasks.spawn(traffic.change(plan.pause * 4));
+        tasks.spawn(traffic.change(plan.pause * 4, plan.reads / plan.changes));
     }
     let watched = Arc::clone(&world);
     tasks.spawn(async move { watched.ledger.note_stalls(&watched.is_over).await });
@@ -103,7 +105,12 @@ async fn observe(plan: Plan) {
             && world.changes.load(Ordering::Relaxed) >= plan.changes
     };
     let mut rounds = 0;
+    let began = Stopwatch::start();
     while rounds < plan.rounds || !is_done() {
+        if rounds > 0 && began.elapsed() > plan.longest {
+            println!("ended before all was done");
+            break;
+        }
         for disturbance in chaos.shuffled() {
             chaos.disturb(disturbance).await;
             // It works for a while.
@@ -136,6 +143,7 @@ async fn an_observer_reads_nothing_older_than_the_bound() {
         readers: 6,
         changers: 3,
         pause: Duration::from_millis(20),
+        longest: Duration::from_secs(60),
     })
     .await;
 }
@@ -154,9 +162,10 @@ async fn an_observer_reads_nothing_older_than_the_bound_for_long() {
         reads: count("OBSERVER_READS", 100_000),
         changes: count("OBSERVER_CHANGES", 5_000),
         rounds: 3,
-        readers: 12,
+        readers: 24,
         changers: 8,
         pause: Duration::from_millis(2),
+        longest: Duration::from_secs(60 * number("OBSERVER_MINUTES", 60)),
     })
     .await;
 }

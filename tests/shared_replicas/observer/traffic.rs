@@ -92,9 +92,14 @@ impl Traffic {
         Some((name, points))
     }
 
-    /// Changes until it is over.
-    pub(super) async fn change(mut self, pause: Duration) {
+    /// Changes until it is over, once for so many reads of all readers.
+    pub(super) async fn change(mut self, pause: Duration, reads: usize) {
         while !self.is_over() {
+            let (done, read) = (&self.world.changes, &self.world.reads);
+            if done.load(Ordering::Relaxed) * reads > read.load(Ordering::Relaxed) {
+                wait(pause).await;
+                continue;
+            }
             let contact = self.contact();
             let id = self.world.people[contact].0.clone();
             match self.random.u8(..4) {

@@ -99,6 +99,21 @@ async fn observe(plan: Plan) {
     let watched = Arc::clone(&world);
     tasks.spawn(async move { watched.ledger.note_stalls(&watched.is_over).await });
 
+    let watched = Arc::clone(&world);
+    tasks.spawn(async move {
+        while !watched.is_over.load(Ordering::Relaxed) {
+            let is_cut_off = |replica: &crate::harness::Replica| {
+                let status = replica.shared.status();
+                let late = Duration::from_millis(800);
+                !status.is_available || status.stream_age.is_none_or(|age| age > late)
+            };
+            if watched.replicas.iter().any(is_cut_off) {
+                watched.ledger.note_cut_off();
+            }
+            wait(Duration::from_millis(20)).await;
+        }
+    });
+
     let mut chaos = Chaos::new(&world, redis, plan.seed);
     let is_done = || {
         world.reads.load(Ordering::Relaxed) >= plan.reads

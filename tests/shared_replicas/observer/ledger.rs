@@ -117,6 +117,20 @@ impl Ledger {
         }
     }
 
+    /// A replica has just been cut off, by a time-out on a busy machine.
+    pub(super) fn note_cut_off(&self) {
+        let now = self.clock.tick();
+        let mut state = self.state();
+        match state.disturbed.last_mut() {
+            Some((_, until, _)) if *until == Tick::END || now.since(*until) < STALL => {
+                *until = (*until).max(now);
+            }
+            _ => state
+                .disturbed
+                .push((now, now, "a replica that was cut off by load".to_owned())),
+        }
+    }
+
     /// What a read returned that has just ended.
     pub(super) fn read(&self, seen: Seen) {
         let now = self.clock.tick();
@@ -182,12 +196,16 @@ impl Ledger {
             .iter()
             .filter(|(.., what)| what.contains("stall"));
         println!("stalls of the machine: {}", stalls.count());
+        let cut = state.disturbed.iter();
+        let cut = cut.filter(|(.., what)| what.contains("by load"));
+        println!("times that a replica was cut off by load: {}", cut.count());
         for (status, count) in &state.statuses {
             println!("{count:>8}  {status}");
         }
         println!("older than the bound: {}", state.violations.len());
         println!("failed requests: {}", state.failures.len());
         let few = |all: &[String]| all.iter().take(10).cloned().collect::<Vec<_>>();
+        println!("{:#?}", few(&state.failures));
         assert!(state.violations.is_empty(), "{:#?}", few(&state.violations));
         assert!(state.failures.is_empty(), "{:#?}", few(&state.failures));
     }

@@ -81,7 +81,9 @@ pub use self::{
 pub struct Settings {
     /// The longest time of an operation.
     pub timeout: Duration,
-    /// How long a lease keeps other replicas waiting: `engage.timeout`.
+    /// How long a lease keeps other replicas waiting: `engage.timeout`, but no longer than half of
+    /// `server.request_timeout`. So a caller that waited for the lease of a replica that has crashed has as much time
+    /// left for a call of its own; where Engage is slower than that, several replicas may call.
     pub lease: Duration,
     /// For how long the entity endpoint alone may fill what was invalidated.
     pub overview_lag: Duration,

@@ -126,7 +126,7 @@ fn settings(config: &Config) -> Result<Settings, anyhow::Error> {
     let policy = policy(config);
     Ok(Settings {
         timeout: config.redis.timeout,
-        lease: config.engage.timeout,
+        lease: config.engage.timeout.min(config.server.request_timeout / 2),
         overview_lag: policy.overview_lag,
         longest_flight: bounds(config).longest_flight,
         lifetimes: policy.lifetimes,
@@ -172,6 +172,19 @@ mod tests {
             "[engage]\nbase_url = \"{base_url}\"\napi_key = \"a-key\"\n[auth]\nallow_anonymous = true\n"
         );
         prefix(&Config::parse(&text).expect("a configuration"))
+    }
+
+    #[test]
+    fn caller_that_waited_for_a_lease_has_time_for_a_call() {
+        let lease = |timeout: &str| {
+            let text = format!(
+                "[engage]\nbase_url = \"https://shop.example.com\"\napi_key = \"a-key\"\ntimeout = \"{timeout}\"\n\
+                 [server]\nrequest_timeout = \"3s\"\n[auth]\nallow_anonymous = true\n"
+            );
+            let config = Config::parse(&text).expect("a configuration");
+            settings(&config).expect("settings").lease.as_millis()
+        };
+        assert_eq!([lease("10s"), lease("1s")], [1500, 1000]);
     }
 
     #[test]

@@ -137,7 +137,7 @@ impl Inner {
             max_alias_age: younger_than(need.cached_alias),
             waits: !need.max_age.is_zero(),
             lease: LeaseOffer {
-                token: Token(fastrand::u64(..)),
+                token: Token::of(self.replica),
                 busy: self.settings.lease,
             },
         }

@@ -56,9 +56,23 @@ pub struct AliasName(pub [u8; 16]);
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MessageName(pub [u8; 16]);
 
-/// A random number that identifies one flight's lease.
+/// Identifies one flight's lease: the upper half is the same in all tokens of a replica, the lower one is random. As a
+/// contact's generation, a random number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token(pub u64);
+
+impl Token {
+    /// A new token of a replica.
+    pub fn of(replica: ReplicaId) -> Self {
+        let upper = replica.0 & 0xffff_ffff_0000_0000;
+        Self(upper | u64::from(fastrand::u32(..)))
+    }
+
+    /// Whether both are of one replica.
+    pub const fn is_of_same_replica(self, other: Token) -> bool {
+        self.0 >> 32 == other.0 >> 32
+    }
+}
 
 /// A random number that identifies a replica: one per process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -222,8 +236,8 @@ pub struct FetchCommand {
     /// them is returned, and for an alias its value. With no parts, an alias alone serves it. A negative value that is
     /// fresh serves an alias flight by itself.
     pub needed: PartSet,
-    /// The parts that the call fetches: leased for a contact, and checked for the leases of others. An alias has one
-    /// lease.
+    /// The parts that the call fetches: leased for a contact, and checked for the leases of other replicas. An alias
+    /// has one lease.
     pub fetched: PartSet,
     /// Data of this age or older is not returned, whatever its lifetime; zero: none. Never `Duration::MAX`: use a day.
     pub max_age: PartMap<Duration>,
@@ -236,9 +250,13 @@ pub struct FetchCommand {
 }
 
 /// A lease to take.
+///
+/// It keeps other replicas waiting, never its own: flights of one replica for the same thing share a call already, and a
+/// lease whose grant did not arrive in time belongs to no flight. So two calls of one replica that have parts in common,
+/// such as an overview and a part's entity endpoint, are made at the same time, as without the tier.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseOffer {
-    /// Identifies it.
+    /// Identifies it, and its replica.
     pub token: Token,
     /// For how long other replicas wait for it.
     pub busy: Duration,

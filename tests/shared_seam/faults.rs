@@ -4,7 +4,7 @@ use engage_bff::shared_tier::protocol::BackendError;
 
 use crate::{
     ALVA, SECOND, balance,
-    replicas::{ASKED, World},
+    replicas::{ASKED, Wish, World, by_email},
     standin::{Fault, Operation},
 };
 
@@ -58,6 +58,25 @@ async fn failing_tier_costs_no_answer_and_no_more_calls_than_none() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn orphaned_lease_delays_no_call_of_its_own_replica() {
+    let world = World::start().await;
+    world.contact(ALVA);
+    let replicas = world.replicas().await;
+    world.standin.fault_next(Operation::Fetch, Fault::LostReply);
+    replicas[0].get(ALVA).await.expect("an answer");
+    world.advance(SECOND, &replicas).await;
+    let newer = Wish {
+        max_age: Some(SECOND / 2),
+        ..Wish::default()
+    };
+    // While the clock stands still, so that no lease ends.
+    let request = replicas[0].spawn_ask(&by_email(ALVA), newer);
+    let found = tokio::time::timeout(5 * SECOND, request).await;
+    let found = found.expect("it does not wait").expect("no panic");
+    assert_eq!(found.expect("an answer").shown, ASKED);
 }
 
 #[tokio::test]

@@ -225,6 +225,11 @@ impl Tier {
     }
 }
 
+/// The token of a replica that has no other.
+fn token() -> Token {
+    Token(unique() << 32)
+}
+
 /// A flight that needs and fetches every part, accepts anything fresh, and waits for others.
 pub(crate) fn fetch(subject: Subject) -> FetchCommand {
     FetchCommand {
@@ -235,7 +240,7 @@ pub(crate) fn fetch(subject: Subject) -> FetchCommand {
         max_alias_age: DAY,
         waits: true,
         lease: LeaseOffer {
-            token: Token(unique()),
+            token: token(),
             busy: 10 * SECOND,
         },
     }

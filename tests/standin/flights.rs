@@ -183,7 +183,7 @@ impl Server {
         }
     }
 
-    /// The rest of the longest lease, except of one flight.
+    /// The rest of the longest lease, except of the replica with that token.
     fn longest_lease(
         &self,
         id: EpochId,
@@ -203,7 +203,8 @@ impl Server {
                 alias.iter().flat_map(|alias| &alias.leases).collect()
             }
         };
-        let others = leases.iter().filter(|lease| Some(lease.token) != except);
+        let is_own = |token| except.is_some_and(|except: Token| except.is_of_same_replica(token));
+        let others = leases.iter().filter(|lease| !is_own(lease.token));
         let rests = others.map(|lease| lease.ends.saturating_sub(now));
         rests.max().unwrap_or(0)
     }

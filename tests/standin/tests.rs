@@ -63,6 +63,11 @@ fn offer(id: u64) -> EpochOffer {
     }
 }
 
+/// A token of a replica that has no other.
+fn of_replica(number: u64) -> Token {
+    Token(number << 32)
+}
+
 fn fetch(subject: Subject, token: u64) -> FetchCommand {
     FetchCommand {
         subject,
@@ -72,7 +77,7 @@ fn fetch(subject: Subject, token: u64) -> FetchCommand {
         max_alias_age: HOUR,
         waits: true,
         lease: LeaseOffer {
-            token: Token(token),
+            token: of_replica(token),
             busy: Duration::from_secs(10),
         },
     }
@@ -90,7 +95,7 @@ fn store(subject: Subject, token: u64, reply: &FetchReply, text: &'static [u8]) 
     parts[Part::Profile] = Some(value(text));
     StoreCommand {
         subject,
-        token: Token(token),
+        token: of_replica(token),
         leased: PROFILE,
         grant: grant(reply),
         requested_at: reply.now,
@@ -181,7 +186,7 @@ async fn one_lease_is_granted_and_what_it_stores_serves_all() {
     );
     let release = ReleaseCommand {
         subject: SUBJECT,
-        token: Token(3),
+        token: of_replica(3),
     };
     bench
         .two
@@ -189,6 +194,22 @@ async fn one_lease_is_granted_and_what_it_stores_serves_all() {
         .await
         .expect("a reply");
     grant(&bench.fetch(SUBJECT, 4).await);
+}
+
+#[tokio::test]
+async fn replica_does_not_wait_for_its_own_lease() {
+    let bench = bench().await;
+    let of = |number| {
+        let mut command = fetch(SUBJECT, 1);
+        command.lease.token = Token(of_replica(1).0 + number);
+        command
+    };
+    for number in 0..2 {
+        let reply = bench.two.fetch(bench.epoch, of(number)).await;
+        grant(&reply.expect("a reply"));
+    }
+    let busy = bench.fetch(SUBJECT, 2).await.outcome;
+    assert_eq!(busy, FetchOutcome::Busy(Duration::from_secs(10)));
 }
 
 #[tokio::test]

@@ -407,7 +407,8 @@ impl<'a> Both<'a> {
             max_alias_age: age(*accepts_alias),
             waits: *waits,
             lease: LeaseOffer {
-                token: Token(unique()),
+                // Of a few replicas.
+                token: Token((unique() % 3) << 32 | unique()),
                 busy: hour(*is_long),
             },
         };

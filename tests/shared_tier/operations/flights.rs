@@ -10,7 +10,7 @@ use engage_bff::{
     },
 };
 
-use crate::harness::{ANNA, BERT, HOUR, SECOND, Tier, fetch, store, value, wait};
+use crate::harness::{ANNA, ANNAS_MAIL, BERT, HOUR, SECOND, Tier, fetch, store, value, wait};
 
 const CONTACT: Subject = Subject::Contact(ANNA);
 
@@ -72,6 +72,32 @@ async fn another_flight_waits_until_the_lease_is_given_up() {
         .expect("it is given up");
     let next = tier.fetch(fetch(CONTACT)).await;
     assert!(matches!(next.outcome, FetchOutcome::Leased(_)), "{next:?}");
+}
+
+#[tokio::test]
+async fn a_replica_does_not_wait_for_its_own_lease() {
+    let tier = Tier::start().await;
+    for subject in [CONTACT, Subject::Alias(ANNAS_MAIL)] {
+        let first = fetch(subject);
+        let mut second = first.clone();
+        second.lease.token.0 += 1;
+        for own in [&first, &second] {
+            let reply = tier.fetch(own.clone()).await;
+            assert!(
+                matches!(reply.outcome, FetchOutcome::Leased(_)),
+                "{reply:?}"
+            );
+        }
+        // Each is given up by itself.
+        let release = ReleaseCommand {
+            subject,
+            token: first.lease.token,
+        };
+        let released = tier.backend.release(tier.epoch, release).await;
+        released.expect("it is given up");
+        let other = tier.fetch(fetch(subject)).await;
+        assert!(matches!(other.outcome, FetchOutcome::Busy(_)), "{other:?}");
+    }
 }
 
 #[tokio::test]

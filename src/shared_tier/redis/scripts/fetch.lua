@@ -1,5 +1,5 @@
 -- fetch: returns what is usable of a contact, or of an alias and the contact that it leads to. If that does not serve
--- the flight, leases the right to call, unless another flight has that lease and this one waits for it. The lease is
+-- the flight, leases the right to call, unless another replica has that lease and this flight waits for it. The lease is
 -- granted with the position of the stream at this moment.
 --
 -- A server without memory left still serves what it has, and refuses leases, whose values it would refuse too: the
@@ -70,7 +70,8 @@ local reply = { now, 0, 0, negatives, alias, name }
 if not served then
   local others, busy = other_leases(leases, ARGV[9]), 0
   for _, other in ipairs(others) do
-    if ARGV[2] == 'a' or bit.band(other.mask, fetched) ~= 0 then
+    local is_same = ARGV[2] == 'a' or bit.band(other.mask, fetched) ~= 0
+    if is_same and not is_of_same_replica(other.token, ARGV[9]) then
       busy = math.max(busy, other.till - now)
     end
   end

@@ -1,5 +1,5 @@
 -- Leases, in the field l of a contact's or an alias's hash: `MASK TOKEN END;` for each, the latest last. MASK has a bit
--- for each part.
+-- for each part. All tokens of a replica have the same upper half.
 
 local MOST_LEASES = 16
 
@@ -12,6 +12,11 @@ local function other_leases(text, token)
     end
   end
   return others
+end
+
+-- Whether two tokens are of one replica.
+local function is_of_same_replica(token, other)
+  return string.sub(token, 1, 8) == string.sub(other, 1, 8)
 end
 
 -- Writes leases, the latest of them if there are too many. A hash without other fields is gone with its last lease.

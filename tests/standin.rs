@@ -1,7 +1,8 @@
 //! A stand-in of the shared tier's server, in memory: [`Backend`] as its documentation describes it, over a clock that a
 //! test moves, with faults that a test orders.
 //!
-//! [`Standin`] is the server, [`Connection`] what one replica reaches it by. Tests include this file with `#[path]`.
+//! [`Standin`] is the server, [`Connection`] what one replica reaches it by. Tests include this file with `#[path]`, and so
+//! does the capacity example.
 
 #[path = "standin/budget.rs"]
 mod budget;
@@ -13,6 +14,7 @@ mod flights;
 mod server;
 #[path = "standin/stream.rs"]
 mod stream;
+#[cfg(test)]
 #[path = "standin/tests.rs"]
 mod tests;
 
@@ -148,6 +150,12 @@ impl Standin {
                 changes: watch::Sender::new(0),
             }),
         }
+    }
+
+    /// Drops keys whose TTL has passed that seldom, not at every operation, which takes long with many keys.
+    pub(crate) fn drop_every(&self, interval: Duration) {
+        let millis = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+        self.change(|state| state.server.drops_every = millis);
     }
 
     /// A connection of its own, which is not connected yet.

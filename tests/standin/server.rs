@@ -38,6 +38,9 @@ pub(super) struct Server {
     /// When each was last seen.
     pub(super) replicas: HashMap<ReplicaId, u64>,
     pub(super) budgets: HashMap<[u8; 16], Budget>,
+    /// How seldom keys whose TTL has passed are dropped, in milliseconds; 0: at every operation.
+    pub(super) drops_every: u64,
+    pub(super) next_drop: u64,
 }
 
 /// The current epoch.
@@ -255,8 +258,15 @@ impl Server {
             .map_or(Position::START, Stream::last)
     }
 
-    /// Drops the keys whose TTL has passed.
+    /// Drops the keys whose TTL has passed, unless that is not due yet. Until then they count, but have no effect: all that
+    /// they hold has ended too.
     pub(super) fn drop_ended(&mut self, now: u64) {
+        if self.drops_every > 0 {
+            if now < self.next_drop {
+                return;
+            }
+            self.next_drop = now + self.drops_every;
+        }
         self.contacts.retain(|_, contact| contact.lapse(now));
         self.aliases.retain(|_, alias| alias.ends > now);
         self.messages.retain(|_, ends| *ends > now);

@@ -84,11 +84,11 @@ impl Stream {
     }
 
     pub(super) fn after(&self, position: Position) -> Vec<StreamEntry> {
-        let entries = self.entries.iter().map(|entry| &entry.read);
-        entries
-            .filter(|entry| entry.position > position)
-            .cloned()
-            .collect()
+        let from = self
+            .entries
+            .partition_point(|entry| entry.read.position <= position);
+        let entries = self.entries[from..].iter();
+        entries.map(|entry| entry.read.clone()).collect()
     }
 
     /// What was appended since a lease was granted. Each entry must follow the one before, the first the position.

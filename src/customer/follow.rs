@@ -5,7 +5,7 @@ use crate::shared_tier::StreamEvent;
 
 impl CustomerService {
     /// Follows the stream of the shared tier. Returns only without such a tier.
-    pub(super) async fn follow_replicas(&self) {
+    pub async fn follow_replicas(&self) {
         let Some(shared) = self.inner.tiers.shared.clone() else {
             return;
         };

@@ -39,7 +39,7 @@ pub(crate) fn draw(report: &Report) -> String {
     let rows: Vec<_> = report
         .settings
         .iter()
-        .map(|(name, finding, _)| (*name, finding))
+        .map(|(setting, finding, _)| (setting.name, finding))
         .collect();
     let bottom = rows.iter().fold(TOP, |bottom, _| bottom + ROW);
     let mut drawing = Drawing::new(bottom);

@@ -14,9 +14,13 @@ mod replica;
 mod report;
 mod settings;
 mod shop;
+#[cfg_attr(not(test), expect(dead_code, reason = "the shop orders no faults"))]
+#[path = "../../tests/standin.rs"]
+mod standin;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod tier;
 mod visitors;
 
 use std::{
@@ -53,6 +57,13 @@ struct Arguments {
     /// The seed of everything random.
     #[arg(long, default_value_t = 2026)]
     seed: u64,
+    /// Measures only the settings of that name: without one replica's behaviour near and beyond the budget.
+    #[arg(long)]
+    only: Option<String>,
+    /// Plays that part of the shop, a fifth with 5: so many fewer contacts, sessions and calls. Each contact comes as often,
+    /// so a session costs the same; sessions per second are given for the whole shop.
+    #[arg(long, default_value_t = 1, requires = "only", value_parser = clap::value_parser!(u32).range(1..=10))]
+    part: u32,
     /// The file for a plot (SVG).
     #[arg(long)]
     svg: Option<PathBuf>,
@@ -80,14 +91,24 @@ fn run(arguments: &Arguments) -> Result<(), anyhow::Error> {
 
 /// Measures all settings.
 fn report(arguments: &Arguments) -> Result<Report, anyhow::Error> {
-    let visitors = Visitors::new(arguments.contacts, arguments.skew);
+    let part = f64::from(arguments.part);
+    let visitors = Visitors::new(arguments.contacts / arguments.part, arguments.skew);
     let scale = Scale::whole(arguments.sessions, arguments.seed);
     let replicated = Setting::replicated()?;
     let replicated = replicated.into_iter().map(|setting| (setting, false));
-    let work: Vec<(Setting, bool)> = Setting::all()?.into_iter().chain(replicated).collect();
+    let mut work: Vec<(Setting, bool)> = Setting::all()?.into_iter().chain(replicated).collect();
+    if let Some(name) = &arguments.only {
+        work.retain(|(setting, _)| setting.name == name);
+        anyhow::ensure!(!work.is_empty(), "--only: there is no such setting");
+        for (setting, is_verified) in &mut work {
+            *is_verified = false;
+            setting.config.engage.requests_per_second /= part;
+        }
+    }
     let results = in_parallel(&work, |(setting, is_verified)| {
-        let finding = measure::find(setting, &visitors, scale);
+        let mut finding = measure::find(setting, &visitors, scale);
         let proof = is_verified.then(|| measure::prove(setting, finding.carried, &visitors, scale));
+        finding.carried *= part;
         (finding, proof)
     });
     let mut report = Report::default();
@@ -120,6 +141,8 @@ fn in_parallel(
                     let next = todo.lock().unwrap_or_else(PoisonError::into_inner).pop();
                     let Some((place, setting)) = next else { return };
                     let result = each(setting);
+                    // A long run shows how far it is. If standard error is closed, nothing is lost.
+                    let _ = writeln!(std::io::stderr(), "{}", report::row(&setting.0, &result.0));
                     let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                     done.push((place, result));
                 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use engage_bff::{
     app::{bounds, policy, upstream_limits},
+    cache::{feed::Feed, freshness::Policy},
     clock::Clock,
     config::Config,
     customer::{
@@ -15,10 +16,15 @@ use engage_bff::{
         aliases::{AliasReader, CustomKeyAttribute},
     },
     engage::{Admission, CallLimits, EngageClient, Reader},
+    shared_tier::SharedTier,
 };
 use jiff::tz::TimeZone;
 
-use crate::engage::{CallLog, InMemoryEngage};
+use crate::{
+    engage::{CallLog, InMemoryEngage},
+    standin::Standin,
+    tier,
+};
 
 /// How identifiers are parsed.
 pub(crate) const RULES: IdentifierRules = IdentifierRules {
@@ -40,10 +46,18 @@ pub(crate) enum Budget {
 pub(crate) struct Replica {
     pub(crate) customers: CustomerService,
     pub(crate) admission: Admission,
+    tier: Option<SharedTier>,
 }
 
 impl Replica {
-    pub(crate) fn new(config: &Config, budget: Budget, calls: &CallLog, clock: &Clock) -> Self {
+    /// A replica. `server` is that of the tier that it shares with others, if it does.
+    pub(crate) fn new(
+        config: &Config,
+        budget: Budget,
+        server: Option<&Standin>,
+        calls: &CallLog,
+        clock: &Clock,
+    ) -> Self {
         let alias_reader = AliasReader {
             rules: RULES,
             custom_key: Some(CustomKeyAttribute::MemberNumber),
@@ -80,19 +94,44 @@ impl Replica {
             default_point_definition: None,
             phone_region: RULES.phone_region,
         };
+        let tier = server.map(|server| tier::on(server, config, clock));
+        // As in `app`: what other replicas announce, and no webhooks of its own that could be silent.
+        let fallback = config.webhooks.fallback_lifetime;
+        let feed = tier
+            .as_ref()
+            .map(|_| Arc::new(Feed::new(None, true, fallback)));
         let customers = CustomerService::new(
             engage,
             alias_reader,
             rules,
-            policy(config),
+            Policy {
+                feed,
+                ..policy(config)
+            },
             bounds(config),
             config.server.request_timeout,
             clock.clone(),
         );
         Self {
-            customers,
+            customers: customers.with_shared_tier(tier.clone()),
             admission,
+            tier,
         }
+    }
+
+    /// Starts the background work that the shared tier needs, and waits until it is connected.
+    pub(crate) async fn connect(&self) {
+        let Some(tier) = &self.tier else { return };
+        let customers = self.customers.clone();
+        tokio::spawn(async move { customers.follow_replicas().await });
+        while !tier.is_available() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Whether it shares a tier that it can't use.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.tier.as_ref().is_some_and(|tier| !tier.is_available())
     }
 }
 

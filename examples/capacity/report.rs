@@ -10,24 +10,21 @@ use crate::{
 };
 
 /// The results of all settings.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
     /// By setting, in the order of the tables.
-    pub(crate) settings: Vec<(&'static str, Finding, Option<Proof>)>,
-    /// By setting, spread and number of replicas.
-    pub(crate) replicas: Vec<(&'static str, Spread, u32, Finding)>,
+    pub(crate) settings: Vec<(Setting, Finding, Option<Proof>)>,
+    /// By setting: those of several replicas, or of one with the tier.
+    pub(crate) replicas: Vec<(Setting, Finding)>,
 }
 
 impl Report {
     /// Adds the results of a setting.
     pub(crate) fn add(&mut self, setting: &Setting, finding: Finding, proof: Option<Proof>) {
-        let name = setting.name;
-        match setting.config.engage.replicas {
-            1 => self.settings.push((name, finding, proof)),
-            replicas => {
-                let row = (name, setting.spread, replicas, finding);
-                self.replicas.push(row);
-            }
+        if setting.config.engage.replicas > 1 || setting.has_tier {
+            self.replicas.push((setting.clone(), finding));
+        } else {
+            self.settings.push((setting.clone(), finding, proof));
         }
     }
 
@@ -41,9 +38,9 @@ impl Report {
             " calls per session | hits | sessions per second | cached, MB |"
         )?;
         rule(f, 10)?;
-        for (name, finding, _) in &self.settings {
+        for (setting, finding, _) in &self.settings {
             let wanted = &finding.wanted;
-            write!(f, "| {name} |")?;
+            write!(f, "| {} |", setting.name)?;
             for calls in wanted.calls_by_group() {
                 write!(f, " {calls:.2} |")?;
             }
@@ -65,8 +62,9 @@ impl Report {
             "| setting | load | sessions per second | calls per second | hits | stale | a part missing or outdated | refused | p99 except hits |"
         )?;
         rule(f, 9)?;
-        for (name, finding, proof) in &self.settings {
+        for (setting, finding, proof) in &self.settings {
             let Some(proof) = proof else { continue };
+            let name = setting.name;
             let loads = [("90 %", 0.9, &proof.well), ("150 %", 1.5, &proof.too_much)];
             for (load, factor, stretch) in loads {
                 let rate = finding.carried * factor;
@@ -79,22 +77,16 @@ impl Report {
     fn replicas(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "| setting | replicas | requests of a session | calls per session | hits | sessions per second, all replicas |"
+            "| setting | replicas | requests of a session | shared tier | calls per session | hits in memory | answered by the tier | sessions per second, all replicas |"
         )?;
-        rule(f, 6)?;
-        for (name, finding, _) in &self.settings {
-            let has_replicas = self.replicas.iter().any(|(other, ..)| other == name);
-            if has_replicas {
-                writeln!(f, "| {name} | 1 | | {} |", carried(finding))?;
+        rule(f, 8)?;
+        for (alone, finding, _) in &self.settings {
+            let is_of_setting = |(other, _): &&(Setting, Finding)| other.name == alone.name;
+            if self.replicas.iter().any(|found| is_of_setting(&found)) {
+                writeln!(f, "{}", row(alone, finding))?;
             }
-            let of_setting = self.replicas.iter().filter(|(other, ..)| other == name);
-            for (name, spread, replicas, finding) in of_setting {
-                let spread = match spread {
-                    Spread::Sticky => "stay with one",
-                    Spread::Requests => "go to each in turn",
-                };
-                let carried = carried(finding);
-                writeln!(f, "| {name} | {replicas} | {spread} | {carried} |")?;
+            for (setting, finding) in self.replicas.iter().filter(is_of_setting) {
+                writeln!(f, "{}", row(setting, finding))?;
             }
         }
         Ok(())
@@ -132,12 +124,22 @@ fn seen(stretch: &Stretch) -> String {
     )
 }
 
-fn carried(finding: &Finding) -> String {
+/// A row of the table of replicas.
+pub(crate) fn row(setting: &Setting, finding: &Finding) -> String {
+    let replicas = setting.config.engage.replicas;
+    let spread = match setting.spread {
+        _ if replicas == 1 => "",
+        Spread::Sticky => "stay with one ",
+        Spread::Requests => "go to each in turn ",
+    };
     let wanted = &finding.wanted;
     format!(
-        "{:.2} | {} | {:.1}",
+        "| {} | {replicas} | {spread}| {} | {:.2} | {} | {} | {:.1} |",
+        setting.name,
+        if setting.has_tier { "yes" } else { "no" },
         wanted.calls_per_session(),
         percent(wanted.share(wanted.hits)),
+        percent(wanted.share(wanted.shared)),
         finding.carried
     )
 }

@@ -11,6 +11,9 @@ use engage_bff::{
 /// The settings for a service that receives Engage's webhooks.
 pub(crate) const WITH_WEBHOOKS: &str = "config/with-webhooks.toml";
 
+/// The numbers of replicas that are compared with one.
+const REPLICAS: [u32; 2] = [3, 10];
+
 /// How sessions are spread among replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spread {
@@ -35,6 +38,8 @@ pub(crate) struct Setting {
     pub(crate) panels: PartSet,
     /// How sessions are spread among replicas.
     pub(crate) spread: Spread,
+    /// Whether the replicas share a tier.
+    pub(crate) has_tier: bool,
 }
 
 impl Setting {
@@ -47,6 +52,7 @@ impl Setting {
             has_webhooks: false,
             panels: PartSet::EMPTY,
             spread: Spread::Sticky,
+            has_tier: false,
         })
     }
 
@@ -101,6 +107,14 @@ impl Setting {
         self
     }
 
+    /// The same with a tier that the replicas share.
+    pub(crate) fn sharing(self) -> Self {
+        Self {
+            has_tier: true,
+            ..self
+        }
+    }
+
     /// The settings of one replica, each with whether it is also verified near and beyond the budget.
     pub(crate) fn all() -> Result<Vec<(Self, bool)>, Mistakes> {
         Ok(vec![
@@ -120,13 +134,17 @@ impl Setting {
         ])
     }
 
-    /// The settings of several replicas that share one key.
+    /// The settings of several replicas that share one key, and of one with the tier that several would share.
     pub(crate) fn replicated() -> Result<Vec<Self>, Mistakes> {
         let mut settings = Vec::new();
         for profile in [Self::without_webhooks()?, Self::with_webhooks()?] {
-            settings.push(profile.clone().among(4, Spread::Sticky));
-            settings.push(profile.clone().among(2, Spread::Requests));
-            settings.push(profile.among(4, Spread::Requests));
+            settings.push(profile.clone().sharing());
+            for replicas in REPLICAS {
+                for spread in [Spread::Sticky, Spread::Requests] {
+                    let several = profile.clone().among(replicas, spread);
+                    settings.extend([several.clone(), several.sharing()]);
+                }
+            }
         }
         Ok(settings)
     }

@@ -24,6 +24,7 @@ use crate::{
     replica::{Budget, RULES, Replica, digester},
     settings::{Setting, Spread},
     tally::{Stretch, Tally},
+    tier,
     visitors::Visitors,
 };
 
@@ -31,6 +32,8 @@ use crate::{
 const SPENDABLE: PartSet = PartSet::of(&[Part::Promotions, Part::Vouchers, Part::Points]);
 /// The step of the clock while calls wait for the budget: the time between two calls of one key.
 const STEP: Duration = Duration::from_millis(20);
+/// The longest step of the clock with a shared tier, which looks for others' calls and reports to its server at intervals.
+const TIER_STEP: Duration = Duration::from_millis(50);
 
 /// A scheduled event.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +74,8 @@ pub(crate) struct Shop<'a> {
     /// The events by time, and in the order of scheduling.
     schedule: BTreeMap<(Duration, u64), Event>,
     scheduled: u64,
+    /// When the shop opened.
+    opened: Tick,
     /// The time since the shop opened.
     now: Duration,
     /// The contacts in a session; each is in one at most.
@@ -78,6 +83,8 @@ pub(crate) struct Shop<'a> {
     /// The sessions started and the requests sent since the shop opened.
     started: usize,
     sent: usize,
+    /// The changes that a webhook reported.
+    reported: usize,
 }
 
 impl<'a> Shop<'a> {
@@ -94,12 +101,15 @@ impl<'a> Shop<'a> {
         let noon: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
         let clock = ManualClock::new(noon);
         let time = Clock::from(clock.clone());
+        let opened = time.tick();
+        let server = setting.has_tier.then(|| tier::server(&time));
         let call_log = CallLog::default();
         let replicas: Vec<Replica> = (0..setting.config.engage.replicas)
-            .map(|_| Replica::new(&setting.config, budget, &call_log, &time))
+            .map(|_| Replica::new(&setting.config, budget, server.as_ref(), &call_log, &time))
             .collect();
         for replica in &replicas {
             replica.customers.switch_cache(setting.caches);
+            replica.connect().await;
         }
         let mut shop = Self {
             setting,
@@ -114,10 +124,12 @@ impl<'a> Shop<'a> {
             rate,
             schedule: BTreeMap::new(),
             scheduled: 0,
+            opened,
             now: Duration::ZERO,
             in_session: HashSet::new(),
             started: 0,
             sent: 0,
+            reported: 0,
         };
         for event in [Event::Opens, Event::Pays] {
             shop.schedule_in(Duration::ZERO, event);
@@ -150,6 +162,7 @@ impl<'a> Shop<'a> {
             self.move_on(Duration::MAX).await;
         }
         let after: Calls = self.call_log.calls();
+        assert!(!self.replicas.iter().any(Replica::is_cut_off));
         Stretch {
             time: self.now.saturating_sub(start),
             calls: std::array::from_fn(|group| after[group] - calls[group]),
@@ -168,12 +181,13 @@ impl<'a> Shop<'a> {
 
     /// Moves the clock to the next moment at which something may happen, and runs the events that are due.
     async fn move_on(&mut self, until: Duration) {
-        let now = Tick::default() + self.now;
-        let since_opening = |tick: Tick| tick.since(Tick::default());
+        let now = self.opened + self.now;
+        let since_opening = |tick: Tick| tick.since(self.opened);
         let event = self.schedule.keys().next().map(|(at, _)| *at);
         let alarm = self.call_log.next_alarm(now).map(since_opening);
         let turn = self.calls_wait().then(|| self.now + STEP);
-        let next = [event, alarm, turn].into_iter().flatten().min();
+        let beat = self.setting.has_tier.then(|| self.now + TIER_STEP);
+        let next = [event, alarm, turn, beat].into_iter().flatten().min();
         let next = next.unwrap_or(until).min(until);
         if next > self.now {
             self.clock.advance(next.saturating_sub(self.now));
@@ -315,17 +329,22 @@ impl<'a> Shop<'a> {
         settle().await;
     }
 
-    /// Invalidates parts in every replica, as webhooks would.
+    /// Invalidates parts as webhooks would: in every replica, or in one of those that share a tier.
     async fn change(&mut self, contact: u32, parts: PartSet) {
         if !self.setting.has_webhooks {
             return;
         }
-        for replica in &self.replicas {
+        self.reported += 1;
+        let one = self.reported % self.replicas.len();
+        for (number, replica) in self.replicas.iter().enumerate() {
+            if self.setting.has_tier && number != one {
+                continue;
+            }
             replica
                 .customers
                 .invalidate(id(contact), parts)
                 .await
-                .expect("there is no shared tier");
+                .expect("the tier's server never fails");
         }
         settle().await;
     }

@@ -20,6 +20,8 @@ pub(crate) struct Stretch {
     pub(crate) queries: u64,
     /// Those answered from the cache, fresh or within the stale-while-revalidate window.
     pub(crate) hits: u64,
+    /// Those that the shared tier answered.
+    pub(crate) shared: u64,
     /// Those answered with older data, because Engage could not be called.
     pub(crate) stale: u64,
     /// Those answered without a part, or with an outdated one.
@@ -103,6 +105,8 @@ impl Tally {
                 } else if verdict.status == CacheStatus::Hit {
                     stretch.hits += 1;
                     return;
+                } else if verdict.status == CacheStatus::Shared {
+                    stretch.shared += 1;
                 }
             }
             Err(_) => stretch.refused += 1,

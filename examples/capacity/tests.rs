@@ -37,6 +37,8 @@ fn cost(setting: &Setting) -> f64 {
 fn run_with_the_same_seed_prints_the_same_report() {
     let setting = small(Setting::with_webhooks());
     assert_eq!(found(&setting), found(&setting));
+    let sharing = setting.clone().among(2, Spread::Requests).sharing();
+    assert_eq!(found(&sharing), found(&sharing));
     let prove = || measure::prove(&setting, 0.5, &visitors(), SMALL);
     assert_eq!(prove(), prove());
 }
@@ -69,6 +71,16 @@ fn requesting_every_part_and_separate_replica_caches_cost_more_calls() {
 }
 
 #[test]
+fn replicas_that_share_a_tier_cost_little_more_than_one() {
+    let one = small(Setting::with_webhooks());
+    let alone = cost(&one);
+    let sharing = found(&one.among(4, Spread::Requests).sharing());
+    let calls = sharing.wanted.calls_per_session();
+    assert!(calls < alone * 1.15, "{calls} {alone}");
+    assert!(sharing.wanted.shared > sharing.wanted.hits / 10);
+}
+
+#[test]
 fn all_callers_are_answered_only_within_the_budget() {
     let setting = small(Setting::without_webhooks());
     // Three times the supported rate, so that a few sessions show it.
@@ -89,6 +101,7 @@ fn tables_and_plot_show_every_setting() {
         sessions: 10,
         queries: 80,
         hits: 20,
+        shared: 4,
         calls: [40, 0, 5, 5, 10],
         ..Stretch::default()
     };
@@ -103,12 +116,16 @@ fn tables_and_plot_show_every_setting() {
     };
     let mut report = Report::default();
     report.add(&setting, finding.clone(), Some(proof));
-    report.add(&setting.among(2, Spread::Sticky), finding, None);
+    let two = setting.clone().among(2, Spread::Sticky);
+    report.add(&two, finding.clone(), None);
+    report.add(&setting.sharing(), finding, None);
     let tables = report.to_string();
     for row in [
         "| no cache | 4.00 | 0.00 | 0.50 | 0.50 | 1.00 | 6.00 | 25.0 % | **8.3** | 1 |",
         "| no cache | 90 % | 7.5 | 6.0 | 25.0 % | 0 | 0 | 0 | 0.0 s |",
-        "| no cache | 2 | stay with one | 6.00 | 25.0 % | 8.3 |",
+        "| no cache | 1 | | no | 6.00 | 25.0 % | 5.0 % | 8.3 |",
+        "| no cache | 1 | | yes | 6.00 | 25.0 % | 5.0 % | 8.3 |",
+        "| no cache | 2 | stay with one | no | 6.00 | 25.0 % | 5.0 % | 8.3 |",
     ] {
         assert!(tables.contains(row), "{row}\n{tables}");
     }

@@ -188,14 +188,15 @@ impl Inner {
                 let _ = self.usable(read);
             }
         }
-        need.needed.is_subset(parts.held()).then(|| {
-            Read::Data(Box::new(SharedData {
-                id,
-                alias,
-                parts,
-                entity_only: reply.entity_only,
-            }))
-        })
+        let data = SharedData {
+            id,
+            alias,
+            parts,
+            entity_only: reply.entity_only,
+        };
+        let needed = need.needed.without(data.left_to_entities());
+        let serves = needed.is_subset(data.parts.held());
+        serves.then(|| Read::Data(Box::new(data)))
     }
 
     /// Counts what can't be used.

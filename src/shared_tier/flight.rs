@@ -45,7 +45,8 @@ pub struct Need<'a> {
 /// What the tier has for a flight.
 #[derive(Debug)]
 pub enum Found {
-    /// What another replica fetched: everything that the flight needs.
+    /// What another replica fetched: everything that the flight needs, but for
+    /// [`SharedData::left_to_entities`].
     Data(Box<SharedData>),
     /// That the identifier leads to no contact.
     Negative(SharedNegative),
@@ -67,6 +68,18 @@ pub struct SharedData {
     pub parts: Parts,
     /// For how long the entity endpoint alone may fill each part; zero: not at all.
     pub entity_only: PartMap<Duration>,
+}
+
+impl SharedData {
+    /// The parts that may be absent although the flight needs them: where it resolves an alias, those that the entity
+    /// endpoints alone may fill, which its call could not.
+    pub fn left_to_entities(&self) -> PartSet {
+        if self.alias.is_none() {
+            return PartSet::EMPTY;
+        }
+        let left = self.entity_only.iter().filter(|(_, left)| !left.is_zero());
+        left.map(|(part, _)| part).collect()
+    }
 }
 
 /// An alias that another replica resolved.

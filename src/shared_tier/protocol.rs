@@ -234,7 +234,8 @@ pub struct FetchCommand {
     pub subject: Subject,
     /// The parts without which the reply does not serve the flight: the outcome is [`FetchOutcome::Served`] if each of
     /// them is returned, and for an alias its value. With no parts, an alias alone serves it. A negative value that is
-    /// fresh serves an alias flight by itself.
+    /// fresh serves an alias flight by itself. For an alias, a part does not count while its entity endpoint alone may
+    /// fill it: the call that resolves the alias could not.
     pub needed: PartSet,
     /// The parts that the call fetches: leased for a contact, and checked for the leases of other replicas. An alias
     /// has one lease.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use engage_bff::config::Config;
 use engage_simulator::{
     Endpoint,
-    fixtures::{ALVA, BO},
+    fixtures::{ALVA, BO, CIM},
 };
 use serde_json::json;
 
@@ -28,6 +29,14 @@ async fn world_with_a_change() -> (World, String) {
     (world, query)
 }
 
+/// An overview may be so old.
+const OVERVIEW_LAG: Duration = Duration::from_secs(600);
+
+/// As long as in reality.
+fn with_lag(config: &mut Config) {
+    config.engage.overview_lag = OVERVIEW_LAG;
+}
+
 /// How many announcements about contacts there were.
 fn announced(world: &World) -> usize {
     let calls = world.standin.calls();
@@ -43,6 +52,39 @@ async fn webhook_at_one_replica_invalidates_at_all() {
     assert_eq!(world.a.get(&query).await.first_name(), "Alvina");
     world.settle().await;
     assert_eq!(world.b.get(&query).await.first_name(), "Alvina");
+}
+
+#[tokio::test]
+async fn burst_after_a_webhook_makes_each_call_once() {
+    let world = World::start(with_lag).await;
+    let query = by_email(CIM.email);
+    let webhook = world.engage.webhook("contact.updated", CIM.id);
+    world.a.deliver(&webhook).await.assert_status(204);
+    world.settle().await;
+    world.engage.reset_log();
+    // The overview has been stored, and the profile is on its way.
+    let hold = world.engage.hold(Endpoint::Contact);
+    let releases = async {
+        world.engage.wait_for_calls(Endpoint::Contact, 1).await;
+        world.run_for(Duration::from_millis(300)).await;
+        drop(hold);
+    };
+    let get = |replica: &'static str| {
+        let replica = if replica == "a" { &world.a } else { &world.b };
+        replica.get(&query)
+    };
+    let burst = async { tokio::join!(get("a"), get("b"), get("a"), get("b"), releases) };
+    let (a, b, c, d, ()) = world.while_time_passes(burst).await;
+    for answer in [a, b, c, d] {
+        answer.assert_status(200);
+    }
+    for endpoint in [Endpoint::Overview, Endpoint::Contact] {
+        let log = world.engage.log();
+        assert_eq!(world.engage.calls(endpoint), 1, "{endpoint:?} {log:?}");
+    }
+    for replica in [&world.a, &world.b] {
+        replica.get(&query).await.assert_hit();
+    }
 }
 
 #[tokio::test]

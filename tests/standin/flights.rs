@@ -133,10 +133,13 @@ impl Server {
             });
             reply.entity_only = remaining(&contact.entity_only, now);
         }
+        // What the call that resolves an alias could not fill does not count.
+        let is_alias = matches!(command.subject, Subject::Alias(_));
+        let is_left = |part| is_alias && !reply.entity_only[part].is_zero();
         let has_needed = command
             .needed
             .iter()
-            .all(|part| reply.parts[part].is_some());
+            .all(|part| reply.parts[part].is_some() || is_left(part));
         let serves = match (&command.subject, &reply.alias) {
             (Subject::Contact(_), _) => has_needed,
             (Subject::Alias(_), Some(alias)) => alias.contact.is_none() || has_needed,

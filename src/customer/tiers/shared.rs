@@ -166,7 +166,7 @@ impl Tiers {
     }
 
     /// Puts what another replica fetched into memory. `None` where memory's rules, or the flight's requests, refuse
-    /// something that they need.
+    /// something that they need and the flight's call could fetch.
     fn take(
         &self,
         target: Target<'_>,
@@ -174,6 +174,8 @@ impl Tiers {
         demand: Demand,
         data: SharedData,
     ) -> Option<Shared> {
+        // A search fetches those next, from their entity endpoints.
+        let needed = demand.needed.without(data.left_to_entities());
         let SharedData {
             id,
             alias,
@@ -208,7 +210,7 @@ impl Tiers {
                 .provenance(part)
                 .is_some_and(|found| is_usable(&found))
         };
-        let is_complete = demand.needed.iter().all(is_served);
+        let is_complete = needed.iter().all(is_served);
         is_complete.then_some(Shared {
             id,
             stored: Stored { alias, parts },

@@ -67,12 +67,6 @@ async fn an_alias_alone_serves_a_flight_without_parts() {
     assert!(reply.alias.is_some() && reply.parts[Part::Profile].is_none());
     assert!(reply.parts[Part::Points].is_some());
     assert!(reply.entity_only[Part::Profile] > 500 * SECOND);
-    let reply = tier.fetch(fetch(ALIAS)).await;
-    assert!(
-        matches!(reply.outcome, FetchOutcome::Leased(_)),
-        "{reply:?}"
-    );
-    assert!(reply.alias.is_some());
 }
 
 #[tokio::test]
@@ -230,6 +224,30 @@ async fn the_value_that_was_requested_later_replaces_the_other() {
         .alias
         .expect("the latest one");
     assert_eq!(found.contact, Some(ANNA));
+}
+
+#[tokio::test]
+async fn an_alias_needs_no_part_that_its_call_could_not_fill() {
+    let tier = Tier::start().await;
+    tier.fill_alias(ANNAS_MAIL, ANNA).await;
+    tier.invalidate(parts_of(ANNA, &[Part::Points])).await;
+    let reply = tier.fetch(fetch(ALIAS)).await;
+    assert_eq!(reply.outcome, FetchOutcome::Served);
+    assert!(reply.alias.is_some() && reply.parts[Part::Points].is_none());
+    assert!(reply.entity_only[Part::Points] > Duration::ZERO);
+    // By the contact it is needed, and so is what is only old.
+    let reply = tier.fetch(fetch(Subject::Contact(ANNA))).await;
+    assert!(
+        matches!(reply.outcome, FetchOutcome::Leased(_)),
+        "{reply:?}"
+    );
+    let mut command = fetch(ALIAS);
+    command.max_age[Part::Vouchers] = Duration::ZERO;
+    let reply = tier.fetch(command).await;
+    assert!(
+        matches!(reply.outcome, FetchOutcome::Leased(_)),
+        "{reply:?}"
+    );
 }
 
 #[tokio::test]

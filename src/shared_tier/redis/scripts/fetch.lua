@@ -61,6 +61,10 @@ if key then
     local till = entity_only_ends(name, parts, tonumber(ARGV[7]))
     for part = 0, parts - 1 do
       ends[part + 1] = math.max(till[part] - now, 0)
+      if ARGV[2] == 'a' and till[part] > now then
+        -- The call that resolves the alias could not fill it.
+        needed = bit.band(needed, bit.bnot(bit.lshift(1, part)))
+      end
     end
     served = served and bit.band(needed, bit.bnot(have)) == 0
   end

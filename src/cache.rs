@@ -283,7 +283,12 @@ where
 
     /// Makes sure that data of the parts fetched until now is never served again.
     pub fn invalidate(&self, id: ContactId, parts: PartSet) {
-        self.fences.raise(id, parts, self.clock.tick());
+        self.invalidate_since(id, parts, Duration::ZERO);
+    }
+
+    /// The same, where the overview has lagged for so long already.
+    pub fn invalidate_since(&self, id: ContactId, parts: PartSet, age: Duration) {
+        self.fences.raise_since(id, parts, age, self.clock.tick());
         self.drop_forbidden(id);
     }
 

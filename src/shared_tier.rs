@@ -182,6 +182,9 @@ pub struct NotShared;
 pub enum StreamEvent {
     /// Another replica's announcement: apply it.
     Apply(Vec<u8>),
+    /// An announcement that was made so long ago, at least, and before the last gap: apply it as of then. The tier may
+    /// have what was fetched since.
+    ApplyPast(Vec<u8>, Duration),
     /// Announcements may have been missed: drop everything.
     Gap,
     /// Every announcement until this moment was applied.

@@ -110,13 +110,19 @@ impl Fences {
     /// Forbids the parts' data of every request that began until now, and for the overview's lag the overview's copy of
     /// them.
     pub fn raise(&self, id: ContactId, parts: PartSet, now: Tick) {
+        self.raise_since(id, parts, Duration::ZERO, now);
+    }
+
+    /// The same, where the overview has lagged for so long already.
+    pub fn raise_since(&self, id: ContactId, parts: PartSet, age: Duration, now: Tick) {
+        let until = now + self.lag.saturating_sub(age);
         // Under the fence's lock: a request that takes a later number finds the fence raised.
-        self.raise_as_of(|| self.sequence(), id, parts, now);
+        self.raise_as_of(|| self.sequence(), id, parts, until, now);
     }
 
     /// The same for every request that began until `sequence`, which is past.
     pub fn raise_at(&self, sequence: Sequence, id: ContactId, parts: PartSet, now: Tick) {
-        self.raise_as_of(|| sequence, id, parts, now);
+        self.raise_as_of(|| sequence, id, parts, now + self.lag, now);
     }
 
     fn raise_as_of(
@@ -124,9 +130,9 @@ impl Fences {
         sequence: impl FnOnce() -> Sequence,
         id: ContactId,
         parts: PartSet,
+        until: Tick,
         now: Tick,
     ) {
-        let until = now + self.lag;
         let raised = self.contacts.change(id, now, now + self.keep, |fence| {
             let sequence = sequence();
             for part in parts.iter() {

@@ -9,6 +9,7 @@
 use std::{
     fmt,
     sync::{Arc, PoisonError},
+    time::Duration,
 };
 
 use moka::ops::compute::Op;
@@ -124,7 +125,13 @@ where
 {
     /// Purges the contact: no data of it that was fetched until now is ever served again, audiences included.
     pub fn purge(&self, id: ContactId) {
-        self.fences.raise(id, PartSet::ALL, self.clock.tick());
+        self.purge_since(id, Duration::ZERO);
+    }
+
+    /// The same, where the overview has lagged for so long already.
+    pub fn purge_since(&self, id: ContactId, age: Duration) {
+        self.fences
+            .raise_since(id, PartSet::ALL, age, self.clock.tick());
         self.remove_record(id);
         self.pending_purges.add(id);
     }

@@ -1,5 +1,7 @@
 //! What other replicas announce takes effect here, in order.
 
+use std::time::Duration;
+
 use super::CustomerService;
 use crate::shared_tier::StreamEvent;
 
@@ -22,7 +24,8 @@ impl CustomerService {
 
     async fn follow(&self, event: StreamEvent, is_beginning: bool) {
         match event {
-            StreamEvent::Apply(payload) => self.apply_announced(&payload).await,
+            StreamEvent::Apply(payload) => self.apply_announced(&payload, None).await,
+            StreamEvent::ApplyPast(payload, age) => self.apply_announced(&payload, Some(age)).await,
             StreamEvent::Gap => self.drop_everything(!is_beginning).await,
             StreamEvent::CaughtUp(at) => {
                 if let Some(feed) = &self.inner.tiers.memory.policy.feed {
@@ -33,7 +36,8 @@ impl CustomerService {
         }
     }
 
-    async fn apply_announced(&self, bytes: &[u8]) {
+    /// With an age: what was announced so long ago, at least.
+    async fn apply_announced(&self, bytes: &[u8], past: Option<Duration>) {
         let payload = match self.inner.tiers.read_payload(bytes) {
             Ok(payload) => payload,
             Err(error) => {
@@ -44,10 +48,10 @@ impl CustomerService {
         };
         let now = self.inner.clock.tick();
         if !payload.is_heavy() {
-            return self.inner.tiers.apply_payload(&payload, now);
+            return self.inner.tiers.apply_payload(&payload, past, now);
         }
         let is_applied = self
-            .run_blocking(move |customers| customers.inner.tiers.apply_payload(&payload, now))
+            .run_blocking(move |customers| customers.inner.tiers.apply_payload(&payload, past, now))
             .await;
         if !is_applied {
             self.drop_everything(true).await;

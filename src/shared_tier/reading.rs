@@ -11,7 +11,7 @@ use super::{
     guard::Condition,
     metrics::Operation,
     progress::Place,
-    protocol::StreamEntry,
+    protocol::{Position, StreamEntry},
     session::READ_MARGIN,
     stream::{GapReason, Next, Reader},
 };
@@ -88,6 +88,7 @@ impl Inner {
         F: Future<Output = ()> + Send,
     {
         for entry in entries {
+            let written = entry.position;
             let reading = reader.read(entry, self.replica, |id, wrapped| {
                 let known = known.filter(|known| known.id == id).map(Arc::clone);
                 known.or_else(|| Some(self.keys.unwrap(id, wrapped)?.epoch))
@@ -97,7 +98,12 @@ impl Inner {
                 self.gap(reason, handle).await;
             }
             if let Some(payload) = reading.apply {
-                handle(StreamEvent::Apply(payload)).await;
+                let event = if reading.is_past {
+                    StreamEvent::ApplyPast(payload, self.age_of(written))
+                } else {
+                    StreamEvent::Apply(payload)
+                };
+                handle(event).await;
             }
             // Only now: what is not applied to its end is read again.
             match reading.next {
@@ -114,6 +120,13 @@ impl Inner {
             }
         }
         Ok(())
+    }
+
+    /// For how long an entry has been there, at least.
+    fn age_of(&self, written: Position) -> Duration {
+        let now = self.server_clock.at(self.clock.tick());
+        let age = now.map_or(0, |now| now.0.saturating_sub(written.millis));
+        Duration::from_millis(age)
     }
 
     /// Goes on in the next epoch, and operations too, unless they are there or further already.

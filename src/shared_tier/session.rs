@@ -11,7 +11,7 @@ use super::{
     fault::{Fault, Why},
     guard::{Condition, Link},
     metrics::Operation,
-    protocol::StreamLimits,
+    protocol::{Position, StreamLimits},
     stream::{GapReason, Reader},
 };
 use crate::clock::Tick;
@@ -79,10 +79,10 @@ impl Inner {
         let connected = self.backend.connect();
         let connected = self.guard.timed(Operation::Connect, until, connected).await;
         connected.map_err(Why::Fault)?;
-        let epoch = self.open(self.deadline()).await?;
+        let (epoch, last) = self.open(self.deadline()).await?;
         self.guard.opened(session, &epoch);
         self.progress.forget_beats();
-        let reader = self.align(&epoch, reader, handle).await?;
+        let reader = self.align(&epoch, last, reader, handle).await?;
         self.note_place(reader);
         let end = CancellationToken::new();
         let (read, beat, watch, ()) = tokio::join!(
@@ -94,8 +94,8 @@ impl Inner {
         Ok(read.or(watch).or(beat).unwrap_or(Why::Behind))
     }
 
-    /// Opens the current epoch, or begins one.
-    async fn open(&self, deadline: Tick) -> Result<Arc<Epoch>, Why> {
+    /// Opens the current epoch, or begins one. With the last entry of its stream.
+    async fn open(&self, deadline: Tick) -> Result<(Arc<Epoch>, Position), Why> {
         let (offer, _) = self.keys.offer(self.stream_limits()).ok_or(Why::WrongKey)?;
         let reply = self.backend.open(offer);
         let opened = self.guard.timed(Operation::Open, deadline, reply).await;
@@ -110,7 +110,7 @@ impl Inner {
         if let Some(new) = rewrapped {
             self.chores.rewrap(epoch.id, opened.wrapped_secret, new);
         }
-        Ok(epoch)
+        Ok((epoch, opened.last))
     }
 
     /// Opens the epoch that follows one that has ended, unless that was done meanwhile. By one task at a time.
@@ -128,7 +128,7 @@ impl Inner {
             Condition::Closed => return Err(Why::Behind),
             _ => {}
         }
-        let epoch = self.open(deadline).await.inspect_err(|why| {
+        let (epoch, _) = self.open(deadline).await.inspect_err(|why| {
             self.guard.fail(ended.session, *why);
         })?;
         self.guard.replace(ended, &epoch);
@@ -139,9 +139,11 @@ impl Inner {
     }
 
     /// Brings the reader into the current epoch: reads the rest of the one that it is in, and follows where that leads.
+    /// Where the stream is read from its beginning, memory is dropped first. `last` was there when it was opened.
     async fn align<'r, F>(
         &self,
         current: &Arc<Epoch>,
+        last: Position,
         reader: &'r mut Option<Reader>,
         handle: &mut (impl FnMut(StreamEvent) -> F + Send),
     ) -> Result<&'r mut Reader, Why>
@@ -157,7 +159,7 @@ impl Inner {
             self.gap(GapReason::Rewound, handle).await;
             *reader = None;
         }
-        let reader = reader.get_or_insert_with(|| Reader::replay(current));
+        let reader = reader.get_or_insert_with(|| Reader::replay(current, last));
         while reader.epoch.id != current.id {
             let read = self
                 .backend
@@ -169,7 +171,7 @@ impl Inner {
             let followed = self.apply(entries, reader, Some(current), handle).await;
             if has_ended || followed.is_err() {
                 self.gap(GapReason::Epoch, handle).await;
-                *reader = Reader::replay(current);
+                *reader = Reader::replay(current, last);
             }
         }
         Ok(reader)

@@ -46,6 +46,8 @@ pub(super) struct Reader {
     pub(super) position: Position,
     /// Whether the next entry must follow it.
     is_chained: bool,
+    /// The entries until here were there before reading began.
+    past: Position,
 }
 
 /// What an entry means.
@@ -55,6 +57,8 @@ pub(super) struct Reading {
     pub(super) gap: Option<GapReason>,
     /// What to apply.
     pub(super) apply: Option<Vec<u8>>,
+    /// Whether it was written before reading began, and so before memory was dropped.
+    pub(super) is_past: bool,
     /// For the metrics.
     pub(super) kind: &'static str,
     /// Where reading goes on.
@@ -73,12 +77,14 @@ pub(super) enum Next {
 }
 
 impl Reader {
-    /// Reads everything that an epoch's stream still has. The first entries may be missing.
-    pub(super) fn replay(epoch: &Arc<Epoch>) -> Self {
+    /// Reads everything that an epoch's stream still has. The first entries may be missing. Those until `past` are there
+    /// already.
+    pub(super) fn replay(epoch: &Arc<Epoch>, past: Position) -> Self {
         Self {
             epoch: Arc::clone(epoch),
             position: Position::START,
             is_chained: false,
+            past,
         }
     }
 
@@ -88,6 +94,7 @@ impl Reader {
             epoch,
             position: Position::START,
             is_chained: true,
+            past: Position::START,
         }
     }
 
@@ -135,10 +142,12 @@ impl Reader {
             epoch: Arc::clone(&self.epoch),
             position: entry.position,
             is_chained: true,
+            past: self.past,
         };
         Reading {
             gap,
             apply,
+            is_past: entry.position <= self.past,
             kind,
             next: next.unwrap_or(Next::Here(after)),
         }

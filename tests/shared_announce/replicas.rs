@@ -43,6 +43,7 @@ pub(crate) struct World {
     pub(crate) a: Replica,
     pub(crate) b: Replica,
     clock: ManualClock,
+    config: Config,
 }
 
 /// One replica.
@@ -92,16 +93,30 @@ impl World {
             a,
             b,
             clock,
+            config,
         };
-        // A purge of a contact that there is not.
-        let nobody = "00000000-0000-4000-8000-000000000000";
         for replica in [&world.a, &world.b] {
-            while replica.purge_contact(nobody).await.status != 204 {
-                world.run_for(Duration::from_millis(100)).await;
-            }
+            world.connect(replica).await;
         }
         world.settle().await;
         world
+    }
+
+    /// One replica more, which has just started.
+    pub(crate) async fn new_replica(&self) -> Replica {
+        let replica = Replica::start(&self.config, &self.clock, self.standin.connection()).await;
+        self.connect(&replica).await;
+        self.settle().await;
+        replica
+    }
+
+    /// Waits until the replica can announce.
+    async fn connect(&self, replica: &Replica) {
+        // A contact that there is not.
+        let nobody = "00000000-0000-4000-8000-000000000000";
+        while replica.purge_contact(nobody).await.status != 204 {
+            self.run_for(Duration::from_millis(100)).await;
+        }
     }
 
     /// Moves both clocks.

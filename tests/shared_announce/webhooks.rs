@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     replicas::{World, by_email, let_everything_arrive, logs, signed},
-    standin::{Fault, Operation},
+    standin::{Evicted, Fault, Operation},
 };
 
 /// Both replicas have the contact in memory, and it is renamed then.
@@ -85,6 +85,33 @@ async fn burst_after_a_webhook_makes_each_call_once() {
     for replica in [&world.a, &world.b] {
         replica.get(&query).await.assert_hit();
     }
+}
+
+#[tokio::test]
+async fn new_replica_takes_what_was_fetched_since_an_invalidation() {
+    let world = World::start(with_lag).await;
+    world.engage.set_overview_lag(OVERVIEW_LAG);
+    let query = by_email(CIM.email);
+    world.a.get(&query).await.assert_status(200);
+    world
+        .engage
+        .contact(CIM.id)
+        .attribute("firstName", json!("Renamed"));
+    let webhook = world.engage.webhook("contact.updated", CIM.id);
+    world.a.deliver(&webhook).await.assert_status(204);
+    assert_eq!(world.a.get(&query).await.first_name(), "Renamed");
+    world.run_for(Duration::from_secs(30)).await;
+    let new = world.new_replica().await;
+    world.engage.reset_log();
+    assert_eq!(new.get(&query).await.first_name(), "Renamed");
+    let log = world.engage.log();
+    assert_eq!(world.engage.total_calls(), 0, "{log:?}");
+    // It has learnt that the overview lags: once the tier has nothing, it calls the entity endpoint.
+    let new = world.new_replica().await;
+    while world.standin.evict(Evicted::Contact(0)) {}
+    assert_eq!(new.get(&query).await.first_name(), "Renamed");
+    assert_eq!(world.engage.calls(Endpoint::Overview), 1);
+    assert_eq!(world.engage.calls(Endpoint::Contact), 1);
 }
 
 #[tokio::test]

@@ -15,10 +15,16 @@ async fn first_connection_drops_memory_and_replays_the_stream() {
     let bench = Bench::new();
     let one = bench.replica().await;
     one.purge_contact(contact(1)).await.expect("shared");
+    let age = Duration::from_secs(3);
+    bench.pass(age).await;
     let mut late = bench.replica_with_keys(&[1]);
     settle().await;
-    let expected = [StreamEvent::Gap, StreamEvent::Apply(b"purge".to_vec())];
-    assert_eq!(late.events(), expected);
+    let past = StreamEvent::ApplyPast(b"purge".to_vec(), age);
+    assert_eq!(late.events(), [StreamEvent::Gap, past]);
+    // What comes later is new.
+    one.purge_contact(contact(2)).await.expect("shared");
+    settle().await;
+    assert_eq!(late.events(), [StreamEvent::Apply(b"purge".to_vec())]);
     assert_eq!(late.tier.status().gaps, 0);
 }
 

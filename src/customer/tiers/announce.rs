@@ -11,6 +11,7 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use super::{Invalidation, Payload, Tiers, Unreadable};
@@ -136,9 +137,22 @@ impl Tiers {
         }
     }
 
-    /// Applies what another replica announced. May take long: see [`Payload::is_heavy`].
-    pub(in crate::customer) fn apply_payload(&self, payload: &Payload, now: Tick) {
-        self.apply(&payload.invalidations);
+    /// Applies what another replica announced; with an age: so long ago, at least. May take long: see
+    /// [`Payload::is_heavy`].
+    pub(in crate::customer) fn apply_payload(
+        &self,
+        payload: &Payload,
+        past: Option<Duration>,
+        now: Tick,
+    ) {
+        match past {
+            None => self.apply(&payload.invalidations),
+            Some(age) => {
+                for invalidation in &payload.invalidations {
+                    invalidation.apply_past(age, &self.memory, &self.alias_reader);
+                }
+            }
+        }
         if let (Some(feed), Some(delivery)) = (&self.memory.policy.feed, payload.delivery) {
             feed.note(now, delivery);
         }

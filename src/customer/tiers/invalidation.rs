@@ -1,6 +1,6 @@
 //! What must not be served any more, as plain data: a replica can apply what another one was sent.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     cache::{Cache, IsPurged},
@@ -45,6 +45,27 @@ impl Invalidation {
             Invalidation::Negatives => memory.drop_negatives(),
             Invalidation::AnyContact => memory.invalidate_everything(),
             Invalidation::Everything => memory.purge_everything(),
+        }
+    }
+
+    /// The same for one that was announced so long ago, at least: the overview lags for the rest of its lag only. What
+    /// others have fetched since then, and this replica will take from the tier, is not forbidden.
+    pub(super) fn apply_past(
+        &self,
+        age: Duration,
+        memory: &Cache<Rendered, engage::Error>,
+        alias_reader: &AliasReader,
+    ) {
+        match self {
+            Invalidation::Parts(id, parts) => {
+                memory.invalidate_since(*id, parts.intersection(PartSet::INVALIDATABLE), age);
+            }
+            Invalidation::Contact(id) => memory.purge_since(*id, age),
+            // These have no lag, or end the epoch: what is read from the beginning of a stream has none of them.
+            Invalidation::Negatives
+            | Invalidation::Identifier(_)
+            | Invalidation::AnyContact
+            | Invalidation::Everything => self.apply(memory, alias_reader),
         }
     }
 

@@ -48,7 +48,12 @@ fn read(reader: &Reader, entry: StreamEntry) -> Reading {
 
 /// A reader after an entry at 1.
 fn reader(epoch: &Arc<Epoch>) -> Reader {
-    match read(&Reader::replay(epoch), entry(1, 0, EntryContent::Heartbeat)).next {
+    match read(
+        &Reader::replay(epoch, Position::START),
+        entry(1, 0, EntryContent::Heartbeat),
+    )
+    .next
+    {
         Next::Here(reader) => reader,
         other => panic!("elsewhere: {other:?}"),
     }
@@ -69,6 +74,20 @@ fn entry_that_follows_is_applied() {
     assert_eq!(reading.gap, None);
     assert_eq!(reading.apply.as_deref(), Some(&b"payload"[..]));
     assert_here(&reading.next, 2);
+}
+
+#[test]
+fn entries_until_memory_was_dropped_are_past() {
+    let (epoch, _) = epoch();
+    let mut reader = Reader::replay(&epoch, position(2));
+    for (at, is_past) in [(1, true), (2, true), (3, false)] {
+        let reading = read(&reader, entry(at, at - 1, invalidation(&epoch, OTHER)));
+        assert_eq!((reading.gap, reading.is_past), (None, is_past), "{at}");
+        let Next::Here(next) = reading.next else {
+            panic!("elsewhere: {:?}", reading.next);
+        };
+        reader = next;
+    }
 }
 
 #[test]
@@ -95,7 +114,7 @@ fn broken_chain_is_a_gap_and_the_entry_still_counts() {
 #[test]
 fn first_entry_of_a_replay_need_not_be_the_first() {
     let (epoch, _) = epoch();
-    let replay = Reader::replay(&epoch);
+    let replay = Reader::replay(&epoch, Position::START);
     let reading = read(&replay, entry(9, 8, invalidation(&epoch, OTHER)));
     assert_eq!(reading.gap, None);
     let Next::Here(reader) = reading.next else {

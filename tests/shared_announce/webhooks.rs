@@ -115,6 +115,23 @@ async fn new_replica_takes_what_was_fetched_since_an_invalidation() {
 }
 
 #[tokio::test]
+async fn new_replica_takes_an_overview_from_after_the_lag() {
+    let lag = Duration::from_secs(20);
+    let world = World::start(|config| config.engage.overview_lag = lag).await;
+    let query = by_email(CIM.email);
+    let webhook = world.engage.webhook("contact.updated", CIM.id);
+    world.a.deliver(&webhook).await.assert_status(204);
+    world.run_for(lag + Duration::from_secs(1)).await;
+    world.a.get(&query).await.assert_status(200);
+    assert_eq!(world.engage.calls(Endpoint::Contact), 0);
+    let new = world.new_replica().await;
+    world.engage.reset_log();
+    new.get(&query).await.assert_status(200);
+    let log = world.engage.log();
+    assert_eq!(world.engage.total_calls(), 0, "{log:?}");
+}
+
+#[tokio::test]
 async fn message_that_another_replica_applied_does_nothing() {
     let (world, query) = world_with_a_change().await;
     let webhook = world.engage.webhook("contact.updated", ALVA.id);

@@ -1,5 +1,8 @@
 //! What is asked: the requests that callers make all day, each answered from memory.
 
+use std::sync::Arc;
+
+use engage_bff::clock::Clock;
 use engage_simulator::fixtures::{ALVA, DORA};
 use serde_json::Value;
 
@@ -7,6 +10,7 @@ use crate::{
     BACKGROUND, Failure,
     peer::Peer,
     service::{SHOP, Service, TILL},
+    standin::Standin,
 };
 
 /// A warm caller and the name of what it asks.
@@ -29,6 +33,12 @@ pub(crate) async fn all(service: &Service) -> Result<Vec<Kind>, Failure> {
     let email = ask(get(SHOP, &by_email, ""), "200", hit).await?;
     let etag = email.first.field("etag").ok_or("no ETag")?.to_owned();
     let known = format!("If-None-Match: {etag}\r\n");
+    let standin = Standin::new(Clock::system());
+    let backend = Arc::new(standin.connection());
+    let (stream, background) = service.connect_to_sharing(backend).await?;
+    let sharing = Peer::warm(stream, get(SHOP, &by_email, ""), "200", hit).await?;
+    // Its heartbeats are not part of a hit.
+    background.abort();
     let gzip = "Accept-Encoding: gzip, deflate, br\r\n";
     // The problem's body repeats the request's id, and all responses must be the same.
     let unknown = get(
@@ -39,6 +49,7 @@ pub(crate) async fn all(service: &Service) -> Result<Vec<Kind>, Failure> {
     Ok(vec![
         ("hit by e-mail", email),
         (BACKGROUND, ask(get(SHOP, &by_email, ""), "200", hit).await?),
+        ("the same, shared tier", sharing),
         (
             "the same, 304",
             ask(get(SHOP, &by_email, &known), "304", hit).await?,

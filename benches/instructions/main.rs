@@ -13,6 +13,10 @@ mod peer;
 mod references;
 #[path = "../shared/service.rs"]
 mod service;
+#[path = "../../tests/standin.rs"]
+#[expect(dead_code, reason = "no faults are ordered")]
+#[cfg_attr(test, expect(unused_imports, reason = "its tests do not run here"))]
+mod standin;
 
 use std::{io::Write, process::ExitCode};
 

@@ -1,17 +1,19 @@
 //! The service in the instruments' own process, with what production has: three clients with rates, an index of names,
 //! metrics, and a log of warnings. Upstream is a simulated Engage.
 
-use std::{collections::BTreeMap, io, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use engage_bff::{
     app::App,
     clock::Clock,
     config::{self, Config, Scope},
     domain::IdentifierKind,
+    shared_tier::protocol::Backend,
     telemetry,
 };
 use engage_simulator::{DEFAULT_WEBHOOK_SECRET, Simulator};
-use tokio::io::DuplexStream;
+use tokio::{io::DuplexStream, task::AbortHandle};
+use tokio_util::sync::CancellationToken;
 
 use crate::Failure;
 
@@ -43,6 +45,7 @@ const PIPE: usize = 256 * 1024;
 pub(crate) struct Service {
     /// The service itself.
     pub(crate) app: App,
+    config: Config,
     /// Its Engage.
     pub(crate) engage: Simulator,
 }
@@ -61,6 +64,7 @@ impl Service {
         telemetry::install(&config.telemetry, io::sink)?;
         Ok(Self {
             app: App::build(&config, Clock::system()).await?,
+            config,
             engage,
         })
     }
@@ -70,6 +74,19 @@ impl Service {
         let (ours, theirs) = tokio::io::duplex(PIPE);
         tokio::spawn(self.app.serve_peer(theirs));
         ours
+    }
+
+    /// A connection to another replica of it, which shares a tier on this backend, and what ends that replica's
+    /// background work.
+    pub(crate) async fn connect_to_sharing(
+        &self,
+        backend: Arc<dyn Backend>,
+    ) -> Result<(DuplexStream, AbortHandle), Failure> {
+        let app = App::build_with_backend(&self.config, Clock::system(), Some(backend)).await?;
+        let (ours, theirs) = tokio::io::duplex(PIPE);
+        tokio::spawn(app.serve_peer(theirs));
+        let run = tokio::spawn(app.run(CancellationToken::new()));
+        Ok((ours, run.abort_handle()))
     }
 }
 

@@ -197,6 +197,16 @@ async fn one_lease_is_granted_and_what_it_stores_serves_all() {
 }
 
 #[tokio::test]
+async fn ended_value_has_no_effect_before_its_key_is_dropped() {
+    let bench = bench().await;
+    bench.standin.drop_every(24 * HOUR);
+    let leased = bench.fetch(SUBJECT, 1).await;
+    bench.store(store(SUBJECT, 1, &leased, b"one")).await;
+    bench.clock.advance(HOUR);
+    grant(&bench.fetch(SUBJECT, 2).await);
+}
+
+#[tokio::test]
 async fn replica_does_not_wait_for_its_own_lease() {
     let bench = bench().await;
     let of = |number| {

@@ -260,6 +260,7 @@ impl<'a> Both<'a> {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each operation")]
     pub(super) async fn run(&mut self, op: &Op) -> Result<(), TestCaseError> {
         let epoch = self.named_epoch();
         match op {

@@ -80,19 +80,17 @@ async fn misses(long: Duration) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "replicas do not share the call budget yet"]
 async fn replicas_never_call_more_often_than_the_budget_allows() {
     misses(Duration::from_secs(10)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes a minute; replicas do not share the call budget yet"]
+#[ignore = "takes a minute"]
 async fn replicas_never_call_more_often_than_the_budget_allows_for_a_minute() {
     misses(Duration::from_secs(60)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "replicas do not share the call budget yet"]
 async fn a_pause_after_a_429_holds_for_all_replicas() {
     let replicas = Replicas::with(within_the_budget).await;
     let people = replicas.people();

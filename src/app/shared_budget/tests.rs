@@ -128,14 +128,13 @@ async fn call_waits_for_the_own_share_when_the_tier_fails() {
     let bench = Bench::new();
     settle().await;
     bench.set_works(false);
-    bench.manual.advance(Duration::from_millis(1500));
+    bench.manual.advance(Duration::from_millis(200));
     settle().await;
     assert!(!bench.is_shared());
-    // The failed request lent the share for two seconds; 200 ms later it begins to fill: a token each 40 ms.
-    bench.manual.advance(Duration::from_millis(1500));
+    // The failed request lent the share for 400 ms; 200 ms later it begins to fill: a token each 40 ms.
     let call = bench.call();
     tokio::pin!(call);
-    for wait in [0, 720] {
+    for wait in [0, 630] {
         bench.manual.advance(Duration::from_millis(wait));
         tokio::select! {
             biased;

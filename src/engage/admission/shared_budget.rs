@@ -27,15 +27,10 @@ const RESERVE_TIME: Duration = Duration::from_millis(200);
 const EXCHANGE_MARGIN: Duration = Duration::from_millis(50);
 /// The least time until tokens that were not there are requested again.
 const SPACING: Duration = Duration::from_millis(5);
-/// How long after a call this replica counts as busy.
-const BUSY_TIME: Duration = Duration::from_secs(10);
-/// For how long the share is lent at a time, and how often that is renewed, while busy. Short, because after a failure
-/// no call is made until that time has passed.
-const BUSY_LOAN: Duration = Duration::from_millis(400);
-const BUSY_RENEWAL: Duration = Duration::from_millis(150);
-/// The same for a replica that makes no calls.
-const IDLE_LOAN: Duration = Duration::from_secs(2);
-const IDLE_RENEWAL: Duration = Duration::from_secs(1);
+/// For how long the share is lent at a time, and how often that is renewed. Short, because after a failure no call is
+/// made until that time has passed: a call that waits for admission must not be refused for it.
+const LOAN: Duration = Duration::from_millis(400);
+const RENEWAL: Duration = Duration::from_millis(150);
 /// How long after a failure tokens are requested again.
 const RETRY: Duration = Duration::from_millis(100);
 /// When a waiting call looks again while tokens are requested; it is woken when they arrive.
@@ -171,7 +166,7 @@ impl SharedBudget {
         if self.is_loan_due {
             return now;
         }
-        let renewal = self.requested_at + self.loan(now).1;
+        let renewal = self.requested_at + RENEWAL;
         let exchange = self.leased.front().map(|(_, until)| {
             let last_need = self.called_at.unwrap_or_default() + RESERVE_TIME;
             (*until - EXCHANGE_MARGIN).min(last_need)
@@ -189,7 +184,6 @@ impl SharedBudget {
     pub(super) fn request(&mut self, demand: Demand, now: Tick) -> TokenRequest {
         self.drop_lapsed(now);
         let is_lost = self.contact != Contact::Kept;
-        let loan = self.loan(now).0;
         let target = self.target(demand, now);
         let returned = if is_lost {
             0
@@ -202,7 +196,7 @@ impl SharedBudget {
             // the own share.
             (0, now)
         } else {
-            self.lend_until(now + loan);
+            self.lend_until(now + LOAN);
             (target.saturating_sub(held), self.own_from - TOKEN_LEASE)
         };
         self.wanted = wanted;
@@ -339,14 +333,6 @@ impl SharedBudget {
         )]
         let half = (self.burst / 2.0 / f64::from(self.replicas)) as u32;
         half.min(MAX_RESERVE)
-    }
-
-    /// For how long the share is lent, and when that is renewed.
-    fn loan(&self, now: Tick) -> (Duration, Duration) {
-        match self.called_at {
-            Some(at) if now.since(at) < BUSY_TIME => (BUSY_LOAN, BUSY_RENEWAL),
-            _ => (IDLE_LOAN, IDLE_RENEWAL),
-        }
     }
 
     /// Lends the share. What of it was not used is lost.

@@ -107,7 +107,6 @@ async fn a_pause_after_a_429_holds_for_all_replicas() {
             .any(|call| call.status == Some(429))
     })
     .await;
-    // Its caller waits for another attempt.
     drop(refused);
     wait(Duration::from_secs(1)).await;
     let calls = replicas.engage.total_calls();
@@ -119,7 +118,15 @@ async fn a_pause_after_a_429_holds_for_all_replicas() {
     wait(Duration::from_secs(1)).await;
     assert_eq!(replicas.engage.total_calls(), calls);
     for answer in waiting {
-        answer.await.expect("no panic").assert_ok();
+        let answer = answer.await.expect("no panic");
+        assert_eq!(answer.status, 503);
+        assert!(answer.headers.contains_key("retry-after"));
     }
+    // Four seconds, and what the machine needs.
+    until(async || {
+        let again = replicas.all[1].get(&format!("contactId={}", people[1].0));
+        again.await.status == 200
+    })
+    .await;
     replicas.stop().await;
 }

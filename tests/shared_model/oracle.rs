@@ -28,6 +28,9 @@ pub(crate) use demand;
 
 /// After a fault of the tier, a replica may need so long to find it again.
 pub(crate) const RECOVERY: Duration = Duration::from_secs(10);
+/// When the tier fails, a replica makes no calls until its share of the call budget is not lent any more: 2 s, what was
+/// leased of it, and a margin.
+pub(crate) const BUDGET_PAUSE: Duration = Duration::from_secs(3);
 /// A replica that can't read the stream for so long distrusts its memory: 2 s, and a beat's interval.
 const DISTRUST: Duration = Duration::from_secs(3);
 

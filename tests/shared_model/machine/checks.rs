@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, io, mem, sync::PoisonError, time::Duration};
 
+use engage_bff::clock::Tick;
 use jiff::Timestamp;
 
 use super::{Machine, PendingNotice, Read};
@@ -9,7 +10,7 @@ use crate::{
     engage::{CONTACTS, PARTS, read_label},
     http::Response,
     ops::REPLICAS,
-    oracle::{CheckResult, RECOVERY, demand},
+    oracle::{BUDGET_PAUSE, CheckResult, RECOVERY, demand},
     replicas::{FALLBACK, PATIENCE},
 };
 
@@ -83,6 +84,7 @@ impl Machine {
         let was_held = self.last_held.is_some_and(|last| last >= read.sent);
         let excused = was_held
             || self.engage.is_held()
+            || self.may_lack_budget(read)
             || self.excused_until.is_some_and(|until| read.sent < until);
         let response = response.map_err(|error| {
             let text = format!("broken promise S6: {} ended: {error}", read.text);
@@ -153,6 +155,13 @@ impl Machine {
             }
         }
         Ok(())
+    }
+
+    /// Whether the tier failed so recently that no call could be made within the replica's share of the budget.
+    fn may_lack_budget(&self, read: &Read) -> bool {
+        let health = &self.health[read.replica];
+        let passed = |since: Option<Tick>| since.is_some_and(|it| it + BUDGET_PAUSE <= read.sent);
+        self.case.has_tier && !passed(health.calm_since) && !passed(health.dark_since)
     }
 
     /// Mends everything. Every read is answered, and every replica, and a new one, serves what may be served.

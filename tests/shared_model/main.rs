@@ -8,6 +8,7 @@
 //! `MODEL_CASES` sets how many sequences each test runs, `MODEL_SEED` which ones; a failure prints both, the shortest
 //! sequence that still fails, and the promise that it breaks.
 
+mod directed;
 mod engage;
 mod http;
 mod idle;

@@ -7,7 +7,7 @@ use crate::{
     play,
 };
 
-fn case() -> Case {
+pub(crate) fn case() -> Case {
     Case {
         has_tier: true,
         lags: false,
@@ -18,7 +18,7 @@ fn case() -> Case {
 }
 
 #[track_caller]
-fn check(case: Case, ops: Vec<Op>) {
+pub(crate) fn check(case: Case, ops: Vec<Op>) {
     let steps = ops.into_iter().map(|op| Step { op, polls: 0 });
     let steps = steps.collect();
     if let Err(error) = play(&Scenario { case, steps }) {

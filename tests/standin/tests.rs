@@ -331,6 +331,24 @@ async fn message_is_applied_once() {
 }
 
 #[tokio::test]
+async fn ended_keys_are_dropped_as_seldom_as_ordered() {
+    let bench = bench().await;
+    bench.standin.drop_every(HOUR);
+    let command = InvalidateCommand {
+        message: Some((MessageName([3; 16]), Duration::from_secs(1))),
+        ..invalidation(false)
+    };
+    let reply = bench.one.invalidate(bench.epoch, command).await;
+    assert!(matches!(reply, Ok(InvalidateReply::Written(_))));
+    for (step, messages) in [(Duration::from_secs(2), 1), (HOUR, 0)] {
+        bench.clock.advance(step);
+        let peeked = bench.one.peek(bench.epoch, SUBJECT).await;
+        peeked.expect("a reply");
+        assert_eq!(bench.standin.counts()[2], messages, "after {step:?}");
+    }
+}
+
+#[tokio::test]
 async fn flush_restart_and_failover_end_the_epoch() {
     for fault in 0..4 {
         let bench = bench().await;

@@ -26,7 +26,7 @@ pub(crate) fn on(server: &Standin, config: &Config, clock: &Clock) -> SharedTier
     let policy = policy(config);
     let settings = Settings {
         timeout: config.redis.timeout,
-        lease: config.engage.timeout,
+        lease: config.engage.timeout.min(config.server.request_timeout / 2),
         overview_lag: policy.overview_lag,
         longest_flight: bounds(config).longest_flight,
         lifetimes: policy.lifetimes,

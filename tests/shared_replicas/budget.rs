@@ -124,8 +124,8 @@ async fn a_pause_after_a_429_holds_for_all_replicas() {
     }
     // Four seconds, and what the machine needs.
     until(async || {
-        let again = replicas.all[1].get(&format!("contactId={}", people[1].0));
-        again.await.status == 200
+        let query = format!("contactId={}", people[1].0);
+        replicas.all[1].get(&query).await.status == 200
     })
     .await;
     replicas.stop().await;

@@ -121,9 +121,12 @@ fn an_answer_from_memory_allocates_a_few_small_things_whatever_its_length() {
     // The look-up's own copies of the address: the identifier, and the key of the index.
     assert!(everything.count <= 3 && everything.bytes <= 320);
     for other in [nothing_new, gzip] {
-        assert_eq!(
-            (other.count, other.bytes),
-            (everything.count, everything.bytes)
+        assert_eq!(other.count, everything.count);
+        // Durations have more digits on a busy machine.
+        assert!(
+            other.bytes.abs_diff(everything.bytes) <= 16,
+            "{}",
+            other.name
         );
     }
     for (short, long) in [(short, long), (short_by_hyper, long_by_hyper)] {

@@ -21,7 +21,7 @@
 //! ```text
 //! ACL SETUSER engage-bff on >PASSWORD resetchannels resetkeys ~engage-bff:* nocommands
 //!   +ping +info +time +script|load +evalsha +scan +unlink
-//!   +del +exists +set +pexpire +pttl +hget +hmget +hset +hsetnx +hdel +hincrby
+//!   +del +exists +set +pexpire +pttl +hget +hgetall +hmget +hset +hsetnx +hdel +hincrby
 //!   +xadd +xrange +xrevrange +xread
 //!   +zadd +zrem +zcount +zscore +zmscore +zremrangebyscore
 //! ```

@@ -274,6 +274,22 @@ impl Feed {
         }
     }
 
+    /// Data that was true this long ago, or longer, has the fallback lifetime at most; zero while a source is in doubt.
+    pub fn trusted_age(&self, now: Tick) -> Duration {
+        let until = Tick::from_nanos(self.trusted_until.load(Ordering::SeqCst));
+        let from = Tick::from_nanos(self.trusted_from.load(Ordering::SeqCst));
+        if now < until {
+            now.since(from)
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    /// The longest lifetime while changes may have been missed.
+    pub fn fallback(&self) -> Duration {
+        self.fallback
+    }
+
     fn status_of(&self, state: &State, now: Tick) -> FeedStatus {
         match (state.last_received, self.silence) {
             _ if state.is_failing => FeedStatus::Failing,

@@ -43,6 +43,18 @@ impl Policy {
         self.lifetimes[part]
     }
 
+    /// The age from which on data of that kind of endpoint is expired, however long its own lifetime is; `None`: its
+    /// lifetime decides.
+    pub fn longest_use(&self, source: FetchSource, now: Tick) -> Option<Duration> {
+        let feed = self.feed.as_ref()?;
+        let in_doubt = feed.fallback() + self.stale_while_revalidate;
+        let lag = match source {
+            FetchSource::Overview => self.overview_lag,
+            FetchSource::Entity => Duration::ZERO,
+        };
+        Some(feed.trusted_age(now).saturating_sub(lag).max(in_doubt))
+    }
+
     /// A lifetime shortened at random by up to a tenth, so that what was fetched together does not expire together.
     pub fn jittered(lifetime: Duration) -> Duration {
         lifetime.mul_f64(1.0 - 0.1 * fastrand::f64())

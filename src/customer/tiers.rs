@@ -155,6 +155,14 @@ impl Lease {
 }
 
 impl Target<'_> {
+    /// The kind of endpoint from which most of it comes.
+    fn source(self) -> FetchSource {
+        match self {
+            Target::Overview(_) => FetchSource::Overview,
+            Target::Resolution(_) | Target::Part(..) => FetchSource::Entity,
+        }
+    }
+
     /// The group of endpoints that answers.
     fn group(self) -> Group {
         match self {

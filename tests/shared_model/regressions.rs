@@ -3,7 +3,7 @@
 use engage_bff::domain::Part;
 
 use crate::{
-    ops::{Case, Notice, Op, Scenario, Step},
+    ops::{Case, Notice, Op, Scenario, Step, Stretch},
     play,
 };
 
@@ -43,6 +43,28 @@ fn purge_that_was_owed_forgets_what_may_lag() {
             replica: 2,
             contact: 0,
             part: Part::Profile,
+        },
+    ];
+    check(case, ops);
+}
+
+#[test]
+fn data_too_old_for_memory_costs_one_call_of_all_replicas() {
+    let case = Case {
+        is_calm: true,
+        ..case()
+    };
+    let ops = vec![
+        Op::Read {
+            replica: 0,
+            contact: 0,
+            by_email: false,
+            fresh: None,
+        },
+        Op::Advance(Stretch::Fallback),
+        Op::ReadAll {
+            contact: 0,
+            by_email: false,
         },
     ];
     check(case, ops);

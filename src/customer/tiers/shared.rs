@@ -69,6 +69,11 @@ impl Tiers {
             };
             let mut asked = *demand.borrow_and_update();
             wants_lease |= start.now.tick >= give_up;
+            // What memory would refuse for its age is not asked for: then the flight waits for another replica's call.
+            let policy = &self.memory.policy;
+            if let Some(longest) = policy.longest_use(target.source(), start.now.tick) {
+                asked.max_age = asked.max_age.min(longest);
+            }
             if wants_lease {
                 asked.max_age = Duration::ZERO;
             }

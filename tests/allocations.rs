@@ -20,6 +20,8 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// How often each is asked, so that what is only allocated now and then shows as less than one of them.
 const TIMES: usize = 200;
+/// How many times that is measured; the least counts.
+const ROUNDS: usize = 10;
 const HIT: &str = "cache-status: engage-bff; hit";
 
 /// One kind of answer, and what giving it took.
@@ -71,13 +73,18 @@ fn measured(runtime: &Runtime) -> Result<Vec<Kind>, Failure> {
     let measured = kinds(&etag).map(|(name, request, status, mark)| {
         let mut peer = connect(request, status, mark)?;
         runtime.block_on(peer.ask(TIMES))?;
-        let mut asked = Ok(());
-        let AllocationInfo {
-            count_total,
-            bytes_total,
-            ..
-        } = measure(|| asked = runtime.block_on(peer.ask(TIMES)));
-        asked?;
+        // What else runs on the thread now and then, more so on a busy machine, only adds.
+        let mut least = (u64::MAX, u64::MAX);
+        for _ in 0..ROUNDS {
+            let mut asked = Ok(());
+            let AllocationInfo {
+                count_total,
+                bytes_total,
+                ..
+            } = measure(|| asked = runtime.block_on(peer.ask(TIMES)));
+            asked?;
+            least = least.min((count_total / TIMES as u64, bytes_total / TIMES as u64));
+        }
         let body = peer
             .first
             .field("content-length")
@@ -85,8 +92,8 @@ fn measured(runtime: &Runtime) -> Result<Vec<Kind>, Failure> {
         Ok(Kind {
             name,
             body,
-            count: count_total / TIMES as u64,
-            bytes: bytes_total / TIMES as u64,
+            count: least.0,
+            bytes: least.1,
         })
     });
     measured.into_iter().collect()

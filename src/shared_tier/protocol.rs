@@ -361,7 +361,7 @@ pub struct StoreCommand {
 /// See [`Backend::store`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreReply {
-    /// The parts that an invalidation overtook, all of them where the chain is broken: nobody may keep them.
+    /// The parts that an invalidation overtook, all of them where the chain is broken: no replica may keep them.
     pub overtaken: PartSet,
     /// Whether the alias was overtaken by a purge of its contact or an invalidation of itself, or the chain is broken.
     pub alias_overtaken: bool,

@@ -115,8 +115,8 @@ impl World {
     /// Waits until the replica can announce.
     async fn connect(&self, replica: &Replica) {
         // A contact that there is not.
-        let nobody = "00000000-0000-4000-8000-000000000000";
-        while replica.purge_contact(nobody).await.status != 204 {
+        let unknown = "00000000-0000-4000-8000-000000000000";
+        while replica.purge_contact(unknown).await.status != 204 {
             self.run_for(Duration::from_millis(100)).await;
         }
     }

@@ -37,7 +37,7 @@ pub(crate) struct Machine {
     health: Vec<Health>,
     cut: Vec<bool>,
     deaf: Vec<bool>,
-    /// Whether a fault of the tier lasts, and whether nobody can read the stream meanwhile.
+    /// Whether a fault of the tier lasts, and whether no replica can read the stream meanwhile.
     tier_is_faulty: bool,
     tier_is_dark: bool,
     starts: usize,

@@ -156,7 +156,7 @@ fn play(scenario: &Scenario) -> oracle::CheckResult {
         let mut machine = Machine::new(&scenario.case, idle).await;
         machine.play(&scenario.steps).await
     });
-    // A purge may wait for a clock that nobody moves any more.
+    // A purge may wait for a clock that stands now.
     runtime.shutdown_timeout(Duration::from_millis(50));
     result
 }

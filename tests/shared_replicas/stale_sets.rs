@@ -63,7 +63,7 @@ async fn store_after(loss: Loss, is_purge: bool, loses_first: bool) {
     let editor = replicas.engage.contact(ALVA.id);
     editor.attribute("firstName", json!("New")).points("1234");
     for event in ["contact.updated", "point.balance.updated"] {
-        // A server that has just lost its epoch is told once more, as the sender does.
+        // The sender repeats what a server without an epoch did not take.
         let signed = replicas.engage.webhook(event, ALVA.id);
         until(async || {
             let status = if is_purge {

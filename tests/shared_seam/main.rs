@@ -313,7 +313,7 @@ async fn refused_call_gives_up_its_lease() {
     world.engage.reset_log();
     let refused = poor.get("bo@example.com").await;
     assert!(refused.is_err());
-    // At once: nobody moves the clock.
+    // At once: the clock stands.
     rich.get("bo@example.com").await.expect("an answer");
     assert_eq!(world.engage.calls(Endpoint::Overview), 1);
 }

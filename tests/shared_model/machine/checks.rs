@@ -222,7 +222,7 @@ impl Machine {
             return Ok(());
         }
         let mut last: HashMap<String, Timestamp> = HashMap::new();
-        // The first deliveries invalidate what nobody has read yet.
+        // The first deliveries invalidate what has not been read yet.
         for call in self.engage.simulator.log() {
             let target = format!("{}?{:?}", call.path, call.query);
             if let Some(before) = last.insert(target.clone(), call.at) {

@@ -265,7 +265,7 @@ impl Machine {
             old.abandon();
         }
         self.was_disturbed = true;
-        // Nobody waits for it any more.
+        // No read waits for it any more.
         for read in self.reads.iter().filter(|read| read.replica == replica) {
             read.task.abort();
         }

@@ -178,7 +178,7 @@ async fn the_documented_rights_contain_nothing_unneeded() {
     let commands: Vec<_> = rule.iter().filter(|word| word.starts_with('+')).collect();
     assert!(commands.len() > 20);
     for command in commands {
-        // For whoever looks whether the server is there.
+        // For checks of the connection.
         if command == "+ping" {
             continue;
         }

@@ -645,6 +645,12 @@ fn defect(command: &str, routes: &str) -> Option<String> {
         script if script.starts_with("scripts/") => {
             (!root().join(script).is_file()).then(|| "no such script".to_owned())
         }
+        "kubectl" => {
+            let mut options = arguments.windows(2);
+            let applied = options.find(|pair| pair[0] == "--kustomize")?[1];
+            let is_there = root().join(applied).join("kustomization.yaml").is_file();
+            (!is_there).then(|| format!("no kustomization in {applied}"))
+        }
         "export" | "printf" | "docker" | "sudo" => None,
         other => Some(format!("unknown program {other}: list it here")),
     }

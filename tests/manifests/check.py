@@ -111,7 +111,7 @@ def effective_configuration(documents, pods, service, directory):
     run = subprocess.run(
         [service, "check-config", "--config", str(directory / name)], env=environment, capture_output=True, text=True
     )
-    require(run.returncode == 0, f"check-config: {run.stderr}")
+    require(run.returncode == 0, f"check-config: {run.stderr.strip()}")
     return run.stdout
 
 

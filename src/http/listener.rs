@@ -1,11 +1,17 @@
 //! The accept loop: connections are limited, timed, and drained at shutdown. `axum::serve` has neither a time-out for
 //! heads nor a limit of connections (docs/decisions/0005-own-http-accept-loop.md).
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
+use rustix::{io::Errno, net::sockopt};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     time::MissedTickBehavior,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -22,6 +28,9 @@ use crate::telemetry::Limit;
 /// How long accepting pauses when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How many connections may wait to be accepted; the kernel's own limit (`net.core.somaxconn`) counts too.
+const BACKLOG: u32 = 1024;
+
 /// A bound socket and its connections.
 pub struct Listener {
     socket: TcpListener,
@@ -31,13 +40,24 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds the address.
+    /// Binds the address. `[::]` stands for every address, of IPv4 too; for those of IPv4 alone where the kernel has no
+    /// IPv6.
+    #[expect(
+        clippy::unused_async,
+        reason = "it needs a runtime, with which the socket is registered"
+    )]
     pub async fn bind(
         address: SocketAddr,
         limits: ConnectionLimits,
         counts: ConnectionCounters,
     ) -> io::Result<Self> {
-        let socket = TcpListener::bind(address).await?;
+        let socket = match listen(address) {
+            Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && is_without_ipv6(&error) => {
+                tracing::warn!("ipv6 unavailable; listening on ipv4 alone");
+                listen((Ipv4Addr::UNSPECIFIED, address.port()).into())?
+            }
+            listening => listening?,
+        };
         Ok(Self {
             address: socket.local_addr()?,
             socket,
@@ -117,6 +137,28 @@ impl Listener {
             }
         }
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address.ip() {
+        IpAddr::V4(_) => TcpSocket::new_v4()?,
+        IpAddr::V6(ip) => {
+            let socket = TcpSocket::new_v6()?;
+            // Else the system's default decides (`net.ipv6.bindv6only`).
+            sockopt::set_ipv6_v6only(&socket, !ip.is_unspecified())?;
+            socket
+        }
+    };
+    // A restart must not wait for connections of the process before it.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Whether the error says that the kernel, or the container's network, has no IPv6.
+fn is_without_ipv6(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL))
 }
 
 /// The next connection, once a slot is free.

@@ -122,6 +122,10 @@ where
             // An overview does not replace what the entity endpoint found, within its lag.
             let contradicts = stays
                 && other.is_some_and(|cached| cached.provenance.source == FetchSource::Entity);
+            if contradicts && provenance.source == FetchSource::Overview {
+                // Which of the two is outdated only the entity endpoint knows.
+                self.fences.alias_resolved(key, self.clock.tick());
+            }
             let lags = provenance.source == FetchSource::Overview
                 && (contradicts
                     || self

@@ -187,6 +187,20 @@ async fn fresh_lookup_by_a_moved_email_returns_the_new_owner() {
 }
 
 #[tokio::test]
+async fn email_that_moved_after_its_resolution_resolves_to_the_new_owner() {
+    let app = TestApp::spawn().await;
+    let fresh = format!("{}&fresh=profile", alvas_email());
+    app.get(&fresh).await.assert_ok();
+    app.engage.move_email(ALVA.id, DORA.id);
+    app.advance(Duration::from_secs(91));
+    app.engage.reset_log();
+    let answer = app.get(&alvas_email()).await;
+    assert_eq!(answer.assert_ok().at("/contactId"), DORA.id);
+    // The overview, which may be outdated; the resolution; the overview of the new owner.
+    assert!(app.engage.total_calls() <= 3);
+}
+
+#[tokio::test]
 async fn moved_phones_and_custom_keys_resolve_to_the_new_owner() {
     for (parameter, value, attribute) in [
         ("mobilePhone", ALVA.phone, "mobilePhone"),

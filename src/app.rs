@@ -20,7 +20,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use self::settings::{
-    alias_reader, cors_origins, digester, feed, limits, lookup_rules, operations_limits, view_rules,
+    alias_custom_key, alias_reader, cors_origins, digester, feed, limits, lookup_rules,
+    operations_limits, view_rules,
 };
 pub use self::{
     online::{OnlineReport, check_online},
@@ -32,7 +33,7 @@ use crate::{
     clock::{Clock, Tick},
     config::{self, Config},
     customer::CustomerService,
-    domain::{aliases::AliasReader, phone::Phone},
+    domain::{UniqueKinds, aliases::AliasReader, phone::Phone},
     engage::{Admission, CallMetrics, EngageClient, Reader},
     http::{
         self, AppState, Authenticator, BreakerStatus, BudgetStatus, ConnectionCounters,
@@ -344,6 +345,11 @@ fn customer_service(
         config.server.request_timeout,
         clock.clone(),
     );
+    let unique = UniqueKinds::new(
+        config.identifiers.unique.iter().copied(),
+        alias_custom_key(config),
+    );
+    let customers = customers.with_learned_aliases(unique);
     Ok(customers.with_shared_tier(shared))
 }
 

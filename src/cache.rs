@@ -18,6 +18,7 @@ mod fetched;
 pub mod flight;
 pub mod freshness;
 mod index;
+mod learned;
 mod maintenance;
 pub mod parts;
 mod pending_purges;
@@ -43,6 +44,7 @@ use self::{
     fetched::provenance,
     freshness::{FetchSource, Policy},
     index::NegativeEntry,
+    learned::Conflicts,
     maintenance::FillCounter,
     parts::{Origins, Parts},
     pending_purges::PendingPurges,
@@ -52,7 +54,7 @@ use self::{
 };
 use crate::{
     clock::{Clock, Now},
-    domain::{ContactId, Lookup, LookupKey, Part, PartSet},
+    domain::{ContactId, Lookup, LookupKey, Part, PartSet, UniqueKinds},
     threads::{AtomicBool, Ordering, RwLock},
 };
 
@@ -114,6 +116,9 @@ pub struct Cache<R, E> {
     max_record_bytes: u32,
     aliases: AliasIndex,
     alias_hasher: AliasHasher,
+    /// The kinds of identifier of which aliases are learned from profiles.
+    unique: UniqueKinds,
+    conflicts: Conflicts,
     negatives: moka::sync::Cache<LookupKey, NegativeEntry<E>>,
     failures: Failures<E>,
     pending_purges: PendingPurges,
@@ -159,6 +164,8 @@ where
             max_record_bytes: saturating(max_record_bytes.min(records_bytes)),
             aliases: AliasIndex::new(aliases_bytes),
             alias_hasher: AliasHasher::random(),
+            unique: UniqueKinds::default(),
+            conflicts: Conflicts::default(),
             negatives: moka::sync::Cache::builder()
                 .max_capacity(negatives_bytes)
                 .weigher(|key: &LookupKey, _| {
@@ -216,6 +223,7 @@ where
     ) -> Parts {
         // Checked and stored under the record's lock, so that no invalidation comes in between.
         let _store = self.stores.read().unwrap_or_else(PoisonError::into_inner);
+        let mut learned_from = None;
         self.update_record(id, |cached| {
             let cached = cached.and_then(|cached| Self::parts_to_replace(id, cached));
             let identifier = asked.map(|asked| &asked.identifier);
@@ -241,8 +249,15 @@ where
             if merged.held().is_empty() {
                 return Op::Remove;
             }
-            self.put(id, &merged)
+            let change = self.put(id, &merged);
+            if self.learns_aliases() && matches!(change, Op::Put(_)) {
+                learned_from = learned::placed_profile(&merged, &parts);
+            }
+            change
         });
+        if let Some(profile) = learned_from {
+            self.learn(id, &profile);
+        }
         parts
     }
 

@@ -36,6 +36,7 @@ pub use self::{
     mistakes::{Mistake, Mistakes},
     redis::{RedisConfig, RedisUrl},
 };
+use crate::domain::IdentifierKind;
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -273,6 +274,9 @@ pub struct IdentifiersConfig {
     /// The country of national ids that could be of either; unset = the likelier one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub national_id_country: Option<NationalIdCountry>,
+    /// The kinds of which a value belongs to one contact of a type at most: a cached profile answers for those that it
+    /// shows.
+    pub unique: Vec<IdentifierKind>,
 }
 
 /// A country whose national ids are supported.

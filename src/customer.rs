@@ -44,7 +44,10 @@ use crate::{
         freshness::Policy,
     },
     clock::{Clock, Now},
-    domain::{Change, ContactId, Lookup, LookupKey, Part, PartSet, aliases::AliasReader},
+    domain::{
+        Change, ContactId, IdentifierKind, Lookup, LookupKey, Part, PartSet, UniqueKinds,
+        aliases::AliasReader,
+    },
     engage::{self, EngageClient},
     shared_tier::SharedTier,
 };
@@ -157,6 +160,19 @@ impl CustomerService {
         let inner = Arc::get_mut(&mut self.inner).expect("the service is not cloned yet");
         inner.tiers.shared = shared;
         self
+    }
+
+    /// Learns the aliases of these kinds from profiles. To be called before the service is cloned.
+    #[must_use]
+    pub fn with_learned_aliases(mut self, unique: UniqueKinds) -> Self {
+        let inner = Arc::get_mut(&mut self.inner).expect("the service is not cloned yet");
+        inner.tiers.memory.learn_aliases(unique);
+        self
+    }
+
+    /// The kinds of which aliases are learned, and how often a value of each turned out to belong to two contacts.
+    pub fn alias_conflicts(&self) -> Vec<(IdentifierKind, u64)> {
+        self.inner.tiers.memory.conflicts()
     }
 
     /// The place of a request's arrival in the order of events: data that is requested fresh must be fetched later.

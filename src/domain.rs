@@ -20,6 +20,7 @@ pub mod partial;
 pub mod phone;
 pub mod plain;
 mod punctuation;
+pub mod unique;
 
 pub use aliases::{Aliases, Match};
 pub use change::{Change, ChangeKind};
@@ -37,3 +38,4 @@ pub use identifier::{Identifier, IdentifierError, IdentifierKind, IdentifierRule
 pub use lookup::{Lookup, LookupKey};
 pub use part::{Part, PartMap, PartSet};
 pub use partial::{AnswerPath, Partial};
+pub use unique::{UniqueKinds, UniqueValue};

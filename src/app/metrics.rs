@@ -107,6 +107,25 @@ impl Gauges {
         Ok(())
     }
 
+    /// Identifiers of unique kinds that belong to two contacts, if there are such kinds.
+    fn encode_conflicts(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let conflicts = self.customers.alias_conflicts();
+        if conflicts.is_empty() {
+            return Ok(());
+        }
+        let mut counters = encoder.encode_descriptor(
+            "unique_identifier_conflicts",
+            "Identifiers of a kind that is configured as unique that two contacts had, by kind",
+            None,
+            MetricType::Counter,
+        )?;
+        for (kind, total) in conflicts {
+            let labels = [("kind", kind.as_str())];
+            ConstCounter::new(total).encode(counters.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
     /// The events that the log dropped.
     fn encode_dropped(encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let mut counters = encoder.encode_descriptor(
@@ -165,6 +184,7 @@ impl Collector for Gauges {
         let admission = self.admission.snapshot();
         self.encode_values(&admission, &mut encoder)?;
         self.encode_feed(&mut encoder)?;
+        self.encode_conflicts(&mut encoder)?;
         Self::encode_dropped(&mut encoder)?;
         encode_budget(&admission, &mut encoder)?;
         encode_breakers(&admission, &mut encoder)

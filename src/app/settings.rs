@@ -44,12 +44,17 @@ pub(super) fn alias_reader(
                 },
             ),
         },
-        custom_key: config.engage.custom_key.map(|key| match key {
-            CustomKeyField::MemberNumber => CustomKeyAttribute::MemberNumber,
-            CustomKeyField::ExternalId => CustomKeyAttribute::ExternalId,
-        }),
+        custom_key: alias_custom_key(config),
         digester,
     }
+}
+
+/// The attribute that `customKey` searches, if it is known.
+pub(super) fn alias_custom_key(config: &Config) -> Option<CustomKeyAttribute> {
+    config.engage.custom_key.map(|key| match key {
+        CustomKeyField::MemberNumber => CustomKeyAttribute::MemberNumber,
+        CustomKeyField::ExternalId => CustomKeyAttribute::ExternalId,
+    })
 }
 
 /// This replica's share of the API key's call budget.

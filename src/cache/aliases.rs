@@ -35,6 +35,8 @@ pub struct Alias {
     pub confirmed: bool,
     /// The last profile that does not contradict it: while that one is cached, it need not be checked again.
     pub seen_in: Sequence,
+    /// Whether the contact's profile showed it, and no look-up by it has been answered by Engage since.
+    pub is_learned: bool,
 }
 
 impl Alias {
@@ -69,6 +71,7 @@ pub(super) struct AliasEntry {
     pub(super) contact_type: Option<ContactType>,
     pub(super) kind: IdentifierKind,
     pub(super) confirmed: bool,
+    pub(super) is_learned: bool,
 }
 
 impl AliasEntry {
@@ -80,6 +83,7 @@ impl AliasEntry {
             contact_type: key.contact_type().cloned(),
             kind: key.kind(),
             confirmed: alias.confirmed,
+            is_learned: alias.is_learned,
         }
     }
 
@@ -89,6 +93,7 @@ impl AliasEntry {
             provenance: self.provenance.into(),
             confirmed: self.confirmed,
             seen_in: self.seen_in,
+            is_learned: self.is_learned,
         }
     }
 }

@@ -41,6 +41,8 @@ pub struct AliasView {
     pub contact_type: Option<Box<str>>,
     /// Whether the contact's profile is known to have it.
     pub is_assured: bool,
+    /// Whether it was learned from the contact's profile.
+    pub is_learned: bool,
     /// How old it is.
     pub age: Age,
 }
@@ -130,6 +132,7 @@ where
             kind: entry.kind,
             contact_type: entry.contact_type.as_ref().map(|of| of.folded().into()),
             is_assured: alias.confirmed,
+            is_learned: alias.is_learned,
             age: age(&alias.provenance, freshness, now, &self.policy),
         }
     }

@@ -98,6 +98,7 @@ where
             provenance: provenance(start, self.alias_lifetime(confirmed), source),
             confirmed,
             seen_in: Sequence::default(),
+            is_learned: false,
         }
     }
 
@@ -243,7 +244,33 @@ where
                 NegativeOp::Nop
             }
         });
+        if self.learns_aliases() {
+            // One may have been learned between the alias's removal and the entry.
+            self.aliases.update(self.alias_hasher.of(key), |cached| {
+                let is_older = |cached: AliasEntry| {
+                    cached.is_learned && found.is_later_than(&cached.alias().provenance)
+                };
+                if is_allowed && cached.is_some_and(is_older) {
+                    AliasChange::Remove
+                } else {
+                    AliasChange::None
+                }
+            });
+        }
         is_allowed && !newer
+    }
+
+    /// Whether a negative entry holds that was found later.
+    pub(super) fn has_later_negative(&self, key: &LookupKey, than: &Provenance) -> bool {
+        let now = self.clock.tick();
+        let negative = self.negatives.get(key).filter(|negative| {
+            negative.sequence > self.fences.negatives_not_before(key) && now < negative.until
+        });
+        negative.is_some_and(|negative| {
+            let requested_at = negative.until - self.policy.negative_lifetime;
+            negative.sequence > than.sequence
+                || (than.is_shared && requested_at >= than.requested_at)
+        })
     }
 
     /// A contact was created, changed or deleted: every negative entry ends.

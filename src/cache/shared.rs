@@ -90,6 +90,7 @@ where
             provenance: Provenance { lifetime, ..found },
             confirmed,
             seen_in: Sequence::default(),
+            is_learned: false,
         };
         self.place_alias(key, alias, true).then_some(alias)
     }

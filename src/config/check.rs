@@ -9,6 +9,7 @@ mod listeners;
 mod log;
 mod redis;
 mod secrets;
+mod unique;
 mod warnings;
 mod webhooks;
 
@@ -38,6 +39,7 @@ impl Config {
         self.check_webhooks(mistakes);
         self.check_redis(mistakes);
         self.check_log(mistakes);
+        self.check_unique(mistakes);
         if self.phone_region().is_none() {
             mistakes.add(
                 "identifiers.phone_region",

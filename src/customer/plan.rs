@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     cache::{
+        Alias,
         fence::Sequence,
         freshness::{FetchSource, Freshness, Policy, Provenance},
         parts::Origins,
@@ -84,9 +85,10 @@ impl CustomerQuery {
         self.fresh.contains(Part::Profile) && !self.lookup.key().is_contact_id()
     }
 
-    /// Whether the alias was resolved again for this request.
-    pub fn is_resolved_by(&self, alias: &Provenance) -> bool {
-        self.wants_resolution() && self.is_fresh_enough(alias)
+    /// Whether the alias was resolved again for this request. A profile that shows the identifier does not resolve it:
+    /// another contact may have it too.
+    pub fn is_resolved_by(&self, alias: &Alias) -> bool {
+        self.wants_resolution() && !alias.is_learned && self.is_fresh_enough(&alias.provenance)
     }
 
     /// Whether the data is older than the request accepts. What this replica fetched after it arrived is not, however

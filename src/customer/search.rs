@@ -299,7 +299,7 @@ impl<'a> Search<'a> {
         if is_purged || sequence <= fences.alias_not_before(key) {
             return cached;
         }
-        if self.query.is_resolved_by(&found.provenance) {
+        if self.query.is_resolved_by(&found) {
             return Some(found);
         }
         cached

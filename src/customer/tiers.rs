@@ -290,6 +290,9 @@ impl Tiers {
                     .share_negative(shared, start, requested, source, why)
                     .await;
                 if !overtaken.alias {
+                    if *why == Error::MultipleMatches {
+                        self.memory.note_ambiguous(key);
+                    }
                     self.memory.store_negative(key, start, source, why.clone());
                 }
                 if let Some(id) = key.bare_id() {
@@ -332,12 +335,16 @@ impl Tiers {
             None => None,
             Some(led) => Some(self.store_alias(led, id, start, overtaken.alias)?),
         };
-        let overtaken = overtaken.parts;
+        let mut kept_out = overtaken.parts;
+        // What overtook the alias may also end what would be learned from the profile.
+        if overtaken.alias && self.memory.learns_aliases() {
+            kept_out.insert(Part::Profile);
+        }
         let parts = if parts.held().is_empty() {
             parts
         } else {
             self.memory
-                .store_parts_except(id, parts, requested, overtaken)
+                .store_parts_except(id, parts, requested, kept_out)
         };
         Ok(Stored { alias, parts })
     }
@@ -406,6 +413,7 @@ impl Tiers {
             },
             confirmed,
             seen_in: Sequence::default(),
+            is_learned: false,
         }
     }
 }

@@ -85,6 +85,24 @@ impl LookupKey {
         }
     }
 
+    /// The key of a value in canonical form with a contact type, as [`Lookup::new`] makes it.
+    pub(super) fn of_text(kind: IdentifierKind, contact_type: ContactType, text: &str) -> Self {
+        Self {
+            kind,
+            contact_type: Some(contact_type),
+            value: KeyValue::Text(text.into()),
+        }
+    }
+
+    /// The same of a national id, by its digest.
+    pub(super) fn of_national_id(contact_type: ContactType, digest: KeyedDigest) -> Self {
+        Self {
+            kind: IdentifierKind::SocialSecurityNumber,
+            contact_type: Some(contact_type),
+            value: KeyValue::Digest(digest),
+        }
+    }
+
     /// The contact id, if the key is a contact id alone: then there is nothing to resolve.
     pub fn bare_id(&self) -> Option<ContactId> {
         match (&self.value, &self.contact_type) {

@@ -1,6 +1,7 @@
 //! End-to-end tests over real HTTP, with a stateful Engage simulator and a manual clock.
 
 pub(crate) mod admission;
+pub(crate) mod alias_conflicts;
 mod alias_faults;
 mod aliases;
 mod answer;
@@ -34,6 +35,7 @@ mod identifiers;
 mod identity_match;
 mod invalidation;
 pub(crate) mod issuer;
+pub(crate) mod learned_aliases;
 mod negatives;
 mod numbers;
 mod offers;

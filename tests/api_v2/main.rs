@@ -6,6 +6,6 @@ mod points;
 
 // The modules that tests refer to as `crate::…`.
 pub(crate) use api::{
-    admission, audit, connections, fast_path, faults, forms, harness, issuer, operators, sensitive,
-    tokens, upstream, wire,
+    admission, alias_conflicts, audit, connections, fast_path, faults, forms, harness, issuer,
+    learned_aliases, operators, sensitive, tokens, upstream, wire,
 };

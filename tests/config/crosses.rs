@@ -223,6 +223,47 @@ fn guessable_webhook_secrets_are_refused() {
     }
 }
 
+#[test]
+fn unique_identifiers_are_of_four_kinds_each_listed_once() {
+    let custom_key = ("BFF_ENGAGE__CUSTOM_KEY", "externalId");
+    let unique = |kinds| ("BFF_IDENTIFIERS__UNIQUE", kinds);
+    let all = unique("email,mobilePhone,customKey,socialSecurityNumber");
+    let config = load(MINIMAL, &[all, custom_key]).expect("a configuration");
+    assert_eq!(config.identifiers.unique.len(), 4);
+    let file = format!("{MINIMAL}[identifiers]\nunique = [\"mobilePhone\", \"email\"]\n");
+    let config = load(&file, &[]).expect("a configuration");
+    assert_eq!(config.identifiers.unique.len(), 2);
+    for (kinds, expected) in [
+        (
+            "any",
+            "identifiers.unique[0]: is not a kind that can be unique",
+        ),
+        (
+            "email,contactId",
+            "identifiers.unique[1]: is not a kind that can be unique",
+        ),
+        (
+            "email,mobilePhone,email",
+            "identifiers.unique[2]: is listed before",
+        ),
+        (
+            "Email",
+            "identifiers.unique[0]: is not one of the allowed values",
+        ),
+        (
+            "firstName",
+            "identifiers.unique[0]: is not one of the allowed values",
+        ),
+    ] {
+        let error = refusal(MINIMAL, &[unique(kinds), custom_key]);
+        assert!(error.starts_with(expected), "{kinds}: {error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+    let error = refusal(MINIMAL, &[unique("customKey")]);
+    let expected = "identifiers.unique: lists customKey while engage.custom_key is unset";
+    assert!(error.starts_with(expected), "{error}");
+}
+
 /// The keys of the warnings.
 fn warned(file: &str, pairs: &[(&str, &str)]) -> Vec<String> {
     let config = load(file, pairs).unwrap_or_else(|error| panic!("{pairs:?}: {error}"));

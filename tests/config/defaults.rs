@@ -48,6 +48,7 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(config.identifiers.phone_region, "SE");
     assert!(config.identifiers.check_digits);
     assert!(config.identifiers.national_id_country.is_none());
+    assert!(config.identifiers.unique.is_empty());
     let client = &config.auth.clients[0];
     let kinds: Vec<_> = client
         .identifiers

@@ -64,7 +64,8 @@ impl Search<'_> {
             return Ok(AliasCheck::NeedsProfile);
         }
         let is_new = alias.provenance.sequence > self.query.arrival && !alias.provenance.is_shared;
-        let by_entity = alias.provenance.source == FetchSource::Entity || key.is_contact_id();
+        let is_resolved = alias.provenance.source == FetchSource::Entity && !alias.is_learned;
+        let by_entity = is_resolved || key.is_contact_id();
         if is_new && by_entity {
             let error = if is_contradicted {
                 engage::Error::IdentityMismatch

@@ -63,7 +63,7 @@ impl Search<'_> {
     /// After which event a call that resolves the alias again must begin, if one is needed.
     pub(super) fn resolution_wanted(&self, alias: Option<&Alias>) -> Option<Sequence> {
         let query = self.query;
-        let is_resolved = alias.is_some_and(|alias| query.is_resolved_by(&alias.provenance));
+        let is_resolved = alias.is_some_and(|alias| query.is_resolved_by(alias));
         (query.wants_resolution() && !is_resolved).then(|| {
             let fences = &self.inner.tiers.memory.fences;
             query

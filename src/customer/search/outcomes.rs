@@ -81,7 +81,7 @@ impl Search<'_> {
     /// Whether the alias was resolved for this request.
     fn is_resolved(&self) -> bool {
         self.found_alias
-            .is_some_and(|alias| self.query.is_resolved_by(&alias.provenance))
+            .is_some_and(|alias| self.query.is_resolved_by(&alias))
     }
 
     pub(super) fn apply_part(

@@ -89,6 +89,19 @@ impl PartialEq for Profile {
     }
 }
 
+impl Profile {
+    /// The text of another attribute, or a number as written. `None` where it is missing or anything else.
+    pub(in crate::domain) fn attribute_text(&self, key: &str) -> Option<Box<str>> {
+        let (_, value) = self.attributes.iter().find(|(name, _)| **name == *key)?;
+        let value = value.get();
+        match value.as_bytes().first()? {
+            b'"' => serde_json::from_str(value).ok(),
+            b'-' | b'0'..=b'9' => Some(value.into()),
+            _ => None,
+        }
+    }
+}
+
 fn are_equal_as_text(
     some: &[(Box<str>, Box<RawValue>)],
     other: &[(Box<str>, Box<RawValue>)],

@@ -101,6 +101,7 @@ struct AliasJson {
     kind: &'static str,
     contact_type: Option<Box<str>>,
     assured: bool,
+    learned: bool,
     #[serde(flatten)]
     provenance: ProvenanceJson,
 }
@@ -218,6 +219,7 @@ impl From<AliasView> for AliasJson {
             kind: alias.kind.as_str(),
             contact_type: alias.contact_type,
             assured: alias.is_assured,
+            learned: alias.is_learned,
             provenance: ProvenanceJson::from(alias.age),
         }
     }

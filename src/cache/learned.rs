@@ -1,0 +1,203 @@
+//! Learned aliases: where the operator says that a kind of identifier is unique within a contact type, a cached profile
+//! answers for the values that it shows. They are ordinary entries of the index, with the profile's provenance, so they
+//! live no longer than the profile, and each fence holds for them.
+//!
+//! # When they are placed
+//!
+//! Once the profile has become the cached one, while [`Cache::stores`] is still read-locked.
+//!
+//! - **A purge by identifier** registers its predicate, waits for the stores under way, scans the records, and then
+//!   purges the aliases of that value. A store under way has placed its aliases by the time of the scan: the scan finds
+//!   the record, and the purge of the contact forbids all its aliases. A later store meets the predicate, and what was
+//!   requested before it is not stored, so nothing is learned from it. What was requested later is right to be learned.
+//! - **A purge of the contact** raises its fence first. An alias that is placed later sees it; one that was placed before
+//!   does not stand until a sweep removes it, and a sweep waits for changes under way.
+//! - **An invalidation of the profile** does not end the contact's aliases, learned or not: the profile that replaces it
+//!   is asked whether it still shows the identifier.
+//! - **A purge of the alias, or one that was found wrong**, has a fence that forbids what was requested before, and within
+//!   the overview's lag nothing is learned for it.
+//!
+//! # Two contacts with one value
+//!
+//! The one who is second finds the alias of the first, whose record was stored before its alias was placed. If that
+//! record's profile shows the value, the value is not unique, or was moved and one of the two is out of date. Which one
+//! only Engage knows: the alias gets the fence of a wrong one, so for the overview's lag `/contacts/id` alone resolves it.
+
+use super::{
+    Alias, Answer, Cache,
+    aliases::{AliasChange, AliasEntry},
+    freshness::{FetchSource, Freshness, Provenance},
+    parts::{Entry, Origins, Parts},
+};
+use crate::{
+    domain::{ContactId, IdentifierKind, LookupKey, Part, Profile, UniqueKinds, UniqueValue},
+    threads::{AtomicU64, Ordering},
+};
+
+/// How often an identifier of a unique kind turned out to belong to two contacts.
+#[derive(Debug, Default)]
+pub(super) struct Conflicts([AtomicU64; IdentifierKind::COUNT]);
+
+impl Conflicts {
+    fn report(&self, kind: IdentifierKind) {
+        self.0[kind as usize].fetch_add(1, Ordering::Relaxed);
+        tracing::error!(
+            alarm = true,
+            kind = kind.as_str(),
+            "unique identifier of two contacts"
+        );
+    }
+}
+
+impl<R, E> Cache<R, E>
+where
+    R: Answer,
+    E: Clone + Send + Sync + 'static,
+{
+    /// From now on the aliases of these kinds are learned from profiles. To be called before anything is stored.
+    pub fn learn_aliases(&mut self, unique: UniqueKinds) {
+        self.unique = unique;
+    }
+
+    /// Whether aliases are learned from profiles.
+    pub fn learns_aliases(&self) -> bool {
+        !self.unique.is_empty()
+    }
+
+    /// The kinds of which aliases are learned, and how often a value of each turned out to belong to two contacts.
+    pub fn conflicts(&self) -> Vec<(IdentifierKind, u64)> {
+        let of = |kind: IdentifierKind| self.conflicts.0[kind as usize].load(Ordering::Relaxed);
+        let kinds = IdentifierKind::ALL.into_iter();
+        let learned = kinds.filter(|kind| self.unique.contains(*kind));
+        learned.map(|kind| (kind, of(kind))).collect()
+    }
+
+    /// Learns the aliases of a contact from the profile that has just become the cached one.
+    pub(super) fn learn(&self, id: ContactId, profile: &Entry<Profile>) {
+        for value in self.unique.values(&profile.data) {
+            // A protected profile answers for nothing, but what it shows is not another contact's alone.
+            let is_kept = !profile.data.secrecy_marked;
+            self.learn_alias(id, profile.provenance, &value, is_kept);
+        }
+    }
+
+    fn learn_alias(
+        &self,
+        id: ContactId,
+        provenance: Provenance,
+        value: &UniqueValue,
+        is_kept: bool,
+    ) {
+        let key = value.key();
+        let alias = Alias {
+            id,
+            provenance,
+            confirmed: true,
+            seen_in: provenance.sequence,
+            is_learned: true,
+        };
+        let mut is_conflict = false;
+        let mut is_placed = false;
+        self.aliases.update(self.alias_hasher.of(key), |entry| {
+            if !self.may_learn(key, &alias) {
+                return AliasChange::None;
+            }
+            let cached = entry.as_ref().map(AliasEntry::alias);
+            let cached = cached.filter(|cached| self.stands(cached));
+            let outlasts = |cached: &Alias| cached.outlasts(&alias, self.policy.overview_lag);
+            let other = cached.filter(|cached| cached.id != id);
+            if let Some(other) = other {
+                is_conflict = self.shows(other.id, value);
+                // The entity endpoint resolved it within the lag, and an overview that began later shows it elsewhere.
+                let is_doubtful = other.provenance.source == FetchSource::Entity
+                    && provenance.is_later_than(&other.provenance)
+                    && outlasts(&other);
+                if is_conflict || is_doubtful {
+                    self.fences.raise_alias(key, self.clock.tick());
+                    return AliasChange::Remove;
+                }
+            }
+            if !is_kept {
+                // The contact was not protected when the alias was learned.
+                return match cached {
+                    Some(cached) if cached.id == id && cached.is_learned => AliasChange::Remove,
+                    _ => AliasChange::None,
+                };
+            }
+            if cached.as_ref().is_some_and(outlasts) {
+                return AliasChange::None;
+            }
+            is_placed = true;
+            match (cached, entry) {
+                // The call that fetched the profile was a look-up by this very identifier.
+                (Some(cached), Some(entry))
+                    if other.is_none()
+                        && cached.confirmed
+                        && cached.provenance.sequence == provenance.sequence =>
+                {
+                    AliasChange::Put(AliasEntry {
+                        seen_in: alias.seen_in,
+                        ..entry
+                    })
+                }
+                _ => {
+                    if other.is_some() && provenance.source == FetchSource::Entity {
+                        self.fences.alias_resolved(key, self.clock.tick());
+                    }
+                    AliasChange::Put(AliasEntry::new(alias, key))
+                }
+            }
+        });
+        if is_placed {
+            self.negatives.invalidate(key);
+        }
+        if is_conflict {
+            self.conflicts.report(key.kind());
+        }
+    }
+
+    /// Whether no fence and no later negative entry forbids to learn the alias. Within the overview's lag after a wrong
+    /// alias only `/contacts/id` says to which contact the identifier leads.
+    fn may_learn(&self, key: &LookupKey, alias: &Alias) -> bool {
+        let Alias { id, provenance, .. } = alias;
+        self.is_on()
+            && provenance.sequence > self.fences.alias_not_before(key)
+            && !self
+                .fences
+                .alias_is_entity_only(key, provenance.requested_at)
+            // Only a purge fences the audiences.
+            && self.fences.allows(*id, Part::Audiences, provenance.sequence)
+            && !self.has_later_negative(key, provenance)
+    }
+
+    /// Whether the cached profile of the contact, if it may still be served, shows the value.
+    fn shows(&self, id: ContactId, value: &UniqueValue) -> bool {
+        let now = self.clock.tick();
+        let is_usable =
+            |provenance: Provenance| provenance.freshness(now, &self.policy) < Freshness::Dead;
+        let record = self.glance(id);
+        let record =
+            record.filter(|record| record.provenance(Part::Profile).is_some_and(is_usable));
+        let parts = record.and_then(|record| self.parts_of(&record));
+        let profile = parts.and_then(|parts| parts.profile);
+        profile.is_some_and(|profile| value.is_shown_by(&profile.data.identity))
+    }
+
+    /// Notes that Engage knows several contacts by an identifier that is to be unique within their type: for the
+    /// overview's lag nothing is learned for it.
+    pub fn note_ambiguous(&self, key: &LookupKey) {
+        let now = self.clock.tick();
+        let is_unique = key.contact_type().is_some() && self.unique.contains(key.kind());
+        if is_unique && !self.fences.alias_is_entity_only(key, now) {
+            self.fences.raise_alias(key, now);
+            self.conflicts.report(key.kind());
+        }
+    }
+}
+
+/// The profile of the merged parts, if it is the one that was just fetched.
+pub(super) fn placed_profile(merged: &Parts, fetched: &Parts) -> Option<Entry<Profile>> {
+    let fetched = fetched.profile.as_ref()?.provenance.sequence;
+    let profile = merged.profile.as_ref()?;
+    (profile.provenance.sequence == fetched).then(|| profile.clone())
+}

@@ -1,0 +1,33 @@
+//! Checks of `identifiers.unique`.
+
+use crate::{
+    config::{Config, mistakes::Mistakes},
+    domain::IdentifierKind,
+};
+
+const KEY: &str = "identifiers.unique";
+
+impl Config {
+    pub(super) fn check_unique(&self, mistakes: &mut Mistakes) {
+        let unique = &self.identifiers.unique;
+        for (index, kind) in unique.iter().enumerate() {
+            let item = format!("{KEY}[{index}]");
+            if matches!(kind, IdentifierKind::ContactId | IdentifierKind::Any) {
+                mistakes.add(
+                    item,
+                    "is not a kind that can be unique",
+                    "list \"email\", \"mobilePhone\", \"customKey\" or \"socialSecurityNumber\"",
+                );
+            } else if unique[..index].contains(kind) {
+                mistakes.add(item, "is listed before", "list each kind once");
+            }
+        }
+        if unique.contains(&IdentifierKind::CustomKey) && self.engage.custom_key.is_none() {
+            mistakes.add(
+                KEY,
+                "lists customKey while engage.custom_key is unset",
+                "set engage.custom_key to the attribute that customKey searches in your tenant",
+            );
+        }
+    }
+}

@@ -189,7 +189,8 @@ where
         let now = self.clock.tick();
         let is_unique = key.contact_type().is_some() && self.unique.contains(key.kind());
         if is_unique && !self.fences.alias_is_entity_only(key, now) {
-            self.fences.raise_alias(key, now);
+            // Not a fence that forbids what was requested until now: this answer is right.
+            self.fences.alias_resolved(key, now);
             self.conflicts.report(key.kind());
         }
     }

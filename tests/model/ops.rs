@@ -31,6 +31,13 @@ pub(crate) struct Case {
     pub(crate) seed: u64,
 }
 
+impl Case {
+    /// Whether aliases are learned from profiles: in half of the cases.
+    pub(crate) fn learns_aliases(&self) -> bool {
+        self.seed % 2 == 1
+    }
+}
+
 /// A request.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {

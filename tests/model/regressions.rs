@@ -29,6 +29,11 @@ fn case() -> Case {
     }
 }
 
+/// The same with aliases that are learned from profiles.
+fn case_that_learns() -> Case {
+    Case { seed: 1, ..case() }
+}
+
 fn by(alias: Alias) -> TestLookup {
     let kind = match alias {
         Alias::Id(_) => None,
@@ -362,4 +367,17 @@ fn email_shared_since_is_ambiguous_for_a_fresh_request() {
         Op::AnswerAll,
     ];
     replay(case(), ops);
+}
+
+#[test]
+fn ambiguous_identifier_that_should_be_unique_is_refused_at_once() {
+    for overview_lag in [0, 600] {
+        let case = Case {
+            overview_lag,
+            ..case_that_learns()
+        };
+        let share = Op::ShareEmail { email: 0, with: 1 };
+        let lookup = || request(Alias::Email(0));
+        replay(case, vec![share, lookup(), Op::AnswerAll, lookup()]);
+    }
 }

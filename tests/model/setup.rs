@@ -14,7 +14,7 @@ use engage_bff::{
         view::{Attributes, Rules, View},
     },
     domain::{
-        Digester, PartMap, PartSet,
+        Digester, IdentifierKind, PartMap, PartSet, UniqueKinds,
         aliases::{AliasReader, CustomKeyAttribute},
     },
     engage::{Admission, CallLimits, EngageClient, Reader, overview_parts},
@@ -51,11 +51,12 @@ pub(crate) fn service(case: &Case) -> Setup {
     // The world begins at the clock's zero, so its first answers may lag.
     let clock = Clock::from(manual.clone());
     let digester = Digester::with_key(b"a key of tests");
+    let custom_key = case
+        .knows_custom_key
+        .then_some(CustomKeyAttribute::MemberNumber);
     let alias_reader = AliasReader {
         rules: RULES,
-        custom_key: case
-            .knows_custom_key
-            .then_some(CustomKeyAttribute::MemberNumber),
+        custom_key,
         digester: digester.clone(),
     };
     let reader = Reader {
@@ -108,6 +109,12 @@ pub(crate) fn service(case: &Case) -> Setup {
         PATIENCE,
         clock,
     );
+    let customers = if case.learns_aliases() {
+        let kinds = [IdentifierKind::Email, IdentifierKind::CustomKey];
+        customers.with_learned_aliases(UniqueKinds::new(kinds, custom_key))
+    } else {
+        customers
+    };
     Setup {
         customers,
         wire,

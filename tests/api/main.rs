@@ -36,6 +36,7 @@ mod identity_match;
 mod invalidation;
 pub(crate) mod issuer;
 pub(crate) mod learned_aliases;
+mod moving_identifiers;
 mod negatives;
 mod numbers;
 mod offers;

@@ -1,0 +1,277 @@
+//! Look-ups by identifiers that move between contacts, interleaved with changes, webhooks, purges and time, while aliases
+//! are learned. Each answer is compared with the simulator's world, of which all states are known: it may be about a
+//! contact that had the identifier within the windows of P2 and the overview's lag, and not before what the service was
+//! told since.
+//!
+//! ```text
+//! scripts/learned-aliases                      1,000,000 look-ups
+//! LEARNED_SEED=7 LEARNED_LOOKUPS=5000000 scripts/learned-aliases
+//! ```
+
+mod people;
+mod truth;
+
+use std::time::Duration;
+
+use engage_bff::{
+    config::CustomKeyField,
+    customer::{self, CustomerQuery},
+    domain::{ContactId, Part, PartSet},
+    engage,
+};
+use futures_util::future::join_all;
+
+use self::{
+    people::{KINDS, People, Wanted},
+    truth::{Claim, Moment, Truth},
+};
+use crate::harness::TestApp;
+
+/// Concurrent look-ups.
+const BATCH: usize = 64;
+/// The greatest age of what is served: a lifetime and either stale window.
+const WINDOW: Duration = Duration::from_secs(60 + 30);
+const LAG: Duration = Duration::from_secs(600);
+
+struct Plan {
+    seed: u64,
+    lookups: usize,
+    /// The longest time between two batches, in milliseconds.
+    pause: u64,
+}
+
+/// How the look-ups ended.
+#[derive(Debug, Default)]
+struct Counts {
+    answered: usize,
+    not_found: usize,
+    ambiguous: usize,
+    mismatches: usize,
+    moves: usize,
+}
+
+#[tokio::test]
+async fn interleaved_lookups_of_moving_identifiers_find_no_wrong_contact() {
+    let plan = Plan {
+        seed: 2026,
+        lookups: 20_000,
+        pause: 3_000,
+    };
+    run(&plan).await;
+}
+
+#[tokio::test]
+#[ignore = "takes minutes"]
+async fn a_million_lookups_of_moving_identifiers_find_no_wrong_contact() {
+    let variable = |name| variable(name).and_then(|text| text.parse().ok());
+    let plan = Plan {
+        seed: variable("LEARNED_SEED").unwrap_or_else(|| fastrand::u64(..)),
+        lookups: variable("LEARNED_LOOKUPS").map_or(1_000_000, |lookups| {
+            usize::try_from(lookups).expect("a number of look-ups")
+        }),
+        pause: 3_000,
+    };
+    println!(
+        "LEARNED_SEED={} LEARNED_LOOKUPS={}",
+        plan.seed, plan.lookups
+    );
+    let (counts, calls) = run(&plan).await;
+    println!("{counts:?}, {calls} calls to Engage");
+}
+
+/// Makes the look-ups and judges each. Returns how they ended, and how many calls they cost.
+async fn run(plan: &Plan) -> (Counts, usize) {
+    fastrand::seed(plan.seed);
+    let app = service().await;
+    let mut people = People::create(&app.engage);
+    let mut truth = Truth::new(people.state(), WINDOW, LAG);
+    // What the overview knew before the first move.
+    app.advance(LAG);
+    truth.advance(LAG);
+    let (mut counts, mut calls) = (Counts::default(), 0);
+    let mut made = 0;
+    while made < plan.lookups {
+        let wanted: Vec<Wanted> = (0..BATCH).map(|_| people.any_wanted()).collect();
+        let outcomes = batch(&app, &mut people, &mut truth, &mut counts, &wanted).await;
+        for (wanted, outcome) in wanted.iter().zip(&outcomes) {
+            let seed = plan.seed;
+            judge(&mut truth, &people, &mut counts, wanted, outcome)
+                .unwrap_or_else(|why| panic!("LEARNED_SEED={seed}, look-up {made}: {why}"));
+            made += 1;
+        }
+        let pause = Duration::from_millis(fastrand::u64(0..plan.pause));
+        // Seldom everything has expired, or the overview has caught up.
+        let pause = match fastrand::u32(0..200) {
+            0 => LAG,
+            1..4 => WINDOW,
+            _ => pause,
+        };
+        while app.engage.in_flight() > 0 {
+            tokio::task::yield_now().await;
+        }
+        app.advance(pause);
+        truth.advance(pause);
+        calls += app.engage.total_calls();
+        app.engage.reset_log();
+    }
+    // Most were answered, and most of them from memory.
+    assert!(counts.answered > plan.lookups / 2, "{counts:?}");
+    assert!(calls < plan.lookups / 4, "{calls} calls, {counts:?}");
+    assert!(counts.moves > plan.lookups / 500, "{counts:?}");
+    assert!(counts.mismatches < plan.lookups / 1000, "{counts:?}");
+    (counts, calls)
+}
+
+async fn service() -> TestApp {
+    let app = TestApp::with(|config| {
+        config.identifiers.unique = KINDS.to_vec();
+        config.engage.custom_key = Some(CustomKeyField::MemberNumber);
+        config.telemetry.digest_key = Some(people::DIGEST_KEY.into());
+        "warn".clone_into(&mut config.telemetry.log);
+        // Stale data is no older than without faults, so one window holds for all.
+        config.cache.stale_if_error = config.cache.stale_while_revalidate;
+        config.server.request_timeout = Duration::from_secs(60);
+        config.engage.timeout = Duration::from_secs(60);
+    })
+    .await;
+    app.engage.set_overview_lag(LAG);
+    app
+}
+
+/// One look-up: when it began and ended, and what it found.
+struct Outcome {
+    began: Moment,
+    ended: Moment,
+    found: Result<(ContactId, Vec<Claim>), customer::Error>,
+}
+
+/// Makes these look-ups at once, and changes the world meanwhile.
+async fn batch(
+    app: &TestApp,
+    people: &mut People,
+    truth: &mut Truth,
+    counts: &mut Counts,
+    wanted: &[Wanted],
+) -> Vec<Outcome> {
+    let time = truth.time();
+    let lookups = wanted.iter().map(|wanted| {
+        let time = time.clone();
+        let query = query(app, wanted);
+        async move {
+            for _ in 0..fastrand::u32(0..40) {
+                tokio::task::yield_now().await;
+            }
+            let began = time.mark();
+            let query = CustomerQuery {
+                arrival: app.customers.arrival(),
+                now: app.customers.clock().now(),
+                ..query
+            };
+            let found = app.customers.find(&query).await;
+            let found = found.map(|found| (found.record.id, Claim::of(&found)));
+            Outcome {
+                began,
+                ended: time.mark(),
+                found,
+            }
+        }
+    });
+    let (outcomes, ()) = tokio::join!(join_all(lookups), disturb(app, people, truth, counts));
+    outcomes
+}
+
+/// Moves identifiers, delivers changes, purges, and lets a little time pass.
+async fn disturb(app: &TestApp, people: &mut People, truth: &mut Truth, counts: &mut Counts) {
+    for _ in 0..fastrand::u32(0..3) {
+        for _ in 0..fastrand::u32(0..100) {
+            tokio::task::yield_now().await;
+        }
+        match fastrand::u32(0..10) {
+            0..3 => {
+                let changed = people.change(&app.engage);
+                truth.note_state(people.state());
+                counts.moves += 1;
+                // Of some changes the service is told.
+                for person in changed {
+                    if fastrand::u32(0..3) == 0 {
+                        invalidate(app, truth, people.id(person), person).await;
+                    }
+                }
+            }
+            3 => {
+                let person = people.any();
+                invalidate(app, truth, people.id(person), person).await;
+            }
+            4 if fastrand::bool() => {
+                let value = people.any_wanted();
+                let purged = app.customers.purge_by(&value.lookup).await;
+                purged.expect("there is no shared tier");
+            }
+            _ => {
+                let step = Duration::from_millis(fastrand::u64(0..1500));
+                app.advance(step);
+                truth.advance(step);
+            }
+        }
+    }
+}
+
+/// The webhook `contact.updated`.
+async fn invalidate(app: &TestApp, truth: &mut Truth, id: ContactId, person: usize) {
+    let invalidated = app.customers.invalidate(id, Part::Profile.into()).await;
+    invalidated.expect("there is no shared tier");
+    let dropped = app.customers.drop_negatives().await;
+    dropped.expect("there is no shared tier");
+    truth.note_invalidated(person);
+}
+
+fn query(app: &TestApp, wanted: &Wanted) -> CustomerQuery {
+    let now = app.customers.clock().now();
+    CustomerQuery {
+        flow: "till".into(),
+        lookup: wanted.lookup.clone(),
+        asked: PartSet::ALWAYS,
+        fresh: if wanted.is_fresh {
+            Part::Profile.into()
+        } else {
+            PartSet::EMPTY
+        },
+        now,
+        arrival: app.customers.arrival(),
+        max_age: None,
+        only_if_cached: false,
+        stale_if_error: true,
+        deadline: now.tick + Duration::from_secs(60),
+    }
+}
+
+fn judge(
+    truth: &mut Truth,
+    people: &People,
+    counts: &mut Counts,
+    wanted: &Wanted,
+    outcome: &Outcome,
+) -> Result<(), String> {
+    match &outcome.found {
+        Ok((id, claims)) => {
+            counts.answered += 1;
+            let person = people.person(*id).ok_or("not one of the contacts")?;
+            truth.check(wanted, person, outcome)?;
+            truth.note_shown(person, claims);
+        }
+        Err(customer::Error::Upstream(engage::Error::NotFound)) => counts.not_found += 1,
+        Err(customer::Error::Upstream(engage::Error::MultipleMatches)) => counts.ambiguous += 1,
+        // It moved between the resolution and the profile.
+        Err(customer::Error::Upstream(engage::Error::IdentityMismatch)) => counts.mismatches += 1,
+        Err(error) => return Err(format!("{wanted:?}: {error:?}")),
+    }
+    Ok(())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long to test is not a setting of the service"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

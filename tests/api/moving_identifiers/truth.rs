@@ -1,0 +1,212 @@
+//! What is true: which contact had which identifier when, and what the service was told or showed since.
+
+use std::{cell::Cell, collections::HashMap, rc::Rc, time::Duration};
+
+use engage_bff::customer::Found;
+use jiff::Timestamp;
+
+use super::{
+    Outcome,
+    people::{Slot, State, Target, Wanted, value_of},
+};
+use crate::harness::START;
+
+/// A moment: the time since the start, and the place among the events, of which several may have one time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment {
+    pub(crate) at: Duration,
+    place: usize,
+}
+
+/// The present moment, shared with the look-ups.
+#[derive(Clone, Default)]
+pub(crate) struct Time(Rc<Cell<Moment>>);
+
+impl Time {
+    pub(crate) fn now(&self) -> Moment {
+        self.0.get()
+    }
+
+    /// Marks an event.
+    pub(crate) fn mark(&self) -> Moment {
+        let mut now = self.now();
+        now.place += 1;
+        self.0.set(now);
+        now
+    }
+
+    fn advance(&self, by: Duration) {
+        let mut now = self.now();
+        now.at += by;
+        self.0.set(now);
+    }
+}
+
+/// That a contact's profile, as requested then, showed an identifier.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claim {
+    slot: Slot,
+    requested_at: Duration,
+}
+
+impl Claim {
+    /// What the profile of an answer shows. National ids are not in it.
+    pub(crate) fn of(found: &Found) -> Vec<Self> {
+        let parts = found.record.parts().expect("an undamaged record");
+        let profile = parts.profile.expect("a profile");
+        let start: Timestamp = START.parse().expect("a time");
+        let since_start = profile.provenance.as_of.duration_since(start);
+        let requested_at = Duration::try_from(since_start).expect("after the start");
+        let profile = &profile.data;
+        let Some(contact_type) = profile.identity.contact_type.only() else {
+            return Vec::new();
+        };
+        let fields = [
+            &profile.email,
+            &profile.mobile_phone,
+            &profile.member_number,
+        ];
+        let claim = |(kind, text): (usize, &Option<Box<str>>)| {
+            let slot = Slot {
+                kind,
+                value: value_of(kind, text.as_deref()?)?,
+                is_member: contact_type.folded() == "member",
+            };
+            Some(Self { slot, requested_at })
+        };
+        fields.into_iter().enumerate().filter_map(claim).collect()
+    }
+}
+
+/// The state of a contact from a moment on.
+type Since = (Moment, State);
+
+pub(crate) struct Truth {
+    time: Time,
+    /// The states of each contact, the present one last.
+    histories: Vec<Vec<Since>>,
+    /// When the service was told that a contact changed.
+    invalidated: Vec<Vec<Moment>>,
+    /// The newest profile of a contact that showed an identifier.
+    shown: HashMap<Slot, HashMap<usize, Duration>>,
+    window: Duration,
+    lag: Duration,
+}
+
+impl Truth {
+    pub(crate) fn new(states: &[State], window: Duration, lag: Duration) -> Self {
+        Self {
+            time: Time::default(),
+            histories: states
+                .iter()
+                .map(|state| vec![(Moment::default(), *state)])
+                .collect(),
+            invalidated: vec![Vec::new(); states.len()],
+            shown: HashMap::new(),
+            window,
+            lag,
+        }
+    }
+
+    pub(crate) fn time(&self) -> Time {
+        self.time.clone()
+    }
+
+    /// Time passes. What is too old to matter is forgotten.
+    pub(crate) fn advance(&mut self, by: Duration) {
+        self.time.advance(by);
+        let oldest = self
+            .time
+            .now()
+            .at
+            .saturating_sub(2 * (self.window + self.lag));
+        for history in &mut self.histories {
+            let ended = history[1..]
+                .iter()
+                .take_while(|(since, _)| since.at < oldest)
+                .count();
+            history.drain(..ended);
+        }
+    }
+
+    pub(crate) fn note_state(&mut self, states: &[State]) {
+        let now = self.time.mark();
+        for (history, state) in self.histories.iter_mut().zip(states) {
+            if history.last().is_none_or(|(_, last)| last != state) {
+                history.push((now, *state));
+            }
+        }
+    }
+
+    /// The service acknowledged that a contact changed.
+    pub(crate) fn note_invalidated(&mut self, person: usize) {
+        let now = self.time.mark();
+        self.invalidated[person].push(now);
+    }
+
+    /// The service answered with a contact's profile.
+    pub(crate) fn note_shown(&mut self, person: usize, claims: &[Claim]) {
+        for claim in claims {
+            let shown = self.shown.entry(claim.slot).or_default();
+            let newest = shown.entry(person).or_default();
+            *newest = (*newest).max(claim.requested_at);
+        }
+    }
+
+    /// Whether an answer about this contact is right.
+    pub(crate) fn check(
+        &self,
+        wanted: &Wanted,
+        person: usize,
+        outcome: &Outcome,
+    ) -> Result<(), String> {
+        let slot = match wanted.target {
+            Target::Contact(asked) if asked == person => return Ok(()),
+            Target::Contact(asked) => return Err(format!("{asked} is answered with {person}")),
+            Target::Value(slot) => slot,
+        };
+        let Outcome { began, ended, .. } = *outcome;
+        let told = self.invalidated[person].iter().rev();
+        let told = told.copied().find(|told| *told < began).unwrap_or_default();
+        let shown = self.shown.get(&slot).into_iter().flatten();
+        let shown = shown.filter(|(other, _)| **other != person);
+        let shown = shown.map(|(_, at)| at.saturating_sub(self.lag)).max();
+        let windows = began.at.saturating_sub(self.window + self.lag);
+        for (since, why) in [
+            (windows, "within the windows and the lag"),
+            (shown.unwrap_or_default(), "since another contact showed it"),
+            (told.at, "since the service was told of its last change"),
+            (
+                if wanted.is_fresh { began.at } else { windows },
+                "since the fresh request",
+            ),
+        ] {
+            if !self.had(person, slot, since, told, ended) {
+                let history = &self.histories[person];
+                return Err(format!(
+                    "{wanted:?} at {began:?} is answered with {person}, which did not have it {why} ({since:?}, \
+                     {told:?}): {history:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the contact had it at any time between `since` and `until`, and after the event `after`.
+    fn had(
+        &self,
+        person: usize,
+        slot: Slot,
+        since: Duration,
+        after: Moment,
+        until: Moment,
+    ) -> bool {
+        let history = &self.histories[person];
+        (0..history.len()).any(|place| {
+            let (from, state) = &history[place];
+            let to = history.get(place + 1).map(|(to, _)| to);
+            let ended = to.is_some_and(|to| to.at < since || *to < after);
+            state.has(slot) && *from <= until && !ended
+        })
+    }
+}

@@ -18,6 +18,9 @@ use engage_bff::{
 /// The response time of Engage. Its documentation names none, and the calls per session do not depend on it.
 const LATENCY: Duration = Duration::from_millis(100);
 
+/// How a mobile number begins.
+const PHONE_PREFIX: &str = "+4670";
+
 /// How long a call waits for the budget before it is refused. Waiting calls are woken then, one at a time, so always in the
 /// same order.
 pub(crate) const LONGEST_TURN: Duration = Duration::from_secs(1);
@@ -90,17 +93,23 @@ impl CallLog {
 pub(crate) struct InMemoryEngage {
     calls: CallLog,
     clock: Clock,
+    has_phones: bool,
 }
 
 impl InMemoryEngage {
-    pub(crate) fn new(calls: CallLog, clock: Clock) -> Self {
-        Self { calls, clock }
+    /// `has_phones`: whether profiles contain a mobile number.
+    pub(crate) fn new(calls: CallLog, clock: Clock, has_phones: bool) -> Self {
+        Self {
+            calls,
+            clock,
+            has_phones,
+        }
     }
 }
 
 impl Exchange for InMemoryEngage {
     fn get<'a>(&'a self, path: &'a str, query: &'a [(&'a str, &'a str)]) -> ResponseFuture<'a> {
-        let (group, response) = respond(path, query);
+        let (group, response) = respond(path, query, self.has_phones);
         let due = self.calls.record(group, self.clock.now().tick);
         Box::pin(async move {
             self.clock.sleep_until(due).await;
@@ -119,16 +128,22 @@ pub(crate) fn member_number(contact: u32) -> String {
     format!("M{contact}")
 }
 
+/// The mobile number of a contact: seven digits follow the prefix of a Swedish one.
+pub(crate) fn mobile_phone(contact: u32) -> String {
+    format!("{PHONE_PREFIX}{contact:07}")
+}
+
 /// The id of a contact.
 pub(crate) fn id(contact: u32) -> ContactId {
     ContactId::parse(&guid(contact)).expect("a GUID")
 }
 
-fn guid(contact: u32) -> String {
+/// The id of a contact as text.
+pub(crate) fn guid(contact: u32) -> String {
     format!("6f1d2c3a-4b5e-4f60-8a71-{contact:012x}")
 }
 
-fn respond(path: &str, query: &[(&str, &str)]) -> (Group, Result<String, Error>) {
+fn respond(path: &str, query: &[(&str, &str)], has_phones: bool) -> (Group, Result<String, Error>) {
     let words: Vec<&str> = path.split('/').collect();
     let (group, contact) = match words[..] {
         ["contactoverview"] => (Group::Overview, contact_of(query)),
@@ -143,8 +158,8 @@ fn respond(path: &str, query: &[(&str, &str)]) -> (Group, Result<String, Error>)
         _ => panic!("Engage has no {path}"),
     };
     let write = |contact| match group {
-        Group::Overview => overview(contact),
-        Group::Contacts => format!("{{{}}}", profile(contact)),
+        Group::Overview => overview(contact, has_phones),
+        Group::Contacts => format!("{{{}}}", profile(contact, has_phones)),
         Group::Promotions => promotions(contact),
         Group::Vouchers => format!("{{\"totalCount\":1,\"items\":{}}}", vouchers(contact)),
         Group::Points => points(contact),
@@ -158,6 +173,7 @@ fn contact_of(query: &[(&str, &str)]) -> Option<u32> {
     match query.first()? {
         ("email", email) => number(email.strip_prefix("kund")?.strip_suffix("@example.com")?),
         ("customKey", key) => number(key.strip_prefix('M')?),
+        ("mobilePhone", phone) => number(phone.strip_prefix(PHONE_PREFIX)?),
         ("contactId", guid) => of_guid(guid),
         _ => None,
     }
@@ -171,18 +187,23 @@ fn of_guid(guid: &str) -> Option<u32> {
     u32::from_str_radix(guid.rsplit('-').next()?, 16).ok()
 }
 
-fn overview(contact: u32) -> String {
+fn overview(contact: u32, has_phones: bool) -> String {
     format!(
         r#"{{{},"audiences":[{{"id":"gold","name":"Gold"}}],"promotions":{},"bonusChecks":{}}}"#,
-        profile(contact),
+        profile(contact, has_phones),
         promotions(contact),
         vouchers(contact)
     )
 }
 
-fn profile(contact: u32) -> String {
+fn profile(contact: u32, has_phone: bool) -> String {
+    let phone = if has_phone {
+        format!(r#","mobilePhone":"{}""#, mobile_phone(contact))
+    } else {
+        String::new()
+    };
     format!(
-        r#""id":"{}","attributes":{{"firstName":"Kund","lastName":"Nr {contact}","email":"{}","memberNumber":"{}"}},"meta":{{"contactType":"Member"}},"preferences":{{"acceptsEmail":true}},"consents":[]"#,
+        r#""id":"{}","attributes":{{"firstName":"Kund","lastName":"Nr {contact}","email":"{}","memberNumber":"{}"{phone}}},"meta":{{"contactType":"Member"}},"preferences":{{"acceptsEmail":true}},"consents":[]"#,
         guid(contact),
         email(contact),
         member_number(contact)

@@ -8,10 +8,13 @@
 
 mod chart;
 mod engage;
+mod floor;
 mod measure;
+mod mix;
 mod model;
 mod replica;
 mod report;
+mod schedule;
 mod settings;
 mod shop;
 #[cfg_attr(not(test), expect(dead_code, reason = "the shop orders no faults"))]
@@ -94,9 +97,11 @@ fn report(arguments: &Arguments) -> Result<Report, anyhow::Error> {
     let part = f64::from(arguments.part);
     let visitors = Visitors::new(arguments.contacts / arguments.part, arguments.skew);
     let scale = Scale::whole(arguments.sessions, arguments.seed);
-    let replicated = Setting::replicated()?;
-    let replicated = replicated.into_iter().map(|setting| (setting, false));
-    let mut work: Vec<(Setting, bool)> = Setting::all()?.into_iter().chain(replicated).collect();
+    let counted = Setting::replicated()?
+        .into_iter()
+        .chain(Setting::identified()?);
+    let counted = counted.map(|setting| (setting, false));
+    let mut work: Vec<(Setting, bool)> = Setting::all()?.into_iter().chain(counted).collect();
     if let Some(name) = &arguments.only {
         work.retain(|(setting, _)| setting.name == name);
         anyhow::ensure!(!work.is_empty(), "--only: there is no such setting");

@@ -22,6 +22,15 @@ pub(crate) const BOUGHT: f64 = 0.5;
 /// Visits to a till per session, each with a purchase: 2.5 times the orders of the web shop.
 pub(crate) const TILL_VISITS: f64 = 0.25;
 
+/// Where sessions have several identifiers: the share of sessions that begin at a newsletter's link. Its pages are
+/// requested by the e-mail address until the shopper logs in, which "my pages" require. The others begin logged in: their
+/// pages are requested by the contact id in the token. Checkouts are by e-mail, tills by member number.
+pub(crate) const NEWSLETTER: f64 = 0.5;
+/// Calls to the service desk per session, each a request for everything by the mobile number.
+pub(crate) const DESK_CALLS: f64 = 0.05;
+/// The mean time from the end of a session to its contact's call, exponentially distributed.
+pub(crate) const CALLS_AFTER: Duration = Duration::from_mins(20);
+
 /// How long after a purchase Engage reports it.
 pub(crate) const REPORTED_AFTER: Duration = Duration::from_secs(30);
 /// The share of purchases that yield a voucher.

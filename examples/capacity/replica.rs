@@ -6,7 +6,6 @@ use engage_bff::{
     app::{bounds, policy, upstream_limits},
     cache::{feed::Feed, freshness::Policy},
     clock::Clock,
-    config::Config,
     customer::{
         CustomerService,
         view::{Attributes, Rules},
@@ -22,6 +21,7 @@ use jiff::tz::TimeZone;
 
 use crate::{
     engage::{CallLog, InMemoryEngage},
+    settings::Setting,
     standin::Standin,
     tier,
 };
@@ -52,12 +52,13 @@ pub(crate) struct Replica {
 impl Replica {
     /// A replica. `server` is that of the tier that it shares with others, if it does.
     pub(crate) fn new(
-        config: &Config,
+        setting: &Setting,
         budget: Budget,
         server: Option<&Standin>,
         calls: &CallLog,
         clock: &Clock,
     ) -> Self {
+        let config = &setting.config;
         let alias_reader = AliasReader {
             rules: RULES,
             custom_key: Some(CustomKeyAttribute::MemberNumber),
@@ -79,7 +80,11 @@ impl Replica {
             },
         };
         let admission = Admission::new(limits, Arc::default(), clock.clone());
-        let wire = InMemoryEngage::new(calls.clone(), clock.clone());
+        let wire = InMemoryEngage::new(
+            calls.clone(),
+            clock.clone(),
+            setting.mix.has_links_and_desk(),
+        );
         let engage = EngageClient::over(
             Box::new(wire),
             admission.clone(),

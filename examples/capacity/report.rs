@@ -5,6 +5,7 @@ use std::fmt;
 use crate::{
     engage::GROUPS,
     measure::{Finding, Proof},
+    mix::Mix,
     settings::{Setting, Spread},
     tally::Stretch,
 };
@@ -16,12 +17,16 @@ pub(crate) struct Report {
     pub(crate) settings: Vec<(Setting, Finding, Option<Proof>)>,
     /// By setting: those of several replicas, or of one with the tier.
     pub(crate) replicas: Vec<(Setting, Finding)>,
+    /// Those that compare sessions with one identifier and with several.
+    pub(crate) identified: Vec<(Setting, Finding)>,
 }
 
 impl Report {
     /// Adds the results of a setting.
     pub(crate) fn add(&mut self, setting: &Setting, finding: Finding, proof: Option<Proof>) {
-        if setting.config.engage.replicas > 1 || setting.has_tier {
+        if setting.mix != Mix::ShopAndTill {
+            self.identified.push((setting.clone(), finding));
+        } else if setting.config.engage.replicas > 1 || setting.has_tier {
             self.replicas.push((setting.clone(), finding));
         } else {
             self.settings.push((setting.clone(), finding, proof));
@@ -74,6 +79,39 @@ impl Report {
         Ok(())
     }
 
+    fn identified(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "| identifiers of a session | contact id |")?;
+        for group in GROUPS {
+            write!(f, " {} |", group.as_str())?;
+        }
+        writeln!(
+            f,
+            " calls per session | floor | calls / floor | sessions per second |"
+        )?;
+        rule(f, 11)?;
+        for (setting, finding) in &self.identified {
+            let wanted = &finding.wanted;
+            let (identifiers, id) = match setting.mix {
+                Mix::Several { typed_ids: true } => ("several", "with type"),
+                Mix::Several { typed_ids: false } => ("several", "without type"),
+                Mix::One | Mix::ShopAndTill => ("one", ""),
+            };
+            write!(f, "| {identifiers} | {id} |")?;
+            for calls in wanted.calls_by_group() {
+                write!(f, " {calls:.2} |")?;
+            }
+            writeln!(
+                f,
+                " {:.2} | {:.2} | {:.3} | {:.1} |",
+                wanted.calls_per_session(),
+                wanted.floor_per_session(),
+                wanted.over_floor(),
+                finding.carried,
+            )?;
+        }
+        Ok(())
+    }
+
     fn replicas(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
@@ -100,7 +138,9 @@ impl fmt::Display for Report {
         writeln!(f, "\n### Below and beyond the budget\n")?;
         self.proofs(f)?;
         writeln!(f, "\n### Replicas\n")?;
-        self.replicas(f)
+        self.replicas(f)?;
+        writeln!(f, "\n### Identifiers\n")?;
+        self.identified(f)
     }
 }
 

@@ -8,6 +8,8 @@ use engage_bff::{
     domain::PartSet,
 };
 
+use crate::mix::Mix;
+
 /// The settings for a service that receives Engage's webhooks.
 pub(crate) const WITH_WEBHOOKS: &str = "config/with-webhooks.toml";
 
@@ -40,6 +42,8 @@ pub(crate) struct Setting {
     pub(crate) spread: Spread,
     /// Whether the replicas share a tier.
     pub(crate) has_tier: bool,
+    /// By which identifiers requests are.
+    pub(crate) mix: Mix,
 }
 
 impl Setting {
@@ -53,6 +57,7 @@ impl Setting {
             panels: PartSet::EMPTY,
             spread: Spread::Sticky,
             has_tier: false,
+            mix: Mix::ShopAndTill,
         })
     }
 
@@ -82,6 +87,16 @@ impl Setting {
         })
     }
 
+    /// Lifetimes of an hour.
+    pub(crate) fn an_hour() -> Result<Self, Mistakes> {
+        let parts = ["PROFILE", "PROMOTIONS", "VOUCHERS", "POINTS"];
+        Ok(Self {
+            name: "with webhooks, an hour",
+            config: load(Some(WITH_WEBHOOKS), &parts.map(|part| (part, "1h")))?,
+            ..Self::with_webhooks()?
+        })
+    }
+
     /// The cache is off.
     pub(crate) fn off() -> Result<Self, Mistakes> {
         Ok(Self {
@@ -105,6 +120,11 @@ impl Setting {
         self.config.engage.replicas = replicas;
         self.spread = spread;
         self
+    }
+
+    /// The same with requests by other identifiers.
+    pub(crate) fn by(self, mix: Mix) -> Self {
+        Self { mix, ..self }
     }
 
     /// The same with a tier that the replicas share.
@@ -145,6 +165,16 @@ impl Setting {
                     settings.extend([several.clone(), several.sharing()]);
                 }
             }
+        }
+        Ok(settings)
+    }
+
+    /// The settings that compare sessions with one identifier and with several.
+    pub(crate) fn identified() -> Result<Vec<Self>, Mistakes> {
+        let hour = Self::an_hour()?;
+        let mut settings = vec![hour.clone().by(Mix::One)];
+        for typed_ids in [true, false] {
+            settings.push(hour.clone().by(Mix::Several { typed_ids }));
         }
         Ok(settings)
     }

@@ -1,27 +1,26 @@
 //! The shop: simulated visitors and changes, against the real service, on a clock that jumps from event to event.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    future::poll_fn,
-    task::Poll,
-    time::Duration,
-};
+use std::{collections::HashSet, future::poll_fn, task::Poll, time::Duration};
 
 use engage_bff::{
+    app::policy,
     clock::{Clock, ManualClock, Tick},
     customer::{CustomerQuery, CustomerService},
-    domain::{ContactType, Digester, Flow, Identifier, IdentifierKind, Lookup, Part, PartSet},
+    domain::{Digester, Flow, Part, PartSet},
 };
 use fastrand::Rng;
-use jiff::{Timestamp, civil::date};
+use jiff::Timestamp;
 
 use crate::{
-    engage::{CallLog, Calls, LONGEST_TURN, email, id, member_number},
+    engage::{CallLog, Calls, LONGEST_TURN, id},
+    floor::Floor,
+    mix::Purpose,
     model::{
-        BOUGHT, CHECKOUT, MY_PAGES, PROMOTED_EVERY, REPORTED_AFTER, REWARDED, THINKING,
-        TILL_VISITS, UPDATED_EVERY, VIEWS,
+        BOUGHT, CALLS_AFTER, CHECKOUT, DESK_CALLS, MY_PAGES, NEWSLETTER, PROMOTED_EVERY,
+        REPORTED_AFTER, REWARDED, THINKING, TILL_VISITS, UPDATED_EVERY, VIEWS,
     },
-    replica::{Budget, RULES, Replica, digester},
+    replica::{Budget, Replica, digester},
+    schedule::{Event, Schedule, Session},
     settings::{Setting, Spread},
     tally::{Stretch, Tally},
     tier,
@@ -35,29 +34,6 @@ const STEP: Duration = Duration::from_millis(20);
 /// The longest step of the clock with a shared tier, which looks for others' calls and reports to its server at intervals.
 const TIER_STEP: Duration = Duration::from_millis(50);
 
-/// A scheduled event.
-#[derive(Clone, Copy, Debug)]
-enum Event {
-    /// A session starts in the web shop; schedules the next one.
-    Opens,
-    /// The next page view of a session.
-    Views(Session),
-    /// A contact pays at a till; schedules the next one.
-    Pays,
-    /// Engage reports a purchase of a contact.
-    Bought(u32),
-    /// Engage reports another change of a contact.
-    Updated,
-    /// Engage reports a new promotion of a contact.
-    Promoted,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Session {
-    contact: u32,
-    number: usize,
-}
-
 /// A running shop.
 pub(crate) struct Shop<'a> {
     setting: &'a Setting,
@@ -68,12 +44,11 @@ pub(crate) struct Shop<'a> {
     time: Clock,
     digester: Digester,
     tally: Tally,
+    floor: Floor,
     rng: Rng,
     /// Sessions per second.
     rate: f64,
-    /// The events by time, and in the order of scheduling.
-    schedule: BTreeMap<(Duration, u64), Event>,
-    scheduled: u64,
+    schedule: Schedule,
     /// When the shop opened.
     opened: Tick,
     /// The time since the shop opened.
@@ -105,7 +80,7 @@ impl<'a> Shop<'a> {
         let server = setting.has_tier.then(|| tier::server(&time));
         let call_log = CallLog::default();
         let replicas: Vec<Replica> = (0..setting.config.engage.replicas)
-            .map(|_| Replica::new(&setting.config, budget, server.as_ref(), &call_log, &time))
+            .map(|_| Replica::new(setting, budget, server.as_ref(), &call_log, &time))
             .collect();
         for replica in &replicas {
             replica.customers.switch_cache(setting.caches);
@@ -120,10 +95,10 @@ impl<'a> Shop<'a> {
             time,
             digester: digester(),
             tally: Tally::default(),
+            floor: Floor::new(&policy(&setting.config)),
             rng: Rng::with_seed(seed),
             rate,
-            schedule: BTreeMap::new(),
-            scheduled: 0,
+            schedule: Schedule::default(),
             opened,
             now: Duration::ZERO,
             in_session: HashSet::new(),
@@ -157,15 +132,18 @@ impl<'a> Shop<'a> {
     /// Lets time pass until that many sessions have started; returns what happened meanwhile.
     pub(crate) async fn watch(&mut self, sessions: u64) -> Stretch {
         let (start, calls) = (self.now, self.call_log.calls());
+        let floor = self.floor.calls();
         self.tally.take();
         while self.tally.sessions() < sessions {
             self.move_on(Duration::MAX).await;
         }
         let after: Calls = self.call_log.calls();
+        let least = self.floor.calls();
         assert!(!self.replicas.iter().any(Replica::is_cut_off));
         Stretch {
             time: self.now.saturating_sub(start),
             calls: std::array::from_fn(|group| after[group] - calls[group]),
+            floor: std::array::from_fn(|group| least[group] - floor[group]),
             ..self.tally.take()
         }
     }
@@ -183,21 +161,20 @@ impl<'a> Shop<'a> {
     async fn move_on(&mut self, until: Duration) {
         let now = self.opened + self.now;
         let since_opening = |tick: Tick| tick.since(self.opened);
-        let event = self.schedule.keys().next().map(|(at, _)| *at);
         let alarm = self.call_log.next_alarm(now).map(since_opening);
         let turn = self.calls_wait().then(|| self.now + STEP);
         let beat = self.setting.has_tier.then(|| self.now + TIER_STEP);
-        let next = [event, alarm, turn, beat].into_iter().flatten().min();
+        let next = [self.schedule.next(), alarm, turn, beat]
+            .into_iter()
+            .flatten()
+            .min();
         let next = next.unwrap_or(until).min(until);
         if next > self.now {
             self.clock.advance(next.saturating_sub(self.now));
             self.now = next;
             settle().await;
         }
-        while let Some(entry) = self.schedule.first_entry()
-            && entry.key().0 <= self.now
-        {
-            let event = entry.remove();
+        while let Some(event) = self.schedule.take_due(self.now) {
             self.run(event).await;
         }
     }
@@ -218,7 +195,14 @@ impl<'a> Shop<'a> {
                 self.tally.session();
                 self.started += 1;
                 let number = self.started;
-                self.view(Session { contact, number }).await;
+                let has_links = self.setting.mix.has_links_and_desk();
+                let is_logged_in = has_links && self.rng.f64() >= NEWSLETTER;
+                self.view(Session {
+                    contact,
+                    number,
+                    is_logged_in,
+                })
+                .await;
             }
             Event::Views(session) => self.view(session).await,
             Event::Pays => {
@@ -226,10 +210,13 @@ impl<'a> Shop<'a> {
                 self.schedule_in(pause, Event::Pays);
                 let contact = self.newcomer();
                 let points = Part::Points.into();
-                let key = (IdentifierKind::CustomKey, member_number(contact));
-                self.look_up("till", key, PartSet::ALL, points, contact as usize)
-                    .await;
+                let request = (Purpose::Till, contact, PartSet::ALL, points);
+                self.look_up("till", request, contact as usize).await;
                 self.schedule_in(REPORTED_AFTER, Event::Bought(contact));
+            }
+            Event::Calls(contact) => {
+                let request = (Purpose::Desk, contact, PartSet::ALL, PartSet::EMPTY);
+                self.look_up("desk", request, contact as usize).await;
             }
             Event::Bought(contact) => {
                 let mut parts = PartSet::of(&[Part::Profile, Part::Points]);
@@ -254,25 +241,37 @@ impl<'a> Shop<'a> {
     }
 
     /// A page view; schedules the next one, unless the session ends, perhaps with a checkout.
-    async fn view(&mut self, session: Session) {
-        let Session { contact, number } = session;
+    async fn view(&mut self, mut session: Session) {
+        let Session {
+            contact, number, ..
+        } = session;
         let is_last = self.rng.f64() < 1.0 / VIEWS;
         let checks_out = is_last && self.rng.f64() < CHECKOUT;
         let (asked, fresh) = if checks_out {
             (SPENDABLE, SPENDABLE)
         } else if self.rng.f64() < MY_PAGES {
+            session.is_logged_in = true;
             (PartSet::ALL, PartSet::EMPTY)
         } else {
             (self.setting.panels, PartSet::EMPTY)
         };
-        let email = (IdentifierKind::Email, email(contact));
-        self.look_up("webshop", email, asked, fresh, number).await;
+        let purpose = match session.is_logged_in {
+            _ if checks_out => Purpose::Checkout,
+            true => Purpose::LoggedIn,
+            false => Purpose::FromLink,
+        };
+        self.look_up("webshop", (purpose, contact, asked, fresh), number)
+            .await;
         if !is_last {
             let pause = self.within(THINKING.as_secs_f64());
             self.schedule_in(pause, Event::Views(session));
             return;
         }
         self.in_session.remove(&contact);
+        if self.setting.mix.has_links_and_desk() && self.rng.f64() < DESK_CALLS {
+            let pause = self.within(CALLS_AFTER.as_secs_f64());
+            self.schedule_in(pause, Event::Calls(contact));
+        }
         if checks_out && self.rng.f64() < BOUGHT {
             self.schedule_in(REPORTED_AFTER, Event::Bought(contact));
         }
@@ -282,9 +281,7 @@ impl<'a> Shop<'a> {
     async fn look_up(
         &mut self,
         client: &str,
-        (kind, value): (IdentifierKind, String),
-        asked: PartSet,
-        fresh: PartSet,
+        (purpose, contact, asked, fresh): (Purpose, u32, PartSet, PartSet),
         session: usize,
     ) {
         self.sent += 1;
@@ -293,18 +290,15 @@ impl<'a> Shop<'a> {
             Spread::Requests => self.sent,
         };
         let replica = &self.replicas[turn % self.replicas.len()];
-        let identifier = Identifier::parse(kind, &value, &RULES, date(2026, 11, 23));
-        let lookup = Lookup::new(
-            identifier.expect("a valid identifier"),
-            ContactType::parse("Member"),
-            &self.digester,
-        );
+        let asked = asked.union(PartSet::ALWAYS);
+        self.floor.ask(contact, asked, fresh, self.now);
+        let lookup = self.setting.mix.lookup(purpose, contact, &self.digester);
         let now = self.time.now();
         let deadline = now.tick + self.setting.config.server.request_timeout;
         let query = CustomerQuery {
             flow: Flow::from(client),
             lookup,
-            asked: asked.union(PartSet::ALWAYS),
+            asked,
             fresh,
             now,
             arrival: replica.customers.arrival(),
@@ -335,6 +329,7 @@ impl<'a> Shop<'a> {
             return;
         }
         self.reported += 1;
+        self.floor.change(contact, parts, self.now);
         let one = self.reported % self.replicas.len();
         for (number, replica) in self.replicas.iter().enumerate() {
             if self.setting.has_tier && number != one {
@@ -370,9 +365,7 @@ impl<'a> Shop<'a> {
     }
 
     fn schedule_in(&mut self, after: Duration, event: Event) {
-        self.scheduled += 1;
-        self.schedule
-            .insert((self.now + after, self.scheduled), event);
+        self.schedule.add(self.now + after, event);
     }
 }
 

@@ -32,12 +32,24 @@ pub(crate) struct Stretch {
     pub(crate) waits: Vec<Duration>,
     /// Calls to Engage.
     pub(crate) calls: Calls,
+    /// The fewest calls that the same requests cost a cache with these lifetimes.
+    pub(crate) floor: Calls,
 }
 
 impl Stretch {
     /// Calls per session.
     pub(crate) fn calls_per_session(&self) -> f64 {
         self.calls.iter().copied().map(per(self.sessions)).sum()
+    }
+
+    /// The floor of the calls per session.
+    pub(crate) fn floor_per_session(&self) -> f64 {
+        self.floor.iter().copied().map(per(self.sessions)).sum()
+    }
+
+    /// The calls as a multiple of the floor.
+    pub(crate) fn over_floor(&self) -> f64 {
+        per(self.floor.iter().sum())(self.calls.iter().sum())
     }
 
     /// Calls per session, by group.

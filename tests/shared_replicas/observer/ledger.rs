@@ -175,8 +175,14 @@ impl Ledger {
     }
 
     /// A request was not answered as it should be.
-    pub(super) fn fail(&self, what: String) {
-        self.state().failures.push(what);
+    pub(super) fn fail(&self, what: &str) {
+        let now = self.clock.tick();
+        let mut state = self.state();
+        let last = state.disturbed.last();
+        let during =
+            last.map(|(from, _, cause)| format!("{:?} after {cause} began", now.since(*from)));
+        let during = during.unwrap_or_else(|| "before any disturbance".to_owned());
+        state.failures.push(format!("{during}: {what}"));
     }
 
     /// Prints what was read, and fails if something was too old or missing.

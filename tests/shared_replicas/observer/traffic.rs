@@ -66,7 +66,7 @@ impl Traffic {
             Ok(answer) => {
                 let text = String::from_utf8_lossy(&answer.body);
                 let end = &text[text.floor_char_boundary(text.len().saturating_sub(600))..];
-                ledger.fail(format!(
+                ledger.fail(&format!(
                     "{} {}: {end}",
                     answer.status,
                     answer.cache_status()
@@ -74,7 +74,7 @@ impl Traffic {
                 return None;
             }
             Err(error) => {
-                ledger.fail(error.to_string());
+                ledger.fail(&error.to_string());
                 return None;
             }
         };
@@ -128,7 +128,7 @@ impl Traffic {
                         && name.min(points) < version
                     {
                         let what = format!("fresh data has {name} and {points}, not {version}");
-                        self.world.ledger.fail(what);
+                        self.world.ledger.fail(&what);
                     }
                     self.world.changes.fetch_add(1, Ordering::Relaxed);
                 }
@@ -169,7 +169,7 @@ impl Traffic {
             match status {
                 204 => return,
                 503 => wait(Duration::from_millis(self.random.u64(50..200))).await,
-                other => return self.world.ledger.fail(format!("a webhook: {other}")),
+                other => return self.world.ledger.fail(&format!("a webhook: {other}")),
             }
         }
     }
@@ -181,7 +181,7 @@ impl Traffic {
             match self.world.replicas[number].purge(id).await {
                 204 => return,
                 503 => wait(Duration::from_millis(self.random.u64(50..200))).await,
-                other => return self.world.ledger.fail(format!("a purge: {other}")),
+                other => return self.world.ledger.fail(&format!("a purge: {other}")),
             }
         }
     }

@@ -28,6 +28,7 @@ pub use self::{
 use self::{
     breaker::{Breaker, CallResult},
     queue::Grant,
+    shared_budget::MAX_RETURN,
     state::{MAX_WAIT, Shared},
 };
 use super::{call_metrics::CallMetrics, error::Error, group::Group};
@@ -44,8 +45,9 @@ const MAX_CONTACT_SPACING: Duration = Duration::from_millis(50);
 /// Delay before a retry, in milliseconds.
 const RETRY_DELAY: std::ops::Range<u64> = 50..200;
 /// The longest time between two attempts of a call: the delay, and the wait for the call budget.
-pub(super) const LONGEST_WAIT: Duration =
-    MAX_WAIT.saturating_add(Duration::from_millis(RETRY_DELAY.end));
+pub(super) const LONGEST_WAIT: Duration = MAX_WAIT
+    .saturating_add(MAX_RETURN)
+    .saturating_add(Duration::from_millis(RETRY_DELAY.end));
 
 /// Limits of upstream calls.
 #[derive(Clone, Copy, Debug)]

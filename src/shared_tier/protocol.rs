@@ -551,7 +551,7 @@ pub struct TokenReply {
 }
 
 /// How long leased tokens are valid.
-pub const TOKEN_LEASE: Duration = Duration::from_millis(200);
+pub const TOKEN_LEASE: Duration = Duration::from_millis(100);
 
 /// No share is lent for longer at a time: such a time was reckoned before the server's clock was set back.
 pub const LONGEST_LOAN: Duration = Duration::from_secs(10);

@@ -25,7 +25,7 @@ impl TokenSource for Tier {
         let works = *self.works.lock().expect("lock");
         let lease = TokenLease {
             tokens: request.wanted,
-            until: now + Duration::from_millis(200),
+            until: now + Duration::from_millis(100),
             next: now,
             paused_until: None,
             replicas: 2,
@@ -45,10 +45,14 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with_rate(50.0)
+    }
+
+    fn with_rate(requests_per_second: f64) -> Self {
         let manual = ManualClock::new(Timestamp::UNIX_EPOCH);
         let clock = Clock::from(manual.clone());
         let limits = CallLimits {
-            requests_per_second: 50.0,
+            requests_per_second,
             burst: 10,
             max_concurrency: 32,
             slow_after: Duration::from_secs(5),
@@ -77,26 +81,64 @@ impl Bench {
     }
 
     async fn call(&self) -> Result<(), Error> {
-        let requester = Requester {
-            flow: Flow {
-                client: "till".into(),
-                shopper: None,
-            },
-            priority: Priority::Miss,
-        };
-        let (_sender, requesters) = watch::channel(Requesters::from(requester));
-        let request = AdmissionRequest {
-            requesters,
-            subject: NO_SUBJECT,
-        };
-        let admitted = self.admission.admit(Group::Overview, request);
-        admitted.await.map(drop)
+        call(&self.admission).await
     }
 
     fn is_shared(&self) -> bool {
         let budget = self.admission.snapshot().shared_budget;
         budget.expect("shared").is_shared
     }
+
+    /// A call comes every 50 ms for so long, four fifths of this replica's share, while the tier works in the
+    /// milliseconds that `works` says. Returns how long each call waited.
+    async fn waits(&self, long: Duration, works: impl Fn(u64) -> bool) -> Vec<Duration> {
+        let millis = u64::try_from(long.as_millis()).expect("short");
+        let arrivals: Vec<_> = (0..millis).step_by(50).collect();
+        self.waits_of(&arrivals, works).await
+    }
+
+    /// The same with calls that come at these milliseconds, in order.
+    async fn waits_of(&self, arrivals: &[u64], works: impl Fn(u64) -> bool) -> Vec<Duration> {
+        let clock = Clock::from(self.manual.clone());
+        let step = Duration::from_millis(5);
+        let mut calls = Vec::new();
+        let last = arrivals.last().expect("calls");
+        // Those that wait at the end have time.
+        for at in (0..last + 2000).step_by(5) {
+            self.set_works(works(at));
+            if arrivals.contains(&at) {
+                let (admission, clock) = (self.admission.clone(), clock.clone());
+                calls.push(tokio::spawn(async move {
+                    let since = clock.tick();
+                    call(&admission).await.map(|()| clock.tick().since(since))
+                }));
+            }
+            settle().await;
+            self.manual.advance(step);
+        }
+        let mut waits = Vec::new();
+        for call in calls {
+            waits.push(call.await.expect("no panic").expect("admitted"));
+        }
+        waits
+    }
+}
+
+async fn call(admission: &Admission) -> Result<(), Error> {
+    let requester = Requester {
+        flow: Flow {
+            client: "till".into(),
+            shopper: None,
+        },
+        priority: Priority::Miss,
+    };
+    let (_sender, requesters) = watch::channel(Requesters::from(requester));
+    let request = AdmissionRequest {
+        requesters,
+        subject: NO_SUBJECT,
+    };
+    let admitted = admission.admit(Group::Overview, request);
+    admitted.await.map(drop)
 }
 
 /// Lets the tasks run until they wait.
@@ -131,10 +173,10 @@ async fn call_waits_for_the_own_share_when_the_tier_fails() {
     bench.manual.advance(Duration::from_millis(200));
     settle().await;
     assert!(!bench.is_shared());
-    // The failed request lent the share for 400 ms; 200 ms later it begins to fill: a token each 40 ms.
+    // The failed request lent the share for 200 ms; 100 ms later it begins to fill: a token each 40 ms.
     let call = bench.call();
     tokio::pin!(call);
-    for wait in [0, 630] {
+    for wait in [0, 330] {
         bench.manual.advance(Duration::from_millis(wait));
         tokio::select! {
             biased;
@@ -145,9 +187,12 @@ async fn call_waits_for_the_own_share_when_the_tier_fails() {
     bench.manual.advance(Duration::from_millis(25));
     call.await.expect("admitted");
     bench.set_works(true);
-    bench.manual.advance(Duration::from_millis(200));
-    settle().await;
-    assert!(bench.is_shared());
+    // For a second from when the own share began, which was 55 ms ago.
+    for (wait, is_shared) in [(840, false), (110, true)] {
+        bench.manual.advance(Duration::from_millis(wait));
+        settle().await;
+        assert_eq!(bench.is_shared(), is_shared);
+    }
 }
 
 #[tokio::test]
@@ -163,4 +208,35 @@ async fn replica_that_ends_gives_its_share_to_the_others() {
     assert_eq!((last.wanted, last.held), (0, 0));
     assert!(last.returned > 0);
     assert_eq!(last.lent_until, Tick::END);
+}
+
+#[tokio::test]
+async fn calls_wait_once_when_the_tier_fails() {
+    let bench = Bench::new();
+    let waits = bench.waits(Duration::from_secs(5), |at| at < 1000).await;
+    let longest = waits.iter().max().expect("calls");
+    assert!(*longest <= Duration::from_millis(350), "{waits:?}");
+    let late: Vec<_> = waits[60..].iter().filter(|wait| !wait.is_zero()).collect();
+    assert_eq!(late, Vec::<&Duration>::new());
+}
+
+#[tokio::test]
+async fn no_call_is_refused_while_the_tier_fails_again_and_again() {
+    for (works, fails) in [(50, 60), (150, 150), (500, 200), (600, 400), (2000, 100)] {
+        let bench = Bench::new();
+        let works_at = |at| at % (works + fails) < works;
+        let waits = bench.waits(Duration::from_secs(10), works_at).await;
+        let longest = waits.iter().max().expect("calls");
+        println!("works {works} ms, fails {fails} ms: {longest:?} at most");
+        assert!(*longest <= Duration::from_millis(350), "{waits:?}");
+    }
+}
+
+#[tokio::test]
+async fn call_is_not_refused_because_a_slow_share_comes_back() {
+    // A token of the own share takes a second: as long as a call waits otherwise.
+    let bench = Bench::with_rate(2.0);
+    let waits = bench.waits_of(&[500], |at| at < 400).await;
+    let wait = waits[0].as_millis();
+    assert!((1000..=1300).contains(&wait), "{wait} ms");
 }

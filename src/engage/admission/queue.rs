@@ -35,7 +35,8 @@ pub(super) struct Waiter {
     pub(super) subject: u64,
     /// Whether it needs a concurrency permit; a further page or a retry uses the one of its first call.
     pub(super) needs_permit: bool,
-    pub(super) deadline: Tick,
+    /// Since when it waits.
+    pub(super) since: Tick,
     pub(super) sender: oneshot::Sender<Outcome>,
 }
 

@@ -8,29 +8,36 @@
 //!   nothing of it, and what it had leased to others is used.
 //!
 //! So at any time each part of the rate and of the burst is used by one side alone, however long a message takes.
+//!
+//! After a failure no call is made until the share is this replica's own: [`LOAN`] and [`TOKEN_LEASE`] after the request
+//! at most. What follows, so that a tier that fails again and again delays calls now and then, and never for longer, is
+//! in [`recovery`].
 
+mod recovery;
 mod tokens;
 
 use std::{collections::VecDeque, time::Duration};
 
-pub(super) use self::tokens::Demand;
+use self::recovery::Recovery;
 pub use self::tokens::{SharedBudgetSnapshot, TokenCounts, TokenGrant, TokenRequest};
+pub(super) use self::{recovery::MAX_RETURN, tokens::Demand};
 use crate::{clock::Tick, rate::Bucket};
 
 /// How long leased tokens are valid; the same as that of the shared tier.
-const TOKEN_LEASE: Duration = Duration::from_millis(200);
+const TOKEN_LEASE: Duration = Duration::from_millis(100);
 /// The most tokens that are leased ahead.
 const MAX_RESERVE: u32 = 4;
 /// How long after a call tokens are still leased ahead.
 const RESERVE_TIME: Duration = Duration::from_millis(200);
 /// Tokens are exchanged for new ones so long before they lapse.
-const EXCHANGE_MARGIN: Duration = Duration::from_millis(50);
+const EXCHANGE_MARGIN: Duration = Duration::from_millis(30);
 /// The least time until tokens that were not there are requested again.
 const SPACING: Duration = Duration::from_millis(5);
 /// For how long the share is lent at a time, and how often that is renewed. Short, because after a failure no call is
-/// made until that time has passed: a call that waits for admission must not be refused for it.
-const LOAN: Duration = Duration::from_millis(400);
-const RENEWAL: Duration = Duration::from_millis(150);
+/// made until that time has passed. Longer than the renewal and two round trips of the tier's usual time-out, 50 ms: then
+/// a loan does not end because two replies are slow. Where they are slower still, less of the budget accumulates.
+const LOAN: Duration = Duration::from_millis(200);
+const RENEWAL: Duration = Duration::from_millis(100);
 /// How long after a failure tokens are requested again.
 const RETRY: Duration = Duration::from_millis(100);
 /// When a waiting call looks again while tokens are requested; it is woken when they arrive.
@@ -51,6 +58,9 @@ pub(super) struct SharedBudget {
     /// The leased tokens, and until when they are valid; the oldest first.
     leased: VecDeque<(u32, Tick)>,
     contact: Contact,
+    recovery: Recovery,
+    /// Whether calls wait for the request in flight.
+    is_awaited: bool,
     /// Whether the share is to be lent now, since the tier can be reached again.
     is_loan_due: bool,
     /// When the last request was answered or failed, or [`IN_FLIGHT`].
@@ -95,6 +105,8 @@ impl SharedBudget {
             own_from: now,
             leased: VecDeque::new(),
             contact: Contact::Lost(now),
+            recovery: Recovery::new(now),
+            is_awaited: false,
             is_loan_due: false,
             requested_at: now,
             wanted: 0,
@@ -138,6 +150,11 @@ impl SharedBudget {
         }
         self.called_at = Some(now);
         true
+    }
+
+    /// How much of the time from `since` on no call could be made, because the share came back after a failure.
+    pub(super) fn returning_for(&self, since: Tick) -> Duration {
+        self.recovery.returning_for(since)
     }
 
     /// The time between two calls within this replica's share.
@@ -200,6 +217,7 @@ impl SharedBudget {
             (target.saturating_sub(held), self.own_from - TOKEN_LEASE)
         };
         self.wanted = wanted;
+        self.is_awaited = demand.waiting > 0;
         self.is_loan_due = false;
         self.requested_at = IN_FLIGHT;
         let pause_until = self.unannounced(demand);
@@ -216,11 +234,23 @@ impl SharedBudget {
         }
     }
 
-    /// Takes over the reply to a request.
+    /// Takes over the reply to a request. One that took so long that its tokens have lapsed is a failure: calls would wait
+    /// for the next in vain. So is the last of too many without tokens.
     pub(super) fn granted(&mut self, grant: TokenGrant, now: Tick) {
-        if let Contact::Lost(_) = self.contact {
-            self.contact = Contact::Kept;
-            self.is_loan_due = true;
+        let is_late = grant.until <= now;
+        let is_starved = self.is_awaited && self.wanted > 0 && grant.tokens == 0;
+        let is_failed = self
+            .recovery
+            .is_starved(is_starved, self.own.interval(), now);
+        if is_late || is_failed {
+            self.failed(now);
+        } else if let Contact::Lost(_) = self.contact {
+            if self.recovery.may_lend(now) {
+                self.contact = Contact::Kept;
+                self.is_loan_due = true;
+            } else {
+                self.contact = Contact::Lost(now + RETRY);
+            }
         }
         self.requested_at = now;
         if self.replicas != grant.replicas.max(1) {
@@ -232,7 +262,7 @@ impl SharedBudget {
         if grant.tokens > 0 {
             self.leased.push_back((grant.tokens, grant.until));
         }
-        self.is_plentiful = grant.tokens >= self.wanted;
+        self.is_plentiful = grant.tokens >= self.wanted && !is_late;
         self.next = if self.is_plentiful {
             now
         } else {
@@ -243,6 +273,11 @@ impl SharedBudget {
 
     /// A request failed: what it was granted, if anything, is not used.
     pub(super) fn failed(&mut self, now: Tick) {
+        if self.contact == Contact::Kept {
+            let requested_at = self.own_from - (LOAN + TOKEN_LEASE);
+            self.recovery
+                .begin(requested_at, self.own_from, self.own.interval(), now);
+        }
         self.contact = Contact::Lost(now + RETRY);
         self.requested_at = now;
         self.is_plentiful = false;

@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// Longest time that a call waits for admission.
+/// Longest time that a call waits for admission, apart from the time in which a shared budget's share comes back.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(1);
 /// Upper bound of the queue's length, for any rate.
 const MAX_QUEUE: usize = 1000;
@@ -108,7 +108,6 @@ impl Shared {
     ) -> Result<Grant, Error> {
         let mut requesters = demand.requesters.clone();
         let now = self.clock.tick();
-        let deadline = now + MAX_WAIT;
         let (sender, receiver) = oneshot::channel();
         let ticket = {
             let mut state = self.state();
@@ -119,7 +118,7 @@ impl Shared {
                 group,
                 subject: demand.subject,
                 needs_permit,
-                deadline,
+                since: now,
                 sender,
             };
             let ticket = waiter.ticket;
@@ -138,7 +137,7 @@ impl Shared {
             receiver,
             is_decided: false,
         };
-        let decision = wait.decision(&mut requesters, deadline).await;
+        let decision = wait.decision(&mut requesters, now).await;
         wait.is_decided = true;
         decision.inspect_err(|error| self.metrics.refused(error))
     }
@@ -241,6 +240,12 @@ pub(super) fn refuse_for_pause(waiting: Vec<Waiter>, pause: Duration) {
     }
 }
 
+/// Until when a call waits that has waited since then. The time in which no call could be made, because a shared budget's
+/// share came back, does not count.
+fn deadline(throttle: &Throttle, since: Tick) -> Tick {
+    since + MAX_WAIT + throttle.returning_for(since)
+}
+
 impl State {
     /// Queues a waiter, or rejects it at once if waiting would be in vain.
     fn enqueue(&mut self, waiter: Waiter, now: Tick) {
@@ -256,7 +261,7 @@ impl State {
             return waiter.decide(Err(Error::BreakerOpen { retry_after }));
         }
         let next = self.throttle.next(now);
-        if next > waiter.deadline {
+        if next > self.deadline(waiter.since) {
             let retry_after = next.since(now);
             return waiter.decide(Err(Error::OverBudget { retry_after }));
         }
@@ -281,7 +286,9 @@ impl State {
     /// Admits every call that may start now, and rejects those whose deadline has passed.
     pub(super) fn dispatch(&mut self, now: Tick) {
         self.admit_ready(now);
-        for waiter in self.queue.remove_all(|waiter| waiter.deadline <= now) {
+        let throttle = &self.throttle;
+        let is_over = |waiter: &Waiter| deadline(throttle, waiter.since) <= now;
+        for waiter in self.queue.remove_all(is_over) {
             let error = self.rejection(&waiter, now);
             waiter.decide(Err(error));
         }
@@ -333,6 +340,11 @@ impl State {
         })
     }
 
+    /// Until when a call waits that has waited since then.
+    fn deadline(&self, since: Tick) -> Tick {
+        deadline(&self.throttle, since)
+    }
+
     /// When the rate limit next admits a call, if not now. Calls that wait for a permit are woken when one is returned.
     fn wakes_at(&self, now: Tick) -> Option<Tick> {
         let next = self.throttle.next(now);
@@ -361,7 +373,7 @@ impl PendingWait<'_> {
     async fn decision(
         &mut self,
         requesters: &mut watch::Receiver<Requesters>,
-        deadline: Tick,
+        since: Tick,
     ) -> Outcome {
         let shared = self.shared;
         let clock = &shared.clock;
@@ -374,6 +386,7 @@ impl PendingWait<'_> {
                 let mut state = shared.state();
                 state.dispatch(now);
                 shared.notice_demand(&state, now);
+                let deadline = state.deadline(since);
                 state.wakes_at(now).map_or(deadline, |at| at.min(deadline))
             };
             tokio::select! {

@@ -82,6 +82,15 @@ impl Throttle {
         true
     }
 
+    /// By how much longer a call may wait that has waited since then: while this replica's share of a shared budget came
+    /// back after a failure, no call could be made.
+    pub(super) fn returning_for(&self, since: Tick) -> Duration {
+        match &self.tokens {
+            Tokens::Own(_) => Duration::ZERO,
+            Tokens::Shared(budget) => budget.returning_for(since),
+        }
+    }
+
     /// Remaining pause.
     pub(super) fn pause(&self, now: Tick) -> Option<Duration> {
         let (_, ends_at) = self.paused?;

@@ -34,7 +34,7 @@ impl Tickets {
             group: Group::Overview,
             subject: self.0,
             needs_permit: true,
-            deadline: Tick::default(),
+            since: Tick::default(),
             sender: oneshot::channel().0,
         }
     }

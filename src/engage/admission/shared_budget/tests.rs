@@ -1,4 +1,5 @@
 mod adversary;
+mod failures;
 mod network;
 mod replicas;
 mod server;

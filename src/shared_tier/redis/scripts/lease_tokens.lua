@@ -21,7 +21,7 @@
 -- Fields: replid, the data set; began (ms), when its budget did; tokens; at (µs), when those were counted; known, the
 -- replicas that one knew; paused_until; and `r:` and a replica: `number seen lent_until held held_until`, times in ms.
 
-local LEASE, MEMORY = 200, 600000
+local LEASE, MEMORY = 100, 600000
 -- No replica lends its share for longer: such a time was reckoned before the server's clock was set back.
 local LONGEST_LOAN = 10000
 

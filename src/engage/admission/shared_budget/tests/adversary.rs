@@ -95,7 +95,7 @@ impl Replica {
             pause: None,
         };
         if self.in_contact {
-            let loan = [400, 2000][rng.usize(0..2)];
+            let loan = [200, 2000][rng.usize(0..2)];
             if rng.u8(0..4) == 0 && !self.tokens.is_empty() {
                 command.returned = self.tokens.swap_remove(0).0;
                 command.held = self.held(now);
@@ -132,7 +132,7 @@ impl Replica {
         self.in_contact = true;
         self.replicas = reply.replicas;
         if reply.granted > 0 {
-            self.tokens.push((reply.granted, sent_at + 200));
+            self.tokens.push((reply.granted, sent_at + 100));
         }
         self.next = now;
     }

@@ -14,6 +14,8 @@ pub(super) struct Faults {
     pub(super) interval: u64,
     /// How long a fault lasts at most.
     pub(super) longest: u64,
+    /// Whether processes end, too; each leaves a share that is not used for ten minutes.
+    pub(super) ends: bool,
 }
 
 impl Faults {
@@ -21,6 +23,7 @@ impl Faults {
         latency: 2,
         interval: 0,
         longest: 1,
+        ends: false,
     };
 
     /// Other faults for each seed.
@@ -33,6 +36,7 @@ impl Faults {
             latency: choice([2, 2, 10, 30], seed),
             interval: choice([0, 4000, 1500, 1500, 600], seed),
             longest: choice([3000, 8000, 300], seed),
+            ends: true,
         }
     }
 }
@@ -120,7 +124,7 @@ impl Network {
 
     fn begin_fault(&mut self, now: Millis) {
         let until = now + self.rng.u64(1..=self.faults.longest);
-        match self.rng.u8(0..5) {
+        match self.rng.u8(0..if self.faults.ends { 5 } else { 4 }) {
             0 => self.restart_server(until),
             1 => self.frozen_until = until,
             2 | 3 => self.cut_until[self.rng.usize(0..3)] = until,
@@ -137,6 +141,11 @@ impl Network {
     /// Cuts one replica off.
     pub(super) fn cut(&mut self, replica: usize, until: Millis) {
         self.cut_until[replica] = until;
+    }
+
+    /// The server evicts the budget.
+    pub(super) fn evict(&mut self, now: Millis) {
+        self.server = Server::new(self.without, now);
     }
 
     /// The server dies, and returns empty. What was on its way is lost.

@@ -7,7 +7,7 @@ use super::{BURST, RATE};
 /// Milliseconds of the server's clock.
 pub(super) type Millis = u64;
 
-const TOKEN_LEASE: Millis = 200;
+const TOKEN_LEASE: Millis = 100;
 const SHARE_MEMORY: Millis = 600_000;
 
 /// What one replica sends.

@@ -1,0 +1,92 @@
+//! What follows a failure of the tier: no call can be made until the share is this replica's own. So
+//!
+//! - calls that wait meanwhile may wait for longer;
+//! - then calls are made within the own share for a while, before it is lent again. Each loan puts off calls within the
+//!   share, so lending it again to a tier that fails at once would put them off without end;
+//! - a tier that grants nothing for too long counts as failed.
+
+use std::time::Duration;
+
+use crate::clock::Tick;
+
+/// By so much longer than usually a call waits at most, because the share is coming back.
+pub(in crate::engage::admission) const MAX_RETURN: Duration = Duration::from_secs(1);
+/// For how long calls are made within the own share after a failure: at first, and at most. It doubles with each failure
+/// within [`STABLE`] after the share was lent again.
+const OWN_TIME: Duration = Duration::from_secs(1);
+const MAX_OWN_TIME: Duration = Duration::from_secs(10);
+const STABLE: Duration = Duration::from_secs(10);
+/// With calls waiting and no token granted for so long, and for so many times the interval of the own share, the tier
+/// counts as failed: a server that evicts at random may lose the budget again and again, and begins each with no tokens.
+const STARVATION: Duration = Duration::from_millis(200);
+const STARVED_INTERVALS: u32 = 2;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Recovery {
+    /// Of the last failure: from when no call could be made, and until when the own share has a token.
+    returns: (Tick, Tick),
+    /// From when the share may be lent again, and for how long calls are made within it before that.
+    may_lend_from: Tick,
+    own_time: Duration,
+    /// When it was last lent again.
+    lent_at: Tick,
+    /// Since when calls wait and no token is granted.
+    starved_since: Option<Tick>,
+}
+
+impl Recovery {
+    /// Nothing has failed, and the share may be lent.
+    pub(super) fn new(now: Tick) -> Self {
+        Self {
+            returns: (now, now),
+            may_lend_from: now,
+            own_time: OWN_TIME / 2,
+            lent_at: now,
+            starved_since: None,
+        }
+    }
+
+    /// A request failed that lent the share: no call could be made since then, and until the own share has a token.
+    pub(super) fn begin(
+        &mut self,
+        requested_at: Tick,
+        own_from: Tick,
+        interval: Duration,
+        now: Tick,
+    ) {
+        self.returns = (requested_at, own_from + interval);
+        self.own_time = if now.since(self.lent_at) >= STABLE {
+            OWN_TIME
+        } else {
+            (self.own_time * 2).min(MAX_OWN_TIME)
+        };
+        self.may_lend_from = own_from + self.own_time;
+        self.starved_since = None;
+    }
+
+    /// Whether the share may be lent again, now that a request was answered. If so, it is lent.
+    pub(super) fn may_lend(&mut self, now: Tick) -> bool {
+        let may = now >= self.may_lend_from;
+        if may {
+            self.lent_at = now;
+        }
+        may
+    }
+
+    /// Whether calls have been without tokens for too long, if the last reply had none for those that wait.
+    pub(super) fn is_starved(&mut self, without: bool, interval: Duration, now: Tick) -> bool {
+        if !without {
+            self.starved_since = None;
+            return false;
+        }
+        let since = *self.starved_since.get_or_insert(now);
+        now.since(since) >= STARVATION + interval * STARVED_INTERVALS
+    }
+
+    /// How much of the time from `since` on no call could be made.
+    pub(super) fn returning_for(&self, since: Tick) -> Duration {
+        let (from, until) = self.returns;
+        until.since(from.max(since)).min(MAX_RETURN)
+    }
+}

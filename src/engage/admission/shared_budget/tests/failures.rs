@@ -1,0 +1,134 @@
+//! When a request counts as failed, and when the share is lent again.
+
+use std::time::Duration;
+
+use super::{
+    super::{Demand, SharedBudget, TokenGrant, TokenRequest},
+    BURST, RATE,
+};
+use crate::clock::Tick;
+
+const WAITING: Demand = Demand {
+    waiting: 3,
+    is_ahead: true,
+    paused_until: None,
+};
+
+/// A budget, and the time.
+struct Course {
+    budget: SharedBudget,
+    now: Tick,
+}
+
+impl Course {
+    /// One that has lent its share.
+    fn new() -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a small number"
+        )]
+        let budget = SharedBudget::new(RATE, BURST as u32, 3, Tick::default());
+        let mut course = Self {
+            budget,
+            now: Tick::default(),
+        };
+        course.exchange(0, 1);
+        course.exchange(4, 1);
+        assert!(course.is_shared());
+        course
+    }
+
+    fn pass(&mut self, millis: u64) {
+        self.now = self.now + Duration::from_millis(millis);
+    }
+
+    /// Waits until a request is due, and makes it.
+    fn request(&mut self) -> TokenRequest {
+        self.now = self.now.max(self.budget.request_due(WAITING, self.now));
+        self.budget.request(WAITING, self.now)
+    }
+
+    /// A request that is granted so many tokens, after so many milliseconds.
+    fn exchange(&mut self, tokens: u32, millis: u64) -> TokenRequest {
+        let request = self.request();
+        let until = self.now + Duration::from_millis(100);
+        self.pass(millis);
+        let grant = TokenGrant {
+            tokens,
+            until,
+            next: self.now,
+            paused_until: None,
+            replicas: 3,
+        };
+        self.budget.granted(grant, self.now);
+        request
+    }
+
+    fn is_shared(&self) -> bool {
+        self.budget.snapshot(self.now).is_shared
+    }
+
+    /// Fails once, and answers from then on: for how long until the share is lent again.
+    fn fail_and_lend_again(&mut self) -> Duration {
+        self.request();
+        let failed_at = self.now;
+        self.pass(50);
+        self.budget.failed(self.now);
+        while !self.is_shared() {
+            let request = self.exchange(0, 1);
+            assert!(request.wanted == 0 || self.is_shared());
+        }
+        self.now.since(failed_at)
+    }
+}
+
+#[test]
+fn reply_whose_tokens_have_lapsed_is_a_failure() {
+    let mut course = Course::new();
+    course.exchange(4, 99);
+    assert!(course.is_shared());
+    course.exchange(4, 100);
+    assert!(!course.is_shared());
+    // Calls go on within the own share, and not with what the next reply would bring as late.
+    course.pass(1000);
+    assert!(course.budget.take(course.now));
+    for _ in 0..20 {
+        course.exchange(4, 100);
+        assert!(!course.is_shared());
+    }
+    assert!(course.budget.take(course.now));
+}
+
+#[test]
+fn share_is_lent_again_the_later_the_sooner_it_failed_again() {
+    let mut course = Course::new();
+    // To the own share, 300 ms; then within it.
+    let seconds = |course: &mut Course| course.fail_and_lend_again().as_millis() / 100;
+    let times = [(); 6].map(|()| seconds(&mut course));
+    assert_eq!(times, [13, 23, 43, 83, 103, 103]);
+    for _ in 0..200 {
+        course.exchange(1, 50);
+    }
+    assert_eq!(seconds(&mut course), 13);
+}
+
+#[test]
+fn calls_without_any_token_wait_for_the_own_share() {
+    let mut course = Course::new();
+    let from = course.now;
+    // A token of the own share takes 60 ms.
+    while course.is_shared() {
+        course.exchange(0, 1);
+    }
+    let time = course.now.since(from).as_millis();
+    // The four that are held lapse first.
+    assert!((320..=400).contains(&time), "{time} ms");
+    // With a token now and then they wait for the next.
+    let mut course = Course::new();
+    for number in 0..2000 {
+        course.exchange(u32::from(number % 20 == 0), 5);
+        assert!(course.is_shared());
+        course.budget.take(course.now);
+    }
+}

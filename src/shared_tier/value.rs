@@ -39,7 +39,7 @@ use crate::{
 /// The format of values. **To be raised** whenever the stored form changes: a type of `domain` that is part of it, its
 /// serialization, the compression, the context of the seal. Replicas with different formats share nothing, and see only
 /// misses of each other's values.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// The format of what the stream carries.
 const PAYLOAD_FORMAT: u8 = 1;
 

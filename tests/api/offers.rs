@@ -120,6 +120,33 @@ async fn every_kind_of_offer_has_its_value() {
 }
 
 #[tokio::test]
+async fn external_id_and_type_are_text_or_null() {
+    for (written, expected) in [
+        (json!("SO-7"), json!("SO-7")),
+        (json!(90_001), json!("90001")),
+        (json!("0090001"), json!("0090001")),
+        (json!("<b>\"å\"</b>"), json!("<b>\"å\"</b>")),
+        (json!("Kiosk"), json!("Kiosk")),
+        (json!(""), Value::Null),
+        (json!("  "), Value::Null),
+        (Value::Null, Value::Null),
+        (json!({"id": "SO-7"}), Value::Null),
+        (json!(["SO-7"]), Value::Null),
+    ] {
+        let app = TestApp::spawn().await;
+        let promotion = json!({"externalId": written, "type": written});
+        app.engage.contact(BO.id).add_promotion(promotion);
+        for query in [bo(), format!("{}&fresh=promotions", bo())] {
+            let answer = app.get(&query).await;
+            answer.assert_ok();
+            assert_eq!(answer.at("/promotions/0/externalId"), expected, "{written}");
+            assert_eq!(answer.at("/promotions/0/type"), expected, "{written}");
+            assert_eq!(answer.at("/degraded"), json!([]), "{written}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn promotion_and_voucher_have_every_field() {
     let app = TestApp::spawn().await;
     let answer = app.get(&alva()).await;
@@ -129,6 +156,7 @@ async fn promotion_and_voucher_have_every_field() {
         promotion,
         json!({
             "id": AUTUMN, "promotionId": "5a1e0f10-0001-4a00-9000-b2d000a00001",
+            "externalId": "SO-90001", "type": "Multichannel",
             "name": "Höstrabatt 15 procent", "heading": "15 % på valfri jacka",
             "description": "Gäller en gång, ej på reavaror.",
             "imageUrl": "https://cdn.example.com/promo/autumn15.png",

@@ -153,6 +153,8 @@ fn assert_voucher(voucher: &Value) {
 fn assert_promotion(promotion: &Value) {
     let texts = [
         "promotionId",
+        "externalId",
+        "type",
         "name",
         "heading",
         "description",

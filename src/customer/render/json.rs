@@ -108,6 +108,8 @@ impl<'a> From<&'a Voucher> for VoucherJson<'a> {
 pub(super) struct PromotionJson<'a> {
     id: &'a str,
     promotion_id: Option<&'a str>,
+    external_id: Option<&'a str>,
+    r#type: Option<&'a str>,
     name: Option<&'a str>,
     heading: Option<&'a str>,
     description: Option<&'a str>,
@@ -122,6 +124,8 @@ impl<'a> PromotionJson<'a> {
         Self {
             id: &promotion.id,
             promotion_id: promotion.promotion_id.as_deref(),
+            external_id: promotion.external_id.as_deref(),
+            r#type: promotion.promotion_type.as_deref(),
             name: promotion.name.as_deref(),
             heading: promotion.heading.as_deref(),
             description: promotion.description.as_deref(),

@@ -19,6 +19,10 @@ pub struct Promotion {
     pub id: Box<str>,
     /// The template, shared by many contacts.
     pub promotion_id: Option<Box<str>>,
+    /// The promotion's id in the retailer's own systems, on which tills and shop platforms join.
+    pub external_id: Option<Box<str>>,
+    /// Engage's type of promotion, such as `Multichannel`; there may be others.
+    pub promotion_type: Option<Box<str>>,
     /// Internal name.
     pub name: Option<Box<str>>,
     /// Heading.

@@ -108,6 +108,8 @@ fn promotion(reader: &Reader, item: &Object<'_>) -> Result<Promotion, AnswerPath
     Ok(Promotion {
         id: item.id("id").ok_or("promotions[].id")?,
         promotion_id: item.filled("promotionId"),
+        external_id: item.id("externalId"),
+        promotion_type: item.filled("type"),
         name: item.filled("name"),
         heading: item.filled("heading"),
         description: item.filled("description"),

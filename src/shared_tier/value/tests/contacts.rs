@@ -190,7 +190,9 @@ fn promotion() -> Promotion {
     ];
     Promotion {
         id: "7c20b000-1001-4b11-9001-b2d100c00001".into(),
-        promotion_id: text("SO-90001"),
+        promotion_id: text("5a1e0f10-0001-4a00-9000-b2d000a00001"),
+        external_id: text("SO-90001"),
+        promotion_type: text("Multichannel"),
         name: text("Jackets in November"),
         heading: text("15 % on any jacket"),
         description: text("Once, not on sale items."),
@@ -351,9 +353,16 @@ fn random_promotion() -> impl Strategy<Value = Promotion> {
         }
         offer
     });
-    (words(), option::of(words()), vec(offer, 0..4), moment()).prop_map(
-        |(id, heading, offers, expires_on)| Promotion {
+    let texts = [
+        option::of(words()),
+        option::of(words()),
+        option::of(words()),
+    ];
+    (words(), texts, vec(offer, 0..4), moment()).prop_map(
+        |(id, [heading, external_id, promotion_type], offers, expires_on)| Promotion {
             id,
+            external_id,
+            promotion_type,
             heading,
             expires_on,
             offers,

@@ -42,6 +42,7 @@ pub(crate) enum Operation {
     /// The contact id is part of the path in v2 and a parameter in v3.
     Vouchers(VoucherScope, Option<String>),
     PointAccounts,
+    PointDefinitions,
     Changes,
     TargetAudiences,
 }
@@ -63,6 +64,8 @@ impl Operation {
             (_, ["contacts", id]) if !id.is_empty() => Self::Contact((*id).to_owned()),
             (_, ["contacts", id, "promotions"]) => Self::Promotions((*id).to_owned()),
             (_, ["point-accounts"]) => Self::PointAccounts,
+            // The path in v3 is inferred from v2's.
+            (_, ["point-accounts", "definitions"]) => Self::PointDefinitions,
             (_, ["target-audiences"]) => Self::TargetAudiences,
             (Version::V3, ["reward-vouchers", scope @ ..]) => {
                 Self::Vouchers(VoucherScope::parse(scope)?, None)
@@ -83,6 +86,7 @@ impl Operation {
             Self::Promotions(_) => Endpoint::Promotions,
             Self::Vouchers(..) => Endpoint::Vouchers,
             Self::PointAccounts => Endpoint::PointAccounts,
+            Self::PointDefinitions => Endpoint::PointDefinitions,
             Self::Changes => Endpoint::Changes,
             Self::TargetAudiences => Endpoint::TargetAudiences,
         }
@@ -109,7 +113,7 @@ impl Operation {
                 "contactType",
             ],
             Self::Promotions(_) => &["redemptionChannelType"],
-            Self::Vouchers(_, Some(_)) => &["offset", "count"],
+            Self::Vouchers(_, Some(_)) | Self::PointDefinitions => &["offset", "count"],
             Self::Vouchers(_, None) | Self::PointAccounts => &["contactId", "offset", "count"],
             Self::Changes => &["changeType", "fromDate", "toDate"],
             Self::Contact(_) | Self::TargetAudiences => &[],
@@ -148,6 +152,7 @@ impl ApiRequest<'_> {
             Operation::Promotions(id) => self.promotions(id),
             Operation::Vouchers(scope, id) => self.vouchers(*scope, id.as_deref()),
             Operation::PointAccounts => self.point_accounts(),
+            Operation::PointDefinitions => self.point_definitions(),
             Operation::Changes => self.changes(),
             Operation::TargetAudiences => Ok(render::target_audiences()),
         }

@@ -33,6 +33,11 @@ pub(crate) fn router(engage: Simulator) -> Router {
                 .delete(contacts::remove),
         )
         .route("/control/move-email", post(contacts::move_email))
+        .route("/control/point-definitions", post(contacts::define_points))
+        .route(
+            "/control/point-definitions/{id}",
+            delete(contacts::remove_point_definition),
+        )
         .route(
             "/control/settings",
             get(traffic::facts).post(traffic::settings),

@@ -20,6 +20,8 @@ pub enum Endpoint {
     Vouchers,
     /// `GET /point-accounts`
     PointAccounts,
+    /// `GET /point-accounts/definitions`
+    PointDefinitions,
     /// `GET /contacts/changes`
     Changes,
     /// `GET /target-audiences`
@@ -28,13 +30,14 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// Each endpoint once, without `All`.
-    pub const EACH: [Self; 8] = [
+    pub const EACH: [Self; 9] = [
         Self::Overview,
         Self::ContactIdLookup,
         Self::Contact,
         Self::Promotions,
         Self::Vouchers,
         Self::PointAccounts,
+        Self::PointDefinitions,
         Self::Changes,
         Self::TargetAudiences,
     ];

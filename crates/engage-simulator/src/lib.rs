@@ -20,7 +20,8 @@
 //! # Engage's API
 //!
 //! Under `/api/v3` and `/api/v2`: `contactoverview`, `contacts/id`, `contacts/{id}`,
-//! `contacts/{id}/promotions`, `point-accounts`, `contacts/changes`, `target-audiences`; v3 also has
+//! `contacts/{id}/promotions`, `point-accounts`, `point-accounts/definitions` (in v3 inferred from v2), `contacts/changes`,
+//! `target-audiences`; v3 also has
 //! `reward-vouchers[/available|/redeemed]`, v2 `contacts/{id}/bonuschecks[/available|/redeemed]`.
 //! Anything else, and any query parameter that Engage does not accept, is a 404 and listed by [`Simulator::unexpected`].
 //!
@@ -35,7 +36,7 @@
 //!
 //! Everything but a manual clock can be controlled over HTTP, on the same listener, without a key.
 //! Bodies are JSON. Endpoints are named `all`, `overview`, `contactIdLookup`, `contact`, `promotions`,
-//! `vouchers`, `pointAccounts`, `changes`, `targetAudiences`; durations are milliseconds.
+//! `vouchers`, `pointAccounts`, `pointDefinitions`, `changes`, `targetAudiences`; durations are milliseconds.
 //!
 //! | route | does |
 //! | --- | --- |
@@ -45,6 +46,8 @@
 //! | `POST /control/contacts/{id}` `[edit, …]` | edits one, in order, see below |
 //! | `DELETE /control/contacts/{id}` | deletes one |
 //! | `POST /control/move-email` `{"from":"id","to":"id"}` | moves an e-mail address |
+//! | `POST /control/point-definitions` `{"id":1,"name":"Bonus"}` | adds a point definition, or renames it |
+//! | `DELETE /control/point-definitions/{id}` | removes one |
 //! | `GET /control/settings` | time, number of contacts, number of calls |
 //! | `POST /control/settings` | any of `customKey` (`off`, `memberNumber`, `externalId`), `voucherKey` (`rewardVouchers`, `bonusChecks`), `wrapPointAccounts`, `pageCap` (0: none), `forbid`, `rateLimit` (0: none), `overviewLagMs` |
 //! | `POST /control/faults` `{"endpoint":"all","fault":"hang","times":3}` | adds a fault; without `times` until cleared |

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{clock::TimeFormat, contact::Contact, json::Json};
 
-pub(crate) use rewards::AUDIENCES;
+pub(crate) use rewards::{AUDIENCES, POINT_DEFINITIONS};
 
 const FIRST_NAMES: [&str; 12] = [
     "Ada", "Björn", "Cilla", "David", "Elin", "Filip", "Greta", "Hugo", "Ines", "Jonas", "Karin",

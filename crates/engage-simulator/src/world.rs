@@ -5,7 +5,7 @@
 mod history;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -29,11 +29,20 @@ pub(crate) enum ChangeType {
     Deleted,
 }
 
+/// A kind of points that the tenant has defined.
+#[derive(Debug, Clone)]
+pub(crate) struct PointDefinition {
+    pub(crate) name: String,
+    pub(crate) description: String,
+}
+
 /// The state of the simulated tenant.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) rng: Rng,
+    /// By id.
+    pub(crate) point_definitions: BTreeMap<u32, PointDefinition>,
     histories: HashMap<String, History>,
     /// Ids in order of creation, including deleted ones.
     order: Vec<String>,
@@ -51,6 +60,7 @@ impl World {
         let mut world = Self {
             settings: Settings::default(),
             rng,
+            point_definitions: point_definitions(),
             histories: HashMap::new(),
             order: Vec::new(),
             by_identifier: HashMap::new(),
@@ -156,6 +166,20 @@ impl World {
     pub(crate) fn record_change(&mut self, at: Timestamp, change: ChangeType, id: &str) {
         self.changes.push((at, change, id.to_owned()));
     }
+}
+
+fn point_definitions() -> BTreeMap<u32, PointDefinition> {
+    let definition = |(id, name, description): (u32, &str, &str)| {
+        let definition = PointDefinition {
+            name: name.to_owned(),
+            description: description.to_owned(),
+        };
+        (id, definition)
+    };
+    seed::POINT_DEFINITIONS
+        .into_iter()
+        .map(definition)
+        .collect()
 }
 
 /// The identifiers of a contact, in canonical form.

@@ -78,6 +78,15 @@ impl ApiRequest<'_> {
         Ok(Answer::ok(&body))
     }
 
+    /// A bare array, of which a page is requested [Voyado: SDK of v2].
+    pub(super) fn point_definitions(&self) -> Result<Answer, ApiError> {
+        let page = self.page()?;
+        let definitions = self.world.point_definitions.iter();
+        let definitions = definitions.skip(page.offset).take(page.count);
+        let items = definitions.map(|(id, definition)| render::point_definition(*id, definition));
+        Ok(Answer::ok(&Json::Array(items.collect())))
+    }
+
     pub(super) fn changes(&self) -> Result<Answer, ApiError> {
         let change = match self.parameter("changeType") {
             Some("Created") => ChangeType::Created,

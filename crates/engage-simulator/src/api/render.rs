@@ -9,6 +9,7 @@ use crate::{
     json::Json,
     seed::AUDIENCES,
     settings::VoucherKey,
+    world::PointDefinition,
 };
 
 /// Offset and size of a page.
@@ -148,6 +149,15 @@ pub(super) fn page(items: &[Json], page: Page) -> Json {
         ("offset", Json::number(page.offset)),
         ("items", Json::Array(shown)),
         ("totalCount", Json::number(items.len())),
+    ])
+}
+
+pub(super) fn point_definition(id: u32, definition: &PointDefinition) -> Json {
+    Json::object([
+        ("id", Json::number(id)),
+        ("name", definition.name.as_str().into()),
+        ("description", definition.description.as_str().into()),
+        ("links", Json::Array(Vec::new())),
     ])
 }
 

@@ -1,4 +1,4 @@
-//! Control routes about contacts.
+//! Control routes about contacts and the kinds of their points.
 
 use axum::{
     extract::{Path, Query, State},
@@ -43,6 +43,13 @@ fn member() -> String {
 pub(super) struct Move {
     from: String,
     to: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NamedPoints {
+    id: u32,
+    name: String,
 }
 
 pub(super) async fn list(
@@ -95,6 +102,25 @@ pub(super) async fn remove(State(engage): State<Simulator>, Path(id): Path<Strin
 
 pub(super) async fn move_email(State(engage): State<Simulator>, Body(ids): Body<Move>) -> Answer {
     engage.try_move_email(&ids.from, &ids.to).map_err(bad)?;
+    Ok(done())
+}
+
+pub(super) async fn define_points(
+    State(engage): State<Simulator>,
+    Body(points): Body<NamedPoints>,
+) -> axum::Json<Value> {
+    engage.define_points(points.id, &points.name);
+    done()
+}
+
+pub(super) async fn remove_point_definition(
+    State(engage): State<Simulator>,
+    Path(id): Path<u32>,
+) -> Answer {
+    if !engage.remove_point_definition(id) {
+        let what = "no such point definition".to_owned();
+        return Err(ControlError(StatusCode::NOT_FOUND, what));
+    }
     Ok(done())
 }
 

@@ -18,6 +18,12 @@ pub(crate) const AUDIENCES: [(&str, &str); 4] = [
     ("a11d0003-0000-4000-8000-dddd006c0004", "Skidåkare"),
 ];
 
+/// The point definitions of the tenant: id, name and description.
+pub(crate) const POINT_DEFINITIONS: [(u32, &str, &str); 2] = [
+    (1, "Bonus", "Default points"),
+    (2, "Eco", "Sustainability points"),
+];
+
 /// Balances in Engage's formats.
 const BALANCES: [&str; 8] = [
     "0",

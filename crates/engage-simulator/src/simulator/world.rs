@@ -11,7 +11,7 @@ use crate::{
     json::Json,
     seed::guid,
     webhook::Event,
-    world::ChangeType,
+    world::{ChangeType, PointDefinition},
 };
 
 impl Simulator {
@@ -93,6 +93,25 @@ impl Simulator {
         drop(world);
         self.emit(events);
         Ok(())
+    }
+
+    /// Adds a point definition, or renames it.
+    pub fn define_points(&self, id: u32, name: &str) {
+        let mut world = self.world();
+        let description = match world.point_definitions.get(&id) {
+            Some(known) => known.description.clone(),
+            None => format!("Points {id}"),
+        };
+        let definition = PointDefinition {
+            name: name.to_owned(),
+            description,
+        };
+        world.point_definitions.insert(id, definition);
+    }
+
+    /// Removes a point definition; accounts of it stay. Returns whether there was one.
+    pub fn remove_point_definition(&self, id: u32) -> bool {
+        self.world().point_definitions.remove(&id).is_some()
     }
 
     /// The ids of all current contacts, the fixed ones first.

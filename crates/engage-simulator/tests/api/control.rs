@@ -42,6 +42,16 @@ async fn contacts_are_listed_created_edited_moved_and_deleted() {
     assert_eq!(bo["attributes"]["email"], ALVA.email);
     engage.control("DELETE", &path, "").await.ok();
     assert_eq!(engage.control("GET", &path, "").await.status, 404);
+    let event = r#"{"id":3,"name":"Event"}"#;
+    engage
+        .control("POST", "/point-definitions", event)
+        .await
+        .ok();
+    let definitions = "/api/v3/point-accounts/definitions";
+    assert_eq!(engage.get(definitions, &[]).await.ok()[2]["name"], "Event");
+    let path = "/point-definitions/3";
+    engage.control("DELETE", path, "").await.ok();
+    assert_eq!(engage.control("DELETE", path, "").await.status, 404);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The parts of a contact in both versions: their shapes, pages and exact numbers.
 
-use engage_simulator::{VoucherKey, VoucherSeed, fixtures::ALVA};
+use engage_simulator::{Endpoint, Fault, VoucherKey, VoucherSeed, fixtures::ALVA};
 use serde_json::{Value, json};
 
 use crate::harness::Engage;
@@ -88,6 +88,42 @@ async fn point_accounts_are_an_array_a_page_or_wrapped() {
     let wrapped = engage.get("/api/v3/point-accounts", &QUERY).await.ok();
     assert_eq!(wrapped["items"], v3);
     assert_eq!(wrapped["totalCount"], 2);
+}
+
+#[tokio::test]
+async fn point_definitions_are_a_page_of_an_array_in_both_versions() {
+    let engage = Engage::start().await;
+    let names = |list: &Value| -> Vec<(Value, Value)> {
+        let items = list.as_array().expect("an array").iter();
+        items
+            .map(|item| (item["id"].clone(), item["name"].clone()))
+            .collect()
+    };
+    let all_names = [(json!(1), json!("Bonus")), (json!(2), json!("Eco"))];
+    for version in ["v2", "v3"] {
+        let path = format!("/api/{version}/point-accounts/definitions");
+        let all = engage.get(&path, &[]).await.ok();
+        assert_eq!(names(&all), all_names);
+        assert_eq!(all[0]["description"], "Default points");
+        let page = [("offset", "1"), ("count", "1")];
+        let second = engage.get(&path, &page).await.ok();
+        assert_eq!(names(&second)[..], all_names[1..], "{version}");
+    }
+    engage.simulator.define_points(1, "Crowns");
+    engage.simulator.define_points(7, "Event");
+    assert!(engage.simulator.remove_point_definition(2));
+    assert!(!engage.simulator.remove_point_definition(2));
+    let path = "/api/v3/point-accounts/definitions";
+    let all = engage.get(path, &[]).await.ok();
+    let (crowns, event) = ((json!(1), json!("Crowns")), (json!(7), json!("Event")));
+    assert_eq!(names(&all), [crowns, event]);
+    assert_eq!(all[0]["description"], "Default points");
+    engage
+        .simulator
+        .fault_times(Endpoint::PointDefinitions, Fault::Html502, 1);
+    assert_eq!(engage.get(path, &[]).await.status, 502);
+    assert_eq!(engage.simulator.calls(Endpoint::PointDefinitions), 6);
+    assert_eq!(engage.simulator.calls(Endpoint::PointAccounts), 0);
 }
 
 #[tokio::test]

@@ -156,6 +156,8 @@ pub struct EngageConfig {
     /// The point definition whose balance is `points.balance`; unset = the balance of the only account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_point_definition: Option<String>,
+    /// Whether the names of points are read from Engage's point definitions, once a day.
+    pub point_names: bool,
     /// The field that `customKey` searches in this tenant; unset = a match in either counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom_key: Option<CustomKeyField>,

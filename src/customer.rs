@@ -13,6 +13,7 @@ mod follow;
 mod found;
 mod maintenance;
 pub mod plan;
+mod point_names;
 mod render;
 mod repair;
 mod search;

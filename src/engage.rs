@@ -7,6 +7,7 @@ mod client;
 mod error;
 mod exchange;
 mod group;
+mod point_names;
 mod resolver;
 mod transport;
 mod unreadable_log;

@@ -97,6 +97,7 @@ fn configuration(engage: &Simulator) -> Result<Config, Failure> {
     config.engage.base_url = engage.base_url();
     config.engage.api_key = Some(engage.api_key().into());
     config.engage.default_contact_type = Some("Member".to_owned());
+    config.engage.point_names = false;
     config.engage.default_point_definition = Some("1".to_owned());
     config.cache.profile_lifetime = LIFETIME;
     config.cache.audiences_lifetime = LIFETIME;

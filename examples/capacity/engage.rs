@@ -163,7 +163,7 @@ fn respond(path: &str, query: &[(&str, &str)], has_phones: bool) -> (Group, Resu
         Group::Promotions => promotions(contact),
         Group::Vouchers => format!("{{\"totalCount\":1,\"items\":{}}}", vouchers(contact)),
         Group::Points => points(contact),
-        Group::Changes => unreachable!("changes are not polled"),
+        Group::PointDefinitions | Group::Changes => unreachable!("nothing runs in the background"),
     };
     (group, contact.map(write).ok_or(Error::NotFound))
 }

@@ -126,6 +126,20 @@ impl Gauges {
         Ok(())
     }
 
+    /// The age of the point definitions, if they were read.
+    fn encode_definitions(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Some(age) = self.customers.point_definitions_age() else {
+            return Ok(());
+        };
+        let gauge = encoder.encode_descriptor(
+            "engage_point_definitions_age_seconds",
+            "Seconds since the names of points were read from Engage",
+            None,
+            MetricType::Gauge,
+        )?;
+        ConstGauge::new(age.as_secs_f64()).encode(gauge)
+    }
+
     /// The events that the log dropped.
     fn encode_dropped(encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let mut counters = encoder.encode_descriptor(
@@ -185,6 +199,7 @@ impl Collector for Gauges {
         self.encode_values(&admission, &mut encoder)?;
         self.encode_feed(&mut encoder)?;
         self.encode_conflicts(&mut encoder)?;
+        self.encode_definitions(&mut encoder)?;
         Self::encode_dropped(&mut encoder)?;
         encode_budget(&admission, &mut encoder)?;
         encode_breakers(&admission, &mut encoder)

@@ -1,5 +1,6 @@
 //! The service's background work: sweeping the cache, keeping up with changes while webhooks fail ([`super::repair`]),
-//! and following what other replicas announce ([`super::follow`]).
+//! following what other replicas announce ([`super::follow`]), and reading the names of points
+//! ([`super::point_names`]).
 
 use std::time::Duration;
 
@@ -20,13 +21,14 @@ impl CustomerService {
     }
 
     /// Runs the background work: maintains the cache, watches the webhook feed and asks Engage every `changes_poll` for
-    /// changes that may have been missed; with a shared tier, connects it and applies what other replicas announce.
-    /// Never returns.
+    /// changes that may have been missed; with a shared tier, connects it and applies what other replicas announce; reads
+    /// the names of points. Never returns.
     pub async fn run_background_work(&self, changes_poll: Option<Duration>) {
         tokio::join!(
             self.run_maintenance(),
             self.watch_feed(changes_poll),
-            self.follow_replicas()
+            self.follow_replicas(),
+            self.keep_point_names()
         );
     }
 

@@ -114,10 +114,12 @@ pub struct Points {
 }
 
 /// A point account.
-#[derive(PartialEq, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub struct PointAccount {
     /// Point definition; `None` in API v2's overview, which has one balance only.
     pub definition_id: Option<Box<str>>,
+    /// What the point definition is called, as far as that was known when the account was read.
+    pub name: Option<Box<str>>,
     /// Points that can be used now.
     #[serde(with = "plain")]
     pub balance: Decimal,
@@ -127,6 +129,23 @@ pub struct PointAccount {
     /// End of validity of the balance.
     #[serde(with = "plain")]
     pub expires_on: Option<Timestamp>,
+}
+
+impl PartialEq for PointAccount {
+    /// Whether the accounts are the same. What their kind is called says nothing about the contact.
+    fn eq(&self, other: &Self) -> bool {
+        let PointAccount {
+            definition_id,
+            name: _,
+            balance,
+            pending,
+            expires_on,
+        } = self;
+        *definition_id == other.definition_id
+            && *balance == other.balance
+            && *pending == other.pending
+            && *expires_on == other.expires_on
+    }
 }
 
 redacted_debug!(Audiences, Audience, Warning, Points, PointAccount);

@@ -12,9 +12,10 @@ use super::{
     error::Error,
     exchange::Exchange,
     group::Group,
+    point_names::PointNames,
     transport::Transport,
     unreadable_log::UnreadableLog,
-    wire::{self, Changes, Reader},
+    wire::{self, Changes, MAX_DEFINITIONS, Reader},
 };
 use crate::{
     clock::Clock,
@@ -57,6 +58,8 @@ pub struct EngageClient {
     reader: Reader,
     unreadable_log: UnreadableLog,
     version: ApiVersion,
+    /// `None` if the names of points are not wanted.
+    point_names: Option<PointNames>,
     clock: Clock,
 }
 
@@ -85,16 +88,15 @@ impl EngageClient {
     ) -> Result<Self, anyhow::Error> {
         let transport = Transport::new(config, clock.clone())?;
         let version = config.api_version;
-        Ok(Self::over(
-            Box::new(transport),
-            admission,
-            reader,
-            version,
-            clock,
-        ))
+        let mut client = Self::over(Box::new(transport), admission, reader, version, clock);
+        if config.point_names {
+            let default = config.default_point_definition.as_deref();
+            client.point_names = Some(PointNames::new(default));
+        }
+        Ok(client)
     }
 
-    /// A client over the given transport.
+    /// A client over the given transport, which knows no names of points.
     pub fn over(
         exchange: Box<dyn Exchange>,
         admission: Admission,
@@ -108,6 +110,7 @@ impl EngageClient {
             reader,
             unreadable_log: UnreadableLog::default(),
             version,
+            point_names: None,
             clock,
         }
     }
@@ -202,11 +205,39 @@ impl EngageClient {
         let read = |body: &[u8]| self.reader.points(id, body);
         let append = |all: &mut Points, mut page: Points| all.accounts.append(&mut page.accounts);
         let contact = id.to_string();
-        let all = self
+        let mut all = self
             .all_pages(permit, "point-accounts", Some(&contact), read, append)
             .await?;
+        if let Some(names) = &self.point_names {
+            names.name(&mut all.data);
+        }
         self.report_unreadable(Part::Points, &all.left_out);
         Ok(all)
+    }
+
+    /// Whether the names of points are wanted.
+    pub fn wants_point_names(&self) -> bool {
+        self.point_names.is_some()
+    }
+
+    /// How long ago the names of points were read; `None` if they were not.
+    pub fn point_definitions_age(&self) -> Option<Duration> {
+        self.point_names.as_ref()?.age(self.clock.tick())
+    }
+
+    /// `/point-accounts/definitions`: the kinds of points, up to the page limit, whose names accounts that are read from
+    /// now on bear. Documented for v2; the path in v3 is inferred from it.
+    pub async fn read_point_names(&self, permit: Permit) -> Result<(), Error> {
+        let append = |all: &mut Vec<_>, mut page: Vec<_>| all.append(&mut page);
+        let path = "point-accounts/definitions";
+        let mut all = self
+            .all_pages(permit, path, None, Reader::point_definitions, append)
+            .await?;
+        all.data.truncate(MAX_DEFINITIONS);
+        if let Some(names) = &self.point_names {
+            names.replace(all, self.clock.tick());
+        }
+        Ok(())
     }
 
     /// `/contacts/changes`: the contacts created, updated or deleted between two times. Voyado enables it per tenant;

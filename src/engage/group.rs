@@ -17,6 +17,8 @@ listed_enum! {
         Vouchers => "vouchers",
         /// `/point-accounts`.
         Points => "points",
+        /// `/point-accounts/definitions`.
+        PointDefinitions => "point_definitions",
         /// `/contacts/changes`, which is not enabled for every tenant.
         Changes => "changes",
     }

@@ -7,6 +7,7 @@
 
 mod bounds;
 mod changes;
+mod definitions;
 mod flag;
 mod items;
 mod profile;
@@ -19,6 +20,7 @@ use serde_json::value::RawValue;
 pub use self::changes::Changes;
 pub(in crate::engage) use self::{
     changes::{MAX_LIST, changes},
+    definitions::{MAX_DEFINITIONS, PointDefinition},
     surrogates::replace_lone_surrogates,
 };
 use super::error::Error;
@@ -130,6 +132,13 @@ impl Reader {
     /// Parses the point accounts of a contact: a bare array in v3, a page in v2 and in one v3 variant.
     pub fn points(&self, id: ContactId, body: &[u8]) -> Result<Page<Partial<Points>>, Error> {
         items::page(raw(body)?)?.read(|list| items::points(self, id, list))
+    }
+
+    /// Parses the point definitions: a bare array [Voyado: SDK of v2], or a page of other lists' form.
+    pub(in crate::engage) fn point_definitions(
+        body: &[u8],
+    ) -> Result<Page<Partial<Vec<PointDefinition>>>, Error> {
+        items::page(raw(body)?)?.read(definitions::definitions)
     }
 }
 

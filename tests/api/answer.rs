@@ -57,8 +57,8 @@ async fn points_from_their_endpoint_have_every_account_field() {
     assert_eq!(
         answer.assert_ok().at("/points"),
         json!({"balance": 317.5, "accounts": [
-            {"definitionId": "1", "balance": 317.5, "pending": 40, "expiresOn": "2026-12-31T12:00:00.000Z"},
-            {"definitionId": "2", "balance": 0, "pending": 0, "expiresOn": null},
+            {"definitionId": "1", "name": null, "balance": 317.5, "pending": 40, "expiresOn": "2026-12-31T12:00:00.000Z"},
+            {"definitionId": "2", "name": null, "balance": 0, "pending": 0, "expiresOn": null},
         ]})
     );
 }

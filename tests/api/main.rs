@@ -37,6 +37,7 @@ mod invalidation;
 pub(crate) mod issuer;
 pub(crate) mod learned_aliases;
 mod moving_identifiers;
+mod names;
 mod negatives;
 mod numbers;
 mod offers;

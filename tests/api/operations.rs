@@ -65,6 +65,7 @@ async fn readiness_reports_breakers_pause_and_cache_size() {
         "promotions",
         "vouchers",
         "points",
+        "point_definitions",
         "changes",
     ];
     assert_eq!(groups, all.map(closed));

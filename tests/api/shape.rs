@@ -127,9 +127,9 @@ fn assert_points(points: &Value) {
     let points = object(points, &["balance", "accounts"], "points");
     assert!(points["balance"].is_number() || points["balance"].is_null());
     for account in each(&points["accounts"], "accounts") {
-        let keys = ["definitionId", "balance", "pending", "expiresOn"];
+        let keys = ["definitionId", "name", "balance", "pending", "expiresOn"];
         let account = object(account, &keys, "an account");
-        text_or_null(&account, &["definitionId"]);
+        text_or_null(&account, &["definitionId", "name"]);
         assert!(account["balance"].is_number());
         assert!(account["pending"].is_number() || account["pending"].is_null());
         time_or_null(&account["expiresOn"]);

@@ -226,7 +226,7 @@ async fn overview_points_have_a_balance_only_and_fresh_points_all_fields() {
     assert_eq!(
         plain.assert_ok().at("/points"),
         json!({"balance": 317.5, "accounts": [
-            {"definitionId": null, "balance": 317.5, "pending": null, "expiresOn": null},
+            {"definitionId": null, "name": null, "balance": 317.5, "pending": null, "expiresOn": null},
         ]})
     );
     assert_eq!(plain.at("/expiringSoon"), json!([]));

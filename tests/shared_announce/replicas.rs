@@ -413,6 +413,7 @@ fn config() -> Config {
     config.operations.listen = config.server.listen;
     config.engage.api_key = Some("test-engage-key".into());
     config.engage.default_contact_type = Some("Member".to_owned());
+    config.engage.point_names = false;
     config.engage.requests_per_second = 1_000_000.0;
     config.engage.burst = 1_000_000;
     config.engage.overview_lag = Duration::ZERO;

@@ -91,6 +91,7 @@ fn config(engage: String) -> Config {
     config.engage.base_url = engage;
     config.engage.api_key = Some(API_KEY.into());
     config.engage.default_contact_type = Some("Member".to_owned());
+    config.engage.point_names = false;
     config.engage.requests_per_second = 1_000_000.0;
     config.engage.burst = 1_000_000;
     config.engage.max_concurrency = 1000;

@@ -153,6 +153,7 @@ fn config() -> Config {
     config.engage.api_version = ApiVersion::V3;
     config.engage.api_key = Some("test-engage-key".into());
     config.engage.default_contact_type = Some("Member".to_owned());
+    config.engage.point_names = false;
     config.engage.default_point_definition = Some("1".to_owned());
     config.engage.requests_per_second = 1_000_000.0;
     config.engage.burst = 1_000_000;

@@ -110,7 +110,7 @@ impl<'a> Current<'a> {
         for account in self.points.map_or(&[][..], |points| &points.accounts) {
             if account.balance > Decimal::ZERO {
                 let id = account.definition_id.as_deref();
-                add(account.expires_on, "points", id, None);
+                add(account.expires_on, "points", id, account.name.as_deref());
             }
         }
         soon.sort_by_key(|(expires_on, _)| *expires_on);

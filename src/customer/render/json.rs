@@ -41,6 +41,7 @@ pub(super) struct PointsJson<'a> {
 #[serde(rename_all = "camelCase")]
 struct AccountJson<'a> {
     definition_id: Option<&'a str>,
+    name: Option<&'a str>,
     #[serde(with = "rust_decimal::serde::arbitrary_precision")]
     balance: Decimal,
     #[serde(with = "rust_decimal::serde::arbitrary_precision_option")]
@@ -52,6 +53,7 @@ impl<'a> PointsJson<'a> {
     pub(super) fn of(points: &'a Points, balance: Option<Decimal>) -> Self {
         let accounts = points.accounts.iter().map(|account| AccountJson {
             definition_id: account.definition_id.as_deref(),
+            name: account.name.as_deref(),
             balance: account.balance,
             pending: account.pending,
             expires_on: maybe_rfc_3339(account.expires_on),

@@ -258,6 +258,7 @@ fn account(reader: &Reader, item: &Object<'_>) -> Result<PointAccount, AnswerPat
     }
     Ok(PointAccount {
         definition_id,
+        name: None,
         balance: item.decimal("balance").ok_or("accounts[].balance")?,
         pending: item.decimal("pendingPoints"),
         expires_on: reader
@@ -277,6 +278,7 @@ pub(super) fn overview_points(answer: &Object<'_>) -> Result<Option<Partial<Poin
     let balance = decimal(&balance).ok_or_else(|| Error::invalid("attributes.bonusPoints"))?;
     let account = PointAccount {
         definition_id: None,
+        name: None,
         balance,
         pending: None,
         expires_on: None,

@@ -229,6 +229,7 @@ fn points() -> Points {
     Points {
         accounts: vec![PointAccount {
             definition_id: text("1"),
+            name: text("Bonus"),
             balance: Decimal::new(37_495, 1),
             pending: Some(Decimal::new(40, 0)),
             expires_on: time(1_801_436_399, 999_000_000),
@@ -392,13 +393,15 @@ fn random_voucher() -> impl Strategy<Value = Voucher> {
 fn random_points() -> impl Strategy<Value = Points> {
     let account = (
         option::of(words()),
+        option::of(words()),
         amount(),
         option::of(amount()),
         moment(),
     )
         .prop_map(
-            |(definition_id, balance, pending, expires_on)| PointAccount {
+            |(definition_id, name, balance, pending, expires_on)| PointAccount {
                 definition_id,
+                name,
                 balance,
                 pending,
                 expires_on,

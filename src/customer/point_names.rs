@@ -1,0 +1,106 @@
+//! Reads what the kinds of points are called, in the background. No request waits for that, and nothing fails without it.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::CustomerService;
+use crate::{
+    clock::Tick,
+    domain::{Flow, Priority, Requester},
+    engage::{AdmissionRequest, Error, Group, NO_SUBJECT},
+};
+
+/// How long the names are kept before they are read again.
+const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// The wait after a failure, doubled after each further one.
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+/// The longest wait after a failure.
+const LONGEST_RETRY: Duration = Duration::from_secs(60 * 60);
+/// The least time between two log events about names that cannot be read.
+const LOG_INTERVAL: Duration = LIFETIME;
+
+impl CustomerService {
+    /// How long ago the names of points were read; `None` if they were not.
+    pub fn point_definitions_age(&self) -> Option<Duration> {
+        self.inner.engage.point_definitions_age()
+    }
+
+    /// Reads the names of points now, and again when they are a day old or, after a failure, within an hour. One call at
+    /// a time, of a background priority. Returns at once if they are not wanted.
+    pub(super) async fn keep_point_names(&self) {
+        let engage = &self.inner.engage;
+        if !engage.wants_point_names() {
+            return;
+        }
+        let clock = &self.inner.clock;
+        let mut schedule = Schedule::default();
+        loop {
+            let outcome = self.read_point_names().await;
+            let now = clock.tick();
+            let wait = schedule.note(outcome.err().as_ref(), now);
+            clock.sleep_until(now + wait).await;
+        }
+    }
+
+    async fn read_point_names(&self) -> Result<(), Error> {
+        let requester = Requester {
+            flow: Flow::from("(point definitions)"),
+            priority: Priority::Refresh,
+        };
+        let demand = AdmissionRequest {
+            requesters: watch::channel(requester.into()).1,
+            subject: NO_SUBJECT,
+        };
+        let engage = &self.inner.engage;
+        let permit = engage.admit(Group::PointDefinitions, demand).await?;
+        engage.read_point_names(permit).await
+    }
+}
+
+/// When the next attempt is made, and whether a failure is logged.
+#[derive(Debug, Default)]
+struct Schedule {
+    failures: u32,
+    logged_at: Option<Tick>,
+}
+
+impl Schedule {
+    /// Notes how an attempt ended. Returns the time until the next one.
+    fn note(&mut self, error: Option<&Error>, now: Tick) -> Duration {
+        let Some(error) = error else {
+            self.failures = 0;
+            return LIFETIME;
+        };
+        let is_absent = is_absent(error);
+        let is_due = |logged_at| now.since(logged_at) >= LOG_INTERVAL;
+        if self.logged_at.is_none_or(is_due) {
+            self.logged_at = Some(now);
+            if is_absent {
+                tracing::info!("point definitions not offered");
+            } else {
+                tracing::warn!(%error, "point definitions unavailable");
+            }
+        }
+        if is_absent {
+            self.failures = 0;
+            return LIFETIME;
+        }
+        let doublings = self.failures.min(16);
+        self.failures += 1;
+        (FIRST_RETRY * (1 << doublings)).min(LONGEST_RETRY)
+    }
+}
+
+/// Whether Engage has no such endpoint, for this tenant or in this version: without one, v3 may read the path as that of
+/// the point account with the id `definitions`.
+fn is_absent(error: &Error) -> bool {
+    match error {
+        Error::NotFound | Error::Rejected { .. } => true,
+        Error::Failed { status, .. } => matches!(status, 400 | 404 | 405),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -42,6 +42,8 @@ pub(crate) enum ApiError {
     /// `/contacts/changes` has too many contacts.
     TooManyChanges,
     ContactNotFound,
+    /// The contact has no summary of purchases.
+    RetailKpiNotCalculated,
     /// With the ids of all matches.
     MultipleMatches(Vec<String>),
     InvalidSystemConfiguration,
@@ -95,6 +97,11 @@ impl ApiError {
             }
             Self::TooManyChanges => bare(400, "Too many contacts."),
             Self::ContactNotFound => coded(404, "ContactNotFound", "Contact not found."),
+            Self::RetailKpiNotCalculated => coded(
+                404,
+                "RetailKpiNotCalculated",
+                "Retail KPI not calculated for contact.",
+            ),
             Self::MultipleMatches(_) => {
                 coded(409, "MultipleMatches", "More than one contact matched.")
             }

@@ -2,6 +2,7 @@
 //! changes anything.
 
 mod entities;
+mod history;
 mod lookup;
 mod render;
 
@@ -43,6 +44,9 @@ pub(crate) enum Operation {
     Vouchers(VoucherScope, Option<String>),
     PointAccounts,
     PointDefinitions,
+    /// The contact id is part of the path in v2 and a parameter in v3.
+    PointTransactions(Option<String>),
+    Purchases(String),
     Changes,
     TargetAudiences,
 }
@@ -63,9 +67,14 @@ impl Operation {
             (_, ["contacts", "changes"]) => Self::Changes,
             (_, ["contacts", id]) if !id.is_empty() => Self::Contact((*id).to_owned()),
             (_, ["contacts", id, "promotions"]) => Self::Promotions((*id).to_owned()),
+            (_, ["contacts", id, "purchasehistorysummary"]) => Self::Purchases((*id).to_owned()),
             (_, ["point-accounts"]) => Self::PointAccounts,
             // The path in v3 is inferred from v2's.
             (_, ["point-accounts", "definitions"]) => Self::PointDefinitions,
+            (Version::V3, ["point-transactions"]) => Self::PointTransactions(None),
+            (Version::V2, ["contacts", id, "bonuspointtransactions"]) => {
+                Self::PointTransactions(Some((*id).to_owned()))
+            }
             (_, ["target-audiences"]) => Self::TargetAudiences,
             (Version::V3, ["reward-vouchers", scope @ ..]) => {
                 Self::Vouchers(VoucherScope::parse(scope)?, None)
@@ -84,9 +93,12 @@ impl Operation {
             Self::ContactIdLookup => Endpoint::ContactIdLookup,
             Self::Contact(_) => Endpoint::Contact,
             Self::Promotions(_) => Endpoint::Promotions,
+            Self::Vouchers(VoucherScope::Redeemed, _) => Endpoint::RedeemedVouchers,
             Self::Vouchers(..) => Endpoint::Vouchers,
             Self::PointAccounts => Endpoint::PointAccounts,
             Self::PointDefinitions => Endpoint::PointDefinitions,
+            Self::PointTransactions(_) => Endpoint::PointTransactions,
+            Self::Purchases(_) => Endpoint::Purchases,
             Self::Changes => Endpoint::Changes,
             Self::TargetAudiences => Endpoint::TargetAudiences,
         }
@@ -113,10 +125,20 @@ impl Operation {
                 "contactType",
             ],
             Self::Promotions(_) => &["redemptionChannelType"],
-            Self::Vouchers(_, Some(_)) | Self::PointDefinitions => &["offset", "count"],
+            Self::Vouchers(_, Some(_))
+            | Self::PointDefinitions
+            | Self::PointTransactions(Some(_)) => &["offset", "count"],
+            Self::PointTransactions(None) => &[
+                "accountId",
+                "contactId",
+                "definitionId",
+                "offset",
+                "count",
+                "filter",
+            ],
             Self::Vouchers(_, None) | Self::PointAccounts => &["contactId", "offset", "count"],
             Self::Changes => &["changeType", "fromDate", "toDate"],
-            Self::Contact(_) | Self::TargetAudiences => &[],
+            Self::Contact(_) | Self::Purchases(_) | Self::TargetAudiences => &[],
         }
     }
 }
@@ -153,6 +175,8 @@ impl ApiRequest<'_> {
             Operation::Vouchers(scope, id) => self.vouchers(*scope, id.as_deref()),
             Operation::PointAccounts => self.point_accounts(),
             Operation::PointDefinitions => self.point_definitions(),
+            Operation::PointTransactions(id) => self.point_transactions(id.as_deref()),
+            Operation::Purchases(id) => self.purchases(id),
             Operation::Changes => self.changes(),
             Operation::TargetAudiences => Ok(render::target_audiences()),
         }

@@ -18,6 +18,9 @@ pub(crate) struct Contact {
     /// As written by Engage; only `id`, `redeemed`, `expiresOn` and the channels are interpreted.
     pub(crate) promotions: Vec<Json>,
     pub(crate) accounts: Vec<PointAccount>,
+    pub(crate) transactions: Vec<Transaction>,
+    /// The summary of purchases, null without one.
+    pub(crate) purchases: Json,
     /// Fields that a later release of Engage adds to the overview and to the contact.
     pub(crate) extra: Vec<(String, Json)>,
     /// Further identifiers that lead to the contact, as a collation or an index of Engage's may cause.
@@ -55,6 +58,15 @@ pub(crate) struct PointAccount {
     pub(crate) balance: String,
     pub(crate) pending: String,
     pub(crate) expires: Option<String>,
+}
+
+/// A change of a contact's points.
+#[derive(Debug, Clone)]
+pub(crate) struct Transaction {
+    /// The definition of its account.
+    pub(crate) definition: u32,
+    /// As v3 writes it.
+    pub(crate) item: Json,
 }
 
 impl Contact {

@@ -2,6 +2,7 @@
 
 mod apply;
 mod editor;
+mod history;
 
 use serde::Deserialize;
 
@@ -109,6 +110,10 @@ pub(crate) enum Edit {
     AddVoucher(VoucherSeed),
     RemoveVoucher(String),
     RedeemVoucher(String),
+    /// A point transaction as v3 writes it; missing fields are generated. `definitionId` is 1 by default.
+    AddTransaction(Json),
+    /// The summary of purchases; null for none.
+    Purchases(Json),
     AddPromotion(Json),
     RemovePromotion(String),
     RedeemPromotion(String),

@@ -16,12 +16,18 @@ pub enum Endpoint {
     Contact,
     /// `GET /contacts/{id}/promotions`
     Promotions,
-    /// `GET /reward-vouchers...` (v3) or `GET /contacts/{id}/bonuschecks...` (v2)
+    /// `GET /reward-vouchers...` (v3) or `GET /contacts/{id}/bonuschecks...` (v2), but for those redeemed
     Vouchers,
     /// `GET /point-accounts`
     PointAccounts,
     /// `GET /point-accounts/definitions`
     PointDefinitions,
+    /// `GET /point-transactions` (v3) or `GET /contacts/{id}/bonuspointtransactions` (v2)
+    PointTransactions,
+    /// `GET /reward-vouchers/redeemed` (v3) or `GET /contacts/{id}/bonuschecks/redeemed` (v2)
+    RedeemedVouchers,
+    /// `GET /contacts/{id}/purchasehistorysummary`
+    Purchases,
     /// `GET /contacts/changes`
     Changes,
     /// `GET /target-audiences`
@@ -30,7 +36,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// Each endpoint once, without `All`.
-    pub const EACH: [Self; 9] = [
+    pub const EACH: [Self; 12] = [
         Self::Overview,
         Self::ContactIdLookup,
         Self::Contact,
@@ -38,6 +44,9 @@ impl Endpoint {
         Self::Vouchers,
         Self::PointAccounts,
         Self::PointDefinitions,
+        Self::PointTransactions,
+        Self::RedeemedVouchers,
+        Self::Purchases,
         Self::Changes,
         Self::TargetAudiences,
     ];

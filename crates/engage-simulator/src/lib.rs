@@ -20,9 +20,9 @@
 //! # Engage's API
 //!
 //! Under `/api/v3` and `/api/v2`: `contactoverview`, `contacts/id`, `contacts/{id}`,
-//! `contacts/{id}/promotions`, `point-accounts`, `point-accounts/definitions` (in v3 inferred from v2), `contacts/changes`,
-//! `target-audiences`; v3 also has
-//! `reward-vouchers[/available|/redeemed]`, v2 `contacts/{id}/bonuschecks[/available|/redeemed]`.
+//! `contacts/{id}/promotions`, `contacts/{id}/purchasehistorysummary`, `point-accounts`, `point-accounts/definitions` (in
+//! v3 inferred from v2), `contacts/changes`, `target-audiences`; v3 also has `reward-vouchers[/available|/redeemed]` and `point-transactions`, v2
+//! `contacts/{id}/bonuschecks[/available|/redeemed]` and `contacts/{id}/bonuspointtransactions`.
 //! Anything else, and any query parameter that Engage does not accept, is a 404 and listed by [`Simulator::unexpected`].
 //!
 //! - The overview has the data of one overview lag ago, identifiers included; everything else is current. Initial contacts
@@ -36,7 +36,8 @@
 //!
 //! Everything but a manual clock can be controlled over HTTP, on the same listener, without a key.
 //! Bodies are JSON. Endpoints are named `all`, `overview`, `contactIdLookup`, `contact`, `promotions`,
-//! `vouchers`, `pointAccounts`, `pointDefinitions`, `changes`, `targetAudiences`; durations are milliseconds.
+//! `vouchers`, `pointAccounts`, `pointDefinitions`, `pointTransactions`, `redeemedVouchers`, `purchases`, `changes`,
+//! `targetAudiences`; durations are milliseconds.
 //!
 //! | route | does |
 //! | --- | --- |
@@ -69,7 +70,7 @@
 //!
 //! Edits: `{"points":"120.5"}`, `{"pointsOf":[2,"3"]}`, `{"attribute":["shoeSize",41]}`,
 //! `{"addVoucher":{"amount":"100"}}`, `{"removeVoucher":"id"}`, `{"redeemVoucher":"id"}`,
-//! `{"addPromotion":{}}`, `{"removePromotion":"id"}`, `{"redeemPromotion":"id"}`, `{"audiences":[]}`,
+//! `{"addTransaction":{"amount":20}}`, `{"purchases":{}}`, `{"addPromotion":{}}`, `{"removePromotion":"id"}`, `{"redeemPromotion":"id"}`, `{"audiences":[]}`,
 //! `{"warnings":[]}`, `{"preferences":{}}`, `{"consents":[]}`, `{"contactType":"Contact"}`, `"delete"`.
 //!
 //! Faults: `"hang"`, `"resetBeforeBody"`, `"resetMidBody"`, `"truncatedJson"`, `"html502"`,

@@ -75,6 +75,8 @@ fn contact(rng: &mut Rng, now: Timestamp, index: usize) -> Contact {
         vouchers: Vec::new(),
         promotions: Vec::new(),
         accounts: Vec::new(),
+        transactions: Vec::new(),
+        purchases: Json::Null,
         extra: extra(rng),
         also_found_by: Vec::new(),
     };
@@ -84,6 +86,7 @@ fn contact(rng: &mut Rng, now: Timestamp, index: usize) -> Contact {
         contact.vouchers = rewards::vouchers(rng, now);
         contact.promotions = rewards::promotions(rng, now);
         contact.accounts = rewards::accounts(rng, now, index);
+        contact.transactions = rewards::transactions(&contact.accounts, now, index);
     }
     contact
 }

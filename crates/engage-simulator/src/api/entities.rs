@@ -107,7 +107,7 @@ impl ApiRequest<'_> {
         Ok(Answer::ok(&Json::from(ids)))
     }
 
-    fn page(&self) -> Result<Page, ApiError> {
+    pub(super) fn page(&self) -> Result<Page, ApiError> {
         let number = |name, default| match self.parameter(name) {
             None => Ok(default),
             Some(text) => text.parse().map_err(|_| ApiError::InvalidSearchQuery),

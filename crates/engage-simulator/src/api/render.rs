@@ -70,6 +70,10 @@ pub(crate) fn full_data(contact: &Contact) -> Json {
     let accounts = contact.accounts.iter();
     let accounts = accounts.map(|account| point_account(Version::V3, &contact.id, account));
     body.set("pointAccounts", Json::Array(accounts.collect()));
+    let transactions = contact.transactions.iter();
+    let transactions = transactions.map(|transaction| transaction.item.clone());
+    body.set("pointTransactions", Json::Array(transactions.collect()));
+    body.set("purchases", contact.purchases.clone());
     body
 }
 

@@ -3,7 +3,7 @@
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Edit, VoucherSeed};
+use super::{Edit, VoucherSeed, history::transaction};
 use crate::{
     clock::TimeFormat,
     contact::{Contact, PointAccount, Voucher},
@@ -49,8 +49,8 @@ pub(crate) fn apply(
     now: Timestamp,
 ) -> Result<Change, String> {
     let change = match edit {
-        Edit::Points(balance) => set_points(contact, rng, 1, balance)?,
-        Edit::PointsOf(definition, balance) => set_points(contact, rng, definition, balance)?,
+        Edit::Points(balance) => set_points(contact, rng, now, 1, balance)?,
+        Edit::PointsOf(definition, balance) => set_points(contact, rng, now, definition, balance)?,
         Edit::Attribute(key, value) => {
             contact.attributes.set(&key, value);
             updated(contact)
@@ -73,6 +73,15 @@ pub(crate) fn apply(
         }
         Edit::RedeemVoucher(id) => {
             voucher(contact, &id)?.redeemed_on = Some(TimeFormat::Zulu.write(now));
+            Change::silent()
+        }
+        Edit::AddTransaction(given) => {
+            let transaction = transaction(contact, rng, now, given)?;
+            contact.transactions.push(transaction);
+            Change::silent()
+        }
+        Edit::Purchases(purchases) => {
+            contact.purchases = purchases;
             Change::silent()
         }
         Edit::AddPromotion(given) => {
@@ -119,6 +128,7 @@ fn updated(contact: &Contact) -> Change {
 fn set_points(
     contact: &mut Contact,
     rng: &mut Rng,
+    now: Timestamp,
     definition: u32,
     balance: String,
 ) -> Result<Change, String> {
@@ -137,10 +147,24 @@ fn set_points(
     });
     let account = &mut contact.accounts[index];
     let before = std::mem::replace(&mut account.balance, balance);
+    let after = account.balance.clone();
     let mut change = Change::with_event(Event::balance_updated(&contact.id, account));
-    if let Some(amount) = raise(&before, &account.balance) {
+    if let Some(amount) = raise(&before, &after) {
         let added = Event::points_added(&contact.id, definition, &amount);
         change.events.push(added);
+    }
+    if let Some(amount) = difference(&before, &after) {
+        let is_addition = !amount.starts_with('-');
+        let given = Json::object([
+            ("definitionId", Json::number(definition)),
+            ("amount", Json::number(&amount)),
+            (
+                "type",
+                if is_addition { "Addition" } else { "Deduction" }.into(),
+            ),
+        ]);
+        let transaction = transaction(contact, rng, now, given)?;
+        contact.transactions.push(transaction);
     }
     Ok(change)
 }
@@ -172,6 +196,16 @@ fn add_voucher(
         points: seed.points,
     };
     let event = Event::voucher_created(&contact.id, &voucher, &TimeFormat::Offset.write(now));
+    if !matches!(voucher.points.as_str(), "0" | "-0") {
+        let given = Json::object([
+            ("amount", Json::number(format!("-{}", voucher.points))),
+            ("type", "Deduction".into()),
+            ("source", "RewardVoucher".into()),
+            ("description", "Converted to voucher".into()),
+        ]);
+        let transaction = transaction(contact, rng, now, given)?;
+        contact.transactions.push(transaction);
+    }
     contact.vouchers.push(voucher);
     Ok(Change::with_event(event))
 }
@@ -249,6 +283,11 @@ fn check_number(text: &str) -> Result<(), String> {
 
 /// The exact increase of a balance; `None` without one.
 fn raise(before: &str, after: &str) -> Option<String> {
+    difference(before, after).filter(|amount| !amount.starts_with('-'))
+}
+
+/// The exact change of a balance; `None` without one.
+fn difference(before: &str, after: &str) -> Option<String> {
     let fraction = |text: &str| text.split_once('.').map_or(0, |(_, digits)| digits.len());
     let scale = fraction(before).max(fraction(after));
     let scaled = |text: &str| -> Option<i128> {
@@ -256,22 +295,23 @@ fn raise(before: &str, after: &str) -> Option<String> {
         // A number with an exponent does not parse, so it has no event; Engage may do the same.
         format!("{}{padding}", text.replace('.', "")).parse().ok()
     };
-    let risen = scaled(after)?.checked_sub(scaled(before)?)?;
-    if risen <= 0 {
+    let change = scaled(after)?.checked_sub(scaled(before)?)?;
+    if change == 0 {
         return None;
     }
-    let digits = format!("{risen:0>width$}", width = scale + 1);
+    let sign = if change < 0 { "-" } else { "" };
+    let digits = format!("{:0>width$}", change.unsigned_abs(), width = scale + 1);
     let (whole, rest) = digits.split_at(digits.len() - scale);
     Some(if rest.is_empty() {
-        whole.to_owned()
+        format!("{sign}{whole}")
     } else {
-        format!("{whole}.{rest}")
+        format!("{sign}{whole}.{rest}")
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::raise;
+    use super::{difference, raise};
 
     #[test]
     fn increase_is_exact() {
@@ -280,5 +320,7 @@ mod tests {
         assert_eq!(raise("-25", "250.0000"), Some("275.0000".to_owned()));
         assert_eq!(raise("10", "9.5"), None);
         assert_eq!(raise("10", "10.0"), None);
+        assert_eq!(difference("10", "9.5"), Some("-0.5".to_owned()));
+        assert_eq!(difference("10", "10.0"), None);
     }
 }

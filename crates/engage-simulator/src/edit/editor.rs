@@ -79,6 +79,18 @@ impl ContactEditor {
         self.apply(Edit::RedeemVoucher(id.to_owned()))
     }
 
+    /// Adds a point transaction as v3 writes it, without a webhook; missing fields are added.
+    #[track_caller]
+    pub fn add_transaction(self, transaction: Value) -> Self {
+        self.apply(Edit::AddTransaction(transaction.into()))
+    }
+
+    /// Sets the summary of purchases; null for none.
+    #[track_caller]
+    pub fn purchases(self, purchases: Value) -> Self {
+        self.apply(Edit::Purchases(purchases.into()))
+    }
+
     /// Assigns a promotion; missing fields are added.
     #[track_caller]
     pub fn add_promotion(self, promotion: Value) -> Self {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{date, guid, once_in, pick};
 use crate::{
-    contact::{PointAccount, Voucher},
+    contact::{PointAccount, Transaction, Voucher},
     json::Json,
 };
 
@@ -167,4 +167,28 @@ pub(super) fn accounts(rng: &mut Rng, now: Timestamp, index: usize) -> Vec<Point
             expires: rng.bool().then(|| date(rng, now, 5..200)),
         })
         .collect()
+}
+
+/// What each balance consists of: one transaction. Its own generator leaves all other data as it was.
+pub(super) fn transactions(
+    accounts: &[PointAccount],
+    now: Timestamp,
+    index: usize,
+) -> Vec<Transaction> {
+    let mut rng = Rng::with_seed(index as u64);
+    let transaction = |account: &PointAccount| {
+        let at = date(&mut rng, now, -300..-1);
+        let mut item = Json::from(json!({
+            "id": guid(&mut rng), "accountId": account.guid, "description": null,
+            "source": pick(&mut rng, &["Purchase", "Manual", "Automation"]), "amount": null,
+            "type": "Addition", "transactionDate": at, "createdOn": at, "modifiedOn": at,
+            "validFrom": at, "validTo": account.expires, "retailTransactionLineItemId": null,
+        }));
+        item.set("amount", Json::number(&account.balance));
+        Transaction {
+            definition: account.definition,
+            item,
+        }
+    };
+    accounts.iter().map(transaction).collect()
 }

@@ -49,6 +49,8 @@ impl Simulator {
             vouchers: Vec::new(),
             promotions: Vec::new(),
             accounts: Vec::new(),
+            transactions: Vec::new(),
+            purchases: Json::Null,
             extra: Vec::new(),
             also_found_by: Vec::new(),
         };

@@ -17,6 +17,7 @@ pub mod fence;
 mod fetched;
 pub mod flight;
 pub mod freshness;
+mod history;
 mod index;
 mod learned;
 mod maintenance;
@@ -35,7 +36,9 @@ use std::{
 
 use moka::ops::compute::Op;
 
-pub use self::{aliases::Alias, failures::CallKey, fetched::PartData, purges::IsPurged};
+pub use self::{
+    aliases::Alias, failures::CallKey, fetched::PartData, history::HistoryEntry, purges::IsPurged,
+};
 use self::{
     aliases::{AliasHasher, AliasIndex},
     codec::Codec,
@@ -43,6 +46,7 @@ use self::{
     fence::{Fences, Sequence},
     fetched::provenance,
     freshness::{FetchSource, Policy},
+    history::Histories,
     index::NegativeEntry,
     learned::Conflicts,
     maintenance::FillCounter,
@@ -89,6 +93,8 @@ pub struct Bounds {
 const NEGATIVE_SHARE: u64 = 32;
 /// Of the bytes that the cache may hold, one in so many is for failures.
 const FAILURE_SHARE: u64 = 64;
+/// Of the bytes that the cache may hold, one in so many is for the history of contacts.
+const HISTORY_SHARE: u64 = 32;
 /// Of the bytes that the cache may hold, one in so many is for aliases: room for three of each contact.
 const ALIAS_SHARE: u64 = 4;
 /// Of the bytes that the cache may hold, one in so many is for the making of a dictionary.
@@ -121,6 +127,7 @@ pub struct Cache<R, E> {
     conflicts: Conflicts,
     negatives: moka::sync::Cache<LookupKey, NegativeEntry<E>>,
     failures: Failures<E>,
+    histories: Histories,
     pending_purges: PendingPurges,
     purges: Purges,
     /// Which data must not be stored or served any more.
@@ -145,9 +152,16 @@ where
         let aliases_bytes = bounds.max_bytes / ALIAS_SHARE;
         let negatives_bytes = bounds.max_bytes / NEGATIVE_SHARE;
         let failures_bytes = bounds.max_bytes / FAILURE_SHARE;
+        let histories_bytes = bounds.max_bytes / HISTORY_SHARE;
         let training_bytes = TRAINING_BYTES.min(bounds.max_bytes / TRAINING_SHARE);
-        let records_bytes =
-            bounds.max_bytes - aliases_bytes - negatives_bytes - failures_bytes - training_bytes;
+        let others = [
+            aliases_bytes,
+            negatives_bytes,
+            failures_bytes,
+            histories_bytes,
+            training_bytes,
+        ];
+        let records_bytes = bounds.max_bytes - others.iter().sum::<u64>();
         let max_record_bytes = LARGE_RECORD.max(records_bytes / RECORD_SHARE);
         Self {
             records: moka::sync::Cache::builder()
@@ -175,6 +189,7 @@ where
                 .time_to_live(policy.negative_lifetime)
                 .build(),
             failures: Failures::new(failures_bytes, policy.negative_lifetime),
+            histories: Histories::new(histories_bytes, &policy),
             pending_purges: PendingPurges::default(),
             purges: Purges::default(),
             fences: Fences::new(policy.overview_lag, bounds.longest_flight, MAX_FENCES),
@@ -305,6 +320,7 @@ where
     pub fn invalidate_since(&self, id: ContactId, parts: PartSet, age: Duration) {
         self.fences.raise_since(id, parts, age, self.clock.tick());
         self.drop_forbidden(id);
+        self.drop_forbidden_history(id, parts);
     }
 
     /// Drops the cached parts of the contact that a fence forbids, after it was raised.
@@ -329,6 +345,7 @@ where
             let newer = profile.is_some_and(|profile| profile.is_later_than(&found));
             if newer { Op::Nop } else { Op::Remove }
         });
+        self.drop_history(id, start.sequence);
     }
 
     /// How many bytes it may hold.
@@ -340,12 +357,15 @@ where
     pub fn counts(&self) -> Counts {
         self.negatives.run_pending_tasks();
         self.records.run_pending_tasks();
+        let (histories, history_bytes) = self.histories.size();
         Counts {
             records: self.records.entry_count(),
             record_bytes: self.records.weighted_size(),
             aliases: self.aliases.count(),
             negatives: self.negatives.entry_count(),
             failures: self.failures.count(),
+            histories,
+            history_bytes,
         }
     }
 }
@@ -363,6 +383,10 @@ pub struct Counts {
     pub negatives: u64,
     /// Remembered failures.
     pub failures: u64,
+    /// Parts of contacts' histories.
+    pub histories: u64,
+    /// Their estimated bytes.
+    pub history_bytes: u64,
 }
 
 fn saturating(bytes: impl TryInto<u32>) -> u32 {

@@ -228,6 +228,9 @@ pub struct CacheConfig {
     /// How long points are fresh.
     #[serde(with = "duration")]
     pub points_lifetime: Duration,
+    /// How long each part of a contact's history is fresh.
+    #[serde(with = "duration")]
+    pub history_lifetime: Duration,
     /// How long after its lifetime data is still served at once, while it is refreshed in the background.
     #[serde(with = "duration")]
     pub stale_while_revalidate: Duration,

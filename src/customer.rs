@@ -11,6 +11,7 @@ mod explain;
 mod fetch;
 mod follow;
 mod found;
+mod history;
 mod maintenance;
 pub mod plan;
 mod point_names;
@@ -27,13 +28,14 @@ pub use self::{
     answer::Rendered,
     explain::{Explanation, FailedCall},
     found::{CacheStatus, Found, StaleReason, Verdict},
+    history::{FoundHistory, HistoryQuery},
     plan::CustomerQuery,
     shared_tier_view::{SharedContact, SharedExplanation, SharedTierStatus},
     tiers::WebhookMessage,
     view::Shape,
 };
 use self::{
-    fetch::FetchOutcome,
+    fetch::{FetchOutcome, HistoryOutcome},
     search::Search,
     tiers::{Invalidation, Tiers},
 };
@@ -46,8 +48,8 @@ use crate::{
     },
     clock::{Clock, Now},
     domain::{
-        Change, ContactId, IdentifierKind, Lookup, LookupKey, Part, PartSet, UniqueKinds,
-        aliases::AliasReader,
+        Change, ContactId, HistoryPart, IdentifierKind, Lookup, LookupKey, Part, PartSet,
+        UniqueKinds, aliases::AliasReader,
     },
     engage::{self, EngageClient},
     shared_tier::SharedTier,
@@ -98,6 +100,7 @@ struct Inner {
     overviews: Flights<LookupKey, FetchOutcome>,
     resolutions: Flights<LookupKey, FetchOutcome>,
     parts: Flights<(ContactId, Part), FetchOutcome>,
+    histories: Flights<(ContactId, HistoryPart), HistoryOutcome>,
     alias_reader: AliasReader,
     rules: view::Rules,
     clock: Clock,
@@ -124,6 +127,8 @@ pub struct Stats {
     pub resolutions: usize,
     /// Shared calls of entity endpoints.
     pub parts: usize,
+    /// Shared calls for contacts' histories.
+    pub histories: usize,
 }
 
 impl CustomerService {
@@ -148,6 +153,7 @@ impl CustomerService {
                 overviews: Flights::new(clock.clone(), patience, pace, MAX_FLIGHTS),
                 resolutions: Flights::new(clock.clone(), patience, pace, MAX_FLIGHTS),
                 parts: Flights::new(clock.clone(), patience, pace, MAX_FLIGHTS),
+                histories: Flights::new(clock.clone(), patience, pace, MAX_FLIGHTS),
                 alias_reader,
                 rules,
                 clock,
@@ -212,6 +218,20 @@ impl CustomerService {
         let Inner { tiers, rules, .. } = &*self.inner;
         found
             .render(&tiers.memory, rules, shape, now)
+            .ok_or(Error::Damaged)
+    }
+
+    /// The answer with a contact's history. It is rendered for this request and not kept.
+    pub fn render_with_history(
+        &self,
+        found: &Found,
+        history: &FoundHistory,
+        shape: &Shape,
+    ) -> Result<Arc<Rendered>, Error> {
+        let Inner { tiers, rules, .. } = &*self.inner;
+        let now = self.inner.clock.now();
+        found
+            .render_with(&history.content, &tiers.memory, rules, shape, now)
             .ok_or(Error::Damaged)
     }
 
@@ -298,6 +318,7 @@ impl CustomerService {
             overviews: inner.overviews.in_flight(),
             resolutions: inner.resolutions.in_flight(),
             parts: inner.parts.in_flight(),
+            histories: inner.histories.in_flight(),
         }
     }
 

@@ -11,6 +11,7 @@ pub mod digest;
 pub mod email;
 pub mod field_value;
 pub mod flow;
+pub mod history;
 pub mod identifier;
 pub(crate) mod listed_enum;
 pub mod lookup;
@@ -34,6 +35,10 @@ pub use customer::{
 pub use digest::{Digester, KeyedDigest};
 pub use field_value::FieldValue;
 pub use flow::{Claim, ClientName, Demand, Flow, Priority, Requester, Requesters};
+pub use history::{
+    Dated, History, HistoryList, HistoryMap, HistoryPart, HistorySet, PointTransaction,
+    PurchaseFigures, Purchases, RedeemedVoucher,
+};
 pub use identifier::{Identifier, IdentifierError, IdentifierKind, IdentifierRules};
 pub use lookup::{Lookup, LookupKey};
 pub use part::{Part, PartMap, PartSet};

@@ -19,7 +19,7 @@ pub use self::{
         Permit, SharedBudgetSnapshot, TokenCounts, TokenGrant, TokenRequest,
     },
     call_metrics::CallMetrics,
-    client::{ContactChanges, EngageClient, longest_call, overview_parts},
+    client::{ContactChanges, EngageClient, KnownPoints, longest_call, overview_parts},
     error::Error,
     exchange::{Exchange, ResponseFuture},
     group::Group,

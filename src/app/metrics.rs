@@ -100,6 +100,16 @@ impl Gauges {
                 "Failed calls in back-off",
                 count(counts.failures),
             ),
+            (
+                "cache_histories",
+                "Cached parts of contacts' histories",
+                count(counts.histories),
+            ),
+            (
+                "cache_history_bytes",
+                "Estimated bytes of the cached parts of contacts' histories",
+                count(counts.history_bytes),
+            ),
         ] {
             let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(value).encode(gauge)?;

@@ -100,6 +100,7 @@ pub fn policy(config: &Config) -> Policy {
             Part::Vouchers => cache.vouchers_lifetime,
             Part::Points => cache.points_lifetime,
         }),
+        history_lifetime: cache.history_lifetime,
         stale_while_revalidate: cache.stale_while_revalidate,
         stale_if_error: cache.stale_if_error,
         stale_if_slow: cache.stale_if_slow,

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     clock::Tick,
-    domain::{ContactId, IdentifierKind, LookupKey, Part},
+    domain::{ContactId, HistoryPart, IdentifierKind, LookupKey, Part},
 };
 
 /// How old an entry is, and how long it is fresh.
@@ -65,6 +65,8 @@ pub struct ContactView {
     pub id: ContactId,
     /// The cached parts.
     pub parts: Vec<(Part, Age)>,
+    /// The cached parts of its history.
+    pub history: Vec<(HistoryPart, Age)>,
     /// The number of rendered responses.
     pub rendered: usize,
     /// The aliases that lead to it.
@@ -88,9 +90,15 @@ where
             let freshness = provenance.freshness(now, &self.policy);
             Some((part, age(&provenance, freshness, now, &self.policy)))
         };
+        let history = |part: HistoryPart| {
+            let provenance = self.history(id, part)?.provenance;
+            let freshness = provenance.freshness(now, &self.policy);
+            Some((part, self::age(&provenance, freshness, now, &self.policy)))
+        };
         ContactView {
             id,
             parts: Part::ALL.into_iter().filter_map(age).collect(),
+            history: HistoryPart::ALL.into_iter().filter_map(history).collect(),
             rendered: record.map_or(0, |record| record.rendered().count()),
             aliases: self.aliases_of(id, now),
             fences: self.fences.status(id, now),

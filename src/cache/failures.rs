@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     clock::Tick,
-    domain::{ContactId, LookupKey, Part, PartMap, PartSet},
+    domain::{ContactId, HistoryMap, HistoryPart, LookupKey, Part, PartMap, PartSet},
     threads::{Mutex, MutexGuard},
 };
 
@@ -39,6 +39,8 @@ pub enum CallKey {
     Resolution(LookupKey),
     /// A part, from its entity endpoint.
     Part(ContactId, Part),
+    /// A part of the contact's history.
+    History(ContactId, HistoryPart),
     /// A part, from the contact's overview.
     OverviewPart(ContactId, Part),
 }
@@ -50,6 +52,7 @@ impl CallKey {
             CallKey::Overview(_) | CallKey::OverviewBy(_) | CallKey::OverviewPart(..) => "overview",
             CallKey::Resolution(_) => "resolution",
             CallKey::Part(_, part) => part.as_str(),
+            CallKey::History(_, part) => part.as_str(),
         }
     }
 
@@ -59,25 +62,41 @@ impl CallKey {
             CallKey::Overview(_) | CallKey::OverviewBy(_) | CallKey::OverviewPart(..) => {
                 FetchSource::Overview
             }
-            CallKey::Resolution(_) | CallKey::Part(..) => FetchSource::Entity,
+            CallKey::Resolution(_) | CallKey::Part(..) | CallKey::History(..) => {
+                FetchSource::Entity
+            }
         }
     }
 
-    /// The group of endpoints that fail together: that of the overview (`None`), or of a part's entity endpoint.
-    fn kind(&self) -> Option<Part> {
+    /// The endpoints that fail together.
+    fn kind(&self) -> CallKind {
         match self {
-            CallKey::Overview(_) | CallKey::OverviewBy(_) | CallKey::OverviewPart(..) => None,
-            CallKey::Resolution(_) => Some(Part::Profile),
-            CallKey::Part(_, part) => Some(*part),
+            CallKey::Overview(_) | CallKey::OverviewBy(_) | CallKey::OverviewPart(..) => {
+                CallKind::Overview
+            }
+            CallKey::Resolution(_) => CallKind::Part(Part::Profile),
+            CallKey::Part(_, part) => CallKind::Part(*part),
+            CallKey::History(_, part) => CallKind::History(*part),
         }
     }
 
     fn heap_bytes(&self) -> usize {
         match self {
             CallKey::OverviewBy(key) | CallKey::Resolution(key) => key.heap_bytes(),
-            CallKey::Overview(_) | CallKey::Part(..) | CallKey::OverviewPart(..) => 0,
+            CallKey::Overview(_)
+            | CallKey::Part(..)
+            | CallKey::History(..)
+            | CallKey::OverviewPart(..) => 0,
         }
     }
+}
+
+/// Endpoints that fail together: the overview, a part's entity endpoint, or that of a part of the history.
+#[derive(Clone, Copy)]
+enum CallKind {
+    Overview,
+    Part(Part),
+    History(HistoryPart),
 }
 
 /// A remembered failure `E`.
@@ -97,6 +116,7 @@ pub(super) struct Failures<E> {
     overview_outage: Mutex<Outage>,
     /// By the part whose entity endpoint fails.
     outages: PartMap<Mutex<Outage>>,
+    history_outages: HistoryMap<Mutex<Outage>>,
     hasher: RandomState,
 }
 
@@ -124,14 +144,16 @@ impl<E: Clone + Send + Sync + 'static> Failures<E> {
                 .build(),
             overview_outage: Mutex::default(),
             outages: PartMap::from_fn(|_| Mutex::default()),
+            history_outages: HistoryMap::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
         }
     }
 
     fn outage(&self, call: &CallKey) -> MutexGuard<'_, Outage> {
         let outage = match call.kind() {
-            None => &self.overview_outage,
-            Some(part) => &self.outages[part],
+            CallKind::Overview => &self.overview_outage,
+            CallKind::Part(part) => &self.outages[part],
+            CallKind::History(part) => &self.history_outages[part],
         };
         outage.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -283,6 +305,7 @@ where
             CallKey::Part(id, part) | CallKey::OverviewPart(id, part) => {
                 fences.not_before(*id, (*part).into())
             }
+            CallKey::History(id, part) => fences.not_before(*id, part.changes_with().into()),
             CallKey::OverviewBy(key) | CallKey::Resolution(key) => fences.negatives_not_before(key),
         };
         let outage = self.failures.outage(call).last;

@@ -20,6 +20,8 @@ use crate::{
 pub struct Policy {
     /// How long each part is fresh.
     pub lifetimes: PartMap<Duration>,
+    /// How long a part of a contact's history is fresh.
+    pub history_lifetime: Duration,
     /// How long after its lifetime data is still served while it is refreshed.
     pub stale_while_revalidate: Duration,
     /// How long after its lifetime data is still served while Engage fails.
@@ -218,6 +220,7 @@ mod tests {
     fn policy() -> Policy {
         Policy {
             lifetimes: PartMap::splat(Duration::from_secs(60)),
+            history_lifetime: Duration::from_secs(60),
             stale_while_revalidate: Duration::from_secs(30),
             stale_if_error: Duration::from_secs(3600),
             stale_if_slow: Duration::from_millis(300),

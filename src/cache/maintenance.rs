@@ -43,9 +43,14 @@ pub(super) struct FillCounter {
 
 impl FillCounter {
     pub(super) fn new(max_bytes: u64) -> Self {
+        Self::of_bytes(max_bytes / GROWTH_SHARE)
+    }
+
+    /// With that limit.
+    pub(super) fn of_bytes(limit: u64) -> Self {
         Self {
             bytes: AtomicU64::new(0),
-            limit: max_bytes / GROWTH_SHARE,
+            limit,
             reached: Notify::new(),
         }
     }

@@ -133,6 +133,7 @@ where
         self.fences
             .raise_since(id, PartSet::ALL, age, self.clock.tick());
         self.remove_record(id);
+        self.drop_forbidden_history(id, PartSet::ALL);
         self.pending_purges.add(id);
     }
 
@@ -175,6 +176,7 @@ where
                 _ => Op::Nop,
             });
         }
+        self.drop_purged_history();
     }
 
     /// The contact types that cached aliases are narrowed by. Visits every alias.
@@ -211,6 +213,7 @@ where
         self.aliases.clear();
         self.negatives.invalidate_all();
         self.failures.clear();
+        self.histories.clear();
     }
 
     /// Checks the identity in a profile that was just fetched, stored or not: a contact that a predicate matches gets
@@ -243,6 +246,33 @@ where
         }
     }
 
+    /// The place of the last purge by identifier that is in force.
+    pub fn last_purge(&self) -> Sequence {
+        if self.purges.is_empty() {
+            return Sequence::default();
+        }
+        let purges = self.purges.locked();
+        let sequences = purges.iter().map(|purge| purge.sequence);
+        sequences.max().unwrap_or_default()
+    }
+
+    /// Whether no purge by identifier is in force.
+    pub(super) fn has_no_purges(&self) -> bool {
+        self.purges.is_empty()
+    }
+
+    /// Whether the purges by identifier allow data without an identity that a request for a contact fetched which began
+    /// at `start`, given the contact's cached profile.
+    pub(super) fn is_allowed_by_purges(
+        &self,
+        profile: Option<ProfileIdentity<'_>>,
+        start: Sequence,
+    ) -> bool {
+        let seen: Vec<_> = profile.into_iter().collect();
+        let ruling = self.purges.rule(&seen, None, self.clock.tick());
+        start > ruling.not_before && ruling.purged_at.is_none_or(|purged_at| start > purged_at)
+    }
+
     /// Removes from `parts`, which were just fetched, those that a purge by identifier forbids. A contact that a
     /// predicate matches gets a fence with that predicate's sequence number; then `true`: cached data of it may be
     /// forbidden now. Called under the record's lock where the parts are to be stored.
@@ -271,6 +301,7 @@ where
             .filter(|sequence| self.fences.allows(id, Part::Audiences, *sequence));
         if let Some(sequence) = raised {
             self.fences.raise_at(sequence, id, PartSet::ALL, now);
+            self.drop_forbidden_history(id, PartSet::ALL);
             self.pending_purges.add(id);
         }
         raised.is_some()

@@ -1,6 +1,7 @@
 //! What the cache keeps and drops.
 
 mod bounds;
+mod history;
 mod maintenance;
 mod purges;
 mod records;
@@ -41,6 +42,7 @@ type TestCache = Cache<Rendered, &'static str>;
 fn cache() -> (TestCache, ManualClock) {
     let policy = Policy {
         lifetimes: PartMap::splat(MINUTE),
+        history_lifetime: MINUTE,
         stale_while_revalidate: MINUTE,
         stale_if_error: MINUTE,
         stale_if_slow: Duration::from_millis(300),

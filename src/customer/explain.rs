@@ -8,7 +8,7 @@ use crate::{
         CallKey,
         explain::{AliasView, ContactView, NegativeView},
     },
-    domain::{ContactId, Identifier, Identity, Lookup, LookupKey, Match, Part},
+    domain::{ContactId, HistoryPart, Identifier, Identity, Lookup, LookupKey, Match, Part},
     engage,
 };
 
@@ -77,7 +77,11 @@ impl CustomerService {
         ];
         let of_contacts = ids.iter().flat_map(|id| {
             let parts = Part::ALL.into_iter().map(|part| CallKey::Part(*id, part));
-            let calls = std::iter::once(CallKey::Overview(*id)).chain(parts);
+            let histories = HistoryPart::ALL.into_iter();
+            let histories = histories.map(|part| CallKey::History(*id, part));
+            let calls = std::iter::once(CallKey::Overview(*id))
+                .chain(parts)
+                .chain(histories);
             calls.map(|call| (Some(*id), call))
         });
         let failed = |(contact, call): (Option<ContactId>, CallKey)| {

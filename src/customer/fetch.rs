@@ -3,12 +3,14 @@
 //!
 //! The outcome is handed to the waiting requests directly, so an eviction in between costs none of them its answer.
 
+mod history;
 mod overview;
 mod part;
 mod resolution;
 
 use std::sync::Arc;
 
+pub(super) use self::history::HistoryOutcome;
 use super::{
     Inner,
     tiers::{Fill, Lease, Shared, Stored},
@@ -202,8 +204,12 @@ impl Inner {
             return memory.note_success(call);
         };
         // A part of a known contact can't be unknown by itself: that is a failure.
-        let is_odd = error.is_about_the_identifier()
-            && matches!(call, CallKey::Part(_, part) if *part != Part::Profile);
+        let is_of_part = match call {
+            CallKey::Part(_, part) => *part != Part::Profile,
+            CallKey::History(..) => true,
+            _ => false,
+        };
+        let is_odd = error.is_about_the_identifier() && is_of_part;
         if !is_odd && (error.is_about_the_identifier() || *error == Error::Overtaken) {
             return memory.note_success(call);
         }

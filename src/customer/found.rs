@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     answer::Rendered,
-    render::{Content, render},
+    render::{Content, HistoryContent, render},
     view::{Rules, Shape},
 };
 use crate::{
@@ -57,6 +57,14 @@ pub enum StaleReason {
 }
 
 impl StaleReason {
+    /// The status of a response in which it replaces a hit.
+    pub(super) const fn status(self) -> CacheStatus {
+        match self {
+            Self::Error => CacheStatus::StaleIfError,
+            Self::Slow => CacheStatus::StaleIfSlow,
+        }
+    }
+
     /// The `detail` of `Cache-Status`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -125,6 +133,21 @@ impl CacheStatus {
     }
 }
 
+impl Verdict {
+    /// Of two that a response is made of.
+    #[must_use]
+    pub fn worst(self, other: Self) -> Self {
+        Self {
+            status: self.status.max(other.status),
+            ttl: self.ttl.min(other.ttl),
+            age: self.age.max(other.age),
+            stored: self.stored || other.stored,
+            collapsed: self.collapsed || other.collapsed,
+            stands_in: self.stands_in.or(other.stands_in),
+        }
+    }
+}
+
 impl Found {
     /// The answer in that shape: the one kept with the record where it is still right, else rendered now. `None` where
     /// the cached record is damaged.
@@ -150,19 +173,43 @@ impl Found {
         {
             return Some(Arc::clone(kept));
         }
+        let answer = self.rendered(None, memory, rules, shape, now)?;
+        if is_kept {
+            memory.keep_rendered(&self.record, &answer, |kept| kept.has_shape(shape));
+        }
+        Some(answer)
+    }
+
+    /// The answer with a contact's history, rendered now.
+    pub(super) fn render_with(
+        &self,
+        history: &HistoryContent,
+        memory: &Cache<Rendered, engage::Error>,
+        rules: &Rules,
+        shape: &Shape,
+        now: Now,
+    ) -> Option<Arc<Rendered>> {
+        self.rendered(Some(history), memory, rules, shape, now)
+    }
+
+    fn rendered(
+        &self,
+        history: Option<&HistoryContent>,
+        memory: &Cache<Rendered, engage::Error>,
+        rules: &Rules,
+        shape: &Shape,
+        now: Now,
+    ) -> Option<Arc<Rendered>> {
         let parts = memory.parts_of(&self.record)?;
         let content = Content {
             id: self.record.id,
             parts: &parts,
             shown: self.shown,
             degraded: self.degraded,
+            history,
         };
         let (body, changes_at) = render(rules, shape, &content, now.wall);
-        let answer = Arc::new(Rendered::new(*shape, body, now.wall, changes_at));
-        if is_kept {
-            memory.keep_rendered(&self.record, &answer, |kept| kept.has_shape(shape));
-        }
-        Some(answer)
+        Some(Arc::new(Rendered::new(*shape, body, now.wall, changes_at)))
     }
 }
 

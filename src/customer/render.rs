@@ -5,12 +5,14 @@
 //! change is returned with the bytes.
 
 mod current;
+mod history;
 mod json;
 mod person;
 mod time;
 
 use jiff::Timestamp;
 
+pub(super) use self::history::HistoryContent;
 use self::{
     current::{Current, Moments},
     json::{AnswerJson, FreshnessJson, OfferJson, PointsJson, PromotionJson, VoucherJson},
@@ -25,7 +27,9 @@ use super::{
 };
 use crate::{
     cache::parts::{Entry, Origins, Parts},
-    domain::{Audiences, ContactId, Decimal, Part, PartSet, Points, Profile, Promotion},
+    domain::{
+        Audiences, ContactId, Decimal, HistoryPart, Part, PartSet, Points, Profile, Promotion,
+    },
 };
 
 /// The initial capacity of an answer; few need more.
@@ -41,6 +45,8 @@ pub(super) struct Content<'a> {
     pub(super) shown: PartSet,
     /// The parts that are named in `degraded`.
     pub(super) degraded: PartSet,
+    /// The contact's history, if it was requested.
+    pub(super) history: Option<&'a HistoryContent>,
 }
 
 impl Content<'_> {
@@ -123,8 +129,13 @@ fn answer_json<'a>(
             let json = |promotion| promotion_json(promotion, shape);
             promotions.into_iter().map(json).collect()
         }),
+        point_transactions: content
+            .history
+            .and_then(|history| history.point_transactions(moments.now())),
+        redeemed_vouchers: content.history.and_then(HistoryContent::redeemed_vouchers),
+        purchases: content.history.and_then(HistoryContent::purchases),
         freshness: freshness(content),
-        degraded: content.degraded.iter().map(Part::as_str).collect(),
+        degraded: degraded(content),
     }
 }
 
@@ -192,9 +203,19 @@ fn balance(points: &Points, is_incomplete: bool, rules: &Rules) -> Option<Decima
 }
 
 fn freshness(content: &Content<'_>) -> FreshnessJson {
-    FreshnessJson::of(|part| {
+    let of_part = |part| {
         let provenance = content.parts.provenance(part)?;
         let is_shown = content.shown.contains(part);
         is_shown.then(|| time::rfc_3339(provenance.as_of))
-    })
+    };
+    FreshnessJson::of(of_part, |part| content.history?.as_of(part))
+}
+
+fn degraded(content: &Content<'_>) -> Vec<&'static str> {
+    let history = content.history.map(|history| history.degraded);
+    let history = history.unwrap_or_default();
+    let parts = content.degraded.iter().map(Part::as_str);
+    parts
+        .chain(history.iter().map(HistoryPart::as_str))
+        .collect()
 }

@@ -361,9 +361,13 @@ impl Attempt<'_> {
 /// What an outcome says about Engage's health; `None` if it is about the request, or a 429.
 fn call_result(error: Option<&Error>) -> Option<CallResult> {
     match error {
-        None | Some(Error::NotFound | Error::MultipleMatches | Error::Rejected { .. }) => {
-            Some(CallResult::Good)
-        }
+        None
+        | Some(
+            Error::NotFound
+            | Error::NotCalculated
+            | Error::MultipleMatches
+            | Error::Rejected { .. },
+        ) => Some(CallResult::Good),
         Some(Error::Unauthorized | Error::Forbidden) => Some(CallResult::Unauthorized),
         Some(Error::Failed { status, .. }) if *status < 500 => Some(CallResult::Good),
         Some(

@@ -9,7 +9,6 @@ use prometheus_client::{
 };
 
 use super::{error::Error, group::Group};
-use crate::domain::Part;
 
 /// Bounds of the duration buckets, in seconds: around typical response times, the callers' time-out and the upstream
 /// time-out.
@@ -122,8 +121,7 @@ impl CallMetrics {
         self.refused.get_or_create(&OfReason { reason }).inc();
     }
 
-    pub(super) fn left_out(&self, part: Part, count: usize) {
-        let part = part.as_str();
+    pub(super) fn left_out(&self, part: &'static str, count: usize) {
         self.unreadable
             .get_or_create(&OfPart { part })
             .inc_by(count as u64);

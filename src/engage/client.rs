@@ -1,12 +1,14 @@
 //! The client, with one method per operation of the Engage API.
 
+mod history;
 mod pages;
 
 use std::{collections::HashSet, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
-use self::pages::MAX_PAGES;
+pub use self::history::KnownPoints;
+use self::pages::{MAX_PAGES, PagedList};
 use super::{
     admission::{Admission, AdmissionRequest, LONGEST_WAIT, Permit},
     error::Error,
@@ -142,7 +144,7 @@ impl EngageClient {
             .by_identifier(&permit, "contactoverview", lookup, read)
             .await?;
         for part in overview.parts().iter() {
-            self.report_unreadable(part, overview.left_out(part));
+            self.report_unreadable(part.as_str(), overview.left_out(part));
         }
         Ok(overview)
     }
@@ -162,7 +164,7 @@ impl EngageClient {
         if actual_id != id {
             return Err(Error::IdentityMismatch);
         }
-        self.report_unreadable(Part::Profile, &profile.left_out);
+        self.report_unreadable(Part::Profile.as_str(), &profile.left_out);
         Ok(profile)
     }
 
@@ -175,7 +177,7 @@ impl EngageClient {
         let path = format!("contacts/{id}/promotions");
         let read = |body: &[u8]| self.reader.promotions(body);
         let promotions = self.call(&permit, &path, &[], read).await?;
-        self.report_unreadable(Part::Promotions, &promotions.left_out);
+        self.report_unreadable(Part::Promotions.as_str(), &promotions.left_out);
         Ok(promotions)
     }
 
@@ -192,27 +194,44 @@ impl EngageClient {
         };
         let read = |body: &[u8]| self.reader.vouchers(body);
         let append = |all: &mut Vouchers, mut page: Vouchers| all.append(&mut page);
-        let mut all = self.all_pages(permit, &path, contact, read, append).await?;
+        let list = PagedList {
+            path: &path,
+            contact,
+            max_pages: MAX_PAGES,
+        };
+        let mut all = self.all_pages(&permit, list, read, append).await?;
         // A voucher created between two pages moves another one to the next page.
         let mut seen = HashSet::new();
         all.data.retain(|voucher| seen.insert(voucher.id.clone()));
-        self.report_unreadable(Part::Vouchers, &all.left_out);
+        self.report_unreadable(Part::Vouchers.as_str(), &all.left_out);
         Ok(all)
     }
 
     /// The point accounts, up to the page limit.
     pub async fn points(&self, permit: Permit, id: ContactId) -> Result<Partial<Points>, Error> {
-        let read = |body: &[u8]| self.reader.points(id, body);
-        let append = |all: &mut Points, mut page: Points| all.accounts.append(&mut page.accounts);
-        let contact = id.to_string();
-        let mut all = self
-            .all_pages(permit, "point-accounts", Some(&contact), read, append)
-            .await?;
+        let mut all = self.point_accounts(&permit, id, MAX_PAGES).await?;
         if let Some(names) = &self.point_names {
             names.name(&mut all.data);
         }
-        self.report_unreadable(Part::Points, &all.left_out);
+        self.report_unreadable(Part::Points.as_str(), &all.left_out);
         Ok(all)
+    }
+
+    async fn point_accounts(
+        &self,
+        permit: &Permit,
+        id: ContactId,
+        max_pages: u32,
+    ) -> Result<Partial<Points>, Error> {
+        let read = |body: &[u8]| self.reader.points(id, body);
+        let append = |all: &mut Points, mut page: Points| all.accounts.append(&mut page.accounts);
+        let contact = id.to_string();
+        let list = PagedList {
+            path: "point-accounts",
+            contact: Some(&contact),
+            max_pages,
+        };
+        self.all_pages(permit, list, read, append).await
     }
 
     /// Whether the names of points are wanted.
@@ -229,9 +248,13 @@ impl EngageClient {
     /// now on bear. Documented for v2; the path in v3 is inferred from it.
     pub async fn read_point_names(&self, permit: Permit) -> Result<(), Error> {
         let append = |all: &mut Vec<_>, mut page: Vec<_>| all.append(&mut page);
-        let path = "point-accounts/definitions";
+        let list = PagedList {
+            path: "point-accounts/definitions",
+            contact: None,
+            max_pages: MAX_PAGES,
+        };
         let mut all = self
-            .all_pages(permit, path, None, Reader::point_definitions, append)
+            .all_pages(&permit, list, Reader::point_definitions, append)
             .await?;
         all.data.truncate(MAX_DEFINITIONS);
         if let Some(names) = &self.point_names {
@@ -285,7 +308,7 @@ impl EngageClient {
     }
 
     /// Counts and logs the unreadable items of a part.
-    fn report_unreadable(&self, part: Part, left_out: &[AnswerPath]) {
+    fn report_unreadable(&self, part: &'static str, left_out: &[AnswerPath]) {
         if !left_out.is_empty() {
             self.admission.metrics().left_out(part, left_out.len());
             self.unreadable_log.log(part, left_out, self.clock.tick());

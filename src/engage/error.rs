@@ -15,6 +15,9 @@ pub enum Error {
     /// 404 `ContactNotFound`.
     #[error("contact not found")]
     NotFound,
+    /// 404 `RetailKpiNotCalculated`: Engage has not summed up the contact's purchases.
+    #[error("purchases not summed up")]
+    NotCalculated,
     /// 409: several contacts share the identifier. The ids that Engage lists are discarded.
     #[error("several contacts match the identifier")]
     MultipleMatches,
@@ -107,7 +110,8 @@ impl Error {
             | Error::IdentityMismatch
             | Error::Unauthorized
             | Error::Forbidden
-            | Error::InvalidSystemConfiguration => true,
+            | Error::InvalidSystemConfiguration
+            | Error::NotCalculated => true,
             Error::Rejected { .. } => !self.is_about_the_identifier(),
             _ => false,
         }
@@ -183,6 +187,7 @@ impl Error {
         match self {
             Error::Rejected { .. } => "rejected",
             Error::NotFound => "not_found",
+            Error::NotCalculated => "not_calculated",
             Error::MultipleMatches => "multiple_matches",
             Error::IdentityMismatch => "identity_mismatch",
             Error::Unauthorized => "unauthorized",

@@ -19,6 +19,13 @@ listed_enum! {
         Points => "points",
         /// `/point-accounts/definitions`.
         PointDefinitions => "point_definitions",
+        /// `/point-transactions`, after `/point-accounts` where the accounts are not known; in v2
+        /// `/contacts/{id}/bonuspointtransactions`.
+        PointTransactions => "point_transactions",
+        /// `/reward-vouchers/redeemed`; in v2 `/contacts/{id}/bonuschecks/redeemed`.
+        RedeemedVouchers => "redeemed_vouchers",
+        /// `/contacts/{id}/purchasehistorysummary`.
+        Purchases => "purchases",
         /// `/contacts/changes`, which is not enabled for every tenant.
         Changes => "changes",
     }

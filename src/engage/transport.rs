@@ -240,6 +240,7 @@ fn failure(status: StatusCode, code: Option<Box<str>>, retry_after: Option<Durat
         (401, _) => Error::Unauthorized,
         (403, _) => Error::Forbidden,
         (404, Some(code)) if &*code == "ContactNotFound" => Error::NotFound,
+        (404, Some(code)) if &*code == "RetailKpiNotCalculated" => Error::NotCalculated,
         (409, _) => Error::MultipleMatches,
         (500, Some(code)) if &*code == "InvalidSystemConfiguration" => {
             Error::InvalidSystemConfiguration

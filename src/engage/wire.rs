@@ -9,6 +9,7 @@ mod bounds;
 mod changes;
 mod definitions;
 mod flag;
+mod history;
 mod items;
 mod profile;
 mod surrogates;

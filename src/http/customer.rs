@@ -22,8 +22,14 @@ use super::{
 use crate::{
     clock::Now,
     config::Scope,
-    customer::{self, CustomerQuery, Found, view::View},
+    customer::{
+        self, CustomerQuery, Found, HistoryQuery,
+        view::{Shape, View},
+    },
 };
+
+/// More invalidations of one contact than are plausible while a request waits for its history.
+const MAX_ROUNDS: usize = 4;
 
 /// The route of a look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,21 +103,73 @@ async fn find(
     request_id: &RequestId,
     now: Now,
 ) -> Result<CustomerResponse, ApiError> {
-    let shape = lookup.shape;
+    let (shape, history) = (lookup.shape, lookup.history);
     let query = customer_query(state, caller, lookup, directives, now);
     let found = find_customer(state, caller, &query, directives).await;
     let contact = found.as_ref().ok().map(|found| found.record.id);
-    let outcome = found.and_then(|found| {
-        caller.record_shown(found.record.id);
-        let rendered = state.customers.render(&found, &shape)?;
-        let verdict = found.verdict;
-        response::customer(rendered, verdict, request)
-    });
+    let outcome = match (found, &history) {
+        (Ok(found), None) => respond(state, caller, &found, &shape, request),
+        (Ok(found), Some(history)) => {
+            let with_history = respond_with_history(
+                state,
+                caller,
+                (&query, history),
+                found,
+                &shape,
+                directives,
+                request,
+            );
+            Box::pin(with_history).await
+        }
+        (Err(error), _) => Err(error),
+    };
     if shape.view == View::Full {
         let digester = &state.rules.digester;
         audit::full_view(request_id, &query, contact, outcome.as_ref(), digester);
     }
     outcome
+}
+
+fn respond(
+    state: &AppState,
+    caller: &Caller,
+    found: &Found,
+    shape: &Shape,
+    request: &Parts,
+) -> Result<CustomerResponse, ApiError> {
+    caller.record_shown(found.record.id);
+    let rendered = state.customers.render(found, shape)?;
+    response::customer(rendered, found.verdict, request)
+}
+
+/// The same with the contact's history, which a part that can't be had does not fail. An invalidation during the calls for
+/// the history takes effect on everything else too.
+async fn respond_with_history(
+    state: &AppState,
+    caller: &Caller,
+    (query, wanted): (&CustomerQuery, &HistoryQuery),
+    mut found: Found,
+    shape: &Shape,
+    directives: &Directives,
+    request: &Parts,
+) -> Result<CustomerResponse, ApiError> {
+    let customers = &state.customers;
+    let (mut since, mut verdict) = (query.arrival, found.verdict);
+    for _ in 0..MAX_ROUNDS {
+        let id = found.record.id;
+        let history = customers.find_history(query, wanted, id).await;
+        let history = history.map_err(|error| not_found(error, directives))?;
+        verdict = history.verdict(verdict);
+        if !customers.is_overtaken(query, id, &history, since) {
+            caller.record_shown(id);
+            let rendered = customers.render_with_history(&found, &history, shape)?;
+            return response::customer(rendered, verdict, request);
+        }
+        since = customers.arrival();
+        found = find_customer(state, caller, query, directives).await?;
+        verdict = verdict.worst(found.verdict);
+    }
+    Err(customer::Error::TooLate.into())
 }
 
 /// The query to the customer service.
@@ -146,13 +204,17 @@ async fn find_customer(
         if error.is_not_found() {
             caller.record_unknown(&query.lookup);
         }
-        if error == customer::Error::NotCached && !directives.only_if_cached {
-            return guard_tripped();
-        }
-        ApiError::from(error)
+        not_found(error, directives)
     })?;
     caller.require_contact(found.record.id)?;
     Ok(found)
+}
+
+fn not_found(error: customer::Error, directives: &Directives) -> ApiError {
+    if error == customer::Error::NotCached && !directives.only_if_cached {
+        return guard_tripped();
+    }
+    ApiError::from(error)
 }
 
 /// The refusal of a client whose enumeration guard is tripped, where the customer is not cached.

@@ -174,7 +174,9 @@ impl From<customer::Error> for ApiError {
                 retry_after: Some(retry_after),
                 ..
             } => Self::new(Code::UpstreamUnavailable).retry_after(retry_after),
-            E::Failed { .. } | E::Unreachable { .. } => Self::new(Code::UpstreamFailed),
+            E::Failed { .. } | E::Unreachable { .. } | E::NotCalculated => {
+                Self::new(Code::UpstreamFailed)
+            }
             E::Invalid { .. } => Self::new(Code::UpstreamInvalid),
             E::RateLimited { retry_after } => Self::new(Code::UpstreamUnavailable)
                 .retry_after(retry_after.unwrap_or(Duration::from_secs(1))),

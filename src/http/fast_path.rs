@@ -108,7 +108,7 @@ fn select(
     let lookup = rules
         .read(params, ParamLocation::Url, &caller, &directives, arrived)
         .ok()?;
-    if lookup.shape.view == View::Full || !lookup.fresh.is_empty() {
+    if lookup.shape.view == View::Full || !lookup.fresh.is_empty() || lookup.history.is_some() {
         return None;
     }
     let ParsedLookup { shape, .. } = lookup;

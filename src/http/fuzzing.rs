@@ -81,7 +81,7 @@ pub fn query(query: &str) {
         let text = match value {
             ParamValue::Text(text) => text,
             ParamValue::Repeated => "",
-            ParamValue::List(_) | ParamValue::Other => {
+            ParamValue::List(_) | ParamValue::Number(_) | ParamValue::Other => {
                 unreachable!("the values of a query are text")
             }
         };
@@ -193,7 +193,7 @@ fn has_no_input(error: &ApiError) {
 }
 
 /// The details of errors other than those of their codes.
-const DETAILS: [&str; 17] = [
+const DETAILS: [&str; 21] = [
     "the body is not a JSON object",
     "too long",
     "an unescaped + means a space: write %2B",
@@ -205,8 +205,12 @@ const DETAILS: [&str; 17] = [
     "storefront or full",
     "ECOM, POS or OTHER",
     "whole days from 1d to 365d",
-    "a comma-separated list of points, promotions, vouchers, or none; in a body an array, [] for none",
-    "a comma-separated list of points, promotions, vouchers, profile, or all; in a body an array",
+    "a comma-separated list of points, promotions, vouchers, pointTransactions, redeemedVouchers, purchases, or none; in a body an array, [] for none",
+    "a comma-separated list of points, promotions, vouchers, profile, pointTransactions, redeemedVouchers, purchases, or all; in a body an array",
+    "pointTransactions, redeemedVouchers and purchases are in the view full",
+    "for pointTransactions, redeemedVouchers and purchases in parts",
+    "a whole number from 1 to 100",
+    "an RFC 3339 time, such as 2026-11-23T12:00:00Z",
     "contains a part that is not in parts",
     "an e-mail address must be ASCII.",
     "an e-mail address must be ASCII; write the domain in its xn-- form.",

@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use jiff::{civil::Date, tz::TimeZone};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use super::{
     auth::Caller,
@@ -14,10 +14,13 @@ use super::{
 use crate::{
     clock::Now,
     config::{Scope, duration::days},
-    customer::view::{Shape, View},
+    customer::{
+        HistoryQuery,
+        view::{Shape, View},
+    },
     domain::{
-        Channel, ContactType, Digester, Identifier, IdentifierKind, IdentifierRules, Lookup, Part,
-        PartSet, identifier::AnyIdentifier, national_id::NationalId,
+        Channel, ContactType, Digester, HistoryPart, HistorySet, Identifier, IdentifierKind,
+        IdentifierRules, Lookup, Part, PartSet, identifier::AnyIdentifier, national_id::NationalId,
     },
 };
 
@@ -58,6 +61,8 @@ pub(super) struct ParsedLookup {
     pub(super) lookup: Lookup,
     pub(super) fresh: PartSet,
     pub(super) shape: Shape,
+    /// What is requested of the contact's history, if anything is.
+    pub(super) history: Option<HistoryQuery>,
 }
 
 /// The values of the parameters, before they are checked against each other and the caller's rights.
@@ -66,18 +71,32 @@ struct RawLookup<'a> {
     identifier: Option<(IdentifierKind, Cow<'a, str>)>,
     contact_type: Option<Cow<'a, str>>,
     view: Option<View>,
-    parts: Option<PartSet>,
+    parts: Option<RequestedParts>,
     fresh: Option<FreshParam>,
     channel: Option<Channel>,
     expiring_within: Option<Duration>,
+    limit: Option<usize>,
+    before: Option<Timestamp>,
+}
+
+/// The value of `parts`.
+#[derive(Clone, Copy)]
+struct RequestedParts {
+    parts: PartSet,
+    history: HistorySet,
 }
 
 /// The value of `fresh`.
 enum FreshParam {
     /// `all`: every requested part.
     All,
-    These(PartSet),
+    These(RequestedParts),
 }
+
+/// The items of a list that are sent where the request says nothing else.
+const DEFAULT_LIMIT: usize = 20;
+/// The most that a request may ask for.
+const MAX_LIMIT: usize = 100;
 
 impl LookupRules {
     /// Parses a look-up by identifier. Fails where the caller may not make it.
@@ -178,21 +197,33 @@ impl LookupRules {
         if view == View::Full {
             caller.require(Scope::ReadFull)?;
         }
-        let requested = raw.parts.unwrap_or(PartSet::ALL).union(PartSet::ALWAYS);
+        let mut requested = raw.parts.unwrap_or(RequestedParts {
+            parts: PartSet::ALL,
+            history: HistorySet::EMPTY,
+        });
+        requested.parts = requested.parts.union(PartSet::ALWAYS);
+        check_history(requested.history, raw, view, caller)?;
         let mut fresh = fresh_parts(raw.fresh.as_ref(), requested)?;
         if !fresh.is_empty() {
             caller.require(Scope::Fresh)?;
         }
         if directives.no_cache {
-            fresh = requested.intersection(PartSet::INVALIDATABLE);
+            fresh = requested.all_fresh();
         }
+        let history = (!requested.history.is_empty()).then(|| HistoryQuery {
+            asked: requested.history,
+            fresh: fresh.history,
+            limit: raw.limit.unwrap_or(DEFAULT_LIMIT),
+            before: raw.before,
+        });
         Ok(ParsedLookup {
             lookup,
-            fresh,
+            fresh: fresh.parts,
+            history,
             shape: Shape {
                 view,
                 channel: raw.channel.or_else(|| caller.channel()),
-                asked: requested,
+                asked: requested.parts,
                 expiring_within: raw.expiring_within.unwrap_or(self.expiring_within),
             },
         })
@@ -229,15 +260,76 @@ fn refuse_national_id(kind: IdentifierKind, text: &str, today: Date) -> Result<(
     Ok(())
 }
 
-fn fresh_parts(fresh: Option<&FreshParam>, requested: PartSet) -> Result<PartSet, ApiError> {
+/// Refuses a part of the history that the caller may not see, and its parameters where none is requested. It is for
+/// staff, and for shoppers about themselves.
+fn check_history(
+    history: HistorySet,
+    raw: &RawLookup<'_>,
+    view: View,
+    caller: &Caller,
+) -> Result<(), ApiError> {
+    if history.is_empty() {
+        let needless = [
+            ("limit", raw.limit.is_some()),
+            ("before", raw.before.is_some()),
+        ];
+        return match needless.iter().find(|(_, is_given)| *is_given) {
+            None => Ok(()),
+            Some((name, _)) => Err(ApiError::parameter(
+                name,
+                "for pointTransactions, redeemedVouchers and purchases in parts",
+            )),
+        };
+    }
+    if caller.is_shopper() {
+        return Ok(());
+    }
+    caller.require(Scope::ReadFull)?;
+    if view == View::Full {
+        Ok(())
+    } else {
+        Err(ApiError::parameter(
+            "parts",
+            "pointTransactions, redeemedVouchers and purchases are in the view full",
+        ))
+    }
+}
+
+fn fresh_parts(
+    fresh: Option<&FreshParam>,
+    requested: RequestedParts,
+) -> Result<RequestedParts, ApiError> {
     match fresh {
-        None => Ok(PartSet::EMPTY),
-        Some(FreshParam::All) => Ok(requested.intersection(PartSet::INVALIDATABLE)),
-        Some(FreshParam::These(parts)) if parts.is_subset(requested) => Ok(*parts),
+        None => Ok(RequestedParts::EMPTY),
+        Some(FreshParam::All) => Ok(requested.all_fresh()),
+        Some(FreshParam::These(these)) if these.is_subset(requested) => Ok(*these),
         Some(FreshParam::These(_)) => Err(ApiError::parameter(
             "fresh",
             "contains a part that is not in parts",
         )),
+    }
+}
+
+impl RequestedParts {
+    const EMPTY: Self = Self {
+        parts: PartSet::EMPTY,
+        history: HistorySet::EMPTY,
+    };
+
+    fn is_empty(self) -> bool {
+        self.parts.is_empty() && self.history.is_empty()
+    }
+
+    fn is_subset(self, other: Self) -> bool {
+        self.parts.is_subset(other.parts) && self.history.is_subset(other.history)
+    }
+
+    /// Those of them that can be requested fresh.
+    fn all_fresh(self) -> Self {
+        Self {
+            parts: self.parts.intersection(PartSet::INVALIDATABLE),
+            history: self.history,
+        }
     }
 }
 
@@ -267,6 +359,8 @@ impl<'a> RawLookup<'a> {
                             ApiError::parameter(&name, "whole days from 1d to 365d")
                         })?);
                 }
+                "limit" => raw.limit = Some(limit(&value)?),
+                "before" => raw.before = Some(before(&text(&name, value)?)?),
                 "parts" => raw.parts = Some(parts(value, location)?),
                 "fresh" => raw.fresh = Some(fresh(value, location)?),
                 _ => return Err(ApiError::parameter(&name, "unknown parameter")),
@@ -280,7 +374,7 @@ fn text<'a>(name: &str, value: ParamValue<'a>) -> Result<Cow<'a, str>, ApiError>
     match value {
         ParamValue::Text(text) if !text.is_empty() => Ok(text),
         ParamValue::Text(_) => Err(ApiError::parameter(name, "empty")),
-        ParamValue::List(_) | ParamValue::Other | ParamValue::Repeated => {
+        ParamValue::List(_) | ParamValue::Number(_) | ParamValue::Other | ParamValue::Repeated => {
             Err(ApiError::parameter(name, "not a string"))
         }
     }
@@ -298,11 +392,38 @@ fn channel(text: &str) -> Result<Channel, ApiError> {
     Channel::from_name(text).ok_or_else(|| ApiError::parameter("channel", "ECOM, POS or OTHER"))
 }
 
-fn parts(value: ParamValue<'_>, location: ParamLocation) -> Result<PartSet, ApiError> {
-    const FORM: &str = "a comma-separated list of points, promotions, vouchers, or none; in a body an array, [] for none";
+/// How many items: a number in a body, or its text.
+fn limit(value: &ParamValue<'_>) -> Result<usize, ApiError> {
+    let number = match value {
+        ParamValue::Number(number) => usize::try_from(*number).ok(),
+        ParamValue::Text(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            text.parse().ok()
+        }
+        _ => None,
+    };
+    number
+        .filter(|number| (1..=MAX_LIMIT).contains(number))
+        .ok_or_else(|| ApiError::parameter("limit", "a whole number from 1 to 100"))
+}
+
+fn before(text: &str) -> Result<Timestamp, ApiError> {
+    // The library reads other forms of ISO 8601 too, and names of zones.
+    let is_plain = |byte: u8| byte.is_ascii_digit() || b"-:.+TtZz".contains(&byte);
+    let time = match text.as_bytes().get(10) {
+        Some(b'T' | b't') if text.bytes().all(is_plain) => text.parse().ok(),
+        _ => None,
+    };
+    time.ok_or_else(|| {
+        let form = "an RFC 3339 time, such as 2026-11-23T12:00:00Z";
+        ApiError::parameter("before", form)
+    })
+}
+
+fn parts(value: ParamValue<'_>, location: ParamLocation) -> Result<RequestedParts, ApiError> {
+    const FORM: &str = "a comma-separated list of points, promotions, vouchers, pointTransactions, redeemedVouchers, purchases, or none; in a body an array, [] for none";
     let names = list("parts", value, FORM, location)?;
     if location == ParamLocation::Url && names == ["none"] {
-        return Ok(PartSet::EMPTY);
+        return Ok(RequestedParts::EMPTY);
     }
     part_set(&names, "parts", FORM, |part| {
         matches!(part, Part::Points | Part::Promotions | Part::Vouchers)
@@ -310,7 +431,7 @@ fn parts(value: ParamValue<'_>, location: ParamLocation) -> Result<PartSet, ApiE
 }
 
 fn fresh(value: ParamValue<'_>, location: ParamLocation) -> Result<FreshParam, ApiError> {
-    const FORM: &str = "a comma-separated list of points, promotions, vouchers, profile, or all; in a body an array";
+    const FORM: &str = "a comma-separated list of points, promotions, vouchers, profile, pointTransactions, redeemedVouchers, purchases, or all; in a body an array";
     let names = list("fresh", value, FORM, location)?;
     if names == ["all"] {
         return Ok(FreshParam::All);
@@ -331,7 +452,7 @@ fn list(
         ParamValue::Text(text) if location == ParamLocation::Url => {
             Ok(text.split(',').map(str::to_owned).collect())
         }
-        ParamValue::Text(_) | ParamValue::Other | ParamValue::Repeated => {
+        ParamValue::Text(_) | ParamValue::Number(_) | ParamValue::Other | ParamValue::Repeated => {
             Err(ApiError::parameter(name, form))
         }
     }
@@ -342,13 +463,15 @@ fn part_set(
     parameter: &str,
     form: &str,
     allowed: impl Fn(Part) -> bool,
-) -> Result<PartSet, ApiError> {
-    let mut parts = PartSet::EMPTY;
+) -> Result<RequestedParts, ApiError> {
+    let mut requested = RequestedParts::EMPTY;
+    let RequestedParts { parts, history } = &mut requested;
     for name in names {
-        match Part::from_name(name) {
-            Some(part) if allowed(part) && !parts.contains(part) => parts.insert(part),
+        match (Part::from_name(name), HistoryPart::from_name(name)) {
+            (Some(part), _) if allowed(part) && !parts.contains(part) => parts.insert(part),
+            (_, Some(part)) if !history.contains(part) => history.insert(part),
             _ => return Err(ApiError::parameter(parameter, form)),
         }
     }
-    Ok(parts)
+    Ok(requested)
 }

@@ -26,6 +26,8 @@ pub(super) enum ParamValue<'a> {
     Text(Cow<'a, str>),
     /// A list, in a body.
     List(Vec<String>),
+    /// A whole number, in a body.
+    Number(u64),
     /// A JSON value of another type.
     Other,
     /// Any value after the first of the same name.
@@ -201,8 +203,8 @@ impl<'de> Deserialize<'de> for ParamValue<'static> {
                 Ok(ParamValue::Other)
             }
 
-            fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-                Ok(ParamValue::Other)
+            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+                Ok(ParamValue::Number(number))
             }
 
             fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {

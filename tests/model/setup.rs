@@ -88,6 +88,7 @@ pub(crate) fn service(case: &Case) -> Setup {
     );
     let policy = Policy {
         lifetimes: PartMap::from_fn(lifetime),
+        history_lifetime: STALE_WHILE_REVALIDATE,
         stale_while_revalidate: STALE_WHILE_REVALIDATE,
         stale_if_error: STALE_IF_ERROR,
         stale_if_slow: STALE_IF_SLOW,

@@ -340,6 +340,7 @@ fn service(engage: &Simulator, burst: u32, rate: f64, clock: &Clock) -> Customer
     let client = EngageClient::new(&config, reader, admission, clock.clone());
     let policy = Policy {
         lifetimes: PartMap::splat(LIFETIME),
+        history_lifetime: LIFETIME,
         stale_while_revalidate: LIFETIME / 2,
         stale_if_error: 10 * LIFETIME,
         stale_if_slow: Duration::from_millis(300),

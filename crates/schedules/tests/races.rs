@@ -58,6 +58,7 @@ fn cache_at(clock: Clock) -> Arc<TestCache> {
     let minute = Duration::from_secs(60);
     let policy = Policy {
         lifetimes: PartMap::splat(minute),
+        history_lifetime: minute,
         stale_while_revalidate: minute,
         stale_if_error: minute,
         stale_if_slow: Duration::from_millis(300),

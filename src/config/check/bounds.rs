@@ -126,6 +126,7 @@ impl Config {
             ("cache.promotions_lifetime", cache.promotions_lifetime),
             ("cache.vouchers_lifetime", cache.vouchers_lifetime),
             ("cache.points_lifetime", cache.points_lifetime),
+            ("cache.history_lifetime", cache.history_lifetime),
             ("cache.stale_while_revalidate", cache.stale_while_revalidate),
             ("cache.stale_if_error", cache.stale_if_error),
             ("cache.negative_lifetime", cache.negative_lifetime),

@@ -42,6 +42,7 @@ impl Kept {
         let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
         let policy = Policy {
             lifetimes: PartMap::splat(MINUTE),
+            history_lifetime: MINUTE,
             stale_while_revalidate: MINUTE,
             stale_if_error: DAY,
             stale_if_slow: Duration::from_millis(300),

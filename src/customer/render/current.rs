@@ -24,6 +24,11 @@ impl Moments {
         }
     }
 
+    /// The time of rendering.
+    pub(super) fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// The first moment at which anything that was checked ends, or begins to expire soon.
     pub(super) fn changes_at(&self) -> Timestamp {
         self.changes_at

@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::{
+    history::{PageJson, PurchasesJson, RedeemedJson, TransactionJson},
     person::{AudienceJson, ConsentJson, ContactabilityJson, PreferencesJson, ProfileJson},
     time::{maybe_rfc_3339, rfc_3339},
 };
 use crate::domain::{
-    ContactId, Decimal, Money, Offer, OfferKind, OfferValue, Part, PartMap, Points, Promotion,
-    Voucher,
+    ContactId, Decimal, HistoryMap, HistoryPart, Money, Offer, OfferKind, OfferValue, Part,
+    PartMap, Points, Promotion, Voucher,
 };
 
 #[derive(Serialize)]
@@ -25,6 +26,9 @@ pub(super) struct AnswerJson<'a> {
     pub(super) points: Option<PointsJson<'a>>,
     pub(super) vouchers: Option<Vec<VoucherJson<'a>>>,
     pub(super) promotions: Option<Vec<PromotionJson<'a>>>,
+    pub(super) point_transactions: Option<PageJson<TransactionJson<'a>>>,
+    pub(super) redeemed_vouchers: Option<PageJson<RedeemedJson<'a>>>,
+    pub(super) purchases: Option<PurchasesJson>,
     pub(super) expiring_soon: Vec<ExpiringJson<'a>>,
     pub(super) freshness: FreshnessJson,
     pub(super) degraded: Vec<&'static str>,
@@ -208,7 +212,10 @@ impl<'a> ExpiringJson<'a> {
 }
 
 /// When each part was fetched; `null` for a part that is not shown.
-pub(super) struct FreshnessJson(PartMap<Option<AsOfJson>>);
+pub(super) struct FreshnessJson {
+    parts: PartMap<Option<AsOfJson>>,
+    history: HistoryMap<Option<AsOfJson>>,
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -217,15 +224,24 @@ struct AsOfJson {
 }
 
 impl FreshnessJson {
-    pub(super) fn of(as_of: impl Fn(Part) -> Option<Box<str>>) -> Self {
-        Self(PartMap::from_fn(|part| {
-            as_of(part).map(|as_of| AsOfJson { as_of })
-        }))
+    pub(super) fn of(
+        of_part: impl Fn(Part) -> Option<Box<str>>,
+        of_history: impl Fn(HistoryPart) -> Option<Box<str>>,
+    ) -> Self {
+        let json = |as_of: Option<Box<str>>| as_of.map(|as_of| AsOfJson { as_of });
+        Self {
+            parts: PartMap::from_fn(|part| json(of_part(part))),
+            history: HistoryMap::from_fn(|part| json(of_history(part))),
+        }
     }
 }
 
 impl Serialize for FreshnessJson {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(part, as_of)| (part.as_str(), as_of)))
+        let parts = self.parts.iter();
+        let parts = parts.map(|(part, as_of)| (part.as_str(), as_of));
+        let history = self.history.iter();
+        let history = history.map(|(part, as_of)| (part.as_str(), as_of));
+        serializer.collect_map(parts.chain(history))
     }
 }

@@ -102,8 +102,7 @@ impl Search<'_> {
         if verdict.status <= CacheStatus::Shared {
             verdict.status = match verdict.stands_in {
                 None => verdict.status,
-                Some(StaleReason::Error) => CacheStatus::StaleIfError,
-                Some(StaleReason::Slow) => CacheStatus::StaleIfSlow,
+                Some(reason) => reason.status(),
             };
         }
         verdict

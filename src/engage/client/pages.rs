@@ -8,32 +8,40 @@ use crate::{
 };
 
 /// Items requested per page.
-const PAGE: usize = 100;
+pub(super) const PAGE: usize = 100;
 /// Upper bound of pages: more than a thousand vouchers are a defect.
 pub(super) const MAX_PAGES: u32 = 10;
 
+/// A list, by what it is requested, and how much of it.
+#[derive(Clone, Copy)]
+pub(super) struct PagedList<'a> {
+    pub(super) path: &'a str,
+    /// The contact, where it is a parameter.
+    pub(super) contact: Option<&'a str>,
+    pub(super) max_pages: u32,
+}
+
 impl EngageClient {
-    /// Fetches up to [`MAX_PAGES`] pages of a list.
+    /// Fetches a list, up to its limit of pages.
     pub(super) async fn all_pages<T: Default>(
         &self,
-        permit: Permit,
-        path: &str,
-        contact: Option<&str>,
+        permit: &Permit,
+        list: PagedList<'_>,
         read: impl Fn(&[u8]) -> Result<Page<Partial<T>>, Error>,
         append: impl Fn(&mut T, T),
     ) -> Result<Partial<T>, Error> {
         let mut all = Partial::from(T::default());
         let mut offset = 0;
-        for page_number in 0..MAX_PAGES {
+        for page_number in 0..list.max_pages {
             if page_number > 0 {
                 permit.another().await?;
             }
             let offset_text = offset.to_string();
             let count_text = PAGE.to_string();
             let mut query: Vec<(&str, &str)> = Vec::new();
-            query.extend(contact.map(|id| ("contactId", id)));
+            query.extend(list.contact.map(|id| ("contactId", id)));
             query.extend([("offset", &*offset_text), ("count", &*count_text)]);
-            let page = match self.call(&permit, path, &query, &read).await {
+            let page = match self.call(permit, list.path, &query, &read).await {
                 Err(error) if error.is_too_large() && page_number > 0 => {
                     return Ok(truncated(all, "size"));
                 }

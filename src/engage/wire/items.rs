@@ -170,7 +170,7 @@ pub(super) fn vouchers(reader: &Reader, value: &RawValue) -> Result<Partial<Vouc
     }))
 }
 
-fn voucher(reader: &Reader, item: &Object<'_>) -> Result<Voucher, AnswerPath> {
+pub(super) fn voucher(reader: &Reader, item: &Object<'_>) -> Result<Voucher, AnswerPath> {
     Ok(Voucher {
         id: item.id("id").ok_or("vouchers[].id")?,
         code: item
@@ -241,8 +241,8 @@ pub(super) fn points(
     Ok(accounts.map(|accounts| Points { accounts }))
 }
 
-/// Whether the account belongs to the contact. Only here can that be seen; an account without a contact id passes.
-fn is_of(id: ContactId, item: &Object<'_>) -> bool {
+/// Whether the item belongs to the contact. Only here can that be seen; an item without a contact id passes.
+pub(super) fn is_of(id: ContactId, item: &Object<'_>) -> bool {
     item.every("contactId").all(|subject| {
         let is_owner =
             || text(subject).and_then(|subject| ContactId::parse_lenient(&subject)) == Some(id);

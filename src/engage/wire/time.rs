@@ -29,6 +29,19 @@ impl Reader {
         read(value, OfDay::Start, &self.time_zone).ok().flatten()
     }
 
+    /// The moment under a key, in any ASCII case; the latest of several. `None` means none, or never.
+    pub(super) fn start(
+        &self,
+        object: &Object<'_>,
+        key: &str,
+    ) -> Result<Option<Timestamp>, Unreadable> {
+        let mut latest: Option<Timestamp> = None;
+        for value in object.every(key) {
+            latest = latest.max(read(value, OfDay::Start, &self.time_zone)?);
+        }
+        Ok(latest)
+    }
+
     /// The end of validity under a key, in any ASCII case; the earliest of several. `None` means never.
     pub(super) fn end(
         &self,

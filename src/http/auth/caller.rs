@@ -71,6 +71,11 @@ impl Caller {
         }
     }
 
+    /// Whether a shopper calls, or a client on behalf of one: then every look-up is of that shopper's own data.
+    pub(in crate::http) fn is_shopper(&self) -> bool {
+        self.shopper.is_some()
+    }
+
     /// Forbidden where the client may not look up by this kind of identifier.
     pub(in crate::http) fn require_identifier(&self, kind: IdentifierKind) -> Result<(), ApiError> {
         let may = |client: &Arc<ApiClient>| client.may_look_up_by(kind);

@@ -132,6 +132,8 @@ pub(in crate::http) struct StatsJson {
     names: u64,
     negatives: u64,
     failures: u64,
+    histories: u64,
+    history_bytes: u64,
     fences: FenceCountsJson,
     flights: FlightCountsJson,
 }
@@ -147,6 +149,7 @@ struct FlightCountsJson {
     overviews: usize,
     resolutions: usize,
     parts: usize,
+    histories: usize,
 }
 
 /// `GET /cache/stats`: the size of everything that is bounded.
@@ -163,6 +166,8 @@ pub(in crate::http) async fn stats(
         names: stats.counts.aliases,
         negatives: stats.counts.negatives,
         failures: stats.counts.failures,
+        histories: stats.counts.histories,
+        history_bytes: stats.counts.history_bytes,
         fences: FenceCountsJson {
             contacts: stats.fenced_contacts,
             names: stats.fenced_aliases,
@@ -171,6 +176,7 @@ pub(in crate::http) async fn stats(
             overviews: stats.overviews,
             resolutions: stats.resolutions,
             parts: stats.parts,
+            histories: stats.histories,
         },
     })
 }

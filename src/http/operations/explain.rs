@@ -14,7 +14,7 @@ use self::shared::SharedTierJson;
 use super::{OperationsState, Operator};
 use crate::{
     customer::{self, Age, AliasView, ContactView, Explanation, FenceStatus},
-    domain::{Digester, Part},
+    domain::{Digester, HistoryPart, Part},
     http::{audit, body::read_json_body, error::ApiError, params::Params},
 };
 
@@ -59,6 +59,7 @@ struct ContactJson {
     #[serde(rename = "contact")]
     digest: String,
     parts: PartsJson<ProvenanceJson>,
+    history: HistoryJson<ProvenanceJson>,
     rendered: usize,
     names: Vec<AliasJson>,
     fences: Vec<FenceJson>,
@@ -71,6 +72,14 @@ struct PartsJson<T> {
     promotions: Option<T>,
     vouchers: Option<T>,
     points: Option<T>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HistoryJson<T> {
+    point_transactions: Option<T>,
+    redeemed_vouchers: Option<T>,
+    purchases: Option<T>,
 }
 
 impl<T> PartsJson<T> {
@@ -186,6 +195,11 @@ fn code_of(error: customer::Error) -> String {
 
 impl ContactJson {
     fn new(contact: ContactView, digester: &Digester) -> Self {
+        let mut histories = contact.history;
+        let mut history = |part| {
+            let index = histories.iter().position(|(of, _)| *of == part)?;
+            Some(ProvenanceJson::from(histories.swap_remove(index).1))
+        };
         let mut ages = contact.parts;
         let parts = PartsJson::new(|part| {
             let index = ages.iter().position(|(of, _)| *of == part)?;
@@ -194,6 +208,11 @@ impl ContactJson {
         Self {
             digest: contact.id.digest(digester).to_string(),
             parts,
+            history: HistoryJson {
+                point_transactions: history(HistoryPart::PointTransactions),
+                redeemed_vouchers: history(HistoryPart::RedeemedVouchers),
+                purchases: history(HistoryPart::Purchases),
+            },
             rendered: contact.rendered,
             names: contact.aliases.into_iter().map(AliasJson::from).collect(),
             fences: contact.fences.into_iter().map(FenceJson::from).collect(),

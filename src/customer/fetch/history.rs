@@ -1,0 +1,133 @@
+//! A call for a part of a contact's history. Not shared among replicas: each asks Engage.
+
+use std::sync::Arc;
+
+use super::FetchRequest;
+use crate::{
+    cache::{
+        CallKey, FetchStart, HistoryEntry,
+        flight::{FlightError, FlightHandle, FlightStart},
+        freshness::{FetchSource, Freshness},
+        parts::{Entry, Origins},
+    },
+    customer::Inner,
+    domain::{ContactId, History, HistoryPart, LookupKey, Part, Partial, Points},
+    engage::{AdmissionRequest, Error, Group, KnownPoints, Permit},
+};
+
+/// How a call ended: its entry may be forbidden by now.
+pub(in crate::customer) type HistoryOutcome = Result<Arc<HistoryEntry>, Error>;
+
+impl Inner {
+    /// Joins a call for a part of the contact's history, or starts one.
+    pub(in crate::customer) fn join_history(
+        self: &Arc<Self>,
+        id: ContactId,
+        part: HistoryPart,
+        request: FetchRequest<'_>,
+    ) -> Result<FlightHandle<HistoryOutcome>, FlightError> {
+        let inner = Arc::clone(self);
+        self.histories.join(
+            (id, part),
+            request.not_before,
+            request.claim(),
+            move |flight| async move { inner.fetch_history(id, part, &flight).await },
+        )
+    }
+
+    async fn fetch_history(
+        &self,
+        id: ContactId,
+        part: HistoryPart,
+        flight: &FlightStart<HistoryOutcome>,
+    ) -> HistoryOutcome {
+        let request = AdmissionRequest {
+            requesters: flight.claims(),
+            subject: LookupKey::by_id(id).subject(),
+        };
+        let permit = self.engage.admit(group(part), request).await?;
+        let memory = &self.tiers.memory;
+        let start = memory.begin();
+        let accounts = match part {
+            HistoryPart::PointTransactions => self.known_accounts(id, start, flight),
+            HistoryPart::RedeemedVouchers | HistoryPart::Purchases => None,
+        };
+        flight.begin(start.sequence, start.now.tick);
+        let fetched = self.read_history(permit, id, part, accounts.as_ref()).await;
+        let outcome = fetched.map(|fetched| {
+            let entry = Arc::new(memory.history_entry((id, part), start, fetched));
+            memory.store_history(&entry);
+            entry
+        });
+        let error = outcome.as_ref().err();
+        self.note(&CallKey::History(id, part), start, error);
+        outcome
+    }
+
+    /// The contact's cached point accounts, if they are young enough for all requests of the flight: they spare a call.
+    fn known_accounts(
+        &self,
+        id: ContactId,
+        start: FetchStart,
+        flight: &FlightStart<HistoryOutcome>,
+    ) -> Option<Entry<Points>> {
+        let memory = &self.tiers.memory;
+        let (record, now) = (memory.record(id)?, start.now.tick);
+        let provenance = record.provenance(Part::Points)?;
+        // A fence that is raised later forbids what this flight fetches.
+        let is_allowed = memory.fences.allows(id, Part::Points, provenance.sequence);
+        let is_usable = is_allowed
+            && !provenance.is_shared
+            && provenance.source == FetchSource::Entity
+            && provenance.freshness(now, &memory.policy) == Freshness::Fresh;
+        if !is_usable {
+            return None;
+        }
+        // The flight counts as begun when the accounts were requested: a request that wants newer ones does not join it
+        // from now on, and one that has joined is seen in the demand.
+        flight.begin(provenance.sequence, now);
+        let max_age = flight.demand().borrow().max_age;
+        if max_age.is_zero() || provenance.age(now) > max_age {
+            return None;
+        }
+        memory.parts_of(&record)?.points
+    }
+
+    /// Asks the endpoint.
+    async fn read_history(
+        &self,
+        permit: Permit,
+        id: ContactId,
+        part: HistoryPart,
+        accounts: Option<&Entry<Points>>,
+    ) -> Result<Partial<History>, Error> {
+        let engage = &self.engage;
+        Ok(match part {
+            HistoryPart::PointTransactions => {
+                let known = accounts.map(|accounts| KnownPoints {
+                    points: &accounts.data,
+                    is_incomplete: accounts.incomplete,
+                });
+                let transactions = engage.point_transactions(permit, id, known).await?;
+                transactions.map(History::PointTransactions)
+            }
+            HistoryPart::RedeemedVouchers => {
+                let vouchers = engage.redeemed_vouchers(permit, id).await?;
+                vouchers.map(History::RedeemedVouchers)
+            }
+            HistoryPart::Purchases => {
+                let purchases = engage.purchases(permit, id).await?;
+                purchases.map(History::Purchases)
+            }
+        })
+    }
+}
+
+/// The group of endpoints that returns the part.
+fn group(part: HistoryPart) -> Group {
+    match part {
+        HistoryPart::PointTransactions => Group::PointTransactions,
+        HistoryPart::RedeemedVouchers => Group::RedeemedVouchers,
+        HistoryPart::Purchases => Group::Purchases,
+    }
+}

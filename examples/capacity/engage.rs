@@ -163,7 +163,13 @@ fn respond(path: &str, query: &[(&str, &str)], has_phones: bool) -> (Group, Resu
         Group::Promotions => promotions(contact),
         Group::Vouchers => format!("{{\"totalCount\":1,\"items\":{}}}", vouchers(contact)),
         Group::Points => points(contact),
-        Group::PointDefinitions | Group::Changes => unreachable!("nothing runs in the background"),
+        Group::Changes
+        | Group::PointDefinitions
+        | Group::PointTransactions
+        | Group::RedeemedVouchers
+        | Group::Purchases => {
+            unreachable!("neither history nor anything in the background is requested")
+        }
     };
     (group, contact.map(write).ok_or(Error::NotFound))
 }

@@ -29,6 +29,7 @@ mod fresh;
 mod freshness;
 pub(crate) mod full;
 pub(crate) mod harness;
+mod history;
 mod hostile;
 mod identifier_facts;
 mod identifiers;

@@ -192,6 +192,9 @@ fn assert_shape(answer: &Answer) {
             "contactability",
             "preferences",
             "consents",
+            "pointTransactions",
+            "redeemedVouchers",
+            "purchases",
             "expiringSoon",
             "freshness",
             "degraded",
@@ -224,7 +227,15 @@ fn assert_shape(answer: &Answer) {
         assert!(soon["expiresOn"].is_string());
         time_or_null(&soon["expiresOn"]);
     }
-    let freshness = object(&answer["freshness"], &parts, "freshness");
+    let history = ["pointTransactions", "redeemedVouchers", "purchases"];
+    let keys = [&parts[..], &history].concat();
+    let freshness = object(&answer["freshness"], &keys, "freshness");
+    for part in history {
+        assert!(
+            answer[part].is_null() && freshness[part].is_null(),
+            "{part}"
+        );
+    }
     for part in parts {
         let part = object(&freshness[part], &["asOf"], part);
         assert!(part["asOf"].is_string());

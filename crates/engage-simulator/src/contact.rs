@@ -35,13 +35,34 @@ pub(crate) struct Voucher {
     pub(crate) name: String,
     pub(crate) expires_on: String,
     pub(crate) redeemed_on: Option<String>,
+    /// How often it was made available again after it had been redeemed.
+    pub(crate) reactivations: u32,
     pub(crate) amount: String,
     pub(crate) currency: String,
     pub(crate) local_values: Vec<(String, String)>,
     pub(crate) points: String,
 }
 
+/// How often a voucher can be reactivated, in a tenant with the default settings.
+const MAX_REACTIVATIONS: u32 = 3;
+
 impl Voucher {
+    /// Makes a redeemed voucher that has not expired available again. No event reports it.
+    pub(crate) fn reactivate(&mut self, now: Timestamp) -> Result<(), String> {
+        let refusal = if self.redeemed_on.is_none() {
+            "RewardVoucherAlreadyActivated"
+        } else if is_past(Some(&self.expires_on), now) {
+            "RewardVoucherExpired"
+        } else if self.reactivations >= MAX_REACTIVATIONS {
+            "the voucher was reactivated three times"
+        } else {
+            self.redeemed_on = None;
+            self.reactivations += 1;
+            return Ok(());
+        };
+        Err(refusal.to_owned())
+    }
+
     pub(crate) fn is_available(&self, now: Timestamp) -> bool {
         self.redeemed_on.is_none() && !is_past(Some(&self.expires_on), now)
     }

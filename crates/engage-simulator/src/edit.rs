@@ -114,6 +114,8 @@ pub(crate) enum Edit {
     AddTransaction(Json),
     /// The summary of purchases; null for none.
     Purchases(Json),
+    /// Makes a redeemed voucher available again.
+    ReactivateVoucher(String),
     AddPromotion(Json),
     RemovePromotion(String),
     RedeemPromotion(String),

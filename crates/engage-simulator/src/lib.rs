@@ -21,8 +21,8 @@
 //!
 //! Under `/api/v3` and `/api/v2`: `contactoverview`, `contacts/id`, `contacts/{id}`,
 //! `contacts/{id}/promotions`, `contacts/{id}/purchasehistorysummary`, `point-accounts`, `point-accounts/definitions` (in
-//! v3 inferred from v2), `contacts/changes`, `target-audiences`; v3 also has `reward-vouchers[/available|/redeemed]` and `point-transactions`, v2
-//! `contacts/{id}/bonuschecks[/available|/redeemed]` and `contacts/{id}/bonuspointtransactions`.
+//! v3 inferred from v2), `contacts/changes`, `target-audiences`; v3 also has `reward-vouchers[/available|/redeemed]` and
+//! `point-transactions`, v2 `contacts/{id}/bonuschecks[/available|/redeemed]` and `contacts/{id}/bonuspointtransactions`.
 //! Anything else, and any query parameter that Engage does not accept, is a 404 and listed by [`Simulator::unexpected`].
 //!
 //! - The overview has the data of one overview lag ago, identifiers included; everything else is current. Initial contacts
@@ -70,8 +70,9 @@
 //!
 //! Edits: `{"points":"120.5"}`, `{"pointsOf":[2,"3"]}`, `{"attribute":["shoeSize",41]}`,
 //! `{"addVoucher":{"amount":"100"}}`, `{"removeVoucher":"id"}`, `{"redeemVoucher":"id"}`,
-//! `{"addTransaction":{"amount":20}}`, `{"purchases":{}}`, `{"addPromotion":{}}`, `{"removePromotion":"id"}`, `{"redeemPromotion":"id"}`, `{"audiences":[]}`,
-//! `{"warnings":[]}`, `{"preferences":{}}`, `{"consents":[]}`, `{"contactType":"Contact"}`, `"delete"`.
+//! `{"reactivateVoucher":"id"}`, `{"addTransaction":{"amount":20}}`, `{"purchases":{}}`, `{"addPromotion":{}}`,
+//! `{"removePromotion":"id"}`, `{"redeemPromotion":"id"}`, `{"audiences":[]}`, `{"warnings":[]}`, `{"preferences":{}}`,
+//! `{"consents":[]}`, `{"contactType":"Contact"}`, `"delete"`.
 //!
 //! Faults: `"hang"`, `"resetBeforeBody"`, `"resetMidBody"`, `"truncatedJson"`, `"html502"`,
 //! `"htmlOk200"`, `"wrongContentType"`, `"empty200"`, `{"tooMany":{"retryAfter":"5"}}`,

@@ -84,6 +84,10 @@ pub(crate) fn apply(
             contact.purchases = purchases;
             Change::silent()
         }
+        Edit::ReactivateVoucher(id) => {
+            voucher(contact, &id)?.reactivate(now)?;
+            Change::silent()
+        }
         Edit::AddPromotion(given) => {
             let promotion = complete_promotion(given, rng)?;
             let event = Event::promotion_assigned(&contact.id, &promotion);
@@ -190,6 +194,7 @@ fn add_voucher(
             .expires_on
             .unwrap_or_else(|| TimeFormat::Zulu.write(in_a_month)),
         redeemed_on: None,
+        reactivations: 0,
         amount: seed.amount,
         currency: seed.currency,
         local_values: seed.local_values,

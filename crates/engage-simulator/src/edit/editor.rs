@@ -73,7 +73,7 @@ impl ContactEditor {
         self.apply(Edit::RemoveVoucher(id.to_owned()))
     }
 
-    /// Redeems a voucher.
+    /// Redeems a voucher; Engage sends no event.
     #[track_caller]
     pub fn redeem_voucher(self, id: &str) -> Self {
         self.apply(Edit::RedeemVoucher(id.to_owned()))
@@ -89,6 +89,12 @@ impl ContactEditor {
     #[track_caller]
     pub fn purchases(self, purchases: Value) -> Self {
         self.apply(Edit::Purchases(purchases.into()))
+    }
+
+    /// Makes a redeemed voucher available again, three times at most; Engage sends no event.
+    #[track_caller]
+    pub fn reactivate_voucher(self, id: &str) -> Self {
+        self.apply(Edit::ReactivateVoucher(id.to_owned()))
     }
 
     /// Assigns a promotion; missing fields are added.
@@ -133,7 +139,7 @@ impl ContactEditor {
         self.apply(Edit::Consents(consents.into()))
     }
 
-    /// Sets `meta.contactType`; a new type becomes valid.
+    /// Sets `meta.contactType`, as `updateContactType` does: no identifier moves. A new type becomes valid.
     #[track_caller]
     pub fn contact_type(self, contact_type: &str) -> Self {
         self.apply(Edit::ContactType(contact_type.to_owned()))

@@ -75,6 +75,7 @@ fn voucher(rng: &mut Rng, now: Timestamp) -> Voucher {
         .to_owned(),
         expires_on: date(rng, now, -20..120),
         redeemed_on: is_redeemed.then(|| date(rng, now, -200..-30)),
+        reactivations: 0,
         amount: pick(rng, &AMOUNTS).to_owned(),
         currency: "SEK".to_owned(),
         local_values,

@@ -55,6 +55,35 @@ async fn voucher_lists_differ_by_scope_and_version() {
 }
 
 #[tokio::test]
+async fn redeemed_voucher_is_reactivated_three_times_at_most() {
+    let engage = Engage::start().await;
+    let voucher = "8d31c000-2001-4c22-b002-b2d200c00001";
+    let path = format!("/contacts/{}", ALVA.id);
+    let edit = |edit: &str| {
+        let (engage, path) = (&engage, &path);
+        let body = format!(r#"[{{"{edit}":"{voucher}"}}]"#);
+        async move { engage.control("POST", path, &body).await.status }
+    };
+    let available = || async {
+        let v3 = "/api/v3/reward-vouchers/available";
+        let v3 = engage.get(v3, &QUERY).await.ok()["totalCount"].clone();
+        let v2 = format!("/api/v2/contacts/{}/bonuschecks/available", ALVA.id);
+        assert_eq!(engage.get(&v2, &[]).await.ok()["totalCount"], v3);
+        v3
+    };
+    assert_eq!(edit("reactivateVoucher").await, 400, "it is active");
+    for _ in 0..3 {
+        assert_eq!(edit("redeemVoucher").await, 200);
+        assert_eq!(available().await, 1);
+        assert_eq!(edit("reactivateVoucher").await, 200);
+        assert_eq!(available().await, 2);
+    }
+    assert_eq!(edit("redeemVoucher").await, 200);
+    assert_eq!(edit("reactivateVoucher").await, 400, "a fourth time");
+    assert_eq!(available().await, 1);
+}
+
+#[tokio::test]
 async fn page_cap_splits_lists_into_pages() {
     let engage = Engage::start().await;
     engage.simulator.page_cap(Some(2));

@@ -34,7 +34,7 @@ pub use customer::{
 };
 pub use digest::{Digester, KeyedDigest};
 pub use field_value::FieldValue;
-pub use flow::{Claim, ClientName, Demand, Flow, Priority, Requester, Requesters};
+pub use flow::{Claim, ClientName, Demand, Flow, Priority, PriorityClass, Requester, Requesters};
 pub use history::{
     Dated, History, HistoryList, HistoryMap, HistoryPart, HistorySet, PointTransaction,
     PurchaseFigures, Purchases, RedeemedVoucher,

@@ -14,6 +14,8 @@ listed_enum! {
         RefreshAhead => "refresh_ahead",
         /// Stale data was served.
         Refresh => "refresh",
+        /// A prefetch or a batch asks for data that is not cached: a program waits at most, no person.
+        Deferred => "deferred",
         /// A caller waits for data that is not cached.
         Miss => "miss",
         /// A caller waits for current data.
@@ -21,10 +23,25 @@ listed_enum! {
     }
 }
 
+/// The classes of priorities, lowest first: every call of a class precedes those of the classes below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PriorityClass {
+    /// Refreshes of what is cached.
+    Background,
+    /// Prefetches and batches.
+    Deferred,
+    /// A person waits.
+    Awaited,
+}
+
 impl Priority {
-    /// Whether a caller waits for the call. Awaited calls precede background calls.
-    pub const fn is_awaited(self) -> bool {
-        matches!(self, Priority::Miss | Priority::Fresh)
+    /// Its class.
+    pub const fn class(self) -> PriorityClass {
+        match self {
+            Priority::RefreshAhead | Priority::Refresh => PriorityClass::Background,
+            Priority::Deferred => PriorityClass::Deferred,
+            Priority::Miss | Priority::Fresh => PriorityClass::Awaited,
+        }
     }
 }
 

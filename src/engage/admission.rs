@@ -44,8 +44,10 @@ const MAX_RETRIES: u32 = 10;
 const MAX_CONTACT_SPACING: Duration = Duration::from_millis(50);
 /// Delay before a retry, in milliseconds.
 const RETRY_DELAY: std::ops::Range<u64> = 50..200;
-/// The longest time between two attempts of a call: the delay, and the wait for the call budget.
+/// The longest time between two attempts of a call: the delay, and the wait for the call budget, twice where an awaited
+/// request joins late.
 pub(super) const LONGEST_WAIT: Duration = MAX_WAIT
+    .saturating_add(MAX_WAIT)
     .saturating_add(MAX_RETURN)
     .saturating_add(Duration::from_millis(RETRY_DELAY.end));
 

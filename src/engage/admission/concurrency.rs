@@ -34,13 +34,14 @@ impl ConcurrencyLimit {
         self.in_use * 2 <= self.max
     }
 
-    /// Whether the requester's flow may take a permit. Background calls leave some to awaited ones; the last quarter
-    /// (of eight or more) is reserved for clients below their fair share, so that a new client is not blocked; a
-    /// shopper has at most an eighth.
+    /// Whether the requester's flow may take a permit. Background calls leave some to awaited ones, and deferred calls,
+    /// which come by the hundred, half: also to the people of their own client. The last quarter (of eight or more) is
+    /// reserved for clients below their fair share, so that a new client is not blocked; a shopper has at most an
+    /// eighth.
     pub(super) fn may_acquire(&self, requester: &Requester) -> bool {
         let free = self.max.saturating_sub(self.in_use);
         match requester.priority {
-            Priority::RefreshAhead => free > self.max / 2,
+            Priority::RefreshAhead | Priority::Deferred => free > self.max / 2,
             Priority::Refresh => free > self.max / 4,
             Priority::Miss | Priority::Fresh => {
                 let is_within =
@@ -138,6 +139,10 @@ mod tests {
         assert_eq!(
             fill(&mut concurrency, &requester("a", Priority::RefreshAhead)),
             16
+        );
+        assert_eq!(
+            fill(&mut concurrency, &requester("a", Priority::Deferred)),
+            0
         );
         assert_eq!(
             fill(&mut concurrency, &requester("a", Priority::Refresh)),

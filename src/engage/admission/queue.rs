@@ -1,6 +1,6 @@
-//! Bounded fair queue of calls that wait for admission. Awaited calls precede background calls; within a class flows
-//! are served round robin. When the queue is full it drops background calls first, then the newest call of the flow
-//! with the most entries.
+//! Bounded fair queue of calls that wait for admission. Awaited calls precede deferred ones, and those background calls;
+//! within a class flows are served round robin. When the queue is full it drops a call of the lowest class in it: the
+//! newest of the flow with the most entries.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::round_robin::{RoundRobin, WEIGHT, is_urgent};
 use crate::{
     clock::Tick,
-    domain::{ClientName, Flow, Requester, Requesters},
+    domain::{ClientName, Flow, PriorityClass, Requester, Requesters},
     engage::{error::Error, group::Group},
 };
 
@@ -41,14 +41,14 @@ pub(super) struct Waiter {
 }
 
 impl Waiter {
-    fn is_awaited(&self) -> bool {
-        self.requesters.priority().is_awaited()
+    pub(super) fn class(&self) -> PriorityClass {
+        self.requesters.priority().class()
     }
 
     /// Requesters of the waiter's own class: a refresh that a caller also waits for counts as that caller's.
     fn effective_requesters(&self) -> impl Iterator<Item = &Requester> {
-        let is_awaited = self.is_awaited();
-        let counts = move |requester: &&Requester| requester.priority.is_awaited() == is_awaited;
+        let class = self.class();
+        let counts = move |requester: &&Requester| requester.priority.class() == class;
         self.requesters.iter().filter(counts)
     }
 }
@@ -91,11 +91,11 @@ impl WaitQueue {
         self.remove(ticket)
     }
 
-    /// The newest call of the flow with the most entries: among background calls if there are any, else among all.
+    /// The newest call of the flow with the most entries, among the calls of the lowest class.
     fn victim(&self) -> Option<u64> {
-        let all_are_awaited = self.waiting.iter().all(Waiter::is_awaited);
+        let lowest = self.waiting.iter().map(Waiter::class).min()?;
         let candidates = || {
-            let is_candidate = |waiter: &&Waiter| waiter.is_awaited() == all_are_awaited;
+            let is_candidate = |waiter: &&Waiter| waiter.class() == lowest;
             self.waiting.iter().filter(is_candidate)
         };
         let mut entries = EntryCounts::default();
@@ -118,8 +118,7 @@ impl WaitQueue {
             (self.round_robin.service_order(requester), waiter.ticket)
         })?;
         let is_of_same_flow = |(_, requester): &(&Waiter, &Requester)| {
-            requester.flow == first.flow
-                && requester.priority.is_awaited() == first.priority.is_awaited()
+            requester.flow == first.flow && requester.priority.class() == first.priority.class()
         };
         let (waiter, requester) =
             requesters()
@@ -156,12 +155,22 @@ impl WaitQueue {
             .collect()
     }
 
-    /// Replaces a waiter's requesters.
-    pub(super) fn update(&mut self, ticket: u64, requesters: Requesters) {
+    /// Replaces a waiter's requesters. If that raises its class to the highest, it waits since `now`: the requests that
+    /// joined have not waited yet. Returns since when it waits; `None` if it has left the queue.
+    pub(super) fn update(
+        &mut self,
+        ticket: u64,
+        requesters: Requesters,
+        now: Tick,
+    ) -> Option<Tick> {
         let is_it = |waiter: &&mut Waiter| waiter.ticket == ticket;
-        if let Some(waiter) = self.waiting.iter_mut().find(is_it) {
-            waiter.requesters = requesters;
+        let waiter = self.waiting.iter_mut().find(is_it)?;
+        let before = waiter.class();
+        waiter.requesters = requesters;
+        if before < PriorityClass::Awaited && waiter.class() == PriorityClass::Awaited {
+            waiter.since = waiter.since.max(now);
         }
+        Some(waiter.since)
     }
 }
 

@@ -1,9 +1,12 @@
 //! Hierarchical round robin: the client served longest ago is next, among its shoppers likewise, and within one flow
 //! the priorities are served by weight.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, VecDeque},
+};
 
-use crate::domain::{ClientName, Flow, Priority, Requester};
+use crate::domain::{ClientName, Flow, Priority, PriorityClass, Requester};
 
 /// Within one flow, this many urgent calls are served per less urgent one.
 pub(super) const WEIGHT: u8 = 3;
@@ -12,7 +15,7 @@ pub(super) const WEIGHT: u8 = 3;
 const MAX_TURNS: usize = 4096;
 
 /// Sort key of a flow; the least is served first.
-pub(super) type ServiceOrder = (bool, u64, u64);
+pub(super) type ServiceOrder = (Reverse<PriorityClass>, u64, u64);
 
 /// Last turn of each flow.
 #[derive(Debug, Default)]
@@ -29,21 +32,21 @@ pub(super) struct RoundRobin {
 #[derive(Clone, Copy, Debug, Default)]
 struct Last {
     turn: u64,
-    /// Urgent calls served since the last less urgent one: of awaited calls, and of background calls.
-    urgent_in_a_row: [u8; 2],
+    /// Urgent calls served since the last less urgent one, by class.
+    urgent_in_a_row: [u8; 3],
 }
 
-/// Whether it is the more urgent priority of its class (awaited, background).
+/// Whether it is the more urgent priority of its class, where that has two.
 pub(super) const fn is_urgent(priority: Priority) -> bool {
     matches!(priority, Priority::Fresh | Priority::Refresh)
 }
 
 impl RoundRobin {
-    /// Sort key of the requester: awaited before background calls, then the client's last turn, then the flow's own.
+    /// Sort key of the requester: the highest class first, then the client's last turn, then the flow's own.
     pub(super) fn service_order(&self, requester: &Requester) -> ServiceOrder {
         let client = self.clients.get(&requester.flow.client);
         (
-            !requester.priority.is_awaited(),
+            Reverse(requester.priority.class()),
             client.copied().unwrap_or_default(),
             self.last(&requester.flow).turn,
         )
@@ -51,7 +54,7 @@ impl RoundRobin {
 
     /// Whether the other priority is next within the requester's flow.
     pub(super) fn yields(&self, requester: &Requester) -> bool {
-        let class = usize::from(!requester.priority.is_awaited());
+        let class = requester.priority.class() as usize;
         let less_urgent_is_due = self.last(&requester.flow).urgent_in_a_row[class] >= WEIGHT;
         is_urgent(requester.priority) == less_urgent_is_due
     }
@@ -72,7 +75,7 @@ impl RoundRobin {
             .insert(requester.flow.client.clone(), self.count);
         let last = self.flows.entry(requester.flow.clone()).or_default();
         last.turn = self.count;
-        let in_a_row = &mut last.urgent_in_a_row[usize::from(!requester.priority.is_awaited())];
+        let in_a_row = &mut last.urgent_in_a_row[requester.priority.class() as usize];
         *in_a_row = if is_urgent(requester.priority) {
             (*in_a_row + 1).min(WEIGHT)
         } else {

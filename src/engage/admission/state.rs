@@ -25,7 +25,8 @@ use crate::{
     },
 };
 
-/// Longest time that a call waits for admission, apart from the time in which a shared budget's share comes back.
+/// Longest time that a call waits for admission, from the first awaited request on if one joins it later, and apart from the
+/// time in which a shared budget's share comes back.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(1);
 /// Upper bound of the queue's length, for any rate.
 const MAX_QUEUE: usize = 1000;
@@ -373,7 +374,7 @@ impl PendingWait<'_> {
     async fn decision(
         &mut self,
         requesters: &mut watch::Receiver<Requesters>,
-        since: Tick,
+        mut since: Tick,
     ) -> Outcome {
         let shared = self.shared;
         let clock = &shared.clock;
@@ -395,7 +396,9 @@ impl PendingWait<'_> {
                 changed = requesters.changed(), if may_change => {
                     may_change = changed.is_ok();
                     let requesters = requesters.borrow_and_update().clone();
-                    shared.state().queue.update(self.ticket, requesters);
+                    let updated =
+                        shared.state().queue.update(self.ticket, requesters, clock.tick());
+                    since = updated.unwrap_or(since);
                 }
                 () = released => {}
                 () = clock.sleep_until(wake) => {}

@@ -119,7 +119,7 @@ fn shared_call_uses_the_earliest_turn_of_its_requesters() {
     }
     let mut shared = Requesters::from(requester("greedy", Priority::Fresh));
     shared.add(&requester("modest", Priority::Miss));
-    queue.update(4, shared);
+    queue.update(4, shared, Tick::default());
     serve(&mut queue);
     let next = queue.next(|_, _| true).expect("three wait");
     assert_eq!(
@@ -173,6 +173,88 @@ fn fresh_requests_do_not_push_out_all_misses_of_their_flow() {
     assert_eq!(misses.count(), 2);
 }
 
+#[test]
+fn deferred_calls_come_after_people_and_before_refreshes() {
+    let mut tickets = Tickets(0);
+    let mut queue = WaitQueue::new(100);
+    for (name, priority) in [
+        ("modest", Priority::Refresh),
+        ("greedy", Priority::Deferred),
+        ("greedy", Priority::Deferred),
+        ("modest", Priority::Deferred),
+        ("modest", Priority::Miss),
+        ("greedy", Priority::Fresh),
+    ] {
+        queue.push(tickets.waiter(name, priority));
+    }
+    let served = order(&mut queue);
+    let served: Vec<_> = served.iter().map(|(name, at)| (&**name, *at)).collect();
+    assert_eq!(
+        served,
+        [
+            ("modest", Priority::Miss),
+            ("greedy", Priority::Fresh),
+            ("modest", Priority::Deferred),
+            ("greedy", Priority::Deferred),
+            ("greedy", Priority::Deferred),
+            ("modest", Priority::Refresh),
+        ]
+    );
+}
+
+#[test]
+fn full_queue_drops_refreshes_then_deferred_calls_before_awaited_ones() {
+    let mut tickets = Tickets(0);
+    let mut queue = WaitQueue::new(3);
+    queue.push(tickets.waiter("a", Priority::Deferred));
+    queue.push(tickets.waiter("a", Priority::Deferred));
+    queue.push(tickets.waiter("b", Priority::Refresh));
+    let mut dropped = |name, priority| {
+        let waiter = queue.push(tickets.waiter(name, priority));
+        waiter.map(|waiter| waiter.ticket)
+    };
+    assert_eq!(dropped("b", Priority::Miss), Some(3));
+    assert_eq!(dropped("b", Priority::Refresh), Some(5));
+    assert_eq!(
+        dropped("c", Priority::Deferred),
+        Some(2),
+        "the flow with the most deferred calls"
+    );
+    assert_eq!(dropped("b", Priority::Miss), Some(6));
+    assert_eq!(dropped("b", Priority::Miss), Some(1));
+    assert_eq!(queue.len(), 3);
+}
+
+#[test]
+fn person_who_joins_a_deferred_call_raises_it_and_waits_in_full() {
+    let mut tickets = Tickets(0);
+    let mut queue = WaitQueue::new(100);
+    let later = Tick::default() + std::time::Duration::from_secs(1);
+    queue.push(tickets.waiter("b", Priority::Miss));
+    queue.push(tickets.waiter("a", Priority::Deferred));
+    let mut joined = Requesters::from(requester("a", Priority::Deferred));
+    joined.add(&requester("a", Priority::Refresh));
+    assert_eq!(
+        queue.update(2, joined.clone(), later),
+        Some(Tick::default())
+    );
+    joined.add(&requester("c", Priority::Miss));
+    assert_eq!(queue.update(2, joined.clone(), later), Some(later));
+    let next = queue.next(|waiter, _| waiter.ticket == 2);
+    assert_eq!(
+        next.map(|next| next.requester),
+        Some(requester("c", Priority::Miss))
+    );
+    // One more who joins does not prolong it again.
+    joined.add(&requester("d", Priority::Fresh));
+    let much_later = later + std::time::Duration::from_secs(1);
+    assert_eq!(queue.update(2, joined, much_later), Some(later));
+    assert_eq!(
+        queue.update(3, requester("a", Priority::Miss).into(), later),
+        None
+    );
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Arrive(usize, Option<u64>, Priority),
@@ -192,15 +274,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// The test's own record of a flow or client: queued calls, and when one was last served.
 #[derive(Default)]
 struct Record {
-    waiting: Vec<(u64, bool, usize)>,
+    waiting: Vec<(u64, PriorityClass, usize)>,
     served: usize,
 }
 
 impl Record {
     /// Whether a call has been queued since before `since` and none was served since.
-    fn was_passed_over(&self, since: usize, awaited: bool) -> bool {
-        let waits =
-            |(_, is_awaited, at): &(u64, bool, usize)| *is_awaited == awaited && *at < since;
+    fn was_passed_over(&self, since: usize, class: PriorityClass) -> bool {
+        let waits = |(_, of, at): &(u64, PriorityClass, usize)| *of == class && *at < since;
         self.served < since && self.waiting.iter().any(waits)
     }
 }
@@ -220,14 +301,14 @@ impl Records {
         ]
     }
 
-    fn awaited(&self) -> bool {
-        let mut waiting = self.flows.values().flat_map(|record| &record.waiting);
-        waiting.any(|(_, awaited, _)| *awaited)
+    fn classes(&self) -> impl Iterator<Item = PriorityClass> {
+        let waiting = self.flows.values().flat_map(|record| &record.waiting);
+        waiting.map(|(_, class, _)| *class)
     }
 
-    fn queued(&self, client: &ClientName, awaited: bool) -> usize {
+    fn queued(&self, client: &ClientName, class: PriorityClass) -> usize {
         let waiting = &self.clients[client].waiting;
-        waiting.iter().filter(|(_, is, _)| *is == awaited).count()
+        waiting.iter().filter(|(_, of, _)| *of == class).count()
     }
 
     fn remove(&mut self, flow: &Flow, ticket: u64) {
@@ -250,14 +331,15 @@ proptest! {
                     let name = format!("{client}{}", shopper.unwrap_or_default());
                     let waiter = tickets.waiter(&name, priority);
                     for record in records.of(&flow(&name)) {
-                        record.waiting.push((waiter.ticket, priority.is_awaited(), now));
+                        record.waiting.push((waiter.ticket, priority.class(), now));
                     }
                     if let Some(dropped) = queue.push(waiter) {
                         let requester = dropped.requesters.iter().next().expect("one").clone();
-                        let awaited = requester.priority.is_awaited();
-                        let most = records.queued(&requester.flow.client, awaited);
+                        let class = requester.priority.class();
+                        prop_assert_eq!(Some(class), records.classes().min());
+                        let most = records.queued(&requester.flow.client, class);
                         for client in records.clients.keys() {
-                            prop_assert!(records.queued(client, awaited) <= most);
+                            prop_assert!(records.queued(client, class) <= most);
                         }
                         records.remove(&requester.flow, dropped.ticket);
                     }
@@ -265,17 +347,17 @@ proptest! {
                 Step::Serve => {
                     let Some(next) = queue.next(|_, _| true) else { continue };
                     let Requester { flow, priority } = next.requester.clone();
-                    let awaited = priority.is_awaited();
-                    prop_assert_eq!(awaited, records.awaited());
+                    let class = priority.class();
+                    prop_assert_eq!(Some(class), records.classes().max());
                     queue.remove(next.ticket).expect("a waiter");
                     queue.record_turn(&next.requester);
                     let [of_client, of_flow] = records.of(&flow).map(|record| record.served);
                     for (client, record) in &records.clients {
-                        let passed = record.was_passed_over(of_client, awaited);
+                        let passed = record.was_passed_over(of_client, class);
                         prop_assert!(*client == flow.client || !passed, "{client:?}");
                     }
                     for (other, record) in &records.flows {
-                        let passed = record.was_passed_over(of_flow, awaited);
+                        let passed = record.was_passed_over(of_flow, class);
                         let is_rival = other.client == flow.client && *other != flow;
                         prop_assert!(!is_rival || !passed, "{other:?}");
                     }

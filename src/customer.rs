@@ -7,6 +7,7 @@
 
 pub mod answer;
 mod contactability;
+mod deferred;
 mod explain;
 mod fetch;
 mod follow;
@@ -29,7 +30,7 @@ pub use self::{
     explain::{Explanation, FailedCall},
     found::{CacheStatus, Found, StaleReason, Verdict},
     history::{FoundHistory, HistoryQuery},
-    plan::CustomerQuery,
+    plan::{CustomerQuery, Purpose},
     shared_tier_view::{SharedContact, SharedExplanation, SharedTierStatus},
     tiers::WebhookMessage,
     view::Shape,
@@ -82,6 +83,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether Engage's answer is about the identifier itself: it leads to no contact, or not to one alone.
+    pub fn is_about_the_identifier(&self) -> bool {
+        matches!(self, Self::Upstream(error) if error.is_about_the_identifier())
+    }
+
     /// Whether Engage knows no contact by the identifier.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Upstream(engage::Error::NotFound))

@@ -15,7 +15,7 @@ use std::{hint::black_box, sync::Arc, time::Duration};
 
 use criterion::Criterion;
 use engage_bff::{
-    customer::{CustomerQuery, CustomerService, Rendered, Shape, view::View},
+    customer::{CustomerQuery, CustomerService, Purpose, Rendered, Shape, view::View},
     domain::{
         Channel, ContactType, Digester, Flow, Identifier, IdentifierKind, IdentifierRules, Lookup,
         PartSet,
@@ -173,5 +173,6 @@ fn query(customers: &CustomerService) -> CustomerQuery {
         only_if_cached: false,
         stale_if_error: true,
         deadline: now.tick + MINUTE,
+        purpose: Purpose::Person,
     }
 }

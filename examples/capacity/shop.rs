@@ -5,7 +5,7 @@ use std::{collections::HashSet, future::poll_fn, task::Poll, time::Duration};
 use engage_bff::{
     app::policy,
     clock::{Clock, ManualClock, Tick},
-    customer::{CustomerQuery, CustomerService},
+    customer::{self, CustomerQuery, CustomerService},
     domain::{Digester, Flow, Part, PartSet},
 };
 use fastrand::Rng;
@@ -306,6 +306,7 @@ impl<'a> Shop<'a> {
             only_if_cached: false,
             stale_if_error: true,
             deadline,
+            purpose: customer::Purpose::Person,
         };
         let answering = answer(
             replica.customers.clone(),

@@ -10,8 +10,20 @@ use crate::{
         parts::Origins,
     },
     clock::{Now, Tick},
-    domain::{Flow, Lookup, Part, PartSet},
+    domain::{Flow, Lookup, Part, PartSet, Priority},
 };
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// A person waits for the customer.
+    #[default]
+    Person,
+    /// One of many customers of a batch: its calls come after those of people.
+    Batch,
+    /// Nothing but to have the customer cached: what is stale is fetched anew, after the calls of people.
+    Prefetch,
+}
 
 /// A request for one customer.
 #[derive(Clone, Debug)]
@@ -36,6 +48,8 @@ pub struct CustomerQuery {
     pub stale_if_error: bool,
     /// Until when it waits.
     pub deadline: Tick,
+    /// What it is for.
+    pub purpose: Purpose,
 }
 
 /// What must be fetched before a request can be answered, and what in the background.
@@ -64,13 +78,35 @@ impl CustomerQuery {
                 continue;
             }
             match provenance.freshness(now, policy) {
-                Freshness::Fresh if provenance.expires_soon(now, policy) => plan.ahead.insert(part),
+                Freshness::Fresh
+                    if self.purpose == Purpose::Person && provenance.expires_soon(now, policy) =>
+                {
+                    plan.ahead.insert(part);
+                }
                 Freshness::Fresh => {}
+                Freshness::Stale if self.purpose == Purpose::Prefetch => plan.missing.insert(part),
                 Freshness::Stale => plan.refresh.insert(part),
                 Freshness::Expired | Freshness::Dead => plan.missing.insert(part),
             }
         }
         plan
+    }
+
+    /// The priority of the calls that it waits for.
+    pub(super) fn priority(&self) -> Priority {
+        match self.purpose {
+            Purpose::Batch | Purpose::Prefetch => Priority::Deferred,
+            Purpose::Person if self.fresh.is_empty() => Priority::Miss,
+            Purpose::Person => Priority::Fresh,
+        }
+    }
+
+    /// From which freshness on an alias must be resolved again before it is used.
+    pub(super) fn outdated_alias(&self) -> Freshness {
+        match self.purpose {
+            Purpose::Person | Purpose::Batch => Freshness::Expired,
+            Purpose::Prefetch => Freshness::Stale,
+        }
     }
 
     /// Whether this replica fetched the data from its entity endpoint after the request arrived.

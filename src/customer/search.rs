@@ -26,7 +26,7 @@ use crate::{
         parts::{Origins, Parts},
     },
     clock::Tick,
-    domain::{ContactId, Demand, Identifier, Part, PartSet, Priority},
+    domain::{ContactId, Demand, Identifier, Part, PartSet},
     engage,
 };
 
@@ -257,7 +257,7 @@ impl<'a> Search<'a> {
         } else {
             alias.freshness(now, &self.inner.tiers.memory.policy)
         };
-        if freshness >= Freshness::Expired && !self.alias_failed {
+        if freshness >= self.query.outdated_alias() && !self.alias_failed {
             self.deadline = self.deadline_for(record, Some(freshness), now);
             let step = self.resolve(Some(record.id), now)?;
             return Ok(ControlFlow::Break(step));
@@ -372,14 +372,9 @@ impl<'a> Search<'a> {
 
     /// A call that this request waits for.
     fn fetch_request(&self, not_before: Sequence, demand: Demand) -> FetchRequest<'a> {
-        let priority = if self.query.fresh.is_empty() {
-            Priority::Miss
-        } else {
-            Priority::Fresh
-        };
         FetchRequest {
             flow: &self.query.flow,
-            priority,
+            priority: self.query.priority(),
             not_before,
             demand,
         }

@@ -117,6 +117,11 @@ impl Error {
         }
     }
 
+    /// Whether no call was made because the call budget had no room for it.
+    pub fn is_for_lack_of_budget(&self) -> bool {
+        matches!(self, Error::OverBudget { .. } | Error::Overloaded)
+    }
+
     /// Whether the response exceeded the size limit.
     pub fn is_too_large(&self) -> bool {
         matches!(self, Error::Invalid { path } if &**path == SIZE)

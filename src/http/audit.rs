@@ -1,15 +1,15 @@
 //! The audit log: one event for each look-up in the full view, with the contact as a keyed digest. Actions of operators
 //! are logged to the same target, which can be stored apart from the rest of the log, and longer.
 
+use http::StatusCode;
 use tracing::Level;
 
 use super::{
     error::{ApiError, Code},
     request_id::RequestId,
-    response::CustomerResponse,
 };
 use crate::{
-    customer::CustomerQuery,
+    customer::{CacheStatus, CustomerQuery},
     domain::{ContactId, Digester},
     telemetry,
 };
@@ -22,14 +22,14 @@ pub(super) fn full_view(
     request_id: &RequestId,
     query: &CustomerQuery,
     contact: Option<ContactId>,
-    outcome: Result<&CustomerResponse, &ApiError>,
+    outcome: Result<(StatusCode, CacheStatus), &ApiError>,
     digester: &Digester,
 ) {
     if !tracing::enabled!(target: TARGET, Level::INFO) {
         return;
     }
     let status = match outcome {
-        Ok(reply) => reply.response.status(),
+        Ok((status, _)) => status,
         Err(error) => error.code().status(),
     };
     tracing::info!(
@@ -39,7 +39,7 @@ pub(super) fn full_view(
         by = query.lookup.identifier.kind().as_str(),
         contact = contact.map(|id| tracing::field::display(id.digest(digester))),
         status = status.as_u16(),
-        cache = outcome.ok().map(|reply| reply.cache_status.as_str()),
+        cache = outcome.ok().map(|(_, cache_status)| cache_status.as_str()),
         code = outcome.err().map(ApiError::code).map(Code::as_str),
         "full view requested"
     );

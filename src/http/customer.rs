@@ -23,7 +23,7 @@ use crate::{
     clock::Now,
     config::Scope,
     customer::{
-        self, CustomerQuery, Found, HistoryQuery,
+        self, CustomerQuery, Found, HistoryQuery, Purpose,
         view::{Shape, View},
     },
 };
@@ -125,7 +125,10 @@ async fn find(
     };
     if shape.view == View::Full {
         let digester = &state.rules.digester;
-        audit::full_view(request_id, &query, contact, outcome.as_ref(), digester);
+        let audited = outcome
+            .as_ref()
+            .map(|found| (found.response.status(), found.cache_status));
+        audit::full_view(request_id, &query, contact, audited, digester);
     }
     outcome
 }
@@ -191,6 +194,7 @@ pub(super) fn customer_query(
         only_if_cached: directives.only_if_cached || caller.is_guard_tripped(now.tick),
         stale_if_error: !directives.no_stale_if_error,
         deadline: now.tick + state.rules.patience,
+        purpose: Purpose::Person,
     }
 }
 
@@ -217,8 +221,14 @@ fn not_found(error: customer::Error, directives: &Directives) -> ApiError {
     ApiError::from(error)
 }
 
+/// Whether it is not known, or not known any more, that the contact exists: it is unknown, or the call still runs, and the
+/// next request may find what it finds.
+pub(super) fn is_unsettled(error: &customer::Error) -> bool {
+    error.is_not_found() || *error == customer::Error::TooLate
+}
+
 /// The refusal of a client whose enumeration guard is tripped, where the customer is not cached.
-fn guard_tripped() -> ApiError {
+pub(super) fn guard_tripped() -> ApiError {
     ApiError::with_detail(
         Code::RateLimited,
         "Too many unknown customers were looked up within a minute.",

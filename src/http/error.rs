@@ -197,8 +197,7 @@ impl IntoResponse for ApiError {
         *response.status_mut() = self.code.status();
         let headers = response.headers_mut();
         if let Some(wait) = self.retry_after {
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            let seconds = seconds.max(1);
+            let seconds = whole_seconds(wait);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             if let Some(rate) = self.rate {
                 write_rate(headers, rate, seconds);
@@ -245,6 +244,40 @@ struct Problem<'a> {
     detail: &'a str,
     code: &'a str,
     request_id: &'a str,
+    /// In seconds; of a problem that has no header fields of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
+}
+
+impl<'a> Problem<'a> {
+    fn of(error: &'a ApiError, request_id: &'a RequestId) -> Self {
+        let status = error.code.status();
+        Self {
+            kind: "about:blank",
+            title: title(status),
+            status: status.as_u16(),
+            detail: &error.detail,
+            code: error.code.as_str(),
+            request_id: request_id.as_str(),
+            retry_after: None,
+        }
+    }
+}
+
+/// Writes the problem of one look-up of several that share a response. What a response of its own has in header fields is
+/// in the problem.
+pub(super) fn write_problem_of_line(error: &ApiError, request_id: &RequestId, line: &mut Vec<u8>) {
+    let problem = Problem {
+        retry_after: error.retry_after.map(whole_seconds),
+        ..Problem::of(error, request_id)
+    };
+    serde_json::to_writer(line, &problem).expect("the problem's types have a JSON form");
+}
+
+/// The seconds of a `Retry-After`: rounded up, at least one.
+fn whole_seconds(wait: Duration) -> u64 {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    seconds.max(1)
 }
 
 /// The reason phrase of the status in RFC 9110.
@@ -260,15 +293,7 @@ pub(super) fn write_problem(response: &mut Response, request_id: &RequestId) {
     let Some(error) = response.extensions_mut().remove::<ApiError>() else {
         return;
     };
-    let status = response.status();
-    let problem = Problem {
-        kind: "about:blank",
-        title: title(status),
-        status: status.as_u16(),
-        detail: &error.detail,
-        code: error.code.as_str(),
-        request_id: request_id.as_str(),
-    };
+    let problem = Problem::of(&error, request_id);
     let body = serde_json::to_vec(&problem).expect("the problem's types have a JSON form");
     *response.body_mut() = Body::from(body);
     let headers = response.headers_mut();

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use engage_bff::{
     config::CustomKeyField,
-    customer::{self, CustomerQuery},
+    customer::{self, CustomerQuery, Purpose},
     domain::{ContactId, Part, PartSet},
     engage,
 };
@@ -242,6 +242,7 @@ fn query(app: &TestApp, wanted: &Wanted) -> CustomerQuery {
         only_if_cached: false,
         stale_if_error: true,
         deadline: now.tick + Duration::from_secs(60),
+        purpose: Purpose::Person,
     }
 }
 

@@ -233,6 +233,7 @@ impl Machine {
             only_if_cached: request.only_if_cached,
             stale_if_error: request.stale_if_error,
             deadline: now + PATIENCE,
+            purpose: request.purpose,
         };
         let caller = Caller {
             lookup: request.lookup,

@@ -2,6 +2,7 @@
 
 use engage_bff::{
     config::ApiVersion,
+    customer::Purpose,
     domain::{Part, PartSet},
 };
 
@@ -55,6 +56,7 @@ fn request_fresh(alias: Alias, fresh: PartSet) -> Op {
         max_age: None,
         only_if_cached: false,
         stale_if_error: true,
+        purpose: Purpose::Person,
     })
 }
 

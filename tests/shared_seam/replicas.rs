@@ -8,7 +8,7 @@ use engage_bff::{
     clock::{Clock, ManualClock},
     config::{self, ApiVersion},
     customer::{
-        CustomerQuery, CustomerService, Error, Found,
+        CustomerQuery, CustomerService, Error, Found, Purpose,
         view::{Attributes, Rules},
     },
     domain::{
@@ -245,6 +245,7 @@ impl Replica {
             only_if_cached: false,
             stale_if_error: true,
             deadline: now.tick + PATIENCE,
+            purpose: Purpose::Person,
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use engage_bff::{
-    customer::Error,
+    customer::{Error, Purpose},
     domain::{Part, PartSet},
     engage,
 };
@@ -309,6 +309,7 @@ impl Machine {
             max_age: None,
             only_if_cached: false,
             stale_if_error: true,
+            purpose: Purpose::Person,
         });
     }
 

@@ -2,6 +2,7 @@
 
 use engage_bff::{
     config::ApiVersion,
+    customer::Purpose,
     domain::{Part, PartSet},
 };
 use proptest::{collection::vec, prelude::*, sample::select, strategy::Union};
@@ -124,8 +125,15 @@ impl Focus {
                 any::<bool>(),
             ),
         ];
-        (lookup(), any::<bool>(), parts(optional), fresh, directives).prop_map(
-            |(lookup, shouted, asked, fresh, directives)| {
+        // Most requests are a person's.
+        let purpose = prop_oneof![
+            8 => Just(Purpose::Person),
+            1 => Just(Purpose::Batch),
+            1 => Just(Purpose::Prefetch),
+        ];
+        let names = (lookup(), any::<bool>());
+        (names, parts(optional), fresh, directives, purpose).prop_map(
+            |((lookup, shouted), asked, fresh, directives, purpose)| {
                 let (max_age, only_if_cached, stale_if_error) = directives;
                 let asked = asked.union(PartSet::ALWAYS);
                 Request {
@@ -136,6 +144,7 @@ impl Focus {
                     max_age,
                     only_if_cached,
                     stale_if_error,
+                    purpose,
                 }
             },
         )

@@ -37,8 +37,8 @@ use crate::{
     engage::{Admission, CallMetrics, EngageClient, Reader},
     http::{
         self, AppState, Authenticator, BreakerStatus, BudgetStatus, ConnectionCounters,
-        ConnectionMetrics, HttpService, Listener, OperationsState, Readiness, RequestMetrics,
-        UpstreamStatus, WebhookReceiver,
+        ConnectionMetrics, DeferredWork, HttpService, Listener, OperationsState, Readiness,
+        RequestMetrics, UpstreamStatus, WebhookReceiver,
     },
     shared_tier::{SharedTier, protocol::Backend},
     telemetry,
@@ -275,11 +275,13 @@ fn parts(
     let webhooks = webhooks(config)?;
     let requests = Arc::new(RequestMetrics::default());
     let connections = ConnectionMetrics::default();
+    let deferred = Arc::<DeferredWork>::default();
     let registry = metrics::registry(
         &traffic,
         &requests,
         &connections,
         &authenticator,
+        &deferred,
         webhooks.as_deref(),
         shared,
         metrics::Gauges {
@@ -292,6 +294,7 @@ fn parts(
         authenticator,
         rules: Arc::new(lookup_rules(config, identifiers, digester, time_zone)),
         webhooks,
+        deferred,
         readiness: Readiness::default(),
     };
     let operations_state = OperationsState {

@@ -7,6 +7,7 @@
 
 mod audit;
 mod auth;
+mod batch;
 mod body;
 mod caller_identified;
 mod codings;
@@ -17,6 +18,7 @@ mod connection_slots;
 mod connection_state;
 mod cors;
 mod customer;
+mod deferred;
 mod directives;
 mod entry;
 mod error;
@@ -32,6 +34,7 @@ mod malformed_head;
 mod operations;
 mod params;
 mod peer;
+mod prefetch;
 mod probe;
 mod request_id;
 mod requests;
@@ -48,6 +51,7 @@ pub use self::{
     auth::Authenticator,
     connection::ConnectionLimits,
     connection_slots::{ConnectionCounters, ConnectionMetrics, PROBE_CONNECTIONS},
+    deferred::DeferredWork,
     error::{ApiError, Code},
     listener::Listener,
     lookup::LookupRules,

@@ -178,6 +178,9 @@ pub enum Scope {
     /// Request parts fresh from Engage.
     #[serde(rename = "customer:fresh")]
     Fresh,
+    /// Look up many customers with one request.
+    #[serde(rename = "customer:batch")]
+    Batch,
 }
 
 impl Scope {
@@ -188,6 +191,7 @@ impl Scope {
             Scope::ReadFull => "customer:read:full",
             Scope::ReadSelf => "customer:read:self",
             Scope::Fresh => "customer:fresh",
+            Scope::Batch => "customer:batch",
         }
     }
 }

@@ -32,7 +32,8 @@ pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S:
     serializer.serialize_str(&text)
 }
 
-fn parse(text: &str) -> Option<Duration> {
+/// The duration of `800ms`, `60s`, `14d`; `None` unless it is whole milliseconds or days.
+pub fn parse(text: &str) -> Option<Duration> {
     if let Some(days) = days::parse(text) {
         return Some(days);
     }

@@ -4,24 +4,24 @@
 macro_rules! listed_enum {
     (
         $(#[$attribute:meta])*
-        pub enum $Enum:ident {
+        $vis:vis enum $Enum:ident {
             $($(#[$doc:meta])* $Variant:ident => $name:literal,)+
         }
     ) => {
         $(#[$attribute])*
-        pub enum $Enum {
+        $vis enum $Enum {
             $($(#[$doc])* $Variant,)+
         }
 
         impl $Enum {
             /// Number of variants.
-            pub const COUNT: usize = [$($name),+].len();
+            $vis const COUNT: usize = [$($name),+].len();
 
             /// Every variant, in order of declaration.
-            pub const ALL: [Self; Self::COUNT] = [$(Self::$Variant),+];
+            $vis const ALL: [Self; Self::COUNT] = [$(Self::$Variant),+];
 
             /// The name in parameters, responses, metrics and logs.
-            pub const fn as_str(self) -> &'static str {
+            $vis const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$Variant => $name,)+
                 }

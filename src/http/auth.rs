@@ -24,7 +24,7 @@ use prometheus_client::{
 };
 use secrecy::{ExposeSecret, SecretSlice};
 
-pub(super) use self::caller::Caller;
+pub(super) use self::caller::{Caller, DeferredTurn, PendingLookUp};
 use self::{
     anonymous::Anonymous, client::ApiClient, refusal::AuthRefusal, shopper::Shopper,
     token::TokenVerifier,

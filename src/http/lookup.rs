@@ -139,13 +139,57 @@ impl LookupRules {
 
     /// Parses an operator's identifier: one, with or without a contact type, and no other parameter.
     pub(super) fn read_identifier(&self, params: Params<'_>, now: Now) -> Result<Lookup, ApiError> {
-        let is_expected =
-            |name: &str| name == "contactType" || IdentifierKind::from_param(name).is_some();
-        if let Some((other, _)) = params.0.iter().find(|(name, _)| !is_expected(name)) {
-            return Err(ApiError::parameter(other, "unknown parameter"));
+        let raw = RawLookup::read_identifier(params)?;
+        self.lookup(&raw, ParamLocation::Body, |_| Ok(()), now)
+    }
+
+    /// Parses one look-up of a batch: an identifier, with or without a contact type, and no other parameter. Fails where
+    /// the caller may not make it.
+    pub(super) fn read_one_of_many(
+        &self,
+        params: Params<'_>,
+        caller: &Caller,
+        now: Now,
+    ) -> Result<Lookup, ApiError> {
+        let raw = RawLookup::read_identifier(params)?;
+        let may_look_up_by = |kind| caller.require_identifier(kind);
+        let lookup = self.lookup(&raw, ParamLocation::Body, may_look_up_by, now)?;
+        caller.require_lookup(&lookup)?;
+        Ok(lookup)
+    }
+
+    /// Parses what all look-ups of a batch have in common: view, channel and parts, by default none.
+    pub(super) fn read_shape_of_many(
+        &self,
+        params: Params<'_>,
+        caller: &Caller,
+    ) -> Result<Shape, ApiError> {
+        let mut raw = RawLookup::read(params, ParamLocation::Body)?;
+        raw.parts.get_or_insert(RequestedParts::EMPTY);
+        refuse_history(&raw)?;
+        self.shape(&raw, caller)
+    }
+
+    /// Parses a look-up that is not answered, and the parts that it is about. What would only shape an answer is refused,
+    /// and so is `fresh`: data that is requested fresh is fetched after that request. Fails where the caller may not make
+    /// it.
+    pub(super) fn read_prefetch(
+        &self,
+        params: Params<'_>,
+        caller: &Caller,
+        now: Now,
+    ) -> Result<(Lookup, PartSet), ApiError> {
+        const UNUSED: [&str; 4] = ["view", "channel", "expiringWithin", "fresh"];
+        caller.require(Scope::Read)?;
+        if let Some((unused, _)) = params.0.iter().find(|(name, _)| UNUSED.contains(&&**name)) {
+            return Err(ApiError::parameter(unused, "has no effect on a prefetch"));
         }
         let raw = RawLookup::read(params, ParamLocation::Body)?;
-        self.lookup(&raw, ParamLocation::Body, |_| Ok(()), now)
+        let may_look_up_by = |kind| caller.require_identifier(kind);
+        let lookup = self.lookup(&raw, ParamLocation::Body, may_look_up_by, now)?;
+        caller.require_lookup(&lookup)?;
+        refuse_history(&raw)?;
+        Ok((lookup, requested(&raw).parts))
     }
 
     fn lookup(
@@ -193,16 +237,9 @@ impl LookupRules {
         caller: &Caller,
         directives: &Directives,
     ) -> Result<ParsedLookup, ApiError> {
-        let view = raw.view.unwrap_or_else(|| caller.view());
-        if view == View::Full {
-            caller.require(Scope::ReadFull)?;
-        }
-        let mut requested = raw.parts.unwrap_or(RequestedParts {
-            parts: PartSet::ALL,
-            history: HistorySet::EMPTY,
-        });
-        requested.parts = requested.parts.union(PartSet::ALWAYS);
-        check_history(requested.history, raw, view, caller)?;
+        let shape = self.shape(raw, caller)?;
+        let requested = requested(raw);
+        check_history(requested.history, raw, shape.view, caller)?;
         let mut fresh = fresh_parts(raw.fresh.as_ref(), requested)?;
         if !fresh.is_empty() {
             caller.require(Scope::Fresh)?;
@@ -220,12 +257,20 @@ impl LookupRules {
             lookup,
             fresh: fresh.parts,
             history,
-            shape: Shape {
-                view,
-                channel: raw.channel.or_else(|| caller.channel()),
-                asked: requested.parts,
-                expiring_within: raw.expiring_within.unwrap_or(self.expiring_within),
-            },
+            shape,
+        })
+    }
+
+    fn shape(&self, raw: &RawLookup<'_>, caller: &Caller) -> Result<Shape, ApiError> {
+        let view = raw.view.unwrap_or_else(|| caller.view());
+        if view == View::Full {
+            caller.require(Scope::ReadFull)?;
+        }
+        Ok(Shape {
+            view,
+            channel: raw.channel.or_else(|| caller.channel()),
+            asked: requested(raw).parts,
+            expiring_within: raw.expiring_within.unwrap_or(self.expiring_within),
         })
     }
 
@@ -247,6 +292,18 @@ impl LookupRules {
     }
 }
 
+/// The requested parts.
+fn requested(raw: &RawLookup<'_>) -> RequestedParts {
+    let named = raw.parts.unwrap_or(RequestedParts {
+        parts: PartSet::ALL,
+        history: HistorySet::EMPTY,
+    });
+    RequestedParts {
+        parts: named.parts.union(PartSet::ALWAYS),
+        ..named
+    }
+}
+
 /// Refuses a national id in a URL, which proxies log.
 fn refuse_national_id(kind: IdentifierKind, text: &str, today: Date) -> Result<(), ApiError> {
     let is_national_id = match kind {
@@ -256,6 +313,23 @@ fn refuse_national_id(kind: IdentifierKind, text: &str, today: Date) -> Result<(
     };
     if is_national_id {
         return Err(ApiError::new(Code::NationalIdInUrl));
+    }
+    Ok(())
+}
+
+/// Refuses parts of the history, and what pages them, where only customers are looked up.
+fn refuse_history(raw: &RawLookup<'_>) -> Result<(), ApiError> {
+    const ONE: &str =
+        "pointTransactions, redeemedVouchers and purchases are for a look-up of one customer";
+    let is_named = |name: &str| Err(ApiError::parameter(name, ONE));
+    if !requested(raw).history.is_empty() {
+        return is_named("parts");
+    }
+    if raw.limit.is_some() {
+        return is_named("limit");
+    }
+    if raw.before.is_some() {
+        return is_named("before");
     }
     Ok(())
 }
@@ -334,6 +408,16 @@ impl RequestedParts {
 }
 
 impl<'a> RawLookup<'a> {
+    /// The same of a body in which nothing else than an identifier and a contact type is allowed.
+    fn read_identifier(params: Params<'a>) -> Result<Self, ApiError> {
+        let is_expected =
+            |name: &str| name == "contactType" || IdentifierKind::from_param(name).is_some();
+        if let Some((other, _)) = params.0.iter().find(|(name, _)| !is_expected(name)) {
+            return Err(ApiError::parameter(other, "unknown parameter"));
+        }
+        Self::read(params, ParamLocation::Body)
+    }
+
     fn read(params: Params<'a>, location: ParamLocation) -> Result<Self, ApiError> {
         let mut raw = Self::default();
         for (name, value) in params.0 {

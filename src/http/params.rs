@@ -6,6 +6,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, SeqAccess, Visitor},
 };
+use serde_json::value::RawValue;
 
 use super::error::{ApiError, Code};
 
@@ -53,6 +54,20 @@ impl<'a> Params<'a> {
         Ok(params)
     }
 
+    /// The members of a JSON object, unread. A repeated name is an error.
+    pub(super) fn members(body: &[u8]) -> Result<Vec<(String, &RawValue)>, ApiError> {
+        // serde's message would quote the input.
+        let RawMembers(members) = serde_json::from_slice(body).map_err(|_| {
+            ApiError::with_detail(Code::InvalidParameter, "the body is not a JSON object")
+        })?;
+        for (index, (name, _)) in members.iter().enumerate().take(MAX_PARAMETERS) {
+            if members[..index].iter().any(|(earlier, _)| earlier == name) {
+                return Err(ApiError::parameter(name, "repeated"));
+            }
+        }
+        Ok(members)
+    }
+
     /// The parameters of a JSON body.
     pub(super) fn from_json(body: &[u8]) -> Result<Self, ApiError> {
         // serde's message would quote the input.
@@ -71,7 +86,7 @@ impl<'a> Params<'a> {
         Ok(params)
     }
 
-    fn add(&mut self, name: Cow<'a, str>, value: ParamValue<'a>) {
+    pub(super) fn add(&mut self, name: Cow<'a, str>, value: ParamValue<'a>) {
         let is_repeated = self.0.iter().any(|(earlier, _)| *earlier == name);
         let value = if is_repeated {
             ParamValue::Repeated
@@ -132,6 +147,33 @@ fn hex(digits: &[u8]) -> Option<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let [high, low] = *digits else { return None };
     u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+}
+
+/// The members of a JSON object with their values unread, repeated names included.
+struct RawMembers<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for RawMembers<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = RawMembers<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(RawMembers(members))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
 }
 
 /// The members of a JSON object, repeated names included.

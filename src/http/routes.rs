@@ -9,11 +9,12 @@ use http::{Method, Uri};
 
 use super::{
     auth::Caller,
+    batch,
     cors::Cors,
     customer::LookupRoute,
     error::{ApiError, Code},
     operations::{self, OperationsState, Operator},
-    probe,
+    prefetch, probe,
     state::AppState,
     webhook,
 };
@@ -68,12 +69,18 @@ use Handler::{Data, Lookup, Operations};
 
 /// Every route. Any other path is a 404, any other method of one of these a 405. Both need a
 /// credential, except the 405 of the operations listener.
-pub static ROUTES: [Route; 15] = [
+pub static ROUTES: [Route; 17] = [
     Route {
         method: Method::GET,
         path: CUSTOMER,
         access: Access::Caller,
         handler: Lookup(LookupRoute::ByQuery),
+    },
+    Route {
+        method: Method::POST,
+        path: "/customer/batch",
+        access: Access::Caller,
+        handler: Data(|method| on(method, batch::receive)),
     },
     Route {
         method: Method::POST,
@@ -86,6 +93,12 @@ pub static ROUTES: [Route; 15] = [
         path: "/customer/me",
         access: Access::Caller,
         handler: Lookup(LookupRoute::Own),
+    },
+    Route {
+        method: Method::POST,
+        path: "/customer/prefetch",
+        access: Access::Caller,
+        handler: Data(|method| on(method, prefetch::receive)),
     },
     Route {
         method: Method::GET,

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 
-use super::{auth::Authenticator, lookup::LookupRules, probe::Readiness, webhook::WebhookReceiver};
+use super::{
+    auth::Authenticator, deferred::DeferredWork, lookup::LookupRules, probe::Readiness,
+    webhook::WebhookReceiver,
+};
 use crate::customer::CustomerService;
 
 /// What the handlers of the data listener share; cheap to clone.
@@ -18,6 +21,8 @@ pub struct AppState {
     pub rules: Arc<LookupRules>,
     /// Receives Engage's webhooks, where secrets are configured.
     pub webhooks: Option<Arc<WebhookReceiver>>,
+    /// Bounds and counts what no person waits for.
+    pub deferred: Arc<DeferredWork>,
     /// Whether this replica accepts traffic.
     pub readiness: Readiness,
 }

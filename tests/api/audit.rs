@@ -31,7 +31,7 @@ pub(crate) fn digest(contact: &str) -> String {
 }
 
 /// The audit events, without the fields common to all events.
-fn audit() -> Vec<Value> {
+pub(crate) fn audit() -> Vec<Value> {
     let mut events: Vec<Value> = logs()
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))

@@ -265,8 +265,13 @@ impl TestApp {
 
     /// A `POST /customer/lookup` request of the client with this key, without a body.
     pub(crate) fn post(&self, key: &str) -> RequestBuilder {
+        self.post_to("/customer/lookup", key)
+    }
+
+    /// A `POST` request for this path of the client with this key, for JSON, without a body.
+    pub(crate) fn post_to(&self, path: &str, key: &str) -> RequestBuilder {
         self.client
-            .post(format!("http://{}/customer/lookup", self.address))
+            .post(format!("http://{}{path}", self.address))
             .header("x-api-key", key)
             .header("content-type", "application/json")
     }
@@ -377,7 +382,7 @@ fn config() -> Config {
         IdentifierKind::MobilePhone,
         IdentifierKind::CustomKey,
     ];
-    let all = [Scope::Read, Scope::ReadFull, Scope::Fresh];
+    let all = [Scope::Read, Scope::ReadFull, Scope::Fresh, Scope::Batch];
     let mut till = client("till", &all, &IdentifierKind::ALL);
     till.view = config::ClientView::Full;
     let mut shop = client("shop", &[Scope::Read, Scope::Fresh], &usual);

@@ -25,10 +25,12 @@ const METHODS: [Method; 8] = [
 ];
 
 /// Each path with its `Allow`: a copy of the table, so that a change of either fails.
-const PATHS: [(ListenerKind, &str, &str); 14] = [
+const PATHS: [(ListenerKind, &str, &str); 16] = [
     (ListenerKind::Data, "/customer", "GET, HEAD"),
+    (ListenerKind::Data, "/customer/batch", "POST"),
     (ListenerKind::Data, "/customer/lookup", "POST"),
     (ListenerKind::Data, "/customer/me", "GET, HEAD"),
+    (ListenerKind::Data, "/customer/prefetch", "POST"),
     (ListenerKind::Data, "/livez", "GET, HEAD"),
     (ListenerKind::Data, "/readyz", "GET, HEAD"),
     (ListenerKind::Data, "/webhooks/engage", "POST"),
@@ -70,6 +72,7 @@ async fn send(app: &TestApp, sent: Sent<'_>) -> Answer {
     };
     let body = match sent.path {
         "/cache/enabled" => "true".to_owned(),
+        "/customer/batch" => json!({"lookups": [{"contactId": ALVA.id}]}).to_string(),
         _ => json!({"contactId": ALVA.id}).to_string(),
     };
     let target = sent.path.replace("{contactId}", ALVA.id) + &query;
@@ -149,6 +152,7 @@ async fn each_route_answers_and_is_logged_by_its_template() {
                 (_, "/customer/me") => 403,
                 _ if route.method == Method::PUT || route.method == Method::DELETE => 204,
                 (_, "/cache/purge") => 204,
+                (_, "/customer/prefetch") => 202,
                 _ => 200,
             };
             assert_eq!(answer.status, expected, "{method} {}", route.path);

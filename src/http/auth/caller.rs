@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     super::error::{ApiError, Code},
     client::{ApiClient, ConcurrencyPermit},
+    guard::Allowance,
     refusal::AuthRefusal,
     shopper::Shopper,
 };
@@ -12,7 +13,7 @@ use crate::{
     clock::Tick,
     config::Scope,
     customer::view::View,
-    domain::{Channel, ClientName, ContactId, Flow, Identifier, IdentifierKind, Lookup},
+    domain::{Channel, ClientName, ContactId, Flow, Identifier, IdentifierKind, Lookup, LookupKey},
 };
 
 /// An authenticated caller: a client with a key, a shopper with a token, or both, a client on behalf of a shopper. With
@@ -62,8 +63,8 @@ impl Caller {
         let client_may = |scope| self.client.as_ref().is_none_or(|client| client.has(scope));
         match &self.shopper {
             None => client_may(scope),
-            // A shopper gets the storefront view of its own data, never the full view.
-            Some(_) if scope == Scope::ReadFull => false,
+            // A shopper gets the storefront view of its own data, never the full view, nor others' data.
+            Some(_) if matches!(scope, Scope::ReadFull | Scope::Batch) => false,
             Some(shopper) if scope == Scope::Read => {
                 client_may(Scope::Read) && shopper.has(Scope::ReadSelf)
             }
@@ -139,6 +140,30 @@ impl Caller {
         self.client.as_ref().is_some_and(is_tripped)
     }
 
+    /// Counts one more look-up of a request against the client's rate.
+    pub(in crate::http) fn count_look_up(&self, now: Tick) -> Result<(), AuthRefusal> {
+        let count = |client: &Arc<ApiClient>| client.count(now);
+        self.client.as_ref().map_or(Ok(()), count)
+    }
+
+    /// Whether the client's enumeration guard allows this look-up, for which no person waits.
+    pub(in crate::http) fn begin_deferred(&self, lookup: &Lookup, now: Tick) -> DeferredTurn {
+        let granted = |client| {
+            DeferredTurn::Granted(PendingLookUp {
+                client,
+                unknown: Some(lookup.key().clone()),
+            })
+        };
+        let Some(client) = &self.client else {
+            return granted(None);
+        };
+        match client.guard().begin_pending(now) {
+            Allowance::Granted => granted(Some(Arc::clone(client))),
+            Allowance::Busy => DeferredTurn::Busy,
+            Allowance::Tripped => DeferredTurn::Tripped,
+        }
+    }
+
     /// Counts a look-up of an unknown contact.
     pub(in crate::http) fn record_unknown(&self, lookup: &Lookup) {
         if let Some(client) = &self.client {
@@ -164,6 +189,42 @@ impl Caller {
     /// The default channel.
     pub(in crate::http) fn channel(&self) -> Option<Channel> {
         self.client.as_ref().and_then(|client| client.channel())
+    }
+}
+
+/// Whether a look-up that no person waits for may be made now.
+pub(in crate::http) enum DeferredTurn {
+    /// It may.
+    Granted(PendingLookUp),
+    /// Not before another of the client's ends.
+    Busy,
+    /// The client looked up so many unknown contacts that it is answered from the cache alone.
+    Tripped,
+}
+
+/// A look-up under way that no person waits for. If it is dropped before it has ended, its call runs on, and the next
+/// request would find what it found: it counts as one of an unknown contact.
+pub(in crate::http) struct PendingLookUp {
+    client: Option<Arc<ApiClient>>,
+    unknown: Option<LookupKey>,
+}
+
+impl PendingLookUp {
+    /// The look-up has ended, and showed that the contact is known, or nothing.
+    pub(in crate::http) fn end(mut self) {
+        self.unknown = None;
+    }
+}
+
+impl Drop for PendingLookUp {
+    fn drop(&mut self) {
+        let Some(client) = &self.client else {
+            return;
+        };
+        if let Some(key) = &self.unknown {
+            client.guard().record_unknown(client.name(), key);
+        }
+        client.guard().end_pending();
     }
 }
 

@@ -80,18 +80,24 @@ impl ApiClient {
 
     /// Counts a request against the rate and concurrency limits.
     pub(super) fn admit(&self, now: Tick) -> Result<Option<ConcurrencyPermit>, AuthRefusal> {
-        if let Some((rate, bucket)) = &self.rate {
-            let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
-            let rate = *rate;
-            bucket
-                .take(now)
-                .map_err(|retry_after| AuthRefusal::RateLimited { rate, retry_after })?;
-        }
+        self.count(now)?;
         let Some(permits) = &self.permits else {
             return Ok(None);
         };
         let permit = Arc::clone(permits).try_acquire_owned();
         permit.map(Some).map_err(|_| AuthRefusal::TooManyConcurrent)
+    }
+
+    /// Counts a request, or a look-up within one, against the rate limit.
+    pub(super) fn count(&self, now: Tick) -> Result<(), AuthRefusal> {
+        let Some((rate, bucket)) = &self.rate else {
+            return Ok(());
+        };
+        let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        let rate = *rate;
+        bucket
+            .take(now)
+            .map_err(|retry_after| AuthRefusal::RateLimited { rate, retry_after })
     }
 
     pub(super) fn name(&self) -> &ClientName {

@@ -28,6 +28,19 @@ pub(super) struct EnumerationGuard {
 struct UnknownIdentifiers {
     since: Tick,
     identifiers: HashSet<u64>,
+    /// Look-ups under way that may turn out to be of unknown identifiers.
+    pending: usize,
+}
+
+/// Whether one more look-up may be made that no person waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Allowance {
+    /// It is counted as under way until [`EnumerationGuard::end_pending`].
+    Granted,
+    /// Not before one of those under way has ended: all of them might be unknown.
+    Busy,
+    /// The client is answered from the cache alone.
+    Tripped,
 }
 
 impl EnumerationGuard {
@@ -44,6 +57,31 @@ impl EnumerationGuard {
     pub(super) fn is_tripped(&self, now: Tick) -> bool {
         let is_over = |limit| self.current_minute(now).identifiers.len() >= limit;
         self.limit.is_some_and(is_over)
+    }
+
+    /// Whether one more look-up may be made that no person waits for. A program can send hundreds at once: unlike those of
+    /// people, they are counted before they are known to be of unknown identifiers.
+    pub(super) fn begin_pending(&self, now: Tick) -> Allowance {
+        let Some(limit) = self.limit else {
+            return Allowance::Granted;
+        };
+        let mut unknown = self.current_minute(now);
+        if unknown.identifiers.len() >= limit {
+            return Allowance::Tripped;
+        }
+        if unknown.identifiers.len() + unknown.pending >= limit {
+            return Allowance::Busy;
+        }
+        unknown.pending += 1;
+        Allowance::Granted
+    }
+
+    /// A look-up under way has ended, and was counted if it was of an unknown identifier.
+    pub(super) fn end_pending(&self) {
+        if self.limit.is_some() {
+            let mut unknown = self.current_minute(self.clock.tick());
+            unknown.pending = unknown.pending.saturating_sub(1);
+        }
     }
 
     /// Counts an identifier without a contact.

@@ -7,10 +7,10 @@ use std::{
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
-use engage_bff::config::{ClientConfig, Config};
+use engage_bff::config::{ClientConfig, Config, Scope};
 use engage_simulator::{Endpoint, Fault, fixtures::ALVA};
 use reqwest::RequestBuilder;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{ids, of, queued};
 use crate::{
@@ -44,7 +44,8 @@ fn ten_clients(config: &mut Config) {
         .clients
         .iter()
         .find(|client| client.id == "shop");
-    let shop = shop.expect("it is configured").clone();
+    let mut shop = shop.expect("it is configured").clone();
+    shop.scopes.push(Scope::Batch);
     config.auth.clients = (0..CLIENTS)
         .map(|number| {
             let sum = digest(&SHA256, key(number).as_bytes());
@@ -74,7 +75,7 @@ impl Answered {
         let (answered, caller) = (Arc::clone(&self.0), caller.to_owned());
         tokio::spawn(async move {
             let status = Answer::of(request).await.status;
-            if [200, 404].contains(&status) {
+            if [200, 202, 404].contains(&status) {
                 let mut answered = answered.lock().unwrap_or_else(PoisonError::into_inner);
                 *answered.entry(caller).or_default() += 1;
             }
@@ -99,6 +100,10 @@ enum Greed {
     Misses,
     /// Fresh parts of seventy different contacts a second.
     FreshContacts,
+    /// Batches of a hundred uncached contacts, as many as it may have at once.
+    Batches,
+    /// Prefetches of seventy uncached contacts a second.
+    Prefetches,
 }
 
 struct Load {
@@ -161,8 +166,26 @@ impl Load {
                     let id = &ids[request % ids.len()];
                     self.get(0, &format!("contactId={id}&parts=points&fresh=points"));
                 }
+                Greed::Batches if request.is_multiple_of(20) => {
+                    let lookups: Vec<_> = (0..100)
+                        .map(|_| json!({"contactId": self.uncached()}))
+                        .collect();
+                    self.post("/customer/batch", &json!({"lookups": lookups}));
+                }
+                Greed::Batches => {}
+                Greed::Prefetches => {
+                    let uncached = self.uncached();
+                    self.post("/customer/prefetch", &json!({"contactId": uncached}));
+                }
             }
         }
+    }
+
+    /// Sends a request of the greedy client.
+    fn post(&self, path: &str, body: &Value) {
+        let request = self.app.post_to(path, &key(0));
+        self.answered
+            .send("client-0", request.body(body.to_string()));
     }
 
     /// Runs half a minute of load. Returns the number of answers to each of the others.
@@ -250,12 +273,24 @@ async fn flood_of_fresh_contacts_takes_no_share_of_others() {
 }
 
 #[tokio::test]
+async fn repeated_batches_of_a_hundred_take_no_share_of_others() {
+    others_get_their_share_next_to(Greed::Batches).await;
+}
+
+#[tokio::test]
+async fn flood_of_prefetches_takes_no_share_of_others() {
+    others_get_their_share_next_to(Greed::Prefetches).await;
+}
+
+#[tokio::test]
 async fn every_miss_of_a_client_is_answered_next_to_a_greedy_one() {
     for greed in [
         Greed::Tabs,
         Greed::FreshPoints,
         Greed::Misses,
         Greed::FreshContacts,
+        Greed::Batches,
+        Greed::Prefetches,
     ] {
         let mut load = Load::new().await;
         for step in 0..200 {

@@ -1,0 +1,66 @@
+//! `POST /customer/batch`: many look-ups in one request. The response is a stream of lines (`application/x-ndjson`), one
+//! for each look-up, as it becomes known: what is cached at once, the rest as the calls come back that are made after
+//! those for people, and a 504 for what is not there at the deadline. What was asked is in [`envelope`], which line is
+//! next in [`lines`], what a line says in [`look_up`].
+
+mod envelope;
+mod line;
+mod lines;
+mod look_up;
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{Request, State},
+    response::Response,
+};
+use futures_util::stream;
+use http::{HeaderValue, header};
+
+use self::{envelope::Envelope, lines::Lines, look_up::Batch};
+use super::{
+    auth::Caller,
+    body::read_json_body,
+    error::{ApiError, Code},
+    request_id::RequestId,
+    state::AppState,
+};
+use crate::config::Scope;
+
+/// `Retry-After` where as many batches of the client are under way as may be.
+const BUSY: Duration = Duration::from_secs(1);
+
+pub(super) async fn receive(
+    State(state): State<AppState>,
+    caller: Caller,
+    request: Request<Body>,
+) -> Result<Response, ApiError> {
+    caller.require(Scope::Read)?;
+    caller.require(Scope::Batch)?;
+    let (head, body) = request.into_parts();
+    let request_id = head.extensions.get().copied();
+    let request_id = request_id.unwrap_or_else(|| RequestId::from_headers(&head.headers));
+    let clock = state.customers.clock().clone();
+    let body = read_json_body(&state.rules, &clock, &head.headers, body).await?;
+    let Envelope {
+        lookups,
+        shape,
+        patience,
+    } = Envelope::read(&body, &state.rules, &caller)?;
+    let Some(slot) = state.deferred.begin_batch(&caller.flow().client) else {
+        let detail = "Too many concurrent batches of this client.";
+        return Err(ApiError::with_detail(Code::RateLimited, detail).retry_after(BUSY));
+    };
+    let deadline = clock.tick() + patience;
+    let batch = Arc::new(Batch::new(state, caller, shape, request_id, deadline));
+    let lines = Lines::new(batch, lookups, slot);
+    let lines = stream::unfold(lines, |mut lines| async move {
+        let line = lines.next().await?;
+        Some((Ok::<Bytes, Infallible>(line), lines))
+    });
+    let mut response = Response::new(Body::from_stream(lines));
+    let ndjson = HeaderValue::from_static("application/x-ndjson");
+    response.headers_mut().insert(header::CONTENT_TYPE, ndjson);
+    Ok(response)
+}

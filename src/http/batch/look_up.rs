@@ -1,0 +1,234 @@
+//! The look-ups of one batch, each answered as a request of its own would be: the same checks, limits, codes and audit
+//! events. The differences: its calls come after those for people, and what is not there at the batch's deadline is a 504
+//! `NotCached`.
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::line;
+use crate::{
+    clock::{Now, Tick},
+    customer::{self, CacheStatus, CustomerQuery, Found, Purpose, Shape, view::View},
+    domain::{Lookup, PartSet},
+    http::{
+        audit,
+        auth::{Caller, PendingLookUp},
+        customer::{guard_tripped, is_unsettled},
+        deferred::{BatchOutcome, DeferredWork},
+        error::{ApiError, Code},
+        params::Params,
+        request_id::RequestId,
+        state::AppState,
+    },
+};
+
+/// What the look-ups of a batch have in common.
+pub(super) struct Batch {
+    state: AppState,
+    caller: Caller,
+    shape: Shape,
+    request_id: RequestId,
+    deadline: Tick,
+}
+
+/// A look-up after the first look at it.
+pub(super) enum Looked {
+    /// Its line is known.
+    Line(Bytes),
+    /// It is not cached.
+    Missing(Lookup),
+}
+
+impl Batch {
+    pub(super) fn new(
+        state: AppState,
+        caller: Caller,
+        shape: Shape,
+        request_id: RequestId,
+        deadline: Tick,
+    ) -> Self {
+        Self {
+            state,
+            caller,
+            shape,
+            request_id,
+            deadline,
+        }
+    }
+
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    pub(super) fn deadline(&self) -> Tick {
+        self.deadline
+    }
+
+    pub(super) fn work(&self) -> &DeferredWork {
+        &self.state.deferred
+    }
+
+    /// The time of the service.
+    pub(super) fn now(&self) -> Now {
+        self.state.customers.clock().now()
+    }
+
+    /// Waits until this time.
+    pub(super) async fn sleep_until(&self, at: Tick) {
+        self.state.customers.clock().sleep_until(at).await;
+    }
+
+    /// Reads a look-up and answers it from memory, where that is possible. Stale data is not refreshed: a batch makes no
+    /// more calls at once than its own bound.
+    pub(super) async fn look(&self, index: usize, raw: &[u8]) -> Looked {
+        let now = self.now();
+        let lookup = match self.read(index, raw, now) {
+            Ok(lookup) => lookup,
+            Err(error) => return Looked::Line(self.problem(index, &error)),
+        };
+        let query = CustomerQuery {
+            only_if_cached: true,
+            ..self.query(lookup, now)
+        };
+        match self.state.customers.find(&query).await {
+            Err(customer::Error::NotCached) => Looked::Missing(query.lookup),
+            found => {
+                if found.as_ref().is_err_and(customer::Error::is_not_found) {
+                    self.caller.record_unknown(&query.lookup);
+                }
+                Looked::Line(self.line(index, &query, found.map_err(ApiError::from), true))
+            }
+        }
+    }
+
+    /// Answers a look-up that was not cached, at the deadline at the latest.
+    pub(super) async fn fetch(
+        &self,
+        index: usize,
+        lookup: Lookup,
+        pending: PendingLookUp,
+    ) -> Bytes {
+        let query = self.query(lookup, self.now());
+        let found = self.state.customers.find_deferred(query.clone()).await;
+        if !found.as_ref().err().is_some_and(is_unsettled) {
+            pending.end();
+        }
+        self.line(index, &query, found.map_err(late), false)
+    }
+
+    /// Answers a look-up of a client whose enumeration guard is tripped: from the cache alone.
+    pub(super) async fn find_cached(&self, index: usize, lookup: Lookup) -> Bytes {
+        let query = CustomerQuery {
+            only_if_cached: true,
+            ..self.query(lookup, self.now())
+        };
+        let found = self.state.customers.find(&query).await;
+        let found = found.map_err(|error| match error {
+            customer::Error::NotCached => guard_tripped(),
+            error => ApiError::from(error),
+        });
+        self.line(index, &query, found, true)
+    }
+
+    /// The line of a look-up that had no turn before the deadline.
+    pub(super) fn give_up(&self, index: usize, lookup: Lookup) -> Bytes {
+        let query = self.query(lookup, self.now());
+        self.line(index, &query, Err(not_in_time()), false)
+    }
+
+    /// Counts a look-up against the client's rate and reads it. The first is counted with the request.
+    fn read(&self, index: usize, raw: &[u8], now: Now) -> Result<Lookup, ApiError> {
+        if index > 0 {
+            self.caller.count_look_up(now.tick)?;
+        }
+        if raw.first() != Some(&b'{') {
+            let detail = "the look-up is not a JSON object";
+            return Err(ApiError::with_detail(Code::InvalidParameter, detail));
+        }
+        let params = Params::from_json(raw)?;
+        self.state.rules.read_one_of_many(params, &self.caller, now)
+    }
+
+    fn query(&self, lookup: Lookup, now: Now) -> CustomerQuery {
+        CustomerQuery {
+            flow: self.caller.flow(),
+            lookup,
+            asked: self.shape.asked,
+            fresh: PartSet::EMPTY,
+            now,
+            arrival: self.state.customers.arrival(),
+            max_age: None,
+            only_if_cached: false,
+            stale_if_error: true,
+            deadline: self.deadline,
+            purpose: Purpose::Batch,
+        }
+    }
+
+    /// The line of a look-up that was read, with its audit event.
+    fn line(
+        &self,
+        index: usize,
+        query: &CustomerQuery,
+        found: Result<Found, ApiError>,
+        is_held: bool,
+    ) -> Bytes {
+        let contact = found.as_ref().ok().map(|found| found.record.id);
+        let rendered = found.and_then(|found| {
+            self.caller.require_contact(found.record.id)?;
+            self.caller.record_shown(found.record.id);
+            let rendered = self.state.customers.render(&found, &self.shape)?;
+            Ok((rendered, found.verdict.status))
+        });
+        if self.shape.view == View::Full {
+            let outcome = rendered
+                .as_ref()
+                .map(|(_, cache_status): &(_, CacheStatus)| (StatusCode::OK, *cache_status));
+            let digester = &self.state.rules.digester;
+            audit::full_view(&self.request_id, query, contact, outcome, digester);
+        }
+        match rendered {
+            Ok((rendered, _)) => {
+                self.work().count_look_ups(
+                    if is_held {
+                        BatchOutcome::Held
+                    } else {
+                        BatchOutcome::Fetched
+                    },
+                    1,
+                );
+                line::customer(index, &rendered.body)
+            }
+            Err(error) => self.problem(index, &error),
+        }
+    }
+
+    fn problem(&self, index: usize, error: &ApiError) -> Bytes {
+        self.work().count_look_ups(outcome(error), 1);
+        line::problem(index, error, &self.request_id)
+    }
+}
+
+fn not_in_time() -> ApiError {
+    let detail = "The customer was not there at the batch's deadline.";
+    ApiError::with_detail(Code::NotCached, detail)
+}
+
+/// The problem of a look-up. It may have run into the batch's deadline.
+fn late(error: customer::Error) -> ApiError {
+    match error {
+        customer::Error::TooLate => not_in_time(),
+        customer::Error::Upstream(upstream) if upstream.is_for_lack_of_budget() => not_in_time(),
+        error => error.into(),
+    }
+}
+
+fn outcome(error: &ApiError) -> BatchOutcome {
+    match error.code() {
+        Code::ContactNotFound | Code::MultipleMatches => BatchOutcome::Unknown,
+        Code::NotCached => BatchOutcome::Late,
+        Code::RateLimited => BatchOutcome::Limited,
+        code if code.status().is_client_error() => BatchOutcome::Refused,
+        _ => BatchOutcome::Failed,
+    }
+}

@@ -1,0 +1,274 @@
+//! What no person waits for, prefetches and batches: how much of it one client may cause at once, and what became of it.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
+
+use crate::domain::{ClientName, Flow, listed_enum::listed_enum};
+
+/// Prefetches of one client at once. At a tenth of a second for a call they are 160 a second, three times the usual call
+/// budget: more would wait in vain.
+const MAX_PREFETCHES_PER_CLIENT: usize = 16;
+/// Prefetches of one shopper at once: it has one contact, and may have two tabs.
+const MAX_PREFETCHES_PER_SHOPPER: usize = 2;
+/// Prefetches at once, of all clients: each is a task of some kilobytes, for `server.request_timeout` at most.
+const MAX_PREFETCHES: usize = 128;
+/// Batches of one client at once: a second one for the time in which the first still runs.
+const MAX_BATCHES_PER_CLIENT: usize = 2;
+
+listed_enum! {
+    /// What became of a prefetch: the label of its metric.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(super) enum PrefetchOutcome {
+        /// Everything was cached and fresh.
+        Fresh => "fresh",
+        /// Engage, or another replica, was asked.
+        Fetched => "fetched",
+        /// Another request had asked already.
+        Joined => "joined",
+        /// There is no such contact, or not one alone.
+        Unknown => "unknown",
+        /// Not made: too many of the client were under way, or the cache is off.
+        Dropped => "dropped",
+        /// Not made: the client's enumeration guard is tripped.
+        Guarded => "guarded",
+        /// Engage failed, or the call budget had no room for it in time.
+        Failed => "failed",
+    }
+}
+
+listed_enum! {
+    /// What became of a look-up of a batch: the label of its metric.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(super) enum BatchOutcome {
+        /// It was cached.
+        Held => "held",
+        /// It was waited for.
+        Fetched => "fetched",
+        /// There is no such contact, or not one alone.
+        Unknown => "unknown",
+        /// It was not there at the deadline.
+        Late => "late",
+        /// It was malformed, or the client may not make it.
+        Refused => "refused",
+        /// The client's rate or its enumeration guard did not allow it.
+        Limited => "limited",
+        /// Engage failed.
+        Failed => "failed",
+        /// The caller had left.
+        Abandoned => "abandoned",
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+/// Bounds and counts what no person waits for.
+#[derive(Debug)]
+pub struct DeferredWork {
+    running: Mutex<Running>,
+    prefetches: Family<OutcomeLabel, Counter>,
+    batch_lookups: Family<OutcomeLabel, Counter>,
+}
+
+/// How many are under way. Bounded by the number of clients, and by [`MAX_PREFETCHES`].
+#[derive(Debug, Default)]
+struct Running {
+    prefetches: usize,
+    prefetches_of_client: HashMap<ClientName, usize>,
+    prefetches_of_shopper: HashMap<Flow, usize>,
+    batches_of_client: HashMap<ClientName, usize>,
+}
+
+/// A place for a prefetch, for as long as it runs.
+pub(super) struct PrefetchSlot {
+    work: Arc<DeferredWork>,
+    flow: Flow,
+}
+
+/// A place for a batch, for as long as it runs.
+pub(super) struct BatchSlot {
+    work: Arc<DeferredWork>,
+    client: ClientName,
+}
+
+impl Default for DeferredWork {
+    /// With every series of its metrics, so that each is there before its first event.
+    fn default() -> Self {
+        let prefetches = Family::<OutcomeLabel, Counter>::default();
+        for outcome in PrefetchOutcome::ALL.map(PrefetchOutcome::as_str) {
+            let _ = prefetches.get_or_create(&OutcomeLabel { outcome });
+        }
+        let batch_lookups = Family::<OutcomeLabel, Counter>::default();
+        for outcome in BatchOutcome::ALL.map(BatchOutcome::as_str) {
+            let _ = batch_lookups.get_or_create(&OutcomeLabel { outcome });
+        }
+        Self {
+            running: Mutex::default(),
+            prefetches,
+            batch_lookups,
+        }
+    }
+}
+
+impl DeferredWork {
+    /// Registers the metrics.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "prefetches",
+            "Prefetches by what became of them",
+            self.prefetches.clone(),
+        );
+        registry.register(
+            "batch_lookups",
+            "Look-ups of batches by what became of them",
+            self.batch_lookups.clone(),
+        );
+    }
+
+    /// Counts a prefetch.
+    pub(super) fn count_prefetch(&self, outcome: PrefetchOutcome) {
+        let outcome = outcome.as_str();
+        self.prefetches
+            .get_or_create(&OutcomeLabel { outcome })
+            .inc();
+    }
+
+    /// Counts so many look-ups of a batch.
+    pub(super) fn count_look_ups(&self, outcome: BatchOutcome, number: usize) {
+        if number > 0 {
+            let outcome = outcome.as_str();
+            self.batch_lookups
+                .get_or_create(&OutcomeLabel { outcome })
+                .inc_by(number as u64);
+        }
+    }
+
+    /// A place for a prefetch, unless as many are under way as may be.
+    pub(super) fn begin_prefetch(self: &Arc<Self>, flow: &Flow) -> Option<PrefetchSlot> {
+        let mut running = self.running();
+        let of_client = count(&running.prefetches_of_client, &flow.client);
+        let of_shopper = count(&running.prefetches_of_shopper, flow);
+        let is_full = running.prefetches >= MAX_PREFETCHES
+            || of_client >= MAX_PREFETCHES_PER_CLIENT
+            || of_shopper >= MAX_PREFETCHES_PER_SHOPPER;
+        if is_full {
+            return None;
+        }
+        running.prefetches += 1;
+        increment(&mut running.prefetches_of_client, &flow.client);
+        if flow.shopper.is_some() {
+            increment(&mut running.prefetches_of_shopper, flow);
+        }
+        Some(PrefetchSlot {
+            work: Arc::clone(self),
+            flow: flow.clone(),
+        })
+    }
+
+    /// A place for a batch, unless as many of the client are under way as may be.
+    pub(super) fn begin_batch(self: &Arc<Self>, client: &ClientName) -> Option<BatchSlot> {
+        let mut running = self.running();
+        if count(&running.batches_of_client, client) >= MAX_BATCHES_PER_CLIENT {
+            return None;
+        }
+        increment(&mut running.batches_of_client, client);
+        Some(BatchSlot {
+            work: Arc::clone(self),
+            client: client.clone(),
+        })
+    }
+
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for PrefetchSlot {
+    fn drop(&mut self) {
+        let mut running = self.work.running();
+        running.prefetches = running.prefetches.saturating_sub(1);
+        decrement(&mut running.prefetches_of_client, &self.flow.client);
+        decrement(&mut running.prefetches_of_shopper, &self.flow);
+    }
+}
+
+impl Drop for BatchSlot {
+    fn drop(&mut self) {
+        let mut running = self.work.running();
+        decrement(&mut running.batches_of_client, &self.client);
+    }
+}
+
+fn count<K: Hash + Eq>(counts: &HashMap<K, usize>, of: &K) -> usize {
+    counts.get(of).copied().unwrap_or_default()
+}
+
+fn increment<K: Hash + Eq + Clone>(counts: &mut HashMap<K, usize>, by: &K) {
+    *counts.entry(by.clone()).or_default() += 1;
+}
+
+/// An entry without any is removed.
+fn decrement<K: Hash + Eq>(counts: &mut HashMap<K, usize>, by: &K) {
+    if let Some(count) = counts.get_mut(by) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(by);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(work: &Arc<DeferredWork>, flow: &Flow) -> Vec<PrefetchSlot> {
+        std::iter::from_fn(|| work.begin_prefetch(flow)).collect()
+    }
+
+    #[test]
+    fn prefetches_are_bounded_per_client_per_shopper_and_in_all() {
+        let work = Arc::<DeferredWork>::default();
+        let slots = fill(&work, &"shop".into());
+        assert_eq!(slots.len(), MAX_PREFETCHES_PER_CLIENT);
+        let shopper = |shopper| Flow {
+            client: "(shoppers)".into(),
+            shopper: Some(shopper),
+        };
+        let of_shopper = fill(&work, &shopper(1));
+        assert_eq!(of_shopper.len(), MAX_PREFETCHES_PER_SHOPPER);
+        assert!(work.begin_prefetch(&shopper(2)).is_some());
+        let of_others: Vec<_> = (0..20)
+            .flat_map(|client| fill(&work, &Flow::from(&*format!("client-{client}"))))
+            .collect();
+        let total = slots.len() + of_shopper.len() + of_others.len();
+        assert_eq!(total, MAX_PREFETCHES);
+        drop((slots, of_shopper, of_others));
+        let running = work.running();
+        assert_eq!(running.prefetches, 0);
+        assert!(running.prefetches_of_client.is_empty());
+        assert!(running.prefetches_of_shopper.is_empty());
+    }
+
+    #[test]
+    fn batches_of_one_client_do_not_take_the_place_of_others() {
+        let work = Arc::<DeferredWork>::default();
+        let shop = ClientName::from("shop");
+        let slots: Vec<_> = std::iter::from_fn(|| work.begin_batch(&shop)).collect();
+        assert_eq!(slots.len(), MAX_BATCHES_PER_CLIENT);
+        assert!(work.begin_batch(&"till".into()).is_some());
+        drop(slots);
+        assert!(work.begin_batch(&shop).is_some());
+        assert!(work.running().batches_of_client.is_empty());
+    }
+}

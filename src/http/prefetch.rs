@@ -1,0 +1,107 @@
+//! `POST /customer/prefetch`: has a customer cached before it is asked for. Every prefetch that may be made is answered
+//! with the same 202, at once: the response says nothing of the contact. The call is made in a task of its own, after the
+//! calls for people, and ends by itself within `server.request_timeout`; a shutdown does not wait for it.
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+};
+use http::StatusCode;
+
+use super::{
+    auth::{Caller, DeferredTurn, PendingLookUp},
+    body::read_json_body,
+    customer::is_unsettled,
+    deferred::PrefetchOutcome,
+    error::ApiError,
+    params::Params,
+    state::AppState,
+};
+use crate::{
+    customer::{self, CacheStatus, CustomerQuery, Found, Purpose},
+    domain::PartSet,
+};
+
+pub(super) async fn receive(
+    State(state): State<AppState>,
+    caller: Caller,
+    request: Request<Body>,
+) -> Result<StatusCode, ApiError> {
+    let (head, body) = request.into_parts();
+    let customers = &state.customers;
+    let body = read_json_body(&state.rules, customers.clock(), &head.headers, body).await?;
+    let now = customers.clock().now();
+    let params = Params::from_json(&body)?;
+    let (lookup, asked) = state.rules.read_prefetch(params, &caller, now)?;
+    let query = CustomerQuery {
+        flow: caller.flow(),
+        lookup,
+        asked,
+        fresh: PartSet::EMPTY,
+        now,
+        arrival: customers.arrival(),
+        max_age: None,
+        only_if_cached: false,
+        // Stale data is no result.
+        stale_if_error: false,
+        deadline: now.tick + state.rules.patience,
+        purpose: Purpose::Prefetch,
+    };
+    if let Some(outcome) = start(&state, &caller, query) {
+        state.deferred.count_prefetch(outcome);
+    }
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Starts the prefetch, or says why it is not needed or not made.
+fn start(state: &AppState, caller: &Caller, query: CustomerQuery) -> Option<PrefetchOutcome> {
+    let AppState {
+        customers,
+        deferred,
+        ..
+    } = state;
+    if !customers.cache_is_on() {
+        return Some(PrefetchOutcome::Dropped);
+    }
+    if customers.find_in_memory(&query, |_| Some(())).is_some() {
+        return Some(PrefetchOutcome::Fresh);
+    }
+    let pending = match caller.begin_deferred(&query.lookup, query.now.tick) {
+        DeferredTurn::Granted(pending) => pending,
+        DeferredTurn::Busy => return Some(PrefetchOutcome::Dropped),
+        DeferredTurn::Tripped => return Some(PrefetchOutcome::Guarded),
+    };
+    let Some(slot) = deferred.begin_prefetch(&query.flow) else {
+        pending.end();
+        return Some(PrefetchOutcome::Dropped);
+    };
+    let state = state.clone();
+    tokio::spawn(async move {
+        let found = state.customers.find_deferred(query).await;
+        let outcome = outcome(&found);
+        settle(pending, &found);
+        state.deferred.count_prefetch(outcome);
+        drop(slot);
+    });
+    None
+}
+
+/// Ends the look-up for the enumeration guard, which counts it if the contact is unknown, or if that is not known yet.
+fn settle(pending: PendingLookUp, found: &Result<Found, customer::Error>) {
+    if !found.as_ref().err().is_some_and(is_unsettled) {
+        pending.end();
+    }
+}
+
+fn outcome(found: &Result<Found, customer::Error>) -> PrefetchOutcome {
+    match found {
+        Ok(found) if found.verdict.collapsed => PrefetchOutcome::Joined,
+        // What was stale and fetched is a hit by its status.
+        Ok(found) if found.verdict.status == CacheStatus::Hit && !found.verdict.stored => {
+            PrefetchOutcome::Fresh
+        }
+        Ok(_) => PrefetchOutcome::Fetched,
+        Err(error) if error.is_about_the_identifier() => PrefetchOutcome::Unknown,
+        Err(_) => PrefetchOutcome::Failed,
+    }
+}

@@ -276,12 +276,11 @@ fn parts(
     let requests = Arc::new(RequestMetrics::default());
     let connections = ConnectionMetrics::default();
     let deferred = Arc::<DeferredWork>::default();
-    let registry = metrics::registry(
+    let mut registry = metrics::registry(
         &traffic,
         &requests,
         &connections,
         &authenticator,
-        &deferred,
         webhooks.as_deref(),
         shared,
         metrics::Gauges {
@@ -289,6 +288,7 @@ fn parts(
             customers: customers.clone(),
         },
     );
+    deferred.register(&mut registry);
     let state = AppState {
         customers,
         authenticator,

@@ -13,7 +13,7 @@ use crate::{
     cache::feed::FeedStatus,
     customer::CustomerService,
     engage::{Admission, AdmissionSnapshot, BreakerState, CallMetrics},
-    http::{Authenticator, ConnectionMetrics, DeferredWork, RequestMetrics, WebhookReceiver},
+    http::{Authenticator, ConnectionMetrics, RequestMetrics, WebhookReceiver},
     shared_tier::SharedTier,
     telemetry::Dropped,
 };
@@ -24,7 +24,6 @@ pub(super) fn registry(
     requests: &RequestMetrics,
     connections: &ConnectionMetrics,
     authenticator: &Authenticator,
-    deferred: &DeferredWork,
     webhooks: Option<&WebhookReceiver>,
     shared: Option<&SharedTier>,
     gauges: Gauges,
@@ -37,7 +36,6 @@ pub(super) fn registry(
         webhooks.register(&mut registry);
     }
     authenticator.register(&mut registry);
-    deferred.register(&mut registry);
     if let Some(shared) = shared {
         shared.register(&mut registry);
     }

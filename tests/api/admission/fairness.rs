@@ -149,7 +149,6 @@ impl Load {
         // Seven requests in five steps are seventy a second.
         for request in step * 7 / 5..(step + 1) * 7 / 5 {
             match greed {
-                Greed::Absent => {}
                 Greed::Tabs => self.get_as_shopper("greedy", ALVA.id, "fresh=all"),
                 Greed::FreshPoints => {
                     self.get(
@@ -172,7 +171,7 @@ impl Load {
                         .collect();
                     self.post("/customer/batch", &json!({"lookups": lookups}));
                 }
-                Greed::Batches => {}
+                Greed::Absent | Greed::Batches => {}
                 Greed::Prefetches => {
                     let uncached = self.uncached();
                     self.post("/customer/prefetch", &json!({"contactId": uncached}));

@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use engage_bff::{
     clock::{Clock, ManualClock, Tick},
-    customer::{CustomerQuery, CustomerService, Error, Found},
+    customer::{CustomerQuery, CustomerService, Error, Found, Purpose},
     domain::{ChangeKind, Digester, Part, PartSet},
 };
 use tokio::task::AbortHandle;
@@ -233,7 +233,7 @@ impl Machine {
             only_if_cached: request.only_if_cached,
             stale_if_error: request.stale_if_error,
             deadline: now + PATIENCE,
-            purpose: request.purpose,
+            purpose: purpose(self.arrived),
         };
         let caller = Caller {
             lookup: request.lookup,
@@ -289,6 +289,15 @@ impl Machine {
 
     fn now(&self) -> Tick {
         self.time.now().tick
+    }
+}
+
+/// What the request of that number is for: of ten requests one is a batch's and one a prefetch.
+fn purpose(number: usize) -> Purpose {
+    match number % 10 {
+        7 => Purpose::Batch,
+        9 => Purpose::Prefetch,
+        _ => Purpose::Person,
     }
 }
 

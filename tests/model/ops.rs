@@ -6,7 +6,6 @@ use std::fmt;
 
 use engage_bff::{
     config::ApiVersion,
-    customer::Purpose,
     domain::{Part, PartSet},
 };
 
@@ -51,7 +50,6 @@ pub(crate) struct Request {
     pub(crate) max_age: Option<u64>,
     pub(crate) only_if_cached: bool,
     pub(crate) stale_if_error: bool,
-    pub(crate) purpose: Purpose,
 }
 
 /// A span of time.

@@ -2,7 +2,6 @@
 
 use engage_bff::{
     config::ApiVersion,
-    customer::Purpose,
     domain::{Part, PartSet},
 };
 
@@ -56,7 +55,6 @@ fn request_fresh(alias: Alias, fresh: PartSet) -> Op {
         max_age: None,
         only_if_cached: false,
         stale_if_error: true,
-        purpose: Purpose::Person,
     })
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use engage_bff::{
-    customer::{Error, Purpose},
+    customer::Error,
     domain::{Part, PartSet},
     engage,
 };
@@ -309,7 +309,6 @@ impl Machine {
             max_age: None,
             only_if_cached: false,
             stale_if_error: true,
-            purpose: Purpose::Person,
         });
     }
 

@@ -2,7 +2,6 @@
 
 use engage_bff::{
     config::ApiVersion,
-    customer::Purpose,
     domain::{Part, PartSet},
 };
 use proptest::{collection::vec, prelude::*, sample::select, strategy::Union};
@@ -125,15 +124,8 @@ impl Focus {
                 any::<bool>(),
             ),
         ];
-        // Most requests are a person's.
-        let purpose = prop_oneof![
-            8 => Just(Purpose::Person),
-            1 => Just(Purpose::Batch),
-            1 => Just(Purpose::Prefetch),
-        ];
-        let names = (lookup(), any::<bool>());
-        (names, parts(optional), fresh, directives, purpose).prop_map(
-            |((lookup, shouted), asked, fresh, directives, purpose)| {
+        (lookup(), any::<bool>(), parts(optional), fresh, directives).prop_map(
+            |(lookup, shouted, asked, fresh, directives)| {
                 let (max_age, only_if_cached, stale_if_error) = directives;
                 let asked = asked.union(PartSet::ALWAYS);
                 Request {
@@ -144,7 +136,6 @@ impl Focus {
                     max_age,
                     only_if_cached,
                     stale_if_error,
-                    purpose,
                 }
             },
         )

@@ -49,6 +49,23 @@ impl Conflicts {
     }
 }
 
+/// What a profile says about the alias of a value that it shows.
+#[derive(Clone, Copy)]
+enum Lesson {
+    /// Nothing that is not known, or nothing that may be believed.
+    Nothing,
+    /// The alias leads to its contact.
+    Place,
+    /// The alias does so already, and this profile confirms it.
+    Seen,
+    /// The alias must not be known any more: the contact is protected.
+    Forget,
+    /// Another cached contact shows the value too.
+    Conflict,
+    /// The alias leads to another contact, as Engage said; that may be outdated.
+    Doubt,
+}
+
 impl<R, E> Cache<R, E>
 where
     R: Answer,
@@ -96,78 +113,95 @@ where
             seen_in: provenance.sequence,
             is_learned: true,
         };
-        let mut is_conflict = false;
-        let mut is_placed = false;
+        let mut lesson = Lesson::Nothing;
         self.aliases.update(self.alias_hasher.of(key), |entry| {
-            if !self.may_learn(key, &alias) {
-                return AliasChange::None;
-            }
             let cached = entry.as_ref().map(AliasEntry::alias);
             let cached = cached.filter(|cached| self.stands(cached));
-            let outlasts = |cached: &Alias| cached.outlasts(&alias, self.policy.overview_lag);
-            let other = cached.filter(|cached| cached.id != id);
-            if let Some(other) = other {
-                is_conflict = self.shows(other.id, value);
-                // The entity endpoint resolved it within the lag, and an overview that began later shows it elsewhere.
-                let is_doubtful = other.provenance.source == FetchSource::Entity
-                    && provenance.is_later_than(&other.provenance)
-                    && outlasts(&other);
-                if is_conflict || is_doubtful {
+            lesson = self.lesson(&alias, cached.as_ref(), value, is_kept);
+            match (lesson, entry) {
+                (Lesson::Nothing, _) => AliasChange::None,
+                (Lesson::Conflict | Lesson::Doubt, _) => {
                     self.fences.raise_alias(key, self.clock.tick());
-                    return AliasChange::Remove;
+                    AliasChange::Remove
                 }
-            }
-            if !is_kept {
-                // The contact was not protected when the alias was learned.
-                return match cached {
-                    Some(cached) if cached.id == id && cached.is_learned => AliasChange::Remove,
-                    _ => AliasChange::None,
-                };
-            }
-            if cached.as_ref().is_some_and(outlasts) {
-                return AliasChange::None;
-            }
-            is_placed = true;
-            match (cached, entry) {
-                // The call that fetched the profile was a look-up by this very identifier.
-                (Some(cached), Some(entry))
-                    if other.is_none()
-                        && cached.confirmed
-                        && cached.provenance.sequence == provenance.sequence =>
-                {
-                    AliasChange::Put(AliasEntry {
-                        seen_in: alias.seen_in,
-                        ..entry
-                    })
-                }
-                _ => {
-                    if other.is_some() && provenance.source == FetchSource::Entity {
+                (Lesson::Forget, _) => AliasChange::Remove,
+                (Lesson::Seen, Some(entry)) => AliasChange::Put(AliasEntry {
+                    seen_in: alias.seen_in,
+                    ..entry
+                }),
+                (Lesson::Seen | Lesson::Place, _) => {
+                    let replaces = cached.is_some_and(|cached| cached.id != id);
+                    if replaces && provenance.source == FetchSource::Entity {
                         self.fences.alias_resolved(key, self.clock.tick());
                     }
                     AliasChange::Put(AliasEntry::new(alias, key))
                 }
             }
         });
-        if is_placed {
-            self.negatives.invalidate(key);
-        }
-        if is_conflict {
-            self.conflicts.report(key.kind());
+        match lesson {
+            Lesson::Place => self.negatives.invalidate(key),
+            Lesson::Conflict => self.conflicts.report(key.kind()),
+            Lesson::Nothing | Lesson::Doubt | Lesson::Forget | Lesson::Seen => {}
         }
     }
 
-    /// Whether no fence and no later negative entry forbids to learn the alias. Within the overview's lag after a wrong
-    /// alias only `/contacts/id` says to which contact the identifier leads.
-    fn may_learn(&self, key: &LookupKey, alias: &Alias) -> bool {
-        let Alias { id, provenance, .. } = alias;
-        self.is_on()
-            && provenance.sequence > self.fences.alias_not_before(key)
-            && !self
-                .fences
-                .alias_is_entity_only(key, provenance.requested_at)
-            // Only a purge fences the audiences.
-            && self.fences.allows(*id, Part::Audiences, provenance.sequence)
-            && !self.has_later_negative(key, provenance)
+    /// What a profile that shows the value says about its alias, of which this is the cached one.
+    fn lesson(
+        &self,
+        alias: &Alias,
+        cached: Option<&Alias>,
+        value: &UniqueValue,
+        is_kept: bool,
+    ) -> Lesson {
+        let Alias { id, provenance, .. } = *alias;
+        let key = value.key();
+        // Only a purge fences the audiences.
+        let is_purged = !self.fences.allows(id, Part::Audiences, provenance.sequence);
+        if !self.is_on() || is_purged || provenance.sequence <= self.fences.alias_not_before(key) {
+            return Lesson::Nothing;
+        }
+        let by_entity = provenance.source == FetchSource::Entity;
+        let is_later = |cached: &Alias| provenance.is_later_than(&cached.provenance);
+        let outlasts = |cached: &Alias| cached.outlasts(alias, self.policy.overview_lag);
+        let other = cached.filter(|cached| cached.id != id);
+        // Within the overview's lag after a wrong alias only `/contacts/id` says to which contact the identifier leads.
+        if self
+            .fences
+            .alias_is_entity_only(key, provenance.requested_at)
+        {
+            // It did so before this contact had it.
+            let is_outdated = by_entity && other.is_some_and(is_later);
+            return if is_outdated {
+                Lesson::Doubt
+            } else {
+                Lesson::Nothing
+            };
+        }
+        if let Some(other) = other {
+            if self.shows(other.id, value) {
+                return Lesson::Conflict;
+            }
+            // The entity endpoint said so within the lag, and an overview that began later shows it elsewhere.
+            let is_resolved = other.provenance.source == FetchSource::Entity;
+            if is_resolved && is_later(other) && outlasts(other) {
+                return Lesson::Doubt;
+            }
+        }
+        match cached {
+            // The contact was not protected when the alias was learned.
+            Some(cached) if !is_kept && cached.id == id && cached.is_learned => Lesson::Forget,
+            _ if !is_kept || self.has_later_negative(key, &provenance) => Lesson::Nothing,
+            Some(cached) if outlasts(cached) => Lesson::Nothing,
+            // The call that fetched the profile was a look-up by this very identifier.
+            Some(cached)
+                if cached.id == id
+                    && cached.confirmed
+                    && cached.provenance.sequence == provenance.sequence =>
+            {
+                Lesson::Seen
+            }
+            _ => Lesson::Place,
+        }
     }
 
     /// Whether the cached profile of the contact, if it may still be served, shows the value.

@@ -1,6 +1,6 @@
 //! The contacts between which identifiers move, and the look-ups by them.
 
-use std::fmt;
+use std::{collections::VecDeque, fmt};
 
 use engage_bff::domain::{
     ContactId, ContactType, Digester, Identifier, IdentifierKind, IdentifierRules, Lookup,
@@ -26,6 +26,8 @@ const ATTRIBUTES: [&str; 4] = [
 ];
 /// How many contacts there are: two thirds are members. Of each kind there are as many values as members.
 const PEOPLE: usize = 36;
+/// How many changes are remembered for look-ups.
+const RECENT: usize = 30;
 const VALUES: usize = PEOPLE * 2 / 3;
 /// The service's key of digests.
 pub(crate) const DIGEST_KEY: &str = "a key of the test of moving identifiers";
@@ -76,6 +78,8 @@ pub(crate) struct People {
     ids: Vec<ContactId>,
     states: Vec<State>,
     digester: Digester,
+    /// What changed last, and whose it was and is.
+    recent: VecDeque<(Slot, usize)>,
 }
 
 impl People {
@@ -85,6 +89,7 @@ impl People {
             ids: Vec::new(),
             states: Vec::new(),
             digester: Digester::with_key(DIGEST_KEY.as_bytes()),
+            recent: VecDeque::new(),
         };
         let members = (0..VALUES).map(|value| (value, true));
         let others = (0..PEOPLE - VALUES).map(|value| (value, false));
@@ -120,9 +125,16 @@ impl People {
         fastrand::usize(0..self.ids.len())
     }
 
-    /// A look-up by a contact's id, or by a value; some values are looked up more often than others.
+    /// A look-up by a contact's id, or by a value; often of what changed lately.
     pub(crate) fn any_wanted(&self) -> Wanted {
-        let target = if fastrand::u32(0..10) == 0 {
+        let is_recent = !self.recent.is_empty() && fastrand::u32(0..4) == 0;
+        let target = if is_recent {
+            let (slot, person) = self.recent[fastrand::usize(0..self.recent.len())];
+            match fastrand::u32(0..4) {
+                0 => Target::Contact(person),
+                _ => Target::Value(slot),
+            }
+        } else if fastrand::u32(0..10) == 0 {
             Target::Contact(self.any())
         } else {
             let is_member = fastrand::u32(0..4) != 0;
@@ -191,7 +203,10 @@ impl People {
             let value = value.map_or(Value::Null, |value| json!(text(kind, value)));
             let contact = engage.contact(&self.ids[*person].to_string());
             contact.attribute(ATTRIBUTES[kind], value);
+            self.recent.push_back((slot, *person));
         }
+        let old = self.recent.len().saturating_sub(RECENT);
+        self.recent.drain(..old);
         changed
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, collections::HashMap, rc::Rc, time::Duration};
 
-use engage_bff::customer::Found;
+use engage_bff::customer::{FetchSource, Found};
 use jiff::Timestamp;
 
 use super::{
@@ -47,6 +47,8 @@ impl Time {
 pub(crate) struct Claim {
     slot: Slot,
     requested_at: Duration,
+    /// Whether it came from the entity endpoint, which does not lag.
+    by_entity: bool,
 }
 
 impl Claim {
@@ -57,6 +59,7 @@ impl Claim {
         let start: Timestamp = START.parse().expect("a time");
         let since_start = profile.provenance.as_of.duration_since(start);
         let requested_at = Duration::try_from(since_start).expect("after the start");
+        let by_entity = profile.provenance.source == FetchSource::Entity;
         let profile = &profile.data;
         let Some(contact_type) = profile.identity.contact_type.only() else {
             return Vec::new();
@@ -72,11 +75,18 @@ impl Claim {
                 value: value_of(kind, text.as_deref()?)?,
                 is_member: contact_type.folded() == "member",
             };
-            Some(Self { slot, requested_at })
+            Some(Self {
+                slot,
+                requested_at,
+                by_entity,
+            })
         };
         fields.into_iter().enumerate().filter_map(claim).collect()
     }
 }
+
+/// For so long at least a profile is fresh: lifetimes are shortened at random.
+const HELD: Duration = Duration::from_secs(54);
 
 /// The state of a contact from a moment on.
 type Since = (Moment, State);
@@ -87,8 +97,8 @@ pub(crate) struct Truth {
     histories: Vec<Vec<Since>>,
     /// When the service was told that a contact changed.
     invalidated: Vec<Vec<Moment>>,
-    /// The newest profile of a contact that showed an identifier.
-    shown: HashMap<Slot, HashMap<usize, Duration>>,
+    /// When the newest profile of a contact was requested that showed an identifier: any, and one without a lag.
+    shown: HashMap<Slot, HashMap<usize, [Duration; 2]>>,
     window: Duration,
     lag: Duration,
 }
@@ -149,7 +159,10 @@ impl Truth {
         for claim in claims {
             let shown = self.shown.entry(claim.slot).or_default();
             let newest = shown.entry(person).or_default();
-            *newest = (*newest).max(claim.requested_at);
+            newest[0] = newest[0].max(claim.requested_at);
+            if claim.by_entity {
+                newest[1] = newest[1].max(claim.requested_at);
+            }
         }
     }
 
@@ -170,7 +183,15 @@ impl Truth {
         let told = told.copied().find(|told| *told < began).unwrap_or_default();
         let shown = self.shown.get(&slot).into_iter().flatten();
         let shown = shown.filter(|(other, _)| **other != person);
-        let shown = shown.map(|(_, at)| at.saturating_sub(self.lag)).max();
+        // While the contact that showed it is surely cached, what lags is not believed.
+        let is_cached = |at: Duration| at + HELD > began.at;
+        let since_shown = |[any, by_entity]: &[Duration; 2]| {
+            let by_entity = Some(*by_entity).filter(|at| is_cached(*at));
+            by_entity
+                .unwrap_or_default()
+                .max(any.saturating_sub(self.lag))
+        };
+        let shown = shown.map(|(_, at)| since_shown(at)).max();
         let windows = began.at.saturating_sub(self.window + self.lag);
         for (since, why) in [
             (windows, "within the windows and the lag"),

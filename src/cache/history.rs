@@ -16,12 +16,15 @@ use super::{
     Answer, Cache, ENTRY_OVERHEAD, FetchStart,
     fence::Sequence,
     fetched::provenance,
-    freshness::{FetchSource, Policy, Provenance},
+    freshness::{FetchSource, Freshness, Policy, Provenance},
     maintenance::{DEAD_FOR, FillCounter},
     parts::Parts,
     saturating,
 };
-use crate::domain::{ContactId, History, HistoryPart, PartSet, Partial};
+use crate::{
+    clock::Tick,
+    domain::{ContactId, History, HistoryPart, PartSet, Partial},
+};
 
 /// One entry takes no more than one in so many of the bytes for history.
 const ENTRY_SHARE: u64 = 8;
@@ -235,6 +238,16 @@ where
                     |cached: &HistoryEntry| cached.provenance.sequence == entry.provenance.sequence;
                 self.drop_history_where(*key, is_it);
             }
+        }
+    }
+
+    /// Drops what was too old for anything at that moment. Visits every entry.
+    pub(super) fn drop_dead_history(&self, now: Tick) {
+        let is_dead =
+            |entry: &HistoryEntry| entry.provenance.freshness(now, &self.policy) == Freshness::Dead;
+        let entries = self.histories.entries.iter();
+        for (key, _) in entries.filter(|(_, entry)| is_dead(entry)) {
+            self.drop_history_where(*key, is_dead);
         }
     }
 

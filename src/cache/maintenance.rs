@@ -115,6 +115,7 @@ where
         let now = self.dead_before();
         self.aliases
             .retain(|entry| entry.alias().freshness(now, &self.policy) != Freshness::Dead);
+        self.drop_dead_history(now);
         self.sweep();
     }
 

@@ -193,6 +193,19 @@ fn entry_of_another_contact_is_dropped_and_never_served() {
 }
 
 #[test]
+fn history_too_old_for_anything_is_swept() {
+    let (cache, clock) = cache();
+    store_all(&cache, contact('1'));
+    // Its lifetime and its stale windows, and the time for which a request is told that it was stale.
+    clock.advance(MINUTE * 6);
+    cache.maintain();
+    assert_eq!(cache.counts().histories, 3);
+    clock.advance(MINUTE * 2);
+    cache.maintain();
+    assert_eq!(cache.counts().histories, 0);
+}
+
+#[test]
 fn heavy_entry_is_not_cached_and_replaces_none() {
     let (cache, _) = cache();
     let part = HistoryPart::PointTransactions;

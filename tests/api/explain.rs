@@ -268,8 +268,8 @@ async fn statistics_count_records_aliases_fences_and_flights() {
     let empty = stats(&app).await;
     let nothing = json!({
         "enabled": true, "maxBytes": 64 << 20, "records": 0, "recordBytes": 0, "names": 0, "negatives": 0,
-        "failures": 0,
-        "fences": {"contacts": 0, "names": 0}, "flights": {"overviews": 0, "resolutions": 0, "parts": 0},
+        "failures": 0, "histories": 0, "historyBytes": 0, "fences": {"contacts": 0, "names": 0},
+        "flights": {"overviews": 0, "resolutions": 0, "parts": 0, "histories": 0},
     });
     assert_eq!(empty.at(""), nothing);
     app.get(&format!("email={}", ALVA.email)).await.assert_ok();
@@ -291,7 +291,7 @@ async fn statistics_count_records_aliases_fences_and_flights() {
     let_requests_arrive().await;
     let busy = stats(&app).await;
     assert_eq!(busy.at("/fences/contacts"), 1);
-    let flights = json!({"overviews": 1, "resolutions": 0, "parts": 1});
+    let flights = json!({"overviews": 1, "resolutions": 0, "parts": 1, "histories": 0});
     assert_eq!(busy.at("/flights"), flights);
     hold.release();
     waiting.await.expect("an answer").assert_ok();

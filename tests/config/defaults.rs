@@ -32,6 +32,7 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(cache.promotions_lifetime, seconds(60));
     assert_eq!(cache.vouchers_lifetime, seconds(60));
     assert_eq!(cache.points_lifetime, seconds(30));
+    assert_eq!(cache.history_lifetime, seconds(60));
     assert_eq!(cache.stale_while_revalidate, seconds(30));
     assert_eq!(cache.stale_if_error, seconds(3600));
     assert_eq!(cache.stale_if_slow, Duration::from_millis(300));

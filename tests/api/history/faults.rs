@@ -7,10 +7,14 @@ use engage_simulator::{
     Endpoint, Fault,
     fixtures::{ALVA, BO},
 };
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{EACH, PURCHASES, REDEEMED, TRANSACTIONS, alva, app, assert_missing, each};
-use crate::harness::{API, Answer, TestApp, logs};
+use crate::{
+    harness::{API, Answer, TestApp, logs},
+    operators::operate,
+};
 
 const ID: &str = "ab530000-4009-4e44-9009-b2d400e00009";
 
@@ -317,6 +321,25 @@ async fn items_of_another_contact_are_an_alarm_and_never_served() {
         assert_missing(&app.get(&alva(part)).await, part);
         assert!(logs().contains("engage needs an operator"), "{part}");
     }
+}
+
+#[tokio::test]
+async fn explanation_lists_the_history_and_its_failures() {
+    let app = app().await;
+    app.get(&alva(REDEEMED)).await.assert_ok();
+    app.engage
+        .fault(Endpoint::Purchases, Fault::Status(500, json!("busy")));
+    app.get(&alva(PURCHASES)).await.assert_ok();
+    let body = json!({"contactId": ALVA.id}).to_string();
+    let answer = operate(&app, Method::POST, "/cache/explain", &body).await;
+    let history = answer.assert_ok().at("/contacts/0/history");
+    assert_eq!(history["redeemedVouchers"]["freshness"], "fresh");
+    assert_eq!(history["redeemedVouchers"]["source"], "entity");
+    assert_eq!(history[TRANSACTIONS], Value::Null);
+    assert_eq!(history[PURCHASES], Value::Null);
+    assert_eq!(answer.at("/failures/0/call"), PURCHASES);
+    assert_eq!(answer.at("/failures/0/code"), "UpstreamFailed");
+    assert!(!answer.text().contains("2511000000031"));
 }
 
 #[tokio::test]

@@ -1,0 +1,142 @@
+//! The races of a contact's history: an entry that was requested before an invalidation or a purge is neither served nor left
+//! in the store after it, whichever of store and invalidation comes first.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use engage_bff::{
+    clock::{Clock, ManualClock},
+    domain::{ContactId, Decimal, History, HistoryPart, Part, PartMap, PartSet, Purchases},
+};
+use jiff::Timestamp;
+use schedules::cache::{Answer, Bounds, Cache, IsPurged, freshness::Policy};
+use shuttle::{
+    Config, Runner, rand::Rng, scheduler::RandomScheduler, sync::atomic::AtomicUsize, thread,
+};
+
+/// How many orders each race is tried under.
+const SCHEDULES: usize = 10_000;
+
+/// About as many steps as a store takes.
+const MAX_PAUSE: usize = 60;
+
+struct NothingRendered;
+
+impl Answer for NothingRendered {
+    fn made_ready(&self) {}
+
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+type TestCache = Cache<NothingRendered, &'static str>;
+
+fn cache() -> Arc<TestCache> {
+    let minute = Duration::from_secs(60);
+    let policy = Policy {
+        lifetimes: PartMap::splat(minute),
+        history_lifetime: minute,
+        stale_while_revalidate: minute,
+        stale_if_error: minute,
+        stale_if_slow: Duration::from_millis(300),
+        negative_lifetime: minute,
+        overview_lag: minute,
+        overview_parts: PartSet::ALL,
+        feed: None,
+    };
+    let bounds = Bounds {
+        max_bytes: 1 << 20,
+        longest_flight: minute,
+    };
+    let clock = Clock::from(ManualClock::new(Timestamp::UNIX_EPOCH));
+    Arc::new(Cache::new(policy, bounds, clock))
+}
+
+fn alva() -> ContactId {
+    ContactId::parse("6f1d2c3a-4b5e-4f60-8a71-b2c300d41e01").expect("an id")
+}
+
+/// A summary of so many articles.
+fn purchases(articles: usize) -> History {
+    let mut purchases = Purchases::default();
+    purchases.all.articles = Some(Decimal::from(articles));
+    History::Purchases(Some(Box::new(purchases)))
+}
+
+/// Fetches and stores the summary as a flight does: the request begins, then Engage reads its data.
+fn fetch(cache: &TestCache, world: &AtomicUsize) {
+    let start = cache.begin();
+    let data = purchases(world.load(Ordering::SeqCst));
+    let key = (alva(), HistoryPart::Purchases);
+    let entry = Arc::new(cache.history_entry(key, start, data.into()));
+    cache.store_history(&entry);
+}
+
+/// The summary that is served.
+fn served(cache: &TestCache) -> Option<Decimal> {
+    let entry = cache.history(alva(), HistoryPart::Purchases)?;
+    match &entry.data {
+        History::Purchases(purchases) => purchases.as_ref()?.all.articles,
+        _ => unreachable!("no other part is stored"),
+    }
+}
+
+/// Asserts that the old summary is gone: not served, and not left in the store for when the fence has expired.
+#[track_caller]
+fn assert_gone(cache: &TestCache) {
+    let served = served(cache);
+    assert_ne!(served, Some(Decimal::ONE));
+    let count = u64::from(served.is_some());
+    assert_eq!(cache.counts().histories, count);
+}
+
+fn explore(invalidate: impl Fn(&TestCache) + Copy + Send + Sync + 'static) {
+    let mut config = Config::new();
+    config.stack_size = 256 << 10;
+    let runner = Runner::new(RandomScheduler::new(SCHEDULES), config);
+    runner.run(move || {
+        let cache = cache();
+        let world = Arc::new(AtomicUsize::new(1));
+        let flights: Vec<_> = (0..2)
+            .map(|_| {
+                let (cache, world) = (Arc::clone(&cache), Arc::clone(&world));
+                thread::spawn(move || fetch(&cache, &world))
+            })
+            .collect();
+        let steps = shuttle::rand::thread_rng().gen_range(0..MAX_PAUSE);
+        (0..steps).for_each(|_| thread::yield_now());
+        world.store(2, Ordering::SeqCst);
+        invalidate(&cache);
+        // Acknowledged: from here on 1 is never served, whatever is in flight.
+        for _ in 0..3 {
+            assert_ne!(served(&cache), Some(Decimal::ONE));
+            thread::yield_now();
+        }
+        for flight in flights {
+            flight.join().expect("the flight ends");
+        }
+        assert_gone(&cache);
+    });
+}
+
+#[test]
+fn history_requested_before_an_invalidation_is_gone_after_it() {
+    explore(|cache| cache.invalidate(alva(), Part::Profile.into()));
+}
+
+#[test]
+fn history_requested_before_a_purge_of_its_contact_is_gone_after_it() {
+    explore(|cache| cache.purge(alva()));
+}
+
+#[test]
+fn history_requested_before_a_purge_by_identifier_is_gone_after_it() {
+    explore(|cache| {
+        // Whose it is, no profile shows.
+        let everyone: IsPurged = Arc::new(|_, _| true);
+        cache.purge_where(&everyone);
+    });
+}

@@ -11,7 +11,7 @@ use engage_bff::{
         view::{Attributes, Rules},
     },
     domain::{
-        Digester, IdentifierRules,
+        Digester, IdentifierRules, UniqueKinds,
         aliases::{AliasReader, CustomKeyAttribute},
     },
     engage::{Admission, CallLimits, EngageClient, Reader},
@@ -59,9 +59,12 @@ impl Replica {
         clock: &Clock,
     ) -> Self {
         let config = &setting.config;
+        let custom_key = Some(CustomKeyAttribute::MemberNumber);
+        let unique = config.identifiers.unique.iter().copied();
+        let unique = UniqueKinds::new(unique, custom_key);
         let alias_reader = AliasReader {
             rules: RULES,
-            custom_key: Some(CustomKeyAttribute::MemberNumber),
+            custom_key,
             digester: digester(),
         };
         let reader = Reader {
@@ -117,6 +120,7 @@ impl Replica {
             config.server.request_timeout,
             clock.clone(),
         );
+        let customers = customers.with_learned_aliases(unique);
         Self {
             customers: customers.with_shared_tier(tier.clone()),
             admission,

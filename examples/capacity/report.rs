@@ -80,7 +80,10 @@ impl Report {
     }
 
     fn identified(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "| identifiers of a session | contact id |")?;
+        write!(
+            f,
+            "| identifiers of a session | contact id | `identifiers.unique` |"
+        )?;
         for group in GROUPS {
             write!(f, " {} |", group.as_str())?;
         }
@@ -88,7 +91,7 @@ impl Report {
             f,
             " calls per session | floor | calls / floor | sessions per second |"
         )?;
-        rule(f, 11)?;
+        rule(f, 12)?;
         for (setting, finding) in &self.identified {
             let wanted = &finding.wanted;
             let (identifiers, id) = match setting.mix {
@@ -96,7 +99,12 @@ impl Report {
                 Mix::Several { typed_ids: false } => ("several", "without type"),
                 Mix::One | Mix::ShopAndTill => ("one", ""),
             };
-            write!(f, "| {identifiers} | {id} |")?;
+            let unique = &setting.config.identifiers.unique;
+            let unique = match unique.iter().map(|kind| kind.as_str()).collect::<Vec<_>>() {
+                kinds if kinds.is_empty() => "none".to_owned(),
+                kinds => format!("`{}`", kinds.join("`, `")),
+            };
+            write!(f, "| {identifiers} | {id} | {unique} |")?;
             for calls in wanted.calls_by_group() {
                 write!(f, " {calls:.2} |")?;
             }

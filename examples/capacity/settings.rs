@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use engage_bff::{
     config::{Config, Mistakes},
-    domain::PartSet,
+    domain::{IdentifierKind, PartSet},
 };
 
 use crate::mix::Mix;
@@ -127,6 +127,16 @@ impl Setting {
         Self { mix, ..self }
     }
 
+    /// The same with identifiers that are unique: a cached contact is found by each of them.
+    pub(crate) fn unique(mut self) -> Self {
+        self.config.identifiers.unique = vec![
+            IdentifierKind::Email,
+            IdentifierKind::CustomKey,
+            IdentifierKind::MobilePhone,
+        ];
+        self
+    }
+
     /// The same with a tier that the replicas share.
     pub(crate) fn sharing(self) -> Self {
         Self {
@@ -175,6 +185,9 @@ impl Setting {
         let mut settings = vec![hour.clone().by(Mix::One)];
         for typed_ids in [true, false] {
             settings.push(hour.clone().by(Mix::Several { typed_ids }));
+        }
+        for typed_ids in [true, false] {
+            settings.push(hour.clone().by(Mix::Several { typed_ids }).unique());
         }
         Ok(settings)
     }

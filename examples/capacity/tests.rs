@@ -81,17 +81,16 @@ fn replicas_that_share_a_tier_cost_little_more_than_one() {
 }
 
 #[test]
-fn further_identifiers_of_a_session_cost_more_calls() {
+fn further_identifiers_of_a_session_cost_calls_unless_unique() {
     let settings = Setting::identified().expect("valid configurations");
     let over_floor = |setting: &Setting| found(&small(Ok(setting.clone()))).wanted.over_floor();
-    let [one, typed, untyped] = [0, 1, 2].map(|number| over_floor(&settings[number]));
+    let [one, typed, untyped, unique] = [0, 1, 2, 4].map(|number| over_floor(&settings[number]));
     // A call may begin just after the last session that is counted.
     assert!((0.97..1.1).contains(&one), "{one}");
     assert!(typed > one + 0.1, "{typed} {one}");
-    assert!(
-        (one - 0.03..typed).contains(&untyped),
-        "{untyped} {one} {typed}"
-    );
+    assert!((one - 0.03..typed).contains(&untyped), "{untyped} {typed}");
+    // What `identifiers.unique` is for.
+    assert!(unique <= 1.1 && unique < typed - 0.1, "{unique} {typed}");
 }
 
 #[test]
@@ -135,14 +134,14 @@ fn tables_and_plot_show_every_setting() {
     report.add(&two, finding.clone(), None);
     report.add(&setting.clone().sharing(), finding.clone(), None);
     let several = Mix::Several { typed_ids: true };
-    report.add(&setting.by(several), finding, None);
+    report.add(&setting.by(several).unique(), finding, None);
     let tables = report.to_string();
     for row in [
         "| no cache | 4.00 | 0.00 | 0.50 | 0.50 | 1.00 | 6.00 | 25.0 % | **8.3** | 1 |",
         "| no cache | 90 % | 7.5 | 6.0 | 25.0 % | 0 | 0 | 0 | 0.0 s |",
         "| no cache | 1 | | no | 6.00 | 25.0 % | 5.0 % | 8.3 |",
         "| no cache | 1 | | yes | 6.00 | 25.0 % | 5.0 % | 8.3 |",
-        "| several | with type | 4.00 | 0.00 | 0.50 | 0.50 | 1.00 | 6.00 | 4.80 | 1.250 | 8.3 |",
+        "| several | with type | `email`, `customKey`, `mobilePhone` | 4.00 | 0.00 | 0.50 | 0.50 | 1.00 | 6.00 | 4.80 | 1.250 | 8.3 |",
         "| no cache | 2 | stay with one | no | 6.00 | 25.0 % | 5.0 % | 8.3 |",
     ] {
         assert!(tables.contains(row), "{row}\n{tables}");

@@ -63,12 +63,27 @@ impl Search<'_> {
             {
                 self.expect_none_in_overview(calls.from_overview);
             }
+            Err(Error::Upstream(error)) if self.lags_behind_alias(&error, calls) => {
+                if let (Some(alias), Some(start)) = (self.alias(), start) {
+                    let memory = &self.inner.tiers.memory;
+                    memory.note_overview_parts(alias.id, start, PartSet::EMPTY, &error);
+                }
+                self.expect_none_in_overview(calls.from_overview);
+            }
             Err(error) => {
                 self.note_failure(calls.from_overview, error)?;
                 self.alias_failed |= !self.is_resolved();
             }
         }
         Ok(())
+    }
+
+    /// Whether the overview does not know the contact to which an entity endpoint resolved the alias. It is then
+    /// requested by the contact id, because its answers about the alias may be old; and so may this one.
+    fn lags_behind_alias(&self, error: &engage::Error, calls: &Calls) -> bool {
+        let key = self.query.lookup.key();
+        let mut lookups = calls.overview.iter().map(|(lookup, _)| lookup);
+        *error == engage::Error::NotFound && lookups.any(|lookup| lookup.key() != key)
     }
 
     /// Leaves the parts to their entity endpoints; a part without one counts as failed.

@@ -38,7 +38,7 @@ use crate::{
     http::{
         self, AppState, Authenticator, BreakerStatus, BudgetStatus, ConnectionCounters,
         ConnectionMetrics, DeferredWork, HttpService, Listener, OperationsState, Readiness,
-        RequestMetrics, UpstreamStatus, WebhookReceiver,
+        ReportMetrics, RequestMetrics, UpstreamStatus, WebhookReceiver,
     },
     shared_tier::{SharedTier, protocol::Backend},
     telemetry,
@@ -276,6 +276,7 @@ fn parts(
     let requests = Arc::new(RequestMetrics::default());
     let connections = ConnectionMetrics::default();
     let deferred = Arc::<DeferredWork>::default();
+    let reports = ReportMetrics::default();
     let mut registry = metrics::registry(
         &traffic,
         &requests,
@@ -289,12 +290,14 @@ fn parts(
         },
     );
     deferred.register(&mut registry);
+    reports.register(&mut registry);
     let state = AppState {
         customers,
         authenticator,
         rules: Arc::new(lookup_rules(config, identifiers, digester, time_zone)),
         webhooks,
         deferred,
+        reports,
         readiness: Readiness::default(),
     };
     let operations_state = OperationsState {

@@ -18,6 +18,7 @@ pub mod plan;
 mod point_names;
 mod render;
 mod repair;
+mod report;
 mod search;
 mod shared_tier_view;
 mod tiers;
@@ -31,6 +32,7 @@ pub use self::{
     found::{CacheStatus, Found, StaleReason, Verdict},
     history::{FoundHistory, HistoryQuery},
     plan::{CustomerQuery, Purpose},
+    report::{ReportError, Reported},
     shared_tier_view::{SharedContact, SharedExplanation, SharedTierStatus},
     tiers::WebhookMessage,
     view::Shape,

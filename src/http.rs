@@ -10,6 +10,7 @@ mod auth;
 mod batch;
 mod body;
 mod caller_identified;
+mod changed;
 mod codings;
 mod conditions;
 mod connection;
@@ -49,6 +50,7 @@ mod webhook;
 
 pub use self::{
     auth::Authenticator,
+    changed::ReportMetrics,
     connection::ConnectionLimits,
     connection_slots::{ConnectionCounters, ConnectionMetrics, PROBE_CONNECTIONS},
     deferred::DeferredWork,

@@ -23,6 +23,7 @@ mod flight;
 pub mod fuzzing;
 mod guard;
 mod heartbeat;
+mod leads_to;
 mod log_spacing;
 mod metrics;
 mod names;
@@ -52,7 +53,7 @@ use prometheus_client::registry::Registry;
 use crate::{
     cache::FetchStart,
     clock::{Clock, Tick},
-    domain::{ContactId, Digester, Part, PartMap, PartSet},
+    domain::{ContactId, Digester, Lookup, Part, PartMap, PartSet},
 };
 
 use self::{
@@ -152,10 +153,13 @@ pub struct Announcement<'a> {
 /// What an invalidation covers.
 #[derive(Clone, Copy, Debug)]
 pub enum Scope<'a> {
-    /// Some contacts: the parts, and whether the contact is gone. With `negatives`, every negative entry too.
+    /// Some contacts: the parts, and whether the contact is gone. Some identifiers, whatever they lead to. With
+    /// `negatives`, every negative entry too.
     Contacts {
         /// The contacts.
         contacts: &'a [(ContactId, PartSet, bool)],
+        /// The identifiers; none is a bare contact id.
+        aliases: &'a [&'a Lookup],
         /// Whether every negative entry ends.
         negatives: bool,
     },
@@ -333,6 +337,11 @@ impl SharedTier {
     /// What the tier has for an identifier, for operators. Nothing is leased.
     pub async fn explain(&self, wanted: Wanted<'_>) -> Result<SharedView, Unavailable> {
         self.inner.explain(wanted).await
+    }
+
+    /// Which contact an identifier, which is not a bare contact id, leads to. Nothing is leased.
+    pub async fn leads_to(&self, lookup: &Lookup) -> Result<Option<ContactId>, Unavailable> {
+        self.inner.leads_to(lookup).await
     }
 
     /// The parts that the tier can keep.

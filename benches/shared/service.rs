@@ -131,6 +131,7 @@ fn clients() -> Vec<config::ClientConfig> {
             max_concurrency: Some(1000),
             unknown_per_minute: Some(1000),
             people_per_hour: None,
+            changes_per_second: 10,
         })
         .collect()
 }

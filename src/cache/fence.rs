@@ -248,9 +248,15 @@ impl Fences {
         now < self.aliases.get(key).entity_only_until
     }
 
-    /// A negative entry must come from a request that began after this.
+    /// A negative entry must come from a request that began after this. A contact of which something changed is not
+    /// unknown.
     pub fn negatives_not_before(&self, key: &LookupKey) -> Sequence {
-        Sequence(self.negatives.load(Ordering::SeqCst)).max(self.alias_not_before(key))
+        let of_contact = key
+            .bare_id()
+            .map(|id| self.not_before(id, PartSet::INVALIDATABLE));
+        Sequence(self.negatives.load(Ordering::SeqCst))
+            .max(self.alias_not_before(key))
+            .max(of_contact.unwrap_or_default())
     }
 
     /// Data of any contact must come from a request that began after this.

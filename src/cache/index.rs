@@ -201,6 +201,26 @@ where
         self.aliases.remove(self.alias_hasher.of(key));
     }
 
+    /// Which contact the identifier leads to, as is cached. If none is, the negative entry of the identifier ends, with
+    /// what is in flight for it, and for the overview's lag its entity endpoint alone resolves it.
+    pub fn alias_or_renewed(&self, key: &LookupKey) -> Option<ContactId> {
+        let mut led_to = None;
+        // In the alias's turn: one that is being stored is seen here, or sees the fence.
+        self.aliases.update(self.alias_hasher.of(key), |cached| {
+            let cached = cached.map(|cached| cached.alias());
+            led_to = cached.filter(|cached| self.stands(cached));
+            if led_to.is_some() {
+                return AliasChange::None;
+            }
+            self.fences.raise_alias(key, self.clock.tick());
+            AliasChange::Remove
+        });
+        if led_to.is_none() {
+            self.negatives.invalidate(key);
+        }
+        led_to.map(|alias| alias.id)
+    }
+
     /// Remembers that the identifier leads to no contact, and drops its alias.
     pub fn store_negative(&self, key: &LookupKey, start: FetchStart, source: FetchSource, why: E) {
         let found = provenance(start, self.policy.negative_lifetime, source);

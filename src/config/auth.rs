@@ -152,6 +152,13 @@ pub struct ClientConfig {
     /// Distinct contacts per hour; beyond it the log and the metrics raise an alarm. Unset = no alarm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub people_per_hour: Option<u32>,
+    /// Reports of changed customers per second; ten times as many at once.
+    #[serde(default = "default_changes_per_second")]
+    pub changes_per_second: u32,
+}
+
+fn default_changes_per_second() -> u32 {
+    10
 }
 
 pub(super) fn default_identifiers() -> Vec<IdentifierKind> {
@@ -181,6 +188,9 @@ pub enum Scope {
     /// Look up many customers with one request.
     #[serde(rename = "customer:batch")]
     Batch,
+    /// Report that parts of a customer have changed.
+    #[serde(rename = "customer:changed")]
+    Changed,
 }
 
 impl Scope {
@@ -192,6 +202,7 @@ impl Scope {
             Scope::ReadSelf => "customer:read:self",
             Scope::Fresh => "customer:fresh",
             Scope::Batch => "customer:batch",
+            Scope::Changed => "customer:changed",
         }
     }
 }

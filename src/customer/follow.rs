@@ -47,11 +47,18 @@ impl CustomerService {
             }
         };
         let now = self.inner.clock.tick();
+        let tiers = &self.inner.tiers;
         if !payload.is_heavy() {
-            return self.inner.tiers.apply_payload(&payload, past, now);
+            let found = tiers.apply_payload(&payload, past, now);
+            // If it can't be announced, it is owed.
+            let _owed = tiers.announce_found(&found).await;
+            return;
         }
+        // What it is found to be about is not announced: the tier has nothing any more.
         let is_applied = self
-            .run_blocking(move |customers| customers.inner.tiers.apply_payload(&payload, past, now))
+            .run_blocking(move |customers| {
+                drop(customers.inner.tiers.apply_payload(&payload, past, now));
+            })
             .await;
         if !is_applied {
             self.drop_everything(true).await;

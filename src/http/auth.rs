@@ -4,6 +4,7 @@
 
 mod anonymous;
 mod caller;
+mod change_limit;
 mod client;
 mod distinct_contacts;
 mod guard;

@@ -31,6 +31,22 @@ pub(super) enum AcceptedBody {
     Identity,
 }
 
+/// A limit of a client's or a shopper's, by its name in `RateLimit`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum RateLimit {
+    Requests,
+    Changes,
+}
+
+impl RateLimit {
+    const fn as_str(self) -> &'static str {
+        match self {
+            RateLimit::Requests => "requests",
+            RateLimit::Changes => "changes",
+        }
+    }
+}
+
 /// A failure, with what its caller may know of it.
 #[derive(Clone, Debug)]
 pub struct ApiError {
@@ -40,7 +56,8 @@ pub struct ApiError {
     allow: Option<Box<str>>,
     accepts: Option<AcceptedBody>,
     challenge: &'static str,
-    rate: Option<NonZeroU32>,
+    /// The name of the limit that was exceeded, and what it admits a second.
+    rate: Option<(RateLimit, NonZeroU32)>,
 }
 
 impl ApiError {
@@ -126,9 +143,9 @@ impl ApiError {
         &self.code
     }
 
-    /// With the rate limit, in requests a second, and the time until the next request is admitted.
-    pub(super) fn rate_limited(mut self, rate: u32, wait: Duration) -> Self {
-        self.rate = NonZeroU32::new(rate);
+    /// With the rate limit, its name and what it admits a second, and the time until it admits the next.
+    pub(super) fn rate_limited(mut self, limit: RateLimit, rate: u32, wait: Duration) -> Self {
+        self.rate = NonZeroU32::new(rate).map(|rate| (limit, rate));
         self.retry_after(wait)
     }
 
@@ -199,8 +216,8 @@ impl IntoResponse for ApiError {
         if let Some(wait) = self.retry_after {
             let seconds = whole_seconds(wait);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-            if let Some(rate) = self.rate {
-                write_rate(headers, rate, seconds);
+            if let Some((limit, rate)) = self.rate {
+                write_rate(headers, limit, rate, seconds);
             }
         }
         if let Some(allow) = &self.allow {
@@ -225,13 +242,11 @@ impl IntoResponse for ApiError {
 }
 
 /// Writes the rate limit in the fields of draft-ietf-httpapi-ratelimit-headers-10.
-fn write_rate(headers: &mut HeaderMap, rate: NonZeroU32, seconds: u64) {
+fn write_rate(headers: &mut HeaderMap, limit: RateLimit, rate: NonZeroU32, seconds: u64) {
+    let limit = limit.as_str();
     let text = |text: String| HeaderValue::try_from(text).expect("digits make a header value");
-    headers.insert(RATE_LIMIT, text(format!("\"requests\";r=0;t={seconds}")));
-    headers.insert(
-        RATE_LIMIT_POLICY,
-        text(format!("\"requests\";q={rate};w=1")),
-    );
+    headers.insert(RATE_LIMIT, text(format!("\"{limit}\";r=0;t={seconds}")));
+    headers.insert(RATE_LIMIT_POLICY, text(format!("\"{limit}\";q={rate};w=1")));
 }
 
 #[derive(Serialize)]

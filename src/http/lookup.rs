@@ -192,6 +192,43 @@ impl LookupRules {
         Ok((lookup, requested(&raw).parts))
     }
 
+    /// Parses a report of a change: the customer, and the parts that changed. Fails where the caller may not make it.
+    pub(super) fn read_change(
+        &self,
+        params: Params<'_>,
+        caller: &Caller,
+        now: Now,
+    ) -> Result<(Lookup, PartSet), ApiError> {
+        const FORM: &str =
+            "an array of points, promotions, vouchers, profile: each once, at least one";
+        let is_parts = |name: &str| name == "parts";
+        let is_expected = |name: &str| {
+            is_parts(name) || name == "contactType" || IdentifierKind::from_param(name).is_some()
+        };
+        let mut parts = PartSet::INVALIDATABLE;
+        let mut identifier = Params::default();
+        for (name, value) in params.0 {
+            if !is_expected(&name) {
+                return Err(ApiError::parameter(&name, "unknown parameter"));
+            }
+            if !is_parts(&name) || matches!(value, ParamValue::Repeated) {
+                identifier.0.push((name, value));
+                continue;
+            }
+            let names = list("parts", value, FORM, ParamLocation::Body)?;
+            let named = part_set(&names, "parts", FORM, |part| part != Part::Audiences)?;
+            if named.parts.is_empty() || !named.history.is_empty() {
+                return Err(ApiError::parameter("parts", FORM));
+            }
+            parts = named.parts;
+        }
+        let raw = RawLookup::read(identifier, ParamLocation::Body)?;
+        let may_look_up_by = |kind| caller.require_identifier(kind);
+        let lookup = self.lookup(&raw, ParamLocation::Body, may_look_up_by, now)?;
+        caller.require_lookup(&lookup)?;
+        Ok((lookup, parts))
+    }
+
     fn lookup(
         &self,
         raw: &RawLookup<'_>,

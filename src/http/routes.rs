@@ -9,7 +9,7 @@ use http::{Method, Uri};
 
 use super::{
     auth::Caller,
-    batch,
+    batch, changed,
     cors::Cors,
     customer::LookupRoute,
     error::{ApiError, Code},
@@ -69,7 +69,7 @@ use Handler::{Data, Lookup, Operations};
 
 /// Every route. Any other path is a 404, any other method of one of these a 405. Both need a
 /// credential, except the 405 of the operations listener.
-pub static ROUTES: [Route; 17] = [
+pub static ROUTES: [Route; 18] = [
     Route {
         method: Method::GET,
         path: CUSTOMER,
@@ -81,6 +81,12 @@ pub static ROUTES: [Route; 17] = [
         path: "/customer/batch",
         access: Access::Caller,
         handler: Data(|method| on(method, batch::receive)),
+    },
+    Route {
+        method: Method::POST,
+        path: "/customer/changed",
+        access: Access::Caller,
+        handler: Data(|method| on(method, changed::report)),
     },
     Route {
         method: Method::POST,

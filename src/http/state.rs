@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 
 use super::{
-    auth::Authenticator, deferred::DeferredWork, lookup::LookupRules, probe::Readiness,
-    webhook::WebhookReceiver,
+    auth::Authenticator, changed::ReportMetrics, deferred::DeferredWork, lookup::LookupRules,
+    probe::Readiness, webhook::WebhookReceiver,
 };
 use crate::customer::CustomerService;
 
@@ -23,6 +23,8 @@ pub struct AppState {
     pub webhooks: Option<Arc<WebhookReceiver>>,
     /// Bounds and counts what no person waits for.
     pub deferred: Arc<DeferredWork>,
+    /// Counts the changes that callers report.
+    pub reports: ReportMetrics,
     /// Whether this replica accepts traffic.
     pub readiness: Readiness,
 }

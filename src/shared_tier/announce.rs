@@ -5,7 +5,7 @@ use super::{
     fault::Fault,
     guard::{Condition, Link},
     metrics::Operation,
-    protocol::{AdvanceCommand, Covered, InvalidateCommand, InvalidateReply},
+    protocol::{AdvanceCommand, AliasName, Covered, InvalidateCommand, InvalidateReply},
     value::seal_payload,
 };
 use crate::{
@@ -59,9 +59,12 @@ impl Inner {
         match announcement.scope {
             Scope::Contacts {
                 contacts,
+                aliases,
                 negatives,
             } => {
-                self.invalidate(link, announcement, contacts, negatives, until)
+                let names = &link.epoch.names;
+                let aliases = aliases.iter().map(|alias| names.alias(alias)).collect();
+                self.invalidate(link, announcement, contacts, aliases, negatives, until)
                     .await
             }
             Scope::Everything => self.advance(link, announcement, until).await,
@@ -73,6 +76,7 @@ impl Inner {
         link: &Link,
         announcement: &Announcement<'_>,
         contacts: &[(ContactId, PartSet, bool)],
+        aliases: Vec<AliasName>,
         negatives: bool,
         until: Tick,
     ) -> Result<Announced, Fault> {
@@ -88,7 +92,7 @@ impl Inner {
         let command = InvalidateCommand {
             contacts: covered.collect(),
             negatives,
-            aliases: Vec::new(),
+            aliases,
             entity_only: self.settings.overview_lag,
             message,
             replica: self.replica,

@@ -375,6 +375,7 @@ fn config() -> Config {
             max_concurrency: None,
             unknown_per_minute: None,
             people_per_hour: None,
+            changes_per_second: 10,
         };
     let usual = [
         IdentifierKind::ContactId,
@@ -382,7 +383,13 @@ fn config() -> Config {
         IdentifierKind::MobilePhone,
         IdentifierKind::CustomKey,
     ];
-    let all = [Scope::Read, Scope::ReadFull, Scope::Fresh, Scope::Batch];
+    let all = [
+        Scope::Read,
+        Scope::ReadFull,
+        Scope::Fresh,
+        Scope::Batch,
+        Scope::Changed,
+    ];
     let mut till = client("till", &all, &IdentifierKind::ALL);
     till.view = config::ClientView::Full;
     let mut shop = client("shop", &[Scope::Read, Scope::Fresh], &usual);

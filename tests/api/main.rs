@@ -12,6 +12,7 @@ mod bodies;
 mod bounds;
 mod cache_control;
 mod callers;
+mod changed;
 mod coalescing;
 mod cold_records;
 mod conditions;

@@ -25,9 +25,10 @@ const METHODS: [Method; 8] = [
 ];
 
 /// Each path with its `Allow`: a copy of the table, so that a change of either fails.
-const PATHS: [(ListenerKind, &str, &str); 16] = [
+const PATHS: [(ListenerKind, &str, &str); 17] = [
     (ListenerKind::Data, "/customer", "GET, HEAD"),
     (ListenerKind::Data, "/customer/batch", "POST"),
+    (ListenerKind::Data, "/customer/changed", "POST"),
     (ListenerKind::Data, "/customer/lookup", "POST"),
     (ListenerKind::Data, "/customer/me", "GET, HEAD"),
     (ListenerKind::Data, "/customer/prefetch", "POST"),
@@ -151,7 +152,7 @@ async fn each_route_answers_and_is_logged_by_its_template() {
                 // The key is no shopper's token.
                 (_, "/customer/me") => 403,
                 _ if route.method == Method::PUT || route.method == Method::DELETE => 204,
-                (_, "/cache/purge") => 204,
+                (_, "/cache/purge" | "/customer/changed") => 204,
                 (_, "/customer/prefetch") => 202,
                 _ => 200,
             };

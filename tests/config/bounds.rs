@@ -59,6 +59,7 @@ fn every_number_size_and_duration_has_an_upper_bound() {
         ("max_concurrency", "9223372036854775807"),
         ("unknown_per_minute", "4294967295"),
         ("people_per_hour", "4294967295"),
+        ("changes_per_second", "101"),
     ] {
         let error = refusal(&format!("{MINIMAL}{key} = {value}\n"), &[]);
         assert!(
@@ -203,4 +204,8 @@ fn each_accepted_extreme_value_starts() {
             load(&format!("{MINIMAL}{key} = 1000000\n"), &[]).expect("a valid configuration");
         runtime.block_on(start(config)).expect("it starts");
     }
+    let most = format!("{MINIMAL}changes_per_second = 100\n");
+    let config = load(&most, &[]).expect("a valid configuration");
+    assert_eq!(config.auth.clients[0].changes_per_second, 100);
+    runtime.block_on(start(config)).expect("it starts");
 }

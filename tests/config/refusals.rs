@@ -66,6 +66,10 @@ fn unusable_client_is_refused_with_its_key() {
             format!("{MINIMAL}people_per_hour = 1000001\n"),
             "auth.clients[0].people_per_hour:",
         ),
+        (
+            format!("{MINIMAL}changes_per_second = 0\n"),
+            "auth.clients[0].changes_per_second:",
+        ),
         (second, "auth.clients[1].id:"),
     ] {
         let error = refusal(&file, &[]);

@@ -179,6 +179,7 @@ impl World {
         let announcement = Announcement {
             scope: Covered::Contacts {
                 contacts: &[],
+                aliases: &[],
                 negatives: false,
             },
             message: None,
@@ -439,6 +440,7 @@ fn config() -> Config {
         max_concurrency: None,
         unknown_per_minute: None,
         people_per_hour: None,
+        changes_per_second: 10,
     }];
     config
 }

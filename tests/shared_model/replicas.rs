@@ -121,6 +121,7 @@ fn config(engage: String) -> Config {
         max_concurrency: None,
         unknown_per_minute: None,
         people_per_hour: None,
+        changes_per_second: 10,
     }];
     config
 }

@@ -175,6 +175,7 @@ fn config() -> Config {
         max_concurrency: None,
         unknown_per_minute: None,
         people_per_hour: None,
+        changes_per_second: 10,
     }];
     config
 }

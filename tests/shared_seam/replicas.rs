@@ -254,6 +254,7 @@ impl Replica {
         let contacts = [(contact_id(id), PartSet::ALL, true)];
         self.announce(Scope::Contacts {
             contacts: &contacts,
+            aliases: &[],
             negatives: false,
         })
         .await;

@@ -35,6 +35,7 @@ async fn message_that_was_announced_before_is_repeated() {
         let announcement = Announcement {
             scope: Scope::Contacts {
                 contacts: &[(contact(1), PartSet::INVALIDATABLE, false)],
+                aliases: &[],
                 negatives: true,
             },
             message: Some("msg_1"),

@@ -185,6 +185,7 @@ async fn lost_reply_to_an_announcement_is_not_shared() {
             Operation::Invalidate,
             Scope::Contacts {
                 contacts: &[],
+                aliases: &[],
                 negatives: true,
             },
         ),

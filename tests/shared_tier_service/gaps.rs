@@ -145,6 +145,7 @@ async fn acknowledged_invalidation_was_applied_at_every_moment_of_catching_up() 
         } else {
             Scope::Contacts {
                 contacts: &[],
+                aliases: &[],
                 negatives: false,
             }
         };

@@ -199,6 +199,7 @@ impl Replica {
     pub(crate) async fn purge_contact(&self, id: ContactId) -> Result<Announced, NotShared> {
         let scope = Scope::Contacts {
             contacts: &[(id, PartSet::ALL, true)],
+            aliases: &[],
             negatives: false,
         };
         self.announce(scope, b"purge").await

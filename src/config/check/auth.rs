@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{bounds::check_limit, jwt::check_jwt};
+use super::{
+    bounds::{check_change_rate, check_limit},
+    jwt::check_jwt,
+};
 use crate::config::{
     ClientConfig, ClientView, Config, Scope, hosts::is_loopback, mistakes::Mistakes,
 };
@@ -62,8 +65,8 @@ fn check_scopes(client: &ClientConfig, key: &str, mistakes: &mut Mistakes) {
         Some("is empty")
     } else if scopes.contains(&Scope::ReadSelf) {
         Some("contains customer:read:self, which only shoppers' tokens have")
-    } else if !scopes.contains(&Scope::Read) {
-        Some("lacks customer:read, which every request needs")
+    } else if !scopes.contains(&Scope::Read) && !scopes.contains(&Scope::Changed) {
+        Some("lacks customer:read, which every request needs but a report of a change")
     } else {
         None
     };
@@ -100,6 +103,11 @@ fn check_limits(client: &ClientConfig, key: &str, mistakes: &mut Mistakes) {
     ] {
         check_limit(&format!("{key}.{name}"), limit, mistakes);
     }
+    check_change_rate(
+        &format!("{key}.changes_per_second"),
+        client.changes_per_second,
+        mistakes,
+    );
 }
 
 /// `digests` maps each digest to the index of its client.

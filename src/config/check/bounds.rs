@@ -27,6 +27,9 @@ const RATES: RangeInclusive<f64> = LEAST_RATE..=1_000_000.0;
 /// Higher counts overflow, or are no limit at all.
 pub(super) const COUNTS: RangeInclusive<u64> = 1..=1_000_000;
 
+/// Each reported change costs up to four calls of Engage's budget, of which more than this leave nothing.
+const CHANGE_RATES: RangeInclusive<u32> = 1..=100;
+
 impl Config {
     pub(super) fn check_bounds(&self, mistakes: &mut Mistakes) {
         let engage = &self.engage;
@@ -181,6 +184,11 @@ pub(super) fn check_token_lifetime(value: Duration, mistakes: &mut Mistakes) {
         |value| Shown(*value),
         mistakes,
     );
+}
+
+/// Checks how many changes a client may report a second.
+pub(super) fn check_change_rate(key: &str, value: u32, mistakes: &mut Mistakes) {
+    check_range(key, &value, &CHANGE_RATES, |value| *value, mistakes);
 }
 
 /// Checks a limit that may be unset.

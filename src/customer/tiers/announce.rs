@@ -18,7 +18,7 @@ use super::{Invalidation, Payload, Tiers, Unreadable};
 use crate::{
     cache::feed::Delivery,
     clock::Tick,
-    domain::{ContactId, PartSet},
+    domain::{ContactId, Lookup, PartSet},
     shared_tier::{Announced, Announcement, NotShared, Scope, SharedTier},
 };
 
@@ -76,7 +76,8 @@ impl Drop for Unapplied<'_> {
     fn drop(&mut self) {
         // First: a flight that begins after the fence must find it owed.
         self.tiers.owed.add(self.invalidations);
-        self.tiers.apply(self.invalidations);
+        let found = self.tiers.apply(self.invalidations);
+        self.tiers.owed.add(&found);
     }
 }
 
@@ -110,10 +111,33 @@ impl Tiers {
         let announced = announce(shared, invalidations, id, payload).await?;
         unapplied.invalidations = &[];
         if announced == Announced::Written {
-            self.apply(invalidations);
+            let found = self.apply(invalidations);
             self.note(message, says);
+            self.announce_found(&found).await?;
         }
         Ok(announced)
+    }
+
+    /// Announces what an identifier was found to lead to when the invalidation was applied here.
+    pub(in crate::customer) async fn announce_found(
+        &self,
+        found: &[Invalidation],
+    ) -> Result<(), NotShared> {
+        let Some(shared) = self.shared.as_ref().filter(|_| !found.is_empty()) else {
+            return Ok(());
+        };
+        let mut unannounced = Unapplied {
+            tiers: self,
+            invalidations: found,
+        };
+        announce(shared, found, None, Payload::write(found, None)).await?;
+        unannounced.invalidations = &[];
+        Ok(())
+    }
+
+    /// Whether so much is owed that what callers report is refused: it must not add up to an invalidation of any contact.
+    pub(in crate::customer) fn owes_much(&self) -> bool {
+        self.owed.locked().len() >= MAX_OWED / 2
     }
 
     /// Notes a webhook that could not be read, here and, where they can be reached, at the other replicas. One that was
@@ -137,25 +161,27 @@ impl Tiers {
         }
     }
 
-    /// Applies what another replica announced; with an age: so long ago, at least. May take long: see
-    /// [`Payload::is_heavy`].
+    /// Applies what another replica announced; with an age: so long ago, at least. Returns what it was found to be about,
+    /// to be announced. May take long: see [`Payload::is_heavy`].
     pub(in crate::customer) fn apply_payload(
         &self,
         payload: &Payload,
         past: Option<Duration>,
         now: Tick,
-    ) {
-        match past {
+    ) -> Vec<Invalidation> {
+        let found = match past {
             None => self.apply(&payload.invalidations),
             Some(age) => {
-                for invalidation in &payload.invalidations {
-                    invalidation.apply_past(age, &self.memory, &self.alias_reader);
-                }
+                let invalidations = payload.invalidations.iter();
+                let applied =
+                    invalidations.map(|one| one.apply_past(age, &self.memory, &self.alias_reader));
+                applied.flatten().collect()
             }
-        }
+        };
         if let (Some(feed), Some(delivery)) = (&self.memory.policy.feed, payload.delivery) {
             feed.note(now, delivery);
         }
+        found
     }
 
     /// Reads what another replica announced.
@@ -194,11 +220,11 @@ impl Tiers {
         self.owed.any.store(!left.is_empty(), Ordering::SeqCst);
     }
 
-    /// Raises the fences here, and drops what they cover.
-    fn apply(&self, invalidations: &[Invalidation]) {
-        for invalidation in invalidations {
-            invalidation.apply(&self.memory, &self.alias_reader);
-        }
+    /// Raises the fences here, and drops what they cover. Returns what was found to be covered besides.
+    fn apply(&self, invalidations: &[Invalidation]) -> Vec<Invalidation> {
+        let invalidations = invalidations.iter();
+        let applied = invalidations.map(|one| one.apply(&self.memory, &self.alias_reader));
+        applied.flatten().collect()
     }
 
     fn note(&self, message: Option<WebhookMessage<'_>>, says: Option<Delivery>) {
@@ -216,6 +242,7 @@ async fn announce(
 ) -> Result<Announced, NotShared> {
     let is_wide = batch.iter().any(Invalidation::is_wide);
     let contacts: Vec<_> = batch.iter().filter_map(contact).collect();
+    let aliases: Vec<_> = batch.iter().filter_map(alias).collect();
     let negatives = |invalidation| matches!(invalidation, &Invalidation::Negatives);
     let scope = if is_wide {
         // Of contacts that it does not name.
@@ -223,6 +250,7 @@ async fn announce(
     } else {
         Scope::Contacts {
             contacts: &contacts,
+            aliases: &aliases,
             negatives: batch.iter().any(negatives),
         }
     };
@@ -241,10 +269,19 @@ fn contact(invalidation: &Invalidation) -> Option<(ContactId, PartSet, bool)> {
             Some((*id, parts.intersection(PartSet::INVALIDATABLE), false))
         }
         Invalidation::Contact(id) => Some((*id, PartSet::ALL, true)),
-        Invalidation::Identifier(_)
+        Invalidation::Alias(..)
+        | Invalidation::Identifier(_)
         | Invalidation::Negatives
         | Invalidation::AnyContact
         | Invalidation::Everything => None,
+    }
+}
+
+/// The identifier that an invalidation names.
+fn alias(invalidation: &Invalidation) -> Option<&Lookup> {
+    match invalidation {
+        Invalidation::Alias(lookup, _) => Some(lookup),
+        _ => None,
     }
 }
 

@@ -16,6 +16,9 @@ use crate::{
 pub(in crate::customer) enum Invalidation {
     /// Parts of a contact changed; the audiences, which have no entity endpoint, are left out.
     Parts(ContactId, PartSet),
+    /// Parts of the contact that an identifier leads to changed, at each replica whose memory knows which one that is. At
+    /// the others the identifier's negative entry ends.
+    Alias(Lookup, PartSet),
     /// A contact is gone: its record, its aliases and its audiences.
     Contact(ContactId),
     /// Every contact that has the identifier is gone, whatever its type, and with it every alias of that value. Reads
@@ -30,13 +33,20 @@ pub(in crate::customer) enum Invalidation {
 }
 
 impl Invalidation {
-    /// Raises the fences in this replica's memory, then drops what they cover.
+    /// Raises the fences in this replica's memory, then drops what they cover. Returns what it was about as memory knows
+    /// it, if it did not say so itself: other replicas may not know.
     pub(super) fn apply(
         &self,
         memory: &Cache<Rendered, engage::Error>,
         alias_reader: &AliasReader,
-    ) {
+    ) -> Option<Invalidation> {
         match self {
+            Invalidation::Alias(lookup, parts) => {
+                let id = memory.alias_or_renewed(lookup.key())?;
+                let found = Invalidation::Parts(id, *parts);
+                found.apply(memory, alias_reader);
+                return Some(found);
+            }
             Invalidation::Parts(id, parts) => {
                 memory.invalidate(*id, parts.intersection(PartSet::INVALIDATABLE));
             }
@@ -46,6 +56,7 @@ impl Invalidation {
             Invalidation::AnyContact => memory.invalidate_everything(),
             Invalidation::Everything => memory.purge_everything(),
         }
+        None
     }
 
     /// The same for one that was announced so long ago, at least: the overview lags for the rest of its lag only. What
@@ -55,14 +66,20 @@ impl Invalidation {
         age: Duration,
         memory: &Cache<Rendered, engage::Error>,
         alias_reader: &AliasReader,
-    ) {
+    ) -> Option<Invalidation> {
         match self {
             Invalidation::Parts(id, parts) => {
                 memory.invalidate_since(*id, parts.intersection(PartSet::INVALIDATABLE), age);
+                None
             }
-            Invalidation::Contact(id) => memory.purge_since(*id, age),
-            // These have no lag, or end the epoch: what is read from the beginning of a stream has none of them.
-            Invalidation::Negatives
+            Invalidation::Contact(id) => {
+                memory.purge_since(*id, age);
+                None
+            }
+            // These have no lag, or end the epoch: what is read from the beginning of a stream has none of them. An
+            // alias's lag is not shortened.
+            Invalidation::Alias(..)
+            | Invalidation::Negatives
             | Invalidation::Identifier(_)
             | Invalidation::AnyContact
             | Invalidation::Everything => self.apply(memory, alias_reader),
@@ -72,7 +89,10 @@ impl Invalidation {
     /// Whether it covers contacts that it does not name. Then it visits everything that is cached.
     pub(super) fn is_wide(&self) -> bool {
         match self {
-            Invalidation::Parts(..) | Invalidation::Contact(_) | Invalidation::Negatives => false,
+            Invalidation::Parts(..)
+            | Invalidation::Alias(..)
+            | Invalidation::Contact(_)
+            | Invalidation::Negatives => false,
             Invalidation::Identifier(_) | Invalidation::AnyContact | Invalidation::Everything => {
                 true
             }

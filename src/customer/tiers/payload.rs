@@ -70,6 +70,13 @@ enum InvalidationForm<'a> {
     Negatives,
     AnyContact,
     Everything,
+    Alias {
+        #[serde(borrow)]
+        value: ValueForm<'a>,
+        is_any: bool,
+        contact_type: Option<ContactType>,
+        parts: PartSet,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -149,17 +156,18 @@ impl<'a> InvalidationForm<'a> {
             Invalidation::Negatives => Self::Negatives,
             Invalidation::AnyContact => Self::AnyContact,
             Invalidation::Everything => Self::Everything,
+            Invalidation::Alias(lookup, parts) => Self::Alias {
+                value: ValueForm::of(&lookup.identifier),
+                is_any: matches!(lookup.identifier, Identifier::Any(_)),
+                contact_type: lookup.contact_type.clone(),
+                parts: *parts,
+            },
         }
     }
 
     fn read(self, digester: &Digester) -> Option<Invalidation> {
         Some(match self {
-            Self::Parts(id, parts) => {
-                if !parts.is_subset(PartSet::ALL) {
-                    return None;
-                }
-                Invalidation::Parts(id.into(), parts)
-            }
+            Self::Parts(id, parts) => Invalidation::Parts(id.into(), known(parts)?),
             Self::Contact(id) => Invalidation::Contact(id.into()),
             Self::Identifier {
                 value,
@@ -172,8 +180,23 @@ impl<'a> InvalidationForm<'a> {
             Self::Negatives => Invalidation::Negatives,
             Self::AnyContact => Invalidation::AnyContact,
             Self::Everything => Invalidation::Everything,
+            Self::Alias {
+                value,
+                is_any,
+                contact_type,
+                parts,
+            } => {
+                let identifier = value.read(is_any)?;
+                let lookup = Lookup::new(identifier, contact_type, digester);
+                Invalidation::Alias(lookup, known(parts)?)
+            }
         })
     }
+}
+
+/// `None` where this version does not know all of the parts.
+fn known(parts: PartSet) -> Option<PartSet> {
+    parts.is_subset(PartSet::ALL).then_some(parts)
 }
 
 impl<'a> ValueForm<'a> {

@@ -134,6 +134,16 @@ impl Caller {
         }
     }
 
+    /// Counts a report of a change against the limits of the shopper and of the client.
+    pub(in crate::http) fn admit_change(&self, now: Tick) -> Result<(), AuthRefusal> {
+        if let Some(limit) = self.shopper.as_ref().and_then(Shopper::changes) {
+            limit.admit(now)?;
+        }
+        self.client
+            .as_ref()
+            .map_or(Ok(()), |client| client.changes().admit(now))
+    }
+
     /// Whether the client looked up so many unknown contacts that it is answered from the cache alone.
     pub(in crate::http) fn is_guard_tripped(&self, now: Tick) -> bool {
         let is_tripped = |client: &Arc<ApiClient>| client.guard().is_tripped(now);

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{distinct_contacts::DistinctContacts, guard::EnumerationGuard, refusal::AuthRefusal};
+use super::{
+    change_limit::ChangeLimit, distinct_contacts::DistinctContacts, guard::EnumerationGuard,
+    refusal::AuthRefusal,
+};
 use crate::{
     clock::{Clock, Tick},
     config::{self, Scope},
@@ -26,7 +29,11 @@ pub(super) struct ApiClient {
     permits: Option<Arc<Semaphore>>,
     guard: EnumerationGuard,
     distinct_contacts: Option<DistinctContacts>,
+    changes: ChangeLimit,
 }
+
+/// How many changes callers without a credential may report a second.
+const ANONYMOUS_CHANGES: u32 = 10;
 
 /// Counts one concurrent request of the client; released when dropped.
 pub(super) type ConcurrencyPermit = OwnedSemaphorePermit;
@@ -59,6 +66,7 @@ impl ApiClient {
             distinct_contacts: client
                 .people_per_hour
                 .map(|limit| DistinctContacts::new(limit, alarms(), clock.clone())),
+            changes: ChangeLimit::new(client.changes_per_second, now),
         }
     }
 
@@ -67,7 +75,7 @@ impl ApiClient {
         Self {
             name: ClientName::from("anonymous"),
             digests: Vec::new(),
-            scopes: vec![Scope::Read, Scope::ReadFull, Scope::Fresh],
+            scopes: vec![Scope::Read, Scope::ReadFull, Scope::Fresh, Scope::Changed],
             identifiers: IdentifierKind::ALL.to_vec(),
             view: View::Storefront,
             channel: None,
@@ -75,6 +83,7 @@ impl ApiClient {
             permits: None,
             guard: EnumerationGuard::new(None, clock.clone()),
             distinct_contacts: None,
+            changes: ChangeLimit::new(ANONYMOUS_CHANGES, clock.tick()),
         }
     }
 
@@ -129,6 +138,11 @@ impl ApiClient {
         if let Some(counter) = &self.distinct_contacts {
             counter.record(&self.name, id);
         }
+    }
+
+    /// Limits the changes that the client reports.
+    pub(super) fn changes(&self) -> &ChangeLimit {
+        &self.changes
     }
 
     pub(super) fn guard(&self) -> &EnumerationGuard {

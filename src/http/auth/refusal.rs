@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::{
     entry::EntryRefusal,
-    error::{ApiError, Code},
+    error::{ApiError, Code, RateLimit},
 };
 use super::jwks::KeysUnavailable;
 
@@ -22,6 +22,8 @@ pub(in crate::http) enum AuthRefusal {
     KeysUnavailable { retry_after: Duration },
     /// More requests a second than the client or shopper may send.
     RateLimited { rate: u32, retry_after: Duration },
+    /// More changes a second than the client or shopper may report.
+    TooManyChanges { rate: u32, retry_after: Duration },
     /// More concurrent requests than the client may send.
     TooManyConcurrent,
     /// No credential, and a host or page that needs one.
@@ -44,7 +46,15 @@ impl From<AuthRefusal> for ApiError {
                 Self::with_detail(Code::UpstreamUnavailable, detail).retry_after(retry_after)
             }
             AuthRefusal::RateLimited { rate, retry_after } => {
-                Self::new(Code::RateLimited).rate_limited(rate, retry_after)
+                Self::new(Code::RateLimited).rate_limited(RateLimit::Requests, rate, retry_after)
+            }
+            AuthRefusal::TooManyChanges { rate, retry_after } => {
+                let detail = "Too many reported changes from this client.";
+                Self::with_detail(Code::RateLimited, detail).rate_limited(
+                    RateLimit::Changes,
+                    rate,
+                    retry_after,
+                )
             }
             AuthRefusal::TooManyConcurrent => {
                 let detail = "Too many concurrent requests from this client.";

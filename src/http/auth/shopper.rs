@@ -1,5 +1,8 @@
 //! A shopper: the contact that a token names.
 
+use std::sync::Arc;
+
+use super::change_limit::ChangeLimit;
 use crate::{
     config::Scope,
     domain::{ContactId, Identifier, Lookup, email::Email},
@@ -13,6 +16,8 @@ pub(super) struct Shopper {
     pub(super) scopes: Vec<Scope>,
     /// A keyed hash of the shopper's first identifier: the same for all of its tokens.
     pub(super) flow: u64,
+    /// Limits the changes that the shopper reports; `None` without that scope.
+    pub(super) changes: Option<Arc<ChangeLimit>>,
 }
 
 impl Shopper {
@@ -23,6 +28,11 @@ impl Shopper {
     /// The flow that the shopper's upstream calls are charged to: the same for all of its tokens.
     pub(super) fn flow(&self) -> u64 {
         self.flow
+    }
+
+    /// Limits the changes that the shopper reports.
+    pub(super) fn changes(&self) -> Option<&ChangeLimit> {
+        self.changes.as_deref()
     }
 
     /// Whether the look-up is by an identifier in the token.

@@ -17,13 +17,14 @@ use self::{
     jws::{JoseHeader, UnverifiedToken, media_type},
 };
 use super::{
+    change_limit::ChangeLimit,
     jwks::{KeyRing, KeySource},
     refusal::AuthRefusal,
     shopper::Shopper,
 };
 use crate::{
     clock::{Clock, Tick},
-    config,
+    config::{self, Scope},
     rate::Bucket,
     telemetry::Limit,
 };
@@ -32,6 +33,8 @@ use crate::{
 const MAX_TOKEN: usize = 8 * 1024;
 /// How many shoppers have a rate limiter at a time.
 const MAX_SHOPPERS: u64 = 100_000;
+/// How many changes a shopper may report a second.
+const SHOPPER_CHANGES: u32 = 1;
 /// The type of a token without `typ`.
 const DEFAULT_TYPE: &str = "jwt";
 
@@ -43,6 +46,8 @@ pub(super) struct TokenVerifier {
     claims: ClaimRules,
     rate: Option<u32>,
     buckets: moka::sync::Cache<u64, Arc<Mutex<Bucket>>>,
+    /// Limits the changes that each shopper reports.
+    change_limits: moka::sync::Cache<u64, Arc<ChangeLimit>>,
     hasher: RandomState,
     /// Limits the log events that unverified tokens cause.
     unverified_events: Limit,
@@ -67,6 +72,7 @@ impl TokenVerifier {
             claims: ClaimRules::from(config),
             rate: config.requests_per_second,
             buckets: moka::sync::Cache::new(MAX_SHOPPERS),
+            change_limits: moka::sync::Cache::new(MAX_SHOPPERS),
             hasher: RandomState::new(),
             unverified_events: Limit::new("tokens", clock.clone()),
             clock,
@@ -93,7 +99,15 @@ impl TokenVerifier {
         let shopper = self.verify(token, deadline).await?;
         let flow = self.hasher.hash_one(shopper.identifiers().next());
         self.count(flow)?;
-        Ok(Shopper { flow, ..shopper })
+        let changes = shopper.has(Scope::Changed).then(|| {
+            let limit = || Arc::new(ChangeLimit::new(SHOPPER_CHANGES, self.clock.tick()));
+            self.change_limits.get_with(flow, limit)
+        });
+        Ok(Shopper {
+            flow,
+            changes,
+            ..shopper
+        })
     }
 
     /// Header and claims are checked before a key is looked up, so that a token with wrong ones costs no read of keys.
@@ -177,7 +191,7 @@ impl TokenVerifier {
     pub(super) fn fuzz_claims(&self, claims: &serde_json::Map<String, serde_json::Value>) {
         use serde_json::Value;
 
-        use crate::{config::Scope, domain::email::Email};
+        use crate::domain::email::Email;
 
         let Some(shopper) = self.claims.shopper(claims, self.clock.now()) else {
             return;
@@ -200,7 +214,10 @@ impl TokenVerifier {
             assert_eq!(Email::parse(email.as_str()).as_ref(), Ok(email));
         }
         for scope in &shopper.scopes {
-            assert!(matches!(scope, Scope::ReadSelf | Scope::Fresh));
+            assert!(matches!(
+                scope,
+                Scope::ReadSelf | Scope::Fresh | Scope::Changed
+            ));
             assert!(claims["scope"].to_string().contains(scope.as_str()));
         }
     }

@@ -44,6 +44,9 @@ fn everything_there_is() -> Vec<Invalidation> {
         lookup(CustomKey, " SHOP-å ", Some("B2B.se")),
         lookup(Any, "SHOP-55501", None),
     ];
+    let changed = PartSet::of(&[Part::Vouchers, Part::Points]);
+    let alias = |lookup: &Lookup| Invalidation::Alias(lookup.clone(), changed);
+    let aliases: Vec<_> = lookups[1..3].iter().map(alias).collect();
     let identifiers = lookups.into_iter().map(Invalidation::Identifier);
     [
         Invalidation::Parts(alva(), PartSet::of(&[Part::Profile, Part::Points])),
@@ -54,6 +57,7 @@ fn everything_there_is() -> Vec<Invalidation> {
     ]
     .into_iter()
     .chain(identifiers)
+    .chain(aliases)
     .collect()
 }
 
@@ -62,15 +66,20 @@ fn described(invalidation: &Invalidation) -> String {
     match invalidation {
         Invalidation::Parts(id, parts) => format!("{id} {parts:?}"),
         Invalidation::Contact(id) => format!("{id}"),
-        Invalidation::Identifier(lookup) => format!(
-            "{:?} {} {:?} {}",
-            lookup.identifier.kind(),
-            lookup.identifier.expose(),
-            lookup.contact_type.as_ref().map(ContactType::as_str),
-            lookup.key().subject(),
-        ),
+        Invalidation::Identifier(lookup) => described_lookup(lookup),
+        Invalidation::Alias(lookup, parts) => format!("{} {parts:?}", described_lookup(lookup)),
         other => format!("{other:?}"),
     }
+}
+
+fn described_lookup(lookup: &Lookup) -> String {
+    format!(
+        "{:?} {} {:?} {}",
+        lookup.identifier.kind(),
+        lookup.identifier.expose(),
+        lookup.contact_type.as_ref().map(ContactType::as_str),
+        lookup.key().subject(),
+    )
 }
 
 /// Replicas of two versions read each other's bytes: these may only get company.
@@ -78,7 +87,7 @@ fn described(invalidation: &Invalidation) -> String {
 fn bytes_stay_as_they_are() {
     let id = *alva().as_uuid().as_bytes();
     let email = b"alva.testsson@example.com";
-    let pieces: [&[&[u8]]; 16] = [
+    let pieces: [&[&[u8]]; 18] = [
         &[&[0], &id, &[0b10001]],
         &[&[1], &id],
         &[&[3]],
@@ -95,6 +104,8 @@ fn bytes_stay_as_they_are() {
         &[&[2, 3, 11], b"131052-308T", &[0, 0]],
         &[&[2, 4, 9], " SHOP-å ".as_bytes(), &[0, 1, 6], b"B2B.se"],
         &[&[2, 4, 10], b"SHOP-55501", &[1, 0]],
+        &[&[6, 0], &id, &[0, 1, 6], b"Member", &[0b11000]],
+        &[&[6, 1, 25], email, &[0, 1, 6], b"Member", &[0b11000]],
     ];
     let announced = everything_there_is();
     assert_eq!(announced.len(), pieces.len());
@@ -104,7 +115,7 @@ fn bytes_stay_as_they_are() {
     }
     let all = pieces.concat().concat();
     let bytes = Payload::write(&announced, Some(Delivery::Received));
-    assert_eq!(bytes, [&[1, 16], &all[..], &[1, 0]].concat());
+    assert_eq!(bytes, [&[1, 18], &all[..], &[1, 0]].concat());
     let bytes = Payload::write(&[], Some(Delivery::Missed("sealed")));
     assert_eq!(bytes, [&[1, 0, 1, 1, 6], &b"sealed"[..]].concat());
 }
@@ -120,10 +131,11 @@ fn unknown_version_kind_or_part_is_unreadable() {
         // Another version.
         [&[2], &good[1..]].concat(),
         [&[0], &good[1..]].concat(),
-        // A sixth kind of invalidation.
-        vec![1, 1, 6, 0],
+        // An eighth kind of invalidation.
+        vec![1, 1, 7, 0],
         // A sixth part.
         [&[1, 1, 0], &id[..], &[0b10_0000, 0]].concat(),
+        [&[1, 1, 6, 0], &id[..], &[0, 0, 0b10_0000, 0]].concat(),
         // A third kind of delivery.
         vec![1, 0, 1, 2],
         // A sixth kind of identifier.
@@ -163,7 +175,9 @@ fn only_what_visits_everything_is_heavy() {
     };
     let is_heavy: Vec<_> = everything_there_is().into_iter().map(heavy).collect();
     assert_eq!(is_heavy[..3], [false, false, false]);
-    assert!(is_heavy[3..].iter().all(|is_heavy| *is_heavy));
+    let (wide, aliases) = is_heavy[3..].split_at(is_heavy.len() - 5);
+    assert!(wide.iter().all(|is_heavy| *is_heavy));
+    assert_eq!(*aliases, [false, false]);
 }
 
 proptest! {

@@ -111,6 +111,7 @@ impl ClaimRules {
             email,
             scopes,
             flow: 0,
+            changes: None,
         })
     }
 }
@@ -122,7 +123,7 @@ fn scopes(claim: Option<&Value>) -> Vec<Scope> {
         Some(Value::Array(words)) => words.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     };
-    [Scope::ReadSelf, Scope::Fresh]
+    [Scope::ReadSelf, Scope::Fresh, Scope::Changed]
         .into_iter()
         .filter(|scope| words.contains(&scope.as_str()))
         .collect()

@@ -1,0 +1,37 @@
+//! Which contact an identifier leads to, for a change that is reported by it.
+
+use super::{
+    FetchStart, Inner, Unavailable, Wanted,
+    fetch::{AliasRead, subject},
+    metrics::Operation,
+};
+use crate::{
+    cache::fence::Sequence,
+    domain::{ContactId, Lookup},
+};
+
+impl Inner {
+    /// See [`SharedTier::leads_to`](super::SharedTier::leads_to). What can't be read counts as absent.
+    pub(super) async fn leads_to(&self, lookup: &Lookup) -> Result<Option<ContactId>, Unavailable> {
+        // Nothing of it enters memory: it needs no place in the order of events.
+        let start = FetchStart {
+            sequence: Sequence::default(),
+            now: self.clock.now(),
+        };
+        let link = self.guard.link(Operation::Peek)?;
+        let epoch = &link.epoch;
+        let reply = self
+            .backend
+            .peek(epoch.id, subject(epoch, Wanted::Alias(lookup)));
+        let call = self
+            .guard
+            .call(&link, Operation::Peek, self.deadline(), reply);
+        let reply = call.await?;
+        self.metrics.ended(Operation::Peek, "ok");
+        let name = epoch.names.alias(lookup);
+        match self.read_alias(epoch, start, name, reply.alias.as_ref()) {
+            Ok(AliasRead::Contact(id, _)) => Ok(Some(id)),
+            Ok(AliasRead::Negative(_)) | Err(_) => Ok(None),
+        }
+    }
+}

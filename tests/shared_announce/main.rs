@@ -1,6 +1,7 @@
 //! What one replica invalidates takes effect at the others, and what they can't hear of is distrusted. What operators see
 //! of the tier.
 
+mod changed;
 mod operators;
 mod purges;
 mod replicas;

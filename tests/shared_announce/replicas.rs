@@ -234,6 +234,14 @@ impl Replica {
         Answer::of(self.client.delete(url)).await
     }
 
+    /// Reports what the body says to have changed.
+    pub(crate) async fn report(&self, body: Value) -> Answer {
+        let url = format!("http://{}/customer/changed", self.address);
+        let request = self.client.post(url).header("x-api-key", KEY);
+        let request = request.header("content-type", "application/json");
+        Answer::of(request.body(body.to_string())).await
+    }
+
     /// Purges what the body says.
     pub(crate) async fn purge(&self, body: Value) -> Answer {
         let url = format!("http://{}/cache/purge", self.operations);
@@ -432,7 +440,7 @@ fn config() -> Config {
     config.auth.clients = vec![ClientConfig {
         id: "till".to_owned(),
         key_sha256: vec![KEY_DIGEST.to_owned()],
-        scopes: vec![Scope::Read, Scope::ReadFull, Scope::Fresh],
+        scopes: vec![Scope::Read, Scope::ReadFull, Scope::Fresh, Scope::Changed],
         identifiers: IdentifierKind::ALL.to_vec(),
         view: ClientView::Full,
         channel: None,

@@ -75,6 +75,9 @@ async fn survives(
     let signed = replicas.engage.webhook("contact.updated", ALVA.id);
     assert_eq!(replicas.all[0].deliver(signed.clone()).await, 503);
     assert_eq!(replicas.all[0].purge(ALVA.id).await, 503);
+    for body in [json!({"contactId": ALVA.id}), json!({"email": ALVA.email})] {
+        assert_eq!(replicas.all[0].report(&body).await, 503);
+    }
     assert_eq!(
         replicas.all[0]
             .of(ALVA.id)

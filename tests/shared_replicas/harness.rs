@@ -167,7 +167,7 @@ fn config() -> Config {
         key_sha256: vec![
             "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a862577eb11".to_owned(),
         ],
-        scopes: vec![Scope::Read, Scope::ReadFull, Scope::Fresh],
+        scopes: vec![Scope::Read, Scope::ReadFull, Scope::Fresh, Scope::Changed],
         identifiers: IdentifierKind::ALL.to_vec(),
         view: config::ClientView::Full,
         channel: None,

@@ -110,6 +110,38 @@ async fn a_purge_of_everything_or_by_identifier_reaches_all_replicas() {
     replicas.stop().await;
 }
 
+/// A change that a caller reports reaches all replicas, by the contact's id, and by an address that another one has
+/// looked up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_acknowledged_report_reaches_all_replicas_within_a_second() {
+    let replicas = Replicas::start().await;
+    for (number, (id, email)) in replicas.people().into_iter().take(12).enumerate() {
+        let by_email = json!({"email": email, "contactType": "Member", "parts": ["profile"]});
+        let by_id = json!({"contactId": id, "parts": ["profile"]});
+        let body = if number % 2 == 0 { by_email } else { by_id };
+        let query = format!("email={email}");
+        // The first has the address in memory; the one that is reported to does not.
+        let (holder, at) = (&replicas.all[number % 3], &replicas.all[(number + 1) % 3]);
+        holder.get(&query).await.assert_ok();
+        let name = json!(format!("Name {number}"));
+        let editor = replicas.engage.contact(&id);
+        editor.attribute("firstName", name.clone());
+        assert_eq!(at.report(&body).await, 204);
+        let acknowledged = Stopwatch::start();
+        for replica in &replicas.all {
+            loop {
+                let asked = acknowledged.elapsed();
+                let answer = replica.get(&query).await;
+                if answer.assert_ok().at("/profile/firstName") == name {
+                    break;
+                }
+                assert!(asked < SECOND, "{body}");
+            }
+        }
+    }
+    replicas.stop().await;
+}
+
 /// A replica whose way to the server is in this mode serves old data for the fallback lifetime at most.
 async fn distrusts_its_memory(mode: Mode) {
     let fallback = 3 * SECOND;

@@ -59,6 +59,10 @@ impl Owed {
         self.any.store(true, Ordering::SeqCst);
     }
 
+    fn is_much(&self) -> bool {
+        self.locked().len() >= MAX_OWED / 2
+    }
+
     fn locked(&self) -> MutexGuard<'_, Vec<Invalidation>> {
         self.invalidations
             .lock()
@@ -137,7 +141,7 @@ impl Tiers {
 
     /// Whether so much is owed that what callers report is refused: it must not add up to an invalidation of any contact.
     pub(in crate::customer) fn owes_much(&self) -> bool {
-        self.owed.locked().len() >= MAX_OWED / 2
+        self.owed.is_much()
     }
 
     /// Notes a webhook that could not be read, here and, where they can be reached, at the other replicas. One that was
@@ -302,6 +306,8 @@ mod tests {
         for count in 1..=MAX_OWED {
             list.add(&[Invalidation::Contact(id)]);
             assert_eq!(owed(&list), count);
+            // Reports are refused before they could add up to more than can be owed one by one.
+            assert_eq!(list.is_much(), count >= MAX_OWED / 2);
         }
         assert!(list.any.load(Ordering::SeqCst));
         list.add(&[Invalidation::Contact(id)]);

@@ -160,6 +160,14 @@ impl Replica {
         Answer::of(self.client.delete(url)).await.status
     }
 
+    /// Reports what the body says to have changed.
+    pub(crate) async fn report(&self, body: &Value) -> u16 {
+        let url = format!("http://{}/customer/changed", self.address);
+        let request = self.client.post(url).body(body.to_string());
+        let request = request.header("content-type", "application/json");
+        Answer::of(request.header("x-api-key", TILL)).await.status
+    }
+
     /// Purges what the body says.
     pub(crate) async fn purge_by(&self, body: &Value) -> u16 {
         let url = format!("http://{}/cache/purge", self.operations);

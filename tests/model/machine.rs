@@ -179,6 +179,7 @@ impl Machine {
             Op::Delete(contact) => self.world.set_alive(now, *contact, false),
             Op::Recreate(contact) => self.world.set_alive(now, *contact, true),
             Op::Invalidate(contact, parts) => self.invalidate(*contact, *parts).await,
+            Op::Changed(lookup, parts) => self.changed(*lookup, *parts).await,
             Op::Updated(contact) => {
                 self.webhook(*contact, ChangeKind::Changed(Part::Profile.into()))
                     .await;

@@ -116,6 +116,8 @@ pub(crate) struct Model {
     shown: [Option<Change>; CONTACTS],
     /// When negative entries were last dropped.
     pub(crate) negatives_ended: Mark,
+    /// By lookup: when its negative entry was last ended by itself.
+    negative_ended: HashMap<TestLookup, Mark>,
     /// Since when the cache is off.
     off_since: Option<Mark>,
     /// When it last went off or on.
@@ -147,6 +149,7 @@ impl Model {
             known: HashMap::new(),
             shown: [None; CONTACTS],
             negatives_ended: Mark::default(),
+            negative_ended: HashMap::new(),
             off_since: None,
             last_switch: Mark::default(),
             last_notice: Mark::default(),
@@ -184,6 +187,22 @@ impl Model {
             self.shown[contact] = None;
         }
         self.last_notice = mark;
+    }
+
+    /// A report about an identifier that leads to no cached contact was acknowledged.
+    pub(crate) fn negative_ended(&mut self, lookup: TestLookup, mark: Mark) {
+        self.negative_ended.insert(lookup, mark);
+        self.known.remove(&lookup);
+        self.last_notice = mark;
+    }
+
+    /// After which a call by the lookup must have begun, if its negative answer counts.
+    pub(crate) fn negative_ended_at(&self, lookup: TestLookup) -> Mark {
+        self.negative_ended
+            .get(&lookup)
+            .copied()
+            .unwrap_or_default()
+            .max(self.negatives_ended)
     }
 
     /// A purge of everything was acknowledged: the overview may still lag.

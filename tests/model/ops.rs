@@ -95,6 +95,8 @@ pub(crate) enum Op {
     Delete(usize),
     Recreate(usize),
     Invalidate(usize, PartSet),
+    /// A caller reports that parts of a customer have changed.
+    Changed(TestLookup, PartSet),
     /// The webhook `contact.updated`.
     Updated(usize),
     /// The webhook `contact.deleted`.

@@ -109,11 +109,12 @@ fn check_negative(
 ) -> CheckResult {
     let lookup = caller.lookup;
     let was_answered_so = wire.calls.iter().any(|call| {
-        let about = match call.target {
-            Target::Overview(asked) | Target::Resolution(asked) => {
-                asked == lookup || matches!(asked.alias, Alias::Id(_))
-            }
-            Target::Entity(_, part) => part == Part::Profile,
+        let (about, ended) = match call.target {
+            Target::Overview(asked) | Target::Resolution(asked) => (
+                asked == lookup || matches!(asked.alias, Alias::Id(_)),
+                model.negative_ended_at(asked),
+            ),
+            Target::Entity(_, part) => (part == Part::Profile, model.negatives_ended),
         };
         let said = call
             .response
@@ -124,7 +125,7 @@ fn check_negative(
             .answered
             .is_some_and(|answered| answered > caller.arrival);
         let lately = is_new || (remembered && !caller.finds_it_off);
-        about && said && lately && call.start > model.negatives_ended
+        about && said && lately && call.start > ended
     });
     let another_type = lookup
         .kind

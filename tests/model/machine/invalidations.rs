@@ -1,11 +1,14 @@
 //! Invalidations, purges and the switch, applied to the service and noted by the model.
 
-use engage_bff::domain::{self, ChangeKind, PartSet};
+use engage_bff::{
+    customer::Reported,
+    domain::{self, ChangeKind, PartSet},
+};
 
 use super::Machine;
 use crate::{
     exchange::lock,
-    world::{TestLookup, id},
+    world::{Alias, CONTACTS, TestLookup, id},
 };
 
 impl Machine {
@@ -18,6 +21,32 @@ impl Machine {
         let mark = lock(&self.wire).mark(self.now());
         self.model
             .invalidated(&self.world, contact, parts, sequence, mark);
+    }
+
+    /// A report of a caller: about the contact to which the identifier leads in the cache, if it leads to one.
+    pub(super) async fn changed(&mut self, lookup: TestLookup, parts: PartSet) {
+        let sequence = self.customers.arrival();
+        let built = lookup.build(false, &self.digester);
+        let alias = self.customers.explain(&built).alias;
+        let cached = alias.and_then(|(found, _)| (0..CONTACTS).find(|it| id(*it) == found));
+        let contact = match lookup.alias {
+            Alias::Id(contact) => Some(contact),
+            _ => cached,
+        };
+        let reported = self.customers.report_change(&built, parts, |_| true).await;
+        let expected = match contact {
+            Some(_) => Reported::Contact,
+            None => Reported::Unknown,
+        };
+        assert_eq!(reported, Ok(expected));
+        let mark = lock(&self.wire).mark(self.now());
+        if let Some(contact) = contact {
+            self.model
+                .invalidated(&self.world, contact, parts, sequence, mark);
+        }
+        if cached.is_none() {
+            self.model.negative_ended(lookup, mark);
+        }
     }
 
     /// A webhook.

@@ -94,6 +94,12 @@ impl Focus {
                 self.invalidations / 2,
                 contact().prop_map(Op::Updated).boxed(),
             ),
+            (
+                self.invalidations / 2,
+                (lookup(), parts(PartSet::INVALIDATABLE))
+                    .prop_map(|(lookup, parts)| Op::Changed(lookup, parts))
+                    .boxed(),
+            ),
             (self.purges, purge().boxed()),
             (self.switches, any::<bool>().prop_map(Op::Switch).boxed()),
             (

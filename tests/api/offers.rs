@@ -223,7 +223,7 @@ async fn expired_items_are_left_out_of_stale_answers() {
     let app = TestApp::spawn().await;
     let voucher = VoucherSeed::worth("10", "SEK").expires_on("2026-11-23T12:10:00Z");
     app.engage.contact(BO.id).add_voucher(voucher);
-    let query = format!("{}&parts=vouchers", bo());
+    let query = bo();
     app.get(&query).await.assert_ok();
     app.engage
         .fault(Endpoint::All, Fault::Status(500, json!("busy")));
@@ -280,33 +280,100 @@ async fn expiring_soon_is_sorted_by_expiry() {
 }
 
 #[tokio::test]
-async fn expiring_soon_covers_only_the_requested_parts() {
+async fn expiring_soon_is_null_where_a_part_is_not_requested_or_missing() {
     let app = TestApp::spawn().await;
     app.fetch_points_separately(ALVA.id).await;
-    for (parts, kinds) in [
-        ("points", &["points"][..]),
-        ("promotions", &["promotion", "promotion"]),
-        ("vouchers", &["voucher", "voucher"]),
-        ("none", &[]),
+    for parts in [
+        "none",
+        "points",
+        "promotions",
+        "vouchers",
+        "vouchers,promotions",
+        "points,vouchers",
     ] {
-        let answer = app
-            .get(&format!("{}&parts={parts}&expiringWithin=60d", alva()))
-            .await;
-        let list = answer.assert_ok().at("/expiringSoon");
-        let list = list.as_array().expect("a list");
-        let found: Vec<&Value> = list.iter().map(|item| &item["kind"]).collect();
-        assert_eq!(found, kinds, "{parts}");
+        let query = format!("{}&parts={parts}&expiringWithin=60d", alva());
+        let answer = app.get(&query).await;
+        assert_eq!(
+            answer.assert_ok().at("/expiringSoon"),
+            Value::Null,
+            "{parts}"
+        );
+        assert_eq!(answer.at("/degraded"), json!([]));
     }
+    for endpoint in [
+        Endpoint::PointAccounts,
+        Endpoint::Vouchers,
+        Endpoint::Promotions,
+    ] {
+        let app = TestApp::spawn().await;
+        app.engage
+            .fault(endpoint, Fault::Status(500, json!("busy")));
+        let answer = app.get(&format!("{}&fresh=all", alva())).await;
+        let missing = answer.assert_ok().at("/degraded");
+        assert_eq!(missing.as_array().map(Vec::len), Some(1), "{endpoint:?}");
+        assert_eq!(answer.at("/expiringSoon"), Value::Null, "{endpoint:?}");
+    }
+    // Something unreadable leaves the rest.
+    let app = TestApp::spawn().await;
+    app.engage
+        .contact(BO.id)
+        .add_voucher(VoucherSeed::worth("10", "SEK").expires_on("2026-11-25T12:00:00Z"))
+        .add_voucher(VoucherSeed::worth("10", "SEK").expires_on("never"));
+    let answer = app.get(&bo()).await;
+    assert_eq!(answer.assert_ok().at("/degraded"), json!(["vouchers"]));
+    assert_eq!(ids(&answer, "/expiringSoon").len(), 1);
+}
+
+#[tokio::test]
+async fn expiring_item_has_the_keys_of_its_kind() {
+    let app = TestApp::spawn().await;
+    app.fetch_points_separately(ALVA.id).await;
+    let voucher = VoucherSeed::worth("250.0000", "SEK")
+        .id("8d31c000-2009-4c22-b002-b2d200c00009")
+        .number("0099")
+        .name("Soon")
+        .expires_on("2026-11-25T12:00:00Z");
+    app.engage
+        .contact(ALVA.id)
+        .points("317.50")
+        .add_voucher(voucher);
+    let answer = app.get(&format!("{}&expiringWithin=60d", alva())).await;
+    let soon = answer.assert_ok().at("/expiringSoon");
+    let exact = |written: &str| -> Value { serde_json::from_str(written).expect("a number") };
+    assert_eq!(
+        soon[0],
+        json!({
+            "kind": "voucher", "id": "8d31c000-2009-4c22-b002-b2d200c00009", "definitionId": null,
+            "code": "0099", "name": "Soon", "amount": {"amount": exact("250.0000"), "currency": "SEK"},
+            "expiresOn": "2026-11-25T12:00:00.000Z",
+        })
+    );
+    assert_eq!(
+        soon[1],
+        json!({
+            "kind": "promotion", "id": WINTER, "definitionId": null, "code": null, "name": "Förköp",
+            "amount": null, "expiresOn": "2026-12-01T12:00:00.000Z",
+        })
+    );
+    let points = soon.as_array().expect("a list").iter();
+    let points: Vec<&Value> = points.filter(|item| item["kind"] == "points").collect();
+    assert_eq!(
+        points,
+        [&json!({
+            "kind": "points", "id": "1", "definitionId": "1", "code": null, "name": null,
+            "amount": exact("317.50"), "expiresOn": "2026-12-31T12:00:00.000Z",
+        })]
+    );
 }
 
 #[tokio::test]
 async fn zero_points_do_not_expire_soon() {
     let app = TestApp::spawn().await;
     app.engage.contact(ALVA.id).points("0");
-    let answer = app
-        .get(&format!("{}&parts=points&expiringWithin=365d", alva()))
-        .await;
-    assert_eq!(answer.assert_ok().at("/expiringSoon"), json!([]));
+    let answer = app.get(&format!("{}&expiringWithin=365d", alva())).await;
+    let soon = answer.assert_ok().at("/expiringSoon");
+    let mut soon = soon.as_array().expect("a list").iter();
+    assert!(soon.all(|item| item["kind"] != "points"));
 }
 
 #[tokio::test]

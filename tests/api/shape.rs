@@ -222,8 +222,17 @@ fn assert_shape(answer: &Answer) {
     each(&answer["vouchers"], "vouchers").for_each(assert_voucher);
     each(&answer["promotions"], "promotions").for_each(assert_promotion);
     for soon in each(&answer["expiringSoon"], "expiringSoon") {
-        let soon = object(soon, &["kind", "id", "name", "expiresOn"], "what expires");
-        text_or_null(&soon, &["kind", "id", "name"]);
+        let keys = ["kind", "id", "definitionId", "code", "name"];
+        let all = [&keys[..], &["amount", "expiresOn"]].concat();
+        let soon = object(soon, &all, "what expires");
+        text_or_null(&soon, &keys);
+        match soon["kind"].as_str() {
+            Some("points") => assert!(soon["amount"].is_number()),
+            Some("promotion") => assert!(soon["amount"].is_null()),
+            Some("voucher") if soon["amount"].is_null() => {}
+            Some("voucher") => money(&soon["amount"]),
+            kind => panic!("{kind:?}"),
+        }
         assert!(soon["expiresOn"].is_string());
         time_or_null(&soon["expiresOn"]);
     }

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::json::ExpiringJson;
-use crate::domain::{Channel, Decimal, Points, Promotion, Voucher};
+use super::{
+    json::{AmountJson, ExpiringJson},
+    time::rfc_3339,
+};
+use crate::domain::{Channel, Decimal, PointAccount, Points, Promotion, Voucher};
 
 /// The time of rendering, and the next moment at which the answer changes.
 pub(super) struct Moments {
@@ -92,33 +95,66 @@ pub(super) fn promotions<'a>(
 }
 
 impl<'a> Current<'a> {
-    /// What ends within the window, soonest first.
-    pub(super) fn expiring_soon(&self, moments: &mut Moments) -> Vec<ExpiringJson<'a>> {
-        let mut soon: Vec<(Timestamp, ExpiringJson<'a>)> = Vec::new();
-        let mut add =
-            |expires_on: Option<Timestamp>, kind, id: Option<&'a str>, name: Option<&'a str>| {
-                if let Some(expires_on) = expires_on
-                    && moments.is_current(Some(expires_on))
-                    && moments.ends_soon(expires_on)
-                {
-                    soon.push((expires_on, ExpiringJson::of(kind, id, name, expires_on)));
+    /// What ends within the window, soonest first; `None` unless all parts that it could be in are known.
+    pub(super) fn expiring_soon(&self, moments: &mut Moments) -> Option<Vec<ExpiringJson<'a>>> {
+        let (vouchers, promotions) = (self.vouchers.as_ref()?, self.promotions.as_ref()?);
+        let accounts = self.points?.accounts.iter();
+        let accounts = accounts.filter(|account| account.balance > Decimal::ZERO);
+        let vouchers = vouchers.iter().map(|it| (it.expires_on, voucher_json(it)));
+        let promotions = promotions
+            .iter()
+            .map(|it| (it.expires_on, promotion_json(it)));
+        let accounts = accounts.map(|it| (it.expires_on, account_json(it)));
+        let items = vouchers.chain(promotions).chain(accounts);
+        let mut soon: Vec<(Timestamp, ExpiringJson<'a>)> = items
+            .filter_map(|(expires_on, item)| {
+                let expires_on = expires_on?;
+                if !(moments.is_current(Some(expires_on)) && moments.ends_soon(expires_on)) {
+                    return None;
                 }
-            };
-        for voucher in self.vouchers.as_deref().unwrap_or_default() {
-            let name = voucher.name.as_deref();
-            add(voucher.expires_on, "voucher", Some(&voucher.id), name);
-        }
-        for promotion in self.promotions.as_deref().unwrap_or_default() {
-            let name = promotion.heading.as_deref().or(promotion.name.as_deref());
-            add(promotion.expires_on, "promotion", Some(&promotion.id), name);
-        }
-        for account in self.points.map_or(&[][..], |points| &points.accounts) {
-            if account.balance > Decimal::ZERO {
-                let id = account.definition_id.as_deref();
-                add(account.expires_on, "points", id, account.name.as_deref());
-            }
-        }
+                let item = ExpiringJson {
+                    expires_on: rfc_3339(expires_on),
+                    ..item
+                };
+                Some((expires_on, item))
+            })
+            .collect();
         soon.sort_by_key(|(expires_on, _)| *expires_on);
-        soon.into_iter().map(|(_, entry)| entry).collect()
+        Some(soon.into_iter().map(|(_, entry)| entry).collect())
+    }
+}
+
+fn voucher_json(voucher: &Voucher) -> ExpiringJson<'_> {
+    ExpiringJson {
+        kind: "voucher",
+        id: Some(&voucher.id),
+        code: voucher.code.as_deref(),
+        name: voucher.name.as_deref(),
+        amount: voucher
+            .value
+            .as_ref()
+            .map(|value| AmountJson::Money(value.into())),
+        ..ExpiringJson::default()
+    }
+}
+
+fn promotion_json(promotion: &Promotion) -> ExpiringJson<'_> {
+    ExpiringJson {
+        kind: "promotion",
+        id: Some(&promotion.id),
+        name: promotion.heading.as_deref().or(promotion.name.as_deref()),
+        ..ExpiringJson::default()
+    }
+}
+
+/// Points have no id of their own that a caller could use: it is their definition's.
+fn account_json(account: &PointAccount) -> ExpiringJson<'_> {
+    ExpiringJson {
+        kind: "points",
+        id: account.definition_id.as_deref(),
+        definition_id: account.definition_id.as_deref(),
+        name: account.name.as_deref(),
+        amount: Some(AmountJson::Points(account.balance)),
+        ..ExpiringJson::default()
     }
 }

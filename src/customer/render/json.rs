@@ -1,12 +1,11 @@
 //! The JSON form of the answer, key by key; the customer's own data is in `person`.
 
-use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::{
     history::{PageJson, PurchasesJson, RedeemedJson, TransactionJson},
     person::{AudienceJson, ConsentJson, ContactabilityJson, PreferencesJson, ProfileJson},
-    time::{maybe_rfc_3339, rfc_3339},
+    time::maybe_rfc_3339,
 };
 use crate::domain::{
     ContactId, Decimal, HistoryMap, HistoryPart, Money, Offer, OfferKind, OfferValue, Part,
@@ -29,7 +28,7 @@ pub(super) struct AnswerJson<'a> {
     pub(super) point_transactions: Option<PageJson<TransactionJson<'a>>>,
     pub(super) redeemed_vouchers: Option<PageJson<RedeemedJson<'a>>>,
     pub(super) purchases: Option<PurchasesJson>,
-    pub(super) expiring_soon: Vec<ExpiringJson<'a>>,
+    pub(super) expiring_soon: Option<Vec<ExpiringJson<'a>>>,
     pub(super) freshness: FreshnessJson,
     pub(super) degraded: Vec<&'static str>,
 }
@@ -186,29 +185,25 @@ impl Serialize for OfferValueJson<'_> {
     }
 }
 
-#[derive(Serialize)]
+/// What expires soon. Keys that do not apply to its kind are `null`.
+#[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ExpiringJson<'a> {
-    kind: &'static str,
-    id: Option<&'a str>,
-    name: Option<&'a str>,
-    expires_on: Box<str>,
+    pub(super) kind: &'static str,
+    pub(super) id: Option<&'a str>,
+    pub(super) definition_id: Option<&'a str>,
+    pub(super) code: Option<&'a str>,
+    pub(super) name: Option<&'a str>,
+    pub(super) amount: Option<AmountJson<'a>>,
+    pub(super) expires_on: Box<str>,
 }
 
-impl<'a> ExpiringJson<'a> {
-    pub(super) fn of(
-        kind: &'static str,
-        id: Option<&'a str>,
-        name: Option<&'a str>,
-        expires_on: Timestamp,
-    ) -> Self {
-        Self {
-            kind,
-            id,
-            name,
-            expires_on: rfc_3339(expires_on),
-        }
-    }
+/// How much expires: a voucher's value, or a number of points.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum AmountJson<'a> {
+    Money(MoneyJson<'a>),
+    Points(#[serde(with = "rust_decimal::serde::arbitrary_precision")] Decimal),
 }
 
 /// When each part was fetched; `null` for a part that is not shown.

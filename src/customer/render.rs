@@ -150,6 +150,7 @@ fn profile_json<'a>(
     let level = level.filter(|level| moments.is_current(level.expires_on));
     let home_store = profile.home_store.as_ref().filter(|_| !is_protected);
     ProfileJson {
+        protected: profile.secrecy_marked,
         first_name: profile.first_name.as_deref(),
         last_name: profile.last_name.as_deref(),
         email: profile.email.as_deref().filter(|_| !is_protected),

@@ -36,11 +36,13 @@ async fn complete_contact_has_every_field() {
     for (key, expected) in expected.as_object().expect("an object") {
         assert_eq!(&answer[key], expected, "{key}");
     }
+    let exact = |written: &str| -> Value { serde_json::from_str(written).expect("a number") };
     let profile = json!({
         "firstName": "Alva", "lastName": "Testsson", "email": ALVA.email, "mobilePhone": ALVA.phone,
         "address": {"street": "Provgatan 12", "careOf": null, "zipCode": "123 45", "city": "Exempelstad", "countryCode": "SE"},
-        "birthDay": "1985-07-09", "language": "sv", "memberNumber": ALVA.member_number,
-        "level": {"name": "Gold", "expiresOn": "2027-02-28T12:00:00.000Z", "pointsToNext": 1250.5},
+        "protected": false, "birthDay": "1985-07-09", "language": "sv", "memberNumber": ALVA.member_number,
+        "level": {"name": "Gold", "points": 3749.5, "threshold": exact("5000.0"), "pointsToNext": 1250.5,
+                  "expiresOn": "2027-02-28T12:00:00.000Z"},
         "homeStore": {"id": "11c0a1b2-7d3e-4a5f-9b60-b1aa00000101", "name": "Exempelstad City", "externalId": "1001"},
         "memberSince": "2024-04-09T12:00:00.000Z",
     });
@@ -82,9 +84,62 @@ async fn numbers_keep_the_exact_digits_from_engage() {
             r#"{"amount":250.0000,"currency":"SEK"}"#,
             r#"{"amount":148.5,"currency":"NOK"}"#,
             r#"{"amount":95.5,"currency":"NOK"}"#,
-            r#""pointsToNext":1250.5"#,
+            r#""points":3749.5,"threshold":5000.0,"pointsToNext":1250.5"#,
         ] {
             assert!(text.contains(exact), "{exact} in {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn level_has_what_engage_tells_and_the_exact_threshold() {
+    let unknown = Value::Null;
+    for (points, left, expected) in [
+        (json!(10), json!(20), json!([10, 30, 20])),
+        (json!("10"), json!("20"), json!([10, 30, 20])),
+        (json!(10), json!(0), json!([10, unknown, 0])),
+        (json!(10), Value::Null, json!([10, unknown, unknown])),
+        (json!(10), json!("many"), json!([10, unknown, unknown])),
+        (Value::Null, json!(20), json!([unknown, unknown, 20])),
+        (json!({"sum": 10}), json!(20), json!([unknown, unknown, 20])),
+    ] {
+        let app = TestApp::spawn().await;
+        app.engage
+            .contact(BO.id)
+            .attribute("bonusBasedLevel", json!("Gold"))
+            .attribute("memberLevelsBonusPoints", points.clone())
+            .attribute("bonusBasedLevelLeftForUpgrade", left);
+        let answer = app.get(&format!("contactId={}&parts=none", BO.id)).await;
+        let level = answer.assert_ok().at("/profile/level");
+        let found = json!([level["points"], level["threshold"], level["pointsToNext"]]);
+        assert_eq!(found, expected, "{points}");
+        assert_eq!(answer.at("/degraded"), json!([]));
+        let attributes = answer.at("/profile/attributes");
+        assert!(attributes.get("memberLevelsBonusPoints").is_none());
+    }
+}
+
+#[tokio::test]
+async fn protected_identity_is_named_in_both_views_and_fails_closed() {
+    for (flag, expected) in [
+        (json!(true), true),
+        (json!("yes"), true),
+        (json!({}), true),
+        (json!(false), false),
+        (Value::Null, false),
+    ] {
+        let app = TestApp::spawn().await;
+        app.engage
+            .contact(BO.id)
+            .attribute("secrecyMarked", flag.clone());
+        for view in ["full", "storefront"] {
+            let query = format!("contactId={}&view={view}&parts=none", BO.id);
+            let answer = app.get(&query).await;
+            assert_eq!(
+                answer.assert_ok().at("/profile/protected"),
+                expected,
+                "{flag}"
+            );
         }
     }
 }

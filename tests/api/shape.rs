@@ -62,6 +62,7 @@ fn each<'a>(list: &'a Value, what: &str) -> impl Iterator<Item = &'a Value> {
 #[track_caller]
 fn assert_profile(profile: &Value) {
     let keys = [
+        "protected",
         "firstName",
         "lastName",
         "email",
@@ -76,18 +77,22 @@ fn assert_profile(profile: &Value) {
         "attributes",
     ];
     let profile = object(profile, &keys, "profile");
-    text_or_null(&profile, &keys[..4]);
+    assert!(profile["protected"].is_boolean());
+    text_or_null(&profile, &keys[1..5]);
     text_or_null(&profile, &["birthDay", "language", "memberNumber"]);
     if !profile["address"].is_null() {
         let keys = ["street", "careOf", "zipCode", "city", "countryCode"];
         text_or_null(&object(&profile["address"], &keys, "address"), &keys);
     }
     if !profile["level"].is_null() {
-        let keys = ["name", "expiresOn", "pointsToNext"];
+        let numbers = ["points", "threshold", "pointsToNext"];
+        let keys = [&numbers[..], &["name", "expiresOn"]].concat();
         let level = object(&profile["level"], &keys, "level");
         assert!(level["name"].is_string());
         time_or_null(&level["expiresOn"]);
-        assert!(level["pointsToNext"].is_number() || level["pointsToNext"].is_null());
+        for key in numbers {
+            assert!(level[key].is_number() || level[key].is_null(), "{key}");
+        }
     }
     if !profile["homeStore"].is_null() {
         let keys = ["id", "name", "externalId"];

@@ -17,6 +17,7 @@ use crate::{
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ProfileJson<'a> {
+    pub(super) protected: bool,
     pub(super) first_name: Option<&'a str>,
     pub(super) last_name: Option<&'a str>,
     pub(super) email: Option<&'a str>,
@@ -57,17 +58,23 @@ impl<'a> From<&'a Address> for AddressJson<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct LevelJson<'a> {
     name: &'a str,
-    expires_on: Option<Box<str>>,
+    #[serde(with = "rust_decimal::serde::arbitrary_precision_option")]
+    points: Option<Decimal>,
+    #[serde(with = "rust_decimal::serde::arbitrary_precision_option")]
+    threshold: Option<Decimal>,
     #[serde(with = "rust_decimal::serde::arbitrary_precision_option")]
     points_to_next: Option<Decimal>,
+    expires_on: Option<Box<str>>,
 }
 
 impl<'a> From<&'a Level> for LevelJson<'a> {
     fn from(level: &'a Level) -> Self {
         Self {
             name: &level.name,
-            expires_on: maybe_rfc_3339(level.expires_on),
+            points: level.points,
+            threshold: level.threshold(),
             points_to_next: level.points_to_next,
+            expires_on: maybe_rfc_3339(level.expires_on),
         }
     }
 }

@@ -157,9 +157,24 @@ pub struct Level {
     /// End of validity.
     #[serde(with = "plain")]
     pub expires_on: Option<Timestamp>,
+    /// Points that count towards levels.
+    #[serde(with = "plain")]
+    pub points: Option<Decimal>,
     /// Points to the next level.
     #[serde(with = "plain")]
     pub points_to_next: Option<Decimal>,
+}
+
+impl Level {
+    /// The points of the next level, if there is one. Engage does not tell it; it is exact where Engage tells the points
+    /// and those to the next level.
+    pub fn threshold(&self) -> Option<Decimal> {
+        let to_next = self.points_to_next.filter(|left| *left > Decimal::ZERO)?;
+        let points = self.points?;
+        let threshold = points.checked_add(to_next)?;
+        // A sum with too many digits loses the last of them.
+        (threshold.scale() == points.scale().max(to_next.scale())).then_some(threshold)
+    }
 }
 
 /// A store.
@@ -205,3 +220,39 @@ redacted_debug!(
     Preferences,
     Consent
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threshold_is_the_exact_sum_or_unknown() {
+        let number = |text: &str| Decimal::from_str_exact(text).expect("a number");
+        let large = "79228162514264337593543950335";
+        for (points, to_next, threshold) in [
+            (Some("3749.5"), Some("1250.5"), Some("5000.0")),
+            (Some("-10"), Some("30.25"), Some("20.25")),
+            (Some("0"), Some("0.10"), Some("0.10")),
+            // The highest level, or beyond it.
+            (Some("9000"), Some("0"), None),
+            (Some("9000"), Some("-5"), None),
+            (Some("9000"), None, None),
+            (None, Some("30"), None),
+            // Beyond what can be written exactly.
+            (Some(large), Some("1"), None),
+            (
+                Some("7922816251426433759354395033"),
+                Some("0.0000001"),
+                None,
+            ),
+        ] {
+            let level = Level {
+                name: "Gold".into(),
+                expires_on: None,
+                points: points.map(number),
+                points_to_next: to_next.map(number),
+            };
+            assert_eq!(level.threshold(), threshold.map(number), "{points:?}");
+        }
+    }
+}

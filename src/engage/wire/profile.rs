@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Attributes with a field of their own in our response, or that are never passed on.
-const OWN_FIELDS: [&str; 21] = [
+const OWN_FIELDS: [&str; 22] = [
     "firstName",
     "lastName",
     "street",
@@ -35,6 +35,7 @@ const OWN_FIELDS: [&str; 21] = [
     "bonusBasedLevel",
     "bonusBasedLevelExpires",
     "bonusBasedLevelLeftForUpgrade",
+    "memberLevelsBonusPoints",
     "bonusPoints",
     "socialSecurityNumber",
     // A credential: links that contain it identify a visitor.
@@ -110,6 +111,7 @@ impl Reader {
         let level = Level {
             name,
             expires_on,
+            points: attributes.decimal("memberLevelsBonusPoints"),
             points_to_next: attributes.decimal("bonusBasedLevelLeftForUpgrade"),
         };
         Some(level).into()

@@ -128,6 +128,7 @@ fn profile() -> Profile {
         level: Some(Level {
             name: "Gold".into(),
             expires_on: time(1_804_492_799, 0),
+            points: Some(Decimal::new(37_495, 1)),
             points_to_next: Some(Decimal::new(12_505, 1)),
         }),
         home_store: Some(HomeStore {

@@ -175,6 +175,54 @@ async fn times_are_utc_with_milliseconds_and_default_to_swedish_time() {
 }
 
 #[tokio::test]
+async fn attributes_that_are_times_are_utc_and_others_verbatim() {
+    let app = TestApp::spawn().await;
+    let cases = [
+        ("2026-12-31T07:12:44+01:00", "2026-12-31T06:12:44.000Z"),
+        (
+            "2026-12-31T07:12:44.1234567+01:00",
+            "2026-12-31T06:12:44.123Z",
+        ),
+        ("2026-12-31T06:12:44Z", "2026-12-31T06:12:44.000Z"),
+        ("2026-07-01T07:12:44", "2026-07-01T05:12:44.000Z"),
+        ("2026-07-01T00:00:00+02:00", "2026-06-30T22:00:00.000Z"),
+        // Dates, and what is no time.
+        ("2026-12-31", "2026-12-31"),
+        ("2026-12-31T00:00:00", "2026-12-31T00:00:00"),
+        ("2026-12-31 07:12:44", "2026-12-31 07:12:44"),
+        ("0001-01-01T00:00:00", "0001-01-01T00:00:00"),
+        ("9999-12-31T23:59:59.9999999", "9999-12-31T23:59:59.9999999"),
+        ("2026-13-31T07:12:44Z", "2026-13-31T07:12:44Z"),
+        (
+            "2026-12-31T07:12:44+01:00, twice",
+            "2026-12-31T07:12:44+01:00, twice",
+        ),
+        ("2026-12-31T", "2026-12-31T"),
+        ("åäöåäöåäöåT7:12", "åäöåäöåäöåT7:12"),
+    ];
+    for (number, (written, _)) in cases.iter().enumerate() {
+        let key = format!("custom{number}");
+        app.engage.contact(BO.id).attribute(&key, json!(written));
+    }
+    let nested = json!({"at": "2026-12-31T06:12:44Z", "all": ["2026-12-31T06:12:44Z"], "n": 1.50});
+    app.engage
+        .contact(BO.id)
+        .attribute("nested", nested.clone());
+    let query = format!("contactId={}&view=full", BO.id);
+    for query in [query.clone(), format!("{query}&fresh=profile")] {
+        let attributes = app.get(&query).await.assert_ok().at("/profile/attributes");
+        for (number, (written, expected)) in cases.iter().enumerate() {
+            assert_eq!(
+                attributes[format!("custom{number}")],
+                *expected,
+                "{written}"
+            );
+        }
+        assert_eq!(attributes["nested"], nested);
+    }
+}
+
+#[tokio::test]
 async fn times_without_a_zone_use_the_configured_zone() {
     let app = TestApp::with(|config| config.engage.time_zone = "Europe/Helsinki".to_owned()).await;
     let voucher = VoucherSeed::worth("1", "SEK").expires_on("2026-12-31T07:12:44");

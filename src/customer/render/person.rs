@@ -97,7 +97,7 @@ impl<'a> From<&'a HomeStore> for StoreJson<'a> {
     }
 }
 
-/// The attributes that the view allows, under Engage's keys and as Engage wrote them.
+/// The attributes that the view allows, under Engage's keys and as they were read.
 pub(super) struct AttributesJson<'a> {
     pub(super) attributes: &'a [(Box<str>, Box<RawValue>)],
     pub(super) allowed: &'a Attributes,

@@ -40,7 +40,7 @@ pub struct Profile {
     pub member_since: Option<Timestamp>,
     /// Protected identity: address and numbers must not be disclosed by default.
     pub secrecy_marked: bool,
-    /// All other attributes, verbatim, under Engage's keys.
+    /// All other attributes under Engage's keys, verbatim but for times, which are in UTC.
     #[serde(with = "plain")]
     pub attributes: Vec<(Box<str>, Box<RawValue>)>,
     /// Channels that the contact accepts.

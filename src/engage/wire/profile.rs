@@ -117,7 +117,7 @@ impl Reader {
         Some(level).into()
     }
 
-    /// The other attributes, verbatim, as far as every JSON parser accepts them.
+    /// The other attributes, as far as every JSON parser accepts them: verbatim, but for times.
     fn others(&self, attributes: &Object<'_>) -> Partial<Vec<(Box<str>, Box<RawValue>)>> {
         let is_other = |key: &Cow<'_, str>| {
             let has_own_field = OWN_FIELDS.iter().any(|own| own.eq_ignore_ascii_case(key));
@@ -132,7 +132,8 @@ impl Reader {
             .collect();
         json::readable(others, |(key, value)| {
             if bounds::is_bounded(value) {
-                Ok((key.as_ref().into(), (*value).to_owned()))
+                let value = self.in_utc(value).unwrap_or_else(|| (*value).to_owned());
+                Ok((key.as_ref().into(), value))
             } else {
                 Err("attributes[]")
             }

@@ -57,6 +57,19 @@ impl Reader {
         Ok(earliest)
     }
 
+    /// The time in a text, in UTC with milliseconds; `None` for anything else: a date alone, a time that means "not set"
+    /// or "never", or a midnight without a zone, by which a date may be written.
+    pub(super) fn in_utc(&self, value: &RawValue) -> Option<Box<RawValue>> {
+        let text = quoted(value)?;
+        let has_time = matches!(text.as_bytes().get(10), Some(b'T' | b't'));
+        let written = Written::of(&text, OfDay::Start).filter(|_| has_time)?;
+        if written.offset.is_none() && written.time == civil::Time::midnight() {
+            return None;
+        }
+        let time = written.timestamp(&self.time_zone).ok().flatten()?;
+        RawValue::from_string(format!("\"{time:.3}\"")).ok()
+    }
+
     /// A local time without a zone, as Engage expects it [Voyado: the example of `/contacts/changes`]. When daylight
     /// saving ends, an hour is ambiguous: such a time is shifted by `hour`.
     pub(in crate::engage) fn local(&self, time: Timestamp, hour: SignedDuration) -> String {

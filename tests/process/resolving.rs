@@ -114,6 +114,8 @@ impl Names {
                 &format!("http://{NAME}:{}", engage.port()),
             )
             .env("BFF_ENGAGE__ALLOW_PLAIN_HTTP", "true")
+            // This Engage knows contacts only.
+            .env("BFF_ENGAGE__POINT_NAMES", "false")
             .env("BFF_SERVER__REQUEST_TIMEOUT", "30s")
             .start_as(command)
     }

@@ -329,6 +329,12 @@ impl SharedTier {
         self.inner.guard.status().is_usable
     }
 
+    /// Whether this replica has just started and has not caught up with the stream yet; for two seconds at most. A caller
+    /// that can wait for it is served with what other replicas have.
+    pub fn is_starting(&self) -> bool {
+        self.inner.guard.is_starting()
+    }
+
     /// The state, for operators.
     pub fn status(&self) -> Status {
         self.inner.status()

@@ -63,6 +63,12 @@ impl SharedContact {
 }
 
 impl CustomerService {
+    /// Whether this replica has just started, and waits for the tier.
+    pub fn waits_for_shared_tier(&self) -> bool {
+        let shared = self.inner.tiers.shared.as_ref();
+        shared.is_some_and(SharedTier::is_starting)
+    }
+
     /// The state of the tier that replicas share. `None` without one.
     pub fn shared_tier_status(&self) -> Option<SharedTierStatus> {
         let tiers = &self.inner.tiers;

@@ -1,6 +1,7 @@
 //! Liveness and readiness probes. Neither depends on Engage: cached responses are served while it is down, and a
 //! replica taken out of service then would be missed most. For 30 seconds after its start a replica without the token
-//! issuer's keys is not ready; after that it is, since clients with a key need none of them.
+//! issuer's keys is not ready; after that it is, since clients with a key need none of them. For two seconds a replica that
+//! has not caught up with the shared tier is not: it would call Engage for what the others have.
 
 use std::sync::{
     Arc,
@@ -11,6 +12,7 @@ use axum::{extract::State, response::Response};
 use http::StatusCode;
 
 use super::auth::{Authenticator, JwksStatus};
+use crate::customer::CustomerService;
 
 /// Whether this replica accepts traffic: from its start until its shutdown begins.
 #[derive(Clone, Debug)]
@@ -38,17 +40,24 @@ pub(super) async fn live() -> StatusCode {
     StatusCode::OK
 }
 
-/// Whether traffic is accepted, and the issuer's keys are known or no longer waited for.
-pub(super) fn is_ready(readiness: &Readiness, authenticator: &Authenticator) -> bool {
-    readiness.is_ready() && authenticator.jwks_status() != JwksStatus::Starting
+/// Whether traffic is accepted, and the issuer's keys and the shared tier are known or no longer waited for.
+pub(super) fn is_ready(
+    readiness: &Readiness,
+    authenticator: &Authenticator,
+    customers: &CustomerService,
+) -> bool {
+    readiness.is_ready()
+        && authenticator.jwks_status() != JwksStatus::Starting
+        && !customers.waits_for_shared_tier()
 }
 
 pub(super) async fn ready(
     State(readiness): State<Readiness>,
     State(authenticator): State<Arc<Authenticator>>,
+    State(customers): State<CustomerService>,
 ) -> Response {
     let mut response = Response::default();
-    if !is_ready(&readiness, &authenticator) {
+    if !is_ready(&readiness, &authenticator, &customers) {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     response

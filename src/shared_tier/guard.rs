@@ -17,6 +17,10 @@ use super::{
 };
 use crate::clock::{Clock, Tick};
 
+/// For how long after its start a replica is said to wait for the tier. A server that can be reached is read up to date
+/// well within that.
+const START: Duration = Duration::from_secs(2);
+
 /// The epoch in which an operation runs.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
@@ -53,6 +57,7 @@ pub(super) struct GuardStatus {
 pub(super) struct Guard {
     clock: Clock,
     metrics: Arc<Metrics>,
+    started: Tick,
     state: RwLock<State>,
     /// The state has changed, or the epoch.
     changed: Notify,
@@ -65,6 +70,8 @@ struct State {
     epoch: Option<(Arc<Epoch>, Tick)>,
     is_caught_up: bool,
     has_epoch_ended: bool,
+    /// Whether any session has caught up.
+    was_caught_up: bool,
     /// The epoch that was current last, in this session or before.
     latest: Option<EpochId>,
     why: Why,
@@ -100,11 +107,13 @@ impl Guard {
         Self {
             clock,
             metrics,
+            started: since,
             state: RwLock::new(State {
                 session: 0,
                 epoch: None,
                 is_caught_up: false,
                 has_epoch_ended: false,
+                was_caught_up: false,
                 latest: None,
                 why: Why::Starting,
                 since,
@@ -232,11 +241,17 @@ impl Guard {
         let mut state = self.write();
         if state.session == session && state.epoch.is_some() && !state.is_caught_up {
             state.is_caught_up = true;
+            state.was_caught_up = true;
             state.since = now;
             state.logged = None;
             drop(state);
             tracing::info!("shared tier connected");
         }
+    }
+
+    /// Whether this replica has just started, and no session has caught up yet.
+    pub(super) fn is_starting(&self) -> bool {
+        !self.read().was_caught_up && self.clock.tick().since(self.started) < START
     }
 
     /// Ends the session, unless it has ended already. Returns why it has.

@@ -4,6 +4,7 @@
 mod changed;
 mod operators;
 mod purges;
+mod readiness;
 mod replicas;
 #[path = "../standin.rs"]
 mod standin;

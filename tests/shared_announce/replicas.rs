@@ -35,6 +35,8 @@ const ENCRYPTION_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 pub(crate) const DIGEST_KEY: &str = "the digest key of the replicas";
 /// How far the clock moves at once while something is waited for.
 const STEP: Duration = Duration::from_millis(10);
+/// An answer that takes so long in real time waits for the clock.
+const LATE: Duration = Duration::from_millis(100);
 
 /// Everything that a test has.
 pub(crate) struct World {
@@ -51,6 +53,8 @@ pub(crate) struct Replica {
     pub(crate) connection: Connection,
     address: SocketAddr,
     operations: SocketAddr,
+    clock: ManualClock,
+    clock_of_engage: SimulatorClock,
     client: Client,
     _running: JoinHandle<Result<(), io::Error>>,
     shutdown: CancellationToken,
@@ -87,8 +91,9 @@ impl World {
         change(&mut config);
         config.validate().expect("a valid configuration");
         capture_logs(&config.telemetry);
-        let a = Replica::start(&config, &clock, standin.connection()).await;
-        let b = Replica::start(&config, &clock, standin.connection()).await;
+        let clocks = (&clock, engage.clock());
+        let a = Replica::start(&config, clocks, standin.connection()).await;
+        let b = Replica::start(&config, clocks, standin.connection()).await;
         let world = Self {
             engage,
             standin,
@@ -106,10 +111,18 @@ impl World {
 
     /// One replica more, which has just started.
     pub(crate) async fn new_replica(&self) -> Replica {
-        let replica = Replica::start(&self.config, &self.clock, self.standin.connection()).await;
+        let replica = self.starting_replica(|_| {}).await;
         self.connect(&replica).await;
         self.settle().await;
         replica
+    }
+
+    /// One replica more, whose connection is prepared like this, and which is not waited for.
+    pub(crate) async fn starting_replica(&self, prepare: impl FnOnce(&Connection)) -> Replica {
+        let connection = self.standin.connection();
+        prepare(&connection);
+        let clocks = (&self.clock, self.engage.clock());
+        Replica::start(&self.config, clocks, connection).await
     }
 
     /// Waits until the replica can announce.
@@ -191,26 +204,43 @@ impl World {
 }
 
 impl Replica {
-    async fn start(config: &Config, clock: &ManualClock, connection: Connection) -> Self {
+    async fn start(
+        config: &Config,
+        (clock, clock_of_engage): (&ManualClock, &SimulatorClock),
+        connection: Connection,
+    ) -> Self {
         let backend = Arc::new(connection.clone());
-        let clock = Clock::from(clock.clone());
-        let app = App::build_with_backend(config, clock, Some(backend)).await;
+        let of_app = Clock::from(clock.clone());
+        let app = App::build_with_backend(config, of_app, Some(backend)).await;
         let app = app.expect("the service starts");
         let shutdown = CancellationToken::new();
         Self {
             connection,
             address: app.local_addr(),
             operations: app.operations_addr(),
+            clock: clock.clone(),
+            clock_of_engage: clock_of_engage.clone(),
             client: Client::builder().no_proxy().build().expect("a client"),
             _running: tokio::spawn(app.run(shutdown.clone())),
             shutdown,
         }
     }
 
-    /// The customer with this query.
+    /// The customer with this query. The clocks stand, unless the answer is late: on a busy machine they were ahead of the
+    /// tasks before, so the loan of a share of the call budget may have ended, and a call waits for the next.
     pub(crate) async fn get(&self, query: &str) -> Answer {
         let url = format!("http://{}/customer?{query}", self.address);
-        Answer::of(self.client.get(url).header("x-api-key", KEY)).await
+        let answer = Answer::of(self.client.get(url).header("x-api-key", KEY));
+        tokio::pin!(answer);
+        loop {
+            match tokio::time::timeout(LATE, &mut answer).await {
+                Ok(answer) => return answer,
+                Err(_) => {
+                    self.clock_of_engage.advance(STEP);
+                    self.clock.advance(STEP);
+                }
+            }
+        }
     }
 
     /// Delivers a webhook.
@@ -266,6 +296,17 @@ impl Replica {
     pub(crate) async fn switch(&self, on: bool) -> Answer {
         let url = format!("http://{}/cache/enabled", self.operations);
         Answer::of(self.client.put(url).body(on.to_string())).await
+    }
+
+    /// What the readiness probe says at both listeners.
+    pub(crate) async fn is_ready(&self) -> bool {
+        let of_operations = self.operations("/readyz").await;
+        let url = format!("http://{}/readyz", self.address);
+        let of_data = Answer::of(self.client.get(url)).await;
+        assert_eq!(of_operations.status, of_data.status);
+        let is_ready = of_operations.status == 200;
+        assert_eq!(of_operations.at("/ready"), is_ready);
+        is_ready
     }
 
     /// The state of webhooks, as its operator sees it.

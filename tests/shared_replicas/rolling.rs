@@ -1,9 +1,11 @@
 //! Replicas and the server are restarted in turn, under load: no request fails, and what is fresh is not asked for again.
+//! The balancer knows nothing of the shared tier: readiness alone says where requests go.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -13,15 +15,18 @@ use engage_simulator::Simulator;
 use reqwest::Client;
 use tokio::task::JoinSet;
 
-use crate::harness::{Answer, Replicas, TILL, wait};
+use crate::harness::{Answer, Mode, Replicas, TILL, until, wait};
 
 /// Requests a second.
 const RATE: u32 = 300;
 const CALLERS: u32 = 30;
+/// How often readiness is checked.
+const CHECK: Duration = Duration::from_millis(50);
 
-/// A balancer in its callers: takes replicas in turn, and another one only if a connection is refused.
+/// A balancer in its callers: takes ready replicas in turn, and another one only if a connection is refused.
 struct Balancer {
-    addresses: Mutex<Vec<SocketAddr>>,
+    /// Whether each replica was ready when it was last checked.
+    members: Mutex<BTreeMap<SocketAddr, bool>>,
     next: AtomicUsize,
     client: Client,
     asked: AtomicUsize,
@@ -31,16 +36,69 @@ struct Balancer {
 }
 
 impl Balancer {
-    fn addresses(&self) -> Vec<SocketAddr> {
-        self.addresses.lock().expect("no panic").clone()
+    /// Before any replica.
+    fn new() -> Self {
+        Self {
+            members: Mutex::default(),
+            next: AtomicUsize::new(0),
+            client: Client::builder()
+                .no_proxy()
+                .pool_max_idle_per_host(0)
+                .build()
+                .expect("a client"),
+            asked: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
+            failures: Mutex::default(),
+            is_over: AtomicBool::new(false),
+        }
+    }
+
+    fn members(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, bool>> {
+        self.members.lock().expect("no panic")
+    }
+
+    /// Adds a replica, and waits until it is ready.
+    async fn add(&self, address: SocketAddr) {
+        self.members().insert(address, false);
+        until(async || self.ready().contains(&address)).await;
+    }
+
+    fn remove(&self, address: SocketAddr) {
+        self.members().remove(&address);
+    }
+
+    fn ready(&self) -> Vec<SocketAddr> {
+        let members = self.members();
+        let ready = members.iter().filter(|(_, is_ready)| **is_ready);
+        ready.map(|(address, _)| *address).collect()
+    }
+
+    /// Checks every replica, until it is over.
+    async fn check(&self) {
+        while !self.is_over.load(Ordering::Relaxed) {
+            let addresses: Vec<SocketAddr> = self.members().keys().copied().collect();
+            for address in addresses {
+                let request = self.client.get(format!("http://{address}/readyz"));
+                let answer = Answer::try_of(request).await;
+                let is_ready = answer.is_ok_and(|answer| answer.status == 200);
+                if let Some(known) = self.members().get_mut(&address) {
+                    *known = is_ready;
+                }
+            }
+            wait(CHECK).await;
+        }
     }
 
     async fn get(&self, query: &str) {
         self.asked.fetch_add(1, Ordering::Relaxed);
         for _ in 0..10 {
-            let addresses = self.addresses();
-            let number = self.next.fetch_add(1, Ordering::Relaxed) % addresses.len();
-            let url = format!("http://{}/customer?{query}", addresses[number]);
+            let addresses = self.ready();
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(address) = addresses.get(number % addresses.len().max(1)) else {
+                wait(CHECK).await;
+                continue;
+            };
+            let url = format!("http://{address}/customer?{query}");
             let request = self.client.get(url).header("x-api-key", TILL);
             let failure = match Answer::try_of(request).await {
                 Ok(answer) if answer.status == 200 => return,
@@ -88,19 +146,12 @@ async fn restart_all(rounds: usize, between: Duration) {
     })
     .await;
     let people = Arc::new(replicas.people()[..100].to_vec());
-    let balancer = Arc::new(Balancer {
-        addresses: Mutex::new(replicas.all.iter().map(|replica| replica.address).collect()),
-        next: AtomicUsize::new(0),
-        client: Client::builder()
-            .no_proxy()
-            .pool_max_idle_per_host(0)
-            .build()
-            .expect("a client"),
-        asked: AtomicUsize::new(0),
-        refused: AtomicUsize::new(0),
-        failures: Mutex::default(),
-        is_over: AtomicBool::new(false),
-    });
+    let balancer = Arc::new(Balancer::new());
+    let checking = Arc::clone(&balancer);
+    let checking = tokio::spawn(async move { checking.check().await });
+    for replica in &replicas.all {
+        balancer.add(replica.address).await;
+    }
     let mut callers = JoinSet::new();
     for _ in 0..CALLERS {
         let (balancer, people) = (Arc::clone(&balancer), Arc::clone(&people));
@@ -119,13 +170,12 @@ async fn restart_all(rounds: usize, between: Duration) {
             let old = replicas.all.remove(0);
             let address = old.address;
             old.stop().await;
+            balancer.remove(address);
             let new = replicas.another().await;
-            // The server has everything, once it is connected.
-            new.until_available().await;
-            let mut addresses = balancer.addresses();
-            addresses.retain(|known| *known != address);
-            addresses.push(new.address);
-            *balancer.addresses.lock().expect("no panic") = addresses;
+            // Without this it has read the stream before it is checked.
+            new.way.set(Mode::Slow(Duration::from_millis(50)));
+            balancer.add(new.address).await;
+            new.way.set(Mode::Open);
             replicas.all.push(new);
             println!("restarted replica {number}");
             wait(between).await;
@@ -143,6 +193,7 @@ async fn restart_all(rounds: usize, between: Duration) {
     while let Some(ended) = callers.join_next().await {
         ended.expect("no panic");
     }
+    checking.await.expect("no panic");
     let failures = balancer.failures.lock().expect("no panic").clone();
     println!(
         "{} requests, {} refused connections, {} failures, {} calls, {} of them again",

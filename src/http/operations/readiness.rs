@@ -149,9 +149,9 @@ struct CacheJson {
     negatives: u64,
 }
 
-/// Readiness, with the state of Engage, cache, webhooks and shared tier, which it does not depend on.
+/// Readiness, with the state of Engage, cache, webhooks and shared tier, which it does not depend on after the start.
 pub(in crate::http) async fn ready(State(state): State<OperationsState>) -> Response {
-    let ready = probe::is_ready(&state.readiness, &state.authenticator);
+    let ready = probe::is_ready(&state.readiness, &state.authenticator, &state.customers);
     let status = if ready {
         StatusCode::OK
     } else {

@@ -1,0 +1,71 @@
+//! A replica that starts is not ready before it has caught up with the tier, and waits no longer than two seconds for it.
+
+use std::time::Duration;
+
+use engage_simulator::fixtures::ALVA;
+
+use crate::{
+    replicas::{World, by_email, let_everything_arrive},
+    standin::Fault,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn replica_that_starts_is_ready_when_it_has_read_the_stream() {
+    let world = World::start(|_| {}).await;
+    let slow = Some(Fault::SlowReply);
+    let starting = world
+        .starting_replica(|connection| connection.set_fault(slow))
+        .await;
+    // One reply after the other: it connects, opens the epoch, and reads.
+    for _ in 0..3 {
+        let_everything_arrive().await;
+        assert!(!starting.is_ready().await);
+        world.standin.release();
+    }
+    starting.connection.set_fault(None);
+    world.standin.release();
+    world.run_for(SECOND).await;
+    assert!(starting.is_ready().await);
+    // A failure of the tier later does not concern it.
+    starting.connection.cut(true);
+    world.run_for(5 * SECOND).await;
+    assert!(starting.is_ready().await);
+}
+
+#[tokio::test]
+async fn replica_without_the_tier_is_ready_two_seconds_after_its_start() {
+    let world = World::start(|_| {}).await;
+    let starting = world
+        .starting_replica(|connection| connection.cut(true))
+        .await;
+    assert!(!starting.is_ready().await);
+    world.run_for(SECOND * 19 / 10).await;
+    assert!(!starting.is_ready().await);
+    // It answers all the same, and wants its connections kept.
+    let query = by_email(ALVA.email);
+    let answer = world.while_time_passes(starting.get(&query)).await;
+    answer.assert_status(200);
+    world.run_for(SECOND / 10).await;
+    assert!(starting.is_ready().await);
+}
+
+#[tokio::test]
+async fn request_at_a_ready_replica_costs_no_call_for_what_others_have() {
+    let world = World::start(|_| {}).await;
+    let query = by_email(ALVA.email);
+    world.a.get(&query).await.assert_status(200);
+    let calls = world.engage.total_calls();
+    for _ in 0..5 {
+        let starting = world.starting_replica(|_| {}).await;
+        // So slowly that two seconds do not pass.
+        let_everything_arrive().await;
+        while !starting.is_ready().await {
+            world.advance(SECOND / 100);
+            let_everything_arrive().await;
+        }
+        starting.get(&query).await.assert_status(200);
+        assert_eq!(world.engage.total_calls(), calls);
+    }
+}

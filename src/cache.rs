@@ -71,6 +71,17 @@ pub trait Answer: Send + Sync + 'static {
     fn made_ready(&self);
 }
 
+/// Why an identifier leads to no contact, or why a call failed.
+pub trait Reason {
+    /// The bytes that it occupies on the heap.
+    fn heap_bytes(&self) -> usize {
+        0
+    }
+}
+
+/// A fixed text.
+impl Reason for &str {}
+
 /// The beginning of an upstream request.
 #[derive(Clone, Copy, Debug)]
 pub struct FetchStart {
@@ -148,7 +159,10 @@ where
     E: Clone + Send + Sync + 'static,
 {
     /// An empty cache.
-    pub fn new(policy: Policy, bounds: Bounds, clock: Clock) -> Self {
+    pub fn new(policy: Policy, bounds: Bounds, clock: Clock) -> Self
+    where
+        E: Reason,
+    {
         let aliases_bytes = bounds.max_bytes / ALIAS_SHARE;
         let negatives_bytes = bounds.max_bytes / NEGATIVE_SHARE;
         let failures_bytes = bounds.max_bytes / FAILURE_SHARE;
@@ -182,8 +196,9 @@ where
             conflicts: Conflicts::default(),
             negatives: moka::sync::Cache::builder()
                 .max_capacity(negatives_bytes)
-                .weigher(|key: &LookupKey, _| {
-                    saturating(ENTRY_OVERHEAD + size_of::<NegativeEntry<E>>() + key.heap_bytes())
+                .weigher(|key: &LookupKey, entry: &NegativeEntry<E>| {
+                    let heap = key.heap_bytes() + entry.heap_bytes();
+                    saturating(ENTRY_OVERHEAD + size_of::<NegativeEntry<E>>() + heap)
                 })
                 // moka's own clock can't be replaced, so this is only an outer bound in real time.
                 .time_to_live(policy.negative_lifetime)

@@ -15,6 +15,7 @@ pub mod history;
 pub mod identifier;
 pub(crate) mod listed_enum;
 pub mod lookup;
+pub mod matches;
 pub mod national_id;
 pub mod part;
 pub mod partial;
@@ -41,6 +42,7 @@ pub use history::{
 };
 pub use identifier::{Identifier, IdentifierError, IdentifierKind, IdentifierRules};
 pub use lookup::{Lookup, LookupKey};
+pub use matches::Matches;
 pub use part::{Part, PartMap, PartSet};
 pub use partial::{AnswerPath, Partial};
 pub use unique::{UniqueKinds, UniqueValue};

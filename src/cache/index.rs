@@ -6,7 +6,7 @@ use std::time::Duration;
 use moka::ops::compute::Op as NegativeOp;
 
 use super::{
-    Answer, Cache, FetchStart,
+    Answer, Cache, FetchStart, Reason,
     aliases::{Alias, AliasChange, AliasEntry},
     fence::Sequence,
     freshness::{FetchSource, Policy, Provenance},
@@ -23,6 +23,13 @@ pub(super) struct NegativeEntry<E> {
     why: E,
     sequence: Sequence,
     until: Tick,
+}
+
+impl<E: Reason> NegativeEntry<E> {
+    /// The bytes that it occupies on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.why.heap_bytes()
+    }
 }
 
 impl<R, E> Cache<R, E>

@@ -47,7 +47,7 @@ use super::Rendered;
 use crate::domain::Demand;
 use crate::{
     cache::{
-        Alias, Cache, FetchStart, PartData,
+        Alias, Cache, FetchStart, PartData, Reason,
         fence::Sequence,
         flight::FlightStart,
         freshness::{FetchSource, Provenance},
@@ -58,6 +58,16 @@ use crate::{
     engage::{AdmissionRequest, EngageClient, Error, Group, Permit},
     shared_tier::{AliasFill, Overtaken, SharedFill, SharedLease, SharedTier},
 };
+
+impl Reason for Error {
+    fn heap_bytes(&self) -> usize {
+        match self {
+            Error::MultipleMatches(matches) => matches.heap_bytes(),
+            Error::Rejected { code } => code.len(),
+            _ => 0,
+        }
+    }
+}
 
 /// The tiers of the cache.
 pub(super) struct Tiers {
@@ -290,7 +300,7 @@ impl Tiers {
                     .share_negative(shared, start, requested, source, why)
                     .await;
                 if !overtaken.alias {
-                    if *why == Error::MultipleMatches {
+                    if matches!(why, Error::MultipleMatches(_)) {
                         self.memory.note_ambiguous(key);
                     }
                     self.memory.store_negative(key, start, source, why.clone());

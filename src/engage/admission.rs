@@ -367,7 +367,7 @@ fn call_result(error: Option<&Error>) -> Option<CallResult> {
         | Some(
             Error::NotFound
             | Error::NotCalculated
-            | Error::MultipleMatches
+            | Error::MultipleMatches(_)
             | Error::Rejected { .. },
         ) => Some(CallResult::Good),
         Some(Error::Unauthorized | Error::Forbidden) => Some(CallResult::Unauthorized),

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::domain::Matches;
+
 /// Why a call has no usable response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -18,9 +20,9 @@ pub enum Error {
     /// 404 `RetailKpiNotCalculated`: Engage has not summed up the contact's purchases.
     #[error("purchases not summed up")]
     NotCalculated,
-    /// 409: several contacts share the identifier. The ids that Engage lists are discarded.
+    /// 409: several contacts share the identifier: these, as far as Engage lists them.
     #[error("several contacts match the identifier")]
-    MultipleMatches,
+    MultipleMatches(Matches),
     /// The response is about another contact.
     #[error("response is about another contact")]
     IdentityMismatch,
@@ -90,7 +92,7 @@ impl Error {
     /// data may be served then.
     pub fn is_about_the_identifier(&self) -> bool {
         match self {
-            Error::NotFound | Error::MultipleMatches => true,
+            Error::NotFound | Error::MultipleMatches(_) => true,
             Error::Rejected { code } => IDENTIFIER_CODES.contains(&&**code),
             _ => false,
         }
@@ -193,7 +195,7 @@ impl Error {
             Error::Rejected { .. } => "rejected",
             Error::NotFound => "not_found",
             Error::NotCalculated => "not_calculated",
-            Error::MultipleMatches => "multiple_matches",
+            Error::MultipleMatches(_) => "multiple_matches",
             Error::IdentityMismatch => "identity_mismatch",
             Error::Unauthorized => "unauthorized",
             Error::Forbidden => "forbidden",

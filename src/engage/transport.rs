@@ -7,6 +7,7 @@ mod answer;
 mod client;
 mod failure;
 mod pool;
+mod refusal;
 
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -16,7 +17,10 @@ use reqwest::{
     header::{self, HeaderMap},
 };
 
-use self::pool::{Generation, Pools};
+use self::{
+    pool::{Generation, Pools},
+    refusal::Refusal,
+};
 use super::{
     error::{ABANDONED, Error, OTHER_ADDRESSES, RESOLVING, REUSED_CLOSED, SECURING, UNPROCESSED},
     exchange::{Exchange, ResponseFuture},
@@ -201,8 +205,8 @@ impl Transport {
         if status == StatusCode::TOO_MANY_REQUESTS {
             return Err(Error::RateLimited { retry_after });
         }
-        let code = answer::error_code(response, self.max_answer).await;
-        Err(failure(status, code, retry_after))
+        let refusal = refusal::read(response, self.max_answer).await;
+        Err(failure(status, refusal, retry_after))
     }
 
     /// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3); `None` for zero or a past date.
@@ -234,14 +238,14 @@ impl Exchange for Transport {
     }
 }
 
-fn failure(status: StatusCode, code: Option<Box<str>>, retry_after: Option<Duration>) -> Error {
-    match (status.as_u16(), code) {
+fn failure(status: StatusCode, refusal: Refusal, retry_after: Option<Duration>) -> Error {
+    match (status.as_u16(), refusal.code) {
         (400, Some(code)) => Error::Rejected { code },
         (401, _) => Error::Unauthorized,
         (403, _) => Error::Forbidden,
         (404, Some(code)) if &*code == "ContactNotFound" => Error::NotFound,
         (404, Some(code)) if &*code == "RetailKpiNotCalculated" => Error::NotCalculated,
-        (409, _) => Error::MultipleMatches,
+        (409, _) => Error::MultipleMatches(refusal.matches),
         (500, Some(code)) if &*code == "InvalidSystemConfiguration" => {
             Error::InvalidSystemConfiguration
         }

@@ -182,7 +182,7 @@ impl From<customer::Error> for ApiError {
                 _ => Code::Rejected(code),
             }),
             E::NotFound => Self::new(Code::ContactNotFound),
-            E::MultipleMatches => Self::new(Code::MultipleMatches),
+            E::MultipleMatches(_) => Self::new(Code::MultipleMatches),
             E::IdentityMismatch => Self::new(Code::IdentityMismatch),
             E::Unauthorized => Self::new(Code::UpstreamUnauthorized),
             E::Forbidden => Self::new(Code::UpstreamForbidden),

@@ -12,7 +12,7 @@ use crate::{
         parts::Parts,
     },
     clock::Tick,
-    domain::{ContactId, Lookup, PartMap, PartSet},
+    domain::{ContactId, Lookup, Matches, PartMap, PartSet},
 };
 
 /// What a flight looks up.
@@ -107,10 +107,13 @@ pub struct SharedNegative {
 pub enum NegativeReason {
     /// No contact has it.
     NotFound,
-    /// Several have it.
+    /// Several have it, and it is not known which.
     MultipleMatches,
     /// Engage refuses it, with this code.
     Rejected(Box<str>),
+    /// Several have it: these, as far as Engage lists them. Last, as it came last: to a replica of an earlier version
+    /// such a value is a miss.
+    TheseMatch(Matches),
 }
 
 /// The right of one flight to store what it fetches. Given up by [`SharedTier::store`](super::SharedTier::store) or [`SharedTier::release`](super::SharedTier::release); if it

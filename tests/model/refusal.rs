@@ -50,7 +50,7 @@ pub(crate) fn check_refusal(
             );
         }
         Error::Upstream(error) => match error {
-            engage::Error::NotFound | engage::Error::MultipleMatches => {
+            engage::Error::NotFound | engage::Error::MultipleMatches(_) => {
                 check_negative(model, world, wire, caller, error, now)?;
             }
             engage::Error::IdentityMismatch => {

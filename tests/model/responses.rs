@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use engage_bff::{
     config::ApiVersion,
-    domain::Part,
+    domain::{Matches, Part},
     engage::{Error, overview_parts},
 };
 use serde_json::{Value, json};
@@ -254,7 +254,7 @@ fn not_one(owners: &[usize]) -> Read {
     let error = if owners.is_empty() {
         Error::NotFound
     } else {
-        Error::MultipleMatches
+        Error::MultipleMatches(Matches::default())
     };
     (Err(error), Vec::new())
 }

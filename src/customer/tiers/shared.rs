@@ -12,7 +12,7 @@ use crate::{
         parts::{Origins, Parts},
     },
     clock::Tick,
-    domain::{ContactId, Demand, Identifier, Lookup, Match, Part, PartMap, PartSet},
+    domain::{ContactId, Demand, Identifier, Lookup, Match, Matches, Part, PartMap, PartSet},
     engage::Error,
     shared_tier::{
         Found, Need, NegativeReason, Overtaken, SharedAlias, SharedData, SharedFill, SharedLease,
@@ -334,7 +334,10 @@ impl Tiers {
 fn reason(error: &Error) -> Option<NegativeReason> {
     match error {
         Error::NotFound => Some(NegativeReason::NotFound),
-        Error::MultipleMatches => Some(NegativeReason::MultipleMatches),
+        Error::MultipleMatches(matches) if matches.ids().is_empty() => {
+            Some(NegativeReason::MultipleMatches)
+        }
+        Error::MultipleMatches(matches) => Some(NegativeReason::TheseMatch(matches.clone())),
         Error::Rejected { code } => Some(NegativeReason::Rejected(code.clone())),
         _ => None,
     }
@@ -344,7 +347,8 @@ impl From<&NegativeReason> for Error {
     fn from(why: &NegativeReason) -> Self {
         match why {
             NegativeReason::NotFound => Error::NotFound,
-            NegativeReason::MultipleMatches => Error::MultipleMatches,
+            NegativeReason::MultipleMatches => Error::MultipleMatches(Matches::default()),
+            NegativeReason::TheseMatch(matches) => Error::MultipleMatches(matches.clone()),
             NegativeReason::Rejected(code) => Error::Rejected { code: code.clone() },
         }
     }

@@ -83,16 +83,3 @@ fn broken(error: &reqwest::Error) -> Error {
     }
     Error::Unreachable { what: READING }
 }
-
-/// The `errorCode` in the body of an error, if it has the form of a code.
-pub(super) async fn error_code(response: Response, max_body: usize) -> Option<Box<str>> {
-    let body = read(response, max_body).await.ok()?;
-    let body: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&body).ok()?;
-    let code = body
-        .get("errorCode")
-        .or_else(|| body.get("ErrorCode"))?
-        .as_str()?;
-    let is_code =
-        (1..=64).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    is_code.then(|| code.into())
-}

@@ -10,7 +10,7 @@ use std::{
 
 use engage_bff::{
     customer::Error,
-    domain::{Part, PartSet},
+    domain::{Matches, Part, PartSet},
     engage,
 };
 use tokio::task::yield_now;
@@ -271,7 +271,9 @@ impl Machine {
         let expected = match owners[..] {
             [_] => None,
             [] => Some(Error::Upstream(engage::Error::NotFound)),
-            _ => Some(Error::Upstream(engage::Error::MultipleMatches)),
+            _ => Some(Error::Upstream(engage::Error::MultipleMatches(
+                Matches::default(),
+            ))),
         };
         demand!(
             outcome.as_ref().err() == expected.as_ref(),

@@ -234,18 +234,16 @@ impl SharedBudget {
         }
     }
 
-    /// Takes over the reply to a request. One that took so long that its tokens have lapsed is a failure: calls would wait
-    /// for the next in vain. So is the last of too many without tokens.
+    /// Takes over the reply to a request. One that took so long that its tokens have lapsed is one without tokens, and lends
+    /// nothing anew. The last of too many without tokens is a failure: calls would wait for the next in vain.
     pub(super) fn granted(&mut self, grant: TokenGrant, now: Tick) {
         let is_late = grant.until <= now;
-        let is_starved = self.is_awaited && self.wanted > 0 && grant.tokens == 0;
-        let is_failed = self
-            .recovery
-            .is_starved(is_starved, self.own.interval(), now);
-        if is_late || is_failed {
+        let is_in_vain = self.is_awaited && self.wanted > 0 && (grant.tokens == 0 || is_late);
+        let interval = self.own.interval();
+        if self.recovery.is_starved(is_in_vain, interval, now) {
             self.failed(now);
         } else if let Contact::Lost(_) = self.contact {
-            if self.recovery.may_lend(now) {
+            if !is_late && self.recovery.may_lend(now) {
                 self.contact = Contact::Kept;
                 self.is_loan_due = true;
             } else {
@@ -262,7 +260,7 @@ impl SharedBudget {
         if grant.tokens > 0 {
             self.leased.push_back((grant.tokens, grant.until));
         }
-        self.is_plentiful = grant.tokens >= self.wanted && !is_late;
+        self.is_plentiful = grant.tokens >= self.wanted;
         self.next = if self.is_plentiful {
             now
         } else {

@@ -17,7 +17,8 @@ const OWN_TIME: Duration = Duration::from_secs(1);
 const MAX_OWN_TIME: Duration = Duration::from_secs(10);
 const STABLE: Duration = Duration::from_secs(10);
 /// With calls waiting and no token granted for so long, and for so many times the interval of the own share, the tier
-/// counts as failed: a server that evicts at random may lose the budget again and again, and begins each with no tokens.
+/// counts as failed: a server that evicts at random may lose the budget again and again, and begins each with no tokens;
+/// and tokens may lapse on their way.
 const STARVATION: Duration = Duration::from_millis(200);
 const STARVED_INTERVALS: u32 = 2;
 
@@ -74,9 +75,9 @@ impl Recovery {
         may
     }
 
-    /// Whether calls have been without tokens for too long, if the last reply had none for those that wait.
-    pub(super) fn is_starved(&mut self, without: bool, interval: Duration, now: Tick) -> bool {
-        if !without {
+    /// Whether calls have waited for tokens for too long. `in_vain`: the last reply had none for those that wait.
+    pub(super) fn is_starved(&mut self, in_vain: bool, interval: Duration, now: Tick) -> bool {
+        if !in_vain {
             self.starved_since = None;
             return false;
         }

@@ -84,20 +84,29 @@ impl Course {
 }
 
 #[test]
-fn reply_whose_tokens_have_lapsed_is_a_failure() {
+fn tier_whose_tokens_lapse_on_their_way_is_not_used() {
     let mut course = Course::new();
-    course.exchange(4, 99);
-    assert!(course.is_shared());
-    course.exchange(4, 100);
-    assert!(!course.is_shared());
-    // Calls go on within the own share, and not with what the next reply would bring as late.
+    for _ in 0..20 {
+        course.exchange(4, 99);
+        assert!(course.is_shared());
+    }
+    let from = course.now;
+    while course.is_shared() {
+        course.exchange(4, 100);
+    }
+    let time = course.now.since(from).as_millis();
+    assert!((320..=600).contains(&time), "{time} ms");
+    // Calls go on within the own share, and it is not lent again to a tier that is as slow as before.
     course.pass(1000);
     assert!(course.budget.take(course.now));
-    for _ in 0..20 {
+    for _ in 0..200 {
         course.exchange(4, 100);
         assert!(!course.is_shared());
     }
     assert!(course.budget.take(course.now));
+    course.exchange(0, 99);
+    course.exchange(4, 1);
+    assert!(course.is_shared());
 }
 
 #[test]

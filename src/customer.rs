@@ -6,6 +6,7 @@
 //! invalidations, `render` writes the response and [`answer`] keeps it for later requests.
 
 pub mod answer;
+mod candidates;
 mod contactability;
 mod deferred;
 mod explain;
@@ -28,6 +29,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use self::{
     answer::Rendered,
+    candidates::{Candidate, Refusal},
     explain::{Explanation, FailedCall},
     found::{CacheStatus, Found, StaleReason, Verdict},
     history::{FoundHistory, HistoryQuery},
@@ -197,6 +199,9 @@ impl CustomerService {
 
     /// Answers with the customer: from memory where that is fresh enough, else from Engage.
     pub async fn find(&self, query: &CustomerQuery) -> Result<Found, Error> {
+        if let Some(preferred) = &query.prefer {
+            return Box::pin(self.inner.find_preferred(query, preferred)).await;
+        }
         Search::new(&self.inner, query).run().await
     }
 
@@ -208,6 +213,9 @@ impl CustomerService {
         query: &CustomerQuery,
         respond: impl FnOnce(&Found) -> Option<T>,
     ) -> Option<T> {
+        if query.prefer.is_some() {
+            return None;
+        }
         Search::new(&self.inner, query).run_in_memory(respond)
     }
 

@@ -165,6 +165,7 @@ fn query(customers: &CustomerService) -> CustomerQuery {
     CustomerQuery {
         flow: Flow::from("shop"),
         lookup: lookup(),
+        prefer: None,
         asked: PartSet::ALL,
         fresh: PartSet::EMPTY,
         now,

@@ -146,6 +146,16 @@ impl Verdict {
             stands_in: self.stands_in.or(other.stands_in),
         }
     }
+
+    /// Of an answer that something else had to be found for: the worst of both. Ages are the answer's own.
+    #[must_use]
+    pub(super) fn and(self, other: &Verdict) -> Self {
+        Self {
+            ttl: self.ttl,
+            age: self.age,
+            ..self.worst(*other)
+        }
+    }
 }
 
 impl Found {

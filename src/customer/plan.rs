@@ -10,7 +10,7 @@ use crate::{
         parts::Origins,
     },
     clock::{Now, Tick},
-    domain::{Flow, Lookup, Part, PartSet, Priority},
+    domain::{ContactType, Flow, Lookup, Part, PartSet, Priority},
 };
 
 /// What a request is for.
@@ -32,6 +32,8 @@ pub struct CustomerQuery {
     pub flow: Flow,
     /// The identifier, and the contact type that narrows it.
     pub lookup: Lookup,
+    /// Of several contacts that share an identifier without a contact type, the only one of this type is meant.
+    pub prefer: Option<ContactType>,
     /// The requested parts.
     pub asked: PartSet,
     /// Those of them that are requested fresh.

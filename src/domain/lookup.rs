@@ -116,6 +116,11 @@ impl LookupKey {
         self.kind == IdentifierKind::ContactId
     }
 
+    /// Whether it is an identifier without a contact type. Engage's overview does not accept those, `/contacts/id` does.
+    pub fn is_untyped(&self) -> bool {
+        !self.is_contact_id() && self.contact_type.is_none()
+    }
+
     /// To what a failure of a call by this key is charged: a hash of the value, without kind and contact type, so that
     /// one contact cannot count as several. Equal for all keys of one contact id.
     pub fn subject(&self) -> u64 {

@@ -1,5 +1,5 @@
-//! The audit log: one event for each look-up in the full view, with the contact as a keyed digest. Actions of operators
-//! are logged to the same target, which can be stored apart from the rest of the log, and longer.
+//! The audit log: one event for each look-up in the full view, with the contact as a keyed digest, and one for each
+//! problem that names contacts. Actions of operators are logged to the same target, which can be stored apart from the rest of the log, and longer.
 
 use http::StatusCode;
 use tracing::Level;
@@ -9,13 +9,37 @@ use super::{
     request_id::RequestId,
 };
 use crate::{
-    customer::{CacheStatus, CustomerQuery},
+    customer::{CacheStatus, Candidate, CustomerQuery},
     domain::{ContactId, Digester},
     telemetry,
 };
 
 /// The target of audit events.
 pub(super) const TARGET: &str = telemetry::AUDIT;
+
+/// Logs that the contacts that share an identifier are named.
+pub(super) fn candidates(
+    request_id: &RequestId,
+    query: &CustomerQuery,
+    candidates: &[Candidate],
+    digester: &Digester,
+) {
+    if !tracing::enabled!(target: TARGET, Level::INFO) {
+        return;
+    }
+    let digests = candidates.iter();
+    let digests: Vec<_> = digests
+        .map(|candidate| candidate.id.digest(digester).to_string())
+        .collect();
+    tracing::info!(
+        target: TARGET,
+        request_id = request_id.as_str(),
+        client = query.flow.client.as_str(),
+        by = query.lookup.identifier.kind().as_str(),
+        contacts = digests.join(" "),
+        "candidates named"
+    );
+}
 
 /// Logs a look-up in the full view, its result, and the contact.
 pub(super) fn full_view(

@@ -22,10 +22,7 @@ use super::{
 use crate::{
     clock::Now,
     config::Scope,
-    customer::{
-        self, CustomerQuery, Found, HistoryQuery, Purpose,
-        view::{Shape, View},
-    },
+    customer::{self, CustomerQuery, Found, HistoryQuery, Purpose, Refusal, Shape, view::View},
 };
 
 /// More invalidations of one contact than are plausible while a request waits for its history.
@@ -105,23 +102,21 @@ async fn find(
 ) -> Result<CustomerResponse, ApiError> {
     let (shape, history) = (lookup.shape, lookup.history);
     let query = customer_query(state, caller, lookup, directives, now);
-    let found = find_customer(state, caller, &query, directives).await;
+    let look_up = LookUp {
+        state,
+        caller,
+        query: &query,
+        shape: &shape,
+        directives,
+        request,
+        request_id,
+    };
+    let found = look_up.find().await;
     let contact = found.as_ref().ok().map(|found| found.record.id);
     let outcome = match (found, &history) {
-        (Ok(found), None) => respond(state, caller, &found, &shape, request),
-        (Ok(found), Some(history)) => {
-            let with_history = respond_with_history(
-                state,
-                caller,
-                (&query, history),
-                found,
-                &shape,
-                directives,
-                request,
-            );
-            Box::pin(with_history).await
-        }
-        (Err(error), _) => Err(error),
+        (Ok(found), None) => look_up.respond(&found),
+        (Ok(found), Some(history)) => Box::pin(look_up.respond_with_history(history, found)).await,
+        (Err(refusal), _) => Err(look_up.refuse(refusal)),
     };
     if shape.view == View::Full {
         let digester = &state.rules.digester;
@@ -131,48 +126,6 @@ async fn find(
         audit::full_view(request_id, &query, contact, audited, digester);
     }
     outcome
-}
-
-fn respond(
-    state: &AppState,
-    caller: &Caller,
-    found: &Found,
-    shape: &Shape,
-    request: &Parts,
-) -> Result<CustomerResponse, ApiError> {
-    caller.record_shown(found.record.id);
-    let rendered = state.customers.render(found, shape)?;
-    response::customer(rendered, found.verdict, request)
-}
-
-/// The same with the contact's history, which a part that can't be had does not fail. An invalidation during the calls for
-/// the history takes effect on everything else too.
-async fn respond_with_history(
-    state: &AppState,
-    caller: &Caller,
-    (query, wanted): (&CustomerQuery, &HistoryQuery),
-    mut found: Found,
-    shape: &Shape,
-    directives: &Directives,
-    request: &Parts,
-) -> Result<CustomerResponse, ApiError> {
-    let customers = &state.customers;
-    let (mut since, mut verdict) = (query.arrival, found.verdict);
-    for _ in 0..MAX_ROUNDS {
-        let id = found.record.id;
-        let history = customers.find_history(query, wanted, id).await;
-        let history = history.map_err(|error| not_found(error, directives))?;
-        verdict = history.verdict(verdict);
-        if !customers.is_overtaken(query, id, &history, since) {
-            caller.record_shown(id);
-            let rendered = customers.render_with_history(&found, &history, shape)?;
-            return response::customer(rendered, verdict, request);
-        }
-        since = customers.arrival();
-        found = find_customer(state, caller, query, directives).await?;
-        verdict = verdict.worst(found.verdict);
-    }
-    Err(customer::Error::TooLate.into())
 }
 
 /// The query to the customer service.
@@ -186,6 +139,7 @@ pub(super) fn customer_query(
     CustomerQuery {
         flow: caller.flow(),
         lookup: lookup.lookup,
+        prefer: lookup.prefer,
         asked: lookup.shape.asked,
         fresh: lookup.fresh,
         now,
@@ -198,27 +152,85 @@ pub(super) fn customer_query(
     }
 }
 
-async fn find_customer(
-    state: &AppState,
-    caller: &Caller,
-    query: &CustomerQuery,
-    directives: &Directives,
-) -> Result<Found, ApiError> {
-    let found = state.customers.find(query).await.map_err(|error| {
-        if error.is_not_found() {
-            caller.record_unknown(&query.lookup);
-        }
-        not_found(error, directives)
-    })?;
-    caller.require_contact(found.record.id)?;
-    Ok(found)
+/// One look-up of one customer.
+struct LookUp<'a> {
+    state: &'a AppState,
+    caller: &'a Caller,
+    query: &'a CustomerQuery,
+    shape: &'a Shape,
+    directives: &'a Directives,
+    request: &'a Parts,
+    request_id: &'a RequestId,
 }
 
-fn not_found(error: customer::Error, directives: &Directives) -> ApiError {
-    if error == customer::Error::NotCached && !directives.only_if_cached {
-        return guard_tripped();
+impl LookUp<'_> {
+    async fn find(&self) -> Result<Found, Refusal> {
+        let customers = &self.state.customers;
+        if self.caller.has(Scope::ReadFull) {
+            customers.find_or_candidates(self.query).await
+        } else {
+            customers.find(self.query).await.map_err(Refusal::from)
+        }
     }
-    ApiError::from(error)
+
+    fn respond(&self, found: &Found) -> Result<CustomerResponse, ApiError> {
+        self.caller.require_contact(found.record.id)?;
+        self.caller.record_shown(found.record.id);
+        let rendered = self.state.customers.render(found, self.shape)?;
+        response::customer(rendered, found.verdict, self.request)
+    }
+
+    /// The same with the contact's history, which a part that can't be had does not fail. An invalidation during the calls
+    /// for the history takes effect on everything else too.
+    async fn respond_with_history(
+        &self,
+        wanted: &HistoryQuery,
+        mut found: Found,
+    ) -> Result<CustomerResponse, ApiError> {
+        let (customers, query) = (&self.state.customers, self.query);
+        let (mut since, mut verdict) = (query.arrival, found.verdict);
+        for _ in 0..MAX_ROUNDS {
+            let id = found.record.id;
+            self.caller.require_contact(id)?;
+            let history = customers.find_history(query, wanted, id).await;
+            let history = history.map_err(|error| self.problem(error))?;
+            verdict = history.verdict(verdict);
+            if !customers.is_overtaken(query, id, &history, since) {
+                self.caller.record_shown(id);
+                let rendered = customers.render_with_history(&found, &history, self.shape)?;
+                return response::customer(rendered, verdict, self.request);
+            }
+            since = customers.arrival();
+            found = self.find().await.map_err(|refusal| self.refuse(refusal))?;
+            verdict = verdict.worst(found.verdict);
+        }
+        Err(customer::Error::TooLate.into())
+    }
+
+    /// The problem of a look-up that found no customer. Counts what enumerates customers.
+    fn refuse(&self, refusal: Refusal) -> ApiError {
+        let Refusal { error, candidates } = refusal;
+        if error.is_not_found() {
+            self.caller.record_unknown(&self.query.lookup);
+        }
+        let problem = self.problem(error);
+        let Some(candidates) = candidates else {
+            return problem;
+        };
+        for candidate in &candidates {
+            self.caller.record_shown(candidate.id);
+        }
+        let digester = &self.state.rules.digester;
+        audit::candidates(self.request_id, self.query, &candidates, digester);
+        problem.candidates(&candidates)
+    }
+
+    fn problem(&self, error: customer::Error) -> ApiError {
+        if error == customer::Error::NotCached && !self.directives.only_if_cached {
+            return guard_tripped();
+        }
+        ApiError::from(error)
+    }
 }
 
 /// Whether it is not known, or not known any more, that the contact exists: it is unknown, or the call still runs, and the

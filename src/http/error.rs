@@ -15,7 +15,11 @@ use serde::Serialize;
 
 pub use self::code::Code;
 use super::request_id::RequestId;
-use crate::{customer, domain::IdentifierError, engage};
+use crate::{
+    customer::{self, Candidate},
+    domain::{ContactId, IdentifierError},
+    engage,
+};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -58,6 +62,15 @@ pub struct ApiError {
     challenge: &'static str,
     /// The name of the limit that was exceeded, and what it admits a second.
     rate: Option<(RateLimit, NonZeroU32)>,
+    candidates: Option<Box<[CandidateJson]>>,
+}
+
+/// One of several contacts that share an identifier.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CandidateJson {
+    contact_id: ContactId,
+    contact_type: Option<Box<str>>,
 }
 
 impl ApiError {
@@ -72,6 +85,7 @@ impl ApiError {
             accepts: None,
             challenge: API_KEY_CHALLENGE,
             rate: None,
+            candidates: None,
         }
     }
 
@@ -136,6 +150,16 @@ impl ApiError {
     /// With a challenge other than that for an API key.
     pub(super) fn challenge(mut self, challenge: &'static str) -> Self {
         self.challenge = challenge;
+        self
+    }
+
+    /// With the contacts that share the identifier: for a caller that may know them.
+    pub(super) fn candidates(mut self, candidates: &[Candidate]) -> Self {
+        let json = |candidate: &Candidate| CandidateJson {
+            contact_id: candidate.id,
+            contact_type: candidate.contact_type.as_ref().map(|of| of.as_str().into()),
+        };
+        self.candidates = Some(candidates.iter().map(json).collect());
         self
     }
 
@@ -262,6 +286,8 @@ struct Problem<'a> {
     /// In seconds; of a problem that has no header fields of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    candidates: Option<&'a [CandidateJson]>,
 }
 
 impl<'a> Problem<'a> {
@@ -275,6 +301,7 @@ impl<'a> Problem<'a> {
             code: error.code.as_str(),
             request_id: request_id.as_str(),
             retry_after: None,
+            candidates: error.candidates.as_deref(),
         }
     }
 }

@@ -59,6 +59,7 @@ pub(super) enum ParamLocation {
 #[derive(Debug)]
 pub(super) struct ParsedLookup {
     pub(super) lookup: Lookup,
+    pub(super) prefer: Option<ContactType>,
     pub(super) fresh: PartSet,
     pub(super) shape: Shape,
     /// What is requested of the contact's history, if anything is.
@@ -70,6 +71,7 @@ pub(super) struct ParsedLookup {
 struct RawLookup<'a> {
     identifier: Option<(IdentifierKind, Cow<'a, str>)>,
     contact_type: Option<Cow<'a, str>>,
+    prefer: Option<ContactType>,
     view: Option<View>,
     parts: Option<RequestedParts>,
     fresh: Option<FreshParam>,
@@ -132,7 +134,7 @@ impl LookupRules {
             ));
         }
         let identifier = caller.own_identifier()?;
-        let contact_type = self.contact_type(identifier.kind(), raw.contact_type.as_deref())?;
+        let contact_type = self.narrowed_to(identifier.kind(), &raw)?;
         let lookup = Lookup::new(identifier, contact_type, &self.digester);
         self.parse(lookup, &raw, caller, directives)
     }
@@ -170,7 +172,7 @@ impl LookupRules {
         self.shape(&raw, caller)
     }
 
-    /// Parses a look-up that is not answered, and the parts that it is about. What would only shape an answer is refused,
+    /// Parses a look-up that is not answered, the preferred contact type, and the parts that it is about. What would only shape an answer is refused,
     /// and so is `fresh`: data that is requested fresh is fetched after that request. Fails where the caller may not make
     /// it.
     pub(super) fn read_prefetch(
@@ -178,7 +180,7 @@ impl LookupRules {
         params: Params<'_>,
         caller: &Caller,
         now: Now,
-    ) -> Result<(Lookup, PartSet), ApiError> {
+    ) -> Result<(Lookup, Option<ContactType>, PartSet), ApiError> {
         const UNUSED: [&str; 4] = ["view", "channel", "expiringWithin", "fresh"];
         caller.require(Scope::Read)?;
         if let Some((unused, _)) = params.0.iter().find(|(name, _)| UNUSED.contains(&&**name)) {
@@ -189,7 +191,8 @@ impl LookupRules {
         let lookup = self.lookup(&raw, ParamLocation::Body, may_look_up_by, now)?;
         caller.require_lookup(&lookup)?;
         refuse_history(&raw)?;
-        Ok((lookup, requested(&raw).parts))
+        let asked = requested(&raw).parts;
+        Ok((lookup, raw.prefer, asked))
     }
 
     /// Parses a report of a change: the customer, and the parts that changed. Fails where the caller may not make it.
@@ -240,7 +243,7 @@ impl LookupRules {
             return Err(ApiError::new(Code::MissingIdentifier));
         };
         let kind = *kind;
-        let contact_type = self.contact_type(kind, raw.contact_type.as_deref())?;
+        let contact_type = self.narrowed_to(kind, raw)?;
         let today = self.today(kind, now);
         if location == ParamLocation::Url && !self.allow_national_id_in_url {
             refuse_national_id(kind, text, today)?;
@@ -292,6 +295,7 @@ impl LookupRules {
         });
         Ok(ParsedLookup {
             lookup,
+            prefer: raw.prefer.clone(),
             fresh: fresh.parts,
             history,
             shape,
@@ -309,6 +313,25 @@ impl LookupRules {
             asked: requested(raw).parts,
             expiring_within: raw.expiring_within.unwrap_or(self.expiring_within),
         })
+    }
+
+    /// The contact type that narrows the look-up. A preferred type chooses among contacts of any type.
+    fn narrowed_to(
+        &self,
+        kind: IdentifierKind,
+        raw: &RawLookup<'_>,
+    ) -> Result<Option<ContactType>, ApiError> {
+        let contact_type = raw.contact_type.as_deref();
+        if raw.prefer.is_none() {
+            return self.contact_type(kind, contact_type);
+        }
+        if contact_type.is_some() {
+            return Err(ApiError::parameter("prefer", "not with contactType"));
+        }
+        if kind == IdentifierKind::ContactId {
+            return Err(ApiError::parameter("prefer", "not with a contact id"));
+        }
+        Ok(None)
     }
 
     fn contact_type(
@@ -471,6 +494,7 @@ impl<'a> RawLookup<'a> {
             }
             match &*name {
                 "contactType" => raw.contact_type = Some(text(&name, value)?),
+                "prefer" => raw.prefer = Some(prefer(&text(&name, value)?)?),
                 "view" => raw.view = Some(view(&text(&name, value)?)?),
                 "channel" => raw.channel = Some(channel(&text(&name, value)?)?),
                 "expiringWithin" => {
@@ -499,6 +523,10 @@ fn text<'a>(name: &str, value: ParamValue<'a>) -> Result<Cow<'a, str>, ApiError>
             Err(ApiError::parameter(name, "not a string"))
         }
     }
+}
+
+fn prefer(text: &str) -> Result<ContactType, ApiError> {
+    ContactType::parse(text).ok_or_else(|| ApiError::parameter("prefer", "not a contact type"))
 }
 
 fn view(text: &str) -> Result<View, ApiError> {

@@ -32,10 +32,11 @@ pub(super) async fn receive(
     let body = read_json_body(&state.rules, customers.clock(), &head.headers, body).await?;
     let now = customers.clock().now();
     let params = Params::from_json(&body)?;
-    let (lookup, asked) = state.rules.read_prefetch(params, &caller, now)?;
+    let (lookup, prefer, asked) = state.rules.read_prefetch(params, &caller, now)?;
     let query = CustomerQuery {
         flow: caller.flow(),
         lookup,
+        prefer,
         asked,
         fresh: PartSet::EMPTY,
         now,

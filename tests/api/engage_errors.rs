@@ -79,7 +79,7 @@ async fn unknown_contact_is_404_and_ambiguous_identifier_409_without_ids() {
     app.get("email=unknown%40example.com")
         .await
         .assert_problem(404, "ContactNotFound");
-    let several = app.get(&format!("email={}", DORA.email)).await;
+    let several = app.get_as(SHOP, &format!("email={}", DORA.email)).await;
     several.assert_problem(409, "MultipleMatches");
     let sent = format!("{}{:?}", several.text(), several.headers);
     for secret in [DORA.id, DINA.id, DORA.email, DORA.phone, "Delad"] {

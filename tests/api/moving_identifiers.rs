@@ -234,6 +234,7 @@ fn query(app: &TestApp, wanted: &Wanted) -> CustomerQuery {
     CustomerQuery {
         flow: "till".into(),
         lookup: wanted.lookup.clone(),
+        prefer: None,
         asked: PartSet::ALWAYS,
         fresh: if wanted.is_fresh {
             Part::Profile.into()
@@ -264,7 +265,7 @@ fn judge(
             truth.check(wanted, person, outcome)?;
         }
         Err(customer::Error::Upstream(engage::Error::NotFound)) => counts.not_found += 1,
-        Err(customer::Error::Upstream(engage::Error::MultipleMatches)) => counts.ambiguous += 1,
+        Err(customer::Error::Upstream(engage::Error::MultipleMatches(_))) => counts.ambiguous += 1,
         // It moved between the resolution and the profile.
         Err(customer::Error::Upstream(engage::Error::IdentityMismatch)) => counts.mismatches += 1,
         Err(error) => return Err(format!("{wanted:?}: {error:?}")),

@@ -9,7 +9,7 @@ use engage_simulator::{
 };
 use serde_json::json;
 
-use crate::harness::{TestApp, let_requests_arrive, percent_encoded};
+use crate::harness::{SHOP, TestApp, let_requests_arrive, percent_encoded};
 
 const UNKNOWN: &str = "email=unknown@example.com";
 
@@ -36,7 +36,7 @@ async fn ambiguous_identifier_is_cached_without_exposing_ids() {
     let app = TestApp::spawn().await;
     let query = format!("email={}", DORA.email);
     for _ in 0..2 {
-        let answer = app.get(&query).await;
+        let answer = app.get_as(SHOP, &query).await;
         answer.assert_problem(409, "MultipleMatches");
         assert!(!answer.text().contains(DORA.id));
     }
@@ -241,7 +241,7 @@ async fn zero_negative_lifetime_caches_no_negative_and_no_unconfirmed_alias() {
         .assert_problem(404, "ContactNotFound");
     assert_eq!(app.engage.total_calls(), 1);
     let shared = format!("email={}", DORA.email);
-    app.get(&shared)
+    app.get_as(SHOP, &shared)
         .await
         .assert_problem(409, "MultipleMatches");
     assert_eq!(app.engage.total_calls(), 2);

@@ -226,6 +226,7 @@ impl Machine {
                 request.shouted && request.lookup.kind.is_some(),
                 &self.digester,
             ),
+            prefer: None,
             asked: request.asked,
             fresh: request.fresh,
             now: self.time.now(),

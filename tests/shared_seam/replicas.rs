@@ -237,6 +237,7 @@ impl Replica {
         CustomerQuery {
             flow: Flow::from("test"),
             lookup: lookup.clone(),
+            prefer: None,
             asked: wish.asked,
             fresh: wish.fresh,
             now,

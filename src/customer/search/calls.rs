@@ -34,16 +34,17 @@ impl Calls {
 
 impl Search<'_> {
     /// The calls that resolve the alias: the overview, which returns the parts too, unless its lagging copy could bring
-    /// a wrong alias back.
+    /// a wrong alias back, or it needs the contact type that the request leaves open.
     pub(super) fn calls_for_alias(&self, id: Option<ContactId>, now: Tick) -> Calls {
         let fences = &self.inner.tiers.memory.fences;
         let lookup = &self.query.lookup;
         let not_before = fences.negatives_not_before(lookup.key());
         let resolution = self.resolution_wanted(self.alias().as_ref());
-        if self.too_large || fences.alias_is_entity_only(lookup.key(), now) {
+        let is_entity_only = fences.alias_is_entity_only(lookup.key(), now);
+        if self.too_large || is_entity_only || lookup.key().is_untyped() {
             return Calls {
                 resolution: resolution.or(Some(not_before)),
-                corrects: fences.alias_is_entity_only(lookup.key(), now),
+                corrects: is_entity_only,
                 ..Calls::default()
             };
         }
@@ -137,11 +138,12 @@ impl Search<'_> {
     }
 
     /// The overview is requested by the identifier of this request, which refreshes the alias too, unless its lagging
-    /// copy could bring a wrong alias back.
+    /// copy could bring a wrong alias back, or it needs the contact type that the request leaves open.
     fn overview_of(&self, id: ContactId, parts: PartSet, now: Tick) -> (Lookup, Sequence) {
         let fences = &self.inner.tiers.memory.fences;
         let lookup = &self.query.lookup;
-        let lookup = if fences.alias_is_entity_only(lookup.key(), now) {
+        let is_entity_only = fences.alias_is_entity_only(lookup.key(), now);
+        let lookup = if is_entity_only || lookup.key().is_untyped() {
             Lookup::by_id(id)
         } else {
             lookup.clone()
@@ -183,12 +185,19 @@ impl Search<'_> {
                 self.not_in_overview
                     .union(memory.missing_from_overview(id, now)),
             );
-        if !from_overview.is_empty() || alias_is_stale {
+        let is_by_overview = !self.query.lookup.key().is_untyped();
+        if !from_overview.is_empty() || (alias_is_stale && is_by_overview) {
             let (lookup, not_before) = self.overview_of(id, from_overview, now);
             let request = self.background_request(priority, not_before, from_overview);
             if self.refresh_overview(&lookup, request, alias_is_stale, now) {
                 from_overview = PartSet::EMPTY;
             }
+        } else if alias_is_stale {
+            let not_before = memory.fences.negatives_not_before(self.query.lookup.key());
+            self.refresh_alias(
+                self.background_request(priority, not_before, PartSet::EMPTY),
+                now,
+            );
         }
         let entities = parts
             .without(from_overview)
@@ -221,19 +230,23 @@ impl Search<'_> {
             Some((error, _)) => error.is_too_large(),
         };
         let key = self.query.lookup.key();
-        let resolution = || CallKey::Resolution(key.clone());
-        if alias_is_stale
-            && !key.is_contact_id()
-            && (is_too_large || lookup.key() != key)
-            && memory.failure(&resolution(), now).is_none()
-        {
+        if alias_is_stale && !key.is_contact_id() && (is_too_large || lookup.key() != key) {
             let request = FetchRequest {
                 demand: any_of(PartSet::EMPTY),
                 ..request
             };
-            drop(self.inner.join_resolution(&self.query.lookup, request));
+            self.refresh_alias(request, now);
         }
         is_too_large
+    }
+
+    /// Starts a call that resolves the alias by its entity endpoint, unless it is in back-off.
+    fn refresh_alias(&self, request: FetchRequest<'_>, now: Tick) {
+        let lookup = &self.query.lookup;
+        let call = CallKey::Resolution(lookup.key().clone());
+        if self.inner.tiers.memory.failure(&call, now).is_none() {
+            drop(self.inner.join_resolution(lookup, request));
+        }
     }
 
     /// A call that no request waits for. Of another replica it takes what is newer than what is cached.

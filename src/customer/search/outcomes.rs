@@ -63,6 +63,13 @@ impl Search<'_> {
             {
                 self.expect_none_in_overview(calls.from_overview);
             }
+            // It was requested by the id to which the alias leads. The alias is outdated, or the overview does not know
+            // of the contact yet.
+            Err(Error::Upstream(engage::Error::NotFound))
+                if self.query.lookup.key().is_untyped() && self.alias_is_old() =>
+            {
+                self.drop_alias();
+            }
             Err(Error::Upstream(error)) if self.lags_behind_alias(&error, calls) => {
                 if let (Some(alias), Some(start)) = (self.alias(), start) {
                     let memory = &self.inner.tiers.memory;
@@ -99,6 +106,14 @@ impl Search<'_> {
             .is_some_and(|alias| self.query.is_resolved_by(&alias))
     }
 
+    /// Whether the alias is not one that this replica resolved after the request arrived.
+    fn alias_is_old(&self) -> bool {
+        let is_old = |alias: Alias| {
+            alias.provenance.is_shared || alias.provenance.sequence < self.query.arrival
+        };
+        self.found_alias.is_none_or(is_old)
+    }
+
     pub(super) fn apply_part(
         &mut self,
         part: Part,
@@ -130,12 +145,9 @@ impl Search<'_> {
             // The contact is gone, or is another one: that concerns the whole answer.
             Err(error) => {
                 let is_gone = error == Error::Upstream(engage::Error::NotFound);
-                let is_old = |alias: Alias| {
-                    alias.provenance.is_shared || alias.provenance.sequence < self.query.arrival
-                };
                 let may_move = !self.query.lookup.key().is_contact_id();
                 // The old aliases of a deleted contact may belong to another one by now.
-                if is_gone && may_move && self.found_alias.is_none_or(is_old) {
+                if is_gone && may_move && self.alias_is_old() {
                     self.drop_alias();
                     return Ok(());
                 }

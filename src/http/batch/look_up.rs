@@ -153,6 +153,7 @@ impl Batch {
         CustomerQuery {
             flow: self.caller.flow(),
             lookup,
+            prefer: None,
             asked: self.shape.asked,
             fresh: PartSet::EMPTY,
             now,

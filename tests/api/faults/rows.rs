@@ -280,7 +280,7 @@ fn waits() -> Vec<Row> {
 fn refusals_of_the_identifier() -> Vec<Row> {
     let ambiguous = json!({
         "errorCode": "MultipleMatches",
-        "messageDetails": {"multipleMatchesFound": [ALVA.id, CIM.id]},
+        "messageDetails": {"multipleMatchesFound": []},
     });
     let unknown = json!({"errorCode": "ContactNotFound"});
     let malformed = json!({"errorCode": "InvalidEmailAddress"});

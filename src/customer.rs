@@ -46,15 +46,15 @@ use self::{
 };
 use crate::{
     cache::{
-        Bounds, Cache, Counts,
+        Bounds, Cache, Counts, PartData,
         fence::Sequence,
         flight::{Flights, Pace},
         freshness::Policy,
     },
     clock::{Clock, Now},
     domain::{
-        Change, ContactId, HistoryPart, IdentifierKind, Lookup, LookupKey, Part, PartSet,
-        UniqueKinds, aliases::AliasReader,
+        Change, ContactId, HistoryPart, HistorySet, IdentifierKind, Lookup, LookupKey, Part,
+        PartSet, UniqueKinds, aliases::AliasReader,
     },
     engage::{self, EngageClient},
     shared_tier::SharedTier,
@@ -95,6 +95,17 @@ impl Error {
     /// Whether Engage knows no contact by the identifier.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Upstream(engage::Error::NotFound))
+    }
+
+    /// Whether Engage could not be asked, or gave no usable answer: nothing is said about the identifier or the request.
+    pub fn is_unavailable(&self) -> bool {
+        use engage::Error::{MultipleMatches, NotFound, Rejected};
+        match self {
+            Self::Upstream(NotFound | MultipleMatches(_) | Rejected { .. })
+            | Self::Damaged
+            | Self::NotCached => false,
+            Self::Upstream(_) | Self::TooLate => true,
+        }
     }
 }
 
@@ -249,6 +260,15 @@ impl CustomerService {
         found
             .render_with(&history.content, &tiers.memory, rules, shape, now)
             .ok_or(Error::Damaged)
+    }
+
+    /// The answer about no customer, in the requested shape: for a caller that goes on without one.
+    pub fn render_guest(&self, shape: &Shape, history: HistorySet, now: Now) -> Vec<u8> {
+        let Inner { tiers, rules, .. } = &*self.inner;
+        let memory = &tiers.memory;
+        let blank = PartData::Profile(Box::default());
+        let blank = memory.part_of_entity(memory.begin(), blank);
+        render::guest(rules, shape, history, &blank, now)
     }
 
     /// Applies a change that Engage reports, here and at the other replicas. Repeated, late or out of order, it costs a

@@ -95,11 +95,13 @@ pub enum CacheStatus {
     Request = 6,
     /// The cache is off: Engage was asked.
     Bypass = 7,
+    /// Nothing is cached and Engage is unavailable: the answer is about no customer. Of responses only.
+    Guest = 8,
 }
 
 impl CacheStatus {
     /// Every status, each at the index that is its number.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Hit,
         Self::Shared,
         Self::StaleIfError,
@@ -108,6 +110,7 @@ impl CacheStatus {
         Self::Miss,
         Self::Request,
         Self::Bypass,
+        Self::Guest,
     ];
 
     /// The label of metrics, the field of log events, and the description in `Server-Timing`.
@@ -121,6 +124,7 @@ impl CacheStatus {
             Self::Miss => "miss",
             Self::Request => "request",
             Self::Bypass => "bypass",
+            Self::Guest => "guest",
         }
     }
 
@@ -129,6 +133,7 @@ impl CacheStatus {
         match self {
             Self::Hit | Self::Shared | Self::StaleIfError | Self::StaleIfSlow => None,
             Self::Stale | Self::Miss | Self::Request | Self::Bypass => Some(self.as_str()),
+            Self::Guest => Some(Self::Miss.as_str()),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! change is returned with the bytes.
 
 mod current;
+mod guest;
 mod history;
 mod json;
 mod person;
@@ -12,7 +13,6 @@ mod time;
 
 use jiff::Timestamp;
 
-pub(super) use self::history::HistoryContent;
 use self::{
     current::{Current, Moments},
     json::{AnswerJson, FreshnessJson, OfferJson, PointsJson, PromotionJson, VoucherJson},
@@ -21,6 +21,7 @@ use self::{
         PreferencesJson, ProfileJson, StoreJson,
     },
 };
+pub(super) use self::{guest::guest, history::HistoryContent};
 use super::{
     contactability::Contactability,
     view::{Attributes, Rules, Shape, View},

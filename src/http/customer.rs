@@ -13,7 +13,7 @@ use super::{
     caller_identified::CallerIdentified,
     directives::Directives,
     error::{ApiError, Code},
-    lookup::{ParamLocation, ParsedLookup},
+    lookup::{OnUnavailable, ParamLocation, ParsedLookup},
     params::Params,
     request_id::RequestId,
     response::{self, CustomerResponse},
@@ -101,6 +101,7 @@ async fn find(
     now: Now,
 ) -> Result<CustomerResponse, ApiError> {
     let (shape, history) = (lookup.shape, lookup.history);
+    let on_unavailable = lookup.on_unavailable;
     let query = customer_query(state, caller, lookup, directives, now);
     let look_up = LookUp {
         state,
@@ -116,6 +117,13 @@ async fn find(
     let outcome = match (found, &history) {
         (Ok(found), None) => look_up.respond(&found),
         (Ok(found), Some(history)) => Box::pin(look_up.respond_with_history(history, found)).await,
+        (Err(refusal), _)
+            if on_unavailable == OnUnavailable::Guest && refusal.error.is_unavailable() =>
+        {
+            let history = history.as_ref().map(|history| history.asked);
+            let history = history.unwrap_or_default();
+            response::guest(state.customers.render_guest(&shape, history, now), request)
+        }
         (Err(refusal), _) => Err(look_up.refuse(refusal)),
     };
     if shape.view == View::Full {

@@ -60,10 +60,21 @@ pub(super) enum ParamLocation {
 pub(super) struct ParsedLookup {
     pub(super) lookup: Lookup,
     pub(super) prefer: Option<ContactType>,
+    pub(super) on_unavailable: OnUnavailable,
     pub(super) fresh: PartSet,
     pub(super) shape: Shape,
     /// What is requested of the contact's history, if anything is.
     pub(super) history: Option<HistoryQuery>,
+}
+
+/// What is answered where Engage is unavailable and nothing usable is cached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum OnUnavailable {
+    /// The failure.
+    #[default]
+    Fail,
+    /// An answer about no customer.
+    Guest,
 }
 
 /// The values of the parameters, before they are checked against each other and the caller's rights.
@@ -72,6 +83,7 @@ struct RawLookup<'a> {
     identifier: Option<(IdentifierKind, Cow<'a, str>)>,
     contact_type: Option<Cow<'a, str>>,
     prefer: Option<ContactType>,
+    on_unavailable: OnUnavailable,
     view: Option<View>,
     parts: Option<RequestedParts>,
     fresh: Option<FreshParam>,
@@ -181,7 +193,13 @@ impl LookupRules {
         caller: &Caller,
         now: Now,
     ) -> Result<(Lookup, Option<ContactType>, PartSet), ApiError> {
-        const UNUSED: [&str; 4] = ["view", "channel", "expiringWithin", "fresh"];
+        const UNUSED: [&str; 5] = [
+            "view",
+            "channel",
+            "expiringWithin",
+            "fresh",
+            "onUnavailable",
+        ];
         caller.require(Scope::Read)?;
         if let Some((unused, _)) = params.0.iter().find(|(name, _)| UNUSED.contains(&&**name)) {
             return Err(ApiError::parameter(unused, "has no effect on a prefetch"));
@@ -296,6 +314,7 @@ impl LookupRules {
         Ok(ParsedLookup {
             lookup,
             prefer: raw.prefer.clone(),
+            on_unavailable: raw.on_unavailable,
             fresh: fresh.parts,
             history,
             shape,
@@ -495,6 +514,7 @@ impl<'a> RawLookup<'a> {
             match &*name {
                 "contactType" => raw.contact_type = Some(text(&name, value)?),
                 "prefer" => raw.prefer = Some(prefer(&text(&name, value)?)?),
+                "onUnavailable" => raw.on_unavailable = on_unavailable(&text(&name, value)?)?,
                 "view" => raw.view = Some(view(&text(&name, value)?)?),
                 "channel" => raw.channel = Some(channel(&text(&name, value)?)?),
                 "expiringWithin" => {
@@ -527,6 +547,13 @@ fn text<'a>(name: &str, value: ParamValue<'a>) -> Result<Cow<'a, str>, ApiError>
 
 fn prefer(text: &str) -> Result<ContactType, ApiError> {
     ContactType::parse(text).ok_or_else(|| ApiError::parameter("prefer", "not a contact type"))
+}
+
+fn on_unavailable(text: &str) -> Result<OnUnavailable, ApiError> {
+    match text {
+        "guest" => Ok(OnUnavailable::Guest),
+        _ => Err(ApiError::parameter("onUnavailable", "guest")),
+    }
 }
 
 fn view(text: &str) -> Result<View, ApiError> {

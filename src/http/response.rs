@@ -93,6 +93,25 @@ impl SelectedResponse {
     }
 }
 
+/// The response where Engage is unavailable and nothing is cached: about no customer, and so without a validator and an
+/// age, which a caller might keep it by.
+pub(super) fn guest(body: Vec<u8>, request: &Parts) -> Result<CustomerResponse, ApiError> {
+    if request.headers.contains_key(header::IF_MATCH) {
+        return Err(ApiError::new(Code::PreconditionFailed));
+    }
+    let mut headers = HeaderMap::with_capacity(16);
+    headers.text(&CACHE_STATUS, |text| {
+        text.push_str("engage-bff; fwd=miss; detail=guest");
+    });
+    headers.constant(&CONTENT_TYPE, "application/json");
+    let mut response = Response::new(Body::from(body));
+    *response.headers_mut() = headers;
+    Ok(CustomerResponse {
+        response,
+        cache_status: CacheStatus::Guest,
+    })
+}
+
 /// The value of `Cache-Status` (RFC 9211).
 fn write_cache_status(text: &mut String, verdict: &Verdict) {
     text.push_str("engage-bff");

@@ -30,6 +30,7 @@ pub(crate) mod forms;
 mod fresh;
 mod freshness;
 pub(crate) mod full;
+mod guest;
 pub(crate) mod harness;
 mod history;
 mod hostile;

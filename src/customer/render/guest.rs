@@ -1,0 +1,47 @@
+//! The answer about no customer.
+
+use serde_json::Value;
+
+use super::{Content, Moments, answer_json};
+use crate::{
+    cache::parts::Parts,
+    clock::Now,
+    customer::view::{Rules, Shape},
+    domain::{ContactId, HistoryPart, HistorySet, Part, PartSet},
+};
+
+/// The JSON of an answer about no customer, in the shape of every other: `blank` is a contact of which nothing is
+/// known, and what an answer says of it even so is left out.
+pub(in crate::customer) fn guest(
+    rules: &Rules,
+    shape: &Shape,
+    history: HistorySet,
+    blank: &Parts,
+    now: Now,
+) -> Vec<u8> {
+    let content = Content {
+        id: ContactId::from(uuid::Uuid::nil()),
+        parts: blank,
+        shown: PartSet::EMPTY,
+        degraded: PartSet::EMPTY,
+        history: None,
+    };
+    let mut moments = Moments::new(now.wall, shape.expiring_within);
+    let answer = answer_json(rules, shape, &content, &mut moments);
+    let mut answer = serde_json::to_value(&answer).expect("the answer's types have a JSON form");
+    empty(&mut answer);
+    let parts = shape.asked.iter().map(Part::as_str);
+    answer["degraded"] = parts
+        .chain(history.iter().map(HistoryPart::as_str))
+        .collect();
+    answer.to_string().into_bytes()
+}
+
+/// Empties every list, and replaces every value with `null`.
+fn empty(value: &mut Value) {
+    match value {
+        Value::Object(members) => members.values_mut().for_each(empty),
+        Value::Array(items) => items.clear(),
+        value => *value = Value::Null,
+    }
+}

@@ -27,7 +27,7 @@ use crate::{
     ops::{Case, Op, Request, Step, Stretch},
     responses::Responder,
     setup::{self, Setup},
-    world::World,
+    world::{Kind, World},
 };
 
 /// A step of time that divides the interval between two calls of a small budget.
@@ -226,7 +226,7 @@ impl Machine {
                 request.shouted && request.lookup.kind.is_some(),
                 &self.digester,
             ),
-            prefer: None,
+            prefer: request.prefer.map(Kind::contact_type),
             asked: request.asked,
             fresh: request.fresh,
             now: self.time.now(),
@@ -239,6 +239,7 @@ impl Machine {
         };
         let caller = Caller {
             lookup: request.lookup,
+            prefer: request.prefer,
             query: query.clone(),
             arrival,
             change: self.world.change(),

@@ -18,7 +18,7 @@ use crate::{
     exchange::{Mark, Wire},
     ops::Case,
     setup,
-    world::{Alias, CONTACTS, Change, TestLookup, World},
+    world::{Alias, CONTACTS, Change, Kind, TestLookup, World},
 };
 
 /// Whether every promise is kept; if not, which one is broken and how.
@@ -67,6 +67,8 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) lookup: TestLookup,
+    /// The preferred type, of a lookup without a type.
+    pub(crate) prefer: Option<Kind>,
     pub(crate) query: CustomerQuery,
     pub(crate) arrival: Mark,
     /// The last change before it arrived.
@@ -266,7 +268,12 @@ impl Model {
         // Nothing that was fetched while the cache was off was stored.
         let is_kept = !self.is_off() && self.last_switch < caller.arrival;
         if self.remembers && is_kept {
-            self.known.insert(caller.lookup, contact);
+            if caller.prefer.is_some() {
+                // It may have been chosen: no alias leads to it. The profiles of others were read too.
+                self.shown = [None; CONTACTS];
+            } else {
+                self.known.insert(caller.lookup, contact);
+            }
             self.shown[contact] = Some(profile);
         }
     }
@@ -289,7 +296,11 @@ impl Model {
     }
 
     /// A request was refused: the alias and the profile may have been dropped.
-    pub(crate) fn refused(&mut self, lookup: TestLookup) {
+    pub(crate) fn refused(&mut self, caller: &Caller) {
+        let lookup = caller.lookup;
+        if caller.prefer.is_some() {
+            self.shown = [None; CONTACTS];
+        }
         if let Some(contact) = self.known.remove(&lookup) {
             self.shown[contact] = None;
         }

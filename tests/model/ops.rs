@@ -9,7 +9,10 @@ use engage_bff::{
     domain::{Part, PartSet},
 };
 
-use crate::{responses::Fault, world::TestLookup};
+use crate::{
+    responses::Fault,
+    world::{Kind, TestLookup},
+};
 
 /// The settings of a case.
 #[derive(Clone, Debug)]
@@ -42,6 +45,8 @@ impl Case {
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) lookup: TestLookup,
+    /// The preferred type, of a lookup without a type.
+    pub(crate) prefer: Option<Kind>,
     /// Whether the contact type is written in capitals.
     pub(crate) shouted: bool,
     pub(crate) asked: PartSet,

@@ -49,6 +49,7 @@ fn request(alias: Alias) -> Op {
 fn request_fresh(alias: Alias, fresh: PartSet) -> Op {
     Op::Request(Request {
         lookup: by(alias),
+        prefer: None,
         shouted: false,
         asked: PartSet::ALWAYS.union(VOUCHERS),
         fresh,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use engage_bff::{
     config::ApiVersion,
-    domain::{Matches, Part},
+    domain::Part,
     engage::{Error, overview_parts},
 };
 use serde_json::{Value, json};
@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use crate::{
     exchange::Target,
     model::PAUSE,
-    world::{Alias, CONTACTS, Change, ContactState, Snapshot, address, guid, member_number},
+    world::{
+        Alias, CONTACTS, Change, ContactState, Snapshot, address, guid, matches, member_number,
+    },
 };
 
 /// How many vouchers a contact has: two, so that they may come on two pages.
@@ -254,7 +256,7 @@ fn not_one(owners: &[usize]) -> Read {
     let error = if owners.is_empty() {
         Error::NotFound
     } else {
-        Error::MultipleMatches(Matches::default())
+        Error::MultipleMatches(matches(owners))
     };
     (Err(error), Vec::new())
 }

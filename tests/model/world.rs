@@ -6,7 +6,7 @@ use engage_bff::{
     clock::Tick,
     domain::{
         ContactId, ContactType, Digester, Identifier, IdentifierKind, IdentifierRules, Lookup,
-        Part, PartMap,
+        Matches, Part, PartMap,
     },
 };
 use jiff::civil::{Date, date};
@@ -38,6 +38,11 @@ impl Kind {
             Kind::Member => "Member",
             Kind::Contact => "Contact",
         }
+    }
+
+    /// The service's.
+    pub(crate) fn contact_type(self) -> ContactType {
+        ContactType::parse(self.as_str()).expect("a contact type")
     }
 
     fn parse(text: &str) -> Self {
@@ -121,6 +126,11 @@ pub(crate) fn guid(contact: usize) -> String {
 /// The id of a contact.
 pub(crate) fn id(contact: usize) -> ContactId {
     ContactId::parse(&guid(contact)).expect("an id")
+}
+
+/// What Engage lists where several contacts have an identifier.
+pub(crate) fn matches(owners: &[usize]) -> Matches {
+    Matches::of(owners.iter().map(|owner| Some(id(*owner))))
 }
 
 /// The contact of a GUID.

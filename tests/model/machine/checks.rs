@@ -10,7 +10,7 @@ use std::{
 
 use engage_bff::{
     customer::Error,
-    domain::{Matches, Part, PartSet},
+    domain::{Part, PartSet},
     engage,
 };
 use tokio::task::yield_now;
@@ -26,7 +26,7 @@ use crate::{
     refusal::{Circumstances, check_refusal},
     served::{check_rendered, served_parts},
     setup::{SMALL_BUDGET, lag},
-    world::{Alias, CONTACTS, Kind, TestLookup},
+    world::{Alias, CONTACTS, Kind, TestLookup, matches},
 };
 
 /// More polls than all tasks of a case need together.
@@ -134,7 +134,7 @@ impl Machine {
                         self.model.answered(&caller, profile.contact, version);
                         self.answers.push((Arc::clone(found), caller.query.asked));
                     }
-                    Err(_) => self.model.refused(caller.lookup),
+                    Err(_) => self.model.refused(&caller),
                 }
                 self.last = Some((number, outcome));
             }
@@ -247,15 +247,19 @@ impl Machine {
             kind: Some(Kind::Member),
         });
         for lookup in ids.chain(named) {
-            self.probe_one(lookup).await?;
+            self.probe_one(lookup, None).await?;
+        }
+        for alias in [Alias::Email(0), Alias::AnyKey(0)] {
+            let lookup = TestLookup { alias, kind: None };
+            self.probe_one(lookup, Some(Kind::Member)).await?;
         }
         Ok(())
     }
 
-    async fn probe_one(&mut self, lookup: TestLookup) -> CheckResult {
+    async fn probe_one(&mut self, lookup: TestLookup, prefer: Option<Kind>) -> CheckResult {
         let number = self.arrived;
         self.pass(PATIENCE).await?;
-        self.apply_probe(lookup);
+        self.apply_probe(lookup, prefer);
         self.settle(0).await?;
         self.answer_until_quiet().await?;
         let last = self.last.take().filter(|(last, _)| *last == number);
@@ -267,14 +271,20 @@ impl Machine {
             );
             return Ok(());
         };
-        let owners = self.world.now().owners(lookup);
-        let expected = match owners[..] {
-            [_] => None,
-            [] => Some(Error::Upstream(engage::Error::NotFound)),
-            _ => Some(Error::Upstream(engage::Error::MultipleMatches(
-                Matches::default(),
-            ))),
+        let all = self.world.now().owners(lookup);
+        let owners = match (&all[..], prefer) {
+            ([_, _, ..], Some(_)) => self.world.now().owners(TestLookup {
+                kind: prefer,
+                ..lookup
+            }),
+            _ => all.clone(),
         };
+        let expected = match (&all[..], &owners[..]) {
+            (_, [_]) => None,
+            ([], _) => Some(engage::Error::NotFound),
+            _ => Some(engage::Error::MultipleMatches(matches(&all))),
+        };
+        let expected = expected.map(Error::Upstream);
         demand!(
             outcome.as_ref().err() == expected.as_ref(),
             "P10",
@@ -302,9 +312,10 @@ impl Machine {
         Ok(())
     }
 
-    fn apply_probe(&mut self, lookup: TestLookup) {
+    fn apply_probe(&mut self, lookup: TestLookup, prefer: Option<Kind>) {
         self.request(&Request {
             lookup,
+            prefer,
             shouted: false,
             asked: PartSet::ALL,
             fresh: PartSet::EMPTY,

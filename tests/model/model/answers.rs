@@ -5,6 +5,7 @@ use engage_bff::{
     clock::Tick,
     customer::{CacheStatus, Found, StaleReason},
     domain::{Part, PartSet},
+    engage,
 };
 use proptest::test_runner::TestCaseError;
 
@@ -15,7 +16,7 @@ use super::{
 use crate::{
     exchange::{Call, Delivery, Target, Wire},
     served::{ServedPart, served_parts},
-    world::{Alias, World},
+    world::{Alias, TestLookup, World, id},
 };
 
 impl Model {
@@ -125,21 +126,28 @@ impl Model {
                 return Ok(());
             }
         }
-        let resolves = |call: &Call| {
-            let named = call
-                .response
-                .as_ref()
-                .and_then(|response| response.leads_to);
-            call.target == Target::Resolution(lookup)
-                && named == Some(contact)
-                && call.start > caller.arrival
-        };
+        let resolves = |call: &Call| leads_to(call, lookup, contact) && call.start > caller.arrival;
         demand!(
             !caller.query.fresh.contains(Part::Profile)
                 || matches!(lookup.alias, Alias::Id(_))
                 || wire.calls.iter().any(resolves),
             "P1",
             "{lookup:?} with a fresh profile is answered with contact {contact}, without a resolution since"
+        );
+        let was_alone = |call: &Call| {
+            let response = call.response.as_ref();
+            let named = response.and_then(|response| response.leads_to);
+            call.target == Target::Resolution(lookup) && named == Some(contact)
+        };
+        demand!(
+            caller.prefer.is_none_or(|kind| {
+                let versions = profile.versions.iter();
+                let mut kinds = versions.map(|at| world.at(*at).contacts[contact].kind);
+                kinds.any(|shown| shown == kind)
+            }) || wire.calls.iter().any(was_alone),
+            "P1",
+            "{lookup:?} is answered with {profile:?}, which is not of the type {:?} and was never alone",
+            caller.prefer
         );
         let learnt = self.learnt[contact];
         demand!(
@@ -196,10 +204,7 @@ impl Model {
     ) -> bool {
         let lookup = caller.lookup;
         let is_named = wire.calls.iter().any(|call| {
-            let response = call.response.as_ref();
-            call.target == Target::Resolution(lookup)
-                && now.since(call.start.tick) < NEGATIVE_LIFETIME
-                && response.is_some_and(|response| response.leads_to == Some(contact))
+            leads_to(call, lookup, contact) && now.since(call.start.tick) < NEGATIVE_LIFETIME
         });
         is_named && world.hides(contact, lookup, self.learnt[contact], self.knows_custom_key)
     }
@@ -306,6 +311,18 @@ impl Model {
         }
         Ok(all)
     }
+}
+
+/// Whether the call resolved the lookup to the contact, or listed it as one of several.
+fn leads_to(call: &Call, lookup: TestLookup, contact: usize) -> bool {
+    let Some(response) = call.response.as_ref() else {
+        return false;
+    };
+    let is_listed = match &response.answer {
+        Err(engage::Error::MultipleMatches(matches)) => matches.ids().contains(&id(contact)),
+        _ => false,
+    };
+    call.target == Target::Resolution(lookup) && (response.leads_to == Some(contact) || is_listed)
 }
 
 /// P2: nothing is older than it may be, and old data is named in `degraded`.

@@ -130,12 +130,14 @@ impl Focus {
                 any::<bool>(),
             ),
         ];
-        (lookup(), any::<bool>(), parts(optional), fresh, directives).prop_map(
-            |(lookup, shouted, asked, fresh, directives)| {
+        let lookup = (lookup(), select(vec![false, false, true])).prop_map(untyped);
+        (lookup, any::<bool>(), parts(optional), fresh, directives).prop_map(
+            |((lookup, prefer), shouted, asked, fresh, directives)| {
                 let (max_age, only_if_cached, stale_if_error) = directives;
                 let asked = asked.union(PartSet::ALWAYS);
                 Request {
                     lookup,
+                    prefer,
                     shouted,
                     asked,
                     fresh: fresh.intersection(asked),
@@ -167,6 +169,18 @@ fn parts(of: PartSet) -> impl Strategy<Value = PartSet> {
         2 => some.prop_map(PartSet::from_iter),
         1 => Just(of),
     ]
+}
+
+/// A lookup whose type is only preferred, if it is not by id and `is_preferred`.
+fn untyped((lookup, is_preferred): (TestLookup, bool)) -> (TestLookup, Option<Kind>) {
+    if !is_preferred || matches!(lookup.alias, Alias::Id(_)) {
+        return (lookup, None);
+    }
+    let any_type = TestLookup {
+        kind: None,
+        ..lookup
+    };
+    (any_type, lookup.kind)
 }
 
 fn lookup() -> impl Strategy<Value = TestLookup> {

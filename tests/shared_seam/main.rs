@@ -3,6 +3,7 @@
 
 mod corrections;
 mod faults;
+mod matches;
 mod replicas;
 #[path = "../standin.rs"]
 mod standin;

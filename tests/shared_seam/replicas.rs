@@ -232,7 +232,7 @@ impl Replica {
         tokio::spawn(async move { customers.find(&query).await })
     }
 
-    fn query(&self, lookup: &Lookup, wish: Wish) -> CustomerQuery {
+    pub(crate) fn query(&self, lookup: &Lookup, wish: Wish) -> CustomerQuery {
         let now = self.clock.now();
         CustomerQuery {
             flow: Flow::from("test"),
@@ -287,7 +287,7 @@ pub(crate) fn by_email(email: &str) -> Lookup {
 /// Calls at once and calls a second that no test exhausts.
 pub(crate) const BUDGET: (u32, f64) = (100_000, 100_000.0);
 
-fn digester() -> Digester {
+pub(crate) fn digester() -> Digester {
     Digester::with_key(b"a key of tests")
 }
 

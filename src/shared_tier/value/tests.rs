@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
+use serde::Deserialize;
 
 use self::contacts::{complete, digester, entry, id, parts};
 use super::*;
@@ -15,7 +16,7 @@ use crate::{
         parts::{Origins, Parts},
     },
     clock::Now,
-    domain::{Audience, Audiences, Digester, Part, PartSet},
+    domain::{Audience, Audiences, Digester, Matches, Part, PartSet},
     shared_tier::{
         NegativeReason,
         protocol::{AliasName, ContactName},
@@ -177,6 +178,51 @@ fn negatives_read_back() {
             let requested_at = read.start.now.tick - Duration::from_millis(1500);
             assert_eq!(negative.requested_at, requested_at);
         }
+    }
+}
+
+/// What an earlier version of the service knows.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+enum EarlierReason {
+    NotFound,
+    MultipleMatches,
+    Rejected(Box<str>),
+}
+
+#[test]
+fn listed_matches_read_back_and_are_a_miss_to_earlier_versions() {
+    let matches = Matches::of([Some(id(1)), Some(id(2))]);
+    let why = NegativeReason::TheseMatch(matches);
+    let source = FetchSource::Entity;
+    let value = encode_negative(&sealer(), ALIAS, source, &why, AT, LIFETIME).expect("short");
+    let negative = decode_negative(&sealer(), ALIAS, &stored(&value), &read_at());
+    assert_eq!(negative.expect("a negative").why, why);
+
+    let bytes = postcard::to_allocvec(&why).expect("a reason can be written");
+    // The form of this variant stays as it is, or the format is raised.
+    let (form, ids) = ([&bytes[..2], &bytes[34..]].concat(), &bytes[2..34]);
+    assert_eq!(form, [3, 2, 1]);
+    let ids = [ids[..16].to_vec(), ids[16..].to_vec()];
+    assert_eq!(
+        ids,
+        [id(1), id(2)].map(|id| id.as_uuid().as_bytes().to_vec())
+    );
+    assert!(postcard::from_bytes::<EarlierReason>(&bytes).is_err());
+    // And the other way: what an earlier version stores names no contact.
+    let earlier = [
+        (EarlierReason::NotFound, NegativeReason::NotFound),
+        (
+            EarlierReason::MultipleMatches,
+            NegativeReason::MultipleMatches,
+        ),
+        (
+            EarlierReason::Rejected("X".into()),
+            NegativeReason::Rejected("X".into()),
+        ),
+    ];
+    for (earlier, now) in earlier {
+        let bytes = postcard::to_allocvec(&earlier).expect("a reason can be written");
+        assert_eq!(postcard::from_bytes::<NegativeReason>(&bytes), Ok(now));
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod alias_check;
 mod calls;
+mod composed;
 mod deadline;
 mod outcomes;
 mod verdict;
@@ -143,24 +144,6 @@ impl<'a> Search<'a> {
             Step::Answer(ready) => self.answer(&ready),
             step => Box::pin(self.follow(step)).await,
         }
-    }
-
-    /// The same for a search that begins later than its request arrived.
-    pub(super) async fn run_at(mut self, now: Tick) -> Result<Found, Error> {
-        let step = self.next_step(now)?;
-        self.follow(step).await
-    }
-
-    /// Takes for granted that the query's contact id exists; its type is checked in its profile.
-    pub(super) fn of_known_contact(mut self, id: ContactId) -> Self {
-        self.found_alias = Some(self.inner.tiers.alias_of_id(id));
-        self
-    }
-
-    /// Leaves these parts to their entity endpoints.
-    pub(super) fn without_overview(mut self, parts: PartSet) -> Self {
-        self.expect_none_in_overview(parts);
-        self
     }
 
     /// Answers from memory alone, if that is possible and `respond` takes the answer.

@@ -115,6 +115,7 @@ mod tests {
         let matches = of([2, 1, 2, 2, 1]);
         assert_eq!(matches.ids(), [id(2), id(1)]);
         assert!(matches.are_complete());
+        assert_eq!(matches.heap_bytes(), 2 * 16);
     }
 
     #[test]

@@ -166,7 +166,8 @@ async fn every_parameter_takes_the_fast_path_once_cached() {
     });
     let by_parameter = PARAMETERS.iter().flat_map(|(name, values)| {
         values.iter().map(move |value| {
-            let is_slow = *name == "fresh" || *value == "full" || *value == "Contact";
+            let is_slow =
+                matches!(*name, "fresh" | "prefer") || matches!(*value, "full" | "Contact");
             (format!("email={}&{name}={value}", ALVA.email), !is_slow)
         })
     });

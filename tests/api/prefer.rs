@@ -1,10 +1,12 @@
 //! `prefer`: the only contact with an identifier, whatever its type; of several the only one of the preferred type.
 
+mod doubt;
+
 use std::time::Duration;
 
 use engage_simulator::{
     Endpoint, Fault,
-    fixtures::{ALVA, BO, CIM, DINA, DORA},
+    fixtures::{ALVA, BO, DINA, DORA},
 };
 use http::header::AUTHORIZATION;
 use serde_json::{Value, json};
@@ -255,128 +257,6 @@ async fn fresh_points_are_those_of_the_chosen_contact() {
 }
 
 #[tokio::test]
-async fn contact_of_doubtful_type_leaves_the_choice_open() {
-    let profile = |meta: Value| {
-        let answer = json!({"id": DINA.id, "attributes": {"email": DINA.email}, "meta": meta});
-        Fault::Body(answer.to_string())
-    };
-    for fault in [
-        profile(json!({})),
-        profile(json!({"contactType": null})),
-        profile(json!({"contactType": "not a type"})),
-        profile(json!({"contactType": ["Contact"]})),
-        profile(json!({"contactType": "Contact", "ContactType": "Member"})),
-    ] {
-        let app = spawn().await;
-        app.get(&format!("contactId={}", DORA.id)).await.assert_ok();
-        app.engage.fault(Endpoint::Contact, fault.clone());
-        let answer = app.get_as(SHOP, MEMBER).await;
-        answer.assert_problem(409, "MultipleMatches");
-        assert_eq!(app.engage.calls(Endpoint::Contact), 1, "{fault:?}");
-    }
-}
-
-#[tokio::test]
-async fn contact_whose_profile_fails_leaves_the_choice_to_engage() {
-    for (fault, status, code) in [
-        (Fault::Status(500, json!("no")), 502, "UpstreamFailed"),
-        (Fault::TruncatedJson, 502, "UpstreamInvalid"),
-        (
-            Fault::WrongContact(ALVA.id.to_owned()),
-            502,
-            "IdentityMismatch",
-        ),
-        (
-            Fault::TooMany { retry_after: None },
-            503,
-            "UpstreamUnavailable",
-        ),
-    ] {
-        let app = spawn().await;
-        app.get(&format!("contactId={}", DORA.id)).await.assert_ok();
-        app.engage.fault(Endpoint::Contact, fault.clone());
-        app.get(MEMBER).await.assert_problem(status, code);
-        app.engage.clear_faults();
-        app.advance(Duration::from_secs(61));
-        assert_found(&app.get(MEMBER).await, DORA.id);
-    }
-}
-
-#[tokio::test]
-async fn contact_that_is_gone_or_renamed_does_not_count() {
-    for is_gone in [true, false] {
-        let app = spawn().await;
-        app.engage.contact(DINA.id).contact_type("Member");
-        app.get(MEMBER).await.assert_problem(409, "MultipleMatches");
-        app.customers
-            .invalidate(
-                crate::harness::id(DINA.id),
-                engage_bff::domain::PartSet::ALL,
-            )
-            .await
-            .expect("there is no shared tier");
-        if is_gone {
-            app.engage.contact(DINA.id).delete();
-        } else {
-            app.engage.contact(DINA.id).email("dina@example.com");
-        }
-        // The 409 is remembered; the profiles decide.
-        assert_found(&app.get(MEMBER).await, DORA.id);
-        assert_eq!(app.engage.calls(Endpoint::ContactIdLookup), 1);
-    }
-}
-
-#[tokio::test]
-async fn incomplete_list_decides_nothing() {
-    let long: Vec<_> = [DORA.id.to_owned(), DINA.id.to_owned()]
-        .into_iter()
-        .chain((0..9).map(|number| format!("00000000-0000-4000-8000-{number:012}")))
-        .collect();
-    for list in [
-        json!(null),
-        json!([DORA.id]),
-        json!([DORA.id, DORA.id]),
-        json!([DORA.id, DINA.id, "x"]),
-        json!(long),
-    ] {
-        let app = spawn().await;
-        let several = json!({"errorCode": "MultipleMatches",
-            "messageDetails": {"multipleMatchesFound": list}});
-        app.engage
-            .fault(Endpoint::ContactIdLookup, Fault::Status(409, several));
-        app.get_as(SHOP, MEMBER)
-            .await
-            .assert_problem(409, "MultipleMatches");
-        assert_eq!(app.engage.total_calls(), 1, "{list}");
-    }
-}
-
-#[tokio::test]
-async fn listed_stranger_is_never_chosen() {
-    let app = spawn().await;
-    app.engage.contact(DORA.id).contact_type("Contact");
-    let several = json!({"errorCode": "MultipleMatches",
-        "messageDetails": {"multipleMatchesFound": [ALVA.id, DINA.id]}});
-    app.engage
-        .fault(Endpoint::ContactIdLookup, Fault::Status(409, several));
-    let answer = app.get(MEMBER).await;
-    answer.assert_problem(409, "MultipleMatches");
-    assert!(!answer.text().contains(ALVA.id), "{}", answer.text());
-}
-
-#[tokio::test]
-async fn resolution_to_a_stranger_is_an_identity_mismatch() {
-    let app = TestApp::spawn().await;
-    app.engage.fault(
-        Endpoint::ContactIdLookup,
-        Fault::WrongContact(CIM.id.to_owned()),
-    );
-    app.get(&format!("email={}&prefer=Member", ALVA.email))
-        .await
-        .assert_problem(502, "IdentityMismatch");
-}
-
-#[tokio::test]
 async fn only_if_cached_costs_no_call() {
     let app = spawn().await;
     for query in [MEMBER, &format!("email={}&prefer=Member", ALVA.email)] {
@@ -432,29 +312,6 @@ async fn concurrent_choices_share_every_call() {
         assert_found(&answer.await.expect("an answer"), DORA.id);
     }
     assert_eq!(app.engage.total_calls(), 4 + POINTS_CALLS);
-}
-
-#[tokio::test]
-async fn change_during_the_choice_is_heeded() {
-    let app = spawn().await;
-    let hold = app.engage.hold(Endpoint::Contact);
-    let waiting = app.spawn_get(MEMBER);
-    wait_until(|| hold.waiting() == 2).await;
-    // Both responses are written: what they say is outdated before they arrive.
-    app.engage.contact(DORA.id).contact_type("Contact");
-    app.engage.contact(DINA.id).contact_type("Member");
-    for contact in [DORA.id, DINA.id] {
-        app.customers
-            .invalidate(
-                crate::harness::id(contact),
-                engage_bff::domain::PartSet::ALL,
-            )
-            .await
-            .expect("there is no shared tier");
-    }
-    drop_negatives(&app).await;
-    hold.release();
-    assert_found(&waiting.await.expect("an answer"), DINA.id);
 }
 
 #[tokio::test]
@@ -534,4 +391,40 @@ async fn cache_that_is_off_is_bypassed() {
         assert_found(&answer, DORA.id);
         answer.assert_cache_status("engage-bff; fwd=bypass");
     }
+}
+
+#[tokio::test]
+async fn hidden_identifier_contradicts_no_choice() {
+    let app = spawn().await;
+    for contact in [DORA, DINA] {
+        app.engage
+            .contact(contact.id)
+            .also_found_by("email", DORA.email)
+            .attribute("email", json!(null));
+    }
+    for _ in 0..2 {
+        assert_found(&app.get(MEMBER).await, DORA.id);
+        assert_found(&app.get(CONTACT).await, DINA.id);
+    }
+    assert_eq!(app.engage.calls(Endpoint::ContactIdLookup), 1);
+    // What Engage listed is believed for no longer than a negative entry.
+    app.advance(Duration::from_secs(31));
+    app.get(MEMBER).await.assert_ok();
+    assert_eq!(app.engage.calls(Endpoint::ContactIdLookup), 2);
+}
+
+#[tokio::test]
+async fn profiles_are_read_five_at_once() {
+    let app = spawn().await;
+    for _ in 0..8 {
+        app.engage.create(json!({"email": DORA.email}), "Contact");
+    }
+    let hold = app.engage.hold(Endpoint::Contact);
+    let waiting = app.spawn_get(MEMBER);
+    wait_until(|| hold.waiting() == 5).await;
+    let_requests_arrive().await;
+    assert_eq!(hold.waiting(), 5);
+    hold.release();
+    assert_found(&waiting.await.expect("an answer"), DORA.id);
+    assert_eq!(app.engage.calls(Endpoint::Contact), 10);
 }

@@ -10,7 +10,7 @@ use proptest::{
 use crate::harness::{READER, SHOP, TILL, percent_encoded};
 
 /// Every parameter besides the identifiers, with valid values.
-pub(super) const PARAMETERS: [(&str, &[&str]); 6] = [
+pub(super) const PARAMETERS: [(&str, &[&str]); 8] = [
     ("contactType", &["Member", "Contact"]),
     ("view", &["storefront", "full"]),
     ("channel", &["ECOM", "POS", "OTHER"]),
@@ -20,6 +20,8 @@ pub(super) const PARAMETERS: [(&str, &[&str]); 6] = [
         &["none", "points", "promotions,points", "vouchers"],
     ),
     ("fresh", &["all", "vouchers", "profile,points"]),
+    ("onUnavailable", &["guest"]),
+    ("prefer", &["Member"]),
 ];
 
 /// What hyper reads at once: a longer request does not arrive whole.

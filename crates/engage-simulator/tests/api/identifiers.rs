@@ -121,6 +121,24 @@ async fn shared_address_is_a_conflict_with_all_ids() {
 }
 
 #[tokio::test]
+async fn contacts_id_needs_no_type_and_lists_contacts_of_all() {
+    let engage = Engage::start().await;
+    let member = json!({"email": BO.email});
+    let member = engage.simulator.create(member, "Member");
+    for version in ["v3", "v2"] {
+        let path = format!("/api/{version}/contacts/id");
+        let alone = engage.get(&path, &[("email", ALVA.email)]).await.ok();
+        assert_eq!(alone, json!(ALVA.id), "{version}");
+        let several = engage.get(&path, &[("email", BO.email)]).await;
+        several.refuses_with(409, "MultipleMatches");
+        let matches = &several.json()["messageDetails"]["multipleMatchesFound"];
+        assert_eq!(*matches, json!([BO.id, member]), "{version}");
+        let of_type = [("email", BO.email), ("contactType", "member")];
+        assert_eq!(engage.get(&path, &of_type).await.ok(), json!(member));
+    }
+}
+
+#[tokio::test]
 async fn custom_key_is_one_attribute_or_none() {
     let engage = Engage::start().await;
     let member_number = [("customKey", ALVA.member_number), ("contactType", "Member")];

@@ -13,6 +13,9 @@ use crate::{
     engage::{error::Error, group::Group},
 };
 
+/// The most tokens of a shared budget that are requested at once for calls that no person waits for.
+const UNHURRIED_TOKENS: usize = 2;
+
 /// The decision that a waiter receives.
 pub(super) type Outcome = Result<Grant, Error>;
 
@@ -79,6 +82,14 @@ impl WaitQueue {
 
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// For how many of them tokens of a shared budget are requested now. Those that no person waits for get a few at a
+    /// time: other replicas may have people who wait for the same tokens.
+    pub(super) fn token_demand(&self) -> usize {
+        let is_awaited = |waiter: &&Waiter| waiter.class() == PriorityClass::Awaited;
+        let awaited = self.waiting.iter().filter(is_awaited).count();
+        awaited + (self.len() - awaited).min(UNHURRIED_TOKENS)
     }
 
     /// Adds a waiter. Returns the one that is dropped for it, possibly the new one.

@@ -9,7 +9,7 @@ use crate::clock::Tick;
 impl Shared {
     /// Wakes the task that requests tokens of a shared budget, if a request is due.
     pub(super) fn notice_demand(&self, state: &State, now: Tick) {
-        let due = state.throttle.request_due(state.queue.len(), now);
+        let due = state.throttle.request_due(state.queue.token_demand(), now);
         if due.is_some_and(|at| at <= now) {
             self.tokens_due.notify_one();
         }
@@ -21,7 +21,7 @@ impl Shared {
             let now = self.clock.tick();
             let due = {
                 let mut state = self.state();
-                let waiting = state.queue.len();
+                let waiting = state.queue.token_demand();
                 let due = state.throttle.request_due(waiting, now);
                 if due.is_some_and(|at| at <= now)
                     && let Some(request) = state.throttle.request(waiting, now)

@@ -109,3 +109,61 @@ impl EnumerationGuard {
         unknown
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        domain::{ContactId, Lookup},
+    };
+
+    fn unknown(guard: &EnumerationGuard, number: usize) {
+        let id = ContactId::parse(&format!("00000000-0000-4000-8000-{number:012x}"));
+        let lookup = Lookup::by_id(id.expect("a contact id"));
+        guard.record_unknown(&"shop".into(), lookup.key());
+    }
+
+    #[test]
+    fn look_ups_under_way_leave_room_for_no_more_than_the_limit() {
+        let manual = ManualClock::new(Timestamp::UNIX_EPOCH);
+        let clock = Clock::from(manual.clone());
+        let guard = EnumerationGuard::new(Some(3), clock.clone());
+        let begin = || guard.begin_pending(clock.tick());
+        assert_eq!(
+            [(); 4].map(|()| begin())[2..],
+            [Allowance::Granted, Allowance::Busy]
+        );
+        // One was of a known contact, one of an unknown one.
+        guard.end_pending();
+        assert_eq!(begin(), Allowance::Granted);
+        unknown(&guard, 1);
+        guard.end_pending();
+        assert_eq!(begin(), Allowance::Busy);
+        // Those under way are not forgotten with the minute.
+        manual.advance(MINUTE);
+        assert_eq!(
+            [(); 2].map(|()| begin()),
+            [Allowance::Granted, Allowance::Busy]
+        );
+        for number in 1..=3 {
+            unknown(&guard, number);
+        }
+        assert_eq!(begin(), Allowance::Tripped);
+        (0..5).for_each(|_| guard.end_pending());
+        manual.advance(MINUTE);
+        assert_eq!(begin(), Allowance::Granted);
+    }
+
+    #[test]
+    fn client_without_a_limit_is_never_held_back() {
+        let clock = Clock::from(ManualClock::new(Timestamp::UNIX_EPOCH));
+        let guard = EnumerationGuard::new(None, clock.clone());
+        for number in 0..1000 {
+            unknown(&guard, number);
+            assert_eq!(guard.begin_pending(clock.tick()), Allowance::Granted);
+        }
+    }
+}

@@ -226,6 +226,23 @@ fn full_queue_drops_refreshes_then_deferred_calls_before_awaited_ones() {
 }
 
 #[test]
+fn tokens_are_requested_for_people_and_few_others() {
+    let mut tickets = Tickets(0);
+    let mut queue = WaitQueue::new(100);
+    assert_eq!(queue.token_demand(), 0);
+    queue.push(tickets.waiter("a", Priority::Refresh));
+    assert_eq!(queue.token_demand(), 1);
+    for _ in 0..20 {
+        queue.push(tickets.waiter("a", Priority::Deferred));
+    }
+    assert_eq!(queue.token_demand(), 2);
+    for _ in 0..7 {
+        queue.push(tickets.waiter("b", Priority::Miss));
+    }
+    assert_eq!(queue.token_demand(), 9);
+}
+
+#[test]
 fn person_who_joins_a_deferred_call_raises_it_and_waits_in_full() {
     let mut tickets = Tickets(0);
     let mut queue = WaitQueue::new(100);

@@ -109,7 +109,7 @@ pub fn heads(bytes: &[u8]) {
     super::fast_path::assert_independent_of_cuts(bytes, usize::from(*cut));
 }
 
-/// Reads the body of a look-up.
+/// Reads the body of a look-up, and as a report of a change.
 pub fn body(body: &[u8]) {
     match Params::from_json(body) {
         Ok(params) => {
@@ -125,6 +125,18 @@ pub fn body(body: &[u8]) {
             }
             check_lookup(params, ParamLocation::Body);
         }
+        Err(error) => return has_no_input(&error),
+    }
+    if let Ok(params) = Params::from_json(body) {
+        check_change(params);
+    }
+}
+
+/// A parsed report names at least one part, and none that an invalidation leaves out.
+fn check_change(params: Params<'_>) {
+    let caller = Caller::unrestricted(&CLOCK);
+    match RULES.read_change(params, &caller, CLOCK.now()) {
+        Ok((_, parts)) => assert!(!parts.is_empty() && parts.is_subset(PartSet::INVALIDATABLE)),
         Err(error) => has_no_input(&error),
     }
 }
@@ -193,7 +205,7 @@ fn has_no_input(error: &ApiError) {
 }
 
 /// The details of errors other than those of their codes.
-const DETAILS: [&str; 21] = [
+const DETAILS: [&str; 26] = [
     "the body is not a JSON object",
     "too long",
     "an unescaped + means a space: write %2B",
@@ -212,6 +224,11 @@ const DETAILS: [&str; 21] = [
     "a whole number from 1 to 100",
     "an RFC 3339 time, such as 2026-11-23T12:00:00Z",
     "contains a part that is not in parts",
+    "not with contactType",
+    "not with a contact id",
+    "not a contact type",
+    "guest",
+    "an array of points, promotions, vouchers, profile: each once, at least one",
     "an e-mail address must be ASCII.",
     "an e-mail address must be ASCII; write the domain in its xn-- form.",
     "empty, too long or not text.",

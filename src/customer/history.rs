@@ -56,6 +56,10 @@ struct FoundPart {
 }
 
 /// The state of one request for one part.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a plain fact about the rounds so far"
+)]
 struct HistorySearch<'a> {
     inner: &'a Arc<Inner>,
     query: &'a CustomerQuery,

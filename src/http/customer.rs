@@ -22,7 +22,9 @@ use super::{
 use crate::{
     clock::Now,
     config::Scope,
-    customer::{self, CustomerQuery, Found, HistoryQuery, Purpose, Refusal, Shape, view::View},
+    customer::{
+        self, CustomerQuery, Found, FoundHistory, HistoryQuery, Purpose, Refusal, Shape, view::View,
+    },
 };
 
 /// More invalidations of one contact than are plausible while a request waits for its history.
@@ -114,17 +116,25 @@ async fn find(
     };
     let found = look_up.find().await;
     let contact = found.as_ref().ok().map(|found| found.record.id);
-    let outcome = match (found, &history) {
-        (Ok(found), None) => look_up.respond(&found),
-        (Ok(found), Some(history)) => Box::pin(look_up.respond_with_history(history, found)).await,
-        (Err(refusal), _)
+    let found = match (found, &history) {
+        (Ok(found), None) => Ok((found, None)),
+        (Ok(found), Some(history)) => Box::pin(look_up.find_history(history, found)).await,
+        (Err(refusal), _) => Err(refusal),
+    };
+    // After a search for the history it may be another one.
+    let contact = found
+        .as_ref()
+        .map_or(contact, |(found, _)| Some(found.record.id));
+    let outcome = match found {
+        Ok((found, history)) => look_up.respond(&found, history.as_ref()),
+        Err(refusal)
             if on_unavailable == OnUnavailable::Guest && refusal.error.is_unavailable() =>
         {
             let history = history.as_ref().map(|history| history.asked);
             let history = history.unwrap_or_default();
             response::guest(state.customers.render_guest(&shape, history, now), request)
         }
-        (Err(refusal), _) => Err(look_up.refuse(refusal)),
+        Err(refusal) => Err(look_up.refuse(refusal)),
     };
     if shape.view == View::Full {
         let digester = &state.rules.digester;
@@ -181,38 +191,49 @@ impl LookUp<'_> {
         }
     }
 
-    fn respond(&self, found: &Found) -> Result<CustomerResponse, ApiError> {
-        self.caller.require_contact(found.record.id)?;
-        self.caller.record_shown(found.record.id);
-        let rendered = self.state.customers.render(found, self.shape)?;
-        response::customer(rendered, found.verdict, self.request)
-    }
-
-    /// The same with the contact's history, which a part that can't be had does not fail. An invalidation during the calls
-    /// for the history takes effect on everything else too.
-    async fn respond_with_history(
+    /// The customer with its history, which a part that can't be had does not fail. An invalidation during the calls for
+    /// the history takes effect on everything else too.
+    async fn find_history(
         &self,
         wanted: &HistoryQuery,
         mut found: Found,
-    ) -> Result<CustomerResponse, ApiError> {
+    ) -> Result<(Found, Option<FoundHistory>), Refusal> {
         let (customers, query) = (&self.state.customers, self.query);
-        let (mut since, mut verdict) = (query.arrival, found.verdict);
+        let mut since = query.arrival;
         for _ in 0..MAX_ROUNDS {
             let id = found.record.id;
-            self.caller.require_contact(id)?;
-            let history = customers.find_history(query, wanted, id).await;
-            let history = history.map_err(|error| self.problem(error))?;
-            verdict = history.verdict(verdict);
+            if self.caller.require_contact(id).is_err() {
+                // The response will be that refusal: no call is needed.
+                return Ok((found, None));
+            }
+            let history = customers.find_history(query, wanted, id).await?;
+            found.verdict = history.verdict(found.verdict);
             if !customers.is_overtaken(query, id, &history, since) {
-                self.caller.record_shown(id);
-                let rendered = customers.render_with_history(&found, &history, self.shape)?;
-                return response::customer(rendered, verdict, self.request);
+                return Ok((found, Some(history)));
             }
             since = customers.arrival();
-            found = self.find().await.map_err(|refusal| self.refuse(refusal))?;
-            verdict = verdict.worst(found.verdict);
+            let again = self.find().await?;
+            found = Found {
+                verdict: found.verdict.worst(again.verdict),
+                ..again
+            };
         }
         Err(customer::Error::TooLate.into())
+    }
+
+    fn respond(
+        &self,
+        found: &Found,
+        history: Option<&FoundHistory>,
+    ) -> Result<CustomerResponse, ApiError> {
+        self.caller.require_contact(found.record.id)?;
+        self.caller.record_shown(found.record.id);
+        let customers = &self.state.customers;
+        let rendered = match history {
+            None => customers.render(found, self.shape)?,
+            Some(history) => customers.render_with_history(found, history, self.shape)?,
+        };
+        response::customer(rendered, found.verdict, self.request)
     }
 
     /// The problem of a look-up that found no customer. Counts what enumerates customers.
@@ -221,7 +242,10 @@ impl LookUp<'_> {
         if error.is_not_found() {
             self.caller.record_unknown(&self.query.lookup);
         }
-        let problem = self.problem(error);
+        if error == customer::Error::NotCached && !self.directives.only_if_cached {
+            return guard_tripped();
+        }
+        let problem = ApiError::from(error);
         let Some(candidates) = candidates else {
             return problem;
         };
@@ -231,13 +255,6 @@ impl LookUp<'_> {
         let digester = &self.state.rules.digester;
         audit::candidates(self.request_id, self.query, &candidates, digester);
         problem.candidates(&candidates)
-    }
-
-    fn problem(&self, error: customer::Error) -> ApiError {
-        if error == customer::Error::NotCached && !self.directives.only_if_cached {
-            return guard_tripped();
-        }
-        ApiError::from(error)
     }
 }
 

@@ -1,10 +1,13 @@
 //! Parses parameters into a look-up and the shape of its response. What cannot be valid is refused here, before it
 //! costs an upstream call.
 
+mod history;
+
 use std::{borrow::Cow, time::Duration};
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
+use self::history::RequestedParts;
 use super::{
     auth::Caller,
     directives::Directives,
@@ -93,24 +96,12 @@ struct RawLookup<'a> {
     before: Option<Timestamp>,
 }
 
-/// The value of `parts`.
-#[derive(Clone, Copy)]
-struct RequestedParts {
-    parts: PartSet,
-    history: HistorySet,
-}
-
 /// The value of `fresh`.
 enum FreshParam {
     /// `all`: every requested part.
     All,
     These(RequestedParts),
 }
-
-/// The items of a list that are sent where the request says nothing else.
-const DEFAULT_LIMIT: usize = 20;
-/// The most that a request may ask for.
-const MAX_LIMIT: usize = 100;
 
 impl LookupRules {
     /// Parses a look-up by identifier. Fails where the caller may not make it.
@@ -180,7 +171,7 @@ impl LookupRules {
     ) -> Result<Shape, ApiError> {
         let mut raw = RawLookup::read(params, ParamLocation::Body)?;
         raw.parts.get_or_insert(RequestedParts::EMPTY);
-        refuse_history(&raw)?;
+        history::refuse(&raw)?;
         self.shape(&raw, caller)
     }
 
@@ -208,7 +199,7 @@ impl LookupRules {
         let may_look_up_by = |kind| caller.require_identifier(kind);
         let lookup = self.lookup(&raw, ParamLocation::Body, may_look_up_by, now)?;
         caller.require_lookup(&lookup)?;
-        refuse_history(&raw)?;
+        history::refuse(&raw)?;
         let asked = requested(&raw).parts;
         Ok((lookup, raw.prefer, asked))
     }
@@ -297,7 +288,7 @@ impl LookupRules {
     ) -> Result<ParsedLookup, ApiError> {
         let shape = self.shape(raw, caller)?;
         let requested = requested(raw);
-        check_history(requested.history, raw, shape.view, caller)?;
+        history::check(requested.history, raw, shape.view, caller)?;
         let mut fresh = fresh_parts(raw.fresh.as_ref(), requested)?;
         if !fresh.is_empty() {
             caller.require(Scope::Fresh)?;
@@ -308,7 +299,7 @@ impl LookupRules {
         let history = (!requested.history.is_empty()).then(|| HistoryQuery {
             asked: requested.history,
             fresh: fresh.history,
-            limit: raw.limit.unwrap_or(DEFAULT_LIMIT),
+            limit: raw.limit.unwrap_or(history::DEFAULT_LIMIT),
             before: raw.before,
         });
         Ok(ParsedLookup {
@@ -396,58 +387,6 @@ fn refuse_national_id(kind: IdentifierKind, text: &str, today: Date) -> Result<(
     Ok(())
 }
 
-/// Refuses parts of the history, and what pages them, where only customers are looked up.
-fn refuse_history(raw: &RawLookup<'_>) -> Result<(), ApiError> {
-    const ONE: &str =
-        "pointTransactions, redeemedVouchers and purchases are for a look-up of one customer";
-    let is_named = |name: &str| Err(ApiError::parameter(name, ONE));
-    if !requested(raw).history.is_empty() {
-        return is_named("parts");
-    }
-    if raw.limit.is_some() {
-        return is_named("limit");
-    }
-    if raw.before.is_some() {
-        return is_named("before");
-    }
-    Ok(())
-}
-
-/// Refuses a part of the history that the caller may not see, and its parameters where none is requested. It is for
-/// staff, and for shoppers about themselves.
-fn check_history(
-    history: HistorySet,
-    raw: &RawLookup<'_>,
-    view: View,
-    caller: &Caller,
-) -> Result<(), ApiError> {
-    if history.is_empty() {
-        let needless = [
-            ("limit", raw.limit.is_some()),
-            ("before", raw.before.is_some()),
-        ];
-        return match needless.iter().find(|(_, is_given)| *is_given) {
-            None => Ok(()),
-            Some((name, _)) => Err(ApiError::parameter(
-                name,
-                "for pointTransactions, redeemedVouchers and purchases in parts",
-            )),
-        };
-    }
-    if caller.is_shopper() {
-        return Ok(());
-    }
-    caller.require(Scope::ReadFull)?;
-    if view == View::Full {
-        Ok(())
-    } else {
-        Err(ApiError::parameter(
-            "parts",
-            "pointTransactions, redeemedVouchers and purchases are in the view full",
-        ))
-    }
-}
-
 fn fresh_parts(
     fresh: Option<&FreshParam>,
     requested: RequestedParts,
@@ -460,29 +399,6 @@ fn fresh_parts(
             "fresh",
             "contains a part that is not in parts",
         )),
-    }
-}
-
-impl RequestedParts {
-    const EMPTY: Self = Self {
-        parts: PartSet::EMPTY,
-        history: HistorySet::EMPTY,
-    };
-
-    fn is_empty(self) -> bool {
-        self.parts.is_empty() && self.history.is_empty()
-    }
-
-    fn is_subset(self, other: Self) -> bool {
-        self.parts.is_subset(other.parts) && self.history.is_subset(other.history)
-    }
-
-    /// Those of them that can be requested fresh.
-    fn all_fresh(self) -> Self {
-        Self {
-            parts: self.parts.intersection(PartSet::INVALIDATABLE),
-            history: self.history,
-        }
     }
 }
 
@@ -524,8 +440,8 @@ impl<'a> RawLookup<'a> {
                             ApiError::parameter(&name, "whole days from 1d to 365d")
                         })?);
                 }
-                "limit" => raw.limit = Some(limit(&value)?),
-                "before" => raw.before = Some(before(&text(&name, value)?)?),
+                "limit" => raw.limit = Some(history::limit(&value)?),
+                "before" => raw.before = Some(history::before(&text(&name, value)?)?),
                 "parts" => raw.parts = Some(parts(value, location)?),
                 "fresh" => raw.fresh = Some(fresh(value, location)?),
                 _ => return Err(ApiError::parameter(&name, "unknown parameter")),
@@ -566,33 +482,6 @@ fn view(text: &str) -> Result<View, ApiError> {
 
 fn channel(text: &str) -> Result<Channel, ApiError> {
     Channel::from_name(text).ok_or_else(|| ApiError::parameter("channel", "ECOM, POS or OTHER"))
-}
-
-/// How many items: a number in a body, or its text.
-fn limit(value: &ParamValue<'_>) -> Result<usize, ApiError> {
-    let number = match value {
-        ParamValue::Number(number) => usize::try_from(*number).ok(),
-        ParamValue::Text(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            text.parse().ok()
-        }
-        _ => None,
-    };
-    number
-        .filter(|number| (1..=MAX_LIMIT).contains(number))
-        .ok_or_else(|| ApiError::parameter("limit", "a whole number from 1 to 100"))
-}
-
-fn before(text: &str) -> Result<Timestamp, ApiError> {
-    // The library reads other forms of ISO 8601 too, and names of zones.
-    let is_plain = |byte: u8| byte.is_ascii_digit() || b"-:.+TtZz".contains(&byte);
-    let time = match text.as_bytes().get(10) {
-        Some(b'T' | b't') if text.bytes().all(is_plain) => text.parse().ok(),
-        _ => None,
-    };
-    time.ok_or_else(|| {
-        let form = "an RFC 3339 time, such as 2026-11-23T12:00:00Z";
-        ApiError::parameter("before", form)
-    })
 }
 
 fn parts(value: ParamValue<'_>, location: ParamLocation) -> Result<RequestedParts, ApiError> {

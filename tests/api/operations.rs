@@ -66,6 +66,9 @@ async fn readiness_reports_breakers_pause_and_cache_size() {
         "vouchers",
         "points",
         "point_definitions",
+        "point_transactions",
+        "redeemed_vouchers",
+        "purchases",
         "changes",
     ];
     assert_eq!(groups, all.map(closed));

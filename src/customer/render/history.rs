@@ -83,10 +83,10 @@ impl HistoryContent {
         {
             to += 1;
         }
-        let last = items[from..to].last().filter(|_| to < items.len());
+        let end = items[from..to].last().filter(|_| to < items.len());
         PageJson {
             items: items[from..to].iter().map(json).collect(),
-            next: last.map(|last| rfc_3339(last.date())),
+            next: end.map(|item| rfc_3339(item.date())),
             truncated: list.truncated,
         }
     }

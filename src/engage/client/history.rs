@@ -95,19 +95,16 @@ impl EngageClient {
     ) -> Result<Partial<HistoryList<PointTransaction>>, Error> {
         let mut all = Partial::from(HistoryList::default());
         let fetched;
-        let points = match known {
-            Some(known) => {
-                if known.is_incomplete {
-                    all.left_out.push("accounts");
-                }
-                known.points
+        let points = if let Some(known) = known {
+            if known.is_incomplete {
+                all.left_out.push("accounts");
             }
-            None => {
-                turns.next().await?;
-                fetched = self.point_accounts(turns.permit, id, 1).await?;
-                all.left_out.extend(&fetched.left_out);
-                &fetched.data
-            }
+            known.points
+        } else {
+            turns.next().await?;
+            fetched = self.point_accounts(turns.permit, id, 1).await?;
+            all.left_out.extend(&fetched.left_out);
+            &fetched.data
         };
         let definitions = definitions(points, &mut all.left_out);
         let share = u32::try_from(definitions.len()).map_or(0, |count| {

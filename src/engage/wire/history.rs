@@ -71,14 +71,17 @@ impl Reader {
         let updated_on = date("lastUpdated", "purchases.lastUpdated");
         let latest_receipt_on = date("latestReceiptDate", "purchases.latestReceiptDate");
         let mut figures = |period| figures(&summary, period, &mut left_out);
-        let data = Purchases {
+        let purchases = Purchases {
             updated_on,
             latest_receipt_on,
             all: figures("All"),
             last_year: figures("LastYear"),
             last_two_years: figures("LastTwoYears"),
         };
-        Ok(Partial { data, left_out })
+        Ok(Partial {
+            data: purchases,
+            left_out,
+        })
     }
 
     /// Nothing says whether points can be used but their dates: unreadable ones leave it out.

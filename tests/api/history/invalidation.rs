@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::{EACH, PURCHASES, REDEEMED, TRANSACTIONS, alva, app, calls_of, each};
 use crate::{
-    harness::{Answer, TestApp, id, let_requests_arrive},
+    audit,
+    harness::{Answer, TestApp, id, let_requests_arrive, logs},
     operators::operate,
 };
 
@@ -168,7 +169,8 @@ async fn rest_of_the_answer_heeds_an_invalidation_during_a_call_for_history() {
 
 #[tokio::test]
 async fn moved_address_is_not_answered_with_the_former_owners_history() {
-    let app = app().await;
+    let app = audit::spawn().await;
+    app.get(&alva("none")).await.assert_ok();
     let query = format!("email={}&parts={PURCHASES}", ALVA.email);
     app.get(&query).await.assert_ok();
     invalidate(&app, Part::Profile.into()).await;
@@ -184,6 +186,12 @@ async fn moved_address_is_not_answered_with_the_former_owners_history() {
     hold.release();
     let answer = waiting.await.expect("an answer");
     assert_eq!(answer.assert_ok().at("/contactId"), new_owner);
+    let logs = logs();
+    let audited = logs
+        .lines()
+        .rfind(|line| line.contains("full view requested"));
+    let is_named = |line: &str| line.contains(&audit::digest(new_owner));
+    assert!(audited.is_some_and(is_named), "{audited:?}");
     assert_eq!(answer.at("/purchases"), Value::Null);
     assert_eq!(answer.at("/degraded"), json!([]));
 }

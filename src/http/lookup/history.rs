@@ -1,0 +1,127 @@
+//! What a look-up asks of a contact's history, and who may ask for it.
+
+use jiff::Timestamp;
+
+use super::RawLookup;
+use crate::{
+    config::Scope,
+    customer::view::View,
+    domain::{HistorySet, PartSet},
+    http::{auth::Caller, error::ApiError, params::ParamValue},
+};
+
+/// The items of a list that are sent where the request says nothing else.
+pub(super) const DEFAULT_LIMIT: usize = 20;
+/// The most that a request may ask for.
+const MAX_LIMIT: usize = 100;
+
+/// The value of `parts`.
+#[derive(Clone, Copy)]
+pub(super) struct RequestedParts {
+    pub(super) parts: PartSet,
+    pub(super) history: HistorySet,
+}
+
+impl RequestedParts {
+    pub(super) const EMPTY: Self = Self {
+        parts: PartSet::EMPTY,
+        history: HistorySet::EMPTY,
+    };
+
+    pub(super) fn is_empty(self) -> bool {
+        self.parts.is_empty() && self.history.is_empty()
+    }
+
+    pub(super) fn is_subset(self, other: Self) -> bool {
+        self.parts.is_subset(other.parts) && self.history.is_subset(other.history)
+    }
+
+    /// Those of them that can be requested fresh.
+    pub(super) fn all_fresh(self) -> Self {
+        Self {
+            parts: self.parts.intersection(PartSet::INVALIDATABLE),
+            history: self.history,
+        }
+    }
+}
+
+/// Refuses a part of the history that the caller may not see, and its parameters where none is requested. It is for
+/// staff, and for shoppers about themselves.
+pub(super) fn check(
+    history: HistorySet,
+    raw: &RawLookup<'_>,
+    view: View,
+    caller: &Caller,
+) -> Result<(), ApiError> {
+    if history.is_empty() {
+        let needless = [
+            ("limit", raw.limit.is_some()),
+            ("before", raw.before.is_some()),
+        ];
+        return match needless.iter().find(|(_, is_given)| *is_given) {
+            None => Ok(()),
+            Some((name, _)) => Err(ApiError::parameter(
+                name,
+                "for pointTransactions, redeemedVouchers and purchases in parts",
+            )),
+        };
+    }
+    if caller.is_shopper() {
+        return Ok(());
+    }
+    caller.require(Scope::ReadFull)?;
+    if view == View::Full {
+        Ok(())
+    } else {
+        Err(ApiError::parameter(
+            "parts",
+            "pointTransactions, redeemedVouchers and purchases are in the view full",
+        ))
+    }
+}
+
+/// Refuses parts of the history, and what pages them, where only customers are looked up.
+pub(super) fn refuse(raw: &RawLookup<'_>) -> Result<(), ApiError> {
+    let named = [
+        (
+            "parts",
+            raw.parts.is_some_and(|named| !named.history.is_empty()),
+        ),
+        ("limit", raw.limit.is_some()),
+        ("before", raw.before.is_some()),
+    ];
+    match named.iter().find(|(_, is_given)| *is_given) {
+        None => Ok(()),
+        Some((name, _)) => Err(ApiError::parameter(
+            name,
+            "pointTransactions, redeemedVouchers and purchases are for a look-up of one customer",
+        )),
+    }
+}
+
+/// How many items: a number in a body, or its text.
+pub(super) fn limit(value: &ParamValue<'_>) -> Result<usize, ApiError> {
+    let number = match value {
+        ParamValue::Number(number) => usize::try_from(*number).ok(),
+        ParamValue::Text(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            text.parse().ok()
+        }
+        _ => None,
+    };
+    number
+        .filter(|number| (1..=MAX_LIMIT).contains(number))
+        .ok_or_else(|| ApiError::parameter("limit", "a whole number from 1 to 100"))
+}
+
+pub(super) fn before(text: &str) -> Result<Timestamp, ApiError> {
+    // The library reads other forms of ISO 8601 too, and names of zones.
+    let is_plain = |byte: u8| byte.is_ascii_digit() || b"-:.+TtZz".contains(&byte);
+    let time = match text.as_bytes().get(10) {
+        Some(b'T' | b't') if text.bytes().all(is_plain) => text.parse().ok(),
+        _ => None,
+    };
+    time.ok_or_else(|| {
+        let form = "an RFC 3339 time, such as 2026-11-23T12:00:00Z";
+        ApiError::parameter("before", form)
+    })
+}

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod history;
+mod learned;
 mod maintenance;
 mod purges;
 mod records;

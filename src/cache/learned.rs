@@ -155,6 +155,11 @@ where
     ) -> Lesson {
         let Alias { id, provenance, .. } = *alias;
         let key = value.key();
+        // The contact was not protected when the alias was learned. No fence allows it to stay.
+        let is_own = |cached: &Alias| cached.id == id && cached.is_learned;
+        if !is_kept && cached.is_some_and(is_own) {
+            return Lesson::Forget;
+        }
         // Only a purge fences the audiences.
         let is_purged = !self.fences.allows(id, Part::Audiences, provenance.sequence);
         if !self.is_on() || is_purged || provenance.sequence <= self.fences.alias_not_before(key) {
@@ -188,8 +193,6 @@ where
             }
         }
         match cached {
-            // The contact was not protected when the alias was learned.
-            Some(cached) if !is_kept && cached.id == id && cached.is_learned => Lesson::Forget,
             _ if !is_kept || self.has_later_negative(key, &provenance) => Lesson::Nothing,
             Some(cached) if outlasts(cached) => Lesson::Nothing,
             // The call that fetched the profile was a look-up by this very identifier.

@@ -175,6 +175,8 @@ impl Machine {
             Op::MoveEmail { email, to, swap } => self.world.move_email(now, *email, *to, *swap),
             Op::MoveKey { key, to, swap } => self.world.move_key(now, *key, *to, *swap),
             Op::ShareEmail { email, with } => self.world.share_email(now, *email, *with),
+            Op::ShareKey { key, with } => self.world.share_key(now, *key, *with),
+            Op::Protect(contact) => self.world.protect(now, *contact),
             Op::Retype(contact) => self.world.retype(now, *contact),
             Op::Delete(contact) => self.world.set_alive(now, *contact, false),
             Op::Recreate(contact) => self.world.set_alive(now, *contact, true),

@@ -71,6 +71,24 @@ fn moved_aliases_lead_to_no_other_contact() {
 }
 
 #[test]
+fn learned_aliases_lead_to_no_other_contact() {
+    let focus = Focus {
+        name: "learned",
+        edits: 2,
+        alias_moves: 14,
+        lives: 3,
+        invalidations: 12,
+        purges: 6,
+        faults: 1,
+        directives: 5,
+        fresh: 10,
+        learns: true,
+        ..BALANCED
+    };
+    run(focus, "tests/model/regressions/learned.txt");
+}
+
+#[test]
 fn fresh_requests_get_the_present_state() {
     let focus = Focus {
         name: "fresh",

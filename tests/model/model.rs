@@ -2,6 +2,7 @@
 
 mod answers;
 mod calls;
+mod learned;
 mod purges;
 
 use std::{collections::HashMap, time::Duration};
@@ -15,8 +16,9 @@ use engage_bff::{
 use proptest::test_runner::TestCaseError;
 
 use crate::{
-    exchange::{Mark, Wire},
+    exchange::{Delivery, Mark, Wire},
     ops::Case,
+    served::ServedPart,
     setup,
     world::{Alias, CONTACTS, Change, Kind, TestLookup, World},
 };
@@ -103,6 +105,12 @@ pub(crate) struct Model {
     /// Whether the cache is large enough never to evict.
     remembers: bool,
     knows_custom_key: bool,
+    /// Whether aliases are learned.
+    learns: bool,
+    /// The alarms about identifiers of two contacts.
+    alarms: Vec<learned::Alarm>,
+    /// Whether anything was purged, or the cache was off.
+    is_disturbed: bool,
     /// Whether the budget may be spent, which counts as a fault.
     small_budget: bool,
     bounds: [PartMap<Bound>; CONTACTS],
@@ -143,6 +151,9 @@ impl Model {
             overview_lag: Duration::from_secs(case.overview_lag),
             remembers: case.max_bytes >= 1 << 20,
             knows_custom_key: case.knows_custom_key,
+            learns: case.learns,
+            alarms: Vec::new(),
+            is_disturbed: false,
             small_budget: case.small_budget,
             bounds: [PartMap::default(); CONTACTS],
             learnt: [0; CONTACTS],
@@ -181,6 +192,7 @@ impl Model {
             self.raise(world, contact, part, change, sequence, mark);
         }
         if parts == PartSet::ALL {
+            self.is_disturbed = true;
             // Its aliases are dropped too.
             self.known.retain(|_, known| *known != contact);
         }
@@ -209,6 +221,7 @@ impl Model {
 
     /// A purge of everything was acknowledged: the overview may still lag.
     pub(crate) fn everything_purged(&mut self, world: &World, sequence: Sequence, mark: Mark) {
+        self.is_disturbed = true;
         let lagging = world.as_of(mark.tick - self.lag);
         for contact in 0..CONTACTS {
             for part in Part::ALL {
@@ -224,17 +237,22 @@ impl Model {
     pub(crate) fn purged_by(
         &mut self,
         world: &World,
+        wire: &Wire,
         lookup: TestLookup,
         sequence: Sequence,
         mark: Mark,
     ) {
         self.last_notice = mark;
+        self.is_disturbed = true;
         let known = match lookup {
             TestLookup {
                 alias: Alias::Id(contact),
                 kind: None,
             } => Some(contact),
-            _ => self.known.remove(&lookup),
+            _ => {
+                let known = self.known.remove(&lookup);
+                known.filter(|known| !self.may_be_learned_anew(world, wire, lookup, *known))
+            }
         };
         let held = (0..CONTACTS).filter(|contact| {
             let shown = self.shown[*contact];
@@ -275,6 +293,18 @@ impl Model {
                 self.known.insert(caller.lookup, contact);
             }
             self.shown[contact] = Some(profile);
+        }
+    }
+
+    /// A purge by identifier may not find a contact whose cached profile has unreadable identifiers.
+    pub(crate) fn forget_unreadable(&mut self, wire: &Wire, profile: &ServedPart) {
+        let is_unreadable = |delivery: &Delivery| {
+            delivery.is_unreadable
+                && (delivery.contact, delivery.part) == (profile.contact, Part::Profile)
+                && profile.versions.contains(&delivery.version)
+        };
+        if wire.deliveries.iter().any(is_unreadable) {
+            self.shown[profile.contact] = None;
         }
     }
 

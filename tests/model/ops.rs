@@ -30,15 +30,10 @@ pub(crate) struct Case {
     pub(crate) small_budget: bool,
     /// Whether the tenant's custom key is known to be the member number.
     pub(crate) knows_custom_key: bool,
+    /// Whether `identifiers.unique` lists the kinds, so that aliases are learned.
+    pub(crate) learns: bool,
     /// Seeds the jitter.
     pub(crate) seed: u64,
-}
-
-impl Case {
-    /// Whether aliases are learned from profiles: in half of the cases.
-    pub(crate) fn learns_aliases(&self) -> bool {
-        self.seed % 2 == 1
-    }
 }
 
 /// A request.
@@ -96,7 +91,13 @@ pub(crate) enum Op {
         email: usize,
         with: usize,
     },
+    ShareKey {
+        key: usize,
+        with: usize,
+    },
     Retype(usize),
+    /// The contact becomes protected, or is no longer.
+    Protect(usize),
     Delete(usize),
     Recreate(usize),
     Invalidate(usize, PartSet),
@@ -177,6 +178,8 @@ pub(crate) struct Focus {
     pub(crate) long_time: u32,
     pub(crate) evictions: u32,
     pub(crate) small_budget: bool,
+    /// Whether aliases are learned in every case; otherwise in half of them.
+    pub(crate) learns: bool,
 }
 
 /// A little of everything.
@@ -197,4 +200,5 @@ pub(crate) const BALANCED: Focus = Focus {
     long_time: 4,
     evictions: 0,
     small_budget: false,
+    learns: false,
 };

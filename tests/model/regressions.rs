@@ -1,5 +1,7 @@
 //! The shortest sequences that once broke a promise, replayed whatever the random ones find.
 
+mod learned;
+
 use engage_bff::{
     config::ApiVersion,
     domain::{Part, PartSet},
@@ -25,13 +27,17 @@ fn case() -> Case {
         page: 100,
         small_budget: false,
         knows_custom_key: true,
+        learns: false,
         seed: 0,
     }
 }
 
 /// The same with aliases that are learned from profiles.
 fn case_that_learns() -> Case {
-    Case { seed: 1, ..case() }
+    Case {
+        learns: true,
+        ..case()
+    }
 }
 
 fn by(alias: Alias) -> TestLookup {

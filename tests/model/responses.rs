@@ -272,6 +272,7 @@ fn profile(contact: usize, state: &ContactState) -> Value {
             "firstName": label(contact, state.versions[Part::Profile]),
             "email": state.email.map(address),
             "memberNumber": state.key.map(member_number),
+            "secrecyMarked": state.is_protected,
         },
         "meta": {"contactType": state.kind.as_str()},
         "preferences": {},

@@ -110,12 +110,11 @@ pub(crate) fn service(case: &Case) -> Setup {
         PATIENCE,
         clock,
     );
-    let customers = if case.learns_aliases() {
-        let kinds = [IdentifierKind::Email, IdentifierKind::CustomKey];
-        customers.with_learned_aliases(UniqueKinds::new(kinds, custom_key))
-    } else {
-        customers
-    };
+    // Custom keys are unique only where it is known which attribute they are in.
+    let by_key = custom_key.map(|_| IdentifierKind::CustomKey);
+    let kinds = [IdentifierKind::Email].into_iter().chain(by_key);
+    let kinds = kinds.filter(|_| case.learns);
+    let customers = customers.with_learned_aliases(UniqueKinds::new(kinds, custom_key));
     Setup {
         customers,
         wire,

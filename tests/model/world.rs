@@ -153,6 +153,8 @@ pub(crate) fn member_number(key: usize) -> String {
 pub(crate) struct ContactState {
     pub(crate) alive: bool,
     pub(crate) kind: Kind,
+    /// Whether the identity is protected.
+    pub(crate) is_protected: bool,
     pub(crate) email: Option<usize>,
     pub(crate) key: Option<usize>,
     /// The change that made each part.
@@ -198,6 +200,7 @@ impl World {
         let state = |kind, email, key| ContactState {
             alive: true,
             kind,
+            is_protected: false,
             email: Some(email),
             key,
             versions: PartMap::splat(0),
@@ -324,6 +327,22 @@ impl World {
         });
     }
 
+    /// Gives a member number to one more contact.
+    pub(crate) fn share_key(&mut self, now: Tick, key: usize, with: usize) {
+        self.alter_profiles(now, |contact, state| {
+            if contact == with {
+                state.key = Some(key);
+            }
+        });
+    }
+
+    /// Marks the contact as protected, or no longer.
+    pub(crate) fn protect(&mut self, now: Tick, contact: usize) {
+        self.alter_profiles(now, |other, state| {
+            state.is_protected ^= contact == other;
+        });
+    }
+
     /// Changes the contact's type to the other one.
     pub(crate) fn retype(&mut self, now: Tick, contact: usize) {
         self.alter_profiles(now, |other, state| {
@@ -349,9 +368,11 @@ impl World {
     fn alter_profiles(&mut self, now: Tick, change: impl Fn(usize, &mut ContactState)) {
         self.alter(now, |contacts, number| {
             for (contact, state) in contacts.iter_mut().enumerate() {
-                let before = (state.email, state.key, state.kind);
+                let identity =
+                    |state: &ContactState| (state.email, state.key, state.kind, state.is_protected);
+                let before = identity(state);
                 change(contact, state);
-                if before != (state.email, state.key, state.kind) {
+                if before != identity(state) {
                     state.versions[Part::Profile] = number;
                 }
             }

@@ -46,6 +46,7 @@ impl Machine {
         }
         self.check_calls()?;
         self.check_answers()?;
+        self.check_alarms()?;
         if self.is_idle {
             self.check_idle()?;
             self.model.apply_reads(
@@ -63,7 +64,11 @@ impl Machine {
         let wire = lock(&self.wire);
         let new = &wire.calls[self.checked_calls..];
         self.model.check_repeats(&wire, new)?;
-        self.model.check_back_off(&wire, new)?;
+        // A request for fresh data may have arrived before the failure, and make its call after another one.
+        let mut waiting = self.waiting.values();
+        if !waiting.any(|(caller, _)| !caller.query.fresh.is_empty()) {
+            self.model.check_back_off(&wire, new)?;
+        }
         self.checked_calls = wire.calls.len();
         for call in &wire.calls {
             demand!(
@@ -132,12 +137,25 @@ impl Machine {
                         let profile = &served_parts(found)?[0];
                         let version = profile.versions[0];
                         self.model.answered(&caller, profile.contact, version);
+                        self.model.forget_unreadable(&lock(&self.wire), profile);
                         self.answers.push((Arc::clone(found), caller.query.asked));
                     }
                     Err(_) => self.model.refused(&caller),
                 }
                 self.last = Some((number, outcome));
             }
+        }
+        Ok(())
+    }
+
+    /// P1: an alarm about an identifier of two contacts has a reason, and where there is one, there is an alarm.
+    fn check_alarms(&mut self) -> CheckResult {
+        let (now, wire) = (self.now(), lock(&self.wire));
+        let totals = self.customers.alias_conflicts();
+        self.model.note_alarms(&totals, now);
+        self.model.check_alarms(&self.world, &wire, now)?;
+        if self.is_idle {
+            self.model.check_conflicts(&self.world, &wire, now)?;
         }
         Ok(())
     }
@@ -272,13 +290,20 @@ impl Machine {
             return Ok(());
         };
         let all = self.world.now().owners(lookup);
-        let owners = match (&all[..], prefer) {
+        let mut owners = match (&all[..], prefer) {
             ([_, _, ..], Some(_)) => self.world.now().owners(TestLookup {
                 kind: prefer,
                 ..lookup
             }),
             _ => all.clone(),
         };
+        if prefer.is_none()
+            && let Ok((found, _)) = &outcome
+        {
+            let answered = served_parts(found)?[0].contact;
+            self.model
+                .keep_what_may_be_learned(&self.world, lookup, answered, &mut owners);
+        }
         let expected = match (&all[..], &owners[..]) {
             (_, [_]) => None,
             ([], _) => Some(engage::Error::NotFound),

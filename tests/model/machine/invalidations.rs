@@ -110,8 +110,10 @@ impl Machine {
             .purge_by(&built)
             .await
             .expect("there is no shared tier");
-        let mark = lock(&self.wire).mark(self.now());
-        self.model.purged_by(&self.world, lookup, sequence, mark);
+        let mut wire = lock(&self.wire);
+        let mark = wire.mark(self.now());
+        self.model
+            .purged_by(&self.world, &wire, lookup, sequence, mark);
     }
 
     pub(super) async fn purge_everything(&mut self) {

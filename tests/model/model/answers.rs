@@ -81,6 +81,7 @@ impl Model {
                 let is_in_doubt = deliveries.iter().any(|delivery| self.is_in_doubt(delivery));
                 self.check_contact(world, wire, caller, served, is_in_doubt, now)?;
                 self.check_window(world, caller, served, faults, now)?;
+                self.check_source(world, wire, caller, served, faults, now)?;
             }
         }
         Ok(())

@@ -32,6 +32,11 @@ impl Focus {
             select(vec![100, 100, 1]),
             Just(self.small_budget),
             any::<bool>(),
+            select(if self.learns {
+                vec![true]
+            } else {
+                vec![false, true]
+            }),
             any::<u64>(),
         )
             .prop_map(
@@ -43,6 +48,7 @@ impl Focus {
                     page,
                     small_budget,
                     knows_custom_key,
+                    learns,
                     seed,
                 )| Case {
                     version,
@@ -52,6 +58,7 @@ impl Focus {
                     page,
                     small_budget,
                     knows_custom_key,
+                    learns,
                     seed,
                 },
             )
@@ -204,6 +211,8 @@ fn alias_move() -> impl Strategy<Value = Op> {
         3 => (0..2usize, contact(), any::<bool>()).prop_map(|(email, to, swap)| Op::MoveEmail { email, to, swap }),
         2 => (0..2usize, contact(), any::<bool>()).prop_map(|(key, to, swap)| Op::MoveKey { key, to, swap }),
         2 => (0..2usize, contact()).prop_map(|(email, with)| Op::ShareEmail { email, with }),
+        1 => (0..2usize, contact()).prop_map(|(key, with)| Op::ShareKey { key, with }),
+        2 => contact().prop_map(Op::Protect),
         2 => contact().prop_map(Op::Retype),
     ]
 }

@@ -233,7 +233,7 @@ fn is_shared(world: &World, wire: &Wire, lookup: TestLookup) -> bool {
     };
     let is_ambiguous = |call: &Call| {
         let response = call.response.as_ref();
-        response.is_some_and(|response| matches!(response.answer, Err(Error::MultipleMatches)))
+        response.is_some_and(|response| matches!(response.answer, Err(Error::MultipleMatches(_))))
     };
     (0..CONTACTS).filter(has_shown).count() > 1 || calls_by(wire, lookup).any(is_ambiguous)
 }

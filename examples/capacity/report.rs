@@ -97,7 +97,7 @@ impl Report {
             let (identifiers, id) = match setting.mix {
                 Mix::Several { typed_ids: true } => ("several", "with type"),
                 Mix::Several { typed_ids: false } => ("several", "without type"),
-                Mix::One | Mix::ShopAndTill => ("one", ""),
+                Mix::One | Mix::ShopAndTill => ("one", "none sent"),
             };
             let unique = &setting.config.identifiers.unique;
             let unique = match unique.iter().map(|kind| kind.as_str()).collect::<Vec<_>>() {

@@ -97,6 +97,10 @@ struct Bound {
 
 /// What the service knows, and what follows from it.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a plain fact about the case"
+)]
 pub(crate) struct Model {
     /// How far the world's overview lags at most.
     lag: Duration,
@@ -244,15 +248,13 @@ impl Model {
     ) {
         self.last_notice = mark;
         self.is_disturbed = true;
-        let known = match lookup {
-            TestLookup {
-                alias: Alias::Id(contact),
-                kind: None,
-            } => Some(contact),
-            _ => {
-                let known = self.known.remove(&lookup);
-                known.filter(|known| !self.may_be_learned_anew(world, wire, lookup, *known))
-            }
+        let known = if let Alias::Id(contact) = lookup.alias
+            && lookup.kind.is_none()
+        {
+            Some(contact)
+        } else {
+            let known = self.known.remove(&lookup);
+            known.filter(|known| !self.may_be_learned_anew(world, wire, lookup, *known))
         };
         let held = (0..CONTACTS).filter(|contact| {
             let shown = self.shown[*contact];

@@ -190,7 +190,7 @@ impl Model {
             return false;
         }
         let holds = |contact: &usize| {
-            let Some(shown) = self.shown[*contact] else {
+            let Some(version) = self.shown[*contact] else {
                 return false;
             };
             let shows = |delivery: &Delivery| {
@@ -199,12 +199,11 @@ impl Model {
             };
             let is_recent = |delivery: &Delivery| {
                 let age = now.since(delivery.flight.tick);
-                delivery.version == shown
+                delivery.version == version
                     && age < lifetime(Part::Profile)
                     && age < self.overview_lag
             };
-            profiles(wire, *contact).all(|delivery| shows(delivery))
-                && profiles(wire, *contact).any(is_recent)
+            profiles(wire, *contact).all(shows) && profiles(wire, *contact).any(is_recent)
         };
         (0..CONTACTS).filter(holds).count() > 1
     }

@@ -85,6 +85,9 @@ async fn check(config: &Config, online: bool, json: bool) -> Result<(), anyhow::
         writeln!(std::io::stderr(), "warning: {warning}")?;
     }
     if online {
+        if let Some(advice) = config.advice_about_unique() {
+            writeln!(std::io::stderr(), "advice: {advice}")?;
+        }
         return try_shared_tier(config, json).await;
     }
     print(config)

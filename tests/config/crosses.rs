@@ -230,6 +230,11 @@ fn unique_identifiers_are_of_four_kinds_each_listed_once() {
     let all = unique("email,mobilePhone,customKey,socialSecurityNumber");
     let config = load(MINIMAL, &[all, custom_key]).expect("a configuration");
     assert_eq!(config.identifiers.unique.len(), 4);
+    let advice = config.advice_about_unique().expect("advice");
+    let expected = "identifiers.unique lists email, mobilePhone, customKey, socialSecurityNumber: Engage's API does not tell";
+    assert!(advice.starts_with(expected), "{advice}");
+    let config = load(MINIMAL, &[]).expect("a configuration");
+    assert_eq!(config.advice_about_unique(), None);
     let file = format!("{MINIMAL}[identifiers]\nunique = [\"mobilePhone\", \"email\"]\n");
     let config = load(&file, &[]).expect("a configuration");
     assert_eq!(config.identifiers.unique.len(), 2);

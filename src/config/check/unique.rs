@@ -30,4 +30,18 @@ impl Config {
             );
         }
     }
+
+    /// What an operator must look up about `identifiers.unique`, since Engage's API does not tell it. `None` where no
+    /// kind is listed.
+    pub fn advice_about_unique(&self) -> Option<String> {
+        let kinds = self.identifiers.unique.iter().map(|kind| kind.as_str());
+        let kinds: Vec<_> = kinds.collect();
+        (!kinds.is_empty()).then(|| {
+            format!(
+                "{KEY} lists {}: Engage's API does not tell whether it keeps two contacts of a type from sharing one; \
+                 look it up in the tenant's contact types (key attributes), or ask Voyado",
+                kinds.join(", ")
+            )
+        })
+    }
 }

@@ -24,7 +24,8 @@ const ATTRIBUTES: [&str; 4] = [
     "memberNumber",
     "socialSecurityNumber",
 ];
-/// How many contacts there are: two thirds are members. Of each kind there are as many values as members.
+/// How many contacts there are: two thirds are members. Of each kind there are as many values as members, and one more
+/// for each contact, which it has once it has lost another.
 const PEOPLE: usize = 36;
 /// How many changes are remembered for look-ups.
 const RECENT: usize = 30;
@@ -43,13 +44,13 @@ pub(crate) struct Slot {
 /// What a contact has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct State {
-    values: [Option<usize>; 4],
+    values: [usize; 4],
     is_member: bool,
 }
 
 impl State {
     pub(crate) fn has(&self, slot: Slot) -> bool {
-        self.values[slot.kind] == Some(slot.value) && self.is_member == slot.is_member
+        self.values[slot.kind] == slot.value && self.is_member == slot.is_member
     }
 }
 
@@ -95,7 +96,7 @@ impl People {
         let others = (0..PEOPLE - VALUES).map(|value| (value, false));
         for (value, is_member) in members.chain(others) {
             let state = State {
-                values: [Some(value); 4],
+                values: [value; 4],
                 is_member,
             };
             let attributes = ATTRIBUTES.iter().enumerate();
@@ -191,18 +192,18 @@ impl People {
             2..8 => changed
                 .iter()
                 .for_each(|from| self.states[*from].values[kind] = own),
+            // Not none: a hidden field would not contradict what `/contacts/id` said a moment ago.
             _ => changed
                 .iter()
-                .for_each(|from| self.states[*from].values[kind] = None),
+                .for_each(|from| self.states[*from].values[kind] = VALUES + from),
         }
-        self.states[to].values[kind] = Some(slot.value);
+        self.states[to].values[kind] = slot.value;
         changed.retain(|from| *from != to);
         changed.push(to);
         for person in &changed {
-            let value = self.states[*person].values[kind];
-            let value = value.map_or(Value::Null, |value| json!(text(kind, value)));
+            let value = text(kind, self.states[*person].values[kind]);
             let contact = engage.contact(&self.ids[*person].to_string());
-            contact.attribute(ATTRIBUTES[kind], value);
+            contact.attribute(ATTRIBUTES[kind], json!(value));
             self.recent.push_back((slot, *person));
         }
         let old = self.recent.len().saturating_sub(RECENT);
@@ -247,5 +248,5 @@ fn text(kind: usize, value: usize) -> String {
 
 /// The value of a profile's field.
 pub(crate) fn value_of(kind: usize, shown: &str) -> Option<usize> {
-    (0..VALUES).find(|value| text(kind, *value) == shown)
+    (0..VALUES + PEOPLE).find(|value| text(kind, *value) == shown)
 }

@@ -1,12 +1,15 @@
 //! The state of admission under its one lock, and how a call waits for it.
 
+mod pending_wait;
+
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 
+use self::pending_wait::PendingWait;
 use super::{
     AdmissionRequest, CallLimits,
     breaker::{Breaker, CallResult, Decision},
@@ -17,7 +20,6 @@ use super::{
 };
 use crate::{
     clock::{Clock, Tick},
-    domain::Requesters,
     engage::{
         call_metrics::CallMetrics,
         error::Error,
@@ -357,66 +359,5 @@ impl Waiter {
     /// Sends the decision; it is discarded if the waiting call was dropped.
     fn decide(self, decision: Outcome) {
         let _ = self.sender.send(decision);
-    }
-}
-
-/// A call that waits for its decision. Dropping it before then leaves the queue and returns a permit already granted.
-struct PendingWait<'a> {
-    shared: &'a Arc<Shared>,
-    ticket: u64,
-    group: Group,
-    needs_permit: bool,
-    receiver: oneshot::Receiver<Outcome>,
-    is_decided: bool,
-}
-
-impl PendingWait<'_> {
-    async fn decision(
-        &mut self,
-        requesters: &mut watch::Receiver<Requesters>,
-        mut since: Tick,
-    ) -> Outcome {
-        let shared = self.shared;
-        let clock = &shared.clock;
-        let mut may_change = true;
-        loop {
-            // Registered before the state is read, so that no notification is missed.
-            let released = shared.released.notified();
-            let now = clock.tick();
-            let wake = {
-                let mut state = shared.state();
-                state.dispatch(now);
-                shared.notice_demand(&state, now);
-                let deadline = state.deadline(since);
-                state.wakes_at(now).map_or(deadline, |at| at.min(deadline))
-            };
-            tokio::select! {
-                biased;
-                decision = &mut self.receiver => return decision.unwrap_or(Err(Error::Lost)),
-                changed = requesters.changed(), if may_change => {
-                    may_change = changed.is_ok();
-                    let requesters = requesters.borrow_and_update().clone();
-                    let updated =
-                        shared.state().queue.update(self.ticket, requesters, clock.tick());
-                    since = updated.unwrap_or(since);
-                }
-                () = released => {}
-                () = clock.sleep_until(wake) => {}
-            }
-        }
-    }
-}
-
-impl Drop for PendingWait<'_> {
-    fn drop(&mut self) {
-        if self.is_decided {
-            return;
-        }
-        let was_waiting = self.shared.state().queue.remove(self.ticket).is_some();
-        if let (false, true, Ok(Ok(grant))) =
-            (was_waiting, self.needs_permit, self.receiver.try_recv())
-        {
-            self.shared.release(self.group, &grant);
-        }
     }
 }

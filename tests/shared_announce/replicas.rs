@@ -233,13 +233,11 @@ impl Replica {
         let answer = Answer::of(self.client.get(url).header("x-api-key", KEY));
         tokio::pin!(answer);
         loop {
-            match tokio::time::timeout(LATE, &mut answer).await {
-                Ok(answer) => return answer,
-                Err(_) => {
-                    self.clock_of_engage.advance(STEP);
-                    self.clock.advance(STEP);
-                }
+            if let Ok(answer) = tokio::time::timeout(LATE, &mut answer).await {
+                return answer;
             }
+            self.clock_of_engage.advance(STEP);
+            self.clock.advance(STEP);
         }
     }
 

@@ -66,8 +66,9 @@ impl Traffic {
             Ok(answer) => {
                 let text = String::from_utf8_lossy(&answer.body);
                 let end = &text[text.floor_char_boundary(text.len().saturating_sub(600))..];
+                let took = self.world.clock.tick().since(asked);
                 ledger.fail(&format!(
-                    "{} {}: {end}",
+                    "{} {} after {took:?}: {end}",
                     answer.status,
                     answer.cache_status()
                 ));

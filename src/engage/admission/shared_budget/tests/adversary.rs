@@ -8,7 +8,7 @@ use fastrand::Rng;
 use super::{
     BURST, RATE, TOKEN_LEASE,
     network::{Faults, Network},
-    server::{Command, Reply, Without},
+    server::{Command, Reply, Server, Without},
     strict_bound_is_kept,
 };
 use crate::{clock::Tick, rate::Bucket};
@@ -175,7 +175,8 @@ fn run(seed: u64, faults: Faults, without: Without, breaks: Breaks) -> Vec<u64> 
                 calls.extend((0..spent).map(|_| now));
             }
             if replica.sent.is_none() && now >= replica.next {
-                replica.next = now + rng.u64(0..200);
+                let pause = [20, 200][rng.usize(0..2)];
+                replica.next = now + rng.u64(0..pause);
                 let command = replica.command(now, &mut rng);
                 network.send(index, command, now);
             }
@@ -219,7 +220,6 @@ fn each_rule_is_needed() {
 #[ignore = "takes minutes: `BUDGET_CASES=20000`"]
 fn rarely_needed_rules_are_needed() {
     for (without, breaks) in [
-        (Without::Emptiness, Breaks::Nothing),
         (Without::Nothing, Breaks::LastTokens),
         (Without::Nothing, Breaks::Empty),
         (Without::Nothing, Breaks::Arrival),
@@ -228,4 +228,46 @@ fn rarely_needed_rules_are_needed() {
         println!("without {without:?}, {breaks:?}: {failed:?}");
         assert!(failed.is_some(), "without {without:?}, {breaks:?}");
     }
+}
+
+/// Three replicas hold the whole burst when the budget is lost, lend again at once, and spend all that they have just
+/// before the first tokens lapse. Returns the times of their calls.
+fn calls_after_a_loss(without: Without) -> Vec<u64> {
+    let mut server = Server::new(without, 0);
+    let mut held = [0; 3];
+    for (number, now, wanted) in [
+        (1, 0, 0),
+        (2, 1000, 4),
+        // Lost.
+        (3, 1010, 0),
+        (4, 1050, 4),
+        (5, 1090, 4),
+    ] {
+        if number == 3 {
+            server = Server::new(without, now);
+        }
+        for (replica, held) in (0..).zip(&mut held) {
+            let command = Command {
+                replica,
+                number,
+                wanted,
+                held: *held,
+                returned: 0,
+                known_replicas: 3,
+                lent_until: now + 2000,
+                pause: None,
+            };
+            *held += server.run(command, now).granted;
+        }
+    }
+    vec![1099; held.iter().map(|of_one| *of_one as usize).sum()]
+}
+
+#[test]
+fn new_budget_gives_nothing_while_tokens_of_the_lost_one_are_used() {
+    let calls = calls_after_a_loss(Without::Nothing);
+    assert_eq!(calls.len(), 10);
+    assert!(strict_bound_is_kept(&calls));
+    let calls = calls_after_a_loss(Without::Emptiness);
+    assert!(!strict_bound_is_kept(&calls), "{} calls", calls.len());
 }

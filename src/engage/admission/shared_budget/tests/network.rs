@@ -123,7 +123,9 @@ impl Network {
     }
 
     fn begin_fault(&mut self, now: Millis) {
-        let until = now + self.rng.u64(1..=self.faults.longest);
+        // Some are as short as a round trip.
+        let longest = [self.faults.longest, 20][self.rng.usize(0..2)];
+        let until = now + self.rng.u64(1..=longest);
         match self.rng.u8(0..if self.faults.ends { 5 } else { 4 }) {
             0 => self.restart_server(until),
             1 => self.frozen_until = until,

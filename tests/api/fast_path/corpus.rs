@@ -45,7 +45,7 @@ pub(super) struct Generated {
     pub(super) text: String,
     /// Whether its head has nothing but what the fast path understands.
     pub(super) is_plain: bool,
-    /// Whether the response would be in the audited view.
+    /// Whether the response would be in the audited view, or that is the client's default.
     pub(super) is_full_view: bool,
 }
 
@@ -199,8 +199,7 @@ pub(super) fn requests(etag: &str) -> impl Strategy<Value = Generated> + use<> {
         Generated {
             text,
             is_plain,
-            is_full_view: query.contains("view=full")
-                || (key == TILL && !query.contains("view=storefront")),
+            is_full_view: query.contains("view=full") || key == TILL,
         }
     })
 }

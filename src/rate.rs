@@ -62,7 +62,12 @@ impl Bucket {
 
     /// Whether at least half of the burst is available.
     pub fn is_half_full(&self, now: Tick) -> bool {
-        self.next.since(now) <= self.tolerance / 2
+        self.half_full_at(now) <= now
+    }
+
+    /// When half of the burst is available; `now` if it is.
+    pub fn half_full_at(&self, now: Tick) -> Tick {
+        (self.next.max(now) - self.tolerance / 2).max(now)
     }
 }
 

@@ -84,6 +84,11 @@ impl WaitQueue {
         self.waiting.len()
     }
 
+    /// Whether a call of this class waits.
+    pub(super) fn has(&self, class: PriorityClass) -> bool {
+        self.waiting.iter().any(|waiter| waiter.class() == class)
+    }
+
     /// For how many of them tokens of a shared budget are requested now. Those that no person waits for get a few at a
     /// time: other replicas may have people who wait for the same tokens.
     pub(super) fn token_demand(&self) -> usize {

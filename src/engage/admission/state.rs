@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Tick},
+    domain::PriorityClass,
     engage::{
         call_metrics::CallMetrics,
         error::Error,
@@ -302,6 +303,11 @@ impl State {
             let Some(NextCall { ticket, requester }) = self.next() else {
                 return;
             };
+            let is_deferred = requester.priority.class() == PriorityClass::Deferred;
+            if is_deferred && self.throttle.next_deferred(now) > now {
+                // Nor may a call of a lower class.
+                return;
+            }
             let Some(waiter) = self.queue.remove(ticket) else {
                 return;
             };
@@ -351,7 +357,11 @@ impl State {
     /// When the rate limit next admits a call, if not now. Calls that wait for a permit are woken when one is returned.
     fn wakes_at(&self, now: Tick) -> Option<Tick> {
         let next = self.throttle.next(now);
-        (next > now).then_some(next)
+        if next > now {
+            return Some(next);
+        }
+        let deferred = self.throttle.next_deferred(now);
+        (deferred > now && self.queue.has(PriorityClass::Deferred)).then_some(deferred)
     }
 }
 

@@ -68,6 +68,16 @@ impl Throttle {
         next.max(ends_at).max(self.last + self.spacing(now))
     }
 
+    /// The same for a call that no person waits for and that is one of many: it leaves half of the burst. Of a shared
+    /// budget only a few tokens at a time are leased for such calls.
+    pub(super) fn next_deferred(&self, now: Tick) -> Tick {
+        let half = match &self.tokens {
+            Tokens::Own(bucket) => bucket.half_full_at(now),
+            Tokens::Shared(_) => now,
+        };
+        self.next(now).max(half)
+    }
+
     /// Takes a token; `false` if no call may start now.
     pub(super) fn take(&mut self, now: Tick) -> bool {
         let is_taken = self.next(now) <= now

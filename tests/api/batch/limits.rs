@@ -200,6 +200,33 @@ async fn look_up_without_budget_is_tried_again_until_the_deadline() {
 }
 
 #[tokio::test]
+async fn batch_leaves_half_of_the_burst_to_people() {
+    let app = TestApp::with(|config| {
+        config.engage.requests_per_second = 50.0;
+        config.engage.burst = 10;
+    })
+    .await;
+    let ids = app.engage.contact_ids().split_off(5);
+    let mut reader = Reader::open(&app, TILL, &json!({"lookups": by_id(&ids[..20])})).await;
+    for _ in 0..5 {
+        assert_eq!(reader.next().await.expect("a line")["status"], json!(200));
+    }
+    let_requests_arrive().await;
+    assert_eq!(app.engage.total_calls(), 5);
+    // The clock stands still: these wait for nothing.
+    for id in &ids[20..25] {
+        app.get_as(READER, &format!("contactId={id}&parts=none"))
+            .await
+            .assert_ok();
+    }
+    // The rest takes what is refilled above the half.
+    let _clock = app.run_clock();
+    for _ in 5..20 {
+        assert_eq!(reader.next().await.expect("a line")["status"], json!(200));
+    }
+}
+
+#[tokio::test]
 async fn open_breaker_is_said_at_once_in_each_line() {
     let app = TestApp::spawn().await;
     let ids = app.engage.contact_ids().split_off(5);

@@ -1,9 +1,11 @@
 //! The JSON form of the answer, key by key; the customer's own data is in `person`.
 
+mod history;
+
 use serde::{Serialize, Serializer};
 
+pub(super) use self::history::{PageJson, PurchasesJson, RedeemedJson, TransactionJson};
 use super::{
-    history::{PageJson, PurchasesJson, RedeemedJson, TransactionJson},
     person::{AudienceJson, ConsentJson, ContactabilityJson, PreferencesJson, ProfileJson},
     time::maybe_rfc_3339,
 };

@@ -14,6 +14,10 @@ use super::{
 };
 use crate::harness::{Answer, wait};
 
+/// Between attempts to deliver or to purge, at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
 pub(super) struct Traffic {
     world: Arc<World>,
     random: Rng,
@@ -161,15 +165,23 @@ impl Traffic {
         self.world.changes.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Waits before the next attempt. Not always for so short a time: each attempt overtakes the calls about the contact at
+    /// one replica, and a reader gives up who is overtaken a dozen times.
+    async fn wait_longer(&mut self, pause: &mut Duration) {
+        wait(pause.mul_f64(0.5 + self.random.f64())).await;
+        *pause = (*pause * 2).min(LONGEST_PAUSE);
+    }
+
     /// Delivers a webhook until it is accepted, as its sender does.
     async fn deliver(&mut self, event: &str, id: &str) {
         let signed = self.world.engage.webhook(event, id);
+        let mut pause = FIRST_PAUSE;
         loop {
             let number = self.random.usize(..3);
             let status = self.world.replicas[number].deliver(signed.clone()).await;
             match status {
                 204 => return,
-                503 => wait(Duration::from_millis(self.random.u64(50..200))).await,
+                503 => self.wait_longer(&mut pause).await,
                 other => return self.world.ledger.fail(&format!("a webhook: {other}")),
             }
         }
@@ -177,11 +189,12 @@ impl Traffic {
 
     /// Purges until it is accepted, as an operator does.
     async fn purge(&mut self, id: &str) {
+        let mut pause = FIRST_PAUSE;
         loop {
             let number = self.random.usize(..3);
             match self.world.replicas[number].purge(id).await {
                 204 => return,
-                503 => wait(Duration::from_millis(self.random.u64(50..200))).await,
+                503 => self.wait_longer(&mut pause).await,
                 other => return self.world.ledger.fail(&format!("a purge: {other}")),
             }
         }

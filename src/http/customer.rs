@@ -105,7 +105,7 @@ async fn find(
     let (shape, history) = (lookup.shape, lookup.history);
     let on_unavailable = lookup.on_unavailable;
     let query = customer_query(state, caller, lookup, directives, now);
-    let look_up = LookUp {
+    let search = LookUp {
         state,
         caller,
         query: &query,
@@ -114,11 +114,11 @@ async fn find(
         request,
         request_id,
     };
-    let found = look_up.find().await;
+    let found = search.find().await;
     let contact = found.as_ref().ok().map(|found| found.record.id);
     let found = match (found, &history) {
         (Ok(found), None) => Ok((found, None)),
-        (Ok(found), Some(history)) => Box::pin(look_up.find_history(history, found)).await,
+        (Ok(found), Some(history)) => Box::pin(search.find_history(history, found)).await,
         (Err(refusal), _) => Err(refusal),
     };
     // After a search for the history it may be another one.
@@ -126,7 +126,7 @@ async fn find(
         .as_ref()
         .map_or(contact, |(found, _)| Some(found.record.id));
     let outcome = match found {
-        Ok((found, history)) => look_up.respond(&found, history.as_ref()),
+        Ok((found, history)) => search.respond(&found, history.as_ref()),
         Err(refusal)
             if on_unavailable == OnUnavailable::Guest && refusal.error.is_unavailable() =>
         {
@@ -134,7 +134,7 @@ async fn find(
             let history = history.unwrap_or_default();
             response::guest(state.customers.render_guest(&shape, history, now), request)
         }
-        Err(refusal) => Err(look_up.refuse(refusal)),
+        Err(refusal) => Err(search.refuse(refusal)),
     };
     if shape.view == View::Full {
         let digester = &state.rules.digester;

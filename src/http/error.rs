@@ -62,8 +62,14 @@ pub struct ApiError {
     challenge: &'static str,
     /// The name of the limit that was exceeded, and what it admits a second.
     rate: Option<(RateLimit, NonZeroU32)>,
-    candidates: Option<Box<[CandidateJson]>>,
+    /// Boxed, to keep this type small.
+    candidates: Option<Box<Candidates>>,
 }
+
+/// The contacts that share an identifier.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+struct Candidates(Box<[CandidateJson]>);
 
 /// One of several contacts that share an identifier.
 #[derive(Clone, Debug, Serialize)]
@@ -159,7 +165,8 @@ impl ApiError {
             contact_id: candidate.id,
             contact_type: candidate.contact_type.as_ref().map(|of| of.as_str().into()),
         };
-        self.candidates = Some(candidates.iter().map(json).collect());
+        let named = candidates.iter().map(json).collect();
+        self.candidates = Some(Box::new(Candidates(named)));
         self
     }
 
@@ -287,7 +294,7 @@ struct Problem<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    candidates: Option<&'a [CandidateJson]>,
+    candidates: Option<&'a Candidates>,
 }
 
 impl<'a> Problem<'a> {

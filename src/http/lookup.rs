@@ -228,11 +228,11 @@ impl LookupRules {
                 continue;
             }
             let names = list("parts", value, FORM, ParamLocation::Body)?;
-            let named = part_set(&names, "parts", FORM, |part| part != Part::Audiences)?;
-            if named.parts.is_empty() || !named.history.is_empty() {
+            let reported = part_set(&names, "parts", FORM, |part| part != Part::Audiences)?;
+            if reported.parts.is_empty() || !reported.history.is_empty() {
                 return Err(ApiError::parameter("parts", FORM));
             }
-            parts = named.parts;
+            parts = reported.parts;
         }
         let raw = RawLookup::read(identifier, ParamLocation::Body)?;
         let may_look_up_by = |kind| caller.require_identifier(kind);

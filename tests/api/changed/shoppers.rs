@@ -3,6 +3,7 @@
 use engage_bff::config::Scope;
 use engage_simulator::fixtures::{ALVA, BO, CIM};
 use http::header::AUTHORIZATION;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{VOUCHER, assert_taken, by_email, called, request, send};
@@ -132,6 +133,41 @@ async fn shopper_needs_the_scope_and_so_does_its_client() {
     assert_taken(&report(&app, &with, Some(TILL), body()).await);
     let vouchers = app.get(&by_email()).await.assert_ok().at("/vouchers");
     assert_eq!(vouchers.as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn page_of_a_listed_origin_may_report_for_its_shopper() {
+    const ORIGIN: &str = "https://shop.example.com";
+    let issuer = Issuer::new();
+    let app = with_config(&issuer, |config| {
+        config.server.cors_origins = vec![ORIGIN.to_owned()];
+    })
+    .await;
+    let preflight = app
+        .request("/customer/changed")
+        .header("origin", ORIGIN)
+        .header("access-control-request-method", "POST")
+        .header(
+            "access-control-request-headers",
+            "authorization,content-type",
+        );
+    let mut preflight = preflight.build().expect("a request");
+    *preflight.method_mut() = Method::OPTIONS;
+    let allowed = app.execute(preflight).await;
+    assert_eq!(allowed.header("access-control-allow-origin"), ORIGIN);
+    assert!(
+        allowed
+            .header("access-control-allow-methods")
+            .contains("POST")
+    );
+    let token = issuer.sign(&of_alva());
+    for (origin, expected) in [(ORIGIN, ORIGIN), ("https://evil.example", "")] {
+        let report = request(&app, json!({"contactId": ALVA.id}).to_string());
+        let report = report.header(AUTHORIZATION, format!("Bearer {token}"));
+        let answer = send(&app, report.header("origin", origin)).await;
+        assert_taken(&answer);
+        assert_eq!(answer.header("access-control-allow-origin"), expected);
+    }
 }
 
 #[tokio::test]

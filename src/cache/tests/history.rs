@@ -116,7 +116,8 @@ fn older_response_does_not_replace_a_newer_one() {
 
 #[test]
 fn every_purge_drops_the_history_of_its_contacts() {
-    let purges: [(&str, fn(&TestCache)); 5] = [
+    type Purge = fn(&TestCache);
+    let purges: [(&str, Purge); 5] = [
         ("contact", |cache| cache.purge(contact('1'))),
         ("everything", TestCache::purge_everything),
         ("any contact", TestCache::invalidate_everything),

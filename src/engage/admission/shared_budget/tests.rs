@@ -1,5 +1,6 @@
 mod adversary;
 mod failures;
+mod moments;
 mod network;
 mod replicas;
 mod server;

@@ -55,15 +55,13 @@ pub(super) struct Network {
     without: Without,
     rng: Rng,
     pub(super) server: Server,
-    commands: Vec<Message<(Command, Millis)>>,
+    commands: Vec<Message<Command>>,
     replies: Vec<Message<(u64, u64, Reply)>>,
     down_until: Millis,
     frozen_until: Millis,
     cut_until: [Millis; 3],
     /// When a process that ended is replaced.
     ended_until: [Option<Millis>; 3],
-    /// Whether the server reckons loans from when a command arrives.
-    pub(super) keeps_arrival: bool,
     pub(super) sent: u64,
 }
 
@@ -80,7 +78,6 @@ impl Network {
             frozen_until: 0,
             cut_until: [0; 3],
             ended_until: [None; 3],
-            keeps_arrival: false,
             sent: 0,
         }
     }
@@ -100,15 +97,12 @@ impl Network {
         self.rng.shuffle(&mut arrived);
         for Message {
             replica,
-            content: (mut command, sent),
+            content: command,
             ..
         } in arrived
         {
             if now < self.down_until {
                 continue;
-            }
-            if self.keeps_arrival {
-                command.lent_until += now - sent;
             }
             let reply = self.server.run(command, now);
             let is_lost = self.faults.interval > 0 && self.rng.u8(0..50) == 0;
@@ -182,7 +176,7 @@ impl Network {
         self.commands.push(Message {
             replica,
             arrives: arrives + late,
-            content: (command, now),
+            content: command,
         });
     }
 

@@ -3,6 +3,7 @@
 mod control;
 mod faults;
 mod harness;
+mod history;
 mod holds;
 mod identifiers;
 mod lag;

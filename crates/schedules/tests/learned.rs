@@ -43,6 +43,7 @@ fn cache() -> Arc<TestCache> {
         stale_if_error: minute,
         stale_if_slow: Duration::from_millis(300),
         negative_lifetime: minute,
+        history_lifetime: minute,
         overview_lag: minute,
         overview_parts: PartSet::ALL,
         feed: None,

@@ -103,6 +103,7 @@ fn points(balance: usize) -> Points {
     Points {
         accounts: vec![PointAccount {
             definition_id: None,
+            name: None,
             balance: Decimal::from(balance),
             pending: None,
             expires_on: None,

@@ -79,7 +79,8 @@ impl Traffic {
                 return None;
             }
             Err(error) => {
-                ledger.fail(&error.to_string());
+                let took = self.world.clock.tick().since(asked);
+                ledger.fail(&format!("{error:?} after {took:?}"));
                 return None;
             }
         };

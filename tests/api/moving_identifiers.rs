@@ -3,6 +3,9 @@
 //! contact that had the identifier within the windows of P2 and the overview's lag, and not before what the service was
 //! told since.
 //!
+//! It fails at a service that ignores conflicts, learns without the contact type, believes a learned alias without
+//! comparing it with the profile, or keeps what `/contacts/id` said although a profile read alone contradicts it.
+//!
 //! ```text
 //! scripts/learned-aliases                      1,000,000 look-ups
 //! LEARNED_SEED=7 LEARNED_LOOKUPS=5000000 scripts/learned-aliases

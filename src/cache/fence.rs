@@ -249,14 +249,21 @@ impl Fences {
     }
 
     /// A negative entry must come from a request that began after this. A contact of which something changed is not
-    /// unknown.
+    /// unknown, unless it was purged since.
     pub fn negatives_not_before(&self, key: &LookupKey) -> Sequence {
-        let of_contact = key
-            .bare_id()
-            .map(|id| self.not_before(id, PartSet::INVALIDATABLE));
+        let changed = key.bare_id().map(|id| {
+            let changed = self.not_before(id, PartSet::INVALIDATABLE);
+            // Only a purge fences the audiences.
+            let purged = self.not_before(id, Part::Audiences.into());
+            if changed > purged {
+                changed
+            } else {
+                Sequence::default()
+            }
+        });
         Sequence(self.negatives.load(Ordering::SeqCst))
             .max(self.alias_not_before(key))
-            .max(of_contact.unwrap_or_default())
+            .max(changed.unwrap_or_default())
     }
 
     /// Data of any contact must come from a request that began after this.

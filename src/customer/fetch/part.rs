@@ -32,11 +32,14 @@ impl Inner {
             }
             // Only the profile says something about the contact itself.
             Err(error) if part == Part::Profile => {
-                if error == Error::NotFound {
+                let (lookup, source) = (Lookup::by_id(id), FetchSource::Entity);
+                let fences = &self.tiers.memory.fences;
+                // Not what a change since then may have made wrong.
+                let holds = start.sequence > fences.negatives_not_before(lookup.key());
+                if error == Error::NotFound && holds {
                     // For the overview's lag its copy could bring the contact back.
                     self.contact_is_gone(id).await;
                 }
-                let (lookup, source) = (Lookup::by_id(id), FetchSource::Entity);
                 Err(self.store_negative(lease, &lookup, source, error).await)
             }
             Err(error) => {

@@ -11,7 +11,7 @@ use super::{Caller, CheckResult, Model, STALE_IF_ERROR, STALE_WHILE_REVALIDATE, 
 use crate::{
     exchange::{Call, Delivery, Target, Wire},
     served::ServedPart,
-    world::{Alias, CONTACTS, ContactState, Kind, TestLookup, World},
+    world::{self, Alias, CONTACTS, ContactState, Kind, TestLookup, World},
 };
 
 /// An alarm about an identifier of two contacts.
@@ -72,7 +72,9 @@ impl Model {
             };
         let is_recent = |began: Tick| now.since(began) <= window;
         let mut calls = calls_by(wire, lookup);
-        if calls.any(|call| is_recent(call.start.tick) && leads_to(call, contact)) {
+        let prefers = caller.query.prefer.is_some();
+        let has_led = |call: &Call| leads_to(call, contact) || (prefers && lists(call, contact));
+        if calls.any(|call| is_recent(call.start.tick) && has_led(call)) {
             return Ok(());
         }
         demand!(
@@ -246,6 +248,15 @@ fn calls_by(wire: &Wire, lookup: TestLookup) -> impl Iterator<Item = &Call> {
         };
         asked == Some(lookup) && call.answered.is_some()
     })
+}
+
+/// Whether the response lists the contact as one of several with the identifier, of which the type chooses one.
+fn lists(call: &Call, contact: usize) -> bool {
+    let answer = call.response.as_ref().map(|response| &response.answer);
+    match answer {
+        Some(Err(Error::MultipleMatches(matches))) => matches.ids().contains(&world::id(contact)),
+        _ => false,
+    }
 }
 
 fn leads_to(call: &Call, contact: usize) -> bool {

@@ -2,12 +2,17 @@
 //! costs an upstream call.
 
 mod history;
+mod raw;
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::{civil::Date, tz::TimeZone};
 
-use self::history::RequestedParts;
+pub(super) use self::raw::{OnUnavailable, ParamLocation};
+use self::{
+    history::RequestedParts,
+    raw::{FreshParam, RawLookup, list, part_set},
+};
 use super::{
     auth::Caller,
     directives::Directives,
@@ -16,14 +21,14 @@ use super::{
 };
 use crate::{
     clock::Now,
-    config::{Scope, duration::days},
+    config::Scope,
     customer::{
         HistoryQuery,
         view::{Shape, View},
     },
     domain::{
-        Channel, ContactType, Digester, HistoryPart, HistorySet, Identifier, IdentifierKind,
-        IdentifierRules, Lookup, Part, PartSet, identifier::AnyIdentifier, national_id::NationalId,
+        ContactType, Digester, HistorySet, Identifier, IdentifierKind, IdentifierRules, Lookup,
+        Part, PartSet, identifier::AnyIdentifier, national_id::NationalId,
     },
 };
 
@@ -49,15 +54,6 @@ pub struct LookupRules {
     pub body_timeout: Duration,
 }
 
-/// Where parameters are in the request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ParamLocation {
-    /// In the URL, which proxies log.
-    Url,
-    /// In the body.
-    Body,
-}
-
 /// A look-up that the caller may make, and the shape of its response.
 #[derive(Debug)]
 pub(super) struct ParsedLookup {
@@ -68,39 +64,6 @@ pub(super) struct ParsedLookup {
     pub(super) shape: Shape,
     /// What is requested of the contact's history, if anything is.
     pub(super) history: Option<HistoryQuery>,
-}
-
-/// What is answered where Engage is unavailable and nothing usable is cached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum OnUnavailable {
-    /// The failure.
-    #[default]
-    Fail,
-    /// An answer about no customer.
-    Guest,
-}
-
-/// The values of the parameters, before they are checked against each other and the caller's rights.
-#[derive(Default)]
-struct RawLookup<'a> {
-    identifier: Option<(IdentifierKind, Cow<'a, str>)>,
-    contact_type: Option<Cow<'a, str>>,
-    prefer: Option<ContactType>,
-    on_unavailable: OnUnavailable,
-    view: Option<View>,
-    parts: Option<RequestedParts>,
-    fresh: Option<FreshParam>,
-    channel: Option<Channel>,
-    expiring_within: Option<Duration>,
-    limit: Option<usize>,
-    before: Option<Timestamp>,
-}
-
-/// The value of `fresh`.
-enum FreshParam {
-    /// `all`: every requested part.
-    All,
-    These(RequestedParts),
 }
 
 impl LookupRules {
@@ -171,7 +134,7 @@ impl LookupRules {
     ) -> Result<Shape, ApiError> {
         let mut raw = RawLookup::read(params, ParamLocation::Body)?;
         raw.parts.get_or_insert(RequestedParts::EMPTY);
-        history::refuse(&raw)?;
+        history::refuse(requested(&raw).history, raw.paging)?;
         self.shape(&raw, caller)
     }
 
@@ -199,7 +162,7 @@ impl LookupRules {
         let may_look_up_by = |kind| caller.require_identifier(kind);
         let lookup = self.lookup(&raw, ParamLocation::Body, may_look_up_by, now)?;
         caller.require_lookup(&lookup)?;
-        history::refuse(&raw)?;
+        history::refuse(requested(&raw).history, raw.paging)?;
         let asked = requested(&raw).parts;
         Ok((lookup, raw.prefer, asked))
     }
@@ -288,7 +251,7 @@ impl LookupRules {
     ) -> Result<ParsedLookup, ApiError> {
         let shape = self.shape(raw, caller)?;
         let requested = requested(raw);
-        history::check(requested.history, raw, shape.view, caller)?;
+        history::check(requested.history, raw.paging, shape.view, caller)?;
         let mut fresh = fresh_parts(raw.fresh.as_ref(), requested)?;
         if !fresh.is_empty() {
             caller.require(Scope::Fresh)?;
@@ -299,8 +262,8 @@ impl LookupRules {
         let history = (!requested.history.is_empty()).then(|| HistoryQuery {
             asked: requested.history,
             fresh: fresh.history,
-            limit: raw.limit.unwrap_or(history::DEFAULT_LIMIT),
-            before: raw.before,
+            limit: raw.paging.limit.unwrap_or(history::DEFAULT_LIMIT),
+            before: raw.paging.before,
         });
         Ok(ParsedLookup {
             lookup,
@@ -400,143 +363,4 @@ fn fresh_parts(
             "contains a part that is not in parts",
         )),
     }
-}
-
-impl<'a> RawLookup<'a> {
-    /// The same of a body in which nothing else than an identifier and a contact type is allowed.
-    fn read_identifier(params: Params<'a>) -> Result<Self, ApiError> {
-        let is_expected =
-            |name: &str| name == "contactType" || IdentifierKind::from_param(name).is_some();
-        if let Some((other, _)) = params.0.iter().find(|(name, _)| !is_expected(name)) {
-            return Err(ApiError::parameter(other, "unknown parameter"));
-        }
-        Self::read(params, ParamLocation::Body)
-    }
-
-    fn read(params: Params<'a>, location: ParamLocation) -> Result<Self, ApiError> {
-        let mut raw = Self::default();
-        for (name, value) in params.0 {
-            if matches!(value, ParamValue::Repeated) {
-                return Err(ApiError::parameter(&name, "repeated"));
-            }
-            if let Some(kind) = IdentifierKind::from_param(&name) {
-                let text = text(&name, value)?;
-                if raw.identifier.is_some() {
-                    return Err(ApiError::new(Code::AmbiguousIdentifier));
-                }
-                raw.identifier = Some((kind, text));
-                continue;
-            }
-            match &*name {
-                "contactType" => raw.contact_type = Some(text(&name, value)?),
-                "prefer" => raw.prefer = Some(prefer(&text(&name, value)?)?),
-                "onUnavailable" => raw.on_unavailable = on_unavailable(&text(&name, value)?)?,
-                "view" => raw.view = Some(view(&text(&name, value)?)?),
-                "channel" => raw.channel = Some(channel(&text(&name, value)?)?),
-                "expiringWithin" => {
-                    let window = days::parse(&text(&name, value)?);
-                    raw.expiring_within =
-                        Some(window.ok_or_else(|| {
-                            ApiError::parameter(&name, "whole days from 1d to 365d")
-                        })?);
-                }
-                "limit" => raw.limit = Some(history::limit(&value)?),
-                "before" => raw.before = Some(history::before(&text(&name, value)?)?),
-                "parts" => raw.parts = Some(parts(value, location)?),
-                "fresh" => raw.fresh = Some(fresh(value, location)?),
-                _ => return Err(ApiError::parameter(&name, "unknown parameter")),
-            }
-        }
-        Ok(raw)
-    }
-}
-
-fn text<'a>(name: &str, value: ParamValue<'a>) -> Result<Cow<'a, str>, ApiError> {
-    match value {
-        ParamValue::Text(text) if !text.is_empty() => Ok(text),
-        ParamValue::Text(_) => Err(ApiError::parameter(name, "empty")),
-        ParamValue::List(_) | ParamValue::Number(_) | ParamValue::Other | ParamValue::Repeated => {
-            Err(ApiError::parameter(name, "not a string"))
-        }
-    }
-}
-
-fn prefer(text: &str) -> Result<ContactType, ApiError> {
-    ContactType::parse(text).ok_or_else(|| ApiError::parameter("prefer", "not a contact type"))
-}
-
-fn on_unavailable(text: &str) -> Result<OnUnavailable, ApiError> {
-    match text {
-        "guest" => Ok(OnUnavailable::Guest),
-        _ => Err(ApiError::parameter("onUnavailable", "guest")),
-    }
-}
-
-fn view(text: &str) -> Result<View, ApiError> {
-    match text {
-        "storefront" => Ok(View::Storefront),
-        "full" => Ok(View::Full),
-        _ => Err(ApiError::parameter("view", "storefront or full")),
-    }
-}
-
-fn channel(text: &str) -> Result<Channel, ApiError> {
-    Channel::from_name(text).ok_or_else(|| ApiError::parameter("channel", "ECOM, POS or OTHER"))
-}
-
-fn parts(value: ParamValue<'_>, location: ParamLocation) -> Result<RequestedParts, ApiError> {
-    const FORM: &str = "a comma-separated list of points, promotions, vouchers, pointTransactions, redeemedVouchers, purchases, or none; in a body an array, [] for none";
-    let names = list("parts", value, FORM, location)?;
-    if location == ParamLocation::Url && names == ["none"] {
-        return Ok(RequestedParts::EMPTY);
-    }
-    part_set(&names, "parts", FORM, |part| {
-        matches!(part, Part::Points | Part::Promotions | Part::Vouchers)
-    })
-}
-
-fn fresh(value: ParamValue<'_>, location: ParamLocation) -> Result<FreshParam, ApiError> {
-    const FORM: &str = "a comma-separated list of points, promotions, vouchers, profile, pointTransactions, redeemedVouchers, purchases, or all; in a body an array";
-    let names = list("fresh", value, FORM, location)?;
-    if names == ["all"] {
-        return Ok(FreshParam::All);
-    }
-    part_set(&names, "fresh", FORM, |part| part != Part::Audiences).map(FreshParam::These)
-}
-
-/// The items of a list: separated by commas in a URL, an array in a body.
-fn list(
-    name: &str,
-    value: ParamValue<'_>,
-    form: &str,
-    location: ParamLocation,
-) -> Result<Vec<String>, ApiError> {
-    match value {
-        ParamValue::List(items) => Ok(items),
-        ParamValue::Text(text) if text.is_empty() => Err(ApiError::parameter(name, "empty")),
-        ParamValue::Text(text) if location == ParamLocation::Url => {
-            Ok(text.split(',').map(str::to_owned).collect())
-        }
-        ParamValue::Text(_) | ParamValue::Number(_) | ParamValue::Other | ParamValue::Repeated => {
-            Err(ApiError::parameter(name, form))
-        }
-    }
-}
-
-fn part_set(
-    names: &[String],
-    parameter: &str,
-    form: &str,
-    allowed: impl Fn(Part) -> bool,
-) -> Result<RequestedParts, ApiError> {
-    let mut requested = RequestedParts::EMPTY;
-    let RequestedParts { parts, history } = &mut requested;
-    for name in names {
-        match (Part::from_name(name), HistoryPart::from_name(name)) {
-            (Some(part), _) if allowed(part) && !parts.contains(part) => parts.insert(part),
-            (_, Some(part)) if !history.contains(part) => history.insert(part),
-            _ => return Err(ApiError::parameter(parameter, form)),
-        }
-    }
-    Ok(requested)
 }

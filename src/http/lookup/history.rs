@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 
-use super::RawLookup;
 use crate::{
     config::Scope,
     customer::view::View,
@@ -14,6 +13,21 @@ use crate::{
 pub(super) const DEFAULT_LIMIT: usize = 20;
 /// The most that a request may ask for.
 const MAX_LIMIT: usize = 100;
+
+/// Which items of the history are requested.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Paging {
+    pub(super) limit: Option<usize>,
+    pub(super) before: Option<Timestamp>,
+}
+
+impl Paging {
+    /// The name of a parameter that is given, if one is.
+    fn given(self) -> Option<&'static str> {
+        let limit = self.limit.map(|_| "limit");
+        limit.or(self.before.map(|_| "before"))
+    }
+}
 
 /// The value of `parts`.
 #[derive(Clone, Copy)]
@@ -49,18 +63,14 @@ impl RequestedParts {
 /// staff, and for shoppers about themselves.
 pub(super) fn check(
     history: HistorySet,
-    raw: &RawLookup<'_>,
+    paging: Paging,
     view: View,
     caller: &Caller,
 ) -> Result<(), ApiError> {
     if history.is_empty() {
-        let needless = [
-            ("limit", raw.limit.is_some()),
-            ("before", raw.before.is_some()),
-        ];
-        return match needless.iter().find(|(_, is_given)| *is_given) {
+        return match paging.given() {
             None => Ok(()),
-            Some((name, _)) => Err(ApiError::parameter(
+            Some(name) => Err(ApiError::parameter(
                 name,
                 "for pointTransactions, redeemedVouchers and purchases in parts",
             )),
@@ -81,18 +91,11 @@ pub(super) fn check(
 }
 
 /// Refuses parts of the history, and what pages them, where only customers are looked up.
-pub(super) fn refuse(raw: &RawLookup<'_>) -> Result<(), ApiError> {
-    let named = [
-        (
-            "parts",
-            raw.parts.is_some_and(|named| !named.history.is_empty()),
-        ),
-        ("limit", raw.limit.is_some()),
-        ("before", raw.before.is_some()),
-    ];
-    match named.iter().find(|(_, is_given)| *is_given) {
+pub(super) fn refuse(history: HistorySet, paging: Paging) -> Result<(), ApiError> {
+    let named = (!history.is_empty()).then_some("parts");
+    match named.or(paging.given()) {
         None => Ok(()),
-        Some((name, _)) => Err(ApiError::parameter(
+        Some(name) => Err(ApiError::parameter(
             name,
             "pointTransactions, redeemedVouchers and purchases are for a look-up of one customer",
         )),

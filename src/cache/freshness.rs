@@ -149,6 +149,7 @@ impl Provenance {
     }
 
     /// How long the data is fresh, given the feed at `now`.
+    #[inline]
     fn lifetime_at(&self, now: Tick, policy: &Policy) -> Duration {
         policy.feed.as_ref().map_or(self.lifetime, |feed| {
             let true_at = match self.source {
@@ -162,6 +163,7 @@ impl Provenance {
 
     /// In which window the data is at `now`. While changes may go unreported its lifetime is shorter, but the end of
     /// the last window does not move: an Engage that fails may report no changes either.
+    #[inline]
     pub fn freshness(&self, now: Tick, policy: &Policy) -> Freshness {
         let fresh_until = self.requested_at + self.lifetime_at(now, policy);
         if now < fresh_until {
@@ -177,6 +179,7 @@ impl Provenance {
 
     /// Whether the last tenth of the lifetime has begun: a request now shows that the data is still in demand, and a
     /// refresh ahead spares the next one a stale answer.
+    #[inline]
     pub fn expires_soon(&self, now: Tick, policy: &Policy) -> bool {
         let lifetime = self.lifetime_at(now, policy);
         now >= self.requested_at + lifetime - lifetime / 10
@@ -198,6 +201,7 @@ impl Provenance {
     }
 
     /// Seconds until the lifetime ends; negative afterwards.
+    #[inline]
     pub fn ttl_seconds(&self, now: Tick, policy: &Policy) -> i64 {
         let fresh_until = self.requested_at + self.lifetime_at(now, policy);
         let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);

@@ -106,7 +106,10 @@ async fn free_or_any(wanted: SocketAddr) -> SocketAddr {
 /// The addresses, and commands to try in a shell.
 fn tour(bff: &str, operations: &str, engage: &str) -> String {
     let steps = steps(bff, engage);
-    let steps = steps.map(|(what, line)| format!("# {what}\n{line}\n"));
+    let steps: Vec<_> = steps
+        .iter()
+        .map(|(what, line)| format!("# {what}\n{line}\n"))
+        .collect();
     let lag = OVERVIEW_LAG.as_secs();
     format!(
         "engage-bff        {bff}\n\
@@ -119,17 +122,16 @@ fn tour(bff: &str, operations: &str, engage: &str) -> String {
 }
 
 /// The commands to try in a shell, each with what it shows.
-fn steps(bff: &str, engage: &str) -> [(&'static str, String); 13] {
+fn steps(bff: &str, engage: &str) -> Vec<(&'static str, String)> {
     let alva = fixtures::ALVA;
     let shop = "curl -si -H 'X-Api-Key: demo-shop-key'";
     let till = "curl -si -H 'X-Api-Key: demo-till-key'";
     let escaped = alva.phone.replace('+', "%2B");
-    let body = |kind: &str, value: &str| {
-        format!(
-            "{till} -H 'Content-Type: application/json' {bff}/customer/lookup -d '{{\"{kind}\":\"{value}\"}}'"
-        )
+    let post = |path: &str, body: &str| {
+        format!("{till} -H 'Content-Type: application/json' {bff}/customer/{path} -d '{body}'")
     };
-    [
+    let body = |kind: &str, value: &str| post("lookup", &format!("{{\"{kind}\":\"{value}\"}}"));
+    vec![
         (
             "By contact id: a miss, then (run it twice) a hit",
             format!("{shop} '{bff}/customer?contactId={}'", alva.id),
@@ -174,8 +176,32 @@ fn steps(bff: &str, engage: &str) -> [(&'static str, String); 13] {
             format!("{shop} '{bff}/customer?email=unknown@example.com'"),
         ),
         (
-            "An address of two contacts: 409",
-            format!("{shop} '{bff}/customer?email={}'", fixtures::DORA.email),
+            "An address of two contacts: 409; the till is sent which ones",
+            format!("{till} '{bff}/customer?email={}'", fixtures::DORA.email),
+        ),
+        (
+            "Why points are pending: a contact's history",
+            format!(
+                "{till} '{bff}/customer?contactId={}&parts=pointTransactions&limit=3'",
+                alva.id
+            ),
+        ),
+        (
+            "Several customers at once, each in a line as it becomes known",
+            post(
+                "batch",
+                &format!(
+                    "{{\"lookups\":[{{\"email\":\"{}\"}},{{\"email\":\"unknown@example.com\"}}]}}",
+                    alva.email
+                ),
+            ),
+        ),
+        (
+            "The till has just redeemed a voucher: what is cached of vouchers is not served any more",
+            post(
+                "changed",
+                &format!("{{\"contactId\":\"{}\",\"parts\":[\"vouchers\"]}}", alva.id),
+            ),
         ),
         (
             "No key: 401",

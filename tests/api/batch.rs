@@ -233,7 +233,7 @@ async fn what_is_not_there_at_the_deadline_is_504_not_cached() {
     }
     assert_eq!(reader.next().await, None);
     assert_eq!(counted(&app, "late").await, 12);
-    // The calls under way run on, for whoever asks next.
+    // The calls under way run on, for the next request.
     hold.release();
     app.get_until(&format!("contactId={}&parts=none", ids[0]), |answer| {
         answer.header("cache-status").contains("; hit")
@@ -316,7 +316,7 @@ async fn response_has_the_common_fields_and_none_of_a_single_customer() {
 }
 
 #[tokio::test]
-async fn stale_data_is_served_and_refreshed_by_nobody() {
+async fn stale_data_is_served_and_not_refreshed() {
     let app = TestApp::spawn().await;
     app.get(&format!("contactId={}&parts=none", ALVA.id))
         .await

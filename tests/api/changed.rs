@@ -245,7 +245,7 @@ async fn negative_entry_of_a_reported_identifier_ends() {
     let id = app.engage.create(json!({"email": UNKNOWN}), "Member");
     let body = json!({"email": UNKNOWN, "contactType": "Member"});
     assert_taken(&report(&app, body).await);
-    // Other identifiers' entries stay: nobody can make them end in numbers.
+    // Other identifiers' entries stay: no caller can end many of them.
     app.get(other).await.assert_problem(404, "ContactNotFound");
     assert_eq!(app.engage.total_calls(), calls);
     // The overview does not know the contact yet: the entity endpoint is asked.

@@ -1,7 +1,6 @@
 //! Look-ups by identifiers that move between contacts, interleaved with changes, webhooks, purges and time, while aliases
 //! are learned. Each answer is compared with the simulator's world, of which all states are known: it may be about a
-//! contact that had the identifier within the windows of P2 and the overview's lag, and not before what the service was
-//! told since.
+//! contact that had the identifier within the windows of P2 and the overview's lag, and not before the last invalidation.
 //!
 //! It fails at a service that ignores conflicts, learns without the contact type, believes a learned alias without
 //! comparing it with the profile, or keeps what `/contacts/id` said although a profile read alone contradicts it.
@@ -198,7 +197,7 @@ async fn disturb(app: &TestApp, people: &mut People, truth: &mut Truth, counts: 
                 let changed = people.change(&app.engage);
                 truth.note_state(people.state());
                 counts.moves += 1;
-                // Of some changes the service is told.
+                // Some changes are reported to the service.
                 for person in changed {
                     if fastrand::u32(0..3) == 0 {
                         invalidate(app, truth, people.id(person), person).await;

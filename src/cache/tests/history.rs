@@ -197,7 +197,7 @@ fn entry_of_another_contact_is_dropped_and_never_served() {
 fn history_too_old_for_anything_is_swept() {
     let (cache, clock) = cache();
     store_all(&cache, contact('1'));
-    // Its lifetime and its stale windows, and the time for which a request is told that it was stale.
+    // Its lifetime and its stale windows, and the time for which it is still reported as stale.
     clock.advance(MINUTE * 6);
     cache.maintain();
     assert_eq!(cache.counts().histories, 3);

@@ -52,7 +52,7 @@ async fn shopper_reports_about_itself() {
 }
 
 #[tokio::test]
-async fn report_about_another_is_the_404_of_nobody_without_effect() {
+async fn report_about_another_is_a_404_without_effect() {
     let issuer = Issuer::new();
     let app = with_config(&issuer, |_| {}).await;
     let token = issuer.sign(&of_alva());

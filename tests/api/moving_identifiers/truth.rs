@@ -1,4 +1,4 @@
-//! What is true: which contact had which identifier when, and what the service was told or showed since.
+//! What is true: which contact had which identifier when, and what was invalidated or shown since.
 
 use std::{cell::Cell, collections::HashMap, rc::Rc, time::Duration};
 
@@ -95,7 +95,7 @@ pub(crate) struct Truth {
     time: Time,
     /// The states of each contact, the present one last.
     histories: Vec<Vec<Since>>,
-    /// When the service was told that a contact changed.
+    /// When each contact was invalidated.
     invalidated: Vec<Vec<Moment>>,
     /// When the newest profile of a contact was requested that showed an identifier: any, and one without a lag.
     shown: HashMap<Slot, HashMap<usize, [Duration; 2]>>,
@@ -179,8 +179,9 @@ impl Truth {
             Target::Value(slot) => slot,
         };
         let Outcome { began, ended, .. } = *outcome;
-        let told = self.invalidated[person].iter().rev();
-        let told = told.copied().find(|told| *told < began).unwrap_or_default();
+        let mut invalidated = self.invalidated[person].iter().rev();
+        let invalidated = invalidated.find(|at| **at < began).copied();
+        let invalidated = invalidated.unwrap_or_default();
         let shown = self.shown.get(&slot).into_iter().flatten();
         let shown = shown.filter(|(other, _)| **other != person);
         // While the contact that showed it is surely cached, what lags is not believed.
@@ -196,17 +197,17 @@ impl Truth {
         for (since, why) in [
             (windows, "within the windows and the lag"),
             (shown.unwrap_or_default(), "since another contact showed it"),
-            (told.at, "since the service was told of its last change"),
+            (invalidated.at, "since it was last invalidated"),
             (
                 if wanted.is_fresh { began.at } else { windows },
                 "since the fresh request",
             ),
         ] {
-            if !self.had(person, slot, since, told, ended) {
+            if !self.had(person, slot, since, invalidated, ended) {
                 let history = &self.histories[person];
                 return Err(format!(
                     "{wanted:?} at {began:?} is answered with {person}, which did not have it {why} ({since:?}, \
-                     {told:?}): {history:?}"
+                     {invalidated:?}): {history:?}"
                 ));
             }
         }

@@ -101,7 +101,7 @@ async fn a_replica_does_not_wait_for_its_own_lease() {
 }
 
 #[tokio::test]
-async fn a_lease_keeps_nobody_waiting_for_other_parts() {
+async fn a_lease_delays_no_request_for_other_parts() {
     let tier = Tier::start().await;
     let points = FetchCommand {
         fetched: PartSet::of(&[Part::Points]),

@@ -102,13 +102,14 @@ async fn find(
     request_id: &RequestId,
     now: Now,
 ) -> Result<CustomerResponse, ApiError> {
-    let (shape, history) = (lookup.shape, lookup.history);
+    let (shape, history, parameter) = (lookup.shape, lookup.history, lookup.parameter);
     let on_unavailable = lookup.on_unavailable;
     let query = customer_query(state, caller, lookup, directives, now);
     let search = LookUp {
         state,
         caller,
         query: &query,
+        parameter,
         shape: &shape,
         directives,
         request,
@@ -175,6 +176,8 @@ struct LookUp<'a> {
     state: &'a AppState,
     caller: &'a Caller,
     query: &'a CustomerQuery,
+    /// The parameter that contains the identifier, if one does.
+    parameter: Option<&'static str>,
     shape: &'a Shape,
     directives: &'a Directives,
     request: &'a Parts,
@@ -245,7 +248,7 @@ impl LookUp<'_> {
         if error == customer::Error::NotCached && !self.directives.only_if_cached {
             return guard_tripped();
         }
-        let problem = ApiError::from(error);
+        let problem = ApiError::from(error).of_identifier(self.parameter);
         let Some(candidates) = candidates else {
             return problem;
         };

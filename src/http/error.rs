@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 pub use self::code::Code;
-use super::request_id::RequestId;
+use super::{lookup::ParamLocation, request_id::RequestId};
 use crate::{
     customer::{self, Candidate},
     domain::{ContactId, IdentifierError},
@@ -25,6 +25,10 @@ const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 const API_KEY_CHALLENGE: &str = "ApiKey realm=\"engage-bff\", header=\"X-Api-Key\"";
+
+/// What a phone number in a URL must look like, where a plus sign must be escaped.
+const PHONE_NUMBER_IN_URL: &str =
+    "not a phone number; write it with its country code, such as %2B46701740699.";
 
 /// What a 415 response says that a body must be (RFC 9110, 15.5.16).
 #[derive(Clone, Copy, Debug)]
@@ -63,13 +67,17 @@ pub struct ApiError {
     /// The name of the limit that was exceeded, and what it admits a second.
     rate: Option<(RateLimit, NonZeroU32)>,
     /// Boxed, to keep this type small.
-    candidates: Option<Box<Candidates>>,
+    members: Option<Box<Members>>,
 }
 
-/// The contacts that share an identifier.
-#[derive(Clone, Debug, Serialize)]
-#[serde(transparent)]
-struct Candidates(Box<[CandidateJson]>);
+/// The members that few problems have.
+#[derive(Clone, Debug, Default)]
+struct Members {
+    /// The name of the parameter that is refused.
+    parameter: Option<Box<str>>,
+    /// The contacts that share an identifier.
+    candidates: Option<Box<[CandidateJson]>>,
+}
 
 /// One of several contacts that share an identifier.
 #[derive(Clone, Debug, Serialize)]
@@ -91,7 +99,7 @@ impl ApiError {
             accepts: None,
             challenge: API_KEY_CHALLENGE,
             rate: None,
-            candidates: None,
+            members: None,
         }
     }
 
@@ -103,19 +111,28 @@ impl ApiError {
         }
     }
 
-    /// A failure of a parameter. The detail contains its name where that is a plain word.
+    /// A failure of a parameter. The problem names it where its name is a plain word.
     pub(super) fn parameter(name: &str, what: &str) -> Self {
         let is_plain_word = (1..=32).contains(&name.len())
             && name
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-        let name = if is_plain_word { name } else { "a parameter" };
-        Self::with_detail(Code::InvalidParameter, format!("{name}: {what}"))
+        let shown = if is_plain_word { name } else { "a parameter" };
+        let error = Self::with_detail(Code::InvalidParameter, format!("{shown}: {what}"));
+        if is_plain_word {
+            error.of_parameter(name)
+        } else {
+            error
+        }
     }
 
     /// A failure of the identifier in a parameter.
-    pub(super) fn identifier(error: IdentifierError, parameter: &'static str) -> Self {
-        match error {
+    pub(super) fn identifier(
+        error: IdentifierError,
+        parameter: &'static str,
+        location: ParamLocation,
+    ) -> Self {
+        let error = match error {
             IdentifierError::InvalidContactId => Self::new(Code::InvalidContactId),
             IdentifierError::InvalidEmailAddress => Self::new(Code::InvalidEmailAddress),
             IdentifierError::EmailNotAscii => Self::with_detail(
@@ -128,6 +145,12 @@ impl ApiError {
                     "{parameter}: an e-mail address must be ASCII; write the domain in its xn-- form."
                 ),
             ),
+            IdentifierError::InvalidPhoneNumber if location == ParamLocation::Url => {
+                Self::with_detail(
+                    Code::InvalidPhoneNumber,
+                    format!("{parameter}: {PHONE_NUMBER_IN_URL}"),
+                )
+            }
             IdentifierError::InvalidPhoneNumber => Self::new(Code::InvalidPhoneNumber),
             IdentifierError::InvalidSocialSecurityNumber => {
                 Self::new(Code::InvalidSocialSecurityNumber)
@@ -136,6 +159,28 @@ impl ApiError {
                 Code::InvalidSearchQuery,
                 format!("{parameter}: empty, too long or not text."),
             ),
+        };
+        error.of_parameter(parameter)
+    }
+
+    /// With the name of the parameter that is refused, a plain word.
+    pub(super) fn of_parameter(mut self, name: &str) -> Self {
+        self.members.get_or_insert_default().parameter = Some(name.into());
+        self
+    }
+
+    /// With the name of the parameter that contains the identifier, where Engage refuses its value.
+    pub(super) fn of_identifier(self, parameter: Option<&'static str>) -> Self {
+        match (&self.code, parameter) {
+            (
+                Code::InvalidContactId
+                | Code::InvalidEmailAddress
+                | Code::InvalidPhoneNumber
+                | Code::InvalidSocialSecurityNumber
+                | Code::InvalidSearchQuery,
+                Some(parameter),
+            ) => self.of_parameter(parameter),
+            _ => self,
         }
     }
 
@@ -166,7 +211,7 @@ impl ApiError {
             contact_type: candidate.contact_type.as_ref().map(|of| of.as_str().into()),
         };
         let named = candidates.iter().map(json).collect();
-        self.candidates = Some(Box::new(Candidates(named)));
+        self.members.get_or_insert_default().candidates = Some(named);
         self
     }
 
@@ -290,16 +335,20 @@ struct Problem<'a> {
     detail: &'a str,
     code: &'a str,
     request_id: &'a str,
+    retryable: bool,
     /// In seconds; of a problem that has no header fields of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    candidates: Option<&'a Candidates>,
+    parameter: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    candidates: Option<&'a [CandidateJson]>,
 }
 
 impl<'a> Problem<'a> {
     fn of(error: &'a ApiError, request_id: &'a RequestId) -> Self {
         let status = error.code.status();
+        let members = error.members.as_deref();
         Self {
             kind: "about:blank",
             title: title(status),
@@ -307,8 +356,10 @@ impl<'a> Problem<'a> {
             detail: &error.detail,
             code: error.code.as_str(),
             request_id: request_id.as_str(),
+            retryable: error.code.is_retryable(),
             retry_after: None,
-            candidates: error.candidates.as_deref(),
+            parameter: members.and_then(|members| members.parameter.as_deref()),
+            candidates: members.and_then(|members| members.candidates.as_deref()),
         }
     }
 }

@@ -205,7 +205,7 @@ fn has_no_input(error: &ApiError) {
 }
 
 /// The details of errors other than those of their codes.
-const DETAILS: [&str; 26] = [
+const DETAILS: [&str; 27] = [
     "the body is not a JSON object",
     "too long",
     "an unescaped + means a space: write %2B",
@@ -231,6 +231,7 @@ const DETAILS: [&str; 26] = [
     "an array of points, promotions, vouchers, profile: each once, at least one",
     "an e-mail address must be ASCII.",
     "an e-mail address must be ASCII; write the domain in its xn-- form.",
+    "not a phone number; write it with its country code, such as %2B46701740699.",
     "empty, too long or not text.",
 ];
 

@@ -58,6 +58,8 @@ pub struct LookupRules {
 #[derive(Debug)]
 pub(super) struct ParsedLookup {
     pub(super) lookup: Lookup,
+    /// The parameter that contains the identifier; `None` where the token does.
+    pub(super) parameter: Option<&'static str>,
     pub(super) prefer: Option<ContactType>,
     pub(super) on_unavailable: OnUnavailable,
     pub(super) fresh: PartSet,
@@ -222,12 +224,12 @@ impl LookupRules {
         }
         may_look_up_by(kind)?;
         let identifier = Identifier::parse(kind, text, &self.identifiers, today)
-            .map_err(|error| ApiError::identifier(error, kind.as_str()))?;
+            .map_err(|error| ApiError::identifier(error, kind.as_str(), location))?;
         if location == ParamLocation::Url
             && !self.allow_national_id_in_url
             && matches!(identifier, Identifier::Any(AnyIdentifier::NationalId(_)))
         {
-            return Err(ApiError::new(Code::NationalIdInUrl));
+            return Err(ApiError::new(Code::NationalIdInUrl).of_parameter(kind.as_str()));
         }
         Ok(Lookup::new(identifier, contact_type, &self.digester))
     }
@@ -267,6 +269,7 @@ impl LookupRules {
         });
         Ok(ParsedLookup {
             lookup,
+            parameter: raw.identifier.as_ref().map(|(kind, _)| kind.as_str()),
             prefer: raw.prefer.clone(),
             on_unavailable: raw.on_unavailable,
             fresh: fresh.parts,
@@ -315,11 +318,11 @@ impl LookupRules {
         match raw {
             Some(text) => ContactType::parse(text)
                 .map(Some)
-                .ok_or_else(|| ApiError::new(Code::InvalidContactType)),
+                .ok_or_else(|| ApiError::new(Code::InvalidContactType).of_parameter("contactType")),
             None if kind == IdentifierKind::ContactId => Ok(None),
             None => match &self.default_contact_type {
                 Some(contact_type) => Ok(Some(contact_type.clone())),
-                None => Err(ApiError::new(Code::MissingContactType)),
+                None => Err(ApiError::new(Code::MissingContactType).of_parameter("contactType")),
             },
         }
     }
@@ -345,7 +348,7 @@ fn refuse_national_id(kind: IdentifierKind, text: &str, today: Date) -> Result<(
         _ => false,
     };
     if is_national_id {
-        return Err(ApiError::new(Code::NationalIdInUrl));
+        return Err(ApiError::new(Code::NationalIdInUrl).of_parameter(kind.as_str()));
     }
     Ok(())
 }

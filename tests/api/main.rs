@@ -53,6 +53,7 @@ mod parameters;
 mod prefer;
 mod prefetch;
 mod privacy;
+mod problems;
 mod purges;
 mod refill;
 mod resolution;

@@ -96,7 +96,8 @@ impl Batch {
                 if found.as_ref().is_err_and(customer::Error::is_not_found) {
                     self.caller.record_unknown(&query.lookup);
                 }
-                Looked::Line(self.line(index, &query, found.map_err(ApiError::from), true))
+                let found = found.map_err(|error| of_identifier(error.into(), &query));
+                Looked::Line(self.line(index, &query, found, true))
             }
         }
     }
@@ -113,7 +114,8 @@ impl Batch {
         if !found.as_ref().err().is_some_and(is_unsettled) {
             pending.end();
         }
-        self.line(index, &query, found.map_err(late), false)
+        let found = found.map_err(|error| of_identifier(late(error), &query));
+        self.line(index, &query, found, false)
     }
 
     /// Answers a look-up of a client whose enumeration guard is tripped: from the cache alone.
@@ -125,7 +127,7 @@ impl Batch {
         let found = self.state.customers.find(&query).await;
         let found = found.map_err(|error| match error {
             customer::Error::NotCached => guard_tripped(),
-            error => ApiError::from(error),
+            error => of_identifier(error.into(), &query),
         });
         self.line(index, &query, found, true)
     }
@@ -213,6 +215,11 @@ impl Batch {
 fn not_in_time() -> ApiError {
     let detail = "The customer was not there at the batch's deadline.";
     ApiError::with_detail(Code::NotCached, detail)
+}
+
+/// Names the parameter, where Engage refuses the identifier.
+fn of_identifier(error: ApiError, query: &CustomerQuery) -> ApiError {
+    error.of_identifier(Some(query.lookup.identifier.kind().as_str()))
 }
 
 /// The problem of a look-up. It may have run into the batch's deadline.

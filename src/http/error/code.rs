@@ -46,6 +46,51 @@ macro_rules! codes {
     };
 }
 
+impl Code {
+    /// Whether the same request may be answered later, without a change at its sender or in the configuration. Where the
+    /// response has no `Retry-After`, the sender chooses the delay.
+    pub(super) fn is_retryable(&self) -> bool {
+        match self {
+            Self::RateLimited
+            | Self::Internal
+            | Self::UpstreamFailed
+            | Self::UpstreamInvalid
+            | Self::UpstreamUnavailable
+            | Self::Overloaded
+            | Self::NotShared
+            | Self::UpstreamTimeout
+            | Self::NotCached => true,
+            Self::MissingIdentifier
+            | Self::AmbiguousIdentifier
+            | Self::MissingContactType
+            | Self::InvalidParameter
+            | Self::NationalIdInUrl
+            | Self::InvalidEmailAddress
+            | Self::InvalidPhoneNumber
+            | Self::InvalidSocialSecurityNumber
+            | Self::InvalidContactType
+            | Self::InvalidContactId
+            | Self::InvalidSearchQuery
+            | Self::Unauthorized
+            | Self::Forbidden
+            | Self::ContactNotFound
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::MultipleMatches
+            | Self::PreconditionFailed
+            | Self::PayloadTooLarge
+            | Self::UnsupportedMediaType
+            | Self::HeadTooLarge
+            | Self::InvalidSystemConfiguration
+            | Self::UpstreamUnauthorized
+            | Self::UpstreamForbidden
+            | Self::IdentityMismatch
+            | Self::WebhookUnreadable
+            | Self::Rejected(_) => false,
+        }
+    }
+}
+
 codes! {
     MissingIdentifier BAD_REQUEST
         "Send one of contactId, email, mobilePhone, socialSecurityNumber, customKey, any."
@@ -60,7 +105,7 @@ codes! {
     InvalidEmailAddress BAD_REQUEST
         "email: not an e-mail address."
     InvalidPhoneNumber BAD_REQUEST
-        "mobilePhone: not a phone number; write it with its country code, such as %2B46701740605."
+        "mobilePhone: not a phone number; write it with its country code, such as +46701740699."
     InvalidSocialSecurityNumber BAD_REQUEST
         "socialSecurityNumber: not a personnummer, samordningsnummer or Finnish personal identity code."
     InvalidContactType BAD_REQUEST

@@ -74,7 +74,9 @@ impl<'a> RawLookup<'a> {
             if let Some(kind) = IdentifierKind::from_param(&name) {
                 let text = text(&name, value)?;
                 if raw.identifier.is_some() {
-                    return Err(ApiError::new(Code::AmbiguousIdentifier));
+                    return Err(
+                        ApiError::new(Code::AmbiguousIdentifier).of_parameter(kind.as_str())
+                    );
                 }
                 raw.identifier = Some((kind, text));
                 continue;

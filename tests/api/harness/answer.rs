@@ -81,6 +81,7 @@ impl Answer {
         for key in ["type", "title", "detail", "requestId"] {
             assert!(json[key].is_string(), "{key} in {json}");
         }
+        assert!(json["retryable"].is_boolean(), "retryable in {json}");
         assert_eq!(json["requestId"], self.header("x-request-id"));
         self
     }

@@ -1,4 +1,4 @@
-//! A rendered answer: its bytes, their validators and their compressed form, kept with the record for as long as not
+//! A rendered answer: its bytes, its validators and their compressed form, kept with the record for as long as not
 //! one byte would change.
 
 mod etag;
@@ -16,7 +16,7 @@ use flate2::{Compression, write::GzEncoder};
 use jiff::Timestamp;
 
 pub use self::etag::ETag;
-use super::view::Shape;
+use super::{render::Body, view::Shape};
 use crate::{cache::Answer, clock::Now};
 
 /// Answers below this are not compressed: nothing would be saved.
@@ -28,7 +28,7 @@ pub struct Rendered {
     shape: Shape,
     /// The JSON.
     pub body: Bytes,
-    /// Its strong validators.
+    /// Its validators, of everything but `freshness`: a refresh that changes nothing else keeps them.
     pub etag: ETag,
     gzip: OnceLock<Bytes>,
     /// Whether the next request for gzip has it compressed: not yet done, and the answer is kept for later requests. An
@@ -41,21 +41,16 @@ pub struct Rendered {
 }
 
 impl Rendered {
-    /// An answer of that shape, rendered at `made_at`, whose bytes are right until `changes_at`.
-    pub(super) fn new(
-        shape: Shape,
-        body: Vec<u8>,
-        made_at: Timestamp,
-        changes_at: Timestamp,
-    ) -> Self {
+    /// An answer of that shape, rendered at `made_at`.
+    pub(super) fn new(shape: Shape, body: Body, made_at: Timestamp) -> Self {
         Self {
             shape,
-            etag: ETag::of(&body),
-            body: Bytes::from(body.into_boxed_slice()),
+            etag: ETag::of(&body.json[..body.without_freshness]),
+            body: Bytes::from(body.json.into_boxed_slice()),
             gzip: OnceLock::new(),
             gzip_is_due: AtomicBool::new(false),
             made_at,
-            changes_at,
+            changes_at: body.changes_at,
         }
     }
 

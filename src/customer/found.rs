@@ -223,8 +223,8 @@ impl Found {
             degraded: self.degraded,
             history,
         };
-        let (body, changes_at) = render(rules, shape, &content, now.wall);
-        Some(Arc::new(Rendered::new(*shape, body, now.wall, changes_at)))
+        let body = render(rules, shape, &content, now.wall);
+        Some(Arc::new(Rendered::new(*shape, body, now.wall)))
     }
 }
 

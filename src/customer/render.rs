@@ -59,18 +59,31 @@ impl Content<'_> {
     }
 }
 
-/// The JSON, and the moment from which it is no longer right.
-pub(super) fn render(
-    rules: &Rules,
-    shape: &Shape,
-    content: &Content<'_>,
-    now: Timestamp,
-) -> (Vec<u8>, Timestamp) {
+/// A rendered body.
+pub(super) struct Body {
+    /// The JSON.
+    pub(super) json: Vec<u8>,
+    /// The length of its beginning, which has everything but `freshness`.
+    pub(super) without_freshness: usize,
+    /// The moment from which it is no longer right.
+    pub(super) changes_at: Timestamp,
+}
+
+pub(super) fn render(rules: &Rules, shape: &Shape, content: &Content<'_>, now: Timestamp) -> Body {
     let mut moments = Moments::new(now, shape.expiring_within);
     let answer = answer_json(rules, shape, content, &mut moments);
-    let mut body = Vec::with_capacity(USUAL_SIZE);
-    serde_json::to_writer(&mut body, &answer).expect("the answer's types have a JSON form");
-    (body, moments.changes_at())
+    let mut json = Vec::with_capacity(USUAL_SIZE);
+    serde_json::to_writer(&mut json, &answer).expect("the answer's types have a JSON form");
+    json.pop();
+    let without_freshness = json.len();
+    json.extend_from_slice(b",\"freshness\":");
+    serde_json::to_writer(&mut json, &freshness(content)).expect("times have a JSON form");
+    json.push(b'}');
+    Body {
+        json,
+        without_freshness,
+        changes_at: moments.changes_at(),
+    }
 }
 
 fn answer_json<'a>(
@@ -135,7 +148,6 @@ fn answer_json<'a>(
             .and_then(|history| history.point_transactions(moments.now())),
         redeemed_vouchers: content.history.and_then(HistoryContent::redeemed_vouchers),
         purchases: content.history.and_then(HistoryContent::purchases),
-        freshness: freshness(content),
         degraded: degraded(content),
     }
 }

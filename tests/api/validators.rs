@@ -2,11 +2,14 @@
 
 use std::{io::Read, time::Duration};
 
-use engage_simulator::fixtures::{ALVA, BO};
+use engage_simulator::{
+    Endpoint, Fault,
+    fixtures::{ALVA, BO},
+};
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, TILL, TestApp};
+use crate::harness::{Answer, SHOP, TILL, TestApp};
 
 fn alva() -> String {
     format!("email={}", ALVA.email)
@@ -108,21 +111,78 @@ async fn matching_if_none_match_is_304_after_a_miss() {
     assert_eq!(app.overview_calls(), 2);
 }
 
+/// The body without the times at which its parts were fetched.
+fn without_freshness(answer: &Answer) -> Value {
+    let mut body = answer.json();
+    let freshness = body.as_object_mut().expect("an object").remove("freshness");
+    assert!(freshness.is_some());
+    body
+}
+
 #[tokio::test]
-async fn refresh_changes_the_etag() {
+async fn refresh_that_changes_nothing_else_keeps_the_etag() {
     let app = TestApp::spawn().await;
     app.fetch_points_separately(ALVA.id).await;
     let first = app.get(&alva()).await;
-    app.advance(Duration::from_secs(10));
-    let hit = app.get(&alva()).await;
-    assert_eq!(hit.header("etag"), first.header("etag"));
-    let fresh = app.get(&format!("{}&fresh=points", alva())).await;
-    assert_ne!(fresh.header("etag"), first.header("etag"));
-    assert_eq!(fresh.at("/points"), first.at("/points"));
+    for accepted in ["identity", "gzip"] {
+        app.advance(Duration::from_secs(10));
+        let fresh = app.get(&format!("{}&fresh=points", alva())).await;
+        assert_ne!(fresh.at("/freshness/points"), first.at("/freshness/points"));
+        assert_eq!(without_freshness(&fresh), without_freshness(&first));
+        assert_eq!(fresh.header("etag"), first.header("etag"));
+        app.advance(Duration::from_secs(3));
+        let headers = [
+            ("if-none-match", first.header("etag")),
+            ("accept-encoding", accepted),
+        ];
+        let answer = get_with(&app, &alva(), &headers).await;
+        assert_not_modified(&answer, first.header("etag"));
+        // The age is that of the data now, not of the caller's copy.
+        let full = app.get(&alva()).await;
+        assert_eq!(answer.header("age"), full.header("age"));
+    }
+    app.engage.contact(ALVA.id).points("1");
+    let changed = app.get(&format!("{}&fresh=points", alva())).await;
+    assert_ne!(changed.header("etag"), first.header("etag"));
     let validator = [("if-none-match", first.header("etag"))];
     let answer = get_with(&app, &alva(), &validator).await;
     answer.assert_ok();
-    assert_eq!(answer.header("etag"), fresh.header("etag"));
+    assert_eq!(answer.header("etag"), changed.header("etag"));
+}
+
+#[tokio::test]
+async fn refresh_in_the_background_keeps_a_shops_copy_current() {
+    let app = TestApp::spawn().await;
+    let query = format!("email={}&parts=none", ALVA.email);
+    let first = app.get_as(SHOP, &query).await;
+    first.assert_ok();
+    let as_of = first.at("/freshness/profile/asOf");
+    let mut taken = app.fast_path_total();
+    let mut now = first.at("/freshness/profile/asOf");
+    while now == as_of {
+        app.advance(Duration::from_secs(61));
+        now = app.get_as(SHOP, &query).await.at("/freshness/profile/asOf");
+    }
+    for _ in 0..2 {
+        let request = app.customer(SHOP, &query);
+        let answer = Answer::of(request.header("if-none-match", first.header("etag"))).await;
+        assert_not_modified(&answer, first.header("etag"));
+        taken = app.fast_path_total() - taken;
+    }
+    assert!(taken > 0, "the fast path compares it too");
+}
+
+#[tokio::test]
+async fn degraded_answer_has_another_etag() {
+    let app = TestApp::spawn().await;
+    let first = app.get(&alva()).await;
+    app.advance(Duration::from_secs(600));
+    let busy = Fault::Status(500, json!("busy"));
+    app.engage.fault(Endpoint::All, busy);
+    let stale = app.get(&alva()).await;
+    stale.assert_stale_if_error();
+    assert_ne!(stale.at("/degraded"), json!([]));
+    assert_ne!(stale.header("etag"), first.header("etag"));
 }
 
 #[tokio::test]
@@ -241,10 +301,8 @@ async fn every_answer_forbids_storing_by_caches_in_front() {
         assert_no_store(&answer);
         assert!(!answer.headers.contains_key("etag"));
     }
-    app.engage.fault(
-        engage_simulator::Endpoint::All,
-        engage_simulator::Fault::Status(500, json!("busy")),
-    );
+    app.engage
+        .fault(Endpoint::All, Fault::Status(500, json!("busy")));
     let failed = app.get(&format!("contactId={}", BO.id)).await;
     assert_no_store(failed.assert_problem(502, "UpstreamFailed"));
     for (target, key, status) in [

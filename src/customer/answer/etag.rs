@@ -1,4 +1,5 @@
-//! Strong validators (RFC 9110, 8.8.3): equal for equal bytes, on every replica and after every restart.
+//! Validators in the form of strong ones (RFC 9110, 8.8.3): equal for equal content, on every replica and after every
+//! restart. What they do not cover is when the content was fetched.
 
 use aws_lc_rs::digest;
 
@@ -15,9 +16,9 @@ pub struct ETag {
 }
 
 impl ETag {
-    /// The validators of these bytes.
-    pub fn of(body: &[u8]) -> Self {
-        let digest = digest::digest(&digest::SHA256, body);
+    /// The validators of this content.
+    pub fn of(content: &[u8]) -> Self {
+        let digest = digest::digest(&digest::SHA256, content);
         let mut first = [0; LENGTH];
         first.copy_from_slice(&digest.as_ref()[..LENGTH]);
         Self::from(first)

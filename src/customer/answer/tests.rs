@@ -12,8 +12,12 @@ fn of_body(length: usize) -> Rendered {
         asked: PartSet::ALL,
         expiring_within: Duration::ZERO,
     };
-    let body = vec![b'x'; length];
-    Rendered::new(shape, body, Timestamp::UNIX_EPOCH, Timestamp::MAX)
+    let body = Body {
+        json: vec![b'x'; length],
+        without_freshness: length,
+        changes_at: Timestamp::MAX,
+    };
+    Rendered::new(shape, body, Timestamp::UNIX_EPOCH)
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Content, Moments, answer_json};
+use super::{Content, Moments, answer_json, freshness};
 use crate::{
     cache::parts::Parts,
     clock::Now,
@@ -29,6 +29,8 @@ pub(in crate::customer) fn guest(
     let mut moments = Moments::new(now.wall, shape.expiring_within);
     let answer = answer_json(rules, shape, &content, &mut moments);
     let mut answer = serde_json::to_value(&answer).expect("the answer's types have a JSON form");
+    answer["freshness"] =
+        serde_json::to_value(freshness(&content)).expect("times have a JSON form");
     empty(&mut answer);
     let parts = shape.asked.iter().map(Part::as_str);
     answer["degraded"] = parts

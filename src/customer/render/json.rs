@@ -14,6 +14,7 @@ use crate::domain::{
     PartMap, Points, Promotion, Voucher,
 };
 
+/// The answer but for `freshness`, which comes last: validators do not cover it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AnswerJson<'a> {
@@ -31,7 +32,6 @@ pub(super) struct AnswerJson<'a> {
     pub(super) redeemed_vouchers: Option<PageJson<RedeemedJson<'a>>>,
     pub(super) purchases: Option<PurchasesJson>,
     pub(super) expiring_soon: Option<Vec<ExpiringJson<'a>>>,
-    pub(super) freshness: FreshnessJson,
     pub(super) degraded: Vec<&'static str>,
 }
 

@@ -174,6 +174,7 @@ fn query(customers: &CustomerService) -> CustomerQuery {
         only_if_cached: false,
         stale_if_error: true,
         deadline: now.tick + MINUTE,
+        is_hasty: false,
         purpose: Purpose::Person,
     }
 }

@@ -307,6 +307,7 @@ impl<'a> Shop<'a> {
             only_if_cached: false,
             stale_if_error: true,
             deadline,
+            is_hasty: false,
             purpose: customer::Purpose::Person,
         };
         let answering = answer(

@@ -252,7 +252,7 @@ impl<'a> HistorySearch<'a> {
             biased;
             outcome = handle.outcome() => outcome,
             () = self.inner.clock.sleep_until(deadline) => {
-                self.is_slow |= deadline < self.query.deadline;
+                self.is_slow |= self.query.is_hasty || deadline < self.query.deadline;
                 self.has_failed = true;
                 return;
             }

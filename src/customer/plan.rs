@@ -50,6 +50,8 @@ pub struct CustomerQuery {
     pub stale_if_error: bool,
     /// Until when it waits.
     pub deadline: Tick,
+    /// Whether that is earlier than the service's own limit: then the request is hasty rather than Engage failing.
+    pub is_hasty: bool,
     /// What it is for.
     pub purpose: Purpose,
 }

@@ -392,7 +392,7 @@ impl<'a> Search<'a> {
             biased;
             outcome = handle.outcome() => Ok(outcome.map_err(engage::Error::from)?),
             () = self.inner.clock.sleep_until(self.deadline) => {
-                self.is_slow |= self.deadline < self.query.deadline;
+                self.is_slow |= self.query.is_hasty || self.deadline < self.query.deadline;
                 Err(Error::TooLate)
             }
         }

@@ -205,7 +205,7 @@ fn has_no_input(error: &ApiError) {
 }
 
 /// The details of errors other than those of their codes.
-const DETAILS: [&str; 27] = [
+const DETAILS: [&str; 28] = [
     "the body is not a JSON object",
     "too long",
     "an unescaped + means a space: write %2B",
@@ -228,6 +228,7 @@ const DETAILS: [&str; 27] = [
     "not with a contact id",
     "not a contact type",
     "guest",
+    "whole milliseconds from 100 to 1000",
     "an array of points, promotions, vouchers, profile: each once, at least one",
     "an e-mail address must be ASCII.",
     "an e-mail address must be ASCII; write the domain in its xn-- form.",

@@ -3,6 +3,7 @@
 
 mod history;
 mod raw;
+mod wait;
 
 use std::time::Duration;
 
@@ -62,6 +63,8 @@ pub(super) struct ParsedLookup {
     pub(super) parameter: Option<&'static str>,
     pub(super) prefer: Option<ContactType>,
     pub(super) on_unavailable: OnUnavailable,
+    /// How long the caller waits, where that is less than [`LookupRules::patience`].
+    pub(super) wait: Option<Duration>,
     pub(super) fresh: PartSet,
     pub(super) shape: Shape,
     /// What is requested of the contact's history, if anything is.
@@ -149,12 +152,13 @@ impl LookupRules {
         caller: &Caller,
         now: Now,
     ) -> Result<(Lookup, Option<ContactType>, PartSet), ApiError> {
-        const UNUSED: [&str; 5] = [
+        const UNUSED: [&str; 6] = [
             "view",
             "channel",
             "expiringWithin",
             "fresh",
             "onUnavailable",
+            "wait",
         ];
         caller.require(Scope::Read)?;
         if let Some((unused, _)) = params.0.iter().find(|(name, _)| UNUSED.contains(&&**name)) {
@@ -272,6 +276,7 @@ impl LookupRules {
             parameter: raw.identifier.as_ref().map(|(kind, _)| kind.as_str()),
             prefer: raw.prefer.clone(),
             on_unavailable: raw.on_unavailable,
+            wait: wait::shorter(raw.wait, self.patience)?,
             fresh: fresh.parts,
             history,
             shape,

@@ -35,6 +35,17 @@ pub(super) enum ParamValue<'a> {
     Repeated,
 }
 
+impl ParamValue<'_> {
+    /// A whole number: a number in a body, or its digits.
+    pub(super) fn whole_number(&self) -> Option<u64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Text(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
+            Self::Text(_) | Self::List(_) | Self::Other | Self::Repeated => None,
+        }
+    }
+}
+
 impl<'a> Params<'a> {
     /// The parameters of a query.
     pub(super) fn from_query(query: &'a str) -> Result<Self, ApiError> {

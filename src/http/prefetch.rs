@@ -46,6 +46,7 @@ pub(super) async fn receive(
         // Stale data is no result.
         stale_if_error: false,
         deadline: now.tick + state.rules.patience,
+        is_hasty: false,
         purpose: Purpose::Prefetch,
     };
     if let Some(outcome) = start(&state, &caller, query) {

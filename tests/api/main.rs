@@ -73,5 +73,6 @@ mod unreadable;
 pub(crate) mod upstream;
 mod validators;
 mod versions;
+mod wait;
 mod webhooks;
 pub(crate) mod wire;

@@ -249,6 +249,7 @@ fn query(app: &TestApp, wanted: &Wanted) -> CustomerQuery {
         only_if_cached: false,
         stale_if_error: true,
         deadline: now.tick + Duration::from_secs(60),
+        is_hasty: false,
         purpose: Purpose::Person,
     }
 }

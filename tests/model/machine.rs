@@ -237,6 +237,7 @@ impl Machine {
             only_if_cached: request.only_if_cached,
             stale_if_error: request.stale_if_error,
             deadline: now + PATIENCE,
+            is_hasty: false,
             purpose: purpose(self.arrived),
         };
         let caller = Caller {

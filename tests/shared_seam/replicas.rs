@@ -246,6 +246,7 @@ impl Replica {
             only_if_cached: false,
             stale_if_error: true,
             deadline: now.tick + PATIENCE,
+            is_hasty: false,
             purpose: Purpose::Person,
         }
     }

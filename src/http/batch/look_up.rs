@@ -164,6 +164,7 @@ impl Batch {
             only_if_cached: false,
             stale_if_error: true,
             deadline: self.deadline,
+            is_hasty: false,
             purpose: Purpose::Batch,
         }
     }

@@ -104,14 +104,9 @@ pub(super) fn refuse(history: HistorySet, paging: Paging) -> Result<(), ApiError
 
 /// How many items: a number in a body, or its text.
 pub(super) fn limit(value: &ParamValue<'_>) -> Result<usize, ApiError> {
-    let number = match value {
-        ParamValue::Number(number) => usize::try_from(*number).ok(),
-        ParamValue::Text(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            text.parse().ok()
-        }
-        _ => None,
-    };
+    let number = value.whole_number().map(usize::try_from);
     number
+        .and_then(Result::ok)
         .filter(|number| (1..=MAX_LIMIT).contains(number))
         .ok_or_else(|| ApiError::parameter("limit", "a whole number from 1 to 100"))
 }

@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use super::history::{self, Paging, RequestedParts};
+use super::{
+    history::{self, Paging, RequestedParts},
+    wait::Wait,
+};
 use crate::{
     config::duration::days,
     customer::view::View,
@@ -39,6 +42,7 @@ pub(super) struct RawLookup<'a> {
     pub(super) contact_type: Option<Cow<'a, str>>,
     pub(super) prefer: Option<ContactType>,
     pub(super) on_unavailable: OnUnavailable,
+    pub(super) wait: Option<Wait>,
     pub(super) view: Option<View>,
     pub(super) parts: Option<RequestedParts>,
     pub(super) fresh: Option<FreshParam>,
@@ -85,6 +89,7 @@ impl<'a> RawLookup<'a> {
                 "contactType" => raw.contact_type = Some(text(&name, value)?),
                 "prefer" => raw.prefer = Some(prefer(&text(&name, value)?)?),
                 "onUnavailable" => raw.on_unavailable = on_unavailable(&text(&name, value)?)?,
+                "wait" => raw.wait = Some(Wait::read(&value)),
                 "view" => raw.view = Some(view(&text(&name, value)?)?),
                 "channel" => raw.channel = Some(channel(&text(&name, value)?)?),
                 "expiringWithin" => {

@@ -3,6 +3,7 @@
 //! Engage's response only its error code.
 
 mod code;
+mod missing;
 
 use std::{borrow::Cow, num::NonZeroU32, time::Duration};
 
@@ -14,6 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 pub use self::code::Code;
+pub(super) use self::missing::Missing;
 use super::{lookup::ParamLocation, request_id::RequestId};
 use crate::{
     customer::{self, Candidate},
@@ -64,6 +66,8 @@ pub struct ApiError {
     allow: Option<Box<str>>,
     accepts: Option<AcceptedBody>,
     challenge: &'static str,
+    /// What the credential lacks.
+    missing: Option<Missing>,
     /// The name of the limit that was exceeded, and what it admits a second.
     rate: Option<(RateLimit, NonZeroU32)>,
     /// Boxed, to keep this type small.
@@ -98,6 +102,7 @@ impl ApiError {
             allow: None,
             accepts: None,
             challenge: API_KEY_CHALLENGE,
+            missing: None,
             rate: None,
             members: None,
         }
@@ -188,6 +193,14 @@ impl ApiError {
     pub(super) fn allow(mut self, methods: String) -> Self {
         self.allow = Some(methods.into());
         self
+    }
+
+    /// A request that the credential does not allow, because it lacks this.
+    pub(super) fn forbidden(missing: Missing) -> Self {
+        Self {
+            missing: Some(missing),
+            ..Self::with_detail(Code::Forbidden, missing.detail())
+        }
     }
 
     /// A body of an unsupported media type or content coding.
@@ -311,6 +324,9 @@ impl IntoResponse for ApiError {
             let challenge = HeaderValue::from_static(self.challenge);
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
+        if let Some(missing) = self.missing {
+            headers.insert(header::WWW_AUTHENTICATE, missing.challenge());
+        }
         response.extensions_mut().insert(self.code.clone());
         response.extensions_mut().insert(self);
         response
@@ -339,6 +355,9 @@ struct Problem<'a> {
     /// In seconds; of a problem that has no header fields of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
+    /// The scope or the kind of identifier that the caller lacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -358,6 +377,7 @@ impl<'a> Problem<'a> {
             request_id: request_id.as_str(),
             retryable: error.code.is_retryable(),
             retry_after: None,
+            missing: error.missing.map(Missing::name),
             parameter: members.and_then(|members| members.parameter.as_deref()),
             candidates: members.and_then(|members| members.candidates.as_deref()),
         }

@@ -41,6 +41,7 @@ mod invalidation;
 pub(crate) mod issuer;
 pub(crate) mod learned_aliases;
 mod matches;
+mod missing;
 mod moving_identifiers;
 mod names;
 mod negatives;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    super::error::{ApiError, Code},
+    super::error::{ApiError, Code, Missing},
     client::{ApiClient, ConcurrencyPermit},
     guard::Allowance,
     refusal::AuthRefusal,
@@ -51,25 +51,36 @@ impl Caller {
 
     /// Forbidden without the scope.
     pub(in crate::http) fn require(&self, scope: Scope) -> Result<(), ApiError> {
-        if self.has(scope) {
-            Ok(())
-        } else {
-            Err(ApiError::new(Code::Forbidden))
-        }
+        self.missing(scope)
+            .map_or(Ok(()), |missing| Err(ApiError::forbidden(missing)))
     }
 
     /// Whether the caller has the scope.
     pub(in crate::http) fn has(&self, scope: Scope) -> bool {
-        let client_may = |scope| self.client.as_ref().is_none_or(|client| client.has(scope));
-        match &self.shopper {
-            None => client_may(scope),
-            // A shopper gets the storefront view of its own data, never the full view, nor others' data.
-            Some(_) if matches!(scope, Scope::ReadFull | Scope::Batch) => false,
-            Some(shopper) if scope == Scope::Read => {
-                client_may(Scope::Read) && shopper.has(Scope::ReadSelf)
-            }
-            Some(shopper) => client_may(scope) && shopper.has(scope),
+        self.missing(scope).is_none()
+    }
+
+    /// What the caller lacks of the scope.
+    fn missing(&self, scope: Scope) -> Option<Missing> {
+        let client_lacks = self
+            .client
+            .as_ref()
+            .is_some_and(|client| !client.has(scope));
+        let Some(shopper) = &self.shopper else {
+            return client_lacks.then_some(Missing::ScopeOfClient(scope));
+        };
+        // A shopper gets the storefront view of its own data, never the full view, nor others' data.
+        if matches!(scope, Scope::ReadFull | Scope::Batch) {
+            return Some(Missing::ScopeWithoutToken(scope));
         }
+        if client_lacks {
+            return Some(Missing::ScopeOfClient(scope));
+        }
+        let of_token = match scope {
+            Scope::Read => Scope::ReadSelf,
+            other => other,
+        };
+        (!shopper.has(of_token)).then_some(Missing::ScopeOfToken(of_token))
     }
 
     /// Whether a shopper calls, or a client on behalf of one: then every look-up is of that shopper's own data.
@@ -83,7 +94,7 @@ impl Caller {
         if self.client.as_ref().is_none_or(may) {
             Ok(())
         } else {
-            Err(ApiError::new(Code::Forbidden))
+            Err(ApiError::forbidden(Missing::Identifier(kind)))
         }
     }
 
@@ -110,19 +121,16 @@ impl Caller {
     /// The identifier in the shopper's token, of a kind that the client may look up by, where there is a client.
     pub(in crate::http) fn own_identifier(&self) -> Result<Identifier, ApiError> {
         let Some(shopper) = &self.shopper else {
-            return Err(ApiError::with_detail(
-                Code::Forbidden,
-                "This path is for a shopper's own token.",
-            ));
+            return Err(ApiError::forbidden(Missing::Token));
         };
-        let mut refusal = Code::ContactNotFound;
+        let mut refusal = None;
         for identifier in shopper.identifiers() {
-            if self.require_identifier(identifier.kind()).is_ok() {
-                return Ok(identifier);
+            match self.require_identifier(identifier.kind()) {
+                Ok(()) => return Ok(identifier),
+                Err(forbidden) => refusal = Some(forbidden),
             }
-            refusal = Code::Forbidden;
         }
-        Err(ApiError::new(refusal))
+        Err(refusal.unwrap_or_else(|| ApiError::new(Code::ContactNotFound)))
     }
 
     /// The flow that the caller's upstream calls are charged to. Shoppers without a client share one.

@@ -22,6 +22,7 @@ pub mod partial;
 pub mod phone;
 pub mod plain;
 mod punctuation;
+pub mod request_id;
 pub mod unique;
 
 pub use aliases::{Aliases, Match};
@@ -45,4 +46,5 @@ pub use lookup::{Lookup, LookupKey};
 pub use matches::Matches;
 pub use part::{Part, PartMap, PartSet};
 pub use partial::{AnswerPath, Partial};
+pub use request_id::RequestId;
 pub use unique::{UniqueKinds, UniqueValue};

@@ -4,13 +4,10 @@
 use http::StatusCode;
 use tracing::Level;
 
-use super::{
-    error::{ApiError, Code},
-    request_id::RequestId,
-};
+use super::error::{ApiError, Code};
 use crate::{
     customer::{CacheStatus, Candidate, CustomerQuery},
-    domain::{ContactId, Digester},
+    domain::{ContactId, Digester, RequestId},
     telemetry,
 };
 

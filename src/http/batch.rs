@@ -23,7 +23,7 @@ use super::{
     auth::Caller,
     body::read_json_body,
     error::{ApiError, Code},
-    request_id::RequestId,
+    request_id,
     state::AppState,
 };
 use crate::config::Scope;
@@ -39,8 +39,7 @@ pub(super) async fn receive(
     caller.require(Scope::Read)?;
     caller.require(Scope::Batch)?;
     let (head, body) = request.into_parts();
-    let request_id = head.extensions.get().copied();
-    let request_id = request_id.unwrap_or_else(|| RequestId::from_headers(&head.headers));
+    let request_id = request_id::of_extensions(&head.extensions);
     let clock = state.customers.clock().clone();
     let body = read_json_body(&state.rules, &clock, &head.headers, body).await?;
     let Envelope {

@@ -15,7 +15,6 @@ use super::{
     error::{ApiError, Code},
     lookup::{OnUnavailable, ParamLocation, ParsedLookup},
     params::Params,
-    request_id::RequestId,
     response::{self, CustomerResponse},
     state::AppState,
 };
@@ -25,6 +24,7 @@ use crate::{
     customer::{
         self, CustomerQuery, Found, FoundHistory, HistoryQuery, Purpose, Refusal, Shape, view::View,
     },
+    domain::RequestId,
 };
 
 /// More invalidations of one contact than are plausible while a request waits for its history.

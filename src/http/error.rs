@@ -16,10 +16,10 @@ use serde::Serialize;
 
 pub use self::code::Code;
 pub(super) use self::missing::Missing;
-use super::{lookup::ParamLocation, request_id::RequestId};
+use super::lookup::ParamLocation;
 use crate::{
     customer::{self, Candidate},
-    domain::{ContactId, IdentifierError},
+    domain::{ContactId, IdentifierError, RequestId},
     engage,
 };
 

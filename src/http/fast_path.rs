@@ -28,7 +28,6 @@ use super::{
     directives::Directives,
     lookup::{ParamLocation, ParsedLookup},
     params::Params,
-    request_id::RequestId,
     requests,
     response::SelectedResponse,
     response_headers::CommonFields,
@@ -39,6 +38,7 @@ use super::{
 use crate::{
     clock::Now,
     customer::{CacheStatus, view::View},
+    domain::RequestId,
 };
 
 impl HttpService {

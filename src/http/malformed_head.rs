@@ -10,11 +10,12 @@ use jiff::Timestamp;
 
 use super::{
     error::{ApiError, Code},
-    request_id::{REQUEST_ID, RequestId},
+    request_id::REQUEST_ID,
     response_headers::{CONTENT_LENGTH, DATE, DateText, HeaderSink, RawHead, write_close},
     routes::RouteLabel,
     service::{HttpService, RequestContext},
 };
+use crate::domain::RequestId;
 
 /// A refusal as it is sent.
 pub(super) struct Refusal {

@@ -25,9 +25,9 @@ use super::{
     error::{ApiError, Code},
     lookup::LookupRules,
     probe::Readiness,
-    request_id::RequestId,
+    request_id,
 };
-use crate::{clock::Tick, customer::CustomerService};
+use crate::{clock::Tick, customer::CustomerService, domain::RequestId};
 
 /// The media type of metrics.
 const OPENMETRICS: HeaderValue =
@@ -116,7 +116,7 @@ impl FromRequestParts<OperationsState> for Operator {
         state: &OperationsState,
     ) -> Result<Self, ApiError> {
         let operator = Operator {
-            request_id: RequestId::from_extensions(&parts.extensions),
+            request_id: request_id::of_extensions(&parts.extensions),
         };
         let identified = CallerIdentified::from_extensions(&parts.extensions);
         let Some(token) = &state.token else {

@@ -13,8 +13,8 @@ use prometheus_client::{
 };
 use tracing::Level;
 
-use super::{error::Code, request_id::RequestId, routes::RouteLabel};
-use crate::{customer::CacheStatus, telemetry::Limit};
+use super::{error::Code, routes::RouteLabel};
+use crate::{customer::CacheStatus, domain::RequestId, telemetry::Limit};
 
 /// The bounds of the duration buckets, in seconds, from a hit over a call to Engage to a caller's time-out.
 const SECONDS: [f64; 12] = [

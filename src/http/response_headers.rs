@@ -7,8 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
 
-use super::request_id::RequestId;
-use crate::customer::CacheStatus;
+use crate::{customer::CacheStatus, domain::RequestId};
 
 /// The name of a field, in both forms.
 pub(super) struct FieldName {

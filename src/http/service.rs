@@ -23,7 +23,7 @@ use super::{
     operations::{self, OperationsState},
     peer::Peer,
     probe::Readiness,
-    request_id::RequestId,
+    request_id,
     requests::{self, RequestMetrics},
     response_headers::{CACHE_STATUS, CommonFields, FixedFields},
     routes::{self, ListenerKind, RouteLabel},
@@ -32,6 +32,7 @@ use crate::{
     clock::{Clock, Now},
     config,
     customer::CacheStatus,
+    domain::RequestId,
     telemetry::Limit,
 };
 
@@ -154,7 +155,7 @@ impl HttpService {
         let arrived = self.clock.now();
         let version = request.version();
         let mut is_last = admission != RequestAdmission::Full;
-        let request_id = RequestId::from_headers(request.headers());
+        let request_id = request_id::of_headers(request.headers());
         let route = RouteLabel::of(self.listener, request.uri().path(), request.method());
         let is_shopper = request.headers().contains_key(header::AUTHORIZATION);
         let identified = CallerIdentified::default();
@@ -306,7 +307,7 @@ mod tests {
     #[tokio::test]
     async fn panic_becomes_a_500_that_discloses_nothing() {
         let (mut response, _) = catch_panic(async { panic!("alva.testsson@example.com") }).await;
-        let id = RequestId::from_headers(&http::HeaderMap::new());
+        let id = request_id::of_headers(&http::HeaderMap::new());
         error::write_problem(&mut response, &id);
         assert_eq!(response.status(), 500);
         let body = axum::body::to_bytes(response.into_body(), 10_000)

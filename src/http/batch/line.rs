@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use crate::http::{
-    error::{self, ApiError},
-    request_id::RequestId,
+use crate::{
+    domain::RequestId,
+    http::error::{self, ApiError},
 };
 
 /// What a line has around the customer, in bytes; a problem has less than this.

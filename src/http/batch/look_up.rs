@@ -9,7 +9,7 @@ use super::line;
 use crate::{
     clock::{Now, Tick},
     customer::{self, CacheStatus, CustomerQuery, Found, Purpose, Shape, view::View},
-    domain::{Lookup, PartSet},
+    domain::{Lookup, PartSet, RequestId},
     http::{
         audit,
         auth::{Caller, PendingLookUp},
@@ -17,7 +17,6 @@ use crate::{
         deferred::{BatchOutcome, DeferredWork},
         error::{ApiError, Code},
         params::Params,
-        request_id::RequestId,
         state::AppState,
     },
 };

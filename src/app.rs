@@ -37,8 +37,9 @@ use crate::{
     engage::{Admission, CallMetrics, EngageClient, Reader},
     http::{
         self, AppState, Authenticator, BreakerStatus, BudgetStatus, ConnectionCounters,
-        ConnectionMetrics, DeferredWork, HttpService, Listener, OperationsState, Readiness,
-        ReportMetrics, RequestMetrics, UpstreamStatus, WebhookReceiver,
+        ConnectionMetrics, Credentials, CurrentCredentials, DeferredWork, HttpService, Listener,
+        OperationsState, OperatorRules, Readiness, ReportMetrics, RequestMetrics, UpstreamStatus,
+        WebhookReceiver,
     },
     shared_tier::{SharedTier, protocol::Backend},
     telemetry,
@@ -55,7 +56,7 @@ pub struct App {
     shared: Option<SharedTier>,
     admission: Admission,
     changes_poll: Option<Duration>,
-    authenticator: Arc<Authenticator>,
+    credentials: CurrentCredentials,
     shutdown_delay: Duration,
     /// How long responses in flight may take after the delay, on both listeners together.
     shutdown_grace: Duration,
@@ -87,7 +88,7 @@ impl App {
         let (listener, operations_listener) = listeners(config, &connections).await?;
         let readiness = state.readiness.clone();
         let customers = state.customers.clone();
-        let authenticator = Arc::clone(&state.authenticator);
+        let credentials = state.credentials.clone();
         let service = HttpService::new(
             state,
             &cors_origins(config)?,
@@ -95,12 +96,8 @@ impl App {
             Arc::clone(&requests),
             clock.clone(),
         );
-        let operations_service = HttpService::for_operations(
-            operations_state,
-            &config.operations,
-            requests,
-            clock.clone(),
-        );
+        let operations_service =
+            HttpService::for_operations(operations_state, requests, clock.clone());
         Ok(Self {
             listener,
             service,
@@ -110,7 +107,7 @@ impl App {
             shared,
             admission,
             changes_poll: config.webhooks.changes_poll,
-            authenticator,
+            credentials,
             shutdown_delay: config.server.shutdown_delay,
             shutdown_grace: telemetry::grace_for_answers(config.server.shutdown_grace),
             clock,
@@ -181,8 +178,8 @@ impl App {
             self.shutdown_delay,
             drain.clone(),
         ));
-        let authenticator = self.authenticator;
-        let keys = tokio::spawn(async move { authenticator.refresh_keys().await });
+        let credentials = self.credentials;
+        let keys = tokio::spawn(async move { credentials.refresh_keys().await });
         let customers = self.customers;
         let maintenance =
             tokio::spawn(async move { customers.run_background_work(self.changes_poll).await });
@@ -271,8 +268,8 @@ fn parts(
         clock,
     )?;
     let authenticator = Authenticator::new(&config.auth, &config.server, clock);
-    let authenticator = Arc::new(authenticator.context("auth.jwt")?);
-    let webhooks = webhooks(config)?;
+    let authenticator = authenticator.context("auth.jwt")?;
+    let webhooks = Arc::new(webhook_receiver(config));
     let requests = Arc::new(RequestMetrics::default());
     let connections = ConnectionMetrics::default();
     let deferred = Arc::<DeferredWork>::default();
@@ -282,7 +279,7 @@ fn parts(
         &requests,
         &connections,
         &authenticator,
-        webhooks.as_deref(),
+        (!config.webhooks.secrets.is_empty()).then_some(&webhooks),
         shared,
         metrics::Gauges {
             admission: admission.clone(),
@@ -291,9 +288,14 @@ fn parts(
     );
     deferred.register(&mut registry);
     reports.register(&mut registry);
+    let credentials = CurrentCredentials::new(Credentials {
+        authenticator,
+        webhooks: webhook_reader(config)?,
+        operators: OperatorRules::new(config.operations.listen.ip(), &config.operations),
+    });
     let state = AppState {
         customers,
-        authenticator,
+        credentials: credentials.clone(),
         rules: Arc::new(lookup_rules(config, identifiers, digester, time_zone)),
         webhooks,
         deferred,
@@ -302,7 +304,7 @@ fn parts(
     };
     let operations_state = OperationsState {
         readiness: state.readiness.clone(),
-        authenticator: Arc::clone(&state.authenticator),
+        credentials,
         upstream: {
             let admission = admission.clone();
             Arc::new(move || upstream_status(&admission))
@@ -310,7 +312,6 @@ fn parts(
         customers: state.customers.clone(),
         registry: Arc::new(registry),
         rules: Arc::clone(&state.rules),
-        token: config.operations.token.clone(),
         warnings: config.warnings().iter().map(ToString::to_string).collect(),
     };
     Ok(ListenerStates {
@@ -418,11 +419,14 @@ async fn bind(
         .with_context(|| format!("{key}: can't bind {address}"))
 }
 
-fn webhooks(config: &Config) -> Result<Option<Arc<WebhookReceiver>>, anyhow::Error> {
-    let reader = WebhookReader::new(&config.webhooks)
+fn webhook_receiver(config: &Config) -> WebhookReceiver {
+    let webhooks = &config.webhooks;
+    let max_body = usize::try_from(webhooks.max_body.as_u64()).unwrap_or(usize::MAX);
+    WebhookReceiver::new(webhooks.tolerance, max_body, config.server.body_timeout)
+}
+
+fn webhook_reader(config: &Config) -> Result<Option<WebhookReader>, anyhow::Error> {
+    WebhookReader::new(&config.webhooks)
         .map_err(anyhow::Error::msg)
-        .context("webhooks")?;
-    let max_body = usize::try_from(config.webhooks.max_body.as_u64()).unwrap_or(usize::MAX);
-    let timeout = config.server.body_timeout;
-    Ok(reader.map(|reader| Arc::new(WebhookReceiver::new(reader, max_body, timeout))))
+        .context("webhooks")
 }

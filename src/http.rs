@@ -18,6 +18,7 @@ mod connection_context;
 mod connection_slots;
 mod connection_state;
 mod cors;
+mod credentials;
 mod customer;
 mod deferred;
 mod directives;
@@ -53,6 +54,7 @@ pub use self::{
     changed::ReportMetrics,
     connection::ConnectionLimits,
     connection_slots::{ConnectionCounters, ConnectionMetrics, PROBE_CONNECTIONS},
+    credentials::{Credentials, CurrentCredentials, OperatorRules},
     deferred::DeferredWork,
     error::{ApiError, Code},
     listener::Listener,

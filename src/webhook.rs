@@ -58,6 +58,7 @@ impl WebhookError {
 /// Verifies and reads deliveries.
 pub struct WebhookReader {
     signers: Vec<Signer>,
+    /// Maximum distance of a delivery's timestamp from now.
     tolerance: Duration,
     cipher: Option<Cipher>,
 }
@@ -83,11 +84,6 @@ impl WebhookReader {
             tolerance: config.tolerance,
             cipher,
         }))
-    }
-
-    /// Maximum distance of a delivery's timestamp from now.
-    pub fn tolerance(&self) -> Duration {
-        self.tolerance
     }
 
     /// Reads the signature headers and checks the timestamp, before the body is read.

@@ -16,7 +16,6 @@ mod token;
 use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::{constant_time, digest};
-use axum::extract::{FromRef, FromRequestParts};
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -30,7 +29,7 @@ use self::{
     anonymous::Anonymous, client::ApiClient, refusal::AuthRefusal, shopper::Shopper,
     token::TokenVerifier,
 };
-use super::{caller_identified::CallerIdentified, error::ApiError};
+use super::caller_identified::CallerIdentified;
 use crate::{
     clock::{Clock, Tick},
     config,
@@ -178,6 +177,15 @@ impl Authenticator {
         Ok(caller)
     }
 
+    /// The same for a request that arrives now.
+    pub(super) async fn identify_arrived(
+        &self,
+        request: &Parts,
+        identified: &CallerIdentified,
+    ) -> Result<Caller, AuthRefusal> {
+        self.identify(request, self.clock.tick(), identified).await
+    }
+
     /// The caller with this key and no other credential; `last` is the key of the connection's last request. The
     /// request is not counted.
     pub(super) fn identify_by_key(
@@ -227,20 +235,4 @@ impl Authenticator {
 fn bearer(value: &http::HeaderValue) -> Option<&str> {
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("Bearer").then_some(token)
-}
-
-impl<S> FromRequestParts<S> for Caller
-where
-    Arc<Authenticator>: FromRef<S>,
-    S: Send + Sync,
-{
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let authenticator = <Arc<Authenticator>>::from_ref(state);
-        let now = authenticator.clock.tick();
-        let identified = CallerIdentified::from_extensions(&parts.extensions);
-        let caller = authenticator.identify(parts, now, &identified).await?;
-        Ok(caller)
-    }
 }

@@ -55,7 +55,8 @@ where
     B: Body,
     B::Error: Into<axum::BoxError>,
 {
-    let caller = state
+    let credentials = state.credentials.to_keep();
+    let caller = credentials
         .authenticator
         .identify(request, arrived.tick, identified)
         .await?;

@@ -92,12 +92,14 @@ fn select(
     arrived: Now,
 ) -> Option<SelectedResponse> {
     let AppState {
-        authenticator,
+        credentials,
         rules,
         customers,
         ..
     } = state;
     // Without a key, `Host` and `Origin` decide whether the caller is admitted: the regular path checks them.
+    let credentials = credentials.now();
+    let authenticator = &credentials.authenticator;
     let mut caller = authenticator.identify_by_key(request.key?, last_key).ok()?;
     if caller.view() == View::Full {
         // Every response in the full view is audited.

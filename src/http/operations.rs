@@ -14,13 +14,13 @@ use axum::{
 };
 use http::{HeaderValue, header, request::Parts};
 use prometheus_client::registry::Registry;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 pub use self::readiness::{BreakerStatus, BudgetStatus, UpstreamStatus};
 use super::{
     audit,
-    auth::Authenticator,
     caller_identified::CallerIdentified,
+    credentials::CurrentCredentials,
     entry::{EntryRefusal, EntryRules},
     error::{ApiError, Code},
     lookup::LookupRules,
@@ -39,8 +39,8 @@ const CHALLENGE: &str = "Bearer realm=\"engage-bff operations\"";
 pub struct OperationsState {
     /// Whether this replica accepts traffic.
     pub readiness: Readiness,
-    /// Reports whether the token issuer's keys are known.
-    pub authenticator: Arc<Authenticator>,
+    /// What admits requests.
+    pub credentials: CurrentCredentials,
     /// Reads the state of calls to Engage.
     pub upstream: Arc<dyn Fn() -> UpstreamStatus + Send + Sync>,
     /// The customer service with its cache.
@@ -49,8 +49,6 @@ pub struct OperationsState {
     pub registry: Arc<Registry>,
     /// The rules by which identifiers are parsed.
     pub rules: Arc<LookupRules>,
-    /// The token that every route but probes and metrics requires, where it is set.
-    pub token: Option<SecretString>,
     /// Warnings about the configuration: settings that are valid and seldom intended.
     pub warnings: Arc<[String]>,
 }
@@ -119,7 +117,8 @@ impl FromRequestParts<OperationsState> for Operator {
             request_id: request_id::of_extensions(&parts.extensions),
         };
         let identified = CallerIdentified::from_extensions(&parts.extensions);
-        let Some(token) = &state.token else {
+        let credentials = state.credentials.to_keep();
+        let Some(token) = &credentials.operators.token else {
             identified.set();
             return Ok(operator);
         };

@@ -11,7 +11,7 @@ use std::sync::{
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 
-use super::auth::{Authenticator, JwksStatus};
+use super::{auth::JwksStatus, credentials::CurrentCredentials};
 use crate::customer::CustomerService;
 
 /// Whether this replica accepts traffic: from its start until its shutdown begins.
@@ -43,21 +43,21 @@ pub(super) async fn live() -> StatusCode {
 /// Whether traffic is accepted, and the issuer's keys and the shared tier are known or no longer waited for.
 pub(super) fn is_ready(
     readiness: &Readiness,
-    authenticator: &Authenticator,
+    credentials: &CurrentCredentials,
     customers: &CustomerService,
 ) -> bool {
     readiness.is_ready()
-        && authenticator.jwks_status() != JwksStatus::Starting
+        && credentials.now().authenticator.jwks_status() != JwksStatus::Starting
         && !customers.waits_for_shared_tier()
 }
 
 pub(super) async fn ready(
     State(readiness): State<Readiness>,
-    State(authenticator): State<Arc<Authenticator>>,
+    State(credentials): State<CurrentCredentials>,
     State(customers): State<CustomerService>,
 ) -> Response {
     let mut response = Response::default();
-    if !is_ready(&readiness, &authenticator, &customers) {
+    if !is_ready(&readiness, &credentials, &customers) {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     response

@@ -16,8 +16,8 @@ use super::{
     caller_identified::CallerIdentified,
     connection_slots::RequestAdmission,
     cors::Cors,
+    credentials::CurrentCredentials,
     customer,
-    entry::EntryRules,
     error::{self, ApiError, Code},
     framing, lingering_close,
     operations::{self, OperationsState},
@@ -30,7 +30,6 @@ use super::{
 };
 use crate::{
     clock::{Clock, Now},
-    config,
     customer::CacheStatus,
     domain::RequestId,
     telemetry::Limit,
@@ -58,8 +57,8 @@ pub struct HttpService {
     pub(super) has_fast_path: bool,
     pub(super) listener: ListenerKind,
     pub(super) cors: Cors,
-    /// The hosts and origins that requests may name; at the operations listener.
-    entry: Option<Arc<EntryRules>>,
+    /// Whose hosts and origins requests may name; at the operations listener.
+    operators: Option<CurrentCredentials>,
     pub(super) fixed_fields: Arc<FixedFields>,
     /// A replica that is not ready any more ends each connection with its next response.
     pub(super) readiness: Readiness,
@@ -92,7 +91,7 @@ impl HttpService {
             listener: ListenerKind::Data,
             fixed_fields: Arc::new(FixedFields::new(!cors.is_off())),
             cors,
-            entry: None,
+            operators: None,
             requests,
             stranger_limit: Limit::new("requests", clock.clone()),
             connection_limit: Limit::new("connections", clock.clone()),
@@ -100,23 +99,21 @@ impl HttpService {
         }
     }
 
-    /// The service of the operations listener, where requests may name the listener's address and these hosts.
+    /// The service of the operations listener.
     pub fn for_operations(
         state: OperationsState,
-        config: &config::OperationsConfig,
         requests: Arc<RequestMetrics>,
         clock: Clock,
     ) -> Self {
-        let entry = EntryRules::new(config.listen.ip(), &config.hosts, &[]);
         Self {
             customer_state: None,
             has_fast_path: false,
             readiness: state.readiness.clone(),
+            operators: Some(state.credentials.clone()),
             router: routes::operations_router(state),
             listener: ListenerKind::Operations,
             fixed_fields: Arc::new(FixedFields::new(false)),
             cors: Cors::default(),
-            entry: Some(Arc::new(entry)),
             requests,
             stranger_limit: Limit::new("requests to operations", clock.clone()),
             connection_limit: Limit::new("connections to operations", clock.clone()),
@@ -244,7 +241,8 @@ impl HttpService {
         B::Error: Into<BoxError>,
     {
         let (parts, body) = request.into_parts();
-        if let Some(entry) = &self.entry
+        if let Some(credentials) = &self.operators
+            && let entry = &credentials.now().operators.entry
             && let Err(refusal) = operations::check_entry(entry, &parts, request_id, arrived.tick)
         {
             return (refusal.into_response(), None);

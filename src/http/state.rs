@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 
 use super::{
-    auth::Authenticator, changed::ReportMetrics, deferred::DeferredWork, lookup::LookupRules,
-    probe::Readiness, webhook::WebhookReceiver,
+    changed::ReportMetrics, credentials::CurrentCredentials, deferred::DeferredWork,
+    lookup::LookupRules, probe::Readiness, webhook::WebhookReceiver,
 };
 use crate::customer::CustomerService;
 
@@ -15,12 +15,12 @@ use crate::customer::CustomerService;
 pub struct AppState {
     /// The customer service.
     pub customers: CustomerService,
-    /// Identifies callers.
-    pub authenticator: Arc<Authenticator>,
+    /// What admits requests.
+    pub credentials: CurrentCredentials,
     /// The rules by which look-ups are parsed.
     pub rules: Arc<LookupRules>,
-    /// Receives Engage's webhooks, where secrets are configured.
-    pub webhooks: Option<Arc<WebhookReceiver>>,
+    /// Receives Engage's webhooks.
+    pub webhooks: Arc<WebhookReceiver>,
     /// Bounds and counts what no person waits for.
     pub deferred: Arc<DeferredWork>,
     /// Counts the changes that callers report.

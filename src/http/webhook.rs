@@ -29,6 +29,7 @@ use self::{
 use super::{
     caller_identified::CallerIdentified,
     codings::without_mark,
+    credentials::CurrentCredentials,
     error::{ApiError, Code},
     peer::Peer,
 };
@@ -54,7 +55,6 @@ const LOG_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 /// Receives deliveries of webhooks.
 pub struct WebhookReceiver {
-    reader: WebhookReader,
     max_body: usize,
     body_timeout: Duration,
     bodies: BodyBuffers,
@@ -77,15 +77,15 @@ enum Refused {
 }
 
 impl WebhookReceiver {
-    /// A receiver of deliveries whose body has at most `max_body` bytes and arrives within `body_timeout`.
-    pub fn new(reader: WebhookReader, max_body: usize, body_timeout: Duration) -> Self {
+    /// A receiver of deliveries whose timestamp differs by at most `tolerance` from now, and whose body has at most
+    /// `max_body` bytes and arrives within `body_timeout`.
+    pub fn new(tolerance: Duration, max_body: usize, body_timeout: Duration) -> Self {
         // The longest time for which a replayed delivery has a valid timestamp.
-        let keep = 2 * reader.tolerance();
+        let keep = 2 * tolerance;
         Self {
             seen: Mutex::new(RecentIds::new(keep, MAX_SEEN)),
             missed: Mutex::new(RecentIds::new(keep, MAX_MISSED)),
             logged: Mutex::default(),
-            reader,
             max_body,
             body_timeout,
             bodies: BodyBuffers::new(max_body),
@@ -100,6 +100,7 @@ impl WebhookReceiver {
 
     async fn receive(
         &self,
+        reader: &WebhookReader,
         headers: &HeaderMap,
         body: Body,
         peer: Peer,
@@ -108,11 +109,10 @@ impl WebhookReceiver {
     ) -> Result<StatusCode, ApiError> {
         let clock = customers.clock();
         let arrived = clock.now();
-        let claim = self
-            .reader
+        let claim = reader
             .signature_headers(headers, arrived.wall)
             .map_err(|refusal| self.refuse(refusal))?;
-        let mut verifier = self.reader.verifier(claim);
+        let mut verifier = reader.verifier(claim);
         let mut incoming = self.bodies.receive(peer);
         let deadline = arrived.tick + self.body_timeout;
         self.read_body(headers, body, deadline, clock, |chunk| {
@@ -125,7 +125,7 @@ impl WebhookReceiver {
         }
         identified.set();
         let accepted = match incoming.finish() {
-            Ok(body) => self.accept(claim.id, &body, customers).await,
+            Ok(body) => self.accept(reader, claim.id, &body, customers).await,
             Err(dropped) => Err(self.refuse_dropped(dropped)),
         };
         match accepted {
@@ -193,6 +193,7 @@ impl WebhookReceiver {
     /// announced to the other replicas; nothing else is awaited in between.
     async fn accept(
         &self,
+        reader: &WebhookReader,
         id: &str,
         body: &[u8],
         customers: &CustomerService,
@@ -201,8 +202,7 @@ impl WebhookReceiver {
             event,
             change,
             is_understood,
-        } = self
-            .reader
+        } = reader
             .read(without_mark(body))
             .map_err(|refusal| Refused::Unread(refusal.as_str(), self.refuse(refusal)))?;
         let now = customers.clock().tick();
@@ -310,17 +310,19 @@ fn lock<T>(locked: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Answers one delivery.
 pub(super) async fn receive(
-    State(webhooks): State<Option<Arc<WebhookReceiver>>>,
+    State(credentials): State<CurrentCredentials>,
+    State(webhooks): State<Arc<WebhookReceiver>>,
     State(customers): State<CustomerService>,
     request: Request<Body>,
 ) -> Result<StatusCode, ApiError> {
-    let Some(webhooks) = webhooks else {
+    let credentials = credentials.to_keep();
+    let Some(reader) = &credentials.webhooks else {
         return Err(ApiError::new(Code::NotFound));
     };
     let (parts, body) = request.into_parts();
     let peer = parts.extensions.get().copied().unwrap_or_default();
     let identified = CallerIdentified::from_extensions(&parts.extensions);
     webhooks
-        .receive(&parts.headers, body, peer, &identified, &customers)
+        .receive(reader, &parts.headers, body, peer, &identified, &customers)
         .await
 }

@@ -151,7 +151,7 @@ struct CacheJson {
 
 /// Readiness, with the state of Engage, cache, webhooks and shared tier, which it does not depend on after the start.
 pub(in crate::http) async fn ready(State(state): State<OperationsState>) -> Response {
-    let ready = probe::is_ready(&state.readiness, &state.authenticator, &state.customers);
+    let ready = probe::is_ready(&state.readiness, &state.credentials, &state.customers);
     let status = if ready {
         StatusCode::OK
     } else {
@@ -160,7 +160,7 @@ pub(in crate::http) async fn ready(State(state): State<OperationsState>) -> Resp
     let counts = state.customers.counts();
     let detail = ReadinessJson {
         ready,
-        token_keys: state.authenticator.jwks_status().as_str(),
+        token_keys: state.credentials.now().authenticator.jwks_status().as_str(),
         engage: (state.upstream)(),
         cache: CacheJson {
             enabled: state.customers.cache_is_on(),

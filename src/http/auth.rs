@@ -40,7 +40,14 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// The key of a connection's last request, with its client. The next request nearly always has the same key, and
 /// comparing two keys takes a tenth of the time of a digest.
 #[derive(Default)]
-pub(super) struct LastKey(Option<(SecretSlice<u8>, Arc<ApiClient>)>);
+pub(super) struct LastKey(Option<KnownKey>);
+
+struct KnownKey {
+    key: SecretSlice<u8>,
+    client: Arc<ApiClient>,
+    /// The configuration in which it is the client's.
+    generation: u64,
+}
 
 /// Reads tokens without the keys that would verify them.
 #[cfg(fuzzing)]
@@ -63,8 +70,10 @@ impl FuzzedTokens {
 
 /// Identifies callers by their credentials.
 pub struct Authenticator {
+    /// How many configurations there were before.
+    generation: u64,
     clients: Vec<Arc<ApiClient>>,
-    anonymous: Option<Anonymous>,
+    anonymous: Option<Arc<Anonymous>>,
     tokens: Option<TokenVerifier>,
     distinct_contacts_alarms: Family<ClientLabels, Counter>,
     /// The longest that a caller waits (`server.request_timeout`).
@@ -96,32 +105,58 @@ impl Authenticator {
         server: &config::ServerConfig,
         clock: &Clock,
     ) -> Result<Self, anyhow::Error> {
-        let distinct_contacts_alarms = Family::<ClientLabels, Counter>::default();
-        let client = |client: &config::ClientConfig| {
-            let alarms = || {
-                let client = client.id.clone();
-                distinct_contacts_alarms
-                    .get_or_create(&ClientLabels { client })
-                    .clone()
-            };
-            Arc::new(ApiClient::new(client, alarms, clock))
-        };
-        let tokens = config
-            .jwt
-            .as_ref()
-            .map(|jwt| TokenVerifier::new(jwt, clock.clone()))
-            .transpose()?;
-        Ok(Self {
-            clients: config.clients.iter().map(client).collect(),
-            anonymous: config
-                .allow_anonymous
-                .then(|| Anonymous::new(server, clock))
-                .transpose()?,
-            tokens,
-            distinct_contacts_alarms,
+        let tokens = config.jwt.as_ref();
+        let tokens = tokens.map(|jwt| TokenVerifier::new(jwt, clock.clone()));
+        let alarms = Family::default();
+        let mut new = Self {
+            generation: 0,
+            clients: clients(config, &alarms, &[], clock),
+            anonymous: None,
+            tokens: tokens.transpose()?,
+            distinct_contacts_alarms: alarms,
             patience: server.request_timeout,
             clock: clock.clone(),
-        })
+        };
+        new.admit_anonymous(config, server)?;
+        Ok(new)
+    }
+
+    /// The same with another configuration. What clients and shoppers have used of limits that stay the same counts on,
+    /// and the issuer's keys stay known. Fails if its keys come from elsewhere now, and can't be read there.
+    pub async fn replaced(
+        &self,
+        config: &config::AuthConfig,
+        server: &config::ServerConfig,
+    ) -> Result<Self, anyhow::Error> {
+        let alarms = self.distinct_contacts_alarms.clone();
+        let mut new = Self {
+            generation: self.generation + 1,
+            clients: clients(config, &alarms, &self.clients, &self.clock),
+            anonymous: self.anonymous.clone().filter(|_| config.allow_anonymous),
+            tokens: match &config.jwt {
+                Some(jwt) => {
+                    Some(TokenVerifier::after(self.tokens.as_ref(), jwt, &self.clock).await?)
+                }
+                None => None,
+            },
+            distinct_contacts_alarms: alarms,
+            patience: server.request_timeout,
+            clock: self.clock.clone(),
+        };
+        new.admit_anonymous(config, server)?;
+        Ok(new)
+    }
+
+    /// Admits callers without a credential, if that is configured.
+    fn admit_anonymous(
+        &mut self,
+        config: &config::AuthConfig,
+        server: &config::ServerConfig,
+    ) -> Result<(), anyhow::Error> {
+        if config.allow_anonymous && self.anonymous.is_none() {
+            self.anonymous = Some(Arc::new(Anonymous::new(server, &self.clock)?));
+        }
+        Ok(())
     }
 
     /// Registers the metrics.
@@ -193,13 +228,18 @@ impl Authenticator {
         key: &[u8],
         last: &mut LastKey,
     ) -> Result<Caller, AuthRefusal> {
-        if let Some((known, client)) = &last.0
-            && constant_time::verify_slices_are_equal(known.expose_secret(), key).is_ok()
+        if let Some(known) = &last.0
+            && known.generation == self.generation
+            && constant_time::verify_slices_are_equal(known.key.expose_secret(), key).is_ok()
         {
-            return Ok(Caller::by_key(Arc::clone(client)));
+            return Ok(Caller::by_key(Arc::clone(&known.client)));
         }
         let client = self.client(key)?;
-        last.0 = Some((key.to_vec().into(), Arc::clone(&client)));
+        last.0 = Some(KnownKey {
+            key: key.to_vec().into(),
+            client: Arc::clone(&client),
+            generation: self.generation,
+        });
         Ok(Caller::by_key(client))
     }
 
@@ -229,6 +269,26 @@ impl Authenticator {
         }
         found.ok_or(AuthRefusal::NoCredential)
     }
+}
+
+/// The configured clients. Those that were among `before` count on.
+fn clients(
+    config: &config::AuthConfig,
+    alarms: &Family<ClientLabels, Counter>,
+    before: &[Arc<ApiClient>],
+    clock: &Clock,
+) -> Vec<Arc<ApiClient>> {
+    let client = |config: &config::ClientConfig| {
+        let client = config.id.clone();
+        let alarms = || alarms.get_or_create(&ClientLabels { client }).clone();
+        let mut new = ApiClient::new(config, alarms, clock);
+        let is_same = |before: &&Arc<ApiClient>| before.name() == new.name();
+        if let Some(before) = before.iter().find(is_same) {
+            new.continue_from(before);
+        }
+        Arc::new(new)
+    };
+    config.clients.iter().map(client).collect()
 }
 
 /// The token of `Bearer token`; the scheme in any case (RFC 9110, 11.1).

@@ -25,6 +25,11 @@ impl ChangeLimit {
         }
     }
 
+    /// The reports a second.
+    pub(super) fn rate(&self) -> u32 {
+        self.rate
+    }
+
     /// Counts a report.
     pub(super) fn admit(&self, now: Tick) -> Result<(), AuthRefusal> {
         let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);

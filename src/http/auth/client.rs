@@ -25,11 +25,18 @@ pub(super) struct ApiClient {
     identifiers: Vec<IdentifierKind>,
     view: View,
     channel: Option<Channel>,
-    rate: Option<(u32, Mutex<Bucket>)>,
-    permits: Option<Arc<Semaphore>>,
-    guard: EnumerationGuard,
-    distinct_contacts: Option<DistinctContacts>,
-    changes: ChangeLimit,
+    rate: Option<Arc<RequestRate>>,
+    /// Limits concurrent requests: so many, and those that are left.
+    permits: Option<(usize, Arc<Semaphore>)>,
+    guard: Arc<EnumerationGuard>,
+    distinct_contacts: Option<Arc<DistinctContacts>>,
+    changes: Arc<ChangeLimit>,
+}
+
+/// Limits requests per second.
+struct RequestRate {
+    rate: u32,
+    bucket: Mutex<Bucket>,
 }
 
 /// How many changes callers without a credential may report a second.
@@ -46,7 +53,12 @@ impl ApiClient {
         clock: &Clock,
     ) -> Self {
         let now = clock.tick();
-        let bucket = |rate| (rate, Mutex::new(Bucket::new(f64::from(rate), rate, now)));
+        let request_rate = |rate| {
+            Arc::new(RequestRate {
+                rate,
+                bucket: Mutex::new(Bucket::new(f64::from(rate), rate, now)),
+            })
+        };
         Self {
             name: ClientName::from(&*client.id),
             digests: client
@@ -58,15 +70,41 @@ impl ApiClient {
             identifiers: client.identifiers.clone(),
             view: View::from(client.view),
             channel: client.channel.map(Channel::from),
-            rate: client.requests_per_second.map(bucket),
+            rate: client.requests_per_second.map(request_rate),
             permits: client
                 .max_concurrency
-                .map(|permits| Arc::new(Semaphore::new(permits))),
-            guard: EnumerationGuard::new(client.unknown_per_minute, clock.clone()),
+                .map(|permits| (permits, Arc::new(Semaphore::new(permits)))),
+            guard: Arc::new(EnumerationGuard::new(
+                client.unknown_per_minute,
+                clock.clone(),
+            )),
             distinct_contacts: client
                 .people_per_hour
-                .map(|limit| DistinctContacts::new(limit, alarms(), clock.clone())),
-            changes: ChangeLimit::new(client.changes_per_second, now),
+                .map(|limit| Arc::new(DistinctContacts::new(limit, alarms(), clock.clone()))),
+            changes: Arc::new(ChangeLimit::new(client.changes_per_second, now)),
+        }
+    }
+
+    /// Counts on where `before`, the same client with an earlier configuration, stands: with each limit that is the same
+    /// in both. Requests that are still in flight there count here too.
+    pub(super) fn continue_from(&mut self, before: &Self) {
+        let rate = |client: &Self| client.rate.as_ref().map(|rate| rate.rate);
+        if rate(self) == rate(before) {
+            self.rate.clone_from(&before.rate);
+        }
+        let permits = |client: &Self| client.permits.as_ref().map(|(most, _)| *most);
+        if permits(self) == permits(before) {
+            self.permits.clone_from(&before.permits);
+        }
+        if self.guard.limit() == before.guard.limit() {
+            self.guard = Arc::clone(&before.guard);
+        }
+        let contacts = |client: &Self| Some(client.distinct_contacts.as_ref()?.limit());
+        if contacts(self) == contacts(before) {
+            self.distinct_contacts.clone_from(&before.distinct_contacts);
+        }
+        if self.changes.rate() == before.changes.rate() {
+            self.changes = Arc::clone(&before.changes);
         }
     }
 
@@ -81,16 +119,16 @@ impl ApiClient {
             channel: None,
             rate: None,
             permits: None,
-            guard: EnumerationGuard::new(None, clock.clone()),
+            guard: Arc::new(EnumerationGuard::new(None, clock.clone())),
             distinct_contacts: None,
-            changes: ChangeLimit::new(ANONYMOUS_CHANGES, clock.tick()),
+            changes: Arc::new(ChangeLimit::new(ANONYMOUS_CHANGES, clock.tick())),
         }
     }
 
     /// Counts a request against the rate and concurrency limits.
     pub(super) fn admit(&self, now: Tick) -> Result<Option<ConcurrencyPermit>, AuthRefusal> {
         self.count(now)?;
-        let Some(permits) = &self.permits else {
+        let Some((_, permits)) = &self.permits else {
             return Ok(None);
         };
         let permit = Arc::clone(permits).try_acquire_owned();
@@ -99,11 +137,11 @@ impl ApiClient {
 
     /// Counts a request, or a look-up within one, against the rate limit.
     pub(super) fn count(&self, now: Tick) -> Result<(), AuthRefusal> {
-        let Some((rate, bucket)) = &self.rate else {
+        let Some(limit) = &self.rate else {
             return Ok(());
         };
-        let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        let rate = *rate;
+        let mut bucket = limit.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        let rate = limit.rate;
         bucket
             .take(now)
             .map_err(|retry_after| AuthRefusal::RateLimited { rate, retry_after })

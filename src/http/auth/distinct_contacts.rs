@@ -46,6 +46,11 @@ impl DistinctContacts {
         }
     }
 
+    /// The contacts beyond which it alarms.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Counts a contact that is sent to the client.
     pub(super) fn record(&self, client: &ClientName, id: ContactId) {
         if self.exceeds_limit(id) {

@@ -53,6 +53,11 @@ impl EnumerationGuard {
         }
     }
 
+    /// The identifiers from which on it is.
+    pub(super) fn limit(&self) -> Option<usize> {
+        self.limit
+    }
+
     /// Whether the client is answered from the cache alone.
     pub(super) fn is_tripped(&self, now: Tick) -> bool {
         let is_over = |limit| self.current_minute(now).identifiers.len() >= limit;

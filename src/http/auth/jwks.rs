@@ -249,8 +249,24 @@ impl KeyRing {
         Ok(KeySearch::Pending)
     }
 
-    /// Keeps the keys current. Never returns.
+    /// Reads the keys for the first time, before [`refresh`](Self::refresh) runs. Fails if they can't be read.
+    pub(super) async fn read_first(&self) -> Result<(), anyhow::Error> {
+        let keys = self.source.read(&self.clock).await?;
+        self.end_refresh(Ok(keys));
+        Ok(())
+    }
+
+    /// Whether the keys of both come from the same place.
+    pub(super) fn is_from_same_place(&self, other: &Self) -> bool {
+        self.source.is_same(&other.source)
+    }
+
+    /// Keeps the keys current: reads them at once, and then from time to time. Never returns; by one task at a time, which
+    /// may give up at any moment.
     pub(super) async fn refresh(&self) {
+        if !self.state().is_refreshing() {
+            self.start_refresh();
+        }
         loop {
             let read = self.source.read(&self.clock).await;
             self.end_refresh(read);

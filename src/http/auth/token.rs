@@ -40,7 +40,7 @@ const DEFAULT_TYPE: &str = "jwt";
 
 /// Verifies shoppers' tokens.
 pub(super) struct TokenVerifier {
-    ring: KeyRing,
+    ring: Arc<KeyRing>,
     algorithms: Vec<Algorithm>,
     types: Vec<String>,
     claims: ClaimRules,
@@ -56,13 +56,9 @@ pub(super) struct TokenVerifier {
 
 impl TokenVerifier {
     pub(super) fn new(config: &config::JwtConfig, clock: Clock) -> Result<Self, anyhow::Error> {
-        let source = match (&config.jwks_url, &config.jwks_file) {
-            (Some(url), _) => KeySource::url(url)?,
-            (None, Some(path)) => KeySource::File(path.clone()),
-            (None, None) => anyhow::bail!("auth.jwt: neither jwks_url nor jwks_file"),
-        };
+        let source = KeySource::new(config)?;
         Ok(Self {
-            ring: KeyRing::new(source, clock.clone()),
+            ring: Arc::new(KeyRing::new(source, clock.clone())),
             algorithms: config
                 .algorithms
                 .iter()
@@ -77,6 +73,32 @@ impl TokenVerifier {
             unverified_events: Limit::new("tokens", clock.clone()),
             clock,
         })
+    }
+
+    /// Verifies with another configuration than `before`, if there was one: with the same keys if they come from the same
+    /// place, and what each shopper has used of its limits counts on where those are the same. Keys from elsewhere are
+    /// read first; fails without them.
+    pub(super) async fn after(
+        before: Option<&Self>,
+        config: &config::JwtConfig,
+        clock: &Clock,
+    ) -> Result<Self, anyhow::Error> {
+        let mut new = Self::new(config, clock.clone())?;
+        let before_there = before.filter(|before| before.ring.is_from_same_place(&new.ring));
+        match before_there {
+            Some(before) => new.ring = Arc::clone(&before.ring),
+            None => new.ring.read_first().await?,
+        }
+        if let Some(before) = before {
+            new.buckets = before.buckets.clone();
+            new.change_limits = before.change_limits.clone();
+            new.hasher = before.hasher.clone();
+            new.unverified_events = before.unverified_events.clone();
+        }
+        if before.is_some_and(|before| before.rate != new.rate) {
+            new.buckets = moka::sync::Cache::new(MAX_SHOPPERS);
+        }
+        Ok(new)
     }
 
     /// Keeps the issuer's keys current. Never returns.

@@ -11,7 +11,10 @@ use reqwest::{
 
 use crate::{
     clock::Clock,
-    config::jwk::{Key, keys_of},
+    config::{
+        JwtConfig,
+        jwk::{Key, keys_of},
+    },
 };
 
 /// The longest time that a read may take.
@@ -27,7 +30,7 @@ pub(in crate::http::auth) enum KeySource {
 
 impl KeySource {
     /// Keys at a URL, requested without redirects or proxies. Fails for a URL that can't be parsed.
-    pub(in crate::http::auth) fn url(url: &str) -> Result<Self, anyhow::Error> {
+    fn url(url: &str) -> Result<Self, anyhow::Error> {
         let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
             .iter()
             .map(|certificate| reqwest::Certificate::from_der(certificate))
@@ -40,6 +43,24 @@ impl KeySource {
             .tls_certs_only(roots)
             .build()?;
         Ok(Self::Url(client, url.parse()?))
+    }
+
+    /// The place that is configured. Fails for a URL that can't be parsed.
+    pub(in crate::http::auth) fn new(config: &JwtConfig) -> Result<Self, anyhow::Error> {
+        match (&config.jwks_url, &config.jwks_file) {
+            (Some(url), _) => Self::url(url),
+            (None, Some(path)) => Ok(Self::File(path.clone())),
+            (None, None) => anyhow::bail!("auth.jwt: neither jwks_url nor jwks_file"),
+        }
+    }
+
+    /// Whether both are the same place.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(path), Self::File(other)) => path == other,
+            (Self::Url(_, url), Self::Url(_, other)) => url == other,
+            _ => false,
+        }
     }
 
     pub(super) async fn read(&self, clock: &Clock) -> Result<Vec<Key>, anyhow::Error> {

@@ -15,7 +15,8 @@ use std::{fs::File, io::IsTerminal, os::fd::AsFd, sync::Arc, time::Duration};
 use anyhow::Context;
 use tracing::Level;
 use tracing_subscriber::{
-    EnvFilter, filter::filter_fn, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter, Registry, filter::filter_fn, fmt::MakeWriter, layer::SubscriberExt, reload,
+    util::SubscriberInitExt,
 };
 
 pub use self::{dropped::Dropped, last_word::last_word, limit::Limit};
@@ -36,18 +37,38 @@ const FLUSH: Duration = Duration::from_secs(1);
 pub const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// The started log. Dropping it writes the queued events, for a second at most.
-pub struct Log(Arc<LogQueue>);
+pub struct Log {
+    queue: Arc<LogQueue>,
+    filter: LogFilter,
+}
+
+/// Which events are logged. Clones share it.
+#[derive(Clone)]
+pub struct LogFilter(reload::Handle<EnvFilter, Registry>);
+
+impl LogFilter {
+    /// Logs the events of this filter from now on. Fails for one that can't be parsed; then nothing changes.
+    pub fn replace(&self, filter: &str) -> Result<(), anyhow::Error> {
+        let filter = EnvFilter::try_new(filter).context("telemetry.log")?;
+        Ok(self.0.reload(filter)?)
+    }
+}
 
 impl Log {
+    /// Which events are logged.
+    pub fn filter(&self) -> LogFilter {
+        self.filter.clone()
+    }
+
     /// Writes the queued events. May take `left` minus the time for [`last_word`], and a second at least.
     pub fn finish(self, left: Duration) {
-        self.0.finish(left.saturating_sub(LAST_WORD).max(FLUSH));
+        self.queue.finish(left.saturating_sub(LAST_WORD).max(FLUSH));
     }
 }
 
 impl Drop for Log {
     fn drop(&mut self) {
-        self.0.finish(FLUSH);
+        self.queue.finish(FLUSH);
     }
 }
 
@@ -62,9 +83,9 @@ pub fn start(config: &TelemetryConfig, output: impl AsFd) -> Result<Log, anyhow:
     let output = File::from(output.context("the log's output")?);
     let queue = Arc::new(LogQueue::new(&dropped::OF_THE_PROCESS));
     let is_terminal = output.is_terminal();
-    subscribe(config, ToQueue::new(Arc::clone(&queue)), is_terminal)?;
+    let filter = subscribe(config, ToQueue::new(Arc::clone(&queue)), is_terminal)?;
     writer::spawn(Arc::clone(&queue), output).context("the log's thread")?;
-    Ok(Log(queue))
+    Ok(Log { queue, filter })
 }
 
 /// Sends log events to `writer` itself, without a queue, until the process ends. Once per process.
@@ -72,14 +93,19 @@ pub fn install<W>(config: &TelemetryConfig, writer: W) -> Result<(), anyhow::Err
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    subscribe(config, writer, false)
+    subscribe(config, writer, false).map(drop)
 }
 
-fn subscribe<W>(config: &TelemetryConfig, writer: W, is_terminal: bool) -> Result<(), anyhow::Error>
+fn subscribe<W>(
+    config: &TelemetryConfig,
+    writer: W,
+    is_terminal: bool,
+) -> Result<LogFilter, anyhow::Error>
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
     let filter = EnvFilter::try_new(&config.log).context("telemetry.log")?;
+    let (filter, handle) = reload::Layer::new(filter);
     // A filter of its own, so that no configured directive can lift it.
     let cap = filter_fn(|event| *event.level() <= Level::WARN || is_ours(event.target()));
     let registry = tracing_subscriber::registry().with(filter).with(cap);
@@ -96,7 +122,7 @@ where
             .with(layer.with_ansi(false).with_writer(writer))
             .try_init()?,
     }
-    Ok(())
+    Ok(LogFilter(handle))
 }
 
 fn is_ours(target: &str) -> bool {

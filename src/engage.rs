@@ -4,6 +4,7 @@
 mod admission;
 mod call_metrics;
 mod client;
+mod connections;
 mod error;
 mod exchange;
 mod group;
@@ -20,8 +21,10 @@ pub use self::{
     },
     call_metrics::CallMetrics,
     client::{ContactChanges, EngageClient, KnownPoints, longest_call, overview_parts},
+    connections::Connections,
     error::Error,
     exchange::{Exchange, ResponseFuture},
     group::Group,
+    transport::NewConnections,
     wire::{Changes, Reader},
 };

@@ -3,7 +3,7 @@
 mod history;
 mod pages;
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,6 +11,7 @@ pub use self::history::KnownPoints;
 use self::pages::{MAX_PAGES, PagedList};
 use super::{
     admission::{Admission, AdmissionRequest, LONGEST_WAIT, Permit},
+    connections::Connections,
     error::Error,
     exchange::Exchange,
     group::Group,
@@ -56,6 +57,8 @@ impl ContactChanges {
 /// Client of the Engage API.
 pub struct EngageClient {
     exchange: Box<dyn Exchange>,
+    /// Makes the connections; `None` over another exchange.
+    connections: Option<Connections>,
     admission: Admission,
     reader: Reader,
     unreadable_log: UnreadableLog,
@@ -88,9 +91,11 @@ impl EngageClient {
         admission: Admission,
         clock: Clock,
     ) -> Result<Self, anyhow::Error> {
-        let transport = Transport::new(config, clock.clone())?;
+        let transport = Arc::new(Transport::new(config, clock.clone())?);
         let version = config.api_version;
-        let mut client = Self::over(Box::new(transport), admission, reader, version, clock);
+        let exchange = Box::new(Arc::clone(&transport));
+        let mut client = Self::over(exchange, admission, reader, version, clock);
+        client.connections = Some(Connections::of(transport));
         if config.point_names {
             let default = config.default_point_definition.as_deref();
             client.point_names = Some(PointNames::new(default));
@@ -108,6 +113,7 @@ impl EngageClient {
     ) -> Self {
         Self {
             exchange,
+            connections: None,
             admission,
             reader,
             unreadable_log: UnreadableLog::default(),
@@ -115,6 +121,11 @@ impl EngageClient {
             point_names: None,
             clock,
         }
+    }
+
+    /// The connections, unless it is over another exchange.
+    pub fn connections(&self) -> Option<&Connections> {
+        self.connections.as_ref()
     }
 
     /// The parts in the overview.

@@ -18,6 +18,7 @@ use reqwest::{
 };
 
 use self::{
+    client::Clients,
     pool::{Generation, Pools},
     refusal::Refusal,
 };
@@ -43,7 +44,28 @@ pub(super) struct Transport {
     clock: Clock,
 }
 
+/// Connections with another API key or other authorities, which are not in use yet.
+pub struct NewConnections {
+    clients: Clients,
+    client: reqwest::Client,
+}
+
 impl Transport {
+    /// Prepares connections with the configured API key and authorities. Fails if the authorities can't be read.
+    pub(super) fn prepare(
+        &self,
+        config: &config::EngageConfig,
+    ) -> Result<NewConnections, anyhow::Error> {
+        let clients = Clients::new(config, self.resolver.clone())?;
+        let client = clients.client()?;
+        Ok(NewConnections { clients, client })
+    }
+
+    /// Makes calls over these connections from now on. Calls in flight end on theirs.
+    pub(super) fn replace(&self, new: NewConnections) {
+        self.pools.replace(new.clients, new.client);
+    }
+
     /// A transport to the configured Engage. Starts resolving its name.
     pub(super) fn new(config: &config::EngageConfig, clock: Clock) -> Result<Self, anyhow::Error> {
         let version = match config.api_version {
@@ -222,7 +244,7 @@ impl Transport {
     }
 }
 
-impl Exchange for Transport {
+impl Exchange for Arc<Transport> {
     fn get<'a>(&'a self, path: &'a str, query: &'a [(&'a str, &'a str)]) -> ResponseFuture<'a> {
         self.get_large(path, query, self.max_answer)
     }

@@ -37,12 +37,12 @@ const TRIAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The current pool, and the factory of the next.
 pub(super) struct Pools {
-    clients: Clients,
     current: Mutex<Current>,
     clock: Clock,
 }
 
 struct Current {
+    clients: Clients,
     generation: Arc<Generation>,
     /// Time of the last early retirement.
     retired_at: Option<Tick>,
@@ -104,8 +104,8 @@ impl Pools {
         let clients = Clients::new(config, resolver)?;
         let generation = Generation::new(clients.client()?, clock.tick());
         Ok(Self {
-            clients,
             current: Mutex::new(Current {
+                clients,
                 generation,
                 retired_at: None,
                 is_single_use: false,
@@ -118,6 +118,16 @@ impl Pools {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// From now on connections are opened by these clients, of which `client` is the first. Calls in flight end on their
+    /// connections.
+    pub(super) fn replace(&self, clients: Clients, client: Client) {
+        let generation = Generation::new(client, self.clock.tick());
+        let mut current = self.current_mut();
+        current.clients = clients;
+        current.generation = generation;
+        current.is_single_use = false;
+    }
+
     /// The current pool, replaced if it is too old. Calls in flight keep theirs.
     pub(super) fn current(&self) -> Arc<Generation> {
         let now = self.clock.tick();
@@ -128,7 +138,7 @@ impl Pools {
             POOL_LIFETIME
         };
         if now.since(current.generation.created_at) >= lifetime
-            && let Ok(client) = self.clients.client()
+            && let Ok(client) = current.clients.client()
         {
             current.generation = Generation::new(client, now);
             current.is_single_use = false;
@@ -177,7 +187,7 @@ impl Pools {
         }
         let mut current = self.current_mut();
         if Arc::ptr_eq(&current.generation, generation)
-            && let Ok(client) = self.clients.client_for_single_calls()
+            && let Ok(client) = current.clients.client_for_single_calls()
         {
             current.generation = Generation::new(client, self.clock.tick());
             current.is_single_use = true;
@@ -194,7 +204,7 @@ impl Pools {
         if is_early || !Arc::ptr_eq(&current.generation, generation) {
             return None;
         }
-        let client = self.clients.client().ok()?;
+        let client = current.clients.client().ok()?;
         current.generation = Generation::new(client, now);
         current.retired_at = Some(now);
         current.is_single_use = false;

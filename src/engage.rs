@@ -7,6 +7,7 @@ mod client;
 mod connections;
 mod error;
 mod exchange;
+mod failure_log;
 mod group;
 mod point_names;
 mod resolver;
@@ -24,6 +25,7 @@ pub use self::{
     connections::Connections,
     error::Error,
     exchange::{Exchange, ResponseFuture},
+    failure_log::{FailedCall, FailureLog},
     group::Group,
     transport::NewConnections,
     wire::{Changes, Reader},

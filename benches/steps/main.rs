@@ -163,6 +163,7 @@ fn looks(criterion: &mut Criterion, customers: &CustomerService) {
 fn query(customers: &CustomerService) -> CustomerQuery {
     let now = customers.clock().now();
     CustomerQuery {
+        request_id: None,
         flow: Flow::from("shop"),
         lookup: lookup(),
         prefer: None,

@@ -296,6 +296,7 @@ impl<'a> Shop<'a> {
         let now = self.time.now();
         let deadline = now.tick + self.setting.config.server.request_timeout;
         let query = CustomerQuery {
+            request_id: None,
             prefer: None,
             flow: Flow::from(client),
             lookup,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub(super) use self::history::HistoryOutcome;
 use super::{
     Inner,
-    tiers::{Fill, Lease, Shared, Stored},
+    tiers::{Fill, Lease, Shared, Stored, Target},
 };
 use crate::{
     cache::{
@@ -23,8 +23,8 @@ use crate::{
         freshness::FetchSource,
         parts::Parts,
     },
-    domain::{Claim, ContactId, Demand, Flow, Lookup, Part, Priority, Requester},
-    engage::Error,
+    domain::{Claim, ContactId, Demand, Flow, Lookup, Part, Priority, RequestId, Requester},
+    engage::{Error, FailedCall, Group},
 };
 
 /// How a call ended.
@@ -39,6 +39,8 @@ pub(super) struct FetchOutcome {
 /// For which request a call is made, and how new its data must be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FetchRequest<'a> {
+    /// The id of the request, for the log.
+    pub(super) request_id: Option<&'a RequestId>,
     /// The flow to which the call is charged.
     pub(super) flow: &'a Flow,
     /// How urgent it is.
@@ -123,11 +125,12 @@ impl Inner {
         request: FetchRequest<'_>,
     ) -> Result<FlightHandle<FetchOutcome>, FlightError> {
         let (inner, requested) = (Arc::clone(self), lookup.clone());
+        let request_id = request.request_id.copied();
         self.overviews.join(
             lookup.key().clone(),
             request.not_before,
             request.claim(),
-            move |flight| async move { inner.fetch_overview(&requested, &flight).await },
+            move |flight| async move { inner.fetch_overview(&requested, request_id, &flight).await },
         )
     }
 
@@ -139,11 +142,12 @@ impl Inner {
         request: FetchRequest<'_>,
     ) -> Result<FlightHandle<FetchOutcome>, FlightError> {
         let inner = Arc::clone(self);
+        let request_id = request.request_id.copied();
         self.parts.join(
             (id, part),
             request.not_before,
             request.claim(),
-            move |flight| async move { inner.fetch_part(id, part, &flight).await },
+            move |flight| async move { inner.fetch_part(id, part, request_id, &flight).await },
         )
     }
 
@@ -154,11 +158,16 @@ impl Inner {
         request: FetchRequest<'_>,
     ) -> Result<FlightHandle<FetchOutcome>, FlightError> {
         let (inner, requested) = (Arc::clone(self), lookup.clone());
+        let request_id = request.request_id.copied();
         self.resolutions.join(
             lookup.key().clone(),
             request.not_before,
             request.claim(),
-            move |flight| async move { inner.fetch_resolution(&requested, &flight).await },
+            move |flight| async move {
+                inner
+                    .fetch_resolution(&requested, request_id, &flight)
+                    .await
+            },
         )
     }
 
@@ -187,49 +196,59 @@ impl Inner {
         &self,
         call: &CallKey,
         start: FetchStart,
+        request_id: Option<RequestId>,
         outcome: Result<Fetched, Error>,
     ) -> FetchOutcome {
-        self.note(call, start, outcome.as_ref().err());
+        self.note(call, start, request_id, outcome.as_ref().err());
         FetchOutcome {
             start: Some(start),
             outcome,
         }
     }
 
-    /// Notes how a call went and logs what an operator must know; a failure that is charged to the call itself is
-    /// logged once, until the call succeeds.
-    pub(super) fn note(&self, call: &CallKey, start: FetchStart, error: Option<&Error>) {
+    /// Notes how a call went, for its back-off and for the log; a failure that is charged to the call itself is logged
+    /// once, until the call succeeds.
+    pub(super) fn note(
+        &self,
+        call: &CallKey,
+        start: FetchStart,
+        request_id: Option<RequestId>,
+        error: Option<&Error>,
+    ) {
         let memory = &self.tiers.memory;
-        let Some(error) = error else {
-            return memory.note_success(call);
-        };
+        let log = self.engage.failure_log();
         // A part of a known contact can't be unknown by itself: that is a failure.
         let is_of_part = match call {
             CallKey::Part(_, part) => *part != Part::Profile,
             CallKey::History(..) => true,
             _ => false,
         };
-        let is_odd = error.is_about_the_identifier() && is_of_part;
-        if !is_odd && (error.is_about_the_identifier() || *error == Error::Overtaken) {
+        let is_answer = |error: &Error| {
+            (error.is_about_the_identifier() && !is_of_part) || *error == Error::Overtaken
+        };
+        let Some(error) = error.filter(|error| !is_answer(error)) else {
+            log.succeeded(group(call));
             return memory.note_success(call);
-        }
-        let is_news = !(is_odd || error.is_about_the_call())
+        };
+        let is_charged_to_call = error.is_about_the_identifier() || error.is_about_the_call();
+        let is_news = !is_charged_to_call
             || memory.note_failure(call, start, error.retry_after(), error.clone());
-        if is_news {
-            log(error);
-        }
+        let failed = FailedCall {
+            request_id,
+            took: self.clock.tick().since(start.now.tick),
+        };
+        log.failed(group(call), error, failed, is_news);
     }
 }
 
-fn log(error: &Error) {
-    match error {
-        error if error.needs_an_operator() => {
-            tracing::error!(alarm = true, %error, "engage needs an operator");
+/// The group of endpoints that answers the call.
+fn group(call: &CallKey) -> Group {
+    match call {
+        CallKey::Overview(_) | CallKey::OverviewBy(_) | CallKey::OverviewPart(..) => {
+            Group::Overview
         }
-        Error::Failed { .. }
-        | Error::Unreachable { .. }
-        | Error::RateLimited { .. }
-        | Error::Timeout => tracing::warn!(%error, "upstream request failed"),
-        _ => {}
+        CallKey::Resolution(_) => Group::Contacts,
+        CallKey::Part(id, part) => Target::Part(*id, *part).group(),
+        CallKey::History(_, part) => history::group(*part),
     }
 }

@@ -274,6 +274,7 @@ impl<'a> HistorySearch<'a> {
             .memory
             .history_not_before(self.id, self.part);
         let request = FetchRequest {
+            request_id: self.query.request_id.as_ref(),
             flow: &self.query.flow,
             priority,
             not_before: if self.is_fresh {

@@ -10,7 +10,7 @@ use crate::{
         parts::Origins,
     },
     clock::{Now, Tick},
-    domain::{ContactType, Flow, Lookup, Part, PartSet, Priority},
+    domain::{ContactType, Flow, Lookup, Part, PartSet, Priority, RequestId},
 };
 
 /// What a request is for.
@@ -28,6 +28,8 @@ pub enum Purpose {
 /// A request for one customer.
 #[derive(Clone, Debug)]
 pub struct CustomerQuery {
+    /// The id of the request, for the log.
+    pub request_id: Option<RequestId>,
     /// Whose share of the upstream calls it counts against.
     pub flow: Flow,
     /// The identifier, and the contact type that narrows it.

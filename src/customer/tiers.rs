@@ -174,7 +174,7 @@ impl Target<'_> {
     }
 
     /// The group of endpoints that answers.
-    fn group(self) -> Group {
+    pub(super) fn group(self) -> Group {
         match self {
             Target::Overview(_) => Group::Overview,
             Target::Resolution(_) => Group::Contacts,

@@ -15,6 +15,7 @@ use super::{
     connections::Connections,
     error::Error,
     exchange::Exchange,
+    failure_log::FailureLog,
     group::Group,
     point_names::PointNames,
     transport::Transport,
@@ -63,6 +64,7 @@ pub struct EngageClient {
     admission: Admission,
     reader: Reader,
     unreadable_log: UnreadableLog,
+    failure_log: FailureLog,
     version: ApiVersion,
     /// `None` if the names of points are not wanted.
     point_names: Option<PointNames>,
@@ -118,6 +120,7 @@ impl EngageClient {
             admission,
             reader,
             unreadable_log: UnreadableLog::default(),
+            failure_log: FailureLog::new(clock.clone()),
             version,
             point_names: None,
             clock,
@@ -142,6 +145,11 @@ impl EngageClient {
     /// Burst and interval of calls about one contact's part.
     pub fn per_contact_rate(&self) -> (u32, Duration) {
         self.admission.per_contact_rate()
+    }
+
+    /// The log of failed calls.
+    pub fn failure_log(&self) -> &FailureLog {
+        &self.failure_log
     }
 
     /// Waits for permission to call.

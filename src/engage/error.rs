@@ -177,7 +177,7 @@ impl Error {
 
     /// Whether only an operator can fix it: the API key, the tenant's configuration, a response about another contact
     /// or of another shape, TLS.
-    pub fn needs_an_operator(&self) -> bool {
+    pub(super) fn needs_an_operator(&self) -> bool {
         match self {
             Error::IdentityMismatch
             | Error::Unauthorized

@@ -105,7 +105,7 @@ async fn find(
 ) -> Result<CustomerResponse, ApiError> {
     let (shape, history, parameter) = (lookup.shape, lookup.history, lookup.parameter);
     let on_unavailable = lookup.on_unavailable;
-    let query = customer_query(state, caller, lookup, directives, now);
+    let query = customer_query(state, caller, lookup, directives, Some(*request_id), now);
     let search = LookUp {
         state,
         caller,
@@ -154,9 +154,11 @@ pub(super) fn customer_query(
     caller: &Caller,
     lookup: ParsedLookup,
     directives: &Directives,
+    request_id: Option<RequestId>,
     now: Now,
 ) -> CustomerQuery {
     CustomerQuery {
+        request_id,
         flow: caller.flow(),
         lookup: lookup.lookup,
         prefer: lookup.prefer,

@@ -114,7 +114,7 @@ fn select(
         return None;
     }
     let ParsedLookup { shape, .. } = lookup;
-    let query = customer_query(state, &caller, lookup, &directives, arrived);
+    let query = customer_query(state, &caller, lookup, &directives, None, arrived);
     customers.find_in_memory(&query, |found| {
         if found.verdict.status != CacheStatus::Hit {
             return None;

@@ -15,6 +15,7 @@ use super::{
     deferred::PrefetchOutcome,
     error::ApiError,
     params::Params,
+    request_id,
     state::AppState,
 };
 use crate::{
@@ -34,6 +35,7 @@ pub(super) async fn receive(
     let params = Params::from_json(&body)?;
     let (lookup, prefer, asked) = state.rules.read_prefetch(params, &caller, now)?;
     let query = CustomerQuery {
+        request_id: Some(request_id::of_extensions(&head.extensions)),
         flow: caller.flow(),
         lookup,
         prefer,

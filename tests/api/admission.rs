@@ -19,21 +19,21 @@ use serde_json::{Value, json};
 use crate::harness::TestApp;
 
 /// A query for the contact's profile: one overview call if it is not cached.
-fn of(id: &str) -> String {
+pub(crate) fn of(id: &str) -> String {
     format!("contactId={id}&parts=none")
 }
 
 /// Contacts without special data.
-fn ids(app: &TestApp) -> Vec<String> {
+pub(crate) fn ids(app: &TestApp) -> Vec<String> {
     app.engage.contact_ids().split_off(5)
 }
 
-fn broken() -> Fault {
+pub(crate) fn broken() -> Fault {
     Fault::Status(500, json!("An error has occurred."))
 }
 
 /// Makes this many lookups fail in sequence, each by its own identifier: a failed lookup is not repeated at once.
-async fn fail(app: &TestApp, fault: Fault, times: usize) {
+pub(crate) async fn fail(app: &TestApp, fault: Fault, times: usize) {
     static FAILED: AtomicUsize = AtomicUsize::new(0);
     app.engage
         .fault_times(Endpoint::Overview, fault.clone(), times);
@@ -45,7 +45,7 @@ async fn fail(app: &TestApp, fault: Fault, times: usize) {
 }
 
 /// Makes one lookup of each contact fail, in sequence.
-async fn fail_about(app: &TestApp, fault: Fault, ids: &[String]) {
+pub(crate) async fn fail_about(app: &TestApp, fault: Fault, ids: &[String]) {
     app.engage
         .fault_times(Endpoint::Overview, fault.clone(), ids.len());
     for id in ids {

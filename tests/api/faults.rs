@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::rows::busy;
 use self::rows::{Row, raw};
-use crate::harness::{Answer, POINTS_CALLS, TestApp, logs};
+use crate::harness::{Answer, POINTS_CALLS, TestApp, alarms};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// How long a caller waits by default.
@@ -23,7 +23,6 @@ const REQUEST_TIMEOUT: Duration = Duration::from_millis(2500);
 const STALE_IF_SLOW: Duration = Duration::from_millis(300);
 /// Past every lifetime and its stale-while-revalidate window.
 const EXPIRED: Duration = Duration::from_secs(90);
-const ALARM: &str = "engage needs an operator";
 
 fn by_email() -> String {
     format!("email={}&parts=none", ALVA.email)
@@ -65,7 +64,7 @@ async fn fault_on_a_miss_returns_its_error_and_caches_nothing() {
     for row in rows::all() {
         let what = row.what;
         let app = TestApp::spawn().await;
-        let alarms = logs().matches(ALARM).count();
+        let before = alarms();
         app.engage.fault(Endpoint::Overview, row.fault.clone());
         let answer = request(&app, &row, Endpoint::Overview, &by_email()).await;
         assert_error(&row, &answer);
@@ -78,11 +77,7 @@ async fn fault_on_a_miss_returns_its_error_and_caches_nothing() {
             None => assert_eq!(wait, "", "{what}"),
         }
         assert_eq!(app.engage.total_calls(), 1, "{what}");
-        assert_eq!(
-            logs().matches(ALARM).count() - alarms,
-            usize::from(row.is_alarm),
-            "{what}"
-        );
+        assert_eq!(alarms() - before, usize::from(row.is_alarm), "{what}");
         let counts = app.customers.counts();
         assert_eq!((counts.records, counts.aliases), (0, 0), "{what}");
         assert_eq!(counts.negatives, u64::from(row.is_negative), "{what}");

@@ -8,6 +8,7 @@
 //! ```
 
 mod answer;
+mod events;
 mod version;
 
 use std::{
@@ -40,6 +41,7 @@ use crate::sensitive::assert_no_sensitive_data;
 
 pub(crate) use self::{
     answer::Answer,
+    events::{alarms, events},
     version::{API, COLD_CALLS, OVERVIEW_HAS_POINTS, POINTS_CALLS, not_applicable_in},
 };
 

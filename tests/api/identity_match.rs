@@ -182,7 +182,7 @@ async fn mismatch_is_neither_cached_nor_served() {
             .assert_problem(502, "IdentityMismatch");
     }
     assert_eq!(app.customers.counts().records, 0);
-    assert!(logs().contains("needs an operator"));
+    assert!(logs().contains("engage response about another contact"));
     // By contact id the identifier does not matter.
     let by_id = app.lookup(json!({"contactId": ALVA.id})).await;
     assert_eq!(

@@ -72,6 +72,7 @@ mod too_large;
 mod unauthenticated;
 mod unreadable;
 pub(crate) mod upstream;
+mod upstream_log;
 mod validators;
 mod versions;
 mod wait;

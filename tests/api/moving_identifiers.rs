@@ -234,6 +234,7 @@ async fn invalidate(app: &TestApp, truth: &mut Truth, id: ContactId, person: usi
 fn query(app: &TestApp, wanted: &Wanted) -> CustomerQuery {
     let now = app.customers.clock().now();
     CustomerQuery {
+        request_id: None,
         flow: "till".into(),
         lookup: wanted.lookup.clone(),
         prefer: None,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use engage_simulator::{Endpoint, Fault, fixtures::ALVA};
 use serde_json::{Value, json};
 
-use crate::harness::{TestApp, logs};
+use crate::harness::{TestApp, events};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -78,7 +78,7 @@ async fn oversized_overview_is_called_once_per_back_off() {
     let app = TestApp::spawn().await;
     app.engage.fault(Endpoint::Overview, too_large());
     let query = format!("contactId={}", ALVA.id);
-    let alarms = || logs().matches("engage needs an operator").count();
+    let alarms = || events("engage response unreadable").len();
     let before = alarms();
     for _ in 0..20 {
         app.get(&query).await.assert_ok();

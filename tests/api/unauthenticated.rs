@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
 use crate::{
-    harness::{Answer, READER, TILL, TestApp, logs, wait_until},
+    harness::{Answer, READER, TILL, TestApp, events, logs, wait_until},
     issuer::Issuer,
     operators::operate,
     tokens::{of_alva, with_config},
@@ -21,17 +21,6 @@ use crate::{
 const AT_ONCE: usize = 60;
 const LEFT_OUT: &str = "log events suppressed";
 const OPERATOR: &str = "an-operators-token";
-
-/// The events with this message.
-fn events(message: &str) -> Vec<Value> {
-    let log = logs();
-    let events = log
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"));
-    events
-        .filter(|event: &Value| event["message"] == message)
-        .collect()
-}
 
 /// The number of logged requests whose id starts with this.
 fn logged(request_id: &str) -> usize {

@@ -223,6 +223,7 @@ impl Machine {
             self.model.last_fresh = arrival;
         }
         let query = CustomerQuery {
+            request_id: None,
             flow: "shop".into(),
             lookup: request.lookup.build(
                 request.shouted && request.lookup.kind.is_some(),

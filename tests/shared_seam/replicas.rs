@@ -235,6 +235,7 @@ impl Replica {
     pub(crate) fn query(&self, lookup: &Lookup, wish: Wish) -> CustomerQuery {
         let now = self.clock.now();
         CustomerQuery {
+            request_id: None,
             flow: Flow::from("test"),
             lookup: lookup.clone(),
             prefer: None,

@@ -11,7 +11,7 @@ use crate::{
         parts::{Entry, Origins},
     },
     customer::Inner,
-    domain::{ContactId, History, HistoryPart, LookupKey, Part, Partial, Points},
+    domain::{ContactId, History, HistoryPart, LookupKey, Part, Partial, Points, RequestId},
     engage::{AdmissionRequest, Error, Group, KnownPoints, Permit},
 };
 
@@ -27,11 +27,12 @@ impl Inner {
         request: FetchRequest<'_>,
     ) -> Result<FlightHandle<HistoryOutcome>, FlightError> {
         let inner = Arc::clone(self);
+        let request_id = request.request_id.copied();
         self.histories.join(
             (id, part),
             request.not_before,
             request.claim(),
-            move |flight| async move { inner.fetch_history(id, part, &flight).await },
+            move |flight| async move { inner.fetch_history(id, part, request_id, &flight).await },
         )
     }
 
@@ -39,6 +40,7 @@ impl Inner {
         &self,
         id: ContactId,
         part: HistoryPart,
+        request_id: Option<RequestId>,
         flight: &FlightStart<HistoryOutcome>,
     ) -> HistoryOutcome {
         let request = AdmissionRequest {
@@ -60,7 +62,7 @@ impl Inner {
             entry
         });
         let error = outcome.as_ref().err();
-        self.note(&CallKey::History(id, part), start, error);
+        self.note(&CallKey::History(id, part), start, request_id, error);
         outcome
     }
 
@@ -124,7 +126,7 @@ impl Inner {
 }
 
 /// The group of endpoints that returns the part.
-fn group(part: HistoryPart) -> Group {
+pub(super) fn group(part: HistoryPart) -> Group {
     match part {
         HistoryPart::PointTransactions => Group::PointTransactions,
         HistoryPart::RedeemedVouchers => Group::RedeemedVouchers,

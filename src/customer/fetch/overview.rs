@@ -7,7 +7,7 @@ use crate::{
         Inner,
         tiers::{Begun, Fill, Target},
     },
-    domain::{ContactId, Identifier, Lookup, Match, Overview, Part, PartSet},
+    domain::{ContactId, Identifier, Lookup, Match, Overview, Part, PartSet, RequestId},
     engage::Error,
 };
 
@@ -15,6 +15,7 @@ impl Inner {
     pub(super) async fn fetch_overview(
         &self,
         requested: &Lookup,
+        request_id: Option<RequestId>,
         flight: &FlightStart<FetchOutcome>,
     ) -> FetchOutcome {
         let target = Target::Overview(requested);
@@ -58,7 +59,7 @@ impl Inner {
                 (call, Err(error))
             }
         };
-        self.finish(&call, start, outcome)
+        self.finish(&call, start, request_id, outcome)
     }
 
     /// Compares an overview with what it was requested by. Returns whether its profile shows the identifier.

@@ -7,7 +7,7 @@ use crate::{
         Inner,
         tiers::{Begun, Fill, Target},
     },
-    domain::{ContactId, Lookup, Part},
+    domain::{ContactId, Lookup, Part, RequestId},
     engage::{Error, Permit},
 };
 
@@ -16,6 +16,7 @@ impl Inner {
         &self,
         id: ContactId,
         part: Part,
+        request_id: Option<RequestId>,
         flight: &FlightStart<FetchOutcome>,
     ) -> FetchOutcome {
         let target = Target::Part(id, part);
@@ -47,7 +48,7 @@ impl Inner {
                 Err(error)
             }
         };
-        self.finish(&CallKey::Part(id, part), start, outcome)
+        self.finish(&CallKey::Part(id, part), start, request_id, outcome)
     }
 
     /// Asks the part's entity endpoint, which checks that its answer is about the contact.

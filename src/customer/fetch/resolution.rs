@@ -7,13 +7,14 @@ use crate::{
         Inner,
         tiers::{Begun, Fill, Target},
     },
-    domain::Lookup,
+    domain::{Lookup, RequestId},
 };
 
 impl Inner {
     pub(super) async fn fetch_resolution(
         &self,
         requested: &Lookup,
+        request_id: Option<RequestId>,
         flight: &FlightStart<FetchOutcome>,
     ) -> FetchOutcome {
         let target = Target::Resolution(requested);
@@ -36,6 +37,11 @@ impl Inner {
                 Err(self.store_negative(lease, requested, source, error).await)
             }
         };
-        self.finish(&CallKey::Resolution(key.clone()), start, outcome)
+        self.finish(
+            &CallKey::Resolution(key.clone()),
+            start,
+            request_id,
+            outcome,
+        )
     }
 }

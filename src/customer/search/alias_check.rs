@@ -76,7 +76,8 @@ impl Search<'_> {
             let call = CallKey::Resolution(self.query.lookup.key().clone());
             // As of now: with an earlier start, the fence just raised around the alias would end the back-off at once.
             let start = self.inner.tiers.memory.begin();
-            self.inner.note(&call, start, Some(&error));
+            self.inner
+                .note(&call, start, self.query.request_id, Some(&error));
             return Err(error.into());
         }
         self.drop_alias();

@@ -257,6 +257,7 @@ impl Search<'_> {
         needed: PartSet,
     ) -> FetchRequest<'_> {
         FetchRequest {
+            request_id: self.query.request_id.as_ref(),
             flow: &self.query.flow,
             priority,
             not_before,

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, oneshot};
 use self::pending_wait::PendingWait;
 use super::{
     AdmissionRequest, CallLimits,
-    breaker::{Breaker, CallResult, Decision},
+    breaker::{Breaker, BreakerState, CallResult, Decision},
     concurrency::ConcurrencyLimit,
     queue::{Grant, NextCall, Outcome, WaitQueue, Waiter},
     shared_budget::SharedBudget,
@@ -51,6 +51,8 @@ pub(super) struct State {
     pub(super) throttle: Throttle,
     pub(super) queue: WaitQueue,
     pub(super) breakers: GroupMap<Breaker>,
+    /// When each breaker opened that is not closed.
+    opened_at: GroupMap<Option<Tick>>,
     pub(super) concurrency: ConcurrencyLimit,
     tickets: u64,
     /// In calls; a retry costs [`CALLS_PER_RETRY`](super::CALLS_PER_RETRY).
@@ -88,6 +90,7 @@ impl Shared {
                 throttle,
                 queue: WaitQueue::new(queue_length(limits.requests_per_second)),
                 breakers: GroupMap::from_fn(|_| Breaker::default()),
+                opened_at: GroupMap::default(),
                 concurrency: ConcurrencyLimit::new(limits.max_concurrency),
                 tickets: 0,
                 retry_credit: 0,
@@ -165,15 +168,19 @@ impl Shared {
     /// Pauses all calls after a 429 to a call that started at `started_at`. Returns the remaining pause.
     pub(super) fn pause_calls(&self, retry_after: Option<Duration>, started_at: Tick) -> Duration {
         let now = self.clock.tick();
-        let (pause, waiting) = {
+        let (pause, waiting, is_new) = {
             let mut state = self.state();
+            let is_new = state.throttle.pause(now).is_none();
             let pause = state.throttle.pause_calls(retry_after, started_at, now);
             let waiting = state.queue.remove_all(|_| true);
             self.notice_demand(&state, now);
-            (pause, waiting)
+            (pause, waiting, is_new)
         };
-        let pause_seconds = pause.as_secs_f64();
-        tracing::warn!(pause_seconds, "upstream rate limit exceeded");
+        // Once for a pause: other calls under way may get a 429, too.
+        if is_new {
+            let pause_seconds = pause.as_secs_f64();
+            tracing::warn!(pause_seconds, "upstream rate limit exceeded");
+        }
         refuse_for_pause(waiting, pause);
         pause
     }
@@ -209,7 +216,7 @@ impl Shared {
     }
 
     /// Runs an update that may open the group's breaker; if it does, calls that wait for the group are rejected at
-    /// once.
+    /// once. The log shows when it opens and when it closes, not the probes in between.
     fn update_breaker(
         &self,
         group: Group,
@@ -217,22 +224,38 @@ impl Shared {
         update: impl FnOnce(&mut Breaker, Tick) -> bool,
     ) {
         let now = self.clock.tick();
-        let (retry_after, waiting) = {
+        let (retry_after, waiting, was_closed) = {
             let mut state = self.state();
             let breaker = &mut state.breakers[group];
             if !update(breaker, now) {
+                let is_closed = breaker.state() == BreakerState::Closed;
+                let opened_at = state.opened_at[group].take_if(|_| is_closed);
+                drop(state);
+                log_closed(group, opened_at, now);
                 return;
             }
             let retry_after = breaker.rejects_all_for(now).unwrap_or_default();
+            let was_closed = state.opened_at[group].is_none();
+            state.opened_at[group].get_or_insert(now);
             let is_first_call = |waiter: &Waiter| waiter.group == group && waiter.needs_permit;
-            (retry_after, state.queue.remove_all(is_first_call))
+            let waiting = state.queue.remove_all(is_first_call);
+            (retry_after, waiting, was_closed)
         };
-        let group_name = group.as_str();
-        tracing::warn!(group = group_name, cause, "circuit breaker opened");
+        if was_closed {
+            tracing::warn!(group = group.as_str(), cause, "circuit breaker opened");
+        }
         self.metrics.opened(group);
         for waiter in waiting {
             waiter.decide(Err(Error::BreakerOpen { retry_after }));
         }
+    }
+}
+
+fn log_closed(group: Group, opened_at: Option<Tick>, now: Tick) {
+    if let Some(opened_at) = opened_at {
+        let open_seconds = now.since(opened_at).as_secs_f64();
+        let group = group.as_str();
+        tracing::info!(group, open_seconds, "circuit breaker closed");
     }
 }
 

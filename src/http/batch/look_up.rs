@@ -152,6 +152,7 @@ impl Batch {
 
     fn query(&self, lookup: Lookup, now: Now) -> CustomerQuery {
         CustomerQuery {
+            request_id: Some(self.request_id),
             flow: self.caller.flow(),
             lookup,
             prefer: None,

@@ -319,7 +319,10 @@ async fn items_of_another_contact_are_an_alarm_and_never_served() {
         let fault = Fault::Body(json!({"items": [item], "totalCount": 1}).to_string());
         app.engage.fault(*endpoint, fault);
         assert_missing(&app.get(&alva(part)).await, part);
-        assert!(logs().contains("engage needs an operator"), "{part}");
+        assert!(
+            logs().contains("engage response about another contact"),
+            "{part}"
+        );
     }
 }
 

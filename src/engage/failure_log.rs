@@ -1,0 +1,274 @@
+//! Log of failed calls. The first failure of its kind is logged at once, with the request that caused it; while others
+//! like it follow, one event every ten seconds counts them. What only an operator can mend has a message of its own for
+//! each cause, and is an alarm. When Engage answers again, one event says for how long it did not.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::runtime::Handle;
+
+use super::{
+    error::{Error, SECURING},
+    group::{Group, GroupMap},
+};
+use crate::{
+    clock::{Clock, Tick},
+    domain::RequestId,
+};
+
+/// For how long failures like one that was logged are counted before they are logged.
+const WINDOW: Duration = Duration::from_secs(10);
+/// Kinds of failures of one group that are told apart at a time; more are not logged, and counted in the metrics.
+const MAX_KINDS: usize = 32;
+/// So many calls that fail in a row are an outage, whose end is logged.
+const OUTAGE: u32 = 2;
+
+/// A call that failed.
+#[derive(Clone, Copy, Debug)]
+pub struct FailedCall {
+    /// The request for which the call was made first, if one caused it.
+    pub request_id: Option<RequestId>,
+    /// How long it took, with its retries.
+    pub took: Duration,
+}
+
+/// The log of failed calls. Clones share it.
+#[derive(Clone)]
+pub struct FailureLog(Arc<Shared>);
+
+struct Shared {
+    groups: Mutex<GroupMap<GroupState>>,
+    clock: Clock,
+}
+
+#[derive(Debug, Default)]
+struct GroupState {
+    /// What was logged within the last window.
+    kinds: Vec<Kind>,
+    failing: Option<Failing>,
+}
+
+/// A kind of failure, by its text.
+#[derive(Debug)]
+struct Kind {
+    error: Error,
+    text: String,
+    /// How many failed since it was last logged, and the last of them.
+    unlogged: Option<(u64, FailedCall)>,
+}
+
+/// A time in which calls fail.
+#[derive(Clone, Copy, Debug)]
+struct Failing {
+    since: Tick,
+    last: Tick,
+    failures: u64,
+    /// Failures since a call last succeeded.
+    in_a_row: u32,
+    is_outage: bool,
+    /// When a call first succeeded after the last failure.
+    answered_at: Option<Tick>,
+}
+
+impl Failing {
+    fn new(now: Tick) -> Self {
+        Self {
+            since: now,
+            last: now,
+            failures: 0,
+            in_a_row: 0,
+            is_outage: false,
+            answered_at: None,
+        }
+    }
+}
+
+impl GroupState {
+    fn record_failure(&mut self, is_news: bool, now: Tick) {
+        let failing = self.failing.get_or_insert_with(|| Failing::new(now));
+        failing.last = now;
+        failing.failures += 1;
+        failing.answered_at = None;
+        // One contact that fails again and again is no outage.
+        failing.in_a_row += u32::from(is_news);
+        failing.is_outage |= failing.in_a_row >= OUTAGE;
+    }
+
+    /// The outage that is over: no call has failed for a window, and one has succeeded since.
+    fn take_ended(&mut self, now: Tick) -> Option<Failing> {
+        let is_over =
+            |failing: &Failing| failing.answered_at.is_some() && now.since(failing.last) >= WINDOW;
+        self.failing
+            .take_if(|failing| is_over(failing))
+            .filter(|failing| failing.is_outage)
+    }
+}
+
+impl FailureLog {
+    /// An empty log.
+    pub(super) fn new(clock: Clock) -> Self {
+        Self(Arc::new(Shared {
+            groups: Mutex::new(GroupMap::from_fn(|_| GroupState::default())),
+            clock,
+        }))
+    }
+
+    /// A call of the group failed. `is_news` is whether it is the first failure since this very call last succeeded, as
+    /// far as failures are charged to calls; others are not logged.
+    pub fn failed(&self, group: Group, error: &Error, call: FailedCall, is_news: bool) {
+        if !is_logged(error) {
+            return;
+        }
+        let now = self.0.clock.tick();
+        let text = error.to_string();
+        {
+            let mut groups = self.0.groups();
+            let state = &mut groups[group];
+            // Another contact's data is an answer all the same.
+            if *error != Error::IdentityMismatch {
+                state.record_failure(is_news, now);
+            }
+            if !is_news {
+                return;
+            }
+            if let Some(kind) = state.kinds.iter_mut().find(|kind| kind.text == text) {
+                let before = kind.unlogged.map_or(0, |(count, _)| count);
+                kind.unlogged = Some((before + 1, call));
+                return;
+            }
+            if state.kinds.len() >= MAX_KINDS {
+                return;
+            }
+            state.kinds.push(Kind {
+                error: error.clone(),
+                text: text.clone(),
+                unlogged: None,
+            });
+        }
+        log(group, error, call, None);
+        self.close_window_later(group, text, now + WINDOW);
+    }
+
+    /// A call of the group succeeded.
+    pub fn succeeded(&self, group: Group) {
+        let now = self.0.clock.tick();
+        let ended = {
+            let mut groups = self.0.groups();
+            let state = &mut groups[group];
+            let Some(failing) = &mut state.failing else {
+                return;
+            };
+            failing.in_a_row = 0;
+            failing.answered_at.get_or_insert(now);
+            state.take_ended(now)
+        };
+        log_end(group, ended);
+    }
+
+    /// Without a runtime nothing more is logged of this kind.
+    fn close_window_later(&self, group: Group, text: String, mut at: Tick) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let clock = self.0.clock.clone();
+        let shared = Arc::downgrade(&self.0);
+        runtime.spawn(async move {
+            loop {
+                clock.sleep_until(at).await;
+                let Some(shared) = shared.upgrade() else {
+                    return;
+                };
+                if !shared.close_window(group, &text) {
+                    return;
+                }
+                at = at + WINDOW;
+            }
+        });
+    }
+}
+
+impl Shared {
+    fn groups(&self) -> MutexGuard<'_, GroupMap<GroupState>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Logs what was counted in the window that ends. Returns whether another one begins.
+    fn close_window(&self, group: Group, text: &str) -> bool {
+        let now = self.clock.tick();
+        let (counted, ended) = {
+            let mut groups = self.groups();
+            let state = &mut groups[group];
+            let Some(index) = state.kinds.iter().position(|kind| kind.text == text) else {
+                return false;
+            };
+            let kind = &mut state.kinds[index];
+            if let Some(counted) = kind.unlogged.take() {
+                (Some((kind.error.clone(), counted)), None)
+            } else {
+                state.kinds.swap_remove(index);
+                (None, state.take_ended(now))
+            }
+        };
+        log_end(group, ended);
+        let Some((error, (count, last))) = counted else {
+            return false;
+        };
+        log(group, &error, last, Some(count));
+        true
+    }
+}
+
+/// Whether it is a failure that the log shows. A 429 and an opened breaker have events of their own.
+fn is_logged(error: &Error) -> bool {
+    error.needs_an_operator()
+        || matches!(
+            error,
+            Error::Failed { .. } | Error::Unreachable { .. } | Error::Timeout
+        )
+}
+
+/// Logs a failure; `count`: so many since the last event, of which `call` is the last.
+fn log(group: Group, error: &Error, call: FailedCall, count: Option<u64>) {
+    let group = group.as_str();
+    let request_id = call.request_id.as_ref().map(RequestId::as_str);
+    let duration_ms = call.took.as_secs_f64() * 1000.0;
+    macro_rules! alarm {
+        ($message:literal) => {
+            tracing::error!(alarm = true, group, %error, request_id, duration_ms, count, $message)
+        };
+    }
+    match error {
+        Error::Unauthorized => alarm!("engage API key not accepted"),
+        Error::Forbidden => alarm!("engage request forbidden"),
+        Error::InvalidSystemConfiguration => alarm!("engage tenant not configured"),
+        Error::IdentityMismatch => alarm!("engage response about another contact"),
+        Error::Invalid { .. } => alarm!("engage response unreadable"),
+        Error::Unreachable { what } if *what == SECURING => {
+            alarm!("engage TLS handshake failed");
+        }
+        _ => tracing::warn!(
+            group,
+            %error,
+            request_id,
+            duration_ms,
+            count,
+            "upstream request failed"
+        ),
+    }
+}
+
+fn log_end(group: Group, ended: Option<Failing>) {
+    let Some(ended) = ended else { return };
+    let answered_at = ended.answered_at.unwrap_or(ended.last);
+    tracing::info!(
+        group = group.as_str(),
+        failed_seconds = answered_at.since(ended.since).as_secs_f64(),
+        failures = ended.failures,
+        "engage answers again"
+    );
+}
+
+#[cfg(test)]
+mod tests;

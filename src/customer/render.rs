@@ -69,6 +69,7 @@ pub(super) struct Body {
     pub(super) changes_at: Timestamp,
 }
 
+/// Renders the customer.
 pub(super) fn render(rules: &Rules, shape: &Shape, content: &Content<'_>, now: Timestamp) -> Body {
     let mut moments = Moments::new(now, shape.expiring_within);
     let answer = answer_json(rules, shape, content, &mut moments);

@@ -6,13 +6,36 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tower_http::cors::CorsLayer;
 
-use super::request_id::REQUEST_ID;
+use super::{
+    error::{RATE_LIMIT, RATE_LIMIT_POLICY},
+    request_id::REQUEST_ID,
+};
 
 /// How long a browser may cache the answer to a preflight.
 const PREFLIGHT_LIFETIME: Duration = Duration::from_secs(600);
 
-/// The fields that a script may read besides those that CORS always allows.
-const EXPOSED: [HeaderName; 4] = [header::AGE, header::ETAG, header::RETRY_AFTER, REQUEST_ID];
+/// The fields that a script may send besides those that CORS always allows. Pages that are instrumented send a trace
+/// context with every request (W3C Trace Context, 3).
+const ALLOWED: [HeaderName; 7] = [
+    header::AUTHORIZATION,
+    header::CACHE_CONTROL,
+    header::CONTENT_TYPE,
+    header::IF_NONE_MATCH,
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    REQUEST_ID,
+];
+
+/// The fields that a script may read besides those that CORS always allows. What the cache did is not among them: a
+/// shopper could learn of others by it.
+const EXPOSED: [HeaderName; 6] = [
+    header::AGE,
+    header::ETAG,
+    RATE_LIMIT,
+    RATE_LIMIT_POLICY,
+    header::RETRY_AFTER,
+    REQUEST_ID,
+];
 
 /// The configured origins (`server.cors_origins`).
 #[derive(Clone, Debug, Default)]
@@ -34,13 +57,7 @@ impl Cors {
         CorsLayer::new()
             .allow_origin(self.0.to_vec())
             .allow_methods(methods)
-            .allow_headers([
-                header::AUTHORIZATION,
-                header::CACHE_CONTROL,
-                header::CONTENT_TYPE,
-                header::IF_NONE_MATCH,
-                REQUEST_ID,
-            ])
+            .allow_headers(ALLOWED)
             .max_age(PREFLIGHT_LIFETIME)
     }
 

@@ -133,3 +133,72 @@ async fn only_requests_with_an_origin_leave_the_fast_path() {
         assert_eq!(response.contains("access-control-"), is_allowed, "{origin}");
     }
 }
+
+/// The names in a list of header fields, in order.
+fn names(list: &str) -> Vec<String> {
+    let mut names: Vec<_> = list.split(',').map(|name| name.trim().to_owned()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn lists_of_header_fields_are_those_of_the_document() {
+    let issuer = Issuer::new();
+    let app = with_config(&issuer, |config| {
+        config.server.cors_origins = vec![ORIGIN.to_owned()];
+    })
+    .await;
+    let asked = "authorization,traceparent,tracestate,x-request-id";
+    let preflight = preflight(&app, ORIGIN, asked).await;
+    let allowed = names(preflight.header("access-control-allow-headers"));
+    for name in names(asked) {
+        assert!(allowed.contains(&name), "{name}");
+    }
+    let token = issuer.sign(&of_alva());
+    let request = app
+        .request("/customer/me")
+        .header("origin", ORIGIN)
+        .header(
+            "traceparent",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        )
+        .header(AUTHORIZATION, format!("Bearer {token}"));
+    let answer = Answer::of(request).await;
+    let exposed = names(answer.assert_ok().header("access-control-expose-headers"));
+    assert!(!exposed.contains(&"cache-status".to_owned()));
+    let document = include_str!("../../docs/API.md");
+    let listed = |row: &str| {
+        let row = document.lines().find_map(|line| line.strip_prefix(row));
+        let row = row.expect("a row of the table").replace(['`', '|'], "");
+        names(&row.to_lowercase())
+    };
+    assert_eq!(allowed, listed("| may be sent |"));
+    assert_eq!(exposed, listed("| may be read |"));
+}
+
+#[tokio::test]
+async fn page_reads_the_rate_limit_of_a_429() {
+    let issuer = Issuer::new();
+    let app = with_config(&issuer, |config| {
+        config.server.cors_origins = vec![ORIGIN.to_owned()];
+        let jwt = config.auth.jwt.as_mut().expect("set");
+        jwt.requests_per_second = Some(1);
+    })
+    .await;
+    let token = issuer.sign(&of_alva());
+    let answer = loop {
+        let request = app
+            .request("/customer/me")
+            .header("origin", ORIGIN)
+            .header(AUTHORIZATION, format!("Bearer {token}"));
+        let answer = Answer::of(request).await;
+        if answer.status == 429 {
+            break answer;
+        }
+    };
+    let exposed = names(answer.header("access-control-expose-headers"));
+    for name in ["ratelimit", "ratelimit-policy", "retry-after"] {
+        assert!(exposed.contains(&name.to_owned()), "{exposed:?}");
+        assert_ne!(answer.header(name), "", "{name}");
+    }
+}

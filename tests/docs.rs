@@ -632,9 +632,11 @@ fn defect(command: &str, routes: &str) -> Option<String> {
             Some(format!("no subcommand {name}"))
         }
         "curl" => {
-            let urls = arguments.iter().map(|word| word.trim_matches('\''));
+            let urls = arguments.iter().map(|word| word.trim_matches(['\'', '"']));
+            let ours = ["http://127.0.0.1:", "$OPERATIONS", "$SERVICE"];
             let paths = urls.filter_map(|url| {
-                let (_, rest) = url.strip_prefix("http://127.0.0.1:")?.split_once('/')?;
+                let address = ours.iter().find_map(|start| url.strip_prefix(start))?;
+                let (_, rest) = address.split_once('/')?;
                 rest.split('?').next()
             });
             let unknown = paths

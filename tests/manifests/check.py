@@ -17,6 +17,7 @@ import tempfile
 
 import yaml
 
+ALERTS = pathlib.Path("deploy/prometheus/alerts.yml")
 SECRETS = pathlib.PurePosixPath("/run/secrets/engage-bff")
 # What the Secret would contain, by file.
 SECRET_VALUES = {
@@ -69,6 +70,8 @@ def check_selectors(documents, pods):
         if kind == "HorizontalPodAutoscaler":
             target = spec["scaleTargetRef"]["name"]
             require(target == only(documents, "Deployment")["metadata"]["name"], f"{kind} scales {target}")
+        if kind == "PrometheusRule":
+            require(spec == yaml.safe_load(ALERTS.read_text()), f"{kind}: not the rules of {ALERTS}")
         if kind == "ServiceMonitor":
             meant = [s for s in services if selects(spec["selector"]["matchLabels"], s["metadata"]["labels"])]
             require(len(meant) == 1, f"{kind} selects {len(meant)} Services")

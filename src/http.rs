@@ -9,7 +9,6 @@ mod audit;
 mod auth;
 mod batch;
 mod body;
-mod caller_identified;
 mod changed;
 mod codings;
 mod conditions;
@@ -31,6 +30,7 @@ pub mod fuzzing;
 
 mod lingering_close;
 mod listener;
+mod log_context;
 mod lookup;
 mod malformed_head;
 mod operations;

@@ -12,6 +12,7 @@ mod jwks;
 mod refusal;
 mod shopper;
 mod token;
+mod token_refusals;
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,10 +27,14 @@ use secrecy::{ExposeSecret, SecretSlice};
 
 pub(super) use self::caller::{Caller, DeferredTurn, PendingLookUp};
 use self::{
-    anonymous::Anonymous, client::ApiClient, refusal::AuthRefusal, shopper::Shopper,
-    token::TokenVerifier,
+    anonymous::Anonymous,
+    client::ApiClient,
+    refusal::AuthRefusal,
+    shopper::Shopper,
+    token::{TokenRefusal, TokenVerifier},
+    token_refusals::TokenRefusals,
 };
-use super::caller_identified::CallerIdentified;
+use super::log_context::LogContext;
 use crate::{
     clock::{Clock, Tick},
     config,
@@ -47,6 +52,13 @@ struct KnownKey {
     client: Arc<ApiClient>,
     /// The configuration in which it is the client's.
     generation: u64,
+}
+
+impl LastKey {
+    /// The client's name.
+    pub(super) fn client(&self) -> Option<&str> {
+        Some(self.0.as_ref()?.client.name().as_str())
+    }
 }
 
 /// Reads tokens without the keys that would verify them.
@@ -75,6 +87,7 @@ pub struct Authenticator {
     clients: Vec<Arc<ApiClient>>,
     anonymous: Option<Arc<Anonymous>>,
     tokens: Option<TokenVerifier>,
+    token_refusals: Arc<TokenRefusals>,
     distinct_contacts_alarms: Family<ClientLabels, Counter>,
     /// The longest that a caller waits (`server.request_timeout`).
     patience: Duration,
@@ -113,6 +126,7 @@ impl Authenticator {
             clients: clients(config, &alarms, &[], clock),
             anonymous: None,
             tokens: tokens.transpose()?,
+            token_refusals: Arc::new(TokenRefusals::new(clock)),
             distinct_contacts_alarms: alarms,
             patience: server.request_timeout,
             clock: clock.clone(),
@@ -139,6 +153,7 @@ impl Authenticator {
                 }
                 None => None,
             },
+            token_refusals: Arc::clone(&self.token_refusals),
             distinct_contacts_alarms: alarms,
             patience: server.request_timeout,
             clock: self.clock.clone(),
@@ -166,6 +181,7 @@ impl Authenticator {
             "Hours in which a client was sent more distinct contacts than its people_per_hour",
             self.distinct_contacts_alarms.clone(),
         );
+        self.token_refusals.register(registry);
     }
 
     /// Keeps the issuer's keys current. Never returns.
@@ -186,20 +202,29 @@ impl Authenticator {
         }
     }
 
-    /// The caller with the credentials in the request's head. Sets `identified` and counts the request against the
+    /// The caller with the credentials in the request's head. Names it in `context` and counts the request against the
     /// client's limits. `now` is when the request arrived.
     pub(super) async fn identify(
         &self,
         request: &Parts,
         now: Tick,
-        identified: &CallerIdentified,
+        context: &LogContext,
     ) -> Result<Caller, AuthRefusal> {
         let headers = &request.headers;
         let key = headers.get(&API_KEY).map(HeaderValue::as_bytes);
         let mut caller = if headers.contains_key(header::AUTHORIZATION) {
-            let shopper = Box::pin(self.shopper(headers, now + self.patience)).await?;
-            let client = key.map(|key| self.client(key)).transpose()?;
-            Caller::by_token(shopper, client)
+            let client = key.map(|key| self.client(key));
+            let shopper = Box::pin(self.shopper(headers, now + self.patience)).await;
+            let known = client.as_ref().and_then(|client| client.as_ref().ok());
+            let known = known.map(|client| client.name());
+            let shopper = shopper.inspect_err(|refusal| match refusal {
+                AuthRefusal::InvalidToken(why) => {
+                    self.token_refusals.record(*why, known, context);
+                }
+                AuthRefusal::RateLimited { .. } => context.identify_caller(known),
+                _ => {}
+            })?;
+            Caller::by_token(shopper, client.transpose()?)
         } else if let Some(key) = key {
             Caller::by_key(self.client(key)?)
         } else {
@@ -207,7 +232,7 @@ impl Authenticator {
             let anonymous = anonymous.ok_or(AuthRefusal::NoCredential)?;
             Caller::by_key(anonymous.admit(request)?)
         };
-        identified.set();
+        context.identify_caller(caller.client());
         caller.admit(now)?;
         Ok(caller)
     }
@@ -216,9 +241,9 @@ impl Authenticator {
     pub(super) async fn identify_arrived(
         &self,
         request: &Parts,
-        identified: &CallerIdentified,
+        context: &LogContext,
     ) -> Result<Caller, AuthRefusal> {
-        self.identify(request, self.clock.tick(), identified).await
+        self.identify(request, self.clock.tick(), context).await
     }
 
     /// The caller with this key and no other credential; `last` is the key of the connection's last request. The
@@ -246,14 +271,13 @@ impl Authenticator {
     /// A token is refused where no issuer is configured, even next to a valid key.
     async fn shopper(&self, headers: &HeaderMap, deadline: Tick) -> Result<Shopper, AuthRefusal> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
-        let token = match (values.next(), values.next(), &self.tokens) {
-            (Some(only), None, Some(tokens)) => bearer(only).map(|token| (token, tokens)),
+        let only = match (values.next(), values.next()) {
+            (Some(only), None) => bearer(only),
             _ => None,
         };
-        match token {
-            Some((token, tokens)) => tokens.shopper(token, deadline).await,
-            None => Err(AuthRefusal::InvalidToken),
-        }
+        let token = only.ok_or(TokenRefusal::Malformed)?;
+        let tokens = self.tokens.as_ref().ok_or(TokenRefusal::Issuer)?;
+        tokens.shopper(token, deadline).await
     }
 
     /// The client with this key. Every digest is compared, each in constant time.

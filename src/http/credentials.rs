@@ -11,9 +11,9 @@ use tokio::sync::Notify;
 
 use super::{
     auth::{Authenticator, Caller},
-    caller_identified::CallerIdentified,
     entry::EntryRules,
     error::ApiError,
+    log_context::LogContext,
 };
 use crate::{config, webhook::WebhookReader};
 
@@ -101,10 +101,8 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let credentials = CurrentCredentials::from_ref(state).to_keep();
-        let identified = CallerIdentified::from_extensions(&parts.extensions);
-        let caller = credentials
-            .authenticator
-            .identify_arrived(parts, &identified);
+        let context = LogContext::from_extensions(&parts.extensions);
+        let caller = credentials.authenticator.identify_arrived(parts, &context);
         Ok(caller.await?)
     }
 }

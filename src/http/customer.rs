@@ -10,9 +10,9 @@ use super::{
     audit,
     auth::Caller,
     body::read_json_body,
-    caller_identified::CallerIdentified,
     directives::Directives,
     error::{ApiError, Code},
+    log_context::LogContext,
     lookup::{OnUnavailable, ParamLocation, ParsedLookup},
     params::Params,
     response::{self, CustomerResponse},
@@ -47,9 +47,8 @@ pub(super) async fn answer<B>(
     route: LookupRoute,
     request: &Parts,
     body: B,
-    request_id: &RequestId,
     arrived: Now,
-    identified: &CallerIdentified,
+    context: &LogContext,
 ) -> Result<CustomerResponse, ApiError>
 where
     B: Body,
@@ -58,7 +57,7 @@ where
     let credentials = state.credentials.to_keep();
     let caller = credentials
         .authenticator
-        .identify(request, arrived.tick, identified)
+        .identify(request, arrived.tick, context)
         .await?;
     let query = || Params::from_query(request.uri.query().unwrap_or_default());
     let directives = if caller.has(Scope::Fresh) {
@@ -82,16 +81,7 @@ where
             (lookup, now)
         }
     };
-    find(
-        state,
-        &caller,
-        lookup,
-        &directives,
-        request,
-        request_id,
-        now,
-    )
-    .await
+    find(state, &caller, lookup, &directives, request, context, now).await
 }
 
 async fn find(
@@ -100,9 +90,10 @@ async fn find(
     lookup: ParsedLookup,
     directives: &Directives,
     request: &Parts,
-    request_id: &RequestId,
+    context: &LogContext,
     now: Now,
 ) -> Result<CustomerResponse, ApiError> {
+    let request_id = &context.request_id;
     let (shape, history, parameter) = (lookup.shape, lookup.history, lookup.parameter);
     let on_unavailable = lookup.on_unavailable;
     let query = customer_query(state, caller, lookup, directives, Some(*request_id), now);
@@ -138,6 +129,9 @@ async fn find(
         }
         Err(refusal) => Err(search.refuse(refusal)),
     };
+    if let (Ok(_), Some(id)) = (&outcome, contact) {
+        context.set_contact(id);
+    }
     if shape.view == View::Full {
         let digester = &state.rules.digester;
         let audited = outcome

@@ -28,7 +28,7 @@ use super::{
     directives::Directives,
     lookup::{ParamLocation, ParsedLookup},
     params::Params,
-    requests,
+    requests::{self, Answered},
     response::SelectedResponse,
     response_headers::CommonFields,
     routes::{CUSTOMER, RouteLabel},
@@ -38,7 +38,7 @@ use super::{
 use crate::{
     clock::Now,
     customer::{CacheStatus, view::View},
-    domain::RequestId,
+    domain::{ContactId, RequestId},
 };
 
 impl HttpService {
@@ -61,7 +61,7 @@ impl HttpService {
         let selected = std::panic::catch_unwind(AssertUnwindSafe(|| {
             select(state, request, last_key, arrived)
         }));
-        let Ok(Some(selected)) = selected else {
+        let Ok(Some((selected, contact))) = selected else {
             return false;
         };
         let request_id = RequestId::from_bytes(request.request_id);
@@ -70,7 +70,17 @@ impl HttpService {
         let (status, cache_status) = (selected.status(), Some(selected.cache_status()));
         self.requests.count(status, None, cache_status, took);
         self.requests.count_fast_path();
-        requests::log(route, status, None, cache_status, &request_id, took, None);
+        let answered = Answered {
+            route,
+            status,
+            code: None,
+            cache_status,
+            request_id: &request_id,
+            took,
+            client: last_key.client(),
+            contact: Some(contact),
+        };
+        requests::log(&answered, self.digester(), None);
         let common = CommonFields {
             fixed: &self.fixed_fields,
             is_timed: true,
@@ -84,13 +94,13 @@ impl HttpService {
     }
 }
 
-/// The response to a plain request, if it is a hit that the caller may see.
+/// The response to a plain request, and the contact that it is about, if it is a hit that the caller may see.
 fn select(
     state: &AppState,
     request: &PlainRequest<'_>,
     last_key: &mut LastKey,
     arrived: Now,
-) -> Option<SelectedResponse> {
+) -> Option<(SelectedResponse, ContactId)> {
     let AppState {
         credentials,
         rules,
@@ -123,11 +133,12 @@ fn select(
         // Last, since a request that counts against the client's rate must be answered here.
         caller.admit(arrived.tick).ok()?;
         caller.record_shown(found.record.id);
-        Some(SelectedResponse::select(
+        let selected = SelectedResponse::select(
             rendered,
             found.verdict,
             prefers_gzip(request.accept_encoding.into_iter()),
             request.if_none_match.into_iter(),
-        ))
+        );
+        Some((selected, found.record.id))
     })
 }

@@ -41,6 +41,8 @@ impl HttpService {
             origin: field(head, header::ORIGIN.as_str()),
             is_shopper: false,
             arrived,
+            client: None,
+            contact: None,
             limit: Some(&self.stranger_limit),
         };
         self.finish(&mut response, None, &context);

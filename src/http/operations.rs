@@ -19,10 +19,10 @@ use secrecy::ExposeSecret;
 pub use self::readiness::{BreakerStatus, BudgetStatus, UpstreamStatus};
 use super::{
     audit,
-    caller_identified::CallerIdentified,
     credentials::CurrentCredentials,
     entry::{EntryRefusal, EntryRules},
     error::{ApiError, Code},
+    log_context::LogContext,
     lookup::LookupRules,
     probe::Readiness,
     request_id,
@@ -116,10 +116,10 @@ impl FromRequestParts<OperationsState> for Operator {
         let operator = Operator {
             request_id: request_id::of_extensions(&parts.extensions),
         };
-        let identified = CallerIdentified::from_extensions(&parts.extensions);
+        let context = LogContext::from_extensions(&parts.extensions);
         let credentials = state.credentials.to_keep();
         let Some(token) = &credentials.operators.token else {
-            identified.set();
+            context.identify();
             return Ok(operator);
         };
         let sent = parts
@@ -131,7 +131,7 @@ impl FromRequestParts<OperationsState> for Operator {
             constant_time::verify_slices_are_equal(sent, token).is_ok()
         });
         if is_valid {
-            identified.set();
+            context.identify();
             Ok(operator)
         } else {
             Err(ApiError::new(Code::Unauthorized).challenge(CHALLENGE))

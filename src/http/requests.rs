@@ -14,7 +14,11 @@ use prometheus_client::{
 use tracing::Level;
 
 use super::{error::Code, routes::RouteLabel};
-use crate::{customer::CacheStatus, domain::RequestId, telemetry::Limit};
+use crate::{
+    customer::CacheStatus,
+    domain::{ContactId, Digester, RequestId},
+    telemetry::Limit,
+};
 
 /// The bounds of the duration buckets, in seconds, from a hit over a call to Engage to a caller's time-out.
 const SECONDS: [f64; 12] = [
@@ -121,53 +125,58 @@ impl RequestMetrics {
     }
 }
 
-/// Logs a response; a hit, a probe or a delivered webhook at debug. `limit` bounds what callers without a valid
-/// credential can cause.
-pub(super) fn log(
-    route: RouteLabel,
-    status: StatusCode,
-    code: Option<&str>,
-    cache_status: Option<CacheStatus>,
-    request_id: &RequestId,
-    took: Duration,
-    limit: Option<&Limit>,
-) {
-    let status = status.as_u16();
-    // Webhooks may arrive by the thousand, and have metrics of their own.
-    let is_webhook = route.is_signed() && status < 300;
-    let is_hit = cache_status == Some(CacheStatus::Hit);
-    let is_quiet = is_hit || is_webhook || route.is_polled();
-    let duration_ms = took.as_secs_f64() * 1000.0;
-    let method = route.method();
-    let route = route.path();
-    let request_id = request_id.as_str();
+/// A response, for its log event.
+pub(super) struct Answered<'a> {
+    pub(super) route: RouteLabel,
+    pub(super) status: StatusCode,
+    pub(super) code: Option<&'a str>,
+    pub(super) cache_status: Option<CacheStatus>,
+    pub(super) request_id: &'a RequestId,
+    pub(super) took: Duration,
+    /// The client, if the caller is known.
+    pub(super) client: Option<&'a str>,
+    /// The contact that it is about.
+    pub(super) contact: Option<ContactId>,
+}
+
+impl Answered<'_> {
+    /// Whether it is too frequent to be logged at info: a hit, a probe, a preflight or a delivered webhook. Webhooks may
+    /// arrive by the thousand, and have metrics of their own.
+    fn is_quiet(&self) -> bool {
+        let is_hit = self.cache_status == Some(CacheStatus::Hit);
+        let is_routine = self.route.is_signed() || self.route.is_preflight();
+        is_hit || self.route.is_polled() || (is_routine && self.status.is_success())
+    }
+}
+
+/// Logs a response. `limit` bounds what callers without a valid credential can cause.
+pub(super) fn log(answered: &Answered<'_>, digester: Option<&Digester>, limit: Option<&Limit>) {
     // An event below the log level must not use up the limit.
     let may = |is_enabled: bool| is_enabled && limit.is_none_or(Limit::allows);
-    if is_quiet {
-        if may(tracing::enabled!(Level::DEBUG)) {
-            tracing::debug!(request_id, method, route, status, duration_ms, "answered");
-        }
-    } else if status >= 500 {
-        if may(tracing::enabled!(Level::WARN)) {
-            tracing::warn!(
-                request_id,
-                method,
-                route,
-                status,
-                code,
-                duration_ms,
-                "answered"
-            );
-        }
-    } else if may(tracing::enabled!(Level::INFO)) {
-        tracing::info!(
-            request_id,
-            method,
-            route,
-            status,
-            code,
-            duration_ms,
-            "answered"
-        );
+    macro_rules! event {
+        ($level:ident, $log:ident) => {
+            if may(tracing::enabled!(Level::$level)) {
+                let id = answered.contact.zip(digester);
+                tracing::$log!(
+                    request_id = answered.request_id.as_str(),
+                    client = answered.client,
+                    method = answered.route.method(),
+                    route = answered.route.path(),
+                    status = answered.status.as_u16(),
+                    code = answered.code,
+                    contact = id.map(|(id, digester)| tracing::field::display(id.digest(digester))),
+                    cache = answered.cache_status.map(CacheStatus::as_str),
+                    duration_ms = answered.took.as_secs_f64() * 1000.0,
+                    "answered"
+                );
+            }
+        };
+    }
+    if answered.is_quiet() {
+        event!(DEBUG, debug);
+    } else if answered.status.is_server_error() {
+        event!(WARN, warn);
+    } else {
+        event!(INFO, info);
     }
 }

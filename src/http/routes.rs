@@ -22,6 +22,9 @@ use super::{
 /// The path whose `GET` the fast path answers.
 pub(super) const CUSTOMER: &str = "/customer";
 
+/// The method of preflights.
+const OPTIONS: &str = "OPTIONS";
+
 /// The listener that serves a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenerKind {
@@ -252,6 +255,7 @@ impl RouteLabel {
                 Method::POST => "POST",
                 Method::PUT => "PUT",
                 Method::DELETE => "DELETE",
+                Method::OPTIONS => OPTIONS,
                 _ => "(other)",
             },
         }
@@ -269,6 +273,11 @@ impl RouteLabel {
     /// Whether the request's sender is not known until its body has been read.
     pub(super) fn is_signed(self) -> bool {
         matches!(self.known, Some((_, Access::Signature)))
+    }
+
+    /// Whether it is a preflight, if it was answered with success: no route has this method.
+    pub(super) fn is_preflight(self) -> bool {
+        self.method == OPTIONS
     }
 
     /// Whether such requests come periodically, from probes and scrapers.

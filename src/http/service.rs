@@ -13,25 +13,25 @@ use tower_service::Service;
 
 use super::{
     AppState,
-    caller_identified::CallerIdentified,
     connection_slots::RequestAdmission,
     cors::Cors,
     credentials::CurrentCredentials,
     customer,
     error::{self, ApiError, Code},
     framing, lingering_close,
+    log_context::LogContext,
     operations::{self, OperationsState},
     peer::Peer,
     probe::Readiness,
     request_id,
-    requests::{self, RequestMetrics},
+    requests::{self, Answered, RequestMetrics},
     response_headers::{CACHE_STATUS, CommonFields, FixedFields},
     routes::{self, ListenerKind, RouteLabel},
 };
 use crate::{
     clock::{Clock, Now},
     customer::CacheStatus,
-    domain::RequestId,
+    domain::{ContactId, Digester, RequestId},
     telemetry::Limit,
 };
 
@@ -43,6 +43,10 @@ pub(super) struct RequestContext<'a> {
     pub(super) origin: Option<&'a [u8]>,
     pub(super) is_shopper: bool,
     pub(super) arrived: Now,
+    /// The client, if the caller is known.
+    pub(super) client: Option<&'a str>,
+    /// The contact that the response is about.
+    pub(super) contact: Option<ContactId>,
     /// Bounds the log events of callers without a valid credential.
     pub(super) limit: Option<&'a Limit>,
 }
@@ -132,6 +136,13 @@ impl HttpService {
         Limit::new("refused connections", self.clock.clone())
     }
 
+    /// Makes the digests of contacts in the log; none at the operations listener.
+    pub(super) fn digester(&self) -> Option<&Digester> {
+        self.customer_state
+            .as_ref()
+            .map(|state| &state.rules.digester)
+    }
+
     /// Logs how many events the limits dropped, at the end of the service.
     pub fn log_dropped_events(&self) {
         self.stranger_limit.report();
@@ -155,7 +166,7 @@ impl HttpService {
         let request_id = request_id::of_headers(request.headers());
         let route = RouteLabel::of(self.listener, request.uri().path(), request.method());
         let is_shopper = request.headers().contains_key(header::AUTHORIZATION);
-        let identified = CallerIdentified::default();
+        let log_context = LogContext::new(request_id);
         let origin = if self.cors.is_off() {
             None
         } else {
@@ -166,9 +177,7 @@ impl HttpService {
                 let refusal = ApiError::new(Code::Overloaded).retry_after(BUSY_RETRY_AFTER);
                 (refusal.into_response(), None)
             }
-            Ok(()) => {
-                catch_panic(self.route(request, peer, &request_id, arrived, &identified)).await
-            }
+            Ok(()) => catch_panic(self.route(request, peer, arrived, &log_context)).await,
             Err(error) => {
                 // Where this request ends and the next begins is ambiguous.
                 is_last = true;
@@ -181,7 +190,9 @@ impl HttpService {
             origin: origin.as_ref().map(HeaderValue::as_bytes),
             is_shopper,
             arrived,
-            limit: (!identified.is_set()).then_some(&self.stranger_limit),
+            client: log_context.client(),
+            contact: log_context.contact(),
+            limit: (!log_context.is_identified()).then_some(&self.stranger_limit),
         };
         self.finish(&mut response, cache_status, &context);
         if is_last || !self.readiness.is_ready() {
@@ -217,24 +228,25 @@ impl HttpService {
         let code: Option<&Code> = response.extensions().get();
         let status = response.status();
         self.requests.count(status, code, cache_status, took);
-        requests::log(
-            context.route,
+        let answered = Answered {
+            route: context.route,
             status,
-            code.map(Code::as_str),
+            code: code.map(Code::as_str),
             cache_status,
-            &context.request_id,
+            request_id: &context.request_id,
             took,
-            context.limit,
-        );
+            client: context.client,
+            contact: context.contact,
+        };
+        requests::log(&answered, self.digester(), context.limit);
     }
 
     async fn route<B>(
         &self,
         request: Request<B>,
         peer: Peer,
-        request_id: &RequestId,
         arrived: Now,
-        identified: &CallerIdentified,
+        context: &LogContext,
     ) -> (Response<Body>, Option<CacheStatus>)
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -243,21 +255,21 @@ impl HttpService {
         let (parts, body) = request.into_parts();
         if let Some(credentials) = &self.operators
             && let entry = &credentials.now().operators.entry
-            && let Err(refusal) = operations::check_entry(entry, &parts, request_id, arrived.tick)
+            && let Err(refusal) =
+                operations::check_entry(entry, &parts, &context.request_id, arrived.tick)
         {
             return (refusal.into_response(), None);
         }
         if let Some(state) = &self.customer_state
             && let Some(lookup) = routes::lookup_route(&parts.method, parts.uri.path())
         {
-            let answer =
-                customer::answer(state, lookup, &parts, body, request_id, arrived, identified);
+            let answer = customer::answer(state, lookup, &parts, body, arrived, context);
             return match answer.await {
                 Ok(found) => (found.response, Some(found.cache_status)),
                 Err(error) => (error.into_response(), None),
             };
         }
-        let response = self.route_by_router(parts, Body::new(body), peer, request_id, identified);
+        let response = self.route_by_router(parts, Body::new(body), peer, context);
         (Box::pin(response).await, None)
     }
 
@@ -266,18 +278,15 @@ impl HttpService {
         mut parts: Parts,
         body: Body,
         peer: Peer,
-        request_id: &RequestId,
-        identified: &CallerIdentified,
+        context: &LogContext,
     ) -> Response<Body> {
-        parts.extensions.insert(*request_id);
-        let shared = Arc::<CallerIdentified>::default();
+        parts.extensions.insert(context.request_id);
+        let shared = Arc::new(LogContext::new(context.request_id));
         parts.extensions.insert(Arc::clone(&shared));
         parts.extensions.insert(peer);
         let mut router = self.router.clone();
         let response = Service::call(&mut router, Request::from_parts(parts, body)).await;
-        if shared.is_set() {
-            identified.set();
-        }
+        context.take_over(&shared);
         match response {
             Ok(response) => response,
             Err(never) => {

@@ -27,10 +27,10 @@ use self::{
     recent_ids::RecentIds,
 };
 use super::{
-    caller_identified::CallerIdentified,
     codings::without_mark,
     credentials::CurrentCredentials,
     error::{ApiError, Code},
+    log_context::LogContext,
     peer::Peer,
 };
 use crate::{
@@ -104,7 +104,7 @@ impl WebhookReceiver {
         headers: &HeaderMap,
         body: Body,
         peer: Peer,
-        identified: &CallerIdentified,
+        context: &LogContext,
         customers: &CustomerService,
     ) -> Result<StatusCode, ApiError> {
         let clock = customers.clock();
@@ -123,7 +123,7 @@ impl WebhookReceiver {
         if !verifier.is_genuine() {
             return Err(self.refuse(WebhookError::SignatureMismatch));
         }
-        identified.set();
+        context.identify();
         let accepted = match incoming.finish() {
             Ok(body) => self.accept(reader, claim.id, &body, customers).await,
             Err(dropped) => Err(self.refuse_dropped(dropped)),
@@ -321,8 +321,8 @@ pub(super) async fn receive(
     };
     let (parts, body) = request.into_parts();
     let peer = parts.extensions.get().copied().unwrap_or_default();
-    let identified = CallerIdentified::from_extensions(&parts.extensions);
+    let context = LogContext::from_extensions(&parts.extensions);
     webhooks
-        .receive(reader, &parts.headers, body, peer, &identified, &customers)
+        .receive(reader, &parts.headers, body, peer, &context, &customers)
         .await
 }

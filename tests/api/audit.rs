@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use engage_bff::domain::Digester;
+use engage_bff::{config::Config, domain::Digester};
 use engage_simulator::{
     Endpoint, Fault,
     fixtures::{ALVA, BO, CIM, DORA},
@@ -21,7 +21,16 @@ const DIGEST_KEY: &str = "a key of digests for the tests";
 
 /// A service with a fixed digest key, so that tests can compute digests.
 pub(crate) async fn spawn() -> TestApp {
-    TestApp::with(|config| config.telemetry.digest_key = Some(DIGEST_KEY.into())).await
+    with_digests(|_| {}).await
+}
+
+/// The same with a changed configuration.
+pub(crate) async fn with_digests(change: impl FnOnce(&mut Config)) -> TestApp {
+    TestApp::with(|config| {
+        config.telemetry.digest_key = Some(DIGEST_KEY.into());
+        change(config);
+    })
+    .await
 }
 
 /// The digest of the contact in logs and explanations.

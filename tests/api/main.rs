@@ -5,6 +5,7 @@ pub(crate) mod alias_conflicts;
 mod alias_faults;
 mod aliases;
 mod answer;
+mod answered;
 pub(crate) mod audit;
 mod back_off;
 mod batch;

@@ -3,6 +3,7 @@
 mod checks;
 mod forms;
 mod keys;
+mod reasons;
 
 use std::time::Duration;
 

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::{
-    super::error::{ApiError, Code, Missing},
+    super::{
+        error::{ApiError, Code, Missing},
+        log_context::SHOPPERS,
+    },
     client::{ApiClient, ConcurrencyPermit},
     guard::Allowance,
     refusal::AuthRefusal,
@@ -133,11 +136,16 @@ impl Caller {
         Err(refusal.unwrap_or_else(|| ApiError::new(Code::ContactNotFound)))
     }
 
+    /// The client's name; `None` for a shopper without one.
+    pub(in crate::http) fn client(&self) -> Option<&ClientName> {
+        self.client.as_ref().map(|client| client.name())
+    }
+
     /// The flow that the caller's upstream calls are charged to. Shoppers without a client share one.
     pub(in crate::http) fn flow(&self) -> Flow {
-        let name = self.client.as_ref().map(|client| client.name().clone());
+        let name = self.client().cloned();
         Flow {
-            client: name.unwrap_or_else(|| ClientName::from("(shoppers)")),
+            client: name.unwrap_or_else(|| ClientName::from(SHOPPERS)),
             shopper: self.shopper.as_ref().map(Shopper::flow),
         }
     }

@@ -6,7 +6,7 @@ use super::super::{
     entry::EntryRefusal,
     error::{ApiError, Code, RateLimit},
 };
-use super::jwks::KeysUnavailable;
+use super::{jwks::KeysUnavailable, token::TokenRefusal};
 
 /// The challenge to a token that is not valid (RFC 6750, 3).
 const INVALID_TOKEN: &str = "Bearer realm=\"engage-bff\", error=\"invalid_token\"";
@@ -16,8 +16,8 @@ const INVALID_TOKEN: &str = "Bearer realm=\"engage-bff\", error=\"invalid_token\
 pub(in crate::http) enum AuthRefusal {
     /// No credential, or a key of no client.
     NoCredential,
-    /// A token that is malformed, expired, not for this service or not signed by the issuer.
-    InvalidToken,
+    /// A token that is not valid.
+    InvalidToken(TokenRefusal),
     /// The issuer's keys, without which a token can't be verified, are not known.
     KeysUnavailable { retry_after: Duration },
     /// More requests a second than the client or shopper may send.
@@ -30,6 +30,12 @@ pub(in crate::http) enum AuthRefusal {
     Entry(EntryRefusal),
 }
 
+impl From<TokenRefusal> for AuthRefusal {
+    fn from(why: TokenRefusal) -> Self {
+        Self::InvalidToken(why)
+    }
+}
+
 impl From<KeysUnavailable> for AuthRefusal {
     fn from(KeysUnavailable { retry_after }: KeysUnavailable) -> Self {
         Self::KeysUnavailable { retry_after }
@@ -40,7 +46,7 @@ impl From<AuthRefusal> for ApiError {
     fn from(refusal: AuthRefusal) -> Self {
         match refusal {
             AuthRefusal::NoCredential => Self::new(Code::Unauthorized),
-            AuthRefusal::InvalidToken => Self::new(Code::Unauthorized).challenge(INVALID_TOKEN),
+            AuthRefusal::InvalidToken(_) => Self::new(Code::Unauthorized).challenge(INVALID_TOKEN),
             AuthRefusal::KeysUnavailable { retry_after } => {
                 let detail = "The token issuer's keys can't be read now.";
                 Self::with_detail(Code::UpstreamUnavailable, detail).retry_after(retry_after)

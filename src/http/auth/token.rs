@@ -3,6 +3,7 @@
 
 mod claims;
 mod jws;
+mod refusal;
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -10,8 +11,8 @@ use std::{
 };
 
 use jsonwebtoken::Algorithm;
-use tracing::Level;
 
+pub(super) use self::refusal::TokenRefusal;
 use self::{
     claims::ClaimRules,
     jws::{JoseHeader, UnverifiedToken, media_type},
@@ -26,7 +27,6 @@ use crate::{
     clock::{Clock, Tick},
     config::{self, Scope},
     rate::Bucket,
-    telemetry::Limit,
 };
 
 /// The longest token that is parsed, in bytes.
@@ -49,8 +49,6 @@ pub(super) struct TokenVerifier {
     /// Limits the changes that each shopper reports.
     change_limits: moka::sync::Cache<u64, Arc<ChangeLimit>>,
     hasher: RandomState,
-    /// Limits the log events that unverified tokens cause.
-    unverified_events: Limit,
     clock: Clock,
 }
 
@@ -70,7 +68,6 @@ impl TokenVerifier {
             buckets: moka::sync::Cache::new(MAX_SHOPPERS),
             change_limits: moka::sync::Cache::new(MAX_SHOPPERS),
             hasher: RandomState::new(),
-            unverified_events: Limit::new("tokens", clock.clone()),
             clock,
         })
     }
@@ -93,7 +90,6 @@ impl TokenVerifier {
             new.buckets = before.buckets.clone();
             new.change_limits = before.change_limits.clone();
             new.hasher = before.hasher.clone();
-            new.unverified_events = before.unverified_events.clone();
         }
         if before.is_some_and(|before| before.rate != new.rate) {
             new.buckets = moka::sync::Cache::new(MAX_SHOPPERS);
@@ -134,16 +130,18 @@ impl TokenVerifier {
 
     /// Header and claims are checked before a key is looked up, so that a token with wrong ones costs no read of keys.
     async fn verify(&self, token: &str, deadline: Tick) -> Result<Shopper, AuthRefusal> {
-        let token = self.parse(token).ok_or(AuthRefusal::InvalidToken)?;
-        let shopper = self.claims.shopper(&token.claims, self.clock.now());
-        let shopper = shopper.ok_or(AuthRefusal::InvalidToken)?;
+        let token = self.parse(token)?;
+        let shopper = self.claims.shopper(&token.claims, self.clock.now())?;
         let JoseHeader {
             algorithm, key_id, ..
         } = &token.header;
         let keys = self.ring.keys(key_id.as_deref(), *algorithm, deadline);
         let keys = keys.await?;
+        if keys.is_empty() {
+            return Err(TokenRefusal::Key.into());
+        }
         let mut is_verified = keys.iter().any(|key| token.is_signed_with(key));
-        if !is_verified && key_id.is_none() && !keys.is_empty() {
+        if !is_verified && key_id.is_none() {
             // The token may be signed with a key that is not known yet. Where that can't be checked now it is refused
             // as invalid, unless the last read of the keys failed: then it is neither valid nor invalid.
             let newer = self.ring.newer_keys(token.signature, *algorithm, deadline);
@@ -156,16 +154,13 @@ impl TokenVerifier {
         }
         is_verified
             .then_some(shopper)
-            .ok_or(AuthRefusal::InvalidToken)
+            .ok_or(TokenRefusal::Signature.into())
     }
 
-    /// The token's parts, if its algorithm and type are accepted.
-    fn parse<'a>(&self, token: &'a str) -> Option<UnverifiedToken<'a>> {
+    /// The token's parts. Refuses one whose algorithm or type is not accepted.
+    fn parse<'a>(&self, token: &'a str) -> Result<UnverifiedToken<'a>, TokenRefusal> {
         if token.len() > MAX_TOKEN {
-            if tracing::enabled!(Level::INFO) && self.unverified_events.allows() {
-                tracing::info!(bytes = token.len(), limit = MAX_TOKEN, "token too large");
-            }
-            return None;
+            return Err(TokenRefusal::TooLarge);
         }
         let token = UnverifiedToken::parse(token)?;
         let JoseHeader {
@@ -173,10 +168,14 @@ impl TokenVerifier {
             media_type,
             ..
         } = &token.header;
+        if !self.algorithms.contains(algorithm) {
+            return Err(TokenRefusal::Algorithm);
+        }
         let media_type = media_type.as_deref().unwrap_or(DEFAULT_TYPE);
-        let is_accepted = self.algorithms.contains(algorithm)
-            && self.types.iter().any(|known| known == media_type);
-        is_accepted.then_some(token)
+        if !self.types.iter().any(|known| known == media_type) {
+            return Err(TokenRefusal::Type);
+        }
+        Ok(token)
     }
 
     fn count(&self, flow: u64) -> Result<(), AuthRefusal> {
@@ -201,7 +200,7 @@ const FUZZED_LEEWAY: i64 = 30;
 impl TokenVerifier {
     /// The steps before a key is looked up. Only accepted algorithms and types pass.
     pub(super) fn fuzz_token(&self, token: &str) {
-        if let Some(parsed) = self.parse(token) {
+        if let Ok(parsed) = self.parse(token) {
             assert!(token.len() <= MAX_TOKEN);
             assert!(self.algorithms.contains(&parsed.header.algorithm));
             assert_eq!(token.matches('.').count(), 2);
@@ -215,7 +214,7 @@ impl TokenVerifier {
 
         use crate::domain::email::Email;
 
-        let Some(shopper) = self.claims.shopper(claims, self.clock.now()) else {
+        let Ok(shopper) = self.claims.shopper(claims, self.clock.now()) else {
             return;
         };
         assert!(!claims.contains_key("events"));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::super::shopper::Shopper;
+use super::{super::shopper::Shopper, refusal::TokenRefusal};
 use crate::{
     clock::Now,
     config::{self, Scope},
@@ -39,16 +39,25 @@ impl From<&config::JwtConfig> for ClaimRules {
 }
 
 impl ClaimRules {
-    /// The shopper that the claims name; `None` where the token is not for this service or not valid at `now`.
-    pub(super) fn shopper(&self, claims: &Map<String, Value>, now: Now) -> Option<Shopper> {
-        // A logout token or another security event (RFC 8417, 2.2) is no credential, whatever its `typ`.
-        let is_event = claims.contains_key("events");
-        let is_ours = !is_event && self.is_for_us(claims) && self.is_timely(claims, now);
-        is_ours.then(|| self.identified(claims)).flatten()
+    /// The shopper that the claims name, where the token is for this service and valid at `now`.
+    pub(super) fn shopper(
+        &self,
+        claims: &Map<String, Value>,
+        now: Now,
+    ) -> Result<Shopper, TokenRefusal> {
+        check_kind(claims)?;
+        self.check_issuer(claims)?;
+        self.check_audience(claims)?;
+        self.check_times(claims, now)?;
+        self.identified(claims)
     }
 
-    fn is_for_us(&self, claims: &Map<String, Value>) -> bool {
-        let is_of_issuer = claims.get("iss").and_then(Value::as_str) == Some(&*self.issuer);
+    fn check_issuer(&self, claims: &Map<String, Value>) -> Result<(), TokenRefusal> {
+        let is_expected = claims.get("iss").and_then(Value::as_str) == Some(&*self.issuer);
+        is_expected.then_some(()).ok_or(TokenRefusal::Issuer)
+    }
+
+    fn check_audience(&self, claims: &Map<String, Value>) -> Result<(), TokenRefusal> {
         let is_for_us = match claims.get("aud") {
             Some(Value::String(only)) => *only == self.audience,
             // An array of strings only (RFC 7519, 4.1.3).
@@ -58,62 +67,109 @@ impl ClaimRules {
             }
             _ => false,
         };
-        is_of_issuer && is_for_us
+        is_for_us.then_some(()).ok_or(TokenRefusal::Audience)
     }
 
-    /// Whether the token is valid at `now`, and its lifetime is no longer than `max_lifetime`.
-    fn is_timely(&self, claims: &Map<String, Value>, now: Now) -> bool {
-        let date = |name| match claims.get(name) {
-            None => Some(None),
-            Some(value) => numeric_date(value).map(Some),
-        };
-        let (Some(Some(end)), Some(begin), Some(issued)) = (date("exp"), date("nbf"), date("iat"))
-        else {
-            return false;
-        };
-        let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    /// Checks that the token is valid at `now`, and its lifetime no longer than `max_lifetime`.
+    fn check_times(&self, claims: &Map<String, Value>, now: Now) -> Result<(), TokenRefusal> {
+        let Times { end, begin, issued } = Times::of(claims)?;
         let leeway = seconds(self.leeway);
         let now = now.wall.as_second();
         let latest = now.saturating_add(leeway);
+        if now >= end.saturating_add(leeway) {
+            return Err(TokenRefusal::Expired);
+        }
+        if begin.max(issued).is_some_and(|begin| begin > latest) {
+            return Err(TokenRefusal::NotYetValid);
+        }
         let lifetime = end.saturating_sub(issued.unwrap_or(latest));
-        now < end.saturating_add(leeway)
-            && begin.is_none_or(|begin| begin <= latest)
-            && issued.is_none_or(|issued| issued <= latest)
-            && lifetime <= seconds(self.max_lifetime)
+        if lifetime > seconds(self.max_lifetime) {
+            return Err(TokenRefusal::Lifetime);
+        }
+        Ok(())
     }
 
-    /// `None` where an identifying claim can't be read: no contact is better than the wrong one.
-    fn identified(&self, claims: &Map<String, Value>) -> Option<Shopper> {
-        let claim = |name: &Option<String>| {
-            let value = name.as_ref().and_then(|name| claims.get(name));
-            value.filter(|value| !value.is_null())
-        };
-        let contact_id = match claim(&self.contact_id) {
-            Some(value) => Some(ContactId::parse(value.as_str()?)?),
-            None => None,
-        };
-        // Some issuers send every claim as a string.
-        let is_verified = match claims.get(&self.email_verified) {
-            Some(Value::Bool(is_verified)) => *is_verified,
-            Some(Value::String(text)) => text == "true",
-            _ => false,
-        };
-        let email = match claim(&self.email).filter(|_| is_verified) {
-            Some(value) => Some(Email::parse(value.as_str()?).ok()?),
-            None => None,
-        };
-        let scopes = match &self.scope {
-            None => vec![Scope::ReadSelf],
-            Some(name) => scopes(claims.get(name)),
-        };
-        Some(Shopper {
+    /// Refuses a token in which an identifying claim can't be read: no contact is better than the wrong one.
+    fn identified(&self, claims: &Map<String, Value>) -> Result<Shopper, TokenRefusal> {
+        let contact_id = self.contact_id(claims)?;
+        let email = self.email(claims)?;
+        Ok(Shopper {
             contact_id,
             email,
-            scopes,
+            scopes: self.scopes(claims),
             flow: 0,
             changes: None,
         })
     }
+
+    fn contact_id(&self, claims: &Map<String, Value>) -> Result<Option<ContactId>, TokenRefusal> {
+        let parse = |value: &Value| ContactId::parse(value.as_str()?);
+        let value = claim(claims, self.contact_id.as_deref());
+        let parsed = value.map(|value| parse(value).ok_or(TokenRefusal::Claim));
+        parsed.transpose()
+    }
+
+    /// The e-mail address, if the issuer says that it is verified.
+    fn email(&self, claims: &Map<String, Value>) -> Result<Option<Email>, TokenRefusal> {
+        let parse = |value: &Value| Email::parse(value.as_str()?).ok();
+        let value = claim(claims, self.email.as_deref());
+        let value = value.filter(|_| self.is_email_verified(claims));
+        let parsed = value.map(|value| parse(value).ok_or(TokenRefusal::Claim));
+        parsed.transpose()
+    }
+
+    fn is_email_verified(&self, claims: &Map<String, Value>) -> bool {
+        // Some issuers send every claim as a string.
+        match claims.get(&self.email_verified) {
+            Some(Value::Bool(is_verified)) => *is_verified,
+            Some(Value::String(text)) => text == "true",
+            _ => false,
+        }
+    }
+
+    fn scopes(&self, claims: &Map<String, Value>) -> Vec<Scope> {
+        match &self.scope {
+            None => vec![Scope::ReadSelf],
+            Some(name) => scopes(claims.get(name)),
+        }
+    }
+}
+
+/// The times of a token, in seconds since 1970.
+struct Times {
+    end: i64,
+    begin: Option<i64>,
+    issued: Option<i64>,
+}
+
+impl Times {
+    fn of(claims: &Map<String, Value>) -> Result<Self, TokenRefusal> {
+        let date = |name| {
+            let date = claims.get(name).map(numeric_date);
+            date.map(|date| date.ok_or(TokenRefusal::Claim)).transpose()
+        };
+        Ok(Self {
+            end: date("exp")?.ok_or(TokenRefusal::Claim)?,
+            begin: date("nbf")?,
+            issued: date("iat")?,
+        })
+    }
+}
+
+/// A logout token or another security event (RFC 8417, 2.2) is no credential, whatever its `typ`.
+fn check_kind(claims: &Map<String, Value>) -> Result<(), TokenRefusal> {
+    let is_event = claims.contains_key("events");
+    (!is_event).then_some(()).ok_or(TokenRefusal::Type)
+}
+
+/// The value of a configured claim, unless it is null.
+fn claim<'a>(claims: &'a Map<String, Value>, name: Option<&str>) -> Option<&'a Value> {
+    let value = name.and_then(|name| claims.get(name));
+    value.filter(|value| !value.is_null())
+}
+
+fn seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// The scopes in a space-separated string (RFC 8693, 4.2) or an array of strings.

@@ -10,6 +10,8 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
+use super::refusal::TokenRefusal;
+
 /// The parts of a token whose signature is not verified yet.
 pub(super) struct UnverifiedToken<'a> {
     signed: &'a str,
@@ -27,11 +29,14 @@ pub(super) struct JoseHeader {
 }
 
 impl<'a> UnverifiedToken<'a> {
-    /// `None` for anything but a signed token, and for a header that requires an extension.
-    pub(super) fn parse(token: &'a str) -> Option<Self> {
-        let (signed, signature) = token.rsplit_once('.')?;
-        let (header, payload) = signed.split_once('.')?;
-        Some(Self {
+    /// Refuses anything but a signed token, and a header that requires an extension.
+    pub(super) fn parse(token: &'a str) -> Result<Self, TokenRefusal> {
+        let parts = token
+            .rsplit_once('.')
+            .and_then(|(signed, signature)| Some((signed, signed.split_once('.')?, signature)));
+        let (signed, (header, payload), signature) = parts.ok_or(TokenRefusal::Malformed)?;
+        let members = |part| members(part).ok_or(TokenRefusal::Malformed);
+        Ok(Self {
             signed,
             signature,
             header: JoseHeader::of(&members(header)?)?,
@@ -50,23 +55,24 @@ impl<'a> UnverifiedToken<'a> {
 }
 
 impl JoseHeader {
-    fn of(header: &Map<String, Value>) -> Option<Self> {
+    fn of(header: &Map<String, Value>) -> Result<Self, TokenRefusal> {
         // No critical extension is supported, and an empty list is not valid (RFC 7515, 4.1.11). A JWT's payload is
         // always base64url (RFC 7797, 7).
         if header.contains_key("crit") || header.contains_key("b64") {
-            return None;
+            return Err(TokenRefusal::Crit);
         }
         let text = |name| match header.get(name) {
-            None => Some(None),
-            Some(Value::String(text)) => Some(Some(text.clone())),
-            Some(_) => None,
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(TokenRefusal::Malformed),
         };
         // Nested tokens are not supported (RFC 7519, 5.2).
         if text("cty")?.is_some_and(|content| media_type(&content) == "jwt") {
-            return None;
+            return Err(TokenRefusal::Type);
         }
-        Some(Self {
-            algorithm: text("alg")??.parse().ok()?,
+        let algorithm = text("alg")?.and_then(|name| name.parse().ok());
+        Ok(Self {
+            algorithm: algorithm.ok_or(TokenRefusal::Algorithm)?,
             key_id: text("kid")?,
             media_type: text("typ")?.map(|name| media_type(&name)),
         })

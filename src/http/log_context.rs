@@ -1,0 +1,86 @@
+//! What the log event of a request says that only its handler knows: whose it is, and which contact it is about.
+//!
+//! The event of a request without a valid credential is limited, since anyone on the network can cause it.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
+
+use http::Extensions;
+
+use crate::domain::{ClientName, ContactId, RequestId};
+
+/// In the log and in metrics, shoppers that send no client's key.
+pub(super) const SHOPPERS: &str = "(shoppers)";
+
+/// Filled in while a request is handled, read when it has been answered.
+#[derive(Debug)]
+pub(super) struct LogContext {
+    pub(super) request_id: RequestId,
+    is_identified: AtomicBool,
+    /// The client; `None` for a shopper without one.
+    caller: OnceLock<Option<ClientName>>,
+    contact: OnceLock<ContactId>,
+}
+
+impl LogContext {
+    pub(super) fn new(request_id: RequestId) -> Self {
+        Self {
+            request_id,
+            is_identified: AtomicBool::new(false),
+            caller: OnceLock::new(),
+            contact: OnceLock::new(),
+        }
+    }
+
+    /// The context of the request with these extensions.
+    pub(super) fn from_extensions(extensions: &Extensions) -> Arc<Self> {
+        let found = extensions.get().cloned();
+        found.unwrap_or_else(|| Arc::new(Self::new(RequestId::from_bytes(None))))
+    }
+
+    /// The request has a valid credential: an operator's token, or the signature of a webhook.
+    pub(super) fn identify(&self) {
+        self.is_identified.store(true, Ordering::Relaxed);
+    }
+
+    /// The credential of a caller is valid: a client's, or without one a shopper's.
+    pub(super) fn identify_caller(&self, client: Option<&ClientName>) {
+        self.identify();
+        self.caller.get_or_init(|| client.cloned());
+    }
+
+    /// The response is about this contact.
+    pub(super) fn set_contact(&self, id: ContactId) {
+        self.contact.get_or_init(|| id);
+    }
+
+    /// Takes over what is known of the same request.
+    pub(super) fn take_over(&self, other: &Self) {
+        if other.is_identified() {
+            self.identify();
+        }
+        if let Some(caller) = other.caller.get() {
+            self.identify_caller(caller.as_ref());
+        }
+        if let Some(id) = other.contact() {
+            self.set_contact(id);
+        }
+    }
+
+    /// Whether the request had a valid credential.
+    pub(super) fn is_identified(&self) -> bool {
+        self.is_identified.load(Ordering::Relaxed)
+    }
+
+    /// The client's name, or that of all shoppers without one.
+    pub(super) fn client(&self) -> Option<&str> {
+        let caller = self.caller.get()?;
+        Some(caller.as_ref().map_or(SHOPPERS, ClientName::as_str))
+    }
+
+    pub(super) fn contact(&self) -> Option<ContactId> {
+        self.contact.get().copied()
+    }
+}

@@ -50,7 +50,7 @@
 //! | `POST /control/point-definitions` `{"id":1,"name":"Bonus"}` | adds a point definition, or renames it |
 //! | `DELETE /control/point-definitions/{id}` | removes one |
 //! | `GET /control/settings` | time, number of contacts, number of calls |
-//! | `POST /control/settings` | any of `customKey` (`off`, `memberNumber`, `externalId`), `voucherKey` (`rewardVouchers`, `bonusChecks`), `wrapPointAccounts`, `pageCap` (0: none), `forbid`, `rateLimit` (0: none), `overviewLagMs` |
+//! | `POST /control/settings` | any of `customKey` (`off`, `memberNumber`, `externalId`), `voucherKey` (`rewardVouchers`, `bonusChecks`), `wrapPointAccounts`, `pageCap` (0: none), `forbid`, `apiKeys` (those that are accepted; empty: the one from the start), `rateLimit` (0: none), `overviewLagMs` |
 //! | `POST /control/faults` `{"endpoint":"all","fault":"hang","times":3}` | adds a fault; without `times` until cleared |
 //! | `DELETE /control/faults` | removes all faults |
 //! | `POST /control/latency` `{"endpoint":"all","fixedMs":20}` or `{"endpoint":"all","medianMs":40,"sigma":0.8}` | sets a latency; with neither, none |

@@ -54,7 +54,7 @@ pub(crate) async fn handle(
         version,
         operation,
         query,
-        headers: headers_seen(request.headers(), engage.api_key()),
+        headers: headers_seen(request.headers(), &engage),
         fault,
     };
     let barrier = engage.0.holds.barrier(endpoint);
@@ -162,7 +162,7 @@ async fn delay_response(delay: Duration) {
     }
 }
 
-fn headers_seen(headers: &HeaderMap, api_key: &str) -> HeadersSeen {
+fn headers_seen(headers: &HeaderMap, engage: &Simulator) -> HeadersSeen {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let content_type = text("content-type").unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
@@ -170,7 +170,7 @@ fn headers_seen(headers: &HeaderMap, api_key: &str) -> HeadersSeen {
         user_agent: text("user-agent").is_some_and(|agent| agent.contains('/')),
         content_type: media_type.eq_ignore_ascii_case("application/json"),
         accept: headers.contains_key(header::ACCEPT),
-        api_key: text("apikey") == Some(api_key),
+        api_key: text("apikey").is_some_and(|key| engage.accepts_api_key(key)),
     }
 }
 

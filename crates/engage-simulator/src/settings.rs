@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) wrap_point_accounts: bool,
     pub(crate) page_cap: Option<usize>,
     pub(crate) is_forbidden: bool,
+    /// The API keys that are accepted; empty: the one that it was started with.
+    pub(crate) api_keys: Vec<String>,
     pub(crate) overview_lag: Duration,
     /// Maximum number of contacts in `/contacts/changes`.
     pub(crate) max_changes: usize,
@@ -47,6 +49,7 @@ impl Default for Settings {
             wrap_point_accounts: false,
             page_cap: None,
             is_forbidden: false,
+            api_keys: Vec::new(),
             overview_lag: Duration::ZERO,
             max_changes: 250_000,
         }

@@ -62,9 +62,24 @@ impl Simulator {
         format!("http://{}", self.0.address)
     }
 
-    /// The API key that calls must have.
+    /// The API key that it was started with.
     pub fn api_key(&self) -> &str {
         &self.0.api_key
+    }
+
+    /// Sets the API keys of which calls must have one; with none, the one that it was started with.
+    pub fn accept_api_keys(&self, keys: &[&str]) {
+        self.world().settings.api_keys = keys.iter().map(ToString::to_string).collect();
+    }
+
+    pub(crate) fn accepts_api_key(&self, key: &str) -> bool {
+        let world = self.world();
+        let keys = &world.settings.api_keys;
+        if keys.is_empty() {
+            key == self.0.api_key
+        } else {
+            keys.iter().any(|accepted| accepted == key)
+        }
     }
 
     /// The simulator's clock.

@@ -23,6 +23,7 @@ pub(super) struct Settings {
     wrap_point_accounts: Option<bool>,
     page_cap: Option<usize>,
     forbid: Option<bool>,
+    api_keys: Option<Vec<String>>,
     rate_limit: Option<u32>,
     overview_lag_ms: Option<u64>,
 }
@@ -88,6 +89,9 @@ pub(super) async fn settings(
     }
     if let Some(forbid) = settings.forbid {
         engage.forbid(forbid);
+    }
+    if let Some(keys) = settings.api_keys {
+        engage.accept_api_keys(&keys.iter().map(String::as_str).collect::<Vec<_>>());
     }
     if let Some(limit) = settings.rate_limit {
         engage.rate_limit(Some(limit).filter(|limit| *limit > 0));

@@ -1,8 +1,10 @@
 //! The composition root: turns configuration and clock into a bound and running service. `main`, the demo and the tests
 //! share it.
 
+mod credentials;
 mod metrics;
 mod online;
+mod reload;
 mod settings;
 mod shared_budget;
 mod shared_tier;
@@ -19,12 +21,14 @@ use jiff::tz::TimeZone;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+use self::reload::Replaceable;
 use self::settings::{
     alias_custom_key, alias_reader, cors_origins, digester, feed, limits, lookup_rules,
     operations_limits, view_rules,
 };
 pub use self::{
     online::{OnlineReport, check_online},
+    reload::Reloader,
     settings::{bounds, policy, reserved_descriptors, upstream_limits},
     shared_tier::link_to,
 };
@@ -34,16 +38,14 @@ use crate::{
     config::{self, Config},
     customer::CustomerService,
     domain::{UniqueKinds, aliases::AliasReader, phone::Phone},
-    engage::{Admission, CallMetrics, EngageClient, Reader},
+    engage::{Admission, CallMetrics, Connections, EngageClient, Reader},
     http::{
-        self, AppState, Authenticator, BreakerStatus, BudgetStatus, ConnectionCounters,
-        ConnectionMetrics, Credentials, CurrentCredentials, DeferredWork, HttpService, Listener,
-        OperationsState, OperatorRules, Readiness, ReportMetrics, RequestMetrics, UpstreamStatus,
-        WebhookReceiver,
+        self, AppState, BreakerStatus, BudgetStatus, ConnectionCounters, ConnectionMetrics,
+        CurrentCredentials, DeferredWork, HttpService, Listener, OperationsState, Readiness,
+        ReportMetrics, RequestMetrics, UpstreamStatus, WebhookReceiver,
     },
     shared_tier::{SharedTier, protocol::Backend},
     telemetry,
-    webhook::WebhookReader,
 };
 
 /// A service that is bound and not yet running.
@@ -57,6 +59,7 @@ pub struct App {
     admission: Admission,
     changes_poll: Option<Duration>,
     credentials: CurrentCredentials,
+    reloader: Reloader,
     shutdown_delay: Duration,
     /// How long responses in flight may take after the delay, on both listeners together.
     shutdown_grace: Duration,
@@ -84,6 +87,7 @@ impl App {
             requests,
             connections,
             admission,
+            reloader,
         } = parts(config, shared.as_ref(), &clock)?;
         let (listener, operations_listener) = listeners(config, &connections).await?;
         let readiness = state.readiness.clone();
@@ -108,6 +112,7 @@ impl App {
             admission,
             changes_poll: config.webhooks.changes_poll,
             credentials,
+            reloader,
             shutdown_delay: config.server.shutdown_delay,
             shutdown_grace: telemetry::grace_for_answers(config.server.shutdown_grace),
             clock,
@@ -141,6 +146,11 @@ impl App {
     /// The tier that replicas share, if there is one.
     pub fn shared_tier(&self) -> Option<SharedTier> {
         self.shared.clone()
+    }
+
+    /// Reloads the configuration.
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// The metrics of responses.
@@ -238,6 +248,7 @@ struct ListenerStates {
     requests: Arc<RequestMetrics>,
     connections: ConnectionMetrics,
     admission: Admission,
+    reloader: Reloader,
 }
 
 /// Builds everything but the listeners.
@@ -259,7 +270,7 @@ fn parts(
         Some(_) => shared_budget::admission(config, Arc::clone(&traffic), clock.clone()),
         None => Admission::new(upstream_limits(config), Arc::clone(&traffic), clock.clone()),
     };
-    let customers = customer_service(
+    let (customers, engage_connections) = customer_service(
         config,
         alias_reader,
         time_zone.clone(),
@@ -267,8 +278,7 @@ fn parts(
         shared.cloned(),
         clock,
     )?;
-    let authenticator = Authenticator::new(&config.auth, &config.server, clock);
-    let authenticator = authenticator.context("auth.jwt")?;
+    let credentials = credentials::configured(config, clock)?;
     let webhooks = Arc::new(webhook_receiver(config));
     let requests = Arc::new(RequestMetrics::default());
     let connections = ConnectionMetrics::default();
@@ -278,7 +288,7 @@ fn parts(
         &traffic,
         &requests,
         &connections,
-        &authenticator,
+        &credentials.to_keep().authenticator,
         (!config.webhooks.secrets.is_empty()).then_some(&webhooks),
         shared,
         metrics::Gauges {
@@ -288,11 +298,12 @@ fn parts(
     );
     deferred.register(&mut registry);
     reports.register(&mut registry);
-    let credentials = CurrentCredentials::new(Credentials {
-        authenticator,
-        webhooks: webhook_reader(config)?,
-        operators: OperatorRules::new(config.operations.listen.ip(), &config.operations),
-    });
+    let replaceable = Replaceable {
+        credentials: credentials.clone(),
+        connections: engage_connections,
+    };
+    let reloader = Reloader::new(config, replaceable, clock);
+    reloader.register(&mut registry);
     let state = AppState {
         customers,
         credentials: credentials.clone(),
@@ -312,7 +323,7 @@ fn parts(
         customers: state.customers.clone(),
         registry: Arc::new(registry),
         rules: Arc::clone(&state.rules),
-        warnings: config.warnings().iter().map(ToString::to_string).collect(),
+        configuration: Arc::new(reloader.clone()),
     };
     Ok(ListenerStates {
         state,
@@ -320,10 +331,11 @@ fn parts(
         requests,
         connections,
         admission,
+        reloader,
     })
 }
 
-/// The customer service with its client of Engage.
+/// The customer service with its client of Engage, whose connections a reload may replace.
 fn customer_service(
     config: &Config,
     alias_reader: AliasReader,
@@ -331,7 +343,7 @@ fn customer_service(
     admission: Admission,
     shared: Option<SharedTier>,
     clock: &Clock,
-) -> Result<CustomerService, anyhow::Error> {
+) -> Result<(CustomerService, Option<Connections>), anyhow::Error> {
     let rules = view_rules(config, alias_reader.rules.phone_region);
     let reader = Reader {
         alias_reader: alias_reader.clone(),
@@ -340,6 +352,7 @@ fn customer_service(
         points_in_overview: config.engage.api_version == config::ApiVersion::V2,
     };
     let engage = EngageClient::new(&config.engage, reader, admission, clock.clone())?;
+    let connections = engage.connections().cloned();
     let customers = CustomerService::new(
         engage,
         alias_reader,
@@ -357,7 +370,7 @@ fn customer_service(
         alias_custom_key(config),
     );
     let customers = customers.with_learned_aliases(unique);
-    Ok(customers.with_shared_tier(shared))
+    Ok((customers.with_shared_tier(shared), connections))
 }
 
 /// The state of calls to Engage, for the readiness detail.
@@ -423,10 +436,4 @@ fn webhook_receiver(config: &Config) -> WebhookReceiver {
     let webhooks = &config.webhooks;
     let max_body = usize::try_from(webhooks.max_body.as_u64()).unwrap_or(usize::MAX);
     WebhookReceiver::new(webhooks.tolerance, max_body, config.server.body_timeout)
-}
-
-fn webhook_reader(config: &Config) -> Result<Option<WebhookReader>, anyhow::Error> {
-    WebhookReader::new(&config.webhooks)
-        .map_err(anyhow::Error::msg)
-        .context("webhooks")
 }

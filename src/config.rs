@@ -19,6 +19,7 @@ mod links;
 mod mistakes;
 mod printed;
 pub mod redis;
+mod reload;
 mod secret_files;
 mod spelling;
 mod texts;

@@ -59,7 +59,10 @@ pub use self::{
     error::{ApiError, Code},
     listener::Listener,
     lookup::LookupRules,
-    operations::{BreakerStatus, BudgetStatus, OperationsState, UpstreamStatus},
+    operations::{
+        BreakerStatus, BudgetStatus, Configuration, ConfigurationStatus, OperationsState,
+        PendingReload, Reloaded, UpstreamStatus,
+    },
     probe::Readiness,
     requests::RequestMetrics,
     routes::{Access, ListenerKind, ROUTES, Route},

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context;
 use engage_bff::{
-    app::{App, reserved_descriptors},
+    app::{App, Reloader, reserved_descriptors},
     clock::{Clock, Tick},
     config::Config,
     telemetry::{self, Log},
@@ -89,6 +89,7 @@ async fn until_signal(
     // Before anything that takes time: without handlers these signals kill the process.
     let Signals {
         mut ending,
+        hangup,
         ignored,
     } = Signals::install()?;
     // The start reads files, which blocks and may be slow.
@@ -103,6 +104,7 @@ async fn until_signal(
         _ = ending.next() => return Ok(()),
     };
     tokio::spawn(ignore(ignored));
+    tokio::spawn(reload_at(hangup, app.reloader()));
     let shutdown = CancellationToken::new();
     let running = app.run(shutdown.clone());
     tokio::pin!(running);
@@ -127,6 +129,7 @@ async fn start(file: Option<&Path>, clock: Clock, end: &Mutex<End>) -> Result<Ap
     let mut config = load(file)?;
     let log = telemetry::start(&config.telemetry, io::stdout())?;
     let time = config.server.shutdown_delay + config.server.shutdown_grace;
+    let log_filter = log.filter();
     locked(end).log = Some((log, time));
     telemetry::quiet_panics(clock.clone());
     if let Err(error) = protected {
@@ -136,8 +139,13 @@ async fn start(file: Option<&Path>, clock: Clock, end: &Mutex<End>) -> Result<Ap
         let (key, what, remedy) = (warning.key(), warning.what(), warning.remedy());
         tracing::warn!(key, what, remedy, "questionable setting");
     }
+    let loaded = config.clone();
     fit_connections(&mut config, raise_descriptors())?;
-    App::build(&config, clock).await
+    let app = App::build(&config, clock).await?;
+    let file = file.map(Path::to_owned);
+    let read = move || Config::load(file.as_deref(), &environment());
+    app.reloader().read_by(loaded, Some(log_filter), read).await;
+    Ok(app)
 }
 
 /// Checks that the process may open as many files as a start needs.
@@ -204,7 +212,9 @@ fn fit_connections(config: &mut Config, descriptors: usize) -> Result<(), anyhow
 /// A handler for each signal.
 struct Signals {
     ending: Ending,
-    ignored: [(&'static str, Signal); 3],
+    /// Requests a reload.
+    hangup: Signal,
+    ignored: [(&'static str, Signal); 2],
 }
 
 /// The signals that end the service.
@@ -220,8 +230,8 @@ impl Signals {
                 terminate: signal(SignalKind::terminate())?,
                 interrupt: signal(SignalKind::interrupt())?,
             },
+            hangup: signal(SignalKind::hangup())?,
             ignored: [
-                ("SIGHUP", signal(SignalKind::hangup())?),
                 ("SIGUSR1", signal(SignalKind::user_defined1())?),
                 ("SIGUSR2", signal(SignalKind::user_defined2())?),
             ],
@@ -239,8 +249,16 @@ impl Ending {
     }
 }
 
+/// Reloads the configuration at each of these signals; those that arrive during a reload count as one.
+async fn reload_at(mut hangup: Signal, reloader: Reloader) {
+    while hangup.recv().await.is_some() {
+        // The log and the metrics say how it ended.
+        drop(reloader.reload().await);
+    }
+}
+
 /// Logs these signals and does nothing else.
-async fn ignore(signals: [(&'static str, Signal); 3]) {
+async fn ignore(signals: [(&'static str, Signal); 2]) {
     let each = signals.map(|(name, mut signal)| async move {
         let mut ticks = tokio::time::interval(IGNORED_LOG_INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -4,6 +4,7 @@
 pub(super) mod cache;
 pub(super) mod explain;
 pub(super) mod readiness;
+pub(super) mod reload;
 
 use std::sync::Arc;
 
@@ -16,7 +17,10 @@ use http::{HeaderValue, header, request::Parts};
 use prometheus_client::registry::Registry;
 use secrecy::ExposeSecret;
 
-pub use self::readiness::{BreakerStatus, BudgetStatus, UpstreamStatus};
+pub use self::{
+    readiness::{BreakerStatus, BudgetStatus, UpstreamStatus},
+    reload::{Configuration, ConfigurationStatus, PendingReload, Reloaded},
+};
 use super::{
     audit,
     credentials::CurrentCredentials,
@@ -49,8 +53,8 @@ pub struct OperationsState {
     pub registry: Arc<Registry>,
     /// The rules by which identifiers are parsed.
     pub rules: Arc<LookupRules>,
-    /// Warnings about the configuration: settings that are valid and seldom intended.
-    pub warnings: Arc<[String]>,
+    /// The configuration in force.
+    pub configuration: Arc<dyn Configuration>,
 }
 
 impl OperationsState {

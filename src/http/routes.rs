@@ -72,7 +72,7 @@ use Handler::{Data, Lookup, Operations};
 
 /// Every route. Any other path is a 404, any other method of one of these a 405. Both need a
 /// credential, except the 405 of the operations listener.
-pub static ROUTES: [Route; 18] = [
+pub static ROUTES: [Route; 19] = [
     Route {
         method: Method::GET,
         path: CUSTOMER,
@@ -180,6 +180,12 @@ pub static ROUTES: [Route; 18] = [
         path: "/readyz",
         access: Access::Probe,
         handler: Operations(|method| on(method, operations::readiness::ready)),
+    },
+    Route {
+        method: Method::POST,
+        path: "/reload",
+        access: Access::Operator,
+        handler: Operations(|method| on(method, operations::reload::reload)),
     },
 ];
 

@@ -9,6 +9,7 @@
 
 mod answer;
 mod events;
+mod reload;
 mod version;
 
 use std::{
@@ -20,7 +21,7 @@ use std::{
 };
 
 use engage_bff::{
-    app::App,
+    app::{App, Reloader},
     clock::{Clock, ManualClock},
     config::{self, ApiVersion, Config, Scope},
     customer::CustomerService,
@@ -77,6 +78,8 @@ pub(crate) struct TestApp {
     pub(crate) operations: SocketAddr,
     pub(crate) customers: CustomerService,
     requests: Arc<RequestMetrics>,
+    source: reload::Source,
+    reloader: Reloader,
     clock: ManualClock,
     client: Client,
     shutdown: CancellationToken,
@@ -118,6 +121,8 @@ impl TestApp {
         let app = App::build(&config, Clock::from(clock.clone()))
             .await
             .expect("the service starts");
+        let source = reload::Source::new(config);
+        source.serve(&app.reloader()).await;
         let shutdown = CancellationToken::new();
         Self {
             engage,
@@ -125,6 +130,8 @@ impl TestApp {
             operations: app.operations_addr(),
             customers: app.customers(),
             requests: app.request_metrics(),
+            source,
+            reloader: app.reloader(),
             clock,
             client: Client::builder()
                 .no_proxy()

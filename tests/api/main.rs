@@ -58,6 +58,7 @@ mod privacy;
 mod problems;
 mod purges;
 mod refill;
+mod reload;
 mod resolution;
 mod routes;
 pub(crate) mod sensitive;

@@ -25,7 +25,7 @@ const METHODS: [Method; 8] = [
 ];
 
 /// Each path with its `Allow`: a copy of the table, so that a change of either fails.
-const PATHS: [(ListenerKind, &str, &str); 17] = [
+const PATHS: [(ListenerKind, &str, &str); 18] = [
     (ListenerKind::Data, "/customer", "GET, HEAD"),
     (ListenerKind::Data, "/customer/batch", "POST"),
     (ListenerKind::Data, "/customer/changed", "POST"),
@@ -47,6 +47,7 @@ const PATHS: [(ListenerKind, &str, &str); 17] = [
     (ListenerKind::Operations, "/livez", "GET, HEAD"),
     (ListenerKind::Operations, "/metrics", "GET, HEAD"),
     (ListenerKind::Operations, "/readyz", "GET, HEAD"),
+    (ListenerKind::Operations, "/reload", "POST"),
 ];
 
 async fn start() -> TestApp {

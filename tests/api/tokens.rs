@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Configuration that accepts the issuer's tokens.
-fn jwt(issuer: &Issuer) -> JwtConfig {
+pub(crate) fn jwt(issuer: &Issuer) -> JwtConfig {
     JwtConfig {
         issuer: ISSUER.to_owned(),
         audience: AUDIENCE.to_owned(),

@@ -1,6 +1,7 @@
 //! Starts the real binary on free ports, and kills it at the end of the test.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Lines, Write},
     net::SocketAddr,
     process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
@@ -116,6 +117,12 @@ impl Service {
             .env("BFF_ENGAGE__API_KEY", engage.api_key())
     }
 
+    /// Starts it with another configuration file.
+    pub(crate) fn start_with(mut self, toml: &str) -> Started {
+        toml.clone_into(&mut self.file);
+        self.start()
+    }
+
     /// Starts it and waits until it serves.
     pub(crate) fn start(self) -> Started {
         self.start_as(Command::new(BINARY))
@@ -144,6 +151,7 @@ impl Service {
             before.push(line);
         };
         Started {
+            file,
             process,
             log,
             before,
@@ -198,6 +206,8 @@ fn address(field: &Value) -> SocketAddr {
 
 /// A running service.
 pub(crate) struct Started {
+    /// Its configuration file.
+    pub(crate) file: NamedTempFile,
     pub(crate) process: Running,
     /// The log after the event `serving`.
     pub(crate) log: Lines<BufReader<ChildStdout>>,
@@ -222,6 +232,23 @@ impl Started {
     /// The process's id.
     pub(crate) fn id(&self) -> u32 {
         self.process.0.id()
+    }
+
+    /// Replaces the content of its configuration file.
+    pub(crate) fn configure(&self, toml: &str) {
+        fs::write(self.file.path(), toml).expect("a writable file");
+    }
+
+    /// The next event with one of these messages.
+    pub(crate) fn event(&mut self, messages: &[&str]) -> Value {
+        loop {
+            let line = self.log.next().expect("it runs").expect("text");
+            let event: Value = serde_json::from_str(&line).expect("JSON");
+            let message = event["message"].as_str().expect("a message");
+            if messages.contains(&message) {
+                return event;
+            }
+        }
     }
 
     /// Sends the process a signal, named without `SIG`.

@@ -134,6 +134,8 @@ codes! {
         "Send application/json in UTF-8, without a content coding."
     HeadTooLarge REQUEST_HEADER_FIELDS_TOO_LARGE
         "The request's head is larger than 16 KiB, or has more than 100 fields."
+    InvalidConfiguration UNPROCESSABLE_ENTITY
+        "The configuration has mistakes. Nothing has changed."
     RateLimited TOO_MANY_REQUESTS
         "Too many requests from this client."
     Internal INTERNAL_SERVER_ERROR

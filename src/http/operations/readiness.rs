@@ -10,7 +10,7 @@ use axum::{
 use http::StatusCode;
 use serde::Serialize;
 
-use super::OperationsState;
+use super::{OperationsState, reload::ReloadStatus};
 use crate::{
     customer::{CustomerService, Feed, SharedTierStatus},
     http::{auth::JwksStatus, probe},
@@ -76,6 +76,7 @@ struct ReadinessJson {
     webhooks: WebhooksJson,
     shared_tier: Option<SharedTierJson>,
     warnings: Vec<String>,
+    reload: ReloadStatus,
 }
 
 /// The state of the webhook feed.
@@ -158,6 +159,7 @@ pub(in crate::http) async fn ready(State(state): State<OperationsState>) -> Resp
         StatusCode::SERVICE_UNAVAILABLE
     };
     let counts = state.customers.counts();
+    let configuration = state.configuration.status();
     let detail = ReadinessJson {
         ready,
         token_keys: state.credentials.now().authenticator.jwks_status().as_str(),
@@ -174,7 +176,8 @@ pub(in crate::http) async fn ready(State(state): State<OperationsState>) -> Resp
             .customers
             .shared_tier_status()
             .map(SharedTierJson::from),
-        warnings: state.warnings.to_vec(),
+        warnings: configuration.warnings,
+        reload: configuration.reload,
     };
     (status, Json(detail)).into_response()
 }

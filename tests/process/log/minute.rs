@@ -78,6 +78,7 @@ fn unread_log_slows_no_hit_and_counts_lost_events() {
     let events = 1 + u64::from(2 * A_SECOND * 60 / EVENT_OF);
 
     let Started {
+        file,
         process,
         mut log,
         data,
@@ -101,6 +102,7 @@ fn unread_log_slows_no_hit_and_counts_lost_events() {
     let stalled = play(&clock, &runtime, &mut till);
     let (log, lines) = reader.join().expect("the reader");
     let service = Started {
+        file,
         process,
         log,
         data,

@@ -1,0 +1,213 @@
+//! Reloads: the configuration is read anew, checked as at a start, and what depends on it is built before anything
+//! changes. Then all of it is put in force at once, or none of it.
+
+mod prepared;
+mod report;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
+
+use aws_lc_rs::digest::{Digest, SHA256, digest};
+use tokio::sync::Mutex;
+
+pub(super) use self::prepared::Replaceable;
+use self::{prepared::Prepared, report::Report};
+use crate::{
+    clock::Clock,
+    config::{Config, Mistake, Mistakes},
+    http::{Configuration, ConfigurationStatus, PendingReload, Reloaded},
+    telemetry::LogFilter,
+};
+
+/// Reads the configuration, as at the start of the process.
+type Read = dyn Fn() -> Result<Config, Mistakes> + Send + Sync;
+
+/// Reloads the configuration of a service. Clones share it.
+#[derive(Clone)]
+pub struct Reloader(Arc<Inner>);
+
+struct Inner {
+    /// Set once the service is built.
+    source: OnceLock<Source>,
+    /// Held during a reload: one at a time.
+    running: Mutex<Running>,
+    replaceable: Replaceable,
+    report: Report,
+}
+
+/// Where the configuration comes from.
+struct Source {
+    read: Arc<Read>,
+    filter: Option<LogFilter>,
+}
+
+/// What is in force.
+#[derive(Clone)]
+struct Running {
+    config: Config,
+    files: Files,
+}
+
+/// The digests of the files that the configuration refers to, by key; `None` for one that can't be read.
+type Files = BTreeMap<&'static str, Option<Digest>>;
+
+/// Whether the digests are equal, and of what.
+fn are_same(one: Option<&Option<Digest>>, other: Option<&Option<Digest>>) -> bool {
+    let bytes =
+        |of: Option<&Option<Digest>>| of.map(|of| of.as_ref().map(|of| of.as_ref().to_vec()));
+    bytes(one) == bytes(other)
+}
+
+impl Running {
+    fn new(config: Config) -> Self {
+        let digest_of = |path| {
+            std::fs::read(path)
+                .ok()
+                .map(|bytes| digest(&SHA256, &bytes))
+        };
+        let files = config.referenced_files().into_iter();
+        let files = files.map(|(key, path)| (key, digest_of(path))).collect();
+        Self { config, files }
+    }
+
+    /// The keys whose values differ, and those of files whose content does.
+    fn differences(&self, next: &Self) -> Vec<String> {
+        let mut keys = self.config.differences(&next.config);
+        let is_other = |key: &&&str| !are_same(self.files.get(*key), next.files.get(*key));
+        let files = next
+            .files
+            .keys()
+            .filter(is_other)
+            .map(|key| (*key).to_owned());
+        keys.extend(files);
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+}
+
+/// A reload that may be put in force.
+struct Plan {
+    next: Running,
+    reloaded: Reloaded,
+}
+
+impl Plan {
+    /// What changes when `new` is loaded. Fails if what would then be in force is not valid.
+    fn new(running: &Running, new: &Config) -> Result<Self, Mistakes> {
+        let mut config = running.config.clone();
+        config.take_over(new);
+        let next = Running::new(config);
+        if let Err(mut mistakes) = next.config.validate() {
+            mistakes.add(
+                "configuration",
+                "is valid only after a restart",
+                "restart, or change the keys that need a restart later",
+            );
+            return Err(mistakes);
+        }
+        Ok(Self {
+            reloaded: Reloaded {
+                changed: running.differences(&next),
+                needs_restart: next.config.differences(new),
+            },
+            next,
+        })
+    }
+}
+
+impl Reloader {
+    /// Of a service that runs with this configuration.
+    pub(super) fn new(config: &Config, replaceable: Replaceable, clock: &Clock) -> Self {
+        Self(Arc::new(Inner {
+            source: OnceLock::new(),
+            report: Report::new(config, clock.clone()),
+            running: Mutex::new(Running::new(config.clone())),
+            replaceable,
+        }))
+    }
+
+    /// From now on reloads read the configuration by `read`, whose last result was `loaded`, and replace the log's filter.
+    /// To be called once.
+    pub async fn read_by(
+        &self,
+        loaded: Config,
+        filter: Option<LogFilter>,
+        read: impl Fn() -> Result<Config, Mistakes> + Send + Sync + 'static,
+    ) {
+        let read = Arc::new(read);
+        if self.0.source.set(Source { read, filter }).is_ok() {
+            self.0.running.lock().await.config = loaded;
+        }
+    }
+
+    /// Reads the configuration anew and puts in force what can change while the service runs. With any mistake nothing
+    /// changes.
+    pub async fn reload(&self) -> Result<Reloaded, Mistakes> {
+        let inner = Arc::clone(&self.0);
+        // A task of its own, since the operator who requested it may leave.
+        let reloaded = tokio::spawn(async move { inner.reload().await }).await;
+        reloaded.unwrap_or_else(|_| {
+            Err(mistake(
+                "could not be reloaded",
+                "report the event panicked",
+            ))
+        })
+    }
+
+    /// Registers the metrics.
+    pub(super) fn register(&self, registry: &mut prometheus_client::registry::Registry) {
+        self.0.report.register(registry);
+    }
+}
+
+impl Configuration for Reloader {
+    fn reload(&self) -> PendingReload<'_> {
+        Box::pin(self.reload())
+    }
+
+    fn status(&self) -> ConfigurationStatus {
+        self.0.report.status()
+    }
+}
+
+impl Inner {
+    async fn reload(&self) -> Result<Reloaded, Mistakes> {
+        let mut running = self.running.lock().await;
+        let result = self.replace(&mut running).await;
+        match &result {
+            Ok(reloaded) => self.report.succeeded(reloaded, &running.config),
+            Err(mistakes) => self.report.failed(mistakes),
+        }
+        result
+    }
+
+    async fn replace(&self, running: &mut Running) -> Result<Reloaded, Mistakes> {
+        let source = self.source.get();
+        let source = source.ok_or_else(|| mistake("was not read from a file", "restart"))?;
+        let (read, before) = (Arc::clone(&source.read), running.clone());
+        // Reading files blocks.
+        let plan = tokio::task::spawn_blocking(move || Plan::new(&before, &read()?)).await;
+        let Plan { next, reloaded } =
+            plan.map_err(|_| mistake("could not be read", "report the event panicked"))??;
+        let changed = &reloaded.changed;
+        let prepared = Prepared::new(&self.replaceable, &next.config, changed).await?;
+        // Nothing fails or waits from here on.
+        prepared.put_in_force(&self.replaceable);
+        if let Some(filter) = &source.filter
+            && changed.iter().any(|key| key == "telemetry.log")
+            && let Err(error) = filter.replace(&next.config.telemetry.log)
+        {
+            // Checked before: only a subscriber that has ended refuses it.
+            tracing::error!(error = format!("{error:#}"), "log filter not replaced");
+        }
+        *running = next;
+        Ok(reloaded)
+    }
+}
+
+fn mistake(what: &str, remedy: &str) -> Mistakes {
+    Mistake::new("configuration", what, remedy).into()
+}

@@ -4,6 +4,8 @@
 //! Ages and deadlines use [`Tick`]s of a monotonic clock, which no operator and no NTP daemon sets back. Wall time is
 //! for dates.
 
+mod difference;
+
 use std::{
     ops::{Add, Sub},
     sync::{Arc, Mutex, PoisonError},
@@ -13,6 +15,8 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+
+pub use self::difference::ClockDifference;
 
 /// What the monotonic clock shows when it is created. So what began before it, such as another replica's request, has a
 /// moment of its own too.

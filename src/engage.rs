@@ -10,6 +10,7 @@ mod exchange;
 mod failure_log;
 mod group;
 mod point_names;
+mod probe;
 mod resolver;
 mod transport;
 mod unreadable_log;
@@ -27,6 +28,7 @@ pub use self::{
     exchange::{Exchange, ResponseFuture},
     failure_log::{FailedCall, FailureLog},
     group::Group,
+    probe::{PointDefinitions, Probe},
     transport::NewConnections,
     wire::{Changes, Reader},
 };

@@ -20,7 +20,7 @@ use super::{
     point_names::PointNames,
     transport::Transport,
     unreadable_log::UnreadableLog,
-    wire::{self, Changes, MAX_DEFINITIONS, Reader},
+    wire::{self, Changes, MAX_DEFINITIONS, PointDefinition, Reader},
 };
 use crate::{
     clock::Clock,
@@ -264,9 +264,21 @@ impl EngageClient {
         self.point_names.as_ref()?.age(self.clock.tick())
     }
 
-    /// `/point-accounts/definitions`: the kinds of points, up to the page limit, whose names accounts that are read from
-    /// now on bear. Documented for v2; the path in v3 is inferred from it.
+    /// Reads the kinds of points, whose names accounts that are read from now on bear.
     pub async fn read_point_names(&self, permit: Permit) -> Result<(), Error> {
+        let all = self.point_definitions(&permit).await?;
+        if let Some(names) = &self.point_names {
+            names.replace(all, self.clock.tick());
+        }
+        Ok(())
+    }
+
+    /// `/point-accounts/definitions`: the kinds of points, up to the page limit. Documented for v2; the path in v3 is
+    /// inferred from it.
+    pub(super) async fn point_definitions(
+        &self,
+        permit: &Permit,
+    ) -> Result<Partial<Vec<PointDefinition>>, Error> {
         let append = |all: &mut Vec<_>, mut page: Vec<_>| all.append(&mut page);
         let list = PagedList {
             path: "point-accounts/definitions",
@@ -274,13 +286,10 @@ impl EngageClient {
             max_pages: MAX_PAGES,
         };
         let mut all = self
-            .all_pages(&permit, list, Reader::point_definitions, append)
+            .all_pages(permit, list, Reader::point_definitions, append)
             .await?;
         all.data.truncate(MAX_DEFINITIONS);
-        if let Some(names) = &self.point_names {
-            names.replace(all, self.clock.tick());
-        }
-        Ok(())
+        Ok(all)
     }
 
     /// `/contacts/changes`: the contacts created, updated or deleted between two times. Voyado enables it per tenant;

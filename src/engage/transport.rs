@@ -12,6 +12,7 @@ mod refusal;
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use reqwest::{
     Response, StatusCode, Url,
     header::{self, HeaderMap},
@@ -95,13 +96,43 @@ impl Transport {
         max_body: usize,
         deadline: Tick,
     ) -> Result<Bytes, Error> {
+        let response = self.send(path, query, deadline).await?;
+        self.by(deadline, self.read(response, max_body)).await?
+    }
+
+    /// Makes a call like [`Exchange::get_large`], or [`Exchange::get`] without `max_body`. Also returns the `Date` of the
+    /// response (RFC 9110, 6.6.1).
+    pub(super) async fn get_dated(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        max_body: Option<usize>,
+    ) -> (Option<Timestamp>, Result<Bytes, Error>) {
+        let deadline = self.clock.tick() + self.timeout;
+        let max_body = max_body.unwrap_or(self.max_answer);
+        let response = match self.send(path, query, deadline).await {
+            Ok(response) => response,
+            Err(error) => return (None, Err(error)),
+        };
+        let date = response.headers().get(header::DATE);
+        let date = date.and_then(|date| http_date(date.to_str().ok()?));
+        let body = self.by(deadline, self.read(response, max_body)).await;
+        (date, body.and_then(|body| body))
+    }
+
+    /// Sends the request and waits for the head of the response.
+    async fn send(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        deadline: Tick,
+    ) -> Result<Response, Error> {
         let mut url = self.base.join(path).map_err(|_| Error::invalid("path"))?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
         let addresses = self.by(deadline, self.addresses()).await??;
-        let response = self.respond(url, &addresses, deadline).await?;
-        self.by(deadline, self.read(response, max_body)).await?
+        self.respond(url, &addresses, deadline).await
     }
 
     /// Applies the deadline to a future.
@@ -122,7 +153,7 @@ impl Transport {
         resolver.addresses().await.map_err(unresolved)
     }
 
-    /// Sends the request and waits for the head of the response.
+    /// The same with these addresses.
     async fn respond(
         &self,
         url: Url,
@@ -237,7 +268,7 @@ impl Transport {
         let wait = if let Ok(seconds) = text.parse() {
             Duration::from_secs(seconds)
         } else {
-            let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+            let date = http_date(text)?;
             Duration::try_from(date.duration_since(self.clock.now().wall)).ok()?
         };
         (!wait.is_zero()).then_some(wait)
@@ -258,6 +289,12 @@ impl Exchange for Arc<Transport> {
         let deadline = self.clock.tick() + self.timeout;
         Box::pin(self.fetch(path, query, max_body, deadline))
     }
+}
+
+/// A date as HTTP writes it (RFC 9110, 5.6.7).
+fn http_date(text: &str) -> Option<Timestamp> {
+    let date = jiff::fmt::rfc2822::parse(text).ok()?;
+    Some(date.timestamp())
 }
 
 fn failure(status: StatusCode, refusal: Refusal, retry_after: Option<Duration>) -> Error {

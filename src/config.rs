@@ -16,6 +16,7 @@ mod key_path;
 pub mod keys;
 pub mod layers;
 mod links;
+pub(crate) mod memory;
 mod mistakes;
 mod printed;
 pub mod redis;

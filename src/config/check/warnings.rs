@@ -1,10 +1,10 @@
 //! Warnings: settings that work and are probably a mistake.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use super::engage::leads_to_loopback;
 use crate::{
-    config::{ClientConfig, Config, auth::default_identifiers, mistakes::Mistake},
+    config::{ClientConfig, Config, auth::default_identifiers, memory, mistakes::Mistake},
     domain::IdentifierKind,
 };
 
@@ -87,7 +87,7 @@ impl Config {
     }
 
     fn warn_about_memory(&self) -> Option<Mistake> {
-        let is_beyond = memory().is_some_and(|memory| self.cache.max_size.as_u64() > memory);
+        let is_beyond = memory::limit().is_some_and(|limit| self.cache.max_size.as_u64() > limit);
         is_beyond.then(|| {
             Mistake::new(
                 "cache.max_size",
@@ -142,19 +142,4 @@ impl Config {
         };
         long.map(warning).collect()
     }
-}
-
-/// The memory that this process may use, in bytes: the machine's, or the container's limit if lower.
-fn memory() -> Option<u64> {
-    let read = |path| fs::read_to_string(path).ok();
-    let of_machine = || {
-        let info = read("/proc/meminfo")?;
-        let line = info
-            .lines()
-            .find_map(|line| line.strip_prefix("MemTotal:"))?;
-        let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-        kibibytes.checked_mul(1024)
-    };
-    let of_container = || read("/sys/fs/cgroup/memory.max")?.trim().parse().ok();
-    of_machine().into_iter().chain(of_container()).min()
 }

@@ -50,7 +50,7 @@ mod unread_body;
 mod webhook;
 
 pub use self::{
-    auth::Authenticator,
+    auth::{Authenticator, PublishedKeys, read_published_keys},
     changed::ReportMetrics,
     connection::ConnectionLimits,
     connection_slots::{ConnectionCounters, ConnectionMetrics, PROBE_CONNECTIONS},

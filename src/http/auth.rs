@@ -26,6 +26,7 @@ use prometheus_client::{
 use secrecy::{ExposeSecret, SecretSlice};
 
 pub(super) use self::caller::{Caller, DeferredTurn, PendingLookUp};
+pub use self::jwks::{PublishedKeys, read_published_keys};
 use self::{
     anonymous::Anonymous,
     client::ApiClient,

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use self::absent_ids::AbsentIds;
 pub(super) use self::key_source::KeySource;
+pub use self::key_source::{PublishedKeys, read_published_keys};
 use crate::{
     clock::{Clock, Tick},
     config::jwk::Key,

@@ -27,9 +27,9 @@ use self::settings::{
     operations_limits, view_rules,
 };
 pub use self::{
-    online::{OnlineReport, check_online},
+    online::{Check, OnlineReport, Status, check_online},
     reload::Reloader,
-    settings::{bounds, policy, reserved_descriptors, upstream_limits},
+    settings::{MIN_CONNECTIONS, bounds, policy, reserved_descriptors, upstream_limits},
     shared_tier::link_to,
 };
 use crate::{

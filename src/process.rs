@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context;
 use engage_bff::{
-    app::{App, Reloader, reserved_descriptors},
+    app::{App, MIN_CONNECTIONS, Reloader, reserved_descriptors},
     clock::{Clock, Tick},
     config::Config,
     telemetry::{self, Log},
@@ -27,9 +27,6 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
-
-/// The fewest connections with which the service starts, unless fewer are configured.
-const MIN_CONNECTIONS: usize = 16;
 
 /// After an ignored signal was logged, further ones of its kind are not logged for this long.
 const IGNORED_LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -148,9 +145,13 @@ async fn start(file: Option<&Path>, clock: Clock, end: &Mutex<End>) -> Result<Ap
     Ok(app)
 }
 
-/// Checks that the process may open as many files as a start needs.
-pub(crate) fn dry_run(config: &Config) -> Result<(), anyhow::Error> {
-    fit_connections(&mut config.clone(), raise_descriptors())
+/// Checks that the process may open as many files as a start needs. Returns the connections that they leave for callers,
+/// if those are fewer than configured.
+pub(crate) fn dry_run(config: &Config) -> Result<Option<usize>, anyhow::Error> {
+    let mut fitted = config.clone();
+    fit_connections(&mut fitted, raise_descriptors())?;
+    let left = fitted.server.max_connections;
+    Ok((left < config.server.max_connections).then_some(left))
 }
 
 /// Keeps secrets and personal data out of core dumps, and the memory unreadable for other processes of the same user.
@@ -166,7 +167,7 @@ fn protect_memory() -> Result<(), Errno> {
 }
 
 /// Raises the soft limit of open files to the hard limit, and returns the limit then in force.
-fn raise_descriptors() -> usize {
+pub(crate) fn raise_descriptors() -> usize {
     let before = rustix::process::getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: before.maximum,

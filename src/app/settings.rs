@@ -21,6 +21,8 @@ use crate::{
     telemetry,
 };
 
+/// The fewest connections with which the service starts, unless fewer are configured.
+pub const MIN_CONNECTIONS: usize = 16;
 /// Concurrent connections to the operations listener.
 const OPERATIONS_CONNECTIONS: usize = 64;
 /// How long the operations listener may finish responses once the data listener has ended.

@@ -1,6 +1,7 @@
 //! Certificates, from files in PEM.
 
 use tokio_rustls::rustls::{
+    RootCertStore,
     crypto::aws_lc_rs::default_provider,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     sign::CertifiedKey,
@@ -26,6 +27,20 @@ pub(crate) fn check_authorities(pem: &[u8]) -> Result<(), &'static str> {
 /// The certificates of a PEM text, which may begin with a byte order mark.
 pub(crate) fn authorities(pem: &[u8]) -> reqwest::Result<Vec<reqwest::Certificate>> {
     reqwest::Certificate::from_pem_bundle(without_byte_order_mark(pem))
+}
+
+/// The same for a handshake without reqwest; Mozilla's authorities without a text. `None` if one is unusable.
+pub(crate) fn roots(pem: Option<&[u8]>) -> Option<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    let Some(pem) = pem else {
+        let public = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned();
+        roots.add_parsable_certificates(public);
+        return Some(roots);
+    };
+    for certificate in CertificateDer::pem_slice_iter(without_byte_order_mark(pem)) {
+        roots.add(certificate.ok()?).ok()?;
+    }
+    Some(roots)
 }
 
 /// Checks that two PEM texts contain a certificate and its private key. The error says of which file (the end of its

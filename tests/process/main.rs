@@ -8,6 +8,7 @@ mod drain;
 mod harness;
 mod limits;
 mod log;
+mod online;
 mod reload;
 mod resolving;
 mod rolling;

@@ -1,7 +1,7 @@
-//! `check-config --online`.
+//! The checks of Redis by `check-config --online`. Those of the rest are in `tests/process/online.rs`.
 
 use engage_bff::{
-    app::{OnlineReport, check_online},
+    app::{Check, Status, check_online},
     config::Config,
 };
 
@@ -10,56 +10,116 @@ use crate::{
     server::{RedisServer, free_port},
 };
 
-async fn report(url: &str) -> OnlineReport {
+/// The checks of Redis. Nothing else can be reached.
+async fn checks(url: &str) -> Vec<Check> {
     let text = format!(
-        "[engage]\nbase_url = \"https://shop.example.com\"\napi_key = \"a-key\"\n\
+        "[engage]\nbase_url = \"http://127.0.0.1:{}\"\napi_key = \"a-key\"\n\
          [auth]\nallow_anonymous = true\n[redis]\nurl = \"{url}\"\n\
          encryption_keys = [\"b3BlbiBzZXNhbWUgb3BlbiBzZXNhbWUgb3BlbiBzZXM=\"]\n\
-         [telemetry]\ndigest_key = \"the same at every replica\"\n"
+         [telemetry]\ndigest_key = \"the same at every replica\"\n",
+        free_port()
     );
     let config = Config::parse(&text).expect("a configuration");
-    let report = check_online(&config).await.expect("a report");
-    report.expect("a tier")
+    let report = check_online(&config, 100_000).await.expect("a report");
+    let checks = report.checks.into_iter();
+    checks
+        .filter(|check| check.name.starts_with("redis-"))
+        .collect()
+}
+
+#[track_caller]
+fn check<'a>(checks: &'a [Check], name: &str) -> &'a Check {
+    let found = checks.iter().find(|check| check.name == name);
+    found.unwrap_or_else(|| panic!("no check {name}"))
+}
+
+#[track_caller]
+fn assert_check(checks: &[Check], name: &str, status: Status, what: &str) {
+    let check = check(checks, name);
+    assert_eq!(check.status, status, "{check:?}");
+    assert!(check.what.contains(what), "{check:?}");
 }
 
 #[tokio::test]
-async fn working_server_is_reported_and_left_as_it_was() {
+async fn working_server_passes_every_check_and_is_left_as_it_was() {
     let server = RedisServer::start(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]);
     let link = connected(local(server.port())).await;
     let own = "SET engage-bff:another 1";
     reply::<String>(&link, own).await.expect("a reply");
-    let report = report(&format!("redis://127.0.0.1:{}", server.port())).await;
-    assert!(report.works && report.problems.is_empty(), "{report:?}");
-    assert!(report.advice.is_empty(), "{report:?}");
-    assert_eq!((&*report.server, &*report.mode), ("redis", "standalone"));
-    assert_eq!(report.max_memory_bytes, Some(100 << 20));
-    assert!(report.median_latency_millis > 0.0);
-    assert!(report.worst_latency_millis >= report.median_latency_millis);
-    assert_eq!(reply(&link, "DBSIZE").await, Ok(1));
-    let text = report.to_string();
+    let checks = checks(&format!("redis://127.0.0.1:{}", server.port())).await;
+    // The machine may be busy.
+    let poor = checks.iter().filter(|check| check.status != Status::Ok);
+    let poor: Vec<_> = poor.filter(|check| check.name != "redis-latency").collect();
+    assert!(poor.is_empty(), "{poor:?}");
+    assert_check(&checks, "redis-server", Status::Ok, "redis 7");
     assert!(
-        text.starts_with("the shared tier works\nserver: redis 7"),
-        "{text}"
+        check(&checks, "redis-server")
+            .what
+            .ends_with(", standalone")
     );
+    assert!(
+        check(&checks, "redis-memory")
+            .what
+            .ends_with("of 100.0 MiB in use")
+    );
+    assert_eq!(check(&checks, "redis-eviction").what, "allkeys-lru");
+    assert!(check(&checks, "redis-latency").what.starts_with("median "));
+    assert_eq!(reply(&link, "DBSIZE").await, Ok(1));
 }
 
 #[tokio::test]
-async fn what_does_not_work_is_a_problem_with_its_reason() {
-    let nothing = report(&format!("redis://127.0.0.1:{}", free_port())).await;
-    assert!(!nothing.works);
+async fn server_that_does_not_answer_fails_with_its_reason() {
+    let nothing = checks(&format!("redis://127.0.0.1:{}", free_port())).await;
     let refused = "the connection is refused: nothing listens at this address";
-    assert_eq!(nothing.problems, [refused]);
+    assert_check(&nothing, "redis-connection", Status::Failed, refused);
+    for check in &nothing[1..] {
+        assert_eq!(check.status, Status::Skipped, "{check:?}");
+        assert_eq!(check.what, "redis-connection failed");
+    }
+}
+
+#[tokio::test]
+async fn user_without_a_right_fails_the_operations() {
     let server = RedisServer::start(&[]);
     let link = connected(local(server.port())).await;
     let rules = "ACL SETUSER shop on >sesame ~engage-bff:* +@all -xadd";
     reply::<String>(&link, rules).await.expect("a reply");
-    let poor = report(&format!("redis://shop:sesame@127.0.0.1:{}", server.port())).await;
-    assert!(!poor.works && poor.problems.len() == 1, "{poor:?}");
-    assert!(poor.problems[0].starts_with("open: server forbids the operation: the user may not"));
+    let url = format!("redis://shop:sesame@127.0.0.1:{}", server.port());
+    let checks = checks(&url).await;
+    let what = "open: server forbids the operation";
+    assert_check(&checks, "redis-operations", Status::Failed, what);
+    let remedy = check(&checks, "redis-operations").remedy.as_deref();
+    assert!(remedy.is_some_and(|remedy| remedy.contains("may not run a command")));
+    assert_check(
+        &checks,
+        "redis-latency",
+        Status::Skipped,
+        "redis-operations failed",
+    );
+}
+
+#[tokio::test]
+async fn full_unlimited_and_writing_servers_warn_or_fail() {
+    let server = RedisServer::start(&["--save", "60 1", "--appendonly", "yes"]);
+    let link = connected(local(server.port())).await;
+    let url = format!("redis://127.0.0.1:{}", server.port());
+    let unlimited = checks(&url).await;
+    assert_check(
+        &unlimited,
+        "redis-memory",
+        Status::Warning,
+        "maxmemory is not set",
+    );
+    assert_check(&unlimited, "redis-eviction", Status::Warning, "noeviction");
+    assert_check(&unlimited, "redis-persistence", Status::Warning, "to disk");
     let limit = "CONFIG SET maxmemory 1";
     reply::<String>(&link, limit).await.expect("a reply");
-    let full = report(&format!("redis://127.0.0.1:{}", server.port())).await;
-    assert!(!full.works, "{full:?}");
-    let advised = |word: &str| full.advice.iter().any(|advice| advice.contains(word));
-    assert!(advised("noeviction") && advised("nine tenths"), "{full:?}");
+    let full = checks(&url).await;
+    assert_check(
+        &full,
+        "redis-operations",
+        Status::Failed,
+        "server out of memory",
+    );
+    assert_check(&full, "redis-memory", Status::Warning, "of 1 B are in use");
 }

@@ -32,7 +32,7 @@ pub(super) struct Exercise {
     /// The operations that succeeded without the effect that they should have.
     pub(super) ineffective: Vec<&'static str>,
     /// The times of [`MEASURED`] operations, in order.
-    latencies: Vec<Duration>,
+    pub(super) latencies: Vec<Duration>,
 }
 
 impl Exercise {

@@ -1,0 +1,27 @@
+//! A server that the service calls over HTTP.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_rustls::rustls::RootCertStore;
+
+/// Where a server is, and how it is trusted.
+pub(super) struct Endpoint<'a> {
+    /// The names of the three checks: name, connection, certificate.
+    pub(super) names: [&'static str; 3],
+    /// The configuration key of its URL.
+    pub(super) key: &'static str,
+    pub(super) url: &'a reqwest::Url,
+    /// Trusted authorities.
+    pub(super) roots: Arc<RootCertStore>,
+    /// What to do about an authority that is not trusted.
+    pub(super) authority_remedy: &'static str,
+    pub(super) connect_timeout: Duration,
+}
+
+impl Endpoint<'_> {
+    /// The host without the brackets of IPv6.
+    pub(super) fn host(&self) -> &str {
+        let host = self.url.host_str().unwrap_or_default();
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+}

@@ -30,6 +30,8 @@ pub struct Call {
     pub query: Vec<(String, String)>,
     /// Which of the headers that Engage requires were sent.
     pub headers: HeadersSeen,
+    /// The `traceparent`, if one was sent.
+    pub traceparent: Option<String>,
     /// Time of arrival, by the simulator's clock.
     pub at: Timestamp,
     /// Status of the response; `None` while the call is in flight, and without a response.

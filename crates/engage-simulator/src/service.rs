@@ -30,6 +30,7 @@ struct ParsedCall {
     operation: Operation,
     query: Vec<(String, String)>,
     headers: HeadersSeen,
+    traceparent: Option<String>,
     fault: Option<Fault>,
 }
 
@@ -55,6 +56,7 @@ pub(crate) async fn handle(
         operation,
         query,
         headers: headers_seen(request.headers(), &engage),
+        traceparent: text(request.headers(), "traceparent").map(str::to_owned),
         fault,
     };
     let barrier = engage.0.holds.barrier(endpoint);
@@ -69,6 +71,7 @@ pub(crate) async fn handle(
         path,
         query: call.query.clone(),
         headers: call.headers,
+        traceparent: call.traceparent.clone(),
         at: engage.clock().now(),
         status: None,
         in_flight: true,
@@ -163,15 +166,18 @@ async fn delay_response(delay: Duration) {
 }
 
 fn headers_seen(headers: &HeaderMap, engage: &Simulator) -> HeadersSeen {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let content_type = text("content-type").unwrap_or_default();
+    let content_type = text(headers, "content-type").unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     HeadersSeen {
-        user_agent: text("user-agent").is_some_and(|agent| agent.contains('/')),
+        user_agent: text(headers, "user-agent").is_some_and(|agent| agent.contains('/')),
         content_type: media_type.eq_ignore_ascii_case("application/json"),
         accept: headers.contains_key(header::ACCEPT),
-        api_key: text("apikey").is_some_and(|key| engage.accepts_api_key(key)),
+        api_key: text(headers, "apikey").is_some_and(|key| engage.accepts_api_key(key)),
     }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
 }
 
 fn whole(answer: &Answer) -> Response {

@@ -23,6 +23,7 @@ pub mod phone;
 pub mod plain;
 mod punctuation;
 pub mod request_id;
+pub mod trace;
 pub mod unique;
 
 pub use aliases::{Aliases, Match};
@@ -47,4 +48,5 @@ pub use matches::Matches;
 pub use part::{Part, PartMap, PartSet};
 pub use partial::{AnswerPath, Partial};
 pub use request_id::RequestId;
+pub use trace::{FlightTrace, SpanContext, SpanId, TraceId};
 pub use unique::{UniqueKinds, UniqueValue};

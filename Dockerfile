@@ -35,6 +35,8 @@ RUN set -eu; CARGO_BUILD_TARGET="$(rustc --print host-tuple)"; export CARGO_BUIL
 
 FROM dependencies AS binaries
 COPY . .
+# Written into `build_info`.
+ARG REVISION=unknown
 RUN set -eu; CARGO_BUILD_TARGET="$(rustc --print host-tuple)"; export CARGO_BUILD_TARGET; \
     cargo build --locked --release --package engage-bff --package engage-simulator --bins; \
     cp "target/$CARGO_BUILD_TARGET/release/engage-bff" "target/$CARGO_BUILD_TARGET/release/engage-simulator" /

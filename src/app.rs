@@ -44,6 +44,7 @@ use crate::{
         CurrentCredentials, DeferredWork, HttpService, Listener, OperationsState, Readiness,
         ReportMetrics, RequestMetrics, UpstreamStatus, WebhookReceiver,
     },
+    metrics::ProcessMetrics,
     shared_tier::{SharedTier, protocol::Backend},
     telemetry,
 };
@@ -284,26 +285,28 @@ fn parts(
     let connections = ConnectionMetrics::default();
     let deferred = Arc::<DeferredWork>::default();
     let reports = ReportMetrics::default();
-    let mut registry = metrics::registry(
-        &traffic,
-        &requests,
-        &connections,
-        &credentials.to_keep().authenticator,
-        (!config.webhooks.secrets.is_empty()).then_some(&webhooks),
-        shared,
-        metrics::Gauges {
-            admission: admission.clone(),
-            customers: customers.clone(),
-        },
-    );
-    deferred.register(&mut registry);
-    reports.register(&mut registry);
     let replaceable = Replaceable {
         credentials: credentials.clone(),
         connections: engage_connections,
     };
     let reloader = Reloader::new(config, replaceable, clock);
-    reloader.register(&mut registry);
+    let registry = metrics::registry(&[
+        &requests,
+        &credentials.to_keep().authenticator,
+        &deferred,
+        &reports,
+        &connections,
+        &(!config.webhooks.secrets.is_empty()).then(|| Arc::clone(&webhooks)),
+        &traffic,
+        &metrics::Gauges {
+            admission: admission.clone(),
+            customers: customers.clone(),
+            has_point_names: config.engage.point_names,
+        },
+        &shared.cloned(),
+        &reloader,
+        &ProcessMetrics::new(clock.now().wall.as_second().unsigned_abs()),
+    ]);
     let state = AppState {
         customers,
         credentials: credentials.clone(),

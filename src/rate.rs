@@ -40,6 +40,15 @@ impl Bucket {
         self.interval
     }
 
+    /// Tokens a second, and tokens at once.
+    pub fn limits(&self) -> (f64, f64) {
+        let interval = self.interval.as_secs_f64();
+        (
+            interval.recip(),
+            self.tolerance.as_secs_f64() / interval + 1.0,
+        )
+    }
+
     /// When the next token is available; `now` if one is available.
     pub fn next(&self, now: Tick) -> Tick {
         (self.next.max(now) - self.tolerance).max(now)

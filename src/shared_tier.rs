@@ -48,12 +48,11 @@ use std::{
     time::Duration,
 };
 
-use prometheus_client::registry::Registry;
-
 use crate::{
     cache::FetchStart,
     clock::{Clock, Tick},
     domain::{ContactId, Digester, Lookup, Part, PartMap, PartSet},
+    metrics::{Registry, Source},
 };
 
 use self::{
@@ -225,6 +224,13 @@ pub struct TokenLease {
     pub replicas: u32,
 }
 
+impl Source for SharedTier {
+    fn register(&self, registry: &mut Registry) {
+        self.inner.metrics.register(registry);
+        registry.add(status::Gauges(Arc::clone(&self.inner)));
+    }
+}
+
 impl SharedTier {
     /// A tier that is not connected yet: [`SharedTier::run`] connects.
     pub fn new(settings: Settings, backend: Arc<dyn Backend>, clock: Clock) -> Self {
@@ -248,13 +254,6 @@ impl SharedTier {
                 mismatch_log: LogSpacing::default(),
             }),
         }
-    }
-
-    /// Registers the metrics.
-    pub fn register(&self, registry: &mut Registry) {
-        self.inner.metrics.register(registry);
-        let gauges = status::Gauges(Arc::clone(&self.inner));
-        registry.register_collector(Box::new(gauges));
     }
 
     /// Looks for what a flight needs, or leases the right to fetch it. `start` was taken before this call.

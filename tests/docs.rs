@@ -1,5 +1,8 @@
 //! The documents against the tree: keys, defaults, error codes, routes, links, commands, paths and tests that they name.
 
+#[path = "docs/metrics.rs"]
+mod metrics;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -273,45 +276,6 @@ fn api_page_lists_every_identifier_kind_and_part() {
         let key = format!("\"{}\": ", part.as_str());
         assert!(page.contains(&key), "no {part:?} in the response");
     }
-}
-
-/// The name of a metric at the beginning of the text: in lower case, and followed by its help text.
-fn metric_in(text: &str) -> Option<&str> {
-    let (name, rest) = text.trim_start().strip_prefix('"')?.split_once('"')?;
-    let help = rest.strip_prefix(',')?.trim_start().strip_prefix('"')?;
-    let is_name = name
-        .bytes()
-        .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    (is_name && help.starts_with(char::is_uppercase)).then_some(name)
-}
-
-/// The names of the metrics in the sources.
-fn metrics() -> BTreeSet<String> {
-    let files = source_files(&["src"]);
-    let with_metrics = files
-        .iter()
-        .filter(|file| file.contains("prometheus_client"));
-    with_metrics
-        .flat_map(|file| file.split('('))
-        .filter_map(metric_in)
-        .map(str::to_owned)
-        .collect()
-}
-
-#[test]
-fn operations_page_lists_every_metric() {
-    let page = document("docs/OPERATIONS.md");
-    let mut documented = BTreeSet::new();
-    for row in table(&page, "| metric | kind | meaning |") {
-        for name in row[0].split(", ").map(without_backticks) {
-            let name = name.split('{').next().unwrap_or_default();
-            // Counters get this ending when they are written.
-            documented.insert(name.trim_end_matches("_total").to_owned());
-        }
-    }
-    let metrics = metrics();
-    assert!(metrics.len() > 20, "{metrics:?}");
-    assert_eq!(documented, metrics);
 }
 
 #[test]

@@ -1,199 +1,56 @@
-//! The metrics of `/metrics`: the counters of every module, and gauges read at the scrape.
+//! The metrics of `/metrics`: those of every module, and gauges read at the scrape.
 
 use std::fmt;
 
-use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
-    registry::Registry,
-};
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
 use crate::{
     cache::feed::FeedStatus,
+    clock::{Now, Tick},
     customer::CustomerService,
-    engage::{Admission, AdmissionSnapshot, BreakerState, CallMetrics},
-    http::{Authenticator, ConnectionMetrics, RequestMetrics, WebhookReceiver},
-    shared_tier::SharedTier,
+    engage::{Admission, AdmissionSnapshot, BreakerState},
+    metrics::{
+        Registry, Source,
+        catalogue::{
+            cache::{
+                CACHE_ALIASES, CACHE_ENABLED, CACHE_FAILURES, CACHE_HISTORIES, CACHE_HISTORY_BYTES,
+                CACHE_MAX_BYTES, CACHE_NEGATIVES, CACHE_RECORD_BYTES, CACHE_RECORDS,
+                UNIQUE_IDENTIFIER_CONFLICTS,
+            },
+            engage::{
+                ENGAGE_BREAKER_STATE, ENGAGE_BUDGET_BURST, ENGAGE_BUDGET_RATE,
+                ENGAGE_BUDGET_REPLICAS, ENGAGE_BUDGET_SHARED, ENGAGE_CONCURRENCY_LIMIT,
+                ENGAGE_IN_FLIGHT, ENGAGE_PAUSED, ENGAGE_POINT_DEFINITIONS_READ, ENGAGE_QUEUED,
+                ENGAGE_TOKENS,
+            },
+            listeners::{WEBHOOK_FEED_STATE, WEBHOOK_LAST_TAKEN},
+            process::LOG_EVENTS_DROPPED,
+        },
+    },
     telemetry::Dropped,
 };
 
-/// A registry of all metrics, whose names begin with `engage_bff_`.
-pub(super) fn registry(
-    traffic: &CallMetrics,
-    requests: &RequestMetrics,
-    connections: &ConnectionMetrics,
-    authenticator: &Authenticator,
-    webhooks: Option<&WebhookReceiver>,
-    shared: Option<&SharedTier>,
-    gauges: Gauges,
-) -> Registry {
-    let mut registry = Registry::with_prefix("engage_bff");
-    traffic.register(&mut registry);
-    requests.register(&mut registry);
-    connections.register(&mut registry);
-    if let Some(webhooks) = webhooks {
-        webhooks.register(&mut registry);
+/// A registry of all metrics.
+pub(super) fn registry(sources: &[&dyn Source]) -> Registry {
+    let mut registry = Registry::default();
+    for source in sources {
+        source.register(&mut registry);
     }
-    authenticator.register(&mut registry);
-    if let Some(shared) = shared {
-        shared.register(&mut registry);
-    }
-    registry.register_collector(Box::new(gauges));
     registry
 }
 
 /// What is read at the scrape.
+#[derive(Clone)]
 pub(super) struct Gauges {
     pub(super) admission: Admission,
     pub(super) customers: CustomerService,
+    /// Whether the names of points are read from Engage.
+    pub(super) has_point_names: bool,
 }
 
-impl Gauges {
-    /// The gauges without labels.
-    fn encode_values(
-        &self,
-        admission: &AdmissionSnapshot,
-        encoder: &mut DescriptorEncoder<'_>,
-    ) -> Result<(), fmt::Error> {
-        let counts = self.customers.counts();
-        let paused_for = admission.paused_for.unwrap_or_default().as_secs_f64();
-        for (name, help, value) in [
-            (
-                "engage_in_flight",
-                "Calls to Engage in flight",
-                count(admission.in_flight),
-            ),
-            (
-                "engage_queued",
-                "Calls to Engage that wait for the call budget",
-                count(admission.queued),
-            ),
-            (
-                "engage_paused_seconds",
-                "Seconds for which a 429 still pauses all calls to Engage",
-                paused_for,
-            ),
-            (
-                "cache_enabled",
-                "Whether the cache is in use: 0 if an operator switched it off",
-                count(u64::from(self.customers.cache_is_on())),
-            ),
-            ("cache_records", "Cached contacts", count(counts.records)),
-            (
-                "cache_record_bytes",
-                "Estimated bytes of the cached contacts",
-                count(counts.record_bytes),
-            ),
-            (
-                "cache_names",
-                "Cached identifiers that lead to a contact",
-                count(counts.aliases),
-            ),
-            (
-                "cache_negatives",
-                "Cached identifiers that lead to no single contact",
-                count(counts.negatives),
-            ),
-            (
-                "cache_failures",
-                "Failed calls in back-off",
-                count(counts.failures),
-            ),
-            (
-                "cache_histories",
-                "Cached parts of contacts' histories",
-                count(counts.histories),
-            ),
-            (
-                "cache_history_bytes",
-                "Estimated bytes of the cached parts of contacts' histories",
-                count(counts.history_bytes),
-            ),
-        ] {
-            let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            ConstGauge::new(value).encode(gauge)?;
-        }
-        Ok(())
-    }
-
-    /// Identifiers of unique kinds that belong to two contacts, if there are such kinds.
-    fn encode_conflicts(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let conflicts = self.customers.alias_conflicts();
-        if conflicts.is_empty() {
-            return Ok(());
-        }
-        let mut counters = encoder.encode_descriptor(
-            "unique_identifier_conflicts",
-            "Identifiers of a kind that is configured as unique that two contacts had, by kind",
-            None,
-            MetricType::Counter,
-        )?;
-        for (kind, total) in conflicts {
-            let labels = [("kind", kind.as_str())];
-            ConstCounter::new(total).encode(counters.encode_family(&labels)?)?;
-        }
-        Ok(())
-    }
-
-    /// The age of the point definitions, if they were read.
-    fn encode_definitions(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Some(age) = self.customers.point_definitions_age() else {
-            return Ok(());
-        };
-        let gauge = encoder.encode_descriptor(
-            "engage_point_definitions_age_seconds",
-            "Seconds since the names of points were read from Engage",
-            None,
-            MetricType::Gauge,
-        )?;
-        ConstGauge::new(age.as_secs_f64()).encode(gauge)
-    }
-
-    /// The events that the log dropped.
-    fn encode_dropped(encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let mut counters = encoder.encode_descriptor(
-            "log_events_dropped",
-            "Log events that were not written: the output was not read in time, or unauthenticated callers caused too many",
-            None,
-            MetricType::Counter,
-        )?;
-        for dropped in Dropped::ALL {
-            let labels = [("log", dropped.as_str())];
-            ConstCounter::new(dropped.total()).encode(counters.encode_family(&labels)?)?;
-        }
-        Ok(())
-    }
-
-    /// The state of the webhook feed, if webhooks are configured.
-    fn encode_feed(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Some(feed) = self.customers.feed() else {
-            return Ok(());
-        };
-        let now = self.customers.clock().now().tick;
-        let status = feed.status(now);
-        let mut gauges = encoder.encode_descriptor(
-            "webhook_feed_state",
-            "State of the webhook feed: 1 for the current state, 0 for the others",
-            None,
-            MetricType::Gauge,
-        )?;
-        for state in FeedStatus::ALL {
-            let labels = [("state", state.as_str())];
-            let value = i64::from(state == status);
-            ConstGauge::new(value).encode(gauges.encode_family(&labels)?)?;
-        }
-        if let Some(last) = feed.last_received() {
-            let age = now.since(last).as_secs_f64();
-            let gauge = encoder.encode_descriptor(
-                "webhook_last_taken_seconds",
-                "Seconds since the last webhook was accepted",
-                None,
-                MetricType::Gauge,
-            )?;
-            ConstGauge::new(age).encode(gauge)?;
-        }
-        Ok(())
+impl Source for Gauges {
+    fn register(&self, registry: &mut Registry) {
+        registry.add(self.clone());
     }
 }
 
@@ -204,84 +61,131 @@ impl fmt::Debug for Gauges {
 }
 
 impl Collector for Gauges {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let admission = self.admission.snapshot();
-        self.encode_values(&admission, &mut encoder)?;
+        encode_admission(&admission, &mut encoder)?;
+        encode_breakers(&admission, &mut encoder)?;
+        self.encode_cache(&mut encoder)?;
         self.encode_feed(&mut encoder)?;
         self.encode_conflicts(&mut encoder)?;
         self.encode_definitions(&mut encoder)?;
-        Self::encode_dropped(&mut encoder)?;
-        encode_budget(&admission, &mut encoder)?;
-        encode_breakers(&admission, &mut encoder)
+        encode_dropped(&mut encoder)
     }
 }
 
-/// The state of a call budget that replicas share, if they do.
-fn encode_budget(
+impl Gauges {
+    fn encode_cache(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let stats = self.customers.stats();
+        let counts = stats.counts;
+        for (family, value) in [
+            (&CACHE_ENABLED, u64::from(self.customers.cache_is_on())),
+            (&CACHE_RECORDS, counts.records),
+            (&CACHE_RECORD_BYTES, counts.record_bytes),
+            (&CACHE_MAX_BYTES, stats.max_bytes),
+            (&CACHE_ALIASES, counts.aliases),
+            (&CACHE_NEGATIVES, counts.negatives),
+            (&CACHE_FAILURES, counts.failures),
+            (&CACHE_HISTORIES, counts.histories),
+            (&CACHE_HISTORY_BYTES, counts.history_bytes),
+        ] {
+            family.write_value(encoder, value)?;
+        }
+        Ok(())
+    }
+
+    /// Identifiers of unique kinds that belong to two contacts, if there are such kinds.
+    fn encode_conflicts(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let conflicts = self.customers.alias_conflicts();
+        if conflicts.is_empty() {
+            return Ok(());
+        }
+        let conflicts = conflicts
+            .iter()
+            .map(|(kind, total)| ([kind.as_str()], *total));
+        UNIQUE_IDENTIFIER_CONFLICTS.write_each(encoder, conflicts)
+    }
+
+    /// When the point definitions were read, if they are wanted.
+    fn encode_definitions(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        if !self.has_point_names {
+            return Ok(());
+        }
+        let now = self.customers.clock().now();
+        let read = self
+            .customers
+            .point_definitions_age()
+            .map(|age| now.tick - age);
+        ENGAGE_POINT_DEFINITIONS_READ.write_value(encoder, timestamp(read, now))
+    }
+
+    /// The state of the webhook feed, if webhooks are configured.
+    fn encode_feed(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(feed) = self.customers.feed() else {
+            return Ok(());
+        };
+        let now = self.customers.clock().now();
+        let status = feed.status(now.tick);
+        let rows = FeedStatus::ALL.map(|state| ([state.as_str()], u32::from(state == status)));
+        WEBHOOK_FEED_STATE.write_each(encoder, rows)?;
+        WEBHOOK_LAST_TAKEN.write_value(encoder, timestamp(feed.last_received(), now))
+    }
+}
+
+/// Seconds since 1970; 0 for what has not happened.
+fn timestamp(at: Option<Tick>, now: Now) -> f64 {
+    let Some(at) = at else {
+        return 0.0;
+    };
+    let wall = now.wall.as_duration().as_secs_f64() - now.tick.since(at).as_secs_f64();
+    // In milliseconds: the difference of two clocks would show some noise.
+    (wall * 1000.0).round() / 1000.0
+}
+
+/// Calls in flight and waiting, and what may be called.
+fn encode_admission(
     admission: &AdmissionSnapshot,
     encoder: &mut DescriptorEncoder<'_>,
-) -> Result<(), fmt::Error> {
+) -> fmt::Result {
+    let paused_for = admission.paused_for.unwrap_or_default().as_secs_f64();
+    ENGAGE_IN_FLIGHT.write_value(encoder, admission.in_flight)?;
+    ENGAGE_QUEUED.write_value(encoder, admission.queued)?;
+    ENGAGE_PAUSED.write_value(encoder, paused_for)?;
+    ENGAGE_BUDGET_RATE.write_value(encoder, admission.rate)?;
+    ENGAGE_BUDGET_BURST.write_value(encoder, admission.burst)?;
+    ENGAGE_CONCURRENCY_LIMIT.write_value(encoder, admission.max_concurrency)?;
     let Some(budget) = &admission.shared_budget else {
         return Ok(());
     };
-    for (name, help, value) in [
-        (
-            "engage_budget_shared",
-            "Whether calls to Engage use the budget that replicas share: 0 if this replica calls within its own share",
-            u64::from(budget.is_shared),
-        ),
-        (
-            "engage_budget_replicas",
-            "Replicas that share the budget of calls to Engage, as far as this one knows",
-            u64::from(budget.replicas),
-        ),
-    ] {
-        let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        ConstGauge::new(count(value)).encode(gauge)?;
-    }
-    let mut counters = encoder.encode_descriptor(
-        "engage_tokens",
-        "Tokens of the shared budget of calls to Engage, by what became of them",
-        None,
-        MetricType::Counter,
-    )?;
+    ENGAGE_BUDGET_SHARED.write_value(encoder, u32::from(budget.is_shared))?;
+    ENGAGE_BUDGET_REPLICAS.write_value(encoder, budget.replicas)?;
     let tokens = budget.tokens;
-    for (outcome, total) in [
-        ("leased", tokens.leased),
-        ("used", tokens.used),
-        ("returned", tokens.returned),
-        ("lapsed", tokens.lapsed),
-    ] {
-        let labels = [("outcome", outcome)];
-        ConstCounter::new(total).encode(counters.encode_family(&labels)?)?;
-    }
-    Ok(())
+    let tokens = [
+        (["leased"], tokens.leased),
+        (["used"], tokens.used),
+        (["returned"], tokens.returned),
+        (["lapsed"], tokens.lapsed),
+    ];
+    ENGAGE_TOKENS.write_each(encoder, tokens)
 }
 
 /// The state of each circuit breaker.
 fn encode_breakers(
     admission: &AdmissionSnapshot,
     encoder: &mut DescriptorEncoder<'_>,
-) -> Result<(), fmt::Error> {
-    let mut breakers = encoder.encode_descriptor(
-        "engage_breaker_state",
-        "State of the circuit breaker of a group of endpoints: 0 closed, 1 half open, 2 open",
-        None,
-        MetricType::Gauge,
-    )?;
-    for (group, state, _) in &admission.breakers {
-        let value: i64 = match state {
+) -> fmt::Result {
+    let states = admission.breakers.iter().map(|(group, state, _)| {
+        let value: u32 = match state {
             BreakerState::Closed => 0,
             BreakerState::HalfOpen => 1,
             BreakerState::Open => 2,
         };
-        let labels = [("group", group.as_str())];
-        ConstGauge::new(value).encode(breakers.encode_family(&labels)?)?;
-    }
-    Ok(())
+        ([group.as_str()], value)
+    });
+    ENGAGE_BREAKER_STATE.write_each(encoder, states)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "no count here comes near 2^53")]
-fn count(value: impl TryInto<u64>) -> f64 {
-    value.try_into().unwrap_or(u64::MAX) as f64
+/// The events that the log dropped.
+fn encode_dropped(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let dropped = Dropped::ALL.map(|dropped| ([dropped.as_str()], dropped.total()));
+    LOG_EVENTS_DROPPED.write_each(encoder, dropped)
 }

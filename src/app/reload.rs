@@ -18,6 +18,7 @@ use crate::{
     clock::Clock,
     config::{Config, Mistake, Mistakes},
     http::{Configuration, ConfigurationStatus, PendingReload, Reloaded},
+    metrics,
     telemetry::LogFilter,
 };
 
@@ -156,10 +157,11 @@ impl Reloader {
             ))
         })
     }
+}
 
-    /// Registers the metrics.
-    pub(super) fn register(&self, registry: &mut prometheus_client::registry::Registry) {
-        self.0.report.register(registry);
+impl metrics::Source for Reloader {
+    fn register(&self, registry: &mut metrics::Registry) {
+        metrics::Source::register(&self.0.report, registry);
     }
 }
 

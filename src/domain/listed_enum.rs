@@ -49,6 +49,13 @@ macro_rules! listed_enum_map {
             }
         }
 
+        impl<T> From<[T; $Enum::COUNT]> for $Map<T> {
+            /// The values in order of declaration.
+            fn from(values: [T; $Enum::COUNT]) -> Self {
+                Self(values)
+            }
+        }
+
         impl<T> std::ops::Index<$Enum> for $Map<T> {
             type Output = T;
 

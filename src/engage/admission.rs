@@ -89,6 +89,12 @@ pub struct AdmissionSnapshot {
     pub in_flight: usize,
     /// Calls that wait for admission.
     pub queued: usize,
+    /// Calls a second that may be made now: those of a shared budget, or this replica's share of it.
+    pub rate: f64,
+    /// Calls that may start at once, likewise.
+    pub burst: f64,
+    /// Most calls in flight.
+    pub max_concurrency: usize,
     /// Remaining pause of all calls after a 429.
     pub paused_for: Option<Duration>,
     /// The budget that replicas share, where one is shared.
@@ -198,7 +204,11 @@ impl Admission {
         let state_of = |(group, breaker): (Group, &Breaker)| {
             (group, breaker.state(), breaker.rejects_all_for(now))
         };
+        let (rate, burst) = state.throttle.limits(now);
         AdmissionSnapshot {
+            rate,
+            burst,
+            max_concurrency: self.shared.limits.max_concurrency,
             in_flight: state.concurrency.in_use(),
             queued: state.queue.len(),
             paused_for: state.throttle.pause(now),

@@ -2,128 +2,83 @@
 
 use std::time::Duration;
 
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
-    registry::Registry,
+use super::{
+    error::Error,
+    group::{Group, GroupMap},
 };
-
-use super::{error::Error, group::Group};
-
-/// Bounds of the duration buckets, in seconds: around typical response times, the callers' time-out and the upstream
-/// time-out.
-const SECONDS: [f64; 10] = [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.5, 5.0, 10.0];
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfGroup {
-    group: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfOutcome {
-    group: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfReason {
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfPart {
-    part: &'static str,
-}
+use crate::metrics::{
+    Counter, Counters, Histogram, Histograms, Registry, Source,
+    catalogue::engage::{
+        ENGAGE_BREAKER_OPENINGS, ENGAGE_CALL_DURATION, ENGAGE_CALLS, ENGAGE_CALLS_NOT_MADE,
+        ENGAGE_ITEMS_UNREADABLE, ENGAGE_RETRIES,
+    },
+};
 
 /// Metrics of calls to Engage.
 #[derive(Debug)]
 pub struct CallMetrics {
-    calls: Family<OfOutcome, Counter>,
-    durations: Family<OfGroup, Histogram, fn() -> Histogram>,
-    retries: Family<OfGroup, Counter>,
-    opened: Family<OfGroup, Counter>,
-    refused: Family<OfReason, Counter>,
-    unreadable: Family<OfPart, Counter>,
+    calls: Counters,
+    durations: Histograms,
+    duration_of: GroupMap<Histogram>,
+    retries: Counters,
+    retries_of: GroupMap<Counter>,
+    openings: Counters,
+    openings_of: GroupMap<Counter>,
+    not_made: Counters,
+    unreadable: Counters,
 }
 
 impl Default for CallMetrics {
     fn default() -> Self {
-        let durations: fn() -> Histogram = || Histogram::new(SECONDS);
+        let durations = Histograms::new(&ENGAGE_CALL_DURATION);
+        let retries = Counters::new(&ENGAGE_RETRIES);
+        let openings = Counters::new(&ENGAGE_BREAKER_OPENINGS);
+        let groups = Group::ALL.map(Group::as_str);
         Self {
-            calls: Family::default(),
-            durations: Family::new_with_constructor(durations),
-            retries: Family::default(),
-            opened: Family::default(),
-            refused: Family::default(),
-            unreadable: Family::default(),
+            calls: Counters::new(&ENGAGE_CALLS),
+            duration_of: durations.each(&[], groups).into(),
+            durations,
+            retries_of: retries.each(&[], groups).into(),
+            retries,
+            openings_of: openings.each(&[], groups).into(),
+            openings,
+            not_made: Counters::new(&ENGAGE_CALLS_NOT_MADE),
+            unreadable: Counters::new(&ENGAGE_ITEMS_UNREADABLE),
         }
     }
 }
 
-impl CallMetrics {
-    /// Registers the metrics.
-    pub fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "engage_calls",
-            "Finished calls to Engage, by outcome",
-            self.calls.clone(),
-        );
-        registry.register(
-            "engage_call_duration_seconds",
-            "Duration of calls to Engage",
-            self.durations.clone(),
-        );
-        registry.register(
-            "engage_retries",
-            "Retried and repeated calls to Engage",
-            self.retries.clone(),
-        );
-        registry.register(
-            "engage_breaker_openings",
-            "Openings of the circuit breaker",
-            self.opened.clone(),
-        );
-        registry.register(
-            "engage_refused",
-            "Calls rejected by admission control, by reason",
-            self.refused.clone(),
-        );
-        registry.register(
-            "engage_items_unreadable",
-            "Unreadable items left out of Engage's responses, by part",
-            self.unreadable.clone(),
-        );
+impl Source for CallMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.add(self.calls.clone());
+        registry.add(self.durations.clone());
+        registry.add(self.retries.clone());
+        registry.add(self.openings.clone());
+        registry.add(self.not_made.clone());
+        registry.add(self.unreadable.clone());
     }
+}
 
+impl CallMetrics {
     pub(super) fn ended(&self, group: Group, error: Option<&Error>, took: Duration) {
-        let group = group.as_str();
         let outcome = error.map_or("ok", Error::kind);
-        self.calls
-            .get_or_create(&OfOutcome { group, outcome })
-            .inc();
-        self.durations
-            .get_or_create(&OfGroup { group })
-            .observe(took.as_secs_f64());
+        self.calls.of(&[group.as_str(), outcome]).inc();
+        self.duration_of[group].observe(took);
     }
 
     pub(super) fn retried(&self, group: Group) {
-        let group = group.as_str();
-        self.retries.get_or_create(&OfGroup { group }).inc();
+        self.retries_of[group].inc();
     }
 
     pub(super) fn opened(&self, group: Group) {
-        let group = group.as_str();
-        self.opened.get_or_create(&OfGroup { group }).inc();
+        self.openings_of[group].inc();
     }
 
-    pub(super) fn refused(&self, error: &Error) {
-        let reason = error.kind();
-        self.refused.get_or_create(&OfReason { reason }).inc();
+    pub(super) fn not_made(&self, error: &Error) {
+        self.not_made.of(&[error.kind()]).inc();
     }
 
     pub(super) fn left_out(&self, part: &'static str, count: usize) {
-        self.unreadable
-            .get_or_create(&OfPart { part })
-            .inc_by(count as u64);
+        self.unreadable.of(&[part]).inc_by(count as u64);
     }
 }

@@ -18,11 +18,6 @@ use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::{constant_time, digest};
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family},
-    registry::Registry,
-};
 use secrecy::{ExposeSecret, SecretSlice};
 
 pub(super) use self::caller::{Caller, DeferredTurn, PendingLookUp};
@@ -39,6 +34,7 @@ use super::log_context::LogContext;
 use crate::{
     clock::{Clock, Tick},
     config,
+    metrics::{Counters, Registry, Source, catalogue::customers::CLIENT_PEOPLE_ALARMS},
 };
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -89,7 +85,7 @@ pub struct Authenticator {
     anonymous: Option<Arc<Anonymous>>,
     tokens: Option<TokenVerifier>,
     token_refusals: Arc<TokenRefusals>,
-    distinct_contacts_alarms: Family<ClientLabels, Counter>,
+    distinct_contacts_alarms: Counters,
     /// The longest that a caller waits (`server.request_timeout`).
     patience: Duration,
     clock: Clock,
@@ -107,9 +103,11 @@ pub(super) enum JwksStatus {
     NotLoaded,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ClientLabels {
-    client: String,
+impl Source for Authenticator {
+    fn register(&self, registry: &mut Registry) {
+        registry.add(self.distinct_contacts_alarms.clone());
+        self.token_refusals.register(registry);
+    }
 }
 
 impl Authenticator {
@@ -121,7 +119,7 @@ impl Authenticator {
     ) -> Result<Self, anyhow::Error> {
         let tokens = config.jwt.as_ref();
         let tokens = tokens.map(|jwt| TokenVerifier::new(jwt, clock.clone()));
-        let alarms = Family::default();
+        let alarms = Counters::new(&CLIENT_PEOPLE_ALARMS);
         let mut new = Self {
             generation: 0,
             clients: clients(config, &alarms, &[], clock),
@@ -173,16 +171,6 @@ impl Authenticator {
             self.anonymous = Some(Arc::new(Anonymous::new(server, &self.clock)?));
         }
         Ok(())
-    }
-
-    /// Registers the metrics.
-    pub fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "client_people_alarms",
-            "Hours in which a client was sent more distinct contacts than its people_per_hour",
-            self.distinct_contacts_alarms.clone(),
-        );
-        self.token_refusals.register(registry);
     }
 
     /// Keeps the issuer's keys current. Never returns.
@@ -299,13 +287,12 @@ impl Authenticator {
 /// The configured clients. Those that were among `before` count on.
 fn clients(
     config: &config::AuthConfig,
-    alarms: &Family<ClientLabels, Counter>,
+    alarms: &Counters,
     before: &[Arc<ApiClient>],
     clock: &Clock,
 ) -> Vec<Arc<ApiClient>> {
     let client = |config: &config::ClientConfig| {
-        let client = config.id.clone();
-        let alarms = || alarms.get_or_create(&ClientLabels { client }).clone();
+        let alarms = || alarms.of(&[&config.id]);
         let mut new = ApiClient::new(config, alarms, clock);
         let is_same = |before: &&Arc<ApiClient>| before.name() == new.name();
         if let Some(before) = before.iter().find(is_same) {

@@ -4,14 +4,6 @@
 
 use std::sync::Arc;
 
-use axum::{body::Body, extract::State};
-use http::{HeaderMap, StatusCode};
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family},
-    registry::Registry,
-};
-
 use super::{
     auth::Caller,
     body::read_json_body,
@@ -22,32 +14,31 @@ use super::{
 use crate::{
     config::Scope,
     customer::{CustomerService, ReportError, Reported},
+    metrics::{Counters, Registry, Source, catalogue::customers::CHANGES},
 };
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ReportLabels {
-    client: String,
-    outcome: &'static str,
-}
+use axum::{body::Body, extract::State};
+use http::{HeaderMap, StatusCode};
 
 /// Counts reports by client and outcome.
-#[derive(Clone, Debug, Default)]
-pub struct ReportMetrics(Family<ReportLabels, Counter>);
+#[derive(Clone, Debug)]
+pub struct ReportMetrics(Counters);
+
+impl Default for ReportMetrics {
+    fn default() -> Self {
+        Self(Counters::new(&CHANGES))
+    }
+}
+
+impl Source for ReportMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.add(self.0.clone());
+    }
+}
 
 impl ReportMetrics {
-    /// Registers the metrics.
-    pub fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "changes",
-            "Changes that callers reported, by client and outcome",
-            self.0.clone(),
-        );
-    }
-
     fn count(&self, caller: &Caller, outcome: &'static str) {
-        let client = caller.flow().client.as_str().to_owned();
-        let labels = ReportLabels { client, outcome };
-        self.0.get_or_create(&labels).inc();
+        let client = caller.flow().client;
+        self.0.of(&[client.as_str(), outcome]).inc();
     }
 }
 

@@ -11,14 +11,15 @@ use std::{
     time::Duration,
 };
 
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
-};
 use tokio::sync::Notify;
 
 use super::connection_state::{ConnectionState, DRAIN, EVICT, Ticks};
+use crate::metrics::{
+    Counter, Counters, Gauge, Gauges, Registry, Source,
+    catalogue::listeners::{
+        CONNECTIONS, CONNECTIONS_CLOSED_FOR_ROOM, CONNECTIONS_MAX, CONNECTIONS_TURNED_AWAY,
+    },
+};
 
 /// Connections in the reserve, on which only probes are answered.
 pub const PROBE_CONNECTIONS: usize = 16;
@@ -49,51 +50,53 @@ pub(super) enum RequestAdmission {
     None,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ListenerLabel {
-    listener: &'static str,
-}
-
 /// The metrics of every listener's connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ConnectionMetrics {
-    open: Family<ListenerLabel, Gauge>,
-    closed_for_room: Family<ListenerLabel, Counter>,
-    turned_away: Family<ListenerLabel, Counter>,
+    open: Gauges,
+    max: Gauges,
+    closed_for_room: Counters,
+    turned_away: Counters,
 }
 
 /// The metrics of one listener's connections.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionCounters {
     open: Gauge,
+    max: Gauge,
     pub(super) closed_for_room: Counter,
     pub(super) turned_away: Counter,
+}
+
+impl Default for ConnectionMetrics {
+    fn default() -> Self {
+        Self {
+            open: Gauges::new(&CONNECTIONS),
+            max: Gauges::new(&CONNECTIONS_MAX),
+            closed_for_room: Counters::new(&CONNECTIONS_CLOSED_FOR_ROOM),
+            turned_away: Counters::new(&CONNECTIONS_TURNED_AWAY),
+        }
+    }
 }
 
 impl ConnectionMetrics {
     /// The metrics of the listener of that name.
     pub fn of(&self, listener: &'static str) -> ConnectionCounters {
-        let labels = ListenerLabel { listener };
         ConnectionCounters {
-            open: self.open.get_or_create(&labels).clone(),
-            closed_for_room: self.closed_for_room.get_or_create(&labels).clone(),
-            turned_away: self.turned_away.get_or_create(&labels).clone(),
+            open: self.open.of(&[listener]),
+            max: self.max.of(&[listener]),
+            closed_for_room: self.closed_for_room.of(&[listener]),
+            turned_away: self.turned_away.of(&[listener]),
         }
     }
+}
 
-    /// Registers the metrics.
-    pub fn register(&self, registry: &mut Registry) {
-        registry.register("connections", "Open connections", self.open.clone());
-        registry.register(
-            "connections_closed_for_room",
-            "Idle connections closed for a new one at the limit of connections",
-            self.closed_for_room.clone(),
-        );
-        registry.register(
-            "connections_turned_away",
-            "Requests answered with 503 because every connection at the limit was busy",
-            self.turned_away.clone(),
-        );
+impl Source for ConnectionMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.add(self.open.clone());
+        registry.add(self.max.clone());
+        registry.add(self.closed_for_room.clone());
+        registry.add(self.turned_away.clone());
     }
 }
 
@@ -142,6 +145,7 @@ impl Slot {
 
 impl ConnectionSlots {
     pub(super) fn new(max: usize, counts: ConnectionCounters) -> Self {
+        counts.max.set(i64::try_from(max).unwrap_or(i64::MAX));
         Self {
             max,
             counts,

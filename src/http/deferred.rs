@@ -6,13 +6,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family},
-    registry::Registry,
+use crate::{
+    domain::{ClientName, Flow, listed_enum::listed_enum},
+    metrics::{
+        Counter, Counters, Registry, Source,
+        catalogue::customers::{BATCH_LOOKUPS, PREFETCHES},
+    },
 };
-
-use crate::domain::{ClientName, Flow, listed_enum::listed_enum};
 
 /// Prefetches of one client at once. At a tenth of a second for a call they are 160 a second, three times the usual call
 /// budget: more would wait in vain.
@@ -68,17 +68,14 @@ listed_enum! {
     }
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OutcomeLabel {
-    outcome: &'static str,
-}
-
 /// Bounds and counts what no person waits for.
 #[derive(Debug)]
 pub struct DeferredWork {
     running: Mutex<Running>,
-    prefetches: Family<OutcomeLabel, Counter>,
-    batch_lookups: Family<OutcomeLabel, Counter>,
+    prefetches: Counters,
+    prefetches_of: [Counter; PrefetchOutcome::COUNT],
+    batch_lookups: Counters,
+    batch_lookups_of: [Counter; BatchOutcome::COUNT],
 }
 
 /// How many are under way. Bounded by the number of clients, and by [`MAX_PREFETCHES`].
@@ -103,55 +100,35 @@ pub(super) struct BatchSlot {
 }
 
 impl Default for DeferredWork {
-    /// With every series of its metrics, so that each is there before its first event.
     fn default() -> Self {
-        let prefetches = Family::<OutcomeLabel, Counter>::default();
-        for outcome in PrefetchOutcome::ALL.map(PrefetchOutcome::as_str) {
-            let _ = prefetches.get_or_create(&OutcomeLabel { outcome });
-        }
-        let batch_lookups = Family::<OutcomeLabel, Counter>::default();
-        for outcome in BatchOutcome::ALL.map(BatchOutcome::as_str) {
-            let _ = batch_lookups.get_or_create(&OutcomeLabel { outcome });
-        }
+        let prefetches = Counters::new(&PREFETCHES);
+        let batch_lookups = Counters::new(&BATCH_LOOKUPS);
         Self {
             running: Mutex::default(),
+            prefetches_of: prefetches.each(&[], PrefetchOutcome::ALL.map(PrefetchOutcome::as_str)),
             prefetches,
+            batch_lookups_of: batch_lookups.each(&[], BatchOutcome::ALL.map(BatchOutcome::as_str)),
             batch_lookups,
         }
     }
 }
 
-impl DeferredWork {
-    /// Registers the metrics.
-    pub fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "prefetches",
-            "Prefetches by what became of them",
-            self.prefetches.clone(),
-        );
-        registry.register(
-            "batch_lookups",
-            "Look-ups of batches by what became of them",
-            self.batch_lookups.clone(),
-        );
+impl Source for DeferredWork {
+    fn register(&self, registry: &mut Registry) {
+        registry.add(self.prefetches.clone());
+        registry.add(self.batch_lookups.clone());
     }
+}
 
+impl DeferredWork {
     /// Counts a prefetch.
     pub(super) fn count_prefetch(&self, outcome: PrefetchOutcome) {
-        let outcome = outcome.as_str();
-        self.prefetches
-            .get_or_create(&OutcomeLabel { outcome })
-            .inc();
+        self.prefetches_of[outcome as usize].inc();
     }
 
     /// Counts so many look-ups of a batch.
     pub(super) fn count_look_ups(&self, outcome: BatchOutcome, number: usize) {
-        if number > 0 {
-            let outcome = outcome.as_str();
-            self.batch_lookups
-                .get_or_create(&OutcomeLabel { outcome })
-                .inc_by(number as u64);
-        }
+        self.batch_lookups_of[outcome as usize].inc_by(number as u64);
     }
 
     /// A place for a prefetch, unless as many are under way as may be.

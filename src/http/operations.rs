@@ -14,7 +14,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, header, request::Parts};
-use prometheus_client::registry::Registry;
 use secrecy::ExposeSecret;
 
 pub use self::{
@@ -31,7 +30,7 @@ use super::{
     probe::Readiness,
     request_id,
 };
-use crate::{clock::Tick, customer::CustomerService, domain::RequestId};
+use crate::{clock::Tick, customer::CustomerService, domain::RequestId, metrics::Registry};
 
 /// The media type of metrics.
 const OPENMETRICS: HeaderValue =
@@ -143,10 +142,10 @@ impl FromRequestParts<OperationsState> for Operator {
     }
 }
 
-pub(super) async fn metrics(State(state): State<OperationsState>) -> Response {
-    let mut text = String::new();
-    match prometheus_client::encoding::text::encode(&mut text, &state.registry) {
-        Ok(()) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
-        Err(_) => ApiError::new(Code::Internal).into_response(),
-    }
+/// Outside the async workers: counting entries and descriptors takes a while.
+pub(super) async fn metrics(State(state): State<OperationsState>) -> Result<Response, ApiError> {
+    let registry = Arc::clone(&state.registry);
+    let text = state.run_blocking(move |_| registry.encode()).await?;
+    let text = text.map_err(|_| ApiError::new(Code::Internal))?;
+    Ok(([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response())
 }

@@ -1,96 +1,59 @@
 //! Metrics of answered requests, and their log events. Neither contains a URL, a body, or a header of the caller's
 //! other than a well-formed request id.
 //!
-//! Hits are frequent, so the series of every cache status is created at the start: a request needs no look-up by label.
+//! Hits are frequent, so the series of every cache status is looked up at the start: a request needs no look-up by label.
 
 use std::time::Duration;
 
 use http::StatusCode;
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
-    registry::Registry,
-};
 use tracing::Level;
 
 use super::{error::Code, routes::RouteLabel};
 use crate::{
     customer::CacheStatus,
     domain::{ContactId, Digester, RequestId},
+    metrics::{
+        Counter, Counters, Histogram, Histograms, Registry, Source,
+        catalogue::customers::{
+            CUSTOMER_FAST_PATH, CUSTOMER_NOT_MODIFIED, CUSTOMER_REQUEST_DURATION, PROBLEMS_TOTAL,
+        },
+    },
     telemetry::Limit,
 };
-
-/// The bounds of the duration buckets, in seconds, from a hit over a call to Engage to a caller's time-out.
-const SECONDS: [f64; 12] = [
-    0.000_1, 0.000_25, 0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct CacheLabel {
-    cache: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct CodeLabel {
-    code: &'static str,
-    status: u16,
-}
 
 /// Metrics of answered requests.
 #[derive(Debug)]
 pub struct RequestMetrics {
-    by_cache_status: [Histogram; CacheStatus::ALL.len()],
-    durations: Family<CacheLabel, Histogram, fn() -> Histogram>,
+    durations: Histograms,
+    duration_of: [Histogram; CacheStatus::ALL.len()],
     not_modified: Counter,
     fast_path: Counter,
-    refusals: Family<CodeLabel, Counter>,
+    problems: Counters,
 }
 
 impl Default for RequestMetrics {
     fn default() -> Self {
-        let histogram: fn() -> Histogram = || Histogram::new(SECONDS);
-        let durations = Family::new_with_constructor(histogram);
-        let of = |status: CacheStatus| {
-            let labels = CacheLabel {
-                cache: status.as_str(),
-            };
-            durations.get_or_create(&labels).clone()
-        };
+        let durations = Histograms::new(&CUSTOMER_REQUEST_DURATION);
         Self {
-            by_cache_status: CacheStatus::ALL.map(of),
-            durations: durations.clone(),
+            duration_of: durations.each(&[], CacheStatus::ALL.map(CacheStatus::as_str)),
+            durations,
             not_modified: Counter::default(),
             fast_path: Counter::default(),
-            refusals: Family::default(),
+            problems: Counters::new(&PROBLEMS_TOTAL),
         }
     }
 }
 
-impl RequestMetrics {
-    /// Registers the metrics.
-    pub fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "customer_request_duration_seconds",
-            "Duration of responses about customers, by what the cache did",
-            self.durations.clone(),
-        );
-        registry.register(
-            "customer_not_modified",
-            "Responses about customers that were a 304",
-            self.not_modified.clone(),
-        );
-        registry.register(
-            "customer_fast_path",
-            "Responses about customers that the fast path wrote, without hyper",
-            self.fast_path.clone(),
-        );
-        registry.register(
-            "refusals",
-            "Requests answered with a problem, by its code",
-            self.refusals.clone(),
-        );
+impl Source for RequestMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.add(self.durations.clone());
+        registry.add_single(&CUSTOMER_NOT_MODIFIED, &self.not_modified);
+        registry.add_single(&CUSTOMER_FAST_PATH, &self.fast_path);
+        registry.add(self.problems.clone());
     }
+}
 
+impl RequestMetrics {
     /// How many responses the fast path wrote.
     pub fn fast_path_total(&self) -> u64 {
         self.fast_path.get()
@@ -109,18 +72,14 @@ impl RequestMetrics {
         cache_status: Option<CacheStatus>,
         took: Duration,
     ) {
-        let status = status.as_u16();
         if let Some(cache_status) = cache_status {
-            self.by_cache_status[cache_status as usize].observe(took.as_secs_f64());
-            if status == 304 {
+            self.duration_of[cache_status as usize].observe(took);
+            if status == StatusCode::NOT_MODIFIED {
                 self.not_modified.inc();
             }
         }
         if let Some(code) = code {
-            let code = code.label();
-            self.refusals
-                .get_or_create(&CodeLabel { code, status })
-                .inc();
+            self.problems.of(&[code.label(), status.as_str()]).inc();
         }
     }
 }

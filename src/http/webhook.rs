@@ -19,7 +19,6 @@ use std::{
 use axum::{body::Body, extract::State};
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
-use prometheus_client::registry::Registry;
 
 use self::{
     bodies::{BodyBuffers, BodyDropped},
@@ -36,12 +35,11 @@ use super::{
 use crate::{
     clock::{Clock, Tick},
     customer::{Announced, CustomerService, Delivery, WebhookMessage},
+    metrics::{Registry, Source, catalogue::values::UNREAD},
     webhook::{WebhookError, WebhookEvent, WebhookReader},
 };
 
 const CHALLENGE: &str = "Svix realm=\"engage-bff webhooks\"";
-/// The event label of deliveries whose body was not read.
-const UNREAD: &str = "(unread)";
 /// A body that is too large to be kept is still read, to verify its signature: up to this multiple of `max_body`, or up
 /// to `READ_ON_BYTES` if that is more.
 const READ_ON: usize = 4;
@@ -76,6 +74,12 @@ enum Refused {
     NotShared,
 }
 
+impl Source for WebhookReceiver {
+    fn register(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
+    }
+}
+
 impl WebhookReceiver {
     /// A receiver of deliveries whose timestamp differs by at most `tolerance` from now, and whose body has at most
     /// `max_body` bytes and arrives within `body_timeout`.
@@ -91,11 +95,6 @@ impl WebhookReceiver {
             bodies: BodyBuffers::new(max_body),
             metrics: DeliveryMetrics::default(),
         }
-    }
-
-    /// Registers the metrics.
-    pub fn register(&self, registry: &mut Registry) {
-        self.metrics.register(registry);
     }
 
     async fn receive(

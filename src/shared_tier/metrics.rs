@@ -2,56 +2,53 @@
 
 use std::time::Duration;
 
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
-    registry::Registry,
+use crate::{
+    domain::listed_enum::listed_enum,
+    metrics::{
+        Counters, Histogram, Histograms, Registry, Source,
+        catalogue::shared_tier::{
+            SHARED_TIER_ANNOUNCEMENTS, SHARED_TIER_OPERATION_DURATION, SHARED_TIER_OPERATIONS,
+            SHARED_TIER_STREAM_ENTRIES, SHARED_TIER_STREAM_GAPS, SHARED_TIER_VALUES_UNREADABLE,
+        },
+    },
 };
 
-/// Bounds of the duration buckets, in seconds: from a server in the same machine to far beyond the usual time-out.
-const SECONDS: [f64; 9] = [
-    0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1,
-];
-
-/// An operation of the backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Operation {
-    Connect,
-    Open,
-    Rewrap,
-    Fetch,
-    Store,
-    Release,
-    Invalidate,
-    Advance,
-    Read,
-    Beat,
-    LeaseTokens,
-    Pause,
-    Peek,
-    Sweep,
+listed_enum! {
+    /// An operation of the backend.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(super) enum Operation {
+        /// Connects to the server.
+        Connect => "connect",
+        /// Enters the current epoch.
+        Open => "open",
+        /// Wraps an epoch's secret with another key.
+        Rewrap => "rewrap",
+        /// Reads, or leases the right to fetch.
+        Fetch => "fetch",
+        /// Stores what was fetched.
+        Store => "store",
+        /// Gives up a lease.
+        Release => "release",
+        /// Announces an invalidation.
+        Invalidate => "invalidate",
+        /// Begins another epoch.
+        Advance => "advance",
+        /// Reads the stream.
+        Read => "read",
+        /// Writes a heartbeat.
+        Beat => "beat",
+        /// Leases tokens of the call budget.
+        LeaseTokens => "lease_tokens",
+        /// Announces a pause of all calls.
+        Pause => "pause",
+        /// Reads what is stored, for an explanation.
+        Peek => "peek",
+        /// Removes what ended epochs left.
+        Sweep => "sweep",
+    }
 }
 
 impl Operation {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Operation::Connect => "connect",
-            Operation::Open => "open",
-            Operation::Rewrap => "rewrap",
-            Operation::Fetch => "fetch",
-            Operation::Store => "store",
-            Operation::Release => "release",
-            Operation::Invalidate => "invalidate",
-            Operation::Advance => "advance",
-            Operation::Read => "read",
-            Operation::Beat => "beat",
-            Operation::LeaseTokens => "lease_tokens",
-            Operation::Pause => "pause",
-            Operation::Peek => "peek",
-            Operation::Sweep => "sweep",
-        }
-    }
-
     /// Whether its duration says how far away the server is: it neither waits nor takes several round trips.
     pub(super) const fn is_round_trip(self) -> bool {
         !matches!(
@@ -61,129 +58,71 @@ impl Operation {
     }
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfOperation {
-    operation: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfOutcome {
-    operation: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfKind {
-    kind: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfReason {
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfAnnouncement {
-    outcome: &'static str,
-}
-
 /// Metrics of the shared tier.
 #[derive(Debug)]
 pub(super) struct Metrics {
-    operations: Family<OfOutcome, Counter>,
-    durations: Family<OfOperation, Histogram, fn() -> Histogram>,
-    unreadable: Family<OfKind, Counter>,
-    entries: Family<OfKind, Counter>,
-    gaps: Family<OfReason, Counter>,
-    announcements: Family<OfAnnouncement, Counter>,
+    operations: Counters,
+    durations: Histograms,
+    duration_of: [Histogram; Operation::COUNT],
+    unreadable: Counters,
+    entries: Counters,
+    gaps: Counters,
+    announcements: Counters,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let durations: fn() -> Histogram = || Histogram::new(SECONDS);
+        let durations = Histograms::new(&SHARED_TIER_OPERATION_DURATION);
         Self {
-            operations: Family::default(),
-            durations: Family::new_with_constructor(durations),
-            unreadable: Family::default(),
-            entries: Family::default(),
-            gaps: Family::default(),
-            announcements: Family::default(),
+            operations: Counters::new(&SHARED_TIER_OPERATIONS),
+            duration_of: durations.each(&[], Operation::ALL.map(Operation::as_str)),
+            durations,
+            unreadable: Counters::new(&SHARED_TIER_VALUES_UNREADABLE),
+            entries: Counters::new(&SHARED_TIER_STREAM_ENTRIES),
+            gaps: Counters::new(&SHARED_TIER_STREAM_GAPS),
+            announcements: Counters::new(&SHARED_TIER_ANNOUNCEMENTS),
         }
     }
 }
 
-impl Metrics {
-    /// Registers the metrics.
-    pub(super) fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "shared_tier_operations",
-            "Finished operations of the shared tier, by outcome",
-            self.operations.clone(),
-        );
-        registry.register(
-            "shared_tier_operation_duration_seconds",
-            "Duration of operations of the shared tier",
-            self.durations.clone(),
-        );
-        registry.register(
-            "shared_tier_values_unreadable",
-            "Values of the shared tier that could not be read, by kind",
-            self.unreadable.clone(),
-        );
-        registry.register(
-            "shared_tier_stream_entries",
-            "Entries of the stream of invalidations that were read, by kind",
-            self.entries.clone(),
-        );
-        registry.register(
-            "shared_tier_stream_gaps",
-            "Number of times invalidations may have been missed and memory was dropped, by reason",
-            self.gaps.clone(),
-        );
-        registry.register(
-            "shared_tier_announcements",
-            "Invalidations for all replicas, by outcome",
-            self.announcements.clone(),
-        );
+impl Source for Metrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.add(self.operations.clone());
+        registry.add(self.durations.clone());
+        registry.add(self.unreadable.clone());
+        registry.add(self.entries.clone());
+        registry.add(self.gaps.clone());
+        registry.add(self.announcements.clone());
     }
+}
 
+impl Metrics {
     pub(super) fn ended(&self, operation: Operation, outcome: &'static str) {
-        let operation = operation.as_str();
-        self.operations
-            .get_or_create(&OfOutcome { operation, outcome })
-            .inc();
+        self.operations.of(&[operation.as_str(), outcome]).inc();
     }
 
     pub(super) fn took(&self, operation: Operation, took: Duration) {
-        let operation = operation.as_str();
-        self.durations
-            .get_or_create(&OfOperation { operation })
-            .observe(took.as_secs_f64());
+        self.duration_of[operation as usize].observe(took);
     }
 
     pub(super) fn unreadable(&self, kind: &'static str) {
-        self.unreadable.get_or_create(&OfKind { kind }).inc();
+        self.unreadable.of(&[kind]).inc();
     }
 
     pub(super) fn entry(&self, kind: &'static str) {
-        self.entries.get_or_create(&OfKind { kind }).inc();
+        self.entries.of(&[kind]).inc();
     }
 
     pub(super) fn gap(&self, reason: &'static str) {
-        self.gaps.get_or_create(&OfReason { reason }).inc();
+        self.gaps.of(&[reason]).inc();
     }
 
     pub(super) fn announced(&self, outcome: &'static str) {
-        self.announcements
-            .get_or_create(&OfAnnouncement { outcome })
-            .inc();
+        self.announcements.of(&[outcome]).inc();
     }
 
     #[cfg(test)]
     pub(super) fn operations(&self, operation: Operation, outcome: &'static str) -> u64 {
-        let operation = operation.as_str();
-        self.operations
-            .get_or_create(&OfOutcome { operation, outcome })
-            .get()
+        self.operations.of(&[operation.as_str(), outcome]).get()
     }
 }

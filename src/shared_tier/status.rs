@@ -2,13 +2,12 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric as _},
-    metrics::{MetricType, gauge::ConstGauge},
-};
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
 use super::Inner;
+use crate::metrics::catalogue::shared_tier::{
+    SHARED_TIER_AVAILABLE, SHARED_TIER_CAUGHT_UP, SHARED_TIER_REPLICAS,
+};
 
 /// The state of the tier.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,27 +63,11 @@ impl fmt::Debug for Gauges {
 impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let status = self.0.status();
-        for (name, help, value) in [
-            (
-                "shared_tier_available",
-                "Whether the shared tier is in use: 0 while it can't be",
-                Some(f64::from(u8::from(status.is_available))),
-            ),
-            (
-                "shared_tier_replicas",
-                "Replicas that share the tier, this one included",
-                Some(f64::from(status.replicas)),
-            ),
-            (
-                "shared_tier_caught_up_seconds",
-                "Seconds since the moment until which every invalidation was applied",
-                status.stream_age.map(|age| age.as_secs_f64()),
-            ),
-        ] {
-            if let Some(value) = value {
-                let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-                ConstGauge::new(value).encode(gauge)?;
-            }
+        let is_available = u64::from(status.is_available);
+        SHARED_TIER_AVAILABLE.write_value(&mut encoder, is_available)?;
+        SHARED_TIER_REPLICAS.write_value(&mut encoder, status.replicas)?;
+        if let Some(age) = status.stream_age {
+            SHARED_TIER_CAUGHT_UP.write_value(&mut encoder, age.as_secs_f64())?;
         }
         Ok(())
     }

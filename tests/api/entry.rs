@@ -202,7 +202,7 @@ async fn operations_refusals_are_audited_up_to_ten_at_once() {
         assert!(!event.contains("evil"), "{event}");
     }
     let metrics = app.operations("/metrics").await;
-    let line = "engage_bff_refusals_total{code=\"Forbidden\",status=\"403\"} 50";
+    let line = "engage_bff_problems_total{code=\"Forbidden\",status=\"403\"} 50";
     assert!(metrics.text().contains(line), "{}", metrics.text());
 }
 

@@ -26,12 +26,14 @@ fn names(answer: &Answer) -> Value {
     accounts.map(|account| account["name"].clone()).collect()
 }
 
-/// The age of the list, as the metrics write it.
+/// The age of the list: the metrics write when it was read, or 0.
 async fn age(app: &TestApp) -> Option<f64> {
     let metrics = app.operations("/metrics").await;
-    let name = "engage_bff_engage_point_definitions_age_seconds ";
+    let name = "engage_bff_engage_point_definitions_read_timestamp_seconds ";
     let line = metrics.text().lines().find_map(|l| l.strip_prefix(name));
-    line.map(|age| age.parse().expect("a number"))
+    let read: f64 = line?.parse().expect("a number");
+    let now = app.customers.clock().now().wall.as_duration();
+    (read > 0.0).then(|| (now.as_secs_f64() - read).round())
 }
 
 /// A service that is about to read the definitions: nothing has run yet when this returns.

@@ -98,8 +98,8 @@ async fn metrics_count_upstream_calls_by_group_and_outcome() {
         "engage_bff_engage_calls_total{group=\"points\",outcome=\"ok\"} 1",
         "engage_bff_engage_call_duration_seconds_count{group=\"overview\"} 2",
         "engage_bff_engage_breaker_state{group=\"overview\"} 0",
-        "engage_bff_engage_in_flight 0.0",
-        "engage_bff_cache_records 1.0",
+        "engage_bff_engage_in_flight 0",
+        "engage_bff_cache_records 1",
     ] {
         let is_present = metrics.text().lines().any(|text| text == line);
         assert!(is_present, "no {line} in {}", metrics.text());

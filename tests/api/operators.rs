@@ -173,7 +173,7 @@ async fn disabled_cache_neither_serves_nor_stores() {
     assert_eq!(ready.at("/cache/enabled"), false);
     assert_eq!(ready.at("/cache/records"), 0);
     let metrics = app.operations("/metrics").await;
-    assert!(metrics.text().contains("engage_bff_cache_enabled 0.0\n"));
+    assert!(metrics.text().contains("engage_bff_cache_enabled 0\n"));
     change(&app);
     for query in [&by_email(), &bo, &by_email()] {
         let calls = app.engage.total_calls();

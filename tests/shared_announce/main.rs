@@ -2,6 +2,7 @@
 //! of the tier.
 
 mod changed;
+mod metrics;
 mod operators;
 mod purges;
 mod readiness;

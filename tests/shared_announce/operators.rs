@@ -83,8 +83,8 @@ async fn metrics_include_those_of_the_tier() {
     let metrics = world.a.operations("/metrics").await;
     let text = String::from_utf8(metrics.body).expect("text");
     for line in [
-        "engage_bff_shared_tier_available 1.0\n",
-        "engage_bff_shared_tier_replicas 2.0\n",
+        "engage_bff_shared_tier_available 1\n",
+        "engage_bff_shared_tier_replicas 2\n",
         "engage_bff_shared_tier_caught_up_seconds 0.",
         "engage_bff_shared_tier_operations_total{operation=\"fetch\",outcome=\"leased\"} ",
         "engage_bff_shared_tier_operation_duration_seconds_count{operation=\"store\"} ",

@@ -6,13 +6,13 @@ use engage_bff::{
     cache::FetchStart,
     clock::{Clock, ManualClock, Tick},
     domain::{ContactId, PartSet},
+    metrics::{Registry, Source as _},
     shared_tier::{
         AliasFill, Announced, Announcement, Found, NotShared, Overtaken, Scope, SharedFill,
         SharedLease, SharedTier, StreamEvent, TokenRequest, Unavailable, Wanted, protocol::Backend,
     },
 };
 use jiff::Timestamp;
-use prometheus_client::{encoding::text::encode, registry::Registry};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
@@ -207,8 +207,8 @@ impl Replica {
 
     /// The value of a metric, by the beginning of its line.
     pub(crate) fn metric(&self, line: &str) -> f64 {
-        let mut text = String::new();
-        encode(&mut text, &self.registry).expect("metrics");
+        let text = self.registry.encode().expect("metrics");
+        let text = text.replace("engage_bff_", "");
         let value = text.lines().find_map(|found| found.strip_prefix(line));
         value.map_or(0.0, |value| value.trim().parse().expect("a number"))
     }

@@ -1,18 +1,17 @@
 //! What operators learn of reloads: log events, metrics, and the state in `/readyz`.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicU64};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
-};
 
 use crate::{
     clock::Clock,
     config::{Config, Mistakes},
     http::{ConfigurationStatus, Reloaded},
+    metrics::{
+        Counters, Gauge, Registry, Source,
+        catalogue::process::{LAST_RELOAD_FAILED, LAST_RELOAD_SUCCESS, RELOADS},
+    },
 };
 
 const SUCCEEDED: &str = "succeeded";
@@ -20,15 +19,18 @@ const FAILED: &str = "failed";
 
 pub(super) struct Report {
     status: Mutex<ConfigurationStatus>,
-    reloads: Family<Labels, Counter>,
-    last_success: Gauge<f64, AtomicU64>,
+    reloads: Counters,
+    last_success: Gauge,
     last_failed: Gauge,
     clock: Clock,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Labels {
-    outcome: &'static str,
+impl Source for Report {
+    fn register(&self, registry: &mut Registry) {
+        registry.add(self.reloads.clone());
+        registry.add_single(&LAST_RELOAD_SUCCESS, &self.last_success);
+        registry.add_single(&LAST_RELOAD_FAILED, &self.last_failed);
+    }
 }
 
 impl Report {
@@ -39,34 +41,13 @@ impl Report {
                 warnings: warnings(config),
                 ..ConfigurationStatus::default()
             }),
-            reloads: Family::default(),
+            reloads: Counters::new(&RELOADS),
             last_success: Gauge::default(),
             last_failed: Gauge::default(),
             clock,
         };
-        for outcome in [SUCCEEDED, FAILED] {
-            drop(report.reloads.get_or_create(&Labels { outcome }));
-        }
-        report.last_success.set(seconds(report.now()));
+        report.last_success.set(report.now().as_second());
         report
-    }
-
-    pub(super) fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "reloads",
-            "Reloads of the configuration, by outcome",
-            self.reloads.clone(),
-        );
-        registry.register(
-            "last_reload_success_timestamp_seconds",
-            "When the configuration in force was loaded, in seconds since 1970",
-            self.last_success.clone(),
-        );
-        registry.register(
-            "last_reload_failed",
-            "Whether the last reload failed, so that an earlier configuration is in force",
-            self.last_failed.clone(),
-        );
     }
 
     pub(super) fn status(&self) -> ConfigurationStatus {
@@ -77,7 +58,7 @@ impl Report {
     pub(super) fn succeeded(&self, reloaded: &Reloaded, config: &Config) {
         let now = self.now();
         self.count(SUCCEEDED);
-        self.last_success.set(seconds(now));
+        self.last_success.set(now.as_second());
         self.last_failed.set(0);
         let mut status = self.locked();
         status.warnings = warnings(config);
@@ -112,7 +93,7 @@ impl Report {
     }
 
     fn count(&self, outcome: &'static str) {
-        self.reloads.get_or_create(&Labels { outcome }).inc();
+        self.reloads.of(&[outcome]).inc();
     }
 
     fn now(&self) -> Timestamp {
@@ -127,8 +108,4 @@ impl Report {
 /// Settings that are valid and seldom intended.
 fn warnings(config: &Config) -> Vec<String> {
     config.warnings().iter().map(ToString::to_string).collect()
-}
-
-fn seconds(time: Timestamp) -> f64 {
-    time.as_duration().as_secs_f64()
 }

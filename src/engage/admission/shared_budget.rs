@@ -307,6 +307,15 @@ impl SharedBudget {
         }
     }
 
+    /// Calls a second, and calls at once: of all replicas, or of this replica's own share.
+    pub(super) fn limits(&self, now: Tick) -> (f64, f64) {
+        if self.is_shared(now) {
+            (self.rate, self.burst)
+        } else {
+            self.own.limits()
+        }
+    }
+
     fn is_shared(&self, now: Tick) -> bool {
         self.contact == Contact::Kept && now < self.own_from
     }

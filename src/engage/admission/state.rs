@@ -146,7 +146,7 @@ impl Shared {
         };
         let decision = wait.decision(&mut requesters, now).await;
         wait.is_decided = true;
-        decision.inspect_err(|error| self.metrics.refused(error))
+        decision.inspect_err(|error| self.metrics.not_made(error))
     }
 
     /// Returns a permit and admits the calls that wait for one.

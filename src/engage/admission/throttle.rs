@@ -197,6 +197,14 @@ impl Throttle {
         }
     }
 
+    /// Calls a second, and calls at once, that may be made now.
+    pub(super) fn limits(&self, now: Tick) -> (f64, f64) {
+        match &self.tokens {
+            Tokens::Own(bucket) => bucket.limits(),
+            Tokens::Shared(budget) => budget.limits(now),
+        }
+    }
+
     /// The state of a shared budget.
     pub(super) fn shared_budget(&self, now: Tick) -> Option<SharedBudgetSnapshot> {
         match &self.tokens {

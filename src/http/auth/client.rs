@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
@@ -14,6 +13,7 @@ use crate::{
     config::{self, Scope},
     customer::view::View,
     domain::{Channel, ClientName, ContactId, IdentifierKind},
+    metrics::Counter,
     rate::Bucket,
 };
 

@@ -8,11 +8,10 @@ use std::{
     time::Duration,
 };
 
-use prometheus_client::metrics::counter::Counter;
-
 use crate::{
     clock::{Clock, Tick},
     domain::{ClientName, ContactId},
+    metrics::Counter,
 };
 
 /// The window in which contacts are counted.

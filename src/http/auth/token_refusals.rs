@@ -1,46 +1,37 @@
 //! The refused tokens, in the log and in a metric, each with the reason that its caller does not get. Neither contains
 //! anything of the token.
 
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family},
-    registry::Registry,
-};
 use tracing::Level;
 
 use super::{super::log_context::LogContext, token::TokenRefusal};
-use crate::{clock::Clock, domain::ClientName, telemetry::Limit};
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct WhyLabel {
-    why: &'static str,
-}
+use crate::{
+    clock::Clock,
+    domain::ClientName,
+    metrics::{Counter, Counters, Registry, Source, catalogue::customers::TOKEN_REFUSALS},
+    telemetry::Limit,
+};
 
 /// Counts and logs refused tokens. Anyone can cause them, so the events are limited.
 pub(super) struct TokenRefusals {
-    total: Family<WhyLabel, Counter>,
+    total: Counters,
+    each: [Counter; TokenRefusal::COUNT],
     limit: Limit,
 }
 
+impl Source for TokenRefusals {
+    fn register(&self, registry: &mut Registry) {
+        registry.add(self.total.clone());
+    }
+}
+
 impl TokenRefusals {
-    /// With every series of the metric, so that each is there before its first event.
     pub(super) fn new(clock: &Clock) -> Self {
-        let total = Family::<WhyLabel, Counter>::default();
-        for why in TokenRefusal::ALL.map(TokenRefusal::as_str) {
-            let _ = total.get_or_create(&WhyLabel { why });
-        }
+        let total = Counters::new(&TOKEN_REFUSALS);
         Self {
+            each: total.each(&[], TokenRefusal::ALL.map(TokenRefusal::as_str)),
             total,
             limit: Limit::new("tokens", clock.clone()),
         }
-    }
-
-    pub(super) fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "token_refusals",
-            "Refused shoppers' tokens, by reason",
-            self.total.clone(),
-        );
     }
 
     /// `client`: the one whose valid key came with the token.
@@ -50,8 +41,8 @@ impl TokenRefusals {
         client: Option<&ClientName>,
         context: &LogContext,
     ) {
+        self.each[why as usize].inc();
         let why = why.as_str();
-        self.total.get_or_create(&WhyLabel { why }).inc();
         if tracing::enabled!(Level::INFO) && self.limit.allows() {
             tracing::info!(
                 request_id = context.request_id.as_str(),

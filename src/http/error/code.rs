@@ -80,6 +80,7 @@ impl Code {
             | Self::PreconditionFailed
             | Self::PayloadTooLarge
             | Self::UnsupportedMediaType
+            | Self::InvalidConfiguration
             | Self::HeadTooLarge
             | Self::InvalidSystemConfiguration
             | Self::UpstreamUnauthorized

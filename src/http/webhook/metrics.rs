@@ -1,33 +1,25 @@
-//! The metrics of deliveries. Labels are outcomes and known events, never text of a sender's.
+//! Metrics of deliveries. Labels are outcomes and known events, never text of a sender's.
 
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family},
-    registry::Registry,
-};
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct DeliveryLabels {
-    event: &'static str,
-    outcome: &'static str,
-}
+use crate::metrics::{Counters, Registry, Source, catalogue::listeners::WEBHOOKS};
 
 /// Counts deliveries by event and outcome.
-#[derive(Debug, Default)]
-pub(super) struct DeliveryMetrics(Family<DeliveryLabels, Counter>);
+#[derive(Debug)]
+pub(super) struct DeliveryMetrics(Counters);
+
+impl Default for DeliveryMetrics {
+    fn default() -> Self {
+        Self(Counters::new(&WEBHOOKS))
+    }
+}
+
+impl Source for DeliveryMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.add(self.0.clone());
+    }
+}
 
 impl DeliveryMetrics {
-    pub(super) fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "webhooks",
-            "Deliveries of Engage's webhooks, by event and outcome",
-            self.0.clone(),
-        );
-    }
-
     pub(super) fn count(&self, event: &'static str, outcome: &'static str) {
-        self.0
-            .get_or_create(&DeliveryLabels { event, outcome })
-            .inc();
+        self.0.of(&[event, outcome]).inc();
     }
 }

@@ -15,7 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The longest pause.
 const PAUSE: Duration = Duration::from_secs(5);
 const OPENINGS: &str = "engage_bff_engage_breaker_openings_total{group=\"overview\"}";
-const REFUSED: &str = "engage_bff_engage_refused_total{reason=\"breaker_open\"}";
+const REFUSED: &str = "engage_bff_engage_calls_not_made_total{reason=\"breaker_open\"}";
 
 /// A service whose overview breaker was just opened by twenty failures.
 async fn open() -> TestApp {

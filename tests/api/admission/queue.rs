@@ -164,7 +164,7 @@ async fn full_queue_rejects_the_least_urgent_call_at_once() {
     app.advance(SECOND / 2);
     second.await.expect("an answer").assert_ok();
     assert_eq!(app.engage.total_calls(), 4);
-    let line = "engage_bff_engage_refused_total{reason=\"over_budget\"}";
+    let line = "engage_bff_engage_calls_not_made_total{reason=\"over_budget\"}";
     assert!((metric(&app, line).await - 3.0).abs() < 0.5);
 }
 

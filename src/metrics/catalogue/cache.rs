@@ -1,0 +1,28 @@
+//! What is cached.
+
+use super::families;
+use crate::metrics::Kind::{Counter, Gauge};
+
+families! {
+    CACHE_ENABLED = Gauge, "cache_enabled" []:
+        "Whether the cache is in use: 0 if an operator switched it off", "";
+    CACHE_RECORDS = Gauge, "cache_records" []:
+        "Cached contacts", "";
+    CACHE_RECORD_BYTES = Gauge, "cache_record_bytes" []:
+        "Estimated bytes of the cached contacts", "";
+    CACHE_MAX_BYTES = Gauge, "cache_max_bytes" []:
+        "Most bytes of everything that is cached", "`cache.max_size`";
+    CACHE_ALIASES = Gauge, "cache_aliases" []:
+        "Cached identifiers that lead to a contact", "";
+    CACHE_NEGATIVES = Gauge, "cache_negatives" []:
+        "Cached identifiers that lead to no single contact", "";
+    CACHE_FAILURES = Gauge, "cache_failures" []:
+        "Calls that failed for one contact and are within their back-off", "";
+    CACHE_HISTORIES = Gauge, "cache_histories" []:
+        "Cached parts of contacts' histories", "";
+    CACHE_HISTORY_BYTES = Gauge, "cache_history_bytes" []:
+        "Estimated bytes of the cached parts of contacts' histories", "";
+    UNIQUE_IDENTIFIER_CONFLICTS = Counter, "unique_identifier_conflicts_total" [kind]:
+        "Identifiers of a kind that is configured as unique that two contacts had, by kind",
+        "only the kinds in `identifiers.unique`";
+}

@@ -1,0 +1,43 @@
+//! Responses about customers, and who requests them.
+
+use super::{families, values};
+use crate::metrics::Kind::{Counter, Histogram};
+
+/// From a hit, some ten microseconds, over a call to Engage to a caller's time-out.
+const RESPONSE_SECONDS: &[f64] = &[
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+    1.0, 2.5, 5.0,
+];
+
+families! {
+    CUSTOMER_REQUEST_DURATION = Histogram(RESPONSE_SECONDS), "customer_request_duration_seconds"
+        [cache: values::CACHE_STATUSES]:
+        "Duration of responses about customers, by what the cache did",
+        "`hit`, `shared` (another replica had fetched it), `stale-if-error`, `stale-if-slow`, `stale`, `miss`, `request` (requested fresh), `bypass` (the cache is off), `guest` (about no customer, since Engage was unavailable)";
+    CUSTOMER_NOT_MODIFIED = Counter, "customer_not_modified_total" []:
+        "Responses about customers that were a 304", "";
+    CUSTOMER_FAST_PATH = Counter, "customer_fast_path_total" []:
+        "Responses about customers that the fast path wrote",
+        "a small share of the hits means that clients send header fields which [it](#the-fast-path) does not understand";
+    PROBLEMS_TOTAL = Counter, "problems_total" [code, status] from problems:
+        "Requests answered with a problem, by its code",
+        "the codes are in [API.md](API.md#errors); `(engage's)` are those of Engage that are not ours";
+    PREFETCHES = Counter, "prefetches_total" [outcome: values::PREFETCH_OUTCOMES]:
+        "Requests to have a customer cached, by what became of them",
+        "`fresh` (it was), `fetched`, `joined` (another request's call), `unknown` (no such contact, or several), `dropped` (too many at once, or the cache is off), `guarded` (the client's enumeration guard is tripped), `failed` (Engage failed, or the budget had no room in time)";
+    BATCH_LOOKUPS = Counter, "batch_lookups_total" [outcome: values::BATCH_OUTCOMES]:
+        "Look-ups of batches, by what became of them",
+        "`held` (cached), `fetched`, `unknown`, `late` (not there at the deadline), `refused` (malformed, or not allowed), `limited` (the client's rate or enumeration guard), `failed`, `abandoned` (the caller had left)";
+    CHANGES = Counter, "changes_total" [client, outcome: values::CHANGE_OUTCOMES]:
+        "Changes that callers reported, by client and outcome",
+        "`taken`, `unknown` (the identifier is cached for no contact); not accepted: `limited` (beyond `changes_per_second`), `refused` (a shopper about another contact), `not-shared` (it took effect at this replica alone), `owing` (the others have been out of reach for long: nothing was done)";
+    TOKEN_REFUSALS = Counter, "token_refusals_total" [why: values::TOKEN_REFUSALS]:
+        "Refused tokens of shoppers, by reason", "[what each means](#refused-tokens)";
+    CLIENT_PEOPLE_ALARMS = Counter, "client_people_alarms_total" [client]:
+        "Hours in which a client was sent more distinct contacts than its limit", "`people_per_hour`";
+}
+
+fn problems() -> Vec<Vec<&'static str>> {
+    let rows = values::PROBLEMS.iter();
+    rows.map(|(code, status)| vec![*code, *status]).collect()
+}

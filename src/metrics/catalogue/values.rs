@@ -1,0 +1,223 @@
+//! The values of labels. Each list is compared with the names that the code uses when its counters are created.
+
+/// What the cache did for a response.
+pub const CACHE_STATUSES: &[&str] = &[
+    "hit",
+    "shared",
+    "stale-if-error",
+    "stale-if-slow",
+    "stale",
+    "miss",
+    "request",
+    "bypass",
+    "guest",
+];
+/// Groups of Engage's endpoints.
+pub const GROUPS: &[&str] = &[
+    "overview",
+    "contacts",
+    "promotions",
+    "vouchers",
+    "points",
+    "point_definitions",
+    "point_transactions",
+    "redeemed_vouchers",
+    "purchases",
+    "changes",
+];
+/// How a call to Engage ended.
+pub const CALL_OUTCOMES: &[&str] = &[
+    "ok",
+    "rejected",
+    "not_found",
+    "not_calculated",
+    "multiple_matches",
+    "identity_mismatch",
+    "unauthorized",
+    "forbidden",
+    "invalid_system_configuration",
+    "failed",
+    "invalid",
+    "rate_limited",
+    "unreachable",
+    "timeout",
+];
+/// Why a call to Engage was not made.
+pub const NOT_MADE: &[&str] = &[
+    "over_budget",
+    "overloaded",
+    "breaker_open",
+    "rate_limited",
+    "lost",
+];
+/// The parts of a customer.
+pub const PARTS: &[&str] = &["profile", "audiences", "promotions", "vouchers", "points"];
+/// The parts of a customer and of its history.
+pub const ALL_PARTS: &[&str] = &[
+    "profile",
+    "audiences",
+    "promotions",
+    "vouchers",
+    "points",
+    "pointTransactions",
+    "redeemedVouchers",
+    "purchases",
+];
+/// What became of a prefetch.
+pub const PREFETCH_OUTCOMES: &[&str] = &[
+    "fresh", "fetched", "joined", "unknown", "dropped", "guarded", "failed",
+];
+/// What became of a look-up of a batch.
+pub const BATCH_OUTCOMES: &[&str] = &[
+    "held",
+    "fetched",
+    "unknown",
+    "late",
+    "refused",
+    "limited",
+    "failed",
+    "abandoned",
+];
+/// What became of a reported change.
+pub const CHANGE_OUTCOMES: &[&str] = &[
+    "taken",
+    "unknown",
+    "limited",
+    "refused",
+    "not-shared",
+    "owing",
+];
+/// Why a token is refused.
+pub const TOKEN_REFUSALS: &[&str] = &[
+    "issuer",
+    "audience",
+    "expired",
+    "not_yet_valid",
+    "lifetime",
+    "key",
+    "signature",
+    "algorithm",
+    "type",
+    "claim",
+    "malformed",
+    "too_large",
+    "crit",
+];
+/// How a reload ended.
+pub const RELOADS: &[&str] = &["succeeded", "failed"];
+/// The listeners.
+pub const LISTENERS: &[&str] = &["data", "operations"];
+/// The states of the webhook feed.
+pub const FEED_STATES: &[&str] = &["unknown", "working", "silent", "failing"];
+/// The kinds of events that the log may drop.
+pub const LOGS: &[&str] = &["events", "audit", "strangers"];
+/// What became of a token of the shared budget.
+pub const TOKEN_OUTCOMES: &[&str] = &["leased", "used", "returned", "lapsed"];
+/// Why a value of the shared tier counts as absent.
+pub const UNREADABLE: &[&str] = &[
+    "format", "seal", "content", "mismatch", "too_old", "missing",
+];
+/// Entries of the stream of invalidations.
+pub const STREAM_ENTRIES: &[&str] = &["heartbeat", "invalidation", "advance", "unknown"];
+/// Why invalidations may have been missed.
+pub const GAP_REASONS: &[&str] = &["chain", "unknown", "unreadable", "epoch", "rewound"];
+/// What became of an announcement.
+pub const ANNOUNCEMENTS: &[&str] = &["written", "repeated", "not_shared"];
+/// Operations of the shared tier.
+pub const OPERATIONS: &[&str] = &[
+    "connect",
+    "open",
+    "rewrap",
+    "fetch",
+    "store",
+    "release",
+    "invalidate",
+    "advance",
+    "read",
+    "beat",
+    "lease_tokens",
+    "pause",
+    "peek",
+    "sweep",
+];
+/// How an operation of the shared tier that fails ends.
+pub const FAULTS: &[&str] = &[
+    "timeout",
+    "unreachable",
+    "epoch",
+    "read_only",
+    "full",
+    "forbidden",
+    "unexpected",
+    "unavailable",
+];
+/// The label of a delivery whose body was not read.
+pub const UNREAD: &str = "(unread)";
+/// Events of Engage's webhooks.
+pub const EVENTS: &[&str] = &[
+    "contact.created",
+    "contact.updated",
+    "contact.deleted",
+    "contact.acceptsEmail.changed",
+    "contact.acceptsSms.changed",
+    "contact.acceptsPostal.changed",
+    "contact.consent.changed",
+    "point.balance.updated",
+    "loyalty.addPoints",
+    "reward.voucher.created",
+    "promotion.multichannel.assigned",
+    "(other)",
+];
+/// What became of a delivery that was read.
+pub const READ_OUTCOMES: &[&str] = &["taken", "repeated", "unaddressed", "not-shared"];
+/// Why a delivery was not read.
+pub const UNREAD_OUTCOMES: &[&str] = &[
+    "unsigned",
+    "untimely",
+    "forged",
+    "not-json",
+    "sealed",
+    "too-large",
+    "incomplete",
+    "overloaded",
+];
+/// The code of a problem, and its status.
+pub const PROBLEMS: &[(&str, &str)] = &[
+    ("MissingIdentifier", "400"),
+    ("AmbiguousIdentifier", "400"),
+    ("MissingContactType", "400"),
+    ("InvalidParameter", "400"),
+    ("NationalIdInUrl", "400"),
+    ("InvalidEmailAddress", "400"),
+    ("InvalidPhoneNumber", "400"),
+    ("InvalidSocialSecurityNumber", "400"),
+    ("InvalidContactType", "400"),
+    ("InvalidContactId", "400"),
+    ("InvalidSearchQuery", "400"),
+    ("(engage's)", "400"),
+    ("Unauthorized", "401"),
+    ("Forbidden", "403"),
+    ("ContactNotFound", "404"),
+    ("NotFound", "404"),
+    ("MethodNotAllowed", "405"),
+    ("MultipleMatches", "409"),
+    ("PreconditionFailed", "412"),
+    ("PayloadTooLarge", "413"),
+    ("UnsupportedMediaType", "415"),
+    ("InvalidConfiguration", "422"),
+    ("RateLimited", "429"),
+    ("HeadTooLarge", "431"),
+    ("Internal", "500"),
+    ("InvalidSystemConfiguration", "502"),
+    ("UpstreamUnauthorized", "502"),
+    ("UpstreamForbidden", "502"),
+    ("UpstreamFailed", "502"),
+    ("UpstreamInvalid", "502"),
+    ("IdentityMismatch", "502"),
+    ("UpstreamUnavailable", "503"),
+    ("Overloaded", "503"),
+    ("WebhookUnreadable", "503"),
+    ("NotShared", "503"),
+    ("UpstreamTimeout", "504"),
+    ("NotCached", "504"),
+];

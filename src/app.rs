@@ -41,8 +41,8 @@ use crate::{
     engage::{Admission, CallMetrics, Connections, EngageClient, Reader},
     http::{
         self, AppState, BreakerStatus, BudgetStatus, ConnectionCounters, ConnectionMetrics,
-        CurrentCredentials, DeferredWork, HttpService, Listener, OperationsState, Readiness,
-        ReportMetrics, RequestMetrics, UpstreamStatus, WebhookReceiver,
+        CurrentCredentials, Decisions, DeferredWork, HttpService, Listener, OperationsState,
+        Readiness, ReportMetrics, RequestMetrics, UpstreamStatus, WebhookReceiver,
     },
     metrics::ProcessMetrics,
     shared_tier::{SharedTier, protocol::Backend},
@@ -313,6 +313,7 @@ fn parts(
         rules: Arc::new(lookup_rules(config, identifiers, digester, time_zone)),
         webhooks,
         deferred,
+        decisions: Arc::<Decisions>::default(),
         reports,
         readiness: Readiness::default(),
     };
@@ -325,6 +326,7 @@ fn parts(
         },
         customers: state.customers.clone(),
         registry: Arc::new(registry),
+        decisions: Arc::clone(&state.decisions),
         rules: Arc::clone(&state.rules),
         configuration: Arc::new(reloader.clone()),
     };

@@ -17,6 +17,7 @@ mod history;
 mod maintenance;
 pub mod plan;
 mod point_names;
+mod reasons;
 mod render;
 mod repair;
 mod report;
@@ -34,6 +35,7 @@ pub use self::{
     found::{CacheStatus, Found, StaleReason, Verdict},
     history::{FoundHistory, HistoryQuery},
     plan::{CustomerQuery, Purpose},
+    reasons::{PartOutcome, PartReason, Reasons, Why},
     report::{ReportError, Reported},
     shared_tier_view::{SharedContact, SharedExplanation, SharedTierStatus},
     tiers::WebhookMessage,
@@ -228,6 +230,12 @@ impl CustomerService {
             return None;
         }
         Search::new(&self.inner, query).run_in_memory(respond)
+    }
+
+    /// The contact to which a cached alias of the look-up leads.
+    pub fn cached_contact(&self, lookup: &Lookup) -> Option<ContactId> {
+        let alias = self.inner.tiers.memory.alias(lookup.key());
+        alias.map(|alias| alias.id)
     }
 
     /// The answer in the requested shape: the one kept with the record where it is still right, else rendered now.

@@ -19,6 +19,7 @@ mod connection_state;
 mod cors;
 mod credentials;
 mod customer;
+mod decisions;
 mod deferred;
 mod directives;
 mod entry;
@@ -55,6 +56,7 @@ pub use self::{
     connection::ConnectionLimits,
     connection_slots::{ConnectionCounters, ConnectionMetrics, PROBE_CONNECTIONS},
     credentials::{Credentials, CurrentCredentials, OperatorRules},
+    decisions::Decisions,
     deferred::DeferredWork,
     error::{ApiError, Code},
     listener::Listener,

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     answer::Rendered,
+    reasons::Reasons,
     render::{Content, HistoryContent, render},
     view::{Rules, Shape},
 };
@@ -28,6 +29,8 @@ pub struct Found {
     pub degraded: PartSet,
     /// What the cache did.
     pub verdict: Verdict,
+    /// Why; `None` of a plain hit.
+    pub reasons: Option<Arc<Reasons>>,
 }
 
 /// What the cache did for a request, in the words of RFC 9211.

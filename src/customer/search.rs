@@ -7,6 +7,7 @@ mod calls;
 mod composed;
 mod deadline;
 mod outcomes;
+mod reasons;
 mod verdict;
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
@@ -51,6 +52,8 @@ pub(super) struct Search<'a> {
     failed: PartSet,
     /// The first failure that left the answer incomplete.
     failure: Option<Error>,
+    /// How calls failed: for which parts, and the text of the error.
+    failures: Vec<(PartSet, Box<str>)>,
     /// Whether the alias could not be resolved again.
     alias_failed: bool,
     /// The parts for which Engage's answer rules out stale data: it has none, or answered about another contact.
@@ -124,6 +127,7 @@ impl<'a> Search<'a> {
             found_alias: None,
             failed: PartSet::EMPTY,
             failure: None,
+            failures: Vec::new(),
             alias_failed: false,
             no_stale: PartSet::EMPTY,
             not_in_overview: PartSet::EMPTY,

@@ -10,6 +10,7 @@ use super::{
     audit,
     auth::Caller,
     body::read_json_body,
+    decisions::{Cause, Decision, DecisionOutcome},
     directives::Directives,
     error::{ApiError, Code},
     log_context::LogContext,
@@ -118,6 +119,10 @@ async fn find(
     let contact = found
         .as_ref()
         .map_or(contact, |(found, _)| Some(found.record.id));
+    let cause = match &found {
+        Ok((found, _)) => Cause::of(Ok(found)),
+        Err(refusal) => Cause::of(Err(&refusal.error)),
+    };
     let outcome = match found {
         Ok((found, history)) => search.respond(&found, history.as_ref()),
         Err(refusal)
@@ -131,6 +136,15 @@ async fn find(
     };
     if let (Ok(_), Some(id)) = (&outcome, contact) {
         context.set_contact(id);
+    }
+    if let Some(cause) = cause {
+        let outcome = match &outcome {
+            Ok(found) => DecisionOutcome::Answered(found.response.status(), found.cache_status),
+            Err(error) => DecisionOutcome::refused(error),
+        };
+        let contact = contact.or_else(|| state.customers.cached_contact(&query.lookup));
+        let decision = Decision::new(request_id, &query, contact, outcome, cause);
+        state.decisions.record(decision);
     }
     if shape.view == View::Full {
         let digester = &state.rules.digester;

@@ -25,6 +25,7 @@ use super::{
     auth::LastKey,
     codings::prefers_gzip,
     customer::customer_query,
+    decisions::{Cause, Decision, DecisionOutcome},
     directives::Directives,
     lookup::{ParamLocation, ParsedLookup},
     params::Params,
@@ -57,14 +58,14 @@ impl HttpService {
             return false;
         }
         let arrived = self.clock.now();
+        let request_id = RequestId::from_bytes(request.request_id);
         // A panic here falls through; the regular path panics again and answers 500.
         let selected = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            select(state, request, last_key, arrived)
+            select(state, request, &request_id, last_key, arrived)
         }));
         let Ok(Some((selected, contact))) = selected else {
             return false;
         };
-        let request_id = RequestId::from_bytes(request.request_id);
         let took = self.clock.tick().since(arrived.tick);
         let route = RouteLabel::of(self.listener, CUSTOMER, &Method::GET);
         let (status, cache_status) = (selected.status(), Some(selected.cache_status()));
@@ -98,6 +99,7 @@ impl HttpService {
 fn select(
     state: &AppState,
     request: &PlainRequest<'_>,
+    request_id: &RequestId,
     last_key: &mut LastKey,
     arrived: Now,
 ) -> Option<(SelectedResponse, ContactId)> {
@@ -139,6 +141,12 @@ fn select(
             prefers_gzip(request.accept_encoding.into_iter()),
             request.if_none_match.into_iter(),
         );
+        if let Some(cause) = Cause::of(Ok(found)) {
+            let contact = Some(found.record.id);
+            let outcome = DecisionOutcome::Answered(selected.status(), selected.cache_status());
+            let decision = Decision::new(request_id, &query, contact, outcome, cause);
+            state.decisions.record(decision);
+        }
         Some((selected, found.record.id))
     })
 }

@@ -1,7 +1,8 @@
-//! The operations listener: readiness with details, metrics, the content of the cache, purges, and the switch that
-//! turns the cache off. For operators and their tools; never behind the public load balancer.
+//! The operations listener: readiness with details, metrics, the content of the cache and its latest decisions,
+//! purges, and the switch that turns the cache off. For operators and their tools; never behind the public load balancer.
 
 pub(super) mod cache;
+pub(super) mod decisions;
 pub(super) mod explain;
 pub(super) mod readiness;
 pub(super) mod reload;
@@ -23,6 +24,7 @@ pub use self::{
 use super::{
     audit,
     credentials::CurrentCredentials,
+    decisions::Decisions,
     entry::{EntryRefusal, EntryRules},
     error::{ApiError, Code},
     log_context::LogContext,
@@ -50,6 +52,8 @@ pub struct OperationsState {
     pub customers: CustomerService,
     /// The metrics.
     pub registry: Arc<Registry>,
+    /// The cache's latest decisions.
+    pub decisions: Arc<Decisions>,
     /// The rules by which identifiers are parsed.
     pub rules: Arc<LookupRules>,
     /// The configuration in force.

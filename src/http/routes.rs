@@ -72,7 +72,7 @@ use Handler::{Data, Lookup, Operations};
 
 /// Every route. Any other path is a 404, any other method of one of these a 405. Both need a
 /// credential, except the 405 of the operations listener.
-pub static ROUTES: [Route; 19] = [
+pub static ROUTES: [Route; 20] = [
     Route {
         method: Method::GET,
         path: CUSTOMER,
@@ -132,6 +132,12 @@ pub static ROUTES: [Route; 19] = [
         path: "/cache/contacts/{contactId}",
         access: Access::Operator,
         handler: Operations(|method| on(method, operations::cache::purge_contact)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/cache/decisions",
+        access: Access::Operator,
+        handler: Operations(|method| on(method, operations::decisions::list)),
     },
     Route {
         method: Method::GET,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 
 use super::{
-    changed::ReportMetrics, credentials::CurrentCredentials, deferred::DeferredWork,
-    lookup::LookupRules, probe::Readiness, webhook::WebhookReceiver,
+    changed::ReportMetrics, credentials::CurrentCredentials, decisions::Decisions,
+    deferred::DeferredWork, lookup::LookupRules, probe::Readiness, webhook::WebhookReceiver,
 };
 use crate::customer::CustomerService;
 
@@ -23,6 +23,8 @@ pub struct AppState {
     pub webhooks: Arc<WebhookReceiver>,
     /// Bounds and counts what no person waits for.
     pub deferred: Arc<DeferredWork>,
+    /// Keeps why look-ups were answered as they were.
+    pub decisions: Arc<Decisions>,
     /// Counts the changes that callers report.
     pub reports: ReportMetrics,
     /// Whether this replica accepts traffic.

@@ -19,6 +19,7 @@ mod cold_records;
 mod conditions;
 pub(crate) mod connections;
 mod cors;
+mod decisions;
 mod early_answers;
 mod ending;
 mod engage_errors;

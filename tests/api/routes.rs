@@ -40,6 +40,7 @@ const PATHS: [(ListenerKind, &str, &str); 18] = [
         "/cache/contacts/{contactId}",
         "DELETE",
     ),
+    (ListenerKind::Operations, "/cache/decisions", "GET, HEAD"),
     (ListenerKind::Operations, "/cache/enabled", "GET, HEAD, PUT"),
     (ListenerKind::Operations, "/cache/explain", "POST"),
     (ListenerKind::Operations, "/cache/purge", "POST"),

@@ -104,6 +104,7 @@ impl Kept {
                 collapsed: false,
                 stands_in: None,
             },
+            reasons: None,
         }
     }
 

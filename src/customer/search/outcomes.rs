@@ -132,6 +132,7 @@ impl Search<'_> {
                 {
                     self.no_stale.insert(part);
                 }
+                self.keep_failure(part.into(), &error);
                 self.failed.insert(part);
             }
         }
@@ -198,6 +199,7 @@ impl Search<'_> {
             return Err(error);
         }
         self.failed = self.failed.union(parts);
+        self.keep_failure(parts, &error);
         self.failure.get_or_insert(error);
         Ok(())
     }

@@ -45,12 +45,14 @@ impl Search<'_> {
         if !shown.contains(Part::Profile) || self.is_too_old(ready.alias) {
             return Err(self.give_up());
         }
-        Ok(Found {
+        let found = Found {
             record: Arc::clone(record),
             shown,
             degraded,
             verdict: self.verdict(record, shown, stands_in, now),
-        })
+            reasons: None,
+        };
+        Ok(self.with_reasons(found, ready))
     }
 
     /// Whether the alias could not be resolved again and is too old to be used all the same.
@@ -109,7 +111,7 @@ impl Search<'_> {
     }
 
     /// What the cache did for a part of the record that is served.
-    fn status(&self, part: Part, record: &CachedRecord, now: Tick) -> CacheStatus {
+    pub(super) fn status(&self, part: Part, record: &CachedRecord, now: Tick) -> CacheStatus {
         let first_read = self.first_read.record();
         let cached = first_read.and_then(|record| record.provenance(part));
         match cached {

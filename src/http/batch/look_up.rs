@@ -14,6 +14,7 @@ use crate::{
         audit,
         auth::{Caller, PendingLookUp},
         customer::{guard_tripped, is_unsettled},
+        decisions::{Cause, Decision, DecisionOutcome},
         deferred::{BatchOutcome, DeferredWork},
         error::{ApiError, Code},
         params::Params,
@@ -178,12 +179,24 @@ impl Batch {
         is_held: bool,
     ) -> Bytes {
         let contact = found.as_ref().ok().map(|found| found.record.id);
+        let cause = match &found {
+            Ok(found) => Cause::of(Ok(found)),
+            Err(error) => Cause::of_refusal(error),
+        };
         let rendered = found.and_then(|found| {
             self.caller.require_contact(found.record.id)?;
             self.caller.record_shown(found.record.id);
             let rendered = self.state.customers.render(&found, &self.shape)?;
             Ok((rendered, found.verdict.status))
         });
+        if let Some(cause) = cause {
+            let outcome = match &rendered {
+                Ok((_, cache_status)) => DecisionOutcome::Answered(StatusCode::OK, *cache_status),
+                Err(error) => DecisionOutcome::refused(error),
+            };
+            let decision = Decision::new(&self.request_id, query, contact, outcome, cause);
+            self.state.decisions.record(decision);
+        }
         if self.shape.view == View::Full {
             let outcome = rendered
                 .as_ref()

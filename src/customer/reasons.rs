@@ -1,0 +1,72 @@
+//! Why a customer was served as it was, part by part: for operators who ask it later. No value of the contact is kept.
+
+use std::time::Duration;
+
+use crate::{
+    cache::freshness::FetchSource,
+    domain::{PartMap, listed_enum::listed_enum},
+};
+
+/// How each requested part of a response came about; `None` for the others.
+pub type Reasons = PartMap<Option<PartReason>>;
+
+/// How one part of a response came about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartReason {
+    /// Where the part came from.
+    pub outcome: PartOutcome,
+    /// The age of the data that was served.
+    pub age: Option<Duration>,
+    /// Which kind of endpoint it came from.
+    pub source: Option<FetchSource>,
+    /// Why memory alone did not serve it as fresh.
+    pub why: Option<Why>,
+    /// How the call for it failed: an error's text, as in the log.
+    pub failure: Option<Box<str>>,
+    /// Whether the response names it in `degraded`.
+    pub is_degraded: bool,
+}
+
+listed_enum! {
+    /// Where a part of a response came from.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum PartOutcome {
+        /// From memory, within its lifetime.
+        Fresh => "fresh",
+        /// From Engage: a call was made for this response, or joined.
+        Fetched => "fetched",
+        /// From the tier that replicas share.
+        Shared => "shared",
+        /// From memory, beyond its lifetime, while it is refreshed.
+        Stale => "stale",
+        /// From memory, although it is too old, because Engage fails.
+        StaleIfError => "stale_if_error",
+        /// From memory, although it is too old, because Engage is slow.
+        StaleIfSlow => "stale_if_slow",
+        /// From nowhere: the response has `null`.
+        Missing => "missing",
+    }
+}
+
+listed_enum! {
+    /// Why memory alone did not serve a part as fresh.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Why {
+        /// Nothing was cached.
+        NotCached => "not cached",
+        /// An invalidation or a purge forbids what was fetched before it.
+        Invalidated => "invalidated",
+        /// The lifetime had ended.
+        Expired => "expired",
+        /// Changes may go unreported, which shortens lifetimes.
+        LifetimeShortened => "lifetime shortened",
+        /// The caller requested it fresh.
+        RequestedFresh => "requested fresh",
+        /// It was older than the caller's `max-age`.
+        TooOldForCaller => "older than max-age",
+        /// An operator had switched the cache off.
+        CacheOff => "cache off",
+        /// The identifier had to be resolved again, and the call returned the part too.
+        IdentifierResolved => "identifier resolved again",
+    }
+}

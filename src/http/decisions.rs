@@ -1,0 +1,169 @@
+//! The last decisions of the cache: why each of the latest look-ups was answered as it was. Operators read them at
+//! `GET /cache/decisions`.
+//!
+//! A plain hit is not among them: it has nothing to explain, and would soon have displaced everything else. Nor is an
+//! answer of Engage about the identifier itself (unknown, ambiguous, malformed). What is kept contains no value of a
+//! contact and no identifier; the contact id stays in memory, and its keyed digest is computed when it is read.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use http::StatusCode;
+use jiff::Timestamp;
+
+use super::error::ApiError;
+use crate::{
+    customer::{self, CacheStatus, CustomerQuery, Found, Reasons},
+    domain::{ClientName, ContactId, Identifier, IdentifierKind, RequestId},
+};
+
+/// How many decisions are kept; some 600 bytes each.
+const CAPACITY: usize = 4096;
+
+/// Why one look-up was answered as it was.
+#[derive(Debug)]
+pub(super) struct Decision {
+    /// When the request arrived.
+    pub(super) at: Timestamp,
+    pub(super) request_id: RequestId,
+    pub(super) client: ClientName,
+    /// The kind of identifier.
+    pub(super) by: IdentifierKind,
+    /// The contact, where it is known.
+    pub(super) contact: Option<ContactId>,
+    pub(super) outcome: DecisionOutcome,
+    pub(super) cause: Cause,
+}
+
+/// What the caller got.
+#[derive(Debug)]
+pub(super) enum DecisionOutcome {
+    /// A customer, or a guest.
+    Answered(StatusCode, CacheStatus),
+    /// A problem.
+    Refused(StatusCode, &'static str),
+}
+
+impl DecisionOutcome {
+    pub(super) fn refused(error: &ApiError) -> Self {
+        let code = error.code();
+        Self::Refused(code.status(), code.label())
+    }
+}
+
+/// Why.
+#[derive(Debug)]
+pub(super) enum Cause {
+    /// How each part came about.
+    Parts(Arc<Reasons>),
+    /// Why no customer was found: an error's text, as in the log.
+    Failure(Box<str>),
+}
+
+impl Cause {
+    /// The cause of what a search found; `None` where there is nothing to explain.
+    pub(super) fn of(found: Result<&Found, &customer::Error>) -> Option<Self> {
+        match found {
+            Ok(found) => found.reasons.clone().map(Self::Parts),
+            Err(error) if error.is_about_the_identifier() => None,
+            Err(error) => Some(Self::Failure(error.to_string().into())),
+        }
+    }
+
+    /// The cause of a look-up of a batch that failed: the problem's code. `None` where the client or the identifier is the
+    /// reason.
+    pub(super) fn of_refusal(error: &ApiError) -> Option<Self> {
+        let code = error.code();
+        let is_ours = !code.status().is_client_error();
+        is_ours.then(|| Self::Failure(code.label().into()))
+    }
+}
+
+impl Decision {
+    /// The decision about a look-up, whose contact is known if one was found or the caller named it.
+    pub(super) fn new(
+        request_id: &RequestId,
+        query: &CustomerQuery,
+        contact: Option<ContactId>,
+        outcome: DecisionOutcome,
+        cause: Cause,
+    ) -> Self {
+        let identifier = &query.lookup.identifier;
+        let named = match identifier {
+            Identifier::ContactId(id) => Some(*id),
+            _ => None,
+        };
+        Self {
+            at: query.now.wall,
+            request_id: *request_id,
+            client: query.flow.client.clone(),
+            by: identifier.kind(),
+            contact: contact.or(named),
+            outcome,
+            cause,
+        }
+    }
+}
+
+/// The last decisions, the oldest first.
+#[derive(Debug, Default)]
+pub struct Decisions {
+    latest: Mutex<VecDeque<Arc<Decision>>>,
+}
+
+impl Decisions {
+    /// Keeps a decision, in place of the oldest once there are as many as are kept.
+    pub(super) fn record(&self, decision: Decision) {
+        let decision = Arc::new(decision);
+        let mut latest = self.latest();
+        let oldest = if latest.len() >= CAPACITY {
+            latest.pop_front()
+        } else {
+            None
+        };
+        latest.push_back(decision);
+        drop(latest);
+        // Freed without the lock.
+        drop(oldest);
+    }
+
+    /// The decisions that are kept, the newest first.
+    pub(super) fn newest_first(&self) -> Vec<Arc<Decision>> {
+        self.latest().iter().rev().cloned().collect()
+    }
+
+    fn latest(&self) -> MutexGuard<'_, VecDeque<Arc<Decision>>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decision(number: i64) -> Decision {
+        Decision {
+            at: Timestamp::from_second(number).expect("a time"),
+            request_id: RequestId::from_bytes(None),
+            client: "shop".into(),
+            by: IdentifierKind::Email,
+            contact: None,
+            outcome: DecisionOutcome::Refused(StatusCode::BAD_GATEWAY, "UpstreamFailed"),
+            cause: Cause::Failure("upstream status 500".into()),
+        }
+    }
+
+    #[test]
+    fn only_the_newest_decisions_are_kept() {
+        let decisions = Decisions::default();
+        let count = i64::try_from(CAPACITY).expect("a small number") + 3;
+        (0..count).for_each(|number| decisions.record(decision(number)));
+        let kept = decisions.newest_first();
+        let seconds = |decision: &Arc<Decision>| decision.at.as_second();
+        assert_eq!(kept.len(), CAPACITY);
+        assert_eq!(kept.first().map(seconds), Some(count - 1));
+        assert_eq!(kept.last().map(seconds), Some(3));
+    }
+}

@@ -1,0 +1,165 @@
+//! `GET /cache/decisions`: why the latest look-ups were answered as they were, of one contact or of all. Contacts appear as
+//! keyed digests; no value and no identifier is included.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::{RawQuery, State},
+};
+use serde::Serialize;
+
+use super::{OperationsState, Operator};
+use crate::{
+    customer::{FetchSource, PartReason, Reasons, Why},
+    domain::{Digester, Part},
+    http::{
+        audit,
+        decisions::{Cause, Decision, DecisionOutcome},
+        error::{ApiError, Code},
+    },
+};
+
+/// The most that one response contains.
+const MAX_LISTED: usize = 200;
+/// The length of a contact's digest.
+const DIGEST_LENGTH: usize = 16;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct DecisionsJson {
+    /// When the oldest decision that is still kept was made.
+    oldest: Option<String>,
+    /// How many are kept.
+    kept: usize,
+    decisions: Vec<DecisionJson>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DecisionJson {
+    at: String,
+    request_id: String,
+    client: String,
+    by: &'static str,
+    contact: Option<String>,
+    status: u16,
+    code: Option<&'static str>,
+    cache: Option<&'static str>,
+    failure: Option<String>,
+    parts: Option<PartsJson>,
+}
+
+#[derive(Serialize)]
+struct PartsJson {
+    profile: Option<PartJson>,
+    audiences: Option<PartJson>,
+    promotions: Option<PartJson>,
+    vouchers: Option<PartJson>,
+    points: Option<PartJson>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PartJson {
+    outcome: &'static str,
+    age_seconds: Option<f64>,
+    source: Option<&'static str>,
+    why: Option<&'static str>,
+    failure: Option<String>,
+    degraded: bool,
+}
+
+/// Lists the latest decisions, the newest first.
+pub(in crate::http) async fn list(
+    operator: Operator,
+    State(state): State<OperationsState>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<DecisionsJson>, ApiError> {
+    let contact = wanted_contact(query.as_deref().unwrap_or_default())?;
+    let kept = state.decisions.newest_first();
+    let digester = &state.rules.digester;
+    let is_wanted = |json: &DecisionJson| contact.is_none() || json.contact.as_deref() == contact;
+    let listed = kept
+        .iter()
+        .map(|decision| DecisionJson::new(decision, digester))
+        .filter(is_wanted);
+    let json = DecisionsJson {
+        oldest: kept.last().map(|decision| format!("{:.3}", decision.at)),
+        kept: kept.len(),
+        decisions: listed.take(MAX_LISTED).collect(),
+    };
+    tracing::info!(
+        target: audit::TARGET,
+        request_id = operator.request_id.as_str(),
+        what = "decisions",
+        contact,
+        "cache inspected by operator"
+    );
+    Ok(Json(json))
+}
+
+/// The contact's digest in the query, the only parameter that there is.
+fn wanted_contact(query: &str) -> Result<Option<&str>, ApiError> {
+    if query.is_empty() {
+        return Ok(None);
+    }
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let is_digest = |digest: &&str| digest.len() == DIGEST_LENGTH && digest.bytes().all(is_digit);
+    let contact = query.strip_prefix("contact=").filter(is_digest);
+    let detail = "The only parameter is contact: the digest of a contact, 16 digits in lower case.";
+    let refusal = || ApiError::with_detail(Code::InvalidParameter, detail);
+    contact.map(Some).ok_or_else(refusal)
+}
+
+impl DecisionJson {
+    fn new(decision: &Decision, digester: &Digester) -> Self {
+        let (status, code, cache) = match decision.outcome {
+            DecisionOutcome::Answered(status, cache) => (status, None, Some(cache.as_str())),
+            DecisionOutcome::Refused(status, code) => (status, Some(code), None),
+        };
+        let (parts, failure) = match &decision.cause {
+            Cause::Parts(reasons) => (Some(PartsJson::from(&**reasons)), None),
+            Cause::Failure(failure) => (None, Some(failure.to_string())),
+        };
+        let contact = decision.contact.map(|id| id.digest(digester).to_string());
+        Self {
+            at: format!("{:.3}", decision.at),
+            request_id: decision.request_id.as_str().to_owned(),
+            client: decision.client.as_str().to_owned(),
+            by: decision.by.as_str(),
+            contact,
+            status: status.as_u16(),
+            code,
+            cache,
+            failure,
+            parts,
+        }
+    }
+}
+
+impl From<&Reasons> for PartsJson {
+    fn from(reasons: &Reasons) -> Self {
+        let of = |part: Part| reasons[part].as_ref().map(PartJson::from);
+        Self {
+            profile: of(Part::Profile),
+            audiences: of(Part::Audiences),
+            promotions: of(Part::Promotions),
+            vouchers: of(Part::Vouchers),
+            points: of(Part::Points),
+        }
+    }
+}
+
+impl From<&PartReason> for PartJson {
+    fn from(reason: &PartReason) -> Self {
+        Self {
+            outcome: reason.outcome.as_str(),
+            age_seconds: reason.age.as_ref().map(Duration::as_secs_f64),
+            source: reason.source.map(FetchSource::as_str),
+            why: reason.why.map(Why::as_str),
+            failure: reason.failure.as_deref().map(str::to_owned),
+            degraded: reason.is_degraded,
+        }
+    }
+}

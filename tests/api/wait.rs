@@ -15,8 +15,9 @@ use crate::{
     tokens::{of_alva, with_config},
 };
 
+/// The wait of most requests here.
 const WAIT: Duration = Duration::from_millis(150);
-const MILLISECOND: Duration = Duration::from_millis(1);
+const JUST_BEFORE: Duration = Duration::from_millis(149);
 
 fn alva() -> String {
     format!("email={}", ALVA.email)
@@ -26,10 +27,10 @@ fn alva() -> String {
 async fn after_wait(app: &TestApp, request: RequestBuilder) -> Answer {
     let pending: JoinHandle<Answer> = tokio::spawn(Answer::of(request));
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
-    app.advance(WAIT - MILLISECOND);
+    app.advance(JUST_BEFORE);
     let_requests_arrive().await;
     assert!(!pending.is_finished());
-    app.advance(MILLISECOND);
+    app.advance(Duration::from_millis(1));
     pending.await.expect("an answer")
 }
 

@@ -27,12 +27,10 @@ pub(super) fn shorter(wait: Option<Wait>, longest: Duration) -> Result<Option<Du
         return Ok(None);
     };
     let last = longest.max(SHORTEST);
-    match wait.filter(|wait| (SHORTEST..=last).contains(wait)) {
-        Some(wait) => Ok(Some(wait).filter(|wait| *wait < longest)),
-        None => {
-            let (first, last) = (SHORTEST.as_millis(), last.as_millis());
-            let form = format!("whole milliseconds from {first} to {last}");
-            Err(ApiError::parameter("wait", &form))
-        }
-    }
+    let Some(wait) = wait.filter(|wait| (SHORTEST..=last).contains(wait)) else {
+        let (first, last) = (SHORTEST.as_millis(), last.as_millis());
+        let form = format!("whole milliseconds from {first} to {last}");
+        return Err(ApiError::parameter("wait", &form));
+    };
+    Ok(Some(wait).filter(|wait| *wait < longest))
 }

@@ -16,7 +16,6 @@ use serde::Serialize;
 
 pub use self::code::Code;
 pub(super) use self::missing::Missing;
-use super::lookup::ParamLocation;
 use crate::{
     customer::{self, Candidate},
     domain::{ContactId, IdentifierError, RequestId},
@@ -27,10 +26,6 @@ pub(super) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(super) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 const API_KEY_CHALLENGE: &str = "ApiKey realm=\"engage-bff\", header=\"X-Api-Key\"";
-
-/// What a phone number in a URL must look like, where a plus sign must be escaped.
-const PHONE_NUMBER_IN_URL: &str =
-    "not a phone number; write it with its country code, such as %2B46701740699.";
 
 /// What a 415 response says that a body must be (RFC 9110, 15.5.16).
 #[derive(Clone, Copy, Debug)]
@@ -132,11 +127,7 @@ impl ApiError {
     }
 
     /// A failure of the identifier in a parameter.
-    pub(super) fn identifier(
-        error: IdentifierError,
-        parameter: &'static str,
-        location: ParamLocation,
-    ) -> Self {
+    pub(super) fn identifier(error: IdentifierError, parameter: &'static str) -> Self {
         let error = match error {
             IdentifierError::InvalidContactId => Self::new(Code::InvalidContactId),
             IdentifierError::InvalidEmailAddress => Self::new(Code::InvalidEmailAddress),
@@ -150,12 +141,6 @@ impl ApiError {
                     "{parameter}: an e-mail address must be ASCII; write the domain in its xn-- form."
                 ),
             ),
-            IdentifierError::InvalidPhoneNumber if location == ParamLocation::Url => {
-                Self::with_detail(
-                    Code::InvalidPhoneNumber,
-                    format!("{parameter}: {PHONE_NUMBER_IN_URL}"),
-                )
-            }
             IdentifierError::InvalidPhoneNumber => Self::new(Code::InvalidPhoneNumber),
             IdentifierError::InvalidSocialSecurityNumber => {
                 Self::new(Code::InvalidSocialSecurityNumber)
@@ -166,6 +151,12 @@ impl ApiError {
             ),
         };
         error.of_parameter(parameter)
+    }
+
+    /// With another detail.
+    pub(super) fn detailed(mut self, detail: &'static str) -> Self {
+        self.detail = detail.into();
+        self
     }
 
     /// With the name of the parameter that is refused, a plain word.

@@ -28,10 +28,13 @@ use crate::{
         view::{Shape, View},
     },
     domain::{
-        ContactType, Digester, HistorySet, Identifier, IdentifierKind, IdentifierRules, Lookup,
-        Part, PartSet, identifier::AnyIdentifier, national_id::NationalId,
+        ContactType, Digester, HistorySet, Identifier, IdentifierError, IdentifierKind,
+        IdentifierRules, Lookup, Part, PartSet, identifier::AnyIdentifier, national_id::NationalId,
     },
 };
+
+const PHONE_NUMBER_IN_URL: &str =
+    "mobilePhone: not a phone number; write it with its country code, such as %2B46701740699.";
 
 /// The rules by which look-ups are parsed.
 pub struct LookupRules {
@@ -228,7 +231,7 @@ impl LookupRules {
         }
         may_look_up_by(kind)?;
         let identifier = Identifier::parse(kind, text, &self.identifiers, today)
-            .map_err(|error| ApiError::identifier(error, kind.as_str(), location))?;
+            .map_err(|error| refused(error, kind, location))?;
         if location == ParamLocation::Url
             && !self.allow_national_id_in_url
             && matches!(identifier, Identifier::Any(AnyIdentifier::NationalId(_)))
@@ -330,6 +333,16 @@ impl LookupRules {
                 None => Err(ApiError::new(Code::MissingContactType).of_parameter("contactType")),
             },
         }
+    }
+}
+
+/// The problem of an identifier. In a URL the plus sign of a phone number must be escaped.
+fn refused(error: IdentifierError, kind: IdentifierKind, location: ParamLocation) -> ApiError {
+    let problem = ApiError::identifier(error, kind.as_str());
+    if error == IdentifierError::InvalidPhoneNumber && location == ParamLocation::Url {
+        problem.detailed(PHONE_NUMBER_IN_URL)
+    } else {
+        problem
     }
 }
 

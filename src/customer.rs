@@ -19,6 +19,8 @@ pub mod plan;
 mod point_names;
 mod reasons;
 mod render;
+#[cfg(test)]
+pub(crate) use self::render::schemas;
 mod repair;
 mod report;
 mod search;

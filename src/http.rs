@@ -34,6 +34,8 @@ mod listener;
 mod log_context;
 mod lookup;
 mod malformed_head;
+#[cfg(test)]
+mod openapi;
 mod operations;
 mod params;
 mod peer;

@@ -9,6 +9,8 @@ mod guest;
 mod history;
 mod json;
 mod person;
+#[cfg(test)]
+pub(crate) mod schemas;
 mod time;
 
 use jiff::Timestamp;

@@ -80,9 +80,13 @@ struct Members {
 
 /// One of several contacts that share an identifier.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Candidate))]
 #[serde(rename_all = "camelCase")]
 struct CandidateJson {
+    /// Engage's id of the customer.
+    #[cfg_attr(test, schema(value_type = String, format = "uuid"))]
     contact_id: ContactId,
+    /// `null` where the profile cannot be read in time, or shows no readable type.
     contact_type: Option<Box<str>>,
 }
 
@@ -332,16 +336,25 @@ fn write_rate(headers: &mut HeaderMap, limit: RateLimit, rate: NonZeroU32, secon
     headers.insert(RATE_LIMIT_POLICY, text(format!("\"{limit}\";q={rate};w=1")));
 }
 
+/// Why a request is not answered (RFC 9457).
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Problem))]
 #[serde(rename_all = "camelCase")]
-struct Problem<'a> {
+pub(super) struct Problem<'a> {
+    /// `about:blank`.
     #[serde(rename = "type")]
     kind: &'static str,
+    /// The reason phrase of the status.
     title: &'a str,
+    /// The status of the response.
     status: u16,
+    /// For people.
     detail: &'a str,
+    /// For programs.
     code: &'a str,
+    /// As in `X-Request-Id`.
     request_id: &'a str,
+    /// Whether the same request may succeed later.
     retryable: bool,
     /// In seconds; of a problem that has no header fields of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -349,8 +362,10 @@ struct Problem<'a> {
     /// The scope or the kind of identifier that the caller lacks.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing: Option<&'static str>,
+    /// The name of the parameter that is refused, where it is a plain word.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<&'a str>,
+    /// The customers that share the identifier; only of `MultipleMatches`, to callers that may know them.
     #[serde(skip_serializing_if = "Option::is_none")]
     candidates: Option<&'a [CandidateJson]>,
 }

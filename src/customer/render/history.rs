@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     json::{PageJson, PurchasesJson, RedeemedJson, TransactionJson},
-    time::rfc_3339,
+    time::{TimeJson, rfc_3339},
 };
 use crate::{
     cache::HistoryEntry,
@@ -28,7 +28,7 @@ pub(in crate::customer) struct HistoryContent {
 
 impl HistoryContent {
     /// When the part was fetched, if it is shown.
-    pub(super) fn as_of(&self, part: HistoryPart) -> Option<Box<str>> {
+    pub(super) fn as_of(&self, part: HistoryPart) -> Option<TimeJson> {
         let entry = self.entries[part].as_ref()?;
         Some(rfc_3339(entry.provenance.as_of))
     }

@@ -7,51 +7,87 @@ use serde::{Serialize, Serializer};
 pub(super) use self::history::{PageJson, PurchasesJson, RedeemedJson, TransactionJson};
 use super::{
     person::{AudienceJson, ConsentJson, ContactabilityJson, PreferencesJson, ProfileJson},
-    time::maybe_rfc_3339,
+    time::{TimeJson, maybe_rfc_3339},
 };
 use crate::domain::{
     ContactId, Decimal, HistoryMap, HistoryPart, Money, Offer, OfferKind, OfferValue, Part,
     PartMap, Points, Promotion, Voucher,
 };
 
-/// The answer but for `freshness`, which comes last: validators do not cover it.
+/// A customer: everything but `freshness`, which is rendered last, since validators do not cover it.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Customer))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AnswerJson<'a> {
+    /// Engage's id of the customer.
+    #[cfg_attr(test, schema(value_type = String, format = "uuid"))]
     pub(super) contact_id: ContactId,
+    /// Engage's contact type, such as `Member`; `null` where Engage shows none, or several.
     pub(super) contact_type: Option<&'a str>,
+    /// Who the customer is. Never `null` in an answer about a customer.
     pub(super) profile: Option<ProfileJson<'a>>,
+    /// How the customer may be reached; `null` in the view `storefront` for a protected identity.
     pub(super) contactability: Option<ContactabilityJson<'a>>,
+    /// Use `contactability.<channel>.accepted` instead: the same values.
+    #[cfg_attr(test, schema(deprecated))]
     pub(super) preferences: Option<PreferencesJson>,
+    /// `null` where they cannot be read.
     pub(super) consents: Option<Vec<ConsentJson<'a>>>,
+    /// The target audiences that the customer belongs to, as Engage computed them last night.
     pub(super) audiences: Option<Vec<AudienceJson<'a>>>,
+    /// `null`: not requested, or not available (then in `degraded`).
     pub(super) points: Option<PointsJson<'a>>,
+    /// What can be used now: neither redeemed nor expired. `null`: not requested, or not available.
     pub(super) vouchers: Option<Vec<VoucherJson<'a>>>,
+    /// What can be used now, in the channel. `null`: not requested, or not available.
     pub(super) promotions: Option<Vec<PromotionJson<'a>>>,
+    /// History, the newest item first; `null` unless requested, or where it is not available.
     pub(super) point_transactions: Option<PageJson<TransactionJson<'a>>>,
+    /// History, the newest item first; `null` unless requested, or where it is not available.
     pub(super) redeemed_vouchers: Option<PageJson<RedeemedJson<'a>>>,
+    /// What Engage sums up of the purchases; `null` unless requested, where it is not available, or where Engage
+    /// has computed none.
     pub(super) purchases: Option<PurchasesJson>,
+    /// What ends within the window, soonest first; `null` where vouchers, promotions or points are missing: the list
+    /// would be incomplete.
     pub(super) expiring_soon: Option<Vec<ExpiringJson<'a>>>,
+    /// The parts that are older than they should be, incomplete, or not available.
+    #[cfg_attr(test, schema(value_type = Vec<crate::customer::render::schemas::PartName>))]
     pub(super) degraded: Vec<&'static str>,
 }
 
+/// The customer's points.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Points))]
 pub(super) struct PointsJson<'a> {
+    /// That of the default definition, else of the only account, else `null`: balances of different definitions are
+    /// never summed.
     #[serde(with = "rust_decimal::serde::arbitrary_precision_option")]
+    #[cfg_attr(test, schema(value_type = Option<f64>, format = "decimal"))]
     balance: Option<Decimal>,
+    /// One for each point definition. `[]`: no points were ever given.
     accounts: Vec<AccountJson<'a>>,
 }
 
+/// The points of one definition.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = PointAccount))]
 #[serde(rename_all = "camelCase")]
 struct AccountJson<'a> {
+    /// `null` in API v2.
     definition_id: Option<&'a str>,
+    /// The name of the definition; `null` until it has been read.
     name: Option<&'a str>,
+    /// The points that can be used.
     #[serde(with = "rust_decimal::serde::arbitrary_precision")]
+    #[cfg_attr(test, schema(value_type = f64, format = "decimal"))]
     balance: Decimal,
+    /// The points that cannot be used yet.
     #[serde(with = "rust_decimal::serde::arbitrary_precision_option")]
+    #[cfg_attr(test, schema(value_type = Option<f64>, format = "decimal"))]
     pending: Option<Decimal>,
-    expires_on: Option<Box<str>>,
+    /// When points of the balance expire next.
+    expires_on: Option<TimeJson>,
 }
 
 impl<'a> PointsJson<'a> {
@@ -70,10 +106,15 @@ impl<'a> PointsJson<'a> {
     }
 }
 
+/// An exact amount of money.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Money))]
 pub(super) struct MoneyJson<'a> {
+    /// With Engage's digits.
     #[serde(with = "rust_decimal::serde::arbitrary_precision")]
+    #[cfg_attr(test, schema(value_type = f64, format = "decimal"))]
     amount: Decimal,
+    /// ISO 4217.
     currency: &'a str,
 }
 
@@ -86,15 +127,23 @@ impl<'a> From<&'a Money> for MoneyJson<'a> {
     }
 }
 
+/// A reward voucher.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Voucher))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct VoucherJson<'a> {
+    /// What Engage redeems the voucher by.
     id: &'a str,
+    /// What the customer shows and a till scans.
     code: Option<&'a str>,
+    /// The voucher's name.
     name: Option<&'a str>,
+    /// What it is worth.
     value: Option<MoneyJson<'a>>,
+    /// The same in other currencies.
     local_values: Vec<MoneyJson<'a>>,
-    expires_on: Option<Box<str>>,
+    /// From this moment on it is not sent any more; `null`: never.
+    expires_on: Option<TimeJson>,
 }
 
 impl<'a> From<&'a Voucher> for VoucherJson<'a> {
@@ -110,19 +159,32 @@ impl<'a> From<&'a Voucher> for VoucherJson<'a> {
     }
 }
 
+/// A promotion that is assigned to the customer.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Promotion))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PromotionJson<'a> {
+    /// The assignment: what Engage redeems the promotion by.
     id: &'a str,
+    /// The promotion, shared by many customers.
     promotion_id: Option<&'a str>,
+    /// The promotion's id in the retailer's own systems; `null` if it was made in Engage's user interface.
     external_id: Option<&'a str>,
+    /// Engage's type, such as `Multichannel`; there may be others.
     r#type: Option<&'a str>,
+    /// The internal name.
     name: Option<&'a str>,
+    /// The heading for customers.
     heading: Option<&'a str>,
+    /// The text for customers.
     description: Option<&'a str>,
+    /// An image.
     image_url: Option<&'a str>,
+    /// A page about it.
     link: Option<&'a str>,
-    expires_on: Option<Box<str>>,
+    /// From this moment on it is not sent any more; `null`: never.
+    expires_on: Option<TimeJson>,
+    /// By channel.
     offers: Vec<OfferJson<'a>>,
 }
 
@@ -144,13 +206,23 @@ impl<'a> PromotionJson<'a> {
     }
 }
 
+/// A promotion's offer in one channel. `kind` decides what `value` is.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Offer))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OfferJson<'a> {
+    /// Where it can be redeemed; `null` for a channel that is not known.
+    #[cfg_attr(test, schema(value_type = Option<crate::customer::render::schemas::ChannelName>))]
     channel: Option<&'static str>,
+    /// The kind of offer; kinds that Engage adds later are `other`.
+    #[cfg_attr(test, schema(value_type = String))]
     kind: &'static str,
+    /// The value, by `kind`; `null` where Engage shows none.
+    #[cfg_attr(test, schema(value_type = Value))]
     value: OfferValueJson<'a>,
+    /// The same amount in other currencies.
     local_values: Vec<MoneyJson<'a>>,
+    /// For staff.
     instruction: Option<&'a str>,
 }
 
@@ -187,17 +259,27 @@ impl Serialize for OfferValueJson<'_> {
     }
 }
 
-/// What expires soon. Keys that do not apply to its kind are `null`.
+/// What expires soon. `kind` decides what the other members are; those that do not apply to it are `null`.
 #[derive(Default, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Expiring))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ExpiringJson<'a> {
+    /// What it is.
+    #[cfg_attr(test, schema(value_type = String))]
     pub(super) kind: &'static str,
+    /// The voucher's, the assignment's, or the point definition's.
     pub(super) id: Option<&'a str>,
+    /// Of points.
     pub(super) definition_id: Option<&'a str>,
+    /// Of a voucher.
     pub(super) code: Option<&'a str>,
+    /// Of a promotion its heading.
     pub(super) name: Option<&'a str>,
+    /// How much: money of a voucher, a number of points; `null` of a promotion.
+    #[cfg_attr(test, schema(value_type = Value))]
     pub(super) amount: Option<AmountJson<'a>>,
-    pub(super) expires_on: Box<str>,
+    /// When.
+    pub(super) expires_on: TimeJson,
 }
 
 /// How much expires: a voucher's value, or a number of points.
@@ -214,18 +296,21 @@ pub(super) struct FreshnessJson {
     history: HistoryMap<Option<AsOfJson>>,
 }
 
+/// When a part was fetched.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = AsOf))]
 #[serde(rename_all = "camelCase")]
 struct AsOfJson {
-    as_of: Box<str>,
+    /// When the request to Engage started.
+    as_of: TimeJson,
 }
 
 impl FreshnessJson {
     pub(super) fn of(
-        of_part: impl Fn(Part) -> Option<Box<str>>,
-        of_history: impl Fn(HistoryPart) -> Option<Box<str>>,
+        of_part: impl Fn(Part) -> Option<TimeJson>,
+        of_history: impl Fn(HistoryPart) -> Option<TimeJson>,
     ) -> Self {
-        let json = |as_of: Option<Box<str>>| as_of.map(|as_of| AsOfJson { as_of });
+        let json = |as_of: Option<TimeJson>| as_of.map(|as_of| AsOfJson { as_of });
         Self {
             parts: PartMap::from_fn(|part| json(of_part(part))),
             history: HistoryMap::from_fn(|part| json(of_history(part))),

@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 
-use super::time::maybe_rfc_3339;
+use super::time::{TimeJson, maybe_rfc_3339};
 use crate::{
     customer::{
         contactability::{ContactMethod, Contactability},
@@ -14,31 +14,54 @@ use crate::{
     },
 };
 
+/// Who the customer is.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Profile))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ProfileJson<'a> {
+    /// Whether the identity is protected, also where Engage's flag cannot be read: show neither address nor numbers.
     pub(super) protected: bool,
+    /// First name.
     pub(super) first_name: Option<&'a str>,
+    /// Last name.
     pub(super) last_name: Option<&'a str>,
+    /// As in Engage, possibly malformed; `null` where blank or hidden.
     pub(super) email: Option<&'a str>,
+    /// As in Engage, possibly malformed; `null` where blank or hidden.
     pub(super) mobile_phone: Option<&'a str>,
+    /// `null` in the view `storefront` for a protected identity.
     pub(super) address: Option<AddressJson<'a>>,
+    /// `YYYY-MM-DD`, as in Engage.
     pub(super) birth_day: Option<&'a str>,
+    /// Such as `sv`.
     pub(super) language: Option<&'a str>,
+    /// Text: it may have leading zeros.
     pub(super) member_number: Option<&'a str>,
+    /// The loyalty level; `null` where there is none, or it has expired.
     pub(super) level: Option<LevelJson<'a>>,
+    /// The home store.
     pub(super) home_store: Option<StoreJson<'a>>,
-    pub(super) member_since: Option<Box<str>>,
+    /// When the customer registered.
+    pub(super) member_since: Option<TimeJson>,
+    /// The tenant's own attributes that the view allows, under Engage's keys.
+    #[cfg_attr(test, schema(value_type = Object))]
     pub(super) attributes: AttributesJson<'a>,
 }
 
+/// A postal address.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Address))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AddressJson<'a> {
+    /// Street and number.
     street: Option<&'a str>,
+    /// The person in whose care mail is sent.
     care_of: Option<&'a str>,
+    /// Postal code.
     zip_code: Option<&'a str>,
+    /// City.
     city: Option<&'a str>,
+    /// ISO 3166-1.
     country_code: Option<&'a str>,
 }
 
@@ -54,17 +77,27 @@ impl<'a> From<&'a Address> for AddressJson<'a> {
     }
 }
 
+/// A loyalty level: what Engage tells of it, else `null`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Level))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LevelJson<'a> {
+    /// Its name.
     name: &'a str,
+    /// The points that count towards levels.
     #[serde(with = "rust_decimal::serde::arbitrary_precision_option")]
+    #[cfg_attr(test, schema(value_type = Option<f64>, format = "decimal"))]
     points: Option<Decimal>,
+    /// The points of the next level; `null` unless both others are known.
     #[serde(with = "rust_decimal::serde::arbitrary_precision_option")]
+    #[cfg_attr(test, schema(value_type = Option<f64>, format = "decimal"))]
     threshold: Option<Decimal>,
+    /// The points that lack to the next level.
     #[serde(with = "rust_decimal::serde::arbitrary_precision_option")]
+    #[cfg_attr(test, schema(value_type = Option<f64>, format = "decimal"))]
     points_to_next: Option<Decimal>,
-    expires_on: Option<Box<str>>,
+    /// When the level ends.
+    expires_on: Option<TimeJson>,
 }
 
 impl<'a> From<&'a Level> for LevelJson<'a> {
@@ -79,11 +112,16 @@ impl<'a> From<&'a Level> for LevelJson<'a> {
     }
 }
 
+/// A store.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Store))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct StoreJson<'a> {
+    /// Engage's id.
     id: Option<&'a str>,
+    /// Its name.
     name: Option<&'a str>,
+    /// Its id in the retailer's own systems.
     external_id: Option<&'a str>,
 }
 
@@ -156,39 +194,68 @@ impl Serialize for AttributesJson<'_> {
     }
 }
 
+/// How the customer may be reached.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Contactability))]
 pub(super) struct ContactabilityJson<'a> {
+    /// By e-mail.
     email: EmailJson<'a>,
+    /// By text message.
     sms: SmsJson<'a>,
+    /// By mail.
     postal: PostalJson<'a>,
 }
 
+/// By e-mail.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = EmailContact))]
 struct EmailJson<'a> {
+    /// The address.
     address: Option<&'a str>,
+    /// `missing`: blank; `malformed`: not an address or number; `warned`: a warning of Engage is about it.
+    #[cfg_attr(test, schema(value_type = crate::customer::render::schemas::ContactStatus))]
     status: &'static str,
+    /// Whether the customer accepts it; `null` where it is not known.
     accepted: Option<bool>,
+    /// Engage's warnings about it.
     warnings: Vec<WarningJson<'a>>,
 }
 
+/// By text message.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = SmsContact))]
 struct SmsJson<'a> {
+    /// The number.
     number: Option<&'a str>,
+    /// `missing`: blank; `malformed`: not an address or number; `warned`: a warning of Engage is about it.
+    #[cfg_attr(test, schema(value_type = crate::customer::render::schemas::ContactStatus))]
     status: &'static str,
+    /// Whether the customer accepts it; `null` where it is not known.
     accepted: Option<bool>,
+    /// Engage's warnings about it.
     warnings: Vec<WarningJson<'a>>,
 }
 
+/// By mail.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = PostalContact))]
 struct PostalJson<'a> {
+    /// `missing`: blank; `malformed`: not an address or number; `warned`: a warning of Engage is about it.
+    #[cfg_attr(test, schema(value_type = crate::customer::render::schemas::ContactStatus))]
     status: &'static str,
+    /// Whether the customer accepts it; `null` where it is not known.
     accepted: Option<bool>,
+    /// Engage's warnings about it.
     warnings: Vec<WarningJson<'a>>,
 }
 
+/// A warning of Engage's about the customer.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Warning))]
 struct WarningJson<'a> {
+    /// Engage's id of the warning.
     id: Option<&'a str>,
+    /// Its text.
     message: Option<&'a str>,
 }
 
@@ -224,12 +291,17 @@ fn warnings<'a>(method: &ContactMethod<'a>) -> Vec<WarningJson<'a>> {
     method.warnings.iter().map(json).collect()
 }
 
+/// Deprecated: use `contactability.<channel>.accepted`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Preferences))]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_field_names, reason = "the keys are the contract's")]
 pub(super) struct PreferencesJson {
+    /// As `contactability.email.accepted`.
     accepts_email: Option<bool>,
+    /// As `contactability.sms.accepted`.
     accepts_sms: Option<bool>,
+    /// As `contactability.postal.accepted`.
     accepts_postal: Option<bool>,
 }
 
@@ -243,11 +315,16 @@ impl From<&Preferences> for PreferencesJson {
     }
 }
 
+/// A consent.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Consent))]
 pub(super) struct ConsentJson<'a> {
+    /// Engage's id of the consent.
     id: &'a str,
+    /// Whether it is given; `null` where that cannot be read.
     given: Option<bool>,
-    date: Option<Box<str>>,
+    /// When it was given or withdrawn.
+    date: Option<TimeJson>,
 }
 
 impl<'a> From<&'a Consent> for ConsentJson<'a> {
@@ -260,9 +337,13 @@ impl<'a> From<&'a Consent> for ConsentJson<'a> {
     }
 }
 
+/// A target audience.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Audience))]
 pub(super) struct AudienceJson<'a> {
+    /// Engage's id of the audience.
     id: &'a str,
+    /// Its name.
     name: Option<&'a str>,
 }
 

@@ -13,6 +13,10 @@ macro_rules! codes {
         }
 
         impl Code {
+            /// Every code of this service's own.
+            #[cfg(test)]
+            pub(in crate::http) const OWN: &[Self] = &[$(Code::$code),+];
+
             /// The code in responses and logs.
             pub fn as_str(&self) -> &str {
                 match self {
@@ -36,7 +40,7 @@ macro_rules! codes {
                 }
             }
 
-            pub(super) fn detail(&self) -> &'static str {
+            pub(in crate::http) fn detail(&self) -> &'static str {
                 match self {
                     $(Code::$code => $detail,)+
                     Code::Rejected(_) => "Engage refused the request.",
@@ -49,7 +53,7 @@ macro_rules! codes {
 impl Code {
     /// Whether the same request may be answered later, without a change at its sender or in the configuration. Where the
     /// response has no `Retry-After`, the sender chooses the delay.
-    pub(super) fn is_retryable(&self) -> bool {
+    pub(in crate::http) fn is_retryable(&self) -> bool {
         match self {
             Self::RateLimited
             | Self::Internal

@@ -5,32 +5,48 @@ use serde::Serialize;
 
 use super::VoucherJson;
 use crate::{
-    customer::render::time::{maybe_rfc_3339, rfc_3339},
+    customer::render::time::{TimeJson, maybe_rfc_3339, rfc_3339},
     domain::{Decimal, PointTransaction, PurchaseFigures, Purchases, RedeemedVoucher},
 };
 
 /// A page of a list.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Page))]
 pub(in crate::customer::render) struct PageJson<J> {
+    /// The newest first.
     pub(in crate::customer::render) items: Vec<J>,
-    /// The `before` that asks for the next page.
-    pub(in crate::customer::render) next: Option<Box<str>>,
+    /// The `before` that asks for the next page; `null`: there are no older items.
+    pub(in crate::customer::render) next: Option<TimeJson>,
+    /// Whether Engage has older items than are sent.
     pub(in crate::customer::render) truncated: bool,
 }
 
+/// What changed the points.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = PointTransaction))]
 #[serde(rename_all = "camelCase")]
 pub(in crate::customer::render) struct TransactionJson<'a> {
+    /// Engage's id.
     id: &'a str,
+    /// The point definition; `null` in API v2.
     definition_id: Option<&'a str>,
+    /// Engage's word, such as `Addition`; there may be others.
     r#type: Option<&'a str>,
+    /// Engage's word, such as `Purchase`; there may be others.
     source: Option<&'a str>,
+    /// How many points.
     #[serde(with = "rust_decimal::serde::arbitrary_precision")]
+    #[cfg_attr(test, schema(value_type = f64, format = "decimal"))]
     amount: Decimal,
+    /// For people.
     description: Option<&'a str>,
-    date: Box<str>,
-    valid_from: Option<Box<str>>,
-    valid_to: Option<Box<str>>,
+    /// When it happened, else when it was recorded.
+    date: TimeJson,
+    /// From when on the points can be used.
+    valid_from: Option<TimeJson>,
+    /// Until when.
+    valid_to: Option<TimeJson>,
+    /// Whether the points cannot be used yet; `null` where that is not known.
     pending: Option<bool>,
 }
 
@@ -51,13 +67,18 @@ impl<'a> TransactionJson<'a> {
     }
 }
 
+/// A voucher that was redeemed.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = RedeemedVoucher))]
 #[serde(rename_all = "camelCase")]
 pub(in crate::customer::render) struct RedeemedJson<'a> {
     #[serde(flatten)]
     voucher: VoucherJson<'a>,
-    redeemed_on: Box<str>,
+    /// When.
+    redeemed_on: TimeJson,
+    /// The points that it was given for.
     #[serde(with = "rust_decimal::serde::arbitrary_precision_option")]
+    #[cfg_attr(test, schema(value_type = Option<f64>, format = "decimal"))]
     points: Option<Decimal>,
 }
 
@@ -71,13 +92,20 @@ impl<'a> From<&'a RedeemedVoucher> for RedeemedJson<'a> {
     }
 }
 
+/// What Engage sums up of the purchases, in the currency of the group.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Purchases))]
 #[serde(rename_all = "camelCase")]
 pub(in crate::customer::render) struct PurchasesJson {
-    updated_on: Option<Box<str>>,
-    latest_receipt_on: Option<Box<str>>,
+    /// When Engage computed it.
+    updated_on: Option<TimeJson>,
+    /// The last purchase.
+    latest_receipt_on: Option<TimeJson>,
+    /// Ever.
     all: FiguresJson,
+    /// Within the last year.
     last_year: FiguresJson,
+    /// Within the last two years.
     last_two_years: FiguresJson,
 }
 
@@ -93,16 +121,26 @@ impl From<&Purchases> for PurchasesJson {
     }
 }
 
+/// The purchases of a period.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = PurchaseFigures))]
 #[serde(rename_all = "camelCase")]
 struct FiguresJson {
+    /// What was paid.
     #[serde(with = "rust_decimal::serde::arbitrary_precision_option")]
+    #[cfg_attr(test, schema(value_type = Option<f64>, format = "decimal"))]
     amount: Option<Decimal>,
+    /// How many articles.
     #[serde(with = "rust_decimal::serde::arbitrary_precision_option")]
+    #[cfg_attr(test, schema(value_type = Option<f64>, format = "decimal"))]
     articles: Option<Decimal>,
+    /// What was paid per receipt.
     #[serde(with = "rust_decimal::serde::arbitrary_precision_option")]
+    #[cfg_attr(test, schema(value_type = Option<f64>, format = "decimal"))]
     average_receipt: Option<Decimal>,
+    /// How many purchases.
     #[serde(with = "rust_decimal::serde::arbitrary_precision_option")]
+    #[cfg_attr(test, schema(value_type = Option<f64>, format = "decimal"))]
     frequency: Option<Decimal>,
 }
 

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::reload::Replaceable;
 use self::settings::{
-    alias_custom_key, alias_reader, cors_origins, digester, feed, limits, lookup_rules,
+    alias_custom_key, alias_reader, cors_origins, digester, feed, limits, log_rules, lookup_rules,
     operations_limits, view_rules,
 };
 pub use self::{
@@ -311,6 +311,7 @@ fn parts(
         customers,
         credentials: credentials.clone(),
         rules: Arc::new(lookup_rules(config, identifiers, digester, time_zone)),
+        log_rules: log_rules(config),
         webhooks,
         deferred,
         decisions: Arc::<Decisions>::default(),

@@ -344,6 +344,10 @@ pub struct TelemetryConfig {
     pub log: String,
     /// The format of the log.
     pub log_format: LogFormat,
+    /// Whether every request is logged at info, hits too.
+    pub access_log: bool,
+    /// The views whose look-ups are audited.
+    pub audit: AuditedViews,
     /// The key of the digests that replace national ids, and contacts in the log; unset = a random key per process.
     #[serde(
         skip_serializing_if = "Option::is_none",
@@ -363,6 +367,16 @@ pub enum LogFormat {
     Json,
     /// Readable text.
     Pretty,
+}
+
+/// The views whose look-ups are audited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditedViews {
+    /// The full view.
+    Full,
+    /// Both views.
+    All,
 }
 
 impl Config {

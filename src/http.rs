@@ -32,6 +32,7 @@ pub mod fuzzing;
 mod lingering_close;
 mod listener;
 mod log_context;
+mod log_rules;
 mod lookup;
 mod malformed_head;
 #[cfg(test)]
@@ -62,6 +63,7 @@ pub use self::{
     deferred::DeferredWork,
     error::{ApiError, Code},
     listener::Listener,
+    log_rules::LogRules,
     lookup::LookupRules,
     operations::{
         BreakerStatus, BudgetStatus, Configuration, ConfigurationStatus, OperationsState,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engage_bff::clock::Clock;
+use engage_bff::{clock::Clock, config::AuditedViews};
 use engage_simulator::fixtures::{ALVA, DORA};
 use serde_json::Value;
 
@@ -39,6 +39,10 @@ pub(crate) async fn all(service: &Service) -> Result<Vec<Kind>, Failure> {
     let sharing = Peer::warm(stream, get(SHOP, &by_email, ""), "200", hit).await?;
     // Its heartbeats are not part of a hit.
     background.abort();
+    let access_log = service.connect_to_changed(|config| config.telemetry.access_log = true);
+    let access_log = Peer::warm(access_log.await?, get(SHOP, &by_email, ""), "200", hit).await?;
+    let audited = service.connect_to_changed(|config| config.telemetry.audit = AuditedViews::All);
+    let audited = Peer::warm(audited.await?, get(SHOP, &by_email, ""), "200", hit).await?;
     let gzip = "Accept-Encoding: gzip, deflate, br\r\n";
     // The problem's body repeats the request's id, and all responses must be the same.
     let unknown = get(
@@ -50,6 +54,8 @@ pub(crate) async fn all(service: &Service) -> Result<Vec<Kind>, Failure> {
         ("hit by e-mail", email),
         (BACKGROUND, ask(get(SHOP, &by_email, ""), "200", hit).await?),
         ("the same, shared tier", sharing),
+        ("the same, access log", access_log),
+        ("the same, audited", audited),
         (
             "the same, 304",
             ask(get(SHOP, &by_email, &known), "304", hit).await?,

@@ -76,6 +76,19 @@ impl Service {
         ours
     }
 
+    /// A connection to another replica of it, with a changed configuration.
+    pub(crate) async fn connect_to_changed(
+        &self,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<DuplexStream, Failure> {
+        let mut config = self.config.clone();
+        change(&mut config);
+        let app = App::build(&config, Clock::system()).await?;
+        let (ours, theirs) = tokio::io::duplex(PIPE);
+        tokio::spawn(app.serve_peer(theirs));
+        Ok(ours)
+    }
+
     /// A connection to another replica of it, which shares a tier on this backend, and what ends that replica's
     /// background work.
     pub(crate) async fn connect_to_sharing(

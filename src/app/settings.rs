@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 
 use crate::{
     cache::{Bounds, feed::Feed, freshness::Policy},
-    config::{self, Config, CustomKeyField, NationalIdCountry},
+    config::{self, AuditedViews, Config, CustomKeyField, NationalIdCountry},
     customer::view::{Attributes, Rules},
     domain::{
         ContactType, Digester, IdentifierRules, Part, PartMap,
@@ -17,7 +17,7 @@ use crate::{
         national_id,
     },
     engage::{CallLimits, longest_call, overview_parts},
-    http::{self, LookupRules, PROBE_CONNECTIONS},
+    http::{self, LogRules, LookupRules, PROBE_CONNECTIONS},
     telemetry,
 };
 
@@ -162,6 +162,13 @@ pub(super) fn lookup_rules(
         patience: config.server.request_timeout,
         max_body: usize::try_from(config.server.max_body.as_u64()).unwrap_or(usize::MAX),
         body_timeout: config.server.body_timeout,
+    }
+}
+
+pub(super) fn log_rules(config: &Config) -> LogRules {
+    LogRules {
+        access_log: config.telemetry.access_log,
+        audits_storefront: config.telemetry.audit == AuditedViews::All,
     }
 }
 

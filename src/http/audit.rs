@@ -1,12 +1,13 @@
-//! The audit log: one event for each look-up in the full view, with the contact as a keyed digest, and one for each
-//! problem that names contacts. Actions of operators are logged to the same target, which can be stored apart from the rest of the log, and longer.
+//! The audit log: one event for each look-up in the full view, and with `telemetry.audit = "all"` in the storefront view
+//! too, with the contact as a keyed digest, and one for each problem that names contacts. Actions of operators are logged
+//! to the same target, which can be stored apart from the rest of the log, and longer.
 
 use http::StatusCode;
 use tracing::Level;
 
 use super::error::{ApiError, Code};
 use crate::{
-    customer::{CacheStatus, Candidate, CustomerQuery},
+    customer::{CacheStatus, Candidate, CustomerQuery, view::View},
     domain::{ContactId, Digester, RequestId},
     telemetry,
 };
@@ -38,8 +39,9 @@ pub(super) fn candidates(
     );
 }
 
-/// Logs a look-up in the full view, its result, and the contact.
-pub(super) fn full_view(
+/// Logs a look-up in this view, its result, and the contact.
+pub(super) fn look_up(
+    view: View,
     request_id: &RequestId,
     query: &CustomerQuery,
     contact: Option<ContactId>,
@@ -53,15 +55,23 @@ pub(super) fn full_view(
         Ok((status, _)) => status,
         Err(error) => error.code().status(),
     };
-    tracing::info!(
-        target: TARGET,
-        request_id = request_id.as_str(),
-        client = query.flow.client.as_str(),
-        by = query.lookup.identifier.kind().as_str(),
-        contact = contact.map(|id| tracing::field::display(id.digest(digester))),
-        status = status.as_u16(),
-        cache = outcome.ok().map(|(_, cache_status)| cache_status.as_str()),
-        code = outcome.err().map(ApiError::code).map(Code::as_str),
-        "full view requested"
-    );
+    macro_rules! event {
+        ($message:literal) => {
+            tracing::info!(
+                target: TARGET,
+                request_id = request_id.as_str(),
+                client = query.flow.client.as_str(),
+                by = query.lookup.identifier.kind().as_str(),
+                contact = contact.map(|id| tracing::field::display(id.digest(digester))),
+                status = status.as_u16(),
+                cache = outcome.ok().map(|(_, cache_status)| cache_status.as_str()),
+                code = outcome.err().map(ApiError::code).map(Code::as_str),
+                $message
+            )
+        };
+    }
+    match view {
+        View::Full => event!("full view requested"),
+        View::Storefront => event!("storefront view requested"),
+    }
 }

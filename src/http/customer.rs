@@ -22,9 +22,7 @@ use super::{
 use crate::{
     clock::Now,
     config::Scope,
-    customer::{
-        self, CustomerQuery, Found, FoundHistory, HistoryQuery, Purpose, Refusal, Shape, view::View,
-    },
+    customer::{self, CustomerQuery, Found, FoundHistory, HistoryQuery, Purpose, Refusal, Shape},
     domain::RequestId,
 };
 
@@ -146,12 +144,12 @@ async fn find(
         let decision = Decision::new(request_id, &query, contact, outcome, cause);
         state.decisions.record(decision);
     }
-    if shape.view == View::Full {
+    if state.log_rules.audits(shape.view) {
         let digester = &state.rules.digester;
         let audited = outcome
             .as_ref()
             .map(|found| (found.response.status(), found.cache_status));
-        audit::full_view(request_id, &query, contact, audited, digester);
+        audit::look_up(shape.view, request_id, &query, contact, audited, digester);
     }
     outcome
 }

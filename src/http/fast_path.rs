@@ -29,7 +29,7 @@ use super::{
     directives::Directives,
     lookup::{ParamLocation, ParsedLookup},
     params::Params,
-    requests::{self, Answered},
+    requests::Answered,
     response::SelectedResponse,
     response_headers::CommonFields,
     routes::{CUSTOMER, RouteLabel},
@@ -81,7 +81,7 @@ impl HttpService {
             client: last_key.client(),
             contact: Some(contact),
         };
-        requests::log(&answered, self.digester(), None);
+        self.log(&answered, None);
         let common = CommonFields {
             fixed: &self.fixed_fields,
             is_timed: true,

@@ -99,17 +99,23 @@ pub(super) struct Answered<'a> {
 }
 
 impl Answered<'_> {
-    /// Whether it is too frequent to be logged at info: a hit, a probe, a preflight or a delivered webhook. Webhooks may
-    /// arrive by the thousand, and have metrics of their own.
-    fn is_quiet(&self) -> bool {
+    /// Whether it is logged at debug: a probe, a scrape or a preflight, and without an access log a hit or a delivered
+    /// webhook. Webhooks may arrive by the thousand, and have metrics of their own.
+    fn is_quiet(&self, access_log: bool) -> bool {
         let is_hit = self.cache_status == Some(CacheStatus::Hit);
-        let is_routine = self.route.is_signed() || self.route.is_preflight();
-        is_hit || self.route.is_polled() || (is_routine && self.status.is_success())
+        let is_frequent = is_hit || (self.route.is_signed() && self.status.is_success());
+        let is_preflight = self.route.is_preflight() && self.status.is_success();
+        self.route.is_polled() || is_preflight || (is_frequent && !access_log)
     }
 }
 
 /// Logs a response. `limit` bounds what callers without a valid credential can cause.
-pub(super) fn log(answered: &Answered<'_>, digester: Option<&Digester>, limit: Option<&Limit>) {
+pub(super) fn log(
+    answered: &Answered<'_>,
+    access_log: bool,
+    digester: Option<&Digester>,
+    limit: Option<&Limit>,
+) {
     // An event below the log level must not use up the limit.
     let may = |is_enabled: bool| is_enabled && limit.is_none_or(Limit::allows);
     macro_rules! event {
@@ -131,7 +137,7 @@ pub(super) fn log(answered: &Answered<'_>, digester: Option<&Digester>, limit: O
             }
         };
     }
-    if answered.is_quiet() {
+    if answered.is_quiet(access_log) {
         event!(DEBUG, debug);
     } else if answered.status.is_server_error() {
         event!(WARN, warn);

@@ -57,7 +57,9 @@ pub struct HttpService {
     router: Router,
     /// The state of the customer routes, which bypass the router; none at the operations listener.
     pub(super) customer_state: Option<AppState>,
-    /// Whether the fast path may be taken (`server.fast_path`).
+    /// Whether every request is logged at info.
+    pub(super) access_log: bool,
+    /// Whether the fast path may be taken (`server.fast_path`): it audits nothing.
     pub(super) has_fast_path: bool,
     pub(super) listener: ListenerKind,
     pub(super) cors: Cors,
@@ -90,7 +92,8 @@ impl HttpService {
         Self {
             readiness: state.readiness.clone(),
             customer_state: Some(state.clone()),
-            has_fast_path,
+            has_fast_path: has_fast_path && !state.log_rules.audits_storefront,
+            access_log: state.log_rules.access_log,
             router: routes::data_router(state, &cors),
             listener: ListenerKind::Data,
             fixed_fields: Arc::new(FixedFields::new(!cors.is_off())),
@@ -112,6 +115,7 @@ impl HttpService {
         Self {
             customer_state: None,
             has_fast_path: false,
+            access_log: false,
             readiness: state.readiness.clone(),
             operators: Some(state.credentials.clone()),
             router: routes::operations_router(state),
@@ -136,8 +140,13 @@ impl HttpService {
         Limit::new("refused connections", self.clock.clone())
     }
 
+    /// Logs a response. `limit` bounds what callers without a valid credential can cause.
+    pub(super) fn log(&self, answered: &Answered<'_>, limit: Option<&Limit>) {
+        requests::log(answered, self.access_log, self.digester(), limit);
+    }
+
     /// Makes the digests of contacts in the log; none at the operations listener.
-    pub(super) fn digester(&self) -> Option<&Digester> {
+    fn digester(&self) -> Option<&Digester> {
         self.customer_state
             .as_ref()
             .map(|state| &state.rules.digester)
@@ -238,7 +247,7 @@ impl HttpService {
             client: context.client,
             contact: context.contact,
         };
-        requests::log(&answered, self.digester(), context.limit);
+        self.log(&answered, context.limit);
     }
 
     async fn route<B>(

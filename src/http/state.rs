@@ -6,7 +6,8 @@ use axum::extract::FromRef;
 
 use super::{
     changed::ReportMetrics, credentials::CurrentCredentials, decisions::Decisions,
-    deferred::DeferredWork, lookup::LookupRules, probe::Readiness, webhook::WebhookReceiver,
+    deferred::DeferredWork, log_rules::LogRules, lookup::LookupRules, probe::Readiness,
+    webhook::WebhookReceiver,
 };
 use crate::customer::CustomerService;
 
@@ -19,6 +20,8 @@ pub struct AppState {
     pub credentials: CurrentCredentials,
     /// The rules by which look-ups are parsed.
     pub rules: Arc<LookupRules>,
+    /// Which requests the log shows.
+    pub log_rules: LogRules,
     /// Receives Engage's webhooks.
     pub webhooks: Arc<WebhookReceiver>,
     /// Bounds and counts what no person waits for.

@@ -1,6 +1,9 @@
 //! The event `answered`: whose request it was, and which contact the response was about.
 
-use engage_simulator::fixtures::{ALVA, BO};
+use engage_simulator::{
+    DEFAULT_WEBHOOK_SECRET,
+    fixtures::{ALVA, BO},
+};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -139,4 +142,33 @@ async fn preflight_is_logged_at_debug() {
         (&event["level"], &event["method"]),
         (&json!("DEBUG"), &json!("OPTIONS"))
     );
+}
+
+#[tokio::test]
+async fn access_log_shows_every_request_of_callers_at_info() {
+    for fast_path in [true, false] {
+        let app = with_digests(|config| {
+            config.telemetry.access_log = true;
+            config.server.fast_path = fast_path;
+            config.webhooks.secrets = vec![DEFAULT_WEBHOOK_SECRET.into()];
+        })
+        .await;
+        let name = |what: &str| format!("{what}-{fast_path}");
+        let by_id = format!("contactId={}", ALVA.id);
+        for (what, cache) in [("miss", "miss"), ("hit", "hit")] {
+            let event = logged(app.customer(SHOP, &by_id), &name(what)).await;
+            assert_eq!(event["level"], "INFO");
+            assert_eq!(event["cache"], cache);
+            assert_eq!(event["client"], "shop");
+            assert_eq!(event["contact"], digest(ALVA.id));
+        }
+        assert_eq!(app.fast_path_total(), u64::from(fast_path));
+        let (mut headers, body) = app.engage.webhook("contact.updated", ALVA.id);
+        headers.insert("x-request-id", name("webhook").parse().expect("a value"));
+        assert_eq!(app.deliver(headers, body).await.status, 204);
+        assert_eq!(event(&name("webhook"))["level"], "INFO");
+        // Probes come every second.
+        let probe = logged(app.request("/livez"), &name("probe")).await;
+        assert_eq!(probe["level"], "DEBUG");
+    }
 }

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use engage_bff::{config::Config, domain::Digester};
+use engage_bff::{
+    config::{AuditedViews, Config},
+    domain::Digester,
+};
 use engage_simulator::{
     Endpoint, Fault,
     fixtures::{ALVA, BO, CIM, DORA},
@@ -111,6 +114,45 @@ async fn storefront_view_requests_are_not_audited() {
         .await
         .assert_problem(403, "Forbidden");
     assert_eq!(audit(), [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn storefront_view_requests_are_audited_if_configured() {
+    let app = with_digests(|config| config.telemetry.audit = AuditedViews::All).await;
+    let by_email = format!("email={}", ALVA.email);
+    for (request_id, cache) in [("s-1", "miss"), ("s-2", "hit")] {
+        get(&app, request_id, SHOP, &by_email).await.assert_ok();
+        let event = audit().pop().expect("an event");
+        assert_eq!(
+            event,
+            json!({"level": "INFO", "message": "storefront view requested", "client": "shop",
+                "request_id": request_id, "by": "email", "contact": digest(ALVA.id),
+                "status": 200, "cache": cache})
+        );
+    }
+    // The fast path audits nothing.
+    assert_eq!(app.fast_path_total(), 0);
+    get(&app, "s-3", TILL, &by_email).await.assert_hit();
+    let lookups = json!({"lookups": [{"contactId": BO.id}], "view": "storefront"});
+    let batch = app
+        .post_to("/customer/batch", TILL)
+        .body(lookups.to_string());
+    assert_eq!(
+        Answer::of(batch.header("x-request-id", "s-4")).await.status,
+        200
+    );
+    let messages: Vec<_> = audit()[2..]
+        .iter()
+        .map(|event| (event["request_id"].clone(), event["message"].clone()))
+        .collect();
+    assert_eq!(
+        messages,
+        [
+            (json!("s-3"), json!("full view requested")),
+            (json!("s-4"), json!("storefront view requested")),
+        ]
+    );
+    assert_eq!(audit()[3]["contact"], digest(BO.id));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::line;
 use crate::{
     clock::{Now, Tick},
-    customer::{self, CacheStatus, CustomerQuery, Found, Purpose, Shape, view::View},
+    customer::{self, CacheStatus, CustomerQuery, Found, Purpose, Shape},
     domain::{Lookup, PartSet, RequestId},
     http::{
         audit,
@@ -197,12 +197,13 @@ impl Batch {
             let decision = Decision::new(&self.request_id, query, contact, outcome, cause);
             self.state.decisions.record(decision);
         }
-        if self.shape.view == View::Full {
+        let view = self.shape.view;
+        if self.state.log_rules.audits(view) {
             let outcome = rendered
                 .as_ref()
                 .map(|(_, cache_status): &(_, CacheStatus)| (StatusCode::OK, *cache_status));
             let digester = &self.state.rules.digester;
-            audit::full_view(&self.request_id, query, contact, outcome, digester);
+            audit::look_up(view, &self.request_id, query, contact, outcome, digester);
         }
         match rendered {
             Ok((rendered, _)) => {

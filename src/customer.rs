@@ -96,6 +96,11 @@ impl Error {
         matches!(self, Self::Upstream(error) if error.is_about_the_identifier())
     }
 
+    /// Whether Engage does not know the contact type.
+    pub fn is_about_the_contact_type(&self) -> bool {
+        matches!(self, Self::Upstream(error) if error.is_about_the_contact_type())
+    }
+
     /// Whether Engage knows no contact by the identifier.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Upstream(engage::Error::NotFound))

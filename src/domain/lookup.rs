@@ -16,6 +16,8 @@ pub struct Lookup {
     pub identifier: Identifier,
     /// The required contact type. Engage needs it with everything but a contact id.
     pub contact_type: Option<ContactType>,
+    /// Whether the contact type is the service's default, and not the caller's.
+    pub has_default_type: bool,
     key: LookupKey,
 }
 
@@ -42,6 +44,7 @@ impl Lookup {
         Self {
             identifier,
             contact_type,
+            has_default_type: false,
             key,
         }
     }
@@ -51,7 +54,17 @@ impl Lookup {
         Self {
             identifier: Identifier::ContactId(id),
             contact_type: None,
+            has_default_type: false,
             key: LookupKey::by_id(id),
+        }
+    }
+
+    /// The same with a note of whether its contact type, if it has one, is the service's default.
+    #[must_use]
+    pub fn with_type_by_default(self, is_default: bool) -> Self {
+        Self {
+            has_default_type: is_default && self.contact_type.is_some(),
+            ..self
         }
     }
 

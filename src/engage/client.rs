@@ -333,7 +333,12 @@ impl EngageClient {
         if let Some(contact_type) = &lookup.contact_type {
             query.push(("contactType", contact_type.as_str()));
         }
-        self.call(permit, path, &query, read).await
+        let answer = self.call(permit, path, &query, read).await;
+        let is_about_type = answer.as_ref().is_err_and(Error::is_about_the_contact_type);
+        if is_about_type && lookup.has_default_type {
+            self.failure_log.default_contact_type_refused();
+        }
+        answer
     }
 
     /// Counts and logs the unreadable items of a part.

@@ -98,6 +98,11 @@ impl Error {
         }
     }
 
+    /// Whether Engage does not know the contact type.
+    pub fn is_about_the_contact_type(&self) -> bool {
+        matches!(self, Error::Rejected { code } if &**code == CONTACT_TYPE)
+    }
+
     /// Whether stale data may be served instead.
     pub fn allows_stale(&self) -> bool {
         !self.is_about_the_identifier() && *self != Error::IdentityMismatch
@@ -244,12 +249,15 @@ pub(super) const OTHER_ADDRESSES: &str = "connecting; other addresses left";
 
 const UNPROCESSED_STEPS: [&str; 4] = [UNPROCESSED, REUSED_CLOSED, ABANDONED, OTHER_ADDRESSES];
 
+/// The code of a 400 for a contact type that Engage does not know.
+const CONTACT_TYPE: &str = "InvalidContactType";
+
 /// Codes of a 400 that are about the identifier's value [Voyado: find contact].
 const IDENTIFIER_CODES: [&str; 6] = [
     "InvalidEmailAddress",
     "InvalidPhoneNumber",
     "InvalidSocialSecurityNumber",
-    "InvalidContactType",
+    CONTACT_TYPE,
     "InvalidContactId",
     "InvalidSearchQuery",
 ];

@@ -20,6 +20,8 @@ use crate::{
 
 /// For how long failures like one that was logged are counted before they are logged.
 const WINDOW: Duration = Duration::from_secs(10);
+/// For how long a refused setting is not logged again.
+const SETTING_WINDOW: Duration = Duration::from_secs(3600);
 /// Kinds of failures of one group that are told apart at a time; more are not logged, and counted in the metrics.
 const MAX_KINDS: usize = 32;
 /// So many calls that fail in a row are an outage, whose end is logged.
@@ -40,6 +42,8 @@ pub struct FailureLog(Arc<Shared>);
 
 struct Shared {
     groups: Mutex<GroupMap<GroupState>>,
+    /// When the refusal of the default contact type was last logged.
+    default_type_refused: Mutex<Option<Tick>>,
     clock: Clock,
 }
 
@@ -111,6 +115,7 @@ impl FailureLog {
     pub(super) fn new(clock: Clock) -> Self {
         Self(Arc::new(Shared {
             groups: Mutex::new(GroupMap::from_fn(|_| GroupState::default())),
+            default_type_refused: Mutex::default(),
             clock,
         }))
     }
@@ -165,6 +170,19 @@ impl FailureLog {
             state.take_ended(now)
         };
         log_end(group, ended);
+    }
+
+    /// Engage does not know `engage.default_contact_type`: only an operator can mend that.
+    pub(super) fn default_contact_type_refused(&self) {
+        let now = self.0.clock.tick();
+        let mut logged = self.0.default_type_refused.lock();
+        let logged = logged
+            .as_deref_mut()
+            .unwrap_or_else(|error| error.get_mut());
+        if logged.is_none_or(|at| now.since(at) >= SETTING_WINDOW) {
+            *logged = Some(now);
+            tracing::error!(alarm = true, "default contact type refused");
+        }
     }
 
     /// Without a runtime nothing more is logged of this kind.

@@ -23,7 +23,7 @@ use crate::{
     clock::Now,
     config::Scope,
     customer::{self, CustomerQuery, Found, FoundHistory, HistoryQuery, Purpose, Refusal, Shape},
-    domain::RequestId,
+    domain::{Lookup, RequestId},
 };
 
 /// More invalidations of one contact than are plausible while a request waits for its history.
@@ -124,7 +124,9 @@ async fn find(
     let outcome = match found {
         Ok((found, history)) => search.respond(&found, history.as_ref()),
         Err(refusal)
-            if on_unavailable == OnUnavailable::Guest && refusal.error.is_unavailable() =>
+            if on_unavailable == OnUnavailable::Guest
+                && (refusal.error.is_unavailable()
+                    || is_default_type_refused(&refusal.error, &query.lookup)) =>
         {
             let history = history.as_ref().map(|history| history.asked);
             let history = history.unwrap_or_default();
@@ -258,7 +260,7 @@ impl LookUp<'_> {
         if error == customer::Error::NotCached && !self.directives.only_if_cached {
             return guard_tripped();
         }
-        let problem = ApiError::from(error).of_identifier(self.parameter);
+        let problem = problem(error, &self.query.lookup).of_identifier(self.parameter);
         let Some(candidates) = candidates else {
             return problem;
         };
@@ -269,6 +271,19 @@ impl LookUp<'_> {
         audit::candidates(self.request_id, self.query, &candidates, digester);
         problem.candidates(&candidates)
     }
+}
+
+/// The problem of a failed look-up. A contact type that the caller did not send is not its mistake.
+pub(super) fn problem(error: customer::Error, lookup: &Lookup) -> ApiError {
+    if is_default_type_refused(&error, lookup) {
+        let detail = "Engage does not know this service's default contact type.";
+        return ApiError::with_detail(Code::InvalidSystemConfiguration, detail);
+    }
+    error.into()
+}
+
+fn is_default_type_refused(error: &customer::Error, lookup: &Lookup) -> bool {
+    lookup.has_default_type && error.is_about_the_contact_type()
 }
 
 /// Whether it is not known, or not known any more, that the contact exists: it is unknown, or the call still runs, and the

@@ -109,7 +109,8 @@ impl LookupRules {
         }
         let identifier = caller.own_identifier()?;
         let contact_type = self.narrowed_to(identifier.kind(), &raw)?;
-        let lookup = Lookup::new(identifier, contact_type, &self.digester);
+        let lookup = Lookup::new(identifier, contact_type, &self.digester)
+            .with_type_by_default(raw.contact_type.is_none());
         self.parse(lookup, &raw, caller, directives)
     }
 
@@ -238,7 +239,8 @@ impl LookupRules {
         {
             return Err(ApiError::new(Code::NationalIdInUrl).of_parameter(kind.as_str()));
         }
-        Ok(Lookup::new(identifier, contact_type, &self.digester))
+        let lookup = Lookup::new(identifier, contact_type, &self.digester);
+        Ok(lookup.with_type_by_default(raw.contact_type.is_none()))
     }
 
     /// Today's date, where the kind of identifier depends on it; any date otherwise.

@@ -20,6 +20,7 @@ mod conditions;
 pub(crate) mod connections;
 mod cors;
 mod decisions;
+mod default_type;
 mod early_answers;
 mod ending;
 mod engage_errors;

@@ -13,7 +13,7 @@ use crate::{
     http::{
         audit,
         auth::{Caller, PendingLookUp},
-        customer::{guard_tripped, is_unsettled},
+        customer::{guard_tripped, is_unsettled, problem},
         decisions::{Cause, Decision, DecisionOutcome},
         deferred::{BatchOutcome, DeferredWork},
         error::{ApiError, Code},
@@ -96,7 +96,8 @@ impl Batch {
                 if found.as_ref().is_err_and(customer::Error::is_not_found) {
                     self.caller.record_unknown(&query.lookup);
                 }
-                let found = found.map_err(|error| of_identifier(error.into(), &query));
+                let found =
+                    found.map_err(|error| of_identifier(problem(error, &query.lookup), &query));
                 Looked::Line(self.line(index, &query, found, true))
             }
         }
@@ -114,7 +115,7 @@ impl Batch {
         if !found.as_ref().err().is_some_and(is_unsettled) {
             pending.end();
         }
-        let found = found.map_err(|error| of_identifier(late(error), &query));
+        let found = found.map_err(|error| of_identifier(late(error, &query.lookup), &query));
         self.line(index, &query, found, false)
     }
 
@@ -127,7 +128,7 @@ impl Batch {
         let found = self.state.customers.find(&query).await;
         let found = found.map_err(|error| match error {
             customer::Error::NotCached => guard_tripped(),
-            error => of_identifier(error.into(), &query),
+            error => of_identifier(problem(error, &query.lookup), &query),
         });
         self.line(index, &query, found, true)
     }
@@ -238,11 +239,11 @@ fn of_identifier(error: ApiError, query: &CustomerQuery) -> ApiError {
 }
 
 /// The problem of a look-up. It may have run into the batch's deadline.
-fn late(error: customer::Error) -> ApiError {
+fn late(error: customer::Error, lookup: &Lookup) -> ApiError {
     match error {
         customer::Error::TooLate => not_in_time(),
         customer::Error::Upstream(upstream) if upstream.is_for_lack_of_budget() => not_in_time(),
-        error => error.into(),
+        error => problem(error, lookup),
     }
 }
 

@@ -8,6 +8,7 @@ mod reload;
 mod settings;
 mod shared_budget;
 mod shared_tier;
+mod token;
 
 use std::{
     io,
@@ -31,6 +32,7 @@ pub use self::{
     reload::Reloader,
     settings::{MIN_CONNECTIONS, bounds, policy, reserved_descriptors, upstream_limits},
     shared_tier::link_to,
+    token::check_token,
 };
 use crate::{
     cache::freshness::Policy,

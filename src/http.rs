@@ -54,7 +54,7 @@ mod unread_body;
 mod webhook;
 
 pub use self::{
-    auth::{Authenticator, PublishedKeys, read_published_keys},
+    auth::{Authenticator, PublishedKeys, TokenReport, check_token, read_published_keys},
     changed::ReportMetrics,
     connection::ConnectionLimits,
     connection_slots::{ConnectionCounters, ConnectionMetrics, PROBE_CONNECTIONS},

@@ -3,7 +3,7 @@
 mod process;
 
 use std::{
-    io::Write,
+    io::{Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -13,14 +13,18 @@ use std::{
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use engage_bff::{
-    app::{App, Status, check_online},
+    app::{App, Status, check_online, check_token},
     config::{Config, layers},
     telemetry,
 };
+use jiff::Timestamp;
 
 /// Returns fragmented pages to the system, which matters for a cache that fills and empties: see docs/PERFORMANCE.md.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// More than any token has, in bytes.
+const MAX_INPUT: u64 = 64 * 1024;
 
 /// A caching backend-for-frontend for Voyado Engage.
 #[derive(Parser)]
@@ -50,6 +54,15 @@ enum Command {
         #[arg(long, requires = "online")]
         json: bool,
     },
+    /// Check a shopper's token, read from standard input, as a request with it would be checked.
+    CheckToken {
+        /// A TOML file that overrides the defaults; environment variables override both.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// The time at which it is checked, such as 2026-11-30T12:00:00Z; now by default.
+        #[arg(long)]
+        at: Option<Timestamp>,
+    },
     /// Check whether the service on this machine is alive: for container health checks.
     Healthcheck {
         /// A TOML file that overrides the defaults; environment variables override both.
@@ -66,6 +79,9 @@ fn main() -> ExitCode {
             online,
             json,
         } => process::load(config.as_deref()).and_then(|config| check(&config, online, json)),
+        Command::CheckToken { config, at } => {
+            process::load(config.as_deref()).and_then(|config| report_token(&config, at))
+        }
         Command::Healthcheck { config } => healthcheck(config.as_deref()),
     };
     match outcome {
@@ -120,6 +136,24 @@ async fn report(config: &Config, json: bool) -> Result<(), anyhow::Error> {
     let failed = report.count(Status::Failed);
     anyhow::ensure!(failed == 0, "{failed} of the checks failed");
     Ok(())
+}
+
+/// The token is not an argument, which other users of the machine could read. Fails if it would be refused.
+#[tokio::main(flavor = "current_thread")]
+async fn report_token(config: &Config, at: Option<Timestamp>) -> Result<(), anyhow::Error> {
+    let mut token = String::new();
+    std::io::stdin()
+        .take(MAX_INPUT)
+        .read_to_string(&mut token)
+        .context("the token can't be read from standard input")?;
+    let token = token.trim();
+    let token = token.strip_prefix("Bearer ").unwrap_or(token);
+    let report = check_token(config, token, at).await?;
+    std::io::stdout().write_all(report.to_string().as_bytes())?;
+    match report.refusal() {
+        None => Ok(()),
+        Some(why) => anyhow::bail!("a request with this token is a 401: {why}"),
+    }
 }
 
 fn print(config: &Config) -> Result<(), anyhow::Error> {

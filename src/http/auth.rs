@@ -18,10 +18,10 @@ use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::{constant_time, digest};
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretSlice};
 
 pub(super) use self::caller::{Caller, DeferredTurn, PendingLookUp};
-pub use self::jwks::{PublishedKeys, read_published_keys};
 use self::{
     anonymous::Anonymous,
     client::ApiClient,
@@ -30,10 +30,15 @@ use self::{
     token::{TokenRefusal, TokenVerifier},
     token_refusals::TokenRefusals,
 };
+pub use self::{
+    jwks::{PublishedKeys, read_published_keys},
+    token::TokenReport,
+};
 use super::log_context::LogContext;
 use crate::{
     clock::{Clock, Tick},
     config,
+    domain::Digester,
     metrics::{Counters, Registry, Source, catalogue::customers::CLIENT_PEOPLE_ALARMS},
 };
 
@@ -301,6 +306,19 @@ fn clients(
         Arc::new(new)
     };
     config.clients.iter().map(client).collect()
+}
+
+/// Checks a shopper's token as a request would at this time, with the keys that the issuer publishes now. Fails for a JWKS
+/// URL that can't be used.
+pub async fn check_token(
+    config: &config::JwtConfig,
+    token: &str,
+    at: Timestamp,
+    digester: &Digester,
+    clock: Clock,
+) -> Result<TokenReport, anyhow::Error> {
+    let tokens = TokenVerifier::new(config, clock)?;
+    Ok(tokens.report(token, at, digester).await)
 }
 
 /// The token of `Bearer token`; the scheme in any case (RFC 9110, 11.1).

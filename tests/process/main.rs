@@ -6,6 +6,9 @@ mod commands;
 mod configuration;
 mod drain;
 mod harness;
+#[path = "../api/issuer.rs"]
+#[expect(dead_code, reason = "the process needs one key and no server")]
+mod issuer;
 mod limits;
 mod log;
 mod online;
@@ -13,4 +16,5 @@ mod reload;
 mod resolving;
 mod rolling;
 mod signals;
+mod tokens;
 mod wire;

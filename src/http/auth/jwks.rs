@@ -262,6 +262,11 @@ impl KeyRing {
         self.source.is_same(&other.source)
     }
 
+    /// Reads the keys, without keeping them.
+    pub(super) async fn read_now(&self) -> Result<Vec<Key>, anyhow::Error> {
+        self.source.read(&self.clock).await
+    }
+
     /// Keeps the keys current: reads them at once, and then from time to time. Never returns; by one task at a time, which
     /// may give up at any moment.
     pub(super) async fn refresh(&self) {
@@ -355,7 +360,11 @@ impl KeyRing {
 
 /// The keys with this id, or all for a token without one, that suit the algorithm. `None` where the issuer has no key
 /// with the id, or none that suits a token without one.
-fn candidates(keys: &[Key], id: Option<&str>, algorithm: Algorithm) -> Option<Vec<DecodingKey>> {
+pub(super) fn candidates(
+    keys: &[Key],
+    id: Option<&str>,
+    algorithm: Algorithm,
+) -> Option<Vec<DecodingKey>> {
     let is_named = |key: &&Key| id.is_none() || key.id.as_deref() == id;
     let suitable: Vec<_> = keys
         .iter()

@@ -4,6 +4,7 @@
 mod claims;
 mod jws;
 mod refusal;
+mod report;
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -13,13 +14,14 @@ use std::{
 use jsonwebtoken::Algorithm;
 
 pub(super) use self::refusal::TokenRefusal;
+pub use self::report::TokenReport;
 use self::{
     claims::ClaimRules,
     jws::{JoseHeader, UnverifiedToken, media_type},
 };
 use super::{
     change_limit::ChangeLimit,
-    jwks::{KeyRing, KeySource},
+    jwks::{KeyRing, KeySource, candidates},
     refusal::AuthRefusal,
     shopper::Shopper,
 };
@@ -131,7 +133,7 @@ impl TokenVerifier {
     /// Header and claims are checked before a key is looked up, so that a token with wrong ones costs no read of keys.
     async fn verify(&self, token: &str, deadline: Tick) -> Result<Shopper, AuthRefusal> {
         let token = self.parse(token)?;
-        let shopper = self.claims.shopper(&token.claims, self.clock.now())?;
+        let shopper = self.claims.shopper(&token.claims, self.clock.now().wall)?;
         let JoseHeader {
             algorithm, key_id, ..
         } = &token.header;
@@ -163,19 +165,20 @@ impl TokenVerifier {
             return Err(TokenRefusal::TooLarge);
         }
         let token = UnverifiedToken::parse(token)?;
-        let JoseHeader {
-            algorithm,
-            media_type,
-            ..
-        } = &token.header;
-        if !self.algorithms.contains(algorithm) {
-            return Err(TokenRefusal::Algorithm);
-        }
-        let media_type = media_type.as_deref().unwrap_or(DEFAULT_TYPE);
-        if !self.types.iter().any(|known| known == media_type) {
-            return Err(TokenRefusal::Type);
-        }
+        self.check_algorithm(&token.header)?;
+        self.check_type(&token.header)?;
         Ok(token)
+    }
+
+    fn check_algorithm(&self, header: &JoseHeader) -> Result<(), TokenRefusal> {
+        let is_accepted = self.algorithms.contains(&header.algorithm);
+        is_accepted.then_some(()).ok_or(TokenRefusal::Algorithm)
+    }
+
+    fn check_type(&self, header: &JoseHeader) -> Result<(), TokenRefusal> {
+        let media_type = header.media_type.as_deref().unwrap_or(DEFAULT_TYPE);
+        let is_accepted = self.types.iter().any(|known| known == media_type);
+        is_accepted.then_some(()).ok_or(TokenRefusal::Type)
     }
 
     fn count(&self, flow: u64) -> Result<(), AuthRefusal> {
@@ -214,7 +217,7 @@ impl TokenVerifier {
 
         use crate::domain::email::Email;
 
-        let Ok(shopper) = self.claims.shopper(claims, self.clock.now()) else {
+        let Ok(shopper) = self.claims.shopper(claims, self.clock.now().wall) else {
             return;
         };
         assert!(!claims.contains_key("events"));

@@ -1,11 +1,14 @@
 //! Why a token was refused: operators learn it from the log and the metrics, callers don't.
 
+use std::collections::BTreeMap;
+
+use engage_bff::{app::check_token, config::layers};
 use engage_simulator::fixtures::ALVA;
 use serde_json::{Value, json};
 
-use super::{claims, get, now, of_alva, spawn};
+use super::{claims, get, jwt, now, of_alva, spawn};
 use crate::{
-    harness::{Answer, SHOP, TestApp, events, logs},
+    harness::{Answer, SHOP, START, TestApp, events, logs},
     issuer::Issuer,
 };
 
@@ -116,4 +119,47 @@ async fn token_where_no_issuer_is_configured_is_of_another_issuer() {
     let token = Issuer::new().sign(&of_alva());
     assert_eq!(get(&app, &token, "/customer/me").await.status, 401);
     assert_eq!(total(&app, "issuer").await, 1);
+}
+
+#[tokio::test]
+async fn report_of_a_token_agrees_with_its_refusal_and_shows_no_personal_value() {
+    let issuer = Issuer::new();
+    let mut config = layers::read(None, &BTreeMap::new()).expect("the defaults");
+    config.auth.jwt = Some(jwt(&issuer));
+    let at = Some(START.parse().expect("a time"));
+    for (why, token) in refused_tokens(&issuer) {
+        let report = check_token(&config, &token, at).await.expect("a report");
+        assert_eq!(report.refusal(), Some(why), "{report}");
+        let text = report.to_string();
+        assert!(text.contains("FAILED") && text.contains(&format!("refused: {why}\n")));
+        assert!(!text.contains(ALVA.id) && !text.contains("eyJ"), "{text}");
+    }
+    let personal = json!({"contactId": ALVA.id, "email": ALVA.email, "email_verified": true});
+    let token = issuer.sign(&claims(personal));
+    let report = check_token(&config, &token, at).await.expect("a report");
+    assert_eq!(report.refusal(), None);
+    let text = report.to_string();
+    for expected in [
+        "ok      issuer     \"https://login.example.com/\"; expected: \"https://login.example.com/\"",
+        "exp 2026-11-23T12:10:00Z (+600 s)",
+        "contactId present, email present (verified), scope present",
+        "\"one\"; published: \"one\"",
+        "accepted\ncustomer: contact ",
+        "scopes: customer:read:self\n",
+    ] {
+        assert!(text.contains(expected), "{expected} in {text}");
+    }
+    assert!(!text.contains("FAILED"), "{text}");
+    for value in [ALVA.id, ALVA.email, "alva"] {
+        assert!(!text.contains(value), "{value}");
+    }
+    // Later it is over, and without the issuer's keys nothing can be said of the signature.
+    let later = Some("2026-11-23T12:11:00Z".parse().expect("a time"));
+    let report = check_token(&config, &token, later).await.expect("a report");
+    assert_eq!(report.refusal(), Some("expired"));
+    issuer.break_jwks();
+    let report = check_token(&config, &token, at).await.expect("a report");
+    assert_eq!(report.refusal(), Some("key"));
+    config.auth.jwt = None;
+    assert!(check_token(&config, &token, at).await.is_err());
 }

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{super::shopper::Shopper, refusal::TokenRefusal};
+use super::{
+    super::shopper::Shopper,
+    refusal::TokenRefusal,
+    report::{TokenReport, shown, shown_time},
+};
 use crate::{
-    clock::Now,
     config::{self, Scope},
     domain::{ContactId, email::Email},
 };
@@ -43,13 +47,70 @@ impl ClaimRules {
     pub(super) fn shopper(
         &self,
         claims: &Map<String, Value>,
-        now: Now,
+        now: Timestamp,
     ) -> Result<Shopper, TokenRefusal> {
         check_kind(claims)?;
         self.check_issuer(claims)?;
         self.check_audience(claims)?;
         self.check_times(claims, now)?;
         self.identified(claims)
+    }
+
+    /// The same, with every check in the report.
+    pub(super) fn report(
+        &self,
+        claims: &Map<String, Value>,
+        at: Timestamp,
+        report: &mut TokenReport,
+    ) -> Result<Shopper, TokenRefusal> {
+        let is_event = if claims.contains_key("events") {
+            "a security event"
+        } else {
+            "no security event"
+        };
+        report.add("kind", check_kind(claims), is_event);
+        let found = |name: &str| shown(claims.get(name));
+        let issuer = format!("{}; expected: {:?}", found("iss"), self.issuer);
+        report.add("issuer", self.check_issuer(claims), issuer);
+        let audience = format!("{}; expected: {:?}", found("aud"), self.audience);
+        report.add("audience", self.check_audience(claims), audience);
+        let times = ["exp", "nbf", "iat"].map(|name| shown_time(claims, name, at));
+        let (leeway, most) = (seconds(self.leeway), seconds(self.max_lifetime));
+        let times = format!(
+            "{}; at {at}, leeway {leeway} s, lifetime {most} s at most",
+            times.join(", ")
+        );
+        report.add("times", self.check_times(claims, at), times);
+        let shopper = self.identified(claims);
+        report.add(
+            "claims",
+            shopper.as_ref().map(drop).map_err(|why| *why),
+            self.presence(claims),
+        );
+        shopper
+    }
+
+    /// Which of the configured claims the token has, without their values.
+    fn presence(&self, claims: &Map<String, Value>) -> String {
+        let state = |name: &str, is_readable: bool| match claim(claims, Some(name)) {
+            None => format!("{name} absent"),
+            Some(_) if is_readable => format!("{name} present"),
+            Some(_) => format!("{name} present, unreadable"),
+        };
+        let contact_id = self.contact_id.as_deref();
+        let contact_id = contact_id.map(|name| state(name, self.contact_id(claims).is_ok()));
+        let email = self.email.as_deref();
+        let email = email.map(|name| {
+            let verified = if self.is_email_verified(claims) {
+                "verified"
+            } else {
+                "not verified, so it does not count"
+            };
+            format!("{} ({verified})", state(name, self.email(claims).is_ok()))
+        });
+        let scope = self.scope.as_deref().map(|name| state(name, true));
+        let all = [contact_id, email, scope];
+        all.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 
     fn check_issuer(&self, claims: &Map<String, Value>) -> Result<(), TokenRefusal> {
@@ -71,10 +132,10 @@ impl ClaimRules {
     }
 
     /// Checks that the token is valid at `now`, and its lifetime no longer than `max_lifetime`.
-    fn check_times(&self, claims: &Map<String, Value>, now: Now) -> Result<(), TokenRefusal> {
+    fn check_times(&self, claims: &Map<String, Value>, now: Timestamp) -> Result<(), TokenRefusal> {
         let Times { end, begin, issued } = Times::of(claims)?;
         let leeway = seconds(self.leeway);
-        let now = now.wall.as_second();
+        let now = now.as_second();
         let latest = now.saturating_add(leeway);
         if now >= end.saturating_add(leeway) {
             return Err(TokenRefusal::Expired);

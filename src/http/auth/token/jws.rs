@@ -88,6 +88,13 @@ pub(super) fn media_type(name: &str) -> String {
     }
 }
 
+/// Header and claims of anything that has the form of a token.
+pub(super) fn members_of(token: &str) -> Option<(Map<String, Value>, Map<String, Value>)> {
+    let mut parts = token.splitn(3, '.');
+    let header = members(parts.next()?)?;
+    Some((header, members(parts.next()?)?))
+}
+
 /// The JSON object in a part of a token.
 fn members(part: &str) -> Option<Map<String, Value>> {
     let json = URL_SAFE_NO_PAD.decode(part).ok()?;

@@ -27,8 +27,8 @@ use self::{
     client::ApiClient,
     refusal::AuthRefusal,
     shopper::Shopper,
-    token::{TokenRefusal, TokenVerifier},
-    token_refusals::TokenRefusals,
+    token::TokenVerifier,
+    token_refusals::{TokenRefusal, TokenRefusals},
 };
 pub use self::{
     jwks::{PublishedKeys, read_published_keys},

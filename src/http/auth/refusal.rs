@@ -6,7 +6,7 @@ use super::super::{
     entry::EntryRefusal,
     error::{ApiError, Code, RateLimit},
 };
-use super::{jwks::KeysUnavailable, token::TokenRefusal};
+use super::{jwks::KeysUnavailable, token_refusals::TokenRefusal};
 
 /// The challenge to a token that is not valid (RFC 6750, 3).
 const INVALID_TOKEN: &str = "Bearer realm=\"engage-bff\", error=\"invalid_token\"";

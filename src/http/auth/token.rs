@@ -3,7 +3,6 @@
 
 mod claims;
 mod jws;
-mod refusal;
 mod report;
 
 use std::{
@@ -13,7 +12,6 @@ use std::{
 
 use jsonwebtoken::Algorithm;
 
-pub(super) use self::refusal::TokenRefusal;
 pub use self::report::TokenReport;
 use self::{
     claims::ClaimRules,
@@ -24,6 +22,7 @@ use super::{
     jwks::{KeyRing, KeySource, candidates},
     refusal::AuthRefusal,
     shopper::Shopper,
+    token_refusals::TokenRefusal,
 };
 use crate::{
     clock::{Clock, Tick},

@@ -1,15 +1,49 @@
-//! The refused tokens, in the log and in a metric, each with the reason that its caller does not get. Neither contains
-//! anything of the token.
+//! Why tokens are refused. Operators learn it from the log and a metric, which contain nothing of the token; callers don't:
+//! a forger would learn from it too.
 
 use tracing::Level;
 
-use super::{super::log_context::LogContext, token::TokenRefusal};
+use super::super::log_context::LogContext;
 use crate::{
     clock::Clock,
-    domain::ClientName,
+    domain::{ClientName, listed_enum::listed_enum},
     metrics::{Counter, Counters, Registry, Source, catalogue::customers::TOKEN_REFUSALS},
     telemetry::Limit,
 };
+
+listed_enum! {
+    /// Why a token is refused: `why` in the log and in the metric. The checks are made in another order: the first that
+    /// fails decides.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(in crate::http) enum TokenRefusal {
+        /// Another issuer's, or no issuer is configured.
+        Issuer => "issuer",
+        /// For another audience.
+        Audience => "audience",
+        /// `exp` is over.
+        Expired => "expired",
+        /// `nbf` or `iat` is in the future.
+        NotYetValid => "not_yet_valid",
+        /// Valid for longer than `auth.jwt.max_lifetime`.
+        Lifetime => "lifetime",
+        /// The issuer has no such key.
+        Key => "key",
+        /// Signed with none of the issuer's keys.
+        Signature => "signature",
+        /// An algorithm that is not accepted.
+        Algorithm => "algorithm",
+        /// A type that is not accepted, such as a nested token or a security event.
+        Type => "type",
+        /// A claim is missing that must be there, or can't be read.
+        Claim => "claim",
+        /// Not a signed token, or more than one.
+        Malformed => "malformed",
+        /// Longer than tokens are parsed.
+        TooLarge => "too_large",
+        /// Requires an extension.
+        Crit => "crit",
+    }
+}
 
 /// Counts and logs refused tokens. Anyone can cause them, so the events are limited.
 pub(super) struct TokenRefusals {

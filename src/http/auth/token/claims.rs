@@ -6,8 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{
-    super::shopper::Shopper,
-    refusal::TokenRefusal,
+    super::{shopper::Shopper, token_refusals::TokenRefusal},
     report::{TokenReport, shown, shown_time},
 };
 use crate::{

@@ -10,7 +10,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use super::refusal::TokenRefusal;
+use super::super::token_refusals::TokenRefusal;
 
 /// The parts of a token whose signature is not verified yet.
 pub(super) struct UnverifiedToken<'a> {

@@ -7,10 +7,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
 use super::{
-    DEFAULT_TYPE, MAX_TOKEN, TokenRefusal, TokenVerifier,
+    DEFAULT_TYPE, MAX_TOKEN, TokenVerifier,
     jws::{UnverifiedToken, members_of},
 };
-use crate::{config::jwk::Key, domain::Digester, http::auth::shopper::Shopper};
+use crate::{
+    config::jwk::Key,
+    domain::Digester,
+    http::auth::{shopper::Shopper, token_refusals::TokenRefusal},
+};
 
 /// The longest text of a token that is shown.
 const MAX_SHOWN: usize = 120;

@@ -80,7 +80,7 @@ impl PointNames {
             tracing::debug!(count, "point definitions read");
         }
         if lacks_default {
-            tracing::warn!("default point definition unknown");
+            tracing::warn!(alarm = true, "default point definition unknown");
         }
     }
 

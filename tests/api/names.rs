@@ -8,7 +8,7 @@ use engage_simulator::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, TestApp, let_requests_arrive, logs, wait_until};
+use crate::harness::{Answer, TestApp, events, let_requests_arrive, logs, wait_until};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -359,6 +359,7 @@ async fn unknown_default_definition_is_logged_once_a_day() {
     app.engage.remove_point_definition(1);
     app.pass(HOUR * 24).await;
     assert_eq!(logs().matches(what).count(), 1);
+    assert_eq!(events(what)[0]["alarm"], true);
     app.pass(HOUR * 2).await;
     assert_eq!(logs().matches(what).count(), 1);
     // Its balance is shown all the same: accounts are what counts.

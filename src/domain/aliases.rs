@@ -127,6 +127,37 @@ impl AliasReader {
         }
     }
 
+    /// Whether the contact may have the identifier, as far as its fields of that kind are present: it has, or one of them
+    /// can't be read. For what must not miss a contact.
+    pub fn may_match(&self, aliases: &Aliases, identifier: &Identifier) -> bool {
+        let Aliases {
+            email,
+            phone,
+            national_id,
+            custom_keys,
+        } = aliases;
+        let is_unreadable = match identifier {
+            Identifier::ContactId(_) => false,
+            Identifier::Email(_) | Identifier::Any(AnyIdentifier::Email(_)) => {
+                email.is_unreadable()
+            }
+            Identifier::MobilePhone(_) | Identifier::Any(AnyIdentifier::Phone(_)) => {
+                phone.is_unreadable()
+            }
+            Identifier::SocialSecurityNumber(_) | Identifier::Any(AnyIdentifier::NationalId(_)) => {
+                national_id.is_unreadable()
+            }
+            Identifier::CustomKey(_) => custom_keys.iter().any(FieldValue::is_unreadable),
+            // Engage may have read the value as another kind.
+            Identifier::Any(AnyIdentifier::CustomKey(_)) => {
+                phone.is_unreadable()
+                    || national_id.is_unreadable()
+                    || custom_keys.iter().any(FieldValue::is_unreadable)
+            }
+        };
+        is_unreadable || self.matches(aliases, identifier) == Match::Yes
+    }
+
     fn matches_custom_key(&self, aliases: &Aliases, key: &CustomKey) -> Match {
         let key = key.folded();
         let each = || aliases.custom_keys.iter();

@@ -58,6 +58,11 @@ impl<T> FieldValue<T> {
         matches!(self, FieldValue::Absent)
     }
 
+    /// Whether the field is present and unreadable.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, FieldValue::Unreadable)
+    }
+
     /// Parses a field that may have several values. If the whole text is unreadable it is split at semicolons, commas
     /// and line ends, then at slashes too, then at blanks too, and each piece must be readable.
     pub fn parse_list(text: &str, read: impl Fn(&str) -> Vec<T>) -> Self {

@@ -231,3 +231,50 @@ async fn purge_drops_a_record_cached_before_it_had_the_identifier() {
         "alva.new@example.com"
     );
 }
+
+/// Alva's e-mail address becomes one that can't be read.
+fn make_email_unreadable(app: &TestApp) {
+    let unreadable = json!("alva.n\u{f6}rdstr\u{f6}m@example.com");
+    app.engage.contact(ALVA.id).attribute("email", unreadable);
+}
+
+#[tokio::test]
+async fn purge_covers_a_contact_whose_identifier_of_that_kind_is_unreadable() {
+    for (purged, is_covered) in [
+        (json!({"email": ALVA.email}), true),
+        (json!({"email": "another@example.com"}), true),
+        (json!({"any": "another@example.com"}), true),
+        (json!({"mobilePhone": "+46701740699"}), false),
+        (json!({"customKey": "M-another"}), false),
+    ] {
+        let app = TestApp::spawn().await;
+        make_email_unreadable(&app);
+        let by_id = json!({"contactId": ALVA.id});
+        app.lookup(by_id.clone()).await.assert_ok();
+        app.lookup(by_id.clone()).await.assert_hit();
+        change(&app);
+        purge(&app, &purged).await;
+        let answer = app.lookup(by_id).await;
+        if is_covered {
+            assert_new(&answer, &purged.to_string());
+        } else {
+            answer.assert_hit();
+        }
+    }
+}
+
+#[tokio::test]
+async fn purge_discards_an_answer_in_flight_with_an_unreadable_identifier() {
+    let app = TestApp::spawn().await;
+    make_email_unreadable(&app);
+    let by_id = json!({"contactId": ALVA.id});
+    let hold = app.engage.hold(Endpoint::All);
+    let waiting = spawn_lookup(&app, &by_id);
+    app.engage.wait_for_calls(Endpoint::Overview, 1).await;
+    change(&app);
+    purge(&app, &json!({"email": ALVA.email})).await;
+    hold.release();
+    let place = "in flight";
+    assert_new(&waiting.await.expect("an answer"), place);
+    assert_new(&app.lookup(by_id).await, place);
+}

@@ -16,9 +16,8 @@ use engage_bff::{
 use proptest::test_runner::TestCaseError;
 
 use crate::{
-    exchange::{Delivery, Mark, Wire},
+    exchange::{Mark, Wire},
     ops::Case,
-    served::ServedPart,
     setup,
     world::{Alias, CONTACTS, Change, Kind, TestLookup, World},
 };
@@ -298,18 +297,6 @@ impl Model {
         }
     }
 
-    /// A purge by identifier may not find a contact whose cached profile has unreadable identifiers.
-    pub(crate) fn forget_unreadable(&mut self, wire: &Wire, profile: &ServedPart) {
-        let is_unreadable = |delivery: &Delivery| {
-            delivery.is_unreadable
-                && (delivery.contact, delivery.part) == (profile.contact, Part::Profile)
-                && profile.versions.contains(&delivery.version)
-        };
-        if wire.deliveries.iter().any(is_unreadable) {
-            self.shown[profile.contact] = None;
-        }
-    }
-
     /// How far the service believes that the overview may lag.
     pub(crate) fn overview_lag(&self) -> Duration {
         self.overview_lag
@@ -364,7 +351,7 @@ impl Model {
     /// Applies what entity endpoints returned, once the service has: from then on it must not serve older versions.
     pub(crate) fn apply_reads(&mut self, world: &World, wire: &Wire, whole_pages: bool) {
         for delivery in &wire.deliveries[self.applied..] {
-            if delivery.part == Part::Profile && !delivery.faulty {
+            if delivery.part == Part::Profile && (!delivery.faulty || delivery.is_unreadable) {
                 self.apply_purges(world, delivery);
             }
             let in_pages = delivery.part == Part::Vouchers && !whole_pages;

@@ -5,9 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     cache::{Cache, IsPurged},
     customer::Rendered,
-    domain::{
-        Change, ChangeKind, ContactId, Identifier, Lookup, Match, PartSet, aliases::AliasReader,
-    },
+    domain::{Change, ChangeKind, ContactId, Identifier, Lookup, PartSet, aliases::AliasReader},
     engage,
 };
 
@@ -21,8 +19,8 @@ pub(in crate::customer) enum Invalidation {
     Alias(Lookup, PartSet),
     /// A contact is gone: its record, its aliases and its audiences.
     Contact(ContactId),
-    /// Every contact that has the identifier is gone, whatever its type, and with it every alias of that value. Reads
-    /// every record and every alias.
+    /// Every contact that has the identifier is gone, whatever its type, and with it every alias of that value; so is
+    /// every contact whose identifiers of that kind can't be read. Reads every record and every alias.
     Identifier(Lookup),
     /// A contact was created, changed or deleted: no negative entry is right any more.
     Negatives,
@@ -127,7 +125,8 @@ fn purge_by(lookup: &Lookup, memory: &Cache<Rendered, engage::Error>, alias_read
     // First: an answer in flight meets the predicate, or is seen by what follows.
     let (reader, purged) = (alias_reader.clone(), lookup.identifier.clone());
     let is_purged: IsPurged = Arc::new(move |identity, requested| {
-        reader.matches(&identity.aliases, &purged) == Match::Yes
+        // A contact whose identifier of that kind can't be read may be the one that is meant.
+        reader.may_match(&identity.aliases, &purged)
             || requested.is_some_and(|requested| requested.means_the_same(&purged))
     });
     memory.purge_where(&is_purged);

@@ -137,7 +137,6 @@ impl Machine {
                         let profile = &served_parts(found)?[0];
                         let version = profile.versions[0];
                         self.model.answered(&caller, profile.contact, version);
-                        self.model.forget_unreadable(&lock(&self.wire), profile);
                         self.answers.push((Arc::clone(found), caller.query.asked));
                     }
                     Err(_) => self.model.refused(&caller),

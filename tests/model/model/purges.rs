@@ -45,7 +45,7 @@ impl Model {
         });
     }
 
-    /// Applies the purges to a contact whose profile was delivered.
+    /// Applies the purges to a contact whose profile was delivered, readable or not.
     pub(super) fn apply_purges(&mut self, world: &World, delivery: &Delivery) {
         let state = &world.at(delivery.version).contacts[delivery.contact];
         for purge in &self.purges {

@@ -322,9 +322,12 @@ impl<'a> HistorySearch<'a> {
     /// What is served in place of a response of Engage, if anything is.
     fn conclude(&self) -> FoundPart {
         let now = self.inner.clock.tick();
-        let policy = &self.inner.tiers.memory.policy;
+        let memory = &self.inner.tiers.memory;
+        let policy = &memory.policy;
         let entry = self.read().filter(|entry| {
-            self.may_be_stale && entry.provenance.freshness(now, policy) < Freshness::Dead
+            self.may_be_stale
+                && memory.is_on()
+                && entry.provenance.freshness(now, policy) < Freshness::Dead
         });
         let reason = if self.is_slow {
             StaleReason::Slow

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use engage_simulator::{
-    Endpoint,
+    Endpoint, Fault,
     fixtures::{ALVA, BO},
 };
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{Answer, COLD_CALLS, TestApp, let_requests_arrive};
+use crate::harness::{Answer, COLD_CALLS, TILL, TestApp, let_requests_arrive};
 
 const LAG: Duration = Duration::from_secs(600);
 
@@ -204,6 +204,33 @@ async fn disabled_cache_neither_serves_nor_stores() {
     let answer = app.get(&bo).await;
     answer.assert_cache_status("engage-bff; fwd=miss; stored");
     app.get(&bo).await.assert_hit();
+}
+
+#[tokio::test]
+async fn nothing_stands_in_for_engage_while_the_cache_is_disabled() {
+    let app = TestApp::spawn().await;
+    assert_done(&operate(&app, Method::PUT, "/cache/enabled", "false").await);
+    let query = format!("{}&parts=none", by_email());
+    let hold = app.engage.hold(Endpoint::Overview);
+    let first = app.spawn_get(&query);
+    app.engage.wait_for_calls(Endpoint::Overview, 1).await;
+    app.advance(Duration::from_secs(2));
+    // It shares the call in flight, whose answer is older than it accepts; its own call fails.
+    let second = app
+        .customer(TILL, &query)
+        .header("cache-control", "max-age=1");
+    let second = tokio::spawn(Answer::of(second));
+    let_requests_arrive().await;
+    app.engage
+        .fault(Endpoint::Overview, Fault::Status(500, json!({})));
+    hold.release();
+    let first = first.await.expect("an answer");
+    first
+        .assert_ok()
+        .assert_cache_status("engage-bff; fwd=bypass");
+    let second = second.await.expect("an answer");
+    second.assert_problem(502, "UpstreamFailed");
+    assert_eq!(app.overview_calls(), 2);
 }
 
 #[tokio::test]

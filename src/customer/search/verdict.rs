@@ -21,14 +21,17 @@ impl Search<'_> {
         let policy = &self.inner.tiers.memory.policy;
         let mut shown = PartSet::EMPTY;
         let mut degraded = PartSet::EMPTY;
-        let mut stands_in = self.alias_failed;
+        // While the cache is off nothing stands in for what Engage does not return.
+        let is_on = self.inner.tiers.memory.is_on();
+        let mut stands_in = self.alias_failed && is_on;
         for part in self.query.asked.iter() {
             if !missing.contains(part) {
                 shown.insert(part);
                 continue;
             }
-            let may_be_stale =
-                self.query.stale_if_error && !self.query.fresh.union(self.no_stale).contains(part);
+            let may_be_stale = is_on
+                && self.query.stale_if_error
+                && !self.query.fresh.union(self.no_stale).contains(part);
             let provenance = record.provenance(part).filter(|_| may_be_stale);
             match provenance.map(|provenance| provenance.freshness(now, policy)) {
                 None | Some(Freshness::Dead) => degraded.insert(part),

@@ -16,7 +16,7 @@ fn log_filter_without_alarms_or_valid_level_is_refused() {
         ("engage_bff", "off, error, warn, info, debug, trace"),
         ("engage_bff=loud", "off, error, warn, info, debug, trace"),
         ("info,engage_bff=3", "off, error, warn, info, debug, trace"),
-        ("info,,debug", "off, error, warn, info, debug, trace"),
+        ("info,,debug", "remove the comma"),
         ("info, hyper=warn", "remove them"),
         ("off", "alarms"),
         ("OFF", "alarms"),
@@ -69,6 +69,46 @@ fn log_filter_without_alarms_or_valid_level_is_refused() {
         load(MINIMAL, &[("BFF_TELEMETRY__LOG", filter)])
             .unwrap_or_else(|error| panic!("{filter}: {error}"));
     }
+}
+
+#[test]
+fn filter_that_hides_alarms_by_their_fields_is_refused() {
+    for filter in [
+        "info,engage_bff[{alarm}]=off",
+        "info,engage_bff[]=off",
+        "engage_bff[{alarm}]=off,engage_bff=info",
+        "e[{message}]=off,e=info,info",
+        "info,engage_bff::engage[{alarm}]=off",
+    ] {
+        let error = refusal(MINIMAL, &[("BFF_TELEMETRY__LOG", filter)]);
+        let expected = "telemetry.log: silences the service's alarms; ";
+        assert!(error.starts_with(expected), "{filter}: {error}");
+    }
+    for filter in [
+        "info,engage_bff[request]=off",
+        "info,engage_bff[{client=till}]=off",
+        "info,hyper[{alarm}]=off",
+    ] {
+        assert!(
+            load(MINIMAL, &[("BFF_TELEMETRY__LOG", filter)]).is_ok(),
+            "{filter}"
+        );
+    }
+    let drops = load(
+        MINIMAL,
+        &[("BFF_TELEMETRY__LOG", "info,engage_bff[{alarm}]=error")],
+    );
+    let warnings = drops.expect("a configuration").warnings();
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| warning.key() == "telemetry.log")
+    );
+    let error = refusal(MINIMAL, &[("BFF_TELEMETRY__LOG", "info,")]);
+    assert!(
+        error.starts_with("telemetry.log: has nothing before or after a comma; "),
+        "{error}"
+    );
 }
 
 #[test]

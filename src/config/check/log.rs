@@ -79,24 +79,43 @@ type LogFault = (&'static str, String);
 struct Directive<'a> {
     target: &'a str,
     level: LevelFilter,
-    /// Applies to events within a span only.
-    is_of_span: bool,
+    scope: DirectiveScope,
+}
+
+/// To which events of its target a directive applies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum DirectiveScope {
+    /// To all.
+    All,
+    /// To those with certain fields: `target[{field}]=level`. It outranks one for all.
+    WithFields,
+    /// To those within a span, or with certain values, which it can only show, not hide.
+    WithinSpan,
 }
 
 impl<'a> Directive<'a> {
     fn parse(text: &'a str) -> Result<Self, LogFault> {
+        if text.is_empty() {
+            let remedy = "remove the comma, or give another directive";
+            return Err(("has nothing before or after a comma", remedy.to_owned()));
+        }
         if text.trim() != text {
             let remedy = "remove them: they would be part of a name";
             return Err(("has spaces around a comma", remedy.to_owned()));
         }
         if let Some((target, rest)) = text.split_once('[') {
-            let (_, level) = rest.rsplit_once("]=").ok_or_else(|| no_level(None))?;
+            let (span, level) = rest.rsplit_once("]=").ok_or_else(|| no_level(None))?;
             let level = level_of(level)?;
             check_target(target)?;
+            let has_name = !span.is_empty() && !span.starts_with('{');
             return Ok(Self {
                 target,
                 level,
-                is_of_span: true,
+                scope: if has_name || span.contains('=') {
+                    DirectiveScope::WithinSpan
+                } else {
+                    DirectiveScope::WithFields
+                },
             });
         }
         let (target, level) = text.rsplit_once('=').unwrap_or(("", text));
@@ -107,7 +126,7 @@ impl<'a> Directive<'a> {
         Ok(Self {
             target,
             level,
-            is_of_span: false,
+            scope: DirectiveScope::All,
         })
     }
 }
@@ -172,16 +191,20 @@ fn silenced(directives: &[Directive<'_>]) -> Option<LogFault> {
 /// The lowest level in force for any module of this crate.
 fn lowest_level(directives: &[Directive<'_>]) -> LevelFilter {
     let of = |name: &str| {
-        let applies = |one: &&Directive<'_>| !one.is_of_span && name.starts_with(one.target);
+        let applies =
+            |one: &&Directive<'_>| one.scope == DirectiveScope::All && name.starts_with(one.target);
         let most_specific = directives
             .iter()
             .filter(applies)
             .max_by_key(|one| one.target.len());
         most_specific.map_or(LevelFilter::OFF, |one| one.level)
     };
-    let below = directives
-        .iter()
-        .filter(|one| one.target.starts_with(OURS) && !one.is_of_span);
+    let below = directives.iter().filter(|one| match one.scope {
+        DirectiveScope::All => one.target.starts_with(OURS),
+        // Alarms have fields.
+        DirectiveScope::WithFields => one.target.starts_with(OURS) || OURS.starts_with(one.target),
+        DirectiveScope::WithinSpan => false,
+    });
     let least = below
         .map(|one| one.level)
         .min()

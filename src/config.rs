@@ -14,6 +14,7 @@ mod hosts;
 pub(crate) mod jwk;
 mod key_path;
 pub mod keys;
+mod known_keys;
 pub mod layers;
 mod links;
 pub(crate) mod memory;
@@ -23,6 +24,7 @@ pub mod redis;
 mod reload;
 mod secret_files;
 mod spelling;
+mod syntax;
 mod texts;
 mod typed;
 

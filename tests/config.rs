@@ -8,6 +8,8 @@ mod crosses;
 mod defaults;
 #[path = "config/files.rs"]
 mod files;
+#[path = "config/messages.rs"]
+mod messages;
 #[path = "config/redis.rs"]
 mod redis;
 #[path = "config/refusals.rs"]
@@ -166,9 +168,8 @@ fn variables_without_two_underscores_after_the_prefix_are_ignored() {
     let pairs = [
         ("BFF_SERVICE_HOST", "10.0.0.1"),
         ("BFF_PORT_8080_TCP_ADDR", "10.0.0.1"),
-        ("BFF_ENGAGE_API_KEY", "ignored"),
+        ("BFF_RELEASE_API_KEY", "ignored"),
         ("MY_BFF_ENGAGE__BURST", "7"),
-        ("bff_engage__burst", "7"),
         ("PATH", "/bin"),
     ];
     let config = load(MINIMAL, &pairs).expect("a valid configuration");

@@ -10,13 +10,14 @@ use toml::{Table, Value};
 use super::{
     Config, files,
     key_path::{KeyPath, Step},
+    known_keys,
     links::is_link,
     mistakes::Mistakes,
-    texts, typed,
+    syntax, texts, typed,
 };
 
 /// Every key with its default; compiled into the binary.
-pub const DEFAULTS: &str = include_str!("../../config/default.toml");
+pub const DEFAULTS: &str = known_keys::TEXT;
 
 /// Lists that have no default from which their type could be known.
 const LISTS_WITHOUT_DEFAULT: [&str; 2] = ["auth.jwt.algorithms", "auth.jwt.types"];
@@ -84,7 +85,7 @@ pub(super) fn merge(
 }
 
 /// The layer between the defaults and the environment; the error is key, mistake and remedy.
-fn read_file(file: FileLayer<'_>) -> Result<Table, (String, String, &'static str)> {
+fn read_file(file: FileLayer<'_>) -> Result<Table, (String, String, String)> {
     let read;
     let (name, text) = match file {
         FileLayer::Nothing => return Ok(Table::new()),
@@ -98,33 +99,15 @@ fn read_file(file: FileLayer<'_>) -> Result<Table, (String, String, &'static str
                 Err(fault) => {
                     let remedy = fault.remedy();
                     let remedy = remedy.unwrap_or("give the path of a readable TOML file");
-                    return Err((name, fault.what(), remedy));
+                    return Err((name, fault.what(), remedy.to_owned()));
                 }
             }
             (name, read.as_str())
         }
     };
     text.parse::<Table>().map_err(|error| {
-        // The message alone: `Display` quotes the line, which may contain a secret.
-        let cause = error.message().lines().next().unwrap_or("unknown cause");
-        let before = error
-            .span()
-            .and_then(|span| text.get(..span.start))
-            .unwrap_or(text);
-        let line = before.matches('\n').count() + 1;
-        let column = before
-            .rsplit('\n')
-            .next()
-            .unwrap_or_default()
-            .chars()
-            .count()
-            + 1;
-        let what = format!("is not TOML: line {line}, column {column}: {cause}");
-        (
-            name,
-            what,
-            "config/default.toml lists every key and its form",
-        )
+        let (what, remedy) = syntax::fault(text, &error);
+        (name, what, remedy)
     })
 }
 
@@ -191,6 +174,7 @@ impl Overlay<'_> {
     fn set(&mut self, name: &str, value: &str) {
         let ours = name.strip_prefix("BFF_");
         let Some(ours) = ours.filter(|_| name.contains("__")) else {
+            self.report_misspelt(name);
             return;
         };
         let ours = ours.to_lowercase();
@@ -231,6 +215,23 @@ impl Overlay<'_> {
             }
         }
         self.keys.insert(key);
+    }
+
+    /// Reports a variable that is ignored and differs from the name of a key in underscores or case alone.
+    fn report_misspelt(&mut self, name: &str) {
+        let plain = |name: &str| name.to_ascii_uppercase().replace("__", "_");
+        let given = plain(name);
+        let Some(rest) = given.strip_prefix("BFF_") else {
+            return;
+        };
+        let name_of = |(section, key): (&str, &str)| format!("{section}__{key}").replace('.', "__");
+        let mut names = known_keys::all().map(name_of);
+        if let Some(meant) = names.find(|name| plain(name) == rest) {
+            let meant = meant.to_ascii_uppercase();
+            let remedy = format!("did you mean BFF_{meant}? Otherwise remove it");
+            self.mistakes
+                .add(name, "is not a variable of the service", remedy);
+        }
     }
 
     /// Whether the text keeps the rules of [`texts`]; reports it otherwise.

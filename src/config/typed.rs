@@ -8,6 +8,7 @@ use toml::{Table, Value};
 use super::{
     Config,
     key_path::{KeyPath, Step},
+    known_keys,
     mistakes::Mistakes,
     spelling::most_alike,
 };
@@ -68,7 +69,7 @@ impl Reader<'_> {
             self.already_converted.insert(path.clone());
             path.set(&mut self.table, value);
         } else {
-            let (what, remedy) = describe(message);
+            let (what, remedy) = describe(path, message);
             self.report(path, what, &remedy);
             self.substitute(path);
         }
@@ -146,11 +147,16 @@ fn listed(message: &str) -> Vec<&str> {
 }
 
 fn remedy_for_unknown(field: &str, known: &[&str]) -> String {
-    match most_alike(field, known.iter().copied()) {
-        Some(meant) => format!("did you mean {meant}?"),
-        None if known.is_empty() => "leave it out".to_owned(),
-        None => format!("known keys: {}", known.join(", ")),
+    if let Some(meant) = most_alike(field, known.iter().copied()) {
+        return format!("did you mean {meant}?");
     }
+    if let Some((section, _)) = known_keys::all().find(|(_, key)| *key == field) {
+        return format!("did you mean {section}.{field}? It belongs below [{section}]");
+    }
+    if known.is_empty() {
+        return "leave it out".to_owned();
+    }
+    format!("known keys: {}", known.join(", "))
 }
 
 fn boolean(text: &str) -> Option<bool> {
@@ -170,7 +176,8 @@ fn is_whole_number(expected: &str) -> bool {
 
 /// What is wrong and the remedy, from serde's message. The message itself quotes the value, which may be a secret given
 /// to the wrong key.
-fn describe(message: &str) -> (&'static str, String) {
+fn describe(path: &KeyPath, message: &str) -> (&'static str, String) {
+    let is_section = path.split().is_some_and(|(parent, _)| parent.is_root());
     let expected = message
         .rsplit_once("expected ")
         .map(|(_, expected)| expected);
@@ -200,8 +207,16 @@ fn describe(message: &str) -> (&'static str, String) {
         number if is_whole_number(number) => {
             ("is not a whole number", "give one from 1 to 1000000")
         }
+        "a sequence" if path.to_string() == "auth.clients" => (
+            "is not a list of tables",
+            "begin each client with [[auth.clients]], in double brackets",
+        ),
         "a sequence" => ("is not a list", "give one such as [\"one\", \"other\"]"),
         "a string" | "path string" => ("is not a string", "write it in quotes"),
+        table if is_section && table.starts_with("struct ") => (
+            "is not a section",
+            "write its name in brackets on a line of its own, and its keys below",
+        ),
         table if table.starts_with("struct ") || table == "a map" => {
             ("is not a table", "config/default.toml shows its form")
         }

@@ -240,19 +240,19 @@ fn guessable_webhook_secrets_are_refused() {
     for (secret, what) in [
         (
             "whsec_Zmlyc3Q=",
-            "webhooks.secrets: contains one that is shorter than 16 bytes; ",
+            "webhooks.secrets: is shorter than 16 bytes; ",
         ),
         (
             "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-            "webhooks.secrets: contains one that repeats a single byte; ",
+            "webhooks.secrets: repeats a single byte; ",
         ),
         (
             "whsec_no-base64!",
-            "webhooks.secrets: contains one that is not \"whsec_\" and base64; ",
+            "webhooks.secrets: is not \"whsec_\" and base64; ",
         ),
         (
             "c2VjcmV0LXdpdGhvdXQtcHJlZml4",
-            "webhooks.secrets: contains one that is not \"whsec_\" and base64; ",
+            "webhooks.secrets: is not \"whsec_\" and base64; ",
         ),
     ] {
         let error = refusal(MINIMAL, &[("BFF_WEBHOOKS__SECRETS", secret)]);

@@ -56,7 +56,7 @@ impl Config {
         let ours = |(key, _): &&(&str, &str)| !CHOSEN_ELSEWHERE.contains(key);
         for (key, secret) in secrets.iter().filter(ours) {
             // An empty one is reported as missing.
-            if (1..MIN_LENGTH).contains(&secret.len()) {
+            if (1..MIN_LENGTH).contains(&secret.len()) && !is_placeholder(secret) {
                 mistakes.add(
                     *key,
                     "is shorter than 16 characters",
@@ -76,10 +76,7 @@ impl Config {
                 "telemetry.digest_key",
                 given(self.telemetry.digest_key.as_ref()),
             ),
-            (
-                "webhooks.encryption_key",
-                given(self.webhooks.encryption_key.as_ref()),
-            ),
+            (VOYADOS, given(self.webhooks.encryption_key.as_ref())),
             (PASSWORD, given(self.redis.password.as_ref())),
             (
                 SENTINEL_PASSWORD,
@@ -124,12 +121,13 @@ impl Config {
 
 const ENGAGES: &str = "engage.api_key";
 const SVIXS: &str = "webhooks.secrets";
+const VOYADOS: &str = "webhooks.encryption_key";
 const PASSWORD: &str = "redis.password";
 const SENTINEL_PASSWORD: &str = "redis.sentinel_password";
 const KEYS: &str = "redis.encryption_keys";
 
 /// Exempt from the length check: Engage or another service chooses them, or the decoded bytes are checked.
-const CHOSEN_ELSEWHERE: [&str; 5] = [ENGAGES, SVIXS, PASSWORD, SENTINEL_PASSWORD, KEYS];
+const CHOSEN_ELSEWHERE: [&str; 6] = [ENGAGES, SVIXS, VOYADOS, PASSWORD, SENTINEL_PASSWORD, KEYS];
 
 /// Whether the text is a placeholder or repeats a single character.
 fn is_placeholder(secret: &str) -> bool {

@@ -19,6 +19,7 @@ impl Config {
         let checks = [
             self.warn_about_log(),
             self.warn_about_rate(),
+            self.warn_about_connecting(),
             self.warn_about_plain_http(),
             self.warn_about_custom_key(),
             self.warn_about_memory(),
@@ -52,6 +53,17 @@ impl Config {
                 "engage.requests_per_second",
                 "is more than 50",
                 "Engage asks for at most 50 per API key, unless you agreed on more",
+            )
+        })
+    }
+
+    fn warn_about_connecting(&self) -> Option<Mistake> {
+        let engage = &self.engage;
+        (engage.connect_timeout > engage.timeout).then(|| {
+            Mistake::new(
+                "engage.connect_timeout",
+                "is longer than engage.timeout, which ends the call before",
+                "make it shorter",
             )
         })
     }

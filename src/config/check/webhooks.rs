@@ -15,20 +15,24 @@ impl Config {
     pub(super) fn check_webhooks(&self, mistakes: &mut Mistakes) {
         let webhooks = &self.webhooks;
         let secrets = &webhooks.secrets;
-        for secret in secrets {
+        for (index, secret) in secrets.iter().enumerate() {
             let secret = SigningSecret::parse(secret.expose_secret());
             let what = match secret.as_ref().map(SigningSecret::as_bytes) {
-                None => "contains one that is not \"whsec_\" and base64",
-                Some(key) if key.len() < MIN_KEY => "contains one that is shorter than 16 bytes",
-                Some(key) if key.iter().all(|byte| *byte == key[0]) => {
-                    "contains one that repeats a single byte"
-                }
+                None => "is not \"whsec_\" and base64",
+                Some(key) if key.len() < MIN_KEY => "is shorter than 16 bytes",
+                Some(key) if key.iter().all(|byte| *byte == key[0]) => "repeats a single byte",
                 Some(_) => continue,
             };
+            let is_only = secrets.len() == 1;
+            let item = if is_only {
+                String::new()
+            } else {
+                format!("[{index}]")
+            };
             mistakes.add(
-                "webhooks.secrets",
+                format!("webhooks.secrets{item}"),
                 what,
-                "give them as the Svix portal shows them: \"whsec_\" and base64",
+                "give it as the Svix portal shows it: \"whsec_\" and base64",
             );
         }
         let key = webhooks.encryption_key.as_ref();

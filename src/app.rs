@@ -47,7 +47,7 @@ use crate::{
         Readiness, ReportMetrics, RequestMetrics, UpstreamStatus, WebhookReceiver,
     },
     metrics::ProcessMetrics,
-    shared_tier::{SharedTier, protocol::Backend},
+    shared_tier::{SharedTier, protocol::Backend, redis::RedisBackend},
     telemetry,
 };
 
@@ -72,8 +72,9 @@ pub struct App {
 impl App {
     /// Builds every part and binds both listeners. Expects a configuration that was checked.
     pub async fn build(config: &Config, clock: Clock) -> Result<Self, anyhow::Error> {
-        let backend = shared_tier::configured_backend(config)?;
-        Self::build_with_backend(config, clock, backend).await
+        let redis = shared_tier::configured_backend(config)?;
+        let backend = redis.clone().map(|redis| redis as Arc<dyn Backend>);
+        Self::build_over(config, clock, backend, redis).await
     }
 
     /// The same with this backend of the shared tier, whatever is configured; `None`: without that tier.
@@ -81,6 +82,16 @@ impl App {
         config: &Config,
         clock: Clock,
         backend: Option<Arc<dyn Backend>>,
+    ) -> Result<Self, anyhow::Error> {
+        Self::build_over(config, clock, backend, None).await
+    }
+
+    /// The same; `redis` is the backend if a reload may change how it connects.
+    async fn build_over(
+        config: &Config,
+        clock: Clock,
+        backend: Option<Arc<dyn Backend>>,
+        redis: Option<Arc<RedisBackend>>,
     ) -> Result<Self, anyhow::Error> {
         let shared = backend.map(|backend| shared_tier::shared_tier(config, backend, &clock));
         let shared = shared.transpose()?;
@@ -91,7 +102,7 @@ impl App {
             connections,
             admission,
             reloader,
-        } = parts(config, shared.as_ref(), &clock)?;
+        } = parts(config, shared.as_ref(), redis, &clock)?;
         let (listener, operations_listener) = listeners(config, &connections).await?;
         let readiness = state.readiness.clone();
         let customers = state.customers.clone();
@@ -258,6 +269,7 @@ struct ListenerStates {
 fn parts(
     config: &Config,
     shared: Option<&SharedTier>,
+    redis: Option<Arc<RedisBackend>>,
     clock: &Clock,
 ) -> Result<ListenerStates, anyhow::Error> {
     let phone_region = config.phone_region().context("identifiers.phone_region")?;
@@ -290,6 +302,8 @@ fn parts(
     let replaceable = Replaceable {
         credentials: credentials.clone(),
         connections: engage_connections,
+        shared: shared.cloned(),
+        redis,
     };
     let reloader = Reloader::new(config, replaceable, clock);
     let registry = metrics::registry(&[

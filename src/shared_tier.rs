@@ -59,6 +59,7 @@ use self::{
     budget::Budget,
     chores::Chores,
     epoch::Keys,
+    fault::Why,
     guard::{Condition, Guard},
     log_spacing::LogSpacing,
     metrics::{Metrics, Operation},
@@ -238,6 +239,7 @@ impl SharedTier {
         Self {
             inner: Arc::new(Inner {
                 keys: Keys::new(&settings),
+                budget: Budget::new(settings.budget),
                 guard: Guard::new(clock.clone(), Arc::clone(&metrics)),
                 settings,
                 backend,
@@ -245,7 +247,6 @@ impl SharedTier {
                 replica: ReplicaId(epoch::random()),
                 progress: Progress::new(),
                 server_clock: ServerClock::default(),
-                budget: Budget::default(),
                 chores: Chores::default(),
                 metrics,
                 reopening: tokio::sync::Mutex::default(),
@@ -291,6 +292,21 @@ impl SharedTier {
         F: Future<Output = ()> + Send,
     {
         self.inner.run(handle).await;
+    }
+
+    /// Wraps epochs' secrets with the first of these keys from the next connection on, and unwraps them with all.
+    pub fn replace_keys(&self, keys: &[[u8; 32]]) {
+        self.inner.keys.replace(keys);
+    }
+
+    /// Leases tokens of another call budget from now on.
+    pub fn replace_budget(&self, name: BudgetName) {
+        self.inner.budget.rename(name);
+    }
+
+    /// Connects anew, without losing what is cached. Until then operations are misses.
+    pub fn reconnect(&self) {
+        self.inner.guard.end_session(Why::Reloaded);
     }
 
     /// Tells the other replicas that this one ends: it does not count any more.

@@ -12,7 +12,7 @@ use crate::{
     config::{Config, RedisConfig, RedisUrl},
     shared_tier::{
         Settings, SharedTier, budget_name,
-        protocol::Backend,
+        protocol::{Backend, BudgetName},
         redis::{
             RedisBackend,
             link::{Address, Link, LinkConfig, Server, Tls, User},
@@ -32,7 +32,7 @@ pub(super) fn shared_tier(
 /// The backend that is configured. `None` without `redis.url`.
 pub(super) fn configured_backend(
     config: &Config,
-) -> Result<Option<Arc<dyn Backend>>, anyhow::Error> {
+) -> Result<Option<Arc<RedisBackend>>, anyhow::Error> {
     let Some(link) = link(config)? else {
         return Ok(None);
     };
@@ -122,6 +122,12 @@ pub(super) fn prefix(config: &Config) -> String {
     prefix
 }
 
+/// The name of the call budget of the configured API key.
+pub(super) fn configured_budget(config: &Config) -> BudgetName {
+    let key = config.engage.api_key.as_ref();
+    budget_name(key.map_or("", |key| key.expose_secret()))
+}
+
 fn settings(config: &Config) -> Result<Settings, anyhow::Error> {
     let policy = policy(config);
     Ok(Settings {
@@ -139,20 +145,14 @@ fn settings(config: &Config) -> Result<Settings, anyhow::Error> {
             .digest_key
             .as_ref()
             .map(|_| digester(config)),
-        budget: budget_name(
-            config
-                .engage
-                .api_key
-                .as_ref()
-                .map_or("", |key| key.expose_secret()),
-        ),
+        budget: configured_budget(config),
         requests_per_second: config.engage.requests_per_second,
         burst: config.engage.burst,
     })
 }
 
 /// The configured keys. None are needed for a backend that this process has for itself: then a random one.
-fn encryption_keys(config: &Config) -> Result<Vec<[u8; 32]>, anyhow::Error> {
+pub(super) fn encryption_keys(config: &Config) -> Result<Vec<[u8; 32]>, anyhow::Error> {
     let keys = config.redis.key_bytes();
     let mut keys = keys.context("redis.encryption_keys: a key is not 32 bytes in base64")?;
     if keys.is_empty() {

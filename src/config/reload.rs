@@ -8,7 +8,7 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 use toml::{Table, Value};
 
-use super::Config;
+use super::{Config, RedisConfig};
 
 impl Config {
     /// Takes over from `new` what can change while the service runs. Everything else stays: it needs a restart.
@@ -23,6 +23,7 @@ impl Config {
         engage.api_key_file.clone_from(&new_engage.api_key_file);
         engage.ca_file.clone_from(&new_engage.ca_file);
         self.take_over_webhooks(new);
+        self.redis.take_over(&new.redis);
         self.telemetry.log.clone_from(&new.telemetry.log);
     }
 
@@ -116,6 +117,24 @@ impl Config {
                 exposed(telemetry.digest_key.as_slice()),
             ),
         ]
+    }
+}
+
+impl RedisConfig {
+    /// The same server with other users, passwords, certificates and keys; another server needs a restart, since replicas
+    /// at different ones would not hear of each other's invalidations.
+    fn take_over(&mut self, new: &Self) {
+        let is_same_server = match (self.parsed_url(), new.parsed_url()) {
+            (Some(Ok(url)), Some(Ok(new))) => url.leads_to_same(&new),
+            _ => false,
+        };
+        if is_same_server {
+            *self = Self {
+                prefix: self.prefix.clone(),
+                timeout: self.timeout,
+                ..new.clone()
+            };
+        }
     }
 }
 
@@ -247,5 +266,34 @@ mod tests {
         assert_eq!(taken(one, other), [""; 0]);
         assert_eq!(taken(one, ""), [""; 0]);
         assert_eq!(taken("", one), ["webhooks.secrets"]);
+    }
+
+    #[test]
+    fn users_of_the_shared_tier_change_and_its_server_does_not() {
+        let with = |url: &str| {
+            let keys = "encryption_keys = [\"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\"]";
+            let digests = "[telemetry]\ndigest_key = \"k7Qm2xW9pLr4tYzC\"";
+            config(&format!("{digests}\n[redis]\nurl = \"{url}\"\n{keys}\n"))
+        };
+        let needing = |from: &Config, to: &Config| {
+            let mut running = from.clone();
+            running.take_over(to);
+            running.differences(to)
+        };
+        let running = with("redis://a:one@localhost");
+        assert_eq!(
+            needing(&running, &with("redis://b:two@localhost:6379/0")),
+            [""; 0]
+        );
+        for other in [
+            "rediss://localhost",
+            "redis://127.0.0.2",
+            "redis://localhost/1",
+        ] {
+            assert_eq!(needing(&running, &with(other)), ["redis.url"], "{other}");
+        }
+        let alone = config("");
+        assert!(needing(&alone, &running).contains(&"redis.url".to_owned()));
+        assert!(needing(&running, &alone).contains(&"redis.url".to_owned()));
     }
 }

@@ -1,34 +1,47 @@
 //! The call budget that all replicas share, and how many they are.
 
 use std::{
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use super::{
     Inner, TokenLease, TokenRequest, Unavailable,
     metrics::Operation,
-    protocol::{TOKEN_LEASE, TokenCommand},
+    protocol::{BudgetName, TOKEN_LEASE, TokenCommand},
 };
 
-/// What this replica knows of the others, and the number of its last command.
+/// What this replica knows of the budget and the others, and the number of its last command.
 pub(super) struct Budget {
+    name: Mutex<BudgetName>,
     /// How many replicas there are, this one included.
     replicas: AtomicU32,
     /// The number of the last command.
     number: AtomicU64,
 }
 
-impl Default for Budget {
-    fn default() -> Self {
+impl Budget {
+    pub(super) fn new(name: BudgetName) -> Self {
         Self {
+            name: Mutex::new(name),
             replicas: AtomicU32::new(1),
             number: AtomicU64::new(0),
         }
     }
-}
 
-impl Budget {
+    fn name(&self) -> MutexGuard<'_, BudgetName> {
+        self.name.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leases tokens of another budget from now on: that of another API key. In both this replica has its own share at
+    /// most until the others have followed.
+    pub(super) fn rename(&self, name: BudgetName) {
+        *self.name() = name;
+    }
+
     pub(super) fn replicas(&self) -> u32 {
         self.replicas.load(Ordering::Relaxed)
     }
@@ -54,7 +67,7 @@ impl Inner {
         let lent_until = lent_until.ok_or(Unavailable)?;
         let sent = self.clock.tick();
         let command = TokenCommand {
-            budget: self.settings.budget,
+            budget: *self.budget.name(),
             replica: self.replica,
             number: self.budget.next_number(),
             rate: self.settings.requests_per_second,
@@ -89,7 +102,8 @@ impl Inner {
         let Ok(link) = self.guard.link(Operation::Pause) else {
             return;
         };
-        let reply = self.backend.pause(self.settings.budget, pause);
+        let name = *self.budget.name();
+        let reply = self.backend.pause(name, pause);
         let call = self
             .guard
             .call(&link, Operation::Pause, self.deadline(), reply);

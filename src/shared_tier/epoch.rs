@@ -1,6 +1,9 @@
 //! Epochs: how their secrets are made, wrapped and unwrapped.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use bytes::Bytes;
 
@@ -22,7 +25,7 @@ pub(super) struct Epoch {
 /// The keys that wrap secrets.
 pub(super) struct Keys {
     /// The first wraps, all unwrap.
-    wrapping: Vec<[u8; 32]>,
+    wrapping: RwLock<Arc<[[u8; 32]]>>,
     digester: Option<Digester>,
 }
 
@@ -36,7 +39,7 @@ pub(super) struct Unwrapped {
 impl Keys {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
-            wrapping: settings.encryption_keys.clone(),
+            wrapping: RwLock::new(settings.encryption_keys.as_slice().into()),
             digester: settings.digester.clone(),
         }
     }
@@ -44,9 +47,23 @@ impl Keys {
     #[cfg(test)]
     pub(super) fn of(keys: &[u8]) -> Self {
         Self {
-            wrapping: keys.iter().map(|key| [*key; 32]).collect(),
+            wrapping: RwLock::new(keys.iter().map(|key| [*key; 32]).collect()),
             digester: None,
         }
+    }
+
+    /// Wraps and unwraps with other keys from now on.
+    pub(super) fn replace(&self, keys: &[[u8; 32]]) {
+        let mut wrapping = self
+            .wrapping
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *wrapping = keys.into();
+    }
+
+    fn wrapping(&self) -> Arc<[[u8; 32]]> {
+        let wrapping = self.wrapping.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&wrapping)
     }
 
     /// A new epoch. `None` without a key.
@@ -55,7 +72,7 @@ impl Keys {
         let id = EpochId(random());
         let offer = EpochOffer {
             id,
-            wrapped_secret: secret.wrap(self.wrapping.first()?),
+            wrapped_secret: secret.wrap(self.wrapping().first()?),
             stream,
         };
         Some((offer, self.epoch(id, &secret)))
@@ -63,10 +80,11 @@ impl Keys {
 
     /// The epoch with this wrapped secret. `None` where no key unwraps it.
     pub(super) fn unwrap(&self, id: EpochId, wrapped: &[u8]) -> Option<Unwrapped> {
-        let (secret, index) = EpochSecret::unwrap(&self.wrapping, wrapped)?;
+        let keys = self.wrapping();
+        let (secret, index) = EpochSecret::unwrap(&keys, wrapped)?;
         Some(Unwrapped {
             epoch: self.epoch(id, &secret),
-            rewrapped: (index > 0).then(|| secret.wrap(&self.wrapping[0])),
+            rewrapped: (index > 0).then(|| secret.wrap(&keys[0])),
         })
     }
 

@@ -25,6 +25,8 @@ pub(super) enum Why {
     WrongKey,
     /// The stream did not follow to the current epoch.
     Behind,
+    /// The configuration of its connections was reloaded.
+    Reloaded,
 }
 
 impl Fault {
@@ -64,7 +66,7 @@ impl Why {
     /// The name for operators.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
-            Why::Starting => "connecting",
+            Why::Starting | Why::Reloaded => "connecting",
             Why::Fault(Fault::Timeout) => "timeout",
             Why::Fault(Fault::Unreachable) => "unreachable",
             Why::Fault(Fault::Epoch) | Why::Behind => "stream behind",

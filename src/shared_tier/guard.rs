@@ -273,6 +273,8 @@ impl Guard {
         state.why = why;
         let is_new_key_fault = why == Why::WrongKey && state.logged != Some(why);
         let is_news = was_usable || state.logged.is_none() || is_new_key_fault;
+        // Not a fault: one that follows is news.
+        let is_news = is_news && why != Why::Reloaded;
         if is_news {
             state.logged = Some(why);
         }
@@ -285,6 +287,12 @@ impl Guard {
             tracing::warn!(reason = why.as_str(), "shared tier unavailable");
         }
         why
+    }
+
+    /// Ends the session, whichever it is.
+    pub(super) fn end_session(&self, why: Why) {
+        let session = self.read().session;
+        self.fail(session, why);
     }
 
     /// The epoch has ended: operations fail at once until the next is opened.

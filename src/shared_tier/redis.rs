@@ -76,6 +76,11 @@ impl RedisBackend {
         }
     }
 
+    /// The connections.
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
     async fn run(
         &self,
         script: &::redis::ScriptInvocation<'_>,

@@ -57,6 +57,7 @@ impl Inner {
             let why = self.guard.fail(session, result.unwrap_or_else(|why| why));
             let pause = match why {
                 Why::WrongKey => KEY_BACK_OFF,
+                Why::Reloaded => Duration::ZERO,
                 // The server works: only the way to the current epoch is missing, which the next session finds.
                 Why::Behind if was_stable => Duration::ZERO,
                 _ => back_off.next(),

@@ -142,7 +142,7 @@ pub(crate) fn people(engage: &Simulator) -> Vec<(String, String)> {
 }
 
 /// The built-in defaults, adapted for tests.
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     let mut config =
         config::layers::read(None, &BTreeMap::new()).expect("the defaults can be read");
     config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -14,6 +14,7 @@ mod invalidations;
 mod observer;
 mod one_fill;
 mod privacy;
+mod reload;
 mod rolling;
 mod stale_sets;
 mod versions;

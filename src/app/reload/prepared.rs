@@ -1,22 +1,48 @@
 //! What a reload builds before anything changes, and how it is put in force.
 
+use std::{sync::Arc, time::Duration};
+
 use crate::{
-    app::credentials::replaced,
+    app::{
+        credentials::replaced,
+        shared_tier::{configured_budget, encryption_keys, link},
+    },
     config::{Config, Mistake, Mistakes},
     engage::{Connections, NewConnections},
     http::{Credentials, CurrentCredentials},
+    shared_tier::{
+        SharedTier,
+        protocol::BudgetName,
+        redis::{
+            RedisBackend,
+            link::{Link, LinkConfig},
+        },
+    },
 };
+
+/// How long connecting to Redis may take.
+const CONNECT: Duration = Duration::from_secs(2);
 
 /// What a reload replaces.
 pub(in crate::app) struct Replaceable {
     pub(in crate::app) credentials: CurrentCredentials,
     pub(in crate::app) connections: Option<Connections>,
+    pub(in crate::app) shared: Option<SharedTier>,
+    pub(in crate::app) redis: Option<Arc<RedisBackend>>,
 }
 
 /// What is ready to be put in force.
 pub(super) struct Prepared {
     credentials: Credentials,
     connections: Option<NewConnections>,
+    /// How the shared tier is reached, if that changes.
+    redis: Option<NewLink>,
+    budget: BudgetName,
+}
+
+struct NewLink {
+    config: LinkConfig,
+    keys: Vec<[u8; 32]>,
 }
 
 impl Prepared {
@@ -27,18 +53,25 @@ impl Prepared {
         changed: &[String],
     ) -> Result<Self, Mistakes> {
         let has_changed = |key: &str| changed.iter().any(|changed| changed == key);
-        let credentials = replaced(&replaceable.credentials, config).await;
-        let credentials = credentials.map_err(|error| issuer_mistake(config, &error))?;
         let connections = match &replaceable.connections {
             Some(connections) if has_changed("engage.api_key") || has_changed("engage.ca_file") => {
                 let prepared = connections.prepare(&config.engage);
-                Some(prepared.map_err(|error| mistake("engage.ca_file", &error))?)
+                Some(prepared.map_err(|error| mistake("engage.ca_file", format!("{error:#}")))?)
             }
             _ => None,
         };
+        let redis = if changed.iter().any(|key| key.starts_with("redis.")) {
+            new_link(config).await?
+        } else {
+            None
+        };
+        // Last, since the state of clients is taken over.
+        let credentials = replaced(&replaceable.credentials, config).await;
         Ok(Self {
-            credentials,
+            credentials: credentials.map_err(|error| issuer_mistake(config, &error))?,
             connections,
+            redis,
+            budget: configured_budget(config),
         })
     }
 
@@ -48,6 +81,30 @@ impl Prepared {
         if let Some((connections, new)) = replaceable.connections.as_ref().zip(self.connections) {
             connections.replace(new);
         }
+        let Some(shared) = &replaceable.shared else {
+            return;
+        };
+        shared.replace_budget(self.budget);
+        if let Some((redis, new)) = replaceable.redis.as_ref().zip(self.redis) {
+            redis.link().configure(new.config);
+            shared.replace_keys(&new.keys);
+            shared.reconnect();
+        }
+    }
+}
+
+/// How the shared tier is reached, tried. `None` without one.
+async fn new_link(config: &Config) -> Result<Option<NewLink>, Mistakes> {
+    let invalid = |error: anyhow::Error| mistake("redis", format!("{error:#}"));
+    let Some(new) = link(config).map_err(invalid)? else {
+        return Ok(None);
+    };
+    let keys = encryption_keys(config).map_err(invalid)?;
+    let trial = Link::new(new.clone());
+    match tokio::time::timeout(CONNECT, trial.connect_or_explain()).await {
+        Ok(Ok(())) => Ok(Some(NewLink { config: new, keys })),
+        Ok(Err(failure)) => Err(mistake("redis", failure.to_string())),
+        Err(_) => Err(mistake("redis", "no answer within two seconds".to_owned())),
     }
 }
 
@@ -60,10 +117,9 @@ fn issuer_mistake(config: &Config, error: &anyhow::Error) -> Mistakes {
     } else {
         "auth.jwt.jwks_file"
     };
-    mistake(key, error)
+    mistake(key, format!("{error:#}"))
 }
 
-fn mistake(key: &str, error: &anyhow::Error) -> Mistakes {
-    let remedy = "correct it, or reload again when it can be read";
-    Mistake::new(key, format!("{error:#}"), remedy).into()
+fn mistake(key: &str, what: String) -> Mistakes {
+    Mistake::new(key, what, "correct it, or reload when it works").into()
 }

@@ -27,6 +27,21 @@ pub struct RedisUrl {
     pub database: u32,
 }
 
+impl RedisUrl {
+    /// Whether both lead to the same database of the same server, whatever the user.
+    pub fn leads_to_same(&self, other: &Self) -> bool {
+        let place = |url: &Self| {
+            (
+                url.uses_tls,
+                url.hosts.clone(),
+                url.service.clone(),
+                url.database,
+            )
+        };
+        place(self) == place(other)
+    }
+}
+
 /// What is wrong with a URL, without any part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UrlFault {

@@ -75,7 +75,7 @@ pub struct User {
 
 /// The connections. See the module.
 pub struct Link {
-    config: LinkConfig,
+    config: Mutex<LinkConfig>,
     pair: Mutex<Option<Pair>>,
 }
 
@@ -83,7 +83,7 @@ impl Link {
     /// Connections that are not opened yet.
     pub fn new(config: LinkConfig) -> Self {
         Self {
-            config,
+            config: Mutex::new(config),
             pair: Mutex::default(),
         }
     }
@@ -99,17 +99,27 @@ impl Link {
     /// The same, with the reason of a failure.
     pub async fn connect_or_explain(&self) -> Result<(), ConnectFailure> {
         self.drop_connections();
-        let address = match &self.config.server {
+        let config = self.config().clone();
+        let address = match &config.server {
             Server::At(address) => address.clone(),
             Server::Sentinels {
                 addresses,
                 service,
                 user,
-            } => sentinel::primary(addresses, service, user, self.config.tls.as_ref()).await?,
+            } => sentinel::primary(addresses, service, user, config.tls.as_ref()).await?,
         };
-        let pair = open::pair(&address, &self.config).await?;
+        let pair = open::pair(&address, &config).await?;
         *self.pair() = Some(pair);
         Ok(())
+    }
+
+    /// Connects with another configuration from the next time on.
+    pub fn configure(&self, config: LinkConfig) {
+        *self.config() = config;
+    }
+
+    fn config(&self) -> std::sync::MutexGuard<'_, LinkConfig> {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Closes the connections. What waits for a reply fails with [`BackendError::Unreachable`].
@@ -155,7 +165,7 @@ impl Link {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link")
-            .field("config", &self.config)
+            .field("config", &*self.config())
             .finish_non_exhaustive()
     }
 }

@@ -9,6 +9,7 @@ mod settings;
 mod shared_budget;
 mod shared_tier;
 mod token;
+mod upstream;
 
 use std::{
     io,
@@ -42,9 +43,9 @@ use crate::{
     domain::{UniqueKinds, aliases::AliasReader, phone::Phone},
     engage::{Admission, CallMetrics, Connections, EngageClient, Reader},
     http::{
-        self, AppState, BreakerStatus, BudgetStatus, ConnectionCounters, ConnectionMetrics,
-        CurrentCredentials, Decisions, DeferredWork, HttpService, Listener, OperationsState,
-        Readiness, ReportMetrics, RequestMetrics, UpstreamStatus, WebhookReceiver,
+        self, AppState, ConnectionCounters, ConnectionMetrics, CurrentCredentials, Decisions,
+        DeferredWork, HttpService, Listener, OperationsState, Readiness, ReportMetrics,
+        RequestMetrics, WebhookReceiver,
     },
     metrics::ProcessMetrics,
     shared_tier::{SharedTier, protocol::Backend, redis::RedisBackend},
@@ -339,7 +340,7 @@ fn parts(
         credentials,
         upstream: {
             let admission = admission.clone();
-            Arc::new(move || upstream_status(&admission))
+            Arc::new(move || upstream::status(&admission))
         },
         customers: state.customers.clone(),
         registry: Arc::new(registry),
@@ -393,31 +394,6 @@ fn customer_service(
     );
     let customers = customers.with_learned_aliases(unique);
     Ok((customers.with_shared_tier(shared), connections))
-}
-
-/// The state of calls to Engage, for the readiness detail.
-fn upstream_status(admission: &Admission) -> UpstreamStatus {
-    let snapshot = admission.snapshot();
-    let breakers = snapshot.breakers.iter();
-    let breakers = breakers.map(|(group, state, refuses_for)| BreakerStatus {
-        group: group.as_str(),
-        state: state.as_str(),
-        refuses_for_seconds: refuses_for.map(|wait| wait.as_secs_f64()),
-    });
-    UpstreamStatus {
-        in_flight: snapshot.in_flight,
-        queued: snapshot.queued,
-        paused_for_seconds: snapshot.paused_for.map(|wait| wait.as_secs_f64()),
-        budget: snapshot.shared_budget.map(|budget| BudgetStatus {
-            mode: if budget.is_shared {
-                "shared"
-            } else {
-                "own share"
-            },
-            replicas: budget.replicas,
-        }),
-        breakers: breakers.collect(),
-    }
 }
 
 /// Binds the data listener and the operations listener.

@@ -57,7 +57,7 @@ async fn new_key_is_accepted_and_removed_one_refused_at_once() {
         .reload(|config| {
             client(config, "shop")
                 .key_sha256
-                .push(NEW_DIGEST.to_owned())
+                .push(NEW_DIGEST.to_owned());
         })
         .await
         .expect("a reload");

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// Compiled in, so that the demo runs from any directory.
-const CONFIG: &str = include_str!("../config/demo.toml");
+const CONFIG: &str = include_str!("../../config/demo.toml");
 const CONTACTS: usize = 2000;
 /// How late the simulated overview shows changes, which the service must hide from callers.
 const OVERVIEW_LAG: Duration = Duration::from_secs(60);

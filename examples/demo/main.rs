@@ -1,16 +1,27 @@
-//! The service and the Engage simulator on loopback, with curl commands to try. Runs until Ctrl-C.
+//! A small shop, the service and the Engage simulator on loopback: pages to open in a browser, and curl commands to try.
+//! Runs until Ctrl-C.
 //!
 //! ```sh
 //! cargo run --release --example demo
 //! ```
 
+mod shop;
+mod tour;
+
 use std::{io::Write, net::SocketAddr, process::ExitCode, time::Duration};
 
+use anyhow::Context;
 use clap::Parser;
 use engage_bff::{app::App, clock::Clock, config::Config, telemetry};
-use engage_simulator::{Simulator, SimulatorClock, fixtures};
+use engage_simulator::{DEFAULT_WEBHOOK_SECRET, Simulator, SimulatorClock, WebhookTarget};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use self::{
+    shop::{Issuer, Links},
+    tour::tour,
+};
 
 /// Compiled in, so that the demo runs from any directory.
 const CONFIG: &str = include_str!("../../config/demo.toml");
@@ -18,9 +29,12 @@ const CONTACTS: usize = 2000;
 /// How late the simulated overview shows changes, which the service must hide from callers.
 const OVERVIEW_LAG: Duration = Duration::from_secs(60);
 
-/// The service and the Engage simulator on loopback. An address in use is replaced by a free one.
+/// A shop, the service and the Engage simulator on loopback. An address in use is replaced by a free one.
 #[derive(Clone, Debug, Parser)]
 struct Addresses {
+    /// The shop's pages.
+    #[arg(long, default_value = "127.0.0.1:8000")]
+    shop: SocketAddr,
     /// The data listener of the service.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -32,10 +46,22 @@ struct Addresses {
     engage: SocketAddr,
 }
 
-/// The started simulator and service.
+/// Everything that was started, and not yet served.
 struct Demo {
     engage: Simulator,
     app: App,
+    shop: TcpListener,
+    issuer: Issuer,
+    /// Contains the issuer's public key until the demo ends.
+    _keys: TempDir,
+}
+
+/// Where it is: base URLs.
+struct Started {
+    shop: String,
+    bff: String,
+    operations: String,
+    engage: String,
 }
 
 #[tokio::main]
@@ -51,15 +77,10 @@ async fn main() -> ExitCode {
 }
 
 async fn run(wanted: &Addresses) -> Result<(), anyhow::Error> {
-    let config = Config::parse(CONFIG)?;
-    let _log = telemetry::start(&config.telemetry, std::io::stderr())?;
-    let Demo { engage, app } = start(config, wanted).await?;
-    let tour = tour(
-        &format!("http://{}", app.local_addr()),
-        &format!("http://{}", app.operations_addr()),
-        &engage.base_url(),
-    );
-    writeln!(std::io::stdout(), "{tour}")?;
+    let _log = telemetry::start(&Config::parse(CONFIG)?.telemetry, std::io::stderr())?;
+    let demo = start(wanted).await?;
+    let started = demo.started()?;
+    writeln!(std::io::stdout(), "{}", tour(&started))?;
 
     let shutdown = CancellationToken::new();
     let stop = shutdown.clone();
@@ -68,13 +89,20 @@ async fn run(wanted: &Addresses) -> Result<(), anyhow::Error> {
         let _ = tokio::signal::ctrl_c().await;
         stop.cancel();
     });
-    app.run(shutdown).await?;
-    engage.shutdown().await;
+    let links = Links {
+        bff: started.bff,
+        engage: started.engage,
+    };
+    let serving = shop::serve(demo.shop, links, demo.issuer, shutdown.clone());
+    let serving = tokio::spawn(serving);
+    demo.app.run(shutdown).await?;
+    serving.await??;
+    demo.engage.shutdown().await;
     Ok(())
 }
 
-/// Starts both at the wanted addresses, or on free ports.
-async fn start(mut config: Config, wanted: &Addresses) -> Result<Demo, anyhow::Error> {
+/// Starts everything at the wanted addresses, or on free ports.
+async fn start(wanted: &Addresses) -> Result<Demo, anyhow::Error> {
     let engage = Simulator::builder()
         .seed(7)
         .contacts(CONTACTS)
@@ -84,6 +112,21 @@ async fn start(mut config: Config, wanted: &Addresses) -> Result<Demo, anyhow::E
         .listen(free_or_any(wanted.engage).await)
         .start()
         .await?;
+    let shop = TcpListener::bind(free_or_any(wanted.shop).await).await?;
+    let issuer = Issuer::new()?;
+    let keys = tempfile::tempdir().context("a directory for the issuer's key")?;
+    let mut config = config(&issuer, &keys)?;
+    let port = shop.local_addr()?.port();
+    config.server.cors_origins = ["127.0.0.1", "localhost"]
+        .map(|host| format!("http://{host}:{port}"))
+        .to_vec();
+    config.webhooks.secrets = vec![DEFAULT_WEBHOOK_SECRET.to_owned().into()];
+    // Through the shop, which passes them on.
+    engage.webhooks_to(Some(WebhookTarget {
+        url: format!("http://127.0.0.1:{port}/webhooks/engage"),
+        secret: DEFAULT_WEBHOOK_SECRET.to_owned(),
+        encryption_key: None,
+    }));
     config.engage.base_url = engage.base_url();
     config.server.listen = free_or_any(wanted.listen).await;
     config.operations.listen = match wanted.operations {
@@ -92,7 +135,44 @@ async fn start(mut config: Config, wanted: &Addresses) -> Result<Demo, anyhow::E
         wanted => free_or_any(wanted).await,
     };
     let app = App::build(&config, Clock::system()).await?;
-    Ok(Demo { engage, app })
+    Ok(Demo {
+        engage,
+        app,
+        shop,
+        issuer,
+        _keys: keys,
+    })
+}
+
+/// The demo's configuration, with the shop's issuer of tokens.
+fn config(issuer: &Issuer, folder: &TempDir) -> Result<Config, anyhow::Error> {
+    let file = folder.path().join("jwks.json");
+    std::fs::write(&file, issuer.published()).context("the issuer's key")?;
+    let (name, audience) = (shop::ISSUER, shop::AUDIENCE);
+    let config = format!(
+        "{CONFIG}
+         [auth.jwt]
+         issuer = '{name}'
+         audience = '{audience}'
+         algorithms = ['ES256']
+         jwks_file = '{}'
+         contact_id_claim = 'contact_id'
+         scope_claim = 'scope'
+         max_lifetime = '1h'\n",
+        file.display()
+    );
+    Ok(Config::parse(&config)?)
+}
+
+impl Demo {
+    fn started(&self) -> std::io::Result<Started> {
+        Ok(Started {
+            shop: format!("http://{}", self.shop.local_addr()?),
+            bff: format!("http://{}", self.app.local_addr()),
+            operations: format!("http://{}", self.app.operations_addr()),
+            engage: self.engage.base_url(),
+        })
+    }
 }
 
 /// The wanted address if it is free, else the same IP with port 0.
@@ -101,120 +181,6 @@ async fn free_or_any(wanted: SocketAddr) -> SocketAddr {
         Ok(_) => wanted,
         Err(_) => SocketAddr::new(wanted.ip(), 0),
     }
-}
-
-/// The addresses, and commands to try in a shell.
-fn tour(bff: &str, operations: &str, engage: &str) -> String {
-    let steps = steps(bff, engage);
-    let steps: Vec<_> = steps
-        .iter()
-        .map(|(what, line)| format!("# {what}\n{line}\n"))
-        .collect();
-    let lag = OVERVIEW_LAG.as_secs();
-    format!(
-        "engage-bff        {bff}\n\
-         operations        {operations}   (/metrics, /readyz)\n\
-         Engage simulator  {engage}   ({CONTACTS} invented contacts; its overview lags {lag} s)\n\
-         \n{}\n\
-         Ctrl-C stops both.",
-        steps.join("\n")
-    )
-}
-
-/// The commands to try in a shell, each with what it shows.
-fn steps(bff: &str, engage: &str) -> Vec<(&'static str, String)> {
-    let alva = fixtures::ALVA;
-    let shop = "curl -si -H 'X-Api-Key: demo-shop-key'";
-    let till = "curl -si -H 'X-Api-Key: demo-till-key'";
-    let escaped = alva.phone.replace('+', "%2B");
-    let post = |path: &str, body: &str| {
-        format!("{till} -H 'Content-Type: application/json' {bff}/customer/{path} -d '{body}'")
-    };
-    let body = |kind: &str, value: &str| post("lookup", &format!("{{\"{kind}\":\"{value}\"}}"));
-    vec![
-        (
-            "By contact id: a miss, then (run it twice) a hit",
-            format!("{shop} '{bff}/customer?contactId={}'", alva.id),
-        ),
-        (
-            "By e-mail",
-            format!("{shop} '{bff}/customer?email={}'", alva.email),
-        ),
-        (
-            "By phone; + is written %2B in a URL",
-            format!("{shop} '{bff}/customer?mobilePhone={escaped}'"),
-        ),
-        (
-            "By member number",
-            format!("{shop} '{bff}/customer?customKey={}'", alva.member_number),
-        ),
-        (
-            "By national id: in the body only, and only for the till",
-            body("socialSecurityNumber", alva.national_id),
-        ),
-        (
-            "By any identifier: the service finds out which",
-            body("any", alva.email),
-        ),
-        (
-            "Points, fresh from Engage",
-            format!("{shop} '{bff}/customer?email={}&fresh=points'", alva.email),
-        ),
-        (
-            "For a content panel on every page view: profile and audiences only",
-            format!("{shop} '{bff}/customer?email={}&parts=none'", alva.email),
-        ),
-        (
-            "What expires within sixty days",
-            format!(
-                "{shop} '{bff}/customer?email={}&expiringWithin=60d'",
-                alva.email
-            ),
-        ),
-        (
-            "An unknown contact: 404",
-            format!("{shop} '{bff}/customer?email=unknown@example.com'"),
-        ),
-        (
-            "An address of two contacts: 409; the till is sent which ones",
-            format!("{till} '{bff}/customer?email={}'", fixtures::DORA.email),
-        ),
-        (
-            "Why points are pending: a contact's history",
-            format!(
-                "{till} '{bff}/customer?contactId={}&parts=pointTransactions&limit=3'",
-                alva.id
-            ),
-        ),
-        (
-            "Several customers at once, each in a line as it becomes known",
-            post(
-                "batch",
-                &format!(
-                    "{{\"lookups\":[{{\"email\":\"{}\"}},{{\"email\":\"unknown@example.com\"}}]}}",
-                    alva.email
-                ),
-            ),
-        ),
-        (
-            "The till has just redeemed a voucher: what is cached of vouchers is not served any more",
-            post(
-                "changed",
-                &format!("{{\"contactId\":\"{}\",\"parts\":[\"vouchers\"]}}", alva.id),
-            ),
-        ),
-        (
-            "No key: 401",
-            format!("curl -si '{bff}/customer?email={}'", alva.email),
-        ),
-        (
-            "Change the points in Engage, then look up without (old) and with fresh=points (new)",
-            format!(
-                "curl -s {engage}/control/contacts/{} -d '[{{\"points\":\"742.25\"}}]'",
-                alva.id
-            ),
-        ),
-    ]
 }
 
 #[cfg(test)]
@@ -229,8 +195,7 @@ mod tests {
     }
 
     async fn start_at(wanted: &Addresses) -> Demo {
-        let config = Config::parse(CONFIG).expect("a valid configuration");
-        start(config, wanted).await.expect("it starts")
+        start(wanted).await.expect("it starts")
     }
 
     #[tokio::test]
@@ -238,27 +203,28 @@ mod tests {
         let (_one, listen) = taken().await;
         let (_two, operations) = taken().await;
         let (_three, engage) = taken().await;
+        let (_four, shop) = taken().await;
         let wanted = Addresses {
+            shop,
             listen,
             operations,
             engage,
         };
         let demo = start_at(&wanted).await;
-        let chosen = [demo.app.local_addr(), demo.app.operations_addr()];
-        let base = demo.engage.base_url();
-        let tour = tour(
-            &format!("http://{}", chosen[0]),
-            &format!("http://{}", chosen[1]),
-            &base,
-        );
-        for address in [listen, operations, engage] {
-            assert!(!chosen.contains(&address) && !base.ends_with(&address.to_string()));
+        let started = demo.started().expect("addresses");
+        let tour = tour(&started);
+        for address in [shop, listen, operations, engage] {
             assert!(!tour.contains(&address.to_string()), "{tour}");
         }
-        for address in chosen {
-            assert!(tour.contains(&format!("http://{address}")), "{tour}");
+        let Started {
+            shop,
+            bff,
+            operations,
+            engage,
+        } = started;
+        for address in [shop, bff, operations, engage] {
+            assert!(tour.contains(&address), "{tour}");
         }
-        assert!(tour.contains(&base), "{tour}");
     }
 
     #[tokio::test]
@@ -269,6 +235,7 @@ mod tests {
         drop(listener);
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();
         let wanted = Addresses {
+            shop: any,
             listen,
             operations: any,
             engage: any,
@@ -280,10 +247,12 @@ mod tests {
     async fn address_wanted_twice_is_used_once() {
         let (listener, one) = taken().await;
         drop(listener);
+        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
         let wanted = Addresses {
+            shop: any,
             listen: one,
             operations: one,
-            engage: ([127, 0, 0, 1], 0).into(),
+            engage: any,
         };
         let demo = start_at(&wanted).await;
         assert_eq!(demo.app.local_addr(), one);
@@ -293,11 +262,16 @@ mod tests {
     #[test]
     fn default_addresses_are_those_of_the_documents() {
         let wanted = Addresses::parse_from(["demo"]);
-        let documented = [wanted.listen, wanted.operations, wanted.engage];
+        let documented = [wanted.shop, wanted.listen, wanted.operations, wanted.engage];
         let documented = documented.map(|address| address.to_string());
         assert_eq!(
             documented,
-            ["127.0.0.1:8080", "127.0.0.1:9090", "127.0.0.1:8090"]
+            [
+                "127.0.0.1:8000",
+                "127.0.0.1:8080",
+                "127.0.0.1:9090",
+                "127.0.0.1:8090"
+            ]
         );
     }
 }

@@ -1,0 +1,49 @@
+/**
+ * Amounts as they were sent. `JSON.parse` turns numbers into doubles, which have no exact form for most amounts of money;
+ * so each amount gets a second member with the digits of the response, which never has an exponent: `amount: 0.1` and
+ * `amountExact: "0.10"`.
+ */
+/** Members that are amounts of money or points, wherever they appear but below `attributes`. */
+const AMOUNTS = [
+    "amount",
+    "averageReceipt",
+    "balance",
+    "pending",
+    "points",
+    "pointsToNext",
+    "threshold",
+];
+/** A text, a bracket, or any other value. */
+const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\]]|[^\s",:{}[\]]+/g;
+const names = new Set(AMOUNTS.map((name) => `"${name}"`));
+/** Parses JSON, and adds the exact form of each amount. Throws a `SyntaxError` as `JSON.parse` does. */
+export function parse(json) {
+    let key = "";
+    let depth = 0;
+    // How deep the innermost `attributes` begin: they are the retailer's own, and stay as they are.
+    let attributes = Infinity;
+    const text = json.replace(TOKEN, (token, at) => {
+        if (token === "{" || token === "[") {
+            depth += 1;
+            if (key === '"attributes"')
+                attributes = Math.min(attributes, depth);
+        }
+        else if (token === "}" || token === "]") {
+            if (depth === attributes)
+                attributes = Infinity;
+            depth -= 1;
+        }
+        else if (token[0] === '"' && json[at + token.length] === ":") {
+            key = token;
+            return token;
+        }
+        else if (names.has(key) && depth < attributes && /^-?\d/.test(token)) {
+            const member = `${key.slice(0, -1)}Exact":"${token}"`;
+            key = "";
+            return `${token},${member}`;
+        }
+        key = "";
+        return token;
+    });
+    return JSON.parse(text);
+}

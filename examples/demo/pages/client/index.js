@@ -1,0 +1,175 @@
+import { parse } from "./exact.js";
+import { failure } from "./failure.js";
+import { lines } from "./lines.js";
+/** How many responses are kept for their entity tags, of the last requests. */
+const KEPT = 50;
+/** Makes calls to one service, as one caller. */
+export class Client {
+    #options;
+    #base;
+    #kept = new Map();
+    constructor(options) {
+        this.#options = options;
+        this.#base = options.baseUrl.replace(/\/+$/, "");
+    }
+    /** One customer. Identifiers other than the contact id travel in a body, where no log of a proxy shows them. */
+    customer(lookup, options) {
+        return lookup.contactId === undefined
+            ? this.#customer("/customer/lookup", lookup, options)
+            : this.#customer(`/customer?${query(lookup)}`, undefined, options);
+    }
+    /** The shopper that the token names. */
+    me(view = {}, options) {
+        const parameters = query(view);
+        return this.#customer(`/customer/me${parameters && `?${parameters}`}`, undefined, options);
+    }
+    /** One customer, of which these parts are as they are in Engage now: for a checkout, or at the till. */
+    fresh(lookup, parts, options) {
+        return this.customer({ ...lookup, fresh: parts }, options);
+    }
+    /** Has a customer cached before it is needed. */
+    async prefetch(whom, options) {
+        return this.#send("/customer/prefetch", { body: whom, ...options }, async () => ({}));
+    }
+    /** Says that these parts of a customer have just been changed in Engage. Call it after the change. */
+    async changed(what, options) {
+        return this.#send("/customer/changed", { body: what, ...options }, async () => ({}));
+    }
+    /**
+     * Up to a hundred customers. Each look-up gets exactly one line, in the order in which they become known, whatever
+     * happens to the batch as a whole.
+     */
+    async *batch(lookups, batch = {}, options) {
+        const missing = new Set(lookups.keys());
+        const all = { deadline: 15_000, ...options, body: { ...batch, lookups } };
+        let ending = { code: "NetworkFailed", cause: new Error("the response ended early") };
+        const result = await this.#send("/customer/batch", all, async (response, ended) => ({
+            lines: lines(response, ended),
+        }));
+        if (result.ok) {
+            try {
+                for await (const line of result.lines) {
+                    const { index, customer, problem, retryAfter } = parse(line);
+                    missing.delete(index);
+                    yield problem
+                        ? { index, ok: false, failure: failure(problem, retryAfter) }
+                        : { index, ok: true, customer: customer };
+                }
+            }
+            catch (cause) {
+                ending = reason(cause, options?.signal);
+            }
+        }
+        else {
+            ending = result.failure;
+        }
+        for (const index of missing)
+            yield { index, ok: false, failure: ending };
+    }
+    /** Forgets the kept responses: when the shopper logs out. */
+    forget() {
+        this.#kept.clear();
+    }
+    async #customer(path, body, options = {}) {
+        const token = await this.#options.token?.();
+        // Of another shopper nothing is ever returned.
+        const key = `${token ?? ""} ${path}`;
+        const kept = body === undefined ? this.#kept.get(key) : undefined;
+        const headers = kept ? { "If-None-Match": kept.etag } : {};
+        return this.#send(path, { body, headers, ...options }, async (response) => {
+            const etag = response.headers.get("ETag");
+            const customer = response.status === 304 && kept ? kept.customer : await read(response);
+            this.#kept.delete(key);
+            if (etag && body === undefined)
+                this.#kept.set(key, { etag, customer });
+            const oldest = this.#kept.keys().next();
+            if (this.#kept.size > KEPT && !oldest.done)
+                this.#kept.delete(oldest.value);
+            return { customer };
+        });
+    }
+    /** Sends a request, and repeats it as long as the service says that this may help and the deadline allows. */
+    async #send(path, call, accept) {
+        const end = Date.now() + (call.deadline ?? this.#options.deadline ?? 4000);
+        for (let repeats = this.#options.retries ?? 2;; repeats -= 1) {
+            // A new signal for each attempt: listeners of a finished one must not pile up at the caller's.
+            const late = AbortSignal.timeout(Math.max(0, end - Date.now()));
+            const ended = call.signal ? AbortSignal.any([late, call.signal]) : late;
+            try {
+                const response = await this.#attempt(path, call, ended);
+                const requestId = response.headers.get("X-Request-Id") ?? undefined;
+                if (response.ok || response.status === 304) {
+                    return { ok: true, requestId, ...(await accept(response, ended)) };
+                }
+                const failed = await refused(response);
+                const wait = repeats > 0 ? delay(failed) : undefined;
+                if (wait === undefined || Date.now() + wait >= end)
+                    return { ok: false, failure: failed };
+                await sleep(wait, ended);
+            }
+            catch (cause) {
+                return { ok: false, failure: reason(cause, call.signal) };
+            }
+        }
+    }
+    async #attempt(path, call, signal) {
+        const { apiKey, token, fetch: send = fetch } = this.#options;
+        // With `If-None-Match`, or without any caching, `fetch` adds `Cache-Control: no-cache` of its own, by which a caller with
+        // the scope `customer:fresh` would have everything fetched from Engage. Where there is such a field it adds none.
+        const headers = { "Cache-Control": "no-transform", ...call.headers };
+        const bearer = await token?.();
+        if (apiKey)
+            headers["X-Api-Key"] = apiKey;
+        if (bearer)
+            headers["Authorization"] = `Bearer ${bearer}`;
+        const init = { headers, signal, cache: "no-store", credentials: "omit" };
+        if (call.body !== undefined) {
+            headers["Content-Type"] = "application/json";
+            init.method = "POST";
+            init.body = JSON.stringify(call.body);
+        }
+        return send(this.#base + path, init);
+    }
+}
+/** The parameters of a URL; lists with commas. */
+function query(parameters) {
+    const pairs = Object.entries(parameters).filter(([, value]) => value !== undefined);
+    // An empty list of parts is written `none` in a URL.
+    return new URLSearchParams(pairs.map(([name, value]) => [name, Array.isArray(value) ? value.join() || "none" : String(value)])).toString();
+}
+async function read(response) {
+    return parse(await response.text());
+}
+/** The failure that a response describes, of which the body may be a proxy's. */
+async function refused(response) {
+    const type = response.headers.get("Content-Type") ?? "";
+    if (!type.startsWith("application/problem+json")) {
+        return { code: "Unreadable", status: response.status };
+    }
+    const seconds = response.headers.get("Retry-After");
+    const problem = JSON.parse(await response.text());
+    return failure(problem, seconds === null ? undefined : Number(seconds));
+}
+/** After how many milliseconds to repeat a request, or not at all. */
+function delay(failed) {
+    if (!("retryAfter" in failed) || failed.retryAfter === undefined || !failed.retryable)
+        return;
+    // Callers that were refused together do not come back together.
+    return failed.retryAfter * 1000 + Math.random() * 250;
+}
+function sleep(milliseconds, ended) {
+    return new Promise((resolve, reject) => {
+        const timer = setTimeout(resolve, milliseconds);
+        ended.addEventListener("abort", () => (clearTimeout(timer), reject(ended.reason)), { once: true });
+    });
+}
+/** What an exception means. */
+function reason(cause, signal) {
+    if (signal?.aborted)
+        return { code: "Aborted" };
+    if (cause instanceof DOMException && cause.name === "TimeoutError")
+        return { code: "DeadlineExceeded" };
+    if (cause instanceof SyntaxError)
+        return { code: "Unreadable", status: 200 };
+    return { code: "NetworkFailed", cause };
+}

@@ -70,8 +70,17 @@ fn measured(runtime: &Runtime) -> Result<Vec<Kind>, Failure> {
     connect(get("", ""), "200", HIT)?;
     let first = connect(get("", ""), "200", HIT)?.first;
     let etag = first.field("etag").ok_or("no ETag")?.to_owned();
-    let measured = kinds(&etag).map(|(name, request, status, mark)| {
-        let mut peer = connect(request, status, mark)?;
+    let connected = kinds(&etag)
+        .map(|(name, request, status, mark)| Ok((name, connect(request, status, mark)?)));
+    let logged = runtime.block_on(async {
+        let logged = service.connect_to_changed(|config| config.telemetry.access_log = true);
+        Peer::warm(logged.await?, get("", "").into_bytes(), "200", HIT).await
+    });
+    let connected = connected
+        .into_iter()
+        .chain([logged.map(|logged| ("everything, access log", logged))]);
+    let measured = connected.map(|connected: Result<(&str, Peer), Failure>| {
+        let (name, mut peer) = connected?;
         runtime.block_on(peer.ask(TIMES))?;
         // What else runs on the thread now and then, more so on a busy machine, only adds.
         let mut least = (u64::MAX, u64::MAX);
@@ -96,7 +105,7 @@ fn measured(runtime: &Runtime) -> Result<Vec<Kind>, Failure> {
             bytes: least.1,
         })
     });
-    measured.into_iter().collect()
+    measured.collect()
 }
 
 #[test]
@@ -121,9 +130,10 @@ fn an_answer_from_memory_allocates_a_few_small_things_whatever_its_length() {
         long,
         short_by_hyper,
         long_by_hyper,
+        access_log,
     ] = &kinds[..]
     else {
-        panic!("seven kinds");
+        panic!("eight kinds");
     };
     // The look-up's own copies of the address: the identifier, and the key of the index.
     assert!(everything.count <= 3 && everything.bytes <= 320);
@@ -148,4 +158,6 @@ fn an_answer_from_memory_allocates_a_few_small_things_whatever_its_length() {
         assert!(long.bytes <= short.bytes + 20, "{}", long.name);
     }
     assert!(long_by_hyper.count <= 24, "{}", long_by_hyper.count);
+    // The digest's text and what formats the event.
+    assert!(access_log.count <= everything.count + 4);
 }

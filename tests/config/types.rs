@@ -67,6 +67,11 @@ fn mistake_names_the_expected_form() {
             "telemetry.log_format: is not one of the allowed values; give \"json\" or \"pretty\"",
         ),
         (
+            "TELEMETRY__AUDIT",
+            "storefront",
+            "telemetry.audit: is not one of the allowed values; give \"full\" or \"all\"",
+        ),
+        (
             "ENGAGE__BURST",
             "many",
             "engage.burst: is not a whole number; ",

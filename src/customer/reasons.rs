@@ -52,8 +52,10 @@ listed_enum! {
     /// Why memory alone did not serve a part as fresh.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Why {
-        /// Nothing was cached.
+        /// Nothing was cached of the contact.
         NotCached => "not cached",
+        /// The identifier led to no cached contact.
+        IdentifierNotCached => "identifier not cached",
         /// An invalidation or a purge forbids what was fetched before it.
         Invalidated => "invalidated",
         /// The lifetime had ended.

@@ -76,6 +76,8 @@ pub(super) struct Search<'a> {
 /// What was cached when the request came.
 enum FirstRead {
     Pending,
+    /// The identifier led to no contact.
+    NoContact,
     Nothing,
     Record(Arc<CachedRecord>),
 }
@@ -89,10 +91,16 @@ impl FirstRead {
         }
     }
 
+    fn note_no_contact(&mut self) {
+        if matches!(self, FirstRead::Pending) {
+            *self = FirstRead::NoContact;
+        }
+    }
+
     fn record(&self) -> Option<&CachedRecord> {
         match self {
             FirstRead::Record(cached) => Some(cached),
-            FirstRead::Pending | FirstRead::Nothing => None,
+            FirstRead::Pending | FirstRead::NoContact | FirstRead::Nothing => None,
         }
     }
 }
@@ -201,7 +209,7 @@ impl<'a> Search<'a> {
             return Err(refusal.into());
         }
         let (Some(id), Some(record)) = (id, record) else {
-            self.first_read.note(None);
+            self.first_read.note_no_contact();
             return self.resolve(None, now);
         };
         let resolution = self.resolution_wanted(alias.as_ref());

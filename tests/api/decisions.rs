@@ -63,7 +63,7 @@ async fn decision_says_for_each_part_where_it_came_from_and_why() {
     for part in ["profile", "audiences", "promotions", "vouchers", "points"] {
         let part = &miss["parts"][part];
         assert_eq!(part["outcome"], "fetched", "{part}");
-        assert_eq!(part["why"], "not cached", "{part}");
+        assert_eq!(part["why"], "identifier not cached", "{part}");
         assert_eq!(part["degraded"], false, "{part}");
     }
     assert_eq!(miss["parts"]["profile"]["source"], "overview");
@@ -167,6 +167,7 @@ async fn each_look_up_of_a_batch_and_each_guest_is_a_decision() {
         let of_batch = about(&app, contact.id).await;
         assert_eq!(of_batch.len(), 1, "{of_batch:#?}");
         assert_eq!(of_batch[0]["parts"]["profile"]["outcome"], "fetched");
+        assert_eq!(of_batch[0]["parts"]["profile"]["why"], "not cached");
     }
     app.engage.fault(Endpoint::All, Fault::Html502);
     let guest = "email=new.visitor%40example.com&onUnavailable=guest";

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Ready, Search};
+use super::{FirstRead, Ready, Search};
 use crate::{
     cache::{
         freshness::{Freshness, Provenance},
@@ -83,6 +83,9 @@ impl Search<'_> {
         }
         if self.query.fresh.contains(part) {
             return Why::RequestedFresh;
+        }
+        if matches!(self.first_read, FirstRead::NoContact) {
+            return Why::IdentifierNotCached;
         }
         let first_read = self.first_read.record();
         let Some(cached) = first_read.and_then(|record| record.provenance(part)) else {

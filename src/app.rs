@@ -44,7 +44,7 @@ use crate::{
     engage::{Admission, CallMetrics, Connections, EngageClient, Reader},
     http::{
         self, AppState, ConnectionCounters, ConnectionMetrics, CurrentCredentials, Decisions,
-        DeferredWork, HttpService, Listener, OperationsState, Readiness, ReportMetrics,
+        DeferredWork, Events, HttpService, Listener, OperationsState, Readiness, ReportMetrics,
         RequestMetrics, WebhookReceiver,
     },
     metrics::ProcessMetrics,
@@ -344,6 +344,7 @@ fn parts(
         },
         customers: state.customers.clone(),
         registry: Arc::new(registry),
+        events: Arc::<Events>::default(),
         decisions: Arc::clone(&state.decisions),
         rules: Arc::clone(&state.rules),
         configuration: Arc::new(reloader.clone()),

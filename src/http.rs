@@ -66,7 +66,7 @@ pub use self::{
     log_rules::LogRules,
     lookup::LookupRules,
     operations::{
-        BreakerStatus, BudgetStatus, Configuration, ConfigurationStatus, OperationsState,
+        BreakerStatus, BudgetStatus, Configuration, ConfigurationStatus, Events, OperationsState,
         PendingReload, Reloaded, UpstreamStatus,
     },
     probe::Readiness,

@@ -1,8 +1,10 @@
-//! The operations listener: readiness with details, metrics, the content of the cache and its latest decisions,
+//! The operations listener: the console, readiness with details, metrics, the content of the cache and its latest decisions,
 //! purges, and the switch that turns the cache off. For operators and their tools; never behind the public load balancer.
 
 pub(super) mod cache;
+pub(super) mod console;
 pub(super) mod decisions;
+pub(super) mod events;
 pub(super) mod explain;
 pub(super) mod readiness;
 pub(super) mod reload;
@@ -18,6 +20,7 @@ use http::{HeaderValue, header, request::Parts};
 use secrecy::ExposeSecret;
 
 pub use self::{
+    events::Events,
     readiness::{BreakerStatus, BudgetStatus, UpstreamStatus},
     reload::{Configuration, ConfigurationStatus, PendingReload, Reloaded},
 };
@@ -52,6 +55,8 @@ pub struct OperationsState {
     pub customers: CustomerService,
     /// The metrics.
     pub registry: Arc<Registry>,
+    /// The same as events, for those who watch.
+    pub events: Arc<Events>,
     /// The cache's latest decisions.
     pub decisions: Arc<Decisions>,
     /// The rules by which identifiers are parsed.
@@ -89,6 +94,10 @@ pub(super) fn check_entry(
     let Err(refusal) = entry.check(&request.headers, &request.uri) else {
         return Ok(());
     };
+    // A link on another site may lead to the console, whose page contains no data. The rest it requests by itself.
+    if refusal == EntryRefusal::Page && console::is_opened_by(request) {
+        return Ok(());
+    }
     if entry.is_logged(now) {
         tracing::warn!(
             target: audit::TARGET,

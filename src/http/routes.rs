@@ -41,6 +41,8 @@ pub enum Access {
     Probe,
     /// Nothing: scraped, and so logged at debug.
     Metrics,
+    /// Nothing: the console's files, which contain no data.
+    Page,
     /// A client's key, a shopper's token, or both.
     Caller,
     /// A signature of the body with one of `webhooks.secrets`.
@@ -72,7 +74,7 @@ use Handler::{Data, Lookup, Operations};
 
 /// Every route. Any other path is a 404, any other method of one of these a 405. Both need a
 /// credential, except the 405 of the operations listener.
-pub static ROUTES: [Route; 20] = [
+pub static ROUTES: [Route; 23] = [
     Route {
         method: Method::GET,
         path: CUSTOMER,
@@ -128,6 +130,12 @@ pub static ROUTES: [Route; 20] = [
         handler: Data(|method| on(method, webhook::receive)),
     },
     Route {
+        method: Method::GET,
+        path: "/",
+        access: Access::Page,
+        handler: Operations(|method| on(method, operations::console::page)),
+    },
+    Route {
         method: Method::DELETE,
         path: "/cache/contacts/{contactId}",
         access: Access::Operator,
@@ -168,6 +176,18 @@ pub static ROUTES: [Route; 20] = [
         path: "/cache/stats",
         access: Access::Operator,
         handler: Operations(|method| on(method, operations::cache::stats)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/console/{file}",
+        access: Access::Page,
+        handler: Operations(|method| on(method, operations::console::file)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/events",
+        access: Access::Operator,
+        handler: Operations(|method| on(method, operations::events::watch)),
     },
     Route {
         method: Method::GET,

@@ -296,6 +296,11 @@ impl TestApp {
         Answer::of(RequestBuilder::from_parts(self.client.clone(), request)).await
     }
 
+    /// Sends a request that the test built itself, and reads the head of its response alone.
+    pub(crate) async fn execute_for_head(&self, request: reqwest::Request) -> Answer {
+        Answer::head_of(RequestBuilder::from_parts(self.client.clone(), request)).await
+    }
+
     /// How many responses the fast path has written.
     pub(crate) fn fast_path_total(&self) -> u64 {
         self.requests.fast_path_total()

@@ -25,7 +25,7 @@ const METHODS: [Method; 8] = [
 ];
 
 /// Each path with its `Allow`: a copy of the table, so that a change of either fails.
-const PATHS: [(ListenerKind, &str, &str); 18] = [
+const PATHS: [(ListenerKind, &str, &str); 21] = [
     (ListenerKind::Data, "/customer", "GET, HEAD"),
     (ListenerKind::Data, "/customer/batch", "POST"),
     (ListenerKind::Data, "/customer/changed", "POST"),
@@ -35,6 +35,7 @@ const PATHS: [(ListenerKind, &str, &str); 18] = [
     (ListenerKind::Data, "/livez", "GET, HEAD"),
     (ListenerKind::Data, "/readyz", "GET, HEAD"),
     (ListenerKind::Data, "/webhooks/engage", "POST"),
+    (ListenerKind::Operations, "/", "GET, HEAD"),
     (
         ListenerKind::Operations,
         "/cache/contacts/{contactId}",
@@ -45,6 +46,8 @@ const PATHS: [(ListenerKind, &str, &str); 18] = [
     (ListenerKind::Operations, "/cache/explain", "POST"),
     (ListenerKind::Operations, "/cache/purge", "POST"),
     (ListenerKind::Operations, "/cache/stats", "GET, HEAD"),
+    (ListenerKind::Operations, "/console/{file}", "GET, HEAD"),
+    (ListenerKind::Operations, "/events", "GET, HEAD"),
     (ListenerKind::Operations, "/livez", "GET, HEAD"),
     (ListenerKind::Operations, "/metrics", "GET, HEAD"),
     (ListenerKind::Operations, "/readyz", "GET, HEAD"),
@@ -79,6 +82,7 @@ async fn send(app: &TestApp, sent: Sent<'_>) -> Answer {
         _ => json!({"contactId": ALVA.id}).to_string(),
     };
     let target = sent.path.replace("{contactId}", ALVA.id) + &query;
+    let target = target.replace("{file}", "console.js");
     let request = match (sent.listener, sent.has_credential) {
         (ListenerKind::Data, true) => app.request(&target).header("x-api-key", TILL),
         (ListenerKind::Data, false) => app.request(&target),
@@ -97,6 +101,9 @@ async fn send(app: &TestApp, sent: Sent<'_>) -> Answer {
     let mut request = request.build().expect("a request");
     *request.method_mut() = sent.method;
     app.advance(REFILL);
+    if sent.path == "/events" {
+        return app.execute_for_head(request).await;
+    }
     app.execute(request).await
 }
 
@@ -194,7 +201,7 @@ async fn other_methods_of_a_path_are_405_with_its_allow() {
 }
 
 #[tokio::test]
-async fn without_a_credential_only_probes_and_metrics_are_served() {
+async fn without_a_credential_only_probes_metrics_and_pages_are_served() {
     let app = start().await;
     for route in &ROUTES {
         let sent = Sent {
@@ -206,7 +213,7 @@ async fn without_a_credential_only_probes_and_metrics_are_served() {
         };
         let answer = send(&app, sent).await;
         let expected = match route.access {
-            Access::Probe | Access::Metrics => 200,
+            Access::Probe | Access::Metrics | Access::Page => 200,
             Access::Caller | Access::Signature | Access::Operator => 401,
         };
         assert_eq!(answer.status, expected, "{} {}", route.method, route.path);

@@ -66,9 +66,10 @@ impl JwksStatus {
     }
 }
 
+/// Readiness, with the state of what it does not depend on after the start.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ReadinessJson {
+pub(super) struct ReadinessJson {
     ready: bool,
     token_keys: &'static str,
     engage: UpstreamStatus,
@@ -150,34 +151,36 @@ struct CacheJson {
     negatives: u64,
 }
 
-/// Readiness, with the state of Engage, cache, webhooks and shared tier, which it does not depend on after the start.
+/// Readiness, with the state of Engage, cache, webhooks and shared tier.
 pub(in crate::http) async fn ready(State(state): State<OperationsState>) -> Response {
-    let ready = probe::is_ready(&state.readiness, &state.credentials, &state.customers);
-    let status = if ready {
+    let detail = detail(&state);
+    let status = if detail.ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let counts = state.customers.counts();
+    (status, Json(detail)).into_response()
+}
+
+/// The readiness now.
+pub(super) fn detail(state: &OperationsState) -> ReadinessJson {
+    let customers = &state.customers;
+    let counts = customers.counts();
     let configuration = state.configuration.status();
-    let detail = ReadinessJson {
-        ready,
+    ReadinessJson {
+        ready: probe::is_ready(&state.readiness, &state.credentials, customers),
         token_keys: state.credentials.now().authenticator.jwks_status().as_str(),
         engage: (state.upstream)(),
         cache: CacheJson {
-            enabled: state.customers.cache_is_on(),
+            enabled: customers.cache_is_on(),
             records: counts.records,
             record_bytes: counts.record_bytes,
             names: counts.aliases,
             negatives: counts.negatives,
         },
-        webhooks: WebhooksJson::of(&state.customers),
-        shared_tier: state
-            .customers
-            .shared_tier_status()
-            .map(SharedTierJson::from),
+        webhooks: WebhooksJson::of(customers),
+        shared_tier: customers.shared_tier_status().map(SharedTierJson::from),
         warnings: configuration.warnings,
         reload: configuration.reload,
-    };
-    (status, Json(detail)).into_response()
+    }
 }

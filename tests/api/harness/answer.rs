@@ -28,6 +28,16 @@ impl Answer {
         answer
     }
 
+    /// The head alone of a response whose body may have no end.
+    pub(crate) async fn head_of(request: RequestBuilder) -> Self {
+        let response = request.send().await.expect("an answer");
+        Self {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: Vec::new(),
+        }
+    }
+
     /// The body without the contacts that a 409 names to those who may know them.
     fn without_candidates(&self) -> String {
         match serde_json::from_slice::<Value>(&self.body) {

@@ -44,8 +44,8 @@ use crate::{
     engage::{Admission, CallMetrics, Connections, EngageClient, Reader},
     http::{
         self, AppState, ConnectionCounters, ConnectionMetrics, CurrentCredentials, Decisions,
-        DeferredWork, Events, HttpService, Listener, OperationsState, Readiness, ReportMetrics,
-        RequestMetrics, WebhookReceiver,
+        DeferredWork, Events, HttpService, Listener, OperationsState, Readiness, RequestMetrics,
+        WebhookReceiver,
     },
     metrics::ProcessMetrics,
     shared_tier::{SharedTier, protocol::Backend, redis::RedisBackend},
@@ -299,7 +299,6 @@ fn parts(
     let requests = Arc::new(RequestMetrics::default());
     let connections = ConnectionMetrics::default();
     let deferred = Arc::<DeferredWork>::default();
-    let reports = ReportMetrics::default();
     let replaceable = Replaceable {
         credentials: credentials.clone(),
         connections: engage_connections,
@@ -309,9 +308,9 @@ fn parts(
     let reloader = Reloader::new(config, replaceable, clock);
     let registry = metrics::registry(&[
         &requests,
+        &customers,
         &credentials.to_keep().authenticator,
         &deferred,
-        &reports,
         &connections,
         &(!config.webhooks.secrets.is_empty()).then(|| Arc::clone(&webhooks)),
         &traffic,
@@ -332,7 +331,6 @@ fn parts(
         webhooks,
         deferred,
         decisions: Arc::<Decisions>::default(),
-        reports,
         readiness: Readiness::default(),
     };
     let operations_state = OperationsState {

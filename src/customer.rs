@@ -24,6 +24,7 @@ pub(crate) use self::render::schemas;
 mod repair;
 mod report;
 mod search;
+mod served;
 mod shared_tier_view;
 mod tiers;
 pub mod view;
@@ -46,6 +47,7 @@ pub use self::{
 use self::{
     fetch::{FetchOutcome, HistoryOutcome},
     search::Search,
+    served::ServedMetrics,
     tiers::{Invalidation, Tiers},
 };
 use crate::{
@@ -133,6 +135,7 @@ struct Inner {
     histories: Flights<(ContactId, HistoryPart), HistoryOutcome>,
     alias_reader: AliasReader,
     rules: view::Rules,
+    served: ServedMetrics,
     clock: Clock,
 }
 
@@ -186,6 +189,7 @@ impl CustomerService {
                 histories: Flights::new(clock.clone(), patience, pace, MAX_FLIGHTS),
                 alias_reader,
                 rules,
+                served: ServedMetrics::default(),
                 clock,
             }),
         }

@@ -10,6 +10,7 @@ mod auth;
 mod batch;
 mod body;
 mod changed;
+mod client_metrics;
 mod codings;
 mod conditions;
 mod connection;
@@ -55,7 +56,6 @@ mod webhook;
 
 pub use self::{
     auth::{Authenticator, PublishedKeys, TokenReport, check_token, read_published_keys},
-    changed::ReportMetrics,
     connection::ConnectionLimits,
     connection_slots::{ConnectionCounters, ConnectionMetrics, PROBE_CONNECTIONS},
     credentials::{Credentials, CurrentCredentials, OperatorRules},

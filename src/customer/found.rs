@@ -11,7 +11,7 @@ use super::{
 use crate::{
     cache::{Cache, parts::Origins, record::Record},
     clock::Now,
-    domain::PartSet,
+    domain::{PartMap, PartSet, listed_enum::listed_enum},
     engage,
 };
 
@@ -31,6 +31,8 @@ pub struct Found {
     pub verdict: Verdict,
     /// Why; `None` of a plain hit.
     pub reasons: Option<Arc<Reasons>>,
+    /// How each requested part is served.
+    pub outcomes: PartMap<Option<PartOutcome>>,
 }
 
 /// What the cache did for a request, in the words of RFC 9211.
@@ -68,12 +70,42 @@ impl StaleReason {
         }
     }
 
+    /// How a part is served that replaces one of Engage.
+    pub(super) const fn outcome(self) -> PartOutcome {
+        match self {
+            Self::Error => PartOutcome::StaleIfError,
+            Self::Slow => PartOutcome::StaleIfSlow,
+        }
+    }
+
     /// The `detail` of `Cache-Status`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Error => "stale-if-error",
             Self::Slow => "stale-if-slow",
         }
+    }
+}
+
+listed_enum! {
+    /// How a part was served: the label of its metric.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[repr(u8)]
+    pub enum PartOutcome {
+        /// From memory, within its lifetime.
+        Fresh => "fresh",
+        /// From memory, beyond its lifetime: it is refreshed in the background.
+        Stale => "stale",
+        /// Another replica had fetched it.
+        Shared => "shared",
+        /// Engage was called for it.
+        Fetched => "fetched",
+        /// From memory although it is too old, because Engage fails.
+        StaleIfError => "stale_if_error",
+        /// From memory although it is too old, because Engage is slow.
+        StaleIfSlow => "stale_if_slow",
+        /// Not at all.
+        Missing => "missing",
     }
 }
 

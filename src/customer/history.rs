@@ -48,6 +48,13 @@ pub struct FoundHistory {
     verdicts: Vec<Verdict>,
 }
 
+impl FoundHistory {
+    /// Whether a requested part is missing, incomplete or older than it should be.
+    pub(super) fn is_degraded(&self) -> bool {
+        !self.content.degraded.is_empty()
+    }
+}
+
 /// What was found of a part.
 struct FoundPart {
     entry: Option<Arc<HistoryEntry>>,

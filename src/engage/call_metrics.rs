@@ -10,7 +10,7 @@ use crate::metrics::{
     Counter, Counters, Histogram, Histograms, Registry, Source,
     catalogue::engage::{
         ENGAGE_BREAKER_OPENINGS, ENGAGE_CALL_DURATION, ENGAGE_CALLS, ENGAGE_CALLS_NOT_MADE,
-        ENGAGE_ITEMS_UNREADABLE, ENGAGE_RETRIES,
+        ENGAGE_ITEMS_UNREADABLE, ENGAGE_QUEUE_DURATION, ENGAGE_RETRIES,
     },
 };
 
@@ -20,6 +20,8 @@ pub struct CallMetrics {
     calls: Counters,
     durations: Histograms,
     duration_of: GroupMap<Histogram>,
+    queued: Histograms,
+    queued_of: GroupMap<Histogram>,
     retries: Counters,
     retries_of: GroupMap<Counter>,
     openings: Counters,
@@ -31,6 +33,7 @@ pub struct CallMetrics {
 impl Default for CallMetrics {
     fn default() -> Self {
         let durations = Histograms::new(&ENGAGE_CALL_DURATION);
+        let queued = Histograms::new(&ENGAGE_QUEUE_DURATION);
         let retries = Counters::new(&ENGAGE_RETRIES);
         let openings = Counters::new(&ENGAGE_BREAKER_OPENINGS);
         let groups = Group::ALL.map(Group::as_str);
@@ -38,6 +41,8 @@ impl Default for CallMetrics {
             calls: Counters::new(&ENGAGE_CALLS),
             duration_of: durations.each(&[], groups).into(),
             durations,
+            queued_of: queued.each(&[], groups).into(),
+            queued,
             retries_of: retries.each(&[], groups).into(),
             retries,
             openings_of: openings.each(&[], groups).into(),
@@ -52,6 +57,7 @@ impl Source for CallMetrics {
     fn register(&self, registry: &mut Registry) {
         registry.add(self.calls.clone());
         registry.add(self.durations.clone());
+        registry.add(self.queued.clone());
         registry.add(self.retries.clone());
         registry.add(self.openings.clone());
         registry.add(self.not_made.clone());
@@ -64,6 +70,11 @@ impl CallMetrics {
         let outcome = error.map_or("ok", Error::kind);
         self.calls.of(&[group.as_str(), outcome]).inc();
         self.duration_of[group].observe(took);
+    }
+
+    /// A call is made that waited so long.
+    pub(super) fn admitted(&self, group: Group, waited: Duration) {
+        self.queued_of[group].observe(waited);
     }
 
     pub(super) fn retried(&self, group: Group) {

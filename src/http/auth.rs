@@ -34,12 +34,15 @@ pub use self::{
     jwks::{PublishedKeys, read_published_keys},
     token::TokenReport,
 };
-use super::log_context::LogContext;
+use super::{
+    client_metrics::{ClientCounters, ClientMetrics, KeyUse, SHOPPERS},
+    log_context::LogContext,
+};
 use crate::{
     clock::{Clock, Tick},
     config,
     domain::Digester,
-    metrics::{Counters, Registry, Source, catalogue::customers::CLIENT_PEOPLE_ALARMS},
+    metrics::{Registry, Source},
 };
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -52,6 +55,7 @@ pub(super) struct LastKey(Option<KnownKey>);
 struct KnownKey {
     key: SecretSlice<u8>,
     client: Arc<ApiClient>,
+    last_use: KeyUse,
     /// The configuration in which it is the client's.
     generation: u64,
 }
@@ -60,6 +64,13 @@ impl LastKey {
     /// The client's name.
     pub(super) fn client(&self) -> Option<&str> {
         Some(self.0.as_ref()?.client.name().as_str())
+    }
+
+    /// Notes that the key was used now.
+    pub(super) fn note_use(&self, now: Timestamp) {
+        if let Some(known) = &self.0 {
+            known.last_use.note(now);
+        }
     }
 }
 
@@ -90,7 +101,9 @@ pub struct Authenticator {
     anonymous: Option<Arc<Anonymous>>,
     tokens: Option<TokenVerifier>,
     token_refusals: Arc<TokenRefusals>,
-    distinct_contacts_alarms: Counters,
+    metrics: ClientMetrics,
+    /// What shoppers without a client's key count in.
+    shoppers: Option<Arc<ClientCounters>>,
     /// The longest that a caller waits (`server.request_timeout`).
     patience: Duration,
     clock: Clock,
@@ -110,8 +123,8 @@ pub(super) enum JwksStatus {
 
 impl Source for Authenticator {
     fn register(&self, registry: &mut Registry) {
-        registry.add(self.distinct_contacts_alarms.clone());
         self.token_refusals.register(registry);
+        self.metrics.register(registry);
     }
 }
 
@@ -124,14 +137,15 @@ impl Authenticator {
     ) -> Result<Self, anyhow::Error> {
         let tokens = config.jwt.as_ref();
         let tokens = tokens.map(|jwt| TokenVerifier::new(jwt, clock.clone()));
-        let alarms = Counters::new(&CLIENT_PEOPLE_ALARMS);
+        let metrics = ClientMetrics::default();
         let mut new = Self {
             generation: 0,
-            clients: clients(config, &alarms, &[], clock),
+            clients: clients(config, &metrics, &[], clock),
             anonymous: None,
             tokens: tokens.transpose()?,
             token_refusals: Arc::new(TokenRefusals::new(clock)),
-            distinct_contacts_alarms: alarms,
+            shoppers: config.jwt.as_ref().map(|_| shoppers(&metrics)),
+            metrics,
             patience: server.request_timeout,
             clock: clock.clone(),
         };
@@ -146,10 +160,10 @@ impl Authenticator {
         config: &config::AuthConfig,
         server: &config::ServerConfig,
     ) -> Result<Self, anyhow::Error> {
-        let alarms = self.distinct_contacts_alarms.clone();
+        let metrics = self.metrics.clone();
         let mut new = Self {
             generation: self.generation + 1,
-            clients: clients(config, &alarms, &self.clients, &self.clock),
+            clients: clients(config, &metrics, &self.clients, &self.clock),
             anonymous: self.anonymous.clone().filter(|_| config.allow_anonymous),
             tokens: match &config.jwt {
                 Some(jwt) => {
@@ -158,7 +172,8 @@ impl Authenticator {
                 None => None,
             },
             token_refusals: Arc::clone(&self.token_refusals),
-            distinct_contacts_alarms: alarms,
+            shoppers: config.jwt.as_ref().map(|_| shoppers(&metrics)),
+            metrics,
             patience: server.request_timeout,
             clock: self.clock.clone(),
         };
@@ -173,7 +188,11 @@ impl Authenticator {
         server: &config::ServerConfig,
     ) -> Result<(), anyhow::Error> {
         if config.allow_anonymous && self.anonymous.is_none() {
-            self.anonymous = Some(Arc::new(Anonymous::new(server, &self.clock)?));
+            self.anonymous = Some(Arc::new(Anonymous::new(
+                server,
+                &self.metrics,
+                &self.clock,
+            )?));
         }
         Ok(())
     }
@@ -207,26 +226,27 @@ impl Authenticator {
         let headers = &request.headers;
         let key = headers.get(&API_KEY).map(HeaderValue::as_bytes);
         let mut caller = if headers.contains_key(header::AUTHORIZATION) {
-            let client = key.map(|key| self.client(key));
+            let client = key.map(|key| self.client_now(key));
             let shopper = Box::pin(self.shopper(headers, now + self.patience)).await;
             let known = client.as_ref().and_then(|client| client.as_ref().ok());
-            let known = known.map(|client| client.name());
+            let name = known.map(|client| client.name());
             let shopper = shopper.inspect_err(|refusal| match refusal {
-                AuthRefusal::InvalidToken(why) => {
-                    self.token_refusals.record(*why, known, context);
+                AuthRefusal::InvalidToken(why) => self.token_refusals.record(*why, name, context),
+                AuthRefusal::RateLimited { .. } => {
+                    let counters = known.map(|client| client.counters());
+                    context.identify_caller(name, counters.or(self.shoppers.as_ref()));
                 }
-                AuthRefusal::RateLimited { .. } => context.identify_caller(known),
                 _ => {}
             })?;
-            Caller::by_token(shopper, client.transpose()?)
+            Caller::by_token(shopper, client.transpose()?, self.shoppers.clone())
         } else if let Some(key) = key {
-            Caller::by_key(self.client(key)?)
+            Caller::by_key(self.client_now(key)?)
         } else {
             let anonymous = self.anonymous.as_ref();
             let anonymous = anonymous.ok_or(AuthRefusal::NoCredential)?;
             Caller::by_key(anonymous.admit(request)?)
         };
-        context.identify_caller(caller.client());
+        context.identify_caller(caller.client(), caller.counters());
         caller.admit(now)?;
         Ok(caller)
     }
@@ -253,10 +273,11 @@ impl Authenticator {
         {
             return Ok(Caller::by_key(Arc::clone(&known.client)));
         }
-        let client = self.client(key)?;
+        let (client, last_use) = self.client(key)?;
         last.0 = Some(KnownKey {
             key: key.to_vec().into(),
             client: Arc::clone(&client),
+            last_use,
             generation: self.generation,
         });
         Ok(Caller::by_key(client))
@@ -274,14 +295,21 @@ impl Authenticator {
         tokens.shopper(token, deadline).await
     }
 
-    /// The client with this key. Every digest is compared, each in constant time.
-    fn client(&self, key: &[u8]) -> Result<Arc<ApiClient>, AuthRefusal> {
+    /// The client with this key, which is used now.
+    fn client_now(&self, key: &[u8]) -> Result<Arc<ApiClient>, AuthRefusal> {
+        let (client, last_use) = self.client(key)?;
+        last_use.note(self.clock.now().wall);
+        Ok(client)
+    }
+
+    /// The client with this key, and the key's last use. Every digest is compared, each in constant time.
+    fn client(&self, key: &[u8]) -> Result<(Arc<ApiClient>, KeyUse), AuthRefusal> {
         let hash = digest::digest(&digest::SHA256, key);
         let mut found = None;
         for client in &self.clients {
-            for digest in client.digests() {
+            for (digest, last_use) in client.keys() {
                 if constant_time::verify_slices_are_equal(digest, hash.as_ref()).is_ok() {
-                    found = Some(Arc::clone(client));
+                    found = Some((Arc::clone(client), last_use.clone()));
                 }
             }
         }
@@ -292,20 +320,25 @@ impl Authenticator {
 /// The configured clients. Those that were among `before` count on.
 fn clients(
     config: &config::AuthConfig,
-    alarms: &Counters,
+    metrics: &ClientMetrics,
     before: &[Arc<ApiClient>],
     clock: &Clock,
 ) -> Vec<Arc<ApiClient>> {
     let client = |config: &config::ClientConfig| {
-        let alarms = || alarms.of(&[&config.id]);
-        let mut new = ApiClient::new(config, alarms, clock);
+        let mut new = ApiClient::new(config, metrics, clock);
         let is_same = |before: &&Arc<ApiClient>| before.name() == new.name();
         if let Some(before) = before.iter().find(is_same) {
             new.continue_from(before);
         }
+        new.show_guard_in(metrics);
         Arc::new(new)
     };
     config.clients.iter().map(client).collect()
+}
+
+/// What shoppers without a client's key count in.
+fn shoppers(metrics: &ClientMetrics) -> Arc<ClientCounters> {
+    Arc::new(metrics.of(SHOPPERS))
 }
 
 /// Checks a shopper's token as a request would at this time, with the keys that the issuer publishes now. Fails for a JWKS

@@ -130,7 +130,8 @@ async fn find(
         {
             let history = history.as_ref().map(|history| history.asked);
             let history = history.unwrap_or_default();
-            response::guest(state.customers.render_guest(&shape, history, now), request)
+            let body = state.customers.render_guest(&shape, history, now);
+            response::guest(body, request).inspect(|_| state.customers.count_guest(&shape))
         }
         Err(refusal) => Err(search.refuse(refusal)),
     };
@@ -248,7 +249,9 @@ impl LookUp<'_> {
             None => customers.render(found, self.shape)?,
             Some(history) => customers.render_with_history(found, history, self.shape)?,
         };
-        response::customer(rendered, found.verdict, self.request)
+        let response = response::customer(rendered, found.verdict, self.request)?;
+        customers.count_served(found, history, self.query.now.tick);
+        Ok(response)
     }
 
     /// The problem of a look-up that found no customer. Counts what enumerates customers.
@@ -299,4 +302,5 @@ pub(super) fn guard_tripped() -> ApiError {
         "Too many unknown customers were looked up within a minute.",
     )
     .retry_after(Duration::from_secs(60))
+    .guarded()
 }

@@ -65,6 +65,8 @@ pub struct ApiError {
     missing: Option<Missing>,
     /// The name of the limit that was exceeded, and what it admits a second.
     rate: Option<(RateLimit, NonZeroU32)>,
+    /// Whether the client's enumeration guard is the reason.
+    is_guarded: bool,
     /// Boxed, to keep this type small.
     members: Option<Box<Members>>,
 }
@@ -77,6 +79,9 @@ struct Members {
     /// The contacts that share an identifier.
     candidates: Option<Box<[CandidateJson]>>,
 }
+/// In the extensions of a response: the client's enumeration guard is its reason.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Guarded;
 
 /// One of several contacts that share an identifier.
 #[derive(Clone, Debug, Serialize)]
@@ -103,6 +108,7 @@ impl ApiError {
             challenge: API_KEY_CHALLENGE,
             missing: None,
             rate: None,
+            is_guarded: false,
             members: None,
         }
     }
@@ -233,6 +239,12 @@ impl ApiError {
         self.retry_after(wait)
     }
 
+    /// Because the client's enumeration guard is tripped.
+    pub(super) fn guarded(mut self) -> Self {
+        self.is_guarded = true;
+        self
+    }
+
     pub(super) fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
@@ -321,6 +333,9 @@ impl IntoResponse for ApiError {
         }
         if let Some(missing) = self.missing {
             headers.insert(header::WWW_AUTHENTICATE, missing.challenge());
+        }
+        if self.is_guarded {
+            response.extensions_mut().insert(Guarded);
         }
         response.extensions_mut().insert(self.code.clone());
         response.extensions_mut().insert(self);

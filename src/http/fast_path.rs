@@ -23,6 +23,7 @@ pub(super) use self::stream::FastPath;
 use self::{head::PlainRequest, pending_response::PendingResponse};
 use super::{
     auth::LastKey,
+    client_metrics::ClientOutcome,
     codings::prefers_gzip,
     customer::customer_query,
     decisions::{Cause, Decision, DecisionOutcome},
@@ -135,6 +136,7 @@ fn select(
         // Last, since a request that counts against the client's rate must be answered here.
         caller.admit(arrived.tick).ok()?;
         caller.record_shown(found.record.id);
+        customers.count_served(found, None, arrived.tick);
         let selected = SelectedResponse::select(
             rendered,
             found.verdict,
@@ -147,6 +149,13 @@ fn select(
             let decision = Decision::new(request_id, &query, contact, outcome, cause);
             state.decisions.record(decision);
         }
+        if let Some(client) = caller.counters() {
+            client.count(
+                ClientOutcome::of(selected.status(), None, None),
+                arrived.wall,
+            );
+        }
+        last_key.note_use(arrived.wall);
         Some((selected, found.record.id))
     })
 }

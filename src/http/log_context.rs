@@ -9,10 +9,8 @@ use std::sync::{
 
 use http::Extensions;
 
+use super::client_metrics::{ClientCounters, SHOPPERS};
 use crate::domain::{ClientName, ContactId, RequestId};
-
-/// In the log and in metrics, shoppers that send no client's key.
-pub(super) const SHOPPERS: &str = "(shoppers)";
 
 /// Filled in while a request is handled, read when it has been answered.
 #[derive(Debug)]
@@ -21,6 +19,8 @@ pub(super) struct LogContext {
     is_identified: AtomicBool,
     /// The client; `None` for a shopper without one.
     caller: OnceLock<Option<ClientName>>,
+    /// What the caller counts in.
+    counters: OnceLock<Arc<ClientCounters>>,
     contact: OnceLock<ContactId>,
 }
 
@@ -30,6 +30,7 @@ impl LogContext {
             request_id,
             is_identified: AtomicBool::new(false),
             caller: OnceLock::new(),
+            counters: OnceLock::new(),
             contact: OnceLock::new(),
         }
     }
@@ -45,10 +46,17 @@ impl LogContext {
         self.is_identified.store(true, Ordering::Relaxed);
     }
 
-    /// The credential of a caller is valid: a client's, or without one a shopper's.
-    pub(super) fn identify_caller(&self, client: Option<&ClientName>) {
+    /// The credential of a caller is valid: a client's, or without one a shopper's. It counts in `counters`.
+    pub(super) fn identify_caller(
+        &self,
+        client: Option<&ClientName>,
+        counters: Option<&Arc<ClientCounters>>,
+    ) {
         self.identify();
         self.caller.get_or_init(|| client.cloned());
+        if let Some(counters) = counters {
+            self.counters.get_or_init(|| Arc::clone(counters));
+        }
     }
 
     /// The response is about this contact.
@@ -62,7 +70,7 @@ impl LogContext {
             self.identify();
         }
         if let Some(caller) = other.caller.get() {
-            self.identify_caller(caller.as_ref());
+            self.identify_caller(caller.as_ref(), other.counters());
         }
         if let Some(id) = other.contact() {
             self.set_contact(id);
@@ -78,6 +86,11 @@ impl LogContext {
     pub(super) fn client(&self) -> Option<&str> {
         let caller = self.caller.get()?;
         Some(caller.as_ref().map_or(SHOPPERS, ClientName::as_str))
+    }
+
+    /// What the caller counts in, if it is known.
+    pub(super) fn counters(&self) -> Option<&Arc<ClientCounters>> {
+        self.counters.get()
     }
 
     pub(super) fn contact(&self) -> Option<ContactId> {

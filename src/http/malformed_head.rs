@@ -44,6 +44,7 @@ impl HttpService {
             client: None,
             contact: None,
             limit: Some(&self.stranger_limit),
+            counters: None,
         };
         self.finish(&mut response, None, &context);
         serialize(response, arrived.wall)

@@ -15,7 +15,8 @@ use crate::{
     metrics::{
         Counter, Counters, Histogram, Histograms, Registry, Source,
         catalogue::customers::{
-            CUSTOMER_FAST_PATH, CUSTOMER_NOT_MODIFIED, CUSTOMER_REQUEST_DURATION, PROBLEMS_TOTAL,
+            CUSTOMER_FAST_PATH, CUSTOMER_NOT_MODIFIED, CUSTOMER_REQUEST_DURATION, PROBLEM_DURATION,
+            PROBLEMS_TOTAL,
         },
     },
     telemetry::Limit,
@@ -29,14 +30,20 @@ pub struct RequestMetrics {
     not_modified: Counter,
     fast_path: Counter,
     problems: Counters,
+    problem_durations: Histograms,
+    /// Of problems of a 4xx, and of a 5xx.
+    problem_duration_of: [Histogram; 2],
 }
 
 impl Default for RequestMetrics {
     fn default() -> Self {
         let durations = Histograms::new(&CUSTOMER_REQUEST_DURATION);
+        let problem_durations = Histograms::new(&PROBLEM_DURATION);
         Self {
             duration_of: durations.each(&[], CacheStatus::ALL.map(CacheStatus::as_str)),
             durations,
+            problem_duration_of: problem_durations.each(&[], ["4xx", "5xx"]),
+            problem_durations,
             not_modified: Counter::default(),
             fast_path: Counter::default(),
             problems: Counters::new(&PROBLEMS_TOTAL),
@@ -50,6 +57,7 @@ impl Source for RequestMetrics {
         registry.add_single(&CUSTOMER_NOT_MODIFIED, &self.not_modified);
         registry.add_single(&CUSTOMER_FAST_PATH, &self.fast_path);
         registry.add(self.problems.clone());
+        registry.add(self.problem_durations.clone());
     }
 }
 
@@ -80,6 +88,8 @@ impl RequestMetrics {
         }
         if let Some(code) = code {
             self.problems.of(&[code.label(), status.as_str()]).inc();
+            let class = usize::from(status.is_server_error());
+            self.problem_duration_of[class].observe(took);
         }
     }
 }

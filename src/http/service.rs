@@ -13,6 +13,7 @@ use tower_service::Service;
 
 use super::{
     AppState,
+    client_metrics::{ClientCounters, ClientOutcome},
     connection_slots::RequestAdmission,
     cors::Cors,
     credentials::CurrentCredentials,
@@ -49,6 +50,8 @@ pub(super) struct RequestContext<'a> {
     pub(super) contact: Option<ContactId>,
     /// Bounds the log events of callers without a valid credential.
     pub(super) limit: Option<&'a Limit>,
+    /// What the caller counts in, if it is known.
+    pub(super) counters: Option<&'a ClientCounters>,
 }
 
 /// Answers the requests of one listener.
@@ -202,6 +205,7 @@ impl HttpService {
             client: log_context.client(),
             contact: log_context.contact(),
             limit: (!log_context.is_identified()).then_some(&self.stranger_limit),
+            counters: log_context.counters().map(AsRef::as_ref),
         };
         self.finish(&mut response, cache_status, &context);
         if is_last || !self.readiness.is_ready() {
@@ -237,6 +241,10 @@ impl HttpService {
         let code: Option<&Code> = response.extensions().get();
         let status = response.status();
         self.requests.count(status, code, cache_status, took);
+        if let Some(counters) = context.counters {
+            let outcome = ClientOutcome::of(status, code, response.extensions().get());
+            counters.count(outcome, context.arrived.wall);
+        }
         let answered = Answered {
             route: context.route,
             status,

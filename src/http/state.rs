@@ -5,9 +5,8 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 
 use super::{
-    changed::ReportMetrics, credentials::CurrentCredentials, decisions::Decisions,
-    deferred::DeferredWork, log_rules::LogRules, lookup::LookupRules, probe::Readiness,
-    webhook::WebhookReceiver,
+    credentials::CurrentCredentials, decisions::Decisions, deferred::DeferredWork,
+    log_rules::LogRules, lookup::LookupRules, probe::Readiness, webhook::WebhookReceiver,
 };
 use crate::customer::CustomerService;
 
@@ -28,8 +27,6 @@ pub struct AppState {
     pub deferred: Arc<DeferredWork>,
     /// Keeps why look-ups were answered as they were.
     pub decisions: Arc<Decisions>,
-    /// Counts the changes that callers report.
-    pub reports: ReportMetrics,
     /// Whether this replica accepts traffic.
     pub readiness: Readiness,
 }

@@ -83,7 +83,7 @@ async fn state(app: &TestApp) -> String {
 }
 
 /// The value of a metric; 0 if it was never counted.
-async fn metric(app: &TestApp, line: &str) -> f64 {
+pub(crate) async fn metric(app: &TestApp, line: &str) -> f64 {
     let metrics = app.operations("/metrics").await;
     let mut lines = metrics.assert_ok().text().lines();
     let value = lines.find_map(|text| text.strip_prefix(line)?.strip_prefix(' '));

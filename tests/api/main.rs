@@ -46,6 +46,7 @@ mod invalidation;
 pub(crate) mod issuer;
 pub(crate) mod learned_aliases;
 mod matches;
+mod metrics;
 mod missing;
 mod moving_identifiers;
 mod names;

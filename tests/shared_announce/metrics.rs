@@ -82,9 +82,7 @@ fn mistakes(family: &Definition, written: &Written) -> Vec<String> {
         }
         rows.insert(values);
     }
-    // Series of clients appear with their first event.
-    let is_of_clients = names.contains(&"client");
-    if rows.is_empty() && !is_of_clients {
+    if rows.is_empty() {
         mistakes.push(format!("{name}: no series"));
     }
     for row in family.known_rows() {

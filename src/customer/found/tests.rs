@@ -105,6 +105,7 @@ impl Kept {
                 stands_in: None,
             },
             reasons: None,
+            outcomes: PartMap::default(),
         }
     }
 

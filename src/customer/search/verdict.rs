@@ -8,9 +8,9 @@ use crate::{
     clock::Tick,
     customer::{
         Error,
-        found::{CacheStatus, CachedRecord, Found, StaleReason, Verdict},
+        found::{CacheStatus, CachedRecord, Found, PartOutcome, StaleReason, Verdict},
     },
-    domain::{Part, PartSet},
+    domain::{Part, PartMap, PartSet},
 };
 
 impl Search<'_> {
@@ -48,11 +48,14 @@ impl Search<'_> {
         if !shown.contains(Part::Profile) || self.is_too_old(ready.alias) {
             return Err(self.give_up());
         }
+        let stand_ins = missing.intersection(shown);
+        let (verdict, outcomes) = self.verdict(record, shown, stand_ins, stands_in, now);
         let found = Found {
             record: Arc::clone(record),
             shown,
             degraded,
-            verdict: self.verdict(record, shown, stands_in, now),
+            verdict,
+            outcomes,
             reasons: None,
         };
         Ok(self.with_reasons(found, ready))
@@ -67,13 +70,15 @@ impl Search<'_> {
         }
     }
 
+    /// The verdict, and how each requested part is served. `stand_ins` are the shown parts that are too old.
     fn verdict(
         &self,
         record: &CachedRecord,
         shown: PartSet,
+        stand_ins: PartSet,
         stands_in: bool,
         now: Tick,
-    ) -> Verdict {
+    ) -> (Verdict, PartMap<Option<PartOutcome>>) {
         let policy = &self.inner.tiers.memory.policy;
         let is_off = !self.inner.tiers.memory.is_on();
         let mut verdict = Verdict {
@@ -86,23 +91,27 @@ impl Search<'_> {
             age: Duration::ZERO,
             stored: self.stored && !is_off,
             collapsed: self.collapsed,
-            stands_in: stands_in.then_some(if self.is_slow {
-                StaleReason::Slow
-            } else {
-                StaleReason::Error
-            }),
+            stands_in: stands_in.then_some(self.stale_reason()),
         };
+        let mut outcomes = PartMap::default();
         for part in self.query.asked.iter() {
-            if !is_off {
-                let status = self.status(part, record, now);
-                verdict.status = verdict.status.max(status);
-            }
-            if let Some(provenance) = record.provenance(part)
-                && shown.contains(part)
-            {
-                verdict.ttl = verdict.ttl.min(provenance.ttl_seconds(now, policy));
+            let status = if is_off {
+                CacheStatus::Bypass
+            } else {
+                self.status(part, record, now)
+            };
+            verdict.status = verdict.status.max(status);
+            let provenance = record.provenance(part).filter(|_| shown.contains(part));
+            let ttl = provenance.map(|provenance| provenance.ttl_seconds(now, policy));
+            if let (Some(provenance), Some(ttl)) = (provenance, ttl) {
+                verdict.ttl = verdict.ttl.min(ttl);
                 verdict.age = verdict.age.max(provenance.age(now));
             }
+            outcomes[part] = Some(if stand_ins.contains(part) {
+                self.stale_reason().outcome()
+            } else {
+                outcome(status, ttl)
+            });
         }
         if verdict.status <= CacheStatus::Shared {
             verdict.status = match verdict.stands_in {
@@ -110,7 +119,16 @@ impl Search<'_> {
                 Some(reason) => reason.status(),
             };
         }
-        verdict
+        (verdict, outcomes)
+    }
+
+    /// Why something stale replaces an answer of Engage.
+    fn stale_reason(&self) -> StaleReason {
+        if self.is_slow {
+            StaleReason::Slow
+        } else {
+            StaleReason::Error
+        }
     }
 
     /// What the cache did for a part of the record that is served.
@@ -135,5 +153,16 @@ impl Search<'_> {
                 Freshness::Expired | Freshness::Dead => CacheStatus::Stale,
             },
         }
+    }
+}
+
+/// How a part is served that is not too old; `ttl` is that of a part that is shown.
+fn outcome(status: CacheStatus, ttl: Option<i64>) -> PartOutcome {
+    match (ttl, status) {
+        (None, _) => PartOutcome::Missing,
+        (Some(ttl), CacheStatus::Hit) if ttl < 0 => PartOutcome::Stale,
+        (Some(_), CacheStatus::Hit) => PartOutcome::Fresh,
+        (Some(_), CacheStatus::Shared) => PartOutcome::Shared,
+        (Some(_), _) => PartOutcome::Fetched,
     }
 }

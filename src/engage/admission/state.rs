@@ -146,7 +146,14 @@ impl Shared {
         };
         let decision = wait.decision(&mut requesters, now).await;
         wait.is_decided = true;
-        decision.inspect_err(|error| self.metrics.not_made(error))
+        match &decision {
+            Ok(_) => {
+                let waited = self.clock.tick().since(now);
+                self.metrics.admitted(group, waited);
+            }
+            Err(error) => self.metrics.not_made(error),
+        }
+        decision
     }
 
     /// Returns a permit and admits the calls that wait for one.

@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use http::{HeaderValue, request::Parts};
 
-use super::{super::entry::EntryRules, client::ApiClient, refusal::AuthRefusal};
+use super::{
+    super::{client_metrics::ClientMetrics, entry::EntryRules},
+    client::ApiClient,
+    refusal::AuthRefusal,
+};
 use crate::{clock::Clock, config};
 
 /// The rights of such callers, and which of their requests are answered.
@@ -15,11 +19,15 @@ pub(super) struct Anonymous {
 }
 
 impl Anonymous {
-    pub(super) fn new(server: &config::ServerConfig, clock: &Clock) -> Result<Self, anyhow::Error> {
+    pub(super) fn new(
+        server: &config::ServerConfig,
+        metrics: &ClientMetrics,
+        clock: &Clock,
+    ) -> Result<Self, anyhow::Error> {
         let origins = server.cors_origins.iter();
         let origins = origins.map(|origin| HeaderValue::from_str(origin));
         Ok(Self {
-            client: Arc::new(ApiClient::anonymous(clock)),
+            client: Arc::new(ApiClient::anonymous(metrics, clock)),
             entry: EntryRules::new(
                 server.listen.ip(),
                 &[],

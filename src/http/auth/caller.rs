@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{
     super::{
+        client_metrics::{ChangeOutcome, ClientCounters, SHOPPERS},
         error::{ApiError, Code, Missing},
-        log_context::SHOPPERS,
     },
     client::{ApiClient, ConcurrencyPermit},
     guard::Allowance,
@@ -24,6 +24,8 @@ use crate::{
 pub(in crate::http) struct Caller {
     client: Option<Arc<ApiClient>>,
     shopper: Option<Shopper>,
+    /// What a shopper without a client's key counts in.
+    shoppers: Option<Arc<ClientCounters>>,
     /// Limits the client's concurrent requests (`max_concurrency`); released when the caller is dropped.
     permit: Option<ConcurrencyPermit>,
 }
@@ -33,16 +35,29 @@ impl Caller {
         Self {
             client: Some(client),
             shopper: None,
+            shoppers: None,
             permit: None,
         }
     }
 
-    pub(super) fn by_token(shopper: Shopper, client: Option<Arc<ApiClient>>) -> Self {
+    /// `shoppers` is what shoppers without a client's key count in.
+    pub(super) fn by_token(
+        shopper: Shopper,
+        client: Option<Arc<ApiClient>>,
+        shoppers: Option<Arc<ClientCounters>>,
+    ) -> Self {
         Self {
             client,
             shopper: Some(shopper),
+            shoppers,
             permit: None,
         }
+    }
+
+    /// What the caller counts in: its client's metrics, or those of shoppers without one.
+    pub(in crate::http) fn counters(&self) -> Option<&Arc<ClientCounters>> {
+        let of_client = self.client.as_ref().map(|client| client.counters());
+        of_client.or(self.shoppers.as_ref())
     }
 
     /// Counts the request against the client's rate and concurrency limits.
@@ -147,6 +162,13 @@ impl Caller {
         Flow {
             client: name.unwrap_or_else(|| ClientName::from(SHOPPERS)),
             shopper: self.shopper.as_ref().map(Shopper::flow),
+        }
+    }
+
+    /// Counts what became of a reported change.
+    pub(in crate::http) fn count_change(&self, outcome: ChangeOutcome) {
+        if let Some(counters) = self.counters() {
+            counters.count_change(outcome);
         }
     }
 
@@ -255,12 +277,19 @@ impl Drop for PendingLookUp {
 }
 
 #[cfg(fuzzing)]
+use super::super::client_metrics::ClientMetrics;
+
+#[cfg(fuzzing)]
 impl Caller {
     /// A caller with all rights.
     pub(in crate::http) fn unrestricted(clock: &crate::clock::Clock) -> Self {
         Self {
-            client: Some(Arc::new(ApiClient::anonymous(clock))),
+            client: Some(Arc::new(ApiClient::anonymous(
+                &ClientMetrics::default(),
+                clock,
+            ))),
             shopper: None,
+            shoppers: None,
             permit: None,
         }
     }

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    change_limit::ChangeLimit, distinct_contacts::DistinctContacts, guard::EnumerationGuard,
+    super::client_metrics::{ClientCounters, ClientMetrics, KeyUse},
+    change_limit::ChangeLimit,
+    distinct_contacts::DistinctContacts,
+    guard::EnumerationGuard,
     refusal::AuthRefusal,
 };
 use crate::{
@@ -13,14 +16,14 @@ use crate::{
     config::{self, Scope},
     customer::view::View,
     domain::{Channel, ClientName, ContactId, IdentifierKind},
-    metrics::Counter,
     rate::Bucket,
 };
 
 /// A client with an API key, or all callers without a credential.
 pub(super) struct ApiClient {
     name: ClientName,
-    digests: Vec<[u8; 32]>,
+    /// The digest of each key, and when it was last used.
+    keys: Vec<([u8; 32], KeyUse)>,
     scopes: Vec<Scope>,
     identifiers: Vec<IdentifierKind>,
     view: View,
@@ -31,6 +34,7 @@ pub(super) struct ApiClient {
     guard: Arc<EnumerationGuard>,
     distinct_contacts: Option<Arc<DistinctContacts>>,
     changes: Arc<ChangeLimit>,
+    counters: Arc<ClientCounters>,
 }
 
 /// Limits requests per second.
@@ -39,6 +43,8 @@ struct RequestRate {
     bucket: Mutex<Bucket>,
 }
 
+/// The name of all callers without a credential.
+const ANONYMOUS: &str = "anonymous";
 /// How many changes callers without a credential may report a second.
 const ANONYMOUS_CHANGES: u32 = 10;
 
@@ -46,10 +52,10 @@ const ANONYMOUS_CHANGES: u32 = 10;
 pub(super) type ConcurrencyPermit = OwnedSemaphorePermit;
 
 impl ApiClient {
-    /// `alarms` is called where the client has a limit of distinct contacts.
+    /// The configured client, which counts in series of its own.
     pub(super) fn new(
         client: &config::ClientConfig,
-        alarms: impl FnOnce() -> Counter,
+        metrics: &ClientMetrics,
         clock: &Clock,
     ) -> Self {
         let now = clock.tick();
@@ -59,13 +65,17 @@ impl ApiClient {
                 bucket: Mutex::new(Bucket::new(f64::from(rate), rate, now)),
             })
         };
+        let counters = metrics.of(&client.id);
+        let trips = counters.guard_trips.clone();
+        let guard = EnumerationGuard::new(client.unknown_per_minute, trips, clock.clone());
+        let digests = client.key_sha256.iter().filter_map(|hex| from_hex(hex));
+        let key = |digest| (digest, metrics.key_use(&client.id, digest));
+        let alarms = &counters.people_alarms;
+        let distinct_contacts =
+            |limit| Arc::new(DistinctContacts::new(limit, alarms.clone(), clock.clone()));
         Self {
             name: ClientName::from(&*client.id),
-            digests: client
-                .key_sha256
-                .iter()
-                .filter_map(|hex| from_hex(hex))
-                .collect(),
+            keys: digests.map(key).collect(),
             scopes: client.scopes.clone(),
             identifiers: client.identifiers.clone(),
             view: View::from(client.view),
@@ -74,15 +84,17 @@ impl ApiClient {
             permits: client
                 .max_concurrency
                 .map(|permits| (permits, Arc::new(Semaphore::new(permits)))),
-            guard: Arc::new(EnumerationGuard::new(
-                client.unknown_per_minute,
-                clock.clone(),
-            )),
-            distinct_contacts: client
-                .people_per_hour
-                .map(|limit| Arc::new(DistinctContacts::new(limit, alarms(), clock.clone()))),
+            guard: Arc::new(guard),
+            distinct_contacts: client.people_per_hour.map(distinct_contacts),
             changes: Arc::new(ChangeLimit::new(client.changes_per_second, now)),
+            counters: Arc::new(counters),
         }
+    }
+
+    /// Shows in the metrics whether the enumeration guard is tripped.
+    pub(super) fn show_guard_in(&self, metrics: &ClientMetrics) {
+        let guard = Arc::clone(&self.guard);
+        metrics.watch_guard(self.name.as_str(), move || guard.is_tripped_now());
     }
 
     /// Counts on where `before`, the same client with an earlier configuration, stands: with each limit that is the same
@@ -109,19 +121,22 @@ impl ApiClient {
     }
 
     /// All callers without a credential (`auth.allow_anonymous`, on loopback only).
-    pub(super) fn anonymous(clock: &Clock) -> Self {
+    pub(super) fn anonymous(metrics: &ClientMetrics, clock: &Clock) -> Self {
+        let counters = metrics.of(ANONYMOUS);
+        let trips = counters.guard_trips.clone();
         Self {
-            name: ClientName::from("anonymous"),
-            digests: Vec::new(),
+            name: ClientName::from(ANONYMOUS),
+            keys: Vec::new(),
             scopes: vec![Scope::Read, Scope::ReadFull, Scope::Fresh, Scope::Changed],
             identifiers: IdentifierKind::ALL.to_vec(),
             view: View::Storefront,
             channel: None,
             rate: None,
             permits: None,
-            guard: Arc::new(EnumerationGuard::new(None, clock.clone())),
+            guard: Arc::new(EnumerationGuard::new(None, trips, clock.clone())),
             distinct_contacts: None,
             changes: Arc::new(ChangeLimit::new(ANONYMOUS_CHANGES, clock.tick())),
+            counters: Arc::new(counters),
         }
     }
 
@@ -151,8 +166,13 @@ impl ApiClient {
         &self.name
     }
 
-    pub(super) fn digests(&self) -> &[[u8; 32]] {
-        &self.digests
+    /// The digest of each key, and when it was last used.
+    pub(super) fn keys(&self) -> &[([u8; 32], KeyUse)] {
+        &self.keys
+    }
+
+    pub(super) fn counters(&self) -> &Arc<ClientCounters> {
+        &self.counters
     }
 
     pub(super) fn has(&self, scope: Scope) -> bool {

@@ -10,6 +10,7 @@ use std::{
 use crate::{
     clock::{Clock, Tick},
     domain::{ClientName, LookupKey},
+    metrics::Counter,
 };
 
 /// The window in which unknown identifiers are counted.
@@ -21,6 +22,7 @@ pub(super) struct EnumerationGuard {
     limit: Option<usize>,
     unknown: Mutex<UnknownIdentifiers>,
     hasher: RandomState,
+    trips: Counter,
     clock: Clock,
 }
 
@@ -44,11 +46,12 @@ pub(super) enum Allowance {
 }
 
 impl EnumerationGuard {
-    pub(super) fn new(limit: Option<u32>, clock: Clock) -> Self {
+    pub(super) fn new(limit: Option<u32>, trips: Counter, clock: Clock) -> Self {
         Self {
             limit: limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
             unknown: Mutex::default(),
             hasher: RandomState::new(),
+            trips,
             clock,
         }
     }
@@ -62,6 +65,11 @@ impl EnumerationGuard {
     pub(super) fn is_tripped(&self, now: Tick) -> bool {
         let is_over = |limit| self.current_minute(now).identifiers.len() >= limit;
         self.limit.is_some_and(is_over)
+    }
+
+    /// The same at this moment.
+    pub(super) fn is_tripped_now(&self) -> bool {
+        self.is_tripped(self.clock.tick())
     }
 
     /// Whether one more look-up may be made that no person waits for. A program can send hundreds at once: unlike those of
@@ -100,6 +108,7 @@ impl EnumerationGuard {
                 && unknown.identifiers.len() == limit
         };
         if is_last {
+            self.trips.inc();
             let client = client.as_str();
             tracing::error!(alarm = true, client, limit, "enumeration guard tripped");
         }
@@ -135,7 +144,7 @@ mod tests {
     fn look_ups_under_way_leave_room_for_no_more_than_the_limit() {
         let manual = ManualClock::new(Timestamp::UNIX_EPOCH);
         let clock = Clock::from(manual.clone());
-        let guard = EnumerationGuard::new(Some(3), clock.clone());
+        let guard = EnumerationGuard::new(Some(3), Counter::default(), clock.clone());
         let begin = || guard.begin_pending(clock.tick());
         assert_eq!(
             [(); 4].map(|()| begin())[2..],
@@ -165,7 +174,7 @@ mod tests {
     #[test]
     fn client_without_a_limit_is_never_held_back() {
         let clock = Clock::from(ManualClock::new(Timestamp::UNIX_EPOCH));
-        let guard = EnumerationGuard::new(None, clock.clone());
+        let guard = EnumerationGuard::new(None, Counter::default(), clock.clone());
         for number in 0..1000 {
             unknown(&guard, number);
             assert_eq!(guard.begin_pending(clock.tick()), Allowance::Granted);

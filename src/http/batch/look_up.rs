@@ -187,7 +187,9 @@ impl Batch {
         let rendered = found.and_then(|found| {
             self.caller.require_contact(found.record.id)?;
             self.caller.record_shown(found.record.id);
-            let rendered = self.state.customers.render(&found, &self.shape)?;
+            let customers = &self.state.customers;
+            let rendered = customers.render(&found, &self.shape)?;
+            customers.count_served(&found, None, query.now.tick);
             Ok((rendered, found.verdict.status))
         });
         if let Some(cause) = cause {

@@ -8,12 +8,17 @@ const CALL_SECONDS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.5, 5.0, 10.0,
 ];
 
+/// From a call that need not wait to the longest wait.
+const QUEUE_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+
 families! {
     ENGAGE_CALLS = Counter, "engage_calls_total" [group: values::GROUPS, outcome: values::CALL_OUTCOMES]:
         "Calls to Engage that ended, by outcome",
         "`ok`; what the response says of the contact: `not_found`, `multiple_matches`, `rejected` (a 400), `not_calculated` (no purchases); and [failures](#upstream-errors): `failed` (its status), `invalid`, `identity_mismatch`, `unauthorized`, `forbidden`, `invalid_system_configuration`, `rate_limited`, `unreachable`, `timeout`";
     ENGAGE_CALL_DURATION = Histogram(CALL_SECONDS), "engage_call_duration_seconds" [group: values::GROUPS]:
         "Duration of calls to Engage", "";
+    ENGAGE_QUEUE_DURATION = Histogram(QUEUE_SECONDS), "engage_queue_duration_seconds" [group: values::GROUPS]:
+        "How long calls to Engage that were made had waited for the call budget and a slot", "";
     ENGAGE_RETRIES = Counter, "engage_retries_total" [group: values::GROUPS]:
         "Repeated calls to Engage: retries, and calls that were not processed", "";
     ENGAGE_CALLS_NOT_MADE = Counter, "engage_calls_not_made_total" [reason: values::NOT_MADE]:

@@ -63,6 +63,28 @@ pub const ALL_PARTS: &[&str] = &[
     "redeemedVouchers",
     "purchases",
 ];
+/// How a part was served.
+pub const PART_OUTCOMES: &[&str] = &[
+    "fresh",
+    "stale",
+    "shared",
+    "fetched",
+    "stale_if_error",
+    "stale_if_slow",
+    "missing",
+];
+/// Whose fault a problem is, by its status.
+pub const PROBLEM_CLASSES: &[&str] = &["4xx", "5xx"];
+/// How a client's request ended.
+pub const CLIENT_OUTCOMES: &[&str] = &[
+    "answered",
+    "not_modified",
+    "not_found",
+    "refused",
+    "limited",
+    "guarded",
+    "failed",
+];
 /// What became of a prefetch.
 pub const PREFETCH_OUTCOMES: &[&str] = &[
     "fresh", "fetched", "joined", "unknown", "dropped", "guarded", "failed",

@@ -67,6 +67,27 @@ export function showSwitch(on) {
   byId("switch").className = on ? "danger" : "primary";
 }
 
+async function onReload() {
+  const text = "What can change while the service runs takes effect at once; the rest needs a restart.";
+  if (!(await confirm("Reload the configuration?", text, "Reload"))) return;
+  await report(byId("reload-status"), async () => {
+    const { changed, needsRestart } = await request("POST", "reload");
+    const done = changed.length ? `Reloaded. Changed: ${changed.join(", ")}.` : "Reloaded. Nothing changed.";
+    return needsRestart.length ? `${done} A restart is needed for: ${needsRestart.join(", ")}.` : done;
+  });
+}
+
+/** Shows the last reload, where this service can reload. @param {any} reload */
+export function showReload(reload) {
+  byId("reload-card").hidden = !reload;
+  if (!reload) return;
+  const last = reload.at ? `${reload.at.slice(0, 10)} ${reload.at.slice(11, 19)} UTC` : "";
+  const text = !last ? "Not reloaded since the start." : `${reload.failed ? "Failed" : "Reloaded"} ${last}.`;
+  const state = byId("reload-state");
+  if (state.textContent.endsWith(text)) return;
+  state.replaceChildren(badge(reload.failed ? "bad" : last ? "good" : "idle", text));
+}
+
 export function setUpActions() {
   fillKinds(byId("purge-kind"), [["all", "Everything"]]);
   byId("purge-kind").addEventListener("change", () => {
@@ -79,6 +100,7 @@ export function setUpActions() {
     onPurge();
   });
   byId("switch").addEventListener("click", onSwitch);
+  byId("reload").addEventListener("click", onReload);
   const dialog = byId("confirm");
   byId("confirm-yes").addEventListener("click", () => dialog.close("yes"));
   byId("confirm-no").addEventListener("click", () => dialog.close("no"));

@@ -25,6 +25,12 @@ function ofReplica(readiness) {
   if (!readiness.ready) found.push({ key: "unready", kind: "bad", text: "This replica takes no traffic.", detail: "It starts or shuts down." });
   if (!readiness.cache.enabled) found.push({ key: "off", kind: "bad", text: "The cache is switched off.", detail: "Every request calls Engage." });
   if (readiness.tokenKeys === "not loaded") found.push({ key: "keys", kind: "bad", text: "The token issuer's keys are not known.", detail: "Shoppers get a 503." });
+  if (readiness.reload?.failed) {
+    found.push({ key: "reload", kind: "bad", text: "The last reload failed.", detail: "The configuration before it is in force: see the log." });
+  }
+  if (readiness.reload?.needsRestart.length) {
+    found.push({ key: "restart", kind: "idle", text: "A restart is needed.", detail: `New values are not in force yet: ${readiness.reload.needsRestart.join(", ")}.` });
+  }
   readiness.warnings.forEach((/** @type {string} */ warning, /** @type {number} */ index) =>
     found.push({ key: `warning-${index}`, kind: "idle", text: "Questionable setting.", detail: warning }));
   return found;

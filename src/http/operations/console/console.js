@@ -1,7 +1,7 @@
 // @ts-check
 // The console: signs in, watches the events, and shows them. What is asked for and changed is in lookup.js and actions.js.
 
-import { setUpActions, showSwitch } from "./actions.js";
+import { setUpActions, showReload, showSwitch } from "./actions.js";
 import { failedCalls } from "./calls.js";
 import { conditions } from "./conditions.js";
 import { Chart } from "./charts.js";
@@ -73,6 +73,7 @@ function onEvent(name, event) {
   showCache(metrics, readiness, at);
   showClients(byId("client-table"), metrics, at);
   showSwitch(readiness.cache.enabled);
+  showReload(readiness.reload);
   pushCharts(at);
 }
 
@@ -120,7 +121,7 @@ function signOut(why) {
   forgetToken();
   for (const id of ["app", "sections", "readiness", "sign-out"]) byId(id).hidden = true;
   byId("look-up-result").replaceChildren();
-  for (const id of ["look-up-status", "purge-status", "switch-status", "live"]) byId(id).replaceChildren();
+  for (const id of ["look-up-status", "purge-status", "switch-status", "reload-status", "live"]) byId(id).replaceChildren();
   byId("live").dataset.state = "";
   showLogin(why);
 }

@@ -1,4 +1,5 @@
-//! The console's files: static, without data, and under a policy that lets a browser load nothing else.
+//! The console's files: static, without data, and under a policy that lets a browser load nothing else. What the page does
+//! is tested in a browser, by `scripts/browser`.
 
 use crate::harness::{Answer, TestApp};
 

@@ -9,6 +9,7 @@ mod headers;
 mod operations;
 mod parameters;
 mod problems;
+mod reference;
 mod requests;
 mod schemas;
 mod text;

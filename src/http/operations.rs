@@ -7,6 +7,7 @@ pub(super) mod decisions;
 pub(super) mod events;
 pub(super) mod explain;
 pub(super) mod readiness;
+pub(super) mod reference;
 pub(super) mod reload;
 
 use std::sync::Arc;

@@ -74,7 +74,7 @@ use Handler::{Data, Lookup, Operations};
 
 /// Every route. Any other path is a 404, any other method of one of these a 405. Both need a
 /// credential, except the 405 of the operations listener.
-pub static ROUTES: [Route; 23] = [
+pub static ROUTES: [Route; 25] = [
     Route {
         method: Method::GET,
         path: CUSTOMER,
@@ -191,6 +191,12 @@ pub static ROUTES: [Route; 23] = [
     },
     Route {
         method: Method::GET,
+        path: "/docs",
+        access: Access::Operator,
+        handler: Operations(|method| on(method, operations::reference::page)),
+    },
+    Route {
+        method: Method::GET,
         path: "/livez",
         access: Access::Probe,
         handler: Operations(|method| on(method, probe::live)),
@@ -200,6 +206,12 @@ pub static ROUTES: [Route; 23] = [
         path: "/metrics",
         access: Access::Metrics,
         handler: Operations(|method| on(method, operations::metrics)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/openapi.json",
+        access: Access::Operator,
+        handler: Operations(|method| on(method, operations::reference::document)),
     },
     Route {
         method: Method::GET,

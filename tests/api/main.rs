@@ -63,6 +63,7 @@ mod privacy;
 mod problems;
 mod purges;
 mod refill;
+mod reference;
 mod reload;
 mod resolution;
 mod routes;

@@ -25,7 +25,7 @@ const METHODS: [Method; 8] = [
 ];
 
 /// Each path with its `Allow`: a copy of the table, so that a change of either fails.
-const PATHS: [(ListenerKind, &str, &str); 21] = [
+const PATHS: [(ListenerKind, &str, &str); 23] = [
     (ListenerKind::Data, "/customer", "GET, HEAD"),
     (ListenerKind::Data, "/customer/batch", "POST"),
     (ListenerKind::Data, "/customer/changed", "POST"),
@@ -47,9 +47,11 @@ const PATHS: [(ListenerKind, &str, &str); 21] = [
     (ListenerKind::Operations, "/cache/purge", "POST"),
     (ListenerKind::Operations, "/cache/stats", "GET, HEAD"),
     (ListenerKind::Operations, "/console/{file}", "GET, HEAD"),
+    (ListenerKind::Operations, "/docs", "GET, HEAD"),
     (ListenerKind::Operations, "/events", "GET, HEAD"),
     (ListenerKind::Operations, "/livez", "GET, HEAD"),
     (ListenerKind::Operations, "/metrics", "GET, HEAD"),
+    (ListenerKind::Operations, "/openapi.json", "GET, HEAD"),
     (ListenerKind::Operations, "/readyz", "GET, HEAD"),
     (ListenerKind::Operations, "/reload", "POST"),
 ];

@@ -19,7 +19,7 @@ use tokio::{
 
 use self::corpus::{PARAMETERS, requests, value_of};
 use crate::{
-    harness::{SHOP, TILL, TestApp, percent_encoded},
+    harness::{SHOP, TILL, TestApp, contract, percent_encoded},
     wire::{LIVEZ, PATIENCE, answer, answers, connect, rest},
 };
 
@@ -111,6 +111,7 @@ pub(crate) async fn assert_same_by_both(app: &TestApp, request: &[u8]) -> (Strin
     let taken = app.fast_path_total() - before;
     assert!(taken <= 1, "{taken}");
     let request = String::from_utf8_lossy(request);
+    contract::check_raw(&request, &whole);
     let (by_hyper, whole) = (comparable(&by_hyper), comparable(&whole));
     assert_eq!(by_hyper, whole, "in pieces and whole, of:\n{request}");
     (whole, taken == 1)

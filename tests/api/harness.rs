@@ -8,6 +8,7 @@
 //! ```
 
 mod answer;
+pub(crate) mod contract;
 mod events;
 mod reload;
 mod version;

@@ -3,6 +3,7 @@
 use reqwest::{RequestBuilder, header::HeaderMap};
 use serde_json::Value;
 
+use super::contract;
 use crate::sensitive::assert_no_sensitive_data;
 
 /// A response, read to its end.
@@ -15,12 +16,16 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) async fn of(request: RequestBuilder) -> Self {
-        let response = request.send().await.expect("an answer");
+        let (client, request) = request.build_split();
+        let request = request.expect("a request");
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = client.execute(request).await.expect("an answer");
         let answer = Self {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
             body: response.bytes().await.expect("a whole body").to_vec(),
         };
+        contract::check(&method, &path, answer.status, &answer.headers, &answer.body);
         if answer.status >= 400 {
             let response = format!("{} {:?}", answer.without_candidates(), answer.headers);
             assert_no_sensitive_data("a refusal", &response);

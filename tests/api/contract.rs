@@ -1,0 +1,116 @@
+//! The OpenAPI document against real responses. The harness compares every response with it; here the other direction:
+//! what the document names is answered by the service.
+
+use engage_bff::config::{ApiVersion, Scope};
+use engage_simulator::{
+    Endpoint, Fault, VoucherSeed,
+    fixtures::{ALVA, BO, DORA},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    fast_path::assert_same_by_both,
+    harness::{Answer, READER, SHOP, TestApp, contract, not_applicable_in},
+};
+
+const HISTORY: &str = "pointTransactions,redeemedVouchers,purchases";
+const PARTS: &str = "points,promotions,vouchers";
+
+/// Gives Bo an offer of each kind, and what he has none of.
+fn enrich(app: &TestApp) {
+    let soon = "2026-11-30T12:00:00Z";
+    let kinds = [
+        ("PERCENT", json!(15)),
+        ("MONEY", json!({"amount": 100, "currency": "SEK"})),
+        ("EXTERNALOFFER", json!("4711")),
+        ("MANUAL", json!("Ask for the card.")),
+        ("SWIPE", json!("x")),
+    ];
+    let bo = app.engage.contact(BO.id);
+    let bo = kinds.iter().fold(bo, |bo, (kind, value)| {
+        let channel = json!({"type": "ECOM", "valueType": kind, "value": value, "instruction": "For staff.",
+            "localValues": [{"amount": 9.50, "currency": "EUR"}]});
+        bo.add_promotion(json!({
+            "expiresOn": soon, "heading": "Offer", "name": "offer", "externalId": "E1",
+            "description": "For you.", "imageUrl": "https://example.com/1.png",
+            "link": "https://example.com/1", "redemptionChannels": [channel],
+        }))
+    });
+    bo.add_voucher(VoucherSeed::worth("10", "SEK").expires_on(soon))
+        .warnings(json!([{"id": "w1", "message": "E-mail bounced"},
+            {"id": "w2", "message": "Phone number unknown"}]))
+        .attribute("careOf", json!("Alva"));
+}
+
+#[tokio::test]
+async fn every_documented_member_is_answered_with_a_value() {
+    if not_applicable_in(
+        ApiVersion::V2,
+        "points without definitions, and no validity",
+    ) {
+        return;
+    }
+    let app = TestApp::with(|config| {
+        config.engage.point_names = true;
+        let reader = &mut config.auth.clients[2];
+        reader.scopes.push(Scope::Batch);
+        reader.requests_per_second = Some(1);
+    })
+    .await;
+    enrich(&app);
+    let query = |person: &str| {
+        format!("contactId={person}&parts={PARTS},{HISTORY}&expiringWithin=365d&limit=1")
+    };
+    // The names of point definitions are known from the second on.
+    for person in [ALVA.id, BO.id, ALVA.id] {
+        app.get(&query(person)).await.assert_ok();
+        app.customers.purge_everything().await.expect("no tier");
+    }
+    // A second redeemed voucher makes a second page.
+    let voucher = app.get(&query(ALVA.id)).await.at("/vouchers/0/id");
+    app.engage
+        .contact(ALVA.id)
+        .redeem_voucher(voucher.as_str().expect("an id"));
+    app.customers.purge_everything().await.expect("no tier");
+    app.get(&query(ALVA.id)).await.assert_ok();
+    // Problems with every member.
+    app.get("email=x")
+        .await
+        .assert_problem(400, "InvalidEmailAddress");
+    app.get(&format!("email={}", DORA.email))
+        .await
+        .assert_problem(409, "MultipleMatches");
+    // The first look-up has its customer, a later one is beyond the client's rate.
+    let lookups = vec![json!({"contactId": ALVA.id}); 5];
+    let batch = json!({"lookups": lookups}).to_string();
+    let batch = Answer::of(app.post_to("/customer/batch", READER).body(batch)).await;
+    assert!(batch.text().contains("\"retryAfter\":"), "{}", batch.text());
+    assert_eq!(contract::never_seen(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn guest_and_batch_lines_are_as_documented() {
+    let app = TestApp::spawn().await;
+    app.engage
+        .fault(Endpoint::All, Fault::Status(500, json!("busy")));
+    for parts in ["none", PARTS, &format!("{PARTS},{HISTORY}")] {
+        let query = format!("contactId={}&parts={parts}&onUnavailable=guest", ALVA.id);
+        let guest = app.get(&query).await;
+        assert_eq!(guest.assert_ok().at("/contactId"), Value::Null);
+    }
+}
+
+#[tokio::test]
+async fn bytes_of_the_fast_path_are_as_documented() {
+    let app = TestApp::spawn().await;
+    let query = format!("contactId={}", ALVA.id);
+    let etag = app.get_as(SHOP, &query).await.header("etag").to_owned();
+    for more in [String::new(), format!("If-None-Match: {etag}\r\n")] {
+        let request = format!(
+            "GET /customer?{query} HTTP/1.1\r\nHost: bff\r\nX-Api-Key: {SHOP}\r\n{more}\r\n"
+        );
+        // It compares them with the document.
+        let (response, is_taken) = assert_same_by_both(&app, request.as_bytes()).await;
+        assert!(is_taken, "{response}");
+    }
+}

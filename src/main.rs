@@ -150,10 +150,8 @@ async fn report_token(config: &Config, at: Option<Timestamp>) -> Result<(), anyh
     let token = token.strip_prefix("Bearer ").unwrap_or(token);
     let report = check_token(config, token, at).await?;
     std::io::stdout().write_all(report.to_string().as_bytes())?;
-    match report.refusal() {
-        None => Ok(()),
-        Some(why) => anyhow::bail!("a request with this token is a 401: {why}"),
-    }
+    anyhow::ensure!(report.is_accepted(), "the token is not accepted");
+    Ok(())
 }
 
 fn print(config: &Config) -> Result<(), anyhow::Error> {

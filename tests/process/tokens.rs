@@ -73,7 +73,7 @@ fn check_token_reads_standard_input_and_its_exit_status_is_the_verdict() {
             printed.contains(&format!("\nrefused: {why}\n")),
             "{printed}"
         );
-        assert!(error.contains(&format!("is a 401: {why}")), "{error}");
+        assert_eq!(error, "the token is not accepted\n");
         assert!(
             !error.contains("nonsense") && !error.contains("eyJ"),
             "{error}"

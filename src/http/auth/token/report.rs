@@ -26,17 +26,24 @@ pub struct TokenReport {
     /// What the token allows, if it is accepted.
     grants: Vec<String>,
     refusal: Option<TokenRefusal>,
+    /// The issuer's keys can't be read: then a request gets a 503.
+    is_undecided: bool,
 }
 
 #[derive(Debug)]
 struct Check {
     what: &'static str,
-    outcome: Result<(), TokenRefusal>,
+    verdict: &'static str,
     detail: String,
 }
 
 impl TokenReport {
-    /// Why a request with the token would be refused: the `why` of the log; `None` if it would be accepted.
+    /// Whether a request with the token would be accepted.
+    pub fn is_accepted(&self) -> bool {
+        self.refusal.is_none() && !self.is_undecided
+    }
+
+    /// Why a request with the token would be refused: the `why` of the log; `None` if it would not be.
     pub fn refusal(&self) -> Option<&'static str> {
         self.refusal.map(TokenRefusal::as_str)
     }
@@ -50,8 +57,18 @@ impl TokenReport {
         self.refusal = self.refusal.or(outcome.err());
         self.checks.push(Check {
             what,
-            outcome,
+            verdict: if outcome.is_ok() { "ok" } else { "FAILED" },
             detail: detail.into(),
+        });
+    }
+
+    /// A check that can't be made without the issuer's keys.
+    fn add_undecided(&mut self, what: &'static str, detail: String) {
+        self.is_undecided = true;
+        self.checks.push(Check {
+            what,
+            verdict: "?",
+            detail,
         });
     }
 }
@@ -59,13 +76,17 @@ impl TokenReport {
 impl fmt::Display for TokenReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for check in &self.checks {
-            let verdict = match check.outcome {
-                Ok(()) => "ok    ",
-                Err(_) => "FAILED",
-            };
-            writeln!(f, "{verdict}  {:9}  {}", check.what, check.detail)?;
+            let Check {
+                what,
+                verdict,
+                detail,
+            } = check;
+            writeln!(f, "{verdict:6}  {what:9}  {detail}")?;
         }
         match self.refusal {
+            None if self.is_undecided => {
+                writeln!(f, "undecided: without the issuer's keys a request is a 503")?;
+            }
             None => writeln!(f, "accepted")?,
             Some(why) => writeln!(f, "refused: {}", why.as_str())?,
         }
@@ -123,11 +144,11 @@ impl TokenVerifier {
         report.add(
             "type",
             self.check_type(&parsed.header),
-            format!("{media_type:?}; accepted: {:?}", self.types),
+            format!("{}; accepted: {:?}", quoted(media_type), self.types),
         );
         let shopper = self.claims.report(&parsed.claims, at, &mut report);
         self.report_signature(&parsed, &mut report).await;
-        if let (Ok(shopper), None) = (shopper, report.refusal) {
+        if let (Ok(shopper), true) = (shopper, report.is_accepted()) {
             report.grants = grants(&shopper, digester);
         }
         report
@@ -135,12 +156,12 @@ impl TokenVerifier {
 
     async fn report_signature(&self, token: &UnverifiedToken<'_>, report: &mut TokenReport) {
         let id = token.header.key_id.as_deref();
-        let named = id.map_or_else(|| "none named".to_owned(), |id| format!("{id:?}"));
+        let named = id.map_or_else(|| "none named".to_owned(), quoted);
         let keys = match self.ring.read_now().await {
             Ok(keys) => keys,
             Err(error) => {
                 let detail = format!("{named}; the issuer's keys can't be read: {error:#}");
-                return report.add("key", Err(TokenRefusal::Key), detail);
+                return report.add_undecided("key", detail);
             }
         };
         let published: Vec<_> = keys.iter().map(|key: &Key| key.id.as_deref()).collect();
@@ -184,6 +205,11 @@ pub(super) fn shown(value: Option<&Value>) -> String {
         text.push('…');
     }
     text.escape_debug().to_string().replace("\\\"", "\"")
+}
+
+/// A text of the token that is no personal data.
+fn quoted(text: &str) -> String {
+    shown(Some(&Value::from(text)))
 }
 
 fn shown_ids(ids: &[Option<&str>]) -> String {

@@ -145,7 +145,6 @@ def standard_output_is_not_read(cluster):
             load.stop()
             await running
 
-        load._goes_on = True
         asyncio.run(run())
 
     try:

@@ -24,13 +24,14 @@ class Tally:
 
     def __str__(self):
         ordered = sorted(self.seconds) or [0.0]
-        percentile = lambda share: 1000 * ordered[min(int(share * len(ordered)), len(ordered) - 1)]
-        others = {status: count for status, count in self.statuses.items() if status != 200}
-        return (
-            f"{self.answered} answered, {self.failed} failed {others or ''} {dict(self.lost) or ''}; "
-            f"median {percentile(0.5):.1f} ms, 99 % {percentile(0.99):.1f} ms, longest {ordered[-1] * 1000:.0f} ms"
-        )
 
+        def milliseconds(share):
+            return f"{1000 * ordered[min(int(share * len(ordered)), len(ordered) - 1)]:.1f} ms"
+
+        failures = {**{status: count for status, count in self.statuses.items() if status != 200}, **self.lost}
+        reasons = f" {failures}" if failures else ""
+        times = f"median {milliseconds(0.5)}, 99 % {milliseconds(0.99)}, longest {milliseconds(1)}"
+        return f"{self.answered} answered, {self.failed} failed{reasons}; {times}"
 
 
 async def _read(reader):
@@ -62,13 +63,13 @@ class Load:
             for query in queries
         ]
         self.tally = Tally()
-        self._goes_on = True
+        self._goes_on = False
 
     def stop(self):
         self._goes_on = False
 
     async def run(self):
-        began = time.monotonic()
+        self._goes_on, began = True, time.monotonic()
         await asyncio.gather(*(self._call(number, began) for number in range(self.callers)))
         self.seconds = time.monotonic() - began
 

@@ -1,11 +1,12 @@
 // The pages of the demo's shop in a real browser, each at its job.
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { Visit, launch, startDemo } from "./visit.mjs";
+
+import { ALVA, launch } from "./harness.mjs";
+import { Visit, startDemo } from "./visit.mjs";
 
 const engage = (path, body, method = "POST") =>
   fetch(`${shop}/backstage/${path}`, { method, body: body && JSON.stringify(body) });
-const ALVA = "6f1d2c3a-4b5e-4f60-8a71-b2c300d41e01";
 
 let browser;
 let demo;
@@ -28,7 +29,7 @@ async function visit(path, work, options) {
   const visit = await Visit.open(browser, shop + path, options);
   try {
     await work(visit.page, visit);
-    await visit.faultless();
+    visit.faultless();
   } finally {
     await visit.close();
   }
@@ -66,7 +67,7 @@ describe("My pages", () => {
       await page.locator("#balance").waitFor();
       await page.getByLabel("fails").check();
       await page.getByText("Engage answers 502.").waitFor();
-      await engage(`contacts/${ALVA}`, [{ points: "500" }]);
+      await engage(`contacts/${ALVA.id}`, [{ points: "500" }]);
       await page.locator(".notice.warn").waitFor();
       assert.match(await text(page, "#notice"), /points/);
     });
@@ -138,7 +139,7 @@ describe("the till", () => {
   });
 
   test("redeems a voucher, which is gone from an open My pages at once", async () => {
-    await engage(`contacts/${ALVA}`, [{ addVoucher: { amount: "75.00", currency: "SEK", name: "Seventy-five" } }]);
+    await engage(`contacts/${ALVA.id}`, [{ addVoucher: { amount: "75.00", currency: "SEK", name: "Seventy-five" } }]);
     await visit("/till", async (page, visit) => {
       await find(page, "E-mail", "alva.testsson@example.com");
       await visit.shoot("shop-till");

@@ -1,19 +1,15 @@
-// A page in a real browser that is watched: errors, refused resources, foreign origins, accessibility, layout.
+// A visit to a page of the demo's shop, which must end without a fault: no error, no refused resource, no other origin than
+// the shop and the service.
+
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-// Where scripts/browser installs the packages.
-const require = createRequire(join(ROOT, "target/browser/package.json"));
-const { chromium } = require("playwright-core");
-const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+import { newPage, ROOT, violations } from "./harness.mjs";
+
 /** Where screenshots go; without the variable none are taken. */
 const folder = process.env.SCREENSHOTS && join(ROOT, "docs/images");
 
@@ -31,60 +27,47 @@ export async function startDemo() {
   throw new Error("the demo did not start");
 }
 
-export const launch = () =>
-  chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
-
 export class Visit {
-  #faults = [];
+  #complaints;
+  #foreign = [];
   #expected = new Set();
 
-  static async open(browser, url, { scheme = "light", width = 1280 } = {}) {
+  static async open(browser, url, options = {}) {
     const visit = new Visit();
-    const viewport = { width, height: width < 600 ? 700 : 900 };
-    visit.context = await browser.newContext({ viewport, colorScheme: scheme, reducedMotion: "reduce" });
-    visit.page = await visit.context.newPage();
-    visit.#watch(new URL(url).hostname);
-    await visit.page.addInitScript(() => {
+    const { page, complaints } = await newPage(browser, options);
+    visit.page = page;
+    visit.#complaints = complaints;
+    const host = new URL(url).hostname;
+    page.on("request", (request) => {
+      const { hostname, protocol } = new URL(request.url());
+      if (protocol !== "data:" && hostname !== host) visit.#foreign.push(request.url());
+    });
+    await page.addInitScript(() => {
       globalThis.shifts = 0;
       // What moves within half a second of the user's own input is expected to.
       const add = (list) => list.getEntries().forEach((entry) => (globalThis.shifts += entry.hadRecentInput ? 0 : entry.value));
       new PerformanceObserver(add).observe({ type: "layout-shift", buffered: true });
     });
-    await visit.page.goto(url);
+    await page.goto(url);
     return visit;
   }
 
-  #watch(host) {
-    this.page.on("pageerror", (error) => this.#faults.push(`error: ${error.message}`));
-    this.page.on("console", (message) => {
-      // A browser logs each failed response as an error of the page; what is expected is no fault.
-      const failed = /status of (\d+)/.exec(message.text());
-      if (message.type() !== "error" || (failed && this.#expected.has(Number(failed[1])))) return;
-      this.#faults.push(`console: ${message.text()}`);
-    });
-    this.page.on("request", (request) => {
-      const { hostname, protocol } = new URL(request.url());
-      if (protocol !== "data:" && hostname !== host) this.#faults.push(`foreign: ${request.url()}`);
-    });
-  }
-
-  /** A response with this status is no fault in this visit. */
+  /** A response with this status is no fault in this visit: a browser calls each an error of the page. */
   expects(status) {
-    this.#expected.add(status);
+    this.#expected.add(String(status));
   }
 
-  async faultless() {
-    assert.deepEqual(this.#faults, []);
+  faultless() {
+    const isExpected = (text) => this.#expected.has(/status of (\d+)/.exec(text)?.[1]);
+    assert.deepEqual(this.#complaints.filter((text) => !isExpected(text)), []);
+    assert.deepEqual(this.#foreign, []);
   }
 
   async accessible() {
-    // Evaluated, since the page's Content-Security-Policy refuses an element with a script.
-    await this.page.evaluate(axe);
-    const { violations } = await this.page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-    const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" | ")}`);
-    assert.deepEqual(found, []);
+    assert.deepEqual(await violations(this.page), []);
   }
 
+  /** How far the page's content has moved by itself, when it was first painted, and how much wider than the window it is. */
   async looks() {
     return this.page.evaluate(() => ({
       shift: Math.round(globalThis.shifts * 1e4) / 1e4,
@@ -96,10 +79,10 @@ export class Visit {
   async shoot(name) {
     if (!folder) return;
     await mkdir(folder, { recursive: true });
-    await this.page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
+    await this.page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
   }
 
   async close() {
-    await this.context.close();
+    await this.page.context().close();
   }
 }

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use aws_lc_rs::digest::{Digest, SHA256, digest};
+use aws_lc_rs::digest::{SHA256, digest};
 use tokio::sync::Mutex;
 
 pub(super) use self::prepared::Replaceable;
@@ -52,21 +52,13 @@ struct Running {
 }
 
 /// The digests of the files that the configuration refers to, by key; `None` for one that can't be read.
-type Files = BTreeMap<&'static str, Option<Digest>>;
-
-/// Whether the digests are equal, and of what.
-fn are_same(one: Option<&Option<Digest>>, other: Option<&Option<Digest>>) -> bool {
-    let bytes =
-        |of: Option<&Option<Digest>>| of.map(|of| of.as_ref().map(|of| of.as_ref().to_vec()));
-    bytes(one) == bytes(other)
-}
+type Files = BTreeMap<&'static str, Option<Vec<u8>>>;
 
 impl Running {
     fn new(config: Config) -> Self {
         let digest_of = |path| {
-            std::fs::read(path)
-                .ok()
-                .map(|bytes| digest(&SHA256, &bytes))
+            let bytes = std::fs::read(path).ok()?;
+            Some(digest(&SHA256, &bytes).as_ref().to_vec())
         };
         let files = config.referenced_files().into_iter();
         let files = files.map(|(key, path)| (key, digest_of(path))).collect();
@@ -76,7 +68,7 @@ impl Running {
     /// The keys whose values differ, and those of files whose content does.
     fn differences(&self, next: &Self) -> Vec<String> {
         let mut keys = self.config.differences(&next.config);
-        let is_other = |key: &&&str| !are_same(self.files.get(*key), next.files.get(*key));
+        let is_other = |key: &&&str| self.files.get(*key) != next.files.get(*key);
         let files = next
             .files
             .keys()

@@ -307,7 +307,9 @@ where
         raised.is_some()
     }
 
-    /// The parts of a contact that a request fetched, without those that a fence or a purge by identifier forbids.
+    /// The parts of a contact that a request fetched, without those that a fence or a purge by identifier forbids, and
+    /// without copies in an overview of what an entity endpoint has returned anew since: those are not found in the cache
+    /// where it is switched off, or has evicted them.
     pub fn still_allowed(
         &self,
         fetched: &Parts,
@@ -322,7 +324,7 @@ where
                 self.drop_forbidden(id);
             }
         }
-        parts.retain(|part, provenance| self.fences.allows(id, part, provenance.sequence));
+        self.drop_fenced(id, &mut parts, None);
         parts
     }
 }

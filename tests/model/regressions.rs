@@ -53,11 +53,15 @@ fn request(alias: Alias) -> Op {
 }
 
 fn request_fresh(alias: Alias, fresh: PartSet) -> Op {
+    request_parts(alias, PartSet::ALWAYS.union(VOUCHERS), fresh)
+}
+
+fn request_parts(alias: Alias, asked: PartSet, fresh: PartSet) -> Op {
     Op::Request(Request {
         lookup: by(alias),
         prefer: None,
         shouted: false,
-        asked: PartSet::ALWAYS.union(VOUCHERS),
+        asked,
         fresh,
         max_age: None,
         only_if_cached: false,
@@ -113,6 +117,28 @@ fn without_a_lag_an_older_overview_does_not_undo_an_entity_read() {
         request(Alias::Id(0)),
     ];
     replay(case, ops);
+}
+
+#[test]
+fn entity_read_overtakes_an_overview_of_a_request_that_still_waits() {
+    for on in [true, false] {
+        let ops = vec![
+            Op::Switch(on),
+            // Its overview has arrived; it waits for the points.
+            request_parts(Alias::Id(0), PartSet::ALL, PartSet::EMPTY),
+            Op::Deliver(0),
+            Op::Nothing,
+            Op::Advance(Stretch::Second),
+            Op::Edit(0, Part::Vouchers),
+            // The overview and the vouchers of another request.
+            request_fresh(Alias::Id(0), VOUCHERS),
+            Op::Deliver(1),
+            Op::Deliver(1),
+            Op::Nothing,
+            Op::AnswerAll,
+        ];
+        replay(case(), ops);
+    }
 }
 
 #[test]

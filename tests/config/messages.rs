@@ -1,5 +1,7 @@
 //! What operators read of frequent mistakes: what is wrong, where, and what to do.
 
+use engage_bff::config::Mistake;
+
 use crate::{MINIMAL, load, refusal};
 
 /// The message about a file, without its path.
@@ -149,6 +151,6 @@ fn connecting_longer_than_a_call_may_take_is_warned_of() {
         ("BFF_ENGAGE__TIMEOUT", "8s"),
     ];
     let warnings = load(MINIMAL, &pairs).expect("a configuration").warnings();
-    let keys: Vec<_> = warnings.iter().map(|warning| warning.key()).collect();
+    let keys: Vec<_> = warnings.iter().map(Mistake::key).collect();
     assert_eq!(keys, ["engage.connect_timeout"]);
 }

@@ -95,10 +95,11 @@ pub(crate) fn check(method: &Method, path: &str, status: u16, headers: &HeaderMa
         body.to_vec()
     };
     let is_head = *method == Method::HEAD;
-    let method = if is_head {
-        "get"
-    } else {
-        &*method.as_str().to_ascii_lowercase()
+    // Methods are case-sensitive: `get` is another than `GET`.
+    let method = match *method {
+        Method::GET | Method::HEAD => "get",
+        Method::POST => "post",
+        _ => "(other)",
     };
     let escaped = path.replace('/', "~1");
     let is_probe = ["/livez", "/readyz"].contains(&path);

@@ -25,7 +25,7 @@ const METHODS: [Method; 8] = [
 ];
 
 /// Each path with its `Allow`: a copy of the table, so that a change of either fails.
-const PATHS: [(ListenerKind, &str, &str); 23] = [
+const PATHS: [(ListenerKind, &str, &str); 24] = [
     (ListenerKind::Data, "/customer", "GET, HEAD"),
     (ListenerKind::Data, "/customer/batch", "POST"),
     (ListenerKind::Data, "/customer/changed", "POST"),

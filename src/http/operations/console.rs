@@ -19,7 +19,7 @@ use crate::http::error::{ApiError, Code};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// On every file of the console, besides what every response has.
+/// On every file of the console, in addition to the fields of every response.
 const FIELDS: [(HeaderName, HeaderValue); 3] = [
     (
         header::CONTENT_SECURITY_POLICY,

@@ -13,6 +13,9 @@ export function failedCalls(metrics, group) {
   const where = group === undefined ? {} : { group };
   const all = metrics.increase("engage_calls_total", where);
   if (all === null) return null;
-  const answered = [...ANSWERS].reduce((sum, outcome) => sum + (metrics.increase("engage_calls_total", { ...where, outcome }) ?? 0), 0);
+  const answered = [...ANSWERS].reduce(
+    (sum, outcome) => sum + (metrics.increase("engage_calls_total", { ...where, outcome }) ?? 0),
+    0,
+  );
   return all - answered;
 }

@@ -31,12 +31,24 @@ export class Chart {
     this.canvas = element("div", { class: "plot", role: "img" });
     this.legend = element("ul", { class: "legend" });
     this.table = element("table");
-    this.details = /** @type {HTMLDetailsElement} */ (element("details", {},
-      element("summary", {}, "Figures", element("span", { class: "hidden" }, ` of ${options.title}`)),
-      element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Figures of ${options.title}` }, this.table)));
+    this.details = /** @type {HTMLDetailsElement} */ (
+      element(
+        "details",
+        {},
+        element("summary", {}, "Figures", element("span", { class: "hidden" }, ` of ${options.title}`)),
+        element(
+          "div",
+          { class: "scroll", tabindex: "0", role: "region", "aria-label": `Figures of ${options.title}` },
+          this.table,
+        ),
+      )
+    );
     figure.replaceChildren(
       element("figcaption", {}, element("h3", {}, options.title), element("span", { class: "muted" }, options.unit)),
-      this.canvas, this.legend, this.details);
+      this.canvas,
+      this.legend,
+      this.details,
+    );
     this.details.addEventListener("toggle", () => this.#fillTable());
     new ResizeObserver(() => this.#resize()).observe(this.canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw());
@@ -47,7 +59,8 @@ export class Chart {
    * @param {number} at  @param {Line[]} lines  @param {(number | null)[]} values
    */
   push(at, lines, values) {
-    const isNew = lines.length !== this.#lines.length || lines.some((line, index) => line.name !== this.#lines[index].name);
+    const isNew =
+      lines.length !== this.#lines.length || lines.some((line, index) => line.name !== this.#lines[index].name);
     if (isNew) {
       const known = new Map(this.#lines.map((line, index) => [line.name, this.#values[index]]));
       this.#values = lines.map(({ name }) => known.get(name) ?? this.#times.map(() => null));
@@ -85,22 +98,47 @@ export class Chart {
       points: { show: false },
       spanGaps: false,
     }));
-    const axis = { stroke: color("--muted"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: `12px ${style().fontFamily}` };
-    this.#plot = new globalThis.uPlot({
-      ...this.#size(),
-      padding: [8, 24, 0, 0],
-      legend: { show: false },
-      cursor: { show: false },
-      scales: {
-        x: { range: (/** @type {any} */ _, /** @type {number} */ first, /** @type {number} */ last) => [Math.min(first, last - LEAST_SPAN), last] },
-        y: { range: (/** @type {any} */ _, /** @type {number} */ __, /** @type {number} */ most) => [0, Math.max(most * 1.1, 1e-9)] },
+    const axis = {
+      stroke: color("--muted"),
+      grid: { stroke: color("--line"), width: 1 },
+      ticks: { show: false },
+      font: `12px ${style().fontFamily}`,
+    };
+    this.#plot = new globalThis.uPlot(
+      {
+        ...this.#size(),
+        padding: [8, 24, 0, 0],
+        legend: { show: false },
+        cursor: { show: false },
+        scales: {
+          x: {
+            range: (/** @type {any} */ _, /** @type {number} */ first, /** @type {number} */ last) => [
+              Math.min(first, last - LEAST_SPAN),
+              last,
+            ],
+          },
+          y: {
+            range: (/** @type {any} */ _, /** @type {number} */ __, /** @type {number} */ most) => [
+              0,
+              Math.max(most * 1.1, 1e-9),
+            ],
+          },
+        },
+        axes: [
+          {
+            ...axis,
+            space: 70,
+            size: 30,
+            values: (/** @type {any} */ _, /** @type {number[]} */ times) => times.map(clock),
+            incrs: [15, 30, 60, 120],
+          },
+          { ...axis, size: 62, values: (/** @type {any} */ _, /** @type {number[]} */ values) => values.map(format) },
+        ],
+        series: [{}, ...(isStacked ? lines.reverse() : lines)],
       },
-      axes: [
-        { ...axis, space: 70, size: 30, values: (/** @type {any} */ _, /** @type {number[]} */ times) => times.map(clock), incrs: [15, 30, 60, 120] },
-        { ...axis, size: 62, values: (/** @type {any} */ _, /** @type {number[]} */ values) => values.map(format) },
-      ],
-      series: [{}, ...(isStacked ? lines.reverse() : lines)],
-    }, this.#data(), this.canvas);
+      this.#data(),
+      this.canvas,
+    );
   }
 
   #size() {
@@ -115,21 +153,43 @@ export class Chart {
   #fillLegend(values) {
     const shown = values.map((value) => (value === null ? "–" : this.options.format(value)));
     const items = this.#lines.map((line, index) =>
-      element("li", {}, element("span", { class: `swatch series-${line.color}`, "aria-hidden": "true" }), `${line.name} `, element("b", {}, shown[index])));
+      element(
+        "li",
+        {},
+        element("span", { class: `swatch series-${line.color}`, "aria-hidden": "true" }),
+        `${line.name} `,
+        element("b", {}, shown[index]),
+      ),
+    );
     if (!items.length) items.push(element("li", { class: "muted" }, this.options.empty ?? "Nothing yet"));
     this.legend.replaceChildren(...items);
     const summary = this.#lines.map((line, index) => `${line.name} ${shown[index]}`).join(", ");
-    this.canvas.setAttribute("aria-label", `${this.options.title}, ${this.options.unit}. Now: ${summary || "nothing"}.`);
+    this.canvas.setAttribute(
+      "aria-label",
+      `${this.options.title}, ${this.options.unit}. Now: ${summary || "nothing"}.`,
+    );
   }
 
   #fillTable() {
-    const head = element("tr", {}, element("th", { scope: "col" }, "Time"),
-      ...this.#lines.map((line) => element("th", { scope: "col", class: "number" }, line.name)));
+    const head = element(
+      "tr",
+      {},
+      element("th", { scope: "col" }, "Time"),
+      ...this.#lines.map((line) => element("th", { scope: "col", class: "number" }, line.name)),
+    );
     const rows = [];
     for (let at = this.#times.length - 1; at >= 0 && rows.length < ROWS; at -= ROW_EVERY) {
       const values = this.#values.map((line) => line[at]);
-      rows.push(element("tr", {}, element("th", { scope: "row" }, clock(this.#times[at])),
-        ...values.map((value) => element("td", { class: "number" }, value === null ? "–" : this.options.format(value)))));
+      rows.push(
+        element(
+          "tr",
+          {},
+          element("th", { scope: "row" }, clock(this.#times[at])),
+          ...values.map((value) =>
+            element("td", { class: "number" }, value === null ? "–" : this.options.format(value)),
+          ),
+        ),
+      );
     }
     this.table.replaceChildren(element("thead", {}, head), element("tbody", {}, ...rows));
   }

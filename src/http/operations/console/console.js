@@ -16,7 +16,17 @@ const metrics = new Metrics();
 let stream = new AbortController();
 
 /** What the cache did for a response, from the most usual on, each with its colour. @type {[string, number][]} */
-const OUTCOMES = [["hit", 1], ["shared", 2], ["stale", 3], ["miss", 4], ["request", 5], ["bypass", 6], ["stale-if-slow", 7], ["stale-if-error", 8], ["guest", 9]];
+const OUTCOMES = [
+  ["hit", 1],
+  ["shared", 2],
+  ["stale", 3],
+  ["miss", 4],
+  ["request", 5],
+  ["bypass", 6],
+  ["stale-if-slow", 7],
+  ["stale-if-error", 8],
+  ["guest", 9],
+];
 const REQUESTS = "customer_request_duration_seconds";
 
 /** @type {Record<string, Chart>} */
@@ -24,9 +34,24 @@ let charts = {};
 
 function makeCharts() {
   charts = {
-    outcomes: new Chart(byId("chart-outcomes"), { title: "What the cache did", unit: "responses a second", format: figure, isStacked: true, empty: "No requests yet" }),
-    latency: new Chart(byId("chart-latency"), { title: "Response time", unit: "of responses about customers", format: duration }),
-    upstream: new Chart(byId("chart-upstream"), { title: "Engage's response time", unit: "95th percentile by group", format: duration, empty: "No calls yet" }),
+    outcomes: new Chart(byId("chart-outcomes"), {
+      title: "What the cache did",
+      unit: "responses a second",
+      format: figure,
+      isStacked: true,
+      empty: "No requests yet",
+    }),
+    latency: new Chart(byId("chart-latency"), {
+      title: "Response time",
+      unit: "of responses about customers",
+      format: duration,
+    }),
+    upstream: new Chart(byId("chart-upstream"), {
+      title: "Engage's response time",
+      unit: "95th percentile by group",
+      format: duration,
+      empty: "No calls yet",
+    }),
     calls: new Chart(byId("chart-calls"), { title: "Calls to Engage", unit: "a second", format: figure }),
   };
 }
@@ -34,17 +59,33 @@ function makeCharts() {
 /** @param {number} at */
 function pushCharts(at) {
   const seen = OUTCOMES.filter(([outcome]) => (metrics.value(`${REQUESTS}_count`, { cache: outcome }) ?? 0) > 0);
-  charts.outcomes.push(at, seen.map(([name, color]) => ({ name, color })),
-    seen.map(([cache]) => metrics.rate(`${REQUESTS}_count`, { cache })));
+  charts.outcomes.push(
+    at,
+    seen.map(([name, color]) => ({ name, color })),
+    seen.map(([cache]) => metrics.rate(`${REQUESTS}_count`, { cache })),
+  );
   const quantiles = [0.5, 0.95, 0.99];
-  charts.latency.push(at, [{ name: "50 %", color: 1 }, { name: "95 %", color: 4 }, { name: "99 %", color: 8 }],
-    quantiles.map((quantile) => metrics.quantile(REQUESTS, quantile)));
+  charts.latency.push(
+    at,
+    [
+      { name: "50 %", color: 1 },
+      { name: "95 %", color: 4 },
+      { name: "99 %", color: 8 },
+    ],
+    quantiles.map((quantile) => metrics.quantile(REQUESTS, quantile)),
+  );
   const duration = "engage_call_duration_seconds";
   const groups = metrics.values(`${duration}_count`, "group");
   const called = groups.filter((group) => (metrics.value(`${duration}_count`, { group }) ?? 0) > 0);
-  charts.upstream.push(at, called.map((name) => ({ name, color: 1 + (groups.indexOf(name) % 9) })),
-    called.map((group) => metrics.quantile(duration, 0.95, { group })));
-  const lines = [{ name: "calls", color: 1 }, { name: "failed", color: 8 }];
+  charts.upstream.push(
+    at,
+    called.map((name) => ({ name, color: 1 + (groups.indexOf(name) % 9) })),
+    called.map((group) => metrics.quantile(duration, 0.95, { group })),
+  );
+  const lines = [
+    { name: "calls", color: 1 },
+    { name: "failed", color: 8 },
+  ];
   const failed = failedCalls(metrics);
   const values = [metrics.rate("engage_calls_total"), failed === null ? null : failed / WINDOW];
   const budget = metrics.value("engage_budget_calls_per_second");
@@ -82,7 +123,14 @@ function showConditions(all) {
   const list = byId("conditions");
   const known = new Map([...list.children].map((item) => [item.dataset.key, item]));
   const items = all.map(({ key, kind, text, detail }) => {
-    const item = known.get(key) ?? element("li", { "data-key": key, class: kind }, badge(kind, text), element("span", { class: "detail", "aria-live": "off" }));
+    const item =
+      known.get(key) ??
+      element(
+        "li",
+        { "data-key": key, class: kind },
+        badge(kind, text),
+        element("span", { class: "detail", "aria-live": "off" }),
+      );
     const shown = item.querySelector(".detail");
     if (shown && shown.textContent !== detail) shown.textContent = detail;
     return item;
@@ -97,7 +145,10 @@ function onState(state, why) {
   document.body.classList.toggle("lost", state === "lost");
   if (live.dataset.state === state + why) return;
   live.dataset.state = state + why;
-  live.replaceChildren(state === "live" ? badge("good", "Live") : badge("bad", "No connection"), state === "live" ? "" : ` ${why} Trying again.`);
+  live.replaceChildren(
+    state === "live" ? badge("good", "Live") : badge("bad", "No connection"),
+    state === "live" ? "" : ` ${why} Trying again.`,
+  );
   if (state === "lost") metrics.forget();
 }
 
@@ -121,7 +172,8 @@ function signOut(why) {
   forgetToken();
   for (const id of ["app", "sections", "readiness", "sign-out"]) byId(id).hidden = true;
   byId("look-up-result").replaceChildren();
-  for (const id of ["look-up-status", "purge-status", "switch-status", "reload-status", "live"]) byId(id).replaceChildren();
+  for (const id of ["look-up-status", "purge-status", "switch-status", "reload-status", "live"])
+    byId(id).replaceChildren();
   byId("live").dataset.state = "";
   showLogin(why);
 }

@@ -27,14 +27,26 @@ export function fillTable(table, caption, columns, rows, empty) {
   const kind = (index) => (columns[index].isNumber ? { class: "number" } : {});
   const head = columns.map((column, index) => element("th", { scope: "col", ...kind(index) }, column.name));
   const body = rows.map((row) =>
-    element("tr", {}, ...row.map((cell, index) => element(index ? "td" : "th", index ? kind(index) : { scope: "row" }, cell))));
-  if (!body.length) body.push(element("tr", {}, element("td", { colspan: String(columns.length), class: "muted" }, empty)));
-  table.replaceChildren(element("caption", { class: "hidden" }, caption), element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body));
+    element(
+      "tr",
+      {},
+      ...row.map((cell, index) => element(index ? "td" : "th", index ? kind(index) : { scope: "row" }, cell)),
+    ),
+  );
+  if (!body.length)
+    body.push(element("tr", {}, element("td", { colspan: String(columns.length), class: "muted" }, empty)));
+  table.replaceChildren(
+    element("caption", { class: "hidden" }, caption),
+    element("thead", {}, element("tr", {}, ...head)),
+    element("tbody", {}, ...body),
+  );
 }
 
 /** Fills a list of facts. @param {HTMLElement} list  @param {[string, Cell][]} facts */
 export function fillFacts(list, facts) {
-  list.replaceChildren(...facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
+  list.replaceChildren(
+    ...facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))),
+  );
 }
 
 /** A word with a colour and a sign, so that the colour says nothing alone. @param {"good" | "warn" | "bad" | "idle"} kind  @param {string} text */
@@ -53,10 +65,18 @@ export const count = (value) => or(value, (value) => Math.round(value).toLocaleS
 
 /** A rate or other figure, with as many digits as matter. @param {number | null} value */
 export const figure = (value) =>
-  or(value, (value) => (value < 10 && !Number.isInteger(value) ? value.toFixed(value < 0.1 ? 2 : 1) : Math.round(value).toLocaleString("en")));
+  or(value, (value) =>
+    value < 10 && !Number.isInteger(value)
+      ? value.toFixed(value < 0.1 ? 2 : 1)
+      : Math.round(value).toLocaleString("en"),
+  );
 
 /** A share. @param {number | null} value */
-export const percent = (value) => or(value, (value) => `${(value * 100).toFixed(value > 0.999 || value < 0.1 ? (value === 1 || value === 0 ? 0 : 2) : 1)} %`);
+export const percent = (value) =>
+  or(
+    value,
+    (value) => `${(value * 100).toFixed(value > 0.999 || value < 0.1 ? (value === 1 || value === 0 ? 0 : 2) : 1)} %`,
+  );
 
 /** A duration of a request. @param {number | null} seconds */
 export const duration = (seconds) =>

@@ -45,6 +45,7 @@ const KNOWN = {
   HeadTooLarge: true,
   IdentityMismatch: true,
   Internal: true,
+  InvalidConfiguration: true,
   InvalidContactId: true,
   InvalidContactType: true,
   InvalidEmailAddress: true,

@@ -26,7 +26,7 @@ const OURS: &str = env!("CARGO_CRATE_NAME");
 
 /// The second segment of those targets: the modules of the library, the audit, and `process`, which belongs to the
 /// program.
-const MODULES: [&str; 16] = [
+const MODULES: [&str; 17] = [
     "app",
     "audit",
     "cache",
@@ -37,6 +37,7 @@ const MODULES: [&str; 16] = [
     "engage",
     "http",
     "json",
+    "metrics",
     "process",
     "rate",
     "shared_tier",

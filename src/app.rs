@@ -321,6 +321,7 @@ fn parts(
         },
         &shared.cloned(),
         &reloader,
+        &telemetry::LogMetrics,
         &ProcessMetrics::new(clock.now().wall.as_second().unsigned_abs()),
     ]);
     let state = AppState {

@@ -368,6 +368,11 @@ where
         self.max_bytes
     }
 
+    /// The bytes of parts that were compressed, and those that they took then.
+    pub fn compressed_bytes(&self) -> (u64, u64) {
+        self.codec.totals()
+    }
+
     /// How many entries of each kind are cached.
     pub fn counts(&self) -> Counts {
         self.negatives.run_pending_tasks();

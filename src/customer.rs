@@ -14,6 +14,7 @@ mod fetch;
 mod follow;
 mod found;
 mod history;
+mod invalidation_metrics;
 mod maintenance;
 pub mod plan;
 mod point_names;
@@ -46,6 +47,7 @@ pub use self::{
 };
 use self::{
     fetch::{FetchOutcome, HistoryOutcome},
+    invalidation_metrics::{InvalidationCause, InvalidationMetrics},
     search::Search,
     served::ServedMetrics,
     tiers::{Invalidation, Tiers},
@@ -136,6 +138,7 @@ struct Inner {
     alias_reader: AliasReader,
     rules: view::Rules,
     served: ServedMetrics,
+    invalidations: InvalidationMetrics,
     clock: Clock,
 }
 
@@ -190,6 +193,7 @@ impl CustomerService {
                 alias_reader,
                 rules,
                 served: ServedMetrics::default(),
+                invalidations: InvalidationMetrics::default(),
                 clock,
             }),
         }
@@ -303,8 +307,16 @@ impl CustomerService {
         message: WebhookMessage<'_>,
     ) -> Result<Announced, NotShared> {
         let invalidations = Vec::from(change);
-        let tiers = &self.inner.tiers;
-        tiers.invalidate(&invalidations, Some(message)).await
+        let Inner {
+            tiers,
+            invalidations: metrics,
+            ..
+        } = &*self.inner;
+        let announced = tiers.invalidate(&invalidations, Some(message)).await;
+        if announced != Ok(Announced::Repeated) {
+            metrics.count(InvalidationCause::Webhook, invalidations.len());
+        }
+        announced
     }
 
     /// Notes a genuine webhook that could not be read.
@@ -324,19 +336,19 @@ impl CustomerService {
 
     /// Makes sure that nothing fetched of the contact until now is ever served again.
     pub async fn purge(&self, id: ContactId) -> Result<(), NotShared> {
-        self.inner.invalidate(Invalidation::Contact(id)).await
+        self.inner.purge(Invalidation::Contact(id)).await
     }
 
     /// The same for every contact that has the identifier, by a cached profile or one still in flight, whatever its
     /// type. Reads every record and every alias: not for a thread that serves requests.
     pub async fn purge_by(&self, lookup: &Lookup) -> Result<(), NotShared> {
         let invalidation = Invalidation::Identifier(lookup.clone());
-        self.inner.invalidate(invalidation).await
+        self.inner.purge(invalidation).await
     }
 
     /// Makes sure that nothing fetched until now is ever served again.
     pub async fn purge_everything(&self) -> Result<(), NotShared> {
-        self.inner.invalidate(Invalidation::Everything).await
+        self.inner.purge(Invalidation::Everything).await
     }
 
     /// Drops every negative entry: a contact was created, changed or deleted.
@@ -387,6 +399,11 @@ impl Inner {
     async fn apply(&self, change: &Change) -> Result<(), NotShared> {
         let invalidations = Vec::from(change);
         self.tiers.invalidate(&invalidations, None).await.map(drop)
+    }
+
+    async fn purge(&self, invalidation: Invalidation) -> Result<(), NotShared> {
+        self.invalidations.count(InvalidationCause::Purge, 1);
+        self.invalidate(invalidation).await
     }
 
     async fn invalidate(&self, invalidation: Invalidation) -> Result<(), NotShared> {

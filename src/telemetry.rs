@@ -4,6 +4,7 @@
 //! into a bounded queue (`queue`); a thread of its own (`writer`) writes it. Events that do not fit are dropped and
 //! counted. Of libraries only warnings and errors are logged: at lower levels they print addresses, queries and bytes.
 
+mod counts;
 mod dropped;
 mod last_word;
 mod limit;
@@ -19,8 +20,8 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-pub use self::{dropped::Dropped, last_word::last_word, limit::Limit};
-use self::{queue::LogQueue, writer::ToQueue};
+use self::{counts::CountLayer, queue::LogQueue, writer::ToQueue};
+pub use self::{counts::LogMetrics, dropped::Dropped, last_word::last_word, limit::Limit};
 use crate::{
     clock::Clock,
     config::{LogFormat, TelemetryConfig},
@@ -109,6 +110,7 @@ where
     // A filter of its own, so that no configured directive can lift it.
     let cap = filter_fn(|event| *event.level() <= Level::WARN || is_ours(event.target()));
     let registry = tracing_subscriber::registry().with(filter).with(cap);
+    let registry = registry.with(CountLayer);
     let layer = tracing_subscriber::fmt::layer();
     match config.log_format {
         LogFormat::Json => registry

@@ -13,9 +13,9 @@ use crate::{
         Registry, Source,
         catalogue::{
             cache::{
-                CACHE_ALIASES, CACHE_ENABLED, CACHE_FAILURES, CACHE_HISTORIES, CACHE_HISTORY_BYTES,
-                CACHE_MAX_BYTES, CACHE_NEGATIVES, CACHE_RECORD_BYTES, CACHE_RECORDS,
-                UNIQUE_IDENTIFIER_CONFLICTS,
+                CACHE_ALIASES, CACHE_COMPRESSION_INPUT, CACHE_COMPRESSION_OUTPUT, CACHE_ENABLED,
+                CACHE_FAILURES, CACHE_HISTORIES, CACHE_HISTORY_BYTES, CACHE_MAX_BYTES,
+                CACHE_NEGATIVES, CACHE_RECORD_BYTES, CACHE_RECORDS, UNIQUE_IDENTIFIER_CONFLICTS,
             },
             engage::{
                 ENGAGE_BREAKER_STATE, ENGAGE_BUDGET_BURST, ENGAGE_BUDGET_RATE,
@@ -24,10 +24,8 @@ use crate::{
                 ENGAGE_TOKENS,
             },
             listeners::{WEBHOOK_FEED_STATE, WEBHOOK_LAST_TAKEN},
-            process::LOG_EVENTS_DROPPED,
         },
     },
-    telemetry::Dropped,
 };
 
 /// A registry of all metrics.
@@ -68,8 +66,7 @@ impl Collector for Gauges {
         self.encode_cache(&mut encoder)?;
         self.encode_feed(&mut encoder)?;
         self.encode_conflicts(&mut encoder)?;
-        self.encode_definitions(&mut encoder)?;
-        encode_dropped(&mut encoder)
+        self.encode_definitions(&mut encoder)
     }
 }
 
@@ -90,7 +87,9 @@ impl Gauges {
         ] {
             family.write_value(encoder, value)?;
         }
-        Ok(())
+        let (input, output) = self.customers.compressed_bytes();
+        CACHE_COMPRESSION_INPUT.write_value(encoder, input)?;
+        CACHE_COMPRESSION_OUTPUT.write_value(encoder, output)
     }
 
     /// Identifiers of unique kinds that belong to two contacts, if there are such kinds.
@@ -182,10 +181,4 @@ fn encode_breakers(
         ([group.as_str()], value)
     });
     ENGAGE_BREAKER_STATE.write_each(encoder, states)
-}
-
-/// The events that the log dropped.
-fn encode_dropped(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let dropped = Dropped::ALL.map(|dropped| ([dropped.as_str()], dropped.total()));
-    LOG_EVENTS_DROPPED.write_each(encoder, dropped)
 }

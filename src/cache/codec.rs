@@ -10,7 +10,7 @@ use std::{
     fmt,
     hash::Hasher as _,
     io,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -143,6 +143,14 @@ impl fmt::Debug for Compressed {
 #[derive(Default)]
 pub(super) struct Codec {
     newest: Mutex<Newest>,
+    totals: Totals,
+}
+
+/// Bytes that were compressed, and what became of them. Not ordered with anything, so no atomics of the checker's.
+#[derive(Default)]
+struct Totals {
+    input: std::sync::atomic::AtomicU64,
+    output: std::sync::atomic::AtomicU64,
 }
 
 #[derive(Default)]
@@ -176,7 +184,16 @@ impl Codec {
             let seal = seal(id, buffer);
             [&buffer[..], &seal].concat().into_boxed_slice()
         });
+        let Totals { input, output } = &self.totals;
+        input.fetch_add(plain.len() as u64, Relaxed);
+        output.fetch_add(sealed.len() as u64, Relaxed);
         Compressed { sealed, dictionary }
+    }
+
+    /// The bytes that were compressed, and those that they took then.
+    pub(super) fn totals(&self) -> (u64, u64) {
+        let Totals { input, output } = &self.totals;
+        (input.load(Relaxed), output.load(Relaxed))
     }
 
     /// Whether a dictionary should be made, if there are records enough.

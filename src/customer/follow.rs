@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::CustomerService;
+use super::{CustomerService, invalidation_metrics::InvalidationCause};
 use crate::shared_tier::StreamEvent;
 
 impl CustomerService {
@@ -47,6 +47,9 @@ impl CustomerService {
             }
         };
         let now = self.inner.clock.tick();
+        let number = payload.invalidations.len();
+        let metrics = &self.inner.invalidations;
+        metrics.count(InvalidationCause::Stream, number);
         let tiers = &self.inner.tiers;
         if !payload.is_heavy() {
             let found = tiers.apply_payload(&payload, past, now);

@@ -12,6 +12,11 @@ const SWEEP_PERIOD: Duration = Duration::from_secs(2);
 const MAINTENANCE_PERIOD: Duration = Duration::from_secs(60);
 
 impl CustomerService {
+    /// The bytes of parts that were compressed to be cached, and those that they took then.
+    pub fn compressed_bytes(&self) -> (u64, u64) {
+        self.inner.tiers.memory.compressed_bytes()
+    }
+
     /// Frees what can't be served any more, and the rendered responses of records that were not read since the last
     /// time. Visits everything: not for a thread that serves requests.
     pub fn maintain(&self) {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::{CustomerService, Inner, tiers::Invalidation};
+use super::{CustomerService, Inner, invalidation_metrics::InvalidationCause, tiers::Invalidation};
 use crate::{
     cache::feed::{Feed, FeedStatus},
     clock::{Now, Tick},
@@ -146,6 +146,7 @@ impl Watch<'_> {
                 self.fenced_at = None;
             }
             Err(unknown) if self.is_lost(&unknown, now.tick) => {
+                self.inner.invalidations.count(InvalidationCause::Poll, 1);
                 let is_shared = self.inner.invalidate(Invalidation::AnyContact).await;
                 tracing::error!(alarm = true, why = %unknown, "changes unknown; cache invalidated");
                 self.unreadable = 0;
@@ -220,6 +221,7 @@ impl Inner {
             };
             for ids in ids.chunks(BATCH) {
                 let contacts = ids.to_vec();
+                self.invalidations.count(InvalidationCause::Poll, ids.len());
                 // Here they are applied all the same.
                 is_shared = is_shared.and(self.apply(&Change { kind, contacts }).await);
                 tokio::task::yield_now().await;

@@ -1,6 +1,6 @@
 //! What a caller reports to have changed at Engage: a till that redeemed a voucher, a checkout that earned points.
 
-use super::{CustomerService, tiers::Invalidation};
+use super::{CustomerService, invalidation_metrics::InvalidationCause, tiers::Invalidation};
 use crate::domain::{ContactId, Identifier, Lookup, PartSet};
 
 /// What a report was about.
@@ -70,6 +70,8 @@ impl CustomerService {
             invalidations.push(Invalidation::Alias(lookup.clone(), parts));
         }
         let announced = tiers.invalidate(&invalidations, None).await;
+        let metrics = &self.inner.invalidations;
+        metrics.count(InvalidationCause::Report, invalidations.len());
         // Unread, the tier may know a contact that the other replicas do not.
         if announced.is_err() || !is_read {
             return Err(ReportError::NotShared);

@@ -51,6 +51,7 @@ impl Source for ServedMetrics {
 impl Source for CustomerService {
     fn register(&self, registry: &mut Registry) {
         self.inner.served.register(registry);
+        self.inner.invalidations.register(registry);
     }
 }
 

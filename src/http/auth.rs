@@ -25,6 +25,7 @@ pub(super) use self::caller::{Caller, DeferredTurn, PendingLookUp};
 use self::{
     anonymous::Anonymous,
     client::ApiClient,
+    jwks::KeyMetrics,
     refusal::AuthRefusal,
     shopper::Shopper,
     token::TokenVerifier,
@@ -81,7 +82,7 @@ pub(super) struct FuzzedTokens(TokenVerifier);
 #[cfg(fuzzing)]
 impl FuzzedTokens {
     pub(super) fn new(config: &config::JwtConfig, clock: &Clock) -> Result<Self, anyhow::Error> {
-        TokenVerifier::new(config, clock.clone()).map(Self)
+        TokenVerifier::new(config, &KeyMetrics::default(), clock.clone()).map(Self)
     }
 
     pub(super) fn token(&self, token: &str) {
@@ -102,6 +103,7 @@ pub struct Authenticator {
     tokens: Option<TokenVerifier>,
     token_refusals: Arc<TokenRefusals>,
     metrics: ClientMetrics,
+    key_metrics: KeyMetrics,
     /// What shoppers without a client's key count in.
     shoppers: Option<Arc<ClientCounters>>,
     /// The longest that a caller waits (`server.request_timeout`).
@@ -125,6 +127,7 @@ impl Source for Authenticator {
     fn register(&self, registry: &mut Registry) {
         self.token_refusals.register(registry);
         self.metrics.register(registry);
+        self.key_metrics.register(registry);
     }
 }
 
@@ -135,9 +138,10 @@ impl Authenticator {
         server: &config::ServerConfig,
         clock: &Clock,
     ) -> Result<Self, anyhow::Error> {
-        let tokens = config.jwt.as_ref();
-        let tokens = tokens.map(|jwt| TokenVerifier::new(jwt, clock.clone()));
         let metrics = ClientMetrics::default();
+        let key_metrics = KeyMetrics::default();
+        let tokens = config.jwt.as_ref();
+        let tokens = tokens.map(|jwt| TokenVerifier::new(jwt, &key_metrics, clock.clone()));
         let mut new = Self {
             generation: 0,
             clients: clients(config, &metrics, &[], clock),
@@ -146,6 +150,7 @@ impl Authenticator {
             token_refusals: Arc::new(TokenRefusals::new(clock)),
             shoppers: config.jwt.as_ref().map(|_| shoppers(&metrics)),
             metrics,
+            key_metrics,
             patience: server.request_timeout,
             clock: clock.clone(),
         };
@@ -167,13 +172,15 @@ impl Authenticator {
             anonymous: self.anonymous.clone().filter(|_| config.allow_anonymous),
             tokens: match &config.jwt {
                 Some(jwt) => {
-                    Some(TokenVerifier::after(self.tokens.as_ref(), jwt, &self.clock).await?)
+                    let before = self.tokens.as_ref();
+                    Some(TokenVerifier::after(before, jwt, &self.key_metrics, &self.clock).await?)
                 }
                 None => None,
             },
             token_refusals: Arc::clone(&self.token_refusals),
             shoppers: config.jwt.as_ref().map(|_| shoppers(&metrics)),
             metrics,
+            key_metrics: self.key_metrics.clone(),
             patience: server.request_timeout,
             clock: self.clock.clone(),
         };
@@ -350,7 +357,7 @@ pub async fn check_token(
     digester: &Digester,
     clock: Clock,
 ) -> Result<TokenReport, anyhow::Error> {
-    let tokens = TokenVerifier::new(config, clock)?;
+    let tokens = TokenVerifier::new(config, &KeyMetrics::default(), clock)?;
     Ok(tokens.report(token, at, digester).await)
 }
 

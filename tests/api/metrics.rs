@@ -221,3 +221,40 @@ async fn time_in_the_queue_is_that_of_calls_that_were_made() {
     let calls = "engage_bff_engage_queue_duration_seconds_count{group=\"overview\"}";
     assert_is(metric(&app, calls).await, 2.0);
 }
+
+#[tokio::test]
+async fn alarms_are_counted_by_their_message() {
+    let app = TestApp::with(|config| {
+        config.auth.clients[2].unknown_per_minute = Some(1);
+    })
+    .await;
+    let alarm = "engage_bff_alarms_total{alarm=\"enumeration guard tripped\"}";
+    let errors = "engage_bff_log_events_total{level=\"error\"}";
+    let before = (metric(&app, alarm).await, metric(&app, errors).await);
+    app.get_as(READER, "email=unknown%40example.com").await;
+    assert_is(metric(&app, alarm).await, before.0 + 1.0);
+    assert_is(metric(&app, errors).await, before.1 + 1.0);
+    let infos = metric(&app, "engage_bff_log_events_total{level=\"info\"}").await;
+    assert!(infos > 0.5, "{infos}");
+}
+
+#[tokio::test]
+async fn invalidations_are_counted_by_their_cause_and_compression_by_bytes() {
+    let app = TestApp::spawn().await;
+    app.get(&by_id("")).await.assert_ok();
+    let invalidated = |cause: &str| {
+        let name = "engage_bff_cache_invalidations_total";
+        format!("{name}{{cause=\"{cause}\"}}")
+    };
+    let body = json!({"contactId": ALVA.id}).to_string();
+    let report = app.post_to("/customer/changed", TILL).body(body);
+    assert_eq!(Answer::of(report).await.status, 204);
+    assert_is(metric(&app, &invalidated("report")).await, 1.0);
+    assert_is(metric(&app, &invalidated("purge")).await, 0.0);
+    let id = engage_bff::domain::ContactId::parse(ALVA.id).expect("an id");
+    app.customers.purge(id).await.expect("no shared tier");
+    assert_is(metric(&app, &invalidated("purge")).await, 1.0);
+    let input = metric(&app, "engage_bff_cache_compression_input_bytes_total").await;
+    let output = metric(&app, "engage_bff_cache_compression_output_bytes_total").await;
+    assert!(input > output && output > 0.0, "{input} {output}");
+}

@@ -5,10 +5,13 @@ use std::{collections::BTreeSet, fmt::Write as _, fs, path::PathBuf};
 
 use engage_bff::metrics::{
     Definition,
-    catalogue::{self, values::ALL_PARTS},
+    catalogue::{
+        self,
+        values::{ALARMS, ALL_PARTS},
+    },
 };
 
-use super::{document, documents, read, root};
+use super::{document, documents, read, root, source_files};
 
 const PAGE: &str = "docs/OPERATIONS.md";
 const HEAD: &str = "| metric | kind | meaning |\n| --- | --- | --- |\n";
@@ -91,9 +94,31 @@ fn each_value_of_a_label_is_explained() {
     assert!(unexplained.is_empty(), "{unexplained:?}");
 }
 
-/// Whether the value is explained elsewhere: parts in the API's documentation.
+/// Whether the value is explained elsewhere: parts in the API's documentation, alarms in the table of log events.
 fn page_of_values(value: &str) -> bool {
-    ALL_PARTS.contains(&value)
+    ALL_PARTS.contains(&value) || ALARMS.contains(&value)
+}
+
+#[test]
+fn each_alarm_in_the_source_has_a_series() {
+    let code = source_files(&["src"]).concat();
+    // The message is last: the parenthesis of the macro follows its quotation mark.
+    let is_last = |event: &str, place: usize| {
+        let rest = event[place + 1..].trim_start_matches([',', ' ', '\n']);
+        rest.starts_with(')')
+    };
+    let messages: BTreeSet<_> = code
+        .split("tracing::")
+        .filter_map(|event| {
+            let mut marks = event.match_indices('"');
+            let (end, _) = marks.find(|(place, _)| is_last(event, *place))?;
+            let event = &event[..end];
+            let (_, message) = event.rsplit_once('"')?;
+            event.contains("alarm = true").then_some(message)
+        })
+        .collect();
+    let listed: BTreeSet<_> = ALARMS.iter().copied().collect();
+    assert_eq!(messages, listed, "src/metrics/catalogue/values.rs");
 }
 
 /// The documents, and the files of deployments, that may name metrics.

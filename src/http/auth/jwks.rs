@@ -4,6 +4,7 @@
 
 mod absent_ids;
 mod key_source;
+mod metrics;
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -15,8 +16,8 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use self::absent_ids::AbsentIds;
-pub(super) use self::key_source::KeySource;
 pub use self::key_source::{PublishedKeys, read_published_keys};
+pub(super) use self::{key_source::KeySource, metrics::KeyMetrics};
 use crate::{
     clock::{Clock, Tick},
     config::jwk::Key,
@@ -60,6 +61,7 @@ pub(super) struct KeyRing {
     ended: watch::Sender<u64>,
     waiting: Semaphore,
     hasher: RandomState,
+    metrics: KeyMetrics,
     clock: Clock,
     started_at: Tick,
 }
@@ -105,7 +107,7 @@ enum KeySearch {
 }
 
 impl KeyRing {
-    pub(super) fn new(source: KeySource, clock: Clock) -> Self {
+    pub(super) fn new(source: KeySource, metrics: KeyMetrics, clock: Clock) -> Self {
         let now = clock.tick();
         Self {
             source,
@@ -125,6 +127,7 @@ impl KeyRing {
             ended: watch::Sender::new(0),
             waiting: Semaphore::new(MAX_WAITING),
             hasher: RandomState::new(),
+            metrics,
             started_at: now,
             clock,
         }
@@ -317,6 +320,7 @@ impl KeyRing {
         let failures = state.failures;
         match read {
             Ok(keys) => {
+                self.metrics.succeeded(self.clock.now().wall);
                 let before = state.keys.replace(Arc::new(keys));
                 let ids = before.iter().flat_map(|keys| keys.iter());
                 let ids = ids.filter_map(|key| key.id.as_deref());
@@ -330,6 +334,7 @@ impl KeyRing {
                 }
             }
             Err(error) => {
+                self.metrics.failed();
                 let (first, most) = if state.keys.is_some() {
                     BACK_OFF_WITH_KEYS
                 } else {

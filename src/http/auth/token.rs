@@ -19,7 +19,7 @@ use self::{
 };
 use super::{
     change_limit::ChangeLimit,
-    jwks::{KeyRing, KeySource, candidates},
+    jwks::{KeyMetrics, KeyRing, KeySource, candidates},
     refusal::AuthRefusal,
     shopper::Shopper,
     token_refusals::TokenRefusal,
@@ -54,10 +54,14 @@ pub(super) struct TokenVerifier {
 }
 
 impl TokenVerifier {
-    pub(super) fn new(config: &config::JwtConfig, clock: Clock) -> Result<Self, anyhow::Error> {
+    pub(super) fn new(
+        config: &config::JwtConfig,
+        metrics: &KeyMetrics,
+        clock: Clock,
+    ) -> Result<Self, anyhow::Error> {
         let source = KeySource::new(config)?;
         Ok(Self {
-            ring: Arc::new(KeyRing::new(source, clock.clone())),
+            ring: Arc::new(KeyRing::new(source, metrics.clone(), clock.clone())),
             algorithms: config
                 .algorithms
                 .iter()
@@ -79,9 +83,10 @@ impl TokenVerifier {
     pub(super) async fn after(
         before: Option<&Self>,
         config: &config::JwtConfig,
+        metrics: &KeyMetrics,
         clock: &Clock,
     ) -> Result<Self, anyhow::Error> {
-        let mut new = Self::new(config, clock.clone())?;
+        let mut new = Self::new(config, metrics, clock.clone())?;
         let before_there = before.filter(|before| before.ring.is_from_same_place(&new.ring));
         match before_there {
             Some(before) => new.ring = Arc::clone(&before.ring),

@@ -1,6 +1,6 @@
 //! What is cached.
 
-use super::families;
+use super::{families, values};
 use crate::metrics::Kind::{Counter, Gauge};
 
 families! {
@@ -12,6 +12,13 @@ families! {
         "Estimated bytes of the cached contacts", "";
     CACHE_MAX_BYTES = Gauge, "cache_max_bytes" []:
         "Most bytes of everything that is cached", "`cache.max_size`";
+    CACHE_COMPRESSION_INPUT = Counter, "cache_compression_input_bytes_total" []:
+        "Bytes of parts that were compressed to be cached", "";
+    CACHE_COMPRESSION_OUTPUT = Counter, "cache_compression_output_bytes_total" []:
+        "Bytes that they took when compressed", "";
+    CACHE_INVALIDATIONS = Counter, "cache_invalidations_total" [cause: values::INVALIDATION_CAUSES]:
+        "Invalidations of what is cached, by what caused them",
+        "`webhook`, `purge` (by an operator), `report` (`POST /customer/changed`), `poll` (`/contacts/changes`), `stream` (announced by another replica)";
     CACHE_ALIASES = Gauge, "cache_aliases" []:
         "Cached identifiers that lead to a contact", "";
     CACHE_NEGATIVES = Gauge, "cache_negatives" []:

@@ -48,6 +48,11 @@ families! {
         "`taken`, `unknown` (the identifier is cached for no contact); not accepted: `limited` (beyond `changes_per_second`), `refused` (a shopper about another contact), `not-shared` (it took effect at this replica alone), `owing` (the others have been out of reach for long: nothing was done)";
     TOKEN_REFUSALS = Counter, "token_refusals_total" [why: values::TOKEN_REFUSALS]:
         "Refused tokens of shoppers, by reason", "[what each means](#refused-tokens)";
+    TOKEN_KEYS_READ = Gauge, "token_keys_read_timestamp_seconds" []:
+        "When the token issuer's keys were last read, in seconds since 1970; 0 before the first time", "";
+    TOKEN_KEYS_READS = Counter, "token_keys_reads_total" [outcome: values::READ_RESULTS]:
+        "Reads of the token issuer's keys, by how they ended",
+        "`ok`, `failed`";
     CLIENT_REQUESTS = Counter, "client_requests_total" [client, outcome: values::CLIENT_OUTCOMES]:
         "Requests of a client, by how they ended",
         "`answered`, `not_modified` (a 304), `not_found` (no such customer), `refused` (another 4xx), `limited` (beyond its rate or concurrency), `guarded` (its enumeration guard is tripped), `failed` (a 5xx)";

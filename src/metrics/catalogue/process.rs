@@ -4,6 +4,12 @@ use super::{families, values};
 use crate::metrics::Kind::{Counter, Gauge};
 
 families! {
+    ALARMS = Counter, "alarms_total" [alarm: values::ALARMS]:
+        "Log events with alarm = true, by their message",
+        "each is in [the log](#log-events)";
+    LOG_EVENTS = Counter, "log_events_total" [level: values::LEVELS]:
+        "Log events by level",
+        "`error`, `warn`, `info`, `debug`, `trace`; without those that `telemetry.log` leaves out";
     LOG_EVENTS_DROPPED = Counter, "log_events_dropped_total" [log: values::LOGS]:
         "Log events that were not written",
         "`events` and `audit`: standard output was not read in time; `strangers`: callers without a valid credential caused too many";

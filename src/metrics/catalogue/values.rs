@@ -63,6 +63,10 @@ pub const ALL_PARTS: &[&str] = &[
     "redeemedVouchers",
     "purchases",
 ];
+/// What causes an invalidation.
+pub const INVALIDATION_CAUSES: &[&str] = &["webhook", "purge", "report", "poll", "stream"];
+/// How a read of the token issuer's keys ended.
+pub const READ_RESULTS: &[&str] = &["ok", "failed"];
 /// How a part was served.
 pub const PART_OUTCOMES: &[&str] = &[
     "fresh",
@@ -131,6 +135,27 @@ pub const RELOADS: &[&str] = &["succeeded", "failed"];
 pub const LISTENERS: &[&str] = &["data", "operations"];
 /// The states of the webhook feed.
 pub const FEED_STATES: &[&str] = &["unknown", "working", "silent", "failing"];
+/// Levels of log events.
+pub const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
+/// The message of each log event that has `alarm = true`.
+pub const ALARMS: &[&str] = &[
+    "announcement unreadable; cache dropped",
+    "applying an announcement failed",
+    "audit events dropped",
+    "cache maintenance failed",
+    "cached record damaged or another contact's",
+    "changes unknown; cache invalidated",
+    "dictionary training failed",
+    "distinct contacts limit exceeded",
+    "engage needs an operator",
+    "enumeration guard tripped",
+    "shared tier key unknown",
+    "shared tier value is about another contact",
+    "token issuer keys unavailable",
+    "unique identifier of two contacts",
+    "unreadable item left out",
+    "webhook feed failing; lifetimes shortened",
+];
 /// The kinds of events that the log may drop.
 pub const LOGS: &[&str] = &["events", "audit", "strangers"];
 /// What became of a token of the shared budget.

@@ -13,7 +13,9 @@ let service;
 let browser;
 
 before(async () => {
-    [service, browser] = await Promise.all([Service.start(), launch()]);
+    // One after the other: what has started is stopped if the next does not start.
+  service = await Service.start();
+  browser = await launch();
     service.startVisitors();
 });
 

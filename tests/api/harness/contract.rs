@@ -212,8 +212,7 @@ fn validate(
             "enum" => expected
                 .as_array()
                 .is_some_and(|known| known.contains(value)),
-            "maxLength" => length(value) <= expected.as_u64(),
-            "maxItems" | "maxProperties" => length(value) <= expected.as_u64(),
+            "maxLength" | "maxItems" | "maxProperties" => length(value) <= expected.as_u64(),
             "minimum" => value.as_f64() >= expected.as_f64(),
             "format" => has_format(expected, value),
             "required" => {
@@ -221,8 +220,9 @@ fn validate(
                 let mut names = names.filter_map(Value::as_str);
                 !value.is_object() || names.all(|name| value.get(name).is_some())
             }
-            "properties" | "items" | "oneOf" | "anyOf" | "allOf" => true,
-            "description" | "deprecated" | "discriminator" | "examples" => true,
+            // Below, or without an effect.
+            "properties" | "items" | "oneOf" | "anyOf" | "allOf" | "description" | "deprecated"
+            | "discriminator" | "examples" => true,
             other => panic!("the keyword {other} is not known here"),
         };
         if !is_valid {

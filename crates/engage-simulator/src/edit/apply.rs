@@ -55,31 +55,15 @@ pub(crate) fn apply(
             contact.attributes.set(&key, value);
             updated(contact)
         }
-        Edit::AlsoFoundBy(key, value) => {
-            let found_by = identifier::of_attribute(&key, &value)
-                .ok_or_else(|| format!("no contact can be found by this {key}"))?;
-            contact.also_found_by.push(found_by);
-            Change::silent()
-        }
+        Edit::AlsoFoundBy(key, value) => find_also_by(contact, &key, &value)?,
         Edit::ContactType(name) => {
             contact.meta.set("contactType", name.into());
             updated(contact)
         }
         Edit::AddVoucher(seed) => add_voucher(contact, rng, now, seed)?,
-        Edit::RemoveVoucher(id) => {
-            voucher(contact, &id)?;
-            contact.vouchers.retain(|voucher| voucher.id != id);
-            Change::silent()
-        }
-        Edit::RedeemVoucher(id) => {
-            voucher(contact, &id)?.redeemed_on = Some(TimeFormat::Zulu.write(now));
-            Change::silent()
-        }
-        Edit::AddTransaction(given) => {
-            let transaction = transaction(contact, rng, now, given)?;
-            contact.transactions.push(transaction);
-            Change::silent()
-        }
+        Edit::RemoveVoucher(id) => remove_voucher(contact, &id)?,
+        Edit::RedeemVoucher(id) => redeem_voucher(contact, &id, now)?,
+        Edit::AddTransaction(given) => add_transaction(contact, rng, now, given)?,
         Edit::Purchases(purchases) => {
             contact.purchases = purchases;
             Change::silent()
@@ -88,24 +72,9 @@ pub(crate) fn apply(
             voucher(contact, &id)?.reactivate(now)?;
             Change::silent()
         }
-        Edit::AddPromotion(given) => {
-            let promotion = complete_promotion(given, rng)?;
-            let event = Event::promotion_assigned(&contact.id, &promotion);
-            contact.promotions.push(promotion);
-            Change::with_event(event)
-        }
-        Edit::RemovePromotion(id) => {
-            promotion(contact, &id)?;
-            let is_other = |promotion: &Json| promotion.text("id") != Some(&id);
-            contact.promotions.retain(is_other);
-            Change::silent()
-        }
-        Edit::RedeemPromotion(id) => {
-            let promotion = promotion(contact, &id)?;
-            promotion.set("redeemed", true.into());
-            promotion.set("redeemedOn", TimeFormat::Offset.write(now).into());
-            Change::silent()
-        }
+        Edit::AddPromotion(given) => add_promotion(contact, rng, given)?,
+        Edit::RemovePromotion(id) => remove_promotion(contact, &id)?,
+        Edit::RedeemPromotion(id) => redeem_promotion(contact, &id, now)?,
         Edit::Audiences(audiences) => {
             contact.audiences = audiences;
             Change::silent()
@@ -127,6 +96,13 @@ pub(crate) fn apply(
 
 fn updated(contact: &Contact) -> Change {
     Change::update(vec![Event::new("contact.updated", &contact.id, &[])])
+}
+
+fn find_also_by(contact: &mut Contact, key: &str, value: &str) -> Result<Change, String> {
+    let found_by = identifier::of_attribute(key, value)
+        .ok_or_else(|| format!("no contact can be found by this {key}"))?;
+    contact.also_found_by.push(found_by);
+    Ok(Change::silent())
 }
 
 fn set_points(
@@ -215,11 +191,54 @@ fn add_voucher(
     Ok(Change::with_event(event))
 }
 
+fn remove_voucher(contact: &mut Contact, id: &str) -> Result<Change, String> {
+    voucher(contact, id)?;
+    contact.vouchers.retain(|voucher| voucher.id != id);
+    Ok(Change::silent())
+}
+
+fn redeem_voucher(contact: &mut Contact, id: &str, now: Timestamp) -> Result<Change, String> {
+    voucher(contact, id)?.redeemed_on = Some(TimeFormat::Zulu.write(now));
+    Ok(Change::silent())
+}
+
 fn voucher<'a>(contact: &'a mut Contact, id: &str) -> Result<&'a mut Voucher, String> {
     let mut vouchers = contact.vouchers.iter_mut();
     vouchers
         .find(|voucher| voucher.id == id)
         .ok_or_else(|| format!("the contact has no voucher {id}"))
+}
+
+fn add_transaction(
+    contact: &mut Contact,
+    rng: &mut Rng,
+    now: Timestamp,
+    given: Json,
+) -> Result<Change, String> {
+    let transaction = transaction(contact, rng, now, given)?;
+    contact.transactions.push(transaction);
+    Ok(Change::silent())
+}
+
+fn add_promotion(contact: &mut Contact, rng: &mut Rng, given: Json) -> Result<Change, String> {
+    let promotion = complete_promotion(given, rng)?;
+    let event = Event::promotion_assigned(&contact.id, &promotion);
+    contact.promotions.push(promotion);
+    Ok(Change::with_event(event))
+}
+
+fn remove_promotion(contact: &mut Contact, id: &str) -> Result<Change, String> {
+    promotion(contact, id)?;
+    let is_other = |promotion: &Json| promotion.text("id") != Some(id);
+    contact.promotions.retain(is_other);
+    Ok(Change::silent())
+}
+
+fn redeem_promotion(contact: &mut Contact, id: &str, now: Timestamp) -> Result<Change, String> {
+    let promotion = promotion(contact, id)?;
+    promotion.set("redeemed", true.into());
+    promotion.set("redeemedOn", TimeFormat::Offset.write(now).into());
+    Ok(Change::silent())
 }
 
 fn promotion<'a>(contact: &'a mut Contact, id: &str) -> Result<&'a mut Json, String> {

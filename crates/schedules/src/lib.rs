@@ -13,6 +13,7 @@
 extern crate self as moka;
 
 pub mod cache;
+pub mod setup;
 
 mod store;
 

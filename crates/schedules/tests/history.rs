@@ -1,20 +1,14 @@
 //! The races of a contact's history: an entry that was requested before an invalidation or a purge is neither served nor left
 //! in the store after it, whichever of store and invalidation comes first.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::sync::{Arc, atomic::Ordering};
 
-use engage_bff::{
-    clock::{Clock, ManualClock},
-    domain::{ContactId, Decimal, History, HistoryPart, Part, PartMap, PartSet, Purchases},
+use engage_bff::domain::{ContactId, Decimal, History, HistoryPart, Part, Purchases};
+use schedules::{
+    cache::IsPurged,
+    setup::{self, TestCache},
 };
-use jiff::Timestamp;
-use schedules::cache::{Answer, Bounds, Cache, IsPurged, freshness::Policy};
-use shuttle::{
-    Config, Runner, rand::Rng, scheduler::RandomScheduler, sync::atomic::AtomicUsize, thread,
-};
+use shuttle::{sync::atomic::AtomicUsize, thread};
 
 /// How many orders each race is tried under.
 const SCHEDULES: usize = 10_000;
@@ -22,41 +16,12 @@ const SCHEDULES: usize = 10_000;
 /// About as many steps as a store takes.
 const MAX_PAUSE: usize = 60;
 
-struct NothingRendered;
-
-impl Answer for NothingRendered {
-    fn made_ready(&self) {}
-
-    fn bytes(&self) -> usize {
-        0
-    }
-}
-
-type TestCache = Cache<NothingRendered, &'static str>;
-
 fn cache() -> Arc<TestCache> {
-    let minute = Duration::from_secs(60);
-    let policy = Policy {
-        lifetimes: PartMap::splat(minute),
-        history_lifetime: minute,
-        stale_while_revalidate: minute,
-        stale_if_error: minute,
-        stale_if_slow: Duration::from_millis(300),
-        negative_lifetime: minute,
-        overview_lag: minute,
-        overview_parts: PartSet::ALL,
-        feed: None,
-    };
-    let bounds = Bounds {
-        max_bytes: 1 << 20,
-        longest_flight: minute,
-    };
-    let clock = Clock::from(ManualClock::new(Timestamp::UNIX_EPOCH));
-    Arc::new(Cache::new(policy, bounds, clock))
+    Arc::new(setup::cache_at(setup::clock()))
 }
 
 fn alva() -> ContactId {
-    ContactId::parse("6f1d2c3a-4b5e-4f60-8a71-b2c300d41e01").expect("an id")
+    setup::contact('1')
 }
 
 /// A summary of so many articles.
@@ -94,10 +59,7 @@ fn assert_gone(cache: &TestCache) {
 }
 
 fn explore(invalidate: impl Fn(&TestCache) + Copy + Send + Sync + 'static) {
-    let mut config = Config::new();
-    config.stack_size = 256 << 10;
-    let runner = Runner::new(RandomScheduler::new(SCHEDULES), config);
-    runner.run(move || {
+    setup::explore(SCHEDULES, move || {
         let cache = cache();
         let world = Arc::new(AtomicUsize::new(1));
         let flights: Vec<_> = (0..2)
@@ -106,8 +68,7 @@ fn explore(invalidate: impl Fn(&TestCache) + Copy + Send + Sync + 'static) {
                 thread::spawn(move || fetch(&cache, &world))
             })
             .collect();
-        let steps = shuttle::rand::thread_rng().gen_range(0..MAX_PAUSE);
-        (0..steps).for_each(|_| thread::yield_now());
+        setup::pause(MAX_PAUSE);
         world.store(2, Ordering::SeqCst);
         invalidate(&cache);
         // Acknowledged: from here on 1 is never served, whatever is in flight.

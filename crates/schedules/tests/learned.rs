@@ -1,65 +1,28 @@
 //! Races of aliases that are learned from profiles: with one another, with purges and with negative entries.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use engage_bff::{
-    clock::{Clock, ManualClock},
-    domain::{
-        ContactId, ContactType, Digester, FieldValue, Identifier, IdentifierKind, IdentifierRules,
-        Lookup, Part, PartMap, PartSet, Profile, UniqueKinds,
-    },
+use engage_bff::domain::{
+    ContactId, ContactType, Digester, FieldValue, Identifier, IdentifierKind, IdentifierRules,
+    Lookup, Part, Profile, UniqueKinds,
 };
-use jiff::{Timestamp, civil::date};
-use schedules::cache::{
-    Answer, Bounds, Cache, FetchStart, IsPurged, PartData,
-    freshness::{FetchSource, Policy},
-    parts::Origins,
+use jiff::civil::date;
+use schedules::{
+    cache::{FetchStart, IsPurged, PartData, freshness::FetchSource, parts::Origins},
+    setup::{self, TestCache, contact},
 };
-use shuttle::{Config, Runner, rand::Rng, scheduler::RandomScheduler, thread};
+use shuttle::thread;
 
 /// How many orders each race is tried under.
 const SCHEDULES: usize = 3_000;
 /// About as many steps as a store takes.
 const MAX_PAUSE: usize = 100;
 
-struct NothingRendered;
-
-impl Answer for NothingRendered {
-    fn made_ready(&self) {}
-
-    fn bytes(&self) -> usize {
-        0
-    }
-}
-
-type TestCache = Cache<NothingRendered, &'static str>;
-
 /// A cache that learns e-mail addresses.
 fn cache() -> Arc<TestCache> {
-    let minute = Duration::from_secs(60);
-    let policy = Policy {
-        lifetimes: PartMap::splat(minute),
-        stale_while_revalidate: minute,
-        stale_if_error: minute,
-        stale_if_slow: Duration::from_millis(300),
-        negative_lifetime: minute,
-        history_lifetime: minute,
-        overview_lag: minute,
-        overview_parts: PartSet::ALL,
-        feed: None,
-    };
-    let bounds = Bounds {
-        max_bytes: 1 << 20,
-        longest_flight: minute,
-    };
-    let clock = Clock::from(ManualClock::new(Timestamp::UNIX_EPOCH));
-    let mut cache = Cache::new(policy, bounds, clock);
+    let mut cache = setup::cache_at(setup::clock());
     cache.learn_aliases(UniqueKinds::new([IdentifierKind::Email], None));
     Arc::new(cache)
-}
-
-fn contact(last: char) -> ContactId {
-    ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c300d41e0{last}")).expect("an id")
 }
 
 fn member() -> ContactType {
@@ -91,16 +54,11 @@ fn store(cache: &TestCache, id: ContactId, start: FetchStart) {
 }
 
 fn explore(race: impl Fn() + Send + Sync + 'static) {
-    let mut config = Config::new();
-    // zstd needs more than the usual 32 KiB.
-    config.stack_size = 256 << 10;
-    Runner::new(RandomScheduler::new(SCHEDULES), config).run(race);
+    setup::explore(SCHEDULES, race);
 }
 
-/// Lets the other threads run for a while of random length.
 fn pause() {
-    let steps = shuttle::rand::thread_rng().gen_range(0..MAX_PAUSE);
-    (0..steps).for_each(|_| thread::yield_now());
+    setup::pause(MAX_PAUSE);
 }
 
 #[test]

@@ -13,20 +13,23 @@ use engage_bff::{
     clock::{Clock, ManualClock, Tick},
     domain::{
         Claim, ContactId, Decimal, Demand, Digester, Flow, Identifier, IdentifierKind,
-        IdentifierRules, Lookup, Overview, Part, PartMap, PartSet, PointAccount, Points, Priority,
-        Profile, Requester,
+        IdentifierRules, Lookup, Overview, Part, PartSet, PointAccount, Points, Priority, Profile,
+        Requester,
     },
 };
 use jiff::{Timestamp, civil::date};
-use schedules::cache::{
-    Answer, Bounds, Cache, FetchStart, IsPurged, PartData,
-    feed::Feed,
-    fence::{Fences, Sequence},
-    flight::{Flights, Joined, Pace},
-    freshness::{FetchSource, Policy},
-    parts::{Origins, Parts},
+use schedules::{
+    cache::{
+        FetchStart, IsPurged, PartData,
+        feed::Feed,
+        fence::{Fences, Sequence},
+        flight::{Flights, Joined, Pace},
+        freshness::FetchSource,
+        parts::{Origins, Parts},
+    },
+    setup::{self, TestCache, cache_at, clock, contact},
 };
-use shuttle::{Config, Runner, future, rand::Rng, scheduler::RandomScheduler, thread};
+use shuttle::{future, thread};
 
 /// How many orders each race is tried under.
 const SCHEDULES: usize = 10_000;
@@ -34,48 +37,12 @@ const SCHEDULES: usize = 10_000;
 /// About as many steps as a store takes.
 const MAX_PAUSE: usize = 100;
 
-struct NothingRendered;
-
-impl Answer for NothingRendered {
-    fn made_ready(&self) {}
-
-    fn bytes(&self) -> usize {
-        0
-    }
-}
-
-type TestCache = Cache<NothingRendered, &'static str>;
-
-fn clock() -> Clock {
-    Clock::from(ManualClock::new(Timestamp::UNIX_EPOCH))
-}
-
 fn cache() -> Arc<TestCache> {
-    cache_at(clock())
-}
-
-fn cache_at(clock: Clock) -> Arc<TestCache> {
-    let minute = Duration::from_secs(60);
-    let policy = Policy {
-        lifetimes: PartMap::splat(minute),
-        history_lifetime: minute,
-        stale_while_revalidate: minute,
-        stale_if_error: minute,
-        stale_if_slow: Duration::from_millis(300),
-        negative_lifetime: minute,
-        overview_lag: minute,
-        overview_parts: PartSet::ALL,
-        feed: None,
-    };
-    let bounds = Bounds {
-        max_bytes: 1 << 20,
-        longest_flight: minute,
-    };
-    Arc::new(Cache::new(policy, bounds, clock))
+    Arc::new(cache_at(clock()))
 }
 
 fn alva() -> ContactId {
-    ContactId::parse("6f1d2c3a-4b5e-4f60-8a71-b2c300d41e01").expect("an id")
+    contact('1')
 }
 
 fn by_email() -> Lookup {
@@ -134,17 +101,11 @@ fn fetch(cache: &TestCache, world: &shuttle::sync::atomic::AtomicUsize) -> (Fetc
 }
 
 fn explore(race: impl Fn() + Send + Sync + 'static) {
-    let mut config = Config::new();
-    // zstd needs more than the usual 32 KiB.
-    config.stack_size = 256 << 10;
-    Runner::new(RandomScheduler::new(SCHEDULES), config).run(race);
+    setup::explore(SCHEDULES, race);
 }
 
-/// Lets the other threads run for a while of random length. Without it both sides begin at once, and an order in which one
-/// is far ahead of the other is never drawn.
 fn pause() {
-    let steps = shuttle::rand::thread_rng().gen_range(0..MAX_PAUSE);
-    (0..steps).for_each(|_| thread::yield_now());
+    setup::pause(MAX_PAUSE);
 }
 
 #[test]
@@ -531,7 +492,7 @@ fn plain_callers_share_one_flight_and_one_may_leave() {
 fn sweep_leaves_a_record_that_is_stored_meanwhile() {
     explore(|| {
         let manual = ManualClock::new(Timestamp::UNIX_EPOCH);
-        let cache = cache_at(Clock::from(manual.clone()));
+        let cache = Arc::new(cache_at(Clock::from(manual.clone())));
         let store = |cache: &TestCache, balance| {
             store_overview(
                 cache,

@@ -4,14 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     answer::Rendered,
-    reasons::Reasons,
+    reasons::{PartOutcome, Reasons},
     render::{Content, HistoryContent, render},
     view::{Rules, Shape},
 };
 use crate::{
     cache::{Cache, parts::Origins, record::Record},
     clock::Now,
-    domain::{PartMap, PartSet, listed_enum::listed_enum},
+    domain::{PartMap, PartSet},
     engage,
 };
 
@@ -84,28 +84,6 @@ impl StaleReason {
             Self::Error => "stale-if-error",
             Self::Slow => "stale-if-slow",
         }
-    }
-}
-
-listed_enum! {
-    /// How a part was served: the label of its metric.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    #[repr(u8)]
-    pub enum PartOutcome {
-        /// From memory, within its lifetime.
-        Fresh => "fresh",
-        /// From memory, beyond its lifetime: it is refreshed in the background.
-        Stale => "stale",
-        /// Another replica had fetched it.
-        Shared => "shared",
-        /// Engage was called for it.
-        Fetched => "fetched",
-        /// From memory although it is too old, because Engage fails.
-        StaleIfError => "stale_if_error",
-        /// From memory although it is too old, because Engage is slow.
-        StaleIfSlow => "stale_if_slow",
-        /// Not at all.
-        Missing => "missing",
     }
 }
 

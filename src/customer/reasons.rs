@@ -28,17 +28,18 @@ pub struct PartReason {
 }
 
 listed_enum! {
-    /// Where a part of a response came from.
+    /// Where a part of a response came from; the label of its metric.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[repr(u8)]
     pub enum PartOutcome {
         /// From memory, within its lifetime.
         Fresh => "fresh",
-        /// From Engage: a call was made for this response, or joined.
-        Fetched => "fetched",
-        /// From the tier that replicas share.
-        Shared => "shared",
         /// From memory, beyond its lifetime, while it is refreshed.
         Stale => "stale",
+        /// From the tier that replicas share.
+        Shared => "shared",
+        /// From Engage: a call was made for this response, or joined.
+        Fetched => "fetched",
         /// From memory, although it is too old, because Engage fails.
         StaleIfError => "stale_if_error",
         /// From memory, although it is too old, because Engage is slow.

@@ -1,10 +1,7 @@
 //! Metrics of the customers that are served: each part, how it was served, and how old it was. A hit counts in them without
 //! a look-up and without a lock.
 
-use super::{
-    CustomerService, FoundHistory, Shape,
-    found::{Found, PartOutcome},
-};
+use super::{CustomerService, FoundHistory, Shape, found::Found, reasons::PartOutcome};
 use crate::{
     cache::parts::Origins,
     clock::Tick,

@@ -41,7 +41,7 @@ impl Search<'_> {
     fn reason(&self, part: Part, found: &Found, ready: &Ready) -> PartReason {
         let served = ready.record.provenance(part);
         let served = served.filter(|_| found.shown.contains(part));
-        let outcome = self.outcome(part, served.as_ref(), ready);
+        let outcome = found.outcomes[part].unwrap_or(PartOutcome::Missing);
         PartReason {
             outcome,
             age: served.map(|served| served.age(ready.now)),
@@ -49,28 +49,6 @@ impl Search<'_> {
             why: (outcome != PartOutcome::Fresh).then(|| self.why(part, ready)),
             failure: self.failure_of(part),
             is_degraded: found.degraded.contains(part),
-        }
-    }
-
-    fn outcome(&self, part: Part, served: Option<&Provenance>, ready: &Ready) -> PartOutcome {
-        let policy = &self.inner.tiers.memory.policy;
-        let Some(served) = served else {
-            return PartOutcome::Missing;
-        };
-        if ready.plan.missing.contains(part) {
-            return if self.is_slow {
-                PartOutcome::StaleIfSlow
-            } else {
-                PartOutcome::StaleIfError
-            };
-        }
-        match self.status(part, &ready.record, ready.now) {
-            CacheStatus::Hit if served.freshness(ready.now, policy) == Freshness::Fresh => {
-                PartOutcome::Fresh
-            }
-            CacheStatus::Hit => PartOutcome::Stale,
-            CacheStatus::Shared => PartOutcome::Shared,
-            _ => PartOutcome::Fetched,
         }
     }
 

@@ -8,7 +8,8 @@ use crate::{
     clock::Tick,
     customer::{
         Error,
-        found::{CacheStatus, CachedRecord, Found, PartOutcome, StaleReason, Verdict},
+        found::{CacheStatus, CachedRecord, Found, StaleReason, Verdict},
+        reasons::PartOutcome,
     },
     domain::{Part, PartMap, PartSet},
 };

@@ -150,6 +150,8 @@ pub struct Cache<R, E> {
     /// Whether it was logged that a record is too heavy to cache: once is enough.
     too_heavy_was_logged: AtomicBool,
     max_bytes: u64,
+    /// Of these, how many the records may take.
+    records_max_bytes: u64,
     clock: Clock,
 }
 
@@ -212,6 +214,7 @@ where
             is_off: AtomicBool::new(false),
             too_heavy_was_logged: AtomicBool::new(false),
             max_bytes: bounds.max_bytes,
+            records_max_bytes: records_bytes,
             clock,
         }
     }
@@ -366,6 +369,11 @@ where
     /// How many bytes it may hold.
     pub fn max_bytes(&self) -> u64 {
         self.max_bytes
+    }
+
+    /// How many bytes of them the records may take.
+    pub fn records_max_bytes(&self) -> u64 {
+        self.records_max_bytes
     }
 
     /// The bytes of parts that were compressed, and those that they took then.

@@ -153,6 +153,8 @@ pub struct Stats {
     pub counts: Counts,
     /// How many bytes the cache may occupy.
     pub max_bytes: u64,
+    /// Of these, how many the records may take.
+    pub records_max_bytes: u64,
     /// Contacts with a fence.
     pub fenced_contacts: usize,
     /// Aliases with a fence.
@@ -380,6 +382,7 @@ impl CustomerService {
         Stats {
             counts: memory.counts(),
             max_bytes: memory.max_bytes(),
+            records_max_bytes: memory.records_max_bytes(),
             fenced_contacts,
             fenced_aliases,
             overviews: inner.overviews.in_flight(),

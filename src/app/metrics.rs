@@ -15,7 +15,8 @@ use crate::{
             cache::{
                 CACHE_ALIASES, CACHE_COMPRESSION_INPUT, CACHE_COMPRESSION_OUTPUT, CACHE_ENABLED,
                 CACHE_FAILURES, CACHE_HISTORIES, CACHE_HISTORY_BYTES, CACHE_MAX_BYTES,
-                CACHE_NEGATIVES, CACHE_RECORD_BYTES, CACHE_RECORDS, UNIQUE_IDENTIFIER_CONFLICTS,
+                CACHE_NEGATIVES, CACHE_RECORD_BYTES, CACHE_RECORD_MAX_BYTES, CACHE_RECORDS,
+                UNIQUE_IDENTIFIER_CONFLICTS,
             },
             engage::{
                 ENGAGE_BREAKER_STATE, ENGAGE_BUDGET_BURST, ENGAGE_BUDGET_RATE,
@@ -78,6 +79,7 @@ impl Gauges {
             (&CACHE_ENABLED, u64::from(self.customers.cache_is_on())),
             (&CACHE_RECORDS, counts.records),
             (&CACHE_RECORD_BYTES, counts.record_bytes),
+            (&CACHE_RECORD_MAX_BYTES, stats.records_max_bytes),
             (&CACHE_MAX_BYTES, stats.max_bytes),
             (&CACHE_ALIASES, counts.aliases),
             (&CACHE_NEGATIVES, counts.negatives),

@@ -80,6 +80,10 @@ async fn every_documented_member_is_answered_with_a_value() {
     app.get(&format!("email={}", DORA.email))
         .await
         .assert_problem(409, "MultipleMatches");
+    let beyond = app
+        .request(&format!("/customer?contactId={}&view=full", ALVA.id))
+        .header("x-api-key", READER);
+    Answer::of(beyond).await.assert_problem(403, "Forbidden");
     // The first look-up has its customer, a later one is beyond the client's rate.
     let lookups = vec![json!({"contactId": ALVA.id}); 5];
     let batch = json!({"lookups": lookups}).to_string();

@@ -132,7 +132,7 @@ async fn configuration_with_a_mistake_changes_nothing_and_is_reported() {
         "engage_bff_reloads_total{outcome=\"failed\"} 1",
         "engage_bff_reloads_total{outcome=\"succeeded\"} 0",
         "engage_bff_last_reload_failed 1",
-        "engage_bff_last_reload_success_timestamp_seconds 1795435200.0",
+        "engage_bff_last_reload_success_timestamp_seconds 1795435200",
     ] {
         assert!(metrics.text().contains(line), "{line}");
     }

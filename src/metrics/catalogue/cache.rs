@@ -10,6 +10,8 @@ families! {
         "Cached contacts", "";
     CACHE_RECORD_BYTES = Gauge, "cache_record_bytes" []:
         "Estimated bytes of the cached contacts", "";
+    CACHE_RECORD_MAX_BYTES = Gauge, "cache_record_max_bytes" []:
+        "Most bytes of the cached contacts", "about two thirds of `cache.max_size`; beyond it contacts are evicted";
     CACHE_MAX_BYTES = Gauge, "cache_max_bytes" []:
         "Most bytes of everything that is cached", "`cache.max_size`";
     CACHE_COMPRESSION_INPUT = Counter, "cache_compression_input_bytes_total" []:

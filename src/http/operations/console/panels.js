@@ -154,13 +154,14 @@ export function showCache(metrics, readiness, now) {
     metrics.value("cache_compression_input_bytes_total"),
     metrics.value("cache_compression_output_bytes_total"),
   ];
+  const [recordBytes, recordRoom] = [metrics.value("cache_record_bytes"), metrics.value("cache_record_max_bytes")];
   fillFacts(byId("cache-facts"), [
     ["Contacts", count(metrics.value("cache_records"))],
     ["Identifiers that lead to one", count(aliases)],
     ["Identifiers that lead to none", count(metrics.value("cache_negatives"))],
     ["Calls in back-off", count(metrics.value("cache_failures"))],
     ["Parts of histories", count(metrics.value("cache_histories"))],
-    ["Evictions a second", figure(metrics.rate("cache_evictions_total"))],
+    ["Room for contacts taken", percent(share(recordBytes, recordRoom))],
     ["Invalidations a second", figure(metrics.rate("cache_invalidations_total"))],
     ["Compressed to", percent(share(output, input))],
     ["Resident memory", bytes(metrics.value("process_resident_memory_bytes"))],

@@ -47,7 +47,7 @@ families! {
         "Changes that callers reported, by client and outcome",
         "`taken`, `unknown` (the identifier is cached for no contact); not accepted: `limited` (beyond `changes_per_second`), `refused` (a shopper about another contact), `not-shared` (it took effect at this replica alone), `owing` (the others have been out of reach for long: nothing was done)";
     TOKEN_REFUSALS = Counter, "token_refusals_total" [why: values::TOKEN_REFUSALS]:
-        "Refused tokens of shoppers, by reason", "[what each means](#refused-tokens)";
+        "Refused tokens of shoppers, by reason", "`issuer`, `audience`, `expired`, `not_yet_valid`, `lifetime`, `key`, `signature`, `algorithm`, `type`, `claim`, `malformed`, `too_large`, `crit`: [what each means](#refused-tokens)";
     TOKEN_KEYS_READ = Gauge, "token_keys_read_timestamp_seconds" []:
         "When the token issuer's keys were last read, in seconds since 1970; 0 before the first time", "";
     TOKEN_KEYS_READS = Counter, "token_keys_reads_total" [outcome: values::READ_RESULTS]:

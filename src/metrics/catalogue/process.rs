@@ -14,7 +14,7 @@ families! {
         "Log events that were not written",
         "`events` and `audit`: standard output was not read in time; `strangers`: callers without a valid credential caused too many";
     RELOADS = Counter, "reloads_total" [outcome: values::RELOADS]:
-        "Reloads of the configuration, by outcome", "`failed`: [nothing changed](#reload)";
+        "Reloads of the configuration, by outcome", "`succeeded`, `failed` ([nothing changed](#reload))";
     LAST_RELOAD_SUCCESS = Gauge, "last_reload_success_timestamp_seconds" []:
         "When the configuration in force was loaded, at the start or by a reload, in seconds since 1970", "";
     LAST_RELOAD_FAILED = Gauge, "last_reload_failed" []:

@@ -9,6 +9,7 @@ mod settings;
 mod shared_budget;
 mod shared_tier;
 mod token;
+mod traces;
 mod upstream;
 
 use std::{
@@ -25,8 +26,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::reload::Replaceable;
 use self::settings::{
-    alias_custom_key, alias_reader, cors_origins, digester, feed, limits, log_rules, lookup_rules,
-    operations_limits, view_rules,
+    alias_custom_key, alias_reader, cors_origins, digester, feed, grace_for_answers, limits,
+    log_rules, lookup_rules, operations_limits, view_rules,
 };
 pub use self::{
     online::{Check, OnlineReport, Status, check_online},
@@ -50,6 +51,7 @@ use crate::{
     metrics::ProcessMetrics,
     shared_tier::{SharedTier, protocol::Backend, redis::RedisBackend},
     telemetry,
+    traces::{Exporter, Tracer},
 };
 
 /// A service that is bound and not yet running.
@@ -64,6 +66,8 @@ pub struct App {
     changes_poll: Option<Duration>,
     credentials: CurrentCredentials,
     reloader: Reloader,
+    /// Where traces are on.
+    exporter: Option<Exporter>,
     shutdown_delay: Duration,
     /// How long responses in flight may take after the delay, on both listeners together.
     shutdown_grace: Duration,
@@ -103,6 +107,8 @@ impl App {
             connections,
             admission,
             reloader,
+            tracer,
+            exporter,
         } = parts(config, shared.as_ref(), redis, &clock)?;
         let (listener, operations_listener) = listeners(config, &connections).await?;
         let readiness = state.readiness.clone();
@@ -114,7 +120,8 @@ impl App {
             config.server.fast_path,
             Arc::clone(&requests),
             clock.clone(),
-        );
+        )
+        .with_tracer(tracer);
         let operations_service =
             HttpService::for_operations(operations_state, requests, clock.clone());
         Ok(Self {
@@ -128,8 +135,9 @@ impl App {
             changes_poll: config.webhooks.changes_poll,
             credentials,
             reloader,
+            exporter,
             shutdown_delay: config.server.shutdown_delay,
-            shutdown_grace: telemetry::grace_for_answers(config.server.shutdown_grace),
+            shutdown_grace: grace_for_answers(config),
             clock,
         })
     }
@@ -190,6 +198,7 @@ impl App {
             max_connections = self.listener.max_connections(),
             "serving"
         );
+        let export = self.exporter.map(Exporter::start).transpose()?;
         // The operations listener serves until the last response is finished.
         let last = CancellationToken::new();
         let (listener, service) = self.operations;
@@ -229,6 +238,9 @@ impl App {
         drop(tokio::time::timeout(left, operations).await);
         // Not left to their destructors: connections that have not ended hold the services too.
         services.iter().for_each(HttpService::log_dropped_events);
+        if let Some(export) = export {
+            export.finish().await;
+        }
         if finished {
             tracing::info!("stopped");
             return Ok(());
@@ -264,6 +276,8 @@ struct ListenerStates {
     connections: ConnectionMetrics,
     admission: Admission,
     reloader: Reloader,
+    tracer: Tracer,
+    exporter: Option<Exporter>,
 }
 
 /// Builds everything but the listeners.
@@ -286,12 +300,14 @@ fn parts(
         Some(_) => shared_budget::admission(config, Arc::clone(&traffic), clock.clone()),
         None => Admission::new(upstream_limits(config), Arc::clone(&traffic), clock.clone()),
     };
+    let (tracer, exporter) = traces::traces(config, clock)?;
     let (customers, engage_connections) = customer_service(
         config,
         alias_reader,
         time_zone.clone(),
         admission.clone(),
         shared.cloned(),
+        tracer.clone(),
         clock,
     )?;
     let credentials = credentials::configured(config, clock)?;
@@ -322,6 +338,7 @@ fn parts(
         &shared.cloned(),
         &reloader,
         &telemetry::LogMetrics,
+        &exporter,
         &ProcessMetrics::new(clock.now().wall.as_second().unsigned_abs()),
     ]);
     let state = AppState {
@@ -355,6 +372,8 @@ fn parts(
         connections,
         admission,
         reloader,
+        tracer,
+        exporter,
     })
 }
 
@@ -365,6 +384,7 @@ fn customer_service(
     time_zone: TimeZone,
     admission: Admission,
     shared: Option<SharedTier>,
+    tracer: Tracer,
     clock: &Clock,
 ) -> Result<(CustomerService, Option<Connections>), anyhow::Error> {
     let rules = view_rules(config, alias_reader.rules.phone_region);
@@ -376,6 +396,7 @@ fn customer_service(
     };
     let engage = EngageClient::new(&config.engage, reader, admission, clock.clone())?;
     let connections = engage.connections().cloned();
+    let engage = engage.with_tracer(tracer.clone());
     let customers = CustomerService::new(
         engage,
         alias_reader,
@@ -392,7 +413,7 @@ fn customer_service(
         config.identifiers.unique.iter().copied(),
         alias_custom_key(config),
     );
-    let customers = customers.with_learned_aliases(unique);
+    let customers = customers.with_learned_aliases(unique).with_tracer(tracer);
     Ok((customers.with_shared_tier(shared), connections))
 }
 

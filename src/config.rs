@@ -19,6 +19,7 @@ pub mod layers;
 mod links;
 pub(crate) mod memory;
 mod mistakes;
+mod otlp;
 mod printed;
 pub mod redis;
 mod reload;
@@ -338,7 +339,7 @@ pub struct WebhookConfig {
     pub changes_poll: Option<Duration>,
 }
 
-/// The log.
+/// The log and the traces.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TelemetryConfig {
@@ -359,6 +360,20 @@ pub struct TelemetryConfig {
     /// A file that contains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest_key_file: Option<PathBuf>,
+    /// The collector that traces are sent to, over OTLP; unset = none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp_endpoint: Option<String>,
+    /// The header fields that it requires: `name=value`, separated by commas.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "printed::masked"
+    )]
+    pub otlp_headers: Option<SecretString>,
+    /// A file that contains them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp_headers_file: Option<PathBuf>,
+    /// The share of requests that are traced where the caller does not decide it.
+    pub trace_sample_ratio: f64,
 }
 
 /// A format of the log.

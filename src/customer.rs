@@ -66,6 +66,7 @@ use crate::{
     },
     engage::{self, EngageClient},
     shared_tier::SharedTier,
+    traces::Tracer,
 };
 pub use crate::{
     cache::{
@@ -139,6 +140,7 @@ struct Inner {
     rules: view::Rules,
     served: ServedMetrics,
     invalidations: InvalidationMetrics,
+    tracer: Tracer,
     clock: Clock,
 }
 
@@ -196,9 +198,18 @@ impl CustomerService {
                 rules,
                 served: ServedMetrics::default(),
                 invalidations: InvalidationMetrics::default(),
+                tracer: Tracer::default(),
                 clock,
             }),
         }
+    }
+
+    /// Records the spans of flights. To be called before the service is cloned.
+    #[must_use]
+    pub fn with_tracer(mut self, tracer: Tracer) -> Self {
+        let inner = Arc::get_mut(&mut self.inner).expect("the service is not cloned yet");
+        inner.tracer = tracer;
+        self
     }
 
     /// With a tier that replicas share. To be called before the service is cloned.

@@ -25,7 +25,7 @@ pub use self::{
     client::{ContactChanges, EngageClient, KnownPoints, longest_call, overview_parts},
     connections::Connections,
     error::Error,
-    exchange::{Exchange, ResponseFuture},
+    exchange::{Exchange, RequestOptions, ResponseFuture},
     failure_log::{FailedCall, FailureLog},
     group::Group,
     probe::{PointDefinitions, Probe},

@@ -29,4 +29,5 @@ pub mod rate;
 pub mod shared_tier;
 pub mod telemetry;
 pub mod threads;
+pub mod traces;
 pub mod webhook;

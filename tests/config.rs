@@ -10,6 +10,8 @@ mod defaults;
 mod files;
 #[path = "config/messages.rs"]
 mod messages;
+#[path = "config/otlp.rs"]
+mod otlp;
 #[path = "config/redis.rs"]
 mod redis;
 #[path = "config/refusals.rs"]

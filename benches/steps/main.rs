@@ -177,5 +177,6 @@ fn query(customers: &CustomerService) -> CustomerQuery {
         deadline: now.tick + MINUTE,
         is_hasty: false,
         purpose: Purpose::Person,
+        trace: None,
     }
 }

@@ -310,6 +310,7 @@ impl<'a> Shop<'a> {
             deadline,
             is_hasty: false,
             purpose: customer::Purpose::Person,
+            trace: None,
         };
         let answering = answer(
             replica.customers.clone(),

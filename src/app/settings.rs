@@ -18,7 +18,7 @@ use crate::{
     },
     engage::{CallLimits, longest_call, overview_parts},
     http::{self, LogRules, LookupRules, PROBE_CONNECTIONS},
-    telemetry,
+    telemetry, traces,
 };
 
 /// The fewest connections with which the service starts, unless fewer are configured.
@@ -27,7 +27,8 @@ pub const MIN_CONNECTIONS: usize = 16;
 const OPERATIONS_CONNECTIONS: usize = 64;
 /// How long the operations listener may finish responses once the data listener has ended.
 const OPERATIONS_GRACE: Duration = Duration::from_secs(5);
-/// Descriptors for the standard streams, the listeners, the runtime, the name server, the token issuer and files.
+/// Descriptors for the standard streams, the listeners, the runtime, the name server, the token issuer, the
+/// collector of traces and files.
 const OTHER_DESCRIPTORS: usize = 32;
 
 pub(super) fn alias_reader(
@@ -184,8 +185,17 @@ pub(super) fn limits(config: &Config) -> http::ConnectionLimits {
             .as_u64()
             .max(config.webhooks.max_body.as_u64()),
         max_connections: server.max_connections,
-        shutdown_grace: telemetry::grace_for_answers(server.shutdown_grace),
+        shutdown_grace: grace_for_answers(config),
     }
+}
+
+/// How much of the shutdown's grace period responses may take; the rest is for what is sent last.
+pub(super) fn grace_for_answers(config: &Config) -> Duration {
+    let grace = telemetry::grace_for_answers(config.server.shutdown_grace);
+    if config.telemetry.otlp_endpoint.is_none() {
+        return grace;
+    }
+    grace.saturating_sub(traces::FLUSH).max(grace / 2)
 }
 
 /// The limits of the operations listener: few connections, and a short grace period.

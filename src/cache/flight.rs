@@ -27,7 +27,7 @@ use self::pace::Paces;
 use super::fence::Sequence;
 use crate::{
     clock::{Clock, Tick},
-    domain::{Claim, Demand, Requesters},
+    domain::{Claim, Demand, FlightTrace, Requesters},
     threads::{AtomicUsize, Mutex, MutexGuard, Ordering, spawn},
 };
 
@@ -70,6 +70,8 @@ struct Flight<V> {
     claims: watch::Sender<Requesters>,
     /// What they want of it.
     demand: watch::Sender<Demand>,
+    /// Its span, of the request that started it.
+    trace: Option<Arc<FlightTrace>>,
     outcome: watch::Sender<Option<Outcome<V>>>,
 }
 
@@ -114,6 +116,11 @@ impl<V> FlightStart<V> {
     pub fn demand(&self) -> watch::Receiver<Demand> {
         self.flight.demand.subscribe()
     }
+
+    /// The span of the flight.
+    pub fn trace(&self) -> Option<&Arc<FlightTrace>> {
+        self.flight.trace.as_ref()
+    }
 }
 
 /// A request's place in a flight. Dropping it changes nothing for the flight or for other requests.
@@ -121,6 +128,8 @@ pub struct FlightHandle<V> {
     outcome: watch::Receiver<Option<Outcome<V>>>,
     /// How the request came to it.
     pub joined: Joined,
+    /// The span of the flight.
+    pub trace: Option<Arc<FlightTrace>>,
 }
 
 impl<V: Clone> FlightHandle<V> {
@@ -200,6 +209,7 @@ where
             started: OnceLock::new(),
             claims: watch::Sender::new(claim.requester.into()),
             demand: watch::Sender::new(claim.demand),
+            trace: claim.trace,
             outcome: watch::Sender::new(None),
         });
         let handle = flight.handle(Joined::Started);
@@ -246,12 +256,16 @@ impl<V> Flight<V> {
             .send_if_modified(|claims| claims.add(&claim.requester));
         self.demand
             .send_if_modified(|demand| demand.add(claim.demand));
+        if let (Some(trace), Some(other)) = (&self.trace, &claim.trace) {
+            trace.joined_by(other);
+        }
     }
 
     fn handle(&self, joined: Joined) -> FlightHandle<V> {
         FlightHandle {
             outcome: self.outcome.subscribe(),
             joined,
+            trace: self.trace.clone(),
         }
     }
 }

@@ -278,6 +278,7 @@ fn claim() -> Claim {
             needed: PartSet::EMPTY,
             max_age: Demand::ANY_AGE,
         },
+        trace: None,
     }
 }
 

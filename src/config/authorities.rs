@@ -43,6 +43,14 @@ pub(crate) fn roots(pem: Option<&[u8]>) -> Option<RootCertStore> {
     Some(roots)
 }
 
+/// Mozilla's authorities.
+pub(crate) fn public_authorities() -> reqwest::Result<Vec<reqwest::Certificate>> {
+    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+    roots
+        .map(|certificate| reqwest::Certificate::from_der(certificate))
+        .collect()
+}
+
 /// Checks that two PEM texts contain a certificate and its private key. The error says of which file (the end of its
 /// key) something is wrong, and what.
 pub(super) fn check_identity(

@@ -7,6 +7,7 @@ mod engage;
 mod jwt;
 mod listeners;
 mod log;
+mod otlp;
 mod redis;
 mod secrets;
 mod unique;
@@ -39,6 +40,7 @@ impl Config {
         self.check_webhooks(mistakes);
         self.check_redis(mistakes);
         self.check_log(mistakes);
+        self.check_otlp(mistakes);
         self.check_unique(mistakes);
         if self.phone_region().is_none() {
             mistakes.add(

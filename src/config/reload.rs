@@ -88,7 +88,7 @@ impl Config {
     }
 
     /// The secrets, which are printed masked.
-    fn masked(&self) -> [(&'static str, Vec<&str>); 9] {
+    fn masked(&self) -> [(&'static str, Vec<&str>); 10] {
         let Config {
             operations,
             engage,
@@ -115,6 +115,10 @@ impl Config {
             (
                 "telemetry.digest_key",
                 exposed(telemetry.digest_key.as_slice()),
+            ),
+            (
+                "telemetry.otlp_headers",
+                exposed(telemetry.otlp_headers.as_slice()),
             ),
         ]
     }
@@ -198,7 +202,7 @@ mod tests {
             assert!(first.differences(&first).is_empty());
             named += usize::from(!lists.contains(&&*key));
         }
-        assert_eq!(named, 7);
+        assert_eq!(named, 8);
     }
 
     /// A configuration with these values over the defaults, unchecked.

@@ -37,6 +37,11 @@ pub(super) fn read(config: &mut Config, mistakes: &mut Mistakes) {
             &mut telemetry.digest_key,
             &telemetry.digest_key_file,
         ),
+        (
+            "telemetry.otlp_headers",
+            &mut telemetry.otlp_headers,
+            &telemetry.otlp_headers_file,
+        ),
     ] {
         let Some(file) = file else { continue };
         if secret.is_some() {

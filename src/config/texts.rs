@@ -5,13 +5,14 @@
 pub(super) type TextFault = (&'static str, &'static str);
 
 /// The keys of secrets, which may contain any character anywhere.
-const SECRETS: [&str; 8] = [
+const SECRETS: [&str; 9] = [
     "engage.api_key",
     "operations.token",
     "redis.encryption_keys",
     "redis.password",
     "redis.sentinel_password",
     "telemetry.digest_key",
+    "telemetry.otlp_headers",
     "webhooks.encryption_key",
     "webhooks.secrets",
 ];

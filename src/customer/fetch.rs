@@ -7,10 +7,12 @@ mod history;
 mod overview;
 mod part;
 mod resolution;
+mod span;
 
 use std::sync::Arc;
 
 pub(super) use self::history::HistoryOutcome;
+use self::span::FetchSpan;
 use super::{
     Inner,
     tiers::{Fill, Lease, Shared, Stored, Target},
@@ -25,6 +27,7 @@ use crate::{
     },
     domain::{Claim, ContactId, Demand, Flow, Lookup, Part, Priority, RequestId, Requester},
     engage::{Error, FailedCall, Group},
+    traces::RequestTrace,
 };
 
 /// How a call ended.
@@ -49,6 +52,8 @@ pub(super) struct FetchRequest<'a> {
     pub(super) not_before: Sequence,
     /// What it wants of the call, as far as another replica may have made it.
     pub(super) demand: Demand,
+    /// Its trace.
+    pub(super) trace: Option<&'a RequestTrace>,
 }
 
 /// What a call that succeeded fetched.
@@ -76,13 +81,14 @@ impl Fetched {
 }
 
 impl FetchRequest<'_> {
-    fn claim(&self) -> Claim {
+    fn claim(&self, span: Option<&FetchSpan>) -> Claim {
         Claim {
             requester: Requester {
                 flow: self.flow.clone(),
                 priority: self.priority,
             },
             demand: self.demand,
+            trace: span.map(FetchSpan::trace),
         }
     }
 }
@@ -93,6 +99,15 @@ impl FetchOutcome {
             start: None,
             outcome: Err(error),
         }
+    }
+
+    /// Records the span of the flight, which ends with this outcome.
+    fn end(self, span: Option<FetchSpan>, inner: &Inner) -> Self {
+        if let Some(span) = span {
+            let is_shared = matches!(&self.outcome, Ok(fetched) if fetched.is_shared);
+            span.end(inner, self.outcome.as_ref().err(), is_shared);
+        }
+        self
     }
 
     /// Of a call that another replica made.
@@ -126,11 +141,15 @@ impl Inner {
     ) -> Result<FlightHandle<FetchOutcome>, FlightError> {
         let (inner, requested) = (Arc::clone(self), lookup.clone());
         let request_id = request.request_id.copied();
+        let span = FetchSpan::begin(self, &request, ["fetch", "overview"]);
         self.overviews.join(
             lookup.key().clone(),
             request.not_before,
-            request.claim(),
-            move |flight| async move { inner.fetch_overview(&requested, request_id, &flight).await },
+            request.claim(span.as_ref()),
+            move |flight| async move {
+                let outcome = inner.fetch_overview(&requested, request_id, &flight).await;
+                outcome.end(span, &inner)
+            },
         )
     }
 
@@ -143,11 +162,15 @@ impl Inner {
     ) -> Result<FlightHandle<FetchOutcome>, FlightError> {
         let inner = Arc::clone(self);
         let request_id = request.request_id.copied();
+        let span = FetchSpan::begin(self, &request, ["fetch", part.as_str()]);
         self.parts.join(
             (id, part),
             request.not_before,
-            request.claim(),
-            move |flight| async move { inner.fetch_part(id, part, request_id, &flight).await },
+            request.claim(span.as_ref()),
+            move |flight| async move {
+                let outcome = inner.fetch_part(id, part, request_id, &flight).await;
+                outcome.end(span, &inner)
+            },
         )
     }
 
@@ -159,14 +182,16 @@ impl Inner {
     ) -> Result<FlightHandle<FetchOutcome>, FlightError> {
         let (inner, requested) = (Arc::clone(self), lookup.clone());
         let request_id = request.request_id.copied();
+        let span = FetchSpan::begin(self, &request, ["resolve", "identifier"]);
         self.resolutions.join(
             lookup.key().clone(),
             request.not_before,
-            request.claim(),
+            request.claim(span.as_ref()),
             move |flight| async move {
-                inner
+                let outcome = inner
                     .fetch_resolution(&requested, request_id, &flight)
-                    .await
+                    .await;
+                outcome.end(span, &inner)
             },
         )
     }

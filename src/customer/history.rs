@@ -255,6 +255,7 @@ impl<'a> HistorySearch<'a> {
             Err(error) => return self.note_failure(&error.into()),
         };
         self.collapsed |= handle.joined == Joined::Collapsed;
+        self.query.note_joined(&handle);
         let outcome = tokio::select! {
             biased;
             outcome = handle.outcome() => outcome,
@@ -293,6 +294,7 @@ impl<'a> HistorySearch<'a> {
                 needed: PartSet::EMPTY,
                 max_age,
             },
+            trace: self.query.trace.as_deref(),
         };
         self.inner.join_history(self.id, self.part, request)
     }

@@ -1,6 +1,6 @@
 //! What a request wants and which parts are missing for it: pure functions of the time.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     cache::{
@@ -11,6 +11,7 @@ use crate::{
     },
     clock::{Now, Tick},
     domain::{ContactType, Flow, Lookup, Part, PartSet, Priority, RequestId},
+    traces::RequestTrace,
 };
 
 /// What a request is for.
@@ -56,6 +57,8 @@ pub struct CustomerQuery {
     pub is_hasty: bool,
     /// What it is for.
     pub purpose: Purpose,
+    /// Its trace; `None` where none is recorded.
+    pub trace: Option<Arc<RequestTrace>>,
 }
 
 /// What must be fetched before a request can be answered, and what in the background.

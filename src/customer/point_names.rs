@@ -51,6 +51,7 @@ impl CustomerService {
         let demand = AdmissionRequest {
             requesters: watch::channel(requester.into()).1,
             subject: NO_SUBJECT,
+            trace: None,
         };
         let engage = &self.inner.engage;
         let permit = engage.admit(Group::PointDefinitions, demand).await?;

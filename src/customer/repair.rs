@@ -198,6 +198,7 @@ impl Inner {
         let demand = AdmissionRequest {
             requesters: watch::channel(claim.into()).1,
             subject: NO_SUBJECT,
+            trace: None,
         };
         let (mut count, mut is_complete) = (0, true);
         let mut is_shared = Ok(());

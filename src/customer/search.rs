@@ -391,6 +391,7 @@ impl<'a> Search<'a> {
             priority: self.query.priority(),
             not_before,
             demand,
+            trace: self.query.trace.as_deref(),
         }
     }
 
@@ -401,6 +402,7 @@ impl<'a> Search<'a> {
     ) -> Result<FetchOutcome, Error> {
         let handle = handle.map_err(engage::Error::from)?;
         self.collapsed |= handle.joined == Joined::Collapsed;
+        self.query.note_joined(&handle);
         tokio::select! {
             biased;
             outcome = handle.outcome() => Ok(outcome.map_err(engage::Error::from)?),

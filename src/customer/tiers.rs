@@ -239,6 +239,7 @@ impl Tiers {
         let request = AdmissionRequest {
             requesters: flight.claims(),
             subject: target.owner(&self.memory),
+            trace: flight.trace().cloned(),
         };
         let permit = match engage.admit(target.group(), request).await {
             Ok(permit) => permit,

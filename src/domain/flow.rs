@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 
-use super::{listed_enum::listed_enum, part::PartSet};
+use super::{listed_enum::listed_enum, part::PartSet, trace::FlightTrace};
 
 listed_enum! {
     /// Priority of an upstream call, lowest first.
@@ -120,12 +120,14 @@ impl Demand {
 }
 
 /// One request for an upstream call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Claim {
     /// On whose behalf it is.
     pub requester: Requester,
     /// What it wants.
     pub demand: Demand,
+    /// The span of the call, if this request starts it; `None` where nothing is traced.
+    pub trace: Option<Arc<FlightTrace>>,
 }
 
 /// The requesters of one upstream call: one per flow, with the flow's highest priority. Never empty; bounded by the

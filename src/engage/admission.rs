@@ -15,7 +15,10 @@ mod throttle;
 mod token_requests;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -34,7 +37,7 @@ use self::{
 use super::{call_metrics::CallMetrics, error::Error, group::Group};
 use crate::{
     clock::{Clock, Tick},
-    domain::{Flow, Requesters},
+    domain::{FlightTrace, Flow, Requesters},
 };
 
 /// Retry budget: one retry per so many calls, at most [`MAX_RETRIES`] saved up.
@@ -74,6 +77,8 @@ pub struct AdmissionRequest {
     pub requesters: watch::Receiver<Requesters>,
     /// To what a failure is charged: a hash of the contact or of the value looked up, or [`NO_SUBJECT`].
     pub subject: u64,
+    /// The span that its calls belong to.
+    pub trace: Option<Arc<FlightTrace>>,
 }
 
 /// Admission control for all calls to Engage. Cheap to clone.
@@ -112,6 +117,8 @@ pub struct Permit {
     flow: Flow,
     /// Whether the call is the breaker's probe and its result is still open.
     is_probe: Mutex<bool>,
+    /// How many nanoseconds permissions were waited for, since that was last taken.
+    waited: AtomicU64,
 }
 
 impl Admission {
@@ -160,13 +167,16 @@ impl Admission {
 
     /// Waits for permission to call.
     pub async fn admit(&self, group: Group, request: AdmissionRequest) -> Result<Permit, Error> {
+        let asked = self.shared.clock.tick();
         let grant = self.shared.wait(group, &request, true).await?;
+        let waited = self.shared.clock.tick().since(asked);
         Ok(Permit {
             shared: Arc::clone(&self.shared),
             group,
             request,
             flow: grant.flow,
             is_probe: Mutex::new(grant.is_probe),
+            waited: AtomicU64::new(nanos(waited)),
         })
     }
 
@@ -221,8 +231,26 @@ impl Admission {
 impl Permit {
     /// Waits for permission for one more call: a further page, or a retry.
     pub(super) async fn another(&self) -> Result<(), Error> {
+        let asked = self.shared.clock.tick();
         self.shared.wait(self.group, &self.request, false).await?;
+        let waited = self.shared.clock.tick().since(asked);
+        self.waited.fetch_add(nanos(waited), Ordering::Relaxed);
         Ok(())
+    }
+
+    /// The group of endpoints that may be called.
+    pub(super) fn group(&self) -> Group {
+        self.group
+    }
+
+    /// The span that its calls belong to.
+    pub(super) fn trace(&self) -> Option<&Arc<FlightTrace>> {
+        self.request.trace.as_ref()
+    }
+
+    /// How long permissions were waited for, since this was last called.
+    pub(super) fn take_waited(&self) -> Duration {
+        Duration::from_nanos(self.waited.swap(0, Ordering::Relaxed))
     }
 
     /// Starts a call.
@@ -298,6 +326,10 @@ impl Drop for Permit {
         };
         self.shared.release(self.group, &grant);
     }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A call in flight.

@@ -3,13 +3,17 @@
 mod attempts;
 mod history;
 mod pages;
+mod span;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::history::KnownPoints;
-use self::pages::{MAX_PAGES, PagedList};
+use self::{
+    pages::{MAX_PAGES, PagedList},
+    span::Upstream,
+};
 use super::{
     admission::{Admission, AdmissionRequest, LONGEST_WAIT, Permit},
     connections::Connections,
@@ -29,6 +33,7 @@ use crate::{
         AnswerPath, ContactId, IdentifierKind, Lookup, Overview, Part, PartSet, Partial, Points,
         Profile, Promotions, Vouchers,
     },
+    traces::Tracer,
 };
 
 /// Upper bound of attempts per call.
@@ -68,6 +73,8 @@ pub struct EngageClient {
     version: ApiVersion,
     /// `None` if the names of points are not wanted.
     point_names: Option<PointNames>,
+    tracer: Tracer,
+    upstream: Upstream,
     clock: Clock,
 }
 
@@ -103,7 +110,14 @@ impl EngageClient {
             let default = config.default_point_definition.as_deref();
             client.point_names = Some(PointNames::new(default));
         }
+        client.upstream = Upstream::of(&config.base_url);
         Ok(client)
+    }
+
+    /// Records the spans of its calls.
+    #[must_use]
+    pub fn with_tracer(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// A client over the given transport, which knows no names of points.
@@ -123,6 +137,8 @@ impl EngageClient {
             failure_log: FailureLog::new(clock.clone()),
             version,
             point_names: None,
+            tracer: Tracer::default(),
+            upstream: Upstream::default(),
             clock,
         }
     }

@@ -5,9 +5,19 @@ use std::pin::Pin;
 use bytes::Bytes;
 
 use super::error::Error;
+use crate::domain::SpanContext;
 
 /// The pending response to one request.
 pub type ResponseFuture<'a> = Pin<Box<dyn Future<Output = Result<Bytes, Error>> + Send + 'a>>;
+
+/// What a request may have besides its path and query.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RequestOptions {
+    /// The size limit of the response, in bytes, instead of the configured one.
+    pub max_body: Option<usize>,
+    /// The span that it belongs to.
+    pub span: Option<SpanContext>,
+}
 
 /// Sends requests to Engage: over HTTP in service; in the property tests a stand-in that completes responses in any
 /// order.
@@ -15,14 +25,14 @@ pub trait Exchange: Send + Sync {
     /// Returns the JSON body of the response to `GET path?query`; any other outcome is an error.
     fn get<'a>(&'a self, path: &'a str, query: &'a [(&'a str, &'a str)]) -> ResponseFuture<'a>;
 
-    /// The same with a size limit of `max_body` bytes instead of the configured one.
-    fn get_large<'a>(
+    /// The same with these options, which only a request over HTTP has.
+    fn get_with<'a>(
         &'a self,
         path: &'a str,
         query: &'a [(&'a str, &'a str)],
-        max_body: usize,
+        options: RequestOptions,
     ) -> ResponseFuture<'a> {
-        let _ = max_body;
+        let _ = options;
         self.get(path, query)
     }
 }

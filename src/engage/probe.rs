@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -11,7 +12,7 @@ use super::{
     admission::{Admission, AdmissionRequest, NO_SUBJECT, Permit},
     client::{ContactChanges, EngageClient},
     error::Error,
-    exchange::{Exchange, ResponseFuture},
+    exchange::{Exchange, RequestOptions, ResponseFuture},
     group::Group,
     transport::Transport,
     wire::{Changes, Reader},
@@ -168,6 +169,7 @@ impl Probe {
         let request = AdmissionRequest {
             requesters: watch::channel(requester.into()).1,
             subject: NO_SUBJECT,
+            trace: None,
         };
         self.client.admit(group, request).await
     }
@@ -200,34 +202,32 @@ impl DatedExchange {
         }
     }
 
-    fn send<'a>(
-        &'a self,
-        path: &'a str,
-        query: &'a [(&'a str, &'a str)],
-        max_body: Option<usize>,
-    ) -> ResponseFuture<'a> {
-        Box::pin(async move {
-            let began = self.clock.now().wall;
-            let (date, body) = self.transport.get_dated(path, query, max_body).await;
-            if let Some(date) = date {
-                self.compare(date, began);
-            }
-            body
-        })
+    async fn send(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        options: RequestOptions,
+    ) -> Result<Bytes, Error> {
+        let began = self.clock.now().wall;
+        let (date, body) = self.transport.get_dated(path, query, options).await;
+        if let Some(date) = date {
+            self.compare(date, began);
+        }
+        body
     }
 }
 
 impl Exchange for DatedExchange {
     fn get<'a>(&'a self, path: &'a str, query: &'a [(&'a str, &'a str)]) -> ResponseFuture<'a> {
-        self.send(path, query, None)
+        self.get_with(path, query, RequestOptions::default())
     }
 
-    fn get_large<'a>(
+    fn get_with<'a>(
         &'a self,
         path: &'a str,
         query: &'a [(&'a str, &'a str)],
-        max_body: usize,
+        options: RequestOptions,
     ) -> ResponseFuture<'a> {
-        self.send(path, query, Some(max_body))
+        Box::pin(self.send(path, query, options))
     }
 }

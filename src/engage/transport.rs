@@ -1,7 +1,7 @@
 //! HTTP transport: sends one GET, applies deadline and size limit, and maps every status to a result.
 //!
-//! Of a caller's request only the identifier is sent upstream, in the query. Of a response only a complete JSON body
-//! within the size limit is returned.
+//! Of a caller's request only the identifier is sent upstream, in the query, and where traces are on the ids of its
+//! trace. Of a response only a complete JSON body within the size limit is returned.
 
 mod answer;
 mod client;
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::{
     Response, StatusCode, Url,
-    header::{self, HeaderMap},
+    header::{self, HeaderMap, HeaderName},
 };
 
 use self::{
@@ -25,13 +25,16 @@ use self::{
 };
 use super::{
     error::{ABANDONED, Error, OTHER_ADDRESSES, RESOLVING, REUSED_CLOSED, SECURING, UNPROCESSED},
-    exchange::{Exchange, ResponseFuture},
+    exchange::{Exchange, RequestOptions, ResponseFuture},
     resolver::Resolver,
 };
 use crate::{
     clock::{Clock, Tick},
     config,
+    domain::SpanContext,
 };
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// HTTP transport to Engage.
 pub(super) struct Transport {
@@ -93,24 +96,24 @@ impl Transport {
         &self,
         path: &str,
         query: &[(&str, &str)],
-        max_body: usize,
+        options: RequestOptions,
         deadline: Tick,
     ) -> Result<Bytes, Error> {
-        let response = self.send(path, query, deadline).await?;
+        let response = self.send(path, query, options.span, deadline).await?;
+        let max_body = options.max_body.unwrap_or(self.max_answer);
         self.by(deadline, self.read(response, max_body)).await?
     }
 
-    /// Makes a call like [`Exchange::get_large`], or [`Exchange::get`] without `max_body`. Also returns the `Date` of the
-    /// response (RFC 9110, 6.6.1).
+    /// Makes a call like [`Exchange::get_with`]. Also returns the `Date` of the response (RFC 9110, 6.6.1).
     pub(super) async fn get_dated(
         &self,
         path: &str,
         query: &[(&str, &str)],
-        max_body: Option<usize>,
+        options: RequestOptions,
     ) -> (Option<Timestamp>, Result<Bytes, Error>) {
         let deadline = self.clock.tick() + self.timeout;
-        let max_body = max_body.unwrap_or(self.max_answer);
-        let response = match self.send(path, query, deadline).await {
+        let max_body = options.max_body.unwrap_or(self.max_answer);
+        let response = match self.send(path, query, options.span, deadline).await {
             Ok(response) => response,
             Err(error) => return (None, Err(error)),
         };
@@ -125,6 +128,7 @@ impl Transport {
         &self,
         path: &str,
         query: &[(&str, &str)],
+        span: Option<SpanContext>,
         deadline: Tick,
     ) -> Result<Response, Error> {
         let mut url = self.base.join(path).map_err(|_| Error::invalid("path"))?;
@@ -132,7 +136,7 @@ impl Transport {
             url.query_pairs_mut().extend_pairs(query);
         }
         let addresses = self.by(deadline, self.addresses()).await??;
-        self.respond(url, &addresses, deadline).await
+        self.respond(url, span, &addresses, deadline).await
     }
 
     /// Applies the deadline to a future.
@@ -157,12 +161,17 @@ impl Transport {
     async fn respond(
         &self,
         url: Url,
+        span: Option<SpanContext>,
         addresses: &[SocketAddr],
         deadline: Tick,
     ) -> Result<Response, Error> {
         let generation = self.pools.current();
         let started_at = generation.start_call();
-        let mut sending = pin!(generation.client().get(url).send());
+        let mut request = generation.client().get(url);
+        if let Some(span) = span {
+            request = request.header(TRACEPARENT, span.traceparent());
+        }
+        let mut sending = pin!(request.send());
         let mut abandoned = pin!(generation.abandoned(&self.clock));
         let (mut until, mut is_extended) = (deadline, false);
         let sent = loop {
@@ -277,17 +286,17 @@ impl Transport {
 
 impl Exchange for Arc<Transport> {
     fn get<'a>(&'a self, path: &'a str, query: &'a [(&'a str, &'a str)]) -> ResponseFuture<'a> {
-        self.get_large(path, query, self.max_answer)
+        self.get_with(path, query, RequestOptions::default())
     }
 
-    fn get_large<'a>(
+    fn get_with<'a>(
         &'a self,
         path: &'a str,
         query: &'a [(&'a str, &'a str)],
-        max_body: usize,
+        options: RequestOptions,
     ) -> ResponseFuture<'a> {
         let deadline = self.clock.tick() + self.timeout;
-        Box::pin(self.fetch(path, query, max_body, deadline))
+        Box::pin(self.fetch(path, query, options, deadline))
     }
 }
 

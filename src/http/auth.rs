@@ -44,6 +44,7 @@ use crate::{
     config,
     domain::Digester,
     metrics::{Registry, Source},
+    traces::RequestTrace,
 };
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -254,6 +255,9 @@ impl Authenticator {
             Caller::by_key(anonymous.admit(request)?)
         };
         context.identify_caller(caller.client(), caller.counters());
+        if let Some(trace) = request.extensions.get::<Arc<RequestTrace>>() {
+            trace.identified(&caller.flow().client, key.is_some());
+        }
         caller.admit(now)?;
         Ok(caller)
     }

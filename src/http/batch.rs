@@ -26,7 +26,7 @@ use super::{
     request_id,
     state::AppState,
 };
-use crate::config::Scope;
+use crate::{config::Scope, traces::RequestTrace};
 
 /// `Retry-After` where as many batches of the client are under way as may be.
 const BUSY: Duration = Duration::from_secs(1);
@@ -52,7 +52,9 @@ pub(super) async fn receive(
         return Err(ApiError::with_detail(Code::RateLimited, detail).retry_after(BUSY));
     };
     let deadline = clock.tick() + patience;
-    let batch = Arc::new(Batch::new(state, caller, shape, request_id, deadline));
+    let trace = head.extensions.get::<Arc<RequestTrace>>().cloned();
+    let batch = Batch::new(state, caller, shape, request_id, deadline, trace);
+    let batch = Arc::new(batch);
     let lines = Lines::new(batch, lookups, slot);
     let lines = stream::unfold(lines, |mut lines| async move {
         let line = lines.next().await?;

@@ -1,7 +1,7 @@
 //! Customer look-ups: `GET /customer`, `GET /customer/me` and `POST /customer/lookup`. Parses the look-up, asks the
 //! customer service, renders the response.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::request::Parts;
 use http_body::Body;
@@ -24,6 +24,7 @@ use crate::{
     config::Scope,
     customer::{self, CustomerQuery, Found, FoundHistory, HistoryQuery, Purpose, Refusal, Shape},
     domain::{Lookup, RequestId},
+    traces::RequestTrace,
 };
 
 /// More invalidations of one contact than are plausible while a request waits for its history.
@@ -95,7 +96,10 @@ async fn find(
     let request_id = &context.request_id;
     let (shape, history, parameter) = (lookup.shape, lookup.history, lookup.parameter);
     let on_unavailable = lookup.on_unavailable;
-    let query = customer_query(state, caller, lookup, directives, Some(*request_id), now);
+    let query = CustomerQuery {
+        trace: request.extensions.get::<Arc<RequestTrace>>().cloned(),
+        ..customer_query(state, caller, lookup, directives, Some(*request_id), now)
+    };
     let search = LookUp {
         state,
         caller,
@@ -117,6 +121,10 @@ async fn find(
     let contact = found
         .as_ref()
         .map_or(contact, |(found, _)| Some(found.record.id));
+    if let (Some(trace), Ok((found, _))) = (&query.trace, &found) {
+        let digest = || found.record.id.digest(&state.rules.digester);
+        trace.found(digest, found.degraded);
+    }
     let cause = match &found {
         Ok((found, _)) => Cause::of(Ok(found)),
         Err(refusal) => Cause::of(Err(&refusal.error)),
@@ -181,6 +189,7 @@ pub(super) fn customer_query(
         deadline: now.tick + lookup.wait.unwrap_or(state.rules.patience),
         is_hasty: lookup.wait.is_some(),
         purpose: Purpose::Person,
+        trace: None,
     }
 }
 

@@ -13,7 +13,7 @@ mod hyper_backlog;
 mod pending_response;
 mod stream;
 
-use std::panic::AssertUnwindSafe;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use http::Method;
 
@@ -41,6 +41,7 @@ use crate::{
     clock::Now,
     customer::{CacheStatus, view::View},
     domain::{ContactId, RequestId},
+    traces::RequestTrace,
 };
 
 impl HttpService {
@@ -61,8 +62,10 @@ impl HttpService {
         let arrived = self.clock.now();
         let request_id = RequestId::from_bytes(request.request_id);
         // A panic here falls through; the regular path panics again and answers 500.
+        let trace = self.tracer.begin_recorded(request.traceparent, arrived);
         let selected = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            select(state, request, &request_id, last_key, arrived)
+            let trace = trace.as_ref();
+            select(state, request, &request_id, last_key, arrived, trace)
         }));
         let Ok(Some((selected, contact))) = selected else {
             return false;
@@ -83,6 +86,12 @@ impl HttpService {
             contact: Some(contact),
         };
         self.log(&answered, None);
+        if let Some(trace) = trace {
+            let responded = route.responded(status.as_u16(), None, cache_status);
+            if let Some(span) = trace.end(&responded, arrived.tick + took) {
+                self.tracer.record(span);
+            }
+        }
         let common = CommonFields {
             fixed: &self.fixed_fields,
             is_timed: true,
@@ -103,6 +112,7 @@ fn select(
     request_id: &RequestId,
     last_key: &mut LastKey,
     arrived: Now,
+    trace: Option<&Arc<RequestTrace>>,
 ) -> Option<(SelectedResponse, ContactId)> {
     let AppState {
         credentials,
@@ -127,7 +137,11 @@ fn select(
         return None;
     }
     let ParsedLookup { shape, .. } = lookup;
-    let query = customer_query(state, &caller, lookup, &directives, None, arrived);
+    let mut query = customer_query(state, &caller, lookup, &directives, None, arrived);
+    if let Some(trace) = trace {
+        trace.identified(&query.flow.client, true);
+        query.trace = Some(Arc::clone(trace));
+    }
     customers.find_in_memory(&query, |found| {
         if found.verdict.status != CacheStatus::Hit {
             return None;
@@ -137,6 +151,9 @@ fn select(
         caller.admit(arrived.tick).ok()?;
         caller.record_shown(found.record.id);
         customers.count_served(found, None, arrived.tick);
+        if let Some(trace) = trace {
+            trace.found(|| found.record.id.digest(&rules.digester), found.degraded);
+        }
         let selected = SelectedResponse::select(
             rendered,
             found.verdict,

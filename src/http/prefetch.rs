@@ -2,6 +2,8 @@
 //! with the same 202, at once: the response says nothing of the contact. The call is made in a task of its own, after the
 //! calls for people, and ends by itself within `server.request_timeout`; a shutdown does not wait for it.
 
+use std::sync::Arc;
+
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -21,6 +23,7 @@ use super::{
 use crate::{
     customer::{self, CacheStatus, CustomerQuery, Found, Purpose},
     domain::PartSet,
+    traces::RequestTrace,
 };
 
 pub(super) async fn receive(
@@ -50,6 +53,7 @@ pub(super) async fn receive(
         deadline: now.tick + state.rules.patience,
         is_hasty: false,
         purpose: Purpose::Prefetch,
+        trace: head.extensions.get::<Arc<RequestTrace>>().cloned(),
     };
     if let Some(outcome) = start(&state, &caller, query) {
         state.deferred.count_prefetch(outcome);

@@ -18,6 +18,7 @@ use super::{
     state::AppState,
     webhook,
 };
+use crate::{customer::CacheStatus, traces::Responded};
 
 /// The path whose `GET` the fast path answers.
 pub(super) const CUSTOMER: &str = "/customer";
@@ -312,6 +313,22 @@ impl RouteLabel {
 
     pub(super) fn method(self) -> &'static str {
         self.method
+    }
+
+    /// How a request of this route was answered, for its span.
+    pub(super) fn responded(
+        self,
+        status: u16,
+        code: Option<&'static str>,
+        cache_status: Option<CacheStatus>,
+    ) -> Responded {
+        Responded {
+            method: self.method(),
+            route: self.path(),
+            status,
+            code,
+            cache: cache_status.map(CacheStatus::as_str),
+        }
     }
 
     /// Whether the request's sender is not known until its body has been read.

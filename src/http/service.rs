@@ -8,7 +8,7 @@ use axum::{
     response::IntoResponse,
 };
 use futures_util::FutureExt;
-use http::{HeaderValue, Request, Response, header, request::Parts};
+use http::{HeaderName, HeaderValue, Request, Response, header, request::Parts};
 use tower_service::Service;
 
 use super::{
@@ -34,6 +34,7 @@ use crate::{
     customer::CacheStatus,
     domain::{ContactId, Digester, RequestId},
     telemetry::Limit,
+    traces::{RequestTrace, Tracer},
 };
 
 /// What the common part of a response needs to know of its request.
@@ -72,6 +73,7 @@ pub struct HttpService {
     /// A replica that is not ready any more ends each connection with its next response.
     pub(super) readiness: Readiness,
     pub(super) requests: Arc<RequestMetrics>,
+    pub(super) tracer: Tracer,
     /// Bounds the log events of callers without a valid credential.
     pub(super) stranger_limit: Limit,
     /// Bounds the log events of connections.
@@ -81,6 +83,8 @@ pub struct HttpService {
 
 /// `Retry-After` of requests that are turned away because every connection is busy.
 const BUSY_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 impl HttpService {
     /// The service of the data listener, for callers and for scripts of pages of these origins.
@@ -103,6 +107,7 @@ impl HttpService {
             cors,
             operators: None,
             requests,
+            tracer: Tracer::default(),
             stranger_limit: Limit::new("requests", clock.clone()),
             connection_limit: Limit::new("connections", clock.clone()),
             clock,
@@ -126,10 +131,17 @@ impl HttpService {
             fixed_fields: Arc::new(FixedFields::new(false)),
             cors: Cors::default(),
             requests,
+            tracer: Tracer::default(),
             stranger_limit: Limit::new("requests to operations", clock.clone()),
             connection_limit: Limit::new("connections to operations", clock.clone()),
             clock,
         }
+    }
+
+    /// Records the spans of its requests.
+    #[must_use]
+    pub fn with_tracer(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// The metrics of its responses.
@@ -164,7 +176,7 @@ impl HttpService {
     /// Answers one request. A connection without a slot is closed after the response.
     pub(super) async fn respond<B>(
         &self,
-        request: Request<B>,
+        mut request: Request<B>,
         peer: Peer,
         admission: RequestAdmission,
     ) -> Response<Body>
@@ -179,6 +191,7 @@ impl HttpService {
         let route = RouteLabel::of(self.listener, request.uri().path(), request.method());
         let is_shopper = request.headers().contains_key(header::AUTHORIZATION);
         let log_context = LogContext::new(request_id);
+        let trace = self.begin_trace(route, &mut request, arrived);
         let origin = if self.cors.is_off() {
             None
         } else {
@@ -208,10 +221,39 @@ impl HttpService {
             counters: log_context.counters().map(AsRef::as_ref),
         };
         self.finish(&mut response, cache_status, &context);
+        if let Some(trace) = trace {
+            let code: Option<&Code> = response.extensions().get();
+            let (status, code) = (response.status().as_u16(), code.map(Code::label));
+            let responded = route.responded(status, code, cache_status);
+            if let Some(span) = trace.end(&responded, self.clock.tick()) {
+                self.tracer.record(span);
+            }
+        }
         if is_last || !self.readiness.is_ready() {
             lingering_close::announce_close(&mut response, version);
         }
         response
+    }
+
+    /// Begins the span of a request, which the request's extensions then contain. `None` where traces are off, and for
+    /// what comes periodically.
+    fn begin_trace<B>(
+        &self,
+        route: RouteLabel,
+        request: &mut Request<B>,
+        arrived: Now,
+    ) -> Option<Arc<RequestTrace>> {
+        if !self.tracer.is_on() || route.is_polled() {
+            return None;
+        }
+        let mut given = request.headers().get_all(&TRACEPARENT).iter();
+        // Of several none counts.
+        let only = given.next().filter(|_| given.next().is_none());
+        let trace = self
+            .tracer
+            .begin(only.map(HeaderValue::as_bytes), arrived)?;
+        request.extensions_mut().insert(Arc::clone(&trace));
+        Some(trace)
     }
 
     /// Adds what every response has, whatever its route; counts and logs it.

@@ -78,6 +78,7 @@ mod targets;
 pub(crate) mod tls;
 pub(crate) mod tokens;
 mod too_large;
+mod traces;
 mod unauthenticated;
 mod unreadable;
 pub(crate) mod upstream;

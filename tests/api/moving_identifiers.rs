@@ -252,6 +252,7 @@ fn query(app: &TestApp, wanted: &Wanted) -> CustomerQuery {
         deadline: now.tick + Duration::from_secs(60),
         is_hasty: false,
         purpose: Purpose::Person,
+        trace: None,
     }
 }
 

@@ -152,10 +152,16 @@ async fn settings_that_need_a_restart_are_named_and_stay_as_they_were() {
         config.auth.clients.retain(|client| client.id != "reader");
         config.views.storefront.attributes = vec!["shoeSize".to_owned()];
         config.telemetry.digest_key = Some("k7Qm2xW9pLr4tYzC".into());
+        config.telemetry.otlp_endpoint = Some("https://collector.example.com".to_owned());
+        config.telemetry.otlp_headers = Some("x-token=k7Qm2xW9pLr4tYzD".into());
+        config.telemetry.trace_sample_ratio = 0.5;
         config.webhooks.secrets = vec![engage_simulator::DEFAULT_WEBHOOK_SECRET.into()];
     });
     let needing = json!([
         "telemetry.digest_key",
+        "telemetry.otlp_endpoint",
+        "telemetry.otlp_headers",
+        "telemetry.trace_sample_ratio",
         "views.storefront.attributes",
         "webhooks.secrets"
     ]);

@@ -240,6 +240,7 @@ impl Machine {
             deadline: now + PATIENCE,
             is_hasty: false,
             purpose: purpose(self.arrived),
+            trace: None,
         };
         let caller = Caller {
             lookup: request.lookup,

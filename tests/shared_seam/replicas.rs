@@ -249,6 +249,7 @@ impl Replica {
             deadline: now.tick + PATIENCE,
             is_hasty: false,
             purpose: Purpose::Person,
+            trace: None,
         }
     }
 

@@ -396,6 +396,7 @@ fn claim() -> Claim {
             needed: PartSet::EMPTY,
             max_age: Demand::ANY_AGE,
         },
+        trace: None,
     }
 }
 

@@ -136,6 +136,7 @@ async fn call(admission: &Admission) -> Result<(), Error> {
     let request = AdmissionRequest {
         requesters,
         subject: NO_SUBJECT,
+        trace: None,
     };
     let admitted = admission.admit(Group::Overview, request);
     admitted.await.map(drop)

@@ -26,7 +26,7 @@ const OURS: &str = env!("CARGO_CRATE_NAME");
 
 /// The second segment of those targets: the modules of the library, the audit, and `process`, which belongs to the
 /// program.
-const MODULES: [&str; 17] = [
+const MODULES: [&str; 18] = [
     "app",
     "audit",
     "cache",
@@ -43,6 +43,7 @@ const MODULES: [&str; 17] = [
     "shared_tier",
     "telemetry",
     "threads",
+    "traces",
     "webhook",
 ];
 

@@ -76,6 +76,7 @@ impl Config {
                 "telemetry.digest_key",
                 given(self.telemetry.digest_key.as_ref()),
             ),
+            (COLLECTORS, given(self.telemetry.otlp_headers.as_ref())),
             (VOYADOS, given(self.webhooks.encryption_key.as_ref())),
             (PASSWORD, given(self.redis.password.as_ref())),
             (
@@ -120,6 +121,7 @@ impl Config {
 }
 
 const ENGAGES: &str = "engage.api_key";
+const COLLECTORS: &str = "telemetry.otlp_headers";
 const SVIXS: &str = "webhooks.secrets";
 const VOYADOS: &str = "webhooks.encryption_key";
 const PASSWORD: &str = "redis.password";
@@ -127,7 +129,15 @@ const SENTINEL_PASSWORD: &str = "redis.sentinel_password";
 const KEYS: &str = "redis.encryption_keys";
 
 /// Exempt from the length check: Engage or another service chooses them, or the decoded bytes are checked.
-const CHOSEN_ELSEWHERE: [&str; 6] = [ENGAGES, SVIXS, VOYADOS, PASSWORD, SENTINEL_PASSWORD, KEYS];
+const CHOSEN_ELSEWHERE: [&str; 7] = [
+    ENGAGES,
+    COLLECTORS,
+    SVIXS,
+    VOYADOS,
+    PASSWORD,
+    SENTINEL_PASSWORD,
+    KEYS,
+];
 
 /// Whether the text is a placeholder or repeats a single character.
 fn is_placeholder(secret: &str) -> bool {

@@ -25,6 +25,7 @@ impl Config {
             self.warn_about_memory(),
             self.warn_about_webhooks(),
             self.warn_about_plain_redis(),
+            self.warn_about_plain_otlp(),
         ];
         let mut warnings: Vec<_> = checks.into_iter().flatten().collect();
         warnings.extend(self.warn_about_lifetimes());
@@ -129,6 +130,20 @@ impl Config {
                 "redis.url",
                 "leads to another machine without TLS",
                 "what is stored is encrypted, the password and the commands are not: use rediss:// wherever the network is not your own",
+            )
+        })
+    }
+
+    /// Spans contain no personal data, but the header fields may be a credential.
+    fn warn_about_plain_otlp(&self) -> Option<Mistake> {
+        let url = self.telemetry.otlp_url()?.ok()?;
+        let has_fields = self.telemetry.otlp_headers.is_some();
+        let is_plain = url.scheme() == "http" && !leads_to_loopback(&url);
+        (has_fields && is_plain).then(|| {
+            Mistake::new(
+                "telemetry.otlp_headers",
+                "are sent to another machine without TLS",
+                "use https wherever the network is not your own",
             )
         })
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::FetchRequest;
+use super::{FetchRequest, FetchSpan};
 use crate::{
     cache::{
         CallKey, FetchStart, HistoryEntry,
@@ -28,11 +28,18 @@ impl Inner {
     ) -> Result<FlightHandle<HistoryOutcome>, FlightError> {
         let inner = Arc::clone(self);
         let request_id = request.request_id.copied();
+        let span = FetchSpan::begin(self, &request, ["fetch", part.as_str()]);
         self.histories.join(
             (id, part),
             request.not_before,
-            request.claim(),
-            move |flight| async move { inner.fetch_history(id, part, request_id, &flight).await },
+            request.claim(span.as_ref()),
+            move |flight| async move {
+                let outcome = inner.fetch_history(id, part, request_id, &flight).await;
+                if let Some(span) = span {
+                    span.end(&inner, outcome.as_ref().err(), false);
+                }
+                outcome
+            },
         )
     }
 
@@ -46,6 +53,7 @@ impl Inner {
         let request = AdmissionRequest {
             requesters: flight.claims(),
             subject: LookupKey::by_id(id).subject(),
+            trace: flight.trace().cloned(),
         };
         let permit = self.engage.admit(group(part), request).await?;
         let memory = &self.tiers.memory;

@@ -262,6 +262,7 @@ impl Search<'_> {
             priority,
             not_before,
             demand: any_of(needed),
+            trace: self.query.trace.as_deref(),
         }
     }
 

@@ -1,11 +1,18 @@
 //! The attempts of a call: when it is retried, and when a slow one counts as failed.
 
-use super::{EngageClient, MAX_ATTEMPTS};
-use crate::engage::{admission::Permit, error::Error};
+use super::{EngageClient, MAX_ATTEMPTS, span::CallSpan};
+use crate::engage::{admission::Permit, error::Error, exchange::RequestOptions};
+
+/// What a call requests.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    path: &'a str,
+    query: &'a [(&'a str, &'a str)],
+    options: RequestOptions,
+}
 
 impl EngageClient {
-    /// Makes a call, with one retry if the failure is transient and the retry budget allows it. A request that was
-    /// certainly not processed is repeated at once.
+    /// Makes a call, and records its span where the permit's flight has one.
     pub(super) async fn call<T>(
         &self,
         permit: &Permit,
@@ -26,11 +33,38 @@ impl EngageClient {
         read: impl Fn(&[u8]) -> Result<T, Error>,
     ) -> Result<T, Error> {
         permit.earn_retry_credit();
+        let mut span = CallSpan::begin(permit, path, &self.clock);
+        let options = RequestOptions {
+            max_body,
+            span: span.as_ref().map(CallSpan::context),
+        };
+        let call = Request {
+            path,
+            query,
+            options,
+        };
+        let answer = self.attempts(permit, call, read, &mut span).await;
+        if let Some(span) = span {
+            let error = answer.as_ref().err();
+            self.tracer
+                .record(span.end(permit, &self.upstream, error, self.clock.tick()));
+        }
+        answer
+    }
+
+    /// Makes a call, with one retry if the failure is transient and the retry budget allows it. A request that was
+    /// certainly not processed is repeated at once.
+    async fn attempts<T>(
+        &self,
+        permit: &Permit,
+        call: Request<'_>,
+        read: impl Fn(&[u8]) -> Result<T, Error>,
+        span: &mut Option<CallSpan>,
+    ) -> Result<T, Error> {
         let mut was_retried = false;
         for left in (0..MAX_ATTEMPTS).rev() {
             let may_be_repeated = left > 0;
-            let attempt = self.attempt(permit, path, query, max_body, may_be_repeated, &read);
-            let answer = attempt.await;
+            let answer = self.attempt(permit, call, may_be_repeated, &read).await;
             let Err(error) = &answer else {
                 return answer;
             };
@@ -46,6 +80,9 @@ impl EngageClient {
             if !is_retried {
                 return answer;
             }
+            if let Some(span) = span {
+                span.retried(error, self.clock.tick());
+            }
         }
         Err(Error::Lost)
     }
@@ -53,17 +90,17 @@ impl EngageClient {
     async fn attempt<T>(
         &self,
         permit: &Permit,
-        path: &str,
-        query: &[(&str, &str)],
-        max_body: Option<usize>,
+        call: Request<'_>,
         may_be_repeated: bool,
         read: impl Fn(&[u8]) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        let Request {
+            path,
+            query,
+            options,
+        } = call;
         let mut attempt = permit.begin();
-        let mut response = match max_body {
-            None => self.exchange.get(path, query),
-            Some(max_body) => self.exchange.get_large(path, query, max_body),
-        };
+        let mut response = self.exchange.get_with(path, query, options);
         let body = tokio::select! {
             biased;
             body = &mut response => body,

@@ -2,6 +2,8 @@
 //! events. The differences: its calls come after those for people, and what is not there at the batch's deadline is a 504
 //! `NotCached`.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::StatusCode;
 
@@ -20,6 +22,7 @@ use crate::{
         params::Params,
         state::AppState,
     },
+    traces::RequestTrace,
 };
 
 /// What the look-ups of a batch have in common.
@@ -29,6 +32,7 @@ pub(super) struct Batch {
     shape: Shape,
     request_id: RequestId,
     deadline: Tick,
+    trace: Option<Arc<RequestTrace>>,
 }
 
 /// A look-up after the first look at it.
@@ -46,6 +50,7 @@ impl Batch {
         shape: Shape,
         request_id: RequestId,
         deadline: Tick,
+        trace: Option<Arc<RequestTrace>>,
     ) -> Self {
         Self {
             state,
@@ -53,6 +58,7 @@ impl Batch {
             shape,
             request_id,
             deadline,
+            trace,
         }
     }
 
@@ -168,6 +174,7 @@ impl Batch {
             deadline: self.deadline,
             is_hasty: false,
             purpose: Purpose::Batch,
+            trace: self.trace.clone(),
         }
     }
 

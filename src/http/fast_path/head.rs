@@ -48,6 +48,7 @@ pub(super) struct PlainRequest<'a> {
     pub(super) request_id: Option<&'a [u8]>,
     pub(super) accept_encoding: Option<&'a str>,
     pub(super) if_none_match: Option<&'a str>,
+    pub(super) traceparent: Option<&'a [u8]>,
     /// Whether it has an `Origin`.
     pub(super) has_origin: bool,
 }
@@ -60,6 +61,7 @@ struct Fields<'a> {
     request_id: Option<&'a [u8]>,
     accept_encoding: Option<&'a [u8]>,
     if_none_match: Option<&'a [u8]>,
+    traceparent: Option<&'a [u8]>,
     body: Option<u64>,
     has_origin: bool,
     class: HeadClass,
@@ -139,6 +141,7 @@ fn plain<'a>(request: &httparse::Request<'_, 'a>, fields: &Fields<'a>) -> Option
         request_id: fields.request_id,
         accept_encoding: text(fields.accept_encoding)?,
         if_none_match: text(fields.if_none_match)?,
+        traceparent: fields.traceparent,
         has_origin: fields.has_origin,
     })
 }
@@ -152,6 +155,12 @@ impl<'a> Fields<'a> {
             12 if is("x-request-id") => &mut self.request_id,
             13 if is("if-none-match") => &mut self.if_none_match,
             15 if is("accept-encoding") => &mut self.accept_encoding,
+            11 if is("traceparent") => {
+                // Of several none counts, as if it were malformed.
+                let only = self.traceparent.is_none();
+                self.traceparent = Some(if only { header.value } else { b"" });
+                return;
+            }
             10 if is("connection") => {
                 if !header.value.eq_ignore_ascii_case(b"keep-alive") {
                     self.raise(HeadClass::Other);

@@ -1,4 +1,4 @@
-//! The process and its log.
+//! The process, its log and its traces.
 
 use super::{families, values};
 use crate::metrics::Kind::{Counter, Gauge};
@@ -13,6 +13,11 @@ families! {
     LOG_EVENTS_DROPPED = Counter, "log_events_dropped_total" [log: values::LOGS]:
         "Log events that were not written",
         "`events` and `audit`: standard output was not read in time; `strangers`: callers without a valid credential caused too many";
+    TRACES_EXPORTED = Counter, "traces_exported_total" []:
+        "Spans that the collector has taken", "only with `telemetry.otlp_endpoint`";
+    TRACES_DROPPED = Counter, "traces_dropped_total" []:
+        "Spans that were dropped, because 2,048 were waiting or the collector did not take them",
+        "only with `telemetry.otlp_endpoint`";
     RELOADS = Counter, "reloads_total" [outcome: values::RELOADS]:
         "Reloads of the configuration, by outcome", "`succeeded`, `failed` ([nothing changed](#reload))";
     LAST_RELOAD_SUCCESS = Gauge, "last_reload_success_timestamp_seconds" []:

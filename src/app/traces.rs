@@ -1,0 +1,33 @@
+//! Traces: off, or sent to the configured collector.
+
+use anyhow::Context;
+
+use crate::{
+    clock::Clock,
+    config::{Config, authorities::public_authorities},
+    traces::{Exporter, TraceSettings, Tracer},
+};
+
+/// What records spans, and what sends them; where traces are off, neither does anything.
+pub(super) fn traces(
+    config: &Config,
+    clock: &Clock,
+) -> Result<(Tracer, Option<Exporter>), anyhow::Error> {
+    let telemetry = &config.telemetry;
+    let Some(url) = telemetry.otlp_url() else {
+        return Ok((Tracer::default(), None));
+    };
+    let wrong = anyhow::Error::msg;
+    let settings = TraceSettings {
+        endpoint: url.map_err(wrong).context("telemetry.otlp_endpoint")?,
+        headers: telemetry
+            .otlp_fields()
+            .map_err(wrong)
+            .context("telemetry.otlp_headers")?,
+        roots: public_authorities()?,
+        ratio: telemetry.trace_sample_ratio,
+    };
+    let (tracer, exporter) =
+        Exporter::new(settings, clock.clone()).context("telemetry.otlp_endpoint")?;
+    Ok((tracer, Some(exporter)))
+}

@@ -1,0 +1,77 @@
+//! The spans of flights: what was fetched, for which request, and how it ended. The spans of its calls are its children.
+
+use std::sync::Arc;
+
+use super::FetchRequest;
+use crate::{
+    cache::flight::{FlightHandle, Joined},
+    clock::Now,
+    customer::{CustomerQuery, Inner},
+    domain::{FlightTrace, Priority},
+    engage::Error,
+    traces::{Span, SpanKind, Value},
+};
+
+impl CustomerQuery {
+    /// The request waits for this flight. One that another request started is of that request's trace: only linked.
+    pub(in crate::customer) fn note_joined<V>(&self, flight: &FlightHandle<V>) {
+        if let (Some(trace), Some(flight_trace), Joined::Collapsed) =
+            (&self.trace, &flight.trace, flight.joined)
+        {
+            trace.joined(flight_trace.context());
+        }
+    }
+}
+
+/// The span of a flight, if this request starts it.
+pub(super) struct FetchSpan {
+    trace: Arc<FlightTrace>,
+    name: [&'static str; 2],
+    priority: Priority,
+    started: Now,
+}
+
+impl FetchSpan {
+    /// A flight of this name may begin. `None` where traces are off.
+    pub(super) fn begin(
+        inner: &Inner,
+        request: &FetchRequest<'_>,
+        name: [&'static str; 2],
+    ) -> Option<Self> {
+        Some(Self {
+            trace: inner.tracer.begin_flight(request.trace)?,
+            name,
+            priority: request.priority,
+            started: inner.clock.now(),
+        })
+    }
+
+    pub(super) fn trace(&self) -> Arc<FlightTrace> {
+        Arc::clone(&self.trace)
+    }
+
+    /// The flight ended. `is_shared`: with what another replica had fetched.
+    pub(super) fn end(self, inner: &Inner, error: Option<&Error>, is_shared: bool) {
+        let priority = Value::Name(self.priority.as_str());
+        let mut attributes = vec![("engage_bff.priority", priority)];
+        if is_shared {
+            attributes.push(("engage_bff.from_replica", Value::Flag(true)));
+        }
+        if let Some(error) = error {
+            attributes.push(("error.type", Value::Name(error.kind())));
+        }
+        inner.tracer.record(Span {
+            context: self.trace.context(),
+            parent: self.trace.parent(),
+            has_remote_parent: false,
+            name: self.name,
+            kind: SpanKind::Internal,
+            started: self.started,
+            ended: inner.clock.tick(),
+            is_error: error.is_some_and(|error| !error.is_about_the_identifier()),
+            attributes,
+            events: Vec::new(),
+            links: Vec::new(),
+        });
+    }
+}

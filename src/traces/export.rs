@@ -1,0 +1,237 @@
+//! Sends finished spans to the collector, from a thread of its own: whatever the collector does, no request waits.
+//!
+//! A message is due a second after its first span, or when it is full. What the collector does not take within five
+//! seconds is dropped, not repeated: the spans of a second are no loss, and a queue that grows is one.
+
+use std::{io, sync::Arc, thread, time::Duration};
+
+use reqwest::{
+    Client, StatusCode, Url,
+    header::{CONTENT_TYPE, HeaderMap, HeaderValue},
+    redirect::Policy,
+};
+use tokio::{runtime::Builder, sync::oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    otlp::{Source, rejected},
+    queue::SpanQueue,
+    span::Span,
+    tracer::Tracer,
+};
+use crate::{
+    clock::Clock,
+    metrics::{self, Registry},
+};
+
+/// How long a span waits for others.
+const LINGER: Duration = Duration::from_secs(1);
+/// How long the collector may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Lifetime of an idle connection: shorter than what collectors and balancers allow, so that no message meets one that is
+/// being closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the end of the service waits for the last spans.
+pub const FLUSH: Duration = Duration::from_secs(1);
+/// The longest response that is read, in bytes; a longer one is taken as success.
+const MAX_RESPONSE: usize = 64 * 1024;
+
+/// Where spans go, and how many are recorded.
+#[derive(Debug)]
+pub struct TraceSettings {
+    /// The collector's endpoint for traces.
+    pub endpoint: Url,
+    /// What the collector requires, such as a token.
+    pub headers: HeaderMap,
+    /// The certificate authorities that it may have its certificate of.
+    pub roots: Vec<reqwest::Certificate>,
+    /// The share of requests that are recorded where the caller does not decide it.
+    pub ratio: f64,
+}
+
+/// The way to the collector, which takes nothing before it is started.
+#[derive(Debug)]
+pub struct Exporter {
+    queue: Arc<SpanQueue>,
+    source: Source,
+    client: Client,
+    endpoint: Url,
+    clock: Clock,
+}
+
+/// Why the collector did not take a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    Unreachable,
+    Timeout,
+    Refused(StatusCode),
+}
+
+impl metrics::Source for Exporter {
+    fn register(&self, registry: &mut Registry) {
+        self.queue.register(registry);
+    }
+}
+
+impl Exporter {
+    /// An exporter, and the tracer whose spans it sends.
+    pub fn new(settings: TraceSettings, clock: Clock) -> Result<(Tracer, Self), reqwest::Error> {
+        let mut headers = settings.headers;
+        let protobuf = HeaderValue::from_static("application/x-protobuf");
+        headers.insert(CONTENT_TYPE, protobuf);
+        let client = Client::builder()
+            .default_headers(headers)
+            .user_agent(concat!("engage-bff/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(TIMEOUT)
+            .pool_max_idle_per_host(1)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            // The token would be sent along to the target of a redirect or to a proxy.
+            .redirect(Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .referer(false)
+            .tls_certs_only(settings.roots)
+            .build()?;
+        let queue = Arc::<SpanQueue>::default();
+        let exporter = Self {
+            queue: Arc::clone(&queue),
+            source: Source {
+                instance: uuid::Uuid::new_v4(),
+            },
+            client,
+            endpoint: settings.endpoint,
+            clock,
+        };
+        Ok((Tracer::new(queue, settings.ratio), exporter))
+    }
+
+    /// Starts the thread that sends.
+    pub fn start(self) -> io::Result<RunningExport> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let closing = CancellationToken::new();
+        let (end, ended) = oneshot::channel();
+        let running = RunningExport {
+            ended,
+            clock: self.clock.clone(),
+            closing: closing.clone().drop_guard(),
+        };
+        thread::Builder::new()
+            .name("traces".to_owned())
+            .spawn(move || {
+                runtime.block_on(self.run(closing));
+                // Fails where the service waits no longer.
+                let _ = end.send(());
+            })?;
+        Ok(running)
+    }
+
+    /// Sends until the service ends, and then what is left.
+    async fn run(self, closing: CancellationToken) {
+        let mut last_failure = None;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.due() => {}
+                () = closing.cancelled() => {}
+            }
+            let spans = self.queue.take();
+            if !spans.is_empty() {
+                let failure = self.send(&spans).await.err();
+                log_change(last_failure, failure);
+                last_failure = failure;
+            } else if closing.is_cancelled() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until a message is due.
+    async fn due(&self) {
+        loop {
+            match self.queue.first() {
+                None => self.queue.added().await,
+                Some((_, true)) => return,
+                Some((ended, false)) => tokio::select! {
+                    biased;
+                    () = self.clock.sleep_until(ended + LINGER) => return,
+                    () = self.queue.added() => {}
+                },
+            }
+        }
+    }
+
+    /// Sends the spans and counts them.
+    async fn send(&self, spans: &[Span]) -> Result<(), Failure> {
+        let message = self.source.encode(spans);
+        let deadline = self.clock.tick() + TIMEOUT;
+        let outcome = tokio::select! {
+            biased;
+            outcome = self.post(message) => outcome,
+            () = self.clock.sleep_until(deadline) => Err(Failure::Timeout),
+        };
+        let count = spans.len() as u64;
+        let dropped = outcome.map_or(count, |rejected| rejected.min(count));
+        self.queue.count(count - dropped, dropped);
+        outcome.map(drop)
+    }
+
+    /// Sends a message. Returns how many of its spans the collector rejected.
+    async fn post(&self, message: Vec<u8>) -> Result<u64, Failure> {
+        let request = self.client.post(self.endpoint.clone()).body(message);
+        let sent = request.send().await;
+        let mut response = sent.map_err(|error| {
+            if error.is_timeout() {
+                Failure::Timeout
+            } else {
+                Failure::Unreachable
+            }
+        })?;
+        if !response.status().is_success() {
+            return Err(Failure::Refused(response.status()));
+        }
+        let mut body = Vec::new();
+        while let Ok(Some(chunk)) = response.chunk().await {
+            if body.len() + chunk.len() > MAX_RESPONSE {
+                break;
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(rejected(&body))
+    }
+}
+
+/// Logs that spans begin to be lost, or arrive again; not every message.
+fn log_change(before: Option<Failure>, now: Option<Failure>) {
+    match (before, now) {
+        (None, Some(failure)) => {
+            let (why, status) = match failure {
+                Failure::Unreachable => ("unreachable", None),
+                Failure::Timeout => ("timeout", None),
+                Failure::Refused(status) => ("refused", Some(status.as_u16())),
+            };
+            tracing::warn!(why, status, "trace export failed");
+        }
+        (Some(_), None) => tracing::info!("trace export recovered"),
+        _ => {}
+    }
+}
+
+/// The thread that sends. Dropping it ends the thread once what is left is sent.
+#[derive(Debug)]
+pub struct RunningExport {
+    ended: oneshot::Receiver<()>,
+    clock: Clock,
+    closing: DropGuard,
+}
+
+impl RunningExport {
+    /// Sends what is left, for a second at most.
+    pub async fn finish(self) {
+        let deadline = self.clock.tick() + FLUSH;
+        drop(self.closing);
+        tokio::select! {
+            _ = self.ended => {}
+            () = self.clock.sleep_until(deadline) => {}
+        }
+    }
+}

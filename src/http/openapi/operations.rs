@@ -23,6 +23,11 @@ pub(super) fn of(method: &Method, path: &str) -> Value {
     }
 }
 
+/// The header fields of every request of a caller.
+fn of_every_request() -> [Value; 2] {
+    ["X-Request-Id", "traceparent"].map(parameters::reference)
+}
+
 fn by_query() -> Value {
     let identifiers = IdentifierKind::ALL.map(IdentifierKind::as_str);
     let mut parameters: Vec<_> = identifiers.map(parameters::reference).into();
@@ -72,7 +77,7 @@ fn prefetch() -> Value {
         "summary": "Has a customer cached before it is asked for",
         "description": "The answer says nothing of the customer.",
         "security": callers("customer:read"),
-        "parameters": [parameters::reference("X-Request-Id")],
+        "parameters": of_every_request(),
         "requestBody": body("PrefetchRequest"),
         "responses": with_problems(path, "202", empty("Accepted; also where nothing is to be done.")),
     })
@@ -85,7 +90,7 @@ fn changed() -> Value {
         "summary": "A customer has just been changed at Engage, by the caller",
         "description": "Nothing that was fetched before is served any more. The answer says nothing of the customer.",
         "security": callers("customer:changed"),
-        "parameters": [parameters::reference("X-Request-Id")],
+        "parameters": of_every_request(),
         "requestBody": body("ChangeReport"),
         "responses": with_problems(path, "204", empty("It is in force.")),
     })
@@ -107,7 +112,7 @@ fn batch() -> Value {
         "summary": "Up to a hundred customers",
         "description": "Not for shoppers.",
         "security": [{"clientKey": ["customer:batch"]}],
-        "parameters": [parameters::reference("X-Request-Id")],
+        "parameters": of_every_request(),
         "requestBody": body("BatchRequest"),
         "responses": with_problems(path, "200", lines),
     })

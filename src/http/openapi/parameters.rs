@@ -173,7 +173,7 @@ pub(super) fn preferred() -> Parameter {
 }
 
 /// The header fields of requests: name, description and example.
-const HEADERS: [(&str, &str, &str); 4] = [
+const HEADERS: [(&str, &str, &str); 5] = [
     (
         "If-None-Match",
         "The `ETag` of the caller's copy: a 304 if it is current, a 412 of a `POST`.",
@@ -193,6 +193,11 @@ const HEADERS: [(&str, &str, &str); 4] = [
         "X-Request-Id",
         "The id of the request in answers and logs: 1 to 64 letters, digits, `-`, `_`, `.`. Any other is replaced.",
         "04ff3a7c-3285-4143-80a5-caf3991a8076",
+    ),
+    (
+        "traceparent",
+        "W3C Trace Context: where the service traces, the request of a client with a key is part of this trace.",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     ),
 ];
 

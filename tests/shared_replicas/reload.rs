@@ -192,7 +192,7 @@ async fn call_budget_is_that_of_the_new_api_key() {
         keys.len()
     };
     assert_eq!(one.status(ALVA.id).await, 200);
-    assert_eq!(budgets(), 1);
+    until(async || budgets() == 1).await;
     engage.accept_api_keys(&["another-engage-key"]);
     let changed = one.reload(|config| config.engage.api_key = Some("another-engage-key".into()));
     assert_eq!(changed.await.expect("a reload"), ["engage.api_key"]);

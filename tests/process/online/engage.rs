@@ -118,9 +118,9 @@ fn key_without_a_right_fails_the_endpoints_by_name() {
 fn contact_type_that_the_tenant_lacks_fails() {
     let server = Engage::start();
     let engage = &server.simulator;
-    let online = Online::new(engage).with("ENGAGE__DEFAULT_CONTACT_TYPE", "Memebr");
+    let online = Online::new(engage).with("ENGAGE__DEFAULT_CONTACT_TYPE", "Klubb");
     let checks = online.check();
-    checks.assert("engage-contact-type", "failed", "no contact type Memebr");
+    checks.assert("engage-contact-type", "failed", "no contact type Klubb");
     checks.assert_only(&["engage-contact-type"]);
 }
 

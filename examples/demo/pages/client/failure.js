@@ -6,6 +6,7 @@ const KNOWN = {
     HeadTooLarge: true,
     IdentityMismatch: true,
     Internal: true,
+    InvalidConfiguration: true,
     InvalidContactId: true,
     InvalidContactType: true,
     InvalidEmailAddress: true,

@@ -82,7 +82,7 @@ async fn every_documented_member_is_answered_with_a_value() {
         .assert_problem(409, "MultipleMatches");
     let beyond = app
         .request(&format!("/customer?contactId={}&view=full", ALVA.id))
-        .header("x-api-key", READER);
+        .header("x-api-key", SHOP);
     Answer::of(beyond).await.assert_problem(403, "Forbidden");
     // The first look-up has its customer, a later one is beyond the client's rate.
     let lookups = vec![json!({"contactId": ALVA.id}); 5];

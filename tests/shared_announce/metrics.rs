@@ -103,6 +103,7 @@ async fn scrape(replica: &Replica) -> BTreeMap<String, Written> {
 fn everything(config: &mut Config) {
     config.engage.point_names = true;
     config.identifiers.unique = vec![IdentifierKind::Email];
+    config.telemetry.otlp_endpoint = Some("http://127.0.0.1:1".to_owned());
     let jwt = r#"
         issuer = "https://login.example.com"
         audience = "engage-bff"

@@ -22,7 +22,7 @@ use crate::{
 const WINDOW: Duration = Duration::from_secs(10);
 /// For how long a refused setting is not logged again.
 const SETTING_WINDOW: Duration = Duration::from_secs(3600);
-/// Kinds of failures of one group that are told apart at a time; more are not logged, and counted in the metrics.
+/// Kinds of failures of one group that have log events at a time; further ones are counted in the metrics alone.
 const MAX_KINDS: usize = 32;
 /// So many calls that fail in a row are an outage, whose end is logged.
 const OUTAGE: u32 = 2;

@@ -146,7 +146,7 @@ async fn requests_add_no_series_to_families_of_known_labels() {
     let before = scrape(&world.a).await;
     world.a.get(&by_email(ALVA.email)).await.assert_status(200);
     world.a.get(&by_email(ALVA.email)).await.assert_status(200);
-    world.a.get("email=nobody").await.assert_status(400);
+    world.a.get("email=incomplete").await.assert_status(400);
     let after = scrape(&world.a).await;
     for (name, written) in after {
         assert_eq!(written.series, before[&name].series, "{name}");

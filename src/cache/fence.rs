@@ -115,7 +115,8 @@ impl Fences {
 
     /// The same, where the overview has lagged for so long already.
     pub fn raise_since(&self, id: ContactId, parts: PartSet, age: Duration, now: Tick) {
-        let until = now + self.lag.saturating_sub(age);
+        // In the past where the lag is over: an overview that was requested since then may fill the parts.
+        let until = now + self.lag - age;
         // Under the fence's lock: a request that takes a later number finds the fence raised.
         self.raise_as_of(|| self.sequence(), id, parts, until, now);
     }

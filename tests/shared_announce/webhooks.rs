@@ -124,6 +124,8 @@ async fn new_replica_takes_an_overview_from_after_the_lag() {
     world.run_for(lag + Duration::from_secs(1)).await;
     world.a.get(&query).await.assert_status(200);
     assert_eq!(world.engage.calls(Endpoint::Contact), 0);
+    // The new replica reads of the invalidation after the overview was requested.
+    world.settle().await;
     let new = world.new_replica().await;
     world.engage.reset_log();
     new.get(&query).await.assert_status(200);

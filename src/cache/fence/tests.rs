@@ -57,6 +57,20 @@ fn within_the_overviews_lag_only_the_entity_endpoint_fills_an_invalidated_part()
 }
 
 #[test]
+fn lag_of_a_past_invalidation_ends_as_long_after_it_as_of_any_other() {
+    let fences = Fences::new(LAG, FLIGHT, 1000);
+    let changed = Tick::default() + FLIGHT;
+    let second = Duration::from_secs(1);
+    for (number, age) in [(1, second), (2, LAG), (3, LAG + second)] {
+        let id = numbered(number);
+        fences.raise_since(id, Part::Points.into(), age, changed + age);
+        let points = |at| fences.entity_only(id, at).contains(Part::Points);
+        assert!(points(changed + LAG - second), "{age:?}");
+        assert!(!points(changed + LAG), "{age:?}");
+    }
+}
+
+#[test]
 fn full_table_raises_one_fence_around_everything() {
     let fences = Fences::new(LAG, FLIGHT, 16);
     let before = fences.sequence();

@@ -35,7 +35,7 @@ use std::{sync::Arc, time::Duration};
 pub use self::{
     answer::Rendered,
     candidates::{Candidate, Refusal},
-    explain::{Explanation, FailedCall},
+    explain::{CallInBackOff, Explanation},
     found::{CacheStatus, Found, StaleReason, Verdict},
     history::{FoundHistory, HistoryQuery},
     plan::{CustomerQuery, Purpose},

@@ -70,11 +70,11 @@ use self::{
 pub use self::{
     explain::{SharedAliasView, SharedValueView, SharedView},
     flight::{
-        AliasFill, Found, Need, NegativeReason, Overtaken, SharedAlias, SharedData, SharedFill,
-        SharedLease, SharedNegative, Wanted,
+        AliasFill, Need, NegativeReason, Overtaken, SharedAlias, SharedData, SharedFetch,
+        SharedFill, SharedLease, SharedNegative, Wanted,
     },
     names::budget_name,
-    status::Status,
+    status::TierStatus,
 };
 
 /// The settings of the tier.
@@ -143,7 +143,7 @@ pub struct Unavailable;
 #[derive(Clone, Debug)]
 pub struct Announcement<'a> {
     /// What it covers.
-    pub scope: Scope<'a>,
+    pub scope: InvalidationScope<'a>,
     /// The webhook message that it came with: one that was announced before does nothing.
     pub message: Option<&'a str>,
     /// What other replicas apply: they get these bytes from [`StreamEvent::Apply`].
@@ -152,7 +152,7 @@ pub struct Announcement<'a> {
 
 /// What an invalidation covers.
 #[derive(Clone, Copy, Debug)]
-pub enum Scope<'a> {
+pub enum InvalidationScope<'a> {
     /// Some contacts: the parts, and whether the contact is gone. Some identifiers, whatever they lead to. With
     /// `negatives`, every negative entry too.
     Contacts {
@@ -197,7 +197,7 @@ pub enum StreamEvent {
 
 /// A request for tokens of the shared call budget; see [`protocol::TokenCommand`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenRequest {
+pub struct TokenLeaseRequest {
     /// How many more tokens are wanted.
     pub wanted: u32,
     /// How many are held.
@@ -258,7 +258,11 @@ impl SharedTier {
     }
 
     /// Looks for what a flight needs, or leases the right to fetch it. `start` was taken before this call.
-    pub async fn fetch(&self, start: FetchStart, need: Need<'_>) -> Result<Found, Unavailable> {
+    pub async fn fetch(
+        &self,
+        start: FetchStart,
+        need: Need<'_>,
+    ) -> Result<SharedFetch, Unavailable> {
         self.inner.fetch(start, need).await
     }
 
@@ -325,7 +329,10 @@ impl SharedTier {
     }
 
     /// Leases tokens of the call budget, and lends this replica's share of it. One at a time.
-    pub async fn lease_tokens(&self, request: TokenRequest) -> Result<TokenLease, Unavailable> {
+    pub async fn lease_tokens(
+        &self,
+        request: TokenLeaseRequest,
+    ) -> Result<TokenLease, Unavailable> {
         self.inner.lease_tokens(request).await
     }
 
@@ -351,7 +358,7 @@ impl SharedTier {
     }
 
     /// The state, for operators.
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> TierStatus {
         self.inner.status()
     }
 

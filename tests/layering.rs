@@ -2,9 +2,13 @@
 //!
 //! Each import between two rows of the table must be an arrow of the table, each arrow must be used, and the children of
 //! a module must not import each other in a cycle. A child may import items defined in its parent.
+//!
+//! And no two public types share a name ([`names`]).
 
 #[path = "layering/cycles.rs"]
 mod cycles;
+#[path = "layering/names.rs"]
+mod names;
 #[path = "layering/refusals.rs"]
 mod refusals;
 #[path = "layering/source.rs"]

@@ -23,7 +23,7 @@ use engage_bff::{
     clock::Clock,
     shared_tier::{
         protocol::BackendError,
-        redis::link::{Address, Link, LinkConfig, Server, User},
+        redis::link::{Link, LinkConfig, Server, ServerAddress, User},
     },
 };
 use redis::{Cmd, FromRedisValue, Script, cmd, from_redis_value};
@@ -41,8 +41,8 @@ fn local(port: u16) -> LinkConfig {
     }
 }
 
-fn address(port: u16) -> Address {
-    Address {
+fn address(port: u16) -> ServerAddress {
+    ServerAddress {
         host: "127.0.0.1".to_owned(),
         port,
     }

@@ -28,7 +28,7 @@ pub(super) trait TokenSource {
     /// Leases tokens.
     fn lease(
         &self,
-        request: shared_tier::TokenRequest,
+        request: shared_tier::TokenLeaseRequest,
     ) -> impl Future<Output = Result<TokenLease, Unavailable>> + Send;
 
     /// Pauses the budget for all replicas.
@@ -36,7 +36,10 @@ pub(super) trait TokenSource {
 }
 
 impl TokenSource for SharedTier {
-    async fn lease(&self, request: shared_tier::TokenRequest) -> Result<TokenLease, Unavailable> {
+    async fn lease(
+        &self,
+        request: shared_tier::TokenLeaseRequest,
+    ) -> Result<TokenLease, Unavailable> {
         self.lease_tokens(request).await
     }
 
@@ -68,8 +71,8 @@ pub(super) async fn leave(admission: &Admission, tier: &impl TokenSource) {
     }
 }
 
-fn to_tier(request: TokenRequest) -> shared_tier::TokenRequest {
-    shared_tier::TokenRequest {
+fn to_tier(request: TokenRequest) -> shared_tier::TokenLeaseRequest {
+    shared_tier::TokenLeaseRequest {
         wanted: request.wanted,
         held: request.held,
         returned: request.returned,

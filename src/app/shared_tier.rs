@@ -15,7 +15,7 @@ use crate::{
         protocol::{Backend, BudgetName},
         redis::{
             RedisBackend,
-            link::{Address, Link, LinkConfig, Server, Tls, User},
+            link::{Link, LinkConfig, Server, ServerAddress, Tls, User},
         },
     },
 };
@@ -63,7 +63,7 @@ pub(super) fn link(config: &Config) -> Result<Option<LinkConfig>, anyhow::Error>
 
 /// The connections to what this URL names, without TLS.
 pub fn link_to(url: &RedisUrl) -> LinkConfig {
-    let address = |(host, port): &(String, u16)| Address {
+    let address = |(host, port): &(String, u16)| ServerAddress {
         host: host.clone(),
         port: *port,
     };

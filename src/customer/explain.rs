@@ -22,12 +22,12 @@ pub struct Explanation {
     /// What is cached of the contact that it is or leads to, and of those whose profile has it.
     pub contacts: Vec<ContactView>,
     /// The calls that failed and are in back-off.
-    pub failures: Vec<FailedCall>,
+    pub failures: Vec<CallInBackOff>,
 }
 
 /// A call that failed and is in back-off.
 #[derive(Clone, Debug)]
-pub struct FailedCall {
+pub struct CallInBackOff {
     /// Which call.
     pub call: &'static str,
     /// The contact, where it is known.
@@ -69,7 +69,7 @@ impl CustomerService {
             .contacts_where(|_, cached| cached.is_some_and(matches))
     }
 
-    fn failures(&self, key: &LookupKey, ids: &[ContactId]) -> Vec<FailedCall> {
+    fn failures(&self, key: &LookupKey, ids: &[ContactId]) -> Vec<CallInBackOff> {
         let now = self.inner.clock.tick();
         let by_key = [
             (None, CallKey::OverviewBy(key.clone())),
@@ -86,7 +86,7 @@ impl CustomerService {
         });
         let failed = |(contact, call): (Option<ContactId>, CallKey)| {
             let (why, left) = self.inner.tiers.memory.failure(&call, now)?;
-            Some(FailedCall {
+            Some(CallInBackOff {
                 call: call.as_str(),
                 contact,
                 why,

@@ -8,7 +8,7 @@ use super::CustomerService;
 use crate::{
     domain::{ContactId, Lookup, PartMap},
     shared_tier::{
-        SharedAliasView, SharedTier, SharedValueView, SharedView, Status, Unavailable, Wanted,
+        SharedAliasView, SharedTier, SharedValueView, SharedView, TierStatus, Unavailable, Wanted,
     },
 };
 
@@ -19,7 +19,7 @@ const MOST_CONTACTS: usize = 8;
 #[derive(Clone, Copy, Debug)]
 pub struct SharedTierStatus {
     /// What the tier knows.
-    pub tier: Status,
+    pub tier: TierStatus,
     /// Whether lifetimes in memory are short, because other replicas may have announced what was not heard here.
     pub memory_is_distrusted: bool,
 }

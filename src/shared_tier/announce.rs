@@ -1,7 +1,7 @@
 //! Writes invalidations for all replicas.
 
 use super::{
-    Announced, Announcement, Inner, NotShared, Scope,
+    Announced, Announcement, Inner, InvalidationScope, NotShared,
     fault::Fault,
     guard::{Condition, Link},
     metrics::Operation,
@@ -57,7 +57,7 @@ impl Inner {
         until: Tick,
     ) -> Result<Announced, Fault> {
         match announcement.scope {
-            Scope::Contacts {
+            InvalidationScope::Contacts {
                 contacts,
                 aliases,
                 negatives,
@@ -67,7 +67,7 @@ impl Inner {
                 self.invalidate(link, announcement, contacts, aliases, negatives, until)
                     .await
             }
-            Scope::Everything => self.advance(link, announcement, until).await,
+            InvalidationScope::Everything => self.advance(link, announcement, until).await,
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Inner, TokenLease, TokenRequest, Unavailable,
+    Inner, TokenLease, TokenLeaseRequest, Unavailable,
     metrics::Operation,
     protocol::{BudgetName, TOKEN_LEASE, TokenCommand},
 };
@@ -59,7 +59,7 @@ impl Inner {
     /// See [`SharedTier::lease_tokens`](super::SharedTier::lease_tokens).
     pub(super) async fn lease_tokens(
         &self,
-        request: TokenRequest,
+        request: TokenLeaseRequest,
     ) -> Result<TokenLease, Unavailable> {
         let link = self.guard.link(Operation::LeaseTokens)?;
         // Never later than the server shows at that moment: for it the loan ends when it ends for this replica, or sooner.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Found, Inner, Need, SharedAlias, SharedData, SharedLease, SharedNegative, Unavailable, Wanted,
+    Inner, Need, SharedAlias, SharedData, SharedFetch, SharedLease, SharedNegative, Unavailable,
+    Wanted,
     epoch::Epoch,
     guard::Link,
     metrics::Operation,
@@ -66,7 +67,7 @@ impl Inner {
         &self,
         start: FetchStart,
         need: Need<'_>,
-    ) -> Result<Found, Unavailable> {
+    ) -> Result<SharedFetch, Unavailable> {
         let link = self.guard.link(Operation::Fetch)?;
         let until = self.deadline();
         let subject = subject(&link.epoch, need.wanted);
@@ -76,16 +77,16 @@ impl Inner {
             FetchOutcome::Leased(_) => Ok(self.leased(&link, &command, &reply)),
             FetchOutcome::Busy(_) => {
                 self.metrics.ended(Operation::Fetch, "busy");
-                Ok(Found::Busy)
+                Ok(SharedFetch::Busy)
             }
             FetchOutcome::Served => match self.read(&link.epoch, start, &need, &reply) {
                 Some(Read::Data(data)) => {
                     self.metrics.ended(Operation::Fetch, "hit");
-                    Ok(Found::Data(data))
+                    Ok(SharedFetch::Data(data))
                 }
                 Some(Read::Negative(negative)) => {
                     self.metrics.ended(Operation::Fetch, "negative");
-                    Ok(Found::Negative(negative))
+                    Ok(SharedFetch::Negative(negative))
                 }
                 None => {
                     self.metrics.ended(Operation::Fetch, "unreadable");
@@ -101,7 +102,7 @@ impl Inner {
         link: &Link,
         until: Tick,
         command: FetchCommand,
-    ) -> Result<Found, Unavailable> {
+    ) -> Result<SharedFetch, Unavailable> {
         let command = FetchCommand {
             max_age: PartMap::default(),
             max_alias_age: Duration::ZERO,
@@ -143,12 +144,12 @@ impl Inner {
         }
     }
 
-    fn leased(&self, link: &Link, command: &FetchCommand, reply: &FetchReply) -> Found {
+    fn leased(&self, link: &Link, command: &FetchCommand, reply: &FetchReply) -> SharedFetch {
         let FetchOutcome::Leased(grant) = reply.outcome else {
-            return Found::Busy;
+            return SharedFetch::Busy;
         };
         self.metrics.ended(Operation::Fetch, "leased");
-        Found::Leased(SharedLease {
+        SharedFetch::Leased(SharedLease {
             epoch: link.epoch.id,
             subject: command.subject,
             token: command.lease.token,

@@ -44,7 +44,7 @@ pub struct Need<'a> {
 
 /// What the tier has for a flight.
 #[derive(Debug)]
-pub enum Found {
+pub enum SharedFetch {
     /// What another replica fetched: everything that the flight needs, but for
     /// [`SharedData::left_to_entities`].
     Data(Box<SharedData>),

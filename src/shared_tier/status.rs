@@ -11,7 +11,7 @@ use crate::metrics::catalogue::shared_tier::{
 
 /// The state of the tier.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Status {
+pub struct TierStatus {
     /// `connected`, `changing epoch`, `catching up`, or why it is unavailable: `connecting`, `timeout`, `unreachable`,
     /// `wrong key`, …
     pub state: &'static str,
@@ -34,10 +34,10 @@ pub struct Status {
 }
 
 impl Inner {
-    pub(super) fn status(&self) -> Status {
+    pub(super) fn status(&self) -> TierStatus {
         let now = self.clock.tick();
         let guard = self.guard.status();
-        Status {
+        TierStatus {
             state: guard.state,
             is_available: guard.is_usable,
             since: now.since(guard.since),

@@ -62,8 +62,7 @@ pub(crate) struct Tree {
 impl Tree {
     /// Reads every source file under a directory.
     pub(crate) fn read(directory: &FilePath) -> Self {
-        let mut files = Vec::new();
-        read_files(directory, directory, &mut files);
+        let files = files_under(directory);
         let files: Vec<_> = files
             .iter()
             .map(|(path, text)| (&**path, &**text))
@@ -92,6 +91,13 @@ impl Tree {
         let modules = names.sources.into_keys().collect();
         Self { modules, imports }
     }
+}
+
+/// The path below the directory, and the text, of every source file under it.
+pub(crate) fn files_under(directory: &FilePath) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    read_files(directory, directory, &mut files);
+    files
 }
 
 fn read_files(root: &FilePath, directory: &FilePath, files: &mut Vec<(String, String)>) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engage_bff::shared_tier::{
     protocol::BackendError,
-    redis::link::{Address, ConnectFailure, Link, LinkConfig, Server, User},
+    redis::link::{ConnectFailure, Link, LinkConfig, Server, ServerAddress, User},
 };
 use tokio::time::timeout;
 
@@ -184,7 +184,7 @@ async fn replicas_are_refused() {
 #[tokio::test]
 async fn host_without_an_address_is_reported() {
     let config = LinkConfig {
-        server: Server::At(Address {
+        server: Server::At(ServerAddress {
             host: "no-such-host.invalid".to_owned(),
             port: 6379,
         }),

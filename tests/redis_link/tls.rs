@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engage_bff::shared_tier::redis::link::{
-    Address, ConnectFailure, Link, LinkConfig, Server, Tls,
+    ConnectFailure, Link, LinkConfig, Server, ServerAddress, Tls,
 };
 
 use tokio::time::timeout;
@@ -66,7 +66,7 @@ async fn names_are_verified_as_addresses_are() {
     let server = start(&authority.options("localhost", false));
     let tls = trusting(Some(authority.pem()), None);
     let config = LinkConfig {
-        server: Server::At(Address {
+        server: Server::At(ServerAddress {
             host: "localhost".to_owned(),
             port: server.port(),
         }),

@@ -15,7 +15,7 @@ use engage_bff::{
     clock::{Clock, ManualClock},
     config::{self, ClientConfig, ClientView, Config, Scope},
     domain::{Digester, IdentifierKind, PartMap},
-    shared_tier::{Announcement, Scope as Covered, Settings, SharedTier, budget_name},
+    shared_tier::{Announcement, InvalidationScope, Settings, SharedTier, budget_name},
     telemetry,
 };
 use engage_simulator::{DEFAULT_WEBHOOK_SECRET, Simulator, SimulatorClock, sign};
@@ -190,7 +190,7 @@ impl World {
         let running = tokio::spawn(async move { running.run(|_| std::future::ready(())).await });
         self.settle().await;
         let announcement = Announcement {
-            scope: Covered::Contacts {
+            scope: InvalidationScope::Contacts {
                 contacts: &[],
                 aliases: &[],
                 negatives: false,

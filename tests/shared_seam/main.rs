@@ -15,7 +15,7 @@ use engage_bff::{
     customer::{CacheStatus, Error, Found},
     domain::{Lookup, Part, PartSet},
     engage,
-    shared_tier::Scope,
+    shared_tier::InvalidationScope,
 };
 use engage_simulator::Endpoint;
 
@@ -245,7 +245,7 @@ async fn end_of_the_epoch_overtakes_every_answer_in_flight() {
     let hold = world.engage.hold(Endpoint::Overview);
     let request = a.spawn_get(ALVA);
     world.engage.wait_for_calls(Endpoint::Overview, 1).await;
-    b.announce(Scope::Everything).await;
+    b.announce(InvalidationScope::Everything).await;
     drop(hold);
     request.await.expect("no panic").expect("an answer");
     world.settle(&[]).await;

@@ -17,7 +17,8 @@ use engage_bff::{
     },
     engage::{Admission, CallLimits, EngageClient, Reader, overview_parts},
     shared_tier::{
-        Announced, Announcement, Scope, Settings, SharedTier, budget_name, protocol::Backend,
+        Announced, Announcement, InvalidationScope, Settings, SharedTier, budget_name,
+        protocol::Backend,
     },
 };
 use engage_simulator::{Simulator, SimulatorClock};
@@ -256,7 +257,7 @@ impl Replica {
     /// Announces to other replicas that the contact is gone; this replica's memory does not know of it.
     pub(crate) async fn announce_purge(&self, id: &str) {
         let contacts = [(contact_id(id), PartSet::ALL, true)];
-        self.announce(Scope::Contacts {
+        self.announce(InvalidationScope::Contacts {
             contacts: &contacts,
             aliases: &[],
             negatives: false,
@@ -264,7 +265,7 @@ impl Replica {
         .await;
     }
 
-    pub(crate) async fn announce(&self, scope: Scope<'_>) {
+    pub(crate) async fn announce(&self, scope: InvalidationScope<'_>) {
         let announcement = Announcement {
             scope,
             message: None,

@@ -19,7 +19,7 @@ use engage_bff::{
         },
         redis::{
             RedisBackend,
-            link::{Address, Link, LinkConfig, Server, User},
+            link::{Link, LinkConfig, Server, ServerAddress, User},
         },
     },
 };
@@ -67,7 +67,7 @@ pub(crate) fn backend_as(server: &RedisServer, name: &str, password: &str) -> Re
 }
 
 fn backend_of(server: &RedisServer, user: User) -> RedisBackend {
-    let address = Address {
+    let address = ServerAddress {
         host: "127.0.0.1".to_owned(),
         port: server.port(),
     };

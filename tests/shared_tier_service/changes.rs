@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use engage_bff::{
     domain::PartSet,
-    shared_tier::{Announced, Announcement, Found, Overtaken, Scope, StreamEvent, Wanted},
+    shared_tier::{
+        Announced, Announcement, InvalidationScope, Overtaken, SharedFetch, StreamEvent, Wanted,
+    },
 };
 
 use crate::{
@@ -33,7 +35,7 @@ async fn message_that_was_announced_before_is_repeated() {
     let (one, two) = (bench.replica().await, bench.replica().await);
     for (replica, expected) in [(&one, Announced::Written), (&two, Announced::Repeated)] {
         let announcement = Announcement {
-            scope: Scope::Contacts {
+            scope: InvalidationScope::Contacts {
                 contacts: &[(contact(1), PartSet::INVALIDATABLE, false)],
                 aliases: &[],
                 negatives: true,
@@ -52,7 +54,7 @@ async fn purge_of_everything_leads_all_replicas_to_the_next_epoch() {
     let lease = two.lease(Wanted::Contact(contact(2))).await;
     one.fill(contact(1)).await;
     assert_eq!(
-        one.announce(Scope::Everything, b"all").await,
+        one.announce(InvalidationScope::Everything, b"all").await,
         Ok(Announced::Written)
     );
     assert!(one.tier.is_available());
@@ -63,7 +65,7 @@ async fn purge_of_everything_leads_all_replicas_to_the_next_epoch() {
     for replica in [&one, &two] {
         let found = replica.fetch(Wanted::Contact(contact(1))).await;
         assert!(
-            matches!(found, Ok(Found::Leased(_) | Found::Busy)),
+            matches!(found, Ok(SharedFetch::Leased(_) | SharedFetch::Busy)),
             "{found:?}"
         );
     }
@@ -87,10 +89,10 @@ async fn two_quick_purges_of_everything_are_followed_in_order() {
     let (mut one, mut two) = (bench.replica().await, bench.replica().await);
     let mut three = bench.replica().await;
     // Without a pause, so that nothing was read in between: `two` finds itself in an epoch that has ended.
-    one.announce(Scope::Everything, b"first")
+    one.announce(InvalidationScope::Everything, b"first")
         .await
         .expect("shared");
-    two.announce(Scope::Everything, b"second")
+    two.announce(InvalidationScope::Everything, b"second")
         .await
         .expect("shared");
     settle().await;
@@ -111,10 +113,10 @@ async fn replica_that_was_away_follows_through_ended_epochs_without_a_gap() {
     two.wire().cut(true);
     settle().await;
     one.purge_contact(contact(1)).await.expect("shared");
-    one.announce(Scope::Everything, b"first")
+    one.announce(InvalidationScope::Everything, b"first")
         .await
         .expect("shared");
-    one.announce(Scope::Everything, b"second")
+    one.announce(InvalidationScope::Everything, b"second")
         .await
         .expect("shared");
     assert!(!two.tier.is_available());
@@ -129,7 +131,7 @@ async fn replica_that_was_away_follows_through_ended_epochs_without_a_gap() {
 async fn operation_in_an_ended_epoch_is_a_miss_until_the_next_is_opened() {
     let bench = Bench::new();
     let (one, two) = (bench.replica().await, bench.replica().await);
-    one.announce(Scope::Everything, b"all")
+    one.announce(InvalidationScope::Everything, b"all")
         .await
         .expect("shared");
     let lease = two.fetch(Wanted::Contact(contact(1))).await;

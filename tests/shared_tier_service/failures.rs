@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use engage_bff::shared_tier::{
-    Announced, Found, NotShared, Scope, Unavailable, Wanted, protocol::BackendError,
+    Announced, InvalidationScope, NotShared, SharedFetch, Unavailable, Wanted,
+    protocol::BackendError,
 };
 
 use crate::{
@@ -54,7 +55,7 @@ async fn each_failure_is_a_miss_and_the_next_costs_nothing() {
         // The background task connects anew.
         bench.pass(Duration::from_millis(500)).await;
         assert!(
-            matches!(one.fetch(wanted).await, Ok(Found::Leased(_))),
+            matches!(one.fetch(wanted).await, Ok(SharedFetch::Leased(_))),
             "{error:?}"
         );
         assert_eq!(one.tier.status().gaps, 0);
@@ -163,13 +164,13 @@ async fn secret_is_wrapped_anew_by_the_first_key() {
     settle().await;
     assert!(matches!(
         two.fetch(Wanted::Contact(contact(1))).await,
-        Ok(Found::Data(_))
+        Ok(SharedFetch::Data(_))
     ));
     let three = bench.replica_with_keys(&[2]);
     settle().await;
     assert!(matches!(
         three.fetch(Wanted::Contact(contact(1))).await,
-        Ok(Found::Data(_))
+        Ok(SharedFetch::Data(_))
     ));
     let old = bench.replica_with_keys(&[1]);
     settle().await;
@@ -183,13 +184,13 @@ async fn lost_reply_to_an_announcement_is_not_shared() {
     for (operation, scope) in [
         (
             Operation::Invalidate,
-            Scope::Contacts {
+            InvalidationScope::Contacts {
                 contacts: &[],
                 aliases: &[],
                 negatives: true,
             },
         ),
-        (Operation::Advance, Scope::Everything),
+        (Operation::Advance, InvalidationScope::Everything),
     ] {
         bench.server.fault_next(operation, Fault::LostReply);
         assert_eq!(one.announce(scope, b"lost").await, Err(NotShared));

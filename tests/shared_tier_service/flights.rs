@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use engage_bff::{
     cache::{freshness::FetchSource, parts::Origins as _},
-    shared_tier::{AliasFill, Found, NegativeReason, Overtaken, SharedData, SharedFill, Wanted},
+    shared_tier::{
+        AliasFill, NegativeReason, Overtaken, SharedData, SharedFetch, SharedFill, Wanted,
+    },
 };
 
 use crate::{
@@ -14,7 +16,7 @@ use crate::{
 
 async fn data(replica: &Replica, wanted: Wanted<'_>) -> SharedData {
     match replica.fetch(wanted).await {
-        Ok(Found::Data(data)) => *data,
+        Ok(SharedFetch::Data(data)) => *data,
         other => panic!("no data: {other:?}"),
     }
 }
@@ -50,12 +52,12 @@ async fn second_replica_waits_for_the_lease_of_the_first() {
     let lease = one.lease(Wanted::Contact(id)).await;
     assert!(matches!(
         two.fetch(Wanted::Contact(id)).await,
-        Ok(Found::Busy)
+        Ok(SharedFetch::Busy)
     ));
     one.tier.release(lease).await;
     assert!(matches!(
         two.fetch(Wanted::Contact(id)).await,
-        Ok(Found::Leased(_))
+        Ok(SharedFetch::Leased(_))
     ));
 }
 
@@ -70,7 +72,7 @@ async fn request_for_fresh_data_gets_a_lease_at_once() {
         let mut need = need(Wanted::Contact(id));
         need.max_age = Duration::ZERO;
         let found = two.tier.fetch(two.start(), need).await;
-        assert!(matches!(found, Ok(Found::Leased(_))), "{found:?}");
+        assert!(matches!(found, Ok(SharedFetch::Leased(_))), "{found:?}");
     }
 }
 
@@ -84,7 +86,7 @@ async fn data_no_younger_than_in_memory_is_not_taken() {
         let mut need = need(Wanted::Contact(contact(1)));
         need.cached[engage_bff::domain::Part::Points] = Some(Duration::from_secs(cached));
         let found = two.tier.fetch(two.start(), need).await.expect("available");
-        assert_eq!(matches!(found, Found::Data(_)), is_taken, "{found:?}");
+        assert_eq!(matches!(found, SharedFetch::Data(_)), is_taken, "{found:?}");
     }
 }
 
@@ -131,7 +133,7 @@ async fn unknown_identifier_is_known_as_such_to_another_replica() {
     };
     one.tier.store(lease, start, fill).await;
     match two.fetch(Wanted::Alias(&lookup)).await {
-        Ok(Found::Negative(negative)) => {
+        Ok(SharedFetch::Negative(negative)) => {
             assert_eq!(negative.why, NegativeReason::NotFound);
             assert_eq!(negative.requested_at, start.now.tick);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engage_bff::shared_tier::{Found, Scope, StreamEvent, Wanted};
+use engage_bff::shared_tier::{InvalidationScope, SharedFetch, StreamEvent, Wanted};
 
 use crate::{
     replica::{Bench, settle},
@@ -79,7 +79,10 @@ async fn flush_restart_and_failover_are_gaps_within_a_second() {
             assert!(replica.tier.is_available(), "{what}");
         }
         let found = two.fetch(Wanted::Contact(contact(1))).await;
-        assert!(matches!(found, Ok(Found::Leased(_))), "{what}: {found:?}");
+        assert!(
+            matches!(found, Ok(SharedFetch::Leased(_))),
+            "{what}: {found:?}"
+        );
         one.purge_contact(contact(1)).await.expect("shared");
         settle().await;
         assert_eq!(two.events(), [StreamEvent::Apply(b"purge".to_vec())]);
@@ -141,9 +144,9 @@ async fn acknowledged_invalidation_was_applied_at_every_moment_of_catching_up() 
     let (one, mut two) = (bench.replica().await, bench.replica().await);
     for round in 0..20_u8 {
         let scope = if round % 5 == 4 {
-            Scope::Everything
+            InvalidationScope::Everything
         } else {
-            Scope::Contacts {
+            InvalidationScope::Contacts {
                 contacts: &[],
                 aliases: &[],
                 negatives: false,

@@ -8,8 +8,9 @@ use engage_bff::{
     domain::{ContactId, PartSet},
     metrics::{Registry, Source as _},
     shared_tier::{
-        AliasFill, Announced, Announcement, Found, NotShared, Overtaken, Scope, SharedFill,
-        SharedLease, SharedTier, StreamEvent, TokenRequest, Unavailable, Wanted, protocol::Backend,
+        AliasFill, Announced, Announcement, InvalidationScope, NotShared, Overtaken, SharedFetch,
+        SharedFill, SharedLease, SharedTier, StreamEvent, TokenLeaseRequest, Unavailable, Wanted,
+        protocol::Backend,
     },
 };
 use jiff::Timestamp;
@@ -138,8 +139,8 @@ impl Replica {
     }
 
     /// Wants tokens, and lends its share for a second.
-    pub(crate) fn token_request(&self, wanted: u32) -> TokenRequest {
-        TokenRequest {
+    pub(crate) fn token_request(&self, wanted: u32) -> TokenLeaseRequest {
+        TokenLeaseRequest {
             wanted,
             held: 0,
             returned: 0,
@@ -148,14 +149,14 @@ impl Replica {
         }
     }
 
-    pub(crate) async fn fetch(&self, wanted: Wanted<'_>) -> Result<Found, Unavailable> {
+    pub(crate) async fn fetch(&self, wanted: Wanted<'_>) -> Result<SharedFetch, Unavailable> {
         self.tier.fetch(self.start(), need(wanted)).await
     }
 
     /// Fetches, and expects the lease.
     pub(crate) async fn lease(&self, wanted: Wanted<'_>) -> SharedLease {
         match self.fetch(wanted).await {
-            Ok(Found::Leased(lease)) => lease,
+            Ok(SharedFetch::Leased(lease)) => lease,
             other => panic!("no lease: {other:?}"),
         }
     }
@@ -185,7 +186,7 @@ impl Replica {
 
     pub(crate) async fn announce(
         &self,
-        scope: Scope<'_>,
+        scope: InvalidationScope<'_>,
         payload: &[u8],
     ) -> Result<Announced, NotShared> {
         let announcement = Announcement {
@@ -197,7 +198,7 @@ impl Replica {
     }
 
     pub(crate) async fn purge_contact(&self, id: ContactId) -> Result<Announced, NotShared> {
-        let scope = Scope::Contacts {
+        let scope = InvalidationScope::Contacts {
             contacts: &[(id, PartSet::ALL, true)],
             aliases: &[],
             negatives: false,

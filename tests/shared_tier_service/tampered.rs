@@ -9,7 +9,7 @@ use bytes::Bytes;
 use engage_bff::{
     domain::Part,
     shared_tier::{
-        AliasFill, Found, SharedLease, Wanted,
+        AliasFill, SharedFetch, SharedLease, Wanted,
         protocol::{
             AdvanceCommand, Backend, BeatCommand, BeatReply, BudgetName, EpochId, EpochOffer,
             FetchCommand, FetchReply, InvalidateCommand, InvalidateReply, OpenEpoch, PeekReply,
@@ -162,7 +162,7 @@ async fn changed_value_is_a_miss_and_is_replaced() {
         bench.pass(Duration::from_secs(1)).await;
         other.store(lease, contact(1), None).await;
         let found = one.fetch(Wanted::Contact(contact(1))).await;
-        assert!(matches!(found, Ok(Found::Data(_))), "{found:?}");
+        assert!(matches!(found, Ok(SharedFetch::Data(_))), "{found:?}");
     }
 }
 
@@ -195,7 +195,7 @@ async fn unreadable_part_that_is_not_needed_is_left_out() {
     let mut need = need(Wanted::Contact(contact(1)));
     need.needed = Part::Audiences.into();
     match other.tier.fetch(other.start(), need).await {
-        Ok(Found::Data(data)) => {
+        Ok(SharedFetch::Data(data)) => {
             assert!(data.parts.audiences.is_some() && data.parts.points.is_none());
         }
         found => panic!("no data: {found:?}"),
@@ -217,7 +217,7 @@ async fn value_of_another_contact_is_refused() {
     })
     .await;
     let found = other.fetch(Wanted::Contact(contact(1))).await;
-    assert!(matches!(found, Ok(Found::Data(_))));
+    assert!(matches!(found, Ok(SharedFetch::Data(_))));
     leased(&other, Wanted::Contact(contact(2))).await;
     assert!(unreadable(&other, "seal") > 0.5);
 }
@@ -234,7 +234,7 @@ async fn alias_with_another_contacts_name_is_a_mismatch() {
     .await;
     let (alva, bo) = (email("alva@example.com"), email("bo@example.com"));
     let found = other.fetch(Wanted::Alias(&alva)).await;
-    assert!(matches!(found, Ok(Found::Data(_))));
+    assert!(matches!(found, Ok(SharedFetch::Data(_))));
     leased(&other, Wanted::Alias(&bo)).await;
     assert!(unreadable(&other, "mismatch") > 0.5);
 }

@@ -15,11 +15,14 @@ use crate::{
 struct Tier {
     clock: Clock,
     works: Arc<Mutex<bool>>,
-    requests: Arc<Mutex<Vec<shared_tier::TokenRequest>>>,
+    requests: Arc<Mutex<Vec<shared_tier::TokenLeaseRequest>>>,
 }
 
 impl TokenSource for Tier {
-    async fn lease(&self, request: shared_tier::TokenRequest) -> Result<TokenLease, Unavailable> {
+    async fn lease(
+        &self,
+        request: shared_tier::TokenLeaseRequest,
+    ) -> Result<TokenLease, Unavailable> {
         self.requests.lock().expect("lock").push(request);
         let now = self.clock.tick();
         let works = *self.works.lock().expect("lock");
@@ -72,7 +75,7 @@ impl Bench {
         }
     }
 
-    fn requests(&self) -> Vec<shared_tier::TokenRequest> {
+    fn requests(&self) -> Vec<shared_tier::TokenLeaseRequest> {
         self.tier.requests.lock().expect("lock").clone()
     }
 

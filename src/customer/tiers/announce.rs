@@ -19,7 +19,7 @@ use crate::{
     cache::feed::Delivery,
     clock::Tick,
     domain::{ContactId, Lookup, PartSet},
-    shared_tier::{Announced, Announcement, NotShared, Scope, SharedTier},
+    shared_tier::{Announced, Announcement, InvalidationScope, NotShared, SharedTier},
 };
 
 /// What is owed is announced in batches of this size: the server does nothing else while it writes one.
@@ -250,9 +250,9 @@ async fn announce(
     let negatives = |invalidation| matches!(invalidation, &Invalidation::Negatives);
     let scope = if is_wide {
         // Of contacts that it does not name.
-        Scope::Everything
+        InvalidationScope::Everything
     } else {
-        Scope::Contacts {
+        InvalidationScope::Contacts {
             contacts: &contacts,
             aliases: &aliases,
             negatives: batch.iter().any(negatives),

@@ -15,8 +15,8 @@ use crate::{
     domain::{ContactId, Demand, Identifier, Lookup, Match, Matches, Part, PartMap, PartSet},
     engage::Error,
     shared_tier::{
-        Found, Need, NegativeReason, Overtaken, SharedAlias, SharedData, SharedFill, SharedLease,
-        SharedNegative, Wanted,
+        Need, NegativeReason, Overtaken, SharedAlias, SharedData, SharedFetch, SharedFill,
+        SharedLease, SharedNegative, Wanted,
     },
 };
 
@@ -80,14 +80,16 @@ impl Tiers {
             let need = self.need(target, overview_parts, asked, start.now.tick);
             let found = match tier.fetch(start, need).await {
                 Err(_) => return Look::Unavailable,
-                Ok(Found::Leased(lease)) if self.memory.is_on() => return Look::Leased(lease),
-                Ok(Found::Leased(lease)) => {
+                Ok(SharedFetch::Leased(lease)) if self.memory.is_on() => {
+                    return Look::Leased(lease);
+                }
+                Ok(SharedFetch::Leased(lease)) => {
                     tier.release(lease).await;
                     return Look::Unavailable;
                 }
                 // What was not asked for.
                 Ok(_) if wants_lease => return Look::Unavailable,
-                Ok(Found::Busy) => {
+                Ok(SharedFetch::Busy) => {
                     let wait = Duration::from_millis(fastrand::u64(LOOK_AGAIN));
                     tokio::select! {
                         biased;
@@ -96,8 +98,8 @@ impl Tiers {
                     }
                     continue;
                 }
-                Ok(Found::Data(data)) => Ok(data),
-                Ok(Found::Negative(negative)) => Err(negative),
+                Ok(SharedFetch::Data(data)) => Ok(data),
+                Ok(SharedFetch::Negative(negative)) => Err(negative),
             };
             // From here on requests for newer data don't join the flight; those that did are in the demand.
             flight.begin(start.sequence, start.now.tick);

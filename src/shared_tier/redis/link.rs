@@ -43,11 +43,11 @@ pub struct LinkConfig {
 #[derive(Clone, Debug)]
 pub enum Server {
     /// At an address.
-    At(Address),
+    At(ServerAddress),
     /// Where the sentinels say.
     Sentinels {
         /// The sentinels.
-        addresses: Vec<Address>,
+        addresses: Vec<ServerAddress>,
         /// The name that they have for the server.
         service: String,
         /// The user at the sentinels.
@@ -57,7 +57,7 @@ pub enum Server {
 
 /// A host name or an IP address (without brackets), and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
+pub struct ServerAddress {
     /// The host.
     pub host: String,
     /// The port.

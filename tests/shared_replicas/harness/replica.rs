@@ -10,7 +10,7 @@ use engage_bff::{
         SharedTier,
         redis::{
             RedisBackend,
-            link::{Address, Link, LinkConfig, Server, User},
+            link::{Link, LinkConfig, Server, ServerAddress, User},
         },
     },
 };
@@ -55,7 +55,7 @@ impl Replica {
     pub(crate) async fn start(config: Config, server: u16) -> Self {
         let way = Proxy::to(server).await;
         let link = Link::new(LinkConfig {
-            server: Server::At(Address {
+            server: Server::At(ServerAddress {
                 host: "127.0.0.1".to_owned(),
                 port: way.port,
             }),

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::{Address, LinkConfig, Tls, User, failure::ConnectFailure};
+use super::{LinkConfig, ServerAddress, Tls, User, failure::ConnectFailure};
 
 /// More addresses of one host than this are not tried.
 const MOST_ADDRESSES: usize = 8;
@@ -58,14 +58,17 @@ impl Connection {
 }
 
 /// Opens both connections to the primary, which is at this address.
-pub(super) async fn pair(address: &Address, config: &LinkConfig) -> Result<Pair, ConnectFailure> {
+pub(super) async fn pair(
+    address: &ServerAddress,
+    config: &LinkConfig,
+) -> Result<Pair, ConnectFailure> {
     let open = |at| pair_at(&address.host, at, config);
     first(addresses(address).await?.into_iter().map(open)).await
 }
 
 /// Opens a connection to whatever answers at this address.
 pub(super) async fn connection(
-    address: &Address,
+    address: &ServerAddress,
     user: &User,
     tls: Option<&Tls>,
 ) -> Result<Connection, ConnectFailure> {
@@ -73,7 +76,7 @@ pub(super) async fn connection(
     first(addresses(address).await?.into_iter().map(open)).await
 }
 
-async fn addresses(address: &Address) -> Result<Vec<SocketAddr>, ConnectFailure> {
+async fn addresses(address: &ServerAddress) -> Result<Vec<SocketAddr>, ConnectFailure> {
     let found = lookup_host((address.host.as_str(), address.port)).await;
     let found = found.map_err(|_| ConnectFailure::UnknownHost)?;
     let addresses: Vec<_> = found.take(MOST_ADDRESSES).collect();

@@ -6,24 +6,24 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use redis::cmd;
 use tokio::time::timeout;
 
-use super::{Address, Tls, User, failure::ConnectFailure, open};
+use super::{ServerAddress, Tls, User, failure::ConnectFailure, open};
 
 /// A sentinel that has not answered by then has no vote. On the real clock, since it is about sockets.
 const PATIENCE: Duration = Duration::from_millis(300);
 
 /// The primary, as most of the sentinels say: one of them may be cut off and not know of a failover yet.
 pub(super) async fn primary(
-    sentinels: &[Address],
+    sentinels: &[ServerAddress],
     service: &str,
     user: &User,
     tls: Option<&Tls>,
-) -> Result<Address, ConnectFailure> {
+) -> Result<ServerAddress, ConnectFailure> {
     let ask = |sentinel| async move {
         let answer = timeout(PATIENCE, ask(sentinel, service, user, tls)).await;
         answer.unwrap_or(Err(ConnectFailure::SilentSentinels))
     };
     let mut answers: FuturesUnordered<_> = sentinels.iter().map(ask).collect();
-    let mut votes: Vec<(Address, usize)> = Vec::new();
+    let mut votes: Vec<(ServerAddress, usize)> = Vec::new();
     let mut failure = ConnectFailure::SilentSentinels;
     while let Some(answer) = answers.next().await {
         match answer {
@@ -47,15 +47,15 @@ pub(super) async fn primary(
 }
 
 async fn ask(
-    sentinel: &Address,
+    sentinel: &ServerAddress,
     service: &str,
     user: &User,
     tls: Option<&Tls>,
-) -> Result<Address, ConnectFailure> {
+) -> Result<ServerAddress, ConnectFailure> {
     let mut connection = open::connection(sentinel, user, tls).await?;
     let mut command = cmd("SENTINEL");
     command.arg("GET-MASTER-ADDR-BY-NAME").arg(service);
     let answer: Option<(String, u16)> = connection.query(&command).await?;
     let (host, port) = answer.ok_or(ConnectFailure::UnknownService)?;
-    Ok(Address { host, port })
+    Ok(ServerAddress { host, port })
 }

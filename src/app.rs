@@ -24,7 +24,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::{
-    assembly::ListenerStates,
+    assembly::Assembly,
     settings::{cors_origins, grace_for_answers},
 };
 pub use self::{
@@ -90,16 +90,18 @@ impl App {
     ) -> Result<Self, anyhow::Error> {
         let shared = backend.map(|backend| shared_tier::shared_tier(config, backend, &clock));
         let shared = shared.transpose()?;
-        let ListenerStates {
+        let assembly = Assembly::build(config, shared.as_ref(), redis, &clock)?;
+        let operations_state = assembly.operations_state(config, shared.as_ref(), &clock);
+        let Assembly {
             state,
-            operations_state,
             requests,
             connections,
             admission,
             reloader,
             tracer,
             exporter,
-        } = assembly::parts(config, shared.as_ref(), redis, &clock)?;
+            ..
+        } = assembly;
         let (listener, operations_listener) = listeners::bind_both(config, &connections).await?;
         let readiness = state.readiness.clone();
         let customers = state.customers.clone();

@@ -25,119 +25,132 @@ use crate::{
         AppState, ConnectionMetrics, Decisions, DeferredWork, Events, OperationsState, Readiness,
         RequestMetrics, WebhookReceiver,
     },
-    metrics::ProcessMetrics,
+    metrics::{ProcessMetrics, Registry},
     shared_tier::{SharedTier, redis::RedisBackend},
     telemetry,
     traces::{Exporter, Tracer},
 };
 
-/// What the two listeners serve, and what both count.
-pub(super) struct ListenerStates {
+/// Everything behind the listeners.
+pub(super) struct Assembly {
+    /// What the data listener serves.
     pub(super) state: AppState,
-    pub(super) operations_state: OperationsState,
+    /// What both listeners count.
     pub(super) requests: Arc<RequestMetrics>,
     pub(super) connections: ConnectionMetrics,
+    calls: Arc<CallMetrics>,
     pub(super) admission: Admission,
     pub(super) reloader: Reloader,
     pub(super) tracer: Tracer,
     pub(super) exporter: Option<Exporter>,
 }
 
-/// Builds everything but the listeners.
-pub(super) fn parts(
-    config: &Config,
-    shared: Option<&SharedTier>,
-    redis: Option<Arc<RedisBackend>>,
-    clock: &Clock,
-) -> Result<ListenerStates, anyhow::Error> {
-    let phone_region = config.phone_region().context("identifiers.phone_region")?;
-    // The first use loads the numbering plans, which takes about 100 ms: done in the background, so that neither the
-    // start nor the first caller waits for it.
-    tokio::task::spawn_blocking(move || Phone::parse("0701740605", phone_region));
-    let time_zone = TimeZone::get(&config.engage.time_zone).context("engage.time_zone")?;
-    let digester = digester(config);
-    let alias_reader = alias_reader(config, phone_region, digester.clone());
-    let identifiers = alias_reader.rules.clone();
-    let traffic = Arc::new(CallMetrics::default());
-    let admission = match &shared {
-        Some(_) => shared_budget::admission(config, Arc::clone(&traffic), clock.clone()),
-        None => Admission::new(upstream_limits(config), Arc::clone(&traffic), clock.clone()),
-    };
-    let (tracer, exporter) = traces::traces(config, clock)?;
-    let (customers, engage_connections) = customer_service(
-        config,
-        alias_reader,
-        time_zone.clone(),
-        admission.clone(),
-        shared.cloned(),
-        tracer.clone(),
-        clock,
-    )?;
-    let credentials = credentials::configured(config, clock)?;
-    let webhooks = Arc::new(webhook_receiver(config));
-    let requests = Arc::new(RequestMetrics::default());
-    let connections = ConnectionMetrics::default();
-    let deferred = Arc::<DeferredWork>::default();
-    let replaceable = Replaceable {
-        credentials: credentials.clone(),
-        connections: engage_connections,
-        shared: shared.cloned(),
-        redis,
-    };
-    let reloader = Reloader::new(config, replaceable, clock);
-    let registry = metrics::registry(&[
-        &requests,
-        &customers,
-        &credentials.to_keep().authenticator,
-        &deferred,
-        &connections,
-        &(!config.webhooks.secrets.is_empty()).then(|| Arc::clone(&webhooks)),
-        &traffic,
-        &metrics::Gauges {
-            admission: admission.clone(),
-            customers: customers.clone(),
-            has_point_names: config.engage.point_names,
-        },
-        &shared.cloned(),
-        &reloader,
-        &telemetry::LogMetrics,
-        &exporter,
-        &ProcessMetrics::new(clock.now().wall.as_second().unsigned_abs()),
-    ]);
-    let state = AppState {
-        customers,
-        credentials: credentials.clone(),
-        rules: Arc::new(lookup_rules(config, identifiers, digester, time_zone)),
-        log_rules: log_rules(config),
-        webhooks,
-        deferred,
-        decisions: Arc::<Decisions>::default(),
-        readiness: Readiness::default(),
-    };
-    let operations_state = OperationsState {
-        readiness: state.readiness.clone(),
-        credentials,
-        upstream: {
-            let admission = admission.clone();
-            Arc::new(move || upstream::status(&admission))
-        },
-        customers: state.customers.clone(),
-        registry: Arc::new(registry),
-        events: Arc::<Events>::default(),
-        decisions: Arc::clone(&state.decisions),
-        rules: Arc::clone(&state.rules),
-        configuration: Arc::new(reloader.clone()),
-    };
-    Ok(ListenerStates {
-        state,
-        operations_state,
-        requests,
-        connections,
-        admission,
-        reloader,
-        tracer,
-        exporter,
-    })
+impl Assembly {
+    /// Builds it over the tier that replicas share, if there is one; `redis` is that tier's backend if a reload may change
+    /// how it connects.
+    pub(super) fn build(
+        config: &Config,
+        shared: Option<&SharedTier>,
+        redis: Option<Arc<RedisBackend>>,
+        clock: &Clock,
+    ) -> Result<Self, anyhow::Error> {
+        let phone_region = config.phone_region().context("identifiers.phone_region")?;
+        // The first use loads the numbering plans, which takes about 100 ms: done in the background, so that neither the
+        // start nor the first caller waits for it.
+        tokio::task::spawn_blocking(move || Phone::parse("0701740605", phone_region));
+        let time_zone = TimeZone::get(&config.engage.time_zone).context("engage.time_zone")?;
+        let digester = digester(config);
+        let alias_reader = alias_reader(config, phone_region, digester.clone());
+        let identifiers = alias_reader.rules.clone();
+        let calls = Arc::<CallMetrics>::default();
+        let admission = match shared {
+            Some(_) => shared_budget::admission(config, Arc::clone(&calls), clock.clone()),
+            None => Admission::new(upstream_limits(config), Arc::clone(&calls), clock.clone()),
+        };
+        let (tracer, exporter) = traces::traces(config, clock)?;
+        let (customers, engage_connections) = customer_service(
+            config,
+            alias_reader,
+            time_zone.clone(),
+            admission.clone(),
+            shared.cloned(),
+            tracer.clone(),
+            clock,
+        )?;
+        let credentials = credentials::configured(config, clock)?;
+        let replaceable = Replaceable {
+            credentials: credentials.clone(),
+            connections: engage_connections,
+            shared: shared.cloned(),
+            redis,
+        };
+        let state = AppState {
+            customers,
+            credentials,
+            rules: Arc::new(lookup_rules(config, identifiers, digester, time_zone)),
+            log_rules: log_rules(config),
+            webhooks: Arc::new(webhook_receiver(config)),
+            deferred: Arc::<DeferredWork>::default(),
+            decisions: Arc::<Decisions>::default(),
+            readiness: Readiness::default(),
+        };
+        Ok(Self {
+            state,
+            requests: Arc::<RequestMetrics>::default(),
+            connections: ConnectionMetrics::default(),
+            calls,
+            admission,
+            reloader: Reloader::new(config, replaceable, clock),
+            tracer,
+            exporter,
+        })
+    }
+
+    /// What the operations listener serves.
+    pub(super) fn operations_state(
+        &self,
+        config: &Config,
+        shared: Option<&SharedTier>,
+        clock: &Clock,
+    ) -> OperationsState {
+        let admission = self.admission.clone();
+        OperationsState {
+            readiness: self.state.readiness.clone(),
+            credentials: self.state.credentials.clone(),
+            upstream: Arc::new(move || upstream::status(&admission)),
+            customers: self.state.customers.clone(),
+            registry: Arc::new(self.registry(config, shared, clock)),
+            events: Arc::<Events>::default(),
+            decisions: Arc::clone(&self.state.decisions),
+            rules: Arc::clone(&self.state.rules),
+            configuration: Arc::new(self.reloader.clone()),
+        }
+    }
+
+    /// The metrics of all of it.
+    fn registry(&self, config: &Config, shared: Option<&SharedTier>, clock: &Clock) -> Registry {
+        let state = &self.state;
+        let receives_webhooks = !config.webhooks.secrets.is_empty();
+        metrics::registry(&[
+            &self.requests,
+            &state.customers,
+            &state.credentials.to_keep().authenticator,
+            &state.deferred,
+            &self.connections,
+            &receives_webhooks.then(|| Arc::clone(&state.webhooks)),
+            &self.calls,
+            &metrics::Gauges {
+                admission: self.admission.clone(),
+                customers: state.customers.clone(),
+                has_point_names: config.engage.point_names,
+            },
+            &shared.cloned(),
+            &self.reloader,
+            &telemetry::LogMetrics,
+            &self.exporter,
+            &ProcessMetrics::new(clock.now().wall.as_second().unsigned_abs()),
+        ])
+    }
 }
 
 /// The customer service with its client of Engage, whose connections a reload may replace.

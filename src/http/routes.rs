@@ -1,30 +1,27 @@
 //! The route table: each method of each path, of both listeners. The routers, the `Allow` field of a 405, the route in
 //! log events, and the checks that precede routing are derived from it.
 
-use axum::{
-    Router,
-    routing::{MethodFilter, MethodRouter, on},
-};
-use http::{Method, Uri};
+mod label;
+mod router;
 
+use axum::routing::{MethodFilter, MethodRouter, on};
+use http::Method;
+
+pub(super) use self::{
+    label::RouteLabel,
+    router::{data_router, operations_router},
+};
 use super::{
-    auth::Caller,
     batch, changed,
-    cors::Cors,
     customer::LookupRoute,
-    error::{ApiError, Code},
-    operations::{self, OperationsState, Operator},
+    operations::{self, OperationsState},
     prefetch, probe,
     state::AppState,
     webhook,
 };
-use crate::{customer::CacheStatus, traces::Responded};
 
 /// The path whose `GET` the fast path answers.
 pub(super) const CUSTOMER: &str = "/customer";
-
-/// The method of preflights.
-const OPTIONS: &str = "OPTIONS";
 
 /// The listener that serves a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -274,153 +271,6 @@ pub(super) fn lookup_route(method: &Method, path: &str) -> Option<LookupRoute> {
 pub(super) fn is_probe(path: &str) -> bool {
     let is_it = |route: &Route| route.access == Access::Probe && route.matches(path);
     ROUTES.iter().any(is_it)
-}
-
-/// The route of a request, for its log event. The method need not be one of the path's.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RouteLabel {
-    known: Option<(&'static str, Access)>,
-    method: &'static str,
-}
-
-impl RouteLabel {
-    /// Of a request whose head can't be read.
-    pub(super) const UNREADABLE: Self = Self {
-        known: None,
-        method: "(other)",
-    };
-
-    pub(super) fn of(listener: ListenerKind, path: &str, method: &Method) -> Self {
-        let route = routes_at(listener, path).next();
-        Self {
-            known: route.map(|route| (route.path, route.access)),
-            method: match *method {
-                Method::GET => "GET",
-                Method::HEAD => "HEAD",
-                Method::POST => "POST",
-                Method::PUT => "PUT",
-                Method::DELETE => "DELETE",
-                Method::OPTIONS => OPTIONS,
-                _ => "(other)",
-            },
-        }
-    }
-
-    /// The path's template.
-    pub(super) fn path(self) -> &'static str {
-        self.known.map_or("(unknown)", |(path, _)| path)
-    }
-
-    pub(super) fn method(self) -> &'static str {
-        self.method
-    }
-
-    /// How a request of this route was answered, for its span.
-    pub(super) fn responded(
-        self,
-        status: u16,
-        code: Option<&'static str>,
-        cache_status: Option<CacheStatus>,
-    ) -> Responded {
-        Responded {
-            method: self.method(),
-            route: self.path(),
-            status,
-            code,
-            cache: cache_status.map(CacheStatus::as_str),
-        }
-    }
-
-    /// Whether the request's sender is not known until its body has been read.
-    pub(super) fn is_signed(self) -> bool {
-        matches!(self.known, Some((_, Access::Signature)))
-    }
-
-    /// Whether it is a preflight, if it was answered with success: no route has this method.
-    pub(super) fn is_preflight(self) -> bool {
-        self.method == OPTIONS
-    }
-
-    /// Whether such requests come periodically, from probes and scrapers.
-    pub(super) fn is_polled(self) -> bool {
-        matches!(self.known, Some((_, Access::Probe | Access::Metrics)))
-    }
-}
-
-/// The data listener's router.
-pub(super) fn data_router(state: AppState, cors: &Cors) -> Router {
-    let mut router = Router::new();
-    for route in &ROUTES {
-        let methods = match route.handler {
-            // Served without the router, which is left with the other methods of the path.
-            Lookup(_) => MethodRouter::new(),
-            Data(handler) => handler(route.filter()),
-            Operations(_) => continue,
-        };
-        router = router.route(route.path, methods);
-    }
-    let router = router
-        .method_not_allowed_fallback(data_method_not_allowed)
-        .fallback(data_path_not_found)
-        .with_state(state);
-    if cors.is_off() {
-        return router;
-    }
-    let served = ROUTES
-        .iter()
-        .filter(|route| route.listener() == ListenerKind::Data);
-    router.layer(cors.layer(methods(served)))
-}
-
-/// The operations listener's router.
-pub(super) fn operations_router(state: OperationsState) -> Router {
-    let mut router = Router::new();
-    for route in &ROUTES {
-        if let Operations(handler) = route.handler {
-            router = router.route(route.path, handler(route.filter()));
-        }
-    }
-    router
-        .method_not_allowed_fallback(operations_method_not_allowed)
-        .fallback(operations_path_not_found)
-        .with_state(state)
-}
-
-/// A 401 without a credential, so that it does not disclose which paths exist.
-async fn data_path_not_found(_caller: Caller) -> ApiError {
-    ApiError::new(Code::NotFound)
-}
-
-async fn data_method_not_allowed(_caller: Caller, uri: Uri) -> ApiError {
-    method_not_allowed(ListenerKind::Data, uri.path())
-}
-
-async fn operations_path_not_found(_operator: Operator) -> ApiError {
-    ApiError::new(Code::NotFound)
-}
-
-async fn operations_method_not_allowed(uri: Uri) -> ApiError {
-    method_not_allowed(ListenerKind::Operations, uri.path())
-}
-
-fn method_not_allowed(listener: ListenerKind, path: &str) -> ApiError {
-    let methods = methods(routes_at(listener, path));
-    let allow = methods.iter().map(Method::as_str).collect::<Vec<_>>();
-    ApiError::new(Code::MethodNotAllowed).allow(allow.join(", "))
-}
-
-/// The methods of the routes, each once, `HEAD` after `GET`.
-fn methods(routes: impl Iterator<Item = &'static Route>) -> Vec<Method> {
-    let mut methods = Vec::new();
-    for route in routes {
-        let head = (route.method == Method::GET).then_some(Method::HEAD);
-        for method in [route.method.clone()].into_iter().chain(head) {
-            if !methods.contains(&method) {
-                methods.push(method);
-            }
-        }
-    }
-    methods
 }
 
 #[cfg(test)]

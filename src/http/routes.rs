@@ -14,7 +14,10 @@ pub(super) use self::{
 use super::{
     batch, changed,
     customer::LookupRoute,
-    operations::{self, OperationsState},
+    operations::{
+        self, OperationsState, cache, console, decisions, events, explain, readiness, reference,
+        reload,
+    },
     prefetch, probe,
     state::AppState,
     webhook,
@@ -68,162 +71,120 @@ enum Handler {
     Operations(fn(MethodFilter) -> MethodRouter<OperationsState>),
 }
 
+use Access::{Caller, Metrics, Operator, Page, Probe, Signature};
 use Handler::{Data, Lookup, Operations};
 
 /// Every route. Any other path is a 404, any other method of one of these a 405. Both need a
 /// credential, except the 405 of the operations listener.
 pub static ROUTES: [Route; 25] = [
-    Route {
-        method: Method::GET,
-        path: CUSTOMER,
-        access: Access::Caller,
-        handler: Lookup(LookupRoute::ByQuery),
-    },
-    Route {
-        method: Method::POST,
-        path: "/customer/batch",
-        access: Access::Caller,
-        handler: Data(|method| on(method, batch::receive)),
-    },
-    Route {
-        method: Method::POST,
-        path: "/customer/changed",
-        access: Access::Caller,
-        handler: Data(|method| on(method, changed::report)),
-    },
-    Route {
-        method: Method::POST,
-        path: "/customer/lookup",
-        access: Access::Caller,
-        handler: Lookup(LookupRoute::ByBody),
-    },
-    Route {
-        method: Method::GET,
-        path: "/customer/me",
-        access: Access::Caller,
-        handler: Lookup(LookupRoute::Own),
-    },
-    Route {
-        method: Method::POST,
-        path: "/customer/prefetch",
-        access: Access::Caller,
-        handler: Data(|method| on(method, prefetch::receive)),
-    },
-    Route {
-        method: Method::GET,
-        path: "/livez",
-        access: Access::Probe,
-        handler: Data(|method| on(method, probe::live)),
-    },
-    Route {
-        method: Method::GET,
-        path: "/readyz",
-        access: Access::Probe,
-        handler: Data(|method| on(method, probe::ready)),
-    },
-    Route {
-        method: Method::POST,
-        path: "/webhooks/engage",
-        access: Access::Signature,
-        handler: Data(|method| on(method, webhook::receive)),
-    },
-    Route {
-        method: Method::GET,
-        path: "/",
-        access: Access::Page,
-        handler: Operations(|method| on(method, operations::console::page)),
-    },
-    Route {
-        method: Method::DELETE,
-        path: "/cache/contacts/{contactId}",
-        access: Access::Operator,
-        handler: Operations(|method| on(method, operations::cache::purge_contact)),
-    },
-    Route {
-        method: Method::GET,
-        path: "/cache/decisions",
-        access: Access::Operator,
-        handler: Operations(|method| on(method, operations::decisions::list)),
-    },
-    Route {
-        method: Method::GET,
-        path: "/cache/enabled",
-        access: Access::Operator,
-        handler: Operations(|method| on(method, operations::cache::is_on)),
-    },
-    Route {
-        method: Method::PUT,
-        path: "/cache/enabled",
-        access: Access::Operator,
-        handler: Operations(|method| on(method, operations::cache::switch)),
-    },
-    Route {
-        method: Method::POST,
-        path: "/cache/explain",
-        access: Access::Operator,
-        handler: Operations(|method| on(method, operations::explain::explain)),
-    },
-    Route {
-        method: Method::POST,
-        path: "/cache/purge",
-        access: Access::Operator,
-        handler: Operations(|method| on(method, operations::cache::purge)),
-    },
-    Route {
-        method: Method::GET,
-        path: "/cache/stats",
-        access: Access::Operator,
-        handler: Operations(|method| on(method, operations::cache::stats)),
-    },
-    Route {
-        method: Method::GET,
-        path: "/console/{file}",
-        access: Access::Page,
-        handler: Operations(|method| on(method, operations::console::file)),
-    },
-    Route {
-        method: Method::GET,
-        path: "/events",
-        access: Access::Operator,
-        handler: Operations(|method| on(method, operations::events::watch)),
-    },
-    Route {
-        method: Method::GET,
-        path: "/docs",
-        access: Access::Operator,
-        handler: Operations(|method| on(method, operations::reference::page)),
-    },
-    Route {
-        method: Method::GET,
-        path: "/livez",
-        access: Access::Probe,
-        handler: Operations(|method| on(method, probe::live)),
-    },
-    Route {
-        method: Method::GET,
-        path: "/metrics",
-        access: Access::Metrics,
-        handler: Operations(|method| on(method, operations::metrics)),
-    },
-    Route {
-        method: Method::GET,
-        path: "/openapi.json",
-        access: Access::Operator,
-        handler: Operations(|method| on(method, operations::reference::document)),
-    },
-    Route {
-        method: Method::GET,
-        path: "/readyz",
-        access: Access::Probe,
-        handler: Operations(|method| on(method, operations::readiness::ready)),
-    },
-    Route {
-        method: Method::POST,
-        path: "/reload",
-        access: Access::Operator,
-        handler: Operations(|method| on(method, operations::reload::reload)),
-    },
+    lookup(Method::GET, CUSTOMER, LookupRoute::ByQuery),
+    data(Method::POST, "/customer/batch", Caller, |method| {
+        on(method, batch::receive)
+    }),
+    data(Method::POST, "/customer/changed", Caller, |method| {
+        on(method, changed::report)
+    }),
+    lookup(Method::POST, "/customer/lookup", LookupRoute::ByBody),
+    lookup(Method::GET, "/customer/me", LookupRoute::Own),
+    data(Method::POST, "/customer/prefetch", Caller, |method| {
+        on(method, prefetch::receive)
+    }),
+    data(Method::GET, "/livez", Probe, |method| {
+        on(method, probe::live)
+    }),
+    data(Method::GET, "/readyz", Probe, |method| {
+        on(method, probe::ready)
+    }),
+    data(Method::POST, "/webhooks/engage", Signature, |method| {
+        on(method, webhook::receive)
+    }),
+    operations(Method::GET, "/", Page, |method| on(method, console::page)),
+    operations(
+        Method::DELETE,
+        "/cache/contacts/{contactId}",
+        Operator,
+        |method| on(method, cache::purge_contact),
+    ),
+    operations(Method::GET, "/cache/decisions", Operator, |method| {
+        on(method, decisions::list)
+    }),
+    operations(Method::GET, "/cache/enabled", Operator, |method| {
+        on(method, cache::is_on)
+    }),
+    operations(Method::PUT, "/cache/enabled", Operator, |method| {
+        on(method, cache::switch)
+    }),
+    operations(Method::POST, "/cache/explain", Operator, |method| {
+        on(method, explain::explain)
+    }),
+    operations(Method::POST, "/cache/purge", Operator, |method| {
+        on(method, cache::purge)
+    }),
+    operations(Method::GET, "/cache/stats", Operator, |method| {
+        on(method, cache::stats)
+    }),
+    operations(Method::GET, "/console/{file}", Page, |method| {
+        on(method, console::file)
+    }),
+    operations(Method::GET, "/events", Operator, |method| {
+        on(method, events::watch)
+    }),
+    operations(Method::GET, "/docs", Operator, |method| {
+        on(method, reference::page)
+    }),
+    operations(Method::GET, "/livez", Probe, |method| {
+        on(method, probe::live)
+    }),
+    operations(Method::GET, "/metrics", Metrics, |method| {
+        on(method, operations::metrics)
+    }),
+    operations(Method::GET, "/openapi.json", Operator, |method| {
+        on(method, reference::document)
+    }),
+    operations(Method::GET, "/readyz", Probe, |method| {
+        on(method, readiness::ready)
+    }),
+    operations(Method::POST, "/reload", Operator, |method| {
+        on(method, reload::reload)
+    }),
 ];
+
+const fn lookup(method: Method, path: &'static str, route: LookupRoute) -> Route {
+    Route {
+        method,
+        path,
+        access: Caller,
+        handler: Lookup(route),
+    }
+}
+
+const fn data(
+    method: Method,
+    path: &'static str,
+    access: Access,
+    handler: fn(MethodFilter) -> MethodRouter<AppState>,
+) -> Route {
+    Route {
+        method,
+        path,
+        access,
+        handler: Data(handler),
+    }
+}
+
+const fn operations(
+    method: Method,
+    path: &'static str,
+    access: Access,
+    handler: fn(MethodFilter) -> MethodRouter<OperationsState>,
+) -> Route {
+    Route {
+        method,
+        path,
+        access,
+        handler: Operations(handler),
+    }
+}
 
 impl Route {
     /// The listener that serves it.

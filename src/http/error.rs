@@ -3,27 +3,23 @@
 //! Engage's response only its error code.
 
 mod code;
+mod from_customer;
 mod missing;
+mod problem;
+mod response;
 
 use std::{borrow::Cow, num::NonZeroU32, time::Duration};
 
-use axum::{
-    body::Body,
-    response::{IntoResponse, Response},
-};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use serde::Serialize;
-
 pub use self::code::Code;
-pub(super) use self::missing::Missing;
-use crate::{
-    customer::{self, Candidate},
-    domain::{ContactId, IdentifierError, RequestId},
-    engage,
+use self::problem::CandidateJson;
+#[cfg(test)]
+pub(super) use self::problem::Problem;
+pub(super) use self::{
+    missing::Missing,
+    problem::{write_problem, write_problem_of_line},
+    response::{RATE_LIMIT, RATE_LIMIT_POLICY},
 };
-
-pub(super) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-pub(super) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+use crate::{customer::Candidate, domain::IdentifierError};
 
 const API_KEY_CHALLENGE: &str = "ApiKey realm=\"engage-bff\", header=\"X-Api-Key\"";
 
@@ -79,21 +75,10 @@ struct Members {
     /// The contacts that share an identifier.
     candidates: Option<Box<[CandidateJson]>>,
 }
+
 /// In the extensions of a response: the client's enumeration guard is its reason.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Guarded;
-
-/// One of several contacts that share an identifier.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Candidate))]
-#[serde(rename_all = "camelCase")]
-struct CandidateJson {
-    /// Engage's id of the customer.
-    #[cfg_attr(test, schema(value_type = String, format = "uuid"))]
-    contact_id: ContactId,
-    /// `null` where the profile cannot be read in time, or shows no readable type.
-    contact_type: Option<Box<str>>,
-}
 
 impl ApiError {
     /// A failure with the code's detail.
@@ -258,194 +243,8 @@ impl ApiError {
     }
 }
 
-impl From<customer::Error> for ApiError {
-    fn from(error: customer::Error) -> Self {
-        use engage::Error as E;
-        let upstream = match error {
-            customer::Error::TooLate => return Self::new(Code::UpstreamTimeout),
-            customer::Error::Damaged => return Self::new(Code::Internal),
-            customer::Error::NotCached => return Self::new(Code::NotCached),
-            customer::Error::Upstream(upstream) => upstream,
-        };
-        match upstream {
-            E::Rejected { code } => Self::new(match &*code {
-                "InvalidEmailAddress" => Code::InvalidEmailAddress,
-                "InvalidPhoneNumber" => Code::InvalidPhoneNumber,
-                "InvalidSocialSecurityNumber" => Code::InvalidSocialSecurityNumber,
-                "InvalidContactType" => Code::InvalidContactType,
-                "InvalidContactId" => Code::InvalidContactId,
-                "InvalidSearchQuery" => Code::InvalidSearchQuery,
-                _ => Code::Rejected(code),
-            }),
-            E::NotFound => Self::new(Code::ContactNotFound),
-            E::MultipleMatches(_) => Self::new(Code::MultipleMatches),
-            E::IdentityMismatch => Self::new(Code::IdentityMismatch),
-            E::Unauthorized => Self::new(Code::UpstreamUnauthorized),
-            E::Forbidden => Self::new(Code::UpstreamForbidden),
-            E::InvalidSystemConfiguration => Self::new(Code::InvalidSystemConfiguration),
-            E::Failed {
-                retry_after: Some(retry_after),
-                ..
-            } => Self::new(Code::UpstreamUnavailable).retry_after(retry_after),
-            E::Failed { .. } | E::Unreachable { .. } | E::NotCalculated => {
-                Self::new(Code::UpstreamFailed)
-            }
-            E::Invalid { .. } => Self::new(Code::UpstreamInvalid),
-            E::RateLimited { retry_after } => Self::new(Code::UpstreamUnavailable)
-                .retry_after(retry_after.unwrap_or(Duration::from_secs(1))),
-            E::OverBudget { retry_after } | E::BreakerOpen { retry_after } => {
-                Self::new(Code::UpstreamUnavailable).retry_after(retry_after)
-            }
-            E::Overloaded => Self::new(Code::Overloaded).retry_after(Duration::from_secs(1)),
-            E::Timeout => Self::new(Code::UpstreamTimeout),
-            E::Lost | E::Overtaken => Self::new(Code::Internal),
-        }
-    }
-}
-
-impl IntoResponse for ApiError {
-    /// Status and headers; `write_problem` adds the body, which contains the request id.
-    fn into_response(self) -> Response {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = self.code.status();
-        let headers = response.headers_mut();
-        if let Some(wait) = self.retry_after {
-            let seconds = whole_seconds(wait);
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-            if let Some((limit, rate)) = self.rate {
-                write_rate(headers, limit, rate, seconds);
-            }
-        }
-        if let Some(allow) = &self.allow {
-            let allow = HeaderValue::from_str(allow).expect("methods make a header value");
-            headers.insert(header::ALLOW, allow);
-        }
-        if let Some(accepts) = self.accepts {
-            let (name, value) = match accepts {
-                AcceptedBody::Json => (header::ACCEPT, "application/json"),
-                AcceptedBody::Identity => (header::ACCEPT_ENCODING, "identity"),
-            };
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-        if self.code == Code::Unauthorized {
-            let challenge = HeaderValue::from_static(self.challenge);
-            headers.insert(header::WWW_AUTHENTICATE, challenge);
-        }
-        if let Some(missing) = self.missing {
-            headers.insert(header::WWW_AUTHENTICATE, missing.challenge());
-        }
-        if self.is_guarded {
-            response.extensions_mut().insert(Guarded);
-        }
-        response.extensions_mut().insert(self.code.clone());
-        response.extensions_mut().insert(self);
-        response
-    }
-}
-
-/// Writes the rate limit in the fields of draft-ietf-httpapi-ratelimit-headers-10.
-fn write_rate(headers: &mut HeaderMap, limit: RateLimit, rate: NonZeroU32, seconds: u64) {
-    let limit = limit.as_str();
-    let text = |text: String| HeaderValue::try_from(text).expect("digits make a header value");
-    headers.insert(RATE_LIMIT, text(format!("\"{limit}\";r=0;t={seconds}")));
-    headers.insert(RATE_LIMIT_POLICY, text(format!("\"{limit}\";q={rate};w=1")));
-}
-
-/// Why a request is not answered (RFC 9457).
-#[derive(Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Problem))]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Problem<'a> {
-    /// `about:blank`.
-    #[serde(rename = "type")]
-    kind: &'static str,
-    /// The reason phrase of the status.
-    title: &'a str,
-    /// The status of the response.
-    status: u16,
-    /// For people.
-    detail: &'a str,
-    /// For programs.
-    code: &'a str,
-    /// As in `X-Request-Id`.
-    request_id: &'a str,
-    /// Whether the same request may succeed later.
-    retryable: bool,
-    /// In seconds; of a problem that has no header fields of its own.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after: Option<u64>,
-    /// The scope or the kind of identifier that the caller lacks.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    missing: Option<&'static str>,
-    /// The name of the parameter that is refused, where it is a plain word.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parameter: Option<&'a str>,
-    /// The customers that share the identifier; only of `MultipleMatches`, to callers that may know them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    candidates: Option<&'a [CandidateJson]>,
-}
-
-impl<'a> Problem<'a> {
-    fn of(error: &'a ApiError, request_id: &'a RequestId) -> Self {
-        let status = error.code.status();
-        let members = error.members.as_deref();
-        Self {
-            kind: "about:blank",
-            title: title(status),
-            status: status.as_u16(),
-            detail: &error.detail,
-            code: error.code.as_str(),
-            request_id: request_id.as_str(),
-            retryable: error.code.is_retryable(),
-            retry_after: None,
-            missing: error.missing.map(Missing::name),
-            parameter: members.and_then(|members| members.parameter.as_deref()),
-            candidates: members.and_then(|members| members.candidates.as_deref()),
-        }
-    }
-}
-
-/// Writes the problem of one look-up of several that share a response. What a response of its own has in header fields is
-/// in the problem.
-pub(super) fn write_problem_of_line(error: &ApiError, request_id: &RequestId, line: &mut Vec<u8>) {
-    let problem = Problem {
-        retry_after: error.retry_after.map(whole_seconds),
-        ..Problem::of(error, request_id)
-    };
-    serde_json::to_writer(line, &problem).expect("the problem's types have a JSON form");
-}
-
 /// The seconds of a `Retry-After`: rounded up, at least one.
 fn whole_seconds(wait: Duration) -> u64 {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     seconds.max(1)
-}
-
-/// The reason phrase of the status in RFC 9110.
-fn title(status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::PAYLOAD_TOO_LARGE => "Content Too Large",
-        _ => status.canonical_reason().unwrap_or("Error"),
-    }
-}
-
-/// Writes the problem body of a response made from an [`ApiError`].
-pub(super) fn write_problem(response: &mut Response, request_id: &RequestId) {
-    let Some(error) = response.extensions_mut().remove::<ApiError>() else {
-        return;
-    };
-    let problem = Problem::of(&error, request_id);
-    let body = serde_json::to_vec(&problem).expect("the problem's types have a JSON form");
-    *response.body_mut() = Body::from(body);
-    let headers = response.headers_mut();
-    // The router has set the length of the empty body.
-    headers.remove(header::CONTENT_LENGTH);
-    // It also sets Allow on a 405, before the caller's credential is checked.
-    if error.allow.is_none() {
-        headers.remove(header::ALLOW);
-    }
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/problem+json"),
-    );
 }

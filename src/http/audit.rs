@@ -5,7 +5,10 @@
 use http::StatusCode;
 use tracing::Level;
 
-use super::error::{ApiError, Code};
+use super::{
+    error::{ApiError, Code},
+    state::AppState,
+};
 use crate::{
     customer::{CacheStatus, Candidate, CustomerQuery, view::View},
     domain::{ContactId, Digester, RequestId},
@@ -39,18 +42,19 @@ pub(super) fn candidates(
     );
 }
 
-/// Logs a look-up in this view, its result, and the contact.
+/// Logs a look-up in this view, its result, and the contact, if such look-ups are audited.
 pub(super) fn look_up(
+    state: &AppState,
     view: View,
     request_id: &RequestId,
     query: &CustomerQuery,
     contact: Option<ContactId>,
     outcome: Result<(StatusCode, CacheStatus), &ApiError>,
-    digester: &Digester,
 ) {
-    if !tracing::enabled!(target: TARGET, Level::INFO) {
+    if !state.log_rules.audits(view) || !tracing::enabled!(target: TARGET, Level::INFO) {
         return;
     }
+    let digester = &state.rules.digester;
     let status = match outcome {
         Ok((status, _)) => status,
         Err(error) => error.code().status(),

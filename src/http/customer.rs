@@ -23,7 +23,7 @@ use crate::{
     clock::Now,
     config::Scope,
     customer::{self, CustomerQuery, Found, FoundHistory, HistoryQuery, Purpose, Refusal, Shape},
-    domain::{Lookup, RequestId},
+    domain::{ContactId, Lookup, RequestId},
     traces::RequestTrace,
 };
 
@@ -100,68 +100,28 @@ async fn find(
         trace: request.extensions.get::<Arc<RequestTrace>>().cloned(),
         ..customer_query(state, caller, lookup, directives, Some(*request_id), now)
     };
-    let search = LookUp {
+    let look_up = LookUp {
         state,
         caller,
         query: &query,
         parameter,
         shape: &shape,
+        history: history.as_ref(),
+        on_unavailable,
         directives,
         request,
         request_id,
     };
-    let found = search.find().await;
-    let contact = found.as_ref().ok().map(|found| found.record.id);
-    let found = match (found, &history) {
-        (Ok(found), None) => Ok((found, None)),
-        (Ok(found), Some(history)) => Box::pin(search.find_history(history, found)).await,
-        (Err(refusal), _) => Err(refusal),
-    };
-    // After a search for the history it may be another one.
-    let contact = found
-        .as_ref()
-        .map_or(contact, |(found, _)| Some(found.record.id));
-    if let (Some(trace), Ok((found, _))) = (&query.trace, &found) {
-        let digest = || found.record.id.digest(&state.rules.digester);
-        trace.found(digest, found.degraded);
-    }
+    let (found, contact) = look_up.search().await;
     let cause = match &found {
         Ok((found, _)) => Cause::of(Ok(found)),
         Err(refusal) => Cause::of(Err(&refusal.error)),
     };
-    let outcome = match found {
-        Ok((found, history)) => search.respond(&found, history.as_ref()),
-        Err(refusal)
-            if on_unavailable == OnUnavailable::Guest
-                && (refusal.error.is_unavailable()
-                    || is_default_type_refused(&refusal.error, &query.lookup)) =>
-        {
-            let history = history.as_ref().map(|history| history.asked);
-            let history = history.unwrap_or_default();
-            let body = state.customers.render_guest(&shape, history, now);
-            response::guest(body, request).inspect(|_| state.customers.count_guest(&shape))
-        }
-        Err(refusal) => Err(search.refuse(refusal)),
-    };
+    let outcome = look_up.answer(found);
     if let (Ok(_), Some(id)) = (&outcome, contact) {
         context.set_contact(id);
     }
-    if let Some(cause) = cause {
-        let outcome = match &outcome {
-            Ok(found) => DecisionOutcome::Answered(found.response.status(), found.cache_status),
-            Err(error) => DecisionOutcome::refused(error),
-        };
-        let contact = contact.or_else(|| state.customers.cached_contact(&query.lookup));
-        let decision = Decision::new(request_id, &query, contact, outcome, cause);
-        state.decisions.record(decision);
-    }
-    if state.log_rules.audits(shape.view) {
-        let digester = &state.rules.digester;
-        let audited = outcome
-            .as_ref()
-            .map(|found| (found.response.status(), found.cache_status));
-        audit::look_up(shape.view, request_id, &query, contact, audited, digester);
-    }
+    look_up.record(&outcome, contact, cause);
     outcome
 }
 
@@ -193,6 +153,9 @@ pub(super) fn customer_query(
     }
 }
 
+/// A customer, with its history where that is wanted.
+type FoundWithHistory = (Found, Option<FoundHistory>);
+
 /// One look-up of one customer.
 struct LookUp<'a> {
     state: &'a AppState,
@@ -201,12 +164,34 @@ struct LookUp<'a> {
     /// The parameter that contains the identifier, if one does.
     parameter: Option<&'static str>,
     shape: &'a Shape,
+    /// The history that is wanted with the customer.
+    history: Option<&'a HistoryQuery>,
+    on_unavailable: OnUnavailable,
     directives: &'a Directives,
     request: &'a Parts,
     request_id: &'a RequestId,
 }
 
 impl LookUp<'_> {
+    /// The customer with the wanted history, and which contact was found, if one was.
+    async fn search(&self) -> (Result<FoundWithHistory, Refusal>, Option<ContactId>) {
+        let found = match self.find().await {
+            Ok(found) => found,
+            Err(refusal) => return (Err(refusal), None),
+        };
+        let id = found.record.id;
+        let found = match self.history {
+            None => Ok((found, None)),
+            Some(wanted) => Box::pin(self.find_history(wanted, found)).await,
+        };
+        // After a search for the history it may be another one.
+        let id = found.as_ref().map_or(id, |(found, _)| found.record.id);
+        if let (Some(trace), Ok((found, _))) = (&self.query.trace, &found) {
+            trace.found(|| id.digest(&self.state.rules.digester), found.degraded);
+        }
+        (found, Some(id))
+    }
+
     async fn find(&self) -> Result<Found, Refusal> {
         let customers = &self.state.customers;
         if self.caller.has(Scope::ReadFull) {
@@ -222,7 +207,7 @@ impl LookUp<'_> {
         &self,
         wanted: &HistoryQuery,
         mut found: Found,
-    ) -> Result<(Found, Option<FoundHistory>), Refusal> {
+    ) -> Result<FoundWithHistory, Refusal> {
         let (customers, query) = (&self.state.customers, self.query);
         let mut since = query.arrival;
         for _ in 0..MAX_ROUNDS {
@@ -244,6 +229,30 @@ impl LookUp<'_> {
             };
         }
         Err(customer::Error::TooLate.into())
+    }
+
+    /// The response: the customer; a guest, if the caller accepts one where Engage can't be asked; else the problem.
+    fn answer(
+        &self,
+        found: Result<FoundWithHistory, Refusal>,
+    ) -> Result<CustomerResponse, ApiError> {
+        match found {
+            Ok((found, history)) => self.respond(&found, history.as_ref()),
+            Err(refusal) if self.accepts_guest(&refusal.error) => self.respond_guest(),
+            Err(refusal) => Err(self.refuse(refusal)),
+        }
+    }
+
+    fn accepts_guest(&self, error: &customer::Error) -> bool {
+        self.on_unavailable == OnUnavailable::Guest
+            && (error.is_unavailable() || is_default_type_refused(error, &self.query.lookup))
+    }
+
+    fn respond_guest(&self) -> Result<CustomerResponse, ApiError> {
+        let customers = &self.state.customers;
+        let asked = self.history.map(|history| history.asked);
+        let body = customers.render_guest(self.shape, asked.unwrap_or_default(), self.query.now);
+        response::guest(body, self.request).inspect(|_| customers.count_guest(self.shape))
     }
 
     fn respond(
@@ -282,6 +291,34 @@ impl LookUp<'_> {
         let digester = &self.state.rules.digester;
         audit::candidates(self.request_id, self.query, &candidates, digester);
         problem.candidates(&candidates)
+    }
+
+    /// Records why the look-up was answered as it was, and audits it where its view requires that.
+    fn record(
+        &self,
+        outcome: &Result<CustomerResponse, ApiError>,
+        contact: Option<ContactId>,
+        cause: Option<Cause>,
+    ) {
+        let outcome = outcome
+            .as_ref()
+            .map(|found| (found.response.status(), found.cache_status));
+        if let Some(cause) = cause {
+            let contact =
+                contact.or_else(|| self.state.customers.cached_contact(&self.query.lookup));
+            let outcome = DecisionOutcome::of(outcome);
+            let decision = Decision::new(self.request_id, self.query, contact, outcome, cause);
+            self.state.decisions.record(decision);
+        }
+        let view = self.shape.view;
+        audit::look_up(
+            self.state,
+            view,
+            self.request_id,
+            self.query,
+            contact,
+            outcome,
+        );
     }
 }
 

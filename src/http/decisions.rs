@@ -47,9 +47,11 @@ pub(super) enum DecisionOutcome {
 }
 
 impl DecisionOutcome {
-    pub(super) fn refused(error: &ApiError) -> Self {
-        let code = error.code();
-        Self::Refused(code.status(), code.label())
+    pub(super) fn of(outcome: Result<(StatusCode, CacheStatus), &ApiError>) -> Self {
+        match outcome {
+            Ok((status, cache_status)) => Self::Answered(status, cache_status),
+            Err(error) => Self::Refused(error.code().status(), error.code().label()),
+        }
     }
 }
 

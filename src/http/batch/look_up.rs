@@ -10,7 +10,7 @@ use http::StatusCode;
 use super::line;
 use crate::{
     clock::{Now, Tick},
-    customer::{self, CacheStatus, CustomerQuery, Found, Purpose, Shape},
+    customer::{self, CustomerQuery, Found, Purpose, Shape},
     domain::{Lookup, PartSet, RequestId},
     http::{
         audit,
@@ -199,22 +199,16 @@ impl Batch {
             customers.count_served(&found, None, query.now.tick);
             Ok((rendered, found.verdict.status))
         });
+        let outcome = rendered
+            .as_ref()
+            .map(|(_, cache_status)| (StatusCode::OK, *cache_status));
         if let Some(cause) = cause {
-            let outcome = match &rendered {
-                Ok((_, cache_status)) => DecisionOutcome::Answered(StatusCode::OK, *cache_status),
-                Err(error) => DecisionOutcome::refused(error),
-            };
+            let outcome = DecisionOutcome::of(outcome);
             let decision = Decision::new(&self.request_id, query, contact, outcome, cause);
             self.state.decisions.record(decision);
         }
         let view = self.shape.view;
-        if self.state.log_rules.audits(view) {
-            let outcome = rendered
-                .as_ref()
-                .map(|(_, cache_status): &(_, CacheStatus)| (StatusCode::OK, *cache_status));
-            let digester = &self.state.rules.digester;
-            audit::look_up(view, &self.request_id, query, contact, outcome, digester);
-        }
+        audit::look_up(&self.state, view, &self.request_id, query, contact, outcome);
         match rendered {
             Ok((rendered, _)) => {
                 self.work().count_look_ups(

@@ -124,14 +124,7 @@ pub(super) async fn serve_connection<S>(
         answering.state().advance();
         let context = Arc::clone(&answering);
         async move {
-            let admission = if context.permit.is_admitted() {
-                RequestAdmission::Full
-            } else if routes::is_probe(request.uri().path()) {
-                RequestAdmission::ProbeOnly
-            } else {
-                context.permit.count_turned_away();
-                RequestAdmission::None
-            };
+            let admission = admit(&context.permit, request.uri().path());
             let (request, persistence) = unread_body::track(request, &context);
             let service = &context.service;
             let mut response = service.respond(request, context.peer, admission).await;
@@ -146,16 +139,32 @@ pub(super) async fn serve_connection<S>(
         .serve_connection(TokioIo::new(io), respond);
     tokio::pin!(connection);
     if let Err(error) = until_end(connection, &context.permit).await {
-        // hyper's message may quote the peer; the kind of failure is enough.
-        let cause = error
-            .source()
-            .and_then(|cause| cause.downcast_ref::<io::Error>());
-        let timeout = cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut);
-        let parse = error.is_parse();
         if tracing::enabled!(Level::DEBUG) && limit.allows() {
-            tracing::debug!(timeout, parse, "connection ended early");
+            log_early_end(&error);
         }
     }
+}
+
+/// What may be answered of a request for this path.
+fn admit(permit: &ConnectionPermit, path: &str) -> RequestAdmission {
+    if permit.is_admitted() {
+        RequestAdmission::Full
+    } else if routes::is_probe(path) {
+        RequestAdmission::ProbeOnly
+    } else {
+        permit.count_turned_away();
+        RequestAdmission::None
+    }
+}
+
+/// hyper's message may quote the peer; the kind of failure is enough.
+fn log_early_end(error: &hyper::Error) {
+    let cause = error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<io::Error>());
+    let timeout = cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut);
+    let parse = error.is_parse();
+    tracing::debug!(timeout, parse, "connection ended early");
 }
 
 /// Drives the connection to its end, and follows its listener's signals.

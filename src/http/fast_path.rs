@@ -22,13 +22,13 @@ pub(super) use self::hyper_backlog::assert_independent_of_cuts;
 pub(super) use self::stream::FastPath;
 use self::{head::PlainRequest, pending_response::PendingResponse};
 use super::{
-    auth::LastKey,
+    auth::{Caller, LastKey},
     client_metrics::ClientOutcome,
     codings::prefers_gzip,
     customer::customer_query,
     decisions::{Cause, Decision, DecisionOutcome},
     directives::Directives,
-    lookup::{ParamLocation, ParsedLookup},
+    lookup::{LookupRules, ParamLocation, ParsedLookup},
     params::Params,
     requests::Answered,
     response::SelectedResponse,
@@ -128,16 +128,16 @@ fn select(
         // Every response in the full view is audited.
         return None;
     }
-    let params = Params::from_query(request.query).ok()?;
-    let directives = Directives::default();
-    let lookup = rules
-        .read(params, ParamLocation::Url, &caller, &directives, arrived)
-        .ok()?;
-    if lookup.shape.view == View::Full || !lookup.fresh.is_empty() || lookup.history.is_some() {
-        return None;
-    }
-    let ParsedLookup { shape, .. } = lookup;
-    let mut query = customer_query(state, &caller, lookup, &directives, None, arrived);
+    let lookup = read_lookup(rules, request, &caller, arrived)?;
+    let shape = lookup.shape;
+    let mut query = customer_query(
+        state,
+        &caller,
+        lookup,
+        &Directives::default(),
+        None,
+        arrived,
+    );
     if let Some(trace) = trace {
         trace.identified(&query.flow.client, true);
         query.trace = Some(Arc::clone(trace));
@@ -167,12 +167,31 @@ fn select(
             state.decisions.record(decision);
         }
         if let Some(client) = caller.counters() {
-            client.count(
-                ClientOutcome::of(selected.status(), None, None),
-                arrived.wall,
-            );
+            let outcome = ClientOutcome::of(selected.status(), None, None);
+            client.count(outcome, arrived.wall);
         }
         last_key.note_use(arrived.wall);
         Some((selected, found.record.id))
     })
+}
+
+/// The look-up of a plain request, if it can be answered here: in the storefront view, without fresh parts or history.
+fn read_lookup(
+    rules: &LookupRules,
+    request: &PlainRequest<'_>,
+    caller: &Caller,
+    arrived: Now,
+) -> Option<ParsedLookup> {
+    let params = Params::from_query(request.query).ok()?;
+    let lookup = rules
+        .read(
+            params,
+            ParamLocation::Url,
+            caller,
+            &Directives::default(),
+            arrived,
+        )
+        .ok()?;
+    let is_storefront = lookup.shape.view == View::Storefront;
+    (is_storefront && lookup.fresh.is_empty() && lookup.history.is_none()).then_some(lookup)
 }

@@ -22,7 +22,7 @@ pub(super) use self::hyper_backlog::assert_independent_of_cuts;
 pub(super) use self::stream::FastPath;
 use self::{head::PlainRequest, pending_response::PendingResponse};
 use super::{
-    auth::{Caller, LastKey},
+    auth::{Authenticator, Caller, LastKey},
     client_metrics::ClientOutcome,
     codings::prefers_gzip,
     customer::customer_query,
@@ -120,24 +120,12 @@ fn select(
         customers,
         ..
     } = state;
-    // Without a key, `Host` and `Origin` decide whether the caller is admitted: the regular path checks them.
     let credentials = credentials.now();
-    let authenticator = &credentials.authenticator;
-    let mut caller = authenticator.identify_by_key(request.key?, last_key).ok()?;
-    if caller.view() == View::Full {
-        // Every response in the full view is audited.
-        return None;
-    }
+    let mut caller = identify(&credentials.authenticator, request, last_key)?;
     let lookup = read_lookup(rules, request, &caller, arrived)?;
     let shape = lookup.shape;
-    let mut query = customer_query(
-        state,
-        &caller,
-        lookup,
-        &Directives::default(),
-        None,
-        arrived,
-    );
+    let directives = Directives::default();
+    let mut query = customer_query(state, &caller, lookup, &directives, None, arrived);
     if let Some(trace) = trace {
         trace.identified(&query.flow.client, true);
         query.trace = Some(Arc::clone(trace));
@@ -173,6 +161,18 @@ fn select(
         last_key.note_use(arrived.wall);
         Some((selected, found.record.id))
     })
+}
+
+/// The caller, if it can be answered here: one with a key, for which no response is audited.
+fn identify(
+    authenticator: &Authenticator,
+    request: &PlainRequest<'_>,
+    last_key: &mut LastKey,
+) -> Option<Caller> {
+    // Without a key, `Host` and `Origin` decide whether the caller is admitted: the regular path checks them.
+    let caller = authenticator.identify_by_key(request.key?, last_key).ok()?;
+    // Every response in the full view is audited.
+    (caller.view() == View::Storefront).then_some(caller)
 }
 
 /// The look-up of a plain request, if it can be answered here: in the storefront view, without fresh parts or history.

@@ -9,6 +9,7 @@ pub mod auth;
 pub(crate) mod authorities;
 mod check;
 pub mod duration;
+mod engage;
 mod files;
 mod hosts;
 pub(crate) mod jwk;
@@ -17,6 +18,7 @@ pub mod keys;
 mod known_keys;
 pub mod layers;
 mod links;
+mod listeners;
 pub(crate) mod memory;
 mod mistakes;
 mod otlp;
@@ -26,20 +28,25 @@ mod reload;
 mod secret_files;
 mod spelling;
 mod syntax;
+mod telemetry;
 mod texts;
 mod typed;
+mod webhooks;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use bytesize::ByteSize;
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use self::layers::FileLayer;
 pub use self::{
     auth::{AuthConfig, ClientChannel, ClientConfig, ClientView, JwtAlgorithm, JwtConfig, Scope},
+    engage::{ApiVersion, CustomKeyField, EngageConfig},
+    listeners::{OperationsConfig, ServerConfig},
     mistakes::{Mistake, Mistakes},
     redis::{RedisConfig, RedisUrl},
+    telemetry::{AuditedViews, LogFormat, TelemetryConfig},
+    webhooks::WebhookConfig,
 };
 use crate::domain::IdentifierKind;
 
@@ -67,148 +74,6 @@ pub struct Config {
     pub redis: RedisConfig,
     /// The log.
     pub telemetry: TelemetryConfig,
-}
-
-/// The data listener.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct ServerConfig {
-    /// Address and port.
-    pub listen: SocketAddr,
-    /// The longest wait of a caller.
-    #[serde(with = "duration")]
-    pub request_timeout: Duration,
-    /// How long a request's head may take to arrive.
-    #[serde(with = "duration")]
-    pub header_timeout: Duration,
-    /// How long a request's body may take to arrive.
-    #[serde(with = "duration")]
-    pub body_timeout: Duration,
-    /// How long a connection may stay idle between requests.
-    #[serde(with = "duration")]
-    pub idle_timeout: Duration,
-    /// How long a client may take to accept a piece of the response.
-    #[serde(with = "duration")]
-    pub write_timeout: Duration,
-    /// The largest body that is accepted.
-    #[serde(serialize_with = "printed::exact")]
-    pub max_body: ByteSize,
-    /// The most concurrent connections; one more closes the connection that has been idle longest. Lowered at the start
-    /// if the limit of open files is too low.
-    pub max_connections: usize,
-    /// How long the service goes on answering after SIGTERM, not ready any more, before the drain starts.
-    #[serde(with = "duration")]
-    pub shutdown_delay: Duration,
-    /// How long the shutdown may take after that. Responses in flight get all but two seconds of it, or half if it is
-    /// shorter than four.
-    #[serde(with = "duration")]
-    pub shutdown_grace: Duration,
-    /// Whether a national id may be given in a URL.
-    pub allow_national_id_in_url: bool,
-    /// The origins whose scripts may send requests with a shopper's token.
-    pub cors_origins: Vec<String>,
-    /// Whether plain hits are answered without hyper.
-    pub fast_path: bool,
-}
-
-/// The operations listener, for those who run the service, not for its callers.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct OperationsConfig {
-    /// Address and port.
-    pub listen: SocketAddr,
-    /// The token that everything except the probes and the metrics requires, as `Authorization: Bearer`.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "printed::masked"
-    )]
-    pub token: Option<SecretString>,
-    /// A file that contains it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub token_file: Option<PathBuf>,
-    /// Host names and addresses, without port, that are allowed in `Host` besides `localhost`, loopback addresses and
-    /// the listen address.
-    pub hosts: Vec<String>,
-}
-
-/// Voyado Engage.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct EngageConfig {
-    /// The URL of Engage: `https://{client}.voyado.com`; plain http on loopback only.
-    pub base_url: String,
-    /// Whether plain http is allowed to other machines, which sends the API key and personal data unencrypted.
-    pub allow_plain_http: bool,
-    /// A file of CA certificates (PEM), the only ones trusted for Engage; unset = the usual authorities.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ca_file: Option<PathBuf>,
-    /// The API key.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "printed::masked"
-    )]
-    pub api_key: Option<SecretString>,
-    /// A file that contains the API key.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub api_key_file: Option<PathBuf>,
-    /// The version of Engage's API to call.
-    pub api_version: ApiVersion,
-    /// The `User-Agent` of calls, of the form `Product/Version`, which Engage requires.
-    pub user_agent: String,
-    /// The contact type of look-ups that give none; not applied to contact ids.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub default_contact_type: Option<String>,
-    /// The point definition whose balance is `points.balance`; unset = the balance of the only account.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub default_point_definition: Option<String>,
-    /// Whether the names of points are read from Engage's point definitions, once a day.
-    pub point_names: bool,
-    /// The field that `customKey` searches in this tenant; unset = a match in either counts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub custom_key: Option<CustomKeyField>,
-    /// The largest response that is read.
-    #[serde(serialize_with = "printed::exact")]
-    pub max_response_size: ByteSize,
-    /// The longest time of one call.
-    #[serde(with = "duration")]
-    pub timeout: Duration,
-    /// How long connecting may take.
-    #[serde(with = "duration")]
-    pub connect_timeout: Duration,
-    /// Calls per second of all replicas together.
-    pub requests_per_second: f64,
-    /// Calls at once beyond that rate, of all replicas together.
-    pub burst: u32,
-    /// The number of replicas that share rate and burst equally. With a shared tier: the share of a replica that has
-    /// never reached it.
-    pub replicas: u32,
-    /// The most concurrent calls of this process.
-    pub max_concurrency: usize,
-    /// How long Engage's overview may lag behind its entity endpoints.
-    #[serde(with = "duration")]
-    pub overview_lag: Duration,
-    /// The time zone of times that Engage sends without one.
-    pub time_zone: String,
-}
-
-/// A version of Engage's API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ApiVersion {
-    /// The current version.
-    V3,
-    /// The version in long-term support, whose overview contains the points.
-    V2,
-}
-
-/// A field that Engage's `customKey` may search.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum CustomKeyField {
-    /// The member number.
-    MemberNumber,
-    /// The shop's own customer id.
-    ExternalId,
 }
 
 /// The cache.
@@ -297,103 +162,6 @@ pub enum NationalIdCountry {
     Se,
     /// Finland.
     Fi,
-}
-
-/// Engage's webhooks.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct WebhookConfig {
-    /// The secrets that sign them; empty = no webhooks are accepted.
-    #[serde(serialize_with = "printed::masked_list")]
-    pub secrets: Vec<SecretString>,
-    /// A file that contains them, one per line.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub secrets_file: Option<PathBuf>,
-    /// How much a delivery's timestamp may differ from this machine's clock.
-    #[serde(with = "duration")]
-    pub tolerance: Duration,
-    /// The largest delivery that is accepted.
-    #[serde(serialize_with = "printed::exact")]
-    pub max_body: ByteSize,
-    /// The key that decrypts encrypted payloads.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "printed::masked"
-    )]
-    pub encryption_key: Option<SecretString>,
-    /// A file that contains it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub encryption_key_file: Option<PathBuf>,
-    /// How long without a delivery until the feed counts as silent.
-    #[serde(with = "duration")]
-    pub silence: Duration,
-    /// The longest lifetime while webhooks may be missing.
-    #[serde(with = "duration")]
-    pub fallback_lifetime: Duration,
-    /// How often `/contacts/changes` is polled while webhooks may be missing; unset = never.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "duration::optional"
-    )]
-    pub changes_poll: Option<Duration>,
-}
-
-/// The log and the traces.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct TelemetryConfig {
-    /// Which events are logged, in `tracing`'s filter syntax.
-    pub log: String,
-    /// The format of the log.
-    pub log_format: LogFormat,
-    /// Whether every request is logged at info, hits too.
-    pub access_log: bool,
-    /// The views whose look-ups are audited.
-    pub audit: AuditedViews,
-    /// The key of the digests that replace national ids, and contacts in the log; unset = a random key per process.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "printed::masked"
-    )]
-    pub digest_key: Option<SecretString>,
-    /// A file that contains it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub digest_key_file: Option<PathBuf>,
-    /// The collector that traces are sent to, over OTLP; unset = none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub otlp_endpoint: Option<String>,
-    /// The header fields that it requires: `name=value`, separated by commas.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "printed::masked"
-    )]
-    pub otlp_headers: Option<SecretString>,
-    /// A file that contains them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub otlp_headers_file: Option<PathBuf>,
-    /// The share of requests that are traced where the caller does not decide it.
-    pub trace_sample_ratio: f64,
-}
-
-/// A format of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One JSON object per line.
-    Json,
-    /// Readable text.
-    Pretty,
-}
-
-/// The views whose look-ups are audited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AuditedViews {
-    /// The full view.
-    Full,
-    /// Both views.
-    All,
 }
 
 impl Config {

@@ -1,0 +1,71 @@
+//! The sections `server` and `operations`: the two listeners.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use bytesize::ByteSize;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use super::{duration, printed};
+
+/// The data listener.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// The longest wait of a caller.
+    #[serde(with = "duration")]
+    pub request_timeout: Duration,
+    /// How long a request's head may take to arrive.
+    #[serde(with = "duration")]
+    pub header_timeout: Duration,
+    /// How long a request's body may take to arrive.
+    #[serde(with = "duration")]
+    pub body_timeout: Duration,
+    /// How long a connection may stay idle between requests.
+    #[serde(with = "duration")]
+    pub idle_timeout: Duration,
+    /// How long a client may take to accept a piece of the response.
+    #[serde(with = "duration")]
+    pub write_timeout: Duration,
+    /// The largest body that is accepted.
+    #[serde(serialize_with = "printed::exact")]
+    pub max_body: ByteSize,
+    /// The most concurrent connections; one more closes the connection that has been idle longest. Lowered at the start
+    /// if the limit of open files is too low.
+    pub max_connections: usize,
+    /// How long the service goes on answering after SIGTERM, not ready any more, before the drain starts.
+    #[serde(with = "duration")]
+    pub shutdown_delay: Duration,
+    /// How long the shutdown may take after that. Responses in flight get all but two seconds of it, or half if it is
+    /// shorter than four.
+    #[serde(with = "duration")]
+    pub shutdown_grace: Duration,
+    /// Whether a national id may be given in a URL.
+    pub allow_national_id_in_url: bool,
+    /// The origins whose scripts may send requests with a shopper's token.
+    pub cors_origins: Vec<String>,
+    /// Whether plain hits are answered without hyper.
+    pub fast_path: bool,
+}
+
+/// The operations listener, for those who run the service, not for its callers.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperationsConfig {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// The token that everything except the probes and the metrics requires, as `Authorization: Bearer`.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "printed::masked"
+    )]
+    pub token: Option<SecretString>,
+    /// A file that contains it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
+    /// Host names and addresses, without port, that are allowed in `Host` besides `localhost`, loopback addresses and
+    /// the listen address.
+    pub hosts: Vec<String>,
+}

@@ -9,6 +9,7 @@ pub mod answer;
 mod candidates;
 mod contactability;
 mod deferred;
+mod error;
 mod explain;
 mod fetch;
 mod follow;
@@ -27,6 +28,7 @@ mod report;
 mod search;
 mod served;
 mod shared_tier_view;
+mod stats;
 mod tiers;
 pub mod view;
 
@@ -35,6 +37,7 @@ use std::{sync::Arc, time::Duration};
 pub use self::{
     answer::Rendered,
     candidates::{Candidate, Refusal},
+    error::Error,
     explain::{CallInBackOff, Explanation},
     found::{CacheStatus, Found, StaleReason, Verdict},
     history::{FoundHistory, HistoryQuery},
@@ -42,6 +45,7 @@ pub use self::{
     reasons::{PartOutcome, PartReason, Reasons, Why},
     report::{ReportError, Reported},
     shared_tier_view::{SharedContact, SharedExplanation, SharedTierStatus},
+    stats::Stats,
     tiers::WebhookMessage,
     view::Shape,
 };
@@ -54,7 +58,7 @@ use self::{
 };
 use crate::{
     cache::{
-        Bounds, Cache, Counts, PartData,
+        Bounds, Cache, PartData,
         fence::Sequence,
         flight::{Flights, Pace},
         freshness::Policy,
@@ -64,7 +68,7 @@ use crate::{
         Change, ContactId, HistoryPart, HistorySet, IdentifierKind, Lookup, LookupKey, Part,
         PartSet, UniqueKinds, aliases::AliasReader,
     },
-    engage::{self, EngageClient},
+    engage::EngageClient,
     shared_tier::SharedTier,
     traces::Tracer,
 };
@@ -77,51 +81,6 @@ pub use crate::{
     },
     shared_tier::{Announced, NotShared, SharedAliasView, SharedValueView, Unavailable},
 };
-
-/// Why there is no answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// Engage gave none, and nothing that is cached may be served instead.
-    #[error(transparent)]
-    Upstream(#[from] engage::Error),
-    /// The request's deadline passed; the upstream call runs on.
-    #[error("engage did not answer before the deadline")]
-    TooLate,
-    /// The cached record was damaged and has been dropped: the next request is answered.
-    #[error("the cached record is damaged")]
-    Damaged,
-    /// The request accepts a cached answer only, and there is none.
-    #[error("the answer is not cached")]
-    NotCached,
-}
-
-impl Error {
-    /// Whether Engage's answer is about the identifier itself: it leads to no contact, or not to one alone.
-    pub fn is_about_the_identifier(&self) -> bool {
-        matches!(self, Self::Upstream(error) if error.is_about_the_identifier())
-    }
-
-    /// Whether Engage does not know the contact type.
-    pub fn is_about_the_contact_type(&self) -> bool {
-        matches!(self, Self::Upstream(error) if error.is_about_the_contact_type())
-    }
-
-    /// Whether Engage knows no contact by the identifier.
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Upstream(engage::Error::NotFound))
-    }
-
-    /// Whether Engage could not be asked, or gave no usable answer: nothing is said about the identifier or the request.
-    pub fn is_unavailable(&self) -> bool {
-        use engage::Error::{MultipleMatches, NotFound, Rejected};
-        match self {
-            Self::Upstream(NotFound | MultipleMatches(_) | Rejected { .. })
-            | Self::Damaged
-            | Self::NotCached => false,
-            Self::Upstream(_) | Self::TooLate => true,
-        }
-    }
-}
 
 /// Answers requests for customers. Cheap to clone.
 #[derive(Clone)]
@@ -147,29 +106,6 @@ struct Inner {
 /// How many shared upstream calls of one kind may run or wait at once; requests that need another fail with
 /// [`engage::Error::Overloaded`].
 const MAX_FLIGHTS: usize = 1000;
-
-/// The sizes of everything that is bounded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stats {
-    /// What is cached.
-    pub counts: Counts,
-    /// How many bytes the cache may occupy.
-    pub max_bytes: u64,
-    /// Of these, how many the records may take.
-    pub records_max_bytes: u64,
-    /// Contacts with a fence.
-    pub fenced_contacts: usize,
-    /// Aliases with a fence.
-    pub fenced_aliases: usize,
-    /// Shared calls of the overview, running or waiting.
-    pub overviews: usize,
-    /// Shared calls that resolve an alias.
-    pub resolutions: usize,
-    /// Shared calls of entity endpoints.
-    pub parts: usize,
-    /// Shared calls for contacts' histories.
-    pub histories: usize,
-}
 
 impl CustomerService {
     /// A service with an empty cache. A request waits `patience` at most; a call that has run for more than that does
@@ -378,29 +314,6 @@ impl CustomerService {
     /// Whether the cache is used.
     pub fn cache_is_on(&self) -> bool {
         self.inner.tiers.memory.is_on()
-    }
-
-    /// What the cache contains.
-    pub fn counts(&self) -> Counts {
-        self.inner.tiers.memory.counts()
-    }
-
-    /// The sizes of everything that is bounded.
-    pub fn stats(&self) -> Stats {
-        let inner = &self.inner;
-        let memory = &inner.tiers.memory;
-        let (fenced_contacts, fenced_aliases) = memory.fences.counts();
-        Stats {
-            counts: memory.counts(),
-            max_bytes: memory.max_bytes(),
-            records_max_bytes: memory.records_max_bytes(),
-            fenced_contacts,
-            fenced_aliases,
-            overviews: inner.overviews.in_flight(),
-            resolutions: inner.resolutions.in_flight(),
-            parts: inner.parts.in_flight(),
-            histories: inner.histories.in_flight(),
-        }
     }
 
     /// The clock of the service.

@@ -357,6 +357,11 @@ impl SharedTier {
         self.inner.guard.is_starting()
     }
 
+    /// Returns once this replica is no longer starting.
+    pub async fn started(&self) {
+        self.inner.guard.started().await;
+    }
+
     /// The state, for operators.
     pub fn status(&self) -> TierStatus {
         self.inner.status()

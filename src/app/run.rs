@@ -8,19 +8,17 @@ use super::{App, shared_budget};
 use crate::{
     clock::{Clock, Tick},
     http::{HttpService, Readiness},
+    shared_tier::SharedTier,
     traces::Exporter,
 };
 
 impl App {
     /// Serves until `shutdown`. Then withdraws readiness, keeps answering for `server.shutdown_delay`, each response
     /// closing its connection, and finishes the requests in flight. Fails if the grace period ends before they do.
+    ///
+    /// Connections to the data listener are accepted once the shared tier is joined, or two seconds after the start.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), io::Error> {
-        tracing::info!(
-            listen = %self.local_addr(),
-            operations = %self.operations_addr(),
-            max_connections = self.listener.max_connections(),
-            "serving"
-        );
+        let operations_address = self.operations_addr();
         let export = self.exporter.map(Exporter::start).transpose()?;
         // The operations listener serves until the last response is finished.
         let last = CancellationToken::new();
@@ -29,7 +27,7 @@ impl App {
         let operations = tokio::spawn(listener.serve(service, last.clone()));
         let drain = CancellationToken::new();
         let draining = tokio::spawn(drain_after_delay(
-            shutdown,
+            shutdown.clone(),
             self.readiness,
             self.clock.clone(),
             self.shutdown_delay,
@@ -45,6 +43,13 @@ impl App {
             let run = shared_budget::run(admission.clone(), shared, self.clock.clone());
             tokio::spawn(run)
         });
+        join(self.shared.as_ref(), &shutdown).await;
+        tracing::info!(
+            listen = %self.listener.local_addr(),
+            operations = %operations_address,
+            max_connections = self.listener.max_connections(),
+            "serving"
+        );
         let finished = self.listener.serve(self.service, drain).await;
         keys.abort();
         maintenance.abort();
@@ -71,6 +76,17 @@ impl App {
         let what = "shutdown grace ended with responses in flight";
         tracing::warn!("{what}");
         Err(io::Error::other(what))
+    }
+}
+
+/// Waits until the shared tier is joined or no longer waited for, or for `shutdown`. A replica that serves before would
+/// call Engage for what the others have, within its own share of the call budget.
+async fn join(shared: Option<&SharedTier>, shutdown: &CancellationToken) {
+    if let Some(shared) = shared {
+        tokio::select! {
+            () = shared.started() => {}
+            () = shutdown.cancelled() => {}
+        }
     }
 }
 

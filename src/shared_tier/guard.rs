@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::{
     Unavailable,
@@ -61,6 +61,8 @@ pub(super) struct Guard {
     state: RwLock<State>,
     /// The state has changed, or the epoch.
     changed: Notify,
+    /// Whether any session has caught up.
+    was_caught_up: watch::Sender<bool>,
     round_trips: Mutex<Option<(Duration, Duration)>>,
 }
 
@@ -70,8 +72,6 @@ struct State {
     epoch: Option<(Arc<Epoch>, Tick)>,
     is_caught_up: bool,
     has_epoch_ended: bool,
-    /// Whether any session has caught up.
-    was_caught_up: bool,
     /// The epoch that was current last, in this session or before.
     latest: Option<EpochId>,
     why: Why,
@@ -113,13 +113,13 @@ impl Guard {
                 epoch: None,
                 is_caught_up: false,
                 has_epoch_ended: false,
-                was_caught_up: false,
                 latest: None,
                 why: Why::Starting,
                 since,
                 logged: None,
             }),
             changed: Notify::new(),
+            was_caught_up: watch::Sender::new(false),
             round_trips: Mutex::new(None),
         }
     }
@@ -241,17 +241,28 @@ impl Guard {
         let mut state = self.write();
         if state.session == session && state.epoch.is_some() && !state.is_caught_up {
             state.is_caught_up = true;
-            state.was_caught_up = true;
             state.since = now;
             state.logged = None;
             drop(state);
+            self.was_caught_up.send_replace(true);
             tracing::info!("shared tier connected");
         }
     }
 
     /// Whether this replica has just started, and no session has caught up yet.
     pub(super) fn is_starting(&self) -> bool {
-        !self.read().was_caught_up && self.clock.tick().since(self.started) < START
+        !*self.was_caught_up.borrow() && self.clock.tick().since(self.started) < START
+    }
+
+    /// Returns once that is over.
+    pub(super) async fn started(&self) {
+        let mut was_caught_up = self.was_caught_up.subscribe();
+        tokio::select! {
+            biased;
+            // The sender lives in `self`, so the channel can't close while this waits.
+            _ = was_caught_up.wait_for(|was| *was) => {}
+            () = self.clock.sleep_until(self.started + START) => {}
+        }
     }
 
     /// Ends the session, unless it has ended already. Returns why it has.

@@ -9,6 +9,7 @@ mod harness;
 #[path = "../api/issuer.rs"]
 #[expect(dead_code, reason = "the process needs one key and no server")]
 mod issuer;
+mod joining;
 mod limits;
 mod log;
 mod online;

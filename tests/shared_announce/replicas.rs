@@ -307,6 +307,16 @@ impl Replica {
         is_ready
     }
 
+    /// What the readiness probe says at the operations listener alone: the other waits while the replica starts.
+    pub(crate) async fn is_ready_for_operators(&self) -> bool {
+        self.operations("/readyz").await.status == 200
+    }
+
+    /// Ends it as SIGTERM does.
+    pub(crate) fn stop(&self) {
+        self.shutdown.cancel();
+    }
+
     /// The state of webhooks, as its operator sees it.
     pub(crate) async fn webhooks_state(&self) -> String {
         let readyz = self.operations("/readyz").await;

@@ -1,6 +1,5 @@
 """The fault behind each alert. Each is a context: what is done to the cluster, and its end. While it lasts, what it yields is
-called again and again: the requests that
-meet the fault."""
+called again and again: the requests that meet the fault."""
 
 import asyncio
 import base64
@@ -11,6 +10,8 @@ import hmac
 import itertools
 import json
 import os
+import pathlib
+import re
 import socket
 import time
 import urllib.parse
@@ -183,9 +184,10 @@ def engage_fails(cluster):
 
 @causes("EngageBffSlow")
 def engage_is_slow(cluster):
-    cluster.control("POST", "latency", {"endpoint": "all", "fixedMs": 1500})
+    # A busy machine adds to it, and after 2.5 s the request is a 504.
+    cluster.control("POST", "latency", {"endpoint": "all", "fixedMs": 1200})
     try:
-        yield misses(cluster, 5, "&parts=none")
+        yield misses(cluster, 2, "&parts=none")
     finally:
         cluster.control("POST", "latency", {"endpoint": "all"})
 
@@ -250,6 +252,48 @@ def a_small_cache(cluster):
     def tick():
         chosen = list(itertools.islice(contacts, 40))
         at_once([lambda one=one: cluster.ask(f"contactId={one}&parts=none", replica=3) for one in chosen])
+
+    yield tick
+    cluster.restart("replica-3")
+
+
+# The first bytes of what zstd compressed: each cached record is such a frame, with a digest behind it.
+FRAME = re.compile(rb"\x28\xb5\x2f\xfd")
+
+
+def flip_a_bit_of_each_record(process):
+    """Changes the memory of a process, as faulty memory does. Takes root."""
+    flipped = 0
+    with open(f"/proc/{process}/mem", "r+b", buffering=0) as memory:
+        for line in pathlib.Path(f"/proc/{process}/maps").read_text().splitlines():
+            span, rights, *rest = line.split()
+            # The heap and anonymous memory: not what belongs to a file or to the kernel.
+            if not rights.startswith("rw") or rest[3:] not in ([], ["[heap]"]):
+                continue
+            first, end = (int(address, 16) for address in span.split("-"))
+            memory.seek(first)
+            for frame in FRAME.finditer(memory.read(end - first)):
+                memory.seek(first + frame.end() + 12)
+                byte = memory.read(1)[0]
+                memory.seek(first + frame.end() + 12)
+                memory.write(bytes([byte ^ 1]))
+                flipped += 1
+    return flipped
+
+
+@causes("EngageBffInternalErrors")
+def memory_is_faulty(cluster):
+    contacts = unread(cluster)
+
+    def tick():
+        chosen = list(itertools.islice(contacts, 5))
+        for one in chosen:
+            cluster.ask(f"contactId={one}&parts=none", replica=3)
+        if not flip_a_bit_of_each_record(cluster.process("replica-3")):
+            raise Failure("no record was found in memory")
+        for one in chosen:
+            # Not rendered before, so it is made of the record.
+            cluster.ask(f"contactId={one}&parts=vouchers", replica=3)
 
     yield tick
     cluster.restart("replica-3")

@@ -82,6 +82,10 @@ class Cluster:
         self.run("stop", name)
         self.run("start", name, *variables)
 
+    def process(self, name):
+        """The id of a process."""
+        return int((self.directory / f"{name}.pid").read_text().split()[0])
+
     def redis(self, *arguments):
         command = ["redis-cli", "-p", self.variables["REDIS_PORT"], *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -1,0 +1,87 @@
+//! How much the cache may hold, how that is shared out, and how much it holds.
+
+use std::time::Duration;
+
+use super::{Answer, Cache};
+
+/// How much the cache may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Bytes of everything that is cached.
+    pub max_bytes: u64,
+    /// The longest time that an upstream call may be in flight.
+    pub longest_flight: Duration,
+}
+
+/// Of the bytes that the cache may hold, one in so many is for negative entries.
+pub(super) const NEGATIVE_SHARE: u64 = 32;
+/// Of the bytes that the cache may hold, one in so many is for failures.
+pub(super) const FAILURE_SHARE: u64 = 64;
+/// Of the bytes that the cache may hold, one in so many is for the history of contacts.
+pub(super) const HISTORY_SHARE: u64 = 32;
+/// Of the bytes that the cache may hold, one in so many is for aliases: room for three of each contact.
+pub(super) const ALIAS_SHARE: u64 = 4;
+/// Of the bytes that the cache may hold, one in so many is for the making of a dictionary.
+pub(super) const TRAINING_SHARE: u64 = 24;
+/// The most bytes for the making of a dictionary.
+pub(super) const TRAINING_BYTES: u64 = 8 << 20;
+/// One record takes no more than one in so many of the bytes for records.
+pub(super) const RECORD_SHARE: u64 = 64;
+/// A record of up to this size is cached even where that share is smaller.
+pub(super) const LARGE_RECORD: u64 = 4 << 20;
+
+/// The number of cached entries of each kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Contacts.
+    pub records: u64,
+    /// Their estimated bytes.
+    pub record_bytes: u64,
+    /// Aliases.
+    pub aliases: u64,
+    /// Negative entries.
+    pub negatives: u64,
+    /// Remembered failures.
+    pub failures: u64,
+    /// Parts of contacts' histories.
+    pub histories: u64,
+    /// Their estimated bytes.
+    pub history_bytes: u64,
+}
+
+impl<R, E> Cache<R, E>
+where
+    R: Answer,
+    E: Clone + Send + Sync + 'static,
+{
+    /// How many bytes it may hold.
+    pub fn max_bytes(&self) -> u64 {
+        self.max_bytes
+    }
+
+    /// How many bytes of them the records may take.
+    pub fn records_max_bytes(&self) -> u64 {
+        self.records_max_bytes
+    }
+
+    /// The bytes of parts that were compressed, and those that they took then.
+    pub fn compressed_bytes(&self) -> (u64, u64) {
+        self.codec.totals()
+    }
+
+    /// How many entries of each kind are cached.
+    pub fn counts(&self) -> Counts {
+        self.negatives.run_pending_tasks();
+        self.records.run_pending_tasks();
+        let (histories, history_bytes) = self.histories.size();
+        Counts {
+            records: self.records.entry_count(),
+            record_bytes: self.records.weighted_size(),
+            aliases: self.aliases.count(),
+            negatives: self.negatives.entry_count(),
+            failures: self.failures.count(),
+            histories,
+            history_bytes,
+        }
+    }
+}

@@ -35,12 +35,14 @@ mod announce;
 mod invalidation;
 mod payload;
 mod shared;
+mod target;
 
 pub use self::announce::WebhookMessage;
 use self::{announce::Owed, shared::Look};
 pub(super) use self::{
     invalidation::Invalidation,
     payload::{Payload, Unreadable},
+    target::Target,
 };
 use super::Rendered;
 #[cfg(doc)]
@@ -54,8 +56,8 @@ use crate::{
         parts::{Origins, Parts},
     },
     clock::Clock,
-    domain::{ContactId, Lookup, LookupKey, Overview, Part, aliases::AliasReader},
-    engage::{AdmissionRequest, EngageClient, Error, Group, Permit},
+    domain::{ContactId, Lookup, Overview, Part, aliases::AliasReader},
+    engage::{AdmissionRequest, EngageClient, Error, Permit},
     shared_tier::{AliasFill, Overtaken, SharedFill, SharedLease, SharedTier},
 };
 
@@ -79,17 +81,6 @@ pub(super) struct Tiers {
     owed: Owed,
     alias_reader: AliasReader,
     clock: Clock,
-}
-
-/// What a flight fetches.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Target<'a> {
-    /// The overview, by an identifier.
-    Overview(&'a Lookup),
-    /// Which contact an identifier leads to.
-    Resolution(&'a Lookup),
-    /// One part, from its entity endpoint.
-    Part(ContactId, Part),
 }
 
 /// How a flight began.
@@ -161,45 +152,6 @@ impl Lease {
     /// When and in which place the upstream request began. For this process only.
     pub(super) fn start(&self) -> FetchStart {
         self.start
-    }
-}
-
-impl Target<'_> {
-    /// The kind of endpoint from which most of it comes.
-    fn source(self) -> FetchSource {
-        match self {
-            Target::Overview(_) => FetchSource::Overview,
-            Target::Resolution(_) | Target::Part(..) => FetchSource::Entity,
-        }
-    }
-
-    /// The group of endpoints that answers.
-    pub(super) fn group(self) -> Group {
-        match self {
-            Target::Overview(_) => Group::Overview,
-            Target::Resolution(_) => Group::Contacts,
-            Target::Part(_, part) => match part {
-                Part::Profile => Group::Contacts,
-                Part::Promotions => Group::Promotions,
-                Part::Vouchers => Group::Vouchers,
-                Part::Points => Group::Points,
-                Part::Audiences => unreachable!("audiences have no entity endpoint"),
-            },
-        }
-    }
-
-    /// The subject of the call: the contact, or the identifier where the contact is not known.
-    fn owner(self, memory: &Cache<Rendered, Error>) -> u64 {
-        match self {
-            Target::Overview(lookup) | Target::Resolution(lookup) => {
-                let alias = memory.alias(lookup.key());
-                alias.map_or_else(
-                    || lookup.key().subject(),
-                    |alias| LookupKey::by_id(alias.id).subject(),
-                )
-            }
-            Target::Part(id, _) => LookupKey::by_id(id).subject(),
-        }
     }
 }
 

@@ -18,8 +18,8 @@ mod wire;
 
 pub use self::{
     admission::{
-        Admission, AdmissionRequest, AdmissionSnapshot, BreakerState, CallLimits, NO_SUBJECT,
-        Permit, SharedBudgetSnapshot, TokenCounts, TokenGrant, TokenRequest,
+        Admission, AdmissionRequest, AdmissionSnapshot, BreakerState, CallLimits, Permit,
+        SharedBudgetSnapshot, TokenCounts, TokenGrant, TokenRequest,
     },
     call_metrics::CallMetrics,
     client::{ContactChanges, EngageClient, KnownPoints, longest_call, overview_parts},

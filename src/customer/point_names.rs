@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use super::CustomerService;
 use crate::{
     clock::Tick,
-    domain::{Flow, Priority, Requester},
-    engage::{AdmissionRequest, Error, Group, NO_SUBJECT},
+    domain::Priority,
+    engage::{AdmissionRequest, Error, Group},
 };
 
 /// How long the names are kept before they are read again.
@@ -44,15 +42,7 @@ impl CustomerService {
     }
 
     async fn read_point_names(&self) -> Result<(), Error> {
-        let requester = Requester {
-            flow: Flow::from("(point definitions)"),
-            priority: Priority::Refresh,
-        };
-        let demand = AdmissionRequest {
-            requesters: watch::channel(requester.into()).1,
-            subject: NO_SUBJECT,
-            trace: None,
-        };
+        let demand = AdmissionRequest::of_service("(point definitions)", Priority::Refresh);
         let engage = &self.inner.engage;
         let permit = engage.admit(Group::PointDefinitions, demand).await?;
         engage.read_point_names(permit).await

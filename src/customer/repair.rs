@@ -11,14 +11,13 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::watch;
 
 use super::{CustomerService, Inner, invalidation_metrics::InvalidationCause, tiers::Invalidation};
 use crate::{
     cache::feed::{Feed, FeedStatus},
     clock::{Now, Tick},
-    domain::{Change, ChangeKind, Flow, PartSet, Priority, Requester},
-    engage::{AdmissionRequest, Changes, ContactChanges, Error, Group, NO_SUBJECT},
+    domain::{Change, ChangeKind, PartSet, Priority},
+    engage::{AdmissionRequest, Changes, ContactChanges, Error, Group},
     shared_tier::NotShared,
 };
 
@@ -191,15 +190,7 @@ impl Watch<'_> {
 impl Inner {
     /// Applies what changed between the two times. Returns how many contacts did.
     async fn apply_changes(&self, from: Timestamp, to: Timestamp) -> Result<usize, ChangesUnknown> {
-        let claim = Requester {
-            flow: Flow::from("(changes)"),
-            priority: Priority::Refresh,
-        };
-        let demand = AdmissionRequest {
-            requesters: watch::channel(claim.into()).1,
-            subject: NO_SUBJECT,
-            trace: None,
-        };
+        let demand = AdmissionRequest::of_service("(changes)", Priority::Refresh);
         let (mut count, mut is_complete) = (0, true);
         let mut is_shared = Ok(());
         for kind in KINDS {

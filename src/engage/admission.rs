@@ -32,7 +32,7 @@ pub use self::{
 use super::{call_metrics::CallMetrics, group::Group};
 use crate::{
     clock::Clock,
-    domain::{FlightTrace, Requesters},
+    domain::{FlightTrace, Flow, Priority, Requester, Requesters},
 };
 
 /// Longest interval between calls about one contact's part.
@@ -60,17 +60,29 @@ pub struct CallLimits {
 }
 
 /// The subject of calls that are about no contact.
-pub const NO_SUBJECT: u64 = 0;
+const NO_SUBJECT: u64 = 0;
 
 /// A call that waits for admission.
 #[derive(Clone, Debug)]
 pub struct AdmissionRequest {
     /// The flows that request it, with their priorities; more may join while it waits.
     pub requesters: watch::Receiver<Requesters>,
-    /// To what a failure is charged: a hash of the contact or of the value looked up, or [`NO_SUBJECT`].
+    /// To what a failure is charged: a hash of the contact or of the value looked up; zero for neither.
     pub subject: u64,
     /// The span that its calls belong to.
     pub trace: Option<Arc<FlightTrace>>,
+}
+
+impl AdmissionRequest {
+    /// A call of the service itself, in a flow of this name, about no contact.
+    pub fn of_service(flow: &str, priority: Priority) -> Self {
+        let flow = Flow::from(flow);
+        Self {
+            requesters: watch::channel(Requester { flow, priority }.into()).1,
+            subject: NO_SUBJECT,
+            trace: None,
+        }
+    }
 }
 
 /// Admission control for all calls to Engage. Cheap to clone.

@@ -5,11 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    admission::{Admission, AdmissionRequest, NO_SUBJECT, Permit},
+    admission::{Admission, AdmissionRequest, Permit},
     client::{ContactChanges, EngageClient},
     error::Error,
     exchange::{Exchange, RequestOptions, ResponseFuture},
@@ -20,7 +19,7 @@ use super::{
 use crate::{
     clock::{Clock, ClockDifference},
     config,
-    domain::{ContactId, Flow, Lookup, Priority, Requester},
+    domain::{ContactId, Lookup, Priority},
 };
 
 /// The period for which changed contacts are requested.
@@ -162,15 +161,7 @@ impl Probe {
     }
 
     async fn permit(&self, group: Group) -> Result<Permit, Error> {
-        let requester = Requester {
-            flow: Flow::from("(check-config)"),
-            priority: Priority::Miss,
-        };
-        let request = AdmissionRequest {
-            requesters: watch::channel(requester.into()).1,
-            subject: NO_SUBJECT,
-            trace: None,
-        };
+        let request = AdmissionRequest::of_service("(check-config)", Priority::Miss);
         self.client.admit(group, request).await
     }
 }

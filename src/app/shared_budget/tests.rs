@@ -1,13 +1,12 @@
 use std::sync::Mutex;
 
 use jiff::Timestamp;
-use tokio::sync::watch;
 
 use super::*;
 use crate::{
     clock::{ManualClock, Tick},
-    domain::{Flow, Priority, Requester, Requesters},
-    engage::{AdmissionRequest, Error, Group, NO_SUBJECT},
+    domain::Priority,
+    engage::{AdmissionRequest, Error, Group},
 };
 
 /// A tier that grants what is wanted, or fails.
@@ -128,19 +127,7 @@ impl Bench {
 }
 
 async fn call(admission: &Admission) -> Result<(), Error> {
-    let requester = Requester {
-        flow: Flow {
-            client: "till".into(),
-            shopper: None,
-        },
-        priority: Priority::Miss,
-    };
-    let (_sender, requesters) = watch::channel(Requesters::from(requester));
-    let request = AdmissionRequest {
-        requesters,
-        subject: NO_SUBJECT,
-        trace: None,
-    };
+    let request = AdmissionRequest::of_service("till", Priority::Miss);
     let admitted = admission.admit(Group::Overview, request);
     admitted.await.map(drop)
 }

@@ -6,6 +6,7 @@ pub(super) mod console;
 pub(super) mod decisions;
 pub(super) mod events;
 pub(super) mod explain;
+mod parts_json;
 pub(super) mod readiness;
 pub(super) mod reference;
 pub(super) mod reload;

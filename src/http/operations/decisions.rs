@@ -9,10 +9,10 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{OperationsState, Operator};
+use super::{OperationsState, Operator, parts_json::PartsJson};
 use crate::{
-    customer::{FetchSource, PartReason, Reasons, Why},
-    domain::{Digester, Part},
+    customer::{FetchSource, PartReason, Why},
+    domain::Digester,
     http::{
         audit,
         decisions::{Cause, Decision, DecisionOutcome},
@@ -47,16 +47,7 @@ struct DecisionJson {
     code: Option<&'static str>,
     cache: Option<&'static str>,
     failure: Option<String>,
-    parts: Option<PartsJson>,
-}
-
-#[derive(Serialize)]
-struct PartsJson {
-    profile: Option<PartJson>,
-    audiences: Option<PartJson>,
-    promotions: Option<PartJson>,
-    vouchers: Option<PartJson>,
-    points: Option<PartJson>,
+    parts: Option<PartsJson<PartJson>>,
 }
 
 #[derive(Serialize)]
@@ -119,7 +110,10 @@ impl DecisionJson {
             DecisionOutcome::Refused(status, code) => (status, Some(code), None),
         };
         let (parts, failure) = match &decision.cause {
-            Cause::Parts(reasons) => (Some(PartsJson::from(&**reasons)), None),
+            Cause::Parts(reasons) => {
+                let parts = PartsJson::new(|part| reasons[part].as_ref().map(PartJson::from));
+                (Some(parts), None)
+            }
             Cause::Failure(failure) => (None, Some(failure.to_string())),
         };
         let contact = decision.contact.map(|id| id.digest(digester).to_string());
@@ -134,19 +128,6 @@ impl DecisionJson {
             cache,
             failure,
             parts,
-        }
-    }
-}
-
-impl From<&Reasons> for PartsJson {
-    fn from(reasons: &Reasons) -> Self {
-        let of = |part: Part| reasons[part].as_ref().map(PartJson::from);
-        Self {
-            profile: of(Part::Profile),
-            audiences: of(Part::Audiences),
-            promotions: of(Part::Promotions),
-            vouchers: of(Part::Vouchers),
-            points: of(Part::Points),
         }
     }
 }

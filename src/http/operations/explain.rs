@@ -11,10 +11,10 @@ use http::HeaderMap;
 use serde::Serialize;
 
 use self::shared::SharedTierJson;
-use super::{OperationsState, Operator};
+use super::{OperationsState, Operator, parts_json::PartsJson};
 use crate::{
     customer::{self, Age, AliasView, ContactView, Explanation, FenceStatus},
-    domain::{Digester, HistoryPart, Part},
+    domain::{Digester, HistoryPart},
     http::{audit, body::read_json_body, error::ApiError, params::Params},
 };
 
@@ -66,32 +66,11 @@ struct ContactJson {
 }
 
 #[derive(Serialize)]
-struct PartsJson<T> {
-    profile: Option<T>,
-    audiences: Option<T>,
-    promotions: Option<T>,
-    vouchers: Option<T>,
-    points: Option<T>,
-}
-
-#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct HistoryJson<T> {
     point_transactions: Option<T>,
     redeemed_vouchers: Option<T>,
     purchases: Option<T>,
-}
-
-impl<T> PartsJson<T> {
-    fn new(mut of: impl FnMut(Part) -> Option<T>) -> Self {
-        Self {
-            profile: of(Part::Profile),
-            audiences: of(Part::Audiences),
-            promotions: of(Part::Promotions),
-            vouchers: of(Part::Vouchers),
-            points: of(Part::Points),
-        }
-    }
 }
 
 #[derive(Serialize)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::PartsJson;
+use super::super::parts_json::PartsJson;
 use crate::{
     customer::{
         FetchSource, SharedAliasView, SharedContact, SharedExplanation, SharedValueView,

@@ -9,7 +9,7 @@ use super::{
     error::{AcceptedBody, ApiError, Code},
     lookup::LookupRules,
 };
-use crate::clock::{Clock, Tick};
+use crate::clock::Clock;
 
 /// Reads a JSON body: UTF-8, no content coding, within `max_body` and `body_timeout`. A `Content-Length` beyond that is
 /// refused before a byte is read.
@@ -47,23 +47,7 @@ where
     B: Body,
     B::Error: Into<axum::BoxError>,
 {
-    let deadline = clock.tick() + rules.body_timeout;
-    let body = read_at_most(rules.max_body, deadline, clock, headers, body).await?;
-    Ok(body.slice_ref(codings::without_mark(&body)))
-}
-
-/// Reads a body of at most `max_body` bytes until `deadline`.
-async fn read_at_most<B>(
-    max_body: usize,
-    deadline: Tick,
-    clock: &Clock,
-    headers: &HeaderMap,
-    body: B,
-) -> Result<bytes::Bytes, ApiError>
-where
-    B: Body,
-    B::Error: Into<axum::BoxError>,
-{
+    let (max_body, deadline) = (rules.max_body, clock.tick() + rules.body_timeout);
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
@@ -77,12 +61,13 @@ where
             return Err(ApiError::with_detail(Code::InvalidParameter, "the body did not arrive in time"));
         }
     };
-    read.map(http_body_util::Collected::to_bytes)
-        .map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                ApiError::new(Code::PayloadTooLarge)
-            } else {
-                ApiError::with_detail(Code::InvalidParameter, "the body was cut off")
-            }
-        })
+    let body = read.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            ApiError::new(Code::PayloadTooLarge)
+        } else {
+            ApiError::with_detail(Code::InvalidParameter, "the body was cut off")
+        }
+    })?;
+    let body = body.to_bytes();
+    Ok(body.slice_ref(codings::without_mark(&body)))
 }

@@ -63,9 +63,9 @@ use crate::{
         flight::{Flights, Pace},
         freshness::Policy,
     },
-    clock::{Clock, Now},
+    clock::{Clock, Now, Tick},
     domain::{
-        Change, ContactId, HistoryPart, HistorySet, IdentifierKind, Lookup, LookupKey, Part,
+        Change, ContactId, Flow, HistoryPart, HistorySet, IdentifierKind, Lookup, LookupKey, Part,
         PartSet, UniqueKinds, aliases::AliasReader,
     },
     engage::EngageClient,
@@ -172,6 +172,34 @@ impl CustomerService {
     /// The place of a request's arrival in the order of events: data that is requested fresh must be fetched later.
     pub fn arrival(&self) -> Sequence {
         self.inner.tiers.memory.fences.latest()
+    }
+
+    /// The query of a person that arrives at `now`: it accepts what is fresh, or stale while Engage fails.
+    pub fn query(
+        &self,
+        flow: Flow,
+        lookup: Lookup,
+        asked: PartSet,
+        now: Now,
+        deadline: Tick,
+    ) -> CustomerQuery {
+        CustomerQuery {
+            request_id: None,
+            flow,
+            lookup,
+            prefer: None,
+            asked,
+            fresh: PartSet::EMPTY,
+            now,
+            arrival: self.arrival(),
+            max_age: None,
+            only_if_cached: false,
+            stale_if_error: true,
+            deadline,
+            is_hasty: false,
+            purpose: Purpose::Person,
+            trace: None,
+        }
     }
 
     /// Answers with the customer: from memory where that is fresh enough, else from Engage.

@@ -15,7 +15,7 @@ use std::{hint::black_box, sync::Arc, time::Duration};
 
 use criterion::Criterion;
 use engage_bff::{
-    customer::{CustomerQuery, CustomerService, Purpose, Rendered, Shape, view::View},
+    customer::{CustomerQuery, CustomerService, Rendered, Shape, view::View},
     domain::{
         Channel, ContactType, Digester, Flow, Identifier, IdentifierKind, IdentifierRules, Lookup,
         PartSet,
@@ -162,21 +162,6 @@ fn looks(criterion: &mut Criterion, customers: &CustomerService) {
 
 fn query(customers: &CustomerService) -> CustomerQuery {
     let now = customers.clock().now();
-    CustomerQuery {
-        request_id: None,
-        flow: Flow::from("shop"),
-        lookup: lookup(),
-        prefer: None,
-        asked: PartSet::ALL,
-        fresh: PartSet::EMPTY,
-        now,
-        arrival: customers.arrival(),
-        max_age: None,
-        only_if_cached: false,
-        stale_if_error: true,
-        deadline: now.tick + MINUTE,
-        is_hasty: false,
-        purpose: Purpose::Person,
-        trace: None,
-    }
+    let deadline = now.tick + MINUTE;
+    customers.query(Flow::from("shop"), lookup(), PartSet::ALL, now, deadline)
 }

@@ -22,7 +22,6 @@ use super::{
 };
 use crate::{
     customer::{self, CacheStatus, CustomerQuery, Found, Purpose},
-    domain::PartSet,
     traces::RequestTrace,
 };
 
@@ -37,23 +36,15 @@ pub(super) async fn receive(
     let now = customers.clock().now();
     let params = Params::from_json(&body)?;
     let (lookup, prefer, asked) = state.rules.read_prefetch(params, &caller, now)?;
+    let deadline = now.tick + state.rules.patience;
     let query = CustomerQuery {
         request_id: Some(request_id::of_extensions(&head.extensions)),
-        flow: caller.flow(),
-        lookup,
         prefer,
-        asked,
-        fresh: PartSet::EMPTY,
-        now,
-        arrival: customers.arrival(),
-        max_age: None,
-        only_if_cached: false,
         // Stale data is no result.
         stale_if_error: false,
-        deadline: now.tick + state.rules.patience,
-        is_hasty: false,
         purpose: Purpose::Prefetch,
         trace: head.extensions.get::<Arc<RequestTrace>>().cloned(),
+        ..customers.query(caller.flow(), lookup, asked, now, deadline)
     };
     if let Some(outcome) = start(&state, &caller, query) {
         state.deferred.count_prefetch(outcome);

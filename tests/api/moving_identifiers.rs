@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use engage_bff::{
     config::CustomKeyField,
-    customer::{self, CustomerQuery, Purpose},
+    customer::{self, CustomerQuery},
     domain::{ContactId, Part, PartSet},
     engage,
 };
@@ -233,26 +233,14 @@ async fn invalidate(app: &TestApp, truth: &mut Truth, id: ContactId, person: usi
 
 fn query(app: &TestApp, wanted: &Wanted) -> CustomerQuery {
     let now = app.customers.clock().now();
+    let (lookup, deadline) = (wanted.lookup.clone(), now.tick + Duration::from_secs(60));
+    let query = app
+        .customers
+        .query("till".into(), lookup, PartSet::ALWAYS, now, deadline);
+    let profile = wanted.is_fresh.then_some(Part::Profile);
     CustomerQuery {
-        request_id: None,
-        flow: "till".into(),
-        lookup: wanted.lookup.clone(),
-        prefer: None,
-        asked: PartSet::ALWAYS,
-        fresh: if wanted.is_fresh {
-            Part::Profile.into()
-        } else {
-            PartSet::EMPTY
-        },
-        now,
-        arrival: app.customers.arrival(),
-        max_age: None,
-        only_if_cached: false,
-        stale_if_error: true,
-        deadline: now.tick + Duration::from_secs(60),
-        is_hasty: false,
-        purpose: Purpose::Person,
-        trace: None,
+        fresh: profile.map_or(PartSet::EMPTY, PartSet::from),
+        ..query
     }
 }
 

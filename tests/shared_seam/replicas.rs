@@ -8,7 +8,7 @@ use engage_bff::{
     clock::{Clock, ManualClock},
     config::{self, ApiVersion},
     customer::{
-        CustomerQuery, CustomerService, Error, Found, Purpose,
+        CustomerQuery, CustomerService, Error, Found,
         view::{Attributes, Rules},
     },
     domain::{
@@ -235,22 +235,13 @@ impl Replica {
 
     pub(crate) fn query(&self, lookup: &Lookup, wish: Wish) -> CustomerQuery {
         let now = self.clock.now();
+        let (lookup, deadline) = (lookup.clone(), now.tick + PATIENCE);
         CustomerQuery {
-            request_id: None,
-            flow: Flow::from("test"),
-            lookup: lookup.clone(),
-            prefer: None,
-            asked: wish.asked,
             fresh: wish.fresh,
-            now,
-            arrival: self.customers.arrival(),
             max_age: wish.max_age,
-            only_if_cached: false,
-            stale_if_error: true,
-            deadline: now.tick + PATIENCE,
-            is_hasty: false,
-            purpose: Purpose::Person,
-            trace: None,
+            ..self
+                .customers
+                .query(Flow::from("test"), lookup, wish.asked, now, deadline)
         }
     }
 

@@ -11,7 +11,7 @@ use super::line;
 use crate::{
     clock::{Now, Tick},
     customer::{self, CustomerQuery, Found, Purpose, Shape},
-    domain::{Lookup, PartSet, RequestId},
+    domain::{Lookup, RequestId},
     http::{
         audit,
         auth::{Caller, PendingLookUp},
@@ -159,22 +159,13 @@ impl Batch {
     }
 
     fn query(&self, lookup: Lookup, now: Now) -> CustomerQuery {
+        let (flow, asked) = (self.caller.flow(), self.shape.asked);
+        let customers = &self.state.customers;
         CustomerQuery {
             request_id: Some(self.request_id),
-            flow: self.caller.flow(),
-            lookup,
-            prefer: None,
-            asked: self.shape.asked,
-            fresh: PartSet::EMPTY,
-            now,
-            arrival: self.state.customers.arrival(),
-            max_age: None,
-            only_if_cached: false,
-            stale_if_error: true,
-            deadline: self.deadline,
-            is_hasty: false,
             purpose: Purpose::Batch,
             trace: self.trace.clone(),
+            ..customers.query(flow, lookup, asked, now, self.deadline)
         }
     }
 

@@ -43,13 +43,8 @@ pub(super) fn read(config: &mut Config, mistakes: &mut Mistakes) {
             &telemetry.otlp_headers_file,
         ),
     ] {
-        let Some(file) = file else { continue };
-        if secret.is_some() {
-            given_twice(key, mistakes);
-        } else if let Some(text) = text_of(key, file, mistakes)
-            && is_valid(key, &text, mistakes)
-        {
-            *secret = Some(text.into());
+        if let Some(file) = file {
+            read_one(key, secret, file, mistakes);
         }
     }
     for (key, secrets, file) in [
@@ -64,12 +59,27 @@ pub(super) fn read(config: &mut Config, mistakes: &mut Mistakes) {
             &redis.encryption_keys_file,
         ),
     ] {
-        let Some(file) = file else { continue };
-        if !secrets.is_empty() {
-            given_twice(key, mistakes);
-        } else if let Some(text) = text_of(key, file, mistakes) {
-            *secrets = lines_of(key, &text, mistakes);
+        if let Some(file) = file {
+            read_several(key, secrets, file, mistakes);
         }
+    }
+}
+
+fn read_one(key: &str, secret: &mut Option<SecretString>, file: &Path, mistakes: &mut Mistakes) {
+    if secret.is_some() {
+        given_twice(key, mistakes);
+    } else if let Some(text) = text_of(key, file, mistakes)
+        && is_valid(key, &text, mistakes)
+    {
+        *secret = Some(text.into());
+    }
+}
+
+fn read_several(key: &str, secrets: &mut Vec<SecretString>, file: &Path, mistakes: &mut Mistakes) {
+    if !secrets.is_empty() {
+        given_twice(key, mistakes);
+    } else if let Some(text) = text_of(key, file, mistakes) {
+        *secrets = lines_of(key, &text, mistakes);
     }
 }
 

@@ -49,13 +49,14 @@ impl Config {
                 "give 0.001 to 1000000; Engage asks for at most 50",
             );
         }
+        self.check_server_durations(mistakes);
         self.check_durations(mistakes);
         self.check_lifetimes(mistakes);
         self.check_sizes(mistakes);
     }
 
-    fn check_durations(&self, mistakes: &mut Mistakes) {
-        let (server, engage, webhooks) = (&self.server, &self.engage, &self.webhooks);
+    fn check_server_durations(&self, mistakes: &mut Mistakes) {
+        let server = &self.server;
         for (key, value, bounds) in [
             (
                 "server.request_timeout",
@@ -89,6 +90,14 @@ impl Config {
                 NONE..=MINUTE * 5,
             ),
             ("server.shutdown_grace", server.shutdown_grace, NONE..=HOUR),
+        ] {
+            check_range(key, &value, &bounds, |value| Shown(*value), mistakes);
+        }
+    }
+
+    fn check_durations(&self, mistakes: &mut Mistakes) {
+        let (engage, webhooks) = (&self.engage, &self.webhooks);
+        for (key, value, bounds) in [
             ("engage.timeout", engage.timeout, MILLISECOND..=HOUR),
             (
                 "engage.connect_timeout",

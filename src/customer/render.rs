@@ -112,27 +112,22 @@ fn answer_json<'a>(
     };
     let audiences = content.shown(Part::Audiences, audiences.as_ref());
     let points = content.shown(Part::Points, points.as_ref());
+    let vouchers = content.shown(Part::Vouchers, vouchers.as_ref());
+    let promotions = content.shown(Part::Promotions, promotions.as_ref());
     let current = Current {
-        vouchers: content
-            .shown(Part::Vouchers, vouchers.as_ref())
-            .map(|vouchers| current::vouchers(vouchers, moments)),
-        promotions: content
-            .shown(Part::Promotions, promotions.as_ref())
-            .map(|promotions| current::promotions(promotions, shape.channel, moments)),
+        vouchers: vouchers.map(|all| current::vouchers(all, moments)),
+        promotions: promotions.map(|all| current::promotions(all, shape.channel, moments)),
         points,
     };
     AnswerJson {
         contact_id: content.id,
-        contact_type: profile
-            .and_then(|profile| Some(profile.identity.contact_type.only()?.as_str())),
+        contact_type: profile.and_then(contact_type),
         profile: profile.map(|profile| profile_json(profile, attributes, is_protected, moments)),
         contactability: profile
             .filter(|_| !is_protected)
             .map(|profile| contactability_json(profile, audiences, rules)),
         preferences: profile.map(|profile| PreferencesJson::from(&profile.preferences)),
-        consents: profile
-            .and_then(|profile| profile.consents.as_ref())
-            .map(|consents| consents.iter().map(ConsentJson::from).collect()),
+        consents: profile.and_then(consents_json),
         audiences: audiences.map(|known| known.audiences.iter().map(AudienceJson::from).collect()),
         points: points.map(|points| {
             let is_incomplete = content.parts.incomplete().contains(Part::Points);
@@ -153,6 +148,15 @@ fn answer_json<'a>(
         purchases: content.history.and_then(HistoryContent::purchases),
         degraded: degraded(content),
     }
+}
+
+fn contact_type(profile: &Profile) -> Option<&str> {
+    Some(profile.identity.contact_type.only()?.as_str())
+}
+
+fn consents_json(profile: &Profile) -> Option<Vec<ConsentJson<'_>>> {
+    let consents = profile.consents.as_ref()?;
+    Some(consents.iter().map(ConsentJson::from).collect())
 }
 
 /// `is_protected`: the contact's identity is protected, and the view is the storefront's.

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::{
-    Inner, SharedAlias, Unavailable, Wanted,
+    Inner, Unavailable, Wanted,
+    epoch::Epoch,
     fetch::{AliasRead, subject},
     metrics::Operation,
-    protocol::StoredValue,
+    protocol::{StoredAlias, StoredValue},
 };
 use crate::{
     cache::{
@@ -15,7 +16,7 @@ use crate::{
         freshness::FetchSource,
         parts::{Origins as _, Parts},
     },
-    domain::{ContactId, Part, PartMap},
+    domain::{ContactId, Lookup, Part, PartMap},
 };
 
 /// What the tier has for one identifier.
@@ -81,36 +82,16 @@ impl Inner {
             .call(&link, Operation::Peek, self.deadline(), reply);
         let reply = call.await?;
         self.metrics.ended(Operation::Peek, "ok");
-        let mut contact = None;
-        let mut alias = None;
-        match wanted {
-            Wanted::Contact(id) => contact = Some(id),
+        let (contact, alias) = match wanted {
+            Wanted::Contact(id) => (Some(id), None),
             Wanted::Alias(lookup) => {
-                if let Some(stored) = &reply.alias {
-                    let name = epoch.names.alias(lookup);
-                    let read = self.read_alias(epoch, start, name, Some(stored)).ok();
-                    let (source, is_confirmed) = match read {
-                        Some(AliasRead::Contact(
-                            id,
-                            SharedAlias {
-                                provenance,
-                                confirmed,
-                            },
-                        )) => {
-                            contact = Some(id);
-                            (Some(provenance.source), confirmed)
-                        }
-                        Some(AliasRead::Negative(negative)) => (Some(negative.source), false),
-                        None => (None, false),
-                    };
-                    alias = Some(SharedAliasView {
-                        value: SharedValueView::new(&stored.value, source),
-                        is_negative: stored.contact.is_none(),
-                        is_confirmed,
-                    });
-                }
+                let stored = reply.alias.as_ref();
+                stored.map_or((None, None), |stored| {
+                    let (contact, alias) = self.explain_alias(epoch, start, lookup, stored);
+                    (contact, Some(alias))
+                })
             }
-        }
+        };
         let parts = PartMap::from_fn(|part: Part| {
             let stored = reply.parts[part].as_ref()?;
             let mut parts = Parts::default();
@@ -128,5 +109,30 @@ impl Inner {
             entity_only: reply.entity_only,
             busy: reply.busy,
         })
+    }
+
+    /// The contact to which the alias leads, if it can be read, and what is stored of it.
+    fn explain_alias(
+        &self,
+        epoch: &Epoch,
+        start: FetchStart,
+        lookup: &Lookup,
+        stored: &StoredAlias,
+    ) -> (Option<ContactId>, SharedAliasView) {
+        let name = epoch.names.alias(lookup);
+        let read = self.read_alias(epoch, start, name, Some(stored)).ok();
+        let (contact, source, is_confirmed) = match read {
+            Some(AliasRead::Contact(id, alias)) => {
+                (Some(id), Some(alias.provenance.source), alias.confirmed)
+            }
+            Some(AliasRead::Negative(negative)) => (None, Some(negative.source), false),
+            None => (None, None, false),
+        };
+        let view = SharedAliasView {
+            value: SharedValueView::new(&stored.value, source),
+            is_negative: stored.contact.is_none(),
+            is_confirmed,
+        };
+        (contact, view)
     }
 }

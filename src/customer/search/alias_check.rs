@@ -66,22 +66,26 @@ impl Search<'_> {
         let is_new = alias.provenance.sequence > self.query.arrival && !alias.provenance.is_shared;
         let is_resolved = alias.provenance.source == FetchSource::Entity && !alias.is_learned;
         let by_entity = is_resolved || key.is_contact_id();
+        self.drop_alias();
         if is_new && by_entity {
             let error = if is_contradicted {
                 engage::Error::IdentityMismatch
             } else {
                 engage::Error::NotFound
             };
-            self.drop_alias();
-            let call = CallKey::Resolution(self.query.lookup.key().clone());
-            // As of now: with an earlier start, the fence just raised around the alias would end the back-off at once.
-            let start = self.inner.tiers.memory.begin();
-            self.inner
-                .note(&call, start, self.query.request_id, Some(&error));
+            self.note_resolution_failed(&error);
             return Err(error.into());
         }
-        self.drop_alias();
         Ok(AliasCheck::Dropped)
+    }
+
+    /// To be called after the alias was dropped.
+    fn note_resolution_failed(&self, error: &engage::Error) {
+        let call = CallKey::Resolution(self.query.lookup.key().clone());
+        // As of now: with an earlier start, the fence just raised around the alias would end the back-off at once.
+        let start = self.inner.tiers.memory.begin();
+        self.inner
+            .note(&call, start, self.query.request_id, Some(error));
     }
 
     /// Drops the alias that led to the wrong contact. Engage resolves a contact id with a type by the overview alone,

@@ -69,14 +69,11 @@ impl Tiers {
             };
             let mut asked = *demand.borrow_and_update();
             wants_lease |= start.now.tick >= give_up;
-            // What memory would refuse for its age is not asked for: then the flight waits for another replica's call.
-            let policy = &self.memory.policy;
-            if let Some(longest) = policy.longest_use(target.source(), start.now.tick) {
-                asked.max_age = asked.max_age.min(longest);
-            }
-            if wants_lease {
-                asked.max_age = Duration::ZERO;
-            }
+            asked.max_age = if wants_lease {
+                Duration::ZERO
+            } else {
+                self.usable_age(target, asked.max_age, start.now.tick)
+            };
             let need = self.need(target, overview_parts, asked, start.now.tick);
             let found = match tier.fetch(start, need).await {
                 Err(_) => return Look::Unavailable,
@@ -117,6 +114,12 @@ impl Tiers {
             wants_lease = true;
         }
         Look::Unavailable
+    }
+
+    /// What memory would refuse for its age is not asked for: then the flight waits for another replica's call.
+    fn usable_age(&self, target: Target<'_>, max_age: Duration, now: Tick) -> Duration {
+        let longest = self.memory.policy.longest_use(target.source(), now);
+        longest.map_or(max_age, |longest| max_age.min(longest))
     }
 
     /// What the flight needs of the tier.

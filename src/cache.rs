@@ -61,10 +61,7 @@ use self::{
     purges::Purges,
     record::Record,
     records::weight,
-    size::{
-        ALIAS_SHARE, FAILURE_SHARE, HISTORY_SHARE, LARGE_RECORD, NEGATIVE_SHARE, RECORD_SHARE,
-        TRAINING_BYTES, TRAINING_SHARE,
-    },
+    size::Shares,
 };
 use crate::{
     clock::{Clock, Now},
@@ -150,23 +147,10 @@ where
     where
         E: Reason,
     {
-        let aliases_bytes = bounds.max_bytes / ALIAS_SHARE;
-        let negatives_bytes = bounds.max_bytes / NEGATIVE_SHARE;
-        let failures_bytes = bounds.max_bytes / FAILURE_SHARE;
-        let histories_bytes = bounds.max_bytes / HISTORY_SHARE;
-        let training_bytes = TRAINING_BYTES.min(bounds.max_bytes / TRAINING_SHARE);
-        let others = [
-            aliases_bytes,
-            negatives_bytes,
-            failures_bytes,
-            histories_bytes,
-            training_bytes,
-        ];
-        let records_bytes = bounds.max_bytes - others.iter().sum::<u64>();
-        let max_record_bytes = LARGE_RECORD.max(records_bytes / RECORD_SHARE);
+        let shares = Shares::of(bounds.max_bytes);
         Self {
             records: moka::sync::Cache::builder()
-                .max_capacity(records_bytes)
+                .max_capacity(shares.records)
                 .weigher(|_, record: &Arc<Record<R>>| weight(record))
                 // moka's own clock can't be replaced, so this is only an outer bound in real time.
                 .time_to_live(maintenance::outer_lifetime(&policy))
@@ -176,13 +160,13 @@ where
             stores: RwLock::new(()),
             codec: Codec::default(),
             fills: FillCounter::new(bounds.max_bytes),
-            max_record_bytes: saturating(max_record_bytes.min(records_bytes)),
-            aliases: AliasIndex::new(aliases_bytes),
+            max_record_bytes: saturating(shares.record),
+            aliases: AliasIndex::new(shares.aliases),
             alias_hasher: AliasHasher::random(),
             unique: UniqueKinds::default(),
             conflicts: Conflicts::default(),
             negatives: moka::sync::Cache::builder()
-                .max_capacity(negatives_bytes)
+                .max_capacity(shares.negatives)
                 .weigher(|key: &LookupKey, entry: &NegativeEntry<E>| {
                     let heap = key.heap_bytes() + entry.heap_bytes();
                     saturating(ENTRY_OVERHEAD + size_of::<NegativeEntry<E>>() + heap)
@@ -190,8 +174,8 @@ where
                 // moka's own clock can't be replaced, so this is only an outer bound in real time.
                 .time_to_live(policy.negative_lifetime)
                 .build(),
-            failures: Failures::new(failures_bytes, policy.negative_lifetime),
-            histories: Histories::new(histories_bytes, &policy),
+            failures: Failures::new(shares.failures, policy.negative_lifetime),
+            histories: Histories::new(shares.histories, &policy),
             pending_purges: PendingPurges::default(),
             purges: Purges::default(),
             fences: Fences::new(policy.overview_lag, bounds.longest_flight, MAX_FENCES),
@@ -199,7 +183,7 @@ where
             is_off: AtomicBool::new(false),
             too_heavy_was_logged: AtomicBool::new(false),
             max_bytes: bounds.max_bytes,
-            records_max_bytes: records_bytes,
+            records_max_bytes: shares.records,
             clock,
         }
     }

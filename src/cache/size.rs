@@ -14,21 +14,52 @@ pub struct Bounds {
 }
 
 /// Of the bytes that the cache may hold, one in so many is for negative entries.
-pub(super) const NEGATIVE_SHARE: u64 = 32;
+const NEGATIVE_SHARE: u64 = 32;
 /// Of the bytes that the cache may hold, one in so many is for failures.
-pub(super) const FAILURE_SHARE: u64 = 64;
+const FAILURE_SHARE: u64 = 64;
 /// Of the bytes that the cache may hold, one in so many is for the history of contacts.
 pub(super) const HISTORY_SHARE: u64 = 32;
 /// Of the bytes that the cache may hold, one in so many is for aliases: room for three of each contact.
 pub(super) const ALIAS_SHARE: u64 = 4;
 /// Of the bytes that the cache may hold, one in so many is for the making of a dictionary.
-pub(super) const TRAINING_SHARE: u64 = 24;
+const TRAINING_SHARE: u64 = 24;
 /// The most bytes for the making of a dictionary.
-pub(super) const TRAINING_BYTES: u64 = 8 << 20;
+const TRAINING_BYTES: u64 = 8 << 20;
 /// One record takes no more than one in so many of the bytes for records.
-pub(super) const RECORD_SHARE: u64 = 64;
+const RECORD_SHARE: u64 = 64;
 /// A record of up to this size is cached even where that share is smaller.
-pub(super) const LARGE_RECORD: u64 = 4 << 20;
+const LARGE_RECORD: u64 = 4 << 20;
+
+/// The bytes for each kind of entry.
+pub(super) struct Shares {
+    pub(super) records: u64,
+    /// The most that one record may take.
+    pub(super) record: u64,
+    pub(super) aliases: u64,
+    pub(super) negatives: u64,
+    pub(super) failures: u64,
+    pub(super) histories: u64,
+}
+
+impl Shares {
+    /// Records get what the others leave.
+    pub(super) fn of(max_bytes: u64) -> Self {
+        let aliases = max_bytes / ALIAS_SHARE;
+        let negatives = max_bytes / NEGATIVE_SHARE;
+        let failures = max_bytes / FAILURE_SHARE;
+        let histories = max_bytes / HISTORY_SHARE;
+        let training = TRAINING_BYTES.min(max_bytes / TRAINING_SHARE);
+        let records = max_bytes - aliases - negatives - failures - histories - training;
+        Self {
+            records,
+            record: records.min(LARGE_RECORD.max(records / RECORD_SHARE)),
+            aliases,
+            negatives,
+            failures,
+            histories,
+        }
+    }
+}
 
 /// The number of cached entries of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

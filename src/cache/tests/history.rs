@@ -1,6 +1,9 @@
 //! The history of contacts: what keeps old entries out, what drops cached ones, and how many there may be.
 
-use super::{super::history::HistoryEntry, *};
+use super::{
+    super::{history::HistoryEntry, size::HISTORY_SHARE},
+    *,
+};
 use crate::domain::{
     Decimal, FieldValue, History, HistoryList, HistoryPart, Partial, PointTransaction,
 };

@@ -138,10 +138,11 @@ pub(super) async fn serve_connection<S>(
         // The default of 100 fields stays: hyper allocates a list for each request where another number is set.
         .serve_connection(TokioIo::new(io), respond);
     tokio::pin!(connection);
-    if let Err(error) = until_end(connection, &context.permit).await {
-        if tracing::enabled!(Level::DEBUG) && limit.allows() {
-            log_early_end(&error);
-        }
+    if let Err(error) = until_end(connection, &context.permit).await
+        && tracing::enabled!(Level::DEBUG)
+        && limit.allows()
+    {
+        log_early_end(&error);
     }
 }
 

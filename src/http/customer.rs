@@ -100,7 +100,7 @@ async fn find(
         trace: request.extensions.get::<Arc<RequestTrace>>().cloned(),
         ..customer_query(state, caller, lookup, directives, Some(*request_id), now)
     };
-    let look_up = LookUp {
+    let search = LookUp {
         state,
         caller,
         query: &query,
@@ -112,16 +112,16 @@ async fn find(
         request,
         request_id,
     };
-    let (found, contact) = look_up.search().await;
+    let (found, contact) = search.run().await;
     let cause = match &found {
         Ok((found, _)) => Cause::of(Ok(found)),
         Err(refusal) => Cause::of(Err(&refusal.error)),
     };
-    let outcome = look_up.answer(found);
+    let outcome = search.answer(found);
     if let (Ok(_), Some(id)) = (&outcome, contact) {
         context.set_contact(id);
     }
-    look_up.record(&outcome, contact, cause);
+    search.record(&outcome, contact, cause);
     outcome
 }
 
@@ -174,7 +174,7 @@ struct LookUp<'a> {
 
 impl LookUp<'_> {
     /// The customer with the wanted history, and which contact was found, if one was.
-    async fn search(&self) -> (Result<FoundWithHistory, Refusal>, Option<ContactId>) {
+    async fn run(&self) -> (Result<FoundWithHistory, Refusal>, Option<ContactId>) {
         let found = match self.find().await {
             Ok(found) => found,
             Err(refusal) => return (Err(refusal), None),

@@ -26,7 +26,7 @@ pub use self::{
     connections::Connections,
     error::Error,
     exchange::{Exchange, RequestOptions, ResponseFuture},
-    failure_log::{FailedCall, FailureLog},
+    failure_log::{Cause, FailedCall, FailureLog},
     group::Group,
     probe::{PointDefinitions, Probe},
     transport::NewConnections,

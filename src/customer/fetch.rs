@@ -25,8 +25,8 @@ use crate::{
         freshness::FetchSource,
         parts::Parts,
     },
-    domain::{Claim, ContactId, Demand, Flow, Lookup, Part, Priority, RequestId, Requester},
-    engage::{Error, FailedCall, Group},
+    domain::{Claim, ContactId, Demand, Flow, Lookup, Part, Priority, Requester},
+    engage::{Cause, Error, FailedCall, Group},
     traces::RequestTrace,
 };
 
@@ -42,8 +42,8 @@ pub(super) struct FetchOutcome {
 /// For which request a call is made, and how new its data must be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FetchRequest<'a> {
-    /// The id of the request, for the log.
-    pub(super) request_id: Option<&'a RequestId>,
+    /// The request, for the log.
+    pub(super) cause: Cause,
     /// The flow to which the call is charged.
     pub(super) flow: &'a Flow,
     /// How urgent it is.
@@ -140,14 +140,14 @@ impl Inner {
         request: FetchRequest<'_>,
     ) -> Result<FlightHandle<FetchOutcome>, FlightError> {
         let (inner, requested) = (Arc::clone(self), lookup.clone());
-        let request_id = request.request_id.copied();
+        let cause = request.cause;
         let span = FetchSpan::begin(self, &request, ["fetch", "overview"]);
         self.overviews.join(
             lookup.key().clone(),
             request.not_before,
             request.claim(span.as_ref()),
             move |flight| async move {
-                let outcome = inner.fetch_overview(&requested, request_id, &flight).await;
+                let outcome = inner.fetch_overview(&requested, cause, &flight).await;
                 outcome.end(span, &inner)
             },
         )
@@ -161,14 +161,14 @@ impl Inner {
         request: FetchRequest<'_>,
     ) -> Result<FlightHandle<FetchOutcome>, FlightError> {
         let inner = Arc::clone(self);
-        let request_id = request.request_id.copied();
+        let cause = request.cause;
         let span = FetchSpan::begin(self, &request, ["fetch", part.as_str()]);
         self.parts.join(
             (id, part),
             request.not_before,
             request.claim(span.as_ref()),
             move |flight| async move {
-                let outcome = inner.fetch_part(id, part, request_id, &flight).await;
+                let outcome = inner.fetch_part(id, part, cause, &flight).await;
                 outcome.end(span, &inner)
             },
         )
@@ -181,16 +181,14 @@ impl Inner {
         request: FetchRequest<'_>,
     ) -> Result<FlightHandle<FetchOutcome>, FlightError> {
         let (inner, requested) = (Arc::clone(self), lookup.clone());
-        let request_id = request.request_id.copied();
+        let cause = request.cause;
         let span = FetchSpan::begin(self, &request, ["resolve", "identifier"]);
         self.resolutions.join(
             lookup.key().clone(),
             request.not_before,
             request.claim(span.as_ref()),
             move |flight| async move {
-                let outcome = inner
-                    .fetch_resolution(&requested, request_id, &flight)
-                    .await;
+                let outcome = inner.fetch_resolution(&requested, cause, &flight).await;
                 outcome.end(span, &inner)
             },
         )
@@ -221,10 +219,10 @@ impl Inner {
         &self,
         call: &CallKey,
         start: FetchStart,
-        request_id: Option<RequestId>,
+        cause: Cause,
         outcome: Result<Fetched, Error>,
     ) -> FetchOutcome {
-        self.note(call, start, request_id, outcome.as_ref().err());
+        self.note(call, start, cause, outcome.as_ref().err());
         FetchOutcome {
             start: Some(start),
             outcome,
@@ -237,7 +235,7 @@ impl Inner {
         &self,
         call: &CallKey,
         start: FetchStart,
-        request_id: Option<RequestId>,
+        cause: Cause,
         error: Option<&Error>,
     ) {
         let memory = &self.tiers.memory;
@@ -259,7 +257,7 @@ impl Inner {
         let is_news = !is_charged_to_call
             || memory.note_failure(call, start, error.retry_after(), error.clone());
         let failed = FailedCall {
-            request_id,
+            cause,
             took: self.clock.tick().since(start.now.tick),
         };
         log.failed(group(call), error, failed, is_news);

@@ -282,7 +282,7 @@ impl<'a> HistorySearch<'a> {
             .memory
             .history_not_before(self.id, self.part);
         let request = FetchRequest {
-            request_id: self.query.request_id.as_ref(),
+            cause: self.query.cause(),
             flow: &self.query.flow,
             priority,
             not_before: if self.is_fresh {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Tick},
-    domain::RequestId,
+    domain::{RequestId, TraceId},
 };
 
 /// For how long failures like one that was logged are counted before they are logged.
@@ -27,11 +27,20 @@ const MAX_KINDS: usize = 32;
 /// So many calls that fail in a row are an outage, whose end is logged.
 const OUTAGE: u32 = 2;
 
+/// The request for which a call was made first, if one caused it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cause {
+    /// Its id.
+    pub request_id: Option<RequestId>,
+    /// Its trace, if that is recorded.
+    pub trace_id: Option<TraceId>,
+}
+
 /// A call that failed.
 #[derive(Clone, Copy, Debug)]
 pub struct FailedCall {
-    /// The request for which the call was made first, if one caused it.
-    pub request_id: Option<RequestId>,
+    /// Why it was made.
+    pub cause: Cause,
     /// How long it took, with its retries.
     pub took: Duration,
 }
@@ -250,11 +259,21 @@ fn is_logged(error: &Error) -> bool {
 /// Logs a failure; `count`: so many since the last event, of which `call` is the last.
 fn log(group: Group, error: &Error, call: FailedCall, count: Option<u64>) {
     let group = group.as_str();
-    let request_id = call.request_id.as_ref().map(RequestId::as_str);
+    let request_id = call.cause.request_id.as_ref().map(RequestId::as_str);
+    let trace_id = call.cause.trace_id.map(tracing::field::display);
     let duration_ms = call.took.as_secs_f64() * 1000.0;
     macro_rules! alarm {
         ($message:literal) => {
-            tracing::error!(alarm = true, group, %error, request_id, duration_ms, count, $message)
+            tracing::error!(
+                alarm = true,
+                group,
+                %error,
+                request_id,
+                trace_id,
+                duration_ms,
+                count,
+                $message
+            )
         };
     }
     match error {
@@ -270,6 +289,7 @@ fn log(group: Group, error: &Error, call: FailedCall, count: Option<u64>) {
             group,
             %error,
             request_id,
+            trace_id,
             duration_ms,
             count,
             "upstream request failed"

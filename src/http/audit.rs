@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     customer::{CacheStatus, Candidate, CustomerQuery, view::View},
-    domain::{ContactId, Digester, RequestId},
+    domain::{ContactId, Digester, RequestId, TraceId},
     telemetry,
+    traces::RequestTrace,
 };
 
 /// The target of audit events.
@@ -35,6 +36,7 @@ pub(super) fn candidates(
     tracing::info!(
         target: TARGET,
         request_id = request_id.as_str(),
+        trace_id = trace_id(query).map(tracing::field::display),
         client = query.flow.client.as_str(),
         by = query.lookup.identifier.kind().as_str(),
         contacts = digests.join(" "),
@@ -64,6 +66,7 @@ pub(super) fn look_up(
             tracing::info!(
                 target: TARGET,
                 request_id = request_id.as_str(),
+                trace_id = trace_id(query).map(tracing::field::display),
                 client = query.flow.client.as_str(),
                 by = query.lookup.identifier.kind().as_str(),
                 contact = contact.map(|id| tracing::field::display(id.digest(digester))),
@@ -78,4 +81,9 @@ pub(super) fn look_up(
         View::Full => event!("full view requested"),
         View::Storefront => event!("storefront view requested"),
     }
+}
+
+/// The trace of the request, if it is recorded.
+fn trace_id(query: &CustomerQuery) -> Option<TraceId> {
+    query.trace.as_deref().and_then(RequestTrace::recorded_id)
 }

@@ -84,6 +84,7 @@ impl HttpService {
             took,
             client: last_key.client(),
             contact: Some(contact),
+            trace_id: trace.as_deref().and_then(RequestTrace::recorded_id),
         };
         self.log(&answered, None);
         if let Some(trace) = trace {

@@ -10,12 +10,17 @@ use std::sync::{
 use http::Extensions;
 
 use super::client_metrics::{ClientCounters, SHOPPERS};
-use crate::domain::{ClientName, ContactId, RequestId};
+use crate::{
+    domain::{ClientName, ContactId, RequestId, TraceId},
+    traces::RequestTrace,
+};
 
 /// Filled in while a request is handled, read when it has been answered.
 #[derive(Debug)]
 pub(super) struct LogContext {
     pub(super) request_id: RequestId,
+    /// Its trace, where one is begun.
+    pub(super) trace: Option<Arc<RequestTrace>>,
     is_identified: AtomicBool,
     /// The client; `None` for a shopper without one.
     caller: OnceLock<Option<ClientName>>,
@@ -25,9 +30,10 @@ pub(super) struct LogContext {
 }
 
 impl LogContext {
-    pub(super) fn new(request_id: RequestId) -> Self {
+    pub(super) fn new(request_id: RequestId, trace: Option<Arc<RequestTrace>>) -> Self {
         Self {
             request_id,
+            trace,
             is_identified: AtomicBool::new(false),
             caller: OnceLock::new(),
             counters: OnceLock::new(),
@@ -38,7 +44,12 @@ impl LogContext {
     /// The context of the request with these extensions.
     pub(super) fn from_extensions(extensions: &Extensions) -> Arc<Self> {
         let found = extensions.get().cloned();
-        found.unwrap_or_else(|| Arc::new(Self::new(RequestId::from_bytes(None))))
+        found.unwrap_or_else(|| Arc::new(Self::new(RequestId::from_bytes(None), None)))
+    }
+
+    /// The request's trace, if it is recorded.
+    pub(super) fn trace_id(&self) -> Option<TraceId> {
+        self.trace.as_deref().and_then(RequestTrace::recorded_id)
     }
 
     /// The request has a valid credential: an operator's token, or the signature of a webhook.

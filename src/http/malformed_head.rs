@@ -43,6 +43,7 @@ impl HttpService {
             arrived,
             client: None,
             contact: None,
+            trace_id: None,
             limit: Some(&self.stranger_limit),
             counters: None,
         };

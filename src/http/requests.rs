@@ -11,7 +11,7 @@ use tracing::Level;
 use super::{error::Code, routes::RouteLabel};
 use crate::{
     customer::CacheStatus,
-    domain::{ContactId, Digester, RequestId},
+    domain::{ContactId, Digester, RequestId, TraceId},
     metrics::{
         Counter, Counters, Histogram, Histograms, Registry, Source,
         catalogue::customers::{
@@ -106,6 +106,8 @@ pub(super) struct Answered<'a> {
     pub(super) client: Option<&'a str>,
     /// The contact that it is about.
     pub(super) contact: Option<ContactId>,
+    /// The trace of the request, if it is recorded.
+    pub(super) trace_id: Option<TraceId>,
 }
 
 impl Answered<'_> {
@@ -134,6 +136,7 @@ pub(super) fn log(
                 let id = answered.contact.zip(digester);
                 tracing::$log!(
                     request_id = answered.request_id.as_str(),
+                    trace_id = answered.trace_id.map(tracing::field::display),
                     client = answered.client,
                     method = answered.route.method(),
                     route = answered.route.path(),

@@ -32,7 +32,7 @@ use super::{
 use crate::{
     clock::{Clock, Now},
     customer::CacheStatus,
-    domain::{ContactId, Digester, RequestId},
+    domain::{ContactId, Digester, RequestId, TraceId},
     telemetry::Limit,
     traces::{RequestTrace, Tracer},
 };
@@ -49,6 +49,8 @@ pub(super) struct RequestContext<'a> {
     pub(super) client: Option<&'a str>,
     /// The contact that the response is about.
     pub(super) contact: Option<ContactId>,
+    /// Its trace, if it is recorded.
+    pub(super) trace_id: Option<TraceId>,
     /// Bounds the log events of callers without a valid credential.
     pub(super) limit: Option<&'a Limit>,
     /// What the caller counts in, if it is known.
@@ -190,8 +192,8 @@ impl HttpService {
         let request_id = request_id::of_headers(request.headers());
         let route = RouteLabel::of(self.listener, request.uri().path(), request.method());
         let is_shopper = request.headers().contains_key(header::AUTHORIZATION);
-        let log_context = LogContext::new(request_id);
         let trace = self.begin_trace(route, &mut request, arrived);
+        let log_context = LogContext::new(request_id, trace);
         let origin = if self.cors.is_off() {
             None
         } else {
@@ -217,11 +219,12 @@ impl HttpService {
             arrived,
             client: log_context.client(),
             contact: log_context.contact(),
+            trace_id: log_context.trace_id(),
             limit: (!log_context.is_identified()).then_some(&self.stranger_limit),
             counters: log_context.counters().map(AsRef::as_ref),
         };
         self.finish(&mut response, cache_status, &context);
-        if let Some(trace) = trace {
+        if let Some(trace) = &log_context.trace {
             let code: Option<&Code> = response.extensions().get();
             let (status, code) = (response.status().as_u16(), code.map(Code::label));
             let responded = route.responded(status, code, cache_status);
@@ -296,6 +299,7 @@ impl HttpService {
             took,
             client: context.client,
             contact: context.contact,
+            trace_id: context.trace_id,
         };
         self.log(&answered, context.limit);
     }
@@ -340,7 +344,7 @@ impl HttpService {
         context: &LogContext,
     ) -> Response<Body> {
         parts.extensions.insert(context.request_id);
-        let shared = Arc::new(LogContext::new(context.request_id));
+        let shared = Arc::new(LogContext::new(context.request_id, context.trace.clone()));
         parts.extensions.insert(Arc::clone(&shared));
         parts.extensions.insert(peer);
         let mut router = self.router.clone();

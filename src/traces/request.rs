@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::span::{Attribute, Span, SpanKind, Value};
 use crate::{
     clock::{Now, Tick},
-    domain::{ClientName, KeyedDigest, PartSet, SpanContext, SpanId},
+    domain::{ClientName, KeyedDigest, PartSet, SpanContext, SpanId, TraceId},
 };
 
 /// The most links of a span (OpenTelemetry's default limit): a batch joins many flights.
@@ -64,6 +64,12 @@ impl RequestTrace {
     /// The span of the request.
     pub fn context(&self) -> SpanContext {
         self.state().context
+    }
+
+    /// The trace, if it is recorded: for log events.
+    pub fn recorded_id(&self) -> Option<TraceId> {
+        let context = self.context();
+        context.is_sampled.then_some(context.trace)
     }
 
     /// The caller is known. With a client's key it continues its own trace and decides whether that is recorded.

@@ -4,6 +4,7 @@
 mod collector;
 mod content;
 mod export;
+mod log;
 mod sampling;
 
 use std::fmt::Write;

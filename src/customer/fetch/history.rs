@@ -11,8 +11,8 @@ use crate::{
         parts::{Entry, Origins},
     },
     customer::Inner,
-    domain::{ContactId, History, HistoryPart, LookupKey, Part, Partial, Points, RequestId},
-    engage::{AdmissionRequest, Error, Group, KnownPoints, Permit},
+    domain::{ContactId, History, HistoryPart, LookupKey, Part, Partial, Points},
+    engage::{AdmissionRequest, Cause, Error, Group, KnownPoints, Permit},
 };
 
 /// How a call ended: its entry may be forbidden by now.
@@ -27,14 +27,14 @@ impl Inner {
         request: FetchRequest<'_>,
     ) -> Result<FlightHandle<HistoryOutcome>, FlightError> {
         let inner = Arc::clone(self);
-        let request_id = request.request_id.copied();
+        let cause = request.cause;
         let span = FetchSpan::begin(self, &request, ["fetch", part.as_str()]);
         self.histories.join(
             (id, part),
             request.not_before,
             request.claim(span.as_ref()),
             move |flight| async move {
-                let outcome = inner.fetch_history(id, part, request_id, &flight).await;
+                let outcome = inner.fetch_history(id, part, cause, &flight).await;
                 if let Some(span) = span {
                     span.end(&inner, outcome.as_ref().err(), false);
                 }
@@ -47,7 +47,7 @@ impl Inner {
         &self,
         id: ContactId,
         part: HistoryPart,
-        request_id: Option<RequestId>,
+        cause: Cause,
         flight: &FlightStart<HistoryOutcome>,
     ) -> HistoryOutcome {
         let request = AdmissionRequest {
@@ -70,7 +70,7 @@ impl Inner {
             entry
         });
         let error = outcome.as_ref().err();
-        self.note(&CallKey::History(id, part), start, request_id, error);
+        self.note(&CallKey::History(id, part), start, cause, error);
         outcome
     }
 

@@ -7,15 +7,15 @@ use crate::{
         Inner,
         tiers::{Begun, Fill, Target},
     },
-    domain::{ContactId, Identifier, Lookup, Match, Overview, Part, PartSet, RequestId},
-    engage::Error,
+    domain::{ContactId, Identifier, Lookup, Match, Overview, Part, PartSet},
+    engage::{Cause, Error},
 };
 
 impl Inner {
     pub(super) async fn fetch_overview(
         &self,
         requested: &Lookup,
-        request_id: Option<RequestId>,
+        cause: Cause,
         flight: &FlightStart<FetchOutcome>,
     ) -> FetchOutcome {
         let target = Target::Overview(requested);
@@ -59,7 +59,7 @@ impl Inner {
                 (call, Err(error))
             }
         };
-        self.finish(&call, start, request_id, outcome)
+        self.finish(&call, start, cause, outcome)
     }
 
     /// Compares an overview with what it was requested by. Returns whether its profile shows the identifier.

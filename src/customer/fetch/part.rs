@@ -7,8 +7,8 @@ use crate::{
         Inner,
         tiers::{Begun, Fill, Target},
     },
-    domain::{ContactId, Lookup, Part, RequestId},
-    engage::{Error, Permit},
+    domain::{ContactId, Lookup, Part},
+    engage::{Cause, Error, Permit},
 };
 
 impl Inner {
@@ -16,7 +16,7 @@ impl Inner {
         &self,
         id: ContactId,
         part: Part,
-        request_id: Option<RequestId>,
+        cause: Cause,
         flight: &FlightStart<FetchOutcome>,
     ) -> FetchOutcome {
         let target = Target::Part(id, part);
@@ -48,7 +48,7 @@ impl Inner {
                 Err(error)
             }
         };
-        self.finish(&CallKey::Part(id, part), start, request_id, outcome)
+        self.finish(&CallKey::Part(id, part), start, cause, outcome)
     }
 
     /// Asks the part's entity endpoint, which checks that its answer is about the contact.

@@ -7,14 +7,15 @@ use crate::{
         Inner,
         tiers::{Begun, Fill, Target},
     },
-    domain::{Lookup, RequestId},
+    domain::Lookup,
+    engage::Cause,
 };
 
 impl Inner {
     pub(super) async fn fetch_resolution(
         &self,
         requested: &Lookup,
-        request_id: Option<RequestId>,
+        cause: Cause,
         flight: &FlightStart<FetchOutcome>,
     ) -> FetchOutcome {
         let target = Target::Resolution(requested);
@@ -37,11 +38,6 @@ impl Inner {
                 Err(self.store_negative(lease, requested, source, error).await)
             }
         };
-        self.finish(
-            &CallKey::Resolution(key.clone()),
-            start,
-            request_id,
-            outcome,
-        )
+        self.finish(&CallKey::Resolution(key.clone()), start, cause, outcome)
     }
 }

@@ -8,8 +8,8 @@ use crate::{
     clock::Now,
     customer::{CustomerQuery, Inner},
     domain::{FlightTrace, Priority},
-    engage::Error,
-    traces::{Span, SpanKind, Value},
+    engage::{Cause, Error},
+    traces::{RequestTrace, Span, SpanKind, Value},
 };
 
 impl CustomerQuery {
@@ -19,6 +19,14 @@ impl CustomerQuery {
             (&self.trace, &flight.trace, flight.joined)
         {
             trace.joined(flight_trace.context());
+        }
+    }
+
+    /// The request as the cause of a call, for the log.
+    pub(in crate::customer) fn cause(&self) -> Cause {
+        Cause {
+            request_id: self.request_id,
+            trace_id: self.trace.as_deref().and_then(RequestTrace::recorded_id),
         }
     }
 }

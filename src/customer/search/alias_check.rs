@@ -85,7 +85,7 @@ impl Search<'_> {
         // As of now: with an earlier start, the fence just raised around the alias would end the back-off at once.
         let start = self.inner.tiers.memory.begin();
         self.inner
-            .note(&call, start, self.query.request_id, Some(error));
+            .note(&call, start, self.query.cause(), Some(error));
     }
 
     /// Drops the alias that led to the wrong contact. Engage resolves a contact id with a type by the overview alone,

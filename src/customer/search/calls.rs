@@ -257,7 +257,7 @@ impl Search<'_> {
         needed: PartSet,
     ) -> FetchRequest<'_> {
         FetchRequest {
-            request_id: self.query.request_id.as_ref(),
+            cause: self.query.cause(),
             flow: &self.query.flow,
             priority,
             not_before,

@@ -60,7 +60,7 @@ impl<'a> Search<'a> {
     /// A call that this request waits for.
     fn fetch_request(&self, not_before: Sequence, demand: Demand) -> FetchRequest<'a> {
         FetchRequest {
-            request_id: self.query.request_id.as_ref(),
+            cause: self.query.cause(),
             flow: &self.query.flow,
             priority: self.query.priority(),
             not_before,

@@ -6,7 +6,10 @@ use crate::clock::ManualClock;
 const SECOND: Duration = Duration::from_secs(1);
 
 const CALL: FailedCall = FailedCall {
-    request_id: None,
+    cause: Cause {
+        request_id: None,
+        trace_id: None,
+    },
     took: SECOND,
 };
 

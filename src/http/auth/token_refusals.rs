@@ -80,6 +80,7 @@ impl TokenRefusals {
         if tracing::enabled!(Level::INFO) && self.limit.allows() {
             tracing::info!(
                 request_id = context.request_id.as_str(),
+                trace_id = context.trace_id().map(tracing::field::display),
                 client = client.map(ClientName::as_str),
                 why,
                 "token refused"

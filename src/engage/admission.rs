@@ -188,7 +188,7 @@ impl Admission {
         let now = self.shared.clock.tick();
         let state = self.shared.state();
         let state_of = |(group, breaker): (Group, &Breaker)| {
-            (group, breaker.state(), breaker.rejects_all_for(now))
+            (group, breaker.state(now), breaker.rejects_all_for(now))
         };
         let (rate, burst) = state.throttle.limits(now);
         AdmissionSnapshot {

@@ -47,7 +47,7 @@ pub enum BreakerState {
     Closed,
     /// Calls are rejected.
     Open,
-    /// One probe is under way.
+    /// The next call is a probe, or one is under way.
     HalfOpen,
 }
 
@@ -131,12 +131,18 @@ enum Phase {
 }
 
 impl Breaker {
-    pub(super) fn state(&self) -> BreakerState {
+    /// The state. It depends on the time, since without calls nothing else ends the pause.
+    pub(super) fn state(&self, now: Tick) -> BreakerState {
         match self.phase {
             Phase::Closed => BreakerState::Closed,
-            Phase::Open(_) => BreakerState::Open,
-            Phase::Probing(_) => BreakerState::HalfOpen,
+            Phase::Open(until) if until > now => BreakerState::Open,
+            Phase::Open(_) | Phase::Probing(_) => BreakerState::HalfOpen,
         }
+    }
+
+    /// Whether calls pass.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed)
     }
 
     /// Remaining time for which all calls are rejected.
@@ -151,7 +157,7 @@ impl Breaker {
     pub(super) fn rejects(&self, subject: u64, now: Tick) -> Option<Duration> {
         let paused = self.pauses.get(&subject).map(|pause| pause.until);
         let failed_probes = self.failed_probes.get(&subject).map(|at| *at + MAX_PAUSE);
-        let failed_probes = failed_probes.filter(|_| self.state() != BreakerState::Closed);
+        let failed_probes = failed_probes.filter(|_| !self.is_closed());
         let subject_alone = paused.max(failed_probes).filter(|until| *until > now);
         self.rejects_all_for(now)
             .max(subject_alone.map(|until| until.since(now)))

@@ -9,10 +9,7 @@ use std::{
 };
 
 use super::{
-    Admission, AdmissionRequest, RETRY_DELAY,
-    breaker::{BreakerState, CallResult},
-    queue::Grant,
-    state::Shared,
+    Admission, AdmissionRequest, RETRY_DELAY, breaker::CallResult, queue::Grant, state::Shared,
 };
 use crate::{
     clock::Tick,
@@ -128,8 +125,7 @@ impl Permit {
         let now = self.shared.clock.tick();
         let state = self.shared.state();
         let breaker = &state.breakers[self.group];
-        breaker.state() == BreakerState::Closed
-            && breaker.rejects(self.request.subject, now).is_none()
+        breaker.is_closed() && breaker.rejects(self.request.subject, now).is_none()
     }
 
     fn spend_retry_credit(&self) -> bool {

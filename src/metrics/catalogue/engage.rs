@@ -30,7 +30,8 @@ families! {
     ENGAGE_BREAKER_OPENINGS = Counter, "engage_breaker_openings_total" [group: values::GROUPS]:
         "Openings of the circuit breaker of a group of endpoints", "";
     ENGAGE_BREAKER_STATE = Gauge, "engage_breaker_state" [group: values::GROUPS]:
-        "State of the circuit breaker of a group of endpoints: 0 closed, 1 half open, 2 open", "";
+        "State of the circuit breaker of a group of endpoints: 0 closed, 1 half open, 2 open",
+        "half open: the next call is tried alone, or is being tried";
     ENGAGE_IN_FLIGHT = Gauge, "engage_in_flight" []:
         "Calls to Engage in flight", "";
     ENGAGE_QUEUED = Gauge, "engage_queued" []:

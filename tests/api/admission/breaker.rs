@@ -76,6 +76,19 @@ async fn failures_older_than_ten_seconds_do_not_count() {
 }
 
 #[tokio::test]
+async fn breaker_without_calls_is_half_open_once_its_pause_is_over() {
+    let app = open().await;
+    app.advance(PAUSE);
+    assert_eq!(
+        breaker(&app, "overview").await,
+        ("half_open".to_owned(), None)
+    );
+    let line = "engage_bff_engage_breaker_state{group=\"overview\"}";
+    assert!((metric(&app, line).await - 1.0).abs() < 0.1);
+    assert_eq!(app.engage.total_calls(), 0);
+}
+
+#[tokio::test]
 async fn one_successful_probe_after_the_pause_closes_the_breaker() {
     let app = open().await;
     let ids = ids(&app);

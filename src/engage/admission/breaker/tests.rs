@@ -11,7 +11,7 @@ fn open_breaker() -> (Breaker, Tick) {
     for subject in 100..120 {
         breaker.record(CallResult::Bad, subject, false, now);
     }
-    assert_eq!(breaker.state(), BreakerState::Open);
+    assert_eq!(breaker.state(now), BreakerState::Open);
     (breaker, now)
 }
 
@@ -31,7 +31,7 @@ fn breaker_opens_when_half_of_twenty_calls_fail() {
         );
     }
     assert!(breaker.record(CallResult::Bad, 20, false, now));
-    assert_eq!(breaker.state(), BreakerState::Open);
+    assert_eq!(breaker.state(now), BreakerState::Open);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn one_subject_counts_once_for_any_failures() {
             assert!(!breaker.record(CallResult::Unauthorized, FAULTY, false, now));
             assert!(!breaker.pause(FAULTY, SECOND, false, now));
         }
-        assert_eq!(breaker.state(), BreakerState::Closed);
+        assert_eq!(breaker.state(now), BreakerState::Closed);
         assert_eq!(breaker.rejects(1, now), None);
     }
 }
@@ -85,7 +85,7 @@ fn open_breaker_allows_one_probe_within_five_seconds() {
     assert!(matches!(breaker.decide(2, later), Decision::Reject(_)));
     assert!(!breaker.record(CallResult::Good, 1, true, later));
     assert_eq!(breaker.decide(1, later), Decision::Allow);
-    assert_eq!(breaker.state(), BreakerState::Closed);
+    assert_eq!(breaker.state(now), BreakerState::Closed);
 }
 
 #[test]
@@ -183,8 +183,10 @@ fn probe_with_retry_after_does_not_keep_breaker_open() {
 fn late_success_does_not_close_breaker() {
     let (mut breaker, now) = open_breaker();
     breaker.record(CallResult::Good, 1, false, now);
-    assert_eq!(breaker.state(), BreakerState::Open);
-    assert_eq!(breaker.decide(1, now + MAX_PAUSE), Decision::Probe);
-    breaker.record(CallResult::Good, 2, false, now + MAX_PAUSE);
-    assert_eq!(breaker.state(), BreakerState::HalfOpen);
+    assert_eq!(breaker.state(now), BreakerState::Open);
+    let now = now + MAX_PAUSE;
+    assert_eq!(breaker.state(now), BreakerState::HalfOpen);
+    assert_eq!(breaker.decide(1, now), Decision::Probe);
+    breaker.record(CallResult::Good, 2, false, now);
+    assert_eq!(breaker.state(now), BreakerState::HalfOpen);
 }

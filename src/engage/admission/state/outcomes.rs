@@ -6,7 +6,7 @@ use super::{Shared, Waiter};
 use crate::{
     clock::Tick,
     engage::{
-        admission::breaker::{Breaker, BreakerState, CallResult},
+        admission::breaker::{Breaker, CallResult},
         error::Error,
         group::Group,
     },
@@ -62,7 +62,7 @@ impl Shared {
             let mut state = self.state();
             let breaker = &mut state.breakers[group];
             if !update(breaker, now) {
-                let is_closed = breaker.state() == BreakerState::Closed;
+                let is_closed = breaker.is_closed();
                 let opened_at = state.opened_at[group].take_if(|_| is_closed);
                 drop(state);
                 log_closed(group, opened_at, now);

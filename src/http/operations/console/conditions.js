@@ -81,7 +81,7 @@ function ofEngage({ engage }) {
         key: `half-${group}`,
         kind: "warn",
         text: `Circuit breaker half open: ${group}.`,
-        detail: "One call is being tried.",
+        detail: "The next call is tried alone, or is being tried.",
       });
     }
   }

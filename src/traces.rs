@@ -15,7 +15,7 @@ mod span;
 mod tracer;
 
 pub use self::{
-    export::{Exporter, FLUSH, RunningExport, TraceSettings},
+    export::{CollectorHeaders, ExportFailure, Exporter, FLUSH, RunningExport, TraceSettings},
     request::{RequestTrace, Responded},
     span::{Attribute, Span, SpanEvent, SpanKind, Value},
     tracer::Tracer,

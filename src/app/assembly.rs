@@ -83,6 +83,7 @@ impl Assembly {
             connections: engage_connections,
             shared: shared.cloned(),
             redis,
+            collector: exporter.as_ref().map(Exporter::headers),
         };
         let state = AppState {
             customers,

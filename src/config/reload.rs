@@ -24,7 +24,19 @@ impl Config {
         engage.ca_file.clone_from(&new_engage.ca_file);
         self.take_over_webhooks(new);
         self.redis.take_over(&new.redis);
-        self.telemetry.log.clone_from(&new.telemetry.log);
+        self.take_over_telemetry(new);
+    }
+
+    /// The collector's header fields are for that collector alone.
+    fn take_over_telemetry(&mut self, new: &Config) {
+        let (telemetry, new) = (&mut self.telemetry, &new.telemetry);
+        telemetry.log.clone_from(&new.log);
+        if telemetry.otlp_endpoint == new.otlp_endpoint {
+            telemetry.otlp_headers.clone_from(&new.otlp_headers);
+            telemetry
+                .otlp_headers_file
+                .clone_from(&new.otlp_headers_file);
+        }
     }
 
     /// Webhooks can be turned off, but not on: lifetimes depend on whether they are expected.

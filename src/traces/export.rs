@@ -5,6 +5,7 @@
 
 use std::{io, sync::Arc, thread, time::Duration};
 
+use arc_swap::ArcSwap;
 use reqwest::{
     Client, StatusCode, Url,
     header::{CONTENT_TYPE, HeaderMap, HeaderValue},
@@ -56,14 +57,37 @@ pub struct Exporter {
     source: Source,
     client: Client,
     endpoint: Url,
+    headers: CollectorHeaders,
     clock: Clock,
+}
+
+/// The header fields that the collector requires, for every message that is sent from now on. Clones share them.
+#[derive(Clone, Debug)]
+pub struct CollectorHeaders(Arc<ArcSwap<HeaderMap>>);
+
+impl CollectorHeaders {
+    fn new(headers: HeaderMap) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(headers)))
+    }
+
+    /// From now on it is these.
+    pub fn replace(&self, headers: HeaderMap) {
+        self.0.store(Arc::new(headers));
+    }
+
+    fn now(&self) -> HeaderMap {
+        HeaderMap::clone(&self.0.load())
+    }
 }
 
 /// Why the collector did not take a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Failure {
+pub enum ExportFailure {
+    /// There is no connection, or it broke.
     Unreachable,
+    /// It took too long.
     Timeout,
+    /// It answered with this status.
     Refused(StatusCode),
 }
 
@@ -76,11 +100,7 @@ impl metrics::Source for Exporter {
 impl Exporter {
     /// An exporter, and the tracer whose spans it sends.
     pub fn new(settings: TraceSettings, clock: Clock) -> Result<(Tracer, Self), reqwest::Error> {
-        let mut headers = settings.headers;
-        let protobuf = HeaderValue::from_static("application/x-protobuf");
-        headers.insert(CONTENT_TYPE, protobuf);
         let client = Client::builder()
-            .default_headers(headers)
             .user_agent(concat!("engage-bff/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(TIMEOUT)
             .pool_max_idle_per_host(1)
@@ -100,9 +120,20 @@ impl Exporter {
             },
             client,
             endpoint: settings.endpoint,
+            headers: CollectorHeaders::new(settings.headers),
             clock,
         };
         Ok((Tracer::new(queue, settings.ratio), exporter))
+    }
+
+    /// What the collector requires, which may be replaced while messages are sent.
+    pub fn headers(&self) -> CollectorHeaders {
+        self.headers.clone()
+    }
+
+    /// Sends a message without spans, to see whether the collector takes it.
+    pub async fn try_out(&self) -> Result<(), ExportFailure> {
+        self.post_in_time(&[]).await.map(drop)
     }
 
     /// Starts the thread that sends.
@@ -161,33 +192,40 @@ impl Exporter {
     }
 
     /// Sends the spans and counts them.
-    async fn send(&self, spans: &[Span]) -> Result<(), Failure> {
-        let message = self.source.encode(spans);
-        let deadline = self.clock.tick() + TIMEOUT;
-        let outcome = tokio::select! {
-            biased;
-            outcome = self.post(message) => outcome,
-            () = self.clock.sleep_until(deadline) => Err(Failure::Timeout),
-        };
+    async fn send(&self, spans: &[Span]) -> Result<(), ExportFailure> {
+        let outcome = self.post_in_time(spans).await;
         let count = spans.len() as u64;
         let dropped = outcome.map_or(count, |rejected| rejected.min(count));
         self.queue.count(count - dropped, dropped);
         outcome.map(drop)
     }
 
-    /// Sends a message. Returns how many of its spans the collector rejected.
-    async fn post(&self, message: Vec<u8>) -> Result<u64, Failure> {
-        let request = self.client.post(self.endpoint.clone()).body(message);
-        let sent = request.send().await;
+    /// Sends a message with these spans. Returns how many of them the collector rejected.
+    async fn post_in_time(&self, spans: &[Span]) -> Result<u64, ExportFailure> {
+        let message = self.source.encode(spans);
+        let deadline = self.clock.tick() + TIMEOUT;
+        tokio::select! {
+            biased;
+            outcome = self.post(message) => outcome,
+            () = self.clock.sleep_until(deadline) => Err(ExportFailure::Timeout),
+        }
+    }
+
+    async fn post(&self, message: Vec<u8>) -> Result<u64, ExportFailure> {
+        let mut headers = self.headers.now();
+        let protobuf = HeaderValue::from_static("application/x-protobuf");
+        headers.insert(CONTENT_TYPE, protobuf);
+        let request = self.client.post(self.endpoint.clone()).headers(headers);
+        let sent = request.body(message).send().await;
         let mut response = sent.map_err(|error| {
             if error.is_timeout() {
-                Failure::Timeout
+                ExportFailure::Timeout
             } else {
-                Failure::Unreachable
+                ExportFailure::Unreachable
             }
         })?;
         if !response.status().is_success() {
-            return Err(Failure::Refused(response.status()));
+            return Err(ExportFailure::Refused(response.status()));
         }
         let mut body = Vec::new();
         while let Ok(Some(chunk)) = response.chunk().await {
@@ -201,13 +239,13 @@ impl Exporter {
 }
 
 /// Logs that spans begin to be lost, or arrive again; not every message.
-fn log_change(before: Option<Failure>, now: Option<Failure>) {
+fn log_change(before: Option<ExportFailure>, now: Option<ExportFailure>) {
     match (before, now) {
         (None, Some(failure)) => {
             let (why, status) = match failure {
-                Failure::Unreachable => ("unreachable", None),
-                Failure::Timeout => ("timeout", None),
-                Failure::Refused(status) => ("refused", Some(status.as_u16())),
+                ExportFailure::Unreachable => ("unreachable", None),
+                ExportFailure::Timeout => ("timeout", None),
+                ExportFailure::Refused(status) => ("refused", Some(status.as_u16())),
             };
             tracing::warn!(why, status, "trace export failed");
         }

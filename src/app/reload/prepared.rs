@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use http::HeaderMap;
+
 use crate::{
     app::{
         credentials::replaced,
@@ -18,6 +20,7 @@ use crate::{
             link::{Link, LinkConfig},
         },
     },
+    traces::CollectorHeaders,
 };
 
 /// How long connecting to Redis may take.
@@ -29,6 +32,8 @@ pub(in crate::app) struct Replaceable {
     pub(in crate::app) connections: Option<Connections>,
     pub(in crate::app) shared: Option<SharedTier>,
     pub(in crate::app) redis: Option<Arc<RedisBackend>>,
+    /// Where traces are on.
+    pub(in crate::app) collector: Option<CollectorHeaders>,
 }
 
 /// What is ready to be put in force.
@@ -38,6 +43,8 @@ pub(super) struct Prepared {
     /// How the shared tier is reached, if that changes.
     redis: Option<NewLink>,
     budget: BudgetName,
+    /// The header fields for the collector of traces.
+    otlp_fields: HeaderMap,
 }
 
 struct NewLink {
@@ -65,6 +72,9 @@ impl Prepared {
         } else {
             None
         };
+        let otlp_fields = config.telemetry.otlp_fields();
+        let otlp_fields =
+            otlp_fields.map_err(|what| mistake("telemetry.otlp_headers", what.to_owned()))?;
         // Last, since the state of clients is taken over.
         let credentials = replaced(&replaceable.credentials, config).await;
         Ok(Self {
@@ -72,6 +82,7 @@ impl Prepared {
             connections,
             redis,
             budget: configured_budget(config),
+            otlp_fields,
         })
     }
 
@@ -80,6 +91,9 @@ impl Prepared {
         replaceable.credentials.replace(self.credentials);
         if let Some((connections, new)) = replaceable.connections.as_ref().zip(self.connections) {
             connections.replace(new);
+        }
+        if let Some(collector) = &replaceable.collector {
+            collector.replace(self.otlp_fields);
         }
         let Some(shared) = &replaceable.shared else {
             return;

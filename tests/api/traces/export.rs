@@ -188,3 +188,62 @@ async fn end_of_the_service_waits_a_second_at_most_for_the_collector() {
     drop(clock);
     assert!(logs().contains("stopped"));
 }
+
+/// The `Authorization` of each message that arrived.
+fn authorizations(collector: &Collector) -> Vec<String> {
+    let received = collector.received().into_iter();
+    let fields = received.map(|message| message.headers["authorization"].clone());
+    fields
+        .map(|value| value.to_str().expect("text").to_owned())
+        .collect()
+}
+
+/// Traces nothing but what its caller traces; the collector requires this token.
+async fn with_token(token: &str) -> (TestApp, Collector) {
+    let headers = format!("Authorization=Bearer%20{token}");
+    traced_with(0.0, |config| {
+        config.telemetry.otlp_headers = Some(headers.into());
+    })
+    .await
+}
+
+#[tokio::test]
+async fn reloaded_token_is_sent_with_the_next_message() {
+    let (app, collector) = with_token("the-first-token").await;
+    get(&app).await;
+    collector.spans_of(&app, 3).await;
+    let reloaded = app
+        .reload(|config| {
+            config.telemetry.otlp_headers = Some("Authorization=Bearer%20the-second-token".into());
+        })
+        .await
+        .expect("a reload");
+    assert_eq!(reloaded.changed, ["telemetry.otlp_headers"]);
+    assert!(reloaded.needs_restart.is_empty());
+    get(&app).await;
+    collector.spans_of(&app, 4).await;
+    assert_eq!(
+        authorizations(&collector),
+        ["Bearer the-first-token", "Bearer the-second-token"]
+    );
+}
+
+#[tokio::test]
+async fn token_of_another_collector_needs_a_restart() {
+    let (app, collector) = with_token("the-first-token").await;
+    let reloaded = app
+        .reload(|config| {
+            config.telemetry.otlp_endpoint = Some("https://otlp.example.com".to_owned());
+            config.telemetry.otlp_headers = Some("Authorization=Bearer%20the-second-token".into());
+        })
+        .await
+        .expect("a reload");
+    assert!(reloaded.changed.is_empty());
+    assert_eq!(
+        reloaded.needs_restart,
+        ["telemetry.otlp_endpoint", "telemetry.otlp_headers"]
+    );
+    get(&app).await;
+    collector.spans_of(&app, 3).await;
+    assert_eq!(authorizations(&collector), ["Bearer the-first-token"]);
+}

@@ -1,10 +1,11 @@
 //! `check-config --online`: whether everything that the service needs works as it is configured. A list of checks, each
 //! with its result and a remedy.
 //!
-//! Nothing that is checked is changed: Engage is asked for a contact that does not exist, the issuer for its keys, and
-//! the shared tier's server stores under a prefix of its own.
+//! Nothing that is checked is changed: Engage is asked for a contact that does not exist, the issuer for its keys, the
+//! shared tier's server stores under a prefix of its own, and the collector of traces gets a message without spans.
 
 mod clocks;
+mod collector;
 mod endpoint;
 mod engage;
 mod exercise;
@@ -24,13 +25,14 @@ pub async fn check_online(
     descriptors: usize,
 ) -> Result<OnlineReport, anyhow::Error> {
     let clock = &Clock::system();
-    let (engage, issuer, redis) = tokio::join!(
+    let (engage, issuer, redis, collector) = tokio::join!(
         engage::check(config, clock),
         issuer::check(config.auth.jwt.as_ref(), clock),
         redis::check(config, clock),
+        collector::check(config, clock),
     );
     let mut checks = machine::check(config, descriptors);
-    for part in [engage?, issuer?, redis?] {
+    for part in [engage?, issuer?, redis?, collector?] {
         checks.extend(part);
     }
     Ok(OnlineReport { checks })

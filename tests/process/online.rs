@@ -1,6 +1,7 @@
 //! `check-config --online`: each check against a fault that makes it fail or warn. Those of Redis are in
 //! `tests/redis_link/online.rs`.
 
+mod collector;
 mod engage;
 mod issuer;
 mod machine;
@@ -15,7 +16,7 @@ use tempfile::NamedTempFile;
 use crate::harness::{BINARY, Engage, MINIMAL, path, run, temp_file, text};
 
 /// The names of the checks, in order. Programs rely on them.
-const NAMES: [&str; 27] = [
+const NAMES: [&str; 31] = [
     "open-files",
     "memory",
     "webhooks",
@@ -43,6 +44,10 @@ const NAMES: [&str; 27] = [
     "redis-eviction",
     "redis-persistence",
     "redis-failover",
+    "collector-name",
+    "collector-connection",
+    "collector-tls",
+    "collector-export",
 ];
 
 /// A configuration to be checked.
@@ -202,7 +207,7 @@ fn text_is_aligned_within_80_columns_and_names_remedies() {
     assert!(!printed.contains("another-key"), "{printed}");
     let summary = lines.last().expect("a summary");
     assert!(
-        summary.ends_with(" ok, 0 warning, 1 failed, 19 skipped"),
+        summary.ends_with(" ok, 0 warning, 1 failed, 23 skipped"),
         "{summary}"
     );
 }

@@ -16,7 +16,12 @@ pub(super) struct Endpoint<'a> {
     /// What to do about an authority that is not trusted.
     pub(super) authority_remedy: &'static str,
     pub(super) connect_timeout: Duration,
+    /// What plain HTTP to another machine would leave unencrypted; `None`: nothing that must be encrypted.
+    pub(super) exposes: Option<&'static str>,
 }
+
+/// What is sent to Engage and to the token issuer, or comes from there.
+pub(super) const KEYS_AND_DATA: &str = "keys and personal data";
 
 impl Endpoint<'_> {
     /// The host without the brackets of IPv6.

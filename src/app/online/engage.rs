@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::{
     clocks,
-    endpoint::Endpoint,
+    endpoint::{Endpoint, KEYS_AND_DATA},
     reach,
     report::{Check, first_failed},
     tls,
@@ -52,6 +52,7 @@ pub(super) async fn check(config: &Config, clock: &Clock) -> Result<Vec<Check>, 
         authority_remedy: "give its certificate in engage.ca_file, if you know it: something between here and Engage \
                            may read what it encrypts",
         connect_timeout: config.engage.connect_timeout,
+        exposes: Some(KEYS_AND_DATA),
     };
     let mut checks = reach::check(&endpoint, clock).await;
     if let Some(cause) = first_failed(&checks) {

@@ -7,7 +7,7 @@ use jsonwebtoken::Algorithm;
 
 use super::{
     clocks,
-    endpoint::Endpoint,
+    endpoint::{Endpoint, KEYS_AND_DATA},
     reach,
     report::{Check, first_failed},
     tls,
@@ -56,6 +56,7 @@ pub(super) async fn check(
         authority_remedy: "the issuer needs a certificate of a public authority; or copy its keys, and give \
                            auth.jwt.jwks_file",
         connect_timeout: CONNECT_TIMEOUT,
+        exposes: Some(KEYS_AND_DATA),
     };
     let mut checks = reach::check(&endpoint, clock).await;
     if let Some(cause) = first_failed(&checks) {

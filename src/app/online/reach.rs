@@ -45,12 +45,14 @@ pub(super) async fn check(endpoint: &Endpoint<'_>, clock: &Clock) -> Vec<Check> 
         tls::check(endpoint, stream, clock).await
     } else if addresses.iter().all(|address| address.ip().is_loopback()) {
         Check::ok(certificate, "plain HTTP, on this machine only")
-    } else {
+    } else if let Some(exposed) = endpoint.exposes {
         Check::warning(
             certificate,
-            "plain HTTP: keys and personal data are not encrypted",
+            format!("plain HTTP: {exposed} are not encrypted"),
             format!("give an https URL in {}", endpoint.key),
         )
+    } else {
+        Check::ok(certificate, "plain HTTP")
     });
     checks
 }

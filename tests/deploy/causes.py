@@ -128,6 +128,20 @@ def a_wrong_configuration_is_reloaded(cluster):
         cluster.run("signal", "replica-1", "HUP")
 
 
+@causes("EngageBffTracesDropped")
+def the_collector_of_traces_ends(cluster):
+    cluster.run("stop", "collector")
+    # The flag of a client with a key decides that the request is traced.
+    fields = {
+        "X-Api-Key": "cluster-shop-key",
+        "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    }
+    try:
+        yield lambda: send("GET", f"{cluster.service}/customer?contactId={ALVA}", fields)
+    finally:
+        cluster.run("start", "collector")
+
+
 @causes("EngageBffLogEventsDropped")
 def standard_output_is_not_read(cluster):
     log = cluster.directory / "replica-3.log"

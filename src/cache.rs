@@ -10,6 +10,7 @@
 mod aliases;
 mod codec;
 mod compact;
+mod evictions;
 pub mod explain;
 mod failures;
 pub mod feed;
@@ -39,6 +40,7 @@ use moka::ops::compute::Op;
 
 pub use self::{
     aliases::Alias,
+    evictions::EvictionCounts,
     failures::CallKey,
     fetched::PartData,
     history::HistoryEntry,
@@ -48,6 +50,7 @@ pub use self::{
 use self::{
     aliases::{AliasHasher, AliasIndex},
     codec::Codec,
+    evictions::Evictions,
     failures::Failures,
     fence::{Fences, Sequence},
     fetched::provenance,
@@ -108,6 +111,7 @@ const MAX_FENCES: usize = 1_000_000;
 /// Records with rendered responses of type `R`, aliases, and negative entries with a reason of type `E`.
 pub struct Cache<R, E> {
     records: moka::sync::Cache<ContactId, Arc<Record<R>>>,
+    evictions: Evictions,
     /// Read-locked while a record is stored; a scan takes the write lock once, to wait for stores under way.
     stores: RwLock<()>,
     codec: Codec,
@@ -148,15 +152,19 @@ where
         E: Reason,
     {
         let shares = Shares::of(bounds.max_bytes);
+        let evictions = Evictions::default();
+        let evicted = evictions.clone();
         Self {
             records: moka::sync::Cache::builder()
                 .max_capacity(shares.records)
                 .weigher(|_, record: &Arc<Record<R>>| weight(record))
                 // moka's own clock can't be replaced, so this is only an outer bound in real time.
                 .time_to_live(maintenance::outer_lifetime(&policy))
+                .eviction_listener(move |_, _, cause| evicted.note(cause))
                 // Contact ids are Engage's, but any may be requested: a hash without a key would let a client choose
                 // whose frequency it raises.
                 .build_with_hasher(RandomState::new()),
+            evictions,
             stores: RwLock::new(()),
             codec: Codec::default(),
             fills: FillCounter::new(bounds.max_bytes),

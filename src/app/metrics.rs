@@ -14,9 +14,9 @@ use crate::{
         catalogue::{
             cache::{
                 CACHE_ALIASES, CACHE_COMPRESSION_INPUT, CACHE_COMPRESSION_OUTPUT, CACHE_ENABLED,
-                CACHE_FAILURES, CACHE_HISTORIES, CACHE_HISTORY_BYTES, CACHE_MAX_BYTES,
-                CACHE_NEGATIVES, CACHE_RECORD_BYTES, CACHE_RECORD_MAX_BYTES, CACHE_RECORDS,
-                UNIQUE_IDENTIFIER_CONFLICTS,
+                CACHE_EVICTIONS, CACHE_FAILURES, CACHE_HISTORIES, CACHE_HISTORY_BYTES,
+                CACHE_MAX_BYTES, CACHE_NEGATIVES, CACHE_RECORD_BYTES, CACHE_RECORD_MAX_BYTES,
+                CACHE_RECORDS, UNIQUE_IDENTIFIER_CONFLICTS,
             },
             engage::{
                 ENGAGE_BREAKER_STATE, ENGAGE_BUDGET_BURST, ENGAGE_BUDGET_RATE,
@@ -89,6 +89,9 @@ impl Gauges {
         ] {
             family.write_value(encoder, value)?;
         }
+        let evictions = self.customers.evictions();
+        let evictions = [(["size"], evictions.size), (["expired"], evictions.expired)];
+        CACHE_EVICTIONS.write_each(encoder, evictions)?;
         let (input, output) = self.customers.compressed_bytes();
         CACHE_COMPRESSION_INPUT.write_value(encoder, input)?;
         CACHE_COMPRESSION_OUTPUT.write_value(encoder, output)

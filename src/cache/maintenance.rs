@@ -134,6 +134,10 @@ where
             self.update_record(*id, |cached| match cached {
                 Some(cached) if Arc::ptr_eq(cached, &seen) && cached.reads() == 0 => {
                     if is_dead {
+                        // An invalidation leaves a record without parts.
+                        if !cached.held().is_empty() {
+                            self.evictions.note_expired();
+                        }
                         Op::Remove
                     } else {
                         Op::Put(Arc::new(cached.without_rendered()))

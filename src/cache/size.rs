@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Answer, Cache};
+use super::{Answer, Cache, EvictionCounts};
 
 /// How much the cache may hold.
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +98,11 @@ where
     /// The bytes of parts that were compressed, and those that they took then.
     pub fn compressed_bytes(&self) -> (u64, u64) {
         self.codec.totals()
+    }
+
+    /// How many records left by themselves.
+    pub fn evictions(&self) -> EvictionCounts {
+        self.evictions.counts()
     }
 
     /// How many entries of each kind are cached.

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::CustomerService;
+use crate::cache::EvictionCounts;
 
 /// How often the aliases of purged contacts are swept.
 const SWEEP_PERIOD: Duration = Duration::from_secs(2);
@@ -12,6 +13,11 @@ const SWEEP_PERIOD: Duration = Duration::from_secs(2);
 const MAINTENANCE_PERIOD: Duration = Duration::from_secs(60);
 
 impl CustomerService {
+    /// How many contacts left the cache by themselves.
+    pub fn evictions(&self) -> EvictionCounts {
+        self.inner.tiers.memory.evictions()
+    }
+
     /// The bytes of parts that were compressed to be cached, and those that they took then.
     pub fn compressed_bytes(&self) -> (u64, u64) {
         self.inner.tiers.memory.compressed_bytes()

@@ -17,6 +17,7 @@ pub mod setup;
 
 mod store;
 
+pub use self::store::notification;
 pub(crate) use self::store::{Entry, ops, sync};
 
 /// The modules that the cache uses, as they are.

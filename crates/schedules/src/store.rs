@@ -23,6 +23,22 @@ pub(crate) mod ops {
     }
 }
 
+/// Why an entry was removed. Here none is removed but by the cache.
+pub mod notification {
+    /// The cause.
+    #[derive(Clone, Copy, Debug)]
+    pub enum RemovalCause {
+        /// It was too old.
+        Expired,
+        /// It was removed.
+        Explicit,
+        /// It was replaced.
+        Replaced,
+        /// There was no room.
+        Size,
+    }
+}
+
 pub(crate) mod sync {
     pub(crate) use super::Cache;
 }
@@ -54,6 +70,13 @@ impl<K, V> Builder<K, V> {
     }
 
     pub(crate) fn time_to_live(self, _: Duration) -> Self {
+        self
+    }
+
+    pub(crate) fn eviction_listener(
+        self,
+        _: impl Fn(Arc<K>, V, self::notification::RemovalCause),
+    ) -> Self {
         self
     }
 

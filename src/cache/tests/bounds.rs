@@ -217,3 +217,45 @@ fn aliases_in_use_outlast_a_flood_of_others() {
         "{bytes}"
     );
 }
+
+#[test]
+fn records_without_room_are_counted_as_evicted() {
+    let cache = sized(4 << 20);
+    let stored = 3000;
+    for number in 0..stored {
+        store_part(
+            &cache,
+            numbered(number),
+            cache.begin(),
+            heavy_profile(number),
+        );
+    }
+    let kept = cache.counts().records;
+    let evicted = cache.evictions();
+    assert!(evicted.size > 0);
+    assert_eq!(kept + evicted.size, u64::from(stored));
+    assert_eq!(evicted.expired, 0);
+}
+
+#[test]
+fn records_too_old_for_anything_are_counted_as_expired() {
+    let (cache, clock) = cache();
+    for number in 0..3 {
+        store_part(
+            &cache,
+            numbered(number),
+            cache.begin(),
+            heavy_profile(number),
+        );
+    }
+    cache.invalidate(numbered(2), PartSet::ALL);
+    assert_eq!(cache.evictions(), EvictionCounts::default());
+    clock.advance(MINUTE * 60 * 48);
+    cache.maintain();
+    assert_eq!(cache.counts().records, 0);
+    let expired = EvictionCounts {
+        size: 0,
+        expired: 2,
+    };
+    assert_eq!(cache.evictions(), expired);
+}

@@ -63,6 +63,8 @@ pub const ALL_PARTS: &[&str] = &[
     "redeemedVouchers",
     "purchases",
 ];
+/// Why the cache removes a contact by itself.
+pub const EVICTION_CAUSES: &[&str] = &["size", "expired"];
 /// What causes an invalidation.
 pub const INVALIDATION_CAUSES: &[&str] = &["webhook", "purge", "report", "poll", "stream"];
 /// How a read of the token issuer's keys ended.

@@ -35,6 +35,16 @@ impl Bucket {
         }
     }
 
+    /// Changes rate and burst. What was taken counts on: no more than the tokens that were there are there now.
+    pub fn change(&mut self, rate: f64, burst: u32, now: Tick) {
+        let taken = self.next.since(now).as_secs_f64() / self.interval.as_secs_f64();
+        let changed = Self::new(rate, burst, now);
+        *self = Self {
+            next: now + changed.interval.mul_f64(taken.min(f64::from(burst))),
+            ..changed
+        };
+    }
+
     /// The time between two tokens.
     pub fn interval(&self) -> Duration {
         self.interval
@@ -117,6 +127,28 @@ mod tests {
         let later = from + Duration::from_secs(10);
         assert_eq!((bucket.take(later), bucket.take(later)), (Ok(()), Ok(())));
         assert_eq!(bucket.take(later), Err(Duration::from_millis(50)));
+    }
+
+    #[test]
+    fn tokens_that_were_taken_count_on_after_a_change() {
+        let now = Tick::default();
+        let mut bucket = Bucket::new(10.0, 10, now);
+        for _ in 0..4 {
+            assert_eq!(bucket.take(now), Ok(()));
+        }
+        // Four of twelve are taken.
+        bucket.change(1.0, 12, now);
+        assert_eq!(bucket.limits(), (1.0, 12.0));
+        for _ in 0..8 {
+            assert_eq!(bucket.take(now), Ok(()));
+        }
+        assert_eq!(bucket.take(now), Err(Duration::from_secs(1)));
+        // Twelve of two are two: none of the debt is left over.
+        bucket.change(2.0, 2, now);
+        assert_eq!(bucket.take(now), Err(Duration::from_millis(500)));
+        let later = now + Duration::from_secs(1);
+        assert_eq!((bucket.take(later), bucket.take(later)), (Ok(()), Ok(())));
+        assert!(bucket.take(later).is_err());
     }
 
     #[test]

@@ -101,7 +101,14 @@ pub struct Settings {
     /// Digests national ids, under a key that all replicas have. Without it profiles with national ids are not shared.
     pub digester: Option<Digester>,
     /// The call budget that all replicas share.
-    pub budget: BudgetName,
+    pub budget: BudgetSettings,
+}
+
+/// A call budget that all replicas share.
+#[derive(Clone, Copy, Debug)]
+pub struct BudgetSettings {
+    /// Which one: that of an API key.
+    pub name: BudgetName,
     /// Its calls a second, of all replicas.
     pub requests_per_second: f64,
     /// Its calls at once, of all replicas.
@@ -303,9 +310,9 @@ impl SharedTier {
         self.inner.keys.replace(keys);
     }
 
-    /// Leases tokens of another call budget from now on.
-    pub fn replace_budget(&self, name: BudgetName) {
-        self.inner.budget.rename(name);
+    /// Leases tokens of this call budget from now on.
+    pub fn replace_budget(&self, budget: BudgetSettings) {
+        self.inner.budget.replace(budget);
     }
 
     /// Connects anew, without losing what is cached. Until then operations are misses.

@@ -6,7 +6,7 @@ use engage_bff::{
     app::{bounds, policy},
     clock::Clock,
     config::Config,
-    shared_tier::{Settings, SharedTier, budget_name},
+    shared_tier::{BudgetSettings, Settings, SharedTier, budget_name},
 };
 
 use crate::{replica::digester, standin::Standin};
@@ -34,9 +34,11 @@ pub(crate) fn on(server: &Standin, config: &Config, clock: &Clock) -> SharedTier
         message_memory: config.webhooks.tolerance * 2,
         encryption_keys: vec![*b"a key of no importance, 32 bytes"],
         digester: Some(digester()),
-        budget: budget_name("never-used"),
-        requests_per_second: config.engage.requests_per_second,
-        burst: config.engage.burst,
+        budget: BudgetSettings {
+            name: budget_name("never-used"),
+            requests_per_second: config.engage.requests_per_second,
+            burst: config.engage.burst,
+        },
     };
     SharedTier::new(settings, Arc::new(server.connection()), clock.clone())
 }

@@ -81,6 +81,7 @@ impl Assembly {
         let replaceable = Replaceable {
             credentials: credentials.clone(),
             connections: engage_connections,
+            admission: admission.clone(),
             shared: shared.cloned(),
             redis,
             collector: exporter.as_ref().map(Exporter::headers),

@@ -13,14 +13,19 @@ use crate::{
 /// Admission control whose rate and burst all replicas share. Without the tier, each has the share of one of
 /// `engage.replicas` or of as many as it last knew.
 pub(super) fn admission(config: &Config, metrics: Arc<CallMetrics>, clock: Clock) -> Admission {
+    let limits = shared_limits(config);
+    Admission::with_shared_budget(limits, config.engage.replicas, metrics, clock)
+}
+
+/// The limits of all replicas together.
+pub(super) fn shared_limits(config: &Config) -> CallLimits {
     let engage = &config.engage;
-    let limits = CallLimits {
+    CallLimits {
         requests_per_second: engage.requests_per_second,
         burst: engage.burst,
         max_concurrency: engage.max_concurrency,
         slow_after: engage.timeout / 2,
-    };
-    Admission::with_shared_budget(limits, engage.replicas, metrics, clock)
+    }
 }
 
 /// Where tokens come from: the tier, or a test's.

@@ -11,8 +11,8 @@ use crate::{
     clock::Clock,
     config::{Config, RedisConfig, RedisUrl},
     shared_tier::{
-        Settings, SharedTier, budget_name,
-        protocol::{Backend, BudgetName},
+        BudgetSettings, Settings, SharedTier, budget_name,
+        protocol::Backend,
         redis::{
             RedisBackend,
             link::{Link, LinkConfig, Server, ServerAddress, Tls, User},
@@ -122,10 +122,14 @@ pub(super) fn prefix(config: &Config) -> String {
     prefix
 }
 
-/// The name of the call budget of the configured API key.
-pub(super) fn configured_budget(config: &Config) -> BudgetName {
+/// The call budget of the configured API key.
+pub(super) fn configured_budget(config: &Config) -> BudgetSettings {
     let key = config.engage.api_key.as_ref();
-    budget_name(key.map_or("", |key| key.expose_secret()))
+    BudgetSettings {
+        name: budget_name(key.map_or("", |key| key.expose_secret())),
+        requests_per_second: config.engage.requests_per_second,
+        burst: config.engage.burst,
+    }
 }
 
 fn settings(config: &Config) -> Result<Settings, anyhow::Error> {
@@ -146,8 +150,6 @@ fn settings(config: &Config) -> Result<Settings, anyhow::Error> {
             .as_ref()
             .map(|_| digester(config)),
         budget: configured_budget(config),
-        requests_per_second: config.engage.requests_per_second,
-        burst: config.engage.burst,
     })
 }
 

@@ -22,6 +22,8 @@ impl Config {
         engage.api_key.clone_from(&new_engage.api_key);
         engage.api_key_file.clone_from(&new_engage.api_key_file);
         engage.ca_file.clone_from(&new_engage.ca_file);
+        engage.requests_per_second = new_engage.requests_per_second;
+        engage.burst = new_engage.burst;
         self.take_over_webhooks(new);
         self.redis.take_over(&new.redis);
         self.take_over_telemetry(new);

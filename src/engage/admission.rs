@@ -7,6 +7,7 @@
 
 mod breaker;
 mod concurrency;
+mod limits;
 mod permit;
 mod queue;
 mod round_robin;

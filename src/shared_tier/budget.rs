@@ -9,14 +9,14 @@ use std::{
 };
 
 use super::{
-    Inner, TokenLease, TokenLeaseRequest, Unavailable,
+    BudgetSettings, Inner, TokenLease, TokenLeaseRequest, Unavailable,
     metrics::Operation,
-    protocol::{BudgetName, TOKEN_LEASE, TokenCommand},
+    protocol::{TOKEN_LEASE, TokenCommand},
 };
 
 /// What this replica knows of the budget and the others, and the number of its last command.
 pub(super) struct Budget {
-    name: Mutex<BudgetName>,
+    settings: Mutex<BudgetSettings>,
     /// How many replicas there are, this one included.
     replicas: AtomicU32,
     /// The number of the last command.
@@ -24,22 +24,23 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    pub(super) fn new(name: BudgetName) -> Self {
+    pub(super) fn new(settings: BudgetSettings) -> Self {
         Self {
-            name: Mutex::new(name),
+            settings: Mutex::new(settings),
             replicas: AtomicU32::new(1),
             number: AtomicU64::new(0),
         }
     }
 
-    fn name(&self) -> MutexGuard<'_, BudgetName> {
-        self.name.lock().unwrap_or_else(PoisonError::into_inner)
+    fn settings(&self) -> MutexGuard<'_, BudgetSettings> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leases tokens of another budget from now on: that of another API key. In both this replica has its own share at
-    /// most until the others have followed.
-    pub(super) fn rename(&self, name: BudgetName) {
-        *self.name() = name;
+    /// Leases tokens of this budget from now on. Where it is that of another API key, this replica has its own share at most
+    /// in both, until the others have followed. Where rate or burst are others, each command has those of its replica, so
+    /// until then no more is leased than the greater ones allow.
+    pub(super) fn replace(&self, settings: BudgetSettings) {
+        *self.settings() = settings;
     }
 
     pub(super) fn replicas(&self) -> u32 {
@@ -66,12 +67,13 @@ impl Inner {
         let lent_until = self.server_clock.at(request.lent_until);
         let lent_until = lent_until.ok_or(Unavailable)?;
         let sent = self.clock.tick();
+        let budget = *self.budget.settings();
         let command = TokenCommand {
-            budget: *self.budget.name(),
+            budget: budget.name,
             replica: self.replica,
             number: self.budget.next_number(),
-            rate: self.settings.requests_per_second,
-            burst: self.settings.burst,
+            rate: budget.requests_per_second,
+            burst: budget.burst,
             wanted: request.wanted,
             held: request.held,
             returned: request.returned,
@@ -102,7 +104,7 @@ impl Inner {
         let Ok(link) = self.guard.link(Operation::Pause) else {
             return;
         };
-        let name = *self.budget.name();
+        let name = self.budget.settings().name;
         let reply = self.backend.pause(name, pause);
         let call = self
             .guard

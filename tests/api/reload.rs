@@ -2,6 +2,7 @@
 
 mod limits;
 mod model;
+mod rate;
 mod secrets;
 
 use engage_bff::config::{ClientConfig, Config, Scope};

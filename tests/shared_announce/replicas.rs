@@ -15,7 +15,9 @@ use engage_bff::{
     clock::{Clock, ManualClock},
     config::{self, ClientConfig, ClientView, Config, Scope},
     domain::{Digester, IdentifierKind, PartMap},
-    shared_tier::{Announcement, InvalidationScope, Settings, SharedTier, budget_name},
+    shared_tier::{
+        Announcement, BudgetSettings, InvalidationScope, Settings, SharedTier, budget_name,
+    },
     telemetry,
 };
 use engage_simulator::{DEFAULT_WEBHOOK_SECRET, Simulator, SimulatorClock, sign};
@@ -180,9 +182,11 @@ impl World {
             message_memory: minute,
             encryption_keys: vec![*b"0123456789abcdef0123456789abcdef"],
             digester: Some(Digester::random()),
-            budget: budget_name("another"),
-            requests_per_second: 1.0,
-            burst: 1,
+            budget: BudgetSettings {
+                name: budget_name("another"),
+                requests_per_second: 1.0,
+                burst: 1,
+            },
         };
         let clock = Clock::from(self.clock.clone());
         let tier = SharedTier::new(settings, Arc::new(self.standin.connection()), clock);

@@ -17,8 +17,8 @@ use engage_bff::{
     },
     engage::{Admission, CallLimits, EngageClient, Reader, overview_parts},
     shared_tier::{
-        Announced, Announcement, InvalidationScope, Settings, SharedTier, budget_name,
-        protocol::Backend,
+        Announced, Announcement, BudgetSettings, InvalidationScope, Settings, SharedTier,
+        budget_name, protocol::Backend,
     },
 };
 use engage_simulator::{Simulator, SimulatorClock};
@@ -305,9 +305,11 @@ fn settings() -> Settings {
         message_memory: LIFETIME,
         encryption_keys: vec![[7; 32]],
         digester: Some(digester()),
-        budget: budget_name(API_KEY),
-        requests_per_second: BUDGET.1,
-        burst: BUDGET.0,
+        budget: BudgetSettings {
+            name: budget_name(API_KEY),
+            requests_per_second: BUDGET.1,
+            burst: BUDGET.0,
+        },
     }
 }
 

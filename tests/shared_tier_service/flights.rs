@@ -5,13 +5,14 @@ use std::time::Duration;
 use engage_bff::{
     cache::{freshness::FetchSource, parts::Origins as _},
     shared_tier::{
-        AliasFill, NegativeReason, Overtaken, SharedData, SharedFetch, SharedFill, Wanted,
+        AliasFill, BudgetSettings, NegativeReason, Overtaken, SharedData, SharedFetch, SharedFill,
+        Wanted,
     },
 };
 
 use crate::{
     replica::{Bench, Replica},
-    settings::{BOTH, LIFETIME, contact, email, need},
+    settings::{BOTH, LIFETIME, contact, email, need, settings},
 };
 
 async fn data(replica: &Replica, wanted: Wanted<'_>) -> SharedData {
@@ -175,4 +176,30 @@ async fn tokens_are_leased_within_the_shared_budget() {
     let lease = lease.expect("available");
     let paused = one.start().now.tick + Duration::from_secs(3);
     assert_eq!((lease.tokens, lease.paused_until), (0, Some(paused)));
+}
+
+#[tokio::test]
+async fn tokens_are_leased_within_limits_that_were_changed() {
+    let bench = Bench::new();
+    let (one, two) = (bench.replica().await, bench.replica().await);
+    for replica in [&one, &two] {
+        replica.tier.replace_budget(BudgetSettings {
+            burst: 4,
+            ..settings(b"a").budget
+        });
+    }
+    let granted = async |replica: &Replica| {
+        let request = replica.token_request(100);
+        let lease = replica.tier.lease_tokens(request).await;
+        lease.expect("available").tokens
+    };
+    // As long as the shares need until they are lent.
+    for _ in 0..2 {
+        assert_eq!(granted(&one).await + granted(&two).await, 0);
+        bench.pass(Duration::from_secs(2)).await;
+    }
+    assert_eq!(granted(&one).await + granted(&two).await, 0);
+    bench.pass(Duration::from_millis(500)).await;
+    assert_eq!(granted(&one).await, 4);
+    assert_eq!(granted(&two).await, 0);
 }

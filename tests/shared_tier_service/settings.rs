@@ -14,7 +14,7 @@ use engage_bff::{
         Audience, Audiences, ContactId, Digester, Identifier, Lookup, Part, PartMap, PartSet,
         Points, email::Email,
     },
-    shared_tier::{Need, Settings, Wanted, budget_name},
+    shared_tier::{BudgetSettings, Need, Settings, Wanted, budget_name},
 };
 
 const TIMEOUT: Duration = Duration::from_millis(50);
@@ -33,9 +33,11 @@ pub(crate) fn settings(keys: &[u8]) -> Settings {
         message_memory: Duration::from_secs(600),
         encryption_keys: keys.iter().map(|key| [*key; 32]).collect(),
         digester: None,
-        budget: budget_name("key"),
-        requests_per_second: 50.0,
-        burst: 10,
+        budget: BudgetSettings {
+            name: budget_name("key"),
+            requests_per_second: 50.0,
+            burst: 10,
+        },
     }
 }
 

@@ -7,14 +7,15 @@ use http::HeaderMap;
 use crate::{
     app::{
         credentials::replaced,
+        settings::upstream_limits,
+        shared_budget::shared_limits,
         shared_tier::{configured_budget, encryption_keys, link},
     },
     config::{Config, Mistake, Mistakes},
-    engage::{Connections, NewConnections},
+    engage::{Admission, CallLimits, Connections, NewConnections},
     http::{Credentials, CurrentCredentials},
     shared_tier::{
-        SharedTier,
-        protocol::BudgetName,
+        BudgetSettings, SharedTier,
         redis::{
             RedisBackend,
             link::{Link, LinkConfig},
@@ -30,6 +31,7 @@ const CONNECT: Duration = Duration::from_secs(2);
 pub(in crate::app) struct Replaceable {
     pub(in crate::app) credentials: CurrentCredentials,
     pub(in crate::app) connections: Option<Connections>,
+    pub(in crate::app) admission: Admission,
     pub(in crate::app) shared: Option<SharedTier>,
     pub(in crate::app) redis: Option<Arc<RedisBackend>>,
     /// Where traces are on.
@@ -42,7 +44,9 @@ pub(super) struct Prepared {
     connections: Option<NewConnections>,
     /// How the shared tier is reached, if that changes.
     redis: Option<NewLink>,
-    budget: BudgetName,
+    budget: BudgetSettings,
+    /// Rate and burst of calls to Engage, if they change.
+    limits: Option<CallLimits>,
     /// The header fields for the collector of traces.
     otlp_fields: HeaderMap,
 }
@@ -72,6 +76,8 @@ impl Prepared {
         } else {
             None
         };
+        let has_new_limits =
+            has_changed("engage.requests_per_second") || has_changed("engage.burst");
         let otlp_fields = config.telemetry.otlp_fields();
         let otlp_fields =
             otlp_fields.map_err(|what| mistake("telemetry.otlp_headers", what.to_owned()))?;
@@ -82,6 +88,7 @@ impl Prepared {
             connections,
             redis,
             budget: configured_budget(config),
+            limits: has_new_limits.then(|| limits(config, replaceable.shared.is_some())),
             otlp_fields,
         })
     }
@@ -91,6 +98,10 @@ impl Prepared {
         replaceable.credentials.replace(self.credentials);
         if let Some((connections, new)) = replaceable.connections.as_ref().zip(self.connections) {
             connections.replace(new);
+        }
+        if let Some(limits) = self.limits {
+            let (rate, burst) = (limits.requests_per_second, limits.burst);
+            replaceable.admission.change_limits(rate, burst);
         }
         if let Some(collector) = &replaceable.collector {
             collector.replace(self.otlp_fields);
@@ -104,6 +115,15 @@ impl Prepared {
             shared.replace_keys(&new.keys);
             shared.reconnect();
         }
+    }
+}
+
+/// The limits of calls to Engage: of all replicas together where they share them.
+fn limits(config: &Config, are_shared: bool) -> CallLimits {
+    if are_shared {
+        shared_limits(config)
+    } else {
+        upstream_limits(config)
     }
 }
 

@@ -80,6 +80,11 @@ impl WaitQueue {
         }
     }
 
+    /// Changes how many may wait; those that wait stay.
+    pub(super) fn set_max(&mut self, max: usize) {
+        self.max = max;
+    }
+
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }

@@ -119,6 +119,14 @@ impl SharedBudget {
         }
     }
 
+    /// Changes the rate and the burst of all replicas. This one's share begins empty again; what is leased stays.
+    pub(super) fn change_limits(&mut self, rate: f64, burst: u32, now: Tick) {
+        self.rate = rate;
+        self.burst = f64::from(burst);
+        let from = self.own_from.max(now);
+        self.own = own_share(self.rate, self.burst, self.replicas, from);
+    }
+
     /// Earliest time of the next call; `now` if it may start at once.
     pub(super) fn next(&self, now: Tick) -> Tick {
         if self.held(now) > 0 {

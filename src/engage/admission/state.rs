@@ -61,7 +61,7 @@ pub(super) struct State {
 }
 
 /// As many calls as are admitted within [`MAX_WAIT`].
-fn queue_length(rate: f64) -> usize {
+pub(super) fn queue_length(rate: f64) -> usize {
     let in_time = (rate * MAX_WAIT.as_secs_f64()).ceil().max(1.0);
     #[expect(
         clippy::cast_possible_truncation,

@@ -56,6 +56,14 @@ impl Throttle {
         }
     }
 
+    /// Changes rate and burst: its own, or those of all replicas that share them. A pause goes on.
+    pub(super) fn change_limits(&mut self, rate: f64, burst: u32, now: Tick) {
+        match &mut self.tokens {
+            Tokens::Own(bucket) => bucket.change(rate, burst, now),
+            Tokens::Shared(budget) => budget.change_limits(rate, burst, now),
+        }
+    }
+
     /// Earliest time of the next call; `now` if it may start at once.
     pub(super) fn next(&self, now: Tick) -> Tick {
         let next = match &self.tokens {
@@ -277,6 +285,21 @@ mod tests {
         }
         now = now + SLOW_START + 5 * SECOND;
         assert!(throttle.pause_calls(None, now, now) <= SECOND.mul_f64(1.1));
+    }
+
+    #[test]
+    fn changed_limits_are_those_of_all_replicas_where_they_share_them() {
+        let (mut own, now) = throttle();
+        own.change_limits(10.0, 3, now);
+        assert_eq!(own.limits(now), (10.0, 3.0));
+        let budget = SharedBudget::new(50.0, 10, 2, now);
+        let mut shared = Throttle::shared(budget, now);
+        shared.change_limits(10.0, 3, now);
+        // Its own share, which begins empty.
+        assert_eq!(shared.limits(now), (5.0, 1.5));
+        assert!(!shared.take(now));
+        let later = now + Duration::from_millis(300);
+        assert!(shared.take(later) && !shared.take(later));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! valid.
 
 mod proxy;
+mod reload;
 mod streams;
 
 use std::time::Duration;

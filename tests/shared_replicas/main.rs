@@ -1,6 +1,8 @@
 //! Three replicas behind real HTTP, one real server of the shared tier, and the simulator in Engage's place: what the
 //! shared tier promises, over the system clock.
 
+#[path = "../redis_link/certificates.rs"]
+mod certificates;
 #[path = "../redis_server.rs"]
 mod redis_server;
 

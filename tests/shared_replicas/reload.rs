@@ -2,8 +2,9 @@
 //! there. Replicas keep what they share.
 
 use std::{
-    io,
+    fs, io,
     net::SocketAddr,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -19,8 +20,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    certificates::{Authority, Identity},
     harness::{self, TILL, until},
-    redis_server::RedisServer,
+    redis_server::{RedisServer, free_port},
 };
 
 const FIRST_KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
@@ -200,4 +202,80 @@ async fn call_budget_is_that_of_the_new_api_key() {
     assert_eq!(one.status(&other.expect("a contact")).await, 200);
     until(async || budgets() == 2).await;
     one.stop().await;
+}
+
+/// The files of a client's certificate.
+struct IdentityFiles {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl IdentityFiles {
+    fn in_folder(folder: &Path) -> Self {
+        Self {
+            certificate: folder.join("client.pem"),
+            key: folder.join("client.key"),
+        }
+    }
+
+    fn write(&self, identity: &Identity) {
+        fs::write(&self.certificate, &identity.certificate).expect("a file");
+        fs::write(&self.key, &identity.key).expect("a file");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn client_certificate_is_rotated_and_an_unusable_one_changes_nothing() {
+    let (first, second) = (Authority::new(), Authority::new());
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).expect("a file");
+        path
+    };
+    let port = free_port().to_string();
+    let mut options = vec!["--tls-port".to_owned(), port.clone()];
+    options.extend(first.options("127.0.0.1", true));
+    let options: Vec<_> = options.iter().map(String::as_str).collect();
+    let (engage, redis) = (engage().await, RedisServer::start_with(&options));
+    let files = IdentityFiles::in_folder(folder.path());
+    files.write(&first.issue("engage-bff"));
+    let mut config = harness::config();
+    config.engage.base_url = engage.base_url();
+    config.redis.url = Some(format!("rediss://127.0.0.1:{port}").into());
+    config.redis.ca_file = Some(file("authority.pem", first.pem()));
+    config.redis.client_certificate_file = Some(files.certificate.clone());
+    config.redis.client_key_file = Some(files.key.clone());
+    let replica = Replica::start(config).await;
+    let ids = engage.contact_ids();
+    assert_eq!(replica.status(&ids[2]).await, 200);
+
+    fs::write(&files.key, "no key").expect("a file");
+    let refused = replica.reload(|_| {}).await.expect_err("a refusal");
+    let refused = refused.to_string();
+    assert!(refused.contains("redis.client_key_file: "), "{refused}");
+    assert!(replica.shared.is_available());
+
+    // From now on the server accepts new connections with the new certificate alone; the one of before goes on.
+    let new = file("new.pem", second.pem());
+    redis.set("tls-ca-cert-file", new.to_str().expect("text"));
+    assert_eq!(replica.status(&ids[0]).await, 200);
+    assert!(replica.shared.is_available());
+    files.write(&second.issue("engage-bff"));
+    assert_eq!(
+        replica.reload(|_| {}).await.expect("a reload"),
+        ["redis.client_certificate_file", "redis.client_key_file"]
+    );
+    redis.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    // Its connections are killed, and it makes new ones.
+    let connections = || {
+        let list = redis.command(&["CLIENT", "LIST", "TYPE", "normal"]);
+        let list: String = redis::from_redis_value(list).expect("text");
+        // That of this command is one of them.
+        list.lines().count() - 1
+    };
+    until(async || connections() > 0).await;
+    replica.until_available().await;
+    assert_eq!(replica.status(&ids[1]).await, 200);
+    replica.stop().await;
 }

@@ -157,3 +157,11 @@ fn healthcheck_fails_unless_livez_is_200() {
         assert!(request.starts_with("GET /livez HTTP/1.1\r\n"), "{request}");
     }
 }
+
+#[test]
+fn start_is_logged_with_version_and_commit() {
+    let service = Service::new().start();
+    assert_eq!(service.serving["version"], env!("CARGO_PKG_VERSION"));
+    let revision = option_env!("REVISION").unwrap_or("unknown");
+    assert_eq!(service.serving["revision"], revision);
+}

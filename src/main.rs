@@ -166,8 +166,7 @@ fn print(config: &Config) -> Result<(), anyhow::Error> {
 async fn healthcheck(file: Option<&Path>) -> Result<(), anyhow::Error> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    let config = layers::read(file, &process::environment())?;
-    let address: SocketAddr = config.operations.listen;
+    let address = layers::operations_listen(file, &process::environment())?;
     let (v4, v6) = (Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into());
     let addresses: Vec<IpAddr> = match address.ip() {
         // `[::]` includes IPv4, and means IPv4 alone where the machine has no IPv6.

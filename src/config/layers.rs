@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     path::Path,
 };
 
@@ -47,6 +48,23 @@ pub fn read(
     let file = file.map_or(FileLayer::Nothing, FileLayer::File);
     let merged = merge(file, environment, &mut mistakes);
     mistakes.or_ok().map(|()| merged.config)
+}
+
+/// The address of the operations listener, for a health check. That may have the environment of the service and not its
+/// file, so the result may be incomplete: mistakes about other keys do not count.
+pub fn operations_listen(
+    file: Option<&Path>,
+    environment: &BTreeMap<String, String>,
+) -> Result<SocketAddr, Mistakes> {
+    let mut mistakes = Mistakes::default();
+    let name = file.map(|path| path.display().to_string());
+    let file = file.map_or(FileLayer::Nothing, FileLayer::File);
+    let merged = merge(file, environment, &mut mistakes);
+    let mut keys = vec!["operations.listen"];
+    keys.extend(name.as_deref());
+    mistakes.keep_about(&keys);
+    let listen = merged.config.operations.listen;
+    mistakes.or_ok().map(|()| listen)
 }
 
 /// Merges the layers and deserializes the result.

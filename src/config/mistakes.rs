@@ -84,6 +84,12 @@ impl Mistakes {
         }
     }
 
+    /// Drops the mistakes that are not about one of these keys.
+    pub(super) fn keep_about(&mut self, keys: &[&str]) {
+        self.0
+            .retain(|mistake| keys.iter().any(|key| is_about(key, &mistake.key)));
+    }
+
     /// The mistakes as an error, if there are any.
     pub fn or_ok(self) -> Result<(), Mistakes> {
         if self.0.is_empty() { Ok(()) } else { Err(self) }

@@ -189,3 +189,21 @@ fn ipv6_loopback_needs_no_token_and_answers() {
     let output = run(&["healthcheck"], &[("BFF_OPERATIONS__LISTEN", &address)]);
     assert!(output.status.success(), "{}", text(&output.stderr));
 }
+
+#[test]
+fn healthcheck_needs_the_address_of_the_operations_listener_alone() {
+    let service = Service::new().start();
+    let address = service.operations.to_string();
+    // What belongs to it is in the service's file, which the health check of an image does not know.
+    let incomplete = ("BFF_AUTH__JWT__JWKS_FILE", "/etc/jwks.json");
+    let listen = ("BFF_OPERATIONS__LISTEN", &*address);
+    let output = run(&["healthcheck"], &[incomplete, listen]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+
+    let invalid = ("BFF_OPERATIONS__LISTEN", "localhost");
+    let output = run(&["healthcheck"], &[incomplete, invalid]);
+    assert!(!output.status.success());
+    let error = text(&output.stderr);
+    assert!(error.contains("operations.listen"), "{error}");
+    assert!(!error.contains("auth.jwt"), "{error}");
+}

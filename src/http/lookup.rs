@@ -100,7 +100,7 @@ impl LookupRules {
         directives: &Directives,
     ) -> Result<ParsedLookup, ApiError> {
         caller.require(Scope::Read)?;
-        let raw = RawLookup::read(params, ParamLocation::Url)?;
+        let mut raw = RawLookup::read(params, ParamLocation::Url)?;
         if let Some((kind, _)) = raw.identifier {
             return Err(ApiError::parameter(
                 kind.as_str(),
@@ -108,6 +108,10 @@ impl LookupRules {
             ));
         }
         let identifier = caller.own_identifier()?;
+        // The token decides by what: a page does not know whether there are several to choose from.
+        if identifier.kind() == IdentifierKind::ContactId && raw.contact_type.is_none() {
+            raw.prefer = None;
+        }
         let contact_type = self.narrowed_to(identifier.kind(), &raw)?;
         let lookup = Lookup::new(identifier, contact_type, &self.digester)
             .with_type_by_default(raw.contact_type.is_none());

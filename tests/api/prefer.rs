@@ -214,14 +214,21 @@ async fn shopper_is_found_by_its_own_email_alone() {
     several.assert_problem(409, "MultipleMatches");
     assert_eq!(several.json().get("candidates"), None);
     let other = format!("/customer?email={}&prefer=Member", ALVA.email);
-    get(by_email, &other)
+    get(by_email.clone(), &other)
         .await
         .assert_problem(404, "ContactNotFound");
-    // A token that names one of them by its id.
+    // A token that names one of them by its id: there is nothing to choose.
     let by_id = json!({"contactId": DINA.id, "email": DORA.email, "email_verified": true});
-    get(by_id.clone(), "/customer/me?prefer=Member")
+    let own = get(by_id.clone(), "/customer/me?prefer=Member").await;
+    assert_found(&own, DINA.id);
+    for token in [&by_id, &by_email] {
+        get(
+            token.clone(),
+            "/customer/me?prefer=Member&contactType=Member",
+        )
         .await
         .assert_problem(400, "InvalidParameter");
+    }
     get(by_id.clone(), &format!("/customer?{MEMBER}"))
         .await
         .assert_problem(404, "ContactNotFound");

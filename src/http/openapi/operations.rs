@@ -45,11 +45,13 @@ fn by_query() -> Value {
 }
 
 fn own() -> Value {
-    let mut parameters = vec![parameters::reference("prefer")];
+    let mut parameters: Vec<_> = ["contactType", "prefer"].map(parameters::reference).into();
     parameters.extend(of_lookup());
     json!({
         "operationId": "getOwnCustomer", "tags": ["customers"],
         "summary": "The customer that a shopper's token identifies",
+        "description": "By its contact id, else by its e-mail address: then `contactType` or `prefer` is needed, unless \
+            `engage.default_contact_type` is set. The same page may send either for every shopper.",
         "security": [
             {"shopperToken": ["customer:read:self"]},
             {"shopperToken": ["customer:read:self"], "clientKey": ["customer:read"]},
@@ -120,18 +122,27 @@ fn batch() -> Value {
 
 fn webhook() -> Value {
     let path = "/webhooks/engage";
-    let text = |name: &str, description: &str| {
+    let text = |name: &str, description: &str, pattern: &str| {
         json!({"name": name, "in": "header", "required": true, "description": description,
-            "schema": {"type": "string"}})
+            "schema": {"type": "string", "pattern": pattern}})
     };
     json!({
         "operationId": "receiveWebhook", "tags": ["changes"],
         "summary": "A webhook of Engage's",
-        "description": "Its form is Engage's: only ids are read, and what has changed is invalidated.",
+        "description": "Its form is Engage's: only ids are read, and what has changed is invalidated. The header fields may \
+            also be named `webhook-id`, `webhook-timestamp` and `webhook-signature`.",
         "security": [{"webhookSignature": []}],
         "parameters": [
-            text("svix-id", "The id of the message; one that was taken before has no effect."),
-            text("svix-timestamp", "When it was signed, in seconds since 1970."),
+            text(
+                "svix-id",
+                "The id of the message; one that was taken before has no effect.",
+                "^[\\x21-\\x7e]{1,256}$",
+            ),
+            text(
+                "svix-timestamp",
+                "When it was signed, in seconds since 1970.",
+                "^[0-9]{1,11}$",
+            ),
         ],
         "requestBody": {"required": true, "content": {"application/json": {"schema": {"type": "object"}}}},
         "responses": with_problems(path, "204", empty("Done, or nothing to do.")),

@@ -168,7 +168,7 @@ pub(super) fn preferred() -> Parameter {
     contact_type(
         "prefer",
         "Of several customers that share the identifier, the only one of this type. Without `contactType`, and not with \
-         `contactId`.",
+         `contactId`; at `/customer/me` without effect where the token has a contact id.",
     )
 }
 

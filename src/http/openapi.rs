@@ -1,12 +1,13 @@
-//! The OpenAPI document of the data listener. Compiled for tests alone: they compare it with `docs/openapi.json`, which
-//! the operations listener serves. The schemas are derived from the types that are rendered, the operations belong to
-//! the rows of the route table, and the codes are those of `error::Code`.
+//! The OpenAPI documents of both listeners. Compiled for tests alone: they compare them with `docs/openapi.json` and
+//! `docs/openapi-operations.json`, which the operations listener serves. The schemas are derived from the types that are
+//! rendered, the operations belong to the rows of the route table, and the codes are those of `error::Code`.
 //!
-//! `UPDATE_OPENAPI=1 cargo nextest run --lib openapi` writes the document anew. That answers agree with it is checked by
-//! the harness of `tests/api`.
+//! `UPDATE_OPENAPI=1 cargo nextest run --lib openapi` writes the documents anew. That answers agree with them is checked
+//! by the harness of `tests/api`.
 
 mod headers;
 mod operations;
+mod operators;
 mod parameters;
 mod problems;
 mod reference;
@@ -14,39 +15,85 @@ mod requests;
 mod schemas;
 mod text;
 
-use std::{env, fs, path::Path};
+use std::{collections::BTreeSet, env, fs, path::Path};
 
 use serde_json::{Map, Value, json};
 
-use super::routes::{ListenerKind, ROUTES};
+use super::routes::{Access, ListenerKind, ROUTES, Route};
 
-/// The document, as committed.
-const DOCUMENT: &str = include_str!("../../docs/openapi.json");
+/// The listeners, each with the file of its document, as committed.
+const DOCUMENTS: [(ListenerKind, &str, &str); 2] = [
+    (
+        ListenerKind::Data,
+        "docs/openapi.json",
+        include_str!("../../docs/openapi.json"),
+    ),
+    (
+        ListenerKind::Operations,
+        "docs/openapi-operations.json",
+        include_str!("../../docs/openapi-operations.json"),
+    ),
+];
 
-/// The document, as the code describes it.
-fn document() -> Value {
+/// The kinds of components that are described once for both documents.
+const SHARED_KINDS: [&str; 3] = ["parameters", "headers", "schemas"];
+
+/// The document of a listener, as the code describes it.
+fn document(listener: ListenerKind) -> Value {
+    let mut document = complete_document(listener);
+    remove_unused(&mut document);
+    document
+}
+
+/// The document with every component that is described.
+fn complete_document(listener: ListenerKind) -> Value {
     let mut responses = Responses::default();
-    let paths = paths(&mut responses);
+    let paths = paths(listener, &mut responses);
+    let about = text::about(listener);
+    let schemas = match listener {
+        ListenerKind::Data => schemas::all(),
+        ListenerKind::Operations => operators::schemas::all(),
+    };
     json!({
         "openapi": "3.1.0",
         "info": {
-            "title": "engage-bff",
-            "summary": "Customers of Voyado Engage, from a cache in front of it",
-            "description": text::DESCRIPTION,
+            "title": about.title,
+            "summary": about.summary,
+            "description": about.description,
             "version": env!("CARGO_PKG_VERSION"),
             "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
         },
-        "servers": [{"url": "/", "description": "The data listener (`server.listen`)"}],
-        "tags": text::tags(),
+        "servers": [{"url": "/", "description": about.server}],
+        "tags": about.tags,
         "paths": paths,
         "components": {
-            "securitySchemes": text::security_schemes(),
+            "securitySchemes": about.security_schemes,
             "parameters": parameters::all(),
             "headers": headers::all(),
             "responses": responses.components,
-            "schemas": schemas::all(),
+            "schemas": schemas,
         },
     })
+}
+
+/// Removes the components that only the other document refers to.
+fn remove_unused(document: &mut Value) {
+    loop {
+        let mut found = Vec::new();
+        references(document, &mut found);
+        let found: BTreeSet<String> = found.into_iter().map(str::to_owned).collect();
+        let mut is_removed = false;
+        for kind in SHARED_KINDS {
+            let components = document["components"][kind].as_object_mut();
+            let components = components.expect("an object");
+            let before = components.len();
+            components.retain(|name, _| found.contains(&format!("#/components/{kind}/{name}")));
+            is_removed |= components.len() < before;
+        }
+        if !is_removed {
+            return;
+        }
+    }
 }
 
 /// The responses with problems. Operations with the same codes of a status share one.
@@ -81,16 +128,19 @@ impl Responses {
     }
 }
 
-/// The operations of the data listener's routes.
-fn paths(responses: &mut Responses) -> Map<String, Value> {
+/// The operations of a listener's routes. The console's files are the page's own.
+fn paths(listener: ListenerKind, responses: &mut Responses) -> Map<String, Value> {
     let mut paths = Map::new();
-    for route in &ROUTES {
-        if route.listener() == ListenerKind::Data {
-            let methods = paths.entry(route.path).or_insert_with(|| json!({}));
-            let method = route.method.as_str().to_ascii_lowercase();
-            methods[&method] = operations::of(&route.method, route.path);
-            responses.share(&mut methods[&method]);
-        }
+    let is_described =
+        |route: &&Route| route.listener() == listener && route.access != Access::Page;
+    for route in ROUTES.iter().filter(is_described) {
+        let methods = paths.entry(route.path).or_insert_with(|| json!({}));
+        let method = route.method.as_str().to_ascii_lowercase();
+        methods[&method] = match listener {
+            ListenerKind::Data => operations::of(&route.method, route.path),
+            ListenerKind::Operations => operators::of(&route.method, route.path),
+        };
+        responses.share(&mut methods[&method]);
     }
     paths
 }
@@ -110,9 +160,11 @@ fn assert_committed(file: &str, committed: &str, described: &str) {
 }
 
 #[test]
-fn committed_document_is_what_the_code_describes() {
-    let described = serde_json::to_string_pretty(&document()).expect("JSON");
-    assert_committed("docs/openapi.json", DOCUMENT, &format!("{described}\n"));
+fn committed_documents_are_what_the_code_describes() {
+    for (listener, file, committed) in DOCUMENTS {
+        let described = serde_json::to_string_pretty(&document(listener)).expect("JSON");
+        assert_committed(file, committed, &format!("{described}\n"));
+    }
 }
 
 /// Every reference in a JSON value.
@@ -133,18 +185,25 @@ fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
 
 #[test]
 fn every_reference_resolves_and_every_component_is_used() {
-    let document = document();
-    let mut found = Vec::new();
-    references(&document, &mut found);
-    for reference in &found {
-        let pointer = reference.strip_prefix('#').expect("within the document");
-        assert!(document.pointer(pointer).is_some(), "{reference}");
+    let documents = DOCUMENTS.map(|(listener, ..)| document(listener));
+    let mut used = BTreeSet::new();
+    for document in &documents {
+        let mut found = Vec::new();
+        references(document, &mut found);
+        for reference in &found {
+            let pointer = reference.strip_prefix('#').expect("within the document");
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+        used.extend(found);
     }
-    for kind in ["parameters", "headers", "responses", "schemas"] {
-        let components = document["components"][kind].as_object().expect("an object");
-        for name in components.keys() {
-            let reference = format!("#/components/{kind}/{name}");
-            assert!(found.contains(&&*reference), "{reference} is not used");
+    for (listener, ..) in DOCUMENTS {
+        let described = complete_document(listener);
+        for kind in SHARED_KINDS.into_iter().chain(["responses"]) {
+            let components = described["components"][kind].as_object();
+            for name in components.expect("an object").keys() {
+                let reference = format!("#/components/{kind}/{name}");
+                assert!(used.contains(&*reference), "{reference} is not used");
+            }
         }
     }
 }
@@ -159,7 +218,7 @@ fn parameters_are_those_of_the_table_in_the_api_document() {
         .map_while(|line| line.strip_prefix("| `"))
         .filter_map(|row| row.split('`').next())
         .collect();
-    let document = document();
+    let document = document(ListenerKind::Data);
     let described = document["components"]["parameters"].as_object();
     let mut described: Vec<&str> = described
         .expect("an object")

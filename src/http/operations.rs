@@ -10,6 +10,8 @@ mod parts_json;
 pub(super) mod readiness;
 pub(super) mod reference;
 pub(super) mod reload;
+#[cfg(test)]
+pub(super) mod schemas;
 
 use std::sync::Arc;
 

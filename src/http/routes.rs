@@ -76,7 +76,7 @@ use Handler::{Data, Lookup, Operations};
 
 /// Every route. Any other path is a 404, any other method of one of these a 405. Both need a
 /// credential, except the 405 of the operations listener.
-pub static ROUTES: [Route; 25] = [
+pub static ROUTES: [Route; 27] = [
     lookup(Method::GET, CUSTOMER, LookupRoute::ByQuery),
     data(Method::POST, "/customer/batch", Caller, |method| {
         on(method, batch::receive)
@@ -130,7 +130,10 @@ pub static ROUTES: [Route; 25] = [
         on(method, events::watch)
     }),
     operations(Method::GET, "/docs", Operator, |method| {
-        on(method, reference::page)
+        on(method, reference::data_page)
+    }),
+    operations(Method::GET, "/docs/operations", Operator, |method| {
+        on(method, reference::operations_page)
     }),
     operations(Method::GET, "/livez", Probe, |method| {
         on(method, probe::live)
@@ -139,8 +142,14 @@ pub static ROUTES: [Route; 25] = [
         on(method, operations::metrics)
     }),
     operations(Method::GET, "/openapi.json", Operator, |method| {
-        on(method, reference::document)
+        on(method, reference::data_document)
     }),
+    operations(
+        Method::GET,
+        "/openapi-operations.json",
+        Operator,
+        |method| on(method, reference::operations_document),
+    ),
     operations(Method::GET, "/readyz", Probe, |method| {
         on(method, readiness::ready)
     }),

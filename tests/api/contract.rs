@@ -1,16 +1,21 @@
-//! The OpenAPI document against real responses. The harness compares every response with it; here the other direction:
+//! The OpenAPI documents against real responses. The harness compares every response with it; here the other direction:
 //! what the document names is answered by the service.
+
+use std::time::Duration;
 
 use engage_bff::config::{ApiVersion, Scope};
 use engage_simulator::{
-    Endpoint, Fault, VoucherSeed,
+    DEFAULT_WEBHOOK_SECRET, Endpoint, Fault, VoucherSeed,
     fixtures::{ALVA, BO, DORA},
 };
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
+    admission::{broken, fail},
     fast_path::assert_same_by_both,
-    harness::{Answer, READER, SHOP, TestApp, contract, not_applicable_in},
+    harness::{Answer, READER, SHOP, TestApp, contract, let_requests_arrive, not_applicable_in},
+    operators::operate,
 };
 
 const HISTORY: &str = "pointTransactions,redeemedVouchers,purchases";
@@ -89,7 +94,92 @@ async fn every_documented_member_is_answered_with_a_value() {
     let batch = json!({"lookups": lookups}).to_string();
     let batch = Answer::of(app.post_to("/customer/batch", READER).body(batch)).await;
     assert!(batch.text().contains("\"retryAfter\":"), "{}", batch.text());
-    assert_eq!(contract::never_seen(), Vec::<String>::new());
+    let schemas = ["Customer", "Problem", "BatchLine"];
+    let never_seen = contract::never_seen(&contract::DATA, &schemas);
+    assert_eq!(never_seen, Vec::<String>::new());
+}
+
+/// Answers with what operators read of the cache.
+async fn inspect(app: &TestApp) {
+    for target in ["/readyz", "/cache/stats", "/cache/decisions"] {
+        app.operations(target).await.assert_ok();
+    }
+    for identifier in [
+        json!({"email": ALVA.email}),
+        json!({"contactId": ALVA.id}),
+        json!({"email": "unknown@example.com"}),
+    ] {
+        let body = identifier.to_string();
+        let explanation = operate(app, Method::POST, "/cache/explain", &body).await;
+        explanation.assert_ok();
+    }
+}
+
+#[tokio::test]
+async fn every_documented_member_for_operators_is_answered_with_a_value() {
+    if not_applicable_in(ApiVersion::V2, "no history of points") {
+        return;
+    }
+    let app = TestApp::with(|config| {
+        config.webhooks.secrets = vec![DEFAULT_WEBHOOK_SECRET.into()];
+    })
+    .await;
+    let by_id = format!("contactId={}&parts={PARTS}", ALVA.id);
+    let email = format!("email={}", ALVA.email);
+    app.get(&email).await.assert_ok();
+    app.get(&format!("{by_id},{HISTORY}")).await.assert_ok();
+    app.get("email=unknown@example.com")
+        .await
+        .assert_problem(404, "ContactNotFound");
+    inspect(&app).await;
+    // Fences, and a feed that works.
+    app.send_webhooks();
+    app.engage.contact(ALVA.id).points("742.25");
+    let delivered = || async { app.operations("/readyz").await.at("/webhooks/state") == "working" };
+    while !delivered().await {
+        let_requests_arrive().await;
+    }
+    inspect(&app).await;
+    app.get(&by_id).await.assert_ok();
+    inspect(&app).await;
+    // Engage asks for a pause.
+    let pause = Fault::TooMany {
+        retry_after: Some("7".to_owned()),
+    };
+    app.engage.fault_times(Endpoint::Overview, pause, 1);
+    let refused = app.get("email=someone@example.com").await;
+    refused.assert_problem(503, "UpstreamUnavailable");
+    inspect(&app).await;
+    app.advance(Duration::from_secs(8));
+    // Calls that fail, of parts and of contacts, until a breaker opens.
+    app.engage
+        .fault(Endpoint::All, Fault::Status(500, json!("busy")));
+    let repeating = app.run_clock();
+    for part in PARTS.split(',').chain(["profile"]) {
+        app.get(&format!("{by_id}&fresh={part}")).await;
+    }
+    fail(&app, broken(), 20).await;
+    drop(repeating);
+    operate(&app, Method::POST, "/reload", "").await.assert_ok();
+    inspect(&app).await;
+    let schemas = [
+        "CacheStats",
+        "Decisions",
+        "Explanation",
+        "Readiness",
+        "Reloaded",
+    ];
+    let mut never_seen = contract::never_seen(&contract::OPERATIONS, &schemas);
+    // Of the tier that replicas share: tests/shared_announce.
+    let of_tier = [
+        "/Shared",
+        "/sharedTier",
+        "/RoundTrip/",
+        "/Budget/",
+        "/budget",
+    ];
+    never_seen.retain(|member| !of_tier.iter().any(|name| member.contains(name)));
+    assert_eq!(never_seen, Vec::<String>::new());
 }
 
 #[tokio::test]

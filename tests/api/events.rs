@@ -6,7 +6,7 @@ use engage_simulator::fixtures::ALVA;
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Answer, TestApp, wait_until},
+    harness::{Answer, TestApp, contract, wait_until},
     sensitive::assert_no_sensitive_data,
 };
 
@@ -51,6 +51,7 @@ impl Viewer {
         let (name, data) = text.split_once('\n').expect("two lines");
         let name = name.strip_prefix("event: ").expect("a name").to_owned();
         let data = data.strip_prefix("data: ").expect("data");
+        contract::assert_is(&contract::OPERATIONS, "Event", data.as_bytes());
         Some((name, serde_json::from_str(data).expect("JSON")))
     }
 }

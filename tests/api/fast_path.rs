@@ -2,6 +2,7 @@
 //! hyper, and both responses are the same. The metric `customer_fast_path_total` tells which way was taken.
 
 mod corpus;
+mod documented;
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use tokio::{
 
 use self::corpus::{PARAMETERS, requests, value_of};
 use crate::{
-    harness::{SHOP, TILL, TestApp, contract, percent_encoded},
+    harness::{SHOP, TILL, TestApp, percent_encoded},
     wire::{LIVEZ, PATIENCE, answer, answers, connect, rest},
 };
 
@@ -111,7 +112,7 @@ pub(crate) async fn assert_same_by_both(app: &TestApp, request: &[u8]) -> (Strin
     let taken = app.fast_path_total() - before;
     assert!(taken <= 1, "{taken}");
     let request = String::from_utf8_lossy(request);
-    contract::check_raw(&request, &whole);
+    documented::check(&request, &whole);
     let (by_hyper, whole) = (comparable(&by_hyper), comparable(&whole));
     assert_eq!(by_hyper, whole, "in pieces and whole, of:\n{request}");
     (whole, taken == 1)

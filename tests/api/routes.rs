@@ -25,7 +25,7 @@ const METHODS: [Method; 8] = [
 ];
 
 /// Each path with its `Allow`: a copy of the table, so that a change of either fails.
-const PATHS: [(ListenerKind, &str, &str); 24] = [
+const PATHS: [(ListenerKind, &str, &str); 26] = [
     (ListenerKind::Data, "/customer", "GET, HEAD"),
     (ListenerKind::Data, "/customer/batch", "POST"),
     (ListenerKind::Data, "/customer/changed", "POST"),
@@ -48,9 +48,15 @@ const PATHS: [(ListenerKind, &str, &str); 24] = [
     (ListenerKind::Operations, "/cache/stats", "GET, HEAD"),
     (ListenerKind::Operations, "/console/{file}", "GET, HEAD"),
     (ListenerKind::Operations, "/docs", "GET, HEAD"),
+    (ListenerKind::Operations, "/docs/operations", "GET, HEAD"),
     (ListenerKind::Operations, "/events", "GET, HEAD"),
     (ListenerKind::Operations, "/livez", "GET, HEAD"),
     (ListenerKind::Operations, "/metrics", "GET, HEAD"),
+    (
+        ListenerKind::Operations,
+        "/openapi-operations.json",
+        "GET, HEAD",
+    ),
     (ListenerKind::Operations, "/openapi.json", "GET, HEAD"),
     (ListenerKind::Operations, "/readyz", "GET, HEAD"),
     (ListenerKind::Operations, "/reload", "POST"),

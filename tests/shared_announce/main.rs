@@ -2,6 +2,8 @@
 //! of the tier.
 
 mod changed;
+#[path = "../api/harness/contract.rs"]
+mod contract;
 mod metrics;
 mod operators;
 mod purges;

@@ -7,6 +7,7 @@ use engage_simulator::fixtures::{ALVA, CIM};
 use serde_json::{Value, json};
 
 use crate::{
+    contract,
     replicas::{Answer, DIGEST_KEY, Replica, World, by_email},
     standin::{Fault, Operation},
 };
@@ -148,6 +149,32 @@ async fn explanation_shows_negative_entries_and_what_the_entity_alone_may_fill()
     let left = contact["entityOnlySeconds"]["profile"].as_f64();
     let left = left.expect("a number");
     assert!((590.0..600.0).contains(&left), "{contact}");
+}
+
+#[tokio::test]
+async fn every_documented_member_of_the_tier_is_answered_with_a_value() {
+    let world = World::start(|config| config.engage.overview_lag = 600 * SECOND).await;
+    let unknown = "unknown@example.com";
+    world.a.get(&by_email(unknown)).await.assert_status(404);
+    world.a.get(&by_email(ALVA.email)).await.assert_status(200);
+    world.run_for(2 * SECOND).await;
+    readiness(&world.b).await;
+    for identifier in [
+        json!({"email": unknown}),
+        json!({"email": ALVA.email}),
+        json!({"contactId": ALVA.id}),
+    ] {
+        explained(&world.b, identifier).await;
+    }
+    let webhook = world.engage.webhook("contact.updated", ALVA.id);
+    world.a.deliver(&webhook).await.assert_status(204);
+    world.settle().await;
+    explained(&world.b, json!({"contactId": ALVA.id})).await;
+    let schemas = ["SharedTier", "SharedContent", "Budget"];
+    let mut never_seen = contract::never_seen(&contract::OPERATIONS, &schemas);
+    // One event says of one part that its entity endpoint alone may fill it.
+    never_seen.retain(|member| !member.contains("/SharedTimes/"));
+    assert_eq!(never_seen, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::contract;
 use crate::standin::{Connection, Standin};
 
 const START: &str = "2026-11-23T12:00:00Z";
@@ -217,6 +218,7 @@ impl Replica {
         let of_app = Clock::from(clock.clone());
         let app = App::build_with_backend(config, of_app, Some(backend)).await;
         let app = app.expect("the service starts");
+        contract::operations_listen_at(app.operations_addr());
         let shutdown = CancellationToken::new();
         Self {
             connection,
@@ -346,13 +348,19 @@ impl Drop for Replica {
 
 impl Answer {
     async fn of(request: RequestBuilder) -> Self {
-        let response = request.send().await.expect("an answer");
-        let cache_status = response.headers().get("cache-status");
+        let (client, request) = request.build_split();
+        let request = request.expect("a request");
+        let (method, url) = (request.method().clone(), request.url().clone());
+        let response = client.execute(request).await.expect("an answer");
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = response.bytes().await.expect("a whole body").to_vec();
+        contract::check(&method, &url, status, &headers, &body);
+        let cache_status = headers.get("cache-status");
         let cache_status = cache_status.map_or("", |status| status.to_str().expect("text"));
         Self {
-            status: response.status().as_u16(),
+            status,
             cache_status: cache_status.to_owned(),
-            body: response.bytes().await.expect("a whole body").to_vec(),
+            body,
         }
     }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// Each field: its name, what it says, and a value.
-const FIELDS: [(&str, &str, &str); 17] = [
+const FIELDS: [(&str, &str, &str); 19] = [
     (
         "Accept",
         "What a body must be, where its media type is wrong.",
@@ -45,6 +45,11 @@ const FIELDS: [(&str, &str, &str); 17] = [
         "no-store",
     ),
     (
+        "Content-Security-Policy",
+        "The page loads nothing.",
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (
         "ETag",
         "Of everything in the body but `freshness`, one per coding. Not of a guest.",
         "\"3b1e23ef0dd373dd51813415\"",
@@ -83,6 +88,11 @@ const FIELDS: [(&str, &str, &str); 17] = [
         "WWW-Authenticate",
         "Which credential is wanted.",
         "ApiKey realm=\"engage-bff\", header=\"X-Api-Key\"",
+    ),
+    (
+        "X-Accel-Buffering",
+        "Asks nginx not to hold the events back.",
+        "no",
     ),
     (
         "X-Request-Id",

@@ -9,7 +9,7 @@ use super::headers;
 use crate::http::error::Code;
 
 /// The codes of a look-up by identifier.
-const OF_IDENTIFIER: &[Code] = &[
+pub(super) const OF_IDENTIFIER: &[Code] = &[
     Code::MissingIdentifier,
     Code::AmbiguousIdentifier,
     Code::MissingContactType,
@@ -52,10 +52,11 @@ const OF_LOOKUPS: &[Code] = &[
     Code::NotCached,
 ];
 
-const OF_BODIES: &[Code] = &[Code::PayloadTooLarge, Code::UnsupportedMediaType];
+/// The codes of a body.
+pub(super) const OF_BODIES: &[Code] = &[Code::PayloadTooLarge, Code::UnsupportedMediaType];
 
 /// The codes of an operation.
-pub(super) fn codes(path: &str) -> Vec<&'static Code> {
+fn codes(path: &str) -> Vec<&'static Code> {
     let lists: &[&[Code]] = match path {
         "/customer" => &[
             OF_IDENTIFIER,
@@ -84,10 +85,15 @@ pub(super) fn codes(path: &str) -> Vec<&'static Code> {
     lists.iter().flat_map(|list| list.iter()).collect()
 }
 
-/// The responses with problems, by status. A look-up's 400 may have a code of Engage's.
+/// The responses with an operation's problems, by status. A look-up's 400 may have a code of Engage's.
 pub(super) fn responses(path: &str, has_codes_of_engage: bool) -> Map<String, Value> {
+    of_codes(&codes(path), has_codes_of_engage)
+}
+
+/// The responses with these problems, by status.
+pub(super) fn of_codes(codes: &[&Code], has_codes_of_engage: bool) -> Map<String, Value> {
     let mut by_status = BTreeMap::<StatusCode, Vec<&str>>::new();
-    for code in codes(path) {
+    for code in codes {
         let named = by_status.entry(code.status()).or_default();
         if !named.contains(&code.as_str()) {
             named.push(code.as_str());

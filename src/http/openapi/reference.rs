@@ -1,13 +1,39 @@
-//! The reference: the document as one static page, without scripts. The operations listener serves it.
+//! The reference: each document as one static page, without scripts. The operations listener serves them.
 
 use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
 use super::{assert_committed, document};
+use crate::http::routes::ListenerKind;
 
-/// The page, as committed.
-const PAGE: &str = include_str!("../operations/reference.html");
+/// A page as committed, and where things are.
+struct Page {
+    listener: ListenerKind,
+    file: &'static str,
+    committed: &'static str,
+    /// The path of the document.
+    document: &'static str,
+    /// The path of the other page, and what it is about.
+    other: (&'static str, &'static str),
+}
+
+const PAGES: [Page; 2] = [
+    Page {
+        listener: ListenerKind::Data,
+        file: "src/http/operations/reference.html",
+        committed: include_str!("../operations/reference.html"),
+        document: "/openapi.json",
+        other: ("/docs/operations", "operations listener"),
+    },
+    Page {
+        listener: ListenerKind::Operations,
+        file: "src/http/operations/reference-operations.html",
+        committed: include_str!("../operations/reference-operations.html"),
+        document: "/openapi-operations.json",
+        other: ("/docs", "data listener"),
+    },
+];
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--line:#8886;--mark:#8882}\
@@ -20,16 +46,18 @@ h2{margin-top:3rem;border-bottom:2px solid var(--line)}h3{margin-top:2rem}\
 nav ul{columns:18rem;padding-left:1rem}";
 
 /// The page, as the document describes it.
-fn page(document: &Value) -> String {
+fn page(about: &Page, document: &Value) -> String {
     let mut page = String::new();
+    let (other, of_other) = about.other;
     let title = text(&document["info"]["title"]);
     let _ = write!(
         page,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
          content=\"width=device-width\">\n<title>{title}: reference</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
-         <h1>{title} {}</h1>\n<p>{}. The same as <a href=\"/openapi.json\">OpenAPI</a>.</p>\n",
+         <h1>{title} {}</h1>\n<p>{}. The same as <a href=\"{}\">OpenAPI</a>. See also the <a href=\"{other}\">{of_other}</a>.</p>\n",
         text(&document["info"]["version"]),
         text(&document["info"]["summary"]),
+        about.document,
     );
     write_contents(&mut page, document);
     write_description(
@@ -191,6 +219,9 @@ fn type_of(schema: &Value) -> String {
     {
         return format!("<a href=\"#schema-{name}\">{name}</a>");
     }
+    if let Some(content) = schema.get("contentSchema") {
+        return format!("JSON of {}", type_of(content));
+    }
     for (key, between) in [("oneOf", " or "), ("anyOf", " or "), ("allOf", " with ")] {
         let parts = schema[key].as_array().into_iter().flatten().map(type_of);
         let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
@@ -289,10 +320,9 @@ fn escaped(text: &str) -> String {
 }
 
 #[test]
-fn committed_reference_is_the_page_of_the_document() {
-    assert_committed(
-        "src/http/operations/reference.html",
-        PAGE,
-        &page(&document()),
-    );
+fn committed_references_are_the_pages_of_the_documents() {
+    for about in &PAGES {
+        let described = page(about, &document(about.listener));
+        assert_committed(about.file, about.committed, &described);
+    }
 }

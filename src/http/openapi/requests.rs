@@ -93,6 +93,20 @@ fn batch() -> Value {
     })
 }
 
+/// The bodies of operators' requests.
+pub(super) fn of_operators() -> Vec<(&'static str, Value)> {
+    let everything = json!({
+        "type": "object", "description": "Everything.", "required": ["all"],
+        "properties": {"all": {"type": "boolean", "const": true}}, "additionalProperties": false,
+    });
+    let description = "One identifier, of any kind.";
+    let identifier = with_identifier(description, [parameters::narrowing()].into_iter());
+    vec![
+        ("PurgeEverything", everything),
+        ("IdentifierRequest", identifier),
+    ]
+}
+
 /// An object with exactly one identifier, and these members.
 fn with_identifier(description: &str, others: impl Iterator<Item = Parameter>) -> Value {
     let identifiers = parameters::identifiers();

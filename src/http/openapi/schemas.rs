@@ -2,7 +2,10 @@
 //! member says of another: that is added here.
 
 use serde_json::{Map, Value, json};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 use super::requests;
 use crate::{
@@ -13,12 +16,7 @@ use crate::{
 
 /// The components.
 pub(super) fn all() -> Map<String, Value> {
-    let mut schemas = Map::new();
-    for (name, schema) in answer::of_answer() {
-        let mut schema = serde_json::to_value(schema).expect("a schema has a JSON form");
-        require_all(&mut schema);
-        schemas.insert(name, tidy(schema));
-    }
+    let mut schemas = tidied(answer::of_answer());
     complete_customer(&mut schemas);
     vary(&mut schemas, "Offer", "value", &offers());
     vary(&mut schemas, "Expiring", "amount", &expiring());
@@ -32,11 +30,21 @@ pub(super) fn all() -> Map<String, Value> {
     schemas
 }
 
-fn reference(name: &str) -> Value {
+/// What was derived from types, with every member required.
+pub(super) fn tidied(derived: Vec<(String, RefOr<Schema>)>) -> Map<String, Value> {
+    let tidied = |(name, schema)| {
+        let mut schema = serde_json::to_value(schema).expect("a schema has a JSON form");
+        require_all(&mut schema);
+        (name, tidy(schema))
+    };
+    derived.into_iter().map(tidied).collect()
+}
+
+pub(super) fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-fn nullable(schema: &Value) -> Value {
+pub(super) fn nullable(schema: &Value) -> Value {
     json!({"oneOf": [schema, {"type": "null"}]})
 }
 
@@ -261,14 +269,10 @@ fn guest_member(schemas: &Map<String, Value>, name: &str, member: &Value) -> Val
     }
 }
 
-fn add_problems(schemas: &mut Map<String, Value>) {
+pub(super) fn add_problems(schemas: &mut Map<String, Value>) {
     let mut nested = Vec::new();
     Problem::schemas(&mut nested);
-    for (name, schema) in nested {
-        let mut schema = serde_json::to_value(schema).expect("a schema has a JSON form");
-        require_all(&mut schema);
-        schemas.insert(name, tidy(schema));
-    }
+    schemas.extend(tidied(nested));
     let problem = serde_json::to_value(Problem::schema()).expect("a schema has a JSON form");
     let mut problem = tidy(problem);
     let members = problem["properties"].as_object_mut().expect("members");

@@ -122,33 +122,56 @@ pub(in crate::http) async fn switch(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// The size of everything that is bounded.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = CacheStats))]
 #[serde(rename_all = "camelCase")]
 pub(in crate::http) struct StatsJson {
+    /// Whether the cache is in use.
     enabled: bool,
+    /// `cache.max_size`.
     max_bytes: u64,
+    /// Contacts.
     records: u64,
+    /// Their size.
     record_bytes: u64,
+    /// Aliases: identifiers that lead to a contact.
     names: u64,
+    /// Identifiers that lead to no contact, or to several.
     negatives: u64,
+    /// Calls within their back-off after a failure.
     failures: u64,
+    /// Contacts whose history is cached.
     histories: u64,
+    /// Their size.
     history_bytes: u64,
+    /// Invalidations that keep out what was fetched before.
     fences: FenceCountsJson,
+    /// Shared calls, running or waiting.
     flights: FlightCountsJson,
 }
 
+/// How many fences there are.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = FenceCounts))]
 struct FenceCountsJson {
+    /// About one contact.
     contacts: usize,
+    /// About one identifier.
     names: usize,
 }
 
+/// How many shared calls run or wait.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = FlightCounts))]
 struct FlightCountsJson {
+    /// Of overviews.
     overviews: usize,
+    /// Of identifiers.
     resolutions: usize,
+    /// Of parts.
     parts: usize,
+    /// Of the history.
     histories: usize,
 }
 

@@ -25,39 +25,65 @@ const MAX_LISTED: usize = 200;
 /// The length of a contact's digest.
 const DIGEST_LENGTH: usize = 16;
 
+/// The latest decisions.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Decisions))]
 #[serde(rename_all = "camelCase")]
 pub(in crate::http) struct DecisionsJson {
     /// When the oldest decision that is still kept was made.
+    #[cfg_attr(test, schema(value_type = Option<String>, format = "date-time"))]
     oldest: Option<String>,
     /// How many are kept.
     kept: usize,
+    /// The newest first.
     decisions: Vec<DecisionJson>,
 }
 
+/// Why one look-up was answered as it was.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Decision))]
 #[serde(rename_all = "camelCase")]
 struct DecisionJson {
+    /// When it was answered.
+    #[cfg_attr(test, schema(value_type = String, format = "date-time"))]
     at: String,
+    /// The caller's request, as in `X-Request-Id`.
     request_id: String,
+    /// The `id` in `auth.clients`, or `(shoppers)`.
     client: String,
+    /// By which kind of identifier.
     by: &'static str,
+    /// The contact's digest; `null` where it was not known.
     contact: Option<String>,
+    /// The status of the response.
     status: u16,
+    /// The code of the problem; `null` of a customer.
     code: Option<&'static str>,
+    /// What the cache did; `null` of a problem.
     cache: Option<&'static str>,
+    /// Why no customer was found.
     failure: Option<String>,
+    /// `null` where no customer was found.
+    #[cfg_attr(test, schema(value_type = Object))]
     parts: Option<PartsJson<PartJson>>,
 }
 
+/// Why a part was served as it was.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = PartDecision))]
 #[serde(rename_all = "camelCase")]
-struct PartJson {
+pub(super) struct PartJson {
+    /// Where it came from.
     outcome: &'static str,
+    /// How old it was.
     age_seconds: Option<f64>,
+    /// Which kind of endpoint returned it.
     source: Option<&'static str>,
+    /// Why memory alone did not serve it as fresh.
     why: Option<&'static str>,
+    /// How the call for it failed: an error's text, as in the log.
     failure: Option<String>,
+    /// Whether the response named it in `degraded`.
     degraded: bool,
 }
 

@@ -74,9 +74,15 @@ struct Reading {
 
 /// One event.
 #[derive(Serialize)]
-struct EventJson<'a> {
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Event))]
+pub(super) struct EventJson<'a> {
+    /// When the metrics were read.
+    #[cfg_attr(test, schema(value_type = String, format = "date-time"))]
     at: String,
+    /// As in `/readyz`.
     readiness: ReadinessJson,
+    /// Each series, as it is written in `/metrics`, with its value; `null`: the series ended, or its value is no number.
+    #[cfg_attr(test, schema(value_type = std::collections::BTreeMap<String, Option<f64>>))]
     samples: &'a Samples,
 }
 

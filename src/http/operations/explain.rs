@@ -2,7 +2,7 @@
 //! entries and failures; and what the tier that replicas share has. Contacts appear as keyed digests; no personal value is
 //! included.
 
-mod shared;
+pub(super) mod shared;
 
 use std::time::Duration;
 
@@ -18,50 +18,82 @@ use crate::{
     http::{audit, body::read_json_body, error::ApiError, params::Params},
 };
 
+/// What is cached for an identifier.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Explanation))]
 #[serde(rename_all = "camelCase")]
 pub(in crate::http) struct ExplanationJson {
+    /// Whether the cache is in use.
     enabled: bool,
+    /// The alias; `null` without one.
     name: Option<AliasTargetJson>,
+    /// `null` without one.
     negative: Option<NegativeJson>,
+    /// The contact that the alias leads to, and others with the same identifier.
     contacts: Vec<ContactJson>,
+    /// Calls that failed and are not made now.
     failures: Vec<FailureJson>,
+    /// What the tier that replicas share has; `null` without one.
+    #[cfg_attr(test, schema(value_type = Object))]
     shared_tier: Option<SharedTierJson>,
 }
 
 /// A call in back-off after a failure.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = FailedCall))]
 #[serde(rename_all = "camelCase")]
 struct FailureJson {
+    /// `overview`, `resolution`, or a part.
     call: &'static str,
+    /// The contact's digest, if it is known.
     contact: Option<String>,
+    /// The code of the problem that callers get.
     code: String,
+    /// When it is made again.
     retry_seconds: f64,
 }
 
+/// The alias of the identifier, and where it leads.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = AliasTarget))]
 struct AliasTargetJson {
+    /// The contact's digest.
     contact: String,
     #[serde(flatten)]
     name: AliasJson,
 }
 
+/// That the identifier leads to no contact, or to several.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NegativeEntry))]
 #[serde(rename_all = "camelCase")]
 struct NegativeJson {
+    /// The code of the problem that callers get.
     code: String,
+    /// How old it is.
     age_seconds: f64,
+    /// How long it is still used.
     ttl_seconds: f64,
 }
 
+/// What is cached of a contact.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = CachedContact))]
 struct ContactJson {
+    /// Its digest.
     #[serde(rename = "contact")]
     digest: String,
+    /// Its parts.
+    #[cfg_attr(test, schema(value_type = Object))]
     parts: PartsJson<ProvenanceJson>,
+    /// Its history.
+    #[cfg_attr(test, schema(value_type = Object))]
     history: HistoryJson<ProvenanceJson>,
+    /// How many responses about it are kept as they are sent.
     rendered: usize,
+    /// Its aliases.
     names: Vec<AliasJson>,
+    /// Of its parts.
     fences: Vec<FenceJson>,
 }
 
@@ -73,32 +105,52 @@ struct HistoryJson<T> {
     purchases: Option<T>,
 }
 
+/// Where and when data was fetched.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Provenance))]
 #[serde(rename_all = "camelCase")]
-struct ProvenanceJson {
+pub(super) struct ProvenanceJson {
+    /// Which kind of endpoint returned it.
     source: &'static str,
+    /// When the request to Engage started.
+    #[cfg_attr(test, schema(value_type = String, format = "date-time"))]
     as_of: String,
+    /// Since then.
     age_seconds: f64,
+    /// How long it is still fresh; negative: for how long it has not been.
     ttl_seconds: i64,
+    /// `stale`: served and refreshed; `expired`: served only while Engage fails or is slow; `dead`: never served.
     freshness: &'static str,
 }
 
+/// An identifier that leads to a contact.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Alias))]
 #[serde(rename_all = "camelCase")]
 struct AliasJson {
+    /// The kind of the identifier.
     kind: &'static str,
+    /// By which contact type it was narrowed.
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     contact_type: Option<Box<str>>,
+    /// Whether the contact's profile shows it.
     assured: bool,
+    /// Whether it is known from the profile alone.
     learned: bool,
     #[serde(flatten)]
     provenance: ProvenanceJson,
 }
 
+/// What an invalidation keeps out.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Fence))]
 #[serde(rename_all = "camelCase")]
 struct FenceJson {
+    /// The part.
     part: &'static str,
+    /// Whether data fetched before is not served.
     raised: bool,
+    /// For how long the overview's copy is not used.
     entity_only_seconds: Option<f64>,
 }
 

@@ -18,6 +18,7 @@ use crate::{
 
 /// The state of calls to Engage.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Upstream))]
 #[serde(rename_all = "camelCase")]
 pub struct UpstreamStatus {
     /// Calls in flight.
@@ -35,6 +36,7 @@ pub struct UpstreamStatus {
 
 /// The state of a call budget that replicas share.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Budget))]
 #[serde(rename_all = "camelCase")]
 pub struct BudgetStatus {
     /// `shared`, or `own share` while no tokens can be leased.
@@ -45,6 +47,7 @@ pub struct BudgetStatus {
 
 /// The state of one circuit breaker.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Breaker))]
 #[serde(rename_all = "camelCase")]
 pub struct BreakerStatus {
     /// The group of endpoints.
@@ -68,23 +71,35 @@ impl JwksStatus {
 
 /// Readiness, with the state of what it does not depend on after the start.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Readiness))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ReadinessJson {
+    /// Whether this replica accepts traffic.
     ready: bool,
+    /// The token issuer's keys.
     token_keys: &'static str,
+    /// Calls to Engage.
     engage: UpstreamStatus,
+    /// The cache.
     cache: CacheJson,
+    /// The webhook feed.
     webhooks: WebhooksJson,
+    /// `null` without `redis.url`.
     shared_tier: Option<SharedTierJson>,
+    /// Settings that are valid and seldom intended.
     warnings: Vec<String>,
+    /// The last reload of the configuration.
     reload: ReloadStatus,
 }
 
 /// The state of the webhook feed.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Webhooks))]
 #[serde(rename_all = "camelCase")]
 struct WebhooksJson {
+    /// Whether changes are reported; `off` where no secret is configured.
     state: &'static str,
+    /// Since the last delivery that was taken.
     last_taken_seconds_ago: Option<f64>,
 }
 
@@ -102,21 +117,34 @@ impl WebhooksJson {
 
 /// The state of the tier that replicas share.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = SharedTier))]
 #[serde(rename_all = "camelCase")]
 struct SharedTierJson {
+    /// `connected`, `catching up`, `changing epoch`, or why it cannot be used. Open.
     state: &'static str,
+    /// Whether it is used.
     available: bool,
+    /// Since when it is in this state.
     since_seconds: f64,
+    /// `null` before the first.
     round_trip_milliseconds: Option<RoundTripJson>,
+    /// Since when its stream was read to its end; `null` before the first time.
     caught_up_seconds_ago: Option<f64>,
+    /// How often memory was dropped because invalidations may have been missed.
     gaps: u64,
+    /// How many share it, as far as this one knows.
     replicas: u32,
+    /// Whether it has not been heard from for so long that lifetimes are shortened.
     memory_distrusted: bool,
 }
 
+/// How long an operation of the tier takes.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = RoundTrip))]
 struct RoundTripJson {
+    /// The last one.
     last: f64,
+    /// Of those before, too.
     average: f64,
 }
 
@@ -141,13 +169,20 @@ impl From<SharedTierStatus> for SharedTierJson {
     }
 }
 
+/// How much is cached.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = CacheSize))]
 #[serde(rename_all = "camelCase")]
 struct CacheJson {
+    /// Whether it is in use.
     enabled: bool,
+    /// Contacts.
     records: u64,
+    /// Their size.
     record_bytes: u64,
+    /// Aliases: identifiers that lead to a contact.
     names: u64,
+    /// Identifiers that lead to no contact, or to several.
     negatives: u64,
 }
 

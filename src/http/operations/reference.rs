@@ -1,5 +1,5 @@
-//! The description of the data listener: the OpenAPI document, and the same as a page for people. Both are committed
-//! texts, which tests compare with the code. The page has no script and loads nothing.
+//! The descriptions of both listeners: their OpenAPI documents, and the same as pages for people. All are committed texts,
+//! which tests compare with the code. The pages have no script and load nothing.
 
 use std::sync::LazyLock;
 
@@ -10,12 +10,14 @@ use http::{HeaderValue, header};
 
 use super::Operator;
 
-const DOCUMENT: &str = include_str!("../../../docs/openapi.json");
-const PAGE: &str = include_str!("reference.html");
+const DATA_DOCUMENT: &str = include_str!("../../../docs/openapi.json");
+const OPERATIONS_DOCUMENT: &str = include_str!("../../../docs/openapi-operations.json");
+const DATA_PAGE: &str = include_str!("reference.html");
+const OPERATIONS_PAGE: &str = include_str!("reference-operations.html");
 
-/// Nothing is allowed but the page's own style sheet, by its digest.
+/// Nothing is allowed but the style sheet that both pages have, by its digest.
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let style = PAGE
+    let style = DATA_PAGE
         .split_once("<style>")
         .and_then(|(_, rest)| rest.split_once("</style>"));
     let (style, _) = style.expect("the page has a style sheet");
@@ -26,13 +28,31 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     HeaderValue::try_from(policy).expect("visible ASCII makes a header value")
 });
 
-/// The OpenAPI document.
-pub(in crate::http) async fn document(_operator: Operator) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT).into_response()
+/// The OpenAPI document of the data listener.
+pub(in crate::http) async fn data_document(_operator: Operator) -> Response {
+    document(DATA_DOCUMENT)
 }
 
-/// The page.
-pub(in crate::http) async fn page(_operator: Operator) -> Response {
+/// The OpenAPI document of this listener.
+pub(in crate::http) async fn operations_document(_operator: Operator) -> Response {
+    document(OPERATIONS_DOCUMENT)
+}
+
+/// The page about the data listener.
+pub(in crate::http) async fn data_page(_operator: Operator) -> Response {
+    page(DATA_PAGE)
+}
+
+/// The page about this listener.
+pub(in crate::http) async fn operations_page(_operator: Operator) -> Response {
+    page(OPERATIONS_PAGE)
+}
+
+fn document(text: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+fn page(text: &'static str) -> Response {
     let fields = [
         (
             header::CONTENT_TYPE,
@@ -40,5 +60,5 @@ pub(in crate::http) async fn page(_operator: Operator) -> Response {
         ),
         (header::CONTENT_SECURITY_POLICY, POLICY.clone()),
     ];
-    (fields, PAGE).into_response()
+    (fields, text).into_response()
 }

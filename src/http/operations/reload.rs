@@ -29,6 +29,7 @@ pub type PendingReload<'a> = Pin<Box<dyn Future<Output = Result<Reloaded, Mistak
 
 /// What a reload did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Reloaded))]
 #[serde(rename_all = "camelCase")]
 pub struct Reloaded {
     /// The keys whose values changed.
@@ -48,9 +49,10 @@ pub struct ConfigurationStatus {
 
 /// The last reload.
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = LastReload))]
 #[serde(rename_all = "camelCase")]
 pub struct ReloadStatus {
-    /// When it ended (RFC 3339); `None` if there was none.
+    /// When it ended (RFC 3339); `null` if there was none.
     pub at: Option<String>,
     /// Whether it failed, so that an earlier configuration is in force.
     pub failed: bool,

@@ -18,14 +18,14 @@ impl Answer {
     pub(crate) async fn of(request: RequestBuilder) -> Self {
         let (client, request) = request.build_split();
         let request = request.expect("a request");
-        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let (method, url) = (request.method().clone(), request.url().clone());
         let response = client.execute(request).await.expect("an answer");
         let answer = Self {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
             body: response.bytes().await.expect("a whole body").to_vec(),
         };
-        contract::check(&method, &path, answer.status, &answer.headers, &answer.body);
+        contract::check(&method, &url, answer.status, &answer.headers, &answer.body);
         if answer.status >= 400 {
             let response = format!("{} {:?}", answer.without_candidates(), answer.headers);
             assert_no_sensitive_data("a refusal", &response);

@@ -22,40 +22,64 @@ pub(super) enum SharedTierJson {
     Found(FoundJson),
 }
 
+/// What the tier that replicas share has for the identifier.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = SharedContent))]
 #[serde(rename_all = "camelCase")]
-pub(super) struct FoundJson {
+pub(in crate::http::operations) struct FoundJson {
+    /// The alias; `null` without one.
     name: Option<AliasJson>,
+    /// That it leads to no contact; `null` without that.
     negative: Option<ValueJson>,
+    /// How long other replicas wait at most for a call by this identifier that one of them makes now.
     busy_seconds: f64,
+    /// At most eight.
     contacts: Vec<ContactJson>,
 }
 
+/// The alias of the identifier in the tier.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = SharedAlias))]
 struct AliasJson {
-    /// The digest; `None` where it can't be read.
+    /// The digest; `null` where it can't be read.
     contact: Option<String>,
+    /// Whether the contact's profile shows it.
     assured: bool,
     #[serde(flatten)]
     value: ValueJson,
 }
 
+/// What the tier has of a contact.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = SharedContact))]
 #[serde(rename_all = "camelCase")]
 struct ContactJson {
+    /// Its digest.
     #[serde(rename = "contact")]
     digest: String,
+    /// Its parts.
+    #[cfg_attr(test, schema(value_type = Object))]
     parts: PartsJson<ValueJson>,
+    /// For how long the overview's copy of each part is not used.
+    #[cfg_attr(test, schema(value_type = Object))]
     entity_only_seconds: PartsJson<f64>,
+    /// How long other replicas wait at most for a call about it that one of them makes now; `null` for a contact that only
+    /// the tier knows to have the identifier.
     busy_seconds: Option<f64>,
 }
 
+/// What the tier has of one thing.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = SharedValue))]
 #[serde(rename_all = "camelCase")]
-struct ValueJson {
+pub(in crate::http::operations) struct ValueJson {
+    /// Whether it is of this version and whole; otherwise it is a miss.
     readable: bool,
+    /// Which kind of endpoint returned it.
     source: Option<&'static str>,
+    /// How old it is.
     age_seconds: f64,
+    /// How long it is still fresh.
     ttl_seconds: f64,
 }
 

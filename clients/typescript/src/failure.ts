@@ -32,6 +32,8 @@ export type Failure =
   | { code: "DeadlineExceeded" }
   /** The caller's signal was aborted. */
   | { code: "Aborted" }
+  /** The `token` function threw or rejected: show the log-in. */
+  | { code: "TokenFailed"; cause: unknown }
   /** There was no connection, or it broke; in a browser also where the service's `server.cors_origins` lacks the page. */
   | { code: "NetworkFailed"; cause: unknown }
   /** Not a response of the service: a proxy's page, for instance. */

@@ -17,7 +17,7 @@ export type Customer = Exact<Schemas["Customer"]> | Exact<Schemas["Guest"]>;
 /** How to find a customer, and what to return of it: the body of `POST /customer/lookup`. */
 export type Lookup = Schemas["LookupRequest"];
 /** What `me` may be given: a look-up without an identifier. */
-export type View = Omit<Lookup, Identifier | "contactType">;
+export type View = Omit<Lookup, Identifier>;
 /** Whom to have cached: the body of `POST /customer/prefetch`. */
 export type Prefetch = Schemas["PrefetchRequest"];
 /** What has changed: the body of `POST /customer/changed`. */
@@ -54,7 +54,7 @@ export interface ClientOptions {
   baseUrl: string;
   /** A server's key. Never in a browser. */
   apiKey?: string;
-  /** The shopper's token; called for each attempt, so that it may renew it. */
+  /** The shopper's token; called for each attempt, so that it may renew it. What it throws is a `TokenFailed`. */
   token?: () => string | undefined | Promise<string | undefined>;
   /** The most milliseconds that a call may take, repeats included. Default: 4000. */
   deadline?: number;
@@ -166,12 +166,15 @@ export class Client {
     body: unknown,
     options: CallOptions = {},
   ): Promise<Result<{ customer: Customer }>> {
-    const token = await this.#options.token?.();
-    // Of another shopper nothing is ever returned.
-    const key = `${token ?? ""} ${path}`;
-    const kept = body === undefined ? this.#kept.get(key) : undefined;
-    const headers = kept ? { "If-None-Match": kept.etag } : {};
-    return this.#send(path, { body, headers, ...options }, async (response) => {
+    let key = "";
+    let kept: Kept | undefined;
+    const condition = (token: string | undefined): Record<string, string> => {
+      // Of another shopper nothing is ever returned.
+      key = `${token ?? ""} ${path}`;
+      kept = body === undefined ? this.#kept.get(key) : undefined;
+      return kept ? { "If-None-Match": kept.etag } : {};
+    };
+    return this.#send(path, { body, condition, ...options }, async (response) => {
       const etag = response.headers.get("ETag");
       const customer = response.status === 304 && kept ? kept.customer : await read(response);
       this.#kept.delete(key);
@@ -185,7 +188,7 @@ export class Client {
   /** Sends a request, and repeats it as long as the service says that this may help and the deadline allows. */
   async #send<T extends object>(
     path: string,
-    call: CallOptions & { body?: unknown; headers?: Record<string, string> },
+    call: CallOptions & Request,
     accept: (response: Response, ended: AbortSignal) => Promise<T>,
   ): Promise<Result<T>> {
     const end = Date.now() + (call.deadline ?? this.#options.deadline ?? 4000);
@@ -209,18 +212,25 @@ export class Client {
     }
   }
 
-  async #attempt(
-    path: string,
-    call: { body?: unknown; headers?: Record<string, string> },
-    signal: AbortSignal,
-  ): Promise<Response> {
-    const { apiKey, token, fetch: send = fetch } = this.#options;
+  /** The shopper's token, if there is one in time. */
+  async #token(ended: AbortSignal): Promise<string | undefined> {
+    ended.throwIfAborted();
+    const late = new Promise<never>((_, reject) => ended.addEventListener("abort", () => reject(ended.reason)));
+    try {
+      return await Promise.race([late, (async () => this.#options.token?.())()]);
+    } catch (cause) {
+      throw ended.aborted ? cause : new TokenFailed(cause);
+    }
+  }
+
+  async #attempt(path: string, call: Request, signal: AbortSignal): Promise<Response> {
+    const { apiKey, fetch: send = fetch } = this.#options;
+    const token = await this.#token(signal);
     // With `If-None-Match`, or without any caching, `fetch` adds `Cache-Control: no-cache` of its own, by which a caller with
     // the scope `customer:fresh` would have everything fetched from Engage. Where there is such a field it adds none.
-    const headers: Record<string, string> = { "Cache-Control": "no-transform", ...call.headers };
-    const bearer = await token?.();
+    const headers: Record<string, string> = { "Cache-Control": "no-transform", ...call.condition?.(token) };
     if (apiKey) headers["X-Api-Key"] = apiKey;
-    if (bearer) headers["Authorization"] = `Bearer ${bearer}`;
+    if (token) headers["Authorization"] = `Bearer ${token}`;
     const init: RequestInit = { headers, signal, cache: "no-store", credentials: "omit" };
     if (call.body !== undefined) {
       headers["Content-Type"] = "application/json";
@@ -229,6 +239,17 @@ export class Client {
     }
     return send(this.#base + path, init);
   }
+}
+
+/** What is sent: nothing in the body of a `GET`, and what depends on the token. */
+interface Request {
+  body?: unknown;
+  condition?: (token: string | undefined) => Record<string, string>;
+}
+
+/** Why a call has no token. */
+class TokenFailed {
+  constructor(readonly cause: unknown) {}
 }
 
 /** A line of a batch as it is sent. */
@@ -280,6 +301,7 @@ function sleep(milliseconds: number, ended: AbortSignal): Promise<void> {
 /** What an exception means. */
 function reason(cause: unknown, signal: AbortSignal | undefined): Failure {
   if (signal?.aborted) return { code: "Aborted" };
+  if (cause instanceof TokenFailed) return { code: "TokenFailed", cause: cause.cause };
   if (cause instanceof DOMException && cause.name === "TimeoutError") return { code: "DeadlineExceeded" };
   if (cause instanceof SyntaxError) return { code: "Unreadable", status: 200 };
   return { code: "NetworkFailed", cause };

@@ -111,6 +111,26 @@ describe("a shopper", () => {
     ]);
   });
 
+  test("without a token to be had is a failure, in time, and nothing is sent", async () => {
+    const ended = new Error("the session has ended");
+    for (const token of [() => Promise.reject(ended), () => { throw ended; }]) {
+      const { client, seen } = recording({ token });
+      expect(refusal(await client.me())).toEqual({ code: "TokenFailed", cause: ended });
+      expect(refusal(await client.changed({ contactId: ALVA.id }))).toEqual({ code: "TokenFailed", cause: ended });
+      expect(seen).toEqual([]);
+    }
+    const never = recording({ token: () => new Promise<string>(() => undefined), deadline: 50 });
+    expect(refusal(await never.client.me()).code).toBe("DeadlineExceeded");
+    expect(never.seen).toEqual([]);
+  });
+
+  test("may say which of several it is, also where its token does", async () => {
+    const { client } = recording({ token: () => token(ALVA.id) });
+    for (const view of [{ prefer: "Member" }, { contactType: "Member" }]) {
+      expect(value(await client.me({ parts: [], ...view })).customer.contactId).toBe(ALVA.id);
+    }
+  });
+
   test("never gets what was kept for another", async () => {
     let whose = token(ALVA.id);
     const { client, seen } = recording({ token: () => whose });

@@ -32,6 +32,20 @@ describe("the printed My Pages", () => {
     expect(texts.some((text) => /^.+: \d+ SEK \(\d+\)$/.test(text ?? ""))).toBe(true);
   });
 
+  test("renews a token once, and else leads to the log-in", async () => {
+    const asked: boolean[] = [];
+    await myPages(page, service.url, async (renew) => (asked.push(renew), renew ? token(ALVA.id) : "an-old-token"));
+    expect(asked).toEqual([false, true]);
+    expect(page.textContent).toContain("Hello Alva");
+    let led = "";
+    Object.assign(globalThis, { location: { assign: (path: string) => (led = path) } });
+    await myPages(page, service.url, async () => "an-old-token");
+    expect(led).toBe("/login");
+    led = "";
+    await myPages(page, service.url, () => Promise.reject(new Error("the session has ended")));
+    expect(led).toBe("/login");
+  });
+
   test("says so where the shopper is no member, and where the service is out of reach", async () => {
     await myPages(page, service.url, async () => token("00000000-0000-4000-8000-000000000000"));
     expect(page.textContent).toBe("You are not a member yet.");

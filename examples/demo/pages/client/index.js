@@ -71,12 +71,15 @@ export class Client {
         this.#kept.clear();
     }
     async #customer(path, body, options = {}) {
-        const token = await this.#options.token?.();
-        // Of another shopper nothing is ever returned.
-        const key = `${token ?? ""} ${path}`;
-        const kept = body === undefined ? this.#kept.get(key) : undefined;
-        const headers = kept ? { "If-None-Match": kept.etag } : {};
-        return this.#send(path, { body, headers, ...options }, async (response) => {
+        let key = "";
+        let kept;
+        const condition = (token) => {
+            // Of another shopper nothing is ever returned.
+            key = `${token ?? ""} ${path}`;
+            kept = body === undefined ? this.#kept.get(key) : undefined;
+            return kept ? { "If-None-Match": kept.etag } : {};
+        };
+        return this.#send(path, { body, condition, ...options }, async (response) => {
             const etag = response.headers.get("ETag");
             const customer = response.status === 304 && kept ? kept.customer : await read(response);
             this.#kept.delete(key);
@@ -112,16 +115,27 @@ export class Client {
             }
         }
     }
+    /** The shopper's token, if there is one in time. */
+    async #token(ended) {
+        ended.throwIfAborted();
+        const late = new Promise((_, reject) => ended.addEventListener("abort", () => reject(ended.reason)));
+        try {
+            return await Promise.race([late, (async () => this.#options.token?.())()]);
+        }
+        catch (cause) {
+            throw ended.aborted ? cause : new TokenFailed(cause);
+        }
+    }
     async #attempt(path, call, signal) {
-        const { apiKey, token, fetch: send = fetch } = this.#options;
+        const { apiKey, fetch: send = fetch } = this.#options;
+        const token = await this.#token(signal);
         // With `If-None-Match`, or without any caching, `fetch` adds `Cache-Control: no-cache` of its own, by which a caller with
         // the scope `customer:fresh` would have everything fetched from Engage. Where there is such a field it adds none.
-        const headers = { "Cache-Control": "no-transform", ...call.headers };
-        const bearer = await token?.();
+        const headers = { "Cache-Control": "no-transform", ...call.condition?.(token) };
         if (apiKey)
             headers["X-Api-Key"] = apiKey;
-        if (bearer)
-            headers["Authorization"] = `Bearer ${bearer}`;
+        if (token)
+            headers["Authorization"] = `Bearer ${token}`;
         const init = { headers, signal, cache: "no-store", credentials: "omit" };
         if (call.body !== undefined) {
             headers["Content-Type"] = "application/json";
@@ -129,6 +143,13 @@ export class Client {
             init.body = JSON.stringify(call.body);
         }
         return send(this.#base + path, init);
+    }
+}
+/** Why a call has no token. */
+class TokenFailed {
+    cause;
+    constructor(cause) {
+        this.cause = cause;
     }
 }
 /** The parameters of a URL; lists with commas. */
@@ -167,6 +188,8 @@ function sleep(milliseconds, ended) {
 function reason(cause, signal) {
     if (signal?.aborted)
         return { code: "Aborted" };
+    if (cause instanceof TokenFailed)
+        return { code: "TokenFailed", cause: cause.cause };
     if (cause instanceof DOMException && cause.name === "TimeoutError")
         return { code: "DeadlineExceeded" };
     if (cause instanceof SyntaxError)

@@ -1,5 +1,7 @@
 //! The documents against the tree: keys, defaults, error codes, routes, links, commands, paths and tests that they name.
 
+#[path = "docs/examples.rs"]
+mod examples;
 #[path = "docs/metrics.rs"]
 mod metrics;
 

@@ -36,14 +36,17 @@ const PAGES: [Page; 2] = [
 ];
 
 const STYLE: &str = "\
-:root{color-scheme:light dark;--line:#8886;--mark:#8882}\
+:root{color-scheme:light dark;--line:#8886;--mark:#8882;background:Canvas;color:CanvasText}\
 body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}\
-code,pre{font:14px/1.4 ui-monospace,monospace;background:var(--mark);border-radius:3px;padding:.1em .3em}\
-pre{padding:1em;overflow:auto}\
-table{border-collapse:collapse;width:100%;display:block;overflow-x:auto}\
+code{font:14px/1.4 ui-monospace,monospace;background:var(--mark);border-radius:3px;padding:.1em .3em}\
+code,td{overflow-wrap:anywhere}\
+table{border-collapse:collapse;width:100%}\
 td,th{border-bottom:1px solid var(--line);padding:.3em .8em .3em 0;text-align:left;vertical-align:top}\
 h2{margin-top:3rem;border-bottom:2px solid var(--line)}h3{margin-top:2rem}\
-nav ul{columns:18rem;padding-left:1rem}";
+nav ul{columns:18rem;padding-left:1rem}\
+@media(max-width:45rem){\
+table,tbody,tr,td{display:block}th{display:none}\
+tr{border-bottom:1px solid var(--line);padding:.4em 0}td{border:0;padding:0}}";
 
 /// The page, as the document describes it.
 fn page(about: &Page, document: &Value) -> String {
@@ -53,7 +56,7 @@ fn page(about: &Page, document: &Value) -> String {
     let _ = write!(
         page,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
-         content=\"width=device-width\">\n<title>{title}: reference</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
+         content=\"width=device-width\">\n<title>{title}: reference</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n\
          <h1>{title} {}</h1>\n<p>{}. The same as <a href=\"{}\">OpenAPI</a>. See also the <a href=\"{other}\">{of_other}</a>.</p>\n",
         text(&document["info"]["version"]),
         text(&document["info"]["summary"]),
@@ -78,7 +81,7 @@ fn page(about: &Page, document: &Value) -> String {
     for (name, schema) in members(&document["components"]["schemas"]) {
         write_schema(&mut page, name, schema);
     }
-    page.push_str("</body>\n</html>\n");
+    page.push_str("</main>\n</body>\n</html>\n");
     page
 }
 

@@ -104,7 +104,7 @@ struct Inner {
 }
 
 /// How many shared upstream calls of one kind may run or wait at once; requests that need another fail with
-/// [`engage::Error::Overloaded`].
+/// [`Overloaded`](crate::engage::Error::Overloaded).
 const MAX_FLIGHTS: usize = 1000;
 
 impl CustomerService {

@@ -34,7 +34,7 @@ pub const AUDIT: &str = "engage_bff::audit";
 const OURS: &str = env!("CARGO_CRATE_NAME");
 /// The time reserved at the end of the process for writing queued events.
 const FLUSH: Duration = Duration::from_secs(1);
-/// The longest time that [`last_word`] may take.
+/// The longest time that [`last_word()`] may take.
 pub const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// The started log. Dropping it writes the queued events, for a second at most.
@@ -61,7 +61,7 @@ impl Log {
         self.filter.clone()
     }
 
-    /// Writes the queued events. May take `left` minus the time for [`last_word`], and a second at least.
+    /// Writes the queued events. May take `left` minus the time for [`last_word()`], and a second at least.
     pub fn finish(self, left: Duration) {
         self.queue.finish(left.saturating_sub(LAST_WORD).max(FLUSH));
     }
@@ -73,7 +73,7 @@ impl Drop for Log {
     }
 }
 
-/// How much of the shutdown's grace period responses may take; the rest is for the log and [`last_word`].
+/// How much of the shutdown's grace period responses may take; the rest is for the log and [`last_word()`].
 pub fn grace_for_answers(grace: Duration) -> Duration {
     grace.saturating_sub(FLUSH + LAST_WORD).max(grace / 2)
 }

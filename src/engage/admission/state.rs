@@ -56,7 +56,7 @@ pub(super) struct State {
     opened_at: GroupMap<Option<Tick>>,
     pub(super) concurrency: ConcurrencyLimit,
     tickets: u64,
-    /// In calls; a retry costs [`CALLS_PER_RETRY`](super::permit::CALLS_PER_RETRY).
+    /// In calls; a retry costs `CALLS_PER_RETRY`.
     pub(super) retry_credit: u32,
 }
 

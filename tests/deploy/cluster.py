@@ -54,14 +54,20 @@ def send(method, url, headers=None, body=None, timeout=15):
         return 0, b""
 
 
-class Cluster:
+def printed_variables():
     """What `scripts/cluster env` prints."""
+    printed = subprocess.run([SCRIPT, "env"], check=True, capture_output=True, text=True).stdout
+    variables = {}
+    for line in printed.splitlines():
+        variables.update(word.split("=", 1) for word in shlex.split(line)[1:])
+    return variables
 
-    def __init__(self):
-        printed = subprocess.run([SCRIPT, "env"], check=True, capture_output=True, text=True).stdout
-        self.variables = {}
-        for line in printed.splitlines():
-            self.variables.update(word.split("=", 1) for word in shlex.split(line)[1:])
+
+class Cluster:
+    """Replicas with all that belongs to them, at the addresses in these variables."""
+
+    def __init__(self, variables=None):
+        self.variables = variables or printed_variables()
         self.service = self.variables["SERVICE"]
         self.engage = self.variables["ENGAGE"]
         self.prometheus = self.variables["PROMETHEUS"]

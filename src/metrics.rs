@@ -25,7 +25,7 @@ use prometheus_client::{
 
 pub use self::{
     histogram::Histogram,
-    process::{BUILD, ProcessMetrics},
+    process::ProcessMetrics,
     series::{Counters, Gauges, Histograms, Series},
 };
 pub use prometheus_client::metrics::{counter::Counter, gauge::Gauge};

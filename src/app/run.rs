@@ -8,7 +8,6 @@ use super::{App, shared_budget};
 use crate::{
     clock::{Clock, Tick},
     http::{HttpService, Readiness},
-    metrics::BUILD,
     shared_tier::SharedTier,
     traces::Exporter,
 };
@@ -49,8 +48,8 @@ impl App {
             listen = %self.listener.local_addr(),
             operations = %operations_address,
             max_connections = self.listener.max_connections(),
-            version = BUILD[0],
-            revision = BUILD[1],
+            version = env!("CARGO_PKG_VERSION"),
+            revision = option_env!("REVISION"),
             "serving"
         );
         let finished = self.listener.serve(self.service, drain).await;

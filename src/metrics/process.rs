@@ -18,7 +18,7 @@ use super::{
 };
 
 /// The version of the service, and the commit that it was built from, as the build was given it.
-pub const BUILD: [&str; 2] = [
+const BUILD: [&str; 2] = [
     env!("CARGO_PKG_VERSION"),
     match option_env!("REVISION") {
         Some(revision) => revision,

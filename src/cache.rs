@@ -84,13 +84,8 @@ pub trait Answer: Send + Sync + 'static {
 /// Why an identifier leads to no contact, or why a call failed.
 pub trait Reason {
     /// The bytes that it occupies on the heap.
-    fn heap_bytes(&self) -> usize {
-        0
-    }
+    fn heap_bytes(&self) -> usize;
 }
-
-/// A fixed text.
-impl Reason for &str {}
 
 /// The beginning of an upstream request.
 #[derive(Clone, Copy, Debug)]

@@ -38,6 +38,12 @@ impl Answer for Rendered {
     }
 }
 
+impl Reason for &'static str {
+    fn heap_bytes(&self) -> usize {
+        0
+    }
+}
+
 type TestCache = Cache<Rendered, &'static str>;
 
 fn cache() -> (TestCache, ManualClock) {

@@ -9,7 +9,7 @@ use engage_bff::{
 use jiff::Timestamp;
 use shuttle::{Config, Runner, rand::Rng, scheduler::RandomScheduler, thread};
 
-use crate::cache::{Answer, Bounds, Cache, freshness::Policy};
+use crate::cache::{Answer, Bounds, Cache, Reason, freshness::Policy};
 
 /// A cache renders nothing here.
 #[derive(Debug)]
@@ -19,6 +19,12 @@ impl Answer for NothingRendered {
     fn made_ready(&self) {}
 
     fn bytes(&self) -> usize {
+        0
+    }
+}
+
+impl Reason for &'static str {
+    fn heap_bytes(&self) -> usize {
         0
     }
 }

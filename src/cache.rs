@@ -98,8 +98,6 @@ pub struct FetchStart {
 
 /// What an entry of moka costs besides its key and value: measured with tiny values.
 const ENTRY_OVERHEAD: usize = 300;
-/// What a record costs besides itself.
-const RECORD_OVERHEAD: usize = ENTRY_OVERHEAD + size_of::<ContactId>();
 /// With more fences than this, one around everything replaces them all.
 const MAX_FENCES: usize = 1_000_000;
 

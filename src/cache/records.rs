@@ -5,7 +5,7 @@ use std::sync::Arc;
 use moka::{Entry, ops::compute::Op};
 
 use super::{
-    Answer, Cache, RECORD_OVERHEAD,
+    Answer, Cache, ENTRY_OVERHEAD,
     parts::{Origins, Parts},
     record::Record,
     saturating,
@@ -125,7 +125,7 @@ where
         });
         // moka evicts later, in batches: until then a burst may exceed the capacity by some hundred records of any
         // weight. So records may only grow by a small share of it between two evictions.
-        if growth > 0 && self.fills.note(growth) {
+        if self.fills.note(growth) {
             self.records.run_pending_tasks();
         }
     }
@@ -174,7 +174,7 @@ where
 
 /// What the record takes in the store.
 pub(super) fn weight<R: Answer>(record: &Record<R>) -> u32 {
-    saturating(RECORD_OVERHEAD + record.weight())
+    saturating(ENTRY_OVERHEAD + size_of::<ContactId>() + record.weight())
 }
 
 fn alarm() {

@@ -71,7 +71,8 @@ fn record_weighs_its_bytes_and_its_rendered_responses() {
     store_profile(&cache, id);
     let record = cache.record(id).expect("a record");
     let parts = record.compressed().len();
-    let expected = (RECORD_OVERHEAD + size_of::<Record<Rendered>>() + parts + parts / 8) as u64;
+    let entry = ENTRY_OVERHEAD + size_of::<ContactId>() + size_of::<Record<Rendered>>();
+    let expected = (entry + parts + parts / 8) as u64;
     assert_eq!(cache.counts().record_bytes, expected);
     keep(&cache, &record, 1000);
     assert_eq!(cache.counts().record_bytes, expected + 1000);

@@ -96,7 +96,7 @@ impl Histories {
             decided
         });
         // moka evicts later, in batches: until then a burst may exceed the capacity.
-        if growth > 0 && self.fills.note(growth) {
+        if self.fills.note(growth) {
             self.entries.run_pending_tasks();
         }
     }

@@ -7,7 +7,6 @@
 //! the predicate or is seen.
 
 use std::{
-    fmt,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -109,12 +108,6 @@ impl Purges {
 
     fn locked(&self) -> MutexGuard<'_, Vec<Purge>> {
         self.purges.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Purges {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Purges(…)")
     }
 }
 

@@ -86,12 +86,6 @@ pub trait Origins {
             .collect()
     }
 
-    /// The sequence number of the part; zero without one.
-    fn sequence(&self, part: Part) -> Sequence {
-        self.provenance(part)
-            .map_or(Sequence::default(), |provenance| provenance.sequence)
-    }
-
     /// Whether both have the very same data.
     fn same(&self, other: &impl Origins) -> bool {
         let source = |provenance: Provenance| (provenance.sequence, provenance.source);

@@ -62,6 +62,11 @@ impl<R> Record<R> {
         }
     }
 
+    /// The sequence number of the part; zero without one.
+    pub fn sequence(&self, part: Part) -> Sequence {
+        self.provenances[part].map_or(Sequence::default(), |provenance| provenance.sequence)
+    }
+
     /// The parts, decompressed; `None` where the bytes are damaged or another contact's.
     pub fn parts(&self) -> Option<Parts> {
         self.compressed.parts(self.id)
@@ -159,10 +164,6 @@ impl<R> Origins for Record<R> {
         parts
             .filter_map(|(part, provenance)| provenance.map(|_| part))
             .collect()
-    }
-
-    fn sequence(&self, part: Part) -> Sequence {
-        self.provenances[part].map_or(Sequence::default(), |provenance| provenance.sequence)
     }
 
     fn incomplete(&self) -> PartSet {

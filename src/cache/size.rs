@@ -14,9 +14,9 @@ pub struct Bounds {
 }
 
 /// Of the bytes that the cache may hold, one in so many is for negative entries.
-const NEGATIVE_SHARE: u64 = 32;
+pub(super) const NEGATIVE_SHARE: u64 = 32;
 /// Of the bytes that the cache may hold, one in so many is for failures.
-const FAILURE_SHARE: u64 = 64;
+pub(super) const FAILURE_SHARE: u64 = 64;
 /// Of the bytes that the cache may hold, one in so many is for the history of contacts.
 pub(super) const HISTORY_SHARE: u64 = 32;
 /// Of the bytes that the cache may hold, one in so many is for aliases: room for three of each contact.
@@ -26,7 +26,7 @@ const TRAINING_SHARE: u64 = 24;
 /// The most bytes for the making of a dictionary.
 const TRAINING_BYTES: u64 = 8 << 20;
 /// One record takes no more than one in so many of the bytes for records.
-const RECORD_SHARE: u64 = 64;
+pub(super) const RECORD_SHARE: u64 = 64;
 /// A record of up to this size is cached even where that share is smaller.
 const LARGE_RECORD: u64 = 4 << 20;
 

@@ -2,7 +2,10 @@
 
 use std::collections::VecDeque;
 
-use super::{super::size::ALIAS_SHARE, *};
+use super::{
+    super::size::{ALIAS_SHARE, FAILURE_SHARE, NEGATIVE_SHARE, RECORD_SHARE},
+    *,
+};
 
 fn numbered(number: u32) -> ContactId {
     ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c3{number:08x}")).expect("an id")
@@ -37,6 +40,10 @@ fn fetch(cache: &TestCache, number: u32) {
 }
 
 fn sized(max_bytes: u64) -> TestCache {
+    sized_with(max_bytes)
+}
+
+fn sized_with<E: Reason + Clone + Send + Sync + 'static>(max_bytes: u64) -> Cache<Rendered, E> {
     let (small, clock) = cache();
     let bounds = Bounds {
         max_bytes,
@@ -258,4 +265,54 @@ fn records_too_old_for_anything_are_counted_as_expired() {
         expired: 2,
     };
     assert_eq!(cache.evictions(), expired);
+}
+
+/// A reason that takes so many bytes on the heap.
+#[derive(Clone)]
+struct Lengthy(usize);
+
+impl Reason for Lengthy {
+    fn heap_bytes(&self) -> usize {
+        self.0
+    }
+}
+
+#[test]
+fn long_identifiers_and_reasons_take_no_more_than_their_share() {
+    let cache: Cache<Rendered, Lengthy> = sized_with(1 << 20);
+    // An address may have 254 bytes.
+    let labels = format!("{label}.{label}.{label}", label = "x".repeat(60));
+    let lookup = |number: u32| email(&format!("{number}@{labels}.example.com"));
+    let reason = 1000;
+    for number in 0..500 {
+        let (key, start) = (lookup(number).key().clone(), cache.begin());
+        cache.store_negative(&key, start, FetchSource::Entity, Lengthy(reason));
+        cache.note_failure(&CallKey::Resolution(key), start, None, Lengthy(0));
+    }
+    let key = lookup(0).key().heap_bytes();
+    assert!(key > 190, "{key}");
+    let counts = cache.counts();
+    for (count, heap, share) in [
+        (counts.negatives, key + reason, NEGATIVE_SHARE),
+        (counts.failures, key, FAILURE_SHARE),
+    ] {
+        let bytes = count * (ENTRY_OVERHEAD + heap) as u64;
+        assert!(
+            bytes > 0 && bytes <= cache.max_bytes() / share,
+            "{bytes} bytes"
+        );
+    }
+}
+
+#[test]
+fn record_of_a_mebibyte_is_cached_although_its_share_is_smaller() {
+    let cache = sized(32 << 20);
+    let profile = Profile {
+        first_name: Some(noise(1 << 20).into()),
+        ..Profile::default()
+    };
+    let data = PartData::Profile(Box::new(profile.into()));
+    store_part(&cache, numbered(1), cache.begin(), data);
+    let record = cache.record(numbered(1)).expect("a record");
+    assert!(u64::from(weight(&record)) > cache.records_max_bytes() / RECORD_SHARE);
 }

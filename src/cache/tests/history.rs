@@ -235,3 +235,22 @@ fn burst_of_histories_stays_near_its_share() {
     }
     assert!(cache.counts().history_bytes <= share);
 }
+
+#[test]
+fn history_weighs_its_data_and_what_holds_it() {
+    let (cache, _) = cache();
+    let entry = entry(&cache, contact('1'), HistoryPart::Purchases, cache.begin());
+    cache.store_history(&entry);
+    let place = size_of::<(ContactId, HistoryPart)>() + size_of::<HistoryEntry>();
+    let expected = ENTRY_OVERHEAD + place + entry.data.heap_bytes();
+    assert_eq!(cache.counts().history_bytes, expected as u64);
+}
+
+#[test]
+fn history_requested_after_a_contact_was_missing_stays() {
+    let (cache, _) = cache();
+    let missing = cache.begin();
+    store_all(&cache, contact('1'));
+    cache.drop_record(contact('1'), missing);
+    assert_eq!(served(&cache, contact('1')), HistoryPart::ALL);
+}

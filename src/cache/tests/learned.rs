@@ -297,3 +297,15 @@ fn data_of_another_replica_teaches_too() {
     cache.store_shared_parts(contact('1'), parts, &PartMap::default(), None);
     assert_eq!(leads_to(&cache, A), None);
 }
+
+#[test]
+fn profile_too_large_to_be_cached_teaches_nothing() {
+    let (cache, _) = cache_that_learns();
+    let large = Profile {
+        first_name: Some(noise(2 << 20).into()),
+        ..profile(A)
+    };
+    let data = PartData::Profile(Box::new(large.into()));
+    store_part(&cache, contact('1'), cache.begin(), data);
+    assert_eq!(leads_to(&cache, A), None);
+}

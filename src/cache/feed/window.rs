@@ -133,6 +133,20 @@ mod tests {
     }
 
     #[test]
+    fn less_than_half_of_what_fails_has_recovered() {
+        for (read, missed, recovered) in [
+            (0, 2, true),
+            (0, 3, false),
+            (56, 3, false),
+            (57, 3, true),
+            (100, 5, true),
+        ] {
+            let window = window(read, missed, at(1000));
+            assert_eq!(window.has_recovered(at(1000)), recovered, "{read} {missed}");
+        }
+    }
+
+    #[test]
     fn deliveries_of_five_minutes_ago_do_not_count() {
         let mut window = window(0, 3, at(0));
         assert!(window.is_failing(at(299)));

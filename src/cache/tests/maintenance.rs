@@ -151,3 +151,10 @@ fn full_cache_keeps_a_response_from_the_second_read_on() {
     keep(&cache, &cache.record(last).expect("a record"), 4000);
     assert_eq!(cache.explain(last).rendered, 1);
 }
+
+#[test]
+fn growth_counts_from_the_last_eviction() {
+    let fills = FillCounter::of_bytes(100);
+    let reached: Vec<_> = [60, 40, 1, 60, 40, 1].map(|bytes| fills.note(bytes)).into();
+    assert_eq!(reached, [false, false, true, false, false, true]);
+}

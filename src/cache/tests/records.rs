@@ -145,3 +145,15 @@ fn record_under_another_contacts_key_is_dropped() {
     assert!(cache.record(contact('2')).is_none());
     assert_eq!(cache.counts().records, 1);
 }
+
+#[test]
+fn damaged_record_takes_none_with_it_that_has_replaced_it() {
+    let (cache, _) = cache();
+    let id = contact('1');
+    store_profile(&cache, id);
+    let damaged = cache.record(id).expect("a record").damaged(0);
+    let start = store_profile(&cache, id);
+    assert!(cache.parts_of(&damaged).is_none());
+    let record = cache.record(id).expect("a record");
+    assert_eq!(record.sequence(Part::Profile), start.sequence);
+}

@@ -248,3 +248,48 @@ fn only_what_no_fence_forbids_is_passed_on() {
     let (allowed, _) = cache.parts_to_share(contact('1'), &mut part, None);
     assert!(allowed.held().is_empty());
 }
+
+#[test]
+fn part_is_outdated_from_that_age_on_and_at_the_end_of_its_lifetime() {
+    let (cache, clock) = cache();
+    store_profile(&cache, contact('1'));
+    let outdated = |max_age| {
+        let now = Clock::from(clock.clone()).tick();
+        cache.outdated(contact('1'), max_age, now)[Part::Profile]
+    };
+    clock.advance(10 * SECOND);
+    assert_eq!(outdated(Duration::MAX), None);
+    assert_eq!(outdated(11 * SECOND), None);
+    assert_eq!(outdated(10 * SECOND), Some(10 * SECOND));
+    clock.advance(49 * SECOND);
+    assert_eq!(outdated(Duration::MAX), Some(59 * SECOND));
+}
+
+#[test]
+fn shared_alias_lives_no_longer_than_an_own_one() {
+    let (cache, clock) = cache();
+    let alias = email("alva@example.com");
+    let found = Provenance {
+        lifetime: 60 * MINUTE,
+        ..alias_found(&cache, FetchSource::Entity, Duration::ZERO)
+    };
+    cache.store_shared_alias(alias.key(), contact('1'), found, true);
+    clock.advance(MINUTE);
+    let cached = cache.alias(alias.key()).expect("an alias");
+    let now = Clock::from(clock.clone()).tick();
+    assert_eq!(cached.freshness(now, &cache.policy), Freshness::Stale);
+}
+
+#[test]
+fn shared_negative_entry_of_an_overview_is_refused_after_a_correction() {
+    let (cache, clock) = cache();
+    clock.advance(10 * SECOND);
+    let alias = email("alva@example.com");
+    cache.drop_alias(alias.key());
+    let requested_at = Clock::from(clock.clone()).tick();
+    for (source, is_taken) in [(FetchSource::Overview, false), (FetchSource::Entity, true)] {
+        let (key, start) = (alias.key(), cache.begin());
+        let stored = cache.store_shared_negative(key, start, source, requested_at, "unknown");
+        assert_eq!(stored, is_taken, "{source:?}");
+    }
+}

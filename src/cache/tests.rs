@@ -269,6 +269,42 @@ fn counts_cover_records_aliases_and_negatives() {
     );
 }
 
+#[test]
+fn purge_of_everything_leaves_nothing_in_memory() {
+    let (cache, _) = cache();
+    let (alva, unknown) = (email("alva@example.com"), email("unknown@example.com"));
+    store_profile(&cache, contact('1'));
+    store_alias(&cache, &alva, contact('1'));
+    let start = cache.begin();
+    cache.store_negative(unknown.key(), start, FetchSource::Overview, "unknown");
+    cache.note_failure(&CallKey::Overview(contact('1')), start, None, "slow");
+    let full = cache.counts();
+    assert_eq!(
+        (full.records, full.aliases, full.negatives, full.failures),
+        (1, 1, 1, 1)
+    );
+    cache.purge_everything();
+    let left = cache.counts();
+    assert_eq!(
+        (left.records, left.aliases, left.negatives, left.failures),
+        (0, 0, 0, 0)
+    );
+}
+
+#[test]
+fn debug_output_of_a_record_shows_no_data() {
+    let (cache, _) = cache();
+    let profile = Profile {
+        first_name: Some("Alva".into()),
+        ..Profile::default()
+    };
+    let data = PartData::Profile(Box::new(profile.into()));
+    store_part(&cache, contact('1'), cache.begin(), data);
+    let record = cache.record(contact('1')).expect("a record");
+    let shown = format!("{record:?}", record = record.compressed());
+    assert_eq!(shown, "Compressed(…)");
+}
+
 const PACE: Pace = Pace {
     in_a_row: 5,
     spacing: Duration::from_millis(50),

@@ -302,6 +302,23 @@ mod tests {
     }
 
     #[test]
+    fn data_in_doubt_is_used_for_the_fallback_and_its_stale_window() {
+        let feed = Feed::new(
+            Some(Duration::from_secs(10_000)),
+            false,
+            Duration::from_secs(20),
+        );
+        let in_doubt = Policy {
+            feed: Some(feed.into()),
+            ..policy()
+        };
+        let now = Tick::default() + Duration::from_secs(5000);
+        let longest = in_doubt.longest_use(FetchSource::Entity, now);
+        assert_eq!(longest, Some(Duration::from_secs(20 + 30)));
+        assert_eq!(policy().longest_use(FetchSource::Entity, now), None);
+    }
+
+    #[test]
     fn later_data_supersedes_and_an_overview_only_after_its_lag() {
         let fences = Fences::new(Duration::ZERO, Duration::ZERO, 16);
         let requested = |second: u64, source| Provenance {

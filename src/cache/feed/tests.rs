@@ -169,3 +169,28 @@ fn source_that_is_not_configured_is_ignored() {
     feed.note_caught_up(at(1));
     assert_eq!(feed.longest_lifetime(at(2), at(50)), Duration::MAX);
 }
+
+#[test]
+fn stream_is_trusted_for_a_while_after_everything_was_applied() {
+    let fallback = Duration::from_secs(20);
+    let feed = Feed::new(None, true, fallback);
+    assert_eq!(feed.fallback(), fallback);
+    let applied = Tick::default() + Duration::from_secs(1000);
+    assert!(feed.distrusts_stream(applied));
+    assert_eq!(feed.trusted_age(applied), Duration::ZERO);
+    feed.note_caught_up(applied);
+    let end = applied + STREAM_PATIENCE;
+    for (now, is_trusted) in [
+        (applied, true),
+        (end - Duration::from_nanos(1), true),
+        (end, false),
+    ] {
+        assert_eq!(feed.distrusts_stream(now), !is_trusted);
+        let age = if is_trusted {
+            now.since(Tick::default())
+        } else {
+            Duration::ZERO
+        };
+        assert_eq!(feed.trusted_age(now), age);
+    }
+}

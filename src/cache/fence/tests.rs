@@ -222,3 +222,14 @@ fn time_noted_by_another_replica_is_kept_until_the_calls_within_it_have_ended() 
         assert!(entity_only.contains(Part::Points));
     }
 }
+
+#[test]
+fn change_ends_the_negative_entry_of_its_contact_and_a_purge_does_not() {
+    let fences = Fences::new(LAG, FLIGHT, 1000);
+    let id = Lookup::by_id(contact('1'));
+    let before = fences.sequence();
+    fences.raise(contact('1'), Part::Points.into(), Tick::default());
+    assert!(fences.negatives_not_before(id.key()) > before);
+    fences.raise(contact('1'), PartSet::ALL, Tick::default());
+    assert_eq!(fences.negatives_not_before(id.key()), Sequence::default());
+}

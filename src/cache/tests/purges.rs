@@ -93,3 +93,19 @@ fn purge_lasts_as_long_as_a_fence_and_one_too_many_fences_everything() {
             .is_empty()
     );
 }
+
+#[test]
+fn identifier_is_purged_for_requests_that_began_before_its_purge() {
+    let (cache, _) = cache();
+    let (purged, other) = (
+        email("a@example.com").identifier,
+        email("b@example.com").identifier,
+    );
+    let before = cache.begin().sequence;
+    assert!(!cache.is_purged(&purged, before));
+    cache.purge_where(&purge_of("a@example.com"));
+    let after = cache.begin().sequence;
+    assert!(cache.is_purged(&purged, before));
+    assert!(!cache.is_purged(&purged, after));
+    assert!(!cache.is_purged(&other, before));
+}

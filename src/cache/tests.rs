@@ -1,6 +1,7 @@
 //! What the cache keeps and drops.
 
 mod bounds;
+mod failures;
 mod history;
 mod learned;
 mod maintenance;
@@ -142,9 +143,12 @@ fn sweep_removes_aliases_of_purged_contacts_and_no_others() {
     let (alva, dora) = (email("alva@example.com"), email("dora@example.com"));
     store_alias(&cache, &alva, contact('1'));
     store_alias(&cache, &dora, contact('2'));
+    assert!(!cache.has_pending_purges());
     cache.purge(contact('1'));
     assert_eq!(cache.counts().aliases, 2);
+    assert!(cache.has_pending_purges());
     cache.sweep_pending_purges();
+    assert!(!cache.has_pending_purges());
     assert_eq!(cache.counts().aliases, 1);
     assert!(cache.alias(dora.key()).is_some());
 }

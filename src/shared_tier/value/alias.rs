@@ -59,7 +59,7 @@ pub(in crate::shared_tier) fn encode_alias(
         .expect("an alias has a few bytes only")
 }
 
-/// Reads an alias. The contact's name beside it is not sealed with it: the caller compares.
+/// Reads an alias. The contact's name next to it is not sealed with it: the caller compares.
 pub(in crate::shared_tier) fn decode_alias(
     sealer: &Sealer,
     name: AliasName,

@@ -29,6 +29,9 @@ const TOKEN_LEASE: Duration = Duration::from_millis(100);
 const MAX_RESERVE: u32 = 4;
 /// How long after a call tokens are still leased ahead.
 const RESERVE_TIME: Duration = Duration::from_millis(200);
+/// For how long a replica that starts waits for the tier's first reply before it calls within its own share: the tier alone
+/// knows how many replicas there are. No longer than a call may wait because the share is coming back.
+const JOINING: Duration = Duration::from_millis(900);
 /// Tokens are exchanged for new ones so long before they lapse.
 const EXCHANGE_MARGIN: Duration = Duration::from_millis(30);
 /// The least time until tokens that were not there are requested again.
@@ -55,6 +58,8 @@ pub(super) struct SharedBudget {
     own: Bucket,
     /// Until then the share is lent, or others may hold tokens of it.
     own_from: Tick,
+    /// Whether no request has been answered yet.
+    is_joining: bool,
     /// The leased tokens, and until when they are valid; the oldest first.
     leased: VecDeque<(u32, Tick)>,
     contact: Contact,
@@ -93,19 +98,23 @@ enum Contact {
 const IN_FLIGHT: Tick = Tick::END;
 
 impl SharedBudget {
-    /// A budget of all replicas. Until a request is answered, this replica calls within its share, which is empty now.
+    /// A budget of all replicas. If no request is answered within [`JOINING`], this replica calls within its share of
+    /// `replicas`, which is empty then.
     pub(super) fn new(rate: f64, burst: u32, replicas: u32, now: Tick) -> Self {
         let replicas = replicas.max(1);
         let burst = f64::from(burst);
+        let own_from = now + JOINING;
+        let own = own_share(rate, burst, replicas, own_from);
         Self {
             rate,
             burst,
             replicas,
-            own: own_share(rate, burst, replicas, now),
-            own_from: now,
+            recovery: Recovery::new(now, own_from + own.interval()),
+            own,
+            own_from,
+            is_joining: true,
             leased: VecDeque::new(),
             contact: Contact::Lost(now),
-            recovery: Recovery::new(now),
             is_awaited: false,
             is_loan_due: false,
             requested_at: now,
@@ -259,7 +268,11 @@ impl SharedBudget {
             }
         }
         self.requested_at = now;
-        if self.replicas != grant.replicas.max(1) {
+        let was_joining = std::mem::take(&mut self.is_joining);
+        if was_joining {
+            self.own_from = now;
+        }
+        if was_joining || self.replicas != grant.replicas.max(1) {
             self.replicas = grant.replicas.max(1);
             let from = self.own_from.max(now);
             self.own = own_share(self.rate, self.burst, self.replicas, from);

@@ -298,7 +298,9 @@ mod tests {
         // Its own share, which begins empty.
         assert_eq!(shared.limits(now), (5.0, 1.5));
         assert!(!shared.take(now));
-        let later = now + Duration::from_millis(300);
+        let joined = now + Duration::from_millis(900);
+        assert!(!shared.take(joined));
+        let later = joined + Duration::from_millis(300);
         assert!(shared.take(later) && !shared.take(later));
     }
 

@@ -37,10 +37,11 @@ pub(super) struct Recovery {
 }
 
 impl Recovery {
-    /// Nothing has failed, and the share may be lent.
-    pub(super) fn new(now: Tick) -> Self {
+    /// Nothing has failed, and the share may be lent. Until `own_at`, when the own share has a token, no call can be made
+    /// unless the tier answers before.
+    pub(super) fn new(now: Tick, own_at: Tick) -> Self {
         Self {
-            returns: (now, now),
+            returns: (now, own_at),
             may_lend_from: now,
             own_time: OWN_TIME / 2,
             lent_at: now,

@@ -58,8 +58,6 @@ pub(super) struct SharedBudget {
     own: Bucket,
     /// Until then the share is lent, or others may hold tokens of it.
     own_from: Tick,
-    /// Whether no request has been answered yet.
-    is_joining: bool,
     /// The leased tokens, and until when they are valid; the oldest first.
     leased: VecDeque<(u32, Tick)>,
     contact: Contact,
@@ -88,6 +86,8 @@ pub(super) struct SharedBudget {
 /// Whether tokens can be leased.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Contact {
+    /// No request has been answered yet. The next is made at this time, and lends nothing.
+    Awaited(Tick),
     /// The last request was answered.
     Kept,
     /// It failed: the next is made at this time, and lends nothing.
@@ -112,9 +112,8 @@ impl SharedBudget {
             recovery: Recovery::new(now, own_from + own.interval()),
             own,
             own_from,
-            is_joining: true,
             leased: VecDeque::new(),
-            contact: Contact::Lost(now),
+            contact: Contact::Awaited(now),
             is_awaited: false,
             is_loan_due: false,
             requested_at: now,
@@ -194,7 +193,7 @@ impl SharedBudget {
         if self.requested_at == IN_FLIGHT {
             return Tick::END;
         }
-        if let Contact::Lost(retry_at) = self.contact {
+        if let Contact::Awaited(retry_at) | Contact::Lost(retry_at) = self.contact {
             return retry_at;
         }
         if self.is_loan_due {
@@ -257,9 +256,10 @@ impl SharedBudget {
         let is_late = grant.until <= now;
         let is_in_vain = self.is_awaited && self.wanted > 0 && (grant.tokens == 0 || is_late);
         let interval = self.own.interval();
+        let is_first = matches!(self.contact, Contact::Awaited(_));
         if self.recovery.is_starved(is_in_vain, interval, now) {
             self.failed(now);
-        } else if let Contact::Lost(_) = self.contact {
+        } else if self.contact != Contact::Kept {
             if !is_late && self.recovery.may_lend(now) {
                 self.contact = Contact::Kept;
                 self.is_loan_due = true;
@@ -268,11 +268,10 @@ impl SharedBudget {
             }
         }
         self.requested_at = now;
-        let was_joining = std::mem::take(&mut self.is_joining);
-        if was_joining {
+        if is_first {
             self.own_from = now;
         }
-        if was_joining || self.replicas != grant.replicas.max(1) {
+        if is_first || self.replicas != grant.replicas.max(1) {
             self.replicas = grant.replicas.max(1);
             let from = self.own_from.max(now);
             self.own = own_share(self.rate, self.burst, self.replicas, from);
@@ -297,7 +296,11 @@ impl SharedBudget {
             self.recovery
                 .begin(requested_at, self.own_from, self.own.interval(), now);
         }
-        self.contact = Contact::Lost(now + RETRY);
+        let retry_at = now + RETRY;
+        self.contact = match self.contact {
+            Contact::Awaited(_) => Contact::Awaited(retry_at),
+            Contact::Kept | Contact::Lost(_) => Contact::Lost(retry_at),
+        };
         self.requested_at = now;
         self.is_plentiful = false;
     }

@@ -84,6 +84,30 @@ impl Course {
 }
 
 #[test]
+fn replica_that_starts_makes_no_call_before_the_first_reply_or_its_time() {
+    let at = |millis| Tick::default() + Duration::from_millis(millis);
+    let starts = || SharedBudget::new(50.0, 10, 1, Tick::default());
+    let mut alone = starts();
+    alone.request(WAITING, at(0));
+    alone.failed(at(50));
+    assert!(!alone.take(at(900)));
+    assert!(alone.take(at(920)) && !alone.take(at(920)));
+    let mut joins = starts();
+    joins.request(WAITING, at(700));
+    let grant = TokenGrant {
+        tokens: 0,
+        until: at(800),
+        next: at(700),
+        paused_until: None,
+        replicas: 5,
+    };
+    joins.granted(grant, at(700));
+    // Its share of five, which was empty then.
+    assert!(!joins.take(at(790)));
+    assert!(joins.take(at(800)) && !joins.take(at(800)));
+}
+
+#[test]
 fn tier_whose_tokens_lapse_on_their_way_is_not_used() {
     let mut course = Course::new();
     for _ in 0..20 {

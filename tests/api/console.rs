@@ -1,6 +1,10 @@
 //! The console's files: static, without data, and under a policy that lets a browser load nothing else. What the page does
 //! is tested in a browser, by `scripts/browser`.
 
+use std::collections::BTreeSet;
+
+use engage_bff::domain::{IdentifierKind, Part};
+
 use crate::harness::{Answer, TestApp};
 
 const TOKEN: &str = "an-operators-token";
@@ -113,4 +117,25 @@ async fn link_of_another_site_opens_the_page_and_nothing_else() {
     assert_eq!(send("/", &with_origin).await, 403);
     let other_host = [&link[..], &[("host", "evil.example")]].concat();
     assert_eq!(send("/", &other_host).await, 403);
+}
+
+#[tokio::test]
+async fn page_knows_each_part_and_each_kind_of_identifier() {
+    let app = TestApp::with(|_| {}).await;
+    let script = app.operations("/console/lookup.js").await;
+    script.assert_ok();
+    let list = |name: &str| {
+        let (_, rest) = script
+            .text()
+            .split_once(&format!("const {name} = ["))
+            .expect(name);
+        let (list, _) = rest.split_once(']').expect("its end");
+        let names = list.split(',');
+        let names = names.map(|name| name.trim().trim_matches('"').to_owned());
+        names.collect::<BTreeSet<_>>()
+    };
+    let parts = Part::ALL.map(|part| part.as_str().to_owned());
+    assert_eq!(list("PARTS"), BTreeSet::from(parts));
+    let kinds = IdentifierKind::ALL.map(|kind| kind.as_str().to_owned());
+    assert_eq!(list("KINDS"), BTreeSet::from(kinds));
 }

@@ -194,7 +194,9 @@ test("keyboard alone signs in, explains and purges", async () => {
     assert.equal(await page.getByRole("dialog").isVisible(), false);
     assert.equal(await focused(), "Purge");
     await page.keyboard.press("Enter");
+    await page.waitForFunction(() => document.activeElement?.id === "confirm-no");
     await page.keyboard.press("Tab");
+    await page.waitForFunction(() => document.activeElement?.id === "confirm-yes");
     await page.keyboard.press("Enter");
     await page.getByText("Purged. What was fetched before is not served any more.").waitFor();
     assert.deepEqual(complaints, []);

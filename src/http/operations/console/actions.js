@@ -8,6 +8,9 @@ import { badge, byId } from "./view.js";
 /** Whether the cache is in use, as the last event said. */
 let isOn = true;
 
+/** How often the dialog has been opened. */
+let openings = 0;
+
 /** Asks, and resolves to whether the operator agreed. @param {string} title  @param {string} text  @param {string} yes */
 function confirm(title, text, yes) {
   const dialog = /** @type {HTMLDialogElement} */ (byId("confirm"));
@@ -17,8 +20,18 @@ function confirm(title, text, yes) {
   dialog.returnValue = "";
   dialog.showModal();
   byId("confirm-no").focus();
+  openings += 1;
+  const opening = openings;
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+    const listening = new AbortController();
+    const onClose = () => {
+      const isLatest = opening === openings;
+      // Browsers report a close later: this one may be that of the dialog before.
+      if (isLatest && dialog.open) return;
+      listening.abort();
+      resolve(isLatest && dialog.returnValue === "yes");
+    };
+    dialog.addEventListener("close", onClose, { signal: listening.signal });
   });
 }
 

@@ -49,6 +49,8 @@ describe("the printed My Pages", () => {
   test("says so where the shopper is no member, and where the service is out of reach", async () => {
     await myPages(page, service.url, async () => token("00000000-0000-4000-8000-000000000000"));
     expect(page.textContent).toBe("You are not a member yet.");
+    await myPages(page, service.url, async () => token("00000000-0000-4000-8000-000000000000"), true);
+    expect(page.textContent).toContain("Welcome!");
     await myPages(page, "http://127.0.0.1:9", async () => token(ALVA.id));
     expect(page.textContent).toContain("not available right now");
   });

@@ -1,6 +1,6 @@
 import { bff, busy, day, el, exact, login, notice, show, sorry, until } from "./shop.js";
 
-const PENDING = { parts: ["points", "vouchers", "promotions", "pointTransactions"], limit: 20 };
+const VIEW = { parts: ["points", "vouchers", "promotions", "pointTransactions"], channel: "ECOM", limit: 20 };
 
 await login(async (name) => {
   if (!name) {
@@ -9,7 +9,7 @@ await login(async (name) => {
     return;
   }
   busy("#mine");
-  const result = await (await bff).me(PENDING);
+  const result = await (await bff).me(VIEW);
   if (!result.ok) {
     notice(sorry(result.failure), true);
     show("#mine");
@@ -17,13 +17,17 @@ await login(async (name) => {
   }
   const { customer } = result;
   const { degraded } = customer;
-  notice(degraded.length > 0 ? `Some of this may be a few minutes old: ${degraded.join(", ")}.` : "", degraded.length > 0);
+  // A part that is missing says so in its place.
+  const old = degraded.filter((part) => customer[part] && part !== "audiences");
+  notice(old.length > 0 ? `Some of this may be a few minutes old, or incomplete: ${old.join(", ")}.` : "", old.length > 0);
+  // Without an offer in this channel there is nothing to do with a promotion here.
+  const offers = customer.promotions?.filter(({ offers }) => offers.length > 0) ?? null;
   show(
     "#mine",
     el("div", { class: "cards" }, profile(customer), level(customer), points(customer)),
-    list("Vouchers", customer.vouchers, voucher),
-    list("Offers", customer.promotions, offer),
-    list("Soon to expire", customer.expiringSoon, ending),
+    list("Vouchers", customer.vouchers, voucher, old.includes("vouchers")),
+    list("Offers", offers, offer, old.includes("promotions")),
+    list("Soon to expire", customer.expiringSoon, ending, old.length > 0),
   );
 });
 
@@ -58,15 +62,16 @@ function points({ points, pointTransactions }) {
   return card(
     "Points",
     el("p", { class: "figure", id: "balance" }, exact(points.balanceExact)),
-    ...points.accounts.map((account) => el("p", { class: "hint" }, `${account.name ?? "Points"}: ${exact(account.balanceExact)}, ${until(account.expiresOn)}`)),
+    ...points.accounts.map((account) => el("p", { class: "hint" }, `${account.name ?? "Points"}: ${exact(account.balanceExact)}, ${until(account.expiresOn)}${account.pending ? `; ${exact(account.pendingExact)} more pending` : ""}`)),
     why.length > 0 ? el("details", {}, el("summary", {}, `${why.length} not usable yet`), el("ul", {}, ...why)) : undefined,
   );
 }
 
-function list(title, items, one) {
+function list(title, items, one, isUncertain) {
   const heading = el("h2", {}, title);
   if (items === null) return el("section", {}, heading, el("p", {}, "Not available right now."));
-  if (items.length === 0) return el("section", {}, heading, el("p", { class: "hint" }, "None."));
+  const none = isUncertain ? "Not complete right now." : "None.";
+  if (items.length === 0) return el("section", {}, heading, el("p", { class: "hint" }, none));
   return el("section", {}, heading, el("ul", { class: "cards" }, ...items.map(one)));
 }
 
@@ -79,4 +84,4 @@ const offer = ({ heading, name, description, expiresOn }) =>
   el("li", {}, el("h3", {}, heading ?? name ?? "An offer"), el("p", {}, description ?? ""), el("p", { class: "hint" }, until(expiresOn)));
 
 const ending = ({ kind, name, amount, amountExact, expiresOn }) =>
-  el("li", {}, el("p", {}, el("span", { class: "tag" }, kind), ` ${name ?? ""} ${amountExact === undefined ? money(amount) : `${exact(amountExact)} points`}`), el("p", { class: "hint" }, day(expiresOn)));
+  el("li", {}, el("p", {}, el("span", { class: "tag" }, kind), ` ${name ?? ""} ${amountExact === undefined ? money(amount) : `${exact(amountExact)} points`}`), el("p", { class: "hint" }, until(expiresOn)));

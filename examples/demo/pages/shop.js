@@ -98,5 +98,5 @@ export const exact = (digits) => (digits === undefined ? "–" : numbers.format(
 
 const dates = new Intl.DateTimeFormat("sv-SE", { dateStyle: "medium", timeZone: "Europe/Stockholm" });
 export const day = (time) => dates.format(new Date(time));
-/** The end of something that may have none. */
-export const until = (time) => (time ? `until ${day(time)}` : "without end");
+/** The end of something that may have none. `time` is when it is gone: before a midnight, the last day is that before. */
+export const until = (time) => (time ? `until ${day(new Date(time).getTime() - 1)}` : "without end");

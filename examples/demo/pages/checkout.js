@@ -17,7 +17,7 @@ function total() {
   document.querySelector("#total").textContent = inCrowns(BASKET - discount);
 }
 
-await login(async (name) => {
+login(async (name) => {
   discount = 0;
   total();
   if (!name) {

@@ -13,7 +13,7 @@ const PANELS = [
 const panel = ({ title, text, audience }) =>
   el("div", { class: audience ? "card strong" : "card" }, el("h2", {}, title), el("p", {}, text), el("p", { class: "hint" }, audience ? `For the audience ${audience}` : "For all visitors"));
 
-await login(async (name) => {
+login(async (name) => {
   notice(name ? `Content for ${name}` : "Content for a visitor");
   if (!name) {
     show("#panels", ...PANELS.filter(({ audience }) => !audience).map(panel));

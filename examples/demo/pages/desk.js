@@ -14,7 +14,9 @@ const rows = addresses.map((address, index) =>
 );
 show("#lines", ...rows);
 
-document.querySelector("#load").addEventListener("click", async ({ currentTarget }) => {
+const load = document.querySelector("#load");
+load.disabled = false;
+load.addEventListener("click", async ({ currentTarget }) => {
   currentTarget.disabled = true;
   const began = performance.now();
   let done = 0;

@@ -88,7 +88,7 @@ where
         let age = |part: Part| {
             let provenance = record?.provenance(part)?;
             let freshness = provenance.freshness(now, &self.policy);
-            Some((part, age(&provenance, freshness, now, &self.policy)))
+            Some((part, age(provenance, freshness, now, &self.policy)))
         };
         let history = |part: HistoryPart| {
             let provenance = self.history(id, part)?.provenance;

@@ -211,7 +211,7 @@ where
     fn shows(&self, id: ContactId, value: &UniqueValue) -> bool {
         let now = self.clock.tick();
         let is_usable =
-            |provenance: Provenance| provenance.freshness(now, &self.policy) < Freshness::Dead;
+            |provenance: &Provenance| provenance.freshness(now, &self.policy) < Freshness::Dead;
         let record = self.glance(id);
         let record =
             record.filter(|record| record.provenance(Part::Profile).is_some_and(is_usable));

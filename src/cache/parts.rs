@@ -66,13 +66,13 @@ pub struct Parts {
 /// Where the parts of something came from.
 pub trait Origins {
     /// Where the part came from, if there is one.
-    fn provenance(&self, part: Part) -> Option<Provenance>;
+    fn provenance(&self, part: Part) -> Option<&Provenance>;
 
     /// The parts of which something could not be read.
     fn incomplete(&self) -> PartSet;
 
     /// Where the parts came from.
-    fn provenances(&self) -> impl Iterator<Item = Provenance> {
+    fn provenances(&self) -> impl Iterator<Item = &Provenance> {
         Part::ALL
             .into_iter()
             .filter_map(|part| self.provenance(part))
@@ -88,7 +88,7 @@ pub trait Origins {
 
     /// Whether both have the very same data.
     fn same(&self, other: &impl Origins) -> bool {
-        let source = |provenance: Provenance| (provenance.sequence, provenance.source);
+        let source = |provenance: &Provenance| (provenance.sequence, provenance.source);
         Part::ALL
             .into_iter()
             .all(|part| self.provenance(part).map(source) == other.provenance(part).map(source))
@@ -96,13 +96,13 @@ pub trait Origins {
 }
 
 impl Origins for Parts {
-    fn provenance(&self, part: Part) -> Option<Provenance> {
+    fn provenance(&self, part: Part) -> Option<&Provenance> {
         match part {
-            Part::Profile => self.profile.as_ref().map(|entry| entry.provenance),
-            Part::Audiences => self.audiences.as_ref().map(|entry| entry.provenance),
-            Part::Promotions => self.promotions.as_ref().map(|entry| entry.provenance),
-            Part::Vouchers => self.vouchers.as_ref().map(|entry| entry.provenance),
-            Part::Points => self.points.as_ref().map(|entry| entry.provenance),
+            Part::Profile => self.profile.as_ref().map(|entry| &entry.provenance),
+            Part::Audiences => self.audiences.as_ref().map(|entry| &entry.provenance),
+            Part::Promotions => self.promotions.as_ref().map(|entry| &entry.provenance),
+            Part::Vouchers => self.vouchers.as_ref().map(|entry| &entry.provenance),
+            Part::Points => self.points.as_ref().map(|entry| &entry.provenance),
         }
     }
 

@@ -55,7 +55,7 @@ impl<R> Record<R> {
     /// A record of these parts, nothing rendered yet.
     pub(super) fn new(id: ContactId, parts: &Parts, codec: &Codec) -> Self {
         Self {
-            provenances: PartMap::from_fn(|part| parts.provenance(part)),
+            provenances: PartMap::from_fn(|part| parts.provenance(part).copied()),
             incomplete: parts.incomplete(),
             compressed: codec.compress(id, parts),
             ..Self::empty(id)
@@ -155,8 +155,8 @@ impl<R> Record<R> {
 }
 
 impl<R> Origins for Record<R> {
-    fn provenance(&self, part: Part) -> Option<Provenance> {
-        self.provenances[part]
+    fn provenance(&self, part: Part) -> Option<&Provenance> {
+        self.provenances[part].as_ref()
     }
 
     fn held(&self) -> PartSet {

@@ -58,7 +58,7 @@ fn learned_alias_has_the_provenance_of_its_profile() {
     store(&cache, contact('1'), start, FetchSource::Overview, A);
     let alias = cache.alias(of_member(A).key()).expect("an alias");
     let record = cache.record(contact('1')).expect("a record");
-    assert_eq!(Some(alias.provenance), record.provenance(Part::Profile));
+    assert_eq!(Some(&alias.provenance), record.provenance(Part::Profile));
     assert_eq!(alias.seen_in, start.sequence);
     assert!(alias.is_learned && alias.confirmed);
     // Without a contact type it is another look-up.

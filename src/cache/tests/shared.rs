@@ -52,14 +52,17 @@ fn store_shared(cache: &TestCache, parts: Parts) -> Parts {
 }
 
 fn cached_profile(cache: &TestCache) -> Option<Provenance> {
-    cache.record(contact('1'))?.provenance(Part::Profile)
+    cache
+        .record(contact('1'))?
+        .provenance(Part::Profile)
+        .copied()
 }
 
 fn alias_found(cache: &TestCache, source: FetchSource, age: Duration) -> Provenance {
     let parts = shared(cache, FetchSource::Entity, age);
     Provenance {
         source,
-        ..parts.provenance(Part::Profile).expect("a profile")
+        ..*parts.provenance(Part::Profile).expect("a profile")
     }
 }
 

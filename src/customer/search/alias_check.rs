@@ -60,7 +60,7 @@ impl Search<'_> {
         // A profile that may be older than the alias proves nothing.
         let lags = provenance.source == FetchSource::Overview
             && alias.provenance.source == FetchSource::Entity;
-        if lags || alias.provenance.is_later_than(&provenance) {
+        if lags || alias.provenance.is_later_than(provenance) {
             return Ok(AliasCheck::NeedsProfile);
         }
         let is_new = alias.provenance.sequence > self.query.arrival && !alias.provenance.is_shared;

@@ -75,7 +75,7 @@ impl Search<'_> {
         let policy = &self.inner.tiers.memory.policy;
         let may_be_stale = |part: Part| match record.provenance(part) {
             Some(provenance) => {
-                !query.is_too_old(&provenance, now)
+                !query.is_too_old(provenance, now)
                     && provenance.freshness(now, policy) < Freshness::Dead
             }
             None => part != Part::Profile && self.failed.contains(part),

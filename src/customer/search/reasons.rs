@@ -77,10 +77,10 @@ impl Search<'_> {
                 Why::NotCached
             };
         };
-        if self.query.is_too_old(&cached, now) {
+        if self.query.is_too_old(cached, now) {
             return Why::TooOldForCaller;
         }
-        self.why_unfresh(&cached, now.max(ready.now))
+        self.why_unfresh(cached, now.max(ready.now))
     }
 
     fn why_unfresh(&self, cached: &Provenance, now: Tick) -> Why {

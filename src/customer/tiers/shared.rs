@@ -215,11 +215,7 @@ impl Tiers {
         let parts = self
             .memory
             .store_shared_parts(id, parts, &entity_only, lookup);
-        let is_served = |part: Part| {
-            parts
-                .provenance(part)
-                .is_some_and(|found| is_usable(&found))
-        };
+        let is_served = |part: Part| parts.provenance(part).is_some_and(&is_usable);
         let is_complete = needed.iter().all(is_served);
         is_complete.then_some(Shared {
             id,

@@ -24,7 +24,7 @@ use prometheus_client::{
 };
 
 pub use self::{
-    histogram::Histogram,
+    histogram::{Histogram, Placed},
     process::ProcessMetrics,
     series::{Counters, Gauges, Histograms, Series},
 };

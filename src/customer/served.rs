@@ -7,7 +7,7 @@ use crate::{
     clock::Tick,
     domain::{Part, PartMap, PartSet},
     metrics::{
-        Counter, Counters, Histogram, Histograms, Registry, Source,
+        Counter, Counters, Histogram, Histograms, Placed, Registry, Source,
         catalogue::customers::{CUSTOMER_DEGRADED, PART_AGE, PARTS_SERVED},
     },
 };
@@ -68,6 +68,8 @@ impl CustomerService {
 impl ServedMetrics {
     /// Counts a response about the customer to a request that arrived then. `is_degraded`: something else of it is.
     fn count(&self, found: &Found, is_degraded: bool, arrived: Tick) {
+        // The parts of one overview are of the same age.
+        let mut latest: Option<(Tick, Placed)> = None;
         for (part, outcome) in found.outcomes.iter() {
             let Some(outcome) = outcome else {
                 continue;
@@ -76,7 +78,12 @@ impl ServedMetrics {
             if found.shown.contains(part)
                 && let Some(provenance) = found.record.provenance(part)
             {
-                self.age_of[part].observe(provenance.age(arrived));
+                let age = match latest {
+                    Some((requested_at, age)) if requested_at == provenance.requested_at => age,
+                    _ => self.age_of[part].place(provenance.age(arrived)),
+                };
+                latest = Some((provenance.requested_at, age));
+                self.age_of[part].count(age);
             }
         }
         if is_degraded || !found.degraded.is_empty() {

@@ -46,18 +46,34 @@ impl Histogram {
 
     /// Observes a duration.
     pub fn observe(&self, duration: Duration) {
-        let Buckets {
-            limits,
-            counts,
-            sum,
-            ..
-        } = &*self.0;
+        self.count(self.place(duration));
+    }
+
+    /// A duration and its bucket, for several histograms of one family.
+    pub fn place(&self, duration: Duration) -> Placed {
+        let limits = &self.0.limits;
         let nanos = saturating_nanos(duration);
         // From the first on: what is frequent is short.
         let above = limits.iter().position(|limit| nanos <= *limit);
-        counts[above.unwrap_or(limits.len())].fetch_add(1, Ordering::Relaxed);
-        sum.inc_by(duration.as_secs_f64());
+        Placed {
+            bucket: above.unwrap_or(limits.len()),
+            seconds: duration.as_secs_f64(),
+        }
     }
+
+    /// Counts a duration that was placed by a histogram of the same family.
+    pub fn count(&self, placed: Placed) {
+        let Buckets { counts, sum, .. } = &*self.0;
+        counts[placed.bucket].fetch_add(1, Ordering::Relaxed);
+        sum.inc_by(placed.seconds);
+    }
+}
+
+/// A duration with its bucket in the histograms of one family.
+#[derive(Clone, Copy, Debug)]
+pub struct Placed {
+    bucket: usize,
+    seconds: f64,
 }
 
 fn saturating_nanos(duration: Duration) -> u64 {

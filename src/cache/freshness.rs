@@ -161,11 +161,21 @@ impl Provenance {
         })
     }
 
+    /// When the lifetime ends, given the feed at `now`.
+    #[inline]
+    pub fn fresh_until(&self, now: Tick, policy: &Policy) -> Tick {
+        self.requested_at + self.lifetime_at(now, policy)
+    }
+
     /// In which window the data is at `now`. While changes may go unreported its lifetime is shorter, but the end of
     /// the last window does not move: an Engage that fails may report no changes either.
-    #[inline]
     pub fn freshness(&self, now: Tick, policy: &Policy) -> Freshness {
-        let fresh_until = self.requested_at + self.lifetime_at(now, policy);
+        self.freshness_given(self.fresh_until(now, policy), now, policy)
+    }
+
+    /// The same of data whose lifetime ends at `fresh_until`.
+    #[inline]
+    pub fn freshness_given(&self, fresh_until: Tick, now: Tick, policy: &Policy) -> Freshness {
         if now < fresh_until {
             Freshness::Fresh
         } else if now < fresh_until + policy.stale_while_revalidate {
@@ -179,10 +189,17 @@ impl Provenance {
 
     /// Whether the last tenth of the lifetime has begun: a request now shows that the data is still in demand, and a
     /// refresh ahead spares the next one a stale answer.
-    #[inline]
     pub fn expires_soon(&self, now: Tick, policy: &Policy) -> bool {
-        let lifetime = self.lifetime_at(now, policy);
-        now >= self.requested_at + lifetime - lifetime / 10
+        self.expires_soon_given(self.fresh_until(now, policy), now)
+    }
+
+    /// The same of data whose lifetime ends at `fresh_until`.
+    #[inline]
+    pub fn expires_soon_given(&self, fresh_until: Tick, now: Tick) -> bool {
+        let lifetime = fresh_until
+            .nanos()
+            .saturating_sub(self.requested_at.nanos());
+        now.nanos() >= fresh_until.nanos() - lifetime / 10
     }
 
     /// Whether this data replaces `cached`. Of the same kind of endpoint, the later request wins. An overview may lag,
@@ -201,15 +218,18 @@ impl Provenance {
     }
 
     /// Seconds until the lifetime ends; negative afterwards.
-    #[inline]
     pub fn ttl_seconds(&self, now: Tick, policy: &Policy) -> i64 {
-        let fresh_until = self.requested_at + self.lifetime_at(now, policy);
-        let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-        if now <= fresh_until {
-            seconds(fresh_until.since(now))
-        } else {
-            -seconds(now.since(fresh_until) + Duration::from_millis(999))
-        }
+        ttl_seconds(self.fresh_until(now, policy), now)
+    }
+}
+
+/// Seconds until a lifetime ends; negative afterwards.
+pub fn ttl_seconds(fresh_until: Tick, now: Tick) -> i64 {
+    let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    if now <= fresh_until {
+        seconds(fresh_until.since(now))
+    } else {
+        -seconds(now.since(fresh_until) + Duration::from_millis(999))
     }
 }
 

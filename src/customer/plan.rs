@@ -81,14 +81,16 @@ impl CustomerQuery {
                 plan.missing.insert(part);
                 continue;
             };
-            let unfresh = self.fresh.contains(part) && !self.is_fresh_enough(&provenance);
-            if unfresh || self.is_too_old(&provenance, now) {
+            let unfresh = self.fresh.contains(part) && !self.is_fresh_enough(provenance);
+            if unfresh || self.is_too_old(provenance, now) {
                 plan.missing.insert(part);
                 continue;
             }
-            match provenance.freshness(now, policy) {
+            let fresh_until = provenance.fresh_until(now, policy);
+            match provenance.freshness_given(fresh_until, now, policy) {
                 Freshness::Fresh
-                    if self.purpose == Purpose::Person && provenance.expires_soon(now, policy) =>
+                    if self.purpose == Purpose::Person
+                        && provenance.expires_soon_given(fresh_until, now) =>
                 {
                     plan.ahead.insert(part);
                 }

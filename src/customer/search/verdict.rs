@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Ready, Search};
 use crate::{
-    cache::{freshness::Freshness, parts::Origins},
+    cache::{
+        freshness::{Freshness, ttl_seconds},
+        parts::Origins,
+    },
     clock::Tick,
     customer::{
         Error,
@@ -95,6 +98,9 @@ impl Search<'_> {
             stands_in: stands_in.then_some(self.stale_reason()),
         };
         let mut outcomes = PartMap::default();
+        // Of the shown parts: when the oldest was requested, and when the first lifetime ends.
+        let mut oldest = now;
+        let mut fresh_until = Tick::END;
         for part in self.query.asked.iter() {
             let status = if is_off {
                 CacheStatus::Bypass
@@ -103,17 +109,20 @@ impl Search<'_> {
             };
             verdict.status = verdict.status.max(status);
             let provenance = record.provenance(part).filter(|_| shown.contains(part));
-            let ttl = provenance.map(|provenance| provenance.ttl_seconds(now, policy));
-            if let (Some(provenance), Some(ttl)) = (provenance, ttl) {
-                verdict.ttl = verdict.ttl.min(ttl);
-                verdict.age = verdict.age.max(provenance.age(now));
-            }
+            let is_stale = provenance.map(|provenance| {
+                let until = provenance.fresh_until(now, policy);
+                oldest = oldest.min(provenance.requested_at);
+                fresh_until = fresh_until.min(until);
+                now >= until
+            });
             outcomes[part] = Some(if stand_ins.contains(part) {
                 self.stale_reason().outcome()
             } else {
-                outcome(status, ttl)
+                outcome(status, is_stale)
             });
         }
+        verdict.age = now.since(oldest);
+        verdict.ttl = ttl_seconds(fresh_until, now);
         if verdict.status <= CacheStatus::Shared {
             verdict.status = match verdict.stands_in {
                 None => verdict.status,
@@ -157,12 +166,12 @@ impl Search<'_> {
     }
 }
 
-/// How a part is served that is not too old; `ttl` is that of a part that is shown.
-fn outcome(status: CacheStatus, ttl: Option<i64>) -> PartOutcome {
-    match (ttl, status) {
+/// How a part is served that is not too old; `is_stale` of a part that is shown: whether its lifetime has ended.
+fn outcome(status: CacheStatus, is_stale: Option<bool>) -> PartOutcome {
+    match (is_stale, status) {
         (None, _) => PartOutcome::Missing,
-        (Some(ttl), CacheStatus::Hit) if ttl < 0 => PartOutcome::Stale,
-        (Some(_), CacheStatus::Hit) => PartOutcome::Fresh,
+        (Some(true), CacheStatus::Hit) => PartOutcome::Stale,
+        (Some(false), CacheStatus::Hit) => PartOutcome::Fresh,
         (Some(_), CacheStatus::Shared) => PartOutcome::Shared,
         (Some(_), _) => PartOutcome::Fetched,
     }

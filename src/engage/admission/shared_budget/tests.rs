@@ -4,6 +4,7 @@ mod moments;
 mod network;
 mod replicas;
 mod server;
+mod world;
 
 use super::*;
 

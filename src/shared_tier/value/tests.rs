@@ -1,5 +1,6 @@
 mod contacts;
 mod formats;
+mod random;
 mod seals;
 
 use std::time::Duration;
@@ -8,7 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde::Deserialize;
 
-use self::contacts::{complete, digester, entry, id, parts};
+use self::{
+    contacts::{complete, digester, entry, id},
+    random::parts,
+};
 use super::*;
 use crate::{
     cache::{

@@ -13,13 +13,14 @@
 //! at most. What follows, so that a tier that fails again and again delays calls now and then, and never for longer, is
 //! in [`recovery`].
 
+mod leased;
 mod recovery;
 mod tokens;
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
-use self::recovery::Recovery;
 pub use self::tokens::{SharedBudgetSnapshot, TokenCounts, TokenGrant, TokenRequest};
+use self::{leased::LeasedTokens, recovery::Recovery};
 pub(super) use self::{recovery::MAX_RETURN, tokens::Demand};
 use crate::{clock::Tick, rate::Bucket};
 
@@ -58,8 +59,7 @@ pub(super) struct SharedBudget {
     own: Bucket,
     /// Until then the share is lent, or others may hold tokens of it.
     own_from: Tick,
-    /// The leased tokens, and until when they are valid; the oldest first.
-    leased: VecDeque<(u32, Tick)>,
+    leased: LeasedTokens,
     contact: Contact,
     recovery: Recovery,
     /// Whether calls wait for the request in flight.
@@ -80,7 +80,6 @@ pub(super) struct SharedBudget {
     announced: Option<Tick>,
     /// When a pause was last announced.
     announced_at: Tick,
-    counts: TokenCounts,
 }
 
 /// Whether tokens can be leased.
@@ -112,7 +111,7 @@ impl SharedBudget {
             recovery: Recovery::new(now, own_from + own.interval()),
             own,
             own_from,
-            leased: VecDeque::new(),
+            leased: LeasedTokens::default(),
             contact: Contact::Awaited(now),
             is_awaited: false,
             is_loan_due: false,
@@ -123,7 +122,6 @@ impl SharedBudget {
             is_plentiful: false,
             announced: None,
             announced_at: Tick::default(),
-            counts: TokenCounts::default(),
         }
     }
 
@@ -137,7 +135,7 @@ impl SharedBudget {
 
     /// Earliest time of the next call; `now` if it may start at once.
     pub(super) fn next(&self, now: Tick) -> Tick {
-        if self.held(now) > 0 {
+        if self.leased.held(now) > 0 {
             now
         } else if self.contact == Contact::Kept && now < self.own_from {
             let looks_again = if self.requested_at == IN_FLIGHT {
@@ -153,19 +151,12 @@ impl SharedBudget {
 
     /// Takes a token; `false` if there is none.
     pub(super) fn take(&mut self, now: Tick) -> bool {
-        self.drop_lapsed(now);
-        let is_leased = self.leased.front_mut().is_some_and(|(tokens, _)| {
-            *tokens -= 1;
-            true
-        });
-        if is_leased {
-            self.leased.pop_front_if(|(tokens, _)| *tokens == 0);
-            self.counts.used += 1;
-        } else if now < self.own_from || self.own.take(now).is_err() {
-            return false;
+        let is_own = |own: &mut Bucket| now >= self.own_from && own.take(now).is_ok();
+        let is_taken = self.leased.take(now) || is_own(&mut self.own);
+        if is_taken {
+            self.called_at = Some(now);
         }
-        self.called_at = Some(now);
-        true
+        is_taken
     }
 
     /// How much of the time from `since` on no call could be made, because the share came back after a failure.
@@ -200,11 +191,11 @@ impl SharedBudget {
             return now;
         }
         let renewal = self.requested_at + RENEWAL;
-        let exchange = self.leased.front().map(|(_, until)| {
+        let exchange = self.leased.oldest_until().map(|until| {
             let last_need = self.called_at.unwrap_or_default() + RESERVE_TIME;
-            (*until - EXCHANGE_MARGIN).min(last_need)
+            (until - EXCHANGE_MARGIN).min(last_need)
         });
-        let is_short = self.held(now) < self.target(demand, now);
+        let is_short = self.leased.held(now) < self.target(demand, now);
         let is_unknown = self.unannounced(demand).is_some();
         let soon = self.requested_at + SPACING;
         let more = is_short.then_some(self.next);
@@ -215,15 +206,15 @@ impl SharedBudget {
 
     /// The request that is due. Until it is answered or has failed, no other is.
     pub(super) fn request(&mut self, demand: Demand, now: Tick) -> TokenRequest {
-        self.drop_lapsed(now);
+        self.leased.drop_lapsed(now);
         let is_lost = self.contact != Contact::Kept;
         let target = self.target(demand, now);
         let returned = if is_lost {
             0
         } else {
-            self.give_back(target, now)
+            self.leased.give_back(target, now)
         };
-        let held = self.held(now);
+        let held = self.leased.held(now);
         let (wanted, lent_until) = if is_lost {
             // If this is answered, the next lends the share. Before, nothing may: each failure would put off calls within
             // the own share.
@@ -276,10 +267,7 @@ impl SharedBudget {
             let from = self.own_from.max(now);
             self.own = own_share(self.rate, self.burst, self.replicas, from);
         }
-        self.counts.leased += u64::from(grant.tokens);
-        if grant.tokens > 0 {
-            self.leased.push_back((grant.tokens, grant.until));
-        }
+        self.leased.add(grant.tokens, grant.until);
         self.is_plentiful = grant.tokens >= self.wanted;
         self.next = if self.is_plentiful {
             now
@@ -307,10 +295,7 @@ impl SharedBudget {
 
     /// The last request: gives back what is held, and lends the share for good. No call is made after it.
     pub(super) fn leave(&mut self, now: Tick) -> TokenRequest {
-        self.drop_lapsed(now);
-        let returned = self.held(now);
-        self.leased.clear();
-        self.counts.returned += u64::from(returned);
+        let returned = self.leased.give_back_all(now);
         self.lend_until(Tick::END);
         self.requested_at = IN_FLIGHT;
         TokenRequest {
@@ -327,7 +312,7 @@ impl SharedBudget {
         SharedBudgetSnapshot {
             is_shared: self.is_shared(now),
             replicas: self.replicas,
-            tokens: self.counts,
+            tokens: self.leased.counts,
         }
     }
 
@@ -342,36 +327,6 @@ impl SharedBudget {
 
     fn is_shared(&self, now: Tick) -> bool {
         self.contact == Contact::Kept && now < self.own_from
-    }
-
-    /// How many leased tokens are valid.
-    fn held(&self, now: Tick) -> u32 {
-        let valid = self.leased.iter().filter(|(_, until)| *until > now);
-        valid.map(|(tokens, _)| tokens).sum()
-    }
-
-    fn drop_lapsed(&mut self, now: Tick) {
-        while let Some((tokens, _)) = self.leased.pop_front_if(|(_, until)| *until <= now) {
-            self.counts.lapsed += u64::from(tokens);
-        }
-    }
-
-    /// Gives back tokens that would soon lapse, and those beyond `target`. Returns how many.
-    fn give_back(&mut self, target: u32, now: Tick) -> u32 {
-        let mut returned = 0;
-        let is_old = |(_, until): &mut (u32, Tick)| *until <= now + TOKEN_LEASE / 2;
-        while let Some((tokens, _)) = self.leased.pop_front_if(is_old) {
-            returned += tokens;
-        }
-        while self.held(now) > target
-            && let Some((tokens, _)) = self.leased.front_mut()
-        {
-            *tokens -= 1;
-            returned += 1;
-            self.leased.pop_front_if(|(tokens, _)| *tokens == 0);
-        }
-        self.counts.returned += u64::from(returned);
-        returned
     }
 
     /// How many tokens are to be held: one for each waiting call, and some ahead while calls are made.

@@ -22,17 +22,6 @@ pub enum PartData {
     Points(Partial<Points>),
 }
 
-impl PartData {
-    fn part(&self) -> Part {
-        match self {
-            PartData::Profile(_) => Part::Profile,
-            PartData::Promotions(_) => Part::Promotions,
-            PartData::Vouchers(_) => Part::Vouchers,
-            PartData::Points(_) => Part::Points,
-        }
-    }
-}
-
 fn entry<T>(read: Partial<T>, provenance: Provenance) -> Entry<T> {
     Entry {
         data: Arc::new(read.data),
@@ -69,14 +58,19 @@ where
 
     /// A part from its entity endpoint, to be stored.
     pub fn part_of_entity(&self, start: FetchStart, data: PartData) -> Parts {
-        let part = data.part();
-        let provenance = provenance(start, self.policy.lifetime(part), FetchSource::Entity);
+        let provenance = |part| provenance(start, self.policy.lifetime(part), FetchSource::Entity);
         let mut parts = Parts::default();
         match data {
-            PartData::Profile(data) => parts.profile = Some(entry(*data, provenance)),
-            PartData::Promotions(data) => parts.promotions = Some(entry(data, provenance)),
-            PartData::Vouchers(data) => parts.vouchers = Some(entry(data, provenance)),
-            PartData::Points(data) => parts.points = Some(entry(data, provenance)),
+            PartData::Profile(data) => {
+                parts.profile = Some(entry(*data, provenance(Part::Profile)));
+            }
+            PartData::Promotions(data) => {
+                parts.promotions = Some(entry(data, provenance(Part::Promotions)));
+            }
+            PartData::Vouchers(data) => {
+                parts.vouchers = Some(entry(data, provenance(Part::Vouchers)));
+            }
+            PartData::Points(data) => parts.points = Some(entry(data, provenance(Part::Points))),
         }
         parts
     }

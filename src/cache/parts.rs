@@ -48,6 +48,12 @@ impl<T> Clone for Entry<T> {
     }
 }
 
+impl<T> Entry<T> {
+    fn origin(&self) -> (&Provenance, bool) {
+        (&self.provenance, self.incomplete)
+    }
+}
+
 /// The parts of a contact, as far as there are any.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Parts {
@@ -97,67 +103,38 @@ pub trait Origins {
 
 impl Origins for Parts {
     fn provenance(&self, part: Part) -> Option<&Provenance> {
-        match part {
-            Part::Profile => self.profile.as_ref().map(|entry| &entry.provenance),
-            Part::Audiences => self.audiences.as_ref().map(|entry| &entry.provenance),
-            Part::Promotions => self.promotions.as_ref().map(|entry| &entry.provenance),
-            Part::Vouchers => self.vouchers.as_ref().map(|entry| &entry.provenance),
-            Part::Points => self.points.as_ref().map(|entry| &entry.provenance),
-        }
+        self.origin(part).map(|(provenance, _)| provenance)
     }
 
     fn incomplete(&self) -> PartSet {
-        let mut parts = PartSet::EMPTY;
-        let mut add = |part, incomplete: Option<bool>| {
-            if incomplete == Some(true) {
-                parts.insert(part);
-            }
-        };
-        add(
-            Part::Profile,
-            self.profile.as_ref().map(|entry| entry.incomplete),
-        );
-        add(
-            Part::Audiences,
-            self.audiences.as_ref().map(|entry| entry.incomplete),
-        );
-        add(
-            Part::Promotions,
-            self.promotions.as_ref().map(|entry| entry.incomplete),
-        );
-        add(
-            Part::Vouchers,
-            self.vouchers.as_ref().map(|entry| entry.incomplete),
-        );
-        add(
-            Part::Points,
-            self.points.as_ref().map(|entry| entry.incomplete),
-        );
-        parts
+        let is_incomplete =
+            |part: &Part| self.origin(*part).is_some_and(|(_, incomplete)| incomplete);
+        Part::ALL.into_iter().filter(is_incomplete).collect()
     }
 }
 
 impl Parts {
     /// Keeps only the parts for which `keep` holds.
     pub fn retain(&mut self, mut keep: impl FnMut(Part, &Provenance) -> bool) {
-        retain(&mut self.profile, Part::Profile, &mut keep);
-        retain(&mut self.audiences, Part::Audiences, &mut keep);
-        retain(&mut self.promotions, Part::Promotions, &mut keep);
-        retain(&mut self.vouchers, Part::Vouchers, &mut keep);
-        retain(&mut self.points, Part::Points, &mut keep);
+        for part in Part::ALL {
+            let origin = self.origin(part);
+            if origin.is_some_and(|(provenance, _)| !keep(part, provenance)) {
+                self.replace(part, &Parts::default());
+            }
+        }
     }
 
     /// Takes over each part of `other` that supersedes the one here.
     pub fn merge(&mut self, other: &Parts, overview_lag: Duration) {
-        newer(&mut self.profile, other.profile.as_ref(), overview_lag);
-        newer(&mut self.audiences, other.audiences.as_ref(), overview_lag);
-        newer(
-            &mut self.promotions,
-            other.promotions.as_ref(),
-            overview_lag,
-        );
-        newer(&mut self.vouchers, other.vouchers.as_ref(), overview_lag);
-        newer(&mut self.points, other.points.as_ref(), overview_lag);
+        for part in Part::ALL {
+            let Some((new, _)) = other.origin(part) else {
+                continue;
+            };
+            let cached = self.origin(part);
+            if cached.is_none_or(|(cached, _)| new.supersedes(cached, overview_lag)) {
+                self.replace(part, other);
+            }
+        }
     }
 
     /// The identity in the profile, and the sequence number of its request.
@@ -169,71 +146,77 @@ impl Parts {
     /// Carries over since when an entity endpoint has returned data that is the same as the cached data. Returns the
     /// parts of which it returned something new.
     pub(super) fn note_differences(&mut self, cached: &Parts) -> PartSet {
-        let differ = [
-            (
-                Part::Profile,
-                differs(&mut self.profile, cached.profile.as_ref()),
-            ),
-            (
-                Part::Audiences,
-                differs(&mut self.audiences, cached.audiences.as_ref()),
-            ),
-            (
-                Part::Promotions,
-                differs(&mut self.promotions, cached.promotions.as_ref()),
-            ),
-            (
-                Part::Vouchers,
-                differs(&mut self.vouchers, cached.vouchers.as_ref()),
-            ),
-            (
-                Part::Points,
-                differs(&mut self.points, cached.points.as_ref()),
-            ),
-        ];
-        let differ = differ.into_iter().filter(|(_, differs)| *differs);
-        differ.map(|(part, _)| part).collect()
+        let differs = |part: &Part| self.differs(*part, cached);
+        Part::ALL.into_iter().filter(differs).collect()
+    }
+
+    /// Whether an entity endpoint returned something else than before. Data that is the same as the cached data takes
+    /// over since when it has been so.
+    fn differs(&mut self, part: Part, cached: &Parts) -> bool {
+        let is_same = self.has_same_data(part, cached);
+        let Some(fetched) = self.provenance_mut(part) else {
+            return false;
+        };
+        let by_entity = fetched.source == FetchSource::Entity;
+        let Some((cached, _)) = cached.origin(part) else {
+            return by_entity;
+        };
+        if is_same && cached.differed_at.is_some() {
+            fetched.differed_at = cached.differed_at;
+            return false;
+        }
+        // Of two that differ, the one that was requested earlier is nothing new.
+        let is_outdated = cached.source == FetchSource::Entity && cached.is_later_than(fetched);
+        by_entity && !is_outdated
+    }
+
+    /// Where the part came from, and whether some of it was left out.
+    fn origin(&self, part: Part) -> Option<(&Provenance, bool)> {
+        match part {
+            Part::Profile => self.profile.as_ref().map(Entry::origin),
+            Part::Audiences => self.audiences.as_ref().map(Entry::origin),
+            Part::Promotions => self.promotions.as_ref().map(Entry::origin),
+            Part::Vouchers => self.vouchers.as_ref().map(Entry::origin),
+            Part::Points => self.points.as_ref().map(Entry::origin),
+        }
+    }
+
+    fn provenance_mut(&mut self, part: Part) -> Option<&mut Provenance> {
+        match part {
+            Part::Profile => self.profile.as_mut().map(|entry| &mut entry.provenance),
+            Part::Audiences => self.audiences.as_mut().map(|entry| &mut entry.provenance),
+            Part::Promotions => self.promotions.as_mut().map(|entry| &mut entry.provenance),
+            Part::Vouchers => self.vouchers.as_mut().map(|entry| &mut entry.provenance),
+            Part::Points => self.points.as_mut().map(|entry| &mut entry.provenance),
+        }
+    }
+
+    /// Replaces the part by that of `other`; by none where there is none.
+    fn replace(&mut self, part: Part, other: &Parts) {
+        match part {
+            Part::Profile => self.profile.clone_from(&other.profile),
+            Part::Audiences => self.audiences.clone_from(&other.audiences),
+            Part::Promotions => self.promotions.clone_from(&other.promotions),
+            Part::Vouchers => self.vouchers.clone_from(&other.vouchers),
+            Part::Points => self.points.clone_from(&other.points),
+        }
+    }
+
+    /// Whether both have the part, and its data is the same, wherever it came from.
+    fn has_same_data(&self, part: Part, other: &Parts) -> bool {
+        match part {
+            Part::Profile => is_same(self.profile.as_ref(), other.profile.as_ref()),
+            Part::Audiences => is_same(self.audiences.as_ref(), other.audiences.as_ref()),
+            Part::Promotions => is_same(self.promotions.as_ref(), other.promotions.as_ref()),
+            Part::Vouchers => is_same(self.vouchers.as_ref(), other.vouchers.as_ref()),
+            Part::Points => is_same(self.points.as_ref(), other.points.as_ref()),
+        }
     }
 }
 
-fn retain<T>(
-    slot: &mut Option<Entry<T>>,
-    part: Part,
-    keep: &mut impl FnMut(Part, &Provenance) -> bool,
-) {
-    if slot
-        .as_ref()
-        .is_some_and(|entry| !keep(part, &entry.provenance))
-    {
-        *slot = None;
-    }
-}
-
-fn newer<T>(slot: &mut Option<Entry<T>>, other: Option<&Entry<T>>, overview_lag: Duration) {
-    let Some(other) = other else { return };
-    let cached = slot.as_ref().map(|entry| &entry.provenance);
-    if cached.is_none_or(|cached| other.provenance.supersedes(cached, overview_lag)) {
-        *slot = Some(other.clone());
-    }
-}
-
-/// Whether an entity endpoint returned something else than before. Data that is the same as the cached data takes over
-/// since when it has been so.
-fn differs<T: PartialEq>(fetched: &mut Option<Entry<T>>, cached: Option<&Entry<T>>) -> bool {
-    let Some(fetched) = fetched.as_mut() else {
+fn is_same<T: PartialEq>(one: Option<&Entry<T>>, other: Option<&Entry<T>>) -> bool {
+    let (Some(one), Some(other)) = (one, other) else {
         return false;
     };
-    let by_entity = fetched.provenance.source == FetchSource::Entity;
-    let Some(cached) = cached else {
-        return by_entity;
-    };
-    let is_same = fetched.data == cached.data && fetched.incomplete == cached.incomplete;
-    if is_same && cached.provenance.differed_at.is_some() {
-        fetched.provenance.differed_at = cached.provenance.differed_at;
-        return false;
-    }
-    // Of two that differ, the one that was requested earlier is nothing new.
-    let is_outdated = cached.provenance.source == FetchSource::Entity
-        && cached.provenance.is_later_than(&fetched.provenance);
-    by_entity && !is_outdated
+    one.data == other.data && one.incomplete == other.incomplete
 }

@@ -10,7 +10,10 @@ use std::{
     fmt,
     hash::Hasher as _,
     io,
-    sync::{Arc, PoisonError, atomic::Ordering::Relaxed},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -55,7 +58,8 @@ struct Contexts {
     buffer: Vec<u8>,
 }
 
-/// A contact's parts, compressed.
+/// A contact's parts, compressed. By default there are none.
+#[derive(Clone, Default)]
 pub(super) struct Compressed {
     /// A frame of zstd and the digest of it and of the contact's id; empty where there are no parts.
     sealed: Box<[u8]>,
@@ -69,14 +73,6 @@ struct Dictionary {
 }
 
 impl Compressed {
-    /// No parts.
-    pub(super) fn empty() -> Self {
-        Self {
-            sealed: Box::default(),
-            dictionary: None,
-        }
-    }
-
     /// Bytes on the heap.
     pub(super) fn len(&self) -> usize {
         self.sealed.len()
@@ -124,15 +120,6 @@ impl Compressed {
     }
 }
 
-impl Clone for Compressed {
-    fn clone(&self) -> Self {
-        Self {
-            sealed: self.sealed.clone(),
-            dictionary: self.dictionary.clone(),
-        }
-    }
-}
-
 impl fmt::Debug for Compressed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Compressed(…)")
@@ -143,14 +130,9 @@ impl fmt::Debug for Compressed {
 #[derive(Default)]
 pub(super) struct Codec {
     newest: Mutex<Newest>,
-    totals: Totals,
-}
-
-/// Bytes that were compressed, and what became of them. Not ordered with anything, so no atomics of the checker's.
-#[derive(Default)]
-struct Totals {
-    input: std::sync::atomic::AtomicU64,
-    output: std::sync::atomic::AtomicU64,
+    /// Bytes that were compressed, and what became of them. Not ordered with anything, so no atomics of the checker's.
+    input: AtomicU64,
+    output: AtomicU64,
 }
 
 #[derive(Default)]
@@ -164,7 +146,7 @@ impl Codec {
     /// Compresses the contact's parts.
     pub(super) fn compress(&self, id: ContactId, parts: &Parts) -> Compressed {
         if parts.held().is_empty() {
-            return Compressed::empty();
+            return Compressed::default();
         }
         let plain = postcard::to_allocvec(parts).expect("parts can be written");
         let dictionary = self.locked().dictionary.clone();
@@ -184,16 +166,14 @@ impl Codec {
             let seal = seal(id, buffer);
             [&buffer[..], &seal].concat().into_boxed_slice()
         });
-        let Totals { input, output } = &self.totals;
-        input.fetch_add(plain.len() as u64, Relaxed);
-        output.fetch_add(sealed.len() as u64, Relaxed);
+        self.input.fetch_add(plain.len() as u64, Relaxed);
+        self.output.fetch_add(sealed.len() as u64, Relaxed);
         Compressed { sealed, dictionary }
     }
 
     /// The bytes that were compressed, and those that they took then.
     pub(super) fn totals(&self) -> (u64, u64) {
-        let Totals { input, output } = &self.totals;
-        (input.load(Relaxed), output.load(Relaxed))
+        (self.input.load(Relaxed), self.output.load(Relaxed))
     }
 
     /// Whether a dictionary should be made, if there are records enough.

@@ -46,7 +46,7 @@ impl<R> Record<R> {
             id,
             provenances: PartMap::default(),
             incomplete: PartSet::EMPTY,
-            compressed: Compressed::empty(),
+            compressed: Compressed::default(),
             rendered: SmallVec::new(),
             reads: AtomicU8::new(0),
         }

@@ -6,6 +6,7 @@
 //! same kind succeeds, Engage had failed, not its data about these contacts.
 
 use std::{
+    collections::HashMap,
     hash::{BuildHasher, RandomState},
     sync::PoisonError,
     time::Duration,
@@ -19,8 +20,8 @@ use super::{
 };
 use crate::{
     clock::Tick,
-    domain::{ContactId, HistoryMap, HistoryPart, LookupKey, Part, PartMap, PartSet},
-    threads::{Mutex, MutexGuard},
+    domain::{ContactId, HistoryPart, LookupKey, Part, PartSet},
+    threads::Mutex,
 };
 
 /// The longest back-off, unless `cache.negative_lifetime` is longer.
@@ -68,15 +69,12 @@ impl CallKey {
         }
     }
 
-    /// The endpoints that fail together.
-    fn kind(&self) -> CallKind {
+    /// The name of the endpoints that fail together.
+    fn endpoints(&self) -> &'static str {
         match self {
-            CallKey::Overview(_) | CallKey::OverviewBy(_) | CallKey::OverviewPart(..) => {
-                CallKind::Overview
-            }
-            CallKey::Resolution(_) => CallKind::Part(Part::Profile),
-            CallKey::Part(_, part) => CallKind::Part(*part),
-            CallKey::History(_, part) => CallKind::History(*part),
+            // `/contacts/id` and `/contacts/{id}`.
+            CallKey::Resolution(_) => Part::Profile.as_str(),
+            _ => self.as_str(),
         }
     }
 
@@ -89,14 +87,6 @@ impl CallKey {
             | CallKey::OverviewPart(..) => 0,
         }
     }
-}
-
-/// Endpoints that fail together: the overview, a part's entity endpoint, or that of a part of the history.
-#[derive(Clone, Copy)]
-enum CallKind {
-    Overview,
-    Part(Part),
-    History(HistoryPart),
 }
 
 /// A remembered failure `E`.
@@ -113,10 +103,8 @@ struct Failure<E> {
 /// The remembered failures.
 pub(super) struct Failures<E> {
     entries: moka::sync::Cache<CallKey, Failure<E>>,
-    overview_outage: Mutex<Outage>,
-    /// By the part whose entity endpoint fails.
-    outages: PartMap<Mutex<Outage>>,
-    history_outages: HistoryMap<Mutex<Outage>>,
+    /// By the endpoints that fail together.
+    outages: Mutex<HashMap<&'static str, Outage>>,
     hasher: RandomState,
 }
 
@@ -142,20 +130,15 @@ impl<E: Clone + Send + Sync + 'static> Failures<E> {
                 // An outer bound in real time: moka's own clock can't be replaced.
                 .time_to_live(2 * MAX_BACK_OFF.max(negative_lifetime))
                 .build(),
-            overview_outage: Mutex::default(),
-            outages: PartMap::from_fn(|_| Mutex::default()),
-            history_outages: HistoryMap::from_fn(|_| Mutex::default()),
+            outages: Mutex::default(),
             hasher: RandomState::new(),
         }
     }
 
-    fn outage(&self, call: &CallKey) -> MutexGuard<'_, Outage> {
-        let outage = match call.kind() {
-            CallKind::Overview => &self.overview_outage,
-            CallKind::Part(part) => &self.outages[part],
-            CallKind::History(part) => &self.history_outages[part],
-        };
-        outage.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Reads or changes what is known of the outage of the call's endpoints.
+    fn with_outage<T>(&self, call: &CallKey, with: impl FnOnce(&mut Outage) -> T) -> T {
+        let mut outages = self.outages.lock().unwrap_or_else(PoisonError::into_inner);
+        with(outages.entry(call.endpoints()).or_default())
     }
 
     /// How many failures are remembered.
@@ -204,15 +187,14 @@ where
         why: E,
     ) -> bool {
         let digest = self.failures.hasher.hash_one(call);
-        {
-            let mut outage = self.failures.outage(call);
+        self.failures.with_outage(call, |outage| {
             if outage.failing.is_empty() {
                 outage.since = start.sequence;
             }
             if outage.failing.len() < OUTAGE && !outage.failing.contains(&digest) {
                 outage.failing.push(digest);
             }
-        }
+        });
         self.remember(call, start, retry_after, why)
     }
 
@@ -261,11 +243,12 @@ where
     /// Forgets the call's failure: it succeeded.
     pub fn note_success(&self, call: &CallKey) {
         self.failures.entries.invalidate(call);
-        let mut outage = self.failures.outage(call);
-        if outage.failing.len() == OUTAGE {
-            outage.last = Some((outage.since, self.fences.latest()));
-        }
-        outage.failing.clear();
+        self.failures.with_outage(call, |outage| {
+            if outage.failing.len() == OUTAGE {
+                outage.last = Some((outage.since, self.fences.latest()));
+            }
+            outage.failing.clear();
+        });
     }
 
     /// Remembers which parts that an overview can contain were missing or unreadable in this one.
@@ -308,7 +291,7 @@ where
             CallKey::History(id, part) => fences.not_before(*id, part.changes_with().into()),
             CallKey::OverviewBy(key) | CallKey::Resolution(key) => fences.negatives_not_before(key),
         };
-        let outage = self.failures.outage(call).last;
+        let outage = self.failures.with_outage(call, |outage| outage.last);
         start > not_before && outage.is_none_or(|(from, to)| start < from || start > to)
     }
 }

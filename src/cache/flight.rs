@@ -234,13 +234,19 @@ where
         C: FnOnce(FlightStart<V>) -> F + Send + 'static,
         F: Future<Output = V> + Send + 'static,
     {
-        let guard = FlightGuard::new(Arc::clone(&self.lanes), key, Arc::clone(&flight));
+        self.lanes.in_flight.fetch_add(1, Ordering::Relaxed);
+        let mut guard = FlightGuard {
+            lanes: Arc::clone(&self.lanes),
+            key,
+            flight: Arc::clone(&flight),
+            outcome: Err(FlightError::Lost),
+        };
         spawn(async move {
             if !starts_now {
                 guard.wait_for_turn().await;
             }
-            let value = call(FlightStart { flight }).await;
-            guard.finish(value);
+            guard.outcome = Ok(call(FlightStart { flight }).await);
+            drop(guard);
         });
     }
 
@@ -284,32 +290,11 @@ struct FlightGuard<K: Hash + Eq + Clone, V> {
     lanes: Arc<Lanes<K, V>>,
     key: K,
     flight: Arc<Flight<V>>,
-    is_finished: bool,
+    /// Lost until its call has ended.
+    outcome: Outcome<V>,
 }
 
 impl<K: Hash + Eq + Clone, V> FlightGuard<K, V> {
-    fn new(lanes: Arc<Lanes<K, V>>, key: K, flight: Arc<Flight<V>>) -> Self {
-        lanes.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self {
-            lanes,
-            key,
-            flight,
-            is_finished: false,
-        }
-    }
-
-    fn finish(mut self, value: V) {
-        self.end(Ok(value));
-    }
-
-    /// The lane first, then the outcome: a request that it wakes finds the lane free.
-    fn end(&mut self, outcome: Outcome<V>) {
-        self.is_finished = true;
-        self.leave_lane();
-        self.lanes.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.flight.outcome.send_replace(Some(outcome));
-    }
-
     fn leave_lane(&self) {
         let mut shard = self.lanes.shard(&self.key);
         let Shard { lanes, paces } = &mut *shard;
@@ -386,9 +371,11 @@ enum Delay<V> {
 }
 
 impl<K: Hash + Eq + Clone, V> Drop for FlightGuard<K, V> {
+    /// The lane first, then the outcome: a request that it wakes finds the lane free.
     fn drop(&mut self) {
-        if !self.is_finished {
-            self.end(Err(FlightError::Lost));
-        }
+        self.leave_lane();
+        self.lanes.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let outcome = std::mem::replace(&mut self.outcome, Err(FlightError::Lost));
+        self.flight.outcome.send_replace(Some(outcome));
     }
 }

@@ -136,40 +136,29 @@ impl Feed {
 
     /// Notes a genuine delivery, to this replica or to another one. Nothing where webhooks are not configured.
     pub fn note(&self, now: Tick, delivery: Delivery) {
-        match delivery {
-            Delivery::Received => self.note_received(now),
-            Delivery::Missed(why) => self.note_missed(now, why),
-        }
-    }
-
-    /// Notes a delivery that was read.
-    pub fn note_received(&self, now: Tick) {
         if !self.has_webhooks() {
             return;
         }
         let mut state = self.locked();
-        let before = self.status_of(&state, now);
-        state.window.note_received(now);
-        state.last_received = state.last_received.max(Some(now));
+        let was_working = self.status_of(&state, now) == FeedStatus::Working;
+        let why = match delivery {
+            Delivery::Received => {
+                state.window.note_received(now);
+                state.last_received = state.last_received.max(Some(now));
+                ""
+            }
+            Delivery::Missed(why) => {
+                state.window.note_missed(now);
+                why
+            }
+        };
         let transition = self.update(&mut state, now);
-        if !state.is_failing {
-            if before != FeedStatus::Working {
+        if delivery == Delivery::Received && !state.is_failing {
+            if !was_working {
                 state.since = now;
             }
             self.trust(&mut state);
         }
-        drop(state);
-        log(transition, "");
-    }
-
-    /// Notes a genuine delivery that could not be read, and why.
-    pub fn note_missed(&self, now: Tick, why: &'static str) {
-        if !self.has_webhooks() {
-            return;
-        }
-        let mut state = self.locked();
-        state.window.note_missed(now);
-        let transition = self.update(&mut state, now);
         drop(state);
         log(transition, why);
     }
@@ -265,9 +254,7 @@ impl Feed {
 
     /// The longest lifetime of data that was true at `true_at`.
     pub fn longest_lifetime(&self, true_at: Tick, now: Tick) -> Duration {
-        let until = Tick::from_nanos(self.trusted_until.load(Ordering::SeqCst));
-        let from = Tick::from_nanos(self.trusted_from.load(Ordering::SeqCst));
-        if now < until && from <= true_at {
+        if self.trusted_from(now).is_some_and(|from| from <= true_at) {
             Duration::MAX
         } else {
             self.fallback
@@ -276,13 +263,15 @@ impl Feed {
 
     /// Data that was true this long ago, or longer, has the fallback lifetime at most; zero while a source is in doubt.
     pub fn trusted_age(&self, now: Tick) -> Duration {
+        let from = self.trusted_from(now);
+        from.map_or(Duration::ZERO, |from| now.since(from))
+    }
+
+    /// Data that was true at this moment or later is trusted at `now`; `None` while a source is in doubt.
+    fn trusted_from(&self, now: Tick) -> Option<Tick> {
         let until = Tick::from_nanos(self.trusted_until.load(Ordering::SeqCst));
         let from = Tick::from_nanos(self.trusted_from.load(Ordering::SeqCst));
-        if now < until {
-            now.since(from)
-        } else {
-            Duration::ZERO
-        }
+        (now < until).then_some(from)
     }
 
     /// The longest lifetime while changes may have been missed.

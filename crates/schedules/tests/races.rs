@@ -21,7 +21,7 @@ use jiff::{Timestamp, civil::date};
 use schedules::{
     cache::{
         FetchStart, IsPurged, PartData,
-        feed::Feed,
+        feed::{Delivery, Feed},
         fence::{Fences, Sequence},
         flight::{Flights, Joined, Pace},
         freshness::FetchSource,
@@ -540,12 +540,12 @@ fn data_from_before_a_gap_is_never_trusted_again() {
     explore(move || {
         let feed = Arc::new(Feed::new(Some(Duration::from_secs(100)), true, fallback));
         feed.note_caught_up(at(0));
-        feed.note_received(at(0));
+        feed.note(at(0), Delivery::Received);
         assert_eq!(feed.longest_lifetime(at(1), at(1)), Duration::MAX);
         // From 100 to 200 nothing was reported, and then both sources are heard of again.
         let webhooks = {
             let feed = Arc::clone(&feed);
-            thread::spawn(move || feed.note_received(at(200)))
+            thread::spawn(move || feed.note(at(200), Delivery::Received))
         };
         let stream = {
             let feed = Arc::clone(&feed);

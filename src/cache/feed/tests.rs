@@ -1,6 +1,9 @@
 //! The feed with each source, and with both.
 
-use super::*;
+use super::{
+    Delivery::{Missed, Received},
+    *,
+};
 
 const SILENCE: Duration = Duration::from_secs(100);
 const FALLBACK: Duration = Duration::from_secs(60);
@@ -18,10 +21,10 @@ fn only_data_fetched_while_the_feed_works_is_trusted() {
     let feed = webhooks();
     assert_eq!(feed.status(at(0)), FeedStatus::Unknown);
     assert_eq!(feed.longest_lifetime(at(0), at(0)), FALLBACK);
-    feed.note_received(at(10));
+    feed.note(at(10), Received);
     assert_eq!(feed.longest_lifetime(at(10), at(11)), FALLBACK);
     assert_eq!(feed.longest_lifetime(at(11), at(11)), Duration::MAX);
-    feed.note_received(at(50));
+    feed.note(at(50), Received);
     // A delivery in time prolongs the period that began with the first.
     assert_eq!(feed.longest_lifetime(at(11), at(149)), Duration::MAX);
     assert_eq!(feed.status(at(149)), FeedStatus::Working);
@@ -32,9 +35,9 @@ fn only_data_fetched_while_the_feed_works_is_trusted() {
 #[test]
 fn data_fetched_before_a_gap_is_not_trusted_after_it() {
     let feed = webhooks();
-    feed.note_received(at(0));
+    feed.note(at(0), Received);
     assert_eq!(feed.status(at(199)), FeedStatus::Silent);
-    feed.note_received(at(200));
+    feed.note(at(200), Received);
     for (true_at, longest) in [(50, FALLBACK), (200, FALLBACK), (201, Duration::MAX)] {
         assert_eq!(feed.longest_lifetime(at(true_at), at(201)), longest);
     }
@@ -44,9 +47,9 @@ fn data_fetched_before_a_gap_is_not_trusted_after_it() {
 #[test]
 fn one_unreadable_delivery_changes_nothing() {
     let feed = webhooks();
-    feed.note_received(at(0));
+    feed.note(at(0), Received);
     for second in [5, 6] {
-        feed.note_missed(at(second), "sealed");
+        feed.note(at(second), Missed("sealed"));
         assert_eq!(feed.status(at(second)), FeedStatus::Working);
         assert_eq!(feed.longest_lifetime(at(1), at(second)), Duration::MAX);
     }
@@ -55,15 +58,15 @@ fn one_unreadable_delivery_changes_nothing() {
 #[test]
 fn after_a_failure_only_data_fetched_later_is_trusted() {
     let feed = webhooks();
-    feed.note_received(at(0));
+    feed.note(at(0), Received);
     for _ in 0..3 {
-        feed.note_missed(at(5), "sealed");
+        feed.note(at(5), Missed("sealed"));
     }
     assert_eq!(feed.status(at(6)), FeedStatus::Failing);
     assert_eq!(feed.longest_lifetime(at(1), at(6)), FALLBACK);
     // No readable delivery since.
     assert_eq!(feed.status(at(1000)), FeedStatus::Failing);
-    feed.note_received(at(1001));
+    feed.note(at(1001), Received);
     assert_eq!(feed.status(at(1002)), FeedStatus::Working);
     assert_eq!(feed.longest_lifetime(at(1001), at(1002)), FALLBACK);
     assert_eq!(feed.longest_lifetime(at(1002), at(1002)), Duration::MAX);
@@ -73,17 +76,17 @@ fn after_a_failure_only_data_fetched_later_is_trusted() {
 #[test]
 fn partly_read_feed_fails_until_the_rate_falls() {
     let feed = webhooks();
-    (0..20).for_each(|_| feed.note_received(at(0)));
+    (0..20).for_each(|_| feed.note(at(0), Received));
     (0..3).for_each(|_| {
-        feed.note_missed(at(1), "unaddressed");
-        feed.note_received(at(1));
+        feed.note(at(1), Missed("unaddressed"));
+        feed.note(at(1), Received);
     });
     assert_eq!(feed.status(at(2)), FeedStatus::Failing);
     assert_eq!(feed.longest_lifetime(at(1), at(2)), FALLBACK);
     // It does not recover at a rate from which one delivery would let it fail again.
-    (0..10).for_each(|_| feed.note_received(at(2)));
+    (0..10).for_each(|_| feed.note(at(2), Received));
     assert_eq!(feed.status(at(2)), FeedStatus::Failing);
-    (0..25).for_each(|_| feed.note_received(at(2)));
+    (0..25).for_each(|_| feed.note(at(2), Received));
     assert_eq!(feed.status(at(3)), FeedStatus::Working);
     assert_eq!(feed.longest_lifetime(at(1), at(3)), FALLBACK);
     assert_eq!(feed.longest_lifetime(at(3), at(3)), Duration::MAX);
@@ -94,8 +97,8 @@ fn failed_feed_is_judged_by_its_last_delivery_once_the_window_is_empty() {
     let long = Duration::from_secs(10_000);
     for (silence, then) in [(long, FeedStatus::Working), (SILENCE, FeedStatus::Silent)] {
         let feed = Feed::new(Some(silence), false, FALLBACK);
-        (0..3).for_each(|_| feed.note_missed(at(1), "sealed"));
-        feed.note_received(at(1));
+        (0..3).for_each(|_| feed.note(at(1), Missed("sealed")));
+        feed.note(at(1), Received);
         assert_eq!(feed.status(at(2)), FeedStatus::Failing);
         assert_eq!(feed.working_since(at(299)), None);
         assert_eq!(feed.status(at(301)), then);
@@ -138,7 +141,7 @@ fn with_both_sources_data_is_trusted_while_both_work() {
     let feed = Feed::new(Some(SILENCE), true, FALLBACK);
     feed.note_caught_up(at(9));
     assert_eq!(feed.longest_lifetime(at(9), at(10)), FALLBACK);
-    feed.note_received(at(10));
+    feed.note(at(10), Received);
     assert_eq!(feed.longest_lifetime(at(10), millis(10_500)), FALLBACK);
     assert_eq!(feed.longest_lifetime(at(11), millis(10_500)), Duration::MAX);
     // Cut, and read on: what was trusted before is trusted again.
@@ -150,7 +153,7 @@ fn with_both_sources_data_is_trusted_while_both_work() {
     // Silent webhooks, while the stream works.
     feed.note_caught_up(at(110));
     assert_eq!(feed.longest_lifetime(at(11), at(110)), FALLBACK);
-    feed.note_received(at(111));
+    feed.note(at(111), Received);
     feed.note_caught_up(at(111));
     assert_eq!(feed.longest_lifetime(at(111), at(112)), FALLBACK);
     assert_eq!(feed.longest_lifetime(at(112), at(112)), Duration::MAX);
@@ -160,11 +163,11 @@ fn with_both_sources_data_is_trusted_while_both_work() {
 fn source_that_is_not_configured_is_ignored() {
     let feed = Feed::new(None, true, FALLBACK);
     feed.note_caught_up(at(1));
-    feed.note(at(1), Delivery::Received);
-    (0..5).for_each(|_| feed.note(at(1), Delivery::Missed("sealed")));
+    feed.note(at(1), Received);
+    (0..5).for_each(|_| feed.note(at(1), Missed("sealed")));
     assert_eq!(feed.longest_lifetime(at(0), at(2)), Duration::MAX);
     let feed = webhooks();
-    feed.note_received(at(1));
+    feed.note(at(1), Received);
     feed.note_gap();
     feed.note_caught_up(at(1));
     assert_eq!(feed.longest_lifetime(at(2), at(50)), Duration::MAX);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    cache::fence::Fences,
+    cache::{feed::Delivery, fence::Fences},
     clock::{Clock, ManualClock},
 };
 
@@ -62,7 +62,7 @@ fn after_a_feed_gap_an_overview_is_trusted_once_its_lag_has_passed() {
     };
     let at = |second: u64| Tick::default() + Duration::from_secs(second);
     let feed = policy.feed.as_deref().expect("a feed");
-    feed.note_received(at(1000));
+    feed.note(at(1000), Delivery::Received);
     for (source, second, ttl) in [
         (FetchSource::Entity, 1000, 20),
         (FetchSource::Entity, 1001, 60),

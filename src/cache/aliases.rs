@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use moka::ops::compute::Op;
 use quick_cache::{OptionsBuilder, UnitWeighter, sync::DefaultLifecycle};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
@@ -40,6 +41,17 @@ pub struct Alias {
 }
 
 impl Alias {
+    /// An alias that a request of that provenance found.
+    pub(super) fn found(id: ContactId, provenance: Provenance, confirmed: bool) -> Self {
+        Self {
+            id,
+            provenance,
+            confirmed,
+            seen_in: Sequence::default(),
+            is_learned: false,
+        }
+    }
+
     /// How old the alias is. One that could not be confirmed has no stale windows: it lives no longer than a negative
     /// entry.
     pub fn freshness(&self, now: Tick, policy: &Policy) -> Freshness {
@@ -200,20 +212,16 @@ impl AliasIndex {
     pub(super) fn update(
         &self,
         key: AliasKey,
-        decide: impl FnOnce(Option<AliasEntry>) -> AliasChange,
+        decide: impl FnOnce(Option<AliasEntry>) -> Op<AliasEntry>,
     ) {
         let place = usize::from(key.0[1].to_ne_bytes()[0]) % SHARDS;
         let lock = &self.changes[place];
         let _turn = lock.lock().unwrap_or_else(PoisonError::into_inner);
         match decide(self.peek(&key)) {
-            AliasChange::None => {}
-            AliasChange::Put(entry) => self.entries.insert(key, entry),
-            AliasChange::Remove => drop(self.entries.remove(&key)),
+            Op::Nop => {}
+            Op::Put(entry) => self.entries.insert(key, entry),
+            Op::Remove => drop(self.entries.remove(&key)),
         }
-    }
-
-    pub(super) fn remove(&self, key: AliasKey) {
-        self.update(key, |_| AliasChange::Remove);
     }
 
     /// Waits for the changes that are under way: those that begin later see the fences that were raised before.
@@ -247,11 +255,4 @@ impl AliasIndex {
     pub(super) fn count(&self) -> u64 {
         self.entries.len() as u64
     }
-}
-
-/// What becomes of an alias.
-pub(super) enum AliasChange {
-    None,
-    Put(AliasEntry),
-    Remove,
 }

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use moka::ops::compute::Op as NegativeOp;
+use moka::ops::compute::Op;
 
 use super::{
     Answer, Cache, FetchStart, Reason,
-    aliases::{Alias, AliasChange, AliasEntry},
+    aliases::{Alias, AliasEntry},
     fence::Sequence,
     freshness::{FetchSource, Policy, Provenance},
     provenance,
@@ -62,10 +62,16 @@ where
 
     /// The same, and until when.
     pub(super) fn negative_until(&self, key: &LookupKey, now: Tick) -> Option<(E, Tick)> {
-        let negative = self.negatives.get(key).filter(|_| self.is_on())?;
+        let negative = self.negative_entry(key, now).filter(|_| self.is_on())?;
+        Some((negative.why, negative.until))
+    }
+
+    /// The negative entry, unless a fence forbids it or its time has passed.
+    fn negative_entry(&self, key: &LookupKey, now: Tick) -> Option<NegativeEntry<E>> {
+        let negative = self.negatives.get(key)?;
         let holds =
             negative.sequence > self.fences.negatives_not_before(key) && now < negative.until;
-        holds.then_some((negative.why, negative.until))
+        holds.then_some(negative)
     }
 
     /// Stores which contact an alias leads to. `false` where a fence forbids it. An alias that is not confirmed lives
@@ -78,7 +84,8 @@ where
         source: FetchSource,
         confirmed: bool,
     ) -> bool {
-        self.place_alias(key, self.new_alias(id, start, source, confirmed), true)
+        let found = provenance(start, self.alias_lifetime(confirmed), source);
+        self.place_alias(key, Alias::found(id, found, confirmed), true)
     }
 
     /// Whether no fence forbids the alias, which is not stored: an invalidation that has not reached this replica yet
@@ -90,23 +97,8 @@ where
         start: FetchStart,
         source: FetchSource,
     ) -> bool {
-        self.place_alias(key, self.new_alias(id, start, source, false), false)
-    }
-
-    fn new_alias(
-        &self,
-        id: ContactId,
-        start: FetchStart,
-        source: FetchSource,
-        confirmed: bool,
-    ) -> Alias {
-        Alias {
-            id,
-            provenance: provenance(start, self.alias_lifetime(confirmed), source),
-            confirmed,
-            seen_in: Sequence::default(),
-            is_learned: false,
-        }
+        let found = provenance(start, self.alias_lifetime(false), source);
+        self.place_alias(key, Alias::found(id, found, false), false)
     }
 
     pub(super) fn alias_lifetime(&self, confirmed: bool) -> Duration {
@@ -147,12 +139,12 @@ where
                 || is_outdated
                 || provenance.sequence <= self.fences.alias_not_before(key);
             if stays || overtaken || !is_kept || !self.is_on() {
-                return AliasChange::None;
+                return Op::Nop;
             }
             if provenance.source == FetchSource::Entity && other.is_some() {
                 self.fences.alias_resolved(key, self.clock.tick());
             }
-            AliasChange::Put(AliasEntry::new(alias, key))
+            Op::Put(AliasEntry::new(alias, key))
         });
         if !overtaken && is_kept {
             self.negatives.invalidate(key);
@@ -188,24 +180,25 @@ where
         self.aliases
             .update(self.alias_hasher.of(key), |cached| match cached {
                 Some(cached) if cached.provenance.sequence == alias.provenance.sequence => {
-                    AliasChange::Put(AliasEntry {
+                    Op::Put(AliasEntry {
                         seen_in: profile,
                         ..cached
                     })
                 }
-                _ => AliasChange::None,
+                _ => Op::Nop,
             });
     }
 
     /// Drops an alias that turned out to be wrong. For the overview's lag the overview can't bring it back.
     pub fn drop_alias(&self, key: &LookupKey) {
         self.fences.raise_alias(key, self.clock.tick());
-        self.aliases.remove(self.alias_hasher.of(key));
+        self.forget_alias(key);
     }
 
     /// Drops an alias; the overview may bring it back.
     pub fn forget_alias(&self, key: &LookupKey) {
-        self.aliases.remove(self.alias_hasher.of(key));
+        self.aliases
+            .update(self.alias_hasher.of(key), |_| Op::Remove);
     }
 
     /// Which contact the identifier leads to, as is cached. If none is, the negative entry of the identifier ends, with
@@ -217,10 +210,10 @@ where
             let cached = cached.map(|cached| cached.alias());
             led_to = cached.filter(|cached| self.stands(cached));
             if led_to.is_some() {
-                return AliasChange::None;
+                return Op::Nop;
             }
             self.fences.raise_alias(key, self.clock.tick());
-            AliasChange::Remove
+            Op::Remove
         });
         if led_to.is_none() {
             self.negatives.invalidate(key);
@@ -244,11 +237,7 @@ where
                 let cached = cached.alias().provenance;
                 cached.is_later_than(found) && !found.supersedes(&cached, lag)
             });
-            if newer {
-                AliasChange::None
-            } else {
-                AliasChange::Remove
-            }
+            if newer { Op::Nop } else { Op::Remove }
         });
         if newer && found.is_shared {
             return false;
@@ -266,9 +255,9 @@ where
         self.negatives.entry(key.clone()).and_compute_with(|_| {
             is_allowed = found.sequence > self.fences.negatives_not_before(key);
             if is_allowed && self.is_on() {
-                NegativeOp::Put(negative)
+                Op::Put(negative)
             } else {
-                NegativeOp::Nop
+                Op::Nop
             }
         });
         if self.learns_aliases() {
@@ -278,9 +267,9 @@ where
                     cached.is_learned && found.is_later_than(&cached.alias().provenance)
                 };
                 if is_allowed && cached.is_some_and(is_older) {
-                    AliasChange::Remove
+                    Op::Remove
                 } else {
-                    AliasChange::None
+                    Op::Nop
                 }
             });
         }
@@ -289,10 +278,7 @@ where
 
     /// Whether a negative entry holds that was found later.
     pub(super) fn has_later_negative(&self, key: &LookupKey, than: &Provenance) -> bool {
-        let now = self.clock.tick();
-        let negative = self.negatives.get(key).filter(|negative| {
-            negative.sequence > self.fences.negatives_not_before(key) && now < negative.until
-        });
+        let negative = self.negative_entry(key, self.clock.tick());
         negative.is_some_and(|negative| {
             let requested_at = negative.until - self.policy.negative_lifetime;
             negative.sequence > than.sequence

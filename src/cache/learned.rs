@@ -23,9 +23,11 @@
 //! record's profile shows the value, the value is not unique, or was moved and one of the two is out of date. Which one
 //! only Engage knows: the alias gets the fence of a wrong one, so for the overview's lag `/contacts/id` alone resolves it.
 
+use moka::ops::compute::Op;
+
 use super::{
     Alias, Answer, Cache,
-    aliases::{AliasChange, AliasEntry},
+    aliases::AliasEntry,
     freshness::{FetchSource, Freshness, Provenance},
     parts::{Entry, Origins, Parts},
 };
@@ -119,13 +121,13 @@ where
             let cached = cached.filter(|cached| self.stands(cached));
             lesson = self.lesson(&alias, cached.as_ref(), value, is_kept);
             match (lesson, entry) {
-                (Lesson::Nothing, _) => AliasChange::None,
+                (Lesson::Nothing, _) => Op::Nop,
                 (Lesson::Conflict | Lesson::Doubt, _) => {
                     self.fences.raise_alias(key, self.clock.tick());
-                    AliasChange::Remove
+                    Op::Remove
                 }
-                (Lesson::Forget, _) => AliasChange::Remove,
-                (Lesson::Seen, Some(entry)) => AliasChange::Put(AliasEntry {
+                (Lesson::Forget, _) => Op::Remove,
+                (Lesson::Seen, Some(entry)) => Op::Put(AliasEntry {
                     seen_in: alias.seen_in,
                     ..entry
                 }),
@@ -134,7 +136,7 @@ where
                     if replaces && provenance.source == FetchSource::Entity {
                         self.fences.alias_resolved(key, self.clock.tick());
                     }
-                    AliasChange::Put(AliasEntry::new(alias, key))
+                    Op::Put(AliasEntry::new(alias, key))
                 }
             }
         });

@@ -8,7 +8,6 @@ use tokio::sync::Notify;
 
 use super::{
     Answer, Cache,
-    aliases::AliasChange,
     codec,
     freshness::{Freshness, Policy},
     parts::Origins,
@@ -84,8 +83,8 @@ where
             self.aliases.wait_for_changes();
             for key in self.aliases.keys_where(|entry| purged.contains(&entry.id)) {
                 self.aliases.update(key, |cached| match cached {
-                    Some(cached) if !self.stands(&cached.alias()) => AliasChange::Remove,
-                    _ => AliasChange::None,
+                    Some(cached) if !self.stands(&cached.alias()) => Op::Remove,
+                    _ => Op::Nop,
                 });
             }
         });

@@ -15,7 +15,6 @@ use moka::ops::compute::Op;
 
 use super::{
     Answer, Cache,
-    aliases::AliasChange,
     fence::{Fences, Sequence},
     parts::{Origins, Parts},
     record::Record,
@@ -137,7 +136,7 @@ where
         let mut led_to = None;
         self.aliases.update(self.alias_hasher.of(key), |cached| {
             led_to = cached.map(|cached| cached.id);
-            AliasChange::Remove
+            Op::Remove
         });
         self.negatives.invalidate(key);
         if let Some(id) = key.bare_id().or(led_to) {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::{
     Alias, Answer, Cache, FetchStart,
-    fence::Sequence,
     freshness::{FetchSource, Provenance},
     parts::{Origins, Parts},
     provenance,
@@ -85,13 +84,7 @@ where
         confirmed: bool,
     ) -> Option<Alias> {
         let lifetime = found.lifetime.min(self.alias_lifetime(confirmed));
-        let alias = Alias {
-            id,
-            provenance: Provenance { lifetime, ..found },
-            confirmed,
-            seen_in: Sequence::default(),
-            is_learned: false,
-        };
+        let alias = Alias::found(id, Provenance { lifetime, ..found }, confirmed);
         self.place_alias(key, alias, true).then_some(alias)
     }
 

@@ -104,12 +104,11 @@ const MAX_FENCES: usize = 1_000_000;
 /// Records with rendered responses of type `R`, aliases, and negative entries with a reason of type `E`.
 pub struct Cache<R, E> {
     records: moka::sync::Cache<ContactId, Arc<Record<R>>>,
-    evictions: Evictions,
+    evictions: Arc<Evictions>,
     /// Read-locked while a record is stored; a scan takes the write lock once, to wait for stores under way.
     stores: RwLock<()>,
     codec: Codec,
     fills: FillCounter,
-    max_record_bytes: u32,
     aliases: AliasIndex,
     alias_hasher: AliasHasher,
     /// The kinds of identifier of which aliases are learned from profiles.
@@ -128,9 +127,7 @@ pub struct Cache<R, E> {
     is_off: AtomicBool,
     /// Whether it was logged that a record is too heavy to cache: once is enough.
     too_heavy_was_logged: AtomicBool,
-    max_bytes: u64,
-    /// Of these, how many the records may take.
-    records_max_bytes: u64,
+    shares: Shares,
     clock: Clock,
 }
 
@@ -145,8 +142,8 @@ where
         E: Reason,
     {
         let shares = Shares::of(bounds.max_bytes);
-        let evictions = Evictions::default();
-        let evicted = evictions.clone();
+        let evictions = Arc::new(Evictions::default());
+        let evicted = Arc::clone(&evictions);
         Self {
             records: moka::sync::Cache::builder()
                 .max_capacity(shares.records)
@@ -160,8 +157,7 @@ where
             evictions,
             stores: RwLock::new(()),
             codec: Codec::default(),
-            fills: FillCounter::new(bounds.max_bytes),
-            max_record_bytes: saturating(shares.record),
+            fills: FillCounter::new(bounds.max_bytes / maintenance::GROWTH_SHARE),
             aliases: AliasIndex::new(shares.aliases),
             alias_hasher: AliasHasher::random(),
             unique: UniqueKinds::default(),
@@ -183,8 +179,7 @@ where
             policy,
             is_off: AtomicBool::new(false),
             too_heavy_was_logged: AtomicBool::new(false),
-            max_bytes: bounds.max_bytes,
-            records_max_bytes: shares.records,
+            shares,
             clock,
         }
     }
@@ -242,13 +237,9 @@ where
             if !self.is_on() {
                 return Op::Nop;
             }
-            if overtaken.is_empty() {
-                merged.merge(&parts, self.policy.overview_lag);
-            } else {
-                let mut kept = parts.clone();
-                kept.retain(|part, _| !overtaken.contains(part));
-                merged.merge(&kept, self.policy.overview_lag);
-            }
+            let mut kept = parts.clone();
+            kept.retain(|part, _| !overtaken.contains(part));
+            merged.merge(&kept, self.policy.overview_lag);
             if merged.held().is_empty() {
                 return Op::Remove;
             }

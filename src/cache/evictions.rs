@@ -1,18 +1,13 @@
 //! Counts the records that leave the cache by themselves: those that it had no room for, and those that were too old for
 //! anything. What an invalidation, a purge or Engage's word removes is not among them.
 
-use std::sync::Arc;
-
 use moka::notification::RemovalCause;
 
 use crate::threads::{AtomicU64, Ordering};
 
-/// The counts. Clones share them.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Evictions(Arc<Counts>);
-
+/// The counters.
 #[derive(Debug, Default)]
-struct Counts {
+pub(super) struct Evictions {
     size: AtomicU64,
     expired: AtomicU64,
 }
@@ -30,7 +25,7 @@ impl Evictions {
     /// moka has removed a record.
     pub(super) fn note(&self, cause: RemovalCause) {
         match cause {
-            RemovalCause::Size => drop(self.0.size.fetch_add(1, Ordering::Relaxed)),
+            RemovalCause::Size => drop(self.size.fetch_add(1, Ordering::Relaxed)),
             RemovalCause::Expired => self.note_expired(),
             // By the cache's own code.
             RemovalCause::Explicit | RemovalCause::Replaced => {}
@@ -39,13 +34,13 @@ impl Evictions {
 
     /// Maintenance removes a record that is too old for anything, before moka does.
     pub(super) fn note_expired(&self) {
-        self.0.expired.fetch_add(1, Ordering::Relaxed);
+        self.expired.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn counts(&self) -> EvictionCounts {
         EvictionCounts {
-            size: self.0.size.load(Ordering::Relaxed),
-            expired: self.0.expired.load(Ordering::Relaxed),
+            size: self.size.load(Ordering::Relaxed),
+            expired: self.expired.load(Ordering::Relaxed),
         }
     }
 }

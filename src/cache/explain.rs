@@ -9,7 +9,7 @@ use super::{
     Answer, Cache,
     aliases::AliasEntry,
     fence::FenceStatus,
-    freshness::{FetchSource, Freshness, Policy, Provenance},
+    freshness::{FetchSource, Freshness, Provenance},
     parts::Origins,
 };
 use crate::{
@@ -85,16 +85,8 @@ where
         let now = self.clock.tick();
         let record = self.glance(id);
         let record = record.as_deref();
-        let age = |part: Part| {
-            let provenance = record?.provenance(part)?;
-            let freshness = provenance.freshness(now, &self.policy);
-            Some((part, age(provenance, freshness, now, &self.policy)))
-        };
-        let history = |part: HistoryPart| {
-            let provenance = self.history(id, part)?.provenance;
-            let freshness = provenance.freshness(now, &self.policy);
-            Some((part, self::age(&provenance, freshness, now, &self.policy)))
-        };
+        let age = |part| Some((part, self.age(record?.provenance(part)?, now)));
+        let history = |part| Some((part, self.age(&self.history(id, part)?.provenance, now)));
         ContactView {
             id,
             parts: Part::ALL.into_iter().filter_map(age).collect(),
@@ -135,23 +127,25 @@ where
 
     fn alias_view(&self, entry: &AliasEntry, now: Tick) -> AliasView {
         let alias = entry.alias();
-        let freshness = alias.freshness(now, &self.policy);
         AliasView {
             kind: entry.kind,
             contact_type: entry.contact_type.as_ref().map(|of| of.folded().into()),
             is_assured: alias.confirmed,
             is_learned: alias.is_learned,
-            age: age(&alias.provenance, freshness, now, &self.policy),
+            age: Age {
+                freshness: alias.freshness(now, &self.policy),
+                ..self.age(&alias.provenance, now)
+            },
         }
     }
-}
 
-fn age(provenance: &Provenance, freshness: Freshness, now: Tick, policy: &Policy) -> Age {
-    Age {
-        source: provenance.source,
-        as_of: provenance.as_of,
-        age: provenance.age(now),
-        ttl_seconds: provenance.ttl_seconds(now, policy),
-        freshness,
+    fn age(&self, provenance: &Provenance, now: Tick) -> Age {
+        Age {
+            source: provenance.source,
+            as_of: provenance.as_of,
+            age: provenance.age(now),
+            ttl_seconds: provenance.ttl_seconds(now, &self.policy),
+            freshness: provenance.freshness(now, &self.policy),
+        }
     }
 }

@@ -73,7 +73,7 @@ impl Histories {
                 .time_to_live(policy.history_lifetime + window + DEAD_FOR)
                 // A hash without a key would let a client choose whose frequency it raises.
                 .build_with_hasher(RandomState::new()),
-            fills: FillCounter::of_bytes(max_bytes / ENTRY_SHARE),
+            fills: FillCounter::new(max_bytes / ENTRY_SHARE),
             max_entry_bytes: saturating(max_bytes / ENTRY_SHARE),
         }
     }
@@ -203,7 +203,7 @@ where
     }
 
     fn purges_allow(&self, entry: &HistoryEntry) -> bool {
-        if self.has_no_purges() {
+        if self.purges.is_empty() {
             return true;
         }
         let record = self.glance(entry.id);

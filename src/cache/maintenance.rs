@@ -7,8 +7,7 @@ use moka::ops::compute::Op;
 use tokio::sync::Notify;
 
 use super::{
-    Answer, Cache,
-    codec,
+    Answer, Cache, codec,
     freshness::{Freshness, Policy},
     parts::Origins,
     record::Record,
@@ -41,12 +40,8 @@ pub(super) struct FillCounter {
 }
 
 impl FillCounter {
-    pub(super) fn new(max_bytes: u64) -> Self {
-        Self::of_bytes(max_bytes / GROWTH_SHARE)
-    }
-
     /// With that limit.
-    pub(super) fn of_bytes(limit: u64) -> Self {
+    pub(super) fn new(limit: u64) -> Self {
         Self {
             bytes: AtomicU64::new(0),
             limit,
@@ -105,7 +100,7 @@ where
 
     /// Whether more than half of the bytes are taken.
     pub(super) fn is_half_full(&self) -> bool {
-        self.records.weighted_size() > self.max_bytes / 2
+        self.records.weighted_size() > self.max_bytes() / 2
     }
 
     /// Removes what has been too old for anything for a while, and sweeps the records. Visits everything: never within

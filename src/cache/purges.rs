@@ -81,7 +81,7 @@ impl Purges {
     }
 
     /// Whether there are none.
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         !self.any.load(Ordering::SeqCst)
     }
 
@@ -248,11 +248,6 @@ where
         sequences.max().unwrap_or_default()
     }
 
-    /// Whether no purge by identifier is in force.
-    pub(super) fn has_no_purges(&self) -> bool {
-        self.purges.is_empty()
-    }
-
     /// Whether the purges by identifier allow data without an identity that a request for a contact fetched which began
     /// at `start`, given the contact's cached profile.
     pub(super) fn is_allowed_by_purges(
@@ -279,13 +274,7 @@ where
             return false;
         }
         let now = self.clock.tick();
-        let fetched = parts
-            .identity()
-            .map(|(sequence, identity)| (sequence, identity.clone()));
-        let fetched = fetched
-            .as_ref()
-            .map(|(sequence, identity)| (*sequence, identity));
-        let seen: Vec<_> = fetched.into_iter().chain(cached).collect();
+        let seen: Vec<_> = parts.identity().into_iter().chain(cached).collect();
         let ruling = self.purges.rule(&seen, asked, now);
         parts.retain(|_, provenance| provenance.sequence > ruling.not_before);
         let raised = ruling

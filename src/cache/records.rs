@@ -151,7 +151,7 @@ where
 
     /// One heavy record must not evict all others.
     fn fits(&self, record: &Record<R>) -> bool {
-        weight(record) <= self.max_record_bytes
+        u64::from(weight(record)) <= self.shares.record
     }
 
     /// The cached contacts for which `is_meant` holds, by their profile if any. Decompresses every record: for

@@ -32,6 +32,8 @@ const LARGE_RECORD: u64 = 4 << 20;
 
 /// The bytes for each kind of entry.
 pub(super) struct Shares {
+    /// Of all kinds together.
+    pub(super) all: u64,
     pub(super) records: u64,
     /// The most that one record may take.
     pub(super) record: u64,
@@ -51,6 +53,7 @@ impl Shares {
         let training = TRAINING_BYTES.min(max_bytes / TRAINING_SHARE);
         let records = max_bytes - aliases - negatives - failures - histories - training;
         Self {
+            all: max_bytes,
             records,
             record: records.min(LARGE_RECORD.max(records / RECORD_SHARE)),
             aliases,
@@ -87,12 +90,12 @@ where
 {
     /// How many bytes it may hold.
     pub fn max_bytes(&self) -> u64 {
-        self.max_bytes
+        self.shares.all
     }
 
     /// How many bytes of them the records may take.
     pub fn records_max_bytes(&self) -> u64 {
-        self.records_max_bytes
+        self.shares.records
     }
 
     /// The bytes of parts that were compressed, and those that they took then.

@@ -154,7 +154,7 @@ fn full_cache_keeps_a_response_from_the_second_read_on() {
 
 #[test]
 fn growth_counts_from_the_last_eviction() {
-    let fills = FillCounter::of_bytes(100);
+    let fills = FillCounter::new(100);
     let reached: Vec<_> = [60, 40, 1, 60, 40, 1].map(|bytes| fills.note(bytes)).into();
     assert_eq!(reached, [false, false, true, false, false, true]);
 }

@@ -21,8 +21,8 @@ use super::{
 use crate::{
     clock::ManualClock,
     domain::{
-        Claim, Demand, Digester, Flow, Identifier, IdentifierKind, IdentifierRules, Lookup,
-        PartMap, Points, Priority, Profile, Requester,
+        Claim, Demand, Digester, FieldValue, Flow, Identifier, IdentifierKind, IdentifierRules,
+        Lookup, PartMap, Points, Priority, Profile, Requester,
     },
 };
 
@@ -70,11 +70,15 @@ fn cache() -> (TestCache, ManualClock) {
     )
 }
 
-fn contact(last: char) -> ContactId {
+pub(super) fn contact(last: char) -> ContactId {
     ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c300d41e0{last}")).expect("an id")
 }
 
-fn email(text: &str) -> Lookup {
+pub(super) fn numbered(number: u32) -> ContactId {
+    ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c3{number:08x}")).expect("an id")
+}
+
+pub(super) fn email(text: &str) -> Lookup {
     let rules = IdentifierRules {
         phone_region: "SE".parse().expect("a country"),
         check_digits: true,
@@ -91,6 +95,36 @@ fn email(text: &str) -> Lookup {
 /// Stores a part that an entity endpoint returned.
 fn store_part(cache: &TestCache, id: ContactId, start: FetchStart, data: PartData) -> Parts {
     cache.store_parts(id, cache.part_of_entity(start, data), None)
+}
+
+/// A profile that shows the key.
+fn keyed_profile(key: &str) -> Profile {
+    let mut profile = Profile::default();
+    profile.identity.aliases.custom_keys[0] = FieldValue::One(key.into());
+    profile
+}
+
+/// Whether a contact is purged: its profile shows the key, or it was asked for by that text.
+fn purge_of(key: &str) -> IsPurged {
+    let key = key.to_owned();
+    Arc::new(move |identity, asked| {
+        let by = asked.map(Identifier::expose);
+        let shows = identity.aliases.custom_keys[0].readings();
+        shows.iter().any(|shown| **shown == *key) || by.as_deref() == Some(&*key)
+    })
+}
+
+fn points() -> PartData {
+    PartData::Points(Points::default().into())
+}
+
+/// A profile of so many bytes, compressed or not.
+fn large_profile(bytes: usize) -> PartData {
+    let profile = Profile {
+        first_name: Some(noise(bytes).into()),
+        ..Profile::default()
+    };
+    PartData::Profile(Box::new(profile.into()))
 }
 
 /// Stores a profile that was requested now.
@@ -187,9 +221,9 @@ fn later_call_about_an_alias_outlasts_an_earlier_one() {
 
 #[test]
 fn stored_alias_ends_its_negative_entry_unless_overtaken() {
-    let (cache, clock) = cache();
+    let (cache, _) = cache();
     let alias = email("alva@example.com");
-    let refusal = || cache.negative(alias.key(), Clock::from(clock.clone()).now().tick);
+    let refusal = || cache.negative(alias.key(), cache.clock.tick());
     let early = cache.begin();
     cache.drop_alias(alias.key());
     cache.store_negative(alias.key(), cache.begin(), FetchSource::Overview, "unknown");

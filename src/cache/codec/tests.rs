@@ -8,13 +8,10 @@ use crate::{
         fence::Fences,
         freshness::{FetchSource, Provenance},
         parts::Entry,
+        tests::numbered as id,
     },
     domain::{Audience, Audiences},
 };
-
-fn id(number: u32) -> ContactId {
-    ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c3{number:08x}")).expect("an id")
-}
 
 /// Parts of which most is the same for every contact.
 fn parts(number: u32) -> Parts {

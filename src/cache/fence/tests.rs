@@ -1,42 +1,26 @@
-use jiff::civil::date;
-
 use super::{table::LEAST_SWEPT, *};
-use crate::domain::{Digester, Identifier, IdentifierKind, IdentifierRules, Lookup};
+use crate::{
+    cache::tests::{self, contact, numbered},
+    domain::Lookup,
+};
 
 const LAG: Duration = Duration::from_secs(600);
 const FLIGHT: Duration = Duration::from_secs(10);
 
-fn contact(last: char) -> ContactId {
-    ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c300d41e0{last}")).expect("an id")
+fn email(number: u32) -> Lookup {
+    tests::email(&format!("e{number}@example.com"))
 }
 
-fn numbered(number: u16) -> ContactId {
-    ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c300d4{number:04x}")).expect("an id")
-}
-
-fn lookup(kind: IdentifierKind, text: &str) -> Lookup {
-    let rules = IdentifierRules {
-        phone_region: "SE".parse().expect("a country"),
-        check_digits: true,
-        national_id_country: None,
-    };
-    let identifier = Identifier::parse(kind, text, &rules, date(2026, 11, 23));
-    Lookup::new(
-        identifier.expect("an identifier"),
-        None,
-        &Digester::with_key(b"test"),
-    )
-}
-
-fn email(number: u16) -> Lookup {
-    lookup(IdentifierKind::Email, &format!("e{number}@example.com"))
+/// Invalidates the parts: the overview's lag begins now.
+fn raise(fences: &Fences, id: ContactId, parts: PartSet, now: Tick) {
+    fences.raise_since(id, parts, Duration::ZERO, now);
 }
 
 #[test]
 fn only_data_requested_after_an_invalidation_is_allowed() {
     let fences = Fences::new(LAG, FLIGHT, 1000);
     let before = fences.sequence();
-    fences.raise(contact('1'), Part::Points.into(), Tick::default());
+    raise(&fences, contact('1'), Part::Points.into(), Tick::default());
     let after = fences.sequence();
     assert!(!fences.allows(contact('1'), Part::Points, before));
     assert!(fences.allows(contact('1'), Part::Points, after));
@@ -50,7 +34,7 @@ fn only_data_requested_after_an_invalidation_is_allowed() {
 fn within_the_overviews_lag_only_the_entity_endpoint_fills_an_invalidated_part() {
     let fences = Fences::new(LAG, FLIGHT, 1000);
     let now = Tick::default();
-    fences.raise(contact('1'), PartSet::ALL, now);
+    raise(&fences, contact('1'), PartSet::ALL, now);
     let expected = PartSet::ALL.without(Part::Audiences.into());
     assert_eq!(fences.entity_only(contact('1'), now), expected);
     assert_eq!(fences.entity_only(contact('1'), now + LAG), PartSet::EMPTY);
@@ -75,7 +59,7 @@ fn full_table_raises_one_fence_around_everything() {
     let fences = Fences::new(LAG, FLIGHT, 16);
     let before = fences.sequence();
     for number in 0..64 {
-        fences.raise(numbered(number), PartSet::ALL, Tick::default());
+        raise(&fences, numbered(number), PartSet::ALL, Tick::default());
     }
     assert!(!fences.allows(contact('1'), Part::Profile, before));
     assert!(fences.counts().0 <= 16);
@@ -85,11 +69,11 @@ fn full_table_raises_one_fence_around_everything() {
 fn expired_fences_make_room() {
     let fences = Fences::new(LAG, FLIGHT, 16);
     for number in 0..16 {
-        fences.raise(numbered(number), PartSet::ALL, Tick::default());
+        raise(&fences, numbered(number), PartSet::ALL, Tick::default());
     }
     let before = fences.everything();
     let later = Tick::default() + LAG + FLIGHT;
-    fences.raise(numbered(100), PartSet::ALL, later);
+    raise(&fences, numbered(100), PartSet::ALL, later);
     assert_eq!(fences.everything(), before);
 }
 
@@ -112,7 +96,7 @@ fn after_a_full_table_entity_endpoints_alone_fill_anything_within_the_lag() {
     let fences = Fences::new(LAG, FLIGHT, 16);
     let now = Tick::default() + LAG;
     for number in 0..64 {
-        fences.raise(numbered(number), PartSet::ALL, now);
+        raise(&fences, numbered(number), PartSet::ALL, now);
     }
     let (alias, id) = (email(1), Lookup::by_id(contact('1')));
     let nearly = now + LAG.saturating_sub(Duration::from_millis(1));
@@ -140,9 +124,9 @@ fn overview_resolves_a_dropped_alias_again_after_its_lag() {
 #[test]
 fn existing_fence_is_raised_again_in_a_full_table() {
     let fences = Fences::new(LAG, FLIGHT, 16);
-    fences.raise(numbered(0), Part::Points.into(), Tick::default());
+    raise(&fences, numbered(0), Part::Points.into(), Tick::default());
     let between = fences.sequence();
-    fences.raise(numbered(0), Part::Points.into(), Tick::default());
+    raise(&fences, numbered(0), Part::Points.into(), Tick::default());
     assert!(!fences.allows(numbered(0), Part::Points, between));
     assert_eq!(fences.everything(), Sequence::default());
 }
@@ -153,12 +137,12 @@ fn expired_fences_are_swept_when_a_shard_has_doubled() {
     for later in [end, end + FLIGHT] {
         let fences = Fences::new(LAG, FLIGHT, 1_000_000);
         for number in 0..40_000 {
-            fences.raise(numbered(number), PartSet::ALL, Tick::default());
+            raise(&fences, numbered(number), PartSet::ALL, Tick::default());
         }
         let all_sweep_at = |count| fences.contacts.sweep_at().iter().all(|at| *at == count);
         assert!(all_sweep_at(2 * LEAST_SWEPT));
         for number in 40_000..40_500 {
-            fences.raise(numbered(number), PartSet::ALL, later);
+            raise(&fences, numbered(number), PartSet::ALL, later);
         }
         assert_eq!(fences.counts().0, 500);
         assert!(all_sweep_at(LEAST_SWEPT));
@@ -182,13 +166,13 @@ fn fence_around_everything_makes_room_for_later_fences() {
 fn fence_around_everything_drops_only_the_fences_that_it_covers() {
     let fences = Fences::new(LAG, FLIGHT, 1000);
     let now = Tick::default() + LAG;
-    fences.raise(numbered(0), PartSet::ALL, now);
+    raise(&fences, numbered(0), PartSet::ALL, now);
     fences.raise_alias(email(0).key(), now);
     fences.or_everything(false, now);
     assert_eq!(fences.counts(), (0, 0));
-    fences.raise(numbered(1), PartSet::ALL, now);
+    raise(&fences, numbered(1), PartSet::ALL, now);
     let start = fences.sequence();
-    fences.raise(numbered(2), Part::Points.into(), now);
+    raise(&fences, numbered(2), Part::Points.into(), now);
     fences.raise_alias(email(1).key(), now);
     fences.drop_covered(fences.everything(), now + LAG);
     assert_eq!(fences.counts(), (2, 1));
@@ -216,7 +200,7 @@ fn time_noted_by_another_replica_is_kept_until_the_calls_within_it_have_ended() 
         let fences = Fences::new(LAG, FLIGHT, 16);
         fences.entity_only_for(numbered(0), &parts, Tick::default());
         let last = Tick::default() + left + FLIGHT.saturating_sub(Duration::from_secs(1));
-        fences.raise(numbered(1), PartSet::ALL, last);
+        raise(&fences, numbered(1), PartSet::ALL, last);
         let begun_at = Tick::default() + left.saturating_sub(Duration::from_secs(1));
         let entity_only = fences.entity_only(numbered(0), begun_at);
         assert!(entity_only.contains(Part::Points));
@@ -228,8 +212,8 @@ fn change_ends_the_negative_entry_of_its_contact_and_a_purge_does_not() {
     let fences = Fences::new(LAG, FLIGHT, 1000);
     let id = Lookup::by_id(contact('1'));
     let before = fences.sequence();
-    fences.raise(contact('1'), Part::Points.into(), Tick::default());
+    raise(&fences, contact('1'), Part::Points.into(), Tick::default());
     assert!(fences.negatives_not_before(id.key()) > before);
-    fences.raise(contact('1'), PartSet::ALL, Tick::default());
+    raise(&fences, contact('1'), PartSet::ALL, Tick::default());
     assert_eq!(fences.negatives_not_before(id.key()), Sequence::default());
 }

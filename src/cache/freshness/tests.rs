@@ -1,8 +1,5 @@
 use super::*;
-use crate::{
-    cache::{feed::Delivery, fence::Fences},
-    clock::{Clock, ManualClock},
-};
+use crate::cache::{feed::Delivery, fence::Fences};
 
 fn policy() -> Policy {
     Policy {
@@ -18,20 +15,36 @@ fn policy() -> Policy {
     }
 }
 
+fn at(second: u64) -> Tick {
+    Tick::default() + Duration::from_secs(second)
+}
+
+/// What this replica requested at that second; an entity endpoint returned nothing like it before.
+fn requested(sequence: Sequence, second: u64, source: FetchSource) -> Provenance {
+    Provenance {
+        sequence,
+        requested_at: at(second),
+        as_of: Timestamp::UNIX_EPOCH,
+        lifetime: Duration::from_secs(60),
+        source,
+        differed_at: (source == FetchSource::Entity).then_some(at(second)),
+        is_shared: false,
+    }
+}
+
+/// A policy with a feed, of which nothing was heard.
+fn policy_with_feed() -> Policy {
+    let silence = Some(Duration::from_secs(10_000));
+    let feed = Feed::new(silence, false, Duration::from_secs(20));
+    Policy {
+        feed: Some(feed.into()),
+        ..policy()
+    }
+}
+
 #[test]
 fn data_passes_its_windows_in_order() {
-    let manual = ManualClock::new(Timestamp::UNIX_EPOCH);
-    let clock = Clock::from(manual.clone());
-    let provenance = Provenance {
-        sequence: Sequence::default(),
-        requested_at: clock.now().tick,
-        as_of: clock.now().wall,
-        lifetime: Duration::from_secs(60),
-        source: FetchSource::Overview,
-        differed_at: None,
-        is_shared: false,
-    };
-    let mut at = 0;
+    let provenance = requested(Sequence::default(), 0, FetchSource::Overview);
     for (second, expected, ttl) in [
         (0, Freshness::Fresh, 60),
         (59, Freshness::Fresh, 1),
@@ -41,26 +54,16 @@ fn data_passes_its_windows_in_order() {
         (3659, Freshness::Expired, -3599),
         (3660, Freshness::Dead, -3600),
     ] {
-        manual.advance(Duration::from_secs(second - at));
-        at = second;
-        let now = clock.now().tick;
-        assert_eq!(provenance.freshness(now, &policy()), expected, "{second} s");
-        assert_eq!(provenance.ttl_seconds(now, &policy()), ttl, "{second} s");
+        let actual = provenance.freshness(at(second), &policy());
+        assert_eq!(actual, expected, "{second} s");
+        let actual = provenance.ttl_seconds(at(second), &policy());
+        assert_eq!(actual, ttl, "{second} s");
     }
 }
 
 #[test]
 fn after_a_feed_gap_an_overview_is_trusted_once_its_lag_has_passed() {
-    let feed = Feed::new(
-        Some(Duration::from_secs(10_000)),
-        false,
-        Duration::from_secs(20),
-    );
-    let policy = Policy {
-        feed: Some(feed.into()),
-        ..policy()
-    };
-    let at = |second: u64| Tick::default() + Duration::from_secs(second);
+    let policy = policy_with_feed();
     let feed = policy.feed.as_deref().expect("a feed");
     feed.note(at(1000), Delivery::Received);
     for (source, second, ttl) in [
@@ -70,15 +73,7 @@ fn after_a_feed_gap_an_overview_is_trusted_once_its_lag_has_passed() {
         (FetchSource::Overview, 1600, 20),
         (FetchSource::Overview, 1601, 60),
     ] {
-        let provenance = Provenance {
-            sequence: Sequence::default(),
-            requested_at: at(second),
-            as_of: Timestamp::UNIX_EPOCH,
-            lifetime: Duration::from_secs(60),
-            source,
-            differed_at: None,
-            is_shared: false,
-        };
+        let provenance = requested(Sequence::default(), second, source);
         let actual = provenance.ttl_seconds(at(second), &policy);
         assert_eq!(actual, ttl, "{source:?} at {second} s");
     }
@@ -86,17 +81,8 @@ fn after_a_feed_gap_an_overview_is_trusted_once_its_lag_has_passed() {
 
 #[test]
 fn data_in_doubt_is_used_for_the_fallback_and_its_stale_window() {
-    let feed = Feed::new(
-        Some(Duration::from_secs(10_000)),
-        false,
-        Duration::from_secs(20),
-    );
-    let in_doubt = Policy {
-        feed: Some(feed.into()),
-        ..policy()
-    };
-    let now = Tick::default() + Duration::from_secs(5000);
-    let longest = in_doubt.longest_use(FetchSource::Entity, now);
+    let now = at(5000);
+    let longest = policy_with_feed().longest_use(FetchSource::Entity, now);
     assert_eq!(longest, Some(Duration::from_secs(20 + 30)));
     assert_eq!(policy().longest_use(FetchSource::Entity, now), None);
 }
@@ -104,16 +90,7 @@ fn data_in_doubt_is_used_for_the_fallback_and_its_stale_window() {
 #[test]
 fn later_data_supersedes_and_an_overview_only_after_its_lag() {
     let fences = Fences::new(Duration::ZERO, Duration::ZERO, 16);
-    let requested = |second: u64, source| Provenance {
-        sequence: fences.sequence(),
-        requested_at: Tick::default() + Duration::from_secs(second),
-        as_of: Timestamp::UNIX_EPOCH,
-        lifetime: Duration::from_secs(60),
-        source,
-        differed_at: (source == FetchSource::Entity)
-            .then_some(Tick::default() + Duration::from_secs(second)),
-        is_shared: false,
-    };
+    let requested = |second, source| requested(fences.sequence(), second, source);
     let lag = Duration::from_secs(600);
     let early = requested(0, FetchSource::Overview);
     let entity = requested(0, FetchSource::Entity);
@@ -151,13 +128,8 @@ fn later_data_supersedes_and_an_overview_only_after_its_lag() {
 fn data_of_another_replica_competes_by_the_time_of_its_request() {
     let fences = Fences::new(Duration::ZERO, Duration::ZERO, 16);
     let requested = |second: u64, is_shared| Provenance {
-        sequence: fences.sequence(),
-        requested_at: Tick::default() + Duration::from_secs(second),
-        as_of: Timestamp::UNIX_EPOCH,
-        lifetime: Duration::from_secs(60),
-        source: FetchSource::Entity,
-        differed_at: None,
         is_shared,
+        ..requested(fences.sequence(), second, FetchSource::Entity)
     };
     let own = requested(10, false);
     let of_the_same_moment = requested(10, false);

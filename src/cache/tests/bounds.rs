@@ -7,30 +7,25 @@ use super::{
     *,
 };
 
-fn numbered(number: u32) -> ContactId {
-    ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c3{number:08x}")).expect("an id")
-}
-
-/// A profile that takes a kilobyte and more however it is compressed.
-fn heavy_profile(number: u32) -> PartData {
+/// Stores a profile that takes a kilobyte and more however it is compressed.
+fn store_heavy(cache: &TestCache, number: u32) -> Parts {
     let mut random = fastrand::Rng::with_seed(number.into());
     let name: String = std::iter::repeat_with(|| random.alphanumeric())
         .take(1500)
         .collect();
-    PartData::Profile(Box::new(
-        Profile {
-            first_name: Some(name.into()),
-            ..Profile::default()
-        }
-        .into(),
-    ))
+    let profile = Profile {
+        first_name: Some(name.into()),
+        ..Profile::default()
+    };
+    let data = PartData::Profile(Box::new(profile.into()));
+    store_part(cache, numbered(number), cache.begin(), data)
 }
 
 /// A contact as a request brings it: looked up, stored, rendered.
 fn fetch(cache: &TestCache, number: u32) {
     let id = numbered(number);
     if cache.record(id).is_none() {
-        store_part(cache, id, cache.begin(), heavy_profile(number));
+        store_heavy(cache, number);
     }
     if let Some(record) = cache.record(id)
         && record.rendered().len() == 0
@@ -93,7 +88,7 @@ fn request(cache: &TestCache, number: u32) -> bool {
     let id = numbered(number);
     let is_cached = cache.record(id).is_some();
     if !is_cached {
-        store_part(cache, id, cache.begin(), heavy_profile(number));
+        store_heavy(cache, number);
         if let Some(record) = cache.record(id) {
             keep(cache, &record, 1000);
         }
@@ -175,7 +170,7 @@ fn refused_record_is_still_returned_to_its_callers() {
     let mut refused = 0;
     for number in 1000..1300 {
         let id = numbered(number);
-        let taken = store_part(&cache, id, cache.begin(), heavy_profile(number));
+        let taken = store_heavy(&cache, number);
         assert!(taken.profile.is_some());
         cache.counts();
         refused += usize::from(cache.record(id).is_none());
@@ -230,12 +225,7 @@ fn records_without_room_are_counted_as_evicted() {
     let cache = sized(4 << 20);
     let stored = 3000;
     for number in 0..stored {
-        store_part(
-            &cache,
-            numbered(number),
-            cache.begin(),
-            heavy_profile(number),
-        );
+        store_heavy(&cache, number);
     }
     let kept = cache.counts().records;
     let evicted = cache.evictions();
@@ -248,12 +238,7 @@ fn records_without_room_are_counted_as_evicted() {
 fn records_too_old_for_anything_are_counted_as_expired() {
     let (cache, clock) = cache();
     for number in 0..3 {
-        store_part(
-            &cache,
-            numbered(number),
-            cache.begin(),
-            heavy_profile(number),
-        );
+        store_heavy(&cache, number);
     }
     cache.invalidate(numbered(2), PartSet::ALL);
     assert_eq!(cache.evictions(), EvictionCounts::default());
@@ -307,12 +292,7 @@ fn long_identifiers_and_reasons_take_no_more_than_their_share() {
 #[test]
 fn record_of_a_mebibyte_is_cached_although_its_share_is_smaller() {
     let cache = sized(32 << 20);
-    let profile = Profile {
-        first_name: Some(noise(1 << 20).into()),
-        ..Profile::default()
-    };
-    let data = PartData::Profile(Box::new(profile.into()));
-    store_part(&cache, numbered(1), cache.begin(), data);
+    store_part(&cache, numbered(1), cache.begin(), large_profile(1 << 20));
     let record = cache.record(numbered(1)).expect("a record");
     let share = cache.records_max_bytes() / RECORD_SHARE;
     assert!(share > cache.max_bytes() / RECORD_SHARE / 2);

@@ -8,8 +8,8 @@ fn back_off_doubles_with_each_failure_after_it_and_ends_with_an_invalidation() {
     let call = CallKey::Overview(contact('1'));
     let fail = || cache.note_failure(&call, cache.begin(), None, "slow");
     let left = || {
-        let now = Clock::from(clock.clone()).tick();
-        cache.failure(&call, now).map(|(_, left)| left)
+        let failure = cache.failure(&call, cache.clock.tick());
+        failure.map(|(_, left)| left)
     };
     cache.switch(false);
     fail();

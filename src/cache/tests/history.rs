@@ -4,9 +4,7 @@ use super::{
     super::{history::HistoryEntry, size::HISTORY_SHARE},
     *,
 };
-use crate::domain::{
-    Decimal, FieldValue, History, HistoryList, HistoryPart, Partial, PointTransaction,
-};
+use crate::domain::{Decimal, History, HistoryList, HistoryPart, Partial, PointTransaction};
 
 fn list(items: usize, text: usize) -> Partial<History> {
     let item = |number: usize| PointTransaction {
@@ -54,18 +52,8 @@ fn served(cache: &TestCache, id: ContactId) -> Vec<HistoryPart> {
 }
 
 fn named(id: ContactId, cache: &TestCache, key: &str) {
-    let mut profile = Profile::default();
-    profile.identity.aliases.custom_keys[0] = FieldValue::One(key.into());
-    let profile = PartData::Profile(Box::new(profile.into()));
+    let profile = PartData::Profile(Box::new(keyed_profile(key).into()));
     store_part(cache, id, cache.begin(), profile);
-}
-
-fn purge_of(key: &str) -> IsPurged {
-    let key = key.to_owned();
-    Arc::new(move |identity, _| {
-        let shows = identity.aliases.custom_keys[0].readings();
-        shows.iter().any(|shown| **shown == *key)
-    })
 }
 
 #[test]
@@ -226,8 +214,7 @@ fn burst_of_histories_stays_near_its_share() {
     let (cache, _) = cache();
     let share = cache.max_bytes() / HISTORY_SHARE;
     for number in 0..1000_u32 {
-        let id = ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c3{number:08x}"));
-        let key = (id.expect("an id"), HistoryPart::PointTransactions);
+        let key = (numbered(number), HistoryPart::PointTransactions);
         let entry = cache.history_entry(key, cache.begin(), list(4, 300));
         cache.store_history(&Arc::new(entry));
         let weighed = cache.histories.weighed_now();

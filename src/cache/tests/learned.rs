@@ -1,6 +1,9 @@
 //! What is learned from profiles, decided by provenance, fences and what is cached.
 
-use super::*;
+use super::{
+    FetchSource::{Entity, Overview},
+    *,
+};
 use crate::domain::{ContactType, FieldValue, UniqueKinds};
 
 const LAG: Duration = MINUTE;
@@ -32,15 +35,22 @@ fn profile(address: &str) -> Profile {
 
 /// Stores a profile that was requested at `start`, from the overview or its entity endpoint.
 fn store(cache: &TestCache, id: ContactId, start: FetchStart, source: FetchSource, address: &str) {
-    let parts = Parts {
+    cache.store_parts(
+        id,
+        parts_of(address, provenance(start, MINUTE, source)),
+        None,
+    );
+}
+
+fn parts_of(address: &str, provenance: freshness::Provenance) -> Parts {
+    Parts {
         profile: Some(parts::Entry {
             data: Arc::new(profile(address)),
-            provenance: provenance(start, MINUTE, source),
+            provenance,
             incomplete: false,
         }),
         ..Parts::default()
-    };
-    cache.store_parts(id, parts, None);
+    }
 }
 
 fn leads_to(cache: &TestCache, address: &str) -> Option<ContactId> {
@@ -55,7 +65,7 @@ fn learned_alias_has_the_provenance_of_its_profile() {
     let (cache, clock) = cache_that_learns();
     let start = cache.begin();
     clock.advance(MINUTE / 2);
-    store(&cache, contact('1'), start, FetchSource::Overview, A);
+    store(&cache, contact('1'), start, Overview, A);
     let alias = cache.alias(of_member(A).key()).expect("an alias");
     let record = cache.record(contact('1')).expect("a record");
     assert_eq!(Some(&alias.provenance), record.provenance(Part::Profile));
@@ -69,26 +79,26 @@ fn learned_alias_has_the_provenance_of_its_profile() {
 fn profile_that_is_not_stored_teaches_nothing() {
     let (cache, _) = cache_that_learns();
     let (early, late) = (cache.begin(), cache.begin());
-    store(&cache, contact('1'), late, FetchSource::Overview, B);
-    store(&cache, contact('1'), early, FetchSource::Overview, A);
+    store(&cache, contact('1'), late, Overview, B);
+    store(&cache, contact('1'), early, Overview, A);
     assert_eq!(leads_to(&cache, A), None);
     assert_eq!(leads_to(&cache, B), Some(contact('1')));
     // Nor does one that an invalidation has overtaken.
     let start = cache.begin();
     cache.invalidate(contact('2'), Part::Profile.into());
-    store(&cache, contact('2'), start, FetchSource::Entity, A);
+    store(&cache, contact('2'), start, Entity, A);
     let start = cache.begin();
     cache.purge(contact('3'));
-    store(&cache, contact('3'), start, FetchSource::Entity, A);
+    store(&cache, contact('3'), start, Entity, A);
     cache.switch(false);
-    store(&cache, contact('4'), cache.begin(), FetchSource::Entity, A);
+    store(&cache, contact('4'), cache.begin(), Entity, A);
     cache.switch(true);
     assert_eq!(leads_to(&cache, A), None);
 }
 
 #[test]
 fn older_profile_does_not_take_an_alias_from_a_newer_one() {
-    for source in [FetchSource::Overview, FetchSource::Entity] {
+    for source in [Overview, Entity] {
         let (cache, _) = cache_that_learns();
         let (early, late) = (cache.begin(), cache.begin());
         store_alias_at(&cache, contact('2'), late, source);
@@ -115,30 +125,12 @@ fn learned_at(cache: &TestCache) -> Option<Sequence> {
 #[test]
 fn newer_profile_takes_an_alias_of_a_contact_that_is_not_cached() {
     let (cache, _) = cache_that_learns();
-    store_alias_at(&cache, contact('1'), cache.begin(), FetchSource::Overview);
-    store(
-        &cache,
-        contact('2'),
-        cache.begin(),
-        FetchSource::Overview,
-        A,
-    );
+    store_alias_at(&cache, contact('1'), cache.begin(), Overview);
+    store(&cache, contact('2'), cache.begin(), Overview, A);
     assert_eq!(leads_to(&cache, A), Some(contact('2')));
     // Nor of one that shows another.
-    store(
-        &cache,
-        contact('2'),
-        cache.begin(),
-        FetchSource::Overview,
-        B,
-    );
-    store(
-        &cache,
-        contact('3'),
-        cache.begin(),
-        FetchSource::Overview,
-        A,
-    );
+    store(&cache, contact('2'), cache.begin(), Overview, B);
+    store(&cache, contact('3'), cache.begin(), Overview, A);
     assert_eq!(leads_to(&cache, A), Some(contact('3')));
     assert_eq!(cache.conflicts(), [(IdentifierKind::Email, 0)]);
 }
@@ -146,53 +138,25 @@ fn newer_profile_takes_an_alias_of_a_contact_that_is_not_cached() {
 #[test]
 fn value_of_two_cached_contacts_is_learned_again_after_the_lag() {
     let (cache, clock) = cache_that_learns();
-    store(
-        &cache,
-        contact('1'),
-        cache.begin(),
-        FetchSource::Overview,
-        A,
-    );
-    store(
-        &cache,
-        contact('2'),
-        cache.begin(),
-        FetchSource::Overview,
-        A,
-    );
+    store(&cache, contact('1'), cache.begin(), Overview, A);
+    store(&cache, contact('2'), cache.begin(), Overview, A);
     assert_eq!(leads_to(&cache, A), None);
-    for (id, source) in [
-        ('1', FetchSource::Overview),
-        ('2', FetchSource::Entity),
-        ('1', FetchSource::Entity),
-    ] {
+    for (id, source) in [('1', Overview), ('2', Entity), ('1', Entity)] {
         store(&cache, contact(id), cache.begin(), source, A);
         assert_eq!(leads_to(&cache, A), None);
     }
     assert_eq!(cache.conflicts(), [(IdentifierKind::Email, 1)]);
     clock.advance(LAG);
-    store(&cache, contact('1'), cache.begin(), FetchSource::Entity, A);
+    store(&cache, contact('1'), cache.begin(), Entity, A);
     assert_eq!(leads_to(&cache, A), Some(contact('1')));
 }
 
 #[test]
 fn dead_profile_is_no_conflict() {
     let (cache, clock) = cache_that_learns();
-    store(
-        &cache,
-        contact('1'),
-        cache.begin(),
-        FetchSource::Overview,
-        A,
-    );
+    store(&cache, contact('1'), cache.begin(), Overview, A);
     clock.advance(2 * MINUTE);
-    store(
-        &cache,
-        contact('2'),
-        cache.begin(),
-        FetchSource::Overview,
-        A,
-    );
+    store(&cache, contact('2'), cache.begin(), Overview, A);
     assert_eq!(leads_to(&cache, A), Some(contact('2')));
     assert_eq!(cache.conflicts(), [(IdentifierKind::Email, 0)]);
 }
@@ -201,15 +165,9 @@ fn dead_profile_is_no_conflict() {
 fn overview_within_the_lag_puts_a_resolved_alias_in_doubt() {
     let (cache, clock) = cache_that_learns();
     let key = of_member(A);
-    store_alias_at(&cache, contact('1'), cache.begin(), FetchSource::Entity);
+    store_alias_at(&cache, contact('1'), cache.begin(), Entity);
     clock.advance(LAG / 2);
-    store(
-        &cache,
-        contact('2'),
-        cache.begin(),
-        FetchSource::Overview,
-        A,
-    );
+    store(&cache, contact('2'), cache.begin(), Overview, A);
     assert_eq!(leads_to(&cache, A), None);
     let now = cache.begin().now.tick;
     assert!(cache.fences.alias_is_entity_only(key.key(), now));
@@ -217,10 +175,10 @@ fn overview_within_the_lag_puts_a_resolved_alias_in_doubt() {
 
 #[test]
 fn profile_read_alone_puts_a_resolution_within_the_lag_in_doubt() {
-    for (source, stays) in [(FetchSource::Overview, true), (FetchSource::Entity, false)] {
+    for (source, stays) in [(Overview, true), (Entity, false)] {
         let (cache, _) = cache_that_learns();
         cache.drop_alias(of_member(A).key());
-        store_alias_at(&cache, contact('1'), cache.begin(), FetchSource::Entity);
+        store_alias_at(&cache, contact('1'), cache.begin(), Entity);
         store(&cache, contact('2'), cache.begin(), source, A);
         assert_eq!(leads_to(&cache, A).is_some(), stays, "{source:?}");
     }
@@ -231,43 +189,31 @@ fn later_negative_entry_keeps_an_alias_from_being_learned() {
     let (cache, _) = cache_that_learns();
     let key = of_member(A);
     let (early, late) = (cache.begin(), cache.begin());
-    cache.store_negative(key.key(), late, FetchSource::Overview, "unknown");
-    store(&cache, contact('1'), early, FetchSource::Overview, A);
+    cache.store_negative(key.key(), late, Overview, "unknown");
+    store(&cache, contact('1'), early, Overview, A);
     assert_eq!(leads_to(&cache, A), None);
-    store(
-        &cache,
-        contact('1'),
-        cache.begin(),
-        FetchSource::Overview,
-        A,
-    );
+    store(&cache, contact('1'), cache.begin(), Overview, A);
     assert_eq!(leads_to(&cache, A), Some(contact('1')));
     assert!(cache.negative(key.key(), late.now.tick).is_none());
     // A negative entry drops an older alias, and not a newer one.
-    cache.store_negative(key.key(), late, FetchSource::Overview, "unknown");
+    cache.store_negative(key.key(), late, Overview, "unknown");
     assert_eq!(leads_to(&cache, A), Some(contact('1')));
-    cache.store_negative(key.key(), cache.begin(), FetchSource::Overview, "unknown");
+    cache.store_negative(key.key(), cache.begin(), Overview, "unknown");
     assert_eq!(leads_to(&cache, A), None);
 }
 
 #[test]
 fn learned_alias_ends_with_a_purge_of_its_contact_and_of_its_value() {
     let (cache, _) = cache_that_learns();
-    store(
-        &cache,
-        contact('1'),
-        cache.begin(),
-        FetchSource::Overview,
-        A,
-    );
+    store(&cache, contact('1'), cache.begin(), Overview, A);
     cache.purge(contact('1'));
     assert_eq!(leads_to(&cache, A), None);
-    store(&cache, contact('1'), cache.begin(), FetchSource::Entity, A);
+    store(&cache, contact('1'), cache.begin(), Entity, A);
     assert_eq!(leads_to(&cache, A), Some(contact('1')));
     cache.purge_alias(of_member(A).key());
     assert_eq!(leads_to(&cache, A), None);
     assert!(cache.record(contact('1')).is_none());
-    store(&cache, contact('1'), cache.begin(), FetchSource::Entity, A);
+    store(&cache, contact('1'), cache.begin(), Entity, A);
     assert_eq!(leads_to(&cache, A), None);
 }
 
@@ -277,23 +223,17 @@ fn data_of_another_replica_teaches_too() {
     let requested = cache.begin();
     clock.advance(MINUTE / 4);
     let read = cache.begin();
-    let parts = Parts {
-        profile: Some(parts::Entry {
-            data: Arc::new(profile(A)),
-            provenance: freshness::Provenance {
-                requested_at: requested.now.tick,
-                is_shared: true,
-                ..provenance(read, MINUTE, FetchSource::Overview)
-            },
-            incomplete: false,
-        }),
-        ..Parts::default()
+    let provenance = freshness::Provenance {
+        requested_at: requested.now.tick,
+        is_shared: true,
+        ..provenance(read, MINUTE, Overview)
     };
+    let parts = parts_of(A, provenance);
     cache.store_shared_parts(contact('1'), parts.clone(), &PartMap::default(), None);
     let alias = cache.alias(of_member(A).key()).expect("an alias");
     assert_eq!(alias.provenance.requested_at, requested.now.tick);
     // What this replica found out since is newer.
-    cache.store_negative(of_member(A).key(), read, FetchSource::Overview, "unknown");
+    cache.store_negative(of_member(A).key(), read, Overview, "unknown");
     cache.store_shared_parts(contact('1'), parts, &PartMap::default(), None);
     assert_eq!(leads_to(&cache, A), None);
 }

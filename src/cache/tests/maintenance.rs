@@ -100,9 +100,7 @@ fn fence_around_everything_forbids_swept_records() {
 #[test]
 fn sweep_is_due_whenever_records_grow_while_half_full() {
     let (cache, _) = cache();
-    let mut ids = (0_u32..).map(|number| {
-        ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c3{number:08x}")).expect("an id")
-    });
+    let mut ids = (0..).map(numbered);
     let bytes = || cache.counts().record_bytes;
     let limit = cache.max_bytes() / GROWTH_SHARE;
     let mut fill = || {
@@ -133,20 +131,14 @@ fn sweep_is_due_whenever_records_grow_while_half_full() {
 #[test]
 fn full_cache_keeps_a_response_from_the_second_read_on() {
     let (cache, _) = cache();
-    let ids: Vec<_> = (0..200_u32)
-        .map(|number| {
-            let text = format!("6f1d2c3a-4b5e-4f60-8a71-b2c3{number:08x}");
-            ContactId::parse(&text).expect("an id")
-        })
-        .collect();
-    for id in &ids {
-        store_profile(&cache, *id);
-        keep(&cache, &cache.record(*id).expect("a record"), 4000);
+    for id in (0..200).map(numbered) {
+        store_profile(&cache, id);
+        keep(&cache, &cache.record(id).expect("a record"), 4000);
         cache.counts();
     }
     assert!(cache.is_half_full());
-    let first = cache.explain(ids[0]).rendered;
-    let last = ids[199];
+    let first = cache.explain(numbered(0)).rendered;
+    let last = numbered(199);
     assert_eq!((first, cache.explain(last).rendered), (1, 0));
     keep(&cache, &cache.record(last).expect("a record"), 4000);
     assert_eq!(cache.explain(last).rendered, 1);

@@ -2,19 +2,8 @@
 
 use super::*;
 
-fn purge_of(key: &str) -> IsPurged {
-    let key = key.to_owned();
-    Arc::new(move |identity, asked| {
-        let by = asked.map(Identifier::expose);
-        let shows = identity.aliases.custom_keys[0].readings();
-        shows.iter().any(|shown| **shown == *key) || by.as_deref() == Some(&*key)
-    })
-}
-
 fn profile(key: &str) -> PartData {
-    let mut profile = Profile::default();
-    profile.identity.aliases.custom_keys[0] = crate::domain::FieldValue::One(key.into());
-    PartData::Profile(Box::new(profile.into()))
+    PartData::Profile(Box::new(keyed_profile(key).into()))
 }
 
 #[test]
@@ -25,48 +14,27 @@ fn purge_reaches_requests_begun_before_it_and_none_later() {
     let after = cache.begin();
     let kept = |id, start, data| !store_part(&cache, id, start, data).held().is_empty();
     assert!(!kept(contact('1'), before, profile("A-1")));
-    assert!(!kept(
-        contact('1'),
-        before,
-        PartData::Points(Points::default().into())
-    ));
+    assert!(!kept(contact('1'), before, points()));
     assert!(kept(contact('1'), after, profile("A-1")));
     assert!(kept(contact('2'), other, profile("B-2")));
     // A profile as old shows that these are another's; without one they may be the purged contact's.
-    assert!(kept(
-        contact('2'),
-        other,
-        PartData::Points(Points::default().into())
-    ));
-    assert!(!kept(
-        contact('3'),
-        other,
-        PartData::Points(Points::default().into())
-    ));
-    assert!(kept(
-        contact('3'),
-        after,
-        PartData::Points(Points::default().into())
-    ));
+    assert!(kept(contact('2'), other, points()));
+    assert!(!kept(contact('3'), other, points()));
+    assert!(kept(contact('3'), after, points()));
 }
 
 #[test]
 fn purge_reaches_a_contact_by_its_older_copy() {
     let (cache, _) = cache();
     let old = cache.begin();
-    let points = cache.begin();
+    let early = cache.begin();
     cache.purge_where(&purge_of("A-1"));
     store_part(&cache, contact('1'), cache.begin(), profile("A-2"));
     store_part(&cache, contact('1'), old, profile("A-1"));
-    store_part(
-        &cache,
-        contact('1'),
-        points,
-        PartData::Points(Points::default().into()),
-    );
+    store_part(&cache, contact('1'), early, points());
     let record = cache.record(contact('1')).expect("a record");
     assert_eq!(record.held(), Part::Profile.into());
-    assert!(record.sequence(Part::Profile) > points.sequence);
+    assert!(record.sequence(Part::Profile) > early.sequence);
 }
 
 #[test]

@@ -53,13 +53,7 @@ fn parts_too_heavy_to_cache_drop_the_old_record() {
     let (cache, _) = cache();
     let id = contact('1');
     store_profile(&cache, id);
-    let profile = Profile {
-        first_name: Some(noise(2 << 20).into()),
-        ..Profile::default()
-    };
-    let start = cache.begin();
-    let data = PartData::Profile(Box::new(profile.into()));
-    let taken = store_part(&cache, id, start, data);
+    let taken = store_part(&cache, id, cache.begin(), large_profile(2 << 20));
     assert!(taken.profile.is_some());
     assert!(cache.record(id).is_none());
 }

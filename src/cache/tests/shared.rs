@@ -1,11 +1,7 @@
 //! Data that other replicas fetched: it enters by the number of its reading and competes by the time of its request.
 
 use super::*;
-use crate::{
-    cache::freshness::Provenance,
-    clock::Tick,
-    domain::{Overview, Partial},
-};
+use crate::{cache::freshness::Provenance, clock::Tick, domain::Overview};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -15,9 +11,10 @@ fn shared(cache: &TestCache, source: FetchSource, age: Duration) -> Parts {
     start.now.tick = start.now.tick - age;
     let mut parts = match source {
         FetchSource::Overview => cache.parts_of_overview(start, overview()),
-        FetchSource::Entity => {
-            cache.part_of_entity(start, PartData::Profile(Box::new(profile("shared"))))
-        }
+        FetchSource::Entity => cache.part_of_entity(
+            start,
+            PartData::Profile(Box::new(keyed_profile("shared").into())),
+        ),
     };
     let entry = parts.profile.as_mut().expect("a profile");
     entry.provenance.is_shared = true;
@@ -27,18 +24,12 @@ fn shared(cache: &TestCache, source: FetchSource, age: Duration) -> Parts {
 fn overview() -> Overview {
     Overview {
         id: contact('1'),
-        profile: profile("shared"),
+        profile: keyed_profile("shared").into(),
         audiences: None,
         promotions: None,
         vouchers: None,
         points: None,
     }
-}
-
-fn profile(name: &str) -> Partial<Profile> {
-    let mut profile = Profile::default();
-    profile.identity.aliases.custom_keys[0] = crate::domain::FieldValue::One(name.into());
-    profile.into()
 }
 
 fn differed_at(parts: &mut Parts, at: Tick) {
@@ -121,7 +112,7 @@ fn entity_only_time_of_the_tier_keeps_overviews_out_and_is_no_fence() {
     differed_at(&mut entity, Tick::default());
     let taken = cache.store_shared_parts(contact('1'), entity, &marks, None);
     assert_eq!(taken.held(), Part::Profile.into());
-    let tick = || Clock::from(clock.clone()).tick();
+    let tick = || cache.clock.tick();
     let entity_only = || cache.fences.entity_only(contact('1'), tick());
     assert_eq!(entity_only(), Part::Profile.into());
     let overview = shared(&cache, FetchSource::Overview, Duration::ZERO);
@@ -135,7 +126,7 @@ fn entity_only_time_of_the_tier_keeps_overviews_out_and_is_no_fence() {
 fn overview_is_not_asked_for_what_it_can_not_replace() {
     let (cache, clock) = cache();
     clock.advance(2 * MINUTE);
-    let now = Clock::from(clock.clone()).tick();
+    let now = cache.clock.tick();
     let mut entity = shared(&cache, FetchSource::Entity, SECOND);
     differed_at(&mut entity, now - MINUTE / 2);
     store_shared(&cache, entity);
@@ -204,7 +195,7 @@ fn shared_negative_entry_lives_for_the_rest_of_its_life() {
     let (cache, clock) = cache();
     clock.advance(MINUTE);
     let alias = email("alva@example.com");
-    let tick = || Clock::from(clock.clone()).tick();
+    let tick = || cache.clock.tick();
     let offer = |start, age| {
         let requested_at = tick() - age;
         let source = FetchSource::Overview;
@@ -257,7 +248,7 @@ fn part_is_outdated_from_that_age_on_and_at_the_end_of_its_lifetime() {
     let (cache, clock) = cache();
     store_profile(&cache, contact('1'));
     let outdated = |max_age| {
-        let now = Clock::from(clock.clone()).tick();
+        let now = cache.clock.tick();
         cache.outdated(contact('1'), max_age, now)[Part::Profile]
     };
     clock.advance(10 * SECOND);
@@ -279,7 +270,7 @@ fn shared_alias_lives_no_longer_than_an_own_one() {
     cache.store_shared_alias(alias.key(), contact('1'), found, true);
     clock.advance(MINUTE);
     let cached = cache.alias(alias.key()).expect("an alias");
-    let now = Clock::from(clock.clone()).tick();
+    let now = cache.clock.tick();
     assert_eq!(cached.freshness(now, &cache.policy), Freshness::Stale);
 }
 
@@ -289,7 +280,7 @@ fn shared_negative_entry_of_an_overview_is_refused_after_a_correction() {
     clock.advance(10 * SECOND);
     let alias = email("alva@example.com");
     cache.drop_alias(alias.key());
-    let requested_at = Clock::from(clock.clone()).tick();
+    let requested_at = cache.clock.tick();
     for (source, is_taken) in [(FetchSource::Overview, false), (FetchSource::Entity, true)] {
         let (key, start) = (alias.key(), cache.begin());
         let stored = cache.store_shared_negative(key, start, source, requested_at, "unknown");

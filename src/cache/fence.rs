@@ -11,7 +11,7 @@
 
 mod table;
 
-use std::{sync::PoisonError, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ use self::table::Table;
 use crate::{
     clock::Tick,
     domain::{ContactId, LookupKey, Part, PartMap, PartSet},
-    threads::{AtomicU64, Mutex, MutexGuard, Ordering},
+    threads::{AtomicU64, Ordering},
 };
 
 /// A place in the order of events of this process: later events have greater numbers.
@@ -55,7 +55,7 @@ pub struct Fences {
     /// The fence around everything.
     everything: AtomicU64,
     /// Until when entity endpoints alone may fill anything, after a table was full or any contact may have changed.
-    everything_entity_only_until: Mutex<Option<Tick>>,
+    everything_entity_only_until: AtomicU64,
     /// The fence around all negative entries.
     negatives: AtomicU64,
     contacts: Table<ContactId, PartMap<Fence>>,
@@ -87,7 +87,7 @@ impl Fences {
             // 0 is "never": the first event is 1.
             sequence: AtomicU64::new(1),
             everything: AtomicU64::new(0),
-            everything_entity_only_until: Mutex::new(None),
+            everything_entity_only_until: AtomicU64::new(0),
             negatives: AtomicU64::new(0),
             contacts: Table::new(max_fences),
             aliases: Table::new(max_fences),
@@ -107,13 +107,8 @@ impl Fences {
         Sequence(self.sequence.load(Ordering::SeqCst).saturating_sub(1))
     }
 
-    /// Forbids the parts' data of every request that began until now, and for the overview's lag the overview's copy of
-    /// them.
-    pub fn raise(&self, id: ContactId, parts: PartSet, now: Tick) {
-        self.raise_since(id, parts, Duration::ZERO, now);
-    }
-
-    /// The same, where the overview has lagged for so long already.
+    /// Forbids the parts' data of every request that began until now, and for the rest of the overview's lag, which has
+    /// lasted for `age` already, the overview's copy of them.
     pub fn raise_since(&self, id: ContactId, parts: PartSet, age: Duration, now: Tick) {
         // In the past where the lag is over: an overview that was requested since then may fill the parts.
         let until = now + self.lag - age;
@@ -226,7 +221,7 @@ impl Fences {
 
     /// The parts that only their entity endpoints may fill by a call that begins at `now`.
     pub fn entity_only(&self, id: ContactId, now: Tick) -> PartSet {
-        if self.everything_is_entity_only(now) {
+        if now < self.everything_until() {
             return PartSet::INVALIDATABLE;
         }
         let fence = self.contacts.get(&id);
@@ -243,7 +238,7 @@ impl Fences {
 
     /// Whether a call of the overview that begins at `now` may not resolve the alias.
     pub fn alias_is_entity_only(&self, key: &LookupKey, now: Tick) -> bool {
-        if self.everything_is_entity_only(now) {
+        if now < self.everything_until() {
             return !key.is_contact_id();
         }
         now < self.aliases.get(key).entity_only_until
@@ -275,17 +270,16 @@ impl Fences {
     /// The fences of the contact that forbid something at `now`.
     pub fn status(&self, id: ContactId, now: Tick) -> Vec<FenceStatus> {
         let (fences, kept_until) = self.contacts.get_kept(&id);
-        let everything_until = *self.everything_until();
         let status = |part: Part| {
             let fence = fences[part];
-            let of_everything = everything_until.filter(|_| PartSet::INVALIDATABLE.contains(part));
-            let until = Some(fence.entity_only_until).max(of_everything);
+            let mut until = fence.entity_only_until;
+            if PartSet::INVALIDATABLE.contains(part) {
+                until = until.max(self.everything_until());
+            }
             FenceStatus {
                 part,
                 is_raised: now < kept_until && fence.not_before > Sequence::default(),
-                entity_only_for: until
-                    .filter(|until| now < *until)
-                    .map(|until| until.since(now)),
+                entity_only_for: (now < until).then(|| until.since(now)),
             }
         };
         let forbids = |fence: &FenceStatus| fence.is_raised || fence.entity_only_for.is_some();
@@ -313,9 +307,8 @@ impl Fences {
     /// are dropped.
     pub fn raise_around_everything(&self, now: Tick) {
         let until = now + self.lag;
-        let mut everything_until = self.everything_until();
-        *everything_until = (*everything_until).max(Some(until));
-        drop(everything_until);
+        self.everything_entity_only_until
+            .fetch_max(until.nanos(), Ordering::SeqCst);
         self.raise_everything();
         self.drop_covered(self.everything(), until);
     }
@@ -329,14 +322,8 @@ impl Fences {
             .retain(|fence| !fence.is_covered(everything, until));
     }
 
-    fn everything_until(&self) -> MutexGuard<'_, Option<Tick>> {
-        self.everything_entity_only_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn everything_is_entity_only(&self, now: Tick) -> bool {
-        self.everything_until().is_some_and(|until| now < until)
+    fn everything_until(&self) -> Tick {
+        Tick::from_nanos(self.everything_entity_only_until.load(Ordering::SeqCst))
     }
 }
 

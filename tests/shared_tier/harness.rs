@@ -332,3 +332,18 @@ pub(crate) fn advance() -> AdvanceCommand {
         payload: Bytes::from_static(b"all"),
     }
 }
+
+/// The request must make the call itself.
+#[track_caller]
+pub(crate) fn assert_leased(reply: &FetchReply) {
+    assert!(
+        matches!(reply.outcome, FetchOutcome::Leased(_)),
+        "{reply:?}"
+    );
+}
+
+/// Another replica makes the call.
+#[track_caller]
+pub(crate) fn assert_busy(reply: &FetchReply) {
+    assert!(matches!(reply.outcome, FetchOutcome::Busy(_)), "{reply:?}");
+}

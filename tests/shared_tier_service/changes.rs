@@ -21,8 +21,7 @@ fn applied(payload: &[u8]) -> Vec<StreamEvent> {
 
 #[tokio::test]
 async fn invalidation_reaches_the_other_replicas_and_not_its_own() {
-    let bench = Bench::new();
-    let (mut one, mut two) = (bench.replica().await, bench.replica().await);
+    let (_bench, mut one, mut two) = Bench::with_two_replicas().await;
     assert_eq!(one.purge_contact(contact(1)).await, Ok(Announced::Written));
     settle().await;
     assert_eq!(two.events(), applied(b"purge"));
@@ -31,8 +30,7 @@ async fn invalidation_reaches_the_other_replicas_and_not_its_own() {
 
 #[tokio::test]
 async fn message_that_was_announced_before_is_repeated() {
-    let bench = Bench::new();
-    let (one, two) = (bench.replica().await, bench.replica().await);
+    let (_bench, one, two) = Bench::with_two_replicas().await;
     for (replica, expected) in [(&one, Announced::Written), (&two, Announced::Repeated)] {
         let announcement = Announcement {
             scope: InvalidationScope::Contacts {
@@ -49,8 +47,7 @@ async fn message_that_was_announced_before_is_repeated() {
 
 #[tokio::test]
 async fn purge_of_everything_leads_all_replicas_to_the_next_epoch() {
-    let bench = Bench::new();
-    let (mut one, mut two) = (bench.replica().await, bench.replica().await);
+    let (bench, mut one, mut two) = Bench::with_two_replicas().await;
     let lease = two.lease(Wanted::Contact(contact(2))).await;
     one.fill(contact(1)).await;
     assert_eq!(
@@ -85,8 +82,7 @@ async fn purge_of_everything_leads_all_replicas_to_the_next_epoch() {
 
 #[tokio::test]
 async fn two_quick_purges_of_everything_are_followed_in_order() {
-    let bench = Bench::new();
-    let (mut one, mut two) = (bench.replica().await, bench.replica().await);
+    let (bench, mut one, mut two) = Bench::with_two_replicas().await;
     let mut three = bench.replica().await;
     // Without a pause, so that nothing was read in between: `two` finds itself in an epoch that has ended.
     one.announce(InvalidationScope::Everything, b"first")
@@ -108,8 +104,7 @@ async fn two_quick_purges_of_everything_are_followed_in_order() {
 
 #[tokio::test]
 async fn replica_that_was_away_follows_through_ended_epochs_without_a_gap() {
-    let bench = Bench::new();
-    let (one, mut two) = (bench.replica().await, bench.replica().await);
+    let (bench, one, mut two) = Bench::with_two_replicas().await;
     two.wire().cut(true);
     settle().await;
     one.purge_contact(contact(1)).await.expect("shared");
@@ -129,8 +124,7 @@ async fn replica_that_was_away_follows_through_ended_epochs_without_a_gap() {
 
 #[tokio::test]
 async fn operation_in_an_ended_epoch_is_a_miss_until_the_next_is_opened() {
-    let bench = Bench::new();
-    let (one, two) = (bench.replica().await, bench.replica().await);
+    let (bench, one, two) = Bench::with_two_replicas().await;
     one.announce(InvalidationScope::Everything, b"all")
         .await
         .expect("shared");
@@ -159,8 +153,7 @@ async fn fill_that_can_not_be_stored_stays_in_memory() {
 
 #[tokio::test]
 async fn replica_that_leaves_does_not_count_any_more() {
-    let bench = Bench::new();
-    let (one, two) = (bench.replica().await, bench.replica().await);
+    let (bench, one, two) = Bench::with_two_replicas().await;
     bench.pass(Duration::from_secs(1)).await;
     assert_eq!(one.tier.known_replicas(), 2);
     two.tier.leave().await;

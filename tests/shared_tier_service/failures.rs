@@ -179,8 +179,7 @@ async fn secret_is_wrapped_anew_by_the_first_key() {
 
 #[tokio::test]
 async fn lost_reply_to_an_announcement_is_not_shared() {
-    let bench = Bench::new();
-    let (one, mut two) = (bench.replica().await, bench.replica().await);
+    let (bench, one, mut two) = Bench::with_two_replicas().await;
     for (operation, scope) in [
         (
             Operation::Invalidate,

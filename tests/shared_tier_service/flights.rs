@@ -24,8 +24,7 @@ async fn data(replica: &Replica, wanted: Wanted<'_>) -> SharedData {
 
 #[tokio::test]
 async fn contact_that_one_replica_fetched_is_found_by_another() {
-    let bench = Bench::new();
-    let (one, two) = (bench.replica().await, bench.replica().await);
+    let (bench, one, two) = Bench::with_two_replicas().await;
     let id = contact(1);
     assert_eq!(one.fill(id).await, Overtaken::default());
     bench.pass(Duration::from_secs(5)).await;
@@ -47,8 +46,7 @@ async fn contact_that_one_replica_fetched_is_found_by_another() {
 
 #[tokio::test]
 async fn second_replica_waits_for_the_lease_of_the_first() {
-    let bench = Bench::new();
-    let (one, two) = (bench.replica().await, bench.replica().await);
+    let (_bench, one, two) = Bench::with_two_replicas().await;
     let id = contact(1);
     let lease = one.lease(Wanted::Contact(id)).await;
     assert!(matches!(
@@ -64,8 +62,7 @@ async fn second_replica_waits_for_the_lease_of_the_first() {
 
 #[tokio::test]
 async fn request_for_fresh_data_gets_a_lease_at_once() {
-    let bench = Bench::new();
-    let (one, two) = (bench.replica().await, bench.replica().await);
+    let (_bench, one, two) = Bench::with_two_replicas().await;
     let id = contact(1);
     one.fill(id).await;
     let _lease = one.lease(Wanted::Contact(contact(2))).await;
@@ -79,8 +76,7 @@ async fn request_for_fresh_data_gets_a_lease_at_once() {
 
 #[tokio::test]
 async fn data_no_younger_than_in_memory_is_not_taken() {
-    let bench = Bench::new();
-    let (one, two) = (bench.replica().await, bench.replica().await);
+    let (bench, one, two) = Bench::with_two_replicas().await;
     one.fill(contact(1)).await;
     bench.pass(Duration::from_secs(5)).await;
     for (cached, is_taken) in [(5, false), (6, true)] {
@@ -93,8 +89,7 @@ async fn data_no_younger_than_in_memory_is_not_taken() {
 
 #[tokio::test]
 async fn alias_leads_another_replica_to_the_contact() {
-    let bench = Bench::new();
-    let (one, two) = (bench.replica().await, bench.replica().await);
+    let (_bench, one, two) = Bench::with_two_replicas().await;
     let (id, lookup) = (contact(1), email("alva@example.com"));
     let lease = one.lease(Wanted::Alias(&lookup)).await;
     let fill = AliasFill {
@@ -122,8 +117,7 @@ async fn alias_leads_another_replica_to_the_contact() {
 
 #[tokio::test]
 async fn unknown_identifier_is_known_as_such_to_another_replica() {
-    let bench = Bench::new();
-    let (one, two) = (bench.replica().await, bench.replica().await);
+    let (_bench, one, two) = Bench::with_two_replicas().await;
     let lookup = email("nils@example.com");
     let lease = one.lease(Wanted::Alias(&lookup)).await;
     let start = one.start();
@@ -144,30 +138,35 @@ async fn unknown_identifier_is_known_as_such_to_another_replica() {
 
 #[tokio::test]
 async fn store_after_an_invalidation_elsewhere_is_overtaken() {
-    let bench = Bench::new();
-    let (one, two) = (bench.replica().await, bench.replica().await);
+    let (_bench, one, two) = Bench::with_two_replicas().await;
     let id = contact(1);
     let lease = one.lease(Wanted::Contact(id)).await;
     two.purge_contact(id).await.expect("shared");
     assert_eq!(one.store(lease, id, None).await.parts, BOTH);
 }
 
-#[tokio::test]
-async fn tokens_are_leased_within_the_shared_budget() {
-    let bench = Bench::new();
-    let (one, two) = (bench.replica().await, bench.replica().await);
-    let granted = async |replica: &Replica| {
-        let request = replica.token_request(100);
-        let lease = replica.tier.lease_tokens(request).await;
-        lease.expect("available").tokens
-    };
+/// How many tokens the replica gets of a hundred that it asks for.
+async fn granted(replica: &Replica) -> u32 {
+    let request = replica.token_request(100);
+    let lease = replica.tier.lease_tokens(request).await;
+    lease.expect("available").tokens
+}
+
+/// Lets as much time pass as the shares need until they are lent.
+async fn nothing_is_granted_until_the_shares_are_lent(bench: &Bench, [one, two]: [&Replica; 2]) {
     for _ in 0..2 {
-        assert_eq!(granted(&one).await + granted(&two).await, 0);
+        assert_eq!(granted(one).await + granted(two).await, 0);
         bench.pass(Duration::from_secs(2)).await;
     }
     // Neither share was lent when these seconds ended.
-    assert_eq!(granted(&one).await + granted(&two).await, 0);
+    assert_eq!(granted(one).await + granted(two).await, 0);
     bench.pass(Duration::from_millis(500)).await;
+}
+
+#[tokio::test]
+async fn tokens_are_leased_within_the_shared_budget() {
+    let (bench, one, two) = Bench::with_two_replicas().await;
+    nothing_is_granted_until_the_shares_are_lent(&bench, [&one, &two]).await;
     assert_eq!(granted(&one).await, 10);
     assert_eq!(granted(&two).await, 0);
     assert_eq!(one.tier.known_replicas(), 2);
@@ -180,26 +179,14 @@ async fn tokens_are_leased_within_the_shared_budget() {
 
 #[tokio::test]
 async fn tokens_are_leased_within_limits_that_were_changed() {
-    let bench = Bench::new();
-    let (one, two) = (bench.replica().await, bench.replica().await);
+    let (bench, one, two) = Bench::with_two_replicas().await;
     for replica in [&one, &two] {
         replica.tier.replace_budget(BudgetSettings {
             burst: 4,
             ..settings(b"a").budget
         });
     }
-    let granted = async |replica: &Replica| {
-        let request = replica.token_request(100);
-        let lease = replica.tier.lease_tokens(request).await;
-        lease.expect("available").tokens
-    };
-    // As long as the shares need until they are lent.
-    for _ in 0..2 {
-        assert_eq!(granted(&one).await + granted(&two).await, 0);
-        bench.pass(Duration::from_secs(2)).await;
-    }
-    assert_eq!(granted(&one).await + granted(&two).await, 0);
-    bench.pass(Duration::from_millis(500)).await;
+    nothing_is_granted_until_the_shares_are_lent(&bench, [&one, &two]).await;
     assert_eq!(granted(&one).await, 4);
     assert_eq!(granted(&two).await, 0);
 }

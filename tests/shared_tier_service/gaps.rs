@@ -30,8 +30,7 @@ async fn first_connection_drops_memory_and_replays_the_stream() {
 
 #[tokio::test]
 async fn trimmed_stream_is_a_gap_for_a_replica_that_was_away() {
-    let bench = Bench::new();
-    let (one, mut two) = (bench.replica().await, bench.replica().await);
+    let (bench, one, mut two) = Bench::with_two_replicas().await;
     two.wire().cut(true);
     settle().await;
     for _ in 0..3 {
@@ -49,8 +48,7 @@ async fn trimmed_stream_is_a_gap_for_a_replica_that_was_away() {
 
 #[tokio::test]
 async fn short_cut_is_no_gap() {
-    let bench = Bench::new();
-    let (one, mut two) = (bench.replica().await, bench.replica().await);
+    let (bench, one, mut two) = Bench::with_two_replicas().await;
     two.wire().cut(true);
     settle().await;
     one.purge_contact(contact(1)).await.expect("shared");
@@ -63,8 +61,7 @@ async fn short_cut_is_no_gap() {
 #[tokio::test]
 async fn flush_restart_and_failover_are_gaps_within_a_second() {
     for what in ["flush", "restart", "empty restart", "failover"] {
-        let bench = Bench::new();
-        let (mut one, mut two) = (bench.replica().await, bench.replica().await);
+        let (bench, mut one, mut two) = Bench::with_two_replicas().await;
         bench.server.take_snapshot();
         one.fill(contact(1)).await;
         match what {
@@ -92,8 +89,7 @@ async fn flush_restart_and_failover_are_gaps_within_a_second() {
 #[tokio::test]
 async fn evicted_stream_or_epoch_is_a_gap() {
     for key in [Evicted::Stream, Evicted::Epoch] {
-        let bench = Bench::new();
-        let (one, mut two) = (bench.replica().await, bench.replica().await);
+        let (bench, one, mut two) = Bench::with_two_replicas().await;
         bench.pass(Duration::from_secs(1)).await;
         assert!(bench.server.evict(key));
         bench.pass(Duration::from_secs(2)).await;
@@ -107,8 +103,7 @@ async fn evicted_stream_or_epoch_is_a_gap() {
 
 #[tokio::test]
 async fn nothing_is_caught_up_while_the_stream_is_cut() {
-    let bench = Bench::new();
-    let (one, mut two) = (bench.replica().await, bench.replica().await);
+    let (bench, one, mut two) = Bench::with_two_replicas().await;
     bench.pass(Duration::from_secs(2)).await;
     let now = two.start().now.tick;
     let caught_up = two.caught_up().expect("it has caught up");
@@ -140,8 +135,7 @@ async fn replica_is_not_available_before_its_stream_has_caught_up() {
 
 #[tokio::test]
 async fn acknowledged_invalidation_was_applied_at_every_moment_of_catching_up() {
-    let bench = Bench::new();
-    let (one, mut two) = (bench.replica().await, bench.replica().await);
+    let (bench, one, mut two) = Bench::with_two_replicas().await;
     for round in 0..20_u8 {
         let scope = if round % 5 == 4 {
             InvalidationScope::Everything

@@ -44,6 +44,13 @@ impl Bench {
         Self { clock, server }
     }
 
+    /// A server, and two replicas that are connected to it.
+    pub(crate) async fn with_two_replicas() -> (Self, Replica, Replica) {
+        let bench = Self::new();
+        let (one, two) = (bench.replica().await, bench.replica().await);
+        (bench, one, two)
+    }
+
     /// A replica that has the keys made of these bytes, and has not connected yet.
     pub(crate) fn replica_with_keys(&self, keys: &[u8]) -> Replica {
         let wire = self.server.connection();

@@ -10,8 +10,8 @@ use engage_bff::{
 };
 
 use crate::harness::{
-    ANNA, ANNAS_MAIL, BERT, DAY, SECOND, Tier, fetch, negative, nothing, parts_of, purge, store,
-    value, wait,
+    ANNA, ANNAS_MAIL, BERT, DAY, SECOND, Tier, assert_busy, assert_leased, fetch, negative,
+    nothing, parts_of, purge, store, value, wait,
 };
 
 const ALIAS: Subject = Subject::Alias(ANNAS_MAIL);
@@ -132,10 +132,7 @@ async fn an_alias_of_the_accepted_age_or_older_is_not_returned() {
     };
     assert_eq!(tier.fetch(accepts(DAY)).await.outcome, FetchOutcome::Served);
     let reply = tier.fetch(accepts(5 * SECOND)).await;
-    assert!(
-        matches!(reply.outcome, FetchOutcome::Leased(_)),
-        "{reply:?}"
-    );
+    assert_leased(&reply);
     assert!(reply.alias.is_none());
     assert_eq!(
         reply.parts,
@@ -153,7 +150,7 @@ async fn an_alias_has_one_lease_for_all_parts() {
     };
     tier.fetch(of(Part::Profile)).await;
     let reply = tier.fetch(of(Part::Points)).await;
-    assert!(matches!(reply.outcome, FetchOutcome::Busy(_)), "{reply:?}");
+    assert_busy(&reply);
     assert!(tier.peek(ALIAS).await.busy > 8 * SECOND);
 }
 
@@ -237,17 +234,11 @@ async fn an_alias_needs_no_part_that_its_call_could_not_fill() {
     assert!(reply.entity_only[Part::Points] > Duration::ZERO);
     // By the contact it is needed, and so is what is only old.
     let reply = tier.fetch(fetch(Subject::Contact(ANNA))).await;
-    assert!(
-        matches!(reply.outcome, FetchOutcome::Leased(_)),
-        "{reply:?}"
-    );
+    assert_leased(&reply);
     let mut command = fetch(ALIAS);
     command.max_age[Part::Vouchers] = Duration::ZERO;
     let reply = tier.fetch(command).await;
-    assert!(
-        matches!(reply.outcome, FetchOutcome::Leased(_)),
-        "{reply:?}"
-    );
+    assert_leased(&reply);
 }
 
 #[tokio::test]
@@ -259,9 +250,6 @@ async fn an_alias_is_dropped_by_itself_with_its_lease() {
     command.aliases = vec![ANNAS_MAIL];
     tier.invalidate(command).await;
     let reply = tier.fetch(fetch(ALIAS)).await;
-    assert!(
-        matches!(reply.outcome, FetchOutcome::Leased(_)),
-        "{reply:?}"
-    );
+    assert_leased(&reply);
     assert_eq!(tier.served(ANNA).await.len(), Part::COUNT);
 }

@@ -2,15 +2,13 @@
 
 use engage_bff::{
     domain::Part,
-    shared_tier::protocol::{
-        Backend as _, BackendError, EpochId, FetchOutcome, ReleaseCommand, Subject,
-    },
+    shared_tier::protocol::{Backend as _, BackendError, EpochId, ReleaseCommand, Subject},
 };
 
 use crate::{
     harness::{
-        ANNA, ANNAS_MAIL, REPLICA, Tier, advance, backend, beat, fetch, nothing, offer, parts_of,
-        purge, store, unique,
+        ANNA, ANNAS_MAIL, REPLICA, Tier, advance, assert_leased, backend, beat, fetch, nothing,
+        offer, parts_of, purge, store, unique,
     },
     redis_server::RedisServer,
 };
@@ -120,7 +118,7 @@ async fn a_restart_with_its_keys_ends_the_epoch() {
     expect_ended(&tier, lease).await;
     assert_ne!(tier.reopen().await.id, before);
     let next = tier.fetch(fetch(CONTACT)).await;
-    assert!(matches!(next.outcome, FetchOutcome::Leased(_)), "{next:?}");
+    assert_leased(&next);
 }
 
 #[tokio::test]
@@ -164,10 +162,7 @@ async fn an_advance_ends_the_epoch() {
     );
     for subject in [CONTACT, Subject::Alias(ANNAS_MAIL)] {
         let reply = tier.fetch(fetch(subject)).await;
-        assert!(
-            matches!(reply.outcome, FetchOutcome::Leased(_)),
-            "{reply:?}"
-        );
+        assert_leased(&reply);
     }
 }
 

@@ -10,7 +10,10 @@ use engage_bff::{
     },
 };
 
-use crate::harness::{ANNA, ANNAS_MAIL, BERT, HOUR, SECOND, Tier, fetch, store, value, wait};
+use crate::harness::{
+    ANNA, ANNAS_MAIL, BERT, HOUR, SECOND, Tier, assert_busy, assert_leased, fetch, store, value,
+    wait,
+};
 
 const CONTACT: Subject = Subject::Contact(ANNA);
 
@@ -18,10 +21,7 @@ const CONTACT: Subject = Subject::Contact(ANNA);
 async fn what_one_flight_stores_serves_the_next() {
     let tier = Tier::start().await;
     let first = tier.fetch(fetch(CONTACT)).await;
-    assert!(
-        matches!(first.outcome, FetchOutcome::Leased(_)),
-        "{first:?}"
-    );
+    assert_leased(&first);
     let stored = tier.fill(ANNA, "data").await;
     assert_eq!(stored.stored, PartSet::ALL);
     assert_eq!(stored.overtaken, PartSet::EMPTY);
@@ -35,10 +35,7 @@ async fn what_one_flight_stores_serves_the_next() {
     }
     assert_eq!(next.entity_only, PartMap::splat(Duration::ZERO));
     let other = tier.fetch(fetch(Subject::Contact(BERT))).await;
-    assert!(
-        matches!(other.outcome, FetchOutcome::Leased(_)),
-        "{other:?}"
-    );
+    assert_leased(&other);
 }
 
 #[tokio::test]
@@ -71,7 +68,7 @@ async fn another_flight_waits_until_the_lease_is_given_up() {
         .await
         .expect("it is given up");
     let next = tier.fetch(fetch(CONTACT)).await;
-    assert!(matches!(next.outcome, FetchOutcome::Leased(_)), "{next:?}");
+    assert_leased(&next);
 }
 
 #[tokio::test]
@@ -83,10 +80,7 @@ async fn a_replica_does_not_wait_for_its_own_lease() {
         second.lease.token.0 += 1;
         for own in [&first, &second] {
             let reply = tier.fetch(own.clone()).await;
-            assert!(
-                matches!(reply.outcome, FetchOutcome::Leased(_)),
-                "{reply:?}"
-            );
+            assert_leased(&reply);
         }
         // Each is given up by itself.
         let release = ReleaseCommand {
@@ -96,7 +90,7 @@ async fn a_replica_does_not_wait_for_its_own_lease() {
         let released = tier.backend.release(tier.epoch, release).await;
         released.expect("it is given up");
         let other = tier.fetch(fetch(subject)).await;
-        assert!(matches!(other.outcome, FetchOutcome::Busy(_)), "{other:?}");
+        assert_busy(&other);
     }
 }
 
@@ -113,17 +107,14 @@ async fn a_lease_delays_no_request_for_other_parts() {
         ..fetch(CONTACT)
     };
     let other = tier.fetch(rest).await;
-    assert!(
-        matches!(other.outcome, FetchOutcome::Leased(_)),
-        "{other:?}"
-    );
+    assert_leased(&other);
     let same = tier
         .fetch(FetchCommand {
             lease: fetch(CONTACT).lease,
             ..points
         })
         .await;
-    assert!(matches!(same.outcome, FetchOutcome::Busy(_)), "{same:?}");
+    assert_busy(&same);
 }
 
 #[tokio::test]
@@ -159,10 +150,7 @@ async fn a_flight_never_waits_for_its_own_lease() {
     let command = fetch(CONTACT);
     tier.fetch(command.clone()).await;
     let again = tier.fetch(command).await;
-    assert!(
-        matches!(again.outcome, FetchOutcome::Leased(_)),
-        "{again:?}"
-    );
+    assert_leased(&again);
 }
 
 #[tokio::test]
@@ -172,10 +160,10 @@ async fn a_lease_ends_by_itself() {
     command.lease.busy = Duration::from_millis(400);
     tier.fetch(command).await;
     let busy = tier.fetch(fetch(CONTACT)).await;
-    assert!(matches!(busy.outcome, FetchOutcome::Busy(_)), "{busy:?}");
+    assert_busy(&busy);
     wait(Duration::from_millis(420)).await;
     let next = tier.fetch(fetch(CONTACT)).await;
-    assert!(matches!(next.outcome, FetchOutcome::Leased(_)), "{next:?}");
+    assert_leased(&next);
 }
 
 #[tokio::test]
@@ -213,10 +201,7 @@ async fn data_of_the_accepted_age_or_older_is_not_returned() {
         FetchOutcome::Served
     );
     let reply = tier.fetch(accepts(5 * SECOND)).await;
-    assert!(
-        matches!(reply.outcome, FetchOutcome::Leased(_)),
-        "{reply:?}"
-    );
+    assert_leased(&reply);
     assert_eq!(reply.parts, PartMap::default());
 }
 
@@ -233,10 +218,7 @@ async fn data_past_its_lifetime_is_not_returned() {
     tier.store(command).await;
     let reply = tier.fetch(fetch(CONTACT)).await;
     assert!(reply.parts[Part::Points].is_none() && reply.parts[Part::Profile].is_some());
-    assert!(
-        matches!(reply.outcome, FetchOutcome::Leased(_)),
-        "{reply:?}"
-    );
+    assert_leased(&reply);
 }
 
 #[tokio::test]

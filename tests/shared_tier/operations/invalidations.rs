@@ -5,11 +5,14 @@ use std::time::Duration;
 use engage_bff::{
     domain::{Part, PartMap, PartSet},
     shared_tier::protocol::{
-        Covered, FetchCommand, FetchOutcome, InvalidateReply, MessageName, StoreCommand, Subject,
+        Covered, FetchCommand, InvalidateReply, MessageName, StoreCommand, Subject,
     },
 };
 
-use crate::harness::{ANNA, BERT, LAG, SECOND, Tier, fetch, nothing, parts_of, purge, store, wait};
+use crate::harness::{
+    ANNA, BERT, LAG, SECOND, Tier, assert_busy, assert_leased, fetch, nothing, parts_of, purge,
+    store, wait,
+};
 
 const CONTACT: Subject = Subject::Contact(ANNA);
 /// What is left of [`LAG`] during a test, at least.
@@ -55,15 +58,9 @@ async fn leases_of_covered_parts_end_and_others_stay() {
         .await;
     tier.invalidate(parts_of(ANNA, &[Part::Points])).await;
     let profile = tier.fetch(of(PartSet::of(&[Part::Profile]))).await;
-    assert!(
-        matches!(profile.outcome, FetchOutcome::Busy(_)),
-        "{profile:?}"
-    );
+    assert_busy(&profile);
     let points = tier.fetch(of(PartSet::of(&[Part::Points]))).await;
-    assert!(
-        matches!(points.outcome, FetchOutcome::Leased(_)),
-        "{points:?}"
-    );
+    assert_leased(&points);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ mod part;
 mod resolution;
 mod span;
 
-use std::sync::Arc;
+use std::{future::Future, hash::Hash, sync::Arc};
 
 pub(super) use self::history::HistoryOutcome;
 use self::span::FetchSpan;
@@ -21,7 +21,7 @@ use crate::{
     cache::{
         Alias, CallKey, FetchStart,
         fence::Sequence,
-        flight::{FlightError, FlightHandle},
+        flight::{FlightError, FlightHandle, FlightStart, Flights},
         freshness::FetchSource,
         parts::Parts,
     },
@@ -139,18 +139,12 @@ impl Inner {
         lookup: &Lookup,
         request: FetchRequest<'_>,
     ) -> Result<FlightHandle<FetchOutcome>, FlightError> {
-        let (inner, requested) = (Arc::clone(self), lookup.clone());
-        let cause = request.cause;
-        let span = FetchSpan::begin(self, &request, ["fetch", "overview"]);
-        self.overviews.join(
-            lookup.key().clone(),
-            request.not_before,
-            request.claim(span.as_ref()),
-            move |flight| async move {
-                let outcome = inner.fetch_overview(&requested, cause, &flight).await;
-                outcome.end(span, &inner)
-            },
-        )
+        let (requested, cause) = (lookup.clone(), request.cause);
+        let (flights, key) = (&self.overviews, lookup.key().clone());
+        let name = ["fetch", "overview"];
+        self.join(flights, key, request, name, move |inner, flight| async move {
+            inner.fetch_overview(&requested, cause, &flight).await
+        })
     }
 
     /// Joins a call of a part's entity endpoint, or starts one.
@@ -160,17 +154,15 @@ impl Inner {
         part: Part,
         request: FetchRequest<'_>,
     ) -> Result<FlightHandle<FetchOutcome>, FlightError> {
-        let inner = Arc::clone(self);
         let cause = request.cause;
-        let span = FetchSpan::begin(self, &request, ["fetch", part.as_str()]);
-        self.parts.join(
-            (id, part),
-            request.not_before,
-            request.claim(span.as_ref()),
-            move |flight| async move {
-                let outcome = inner.fetch_part(id, part, cause, &flight).await;
-                outcome.end(span, &inner)
-            },
+        let (flights, key) = (&self.parts, (id, part));
+        let name = ["fetch", part.as_str()];
+        self.join(
+            flights,
+            key,
+            request,
+            name,
+            move |inner, flight| async move { inner.fetch_part(id, part, cause, &flight).await },
         )
     }
 
@@ -180,18 +172,34 @@ impl Inner {
         lookup: &Lookup,
         request: FetchRequest<'_>,
     ) -> Result<FlightHandle<FetchOutcome>, FlightError> {
-        let (inner, requested) = (Arc::clone(self), lookup.clone());
-        let cause = request.cause;
-        let span = FetchSpan::begin(self, &request, ["resolve", "identifier"]);
-        self.resolutions.join(
-            lookup.key().clone(),
-            request.not_before,
-            request.claim(span.as_ref()),
-            move |flight| async move {
-                let outcome = inner.fetch_resolution(&requested, cause, &flight).await;
-                outcome.end(span, &inner)
-            },
-        )
+        let (requested, cause) = (lookup.clone(), request.cause);
+        let (flights, key) = (&self.resolutions, lookup.key().clone());
+        let name = ["resolve", "identifier"];
+        self.join(flights, key, request, name, move |inner, flight| async move {
+            inner.fetch_resolution(&requested, cause, &flight).await
+        })
+    }
+
+    /// Joins a flight for the key, or starts one with a span of that name, which makes the call.
+    fn join<K, F>(
+        self: &Arc<Self>,
+        flights: &Flights<K, FetchOutcome>,
+        key: K,
+        request: FetchRequest<'_>,
+        name: [&'static str; 2],
+        call: impl FnOnce(Arc<Self>, FlightStart<FetchOutcome>) -> F + Send + 'static,
+    ) -> Result<FlightHandle<FetchOutcome>, FlightError>
+    where
+        K: Hash + Eq + Clone + Send + Sync + 'static,
+        F: Future<Output = FetchOutcome> + Send + 'static,
+    {
+        let inner = Arc::clone(self);
+        let span = FetchSpan::begin(self, &request, name);
+        let claim = request.claim(span.as_ref());
+        flights.join(key, request.not_before, claim, move |flight| async move {
+            let outcome = call(Arc::clone(&inner), flight).await;
+            outcome.end(span, &inner)
+        })
     }
 
     /// Stores what Engage said about the identifier itself, if that is what the error is, else gives up the lease.

@@ -10,9 +10,9 @@ use crate::{
     service::{SHOP, Service},
 };
 
-/// So many contacts are fetched each time.
+/// Contacts that each batch fetches.
 const UNKNOWN: usize = 10;
-/// So many change: twenty for each that is fetched, as 1,000 a second to 50.
+/// Contacts that each batch changes: twenty for each one fetched, like 1,000 changes a second to 50 calls.
 const CHANGES: usize = 20 * UNKNOWN;
 /// The member numbers of the simulator's generated contacts begin after this.
 const GENERATED: usize = 200_000;
@@ -39,7 +39,7 @@ impl Background {
         })
     }
 
-    /// Fetches some contacts, changes others, and waits for the tasks that this began.
+    /// Fetches some contacts, changes others, and waits until the background tasks that this started have finished.
     pub(crate) async fn run_batch(&mut self) -> Result<(), Failure> {
         let calls = self.service.engage.total_calls();
         for _ in 0..UNKNOWN {

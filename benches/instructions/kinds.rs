@@ -1,4 +1,4 @@
-//! What is asked: the requests that callers make all day, each answered from memory.
+//! The measured requests: those that callers send most, each answered from memory.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::{
     standin::Standin,
 };
 
-/// A warm caller and the name of what it asks.
+/// The name of a kind of request, and a caller whose response is already cached.
 pub(crate) type Kind = (&'static str, Peer);
 
-/// One caller of each kind, everything it asks for in memory.
+/// One caller for each kind of request, with every response cached.
 pub(crate) async fn all(service: &Service) -> Result<Vec<Kind>, Failure> {
     let ask = async |request: Vec<u8>, status, mark| {
         Peer::warm(service.connect(), request, status, mark).await
@@ -25,7 +25,7 @@ pub(crate) async fn all(service: &Service) -> Result<Vec<Kind>, Failure> {
     let by_email = format!("email={}", escaped(ALVA.email));
     let hit = "cache-status: engage-bff; hit";
 
-    // As where a tenant hides the attribute: no profile confirms the alias.
+    // As if the tenant hid the attribute: no profile confirms the alias.
     let hidden = service.engage.contact(DORA.id);
     hidden
         .attribute("memberNumber", Value::Null)
@@ -113,7 +113,7 @@ pub(crate) async fn all(service: &Service) -> Result<Vec<Kind>, Failure> {
     ])
 }
 
-/// What an HTTP client of a shop's backend sends.
+/// The request that the HTTP client of a shop's backend sends.
 pub(crate) fn get(key: &str, query: &str, more: &str) -> Vec<u8> {
     format!(
         "GET /customer?{query} HTTP/1.1\r\nHost: customers.example.com\r\nUser-Agent: shop/1.0\r\n\

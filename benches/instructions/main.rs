@@ -1,6 +1,6 @@
-//! How many instructions an answer from memory takes: each kind of request, N times and then 2 N times, through the real
-//! front door over a connection in memory, on one thread. Run under callgrind by `scripts/instructions`, which takes the
-//! difference; run alone it only shows that every kind is answered as it should be.
+//! Counts the instructions of a response from memory: each kind of request, sent N times and then 2 N times over an
+//! in-memory connection to the real HTTP service, on one thread. `scripts/instructions` runs it under callgrind and
+//! takes the difference; run alone, it only checks that each kind gets the expected response.
 //!
 //! ```sh
 //! cargo bench --bench instructions -- 500
@@ -26,7 +26,7 @@ use self::{background::Background, kinds::Kind, peer::Peer, service::Service};
 
 /// The kind that is counted under background load.
 const BACKGROUND: &str = "the same, background load";
-/// A batch of it runs after so many requests.
+/// A batch of the background load runs after this many requests.
 const AT_A_TIME: usize = 100;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     match run(given.unwrap_or(500)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Where even this can't be written there is no place left to report it.
+            // If standard error can't be written either, the error can't be reported.
             let _ = writeln!(std::io::stderr(), "{error}");
             ExitCode::FAILURE
         }
@@ -59,7 +59,7 @@ fn run(requests: usize) -> Result<(), Failure> {
 /// The callers, and the background load for one of them.
 async fn warm() -> Result<(Vec<Kind>, Background), Failure> {
     let service = Service::start().await?;
-    // A contact requested by another alias is fetched once more, so the second round's responses are those that last.
+    // A contact requested by another alias is fetched once more, so only the second round's responses stay.
     kinds::all(&service).await?;
     let mut kinds = kinds::all(&service).await?;
     let (_, email) = &kinds[0];
@@ -73,7 +73,7 @@ async fn warm() -> Result<(Vec<Kind>, Background), Failure> {
     Ok((kinds, Background::new(service).await?))
 }
 
-/// At its end callgrind writes down what it counted: see `scripts/instructions`.
+/// callgrind writes its counts when this function returns: see `scripts/instructions`.
 #[inline(never)]
 fn measured_requests(
     runtime: &Runtime,

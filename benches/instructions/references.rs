@@ -1,4 +1,4 @@
-//! What the same caller costs before servers that do nothing but answer, to tell the service's share from the rest.
+//! The same caller against servers that only send a fixed response: the part of a count that is not the service's.
 
 use std::convert::Infallible;
 
@@ -9,7 +9,7 @@ use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-/// Answers each piece of bytes that comes in with the same bytes, whatever it is: the caller's own part.
+/// Sends the same bytes for every read, whatever was read: the cost of the caller alone.
 pub(crate) fn canned(answer: Vec<u8>) -> DuplexStream {
     let (ours, mut theirs) = tokio::io::duplex(256 * 1024);
     tokio::spawn(async move {
@@ -23,7 +23,7 @@ pub(crate) fn canned(answer: Vec<u8>) -> DuplexStream {
     ours
 }
 
-/// Answers each request with the same body through bare hyper: what HTTP costs.
+/// Sends the same body for every request through bare hyper: the cost of HTTP.
 pub(crate) fn hyper(body: Vec<u8>) -> DuplexStream {
     let (ours, theirs) = tokio::io::duplex(256 * 1024);
     let body = Bytes::from(body);

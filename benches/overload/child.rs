@@ -23,9 +23,9 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Starts it before that Engage, with two clients and defaults otherwise.
+    /// Starts the service in front of the Engage at this address, with two clients and defaults otherwise.
     pub(crate) fn serve(engage: &str) -> Result<Self, Failure> {
-        // Free a moment ago, and loopback gives ports out in turn.
+        // The port was free a moment ago, and loopback assigns ports in turn.
         let operations = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let name = format!("overload-{}.toml", process::id());
         let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -52,12 +52,12 @@ impl Child {
                 break event["listen"].as_str().ok_or("no address")?.parse()?;
             }
         };
-        // A full pipe would hold the service up.
+        // Drains the pipe: a full one would block the service.
         thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         Ok(child)
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -86,7 +86,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // It may have ended already, and nothing is lost where the file stays.
+        // The process may have ended already, and a file that stays does no harm.
         let _ = self.process.kill();
         let _ = self.process.wait();
         let _ = fs::remove_file(&self.file);

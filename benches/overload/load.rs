@@ -1,5 +1,5 @@
-//! The callers: requests leave when they are due, whatever became of those before, and each is timed
-//! from the moment it was due. So no answer that is late hides those that waited behind it.
+//! The callers: an open load. Each request is sent when it is due, even if earlier ones are unanswered, and its latency
+//! is measured from that moment. So a late response cannot hide the wait of the requests behind it.
 
 use std::{
     net::SocketAddr,
@@ -17,23 +17,23 @@ use crate::{
     settings::{KNOWN, Settings},
 };
 
-/// How much longer than the service's own wait a caller waits.
+/// How much longer a caller waits than the service does.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// One request and what became of it.
+/// One request and its result.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     /// Whether the contact was not requested before.
     pub(crate) is_new: bool,
     /// When it was due.
     pub(crate) due: Tick,
-    /// How long the answer took from then.
+    /// The time from then to the response.
     pub(crate) latency: Duration,
-    /// The status; 0 where no answer came.
+    /// The status; 0 without a response.
     pub(crate) status: u16,
-    /// Whether it came from memory.
+    /// Whether the response came from memory.
     pub(crate) is_hit: bool,
-    /// Whether it stood in for an Engage that fails.
+    /// Whether the response was stale because Engage failed.
     pub(crate) is_stand_in: bool,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Load {
     url: String,
     client: Client,
     contacts: Vec<String>,
-    /// How likely each of the known contacts is, added up.
+    /// The cumulative probability of each known contact.
     weights: Vec<f64>,
     next_new: usize,
     rng: Rng,
@@ -86,12 +86,12 @@ impl Load {
         &self.clock
     }
 
-    /// Looks at everything that was answered so far.
+    /// Applies a function to all samples so far.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&[Sample]) -> T) -> T {
         look(&self.samples.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Lets the known contacts become known, well within the budget.
+    /// Requests every known contact once, slowly enough for the budget.
     pub(crate) async fn warm_up(&mut self) -> Result<(), Failure> {
         for index in 0..KNOWN {
             let due = self.clock.now().tick;
@@ -106,7 +106,7 @@ impl Load {
         Ok(())
     }
 
-    /// Sends for so many seconds. The answers may come later.
+    /// Sends requests for this many seconds. Responses may arrive later.
     pub(crate) async fn send(&mut self, seconds: u64) -> Result<(), Failure> {
         let start = self.clock.now().tick;
         for index in 0..seconds * self.rate {

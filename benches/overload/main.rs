@@ -1,6 +1,6 @@
-//! What becomes of callers when Engage slows down, hangs and heals: the real binary on loopback before a
-//! simulated Engage, under an open load of known contacts and new ones. Prints a table, and fails only
-//! where a promise is broken that the machine's speed has no part in.
+//! What callers see when Engage slows down, hangs and recovers: the real binary on loopback, in front of a simulated
+//! Engage, under an open load of known and new contacts. Prints a table. Fails only if a promise is broken that does
+//! not depend on the machine's speed.
 //!
 //! ```sh
 //! cargo bench --bench overload
@@ -27,7 +27,7 @@ use self::{
     settings::Settings,
 };
 
-/// How long Engage takes on a good day, and on a bad one.
+/// Engage's response time when it is well, and when it is slow.
 const GOOD: Duration = Duration::from_millis(40);
 const BAD: Duration = Duration::from_secs(2);
 

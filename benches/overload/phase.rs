@@ -1,4 +1,4 @@
-//! The phases of a run: Engage's state changes, the load goes on.
+//! The phases of a run: Engage's state changes while the load continues.
 
 use std::{
     sync::{
@@ -19,23 +19,23 @@ use crate::{
     load::{Load, Sample},
 };
 
-/// Every response has come by then: the service lets no caller wait longer than 2.5 s.
+/// Every response has arrived after this many seconds: the service keeps no caller waiting for more than 2.5 s.
 const SETTLED: u64 = 4;
-/// How long is waited for recovery, and how long the load goes on after it.
+/// The longest wait for recovery, and how long the load continues after it, in seconds.
 pub(crate) const HEALING: u64 = 60;
 pub(crate) const AFTERWARDS: u64 = 15;
-/// New contacts are answered again when as many are as before, but for this part.
+/// Recovery: the share of new contacts answered is at least this fraction of the usual share.
 const RECOVERED: f64 = 0.95;
 
-/// One phase, when it is over.
+/// One finished phase.
 pub(crate) struct Phase {
     pub(crate) name: &'static str,
-    /// When it began and ended, by the load's clock and by the simulated Engage's.
+    /// Its start and end, by the load's clock and by the simulated Engage's.
     pub(crate) ticks: [Tick; 2],
     pub(crate) times: [Timestamp; 2],
     /// Resident memory at its end, in bytes.
     pub(crate) resident: u64,
-    /// How often a breaker opened in it.
+    /// How often a circuit breaker opened in it.
     pub(crate) openings: u64,
 }
 
@@ -46,7 +46,7 @@ impl Phase {
     }
 }
 
-/// Which part of the requests for new contacts was answered 200; `None` where there was none.
+/// The share of the requests for new contacts that were answered with 200; `None` without such requests.
 pub(crate) fn share_of_new(samples: &[Sample], holds: impl Fn(&Sample) -> bool) -> Option<f64> {
     let (mut all, mut good) = (0_u32, 0_u32);
     let new = samples.iter().filter(|sample| sample.is_new);
@@ -57,8 +57,7 @@ pub(crate) fn share_of_new(samples: &[Sample], holds: impl Fn(&Sample) -> bool) 
     (all > 0).then(|| f64::from(good) / f64::from(all))
 }
 
-/// The first second from `start` on in which new contacts were answered as often as `usual`: when it
-/// was over.
+/// The end of the first second after `start` in which as large a share of the new contacts was answered as `usual`.
 pub(crate) fn recovered(samples: &[Sample], start: Tick, usual: f64, seconds: u64) -> Option<u64> {
     (1..=seconds).find(|second| {
         let until = start + Duration::from_secs(*second);
@@ -68,7 +67,7 @@ pub(crate) fn recovered(samples: &[Sample], start: Tick, usual: f64, seconds: u6
     })
 }
 
-/// Where the phases are played.
+/// What all phases share.
 pub(crate) struct Stage<'a> {
     engage: &'a Simulator,
     child: &'a Child,
@@ -96,12 +95,12 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// The longest delay of this process itself.
+    /// The longest scheduling delay of this process.
     pub(crate) fn late(&self) -> Duration {
         Duration::from_nanos(self.late.load(Ordering::Relaxed))
     }
 
-    /// The load for so many seconds.
+    /// Runs the load for this many seconds.
     pub(crate) async fn play(
         &mut self,
         name: &'static str,
@@ -112,7 +111,7 @@ impl<'a> Stage<'a> {
         self.end(name, began).await
     }
 
-    /// The load until new contacts are answered as often as `usual`, and on for some time.
+    /// Runs the load until the share of new contacts answered is as `usual` again, and for some time after it.
     pub(crate) async fn play_until_recovered(
         &mut self,
         name: &'static str,
@@ -165,7 +164,7 @@ impl Drop for Stage<'_> {
     }
 }
 
-/// Wakes often and notes by how much too late: such a delay is in the measured waits too.
+/// Wakes at short intervals and records by how much it was late: the measured latencies contain the same delay.
 async fn watch(clock: Clock, late: Arc<AtomicU64>) {
     loop {
         let due = clock.now().tick + Duration::from_millis(5);

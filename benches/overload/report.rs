@@ -1,4 +1,4 @@
-//! The table, and the promises that a run may break.
+//! The table, and the promises that a run checks.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -22,11 +22,11 @@ pub(crate) struct Report {
     pub(crate) samples: Vec<Sample>,
     /// When each call arrived at Engage, in order.
     pub(crate) calls: Vec<Timestamp>,
-    /// Resident memory when the known contacts were known.
+    /// Resident memory when the known contacts were cached.
     pub(crate) resident_at_first: u64,
-    /// The longest delay of the measuring process itself.
+    /// The longest scheduling delay of the measuring process.
     pub(crate) late: Duration,
-    /// Which part of the new contacts was answered in the first phase.
+    /// The share of the new contacts answered in the first phase.
     pub(crate) usual: f64,
 }
 
@@ -37,11 +37,11 @@ impl Report {
         times
     }
 
-    /// The promises that were broken. None of them depends on how fast the machine is.
+    /// The broken promises. None depends on how fast the machine is.
     pub(crate) fn broken(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let needed = budget::needed_burst(&self.calls);
-        // Calls that are sent in time may arrive in a bunch where this process is delayed.
+        // Calls that are sent in time may arrive in a bunch if this process is delayed.
         let allowed = BURST + 1.0 + RATE * 2.0 * self.late.as_secs_f64();
         if needed > allowed {
             broken.push(format!(
@@ -233,7 +233,7 @@ fn sorted(samples: &[Sample]) -> Vec<Duration> {
     latencies
 }
 
-/// In milliseconds; of nothing it is 0.
+/// In milliseconds; 0 without values.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,

@@ -1,4 +1,4 @@
-//! What can be set from the environment, each within bounds.
+//! Settings from the environment, each within bounds.
 
 use std::ops::RangeInclusive;
 
@@ -12,13 +12,13 @@ pub(crate) const KNOWN: usize = 200;
 pub(crate) struct Settings {
     /// Requests a second.
     pub(crate) rate: u64,
-    /// How many of a hundred requests are for a contact that was not requested before.
+    /// New contacts among a hundred requests.
     pub(crate) new_percent: u64,
-    /// Seconds with a good Engage.
+    /// Seconds with a fast Engage.
     pub(crate) quiet: u64,
     /// Seconds with a slow one.
     pub(crate) slow: u64,
-    /// Seconds with one that does not answer.
+    /// Seconds with one that does not respond.
     pub(crate) hang: u64,
 }
 
@@ -33,11 +33,11 @@ impl Settings {
         })
     }
 
-    /// How many contacts the run needs at most, when it goes on for so many seconds after the hang.
+    /// The greatest number of contacts that the run needs if it continues for this many seconds after the hang.
     pub(crate) fn contacts(&self, more: u64) -> usize {
         let seconds = self.quiet + self.slow + self.hang + more;
         let new = seconds * self.rate * self.new_percent / 100;
-        // Which request is for a new one is drawn: some more than are expected.
+        // Each request is for a new contact at random: allow for more than the expected number.
         KNOWN + usize::try_from(new + new / 5 + 100).unwrap_or(usize::MAX)
     }
 }

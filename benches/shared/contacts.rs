@@ -1,6 +1,6 @@
-//! As many invented contacts as are wanted, each made from its number alone, in the sizes of real overviews: from half a
-//! kilobyte to some six, four in the middle. What a tenant writes once is the same for many (campaigns, audiences,
-//! stores, the names of vouchers), what is a contact's own is no other's.
+//! Any number of invented contacts, each generated from its number alone, with overviews of realistic sizes: from half
+//! a kilobyte to about six, usually four. What a tenant writes once is the same for many contacts (campaigns,
+//! audiences, stores, names of vouchers); what belongs to one contact is unique.
 
 use std::fmt::Write as _;
 
@@ -45,7 +45,7 @@ pub(crate) fn contact_id(number: usize) -> String {
     format!("{number:08x}-4b5e-4f60-8a71-b2c300d41e01")
 }
 
-/// The number of the contact that an identifier of any kind names.
+/// The number of the contact with this identifier, of any kind.
 pub(crate) fn number_of(identifier: &str) -> Option<usize> {
     if let Some(hex) = identifier.strip_suffix("-4b5e-4f60-8a71-b2c300d41e01") {
         return usize::from_str_radix(hex, 16).ok();
@@ -189,7 +189,7 @@ fn voucher(text: &mut String, rng: &mut Rng, _item: u32) {
     );
 }
 
-/// One of forty campaigns: the words are the campaign's, the id is the contact's.
+/// One of forty campaigns: the text is the campaign's, the id is the contact's own.
 fn promotion(text: &mut String, rng: &mut Rng, item: u32) {
     let id = guid(rng);
     let campaign = item * 7 % 40 + rng.u32(..6);

@@ -1,38 +1,38 @@
-//! A caller that does next to nothing: it sends the same bytes again and again, and knows by its end that an answer is
-//! whole.
+//! A caller that costs next to nothing: it sends the same bytes again and again, and recognises the end of a response
+//! by its last bytes.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use crate::Failure;
 
-/// How many bytes at its end tell an answer.
+/// The number of last bytes by which a response is recognised.
 const TAIL: usize = 12;
 const LARGEST: usize = 256 * 1024;
-/// How often is asked until an answer is as it will be from then on.
+/// The most requests until the response stays the same.
 const WARMING: usize = 50;
 
 /// A caller with a connection.
 pub(crate) struct Peer {
     stream: DuplexStream,
-    /// What it sends.
+    /// The bytes that it sends.
     pub(crate) request: Vec<u8>,
-    /// Where answers are read to.
+    /// The buffer that responses are read into.
     buffer: Vec<u8>,
-    /// The answer that the others will be like.
+    /// The first response, which all later ones must resemble.
     pub(crate) first: Answer,
 }
 
-/// An answer as it came.
+/// A response as received.
 #[derive(Default)]
 pub(crate) struct Answer {
     /// The status line and the fields, in lower case.
     pub(crate) head: String,
-    /// All of it.
+    /// The whole response.
     pub(crate) bytes: Vec<u8>,
 }
 
 impl Answer {
-    /// What a field says, in lower case.
+    /// The value of a field, in lower case.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let mut fields = self.head.lines().filter_map(|line| line.split_once(": "));
         fields.find_map(|(field, value)| (field == name).then_some(value))
@@ -42,7 +42,7 @@ impl Answer {
         self.head.starts_with(&format!("http/1.1 {status} ")) && self.head.contains(mark)
     }
 
-    /// The end of the body, or of a head that has none: ids and times in a head change.
+    /// The end of the body, or of the head if there is no body: ids and times in a head change.
     fn tail(&self) -> &[u8] {
         let end_of_head = self.head.len();
         let body = self.bytes.len().saturating_sub(TAIL);
@@ -51,7 +51,7 @@ impl Answer {
 }
 
 impl Peer {
-    /// Requests until the response has that status, and a head with that text: then it comes from memory.
+    /// Repeats the request until the response has that status and a head with that text: it comes from memory then.
     pub(crate) async fn warm(
         stream: DuplexStream,
         request: Vec<u8>,
@@ -74,7 +74,7 @@ impl Peer {
         Err(format!("it was never answered {status} with {mark:?}, but {head}").into())
     }
 
-    /// Asks so often.
+    /// Sends the request this many times.
     pub(crate) async fn ask(&mut self, times: usize) -> Result<(), Failure> {
         for _ in 0..times {
             self.stream.write_all(&self.request).await?;
@@ -91,7 +91,7 @@ impl Peer {
         Ok(())
     }
 
-    /// One answer, read by its announced length.
+    /// One response, read by its `Content-Length`.
     pub(crate) async fn ask_once(&mut self, is_bare: bool) -> Result<Answer, Failure> {
         self.stream.write_all(&self.request).await?;
         let mut filled = 0;

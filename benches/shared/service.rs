@@ -1,5 +1,5 @@
-//! The service in the instruments' own process, with what production has: three clients with rates, an index of names,
-//! metrics, and a log of warnings. Upstream is a simulated Engage.
+//! The service in the process of the benchmark, configured as in production: three clients with rates, an alias index,
+//! metrics, and a log of warnings. Its upstream is a simulated Engage.
 
 use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Failure;
 
-/// The key of a client that sees everything and may ask by everything.
+/// The key of a client that may use every identifier and see every field.
 pub(crate) const TILL: &str = "test-till-key";
 /// The key of a shop's backend.
 pub(crate) const SHOP: &str = "test-shop-key";
@@ -36,22 +36,22 @@ const DIGESTS: [(&str, &str); 3] = [
         "c84e0916ac2bc43a1821afb14a4daac8ecc1d16aa4f6bbb47e998f557074058b",
     ),
 ];
-/// Nothing expires while it is looked at, however slow the machine is.
+/// Nothing expires during a measurement, however slow the machine is.
 const LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
-/// What a connection in memory holds: more than any answer.
+/// The buffer of an in-memory connection, in bytes: more than any response.
 const PIPE: usize = 256 * 1024;
 
-/// The service and its Engage.
+/// The service and its upstream.
 pub(crate) struct Service {
     /// The service itself.
     pub(crate) app: App,
     config: Config,
-    /// Its Engage.
+    /// The simulated Engage.
     pub(crate) engage: Simulator,
 }
 
 impl Service {
-    /// Starts both. Once per process, for the log.
+    /// Starts both. At most once per process, because of the log.
     pub(crate) async fn start() -> Result<Self, Failure> {
         let engage = Simulator::builder()
             .seed(7)
@@ -69,14 +69,14 @@ impl Service {
         })
     }
 
-    /// A connection of a caller's, through memory.
+    /// An in-memory connection of a caller.
     pub(crate) fn connect(&self) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(PIPE);
         tokio::spawn(self.app.serve_peer(theirs));
         ours
     }
 
-    /// A connection to another replica of it, with a changed configuration.
+    /// A connection to another replica, with a changed configuration.
     pub(crate) async fn connect_to_changed(
         &self,
         change: impl FnOnce(&mut Config),
@@ -89,8 +89,8 @@ impl Service {
         Ok(ours)
     }
 
-    /// A connection to another replica of it, which shares a tier on this backend, and what ends that replica's
-    /// background work.
+    /// A connection to another replica, which shares a tier on this backend, and a handle that ends its background
+    /// work.
     pub(crate) async fn connect_to_sharing(
         &self,
         backend: Arc<dyn Backend>,

@@ -1,4 +1,4 @@
-//! What the steps of an answer from memory take, one by one and together.
+//! The time of each step of a response from memory, and of all steps together.
 //!
 //! ```sh
 //! cargo bench --bench steps
@@ -34,7 +34,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const TODAY: Date = date(2026, 11, 23);
 const MINUTE: Duration = Duration::from_secs(60);
-/// As in config/default.toml: answers with another are not kept.
+/// As in config/default.toml. Responses with another window are not kept.
 const USUAL_WINDOW: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 fn main() -> Result<(), Failure> {
@@ -96,7 +96,7 @@ fn lookup() -> Lookup {
     )
 }
 
-/// What is done with the text of a request before the look-up.
+/// The steps that read a request's text, before the look-up.
 fn words(criterion: &mut Criterion) {
     let (rules, phone) = (rules(), ALVA.phone);
     criterion.bench_function("read an e-mail address", |bench| {
@@ -119,7 +119,7 @@ fn words(criterion: &mut Criterion) {
     });
 }
 
-/// What is done with cached records.
+/// The steps that read cached records.
 fn looks(criterion: &mut Criterion, customers: &CustomerService) {
     let shape = Shape {
         view: View::Storefront,
@@ -138,7 +138,7 @@ fn looks(criterion: &mut Criterion, customers: &CustomerService) {
         },
     );
     criterion.bench_function("look, and render anew", |bench| {
-        // A window that is not the usual one is not kept.
+        // Responses with another window are not kept.
         let unusual = Shape {
             expiring_within: MINUTE,
             ..shape

@@ -24,14 +24,14 @@ use crate::{
 const PAUSE: Duration = Duration::from_millis(20);
 /// A thousand a second.
 const INVALIDATIONS: usize = 20;
-/// The contacts that the webhooks are about, in turn: none is requested meanwhile.
+/// The contacts that the webhooks are about, in turn. None is requested while hits are measured.
 const CHANGING: std::ops::Range<usize> = 5_000_000..5_020_000;
 const UNKNOWN: u64 = 6_000_000;
 
-/// Where the background load goes, and how much of it ran.
+/// The target of the background load, and how much has run.
 pub(crate) struct Background {
     address: SocketAddr,
-    /// How many batches so far.
+    /// The number of batches so far.
     done: Arc<AtomicU64>,
     busy: Arc<AtomicU64>,
 }
@@ -61,12 +61,12 @@ impl Background {
         }
     }
 
-    /// How many misses so far.
+    /// The number of misses so far.
     pub(crate) fn misses(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// Batches a second, of one miss and twenty invalidations each: fifty, where the server keeps up.
+    /// Batches a second, of one miss and twenty invalidations each: fifty if the server keeps up.
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     pub(crate) fn batches_a_second(&self) -> f64 {
         let busy = self.busy.load(Ordering::Relaxed) as f64 / 1_000_000.0;

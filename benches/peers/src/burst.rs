@@ -11,13 +11,13 @@ use tokio::{
 use crate::{Failure, background::miss, caller::Caller, scene::Scene};
 
 pub(crate) const CALLERS: usize = 500;
-/// How long Engage takes meanwhile.
+/// Engage's response time during the bursts.
 pub(crate) const DELAY: Duration = Duration::from_millis(200);
 /// How long a profile is fresh in this service.
 pub(crate) const LIFETIME: &str = "2s";
 const UNTIL_EXPIRED: Duration = Duration::from_millis(2500);
 
-/// What a burst cost.
+/// The cost of a burst.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Burst {
     /// Upstream calls.
@@ -52,7 +52,7 @@ pub(crate) async fn three(
     })
 }
 
-/// All callers have a connection and send at the same moment. Each is timed from then.
+/// All callers have a connection and send at the same moment. Each wait is measured from then.
 pub(crate) async fn one(
     scene: &Scene,
     address: SocketAddr,
@@ -63,7 +63,7 @@ pub(crate) async fn one(
     let request: Arc<[u8]> = miss(number).into();
     for _ in 0..CALLERS {
         let (start, request) = (Arc::clone(&start), Arc::clone(&request));
-        // A first response shows that it was accepted: the connection is no part of the wait.
+        // A first response shows that the connection was accepted: connecting is not part of the wait.
         let mut caller = Caller::connect(address).await?;
         caller.ask(&crate::caller::get("/livez", "")).await?;
         callers.spawn(async move {

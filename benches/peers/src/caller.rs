@@ -16,7 +16,7 @@ pub(crate) struct Caller {
     buffer: Vec<u8>,
 }
 
-/// An answer as it came.
+/// A response as received.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -26,18 +26,18 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// What a field says, in lower case.
+    /// The value of a field, in lower case.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let mut fields = self.head.lines().filter_map(|line| line.split_once(": "));
         fields.find_map(|(field, value)| (field == name).then_some(value))
     }
 
-    /// What a cache did.
+    /// The value of `Cache-Status`.
     pub(crate) fn cache_status(&self) -> &str {
         self.field("cache-status").unwrap_or_default()
     }
 
-    /// Itself where it has that status.
+    /// The reply, if it has that status; otherwise an error.
     pub(crate) fn expect(self, status: u16) -> Result<Self, Failure> {
         if self.status == status {
             return Ok(self);
@@ -62,12 +62,12 @@ impl Caller {
         self.reply().await
     }
 
-    /// Sends one request or several at once.
+    /// Sends one request, or several together.
     pub(crate) async fn send(&mut self, requests: &[u8]) -> Result<(), Failure> {
         Ok(self.stream.write_all(requests).await?)
     }
 
-    /// The next answer, read by its announced length.
+    /// The next response, read by its `Content-Length`.
     pub(crate) async fn reply(&mut self) -> Result<Reply, Failure> {
         let end = loop {
             let end = self.buffer.windows(4).position(|four| four == b"\r\n\r\n");
@@ -105,7 +105,7 @@ impl Caller {
     }
 }
 
-/// What callers send for a path.
+/// A caller's request for a path.
 pub(crate) fn get(path: &str, more: &str) -> Vec<u8> {
     format!(
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: shop/1.0\r\nAccept: application/json\r\n\
@@ -114,7 +114,7 @@ pub(crate) fn get(path: &str, more: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Asks for all of them over some connections, and looks at each answer.
+/// Sends all requests over some connections, and passes each response on.
 pub(crate) async fn ask_all<T: Send + 'static>(
     address: SocketAddr,
     count: usize,

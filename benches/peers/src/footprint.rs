@@ -1,4 +1,4 @@
-//! Memory when idle and for each contact, and how soon the service serves.
+//! Memory when idle and for each contact, and the time until the service serves.
 
 use std::{fs, time::Duration};
 
@@ -17,10 +17,10 @@ const STARTS: usize = 11;
 /// How many contacts are requested to compare hits.
 const COLD_CONTACTS: usize = 50_000;
 const HOT_ROUNDS: usize = 3;
-/// The size of the cache where more contacts come than fit, and how many come: each takes more than half a kilobyte.
+/// The size of the cache, and a number of contacts that does not fit into it: each takes more than half a kilobyte.
 const OVERFULL_MEBIBYTES: u64 = 192;
 const OVERFULL_CONTACTS: usize = 500_000;
-/// Longer than two sweeps: the second finds every record cold that was not read since the first.
+/// Longer than two sweeps: the second treats every record as cold that was not read since the first.
 const TWO_SWEEPS: Duration = Duration::from_secs(130);
 /// A little longer than an idle blocking thread is kept.
 const THREADS_END: Duration = Duration::from_secs(12);
@@ -30,18 +30,18 @@ const POLL: Duration = Duration::from_secs(5);
 pub(crate) struct Footprint {
     /// The binary as it is built, in bytes.
     pub(crate) binary: u64,
-    /// From the start of the process until it takes a connection, in milliseconds.
+    /// From the start of the process until it accepts a connection, in milliseconds.
     pub(crate) start: f64,
     /// Resident memory before the first request, in bytes.
     pub(crate) idle: u64,
     pub(crate) contacts: usize,
     /// Resident memory for each contact, in bytes.
     pub(crate) contact: f64,
-    /// What the service itself reports of its cache.
+    /// The size of the cache that the service itself reports.
     pub(crate) reported: String,
 }
 
-/// What a hit on a cold record takes, in microseconds of processor time.
+/// Processor time of a hit on a cold record, in microseconds.
 pub(crate) struct Cold {
     /// The first hit, which renders the response.
     pub(crate) first: f64,
@@ -85,9 +85,9 @@ async fn idle(scene: &Scene) -> Result<u64, Failure> {
     service.server.resident()
 }
 
-/// Requests more contacts than fit with their rendered responses, and waits until every record is cold. Fails where a contact
-/// is not answered from memory by each of its aliases. Returns the growth of memory for each contact, and what the service
-/// reports.
+/// Requests more contacts than fit with their rendered responses, and waits until every record is cold. Fails if a
+/// contact is not answered from memory by each of its aliases. Returns the growth of memory for each contact, and the
+/// size that the service reports.
 async fn memory(scene: &Scene, contacts: usize) -> Result<(f64, String), Failure> {
     let start = Start {
         max_size: &format!("{}KiB", 2 * contacts),
@@ -120,10 +120,10 @@ pub(crate) async fn overfull(scene: &Scene) -> Result<f64, Failure> {
     Ok(float(grown) / float(OVERFULL_MEBIBYTES << 20))
 }
 
-/// Requests cold records, and the same ones again.
+/// Requests cold records, then the same records again.
 pub(crate) async fn cold(scene: &Scene) -> Result<Cold, Failure> {
     let start = Start {
-        // So large that no sweep is due early.
+        // So large that no sweep runs early.
         max_size: "16GiB",
         ..scene.usual()
     };
@@ -170,7 +170,7 @@ async fn request_all(
     Ok(())
 }
 
-/// Fails where any contact is not answered from memory by that alias.
+/// Fails if any contact is not answered from memory by that alias.
 async fn expect_cached(
     service: &Service,
     contacts: usize,
@@ -192,8 +192,8 @@ async fn expect_cached(
     Ok(())
 }
 
-/// Waits until the records have not become smaller for longer than two sweeps take. Returns what the service reports
-/// then.
+/// Waits until the records have kept their size for longer than two sweeps. Returns the size that the service then
+/// reports.
 async fn settled(service: &Service) -> Result<String, Failure> {
     let (mut least, mut unchanged) = (u64::MAX, 0);
     loop {

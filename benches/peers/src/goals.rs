@@ -1,4 +1,4 @@
-//! The bounds of the service, as ratios within one run where the machine has a part in it.
+//! The bounds that the service must keep, as ratios within one run if the machine affects the values.
 
 use crate::{
     burst::DELAY,
@@ -39,7 +39,7 @@ pub(crate) fn of(report: &Report) -> Vec<Goal> {
         ratio(memory, "engage-bff", "bare hyper"),
     );
     add("hit: µs in user space", 3.0, hit.map(Row::user));
-    // A difference below the spread is not resolved.
+    // A difference within the spread proves nothing.
     add(
         "304: CPU / a hit's",
         1.05,

@@ -1,8 +1,9 @@
 //! The service compared with HAProxy, nginx, Varnish, and bare hyper with a
 //! table. Run by `scripts/bench`, which builds and installs what is needed.
 //!
-//! Every server is a process of its own on one core, with one worker; the load and what stands behind are on the other
-//! core. All are asked in turn, for a few seconds each. What counts is processor time for a request, from `/proc`.
+//! Every server is a process of its own on one core, with one worker; the load generator and the upstreams run on the
+//! other core. The servers are measured in turn, for a few seconds each. The measure is processor time per request,
+//! from `/proc`.
 
 mod background;
 mod burst;
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Where even this can't be written there is no place left to report it.
+            // If standard error can't be written either, the error can't be reported.
             let _ = writeln!(std::io::stderr(), "{error}");
             ExitCode::FAILURE
         }

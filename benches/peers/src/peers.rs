@@ -1,5 +1,5 @@
-//! What a user would otherwise pick, each configured to be as quick as it can be here: one worker, no log, everything in
-//! memory. They check no key, know no identifiers and tell nothing of freshness; they answer by the URL as it is written.
+//! The usual alternatives, each configured to be as fast as it can be here: one worker, no log, everything in memory.
+//! They check no key, know no identifiers and report no freshness; their cache key is the URL as written.
 
 use std::{env, fs, net::SocketAddr, path::Path};
 
@@ -8,11 +8,11 @@ use crate::{
     process::{Server, free_address},
 };
 
-/// The core that every server under measurement has to itself, and the core of the load and of what stands behind.
+/// The core that the measured server has to itself, and the core of the load generator and the upstreams.
 pub(crate) const MEASURED: &str = "0";
 pub(crate) const LOADING: &str = "1";
 
-/// What Varnish would write to its log in memory for every hit.
+/// The records that Varnish would otherwise write to its in-memory log for every hit.
 const VARNISH_MASK: &str = "vsl_mask=-Begin,-End,-SessOpen,-SessClose,-ReqStart,-ReqMethod,-ReqURL,-ReqProtocol,\
     -ReqHeader,-ReqUnset,-ReqAcct,-RespProtocol,-RespStatus,-RespReason,-RespHeader,-RespUnset,-VCL_call,-VCL_return,\
     -VCL_use,-Timestamp,-Hit,-Link";
@@ -150,7 +150,7 @@ pub(crate) async fn varnish(origin: SocketAddr, scratch: &Path) -> Result<Server
         .await
 }
 
-/// Writes a configuration and tells where it is.
+/// Writes a configuration file and returns its path.
 pub(crate) fn write(
     scratch: &Path,
     name: &str,

@@ -1,4 +1,4 @@
-//! The plot: processor time for an answer from memory, what is spent in user space in a darker colour.
+//! The plot: processor time of a response from memory, with the time in user space in a darker colour.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ const LEFT: f64 = 200.0;
 const WIDTH: f64 = 480.0;
 const STEP: f64 = 30.0;
 
-/// A picture of the rows, where there are any.
+/// A plot of the rows; `None` without any.
 pub(crate) fn of(rows: &[Row]) -> Option<String> {
     let most = rows.iter().map(Row::cpu).fold(0.0, f64::max);
     if most <= 0.0 {

@@ -1,4 +1,4 @@
-//! A server as a process of its own, pinned, with what the kernel says of it.
+//! A server as a process of its own, pinned to cores, with what the kernel reports about it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,11 +16,11 @@ use tokio::{
 
 use crate::Failure;
 
-/// What the kernel counts processor time in: a hundredth of a second on every Linux.
+/// The kernel's unit of processor time: a hundredth of a second on every Linux.
 const TICK_MICROS: u64 = 10_000;
 const LONGEST_START: Duration = Duration::from_secs(20);
 
-/// Processor time of a server and of all that it started, in microseconds.
+/// Processor time of a server and of its descendants, in microseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cpu {
     pub(crate) user: u64,
@@ -36,14 +36,14 @@ impl Cpu {
     }
 }
 
-/// A server; ended when it is dropped, and by the kernel where this process dies first.
+/// A server; ended when it is dropped, or by the kernel if this process dies first.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
 }
 
 impl Server {
-    /// Starts it on those cores. Its output goes to a file next to its configuration.
+    /// Starts it on these cores. Its output goes to a file next to its configuration.
     pub(crate) fn start(
         cores: &str,
         address: SocketAddr,
@@ -105,7 +105,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         let mut own = family(&processes(), self.child.id());
         own.insert(self.child.id());
-        // They may have ended already.
+        // The processes may have ended already.
         let _ = Command::new("kill")
             .arg("-KILL")
             .args(own.iter().map(u32::to_string))
@@ -134,7 +134,7 @@ fn processes() -> HashMap<u32, Process> {
     ids.filter_map(|id: u32| Some((id, read(id)?))).collect()
 }
 
-/// The fields of `/proc/…/stat` behind the command's name, which may hold anything.
+/// The fields of `/proc/…/stat` after the command's name, which may contain any character.
 fn read(id: u32) -> Option<Process> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
@@ -145,7 +145,7 @@ fn read(id: u32) -> Option<Process> {
     })
 }
 
-/// The process and all that it started.
+/// The process and its descendants.
 fn family(processes: &HashMap<u32, Process>, root: u32) -> HashSet<u32> {
     let mut family = HashSet::from([root]);
     loop {

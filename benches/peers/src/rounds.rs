@@ -1,5 +1,5 @@
-//! Rounds: every server is measured for a few seconds, again and again in turn, so that a noisy minute disturbs all alike.
-//! A row is the median of its slices.
+//! Rounds: every server is measured for a few seconds, in turn, several times, so that a disturbance affects all of
+//! them alike. A row is the median of its slices.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::{
     wrk::{Load, Questions, Slice, ask},
 };
 
-/// How often and how long each is measured.
+/// How often and how long each server is measured.
 #[derive(Clone, Copy)]
 pub(crate) struct Pace {
     pub(crate) rounds: u64,
     pub(crate) seconds: u64,
 }
 
-/// A server and the load that it gets in every round.
+/// A server and its load in every round.
 pub(crate) struct Contender<'a> {
     pub(crate) name: &'static str,
     pub(crate) server: &'a Server,
@@ -44,17 +44,17 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Processor time a request in user space, in microseconds.
+    /// Processor time per request in user space, in microseconds.
     pub(crate) fn user(&self) -> f64 {
         self.median(|slice| per_request(slice.cpu.user, slice))
     }
 
-    /// Processor time a request in all, in microseconds.
+    /// Processor time per request in all, in microseconds.
     pub(crate) fn cpu(&self) -> f64 {
         self.median(|slice| per_request(slice.cpu.user + slice.cpu.kernel, slice))
     }
 
-    /// From the least to the greatest of the slices' processor time a request.
+    /// The least and the greatest processor time per request of the slices.
     pub(crate) fn spread(&self) -> (f64, f64) {
         let all = self
             .slices
@@ -69,7 +69,7 @@ impl Row {
         self.median(|slice| float(slice.requests) / slice.lasted.as_secs_f64())
     }
 
-    /// The median and the 99th percentile of the waits, in milliseconds.
+    /// The median and the 99th percentile of the latencies, in milliseconds.
     pub(crate) fn waits(&self) -> (f64, f64) {
         let milliseconds = |wait: Duration| wait.as_secs_f64() * 1000.0;
         (
@@ -87,7 +87,7 @@ impl Row {
     }
 }
 
-/// Measures all in turn.
+/// Measures all servers in turn.
 pub(crate) async fn play(
     contenders: &[Contender<'_>],
     pace: Pace,
@@ -102,7 +102,7 @@ pub(crate) async fn play(
         for (contender, row) in contenders.iter().zip(&mut rows) {
             let running = contender.background.map(Background::start);
             let mut load = contender.load;
-            // More than any server answers in a slice.
+            // More requests than any server answers in a slice.
             load.first += round * 60_000 * pace.seconds;
             let slice = ask(contender.server, load, questions).await;
             if let Some(running) = running {

@@ -1,4 +1,4 @@
-//! What every shape begins with: the simulated Engage, the service with everything in memory, and its responses, which
+//! What all measurements share: the simulated Engage, the service with everything in memory, and its responses, which
 //! the peers serve too.
 
 use std::{
@@ -20,18 +20,18 @@ use crate::{
 
 /// How many contacts are requested again and again.
 pub(crate) const CONTACTS: usize = 10_000;
-/// How often all are requested until nothing changes any more.
+/// How often every contact is requested until the responses stay the same.
 const WARMING: usize = 3;
 
 /// An `ETag` and a body.
 type Answer = (String, Vec<u8>);
 
-/// The stage for all shapes.
+/// What all measurements share.
 pub(crate) struct Scene {
     pub(crate) scratch: PathBuf,
     pub(crate) binary: String,
     pub(crate) engage: Server,
-    /// What the service answered, for the twin and the origin.
+    /// The recorded responses of the service, for the twin and the origin.
     pub(crate) bodies: PathBuf,
     pub(crate) questions: Questions,
 }
@@ -51,7 +51,7 @@ impl Scene {
         })
     }
 
-    /// How the service is started, where a shape wants nothing else.
+    /// The usual start of the service.
     pub(crate) fn usual(&self) -> Start<'_> {
         Start {
             binary: &self.binary,
@@ -69,7 +69,7 @@ impl Scene {
         Ok(self.answers(start).await?.0)
     }
 
-    /// The same, and writes down what it answered.
+    /// The same, and records the responses.
     pub(crate) async fn recorded_service(&self, start: Start<'_>) -> Result<Service, Failure> {
         let (service, answers) = self.answers(start).await?;
         self.record(answers)?;
@@ -109,7 +109,7 @@ impl Scene {
         Ok(fs::write(&self.bodies, bodies)?)
     }
 
-    /// Sets how long Engage takes, and tells how many calls it saw since that was last done.
+    /// Sets Engage's response time, and returns the number of calls since it was last set.
     pub(crate) async fn engage_takes(&self, delay: Duration) -> Result<u64, Failure> {
         let mut caller = Caller::connect(self.engage.address).await?;
         let path = format!("/delay/{}", delay.as_millis());
@@ -118,7 +118,7 @@ impl Scene {
     }
 }
 
-/// Asks for every contact once.
+/// Requests every contact once.
 pub(crate) async fn warm<T: Send + 'static>(
     address: SocketAddr,
     more: &'static str,

@@ -1,6 +1,6 @@
-//! The servers that the bench brings along, each a process of its own and bare hyper: the simulated Engage, quick enough to
-//! stand behind a proxy that is measured; the twin, which answers from a table what the service answered; and the origin
-//! of the peers, the same with what caches want to see.
+//! The bench's own servers, each a process of bare hyper: the simulated Engage, which is fast enough as the upstream of
+//! a measured proxy; the twin, which sends the service's recorded responses from a table; and the origin of the peers,
+//! the same with the headers that caches need.
 
 use std::{
     collections::HashMap,
@@ -94,7 +94,7 @@ fn bare(status: StatusCode) -> Reply {
     reply
 }
 
-/// What the twin answers: the body that stands under the query, as it is written.
+/// The twin's response: the body recorded for the query as written.
 fn from_table(
     table: &HashMap<String, (Bytes, String)>,
     request: &Request<Incoming>,
@@ -116,7 +116,7 @@ fn from_table(
     reply
 }
 
-/// The answers of the service: three lines each, of which the last is the body.
+/// The recorded responses: three lines each, the last of which is the body.
 fn read_bodies(file: &Path) -> Result<HashMap<String, (Bytes, String)>, Failure> {
     let text = fs::read_to_string(file)?;
     let mut lines = text.lines();
@@ -128,10 +128,10 @@ fn read_bodies(file: &Path) -> Result<HashMap<String, (Bytes, String)>, Failure>
     Ok(table)
 }
 
-/// The simulated Engage: every contact there could be.
+/// The simulated Engage, which knows every contact number.
 #[derive(Default)]
 struct Engage {
-    /// How long it takes, in milliseconds.
+    /// The response time, in milliseconds.
     delay: AtomicU64,
     calls: AtomicU64,
 }
@@ -149,7 +149,7 @@ impl Engage {
         let query = request.uri().query().unwrap_or_default();
         let mut values = query.split('&').filter_map(|pair| pair.split_once('='));
         let named = values.find_map(|(_, value)| number_of(value));
-        // The contact id of `/contacts/{id}` and what is below it.
+        // The contact id in `/contacts/{id}` and the paths below it.
         let Some(number) = named.or_else(|| path.split('/').find_map(number_of)) else {
             return bare(StatusCode::NOT_FOUND);
         };
@@ -163,7 +163,7 @@ impl Engage {
             Some("id") => format!("\"{}\"", contact_id(number)),
             Some("promotions") => "[]".to_owned(),
             Some("available") => r#"{"count":0,"offset":0,"items":[],"totalCount":0}"#.to_owned(),
-            // What the peers ask for, word for word as their callers ask them.
+            // What the peers request, with the same query as their callers.
             Some("customer") => {
                 let mut reply = json(Bytes::from(overview(number)));
                 let forever = header::HeaderValue::from_static("public, max-age=36000");

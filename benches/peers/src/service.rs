@@ -1,5 +1,5 @@
-//! The service under measurement: the release binary with what production has, a shop with a key and a rate, an index
-//! of names, metrics and the log. What a shop is shown is not audited; the full view is, look by look.
+//! The measured service: the release binary as in production, with a client that has a key and a rate, an alias index,
+//! metrics and the log. Look-ups in the shop's view are not audited; each one in the full view is.
 
 use std::{net::SocketAddr, path::Path};
 
@@ -10,13 +10,13 @@ use crate::{
     process::{Server, free_address},
 };
 
-/// The service and where its operators ask.
+/// The service and the address of its operations listener.
 pub(crate) struct Service {
     pub(crate) server: Server,
     pub(crate) operations: SocketAddr,
 }
 
-/// How a service is to be started.
+/// How to start a service.
 #[derive(Clone, Copy)]
 pub(crate) struct Start<'a> {
     pub(crate) binary: &'a str,

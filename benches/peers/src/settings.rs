@@ -1,10 +1,10 @@
-//! What is measured, and for how long: from the command line, each within bounds.
+//! What to measure and for how long, from the command line, each within bounds.
 
 use std::{ops::RangeInclusive, path::PathBuf};
 
 use crate::{Failure, rounds::Pace};
 
-/// What can be measured, in this order.
+/// The measurements, in this order.
 pub(crate) const SHAPES: [&str; 10] = [
     "hit",
     "not-modified",
@@ -20,22 +20,22 @@ pub(crate) const SHAPES: [&str; 10] = [
 
 const USAGE: &str = "[--seconds N] [--rounds N] [--contacts N] [SHAPE...]";
 
-/// What is measured, and how.
+/// What to measure, and how.
 pub(crate) struct Settings {
     /// The service's release binary.
     pub(crate) binary: String,
-    /// Where the table and the plot go.
+    /// The directory of the table and the plot.
     pub(crate) out: PathBuf,
-    /// Where the servers' configurations and data go: a directory in memory.
+    /// The directory of the servers' configurations and data, in memory.
     pub(crate) scratch: PathBuf,
     pub(crate) pace: Pace,
-    /// How many contacts memory is measured with.
+    /// The number of contacts for measuring memory.
     pub(crate) contacts: usize,
     shapes: Vec<String>,
 }
 
 impl Settings {
-    /// Reads `BINARY OUT SCRATCH` and what the user gave to the script.
+    /// Reads `BINARY OUT SCRATCH` and the arguments that the user gave to the script.
     pub(crate) fn read(words: &[&str]) -> Result<Self, Failure> {
         let [binary, out, scratch, given @ ..] = words else {
             return Err("run scripts/bench".into());
@@ -68,7 +68,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Whether it is measured: all are where none is named.
+    /// Whether to measure it: all are measured if none is named.
     pub(crate) fn wants(&self, shape: &str) -> bool {
         self.shapes.is_empty() || self.shapes.iter().any(|wanted| wanted == shape)
     }

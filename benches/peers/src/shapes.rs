@@ -67,14 +67,14 @@ fn progress(what: &str) -> Result<(), Failure> {
     Ok(writeln!(std::io::stderr(), "bench: {what}")?)
 }
 
-/// Hits, in all the ways that cost no call.
+/// Hits, in every form that costs no call.
 async fn from_memory(
     settings: &Settings,
     scene: &Scene,
     report: &mut Report,
 ) -> Result<Vec<Row>, Failure> {
     let service = scene.recorded_service(scene.usual()).await?;
-    // A service of its own, so that the background load disturbs no other row.
+    // A service of its own, so that the background load does not disturb the other rows.
     let disturbed = scene.warm_service(scene.usual()).await?;
     let scratch = &scene.scratch;
     let twin = own("twin", MEASURED, &scene.bodies, scratch).await?;
@@ -122,7 +122,7 @@ async fn from_memory(
     if passed_on.user + passed_on.kernel > IDLE_MICROS {
         return Err("a peer's hits were none: its origin was asked".into());
     }
-    // The last of each slice may not have been answered.
+    // The last call of each slice may be unanswered.
     if calls > background.misses() + settings.pace.rounds {
         return Err(format!("hits were none: Engage was called {calls} times").into());
     }
@@ -132,7 +132,7 @@ async fn from_memory(
     Ok(rows)
 }
 
-/// Contacts that were not requested before: one call each.
+/// Contacts that were not requested before: one call for each.
 async fn misses(settings: &Settings, scene: &Scene) -> Result<Vec<Row>, Failure> {
     let service = scene.usual().serve().await?;
     let haproxy = haproxy(scene.engage.address, &scene.scratch).await?;
@@ -158,7 +158,7 @@ async fn misses(settings: &Settings, scene: &Scene) -> Result<Vec<Row>, Failure>
     Ok(rows)
 }
 
-/// One worker and two, each with both cores, which the load shares.
+/// One worker, then two, each time on both cores, which the load generator shares.
 async fn workers(settings: &Settings, scene: &Scene) -> Result<Vec<Row>, Failure> {
     const BOTH: &str = "0,1";
     let start = |workers| Start {

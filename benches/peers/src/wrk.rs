@@ -1,4 +1,4 @@
-//! One slice of load: wrk asks for some seconds, and the kernel says what it cost the server.
+//! One slice of load: wrk sends requests for some seconds, and the kernel reports the server's processor time.
 
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
@@ -8,18 +8,18 @@ use crate::{
     process::{Cpu, Server},
 };
 
-/// No answer without a body is larger.
+/// No response without a body is larger.
 const LARGEST_HEAD: u64 = 1024;
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/load.lua");
 
-/// What is asked, and in which order.
+/// The requests, and their order.
 #[derive(Clone)]
 pub(crate) struct Questions {
     pub(crate) file: PathBuf,
     pub(crate) order: PathBuf,
 }
 
-/// What one slice showed.
+/// The result of one slice.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slice {
     pub(crate) requests: u64,
@@ -51,7 +51,7 @@ impl<'a> Load<'a> {
     }
 }
 
-/// Asks 32 at a time.
+/// Sends requests, 32 at a time.
 pub(crate) async fn ask(
     server: &Server,
     load: Load<'_>,
@@ -110,7 +110,7 @@ pub(crate) fn write_order(file: &PathBuf, contacts: usize) -> Result<(), Failure
         sum
     });
     let weights: Vec<f64> = weights.collect();
-    // The most requested contact is not the one stored first.
+    // The contacts are shuffled: popularity does not follow the order of insertion.
     let mut rng = fastrand::Rng::with_seed(7);
     let mut numbers: Vec<usize> = (1..=contacts).collect();
     rng.shuffle(&mut numbers);

@@ -108,8 +108,8 @@ struct Inner {
 const MAX_FLIGHTS: usize = 1000;
 
 impl CustomerService {
-    /// A service with an empty cache. A request waits `patience` at most; a call that has run for more than that does
-    /// not delay the next one for the same thing.
+    /// A service with an empty cache. A request waits for at most `patience`; a call that has run for longer than that
+    /// does not delay the next call of the same kind.
     pub fn new(
         engage: EngageClient,
         alias_reader: AliasReader,
@@ -140,7 +140,7 @@ impl CustomerService {
         }
     }
 
-    /// Records the spans of flights. To be called before the service is cloned.
+    /// Records the spans of flights. Call this before the service is cloned.
     #[must_use]
     pub fn with_tracer(mut self, tracer: Tracer) -> Self {
         let inner = Arc::get_mut(&mut self.inner).expect("the service is not cloned yet");
@@ -148,7 +148,7 @@ impl CustomerService {
         self
     }
 
-    /// With a tier that replicas share. To be called before the service is cloned.
+    /// Adds a tier that replicas share. Call this before the service is cloned.
     #[must_use]
     pub fn with_shared_tier(mut self, shared: Option<SharedTier>) -> Self {
         let inner = Arc::get_mut(&mut self.inner).expect("the service is not cloned yet");
@@ -156,7 +156,7 @@ impl CustomerService {
         self
     }
 
-    /// Learns the aliases of these kinds from profiles. To be called before the service is cloned.
+    /// Learns the aliases of these kinds from profiles. Call this before the service is cloned.
     #[must_use]
     pub fn with_learned_aliases(mut self, unique: UniqueKinds) -> Self {
         let inner = Arc::get_mut(&mut self.inner).expect("the service is not cloned yet");
@@ -164,17 +164,18 @@ impl CustomerService {
         self
     }
 
-    /// The kinds of which aliases are learned, and how often a value of each turned out to belong to two contacts.
+    /// The kinds whose aliases are learned, and for each how many values turned out to belong to two contacts.
     pub fn alias_conflicts(&self) -> Vec<(IdentifierKind, u64)> {
         self.inner.tiers.memory.conflicts()
     }
 
-    /// The place of a request's arrival in the order of events: data that is requested fresh must be fetched later.
+    /// The sequence of a request's arrival: data that is requested fresh must be fetched after it.
     pub fn arrival(&self) -> Sequence {
         self.inner.tiers.memory.fences.latest()
     }
 
-    /// The query of a person that arrives at `now`: it accepts what is fresh, or stale while Engage fails.
+    /// The query of an interactive request that arrives at `now`: it accepts fresh data, or stale data while Engage
+    /// fails.
     pub fn query(
         &self,
         flow: Flow,
@@ -202,7 +203,7 @@ impl CustomerService {
         }
     }
 
-    /// Answers with the customer: from memory where that is fresh enough, else from Engage.
+    /// Answers with the customer: from memory if the cached data is fresh enough, else from Engage.
     pub async fn find(&self, query: &CustomerQuery) -> Result<Found, Error> {
         if let Some(preferred) = &query.prefer {
             return Box::pin(self.inner.find_preferred(query, preferred)).await;
@@ -211,8 +212,8 @@ impl CustomerService {
     }
 
     /// Answers from memory alone. `respond` gets the answer and may decline it with `None`; if it takes the answer,
-    /// stale parts are refreshed in the background. `None` also where there is no such answer; nothing has been done
-    /// then.
+    /// stale parts are refreshed in the background. Also `None` if memory has no such answer; in that case nothing has
+    /// been done.
     pub fn find_in_memory<T>(
         &self,
         query: &CustomerQuery,
@@ -230,7 +231,7 @@ impl CustomerService {
         alias.map(|alias| alias.id)
     }
 
-    /// The answer in the requested shape: the one kept with the record where it is still right, else rendered now.
+    /// The response in the requested shape: the one kept with the record if it is still right, else rendered now.
     pub fn render(&self, found: &Found, shape: &Shape) -> Result<Arc<Rendered>, Error> {
         self.render_at(found, shape, self.inner.clock.now())
     }
@@ -248,7 +249,7 @@ impl CustomerService {
             .ok_or(Error::Damaged)
     }
 
-    /// The answer with a contact's history. It is rendered for this request and not kept.
+    /// The response with a contact's history. It is rendered for this request and not kept.
     pub fn render_with_history(
         &self,
         found: &Found,
@@ -262,7 +263,7 @@ impl CustomerService {
             .ok_or(Error::Damaged)
     }
 
-    /// The answer about no customer, in the requested shape: for a caller that goes on without one.
+    /// The response without a customer (guest), in the requested shape: for a caller that can go on without one.
     pub fn render_guest(&self, shape: &Shape, history: HistorySet, now: Now) -> Vec<u8> {
         let Inner { tiers, rules, .. } = &*self.inner;
         let memory = &tiers.memory;
@@ -271,13 +272,13 @@ impl CustomerService {
         render::guest(rules, shape, history, &blank, now)
     }
 
-    /// Applies a change that Engage reports, here and at the other replicas. Repeated, late or out of order, it costs a
-    /// refill at most.
+    /// Applies a change that Engage reports, here and at the other replicas. A change that is repeated, late or out of
+    /// order costs at most a refill.
     pub async fn apply(&self, change: &Change) -> Result<(), NotShared> {
         self.inner.apply(change).await
     }
 
-    /// The same for a change that came with a webhook, which takes effect once.
+    /// The same for a change that a webhook reports. Each webhook takes effect once.
     pub async fn apply_webhook(
         &self,
         change: &Change,
@@ -296,7 +297,7 @@ impl CustomerService {
         announced
     }
 
-    /// Notes a genuine webhook that could not be read.
+    /// Records that a genuine webhook could not be read.
     pub async fn note_missed(&self, message: WebhookMessage<'_>) {
         self.inner.tiers.note_missed(message).await;
     }
@@ -316,8 +317,8 @@ impl CustomerService {
         self.inner.purge(Invalidation::Contact(id)).await
     }
 
-    /// The same for every contact that has the identifier, by a cached profile or one still in flight, whatever its
-    /// type. Reads every record and every alias: not for a thread that serves requests.
+    /// The same for every contact that has the identifier, in a cached profile or in one still being fetched, whatever
+    /// the contact's type. Reads every record and every alias: not for a thread that serves requests.
     pub async fn purge_by(&self, lookup: &Lookup) -> Result<(), NotShared> {
         let invalidation = Invalidation::Identifier(lookup.clone());
         self.inner.purge(invalidation).await
@@ -328,13 +329,13 @@ impl CustomerService {
         self.inner.purge(Invalidation::Everything).await
     }
 
-    /// Drops every negative entry: a contact was created, changed or deleted.
+    /// Drops every negative entry, because a contact was created, changed or deleted.
     pub async fn drop_negatives(&self) -> Result<(), NotShared> {
         self.inner.invalidate(Invalidation::Negatives).await
     }
 
-    /// Switches the cache of this replica off, which empties its memory, or on again. Off, every request is answered by
-    /// Engage.
+    /// Switches the cache of this replica off, which empties its memory, or on again. While it is off, every request is
+    /// answered by Engage.
     pub fn switch_cache(&self, on: bool) {
         self.inner.tiers.switch(on);
     }
@@ -365,7 +366,8 @@ impl Inner {
         self.tiers.invalidate(&[invalidation], None).await.map(drop)
     }
 
-    /// A contact is gone, as Engage has just said. If it can't be announced, it is owed.
+    /// Purges a contact that Engage has just reported as unknown. If the purge can't be announced, it stays owed to the
+    /// other replicas.
     async fn contact_is_gone(&self, id: ContactId) {
         let _owed = self.invalidate(Invalidation::Contact(id)).await;
     }

@@ -1,5 +1,5 @@
-//! A rendered answer: its bytes, its validators and their compressed form, kept with the record for as long as not
-//! one byte would change.
+//! A rendered response: its bytes, its validators and its compressed form. It is kept with the record until the first
+//! moment at which a byte of it would change.
 
 mod etag;
 
@@ -19,7 +19,7 @@ pub use self::etag::ETag;
 use super::{render::Body, view::Shape};
 use crate::{cache::Answer, clock::Now};
 
-/// Answers below this are not compressed: nothing would be saved.
+/// Responses shorter than this, in bytes, are not compressed: that would save nothing.
 pub(super) const COMPRESSED_ABOVE: usize = 1024;
 
 /// A rendered answer.
@@ -28,15 +28,15 @@ pub struct Rendered {
     shape: Shape,
     /// The JSON.
     pub body: Bytes,
-    /// Its validators, of everything but `freshness`: a refresh that changes nothing else keeps them.
+    /// Its validators. They cover everything but `freshness`: a refresh that changes nothing else keeps them.
     pub etag: ETag,
     gzip: OnceLock<Bytes>,
-    /// Whether the next request for gzip has it compressed: not yet done, and the answer is kept for later requests. An
-    /// answer that is not kept is not compressed.
+    /// Whether the next request for gzip starts the compression: it has not been done, and the response is kept for
+    /// later requests. A response that is not kept is not compressed.
     gzip_is_due: AtomicBool,
-    /// The wall clock when it was rendered: at an earlier time it may differ.
+    /// The wall clock when it was rendered. At an earlier time the response may have been different.
     made_at: Timestamp,
-    /// When a date passes that changes the bytes.
+    /// The first moment at which a date in it passes and changes its bytes.
     changes_at: Timestamp,
 }
 
@@ -59,8 +59,8 @@ impl Rendered {
         self.body.len() >= COMPRESSED_ABOVE
     }
 
-    /// The JSON in gzip, if it has been compressed. The first request for it has it compressed in the background, for
-    /// later ones: no request waits for it.
+    /// The JSON in gzip, if it has been compressed. The first request for gzip starts the compression in the background
+    /// for later requests; no request waits for it.
     pub fn gzip(self: &Arc<Self>) -> Option<&Bytes> {
         let gzip = self.gzip.get();
         if gzip.is_none()
@@ -88,7 +88,7 @@ impl Rendered {
         self.shape == *shape
     }
 
-    /// Whether it is of that shape and its bytes are right at `now`.
+    /// Whether it is of that shape and its bytes are still right at `now`.
     pub(super) fn is_valid(&self, shape: &Shape, now: Now) -> bool {
         self.has_shape(shape) && self.made_at <= now.wall && now.wall < self.changes_at
     }
@@ -100,7 +100,7 @@ impl Answer for Rendered {
     }
 
     fn bytes(&self) -> usize {
-        // The compressed form comes later, and is about a third.
+        // The compressed form comes later and is about a third of the size.
         size_of::<Self>() + self.body.len() + self.body.len() / 3
     }
 }

@@ -1,12 +1,12 @@
-//! Several contacts share an identifier: which ones, for a caller that may know, and the only one of a type.
+//! When several contacts share an identifier: lists them for a caller that may know, or finds the only one of a type.
 //!
-//! Engage lists them with its 409, at most [`MAX_MATCHES`] of which are kept. Their types are in their profiles, which
-//! are read by `/contacts/{id}` through the cache and the shared flights, for the request that wants to know, within its
-//! deadline and from its share of the budget. A contact that Engage no longer knows, or whose profile contradicts the
-//! identifier, is not a candidate.
+//! Engage lists the contacts with its 409; at most [`MAX_MATCHES`] are kept. Their types are in their profiles, which
+//! are read from `/contacts/{id}` through the cache and the shared flights, within the request's deadline and its share
+//! of the budget. A contact that Engage no longer knows, or whose profile contradicts the identifier, is not a
+//! candidate.
 //!
-//! A contact is chosen by its type only where nothing is in doubt: the list is complete, every profile is known, and
-//! each shows one readable type. What was listed before a contact was created, changed or deleted decides nothing.
+//! A contact is chosen by its type only if nothing is in doubt: the list is complete, every profile is known, and each
+//! shows one readable type. A list that is older than the last change of any contact decides nothing.
 //!
 //! [`MAX_MATCHES`]: crate::domain::matches::MAX_MATCHES
 
@@ -24,7 +24,7 @@ use crate::{
 
 /// How many profiles one request reads at once.
 const CONCURRENT: usize = 5;
-/// How often a request begins again because a contact was created, changed or deleted meanwhile.
+/// How often a request starts again because a contact was created, changed or deleted in the meantime.
 const MAX_ROUNDS: usize = 3;
 
 /// One of several contacts that share an identifier.
@@ -32,7 +32,7 @@ const MAX_ROUNDS: usize = 3;
 pub struct Candidate {
     /// Its id.
     pub id: ContactId,
-    /// Its type; `None` where it is not known.
+    /// Its type; `None` if it is not known.
     pub contact_type: Option<ContactType>,
 }
 
@@ -41,11 +41,11 @@ pub struct Candidate {
 pub struct Refusal {
     /// Why.
     pub error: Error,
-    /// Where several share it: those that are known.
+    /// The known candidates, if several contacts share the identifier.
     pub candidates: Option<Vec<Candidate>>,
 }
 
-/// What the profile of a listed contact says.
+/// What the profile of a listed contact shows.
 struct OwnProfile {
     contact_type: FieldValue<ContactType>,
     verdict: Verdict,
@@ -87,7 +87,7 @@ impl From<Error> for Refusal {
 }
 
 impl Inner {
-    /// Answers with the only contact that has the identifier, or with the only one of them that is of the type.
+    /// Answers with the only contact that has the identifier, or else with the only one of them that is of the type.
     pub(super) async fn find_preferred(
         self: &Arc<Self>,
         query: &CustomerQuery,
@@ -130,7 +130,7 @@ impl Inner {
             Err(Error::Upstream(engage::Error::NotFound)) => return Ok(Choice::Moved),
             outcome => outcome?,
         };
-        // At the very end: the profile that is sent, not the one that decided.
+        // Checked last, in the profile that is sent: another profile decided the choice.
         let identity = self.identity(&found)?;
         let is_chosen =
             self.may_have(query, &identity) && identity.contact_type.only() == Some(preferred);
@@ -141,8 +141,8 @@ impl Inner {
         Ok(Choice::Found(Box::new(found)))
     }
 
-    /// The chosen contact. Its own profile says that it exists and is of the type; where the overview does not know of
-    /// that yet, the entity endpoints fill what they can.
+    /// The chosen contact. Its own profile shows that it exists and is of the type. If the overview does not know the
+    /// contact yet, the entity endpoints fill what they can.
     async fn find_chosen(
         self: &Arc<Self>,
         query: &CustomerQuery,
@@ -179,12 +179,12 @@ impl Inner {
         listed.into_iter().map(candidate).collect()
     }
 
-    /// The profiles of the listed contacts, without those that are no candidates.
+    /// The profiles of the listed contacts. Contacts that are no candidates are left out.
     async fn profiles(self: &Arc<Self>, query: &CustomerQuery, matches: &Matches) -> Vec<Listed> {
         let mut listed = Vec::with_capacity(matches.ids().len());
         for ids in matches.ids().chunks(CONCURRENT) {
             if self.clock.tick() >= query.deadline {
-                // No call that no one waits for.
+                // The deadline has passed: start no call that no request would wait for.
                 listed.extend(ids.iter().map(|id| (*id, Err(Error::TooLate))));
                 continue;
             }
@@ -200,7 +200,7 @@ impl Inner {
         listed
     }
 
-    /// The contact's profile from its entity endpoint; `None` where it contradicts the identifier.
+    /// The contact's profile from its entity endpoint; `None` if it contradicts the identifier.
     async fn profile(
         self: &Arc<Self>,
         query: &CustomerQuery,
@@ -238,17 +238,17 @@ impl Inner {
     }
 }
 
-/// What became of a choice.
+/// The result of a choice.
 enum Choice {
     /// The contact was found, and is of the type.
     Found(Box<Found>),
     /// None or several are of the type, as far as is known.
     None,
-    /// The chosen contact was changed meanwhile.
+    /// The chosen contact was changed in the meantime.
     Moved,
 }
 
-/// The only contact of the type; `None` where there is none, or may be another.
+/// The only contact of the type; `None` if there is none, or if another may be of the type too.
 fn choose(
     listed: Vec<Listed>,
     preferred: &ContactType,

@@ -1,5 +1,6 @@
-//! Whether a customer can be reached by e-mail, text message and post: staff see that an address is missing, malformed
-//! or warned about by Engage. Engage gives no other sign of validity, so none is invented.
+//! Whether a customer can be reached by e-mail, text message and post: staff see whether an address is missing,
+//! malformed or the subject of a warning by Engage. Engage reports nothing else about validity, so nothing else is
+//! claimed.
 
 use crate::domain::{Audiences, Profile, Warning, email::Email, phone::Phone};
 
@@ -32,7 +33,7 @@ impl AddressStatus {
 pub(super) struct ContactMethod<'a> {
     /// The state of the address.
     pub(super) status: AddressStatus,
-    /// Whether the customer accepts to be reached that way.
+    /// Whether the customer consents to it.
     pub(super) accepted: Option<bool>,
     /// Engage's warnings about it.
     pub(super) warnings: Vec<&'a Warning>,
@@ -49,7 +50,8 @@ pub(super) struct Contactability<'a> {
 }
 
 impl<'a> Contactability<'a> {
-    /// What the profile and Engage's warnings say; without the audiences, which contain the warnings, there are none.
+    /// Combines the profile with Engage's warnings. The warnings are part of the audiences: without those there are
+    /// none.
     pub(super) fn of(
         profile: &'a Profile,
         audiences: Option<&'a Audiences>,

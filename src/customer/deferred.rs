@@ -1,16 +1,15 @@
-//! Requests that no person waits for: prefetches, and the look-ups of batches. Where the call budget has no room for one,
-//! it is tried again until its deadline, instead of being refused.
+//! Requests that no shopper or till waits for: prefetches, and the look-ups of batches. If the call budget has no room
+//! for one, it is tried again until its deadline instead of being refused.
 
 use std::time::Duration;
 
 use super::{CustomerQuery, CustomerService, Error, Found};
 
-/// How long after a refusal of the call budget it is tried again. A refused call has waited for a second already, or met
-/// a queue full of other calls.
+/// The pause after the call budget refused a call. A refused call has already waited for a second, or met a full queue.
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl CustomerService {
-    /// Answers a request that no person waits for.
+    /// Answers a request that no shopper or till waits for.
     pub async fn find_deferred(&self, mut query: CustomerQuery) -> Result<Found, Error> {
         let clock = self.clock();
         loop {
@@ -20,7 +19,7 @@ impl CustomerService {
                 Err(Error::Upstream(error)) if error.is_for_lack_of_budget() => {
                     let again = now.tick + PAUSE;
                     if again >= query.deadline {
-                        // No call was made.
+                        // The deadline would pass first, and no call was made.
                         return Err(error.into());
                     }
                     clock.sleep_until(again).await;

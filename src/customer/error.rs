@@ -5,22 +5,22 @@ use crate::engage;
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Engage gave none, and nothing that is cached may be served instead.
+    /// Engage gave no usable answer, and nothing that is cached may be served instead.
     #[error(transparent)]
     Upstream(#[from] engage::Error),
-    /// The request's deadline passed; the upstream call runs on.
+    /// The request's deadline passed; the upstream call continues.
     #[error("engage did not answer before the deadline")]
     TooLate,
-    /// The cached record was damaged and has been dropped: the next request is answered.
+    /// The cached record was damaged and has been dropped. The next request fetches it anew.
     #[error("the cached record is damaged")]
     Damaged,
-    /// The request accepts a cached answer only, and there is none.
+    /// The request accepts only a cached answer, and there is none.
     #[error("the answer is not cached")]
     NotCached,
 }
 
 impl Error {
-    /// Whether Engage's answer is about the identifier itself: it leads to no contact, or not to one alone.
+    /// Whether Engage's answer is about the identifier itself: it leads to no contact, or to several.
     pub fn is_about_the_identifier(&self) -> bool {
         matches!(self, Self::Upstream(error) if error.is_about_the_identifier())
     }
@@ -35,7 +35,8 @@ impl Error {
         matches!(self, Self::Upstream(engage::Error::NotFound))
     }
 
-    /// Whether Engage could not be asked, or gave no usable answer: nothing is said about the identifier or the request.
+    /// Whether Engage could not be reached or gave no usable answer. This says nothing about the identifier or the
+    /// request.
     pub fn is_unavailable(&self) -> bool {
         use engage::Error::{MultipleMatches, NotFound, Rejected};
         match self {

@@ -15,11 +15,11 @@ use crate::{
 /// What is cached for an identifier.
 #[derive(Clone, Debug)]
 pub struct Explanation {
-    /// The contact that it leads to, where there is an alias.
+    /// The contact that the identifier leads to, if an alias is cached.
     pub alias: Option<(ContactId, AliasView)>,
-    /// Why it leads to no contact, where there is a negative entry.
+    /// Why the identifier leads to no contact, if a negative entry is cached.
     pub negative: Option<NegativeView<engage::Error>>,
-    /// What is cached of the contact that it is or leads to, and of those whose profile has it.
+    /// What is cached of the contact that it leads to, and of contacts whose profile shows the identifier.
     pub contacts: Vec<ContactView>,
     /// The calls that failed and are in back-off.
     pub failures: Vec<CallInBackOff>,
@@ -28,9 +28,9 @@ pub struct Explanation {
 /// A call that failed and is in back-off.
 #[derive(Clone, Debug)]
 pub struct CallInBackOff {
-    /// Which call.
+    /// The name of the call.
     pub call: &'static str,
-    /// The contact, where it is known.
+    /// The contact, if it is known.
     pub contact: Option<ContactId>,
     /// How it failed.
     pub why: engage::Error,

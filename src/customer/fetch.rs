@@ -1,7 +1,7 @@
-//! The shared upstream calls, each made once for all requests that wait for it. Every kind of call has the same
-//! four steps: begin, call Engage, check that the response is about what was requested, store.
+//! The shared upstream calls, each made once for all requests that wait for it. Every kind of call has the same four
+//! steps: begin, call Engage, check that the response is about what was requested, store.
 //!
-//! The outcome is handed to the waiting requests directly, so an eviction in between costs none of them its answer.
+//! The outcome is handed directly to the waiting requests, so an eviction in between costs none of them its answer.
 
 mod history;
 mod overview;
@@ -33,13 +33,13 @@ use crate::{
 /// How a call ended.
 #[derive(Clone, Debug)]
 pub(super) struct FetchOutcome {
-    /// When its upstream request began; `None` where it was not admitted.
+    /// When its upstream request began; `None` if it was not admitted.
     pub(super) start: Option<FetchStart>,
     /// What it fetched.
     pub(super) outcome: Result<Fetched, Error>,
 }
 
-/// For which request a call is made, and how new its data must be.
+/// The request that a call is made for, and how new the data must be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FetchRequest<'a> {
     /// The request, for the log.
@@ -48,15 +48,15 @@ pub(super) struct FetchRequest<'a> {
     pub(super) flow: &'a Flow,
     /// How urgent it is.
     pub(super) priority: Priority,
-    /// The upstream request must begin after this.
+    /// The upstream request must begin after this sequence.
     pub(super) not_before: Sequence,
-    /// What it wants of the call, as far as another replica may have made it.
+    /// What the request accepts of the call, and of a call that another replica made.
     pub(super) demand: Demand,
     /// Its trace.
     pub(super) trace: Option<&'a RequestTrace>,
 }
 
-/// What a call that succeeded fetched.
+/// What a successful call fetched.
 #[derive(Clone, Debug)]
 pub(super) struct Fetched {
     /// The contact.
@@ -65,7 +65,7 @@ pub(super) struct Fetched {
     pub(super) alias: Option<Alias>,
     /// The parts that may be served.
     pub(super) parts: Arc<Parts>,
-    /// Whether another replica made the call: then a part that is not there was not asked for.
+    /// Whether another replica made the call. If so, a part that is absent was not requested.
     pub(super) is_shared: bool,
 }
 
@@ -101,7 +101,7 @@ impl FetchOutcome {
         }
     }
 
-    /// Records the span of the flight, which ends with this outcome.
+    /// Ends the span of the flight with this outcome.
     fn end(self, span: Option<FetchSpan>, inner: &Inner) -> Self {
         if let Some(span) = span {
             let is_shared = matches!(&self.outcome, Ok(fetched) if fetched.is_shared);
@@ -110,7 +110,7 @@ impl FetchOutcome {
         self
     }
 
-    /// Of a call that another replica made.
+    /// The outcome of a call that another replica made.
     fn shared(start: FetchStart, found: Result<Box<Shared>, Error>) -> Self {
         let fetched = |found: Box<Shared>| Fetched {
             is_shared: true,
@@ -202,7 +202,7 @@ impl Inner {
         })
     }
 
-    /// Stores what Engage said about the identifier itself, if that is what the error is, else gives up the lease.
+    /// If the error is about the identifier itself, stores it as a negative entry; otherwise gives up the lease.
     /// Returns the error.
     async fn store_negative(
         &self,
@@ -237,8 +237,8 @@ impl Inner {
         }
     }
 
-    /// Notes how a call went, for its back-off and for the log; a failure that is charged to the call itself is logged
-    /// once, until the call succeeds.
+    /// Records the result of a call, for its back-off and for the log. A failure of the call itself is logged once,
+    /// until the call succeeds again.
     pub(super) fn note(
         &self,
         call: &CallKey,
@@ -248,7 +248,7 @@ impl Inner {
     ) {
         let memory = &self.tiers.memory;
         let log = self.engage.failure_log();
-        // A part of a known contact can't be unknown by itself: that is a failure.
+        // A known contact can't lack a single part: that is a failure.
         let is_of_part = match call {
             CallKey::Part(_, part) => *part != Part::Profile,
             CallKey::History(..) => true,

@@ -1,4 +1,4 @@
-//! What other replicas announce takes effect here, in order.
+//! Applies what other replicas announce, in order.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ impl CustomerService {
         let Some(shared) = self.inner.tiers.shared.clone() else {
             return;
         };
-        // The first is the beginning of the stream: what it still has follows.
+        // The first gap is the beginning of the stream: what the stream still has follows it.
         let mut had_gap = false;
         shared
             .run(|event| {
@@ -36,12 +36,12 @@ impl CustomerService {
         }
     }
 
-    /// With an age: what was announced so long ago, at least.
+    /// `past`: the least time since it was announced, if it is not new.
     async fn apply_announced(&self, bytes: &[u8], past: Option<Duration>) {
         let payload = match self.inner.tiers.read_payload(bytes) {
             Ok(payload) => payload,
             Err(error) => {
-                // It may have been about any contact.
+                // The announcement may have been about any contact.
                 tracing::error!(alarm = true, %error, "announcement unreadable; cache dropped");
                 return self.drop_everything(true).await;
             }
@@ -53,11 +53,11 @@ impl CustomerService {
         let tiers = &self.inner.tiers;
         if !payload.is_heavy() {
             let found = tiers.apply_payload(&payload, past, now);
-            // If it can't be announced, it is owed.
+            // If this can't be announced either, it stays owed.
             let _owed = tiers.announce_found(&found).await;
             return;
         }
-        // What it is found to be about is not announced: the tier has nothing any more.
+        // The contacts that it is found to cover are not announced: the tier has lost its data.
         let is_applied = self
             .run_blocking(move |customers| {
                 drop(customers.inner.tiers.apply_payload(&payload, past, now));
@@ -68,14 +68,14 @@ impl CustomerService {
         }
     }
 
-    /// Invalidations may have been missed: nothing fetched until now is served again. With `all_lag` it is not known of
-    /// which parts the overview may lag, so it counts as lagging in all.
+    /// Drops everything, because invalidations may have been missed. With `all_lag` it is not known of which parts the
+    /// overview may lag, so it counts as lagging in all parts.
     async fn drop_everything(&self, all_lag: bool) {
         let memory = &self.inner.tiers.memory;
         if let Some(feed) = &memory.policy.feed {
             feed.note_gap();
         }
-        // At once; what it covers is freed afterwards.
+        // The fence is raised at once; what it covers is freed afterwards.
         if all_lag {
             memory
                 .fences
@@ -87,7 +87,7 @@ impl CustomerService {
             .await;
     }
 
-    /// Runs what visits everything outside the async workers. Returns whether it ended.
+    /// Runs a function that visits every entry on a blocking thread. Returns whether it ended without a panic.
     async fn run_blocking(&self, work: impl FnOnce(&CustomerService) + Send + 'static) -> bool {
         let customers = self.clone();
         let ended = tokio::task::spawn_blocking(move || work(&customers)).await;

@@ -1,4 +1,4 @@
-//! What a request found: the customer, what may be shown of it, and what the cache did.
+//! The result of a request: the customer, what may be shown of it, and what the cache did.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,13 +15,13 @@ use crate::{
     engage,
 };
 
-/// What is cached of a contact, with the answers rendered from it.
+/// The cached data of a contact, with the responses rendered from it.
 pub(super) type CachedRecord = Record<Rendered>;
 
-/// A customer, found.
+/// A customer that was found.
 #[derive(Debug)]
 pub struct Found {
-    /// What is known; not all of it may be shown.
+    /// The known data. Not all of it may be shown.
     pub record: Arc<CachedRecord>,
     /// The parts that may be shown.
     pub shown: PartSet,
@@ -29,16 +29,16 @@ pub struct Found {
     pub degraded: PartSet,
     /// What the cache did.
     pub verdict: Verdict,
-    /// Why; `None` of a plain hit.
+    /// The reasons; `None` for a plain hit.
     pub reasons: Option<Arc<Reasons>>,
     /// How each requested part is served.
     pub outcomes: PartMap<Option<PartOutcome>>,
 }
 
-/// What the cache did for a request, in the words of RFC 9211.
+/// What the cache did for a request, in the terms of RFC 9211.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// The worst of the parts.
+    /// The worst status of the parts.
     pub status: CacheStatus,
     /// Seconds until the first part's lifetime ends; negative afterwards.
     pub ttl: i64,
@@ -46,13 +46,13 @@ pub struct Verdict {
     pub age: Duration,
     /// Whether an answer of Engage was stored.
     pub stored: bool,
-    /// Whether the request waited for a call that another request had started.
+    /// Whether the request waited for a call that another request had started (coalesced).
     pub collapsed: bool,
-    /// Why stale data is served in place of an answer of Engage, if it is.
+    /// Why stale data is served instead of an answer of Engage, if it is.
     pub stands_in: Option<StaleReason>,
 }
 
-/// Why stale data is served in place of an answer of Engage.
+/// Why stale data is served instead of an answer of Engage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StaleReason {
     /// Engage failed (RFC 5861, 4).
@@ -62,7 +62,7 @@ pub enum StaleReason {
 }
 
 impl StaleReason {
-    /// The status of a response in which it replaces a hit.
+    /// The cache status of a response that is served stale for this reason.
     pub(super) const fn status(self) -> CacheStatus {
         match self {
             Self::Error => CacheStatus::StaleIfError,
@@ -70,7 +70,7 @@ impl StaleReason {
         }
     }
 
-    /// How a part is served that replaces one of Engage.
+    /// The outcome of a part that is served stale for this reason.
     pub(super) const fn outcome(self) -> PartOutcome {
         match self {
             Self::Error => PartOutcome::StaleIfError,
@@ -94,26 +94,26 @@ impl StaleReason {
 pub enum CacheStatus {
     /// Served from memory.
     Hit = 0,
-    /// Not cached here, or too old: another replica had fetched it. Engage was not asked.
+    /// Not cached here, or too old, but another replica had fetched it. Engage was not called.
     Shared = 1,
-    /// Served from memory although it is too old, because Engage fails. Of responses only.
+    /// Served from memory although it is too old, because Engage fails. For whole responses only.
     StaleIfError = 2,
-    /// Served from memory although it is too old, because Engage is slow. Of responses only.
+    /// Served from memory although it is too old, because Engage is slow. For whole responses only.
     StaleIfSlow = 3,
-    /// Cached, but too old: Engage was asked.
+    /// Cached, but too old: Engage was called.
     Stale = 4,
-    /// Not cached: Engage was asked.
+    /// Not cached: Engage was called.
     Miss = 5,
-    /// Cached, but the caller wanted it fresh: Engage was asked.
+    /// Cached, but the caller wanted it fresh: Engage was called.
     Request = 6,
-    /// The cache is off: Engage was asked.
+    /// The cache is off: Engage was called.
     Bypass = 7,
-    /// Nothing is cached and Engage is unavailable: the answer is about no customer. Of responses only.
+    /// Nothing is cached and Engage is unavailable: the response is without a customer. For whole responses only.
     Guest = 8,
 }
 
 impl CacheStatus {
-    /// Every status, each at the index that is its number.
+    /// Every status; the number of each is its index.
     pub const ALL: [Self; 9] = [
         Self::Hit,
         Self::Shared,
@@ -141,7 +141,7 @@ impl CacheStatus {
         }
     }
 
-    /// Why Engage was asked: the `fwd` parameter of `Cache-Status` (RFC 9211, 2.2). `None` is its `hit`.
+    /// Why Engage was called: the `fwd` parameter of `Cache-Status` (RFC 9211, 2.2). `None` means `hit`.
     pub const fn forward_reason(self) -> Option<&'static str> {
         match self {
             Self::Hit | Self::Shared | Self::StaleIfError | Self::StaleIfSlow => None,
@@ -152,7 +152,7 @@ impl CacheStatus {
 }
 
 impl Verdict {
-    /// Of two that a response is made of.
+    /// The worse of two statuses, for a response that consists of both.
     #[must_use]
     pub fn worst(self, other: Self) -> Self {
         Self {
@@ -165,7 +165,8 @@ impl Verdict {
         }
     }
 
-    /// Of an answer that something else had to be found for: the worst of both. Ages are the answer's own.
+    /// The verdict of a response that also needed something else: the worse status of both. Ages are the response's
+    /// own.
     #[must_use]
     pub(super) fn and(self, other: &Verdict) -> Self {
         Self {
@@ -177,11 +178,11 @@ impl Verdict {
 }
 
 impl Found {
-    /// The answer in that shape: the one kept with the record where it is still right, else rendered now. `None` where
-    /// the cached record is damaged.
+    /// The response in that shape: the one kept with the record if it is still right, else rendered now. `None` if the
+    /// cached record is damaged.
     ///
-    /// Kept are answers with all requested parts, as complete as the record is, and with the default window; there
-    /// would be too many others.
+    /// Only responses with the default window, with all requested parts, and as complete as the record itself are kept:
+    /// other kinds would be too many.
     pub(super) fn render(
         &self,
         memory: &Cache<Rendered, engage::Error>,
@@ -208,7 +209,7 @@ impl Found {
         Some(answer)
     }
 
-    /// The answer with a contact's history, rendered now.
+    /// The response with a contact's history, rendered now.
     pub(super) fn render_with(
         &self,
         history: &HistoryContent,

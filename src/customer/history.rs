@@ -1,5 +1,5 @@
-//! A contact's history for one request: from the cache where that is fresh enough, else from Engage. What can't be had
-//! is missing in the response and never fails it.
+//! A contact's history for one request: from the cache if it is fresh enough, else from Engage. A part that can't be
+//! fetched is missing in the response and never fails it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,10 +24,10 @@ use crate::{
     engage,
 };
 
-/// More rounds than invalidations of one contact in the time of a request.
+/// More rounds than there are invalidations of one contact during a request.
 const MAX_ROUNDS: usize = 6;
 
-/// What a request wants of a contact's history.
+/// What a request wants from a contact's history.
 #[derive(Clone, Copy, Debug)]
 pub struct HistoryQuery {
     /// The requested parts.
@@ -36,11 +36,11 @@ pub struct HistoryQuery {
     pub fresh: HistorySet,
     /// How many items of each list it wants.
     pub limit: usize,
-    /// It wants older items than this.
+    /// Only items older than this, if set.
     pub before: Option<Timestamp>,
 }
 
-/// What was found of a contact's history.
+/// The part of a request's result that is a contact's history.
 #[derive(Debug)]
 pub struct FoundHistory {
     pub(super) content: HistoryContent,
@@ -55,7 +55,7 @@ impl FoundHistory {
     }
 }
 
-/// What was found of a part.
+/// The result for one part.
 struct FoundPart {
     entry: Option<Arc<HistoryEntry>>,
     is_degraded: bool,
@@ -73,12 +73,12 @@ struct HistorySearch<'a> {
     id: ContactId,
     part: HistoryPart,
     is_fresh: bool,
-    /// What this request's calls fetched.
+    /// What this request's calls fetched, if anything.
     fetched: Option<Arc<HistoryEntry>>,
-    /// What was cached when the request came.
+    /// What was cached when the request arrived.
     first_read: Option<Provenance>,
     has_failed: bool,
-    /// Whether the failure allows stale data.
+    /// Whether the failure allows stale data to be served.
     may_be_stale: bool,
     /// Whether stale data is served because a refresh is slow.
     is_slow: bool,
@@ -86,8 +86,8 @@ struct HistorySearch<'a> {
 }
 
 impl CustomerService {
-    /// Answers with the requested parts of the contact's history. The contact is one that [`find`](Self::find) found
-    /// for the same query.
+    /// Answers with the requested parts of the contact's history. [`find`](Self::find) must have found the contact for
+    /// the same query.
     pub async fn find_history(
         &self,
         query: &CustomerQuery,
@@ -132,8 +132,8 @@ impl CustomerService {
         Ok(history)
     }
 
-    /// Whether something that was found may have been overtaken by an invalidation since, while calls for the history
-    /// ran: then both are to be found again.
+    /// Whether an invalidation may have overtaken something that was found, while the calls for the history ran. If so,
+    /// the customer and the history must both be found again.
     pub fn is_overtaken(
         &self,
         query: &CustomerQuery,
@@ -154,7 +154,7 @@ impl CustomerService {
 }
 
 impl FoundHistory {
-    /// What the cache did for a response with this history, given what it did for the other parts.
+    /// What the cache did for a response with this history; `of_parts` is what it did for the other parts.
     pub fn verdict(&self, of_parts: Verdict) -> Verdict {
         self.verdicts.iter().copied().fold(of_parts, Verdict::worst)
     }
@@ -211,7 +211,7 @@ impl<'a> HistorySearch<'a> {
         Ok(self.conclude())
     }
 
-    /// The newer of what is cached and what this request fetched, as far as it is still allowed.
+    /// The newer of the cached entry and the one that this request fetched, if no fence forbids it.
     fn read(&self) -> Option<Arc<HistoryEntry>> {
         let memory = &self.inner.tiers.memory;
         let cached = memory.history(self.id, self.part);
@@ -231,7 +231,7 @@ impl<'a> HistorySearch<'a> {
     /// Whether the entry may be served without a call.
     fn is_usable(&self, entry: &HistoryEntry, now: Tick) -> bool {
         let provenance = &entry.provenance;
-        // However long the call took.
+        // It was fetched after the request arrived, so it may be used, however long the call took.
         let is_new = provenance.sequence > self.query.arrival;
         let policy = &self.inner.tiers.memory.policy;
         let is_young = || {
@@ -299,7 +299,7 @@ impl<'a> HistorySearch<'a> {
         self.inner.join_history(self.id, self.part, request)
     }
 
-    /// Starts a call that refreshes what is stale, and does not wait for it.
+    /// Starts a call that refreshes the stale entry. Does not wait for it.
     fn refresh(&self, now: Tick) {
         let call = CallKey::History(self.id, self.part);
         let is_in_back_off = self.inner.tiers.memory.failure(&call, now).is_some();
@@ -308,7 +308,7 @@ impl<'a> HistorySearch<'a> {
         }
     }
 
-    /// Until when the request waits: for `cache.stale_if_slow` at most where stale data may be served.
+    /// The time until which the request waits. If stale data may be served, it waits for at most `cache.stale_if_slow`.
     fn deadline(&self, cached: Option<&HistoryEntry>, now: Tick) -> Tick {
         let policy = &self.inner.tiers.memory.policy;
         let may_be_stale = |entry: &HistoryEntry| {
@@ -328,7 +328,7 @@ impl<'a> HistorySearch<'a> {
         self.may_be_stale &= error.allows_stale();
     }
 
-    /// What is served in place of a response of Engage, if anything is.
+    /// What is served when Engage's answer is missing, if anything is.
     fn conclude(&self) -> FoundPart {
         let now = self.inner.clock.tick();
         let memory = &self.inner.tiers.memory;

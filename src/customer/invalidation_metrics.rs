@@ -46,7 +46,7 @@ impl Source for InvalidationMetrics {
 }
 
 impl InvalidationMetrics {
-    /// Counts so many.
+    /// Adds `number` invalidations with this cause.
     pub(super) fn count(&self, cause: InvalidationCause, number: usize) {
         self.of[cause as usize].inc_by(number as u64);
     }

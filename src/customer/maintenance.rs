@@ -1,6 +1,5 @@
-//! The service's background work: sweeping the cache, keeping up with changes while webhooks fail ([`super::repair`]),
-//! following what other replicas announce ([`super::follow`]), and reading the names of points
-//! ([`super::point_names`]).
+//! The service's background work: sweeping the cache, finding changes while webhooks fail ([`super::repair`]), applying
+//! what other replicas announce ([`super::follow`]), and reading the names of points ([`super::point_names`]).
 
 use std::time::Duration;
 
@@ -13,27 +12,27 @@ const SWEEP_PERIOD: Duration = Duration::from_secs(2);
 const MAINTENANCE_PERIOD: Duration = Duration::from_secs(60);
 
 impl CustomerService {
-    /// How many contacts left the cache by themselves.
+    /// The number of contacts that were evicted, not purged.
     pub fn evictions(&self) -> EvictionCounts {
         self.inner.tiers.memory.evictions()
     }
 
-    /// The bytes of parts that were compressed to be cached, and those that they took then.
+    /// The size of the parts compressed so far, in bytes, before and after compression.
     pub fn compressed_bytes(&self) -> (u64, u64) {
         self.inner.tiers.memory.compressed_bytes()
     }
 
     /// Frees what can't be served any more, and the rendered responses of records that were not read since the last
-    /// time. Visits everything: not for a thread that serves requests.
+    /// sweep. Visits every entry: not for a thread that serves requests.
     pub fn maintain(&self) {
         let memory = &self.inner.tiers.memory;
         memory.sweep_pending_purges();
         memory.maintain();
     }
 
-    /// Runs the background work: maintains the cache, watches the webhook feed and asks Engage every `changes_poll` for
-    /// changes that may have been missed; with a shared tier, connects it and applies what other replicas announce; reads
-    /// the names of points. Never returns.
+    /// Runs the background work: maintains the cache; watches the webhook feed and polls Engage every `changes_poll`
+    /// for changes that may have been missed; with a shared tier, connects it and applies what other replicas announce;
+    /// reads the names of points. Never returns.
     pub async fn run_background_work(&self, changes_poll: Option<Duration>) {
         tokio::join!(
             self.run_maintenance(),
@@ -69,7 +68,7 @@ impl CustomerService {
                 continue;
             }
             let customers = self.clone();
-            // It reads everything: not on a thread that serves requests.
+            // Maintenance reads every entry: not on a thread that serves requests.
             let done = tokio::task::spawn_blocking(move || {
                 if is_maintenance {
                     return customers.maintain();

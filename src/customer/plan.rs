@@ -1,4 +1,4 @@
-//! What a request wants and which parts are missing for it: pure functions of the time.
+//! What a request wants, and which parts it lacks: pure functions of the time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,15 +14,15 @@ use crate::{
     traces::RequestTrace,
 };
 
-/// What a request is for.
+/// The purpose of a request, which sets the priority of its calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Purpose {
-    /// A person waits for the customer.
+    /// A shopper or staff waits for the customer.
     #[default]
     Person,
-    /// One of many customers of a batch: its calls come after those of people.
+    /// One of many customers of a batch: its calls have a lower priority than those of interactive requests.
     Batch,
-    /// Nothing but to have the customer cached: what is stale is fetched anew, after the calls of people.
+    /// Only caches the customer: stale parts are fetched anew, with a lower priority than interactive requests.
     Prefetch,
 }
 
@@ -31,11 +31,12 @@ pub enum Purpose {
 pub struct CustomerQuery {
     /// The id of the request, for the log.
     pub request_id: Option<RequestId>,
-    /// Whose share of the upstream calls it counts against.
+    /// The flow whose share of the upstream calls it uses.
     pub flow: Flow,
     /// The identifier, and the contact type that narrows it.
     pub lookup: Lookup,
-    /// Of several contacts that share an identifier without a contact type, the only one of this type is meant.
+    /// If several contacts share the identifier, the only one of this type is meant. Used only if the request leaves
+    /// the type open.
     pub prefer: Option<ContactType>,
     /// The requested parts.
     pub asked: PartSet,
@@ -43,7 +44,7 @@ pub struct CustomerQuery {
     pub fresh: PartSet,
     /// When it arrived.
     pub now: Now,
-    /// Its arrival in the order of events: fresh data was fetched later.
+    /// The sequence of its arrival. Fresh data must have been fetched after it.
     pub arrival: Sequence,
     /// The greatest age of data that it accepts.
     pub max_age: Option<Duration>,
@@ -51,29 +52,30 @@ pub struct CustomerQuery {
     pub only_if_cached: bool,
     /// Whether it accepts stale data if Engage fails or is slow.
     pub stale_if_error: bool,
-    /// Until when it waits.
+    /// The end of its wait.
     pub deadline: Tick,
-    /// Whether that is earlier than the service's own limit: then the request is hasty rather than Engage failing.
+    /// Whether the caller's own limit ends the wait earlier than the service's would. If so, a time-out is not Engage's
+    /// fault.
     pub is_hasty: bool,
-    /// What it is for.
+    /// Its purpose.
     pub purpose: Purpose,
     /// Its trace; `None` where none is recorded.
     pub trace: Option<Arc<RequestTrace>>,
 }
 
-/// What must be fetched before a request can be answered, and what in the background.
+/// What must be fetched before a request can be answered, and what can be fetched in the background.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Parts without which there is no answer yet.
+    /// Parts that the response must wait for.
     pub missing: PartSet,
     /// Parts that are served stale while they are refreshed.
     pub refresh: PartSet,
-    /// Parts that are fresh and about to expire, and were requested just now.
+    /// Parts that are fresh and will expire soon, and were requested just now.
     pub ahead: PartSet,
 }
 
 impl CustomerQuery {
-    /// What is missing of `parts` at `now`.
+    /// Which of the requested parts are missing at `now`.
     pub fn plan(&self, parts: &impl Origins, now: Tick, policy: &Policy) -> Plan {
         let mut plan = Plan::default();
         for part in self.asked.iter() {
@@ -103,7 +105,7 @@ impl CustomerQuery {
         plan
     }
 
-    /// The priority of the calls that it waits for.
+    /// The priority of the calls that the request waits for.
     pub(super) fn priority(&self) -> Priority {
         match self.purpose {
             Purpose::Batch | Purpose::Prefetch => Priority::Deferred,
@@ -112,7 +114,7 @@ impl CustomerQuery {
         }
     }
 
-    /// From which freshness on an alias must be resolved again before it is used.
+    /// The freshness from which on an alias must be resolved again before it is used.
     pub(super) fn outdated_alias(&self) -> Freshness {
         match self.purpose {
             Purpose::Person | Purpose::Batch => Freshness::Expired,
@@ -126,8 +128,8 @@ impl CustomerQuery {
         is_later && provenance.source == FetchSource::Entity
     }
 
-    /// Whether the alias must be resolved again: a fresh profile is that of the contact to which the identifier leads
-    /// now. A contact id leads to itself.
+    /// Whether the alias must be resolved again: if a fresh profile is requested, it must be that of the contact to
+    /// which the identifier leads now. A contact id leads to itself.
     pub fn wants_resolution(&self) -> bool {
         self.fresh.contains(Part::Profile) && !self.lookup.key().is_contact_id()
     }
@@ -138,8 +140,8 @@ impl CustomerQuery {
         self.wants_resolution() && !alias.is_learned && self.is_fresh_enough(&alias.provenance)
     }
 
-    /// Whether the data is older than the request accepts. What this replica fetched after it arrived is not, however
-    /// long the call took.
+    /// Whether the data is older than the request accepts. Data that this replica fetched after the request arrived is
+    /// never too old, however long the call took.
     pub(super) fn is_too_old(&self, provenance: &Provenance, now: Tick) -> bool {
         (provenance.sequence <= self.arrival || provenance.is_shared)
             && self

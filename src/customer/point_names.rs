@@ -1,4 +1,5 @@
-//! Reads what the kinds of points are called, in the background. No request waits for that, and nothing fails without it.
+//! Reads the names of the point definitions in the background. No request waits for them, and nothing fails without
+//! them.
 
 use std::time::Duration;
 
@@ -19,13 +20,13 @@ const LONGEST_RETRY: Duration = Duration::from_secs(60 * 60);
 const LOG_INTERVAL: Duration = LIFETIME;
 
 impl CustomerService {
-    /// How long ago the names of points were read; `None` if they were not.
+    /// The time since the names of points were read; `None` if they have not been read.
     pub fn point_definitions_age(&self) -> Option<Duration> {
         self.inner.engage.point_definitions_age()
     }
 
-    /// Reads the names of points now, and again when they are a day old or, after a failure, within an hour. One call at
-    /// a time, of a background priority. Returns at once if they are not wanted.
+    /// Reads the names of points now, and again when they are a day old or, after a failure, within an hour. Makes one
+    /// call at a time, with a background priority. Returns at once if the names are not wanted.
     pub(super) async fn keep_point_names(&self) {
         let engage = &self.inner.engage;
         if !engage.wants_point_names() {
@@ -57,7 +58,7 @@ struct Schedule {
 }
 
 impl Schedule {
-    /// Notes how an attempt ended. Returns the time until the next one.
+    /// Records the result of an attempt. Returns the time until the next one.
     fn note(&mut self, error: Option<&Error>, now: Tick) -> Duration {
         let Some(error) = error else {
             self.failures = 0;
@@ -83,8 +84,8 @@ impl Schedule {
     }
 }
 
-/// Whether Engage has no such endpoint, for this tenant or in this version: without one, v3 may read the path as that of
-/// the point account with the id `definitions`.
+/// Whether Engage has no such endpoint, for this tenant or in this version. Without the endpoint, v3 may read the path
+/// as that of the point account with the id `definitions`.
 fn is_absent(error: &Error) -> bool {
     match error {
         Error::NotFound | Error::Rejected { .. } => true,

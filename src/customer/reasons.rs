@@ -1,4 +1,4 @@
-//! Why a customer was served as it was, part by part: for operators who ask it later. No value of the contact is kept.
+//! Why a customer was served as it was, part by part, for operators who ask later. No value of the contact is kept.
 
 use std::time::Duration;
 
@@ -7,23 +7,23 @@ use crate::{
     domain::{PartMap, listed_enum::listed_enum},
 };
 
-/// How each requested part of a response came about; `None` for the others.
+/// The reason for each requested part of a response; `None` for the parts that were not requested.
 pub type Reasons = PartMap<Option<PartReason>>;
 
-/// How one part of a response came about.
+/// Where one part of a response came from, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PartReason {
     /// Where the part came from.
     pub outcome: PartOutcome,
     /// The age of the data that was served.
     pub age: Option<Duration>,
-    /// Which kind of endpoint it came from.
+    /// The kind of endpoint that it came from.
     pub source: Option<FetchSource>,
-    /// Why memory alone did not serve it as fresh.
+    /// Why memory did not serve it as fresh.
     pub why: Option<Why>,
-    /// How the call for it failed: an error's text, as in the log.
+    /// The error of the call for it, as in the log.
     pub failure: Option<Box<str>>,
-    /// Whether the response names it in `degraded`.
+    /// Whether the response lists it in `degraded`.
     pub is_degraded: bool,
 }
 
@@ -50,7 +50,7 @@ listed_enum! {
 }
 
 listed_enum! {
-    /// Why memory alone did not serve a part as fresh.
+    /// Why memory did not serve a part as fresh.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Why {
         /// Nothing was cached of the contact.
@@ -61,7 +61,7 @@ listed_enum! {
         Invalidated => "invalidated",
         /// The lifetime had ended.
         Expired => "expired",
-        /// Changes may go unreported, which shortens lifetimes.
+        /// Lifetimes are shortened while changes may go unreported.
         LifetimeShortened => "lifetime shortened",
         /// The caller requested it fresh.
         RequestedFresh => "requested fresh",

@@ -1,8 +1,8 @@
-//! The customer answer as JSON, a pure function of the parts, the rules, the shape and the time.
+//! Renders the customer as JSON: a pure function of the parts, the rules, the shape and the time.
 //!
-//! Every key is always present, absent knowledge is `null` or an empty list, money is exact. What has been redeemed or
-//! has expired by the time of rendering is left out, from stale records too. The next moment at which a byte would
-//! change is returned with the bytes.
+//! Every key is always present; absent values are `null` or an empty list; amounts of money are exact. What has been
+//! redeemed or has expired by the time of rendering is left out, even from stale records. The next moment at which a
+//! byte would change is returned with the bytes.
 
 mod current;
 mod guest;
@@ -35,7 +35,7 @@ use crate::{
     },
 };
 
-/// The initial capacity of an answer; few need more.
+/// The initial capacity of a response, in bytes; few need more.
 const USUAL_SIZE: usize = 4096;
 
 /// What an answer is rendered from.
@@ -65,9 +65,9 @@ impl Content<'_> {
 pub(super) struct Body {
     /// The JSON.
     pub(super) json: Vec<u8>,
-    /// The length of its beginning, which has everything but `freshness`.
+    /// The length of the first part of the body, which contains everything but `freshness`.
     pub(super) without_freshness: usize,
-    /// The moment from which it is no longer right.
+    /// The moment from which on it is no longer right.
     pub(super) changes_at: Timestamp,
 }
 
@@ -95,7 +95,7 @@ fn answer_json<'a>(
     content: &Content<'a>,
     moments: &mut Moments,
 ) -> AnswerJson<'a> {
-    // Without `..`: an answer has every part that there is.
+    // Without `..`, because a response has every part.
     let Parts {
         profile,
         audiences,
@@ -209,9 +209,9 @@ fn promotion_json<'a>(promotion: &'a Promotion, shape: &Shape) -> PromotionJson<
     PromotionJson::of(promotion, offers)
 }
 
-/// The balance of the configured definition, else of the only account: balances of different definitions are never
-/// summed [Voyado: more than one definition is allowed]. Of incomplete points, the only account may not be the only
-/// one.
+/// The balance of the configured definition, else of the only account. Balances of different definitions are never
+/// summed [Voyado: more than one definition is allowed]. If the points are incomplete, there may be further accounts,
+/// so none counts as the only one.
 fn balance(points: &Points, is_incomplete: bool, rules: &Rules) -> Option<Decimal> {
     let of_default = points.accounts.iter().find(|account| {
         account.definition_id.is_some() && account.definition_id == rules.default_point_definition

@@ -1,12 +1,12 @@
-//! Repair of gaps in the webhook feed: while no webhooks arrive, Engage is asked which contacts changed.
+//! Repairs gaps in the webhook feed: while no webhooks arrive, Engage is polled for the contacts that changed.
 //!
-//! It is polled from the start until the first delivery shows that webhooks work, again whenever they fell silent or
-//! could not be read, and once more when they work again. A change that is found so is applied like one that a webhook
-//! reports. Engage has no such list of points, vouchers and promotions: their age is bounded by the feed's fallback
-//! lifetime.
+//! Polls run from the start until the first delivery shows that webhooks work, again whenever webhooks fall silent or
+//! can't be read, and once more when they work again. A change found by a poll is applied like one that a webhook
+//! reports. Engage does not list changes of points, vouchers and promotions: their age is bounded by the feed's
+//! fallback lifetime.
 //!
-//! Where more contacts changed than Engage lists, or the list was unreadable several times in a row, any contact may
-//! have changed: everything is invalidated, and the next poll asks only for later changes.
+//! If more contacts changed than Engage lists, or the list was unreadable several times in a row, any contact may have
+//! changed. Then everything is invalidated, and the next poll asks only for later changes.
 
 use std::time::Duration;
 
@@ -21,16 +21,16 @@ use crate::{
     shared_tier::NotShared,
 };
 
-/// How often the state of the feed is read where no changes are polled.
+/// How often the state of the feed is read while no changes are polled.
 const WATCH_PERIOD: Duration = Duration::from_secs(15);
-/// How far a poll reaches back into the time that is known already: clocks differ, and a change may be listed late.
+/// How far a poll reaches back into the time that is already covered: clocks differ, and a change may be listed late.
 const OVERLAP: Duration = Duration::from_secs(120);
 
-/// After so many unreadable polls in a row everything is invalidated.
+/// After this many unreadable polls in a row everything is invalidated.
 const MAX_UNREADABLE: u32 = 3;
 /// The least time between two invalidations of everything: a list that stays unusable must not keep the cache empty.
 const FENCE_PAUSE: Duration = Duration::from_secs(60 * 60);
-/// So many contacts are invalidated before other tasks run.
+/// The number of contacts that are invalidated before other tasks run.
 const BATCH: usize = 1000;
 
 const KINDS: [ContactChanges; 3] = [
@@ -39,20 +39,20 @@ const KINDS: [ContactChanges; 3] = [
     ContactChanges::Deleted,
 ];
 
-/// Which changes may have been missed.
+/// The changes that may have been missed.
 struct Watch<'a> {
     inner: &'a Inner,
     feed: &'a Feed,
     status: FeedStatus,
-    /// All changes until then are known.
+    /// All changes until this time are known.
     known_until: Timestamp,
-    /// The start of the period of working webhooks whose preceding gap has been repaired.
+    /// The start of the current period of working webhooks, if the gap before it has been repaired.
     repaired: Option<Tick>,
     /// Whether the last poll failed.
     is_failing: bool,
-    /// How many polls in a row were unreadable.
+    /// The number of unreadable polls in a row.
     unreadable: u32,
-    /// When everything was last invalidated, if no poll succeeded since.
+    /// When everything was last invalidated, if no poll has succeeded since.
     fenced_at: Option<Tick>,
 }
 
@@ -68,13 +68,14 @@ enum ChangesUnknown {
     /// The call failed.
     #[error(transparent)]
     Failed(#[from] Error),
-    /// They were applied at this replica alone.
+    /// The changes were applied at this replica only.
     #[error(transparent)]
     NotShared(#[from] NotShared),
 }
 
 impl CustomerService {
-    /// Watches the feed, and asks Engage every `poll` for changes that it may have missed. Returns only without a feed.
+    /// Watches the feed, and polls Engage every `poll` for changes that it may have missed. Returns only without a
+    /// feed.
     pub(super) async fn watch_feed(&self, poll: Option<Duration>) {
         let inner = &*self.inner;
         let Some(feed) = inner.webhook_feed() else {
@@ -85,7 +86,7 @@ impl CustomerService {
             inner,
             feed,
             status: feed.status(now.tick),
-            // The first overviews may be this old.
+            // The first overviews may be as old as this.
             known_until: earlier(now.wall, inner.tiers.memory.policy.overview_lag),
             repaired: None,
             is_failing: false,
@@ -105,13 +106,13 @@ impl CustomerService {
 }
 
 impl Watch<'_> {
-    /// Logs the feed's status where it has changed, and notes until when its changes are complete.
+    /// Logs the feed's status if it has changed, and records until when its changes are complete.
     fn note_status(&mut self, now: Now) {
         let before = std::mem::replace(&mut self.status, self.feed.status(now.tick));
         let (from, to) = (before.as_str(), self.status.as_str());
         match self.status {
             status if status == before => {}
-            // Logged by the feed itself, at once.
+            // The feed itself logs this at once.
             FeedStatus::Failing => {}
             FeedStatus::Working if before == FeedStatus::Failing => {}
             FeedStatus::Working => tracing::info!(from, to, "webhook feed working"),
@@ -133,7 +134,7 @@ impl Watch<'_> {
     }
 
     async fn poll(&mut self, now: Now) {
-        // If webhooks work now, this poll covers the gap before.
+        // If webhooks work now, this poll covers the gap before them.
         let since = self.feed.working_since(now.tick);
         let from = earlier(self.known_until, OVERLAP);
         let outcome = self.inner.apply_changes(from, now.wall).await;
@@ -160,7 +161,7 @@ impl Watch<'_> {
         self.repaired = since;
     }
 
-    /// Notes that the next poll asks for the same changes again.
+    /// Records that the next poll must ask for the same changes again.
     fn note_failure(&mut self, error: &ChangesUnknown) {
         if !self.is_failing {
             tracing::warn!(%error, "polling /contacts/changes failed");
@@ -168,7 +169,7 @@ impl Watch<'_> {
         self.is_failing = true;
     }
 
-    /// Whether asking again will not bring the changes.
+    /// Whether the changes can't be found by polling again.
     fn is_lost(&mut self, unknown: &ChangesUnknown, now: Tick) -> bool {
         let is_lost = match unknown {
             ChangesUnknown::TooMany => true,
@@ -176,7 +177,8 @@ impl Watch<'_> {
                 self.unreadable += 1;
                 self.unreadable >= MAX_UNREADABLE
             }
-            // Engage may answer next time; until then cached data is served. What is not shared is applied here.
+            // A later poll may succeed; until then cached data is served. Changes that were not shared have been
+            // applied here.
             ChangesUnknown::Failed(_) | ChangesUnknown::NotShared(_) => {
                 self.unreadable = 0;
                 false
@@ -188,7 +190,7 @@ impl Watch<'_> {
 }
 
 impl Inner {
-    /// Applies what changed between the two times. Returns how many contacts did.
+    /// Applies what changed between the two times. Returns the number of changed contacts.
     async fn apply_changes(&self, from: Timestamp, to: Timestamp) -> Result<usize, ChangesUnknown> {
         let demand = AdmissionRequest::of_service("(changes)", Priority::Refresh);
         let (mut count, mut is_complete) = (0, true);
@@ -214,7 +216,7 @@ impl Inner {
             for ids in ids.chunks(BATCH) {
                 let contacts = ids.to_vec();
                 self.invalidations.count(InvalidationCause::Poll, ids.len());
-                // Here they are applied all the same.
+                // Changes that can't be shared are still applied here.
                 is_shared = is_shared.and(self.apply(&Change { kind, contacts }).await);
                 tokio::task::yield_now().await;
             }

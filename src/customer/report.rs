@@ -1,37 +1,38 @@
-//! What a caller reports to have changed at Engage: a till that redeemed a voucher, a checkout that earned points.
+//! Changes at Engage that a caller reports: a till that redeemed a voucher, a checkout that earned points.
 
 use super::{CustomerService, invalidation_metrics::InvalidationCause, tiers::Invalidation};
 use crate::domain::{ContactId, Identifier, Lookup, PartSet};
 
-/// What a report was about.
+/// The subject of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reported {
-    /// A contact: its parts are never served again as they were.
+    /// A contact: the parts as fetched until now are never served again.
     Contact,
-    /// An identifier of no known contact: no negative entry of it is left.
+    /// An identifier of no known contact: its negative entry is dropped.
     Unknown,
 }
 
-/// Why a report could not be taken.
+/// Why a report was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReportError {
-    /// The identifier leads to a contact about which the caller may not report. Nothing was done.
+    /// The caller may not report about the contact that the identifier leads to. Nothing was done.
     #[error("the identifier leads to another contact")]
     NotOwn,
-    /// It took effect, but other replicas may not have been reached.
+    /// The report took effect here, but may not have reached other replicas.
     #[error("other replicas could not be reached")]
     NotShared,
-    /// Other replicas can't be reached, and too much is owed to them already. Nothing was done.
+    /// Other replicas can't be reached, and too much is already owed to them. Nothing was done.
     #[error("too much is owed to other replicas")]
     Owing,
 }
 
 impl CustomerService {
-    /// Makes sure that nothing fetched until now of these parts of the contact is ever served again: of the contact that
-    /// the identifier leads to, as this replica's memory or the shared tier knows. If neither knows, the identifier's
-    /// negative entry ends. The same as for a webhook, at every replica; no upstream call.
+    /// Makes sure that what was fetched of these parts until now is never served again, for the contact that the
+    /// identifier leads to according to this replica's memory or the shared tier. If neither knows the contact, drops
+    /// the identifier's negative entry. Takes effect at every replica, like a webhook, and makes no upstream call.
     ///
-    /// It never covers a contact that it does not name, so no caller can make others' entries go. `is_own` says whether
+    /// A report covers only the contact that it names, so a caller can't drop the entries of others. `is_own` returns
+    /// whether the caller may report about a contact.
     /// the caller may report about a contact.
     pub async fn report_change(
         &self,
@@ -64,7 +65,7 @@ impl CustomerService {
         }
         let mut invalidations = Vec::new();
         invalidations.extend(contact.map(|id| Invalidation::Parts(id, parts)));
-        // A bare contact id has no alias; the fences of its parts end a negative entry.
+        // A bare contact id has no alias; the fences of its parts end its negative entry.
         let is_negative = memory.negative(key, self.inner.clock.tick()).is_some();
         if key.bare_id().is_none() && (led_to.is_none() || is_negative) {
             invalidations.push(Invalidation::Alias(lookup.clone(), parts));
@@ -72,7 +73,7 @@ impl CustomerService {
         let announced = tiers.invalidate(&invalidations, None).await;
         let metrics = &self.inner.invalidations;
         metrics.count(InvalidationCause::Report, invalidations.len());
-        // Unread, the tier may know a contact that the other replicas do not.
+        // If the tier was not read, it may know a contact that the other replicas do not know.
         if announced.is_err() || !is_read {
             return Err(ReportError::NotShared);
         }

@@ -1,6 +1,6 @@
 //! One request, followed through its rounds: which contact it is about, what is cached of that contact, what is
-//! missing, and which calls fetch it. Every round reads the cache again, so an invalidation takes effect however long
-//! the calls took.
+//! missing, and which calls fetch it. Every round reads the cache again, so an invalidation takes effect even if the
+//! calls took long.
 
 mod alias_check;
 mod calls;
@@ -29,8 +29,8 @@ use crate::{
     domain::{ContactId, Identifier, Part, PartSet},
 };
 
-/// More rounds than any plausible course of events needs: alias, contact, parts, each once more after an invalidation,
-/// and each once more for a failure that is remembered.
+/// More rounds than any plausible course of events needs: alias, contact and parts, each once more after an
+/// invalidation, and each once more for a failure in back-off.
 const MAX_ROUNDS: usize = 12;
 
 /// The state of one request.
@@ -41,36 +41,37 @@ const MAX_ROUNDS: usize = 12;
 pub(super) struct Search<'a> {
     inner: &'a Arc<Inner>,
     query: &'a CustomerQuery,
-    /// What this request's calls fetched: it survives an eviction.
+    /// What this request's calls fetched. It is kept here in case the record is evicted.
     fetched: Option<(ContactId, Parts)>,
     /// The alias as this request's calls found it.
     found_alias: Option<Alias>,
     /// The parts whose calls failed.
     failed: PartSet,
-    /// The first failure that left the answer incomplete.
+    /// The first failure that left the response incomplete.
     failure: Option<Error>,
-    /// How calls failed: for which parts, and the text of the error.
+    /// The failures of calls: the parts concerned, and the text of the error.
     failures: Vec<(PartSet, Box<str>)>,
     /// Whether the alias could not be resolved again.
     alias_failed: bool,
-    /// The parts for which Engage's answer rules out stale data: it has none, or answered about another contact.
+    /// The parts that must not be served stale, because Engage answered that it has none or answered about another
+    /// contact.
     no_stale: PartSet,
     /// The parts that the overview did not contain or was not allowed to fill.
     not_in_overview: PartSet,
     /// Whether the overview is too large to be read: entity endpoints take its place.
     too_large: bool,
-    /// Until when this request waits for calls.
+    /// The end of this request's wait for calls.
     deadline: Tick,
     /// Whether stale data is served because a refresh is slow.
     is_slow: bool,
-    /// Whether something that was found turned out to be wrong: another replica's data may be as wrong.
+    /// Whether something that was found turned out to be wrong: another replica's data may be wrong as well.
     corrects: bool,
     first_read: FirstRead,
     stored: bool,
     collapsed: bool,
 }
 
-/// What was cached when the request came.
+/// What was cached when the request arrived.
 enum FirstRead {
     Pending,
     /// The identifier led to no contact.
@@ -104,7 +105,7 @@ impl FirstRead {
 
 /// What to do next.
 enum Step {
-    /// Answer: everything that can be had is there.
+    /// Answer: every part that is available has been found.
     Answer(Ready),
     /// Wait for these calls.
     Wait(Calls),
@@ -112,14 +113,14 @@ enum Step {
     Again,
 }
 
-/// What an answer is made of.
+/// What a response is made from.
 struct Ready {
     record: Arc<CachedRecord>,
-    /// How old the alias is that led to it, if one did.
+    /// The freshness of the alias that led to it, if an alias did.
     alias: Option<Freshness>,
-    /// What of it may be shown, and what is to be refreshed in the background.
+    /// What may be shown, and what is to be refreshed in the background.
     plan: Plan,
-    /// When it was read.
+    /// When the cache was read.
     now: Tick,
 }
 
@@ -146,7 +147,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// A hit needs the first step only; the rest, which waits for calls, is boxed to keep that future small.
+    /// A hit needs the first step only. The rest, which waits for calls, is boxed to keep this future small.
     pub(super) async fn run(mut self) -> Result<Found, Error> {
         let now = self.query.now.tick;
         match self.next_step(now)? {
@@ -195,7 +196,7 @@ impl<'a> Search<'a> {
         let alias = self.alias();
         let id = key.bare_id().or(alias.map(|alias| alias.id));
         let record = id.map(|id| self.read(id));
-        // A cached profile outweighs a negative entry: storing one drops what the key led to.
+        // A cached profile outweighs a negative entry, because storing a negative entry drops what the key led to.
         let is_cached = record
             .as_ref()
             .is_some_and(|record| record.provenance(Part::Profile).is_some());
@@ -241,7 +242,7 @@ impl<'a> Search<'a> {
         }))
     }
 
-    /// How old the alias is that led to the record; or what to do first, where it can't be used as it is.
+    /// The freshness of the alias that led to the record, or the step that must come first if the alias can't be used.
     fn judge_alias(
         &mut self,
         alias: &Alias,
@@ -260,7 +261,7 @@ impl<'a> Search<'a> {
                 return Ok(ControlFlow::Break(step));
             }
         }
-        // An alias that this request's own calls found is used however short its lifetime is.
+        // An alias that this request's own calls found is used, however short its lifetime is.
         let is_new = alias.provenance.sequence > self.query.arrival;
         let freshness = if is_new {
             Freshness::Fresh
@@ -304,7 +305,7 @@ impl<'a> Search<'a> {
             return cached;
         };
         let (fences, sequence) = (&memory.fences, found.provenance.sequence);
-        // Only a purge fences the audiences, and it drops the contact's aliases too.
+        // Only a purge fences the audiences, and a purge drops the contact's aliases too.
         let is_purged = !fences.allows(found.id, Part::Audiences, sequence);
         if is_purged || sequence <= fences.alias_not_before(key) {
             return cached;
@@ -317,7 +318,7 @@ impl<'a> Search<'a> {
             .or(Some(found))
     }
 
-    /// What is cached and was fetched of the contact, without what a fence forbids.
+    /// What is cached and what was fetched of the contact, without what a fence forbids.
     fn read(&mut self, id: ContactId) -> Arc<CachedRecord> {
         let memory = &self.inner.tiers.memory;
         let cached = memory.record(id);
@@ -328,7 +329,7 @@ impl<'a> Search<'a> {
         };
         let mut parts = memory.still_allowed(fetched, id, cached.as_deref());
         if let Some(cached) = cached.as_ref().and_then(|cached| memory.parts_of(cached)) {
-            // What an entity endpoint returned for this request stays its answer, whatever an overview has stored
+            // What an entity endpoint returned for this request takes precedence, whatever an overview has stored
             // since.
             parts.merge(&cached, Duration::MAX);
         }

@@ -1,5 +1,5 @@
-//! Metrics of the customers that are served: each part, how it was served, and how old it was. A hit counts in them without
-//! a look-up and without a lock.
+//! Metrics of the customers that are served: each part, its outcome, and its age. Counting a hit takes no look-up and
+//! no lock.
 
 use super::{CustomerService, FoundHistory, Shape, found::Found, reasons::PartOutcome};
 use crate::{
@@ -53,20 +53,21 @@ impl Source for CustomerService {
 }
 
 impl CustomerService {
-    /// Counts a response about the customer to a request that arrived then.
+    /// Counts a response about the customer to a request that arrived at `arrived`.
     pub fn count_served(&self, found: &Found, history: Option<&FoundHistory>, arrived: Tick) {
         let is_degraded = history.is_some_and(FoundHistory::is_degraded);
         self.inner.served.count(found, is_degraded, arrived);
     }
 
-    /// Counts a response about no customer.
+    /// Counts a response without a customer.
     pub fn count_guest(&self, shape: &Shape) {
         self.inner.served.count_guest(shape.asked);
     }
 }
 
 impl ServedMetrics {
-    /// Counts a response about the customer to a request that arrived then. `is_degraded`: something else of it is.
+    /// Counts a response about the customer to a request that arrived at `arrived`. `is_degraded`: the response is
+    /// degraded in something other than these parts.
     fn count(&self, found: &Found, is_degraded: bool, arrived: Tick) {
         // The parts of one overview are of the same age.
         let mut latest: Option<(Tick, Placed)> = None;
@@ -91,7 +92,7 @@ impl ServedMetrics {
         }
     }
 
-    /// Counts a response about no customer, in which all these parts are missing.
+    /// Counts a response without a customer, in which all these parts are missing.
     fn count_guest(&self, asked: PartSet) {
         for part in asked.iter() {
             self.part_of[part][PartOutcome::Missing as usize].inc();

@@ -1,4 +1,4 @@
-//! What operators see of the tier that replicas share.
+//! What operators see of the shared tier.
 
 use std::time::Duration;
 
@@ -12,28 +12,28 @@ use crate::{
     },
 };
 
-/// What the tier has is shown of so many contacts at most.
+/// The data of at most this many contacts is shown.
 const MOST_CONTACTS: usize = 8;
 
 /// The state of the tier.
 #[derive(Clone, Copy, Debug)]
 pub struct SharedTierStatus {
-    /// What the tier knows.
+    /// The state as the tier itself reports it.
     pub tier: TierStatus,
-    /// Whether lifetimes in memory are short, because other replicas may have announced what was not heard here.
+    /// Whether lifetimes in memory are short, because this replica may have missed what others announced.
     pub memory_is_distrusted: bool,
 }
 
 /// What the tier has for an identifier.
 #[derive(Clone, Debug)]
 pub struct SharedExplanation {
-    /// The alias or negative entry; `None` also where a contact id was given.
+    /// The alias or negative entry; `None` also if the identifier is a contact id.
     pub alias: Option<SharedAliasView>,
     /// The contact that the alias leads to.
     pub leads_to: Option<ContactId>,
-    /// For how long other replicas wait for a flight that looks up the identifier; zero: there is none.
+    /// How long other replicas still wait for a flight that looks up the identifier; zero without such a flight.
     pub busy: Duration,
-    /// The contact that it is or leads to, and those that memory has for it.
+    /// The contact that the identifier leads to, and the contacts that this replica's memory has for it.
     pub contacts: Vec<SharedContact>,
 }
 
@@ -44,7 +44,7 @@ pub struct SharedContact {
     pub id: ContactId,
     /// Its parts.
     pub parts: PartMap<Option<SharedValueView>>,
-    /// For how long the entity endpoint alone may fill each part; zero: not at all.
+    /// For each part, how long only its entity endpoint may still fill it; zero if the overview may, too.
     pub entity_only: PartMap<Duration>,
     /// For how long other replicas wait for a flight that looks up the contact. `None`: it was read through an alias,
     /// which does not say.
@@ -63,7 +63,7 @@ impl SharedContact {
 }
 
 impl CustomerService {
-    /// Whether this replica has just started, and waits for the tier.
+    /// Whether this replica has just started and still waits for the tier.
     pub fn waits_for_shared_tier(&self) -> bool {
         let shared = self.inner.tiers.shared.as_ref();
         shared.is_some_and(SharedTier::is_starting)
@@ -81,8 +81,8 @@ impl CustomerService {
         })
     }
 
-    /// What the tier that replicas share has for an identifier, and for the contacts that memory has for it. `None`
-    /// without such a tier. It asks for all at once, so it takes no longer than one operation may.
+    /// What the shared tier has for an identifier, and for the contacts that memory has for it. `None` without such a
+    /// tier. All contacts are requested together, so this takes no longer than one operation may.
     pub async fn explain_shared(
         &self,
         lookup: &Lookup,

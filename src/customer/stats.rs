@@ -1,16 +1,16 @@
-//! How large everything is that is bounded.
+//! The current size of everything that has a bound.
 
 use super::CustomerService;
 use crate::cache::Counts;
 
-/// The sizes of everything that is bounded.
+/// The current size of everything that has a bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stats {
     /// What is cached.
     pub counts: Counts,
     /// How many bytes the cache may occupy.
     pub max_bytes: u64,
-    /// Of these, how many the records may take.
+    /// The share of these bytes that records may occupy.
     pub records_max_bytes: u64,
     /// Contacts with a fence.
     pub fenced_contacts: usize,
@@ -32,7 +32,7 @@ impl CustomerService {
         self.inner.tiers.memory.counts()
     }
 
-    /// The sizes of everything that is bounded.
+    /// The current size of everything that has a bound.
     pub fn stats(&self) -> Stats {
         let inner = &self.inner;
         let memory = &inner.tiers.memory;

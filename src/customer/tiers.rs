@@ -1,35 +1,37 @@
-//! The tiers of the cache: this replica's memory, and an optional one that replicas share, behind three calls: a flight
-//! begins, a flight stores, an invalidation takes effect.
+//! The tiers of the cache: this replica's memory, and an optional tier that replicas share. Three operations hide them:
+//! a flight begins, a flight stores, an invalidation takes effect.
 //!
-//! - [`Tiers::begin`] reads the shared tier. If another replica fetched what the flight needs, the flight ends there, and
-//!   spends nothing of the budget. If another replica is fetching it, the flight waits and reads again. Otherwise it has
-//!   the shared lease, waits until the budget admits the call, and marks its start.
-//! - [`Tiers::store`] stores what a call fetched, in the shared tier first: what it says that an invalidation has
-//!   overtaken reaches the waiting requests, as far as this replica's own fences allow, and no memory.
+//! - [`Tiers::begin`] reads the shared tier. If another replica fetched what the flight needs, the flight ends there
+//! and spends nothing of the budget. If another replica is fetching it, the flight waits and reads again. Otherwise the
+//! flight gets the shared lease, waits until the budget admits the call, and marks its start.
+//! - [`Tiers::store`] stores what a call fetched, in the shared tier first. Data that an invalidation has overtaken
+//! according to the shared tier is not stored in memory; it reaches the waiting requests only if this replica's own
+//! fences allow that.
 //! - [`Tiers::invalidate`] announces it to the other replicas, raises the fence and drops what it covers ([`announce`]).
 //!
-//! Reads of a hit go to [`Tiers::memory`] directly: no shared tier is ever on that path. While the cache is switched off
-//! the shared tier is neither read nor written.
+//! A hit reads [`Tiers::memory`] directly and never the shared tier. While the cache is switched off, the shared tier
+//! is neither read nor written.
 //!
 //! # Data of other replicas
 //!
-//! - **It enters memory under a sequence number that was taken before the shared tier was read**, so each invalidation
-//!   that this replica applied since then overtakes it. [`Sequence`]s and ticks mean nothing to another replica: what is
-//!   shared are ages.
-//! - **Its place in the order of requests at Engage is not that number**: the provenance is marked `is_shared`, and
-//!   [`Provenance::is_later_than`] compares times where one is.
-//! - **It never counts as fresh.** A flight knows the greatest age that all its requests accept ([`Demand`]): zero where
-//!   one of them requests fresh data, or corrects what turned out to be wrong. Such a flight gets a lease at once.
-//! - **What memory refuses is not asked for again**: where a fence or newer knowledge forbids something that the flight
-//!   needs, it asks for a lease. So no flight goes round in circles.
-//! - **An invalidation is plain data**, which another replica can apply: it names contacts and identifiers, no closure
-//!   and no sequence ([`payload`] is its serial form). Its local fence is raised even if the tier can't be written; then
-//!   a webhook and a purge answer 503, and a poll of the changes does not advance.
+//! - **It enters memory under a sequence that was taken before the shared tier was read**, so each invalidation that
+//! this replica applied since then overtakes it. [`Sequence`]s and ticks mean nothing to another replica, so replicas
+//! share ages instead.
+//! - **That sequence is not its place in the order of requests at Engage**: the provenance is marked `is_shared`, and
+//! [`Provenance::is_later_than`] compares times if one of the two is marked.
+//! - **It never counts as fresh.** A flight knows the greatest age that all its requests accept ([`Demand`]): zero if
+//! one of them requests fresh data, or corrects something that turned out to be wrong. Such a flight gets a lease at
+//! once.
+//! - **What memory refuses is not requested from the tier again**: if a fence or newer knowledge forbids something that
+//! the flight needs, the flight asks for a lease. So no flight repeats itself for ever.
+//! - **An invalidation is plain data**, which another replica can apply: it names contacts and identifiers, and
+//! contains no closure and no sequence ([`payload`] is its serial form). Its local fence is raised even if the tier
+//! can't be written; in that case a webhook and a purge answer 503, and a poll of the changes does not advance.
 //!
-//! Every failure of the shared tier is a miss: then a flight does what it does without one.
+//! Every failure of the shared tier is a miss: the flight continues as it would without one.
 //!
-//! Not here: failures and back-offs ([`crate::cache::CallKey`]) and what a search corrects in memory (an alias that a
-//! newer profile contradicts). They concern this replica's calls and are promised to no caller.
+//! Not handled here: failures and back-offs ([`crate::cache::CallKey`]), and what a search corrects in memory (an alias
+//! that a newer profile contradicts). They concern only this replica's calls, and no caller relies on them.
 
 mod announce;
 mod invalidation;
@@ -77,44 +79,44 @@ pub(super) struct Tiers {
     pub(super) memory: Cache<Rendered, Error>,
     /// The tier that replicas share.
     pub(super) shared: Option<SharedTier>,
-    /// What other replicas may not have been sent.
+    /// What may not have reached the other replicas yet.
     owed: Owed,
     alias_reader: AliasReader,
     clock: Clock,
 }
 
-/// How a flight began.
+/// The result of beginning a flight.
 pub(super) enum Begun {
-    /// It makes its call.
+    /// This flight makes the call.
     Call(Lease, Permit),
-    /// Another replica made it.
+    /// Another replica made the call.
     Shared(FetchStart, Result<Box<Shared>, Error>),
 }
 
-/// What another replica fetched, as this replica stored it.
+/// What another replica fetched, as stored in this replica's memory.
 #[derive(Debug)]
 pub(super) struct Shared {
     /// The contact.
     pub(super) id: ContactId,
-    /// What may be served of it.
+    /// What may be served.
     pub(super) stored: Stored,
 }
 
-/// The right of one flight to store what it fetched, once. Given up by [`Tiers::store`] or [`Tiers::release`].
+/// The right of one flight to store its result once. [`Tiers::store`] or [`Tiers::release`] gives it up.
 #[derive(Debug)]
 pub(super) struct Lease {
     start: FetchStart,
-    /// The right to store it in the shared tier too.
+    /// The right to store the result in the shared tier too.
     shared: Option<SharedLease>,
 }
 
-/// What a flight fetched, checked against what was requested.
+/// The result of a call, checked against what was requested.
 pub(super) enum Fill<'a> {
     /// The overview of a contact.
     Overview {
-        /// By what it was requested.
+        /// The lookup that it was requested by.
         requested: &'a Lookup,
-        /// What it contains.
+        /// Its contents.
         overview: Box<Overview>,
         /// Whether its profile shows the identifier.
         confirmed: bool,
@@ -128,18 +130,18 @@ pub(super) enum Fill<'a> {
     },
     /// A part of a contact.
     Part(ContactId, PartData),
-    /// That no contact, or more than one, has the identifier.
+    /// No contact, or more than one, has the identifier.
     Negative {
         /// The identifier.
         requested: &'a Lookup,
-        /// Which kind of endpoint said so.
+        /// The kind of endpoint that reported it.
         source: FetchSource,
-        /// What it said.
+        /// The error that was reported.
         why: &'a Error,
     },
 }
 
-/// What may be served of a fill.
+/// The data of a fill that may be served.
 #[derive(Debug, Default)]
 pub(super) struct Stored {
     /// The alias that led to the contact.
@@ -149,14 +151,14 @@ pub(super) struct Stored {
 }
 
 impl Lease {
-    /// When and in which place the upstream request began. For this process only.
+    /// The start of the upstream request: its time and its sequence. Meaningful in this process only.
     pub(super) fn start(&self) -> FetchStart {
         self.start
     }
 }
 
 impl Tiers {
-    /// A memory, and how identifiers are compared with profiles.
+    /// The tiers over a memory; `alias_reader` compares identifiers with profiles.
     pub(super) fn new(
         memory: Cache<Rendered, Error>,
         alias_reader: AliasReader,
@@ -171,8 +173,8 @@ impl Tiers {
         }
     }
 
-    /// Begins a flight: takes what another replica fetched, or waits until `engage` admits its upstream request and marks
-    /// the start. The error says why it was not admitted.
+    /// Begins a flight: takes what another replica fetched, or waits until `engage` admits the upstream request and
+    /// marks its start. The error says why the request was not admitted.
     pub(super) async fn begin<V>(
         &self,
         target: Target<'_>,
@@ -205,13 +207,13 @@ impl Tiers {
         Ok(Begun::Call(Lease { start, shared }, permit))
     }
 
-    /// Gives up a flight's right to store what it fetched: its call failed.
+    /// Gives up the lease of a flight whose call failed.
     pub(super) async fn release(&self, lease: Lease) {
         self.release_shared(lease.shared).await;
     }
 
     /// Ends a flight: stores what it fetched, except what an invalidation has overtaken, and returns what may be
-    /// served. [`Error::Overtaken`] where the alias itself was dropped since the flight began.
+    /// served. [`Error::Overtaken`] if the alias itself was dropped since the flight began.
     pub(super) async fn store(&self, lease: Lease, fill: Fill<'_>) -> Result<Stored, Error> {
         let Lease { start, shared } = lease;
         match fill {
@@ -266,7 +268,7 @@ impl Tiers {
         }
     }
 
-    /// Stores what was fetched of a contact: in the shared tier, then in memory.
+    /// Stores what was fetched of a contact, in the shared tier first and then in memory.
     async fn store_contact(
         &self,
         shared: Option<SharedLease>,
@@ -292,14 +294,14 @@ impl Tiers {
                 self.share(shared, start, fill).await
             }
         };
-        // The alias first: a purge by identifier finds it and fences the contact, or comes first and fences the alias,
-        // and then nothing is stored.
+        // The alias is stored first. Then a purge by identifier either finds it and fences the contact, or has come
+        // earlier and fenced the alias, and nothing is stored.
         let alias = match led {
             None => None,
             Some(led) => Some(self.store_alias(led, id, start, overtaken.alias)?),
         };
         let mut kept_out = overtaken.parts;
-        // What overtook the alias may also end what would be learned from the profile.
+        // What overtook the alias may also forbid what would be learned from the profile.
         if overtaken.alias && self.memory.learns_aliases() {
             kept_out.insert(Part::Profile);
         }
@@ -312,8 +314,8 @@ impl Tiers {
         Ok(Stored { alias, parts })
     }
 
-    /// Stores an alias unless it was overtaken elsewhere, and returns it. [`Error::Overtaken`] where a fence here forbids
-    /// it.
+    /// Stores an alias, unless another replica's invalidation has overtaken it, and returns it. [`Error::Overtaken`] if
+    /// a fence of this replica forbids it.
     fn store_alias(
         &self,
         led: AliasFill<'_>,
@@ -340,10 +342,10 @@ impl Tiers {
         Ok(self.alias(id, start, source, confirmed))
     }
 
-    /// [`Error::Overtaken`] where the contact that the identifier led to was purged since `start`; then the alias is
+    /// [`Error::Overtaken`] if the contact that the identifier led to was purged since `start`. The alias is then
     /// dropped.
     fn unless_purged(&self, requested: &Lookup, start: FetchStart) -> Result<(), Error> {
-        // After the alias was stored: a purge by identifier is seen here, or finds the alias.
+        // Checked after the alias was stored: a purge by identifier is either seen here, or it finds the alias.
         if self.memory.is_purged(&requested.identifier, start.sequence) {
             self.memory.forget_alias(requested.key());
             return Err(Error::Overtaken);

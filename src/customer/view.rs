@@ -1,39 +1,39 @@
-//! What a caller may see of a customer, and in which shape it is requested.
+//! What a caller may see of a customer, and the shape in which it is requested.
 
 use std::time::Duration;
 
 use crate::domain::{Channel, PartSet};
 
-/// Which fields an answer has.
+/// The set of fields in a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum View {
-    /// What shoppers may see of themselves.
+    /// The fields that shoppers may see about themselves.
     Storefront,
-    /// What staff may see.
+    /// The fields that staff may see.
     Full,
 }
 
-/// The shape of an answer.
+/// The shape of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
-    /// Which fields.
+    /// The set of fields.
     pub view: View,
-    /// The channel whose promotions are listed; `None` = every channel's.
+    /// The channel whose promotions are listed; `None` for every channel.
     pub channel: Option<Channel>,
-    /// Which parts.
+    /// The requested parts.
     pub asked: PartSet,
     /// How soon something must expire to be listed under `expiringSoon`.
     pub expiring_within: Duration,
 }
 
-/// What each view shows, and how answers are written.
+/// What each view shows, and how responses are written.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// The attributes of the storefront view.
     pub storefront: Attributes,
     /// The attributes of the full view.
     pub full: Attributes,
-    /// The window of answers that are kept rendered.
+    /// The window of the responses that are kept rendered.
     pub expiring_within: Duration,
     /// The definition whose balance is `points.balance`.
     pub default_point_definition: Option<Box<str>>,
@@ -41,14 +41,14 @@ pub struct Rules {
     pub phone_region: phonenumber::country::Id,
 }
 
-/// Which of Engage's attributes a view shows besides the answer's own fields.
+/// The attributes of Engage that a view shows in addition to the response's own fields.
 #[derive(Clone, Debug)]
 pub struct Attributes {
     names: Vec<Box<str>>,
     all: bool,
 }
 
-/// The national id is shown only where it is listed by name, whatever `"*"` says.
+/// The national id is shown only if it is listed by name; `"*"` does not include it.
 const NATIONAL_ID: &str = "socialSecurityNumber";
 
 impl Attributes {

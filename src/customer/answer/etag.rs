@@ -1,9 +1,9 @@
-//! Validators in the form of strong ones (RFC 9110, 8.8.3): equal for equal content, on every replica and after every
-//! restart. What they do not cover is when the content was fetched.
+//! Validators in the form of strong ones (RFC 9110, 8.8.3): equal content has equal validators, on every replica and
+//! after every restart. They do not cover when the content was fetched.
 
 use aws_lc_rs::digest;
 
-/// How many bytes of the digest are used: enough to distinguish two answers about one customer.
+/// The number of digest bytes used: enough to distinguish two responses about one customer.
 const LENGTH: usize = 12;
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 const OF_GZIP: &str = "-gzip";
@@ -11,7 +11,7 @@ const OF_GZIP: &str = "-gzip";
 /// The validators of an answer, uncompressed and in gzip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ETag {
-    /// The beginning of a digest, in hexadecimal digits.
+    /// The first digits of the digest, in hexadecimal.
     hex: [u8; 2 * LENGTH],
 }
 
@@ -34,7 +34,8 @@ impl ETag {
         text.push('"');
     }
 
-    /// The form of which `tag`, in quotes, is the validator: `true` for gzip, `None` if of neither.
+    /// The form that the validator `tag`, in quotes, belongs to: `true` for gzip, `false` for uncompressed, `None` for
+    /// neither.
     pub fn form_of(&self, tag: &str) -> Option<bool> {
         let opaque = tag.strip_prefix('"')?.strip_suffix('"')?;
         let form = opaque.strip_prefix(self.hex())?;

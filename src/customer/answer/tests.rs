@@ -1,4 +1,4 @@
-//! In which form an answer is sent.
+//! When a response is compressed, and which form is sent.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn answers_from_one_kibibyte_are_compressed_once_in_the_background() {
         answer.made_ready();
         assert_eq!(answer.is_compressible(), is_compressed, "{length}");
         assert!(answer.gzip().is_none(), "{length}");
-        // The one task there is runs now.
+        // Lets the only background task run.
         tokio::task::yield_now().await;
         let Some(gzip) = answer.gzip() else {
             assert!(!is_compressed, "{length}");

@@ -1,4 +1,4 @@
-//! A call for a part of a contact's history. Not shared among replicas: each asks Engage.
+//! A call for a part of a contact's history. It is not shared among replicas: each calls Engage itself.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
     engage::{AdmissionRequest, Cause, Error, Group, KnownPoints, Permit},
 };
 
-/// How a call ended: its entry may be forbidden by now.
+/// The result of a call. A fence may forbid the entry by now.
 pub(in crate::customer) type HistoryOutcome = Result<Arc<HistoryEntry>, Error>;
 
 impl Inner {
@@ -74,7 +74,8 @@ impl Inner {
         outcome
     }
 
-    /// The contact's cached point accounts, if they are young enough for all requests of the flight: they spare a call.
+    /// The contact's cached point accounts, if they are young enough for all requests of the flight: with them a call
+    /// is saved.
     fn known_accounts(
         &self,
         id: ContactId,
@@ -84,7 +85,7 @@ impl Inner {
         let memory = &self.tiers.memory;
         let (record, now) = (memory.record(id)?, start.now.tick);
         let provenance = record.provenance(Part::Points)?;
-        // A fence that is raised later forbids what this flight fetches.
+        // A fence that is raised later forbids what this flight fetches, too.
         let is_allowed = memory.fences.allows(id, Part::Points, provenance.sequence);
         let is_usable = is_allowed
             && !provenance.is_shared
@@ -93,8 +94,8 @@ impl Inner {
         if !is_usable {
             return None;
         }
-        // The flight counts as begun when the accounts were requested: a request that wants newer ones does not join it
-        // from now on, and one that has joined is seen in the demand.
+        // The flight counts as begun when the accounts were requested. From now on a request that wants newer ones does
+        // not join it; a request that has joined is part of the demand.
         flight.begin(provenance.sequence, now);
         let max_age = flight.demand().borrow().max_age;
         if max_age.is_zero() || provenance.age(now) > max_age {
@@ -103,7 +104,7 @@ impl Inner {
         memory.parts_of(&record)?.points
     }
 
-    /// Asks the endpoint.
+    /// Calls the endpoint.
     async fn read_history(
         &self,
         permit: Permit,

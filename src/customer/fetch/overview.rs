@@ -50,7 +50,7 @@ impl Inner {
             }
             Err(error) => {
                 let call = match error {
-                    // The contact that the alias led to may not be the one that the identifier has now.
+                    // The identifier may lead to another contact now than the alias did.
                     Error::IdentityMismatch => CallKey::OverviewBy(key.clone()),
                     _ => memory.overview_call(key),
                 };
@@ -62,7 +62,7 @@ impl Inner {
         self.finish(&call, start, cause, outcome)
     }
 
-    /// Compares an overview with what it was requested by. Returns whether its profile shows the identifier.
+    /// Compares an overview with the lookup that it was requested by. Returns whether its profile shows the identifier.
     fn check_overview(
         &self,
         requested: &Lookup,
@@ -85,19 +85,19 @@ impl Inner {
             if !may_be_old {
                 return Err(Error::IdentityMismatch);
             }
-            // An old copy of the right contact, or another contact: only the entity endpoint shows which.
+            // This is an old copy of the right contact, or another contact: only the entity endpoint shows which.
             memory.drop_alias(requested.key());
             return Err(Error::Overtaken);
         }
-        // The type in an old copy proves nothing: the search checks it in the entity endpoint's profile.
+        // The type in an old copy proves nothing: the search checks the type in the entity endpoint's profile.
         if !may_be_old && !identity.is_of(requested.contact_type.as_ref()) {
             return Err(Error::NotFound);
         }
         Ok(matches)
     }
 
-    /// Notes which parts an overview that should contain them did not, or not readably: their entity endpoints take
-    /// over for a back-off.
+    /// Records the parts that the overview should contain and did not, or not readably. Until the back-off ends, their
+    /// entity endpoints are used instead.
     fn note_parts_of_overview(&self, id: ContactId, start: FetchStart, included: PartSet) {
         let why = Error::Invalid {
             path: "overview".into(),

@@ -1,4 +1,4 @@
-//! A call of one part's entity endpoint.
+//! A call of the entity endpoint of one part.
 
 use super::{FetchOutcome, Fetched};
 use crate::{
@@ -35,10 +35,10 @@ impl Inner {
             Err(error) if part == Part::Profile => {
                 let (lookup, source) = (Lookup::by_id(id), FetchSource::Entity);
                 let fences = &self.tiers.memory.fences;
-                // Not what a change since then may have made wrong.
+                // Whether no later change has overtaken this result.
                 let holds = start.sequence > fences.negatives_not_before(lookup.key());
                 if error == Error::NotFound && holds {
-                    // For the overview's lag its copy could bring the contact back.
+                    // While the overview lags, its copy could bring the contact back.
                     self.contact_is_gone(id).await;
                 }
                 Err(self.store_negative(lease, &lookup, source, error).await)
@@ -51,7 +51,7 @@ impl Inner {
         self.finish(&CallKey::Part(id, part), start, cause, outcome)
     }
 
-    /// Asks the part's entity endpoint, which checks that its answer is about the contact.
+    /// Calls the part's entity endpoint and checks that its answer is about the contact.
     async fn read_part(
         &self,
         permit: Permit,

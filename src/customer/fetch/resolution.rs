@@ -26,7 +26,8 @@ impl Inner {
         };
         let start = lease.start();
         let key = requested.key();
-        // Nothing to check: the answer is an id. The search compares that contact's profile with the identifier.
+        // The answer is only an id, so there is nothing to check. The search compares that contact's profile with the
+        // identifier.
         let outcome = match self.engage.contact_id(permit, requested).await {
             Ok(id) => {
                 let fill = Fill::Resolution { requested, id };

@@ -1,4 +1,5 @@
-//! The spans of flights: what was fetched, for which request, and how it ended. The spans of its calls are its children.
+//! The spans of flights: what was fetched, for which request, and how it ended. The spans of the flight's calls are its
+//! children.
 
 use std::sync::Arc;
 
@@ -13,7 +14,8 @@ use crate::{
 };
 
 impl CustomerQuery {
-    /// The request waits for this flight. One that another request started is of that request's trace: only linked.
+    /// Records that the request waits for this flight. If another request started the flight, its span is in that
+    /// request's trace and is only linked.
     pub(in crate::customer) fn note_joined<V>(&self, flight: &FlightHandle<V>) {
         if let (Some(trace), Some(flight_trace), Joined::Collapsed) =
             (&self.trace, &flight.trace, flight.joined)
@@ -40,7 +42,7 @@ pub(super) struct FetchSpan {
 }
 
 impl FetchSpan {
-    /// A flight of this name may begin. `None` where traces are off.
+    /// Begins the span of a flight with this name. `None` if traces are off.
     pub(super) fn begin(
         inner: &Inner,
         request: &FetchRequest<'_>,
@@ -58,7 +60,7 @@ impl FetchSpan {
         Arc::clone(&self.trace)
     }
 
-    /// The flight ended. `is_shared`: with what another replica had fetched.
+    /// Ends the span. `is_shared`: the flight ended with what another replica had fetched.
     pub(super) fn end(self, inner: &Inner, error: Option<&Error>, is_shared: bool) {
         let priority = Value::Name(self.priority.as_str());
         let mut attributes = vec![("engage_bff.priority", priority)];

@@ -1,4 +1,4 @@
-//! How long a rendered answer is kept.
+//! How long a rendered response is kept.
 
 use engage::Error;
 use jiff::Timestamp;
@@ -23,7 +23,7 @@ const SHAPE: Shape = Shape {
     expiring_within: DAY,
 };
 
-/// A cache of one customer, whose answer is rendered.
+/// A cache with one customer, whose response is rendered.
 struct Kept {
     cache: Cache<Rendered, Error>,
     clock: ManualClock,
@@ -32,7 +32,7 @@ struct Kept {
 }
 
 impl Kept {
-    /// A customer with a voucher that expires so much later.
+    /// A customer with a voucher that expires after this time.
     fn with_voucher(expires_after: Duration) -> Self {
         Self::with_vouchers(expires_after, &[])
     }
@@ -163,7 +163,7 @@ fn only_complete_answers_with_the_default_window_are_kept() {
     };
     kept.render(&partial, &SHAPE);
     assert_eq!(kept.found().record.rendered().count(), 0);
-    // Nor is a kept complete answer served in their place.
+    // A kept complete response is not served instead, either.
     let whole = kept.answer();
     for found in [degraded, partial] {
         assert!(!Arc::ptr_eq(&whole, &kept.render(&found, &SHAPE)));

@@ -1,4 +1,5 @@
-//! What has neither been redeemed nor expired, and what expires soon. Notes when time will change the answer.
+//! Selects what has neither been redeemed nor expired, and what expires soon. Finds the moment at which time changes
+//! the response.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::domain::{Channel, Decimal, PointAccount, Points, Promotion, Voucher};
 
-/// The time of rendering, and the next moment at which the answer changes.
+/// The time of rendering, and the next moment at which the response changes.
 pub(super) struct Moments {
     now: Timestamp,
     window: Duration,
@@ -18,7 +19,7 @@ pub(super) struct Moments {
 }
 
 impl Moments {
-    /// `window`: how soon something must end to be expiring.
+    /// `window`: an item expires soon if it ends within this time.
     pub(super) fn new(now: Timestamp, window: Duration) -> Self {
         Self {
             now,
@@ -37,7 +38,7 @@ impl Moments {
         self.changes_at
     }
 
-    /// Whether something with that end has not ended; notes when it will.
+    /// Whether something with this end is still valid. Records the moment at which it ends.
     pub(super) fn is_current(&mut self, expires_on: Option<Timestamp>) -> bool {
         let Some(expires_on) = expires_on else {
             return true;
@@ -49,7 +50,7 @@ impl Moments {
         true
     }
 
-    /// Whether something current ends within the window; notes when it will enter the window.
+    /// Whether something valid ends within the window. If not, records the moment at which it will enter the window.
     fn ends_soon(&mut self, expires_on: Timestamp) -> bool {
         let window = SignedDuration::try_from(self.window).unwrap_or(SignedDuration::MAX);
         let enters = expires_on.saturating_sub(window).unwrap_or(Timestamp::MIN);
@@ -61,7 +62,7 @@ impl Moments {
     }
 }
 
-/// What can be used now, as far as it may be shown.
+/// What can be used now and may be shown.
 pub(super) struct Current<'a> {
     pub(super) vouchers: Option<Vec<&'a Voucher>>,
     pub(super) promotions: Option<Vec<&'a Promotion>>,
@@ -95,7 +96,7 @@ pub(super) fn promotions<'a>(
 }
 
 impl<'a> Current<'a> {
-    /// What ends within the window, soonest first; `None` unless all parts that it could be in are known.
+    /// What ends within the window, soonest first. `None` unless all parts that the list is made of are known.
     pub(super) fn expiring_soon(&self, moments: &mut Moments) -> Option<Vec<ExpiringJson<'a>>> {
         let (vouchers, promotions) = (self.vouchers.as_ref()?, self.promotions.as_ref()?);
         let accounts = self.points?.accounts.iter();
@@ -147,7 +148,7 @@ fn promotion_json(promotion: &Promotion) -> ExpiringJson<'_> {
     }
 }
 
-/// Points have no id of their own that a caller could use: it is their definition's.
+/// Points have no id of their own that a caller could use, so the id is their definition's.
 fn account_json(account: &PointAccount) -> ExpiringJson<'_> {
     ExpiringJson {
         kind: "points",

@@ -1,4 +1,4 @@
-//! The answer about no customer.
+//! The response without a customer.
 
 use serde_json::Value;
 
@@ -10,8 +10,8 @@ use crate::{
     domain::{ContactId, HistoryPart, HistorySet, Part, PartSet},
 };
 
-/// The JSON of an answer about no customer, in the shape of every other: `blank` is a contact of which nothing is
-/// known, and what an answer says of it even so is left out.
+/// The JSON of a response without a customer, with the same keys as any other. `blank` is a contact of which nothing is
+/// known; the values that a response would contain even for that are emptied.
 pub(in crate::customer) fn guest(
     rules: &Rules,
     shape: &Shape,

@@ -1,4 +1,4 @@
-//! What is rendered of a contact's history: pages of its lists, and the summary of purchases.
+//! Renders a contact's history: pages of its lists, and the summary of purchases.
 
 use std::sync::Arc;
 
@@ -13,16 +13,16 @@ use crate::{
     domain::{Dated, History, HistoryList, HistoryMap, HistoryPart, HistorySet},
 };
 
-/// What is rendered of a contact's history.
+/// The history that a response is rendered from.
 #[derive(Debug)]
 pub(in crate::customer) struct HistoryContent {
-    /// What may be shown.
+    /// The entries that may be shown.
     pub(in crate::customer) entries: HistoryMap<Option<Arc<HistoryEntry>>>,
     /// The parts that are named in `degraded`.
     pub(in crate::customer) degraded: HistorySet,
-    /// How many items of each list.
+    /// The greatest number of items of each list.
     pub(in crate::customer) limit: usize,
-    /// Only items before this.
+    /// Only items before this, if set.
     pub(in crate::customer) before: Option<Timestamp>,
 }
 
@@ -63,8 +63,8 @@ impl HistoryContent {
         }
     }
 
-    /// The requested page. Responses have milliseconds, so items of the same millisecond are never on two pages: `next`
-    /// could not tell them apart.
+    /// The requested page. Responses show milliseconds, so items of the same millisecond are never split between two
+    /// pages: `next` could not tell them apart.
     fn page<'a, T: Dated, J>(
         &self,
         list: &'a HistoryList<T>,
@@ -72,7 +72,7 @@ impl HistoryContent {
     ) -> PageJson<J> {
         let items = &list.items;
         let is_wanted = |item: &T| self.before.is_none_or(|before| shown_date(item) < before);
-        // The newest are first.
+        // The newest items are first.
         let from = items.partition_point(|item| !is_wanted(item));
         let mut to = items.len().min(from.saturating_add(self.limit));
         while to > from && to < items.len() && shown_date(&items[to]) == shown_date(&items[to - 1])

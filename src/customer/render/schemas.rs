@@ -1,4 +1,4 @@
-//! The schemas of the answer's types, for `docs/openapi.json`. Compiled for tests alone.
+//! The schemas of the response's types, for `docs/openapi.json`. Compiled for tests only.
 
 use utoipa::{
     PartialSchema, ToSchema,
@@ -14,7 +14,8 @@ use crate::{
     domain::{Channel, HistoryPart, Part},
 };
 
-/// The names and schemas of the answer and of all types that it contains, the answer first. What a derived schema cannot
+/// The names and schemas of the response and of all types that it contains, the response first. What a derived schema
+/// cannot say is added when the document is put together.
 /// say is left to the assembly of the document.
 pub(crate) fn of_answer() -> Vec<(String, RefOr<Schema>)> {
     let mut schemas = vec![(AnswerJson::name().into_owned(), AnswerJson::schema())];

@@ -1,4 +1,4 @@
-//! Times as answers write them.
+//! Times as responses write them.
 
 use jiff::Timestamp;
 use serde::Serialize;

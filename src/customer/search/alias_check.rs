@@ -1,4 +1,4 @@
-//! Whether the contact that an alias led to still has the identifier, by what its profile shows.
+//! Checks in the profile whether the contact that an alias led to still has the identifier.
 
 use super::Search;
 use crate::{
@@ -10,11 +10,11 @@ use crate::{
 
 /// What the cached profile says about the alias.
 pub(super) enum AliasCheck {
-    /// It does not contradict the alias.
+    /// The profile does not contradict the alias.
     Holds,
-    /// It contradicts the alias, but may be older: a newer profile is needed.
+    /// The profile contradicts the alias, but may be older: a newer profile is needed.
     NeedsProfile,
-    /// It contradicted the alias, which has been dropped.
+    /// The profile contradicted the alias, which has been dropped.
     Dropped,
 }
 
@@ -45,7 +45,7 @@ impl Search<'_> {
             .matches(&identity.aliases, &lookup.identifier);
         let is_newer =
             provenance.is_later_than(&alias.provenance) || provenance.source == FetchSource::Entity;
-        // A confirmed alias that a newer profile no longer shows is gone, not hidden.
+        // If a newer profile no longer shows a confirmed alias, the alias is gone, not hidden.
         let no_longer_shown = matches == Match::Unknown && alias.confirmed && is_newer;
         let is_contradicted = matches == Match::No || (no_longer_shown && !key.is_contact_id());
         let of_type = identity.is_of(lookup.contact_type.as_ref());
@@ -53,7 +53,8 @@ impl Search<'_> {
         if !is_contradicted && of_type {
             let confirmed = matches == Match::Yes || key.is_contact_id();
             memory.confirm_alias(key, alias, confirmed);
-            // A profile that hides the identifier too: what it says stays the same until it is stored anew.
+            // The profile hides the identifier too. It will say the same until a new profile is stored, so this is
+            // noted once.
             memory.note_seen(key, alias, provenance.sequence);
             return Ok(AliasCheck::Holds);
         }
@@ -79,17 +80,18 @@ impl Search<'_> {
         Ok(AliasCheck::Dropped)
     }
 
-    /// To be called after the alias was dropped.
+    /// Call this after the alias was dropped.
     fn note_resolution_failed(&self, error: &engage::Error) {
         let call = CallKey::Resolution(self.query.lookup.key().clone());
-        // As of now: with an earlier start, the fence just raised around the alias would end the back-off at once.
+        // The failure counts from now: with an earlier start, the fence just raised for the alias would end the
+        // back-off at once.
         let start = self.inner.tiers.memory.begin();
         self.inner
             .note(&call, start, self.query.cause(), Some(error));
     }
 
-    /// Drops the alias that led to the wrong contact. Engage resolves a contact id with a type by the overview alone,
-    /// so such an alias gets no fence.
+    /// Drops the alias that led to the wrong contact. Engage resolves a contact id with a type only through the
+    /// overview, so such an alias gets no fence.
     pub(super) fn drop_alias(&mut self) {
         self.found_alias = None;
         self.corrects = true;

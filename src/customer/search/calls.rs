@@ -1,5 +1,5 @@
-//! Which calls fetch what is missing: expired parts come from the overview, one call for all of them; parts that were
-//! invalidated or are requested fresh from their entity endpoints.
+//! Chooses the calls that fetch what is missing. Expired parts come from the overview, with one call for all of them;
+//! parts that were invalidated or are requested fresh come from their entity endpoints.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use crate::{
 /// The calls of one round.
 #[derive(Default)]
 pub(super) struct Calls {
-    /// The overview: by what it is requested, and after which event it must begin.
+    /// The call of the overview: the lookup, and the sequence after which the call must begin.
     pub(super) overview: Option<(Lookup, Sequence)>,
-    /// The parts that are expected of the overview.
+    /// The parts that the overview is expected to return.
     pub(super) from_overview: PartSet,
-    /// The resolution of the alias: after which event it must begin.
+    /// The resolution of the alias: the sequence after which it must begin.
     pub(super) resolution: Option<Sequence>,
-    /// Entity endpoints, and after which event each must begin.
+    /// The calls of entity endpoints, each with the sequence after which it must begin.
     pub(super) entities: Vec<(ContactId, Part, Sequence)>,
-    /// Whether they are to correct what was found before: another replica's data does not.
+    /// Whether the calls correct something that was found to be wrong. Another replica's data can't do that.
     pub(super) corrects: bool,
 }
 
@@ -33,8 +33,8 @@ impl Calls {
 }
 
 impl Search<'_> {
-    /// The calls that resolve the alias: the overview, which returns the parts too, unless its lagging copy could bring
-    /// a wrong alias back, or it needs the contact type that the request leaves open.
+    /// The calls that resolve the alias. This is the overview, which returns the parts too, unless its lagging copy
+    /// could bring a wrong alias back, or it needs the contact type that the request leaves open.
     pub(super) fn calls_for_alias(&self, id: Option<ContactId>, now: Tick) -> Calls {
         let fences = &self.inner.tiers.memory.fences;
         let lookup = &self.query.lookup;
@@ -61,7 +61,7 @@ impl Search<'_> {
         }
     }
 
-    /// After which event a call that resolves the alias again must begin, if one is needed.
+    /// The sequence after which a call that resolves the alias again must begin, if one is needed.
     pub(super) fn resolution_wanted(&self, alias: Option<&Alias>) -> Option<Sequence> {
         let query = self.query;
         let is_resolved = alias.is_some_and(|alias| query.is_resolved_by(alias));
@@ -73,7 +73,7 @@ impl Search<'_> {
         })
     }
 
-    /// The call that fetches the profile to compare the alias with, from its entity endpoint.
+    /// The call that fetches the profile from its entity endpoint, to compare the alias with it.
     pub(super) fn calls_for_alias_check(&self, alias: &Alias) -> Calls {
         let not_before = self
             .part_not_before(alias.id, Part::Profile)
@@ -112,7 +112,8 @@ impl Search<'_> {
         if !from_overview.is_empty() {
             calls.overview = Some(self.overview_of(id, from_overview, now));
         }
-        // Nothing is cached and parts are requested fresh: the overview first, which says whether the contact exists.
+        // If nothing is cached and parts are requested fresh, the overview comes first: it shows whether the contact
+        // exists.
         let is_cold = record.held().is_empty() && !from_overview.is_empty();
         let immediate = if is_cold {
             from_entity
@@ -137,8 +138,8 @@ impl Search<'_> {
         }
     }
 
-    /// The overview is requested by the identifier of this request, which refreshes the alias too, unless its lagging
-    /// copy could bring a wrong alias back, or it needs the contact type that the request leaves open.
+    /// The overview is requested by this request's identifier, which refreshes the alias too, unless its lagging copy
+    /// could bring a wrong alias back, or it needs the contact type that the request leaves open.
     fn overview_of(&self, id: ContactId, parts: PartSet, now: Tick) -> (Lookup, Sequence) {
         let fences = &self.inner.tiers.memory.fences;
         let lookup = &self.query.lookup;
@@ -154,7 +155,7 @@ impl Search<'_> {
         (lookup, not_before)
     }
 
-    /// Starts the calls that refresh what is stale, or will be soon, and waits for none of them.
+    /// Starts the calls that refresh parts that are stale or will be soon. Waits for none of them.
     pub(super) fn refresh(&self, ready: &Ready) {
         let Ready {
             record, plan, now, ..
@@ -168,7 +169,7 @@ impl Search<'_> {
         let mut parts = plan.refresh.without(self.failed);
         let mut priority = Priority::Refresh;
         if parts.is_empty() && !alias_is_stale && !plan.ahead.is_empty() {
-            // No request waits for it and nothing is stale yet: only where the budget has room to spare.
+            // No request waits for this and nothing is stale yet, so it runs only if the budget has room to spare.
             if !self.inner.engage.has_spare_capacity() {
                 return;
             }
@@ -211,8 +212,8 @@ impl Search<'_> {
         }
     }
 
-    /// Starts a call of the overview, unless it is in back-off, and one that resolves the alias where the overview
-    /// can't. Returns whether the overview was too large to be read lately.
+    /// Starts a call of the overview unless it is in back-off, and one that resolves the alias if the overview can't.
+    /// Returns whether the overview was recently too large to be read.
     fn refresh_overview(
         &self,
         lookup: &Lookup,
@@ -249,7 +250,7 @@ impl Search<'_> {
         }
     }
 
-    /// A call that no request waits for. Of another replica it takes what is newer than what is cached.
+    /// A call that no request waits for. It accepts another replica's data if that is newer than what is cached.
     fn background_request(
         &self,
         priority: Priority,
@@ -266,7 +267,8 @@ impl Search<'_> {
         }
     }
 
-    /// What this request wants of a call for these parts; of another replica's data, only what the request accepts.
+    /// What this request needs of a call for these parts. Of another replica's data it accepts only what the request
+    /// itself accepts.
     pub(super) fn demand(&self, needed: PartSet, must_be_fresh: bool) -> Demand {
         let max_age = if must_be_fresh || self.corrects {
             Duration::ZERO
@@ -278,7 +280,7 @@ impl Search<'_> {
     }
 }
 
-/// These parts, however old.
+/// These parts, of any age.
 fn any_of(needed: PartSet) -> Demand {
     Demand {
         needed,

@@ -1,5 +1,5 @@
-//! How long a request waits, and for which calls: not for a call that is in back-off, and not for long where what is
-//! cached may be served.
+//! How long a request waits, and for which calls: not for a call that is in back-off, and only briefly if the cached
+//! data may be served.
 
 use super::{Search, Step, calls::Calls};
 use crate::{
@@ -10,8 +10,9 @@ use crate::{
 };
 
 impl Search<'_> {
-    /// Waits for the calls, unless one of them is in back-off: then its failure is applied without a call. What is
-    /// requested fresh is tried all the same; with a fresh profile also which contact it is.
+    /// Waits for the calls, unless one of them is in back-off: then its failure is applied without a call. Parts that
+    /// are requested fresh are tried nevertheless; if the profile is requested fresh, so is the resolution of the
+    /// contact.
     pub(super) fn wait_unless_in_back_off(
         &mut self,
         calls: Calls,
@@ -63,8 +64,8 @@ impl Search<'_> {
         self.expect_none_in_overview(missing);
     }
 
-    /// Until when the request waits for calls: for `cache.stale_if_slow` at most where every requested part is cached
-    /// within its stale windows, or is known not to be available.
+    /// The time until which the request waits for calls. It is at most `cache.stale_if_slow` away if every requested
+    /// part is cached within its stale windows or is known to be unavailable.
     pub(super) fn deadline_for(
         &self,
         record: &CachedRecord,

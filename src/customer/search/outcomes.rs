@@ -1,4 +1,4 @@
-//! What calls returned, applied to the search: what of it counts, and what a failure leaves missing.
+//! Applies the results of calls to the search: which results count, and what a failure leaves missing.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ impl Search<'_> {
             }
             Ok(None) => {}
             Err(Error::Upstream(error)) if error.is_too_large() => {
-                // The entity endpoints fill what they can.
+                // The entity endpoints fill what they can instead.
                 self.too_large = true;
                 self.expect_none_in_overview(self.inner.engage.overview_parts());
             }
@@ -63,8 +63,8 @@ impl Search<'_> {
             {
                 self.expect_none_in_overview(calls.from_overview);
             }
-            // It was requested by the id to which the alias leads. The alias is outdated, or the overview does not know
-            // of the contact yet.
+            // The overview was requested by the id to which the alias leads. Either the alias is outdated, or the
+            // overview does not know the contact yet.
             Err(Error::Upstream(engage::Error::NotFound))
                 if self.query.lookup.key().is_untyped() && self.alias_is_old() =>
             {
@@ -86,14 +86,14 @@ impl Search<'_> {
     }
 
     /// Whether the overview does not know the contact to which an entity endpoint resolved the alias. It is then
-    /// requested by the contact id, because its answers about the alias may be old; and so may this one.
+    /// requested by the contact id, because its answer about the alias may be old. This answer may be old as well.
     fn lags_behind_alias(&self, error: &engage::Error, calls: &Calls) -> bool {
         let key = self.query.lookup.key();
         let mut lookups = calls.overview.iter().map(|(lookup, _)| lookup);
         *error == engage::Error::NotFound && lookups.any(|lookup| lookup.key() != key)
     }
 
-    /// Leaves the parts to their entity endpoints; a part without one counts as failed.
+    /// Leaves the parts to their entity endpoints. A part that has none counts as failed.
     pub(super) fn expect_none_in_overview(&mut self, parts: PartSet) {
         self.not_in_overview = self.not_in_overview.union(parts);
         let lost = parts.without(PartSet::INVALIDATABLE);
@@ -106,7 +106,7 @@ impl Search<'_> {
             .is_some_and(|alias| self.query.is_resolved_by(&alias))
     }
 
-    /// Whether the alias is not one that this replica resolved after the request arrived.
+    /// Whether the alias is missing, was found before the request arrived, or was found by another replica.
     fn alias_is_old(&self) -> bool {
         let is_old = |alias: Alias| {
             alias.provenance.is_shared || alias.provenance.sequence < self.query.arrival
@@ -125,7 +125,8 @@ impl Search<'_> {
         let fetched = outcome.and_then(|outcome| Ok(outcome.outcome?));
         match fetched {
             Ok(fetched) => self.apply(&fetched),
-            // Not `self.failure`: that is returned where the profile is missing, and this is not the reason.
+            // Not stored in `self.failure`: that error is returned if the profile is missing, and this call is not the
+            // reason.
             Err(error) => {
                 if let Error::Upstream(upstream) = &error
                     && !upstream.allows_stale()
@@ -143,11 +144,11 @@ impl Search<'_> {
         match outcome.and_then(|outcome| self.unless_overtaken(outcome)) {
             Ok(Some(fetched)) => self.apply(&fetched),
             Ok(None) => {}
-            // The contact is gone, or is another one: that concerns the whole answer.
+            // The contact is gone, or the response is about another one: this concerns all parts.
             Err(error) => {
                 let is_gone = error == Error::Upstream(engage::Error::NotFound);
                 let may_move = !self.query.lookup.key().is_contact_id();
-                // The old aliases of a deleted contact may belong to another one by now.
+                // The old aliases of a deleted contact may belong to another contact by now.
                 if is_gone && may_move && self.alias_is_old() {
                     self.drop_alias();
                     return Ok(());
@@ -171,8 +172,8 @@ impl Search<'_> {
         }
     }
 
-    /// `None` for an outcome that an invalidation has overtaken: an alias that was dropped since, or a negative answer
-    /// that is older than the last change of any contact.
+    /// `None` if an invalidation has overtaken the outcome: the alias was dropped since, or the outcome is a negative
+    /// result older than the last change of any contact.
     fn unless_overtaken(&self, outcome: FetchOutcome) -> Result<Option<Fetched>, Error> {
         match outcome.outcome {
             Ok(fetched) => Ok(Some(fetched)),
@@ -191,7 +192,7 @@ impl Search<'_> {
         }
     }
 
-    /// Notes that the parts failed; ends the search with the error where it rules out stale data.
+    /// Records that the parts failed. Ends the search with the error if the error rules out stale data.
     fn note_failure(&mut self, parts: PartSet, error: Error) -> Result<(), Error> {
         if let Error::Upstream(upstream) = &error
             && !upstream.allows_stale()

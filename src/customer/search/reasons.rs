@@ -1,4 +1,4 @@
-//! Why the answer is what it is, part by part. Nothing is computed for a plain hit, which has nothing to explain.
+//! Finds the reasons for a response, part by part. A plain hit needs no explanation, so nothing is computed for it.
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ use crate::{
 };
 
 impl Search<'_> {
-    /// The answer with its reasons, unless it is a plain hit: from memory, within every lifetime, as complete as what is
-    /// cached.
+    /// The response with its reasons, unless it is a plain hit: from memory, within every lifetime, and as complete as
+    /// the cached record.
     pub(super) fn with_reasons(&self, mut found: Found, ready: &Ready) -> Found {
         let lacks_more = !found.degraded.is_subset(ready.record.incomplete());
         let is_plain = found.verdict.status == CacheStatus::Hit
@@ -52,7 +52,7 @@ impl Search<'_> {
         }
     }
 
-    /// Why what was cached when the request came did not do.
+    /// Why the data that was cached when the request arrived was not enough.
     fn why(&self, part: Part, ready: &Ready) -> Why {
         let memory = &self.inner.tiers.memory;
         let now = self.query.now.tick;
@@ -92,7 +92,8 @@ impl Search<'_> {
         }
     }
 
-    /// Notes how calls for these parts failed; of no part: the call that resolves the identifier, which concerns all.
+    /// Records that calls for these parts failed. Without parts it is the call that resolves the identifier, which
+    /// concerns all of them.
     pub(super) fn keep_failure(&mut self, parts: PartSet, error: &Error) {
         self.failures.push((parts, error.to_string().into()));
     }

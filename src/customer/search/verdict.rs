@@ -1,4 +1,4 @@
-//! What may be shown of what was found, and what the cache did for it.
+//! Decides which of the found parts may be shown, and what the cache did for the request.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ impl Search<'_> {
         let policy = &self.inner.tiers.memory.policy;
         let mut shown = PartSet::EMPTY;
         let mut degraded = PartSet::EMPTY;
-        // While the cache is off nothing stands in for what Engage does not return.
+        // While the cache is off, nothing replaces what Engage does not return.
         let is_on = self.inner.tiers.memory.is_on();
         let mut stands_in = self.alias_failed && is_on;
         for part in self.query.asked.iter() {
@@ -65,7 +65,7 @@ impl Search<'_> {
         Ok(self.with_reasons(found, ready))
     }
 
-    /// Whether the alias could not be resolved again and is too old to be used all the same.
+    /// Whether the alias could not be resolved again and is too old to be used without that.
     fn is_too_old(&self, alias: Option<Freshness>) -> bool {
         match alias {
             None | Some(Freshness::Fresh | Freshness::Stale) => false,
@@ -74,7 +74,7 @@ impl Search<'_> {
         }
     }
 
-    /// The verdict, and how each requested part is served. `stand_ins` are the shown parts that are too old.
+    /// The verdict, and the outcome of each requested part. `stand_ins` are the shown parts that are too old.
     fn verdict(
         &self,
         record: &CachedRecord,
@@ -132,7 +132,7 @@ impl Search<'_> {
         (verdict, outcomes)
     }
 
-    /// Why something stale replaces an answer of Engage.
+    /// Why something stale is served instead of an answer of Engage.
     fn stale_reason(&self) -> StaleReason {
         if self.is_slow {
             StaleReason::Slow
@@ -166,7 +166,7 @@ impl Search<'_> {
     }
 }
 
-/// How a part is served that is not too old; `is_stale` of a part that is shown: whether its lifetime has ended.
+/// The outcome of a part that is not too old. `is_stale` says whether its lifetime has ended, if it is shown.
 fn outcome(status: CacheStatus, is_stale: Option<bool>) -> PartOutcome {
     match (is_stale, status) {
         (None, _) => PartOutcome::Missing,

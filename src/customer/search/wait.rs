@@ -1,4 +1,4 @@
-//! The calls of a round: made concurrently, waited for, and applied.
+//! Makes the calls of a round concurrently, waits for them, and applies their results.
 
 use super::{Search, calls::Calls};
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl<'a> Search<'a> {
-    /// Makes the calls concurrently and applies what they return, until the deadline.
+    /// Makes the calls concurrently and applies their results, until the deadline.
     pub(super) async fn wait_for(&mut self, calls: &Calls) -> Result<(), Error> {
         let overview = calls.overview.as_ref().map(|(lookup, not_before)| {
             let demand = self.demand(calls.from_overview, calls.corrects);
@@ -47,7 +47,7 @@ impl<'a> Search<'a> {
             self.apply_overview(outcome, calls)?;
         }
         for (id, part, handle) in entities {
-            // The alias leads to another contact by now: this call is about the wrong one.
+            // The alias leads to another contact by now, so this call is about the wrong one.
             if self.alias().is_some_and(|alias| alias.id != id) {
                 continue;
             }

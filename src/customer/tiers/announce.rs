@@ -1,9 +1,9 @@
-//! How an invalidation takes effect everywhere: it is announced to the other replicas, then raises this replica's fences.
+//! Makes an invalidation take effect everywhere: announces it to the other replicas, then raises this replica's fences.
 //!
-//! In this order, because the announcement says whether a webhook was applied before. The fences here are raised in any
-//! case: also if the announcement can't be written, or its caller leaves while it is being written. What may not have
-//! been written is still owed: until it is, this replica reads nothing from the shared tier, since what it has just
-//! dropped may be there.
+//! The order matters, because the reply to the announcement says whether a webhook was applied before. The fences here
+//! are raised in any case, even if the announcement can't be written or its caller goes away while it is being written.
+//! What may not have been written stays owed. Until it is written, this replica reads nothing from the shared tier,
+//! since the tier may still have the data that was just dropped here.
 
 use std::{
     mem,
@@ -22,23 +22,23 @@ use crate::{
     shared_tier::{Announced, Announcement, InvalidationScope, NotShared, SharedTier},
 };
 
-/// What is owed is announced in batches of this size: the server does nothing else while it writes one.
+/// Owed invalidations are announced in batches of this size: while the server writes one, it does nothing else.
 const BATCH: usize = 200;
-/// If more are owed, any contact counts as changed in their place.
+/// If more invalidations are owed, they are replaced by one that says that any contact may have changed.
 const MAX_OWED: usize = 10_000;
 
-/// A webhook that a change came with.
+/// The webhook that reported a change.
 #[derive(Clone, Copy, Debug)]
 pub struct WebhookMessage<'a> {
-    /// Its id: it takes effect once.
+    /// Its id. A webhook takes effect once.
     pub id: &'a str,
     /// When it arrived.
     pub at: Tick,
-    /// What it says about the feed.
+    /// What it shows about the feed.
     pub says: Option<Delivery>,
 }
 
-/// What may not have been announced.
+/// The invalidations that may not have been announced.
 #[derive(Debug, Default)]
 pub(super) struct Owed {
     any: AtomicBool,
@@ -70,7 +70,8 @@ impl Owed {
     }
 }
 
-/// Invalidations that are being announced. Where this ends before the reply came, they are applied and owed.
+/// Invalidations that are being announced. If the future ends before the reply arrives, dropping this applies them and
+/// marks them as owed.
 struct Unapplied<'a> {
     tiers: &'a Tiers,
     invalidations: &'a [Invalidation],
@@ -78,7 +79,7 @@ struct Unapplied<'a> {
 
 impl Drop for Unapplied<'_> {
     fn drop(&mut self) {
-        // First: a flight that begins after the fence must find it owed.
+        // Marked as owed first: a flight that begins after the fence must see that.
         self.tiers.owed.add(self.invalidations);
         let found = self.tiers.apply(self.invalidations);
         self.tiers.owed.add(&found);
@@ -86,11 +87,12 @@ impl Drop for Unapplied<'_> {
 }
 
 impl Tiers {
-    /// What the invalidations cover and was fetched until now is never served again: not by flights that have begun,
-    /// nor from memory, here and, a second later, at every replica. With a webhook that was applied before, here or
-    /// elsewhere, nothing is done.
+    /// Makes sure that what the invalidations cover, as fetched until now, is never served again: neither by flights
+    /// that have begun nor from memory, here and, at most a second later, at every replica. Does nothing for a webhook
+    /// that was applied before, here or elsewhere.
     ///
-    /// Fails if other replicas may not have been reached. Here it holds all the same; to be repeated, with the same
+    /// Fails if other replicas may not have been reached. It has taken effect here nevertheless. Repeat it with the
+    /// same webhook.
     /// webhook.
     pub(in crate::customer) async fn invalidate(
         &self,
@@ -122,7 +124,7 @@ impl Tiers {
         Ok(announced)
     }
 
-    /// Announces what an identifier was found to lead to when the invalidation was applied here.
+    /// Announces the contacts that an identifier was found to lead to when the invalidation was applied here.
     pub(in crate::customer) async fn announce_found(
         &self,
         found: &[Invalidation],
@@ -139,15 +141,16 @@ impl Tiers {
         Ok(())
     }
 
-    /// Whether so much is owed that what callers report is refused: it must not add up to an invalidation of any contact.
+    /// Whether so much is owed that callers' reports are refused: reports must not add up to an invalidation of all
+    /// contacts.
     pub(in crate::customer) fn owes_much(&self) -> bool {
         self.owed.is_much()
     }
 
-    /// Notes a webhook that could not be read, here and, where they can be reached, at the other replicas. One that was
-    /// noted before does nothing.
+    /// Records that a webhook could not be read, here and, if they can be reached, at the other replicas. Does nothing
+    /// if that was recorded before.
     pub(in crate::customer) async fn note_missed(&self, message: WebhookMessage<'_>) {
-        // Not the webhook's id: once it can be read, its change must not count as repeated.
+        // A different id than the webhook's own: once the webhook can be read, its change must not count as repeated.
         let id = format!("{}\nmissed", message.id);
         let message = WebhookMessage { id: &id, ..message };
         if self.invalidate(&[], Some(message)).await == Err(NotShared) {
@@ -155,18 +158,18 @@ impl Tiers {
         }
     }
 
-    /// Switches this replica's cache off or on. Off, nothing is read or stored; fences go on being raised. No other
-    /// replica is concerned.
+    /// Switches this replica's cache off or on. While it is off, nothing is read or stored, and fences are still
+    /// raised. Other replicas are not affected.
     pub(in crate::customer) fn switch(&self, on: bool) {
         self.memory.switch(on);
         if !on {
-            // After the switch: a store that still saw the cache on is fenced out, wherever it ends up.
+            // After the switch, so that this fence covers a store that still saw the cache on, in either tier.
             self.apply(&[Invalidation::Everything]);
         }
     }
 
-    /// Applies what another replica announced; with an age: so long ago, at least. Returns what it was found to be about,
-    /// to be announced. May take long: see [`Payload::is_heavy`].
+    /// Applies what another replica announced; `past` is the least time since then, if it is not new. Returns the
+    /// contacts that it was found to cover, which should be announced. May take long: see [`Payload::is_heavy`].
     pub(in crate::customer) fn apply_payload(
         &self,
         payload: &Payload,
@@ -188,19 +191,19 @@ impl Tiers {
         found
     }
 
-    /// Reads what another replica announced.
+    /// Parses what another replica announced.
     pub(in crate::customer) fn read_payload(&self, bytes: &[u8]) -> Result<Payload, Unreadable> {
         Payload::read(bytes, &self.alias_reader.digester)
     }
 
-    /// The shared tier, where it may be read: not while this replica owes it an invalidation. To be asked after the
-    /// flight's start was marked.
+    /// The shared tier, if it may be read: not while this replica owes it an invalidation. Call this after the flight's
+    /// start was marked.
     pub(super) fn readable(&self) -> Option<&SharedTier> {
         let owes = self.owed.any.load(Ordering::SeqCst);
         self.shared.as_ref().filter(|_| !owes)
     }
 
-    /// Announces what is owed.
+    /// Announces the owed invalidations.
     pub(in crate::customer) async fn announce_owed(&self) {
         let Some(shared) = &self.shared else {
             return;
@@ -219,12 +222,13 @@ impl Tiers {
             }
             rest = later;
         }
-        // What was added meanwhile is still owed.
+        // Invalidations that were added in the meantime are still owed.
         let left = self.owed.locked();
         self.owed.any.store(!left.is_empty(), Ordering::SeqCst);
     }
 
-    /// Raises the fences here, and drops what they cover. Returns what was found to be covered besides.
+    /// Raises the fences here and drops what they cover. Returns further invalidations of contacts that were found to
+    /// be covered.
     fn apply(&self, invalidations: &[Invalidation]) -> Vec<Invalidation> {
         let invalidations = invalidations.iter();
         let applied = invalidations.map(|one| one.apply(&self.memory, &self.alias_reader));
@@ -249,7 +253,7 @@ async fn announce(
     let aliases: Vec<_> = batch.iter().filter_map(alias).collect();
     let negatives = |invalidation| matches!(invalidation, &Invalidation::Negatives);
     let scope = if is_wide {
-        // Of contacts that it does not name.
+        // It covers contacts that it does not name.
         InvalidationScope::Everything
     } else {
         InvalidationScope::Contacts {
@@ -306,7 +310,7 @@ mod tests {
         for count in 1..=MAX_OWED {
             list.add(&[Invalidation::Contact(id)]);
             assert_eq!(owed(&list), count);
-            // Reports are refused before they could add up to more than can be owed one by one.
+            // Reports are refused before they add up to more than can be owed one by one.
             assert_eq!(list.is_much(), count >= MAX_OWED / 2);
         }
         assert!(list.any.load(Ordering::SeqCst));

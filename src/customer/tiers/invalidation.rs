@@ -1,4 +1,4 @@
-//! What must not be served any more, as plain data: a replica can apply what another one was sent.
+//! Invalidations as plain data, which a replica can apply when another one sends them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,30 +9,30 @@ use crate::{
     engage,
 };
 
-/// An invalidation. Each covers what was fetched before it, by calls in flight too.
+/// An invalidation. Each covers what was fetched before it, even by calls still in flight.
 #[derive(Clone, Debug)]
 pub(in crate::customer) enum Invalidation {
-    /// Parts of a contact changed; the audiences, which have no entity endpoint, are left out.
+    /// Parts of a contact changed. The audiences, which have no entity endpoint, are left out.
     Parts(ContactId, PartSet),
-    /// Parts of the contact that an identifier leads to changed, at each replica whose memory knows which one that is. At
-    /// the others the identifier's negative entry ends.
+    /// Parts of the contact that an identifier leads to changed, at each replica whose memory knows the contact. At the
+    /// others the identifier's negative entry is dropped.
     Alias(Lookup, PartSet),
-    /// A contact is gone: its record, its aliases and its audiences.
+    /// A contact is gone, with its record, its aliases and its audiences.
     Contact(ContactId),
-    /// Every contact that has the identifier is gone, whatever its type, and with it every alias of that value; so is
-    /// every contact whose identifiers of that kind can't be read. Reads every record and every alias.
+    /// Every contact that has the identifier is gone, whatever its type, and so is every alias with that value. The
+    /// same holds for every contact whose identifiers of that kind can't be read. Reads every record and every alias.
     Identifier(Lookup),
-    /// A contact was created, changed or deleted: no negative entry is right any more.
+    /// A contact was created, changed or deleted: no negative entry can be relied on.
     Negatives,
-    /// Any contact may have changed: until the overview's lag has passed, entity endpoints alone fill the cache.
+    /// Any contact may have changed: until the overview's lag has passed, only entity endpoints fill the cache.
     AnyContact,
-    /// Everything is dropped.
+    /// All data is dropped.
     Everything,
 }
 
 impl Invalidation {
-    /// Raises the fences in this replica's memory, then drops what they cover. Returns what it was about as memory knows
-    /// it, if it did not say so itself: other replicas may not know.
+    /// Raises the fences in this replica's memory, then drops what they cover. If the invalidation names only an
+    /// identifier, returns the contacts that memory knows for it: other replicas may not know them.
     pub(super) fn apply(
         &self,
         memory: &Cache<Rendered, engage::Error>,
@@ -57,8 +57,9 @@ impl Invalidation {
         None
     }
 
-    /// The same for one that was announced so long ago, at least: the overview lags for the rest of its lag only. What
-    /// others have fetched since then, and this replica will take from the tier, is not forbidden.
+    /// The same for an invalidation that was announced at least this long ago: the overview counts as lagging only for
+    /// the rest of its lag. Data that other replicas have fetched since, which this replica will take from the tier, is
+    /// not forbidden.
     pub(super) fn apply_past(
         &self,
         age: Duration,
@@ -74,8 +75,8 @@ impl Invalidation {
                 memory.purge_since(*id, age);
                 None
             }
-            // These have no lag, or end the epoch: what is read from the beginning of a stream has none of them. An
-            // alias's lag is not shortened.
+            // These have no lag, or they end the epoch: a stream that is read from its beginning contains none of the
+            // latter. The lag of an alias is not shortened.
             Invalidation::Alias(..)
             | Invalidation::Negatives
             | Invalidation::Identifier(_)
@@ -84,7 +85,7 @@ impl Invalidation {
         }
     }
 
-    /// Whether it covers contacts that it does not name. Then it visits everything that is cached.
+    /// Whether it covers contacts that it does not name. Applying it then visits every cached entry.
     pub(super) fn is_wide(&self) -> bool {
         match self {
             Invalidation::Parts(..)
@@ -99,7 +100,7 @@ impl Invalidation {
 }
 
 impl From<&Change> for Vec<Invalidation> {
-    /// What a change that Engage reports invalidates.
+    /// The invalidations that follow from a change reported by Engage.
     fn from(change: &Change) -> Self {
         let contacts = change.contacts.iter();
         let mut invalidations: Vec<_> = match change.kind {
@@ -122,7 +123,7 @@ fn purge_by(lookup: &Lookup, memory: &Cache<Rendered, engage::Error>, alias_read
         memory.purge(id);
         return;
     }
-    // First: an answer in flight meets the predicate, or is seen by what follows.
+    // The predicate is raised first: an answer in flight meets it, or is seen by the steps below.
     let (reader, purged) = (alias_reader.clone(), lookup.identifier.clone());
     let is_purged: IsPurged = Arc::new(move |identity, requested| {
         // A contact whose identifier of that kind can't be read may be the one that is meant.

@@ -1,9 +1,9 @@
-//! What a replica announces to the others, in a form that later versions keep: a version, the invalidations, and what a
-//! webhook says about the feed. Identifiers are written as canonical text, since each replica digests national ids with a
-//! key of its own; the shared tier seals the whole.
+//! The serial form of what a replica announces to the others, which later versions keep readable: a version, the
+//! invalidations, and what a webhook shows about the feed. Identifiers are written as canonical text, since each
+//! replica digests national ids with its own key; the shared tier encrypts the whole payload.
 //!
-//! What can't be read in full may name anything. So an unknown version, kind or part, and bytes that are left over, are
-//! errors; a reader then drops everything.
+//! A payload that can't be read completely may name anything. So an unknown version, kind or part, and surplus bytes,
+//! are errors, after which the reader drops everything.
 
 use std::borrow::Cow;
 
@@ -19,10 +19,10 @@ use crate::{
     },
 };
 
-/// The first byte of what this version writes, and the only one that it reads.
+/// The first byte of the payload: the version that is written, and the only one that is read.
 const VERSION: u8 = 1;
 
-/// Why a delivery was missed, as far as this version knows the reasons: their text is logged.
+/// The reasons for a missed delivery that this version knows: their text is logged.
 const REASONS: [&str; 5] = [
     "not-json",
     "sealed",
@@ -31,15 +31,15 @@ const REASONS: [&str; 5] = [
     "unaddressed",
 ];
 
-/// Of a reason that this version does not know.
+/// Stands for a reason that this version does not know.
 const OTHER_REASON: &str = "other";
 
-/// What was announced.
+/// An announcement.
 #[derive(Debug)]
 pub(in crate::customer) struct Payload {
-    /// What must not be served any more.
+    /// The invalidations to apply.
     pub(in crate::customer) invalidations: Vec<Invalidation>,
-    /// What a webhook says about the feed.
+    /// What a webhook shows about the feed.
     pub(in crate::customer) delivery: Option<Delivery>,
 }
 
@@ -48,7 +48,7 @@ pub(in crate::customer) struct Payload {
 #[error("the announcement can't be read")]
 pub(in crate::customer) struct Unreadable;
 
-/// The serial form. New kinds are appended; none changes its place.
+/// The serial form. New kinds are appended; the positions of the others never change.
 #[derive(Serialize, Deserialize)]
 struct PayloadForm<'a> {
     #[serde(borrow)]
@@ -110,7 +110,7 @@ impl Payload {
         postcard::to_extend(&form, vec![VERSION]).expect("a payload can be written")
     }
 
-    /// Reads what another replica wrote.
+    /// Parses what another replica wrote.
     pub(in crate::customer) fn read(
         bytes: &[u8],
         digester: &Digester,
@@ -137,7 +137,7 @@ impl Payload {
 }
 
 impl Payload {
-    /// Whether it visits everything that is cached: not for a thread that serves requests.
+    /// Whether applying it visits every cached entry: not for a thread that serves requests.
     pub(in crate::customer) fn is_heavy(&self) -> bool {
         self.invalidations.iter().any(Invalidation::is_wide)
     }
@@ -194,7 +194,7 @@ impl<'a> InvalidationForm<'a> {
     }
 }
 
-/// `None` where this version does not know all of the parts.
+/// `None` if this version does not know all of the parts.
 fn known(parts: PartSet) -> Option<PartSet> {
     parts.is_subset(PartSet::ALL).then_some(parts)
 }
@@ -217,7 +217,7 @@ impl<'a> ValueForm<'a> {
         }
     }
 
-    /// The identifier; `None` where the text is not one, or a contact id is sent as `any`.
+    /// The identifier; `None` if the text is not one, or if a contact id is sent as `any`.
     fn read(self, is_any: bool) -> Option<Identifier> {
         let value = match self {
             Self::ContactId(id) => return (!is_any).then(|| Identifier::ContactId(id.into())),

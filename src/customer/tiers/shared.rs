@@ -1,5 +1,5 @@
-//! What a flight does with the tier that replicas share: it takes what another replica fetched, waits for another
-//! replica's call, or gets the lease to make the call itself.
+//! How a flight uses the shared tier: it takes what another replica fetched, waits for another replica's call, or gets
+//! the lease to make the call itself.
 
 use std::time::Duration;
 
@@ -20,26 +20,26 @@ use crate::{
     },
 };
 
-/// How long a flight waits before it looks again whether another replica's call has ended, in milliseconds.
+/// The pause before a flight checks again whether another replica's call has ended, in milliseconds.
 const LOOK_AGAIN: std::ops::Range<u64> = 25..100;
-/// A flight waits for the calls of other replicas for so long at most. Each of their leases ends before.
+/// The longest wait of a flight for the calls of other replicas. Each of their leases ends earlier.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// The server measures ages in milliseconds: what is not younger by more than this may be the very data that is cached.
+/// The server measures ages in milliseconds: data that is newer by no more than this may be the same data as is cached.
 const PRECISION: Duration = Duration::from_millis(2);
 
-/// What a flight found in the shared tier.
+/// The result of looking in the shared tier.
 pub(super) enum Look {
-    /// What it needs.
+    /// The data that the flight needs.
     Found(FetchStart, Result<Box<Shared>, Error>),
-    /// Nothing: this replica makes the call.
+    /// The tier has no such data: this replica makes the call.
     Leased(SharedLease),
     /// The tier can't be used.
     Unavailable,
 }
 
 impl<'a> Target<'a> {
-    /// The identifier by which it is looked up. A contact id alone leads to itself.
+    /// The identifier of a look-up. A contact id alone leads to itself.
     fn lookup(self) -> Option<&'a Lookup> {
         match self {
             Target::Overview(lookup) | Target::Resolution(lookup) => {
@@ -51,7 +51,7 @@ impl<'a> Target<'a> {
 }
 
 impl Tiers {
-    /// Looks for what the flight needs until it is found or the flight may fetch it.
+    /// Reads the tier until it has what the flight needs, or until the flight may make the call.
     pub(super) async fn look<V>(
         &self,
         target: Target<'_>,
@@ -60,7 +60,7 @@ impl Tiers {
     ) -> Look {
         let mut demand = flight.demand();
         let give_up = self.clock.tick() + LONGEST_WAIT;
-        // Whether only a lease helps: something that the flight needs is refused.
+        // Whether a lease is needed, because memory refused something that the flight needs.
         let mut wants_lease = false;
         while self.memory.is_on() {
             let start = self.memory.begin();
@@ -84,7 +84,7 @@ impl Tiers {
                     tier.release(lease).await;
                     return Look::Unavailable;
                 }
-                // What was not asked for.
+                // The reply is not the lease that was requested.
                 Ok(_) if wants_lease => return Look::Unavailable,
                 Ok(SharedFetch::Busy) => {
                     let wait = Duration::from_millis(fastrand::u64(LOOK_AGAIN));
@@ -98,7 +98,8 @@ impl Tiers {
                 Ok(SharedFetch::Data(data)) => Ok(data),
                 Ok(SharedFetch::Negative(negative)) => Err(negative),
             };
-            // From here on requests for newer data don't join the flight; those that did are in the demand.
+            // From here on requests for newer data don't join the flight; those that joined before are part of the
+            // demand.
             flight.begin(start.sequence, start.now.tick);
             let asked = *demand.borrow_and_update();
             let taken = match found {
@@ -116,13 +117,13 @@ impl Tiers {
         Look::Unavailable
     }
 
-    /// What memory would refuse for its age is not asked for: then the flight waits for another replica's call.
+    /// Data that memory would refuse for its age is not requested: the flight waits for another replica's call instead.
     fn usable_age(&self, target: Target<'_>, max_age: Duration, now: Tick) -> Duration {
         let longest = self.memory.policy.longest_use(target.source(), now);
         longest.map_or(max_age, |longest| max_age.min(longest))
     }
 
-    /// What the flight needs of the tier.
+    /// What the flight needs from the tier.
     fn need<'a>(
         &self,
         target: Target<'a>,
@@ -146,7 +147,7 @@ impl Tiers {
                 }
             }
         };
-        // Only what is waited for: the rest may be another call's, even one that the same request makes.
+        // Only the parts that requests wait for. The others may come from another call, even one of the same request.
         let waited_for = called.intersection(demand.needed);
         let fetched = if waited_for.is_empty() {
             called
@@ -168,15 +169,16 @@ impl Tiers {
         }
     }
 
-    /// The age of the cached alias, where it is to be resolved again. Until it expires soon, an older one does as well.
+    /// The age of the cached alias, if it is to be resolved again. Until it is about to expire, an older one is
+    /// accepted as well.
     fn outdated_alias(&self, lookup: &Lookup, now: Tick) -> Option<Duration> {
         let alias = self.memory.alias(lookup.key())?;
         let is_outdated = alias.provenance.expires_soon(now, &self.memory.policy);
         is_outdated.then(|| alias.provenance.age(now).saturating_sub(PRECISION))
     }
 
-    /// Puts what another replica fetched into memory. `None` where memory's rules, or the flight's requests, refuse
-    /// something that they need and the flight's call could fetch.
+    /// Stores what another replica fetched in memory. `None` if memory's rules, or the flight's requests, refuse
+    /// something that they need and that the flight's call could fetch.
     fn take(
         &self,
         target: Target<'_>,
@@ -184,7 +186,7 @@ impl Tiers {
         demand: Demand,
         data: SharedData,
     ) -> Option<Shared> {
-        // A search fetches those next, from their entity endpoints.
+        // A search fetches those parts next, from their entity endpoints.
         let needed = demand.needed.without(data.left_to_entities());
         let SharedData {
             id,
@@ -223,7 +225,7 @@ impl Tiers {
         })
     }
 
-    /// Whether the contact is known to have the identifier; `None` if this is the wrong contact, or may be.
+    /// Whether the contact is known to have the identifier; `None` if this is, or may be, the wrong contact.
     fn confirms(
         &self,
         target: Target<'_>,
@@ -253,7 +255,7 @@ impl Tiers {
         (!is_other).then_some(alias.confirmed || matches == Match::Yes || key.is_contact_id())
     }
 
-    /// Remembers that another replica found no contact, and returns the error that this stands for.
+    /// Stores the negative result of another replica, and returns the error for it.
     fn take_negative(
         &self,
         target: Target<'_>,
@@ -280,7 +282,7 @@ impl Tiers {
         is_stored.then_some(error)
     }
 
-    /// Stores what a call fetched in the shared tier, unless the cache was switched off meanwhile.
+    /// Stores the result of a call in the shared tier, unless the cache was switched off in the meantime.
     pub(super) async fn share(
         &self,
         lease: SharedLease,
@@ -305,7 +307,7 @@ impl Tiers {
         source: FetchSource,
         why: &Error,
     ) -> Overtaken {
-        // A contact id alone has no alias, hence no negative value.
+        // A contact id alone has no alias, so it has no negative value.
         let reason = reason(why).filter(|_| requested.key().bare_id().is_none());
         match (lease, &reason) {
             (Some(lease), Some(why)) => {
@@ -331,7 +333,7 @@ impl Tiers {
     }
 }
 
-/// What the error says about the identifier, if it says anything.
+/// The negative result that the error stands for, if it is one.
 fn reason(error: &Error) -> Option<NegativeReason> {
     match error {
         Error::NotFound => Some(NegativeReason::NotFound),

@@ -1,4 +1,4 @@
-//! What a flight fetches, and from where.
+//! What a flight fetches, and from which endpoint.
 
 use crate::{
     cache::{Cache, freshness::FetchSource},
@@ -12,7 +12,7 @@ use crate::{
 pub(in crate::customer) enum Target<'a> {
     /// The overview, by an identifier.
     Overview(&'a Lookup),
-    /// Which contact an identifier leads to.
+    /// The contact that an identifier leads to.
     Resolution(&'a Lookup),
     /// One part, from its entity endpoint.
     Part(ContactId, Part),
@@ -27,7 +27,7 @@ impl Target<'_> {
         }
     }
 
-    /// The group of endpoints that answers.
+    /// The group of endpoints that answers the call.
     pub(in crate::customer) fn group(self) -> Group {
         match self {
             Target::Overview(_) => Group::Overview,

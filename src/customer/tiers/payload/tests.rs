@@ -1,5 +1,5 @@
-//! The serial form of what replicas announce: what is written stays readable, and nothing unknown is taken for less than
-//! it is.
+//! The serial form of what replicas announce: bytes of earlier versions stay readable, and unknown contents are an
+//! error rather than ignored.
 
 use jiff::civil::date;
 use proptest::prelude::*;
@@ -61,7 +61,7 @@ fn everything_there_is() -> Vec<Invalidation> {
     .collect()
 }
 
-/// What an invalidation covers, in full, and as this replica would look it up.
+/// What an invalidation covers, in full, with the key by which this replica would look it up.
 fn described(invalidation: &Invalidation) -> String {
     match invalidation {
         Invalidation::Parts(id, parts) => format!("{id} {parts:?}"),
@@ -82,7 +82,7 @@ fn described_lookup(lookup: &Lookup) -> String {
     )
 }
 
-/// Replicas of two versions read each other's bytes: these may only get company.
+/// Replicas of two versions read each other's bytes: these bytes may be added to, never changed.
 #[test]
 fn bytes_stay_as_they_are() {
     let id = *alva().as_uuid().as_bytes();
@@ -144,12 +144,12 @@ fn unknown_version_kind_or_part_is_unreadable() {
         [&[1, 1, 2, 0], &id[..], &[1, 0, 0]].concat(),
         // A contact type with a blank.
         [&[1, 1, 2, 0], &id[..], &[0, 1, 1, b' ', 0]].concat(),
-        // A national id that is none, and one that is not canonical.
+        // An invalid national id, and one that is not canonical.
         vec![1, 1, 2, 3, 1, b'1', 0, 0, 0],
         [&[1, 1, 2, 3, 10], &b"8507099805"[..], &[0, 0, 0]].concat(),
-        // A custom key that is none.
+        // An invalid custom key.
         vec![1, 1, 2, 4, 1, b' ', 0, 0, 0],
-        // Something behind the end.
+        // A byte after the end.
         [&good[..], &[0]].concat(),
     ] {
         let read = Payload::read(&bad, &digester()).map(|payload| payload.invalidations.len());
@@ -191,7 +191,7 @@ proptest! {
         prop_assert!(Payload::read(&whole[..cut], &digester()).is_err());
         for bytes in [bytes.clone(), [&[VERSION], &bytes[..]].concat()] {
             if let Ok(read) = Payload::read(&bytes, &digester()) {
-                // What is understood is understood in full.
+                // A payload that is accepted is understood completely.
                 let again = Payload::write(&read.invalidations, read.delivery);
                 let twice = Payload::read(&again, &digester()).expect("it is readable");
                 let both = [read, twice].map(|read| {

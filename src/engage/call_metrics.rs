@@ -1,4 +1,4 @@
-//! Metrics of calls to Engage. Labels are fixed names; no identifier and no value of Engage's is ever one.
+//! Metrics of calls to Engage. Labels are fixed names: an identifier or a value from Engage is never a label.
 
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ impl CallMetrics {
         self.duration_of[group].observe(took);
     }
 
-    /// A call is made that waited so long.
+    /// Counts a call that is admitted after waiting this long for the budget.
     pub(super) fn admitted(&self, group: Group, waited: Duration) {
         self.queued_of[group].observe(waited);
     }

@@ -64,22 +64,22 @@ impl ContactChanges {
 /// Client of the Engage API.
 pub struct EngageClient {
     exchange: Box<dyn Exchange>,
-    /// Makes the connections; `None` over another exchange.
+    /// Makes the connections; `None` if the client uses another exchange.
     connections: Option<Connections>,
     admission: Admission,
     reader: Reader,
     unreadable_log: UnreadableLog,
     failure_log: FailureLog,
     version: ApiVersion,
-    /// `None` if the names of points are not wanted.
+    /// `None` if the names of points are not requested.
     point_names: Option<PointNames>,
     tracer: Tracer,
     upstream: Upstream,
     clock: Clock,
 }
 
-/// The longest time from a call's start to its end: every attempt of every page takes the time-out, after the longest
-/// waits for a retry and for the call budget.
+/// The longest time from a call's start to its end: every attempt of every page takes the whole time-out, after the
+/// longest waits for a retry and for the call budget.
 pub fn longest_call(timeout: Duration) -> Duration {
     (LONGEST_WAIT + timeout) * MAX_ATTEMPTS * MAX_PAGES
 }
@@ -120,7 +120,7 @@ impl EngageClient {
         Self { tracer, ..self }
     }
 
-    /// A client over the given transport, which knows no names of points.
+    /// A client over the given transport. It does not name points.
     pub fn over(
         exchange: Box<dyn Exchange>,
         admission: Admission,
@@ -143,7 +143,7 @@ impl EngageClient {
         }
     }
 
-    /// The connections, unless it is over another exchange.
+    /// The connections; `None` if the client uses another exchange.
     pub fn connections(&self) -> Option<&Connections> {
         self.connections.as_ref()
     }
@@ -270,17 +270,17 @@ impl EngageClient {
         self.all_pages(permit, list, read, append).await
     }
 
-    /// Whether the names of points are wanted.
+    /// Whether the client names points.
     pub fn wants_point_names(&self) -> bool {
         self.point_names.is_some()
     }
 
-    /// How long ago the names of points were read; `None` if they were not.
+    /// How long ago the names of points were read; `None` if they have not been read.
     pub fn point_definitions_age(&self) -> Option<Duration> {
         self.point_names.as_ref()?.age(self.clock.tick())
     }
 
-    /// Reads the kinds of points, whose names accounts that are read from now on bear.
+    /// Reads the point definitions. Accounts that are read from now on have their names.
     pub async fn read_point_names(&self, permit: Permit) -> Result<(), Error> {
         let all = self.point_definitions(&permit).await?;
         if let Some(names) = &self.point_names {
@@ -289,8 +289,8 @@ impl EngageClient {
         Ok(())
     }
 
-    /// `/point-accounts/definitions`: the kinds of points, up to the page limit. Documented for v2; the path in v3 is
-    /// inferred from it.
+    /// `/point-accounts/definitions`: the point definitions, up to the page limit. Documented for v2; the path in v3 is
+    /// inferred from that.
     pub(super) async fn point_definitions(
         &self,
         permit: &Permit,

@@ -19,7 +19,7 @@ impl Connections {
         self.0.prepare(config)
     }
 
-    /// Makes calls over these connections from now on. Calls in flight end on theirs.
+    /// Makes calls over these connections from now on. Calls in flight finish on theirs.
     pub fn replace(&self, new: NewConnections) {
         self.0.replace(new);
     }

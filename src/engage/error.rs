@@ -17,10 +17,10 @@ pub enum Error {
     /// 404 `ContactNotFound`.
     #[error("contact not found")]
     NotFound,
-    /// 404 `RetailKpiNotCalculated`: Engage has not summed up the contact's purchases.
+    /// 404 `RetailKpiNotCalculated`: Engage has not computed the summary of the contact's purchases.
     #[error("purchases not summed up")]
     NotCalculated,
-    /// 409: several contacts share the identifier: these, as far as Engage lists them.
+    /// 409: several contacts share the identifier. The contacts are those that Engage lists.
     #[error("several contacts match the identifier")]
     MultipleMatches(Matches),
     /// The response is about another contact.
@@ -108,8 +108,9 @@ impl Error {
         !self.is_about_the_identifier() && *self != Error::IdentityMismatch
     }
 
-    /// Whether a response came and was bad: the failure is charged to this call, which is not repeated within a
-    /// back-off. What prevents a response (a time-out, a broken connection, a 429, the budget) concerns every call.
+    /// Whether a response arrived and was bad. Such a failure is charged to this call, which is not repeated until its
+    /// back-off ends. What prevents a response (a time-out, a broken connection, a 429, the budget) concerns every
+    /// call.
     pub fn is_about_the_call(&self) -> bool {
         match self {
             Error::Failed { .. }
@@ -142,7 +143,7 @@ impl Error {
         }
     }
 
-    /// The same error, served from memory: a `Retry-After` becomes the `left` rest of it.
+    /// The same error, served from memory: a `Retry-After` is reduced to `left`.
     #[must_use]
     pub fn remembered(self, left: Duration) -> Self {
         match self {
@@ -167,8 +168,8 @@ impl Error {
         matches!(self, Error::Unreachable { what } if UNPROCESSED_STEPS.contains(what))
     }
 
-    /// Whether a retry may help: no byte of a response came, or a proxy had none. A retry after a time-out would only
-    /// add load [Voyado: client time-outs].
+    /// Whether a retry may help: no byte of a response arrived, or a proxy had no response. A retry after a time-out
+    /// would only add load [Voyado: client time-outs].
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Error::Unreachable { what } => !matches!(*what, READING | SECURING),
@@ -226,7 +227,7 @@ impl Error {
 /// The `path` of a response that is too large.
 const SIZE: &str = "size";
 
-/// The response had begun.
+/// The response had begun to arrive.
 pub(super) const READING: &str = "reading the response";
 
 /// The server could not prove its identity.

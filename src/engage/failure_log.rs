@@ -1,6 +1,6 @@
-//! Log of failed calls. The first failure of its kind is logged at once, with the request that caused it; while others
-//! like it follow, one event every ten seconds counts them. What only an operator can mend has a message of its own for
-//! each cause, and is an alarm. When Engage answers again, one event says for how long it did not.
+//! Log of failed calls. The first failure of a kind is logged at once, with the request that caused it. While failures
+//! of the same kind follow, one event every ten seconds counts them. A failure that only an operator can fix has a
+//! message for each cause, and is an alarm. When Engage answers again, one event says how long it did not.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -18,16 +18,17 @@ use crate::{
     domain::{RequestId, TraceId},
 };
 
-/// For how long failures like one that was logged are counted before they are logged.
+/// How long failures of a kind are counted after one was logged, before their number is logged.
 const WINDOW: Duration = Duration::from_secs(10);
-/// For how long a refused setting is not logged again.
+/// How long a refused setting is not logged again.
 const SETTING_WINDOW: Duration = Duration::from_secs(3600);
-/// Kinds of failures of one group that have log events at a time; further ones are counted in the metrics alone.
+/// The most kinds of failures of one group that are logged at the same time; further kinds are only counted in the
+/// metrics.
 const MAX_KINDS: usize = 32;
-/// So many calls that fail in a row are an outage, whose end is logged.
+/// This many failed calls in a row are an outage, whose end is logged.
 const OUTAGE: u32 = 2;
 
-/// The request for which a call was made first, if one caused it.
+/// The request for which a call was first made, if a request caused it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cause {
     /// Its id.
@@ -39,7 +40,7 @@ pub struct Cause {
 /// A call that failed.
 #[derive(Clone, Copy, Debug)]
 pub struct FailedCall {
-    /// Why it was made.
+    /// The cause of the call.
     pub cause: Cause,
     /// How long it took, with its retries.
     pub took: Duration,
@@ -58,7 +59,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct GroupState {
-    /// What was logged within the last window.
+    /// The kinds that were logged within the last window.
     kinds: Vec<Kind>,
     failing: Option<Failing>,
 }
@@ -68,11 +69,11 @@ struct GroupState {
 struct Kind {
     error: Error,
     text: String,
-    /// How many failed since it was last logged, and the last of them.
+    /// The number of failures since the last event, and the latest of them.
     unlogged: Option<(u64, FailedCall)>,
 }
 
-/// A time in which calls fail.
+/// A period in which calls fail.
 #[derive(Clone, Copy, Debug)]
 struct Failing {
     since: Tick,
@@ -104,12 +105,12 @@ impl GroupState {
         failing.last = now;
         failing.failures += 1;
         failing.answered_at = None;
-        // One contact that fails again and again is no outage.
+        // A contact whose calls fail again and again is not an outage.
         failing.in_a_row += u32::from(is_news);
         failing.is_outage |= failing.in_a_row >= OUTAGE;
     }
 
-    /// The outage that is over: no call has failed for a window, and one has succeeded since.
+    /// Returns the outage if it is over: no call has failed for a window, and one has succeeded since.
     fn take_ended(&mut self, now: Tick) -> Option<Failing> {
         let is_over =
             |failing: &Failing| failing.answered_at.is_some() && now.since(failing.last) >= WINDOW;
@@ -129,8 +130,8 @@ impl FailureLog {
         }))
     }
 
-    /// A call of the group failed. `is_news` is whether it is the first failure since this very call last succeeded, as
-    /// far as failures are charged to calls; others are not logged.
+    /// Records that a call of the group failed. `is_news`: it is the first failure since this very call last succeeded;
+    /// if failures are charged to the call, later ones are not logged.
     pub fn failed(&self, group: Group, error: &Error, call: FailedCall, is_news: bool) {
         if !is_logged(error) {
             return;
@@ -140,7 +141,7 @@ impl FailureLog {
         {
             let mut groups = self.0.groups();
             let state = &mut groups[group];
-            // Another contact's data is an answer all the same.
+            // A response about another contact still shows that Engage answers.
             if *error != Error::IdentityMismatch {
                 state.record_failure(is_news, now);
             }
@@ -165,7 +166,7 @@ impl FailureLog {
         self.close_window_later(group, text, now + WINDOW);
     }
 
-    /// A call of the group succeeded.
+    /// Records that a call of the group succeeded.
     pub fn succeeded(&self, group: Group) {
         let now = self.0.clock.tick();
         let ended = {
@@ -181,7 +182,7 @@ impl FailureLog {
         log_end(group, ended);
     }
 
-    /// Engage does not know `engage.default_contact_type`: only an operator can mend that.
+    /// Logs that Engage does not know `engage.default_contact_type`, which only an operator can fix.
     pub(super) fn default_contact_type_refused(&self) {
         let now = self.0.clock.tick();
         let mut logged = self.0.default_type_refused.lock();
@@ -194,7 +195,7 @@ impl FailureLog {
         }
     }
 
-    /// Without a runtime nothing more is logged of this kind.
+    /// Without a runtime, later failures of this kind are not logged.
     fn close_window_later(&self, group: Group, text: String, mut at: Tick) {
         let Ok(runtime) = Handle::try_current() else {
             return;
@@ -221,7 +222,7 @@ impl Shared {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Logs what was counted in the window that ends. Returns whether another one begins.
+    /// Logs the failures counted in the window that ends. Returns whether another window begins.
     fn close_window(&self, group: Group, text: &str) -> bool {
         let now = self.clock.tick();
         let (counted, ended) = {
@@ -247,7 +248,7 @@ impl Shared {
     }
 }
 
-/// Whether it is a failure that the log shows. A 429 and an opened breaker have events of their own.
+/// Whether this log reports the failure. A 429 and an opened breaker have events of their own.
 fn is_logged(error: &Error) -> bool {
     error.needs_an_operator()
         || matches!(
@@ -256,7 +257,7 @@ fn is_logged(error: &Error) -> bool {
         )
 }
 
-/// Logs a failure; `count`: so many since the last event, of which `call` is the last.
+/// Logs a failure. With `count` it stands for this many failures since the last event, of which `call` is the latest.
 fn log(group: Group, error: &Error, call: FailedCall, count: Option<u64>) {
     let group = group.as_str();
     let request_id = call.cause.request_id.as_ref().map(RequestId::as_str);

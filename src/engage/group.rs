@@ -19,7 +19,7 @@ listed_enum! {
         Points => "points",
         /// `/point-accounts/definitions`.
         PointDefinitions => "point_definitions",
-        /// `/point-transactions`, after `/point-accounts` where the accounts are not known; in v2
+        /// `/point-transactions`, after `/point-accounts` if the accounts are not known; in v2
         /// `/contacts/{id}/bonuspointtransactions`.
         PointTransactions => "point_transactions",
         /// `/reward-vouchers/redeemed`; in v2 `/contacts/{id}/bonuschecks/redeemed`.

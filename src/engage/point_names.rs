@@ -1,7 +1,7 @@
-//! What the kinds of points are called, by Engage's point definitions.
+//! The names of points, from Engage's point definitions.
 //!
-//! An account gets its name when it is read, so a part that was read before the names were known has none until its next
-//! refresh.
+//! An account gets its name when it is read. A part that was read before the names were known has no names until its
+//! next refresh.
 
 use std::{
     collections::HashMap,
@@ -15,11 +15,11 @@ use crate::{
     domain::{Partial, Points},
 };
 
-/// What the kinds of points are called, as far as that is known.
+/// The names of points that are known so far.
 #[derive(Debug, Default)]
 pub(super) struct PointNames {
     list: RwLock<List>,
-    /// The definition whose balance is the answer's, if one is configured.
+    /// The configured definition whose balance is the response's, if there is one.
     default_definition: Option<Box<str>>,
 }
 
@@ -39,7 +39,7 @@ impl PointNames {
         }
     }
 
-    /// Gives each account its name, if that is known.
+    /// Gives each account its name, if the name is known.
     pub(super) fn name(&self, points: &mut Points) {
         let list = self.list();
         for account in &mut points.accounts {
@@ -53,7 +53,7 @@ impl PointNames {
         self.list().read_at.map(|read_at| now.since(read_at))
     }
 
-    /// Takes over a list. Of a repeated id the first name counts.
+    /// Replaces the names by those of a list. If an id is repeated, its first name counts.
     pub(super) fn replace(&self, definitions: Partial<Vec<PointDefinition>>, now: Tick) {
         let count = definitions.data.len();
         let left_out = definitions.left_out.len();
@@ -73,7 +73,7 @@ impl PointNames {
             read_at: Some(now),
         };
         *self.list.write().unwrap_or_else(PoisonError::into_inner) = list;
-        // Once for each list.
+        // Logged once for each list.
         if left_out > 0 {
             tracing::warn!(count, left_out, "point definitions incomplete");
         } else {

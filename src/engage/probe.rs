@@ -1,5 +1,5 @@
-//! Single calls that show whether Engage accepts what is configured, for `check-config --online`. They change nothing, ask
-//! for a contact that does not exist, and are made one after the other, within the call budget.
+//! Single calls that show whether Engage accepts the configuration, for `check-config --online`. They change nothing,
+//! request a contact that does not exist, and are made one after the other, within the call budget.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,12 +31,12 @@ const INVALID_CONTACT_TYPE: &str = "InvalidContactType";
 pub struct Probe {
     client: EngageClient,
     difference: Arc<Mutex<Option<ClockDifference>>>,
-    /// No contact has this id.
+    /// An id that no contact has.
     unknown: ContactId,
     clock: Clock,
 }
 
-/// The kinds of points of a tenant.
+/// The point definitions of a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PointDefinitions {
     /// How many there are.
@@ -76,14 +76,14 @@ impl Probe {
         })
     }
 
-    /// Whether Engage answers about an unknown contact as it should, which it does for an accepted key only.
+    /// Whether Engage answers about an unknown contact as expected, which it does only for an accepted key.
     pub async fn overview(&self) -> Result<(), Error> {
         let permit = self.permit(Group::Overview).await?;
         let lookup = Lookup::by_id(self.unknown);
         expect_unknown(self.client.overview(permit, &lookup).await)
     }
 
-    /// How the endpoints of the single parts answer about an unknown contact.
+    /// The answers of the single parts' endpoints about an unknown contact.
     pub async fn entity_endpoints(&self) -> Vec<(Group, Error)> {
         let mut failures = Vec::new();
         for group in [
@@ -109,13 +109,13 @@ impl Probe {
             _ => client.contact(permit, id).await.map(drop),
         };
         match expect_unknown(answer) {
-            // The body of a 404 about an unknown contact is documented for look-ups only.
+            // The body of a 404 about an unknown contact is documented only for look-ups.
             Err(Error::Failed { status: 404, .. }) => Ok(()),
             answer => answer,
         }
     }
 
-    /// Whether the tenant has the contact type of this look-up, whose identifier no contact should have.
+    /// Whether the tenant has the contact type of this look-up. No contact should have its identifier.
     pub async fn has_contact_type(&self, lookup: &Lookup) -> Result<bool, Error> {
         let permit = self.permit(Group::Contacts).await?;
         match self.client.contact_id(permit, lookup).await {
@@ -124,7 +124,7 @@ impl Probe {
         }
     }
 
-    /// The tenant's kinds of points, and whether one has this id.
+    /// The tenant's point definitions, and whether one of them has this id.
     pub async fn point_definitions(&self, id: Option<&str>) -> Result<PointDefinitions, Error> {
         let permit = self.permit(Group::PointDefinitions).await?;
         let definitions = self.client.point_definitions(&permit).await?.data;
@@ -152,7 +152,7 @@ impl Probe {
         }
     }
 
-    /// The least difference between the clocks that the responses so far show. `None` if none had a date.
+    /// The least difference between the clocks that the responses so far prove. `None` if no response had a date.
     pub fn clock_difference(&self) -> Option<ClockDifference> {
         *self
             .difference
@@ -166,7 +166,7 @@ impl Probe {
     }
 }
 
-/// An answer about an unknown contact, which need not be an error: a list may be empty.
+/// Accepts the answers about an unknown contact. They need not be errors: a list may be empty.
 fn expect_unknown<T>(answer: Result<T, Error>) -> Result<(), Error> {
     match answer {
         Err(error) if !error.is_about_the_identifier() => Err(error),
@@ -174,7 +174,7 @@ fn expect_unknown<T>(answer: Result<T, Error>) -> Result<(), Error> {
     }
 }
 
-/// The transport, which compares the clocks at each response.
+/// The transport, with a comparison of the clocks at each response.
 struct DatedExchange {
     transport: Transport,
     difference: Arc<Mutex<Option<ClockDifference>>>,

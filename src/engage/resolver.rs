@@ -18,7 +18,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::clock::{Clock, Tick};
 
-/// How long a call without known addresses waits for a look-up. The look-up itself goes on.
+/// How long a call without known addresses waits for a look-up. The look-up itself continues.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// Age at which known addresses are refreshed in the background.
 const REFRESH_AFTER: Duration = Duration::from_secs(10);
@@ -62,7 +62,7 @@ struct State {
 }
 
 impl Resolver {
-    /// A resolver over the system's.
+    /// A resolver that uses the system's.
     pub(super) fn new(name: &str, clock: Clock) -> Self {
         let by_system: LookupFn = by_system;
         Self::over(name, clock, by_system)
@@ -91,7 +91,7 @@ impl Resolver {
         self.look_up(&mut self.state());
     }
 
-    /// Returns the known addresses at once; without any waits for the look-up.
+    /// Returns the known addresses at once. Without any, waits for the look-up.
     pub(super) async fn addresses(&self) -> Result<Vec<SocketAddr>, Unresolved> {
         let mut changed = self.0.changed.subscribe();
         let mut waits_for = None;
@@ -118,8 +118,8 @@ impl Resolver {
         }
     }
 
-    /// Whether there are other addresses to try after connecting to `used` failed. If the first of several timed out,
-    /// it becomes the last; otherwise waits for another look-up.
+    /// Called after connecting to `used` failed. Returns whether there are other addresses to try. If the connection
+    /// timed out and there are several addresses, the first becomes the last; otherwise waits for another look-up.
     pub(super) async fn has_other_addresses(&self, used: &[SocketAddr], timed_out: bool) -> bool {
         let mut changed = self.0.changed.subscribe();
         let mut waits_for = None;
@@ -229,7 +229,7 @@ fn is_permutation(one: &[SocketAddr], other: &[SocketAddr]) -> bool {
     sorted(one) == sorted(other)
 }
 
-/// Not on the runtime's blocking threads: the runtime waits for those at shutdown.
+/// Not on the runtime's blocking threads, because the runtime waits for those at shutdown.
 fn by_system(name: &str) -> PendingLookup {
     let (sender, receiver) = oneshot::channel();
     let name = name.to_owned();

@@ -1,7 +1,7 @@
 //! HTTP transport: sends one GET, applies deadline and size limit, and maps every status to a result.
 //!
-//! Of a caller's request only the identifier is sent upstream, in the query, and where traces are on the ids of its
-//! trace. Of a response only a complete JSON body within the size limit is returned.
+//! Of a caller's request, only the identifier is sent upstream, in the query, and the ids of its trace if traces are
+//! on. Of a response, only a complete JSON body within the size limit is returned.
 
 mod answer;
 mod client;
@@ -48,7 +48,7 @@ pub(super) struct Transport {
     clock: Clock,
 }
 
-/// Connections with another API key or other authorities, which are not in use yet.
+/// Connections with another API key or other authorities, not in use yet.
 pub struct NewConnections {
     clients: Clients,
     client: reqwest::Client,
@@ -65,7 +65,7 @@ impl Transport {
         Ok(NewConnections { clients, client })
     }
 
-    /// Makes calls over these connections from now on. Calls in flight end on theirs.
+    /// Makes calls over these connections from now on. Calls in flight finish on theirs.
     pub(super) fn replace(&self, new: NewConnections) {
         self.pools.replace(new.clients, new.client);
     }
@@ -157,7 +157,7 @@ impl Transport {
         resolver.addresses().await.map_err(unresolved)
     }
 
-    /// The same with these addresses.
+    /// Sends the request to these addresses and waits for the head of the response.
     async fn respond(
         &self,
         url: Url,
@@ -190,7 +190,7 @@ impl Transport {
         };
         match sent {
             Ok(response) if response.status() == StatusCode::REQUEST_TIMEOUT => {
-                // Sent by servers on connections that they close as idle (RFC 9110, 15.5.9): no request was read.
+                // Servers send this on connections that they close as idle (RFC 9110, 15.5.9): no request was read.
                 self.pools.closed(&generation);
                 Err(Error::Unreachable { what: UNPROCESSED })
             }
@@ -207,7 +207,7 @@ impl Transport {
         }
     }
 
-    /// Why there is no connection.
+    /// The error if no connection could be made.
     async fn connect_error(&self, error: &reqwest::Error, addresses: &[SocketAddr]) -> Error {
         if failure::is_about_tls(error) {
             return Error::Unreachable { what: SECURING };
@@ -229,7 +229,7 @@ impl Transport {
         Error::Unreachable { what: "connecting" }
     }
 
-    /// Why no response came over a connection.
+    /// The error if a connection gave no response.
     fn response_error(&self, error: &reqwest::Error, generation: &Arc<Generation>) -> Error {
         if failure::is_about_http(error) {
             return Error::invalid("head");

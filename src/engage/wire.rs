@@ -135,7 +135,7 @@ impl Reader {
         items::page(raw(body)?)?.read(|list| items::points(self, id, list))
     }
 
-    /// Parses the point definitions: a bare array [Voyado: SDK of v2], or a page of other lists' form.
+    /// Parses the point definitions: a bare array [Voyado: SDK of v2], or a page as of other lists.
     pub(in crate::engage) fn point_definitions(
         body: &[u8],
     ) -> Result<Page<Partial<Vec<PointDefinition>>>, Error> {

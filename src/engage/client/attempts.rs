@@ -1,4 +1,4 @@
-//! The attempts of a call: when it is retried, and when a slow one counts as failed.
+//! The attempts of a call: when a call is retried, and when a slow one counts as failed.
 
 use super::{EngageClient, MAX_ATTEMPTS, span::CallSpan};
 use crate::engage::{admission::Permit, error::Error, exchange::RequestOptions};
@@ -12,7 +12,7 @@ struct Request<'a> {
 }
 
 impl EngageClient {
-    /// Makes a call, and records its span where the permit's flight has one.
+    /// Makes a call, and records its span if the permit's flight has one.
     pub(super) async fn call<T>(
         &self,
         permit: &Permit,
@@ -23,7 +23,7 @@ impl EngageClient {
         self.call_large(permit, path, query, None, read).await
     }
 
-    /// The same with another size limit.
+    /// The same with another size limit for the response.
     pub(super) async fn call_large<T>(
         &self,
         permit: &Permit,

@@ -1,7 +1,7 @@
 //! The endpoints of a contact's history.
 //!
-//! Lists are read up to a limit. Engage documents no order, so if a list is longer, the dates on its first page say
-//! whether the newest items are at its beginning or at its end, and those are read.
+//! Lists are read up to a limit. Engage documents no order. If a list is longer than the limit, the dates on its first
+//! page show whether the newest items are at the beginning or at the end, and those are read.
 
 use std::collections::HashSet;
 
@@ -18,7 +18,7 @@ use crate::{
     engage::{admission::Permit, error::Error, wire::Page},
 };
 
-/// Upper bound of pages of transactions of all definitions; one more may be a page of accounts.
+/// Upper bound of pages of transactions, for all definitions together; one more page may contain the accounts.
 const TRANSACTION_PAGES: u32 = MAX_PAGES - 1;
 
 /// A contact's point accounts, as far as they could be read.
@@ -30,7 +30,7 @@ pub struct KnownPoints<'a> {
     pub is_incomplete: bool,
 }
 
-/// The calls of one permit: all but the first wait for their turn.
+/// The calls of one permit: each but the first waits for the budget again.
 struct Turns<'a> {
     permit: &'a Permit,
     is_first: bool,
@@ -45,7 +45,7 @@ impl Turns<'_> {
     }
 }
 
-/// A list and by which query it is requested.
+/// A list, and the query by which it is requested.
 #[derive(Clone, Copy)]
 struct ListRequest<'a> {
     path: &'a str,
@@ -159,7 +159,7 @@ impl EngageClient {
         Ok(all)
     }
 
-    /// `/contacts/{id}/purchasehistorysummary`; `None` where Engage has computed none.
+    /// `/contacts/{id}/purchasehistorysummary`; `None` if Engage has computed none.
     pub async fn purchases(
         &self,
         permit: Permit,
@@ -177,7 +177,7 @@ impl EngageClient {
         }
     }
 
-    /// The items of a list, or the newest of them where there are more than `max_pages` hold.
+    /// The items of a list, or the newest of them if the list has more than `max_pages` contain.
     async fn newest_items<T: Dated>(
         &self,
         turns: &mut Turns<'_>,
@@ -240,7 +240,7 @@ impl EngageClient {
     }
 }
 
-/// The definitions of the accounts, each once. Of an account without one the transactions can't be requested.
+/// The definitions of the accounts, each once. The transactions of an account without a definition can't be requested.
 fn definitions<'a>(points: &'a Points, left_out: &mut Vec<AnswerPath>) -> Vec<&'a str> {
     let mut definitions = Vec::new();
     for account in &points.accounts {
@@ -259,8 +259,8 @@ fn is_oldest_first<T: Dated>(items: &[T]) -> bool {
     dates.is_some_and(|(first, last)| first.date() < last.date())
 }
 
-/// The newest first; items of the same moment by id, so that a list that has not changed stays the same. An item that
-/// was created between two pages moves another one to the next page.
+/// Sorts the newest first, and items of the same moment by id, so that an unchanged list keeps its order. Removes
+/// duplicates: an item that was created between two pages moves another one to the next page.
 fn order<T: Dated>(list: &mut HistoryList<T>) {
     let mut seen = HashSet::new();
     list.items

@@ -12,11 +12,11 @@ pub(super) const PAGE: usize = 100;
 /// Upper bound of pages: more than a thousand vouchers are a defect.
 pub(super) const MAX_PAGES: u32 = 10;
 
-/// A list, by what it is requested, and how much of it.
+/// A list to request: its path and query, and the most items to read.
 #[derive(Clone, Copy)]
 pub(super) struct PagedList<'a> {
     pub(super) path: &'a str,
-    /// The contact, where it is a parameter.
+    /// The contact, if the query has it as a parameter.
     pub(super) contact: Option<&'a str>,
     pub(super) max_pages: u32,
 }
@@ -73,7 +73,7 @@ impl EngageClient {
     }
 }
 
-/// The list as far as it was read, marked as incomplete; `at` names the cause.
+/// The items that were read, marked as incomplete; `at` names the cause.
 fn truncated<T>(mut list: Partial<T>, at: AnswerPath) -> Partial<T> {
     list.left_out.push(at);
     list

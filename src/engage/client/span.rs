@@ -1,5 +1,5 @@
-//! The spans of calls: what was called, how long that waited for the budget, how often it was retried, how it ended. No
-//! URL, which contains the identifier.
+//! The spans of calls: the endpoint, the wait for the budget, the retries, and the result. A span contains no URL,
+//! because a URL contains the identifier.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{
     traces::{Span, SpanEvent, SpanKind, Value},
 };
 
-/// Every path that is requested, `{id}` in the place of a contact's.
+/// Every path that is requested, with `{id}` in place of a contact's id.
 const TEMPLATES: [&str; 15] = [
     "/contactoverview",
     "/contacts/changes",
@@ -32,7 +32,7 @@ const TEMPLATES: [&str; 15] = [
 ];
 const OTHER: &str = "(other)";
 
-/// Where calls go.
+/// The server that calls go to.
 #[derive(Debug, Default)]
 pub(super) struct Upstream {
     host: Option<Arc<str>>,
@@ -62,7 +62,7 @@ pub(super) struct CallSpan {
 }
 
 impl CallSpan {
-    /// A call of this path begins. `None` if the permit's flight has no span.
+    /// Begins the span of a call of this path. `None` if the permit's flight has no span.
     pub(super) fn begin(permit: &Permit, path: &str, clock: &Clock) -> Option<Self> {
         let flight = permit.trace()?;
         Some(Self {
@@ -74,12 +74,12 @@ impl CallSpan {
         })
     }
 
-    /// The span, as Engage is to be sent it.
+    /// The span's context, as sent to Engage.
     pub(super) fn context(&self) -> SpanContext {
         self.context
     }
 
-    /// An attempt failed, and another one begins.
+    /// Records that an attempt failed and another one begins.
     pub(super) fn retried(&mut self, error: &Error, at: Tick) {
         self.retries.push(SpanEvent {
             name: "retry",
@@ -88,7 +88,7 @@ impl CallSpan {
         });
     }
 
-    /// The call ended.
+    /// Ends the span with the result of the call.
     pub(super) fn end(
         self,
         permit: &Permit,
@@ -130,7 +130,7 @@ impl CallSpan {
             kind: SpanKind::Client,
             started: self.started,
             ended,
-            // That an identifier leads to no contact is an answer.
+            // "This identifier leads to no contact" is an answer, not an error.
             is_error: error.is_some_and(|error| !error.is_about_the_identifier()),
             attributes,
             events: self.retries,
@@ -156,7 +156,7 @@ fn template(path: &str) -> &'static str {
     found.unwrap_or(OTHER)
 }
 
-/// The status of the response, as far as the outcome says it.
+/// The status of the response, if the outcome shows it.
 fn status(error: Option<&Error>) -> Option<u16> {
     let Some(error) = error else {
         return Some(200);

@@ -83,7 +83,7 @@ async fn known_addresses_are_used_while_a_look_up_hangs() {
     settle().await;
     assert_eq!(lookups.started(), 1, "not yet due");
     clock.advance(SECOND);
-    // There is one look-up for any number of calls.
+    // All calls share one look-up.
     for _ in 0..100 {
         assert_eq!(resolver.addresses().await.expect("known"), [at(1)]);
         clock.advance(SECOND);
@@ -122,7 +122,7 @@ async fn callers_share_the_first_look_up_for_at_most_two_seconds() {
     for asked in asked {
         asked.await.expect("no panic").expect_err("no address");
     }
-    // It still hangs: the next caller fails at once.
+    // The look-up still hangs, so the next caller fails at once.
     ask().await.expect("no panic").expect_err("no address");
     assert_eq!(lookups.started(), 1);
     lookups.complete(Ok(vec![at(1)])).await;

@@ -94,9 +94,9 @@ impl Clients {
             .http2_keep_alive_interval(PING_AFTER)
             .http2_keep_alive_timeout(ACK_TIMEOUT)
             .http2_keep_alive_while_idle(false)
-            // The API key would be sent along to the target of a redirect or to a proxy.
+            // A redirect or a proxy would receive the API key.
             .redirect(Policy::none())
-            // Retries are decided and counted by admission control.
+            // Admission control decides and counts retries.
             .retry(reqwest::retry::never())
             // Folded header lines are read as one (RFC 9112, 5.2).
             .http1_allow_obsolete_multiline_headers_in_responses(true)

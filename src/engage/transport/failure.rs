@@ -12,7 +12,7 @@ pub(super) fn connection(error: &reqwest::Error) -> Option<SocketAddr> {
     local_address(&extensions)
 }
 
-/// The local address of the connection on which a response came.
+/// The local address of the connection on which a response arrived.
 pub(super) fn local_address(extensions: &http::Extensions) -> Option<SocketAddr> {
     let info = extensions.get::<legacy::connect::HttpInfo>()?;
     Some(info.local_addr())

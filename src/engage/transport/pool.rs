@@ -26,7 +26,7 @@ use crate::{
     engage::resolver::Resolver,
 };
 
-/// Lifetime of a pool. A busy connection never closes by itself and would stay at the address that it was opened to.
+/// Lifetime of a pool. A busy connection never closes by itself and would stay with the address that it was opened to.
 const POOL_LIFETIME: Duration = Duration::from_secs(300);
 /// Minimum interval between early retirements.
 const RETIRE_INTERVAL: Duration = Duration::from_secs(5);
@@ -118,7 +118,7 @@ impl Pools {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on connections are opened by these clients, of which `client` is the first. Calls in flight end on their
+    /// Opens connections with these clients from now on; `client` is the first. Calls in flight finish on their
     /// connections.
     pub(super) fn replace(&self, clients: Clients, client: Client) {
         let generation = Generation::new(client, self.clock.tick());
@@ -179,8 +179,9 @@ impl Pools {
         }
     }
 
-    /// Handles a connection that closed as a request was sent; others may close likewise. Replaces the pool; if that
-    /// was done just before, connections are not reused for a while, so that a repeated request always uses a new one.
+    /// Handles a connection that closed while a request was sent: others may close too. Replaces the pool. If the pool
+    /// was replaced just before, connections are not reused for a while, so that a repeated request always uses a new
+    /// one.
     pub(super) fn closed(&self, generation: &Arc<Generation>) {
         if self.retire(generation).is_some() {
             return;
@@ -224,7 +225,7 @@ impl Generation {
         })
     }
 
-    /// Once this generation has a response, the other's pending calls are abandoned.
+    /// Lets the pending calls of `predecessor` be abandoned once this generation has a response.
     fn succeeds(&self, predecessor: &Arc<Generation>) {
         *self.predecessor() = Some(Arc::clone(predecessor));
     }
@@ -264,7 +265,7 @@ impl Generation {
         self.history().reused.contains_key(&connection)
     }
 
-    /// Whether connections had responded before that event, and none has since.
+    /// Whether connections had responded before that event, and none has responded since.
     fn is_silent_since(&self, CallStart(started_at): CallStart) -> bool {
         let history = self.history();
         let mut reused = history
@@ -274,7 +275,7 @@ impl Generation {
         reused.clone().next().is_some() && reused.all(|reused| reused.last < started_at)
     }
 
-    /// Returns once a pending call is to be repeated on the next generation.
+    /// Returns when a pending call should be repeated on the next generation.
     pub(super) async fn abandoned(&self, clock: &Clock) {
         let mut fates = self.fate.subscribe();
         loop {
@@ -310,7 +311,7 @@ impl ConnectionHistory {
             (entry.last, entry.at) = (event, now);
             return;
         }
-        // Connections that were idle for longer are closed.
+        // Connections that have been idle for longer are closed.
         self.reused
             .retain(|_, entry| now.since(entry.at) < IDLE_TIMEOUT);
         let (first, last, at) = (event, event, now);

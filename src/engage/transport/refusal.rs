@@ -1,4 +1,4 @@
-//! Reads the body of a refusal: its code and, where several contacts share an identifier, which ones.
+//! Reads the body of a refusal: its code and, if several contacts share an identifier, their ids.
 
 use reqwest::{Response, StatusCode};
 
@@ -8,16 +8,16 @@ use crate::{
     json::{self, Object},
 };
 
-/// What the body of a refusal says.
+/// The contents of a refusal's body.
 #[derive(Debug, Default)]
 pub(super) struct Refusal {
     /// The `errorCode`, if it has the form of a code.
     pub(super) code: Option<Box<str>>,
-    /// Of a 409: the contacts that share the identifier.
+    /// The contacts that share the identifier, from a 409.
     pub(super) matches: Matches,
 }
 
-/// Reads the body as far as it is readable.
+/// Reads as much of the body as is readable.
 pub(super) async fn read(response: Response, max_body: usize) -> Refusal {
     let is_conflict = response.status() == StatusCode::CONFLICT;
     let Ok(body) = answer::read(response, max_body).await else {

@@ -1,4 +1,4 @@
-//! Bounds of values that are passed on verbatim: only what every JSON parser accepts.
+//! Bounds of values that are passed on verbatim, so that every JSON parser accepts them.
 
 use serde_json::value::RawValue;
 

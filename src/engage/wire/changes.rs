@@ -9,7 +9,7 @@ use crate::{domain::ContactId, engage::error::Error, json::text};
 
 /// Maximum number of contacts that Engage lists [Voyado: the Engage API].
 const MAX_CHANGES: usize = 250_000;
-/// Size limit of the response in bytes: each id with quotes, a comma and blanks.
+/// Size limit of the response, in bytes: each id with quotes, a comma and white space.
 pub(in crate::engage) const MAX_LIST: usize = MAX_CHANGES * 48;
 
 /// The contacts that changed between two times.
@@ -22,7 +22,7 @@ pub enum Changes {
         /// Whether every id was readable.
         is_complete: bool,
     },
-    /// More contacts than Engage lists.
+    /// More contacts changed than Engage lists.
     TooMany,
 }
 

@@ -1,5 +1,5 @@
-//! Parses the point definitions: what the kinds of points are called. No answer depends on them, so whatever cannot be
-//! read is skipped.
+//! Parses the point definitions, which name the kinds of points. No response depends on them, so anything unreadable is
+//! skipped.
 
 use serde_json::value::RawValue;
 
@@ -16,12 +16,12 @@ const MAX_NAME: usize = 200;
 /// Upper bound of the length of an id, in bytes.
 const MAX_ID: usize = 100;
 
-/// A kind of points.
+/// A point definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engage) struct PointDefinition {
     /// Its id, as the accounts write it: a number or a text.
     pub(in crate::engage) id: Box<str>,
-    /// What it is called, if that is readable.
+    /// Its name, if that is readable.
     pub(in crate::engage) name: Option<Box<str>>,
 }
 
@@ -49,7 +49,7 @@ pub(super) fn definitions(value: &RawValue) -> Result<Partial<Vec<PointDefinitio
     Ok(read)
 }
 
-/// The name; `None` where there is none.
+/// The name; `None` without one.
 fn name(item: &Object<'_>) -> Result<Option<Box<str>>, AnswerPath> {
     if !item.is_filled("name") {
         return Ok(None);

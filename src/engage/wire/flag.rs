@@ -9,7 +9,7 @@ use crate::json::{self, Object};
 /// The flag of a protected identity.
 const PROTECTED: &str = "secrecyMarked";
 
-/// Whether the contact's identity is protected: by a flag in any of its places, in any case, also if repeated. A place
+/// Whether the contact's identity is protected: by a flag in any of its places, in any case, even if repeated. A place
 /// that is not an object counts as protected.
 pub(super) fn is_protected(answer: &Object<'_>) -> bool {
     let places = ["attributes", "meta"].into_iter();
@@ -18,7 +18,7 @@ pub(super) fn is_protected(answer: &Object<'_>) -> bool {
         || places.any(|place| Object::of(place).is_none_or(|object| is_set(&object, PROTECTED)))
 }
 
-/// Whether it was redeemed, by either of two keys. Not every model of Engage's has both.
+/// Whether the item was redeemed, by either of two keys. Not every model of Engage has both.
 pub(super) fn is_redeemed(item: &Object<'_>) -> bool {
     is_set(item, "redeemed") || item.every("redeemedOn").any(time::is_set)
 }
@@ -28,7 +28,7 @@ fn is_set(object: &Object<'_>, key: &str) -> bool {
     object.every(key).any(|value| !is_no(value))
 }
 
-/// Whether the value is `false`, also as a string, null or blank.
+/// Whether the value means "no": `false`, also as a string, null or blank.
 fn is_no(value: &RawValue) -> bool {
     if value.get() == "null" {
         return true;

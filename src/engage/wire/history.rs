@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl Reader {
-    /// Parses a page of a contact's point transactions, those of a definition in API v3.
+    /// Parses a page of a contact's point transactions: in API v3 those of one definition.
     pub fn point_transactions(
         &self,
         id: ContactId,
@@ -84,7 +84,7 @@ impl Reader {
         })
     }
 
-    /// Nothing says whether points can be used but their dates: unreadable ones leave it out.
+    /// Only the dates say whether the points can be used, so a transaction with unreadable dates is left out.
     fn transaction(
         &self,
         definition: Option<&str>,
@@ -138,7 +138,7 @@ impl Reader {
     }
 }
 
-/// The figures of a period, whose name ends their keys.
+/// The figures of a period. Their keys end with its name.
 fn figures(summary: &Object<'_>, period: &str, left_out: &mut Vec<AnswerPath>) -> PurchaseFigures {
     let mut figure = |key: &str, path| -> Option<Decimal> {
         let key = format!("{key}{period}");

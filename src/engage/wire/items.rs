@@ -12,8 +12,8 @@ use crate::{
     json::{Object, decimal, elements, list, objects, readable, text},
 };
 
-/// The list in a response: a bare array, which is complete, or a page. One page of Voyado's documentation writes
-/// `Items`.
+/// The list in a response: a bare array, which is complete, or a page. Voyado's documentation writes `Items` on one
+/// page.
 pub(super) fn page(value: &RawValue) -> Result<Page<&RawValue>, Error> {
     if let Some(items) = list(value) {
         return Ok(Page {
@@ -96,7 +96,8 @@ pub(super) fn promotions(reader: &Reader, value: &RawValue) -> Result<Partial<Pr
     }))
 }
 
-/// A promotion with an unreadable offer is left out: without it the promotion would be worth less than it is.
+/// A promotion with an unreadable offer is left out, because without that offer it would seem to be worth less than it
+/// is.
 fn promotion(reader: &Reader, item: &Object<'_>) -> Result<Promotion, AnswerPath> {
     let offers = match item.get("redemptionChannels") {
         Some(values) => {
@@ -241,7 +242,7 @@ pub(super) fn points(
     Ok(accounts.map(|accounts| Points { accounts }))
 }
 
-/// Whether the item belongs to the contact. Only here can that be seen; an item without a contact id passes.
+/// Whether the item belongs to the contact. Nothing later can check this. An item without a contact id passes.
 pub(super) fn is_of(id: ContactId, item: &Object<'_>) -> bool {
     item.every("contactId").all(|subject| {
         let is_owner =

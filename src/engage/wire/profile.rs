@@ -81,7 +81,7 @@ impl Reader {
         })
     }
 
-    /// The contact's identity, from every place where a value may be: another parser may use another one.
+    /// The contact's identity, from every place in which a value may be: another parser may read a different one.
     fn identity(&self, answer: &Object<'_>) -> Identity {
         let attributes = || answer.every("attributes");
         Identity {
@@ -97,7 +97,7 @@ impl Reader {
         }
     }
 
-    /// A level whose end is unreadable is left out: it may have lapsed.
+    /// A level whose end is unreadable is left out, because it may have ended.
     fn level(&self, attributes: &Object<'_>) -> Partial<Option<Level>> {
         let Some(name) = attributes.filled("bonusBasedLevel") else {
             return Partial::default();
@@ -117,7 +117,7 @@ impl Reader {
         Some(level).into()
     }
 
-    /// The other attributes, as far as every JSON parser accepts them: verbatim, but for times.
+    /// The other attributes, verbatim except for times, if every JSON parser accepts them.
     fn others(&self, attributes: &Object<'_>) -> Partial<Vec<(Box<str>, Box<RawValue>)>> {
         let is_other = |key: &Cow<'_, str>| {
             let has_own_field = OWN_FIELDS.iter().any(|own| own.eq_ignore_ascii_case(key));
@@ -217,8 +217,8 @@ fn birth_day(text: Box<str>) -> Box<str> {
     text
 }
 
-/// Case and a trailing "s" of the keys are ignored: one client reads `AcceptsEmails`, `AcceptsPostals`. Of
-/// contradictory values "not accepted" wins.
+/// Case and a trailing "s" of the keys are ignored: one client reads `AcceptsEmails`, `AcceptsPostals`. If values
+/// contradict each other, "not accepted" counts.
 fn preferences(preferences: Option<&Object<'_>>) -> Preferences {
     let accepts = |channel: &str| {
         let object = preferences?;

@@ -9,7 +9,7 @@ pub(in crate::engage) fn replace_lone_surrogates(body: &mut [u8]) {
     while let Some(found) = memchr::memchr(b'\\', &body[at..]) {
         at += found;
         at += match code_unit(body, at) {
-            // Another escape, such as of a backslash.
+            // Another escape, such as that of a backslash.
             None => 2,
             Some(0xD800..=0xDBFF) if matches!(code_unit(body, at + 6), Some(0xDC00..=0xDFFF)) => 12,
             Some(0xD800..=0xDFFF) => {

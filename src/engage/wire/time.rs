@@ -10,21 +10,21 @@ use serde_json::value::RawValue;
 use super::Reader;
 use crate::json::{self, Object};
 
-/// A value is present, and which time it means is uncertain.
+/// A value is present, but it is uncertain which time it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unreadable;
 
-/// The time that a date without one means.
+/// Which moment a date without a time means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OfDay {
     /// The start of the day.
     Start,
-    /// The start of the next day: what ends on a day is valid for all of it.
+    /// The start of the next day: what ends on a day is valid for the whole day.
     End,
 }
 
 impl Reader {
-    /// A time that nothing depends on: an unreadable one is `None`.
+    /// A time on which nothing depends: an unreadable one is `None`.
     pub(super) fn time(&self, value: &RawValue) -> Option<Timestamp> {
         read(value, OfDay::Start, &self.time_zone).ok().flatten()
     }
@@ -57,8 +57,8 @@ impl Reader {
         Ok(earliest)
     }
 
-    /// The time in a text, in UTC with milliseconds; `None` for anything else: a date alone, a time that means "not set"
-    /// or "never", or a midnight without a zone, by which a date may be written.
+    /// The time in a text, in UTC with milliseconds. `None` for anything else: a date alone, a time that means "not
+    /// set" or "never", or a midnight without a zone, which may stand for a date.
     pub(super) fn in_utc(&self, value: &RawValue) -> Option<Box<RawValue>> {
         let text = quoted(value)?;
         let has_time = matches!(text.as_bytes().get(10), Some(b'T' | b't'));
@@ -107,7 +107,7 @@ fn read(value: &RawValue, of_day: OfDay, zone: &TimeZone) -> Result<Option<Times
     if value.get() == "null" {
         return Ok(None);
     }
-    // A number may be seconds or milliseconds, from any epoch.
+    // A number may be seconds or milliseconds, since any epoch.
     let text = quoted(value).ok_or(Unreadable)?;
     let text = text.trim();
     if text.is_empty() {
@@ -177,7 +177,7 @@ impl Written {
             Some(seconds) => TimeZone::UTC
                 .to_timestamp(civil)
                 .and_then(|time| time.checked_sub(SignedDuration::from_secs(seconds))),
-            // A local time skipped by daylight saving is moved forward.
+            // A local time that daylight saving skips is moved forward.
             None => zone.to_timestamp(civil),
         };
         time.map(Some).map_err(|_| Unreadable)
